@@ -18,11 +18,15 @@ export async function divergence(store: RunStore, found: string, step: number): 
   });
 }
 
-/** An error of a run, told with the way on: what stopped for want of a place to write goes on from its newest checkpoint, or begins anew. */
-export async function withWayOn(failure: unknown, store: RunStore): Promise<unknown> {
+/**
+ * An error of a run, told with the way on: what stopped for want of a place to write goes on from its newest checkpoint, or
+ * begins anew. `replaces`: the same command does that.
+ */
+export async function withWayOn(failure: unknown, store: RunStore, replaces: boolean): Promise<unknown> {
   if (!(failure instanceof FailedError) || failure.code !== "failed/write") return failure;
   const isBegun = (await store.newestCheckpoint().catch(() => null)) !== null;
-  const way = isBegun ? "go on with the same command and --resume" : "begin anew with --overwrite";
+  const anew = replaces ? "begin anew with the same command" : "begin anew with --overwrite";
+  const way = isBegun ? "go on with the same command and --resume" : anew;
   const hint = `${failure.hint ?? ""} Then ${way}.`.trimStart();
   return new FailedError(failure.code, failure.message, { hint, cause: failure });
 }

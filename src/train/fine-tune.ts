@@ -9,7 +9,7 @@ import { FailedError } from "../errors.ts";
 import { clipFactor } from "../optim/clip-factor.ts";
 import { type Updater, createUpdater } from "../optim/updater.ts";
 import { BranchDropper } from "./dropbp/branch-dropper.ts";
-import { divergence, noMovement, requireFinite, withWayOn } from "./checks.ts";
+import { divergence, noMovement, requireFinite } from "./checks.ts";
 import { LOSS, isBetter, keepsBest } from "./eval-metrics.ts";
 import { type Evaluation, Evaluator } from "./evaluate.ts";
 import type { EvalEvent, SampleEvent, StepEvent } from "./events.ts";
@@ -38,8 +38,6 @@ export async function* fineTune(
   const run = await Run.start(request);
   try {
     return yield* run.complete();
-  } catch (error) {
-    throw await withWayOn(error, request.store);
   } finally {
     await run.release();
   }

@@ -10,6 +10,7 @@ import { ShardMemory } from "../runtime/shard-memory.ts";
 import { RESIDENT, type VectorMemory } from "../runtime/vector-memory.ts";
 import { parseByteSize } from "../messages/byte-size.ts";
 import type { Evaluation } from "./evaluate.ts";
+import { withWayOn } from "./checks.ts";
 import { findActivationForm } from "./activations/forms.ts";
 import type { DoneEvent, TrainEvent } from "./events.ts";
 import { LOG_FORMATS } from "./logs/log-formats.ts";
@@ -181,8 +182,17 @@ class Training {
       this.#emit(tellStart(setup));
       const tellNew = (): void => setup.base.takeNotes().forEach(this.#tell);
       const run = fineTune({ ...request, hooks: { ...request.hooks, samples } });
-      let next = await run.next().finally(tellNew);
-      for (; !next.done; next = await run.next().finally(tellNew)) this.#emit(next.value);
+      const step = async (): ReturnType<typeof run.next> => {
+        try {
+          return await run.next();
+        } catch (error) {
+          throw await withWayOn(error, request.store, options.overwrite);
+        } finally {
+          tellNew();
+        }
+      };
+      let next = await step();
+      for (; !next.done; next = await step()) this.#emit(next.value);
       const { state, evaluation } = next.value;
       const done = tellDone(setup, state, (performance.now() - this.#startedMs) / 1000);
       this.#emit(done);

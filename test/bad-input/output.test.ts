@@ -183,6 +183,13 @@ describe("an output folder that cannot be used", () => {
     }) as Disk["mkdir"];
     const run = withDisk({ ...node, mkdir }, () => runTiny({ model, data, output, saveEvery: 1, steps: 2 }));
     await assert.rejects(run, { code: "failed/write", hint: /space.*--overwrite/ });
+    const replacing = withDisk({ ...node, mkdir }, () =>
+      runTiny({ model, data, output, saveEvery: 1, steps: 2, overwrite: true }),
+    );
+    await assert.rejects(replacing, {
+      code: "failed/write",
+      hint: /space.*begin anew with the same command\.$/,
+    });
     const again = { code: "usage/output", says: ["another run"], hint: /^(?!.*--resume).*--overwrite/ };
     await assertRefused({ model, data, output }, again);
     await runTiny({ model, data, output, steps: 1, overwrite: true });
