@@ -27,6 +27,7 @@ const LIST: Readonly<
     () => import("./commands/worker.ts"),
   ],
   merge: ["Merge an adapter into its model and write the result", () => import("./commands/merge.ts")],
+  convert: ["Write an adapter as peft, llama.cpp or mlx-lm read it", () => import("./commands/convert.ts")],
   combine: ["Add, scale and subtract adapters without training", () => import("./commands/combine.ts")],
   fisher: [
     "Estimate the Fisher information of an adapter, for combine",

@@ -1,6 +1,6 @@
 /** @file The tensors of a merged model as a GGUF file holds them: its names, its order of numbers, experts in stacks. */
 import { UsageError } from "../errors.ts";
-import { stackTensors, TENSOR_CHANGES } from "../format/checkpoint/gguf-changes.ts";
+import { type NumHeads, stackTensors, TENSOR_CHANGES } from "../format/checkpoint/gguf-changes.ts";
 import { toGgufName } from "../format/checkpoint/gguf-names.ts";
 import type { GgufSource } from "../format/files/gguf-writer.ts";
 import { GGUF_FAMILIES } from "../models/families.ts";
@@ -27,6 +27,11 @@ export function rulesOf(modelName: string, { family, modelType }: Model): GgufRu
   throw cannotWrite(modelName, `family ${modelType}`, `one of ${known}`);
 }
 
+/** The heads by which rows are reordered. */
+export function headsOfModel({ layers: [first] }: Model): NumHeads {
+  return { query: first?.attention?.numHeads ?? 1, key: first?.attention?.numKeyValueHeads ?? 1 };
+}
+
 /** A tensor of the file. */
 export interface MergedSource extends GgufSource {
   /** Whether the adapter may change it. */
@@ -40,8 +45,7 @@ const isOwn = ({ isChanged, storage, own }: MergedTensor): boolean => !isChanged
 /** Gives tensors their names and numbers in GGUF files. @throws UsageError usage/model for what such a file cannot hold */
 export function toSources(modelName: string, model: Model, tensors: readonly MergedTensor[]): MergedSource[] {
   const rules = rulesOf(modelName, model);
-  const attention = model.layers[0]?.attention;
-  const heads = { query: attention?.numHeads ?? 1, key: attention?.numKeyValueHeads ?? 1 };
+  const heads = headsOfModel(model);
   const sources: MergedSource[] = [];
   const stacks = new Map<string, MergedTensor[]>();
   for (const tensor of tensors) {

@@ -45,7 +45,7 @@ export function describeNames(path: string, names: readonly string[]): Contents 
     return {
       kind: "adapter",
       what: "an adapter of mlx-lm",
-      hint: "Convert it to a folder of peft, which holds adapter_config.json.",
+      hint: "Make a folder of peft of it by graft convert --to peft.",
     };
   if (names.includes("config.json") || names.some((name) => name.endsWith(".gguf"))) {
     const isWhole = names.some((name) => WEIGHTS.test(name));

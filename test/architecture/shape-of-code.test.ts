@@ -73,6 +73,8 @@ const ALLOWED = [
   // GGUF's own names of tokenizers, scalings and families.
   { file: /^format\/.*gguf/, line: /./ },
   { file: /^models\//, line: /^\s*architecture: "/ },
+  // Other programs' words for adapters of two matrices.
+  { file: /^export\/adapter-forms\//, line: /adapter\.type|fine_tune_type/ },
 ];
 
 /** Texts that are given as hints: after `hint:`, or in a constant of that name, also by a condition. */

@@ -1,0 +1,192 @@
+/** @file Tests of `graft convert`: adapters in the files of llama.cpp and mlx-lm, there and back. */
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { after, describe, test } from "node:test";
+import { adapterFiles } from "../../format/adapters/adapter.ts";
+import {
+  loadModel,
+  openGguf,
+  openSafetensors,
+  readAdapter,
+  readAdapterFolder,
+  readJson,
+} from "../../format/by-path.ts";
+import { writeFolderAtomic } from "../../format/files/atomic.ts";
+import { findMethod } from "../../peft/methods.ts";
+import { dequantize } from "../../quant/stored-tensor.ts";
+import { createEngine } from "../../runtime/create-engine.ts";
+import { widen } from "../../quant/half.ts";
+import { attachTo, batchFromRows, logitsOf, perturb } from "../../../test/passes/model-passes.ts";
+import { temporaryFolder, writeTinyModel } from "../../../test/tiny/model.ts";
+import { runMain, type Said } from "../../../test/process/run-main.ts";
+
+const folder = temporaryFolder();
+const engine = createEngine({ threads: 1 });
+const convert = (...words: readonly string[]): Promise<Said> =>
+  runMain(["convert", ...words], { GRAFT_HOME: folder });
+
+/** A tiny model of a family with an adapter of a method, trained as far as numbers go. */
+async function adapted(
+  modelType: string,
+  method = "lora",
+  options: object = {},
+  modules?: readonly string[],
+) {
+  const name = `${modelType}-${method}-${modules?.join("-") ?? "usual"}`;
+  const model = await writeTinyModel(join(folder, `${name}-model`), { modelType });
+  const { base, checkpoint } = await loadModel(model);
+  after(() => checkpoint.close());
+  const adapter = await attachTo(base, findMethod(method), options, modules);
+  perturb(adapter, 0.2);
+  const path = join(folder, name);
+  await writeFolderAtomic(path, adapterFiles(adapter, { base, checkpoint, chatTemplateHash: null }));
+  return { model, base, path };
+}
+
+async function requireDone(said: Promise<Said>): Promise<void> {
+  const { status, stderr } = await said;
+  assert.equal(status, 0, stderr);
+}
+
+describe("an adapter that goes to another program and back computes the same", () => {
+  const batch = batchFromRows({ input_ids: [[3, 80, 7, 200, 41]] });
+  const trips: readonly (readonly [to: string, ending: string, families: readonly string[]])[] = [
+    ["gguf", ".gguf", ["llama", "qwen3", "gemma3", "gpt2", "phi3", "smollm3"]],
+    ["mlx", "", ["llama", "qwen3", "gemma2", "phi3"]],
+  ];
+  for (const [to, ending, families] of trips) {
+    for (const modelType of families) {
+      test(`${to}, ${modelType}`, async () => {
+        const options = { rank: 3, alpha: 6, rankPattern: { o_proj: 2, c_fc: 2 }, rslora: true };
+        const { model, base, path } = await adapted(modelType, "lora", options);
+        const [there, back] = [`${path}-${to}${ending}`, `${path}-${to}-back`];
+        await requireDone(convert("--adapter", path, "--to", to, "--output", there));
+        await requireDone(convert("--adapter", there, "--model", model, "--to", "peft", "--output", back));
+        const logits: Float32Array[] = [];
+        for (const each of [path, back]) {
+          const { adapter } = await readAdapter(each, base);
+          logits.push(await logitsOf(engine, base, adapter, batch));
+          adapter.release();
+        }
+        const [own, found] = logits as [Float32Array, Float32Array];
+        const furthest = Math.max(...own.map((value, i) => Math.abs(value - found[i]!)));
+        assert.ok(furthest < 2e-5, `logits are ${furthest} apart`);
+      });
+    }
+  }
+});
+
+test("a GGUF file has the rows of B as the model's file has those of the matrix, and one alpha where there is one", async () => {
+  const { path } = await adapted("llama", "lora", { rank: 2, alpha: 6 }, [
+    "q_proj",
+    "v_proj",
+    "embed_tokens",
+  ]);
+  const output = `${path}.gguf`;
+  await requireDone(convert("--adapter", path, "--to", "gguf", "--output", output));
+  const { tensors } = await readAdapterFolder(path);
+  const file = await openGguf(output);
+  after(() => file.close());
+  const { "general.type": kind, "general.architecture": architecture, ...settings } = file.metadata;
+  assert.deepEqual([kind, architecture], ["adapter", "llama"]);
+  assert.deepEqual([settings["adapter.type"], settings["adapter.lora.alpha"]], ["lora", 6]);
+  const inFile = async (name: string) => dequantize(await file.read(file.tensors.get(name)!));
+  const inFolder = (name: string) => tensors.get(`base_model.model.model.${name}`)!.data;
+  assert.deepEqual(
+    await inFile("blk.1.attn_q.weight.lora_a"),
+    inFolder("layers.1.self_attn.q_proj.lora_A.weight"),
+  );
+  assert.deepEqual(
+    await inFile("blk.1.attn_v.weight.lora_b"),
+    inFolder("layers.1.self_attn.v_proj.lora_B.weight"),
+  );
+  // Heads of 8: rows (half, j) of each become (j, half).
+  const up = inFolder("layers.1.self_attn.q_proj.lora_B.weight");
+  const row = (i: number): Float32Array => up.subarray(2 * i, 2 * i + 2);
+  const moved = await inFile("blk.1.attn_q.weight.lora_b");
+  assert.deepEqual(moved.subarray(0, 8), Float32Array.from([0, 4, 1, 5].flatMap((i) => [...row(i)])));
+  assert.deepEqual(file.tensors.get("token_embd.weight.lora_a")!.shape, [259, 2]);
+  assert.deepEqual(file.tensors.get("token_embd.weight.lora_b")!.shape, [32, 2]);
+});
+
+test("a folder of mlx-lm has transposes, one rank and one scale", async () => {
+  const options = { rank: 2, alpha: 6, rankPattern: { v_proj: 1 } };
+  const { path } = await adapted("llama", "lora", options, ["q_proj", "v_proj"]);
+  await requireDone(convert("--adapter", path, "--to", "mlx", "--output", `${path}-mlx`));
+  const config = await readJson(`${path}-mlx/adapter_config.json`);
+  assert.deepEqual(config["lora_parameters"], {
+    rank: 2,
+    scale: 3,
+    dropout: 0,
+    keys: ["self_attn.q_proj", "self_attn.v_proj"],
+  });
+  assert.equal(config["num_layers"], 2);
+  const file = await openSafetensors(`${path}-mlx/adapters.safetensors`);
+  after(() => file.close());
+  const { tensors } = await readAdapterFolder(path);
+  const up = tensors.get("base_model.model.model.layers.0.self_attn.v_proj.lora_B.weight")!.data;
+  const { shape, data } = widen(await file.read("model.layers.0.self_attn.v_proj.lora_b"));
+  assert.deepEqual(shape, [2, 16]);
+  // Its own scale is 6; the second row is of a rank that it does not have.
+  assert.deepEqual(
+    data.subarray(0, 16),
+    up.map((value) => 2 * value),
+  );
+  assert.ok(data.subarray(16).every((value) => value === 0));
+});
+
+describe("what cannot be converted is refused by name, and nothing is written", () => {
+  const output = join(folder, "refused");
+  const refusals: Readonly<
+    Record<string, readonly [modelType: string, method: string, to: string, found: RegExp]>
+  > = {
+    "a change that is no product": [
+      "llama",
+      "road",
+      "mlx",
+      /what road changes, expected a product of two matrices/,
+    ],
+    "vectors between shared matrices": ["llama", "vera", "gguf", /what vera changes/],
+    "tensors of the base": ["llama", "bitfit", "mlx", /what bitfit changes/],
+    "experts in a GGUF file": [
+      "olmoe",
+      "lora",
+      "gguf",
+      /"model\.layers\.0\.mlp\.experts\.0\.\w+", an expert/,
+    ],
+    "modules with other names": [
+      "gpt2",
+      "lora",
+      "mlx",
+      /"transformer\.h\.0\.attn\.c_attn" has another name or form/,
+    ],
+    "a family without GGUF files": ["bert", "lora", "gguf", /Cannot convert|no such files of family bert/],
+  };
+  for (const [what, [modelType, method, to, found]] of Object.entries(refusals)) {
+    test(what, async () => {
+      const modules = modelType === "olmoe" ? ["down_proj"] : undefined;
+      const { path } = await adapted(modelType, method, {}, modules);
+      const ending = to === "gguf" ? ".gguf" : "";
+      const { status, stderr } = await convert("--adapter", path, "--to", to, "--output", output + ending);
+      assert.equal(status, 2, stderr);
+      assert.match(stderr, found);
+    });
+  }
+
+  test("an adapter of another architecture, one without its model, and one that is in the form", async () => {
+    const { path } = await adapted("llama", "lora", {}, ["q_proj"]);
+    const other = await writeTinyModel(join(folder, "qwen2"), { modelType: "qwen2" });
+    const file = `${path}-once.gguf`;
+    await requireDone(convert("--adapter", path, "--to", "gguf", "--output", file));
+    const cases: readonly (readonly [words: readonly string[], found: RegExp])[] = [
+      [["--model", other, "--to", "peft"], /general\.architecture is "llama", expected "qwen2"/],
+      [["--to", "peft"], /without its model: files of gguf do not name it/],
+      [["--to", "gguf"], /it is in that form/],
+    ];
+    for (const [words, found] of cases) {
+      const { status, stderr } = await convert("--adapter", file, "--output", output, ...words);
+      assert.equal(status, 2, stderr);
+      assert.match(stderr, found);
+    }
+  });
+});

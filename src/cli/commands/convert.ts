@@ -1,0 +1,52 @@
+/** @file `graft convert`: an adapter in the files of another program. */
+import { z } from "zod";
+
+import { UsageError } from "../../errors.ts";
+import { ADAPTER_FORMS, ADAPTER_FORM_NAMES } from "../../export/adapter-forms.ts";
+import { convertAdapter, formAt } from "../../export/convert-adapter.ts";
+import { requireNewOutput } from "../../export/new-output.ts";
+import { loadModel } from "../../format/by-path.ts";
+import { defineCommand } from "../command.ts";
+import { findModel } from "../find-model.ts";
+import { MODEL_FLAGS } from "../generation.ts";
+
+const FORMS = ADAPTER_FORM_NAMES.map((name) => `${name}: ${ADAPTER_FORMS[name].summary}`).join("; ");
+
+export const command = defineCommand({
+  example: "npx graft convert --adapter runs/mine --to gguf --output mine.gguf",
+  positionals: [],
+  options: z.strictObject({
+    adapter: z.string().describe("Adapter to convert, a folder or a .gguf file: LoRA in one of these forms"),
+    to: z.enum(ADAPTER_FORM_NAMES).describe(`Form to write; ${FORMS}`),
+    output: z.string().describe("Where to write: a new folder, or a new .gguf file"),
+    model: MODEL_FLAGS.model.describe(
+      "Model that the adapter was made for; default: the one that its files name, as those of peft do",
+    ),
+  }),
+  async run({ adapter, to, output, model: asked }, io) {
+    const from = await formAt(adapter);
+    if (from === to) {
+      throw new UsageError("usage/flag", `Cannot convert adapter "${adapter}" to ${to}: it is in that form`, {
+        hint: `Choose another of ${ADAPTER_FORM_NAMES.join(", ")}.`,
+      });
+    }
+    if (asked === undefined && !ADAPTER_FORMS[from].namesModel) {
+      throw new UsageError(
+        "usage/flag",
+        `Cannot convert adapter "${adapter}" without its model: files of ${from} do not name it`,
+        { hint: "Give the model that it was made for as --model." },
+      );
+    }
+    const { name, path } = await findModel({ model: asked, adapter }, io);
+    const format = ADAPTER_FORMS[to].keptIn === "folder" ? "hf" : "gguf";
+    await requireNewOutput(output, format, { adapter, model: path });
+    const model = await loadModel(path, { name });
+    try {
+      const numModules = await convertAdapter({ adapter, from, to, output, model });
+      io.stdout(`${numModules} modules from ${from} to ${to}: ${output}`);
+      io.emit({ event: "done", output, from, to, modules: numModules });
+    } finally {
+      await model.checkpoint.close();
+    }
+  },
+});

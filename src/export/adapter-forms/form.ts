@@ -1,0 +1,83 @@
+/** @file The contract of a form of adapter files: how one program or another keeps two thin matrices for each module. */
+import { FormatError, UsageError } from "../../errors.ts";
+import type { GGUF_ENDING } from "../../format/checkpoint/checkpoint.ts";
+import type { LoadedModel } from "../../format/by-path.ts";
+import type { Making } from "../../format/cards/model-card.ts";
+import { showShape } from "../../graph/shape.ts";
+import { transposed } from "../../linalg/transposed.ts";
+import type { SiteSpec } from "../../models/sites.ts";
+import type { FactorPair } from "../../peft/algebra/contract.ts";
+import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
+
+export type Matrix = HostTensor<"float32">;
+
+/** The change of each module, scale · up · down, by its whole path. */
+export type Factors = ReadonlyMap<string, FactorPair>;
+
+/** A form of files. */
+export interface AdapterForm {
+  readonly name: string;
+  /** One sentence without a period: which programs read it. */
+  readonly summary: string;
+  /** A folder, or a file whose name ends in this. */
+  readonly keptIn: "folder" | typeof GGUF_ENDING;
+  /** Whether its files say which model they are for. */
+  readonly namesModel: boolean;
+  /** Whether a path is of this form; `names`: those in a folder, null of a file. */
+  isAt(path: string, names: readonly string[] | null): boolean;
+  /**
+   * Reads an adapter onto its model; the caller owns the numbers.
+   * @throws UsageError "usage/adapter" for one of another model or kind, FormatError for damaged files
+   */
+  read(path: string, model: LoadedModel): Promise<Factors>;
+  /** Writes an adapter, whole or not at all. @throws UsageError "usage/adapter" for what the form cannot hold; FailedError "failed/write" */
+  write(path: string, factors: Factors, model: LoadedModel, making: Making): Promise<void>;
+}
+
+/** The error for an adapter that a form cannot hold. */
+export function cannotHold(form: string, found: string, hint: string): UsageError {
+  return new UsageError("usage/adapter", `Cannot write an adapter as ${form}: ${found}`, { hint });
+}
+
+/** The error for an adapter whose files say what graft does not do. */
+export function cannotConvert(path: string, found: string, expected: string, hint: string): UsageError {
+  return new UsageError("usage/adapter", `Cannot convert adapter "${path}": ${found}, expected ${expected}`, {
+    hint,
+  });
+}
+
+/**
+ * Finds the module of a pair of factors and holds their shapes against it.
+ * @throws FormatError "format/tensor" when the model has no such module, or one of other sizes
+ */
+export function requireSite(
+  path: string,
+  module: string,
+  { down, up }: FactorPair,
+  { base: { model } }: LoadedModel,
+): SiteSpec {
+  const spec = model.siteOf(module);
+  const found = `${showShape(down.shape)} and ${showShape(up.shape)} of "${module}"`;
+  if (spec === undefined) throw unlikeModel(path, found, "modules that the model has");
+  const [rank = 0, inFeatures] = down.shape;
+  const fits = inFeatures === spec.inFeatures && up.shape[0] === spec.outFeatures && up.shape[1] === rank;
+  if (down.shape.length === 2 && up.shape.length === 2 && fits && rank > 0) return spec;
+  throw unlikeModel(path, found, `[R, ${spec.inFeatures}] and [${spec.outFeatures}, R]`);
+}
+
+/** The error for tensors that the model has no place for. */
+export function unlikeModel(path: string, found: string, expected: string): FormatError {
+  return new FormatError(
+    "format/tensor",
+    `Cannot convert adapter "${path}": ${found}, expected ${expected}`,
+    {
+      hint: "Choose the model that the adapter was made for.",
+    },
+  );
+}
+
+/** The transpose of a matrix; fresh memory. */
+export function turned({ shape, data }: Matrix): Matrix {
+  const [numRows, numColumns] = shape as [number, number];
+  return hostTensor("float32", [numColumns, numRows], transposed(data, numRows, numColumns));
+}

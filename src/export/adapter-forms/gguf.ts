@@ -1,0 +1,149 @@
+/**
+ * @file Adapters of llama.cpp: a GGUF file with `X.lora_a` and `X.lora_b` for tensor X of the model's own file.
+ *
+ *   x W + s · (α / R) · (x Aᵀ) Bᵀ     A [R, in]  B [out, R]     α = 0: s alone, which whoever loads it gives
+ *
+ * What a converter moves in the rows of a matrix it moves in B; of an embedding A lies as [V, R].
+ */
+import { openGguf, writeGguf } from "../../format/by-path.ts";
+import { GGUF_ENDING } from "../../format/checkpoint/checkpoint.ts";
+import { TENSOR_CHANGES } from "../../format/checkpoint/gguf-changes.ts";
+import { toGgufName, translateName } from "../../format/checkpoint/gguf-names.ts";
+import { encodeSettings } from "../../format/files/gguf-setting-bytes.ts";
+import type { GgufFile } from "../../format/files/gguf.ts";
+import type { GgufSource } from "../../format/files/gguf-writer.ts";
+import type { GgufChange, GgufRules } from "../../models/gguf-rules.ts";
+import type { Model } from "../../models/model.ts";
+import type { FactorPair } from "../../peft/algebra/contract.ts";
+import { dequantize } from "../../quant/stored-tensor.ts";
+import { hostTensor } from "../../runtime/host-tensor.ts";
+import { headsOfModel } from "../gguf-sources.ts";
+import {
+  type AdapterForm,
+  type Matrix,
+  cannotConvert,
+  cannotHold,
+  requireSite,
+  turned,
+  unlikeModel,
+} from "./form.ts";
+
+const ALPHA = "adapter.lora.alpha";
+const KEPT_AS = { "general.type": "adapter", "adapter.type": "lora" } as const;
+
+/** @throws UsageError "usage/adapter" for a family without such files */
+function rulesOf({ family: { gguf: rules, modelType } }: Model): GgufRules {
+  if (rules !== "not-in-gguf") return rules;
+  throw cannotHold("gguf", `there are no such files of family ${modelType}`, "Choose another form.");
+}
+
+/** Moves the rows of B as those of the matrix lie in the model's file, or back. */
+function movedRows(up: Matrix, change: GgufChange | null, model: Model, which: "undo" | "redo"): Matrix {
+  if (change !== "query-rows" && change !== "key-rows") return up;
+  const stored = { storage: "f32", shape: up.shape, planes: { data: up } } as const;
+  const moved = TENSOR_CHANGES[change][which](stored, headsOfModel(model));
+  return hostTensor("float32", up.shape, dequantize(moved));
+}
+
+/** The number that all modules have as α, s · R; null: they differ. */
+function commonAlpha(factors: Iterable<FactorPair>): number | null {
+  const alphas = new Set([...factors].map(({ down, scale }) => Math.fround(scale * down.shape[0]!)));
+  const [alpha = 0] = alphas;
+  // Of a module without a change α would be 0, which means another thing.
+  return alphas.size === 1 && alpha !== 0 ? alpha : null;
+}
+
+/** @throws UsageError "usage/adapter" for a file that is no such adapter of the model's family */
+function requireAdapter({ path, metadata }: GgufFile, { architecture }: GgufRules): number {
+  const expected = { ...KEPT_AS, "general.architecture": architecture };
+  for (const [key, value] of Object.entries(expected)) {
+    if (metadata[key] === value) continue;
+    const found = `${key} is ${JSON.stringify(metadata[key] ?? null)}`;
+    throw cannotConvert(path, found, `"${value}"`, "Choose an adapter, and the model that it was made for.");
+  }
+  const tokens = "adapter.alora.invocation_tokens";
+  if (tokens in metadata) {
+    throw cannotConvert(path, `${tokens} is set`, "an adapter for all tokens", "graft has no such adapters.");
+  }
+  const alpha = Number(metadata[ALPHA]);
+  if (Number.isFinite(alpha)) return alpha;
+  throw cannotConvert(path, `${ALPHA} is missing or no number`, "a number", "Convert it to GGUF again.");
+}
+
+/** The halves of each tensor of the model, by its name in files. @throws FormatError "format/tensor" for anything else */
+async function readHalves(file: GgufFile): Promise<Map<string, { down: Matrix; up: Matrix }>> {
+  const halves = new Map<string, { a?: Matrix; b?: Matrix }>();
+  for (const tensor of file.tensors.values()) {
+    const { of, half } = /^(?<of>.+)\.lora_(?<half>[ab])$/.exec(tensor.name)?.groups ?? {};
+    if (of === undefined)
+      throw unlikeModel(file.path, `tensor "${tensor.name}"`, "X.lora_a and X.lora_b alone");
+    const matrix = hostTensor("float32", tensor.shape, dequantize(await file.read(tensor)));
+    halves.set(of, { ...halves.get(of), [half as "a" | "b"]: matrix });
+  }
+  return new Map(
+    [...halves].map(([name, { a, b }]) => {
+      if (!a || !b) throw unlikeModel(file.path, `one of the two matrices of "${name}"`, "both");
+      return [name, { down: a, up: b }];
+    }),
+  );
+}
+
+export const gguf: AdapterForm = {
+  name: "gguf",
+  summary: "a file for llama.cpp and what is built on it",
+  keptIn: GGUF_ENDING,
+  namesModel: false,
+  isAt: (path, names) => names === null && path.endsWith(GGUF_ENDING),
+
+  async read(path, model) {
+    const rules = rulesOf(model.base.model);
+    const file = await openGguf(path);
+    try {
+      const alpha = requireAdapter(file, rules);
+      const factors = new Map<string, FactorPair>();
+      for (const [name, { down, up }] of await readHalves(file)) {
+        const found = translateName(rules, name);
+        if (found === null || found.change === "stacked")
+          throw unlikeModel(path, `tensor "${name}"`, "matrices that the model has, experts aside");
+        const module = found.hfName(0).replace(/\.weight$/, "");
+        const isLookup = model.base.model.siteOf(module)?.kind === "embedding";
+        const own = { down: isLookup ? turned(down) : down, up, scale: 1 };
+        requireSite(path, module, own, model);
+        const scale = alpha === 0 ? 1 : alpha / own.down.shape[0]!;
+        const moved = movedRows(up, found.change, model.base.model, "undo");
+        factors.set(module, { ...own, up: moved, scale });
+      }
+      return factors;
+    } finally {
+      await file.close();
+    }
+  },
+
+  async write(path, factors, { base: { model } }) {
+    const rules = rulesOf(model);
+    const alpha = commonAlpha(factors.values());
+    const sources: GgufSource[] = [];
+    for (const [module, pair] of factors) {
+      const weight = `${module}.weight`;
+      const found = model.tensors.has(weight) ? toGgufName(rules, weight) : null;
+      if (found === null || found.change === "stacked") {
+        const what = found === null ? "which has no matrix of its own in such files" : "an expert";
+        throw cannotHold("gguf", `it sits on "${module}", ${what}`, "Leave the module out in training.");
+      }
+      const scaled = alpha === null ? pair.up.data.map((value) => value * pair.scale) : pair.up.data;
+      const up = movedRows(hostTensor("float32", pair.up.shape, scaled), found.change, model, "redo");
+      const down = model.siteOf(module)?.kind === "embedding" ? turned(pair.down) : pair.down;
+      for (const [half, data] of Object.entries({ a: down, b: up })) {
+        const stored = { storage: "f32", shape: data.shape, planes: { data } } as const;
+        sources.push({ ...stored, name: `${found.ggufName}.lora_${half}`, load: () => stored });
+      }
+    }
+    const settings = encodeSettings({
+      "general.architecture": { type: "string", value: rules.architecture },
+      "general.type": { type: "string", value: KEPT_AS["general.type"] },
+      "adapter.type": { type: "string", value: KEPT_AS["adapter.type"] },
+      [ALPHA]: { type: "float32", value: alpha ?? 0 },
+    });
+    await writeGguf(path, settings, sources);
+  },
+};

@@ -1,0 +1,130 @@
+/**
+ * @file Adapters of mlx-lm: a folder with `X.lora_a` [in, R] and `X.lora_b` [R, out] for module X, the transposes of PEFT's,
+ * one rank and one scale for all, and the settings that mlx-lm was called with.
+ *
+ * Source: mlx_lm/tuner/utils.py, `load_adapters` and `linear_to_lora_layers`.
+ */
+import { z } from "zod";
+import { openSafetensors, readJson } from "../../format/by-path.ts";
+import { writeFolderAtomic } from "../../format/files/atomic.ts";
+import { textFile } from "../../format/files/folder-file.ts";
+import { formatJson } from "../../format/files/json-file.ts";
+import { type Safetensors, safetensorsFile } from "../../format/files/safetensors.ts";
+import type { Model } from "../../models/model.ts";
+import type { FactorPair } from "../../peft/algebra/contract.ts";
+import { widen } from "../../quant/half.ts";
+import { hostTensor } from "../../runtime/host-tensor.ts";
+import {
+  type AdapterForm,
+  type Matrix,
+  cannotConvert,
+  cannotHold,
+  requireSite,
+  turned,
+  unlikeModel,
+} from "./form.ts";
+
+const CONFIG_FILE = "adapter_config.json";
+const WEIGHTS_FILE = "adapters.safetensors";
+const BLOCKS = "model.layers.";
+
+const SETTINGS = z.object({
+  fine_tune_type: z.literal("lora").default("lora"),
+  lora_parameters: z.object({ scale: z.number() }),
+});
+
+/** A pair with the rank and scale that all are to have: zeros more in each, and what its own scale is more in B. */
+function alike({ down, up, scale }: FactorPair, rank: number, common: number): { a: Matrix; b: Matrix } {
+  const a = turned(down);
+  const [inFeatures, own] = a.shape as [number, number];
+  const outFeatures = up.shape[0] as number;
+  const wide = new Float32Array(inFeatures * rank);
+  for (let row = 0; row < inFeatures; row++) {
+    wide.set(a.data.subarray(row * own, (row + 1) * own), row * rank);
+  }
+  const high = new Float32Array(rank * outFeatures);
+  high.set(turned(up).data.map((value) => (scale === common ? value : (value * scale) / common)));
+  return {
+    a: hostTensor("float32", [inFeatures, rank], wide),
+    b: hostTensor("float32", [rank, outFeatures], high),
+  };
+}
+
+/** How `lora_parameters` names a module: inside of its block, or by its whole path. @throws UsageError "usage/adapter" */
+function keyOf(module: string, model: Model): string {
+  const isJoined = model.siteOf(module)?.ofTokens === true;
+  if (isJoined || model.blockPrefix(0) !== `${BLOCKS}0.` || model.checkpoint.peftPath(module) !== module) {
+    throw cannotHold("mlx", `module "${module}" has another name or form there`, "Choose another form.");
+  }
+  return module.startsWith(BLOCKS) ? module.slice(module.indexOf(".", BLOCKS.length) + 1) : module;
+}
+
+/** @throws FormatError "format/tensor" when it is missing, or of no float type */
+async function readMatrix(file: Safetensors, name: string): Promise<Matrix> {
+  const tensor = await file.read(name);
+  if (/float/.test(tensor.dtype)) return widen(tensor);
+  throw unlikeModel(file.path, `${tensor.dtype} of "${name}"`, "a float type");
+}
+
+/** @throws UsageError "usage/adapter" for adapters of another kind than LoRA */
+async function readScale(path: string): Promise<number> {
+  const found = SETTINGS.safeParse(await readJson(`${path}/${CONFIG_FILE}`));
+  if (found.success) return found.data.lora_parameters.scale;
+  const wrong = found.error.issues.map((issue) => issue.path.join(".")).join(", ");
+  throw cannotConvert(path, `${wrong} of ${CONFIG_FILE}`, "LoRA with a scale", "graft converts LoRA alone.");
+}
+
+export const mlx: AdapterForm = {
+  name: "mlx",
+  summary: "a folder for mlx-lm, on Macs",
+  keptIn: "folder",
+  namesModel: false,
+  isAt: (_path, names) => names?.includes(WEIGHTS_FILE) ?? false,
+
+  async read(path, model) {
+    const scale = await readScale(path);
+    const file = await openSafetensors(`${path}/${WEIGHTS_FILE}`);
+    try {
+      const factors = new Map<string, FactorPair>();
+      for (const name of file.tensors.keys()) {
+        const module = /^(.+)\.lora_a$/.exec(name)?.[1];
+        const isKnown = module !== undefined || file.tensors.has(name.replace(/\.lora_b$/, ".lora_a"));
+        if (!isKnown) throw unlikeModel(path, `tensor "${name}"`, "X.lora_a and X.lora_b alone");
+        if (module === undefined) continue;
+        const [a, b] = [await readMatrix(file, name), await readMatrix(file, `${module}.lora_b`)];
+        const isMatrix = a.shape.length === 2 && b.shape.length === 2;
+        const pair = isMatrix ? { down: turned(a), up: turned(b), scale } : { down: a, up: b, scale };
+        requireSite(path, module, pair, model);
+        factors.set(module, pair);
+      }
+      return factors;
+    } finally {
+      await file.close();
+    }
+  },
+
+  async write(path, factors, { base: { name, model } }) {
+    const keys = [...new Set([...factors.keys()].map((module) => keyOf(module, model)))];
+    const rank = Math.max(...[...factors.values()].map(({ down }) => down.shape[0] as number));
+    const [first] = [...factors.values()].map(({ scale }) => scale);
+    // Of a module without a change it says nothing.
+    const scale = first === undefined || first === 0 ? 1 : first;
+    const tensors = [...factors].flatMap(([module, pair]): [string, Matrix][] => {
+      const { a, b } = alike(pair, rank, scale);
+      return [
+        [`${module}.lora_a`, a],
+        [`${module}.lora_b`, b],
+      ];
+    });
+    const config = {
+      fine_tune_type: "lora",
+      model: name,
+      num_layers: model.numLayers,
+      lora_parameters: { rank, scale, dropout: 0, keys },
+    };
+    await writeFolderAtomic(path, [
+      safetensorsFile(WEIGHTS_FILE, tensors, { format: "mlx" }),
+      textFile(CONFIG_FILE, formatJson(config)),
+    ]);
+  },
+};

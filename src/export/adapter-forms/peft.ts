@@ -1,0 +1,110 @@
+/** @file PEFT folders of LoRA as a form of adapter files. */
+import { assertInternal } from "../../errors.ts";
+import { PREFIX, heldTensors } from "../../format/adapters/adapter-tensors.ts";
+import { readAdapter, writeAdapter } from "../../format/by-path.ts";
+import type { FactorAlgebra, FactorPair } from "../../peft/algebra/contract.ts";
+import { type Adapter, attach } from "../../peft/attach.ts";
+import type { AdaptedSite } from "../../peft/layout.ts";
+import type { Method } from "../../peft/method.ts";
+import { findMethodOfConfig } from "../../peft/methods.ts";
+import type { SiteTensors } from "../../peft/site.ts";
+import { type AdapterForm, type Factors, cannotConvert } from "./form.ts";
+
+const EXPECTED = "a product of two matrices for each module, as LoRA's";
+const HINT = "Merge it into its model by graft merge, which programs read that know no adapters.";
+
+/** How changes of a method are split into factors; null: they are no such products. */
+function factorAlgebraOf(method: Method): (FactorAlgebra<unknown> & AlgebraFacts) | null {
+  if (method.kind === "base" || method.algebra === "not-composable") return null;
+  return method.algebra.kind === "factors" ? method.algebra : null;
+}
+
+/** What else of an arithmetic is used here. */
+interface AlgebraFacts {
+  readonly suffixes: readonly string[];
+  refuses(options: unknown): string | null;
+  optionsOf(sites: ReadonlyMap<string, unknown>, terms: readonly [unknown, ...unknown[]]): unknown;
+}
+
+/** @throws UsageError "usage/adapter" for an adapter that is more, or something else */
+function splitAll(path: string, adapter: Adapter): Factors {
+  const { method, options, sites, parameters } = adapter;
+  const algebra = factorAlgebraOf(method);
+  if (algebra === null) throw cannotConvert(path, `what ${method.name} changes`, EXPECTED, HINT);
+  const refusal = algebra.refuses(options);
+  if (refusal !== null) throw cannotConvert(path, refusal, "an adapter without", HINT);
+  const whole = parameters.find(({ owner }) => owner.kind === "base");
+  if (whole)
+    throw cannotConvert(path, `it trains ${whole.name} of the base`, "adapters on modules alone", HINT);
+  const held = heldTensors(adapter);
+  const factors = new Map<string, FactorPair>();
+  for (const site of sites.values()) {
+    const tensors: Record<string, SiteTensors[string]> = {};
+    for (const suffix of algebra.suffixes) {
+      const found = held.get(`${PREFIX}${site.path}.${suffix}`);
+      if (found) tensors[suffix] = found;
+    }
+    const pair = algebra.split({ tensors, options: site.options });
+    // Factors that stand for matrices which all modules share are vectors.
+    if (pair.down.shape.length !== 2)
+      throw cannotConvert(path, `what ${method.name} changes`, EXPECTED, HINT);
+    factors.set(site.path, pair);
+  }
+  return factors;
+}
+
+/** The trained tensors of a site; views. */
+function trainedAt(adapter: Adapter, { path, parameters }: AdaptedSite): SiteTensors {
+  return Object.fromEntries(
+    parameters.map(({ suffix }) => [suffix, adapter.tensor(`${path}.${suffix}`) as SiteTensors[string]]),
+  );
+}
+
+export const peft: AdapterForm = {
+  name: "peft",
+  summary: "folders of Python's peft, which graft trains and vLLM serves",
+  keptIn: "folder",
+  namesModel: true,
+  isAt: (_path, names) => names?.some((name) => name.startsWith("adapter_model.")) ?? false,
+
+  async read(path, { base }) {
+    const { adapter } = await readAdapter(path, base);
+    try {
+      return splitAll(path, adapter);
+    } finally {
+      adapter.release();
+    }
+  },
+
+  async write(path, factors, { base, checkpoint }, making) {
+    const method = findMethodOfConfig({ peft_type: "LORA" });
+    const algebra = factorAlgebraOf(method);
+    assertInternal(algebra, "LoRA is a product of factors");
+    const request = {
+      method,
+      options: {},
+      targets: { modules: [...factors.keys()], exclude: [], layers: null },
+    };
+    const usual = await attach(base, request, null);
+    const joined = new Map(
+      [...usual.sites.values()].map((site) => {
+        const like = { tensors: trainedAt(usual, site), options: site.options };
+        return [site.path, algebra.join(factors.get(site.path) as FactorPair, like)] as const;
+      }),
+    );
+    usual.release();
+    const siteOptions = new Map([...joined].map(([site, { options }]) => [site, options]));
+    const options = algebra.optionsOf(siteOptions, [usual.options]);
+    const adapter = await attach(base, { ...request, options }, null);
+    try {
+      for (const site of adapter.sites.values()) {
+        const own = trainedAt(adapter, site);
+        const { tensors } = joined.get(site.path)!;
+        for (const [suffix, { data }] of Object.entries(tensors)) own[suffix]!.data.set(data);
+      }
+      await writeAdapter(path, adapter, { base, checkpoint, chatTemplateHash: null, making });
+    } finally {
+      adapter.release();
+    }
+  },
+};
