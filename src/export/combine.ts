@@ -8,7 +8,7 @@ import { UsageError } from "../errors.ts";
 import { parseSettings } from "../messages/problems.ts";
 import type { BaseModel } from "../models/base-model.ts";
 import { COMBINATIONS, type Combination, COMBINE_OPTIONS } from "../peft/algebra/combinations.ts";
-import { type Combined, type Residual, combineWeights } from "../peft/algebra/combine.ts";
+import { type Residual, combineWeights } from "../peft/algebra/combine.ts";
 import { LOW_COSINE, type StartCosine } from "../peft/algebra/cosine.ts";
 import type { AdapterWeights, StartOf } from "../peft/algebra/plan.ts";
 import type { AttachRequest } from "../peft/layout.ts";
@@ -19,10 +19,10 @@ import { numElements } from "../graph/shape.ts";
 import { writeAdapterFolder, readAdapter } from "../format/by-path.ts";
 import { TEMPLATE_KEY } from "../format/adapters/adapter.ts";
 import { combineModels, isModelFolder } from "./combine-models.ts";
-import { BASE_SAMPLE_KEY, mayShareBase } from "../format/adapters/base-record.ts";
-import { CODES_KEY } from "../format/adapters/codes-hash.ts";
+import { targetModules } from "./combined-targets.ts";
 import { combineMaking } from "./making.ts";
 import { readFisher } from "./fisher-file.ts";
+import { refuseUnlikeFolders } from "./refuse-unlike.ts";
 import { nodeFolder } from "../format/files/node-folder.ts";
 import {
   type WeightsFolder,
@@ -73,28 +73,9 @@ export async function combineAdapters(input: CombineInput): Promise<CombinedFold
     const models = await combineModels(sum, adapters, options, { base: base ?? null, license: baseLicense });
     return { ...models, expression: formatExpression(sum), residual: null, startCosine: null, warnings: [] };
   }
-  const whole = Object.entries(adapters).find((_, i) => areModels[i]);
-  if (whole) {
-    throw new UsageError(
-      "usage/combine",
-      `Cannot combine "${whole[0]}" with adapters: ${whole[1]} is a whole model, expected an adapter folder`,
-      { hint: "Combine models with models, or adapters with adapters." },
-    );
-  }
-  const folders = new Map<string, WeightsFolder>();
-  for (const [name, path] of Object.entries(adapters)) {
-    folders.set(name, await readAdapterWeights(nodeFolder(path)));
-    if (base) (await readAdapter(path, base)).adapter.release();
-  }
-  refuseOtherBases(folders);
-  refuseOtherNumbers(folders);
-  refuseOtherCodes(folders);
-  const { byFisher }: Combination = COMBINATIONS[options.type];
-  const weights = new Map<string, AdapterWeights>();
-  for (const [name, { adapter }] of folders) {
-    const fisher = byFisher ? await readFisher(adapters[name] as string, name) : null;
-    weights.set(name, { ...adapter, fisher });
-  }
+  refuseModels(adapters, areModels);
+  const folders = await readFolders(adapters, base ?? null);
+  const weights = await withFisher(folders, adapters, COMBINATIONS[options.type]);
   const making = await combineMaking(sum, adapters, options, baseLicense);
   const adapter = await combineWeights(
     sum,
@@ -102,14 +83,7 @@ export async function combineAdapters(input: CombineInput): Promise<CombinedFold
     options,
     base ? startsOn(base, [...folders.values()]) : null,
   );
-  const first = [...folders.values()][0] as WeightsFolder;
-  const { [TEMPLATE_KEY]: template, ...notes } = first.notes;
-  const isSameTemplate = [...folders.values()].every((folder) => folder.notes[TEMPLATE_KEY] === template);
-  const facts = {
-    baseName: first.baseName,
-    taskType: first.taskType,
-    notes: isSameTemplate ? first.notes : notes,
-  };
+  const { facts, isSameTemplate } = sharedFacts([...folders.values()]);
   const targets = targetModules([...folders.values()], adapter);
   const parts = weightsFolderParts(adapter, targets, facts, making);
   const tensors = [
@@ -133,6 +107,56 @@ export async function combineAdapters(input: CombineInput): Promise<CombinedFold
   };
 }
 
+/** Refuses whole models among adapters. `areModels`: in their order. @throws UsageError "usage/combine" */
+function refuseModels(adapters: CombineInput["adapters"], areModels: readonly boolean[]): void {
+  const whole = Object.entries(adapters).find((_, i) => areModels[i]);
+  if (!whole) return;
+  throw new UsageError(
+    "usage/combine",
+    `Cannot combine "${whole[0]}" with adapters: ${whole[1]} is a whole model, expected an adapter folder`,
+    { hint: "Combine models with models, or adapters with adapters." },
+  );
+}
+
+/** Reads folders by the names of their adapters, and holds them against the base and each other. */
+async function readFolders(
+  adapters: CombineInput["adapters"],
+  base: BaseModel | null,
+): Promise<ReadonlyMap<string, WeightsFolder>> {
+  const folders = new Map<string, WeightsFolder>();
+  for (const [name, path] of Object.entries(adapters)) {
+    folders.set(name, await readAdapterWeights(nodeFolder(path)));
+    if (base) (await readAdapter(path, base)).adapter.release();
+  }
+  refuseUnlikeFolders(folders);
+  return folders;
+}
+
+/** Adapters with the Fisher information in their folders, where the combination weighs by it. */
+async function withFisher(
+  folders: ReadonlyMap<string, WeightsFolder>,
+  paths: CombineInput["adapters"],
+  { byFisher }: Combination,
+): Promise<Map<string, AdapterWeights>> {
+  const weights = new Map<string, AdapterWeights>();
+  for (const [name, { adapter }] of folders) {
+    const fisher = byFisher ? await readFisher(paths[name] as string, name) : null;
+    weights.set(name, { ...adapter, fisher });
+  }
+  return weights;
+}
+
+/** What the files of adapters that fit each other say beside numbers; a chat template only where all have one. */
+function sharedFacts(folders: readonly WeightsFolder[]): {
+  readonly facts: Pick<WeightsFolder, "baseName" | "taskType" | "notes">;
+  readonly isSameTemplate: boolean;
+} {
+  const { baseName, taskType, notes } = folders[0] as WeightsFolder;
+  const { [TEMPLATE_KEY]: template, ...others } = notes;
+  const isSameTemplate = folders.every((folder) => folder.notes[TEMPLATE_KEY] === template);
+  return { facts: { baseName, taskType, notes: isSameTemplate ? notes : others }, isSameTemplate };
+}
+
 /** Tells of factors that are mixed although their adapters did not start alike. */
 function warnOfStarts(start: StartCosine | null): string[] {
   if (start === null || start.value >= LOW_COSINE) return [];
@@ -141,33 +165,6 @@ function warnOfStarts(start: StartCosine | null): string[] {
     `The A's of "${one}" and "${other}" have a cosine of ${start.value.toFixed(2)}, but this type needs a common start: ` +
       "train both with one seed and few steps, or choose type cat or svd, which are exact",
   ];
-}
-
-/** Refuses adapters whose files say that they were trained on another base than each other, whatever its name. */
-function refuseOtherNumbers(folders: ReadonlyMap<string, WeightsFolder>): void {
-  const known = [...folders].filter(([, { notes }]) => notes[BASE_SAMPLE_KEY] !== undefined);
-  const [[firstName, first] = ["", null], ...others] = known;
-  for (const [name, { notes }] of others) {
-    if (mayShareBase(name, notes[BASE_SAMPLE_KEY], first?.notes[BASE_SAMPLE_KEY])) continue;
-    throw new UsageError(
-      "usage/combine",
-      `Cannot combine adapters "${firstName}" and "${name}": they were trained on bases with other numbers, expected one base model`,
-      { hint: "Choose adapters that were trained on one model, or train one of them again." },
-    );
-  }
-}
-
-/** Refuses adapters that were trained on other codes of the base's weights than each other. */
-function refuseOtherCodes(folders: ReadonlyMap<string, WeightsFolder>): void {
-  const [[firstName, first] = ["", null], ...others] = folders;
-  for (const [name, { notes }] of others) {
-    if (notes[CODES_KEY] === first?.notes[CODES_KEY]) continue;
-    throw new UsageError(
-      "usage/combine",
-      `Cannot combine adapters "${firstName}" and "${name}": they were trained on other codes of the base's weights, expected the same`,
-      { hint: "Train both on the same modules of one base model, in one file format and quantization." },
-    );
-  }
 }
 
 /** What tensors are when the methods of these folders are put on a model. */
@@ -202,41 +199,4 @@ function refuseInfinite(expression: string, tensors: readonly HostTensor<"float3
     `Cannot combine adapters by "${expression}": the result holds numbers that float32 cannot, expected weights near 1`,
     { hint: "Choose smaller weights." },
   );
-}
-
-function refuseOtherBases(folders: ReadonlyMap<string, WeightsFolder>): void {
-  const [[firstName, first] = ["", null], ...others] = folders;
-  for (const [name, { baseName }] of others) {
-    if (baseName === first?.baseName) continue;
-    throw new UsageError(
-      "usage/combine",
-      `Cannot combine adapters "${firstName}" and "${name}": they were made for "${first?.baseName}" and "${baseName}", expected one base model`,
-      {
-        hint: "Choose adapters of one model; if both names mean the same one, write one of them into both files adapter_config.json.",
-      },
-    );
-  }
-}
-
-/**
- * How the file names its modules. Without the model only this is sure: what all name alike stays as it is, short names
- * without other restrictions add up, and full paths are always right.
- */
-function targetModules(folders: readonly WeightsFolder[], { sites }: Combined): string | string[] | null {
-  const all = folders.map(({ targets }) => targets);
-  const isPlain = all.every(({ exclude, layers }) => exclude.length === 0 && layers === null);
-  const [first] = all;
-  if (
-    isPlain &&
-    first &&
-    all.every(({ modules }) => JSON.stringify(modules) === JSON.stringify(first.modules))
-  ) {
-    return typeof first.modules === "string" || first.modules === null ? first.modules : [...first.modules];
-  }
-  const lists = all.flatMap(({ modules }) => (Array.isArray(modules) ? [modules as readonly string[]] : []));
-  const isComplete = folders.every(({ adapter }) =>
-    [...adapter.sites.keys()].every((path) => sites.has(path)),
-  );
-  if (isPlain && isComplete && lists.length === all.length) return [...new Set(lists.flat())].sort();
-  return [...sites.keys()].sort();
 }

@@ -1,0 +1,29 @@
+/** @file How the file of a combined adapter names its modules, which no model is asked for. */
+import type { WeightsFolder } from "../format/adapters/adapter-weights.ts";
+import type { Combined } from "../peft/algebra/combine.ts";
+
+/**
+ * How the file names its modules. Without the model only this is sure: what all name alike stays as it is, short names
+ * without other restrictions add up, and full paths are always right.
+ */
+export function targetModules(
+  folders: readonly WeightsFolder[],
+  { sites }: Combined,
+): string | string[] | null {
+  const all = folders.map(({ targets }) => targets);
+  const isPlain = all.every(({ exclude, layers }) => exclude.length === 0 && layers === null);
+  const [first] = all;
+  if (
+    isPlain &&
+    first &&
+    all.every(({ modules }) => JSON.stringify(modules) === JSON.stringify(first.modules))
+  ) {
+    return typeof first.modules === "string" || first.modules === null ? first.modules : [...first.modules];
+  }
+  const lists = all.flatMap(({ modules }) => (Array.isArray(modules) ? [modules as readonly string[]] : []));
+  const isComplete = folders.every(({ adapter }) =>
+    [...adapter.sites.keys()].every((path) => sites.has(path)),
+  );
+  if (isPlain && isComplete && lists.length === all.length) return [...new Set(lists.flat())].sort();
+  return [...sites.keys()].sort();
+}

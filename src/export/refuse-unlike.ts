@@ -1,0 +1,56 @@
+/** @file What adapters that are combined must have in common, as their files say it. */
+import { UsageError } from "../errors.ts";
+import type { WeightsFolder } from "../format/adapters/adapter-weights.ts";
+import { BASE_SAMPLE_KEY, mayShareBase } from "../format/adapters/base-record.ts";
+import { CODES_KEY } from "../format/adapters/codes-hash.ts";
+
+/** Something that all have in common with the first. */
+interface SharedFact {
+  /** Whether a file says it; one that does not is passed over. */
+  readonly isTold: (folder: WeightsFolder) => boolean;
+  readonly isSame: (first: WeightsFolder, other: WeightsFolder, otherName: string) => boolean;
+  /** What is found of two that differ, and what is expected. */
+  readonly describe: (first: WeightsFolder, other: WeightsFolder) => string;
+  readonly hint: string;
+}
+
+const SHARED_FACTS: readonly SharedFact[] = [
+  {
+    isTold: () => true,
+    isSame: (first, other) => first.baseName === other.baseName,
+    describe: (first, other) =>
+      `they were made for "${first.baseName}" and "${other.baseName}", expected one base model`,
+    hint: "Choose adapters of one model; if both names mean the same one, write one of them into both files adapter_config.json.",
+  },
+  {
+    // Whatever the base's name.
+    isTold: ({ notes }) => notes[BASE_SAMPLE_KEY] !== undefined,
+    isSame: (first, other, otherName) =>
+      mayShareBase(otherName, other.notes[BASE_SAMPLE_KEY], first.notes[BASE_SAMPLE_KEY]),
+    describe: () => "they were trained on bases with other numbers, expected one base model",
+    hint: "Choose adapters that were trained on one model, or train one of them again.",
+  },
+  {
+    isTold: () => true,
+    isSame: (first, other) => first.notes[CODES_KEY] === other.notes[CODES_KEY],
+    describe: () => "they were trained on other codes of the base's weights, expected the same",
+    hint: "Train both on the same modules of one base model, in one file format and quantization.",
+  },
+];
+
+/** Refuses adapters, by their names, that do not fit each other. @throws UsageError "usage/combine" */
+export function refuseUnlikeFolders(folders: ReadonlyMap<string, WeightsFolder>): void {
+  for (const { isTold, isSame, describe, hint } of SHARED_FACTS) {
+    const [first, ...others] = [...folders].filter(([, folder]) => isTold(folder));
+    if (first === undefined) continue;
+    const [firstName, firstFolder] = first;
+    for (const [name, folder] of others) {
+      if (isSame(firstFolder, folder, name)) continue;
+      throw new UsageError(
+        "usage/combine",
+        `Cannot combine adapters "${firstName}" and "${name}": ${describe(firstFolder, folder)}`,
+        { hint },
+      );
+    }
+  }
+}
