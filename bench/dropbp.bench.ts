@@ -16,7 +16,7 @@ import { type Updater, createUpdater } from "../src/optim/updater.ts";
 import { attach } from "../src/peft/attach.ts";
 import { findMethod } from "../src/peft/methods.ts";
 import { Random } from "../src/random.ts";
-import { Head } from "../src/run/head/head.ts";
+import { LabelHead } from "../src/run/head/label-head.ts";
 import type { Session } from "../src/run/session.ts";
 import { createEngine } from "../src/runtime/create-engine.ts";
 import { zeros } from "../src/runtime/host-tensor.ts";
@@ -124,7 +124,7 @@ async function measureMethod(
     updates: [] as number[],
   }));
   const headSeconds: number[] = [];
-  const head = new Head(session, adapter);
+  const head = new LabelHead(session, adapter);
   const derivatives = new Float32Array(batch.numLabels).fill(-1 / batch.numLabels);
   const names = [...new Set(branches.map(({ name }) => name))];
   const step = async (round: number, isDropped: (branch: number) => boolean): Promise<number> => {
@@ -196,7 +196,7 @@ async function update(updater: Updater, { gradients }: StepRunner): Promise<void
 
 async function runHead(
   { base, pool }: Session,
-  head: Head,
+  head: LabelHead,
   batch: Batch,
   derivatives: Float32Array,
   { gradients }: StepRunner,

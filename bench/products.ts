@@ -18,7 +18,7 @@ import { matmul } from "../src/graph/ops/matmul.ts";
 import { openModel } from "../src/models/families.ts";
 import type { Model, ModelLayer } from "../src/models/model.ts";
 import { Random } from "../src/random.ts";
-import { HEAD_CHUNK } from "../src/run/head/head.ts";
+import { HEAD_CHUNK } from "../src/run/head/label-head.ts";
 import type { Engine } from "../src/runtime/engine.ts";
 import { type HostTensor, hostTensor, zeros } from "../src/runtime/host-tensor.ts";
 import { numElements } from "../src/graph/shape.ts";

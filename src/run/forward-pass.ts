@@ -6,6 +6,7 @@ import { BlockRunner } from "./block-runner.ts";
 import { PassContext } from "./context.ts";
 import { Embedding, type ModelInput } from "./embedding.ts";
 import { Head } from "./head/head.ts";
+import { LabelHead } from "./head/label-head.ts";
 import { whileHeld } from "../runtime/vector-memory.ts";
 import type { Session } from "./session.ts";
 
@@ -17,18 +18,24 @@ interface Parts {
   readonly runner: BlockRunner;
   readonly embedding: Embedding;
   readonly head: Head;
+  readonly labelHead: LabelHead;
 }
 
 export class ForwardPass {
   readonly session: Session;
   readonly head: Head;
+  readonly labelHead: LabelHead;
   readonly #runner: BlockRunner;
   readonly #embedding: Embedding;
   readonly #betweenBlocks: BetweenBlocks | undefined;
 
-  private constructor({ runner, embedding, head }: Parts, betweenBlocks: BetweenBlocks | undefined) {
+  private constructor(
+    { runner, embedding, head, labelHead }: Parts,
+    betweenBlocks: BetweenBlocks | undefined,
+  ) {
     this.session = runner.session;
     this.head = head;
+    this.labelHead = labelHead;
     this.#runner = runner;
     this.#embedding = embedding;
     this.#betweenBlocks = betweenBlocks;
@@ -41,9 +48,10 @@ export class ForwardPass {
     betweenBlocks?: BetweenBlocks,
   ): Promise<ForwardPass> {
     const embedding = await Embedding.create(session, adapter);
-    const head = new Head(session, adapter, { betweenChunks: betweenBlocks });
+    const head = new Head(session, adapter, betweenBlocks);
+    const labelHead = new LabelHead(session, adapter, { betweenChunks: betweenBlocks });
     const runner = new BlockRunner(session, adapter, null);
-    return new ForwardPass({ runner, embedding, head }, betweenBlocks);
+    return new ForwardPass({ runner, embedding, head, labelHead }, betweenBlocks);
   }
 
   /** Runs rows; `read` gets x [B, T, D], valid during the call alone. */

@@ -5,7 +5,7 @@ import { makeExample, type Example } from "../../src/data/examples/example.ts";
 import { loadModel } from "../../src/format/by-path.ts";
 import { lora } from "../../src/peft/methods/lora.ts";
 import { Random } from "../../src/random.ts";
-import { HEAD_CHUNK } from "../../src/run/head/head.ts";
+import { HEAD_CHUNK } from "../../src/run/head/label-head.ts";
 import { Session } from "../../src/run/session.ts";
 import type { Engine } from "../../src/runtime/engine.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";

@@ -59,26 +59,22 @@ interface VocabularyProgram {
 
 export class VocabularyHead {
   readonly #session: Session;
-  readonly #readNorm: (part: PartGraph) => Promise<Record<string, HostTensor>>;
   readonly #betweenSlices: (() => Promise<void>) | undefined;
 
-  /**
-   * `readNorm` gives the tensors of a part, those of the final norm. `betweenSlices` is awaited before each product: other
-   * work on the session may run there.
-   */
-  constructor(
-    session: Session,
-    readNorm: (part: PartGraph) => Promise<Record<string, HostTensor>>,
-    betweenSlices?: () => Promise<void>,
-  ) {
+  /** `betweenSlices` is awaited before each product: other work on the session may run there. */
+  constructor(session: Session, betweenSlices?: () => Promise<void>) {
     this.#session = session;
-    this.#readNorm = readNorm;
     this.#betweenSlices = betweenSlices;
   }
 
   #program(kind: VocabularyProgramKind): Promise<Compiled<VocabularyProgram>> {
     const { key, make } = vocabularyProgram(this.#session.model, kind);
     return this.#session.compile(key, make);
+  }
+
+  /** Tensors of the final norm. */
+  async #readNorm({ tensors }: PartGraph): Promise<Readonly<Record<string, HostTensor>>> {
+    return await this.#session.weights.readOutsideBlocks(Object.keys(tensors));
   }
 
   /** Writes all logits [N, V] of rows [N, D] into memory of the caller. */

@@ -13,7 +13,8 @@ import { type Saves, blockProgram } from "../../run/block-programs.ts";
 import { type BlockStructure, structuresOf } from "../../run/block-structure.ts";
 import type { GradientOutput } from "../../run/gradient-buffer.ts";
 import { stemProgram, trainsStem } from "../../run/embedding.ts";
-import { VOCABULARY_CHUNK, headChunkOf, readsSlices } from "../../run/head/head.ts";
+import { readsSlices } from "../../run/head/head-programs.ts";
+import { VOCABULARY_CHUNK, headChunkOf } from "../../run/head/label-head.ts";
 import {
   type HeadProgramKind,
   type HeadVariant,

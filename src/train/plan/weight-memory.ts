@@ -6,7 +6,7 @@ import { FROZEN, FROZEN_ROWS, type LookupGraph } from "../../models/site-graph.t
 import type { AdapterView } from "../../peft/adapter-view.ts";
 import { structuresOf, tensorsRead } from "../../run/block-structure.ts";
 import { isReadByRows } from "../../run/embedding.ts";
-import { readsSlices } from "../../run/head/head.ts";
+import { readsSlices } from "../../run/head/head-programs.ts";
 import { headArithmetic, splitReads } from "../../run/head/head-graph.ts";
 import type { Residency } from "../../run/weights.ts";
 import type { PlannedModel } from "./planned-model.ts";

@@ -98,7 +98,7 @@ async function logProbsBy(
   const logProbs = new Float32Array(batch.numLabels);
   const labelled = labelledPositions(batch);
   await pass.run(batch.input, factsOf(batch), async (x) => {
-    await pass.head.logProbs(x, labelled, logProbs);
+    await pass.labelHead.logProbs(x, labelled, logProbs);
     if (counts)
       counts.add(await predict(pass.session, pass.head, x, labelled), labelled.labels, batch.weights);
   });

@@ -13,7 +13,7 @@ import { type BlockPass, BlockRunner, type FillDropout, type Saved } from "../..
 import { PassContext } from "../../run/context.ts";
 import { Embedding } from "../../run/embedding.ts";
 import { GradientBuffer } from "../../run/gradient-buffer.ts";
-import { Head } from "../../run/head/head.ts";
+import { LabelHead } from "../../run/head/label-head.ts";
 import { slicedTableOf } from "../../run/head/head-graph.ts";
 import type { Session } from "../../run/session.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
@@ -56,7 +56,7 @@ export interface MicroBatchKey {
 interface Stages {
   readonly runner: BlockRunner;
   readonly embedding: Embedding;
-  readonly head: Head;
+  readonly head: LabelHead;
   readonly gradients: GradientBuffer;
 }
 
@@ -117,7 +117,7 @@ export class StepRunner {
       }),
       runner: new BlockRunner(session, adapter, fill),
       embedding: await Embedding.create(session, adapter),
-      head: new Head(session, adapter, { fillDropout: fill, betweenChunks: options.betweenBlocks }),
+      head: new LabelHead(session, adapter, { fillDropout: fill, betweenChunks: options.betweenBlocks }),
     };
     return new StepRunner(options, stages, key);
   }

@@ -1,0 +1,96 @@
+/** @file The programs of a model's head with what they read, and how each multiplies with the head's matrix. */
+import { assertInternal } from "../../errors.ts";
+import { moduleOf } from "../../models/module-path.ts";
+import type { AdapterView } from "../../peft/adapter-view.ts";
+import type { HostTensor } from "../../runtime/host-tensor.ts";
+import type { Amount, HeadArithmetic } from "../arithmetic.ts";
+import type { Compiled, Session } from "../session.ts";
+import {
+  type HeadProgram,
+  type HeadProgramKind,
+  changesHead,
+  compileHead,
+  headArithmetic,
+  isPerPosition,
+  prepareAll,
+} from "./head-graph.ts";
+import { gatherPositions } from "./head-positions.ts";
+
+/** How programs of one kind multiply with the head's matrix. */
+interface HeadWay {
+  readonly arithmetic: HeadArithmetic | null;
+  /** Some of its rows at a time. */
+  readonly isSliced: boolean;
+}
+
+export class HeadPrograms {
+  readonly #session: Session;
+  readonly #adapter: AdapterView | null;
+  readonly #drawsDropout: boolean;
+  readonly #ways = new Map<string, HeadWay>();
+
+  /** `adapter` null: the base alone; `drawsDropout`: in losses. Programs are compiled when first needed. */
+  constructor(session: Session, adapter: AdapterView | null, drawsDropout: boolean) {
+    this.#session = session;
+    this.#adapter = adapter;
+    this.#drawsDropout = drawsDropout;
+  }
+
+  /** Compiles a program, or returns the one there is. */
+  get(kind: HeadProgramKind, amount: Amount = "any"): Promise<Compiled<HeadProgram>> {
+    const training = kind.startsWith("loss") && this.#drawsDropout;
+    const { arithmetic } = this.wayOf(kind, amount);
+    return compileHead(this.#session, this.#adapter, { kind, training, arithmetic });
+  }
+
+  /** How a program multiplies; found once: it takes building the head's graph, and a token is written in less. */
+  wayOf(kind: HeadProgramKind, amount: Amount = "any"): HeadWay {
+    const key = `${kind}, ${amount}`;
+    let way = this.#ways.get(key);
+    if (!way) {
+      const arithmetic = headArithmetic(this.#session, this.#adapter, kind, amount);
+      way = { arithmetic, isSliced: readsSlices(this.#session, this.#adapter, arithmetic) };
+      this.#ways.set(key, way);
+    }
+    return way;
+  }
+
+  /** What a program reads of tensors, by the names of its inputs; not to be changed. */
+  async weights({ part, tensorOf, reads }: HeadProgram): Promise<Record<string, HostTensor>> {
+    const weights: Record<string, HostTensor> = await prepareAll(this.#session, reads);
+    const inputs = this.#adapter?.inputs(null) ?? {};
+    for (const [input, name] of tensorOf) {
+      if (isPerPosition(part, input)) continue;
+      const own = inputs[name];
+      weights[input] = own ?? ((await this.#session.weights.readOutsideBlocks([name]))[name] as HostTensor);
+    }
+    return weights;
+  }
+
+  /** What positions [N] have of the rows of the pass that they are in; lent from the pool. */
+  ofPositions({ part }: HeadProgram, rows: Int32Array | null): Record<string, HostTensor<"float32">> {
+    const inputs = this.#adapter?.inputs(null) ?? {};
+    const names = Object.keys(part.adapter).filter((name) => isPerPosition(part, name));
+    return Object.fromEntries(
+      names.map((name) => {
+        assertInternal(rows, "it is known of which row each position is");
+        return [name, gatherPositions(inputs[name] as HostTensor<"float32">, rows, this.#session.pool)];
+      }),
+    );
+  }
+}
+
+/** Whether the head's matrix is read some rows at a time, where programs multiply with it in this arithmetic. */
+export function readsSlices(
+  session: Pick<Session, "model" | "isLargeTable">,
+  adapter: AdapterView | null,
+  arithmetic: HeadArithmetic | null,
+): boolean {
+  if (arithmetic !== null || !session.isLargeTable(session.model.headTensor.name)) return false;
+  return !hasBias(session) && !changesHead(session, adapter);
+}
+
+/** Whether the head adds something to its product: slices of the matrix have none. */
+function hasBias({ model }: Pick<Session, "model">): boolean {
+  return model.siteOf(moduleOf(model.headTensor.name))?.bias === true;
+}

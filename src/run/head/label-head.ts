@@ -1,0 +1,170 @@
+/**
+ * @file Final norm, output head and log-probabilities of labels, in chunks of positions that carry one.
+ *
+ * Rows without a label are never multiplied with the head, and the logits of more than one chunk never exist.
+ */
+import { evaluateShape } from "../../graph/shape.ts";
+import type { AdapterView } from "../../peft/adapter-view.ts";
+import type { Parameter } from "../../peft/parameters.ts";
+import type { HostTensor } from "../../runtime/host-tensor.ts";
+import type { HeadArithmetic } from "../arithmetic.ts";
+import type { FillDropout } from "../block-runner.ts";
+import { type GradientBuffer, bindGradients } from "../gradient-buffer.ts";
+import type { Session } from "../session.ts";
+import type { HeadProgram } from "./head-graph.ts";
+import {
+  type LabelledPositions,
+  chunksOf,
+  gatherPositions,
+  negate,
+  scatterPositions,
+} from "./head-positions.ts";
+import { HeadPrograms } from "./head-programs.ts";
+import { acquireForTable, addTableGradient } from "./head-table.ts";
+import { type LabelledRows, VocabularyHead } from "./vocabulary-head.ts";
+
+/** Positions of one chunk: 50 MB of logits a time for a vocabulary of 49,152. */
+export const HEAD_CHUNK = 256;
+
+/** Positions of one chunk with codes: products of whole numbers are as fast with fewer, and rounding needs memory. */
+const CODES_CHUNK = 128;
+
+/** Positions of one chunk where programs multiply in this arithmetic. */
+export function headChunkOf(arithmetic: HeadArithmetic | null): number {
+  return arithmetic === null ? HEAD_CHUNK : CODES_CHUNK;
+}
+
+/** Positions that are multiplied with a slice of the matrix at a time, where it is not held in float32. */
+export const VOCABULARY_CHUNK = 1024;
+
+export interface LabelHeadOptions {
+  /** Is told of a chunk as of a layer after the last; null: nothing is dropped. */
+  readonly fillDropout?: FillDropout | null;
+  /** Is awaited before each chunk: other work on the session may run there. */
+  readonly betweenChunks?: (() => Promise<void>) | undefined;
+}
+
+export class LabelHead {
+  readonly #session: Session;
+  readonly #adapter: AdapterView | null;
+  readonly #fillDropout: FillDropout | null;
+  readonly #programs: HeadPrograms;
+  /** Where the matrix is read some rows at a time. */
+  readonly #vocabulary: VocabularyHead;
+  readonly #betweenChunks: LabelHeadOptions["betweenChunks"];
+
+  /** `adapter` null: nothing is trained. Programs are compiled when first needed. */
+  constructor(
+    session: Session,
+    adapter: AdapterView | null,
+    { fillDropout = null, betweenChunks }: LabelHeadOptions = {},
+  ) {
+    this.#session = session;
+    this.#adapter = adapter;
+    this.#fillDropout = fillDropout;
+    this.#programs = new HeadPrograms(session, adapter, fillDropout !== null);
+    this.#vocabulary = new VocabularyHead(session, betweenChunks);
+    this.#betweenChunks = betweenChunks;
+  }
+
+  /** Writes the log-probability of the label of each labelled position of x [B, T, D] into memory of the caller. */
+  async logProbs(x: HostTensor<"float32">, labelled: LabelledPositions, into: Float32Array): Promise<void> {
+    const { pool } = this.#session;
+    if (this.#programs.wayOf("loss").isSliced) {
+      const positions = this.#gatherLabelled(x, labelled);
+      await this.#vocabulary.logProbs(positions, into);
+      for (const { hidden } of positions) pool.release(hidden);
+      return;
+    }
+    const { program, made } = await this.#programs.get("loss");
+    const weights = await this.#programs.weights(made);
+    const length = headChunkOf(this.#programs.wayOf("loss").arithmetic);
+    for (const [index, chunk] of chunksOf(labelled, length).entries()) {
+      await this.#betweenChunks?.();
+      const { feeds, lent } = this.#feeds(x, chunk, index, made);
+      const loss = pool.acquire("float32", [chunk.indexes.length, 1]);
+      await program.run({ ...feeds, ...weights }, { loss });
+      negate(loss.data, into, index * length);
+      pool.release(...lent, loss);
+    }
+  }
+
+  /**
+   * As `logProbs`, and dx [B, T, D] of a function of the log-probabilities whose derivatives are `derivatives`; the caller
+   * releases it. Gradients of the norm and the head go into the buffer where they are trained.
+   */
+  async gradient(
+    x: HostTensor<"float32">,
+    labelled: LabelledPositions,
+    derivatives: Float32Array,
+    into: Float32Array,
+    buffer: GradientBuffer,
+  ): Promise<HostTensor<"float32">> {
+    const { pool } = this.#session;
+    const dx = pool.acquire("float32", x.shape);
+    dx.data.fill(0);
+    if (this.#programs.wayOf("lossAndGradients").isSliced) {
+      const positions = this.#gatherLabelled(x, labelled);
+      const gradients = await this.#vocabulary.gradient(positions, derivatives, into);
+      for (const [i, { indexes }] of chunksOf(labelled, VOCABULARY_CHUNK).entries()) {
+        const [{ hidden }, dHidden] = [positions[i]!, gradients[i]!];
+        scatterPositions(dHidden, indexes, dx);
+        pool.release(hidden, dHidden);
+      }
+      return dx;
+    }
+    const { program, made } = await this.#programs.get("lossAndGradients");
+    const weights = await this.#programs.weights(made);
+    const length = headChunkOf(this.#programs.wayOf("lossAndGradients").arithmetic);
+    for (const [index, chunk] of chunksOf(labelled, length).entries()) {
+      await this.#betweenChunks?.();
+      const count = chunk.indexes.length;
+      const { feeds, lent } = this.#feeds(x, chunk, index, made);
+      const scale = pool.acquire("float32", [count, 1]);
+      negate(derivatives.subarray(index * length, index * length + count), scale.data, 0);
+      const loss = pool.acquire("float32", [count, 1]);
+      const dHidden = pool.acquire("float32", [count, x.shape[2] as number]);
+      const bound = bindGradients(buffer, this.#adapter?.trained(null) ?? [], made.gradients);
+      const { slicedTable } = made;
+      const ofTable = slicedTable === null ? null : acquireForTable(this.#session, count);
+      await program.run({ ...feeds, scale, ...weights }, { loss, dHidden, ...bound.into, ...ofTable });
+      await bound.add();
+      if (ofTable) {
+        const table = this.#adapter?.trained(null).find(({ input }) => input === slicedTable) as Parameter;
+        await addTableGradient(this.#session, ofTable, chunk.labels, table, buffer);
+      }
+      negate(loss.data, into, index * length);
+      scatterPositions(dHidden, chunk.indexes, dx);
+      pool.release(...lent, scale, loss, dHidden);
+    }
+    return dx;
+  }
+
+  /** Labelled positions in chunks; their rows are lent from the pool. */
+  #gatherLabelled(x: HostTensor<"float32">, labelled: LabelledPositions): LabelledRows[] {
+    return chunksOf(labelled, VOCABULARY_CHUNK).map(({ indexes, labels }) => ({
+      hidden: gatherPositions(x, indexes, this.#session.pool),
+      labels,
+    }));
+  }
+
+  /** Inputs of one chunk; all of them are lent. */
+  #feeds(
+    x: HostTensor<"float32">,
+    { indexes, labels }: LabelledPositions,
+    chunk: number,
+    { part }: HeadProgram,
+  ): { feeds: Record<string, HostTensor>; lent: readonly HostTensor[] } {
+    const { pool, model } = this.#session;
+    const hidden = gatherPositions(x, indexes, this.#session.pool);
+    const ids = pool.acquire("int64", [labels.length]);
+    for (let i = 0; i < labels.length; i++) ids.data[i] = BigInt(labels[i]!);
+    const feeds: Record<string, HostTensor> = { hidden, labels: ids };
+    for (const dropped of part.dropout) {
+      const drawn = pool.acquire("float32", evaluateShape(dropped.mask.shape, { N: labels.length }));
+      this.#fillDropout?.(model.numLayers + chunk, dropped, drawn.data);
+      feeds[dropped.mask.name as string] = drawn;
+    }
+    return { feeds, lent: Object.values(feeds) };
+  }
+}
