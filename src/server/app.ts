@@ -20,14 +20,16 @@ export function createApp(state: ServerState, routes: readonly Route[], options:
   }
   const bodies = new BodyReader(state.limits);
   const admission = new Admission(state, options);
+  const asksForKey = async (): Promise<boolean> => (await options.readKeys()) !== null;
   for (const { method, path, access, query: asked, body, handle } of routes) {
     app.on(method, path, async (context) => {
       await admission.admit(access, context);
       const query = asked ? parseValues(context.req.query(), asked) : {};
-      if (method === "get") return await handle({ context, state, query, body: undefined, bytes: NO_BYTES });
+      const call = { context, state, query, asksForKey };
+      if (method === "get") return await handle({ ...call, body: undefined, bytes: NO_BYTES });
       return await bodies.read(context, async (bytes) => {
         const value = body ? parseBody(bytes, body) : undefined;
-        return await handle({ context, state, query, body: value, bytes });
+        return await handle({ ...call, body: value, bytes });
       });
     });
   }

@@ -41,6 +41,8 @@ export interface Call<B, Q> {
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly context: Context;
   readonly state: ServerState;
+  /** Whether clients have to send a key, as things stand. */
+  readonly asksForKey: () => Promise<boolean>;
   /** What another server has written already; unless given it is a new request. */
   readonly resumed?: Resumed;
 }

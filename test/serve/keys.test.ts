@@ -42,6 +42,8 @@ test("without a key pages of other origins are refused; from the first key on ev
   assert.equal((await ask("GET", "/v1/models")).status, 200);
   const page = await ask("GET", "/v1/models", { origin: "https://example.org" });
   assert.deepEqual(page, { status: 403, code: "origin_not_allowed" });
+  const described = await (await server.app.request("/openapi.json")).text();
+  assert.doesNotMatch(described, /"security/, "nothing says that a key is needed");
   const key = await add("first", "admin");
   assert.deepEqual(await ask("GET", "/v1/models"), { status: 401, code: "invalid_api_key" });
   assert.equal((await ask("GET", "/v1/models", { authorization: `Bearer ${key}` })).status, 200);

@@ -3,8 +3,14 @@ import { z } from "zod";
 import { API_ROLES } from "../access/api-keys.ts";
 import { type Route, defineRoute } from "../route.ts";
 
-/** Makes the OpenAPI document of routes. */
-function openApiDocument(routes: readonly Route[]): object {
+const KEY = {
+  type: "http",
+  scheme: "bearer",
+  description: `Roles, each with those before: ${API_ROLES.join(", ")}`,
+};
+
+/** Makes the OpenAPI document of routes; `asksForKey`: of whoever calls those that are not for everybody. */
+function openApiDocument(routes: readonly Route[], asksForKey: boolean): object {
   const paths: Record<string, Record<string, object>> = {};
   for (const { method, path, summary, access, query, body, form } of routes) {
     const place = path.replace(/:(\w+)(\{[^}]*\})?/g, "{$1}");
@@ -31,22 +37,14 @@ function openApiDocument(routes: readonly Route[]): object {
         ...(parameters.length > 0 ? { parameters } : {}),
         ...((body ?? form) && { requestBody: { required: true, content } }),
         responses: { 200: { description: "Success" }, default: { description: "An error object" } },
-        ...(access === "everybody" ? {} : { security: [{ key: [access] }] }),
+        ...(asksForKey && access !== "everybody" && { security: [{ key: [access] }] }),
       },
     };
   }
   return {
     openapi: "3.1.0",
     info: { title: "graft", version: "1", description: "Texts by one base model and its adapters" },
-    components: {
-      securitySchemes: {
-        key: {
-          type: "http",
-          scheme: "bearer",
-          description: `Roles, each with those before: ${API_ROLES.join(", ")}`,
-        },
-      },
-    },
+    ...(asksForKey && { components: { securitySchemes: { key: KEY } } }),
     paths,
   };
 }
@@ -63,6 +61,6 @@ export function openApiRoute(routes: readonly Route[]): Route {
     summary: "Describe all routes",
     access: "everybody",
     body: null,
-    handle: ({ context }) => context.json(openApiDocument(routes)),
+    handle: async ({ context, asksForKey }) => context.json(openApiDocument(routes, await asksForKey())),
   });
 }

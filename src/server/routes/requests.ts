@@ -58,7 +58,8 @@ export const importRequest = defineRoute({
     "Go on with a stream that another server has given away: the events that follow those that it has told",
   access: "admin",
   body: MOVED,
-  handle: async ({ body: moved, context, state, bytes }) => {
+  handle: async ({ body: moved, ...call }) => {
+    const { state } = call;
     const route = ROUTES.find(({ path }) => path === moved.path) as Route;
     const body = parseValues(moved.body, route.body as z.ZodType);
     const own = await holdingsOf(moved.body["model"], state);
@@ -73,6 +74,6 @@ export const importRequest = defineRoute({
         },
       );
     }
-    return await route.handle({ body, query: {}, bytes, context, state, resumed: moved });
+    return await route.handle({ ...call, body, query: {}, resumed: moved });
   },
 });
