@@ -22,8 +22,9 @@ export function findMethod(name: string, methods: readonly Method[] = METHODS): 
   return findNamed("method", methods, name);
 }
 
-/** Finds the method of an `adapter_config.json`. @throws UsageError "usage/adapter" when there is none. */
+/** Finds the method of an `adapter_config.json`; `path`: the adapter's, for messages. @throws UsageError "usage/adapter" when there is none. */
 export function findMethodOfConfig(
+  path: string,
   config: Readonly<Record<string, unknown>>,
   methods: readonly Method[] = METHODS,
 ): Method {
@@ -36,7 +37,7 @@ export function findMethodOfConfig(
   const types = new Set(methods.flatMap((method) => configFileOf(method)?.peftType ?? []));
   throw new UsageError(
     "usage/adapter",
-    `Cannot use an adapter of type "${peftType}": expected one of ${[...types].join(", ")}`,
+    `Cannot use adapter "${path}": its type is "${peftType}", expected one of ${[...types].join(", ")}`,
     { hint: "Merge it into its model with the program that made it, or train one of these." },
   );
 }

@@ -81,7 +81,11 @@ describe("an adapter that does not fit", () => {
     ["a word for its layers", { layers_to_transform: "x" }, ['layers_to_transform is "x", expected']],
     ["no rank", { r: 0 }, ["no-rank", "rank is 0, expected"]],
     ["a number for its scales", { alpha_pattern: 5 }, ["scales", "alphaPattern is 5, expected"]],
-    ["a method that is not known", { peft_type: "PREFIX_TUNING" }, ['type "PREFIX_TUNING"', "LORA"]],
+    [
+      "a method that is not known",
+      { peft_type: "PREFIX_TUNING" },
+      ["/a-method-that-is-not-known", 'type is "PREFIX_TUNING"', "LORA"],
+    ],
   ] as const) {
     test(`one with ${what}`, async () => {
       const initAdapter = adapterWith(what.replaceAll(" ", "-"), config);
@@ -181,6 +185,15 @@ describe("targets that match nothing", () => {
     await assertRefused(
       { model, data, output, targetModules: "(q_proj" },
       { code: "usage/target-modules", says: ["(q_proj", "not a regular expression"], hint: /./ },
+    );
+  });
+
+  test("of an adapter's file: the message is the same, behind the adapter's name", async () => {
+    const initAdapter = adapterWith("of-many-layers", { layers_to_transform: 9 });
+    const says = ["of-many-layers", "with this model. Cannot adapt layers 9: "];
+    await assertRefused(
+      { model, data, output, initAdapter },
+      { code: "usage/target-modules", says, hint: /./ },
     );
   });
 

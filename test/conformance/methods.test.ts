@@ -385,7 +385,7 @@ describe("the list of methods", () => {
       const file = configFileOf(method);
       if (!file) continue;
       const config = { ...file.toConfig(method.options.parse({}), [], []), peft_type: file.peftType };
-      assert.equal(findMethodOfConfig(config), method);
+      assert.equal(findMethodOfConfig("a folder", config), method);
       const claiming = METHODS.filter((m) => {
         const other = configFileOf(m);
         return other?.peftType === file.peftType && other.claims(config);
@@ -397,9 +397,9 @@ describe("the list of methods", () => {
       code: "usage/flag",
       message: new RegExp(`"lorra": expected one of ${names}`),
     });
-    assert.throws(() => findMethodOfConfig({ peft_type: "PROMPT" }), {
+    assert.throws(() => findMethodOfConfig("a folder", { peft_type: "PROMPT" }), {
       code: "usage/adapter",
-      message: /"PROMPT".*LORA/,
+      message: /"a folder".*"PROMPT".*LORA/,
     });
   });
 });

@@ -90,8 +90,7 @@ function preview(path: string, base: BaseModel, settings: AttachRequest): Previe
     return previewAttach(base.model, base.source, settings);
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
-    const reason = error.message.replace(/^C/, "c");
-    throw new UsageError(error.code, `Cannot use adapter "${path}" with this model: ${reason}`, {
+    throw new UsageError(error.code, `Cannot use adapter "${path}" with this model. ${error.message}`, {
       hint: "Choose the base model that it was trained on, or mend its adapter_config.json.",
       cause: error,
     });
@@ -126,7 +125,7 @@ export function readSettings(
   methods: readonly Method[] = METHODS,
 ): AttachRequest & { readonly storedTransposed: boolean } {
   const raw: Record<string, unknown> = { ...config };
-  const method = findMethodOfConfig(raw, methods);
+  const method = findMethodOfConfig(path, raw, methods);
   const take = takeFrom(raw);
   const options = configFileOf(method)?.fromConfig(take, raw);
   requireValid(path, method.options, options);
