@@ -213,18 +213,20 @@ for (const [name, sampling] of [
   ["greedy", undefined],
   ["seeded", { temperature: 1, topK: 0, topP: 1, minP: 0 }],
 ] as const) {
-  test(`a ${name} text goes on in another engine with the same ids`, async () => {
+  test(`a ${name} text goes on in another engine with the same ids, and those beside it here and there stay what they are`, async () => {
     const [here, there] = [await open(60), await open(60)];
     const promptIds = Array.from({ length: 20 }, (_, i) => 40 + i);
     const request = { promptIds, maxNewTokens: 24, adapter: "thick", seed: 3, ...(sampling && { sampling }) };
     const whole = await write(here, request);
     const begun: number[] = [];
+    const beside = [here, there].map((engine) => write(engine, REQUESTS[3]!));
     for await (const { id } of here.write(request)) {
       begun.push(id);
       if (begun.length === 9) break;
     }
     const moved = JSON.parse(JSON.stringify(exportText(request, begun))) as MovedText;
     const rest = await write(there, importText(moved));
+    for (const { ids } of await Promise.all(beside)) assert.deepEqual(ids, expected[3]);
     assert.deepEqual([...begun, ...rest.ids], whole.ids);
     assert.equal(rest.end.finishReason, whole.end.finishReason);
   });
