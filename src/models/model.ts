@@ -180,6 +180,7 @@ export class Model {
     const part = new PartGraph(options);
     const x = part.graph.input("x", "float32", ["B", "T", this.width]);
     const y = part.residual((this.#kinds[kind] as Layer).build(part, x));
+    part.end();
     return { part, x, y };
   }
 
@@ -190,14 +191,18 @@ export class Model {
     const x = image
       ? part.graph.input("input", "float32", ["B", image.channels, image.size, image.size])
       : part.graph.input("input", "int64", ["B", "T"]);
-    return { part, x, y: this.#definition.stem(part, x) };
+    const y = this.#definition.stem(part, x);
+    part.end();
+    return { part, x, y };
   }
 
   /** Builds the head: some rows [N, D] to logits [N, V]. */
   buildHead(options: PartOptions): BuiltPart {
     const part = new PartGraph(options);
     const x = part.graph.input("hidden", "float32", ["N", this.width]);
-    return { part, x, y: this.#definition.head(part, x) };
+    const y = this.#definition.head(part, x);
+    part.end();
+    return { part, x, y };
   }
 
   #traceLayer(kind: number): ModelLayer {

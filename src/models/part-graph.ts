@@ -31,7 +31,7 @@ import { ropeTables } from "../nn/rope-tables.ts";
 import { SMOOTHING, SmoothedValues, readSmoothing } from "../nn/smoothing.ts";
 import { type DropoutMask, DropoutMasks } from "./dropout-masks.ts";
 import { RowParts } from "./row-parts.ts";
-import type { PartOptions } from "./part-options.ts";
+import { PLAIN_PART, type PartOptions } from "./part-options.ts";
 import type { SiteGraph } from "./site-graph.ts";
 import { type SiteSpec, type TensorSpec, residualSite } from "./sites.ts";
 
@@ -122,7 +122,7 @@ export class PartGraph implements Builder {
   readonly plainProducts = new Map<Value, PlainProduct>();
   /** What projections read: the matrices of each, by the tensors' names, as [out, in]. */
   readonly readers = new Map<Value, Map<string, () => Value>>();
-  readonly #options: PartOptions;
+  #options: PartOptions;
   readonly #rowParts = new RowParts();
   readonly #masks = new DropoutMasks(this.graph, this.#rowParts);
   /** Of all products so far, for one token. */
@@ -135,6 +135,11 @@ export class PartGraph implements Builder {
 
   constructor(options: PartOptions) {
     this.#options = options;
+  }
+
+  /** Is called when all is built: who keeps the part, as sessions keep programs, is to keep no adapter that it was built for. */
+  end(): void {
+    this.#options = PLAIN_PART;
   }
 
   /** Masks that whoever runs a program draws. */
