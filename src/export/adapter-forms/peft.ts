@@ -77,7 +77,7 @@ export const peft: AdapterForm = {
   },
 
   async write(path, factors, { base, checkpoint }, making) {
-    const method = findMethodOfConfig({ peft_type: "LORA" });
+    const method = findMethodOfConfig(path, { peft_type: "LORA" });
     const algebra = factorAlgebraOf(method);
     assertInternal(algebra, "LoRA is a product of factors");
     const request = {
