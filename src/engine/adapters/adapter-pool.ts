@@ -8,12 +8,11 @@ import { FailedError, UsageError, assertInternal } from "../../errors.ts";
 import type { ReadAdapter } from "../../format/adapters/read-adapter.ts";
 import { nearest } from "../../messages/nearest.ts";
 import type { Adapter } from "../../peft/attach.ts";
-import { arrangeRows } from "../../peft/rows/mixed-rows.ts";
-import type { RowSet } from "../../peft/rows/row-set.ts";
 import type { Session } from "../../run/session.ts";
-import { AdapterGroups, DEFAULT_UPDATE_BYTES, type RowGroup } from "./adapter-groups.ts";
-import type { HeldAdapter, NamedAdapter, RowBatch } from "./held-adapter.ts";
+import { AdapterGroups, DEFAULT_UPDATE_BYTES } from "./adapter-groups.ts";
+import type { HeldAdapter, NamedAdapter } from "./held-adapter.ts";
 import { prepareForMany, warmUp } from "../stack/paged-stages.ts";
+import { RowBatches } from "./row-batches.ts";
 import { RowPrograms } from "./row-programs.ts";
 
 interface Entry extends NamedAdapter {
@@ -42,6 +41,8 @@ export interface AdapterPoolOptions {
 const UNNAMED = { name: "", path: "", chatTemplateHash: null };
 
 export class AdapterPool {
+  /** What runs as one of rows with these adapters. */
+  readonly rows: RowBatches;
   readonly #options: AdapterPoolOptions;
   /** The one that was used longest ago first. */
   readonly #entries = new Map<string, Entry>();
@@ -62,6 +63,15 @@ export class AdapterPool {
       updateBytes: options.updateBytes ?? DEFAULT_UPDATE_BYTES,
       // Those without a name may be in use.
       isIdle: ({ key }) => this.#loaded.get(key)?.numUsers === 0,
+    });
+    this.rows = new RowBatches({
+      programs: this.#programs,
+      groups: this.#groups,
+      isOwnFirst: options.isOwnFirst ?? false,
+      // Those that are there do not wait while another comes.
+      join: async (held) => {
+        if (!this.#groups.use(held)) await this.#alone(() => this.#groups.join(held));
+      },
     });
   }
 
@@ -183,72 +193,6 @@ export class AdapterPool {
     await prepareForMany(await this.#programs.ofOne(null));
   }
 
-  /** Whether keys and values of an adapter's rows depend on what follows in the prompt. */
-  async isPerPrompt(held: HeldAdapter | null): Promise<boolean> {
-    const isShared = held !== null && this.#options.isOwnFirst !== true;
-    if (isShared) await this.#join(held);
-    const slots = isShared ? this.#groups.of(held)?.slots : null;
-    const stages = slots ? this.#programs.ofRows([slots.view]) : this.#programs.ofOne(held?.adapter ?? null);
-    return await (await stages).blocks.isPerPrompt();
-  }
-
-  /** Puts rows into as few batches as their adapters allow; rows without one go with others. */
-  async batches(rows: readonly (HeldAdapter | null)[]): Promise<RowBatch[]> {
-    const asked = new Set(rows);
-    const [first = null, ...others] = asked;
-    if (others.length === 0 && (first === null || this.#options.isOwnFirst)) {
-      return [this.#ownBatch(first, [...rows.keys()])];
-    }
-    for (const held of asked) if (held) await this.#join(held);
-    const groups = rows.map((held) => {
-      const group = held && this.#groups.of(held);
-      assertInternal(group !== undefined, "an adapter that a text has does not go");
-      return group;
-    });
-    // Until programs of several methods are compiled, each has a pass of its own, and nobody waits.
-    const slots = this.#groups.mixed(new Set(groups));
-    const shared = groups.find((group) => group?.slots?.takesNone === true) ?? null;
-    const byGroup = new Map<RowGroup | null, number[]>();
-    for (const [row, group] of groups.entries()) {
-      const isAlone = group && !(slots && group.slots?.takesNone);
-      const key = isAlone ? group : shared;
-      byGroup.set(key, [...(byGroup.get(key) ?? []), row]);
-    }
-    return [...byGroup].map(([group, own]) => {
-      if (!group?.slots) return this.#ownBatch(rows[own[0] ?? 0] ?? null, own);
-      return this.#sharedBatch(slots && group === shared ? slots : [group.slots], own);
-    });
-  }
-
-  /** Rows of one adapter, or none, by its own programs. */
-  #ownBatch(held: HeldAdapter | null, own: readonly number[]): RowBatch {
-    return {
-      rows: own,
-      prepare: async () => ({
-        stages: await this.#programs.ofOne(held?.adapter ?? null),
-        order: null,
-      }),
-    };
-  }
-
-  /** Rows of adapters side by side. */
-  #sharedBatch(slots: readonly RowSet[], own: readonly number[]): RowBatch {
-    return {
-      rows: own,
-      prepare: async (rows) => {
-        const adapters = rows.map((held) => held?.adapter ?? null);
-        for (;;) {
-          const views = slots.map(({ view }) => view);
-          const areSame = (): boolean => slots.every(({ view }, i) => view === views[i]);
-          const stages = await this.#programs.ofRows(views);
-          // Who came meanwhile may have made the rows anew, and so may this.
-          const order = areSame() ? arrangeRows(slots, adapters) : [];
-          if (areSame()) return { stages, order };
-        }
-      },
-    };
-  }
-
   #entryOf(name: string): Entry {
     const entry = this.#entries.get(name);
     if (entry) return entry;
@@ -275,11 +219,6 @@ export class AdapterPool {
     }
     this.#loaded.set(held.key, entry);
     return held;
-  }
-
-  /** Puts an adapter among those that rows may have. Those that are there do not wait while another comes. */
-  async #join(held: HeldAdapter): Promise<void> {
-    if (!this.#groups.use(held)) await this.#alone(() => this.#groups.join(held));
   }
 
   /** Runs one change of members after the other. */

@@ -157,7 +157,7 @@ export class ServingEngine {
     submittedMs: number,
   ): AsyncGenerator<ServedToken, ServeEnd, void> {
     const { promptIds, signal } = request;
-    const isPerPrompt = await this.adapters.isPerPrompt(held);
+    const isPerPrompt = await this.adapters.rows.isPerPrompt(held);
     // What was cached is not run again, and nobody would read it.
     const isShared = !isPerPrompt && !request.reader;
     const sequence = new Sequence(promptIds, isShared ? (held?.key ?? "base") : null, submittedMs);
@@ -243,7 +243,7 @@ export class ServingEngine {
   async #passAll(jobs: readonly Job[], count: number): Promise<void> {
     const alive = jobs.filter((job) => this.#isAlive(job));
     try {
-      const batches = await this.adapters.batches(alive.map(({ held }) => held));
+      const batches = await this.adapters.rows.of(alive.map(({ held }) => held));
       for (const batch of batches) await this.#pass(batch, alive, count);
     } catch (error) {
       for (const job of alive) this.#fail(job, error);

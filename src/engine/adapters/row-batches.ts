@@ -1,0 +1,95 @@
+/**
+ * @file Which rows of texts run as one: those of one adapter by its own programs, those of several side by side, and of unlike
+ * methods together once programs are compiled.
+ */
+import { assertInternal } from "../../errors.ts";
+import { arrangeRows } from "../../peft/rows/mixed-rows.ts";
+import type { RowSet } from "../../peft/rows/row-set.ts";
+import type { AdapterGroups, RowGroup } from "./adapter-groups.ts";
+import type { HeldAdapter, RowBatch } from "./held-adapter.ts";
+import type { RowPrograms } from "./row-programs.ts";
+
+export interface RowBatchesOptions {
+  readonly programs: RowPrograms;
+  readonly groups: AdapterGroups;
+  /** Whether rows of one adapter run by programs of its own. */
+  readonly isOwnFirst: boolean;
+  /** Puts an adapter among those that rows may have, if it is not yet. */
+  readonly join: (held: HeldAdapter) => Promise<void>;
+}
+
+export class RowBatches {
+  readonly #options: RowBatchesOptions;
+
+  constructor(options: RowBatchesOptions) {
+    this.#options = options;
+  }
+
+  /** Whether keys and values of an adapter's rows depend on what follows in the prompt. */
+  async isPerPrompt(held: HeldAdapter | null): Promise<boolean> {
+    const isShared = held !== null && !this.#options.isOwnFirst;
+    if (isShared) await this.#options.join(held);
+    const slots = isShared ? this.#options.groups.of(held)?.slots : null;
+    const stages = slots
+      ? this.#options.programs.ofRows([slots.view])
+      : this.#options.programs.ofOne(held?.adapter ?? null);
+    return await (await stages).blocks.isPerPrompt();
+  }
+
+  /** Puts rows into as few batches as their adapters allow; rows without one go with others. */
+  async of(rows: readonly (HeldAdapter | null)[]): Promise<RowBatch[]> {
+    const asked = new Set(rows);
+    const [first = null, ...others] = asked;
+    if (others.length === 0 && (first === null || this.#options.isOwnFirst)) {
+      return [this.#ownBatch(first, [...rows.keys()])];
+    }
+    for (const held of asked) if (held) await this.#options.join(held);
+    const groups = rows.map((held) => {
+      const group = held && this.#options.groups.of(held);
+      assertInternal(group !== undefined, "an adapter that a text has does not go");
+      return group;
+    });
+    // Until programs of several methods are compiled, each has a pass of its own, and nobody waits.
+    const slots = this.#options.groups.mixed(new Set(groups));
+    const shared = groups.find((group) => group?.slots?.takesNone === true) ?? null;
+    const byGroup = new Map<RowGroup | null, number[]>();
+    for (const [row, group] of groups.entries()) {
+      const isAlone = group && !(slots && group.slots?.takesNone);
+      const key = isAlone ? group : shared;
+      byGroup.set(key, [...(byGroup.get(key) ?? []), row]);
+    }
+    return [...byGroup].map(([group, own]) => {
+      if (!group?.slots) return this.#ownBatch(rows[own[0] ?? 0] ?? null, own);
+      return this.#sharedBatch(slots && group === shared ? slots : [group.slots], own);
+    });
+  }
+
+  /** Rows of one adapter, or none, by its own programs. */
+  #ownBatch(held: HeldAdapter | null, own: readonly number[]): RowBatch {
+    return {
+      rows: own,
+      prepare: async () => ({
+        stages: await this.#options.programs.ofOne(held?.adapter ?? null),
+        order: null,
+      }),
+    };
+  }
+
+  /** Rows of adapters side by side. */
+  #sharedBatch(slots: readonly RowSet[], own: readonly number[]): RowBatch {
+    return {
+      rows: own,
+      prepare: async (rows) => {
+        const adapters = rows.map((held) => held?.adapter ?? null);
+        for (;;) {
+          const views = slots.map(({ view }) => view);
+          const areSame = (): boolean => slots.every(({ view }, i) => view === views[i]);
+          const stages = await this.#options.programs.ofRows(views);
+          // Who came meanwhile may have made the rows anew, and so may this.
+          const order = areSame() ? arrangeRows(slots, adapters) : [];
+          if (areSame()) return { stages, order };
+        }
+      },
+    };
+  }
+}
