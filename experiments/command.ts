@@ -67,7 +67,9 @@ export async function readCommand(sizes: Sizes): Promise<ExperimentCommand> {
     setup,
     run: async (experiment) => {
       const start = performance.now();
-      tell(await experiment(setup), (performance.now() - start) / 1000, folder);
+      const result = await experiment(setup);
+      const parameters = { ...setup, model: basename(setup.model) };
+      tell(result, { parameters, seconds: (performance.now() - start) / 1000 }, folder);
     },
   };
 }

@@ -9,6 +9,8 @@ import type { Result } from "./report.ts";
 import { MOODS, VILLAGE, moodRows } from "./texts.ts";
 
 const SKEW = 0.9;
+/** (IA)³'s few numbers need larger steps than LoRA's, by so much. */
+const IA3_RATE = 10;
 const SIZES = {
   small: { train: 600, test: 400, steps: 300 },
   large: { train: 320, test: 200, steps: 40 },
@@ -22,9 +24,14 @@ export async function distribution(setup: Setup): Promise<Result> {
       moodRows(2, setup.train, VILLAGE, 1 - SKEW),
     ] as const;
     const test = moodRows(3, setup.test);
+    const ia3 = { method: "ia3", learningRate: IA3_RATE * setup.learningRate };
     const adapters = {
       a: await lab.train(halves[0]),
       b: await lab.train(halves[1]),
+      // From other A's than those of a and b.
+      c: await lab.train(halves[1], { seed: 2 }),
+      d: await lab.train(halves[0], ia3),
+      e: await lab.train(halves[1], ia3),
     };
     const both = await lab.train(halves.flat());
     const ways: readonly (readonly [string, string | null])[] = [
@@ -34,6 +41,11 @@ export async function distribution(setup: Setup): Promise<Result> {
       ["½ ⊕ ½ (paper)", await lab.combine("a + b", adapters, { type: "paper" })],
       ["½ + ½ (exact)", await lab.combine("0.5*a + 0.5*b", adapters)],
       ["1 + 1 (exact)", await lab.combine("a + b", adapters)],
+      ["½ ⊕ ½ of two starts (paper)", await lab.combine("a + c", adapters, { type: "paper" })],
+      ["½ + ½ of two starts (exact)", await lab.combine("0.5*a + 0.5*c", adapters)],
+      ["mostly happy, (IA)³", adapters.d],
+      ["mostly sad, (IA)³", adapters.e],
+      ["½ ⊕ ½, (IA)³", await lab.combine("d + e", adapters, { type: "paper" })],
       ["trained on both", both],
     ];
     const rows = [];

@@ -7,6 +7,7 @@ import { SETTINGS, composition } from "./composition.ts";
 import { distribution } from "./distribution.ts";
 import { multitask } from "./multitask.ts";
 import { type Result, toSvg, toTable } from "./report.ts";
+import { rounding } from "./rounding.ts";
 import { snellRank } from "./snell-rank.ts";
 import { COUNTS, HABIT, HARBOUR, VILLAGE, countRows, factRows, moodRows } from "./texts.ts";
 import { unlearning } from "./unlearning.ts";
@@ -46,11 +47,12 @@ describe("the texts of the experiments", () => {
 
 describe("an experiment runs through:", () => {
   for (const [name, run, numRows] of [
-    ["distribution", () => distribution(TINY), 7],
+    ["distribution", () => distribution(TINY), 12],
     ["multitask", () => multitask(TINY), 8],
     ["unlearning", () => unlearning(TINY, [0, 0.5]), 2],
     ["analogy", () => analogy(TINY, [0, 0.2]), 2],
     ["snell-rank", () => snellRank(1, ["LoRA", "hard"]), 2],
+    ["rounding", () => rounding({ ...TINY, train: 400, test: 200 }, [3], { lora: [1e-3], peqa: [1e-3] }), 8],
     ["composition-prompt-end", () => composition(SETTINGS[0]!, TINY, [1]), 6],
   ] as const) {
     test(name, async () => {

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
   type Adapter,
+  attach,
   type CombineInput,
   combineAdapters,
   createChatTemplate,
@@ -14,7 +15,10 @@ import {
   type Example,
   loadModel,
   type LoadedModel,
+  mergedModel,
+  METHODS,
   openTextModel,
+  Random,
   readAdapter,
   readDataset,
   Session,
@@ -130,6 +134,30 @@ export class Lab {
   async loss(adapter: string | null, data: readonly (Row | string)[]): Promise<number> {
     const evaluator = await Evaluator.create(this.#session, await this.#read(adapter));
     return (await evaluator.evaluate(await this.#examples(data))).loss;
+  }
+
+  /** The mean loss of the model with an adapter merged, once its projections are rounded to codes. */
+  async lossRounded(
+    adapter: string | null,
+    data: readonly (Row | string)[],
+    codes: { readonly bits: number; readonly groupSize: number },
+  ): Promise<number> {
+    const { engine } = this.#session;
+    const { base } = this.#loaded;
+    const own = await this.#read(adapter);
+    const merged = own && (await mergedModel(engine, base, own));
+    const session = new Session(engine, merged?.model ?? base, "float32");
+    const targets = { modules: null, exclude: [], layers: null };
+    const method = METHODS.find(({ name }) => name === "peqa")!;
+    const rounded = await attach(session.base, { method, options: codes, targets }, new Random(1));
+    try {
+      const evaluator = await Evaluator.create(session, rounded);
+      return (await evaluator.evaluate(await this.#examples(data))).loss;
+    } finally {
+      rounded.release();
+      await session.release();
+      await merged?.release();
+    }
   }
 
   /** How well the right answer is chosen among `choices`. */

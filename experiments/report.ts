@@ -5,6 +5,7 @@ import { BarChart, LineChart } from "echarts/charts";
 import { GridComponent, LegendComponent, TitleComponent } from "echarts/components";
 import { init, use } from "echarts/core";
 import { SVGRenderer } from "echarts/renderers";
+import { ownVersions, readCommit } from "../bench/harness/machine.ts";
 
 use([BarChart, LineChart, GridComponent, LegendComponent, TitleComponent, SVGRenderer]);
 
@@ -68,10 +69,17 @@ export function toSvg(result: Result): string {
   return svg;
 }
 
-/** Tells a result and keeps it in a folder. */
-export function tell(result: Result, seconds: number, folder: string): void {
+/** What a result was made with, and how long that took. */
+export interface Run {
+  readonly parameters: Readonly<Record<string, number | string | boolean>>;
+  readonly seconds: number;
+}
+
+/** Tells a result and keeps it in a folder, with what made it. */
+export function tell(result: Result, { parameters, seconds }: Run, folder: string): void {
   mkdirSync(folder, { recursive: true });
-  const kept = { ...result, seconds: Math.round(seconds) };
+  const origin = { ...readCommit(), versions: ownVersions(), parameters, seconds: Math.round(seconds) };
+  const kept = { ...result, ...origin };
   writeFileSync(`${folder}/${result.name}.svg`, toSvg(result));
   writeFileSync(`${folder}/${result.name}.json`, `${JSON.stringify(kept, null, 2)}\n`);
   console.log(`${result.title}\n\n${toTable(result)}\n`);

@@ -6,7 +6,7 @@
  */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { Matrix, SingularValueDecomposition } from "ml-matrix";
 import { createEngine, loadModel, mergeAdapter, readAdapter, train } from "../src/index.ts";
 import { transferText } from "../tools/small-model/make-text.ts";
@@ -104,6 +104,8 @@ export async function snellRank(steps: number, labels = Object.keys(WAYS)): Prom
 }
 
 if (import.meta.main) {
-  const start = performance.now();
-  tell(await snellRank(40), (performance.now() - start) / 1000, RESULTS);
+  const [start, steps] = [performance.now(), 40];
+  const result = await snellRank(steps);
+  const parameters = { model: basename(SMALL_MODEL), steps, rank: RANK };
+  tell(result, { parameters, seconds: (performance.now() - start) / 1000 }, RESULTS);
 }
