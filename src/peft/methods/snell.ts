@@ -5,9 +5,9 @@
  *
  * Paper: "Expanding Sparse Tuning for Low Memory Usage", arXiv:2411.01800, eq. 4 (whose i and j are swapped) and 5.
  * ΔW lives only inside a program, forward and again backward; trained and stored are the R(in + out) numbers of LoRA of
- * rank R and the kernel's few own. The published start is not the base: ΔWˢ is small but not zero, as it must be, for
- * the gradient of eq. 5 is zero where ΔW is. Ours: what the start changes can be subtracted for good, by a copy of its factors. In training, inputs and whole rows may be dropped in what the update adds, as
- * in the published code:  y = x Wᵀ + b + d ΔWˢᵀ, d for x.
+ * rank R and the kernel's few own. The published start is not the base, as the gradient of eq. 5 is zero where ΔW is; ours
+ * can be, by subtracting for good what copies of the factors change. In training, inputs and whole rows of what the update
+ * adds may be dropped, as in the published code:  y = x Wᵀ + b + d ΔWˢᵀ, d for x.
  */
 import { z } from "zod";
 import { UsageError } from "../../errors.ts";
