@@ -1,35 +1,22 @@
 /**
- * @file Passes over a model as `train/step/step-runner`, `run/block-runner`, `run/embedding` and `run/head/head` make them, with sizes
- * in the place of numbers: what they lend, and what their programs need. One file, so that it can be read beside them.
+ * @file Passes over a model as `train/step/step-runner`, `run/block-runner` and `run/embedding` make them, with sizes in the place
+ * of numbers: what they lend, and what their programs need. One file, so that it can be read beside them.
  */
-import type { ProgramSpec } from "../../graph/program.ts";
 import type { TensorType, Value } from "../../graph/graph.ts";
 import { type Bindings, evaluateShape, numElements } from "../../graph/shape.ts";
 import type { PartGraph } from "../../models/part-graph.ts";
 import type { AdapterView } from "../../peft/adapter-view.ts";
-import type { Parameter } from "../../peft/parameters.ts";
 import { BackwardPlanner, type BlockPlan } from "../../run/backward-plan.ts";
 import { type Saves, blockProgram } from "../../run/block-programs.ts";
 import { type BlockStructure, structuresOf } from "../../run/block-structure.ts";
-import type { GradientOutput } from "../../run/gradient-buffer.ts";
 import { stemProgram, trainsStem } from "../../run/embedding.ts";
-import { readsSlices } from "../../run/head/head-programs.ts";
-import { VOCABULARY_CHUNK, headChunkOf } from "../../run/head/label-head.ts";
-import {
-  type HeadProgramKind,
-  type HeadVariant,
-  headArithmetic,
-  headProgram,
-} from "../../run/head/head-graph.ts";
-import { tableGradientProgram } from "../../run/head/head-table.ts";
-import { SLICE_ROWS } from "../../run/session.ts";
-import { type VocabularyProgramKind, vocabularyProgram } from "../../run/head/vocabulary-head.ts";
-import type { PlannedModel } from "./planned-model.ts";
 import type { ActivationForm } from "../activations/keeping.ts";
 import { type Recompute, savesOf } from "../recompute.ts";
+import { PlannedGradients } from "./planned-gradients.ts";
+import { PlannedHead } from "./planned-head.ts";
 import { PlannedKept } from "./planned-kept.ts";
-import type { PlannedBlock, PlannedPool } from "./planned-pool.ts";
-import type { PlannedPrograms } from "./planned-programs.ts";
+import { type PassPlace, floats } from "./planned-place.ts";
+import type { PlannedBlock } from "./planned-pool.ts";
 
 /** Sizes of a micro-batch: rows B, tokens of a row T, positions with a label N. */
 export interface PassShape {
@@ -44,25 +31,13 @@ export interface Keeping {
   readonly activations: ActivationForm;
 }
 
-/** What passes are planned on. */
-export interface PassPlace {
-  readonly facts: PlannedModel;
-  readonly pool: PlannedPool;
-  readonly programs: PlannedPrograms;
-}
-
-type Lent = PlannedBlock[];
-
-const FLOAT32 = "float32";
-
 export class PlannedPass {
   readonly #place: PassPlace;
   readonly #adapter: AdapterView | null;
   readonly #structures: readonly BlockStructure[];
-  readonly #training: boolean;
   readonly #planner: BackwardPlanner;
-  /** Parameters whose gradient has been written in this step. */
-  readonly #written = new Set<Parameter>();
+  readonly #gradients: PlannedGradients;
+  readonly #head: PlannedHead;
 
   /** `training`: dropout is drawn. */
   constructor(place: PassPlace, adapter: AdapterView | null, training: boolean) {
@@ -70,12 +45,13 @@ export class PlannedPass {
     this.#adapter = adapter;
     this.#structures = structuresOf(place.facts, adapter, training);
     this.#planner = new BackwardPlanner(place.facts.model, this.#structures);
-    this.#training = training;
+    this.#gradients = new PlannedGradients(place.pool);
+    this.#head = new PlannedHead(place, adapter, training, this.#gradients);
   }
 
   /** A step begins: no gradient has been written. */
   beginStep(): void {
-    this.#written.clear();
+    this.#gradients.begin();
   }
 
   /** Log-probabilities of labels, without gradients. */
@@ -87,7 +63,7 @@ export class PlannedPass {
       this.#place.pool.release(x);
       x = y;
     }
-    this.#headLogProbs(shape);
+    this.#head.logProbs(shape.numLabels);
     this.#place.pool.release(x, ...pass.made.values());
   }
 
@@ -114,7 +90,7 @@ export class PlannedPass {
       else pool.release(x);
       x = y;
     }
-    let dy = this.#headGradient(shape, pass);
+    let dy = this.#head.gradient(shape.numLabels, pass.bindings);
     pool.release(x);
     for (const [layer, block] of [...blocks.entries()].reverse()) {
       if (!block.runs) continue;
@@ -166,7 +142,7 @@ export class PlannedPass {
     const stem = this.#stem("backward");
     const { made } = programs.build(stem);
     const rows = made.part.gathered.map((gathered) => this.#lend(gathered.rows, pass.bindings));
-    this.#collect(null, made.gradients, () => {
+    this.#gradients.collect(this.#adapter?.trained(null) ?? [], made.gradients, () => {
       const ofRows = made.rowGradients.map((each) => this.#lend(each.rows, pass.bindings));
       programs.run(stem, pass.bindings);
       pool.release(...rows);
@@ -216,131 +192,12 @@ export class PlannedPass {
     const program = blockProgram(facts.model, this.#structures[layer] as BlockStructure, variant);
     const { spec, made } = programs.build(program);
     const dx = inputGradient ? this.#lend(spec.outputs["dx"] as Value, pass.bindings) : null;
-    this.#collect(layer, made.gradients, () => {
+    this.#gradients.collect(this.#adapter?.trained(layer) ?? [], made.gradients, () => {
       const masks = made.part.dropout.map(({ mask }) => this.#lend(mask, pass.bindings));
       programs.run(program, pass.bindings);
       pool.release(...masks);
     });
     return dx;
-  }
-
-  /** Runs what writes gradients: into their own place at first, else beside it, and they are added. */
-  #collect(layer: number | null, outputs: readonly GradientOutput[], run: () => void): void {
-    const trained = this.#adapter?.trained(layer) ?? [];
-    const again: Lent = [];
-    for (const { input } of outputs) {
-      const parameter = trained.find((each) => each.input === input);
-      if (!parameter) continue;
-      if (this.#written.has(parameter)) again.push(this.#lend(floats(parameter.shape), {}));
-      this.#written.add(parameter);
-    }
-    run();
-    this.#place.pool.release(...again);
-  }
-
-  #headVariant(kind: HeadProgramKind): HeadVariant {
-    const arithmetic = headArithmetic(this.#place.facts, this.#adapter, kind);
-    return { kind, training: this.#training, arithmetic };
-  }
-
-  #headLogProbs({ numLabels }: PassShape): void {
-    const { facts, pool, programs } = this.#place;
-    const variant = this.#headVariant("loss");
-    if (readsSlices(facts, this.#adapter, variant.arithmetic))
-      return pool.release(...this.#vocabulary(numLabels, false));
-    const program = headProgram(facts.model, this.#adapter, variant);
-    for (const N of chunks(numLabels, headChunkOf(variant.arithmetic))) {
-      const { made } = programs.build(program);
-      const lent = [...this.#headFeeds(made.part, N), this.#lend(floats([N, 1]), {})];
-      programs.run(program, { N });
-      pool.release(...lent);
-    }
-  }
-
-  #headFeeds(part: PartGraph, N: number): Lent {
-    const hidden = floats([N, this.#place.facts.model.width]);
-    const labels: TensorType = { dtype: "int64", shape: [N] };
-    const masks = part.dropout.map(({ mask }) => mask);
-    return [hidden, labels, ...masks].map((type) => this.#lend(type, { N }));
-  }
-
-  #headGradient({ numLabels }: PassShape, { bindings }: Pass): PlannedBlock {
-    const { facts, pool, programs } = this.#place;
-    const { model } = facts;
-    const dx = this.#lend(floats(["B", "T", model.width]), bindings);
-    const variant = this.#headVariant("lossAndGradients");
-    if (readsSlices(facts, this.#adapter, variant.arithmetic)) {
-      pool.release(...this.#vocabulary(numLabels, true));
-      return dx;
-    }
-    const program = headProgram(model, this.#adapter, variant);
-    for (const N of chunks(numLabels, headChunkOf(variant.arithmetic))) {
-      const { made } = programs.build(program);
-      const lent = this.#headFeeds(made.part, N);
-      for (const shape of [
-        [N, 1],
-        [N, 1],
-        [N, model.width],
-      ])
-        lent.push(this.#lend(floats(shape), {}));
-      if (made.slicedTable !== null)
-        lent.push(
-          ...[
-            [N, model.numOutputs],
-            [N, model.width],
-          ].map((shape) => this.#lend(floats(shape), {})),
-        );
-      this.#collect(null, made.gradients, () => void programs.run(program, { N }));
-      if (made.slicedTable !== null) this.#headTable(made.slicedTable, N);
-      pool.release(...lent);
-    }
-    return dx;
-  }
-
-  /** The gradient of the head's matrix, some rows at a time. */
-  #headTable(table: string, N: number): void {
-    const { facts, programs, pool } = this.#place;
-    const parameter = this.#adapter?.trained(null).find(({ input }) => input === table) as Parameter;
-    const [numRows = 0, width = 0] = parameter.shape;
-    for (let from = 0; from < numRows; from += SLICE_ROWS) {
-      const S = Math.min(SLICE_ROWS, numRows - from);
-      const again = this.#written.has(parameter) ? [this.#lend(floats([S, width]), {})] : [];
-      const dLogits = this.#lend(floats([N, S]), {});
-      programs.run(tableGradientProgram(facts.model.width), { N, S });
-      pool.release(dLogits, ...again);
-    }
-    this.#written.add(parameter);
-  }
-
-  /** One walk over the vocabulary for all positions, in chunks; returns what is given back after it. */
-  #vocabulary(numLabels: number, hasGradient: boolean): Lent {
-    const { facts, pool, programs } = this.#place;
-    const { model } = facts;
-    const program = (kind: VocabularyProgramKind): ReturnType<typeof vocabularyProgram> =>
-      vocabularyProgram(model, kind);
-    const counts = chunks(numLabels, VOCABULARY_CHUNK);
-    const lend = (N: number, columns: number): PlannedBlock => this.#lend(floats([N, columns]), {});
-    const hidden = counts.map((N) => lend(N, model.width));
-    const sums = counts.map((N) => {
-      const own = [lend(N, 1), lend(N, model.width)];
-      if (!hasGradient) return { own, gradient: [] };
-      own.push(lend(N, 1), lend(N, model.width));
-      return { own, gradient: [lend(N, model.width)] };
-    });
-    const slice = (from: number): number => Math.min(SLICE_ROWS, model.numOutputs - from);
-    let ahead = lend(slice(0), model.width);
-    for (let from = 0; from < model.numOutputs; from += SLICE_ROWS) {
-      const rows = ahead;
-      const next = from + SLICE_ROWS;
-      if (next < model.numOutputs) ahead = lend(slice(next), model.width);
-      for (const N of counts) {
-        programs.run(program(hasGradient ? "log-sum-gradient" : "log-sum"), { N, V: slice(from) });
-      }
-      pool.release(rows);
-    }
-    for (const N of counts) programs.run(program(hasGradient ? "label-gradient" : "label"), { N });
-    pool.release(...sums.flatMap(({ own }) => own));
-    return [...hidden, ...sums.flatMap(({ gradient }) => gradient)];
   }
 
   #trainsStem(): boolean {
@@ -354,15 +211,4 @@ export class PlannedPass {
 interface Pass {
   readonly bindings: Readonly<Record<"B" | "T" | "P" | "R", number>>;
   readonly made: Map<string, PlannedBlock>;
-}
-
-function floats(shape: ProgramSpec["inputs"][string]["shape"]): TensorType {
-  return { dtype: FLOAT32, shape };
-}
-
-/** Sizes of the chunks of some positions. */
-function chunks(numLabels: number, length: number): number[] {
-  return Array.from({ length: Math.ceil(numLabels / length) }, (_, i) =>
-    Math.min(length, numLabels - i * length),
-  );
 }
