@@ -2,13 +2,12 @@
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { ServingStats } from "../engine/serving/serving-engine.ts";
 import type { ServeEnd } from "../engine/serving/serve-request.ts";
+import { SECONDS, TOKEN_SECONDS } from "./metric-buckets.ts";
+import { VllmMetrics } from "./vllm-metrics.ts";
 
 /** Adapters that have labels of their own; the others share one. */
 const MAX_LABELS = 100;
 const OTHERS = "other";
-
-const SECONDS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
-const TOKEN_SECONDS = [0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1];
 
 export class ServerMetrics {
   readonly #registry = new Registry();
@@ -20,7 +19,11 @@ export class ServerMetrics {
   readonly #tokens: Counter<"adapter" | "kind">;
   readonly #times: Readonly<Record<"queue" | "firstToken" | "perToken" | "total", Histogram>>;
 
-  constructor() {
+  readonly #vllm: VllmMetrics;
+
+  /** `modelName`: what clients call the base. */
+  constructor(modelName: string) {
+    this.#vllm = new VllmMetrics(modelName);
     const registers = [this.#registry];
     const gauge = (name: string, help: string): Gauge =>
       new Gauge({ name: `graft_${name}`, help, registers });
@@ -70,6 +73,7 @@ export class ServerMetrics {
 
   /** Counts a text that has ended. */
   ended(adapter: string, end: ServeEnd): void {
+    this.#vllm.ended(end);
     const label = this.#label(adapter);
     this.#requests.inc({ adapter: label, finished_reason: end.finishReason });
     this.#tokens.inc({ adapter: label, kind: "prompt" }, end.numPromptTokens);
@@ -89,7 +93,7 @@ export class ServerMetrics {
       counter.reset();
       counter.inc(stats[key]);
     }
-    return await this.#registry.metrics();
+    return `${await this.#registry.metrics()}\n${await this.#vllm.text(stats)}`;
   }
 
   #label(adapter: string): string {

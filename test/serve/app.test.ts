@@ -190,6 +190,18 @@ test("numbers are told in Prometheus's form, and the routes by their schemas", a
     assert.match(text, new RegExp(`# TYPE graft_${counted}_total counter\ngraft_${counted}_total [1-9]`));
   }
   assert.doesNotMatch(text, /# TYPE \w+_total gauge/);
+  // The same by the names of vLLM, whose dashboards choose a model.
+  assert.match(text, /^vllm:request_success_total\{finished_reason="length",model_name="tiny"\} [1-9]/m);
+  for (const name of ["num_requests_running", "num_requests_waiting", "kv_cache_usage_perc"])
+    assert.match(text, new RegExp(`^vllm:${name}\\{model_name="tiny"\\} 0$`, "m"));
+  const valueOf = (name: string): string | undefined =>
+    new RegExp(`^${name}(?:\\{.*\\})? (.+)$`, "m").exec(text)?.[1];
+  assert.equal(valueOf("vllm:generation_tokens_total"), valueOf("graft_new_tokens_total"));
+  assert.equal(
+    valueOf("vllm:time_to_first_token_seconds_count"),
+    valueOf("graft_time_to_first_token_seconds_count"),
+  );
+  assert.ok(Number(valueOf("vllm:request_decode_time_seconds_sum")) > 0);
   const again = await (await server.app.request("/metrics")).text();
   const steps = /^graft_steps_total \d+$/m;
   assert.equal(steps.exec(again)?.[0], steps.exec(text)?.[0], "asking again counts nothing twice");

@@ -87,7 +87,7 @@ export async function serveTiny(
   const state = new ServerState({
     model,
     name: "tiny",
-    metrics: new ServerMetrics(),
+    metrics: new ServerMetrics("tiny"),
     limits: { ...LIMITS, ...limits },
     findAdapter: adaptersUnder(join(root, "adapters")),
     onError: (error) => errors.push(error),

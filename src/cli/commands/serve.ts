@@ -108,7 +108,7 @@ async function serve(
   const state = new ServerState({
     model,
     name,
-    metrics: new ServerMetrics(),
+    metrics: new ServerMetrics(name),
     limits: {
       maxBodyBytes: parseByteSize(options.maxBody) ?? 0,
       requestsPerMinute: options.rateLimit ?? null,
