@@ -6,6 +6,7 @@ import { dataRows } from "./formats/data-rows.ts";
 import { expression } from "./formats/expression.ts";
 import { gguf } from "./formats/gguf.ts";
 import { images } from "./formats/images.ts";
+import { parquet } from "./formats/parquet.ts";
 import { modelConfig } from "./formats/model-config.ts";
 import { runState } from "./formats/run-state.ts";
 import { safetensors } from "./formats/safetensors.ts";
@@ -29,5 +30,6 @@ export const FUZZ_FORMATS: readonly FuzzFormat[] = [
   expression,
   wheel,
   images,
+  parquet,
   targetPattern,
 ];

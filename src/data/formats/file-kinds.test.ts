@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, describe, it } from "node:test";
+import { setImmediate } from "node:timers/promises";
 import { gzipSync, zstdCompressSync } from "node:zlib";
 import { byteTokenizerFiles, createByteTokenizer } from "../../../test/tiny/byte-tokenizer.ts";
 import { readDataset, readHeldOut, type ReadOptions } from "../by-path.ts";
@@ -100,6 +101,18 @@ describe("kinds of files", () => {
       code: "format/file",
       hint: /\./,
     });
+  });
+
+  it("refuses columns of Parquet that its schema has not, beside one that cannot be read", async () => {
+    const bytes = readFileSync(join(GOLDEN, "calls.parquet"));
+    // What a group of the schema has in it, and by what a column is compressed.
+    [bytes[848], bytes[1050]] = [225, 71];
+    await assert.rejects(readDataset(write("torn.parquet", bytes), options), {
+      code: "format/file",
+      message: /torn\.parquet": column messages\.list\.\S+ is not in the schema/,
+    });
+    // A column that nobody waits for says now that it failed.
+    await setImmediate();
   });
 
   it("takes .txt and .md as text", async () => {

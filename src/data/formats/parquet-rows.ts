@@ -1,5 +1,6 @@
 /** @file Rows of Parquet files, group after group; numbers and lists come as JSON would have them. */
 import { FormatError } from "../../errors.ts";
+import type { FileMetaData, SchemaTree } from "hyparquet";
 import { LongInteger } from "./long-integer.ts";
 import type { ParsedRow, ParseOptions } from "./parsed-row.ts";
 
@@ -10,7 +11,7 @@ export async function* readParquetRows(
   { onCount }: ParseOptions,
 ): AsyncIterable<ParsedRow> {
   // Loaded where one is read: most runs read none.
-  const [{ parquetMetadataAsync, parquetReadObjects }, { compressors }] = await Promise.all([
+  const [{ parquetMetadataAsync, parquetReadObjects, parquetSchema }, { compressors }] = await Promise.all([
     import("hyparquet"),
     import("hyparquet-compressors"),
   ]);
@@ -29,7 +30,11 @@ export async function* readParquetRows(
       });
     }
   };
-  const metadata = await attempt(() => parquetMetadataAsync(buffer));
+  const metadata = await attempt(async () => {
+    const found = await parquetMetadataAsync(buffer);
+    requireColumnsOf(parquetSchema(found), found);
+    return found;
+  });
   onCount?.(Number(metadata.num_rows));
   let line = 0;
   for (const group of metadata.row_groups) {
@@ -38,6 +43,24 @@ export async function* readParquetRows(
       parquetReadObjects({ file: buffer, metadata, compressors, rowStart: line, rowEnd: line + numRows }),
     );
     for (const row of rows) yield { value: toJson(row, true), source: { file, line: ++line } };
+  }
+}
+
+/**
+ * Holds the columns of all groups against the schema. The library reads them one beside another, and would hear nothing of the
+ * errors of one that is not in the schema, or there twice: the process would end.
+ */
+function requireColumnsOf(schema: SchemaTree, { row_groups: groups }: FileMetaData): void {
+  for (const { columns } of groups) {
+    const seen = new Set<SchemaTree>();
+    for (const { meta_data: column } of columns) {
+      const path = column?.path_in_schema ?? [];
+      let node: SchemaTree | undefined = schema;
+      for (const name of path) node = node?.children.find(({ element }) => element.name === name);
+      if (node === undefined) throw new Error(`column ${path.join(".")} is not in the schema`);
+      if (seen.has(node)) throw new Error(`column ${path.join(".")} is there twice`);
+      seen.add(node);
+    }
   }
 }
 
