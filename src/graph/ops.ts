@@ -25,6 +25,7 @@ import { pairwiseDistanceOp } from "./ops/pairwise-distance.ts";
 import { expandLikeOp, reduceSumOp } from "./ops/reduce-expand.ts";
 import { reduceMaxOp } from "./ops/reduce-max.ts";
 import { reduceMeanOp } from "./ops/reduce-mean.ts";
+import { repeatRowsOp, sumRepeatsOp } from "./ops/repeat-rows.ts";
 import { reshapeLikeOp, reshapeOp } from "./ops/reshape.ts";
 import { rmsNormOp } from "./ops/rms-norm.ts";
 import { ropeOp } from "./ops/rope.ts";
@@ -85,6 +86,8 @@ export const OPS: readonly AnyOp[] = [
   attentionGradientOp,
   rotatePairsOp,
   routeRowsOp,
+  repeatRowsOp,
+  sumRepeatsOp,
   linearCrossEntropyOp,
   int8CrossEntropyOp,
   logSumExpOp,

@@ -9,9 +9,10 @@
  */
 import type { Value } from "../graph/graph.ts";
 import { div, mul } from "../graph/ops/elementwise.ts";
-import { gatherRows, scatterAddRows } from "../graph/ops/gather-scatter.ts";
+import { gatherRows } from "../graph/ops/gather-scatter.ts";
 import { reduceSum } from "../graph/ops/reduce-expand.ts";
 import { reshape, reshapeLike } from "../graph/ops/reshape.ts";
+import { repeatRows, sumRepeats } from "../graph/ops/repeat-rows.ts";
 import { routeRows } from "../graph/ops/route-rows.ts";
 import { softmax } from "../graph/ops/softmax.ts";
 import { joinRows } from "../graph/ops/split-rows.ts";
@@ -40,10 +41,10 @@ export function experts(b: Builder, x: Value, prefix: string, options: ExpertsOp
   const [chosen, rows, places, counts] = routeRows(p, numChosen);
   const weights = normalizes ? div(p, reduceSum(mul(p, chosen), [1])) : p;
   const weightOf = gatherRows(reshape(transpose(weights, [1, 0]), [mulDims(E, M), 1]), places); // [k·M, 1]
-  const inputs = gatherRows(flat, rows); // [k·M, D]
+  const inputs = repeatRows(flat, rows, numChosen); // [k·M, D]
   const outputs = b
     .splitRows(inputs, counts, E, numChosen)
     .map((part, e) => gatedMlp(b, part, `${prefix}experts.${e}.`, expert));
   const weighted = mul(joinRows(outputs, inputs, counts), weightOf);
-  return reshapeLike(scatterAddRows(weighted, rows, flat), x);
+  return reshapeLike(sumRepeats(weighted, rows, flat, numChosen), x);
 }

@@ -38,6 +38,7 @@ import { reshapeLikeSuite, reshapeSuite } from "./reshape.ts";
 import { rmsNormSuite } from "./rms-norm.ts";
 import { ropeSuite } from "./rope.ts";
 import { rotatePairsSuite } from "./rotate-pairs.ts";
+import { repeatRowsSuite, sumRepeatsSuite } from "./repeat-rows.ts";
 import { routeRowsSuite } from "./route-rows.ts";
 import { addRowsSuite, gatherRowsSuite, scatterAddRowsSuite } from "./rows.ts";
 import { softThresholdSuite } from "./soft-threshold.ts";
@@ -82,6 +83,8 @@ export const OP_SUITES: readonly OpSuite[] = [
   reshapeSuite,
   reshapeLikeSuite,
   routeRowsSuite,
+  repeatRowsSuite,
+  sumRepeatsSuite,
   splitRowsSuite,
   joinRowsSuite,
   transposeSuite,

@@ -2,6 +2,7 @@
  * @file Rows of a table by number, [V, D] and int64 [...] give [..., D], and their reverse: rows [..., D] added up at their
  * places in zeros of the shape of a table, or in a table. Each is the gradient of the other.
  */
+import type { Emitter } from "../emitter.ts";
 import type { Value } from "../graph.ts";
 import { type NoAttributes, type Op, applyOne } from "../op.ts";
 import { sameShape, showShape } from "../shape.ts";
@@ -34,8 +35,7 @@ export const scatterAddRowsOp: Op<NoAttributes, readonly [x: Value, rows: Value,
     const nothing = emitter.value("Mul", [emitter.value("Size", [rows]), emitter.int64([0])]);
     const shape = emitter.value("Add", [emitter.value("Shape", [like]), nothing]);
     const zeros = emitter.value("Expand", [emitter.scalar(0), shape]);
-    const places = emitter.value("Unsqueeze", [rows, emitter.int64([-1])]);
-    emitter.node("ScatterND", [zeros, places, x], emitter.names(node.outputs), { reduction: "add" });
+    emitSums(emitter, node.outputs[0], [zeros, x, rows]);
   },
   vjp: ({ inputs: [, rows] }, [gradient]) => [gatherRows(gradient, rows), null, null],
 };
@@ -52,11 +52,29 @@ export const addRowsOp: Op<NoAttributes, readonly [table: Value, x: Value, rows:
   },
   emit: (node, emitter) => {
     const [table, x, rows] = emitter.names(node.inputs);
-    const places = emitter.value("Unsqueeze", [rows, emitter.int64([-1])]);
-    emitter.node("ScatterND", [table, places, x], emitter.names(node.outputs), { reduction: "add" });
+    emitSums(emitter, node.outputs[0], [table, x, rows]);
   },
   vjp: ({ inputs: [, , rows] }, [gradient]) => [gradient, gatherRows(gradient, rows), null],
 };
+
+/**
+ * Adds rows x up in a table, element by element in their order. ScatterND, which takes whole rows, adds equal ones on several
+ * threads at once, so that some are lost (onnxruntime#23396).
+ */
+function emitSums(
+  emitter: Emitter,
+  sum: Value,
+  [table, x, rows]: readonly [table: string, x: string, rows: string],
+): void {
+  const ones = sum.shape.slice(1).map(() => 1);
+  const rest = emitter.value("Shape", [table], { start: 1 });
+  const shape = emitter.value("Concat", [emitter.int64([-1]), rest], { axis: 0 });
+  const flat = emitter.value("Reshape", [x, shape]);
+  const numbers = emitter.value("Reshape", [rows, emitter.int64([-1, ...ones])]);
+  const places = emitter.value("Expand", [numbers, emitter.value("Shape", [flat])]);
+  const attributes = { axis: 0, reduction: "add" };
+  emitter.node("ScatterElements", [table, places, flat], [emitter.name(sum)], attributes);
+}
 
 /** Takes rows of a table. */
 export function gatherRows(table: Value, rows: Value): Value {
