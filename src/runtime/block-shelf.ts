@@ -17,11 +17,14 @@ export class BlockShelf<B extends Sized> {
   /** Free blocks by rising size. */
   readonly #free: B[] = [];
   readonly #make: (capacityBytes: number) => B;
+  readonly #dropped: (capacityBytes: number) => void;
   /** Lent or free. */
   readonly blocks = new Set<B>();
 
-  constructor(make: (capacityBytes: number) => B) {
+  /** `dropped` hears of blocks that are given up. */
+  constructor(make: (capacityBytes: number) => B, dropped: (capacityBytes: number) => void = () => {}) {
     this.#make = make;
+    this.#dropped = dropped;
   }
 
   /** Lends a block of at least this size. */
@@ -35,7 +38,7 @@ export class BlockShelf<B extends Sized> {
     // One that is just too small makes room, so that changing lengths do not leave a set of blocks each.
     const place = this.#free.findLastIndex(({ capacityBytes }) => capacityBytes < sizeBytes);
     const isNear = place >= 0 && MAX_OVERSIZE * (this.#free[place] as B).capacityBytes >= sizeBytes;
-    if (isNear) this.blocks.delete(this.#free.splice(place, 1)[0] as B);
+    if (isNear) this.#drop(this.#free.splice(place, 1)[0] as B);
     const made = this.#make(roundUp(sizeBytes));
     this.blocks.add(made);
     return made;
@@ -49,7 +52,12 @@ export class BlockShelf<B extends Sized> {
 
   /** Drops everything that is not lent. */
   clear(): void {
-    for (const block of this.#free.splice(0)) this.blocks.delete(block);
+    for (const block of this.#free.splice(0)) this.#drop(block);
+  }
+
+  #drop(block: B): void {
+    this.blocks.delete(block);
+    this.#dropped(block.capacityBytes);
   }
 }
 

@@ -19,18 +19,21 @@ interface Stretch {
 
 /** What of one buffer is lent now. */
 class Loans {
-  readonly #buffer: ArrayBuffer;
+  readonly #buffer: ArrayBufferLike;
   readonly reads: Stretch[] = [];
   readonly writes: Stretch[] = [];
   #isFixed = false;
 
-  constructor(buffer: ArrayBuffer) {
+  constructor(buffer: ArrayBufferLike) {
     this.#buffer = buffer;
   }
 
-  /** Forbids, for good, to hand the buffer over to another thread: its memory would go with it while native code runs. */
+  /**
+   * Forbids, for good, to hand the buffer over to another thread: its memory would go with it while native code runs. Shared
+   * memory stays where it is.
+   */
   fix(): void {
-    if (!this.#isFixed) forbidTransfer(this.#buffer);
+    if (!this.#isFixed && !types.isSharedArrayBuffer(this.#buffer)) forbidTransfer(this.#buffer);
     this.#isFixed = true;
   }
 }
@@ -56,13 +59,8 @@ export class Borrowed<N = unknown> implements Stretch {
     const kind = types.isTypedArray(data) ? data[Symbol.toStringTag] : typeof data;
     if (kind !== array.name) throw new TypeError(`${what} is ${dtype} in ${kind}, expected ${array.name}`);
     const { buffer } = data;
-    if (types.isSharedArrayBuffer(buffer))
-      throw new TypeError(`${what} lies in a SharedArrayBuffer, expected an ArrayBuffer`);
-    if (buffer.resizable && !isRetractable(buffer))
-      throw new TypeError(`${what} lies in a resizable ArrayBuffer, expected one of fixed size`);
-    // Not there in Node 20; a tensor with elements is found to be detached by its length.
-    if (buffer.detached) throw new RangeError(`${what} has no memory: it was transferred`);
-    if (isRetracted(buffer)) throw new RangeError(`${what} has no memory: it waits on the disk`);
+    // Shared memory can neither shrink nor be taken away.
+    if (!types.isSharedArrayBuffer(buffer)) requireFixed(buffer, what);
     if (!Array.isArray(shape) || !shape.every((size) => Number.isSafeInteger(size) && size >= 0)) {
       throw new RangeError(`${what} has shape [${String(shape)}], expected whole numbers from 0`);
     }
@@ -115,6 +113,15 @@ export class Borrowed<N = unknown> implements Stretch {
   endWrite(): void {
     removeOne(this.loans.writes, this);
   }
+}
+
+/** @throws TypeError, RangeError for memory that may shrink, and for what is not there */
+function requireFixed(buffer: ArrayBuffer, what: string): void {
+  if (buffer.resizable && !isRetractable(buffer))
+    throw new TypeError(`${what} lies in a resizable ArrayBuffer, expected one of fixed size`);
+  // Not there in Node 20; a tensor with elements is found to be detached by its length.
+  if (buffer.detached) throw new RangeError(`${what} has no memory: it was transferred`);
+  if (isRetracted(buffer)) throw new RangeError(`${what} has no memory: it waits on the disk`);
 }
 
 function overlaps({ start, end }: Stretch, others: readonly Stretch[]): boolean {

@@ -2,11 +2,12 @@
 import { DTYPES, type DType } from "../graph/dtype.ts";
 import { BlockShelf, type Sized } from "./block-shelf.ts";
 import type { HostTensor } from "./host-tensor.ts";
+import { DroppedMemory, makeProgramMemory } from "./program-memory.ts";
 import { numElements, showShape } from "../graph/shape.ts";
 
 /** Views into it are made once per shape: a steady loop makes none. */
 interface Block extends Sized {
-  readonly buffer: ArrayBuffer;
+  readonly buffer: ArrayBufferLike;
   readonly views: Map<string, HostTensor>;
   /** The view that is lent; null: the block is free. */
   lent: HostTensor | null;
@@ -16,12 +17,16 @@ interface Block extends Sized {
 const MAX_VIEWS = 8;
 
 export class BufferPool {
-  readonly #shelf = new BlockShelf<Block>((capacityBytes) => ({
-    capacityBytes,
-    buffer: new ArrayBuffer(capacityBytes),
-    views: new Map(),
-    lent: null,
-  }));
+  readonly #dropped = new DroppedMemory();
+  readonly #shelf = new BlockShelf<Block>(
+    (capacityBytes) => ({
+      capacityBytes,
+      buffer: makeProgramMemory(capacityBytes),
+      views: new Map(),
+      lent: null,
+    }),
+    (capacityBytes) => this.#dropped.add(capacityBytes),
+  );
   readonly #blockOf = new WeakMap<HostTensor, Block>();
 
   /** Bytes of all blocks, lent or free. */
@@ -36,7 +41,7 @@ export class BufferPool {
     let view = block.views.get(key);
     if (!view) {
       if (block.views.size >= MAX_VIEWS) block.views.clear();
-      const data = new DTYPES[dtype].array(block.buffer, 0, numElements(shape));
+      const data = new DTYPES[dtype].array(block.buffer as ArrayBuffer, 0, numElements(shape));
       view = { dtype, shape: [...shape], data };
       block.views.set(key, view);
       this.#blockOf.set(view, block);

@@ -7,6 +7,7 @@ import { Graph } from "../graph/graph.ts";
 import { add, exp, mul } from "../graph/ops/elementwise.ts";
 import { cast } from "../graph/ops/cast.ts";
 import { matmul } from "../graph/ops/matmul.ts";
+import { BufferPool } from "./buffer-pool.ts";
 import { hostTensor, zeros } from "./host-tensor.ts";
 import { createEngine } from "./create-engine.ts";
 import type { Engine, EngineOptions } from "./engine.ts";
@@ -88,6 +89,20 @@ for (const [name, create] of ENGINES) {
         results,
         Array.from({ length: 6 }, () => [-5, -6, 4.5, 8]),
       );
+    });
+
+    test("run() reads and writes memory that V8 does not count, and lends none of it twice", async () => {
+      const pool = new BufferPool();
+      const [x, y] = [pool.acquire("float32", [2, 2]), pool.acquire("float32", [2, 2])];
+      assert.ok([x, y].every(({ data }) => data.buffer instanceof SharedArrayBuffer));
+      const program = await engine.compile(product());
+      x.data.set([1, -2, 3, 0.5]);
+      for (let run = 0; run < 2; run++) {
+        await program.run({ x, w }, { y });
+        assert.deepEqual([...y.data], [-5, -6, 4.5, 8]);
+      }
+      await assert.rejects(program.run({ x, w }, { y: x }), /"x" is being written/);
+      await program.release();
     });
 
     test("run() takes other sizes and other contents with one program", async () => {

@@ -101,13 +101,6 @@ const WRONG: readonly (readonly [string, string, () => HostTensor, "RangeError" 
   ["a detached input", "x", () => detached(x()), "RangeError", /transferred/],
   ["a detached output", "y", () => detached(zeros("float32", [2, 2])), "RangeError", /transferred/],
   [
-    "shared memory",
-    "x",
-    () => forged("float32", [2, 2], new Float32Array(new SharedArrayBuffer(16))),
-    "TypeError",
-    /SharedArrayBuffer/,
-  ],
-  [
     "memory that can shrink",
     "y",
     () => forged("float32", [2, 2], new Float32Array(new ArrayBuffer(16, { maxByteLength: 64 }))),

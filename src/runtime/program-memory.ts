@@ -1,0 +1,31 @@
+/**
+ * @file Memory that programs write, which V8 does not count.
+ *
+ * V8 counts ArrayBuffers against what its heap may grow by before it is collected: beside 700 MB of activations it collects a
+ * heap of 48 MB whenever 3 are new, on processors that programs run on (docs/log.md). Shared memory it does not count, and
+ * nobody can transfer it away under native code. But then it does not hurry to free it either.
+ */
+
+/** V8 begins to collect when so much that it counts was made since it last did. */
+const ENOUGH_BYTES = 64e6;
+
+/** Makes memory of zeros. In a browser whose page is not isolated there is no shared memory: it is plain there. */
+export function makeProgramMemory(sizeBytes: number): ArrayBufferLike {
+  return typeof SharedArrayBuffer === "undefined"
+    ? new ArrayBuffer(sizeBytes)
+    : new SharedArrayBuffer(sizeBytes);
+}
+
+/** Knows what of it nobody holds any more, and has V8 free it as soon as it would free what it counts. */
+export class DroppedMemory {
+  #sizeBytes = 0;
+
+  /** Counts memory that was dropped. */
+  add(sizeBytes: number): void {
+    this.#sizeBytes += sizeBytes;
+    if (this.#sizeBytes < ENOUGH_BYTES) return;
+    this.#sizeBytes = 0;
+    // Counted and dropped at once; nobody writes to it, so that it takes no memory.
+    void new ArrayBuffer(ENOUGH_BYTES);
+  }
+}
