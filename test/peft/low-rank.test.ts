@@ -16,6 +16,7 @@ import type { BaseModel } from "../../src/models/base-model.ts";
 import type { Adapter } from "../../src/peft/attach.ts";
 import { dora } from "../../src/peft/methods/dora.ts";
 import { lora } from "../../src/peft/methods/lora.ts";
+import { snell } from "../../src/peft/methods/snell.ts";
 import { mergeAdapter, mergedModel } from "../../src/peft/merge.ts";
 import type { Method } from "../../src/peft/method.ts";
 import { hostTensor } from "../../src/runtime/host-tensor.ts";
@@ -261,15 +262,23 @@ for (const [modelName, model] of Object.entries(MODELS)) {
   }
 }
 
-test("dropped inputs of an adapter on the head are the same at each step, and whole in evaluation", async () => {
+test("what is dropped of an adapter on the head is the same at each step, and there in evaluation", async () => {
   const { base } = MODELS.tied;
-  const adapter = await moved(base, lora, { rank: 3, dropout: 0.5 }, ["lm_head"]);
-  const at = async (step: number): Promise<number> =>
-    (await lossAndGradients(engine, base, adapter, [batch], { step })).loss;
-  assert.equal(await at(0), await at(0));
-  assert.notEqual(await at(0), await at(1));
-  const plain = await moved(base, lora, { rank: 3 }, ["lm_head"]);
-  assert.deepEqual(await logitsOf(engine, base, adapter, batch), await logitsOf(engine, base, plain, batch));
+  for (const [method, dropped] of [
+    [lora, { dropout: 0.5 }],
+    [snell, { dropPath: 0.5 }],
+  ] as const) {
+    const adapter = await moved(base, method, { rank: 3, ...dropped }, ["lm_head"]);
+    const at = async (step: number): Promise<number> =>
+      (await lossAndGradients(engine, base, adapter, [batch], { step })).loss;
+    assert.equal(await at(0), await at(0));
+    assert.notEqual(await at(0), await at(1));
+    const plain = await moved(base, method, { rank: 3 }, ["lm_head"]);
+    assert.deepEqual(
+      await logitsOf(engine, base, adapter, batch),
+      await logitsOf(engine, base, plain, batch),
+    );
+  }
 });
 
 describe("files", () => {

@@ -92,6 +92,12 @@ const CASES: readonly Case[] = [
   { modelType: "llama", method: "lora", recompute: "all-but-attention", numLayers: 4, dropRate: 0.5 },
   { modelType: "llama", method: "full", recompute: false },
   { modelType: "llama", method: "dora", recompute: false, compute: "int8" },
+  {
+    modelType: "llama",
+    method: "snell",
+    options: { dropout: 0.1, dropPath: 0.1, zeroStart: true },
+    recompute: false,
+  },
   { modelType: "gemma3_text", method: "lora", recompute: false },
   { modelType: "gpt2", method: "bitfit", recompute: true },
   { modelType: "qwen3_moe", method: "ia3", recompute: false },
