@@ -20,6 +20,7 @@ import { follow, tellUnheard } from "./job-telling.ts";
 import { type JobWords, wordsOf, wordsWith } from "./job-words.ts";
 import type { Lease } from "./lease.ts";
 import { usedHyperparameters } from "./used-hyperparameters.ts";
+import { keepResults } from "./results-file.ts";
 import { folderOf } from "./shares.ts";
 import { FIRST_RUN, type StateFolder } from "./state-folder.ts";
 
@@ -58,6 +59,7 @@ export async function trainJob(taken: TakenJob, lease: Lease, options: TrainJobO
         finished_at: now(),
         fine_tuned_model: name,
         trained_tokens: result.trained_tokens,
+        result_files: await resultsOf(lease, files, now()),
       },
       { message: `The job has succeeded: ${name}`, data: { train_loss, valid_loss, total_steps } },
     );
@@ -72,6 +74,18 @@ export async function trainJob(taken: TakenJob, lease: Lease, options: TrainJobO
       { status: "failed", finished_at: now(), error: { code, message, param } },
       { level: "error", message: `The job has failed: ${message}` },
     );
+  }
+}
+
+/** Ids of what a job's steps came to. A training is not lost with a table. */
+async function resultsOf(lease: Lease, files: StateFolder, seconds: number): Promise<string[]> {
+  const { job } = lease.row;
+  try {
+    return await keepResults(files, job, folderOf(lease.row), seconds);
+  } catch (error) {
+    const found = files.withoutPath(error instanceof Error ? error.message : String(error));
+    lease.tell({ level: "warn", message: `The table of its steps is not kept: ${found}` });
+    return [];
   }
 }
 

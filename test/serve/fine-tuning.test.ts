@@ -107,6 +107,21 @@ test("a job trains beside texts, as in a process of its own, and its result is a
   const places = told.map(({ step, prompt }) => `${step} ${prompt}`);
   assert.deepEqual(places, ["0 ka", "0 lo mi", "3 ka", "3 lo mi", "6 ka", "6 lo mi"]);
   assert.deepEqual([told[0]?.text, told[4]?.text], [before, written]);
+  const [results = "", ...others] = done.result_files;
+  assert.deepEqual(others, []);
+  const [head, ...rows] = (await (await client.files.content(results)).text()).trim().split("\n");
+  assert.equal(head, "step,train_loss,valid_loss");
+  const losses = events.flatMap(
+    ({ data }) => (data as { train_loss?: number; learning_rate?: number } | null) ?? [],
+  );
+  assert.deepEqual(
+    rows,
+    losses
+      .filter(({ learning_rate }) => learning_rate !== undefined)
+      .toReversed()
+      .map(({ train_loss }, i) => `${i + 1},${train_loss},`),
+  );
+  assert.equal((await client.files.retrieve(results)).purpose, "fine-tune-results");
   const checkpoints = (await client.fineTuning.jobs.checkpoints.list(job.id)).data;
   assert.deepEqual(
     checkpoints.map(({ step_number }) => step_number),
