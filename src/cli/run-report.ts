@@ -2,7 +2,7 @@
 import { join } from "node:path";
 
 import type { DoneEvent, ResumeEvent, StartEvent } from "../train/events.ts";
-import { REPORT_FILE } from "../train/files/run-folder.ts";
+import { RUN_FILES } from "../train/files/run-files.ts";
 import {
   formatCount,
   formatCountOf,
@@ -90,7 +90,7 @@ export function doneLines(done: DoneEvent, next: string): string[] {
           ),
         ]),
     ...powerLines(done),
-    row("Result", `${result} in ${output}${chosen}; report in ${join(output, REPORT_FILE)}`),
+    row("Result", `${result} in ${output}${chosen}; report in ${join(output, RUN_FILES.report)}`),
     row("Next", next),
   ];
 }

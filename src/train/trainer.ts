@@ -17,7 +17,9 @@ import { LOG_FORMATS } from "./logs/log-formats.ts";
 import { describeFit, fitRun } from "./files/fit-run.ts";
 import { openRun, residencyOf } from "./files/prepare.ts";
 import { lockRun } from "./files/run-lock.ts";
-import { CONFIG_FILE, RunFolder } from "./files/run-folder.ts";
+import { begunWith } from "./files/begun-with.ts";
+import { RUN_FILES } from "./files/run-files.ts";
+import { RunFolder } from "./files/run-folder.ts";
 import { configText, layOut, requestOf } from "./files/run-request.ts";
 import { openSamples } from "./files/run-samples.ts";
 import { type TrainingSetup, setUp } from "./files/setup.ts";
@@ -106,7 +108,10 @@ class Training {
     const { resume, shardDtype } = this.#given;
     const folder = this.#folder;
     await folder.sweep();
-    const options = { ...this.#given, ...(resume ? await this.#begunWith() : {}) };
+    const options = {
+      ...this.#given,
+      ...(resume ? await begunWith(this.#folder, this.#given, this.#keys) : {}),
+    };
     const opened = await openRun(options, methods, {
       signal,
       env,
@@ -139,25 +144,6 @@ class Training {
     }
   }
 
-  /**
-   * What a run began with, where nothing else is asked for: its length, its rate whatever suits a new run by now, and what was
-   * chosen to fit its memory.
-   */
-  async #begunWith(): Promise<Partial<TrainOptions>> {
-    const folder = this.#folder;
-    const rates = await folder.savedRates();
-    const { steps, epochs, memory } = this.#given;
-    const { learningRate = rates.learningRate, warmupSteps = rates.warmupSteps } = this.#given;
-    const length = steps === undefined && epochs === undefined ? await folder.savedLength() : {};
-    const chosen = memory === undefined ? {} : await folder.savedSettings(PLANNED_SETTINGS);
-    return {
-      ...length,
-      learningRate,
-      warmupSteps,
-      ...Object.fromEntries(Object.entries(chosen).filter(([key]) => !this.#keys.has(key))),
-    };
-  }
-
   /** `memory`: of parameters, gradients and optimizer state; `activations`: their files, for the forms that use some. */
   async #train(setup: TrainingSetup, memory: VectorMemory, activations: ShardFolder): Promise<TrainResult> {
     const { shared, signal, makeSampleWriter } = this.#hooks;
@@ -177,7 +163,7 @@ class Training {
         signal,
         betweenTokens: shared?.betweenBlocks,
       });
-      if (!options.resume) await this.#folder.begin({ [CONFIG_FILE]: configText(options) });
+      if (!options.resume) await this.#folder.begin({ [RUN_FILES.config]: configText(options) });
       for (const message of setup.notes) this.#tell(message);
       this.#emit(tellStart(setup));
       const tellNew = (): void => setup.base.takeNotes().forEach(this.#tell);

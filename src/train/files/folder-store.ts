@@ -8,7 +8,8 @@ import type { RunStore } from "../run-store.ts";
 import { dropBpChart } from "../report/dropbp-chart.ts";
 import { lossChart } from "../report/loss-chart.ts";
 import { type Inputs, describeRun } from "./making.ts";
-import { BRANCHES_FILE, CHART_FILE, CONFIG_FILE, REPORT_FILE, type RunFolder } from "./run-folder.ts";
+import { RUN_FILES } from "./run-files.ts";
+import type { RunFolder } from "./run-folder.ts";
 import type { RunReporter } from "./run-reporter.ts";
 
 /** An adapter in a folder, for a run that stands at some step. */
@@ -71,15 +72,15 @@ export function folderStore(parts: FolderStoreParts): RunStore {
       await folder.save(adapter, originAt(state), optimizer, state, keepLast);
       parts.onSave();
       if (reporter.isDue || parts.signal?.aborted === true)
-        await folder.write(REPORT_FILE, reporter.write(state, false));
+        await folder.write(RUN_FILES.report, reporter.write(state, false));
     },
     restore: (step) => folder.restore(adapter, step),
     finish: (state) =>
       folder.finish(adapter, originAt(state), state, {
-        [CONFIG_FILE]: configText,
-        [CHART_FILE]: lossChart(title, eventsOf(state, "step"), eventsOf(state, "eval")),
-        [REPORT_FILE]: reporter.write(state, true),
-        ...(state.dropbp === null ? {} : { [BRANCHES_FILE]: dropBpChart(title, state.dropbp) }),
+        [RUN_FILES.config]: configText,
+        [RUN_FILES.chart]: lossChart(title, eventsOf(state, "step"), eventsOf(state, "eval")),
+        [RUN_FILES.report]: reporter.write(state, true),
+        ...(state.dropbp === null ? {} : { [RUN_FILES.branches]: dropBpChart(title, state.dropbp) }),
       }),
     newestCheckpoint: async () => {
       const step = await folder.newest();

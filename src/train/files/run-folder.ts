@@ -4,11 +4,9 @@
  * A checkpoint folder appears whole or not at all, so what a killed run leaves behind can always be resumed.
  */
 import { join, resolve } from "node:path";
-import { parse } from "yaml";
-import { z } from "zod";
 import { FormatError, UsageError } from "../../errors.ts";
-import { type AdapterOrigin, RESULT_FILES, adapterFiles } from "../../format/adapters/adapter.ts";
-import { readJson, restoreAdapter } from "../../format/by-path.ts";
+import { type AdapterOrigin, adapterFiles } from "../../format/adapters/adapter.ts";
+import { restoreAdapter } from "../../format/by-path.ts";
 import { writeFolderAtomic, writeTextAtomic } from "../../format/files/atomic.ts";
 import { disk } from "../../format/files/disk/calls.ts";
 import { isLock } from "../../format/files/disk/folder-lock.ts";
@@ -16,11 +14,9 @@ import { isTemporary, sweepTemporaries } from "../../format/files/disk/temporari
 import { textFile } from "../../format/files/folder-file.ts";
 import { systemCode, toFailedWrite } from "../../messages/system-error.ts";
 import type { Adapter } from "../../peft/attach.ts";
-import type { TrainOptions } from "../settings/options.ts";
 import type { RunState } from "../run-state.ts";
-import { jsonl } from "../logs/jsonl.ts";
 import type { LogEntry, LogFormat } from "../logs/log-format.ts";
-import { LOG_FORMATS } from "../logs/log-formats.ts";
+import { OF_A_RUN, OF_A_RUN_ALONE, SAMPLES } from "./run-files.ts";
 import { RunLogs } from "./run-logs.ts";
 import { manifestFile } from "./manifest.ts";
 import { type OptimizerState, optimizerFile } from "./optimizer-file.ts";
@@ -31,38 +27,6 @@ const CHECKPOINT = /^checkpoint-(\d{1,15})$/;
 const DAMAGED = ".damaged";
 /** What earlier versions called folders that were being written. */
 const OLD_TEMPORARY = /^\.(checkpoint-\d+|staging)\.[0-9a-f]{8}\.tmp$/;
-/** The settings as they took effect, for a new run to be started with. */
-export const CONFIG_FILE = "config.yaml";
-/** The loss curve. */
-export const CHART_FILE = "loss.svg";
-/** What was left out of each branch by DropBP. */
-export const BRANCHES_FILE = "dropbp.svg";
-/** Texts that were written while the run went on. */
-const SAMPLES_FILE = "samples.jsonl";
-const SAMPLES: LogFormat = { ...jsonl, file: SAMPLES_FILE };
-/** What people read of a run. */
-export const REPORT_FILE = "report.html";
-/** Every name that a run writes, beside those of checkpoints. */
-const OF_A_RUN: readonly string[] = [
-  STATE_FILE,
-  ...LOG_FORMATS.map(({ file }) => file),
-  CONFIG_FILE,
-  CHART_FILE,
-  BRANCHES_FILE,
-  REPORT_FILE,
-  SAMPLES_FILE,
-  ...RESULT_FILES,
-];
-
-/** Names that nothing else writes. */
-const OF_A_RUN_ALONE: ReadonlySet<string> = new Set([STATE_FILE, ...LOG_FORMATS.map(({ file }) => file)]);
-
-/** What a checkpoint says of the length of its run. */
-const SAVED_LENGTH = z.object({
-  settings: z.object({ steps: z.number().optional(), epochs: z.number().optional() }),
-});
-const SAVED_RATES = z.object({ learningRate: z.number().optional(), warmupSteps: z.number().optional() });
-
 /** What a run keeps in its folder. */
 export interface FolderForms {
   readonly logs: readonly LogFormat[];
@@ -141,7 +105,7 @@ export class RunFolder {
   async begin(files: Readonly<Record<string, string>>): Promise<void> {
     try {
       for (const name of await this.#entries()) {
-        if (CHECKPOINT.test(name.replace(DAMAGED, "")) || OF_A_RUN.includes(name))
+        if (CHECKPOINT.test(name.replace(DAMAGED, "")) || OF_A_RUN.has(name))
           await disk().rm(join(this.path, name), { recursive: true });
       }
     } catch (error) {
@@ -216,36 +180,6 @@ export class RunFolder {
     } catch (error) {
       throw toFailedWrite(error, path);
     }
-  }
-
-  /** The length that the run was last to have, as its newest checkpoint says. */
-  async savedLength(): Promise<Pick<TrainOptions, "steps" | "epochs">> {
-    const newest = await this.newest();
-    const state =
-      newest === null ? null : await readJson(join(this.checkpoint(newest), STATE_FILE)).catch(() => null);
-    return SAVED_LENGTH.catch({ settings: {} }).parse(state).settings;
-  }
-
-  /** Settings that the run began with, as its settings file says; those that it does not say are left out. */
-  async savedSettings(keys: readonly string[]): Promise<Partial<TrainOptions>> {
-    const all = z
-      .record(z.string(), z.unknown())
-      .catch({})
-      .parse(await this.#config());
-    return Object.fromEntries(keys.flatMap((key) => (key in all ? [[key, all[key]]] : [])));
-  }
-
-  /** The learning rate and warm-up that the run began with, as its settings file says. */
-  async savedRates(): Promise<Pick<TrainOptions, "learningRate" | "warmupSteps">> {
-    return SAVED_RATES.catch({}).parse(await this.#config());
-  }
-
-  /** What the settings file of the run holds; null: there is none. */
-  async #config(): Promise<unknown> {
-    return await disk()
-      .readFile(join(this.path, CONFIG_FILE), "utf8")
-      .then(parse)
-      .catch(() => null);
   }
 
   /**

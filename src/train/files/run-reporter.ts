@@ -6,7 +6,7 @@ import { mergeCommand, nextCommand, resumeCommand } from "../next-command.ts";
 import { writeReport } from "../report/report.ts";
 import type { RunState } from "../run-state.ts";
 import { describeEnvironment } from "./environment.ts";
-import { CONFIG_FILE } from "./run-folder.ts";
+import { RUN_FILES } from "./run-files.ts";
 import type { SettledOptions } from "./prepare.ts";
 
 /** Least time between two reports while a run goes on: charts take a tenth of a second. */
@@ -64,7 +64,7 @@ export class RunReporter {
   #next(isDone: boolean): Fact[] {
     const { start, result, options } = this.#parts;
     const { output } = options;
-    if (!isDone) return [["Go on from the newest checkpoint", resumeCommand(join(output, CONFIG_FILE))]];
+    if (!isDone) return [["Go on from the newest checkpoint", resumeCommand(join(output, RUN_FILES.config))]];
     return [
       ["Try it", nextCommand(start, { output, result }, options)],
       ...(result === "model"
