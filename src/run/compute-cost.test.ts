@@ -40,8 +40,7 @@ test("an arithmetic is not slow because others had the processor for some of its
   const same: Compute = { name: "same", summary: "of this test", product: float32Product };
   let numCompiled = 0;
   const shared: Engine = {
-    name: engine.name,
-    threads: engine.threads,
+    ...engine,
     async compile(...request) {
       const program = await engine.compile(...request);
       // That of the arithmetic is the first.

@@ -86,7 +86,7 @@ export class Session {
   readonly engine: Engine;
   readonly base: BaseModel;
   readonly weights: Weights;
-  readonly pool = new BufferPool();
+  readonly pool: BufferPool;
   /** Tables of floats outside the blocks that are larger stay as they are stored; their rows are read when they are used. */
   readonly maxTableBytes: number;
   readonly compute: Compute;
@@ -122,6 +122,7 @@ export class Session {
   ) {
     this.engine = engine;
     this.base = base;
+    this.pool = new BufferPool((sizeBytes) => engine.makeMemory(sizeBytes));
     this.maxTableBytes = maxTableBytes;
     this.compute = compute;
     this.attentionChunk = attentionChunk ?? null;

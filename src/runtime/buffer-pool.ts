@@ -2,7 +2,7 @@
 import { DTYPES, type DType } from "../graph/dtype.ts";
 import { BlockShelf, type Sized } from "./block-shelf.ts";
 import type { HostTensor } from "./host-tensor.ts";
-import { DroppedMemory, makeProgramMemory } from "./program-memory.ts";
+import { DroppedMemory } from "./program-memory.ts";
 import { numElements, showShape } from "../graph/shape.ts";
 
 /** Views into it are made once per shape: a steady loop makes none. */
@@ -18,16 +18,16 @@ const MAX_VIEWS = 8;
 
 export class BufferPool {
   readonly #dropped = new DroppedMemory();
-  readonly #shelf = new BlockShelf<Block>(
-    (capacityBytes) => ({
-      capacityBytes,
-      buffer: makeProgramMemory(capacityBytes),
-      views: new Map(),
-      lent: null,
-    }),
-    (capacityBytes) => this.#dropped.add(capacityBytes),
-  );
+  readonly #shelf: BlockShelf<Block>;
   readonly #blockOf = new WeakMap<HostTensor, Block>();
+
+  /** `makeMemory`: as the engine makes it that runs on it. */
+  constructor(makeMemory: (sizeBytes: number) => ArrayBufferLike = (size) => new ArrayBuffer(size)) {
+    this.#shelf = new BlockShelf<Block>(
+      (capacityBytes) => ({ capacityBytes, buffer: makeMemory(capacityBytes), views: new Map(), lent: null }),
+      (capacityBytes) => this.#dropped.add(capacityBytes),
+    );
+  }
 
   /** Bytes of all blocks, lent or free. */
   get allocatedBytes(): number {

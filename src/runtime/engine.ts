@@ -17,7 +17,7 @@ export interface Program {
    * shapes must be those of this run. Names that the program does not have are not looked at. Until the run has ended
    * the memory of both belongs to it, and it can no longer be transferred to another thread.
    * @throws RangeError for a tensor that is not given, of another shape or whose memory is in use, and after `release`
-   * @throws TypeError for one of another element type, or in memory that can be resized or is shared between threads
+   * @throws TypeError for one of another element type, or in memory that can be resized
    */
   run(feeds: Tensors, into: Tensors): Promise<void>;
   /** Frees the compiled program, when the runs that have begun are done. */
@@ -53,6 +53,8 @@ export interface EngineOptions {
 export interface Engine {
   readonly name: string;
   readonly threads: number;
+  /** Makes memory of zeros that it would rather have programs read and write. */
+  makeMemory(sizeBytes: number): ArrayBufferLike;
   /** Compiles a program. @throws RangeError, TypeError for a constant that does not fit */
   compile(spec: ProgramSpec, options?: CompileOptions): Promise<Program>;
 }

@@ -91,10 +91,9 @@ for (const [name, create] of ENGINES) {
       );
     });
 
-    test("run() reads and writes memory that V8 does not count, and lends none of it twice", async () => {
-      const pool = new BufferPool();
+    test("run() reads and writes memory of the engine's own, and lends none of it twice", async () => {
+      const pool = new BufferPool((sizeBytes) => engine.makeMemory(sizeBytes));
       const [x, y] = [pool.acquire("float32", [2, 2]), pool.acquire("float32", [2, 2])];
-      assert.ok([x, y].every(({ data }) => data.buffer instanceof SharedArrayBuffer));
       const program = await engine.compile(product());
       x.data.set([1, -2, 3, 0.5]);
       for (let run = 0; run < 2; run++) {

@@ -12,6 +12,7 @@ import type { ProgramSpec } from "../graph/program.ts";
 import type { Borrowed } from "./borrowed-memory.ts";
 import { CheckedProgram, type Constants, type Executable } from "./checked-program.ts";
 import type { Engine, EngineOptions } from "./engine.ts";
+import { makeUncounted } from "./program-memory.ts";
 import type { HostTensor } from "./host-tensor.ts";
 import { leaveArena, shareArena } from "./shared-arena.ts";
 import { LOG_ERRORS, type OrtApi, loadOrtApi, pointers } from "./ort-c-api.ts";
@@ -37,6 +38,7 @@ export function createNativeEngine(options: EngineOptions = {}): Engine {
   return {
     name: "onnxruntime",
     threads,
+    makeMemory: makeUncounted,
     compile: (spec, { constants = {} } = {}) =>
       CheckedProgram.create(spec, constants, borrowed, (bound) =>
         Session.create(api, clock, spec, { ...options, threads }, bound),

@@ -23,6 +23,8 @@ export function createNodeEngine(options: EngineOptions = {}): Engine {
   return {
     name: "onnxruntime-node",
     threads,
+    // Of shared memory the binding has no address before Node 24.
+    makeMemory: (sizeBytes) => new ArrayBuffer(sizeBytes),
     compile: (spec, { constants = {} } = {}) =>
       CheckedProgram.create(spec, constants, borrowed, (bound) =>
         Session.create(spec, { ...options, threads }, bound),

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { BufferPool } from "./buffer-pool.ts";
-import { DroppedMemory, makeProgramMemory } from "./program-memory.ts";
+import { DroppedMemory, makeUncounted } from "./program-memory.ts";
 
 /** Bytes that V8 counts beside its heap, more than before. */
 function countedBy(work: () => unknown): number {
@@ -15,9 +15,9 @@ function countedBy(work: () => unknown): number {
 
 test("V8 does not count memory of programs, which is all zeros", () => {
   assert.ok(countedBy(() => new ArrayBuffer(50e6)) >= 50e6);
-  assert.ok(countedBy(() => makeProgramMemory(50e6)) < 1e6);
-  assert.ok(countedBy(() => new BufferPool().acquire("float32", [12e6])) < 1e6);
-  assert.ok(new Uint8Array(makeProgramMemory(100)).every((byte) => byte === 0));
+  assert.ok(countedBy(() => makeUncounted(50e6)) < 1e6);
+  assert.ok(countedBy(() => new BufferPool(makeUncounted).acquire("float32", [12e6])) < 1e6);
+  assert.ok(new Uint8Array(makeUncounted(100)).every((byte) => byte === 0));
 });
 
 test("V8 hears of memory that was dropped as soon as it is enough to collect", () => {
@@ -28,7 +28,7 @@ test("V8 hears of memory that was dropped as soon as it is enough to collect", (
 });
 
 test("a pool tells of blocks that it gives up: those that are too small, and all free ones when it is cleared", () => {
-  const pool = new BufferPool();
+  const pool = new BufferPool(makeUncounted);
   const two = [pool.acquire("float32", [10e6]), pool.acquire("float32", [10e6])];
   pool.release(...two);
   assert.ok(countedBy(() => pool.clear()) >= 60e6);

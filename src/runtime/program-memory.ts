@@ -9,11 +9,9 @@
 /** V8 begins to collect when so much that it counts was made since it last did. */
 const ENOUGH_BYTES = 64e6;
 
-/** Makes memory of zeros. In a browser whose page is not isolated there is no shared memory: it is plain there. */
-export function makeProgramMemory(sizeBytes: number): ArrayBufferLike {
-  return typeof SharedArrayBuffer === "undefined"
-    ? new ArrayBuffer(sizeBytes)
-    : new SharedArrayBuffer(sizeBytes);
+/** Makes memory of zeros that V8 does not count. The caller owns it. */
+export function makeUncounted(sizeBytes: number): ArrayBufferLike {
+  return new SharedArrayBuffer(sizeBytes);
 }
 
 /** Knows what of it nobody holds any more, and has V8 free it as soon as it would free what it counts. */

@@ -25,8 +25,7 @@ export function sharePrograms(engine: Engine, maxIdle = 150): Engine {
   };
 
   return {
-    name: engine.name,
-    threads: engine.threads,
+    ...engine,
     async compile(spec, options) {
       if (Object.keys(spec.inputs).some((name) => options?.constants?.[name] !== undefined)) {
         return await engine.compile(spec, options);

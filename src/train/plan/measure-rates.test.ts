@@ -12,6 +12,7 @@ test("runs that had to wait for a processor do not count", async () => {
   const engine: Engine = {
     name: "of the test",
     threads: 1,
+    makeMemory: (sizeBytes) => new ArrayBuffer(sizeBytes),
     async compile(spec) {
       const { float32, int8, movedBytes } = workOf(spec, {});
       work[spec.name] = { "rate-float32": float32, "rate-int8": int8 }[spec.name] ?? movedBytes;
