@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import { attachTo, perturb } from "../../test/passes/model-passes.ts";
+import { arrayBytes } from "../../test/process/array-bytes.ts";
 import { temporaryFolder, writeTinyModel } from "../../test/tiny/model.ts";
 import { GraftError } from "../errors.ts";
 import { adapterFiles } from "../format/adapters/adapter.ts";
@@ -95,6 +96,24 @@ describe("TaskSet", async () => {
     assert.equal(model.tasks.active, null);
     assert.deepEqual(model.tasks.list(), []);
     assert.deepEqual(await trace(model), base);
+  });
+
+  test("a task that is unloaded is kept by nobody, whatever was written with it", async () => {
+    const model = await open();
+    const large = await writeTask("large", "lora", 1, { rank: 64 });
+    const use = async (name: string): Promise<void> => {
+      await model.tasks.load(name, large);
+      await model.tasks.switch(name);
+      await model.write(PROMPT, REQUEST);
+      await model.writeAll([name, null].map((task) => ({ promptIds: PROMPT, ...REQUEST, task })));
+      await model.tasks.unload(name);
+    };
+    await use("first");
+    await use("second");
+    const before = await arrayBytes();
+    for (const name of ["third", "fourth", "fifth"]) await use(name);
+    const more = (await arrayBytes()) - before;
+    assert.ok(more < 100_000, `${more} bytes more`);
   });
 
   test("codes are held as long as a task needs them, once", async () => {

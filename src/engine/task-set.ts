@@ -55,7 +55,7 @@ export class TaskSet {
   /** Names whose adapters are being read. */
   readonly #loading = new Set<string>();
   /** How many batches have a task in work. */
-  readonly #inBatches = new Map<Task, number>();
+  readonly #inBatches = new WeakMap<Task, number>();
   /** As the engine has them for its rows. */
   readonly #held = new Map<Task, Promise<HeldAdapter>>();
   #active: Task | null = null;

@@ -1,9 +1,8 @@
 /** @file What adapters in memory take: their own numbers once each, and nothing when they have made room. */
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
 import { attachTo } from "../../../test/passes/model-passes.ts";
+import { arrayBytes } from "../../../test/process/array-bytes.ts";
 import { temporaryFolder, writeTinyModel } from "../../../test/tiny/model.ts";
 import { loadModel } from "../../format/by-path.ts";
 import type { Method } from "../../peft/method.ts";
@@ -47,24 +46,15 @@ after(async () => {
   await checkpoint.close();
 });
 
-/** Bytes of arrays that are still reachable. */
-function arrayBytes(): number {
-  setFlagsFromString("--expose-gc");
-  const collect = runInNewContext("gc") as () => void;
-  collect();
-  collect();
-  return process.memoryUsage().arrayBuffers;
-}
-
 test("each adapter of rank r takes 4 r (in + out) bytes a module", async () => {
   const { parameters } = await attachTo(base, lora, { rank: 1 }, "all-linear");
   const ofOne = 4 * RANK * parameters.reduce((sum, { value }) => sum + value.data.length, 0);
   const [numFirst, numMore] = [4, 8];
   const use = open(lora, { rank: RANK }, numFirst + numMore);
   await use(0, numFirst);
-  const before = arrayBytes();
+  const before = await arrayBytes();
   await use(numFirst, numFirst + numMore);
-  const more = arrayBytes() - before;
+  const more = (await arrayBytes()) - before;
   assert.ok(Math.abs(more / (numMore * ofOne) - 1) < 0.02, `${more} bytes for ${numMore} of ${ofOne}`);
 });
 
@@ -72,9 +62,9 @@ for (const method of [lora, snell, peqa]) {
   test(`of ${method.name}, what has made room is kept by nobody`, async () => {
     const use = open(method, {}, 3);
     await use(0, 4);
-    const before = arrayBytes();
+    const before = await arrayBytes();
     await use(4, 9);
-    const more = arrayBytes() - before;
+    const more = (await arrayBytes()) - before;
     assert.ok(more < 1000, `${more} bytes more`);
   });
 }
