@@ -15,6 +15,7 @@ import type { TensorRead } from "../models/part-graph.ts";
 import type { Compute } from "../nn/compute.ts";
 import { f32 } from "../nn/computes/f32.ts";
 import { PassTables } from "./context.ts";
+import { LastingTensors } from "../runtime/program-memory.ts";
 import { RESIDENT, type VectorMemory } from "../runtime/vector-memory.ts";
 import type { Lease, WeightTensors } from "./lease.ts";
 import { type Residency, type Smoothing, Weights } from "./weights.ts";
@@ -122,14 +123,15 @@ export class Session {
   ) {
     this.engine = engine;
     this.base = base;
-    this.pool = new BufferPool((sizeBytes) => engine.makeMemory(sizeBytes));
+    this.pool = new BufferPool(engine.makeMemory);
     this.maxTableBytes = maxTableBytes;
     this.compute = compute;
     this.attentionChunk = attentionChunk ?? null;
     this.#smoothing = new Map(smoothing);
     this.#measureMany = measureMany;
     this.sliceRows = sliceRows;
-    this.weights = new Weights(base, residency, { memory, smoothing: this.#smoothing });
+    const tensors = new LastingTensors(engine.makeMemory);
+    this.weights = new Weights(base, residency, { memory, tensors, smoothing: this.#smoothing });
   }
 
   get model(): Model {
@@ -204,5 +206,6 @@ export class Session {
     for (const each of compiled) await (await each.catch(() => null))?.program.release();
     this.pool.clear();
     for (const lease of this.#pinned.splice(0)) lease.release();
+    this.weights.release();
   }
 }

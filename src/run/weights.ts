@@ -11,7 +11,8 @@ import type { TensorRead } from "../models/part-graph.ts";
 import { numElements } from "../graph/shape.ts";
 import type { TensorReader } from "../nn/compute.ts";
 import { prepareOperands } from "../nn/prepare-operands.ts";
-import { type HostTensor, hostTensor, zeros } from "../runtime/host-tensor.ts";
+import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
+import { LastingTensors } from "../runtime/program-memory.ts";
 import { RESIDENT, type VectorMemory } from "../runtime/vector-memory.ts";
 import { BlockShards } from "./block-shards.ts";
 import type { Lease, WeightTensors } from "./lease.ts";
@@ -41,6 +42,8 @@ export class Weights implements Lender {
   readonly #base: BaseModel;
   /** Null: memory has no budget. */
   readonly #shards: BlockShards | null;
+  /** Makes what tensors are read into. */
+  readonly #tensors: LastingTensors;
   readonly #smoothing: Smoothing;
   /** Every slot, the one that was released longest ago first. */
   readonly #slots: Slot[] = [];
@@ -52,9 +55,14 @@ export class Weights implements Lender {
   constructor(
     base: BaseModel,
     residency: Residency,
-    { memory = RESIDENT, smoothing = new Map() }: { memory?: VectorMemory; smoothing?: Smoothing } = {},
+    {
+      memory = RESIDENT,
+      tensors = new LastingTensors((sizeBytes) => new ArrayBuffer(sizeBytes)),
+      smoothing = new Map(),
+    }: { memory?: VectorMemory; tensors?: LastingTensors; smoothing?: Smoothing } = {},
   ) {
     this.#base = base;
+    this.#tensors = tensors;
     this.#smoothing = smoothing;
     this.residency = residency;
     this.memory = memory;
@@ -94,7 +102,7 @@ export class Weights implements Lender {
       view: () => null,
       smoothing: () => this.#smoothing.get(tensor) ?? null,
     };
-    const prepared = await prepareOperands(preparation, reader);
+    const prepared = await prepareOperands(preparation, reader, this.#tensors);
     return Object.fromEntries(
       Object.entries(prepared).map(([suffix, operand]) => [tensor + suffix, operand]),
     );
@@ -138,6 +146,11 @@ export class Weights implements Lender {
     return { tensors: slot.tensors, release };
   }
 
+  /** To be called when nothing of it is used any more. */
+  release(): void {
+    this.#tensors.drop();
+  }
+
   #slotOf(layer: number): Slot {
     const known = this.#slots.find((slot) => slot.layer === layer);
     if (known) return known;
@@ -174,7 +187,7 @@ export class Weights implements Lender {
     const memory = (wanted: string): HostTensor => {
       const spec = preparation.operands.find(({ suffix }) => suffix === wanted);
       assertInternal(spec, `${preparation.operands.length} operands of ${path}, none of them "${wanted}"`);
-      return (slot.buffers[tensor + wanted] ??= zeros(spec.dtype, spec.shape));
+      return (slot.buffers[tensor + wanted] ??= this.#tensors.zeros(spec.dtype, spec.shape));
     };
     const prepared = await preparation.prepare(
       {

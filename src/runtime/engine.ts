@@ -5,6 +5,7 @@
  */
 import type { ProgramSpec } from "../graph/program.ts";
 import type { HostTensor } from "./host-tensor.ts";
+import type { MakeMemory } from "./program-memory.ts";
 
 /** Tensors by the names of a program's inputs or outputs. */
 export type Tensors = Readonly<Record<string, HostTensor>>;
@@ -54,7 +55,7 @@ export interface Engine {
   readonly name: string;
   readonly threads: number;
   /** Makes memory of zeros that it would rather have programs read and write. */
-  makeMemory(sizeBytes: number): ArrayBufferLike;
+  readonly makeMemory: MakeMemory;
   /** Compiles a program. @throws RangeError, TypeError for a constant that does not fit */
   compile(spec: ProgramSpec, options?: CompileOptions): Promise<Program>;
 }

@@ -92,7 +92,7 @@ for (const [name, create] of ENGINES) {
     });
 
     test("run() reads and writes memory of the engine's own, and lends none of it twice", async () => {
-      const pool = new BufferPool((sizeBytes) => engine.makeMemory(sizeBytes));
+      const pool = new BufferPool(engine.makeMemory);
       const [x, y] = [pool.acquire("float32", [2, 2]), pool.acquire("float32", [2, 2])];
       const program = await engine.compile(product());
       x.data.set([1, -2, 3, 0.5]);

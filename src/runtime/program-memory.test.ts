@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { BufferPool } from "./buffer-pool.ts";
-import { DroppedMemory, makeUncounted } from "./program-memory.ts";
+import { DroppedMemory, LastingTensors, makeUncounted } from "./program-memory.ts";
 
 /** Bytes that V8 counts beside its heap, more than before. */
 function countedBy(work: () => unknown): number {
@@ -35,4 +35,13 @@ test("a pool tells of blocks that it gives up: those that are too small, and all
   pool.release(pool.acquire("float32", [12e6]));
   assert.ok(countedBy(() => pool.release(pool.acquire("float32", [16e6]))) < 1e6);
   assert.ok(countedBy(() => pool.clear()) >= 60e6);
+});
+
+test("V8 hears of tensors that last when they are dropped, once", () => {
+  const tensors = new LastingTensors(makeUncounted);
+  assert.ok(countedBy(() => tensors.zeros("float32", [5, 1e6])) < 1e6);
+  const { dtype, shape, data } = tensors.zeros("int8", [100, 1e6]);
+  assert.deepEqual([dtype, shape, data.constructor, data.length], ["int8", [100, 1e6], Int8Array, 100e6]);
+  assert.ok(countedBy(() => tensors.drop() ?? true) >= 60e6);
+  assert.ok(countedBy(() => tensors.drop() ?? true) < 1e6);
 });

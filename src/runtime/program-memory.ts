@@ -1,10 +1,14 @@
 /**
- * @file Memory that programs write, which V8 does not count.
+ * @file Memory that programs read and write, which V8 does not count.
  *
  * V8 counts ArrayBuffers against what its heap may grow by before it is collected: beside 700 MB of activations it collects a
  * heap of 48 MB whenever 3 are new, on processors that programs run on (docs/log.md). Shared memory it does not count, and
  * nobody can transfer it away under native code. But then it does not hurry to free it either.
  */
+
+import { type DataOf, type DType, DTYPES, type TensorData } from "../graph/dtype.ts";
+import { numElements } from "../graph/shape.ts";
+import { type HostTensor, hostTensor } from "./host-tensor.ts";
 
 /** V8 begins to collect when so much that it counts was made since it last did. */
 const ENOUGH_BYTES = 64e6;
@@ -25,5 +29,34 @@ export class DroppedMemory {
     this.#sizeBytes = 0;
     // Counted and dropped at once; nobody writes to it, so that it takes no memory.
     void new ArrayBuffer(ENOUGH_BYTES);
+  }
+}
+
+/** Makes memory of so many bytes, all zeros. */
+export type MakeMemory = (sizeBytes: number) => ArrayBufferLike;
+
+/** Makes tensors that are all needed as long as one of them is. */
+export class LastingTensors {
+  readonly #makeMemory: MakeMemory;
+  #sizeBytes = 0;
+
+  /** `makeMemory`: as the engine makes it that runs on them. */
+  constructor(makeMemory: MakeMemory) {
+    this.#makeMemory = makeMemory;
+  }
+
+  /** Makes one of zeros. */
+  zeros<D extends DType>(dtype: D, shape: readonly number[]): HostTensor<D> {
+    const { array, sizeBytes } = DTYPES[dtype];
+    const numBytes = numElements(shape) * sizeBytes;
+    this.#sizeBytes += numBytes;
+    const data: TensorData = new array(this.#makeMemory(numBytes) as ArrayBuffer);
+    return hostTensor(dtype, shape, data as DataOf<D>);
+  }
+
+  /** Has V8 free them as soon as nobody holds one. */
+  drop(): void {
+    new DroppedMemory().add(this.#sizeBytes);
+    this.#sizeBytes = 0;
   }
 }
