@@ -1,6 +1,6 @@
 /** @file What to tell about a name that is no flag: it once was one, others call it so, or it was mistyped. */
 import { adviceFor, kebabCase, nearestName } from "../../messages/setting-names.ts";
-import { RENAMED_SETTINGS, type RenamedSetting } from "../../train/settings/saved-settings.ts";
+import { RENAMED_SETTINGS, type RenamedSetting } from "../../train/settings/renamed-settings.ts";
 import type { Flag } from "./flags.ts";
 
 /** Old name of a flag → what it is today. */

@@ -27,7 +27,7 @@ import { LOG_FORMATS } from "../logs/log-formats.ts";
 import { OBJECTIVES } from "../objectives.ts";
 import { findOwnProblems, optionFlags, ownOptions } from "./own-options.ts";
 import { POWER_OPTIONS } from "../power/options.ts";
-import { RENAMED_SETTINGS } from "./saved-settings.ts";
+import { RENAMED_SETTINGS } from "./renamed-settings.ts";
 import { THREADS } from "./threads.ts";
 
 const names = (kinds: readonly { readonly name: string }[]): [string, ...string[]] =>

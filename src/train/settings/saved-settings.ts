@@ -1,25 +1,13 @@
-/**
- * @file The settings that a run keeps with its checkpoints, to be the same when it goes on.
- *
- * Some once had another name: runs made then go on, and whoever gives the old name is told the new one.
- */
-
+/** @file The settings that a run keeps with its checkpoints, to be the same when it goes on. */
 import { ACTIVATION_FORMS } from "../activations/forms.ts";
-import { POWER_OPTIONS } from "../power/options.ts";
+import { TRAIN_GROUPS } from "./options.ts";
+import { RENAMED_SETTINGS } from "./renamed-settings.ts";
 
-/** Settings that may differ when a run goes on: they do not change its numbers. */
-const FREE_SETTINGS = [
-  "output",
-  "resume",
-  "overwrite",
+/** Settings that may differ when a run goes on, as they do not change its numbers: all of output and power, and these. */
+const FREE_SETTINGS: readonly string[] = [
+  ...(TRAIN_GROUPS["output"] ?? []),
+  ...(TRAIN_GROUPS["power"] ?? []),
   "threads",
-  "log",
-  "samples",
-  "sampleTokens",
-  ...Object.keys(POWER_OPTIONS),
-  "logEvery",
-  "saveEvery",
-  "keepLast",
   "weights",
   "memory",
   "residentMemory",
@@ -49,19 +37,6 @@ export function changedSettings(
       JSON.stringify(saved[key]) !== JSON.stringify(given[key]),
   );
 }
-
-/** What became of a setting. */
-export interface RenamedSetting {
-  readonly key: string;
-  /** The value of today that says what a value of then said. */
-  read(value: unknown): unknown;
-}
-
-/** Old name → what it is today. */
-export const RENAMED_SETTINGS: ReadonlyMap<string, RenamedSetting> = new Map([
-  ["accumulation", { key: "gradientAccumulationSteps", read: (value) => value }],
-  ["keepWidened", { key: "weights", read: (isHeld) => (isHeld === true ? "float32" : "stored") }],
-]);
 
 /** Those of some settings, given or saved, that change the numbers, by the names of today; a new object. */
 export function numericSettings(settings: Readonly<Record<string, unknown>>): Record<string, unknown> {
