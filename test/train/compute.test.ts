@@ -49,3 +49,15 @@ test("int8 with every other part that a run may have", async () => {
   const losses = lossesOf(events);
   assert.ok(losses.every(Number.isFinite) && losses.at(-1)! < losses[0]!);
 });
+
+test("an arithmetic changes nothing where no matrix is frozen, and the run says so", async () => {
+  const input = { model, data, steps: 2, method: "full", rank: undefined } as const;
+  const exact = await runTiny({ ...input, output: join(folder, "full") });
+  const { events } = await runTiny({ ...input, output: join(folder, "full-int8"), compute: "int8" });
+  assert.deepEqual(lossesOf(events), lossesOf(exact.events));
+  const notes = events.flatMap((event) => (event.event === "note" ? event.message : []));
+  assert.ok(
+    notes.some((note) => note.startsWith('Compute "int8" changes nothing here')),
+    notes.join(),
+  );
+});

@@ -109,7 +109,7 @@ export async function openRun(
         hint: "Give --eval-data or --eval-share, or a data folder with valid.jsonl.",
       });
     }
-    const notes = [...classes.notes, ...data.notes];
+    const notes = [...idleComputeNotes(options, methods), ...classes.notes, ...data.notes];
     return { path, checkpoint, model, methods, data: { ...data, notes } };
   } catch (error) {
     await opened.close();
@@ -184,6 +184,14 @@ function requireFrozenBase({ base, method: name }: TrainOptions, methods: readon
     `Cannot use base ${base} with method "${name}": ${found}, expected a frozen base`,
     { hint: `Leave base out, or choose one of ${frozen.join(", ")}.` },
   );
+}
+
+/** Says of an arithmetic of products with frozen matrices that a method leaves none frozen. */
+function idleComputeNotes({ compute, method: name }: TrainOptions, methods: readonly Method[]): string[] {
+  if (COMPUTES[compute] === f32 || !trainsRole(findMethod(name, methods), "weight")) return [];
+  return [
+    `Compute "${compute}" changes nothing here: it is for products with frozen matrices, and method "${name}" trains them all in float32`,
+  ];
 }
 
 function optimizerOf(options: TrainOptions): Pick<PreparedRun, "optimizer" | "optimizerOptions"> {
