@@ -51,6 +51,8 @@ export interface OpenServingOptions {
   readonly maxLoaded?: number;
   /** Bytes for what adapters add to rows where that is as large as weights (adapter-pool.ts). */
   readonly updateBytes?: number;
+  /** Hears what users should know of the model and of adapters that are loaded. */
+  readonly onNote?: (note: string) => void;
   /** How trainings on the model share the machine with texts; by slack unless given. */
   readonly policy?: TurnPolicy | undefined;
   /** Within which times texts are to be written; those of a reader unless given. */
@@ -95,11 +97,12 @@ export async function openServingModel(model: string, options: OpenServingOption
   try {
     const session = await open(chooseCompute(compute, base));
     const read = (folder: string): ReturnType<typeof readAdapter> => readAdapter(folder, base);
-    const { maxLoaded = MAX_LOADED, updateBytes } = options;
+    const { maxLoaded = MAX_LOADED, updateBytes, onNote } = options;
     const adapters = new AdapterPool({
       session,
       read,
       maxLoaded,
+      onNote,
       ...(updateBytes !== undefined && { updateBytes }),
     });
     await adapters.warmUp(null);

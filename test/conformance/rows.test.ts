@@ -125,7 +125,13 @@ describe("rows of a batch", () => {
       await moved("lora", { modulesToSave: ["lm_head"] }),
       await moved("peqa", { groupSize: 16 }),
     ];
-    for (const adapter of others) assert.equal(await formRows(engine, base, adapter), null);
+    const reasons = await Promise.all(others.map((adapter) => formRows(engine, base, adapter)));
+    assert.deepEqual(reasons, [
+      "its method is full",
+      "it sits on lm_head",
+      "it has more of the base than vectors",
+      "its settings at model.layers.0.self_attn.q_proj are its own",
+    ]);
   });
 
   test("have only adapters that programs read alike", async () => {

@@ -66,6 +66,7 @@ export const command = defineCommand({
         maxRunning: options.maxBatch,
         maxLoaded: options.maxAdapters,
         updateBytes: parseByteSize(options.updateMemory) ?? 0,
+        onNote: (note) => warn(note, io),
         policy: findPolicy(options.policy),
         targets: {
           queueMs: options.targetQueueMs,

@@ -120,3 +120,21 @@ test("texts are the same whether their adapters share a pass or take turns", asy
   assert.deepEqual(await Promise.all(names.map(write)), alone);
   assert.ok(new Set(alone.map(String)).size > 2, "adapters change what is written");
 });
+
+test("who loads an adapter that takes turns hears why", async () => {
+  const notes: string[] = [];
+  const pool = new AdapterPool({
+    session,
+    read: async () => ({
+      adapter: await attachTo(base, findMethod("lora"), {}, ["lm_head"], 1),
+      chatTemplateHash: null,
+    }),
+    maxLoaded: 8,
+    onNote: (note) => notes.push(note),
+  });
+  after(() => pool.close());
+  await pool.add("alone", "", false);
+  assert.deepEqual(notes, [
+    'Texts with adapter "alone" take turns with those of others, not one pass with them: it sits on lm_head',
+  ]);
+});

@@ -88,7 +88,13 @@ export class AdapterGroups {
     const { adapter } = held;
     const going = this.#roomFor(held);
     for (const other of going ?? []) for (const each of this.#membersOf(other)) this.leave(each);
-    const member = going && (await formRows(session.engine, session.base, adapter));
+    const formed = going && (await formRows(session.engine, session.base, adapter));
+    if (typeof formed === "string" && held.name !== "") {
+      session.base.addNote(
+        `Texts with adapter "${held.name}" take turns with those of others, not one pass with them: ${formed}`,
+      );
+    }
+    const member = typeof formed === "string" ? null : formed;
     // Now, for until here texts with it have taken turns.
     this.leave(held);
     let group = this.#groups.find(({ slots }) => member && slots?.add(member) === true);

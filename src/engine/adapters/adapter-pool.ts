@@ -36,6 +36,8 @@ export interface AdapterPoolOptions {
   readonly isOwnFirst?: boolean;
   /** Bytes for what adapters add to rows where that is as large as weights; those for which it is too little take turns. */
   readonly updateBytes?: number;
+  /** Hears what users should know of the base and of what is loaded onto it. */
+  readonly onNote?: ((note: string) => void) | undefined;
 }
 
 const UNNAMED = { name: "", path: "", chatTemplateHash: null };
@@ -218,6 +220,8 @@ export class AdapterPool {
       throw error;
     }
     this.#loaded.set(held.key, entry);
+    const { onNote, session } = this.#options;
+    if (onNote) session.base.takeNotes().forEach(onNote);
     return held;
   }
 

@@ -32,14 +32,20 @@ export interface RowMember {
   readonly forms: ReadonlyMap<string, RowForm<unknown>>;
 }
 
-/** Makes what rows need of an adapter; null: they cannot have it beside others. */
-export async function formRows(engine: Engine, base: BaseModel, adapter: Adapter): Promise<RowMember | null> {
+/** Makes what rows need of an adapter; a text: why they cannot have it beside others. */
+export async function formRows(
+  engine: Engine,
+  base: BaseModel,
+  adapter: Adapter,
+): Promise<RowMember | string> {
   const { batch } = adapter.method;
   const vectors = vectorsOf(base, adapter);
-  if (batch === "not-batchable" || !vectors) return null;
+  if (batch === "not-batchable") return `its method is ${adapter.method.name}`;
+  if (!vectors) return "it has more of the base than vectors";
   // Rows that are picked have what lies around modules as the base has it.
-  if (batch.added && vectors.length > 0) return null;
-  if (![...adapter.sites.values()].every(tellsRowsApart)) return null;
+  if (batch.added && vectors.length > 0) return `it has ${vectors[0]!.name} of its own`;
+  const apart = [...adapter.sites.values()].find((site) => !tellsRowsApart(site));
+  if (apart) return `it sits on ${apart.path}`;
   const places = new Map<string, RowPlace>();
   const forms = new Map<string, RowForm<unknown>>();
   for (const vector of vectors) {
@@ -54,7 +60,7 @@ export async function formRows(engine: Engine, base: BaseModel, adapter: Adapter
       const tensors = adapter.tensorsOf(site) as SiteTensors;
       const made = await computeOfBase(engine, base, adapter, site, batch, programs);
       const form = batch.form({ ...tensors, ...made }, site.spec, site.options);
-      if (!form) return null;
+      if (!form) return `its settings at ${path} are its own`;
       forms.set(path, form);
     }
   } finally {
