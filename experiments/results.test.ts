@@ -14,12 +14,12 @@ function resultOf(model: string, name: string): Result {
   return JSON.parse(readFileSync(join(RESULTS, model, `${name}.json`), "utf8")) as Result;
 }
 
-/** A page's lines; a word about a number in the first cell of a table is left out. */
+/** A page's lines, as far as they stand for rows; a word about a number in the first cell of a table is left out. */
 function linesOf(page: string): string[] {
   const path = fileURLToPath(new URL(`../docs/${page}`, import.meta.url));
   return readFileSync(path, "utf8")
     .split("\n")
-    .map((line) => line.replace(/^\| (-?\d+) \(.*?\) \|/, "| $1 |"));
+    .map((line) => line.trim().replace(/^\| (-?\d+) \(.*?\) \|/, "| $1 |"));
 }
 
 function numberOf({ rows }: Result, label: string | number, column: string): number {
@@ -35,7 +35,7 @@ describe("a page has every row of", () => {
     for (const name of files.map((file) => file.slice(0, -".json".length))) {
       if (TOLD_IN_PART.includes(name)) continue;
       test(join(model, name), () => {
-        const [, , ...rows] = toTable(resultOf(model, name)).split("\n");
+        const [, , ...rows] = toTable(resultOf(model, name)).replaceAll("  ", " ").split("\n");
         assert.deepEqual(
           rows.filter((row) => !told.has(row)),
           [],
@@ -93,6 +93,17 @@ describe("of the kept results it is so that", () => {
       numberOf(result, `${way} of two starts (${kind})`, "loss") /
       numberOf(result, `${way} (${kind})`, "loss");
     assert.ok(growth("½ ⊕ ½", "paper") > growth("½ + ½", "exact"));
+  });
+
+  test("PEQA in groups loses less with fewer bits than LoRA that is rounded, and learns more slowly with one scale a row", () => {
+    const result = resultOf(MODELS.small, "rounding");
+    for (const bits of ["4 bits", "3 bits", "2 bits"]) {
+      const of = (way: string): number => numberOf(result, way, bits);
+      assert.ok(of("PEQA, groups of 32") < of("LoRA, then rounded, groups of 32"), bits);
+      assert.ok(of("PEQA, one scale a row") > of("LoRA, then rounded, one scale a row"), bits);
+      for (const groups of ["one scale a row", "groups of 32"])
+        assert.ok(of(`PEQA, ${groups}`) < of(`base, rounded, ${groups}`), bits);
+    }
   });
 
   test("SNELL's update has nearly full rank with as many numbers as LoRA, and a product made as sparse learns less", () => {
