@@ -258,7 +258,7 @@ describe("graft combine refuses, with a remedy and before it writes,", () => {
       /"1e300\*a": the result holds numbers that float32 cannot/,
       /smaller weights/,
     ],
-    ["a method that is not known", ["o", "--adapter", `o=${other}`], /type "PREFIX_TUNING"/, null],
+    ["a method that is not known", ["o", "--adapter", `o=${other}`], /type is "PREFIX_TUNING"/, null],
     ["a folder without an adapter", ["f", "--adapter", `f=${folder}/full`], /adapter_config\.json/, null],
   ] as const) {
     test(what, async () => {
