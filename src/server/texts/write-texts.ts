@@ -10,6 +10,12 @@ export interface NumberedPiece extends TextPiece {
   readonly index: number;
 }
 
+/** Who is told of pieces and ends as they come. */
+interface Told {
+  readonly onPiece?: (piece: NumberedPiece) => void | Promise<void>;
+  readonly onEnd?: (index: number, end: ServeEnd) => void | Promise<void>;
+}
+
 /**
  * Writes texts; `onPiece` is told of each piece as it comes, `onEnd` of each end. Results are in the order of the jobs.
  * `request`: what they are for, where it may go on elsewhere.
@@ -19,10 +25,7 @@ export async function writeTexts(
   state: ServerState,
   jobs: readonly TextJob[],
   signal: AbortSignal,
-  told: {
-    readonly onPiece?: (piece: NumberedPiece) => void | Promise<void>;
-    readonly onEnd?: (index: number, end: ServeEnd) => void | Promise<void>;
-  },
+  told: Told,
   request?: RunningText["request"],
 ): Promise<ServeEnd[]> {
   // One that fails ends the others.
@@ -41,44 +44,53 @@ export async function writeTexts(
         return { writtenIds, wasStopped: ends.some(({ finishReason }) => finishReason === "aborted") };
       },
     });
+  const write = async (
+    job: TextJob,
+    index: number,
+    inTime: AbortSignal,
+    late: AbortSignal,
+  ): Promise<ServeEnd> => {
+    const end = await tellPieces(state.model.write({ ...job, signal: inTime }), index, told, writtenIds);
+    if (end.finishReason === "aborted") late.throwIfAborted();
+    state.metrics.ended(job.adapter ?? state.name, end);
+    await told.onEnd?.(index, end);
+    return end;
+  };
   try {
-    const ends = await writeAll();
+    const ends = await withinTime(state, signal, async (inTime, late) => {
+      const either = AbortSignal.any([inTime, failed.signal]);
+      const fail = (error: unknown): never => {
+        failed.abort();
+        throw error;
+      };
+      const settled = await Promise.allSettled(
+        jobs.map((job, index) => write(job, index, either, late).catch(fail)),
+      );
+      return settled.map((result) => {
+        if (result.status === "rejected") throw result.reason;
+        return result.value;
+      });
+    });
     hasEnded(ends);
     return ends;
   } finally {
     hasEnded([]);
     forget?.();
   }
+}
 
-  async function writeAll(): Promise<ServeEnd[]> {
-    return await withinTime(state, signal, async (inTime, late) => {
-      const either = AbortSignal.any([inTime, failed.signal]);
-      const one = async (job: TextJob, index: number): Promise<ServeEnd> => {
-        try {
-          const pieces = state.model.write({ ...job, signal: either });
-          for (;;) {
-            const step = await pieces.next();
-            if (!step.done) {
-              const { token } = step.value;
-              if (token && !token.isStop) writtenIds.push(token.id);
-              await told.onPiece?.({ ...step.value, index });
-              continue;
-            }
-            if (step.value.finishReason === "aborted") late.throwIfAborted();
-            state.metrics.ended(job.adapter ?? state.name, step.value);
-            await told.onEnd?.(index, step.value);
-            return step.value;
-          }
-        } catch (error) {
-          failed.abort();
-          throw error;
-        }
-      };
-      const settled = await Promise.allSettled(jobs.map(one));
-      return settled.map((result) => {
-        if (result.status === "rejected") throw result.reason;
-        return result.value;
-      });
-    });
+/** Tells of a text's pieces, and keeps the ids of its new tokens in a list; returns its end. */
+async function tellPieces(
+  pieces: AsyncGenerator<TextPiece, ServeEnd, void>,
+  index: number,
+  { onPiece }: Told,
+  writtenIds: number[],
+): Promise<ServeEnd> {
+  let step = await pieces.next();
+  for (; !step.done; step = await pieces.next()) {
+    const { token } = step.value;
+    if (token && !token.isStop) writtenIds.push(token.id);
+    await onPiece?.({ ...step.value, index });
   }
+  return step.value;
 }
