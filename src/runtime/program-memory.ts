@@ -27,8 +27,12 @@ export class DroppedMemory {
     this.#sizeBytes += sizeBytes;
     if (this.#sizeBytes < ENOUGH_BYTES) return;
     this.#sizeBytes = 0;
-    // Counted and dropped at once; nobody writes to it, so that it takes no memory.
-    void new ArrayBuffer(ENOUGH_BYTES);
+    try {
+      // Counted and dropped at once; nobody writes to it, so that it takes no memory.
+      void new ArrayBuffer(ENOUGH_BYTES);
+    } catch {
+      // There is no room for it, and V8 has collected all it can before it says so.
+    }
   }
 }
 
