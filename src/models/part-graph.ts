@@ -343,7 +343,7 @@ export class PartGraph implements Builder {
   #table(table: PositionTable): Value {
     let made = this.tables.get(table.name);
     if (!made) {
-      const shape: Shape = [`R`, table.width];
+      const shape: Shape = ["R", table.width];
       made = { table, value: this.graph.input(table.name, "float32", shape) };
       this.tables.set(table.name, made);
     }

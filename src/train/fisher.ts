@@ -10,6 +10,7 @@ import type { TrainingUnit } from "../data/examples/training-unit.ts";
 import { UsageError } from "../errors.ts";
 import type { Adapter } from "../peft/attach.ts";
 import type { Parameter } from "../peft/parameters.ts";
+import type { GradientGroup } from "../run/gradient-buffer.ts";
 import type { Session } from "../run/session.ts";
 import { requireReadable } from "./checks.ts";
 import { unitsToBatch } from "./step/micro-batch.ts";
@@ -44,14 +45,8 @@ export async function estimateFisher(
       steps.gradients.begin();
       await steps.accumulate(batch, batch.weights, { step: 0, micro: index });
       steps.gradients.finish();
-      for (const [g, { group, values: parts, present }] of steps.gradients.groups.entries()) {
-        const values = await parts.read();
-        const sum = sums[g] as Float32Array;
-        for (const [p, { offset, length }] of group.parameters.entries()) {
-          if (!present[p]) continue;
-          for (let i = offset; i < offset + length; i++) sum[i] = sum[i]! + values[i]! ** 2 / units.length;
-        }
-      }
+      for (const [g, gradients] of steps.gradients.groups.entries())
+        await addSquares(gradients, units.length, sums[g] as Float32Array);
       onProgress(index + 1);
     }
   } finally {
@@ -65,4 +60,17 @@ export async function estimateFisher(
       }),
     ),
   );
+}
+
+/** Adds the squares of the gradients that there are, each a share of so many examples. */
+async function addSquares(
+  { group, values: parts, present }: GradientGroup,
+  numExamples: number,
+  sum: Float32Array,
+): Promise<void> {
+  const values = await parts.read();
+  for (const [p, { offset, length }] of group.parameters.entries()) {
+    if (!present[p]) continue;
+    for (let i = offset; i < offset + length; i++) sum[i] = sum[i]! + values[i]! ** 2 / numExamples;
+  }
 }
