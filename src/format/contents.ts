@@ -107,7 +107,11 @@ export function describeFileName(path: string): Contents {
   const isAdapter = /(^|[/\\])(adapter_(model|config)|adapters)\.[a-z]+$/.test(path);
   switch (ending.toLowerCase()) {
     case "gguf":
-      return { kind: "model", what: "a GGUF file", hint: `${AS_MODEL}.` };
+      return {
+        kind: "model",
+        what: "a GGUF file",
+        hint: `${AS_MODEL}; one of an adapter becomes a folder by graft convert.`,
+      };
     case "jsonl":
     case "txt":
       return { kind: "data", what: "a data file", hint: AS_DATA };
