@@ -20,7 +20,7 @@ import { type CacheLayout, type PagedCache, bestLayout } from "../cache/paged-ca
 import { byBlock, inBlock, stackSpec } from "./stack-spec.ts";
 
 /** Blocks of one program: compiling takes longer with more of them, and beyond this little is gained. */
-const MAX_BLOCKS = 10;
+const MAX_BLOCKS = 6;
 
 /** From so many rows on an arithmetic's products for many tokens take over: docs/log.md. */
 export const MANY_ROWS = 4;
