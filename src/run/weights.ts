@@ -12,7 +12,7 @@ import { numElements } from "../graph/shape.ts";
 import type { TensorReader } from "../nn/compute.ts";
 import { prepareOperands } from "../nn/prepare-operands.ts";
 import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
-import { LastingTensors } from "../runtime/program-memory.ts";
+import { LastingTensors, makeCounted } from "../runtime/program-memory.ts";
 import { RESIDENT, type VectorMemory } from "../runtime/vector-memory.ts";
 import { BlockShards } from "./block-shards.ts";
 import type { Lease, WeightTensors } from "./lease.ts";
@@ -57,7 +57,7 @@ export class Weights implements Lender {
     residency: Residency,
     {
       memory = RESIDENT,
-      tensors = new LastingTensors((sizeBytes) => new ArrayBuffer(sizeBytes)),
+      tensors = new LastingTensors(makeCounted),
       smoothing = new Map(),
     }: { memory?: VectorMemory; tensors?: LastingTensors; smoothing?: Smoothing } = {},
   ) {

@@ -2,7 +2,7 @@
 import { DTYPES, type DType } from "../graph/dtype.ts";
 import { BlockShelf, type Sized } from "./block-shelf.ts";
 import type { HostTensor } from "./host-tensor.ts";
-import { DroppedMemory, type MakeMemory } from "./program-memory.ts";
+import { DroppedMemory, type MakeMemory, makeCounted } from "./program-memory.ts";
 import { numElements, showShape } from "../graph/shape.ts";
 
 /** Views into it are made once per shape: a steady loop makes none. */
@@ -22,7 +22,7 @@ export class BufferPool {
   readonly #blockOf = new WeakMap<HostTensor, Block>();
 
   /** `makeMemory`: as the engine makes it that runs on it. */
-  constructor(makeMemory: MakeMemory = (sizeBytes) => new ArrayBuffer(sizeBytes)) {
+  constructor(makeMemory: MakeMemory = makeCounted) {
     this.#shelf = new BlockShelf<Block>(
       (capacityBytes) => ({ capacityBytes, buffer: makeMemory(capacityBytes), views: new Map(), lent: null }),
       (capacityBytes) => this.#dropped.add(capacityBytes),

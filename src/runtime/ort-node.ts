@@ -12,6 +12,7 @@ import { declineTelemetry } from "./decline-telemetry.ts";
 import { CheckedProgram, type Constants, type Executable } from "./checked-program.ts";
 import type { Engine, EngineOptions } from "./engine.ts";
 import type { HostTensor } from "./host-tensor.ts";
+import { makeCounted } from "./program-memory.ts";
 
 /** Threads that wait must not spin: two busy processes would slow each other down several times. */
 const SESSION_ENTRIES = { session: { intra_op: { allow_spinning: "0" } } };
@@ -24,7 +25,7 @@ export function createNodeEngine(options: EngineOptions = {}): Engine {
     name: "onnxruntime-node",
     threads,
     // Of shared memory the binding has no address before Node 24.
-    makeMemory: (sizeBytes) => new ArrayBuffer(sizeBytes),
+    makeMemory: makeCounted,
     compile: (spec, { constants = {} } = {}) =>
       CheckedProgram.create(spec, constants, borrowed, (bound) =>
         Session.create(spec, { ...options, threads }, bound),

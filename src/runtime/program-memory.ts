@@ -5,7 +5,6 @@
  * heap of 48 MB whenever 3 are new, on processors that programs run on (docs/log.md). Shared memory it does not count, and
  * nobody can transfer it away under native code. But then it does not hurry to free it either.
  */
-
 import { type DataOf, type DType, DTYPES, type TensorData } from "../graph/dtype.ts";
 import { numElements } from "../graph/shape.ts";
 import { type HostTensor, hostTensor } from "./host-tensor.ts";
@@ -16,6 +15,11 @@ const ENOUGH_BYTES = 64e6;
 /** Makes memory of zeros that V8 does not count. The caller owns it. */
 export function makeUncounted(sizeBytes: number): ArrayBufferLike {
   return new SharedArrayBuffer(sizeBytes);
+}
+
+/** Makes memory of zeros that V8 counts. The caller owns it. */
+export function makeCounted(sizeBytes: number): ArrayBufferLike {
+  return new ArrayBuffer(sizeBytes);
 }
 
 /** Knows what of it nobody holds any more, and has V8 free it as soon as it would free what it counts. */

@@ -17,8 +17,7 @@ export const repeatRowsOp: Op<Repeats, readonly [x: Value, rows: Value]> = {
     requireRepeats(x, rows, k);
     return [{ dtype: x.dtype, shape: [...rows.shape, ...x.shape.slice(1)] }];
   },
-  emit: ({ inputs, outputs }, emitter) =>
-    emitter.node("Gather", emitter.names(inputs), emitter.names(outputs), { axis: 0 }),
+  emit: (node, emitter) => emitter.simple(node, "Gather", { axis: 0 }),
   vjp: ({ inputs: [x, rows], attributes: { k } }, [gradient]) => [sumRepeats(gradient, rows, x, k), null],
 };
 
