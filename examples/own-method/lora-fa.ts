@@ -18,7 +18,7 @@ export const loraFa = defineMethod<Options, Options>({
   learningRate: 4e-4,
   options: OPTIONS,
   targets: ALL_LINEAR,
-  configure: (options) => options,
+  configure: (options) => () => options,
   trained: {
     specs: ({ outFeatures }, { rank }) => [{ suffix: B, shape: [outFeatures, rank] }],
     // B comes as zeros, so the output starts as the base's.

@@ -98,6 +98,7 @@ function placeSites(
   const matched = selectTargets([...inBlocks, ...outside], targets);
   const selected = withoutTrainedWhole(matched, modulesToSave(method, options) ?? [], targets);
   const specs = selected.map(({ spec }) => spec);
+  const configure = method.configure(options);
   return new Map(
     selected.map(({ path, layer, spec }): [string, AdaptedSite] => {
       refuseLookup(method, path, spec);
@@ -107,7 +108,7 @@ function placeSites(
       const storage = isPlain ? kept.storageOf(name) : "f32";
       const groupSize = (isPlain && kept.groupSizeOf?.(name)) || null;
       const place: SitePlace = { path, spec, storage, groupSize, sites: specs };
-      const siteOptions = method.configure(options, place);
+      const siteOptions = configure(place);
       const parameters = method.trained.specs(spec, siteOptions);
       const frozen = method.frozen.specs(spec, siteOptions);
       return [path, { ...place, layer, options: siteOptions, parameters, frozen }];

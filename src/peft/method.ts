@@ -55,8 +55,8 @@ export interface BaseMethod<O = unknown> extends Description<O> {
 export interface AdapterMethod<O = unknown, S = unknown> extends Description<O> {
   readonly kind: "adapter";
   readonly targets: MethodTargets<O>;
-  /** The options of one site. @throws UsageError when the method cannot sit there. */
-  configure(options: O, place: SitePlace): S;
+  /** Gives the options of each site. What it returns throws a UsageError where the method cannot sit. */
+  configure(options: O): (place: SitePlace) => S;
   readonly trained: TrainedTensors<S>;
   readonly frozen: FrozenTensors<O, S>;
   /** Builds the adapted projection of x [..., in]. */

@@ -21,17 +21,20 @@ export interface Targets {
 }
 
 /**
- * Value of the first pattern, in file order, that matches the end of a path as PEFT does: the whole path or a part of
- * it after a dot, as a regular expression.
+ * Reads patterns, each once; what it returns gives the value of the first, in file order, that matches the end of a path as
+ * PEFT does: the whole path or a part of it after a dot, as a regular expression.
  */
-export function matchPattern(patterns: Readonly<Record<string, number>>, path: string): number | null {
-  for (const [pattern, value] of Object.entries(patterns)) {
-    const isMatch = PLAIN.test(pattern)
-      ? endsIn(path, pattern)
-      : compile(`^(.*\\.)?(${pattern})$`, pattern)(path);
-    if (isMatch) return value;
-  }
-  return null;
+export function patternValues(patterns: Readonly<Record<string, number>>): (path: string) => number | null {
+  const matchers = Object.entries(patterns).map(([pattern, value]) => ({
+    isMatch: endMatcher(pattern),
+    value,
+  }));
+  return (path) => matchers.find(({ isMatch }) => isMatch(path))?.value ?? null;
+}
+
+function endMatcher(pattern: string): (path: string) => boolean {
+  if (PLAIN.test(pattern)) return (path) => endsIn(path, pattern);
+  return compile(`^(.*\\.)?(${pattern})$`, pattern);
 }
 
 /** A pattern without signs of regular expressions but the dot, as those of most files: a name for each module, maybe. */
@@ -54,7 +57,7 @@ export function requireMatchedPatterns(options: unknown, paths: readonly string[
   for (const [option, patterns] of Object.entries(options as object)) {
     if (!option.endsWith("Pattern")) continue;
     for (const pattern of Object.keys(patterns as object)) {
-      if (paths.some((path) => matchPattern({ [pattern]: 1 }, path) !== null)) continue;
+      if (paths.some(endMatcher(pattern))) continue;
       throw noMatch(pattern, paths);
     }
   }

@@ -13,7 +13,7 @@ import { type Adapter, attach } from "../../src/peft/attach.ts";
 import { mergeAdapter } from "../../src/peft/merge.ts";
 import type { Method } from "../../src/peft/method.ts";
 import { METHODS, findMethod } from "../../src/peft/methods.ts";
-import { matchPattern } from "../../src/peft/targets.ts";
+import { patternValues } from "../../src/peft/targets.ts";
 import { Random } from "../../src/random.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { perturb, withTensors } from "../passes/model-passes.ts";
@@ -256,7 +256,7 @@ describe("arithmetic of low-rank adapters of unlike kinds", async () => {
         for (const pattern of [config.rank_pattern, config.alpha_pattern]) {
           for (const site of adapter.sites.keys()) {
             const keys = Object.entries(pattern).filter(
-              ([key, value]) => matchPattern({ [key]: value }, site) !== null,
+              ([key, value]) => patternValues({ [key]: value })(site) !== null,
             );
             assert.ok(keys.length <= 1, `${site}: ${keys.join("; ")}`);
           }

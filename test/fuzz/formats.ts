@@ -1,6 +1,7 @@
 /** @file The list of formats that are fuzzed. */
 import type { FuzzFormat } from "./format.ts";
 import { adapterConfig } from "./formats/adapter-config.ts";
+import { adapterGguf } from "./formats/adapter-gguf.ts";
 import { chatTemplate } from "./formats/chat-template.ts";
 import { dataRows } from "./formats/data-rows.ts";
 import { expression } from "./formats/expression.ts";
@@ -20,6 +21,7 @@ export const FUZZ_FORMATS: readonly FuzzFormat[] = [
   safetensors,
   gguf,
   adapterConfig,
+  adapterGguf,
   modelConfig,
   tokenizerFile,
   chatTemplate,

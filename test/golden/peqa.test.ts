@@ -144,7 +144,7 @@ describe("PEQA on one linear layer", async () => {
   };
 
   for (const [name, variant] of variants) {
-    const options = method.configure(method.options.parse(optionsOf(variant)), place);
+    const options = method.configure(method.options.parse(optionsOf(variant)))(place);
     const [parameter] = method.trained.specs(spec, options);
     assert.ok(parameter);
     const { program, merge } = programs(options);

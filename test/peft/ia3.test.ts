@@ -74,7 +74,7 @@ describe("the file of an (IA)³ adapter", () => {
     const scalesInput = (options: object): unknown[] =>
       sites.map((spec) => {
         const place = { path: `h.0.${spec.name}`, spec, storage: "f32", sites } as const;
-        return (ia3.configure(ia3.options.parse(options), place) as { feedforward: boolean }).feedforward;
+        return (ia3.configure(ia3.options.parse(options))(place) as { feedforward: boolean }).feedforward;
       });
     assert.deepEqual(scalesInput({}), [false, true]);
     assert.deepEqual(scalesInput({ feedforwardModules: ["qkv_x"] }), [true, false]);

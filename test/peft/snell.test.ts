@@ -55,7 +55,7 @@ async function updateOf(
 ) {
   const spec = linearSite("proj", inFeatures, outFeatures, false);
   const place: SitePlace = { path: "proj", spec, storage: "f32", sites: [spec] };
-  const options = method.configure(method.options.parse(raw), place);
+  const options = method.configure(method.options.parse(raw))(place);
   const graph = new Graph();
   const parameters = method.trained.specs(spec, options);
   const inputs: Record<string, Value> = {};

@@ -60,7 +60,7 @@ export function trainedBy(method: Method): string {
   for (const site of SITES) {
     const path = `model.layers.0.${site.name}`;
     const place = { path, spec: site, storage: "f32", sites: SITES } as const;
-    const options = method.configure(method.options.parse({}), place);
+    const options = method.configure(method.options.parse({}))(place);
     for (const { suffix, shape } of method.trained.specs(site, options)) {
       const text = `[${shape.map((size) => SIZE_WORDS.get(size) ?? size).join(", ")}]`;
       shapes.set(suffix, (shapes.get(suffix) ?? new Set()).add(text));

@@ -60,6 +60,7 @@ export async function readAdapterWeights(folder: Folder): Promise<WeightsFolder>
   // Only the base knows what the modules are for.
   const unknown = { role: "other", bias: false, storedTransposed } as const;
   const specs = [...bySite].map(([name, own]) => ({ name, ...unknown, ...algebra.sizeOf(own, options) }));
+  const configure = method.kind === "adapter" ? method.configure(options) : null;
   const sites = new Map(
     specs.map((spec): [string, SiteState<unknown>] => {
       const own = bySite.get(spec.name) ?? {};
@@ -67,7 +68,7 @@ export async function readAdapterWeights(folder: Folder): Promise<WeightsFolder>
       if (algebra.kind === "from-start" || method.kind === "base")
         return [spec.name, { tensors: own, options }];
       const place = { path: spec.name, spec, storage: "f32" as const, sites: specs };
-      const siteOptions = method.configure(options, place);
+      const siteOptions = configure!(place);
       const frozen = method.frozen.specs(spec, siteOptions);
       if (frozen.some(({ suffix, saved, shared }) => saved && !shared && !(suffix in own))) {
         throw startOutside(path, spec.name);

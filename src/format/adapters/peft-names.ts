@@ -4,7 +4,7 @@
  */
 import { FormatError } from "../../errors.ts";
 import type { Model } from "../../models/model.ts";
-import { matchPattern } from "../../peft/targets.ts";
+import { patternValues } from "../../peft/targets.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import { PREFIX } from "./adapter-tensors.ts";
 
@@ -70,13 +70,15 @@ export function withPeftPaths(config: Config, paths: readonly string[], { checkp
   const peftPath = (path: string): string => checkpoint.peftPath(path);
   const isRenamed = paths.some((path) => peftPath(path) !== path);
   // An expression cannot be renamed, the paths that it means can.
-  const byPath = (pattern: Pattern): Pattern =>
-    Object.fromEntries(
+  const byPath = (pattern: Pattern): Pattern => {
+    const valueOf = patternValues(pattern);
+    return Object.fromEntries(
       paths.flatMap((path) => {
-        const value = matchPattern(pattern, path);
+        const value = valueOf(path);
         return value === null ? [] : [[peftPath(path), value]];
       }),
     );
+  };
   return mapPaths(config, peftPath, isRenamed ? byPath : (pattern) => pattern);
 }
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fc from "fast-check";
-import { matchPattern } from "../targets.ts";
+import { patternValues } from "../targets.ts";
 import { toPatterns } from "./patterns.ts";
 
 const PATHS = [0, 1, 10, 11].flatMap((layer) =>
@@ -29,8 +29,8 @@ test("toPatterns() gives patterns that read back, in any order, and of which one
       const { common, others } = toPatterns(values);
       const sorted = Object.fromEntries(Object.entries(others).sort(([a], [b]) => (a < b ? -1 : 1)));
       for (const [path, expected] of values) {
-        assert.equal(matchPattern(sorted, path) ?? common, expected);
-        const keys = Object.keys(others).filter((key) => matchPattern({ [key]: 1 }, path) !== null);
+        assert.equal(patternValues(sorted)(path) ?? common, expected);
+        const keys = Object.keys(others).filter((key) => patternValues({ [key]: 1 })(path) !== null);
         assert.ok(keys.length <= 1, keys.join());
       }
     }),

@@ -4,7 +4,7 @@ import { startsFromWeight } from "./start.ts";
 import type { AdapterFile, FileSite } from "../method.ts";
 import { lowRankFromTensors, lowRankToTensors } from "./file.ts";
 import type { LowRankOptions, LowRankSite } from "./low-rank.ts";
-import { matchPattern } from "../targets.ts";
+import { patternValues } from "../targets.ts";
 import { areTransposed } from "../fan-in-fan-out.ts";
 import { wholeModulesFromConfig, wholeModulesToConfig } from "../whole-modules.ts";
 
@@ -62,8 +62,9 @@ function times(pattern: Pattern, factor: number): Pattern {
 /** The first key that matches counts, and files sort the keys: where that gives other values, keys are made apart. */
 function withoutOverlap(pattern: Pattern, common: number, paths: readonly string[]): Pattern {
   const sorted = Object.fromEntries(Object.entries(pattern).sort(([a], [b]) => (a < b ? -1 : 1)));
-  const values = new Map(paths.map((path) => [path, matchPattern(pattern, path) ?? common]));
-  const isSame = paths.every((path) => (matchPattern(sorted, path) ?? common) === values.get(path));
+  const [valueOf, sortedValueOf] = [patternValues(pattern), patternValues(sorted)];
+  const values = new Map(paths.map((path) => [path, valueOf(path) ?? common]));
+  const isSame = paths.every((path) => (sortedValueOf(path) ?? common) === values.get(path));
   return isSame ? pattern : toPatterns(values, common).others;
 }
 

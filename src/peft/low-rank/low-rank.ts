@@ -16,7 +16,7 @@ import type { Random } from "../../random.ts";
 import { LOW_RANK_STARTS, type LowRankStart, fillFactors, startsFromWeight } from "./start.ts";
 import { ALL_LINEAR, type MethodTargets } from "../method.ts";
 import type { FrozenSpec, ParameterSpec, SitePlace, SiteStart, SiteValues } from "../site.ts";
-import { matchPattern } from "../targets.ts";
+import { patternValues } from "../targets.ts";
 import { MODULES_TO_SAVE, WHOLE_MODULES } from "../whole-modules.ts";
 
 /** Fields of an options schema. */
@@ -74,11 +74,19 @@ export function namesOf({ kind }: SiteSpec): readonly [string, string] {
   return kind === "embedding" ? EMBEDDING : LINEAR;
 }
 
-/** The options of a site. @throws UsageError "usage/flag" when the start cannot be made there. */
-export function configureLowRank(options: LowRankOptions, { path, spec }: SitePlace): LowRankSite {
-  const rank = matchPattern(options.rankPattern, path) ?? options.rank;
-  const alpha = matchPattern(options.alphaPattern, path) ?? options.alpha;
-  const { dropout, init, loraBias: ownBias = false } = options;
+/** Gives the options of each site; throws a UsageError "usage/flag" where the start cannot be made. */
+export function configureLowRank(options: LowRankOptions): (place: SitePlace) => LowRankSite {
+  const [rankOf, alphaOf] = [patternValues(options.rankPattern), patternValues(options.alphaPattern)];
+  return (place) =>
+    lowRankSite(options, rankOf(place.path) ?? options.rank, alphaOf(place.path) ?? options.alpha, place);
+}
+
+function lowRankSite(
+  { dropout, init, rslora, loraBias: ownBias = false }: LowRankOptions,
+  rank: number,
+  alpha: number,
+  { path, spec }: SitePlace,
+): LowRankSite {
   if (ownBias && spec.kind === "embedding") {
     throw new UsageError("usage/flag", `Cannot give the adapter of "${path}" a bias: it is an embedding`, {
       hint: "Leave loraBias out, or the embedding out of the target modules.",
@@ -98,7 +106,7 @@ export function configureLowRank(options: LowRankOptions, { path, spec }: SitePl
       });
     }
   }
-  return { rank, scale: alpha / (options.rslora ? Math.sqrt(rank) : rank), dropout, init, ownBias };
+  return { rank, scale: alpha / (rslora ? Math.sqrt(rank) : rank), dropout, init, ownBias };
 }
 
 /** A and B of a site, and the bias of B if there is one. */

@@ -55,10 +55,12 @@ export const ia3 = defineMethod<Ia3Options, Ia3Site>({
   targets: { ...ALL_LINEAR, ...WHOLE_MODULES, roles: ["key", "value", "qkv", "down"] },
 
   // By name either way, as PEFT has it: what ends like a feed-forward module is taken for one.
-  configure: ({ feedforwardModules }, { path, sites }) => {
-    const ownNames = sites.filter(({ role }) => role === "down").map(({ name }) => name);
-    return { feedforward: (feedforwardModules ?? ownNames).some((name) => matchSuffix(name, path)) };
-  },
+  configure:
+    ({ feedforwardModules }) =>
+    ({ path, sites }) => {
+      const ownNames = sites.filter(({ role }) => role === "down").map(({ name }) => name);
+      return { feedforward: (feedforwardModules ?? ownNames).some((name) => matchSuffix(name, path)) };
+    },
 
   trained: {
     specs: (site, options) => [{ suffix: L, shape: shapeOf(site, options) }],

@@ -97,12 +97,14 @@ export const peqa = defineMethod<PeqaOptions, PeqaSite>({
   options: OPTIONS,
   targets: { ...ALL_LINEAR, ...WHOLE_MODULES },
 
-  configure: ({ scales, init, ...wanted }, place) => {
-    const own = ownFormat(wanted, place);
-    return own === null
-      ? { format: madeFormat(wanted, place), start: init, scales }
-      : { format: own, start: null, scales };
-  },
+  configure:
+    ({ scales, init, ...wanted }) =>
+    (place) => {
+      const own = ownFormat(wanted, place);
+      return own === null
+        ? { format: madeFormat(wanted, place), start: init, scales }
+        : { format: own, start: null, scales };
+    },
 
   trained: {
     specs: (site, { format, scales }) =>

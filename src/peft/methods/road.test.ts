@@ -116,7 +116,7 @@ describe("the width of RoAd's groups", () => {
   const groupAt = (options: object, sites: readonly SiteSpec[], at = 0): number => {
     const spec = sites[at] as SiteSpec;
     const place: SitePlace = { path: `layers.0.${spec.name}`, spec, storage: "f32", sites };
-    return (road.configure(road.options.parse(options), place) as RoadLayout).groupSize;
+    return (road.configure(road.options.parse(options))(place) as RoadLayout).groupSize;
   };
 
   test("is the largest up to 64 that fits all modules, unless it is given", () => {

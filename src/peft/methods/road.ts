@@ -86,11 +86,13 @@ export const road = defineMethod<RoadOptions, RoadSite>({
   // The paper adapts all projections of the blocks; PEFT's choice is q_proj and v_proj.
   targets: { ...ALL_LINEAR, ...WHOLE_MODULES, residual: true },
 
-  configure: ({ variant, groupSize, pairs, positions }, place) => {
-    if (positions !== "all") refuseProjection(place);
-    const width = place.spec.outFeatures;
-    return { variant, width, groupSize: groupFor(groupSize, pairs, place), pairs, positions };
-  },
+  configure:
+    ({ variant, groupSize, pairs, positions }) =>
+    (place) => {
+      if (positions !== "all") refuseProjection(place);
+      const width = place.spec.outFeatures;
+      return { variant, width, groupSize: groupFor(groupSize, pairs, place), pairs, positions };
+    },
 
   trained: {
     specs: (_site, layout) => {

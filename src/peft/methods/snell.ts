@@ -15,11 +15,11 @@ import type { Graph, Value } from "../../graph/graph.ts";
 import { add, sub } from "../../graph/ops/elementwise.ts";
 import { linear } from "../../nn/linear.ts";
 import { ALL_LINEAR, NOTHING_FROZEN, PLAIN_FILE, defineMethod } from "../method.ts";
-import type { ParameterSpec, SiteValues } from "../site.ts";
+import type { ParameterSpec, SitePlace, SiteValues } from "../site.ts";
 import { DELTA, snellRows } from "./snell/rows.ts";
 import { KERNELS, type KernelName, type KernelShape, kernelOf } from "./snell/kernels.ts";
 import { SPARSIFIERS, type Sparsity, THROUGH, numZeros, sparsify } from "./snell/sparsify.ts";
-import { matchPattern } from "../targets.ts";
+import { patternValues } from "../targets.ts";
 import {
   MODULES_TO_SAVE,
   WHOLE_MODULES,
@@ -89,27 +89,9 @@ export const snell = defineMethod<SnellOptions, SnellSite>({
   options: OPTIONS,
   targets: { ...ALL_LINEAR, ...WHOLE_MODULES },
 
-  configure: ({ sparsityPattern, modulesToSave: _whole, ...others }, { path, spec }) => {
-    const options = { ...others, sparsity: matchPattern(sparsityPattern, path) ?? others.sparsity };
-    const { kernel, pieces, rank } = options;
-    if (kernel === "piecewise-linear" && pieces > rank) {
-      throw new UsageError(
-        "usage/flag",
-        `Cannot adapt "${path}": its factors have ${rank} numbers a row, expected at least the ${pieces} pieces of the kernel`,
-        {
-          hint: `Use pieces of at most ${rank}, or a larger rank.`,
-        },
-      );
-    }
-    const numEntries = spec.outFeatures * spec.inFeatures;
-    if (numZeros(options, numEntries) >= numEntries) {
-      throw new UsageError(
-        "usage/flag",
-        `Cannot adapt "${path}": a sparsity of ${options.sparsity} leaves none of its ${numEntries} entries, expected at least one`,
-        { hint: `Use a sparsity of at most ${Math.floor((1 - 1 / numEntries) * 1e6) / 1e6}.` },
-      );
-    }
-    return options;
+  configure: ({ sparsityPattern, modulesToSave: _whole, ...others }) => {
+    const sparsityOf = patternValues(sparsityPattern);
+    return (place) => siteOptions({ ...others, sparsity: sparsityOf(place.path) ?? others.sparsity }, place);
   },
 
   trained: {
@@ -228,6 +210,29 @@ export const snell = defineMethod<SnellOptions, SnellSite>({
 });
 
 /** The kernel's own numbers as trained tensors. */
+/** @throws UsageError "usage/flag" where a site is too small for its options */
+function siteOptions(options: SnellSite, { path, spec }: SitePlace): SnellSite {
+  const { kernel, pieces, rank } = options;
+  if (kernel === "piecewise-linear" && pieces > rank) {
+    throw new UsageError(
+      "usage/flag",
+      `Cannot adapt "${path}": its factors have ${rank} numbers a row, expected at least the ${pieces} pieces of the kernel`,
+      {
+        hint: `Use pieces of at most ${rank}, or a larger rank.`,
+      },
+    );
+  }
+  const numEntries = spec.outFeatures * spec.inFeatures;
+  if (numZeros(options, numEntries) >= numEntries) {
+    throw new UsageError(
+      "usage/flag",
+      `Cannot adapt "${path}": a sparsity of ${options.sparsity} leaves none of its ${numEntries} entries, expected at least one`,
+      { hint: `Use a sparsity of at most ${Math.floor((1 - 1 / numEntries) * 1e6) / 1e6}.` },
+    );
+  }
+  return options;
+}
+
 function ownNumbers(options: SnellSite): ParameterSpec[] {
   const coefficients = kernelOf(options.kernel).coefficients(options);
   return Object.entries(coefficients).map(([name, values]) => ({

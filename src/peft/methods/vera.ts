@@ -61,7 +61,9 @@ export const vera = defineMethod<VeraOptions, VeraSite>({
   options: OPTIONS,
   targets: { ...ALL_LINEAR, ...WHOLE_MODULES },
 
-  configure: ({ rank, dInitial, dropout }, { sites }) => ({ rank, dInitial, dropout, ...largest(sites) }),
+  configure:
+    ({ rank, dInitial, dropout }) =>
+    ({ sites }) => ({ rank, dInitial, dropout, ...largest(sites) }),
 
   trained: {
     specs: ({ outFeatures }, { rank }) => [

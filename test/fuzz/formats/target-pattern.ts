@@ -1,5 +1,5 @@
 /** @file Patterns of modules, whole and by key. */
-import { matchPattern, selectTargets } from "../../../src/peft/targets.ts";
+import { patternValues, selectTargets } from "../../../src/peft/targets.ts";
 import type { FuzzFormat } from "../format.ts";
 import { mutateText, pick } from "../mutate.ts";
 
@@ -42,7 +42,7 @@ export const targetPattern: FuzzFormat = {
     make: (random) => mutateText(random, pick(random, CORPUS), WORDS),
     read(input) {
       const pattern = input as string;
-      matchPattern({ [pattern]: 1 }, (PATHS[0] as { path: string }).path);
+      patternValues({ [pattern]: 1 })((PATHS[0] as { path: string }).path);
       selectTargets(PATHS, { modules: pattern, exclude: [], layers: null });
       selectTargets(PATHS, { modules: "all-linear", exclude: pattern, layers: null });
     },
