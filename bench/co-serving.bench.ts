@@ -5,7 +5,7 @@ import {
   type TurnPolicyName,
   findPolicy,
 } from "../src/engine/scheduling/turn-policies.ts";
-import { AUTO_COMPUTE, type ComputeChoice } from "../src/engine/choose-compute.ts";
+import { AUTO_COMPUTE, type ComputeChoice } from "../src/engine/opening/choose-compute.ts";
 import { DEFAULT_TARGETS, type ServiceTargets } from "../src/engine/scheduling/service-targets.ts";
 import { resolveModel } from "../src/hub/resolve.ts";
 import { findNamed } from "../src/messages/find-named.ts";

@@ -8,7 +8,7 @@ import { execFile } from "node:child_process";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 
-import { AUTO_COMPUTE, type ComputeChoice } from "../src/engine/choose-compute.ts";
+import { AUTO_COMPUTE, type ComputeChoice } from "../src/engine/opening/choose-compute.ts";
 import { type ServingModel, openServingModel } from "../src/engine/serving-model.ts";
 import { UsageError } from "../src/errors.ts";
 import { DEFAULT_MODEL } from "../src/hub/resolve.ts";

@@ -68,4 +68,4 @@ export { type PlanOptions, planSteps, type StepPlan } from "./data/batches/order
 export { unitsToBatch } from "./train/step/micro-batch.ts";
 export { OBJECTIVES } from "./train/objectives.ts";
 export { NO_STORE, type RunStore } from "./train/run-store.ts";
-export { Generator, type GenerateRequest } from "./engine/generator.ts";
+export { Generator, type GenerateRequest } from "./engine/generation/generator.ts";

@@ -45,7 +45,13 @@ export { type Classification, Classifier } from "./engine/classifier.ts";
 export { Conversation } from "./engine/conversation.ts";
 export type { FinishReason } from "./engine/serving/serve-request.ts";
 export { exportText, importText, type MovedText } from "./engine/serving/moved-text.ts";
-export { type ListedTask, type Task, type TaskRow, TaskSet, type TaskSetParts } from "./engine/task-set.ts";
+export {
+  type ListedTask,
+  type Task,
+  type TaskRow,
+  TaskSet,
+  type TaskSetParts,
+} from "./engine/generation/task-set.ts";
 export {
   type OpenTextOptions,
   openTextModel,

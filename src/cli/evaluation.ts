@@ -8,7 +8,7 @@ import { type DataKindName } from "../data/examples/data-kinds.ts";
 import { TRAIN_ON } from "../data/examples/example.ts";
 import { noteReport } from "../data/reports/report-notes.ts";
 import { Classifier, type Classified } from "../engine/classifier.ts";
-import { type ModelParts, withTextTools } from "../engine/model-parts.ts";
+import { type ModelParts, withTextTools } from "../engine/opening/model-parts.ts";
 import { UsageError } from "../errors.ts";
 import type { Task } from "../models/family.ts";
 import { COMPUTES, type ComputeName } from "../nn/computes.ts";

@@ -2,9 +2,9 @@
 import { basename, resolve } from "node:path";
 import { z } from "zod";
 
-import { AUTO_COMPUTE } from "../engine/choose-compute.ts";
+import { AUTO_COMPUTE } from "../engine/opening/choose-compute.ts";
 import type { NamedAdapter } from "../engine/adapters/held-adapter.ts";
-import type { ModelParts } from "../engine/model-parts.ts";
+import type { ModelParts } from "../engine/opening/model-parts.ts";
 import { SAMPLING_OPTIONS, type SamplingOptions } from "../engine/sampling/sampler.ts";
 import { type TextModel, type TextRequest, type WrittenText, openTextModel } from "../engine/text-model.ts";
 import { COMPUTE_NAMES } from "../nn/computes.ts";

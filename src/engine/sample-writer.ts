@@ -2,9 +2,9 @@
 import { encodeChat, encodePrompt } from "../data/chat/text-tools.ts";
 import type { MakeSampleWriter, Sample, SamplePrompt } from "../train/samples.ts";
 import { shownPrompt } from "../train/samples.ts";
-import { Generator } from "./generator.ts";
+import { Generator } from "./generation/generator.ts";
 import { checkPrompt } from "./prompts/prompt.ts";
-import { stopIdsOf } from "./stop-ids.ts";
+import { stopIdsOf } from "./answers/stop-ids.ts";
 
 /** Makes what writes after the prompts of a run. @throws UsageError "usage/shape", "usage/model", "usage/chat-template" */
 export const makeSampleWriter: MakeSampleWriter = async (parts) => {

@@ -13,21 +13,21 @@ import type { Session } from "../run/session.ts";
 import type { Residency } from "../run/weights.ts";
 import { createEngine } from "../runtime/create-engine.ts";
 import { AdapterPool } from "./adapters/adapter-pool.ts";
-import { type ComputeChoice, chooseCompute } from "./choose-compute.ts";
+import { type ComputeChoice, chooseCompute } from "./opening/choose-compute.ts";
 import { Grammars } from "./grammar/grammars.ts";
 import { MeanPool } from "./prompts/mean-pool.ts";
-import type { TextParts } from "./model-parts.ts";
+import type { TextParts } from "./opening/model-parts.ts";
 import { ServingEngine } from "./serving/serving-engine.ts";
 import { NO_END, type ServeEnd, type ServeRequest, type ServedToken } from "./serving/serve-request.ts";
-import { stopIdsOf } from "./stop-ids.ts";
+import { stopIdsOf } from "./answers/stop-ids.ts";
 import type { ServiceTargets } from "./scheduling/service-targets.ts";
 import type { ToolFormat } from "./tool-calls/tool-format.ts";
 import { findToolFormat } from "./tool-calls/tool-formats.ts";
 import type { TurnPolicy } from "./scheduling/turn-policies.ts";
-import { StopStrings } from "./stop-strings.ts";
+import { StopStrings } from "./answers/stop-strings.ts";
 import { openTextParts } from "./text-model.ts";
-import { type ThoughtMarks, findThoughtMarks } from "./thought-reader.ts";
-import { openWritingSession } from "./writing-session.ts";
+import { type ThoughtMarks, findThoughtMarks } from "./answers/thought-reader.ts";
+import { openWritingSession } from "./opening/writing-session.ts";
 
 /** What to open and how. */
 export interface OpenServingOptions {

@@ -1,7 +1,7 @@
 /**
  * @file A model that reads and writes text: checkpoint, adapter, tokenizer, chat template and generator, opened together.
  *
- * The one file of the engine that knows text; everything below works on ids.
+ * What it calls works on ids.
  */
 import type { Message } from "../data/rows/messages.ts";
 import { encodeChat, encodePrompt } from "../data/chat/text-tools.ts";
@@ -15,14 +15,14 @@ import { mergedModel } from "../peft/merge.ts";
 import type { Session } from "../run/session.ts";
 import type { Residency } from "../run/weights.ts";
 import { createEngine } from "../runtime/create-engine.ts";
-import { type ComputeChoice, chooseCompute } from "./choose-compute.ts";
-import type { Completion } from "./completion.ts";
-import { type GenerateRequest, Generator } from "./generator.ts";
-import { type PartsOptions, type TextParts, readParts, withTextTools } from "./model-parts.ts";
-import { requireText } from "./require-text.ts";
-import { stopIdsOf } from "./stop-ids.ts";
-import { type Task, type TaskRow, TaskSet } from "./task-set.ts";
-import { openWritingSession } from "./writing-session.ts";
+import { type ComputeChoice, chooseCompute } from "./opening/choose-compute.ts";
+import type { Completion } from "./generation/completion.ts";
+import { type GenerateRequest, Generator } from "./generation/generator.ts";
+import { type PartsOptions, type TextParts, readParts, withTextTools } from "./opening/model-parts.ts";
+import { requireText } from "./opening/require-text.ts";
+import { stopIdsOf } from "./answers/stop-ids.ts";
+import { type Task, type TaskRow, TaskSet } from "./generation/task-set.ts";
+import { openWritingSession } from "./opening/writing-session.ts";
 
 /** What to open and how. */
 export interface OpenTextOptions extends PartsOptions {

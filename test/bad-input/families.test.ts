@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { describe, test } from "node:test";
-import { Generator } from "../../src/engine/generator.ts";
+import { Generator } from "../../src/engine/generation/generator.ts";
 import { loadModel, readAdapter, writeModel } from "../../src/format/by-path.ts";
 import { FAMILIES, openModel } from "../../src/models/families.ts";
 import type { RawConfig } from "../../src/models/family.ts";

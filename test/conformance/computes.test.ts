@@ -6,7 +6,7 @@
  */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { Generator } from "../../src/engine/generator.ts";
+import { Generator } from "../../src/engine/generation/generator.ts";
 import { gradients } from "../../src/graph/autodiff.ts";
 import type { DataOf } from "../../src/graph/dtype.ts";
 import { Graph, type Value } from "../../src/graph/graph.ts";

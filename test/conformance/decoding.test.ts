@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import { toBatch } from "../../src/data/batches/batch.ts";
 import type { Example } from "../../src/data/examples/example.ts";
-import { Generator } from "../../src/engine/generator.ts";
+import { Generator } from "../../src/engine/generation/generator.ts";
 import { loadModel } from "../../src/format/by-path.ts";
 import { FAMILIES, openModel } from "../../src/models/families.ts";
 import type { RawConfig } from "../../src/models/family.ts";

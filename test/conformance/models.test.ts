@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
 import { type Batch, toBatch } from "../../src/data/batches/batch.ts";
 import type { Example } from "../../src/data/examples/example.ts";
-import { Generator } from "../../src/engine/generator.ts";
+import { Generator } from "../../src/engine/generation/generator.ts";
 import { openTextModel } from "../../src/engine/text-model.ts";
 import type { RawConfig } from "../../src/models/family.ts";
 import { loadModel } from "../../src/format/by-path.ts";

@@ -4,7 +4,7 @@
  */
 import { readFileSync } from "node:fs";
 import { type Batch, NO_LABEL } from "../../src/data/batches/batch.ts";
-import { Generator } from "../../src/engine/generator.ts";
+import { Generator } from "../../src/engine/generation/generator.ts";
 import type { Checkpoint } from "../../src/format/checkpoint/checkpoint.ts";
 import { loadModel } from "../../src/format/by-path.ts";
 import { openModel } from "../../src/models/families.ts";

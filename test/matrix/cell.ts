@@ -5,7 +5,7 @@ import { after, afterEach, describe, test } from "node:test";
 import { type Batch, toBatch } from "../../src/data/batches/batch.ts";
 import { makeExample } from "../../src/data/examples/example.ts";
 import { factsOf } from "../../src/data/batches/pass-facts.ts";
-import { Generator } from "../../src/engine/generator.ts";
+import { Generator } from "../../src/engine/generation/generator.ts";
 import type { BaseModel } from "../../src/models/base-model.ts";
 import type { Adapter } from "../../src/peft/attach.ts";
 import { mergeAdapter } from "../../src/peft/merge.ts";

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { test } from "node:test";
 
-import { readParts } from "../../src/engine/model-parts.ts";
+import { readParts } from "../../src/engine/opening/model-parts.ts";
 import { openTextModel } from "../../src/engine/text-model.ts";
 import { writeMergedModel } from "../../src/export/merged-model.ts";
 import { loadModel, writeModel } from "../../src/format/by-path.ts";

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
 import { makeExample } from "../../src/data/examples/example.ts";
-import { Generator } from "../../src/engine/generator.ts";
+import { Generator } from "../../src/engine/generation/generator.ts";
 import { loadModel } from "../../src/format/by-path.ts";
 import { PLAIN_PART } from "../../src/models/part-options.ts";
 import { findMethod } from "../../src/peft/methods.ts";

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
 import { Session } from "../../src/run/session.ts";
 import { factsOf } from "../../src/data/batches/pass-facts.ts";
-import { Generator } from "../../src/engine/generator.ts";
+import { Generator } from "../../src/engine/generation/generator.ts";
 import { adapterFiles } from "../../src/format/adapters/adapter.ts";
 import { readAdapter, loadModel } from "../../src/format/by-path.ts";
 import { writeFolderAtomic } from "../../src/format/files/atomic.ts";

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
 import { toBatch } from "../../src/data/batches/batch.ts";
-import { Generator } from "../../src/engine/generator.ts";
+import { Generator } from "../../src/engine/generation/generator.ts";
 import { loadModel, readAdapter } from "../../src/format/by-path.ts";
 import { FAMILIES } from "../../src/models/families.ts";
 import { findSchedule } from "../../src/optim/schedules.ts";

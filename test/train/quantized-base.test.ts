@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { after, describe, test } from "node:test";
 import { UsageError } from "../../src/errors.ts";
-import { readParts } from "../../src/engine/model-parts.ts";
+import { readParts } from "../../src/engine/opening/model-parts.ts";
 import { openCheckpoint } from "../../src/format/by-path.ts";
 import { residentBytes } from "../../src/format/checkpoint/load-model.ts";
 import { withQuantizedBase } from "../../src/format/checkpoint/quantized-base.ts";

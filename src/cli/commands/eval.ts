@@ -2,7 +2,7 @@
 import { z } from "zod";
 
 import { DATA_ENDINGS } from "../../data/formats/file-kinds.ts";
-import { readParts } from "../../engine/model-parts.ts";
+import { readParts } from "../../engine/opening/model-parts.ts";
 import { openCheckpoint } from "../../format/by-path.ts";
 import { defineCommand } from "../command.ts";
 import { EVALUATION_FLAGS, evaluateWithProgress } from "../evaluation.ts";

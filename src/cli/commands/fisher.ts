@@ -1,7 +1,7 @@
 /** @file `graft fisher`: how much each trained number matters on some data, stored beside the adapter or model. */
 import { z } from "zod";
 
-import { readParts } from "../../engine/model-parts.ts";
+import { readParts } from "../../engine/opening/model-parts.ts";
 import { UsageError } from "../../errors.ts";
 import { writeFisher } from "../../export/fisher-file.ts";
 import { isModelFolder } from "../../export/combine-models.ts";

@@ -1,7 +1,7 @@
 /** @file `graft merge`: writes the ordinary model that a model and an adapter make, for programs that know no adapters. */
 import { z } from "zod";
 
-import { type ModelParts, readParts } from "../../engine/model-parts.ts";
+import { type ModelParts, readParts } from "../../engine/opening/model-parts.ts";
 import { openCheckpoint } from "../../format/by-path.ts";
 import { MODEL_FORMATS } from "../../format/checkpoint/checkpoint.ts";
 import {

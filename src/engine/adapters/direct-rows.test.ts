@@ -10,10 +10,10 @@ import { writeFolderAtomic } from "../../format/files/atomic.ts";
 import { findMethod } from "../../peft/methods.ts";
 import { createEngine } from "../../runtime/create-engine.ts";
 import { AdapterPool } from "./adapter-pool.ts";
-import { chooseCompute } from "../choose-compute.ts";
+import { chooseCompute } from "../opening/choose-compute.ts";
 import { ServingEngine } from "../serving/serving-engine.ts";
 import { openTextParts } from "../text-model.ts";
-import { openWritingSession } from "../writing-session.ts";
+import { openWritingSession } from "../opening/writing-session.ts";
 
 const root = temporaryFolder();
 const path = await writeTinyModel(join(root, "model"), {

@@ -12,7 +12,7 @@ import { createEngine } from "../../runtime/create-engine.ts";
 import type { Engine } from "../../runtime/engine.ts";
 import { temporaryFolder, writeTinyModel } from "../../../test/tiny/model.ts";
 import { BlockStack } from "./block-stack.ts";
-import { Generator } from "../generator.ts";
+import { Generator } from "../generation/generator.ts";
 
 const path = await writeTinyModel(join(temporaryFolder(), "deep"), { config: { num_hidden_layers: 12 } });
 

@@ -3,7 +3,7 @@ import { ApiError } from "../api-error.ts";
 import { ChatAnswer } from "../texts/chat-answer.ts";
 import { readMessage } from "../texts/chat-messages.ts";
 import { chatLogProbs } from "../texts/log-probs.ts";
-import { ThoughtReader } from "../../engine/thought-reader.ts";
+import { ThoughtReader } from "../../engine/answers/thought-reader.ts";
 import type { ServeEnd } from "../../engine/serving/serve-request.ts";
 import type { Resumed } from "../running-requests.ts";
 import { defineRoute } from "../route.ts";

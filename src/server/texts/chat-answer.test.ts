@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { HERMES } from "../../engine/tool-calls/hermes.ts";
-import { ThoughtReader } from "../../engine/thought-reader.ts";
+import { ThoughtReader } from "../../engine/answers/thought-reader.ts";
 import { ChatAnswer } from "./chat-answer.ts";
 
 const now = { name: "now" };

@@ -1,6 +1,6 @@
 /** @file One answer of a chat while it is written: what was thought before it, its text, the calls in it, and what clients are told of them. */
 import { CallReader, type ReadPart } from "../../engine/tool-calls/call-reader.ts";
-import type { ThoughtPart, ThoughtReader } from "../../engine/thought-reader.ts";
+import type { ThoughtPart, ThoughtReader } from "../../engine/answers/thought-reader.ts";
 import type { FinishReason } from "../../engine/serving/serve-request.ts";
 import { finishReasonOf } from "./text-job.ts";
 import type { ToolUse } from "./tool-use.ts";

@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { readdirSync, readlinkSync } from "node:fs";
 import { test } from "node:test";
 
-import { temporaryFolder, writeTinyModel } from "../../test/tiny/model.ts";
-import { openServingModel } from "./serving-model.ts";
-import { openTextModel } from "./text-model.ts";
+import { temporaryFolder, writeTinyModel } from "../../../test/tiny/model.ts";
+import { openServingModel } from "../serving-model.ts";
+import { openTextModel } from "../text-model.ts";
 
 const path = await writeTinyModel(temporaryFolder());
 

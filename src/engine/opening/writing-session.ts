@@ -2,15 +2,15 @@
  * @file Opens a session to write text with. Products of many tokens in 8 bits are smoothed by a text of our own: whoever
  * writes has no data to measure by, and which channels are large depends little on the text (docs/log.md).
  */
-import type { Tokenizer } from "../data/tokenizer/tokenizer.ts";
-import type { BaseModel } from "../models/base-model.ts";
-import type { Compute } from "../nn/compute.ts";
-import { Session } from "../run/session.ts";
-import { measureSmoothing } from "../run/smoothing.ts";
-import type { Residency, Smoothing } from "../run/weights.ts";
-import type { Engine } from "../runtime/engine.ts";
-import { hostTensor } from "../runtime/host-tensor.ts";
-import { continuation } from "./prompts/prompt.ts";
+import type { Tokenizer } from "../../data/tokenizer/tokenizer.ts";
+import type { BaseModel } from "../../models/base-model.ts";
+import type { Compute } from "../../nn/compute.ts";
+import { Session } from "../../run/session.ts";
+import { measureSmoothing } from "../../run/smoothing.ts";
+import type { Residency, Smoothing } from "../../run/weights.ts";
+import type { Engine } from "../../runtime/engine.ts";
+import { hostTensor } from "../../runtime/host-tensor.ts";
+import { continuation } from "../prompts/prompt.ts";
 
 /** Prose, talk, numbers, code. */
 const TEXT = `The old house by the river had stood empty for years. "Who lives there?" she asked, and nobody answered. \

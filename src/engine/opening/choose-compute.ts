@@ -1,10 +1,10 @@
 /** @file Which arithmetic a model writes text in, where nobody says: that of its codes, if its file is of few bits. */
-import type { BaseModel } from "../models/base-model.ts";
-import type { Compute } from "../nn/compute.ts";
-import { COMPUTES, type ComputeName } from "../nn/computes.ts";
-import { direct } from "../nn/computes/direct.ts";
-import { f32 } from "../nn/computes/f32.ts";
-import { blockFormOf } from "../quant/uniform-blocks.ts";
+import type { BaseModel } from "../../models/base-model.ts";
+import type { Compute } from "../../nn/compute.ts";
+import { COMPUTES, type ComputeName } from "../../nn/computes.ts";
+import { direct } from "../../nn/computes/direct.ts";
+import { f32 } from "../../nn/computes/f32.ts";
+import { blockFormOf } from "../../quant/uniform-blocks.ts";
 
 /** Chosen by how the base is kept. */
 export const AUTO_COMPUTE = "auto";

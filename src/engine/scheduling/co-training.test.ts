@@ -3,11 +3,11 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { temporaryFolder, writeTinyChats, writeTinyModel } from "../../test/tiny/model.ts";
-import { train } from "../train/trainer.ts";
-import type { SharedModel } from "../train/train-hooks.ts";
-import { type OpenServingOptions, type ServingModel, openServingModel } from "./serving-model.ts";
-import type { TrainingTurns } from "./scheduling/turns.ts";
+import { temporaryFolder, writeTinyChats, writeTinyModel } from "../../../test/tiny/model.ts";
+import { train } from "../../train/trainer.ts";
+import type { SharedModel } from "../../train/train-hooks.ts";
+import { type OpenServingOptions, type ServingModel, openServingModel } from "../serving-model.ts";
+import type { TrainingTurns } from "./turns.ts";
 
 const root = temporaryFolder();
 const path = await writeTinyModel(join(root, "model"));

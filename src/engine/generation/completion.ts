@@ -1,5 +1,5 @@
 /** @file A text of ids that was written, with its speed. */
-import type { FinishReason, ServeEnd, ServedToken } from "./serving/serve-request.ts";
+import type { FinishReason, ServeEnd, ServedToken } from "../serving/serve-request.ts";
 
 /** What generation ended with. */
 export interface GenerationEnd {

@@ -1,6 +1,6 @@
 /** @file Which models write text. */
-import { UsageError } from "../errors.ts";
-import type { Model } from "../models/model.ts";
+import { UsageError } from "../../errors.ts";
+import type { Model } from "../../models/model.ts";
 
 /** Refuses a model that does not write tokens. @throws UsageError "usage/model" */
 export function requireText(name: string, { task, modelType }: Model): void {

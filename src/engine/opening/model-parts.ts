@@ -1,16 +1,16 @@
 /** @file What is read of a model's files before it runs: weights, an adapter on them, tokenizer and chat template. */
-import { compareTokenizerFiles } from "../data/tokenizer/tokenizer-notes.ts";
-import { withChatTemplate } from "../data/files/chat-template-file.ts";
-import { type TextTools, openTextTools } from "../data/chat/text-tools.ts";
-import { nameOfTemplate } from "../data/chat/named-templates.ts";
-import { readAdapter, withHeadOf } from "../format/by-path.ts";
-import type { Checkpoint } from "../format/checkpoint/checkpoint.ts";
-import { loadWeights } from "../format/checkpoint/load-model.ts";
-import { withQuantizedBase } from "../format/checkpoint/quantized-base.ts";
-import type { BaseModel } from "../models/base-model.ts";
-import type { Adapter } from "../peft/attach.ts";
-import type { Method } from "../peft/method.ts";
-import type { StorageName } from "../quant/storages.ts";
+import { compareTokenizerFiles } from "../../data/tokenizer/tokenizer-notes.ts";
+import { withChatTemplate } from "../../data/files/chat-template-file.ts";
+import { type TextTools, openTextTools } from "../../data/chat/text-tools.ts";
+import { nameOfTemplate } from "../../data/chat/named-templates.ts";
+import { readAdapter, withHeadOf } from "../../format/by-path.ts";
+import type { Checkpoint } from "../../format/checkpoint/checkpoint.ts";
+import { loadWeights } from "../../format/checkpoint/load-model.ts";
+import { withQuantizedBase } from "../../format/checkpoint/quantized-base.ts";
+import type { BaseModel } from "../../models/base-model.ts";
+import type { Adapter } from "../../peft/attach.ts";
+import type { Method } from "../../peft/method.ts";
+import type { StorageName } from "../../quant/storages.ts";
 
 /** What to read beside the model itself. */
 export interface PartsOptions {

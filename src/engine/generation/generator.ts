@@ -4,15 +4,15 @@
  * The cache stays from one call to the next: a prompt that begins like an earlier one (a chat that goes on) runs only what
  * is new, by whole pages.
  */
-import type { Adapter } from "../peft/attach.ts";
-import type { Session } from "../run/session.ts";
-import { AdapterPool } from "./adapters/adapter-pool.ts";
-import type { HeldAdapter } from "./adapters/held-adapter.ts";
+import type { Adapter } from "../../peft/attach.ts";
+import type { Session } from "../../run/session.ts";
+import { AdapterPool } from "../adapters/adapter-pool.ts";
+import type { HeldAdapter } from "../adapters/held-adapter.ts";
 import { type Completion, type GenerationEnd, completeText } from "./completion.ts";
-import { textBytes } from "./cache/paged-cache.ts";
-import { requireText } from "./require-text.ts";
-import { ServingEngine } from "./serving/serving-engine.ts";
-import { NO_END, type ServeRequest } from "./serving/serve-request.ts";
+import { textBytes } from "../cache/paged-cache.ts";
+import { requireText } from "../opening/require-text.ts";
+import { ServingEngine } from "../serving/serving-engine.ts";
+import { NO_END, type ServeRequest } from "../serving/serve-request.ts";
 
 /** What a generator works with. `adapter` null: the base alone. */
 export interface GeneratorParts {

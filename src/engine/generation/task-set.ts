@@ -4,15 +4,15 @@
  * Loading reads an adapter, compiles its programs unless an adapter of equal structure has, and runs them once; switching
  * then changes which tensors programs read and nothing else. Nothing is merged, so the base stays what it is.
  */
-import { UsageError } from "../errors.ts";
-import type { ReadAdapter } from "../format/adapters/read-adapter.ts";
-import type { BaseModel } from "../models/base-model.ts";
-import { nearest } from "../messages/nearest.ts";
-import type { Adapter } from "../peft/attach.ts";
-import type { HeldAdapter } from "./adapters/held-adapter.ts";
+import { UsageError } from "../../errors.ts";
+import type { ReadAdapter } from "../../format/adapters/read-adapter.ts";
+import type { BaseModel } from "../../models/base-model.ts";
+import { nearest } from "../../messages/nearest.ts";
+import type { Adapter } from "../../peft/attach.ts";
+import type { HeldAdapter } from "../adapters/held-adapter.ts";
 import { type Completion, completeText } from "./completion.ts";
 import type { GenerateRequest, Generator } from "./generator.ts";
-import { checkPrompt } from "./prompts/prompt.ts";
+import { checkPrompt } from "../prompts/prompt.ts";
 
 /** A task that is loaded. */
 export interface Task {

@@ -1,6 +1,6 @@
 /** @file Ids that end a text. */
-import type { Tokenizer } from "../data/tokenizer/tokenizer.ts";
-import type { Checkpoint } from "../format/checkpoint/checkpoint.ts";
+import type { Tokenizer } from "../../data/tokenizer/tokenizer.ts";
+import type { Checkpoint } from "../../format/checkpoint/checkpoint.ts";
 
 /** Ids that end a text: the tokenizer's eos and those of the generation settings. */
 export function stopIdsOf(tokenizer: Tokenizer, { generationConfig, config }: Checkpoint): number[] {

@@ -1,15 +1,15 @@
 /** Tests on a tiny random model: equality with the full forward pass, ends, reuse of the cache, memory. */
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import { Session } from "../run/session.ts";
-import { loadModel } from "../format/by-path.ts";
-import type { Adapter } from "../peft/attach.ts";
-import { lora } from "../peft/methods/lora.ts";
-import { createEngine } from "../runtime/create-engine.ts";
-import { toBatch } from "../data/batches/batch.ts";
-import { makeExample } from "../data/examples/example.ts";
-import { attachTo, logitsOf, perturb } from "../../test/passes/model-passes.ts";
-import { temporaryFolder, writeTinyModel } from "../../test/tiny/model.ts";
+import { Session } from "../../run/session.ts";
+import { loadModel } from "../../format/by-path.ts";
+import type { Adapter } from "../../peft/attach.ts";
+import { lora } from "../../peft/methods/lora.ts";
+import { createEngine } from "../../runtime/create-engine.ts";
+import { toBatch } from "../../data/batches/batch.ts";
+import { makeExample } from "../../data/examples/example.ts";
+import { attachTo, logitsOf, perturb } from "../../../test/passes/model-passes.ts";
+import { temporaryFolder, writeTinyModel } from "../../../test/tiny/model.ts";
 import { type GenerateRequest, type GeneratedToken, Generator } from "./generator.ts";
 
 const VOCAB = 259;

@@ -2,15 +2,15 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
-import { attachTo, perturb } from "../../test/passes/model-passes.ts";
-import { arrayBytes } from "../../test/process/array-bytes.ts";
-import { temporaryFolder, writeTinyModel } from "../../test/tiny/model.ts";
-import { GraftError } from "../errors.ts";
-import { adapterFiles } from "../format/adapters/adapter.ts";
-import { writeFolderAtomic } from "../format/files/atomic.ts";
-import { configFileOf } from "../peft/method.ts";
-import { METHODS, findMethod } from "../peft/methods.ts";
-import { openTextModel, openTextParts, type TextModel } from "./text-model.ts";
+import { attachTo, perturb } from "../../../test/passes/model-passes.ts";
+import { arrayBytes } from "../../../test/process/array-bytes.ts";
+import { temporaryFolder, writeTinyModel } from "../../../test/tiny/model.ts";
+import { GraftError } from "../../errors.ts";
+import { adapterFiles } from "../../format/adapters/adapter.ts";
+import { writeFolderAtomic } from "../../format/files/atomic.ts";
+import { configFileOf } from "../../peft/method.ts";
+import { METHODS, findMethod } from "../../peft/methods.ts";
+import { openTextModel, openTextParts, type TextModel } from "../text-model.ts";
 
 const root = temporaryFolder();
 const modelPath = await writeTinyModel(join(root, "model"));

@@ -1,18 +1,18 @@
 /** @file Switching adapters, and generating with merged ones: the text is that of a generator made for the adapter. */
 import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
-import { attachTo, perturb } from "../../test/passes/model-passes.ts";
-import { temporaryFolder, writeTinyModel } from "../../test/tiny/model.ts";
-import { loadModel } from "../format/by-path.ts";
-import type { Adapter } from "../peft/attach.ts";
-import { ia3 } from "../peft/methods/ia3.ts";
-import { lora } from "../peft/methods/lora.ts";
-import { peqa } from "../peft/methods/peqa.ts";
-import { mergedModel } from "../peft/merge.ts";
-import type { Method } from "../peft/method.ts";
-import type { Engine } from "../runtime/engine.ts";
-import { createEngine } from "../runtime/create-engine.ts";
-import { Session } from "../run/session.ts";
+import { attachTo, perturb } from "../../../test/passes/model-passes.ts";
+import { temporaryFolder, writeTinyModel } from "../../../test/tiny/model.ts";
+import { loadModel } from "../../format/by-path.ts";
+import type { Adapter } from "../../peft/attach.ts";
+import { ia3 } from "../../peft/methods/ia3.ts";
+import { lora } from "../../peft/methods/lora.ts";
+import { peqa } from "../../peft/methods/peqa.ts";
+import { mergedModel } from "../../peft/merge.ts";
+import type { Method } from "../../peft/method.ts";
+import type { Engine } from "../../runtime/engine.ts";
+import { createEngine } from "../../runtime/create-engine.ts";
+import { Session } from "../../run/session.ts";
 import { Generator } from "./generator.ts";
 
 const REQUEST = { promptIds: [72, 101, 108, 108, 111], maxNewTokens: 12 };
