@@ -1,4 +1,4 @@
-/** @file How a failure is told: lines on standard error, one event on standard output in --json mode, an exit status. */
+/** @file How failures and warnings are told: lines on standard error, one event on standard output in --json mode, an exit status. */
 import { constants } from "node:os";
 import { type ErrorCode, exitStatus, GraftError } from "../errors.ts";
 import type { CommandIO } from "./command.ts";
@@ -33,6 +33,11 @@ export const COMMAND_CODES = {
 } as const satisfies Readonly<Record<string, readonly [status: number, meaning: string]>>;
 
 type CommandCode = keyof typeof COMMAND_CODES;
+
+/** Tells something that does not stop the command. */
+export function warn(message: string, io: CommandIO): void {
+  io.stderr(`${io.color.yellow("warning")}: ${message}`);
+}
 
 /** Tells a failure and returns the exit status of the process. */
 export function reportError(error: unknown, io: CommandIO): number {

@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { parse } from "yaml";
 import { loadCommands } from "../../src/cli/commands.ts";
 import { flagsOf } from "../../src/cli/flags/flags.ts";
-import { SERVE_OPTIONS } from "../../src/cli/serve-flags.ts";
+import { SERVE_OPTIONS } from "../../src/cli/serving/serve-flags.ts";
 import { ROUTES } from "../../src/server/routes.ts";
 
 const DEPLOY = join(import.meta.dirname, "../../deploy");

@@ -9,22 +9,21 @@ import { z } from "zod";
 
 import { Conversation } from "../../engine/conversation.ts";
 import { GraftError } from "../../errors.ts";
-import { type ChatState, isChatCommand, isExit, runChatCommand } from "../chat-commands.ts";
+import { type ChatState, isChatCommand, isExit, runChatCommand } from "../texts/chat-commands.ts";
 import { type CommandIO, defineCommand } from "../command.ts";
+import { tellNotes } from "../model/model-flags.ts";
 import {
   GENERATION_FLAGS,
   GENERATION_GROUPS,
   WRITING_FLAGS,
   openWithProgress,
   showText,
-  tellNotes,
   tellSpeed,
   textEvent,
   textRequest,
-  warn,
-} from "../generation.ts";
+} from "../texts/generation.ts";
 import { formatCountOf } from "../../messages/numbers.ts";
-import { reportError } from "../report.ts";
+import { reportError, warn } from "../report.ts";
 
 const options = z.strictObject({
   ...WRITING_FLAGS,

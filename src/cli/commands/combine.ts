@@ -7,9 +7,9 @@ import { loadModel } from "../../format/by-path.ts";
 import { requireNewOutput } from "../../export/new-output.ts";
 import { COMBINE_OPTIONS } from "../../peft/algebra/combinations.ts";
 import { type CommandIO, defineCommand } from "../command.ts";
-import { warn } from "../generation.ts";
+import { warn } from "../report.ts";
 import { formatCount, formatPercent } from "../../messages/numbers.ts";
-import { pullWithProgress } from "../pull-model.ts";
+import { pullWithProgress } from "../model/pull-model.ts";
 
 /** Sorts NAME=FOLDER by name. @throws UsageError "usage/flag" for a text of another form, or a name that is there twice. */
 function toAdapters(texts: readonly string[]): Record<string, string> {

@@ -7,8 +7,8 @@ import { convertAdapter, formAt } from "../../export/convert-adapter.ts";
 import { requireNewOutput } from "../../export/new-output.ts";
 import { loadModel } from "../../format/by-path.ts";
 import { defineCommand } from "../command.ts";
-import { findModel } from "../find-model.ts";
-import { MODEL_FLAGS } from "../generation.ts";
+import { findModel } from "../model/find-model.ts";
+import { MODEL_FLAGS } from "../model/model-flags.ts";
 
 const FORMS = ADAPTER_FORM_NAMES.map((name) => `${name}: ${ADAPTER_FORMS[name].summary}`).join("; ");
 

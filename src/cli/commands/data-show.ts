@@ -31,10 +31,10 @@ import { CHAT_TEMPLATE } from "../../data/chat/named-templates.ts";
 import { classNamesOf } from "../../train/files/class-head.ts";
 import { OBJECTIVES, defaultObjective, findObjective } from "../../train/objectives.ts";
 import { type CommandIO, defineCommand } from "../command.ts";
-import { warn } from "../generation.ts";
+import { warn } from "../report.ts";
 import { formatCount, formatPercent } from "../../messages/numbers.ts";
-import { pullWithProgress } from "../pull-model.ts";
-import { ROW_FLAGS, withReading } from "../reading.ts";
+import { pullWithProgress } from "../model/pull-model.ts";
+import { ROW_FLAGS, withReading } from "../data/reading.ts";
 
 /** What text data become: something to show by itself, or several that are compared. */
 type ShownSequence = Example | Sequence | ClassExample;

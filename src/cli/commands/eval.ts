@@ -5,10 +5,10 @@ import { DATA_ENDINGS } from "../../data/formats/file-kinds.ts";
 import { readParts } from "../../engine/opening/model-parts.ts";
 import { openCheckpoint } from "../../format/by-path.ts";
 import { defineCommand } from "../command.ts";
-import { EVALUATION_FLAGS, evaluateWithProgress } from "../evaluation.ts";
-import { MODEL_FLAGS, tellNotes } from "../generation.ts";
+import { EVALUATION_FLAGS, evaluateWithProgress } from "../data/evaluation.ts";
+import { MODEL_FLAGS, tellNotes } from "../model/model-flags.ts";
 import { formatFixed, formatLoss, formatPercent } from "../../messages/numbers.ts";
-import { findModel } from "../find-model.ts";
+import { findModel } from "../model/find-model.ts";
 
 export const command = defineCommand({
   example: "npx graft eval --adapter runs/mine --data held-out.jsonl",

@@ -13,9 +13,9 @@ import { WHOLE_MODEL } from "../../peft/methods.ts";
 import { Random } from "../../random.ts";
 import { estimateFisher } from "../../train/fisher.ts";
 import { defineCommand } from "../command.ts";
-import { EVALUATION_FLAGS, openUnits, readUnits } from "../evaluation.ts";
-import { MODEL_FLAGS } from "../generation.ts";
-import { findModel } from "../find-model.ts";
+import { EVALUATION_FLAGS, openUnits, readUnits } from "../data/evaluation.ts";
+import { MODEL_FLAGS } from "../model/model-flags.ts";
+import { findModel } from "../model/find-model.ts";
 
 const WHOLE = { method: WHOLE_MODEL, options: {}, targets: { modules: null, exclude: [], layers: null } };
 

@@ -10,19 +10,19 @@ import { requireFilePlace } from "../../format/files/disk/file-place.ts";
 import type { JsonObject } from "../../format/files/json-file.ts";
 import { readJson } from "../../format/by-path.ts";
 import { defineCommand } from "../command.ts";
-import { servedName } from "../find-model.ts";
+import { servedName } from "../model/find-model.ts";
+import { tellNotes } from "../model/model-flags.ts";
 import {
   GENERATION_FLAGS,
   GENERATION_GROUPS,
   WRITING_FLAGS,
   openWithProgress,
   showText,
-  tellNotes,
   tellSpeed,
   textEvent,
   textRequest,
-} from "../generation.ts";
-import { readAllNamed } from "../named-adapters.ts";
+} from "../texts/generation.ts";
+import { readAllNamed } from "../model/named-adapters.ts";
 import { stoppedStatus } from "../report.ts";
 
 const OPTIONS = z.strictObject({
@@ -97,7 +97,7 @@ export const command = defineCommand({
       if (options.prompts !== undefined) {
         const { name } = model.parts.base;
         const modelNames = [name, servedName({ name, path: model.parts.checkpoint.path })];
-        const { generateBatch } = await import("../generate-batch.ts");
+        const { generateBatch } = await import("../texts/generate-batch.ts");
         return await generateBatch(
           { ...options, prompts: options.prompts },
           model,

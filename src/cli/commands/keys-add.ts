@@ -3,7 +3,7 @@ import { z } from "zod";
 import { API_ROLES } from "../../server/access/api-keys.ts";
 import { KeyFile } from "../../server/access/key-file.ts";
 import { defineCommand } from "../command.ts";
-import { KEY_FLAGS } from "../key-flags.ts";
+import { KEY_FLAGS } from "../serving/key-flags.ts";
 
 export const command = defineCommand({
   example: "npx graft keys add alice --role train --state state",

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { KeyFile } from "../../server/access/key-file.ts";
 import { defineCommand } from "../command.ts";
-import { KEY_FLAGS } from "../key-flags.ts";
+import { KEY_FLAGS } from "../serving/key-flags.ts";
 
 export const command = defineCommand({
   example: "npx graft keys remove alice --state state",

@@ -15,11 +15,12 @@ import { WRITABLE_NAMES } from "../../quant/storages.ts";
 import type { Adapter } from "../../peft/attach.ts";
 import { createEngine } from "../../runtime/create-engine.ts";
 import { type CommandIO, defineCommand } from "../command.ts";
-import { type Evaluated, EVALUATION_FLAGS, evaluateWithProgress } from "../evaluation.ts";
-import { MODEL_FLAGS, tellNotes, warn } from "../generation.ts";
+import { type Evaluated, EVALUATION_FLAGS, evaluateWithProgress } from "../data/evaluation.ts";
+import { MODEL_FLAGS, tellNotes } from "../model/model-flags.ts";
+import { warn } from "../report.ts";
 import { formatLoss, formatPercent } from "../../messages/numbers.ts";
 import type { Bar } from "../terminal/progress.ts";
-import { findModel } from "../find-model.ts";
+import { findModel } from "../model/find-model.ts";
 
 const OPTIONS = z.strictObject({
   model: MODEL_FLAGS.model,

@@ -11,10 +11,10 @@ import {
   findTrainProblems,
 } from "../../train/settings/options.ts";
 import { defineCommand } from "../command.ts";
-import { planEvent, planLines, trainWords } from "../plan-report.ts";
-import { pullWithProgress } from "../pull-model.ts";
-import { ReadingBar } from "../reading.ts";
-import { TRAIN_CHOOSERS } from "../train-choosers.ts";
+import { planEvent, planLines, trainWords } from "../training/plan-report.ts";
+import { pullWithProgress } from "../model/pull-model.ts";
+import { ReadingBar } from "../data/reading.ts";
+import { TRAIN_CHOOSERS } from "../training/train-choosers.ts";
 
 const DEFAULT_OUTPUT = "runs/mine";
 

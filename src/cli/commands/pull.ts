@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { DEFAULT_MODEL } from "../../hub/resolve.ts";
 import { defineCommand } from "../command.ts";
-import { pullWithProgress } from "../pull-model.ts";
+import { pullWithProgress } from "../model/pull-model.ts";
 
 async function sizeOnDisk(path: string): Promise<number> {
   const stats = await stat(path);

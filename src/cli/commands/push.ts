@@ -3,7 +3,7 @@ import { z } from "zod";
 
 import { pushFolder } from "../../hub/push.ts";
 import { defineCommand } from "../command.ts";
-import { warn } from "../generation.ts";
+import { warn } from "../report.ts";
 import { formatBytes } from "../../messages/numbers.ts";
 import type { Bar } from "../terminal/progress.ts";
 

@@ -11,9 +11,9 @@ import { DEFAULT_MODEL } from "../../hub/resolve.ts";
 import { THREADS } from "../../train/settings/threads.ts";
 import { type CommandIO, defineCommand } from "../command.ts";
 import { formatFixed } from "../../messages/numbers.ts";
-import { pullWithProgress } from "../pull-model.ts";
+import { pullWithProgress } from "../model/pull-model.ts";
 import { sideBySide } from "../terminal/side-by-side.ts";
-import { trainWithProgress } from "../train-run.ts";
+import { trainWithProgress } from "../training/train-run.ts";
 
 const EXAMPLES = new URL("../../../examples/quickstart/", import.meta.url);
 const NUM_QUESTIONS = 3;

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import type { z } from "zod";
 import type { Environment } from "../../environment.ts";
 import type { NamedAdapter } from "../../engine/adapters/held-adapter.ts";
-import { readNamed } from "../named-adapters.ts";
+import { readNamed } from "../model/named-adapters.ts";
 import { type ServingModel, openServingModel } from "../../engine/serving-model.ts";
 import { findPolicy } from "../../engine/scheduling/turn-policies.ts";
 import { GraftError, UsageError } from "../../errors.ts";
@@ -27,10 +27,11 @@ import { ServerState } from "../../server/server-state.ts";
 import { type TlsFiles, readTls } from "../../server/listening/tls-files.ts";
 import { lockRun } from "../../train/files/run-lock.ts";
 import { type CommandIO, defineCommand } from "../command.ts";
-import { findModel, servedName } from "../find-model.ts";
-import { openOptions, warn } from "../generation.ts";
-import { SERVE_GROUPS, SERVE_OPTIONS } from "../serve-flags.ts";
-import { troublesTo } from "../troubles.ts";
+import { findModel, servedName } from "../model/find-model.ts";
+import { warn } from "../report.ts";
+import { openOptions } from "../texts/generation.ts";
+import { SERVE_GROUPS, SERVE_OPTIONS } from "../serving/serve-flags.ts";
+import { troublesTo } from "../serving/troubles.ts";
 
 /** Largest seed of a text whose request has none. */
 const MAX_SEED = 2 ** 31;

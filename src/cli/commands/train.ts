@@ -8,9 +8,9 @@ import {
   findTrainProblems,
 } from "../../train/settings/options.ts";
 import { defineCommand } from "../command.ts";
-import { doneLines } from "../run-report.ts";
-import { TRAIN_CHOOSERS } from "../train-choosers.ts";
-import { trainWithProgress } from "../train-run.ts";
+import { doneLines } from "../training/run-report.ts";
+import { TRAIN_CHOOSERS } from "../training/train-choosers.ts";
+import { trainWithProgress } from "../training/train-run.ts";
 
 export const command = defineCommand({
   example: "npx graft train --data chats.jsonl --eval-data held-out.jsonl --output runs/mine",

@@ -19,10 +19,11 @@ import { trainJob } from "../../jobs/train-job.ts";
 import { fingerprintOf } from "../../models/fingerprint.ts";
 import { resultName } from "../../server/jobs/fine-tuning.ts";
 import { type CommandIO, defineCommand } from "../command.ts";
-import { findModel, servedName } from "../find-model.ts";
-import { MODEL_FLAGS, warn } from "../generation.ts";
-import { troublesTo } from "../troubles.ts";
-import { DATABASE, STORE } from "../serve-flags.ts";
+import { findModel, servedName } from "../model/find-model.ts";
+import { MODEL_FLAGS } from "../model/model-flags.ts";
+import { warn } from "../report.ts";
+import { troublesTo } from "../serving/troubles.ts";
+import { DATABASE, STORE } from "../serving/serve-flags.ts";
 
 const { adapter: _, ...MODEL } = MODEL_FLAGS;
 /** Between two looks for a job. */

@@ -3,13 +3,13 @@ import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { before, test } from "node:test";
 
-import { createChatTemplate } from "../data/chat/chat-template.ts";
-import { NAMED_TEMPLATES } from "../data/chat/named-templates.ts";
-import { openTextModel } from "../engine/text-model.ts";
-import { writeModel } from "../format/by-path.ts";
-import { byteTokenizerFiles } from "../../test/tiny/byte-tokenizer.ts";
-import { temporaryFolder, tinyModelParts, writeTinyChats } from "../../test/tiny/model.ts";
-import { type Said, runMain } from "../../test/process/run-main.ts";
+import { createChatTemplate } from "../../data/chat/chat-template.ts";
+import { NAMED_TEMPLATES } from "../../data/chat/named-templates.ts";
+import { openTextModel } from "../../engine/text-model.ts";
+import { writeModel } from "../../format/by-path.ts";
+import { byteTokenizerFiles } from "../../../test/tiny/byte-tokenizer.ts";
+import { temporaryFolder, tinyModelParts, writeTinyChats } from "../../../test/tiny/model.ts";
+import { type Said, runMain } from "../../../test/process/run-main.ts";
 
 const folder = temporaryFolder();
 const model = `${folder}/model`;

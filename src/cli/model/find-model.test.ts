@@ -3,9 +3,9 @@ import assert from "node:assert/strict";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { before, test } from "node:test";
 
-import { temporaryFolder, writeTinyChats, writeTinyModel } from "../../test/tiny/model.ts";
-import { train } from "../train/trainer.ts";
-import { type Said, runMain } from "../../test/process/run-main.ts";
+import { temporaryFolder, writeTinyChats, writeTinyModel } from "../../../test/tiny/model.ts";
+import { train } from "../../train/trainer.ts";
+import { type Said, runMain } from "../../../test/process/run-main.ts";
 
 const folder = temporaryFolder();
 const [model, adapter] = [`${folder}/model`, `${folder}/adapter`];

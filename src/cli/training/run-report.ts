@@ -1,8 +1,8 @@
 /** @file What `graft train` says to people at the start of a run, where it goes on, and at its end. */
 import { join } from "node:path";
 
-import type { DoneEvent, ResumeEvent, StartEvent } from "../train/events.ts";
-import { RUN_FILES } from "../train/files/run-files.ts";
+import type { DoneEvent, ResumeEvent, StartEvent } from "../../train/events.ts";
+import { RUN_FILES } from "../../train/files/run-files.ts";
 import {
   formatCount,
   formatCountOf,
@@ -10,7 +10,7 @@ import {
   formatFixed,
   formatLoss,
   formatPercent,
-} from "../messages/numbers.ts";
+} from "../../messages/numbers.ts";
 
 const LABEL_WIDTH = 10;
 

@@ -2,12 +2,12 @@
 import { appendFile, mkdir } from "node:fs/promises";
 import { basename, dirname, resolve } from "node:path";
 
-import type { Conversation } from "../engine/conversation.ts";
-import type { TextModel } from "../engine/text-model.ts";
-import { UsageError } from "../errors.ts";
-import { nearest } from "../messages/nearest.ts";
-import { toFailedWrite } from "../messages/system-error.ts";
-import { table } from "./help/help-table.ts";
+import type { Conversation } from "../../engine/conversation.ts";
+import type { TextModel } from "../../engine/text-model.ts";
+import { UsageError } from "../../errors.ts";
+import { nearest } from "../../messages/nearest.ts";
+import { toFailedWrite } from "../../messages/system-error.ts";
+import { table } from "../help/help-table.ts";
 
 /** What a command works on. */
 export interface ChatState {

@@ -1,8 +1,8 @@
 /** @file Settings of a training of which the help shows only the options of what is chosen. */
-import { OPTIMIZERS } from "../optim/optimizers.ts";
-import { METHODS } from "../peft/methods.ts";
-import { OBJECTIVES } from "../train/objectives.ts";
-import type { Chooser } from "./command.ts";
+import { OPTIMIZERS } from "../../optim/optimizers.ts";
+import { METHODS } from "../../peft/methods.ts";
+import { OBJECTIVES } from "../../train/objectives.ts";
+import type { Chooser } from "../command.ts";
 
 export const TRAIN_CHOOSERS: readonly Chooser[] = [
   { key: "method", kinds: METHODS },

@@ -3,15 +3,15 @@
  *
  * All rows are read and encoded before anything is written, and all that cannot be used are told at once.
  */
-import { Faults, makeError } from "../data/reports/faults.ts";
-import { openContent, rowsOf } from "../data/files/data-content.ts";
-import { type Message, readMessages } from "../data/rows/messages.ts";
-import type { ParsedRow } from "../data/formats/parsed-row.ts";
-import { isRecord, jsonKind, type RawFields, readString, rowError } from "../data/rows/row-error.ts";
-import { decodeUtf8 } from "../data/formats/utf8.ts";
-import { checkPrompt } from "../engine/prompts/prompt.ts";
-import type { TextModel } from "../engine/text-model.ts";
-import { UsageError } from "../errors.ts";
+import { Faults, makeError } from "../../data/reports/faults.ts";
+import { openContent, rowsOf } from "../../data/files/data-content.ts";
+import { type Message, readMessages } from "../../data/rows/messages.ts";
+import type { ParsedRow } from "../../data/formats/parsed-row.ts";
+import { isRecord, jsonKind, type RawFields, readString, rowError } from "../../data/rows/row-error.ts";
+import { decodeUtf8 } from "../../data/formats/utf8.ts";
+import { checkPrompt } from "../../engine/prompts/prompt.ts";
+import type { TextModel } from "../../engine/text-model.ts";
+import { UsageError } from "../../errors.ts";
 
 /** A prompt that can be written after. */
 export interface FilePrompt {

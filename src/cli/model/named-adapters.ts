@@ -1,7 +1,7 @@
 /** @file Adapters with names on the command line. */
 import { basename, resolve } from "node:path";
-import type { NamedAdapter } from "../engine/adapters/held-adapter.ts";
-import { UsageError } from "../errors.ts";
+import type { NamedAdapter } from "../../engine/adapters/held-adapter.ts";
+import { UsageError } from "../../errors.ts";
 
 /** Reads `NAME=FOLDER`, or a folder that gives the name. */
 export function readNamed(text: string): NamedAdapter {

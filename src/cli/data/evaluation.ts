@@ -1,26 +1,26 @@
 /** @file Loss of a model on a file, and accuracy where it names classes, with a bar and warnings on the terminal. */
 import { z } from "zod";
 
-import type { TrainingUnit } from "../data/examples/training-unit.ts";
-import { readHeldOut } from "../data/by-path.ts";
-import { readImages } from "../data/files/image-files.ts";
-import { type DataKindName } from "../data/examples/data-kinds.ts";
-import { TRAIN_ON } from "../data/examples/example.ts";
-import { noteReport } from "../data/reports/report-notes.ts";
-import { Classifier, type Classified } from "../engine/classifier.ts";
-import { type ModelParts, withTextTools } from "../engine/opening/model-parts.ts";
-import { UsageError } from "../errors.ts";
-import type { Task } from "../models/family.ts";
-import { COMPUTES, type ComputeName } from "../nn/computes.ts";
-import type { Session } from "../run/session.ts";
-import type { Residency } from "../run/weights.ts";
-import { createEngine } from "../runtime/create-engine.ts";
-import { Evaluator } from "../train/evaluate.ts";
-import { unitsToBatch } from "../train/step/micro-batch.ts";
-import { openSession } from "../train/open-session.ts";
-import { classesOf } from "../data/examples/class-example.ts";
-import type { CommandIO } from "./command.ts";
-import { warn } from "./generation.ts";
+import type { TrainingUnit } from "../../data/examples/training-unit.ts";
+import { readHeldOut } from "../../data/by-path.ts";
+import { readImages } from "../../data/files/image-files.ts";
+import { type DataKindName } from "../../data/examples/data-kinds.ts";
+import { TRAIN_ON } from "../../data/examples/example.ts";
+import { noteReport } from "../../data/reports/report-notes.ts";
+import { Classifier, type Classified } from "../../engine/classifier.ts";
+import { type ModelParts, withTextTools } from "../../engine/opening/model-parts.ts";
+import { UsageError } from "../../errors.ts";
+import type { Task } from "../../models/family.ts";
+import { COMPUTES, type ComputeName } from "../../nn/computes.ts";
+import type { Session } from "../../run/session.ts";
+import type { Residency } from "../../run/weights.ts";
+import { createEngine } from "../../runtime/create-engine.ts";
+import { Evaluator } from "../../train/evaluate.ts";
+import { unitsToBatch } from "../../train/step/micro-batch.ts";
+import { openSession } from "../../train/open-session.ts";
+import { classesOf } from "../../data/examples/class-example.ts";
+import type { CommandIO } from "../command.ts";
+import { warn } from "../report.ts";
 import { ROW_FLAGS, withReading } from "./reading.ts";
 
 /** Flags that say how texts are counted. */

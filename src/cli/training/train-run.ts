@@ -1,15 +1,15 @@
 /** @file A training on the terminal: its bar, its events, and what is told of it. */
-import { train as fineTune } from "../engine/train.ts";
-import { formatBytes, formatFixed, formatLoss } from "../messages/numbers.ts";
-import type { EvalEvent, StartEvent, StepEvent, TrainEvent } from "../train/events.ts";
-import { nextCommand } from "../train/next-command.ts";
-import type { TrainInput } from "../train/settings/options.ts";
-import type { TrainHooks } from "../train/train-hooks.ts";
-import type { CommandIO } from "./command.ts";
-import { pullWithProgress } from "./pull-model.ts";
-import { ReadingBar } from "./reading.ts";
+import { train as fineTune } from "../../engine/train.ts";
+import { formatBytes, formatFixed, formatLoss } from "../../messages/numbers.ts";
+import type { EvalEvent, StartEvent, StepEvent, TrainEvent } from "../../train/events.ts";
+import { nextCommand } from "../../train/next-command.ts";
+import type { TrainInput } from "../../train/settings/options.ts";
+import type { TrainHooks } from "../../train/train-hooks.ts";
+import type { CommandIO } from "../command.ts";
+import { pullWithProgress } from "../model/pull-model.ts";
+import { ReadingBar } from "../data/reading.ts";
 import { resumeLines, sampleLines, startLines } from "./run-report.ts";
-import type { Bar } from "./terminal/progress.ts";
+import type { Bar } from "../terminal/progress.ts";
 
 function notesOf(event: StepEvent): Record<string, string> {
   return {

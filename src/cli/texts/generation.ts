@@ -2,52 +2,24 @@
 import { basename, resolve } from "node:path";
 import { z } from "zod";
 
-import { AUTO_COMPUTE } from "../engine/opening/choose-compute.ts";
-import type { NamedAdapter } from "../engine/adapters/held-adapter.ts";
-import type { ModelParts } from "../engine/opening/model-parts.ts";
-import { SAMPLING_OPTIONS, type SamplingOptions } from "../engine/sampling/sampler.ts";
-import { type TextModel, type TextRequest, type WrittenText, openTextModel } from "../engine/text-model.ts";
-import { COMPUTE_NAMES } from "../nn/computes.ts";
-import { DEFAULT_MODEL } from "../hub/resolve.ts";
-import { CHAT_TEMPLATE } from "../data/chat/named-templates.ts";
-import { BASE_KINDS } from "../quant/storages.ts";
-import { RESIDENCIES } from "../run/weights.ts";
-import { THREADS } from "../train/settings/threads.ts";
-import { printable } from "../printable.ts";
-import type { CommandIO } from "./command.ts";
-import { formatFixed } from "../messages/numbers.ts";
-import { findModel } from "./find-model.ts";
+import { AUTO_COMPUTE } from "../../engine/opening/choose-compute.ts";
+import type { NamedAdapter } from "../../engine/adapters/held-adapter.ts";
+import { SAMPLING_OPTIONS, type SamplingOptions } from "../../engine/sampling/sampler.ts";
+import {
+  type TextModel,
+  type TextRequest,
+  type WrittenText,
+  openTextModel,
+} from "../../engine/text-model.ts";
+import { COMPUTE_NAMES } from "../../nn/computes.ts";
+import { printable } from "../../printable.ts";
+import type { CommandIO } from "../command.ts";
+import { formatFixed } from "../../messages/numbers.ts";
+import { findModel } from "../model/find-model.ts";
+import { MODEL_FLAGS, tellNotes } from "../model/model-flags.ts";
+import { warn } from "../report.ts";
 
-/** Flags that say which model, and how it is held. */
-export const MODEL_FLAGS = {
-  model: z
-    .string()
-    .optional()
-    .describe(
-      `Model: OWNER/NAME, OWNER/NAME@REVISION, a folder or a .gguf file; default: that of the adapter, else ${DEFAULT_MODEL}`,
-    ),
-  adapter: z.string().optional().describe("Adapter folder to apply to the model"),
-  base: z
-    .enum(BASE_KINDS)
-    .optional()
-    .describe(
-      "Round the matrices of a base of floats to this kind on loading, as in training (docs/storage.md)",
-    ),
-  chatTemplate: CHAT_TEMPLATE,
-  threads: THREADS,
-  weights: z
-    .enum(RESIDENCIES)
-    .default("float32")
-    .describe(
-      "How weights are held: all ready to compute with, 4 bytes per parameter in float32; or as stored, which is slower and takes less memory",
-    ),
-  compute: z
-    .enum(COMPUTE_NAMES)
-    .default("f32")
-    .describe("Arithmetic of the matrix products in the blocks (docs/storage.md)"),
-};
-
-/** The same for commands that write text. */
+/** Flags of the model for commands that write text. */
 export const WRITING_FLAGS = {
   ...MODEL_FLAGS,
   compute: z
@@ -126,16 +98,6 @@ export function openOptions(flags: ModelFlags): Parameters<typeof openTextModel>
     ...(flags.adapter === undefined ? {} : { adapterPath: flags.adapter }),
     ...(flags.threads === undefined ? {} : { threads: flags.threads }),
   };
-}
-
-/** Tells what is new about the numbers of a model and its adapter. */
-export function tellNotes({ base }: Pick<ModelParts, "base">, io: CommandIO): void {
-  for (const note of base.takeNotes()) warn(note, io);
-}
-
-/** Tells something that does not stop the command. */
-export function warn(message: string, io: CommandIO): void {
-  io.stderr(`${io.color.yellow("warning")}: ${message}`);
 }
 
 /** The flags of generated text as the engine takes them. */

@@ -1,8 +1,8 @@
 /** @file Puts a model on the local disk, with a bar on the terminal while it is fetched. */
 import { basename } from "node:path";
-import { resolveModel, type ResolvedModel, type ResolveOptions } from "../hub/resolve.ts";
-import type { CommandIO } from "./command.ts";
-import type { Bar } from "./terminal/progress.ts";
+import { resolveModel, type ResolvedModel, type ResolveOptions } from "../../hub/resolve.ts";
+import type { CommandIO } from "../command.ts";
+import type { Bar } from "../terminal/progress.ts";
 
 /** Finds a model as `resolveModel` does, and shows the download on the terminal. */
 export async function pullWithProgress(

@@ -1,14 +1,14 @@
 /** @file `graft generate --prompts`: writes after all prompts of a file at once, and tells or keeps the texts in their order. */
 import { performance } from "node:perf_hooks";
 
-import type { SamplingOptions } from "../engine/sampling/sampler.ts";
-import type { TextModel, WrittenText } from "../engine/text-model.ts";
-import { writeTextAtomic } from "../format/files/atomic.ts";
-import { formatFixed } from "../messages/numbers.ts";
-import type { CommandIO } from "./command.ts";
+import type { SamplingOptions } from "../../engine/sampling/sampler.ts";
+import type { TextModel, WrittenText } from "../../engine/text-model.ts";
+import { writeTextAtomic } from "../../format/files/atomic.ts";
+import { formatFixed } from "../../messages/numbers.ts";
+import type { CommandIO } from "../command.ts";
 import { textEvent, textRequest } from "./generation.ts";
 import { type FilePrompt, type PromptOptions, readPrompts } from "./prompts-file.ts";
-import { stoppedStatus } from "./report.ts";
+import { stoppedStatus } from "../report.ts";
 
 export interface BatchFlags extends SamplingOptions {
   readonly prompts: string;

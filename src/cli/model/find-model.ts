@@ -1,9 +1,9 @@
 /** @file Which model a command runs on: the one that is asked for, that of the adapter, or the default one. */
 import { basename, resolve } from "node:path";
-import { FailedError, FormatError, GraftError, UsageError } from "../errors.ts";
-import { readAdapterConfig } from "../format/by-path.ts";
-import { DEFAULT_MODEL, type ResolvedModel } from "../hub/resolve.ts";
-import type { CommandIO } from "./command.ts";
+import { FailedError, FormatError, GraftError, UsageError } from "../../errors.ts";
+import { readAdapterConfig } from "../../format/by-path.ts";
+import { DEFAULT_MODEL, type ResolvedModel } from "../../hub/resolve.ts";
+import type { CommandIO } from "../command.ts";
 import { pullWithProgress } from "./pull-model.ts";
 
 /** Flags that say which model. */

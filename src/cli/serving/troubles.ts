@@ -1,7 +1,7 @@
 /** @file How servers and workers tell of what goes wrong with jobs, and is tried again. */
-import type { TroubleOptions } from "../jobs/trouble.ts";
-import type { CommandIO } from "./command.ts";
-import { warn } from "./generation.ts";
+import type { TroubleOptions } from "../../jobs/trouble.ts";
+import type { CommandIO } from "../command.ts";
+import { warn } from "../report.ts";
 
 export function troublesTo(io: CommandIO): TroubleOptions {
   return {

@@ -2,10 +2,10 @@
 import { basename } from "node:path";
 import { z } from "zod";
 
-import type { ReadingProgress, ReadOptions } from "../data/by-path.ts";
-import { COLUMNS, readColumns } from "../data/rows/columns.ts";
-import type { CommandIO } from "./command.ts";
-import type { Bar } from "./terminal/progress.ts";
+import type { ReadingProgress, ReadOptions } from "../../data/by-path.ts";
+import { COLUMNS, readColumns } from "../../data/rows/columns.ts";
+import type { CommandIO } from "../command.ts";
+import type { Bar } from "../terminal/progress.ts";
 
 /** Flags of every command that reads rows. */
 export const ROW_FLAGS = {

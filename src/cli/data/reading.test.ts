@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import type { CommandIO } from "./command.ts";
+import type { CommandIO } from "../command.ts";
 import { ReadingBar } from "./reading.ts";
 
 test("the bar of a file has the file's name without its folder, which would leave no room in a narrow terminal", () => {

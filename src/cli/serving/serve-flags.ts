@@ -1,9 +1,10 @@
 /** @file The flags of `graft serve`. */
 import { z } from "zod";
-import { DEFAULT_TARGETS } from "../engine/scheduling/service-targets.ts";
-import { DEFAULT_POLICY, TURN_POLICIES } from "../engine/scheduling/turn-policies.ts";
-import { EXPECTED_SIZE, parseByteSize } from "../messages/byte-size.ts";
-import { MODEL_FLAGS, WRITING_FLAGS } from "./generation.ts";
+import { DEFAULT_TARGETS } from "../../engine/scheduling/service-targets.ts";
+import { DEFAULT_POLICY, TURN_POLICIES } from "../../engine/scheduling/turn-policies.ts";
+import { EXPECTED_SIZE, parseByteSize } from "../../messages/byte-size.ts";
+import { MODEL_FLAGS } from "../model/model-flags.ts";
+import { WRITING_FLAGS } from "../texts/generation.ts";
 
 const { adapter: _, ...MODEL } = WRITING_FLAGS;
 

@@ -1,0 +1,45 @@
+/** @file Flags that say which model a command runs on and how it is held, and what is told of it. */
+import { z } from "zod";
+import { CHAT_TEMPLATE } from "../../data/chat/named-templates.ts";
+import type { ModelParts } from "../../engine/opening/model-parts.ts";
+import { DEFAULT_MODEL } from "../../hub/resolve.ts";
+import { COMPUTE_NAMES } from "../../nn/computes.ts";
+import { BASE_KINDS } from "../../quant/storages.ts";
+import { RESIDENCIES } from "../../run/weights.ts";
+import { THREADS } from "../../train/settings/threads.ts";
+import type { CommandIO } from "../command.ts";
+import { warn } from "../report.ts";
+
+/** Flags that say which model, and how it is held. */
+export const MODEL_FLAGS = {
+  model: z
+    .string()
+    .optional()
+    .describe(
+      `Model: OWNER/NAME, OWNER/NAME@REVISION, a folder or a .gguf file; default: that of the adapter, else ${DEFAULT_MODEL}`,
+    ),
+  adapter: z.string().optional().describe("Adapter folder to apply to the model"),
+  base: z
+    .enum(BASE_KINDS)
+    .optional()
+    .describe(
+      "Round the matrices of a base of floats to this kind on loading, as in training (docs/storage.md)",
+    ),
+  chatTemplate: CHAT_TEMPLATE,
+  threads: THREADS,
+  weights: z
+    .enum(RESIDENCIES)
+    .default("float32")
+    .describe(
+      "How weights are held: all ready to compute with, 4 bytes per parameter in float32; or as stored, which is slower and takes less memory",
+    ),
+  compute: z
+    .enum(COMPUTE_NAMES)
+    .default("f32")
+    .describe("Arithmetic of the matrix products in the blocks (docs/storage.md)"),
+};
+
+/** Tells what is new about the numbers of a model and its adapter. */
+export function tellNotes({ base }: Pick<ModelParts, "base">, io: CommandIO): void {
+  for (const note of base.takeNotes()) warn(note, io);
+}
