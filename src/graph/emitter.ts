@@ -1,6 +1,16 @@
 /** @file Collects the ONNX nodes, constants and names of one program. */
 import type { DType, TensorData } from "./dtype.ts";
-import type { AnyNode, Value, Values } from "./graph.ts";
+import type { Shape } from "./shape.ts";
+
+/** A value of a graph, as far as a file tells of it. */
+interface NamedValue {
+  readonly id: number;
+  readonly dtype: DType;
+  readonly shape: Shape;
+  /** What makes it; null for an input. */
+  readonly node: object | null;
+  readonly graph: { readonly constantData: { get(value: NamedValue): TensorData | undefined } };
+}
 
 /** Settings of an ONNX node; integers must be given as such, floats as `{ float }`. */
 export type OnnxAttribute = number | readonly number[] | string | { readonly float: number };
@@ -27,19 +37,19 @@ export class Emitter {
   readonly nodes: OnnxNode[] = [];
   readonly constants: OnnxConstant[] = [];
   /** Values between nodes whose shapes the file tells. */
-  readonly declared = new Set<Value>();
-  readonly #names = new Map<Value, string>();
+  readonly declared = new Set<NamedValue>();
+  readonly #names = new Map<NamedValue, string>();
   readonly #constantNames = new Map<string, string>();
   readonly #shared = new Map<string, string>();
   #numTemporaries = 0;
 
   /** Gives a value the name under which the program takes or returns it. */
-  setName(value: Value, name: string): void {
+  setName(value: NamedValue, name: string): void {
     this.#names.set(value, name);
   }
 
   /** The name of a value in the file. */
-  name(value: Value): string {
+  name(value: NamedValue): string {
     const known = this.#names.get(value);
     if (known !== undefined) return known;
     const data = value.graph.constantData.get(value);
@@ -49,12 +59,12 @@ export class Emitter {
   }
 
   /** Tells the shape of a value, where ONNX Runtime would find another than it is for what reads it. */
-  declare(value: Value): void {
+  declare(value: NamedValue): void {
     if (value.node) this.declared.add(value);
   }
 
   /** The names of values in the file, in their order. */
-  names<V extends Values>(values: V): { readonly [K in keyof V]: string } {
+  names<V extends readonly NamedValue[]>(values: V): { readonly [K in keyof V]: string } {
     return values.map((value) => this.name(value)) as { readonly [K in keyof V]: string };
   }
 
@@ -118,7 +128,7 @@ export class Emitter {
 
   /** Adds the ONNX node that computes a whole operation: its inputs, its outputs. */
   simple(
-    node: Pick<AnyNode, "inputs" | "outputs">,
+    node: { readonly inputs: readonly NamedValue[]; readonly outputs: readonly NamedValue[] },
     opType: string,
     attributes: Readonly<Record<string, OnnxAttribute>> = {},
     domain = "",

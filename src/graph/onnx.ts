@@ -6,7 +6,7 @@
 import { type MessageFields, protobufSchema } from "./protobuf-schema.ts";
 import { DTYPES, type TensorData } from "./dtype.ts";
 import type { OnnxAttribute } from "./emitter.ts";
-import type { Value } from "./graph.ts";
+import type { TensorType } from "./graph.ts";
 import { type ProgramSpec, emitProgram } from "./program.ts";
 
 const IR_VERSION = 10;
@@ -125,7 +125,7 @@ function attributeProto(name: string, value: OnnxAttribute): object {
   return { name, ints: value, type: ATTRIBUTE.ints };
 }
 
-function valueInfo(name: string, value: Value): object {
+function valueInfo(name: string, value: TensorType): object {
   const dim = value.shape.map((d) => (typeof d === "number" ? { dimValue: d } : { dimParam: d }));
   return { name, type: { tensorType: { elemType: DTYPES[value.dtype].onnx, shape: { dim } } } };
 }

@@ -1,5 +1,5 @@
-/** @file The list of operations. The conformance suite loops over it. */
-import type { AnyOp } from "./op.ts";
+/** @file The list of operations, over which the conformance suite loops: one is a file in `ops/`, a line here, and cases in `test/ops/`. */
+import type { AnyOp } from "./graph.ts";
 import { attentionGradientOp, attentionOp } from "./ops/attention.ts";
 import { addRmsNormOp } from "./ops/add-rms-norm.ts";
 import { cachedAttentionOp } from "./ops/cached-attention.ts";

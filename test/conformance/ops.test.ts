@@ -2,8 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { gradients } from "../../src/graph/autodiff.ts";
-import { Graph, type Value } from "../../src/graph/graph.ts";
-import type { AnyOp } from "../../src/graph/op.ts";
+import { type AnyOp, Graph, type Value } from "../../src/graph/graph.ts";
 import { OPS } from "../../src/graph/ops.ts";
 import type { ProgramSpec } from "../../src/graph/program.ts";
 import { type Bindings, evaluateShape } from "../../src/graph/shape.ts";

@@ -4,7 +4,7 @@
  * The same suite feeds the shape check, the forward check, the gradient checks and the benchmark.
  */
 import type { DType } from "../../src/graph/dtype.ts";
-import type { Attributes } from "../../src/graph/op.ts";
+import type { Attributes } from "../../src/graph/graph.ts";
 import type { Bindings, Shape } from "../../src/graph/shape.ts";
 import type { Random } from "../../src/random.ts";
 import type { Array64 } from "./array64.ts";

@@ -5,8 +5,7 @@
  * Programs that write text put it in the place of the two (`engine/stack/fuse-norm.ts`): it has no gradient, and is for three axes.
  */
 import { MICROSOFT } from "../emitter.ts";
-import type { Value } from "../graph.ts";
-import type { Op } from "../op.ts";
+import type { Op, Value } from "../graph.ts";
 import { sameShape, showShape } from "../shape.ts";
 
 export const addRmsNormOp: Op<

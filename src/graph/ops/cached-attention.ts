@@ -8,8 +8,7 @@
  * "GQA", arXiv:2305.13245.
  */
 import { MICROSOFT } from "../emitter.ts";
-import type { Value, Values } from "../graph.ts";
-import type { Op } from "../op.ts";
+import type { Op, Value, Values } from "../graph.ts";
 import { type Dim, sameShape, showShape } from "../shape.ts";
 import { splitOp } from "./split.ts";
 

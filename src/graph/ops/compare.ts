@@ -1,7 +1,6 @@
 /** @file Comparisons a > b and a = b, broadcast: 1 where they hold, else 0, in the type that is compared. No gradient. */
 import { DTYPES } from "../dtype.ts";
-import type { Value } from "../graph.ts";
-import { applyOne } from "../op.ts";
+import { applyOne, type Value } from "../graph.ts";
 import { type BinaryOp, binaryOp } from "./broadcast.ts";
 
 function comparison(name: string, onnxName: string): BinaryOp {

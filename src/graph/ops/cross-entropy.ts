@@ -6,8 +6,7 @@
  * Through the logarithm of the softmax, so a loss of any size is finite. For heads whose logits are needed as such;
  * `linearCrossEntropy` joins the product with a plain matrix.
  */
-import type { Value } from "../graph.ts";
-import { type NoAttributes, type Op, applyOne } from "../op.ts";
+import { applyOne, type NoAttributes, type Op, type Value } from "../graph.ts";
 import { type Dim, showShape } from "../shape.ts";
 import { mul } from "./elementwise.ts";
 

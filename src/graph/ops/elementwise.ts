@@ -1,7 +1,6 @@
 /** @file Element-wise arithmetic, broadcast, and functions of one number, each with its derivative: all rules at once. */
 import type { Emitter } from "../emitter.ts";
-import type { Value } from "../graph.ts";
-import { type AnyOp, applyOne } from "../op.ts";
+import { type AnyOp, applyOne, type Value } from "../graph.ts";
 import {
   type BinaryPartials,
   type UnaryEmission,

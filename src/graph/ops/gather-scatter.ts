@@ -3,8 +3,7 @@
  * places in zeros of the shape of a table, or in a table. Each is the gradient of the other.
  */
 import type { Emitter } from "../emitter.ts";
-import type { Value } from "../graph.ts";
-import { type NoAttributes, type Op, applyOne } from "../op.ts";
+import { applyOne, type NoAttributes, type Op, type Value } from "../graph.ts";
 import { sameShape, showShape } from "../shape.ts";
 
 export const gatherRowsOp: Op<NoAttributes, readonly [table: Value, rows: Value]> = {

@@ -6,8 +6,7 @@
  * Both products are in whole numbers. A label's own part of the gradient is taken apart from the sum over probabilities: beside
  * its entry of nearly -1 those would be rounded to nothing, thousands of them in a row.
  */
-import type { Value } from "../graph.ts";
-import type { NoAttributes, Op } from "../op.ts";
+import type { NoAttributes, Op, Value } from "../graph.ts";
 import { type Dim, evaluateDim, evaluateShape, numElements, sameShape, showShape } from "../shape.ts";
 import { cast } from "./cast.ts";
 import { add, mul, sub } from "./elementwise.ts";

@@ -8,8 +8,7 @@
  * from. Counts that say otherwise open the bounds, so the answer does not depend on luck, only the time does.
  */
 import type { Emitter } from "../emitter.ts";
-import type { Node, Value } from "../graph.ts";
-import { type Op, applyOne } from "../op.ts";
+import { applyOne, type Node, type Op, type Value } from "../graph.ts";
 import { numElements, showShape } from "../shape.ts";
 import { equal } from "./compare.ts";
 import { div, mul } from "./elementwise.ts";

@@ -6,8 +6,7 @@
  * Paper: "Layer Normalization", arXiv:1607.06450, eq. 4. μ and r are outputs too, so that a backward program can take
  * them instead of computing them again.
  */
-import type { Value } from "../graph.ts";
-import type { Op } from "../op.ts";
+import type { Op, Value } from "../graph.ts";
 import { type Dim, sameShape, showShape } from "../shape.ts";
 import { mul, sub } from "./elementwise.ts";
 import { sumTo } from "./reduce-expand.ts";

@@ -1,6 +1,5 @@
 /** @file The logarithm of the sum of exponentials over the last axis, kept as size 1. Derivative: dx = dy ∘ e^(x - y). */
-import type { Value } from "../graph.ts";
-import { type NoAttributes, type Op, applyOne } from "../op.ts";
+import { applyOne, type NoAttributes, type Op, type Value } from "../graph.ts";
 import { exp, mul, sub } from "./elementwise.ts";
 
 export const logSumExpOp: Op<NoAttributes, readonly [Value]> = {

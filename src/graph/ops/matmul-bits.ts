@@ -9,8 +9,7 @@
  * Runtime is fast when codes are constants of the program, and a hundred times slower when they are fed; scales may be fed.
  */
 import { type Emitter, MICROSOFT } from "../emitter.ts";
-import type { Value } from "../graph.ts";
-import { type Op, applyOne } from "../op.ts";
+import { applyOne, type Op, type Value } from "../graph.ts";
 import { sameShape, showShape } from "../shape.ts";
 import { cast } from "./cast.ts";
 import { add, mul, sub } from "./elementwise.ts";

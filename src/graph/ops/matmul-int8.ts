@@ -9,8 +9,7 @@
  */
 import { DTYPES } from "../dtype.ts";
 import { type Emitter, MICROSOFT } from "../emitter.ts";
-import type { Value } from "../graph.ts";
-import { type Op, applyOne } from "../op.ts";
+import { applyOne, type Op, type Value } from "../graph.ts";
 import { type Dim, evaluateDim, evaluateShape, numElements, showShape } from "../shape.ts";
 import { cast } from "./cast.ts";
 import { mul } from "./elementwise.ts";

@@ -4,8 +4,7 @@
  * ONNX Runtime's FusedMatMul takes transposes and the factor, so one stored layout of a weight serves both directions.
  */
 import { MICROSOFT } from "../emitter.ts";
-import type { Value } from "../graph.ts";
-import { type Op, applyOne } from "../op.ts";
+import { applyOne, type Op, type Value } from "../graph.ts";
 import {
   type Dim,
   broadcastShapes,

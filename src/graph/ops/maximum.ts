@@ -1,6 +1,5 @@
 /** @file The larger of two, max(a, b), broadcast. Where they are equal, the gradient goes to b. */
-import type { Value } from "../graph.ts";
-import { applyOne } from "../op.ts";
+import { applyOne, type Value } from "../graph.ts";
 import { binaryOp } from "./broadcast.ts";
 import { greater } from "./compare.ts";
 import { mul, sub } from "./elementwise.ts";

@@ -9,8 +9,7 @@
  * D² is a second output for the gradient.
  */
 import { MICROSOFT, type Emitter } from "../emitter.ts";
-import type { Value } from "../graph.ts";
-import type { NoAttributes, Op } from "../op.ts";
+import type { NoAttributes, Op, Value } from "../graph.ts";
 import { showShape } from "../shape.ts";
 import { concat } from "./concat.ts";
 import { div, mul, sub } from "./elementwise.ts";

@@ -1,6 +1,5 @@
 /** @file Mean over axes, which stay with size 1; the axes must have known sizes. */
-import type { Value } from "../graph.ts";
-import { type Op, applyOne } from "../op.ts";
+import { applyOne, type Op, type Value } from "../graph.ts";
 import { numElements } from "../shape.ts";
 import { mul } from "./elementwise.ts";
 import { type ReduceAttributes, expandLike, reducedType } from "./reduce-expand.ts";

@@ -6,8 +6,7 @@
  * Paper: "Root Mean Square Layer Normalization", arXiv:1910.07467, eq. 4. r is a second output, so that a backward
  * program can take it instead of computing it again.
  */
-import type { Value } from "../graph.ts";
-import type { Op } from "../op.ts";
+import type { Op, Value } from "../graph.ts";
 import { type Dim, sameShape, showShape } from "../shape.ts";
 import { mul, sub } from "./elementwise.ts";
 import { sumTo } from "./reduce-expand.ts";

@@ -7,8 +7,7 @@
  * Paper: "RoFormer", arXiv:2104.09864, eq. 34, with pairs as halves. The gradient is the turn back: sin negated.
  */
 import { MICROSOFT } from "../emitter.ts";
-import type { Value } from "../graph.ts";
-import { type Op, applyOne } from "../op.ts";
+import { applyOne, type Op, type Value } from "../graph.ts";
 import { type Dim, sameShape, showShape } from "../shape.ts";
 import { neg } from "./elementwise.ts";
 

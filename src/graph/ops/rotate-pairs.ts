@@ -9,8 +9,7 @@
  * groups stand where it has positions.
  */
 import { type Emitter, MICROSOFT } from "../emitter.ts";
-import type { Node, Value } from "../graph.ts";
-import { type Op, applyOne } from "../op.ts";
+import { applyOne, type Node, type Op, type Value } from "../graph.ts";
 import { type Dim, broadcastShapes, sameShape, showShape } from "../shape.ts";
 import { concat } from "./concat.ts";
 import { mul, neg } from "./elementwise.ts";

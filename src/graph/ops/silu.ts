@@ -4,8 +4,7 @@
  * Derivative with s = sigmoid(x), y = x s:  s + y - y s, three passes once s and y are there.
  */
 import { MICROSOFT } from "../emitter.ts";
-import type { Value } from "../graph.ts";
-import { applyOne } from "../op.ts";
+import { applyOne, type Value } from "../graph.ts";
 import { unaryOp } from "./broadcast.ts";
 import { add, mul, sigmoid, sub } from "./elementwise.ts";
 

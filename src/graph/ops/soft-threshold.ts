@@ -5,8 +5,7 @@
  *
  * The same out of abs, maximum and products takes twice the passes backward, among them one over signs.
  */
-import type { Value } from "../graph.ts";
-import { type NoAttributes, type Op, applyOne } from "../op.ts";
+import { applyOne, type NoAttributes, type Op, type Value } from "../graph.ts";
 import { showShape } from "../shape.ts";
 import { greater } from "./compare.ts";
 import { abs, add, mul, neg, sub } from "./elementwise.ts";

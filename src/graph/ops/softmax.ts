@@ -1,6 +1,5 @@
 /** @file Softmax over the last axis. Derivative: dx = y ∘ (dy - Σ dy ∘ y). */
-import type { Value } from "../graph.ts";
-import { type NoAttributes, type Op, applyOne } from "../op.ts";
+import { applyOne, type NoAttributes, type Op, type Value } from "../graph.ts";
 import { mul, sub } from "./elementwise.ts";
 import { reduceSum } from "./reduce-expand.ts";
 

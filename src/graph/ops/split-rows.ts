@@ -3,8 +3,7 @@
  * of the other. The sizes of the parts are symbols that nothing outside the program can know; `id` names them, so that they
  * are called the same where nodes are copied into another graph.
  */
-import type { Value, Values } from "../graph.ts";
-import type { Op } from "../op.ts";
+import type { Op, Value, Values } from "../graph.ts";
 import { sameShape, showShape } from "../shape.ts";
 import { mul } from "./elementwise.ts";
 

@@ -1,6 +1,5 @@
 /** @file Parts of an axis, one after another. Its gradient joins the parts' gradients; a part without one counts as zeros. */
-import type { Value, Values } from "../graph.ts";
-import type { Op } from "../op.ts";
+import type { Op, Value, Values } from "../graph.ts";
 import { type Dim, addDims } from "../shape.ts";
 import { concat } from "./concat.ts";
 import { mul } from "./elementwise.ts";

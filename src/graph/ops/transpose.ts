@@ -1,6 +1,5 @@
 /** @file Axes in another order. */
-import type { Value } from "../graph.ts";
-import { type Op, applyOne } from "../op.ts";
+import { applyOne, type Op, type Value } from "../graph.ts";
 import { type Dim, showShape } from "../shape.ts";
 
 type TransposeAttributes = Readonly<Record<"order", readonly number[]>>;

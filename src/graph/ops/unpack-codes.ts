@@ -10,8 +10,7 @@
  */
 import { DTYPES } from "../dtype.ts";
 import type { Emitter } from "../emitter.ts";
-import type { Value } from "../graph.ts";
-import { type Op, applyOne } from "../op.ts";
+import { applyOne, type Op, type Value } from "../graph.ts";
 import { type Dim, showShape } from "../shape.ts";
 
 /** Bits that a code may have. */

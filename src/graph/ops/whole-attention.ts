@@ -8,8 +8,7 @@
  */
 import { DTYPES } from "../dtype.ts";
 import type { Emitter } from "../emitter.ts";
-import type { Value } from "../graph.ts";
-import { type Op, applyOne } from "../op.ts";
+import { applyOne, type Op, type Value } from "../graph.ts";
 import { type Dim, evaluateShape, sameShape, showShape } from "../shape.ts";
 import { emitMask } from "./attention-mask.ts";
 import type { AttentionValues } from "./attention-values.ts";
