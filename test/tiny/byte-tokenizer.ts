@@ -103,6 +103,7 @@ export function createByteTokenizer(): Tokenizer {
     eosId: specialTokens.get(EOS) ?? null,
     padId: specialTokens.get(PAD) ?? null,
     specialTokens,
+    wholeTokens: [],
     prefixIds: [],
     suffixIds: [],
     encode: (text) =>

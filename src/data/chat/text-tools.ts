@@ -33,8 +33,8 @@ export function openTextTools(modelName: string, files: TokenizerFiles | null): 
 export function makeTextTools(origin: ToolsOrigin): TextTools {
   const { files, now } = origin;
   const tokenizer = createTokenizer(files);
-  const typedTokens = new TypedTokens(tokenizer.specialTokens);
-  return { tokenizer, template: createChatTemplate(files, { now }), typedTokens, origin };
+  const template = createChatTemplate(files, { now });
+  return { tokenizer, template, typedTokens: new TypedTokens(tokenizer, template.source ?? ""), origin };
 }
 
 /** Encodes a text to go on from, with the bos that the tokenizer asks for but no eos. */
@@ -43,15 +43,15 @@ export function encodePrompt({ tokenizer }: TextTools, text: string): number[] {
 }
 
 /**
- * Encodes a conversation, up to the start of the assistant's next turn unless told. Special tokens are the template's alone:
- * where somebody has typed one, its text is encoded. @throws UsageError "usage/chat-template"
+ * Encodes a conversation, up to the start of the assistant's next turn unless told. Special tokens are the template's alone,
+ * and in what users say and tools give so are others that it writes: where somebody has typed one, its text is encoded. @throws UsageError "usage/chat-template"
  */
 export function encodeChat(
   { tokenizer, template, typedTokens }: TextTools,
   messages: readonly Message[],
   options: RenderOptions = {},
 ): number[] {
-  const said = typedTokens.mark({ messages, options });
-  const text = template.render(said.messages, { addGenerationPrompt: true, ...said.options });
+  const said = messages.map((message) => typedTokens.markMessage(message));
+  const text = template.render(said, { addGenerationPrompt: true, ...typedTokens.mark(options) });
   return typedTokens.parts(text).flatMap((part) => tokenizer.encode(part, { addSpecialTokens: false }));
 }

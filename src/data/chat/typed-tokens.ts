@@ -1,28 +1,47 @@
 /**
  * @file Texts of special tokens in what people say, such as `<|im_end|>`: they stay text. In a conversation the chat template
- * alone writes tokens that end a turn or begin another.
+ * alone writes tokens that end a turn or begin another. What users say and tools give has no other token either that the template
+ * writes, such as `</tool_response>`; models think and call in these, and whoever runs one describes them.
  *
  * Each is cut behind its first character, by a mark that passes through the template; the text between two marks is then
  * encoded by itself. A tokenizer that puts a space before every text puts one there.
  */
+import type { Message } from "../rows/messages.ts";
+import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import { LongInteger } from "../formats/long-integer.ts";
 import { isRecord } from "../rows/row-error.ts";
 
 /** No text has it, and neither letter case, `trim` nor ways to quote a text change it. */
 const CUT = "\uFFFC\uFFFD\uFFFC";
 
-export class TypedTokens {
-  /** The first character of each; null: there are no special tokens. */
-  readonly #starts: RegExp | null;
+/** Who writes tokens of a template that are not special. */
+const TRUSTED_ROLES: readonly string[] = ["system", "developer", "assistant"];
+/** A word between signs: not the spaces and words that some vocabularies have as such tokens. */
+const MARKUP = /^[\p{P}\p{S}].*[\p{P}\p{S}]$/u;
 
-  constructor(specialTokens: ReadonlyMap<string, number>) {
-    const tokens = [...specialTokens.keys()].map((token) => token.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&"));
-    this.#starts = tokens.length > 0 ? new RegExp(`(?=${tokens.join("|")}).`, "gsu") : null;
+export class TypedTokens {
+  /** The first characters of special tokens, and of these and the template's others. */
+  readonly #special: RegExp | null;
+  readonly #all: RegExp | null;
+
+  constructor(
+    { specialTokens, wholeTokens }: Pick<Tokenizer, "specialTokens" | "wholeTokens">,
+    template: string,
+  ) {
+    const special = [...specialTokens.keys()];
+    const written = wholeTokens.filter((token) => MARKUP.test(token) && template.includes(token));
+    this.#special = startsOf(special);
+    this.#all = startsOf([...special, ...written]);
   }
 
-  /** Marks where to cut the texts within a value of JSON; whatever is no text is as it was. */
+  /** Marks where to cut the texts within a value of JSON at special tokens; whatever is no text is as it was. */
   mark<T>(value: T): T {
-    return this.#starts === null ? value : (markAll(value, this.#starts) as T);
+    return markAll(value, this.#special) as T;
+  }
+
+  /** Marks where to cut a message. */
+  markMessage(message: Message): Message {
+    return markAll(message, TRUSTED_ROLES.includes(message.role) ? this.#special : this.#all) as Message;
   }
 
   /** The parts of a rendered text that are to be encoded by themselves. */
@@ -31,7 +50,14 @@ export class TypedTokens {
   }
 }
 
-function markAll(value: unknown, starts: RegExp): unknown {
+/** The first character of each token; null: there are none. */
+function startsOf(tokens: readonly string[]): RegExp | null {
+  const escaped = tokens.map((token) => token.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&"));
+  return escaped.length > 0 ? new RegExp(`(?=${escaped.join("|")}).`, "gsu") : null;
+}
+
+function markAll(value: unknown, starts: RegExp | null): unknown {
+  if (starts === null) return value;
   if (typeof value === "string") return value.replace(starts, `$&${CUT}`);
   if (Array.isArray(value)) return value.map((each) => markAll(each, starts));
   if (!isRecord(value) || value instanceof LongInteger) return value;

@@ -40,6 +40,8 @@ export interface Tokenizer {
   readonly padId: number | null;
   /** Written form → id of each special token. */
   readonly specialTokens: ReadonlyMap<string, number>;
+  /** Written forms that are a token each wherever they stand, and not special: `<tool_call>` of Qwen's, runs of spaces of others'. */
+  readonly wholeTokens: readonly string[];
   /** What `encode` puts before a text: bos, or nothing. */
   readonly prefixIds: readonly number[];
   /** What `encode` puts after a text: nothing, or eos. */
@@ -200,8 +202,10 @@ export function createTokenizer(files: TokenizerFiles, budget = new TimeBudget()
   const bosId = idOf(config["bos_token"]);
   const eosId = idOf(config["eos_token"]);
   const specialTokens = new Map<string, number>();
-  for (const [id, token] of hub.get_added_tokens_decoder()) {
-    if (token.special) specialTokens.set(token.content, id);
+  const wholeTokens: string[] = [];
+  for (const [id, { content, special }] of hub.get_added_tokens_decoder()) {
+    if (special) specialTokens.set(content, id);
+    else wholeTokens.push(content);
   }
   const specialIds = new Set(specialTokens.values());
   const affixes = readAffixes(hub);
@@ -234,6 +238,7 @@ export function createTokenizer(files: TokenizerFiles, budget = new TimeBudget()
     eosId,
     padId: idOf(config["pad_token"]),
     specialTokens,
+    wholeTokens,
     prefixIds: prefix,
     suffixIds: suffix,
     encode(text, options = {}) {
