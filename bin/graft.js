@@ -1,7 +1,8 @@
-#!/usr/bin/env -S MALLOC_MMAP_THRESHOLD_=1000000 GLIBC_TUNABLES=glibc.malloc.hugetlb=1 node --max-semi-space-size=4
-// A small young generation: the default one grows to 100 MB that training has better uses for. Memory of more than 1 MB
-// goes back to the system as soon as it is free, where the C library would keep it: 80 MB in runs that recompute. Large
-// pages, where the system gives them to who asks (Linux): a training step takes 7 % less.
+#!/usr/bin/env -S MALLOC_MMAP_THRESHOLD_=1000000 GLIBC_TUNABLES=glibc.malloc.hugetlb=1 node --min-semi-space-size=4 --max-semi-space-size=4
+// A small young generation, of one size: the default one begins with 1 MB, which is collected fifty times before a text
+// begins, and grows to 100 MB that training has better uses for. Memory of more than 1 MB goes back to the system as soon
+// as it is free, where the C library would keep it: 80 MB in runs that recompute. Large pages, where the system gives them
+// to who asks (Linux): a training step takes 7 % less.
 // In a clone the TypeScript source runs as it is (Node >= 22.18); an installed package carries JavaScript for Node >= 20.
 // A clone also carries a new Node of its own, for machines whose Node is older.
 import { spawn } from "node:child_process";
@@ -25,16 +26,23 @@ if (process.argv.length === 3 && process.argv[2] === "--version") {
   // Taking the types out of the sources takes most of the time of a start; Node keeps what it made of them.
   if (isClone)
     module.enableCompileCache(fileURLToPath(new URL("../node_modules/.cache/graft", import.meta.url)));
-  const { main } = await import(isClone ? source.href : compiled.href);
+  const program = isClone ? source : compiled;
+  const own = new URL("..", program).href;
+  const format = isClone ? "module-typescript" : "module";
+  // Imports inside the program are paths of its files: Node need not ask the disk what each is, and of which package.
+  module.registerHooks?.({
+    resolve: (name, context, next) =>
+      name.startsWith(".") && context.parentURL?.startsWith(own)
+        ? { url: new URL(name, context.parentURL).href, format, shortCircuit: true }
+        : next(name, context),
+  });
+  const { main } = await import(program.href);
   process.exitCode = await main(process.argv.slice(2));
 } else if (process.execPath !== ownNode && existsSync(ownNode)) {
-  const child = spawn(
-    ownNode,
-    ["--max-semi-space-size=4", fileURLToPath(import.meta.url), ...process.argv.slice(2)],
-    {
-      stdio: "inherit",
-    },
-  );
+  const flags = ["--min-semi-space-size=4", "--max-semi-space-size=4"];
+  const child = spawn(ownNode, [...flags, fileURLToPath(import.meta.url), ...process.argv.slice(2)], {
+    stdio: "inherit",
+  });
   // The terminal sends Ctrl+C to both processes; the child decides when to end.
   process.on("SIGINT", () => {});
   for (const name of ["SIGTERM", "SIGHUP"]) process.on(name, () => child.kill(name));

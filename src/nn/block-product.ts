@@ -10,7 +10,7 @@ import { matmulBits, weightOfBits } from "../graph/ops/matmul-bits.ts";
 import { transposed } from "../linalg/transposed.ts";
 import { type StoredTensor, quantizeTo } from "../quant/stored-tensor.ts";
 import type { StorageName } from "../quant/storages.ts";
-import { type BlockForm, blockFormOf, codePlanes, readBlocks } from "../quant/uniform-blocks.ts";
+import { type BlockForm, blockFormOf, blockPlanes, readBlocks } from "../quant/uniform-blocks.ts";
 import type { HostTensor } from "../runtime/host-tensor.ts";
 import type { Matrix, OperandSpec, Product, TensorReader } from "./compute.ts";
 
@@ -49,12 +49,13 @@ export function blockProduct(matrix: Matrix, storage: StorageName, rule: BlockRu
     unsmoothed: true,
     prepare: async (reader, memory) => {
       const codes = memory(suffixes.codes) as HostTensor<"uint8">;
-      const stored = form
-        ? await reader.stored(codePlanes(storage, codes.data))
-        : await roundedTo(rule.rounded, matrix, reader);
       const scales = memory(suffixes.scales) as HostTensor<"float32">;
       const offsets = hasOffsets ? (memory(suffixes.offsets) as HostTensor<"float32">) : null;
-      readBlocks(stored, { codes: codes.data, scales: scales.data, offsets: offsets && offsets.data });
+      const blocks = { codes: codes.data, scales: scales.data, offsets: offsets && offsets.data };
+      const stored = form
+        ? await reader.stored(blockPlanes(storage, blocks))
+        : await roundedTo(rule.rounded, matrix, reader);
+      readBlocks(stored, blocks);
       const made: Record<string, HostTensor> = { [suffixes.codes]: codes, [suffixes.scales]: scales };
       return offsets ? { ...made, [suffixes.offsets]: offsets } : made;
     },

@@ -19,9 +19,8 @@ function decodeFloat16(bits: number): number {
 }
 
 /** Value of each of the 65,536 float16 bit patterns: one load a value where bit code costs ten operations. */
-export const FLOAT16_VALUES: Float32Array = Float32Array.from({ length: 65536 }, (_, bits) =>
-  decodeFloat16(bits),
-);
+export const FLOAT16_VALUES: Float32Array = new Float32Array(65536);
+for (let bits = 0; bits < FLOAT16_VALUES.length; bits++) FLOAT16_VALUES[bits] = decodeFloat16(bits);
 
 /** Rounds the bits of a float32 to those of a float16, ties to even; what is too large becomes infinity. */
 function roundToFloat16(bits: number): number {
@@ -77,13 +76,16 @@ export function float32ToBfloat16(values: Float32Array): DataOf<"float16"> {
   return bits;
 }
 
-/** Widens a float tensor to float32: a view when it is float32 already. @throws TypeError for other types. */
-export function widen(tensor: HostTensor): HostTensor<"float32"> {
+/**
+ * Widens a float tensor to float32: a view when it is float32 already, else in memory of the caller or fresh.
+ * @throws TypeError for other types.
+ */
+export function widen(tensor: HostTensor, memory?: DataOf<"float32">): HostTensor<"float32"> {
   const { dtype, shape, data } = tensor;
   if (dtype === "float32") return tensor as HostTensor<"float32">;
   const widenInto = { float16: widenFloat16, bfloat16: widenBfloat16 }[dtype as "float16" | "bfloat16"];
   if (widenInto) {
-    const values = new Float32Array(data.length);
+    const values = memory ?? new Float32Array(data.length);
     widenInto(data as Uint16Array, values);
     return { dtype: "float32", shape, data: values };
   }

@@ -7,7 +7,7 @@
  * widened to 8. What is "not-affine", and groups that are as large as each tensor says, have no such blocks.
  */
 import { DTYPES } from "../graph/dtype.ts";
-import { hostTensor } from "../runtime/host-tensor.ts";
+import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
 import type { AffineKind } from "./affine/affine.ts";
 import type { Planes } from "./planes.ts";
 import type { StoredTensor } from "./stored-tensor.ts";
@@ -44,19 +44,33 @@ export function blockFormOf(storage: StorageName): BlockForm | null {
   return { bits, size, hasOffsets };
 }
 
-/** Memory for codes as the planes of a kind: where they have the form of blocks already, they need not be copied. */
-export function codePlanes(storage: StorageName, codes: Uint8Array): Planes {
+/**
+ * The memory of blocks as the planes of a kind, for what has the form of blocks already: codes lie where they stay, and
+ * float16 scales and minima where they are widened, so that nothing is written twice.
+ */
+export function blockPlanes(storage: StorageName, { codes, scales, offsets }: BlockMemory): Planes {
   const { codes: type } = (STORAGES[storage].affine as AffineKind).format;
   const { buffer, byteOffset, length } = codes;
   const data = new DTYPES[type].array(buffer as ArrayBuffer, byteOffset, length);
-  return { codes: hostTensor(type, [length], data) };
+  return {
+    codes: hostTensor(type, [length], data),
+    scale: upperHalf(scales),
+    ...(offsets && { min: upperHalf(offsets) }),
+  };
 }
 
-/** Writes the blocks of a matrix whose kind has a form; its codes may lie in the memory of `codePlanes`. */
+/** Float16 numbers where their float32 values are to be, in the upper half: see `AffineMemory`. */
+function upperHalf({ buffer, byteOffset, length }: Float32Array): HostTensor<"float16"> {
+  const data = new Uint16Array(buffer, byteOffset + 2 * length, length);
+  return hostTensor("float16", [length], data);
+}
+
+/** Writes the blocks of a matrix whose kind has a form; its planes may lie in the memory of `blockPlanes`. */
 export function readBlocks({ storage, planes }: StoredTensor, into: BlockMemory): void {
   const kind = STORAGES[storage].affine as AffineKind;
   const { bits, codes: type, groupSize, factor: factors, zero: common } = kind.format;
-  const { codes, scale, zero, factor } = kind.read(planes);
+  const memory = { scale: into.scales, ...(into.offsets && { zero: into.offsets }) };
+  const { codes, scale, zero, factor } = kind.read(planes, factors ? {} : memory);
   const shift = bits === 4 ? 0 : shiftOf(type, common);
   const bytes = new Uint8Array(codes.data.buffer, codes.data.byteOffset, codes.data.length);
   const isInPlace = bytes.buffer === into.codes.buffer && bytes.byteOffset === into.codes.byteOffset;
@@ -86,7 +100,10 @@ interface GroupScales {
 // A model has millions of blocks, and one loop for all kinds is compiled anew for each: so each has its own.
 
 function writeScales(into: Float32Array, { own, factors, perScale }: GroupScales): void {
-  if (!factors) return into.set(own);
+  if (!factors) {
+    if (own !== into) into.set(own);
+    return;
+  }
   for (let block = 0; block < into.length; block++) {
     into[block] = own[Math.floor(block / perScale)]! * factors[block]!;
   }

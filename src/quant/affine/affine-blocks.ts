@@ -6,7 +6,7 @@
  */
 import type { CodeBits } from "../../graph/ops/unpack-codes.ts";
 import { hostTensor, type HostTensor } from "../../runtime/host-tensor.ts";
-import { type AffineFormat, type AffineKind, fitFloat16 } from "./affine.ts";
+import { type AffineFormat, type AffineKind, type AffineMemory, fitFloat16 } from "./affine.ts";
 import { BLOCK } from "../block.ts";
 import { FLOAT16_VALUES, widen } from "../half.ts";
 import { type Planes, plane } from "../planes.ts";
@@ -24,9 +24,9 @@ export function symmetricBlocks(
 ): AffineKind {
   return {
     format: { ...format, groupSize: BLOCK, factor: null },
-    read: (planes) => ({
+    read: (planes, memory) => ({
       codes: readCodes(planes),
-      scale: widen(plane(planes, "scale", "float16")),
+      scale: widen(plane(planes, "scale", "float16"), memory?.scale),
       zero: null,
       factor: null,
     }),
@@ -39,7 +39,10 @@ export function symmetricBlocks(
 }
 
 /** Scales and zeros of blocks with a minimum, and which blocks have one value: those of scale 0. */
-function readScales(planes: Planes): {
+function readScales(
+  planes: Planes,
+  memory: AffineMemory = {},
+): {
   scale: Float32Array;
   zero: Float32Array;
   oneValued: readonly number[];
@@ -47,8 +50,7 @@ function readScales(planes: Planes): {
   const step = plane(planes, "scale", "float16").data;
   const min = plane(planes, "min", "float16").data;
   const values = FLOAT16_VALUES;
-  const scale = new Float32Array(step.length);
-  const zero = new Float32Array(step.length);
+  const { scale = new Float32Array(step.length), zero = new Float32Array(step.length) } = memory;
   const oneValued: number[] = [];
   for (let block = 0; block < scale.length; block++) {
     const d = values[step[block]!]!;
@@ -71,9 +73,9 @@ export function blocksWithMinimum(
     format: { bits, codes: "uint8", groupSize: BLOCK, zero: "float32", factor: null },
     hold,
 
-    read(planes) {
+    read(planes, memory) {
       const { shape } = plane(planes, "scale", "float16");
-      const { scale, zero, oneValued } = readScales(planes);
+      const { scale, zero, oneValued } = readScales(planes, memory);
       let codes = readCodes(planes);
       for (const block of oneValued) {
         const [from, end] = [block * blockBytes, (block + 1) * blockBytes];

@@ -53,11 +53,20 @@ export interface AffineWeight {
   readonly factor: HostTensor<"uint8" | "int8"> | null;
 }
 
+/**
+ * Memory for as many scales and zeros as there are. They are written from the first on, so that float16 planes which lie in
+ * its upper half are read before they are written over.
+ */
+export interface AffineMemory {
+  readonly scale?: Float32Array;
+  readonly zero?: Float32Array;
+}
+
 /** How the planes of a storage kind are read and written as an affine weight. */
 export interface AffineKind {
   readonly format: KindFormat;
-  /** Reads planes; the codes are a view of theirs where the kind allows. */
-  read(planes: Planes): AffineWeight;
+  /** Reads planes; the codes are a view of theirs where the kind allows, scales and zeros may come to lie in `memory`. */
+  read(planes: Planes, memory?: AffineMemory): AffineWeight;
   /**
    * Gives planes other scales [rows, groups], rounded to the kind's own floats; every code stays as it is, and planes
    * that do not change are shared. @throws UsageError "usage/scale" when a scale does not fit; `name` is for its message.
