@@ -25,16 +25,13 @@ export interface BlockRule {
   readonly rounded: StorageName;
 }
 
-/**
- * The product of a matrix in blocks; null: its rows do not fill any, or it is a router, which chooses, so that a small
- * error is a large one.
- */
+/** The product of a matrix in blocks; null: its rows do not fill any. */
 export function blockProduct(matrix: Matrix, storage: StorageName, rule: BlockRule): Product | null {
   const own = matrix.storedTransposed ? null : blockFormOf(storage);
   const form = own && rule.takes(own) ? own : null;
   const { bits, size, hasOffsets } = form ?? blockFormOf(rule.rounded)!;
   const { inFeatures, outFeatures } = matrix;
-  if (inFeatures % size !== 0 || matrix.role === "router") return null;
+  if (inFeatures % size !== 0) return null;
   const perBlock = [outFeatures, inFeatures / size];
   const suffixes = { codes: `${CODES}${bits}`, scales: SCALES + size, offsets: OFFSETS + size };
   const operands: OperandSpec[] = [

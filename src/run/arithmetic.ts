@@ -36,7 +36,10 @@ export interface ArithmeticFacts extends Pick<Session, "compute" | "model"> {
   readonly smoothing?: Pick<Session["smoothing"], "has">;
 }
 
-/** Chooses the arithmetic of each matrix of a block: the session's, or float32 for what an adapter trains of the base. */
+/**
+ * Chooses the arithmetic of each matrix of a block: the session's, or float32 for what an adapter trains of the base, and for
+ * a router: it chooses, so that a small error is a large one.
+ */
 export function arithmeticOf(
   { compute, model, base, smoothing }: ArithmeticFacts,
   adapter: AdapterView | null,
@@ -52,7 +55,8 @@ export function arithmeticOf(
   for (const site of model.layers[layer]?.sites ?? []) {
     const tensor = `${site.name}.weight`;
     const storage = base.source.storageOf(model.blockPrefix(layer) + tensor);
-    const product = tensor in own ? null : rule.product(site, storage);
+    const isExact = tensor in own || site.role === "router";
+    const product = isExact ? null : rule.product(site, storage);
     if (product) products.set(tensor, product);
     const isMeasured = smoothing?.has(model.blockPrefix(layer) + tensor) === true;
     const canBe = product !== null && rule.smoothing !== undefined && product.unsmoothed !== true;

@@ -316,7 +316,7 @@ async function modelsOf(
     const takesBlocks = isMatrix && !site.storedTransposed && name.length % 2 === 0;
     const stored = quantizeTo(takesBlocks ? "q4_1" : "f32", data.data, data.shape);
     kept.set(name, stored);
-    const product = isMatrix ? compute.product(site, stored.storage) : null;
+    const product = isMatrix && site.role !== "router" ? compute.product(site, stored.storage) : null;
     dense.set(name, product && site ? await asStored(product, site, stored) : stored);
   }
   return {

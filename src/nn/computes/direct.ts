@@ -10,12 +10,10 @@ import { smoothQuant } from "../smooth-quant.ts";
 
 /**
  * Of many rows. What comes out of a gated MLP has channels that are far larger than others, three quarters of what rounding
- * costs (docs/log.md); a router stays in float32, as it chooses.
+ * costs (docs/log.md).
  */
-const productOfMany: Compute["product"] = (matrix) => {
-  if (matrix.role === "router") return null;
-  return matrix.role === "down" ? apartProduct(matrix) : int8ForwardProduct(matrix);
-};
+const productOfMany: Compute["product"] = (matrix) =>
+  matrix.role === "down" ? apartProduct(matrix) : int8ForwardProduct(matrix);
 
 export const direct: Compute = {
   name: "direct",

@@ -1,7 +1,7 @@
 /**
  * @file Products of activations and gradients in 8 bits with weights in 8 bits, in both directions: for many rows.
  *
- * Codes are kept in both layouts, 2 bytes a weight. A router stays in float32: it chooses, so that a small error is a large one.
+ * Codes are kept in both layouts, 2 bytes a weight.
  */
 import type { Compute } from "../compute.ts";
 import { int8Product } from "../int8-product.ts";
@@ -11,7 +11,7 @@ export const int8: Compute = {
   name: "int8",
   summary:
     "8-bit weights with a scale for each output, 8-bit activations and gradients with a scale for each row, the head of a vocabulary too: for training and for reading many tokens at once.",
-  product: (matrix) => (matrix.role === "router" ? null : int8Product(matrix)),
+  product: int8Product,
   hasHead: true,
   smoothing: smoothQuant,
 };
