@@ -21,9 +21,11 @@ import { openApiRoute } from "./routes/openapi.ts";
 import { exportRequest, importRequest } from "./routes/requests.ts";
 import { detokenize, tokenize } from "./routes/tokenize.ts";
 
+/** Those whose streams go on in another server. */
+const STREAMS: readonly Route[] = [chatCompletions, completions];
+
 const DESCRIBED: readonly Route[] = [
-  chatCompletions,
-  completions,
+  ...STREAMS,
   embeddings,
   listModels,
   getModel,
@@ -44,7 +46,7 @@ const DESCRIBED: readonly Route[] = [
   pauseJob,
   resumeJob,
   exportRequest,
-  importRequest,
+  importRequest(STREAMS),
   tokenize,
   detokenize,
   health,

@@ -101,9 +101,6 @@ const IS_ANOTHER = [
   "models/families/gemma3.ts imports models/families/gemma3-text.ts",
   // A GGUF file says that it holds the other.
   "models/families/mistral.ts imports models/families/llama.ts",
-  // Goes on with what the others have begun.
-  "server/routes/requests.ts imports server/routes/chat-completions.ts",
-  "server/routes/requests.ts imports server/routes/completions.ts",
 ];
 
 /** What a list puts together: the files that it imports from its folder of kinds, or from beside it, but for the contract. */

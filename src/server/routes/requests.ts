@@ -5,21 +5,19 @@ import { fingerprintOf } from "../../models/fingerprint.ts";
 import { ApiError } from "../api-error.ts";
 import { type Route, defineRoute, parseValues } from "../route.ts";
 import type { ServerState } from "../server-state.ts";
-import { chatCompletions } from "./chat-completions.ts";
-import { completions } from "./completions.ts";
 
-const ROUTES: readonly Route[] = [chatCompletions, completions];
-
-const MOVED = z.strictObject({
-  version: z.literal(1),
-  base: z.string().describe("What the base holds, as the server tells it that gives the request away"),
-  adapter: z.string().nullable().describe("What the adapter holds, by its values"),
-  id: z.string(),
-  created: z.int(),
-  path: z.enum(ROUTES.map(({ path }) => path)),
-  body: z.record(z.string(), z.unknown()).describe("What was sent there"),
-  written_ids: z.array(z.int().min(0)).describe("Ids of the new tokens that have been told"),
-});
+/** A request as another server gives it away. */
+const movedBody = (routes: readonly Route[]) =>
+  z.strictObject({
+    version: z.literal(1),
+    base: z.string().describe("What the base holds, as the server tells it that gives the request away"),
+    adapter: z.string().nullable().describe("What the adapter holds, by its values"),
+    id: z.string(),
+    created: z.int(),
+    path: z.enum(routes.map(({ path }) => path)),
+    body: z.record(z.string(), z.unknown()).describe("What was sent there"),
+    written_ids: z.array(z.int().min(0)).describe("Ids of the new tokens that have been told"),
+  });
 
 /** What base and adapter of a request hold. */
 async function holdingsOf(
@@ -51,29 +49,26 @@ export const exportRequest = defineRoute({
   },
 });
 
-export const importRequest = defineRoute({
-  method: "post",
-  path: "/v1/requests/import",
-  summary:
-    "Go on with a stream that another server has given away: the events that follow those that it has told",
-  access: "admin",
-  body: MOVED,
-  handle: async ({ body: moved, ...call }) => {
-    const { state } = call;
-    const route = ROUTES.find(({ path }) => path === moved.path) as Route;
-    const body = parseValues(moved.body, route.body as z.ZodType);
-    const own = await holdingsOf(moved.body["model"], state);
-    for (const what of ["base", "adapter"] as const) {
-      if (own[what] === moved[what]) continue;
-      throw new ApiError(
-        400,
-        `The ${what} of the request is another than the one here: it would go on otherwise`,
-        {
-          code: "other_model",
-          param: what,
-        },
-      );
-    }
-    return await route.handle({ ...call, body, query: {}, resumed: moved });
-  },
-});
+/** Goes on with streams of some routes. */
+export function importRequest(routes: readonly Route[]): Route {
+  return defineRoute({
+    method: "post",
+    path: "/v1/requests/import",
+    summary:
+      "Go on with a stream that another server has given away: the events that follow those that it has told",
+    access: "admin",
+    body: movedBody(routes),
+    handle: async ({ body: moved, ...call }) => {
+      const { state } = call;
+      const route = routes.find(({ path }) => path === moved.path) as Route;
+      const body = parseValues(moved.body, route.body as z.ZodType);
+      const own = await holdingsOf(moved.body["model"], state);
+      for (const what of ["base", "adapter"] as const) {
+        if (own[what] === moved[what]) continue;
+        const message = `The ${what} of the request is another than the one here: it would go on otherwise`;
+        throw new ApiError(400, message, { code: "other_model", param: what });
+      }
+      return await route.handle({ ...call, body, query: {}, resumed: moved });
+    },
+  });
+}
