@@ -31,10 +31,10 @@ test("shares and F1 of predictions, counted over batches", () => {
   counts.add(Int32Array.of(2, 0), Int32Array.of(2, 2), Float32Array.of(1, 1));
   // Class 0: TP 1, FP 2, FN 0; class 1: TP 1, FP 0, FN 1; class 2: TP 1, FP 0, FN 1.
   const expected = (2 / 4 + 2 / 3 + 2 / 3) / 3;
-  const { accuracy, macro_f1: f1 } = counts.metrics("classes");
+  const { accuracy, macro_f1: f1 } = counts.metrics(true);
   assert.equal(accuracy, 3 / 5);
   assert.ok(Math.abs(f1! - expected) < 1e-12);
   const weighted = new PredictionCounts();
   weighted.add(Int32Array.of(5, 6), Int32Array.of(5, 7), Float32Array.of(3, 1));
-  assert.deepEqual(weighted.metrics("text"), { token_accuracy: 0.75 });
+  assert.deepEqual(weighted.metrics(false), { token_accuracy: 0.75 });
 });

@@ -1,4 +1,5 @@
 /** @file Loss of a model on examples by an objective, without gradients: several of like length a pass. */
+import { DATA_KINDS } from "../data/examples/data-kinds.ts";
 import { type TrainingUnit, exampleLength } from "../data/examples/training-unit.ts";
 import type { Adapter } from "../peft/attach.ts";
 import type { BetweenBlocks } from "../run/forward-pass.ts";
@@ -66,7 +67,8 @@ export class Evaluator {
     const batches = passes.map(unitsToBatch);
     const totals = countStep(batches);
     const metrics: Record<string, number> = {};
-    const counts = withPredictions || objective.rows === "classes" ? new PredictionCounts() : null;
+    const { hasClasses } = DATA_KINDS[objective.rows];
+    const counts = withPredictions || hasClasses ? new PredictionCounts() : null;
     let [loss, tokens, numDone] = [0, 0, 0];
     for (const [pass, batch] of batches.entries()) {
       const outcome = objective.evaluate(await this.#scorer.scores(batch, counts), totals, options);
@@ -76,7 +78,7 @@ export class Evaluator {
       numDone += passes[pass]?.length ?? 0;
       onProgress(numDone);
     }
-    if (counts) addMetrics(metrics, counts.metrics(objective.rows));
+    if (counts) addMetrics(metrics, counts.metrics(hasClasses));
     return { loss, perplexity: Math.exp(loss), tokens, metrics };
   }
 }

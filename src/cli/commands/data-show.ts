@@ -209,15 +209,16 @@ export const command = defineCommand({
     const opened = openModel(checkpoint.config);
     const tools = openTextTools(model, checkpoint.tokenizerFiles);
     const { rows } = objective === undefined ? defaultObjective(opened.task) : findObjective(objective);
+    const kind = DATA_KINDS[rows] as DataKind<TextUnit>;
     const classes =
-      rows === "classes" && opened.classPosition === null
+      kind.hasClasses && opened.classPosition === null
         ? { classes: { names: await classNamesOf([file], flags.columns), readAt: "last" as const } }
         : classesOf(opened);
     const options: UnitOptions = { ...tools, trainOn, maxLength, ...classes };
     const { units, counts } = await withReading(flags, io, (reading) =>
       readWhole(file, { ...options, ...reading, origin: tools.origin, kind: rows }),
     );
-    const all = units.map((unit) => cutUnit(unit, DATA_KINDS[rows] as DataKind<TextUnit>, options));
+    const all = units.map((unit) => cutUnit(unit, kind, options));
     for (const unit of all.slice(0, limit)) showUnit(unit, options, io);
     const useful = all.filter(({ isDropped }) => !isDropped);
     const report = reportOn(

@@ -4,18 +4,18 @@ import { z } from "zod";
 import type { TrainingUnit } from "../../data/examples/training-unit.ts";
 import { readHeldOut } from "../../data/by-path.ts";
 import { readImages } from "../../data/files/image-files.ts";
-import { type DataKindName } from "../../data/examples/data-kinds.ts";
+import { DATA_KINDS, type DataKindName } from "../../data/examples/data-kinds.ts";
 import { TRAIN_ON } from "../../data/examples/example.ts";
 import { noteReport } from "../../data/reports/report-notes.ts";
 import { Classifier, type Classified } from "../../engine/classifier.ts";
 import { type ModelParts, withTextTools } from "../../engine/opening/model-parts.ts";
 import { UsageError } from "../../errors.ts";
-import type { Task } from "../../models/family.ts";
 import { COMPUTES, type ComputeName } from "../../nn/computes.ts";
 import type { Session } from "../../run/session.ts";
 import type { Residency } from "../../run/weights.ts";
 import { createEngine } from "../../runtime/create-engine.ts";
 import { Evaluator } from "../../train/evaluate.ts";
+import { defaultObjective } from "../../train/objectives.ts";
 import { unitsToBatch } from "../../train/step/micro-batch.ts";
 import { openSession } from "../../train/open-session.ts";
 import { classesOf } from "../../data/examples/class-example.ts";
@@ -56,29 +56,18 @@ export interface Evaluated {
   readonly unit: "tokens" | "texts" | "images";
 }
 
-/** Reads what a model of each task is evaluated on. */
-const READERS: Readonly<
-  Record<Task, (parts: ModelParts, flags: EvaluationFlags, io: CommandIO) => Promise<readonly TrainingUnit[]>>
-> = {
-  "causal-lm": (parts, flags, io) => readTexts(parts, flags, io, "text"),
-  "sequence-classification": (parts, flags, io) => readTexts(parts, flags, io, "classes"),
-  // Images of a folder that are not for training; all of it when there are no others.
-  "image-classification": async ({ base }, { data }) => {
-    const { train, heldOut } = readImages(data, base.model);
-    return heldOut ?? train;
-  },
-};
-
 async function readTexts(
   parts: ModelParts,
   flags: EvaluationFlags,
   io: CommandIO,
-  kind: "text" | "classes",
 ): Promise<readonly TrainingUnit[]> {
   const { data, trainOn } = flags;
   const { model } = parts.base;
+  const { rows: kind } = defaultObjective(model.task);
   // A text to judge is cut as its model needs it; a window of text has the length that was asked for.
-  const length = kind === "classes" ? Math.min(flags.maxLength, model.maxPositions) : flags.maxLength;
+  const length = DATA_KINDS[kind].hasClasses
+    ? Math.min(flags.maxLength, model.maxPositions)
+    : flags.maxLength;
   if (length > model.maxPositions) {
     throw new UsageError(
       "usage/flag",
@@ -111,7 +100,11 @@ export async function readUnits(
   flags: EvaluationFlags,
   io: CommandIO,
 ): Promise<readonly TrainingUnit[]> {
-  return await READERS[parts.base.model.task](parts, flags, io);
+  const { model } = parts.base;
+  if (!model.image) return await readTexts(parts, flags, io);
+  // Images of a folder that are not for training; all of it when there are no others.
+  const { train, heldOut } = readImages(flags.data, model);
+  return heldOut ?? train;
 }
 
 /** Opens a session to read some units with; a rounding arithmetic is smoothed by the first of them. */

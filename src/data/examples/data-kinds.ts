@@ -45,6 +45,8 @@ export interface DataKind<U> {
   toUnit(value: unknown, options: UnitOptions, source: RowSource): U;
   /** Whether its sequences are compared with others, so that they stay together. */
   readonly isCompared: boolean;
+  /** Whether a class is learned of each row, instead of its tokens. */
+  readonly hasClasses: boolean;
   /** Cuts what is longer than `maxLength`. */
   fit(unit: U, options: UnitOptions): U;
   /** Whether there is something to learn from it. */
@@ -67,6 +69,7 @@ function compare(
 
 const COMPARISONS = {
   isCompared: true,
+  hasClasses: false,
   fit: (unit: Comparison, { maxLength, tokenizer: { bosId } }: UnitOptions) =>
     fitComparison(unit, { maxLength, bosId }),
   isUseful: isTelling,
@@ -84,6 +87,7 @@ export const DATA_KINDS: { readonly [K in DataKindName]: DataKind<DataUnits[K]> 
     toUnit: (value, options, source) =>
       toExample(readRow(value, TARGET_FORMS, formsBesides(TARGET_FORMS)), options, source),
     isCompared: false,
+    hasClasses: false,
     fit: ({ ids, weights, source }, { maxLength }) => ({
       ids: ids.slice(0, maxLength),
       weights: weights.slice(0, maxLength),
@@ -129,6 +133,7 @@ export const DATA_KINDS: { readonly [K in DataKindName]: DataKind<DataUnits[K]> 
       });
     },
     isCompared: false,
+    hasClasses: true,
     fit: fitClassExample,
     isUseful: ({ ids }) => ids.length > 0,
   },

@@ -1,4 +1,5 @@
 /** @file Reads what a run trains and is evaluated on, as the model reads it, and holds a share of it out. */
+import { DATA_KINDS } from "../../data/examples/data-kinds.ts";
 import { drawHeldOut } from "../../data/batches/held-out.ts";
 import { FailedError, UsageError } from "../../errors.ts";
 import type { TokenizerFiles } from "../../format/checkpoint/checkpoint.ts";
@@ -71,7 +72,7 @@ function requireOneHeldOut({ evalShare, evalData }: TrainOptions, hasFiles: bool
 /** Refuses an objective that is not for what the model is for. @throws UsageError "usage/flag" */
 function requireTask({ task }: Model, { name, rows }: Objective): void {
   const wantsClasses = task !== "causal-lm";
-  if (wantsClasses === (rows === "classes")) return;
+  if (wantsClasses === DATA_KINDS[rows].hasClasses) return;
   throw new UsageError(
     "usage/flag",
     `Cannot use objective "${name}": the model is for ${task}, expected an objective ${wantsClasses ? "of classes" : "of texts"}`,

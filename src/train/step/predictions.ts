@@ -1,5 +1,4 @@
 /** @file The likeliest tokens or classes beside what they should be, and what is told of them. */
-import type { DataKindName } from "../../data/examples/data-kinds.ts";
 import type { LabelledPositions } from "../../run/head/head-positions.ts";
 import type { Head } from "../../run/head/head.ts";
 import type { Session } from "../../run/session.ts";
@@ -62,10 +61,10 @@ export class PredictionCounts {
     return counts;
   }
 
-  /** What is told where a kind of data was learned, by the names of `EVAL_METRICS`. */
-  metrics(rows: DataKindName): Record<string, number> {
+  /** What is told of classes or of tokens, by the names of `EVAL_METRICS`. */
+  metrics(areClasses: boolean): Record<string, number> {
     const accuracy = this.#rightWeight / this.#weight;
-    if (rows !== "classes") return { token_accuracy: accuracy };
+    if (!areClasses) return { token_accuracy: accuracy };
     // Classes that are nowhere have no F1.
     const scores = [...this.#classes.values()].map(
       ({ right, labelled, predicted }) => (2 * right) / (labelled + predicted),
