@@ -38,6 +38,17 @@ export async function isModelFolder(path: string): Promise<boolean> {
   return (await has("config.json")) && !(await has("adapter_config.json"));
 }
 
+/** What is known of a whole model before its tensors are read. */
+const WHOLE: AdapterWeights = {
+  method: WHOLE_MODEL,
+  options: {},
+  sites: new Map(),
+  base: new Map(),
+  frozen: new Map(),
+  storedTransposed: false,
+  fisher: null,
+};
+
 /** Models that fit each other. */
 export interface CombinedModels {
   readonly method: string;
@@ -57,19 +68,10 @@ export async function combineModels(
   { base, license }: { readonly base: BaseModel | null; readonly license: string | null },
 ): Promise<CombinedModels> {
   const startOf: StartOf | null = base && ((name) => base.values(name));
-  const empty: AdapterWeights = {
-    method: WHOLE_MODEL,
-    options: {},
-    sites: new Map(),
-    base: new Map(),
-    frozen: new Map(),
-    storedTransposed: false,
-    fisher: null,
-  };
   const { byFisher }: Combination = COMBINATIONS[options.type];
   const weights = new Map<string, AdapterWeights>();
   for (const [name, path] of Object.entries(paths)) {
-    weights.set(name, { ...empty, fisher: byFisher ? await readFisher(path, name) : null });
+    weights.set(name, { ...WHOLE, fisher: byFisher ? await readFisher(path, name) : null });
   }
   const plan = toPlan(sum, weights, options, startOf);
   if (byFisher) refuseFisher(plan.members, algebraOf(WHOLE_MODEL));

@@ -95,8 +95,14 @@ function parseMarked(source: string): Template {
   }
 }
 
+/** A rendered text, and what stood between marks in it. */
+interface MarkedText {
+  readonly text: string;
+  readonly spans: TextSpan[];
+}
+
 /** Takes the marks out of a rendered text. */
-function readMarks(marked: string): { text: string; spans: TextSpan[] } {
+function readMarks(marked: string): MarkedText {
   const spans: TextSpan[] = [];
   let text = "";
   let start = 0;
@@ -108,24 +114,39 @@ function readMarks(marked: string): { text: string; spans: TextSpan[] } {
   return { text, spans };
 }
 
+/** What every template of a model may ask for: its special tokens, and the time. */
+function variablesOf({ config }: TokenizerFiles, now: Date): Record<string, unknown> {
+  const tokens = Object.entries(config).flatMap(([key, value]) => {
+    const text = key.endsWith("_token") ? specialTokenText(value) : null;
+    return text === null ? [] : [[key, text] as const];
+  });
+  return {
+    strftime_now: ([format]: readonly unknown[]) => strftime(now, String(format)),
+    ...Object.fromEntries(tokens),
+  };
+}
+
+/** Tells what a template found wrong with messages. */
+function rejected(messages: readonly Message[], cause: unknown): UsageError {
+  const found = cause instanceof Error ? cause.message : String(cause);
+  return new UsageError(
+    "usage/chat-template",
+    `Cannot render ${messages.length} messages (${messages.map(({ role }) => role).join(", ")}): the chat template says "${found}"`,
+    { hint: "Order the messages as the model's template demands, or name another template.", cause },
+  );
+}
+
 /** Makes the chat template of a model. @throws format/file when a template cannot be parsed */
 export function createChatTemplate(files: TokenizerFiles, options: ChatTemplateOptions = {}): ChatTemplate {
   const sources =
     options.template === undefined ? readSources(files) : new Map([["default", options.template]]);
   const parsed = new Map([...sources].map(([name, source]) => [name, parseMarked(source)]));
-  const now = options.now ?? new Date();
-  const variables: Record<string, unknown> = {
-    strftime_now: ([format]: readonly unknown[]) => strftime(now, String(format)),
-  };
-  for (const [key, value] of Object.entries(files.config)) {
-    const text = key.endsWith("_token") ? specialTokenText(value) : null;
-    if (text !== null) variables[key] = text;
-  }
+  const variables = variablesOf(files, options.now ?? new Date());
   const source = sources.get("default") ?? null;
 
   const pick = (tools: RenderOptions["tools"]): string =>
     tools != null && tools.length > 0 && sources.has("tool_use") ? "tool_use" : "default";
-  const run = (messages: readonly Message[], options: RenderOptions): { text: string; spans: TextSpan[] } => {
+  const run = (messages: readonly Message[], options: RenderOptions): MarkedText => {
     const template = parsed.get(pick(options.tools));
     if (template === undefined) {
       throw new UsageError(
@@ -134,7 +155,7 @@ export function createChatTemplate(files: TokenizerFiles, options: ChatTemplateO
         { hint: NO_TEMPLATE_HINT },
       );
     }
-    const render = (messages: readonly Message[]): { text: string; spans: TextSpan[] } =>
+    const render = (messages: readonly Message[]): MarkedText =>
       readMarks(
         template({
           ...variables,
@@ -157,13 +178,7 @@ export function createChatTemplate(files: TokenizerFiles, options: ChatTemplateO
           // What it says of the arguments as objects is what most templates want.
         }
       }
-      const found = cause instanceof Error ? cause.message : String(cause);
-      throw new UsageError(
-        "usage/chat-template",
-        `Cannot render ${messages.length} messages (${messages.map(({ role }) => role).join(", ")}): ` +
-          `the chat template says "${found}"`,
-        { hint: "Order the messages as the model's template demands, or name another template.", cause },
-      );
+      throw rejected(messages, cause);
     }
   };
 

@@ -67,17 +67,8 @@ export function openFineTuning(state: ServerState, options: FineTuningOptions): 
       }),
   });
   const closed = new AbortController();
-  let watching: Promise<void> | null = null;
   const trouble = new Trouble(troubles);
-  const watch = async (): Promise<void> => {
-    while (!closed.signal.aborted) {
-      await clock.sleep(POLL_MS, closed.signal);
-      await trained.refresh().then(
-        () => trouble.end(),
-        (error: unknown) => trouble.tell(error),
-      );
-    }
-  };
+  let watching: Promise<void> | null = null;
   return {
     fingerprint,
     files,
@@ -100,7 +91,7 @@ export function openFineTuning(state: ServerState, options: FineTuningOptions): 
       await trained.nameUnfinished().catch(tell);
       await trained.refresh().catch(tell);
       if (trainsHere) worker.start();
-      else watching ??= watch();
+      else watching ??= watch(trained, { clock, trouble, signal: closed.signal });
     },
     close: async () => {
       closed.abort();
@@ -109,4 +100,18 @@ export function openFineTuning(state: ServerState, options: FineTuningOptions): 
       await queue.table.close();
     },
   };
+}
+
+/** Names what other processes have trained, until the signal. */
+async function watch(
+  trained: TrainedModels,
+  { clock, trouble, signal }: { clock: Clock; trouble: Trouble; signal: AbortSignal },
+): Promise<void> {
+  while (!signal.aborted) {
+    await clock.sleep(POLL_MS, signal);
+    await trained.refresh().then(
+      () => trouble.end(),
+      (error: unknown) => trouble.tell(error),
+    );
+  }
 }

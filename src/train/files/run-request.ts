@@ -43,7 +43,6 @@ export async function requestOf(
   const { signal, shared, mayWrite, onCheckpoint = () => {}, goOnFrom } = hooks;
   const { options, adapter, origin, base, plan, totalSteps, memory, objective, reference } = setup;
   const { heldOut } = setup.data;
-  const { warmupSteps, learningRate, maxGradNorm, weightDecay, maxLength, seed } = options;
   const names = hooks.namesByContent ? await namesByContent(setup) : {};
   const settings = { ...numericSettings(withoutRows(options)), ...dataContents(setup.inputs), ...names };
   const title = `${options.method} on ${base.name}`;
@@ -53,17 +52,17 @@ export async function requestOf(
     plan,
     totalSteps,
     toBatch: (rows) => layOut(options, rows),
-    maxLength,
+    maxLength: options.maxLength,
     objective,
     reference,
     optimizer: {
       optimizer: setup.optimizer,
       options: setup.optimizerOptions,
       schedule: findSchedule(options.schedule),
-      learningRate,
-      warmupSteps,
-      weightDecay,
-      maxGradNorm,
+      learningRate: options.learningRate,
+      warmupSteps: options.warmupSteps,
+      weightDecay: options.weightDecay,
+      maxGradNorm: options.maxGradNorm,
     },
     evaluation: heldOut && {
       units: heldOut,
@@ -75,7 +74,7 @@ export async function requestOf(
     recompute: memory.recompute,
     activations: { form: findActivationForm(options.activations), disk: activations },
     dropBp: setup.dropBp,
-    seed,
+    seed: options.seed,
     store: folderStore({
       folder,
       adapter,
@@ -91,20 +90,7 @@ export async function requestOf(
       keepLast: options.keepLast,
       configText: configText(options),
       title,
-      reporter: new RunReporter({
-        title,
-        start: tellStart(setup),
-        result: resultOf(adapter),
-        options: withoutRows(options),
-        ownOptions: Object.assign(
-          { objective: objective.objective.name },
-          adapter.options,
-          setup.optimizerOptions,
-          objective.options,
-        ),
-        inputs: setup.inputs.facts,
-        nowMs: Date.now,
-      }),
+      reporter: reporterOf(setup, title),
       signal,
     }),
     saveEverySteps: options.saveEvery ?? null,
@@ -119,6 +105,25 @@ export async function requestOf(
       pacer: openPacer(options, signal, tell),
     },
   };
+}
+
+/** What writes the report of a run. */
+function reporterOf(setup: TrainingSetup, title: string): RunReporter {
+  const { options, adapter, objective, optimizerOptions, inputs } = setup;
+  return new RunReporter({
+    title,
+    start: tellStart(setup),
+    result: resultOf(adapter),
+    options: withoutRows(options),
+    ownOptions: Object.assign(
+      { objective: objective.objective.name },
+      adapter.options,
+      optimizerOptions,
+      objective.options,
+    ),
+    inputs: inputs.facts,
+    nowMs: Date.now,
+  });
 }
 
 /** Lays the rows of a micro-batch out. */

@@ -26,20 +26,7 @@ export async function readTextData(
 ): Promise<RunData> {
   const { maxLength, evalData } = options;
   const tools = openTextTools(options.model, tokenizerFiles);
-  if (maxLength > model.maxPositions) {
-    throw new UsageError(
-      "usage/flag",
-      `Cannot train on ${maxLength} tokens: the model has ${model.maxPositions} positions`,
-      { hint: `Choose a max length of at most ${model.maxPositions}.` },
-    );
-  }
-  if (options.packing && DATA_KINDS[objective.rows].isCompared) {
-    throw new UsageError(
-      "usage/flag",
-      `Cannot pack rows for objective "${objective.name}": what is compared stays together`,
-      { hint: "Leave packing out." },
-    );
-  }
+  requireFit(options, model, objective);
   const fileHashes = new Map<string, string>();
   const how: ReadOptions<DataKindName> = {
     ...tools,
@@ -82,4 +69,26 @@ export async function readTextData(
       ...noteTroubles(heldOutCounts, maxLength, "held-out "),
     ].map((note) => `Warning: ${note}`),
   };
+}
+
+/** @throws UsageError "usage/flag" for rows that are longer than the model takes, or packed where they must not be */
+function requireFit(
+  { maxLength, packing }: TrainOptions,
+  { maxPositions }: Model,
+  objective: Objective,
+): void {
+  if (maxLength > maxPositions) {
+    throw new UsageError(
+      "usage/flag",
+      `Cannot train on ${maxLength} tokens: the model has ${maxPositions} positions`,
+      { hint: `Choose a max length of at most ${maxPositions}.` },
+    );
+  }
+  if (packing && DATA_KINDS[objective.rows].isCompared) {
+    throw new UsageError(
+      "usage/flag",
+      `Cannot pack rows for objective "${objective.name}": what is compared stays together`,
+      { hint: "Leave packing out." },
+    );
+  }
 }
