@@ -3,13 +3,13 @@
  *
  * What is one JSON object is replaced as a whole. Who may write to a run is the queue's to say.
  */
-import { cp, mkdir, readFile, readdir, rename, rm } from "node:fs/promises";
+import { cp, readFile, readdir, rename, rm } from "node:fs/promises";
 import { basename, extname, isAbsolute, join, relative, resolve, sep } from "node:path";
 import { FailedError, UsageError } from "../errors.ts";
-import { writeFileAtomic, writeTextAtomic } from "../format/files/atomic.ts";
+import { writeFolderAtomic } from "../format/files/atomic.ts";
 import { isLock } from "../format/files/disk/folder-lock.ts";
 import { isTemporary, temporaryName } from "../format/files/disk/temporaries.ts";
-import { bytesFile } from "../format/files/folder-file.ts";
+import { bytesFile, textFile } from "../format/files/folder-file.ts";
 import { formatJson } from "../format/files/json-file.ts";
 import { toFailedWrite } from "../messages/system-error.ts";
 import type { TrainEvent } from "../train/events.ts";
@@ -195,13 +195,12 @@ export class StateFolder {
     return this.pathOf(file);
   }
 
-  /** Keeps an uploaded file. @throws FailedError "failed/write" */
+  /** Keeps an uploaded file, whole or not at all. @throws FailedError "failed/write" */
   async addFile(file: UploadedFile, content: Uint8Array): Promise<void> {
-    await mkdir(this.#at("files", file.id), { recursive: true });
-    const path = this.pathOf(file);
-    await writeFileAtomic(path, bytesFile(basename(path), content));
-    // The description last: a file that has one is whole.
-    await writeTextAtomic(this.#at("files", file.id, "file.json"), formatJson(file));
+    await writeFolderAtomic(this.#at("files", file.id), [
+      bytesFile(basename(this.pathOf(file)), content),
+      textFile("file.json", formatJson(file)),
+    ]);
   }
 
   async removeFile(id: string): Promise<void> {

@@ -1,0 +1,33 @@
+import assert from "node:assert/strict";
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { faultyDisk } from "../../test/faults/faulty-disk.ts";
+import { temporaryFolder } from "../../test/tiny/model.ts";
+import { withDisk } from "../format/files/disk/calls.ts";
+import { StateFolder } from "./state-folder.ts";
+
+test("nothing stays of an uploaded file for which the disk has no room", async () => {
+  const folder = temporaryFolder();
+  const state = new StateFolder(folder);
+  const file = {
+    id: "file-1",
+    object: "file",
+    bytes: 3,
+    created_at: 1,
+    filename: "a.jsonl",
+    purpose: "fine-tune",
+    status: "processed",
+  } as const;
+  const numWrites = 2;
+  for (let nth = 1; nth <= numWrites; nth++) {
+    const { disk } = faultyDisk("write", nth);
+    await assert.rejects(
+      withDisk(disk, () => state.addFile(file, Buffer.from("abc"))),
+      { code: "failed/write" },
+    );
+    assert.ok(!readdirSync(folder).includes("files") || readdirSync(join(folder, "files")).length === 0);
+  }
+  await state.addFile(file, Buffer.from("abc"));
+  assert.deepEqual(await state.listFiles(), [file]);
+});
