@@ -20,7 +20,7 @@ import { LabelHead } from "../src/run/head/label-head.ts";
 import type { Session } from "../src/run/session.ts";
 import { createEngine } from "../src/runtime/create-engine.ts";
 import { zeros } from "../src/runtime/host-tensor.ts";
-import { branchesOf } from "../src/train/dropbp/branch-list.ts";
+import { branchesOf, droppedByBlock } from "../src/train/dropbp/branch-list.ts";
 import { drawBranches } from "../src/train/dropbp/draw-branches.ts";
 import { openSession } from "../src/train/open-session.ts";
 import { StepRunner } from "../src/train/step/step-runner.ts";
@@ -128,11 +128,7 @@ async function measureMethod(
   const derivatives = new Float32Array(batch.numLabels).fill(-1 / batch.numLabels);
   const names = [...new Set(branches.map(({ name }) => name))];
   const step = async (round: number, isDropped: (branch: number) => boolean): Promise<number> => {
-    steps.dropBranches(
-      base.model.layers.map((_, layer) =>
-        branches.flatMap((branch, i) => (branch.layer === layer && isDropped(i) ? [branch.name] : [])),
-      ),
-    );
+    steps.dropBranches(droppedByBlock(base.model, branches, isDropped));
     return processorSeconds(async () => {
       steps.gradients.begin();
       await steps.accumulate(batch, derivatives, { step: round, micro: 0 });

@@ -14,7 +14,13 @@ import { LOSS, isBetter, keepsBest } from "./eval-metrics.ts";
 import { type Evaluation, Evaluator } from "./evaluate.ts";
 import type { EvalEvent, SampleEvent, StepEvent } from "./events.ts";
 import type { FineTuneRequest } from "./fine-tune-request.ts";
-import { type MicroBatch, Scorer, type StepOutcome, runStep } from "./step/objective-step.ts";
+import {
+  type MicroBatch,
+  type MicroBatchRunner,
+  Scorer,
+  type StepOutcome,
+  runStep,
+} from "./step/objective-step.ts";
 import { type RunState, firstState } from "./run-state.ts";
 import { pacedBlocks } from "./power/paced-blocks.ts";
 import { powerNumbers } from "./power/paced-events.ts";
@@ -196,16 +202,14 @@ class Run {
     const run = (
       microBatches: readonly MicroBatch[],
       begin?: (key: MicroBatchKey) => void,
+      runner: MicroBatchRunner = steps,
     ): Promise<StepOutcome> => {
       steps.gradients.begin();
-      return runStep(steps, scorer, objective, { step: index, microBatches, maxLength }, begin);
+      return runStep(runner, scorer, objective, { step: index, microBatches, maxLength }, begin);
     };
     if (dropper?.isDue(index)) {
-      await dropper.measure(steps, async () => {
-        if (hooks.signal?.aborted) await this.#stop();
-        await run(all.slice(0, 1));
-        steps.gradients.finish();
-      });
+      const measuring = dropper.measure(steps, (by) => run(all.slice(0, 1), undefined, by), hooks.signal);
+      await this.#stopWhenAborted(measuring);
     }
     const outcome = await run(all, (key) => dropper?.begin(steps, key));
     return { ...outcome, dropRate: dropper?.endStep() };
@@ -247,16 +251,13 @@ class Run {
     const { evaluation: plan, hooks } = this.#request;
     if (!evaluator || !plan) return;
     const { units, metric = LOSS } = plan;
-    const evaluation = await evaluator
-      .evaluate(
+    const evaluation = await this.#stopWhenAborted(
+      evaluator.evaluate(
         units,
         (numDone) => numDone < units.length && hooks.signal?.throwIfAborted(),
         metric.needsPredictions,
-      )
-      .catch(async (error: unknown) => {
-        if (hooks.signal?.aborted && error === hooks.signal.reason) await this.#stop();
-        throw error;
-      });
+      ),
+    );
     this.#evaluation = evaluation;
     const { global_step: step, best_metric: best, evaluations_without_improvement: idle } = this.#state;
     const value = { ...evaluation, ...evaluation.metrics }[metric.key] as number;
@@ -291,6 +292,15 @@ class Run {
   #requireStore(): void {
     if (this.#request.hooks.mayWrite?.() ?? true) return;
     throw this.#stopped("Somebody else goes on with the run.");
+  }
+
+  /** Waits for work that throws the signal's reason: then the run stops. */
+  #stopWhenAborted<T>(work: Promise<T>): Promise<T> {
+    const { signal } = this.#request.hooks;
+    return work.catch((error: unknown) => {
+      if (signal?.aborted && error === signal.reason) return this.#stop();
+      throw error;
+    });
   }
 
   async #stop(): Promise<never> {

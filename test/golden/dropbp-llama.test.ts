@@ -12,7 +12,8 @@ import { createEngine } from "../../src/runtime/create-engine.ts";
 import { allocateRates } from "../../src/train/dropbp/allocate-rates.ts";
 import { branchesOf } from "../../src/train/dropbp/branch-list.ts";
 import { chooseBranches } from "../../src/train/dropbp/draw-branches.ts";
-import { SENSITIVITIES, squaredDistance } from "../../src/train/dropbp/sensitivity.ts";
+import { measureBranches } from "../../src/train/dropbp/measure-branches.ts";
+import { SENSITIVITIES, type Sensitivity, squaredDistance } from "../../src/train/dropbp/sensitivity.ts";
 import { StepRunner } from "../../src/train/step/step-runner.ts";
 import { accumulateLoss, attachTo, batchFromRows } from "../passes/model-passes.ts";
 import { assertNear, goldenJson, goldenPath, goldenTensors, relativeDifference } from "./golden-files.ts";
@@ -115,6 +116,20 @@ for (const [name, { method, options }] of Object.entries(CASES)) {
       }
     };
 
+    /** Sensitivities of the first batch, with nothing left out. */
+    const measure = async (steps: StepRunner, sensitivity: Sensitivity): Promise<number[]> => {
+      const batch = batches[0]!;
+      const branches = branchesOf(base.model, batch.length);
+      const derivatives = new Float32Array(batch.numLabels).fill(-1 / batch.numLabels);
+      let sensitivities: number[] = [];
+      steps.dropBranches([]);
+      steps.gradients.begin();
+      await steps.accumulate(batch, derivatives, { step: 0, micro: 0 }, false, async (turn) => {
+        sensitivities = await measureBranches(turn, branches, sensitivity);
+      });
+      return sensitivities;
+    };
+
     test("the loss is that without dropping, bit for bit; gradients are those that are left", async () => {
       for (const recompute of [false, true]) {
         await withSteps(recompute, async (steps, _adapter, backward) => {
@@ -157,16 +172,17 @@ for (const [name, { method, options }] of Object.entries(CASES)) {
         ] as const) {
           const sensitivity = SENSITIVITIES.find((each) => each.name === ours)!;
           await backward([false, false, false, false], 0);
-          const whole = await sensitivity.read(steps.gradients);
-          const sensitivities: number[] = [];
+          const whole = await sensitivity.read(steps.gradients.groups);
+          const sensitivities = await measure(steps, sensitivity);
           for (const [i, expected] of golden.sensitivity[theirs].entries()) {
+            assertNear(sensitivities[i]! / expected, 1, 1e-4, `${ours} of branch ${i}`);
             await backward(
               [0, 1, 2, 3].map((branch) => branch === i),
               0,
             );
-            const found = squaredDistance(whole, await sensitivity.read(steps.gradients));
-            assertNear(found / expected, 1, 1e-4, `${ours} of branch ${i}`);
-            sensitivities.push(found);
+            const distance = squaredDistance(whole, await sensitivity.read(steps.gradients.groups));
+            // The same gradients; their squares are added in another order.
+            assertNear(sensitivities[i]! / distance, 1, 1e-13, `${ours} of branch ${i} by a pass of its own`);
           }
           for (const { target, tenths } of golden.allocation[theirs])
             assert.deepEqual(allocateRates({ sensitivities, flops }, target), tenths, `${ours}, ${target}`);

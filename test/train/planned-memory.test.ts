@@ -24,6 +24,7 @@ import { outerBytes } from "../../src/train/plan/weight-memory.ts";
 import { walkPasses } from "../../src/train/plan/run-passes.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
 import { requestFor } from "./fine-tune-request.ts";
+import { SENSITIVITIES, type Sensitivity } from "../../src/train/dropbp/sensitivity.ts";
 import type { Recompute } from "../../src/train/recompute.ts";
 
 const folder = temporaryFolder();
@@ -49,6 +50,8 @@ interface Case {
   readonly numLayers?: number;
   /** Share of branches that DropBP leaves out, at one rate for all. */
   readonly dropRate?: number;
+  /** Its sensitivities are measured. */
+  readonly sensitivity?: Sensitivity;
   readonly numSteps?: number;
 }
 
@@ -86,6 +89,8 @@ function withPatientDisk(form: ActivationForm): { readonly form: ActivationForm;
   return { form: { ...form, begin }, disk };
 }
 
+const [sensitivity] = SENSITIVITIES as [Sensitivity];
+
 const CASES: readonly Case[] = [
   { modelType: "llama", method: "lora", recompute: false },
   { modelType: "llama", method: "lora", options: { dropout: 0.1 }, recompute: true },
@@ -104,16 +109,34 @@ const CASES: readonly Case[] = [
   { modelType: "llama", method: "lora", recompute: false, activations: float16, numLayers: 6 },
   { modelType: "llama", method: "lora", recompute: false, activations: disk, numLayers: 6 },
   { modelType: "llama", method: "lora", recompute: false, numLayers: 4, dropRate: 0.5, numSteps: 24 },
+  {
+    modelType: "llama",
+    method: "lora",
+    recompute: true,
+    numLayers: 6,
+    dropRate: 0.5,
+    sensitivity,
+    numSteps: 24,
+  },
+  {
+    modelType: "llama",
+    method: "full",
+    recompute: false,
+    numLayers: 4,
+    dropRate: 0.5,
+    sensitivity,
+    numSteps: 24,
+  },
 ];
 
 describe("walkPasses()", () => {
   for (const { modelType, method: name, options = {}, recompute, compute = "f32", ...each } of CASES) {
-    const { activations = float32, numLayers = 2, dropRate = 0, numSteps = 3 } = each;
-    const dropBp = dropRate > 0 ? { rate: dropRate, sensitivity: null, length: 16 } : null;
+    const { activations = float32, numLayers = 2, dropRate = 0, sensitivity = null, numSteps = 3 } = each;
+    const dropBp = dropRate > 0 ? { rate: dropRate, sensitivity, length: 16 } : null;
     const how = [
       ...Object.keys(options),
       ...(recompute ? [recompute === true ? "recompute" : `recompute ${recompute}`] : []),
-      ...(dropBp ? ["dropbp"] : []),
+      ...(dropBp ? [`dropbp ${sensitivity?.name ?? "uniform"}`] : []),
       compute,
       activations.name,
     ].join(" ");

@@ -1,19 +1,21 @@
 /**
  * @file DropBP: micro-batches that leave residual branches out of the backward pass. The forward pass never changes.
  *
- * Rates are equal for the first tenth of the run. Then the sensitivity of every branch is measured once, by as many passes
- * over one micro-batch, and rates are allocated anew. Each micro-batch leaves out others, as in the published code: so the
+ * Rates are equal for the first tenth of the run. Then the sensitivity of every branch is measured once, on one micro-batch,
+ * and rates are allocated anew. Each micro-batch leaves out others, as in the published code: so the
  * gradients of a step miss fewer parameters the more micro-batches it has. What one leaves out depends on the seed, its
  * step and its number alone.
  * Paper: "DropBP: Accelerating Fine-Tuning of Large Language Models by Dropping Backward Propagation", arXiv:2402.17812.
  */
 import type { Model } from "../../models/model.ts";
+import type { MicroBatchRunner } from "../step/objective-step.ts";
 import type { MicroBatchKey, StepRunner } from "../step/step-runner.ts";
 import { allocateRates } from "./allocate-rates.ts";
-import { type ModelBranch, branchLabel, branchesOf } from "./branch-list.ts";
+import { type ModelBranch, branchLabel, branchesOf, droppedByBlock } from "./branch-list.ts";
 import { drawBranches } from "./draw-branches.ts";
 import type { DropState } from "./drop-state.ts";
-import { type Sensitivity, squaredDistance } from "./sensitivity.ts";
+import { measureBranches, numBackwardPasses } from "./measure-branches.ts";
+import type { Sensitivity } from "./sensitivity.ts";
 
 /** Share of the run after which sensitivities are measured. */
 const MEASURED_AFTER = 0.1;
@@ -33,16 +35,16 @@ export interface DropPlan {
   readonly length: number;
 }
 
-/** Says what measuring costs, where that is more than half of a run of so many micro-batches. */
+/** Says what measuring costs, where that is more than the backward passes of a run of so many micro-batches. */
 export function describeMeasuring(
   { sensitivity, length }: DropPlan,
   model: Model,
   numMicroBatches: number,
 ): string[] {
-  const numPasses = branchesOf(model, length).length + 1;
-  if (sensitivity === null || 2 * numPasses <= numMicroBatches) return [];
+  const numPasses = Math.ceil(numBackwardPasses(branchesOf(model, length), model.numLayers));
+  if (sensitivity === null || numPasses <= numMicroBatches) return [];
   return [
-    `Sensitivities of branches take ${numPasses} passes over a micro-batch with nothing left out, in a run of ${numMicroBatches} micro-batches: ` +
+    `Sensitivities of branches take ${numPasses} backward passes over a micro-batch with nothing left out, in a run of ${numMicroBatches} micro-batches: ` +
       "`--dropbp-rates uniform` needs none.",
   ];
 }
@@ -50,7 +52,7 @@ export function describeMeasuring(
 export class BranchDropper {
   readonly #plan: DropPlan;
   readonly #branches: readonly ModelBranch[];
-  readonly #numLayers: number;
+  readonly #model: Model;
   readonly #seed: number;
   readonly #measuredAt: number;
   #state: DropState;
@@ -64,7 +66,7 @@ export class BranchDropper {
   ) {
     this.#plan = plan;
     this.#branches = branchesOf(model, plan.length);
-    this.#numLayers = model.numLayers;
+    this.#model = model;
     this.#seed = run.seed;
     this.#measuredAt = measuredAfter(run.totalSteps);
     this.#state = run.resumed ?? {
@@ -88,23 +90,26 @@ export class BranchDropper {
   }
 
   /**
-   * Measures what the gradients miss without each branch, and allocates the rates by it. `backward` runs one micro-batch
-   * and ends the step of the gradient buffer.
+   * Measures what the gradients miss without each branch, and allocates the rates by it. `run` runs one micro-batch by
+   * what it is given.
+   * @throws the signal's reason, between two blocks
    */
-  async measure(steps: StepRunner, backward: () => Promise<unknown>): Promise<void> {
+  async measure(
+    steps: StepRunner,
+    run: (runner: MicroBatchRunner) => Promise<unknown>,
+    signal?: AbortSignal,
+  ): Promise<void> {
     const { sensitivity, rate } = this.#plan;
     if (!sensitivity) return;
-    const read = async (without: number | null): Promise<Float64Array[]> => {
-      this.#drop(
-        steps,
-        this.#branches.map((_, i) => i === without),
-      );
-      await backward();
-      return await sensitivity.read(steps.gradients);
-    };
-    const whole = await read(null);
-    const sensitivities: number[] = [];
-    for (const i of this.#branches.keys()) sensitivities.push(squaredDistance(whole, await read(i)));
+    let sensitivities: number[] = [];
+    steps.dropBranches([]);
+    await run({
+      logProbs: (batch, key) => steps.logProbs(batch, key),
+      accumulate: (batch, derivatives, key) =>
+        steps.accumulate(batch, derivatives, key, false, async (turn) => {
+          sensitivities = await measureBranches(turn, this.#branches, sensitivity, signal);
+        }),
+    });
     const flops = this.#branches.map((branch) => branch.flops);
     const tenths = allocateRates({ sensitivities, flops }, rate);
     this.#state = { ...this.#state, sensitivities, rates: tenths.map((count) => count / 10) };
@@ -139,8 +144,6 @@ export class BranchDropper {
   }
 
   #drop(steps: StepRunner, isDropped: readonly boolean[]): void {
-    const names = Array.from({ length: this.#numLayers }, (): string[] => []);
-    for (const [i, { layer, name }] of this.#branches.entries()) if (isDropped[i]) names[layer]?.push(name);
-    steps.dropBranches(names);
+    steps.dropBranches(droppedByBlock(this.#model, this.#branches, (i) => isDropped[i] === true));
   }
 }

@@ -21,6 +21,17 @@ export function branchesOf(model: Model, length: number): ModelBranch[] {
   );
 }
 
+/** Names of the branches that are dropped, by block. */
+export function droppedByBlock(
+  { layers }: Model,
+  branches: readonly ModelBranch[],
+  isDropped: (index: number) => boolean,
+): string[][] {
+  return layers.map((_, layer) =>
+    branches.flatMap((branch, i) => (branch.layer === layer && isDropped(i) ? [branch.name] : [])),
+  );
+}
+
 /** How a branch is called in logs and pictures. */
 export function branchLabel({ layer, name }: ModelBranch): string {
   return `${layer}.${name}`;

@@ -7,17 +7,20 @@
  *   g_k gradient of parameter k  g_k^(i) the same without branch i; what is absent counts as 0
  * Paper: as `allocate-rates`; `norm` is the default of its code, `gradient` is what the paper names.
  */
-import type { GradientBuffer } from "../../run/gradient-buffer.ts";
+import type { GradientGroup } from "../../run/gradient-buffer.ts";
 
 /** A definition of the sensitivity. */
 export interface Sensitivity {
   readonly name: string;
-  /** What is compared of the gradients of a step. */
-  read(gradients: GradientBuffer): Promise<Float64Array[]>;
+  /** What is compared of gradients. */
+  read(groups: readonly GradientGroup[]): Promise<Float64Array[]>;
 }
 
 /** Reads one vector a parameter, those without gradient as zeros. */
-async function ofParameters<T>({ groups }: GradientBuffer, read: (vector: Float32Array) => T): Promise<T[]> {
+async function ofParameters<T>(
+  groups: readonly GradientGroup[],
+  read: (vector: Float32Array) => T,
+): Promise<T[]> {
   const found: T[] = [];
   for (const { group, values, present } of groups) {
     for (const [i, { offset, length }] of group.parameters.entries())
@@ -33,8 +36,8 @@ function norm(vector: Float32Array): number {
 }
 
 export const SENSITIVITIES: readonly Sensitivity[] = [
-  { name: "norm", read: async (gradients) => [Float64Array.from(await ofParameters(gradients, norm))] },
-  { name: "gradient", read: (gradients) => ofParameters(gradients, (vector) => Float64Array.from(vector)) },
+  { name: "norm", read: async (groups) => [Float64Array.from(await ofParameters(groups, norm))] },
+  { name: "gradient", read: (groups) => ofParameters(groups, (vector) => Float64Array.from(vector)) },
 ];
 
 /** Sum of squared differences of what `read` gave. */

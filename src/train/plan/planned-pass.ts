@@ -68,10 +68,20 @@ export class PlannedPass {
   }
 
   /** Gradients of a micro-batch. `dropped`: by block, branches without a backward pass. */
-  accumulate(
+  accumulate(shape: PassShape, keeping: Keeping, dropped: readonly (readonly string[])[]): void {
+    this.#turnAround(shape, keeping, dropped, (turn) => this.#runBackward(turn));
+  }
+
+  /** Sensitivities of all branches by a micro-batch, as `train/dropbp/measure-branches` measures them. */
+  measureBranches(shape: PassShape, keeping: Keeping): void {
+    this.#turnAround(shape, keeping, [], (turn) => this.#runEachWay(turn));
+  }
+
+  #turnAround(
     shape: PassShape,
     { recompute, activations }: Keeping,
     dropped: readonly (readonly string[])[],
+    runBackward: (turn: Turn) => void,
   ): void {
     const { pool } = this.#place;
     const pass = this.#begin(shape);
@@ -90,18 +100,64 @@ export class PlannedPass {
       else pool.release(x);
       x = y;
     }
-    let dy = this.#head.gradient(shape.numLabels, pass.bindings);
-    pool.release(x);
-    for (const [layer, block] of [...blocks.entries()].reverse()) {
+    const dy = this.#head.gradient(shape.numLabels, pass.bindings);
+    runBackward({ ...pass, ...shape, kept, blocks, given, trainsStem, x, dy });
+    pool.release(...pass.made.values());
+  }
+
+  #runBackward(turn: Turn): void {
+    const { pool } = this.#place;
+    pool.release(turn.x);
+    let { dy } = turn;
+    for (const [layer, block] of [...turn.blocks.entries()].reverse()) {
       if (!block.runs) continue;
-      const brought = kept.bringBack();
-      const dx = this.#backward(layer, pass, given[layer] ?? [], block);
+      const brought = turn.kept.bringBack();
+      const dx = this.#backward(layer, turn, block);
       pool.release(dy, ...brought);
-      if (!dx) return pool.release(...pass.made.values());
+      if (!dx) return;
       dy = dx;
     }
-    if (trainsStem) this.#embedBackward(pass);
-    pool.release(dy, ...pass.made.values());
+    if (turn.trainsStem) this.#embedBackward(turn);
+    pool.release(dy);
+  }
+
+  /** The whole pass, and that without each branch. */
+  #runEachWay(turn: Turn): void {
+    const { pool, facts } = this.#place;
+    let ways: readonly PlannedBlock[] = [turn.dy];
+    for (const [layer, block] of [...turn.blocks.entries()].reverse()) {
+      if (!block.runs) continue;
+      const brought = turn.kept.bringBack();
+      const [whole, ...parted] = ways as [PlannedBlock, ...PlannedBlock[]];
+      const own = facts.model.layers[layer]?.branches ?? [];
+      const below: PlannedBlock[] = [];
+      for (const dropped of [[], ...own.map(({ name }) => [name])]) {
+        const only = turn.blocks.map((_, each) => (each === layer ? dropped : []));
+        const { runs } = this.#planner.plan(only, turn.trainsStem).blocks[layer] as BlockPlan;
+        const copy = !runs && block.wantsInput ? pool.lend(whole.lentBytes) : null;
+        this.#gradients.begin();
+        const dx = runs ? this.#backward(layer, turn, { ...block, dropped }) : copy;
+        if (dx) below.push(dx);
+      }
+      pool.release(whole);
+      for (const dy of parted) {
+        this.#gradients.begin();
+        const dx = this.#backward(layer, turn, block);
+        pool.release(dy);
+        if (dx) below.push(dx);
+      }
+      pool.release(...brought);
+      ways = below;
+    }
+    for (const dy of ways) {
+      this.#gradients.begin();
+      if (turn.trainsStem) {
+        pool.release(this.#head.gradient(turn.numLabels, turn.bindings));
+        this.#embedBackward(turn);
+      }
+      pool.release(dy);
+    }
+    pool.release(turn.x);
   }
 
   #begin({ numRows, length }: PassShape): Pass {
@@ -183,11 +239,11 @@ export class PlannedPass {
 
   #backward(
     layer: number,
-    pass: Pass,
-    given: readonly string[],
+    pass: Turn,
     { dropped, wantsInput: inputGradient }: BlockPlan,
   ): PlannedBlock | null {
     const { programs, pool, facts } = this.#place;
+    const given = pass.given[layer] ?? [];
     const variant = { kind: "backward", given, length: pass.bindings.T, inputGradient, dropped } as const;
     const program = blockProgram(facts.model, this.#structures[layer] as BlockStructure, variant);
     const { spec, made } = programs.build(program);
@@ -211,4 +267,15 @@ export class PlannedPass {
 interface Pass {
   readonly bindings: Readonly<Record<"B" | "T" | "P" | "R", number>>;
   readonly made: Map<string, PlannedBlock>;
+}
+
+/** A pass whose blocks have run forward and whose head has run backward. */
+interface Turn extends Pass, PassShape {
+  readonly kept: PlannedKept;
+  readonly blocks: readonly BlockPlan[];
+  /** Names of what was saved of each block. */
+  readonly given: readonly (readonly string[])[];
+  readonly trainsStem: boolean;
+  readonly x: PlannedBlock;
+  readonly dy: PlannedBlock;
 }

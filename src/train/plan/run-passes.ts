@@ -4,8 +4,8 @@ import type { StepPlan } from "../../data/batches/order.ts";
 import { NO_WORK, type Work, addWork, scaleWork } from "../../graph/program-work.ts";
 import type { Model } from "../../models/model.ts";
 import type { AdapterView } from "../../peft/adapter-view.ts";
-import type { DropPlan } from "../dropbp/branch-dropper.ts";
-import { branchesOf } from "../dropbp/branch-list.ts";
+import { type DropPlan, measuredAfter } from "../dropbp/branch-dropper.ts";
+import { branchesOf, droppedByBlock } from "../dropbp/branch-list.ts";
 import { drawBranches } from "../dropbp/draw-branches.ts";
 import type { Objective } from "../objective.ts";
 import type { Recompute } from "../recompute.ts";
@@ -14,7 +14,7 @@ import { PlannedPass, type PassShape } from "./planned-pass.ts";
 import { PlannedPool } from "./planned-pool.ts";
 import { PlannedPrograms } from "./planned-programs.ts";
 import type { ActivationForm } from "../activations/keeping.ts";
-import { evaluationShapes, stepShapes, tokensOf } from "./run-shapes.ts";
+import { evaluationShapes, microBatchShape, stepShapes, tokensOf } from "./run-shapes.ts";
 
 /** What decides the passes of a run. */
 export interface PassesRequest {
@@ -66,6 +66,13 @@ export function walkPasses(
   const hasMismatched = objective.needs.includes("mismatched");
   // Gradients of a second micro-batch are written beside those of the first.
   const numMicro = Math.min(2, plan.microBatches(0).length);
+  const keeping = { recompute, activations };
+  // It is done once: no step's work.
+  if (request.dropBp?.sensitivity) {
+    const [first = []] = plan.microBatches(measuredAfter(request.totalSteps));
+    steps.beginStep();
+    steps.measureBranches(microBatchShape(first, request.packing), keeping);
+  }
   const patterns = droppedBranches(request);
   let [work, tokens] = [NO_WORK, 0];
   place.programs.takeWork();
@@ -76,7 +83,7 @@ export function walkPasses(
         if (hasMismatched) score(shape);
         reference?.score(shape);
         if (!objective.isSeparable) steps.score(shape);
-        steps.accumulate(shape, { recompute, activations }, dropped);
+        steps.accumulate(shape, keeping, dropped);
       }
       work = addWork(work, scaleWork(place.programs.takeWork(), shape.count / numMicro));
       tokens += tokensOf(shape) * shape.count;
@@ -97,21 +104,11 @@ function droppedBranches({
   seed,
   totalSteps,
 }: PassesRequest): (readonly (readonly string[])[])[] {
-  const none = model.layers.map((): string[] => []);
-  if (dropBp === null) return [none];
+  if (dropBp === null) return [model.layers.map((): string[] => [])];
   const branches = branchesOf(model, dropBp.length);
-  const byLayer = (isDropped: (index: number) => boolean): string[][] =>
-    model.layers.map((_, layer) =>
-      branches.flatMap((branch, i) => (branch.layer === layer && isDropped(i) ? [branch.name] : [])),
-    );
   const rates = branches.map(() => dropBp.rate);
-  const drawn = Array.from({ length: Math.min(DRAWN_STEPS, totalSteps) }, (_, step) => {
+  return Array.from({ length: Math.min(DRAWN_STEPS, totalSteps) }, (_, step) => {
     const isDropped = drawBranches(rates, dropBp.rate, seed, { step, micro: 0 });
-    return byLayer((i) => isDropped[i] === true);
+    return droppedByBlock(model, branches, (i) => isDropped[i] === true);
   });
-  if (dropBp.sensitivity === null) return drawn;
-  // Sensitivities are measured with all branches, and with all but one.
-  const names = [...new Set(branches.map(({ name }) => name))];
-  const without = names.map((name) => byLayer((i) => branches[i]?.name === name));
-  return [none, ...without, ...drawn];
 }

@@ -35,14 +35,17 @@ export interface StepShapes {
 export function stepShapes(plan: StepPlan<TrainingUnit>, totalSteps: number, packing: boolean): StepShapes {
   const numSteps = Math.min(totalSteps, MAX_STEPS);
   const all = Array.from({ length: numSteps }, (_, step) => plan.microBatches(step)).flat();
-  const shapes = all.map((rows) =>
-    packing ? shapeOf(rows as readonly (readonly TrainingExample[])[]) : shapeOfUnits(rows.flat()),
-  );
+  const shapes = all.map((rows) => microBatchShape(rows, packing));
   return {
     shapes: largest(shapes),
     meanTokens: shapes.reduce((sum, shape) => sum + tokensOf(shape), 0) / numSteps,
     meanMicroBatches: shapes.length / numSteps,
   };
+}
+
+/** Finds the size of a micro-batch of such rows. */
+export function microBatchShape(rows: readonly (readonly TrainingUnit[])[], packing: boolean): PassShape {
+  return packing ? shapeOf(rows as readonly (readonly TrainingExample[])[]) : shapeOfUnits(rows.flat());
 }
 
 /** Sizes of the passes of an evaluation. */

@@ -110,9 +110,12 @@ export function addMetrics(sums: Record<string, number>, metrics: Readonly<Recor
   for (const [name, value] of Object.entries(metrics)) sums[name] = (sums[name] ?? 0) + value;
 }
 
+/** What runs a micro-batch, and collects its gradients. */
+export type MicroBatchRunner = Pick<StepRunner, "logProbs" | "accumulate">;
+
 /** Runs the micro-batches of one step; gradients are those that `steps` collects. `begin` is told of each micro-batch. */
 export async function runStep(
-  steps: StepRunner,
+  steps: MicroBatchRunner,
   scorer: Scorer,
   { objective, options }: ChosenObjective,
   { step, microBatches, maxLength }: StepWork,

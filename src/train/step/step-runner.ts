@@ -9,7 +9,7 @@ import type { DropoutUnit } from "../../models/dropout-masks.ts";
 import type { Adapter } from "../../peft/attach.ts";
 import { Random } from "../../random.ts";
 import type { BackwardPlan, BlockPlan } from "../../run/backward-plan.ts";
-import { type BlockPass, BlockRunner, type FillDropout, type Saved } from "../../run/block-runner.ts";
+import { type BlockPass, BlockRunner, type FillDropout } from "../../run/block-runner.ts";
 import { PassContext } from "../../run/context.ts";
 import { Embedding } from "../../run/embedding.ts";
 import { GradientBuffer } from "../../run/gradient-buffer.ts";
@@ -22,6 +22,7 @@ import { whileHeld } from "../../runtime/vector-memory.ts";
 import { float32 } from "../activations/float32.ts";
 import type { ActivationForm, KeptActivations } from "../activations/keeping.ts";
 import { type Recompute, savesOf } from "../recompute.ts";
+import { type BlocksBackward, runBlocksBackward } from "./blocks-backward.ts";
 
 /** Streams of the seed that dropout masks come from. */
 const DROPOUT_STREAMS: Readonly<Record<DropoutUnit, number>> = { number: 2, row: 6 };
@@ -137,28 +138,42 @@ export class StepRunner {
 
   /**
    * Adds the gradients of a function of the log-probabilities of the batch's labels to `gradients`; `derivatives` are
-   * those of the function by each. Returns the log-probabilities. `isLast`: no other micro-batch follows in the step.
+   * those of the function by each. Returns the log-probabilities. `isLast`: no other micro-batch follows in the step;
+   * `blocksBackward`: what runs the blocks backward.
    */
   accumulate(
     batch: Batch,
     derivatives: Float32Array,
     key: MicroBatchKey,
     isLast = false,
+    blocksBackward: BlocksBackward = runBlocksBackward,
   ): Promise<Float32Array> {
     this.gradients.isLast = isLast;
     if (this.isIdle) return this.logProbs(batch, key);
-    const { session, activations = { form: float32, disk: null } } = this.#options;
+    const { session, betweenBlocks, activations = { form: float32, disk: null } } = this.#options;
+    const { runner, embedding, head, gradients } = this.#stages;
     const kept = activations.form.begin(session, activations.disk);
     return this.#pass(batch, key, async (pass) => {
       const x = await this.#forward(batch, pass, kept);
       const logProbs = new Float32Array(batch.numLabels);
       const labelled = labelledPositions(batch);
-      this.#stages.runner.rest(pass);
-      const dx = await this.#withStemAndHeadGradients(() =>
-        this.#stages.head.gradient(x, labelled, derivatives, logProbs, this.gradients),
-      );
-      session.pool.release(x);
-      await this.#backward(kept, dx, batch.input, pass);
+      runner.rest(pass);
+      const headBackward = (): Promise<HostTensor<"float32">> =>
+        this.#withStemAndHeadGradients(() => head.gradient(x, labelled, derivatives, logProbs, gradients));
+      const stemBackward = (dx: HostTensor<"float32">): Promise<void> =>
+        this.#withStemAndHeadGradients(() => embedding.backward(batch.input, dx, pass.context, gradients));
+      await blocksBackward({
+        runner,
+        gradients,
+        pass,
+        kept,
+        plan: this.#plan,
+        betweenBlocks,
+        x,
+        dy: await headBackward(),
+        headBackward,
+        stemBackward: embedding.isTrained ? stemBackward : null,
+      });
       return logProbs;
     }).finally(() => kept.end());
   }
@@ -209,30 +224,6 @@ export class StepRunner {
       x = y;
     }
     return x;
-  }
-
-  async #backward(
-    kept: KeptActivations,
-    dLast: HostTensor<"float32">,
-    input: Batch["input"],
-    pass: BlockPass,
-  ): Promise<void> {
-    const { session, betweenBlocks } = this.#options;
-    const { runner, embedding } = this.#stages;
-    let dy = dLast;
-    for (let layer = runner.numLayers - 1; layer >= 0; layer--) {
-      const { dropped, runs, wantsInput } = this.#plan.blocks[layer] as BlockPlan;
-      if (!runs) continue;
-      await betweenBlocks?.();
-      const { x, ...saved } = (await kept.bringBack()) as Saved & { readonly x: HostTensor<"float32"> };
-      const dx = await runner.backward(layer, { x, saved, dy }, pass, this.gradients, wantsInput, dropped);
-      session.pool.release(x, dy, ...Object.values(saved));
-      if (!dx) return;
-      dy = dx;
-    }
-    runner.rest(pass);
-    await this.#withStemAndHeadGradients(() => embedding.backward(input, dy, pass.context, this.gradients));
-    session.pool.release(dy);
   }
 
   /** Frees what is not the session's. */

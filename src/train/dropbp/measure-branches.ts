@@ -1,0 +1,104 @@
+/**
+ * @file Measures the sensitivity of every branch in one pass over a micro-batch.
+ *
+ * Without a branch the forward pass, and the backward pass above its block, are what they are with it: so the blocks run
+ * forward once, and backward once whole and once for each branch in them or above. Each block is done with all of these
+ * before the next, since what was kept of it is brought back once. It holds a gradient of the stream, [B, T, D], for each
+ * branch that lies above, and what is compared of one block's gradients.
+ */
+import type { BlockPlan } from "../../run/backward-plan.ts";
+import type { BufferPool } from "../../runtime/buffer-pool.ts";
+import type { HostTensor } from "../../runtime/host-tensor.ts";
+import { type KeptBlock, type Turn, runBlockBackward } from "../step/blocks-backward.ts";
+import type { ModelBranch } from "./branch-list.ts";
+import { type Sensitivity, squaredDistance } from "./sensitivity.ts";
+
+type Stream = HostTensor<"float32">;
+
+/** A backward pass as far as it has come: the whole one, or one without a branch. */
+interface Way {
+  /** Index of the branch; null: the whole. */
+  readonly without: number | null;
+  readonly dy: Stream;
+}
+
+/** Backward passes over all blocks, parts put together, that `measureBranches` takes. */
+export function numBackwardPasses(branches: readonly ModelBranch[], numLayers: number): number {
+  return branches.reduce((sum, { layer }) => sum + (layer + 1) / numLayers, 1);
+}
+
+/** Runs the blocks of a micro-batch backward; returns the sensitivity of each branch. @throws the signal's reason, between two blocks */
+export async function measureBranches(
+  turn: Turn,
+  branches: readonly ModelBranch[],
+  sensitivity: Sensitivity,
+  signal?: AbortSignal,
+): Promise<number[]> {
+  const { runner, gradients, kept, plan, stemBackward } = turn;
+  const { pool } = runner.session;
+  const sensitivities = branches.map(() => 0);
+  /** Goes on in each way, the whole one first, and compares gradients of one layer (null: outside the blocks). Streams are released. */
+  const goOn = async (
+    ways: readonly Way[],
+    layer: number | null,
+    run: (way: Way) => Promise<Stream | null>,
+  ): Promise<readonly Way[]> => {
+    const groups = gradients.groups.filter(({ group }) => group.layer === layer);
+    const below: Way[] = [];
+    let whole: Float64Array[] = [];
+    for (const [i, way] of ways.entries()) {
+      signal?.throwIfAborted();
+      await turn.betweenBlocks?.();
+      gradients.begin();
+      const { without, dy } = way;
+      const dx = await run(way);
+      gradients.finish();
+      if (ways[i + 1]?.dy !== dy) pool.release(dy);
+      if (dx) below.push({ without, dy: dx });
+      const found = await sensitivity.read(groups);
+      if (without === null) whole = found;
+      else sensitivities[without] = (sensitivities[without] as number) + squaredDistance(whole, found);
+    }
+    return below;
+  };
+
+  let ways: readonly Way[] = [{ without: null, dy: turn.dy }];
+  for (let layer = runner.numLayers - 1; layer >= 0; layer--) {
+    const block = plan.blocks[layer] as BlockPlan;
+    // Then it does not run without a branch either.
+    if (!block.runs) continue;
+    const activations = (await kept.bringBack()) as KeptBlock;
+    const [whole, ...parted] = ways as [Way, ...Way[]];
+    const own = branches.flatMap((branch, without) =>
+      branch.layer === layer ? [{ without, dy: whole.dy, block: planWithout(turn, branch) }] : [],
+    );
+    ways = await goOn([whole, ...own, ...parted], layer, async ({ without, dy }) => {
+      const { runs, dropped } = own.find((each) => each.without === without)?.block ?? block;
+      if (runs) return await runBlockBackward(turn, layer, activations, dy, { ...block, dropped });
+      return block.wantsInput ? copyOf(dy, pool) : null;
+    });
+    pool.release(...Object.values(activations));
+  }
+  if (stemBackward) {
+    runner.rest(turn.pass);
+    ways = await goOn(ways, null, async ({ dy }) => {
+      pool.release(await turn.headBackward());
+      await stemBackward(dy);
+      return null;
+    });
+  }
+  pool.release(turn.x, ...ways.map(({ dy }) => dy));
+  return sensitivities;
+}
+
+/** What the block of a branch does without it. */
+function planWithout({ runner, stemBackward }: Turn, { layer, name }: ModelBranch): BlockPlan {
+  const dropped = Array.from({ length: runner.numLayers }, (_, each) => (each === layer ? [name] : []));
+  return runner.planBackward(dropped, stemBackward !== null).blocks[layer] as BlockPlan;
+}
+
+function copyOf({ shape, data }: Stream, pool: BufferPool): Stream {
+  const copy = pool.acquire("float32", shape);
+  copy.data.set(data);
+  return copy;
+}

@@ -1,0 +1,64 @@
+/** @file The turn of a micro-batch: its blocks have run forward and its head backward, and now the blocks run backward. */
+import type { BackwardPlan, BlockPlan } from "../../run/backward-plan.ts";
+import type { BlockPass, BlockRunner, Saved } from "../../run/block-runner.ts";
+import type { GradientBuffer } from "../../run/gradient-buffer.ts";
+import type { HostTensor } from "../../runtime/host-tensor.ts";
+import type { KeptActivations } from "../activations/keeping.ts";
+
+type Stream = HostTensor<"float32">;
+
+/** What runs the blocks of a micro-batch backward, and the stem where it is trained. */
+export type BlocksBackward = (turn: Turn) => Promise<void>;
+
+export interface Turn {
+  readonly runner: BlockRunner;
+  readonly gradients: GradientBuffer;
+  readonly pass: BlockPass;
+  readonly kept: KeptActivations;
+  /** What is left of the backward pass. */
+  readonly plan: BackwardPlan;
+  /** What the last block gave, [B, T, D], and its gradient: whoever runs the blocks backward releases both. */
+  readonly x: Stream;
+  readonly dy: Stream;
+  /** Is awaited before each block. */
+  readonly betweenBlocks: (() => Promise<void>) | undefined;
+  /** Collects the gradients of the head once more, from x; returns another dy. */
+  headBackward(): Promise<Stream>;
+  /** Collects the gradients of what lies before the blocks; null: nothing of it is trained. */
+  readonly stemBackward: ((dx: Stream) => Promise<void>) | null;
+}
+
+/** What was kept of a block: what it read, and what it saved. */
+export type KeptBlock = Saved & { readonly x: Stream };
+
+/** Runs a block backward; returns the gradient of x, which the caller releases, or null where nothing below wants it. */
+export function runBlockBackward(
+  { runner, gradients, pass }: Turn,
+  layer: number,
+  { x, ...saved }: KeptBlock,
+  dy: Stream,
+  { dropped, wantsInput }: BlockPlan,
+): Promise<Stream | null> {
+  return runner.backward(layer, { x, saved, dy }, pass, gradients, wantsInput, dropped);
+}
+
+/** Runs the blocks backward as they are planned. */
+export const runBlocksBackward: BlocksBackward = async (turn) => {
+  const { runner, pass, kept, plan, betweenBlocks, stemBackward } = turn;
+  const { pool } = runner.session;
+  pool.release(turn.x);
+  let { dy } = turn;
+  for (let layer = runner.numLayers - 1; layer >= 0; layer--) {
+    const block = plan.blocks[layer] as BlockPlan;
+    if (!block.runs) continue;
+    await betweenBlocks?.();
+    const activations = (await kept.bringBack()) as KeptBlock;
+    const dx = await runBlockBackward(turn, layer, activations, dy, block);
+    pool.release(dy, ...Object.values(activations));
+    if (!dx) return;
+    dy = dx;
+  }
+  runner.rest(pass);
+  await stemBackward?.(dy);
+  pool.release(dy);
+};
