@@ -5,8 +5,6 @@ import type { Adapter } from "../../peft/attach.ts";
 import type { TrainEvent } from "../events.ts";
 import type { RunState } from "../run-state.ts";
 import type { RunStore } from "../run-store.ts";
-import { dropBpChart } from "../report/dropbp-chart.ts";
-import { lossChart } from "../report/loss-chart.ts";
 import { type Inputs, describeRun } from "./making.ts";
 import { RUN_FILES } from "./run-files.ts";
 import type { RunFolder } from "./run-folder.ts";
@@ -72,16 +70,20 @@ export function folderStore(parts: FolderStoreParts): RunStore {
       await folder.save(adapter, originAt(state), optimizer, state, keepLast);
       parts.onSave();
       if (reporter.isDue || parts.signal?.aborted === true)
-        await folder.write(RUN_FILES.report, reporter.write(state, false));
+        await folder.write(RUN_FILES.report, await reporter.write(state, false));
     },
     restore: (step) => folder.restore(adapter, step),
-    finish: (state) =>
-      folder.finish(adapter, originAt(state), state, {
+    async finish(state) {
+      // Here, as they bring a library of some 600 files, which would be read before the first step.
+      const { dropBpChart } = await import("../report/dropbp-chart.ts");
+      const { lossChart } = await import("../report/loss-chart.ts");
+      await folder.finish(adapter, originAt(state), state, {
         [RUN_FILES.config]: configText,
         [RUN_FILES.chart]: lossChart(title, eventsOf(state, "step"), eventsOf(state, "eval")),
-        [RUN_FILES.report]: reporter.write(state, true),
+        [RUN_FILES.report]: await reporter.write(state, true),
         ...(state.dropbp === null ? {} : { [RUN_FILES.branches]: dropBpChart(title, state.dropbp) }),
-      }),
+      });
+    },
     newestCheckpoint: async () => {
       const step = await folder.newest();
       return step === null ? null : folder.checkpoint(step);

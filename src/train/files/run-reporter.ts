@@ -3,7 +3,6 @@ import { join } from "node:path";
 import type { Fact } from "../../format/cards/model-card.ts";
 import type { StartEvent } from "../events.ts";
 import { mergeCommand, nextCommand, resumeCommand } from "../next-command.ts";
-import { writeReport } from "../report/report.ts";
 import type { RunState } from "../run-state.ts";
 import { describeEnvironment } from "./environment.ts";
 import { RUN_FILES } from "./run-files.ts";
@@ -43,10 +42,12 @@ export class RunReporter {
   }
 
   /** Writes the page. */
-  write(state: RunState, isDone: boolean): string {
+  async write(state: RunState, isDone: boolean): Promise<string> {
     const { title, start, options, ownOptions, inputs, nowMs } = this.#parts;
     this.#writtenMs = nowMs();
     const { resume: _resume, overwrite: _overwrite, ...settings } = options;
+    // What draws its charts is read when the first one is drawn.
+    const { writeReport } = await import("../report/report.ts");
     return writeReport({
       title,
       start,
