@@ -1,11 +1,12 @@
 /** @file Adapters and targets that do not fit the model. */
 import { cpSync, existsSync, readFileSync, writeFileSync } from "node:fs";
-import { after, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import assert from "node:assert/strict";
 import { readAdapter, loadModel } from "../../src/format/by-path.ts";
 import { runTiny } from "../train/tiny-run.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny/model.ts";
 import { assertRefused, assertSays } from "./refusals.ts";
+import { openUntilEnd } from "../files/open-until-end.ts";
 
 const folder = temporaryFolder();
 const data = writeTinyChats(`${folder}/chats.jsonl`, 4);
@@ -139,8 +140,7 @@ describe("an adapter that does not fit", () => {
   });
 
   test("excluded modules as an expression are read as peft reads them", async () => {
-    const { base, checkpoint } = await loadModel(model);
-    after(() => checkpoint.close());
+    const { base } = await openUntilEnd(model);
     const path = `${folder}/excluding`;
     await runTiny({ model, data, output: path, steps: 1, targetModules: "q_proj,v_proj" });
     const config = JSON.parse(readFileSync(`${path}/adapter_config.json`, "utf8")) as object;
@@ -250,8 +250,7 @@ describe("modules to save, and starts from the weight", () => {
 });
 
 test("a saved adapter names exactly its own sites", async () => {
-  const { base, checkpoint } = await loadModel(model);
-  after(() => checkpoint.close());
+  const { base } = await openUntilEnd(model);
   for (const [i, choice] of [
     { targetModules: ["model.layers.1.self_attn.q_proj"] },
     { targetModules: "q_proj", layers: [0] },

@@ -1,7 +1,7 @@
 /** @file The laws of adapter arithmetic, on what adapters change in the weights, for every method that can be combined. */
 import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
-import { after, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import * as fc from "fast-check";
 import { adapterFiles } from "../../src/format/adapters/adapter.ts";
 import { readAdapter, loadModel } from "../../src/format/by-path.ts";
@@ -18,16 +18,16 @@ import { Random } from "../../src/random.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { perturb, withTensors } from "../passes/model-passes.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
+import { openUntilEnd } from "../files/open-until-end.ts";
 
 const engine = createEngine({ threads: 1 });
 const folder = temporaryFolder();
-const { base, checkpoint } = await loadModel(
+const { base, checkpoint } = await openUntilEnd(
   await writeTinyModel(`${folder}/model`, {
     config: { attention_bias: true, mlp_bias: true, tie_word_embeddings: false },
   }),
   { name: "tiny" },
 );
-after(() => checkpoint.close());
 let numFolders = 0;
 
 type Targets = readonly string[] | string | null;

@@ -1,8 +1,7 @@
 /** @file The branches of every family's blocks: left out of the backward pass, and as programs of their own. */
 import assert from "node:assert/strict";
-import { after, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import { factsOf } from "../../src/data/batches/pass-facts.ts";
-import { loadModel } from "../../src/format/by-path.ts";
 import type { Value } from "../../src/graph/graph.ts";
 import { ATTENDED } from "../../src/models/part-graph.ts";
 import { FAMILIES } from "../../src/models/families.ts";
@@ -20,6 +19,7 @@ import { blockGradient, buildBlock } from "../reference/block-reference.ts";
 import { largestDifference } from "../reference/differences.ts";
 import { attachTo, examplesFor, perturb, unpacked } from "../passes/model-passes.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
+import { openUntilEnd } from "../files/open-until-end.ts";
 
 const engine = createEngine({ threads: 1 });
 const folder = temporaryFolder();
@@ -41,10 +41,7 @@ function bytesOf(saved: Saved): number {
 
 for (const { modelType } of FAMILIES) {
   describe(`branches of ${modelType}`, async () => {
-    const { base, checkpoint } = await loadModel(
-      await writeTinyModel(`${folder}/${modelType}`, { modelType }),
-    );
-    after(() => checkpoint.close());
+    const { base } = await openUntilEnd(await writeTinyModel(`${folder}/${modelType}`, { modelType }));
     const batch = unpacked(examplesFor(base.model, [9, 6, 4]));
     const { layers, width } = base.model;
     const names = layers[0]!.branches.map(({ name }) => name);

@@ -1,11 +1,10 @@
 /** @file Every family that writes text, with heads that ONNX Runtime's attention over a cache takes: token by token as at once. */
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { after, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import { toBatch } from "../../src/data/batches/batch.ts";
 import type { Example } from "../../src/data/examples/example.ts";
 import { Generator } from "../../src/engine/generation/generator.ts";
-import { loadModel } from "../../src/format/by-path.ts";
 import { FAMILIES, openModel } from "../../src/models/families.ts";
 import type { RawConfig } from "../../src/models/family.ts";
 import { fitsHeadCache } from "../../src/nn/attention.ts";
@@ -14,6 +13,7 @@ import { createEngine } from "../../src/runtime/create-engine.ts";
 import { logitsOf, randomExamples } from "../passes/model-passes.ts";
 import { TINY_CONFIGS } from "../tiny/configs.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
+import { openUntilEnd } from "../files/open-until-end.ts";
 
 const engine = createEngine({ threads: 1 });
 const folder = temporaryFolder();
@@ -35,8 +35,7 @@ for (const { modelType, tiny } of writing) {
   describe(`decoding of ${modelType}`, async () => {
     const config = WIDE[modelType]?.(tiny) ?? HEADS;
     const path = await writeTinyModel(join(folder, modelType), { modelType, config });
-    const { base, checkpoint } = await loadModel(path);
-    after(() => checkpoint.close());
+    const { base } = await openUntilEnd(path);
     const { numOutputs, layers } = base.model;
     const [example] = randomExamples([24], 7) as [Example];
     const ids = [...example.ids];

@@ -1,7 +1,6 @@
 /** @file Tables that are quantized or too large for float32: rows gathered from the stored form, the head in slices of the vocabulary. */
 import assert from "node:assert/strict";
-import { after, describe, test } from "node:test";
-import { loadModel } from "../../src/format/by-path.ts";
+import { describe, test } from "node:test";
 import { BaseModel, type WeightSource } from "../../src/models/base-model.ts";
 import type { SiteSpec } from "../../src/models/sites.ts";
 import { FAMILIES } from "../../src/models/families.ts";
@@ -22,6 +21,7 @@ import {
 } from "../passes/model-passes.ts";
 import { TINY_CONFIGS } from "../tiny/configs.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
+import { openUntilEnd } from "../files/open-until-end.ts";
 
 const engine = createEngine({ threads: 1 });
 const folder = temporaryFolder();
@@ -35,10 +35,7 @@ const sliced = (base: BaseModel): Session => new Session(engine, base, "stored",
 
 for (const { modelType } of FAMILIES.filter((family) => !("image_size" in TINY_CONFIGS[family.modelType]!))) {
   describe(`large tables of ${modelType}`, async () => {
-    const { base: plain, checkpoint } = await loadModel(
-      await writeTinyModel(`${folder}/${modelType}`, { modelType }),
-    );
-    after(() => checkpoint.close());
+    const { base: plain } = await openUntilEnd(await writeTinyModel(`${folder}/${modelType}`, { modelType }));
     const embedding = plain.model.stem.sites[0]!.name;
     const batch = unpacked(examplesFor(plain.model, [9, 6, 4]));
 
@@ -97,10 +94,9 @@ for (const { modelType } of FAMILIES.filter((family) => !("image_size" in TINY_C
 }
 
 test("a quantized table of any size stays as it is stored, over several chunks of positions", async () => {
-  const { base: plain, checkpoint } = await loadModel(
+  const { base: plain } = await openUntilEnd(
     await writeTinyModel(`${folder}/quantized`, { modelType: "llama" }),
   );
-  after(() => checkpoint.close());
   const base = await quantizeBase(plain, "q8_0");
   const adapter = await attachTo(base, lora);
   perturb(adapter, 0.05);

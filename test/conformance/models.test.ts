@@ -1,12 +1,11 @@
 /** @file Every model family: its tiny model, chunks of attention, packing, padding, a cache, the use of each tensor. */
 import assert from "node:assert/strict";
-import { after, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import { type Batch, toBatch } from "../../src/data/batches/batch.ts";
 import type { Example } from "../../src/data/examples/example.ts";
 import { Generator } from "../../src/engine/generation/generator.ts";
 import { openTextModel } from "../../src/engine/text-model.ts";
 import type { RawConfig } from "../../src/models/family.ts";
-import { loadModel } from "../../src/format/by-path.ts";
 import { FAMILIES, findFamily, openModel } from "../../src/models/families.ts";
 import { Session } from "../../src/run/session.ts";
 import { full } from "../../src/peft/methods/full.ts";
@@ -27,6 +26,7 @@ import { attachTo, examplesFor, logitsOf, lossAndGradients } from "../passes/mod
 import type { Array64 } from "../ops/array64.ts";
 import { TINY_CONFIGS } from "../tiny/configs.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
+import { openUntilEnd } from "../files/open-until-end.ts";
 
 const engine = createEngine({ threads: 1 });
 const folder = temporaryFolder();
@@ -61,10 +61,7 @@ for (const family of FAMILIES) {
       TINY_CONFIGS[modelType],
       `Cannot test ${modelType}: test/tiny/configs.ts has no configuration for it`,
     );
-    const { base, checkpoint } = await loadModel(
-      await writeTinyModel(`${folder}/${modelType}`, { modelType }),
-    );
-    after(() => checkpoint.close());
+    const { base } = await openUntilEnd(await writeTinyModel(`${folder}/${modelType}`, { modelType }));
     const examples = examplesFor(base.model, [8, 5, 6, 3]);
     const apart = examples.map((example) => [example]);
     const readsTokens = base.model.image === null;

@@ -2,9 +2,9 @@
 import assert from "node:assert/strict";
 import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { after, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import { adapterFiles } from "../../src/format/adapters/adapter.ts";
-import { readAdapter, loadModel } from "../../src/format/by-path.ts";
+import { readAdapter } from "../../src/format/by-path.ts";
 import { writeFolderAtomic } from "../../src/format/files/atomic.ts";
 import { BaseModel } from "../../src/models/base-model.ts";
 import { configFileOf } from "../../src/peft/method.ts";
@@ -14,11 +14,11 @@ import { attachTo, perturb } from "../passes/model-passes.ts";
 import { viewOfRows } from "../passes/rows-of-adapters.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
 import { valuesOf } from "../passes/trained-values.ts";
+import { openUntilEnd } from "../files/open-until-end.ts";
 
 const folder = temporaryFolder();
 const engine = createEngine({ threads: 1 });
-const { base, checkpoint } = await loadModel(await writeTinyModel(`${folder}/model`));
-after(() => checkpoint.close());
+const { base, checkpoint } = await openUntilEnd(await writeTinyModel(`${folder}/model`));
 
 /** Methods of which a row may have none. */
 const HAVE_ROWS_OF_THE_BASE = ["lora", "dora", "ia3", "road", "vera"];

@@ -1,7 +1,6 @@
 /** @file Rows with biases and norms of their own, in families that have them in different ways: each computes what it computes alone. */
 import assert from "node:assert/strict";
-import { after, test } from "node:test";
-import { loadModel } from "../../src/format/by-path.ts";
+import { test } from "node:test";
 import type { Adapter } from "../../src/peft/attach.ts";
 import { findMethod } from "../../src/peft/methods.ts";
 import { arrangeRows } from "../../src/peft/rows/mixed-rows.ts";
@@ -13,6 +12,7 @@ import { hostTensor } from "../../src/runtime/host-tensor.ts";
 import { attachTo, logitsOf, perturb, randomExamples, unpacked } from "../passes/model-passes.ts";
 import { memberOf } from "../passes/rows-of-adapters.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
+import { openUntilEnd } from "../files/open-until-end.ts";
 
 const engine = createEngine({ threads: 1 });
 const batch = unpacked(randomExamples([6, 6, 4]));
@@ -20,8 +20,7 @@ const batch = unpacked(randomExamples([6, 6, 4]));
 /** Layer norms with biases; norms of heads; factors 1 + w, behind branches; experts. */
 for (const modelType of ["gpt2", "qwen3", "gemma2", "olmoe"]) {
   test(`vectors of rows of ${modelType}`, async () => {
-    const { base, checkpoint } = await loadModel(await writeTinyModel(temporaryFolder(), { modelType }));
-    after(() => checkpoint.close());
+    const { base } = await openUntilEnd(await writeTinyModel(temporaryFolder(), { modelType }));
     const [first, second] = [
       await attachTo(base, findMethod("bitfit")),
       await attachTo(base, findMethod("bitfit")),

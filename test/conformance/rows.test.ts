@@ -1,6 +1,6 @@
 /** @file Every method whose adapters can share a batch: each row computes what it computes alone; and what is refused. */
 import assert from "node:assert/strict";
-import { after, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import { loadModel } from "../../src/format/by-path.ts";
 import type { AdapterView } from "../../src/peft/adapter-view.ts";
 import type { Adapter } from "../../src/peft/attach.ts";
@@ -22,11 +22,11 @@ import {
 import { memberOf, viewOfRows } from "../passes/rows-of-adapters.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
 import { changeValues } from "../passes/trained-values.ts";
+import { openUntilEnd } from "../files/open-until-end.ts";
 
 const engine = createEngine({ threads: 1 });
 const config = { tie_word_embeddings: false, attention_bias: true, mlp_bias: true };
-const { base, checkpoint } = await loadModel(await writeTinyModel(temporaryFolder(), { config }));
-after(() => checkpoint.close());
+const { base } = await openUntilEnd(await writeTinyModel(temporaryFolder(), { config }));
 
 const examples = randomExamples([7, 7, 5, 7]);
 

@@ -1,8 +1,8 @@
 /** @file Combinations of adapters that peft made, and the paper's own: logits of what we make of the same folders. */
 import assert from "node:assert/strict";
-import { after, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import { combineAdapters, type CombineInput } from "../../src/export/combine.ts";
-import { readAdapter, readAdapterFolder, loadModel } from "../../src/format/by-path.ts";
+import { readAdapter, readAdapterFolder } from "../../src/format/by-path.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { batchFromRows, logitsOf } from "../passes/model-passes.ts";
 import { temporaryFolder } from "../tiny/model.ts";
@@ -14,6 +14,7 @@ import {
   goldenTensors,
   relativeDifference,
 } from "./golden-files.ts";
+import { openUntilEnd } from "../files/open-until-end.ts";
 
 type Case = Omit<CombineInput, "adapters">;
 
@@ -55,8 +56,7 @@ const CASES: Readonly<Record<string, Readonly<Record<string, Case>>>> = {
 const SAME_TENSORS = /^(?!svd|linear-single)/;
 
 const engine = createEngine({ threads: 1 });
-const { base, checkpoint } = await loadModel(goldenPath("models", "llama"));
-after(() => checkpoint.close());
+const { base } = await openUntilEnd(goldenPath("models", "llama"));
 const folder = temporaryFolder();
 
 function namesIn(expression: string): string[] {

@@ -1,7 +1,6 @@
 /** @file DropBP on a Llama of two blocks, and its rates and draws, against PyTorch after the published code. */
 import assert from "node:assert/strict";
-import { after, describe, test } from "node:test";
-import { loadModel } from "../../src/format/by-path.ts";
+import { describe, test } from "node:test";
 import { findOptimizer } from "../../src/optim/optimizers.ts";
 import { createUpdater } from "../../src/optim/updater.ts";
 import type { Adapter } from "../../src/peft/attach.ts";
@@ -17,6 +16,7 @@ import { SENSITIVITIES, type Sensitivity, squaredDistance } from "../../src/trai
 import { StepRunner } from "../../src/train/step/step-runner.ts";
 import { accumulateLoss, attachTo, batchFromRows } from "../passes/model-passes.ts";
 import { assertNear, goldenJson, goldenPath, goldenTensors, relativeDifference } from "./golden-files.ts";
+import { openUntilEnd } from "../files/open-until-end.ts";
 
 interface Allocation {
   readonly target: number;
@@ -36,8 +36,7 @@ interface Golden {
 }
 
 const engine = createEngine({ threads: 1 });
-const { base, checkpoint } = await loadModel(goldenPath("models", "tiny-llama"));
-after(() => checkpoint.close());
+const { base } = await openUntilEnd(goldenPath("models", "tiny-llama"));
 
 describe("rates and draws", () => {
   const { problems, draws } = goldenJson<{

@@ -1,7 +1,6 @@
 /** @file Start values of fresh adapters: names, shapes and statistics are those of peft. */
 import assert from "node:assert/strict";
-import { after, describe, test } from "node:test";
-import { loadModel } from "../../src/format/by-path.ts";
+import { describe, test } from "node:test";
 import type { Method } from "../../src/peft/method.ts";
 import { dora } from "../../src/peft/methods/dora.ts";
 import { ia3 } from "../../src/peft/methods/ia3.ts";
@@ -12,9 +11,9 @@ import type { HostTensor } from "../../src/runtime/host-tensor.ts";
 import { attachTo } from "../passes/model-passes.ts";
 import { assertNear, goldenJson, goldenPath, goldenTensors, relativeDifference } from "./golden-files.ts";
 import { frozenOf, valuesOf } from "../passes/trained-values.ts";
+import { openUntilEnd } from "../files/open-until-end.ts";
 
-const { base, checkpoint } = await loadModel(goldenPath("models", "llama"));
-after(() => checkpoint.close());
+const { base } = await openUntilEnd(goldenPath("models", "llama"));
 
 type Start =
   | { readonly shape: number[]; readonly constant: number }

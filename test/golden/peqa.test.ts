@@ -1,9 +1,8 @@
 /** @file PEQA against a PyTorch implementation of the paper's equations, in float64: codes bit for bit, then training. */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { after, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import { Session } from "../../src/run/session.ts";
-import { loadModel } from "../../src/format/by-path.ts";
 import { gradients } from "../../src/graph/autodiff.ts";
 import { Graph, type Value } from "../../src/graph/graph.ts";
 import { mul, sub } from "../../src/graph/ops/elementwise.ts";
@@ -32,6 +31,7 @@ import { linearSite } from "../tiny/sites.ts";
 import { goldenJson, goldenPath, goldenTensors, relativeDifference } from "./golden-files.ts";
 import { frozenOf, setValues, valuesOf } from "../passes/trained-values.ts";
 import { gradientsOf, groupOf } from "../tiny/one-group.ts";
+import { openUntilEnd } from "../files/open-until-end.ts";
 
 interface Variant {
   readonly bits: 2 | 3 | 4;
@@ -269,8 +269,7 @@ describe("PEQA on one linear layer", async () => {
 
 describe("PEQA on a Llama of two blocks", async () => {
   const { variants, tensor } = await goldenCase("llama");
-  const { base, checkpoint } = await loadModel(goldenPath("models", "tiny-llama"));
-  after(() => checkpoint.close());
+  const { base } = await openUntilEnd(goldenPath("models", "tiny-llama"));
   const [numRows, length] = [2, 12];
   const rowsOf = (data: Float32Array, k: number): number[][] =>
     Array.from({ length: numRows }, (_, row) => {

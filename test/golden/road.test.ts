@@ -1,8 +1,7 @@
 /** @file RoAd against a PyTorch implementation of the paper in float64, in the paper's pairing and in PEFT's. */
 import assert from "node:assert/strict";
-import { after, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import { Session } from "../../src/run/session.ts";
-import { loadModel } from "../../src/format/by-path.ts";
 import { gradients } from "../../src/graph/autodiff.ts";
 import { Graph, type Value } from "../../src/graph/graph.ts";
 import { mul, sub } from "../../src/graph/ops/elementwise.ts";
@@ -33,6 +32,7 @@ import {
 } from "../passes/model-passes.ts";
 import { linearSite } from "../tiny/sites.ts";
 import { assertNear, goldenJson, goldenPath, goldenTensors, relativeDifference } from "./golden-files.ts";
+import { openUntilEnd } from "../files/open-until-end.ts";
 
 const VARIANTS = ["road_1", "road_2", "road_4"] as const;
 const engine = createEngine({ threads: 1 });
@@ -195,8 +195,7 @@ describe("RoAd on all projections of a tiny Llama", async () => {
   const curves = goldenJson<Record<RoadVariant, Curve>>("road", "llama.json");
   const rows = goldenJson<{ input_ids: number[][][]; labels: number[][][] }>("road", "llama-batches.json");
   const tensors = await goldenTensors("road", "llama.safetensors");
-  const { base, checkpoint } = await loadModel(goldenPath("models", "tiny-llama"));
-  after(() => checkpoint.close());
+  const { base } = await openUntilEnd(goldenPath("models", "tiny-llama"));
   const batches = rows.input_ids.map((ids, k) =>
     batchFromRows({ input_ids: ids, labels: rows.labels[k] as number[][] }),
   );

@@ -1,15 +1,15 @@
 /** @file Batches whose rows have adapters of their own, against peft's batches of mixed adapters. */
 import assert from "node:assert/strict";
-import { after, test } from "node:test";
-import { readAdapter, loadModel } from "../../src/format/by-path.ts";
+import { test } from "node:test";
+import { readAdapter } from "../../src/format/by-path.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { batchFromRows, logitsOf } from "../passes/model-passes.ts";
 import { viewOfRows } from "../passes/rows-of-adapters.ts";
 import { type GoldenBatch, assertLogits, goldenJson, goldenPath, goldenTensors } from "./golden-files.ts";
+import { openUntilEnd } from "../files/open-until-end.ts";
 
 const engine = createEngine({ threads: 1 });
-const { base, checkpoint } = await loadModel(goldenPath("models", "llama"));
-after(() => checkpoint.close());
+const { base } = await openUntilEnd(goldenPath("models", "llama"));
 
 // Variants of RoAd are unlike forms, which a pass has beside each other.
 for (const method of ["lora", "road"]) {

@@ -4,11 +4,11 @@
  * skipped and says so.
  */
 import assert from "node:assert/strict";
-import { after, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import { Session } from "../../src/run/session.ts";
 import { makeExample } from "../../src/data/examples/example.ts";
 import { createTokenizer } from "../../src/data/tokenizer/tokenizer.ts";
-import { readAdapter, loadModel } from "../../src/format/by-path.ts";
+import { readAdapter } from "../../src/format/by-path.ts";
 import { entryFolder, modelInFolder, modelsFolderOf } from "../../src/hub/cache.ts";
 import { DEFAULT_MODEL } from "../../src/hub/resolve.ts";
 import { findOptimizer } from "../../src/optim/optimizers.ts";
@@ -19,6 +19,7 @@ import { StepRunner } from "../../src/train/step/step-runner.ts";
 import { accumulateLoss, batchFromRows } from "../passes/model-passes.ts";
 import { assertNear, goldenJson, goldenPath, goldenTensors, relativeNorm } from "./golden-files.ts";
 import { valuesOf } from "../passes/trained-values.ts";
+import { openUntilEnd } from "../files/open-until-end.ts";
 
 const entry = await modelInFolder(entryFolder(modelsFolderOf(process.env), DEFAULT_MODEL, null));
 const skip = "path" in entry ? false : `${DEFAULT_MODEL} is not in the cache: ${entry.problem}`;
@@ -29,8 +30,7 @@ const NUM_STEPS = process.env["GRAFT_SLOW_TESTS"] === "1" ? 8 : 3;
 describe("SmolLM2-135M-Instruct", { skip }, async () => {
   if (!("path" in entry)) return;
   const engine = createEngine();
-  const { base, checkpoint } = await loadModel(entry.path);
-  after(() => checkpoint.close());
+  const { base, checkpoint } = await openUntilEnd(entry.path);
 
   test("its tokenizer gives the ids and texts of tokenizers", () => {
     const files = checkpoint.tokenizerFiles;

@@ -1,8 +1,7 @@
 /** @file SNELL against a PyTorch implementation of the paper and of the published code, in float64. */
 import assert from "node:assert/strict";
-import { after, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import { Session } from "../../src/run/session.ts";
-import { loadModel } from "../../src/format/by-path.ts";
 import { gradients } from "../../src/graph/autodiff.ts";
 import { Graph, type Value } from "../../src/graph/graph.ts";
 import { mul, sub } from "../../src/graph/ops/elementwise.ts";
@@ -30,6 +29,7 @@ import {
 import { linearSite } from "../tiny/sites.ts";
 import { goldenJson, goldenPath, goldenTensors, relativeDifference } from "./golden-files.ts";
 import { gradientsOf, groupOf } from "../tiny/one-group.ts";
+import { openUntilEnd } from "../files/open-until-end.ts";
 
 interface Variant {
   readonly kernel: string;
@@ -255,8 +255,7 @@ describe("SNELL on all projections of a tiny Llama", async () => {
   const variants = goldenJson<Record<string, Variant>>("snell", "llama.json");
   const tensor = await tensorsOf("llama.safetensors");
   const rows = goldenJson<{ input_ids: number[][][]; labels: number[][][] }>("road", "llama-batches.json");
-  const { base, checkpoint } = await loadModel(goldenPath("models", "tiny-llama"));
-  after(() => checkpoint.close());
+  const { base } = await openUntilEnd(goldenPath("models", "tiny-llama"));
   const batches = rows.input_ids.map((ids, k) => batchFromRows({ input_ids: ids, labels: rows.labels[k]! }));
 
   for (const [name, variant] of Object.entries(variants)) {

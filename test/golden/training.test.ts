@@ -1,9 +1,9 @@
 /** @file Ten training steps against transformers and peft: loss, gradient norm, what is left at the end; accumulation. */
 import assert from "node:assert/strict";
-import { after, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import { Session } from "../../src/run/session.ts";
 import type { Batch } from "../../src/data/batches/batch.ts";
-import { readAdapter, loadModel } from "../../src/format/by-path.ts";
+import { readAdapter } from "../../src/format/by-path.ts";
 import type { BaseModel } from "../../src/models/base-model.ts";
 import { clipFactor } from "../../src/optim/clip-factor.ts";
 import { findOptimizer } from "../../src/optim/optimizers.ts";
@@ -25,11 +25,11 @@ import {
   relativeNorm,
 } from "./golden-files.ts";
 import { valuesOf } from "../passes/trained-values.ts";
+import { openUntilEnd } from "../files/open-until-end.ts";
 
 const PREFIX = "base_model.model.";
 const engine = createEngine({ threads: 1 });
-const { base, checkpoint } = await loadModel(goldenPath("models", "llama"));
-after(() => checkpoint.close());
+const { base } = await openUntilEnd(goldenPath("models", "llama"));
 
 interface Curve {
   readonly settings: { steps: number; lr: number; weight_decay: number; clip: number; warmup: number };

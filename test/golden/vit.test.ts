@@ -1,21 +1,20 @@
 /** @file A tiny Vision Transformer against transformers: logits, loss, the gradient of every parameter. */
 import assert from "node:assert/strict";
-import { after, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import { type Batch, NO_LABEL } from "../../src/data/batches/batch.ts";
-import { loadModel } from "../../src/format/by-path.ts";
 import { findMethod } from "../../src/peft/methods.ts";
 import { hostTensor } from "../../src/runtime/host-tensor.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { attachTo, logitsOf, lossAndGradients } from "../passes/model-passes.ts";
 import { assertNear, goldenJson, goldenPath, goldenTensors, relativeDifference } from "./golden-files.ts";
+import { openUntilEnd } from "../files/open-until-end.ts";
 
 const engine = createEngine({ threads: 1 });
 /** Gradients that are zero but for rounding: the softmax takes out what a bias of the keys adds. */
 const VANISHING = /attention\.key\.bias$/;
 
 describe("model vit", async () => {
-  const { base, checkpoint } = await loadModel(goldenPath("vit"));
-  after(() => checkpoint.close());
+  const { base } = await openUntilEnd(goldenPath("vit"));
   const golden = goldenJson<{ labels: number[]; loss: number }>("vit", "golden.json");
   const tensors = await goldenTensors("vit", "golden.safetensors");
   const batch = batchOf(tensors.get("pixels") as Float32Array, golden.labels);

@@ -16,7 +16,7 @@ import { frozenOf, valuesOf } from "../passes/trained-values.ts";
 import { UsageError } from "../../src/errors.ts";
 import { chooseKind, type MergeReport, writeMergedModel } from "../../src/export/merged-model.ts";
 import { adapterFiles } from "../../src/format/adapters/adapter.ts";
-import { type LoadedModel, loadModel, openGguf, readAdapter } from "../../src/format/by-path.ts";
+import { type LoadedModel, openGguf, readAdapter } from "../../src/format/by-path.ts";
 import type { ModelFormat } from "../../src/format/checkpoint/checkpoint.ts";
 import { writeFolderAtomic } from "../../src/format/files/atomic.ts";
 import type { Adapter } from "../../src/peft/attach.ts";
@@ -26,19 +26,14 @@ import type { StorageName } from "../../src/quant/storages.ts";
 import { FLOAT16_VALUES } from "../../src/quant/half.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { largestDifference } from "../reference/differences.ts";
+import { openUntilEnd } from "../files/open-until-end.ts";
 
 const root = temporaryFolder();
 const engine = createEngine({ threads: 1 });
 const batch = unpacked(randomExamples([9, 7]));
 const config = { hidden_size: 64, intermediate_size: 128, num_attention_heads: 4, num_key_value_heads: 2 };
 const path = await writeTinyModel(join(root, "floats"), { config });
-const floats = await open(path);
-
-async function open(model: string): Promise<LoadedModel> {
-  const loaded = await loadModel(model);
-  after(() => loaded.checkpoint.close());
-  return loaded;
-}
+const floats = await openUntilEnd(path);
 
 /** PEQA with scales that were moved by some hundredths. */
 async function tuned({ base }: LoadedModel, options: object = {}): Promise<Adapter> {
@@ -123,7 +118,7 @@ for (const bits of [2, 3, 4]) {
         }
       }
       assert.ok(numBlocks >= 64 * 4);
-      const { base } = await open(output);
+      const { base } = await openUntilEnd(output);
       const own = await logitsOf(engine, floats.base, adapter, batch);
       const apart = largestDifference(await logitsOf(engine, base, null, batch), own);
       assert.ok(apart <= 0.01 * Math.max(...own.map(Math.abs)), `logits are ${apart} apart`);
@@ -138,7 +133,7 @@ test("a type that is asked for is exact where it holds the codes, and another qu
   // The embedding, in q8_0, is rounded in both.
   assert.ok(same.rounding.meanError < 2e-3, `q4_1: ${same.rounding.meanError}`);
   assert.ok(other.rounding.meanError > 0.02, `q4_0: ${other.rounding.meanError}`);
-  const { checkpoint } = await open(join(root, "asked.gguf"));
+  const { checkpoint } = await openUntilEnd(join(root, "asked.gguf"));
   assert.equal(checkpoint.tensors.get("model.layers.0.mlp.down_proj.weight")?.storage, "q4_1");
 });
 
@@ -146,7 +141,7 @@ test("groups that blocks of 32 lie across are written in floats, and refused now
   const adapter = await tuned(floats, { bits: 3, groupSize: 16 });
   const output = join(root, "groups-of-16.gguf");
   await write(floats, adapter, output, "gguf");
-  const { checkpoint } = await open(output);
+  const { checkpoint } = await openUntilEnd(output);
   assert.equal(checkpoint.tensors.get("model.layers.0.mlp.down_proj.weight")?.storage, "f16");
 });
 
@@ -162,7 +157,7 @@ test("scales that training took to 0 and below it are written as any other", asy
     ["gguf", "signs.gguf", 0.01 * size],
   ] as const) {
     await write(floats, adapter, join(root, name), to);
-    const { base } = await open(join(root, name));
+    const { base } = await openUntilEnd(join(root, name));
     const found = largestDifference(await logitsOf(engine, base, null, batch), own);
     assert.ok(found <= apart, `${to}: logits of ${size} are ${found} apart`);
   }
@@ -178,7 +173,7 @@ for (const [bits, groupSize] of [
     const own = await logitsOf(engine, floats.base, adapter, batch);
     const output = join(root, `packed-${bits}`);
     const report = await write(floats, adapter, output, "packed");
-    const packed = await open(output);
+    const packed = await openUntilEnd(output);
 
     test("computes bit for bit what was trained, in so many bits", async () => {
       assert.equal(packed.checkpoint.format, "packed");
@@ -226,7 +221,7 @@ for (const [bits, groupSize] of [
         value.data.forEach((scale, i) => (value.data[i] = scale - 1e-3 * Math.sign(gradient[i]!) * scale));
       }
       await write(packed, again, `${output}-again`, "packed");
-      const twice = await open(`${output}-again`);
+      const twice = await openUntilEnd(`${output}-again`);
       assert.deepEqual(
         await logitsOf(engine, twice.base, null, batch),
         await logitsOf(engine, packed.base, again, batch),
@@ -242,10 +237,10 @@ for (const [bits, groupSize] of [
       const expected = await logitsOf(engine, packed.base, other, batch);
       const { substitutes } = await write(packed, other, `${output}-lora`, "packed");
       assert.deepEqual(substitutes, [{ from: `u${bits}`, to: "f32", numTensors: 2 }]);
-      const mixed = await open(`${output}-lora`);
+      const mixed = await openUntilEnd(`${output}-lora`);
       assert.ok(largestDifference(await logitsOf(engine, mixed.base, null, batch), expected) < 5e-5);
       await write(packed, other, `${output}-floats`, "hf");
-      const dense = await open(`${output}-floats`);
+      const dense = await openUntilEnd(`${output}-floats`);
       assert.equal(dense.checkpoint.format, "hf");
       assert.ok(largestDifference(await logitsOf(engine, dense.base, null, batch), expected) < 5e-5);
     });

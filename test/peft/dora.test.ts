@@ -1,7 +1,6 @@
 /** @file Tests of DoRA on a model with rows of zeros, as pruning leaves them: they have no length to divide by. */
 import assert from "node:assert/strict";
-import { after, test } from "node:test";
-import { loadModel } from "../../src/format/by-path.ts";
+import { test } from "node:test";
 import { dora } from "../../src/peft/methods/dora.ts";
 import { mergeAdapter } from "../../src/peft/merge.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
@@ -14,13 +13,13 @@ import {
   withTensors,
 } from "../passes/model-passes.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
+import { openUntilEnd } from "../files/open-until-end.ts";
 
 const PATH = "model.layers.0.self_attn.q_proj";
 const engine = createEngine({ threads: 1 });
-const { base: whole, checkpoint } = await loadModel(
+const { base: whole } = await openUntilEnd(
   await writeTinyModel(temporaryFolder(), { config: { attention_bias: true } }),
 );
-after(() => checkpoint.close());
 
 test("an output whose weights are all zero stays so, and all others train", async () => {
   const weight = await whole.values(`${PATH}.weight`);

@@ -1,9 +1,8 @@
 /** @file Experts beside other projections: dropout of their inputs, and what a token costs in the experts that it meets. */
 import assert from "node:assert/strict";
-import { after, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import { makeExample } from "../../src/data/examples/example.ts";
 import { Generator } from "../../src/engine/generation/generator.ts";
-import { loadModel } from "../../src/format/by-path.ts";
 import { PLAIN_PART } from "../../src/models/part-options.ts";
 import { findMethod } from "../../src/peft/methods.ts";
 import { Session } from "../../src/run/session.ts";
@@ -21,6 +20,7 @@ import {
 } from "../passes/model-passes.ts";
 import { assertSlopes } from "../reference/slopes.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
+import { openUntilEnd } from "../files/open-until-end.ts";
 
 const folder = temporaryFolder();
 const engine = createEngine({ threads: 1 });
@@ -29,10 +29,7 @@ const batch = unpacked(examples);
 
 for (const modelType of ["qwen3_moe", "olmoe"]) {
   describe(`experts of ${modelType}`, async () => {
-    const { base, checkpoint } = await loadModel(
-      await writeTinyModel(`${folder}/${modelType}`, { modelType }),
-    );
-    after(() => checkpoint.close());
+    const { base } = await openUntilEnd(await writeTinyModel(`${folder}/${modelType}`, { modelType }));
     const layer = base.model.layers.length - 1;
     const { num_experts: numExperts, num_experts_per_tok: numChosen } = base.model.settings as Record<
       string,

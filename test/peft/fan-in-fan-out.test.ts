@@ -1,8 +1,8 @@
 /** @file Adapters of models that keep weights as [in, out]: a file says so, and its tensors are as for any other model. */
 import assert from "node:assert/strict";
-import { after, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import { combineAdapters } from "../../src/export/combine.ts";
-import { readAdapterFolder, readAdapter, loadModel } from "../../src/format/by-path.ts";
+import { readAdapterFolder, readAdapter } from "../../src/format/by-path.ts";
 import { adapterFiles } from "../../src/format/adapters/adapter.ts";
 import { writeFolderAtomic } from "../../src/format/files/atomic.ts";
 import { BaseModel } from "../../src/models/base-model.ts";
@@ -13,10 +13,10 @@ import { findMethod } from "../../src/peft/methods.ts";
 import { attachTo, perturb } from "../passes/model-passes.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
 import { valuesOf } from "../passes/trained-values.ts";
+import { openUntilEnd } from "../files/open-until-end.ts";
 
 const folder = temporaryFolder();
-const { base, checkpoint } = await loadModel(await writeTinyModel(`${folder}/model`));
-after(() => checkpoint.close());
+const { base, checkpoint } = await openUntilEnd(await writeTinyModel(`${folder}/model`));
 
 /** The model as if its checkpoint kept the chosen projections as [in, out]. */
 function transposed(isChosen: (name: string) => boolean): BaseModel {

@@ -1,11 +1,11 @@
 /** @file RoAd on the residual stream: where it acts, halves of its pairs that are trained apart and added, text, files. */
 import assert from "node:assert/strict";
-import { after, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import { Session } from "../../src/run/session.ts";
 import { factsOf } from "../../src/data/batches/pass-facts.ts";
 import { Generator } from "../../src/engine/generation/generator.ts";
 import { adapterFiles } from "../../src/format/adapters/adapter.ts";
-import { readAdapter, loadModel } from "../../src/format/by-path.ts";
+import { readAdapter } from "../../src/format/by-path.ts";
 import { writeFolderAtomic } from "../../src/format/files/atomic.ts";
 import { combineAdapters } from "../../src/export/combine.ts";
 import { makeExample } from "../../src/data/examples/example.ts";
@@ -23,12 +23,12 @@ import { attachTo, logitsOf, lossAndGradients, perturb, unpacked } from "../pass
 import { viewOfRows } from "../passes/rows-of-adapters.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
 import { changeValues, valuesOf } from "../passes/trained-values.ts";
+import { openUntilEnd } from "../files/open-until-end.ts";
 
 const WIDTH = 32;
 const VOCAB = 259;
 const engine = createEngine({ threads: 1 });
-const { base, checkpoint } = await loadModel(await writeTinyModel(temporaryFolder()));
-after(() => checkpoint.close());
+const { base, checkpoint } = await openUntilEnd(await writeTinyModel(temporaryFolder()));
 
 /** A prompt of 5 tokens and an answer of 4; two prompts with answers. */
 const oneTurn = makeExample([7, 30, 2, 90, 41, 60, 61, 62, 63], (i) => i >= 5, { file: "test", line: 1 });

@@ -1,9 +1,9 @@
 /** @file Biases beside LoRA and DoRA: those of the base, of the adapted modules or all, and one of LoRA's own. */
 import assert from "node:assert/strict";
-import { after, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import { combineAdapters } from "../../src/export/combine.ts";
 import { adapterFiles } from "../../src/format/adapters/adapter.ts";
-import { type LoadedModel, loadModel, readAdapter, readAdapterFolder } from "../../src/format/by-path.ts";
+import { type LoadedModel, readAdapter, readAdapterFolder } from "../../src/format/by-path.ts";
 import { writeFolderAtomic } from "../../src/format/files/atomic.ts";
 import type { Adapter } from "../../src/peft/attach.ts";
 import { mergeAdapter } from "../../src/peft/merge.ts";
@@ -25,6 +25,7 @@ import { assertSlopes } from "../reference/slopes.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
 import { valuesOf } from "../passes/trained-values.ts";
 import { largestDifference } from "../reference/differences.ts";
+import { openUntilEnd } from "../files/open-until-end.ts";
 
 const engine = createEngine({ threads: 1 });
 const folder = temporaryFolder();
@@ -33,9 +34,7 @@ const batch = unpacked(examples);
 
 async function open(modelType: string, config: Record<string, unknown>): Promise<LoadedModel> {
   const name = `${folder}/${modelType}-${Object.keys(config).length}`;
-  const loaded = await loadModel(await writeTinyModel(name, { modelType, config }));
-  after(() => loaded.checkpoint.close());
-  return loaded;
+  return await openUntilEnd(await writeTinyModel(name, { modelType, config }));
 }
 
 const BIASED = await open("llama", { attention_bias: true, mlp_bias: true });

@@ -1,6 +1,6 @@
 /** @file LoRA and DoRA beyond the blocks' projections: starts from the weight, embedding and head, modules trained whole. */
 import assert from "node:assert/strict";
-import { after, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import { Session } from "../../src/run/session.ts";
 import { adapterFiles } from "../../src/format/adapters/adapter.ts";
 import {
@@ -9,7 +9,6 @@ import {
   readAdapterFolder,
   writeAdapterFolder,
   type LoadedModel,
-  loadModel,
 } from "../../src/format/by-path.ts";
 import { writeFolderAtomic } from "../../src/format/files/atomic.ts";
 import type { BaseModel } from "../../src/models/base-model.ts";
@@ -36,6 +35,7 @@ import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny/model.t
 import { bytesOf, lossesOf, runTiny } from "../train/tiny-run.ts";
 import { frozenOf, valuesOf } from "../passes/trained-values.ts";
 import { largestDifference } from "../reference/differences.ts";
+import { openUntilEnd } from "../files/open-until-end.ts";
 
 const engine = createEngine({ threads: 1 });
 const folder = temporaryFolder();
@@ -43,9 +43,7 @@ const examples = randomExamples([9, 6, 4]);
 const batch = unpacked(examples);
 
 async function open(name: string, config: object): Promise<LoadedModel> {
-  const loaded = await loadModel(await writeTinyModel(`${folder}/${name}`, { config: { ...config } }));
-  after(() => loaded.checkpoint.close());
-  return loaded;
+  return await openUntilEnd(await writeTinyModel(`${folder}/${name}`, { config: { ...config } }));
 }
 
 const MODELS = {

@@ -1,6 +1,6 @@
 /** @file Adapters whose modules peft calls otherwise than graft: of models with parts that are not read here, and without a head. */
 import assert from "node:assert/strict";
-import { after, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import {
   loadModel,
   readAdapter,
@@ -18,13 +18,13 @@ import { relativeDifference } from "../golden/golden-files.ts";
 import { attachTo, logitsOf, perturb, randomExamples, unpacked } from "../passes/model-passes.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
 import { valuesOf } from "../passes/trained-values.ts";
+import { openUntilEnd } from "../files/open-until-end.ts";
 
 const engine = createEngine({ threads: 1 });
 const folder = temporaryFolder();
-const { base, checkpoint } = await loadModel(
+const { base, checkpoint } = await openUntilEnd(
   await writeTinyModel(`${folder}/gemma3`, { modelType: "gemma3" }),
 );
-after(() => checkpoint.close());
 const origin = { base, checkpoint, chatTemplateHash: null };
 
 describe("Gemma 3 that reads images too", () => {

@@ -1,10 +1,10 @@
 /** @file PEQA on quantized bases: it starts as they are, trains their own scales, and writes them back beside their codes. */
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
-import { after, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import { UsageError } from "../../src/errors.ts";
 import { adapterFiles } from "../../src/format/adapters/adapter.ts";
-import { readAdapter, type LoadedModel, loadModel } from "../../src/format/by-path.ts";
+import { readAdapter, type LoadedModel } from "../../src/format/by-path.ts";
 import { writeFolderAtomic } from "../../src/format/files/atomic.ts";
 import { BaseModel } from "../../src/models/base-model.ts";
 import { memorySource } from "../tiny/memory-source.ts";
@@ -27,6 +27,7 @@ import { buildTinyGguf, ggufValues, type RawTensor, TINY_TOKENS } from "../tiny/
 import { temporaryFolder } from "../tiny/model.ts";
 import { frozenOf, valuesOf } from "../passes/trained-values.ts";
 import { largestDifference } from "../reference/differences.ts";
+import { openUntilEnd } from "../files/open-until-end.ts";
 
 const KINDS = ["q4_0", "q4_1", "q5_0", "q5_1", "q8_0"] as const;
 /** Bytes of a block before its codes. */
@@ -79,9 +80,7 @@ async function ggufModel(
   });
   const path = `${folder}/${name}.gguf`;
   writeFileSync(path, buildTinyGguf(sizes, tensors));
-  const loaded = await loadModel(path);
-  after(() => loaded.checkpoint.close());
-  return loaded;
+  return await openUntilEnd(path);
 }
 
 const RATES = { learningRate: 2e-3, weightDecay: 0 };

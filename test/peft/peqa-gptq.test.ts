@@ -26,6 +26,7 @@ import { Random } from "../../src/random.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { type HostTensor, hostTensor } from "../../src/runtime/host-tensor.ts";
 import { largestDifference } from "../reference/differences.ts";
+import { openUntilEnd } from "../files/open-until-end.ts";
 
 const root = temporaryFolder();
 const engine = createEngine({ threads: 1 });
@@ -179,12 +180,6 @@ interface Changes {
   readonly change?: (tensors: Record<string, HostTensor>) => void;
 }
 
-async function open(path: string): Promise<LoadedModel> {
-  const loaded = await loadModel(path);
-  after(() => loaded.checkpoint.close());
-  return loaded;
-}
-
 async function write(
   { base, checkpoint }: LoadedModel,
   adapter: Adapter,
@@ -208,7 +203,7 @@ for (const form of FORMS) {
   describe(`a folder of ${bits} bits, groups of ${groupSize}, version ${version}`, async () => {
     const name = `gptq-${bits}-${version}`;
     const { path, weights } = await writeGptq(name, form, { isOld: bits === 4 && version === 1 });
-    const loaded = await open(path);
+    const loaded = await openUntilEnd(path);
     const { base, checkpoint } = loaded;
 
     test("means what its formula says, bit for bit", async () => {
@@ -273,7 +268,7 @@ for (const form of FORMS) {
         [own["bits"], own["group_size"], own["checkpoint_format"]],
         [bits, groupSize, version === 2 ? "gptq_v2" : undefined],
       );
-      const tuned = await open(output);
+      const tuned = await openUntilEnd(output);
       const apart = largestDifference(
         await logitsOf(engine, tuned.base, null, batch),
         await logitsOf(engine, base, adapter, batch),
@@ -287,12 +282,12 @@ for (const form of FORMS) {
       const size = Math.max(...own.map(Math.abs));
       const packed = join(root, `${name}-packed`);
       await write(loaded, adapter, packed, "packed");
-      const { base: again } = await open(packed);
+      const { base: again } = await openUntilEnd(packed);
       for (const [key, expected] of weights) assert.deepEqual((await again.values(key)).data, expected, key);
       if (version === 2 || bits === 8) return;
       const file = join(root, `${name}.gguf`);
       await write(loaded, adapter, file, "gguf");
-      const gguf = await open(file);
+      const gguf = await openUntilEnd(file);
       assert.equal(gguf.checkpoint.tensors.get("model.layers.0.mlp.up_proj.weight")?.storage, "q4_1");
       const apart = largestDifference(await logitsOf(engine, gguf.base, null, batch), own);
       assert.ok(apart <= 5e-3 * size, `logits are ${apart} apart`);
@@ -304,7 +299,7 @@ describe("folders in GPTQ's form", () => {
   const form: Form = { bits: 4, groupSize: 32, version: 1 };
 
   test("are trained by LoRA, which goes into floats and not into codes", async () => {
-    const loaded = await open((await writeGptq("lora", form)).path);
+    const loaded = await openUntilEnd((await writeGptq("lora", form)).path);
     const { base } = loaded;
     const adapter = await attachTo(base, lora, { rank: 2 });
     perturb(adapter, 0.05);
@@ -316,7 +311,7 @@ describe("folders in GPTQ's form", () => {
       hint: /--to hf/,
     });
     await write(loaded, adapter, join(root, "lora-floats"), "hf");
-    const { base: merged, checkpoint } = await open(join(root, "lora-floats"));
+    const { base: merged, checkpoint } = await openUntilEnd(join(root, "lora-floats"));
     assert.equal(checkpoint.format, "hf");
     const apart = largestDifference(
       await logitsOf(engine, merged, null, batch),
@@ -327,13 +322,13 @@ describe("folders in GPTQ's form", () => {
 
   test("are made of floats by PEQA, in a form that can say a zero of 0", async () => {
     const { path } = await writeGptq("source", form);
-    const source = await open(path);
+    const source = await openUntilEnd(path);
     const first = await attachTo(source.base, peqa);
     await write(source, first, join(root, "floats"), "hf");
-    const floats = await open(join(root, "floats"));
+    const floats = await openUntilEnd(join(root, "floats"));
     const adapter = await attachTo(floats.base, peqa, { bits: 3, groupSize: 64, init: "rtn" });
     await write(floats, adapter, join(root, "made"), "gptq");
-    const made = await open(join(root, "made"));
+    const made = await openUntilEnd(join(root, "made"));
     assert.deepEqual(made.checkpoint.quantization, {
       quant_method: "gptq",
       bits: 3,
@@ -357,7 +352,7 @@ describe("folders in GPTQ's form", () => {
       const data = new Uint16Array(64).fill(value);
       tensors["model.layers.0.self_attn.q_proj.bias"] = hostTensor("float16", [64], data);
     };
-    const { base } = await open((await writeGptq("zero-bias", form, { change: bias(0) })).path);
+    const { base } = await openUntilEnd((await writeGptq("zero-bias", form, { change: bias(0) })).path);
     assert.ok((await logitsOf(engine, base, null, batch)).every(Number.isFinite));
     const { path } = await writeGptq("bias", form, { change: bias(0x3c00) });
     await assert.rejects(() => loadModel(path), /surplus model\.layers\.0\.self_attn\.q_proj\.bias/);
@@ -398,7 +393,7 @@ describe("folders in GPTQ's form", () => {
   test("with a scale that is no number are refused when it is read", async () => {
     const change: Changes["change"] = (tensors) =>
       void ((tensors[`${at}.scales`]!.data as Uint16Array)[3] = 0x7c00);
-    const { base } = await open((await writeGptq("infinite", form, { change })).path);
+    const { base } = await openUntilEnd((await writeGptq("infinite", form, { change })).path);
     await assert.rejects(() => base.values(`${at}.weight`), /a scale of it is NaN or infinite/);
   });
 });

@@ -11,7 +11,7 @@ import { temporaryFolder, tinyModelParts, writeTinyModel } from "../tiny/model.t
 import { valuesOf } from "../passes/trained-values.ts";
 import { chooseKind, writeMergedModel } from "../../src/export/merged-model.ts";
 import { adapterFiles } from "../../src/format/adapters/adapter.ts";
-import { type LoadedModel, loadModel, openGguf, readAdapter } from "../../src/format/by-path.ts";
+import { type LoadedModel, openGguf, readAdapter } from "../../src/format/by-path.ts";
 import type { ModelFormat } from "../../src/format/checkpoint/checkpoint.ts";
 import { writeFolderAtomic } from "../../src/format/files/atomic.ts";
 import { openModel } from "../../src/models/families.ts";
@@ -25,6 +25,7 @@ import { packStored, quantizeTo } from "../../src/quant/stored-tensor.ts";
 import { Random } from "../../src/random.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { largestDifference } from "../reference/differences.ts";
+import { openUntilEnd } from "../files/open-until-end.ts";
 
 const [WIDTH, KEY_WIDTH] = [256, 128];
 const NUM_WEIGHTS = 5 * WIDTH * WIDTH + 2 * KEY_WIDTH * WIDTH;
@@ -97,13 +98,7 @@ async function writeKind(kind: keyof typeof KINDS): Promise<LoadedModel & { read
   });
   const path = join(root, `${kind}.gguf`);
   writeFileSync(path, buildTinyGguf(sizes, tensors));
-  return { ...(await open(path)), path };
-}
-
-async function open(path: string): Promise<LoadedModel> {
-  const loaded = await loadModel(path);
-  after(() => loaded.checkpoint.close());
-  return loaded;
+  return { ...(await openUntilEnd(path)), path };
 }
 
 async function write(
@@ -116,7 +111,7 @@ async function write(
   const { rounding } = await writeMergedModel({ engine, base, checkpoint, adapter, path: output, to, kind });
   // float16 keeps 11 bits of a scale; a value is the difference of two such numbers where there is a minimum.
   assert.ok(rounding.worstError < 2e-3, `rounding ${rounding.worstError}`);
-  return await open(output);
+  return await openUntilEnd(output);
 }
 
 /** Moves every trained number down its gradient, by one part in a hundred of the weight that it scales. */
@@ -208,7 +203,7 @@ describe("one factor a row", () => {
   });
 
   test("reads no weight when an adapter is read, and is the same after it", async () => {
-    const { base, checkpoint } = await open(join(root, "q4_k.gguf"));
+    const { base, checkpoint } = await openUntilEnd(join(root, "q4_k.gguf"));
     const adapter = await attachTo(base, peqa, { scales: "row" });
     await train(base, adapter);
     const folder = join(root, "row-adapter");
@@ -230,7 +225,7 @@ describe("one factor a row", () => {
   test("scales the outputs of projections with biases before the bias, and what is merged computes the same", async () => {
     for (const modelType of ["qwen2", "gpt2"]) {
       const path = await writeTinyModel(join(root, modelType), { modelType });
-      const { base, checkpoint } = await open(path);
+      const { base, checkpoint } = await openUntilEnd(path);
       const adapter = await attachTo(base, peqa, { scales: "row", bits: 4, groupSize: 16 });
       const lossOf = () => lossAndGradients(engine, base, adapter, [batch]);
       const { gradients } = await lossOf();
@@ -256,7 +251,7 @@ describe("one factor a row", () => {
 });
 
 test("a folder from before k-quants were trained on their own codes is read as it was written", async () => {
-  const { base, checkpoint } = await open(join(root, "q6_k.gguf"));
+  const { base, checkpoint } = await openUntilEnd(join(root, "q6_k.gguf"));
   const adapter = await attachTo(base, peqa, { ownCodes: "written", init: "rtn" });
   assert.equal(adapter.numTrained, NUM_ROWS, "one scale a row of new codes");
   await train(base, adapter);

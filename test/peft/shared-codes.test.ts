@@ -1,16 +1,15 @@
 /** @file Adapters of one base share what they make of it: codes are made once, in the same memory, and freed by the last. */
 import assert from "node:assert/strict";
-import { after, describe, test } from "node:test";
-import { loadModel } from "../../src/format/by-path.ts";
+import { describe, test } from "node:test";
 import { BaseModel, type WeightSource } from "../../src/models/base-model.ts";
 import type { Adapter } from "../../src/peft/attach.ts";
 import { peqa } from "../../src/peft/methods/peqa.ts";
 import { attachTo, perturb } from "../passes/model-passes.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
 import { frozenOf, valuesOf } from "../passes/trained-values.ts";
+import { openUntilEnd } from "../files/open-until-end.ts";
 
-const { base: loaded, checkpoint } = await loadModel(await writeTinyModel(temporaryFolder()));
-after(() => checkpoint.close());
+const { base: loaded } = await openUntilEnd(await writeTinyModel(temporaryFolder()));
 
 /** The base, as a model that nobody has used, with the names of what is read of it. */
 function watchedBase(fails: (name: string) => boolean = () => false): { base: BaseModel; read: string[] } {

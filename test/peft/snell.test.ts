@@ -1,10 +1,9 @@
 /** @file SNELL: gradients of every kernel and threshold, rank, zeros, start, options, and what it does not keep. */
 import assert from "node:assert/strict";
-import { after, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { Matrix, SingularValueDecomposition } from "ml-matrix";
 import { takeFrom } from "../../src/format/adapters/raw-config.ts";
-import { loadModel } from "../../src/format/by-path.ts";
 import { gradients } from "../../src/graph/autodiff.ts";
 import { Graph, type Value } from "../../src/graph/graph.ts";
 import { mul, sub } from "../../src/graph/ops/elementwise.ts";
@@ -41,6 +40,7 @@ import { temporaryFolder } from "../tiny/model.ts";
 import { linearSite } from "../tiny/sites.ts";
 import type { Array64 } from "../ops/array64.ts";
 import { gradientsOf, groupOf } from "../tiny/one-group.ts";
+import { openUntilEnd } from "../files/open-until-end.ts";
 
 const engine = createEngine({ threads: 1 });
 const folder = temporaryFolder();
@@ -272,8 +272,7 @@ async function fit(kernel: string, size: number, numSteps: number): Promise<numb
 }
 
 describe("SNELL on a model", async () => {
-  const { base, checkpoint } = await loadModel(fileURLToPath(new URL("../small-model", import.meta.url)));
-  after(() => checkpoint.close());
+  const { base, checkpoint } = await openUntilEnd(fileURLToPath(new URL("../small-model", import.meta.url)));
 
   test("changes each weight by little at the start", async () => {
     const bounds: readonly (readonly [object, number])[] = [

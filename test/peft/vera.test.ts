@@ -1,18 +1,18 @@
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
-import { after, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import { adapterFiles } from "../../src/format/adapters/adapter.ts";
-import { readAdapter, loadModel } from "../../src/format/by-path.ts";
+import { readAdapter } from "../../src/format/by-path.ts";
 import { writeFolderAtomic } from "../../src/format/files/atomic.ts";
 import { readJson } from "../../src/format/by-path.ts";
 import type { Adapter } from "../../src/peft/attach.ts";
 import { vera } from "../../src/peft/methods/vera.ts";
 import { attachTo } from "../passes/model-passes.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
+import { openUntilEnd } from "../files/open-until-end.ts";
 
 const folder = temporaryFolder();
-const { base, checkpoint } = await loadModel(await writeTinyModel(`${folder}/model`));
-after(() => checkpoint.close());
+const { base, checkpoint } = await openUntilEnd(await writeTinyModel(`${folder}/model`));
 
 function matrices({ shared }: Adapter): Float32Array[] {
   return ["vera_A", "vera_B"].map((name) => shared.get(name)?.data as Float32Array);

@@ -1,7 +1,6 @@
 /** @file Both engines give the same bits: every output of every program of two training steps. */
 import assert from "node:assert/strict";
-import { after, test } from "node:test";
-import { loadModel } from "../../src/format/by-path.ts";
+import { test } from "node:test";
 import { findOptimizer } from "../../src/optim/optimizers.ts";
 import { createUpdater } from "../../src/optim/updater.ts";
 import { lora } from "../../src/peft/methods/lora.ts";
@@ -12,6 +11,7 @@ import { Session } from "../../src/run/session.ts";
 import { StepRunner } from "../../src/train/step/step-runner.ts";
 import { attachTo, perturb, randomExamples, unpacked } from "../passes/model-passes.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
+import { openUntilEnd } from "../files/open-until-end.ts";
 
 function bytesOf({ data }: { readonly data: NodeJS.TypedArray }): Buffer {
   return Buffer.from(data.buffer, data.byteOffset, data.byteLength);
@@ -50,10 +50,7 @@ for (const threads of [1, 2]) {
     test(`a training step on ${threads} threads, activations ${recompute ? "computed again" : "kept"}`, async () => {
       // Wide enough that products and element-wise passes are cut up among the threads.
       const config = { hidden_size: 128, intermediate_size: 320 };
-      const { base, checkpoint } = await loadModel(
-        await writeTinyModel(`${temporaryFolder()}/model`, { config }),
-      );
-      after(() => checkpoint.close());
+      const { base } = await openUntilEnd(await writeTinyModel(`${temporaryFolder()}/model`, { config }));
       const programs = new Map<string, number>();
       const settings = { threads, keepScratch: !recompute };
       const engine = comparing(createNativeEngine(settings), createNodeEngine(settings), programs);

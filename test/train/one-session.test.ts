@@ -1,9 +1,9 @@
 /** @file Training, evaluation and generation on one session, between steps and between blocks: the bits of each alone. */
 import assert from "node:assert/strict";
-import { after, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import { toBatch } from "../../src/data/batches/batch.ts";
 import { Generator } from "../../src/engine/generation/generator.ts";
-import { loadModel, readAdapter } from "../../src/format/by-path.ts";
+import { readAdapter } from "../../src/format/by-path.ts";
 import { FAMILIES } from "../../src/models/families.ts";
 import { findSchedule } from "../../src/optim/schedules.ts";
 import type { Adapter } from "../../src/peft/attach.ts";
@@ -23,6 +23,7 @@ import { valuesOf } from "../passes/trained-values.ts";
 import { requestFor } from "./fine-tune-request.ts";
 import { setUpRun } from "./set-up-run.ts";
 import { TINY_RUN, lossesOf, runTiny } from "./tiny-run.ts";
+import { openUntilEnd } from "../files/open-until-end.ts";
 
 const engine = createEngine({ threads: 1 });
 const folder = temporaryFolder();
@@ -47,10 +48,9 @@ const CASES: readonly [modelType: string, Residency, recompute: boolean][] = [
 
 for (const [modelType, residency, recompute] of CASES) {
   describe(`${modelType} on one session, weights ${residency}, activations ${recompute ? "computed again" : "kept"}`, async () => {
-    const { base, checkpoint } = await loadModel(
+    const { base } = await openUntilEnd(
       await writeTinyModel(`${folder}/${modelType}-${residency}-${recompute}`, { modelType }),
     );
-    after(() => checkpoint.close());
 
     test("training beside evaluation and generation gives the bits of each alone", async () => {
       const start = (): Promise<Adapter> => attachTo(base, lora, { dropout: 0.2 });

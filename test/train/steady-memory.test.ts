@@ -1,10 +1,9 @@
 /** @file A steady training step allocates no tensor but its batch, and the process does not grow over 200 steps of changing lengths. */
 import assert from "node:assert/strict";
-import { after, test } from "node:test";
+import { test } from "node:test";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { Session } from "../../src/run/session.ts";
-import { loadModel } from "../../src/format/by-path.ts";
 import { findOptimizer } from "../../src/optim/optimizers.ts";
 import { createUpdater } from "../../src/optim/updater.ts";
 import { lora } from "../../src/peft/methods/lora.ts";
@@ -18,6 +17,7 @@ import { accumulateLoss, attachTo, randomExamples, unpacked } from "../passes/mo
 import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
 import { countArrays } from "./count-arrays.ts";
 import { requestFor } from "./fine-tune-request.ts";
+import { openUntilEnd } from "../files/open-until-end.ts";
 
 const NUM_STEPS = 200;
 const WARMUP_STEPS = 100;
@@ -55,8 +55,7 @@ for (const recompute of [false, true]) {
     // The part of the heap for young objects grows to 16 MB at a moment of its own choosing.
     setFlagsFromString("--semi-space-growth-factor=1");
     const collect = runInNewContext("gc") as () => void;
-    const { base, checkpoint } = await loadModel(await writeTinyModel(`${temporaryFolder()}/model`));
-    after(() => checkpoint.close());
+    const { base } = await openUntilEnd(await writeTinyModel(`${temporaryFolder()}/model`));
     const { engine, numNew } = countingBuffers(createEngine({ threads: 1 }));
     const adapter = await attachTo(base, lora, { dropout: 0.1 });
     const session = new Session(engine, base);
@@ -113,10 +112,7 @@ for (const [modelType, method] of [
   ["qwen3_moe", "lora"],
 ] as const) {
   test(`steps 3 to 6 of ${method} on ${modelType} make no array but their batches and a few numbers a label, and the pool does not grow`, async () => {
-    const { base, checkpoint } = await loadModel(
-      await writeTinyModel(`${temporaryFolder()}/model`, { modelType }),
-    );
-    after(() => checkpoint.close());
+    const { base } = await openUntilEnd(await writeTinyModel(`${temporaryFolder()}/model`, { modelType }));
     const session = new Session(createEngine({ threads: 1 }), base);
     const adapter = await attachTo(base, findMethod(method));
     const examples = randomExamples([9, 9]);

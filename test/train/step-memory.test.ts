@@ -1,8 +1,7 @@
 /** @file What a step holds at a time: activations of one micro-batch, of the branches that are kept, or streams alone; logits of one chunk. */
 import assert from "node:assert/strict";
-import { after, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import { makeExample, type Example } from "../../src/data/examples/example.ts";
-import { loadModel } from "../../src/format/by-path.ts";
 import { lora } from "../../src/peft/methods/lora.ts";
 import { Random } from "../../src/random.ts";
 import { HEAD_CHUNK } from "../../src/run/head/label-head.ts";
@@ -12,6 +11,7 @@ import { createEngine } from "../../src/runtime/create-engine.ts";
 import { StepRunner } from "../../src/train/step/step-runner.ts";
 import { accumulateLoss, attachTo, lossAndGradients, unpacked } from "../passes/model-passes.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
+import { openUntilEnd } from "../files/open-until-end.ts";
 
 const [ROWS, LENGTH] = [8, 64];
 const folder = temporaryFolder();
@@ -19,8 +19,7 @@ const engine = createEngine({ threads: 1 });
 
 const open = async (numLayers: number) => {
   const config = { num_hidden_layers: numLayers };
-  const { base, checkpoint } = await loadModel(await writeTinyModel(`${folder}/${numLayers}`, { config }));
-  after(() => checkpoint.close());
+  const { base } = await openUntilEnd(await writeTinyModel(`${folder}/${numLayers}`, { config }));
   return base;
 };
 const [shallow, deep] = [await open(4), await open(8)];

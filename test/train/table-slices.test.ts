@@ -1,8 +1,7 @@
 /** @file The gradient of a trained table that is embedding and head: made in slices, the same, and never in memory as a whole. */
 import assert from "node:assert/strict";
-import { after, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import { makeExample } from "../../src/data/examples/example.ts";
-import { loadModel } from "../../src/format/by-path.ts";
 import { attach } from "../../src/peft/attach.ts";
 import { findMethod } from "../../src/peft/methods.ts";
 import { Random } from "../../src/random.ts";
@@ -13,6 +12,7 @@ import { smallestBudget } from "../../src/train/resident-budget.ts";
 import { StepRunner } from "../../src/train/step/step-runner.ts";
 import { accumulateLoss, lossAndGradients, unpacked } from "../passes/model-passes.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
+import { openUntilEnd } from "../files/open-until-end.ts";
 
 const VOCAB = 8000;
 const WIDTH = 128;
@@ -38,8 +38,7 @@ describe("gradients of a large table", () => {
         tie_word_embeddings: tied,
       };
       const path = await writeTinyModel(`${folder}/model-${String(tied)}`, { config });
-      const { base, checkpoint } = await loadModel(path);
-      after(() => checkpoint.close());
+      const { base } = await openUntilEnd(path);
       // Two micro-batches, so that slices are added to; a token comes several times.
       const random = new Random(1);
       const drawn = Array.from({ length: 6 }, () => random.integer(VOCAB));

@@ -2,9 +2,9 @@
 import assert from "node:assert/strict";
 import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { after, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import { adapterFiles } from "../../format/adapters/adapter.ts";
-import { loadModel, openSafetensors, readAdapter } from "../../format/by-path.ts";
+import { openSafetensors, readAdapter } from "../../format/by-path.ts";
 import { writeFolderAtomic } from "../../format/files/atomic.ts";
 import { findMethod } from "../../peft/methods.ts";
 import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
@@ -12,11 +12,11 @@ import { writeSafetensors } from "../../../test/files/write-safetensors.ts";
 import { attachTo, perturb } from "../../../test/passes/model-passes.ts";
 import { temporaryFolder, writeTinyModel } from "../../../test/tiny/model.ts";
 import { type Said, runMain } from "../../../test/process/run-main.ts";
+import { openUntilEnd } from "../../../test/files/open-until-end.ts";
 
 const folder = temporaryFolder();
 const model = await writeTinyModel(join(folder, "model"));
-const { base, checkpoint } = await loadModel(model, { name: "tiny" });
-after(() => checkpoint.close());
+const { base, checkpoint } = await openUntilEnd(model, { name: "tiny" });
 
 async function writeAdapter(
   name: string,

@@ -3,14 +3,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import { adapterFiles } from "../../format/adapters/adapter.ts";
-import {
-  loadModel,
-  openGguf,
-  openSafetensors,
-  readAdapter,
-  readAdapterFolder,
-  readJson,
-} from "../../format/by-path.ts";
+import { openGguf, openSafetensors, readAdapter, readAdapterFolder, readJson } from "../../format/by-path.ts";
 import { writeFolderAtomic } from "../../format/files/atomic.ts";
 import { findMethod } from "../../peft/methods.ts";
 import { dequantize } from "../../quant/stored-tensor.ts";
@@ -19,6 +12,7 @@ import { widen } from "../../quant/half.ts";
 import { attachTo, batchFromRows, logitsOf, perturb } from "../../../test/passes/model-passes.ts";
 import { temporaryFolder, writeTinyModel } from "../../../test/tiny/model.ts";
 import { runMain, type Said } from "../../../test/process/run-main.ts";
+import { openUntilEnd } from "../../../test/files/open-until-end.ts";
 
 const folder = temporaryFolder();
 const engine = createEngine({ threads: 1 });
@@ -34,8 +28,7 @@ async function adapted(
 ) {
   const name = `${modelType}-${method}-${modules?.join("-") ?? "usual"}`;
   const model = await writeTinyModel(join(folder, `${name}-model`), { modelType });
-  const { base, checkpoint } = await loadModel(model);
-  after(() => checkpoint.close());
+  const { base, checkpoint } = await openUntilEnd(model);
   const adapter = await attachTo(base, findMethod(method), options, modules);
   perturb(adapter, 0.2);
   const path = join(folder, name);

@@ -2,19 +2,19 @@
 import assert from "node:assert/strict";
 import { existsSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { after, test } from "node:test";
+import { test } from "node:test";
 import { adapterFiles } from "../../format/adapters/adapter.ts";
-import { loadModel, openSafetensors } from "../../format/by-path.ts";
+import { openSafetensors } from "../../format/by-path.ts";
 import { writeFolderAtomic } from "../../format/files/atomic.ts";
 import { findMethod } from "../../peft/methods.ts";
 import { attachTo, perturb } from "../../../test/passes/model-passes.ts";
 import { temporaryFolder, writeTinyModel } from "../../../test/tiny/model.ts";
 import { type Said, runMain } from "../../../test/process/run-main.ts";
+import { openUntilEnd } from "../../../test/files/open-until-end.ts";
 
 const folder = temporaryFolder();
 const model = await writeTinyModel(join(folder, "model"));
-const { base, checkpoint } = await loadModel(model, { name: "tiny" });
-after(() => checkpoint.close());
+const { base, checkpoint } = await openUntilEnd(model, { name: "tiny" });
 const data = join(folder, "data.txt");
 writeFileSync(data, "The quick brown fox jumps over the lazy dog. ".repeat(4));
 

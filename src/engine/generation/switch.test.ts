@@ -3,7 +3,6 @@ import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
 import { attachTo, perturb } from "../../../test/passes/model-passes.ts";
 import { temporaryFolder, writeTinyModel } from "../../../test/tiny/model.ts";
-import { loadModel } from "../../format/by-path.ts";
 import type { Adapter } from "../../peft/attach.ts";
 import { ia3 } from "../../peft/methods/ia3.ts";
 import { lora } from "../../peft/methods/lora.ts";
@@ -14,10 +13,10 @@ import type { Engine } from "../../runtime/engine.ts";
 import { createEngine } from "../../runtime/create-engine.ts";
 import { Session } from "../../run/session.ts";
 import { Generator } from "./generator.ts";
+import { openUntilEnd } from "../../../test/files/open-until-end.ts";
 
 const REQUEST = { promptIds: [72, 101, 108, 108, 111], maxNewTokens: 12 };
-const { base, checkpoint } = await loadModel(await writeTinyModel(`${temporaryFolder()}/model`));
-after(() => checkpoint.close());
+const { base } = await openUntilEnd(await writeTinyModel(`${temporaryFolder()}/model`));
 
 /** A session whose engine counts what it compiles, and how much of that has been released. */
 function counting(): { session: Session; numCompiled: () => number; numReleased: () => number } {

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { after, test } from "node:test";
-import { loadModel } from "../../format/by-path.ts";
+import { test } from "node:test";
 import type { ProgramSpec } from "../../graph/program.ts";
 import { lora } from "../../peft/methods/lora.ts";
 import { attach } from "../../peft/attach.ts";
@@ -13,11 +12,11 @@ import type { Engine } from "../../runtime/engine.ts";
 import { temporaryFolder, writeTinyModel } from "../../../test/tiny/model.ts";
 import { BlockStack } from "./block-stack.ts";
 import { Generator } from "../generation/generator.ts";
+import { openUntilEnd } from "../../../test/files/open-until-end.ts";
 
 const path = await writeTinyModel(join(temporaryFolder(), "deep"), { config: { num_hidden_layers: 12 } });
 
-const { base, checkpoint } = await loadModel(path);
-after(() => checkpoint.close());
+const { base } = await openUntilEnd(path);
 
 /** A session whose engine also remembers what it compiled. */
 function recording(residency: Residency): { session: Session; specs: ProgramSpec[] } {

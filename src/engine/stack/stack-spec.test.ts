@@ -1,8 +1,7 @@
 /** @file The program of several blocks: what is put together, and that nothing else changes. */
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { after, test } from "node:test";
-import { loadModel } from "../../format/by-path.ts";
+import { test } from "node:test";
 import type { Value } from "../../graph/graph.ts";
 import { type ProgramSpec, nodesOf } from "../../graph/program.ts";
 import { PLAIN_PART } from "../../models/part-options.ts";
@@ -10,10 +9,10 @@ import type { Matrix } from "../../nn/compute.ts";
 import { int8ForwardProduct } from "../../nn/int8-product.ts";
 import { temporaryFolder, writeTinyModel } from "../../../test/tiny/model.ts";
 import { stackSpec } from "./stack-spec.ts";
+import { openUntilEnd } from "../../../test/files/open-until-end.ts";
 
 const path = await writeTinyModel(join(temporaryFolder(), "stacked"), { config: { num_hidden_layers: 3 } });
-const { base, checkpoint } = await loadModel(path);
-after(() => checkpoint.close());
+const { base } = await openUntilEnd(path);
 
 const options = { ...PLAIN_PART, cache: "tokens" as const };
 const blocks = [0, 1, 2].map((layer) => base.model.buildBlock(layer, options));
