@@ -11,7 +11,14 @@ import { largestPeak, peakRatio, showPeak } from "./harness/memory.ts";
 import { asFolder, findModel, pythonVersions, runPeer } from "./harness/peers.ts";
 import { withScratch } from "./harness/scratch.ts";
 import { median, ratioOf, rounded, roundedSpread, showRatio } from "./harness/statistics.ts";
-import { eventsOf, trainWithGraft, trainWithPeft, type TrainingRun } from "./training-sides.ts";
+import {
+  AT_ONCE,
+  cutStep,
+  eventsOf,
+  trainWithGraft,
+  trainWithPeft,
+  type TrainingRun,
+} from "./training-sides.ts";
 
 /** Keeps the first rows of a JSONL file; 0 keeps all. */
 async function copyRows(from: string, to: string, numRows: number): Promise<void> {
@@ -35,7 +42,8 @@ export const benchmark = defineBenchmark({
     },
     examples: { value: 0, help: "only the first N conversations; 0: all" },
     batch: { value: 4, help: "conversations of a step" },
-    "packed-batch": { value: 2, help: "rows of a step of graft with --packing, which run one at a time" },
+    "packed-batch": { value: 2, help: "rows of a step of graft with --packing, each a micro-batch" },
+    "at-once": AT_ONCE,
     "max-length": { value: 1024, help: "tokens that a conversation may have; longer ones are cut" },
     rounds: { value: 1, help: "runs of each side" },
     rank: { value: 8, help: "rank of the adapter" },
@@ -55,6 +63,7 @@ export const benchmark = defineBenchmark({
       const {
         batch: batchSize,
         "packed-batch": packedBatch,
+        "at-once": numAtOnce,
         "max-length": maxLength,
         "learning-rate": learningRate,
         threads,
@@ -62,10 +71,11 @@ export const benchmark = defineBenchmark({
       const task = { model, data, adapter, batchSize, maxLength, learningRate, threads };
       const flags = ["--epochs", "1", ...values["graft-flags"].split(" ").filter((word) => word !== "")];
       const output = join(scratch, "run");
+      const cut = cutStep(task, numAtOnce);
       const rounds = await interleave(
         values.rounds,
         {
-          graft: () => trainWithGraft(task, output, flags),
+          graft: () => trainWithGraft(cut.task, output, [...flags, ...cut.flags]),
           peft: () => trainWithPeft("peft_conversations.py", task, []),
           packed: () =>
             trainWithGraft({ ...task, batchSize: 1 }, output, [
@@ -74,6 +84,8 @@ export const benchmark = defineBenchmark({
               "on",
               "--gradient-accumulation-steps",
               String(packedBatch),
+              "--data-parallel",
+              String(numAtOnce),
             ]),
         },
         context,

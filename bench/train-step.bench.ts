@@ -18,7 +18,14 @@ import {
   roundedSpread,
   showRatio,
 } from "./harness/statistics.ts";
-import { steadySeconds, trainWithGraft, trainWithPeft, type TrainingRun } from "./training-sides.ts";
+import {
+  AT_ONCE,
+  cutStep,
+  steadySeconds,
+  trainWithGraft,
+  trainWithPeft,
+  type TrainingRun,
+} from "./training-sides.ts";
 
 export const benchmark = defineBenchmark({
   question:
@@ -29,6 +36,7 @@ export const benchmark = defineBenchmark({
     "graft-flags": { value: "", help: "further flags of graft train, in one word with blanks" },
     data: { value: "", help: "text file; generated stories when not given" },
     batch: { value: 4, help: "rows of a step" },
+    "at-once": AT_ONCE,
     "max-length": { value: 256, help: "tokens of a row" },
     steps: { value: 8, help: "steps of a run; the first two are not timed" },
     rounds: { value: 2, help: "runs of each side" },
@@ -48,13 +56,14 @@ export const benchmark = defineBenchmark({
       else await writeEnoughText(data, numTokens, values.seed);
       const { batch: batchSize, "max-length": maxLength, "learning-rate": learningRate, threads } = values;
       const task = { model, data, adapter, batchSize, maxLength, learningRate, threads };
-      const graftTask = { ...task, model: values["graft-model"] || model };
+      const cut = cutStep({ ...task, model: values["graft-model"] || model }, values["at-once"]);
       const steps = ["--steps", String(values.steps)];
-      const graftFlags = [...steps, ...values["graft-flags"].split(" ").filter((word) => word !== "")];
+      const words = values["graft-flags"].split(" ").filter((word) => word !== "");
+      const graftFlags = [...steps, ...cut.flags, ...words];
       const rounds = await interleave(
         values.rounds,
         {
-          graft: () => trainWithGraft(graftTask, join(scratch, "run"), graftFlags),
+          graft: () => trainWithGraft(cut.task, join(scratch, "run"), graftFlags),
           peft: () => trainWithPeft("peft_step.py", task, steps),
           products: () => measureProductsOf(model, batchSize, maxLength, threads),
           checkpointing: () => trainWithPeft("peft_step.py", task, [...steps, "--checkpointing"]),

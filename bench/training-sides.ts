@@ -44,6 +44,28 @@ export function runGraft(args: readonly string[]): Promise<ChildRun> {
   return runChild(GRAFT, words, { environment: { PATH: path } });
 }
 
+/** A flag of benchmarks: how `graft train` cuts a step. */
+export const AT_ONCE = {
+  value: 1,
+  help: "micro-batches into which graft cuts a step, to run them at once (--data-parallel)",
+} as const;
+
+/** The same step of as many micro-batches at once. @throws RangeError for rows that cannot be cut so */
+export function cutStep(
+  task: TrainingTask,
+  numAtOnce: number,
+): { readonly task: TrainingTask; readonly flags: readonly string[] } {
+  if (numAtOnce === 1) return { task, flags: [] };
+  const batchSize = task.batchSize / numAtOnce;
+  if (!Number.isInteger(batchSize))
+    throw new RangeError(`Cannot cut ${task.batchSize} rows of a step into ${numAtOnce} parts`);
+  const count = String(numAtOnce);
+  return {
+    task: { ...task, batchSize },
+    flags: ["--gradient-accumulation-steps", count, "--data-parallel", count],
+  };
+}
+
 function commonArgs(task: TrainingTask): string[] {
   const { model, data, learningRate } = task;
   const threads = task.threads > 0 ? ["--threads", String(task.threads)] : [];

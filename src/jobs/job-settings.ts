@@ -56,6 +56,7 @@ const SERVERS: ReadonlySet<string> = new Set([
   "base",
   "memory",
   "residentMemory",
+  "dataParallel",
   "shardDtype",
   ...Object.keys(TRAIN_OPTIONS.shape).filter((key) => key.startsWith("power")),
 ]);

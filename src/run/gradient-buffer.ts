@@ -212,14 +212,32 @@ export class GradientBuffer {
       slice.isWritten = true;
       return;
     }
-    // Piece by piece: the sum of a large matrix needs no memory of its size.
-    const others = this.#chunks.of(tensor.data);
+    await this.#addNumbers(slice, tensor.data);
+    this.#pool.release(tensor);
+  }
+
+  /** Piece by piece: the sum of a large matrix needs no memory of its size. */
+  async #addNumbers(slice: GradientSlice, numbers: Float32Array): Promise<void> {
+    const others = this.#chunks.of(numbers);
     for (const [i, a] of this.#chunks.of(slice.flat.data).entries()) {
       const sum = this.#chunks.scratch("sum", a.data.length);
       await this.#sum.run({ a, b: others[i] as Tensor }, { sum });
       a.data.set(sum.data);
     }
-    this.#pool.release(tensor);
+  }
+
+  /** Adds what another buffer of the same parameters has collected in the step. Both are in memory. */
+  async addAll(other: GradientBuffer): Promise<void> {
+    for (const [parameter, slot] of this.#slots) {
+      for (const [i, { flat, isWritten }] of other.#slot(parameter).entries()) {
+        const slice = slot[i] as GradientSlice;
+        if (!isWritten) continue;
+        slice.part.squares = null;
+        if (slice.isWritten) await this.#addNumbers(slice, flat.data);
+        else slice.flat.data.set(flat.data);
+        slice.isWritten = true;
+      }
+    }
   }
 
   /** Ends the step; returns the parameters that have no gradient in it. */

@@ -9,7 +9,7 @@ import type { BaseModel } from "../models/base-model.ts";
 import type { Model } from "../models/model.ts";
 import { type StorageName, STORAGES } from "../quant/storages.ts";
 import { BufferPool } from "../runtime/buffer-pool.ts";
-import type { Engine, Program } from "../runtime/engine.ts";
+import { type Engine, type Program, onThreads } from "../runtime/engine.ts";
 import type { HostTensor } from "../runtime/host-tensor.ts";
 import type { TensorRead } from "../models/part-graph.ts";
 import type { Compute } from "../nn/compute.ts";
@@ -67,6 +67,8 @@ export interface SessionOptions {
   readonly smoothing?: Smoothing;
   /** Measures those for products of many tokens, when they are first needed; there are none unless given. */
   readonly measureMany?: () => Promise<Smoothing>;
+  /** What lends weights and the memory of activations, and outlives the session; its own unless given. */
+  readonly lender?: Pick<Session, "pool" | "weights">;
 }
 
 /** What a program is compiled from. */
@@ -97,6 +99,7 @@ export class Session {
   #measured: Promise<void> | null = null;
   /** Rows of such a table that are in float32 at a time. */
   readonly sliceRows: number;
+  readonly #lender: SessionOptions["lender"];
   /** Tables of rotary positions. */
   readonly tables = new PassTables();
   /** Blocks whose tensors are bound in programs. */
@@ -119,11 +122,13 @@ export class Session {
       memory = RESIDENT,
       smoothing = new Map(),
       measureMany,
+      lender,
     }: SessionOptions = {},
   ) {
     this.engine = engine;
     this.base = base;
-    this.pool = new BufferPool(engine.makeMemory);
+    this.#lender = lender;
+    this.pool = lender?.pool ?? new BufferPool(engine.makeMemory);
     this.maxTableBytes = maxTableBytes;
     this.compute = compute;
     this.attentionChunk = attentionChunk ?? null;
@@ -131,7 +136,23 @@ export class Session {
     this.#measureMany = measureMany;
     this.sliceRows = sliceRows;
     const tensors = new LastingTensors(engine.makeMemory);
-    this.weights = new Weights(base, residency, { memory, tensors, smoothing: this.#smoothing });
+    this.weights =
+      lender?.weights ?? new Weights(base, residency, { memory, tensors, smoothing: this.#smoothing });
+  }
+
+  /**
+   * The same model in the same memory, with programs of their own on so many threads, which run beside others'. Whoever asks
+   * for it releases it, before this one.
+   */
+  onThreads(threads: number): Session {
+    return new Session(onThreads(this.engine, threads), this.base, this.weights.residency, {
+      maxTableBytes: this.maxTableBytes,
+      sliceRows: this.sliceRows,
+      compute: this.compute,
+      attentionChunk: this.attentionChunk ?? undefined,
+      smoothing: this.#smoothing,
+      lender: this,
+    });
   }
 
   get model(): Model {
@@ -204,8 +225,9 @@ export class Session {
     const compiled = [...this.#programs.values()];
     this.#programs.clear();
     for (const each of compiled) await (await each.catch(() => null))?.program.release();
-    this.pool.clear();
     for (const lease of this.#pinned.splice(0)) lease.release();
+    if (this.#lender) return;
+    this.pool.clear();
     this.weights.release();
   }
 }

@@ -32,6 +32,8 @@ export interface CompileOptions {
    * by `run`; their memory is lent until the program is released. Names that the program does not have are not looked at.
    */
   readonly constants?: Tensors;
+  /** Threads inside an operator of this program; those of the engine unless given. */
+  readonly threads?: number;
 }
 
 /** As llama.cpp has it. Each program starts so many threads, and with some thousands a machine does nothing else. */
@@ -58,4 +60,15 @@ export interface Engine {
   readonly makeMemory: MakeMemory;
   /** Compiles a program. @throws RangeError, TypeError for a constant that does not fit */
   compile(spec: ProgramSpec, options?: CompileOptions): Promise<Program>;
+}
+
+/** The same engine for programs that run beside each other, each on so many threads. */
+export function onThreads(engine: Engine, threads: number): Engine {
+  const { name, makeMemory } = engine;
+  return {
+    name,
+    threads,
+    makeMemory,
+    compile: (spec, options) => engine.compile(spec, { threads, ...options }),
+  };
 }

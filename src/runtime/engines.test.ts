@@ -10,7 +10,7 @@ import { matmul } from "../graph/ops/matmul.ts";
 import { BufferPool } from "./buffer-pool.ts";
 import { hostTensor, zeros } from "./host-tensor.ts";
 import { createEngine } from "./create-engine.ts";
-import type { Engine, EngineOptions } from "./engine.ts";
+import { type Engine, type EngineOptions, onThreads } from "./engine.ts";
 import { createNativeEngine } from "./ort-native.ts";
 import { createNodeEngine } from "./ort-node.ts";
 
@@ -37,6 +37,17 @@ for (const [name, create] of ENGINES) {
       assert.deepEqual([engine.name, engine.threads], [name, 1]);
       assert.ok(create().threads >= 1);
       assert.equal(create({ threads: undefined }).threads, create().threads);
+    });
+
+    test("programs on fewer threads run beside each other, as often as asked", async () => {
+      const some = onThreads(create({ threads: 2 }), 1);
+      assert.deepEqual([some.name, some.threads], [name, 1]);
+      const program = await some.compile(product());
+      const ys = Array.from({ length: 8 }, () => zeros("float32", [2, 2]));
+      const x = hostTensor("float32", [2, 2], Float32Array.of(1, 0, 0, 1));
+      await Promise.all(ys.map((y) => program.run({ x, w }, { y })));
+      for (const y of ys) assert.deepEqual([...y.data], [1, 2, 3, 4]);
+      await program.release();
     });
 
     test("run() writes outputs into the caller's memory, views into larger arrays included", async () => {

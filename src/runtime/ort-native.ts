@@ -32,14 +32,14 @@ const MAX_BUSY_MS = 10;
 /** Makes an engine on the C API. @throws Error where koffi or the library has no build */
 export function createNativeEngine(options: EngineOptions = {}): Engine {
   const api = loadOrtApi();
-  const threads = options.threads ?? availableParallelism();
+  const all = options.threads ?? availableParallelism();
   const borrowed = new WeakMap<HostTensor, Borrowed<OrtValue>>();
   const clock = new Clock();
   return {
     name: "onnxruntime",
-    threads,
+    threads: all,
     makeMemory: makeUncounted,
-    compile: (spec, { constants = {} } = {}) =>
+    compile: (spec, { constants = {}, threads = all } = {}) =>
       CheckedProgram.create(spec, constants, borrowed, (bound) =>
         Session.create(api, clock, spec, { ...options, threads }, bound),
       ),

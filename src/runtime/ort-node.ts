@@ -19,14 +19,14 @@ const SESSION_ENTRIES = { session: { intra_op: { allow_spinning: "0" } } };
 
 /** Makes an engine on the binding. It is loaded with the first program: beside another engine it would take memory. */
 export function createNodeEngine(options: EngineOptions = {}): Engine {
-  const threads = options.threads ?? availableParallelism();
+  const all = options.threads ?? availableParallelism();
   const borrowed = new WeakMap<HostTensor, Borrowed<Tensor>>();
   return {
     name: "onnxruntime-node",
-    threads,
+    threads: all,
     // Of shared memory the binding has no address before Node 24.
     makeMemory: makeCounted,
-    compile: (spec, { constants = {} } = {}) =>
+    compile: (spec, { constants = {}, threads = all } = {}) =>
       CheckedProgram.create(spec, constants, borrowed, (bound) =>
         Session.create(spec, { ...options, threads }, bound),
       ),

@@ -79,6 +79,8 @@ export interface FineTuneRequest {
   readonly evaluation: EvaluationPlan | null;
   readonly recompute: Recompute;
   readonly activations?: ActivationPlace | undefined;
+  /** Micro-batches of a step that run at once, each on its share of the threads; 1 unless given. */
+  readonly numLanes?: number;
   /** Leaves branches out of the backward pass; null: none. */
   readonly dropBp: DropPlan | null;
   readonly seed: number;

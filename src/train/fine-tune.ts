@@ -14,17 +14,12 @@ import { LOSS, isBetter, keepsBest } from "./eval-metrics.ts";
 import { type Evaluation, Evaluator } from "./evaluate.ts";
 import type { EvalEvent, SampleEvent, StepEvent } from "./events.ts";
 import type { FineTuneRequest } from "./fine-tune-request.ts";
-import {
-  type MicroBatch,
-  type MicroBatchRunner,
-  Scorer,
-  type StepOutcome,
-  runStep,
-} from "./step/objective-step.ts";
+import { type Lane, type Lanes, type MicroBatchRunner, type OpenLanes, openLanes } from "./step/lanes.ts";
+import { type MicroBatch, type StepOutcome, runStep } from "./step/objective-step.ts";
 import { type RunState, firstState } from "./run-state.ts";
 import { pacedBlocks } from "./power/paced-blocks.ts";
 import { powerNumbers } from "./power/paced-events.ts";
-import { type MicroBatchKey, StepRunner } from "./step/step-runner.ts";
+import type { MicroBatchKey, StepRunner } from "./step/step-runner.ts";
 import { trafficNumbers } from "./traffic-numbers.ts";
 
 /** What a run ended with. */
@@ -51,8 +46,7 @@ export async function* fineTune(
 
 /** The compiled parts of a run. */
 interface Parts {
-  readonly steps: StepRunner;
-  readonly scorer: Scorer;
+  readonly open: OpenLanes;
   readonly evaluator: Evaluator | null;
   readonly updater: Updater;
   readonly dropper: BranchDropper | null;
@@ -79,25 +73,16 @@ class Run {
   }
 
   static async start(request: FineTuneRequest): Promise<Run> {
-    const {
-      session,
-      adapter,
-      reference,
-      objective,
-      recompute,
-      activations,
-      seed,
-      store,
-      dropBp,
-      totalSteps,
-    } = request;
-    const betweenBlocks = pacedBlocks(request.hooks);
+    const { session, adapter, reference, objective, seed, store, dropBp, totalSteps } = request;
     const { optimizer, options } = request.optimizer;
     const updater = await createUpdater(session.engine, optimizer, options, adapter.groups, adapter.memory);
     const resumed = await store.resume(updater.state);
     const parts: Parts = {
-      steps: await StepRunner.create({ session, adapter, recompute, activations, seed, betweenBlocks }),
-      scorer: await Scorer.create(session, { adapter, reference }, objective.objective, betweenBlocks),
+      open: await openLanes(
+        { ...request, betweenBlocks: pacedBlocks(request.hooks) },
+        objective.objective,
+        request.numLanes,
+      ),
       evaluator:
         request.evaluation &&
         (await Evaluator.create(session, adapter, objective, reference, request.hooks.betweenBlocks)),
@@ -197,21 +182,24 @@ class Run {
   /** Collects the gradients of a step. */
   async #differentiate(index: number): Promise<StepOutcome & { readonly dropRate: number | undefined }> {
     const { plan, toBatch, objective, maxLength, hooks } = this.#request;
-    const { steps, scorer, dropper } = this.#parts;
+    const { dropper } = this.#parts;
+    const { lanes } = this.#parts.open;
+    const [{ steps, scorer }] = lanes;
     const all = plan.microBatches(index).map((rows) => ({ units: rows.flat(), batch: toBatch(rows) }));
     const run = (
       microBatches: readonly MicroBatch[],
-      begin?: (key: MicroBatchKey) => void,
-      runner: MicroBatchRunner = steps,
-    ): Promise<StepOutcome> => {
-      steps.gradients.begin();
-      return runStep(runner, scorer, objective, { step: index, microBatches, maxLength }, begin);
-    };
+      on: Lanes<MicroBatchRunner>,
+      begin?: (key: MicroBatchKey, lane: number) => void,
+    ): Promise<StepOutcome> => runStep(on, objective, { step: index, microBatches, maxLength }, begin);
     if (dropper?.isDue(index)) {
-      const measuring = dropper.measure(steps, (by) => run(all.slice(0, 1), undefined, by), hooks.signal);
+      const measuring = dropper.measure(
+        steps,
+        (by) => run(all.slice(0, 1), [{ steps: by, scorer }]),
+        hooks.signal,
+      );
       await this.#stopWhenAborted(measuring);
     }
-    const outcome = await run(all, (key) => dropper?.begin(steps, key));
+    const outcome = await run(all, lanes, (key, lane) => dropper?.begin((lanes[lane] as Lane).steps, key));
     return { ...outcome, dropRate: dropper?.endStep() };
   }
 
@@ -219,7 +207,7 @@ class Run {
   async #move(index: number, loss: number): Promise<{ gradientNorm: number; learningRate: number }> {
     const { adapter, totalSteps, store } = this.#request;
     const { schedule, learningRate: peak, warmupSteps, weightDecay, maxGradNorm } = this.#request.optimizer;
-    const { gradients } = this.#parts.steps;
+    const { gradients } = this.#parts.open.lanes[0].steps;
     const absent = gradients.finish();
     const gradientNorm = await gradients.norm();
     if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) {
@@ -330,7 +318,7 @@ class Run {
   }
 
   async release(): Promise<void> {
-    await this.#parts.steps.release();
+    await this.#parts.open.release();
     await this.#parts.updater.release();
   }
 }

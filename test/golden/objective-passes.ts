@@ -4,12 +4,8 @@ import type { Adapter } from "../../src/peft/attach.ts";
 import type { Session } from "../../src/run/session.ts";
 import { mismatchedBatches, unitsToBatch } from "../../src/train/step/micro-batch.ts";
 import type { Scores } from "../../src/train/objective.ts";
-import {
-  type ChosenObjective,
-  Scorer,
-  type StepOutcome,
-  runStep,
-} from "../../src/train/step/objective-step.ts";
+import { type ChosenObjective, type StepOutcome, runStep } from "../../src/train/step/objective-step.ts";
+import { Scorer } from "../../src/train/step/scorer.ts";
 import { findObjective } from "../../src/train/objectives.ts";
 import { countStep, estimateDivergence } from "../../src/train/step/sequence-scores.ts";
 import { StepRunner } from "../../src/train/step/step-runner.ts";
@@ -32,9 +28,12 @@ export async function objectiveStep(
 ): Promise<StepOutcome & { readonly gradients: ReadonlyMap<string, Float32Array> }> {
   const steps = await StepRunner.create({ session, adapter, recompute, seed: 0 });
   const scorer = await Scorer.create(session, { adapter, reference: null }, chosen.objective);
-  steps.gradients.begin();
   const microBatches = ofMicroBatches.map((units) => ({ units, batch: unitsToBatch(units) }));
-  const outcome = await runStep(steps, scorer, chosen, { step: 0, microBatches, maxLength: MAX_LENGTH });
+  const outcome = await runStep([{ steps, scorer }], chosen, {
+    step: 0,
+    microBatches,
+    maxLength: MAX_LENGTH,
+  });
   steps.gradients.finish();
   const gradients = new Map<string, Float32Array>();
   for (const { group, values } of steps.gradients.groups) {

@@ -10,7 +10,7 @@ import { Session } from "../../src/run/session.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { mismatchedBatches, unitsToBatch } from "../../src/train/step/micro-batch.ts";
 import type { Scores } from "../../src/train/objective.ts";
-import { Scorer } from "../../src/train/step/objective-step.ts";
+import { Scorer } from "../../src/train/step/scorer.ts";
 import { choose, lossOf, objectiveStep } from "./objective-passes.ts";
 import { randomExamples } from "../passes/model-passes.ts";
 import { assertSlopes } from "../reference/slopes.ts";

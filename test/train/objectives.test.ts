@@ -10,7 +10,7 @@ import { METHODS } from "../../src/peft/methods.ts";
 import { Session } from "../../src/run/session.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { unitsToBatch } from "../../src/train/step/micro-batch.ts";
-import { Scorer } from "../../src/train/step/objective-step.ts";
+import { Scorer } from "../../src/train/step/scorer.ts";
 import { OBJECTIVES, findObjective } from "../../src/train/objectives.ts";
 import type { TrainInput } from "../../src/train/settings/options.ts";
 import { scoreSequences } from "../../src/train/step/sequence-scores.ts";

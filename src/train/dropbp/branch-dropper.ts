@@ -8,7 +8,7 @@
  * Paper: "DropBP: Accelerating Fine-Tuning of Large Language Models by Dropping Backward Propagation", arXiv:2402.17812.
  */
 import type { Model } from "../../models/model.ts";
-import type { MicroBatchRunner } from "../step/objective-step.ts";
+import type { MicroBatchRunner } from "../step/lanes.ts";
 import type { MicroBatchKey, StepRunner } from "../step/step-runner.ts";
 import { allocateRates } from "./allocate-rates.ts";
 import { type ModelBranch, branchLabel, branchesOf, droppedByBlock } from "./branch-list.ts";
@@ -104,6 +104,7 @@ export class BranchDropper {
     let sensitivities: number[] = [];
     steps.dropBranches([]);
     await run({
+      gradients: steps.gradients,
       logProbs: (batch, key) => steps.logProbs(batch, key),
       accumulate: (batch, derivatives, key) =>
         steps.accumulate(batch, derivatives, key, false, async (turn) => {

@@ -106,7 +106,9 @@ function withParametersOnDisk(opened: OpenedRun, candidate: Candidate, usable: n
   const { prepared, limitBytes, isExact, chosen } = candidate;
   const { options, method } = prepared;
   const isStored = residencyOf(options) === "stored";
-  if (!isStored || configFileOf(method) !== null || options.residentMemory !== undefined) return null;
+  const isMany = (options.dataParallel ?? 1) > 1;
+  if (!isStored || isMany || configFileOf(method) !== null || options.residentMemory !== undefined)
+    return null;
   const plan = (budgetBytes: number): Candidate => {
     const settings = { residentMemory: showByteSize(budgetBytes) };
     const made = planAlternative(opened, options, { settings, isExact }, limitBytes);

@@ -29,6 +29,7 @@ export function memoryRequest(run: PreparedRun): MemoryRequest {
     objective: run.objective.objective,
     startsFromAdapter: options.initAdapter !== undefined,
     numSlots: optimizer.slots.length,
+    numLanes: options.dataParallel ?? 1,
     packing: options.packing,
     heldOut: data.heldOut,
     numTokens: data.train.reduce((sum, unit) => sum + exampleLength(unit), 0),

@@ -31,6 +31,7 @@ import { findEvalMetric } from "../eval-metrics.ts";
 import { suitableLearningRate, suitableWarmup } from "../settings/learning-rate.ts";
 import type { ChosenObjective } from "../step/objective-step.ts";
 import { defaultObjective, findObjective } from "../objectives.ts";
+import { requireManyAtOnce } from "../settings/data-parallel.ts";
 import {
   type TrainOptions,
   methodOptions,
@@ -93,6 +94,7 @@ export async function openRun(
   optimizerOf(options);
   methodOptions(options, methods);
   requireFrozenBase(options, methods);
+  requireManyAtOnce(options);
   const { path } = await resolveModel(options.model, hooks.env ? { env: hooks.env } : {});
   const opened = await openCheckpoint(path);
   try {

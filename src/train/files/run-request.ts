@@ -72,6 +72,7 @@ export async function requestOf(
       keepsBest: options.evalMetric !== undefined,
     },
     recompute: memory.recompute,
+    numLanes: options.dataParallel ?? 1,
     activations: { form: findActivationForm(options.activations), disk: activations },
     dropBp: setup.dropBp,
     seed: options.seed,

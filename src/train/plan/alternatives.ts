@@ -86,11 +86,15 @@ function isStored(
 }
 
 /** Micro-batches of fewer rows, as many of which are added up as make a step of the same rows. */
-function splitBatches({ batchSize, gradientAccumulationSteps }: TrainOptions): PlannedSettings[] {
+function splitBatches({
+  batchSize,
+  gradientAccumulationSteps,
+  dataParallel = 1,
+}: TrainOptions): PlannedSettings[] {
   const numRows = batchSize * gradientAccumulationSteps;
   const sizes = Array.from({ length: batchSize }, (_, i) => batchSize - i);
   return sizes
-    .filter((size) => numRows % size === 0)
+    .filter((size) => numRows % size === 0 && numRows / size >= dataParallel)
     .map((size) => ({ batchSize: size, gradientAccumulationSteps: numRows / size }));
 }
 

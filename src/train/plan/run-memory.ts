@@ -46,6 +46,8 @@ export interface MemoryRequest extends PassesRequest {
   readonly layout: Layout;
   readonly preview: Preview;
   readonly numSlots: number;
+  /** Micro-batches that run at once. */
+  readonly numLanes: number;
   readonly numTokens: number;
   /** Of frozen blocks, and of what is trained where that can wait on the disk; null: all is in memory. */
   readonly budgetBytes: number | null;
@@ -72,15 +74,15 @@ export interface RunNeeds {
 
 /** Estimates a run that computes activations again, or keeps them. */
 export function estimateRun(request: MemoryRequest, recompute: Recompute): RunNeeds {
-  const { model, kept, compute, residency, attentionChunk, method, layout } = request;
+  const { model, kept, compute, residency, attentionChunk, method, layout, numLanes } = request;
   const adapter = outlineAdapter(layout, method);
   const facts = plannedModel(model, kept, compute, residency, attentionChunk);
   const { pool, programs, stepWork, stepWalks } = walkPasses(request, facts, adapter, recompute);
   const scratch = programs.scratchBytes(!recompute);
   const parts = {
     ...parameterParts(request, facts, adapter),
-    activations: pool.residentBytes,
-    scratch: (recompute ? 1 : ARENA_OVERHEAD) * scratch + PROGRAM_BYTES * programs.count,
+    activations: numLanes * pool.residentBytes,
+    scratch: (recompute ? 1 : ARENA_OVERHEAD) * numLanes * scratch + PROGRAM_BYTES * programs.count,
     process: PROCESS_BYTES + TOKEN_BYTES * request.numTokens,
   };
   const walkBytes = residency === "float32" ? 0 : blockBytes(facts, adapter, "float32");
@@ -94,7 +96,7 @@ export function estimateRun(request: MemoryRequest, recompute: Recompute): RunNe
 
 /** What is read of weights and trained of them. */
 function parameterParts(
-  { storedBytes, method, preview, numSlots, budgetBytes, residency }: MemoryRequest,
+  { storedBytes, method, preview, numSlots, numLanes, budgetBytes, residency }: MemoryRequest,
   facts: PlannedModel,
   adapter: AdapterView,
 ): Pick<MemoryParts, "weights" | "trained" | "gradients" | "optimizer"> {
@@ -102,7 +104,7 @@ function parameterParts(
   const outer = outerBytes(facts, adapter);
   const ofTraining = {
     trained: trained + preview.frozenBytes,
-    gradients: trained,
+    gradients: numLanes * trained,
     optimizer: numSlots * trained,
   };
   if (budgetBytes === null) {

@@ -25,6 +25,7 @@ import { SENSITIVITIES } from "../dropbp/sensitivity.ts";
 import { EVAL_METRICS } from "../eval-metrics.ts";
 import { LOG_FORMATS } from "../logs/log-formats.ts";
 import { OBJECTIVES } from "../objectives.ts";
+import { DATA_PARALLEL } from "./data-parallel.ts";
 import { findOwnProblems, optionFlags, ownOptions } from "./own-options.ts";
 import { POWER_OPTIONS } from "../power/options.ts";
 import { RENAMED_SETTINGS } from "./renamed-settings.ts";
@@ -152,6 +153,7 @@ const GROUPS = {
     steps: z.int().positive().optional().describe("Number of optimizer steps, instead of epochs"),
     batchSize: z.int().positive().default(4).describe("Examples (or packed rows) per micro-batch"),
     gradientAccumulationSteps: z.int().positive().default(1).describe("Micro-batches per optimizer step"),
+    dataParallel: DATA_PARALLEL,
     optimizer: z.enum(names(OPTIMIZERS)).default("adamw").describe("Optimizer"),
     learningRate: z
       .number()

@@ -1,18 +1,16 @@
 /**
- * @file Loss and gradients of one step by an objective, micro-batch by micro-batch.
+ * @file Loss and gradients of one step by an objective, micro-batch by micro-batch, on one lane or on several at once.
  *
  * An objective whose gradient is known beforehand takes one pass over a micro-batch; another is shown the
  * log-probabilities first, and the second pass, with the same dropout, carries its gradient back.
+ *
+ * Lanes share nothing that changes: each collects gradients of its own, which are added when all are done, in their order.
  */
 import type { Batch } from "../../data/batches/batch.ts";
 import type { TrainingUnit } from "../../data/examples/training-unit.ts";
-import { factsOf, labelledPositions } from "../../data/batches/pass-facts.ts";
-import type { Adapter } from "../../peft/attach.ts";
-import { type BetweenBlocks, ForwardPass } from "../../run/forward-pass.ts";
-import type { Session } from "../../run/session.ts";
+import type { Objective, Outcome, Scores } from "../objective.ts";
+import type { Lane, Lanes, MicroBatchRunner } from "./lanes.ts";
 import { mismatchedBatches } from "./micro-batch.ts";
-import type { Objective, Scores } from "../objective.ts";
-import { type PredictionCounts, predict } from "./predictions.ts";
 import { countStep, estimateDivergence } from "./sequence-scores.ts";
 import type { MicroBatchKey, StepRunner } from "./step-runner.ts";
 
@@ -47,80 +45,23 @@ export interface StepOutcome {
   readonly numTokens: number;
 }
 
-/** What is scored without gradients. */
-export interface ScorerParts {
-  /** In training; null: the base alone. */
-  readonly adapter: Adapter | null;
-  /** What training started from, which never changes; null: the base alone. */
-  readonly reference: Adapter | null;
-}
-
-/** Log-probabilities of labels without gradients: by the model in training, and by what it started from. */
-export class Scorer {
-  readonly #policy: ForwardPass;
-  readonly #reference: ForwardPass | null;
-
-  private constructor(policy: ForwardPass, reference: ForwardPass | null) {
-    this.#policy = policy;
-    this.#reference = reference;
-  }
-
-  /** Compiles what is not tied to a block, as far as the objective needs it. */
-  static async create(
-    session: Session,
-    parts: ScorerParts,
-    { needs }: Objective,
-    betweenBlocks?: BetweenBlocks,
-  ): Promise<Scorer> {
-    const pass = (adapter: Adapter | null): Promise<ForwardPass> =>
-      ForwardPass.create(session, adapter, betweenBlocks);
-    const isAsked = needs.includes("reference");
-    return new Scorer(await pass(parts.adapter), isAsked ? await pass(parts.reference) : null);
-  }
-
-  /** Log-probabilities by what training started from, [N]; null where the objective does not need them. */
-  async reference(batch: Batch): Promise<Float32Array | null> {
-    return this.#reference && (await logProbsBy(this.#reference, batch));
-  }
-
-  /** Both log-probabilities, without dropout; the likeliest of each labelled position goes to `counts`. */
-  async scores(batch: Batch, counts: PredictionCounts | null = null): Promise<Scores> {
-    const logProbs = await logProbsBy(this.#policy, batch, counts);
-    return { ...batch, logProbs, reference: await this.reference(batch) };
-  }
-}
-
-async function logProbsBy(
-  pass: ForwardPass,
-  batch: Batch,
-  counts: PredictionCounts | null = null,
-): Promise<Float32Array> {
-  const logProbs = new Float32Array(batch.numLabels);
-  const labelled = labelledPositions(batch);
-  await pass.run(batch.input, factsOf(batch), async (x) => {
-    await pass.labelHead.logProbs(x, labelled, logProbs);
-    if (counts)
-      counts.add(await predict(pass.session, pass.head, x, labelled), labelled.labels, batch.weights);
-  });
-  return logProbs;
-}
-
 /** Adds the metrics of a part of a step to those of the parts before. */
 export function addMetrics(sums: Record<string, number>, metrics: Readonly<Record<string, number>>): void {
   for (const [name, value] of Object.entries(metrics)) sums[name] = (sums[name] ?? 0) + value;
 }
 
-/** What runs a micro-batch, and collects its gradients. */
-export type MicroBatchRunner = Pick<StepRunner, "logProbs" | "accumulate">;
-
-/** Runs the micro-batches of one step; gradients are those that `steps` collects. `begin` is told of each micro-batch. */
+/**
+ * Runs the micro-batches of one step, each on the lane whose turn it is by its number; gradients are then those that the
+ * first lane has collected. `begin` is told of each micro-batch.
+ */
 export async function runStep(
-  steps: MicroBatchRunner,
-  scorer: Scorer,
+  lanes: Lanes<MicroBatchRunner>,
   { objective, options }: ChosenObjective,
   { step, microBatches, maxLength }: StepWork,
-  begin: (key: MicroBatchKey) => void = () => {},
+  begin: (key: MicroBatchKey, lane: number) => void = () => {},
 ): Promise<StepOutcome> {
+  const [{ steps: first, scorer }, ...others] = lanes;
+  for (const { steps } of lanes) steps.gradients.begin();
   const mismatched: Scores[] = [];
   if (objective.needs.includes("mismatched")) {
     const units = microBatches.map((each) => each.units);
@@ -130,23 +71,33 @@ export async function runStep(
     ...countStep(microBatches.map(({ batch }) => batch)),
     divergence: estimateDivergence(mismatched),
   };
+  const outcomes: Outcome[] = [];
+  const failures: unknown[] = [];
+  const runLane = async ({ steps, scorer }: Lane<MicroBatchRunner>, lane: number): Promise<void> => {
+    for (let micro = lane; micro < microBatches.length && failures.length === 0; micro += lanes.length) {
+      const { batch } = microBatches[micro] as MicroBatch;
+      const key = { step, micro };
+      begin(key, lane);
+      const reference = await scorer.reference(batch);
+      const evaluate = (logProbs: Float32Array): Outcome =>
+        objective.evaluate({ ...batch, logProbs, reference }, totals, options);
+      const before = objective.isSeparable
+        ? new Float32Array(batch.numLabels)
+        : await steps.logProbs(batch, key);
+      const { gradient } = evaluate(before);
+      const isLast = lanes.length === 1 && micro === microBatches.length - 1;
+      outcomes[micro] = evaluate(await steps.accumulate(batch, gradient, key, isLast));
+    }
+  };
+  // To the end of the pass of every lane, even when one fails: it runs in memory that is lent again after.
+  await Promise.all(lanes.map((lane, i) => runLane(lane, i).catch((error: unknown) => failures.push(error))));
+  if (failures.length > 0) throw failures[0];
+  for (const { steps } of others) await first.gradients.addAll(steps.gradients);
   const metrics: Record<string, number> = {};
-  let [loss, numTokens] = [0, 0];
-  for (const [micro, { batch }] of microBatches.entries()) {
-    const key = { step, micro };
-    begin(key);
-    const reference = await scorer.reference(batch);
-    const evaluate = (logProbs: Float32Array) =>
-      objective.evaluate({ ...batch, logProbs, reference }, totals, options);
-    const before = objective.isSeparable
-      ? new Float32Array(batch.numLabels)
-      : await steps.logProbs(batch, key);
-    const { gradient } = evaluate(before);
-    const isLast = micro === microBatches.length - 1;
-    const outcome = evaluate(await steps.accumulate(batch, gradient, key, isLast));
-    loss += outcome.loss;
-    addMetrics(metrics, outcome.metrics);
-    numTokens += batch.numTokens;
-  }
-  return { loss, metrics, numTokens };
+  for (const outcome of outcomes) addMetrics(metrics, outcome.metrics);
+  return {
+    loss: outcomes.reduce((sum, outcome) => sum + outcome.loss, 0),
+    metrics,
+    numTokens: microBatches.reduce((sum, { batch }) => sum + batch.numTokens, 0),
+  };
 }

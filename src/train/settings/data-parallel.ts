@@ -1,0 +1,52 @@
+/** @file How many micro-batches of a step run at once, as a setting, and what cannot be had beside it. */
+import { z } from "zod";
+import { UsageError } from "../../errors.ts";
+import { findActivationForm } from "../activations/forms.ts";
+
+/** The engine hands so many programs to other threads at a time. */
+const MAX_LANES = 4;
+
+export const DATA_PARALLEL = z
+  .int()
+  .min(1)
+  .max(MAX_LANES)
+  .optional()
+  .describe(
+    "Micro-batches of a step that run at once, each on its share of the threads and with activations of its own (docs/training.md); default: 1",
+  );
+
+/** What decides whether several can run at once. */
+interface StepSettings {
+  readonly dataParallel?: number | undefined;
+  readonly gradientAccumulationSteps: number;
+  readonly residentMemory?: string | undefined;
+  readonly activations: string;
+  readonly power?: string | undefined;
+  readonly powerSchedule?: string | undefined;
+}
+
+/** Refuses, beside several micro-batches at once, what is made for one pass at a time. @throws UsageError "usage/flag" */
+export function requireManyAtOnce(options: StepSettings): void {
+  const { dataParallel = 1, gradientAccumulationSteps } = options;
+  if (dataParallel === 1) return;
+  const refuse = (found: string, hint: string): never => {
+    throw new UsageError("usage/flag", `Cannot run ${dataParallel} micro-batches at once: ${found}`, {
+      hint,
+    });
+  };
+  if (gradientAccumulationSteps < dataParallel) {
+    refuse(
+      `a step has ${gradientAccumulationSteps}, expected as many or more`,
+      `Give --gradient-accumulation-steps ${dataParallel}, with as much smaller a --batch-size.`,
+    );
+  }
+  if (options.residentMemory !== undefined)
+    refuse("residentMemory holds the blocks of one", "Leave out --data-parallel or --resident-memory.");
+  if (findActivationForm(options.activations).usesDisk)
+    refuse(
+      `activations "${options.activations}" have files for one`,
+      "Leave out --data-parallel or --activations.",
+    );
+  if ((options.power ?? options.powerSchedule) !== undefined)
+    refuse("pauses are made between the blocks of one", "Leave out --data-parallel or --power.");
+}

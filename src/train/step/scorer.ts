@@ -1,0 +1,65 @@
+/** @file Log-probabilities of labels without gradients: by the model in training, and by what it started from. */
+import type { Batch } from "../../data/batches/batch.ts";
+import { factsOf, labelledPositions } from "../../data/batches/pass-facts.ts";
+import type { Adapter } from "../../peft/attach.ts";
+import { type BetweenBlocks, ForwardPass } from "../../run/forward-pass.ts";
+import type { Session } from "../../run/session.ts";
+import type { Objective, Scores } from "../objective.ts";
+import { type PredictionCounts, predict } from "./predictions.ts";
+
+/** What is scored without gradients. */
+export interface ScorerParts {
+  /** In training; null: the base alone. */
+  readonly adapter: Adapter | null;
+  /** What training started from, which never changes; null: the base alone. */
+  readonly reference: Adapter | null;
+}
+
+export class Scorer {
+  readonly #policy: ForwardPass;
+  readonly #reference: ForwardPass | null;
+
+  private constructor(policy: ForwardPass, reference: ForwardPass | null) {
+    this.#policy = policy;
+    this.#reference = reference;
+  }
+
+  /** Compiles what is not tied to a block, as far as the objective needs it. */
+  static async create(
+    session: Session,
+    parts: ScorerParts,
+    { needs }: Objective,
+    betweenBlocks?: BetweenBlocks,
+  ): Promise<Scorer> {
+    const pass = (adapter: Adapter | null): Promise<ForwardPass> =>
+      ForwardPass.create(session, adapter, betweenBlocks);
+    const isAsked = needs.includes("reference");
+    return new Scorer(await pass(parts.adapter), isAsked ? await pass(parts.reference) : null);
+  }
+
+  /** Log-probabilities by what training started from, [N]; null where the objective does not need them. */
+  async reference(batch: Batch): Promise<Float32Array | null> {
+    return this.#reference && (await logProbsBy(this.#reference, batch));
+  }
+
+  /** Both log-probabilities, without dropout; the likeliest of each labelled position goes to `counts`. */
+  async scores(batch: Batch, counts: PredictionCounts | null = null): Promise<Scores> {
+    const logProbs = await logProbsBy(this.#policy, batch, counts);
+    return { ...batch, logProbs, reference: await this.reference(batch) };
+  }
+}
+
+async function logProbsBy(
+  pass: ForwardPass,
+  batch: Batch,
+  counts: PredictionCounts | null = null,
+): Promise<Float32Array> {
+  const logProbs = new Float32Array(batch.numLabels);
+  const labelled = labelledPositions(batch);
+  await pass.run(batch.input, factsOf(batch), async (x) => {
+    await pass.labelHead.logProbs(x, labelled, logProbs);
+    if (counts)
+      counts.add(await predict(pass.session, pass.head, x, labelled), labelled.labels, batch.weights);
+  });
+  return logProbs;
+}
