@@ -42,6 +42,11 @@ test("without a key pages of other origins are refused; from the first key on ev
   assert.equal((await ask("GET", "/v1/models")).status, 200);
   const page = await ask("GET", "/v1/models", { origin: "https://example.org" });
   assert.deepEqual(page, { status: 403, code: "origin_not_allowed" });
+  for (const name of ["localhost:8080", "127.0.0.1", "[::1]:80", "graft", "me.local"]) {
+    assert.equal((await ask("GET", `http://${name}/v1/models`)).status, 200, name);
+  }
+  const renamed = await ask("GET", "http://example.org/v1/models");
+  assert.deepEqual(renamed, { status: 403, code: "origin_not_allowed" }, "a site's name for this machine");
   const described = await (await server.app.request("/openapi.json")).text();
   assert.doesNotMatch(described, /"security/, "nothing says that a key is needed");
   const key = await add("first", "admin");

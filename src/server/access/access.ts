@@ -25,7 +25,7 @@ export async function requireAccess(
     throw new Error("The keys cannot be read", { cause });
   });
   if (keys === null) {
-    requireOrigin(context.req.header("origin"), origins);
+    requireOrigin(context.req.header("origin") ?? publicOrigin(context.req.url), origins);
     return NOBODY;
   }
   const sent = /^Bearer +(\S+)$/i.exec(context.req.header("authorization") ?? "")?.[1];
@@ -45,6 +45,15 @@ function requireRole(role: ApiRole, access: ApiRole): void {
   throw new ApiError(403, `The key has the role "${role}", expected "${access}" for this`, {
     code: "insufficient_permissions",
   });
+}
+
+/** Names that no site of the web has: without a dot, numbers, and those of local networks. */
+const LOCAL_NAME = /^[^.]*$|\]$|\.(?:\d+|localhost|local|internal|home\.arpa|lan)$/;
+
+/** A site may give its name this machine's address: its pages then read from here without telling an origin, by that name. */
+function publicOrigin(url: string): string | undefined {
+  const { hostname, origin } = new URL(url);
+  return LOCAL_NAME.test(hostname) ? undefined : origin;
 }
 
 /** A page of any site can send requests to this machine: without a key only its origin tells it from a program. */
