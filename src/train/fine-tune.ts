@@ -19,7 +19,7 @@ import { type MicroBatch, type StepOutcome, runStep } from "./step/objective-ste
 import { type RunState, firstState } from "./run-state.ts";
 import { pacedBlocks } from "./power/paced-blocks.ts";
 import { powerNumbers } from "./power/paced-events.ts";
-import type { MicroBatchKey, StepRunner } from "./step/step-runner.ts";
+import type { MicroBatchKey } from "./step/step-runner.ts";
 import { trafficNumbers } from "./traffic-numbers.ts";
 
 /** What a run ended with. */

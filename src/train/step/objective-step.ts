@@ -12,7 +12,7 @@ import type { Objective, Outcome, Scores } from "../objective.ts";
 import type { Lane, Lanes, MicroBatchRunner } from "./lanes.ts";
 import { mismatchedBatches } from "./micro-batch.ts";
 import { countStep, estimateDivergence } from "./sequence-scores.ts";
-import type { MicroBatchKey, StepRunner } from "./step-runner.ts";
+import type { MicroBatchKey } from "./step-runner.ts";
 
 /** An objective with its options. */
 export interface ChosenObjective {
