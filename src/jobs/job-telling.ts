@@ -55,7 +55,11 @@ function tellingOf(event: TrainEvent): Telling | null {
     case "eval":
       return {
         message: `Step ${event.step}: validation loss=${event.loss.toFixed(2)}`,
-        data: { step: event.step, full_valid_loss: event.loss },
+        data: {
+          step: event.step,
+          full_valid_loss: event.loss,
+          full_valid_mean_token_accuracy: event.token_accuracy,
+        },
       };
     case "note":
       return { level: "warn", message: event.message };

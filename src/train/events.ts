@@ -94,6 +94,8 @@ export interface EvalEvent {
   readonly loss: number;
   readonly perplexity: number;
   readonly tokens: number;
+  /** Share of the learned tokens that are the likeliest; absent unless a metric of the run asks for it. */
+  readonly token_accuracy?: number;
 }
 
 /** A text that was written after a prompt of the samples, beside an evaluation. */

@@ -128,13 +128,16 @@ test("a job trains beside texts, as in a process of its own, and its result is a
     [6, 4],
   );
   assert.ok(checkpoints.every(({ metrics }) => typeof metrics.train_loss === "number"));
+  assert.ok(checkpoints.every(({ metrics }) => !("full_valid_mean_token_accuracy" in metrics)));
   const [last, previous] = checkpoints.map(({ created_at }) => created_at);
   assert.ok(job.created_at < previous! && previous! < last!);
   const listed = (await client.models.list()).data;
   assert.equal(listed.find(({ id }) => id === done.fine_tuned_model)?.created, done.finished_at);
   // What goes on from a result is named after the base, too, and a checkpoint can be removed by itself.
+  const measured = { ...SETTINGS, steps: 1, evalEvery: 1, evalMetric: "token-accuracy" };
   const next = await client.fineTuning.jobs.create({
-    ...request(file, { ...SETTINGS, steps: 1 }),
+    ...request(file, measured),
+    validation_file: file,
     model: done.fine_tuned_model as string,
   });
   const gone = `${done.fine_tuned_model}:ckpt-step-4`;
@@ -150,6 +153,13 @@ test("a job trains beside texts, as in a process of its own, and its result is a
   const { fine_tuned_model: name } = await until(client, next.id, "succeeded");
   assert.match(name ?? "", /^ft:tiny:graft:lamp:\w+$/);
   assert.notEqual(name, done.fine_tuned_model);
+  // What was measured of held-out data has OpenAI's names.
+  const [{ metrics } = assert.fail("no checkpoint")] = (
+    await client.fineTuning.jobs.checkpoints.list(next.id)
+  ).data;
+  const accuracy = metrics.full_valid_mean_token_accuracy;
+  assert.ok(typeof metrics.full_valid_loss === "number");
+  assert.ok(accuracy !== undefined && accuracy >= 0 && accuracy <= 1, `accuracy ${accuracy}`);
 });
 
 test("a job that is paused and resumed, or taken up by the next process, ends bit for bit as one that never stopped", async () => {

@@ -26,14 +26,13 @@ const SETTINGS = {
   schedule: "constant",
   steps: 10,
 } as const;
-type Told = EvalEvent & { readonly token_accuracy?: number };
 
 describe("the best checkpoint", () => {
   test("is that with the most right tokens, also after a stop; the run ends early by it", async () => {
     const settings = { ...SETTINGS, evalMetric: "token-accuracy", earlyStopping: 4, saveEvery: 1 } as const;
     const output = `${folder}/accuracy`;
     const { events, result } = await runTiny({ ...settings, output });
-    const told = events.filter((event): event is Told => event.event === "eval");
+    const told = events.filter((event): event is EvalEvent => event.event === "eval");
     const values = told.map((event) => event.token_accuracy ?? Number.NaN);
     const best = values.indexOf(Math.max(...values));
     const state = JSON.parse(readFileSync(`${output}/trainer_state.json`, "utf8")) as Record<string, unknown>;
