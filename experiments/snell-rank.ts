@@ -30,8 +30,10 @@ const WAYS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   "through magnitude": { method: "snell", rank: RANK, sparsity: 0.9, through: "magnitude" },
   "hard-magnitude": { method: "snell", rank: RANK, sparsity: 0.9, sparsify: "hard-magnitude" },
   hard: { method: "snell", rank: RANK, sparsity: 0.9, sparsify: "hard" },
+  fixed: { method: "snell", rank: RANK, sparsity: 0.9, sparsify: "fixed" },
   "linear kernel": { method: "snell", rank: RANK, sparsity: 0.9, kernel: "linear" },
   "linear kernel, hard": { method: "snell", rank: RANK, sparsity: 0.9, kernel: "linear", sparsify: "hard" },
+  "softmax kernel, hard": { method: "snell", rank: RANK, sparsity: 0.9, kernel: "softmax", sparsify: "hard" },
 };
 
 /** The update of a trained adapter: mean rank of a weight's, share of zeros, weights that are not zero. */

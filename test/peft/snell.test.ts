@@ -14,7 +14,7 @@ import { createUpdater } from "../../src/optim/updater.ts";
 import { lora } from "../../src/peft/methods/lora.ts";
 import { mergeAdapter } from "../../src/peft/merge.ts";
 import type { AdapterMethod } from "../../src/peft/method.ts";
-import type { SitePlace } from "../../src/peft/site.ts";
+import type { ParameterSpec, SitePlace } from "../../src/peft/site.ts";
 import { KERNELS } from "../../src/peft/methods/snell/kernels.ts";
 import { SPARSIFIERS, THROUGH } from "../../src/peft/methods/snell/sparsify.ts";
 import { snell } from "../../src/peft/methods/snell.ts";
@@ -45,7 +45,7 @@ import { openUntilEnd } from "../files/open-until-end.ts";
 const engine = createEngine({ threads: 1 });
 const folder = temporaryFolder();
 
-/** The update of a method on a projection alone, and its trained tensors where they start. */
+/** The update of a method on a projection alone, with its trained and its frozen tensors where they start. */
 async function updateOf(
   method: AdapterMethod,
   outFeatures: number,
@@ -57,20 +57,23 @@ async function updateOf(
   const place: SitePlace = { path: "proj", spec, storage: "f32", sites: [spec] };
   const options = method.configure(method.options.parse(raw))(place);
   const graph = new Graph();
-  const parameters = method.trained.specs(spec, options);
-  const inputs: Record<string, Value> = {};
-  const trained: Record<string, HostTensor<"float32">> = {};
-  for (const { suffix, shape } of parameters) {
-    inputs[suffix] = graph.input(suffix, "float32", shape);
-    trained[suffix] = zeros("float32", shape);
-  }
+  const inputsOf = (specs: readonly ParameterSpec[]): Record<string, Value> =>
+    Object.fromEntries(
+      specs.map(({ suffix, shape }) => [suffix, graph.input(suffix, "float32", shape)] as const),
+    );
+  const inputs = inputsOf(method.trained.specs(spec, options));
+  const frozen = inputsOf(method.frozen.specs(spec, options));
+  const values = { ...inputs, ...frozen };
+  const tensors = Object.fromEntries(
+    Object.entries(values).map(([name, { shape }]) => [name, zeros("float32", shape as number[])]),
+  );
   const weight = () => assert.fail("the factors start from no weight");
-  const start = { ...place, tensors: trained, weight, stored: weight, shareOnBase: weight };
+  const start = { ...place, tensors, weight, stored: weight, shareOnBase: weight };
   await method.trained.init(start, options, new Random(seed));
   const none = graph.input("none", "float32", [outFeatures, inFeatures]);
   assert.ok(method.merge !== "not-mergeable");
-  const { weight: delta } = method.merge.graph({ weight: none, bias: null }, inputs, spec, options);
-  return { graph, inputs, trained, none, delta };
+  const { weight: delta } = method.merge.graph({ weight: none, bias: null }, values, spec, options);
+  return { graph, inputs, frozen, tensors, none, delta };
 }
 
 /** The update as numbers, [out, in]. */
@@ -79,11 +82,14 @@ async function numbersOf(
   outFeatures: number,
   inFeatures: number,
   raw: object,
+  move: (tensors: Record<string, HostTensor<"float32">>, trained: readonly string[]) => void = () => {},
 ): Promise<Float32Array> {
-  const { inputs, trained, none, delta } = await updateOf(method, outFeatures, inFeatures, raw);
-  const program = await engine.compile({ name: "delta", inputs: { ...inputs, none }, outputs: { delta } });
+  const { inputs, frozen, tensors, none, delta } = await updateOf(method, outFeatures, inFeatures, raw);
+  move(tensors, Object.keys(inputs));
+  const all = { ...inputs, ...frozen, none };
+  const program = await engine.compile({ name: "delta", inputs: all, outputs: { delta } });
   const result = zeros("float32", [outFeatures, inFeatures]);
-  await program.run({ ...trained, none: zeros("float32", [outFeatures, inFeatures]) }, { delta: result });
+  await program.run({ ...tensors, none: zeros("float32", [outFeatures, inFeatures]) }, { delta: result });
   await program.release();
   return result.data;
 }
@@ -106,7 +112,7 @@ describe("gradients of SNELL's update equal central differences, with what is he
   for (const [kernel, mode] of Object.keys(KERNELS).flatMap((k) => modes.map((m) => [k, m] as const))) {
     test(`${kernel}, ${Object.values(mode).join(" through ")}`, async () => {
       const options = { rank: 4, kernel, sparsity: 0.4, alpha: 0.8, ...mode };
-      const { graph, inputs, trained, none, delta } = await updateOf(snell, 5, 6, options);
+      const { graph, inputs, frozen, tensors, none, delta } = await updateOf(snell, 5, 6, options);
       const seed = graph.input("seed", "float32", [5, 6]);
       const random = new Random(3);
       const draw = ({ shape }: Value): Array64 => ({
@@ -114,16 +120,16 @@ describe("gradients of SNELL's update equal central differences, with what is he
         data: new Float64Array(numElements(shape as number[])).map(() => 0.5 * random.normal()),
       });
       const feeds: Record<string, Array64> = { none: draw(none), seed: draw(seed) };
-      for (const [name, value] of Object.entries(inputs)) {
+      for (const [name, value] of Object.entries({ ...inputs, ...frozen })) {
         const { shape, data } = draw(value);
         // The kernel's own numbers stay near their start: a negative β would make values of any size.
         const isFactor = shape.length === 2;
         feeds[name] = {
           shape,
-          data: isFactor ? data : data.map((x, i) => trained[name]!.data[i]! + 0.2 * x),
+          data: isFactor ? data : data.map((x, i) => tensors[name]!.data[i]! + 0.2 * x),
         };
       }
-      const all = { ...inputs, none, seed };
+      const all = { ...inputs, ...frozen, none, seed };
 
       const forward: ProgramSpec = { name: "forward", inputs: all, outputs: { delta } };
       const heldNodes = nodesOf(forward).filter(({ op }) => op.name === "stopGradient");
@@ -171,11 +177,11 @@ describe("SNELL's update", () => {
       rankOf(await numbersOf(snell, rows, columns, { kernel: "polynomial", sparsify: "none" }), rows),
       44,
     );
-    const { trained } = await updateOf(lora, rows, columns, { rank: 8 });
+    const { inputs } = await updateOf(lora, rows, columns, { rank: 8 });
     const own = await updateOf(snell, rows, columns, { rank: 8, learnKernel: false });
-    const count = (tensors: object): number =>
-      Object.values(tensors).reduce((sum: number, { shape }) => sum + numElements(shape), 0);
-    assert.equal(count(own.trained), count(trained));
+    const count = (values: object): number =>
+      Object.values(values).reduce((sum: number, { shape }) => sum + numElements(shape), 0);
+    assert.equal(count(own.inputs), count(inputs));
   });
 
   test("has as many zeros as its sparsity says, in large matrices too", async () => {
@@ -186,13 +192,48 @@ describe("SNELL's update", () => {
       for (const sparsity of [0, 0.1, 0.5, 0.61, 0.995]) {
         const count = rows * columns;
         const inPaper = Math.ceil(sparsity * count);
-        for (const sparsify of ["soft", "hard"]) {
+        for (const sparsify of ["soft", "hard", "fixed"]) {
           assert.equal(numZeros(await numbersOf(snell, rows, columns, { sparsify, sparsity })), inPaper);
         }
         const inCode = numZeros(
           await numbersOf(snell, rows, columns, { sparsify: "hard-magnitude", sparsity }),
         );
         assert.ok(Math.abs(inCode / count - sparsity) <= 1 / count, `${inCode} of ${count}`);
+      }
+    }
+  });
+
+  test("keeps the entries of the start, if its mask is fixed, whatever becomes of the factors", async () => {
+    const options = { rank: 4, sparsify: "fixed", sparsity: 0.7 };
+    const draw = new Random(5);
+    const move = (tensors: Record<string, HostTensor<"float32">>, trained: readonly string[]): void => {
+      for (const name of trained) tensors[name]!.data.forEach((x, i, data) => (data[i] = x + draw.normal()));
+    };
+    const start = await numbersOf(snell, 24, 30, options);
+    const moved = await numbersOf(snell, 24, 30, options, move);
+    const mask = (values: Float32Array): boolean[] => [...values].map((value) => value !== 0);
+    assert.deepEqual(start, await numbersOf(snell, 24, 30, { ...options, sparsify: "hard" }));
+    assert.deepEqual(mask(moved), mask(start));
+    assert.ok(largestDifference(moved, start) > 0.1);
+    const chosen = await numbersOf(snell, 24, 30, { ...options, sparsify: "hard" }, move);
+    assert.notDeepEqual(mask(chosen), mask(start));
+  });
+
+  test("adds to distances, with SNELLA's kernel, shares that an input's outputs have of one", async () => {
+    const [rows, columns] = [5, 7];
+    const raw = { rank: 4, alpha: 0.1, sparsify: "none" };
+    const plain = await numbersOf(snell, rows, columns, { ...raw, learnKernel: false });
+    const found = await numbersOf(snell, rows, columns, { ...raw, kernel: "softmax" }, (tensors) => {
+      tensors["snell_beta"]!.data.fill(1.5);
+      tensors["snell_gamma"]!.data.fill(0.7);
+      tensors["snell_delta"]!.data.fill(0.25);
+    });
+    for (let j = 0; j < columns; j++) {
+      const column = Array.from({ length: rows }, (_, i) => plain[i * columns + j]!);
+      const total = column.reduce((sum, value) => sum + Math.exp(value / 0.7), 0);
+      for (const [i, value] of column.entries()) {
+        const wanted = value + (1.5 * Math.exp(value / 0.7)) / total + 0.25;
+        assert.ok(Math.abs(found[i * columns + j]! - wanted) < 1e-6);
       }
     }
   });
@@ -215,7 +256,7 @@ describe("SNELL's update", () => {
         Object.keys(KERNELS).map(async (kernel) => [kernel, await fit(kernel, 32, 800)] as const),
       ),
     );
-    assert.equal(Object.keys(others).length, 4);
+    assert.equal(Object.keys(others).length, 5);
     for (const [kernel, error] of Object.entries(others)) {
       const most = kernel === "piecewise-linear" ? 0.92 : 0.96;
       assert.ok(error < most * linear!, `${kernel}: ${error}, linear ${linear}`);
@@ -226,7 +267,7 @@ describe("SNELL's update", () => {
 /** Mean squared error that is left of a standard normal matrix after so many steps of Adam. */
 async function fit(kernel: string, size: number, numSteps: number): Promise<number> {
   const options = { rank: 4, kernel, sparsify: "none" };
-  const { graph, inputs, trained, none, delta } = await updateOf(snell, size, size, options);
+  const { graph, inputs, tensors, none, delta } = await updateOf(snell, size, size, options);
   const target = graph.input("target", "float32", [size, size]);
   const error = sub(delta, target);
   const loss = reduceMean(mul(error, error), [0, 1]);
@@ -239,7 +280,7 @@ async function fit(kernel: string, size: number, numSteps: number): Promise<numb
     inputs: { ...inputs, none, target },
     outputs: { loss, ...derivatives },
   });
-  const lengths = names.map((name) => trained[name]!.data.length);
+  const lengths = names.map((name) => tensors[name]!.data.length);
   const total = lengths.reduce((sum, n) => sum + n, 0);
   const [values, gradient] = [new Float32Array(total), new Float32Array(total)];
   const [views, into]: [Record<string, HostTensor>, Record<string, HostTensor>] = [{}, {}];
@@ -248,9 +289,9 @@ async function fit(kernel: string, size: number, numSteps: number): Promise<numb
   let offset = 0;
   for (const [i, name] of names.entries()) {
     const end = offset + lengths[i]!;
-    values.set(trained[name]!.data, offset);
-    views[name] = hostTensor("float32", trained[name]!.shape, values.subarray(offset, end));
-    into[`d.${name}`] = hostTensor("float32", trained[name]!.shape, gradient.subarray(offset, end));
+    values.set(tensors[name]!.data, offset);
+    views[name] = hostTensor("float32", tensors[name]!.shape, values.subarray(offset, end));
+    into[`d.${name}`] = hostTensor("float32", tensors[name]!.shape, gradient.subarray(offset, end));
     offset = end;
   }
   const random = new Random(9);
@@ -459,6 +500,7 @@ describe("SNELL on a model", async () => {
       {},
       { sparsify: "hard-magnitude", alpha: 0.1, learnKernel: false },
       { kernel: "rbf" },
+      { kernel: "softmax", sparsify: "fixed" },
     ]) {
       const adapter = await attachTo(base, snell, { ...options, zeroStart: true }, ["0.self_attn.q_proj"]);
       assert.deepEqual(await logitsOf(engine, base, adapter, batch), plain, JSON.stringify(options));

@@ -46,7 +46,7 @@ const OPTIONS = z.strictObject({
     .enum(SPARSIFIERS)
     .default("soft")
     .describe(
-      "what becomes of entries above the threshold: times their distance, their size, kept, or no threshold",
+      "what becomes of entries above the threshold: times their distance, their size, kept, those of the start kept, or no threshold",
     ),
   sparsity: SHARE.default(0.9).describe("share of the update's entries that are zero"),
   sparsityPattern: z.record(z.string(), SHARE).default({}).describe("other shares by module pattern"),
@@ -75,7 +75,7 @@ type SnellSite = KernelShape &
 
 const A = "snell_A";
 const B = "snell_B";
-/** Their copies as they start, where what they change is subtracted. */
+/** Their copies as they start, where what they change is subtracted, or says which entries remain. */
 const FROZEN_A = "snell_A0";
 const FROZEN_B = "snell_B0";
 /** Suffix of one of the kernel's own numbers. */
@@ -123,8 +123,8 @@ export const snell = defineMethod<SnellOptions, SnellSite>({
   },
   frozen: {
     ...NOTHING_FROZEN,
-    specs: ({ inFeatures, outFeatures }, { rank, zeroStart }) => {
-      if (!zeroStart) return [];
+    specs: ({ inFeatures, outFeatures }, { rank, zeroStart, sparsify: mode }) => {
+      if (!zeroStart && mode !== "fixed") return [];
       const own = { dtype: "float32", shared: false, saved: true } as const;
       return [
         { suffix: FROZEN_A, shape: [inFeatures, rank], ...own },
@@ -241,7 +241,7 @@ function ownNumbers(options: SnellSite): ParameterSpec[] {
   }));
 }
 
-/** ΔWˢ [out, in], less that of the start if its factors are there. `save` is given thresholds by name. */
+/** ΔWˢ [out, in], which may take the factors of the start too. `save` is given thresholds by name. */
 function sparseDelta(
   values: SiteValues,
   options: SnellSite,
@@ -254,14 +254,17 @@ function sparseDelta(
     ([name, start]) => [name, vector(graph, start)] as const,
   );
   const numbers = starts.map(([name, start]) => [name, values[suffixOf(name)] ?? start]);
-  const delta = sparsify(kernel.delta(b!, a!, Object.fromEntries(numbers), options), options, (threshold) =>
-    save("threshold", threshold),
-  );
-  if (!a0 || !b0) return delta;
+  const delta = kernel.delta(b!, a!, Object.fromEntries(numbers), options);
+  const saved = (name: string) => (threshold: Value) => save(name, threshold);
+  if (!a0 || !b0) return sparsify(delta, delta, options, saved("threshold"));
   const before = kernel.delta(b0, a0, Object.fromEntries(starts), options);
+  if (options.sparsify === "fixed") {
+    const moved = options.zeroStart ? sub(delta, before) : delta;
+    return sparsify(moved, before, options, saved("start"));
+  }
   return sub(
-    delta,
-    sparsify(before, options, (threshold) => save("start", threshold)),
+    sparsify(delta, delta, options, saved("threshold")),
+    sparsify(before, before, options, saved("start")),
   );
 }
 

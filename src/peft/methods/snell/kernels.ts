@@ -2,15 +2,17 @@
  * @file The kernels of SNELL: ΔW_ij = κ(b_i, a_j) of rows of two thin factors.   B [out, R]  A [in, R]  →  [out, in]
  *
  * Table A6 of arXiv:2411.01800 has linear, piecewise linear, sigmoid and RBF; its segments are printed off by one. The
- * polynomial is ours: the same idea with powers of the product. Only α is said to be learned by name; β and γ are here
- * learned with it. A kernel that is not linear gives ΔW a rank above R.
+ * softmax is SNELLA's (arXiv:2510.24037), as published in code. The polynomial is ours: the same idea with powers of the
+ * product. Only α is said to be learned by name; β and γ are here learned with it. A kernel that is not linear gives ΔW a
+ * rank above R.
  */
 import type { Value } from "../../../graph/graph.ts";
-import { abs, add, exp, mul, neg, sigmoid, sign, sub } from "../../../graph/ops/elementwise.ts";
+import { abs, add, div, exp, mul, neg, sigmoid, sign, sub } from "../../../graph/ops/elementwise.ts";
 import { matmul } from "../../../graph/ops/matmul.ts";
 import { pairwiseDistance } from "../../../graph/ops/pairwise-distance.ts";
 import { reduceSum } from "../../../graph/ops/reduce-expand.ts";
 import { slice } from "../../../graph/ops/slice-pad.ts";
+import { softmax } from "../../../graph/ops/softmax.ts";
 import { stopGradient } from "../../../graph/ops/stop-gradient.ts";
 import { transpose } from "../../../graph/ops/transpose.ts";
 
@@ -40,24 +42,26 @@ interface Kernel {
 /** Makes products of two rows about as large as the published start makes differences of distances (ours). */
 const productBound: Kernel["bound"] = (rows, { rank }) => (rows * rank) ** -0.25;
 
+/** The published start of rows whose distances are taken: He's uniform bound with a = √5 for a fan-in of rows · R/P. */
+const distanceBound: Kernel["bound"] = (rows, { rank, pieces }) => 1 / Math.sqrt((rows * rank) / pieces);
+
 export const KERNELS = {
   /** Σ_p α_p |b_[p] - a_[p]| over segments of the rows; α starts with changing signs, as in the published code. */
   "piecewise-linear": {
-    coefficients: ({ pieces, alpha }) => ({
-      alpha: Array.from({ length: pieces }, (_, p) => (p % 2 === 0 ? alpha : -alpha)),
-    }),
-    // The published start: He's uniform bound with a = √5 for a fan-in of rows · R/P.
-    bound: (rows, { rank, pieces }) => 1 / Math.sqrt((rows * rank) / pieces),
-    delta: (b, a, { alpha }, { rank, pieces }) => {
-      const end = (p: number): number => Math.ceil((rank * p) / pieces);
-      return sum(
-        Array.from({ length: pieces }, (_, p) => {
-          const weight = slice(alpha!, 0, p, p + 1);
-          // |α| is put into the thin rows, where its gradient takes no pass over [out, in]. At α = 0 that gradient is 0.
-          const [u, v] = [b, a].map((factor) => mul(slice(factor, 1, end(p), end(p + 1)), abs(weight)));
-          return mul(pairwiseDistance(u!, v!), stopGradient(sign(weight)));
-        }),
-      );
+    coefficients: (shape) => ({ alpha: alternating(shape) }),
+    bound: distanceBound,
+    delta: (b, a, { alpha }, shape) => distances(b, a, alpha!, shape),
+  },
+  /** D + β softmax(D / γ) + δ, the softmax over the outputs, of distances D as above whose α is not learned. */
+  softmax: {
+    coefficients: () => ({ beta: [1], gamma: [1], delta: [0] }),
+    bound: distanceBound,
+    delta: (b, a, { beta, gamma, delta }, shape) => {
+      const { pieces } = shape;
+      const alpha = b.graph.constant("float32", [pieces], Float32Array.from(alternating(shape)));
+      const byInput = distances(a, b, alpha, shape);
+      const shares = mul(softmax(div(byInput, gamma!)), beta!);
+      return transpose(add(add(byInput, shares), delta!), [1, 0]);
     },
   },
   /** b · a, which is LoRA's product. */
@@ -103,8 +107,21 @@ export function kernelOf(name: KernelName): Kernel {
   return KERNELS[name];
 }
 
-function sum(values: readonly Value[]): Value {
-  return values.reduce((total, value) => add(total, value));
+/** α, -α, α, … for the pieces. */
+function alternating({ pieces, alpha }: KernelShape): number[] {
+  return Array.from({ length: pieces }, (_, p) => (p % 2 === 0 ? alpha : -alpha));
+}
+
+/** Σ_p α_p |u_[p] - v_[p]| of the rows u of x [M, R] and v of y [N, R], with α [P]: [M, N]. */
+function distances(x: Value, y: Value, alpha: Value, { rank, pieces }: KernelShape): Value {
+  const end = (p: number): number => Math.ceil((rank * p) / pieces);
+  const parts = Array.from({ length: pieces }, (_, p) => {
+    const weight = slice(alpha, 0, p, p + 1);
+    // |α| is put into the thin rows, where its gradient takes no pass over [M, N]. At α = 0 that gradient is 0.
+    const [u, v] = [x, y].map((factor) => mul(slice(factor, 1, end(p), end(p + 1)), abs(weight)));
+    return mul(pairwiseDistance(u!, v!), stopGradient(sign(weight)));
+  });
+  return parts.reduce((total, part) => add(total, part));
 }
 
 /** |row|² of every row of x [M, R]: [M, 1]. */

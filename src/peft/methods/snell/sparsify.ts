@@ -3,7 +3,7 @@
  *
  *   soft:  ΔWˢ = ΔW ∘ max(|ΔW| - t, 0)   t = the ⌈s·N⌉-th smallest |ΔW| of N      arXiv:2411.01800, eq. 5 as printed
  *   hard-magnitude:  ΔW ∘ |ΔW| above t, the factor constant, t = the s-quantile    the published code
- *   hard:  ΔW above t       none:  ΔW
+ *   hard:  ΔW above t       none:  ΔW       fixed:  ΔW where another matrix, that of the start, is above its own t
  *
  * The quantile lies between two entries, so that the ⌊s(N-1)⌋+1 smallest are dropped.
  */
@@ -16,7 +16,7 @@ import { maximum } from "../../../graph/ops/maximum.ts";
 import { softThreshold } from "../../../graph/ops/soft-threshold.ts";
 import { stopGradient } from "../../../graph/ops/stop-gradient.ts";
 
-export const SPARSIFIERS = ["soft", "hard-magnitude", "hard", "none"] as const;
+export const SPARSIFIERS = ["soft", "hard-magnitude", "hard", "fixed", "none"] as const;
 
 /** What `soft` differentiates: all of it, |ΔW| but not t, or neither. */
 export const THROUGH = ["threshold", "magnitude", "nothing"] as const;
@@ -40,19 +40,24 @@ export function numZeros({ sparsify: mode, sparsity }: Sparsity, count: number):
     : Math.ceil(sparsity * count - ROUNDING);
 }
 
-/** Makes ΔW [out, in] of known sizes sparse; same shape. `save` is given the threshold [], which takes long to find. */
+/**
+ * Makes ΔW [out, in] of known sizes sparse; same shape. `judged`: the matrix whose sizes decide, which for all modes but
+ * `fixed` is ΔW. `save` is given the threshold [], which takes long to find.
+ */
 export function sparsify(
   delta: Value,
+  judged: Value,
   options: Sparsity,
   save: (threshold: Value) => Value = (threshold) => threshold,
 ): Value {
   const { sparsify: mode, through } = options;
   const zeros = numZeros(options, numElements(delta.shape as number[]));
-  if (mode === "none" || (mode === "hard" && zeros === 0)) return delta;
+  const isPlain = mode === "hard" || mode === "fixed";
+  if (mode === "none" || (isPlain && zeros === 0)) return delta;
   const hold = (value: Value, held: boolean): Value => (held ? stopGradient(value) : value);
-  const size = abs(hold(delta, mode !== "soft" || through === "nothing"));
+  const size = abs(hold(judged, mode !== "soft" || through === "nothing"));
   const threshold = zeros === 0 ? delta.graph.scalar(0) : save(kthSmallest(size, zeros));
-  if (mode === "hard") return mul(delta, greater(size, threshold));
+  if (isPlain) return mul(delta, greater(size, threshold));
   if (mode === "hard-magnitude") return mul(delta, mul(size, greater(size, threshold)));
   if (through !== "nothing") return softThreshold(delta, hold(threshold, through === "magnitude"));
   return mul(delta, maximum(sub(size, threshold), delta.graph.scalar(0)));
