@@ -9,10 +9,11 @@ import { lora } from "./methods/lora.ts";
 import { type Method, configFileOf } from "./method.ts";
 import { peqa } from "./methods/peqa.ts";
 import { road } from "./methods/road.ts";
+import { roadLora } from "./methods/road-lora.ts";
 import { snell } from "./methods/snell.ts";
 import { vera } from "./methods/vera.ts";
 
-export const METHODS: readonly Method[] = [lora, dora, ia3, road, vera, snell, peqa, bitfit, full];
+export const METHODS: readonly Method[] = [lora, dora, ia3, road, roadLora, vera, snell, peqa, bitfit, full];
 
 /** The method whose result is an ordinary model. */
 export const WHOLE_MODEL: Method = full;

@@ -66,6 +66,12 @@ const FORMULAS: Readonly<Record<string, (adapter: Adapter, base: BaseModel) => n
     return sum([...model.tensors.values()].flatMap(({ shape, role }) => (isTrained.has(role) ? shape : [])));
   },
   road: ({ sites }) => sum([...sites.values()].map(({ spec }) => spec.outFeatures)),
+  "road-lora": ({ sites, options }) => {
+    const { rank } = options as { rank: number };
+    return sum(
+      [...sites.values()].map(({ spec }) => spec.outFeatures + rank * (spec.inFeatures + spec.outFeatures)),
+    );
+  },
   // One scale an output, at the default group size.
   peqa: ({ sites }) => sum([...sites.values()].map(({ spec }) => spec.outFeatures)),
   snell: ({ sites, options }) => {

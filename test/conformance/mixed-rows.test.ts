@@ -50,6 +50,7 @@ const OTHERS: Readonly<Record<string, readonly [object, string[] | null]>> = {
   snell: [{ rank: 3, kernel: "rbf", sparsify: "hard" }, ["k_proj", "up_proj"]],
   vera: [{ rank: 8, projectionSeed: 3 }, ["k_proj", "up_proj"]],
   road: [{ variant: "road_4", pairs: "upper", groupSize: 4 }, ["q_proj", "up_proj"]],
+  "road-lora": [{ variant: "road_4", rank: 3, groupSize: 4 }, ["q_proj", "up_proj"]],
 };
 
 /** Methods of which a row has the base's weights only in another form. */

@@ -50,6 +50,10 @@ const UNLIKE: Readonly<Record<string, readonly [object, object]>> = {
     { rank: 6, dInitial: 0.3 },
   ],
   road: [{ groupSize: 2 }, { variant: "road_4", groupSize: 8, pairs: "upper" }],
+  "road-lora": [
+    { groupSize: 2, rank: 2, alpha: 3 },
+    { variant: "road_4", groupSize: 8, rank: 5, dropout: 0.5 },
+  ],
 };
 
 /** Methods whose fresh adapter computes with another weight than the base's: a row without one has no form of it. */

@@ -42,7 +42,7 @@ function settingsFor(objective: string, method: string, output: string): TrainIn
     model: MODELS[rows === "classes" ? "classes" : "text"],
     data: DATA.get(rows) as string,
     method,
-    rank: ["lora", "dora", "snell", "vera"].includes(method) ? 4 : undefined,
+    rank: ["lora", "dora", "road-lora", "snell", "vera"].includes(method) ? 4 : undefined,
     objective,
     output: `${folder}/${output}`,
     batchSize: 4,

@@ -39,7 +39,8 @@ import {
 /** Width of the groups that PEFT chooses. */
 const USUAL_GROUP = 64;
 
-const OPTIONS = z.strictObject({
+/** Fields of an options schema. */
+export const ROAD_FIELDS = {
   variant: z
     .enum(["road_1", "road_2", "road_4"])
     .default("road_1")
@@ -64,7 +65,8 @@ const OPTIONS = z.strictObject({
     .default("all")
     .describe("tokens whose residual stream is turned: all, or the last of a prompt"),
   ...MODULES_TO_SAVE,
-});
+};
+const OPTIONS = z.strictObject(ROAD_FIELDS);
 type RoadOptions = z.output<typeof OPTIONS>;
 
 const THETA = "road_theta";

@@ -69,7 +69,7 @@ describe("parseTrainOptions()", () => {
     );
     assert.equal(
       message({ method: "full", rank: 3 }),
-      "rank is for method lora, dora, vera, snell, not for full",
+      "rank is for method lora, dora, road-lora, vera, snell, not for full",
     );
     assert.equal(
       message({ objective: "dpo", lossType: "ipo", labelSmoothing: 0.1 }),

@@ -1,0 +1,138 @@
+/**
+ * @file RoAd and LoRA on one projection: outputs are turned in pairs, and a product of two thin matrices is added.
+ *
+ *   z = R (x Wᵀ + b) + s (drop(x) Aᵀ) Bᵀ     R: the blocks of RoAd     A [R, in]  B [out, R]     s = α/R
+ *
+ * Paper: "3-in-1: 2D Rotary Adaptation for Efficient Finetuning, Efficient Batching and Composability", arXiv:2409.00119,
+ * "RoAd1 + LoRA". LoRA is put around a projection that RoAd has turned, so that both start as the base.
+ */
+import { z } from "zod";
+import { assertInternal } from "../../errors.ts";
+import { type SiteGraph, withProjector } from "../../models/site-graph.ts";
+import { LOW_RANK_FIELDS } from "../low-rank/low-rank.ts";
+import {
+  ALL_LINEAR,
+  type AdapterMethod,
+  NOTHING_FROZEN,
+  PLAIN_FILE,
+  type RowBatch,
+  type RowForm,
+  defineMethod,
+} from "../method.ts";
+import type { SiteValues } from "../site.ts";
+import {
+  MODULES_TO_SAVE,
+  WHOLE_MODULES,
+  wholeModulesFromConfig,
+  wholeModulesToConfig,
+} from "../whole-modules.ts";
+import { lora } from "./lora.ts";
+import { ROAD_FIELDS, road } from "./road.ts";
+
+const { rank, alpha, dropout } = LOW_RANK_FIELDS;
+const { variant, groupSize } = ROAD_FIELDS;
+const OPTIONS = z.strictObject({ rank, alpha, dropout, variant, groupSize, ...MODULES_TO_SAVE });
+
+/** The options of each at a site. */
+interface RoadLoraSite {
+  readonly turn: unknown;
+  readonly sum: unknown;
+}
+
+/** A site whose projection is turned already. */
+function turned(
+  site: SiteGraph,
+  { adapt }: Pick<AdapterMethod, "adapt">,
+  values: SiteValues,
+  options: unknown,
+): SiteGraph {
+  return withProjector(site, (x) => adapt(site, x, values, options), "");
+}
+
+export const roadLora = defineMethod<z.output<typeof OPTIONS>, RoadLoraSite>({
+  kind: "adapter",
+  name: "road-lora",
+  paper: road.paper,
+  learningRate: 1e-3,
+  options: OPTIONS,
+  targets: { ...ALL_LINEAR, ...WHOLE_MODULES },
+
+  configure: (options) => {
+    const turnOf = road.configure(
+      road.options.parse({ variant: options.variant, groupSize: options.groupSize }),
+    );
+    const sumOf = lora.configure(
+      lora.options.parse({ rank: options.rank, alpha: options.alpha, dropout: options.dropout }),
+    );
+    return (place) => ({ turn: turnOf(place), sum: sumOf(place) });
+  },
+
+  trained: {
+    specs: (site, { turn, sum }) => [...road.trained.specs(site, turn), ...lora.trained.specs(site, sum)],
+    init: async (site, { turn, sum }, random) => {
+      await road.trained.init(site, turn, random);
+      await lora.trained.init(site, sum, random);
+    },
+    initialChange: "none",
+  },
+  frozen: NOTHING_FROZEN,
+
+  adapt: (site, x, values, { turn, sum }) => lora.adapt(turned(site, road, values, turn), x, values, sum),
+  materializesWeight: () => false,
+
+  lookup: "not-on-embeddings",
+  batch: rowsOfBoth(),
+
+  merge: {
+    graph: (base, values, site, { turn, sum }) => {
+      assertInternal(road.merge !== "not-mergeable" && lora.merge !== "not-mergeable", "both merge");
+      return lora.merge.graph(road.merge.graph(base, values, site, turn), values, site, sum);
+    },
+    stored: "requantized",
+  },
+
+  // Neither a product of turns nor a product of thin matrices.
+  algebra: "not-composable",
+
+  file: {
+    ...PLAIN_FILE,
+    peftType: "ROAD_LORA",
+    toConfig: (options) => ({
+      r: options.rank,
+      lora_alpha: options.alpha,
+      lora_dropout: options.dropout,
+      variant: options.variant,
+      group_size: options.groupSize,
+      ...wholeModulesToConfig(options),
+    }),
+    fromConfig: (take) => ({
+      rank: take("r"),
+      alpha: take("lora_alpha"),
+      dropout: take("lora_dropout"),
+      variant: take("variant"),
+      groupSize: take("group_size"),
+      ...wholeModulesFromConfig(take),
+    }),
+  },
+});
+
+/** Rows with both: the tensors of their forms have other names. */
+function rowsOfBoth(): RowBatch<RoadLoraSite> {
+  const [turns, sums] = [road.batch, lora.batch];
+  assertInternal(turns !== "not-batchable" && sums !== "not-batchable", "both have rows");
+  const join = (turn: RowForm<unknown> | null, sum: RowForm<unknown> | null): RowForm<RoadLoraSite> | null =>
+    turn &&
+    sum && {
+      tensors: { ...turn.tensors, ...sum.tensors },
+      turned: { ...turn.turned, ...sum.turned },
+      options: { turn: turn.options, sum: sum.options },
+    };
+  return {
+    ofBase: null,
+    added: null,
+    form: (tensors, site, { turn, sum }) =>
+      join(turns.form(tensors, site, turn), sums.form(tensors, site, sum)),
+    identity: (site, { turn, sum }) => join(turns.identity(site, turn), sums.identity(site, sum)),
+    adapt: (site, x, values, { turn, sum }) => sums.adapt(turned(site, turns, values, turn), x, values, sum),
+  };
+}
