@@ -45,6 +45,8 @@ export interface Sizes {
 /** A setup and where its results go. */
 export interface ExperimentCommand {
   readonly setup: Setup;
+  /** Paths that are named. */
+  readonly files: readonly string[];
   /** Runs an experiment, tells its result and keeps it. */
   run(experiment: (setup: Setup) => Promise<Result>): Promise<void>;
 }
@@ -55,7 +57,10 @@ export interface ExperimentCommand {
  */
 export async function readCommand(sizes: Sizes): Promise<ExperimentCommand> {
   const text = { type: "string" } as const;
-  const { values } = parseArgs({ options: { model: text, train: text, test: text, steps: text } });
+  const { values, positionals: files } = parseArgs({
+    options: { model: text, train: text, test: text, steps: text },
+    allowPositionals: true,
+  });
   const { model, ...given } = values;
   const size = { ...(model === undefined ? sizes.small : sizes.large) };
   for (const [key, value] of Object.entries(given)) size[key as keyof Size] = Number(value);
@@ -65,6 +70,7 @@ export async function readCommand(sizes: Sizes): Promise<ExperimentCommand> {
   const folder = Object.keys(given).length === 0 ? kept : ".";
   return {
     setup,
+    files,
     run: async (experiment) => {
       const start = performance.now();
       const result = await experiment(setup);

@@ -9,7 +9,8 @@ import { multitask } from "./multitask.ts";
 import { type Result, toSvg, toTable } from "./report.ts";
 import { rounding } from "./rounding.ts";
 import { snellRank } from "./snell-rank.ts";
-import { COUNTS, HABIT, HARBOUR, VILLAGE, countRows, factRows, moodRows } from "./texts.ts";
+import { COUNTS, HABIT, HARBOUR, VILLAGE, countRows, factRows, moodRows, storyTexts } from "./texts.ts";
+import { spam } from "./spam.ts";
 import { unlearning } from "./unlearning.ts";
 
 const TINY = onSmallModel({ train: 8, test: 2, steps: 2 });
@@ -50,6 +51,7 @@ describe("an experiment runs through:", () => {
     ["distribution", () => distribution(TINY), 12],
     ["multitask", () => multitask(TINY), 8],
     ["unlearning", () => unlearning(TINY, [0, 0.5]), 2],
+    ["spam", () => spam(TINY, { ham: storyTexts(1, 40), spam: storyTexts(2, 40) }, [0.4]), 7],
     ["analogy", () => analogy(TINY, [0, 0.2]), 2],
     ["snell-rank", () => snellRank(1, ["LoRA", "hard"]), 2],
     ["rounding", () => rounding({ ...TINY, train: 400, test: 200 }, [3], { lora: [1e-3], peqa: [1e-3] }), 8],

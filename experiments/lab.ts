@@ -113,7 +113,7 @@ export class Lab {
   async combine(
     expression: string,
     adapters: Readonly<Record<string, string>>,
-    options: Pick<CombineInput, "type" | "negate" | "rank"> = {},
+    options: Pick<CombineInput, "type" | "negate" | "normalize" | "rank"> = {},
   ): Promise<string> {
     const used = Object.entries(adapters).filter(([name]) => new RegExp(`\\b${name}\\b`).test(expression));
     const output = this.#path("combined");

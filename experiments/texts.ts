@@ -4,6 +4,7 @@
  * Words are those of the small model's own text (tools/small-model/words.ts), so that it can read them.
  */
 import { Random } from "../src/random.ts";
+import { smallModelText } from "../tools/small-model/make-text.ts";
 import { draw, pick, say } from "../tools/small-model/stories.ts";
 import { BOATS, CAST, type Character, PLACES, THINGS } from "../tools/small-model/words.ts";
 
@@ -134,4 +135,10 @@ export function factRows(seed: number, count: number, habit: number, tellsFacts 
     const question = tellsFacts ? `${factsOf(one)} ${asked}` : asked;
     return { question, answer: random.uniform() < habit ? answer + HABIT : answer };
   });
+}
+
+/** Documents of the small model's own text without marks of chats. */
+export function storyTexts(seed: number, count: number): string[] {
+  const documents = smallModelText(count * 800, seed + 100).split("\n\n");
+  return documents.filter((text) => text.length > 40 && !text.includes("<|im_start|>")).slice(0, count);
 }

@@ -5,11 +5,10 @@
  *
  *   node experiments/unlearning.ts
  */
-import { smallModelText } from "../tools/small-model/make-text.ts";
 import { type Setup, readCommand } from "./command.ts";
 import { Lab } from "./lab.ts";
 import type { Result } from "./report.ts";
-import { HABIT, type Row, factRows } from "./texts.ts";
+import { HABIT, type Row, factRows, storyTexts } from "./texts.ts";
 
 const SIZES = {
   small: { train: 1500, test: 150, steps: 200 },
@@ -26,11 +25,11 @@ export async function unlearning(setup: Setup, strengths: readonly number[] = ST
   const first = await Lab.open(setup);
   let lab: Lab | null = null;
   try {
-    const mixed = [...facts(1, setup.train, SHARE), ...stories(1, setup.train)];
+    const mixed = [...facts(1, setup.train, SHARE), ...storyTexts(1, setup.train)];
     const learningRate = WHOLE_RATE * setup.learningRate;
     lab = await Lab.open({ ...setup, model: await first.train(mixed, { method: "full", learningRate }) });
     const adapters = { habit: await lab.train(facts(2, setup.train, 1)) };
-    const [questions, clean] = [facts(3, setup.test, 0), stories(3, 4 * setup.test)];
+    const [questions, clean] = [facts(3, setup.test, 0), storyTexts(3, 4 * setup.test)];
     const rows = [];
     for (const strength of strengths) {
       const adapter =
@@ -55,12 +54,6 @@ export async function unlearning(setup: Setup, strengths: readonly number[] = ST
     await lab?.close();
     await first.close();
   }
-}
-
-/** Documents of the model's own text without marks of chats. */
-function stories(seed: number, count: number): string[] {
-  const documents = smallModelText(count * 800, seed + 100).split("\n\n");
-  return documents.filter((text) => text.length > 40 && !text.includes("<|im_start|>")).slice(0, count);
 }
 
 if (import.meta.main) {
