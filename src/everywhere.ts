@@ -55,17 +55,17 @@ export type { Optimizer } from "./optim/optimizer.ts";
 export { OPTIMIZERS } from "./optim/optimizers.ts";
 export { SCHEDULES } from "./optim/schedules.ts";
 export { type Evaluation, Evaluator } from "./train/evaluate.ts";
-export { fineTune, type FineTuneResult } from "./train/fine-tune.ts";
+export { fineTune, type FineTuneResult } from "./train/loop/fine-tune.ts";
 export type {
   EvaluationPlan,
   FineTuneHooks,
   FineTuneRequest,
   OptimizerPlan,
-} from "./train/fine-tune-request.ts";
+} from "./train/loop/fine-tune-request.ts";
 export { type Batch, toBatch } from "./data/batches/batch.ts";
 export type { TrainingUnit } from "./data/examples/training-unit.ts";
 export { type PlanOptions, planSteps, type StepPlan } from "./data/batches/order.ts";
 export { unitsToBatch } from "./train/step/micro-batch.ts";
 export { OBJECTIVES } from "./train/objectives.ts";
-export { NO_STORE, type RunStore } from "./train/run-store.ts";
+export { NO_STORE, type RunStore } from "./train/loop/run-store.ts";
 export { Generator, type GenerateRequest } from "./engine/generation/generator.ts";

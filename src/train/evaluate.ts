@@ -4,7 +4,7 @@ import { type TrainingUnit, exampleLength } from "../data/examples/training-unit
 import type { Adapter } from "../peft/attach.ts";
 import type { BetweenBlocks } from "../run/forward-pass.ts";
 import type { Session } from "../run/session.ts";
-import { requireReadable } from "./checks.ts";
+import { requireReadable } from "./loop/checks.ts";
 import { unitsToBatch } from "./step/micro-batch.ts";
 import { type ChosenObjective, addMetrics } from "./step/objective-step.ts";
 import { Scorer } from "./step/scorer.ts";

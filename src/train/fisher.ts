@@ -12,7 +12,7 @@ import type { Adapter } from "../peft/attach.ts";
 import type { Parameter } from "../peft/parameters.ts";
 import type { GradientGroup } from "../run/gradient-buffer.ts";
 import type { Session } from "../run/session.ts";
-import { requireReadable } from "./checks.ts";
+import { requireReadable } from "./loop/checks.ts";
 import { unitsToBatch } from "./step/micro-batch.ts";
 import { StepRunner } from "./step/step-runner.ts";
 

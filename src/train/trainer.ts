@@ -10,7 +10,7 @@ import { ShardMemory } from "../runtime/shard-memory.ts";
 import { RESIDENT, type VectorMemory } from "../runtime/vector-memory.ts";
 import { parseByteSize } from "../messages/byte-size.ts";
 import type { Evaluation } from "./evaluate.ts";
-import { withWayOn } from "./checks.ts";
+import { withWayOn } from "./loop/checks.ts";
 import { findActivationForm } from "./activations/forms.ts";
 import type { DoneEvent, TrainEvent } from "./events.ts";
 import { LOG_FORMATS } from "./logs/log-formats.ts";
@@ -24,11 +24,11 @@ import { configText, layOut, requestOf } from "./files/run-request.ts";
 import { openSamples } from "./files/run-samples.ts";
 import { type TrainingSetup, setUp } from "./files/setup.ts";
 import { ACTIVATIONS_FOLDER, ShardFolder } from "./files/shard-folder.ts";
-import { fineTune } from "./fine-tune.ts";
+import { fineTune } from "./loop/fine-tune.ts";
 import { openSession } from "./open-session.ts";
 import { type TrainInput, type TrainOptions, parseTrainOptions } from "./settings/options.ts";
 import { PLANNED_SETTINGS } from "./plan/alternatives.ts";
-import { tellDone, tellStart } from "./tell-run.ts";
+import { tellDone, tellStart } from "./files/tell-run.ts";
 import type { TrainHooks } from "./train-hooks.ts";
 
 /** What a run ended with. */

@@ -11,7 +11,7 @@ import { lora } from "../../src/peft/methods/lora.ts";
 import { Random } from "../../src/random.ts";
 import { Session } from "../../src/run/session.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
-import { fineTune } from "../../src/train/fine-tune.ts";
+import { fineTune } from "../../src/train/loop/fine-tune.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
 import { writeTinyRows } from "../tiny/rows.ts";
 import { requestFor } from "./fine-tune-request.ts";

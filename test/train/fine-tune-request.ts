@@ -7,9 +7,9 @@ import type { Adapter } from "../../src/peft/attach.ts";
 import type { Recompute } from "../../src/train/recompute.ts";
 import type { Session } from "../../src/run/session.ts";
 import { NEXT_TOKEN } from "../../src/train/evaluate.ts";
-import type { FineTuneRequest } from "../../src/train/fine-tune-request.ts";
+import type { FineTuneRequest } from "../../src/train/loop/fine-tune-request.ts";
 import { unitsToBatch } from "../../src/train/step/micro-batch.ts";
-import { NO_STORE } from "../../src/train/run-store.ts";
+import { NO_STORE } from "../../src/train/loop/run-store.ts";
 import { randomExamples } from "../passes/model-passes.ts";
 
 /** What to ask for; the caller changes what it is about. */

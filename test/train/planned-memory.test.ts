@@ -17,7 +17,7 @@ import { disk } from "../../src/train/activations/disk.ts";
 import { float16 } from "../../src/train/activations/float16.ts";
 import { float32 } from "../../src/train/activations/float32.ts";
 import type { ActivationForm } from "../../src/train/activations/keeping.ts";
-import { fineTune } from "../../src/train/fine-tune.ts";
+import { fineTune } from "../../src/train/loop/fine-tune.ts";
 import { findObjective } from "../../src/train/objectives.ts";
 import { plannedModel } from "../../src/train/plan/planned-model.ts";
 import { outerBytes } from "../../src/train/plan/weight-memory.ts";

@@ -8,7 +8,7 @@ import { findOptimizer } from "../../src/optim/optimizers.ts";
 import { createUpdater } from "../../src/optim/updater.ts";
 import { lora } from "../../src/peft/methods/lora.ts";
 import { findMethod } from "../../src/peft/methods.ts";
-import { fineTune } from "../../src/train/fine-tune.ts";
+import { fineTune } from "../../src/train/loop/fine-tune.ts";
 import { Random } from "../../src/random.ts";
 import type { Engine } from "../../src/runtime/engine.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
@@ -102,7 +102,7 @@ const OF_LABELS = [
   "data/batches/pass-facts.ts",
   "train/step/step-runner.ts",
   "train/step/objective-step.ts",
-  "train/mean-log-loss.ts",
+  "train/losses/mean-log-loss.ts",
 ];
 const MAX_NUMBERS_PER_LABEL = 8;
 

@@ -6,7 +6,7 @@ import { test } from "node:test";
 
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../../../test/tiny/model.ts";
 import type { DoneEvent, StartEvent } from "../../train/events.ts";
-import { nextCommand } from "../../train/next-command.ts";
+import { nextCommand } from "../../train/report/next-command.ts";
 import { runMain } from "../../../test/process/run-main.ts";
 
 const folder = temporaryFolder();

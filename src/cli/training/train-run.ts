@@ -2,7 +2,7 @@
 import { train as fineTune } from "../../engine/train.ts";
 import { formatBytes, formatFixed, formatLoss } from "../../messages/numbers.ts";
 import type { EvalEvent, StartEvent, StepEvent, TrainEvent } from "../../train/events.ts";
-import { nextCommand } from "../../train/next-command.ts";
+import { nextCommand } from "../../train/report/next-command.ts";
 import type { TrainInput } from "../../train/settings/options.ts";
 import type { TrainHooks } from "../../train/train-hooks.ts";
 import type { CommandIO } from "../command.ts";

@@ -21,7 +21,7 @@ import {
 import { type MemoryPlan, planMemory } from "../plan/memory-plan.ts";
 import { USUAL_RATES, stepSeconds } from "../plan/step-time.ts";
 import { RECOMPUTES } from "../recompute.ts";
-import { smallestBudget } from "../resident-budget.ts";
+import { smallestBudget } from "../plan/resident-budget.ts";
 import { budgetRequest, memoryRequest } from "./memory-request.ts";
 import { type OpenedRun, type PreparedRun, keepsBaseFrozen, residencyOf, settleRun } from "./prepare.ts";
 

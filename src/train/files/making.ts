@@ -12,7 +12,7 @@ import { fingerprintOf } from "../../models/fingerprint.ts";
 import type { Adapter } from "../../peft/attach.ts";
 import type { TrainOptions } from "../settings/options.ts";
 import { describeRows } from "./data-names.ts";
-import type { RunState } from "../run-state.ts";
+import type { RunState } from "../loop/run-state.ts";
 import { DATA_CONTENTS } from "../settings/saved-settings.ts";
 
 /** Settings whose values are paths of one machine; the facts name what lies there. */

@@ -9,7 +9,7 @@ import { findActivationForm } from "../activations/forms.ts";
 import { plannedModel } from "../plan/planned-model.ts";
 import type { MemoryRequest } from "../plan/run-memory.ts";
 import { outerBytes } from "../plan/weight-memory.ts";
-import { type BudgetRequest, requireFrozenShards, requireResidentBudget } from "../resident-budget.ts";
+import { type BudgetRequest, requireFrozenShards, requireResidentBudget } from "../plan/resident-budget.ts";
 import { type PreparedRun, residencyOf } from "./prepare.ts";
 
 /** What decides the memory of a run. @throws CapacityError "capacity/memory" for a budget of parameters that is too small */

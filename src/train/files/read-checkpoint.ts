@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { UsageError } from "../../errors.ts";
 import { readJson, restoreAdapter } from "../../format/by-path.ts";
 import type { Adapter } from "../../peft/attach.ts";
-import { RUN_STATE, type RunState } from "../run-state.ts";
+import { RUN_STATE, type RunState } from "../loop/run-state.ts";
 import { changedSettings, numericSettings } from "../settings/saved-settings.ts";
 import { badCheckpoint, checkManifest } from "./manifest.ts";
 import { OPTIMIZER_FILE, type OptimizerState, readOptimizer } from "./optimizer-file.ts";

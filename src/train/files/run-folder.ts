@@ -14,7 +14,7 @@ import { isTemporary, sweepTemporaries } from "../../format/files/disk/temporari
 import { textFile } from "../../format/files/folder-file.ts";
 import { systemCode, toFailedWrite } from "../../messages/system-error.ts";
 import type { Adapter } from "../../peft/attach.ts";
-import type { RunState } from "../run-state.ts";
+import type { RunState } from "../loop/run-state.ts";
 import type { LogEntry, LogFormat } from "../logs/log-format.ts";
 import { OF_A_RUN, OF_A_RUN_ALONE, SAMPLES } from "./run-files.ts";
 import { RunLogs } from "./run-logs.ts";

@@ -2,8 +2,8 @@
 import { join } from "node:path";
 import type { Fact } from "../../format/cards/model-card.ts";
 import type { StartEvent } from "../events.ts";
-import { mergeCommand, nextCommand, resumeCommand } from "../next-command.ts";
-import type { RunState } from "../run-state.ts";
+import { mergeCommand, nextCommand, resumeCommand } from "../report/next-command.ts";
+import type { RunState } from "../loop/run-state.ts";
 import { describeEnvironment } from "./environment.ts";
 import { RUN_FILES } from "./run-files.ts";
 import type { SettledOptions } from "./prepare.ts";

@@ -2,7 +2,7 @@
 import { openTextTools } from "../../data/chat/text-tools.ts";
 import { UsageError } from "../../errors.ts";
 import type { Session } from "../../run/session.ts";
-import type { FineTuneHooks } from "../fine-tune-request.ts";
+import type { FineTuneHooks } from "../loop/fine-tune-request.ts";
 import type { MakeSampleWriter, SampleParts } from "../samples.ts";
 import { readSamplePrompts } from "./sample-prompts.ts";
 import type { TrainingSetup } from "./setup.ts";

@@ -7,7 +7,7 @@ import { recordBase } from "../../format/adapters/base-record.ts";
 import { loadWeights } from "../../format/checkpoint/load-model.ts";
 import type { BaseModel } from "../../models/base-model.ts";
 import type { Adapter } from "../../peft/attach.ts";
-import { requireTrainableBlocks } from "../checks.ts";
+import { requireTrainableBlocks } from "../loop/checks.ts";
 import { describeMeasuring } from "../dropbp/branch-dropper.ts";
 import { requireTrainedBranch } from "../dropbp/branch-list.ts";
 import type { VectorMemory } from "../../runtime/vector-memory.ts";

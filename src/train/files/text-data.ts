@@ -10,7 +10,7 @@ import { readColumns } from "../../data/rows/columns.ts";
 import { UsageError } from "../../errors.ts";
 import type { TokenizerFiles } from "../../format/checkpoint/checkpoint.ts";
 import type { Model } from "../../models/model.ts";
-import { requireReadable } from "../checks.ts";
+import { requireReadable } from "../loop/checks.ts";
 import type { Objective } from "../objective.ts";
 import type { TrainOptions } from "../settings/options.ts";
 import { namesOf } from "./data-names.ts";

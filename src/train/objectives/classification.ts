@@ -1,6 +1,6 @@
 /** @file Cross-entropy of the class of a whole sequence: the mean of -log p over the sequences of the step. */
 import { z } from "zod";
-import { meanLogLoss } from "../mean-log-loss.ts";
+import { meanLogLoss } from "../losses/mean-log-loss.ts";
 import type { Objective } from "../objective.ts";
 
 const OPTIONS = z

@@ -5,7 +5,7 @@
  * loss is in PyTorch: weights say how much more one token counts than another, not how long the step is.
  */
 import { z } from "zod";
-import { meanLogLoss } from "../mean-log-loss.ts";
+import { meanLogLoss } from "../losses/mean-log-loss.ts";
 import type { Objective } from "../objective.ts";
 
 export const crossEntropy: Objective = {

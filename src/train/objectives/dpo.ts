@@ -7,9 +7,9 @@
  *   ipo      (h̄ - 1/2β)²                           equation 17 of arXiv:2310.12036; h̄: log-ratios a token, as TRL has it
  */
 import { z } from "zod";
-import { logSigmoid, sigmoid } from "../log-sigmoid.ts";
+import { logSigmoid, sigmoid } from "../losses/log-sigmoid.ts";
 import type { Objective } from "../objective.ts";
-import { pairMetrics } from "../pair-metrics.ts";
+import { pairMetrics } from "../losses/pair-metrics.ts";
 import { type SequenceScore, scorePairs, spread } from "../step/sequence-scores.ts";
 
 /** A loss and its derivative by the margin. */

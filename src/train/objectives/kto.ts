@@ -8,7 +8,7 @@
  * micro-batch, with the answers of the step itself moved on by one; TRL does so for each micro-batch.
  */
 import { z } from "zod";
-import { sigmoid } from "../log-sigmoid.ts";
+import { sigmoid } from "../losses/log-sigmoid.ts";
 import type { Objective } from "../objective.ts";
 import { scoreSequences, spread } from "../step/sequence-scores.ts";
 

@@ -8,9 +8,9 @@
  * Paper: arXiv:2403.07691, equations 6 and 7; β is its λ. TRL also learns the tokens of the prompt, here they are no labels.
  */
 import { z } from "zod";
-import { log1mExp, logSigmoid, sigmoid } from "../log-sigmoid.ts";
+import { log1mExp, logSigmoid, sigmoid } from "../losses/log-sigmoid.ts";
 import type { Objective } from "../objective.ts";
-import { pairMetrics } from "../pair-metrics.ts";
+import { pairMetrics } from "../losses/pair-metrics.ts";
 import { type SequenceScore, scorePairs, spread } from "../step/sequence-scores.ts";
 
 const options = z.strictObject({

@@ -1,7 +1,7 @@
 /** @file What a report is made of. */
 import type { Fact } from "../../format/cards/model-card.ts";
 import type { StartEvent } from "../events.ts";
-import type { RunState } from "../run-state.ts";
+import type { RunState } from "../loop/run-state.ts";
 
 export interface ReportParts {
   readonly title: string;

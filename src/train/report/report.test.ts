@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { StartEvent } from "../events.ts";
-import { type RunState, firstState } from "../run-state.ts";
+import { type RunState, firstState } from "../loop/run-state.ts";
 import { html } from "./html.ts";
 import { lineChart } from "./line-chart.ts";
 import { PAGE } from "./palette.ts";

@@ -6,7 +6,7 @@ import type { Fact } from "../../format/cards/model-card.ts";
 import { formatCount, formatFixed, formatPercent } from "../../messages/numbers.ts";
 import type { StartEvent } from "../events.ts";
 import type { LogEntry } from "../logs/log-format.ts";
-import type { RunState } from "../run-state.ts";
+import type { RunState } from "../loop/run-state.ts";
 import { dropBpChart } from "./dropbp-chart.ts";
 import { Html, html } from "./html.ts";
 import { type LossOfEval, type LossOfStep, lossChart } from "./loss-chart.ts";

@@ -12,7 +12,7 @@ import { findMethod } from "../../../src/peft/methods.ts";
 import { manifestFile } from "../../../src/train/files/manifest.ts";
 import { optimizerFile } from "../../../src/train/files/optimizer-file.ts";
 import { readCheckpoint } from "../../../src/train/files/read-checkpoint.ts";
-import { firstState } from "../../../src/train/run-state.ts";
+import { firstState } from "../../../src/train/loop/run-state.ts";
 import { tinyModelFiles } from "../../files/memory-files.ts";
 import { attachTo } from "../../passes/model-passes.ts";
 import { scratchFolder } from "../scratch.ts";

@@ -1,12 +1,12 @@
 /** @file What a run tells of itself at its start, where it goes on, and at its end. */
-import { countLabels, exampleLength, sequencesOf } from "../data/examples/training-unit.ts";
-import { numElements } from "../graph/shape.ts";
-import type { Adapter } from "../peft/attach.ts";
-import type { DoneEvent, ResumeEvent, StartEvent } from "./events.ts";
-import type { TrainingSetup } from "./files/setup.ts";
-import { describeNewLength } from "./settings/new-length.ts";
-import { sumPower } from "./power/paced-events.ts";
-import type { RunState } from "./run-state.ts";
+import { countLabels, exampleLength, sequencesOf } from "../../data/examples/training-unit.ts";
+import { numElements } from "../../graph/shape.ts";
+import type { Adapter } from "../../peft/attach.ts";
+import type { DoneEvent, ResumeEvent, StartEvent } from "../events.ts";
+import type { TrainingSetup } from "./setup.ts";
+import { describeNewLength } from "../settings/new-length.ts";
+import { sumPower } from "../power/paced-events.ts";
+import type { RunState } from "../loop/run-state.ts";
 
 /** Tells what a run is about to do. */
 export function tellStart({ options, base, adapter, data, plan, totalSteps }: TrainingSetup): StartEvent {

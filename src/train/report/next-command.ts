@@ -1,7 +1,7 @@
 /** @file The commands that go on from what was trained, written so that they can be pasted into a shell. */
-import { shellWords } from "../messages/shell-words.ts";
-import type { DoneEvent, StartEvent } from "./events.ts";
-import type { TrainInput } from "./settings/options.ts";
+import { shellWords } from "../../messages/shell-words.ts";
+import type { DoneEvent, StartEvent } from "../events.ts";
+import type { TrainInput } from "../settings/options.ts";
 
 /** Writes the command that tries what was trained. */
 export function nextCommand(start: NextStart, done: NextDone, { data, evalData }: NextData): string {

@@ -1,6 +1,6 @@
 /** @file Where a run stands: what a checkpoint says beside the numbers. Names as the trainers that people know have them. */
 import { z } from "zod";
-import { DROP_STATE } from "./dropbp/drop-state.ts";
+import { DROP_STATE } from "../dropbp/drop-state.ts";
 
 export const RUN_STATE = z.object({
   global_step: z.int().min(0),

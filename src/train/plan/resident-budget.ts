@@ -6,18 +6,18 @@
  *
  * Of the head's matrix a slice of the gradient is there at a time. What is frozen outside the blocks is always there.
  */
-import { CapacityError, UsageError } from "../errors.ts";
-import { numElements } from "../graph/shape.ts";
-import { showByteSize } from "../messages/byte-size.ts";
-import type { Model } from "../models/model.ts";
-import type { ModelTensor } from "../models/sites.ts";
-import { groupName } from "../peft/parameters.ts";
-import { PART_ELEMENTS } from "../runtime/parted-vector.ts";
-import type { ShardDtype } from "../runtime/vector-memory.ts";
-import { slicedTableOf } from "../run/head/head-graph.ts";
-import { SLICE_ROWS } from "../run/session.ts";
-import { alignedBytes } from "../run/block-shards.ts";
-import type { Residency } from "../run/weights.ts";
+import { CapacityError, UsageError } from "../../errors.ts";
+import { numElements } from "../../graph/shape.ts";
+import { showByteSize } from "../../messages/byte-size.ts";
+import type { Model } from "../../models/model.ts";
+import type { ModelTensor } from "../../models/sites.ts";
+import { groupName } from "../../peft/parameters.ts";
+import { PART_ELEMENTS } from "../../runtime/parted-vector.ts";
+import type { ShardDtype } from "../../runtime/vector-memory.ts";
+import { slicedTableOf } from "../../run/head/head-graph.ts";
+import { SLICE_ROWS } from "../../run/session.ts";
+import { alignedBytes } from "../../run/block-shards.ts";
+import type { Residency } from "../../run/weights.ts";
 
 /** What decides how much that is. */
 export interface BudgetRequest {

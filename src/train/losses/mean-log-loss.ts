@@ -1,5 +1,5 @@
 /** @file The weighted mean of negative log-probabilities: -Σ wᵢ log pᵢ / Σ wᵢ, over all positions of the step. */
-import type { Outcome, Scores, StepTotals } from "./objective.ts";
+import type { Outcome, Scores, StepTotals } from "../objective.ts";
 
 /** The share of a micro-batch in the mean; its gradient is known without the log-probabilities. */
 export function meanLogLoss({ logProbs, weights }: Scores, { weight }: StepTotals): Outcome {

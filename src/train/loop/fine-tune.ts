@@ -5,21 +5,21 @@
  * What a step does depends only on the request and its number: data order and dropout are functions of the seed and the
  * step, and parameters and optimizer state are what a checkpoint holds. So a resumed run ends bit-equal.
  */
-import { FailedError } from "../errors.ts";
-import { clipFactor } from "../optim/clip-factor.ts";
-import { type Updater, createUpdater } from "../optim/updater.ts";
-import { BranchDropper } from "./dropbp/branch-dropper.ts";
+import { FailedError } from "../../errors.ts";
+import { clipFactor } from "../../optim/clip-factor.ts";
+import { type Updater, createUpdater } from "../../optim/updater.ts";
+import { BranchDropper } from "../dropbp/branch-dropper.ts";
 import { divergence, noMovement, requireFinite } from "./checks.ts";
-import { LOSS, isBetter, keepsBest } from "./eval-metrics.ts";
-import { type Evaluation, Evaluator } from "./evaluate.ts";
-import type { EvalEvent, SampleEvent, StepEvent } from "./events.ts";
+import { LOSS, isBetter, keepsBest } from "../eval-metrics.ts";
+import { type Evaluation, Evaluator } from "../evaluate.ts";
+import type { EvalEvent, SampleEvent, StepEvent } from "../events.ts";
 import type { FineTuneRequest } from "./fine-tune-request.ts";
-import { type Lane, type Lanes, type MicroBatchRunner, type OpenLanes, openLanes } from "./step/lanes.ts";
-import { type MicroBatch, type StepOutcome, runStep } from "./step/objective-step.ts";
+import { type Lane, type Lanes, type MicroBatchRunner, type OpenLanes, openLanes } from "../step/lanes.ts";
+import { type MicroBatch, type StepOutcome, runStep } from "../step/objective-step.ts";
 import { type RunState, firstState } from "./run-state.ts";
-import { pacedBlocks } from "./power/paced-blocks.ts";
-import { powerNumbers } from "./power/paced-events.ts";
-import type { MicroBatchKey } from "./step/step-runner.ts";
+import { pacedBlocks } from "../power/paced-blocks.ts";
+import { powerNumbers } from "../power/paced-events.ts";
+import type { MicroBatchKey } from "../step/step-runner.ts";
 import { trafficNumbers } from "./traffic-numbers.ts";
 
 /** What a run ended with. */

@@ -1,20 +1,20 @@
 /** @file What the fine-tuning loop is asked for: what to train, on what, how, and where it is kept. */
-import type { Batch } from "../data/batches/batch.ts";
-import type { TrainingUnit } from "../data/examples/training-unit.ts";
-import type { StepPlan } from "../data/batches/order.ts";
-import type { Optimizer } from "../optim/optimizer.ts";
-import type { Schedule } from "../optim/schedule.ts";
-import type { Adapter } from "../peft/attach.ts";
-import type { BetweenBlocks } from "../run/forward-pass.ts";
-import type { Session } from "../run/session.ts";
-import type { DropPlan } from "./dropbp/branch-dropper.ts";
-import type { EvalMetric } from "./eval-metrics.ts";
-import type { ChosenObjective } from "./step/objective-step.ts";
-import type { Pacer } from "./power/pacer.ts";
-import type { Recompute } from "./recompute.ts";
+import type { Batch } from "../../data/batches/batch.ts";
+import type { TrainingUnit } from "../../data/examples/training-unit.ts";
+import type { StepPlan } from "../../data/batches/order.ts";
+import type { Optimizer } from "../../optim/optimizer.ts";
+import type { Schedule } from "../../optim/schedule.ts";
+import type { Adapter } from "../../peft/attach.ts";
+import type { BetweenBlocks } from "../../run/forward-pass.ts";
+import type { Session } from "../../run/session.ts";
+import type { DropPlan } from "../dropbp/branch-dropper.ts";
+import type { EvalMetric } from "../eval-metrics.ts";
+import type { ChosenObjective } from "../step/objective-step.ts";
+import type { Pacer } from "../power/pacer.ts";
+import type { Recompute } from "../recompute.ts";
 import type { RunStore } from "./run-store.ts";
-import type { SampleWriter } from "./samples.ts";
-import type { ActivationPlace } from "./step/step-runner.ts";
+import type { SampleWriter } from "../samples.ts";
+import type { ActivationPlace } from "../step/step-runner.ts";
 
 /** How parameters move. */
 export interface OptimizerPlan {

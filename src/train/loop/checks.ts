@@ -1,12 +1,12 @@
 /** @file What must hold while a run goes on: finite numbers, and parameters that move. */
-import { sequencesOf, type TrainingUnit } from "../data/examples/training-unit.ts";
-import { describeSource } from "../data/reports/places.ts";
-import { FailedError, UsageError } from "../errors.ts";
-import type { Model } from "../models/model.ts";
-import { PLAIN_PART } from "../models/part-options.ts";
-import { type AdapterView, placedBy } from "../peft/adapter-view.ts";
-import type { Adapter } from "../peft/attach.ts";
-import { whileHeld } from "../runtime/vector-memory.ts";
+import { sequencesOf, type TrainingUnit } from "../../data/examples/training-unit.ts";
+import { describeSource } from "../../data/reports/places.ts";
+import { FailedError, UsageError } from "../../errors.ts";
+import type { Model } from "../../models/model.ts";
+import { PLAIN_PART } from "../../models/part-options.ts";
+import { type AdapterView, placedBy } from "../../peft/adapter-view.ts";
+import type { Adapter } from "../../peft/attach.ts";
+import { whileHeld } from "../../runtime/vector-memory.ts";
 import type { RunStore } from "./run-store.ts";
 
 /** Makes the error of a run that has left the finite numbers; it names the checkpoint to go back to. */

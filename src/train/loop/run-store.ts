@@ -1,6 +1,6 @@
 /** @file What a run writes, wherever that is: the loop knows no path. */
-import type { GroupState } from "../optim/updater.ts";
-import type { EvalEvent, SampleEvent, StepEvent } from "./events.ts";
+import type { GroupState } from "../../optim/updater.ts";
+import type { EvalEvent, SampleEvent, StepEvent } from "../events.ts";
 import type { RunState } from "./run-state.ts";
 
 /** Keeps what a run on one adapter writes. */
