@@ -66,7 +66,8 @@ type Kind = keyof typeof RELEASES;
 export type Argument = number | bigint | string | null | BigUint64Array | BigInt64Array | Uint8Array;
 
 export interface OrtApi {
-  readonly env: bigint;
+  /** What all sessions belong to; made on another thread where that can be, while files are read. */
+  readonly env: Promise<bigint>;
   /** Says that memory is ordinary memory of the processor. */
   readonly memoryInfo: bigint;
   /** Whether asynchronous calls have the stack that they need. */
@@ -154,24 +155,34 @@ function load(): OrtApi {
   const collected = new FinalizationRegistry<readonly [Kind, bigint]>(([kind, pointer]) =>
     releases[kind](pointer),
   );
+  const callAsync: OrtApi["callAsync"] = (entry, ...args) =>
+    new Promise((resolve, reject) => {
+      calls[entry].async(...args, (error: Error | null, status: bigint | null) => {
+        try {
+          if (error) throw error;
+          check(status);
+          // Naming the arguments and the library here keeps both from being collected before.
+          resolve(void [args, library]);
+        } catch (failure) {
+          reject(failure);
+        }
+      });
+    });
+  const createEnv = async (): Promise<bigint> => {
+    if (!canCallAsync) return make("createEnv", LOG_ERRORS, "graft");
+    const made = pointers(1);
+    await callAsync("createEnv", LOG_ERRORS, "graft", made);
+    return made[0] as bigint;
+  };
+  const env = createEnv();
+  // Who compiles is told.
+  env.catch(() => {});
   return {
     canCallAsync,
-    env: make("createEnv", LOG_ERRORS, "graft"),
+    env,
     memoryInfo: make("createCpuMemoryInfo", DEVICE_ALLOCATOR, MEMORY_DEFAULT),
     call: (entry, ...args) => check(calls[entry](...args)),
-    callAsync: (entry, ...args) =>
-      new Promise((resolve, reject) => {
-        calls[entry].async(...args, (error: Error | null, status: bigint | null) => {
-          try {
-            if (error) throw error;
-            check(status);
-            // Naming the arguments and the library here keeps both from being collected before.
-            resolve(void [args, library]);
-          } catch (failure) {
-            reject(failure);
-          }
-        });
-      }),
+    callAsync,
     make,
     release: (kind, pointer) => void releases[kind](pointer),
     releaseWith: (owner, kind, pointer) => collected.register(owner, [kind, pointer], owner),

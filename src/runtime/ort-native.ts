@@ -62,6 +62,7 @@ class Clock {
 
 class Session implements Executable<OrtValue> {
   readonly #api: OrtApi;
+  readonly #env: bigint;
   readonly #clock: Clock;
   readonly #session: bigint;
   readonly #inputNames: Texts;
@@ -73,6 +74,7 @@ class Session implements Executable<OrtValue> {
 
   private constructor(
     api: OrtApi,
+    env: bigint,
     clock: Clock,
     keepScratch: boolean,
     session: bigint,
@@ -80,6 +82,7 @@ class Session implements Executable<OrtValue> {
     outputNames: readonly string[],
   ) {
     this.#api = api;
+    this.#env = env;
     this.#clock = clock;
     this.#session = session;
     this.#keepsScratch = keepScratch;
@@ -97,21 +100,22 @@ class Session implements Executable<OrtValue> {
   ): Promise<Session> {
     const model = toOnnx(spec, new Map([...constants].map(([name, { shape }]) => [name, shape])));
     const { keepScratch = true } = options;
+    const env = await api.env;
     const settings = api.make("createSessionOptions");
-    if (!keepScratch) shareArena(api);
+    if (!keepScratch) shareArena(api, env);
     try {
       configure(api, settings, spec.name, options);
       bind(api, settings, constants);
       const out = pointers(1);
-      const args = [api.env, model, model.length, settings, out] as const;
+      const args = [env, model, model.length, settings, out] as const;
       if (api.canCallAsync) await api.callAsync("createSessionFromArray", ...args);
       else api.call("createSessionFromArray", ...args);
       clock.turned();
       const inputs = Object.keys(spec.inputs).filter((name) => !constants.has(name));
       const outputs = Object.keys(spec.outputs);
-      return new Session(api, clock, keepScratch, out[0] as bigint, inputs, outputs);
+      return new Session(api, env, clock, keepScratch, out[0] as bigint, inputs, outputs);
     } catch (error) {
-      if (!keepScratch) leaveArena(api);
+      if (!keepScratch) leaveArena(api, env);
       throw new Error(`Cannot compile program "${spec.name}": ${(error as Error).message}`, { cause: error });
     } finally {
       api.release("sessionOptions", settings);
@@ -154,7 +158,7 @@ class Session implements Executable<OrtValue> {
   release(): void {
     this.#api.keep(this);
     this.#api.release("session", this.#session);
-    if (!this.#keepsScratch) leaveArena(this.#api);
+    if (!this.#keepsScratch) leaveArena(this.#api, this.#env);
   }
 }
 

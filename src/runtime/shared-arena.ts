@@ -16,22 +16,22 @@ let numSharing = 0;
 let isRegistered = false;
 
 /** Sees to an arena for a session that is to be created with `session.use_env_allocators`. */
-export function shareArena(api: OrtApi): void {
-  if (!isRegistered) registerArena(api);
+export function shareArena(api: OrtApi, env: bigint): void {
+  if (!isRegistered) registerArena(api, env);
   isRegistered = true;
   numSharing++;
 }
 
 /** Counts a session out that has been released. After the last one an arena without memory takes the place of theirs. */
-export function leaveArena(api: OrtApi): void {
-  if (--numSharing === 0) registerArena(api);
+export function leaveArena(api: OrtApi, env: bigint): void {
+  if (--numSharing === 0) registerArena(api, env);
 }
 
-function registerArena(api: OrtApi): void {
+function registerArena(api: OrtApi, env: bigint): void {
   const settings = api.make("createArenaCfg", MAX_BYTES, DOUBLE, USUAL, USUAL);
   const memory = api.make("createCpuMemoryInfo", ARENA_ALLOCATOR, MEMORY_DEFAULT);
   try {
-    api.call("createAndRegisterAllocator", api.env, memory, settings);
+    api.call("createAndRegisterAllocator", env, memory, settings);
   } finally {
     api.release("arenaCfg", settings);
     api.release("memoryInfo", memory);
