@@ -4,7 +4,7 @@ import { cors } from "hono/cors";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { Admission, type AdmissionOptions } from "./access/admission.ts";
 import { ApiError, errorAnswer } from "./api-error.ts";
-import { BodyReader } from "./read-body.ts";
+import { BodyReader } from "./requests/read-body.ts";
 import { type Route, parseBody, parseValues } from "./route.ts";
 import type { ServerState } from "./server-state.ts";
 

@@ -11,7 +11,7 @@ import { findProblems } from "../messages/problems.ts";
 import { readable } from "../printable.ts";
 import { ApiError } from "./api-error.ts";
 import type { ApiRole } from "./access/api-keys.ts";
-import { describeJsonFault } from "./json-fault.ts";
+import { describeJsonFault } from "./requests/json-fault.ts";
 import type { Resumed } from "./running-requests.ts";
 import type { ServerState } from "./server-state.ts";
 

@@ -6,9 +6,9 @@ import { ApiError, stopping } from "./api-error.ts";
 import type { Job } from "../jobs/job.ts";
 import type { JobQueue } from "../jobs/job-queue.ts";
 import type { StateFolder } from "../jobs/state-folder.ts";
-import type { Limits } from "./limits.ts";
+import type { Limits } from "./requests/limits.ts";
 import { RunningRequests } from "./running-requests.ts";
-import type { ServerMetrics } from "./metrics.ts";
+import type { ServerMetrics } from "./metrics/metrics.ts";
 import { TextPlaces } from "./texts/text-places.ts";
 
 export interface ServerStateParts {

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { adminKeys } from "../../src/server/access/api-keys.ts";
-import { BodyReader } from "../../src/server/read-body.ts";
+import { BodyReader } from "../../src/server/requests/read-body.ts";
 import { TextPlaces } from "../../src/server/texts/text-places.ts";
 import { temporaryFolder } from "../tiny/model.ts";
 import { serveTiny } from "./tiny-server.ts";

@@ -20,7 +20,7 @@ import { createApp } from "../../server/app.ts";
 import { parseByteSize } from "../../messages/byte-size.ts";
 import { KeyFile } from "../../server/access/key-file.ts";
 import { type Listening, listen, requirePort } from "../../server/listening/listen.ts";
-import { ServerMetrics } from "../../server/metrics.ts";
+import { ServerMetrics } from "../../server/metrics/metrics.ts";
 import { openFineTuning } from "../../server/jobs/open-fine-tuning.ts";
 import { ROUTES } from "../../server/routes.ts";
 import { ServerState } from "../../server/server-state.ts";

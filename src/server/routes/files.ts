@@ -4,8 +4,8 @@ import { type UploadedFile, hasEnded } from "../../jobs/job.ts";
 import type { JobTable } from "../../jobs/job-table.ts";
 import { ApiError } from "../api-error.ts";
 import { requireFile, requireJobs } from "../jobs/fine-tuning.ts";
-import { describeJsonFault } from "../json-fault.ts";
-import { readForm } from "../multipart.ts";
+import { describeJsonFault } from "../requests/json-fault.ts";
+import { readForm } from "../requests/multipart.ts";
 import { FILE_QUERY, pageOf } from "../pages.ts";
 import { defineRoute } from "../route.ts";
 

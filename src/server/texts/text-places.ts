@@ -1,7 +1,7 @@
 /** @file Places for texts that are written or wait: who finds none is told to come again, instead of waiting in memory. */
 import type { TextJob } from "../../engine/serving-model.ts";
 import { ApiError } from "../api-error.ts";
-import type { Limits } from "../limits.ts";
+import type { Limits } from "../requests/limits.ts";
 
 /** When a client that found no place may ask again. */
 const RETRY_SECONDS = 1;

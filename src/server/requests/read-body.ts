@@ -1,6 +1,6 @@
 /** @file The body of a request, within limits: of itself, and of all that are in memory at a time. */
 import type { Context } from "hono";
-import { ApiError } from "./api-error.ts";
+import { ApiError } from "../api-error.ts";
 import { type Limits, bodyMemory } from "./limits.ts";
 
 export class BodyReader {

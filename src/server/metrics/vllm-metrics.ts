@@ -3,8 +3,8 @@
  * base as `model_name`.
  */
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
-import type { ServeEnd } from "../engine/serving/serve-request.ts";
-import type { ServingStats } from "../engine/serving/serving-engine.ts";
+import type { ServeEnd } from "../../engine/serving/serve-request.ts";
+import type { ServingStats } from "../../engine/serving/serving-engine.ts";
 import { SECONDS, TOKEN_SECONDS } from "./metric-buckets.ts";
 
 /** vLLM's word for the end of a text that nobody waits for. */
