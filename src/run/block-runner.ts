@@ -19,7 +19,7 @@ import { compileStretch } from "./stretch-program.ts";
 import type { PassContext } from "./context.ts";
 import { type GradientBuffer, bindGradients } from "./gradient-buffer.ts";
 import type { Session } from "./session.ts";
-import type { Lease } from "./lease.ts";
+import { withTrained } from "./trained-values.ts";
 import { type Smoothing, WeightWalk } from "./weights.ts";
 
 /** Fills a dropout mask with zeros and 1/(1-p). Called again for the backward pass, so it must give the same. */
@@ -66,32 +66,8 @@ export class BlockRunner {
 
   /** Begins a pass; whoever does ends it. */
   begin(context: PassContext): BlockPass {
-    const { weights } = this.session;
-    // What is trained of a block is held with what is frozen.
-    const borrow = async (layer: number, reads: readonly TensorRead[]): Promise<Lease> => {
-      const lease = await weights.borrow(layer, reads);
-      const { memory } = weights;
-      const trained = await memory.hold(this.#valuesOf(layer), "read").catch((error: unknown) => {
-        lease.release();
-        throw error;
-      });
-      const release = (): void => [lease, trained].forEach((each) => each.release());
-      return { tensors: lease.tensors, release };
-    };
-    const prefetch = (layer: number, reads: readonly TensorRead[]): void => {
-      weights.prefetch(layer, reads);
-      weights.memory.prefetch(this.#valuesOf(layer), "read");
-    };
-    const { memory } = weights;
-    const walk = new WeightWalk({ memory, borrow, prefetch }, this.numLayers, (layer) =>
-      this.#readsOf(layer),
-    );
-    return { context, walk };
-  }
-
-  /** Numbers of what is trained of a block. */
-  #valuesOf(layer: number): Float32Array[] {
-    return (this.adapter?.trained(layer) ?? []).map(({ value }) => value.data);
+    const lender = withTrained(this.session.weights, this.adapter);
+    return { context, walk: new WeightWalk(lender, this.numLayers, (layer) => this.#readsOf(layer)) };
   }
 
   /** Lets go of the block that ran last, where memory has a budget: other work needs its room. */

@@ -9,6 +9,7 @@ import { Head } from "./head/head.ts";
 import { LabelHead } from "./head/label-head.ts";
 import { whileHeld } from "../runtime/vector-memory.ts";
 import type { Session } from "./session.ts";
+import { trainedValues } from "./trained-values.ts";
 
 /** Is awaited between two blocks: other work on the session may run there. */
 export type BetweenBlocks = () => Promise<void>;
@@ -64,7 +65,7 @@ export class ForwardPass {
     const pass = this.#runner.begin(new PassContext(facts, pool, tables));
     try {
       const { memory } = this.session.weights;
-      const outer = (this.#runner.adapter?.trained(null) ?? []).map(({ value }) => value.data);
+      const outer = trainedValues(this.#runner.adapter, null);
       let x = await whileHeld(memory, outer, "read", () => this.#embedding.forward(input, pass.context));
       for (let layer = 0; layer < this.#runner.numLayers; layer++) {
         await this.#betweenBlocks?.();

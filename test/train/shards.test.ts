@@ -4,6 +4,7 @@ import { cpSync, existsSync, mkdirSync, readdirSync, rmSync, truncateSync, write
 import * as node from "node:fs/promises";
 import { describe, test } from "node:test";
 import { type Disk, withDisk } from "../../src/format/files/disk/calls.ts";
+import { makeSampleWriter } from "../../src/engine/sample-writer.ts";
 import { ShardFolder } from "../../src/train/files/shard-folder.ts";
 import { CapacityError } from "../../src/errors.ts";
 import type { StepEvent, TrainEvent } from "../../src/train/events.ts";
@@ -54,6 +55,17 @@ describe("parameters on disk", () => {
       assert.ok(!existsSync(`${sharded}/shards`));
     });
   }
+
+  test("samples are written with parameters that wait on the disk, and are those of a run in memory", async () => {
+    const samples = `${folder}/prompts.txt`;
+    writeFileSync(samples, "ka lo\nmi\n");
+    const settings = { ...FULL, samples, sampleTokens: 3 };
+    const [resident, sharded] = [`${folder}/memory-samples`, `${folder}/disk-samples`];
+    await runTiny({ ...settings, output: resident }, { makeSampleWriter });
+    await runTiny({ ...settings, output: sharded, residentMemory: "140KB" }, { makeSampleWriter });
+    const name = "samples.jsonl";
+    assert.ok(bytesOf(sharded, name).equals(bytesOf(resident, name)));
+  });
 
   for (const method of ["lora", "bitfit"]) {
     test(`${method}: frozen blocks are read again and again, and the numbers are the same`, async () => {

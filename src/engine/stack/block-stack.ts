@@ -14,6 +14,7 @@ import type { PassFacts } from "../../nn/pass.ts";
 import type { PassContext } from "../../run/context.ts";
 import type { WeightTensors } from "../../run/lease.ts";
 import type { Compiled, Session } from "../../run/session.ts";
+import { withTrained } from "../../run/trained-values.ts";
 import { WeightWalk } from "../../run/weights.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import { type CacheLayout, type PagedCache, bestLayout } from "../cache/paged-cache.ts";
@@ -100,27 +101,31 @@ export class BlockStack {
     const { pool, weights, model } = this.#session;
     const groups = await this.#groupsFor(context.facts, cache);
     const blocks = groups.flatMap((group) => group.blocks);
-    const isFed = blocks.some(({ reads }) => reads.length > 0);
-    const walk = new WeightWalk(weights, model.numLayers, (layer) => blocks[layer]?.reads ?? []);
-    let current = x;
-    for (const { compiled, blocks, pass } of groups) {
-      const y = pool.acquire("float32", x.shape);
-      const feeds: Record<string, HostTensor> = { x: current, ...context.tensors(pass) };
-      if (cache.pages) feeds["pages"] = cache.pages;
-      const into: Record<string, HostTensor> = { y };
-      for (const { layer, names } of blocks) {
-        if (isFed) give(names, await walk.block(layer, layer + 1), feeds);
-        give(names, this.#adapter?.inputs(layer) ?? {}, feeds);
-        const [past, fresh] = [cache.past(layer), cache.fresh(layer)];
-        give(names, { [PAST_KEY]: past.key, [PAST_VALUE]: past.value }, feeds);
-        if (fresh) give(names, { new_key: fresh.key, new_value: fresh.value }, into);
+    const isLent = weights.memory.budgetBytes !== null || blocks.some(({ reads }) => reads.length > 0);
+    const lender = withTrained(weights, this.#adapter);
+    const walk = new WeightWalk(lender, model.numLayers, (layer) => blocks[layer]?.reads ?? []);
+    try {
+      let current = x;
+      for (const { compiled, blocks, pass } of groups) {
+        const y = pool.acquire("float32", x.shape);
+        const feeds: Record<string, HostTensor> = { x: current, ...context.tensors(pass) };
+        if (cache.pages) feeds["pages"] = cache.pages;
+        const into: Record<string, HostTensor> = { y };
+        for (const { layer, names } of blocks) {
+          if (isLent) give(names, await walk.block(layer, layer + 1), feeds);
+          give(names, this.#adapter?.inputs(layer) ?? {}, feeds);
+          const [past, fresh] = [cache.past(layer), cache.fresh(layer)];
+          give(names, { [PAST_KEY]: past.key, [PAST_VALUE]: past.value }, feeds);
+          if (fresh) give(names, { new_key: fresh.key, new_value: fresh.value }, into);
+        }
+        await compiled.program.run(feeds, into);
+        pool.release(current);
+        current = y;
       }
-      await compiled.program.run(feeds, into);
-      pool.release(current);
-      current = y;
+      return current;
+    } finally {
+      walk.end();
     }
-    walk.end();
-    return current;
   }
 
   /** Whether a block reads what tells prompts apart: then rows of the cache are good for one prompt alone. */
@@ -230,7 +235,9 @@ function groupLayers(
   arithmetics: readonly Arithmetic[],
 ): number[][] {
   const layers = Array.from({ length: numLayers }, (_, layer) => layer);
-  const stay = weights.residency === "float32" || arithmetics.every(({ binds }) => binds);
+  const stay =
+    weights.memory.budgetBytes === null &&
+    (weights.residency === "float32" || arithmetics.every(({ binds }) => binds));
   const numGroups = stay ? Math.ceil(numLayers / MAX_BLOCKS) : numLayers;
   return Array.from({ length: numGroups }, (_, group) =>
     layers.filter((layer) => Math.floor((layer * numGroups) / numLayers) === group),

@@ -4,7 +4,9 @@ import { PassContext } from "../../run/context.ts";
 import { Embedding } from "../../run/embedding.ts";
 import { Head } from "../../run/head/head.ts";
 import type { Session } from "../../run/session.ts";
+import { trainedValues } from "../../run/trained-values.ts";
 import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
+import { whileHeld } from "../../runtime/vector-memory.ts";
 import { BlockStack, MANY_ROWS } from "./block-stack.ts";
 import { PagedCache, type PagedRows } from "../cache/paged-cache.ts";
 import type { PromptReader } from "../prompts/prompt-reader.ts";
@@ -12,6 +14,8 @@ import { Sequence } from "../cache/sequence.ts";
 
 export interface PagedStages {
   readonly session: Session;
+  /** What is trained outside the blocks. */
+  readonly outer: readonly Float32Array[];
   readonly embedding: Embedding;
   readonly blocks: BlockStack;
   readonly head: Head;
@@ -25,7 +29,7 @@ export async function compilePaged(session: Session, view: AdapterView | null): 
   // logits is told of a failure.
   head.prepare().catch(() => {});
   const blocks = await BlockStack.create(session, view);
-  const stages = { session, embedding, blocks, head };
+  const stages = { session, outer: trainedValues(view, null), embedding, blocks, head };
   // Where other rows have programs of many tokens: no step is to wait for these.
   if (session.isPreparedForMany) await prepareForMany(stages);
   return stages;
@@ -50,13 +54,13 @@ export async function warmUp(stages: PagedStages): Promise<void> {
  * that `wants` names; the caller releases them. Null: nobody wants any. `readers` see what the blocks make of all ids of their rows.
  */
 export async function runPaged(
-  { session, embedding, blocks, head }: PagedStages,
+  { session, outer, embedding, blocks, head }: PagedStages,
   cache: PagedCache,
   rows: PagedRows,
   wants: readonly boolean[],
   readers: readonly (PromptReader | null)[] = [],
 ): Promise<HostTensor<"float32"> | null> {
-  const { pool, tables } = session;
+  const { pool, tables, weights } = session;
   const { sequences, count } = rows;
   const ids = new BigInt64Array(sequences.length * count);
   for (const [row, { ids: all, numComputed }] of sequences.entries()) {
@@ -64,18 +68,21 @@ export async function runPaged(
   }
   const context = new PassContext(cache.begin(rows), pool, tables);
   try {
-    const x = await embedding.forward(hostTensor("int64", [sequences.length, count], ids), context);
+    const input = hostTensor("int64", [sequences.length, count], ids);
+    const x = await whileHeld(weights.memory, outer, "read", () => embedding.forward(input, context));
     const y = await blocks.forward(x, context, cache);
     cache.append();
-    for (const [row, reader] of readers.entries()) {
-      const { ids, numComputed: from } = sequences[row]!;
-      await reader?.read(head, { y: rowOf(y, row), row, ids, from });
-    }
-    const places = Int32Array.from(
-      wants.flatMap((isWanted, row) => (isWanted ? [row * count + count - 1] : [])),
-    );
-    const amount = places.length >= MANY_ROWS ? "many" : "any";
-    const logits = places.length > 0 ? await head.logitsAt(y, places, 0, amount) : null;
+    const logits = await whileHeld(weights.memory, outer, "read", async () => {
+      for (const [row, reader] of readers.entries()) {
+        const { ids, numComputed: from } = sequences[row]!;
+        await reader?.read(head, { y: rowOf(y, row), row, ids, from });
+      }
+      const places = Int32Array.from(
+        wants.flatMap((isWanted, row) => (isWanted ? [row * count + count - 1] : [])),
+      );
+      const amount = places.length >= MANY_ROWS ? "many" : "any";
+      return places.length > 0 ? await head.logitsAt(y, places, 0, amount) : null;
+    });
     pool.release(y);
     return logits;
   } finally {

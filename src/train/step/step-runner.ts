@@ -16,6 +16,7 @@ import { GradientBuffer } from "../../run/gradient-buffer.ts";
 import { LabelHead } from "../../run/head/label-head.ts";
 import { slicedTableOf } from "../../run/head/head-graph.ts";
 import type { Session } from "../../run/session.ts";
+import { trainedValues } from "../../run/trained-values.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import type { ShardDisk } from "../../runtime/shard-memory.ts";
 import { whileHeld } from "../../runtime/vector-memory.ts";
@@ -181,8 +182,7 @@ export class StepRunner {
   /** Holds what is trained outside the blocks. */
   #withStemAndHead<T>(work: () => Promise<T>): Promise<T> {
     const { adapter } = this.#options;
-    const held = adapter.trained(null).map(({ value }) => value.data);
-    return whileHeld(adapter.memory, held, "read", work);
+    return whileHeld(adapter.memory, trainedValues(adapter, null), "read", work);
   }
 
   /** And its gradients. */

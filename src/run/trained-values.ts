@@ -1,0 +1,33 @@
+/** @file Numbers that are trained: where memory has a budget they wait on the disk, and whoever runs a program of them holds them. */
+import type { TensorRead } from "../models/part-graph.ts";
+import type { AdapterView } from "../peft/adapter-view.ts";
+import type { Lease } from "./lease.ts";
+import type { Lender } from "./weights.ts";
+
+type Trained = Pick<AdapterView, "trained"> | null;
+
+/** The numbers that are trained of a block, or (`layer` null) outside of the blocks. */
+export function trainedValues(adapter: Trained, layer: number | null): Float32Array[] {
+  return (adapter?.trained(layer) ?? []).map(({ value }) => value.data);
+}
+
+/** Lends what is trained of a block with what is frozen. */
+export function withTrained(weights: Lender, adapter: Trained): Lender {
+  const { memory } = weights;
+  return {
+    memory,
+    async borrow(layer: number, reads: readonly TensorRead[]): Promise<Lease> {
+      const lease = await weights.borrow(layer, reads);
+      const trained = await memory.hold(trainedValues(adapter, layer), "read").catch((error: unknown) => {
+        lease.release();
+        throw error;
+      });
+      const release = (): void => [lease, trained].forEach((each) => each.release());
+      return { tensors: lease.tensors, release };
+    },
+    prefetch(layer: number, reads: readonly TensorRead[]): void {
+      weights.prefetch(layer, reads);
+      memory.prefetch(trainedValues(adapter, layer), "read");
+    },
+  };
+}
