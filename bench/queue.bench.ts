@@ -5,7 +5,7 @@ import { openPglite } from "../src/jobs/database/pglite.ts";
 import { openPostgres } from "../src/jobs/database/postgres.ts";
 import { prepareTables } from "../src/jobs/database/schema.ts";
 import { SqlJobs } from "../src/jobs/database/sql-jobs.ts";
-import { JobQueue } from "../src/jobs/job-queue.ts";
+import { JobQueue } from "../src/jobs/queue/job-queue.ts";
 import { newJob } from "../test/jobs/new-job.ts";
 import { defineBenchmark } from "./bench.ts";
 import { withScratch } from "./harness/scratch.ts";

@@ -4,7 +4,7 @@ import { UsageError } from "../errors.ts";
 import { nearest } from "../messages/nearest.ts";
 import { ApiError, stopping } from "./api-error.ts";
 import type { Job } from "../jobs/job.ts";
-import type { JobQueue } from "../jobs/job-queue.ts";
+import type { JobQueue } from "../jobs/queue/job-queue.ts";
 import type { StateFolder } from "../jobs/state-folder.ts";
 import type { Limits } from "./requests/limits.ts";
 import { RunningRequests } from "./running-requests.ts";

@@ -1,8 +1,8 @@
 /** @file What every table of jobs must do, whatever keeps it. */
 import assert from "node:assert/strict";
-import { JobQueue } from "../../src/jobs/job-queue.ts";
+import { JobQueue } from "../../src/jobs/queue/job-queue.ts";
 import type { JobRow, JobTable } from "../../src/jobs/job-table.ts";
-import { NEW_HOLD } from "../../src/jobs/shares.ts";
+import { NEW_HOLD } from "../../src/jobs/queue/shares.ts";
 import { newJob } from "./new-job.ts";
 import { toldBy } from "./told.ts";
 

@@ -1,6 +1,6 @@
 /** @file A worker that takes a job and is killed in the midst of a transaction on it. Arguments: URL of the database, base. */
 import { openSharedJobs } from "../../src/jobs/database/open-jobs.ts";
-import { JobQueue } from "../../src/jobs/job-queue.ts";
+import { JobQueue } from "../../src/jobs/queue/job-queue.ts";
 
 const [url = "", base = ""] = process.argv.slice(2);
 const table = await openSharedJobs(url);

@@ -1,7 +1,7 @@
 /** @file A table of jobs that lives as long as the process: for simulations, and where a database would be too slow to open. */
 import { type JobEvent, hasEnded } from "../../src/jobs/job.ts";
 import type { DecideOnRow, EventPart, JobRow, JobTable } from "../../src/jobs/job-table.ts";
-import { isFree } from "../../src/jobs/shares.ts";
+import { isFree } from "../../src/jobs/queue/shares.ts";
 
 export class MemoryJobs implements JobTable {
   readonly #rows = new Map<string, JobRow>();

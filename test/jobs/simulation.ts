@@ -4,10 +4,10 @@
  * Workers crash and come back, stand still, have clocks of other rates, and lose their messages on the way there or back.
  */
 import { FailedError } from "../../src/errors.ts";
-import { JobQueue } from "../../src/jobs/job-queue.ts";
+import { JobQueue } from "../../src/jobs/queue/job-queue.ts";
 import type { JobTable } from "../../src/jobs/job-table.ts";
-import { JobWorker } from "../../src/jobs/job-worker.ts";
-import type { Lease } from "../../src/jobs/lease.ts";
+import { JobWorker } from "../../src/jobs/queue/job-worker.ts";
+import type { Lease } from "../../src/jobs/queue/lease.ts";
 import type { Random } from "../../src/random.ts";
 import { MemoryJobs } from "./memory-jobs.ts";
 import { newJob } from "./new-job.ts";

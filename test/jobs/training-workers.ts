@@ -1,14 +1,14 @@
 /** @file Workers that train, in one process: on the tiny model, with a table and a folder that they share. */
 import { FailedError } from "../../src/errors.ts";
 import { makeSampleWriter } from "../../src/engine/sample-writer.ts";
-import type { Clock } from "../../src/jobs/clock.ts";
-import { JobQueue } from "../../src/jobs/job-queue.ts";
+import type { Clock } from "../../src/jobs/queue/clock.ts";
+import { JobQueue } from "../../src/jobs/queue/job-queue.ts";
 import type { JobRow, JobTable } from "../../src/jobs/job-table.ts";
-import { JobWorker } from "../../src/jobs/job-worker.ts";
-import { placesFor } from "../../src/jobs/places.ts";
+import { JobWorker } from "../../src/jobs/queue/job-worker.ts";
+import { placesFor } from "../../src/jobs/training/places.ts";
 import type { StateFolder } from "../../src/jobs/state-folder.ts";
-import { systemClock } from "../../src/jobs/system-clock.ts";
-import { trainJob } from "../../src/jobs/train-job.ts";
+import { systemClock } from "../../src/jobs/queue/system-clock.ts";
+import { trainJob } from "../../src/jobs/training/train-job.ts";
 import { waitFor } from "../process/wait-for.ts";
 
 /** How the model is held. */

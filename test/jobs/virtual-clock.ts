@@ -1,5 +1,5 @@
 /** @file Time that goes on when everybody waits, for simulations of many workers in one process. */
-import type { Clock } from "../../src/jobs/clock.ts";
+import type { Clock } from "../../src/jobs/queue/clock.ts";
 
 /** What happens within it is taken together. */
 const TICK_MS = 50;

@@ -6,7 +6,7 @@ import { type AddressInfo, connect, createServer } from "node:net";
 import { after, test } from "node:test";
 import { PGlite } from "@electric-sql/pglite";
 import { openSharedJobs } from "../../src/jobs/database/open-jobs.ts";
-import { JobQueue, type TakenJob } from "../../src/jobs/job-queue.ts";
+import { JobQueue, type TakenJob } from "../../src/jobs/queue/job-queue.ts";
 import { checkShares, checkTable } from "./check-table.ts";
 import { newJob } from "./new-job.ts";
 import { WireServer } from "./wire-server.ts";

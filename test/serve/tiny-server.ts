@@ -4,9 +4,9 @@ import { type OpenServingOptions, openServingModel } from "../../src/engine/serv
 import { openTextParts } from "../../src/engine/text-model.ts";
 import { adapterFiles } from "../../src/format/adapters/adapter.ts";
 import { writeFolderAtomic } from "../../src/format/files/atomic.ts";
-import { JobQueue } from "../../src/jobs/job-queue.ts";
+import { JobQueue } from "../../src/jobs/queue/job-queue.ts";
 import type { JobTable } from "../../src/jobs/job-table.ts";
-import { systemClock } from "../../src/jobs/system-clock.ts";
+import { systemClock } from "../../src/jobs/queue/system-clock.ts";
 import { StateFolder } from "../../src/jobs/state-folder.ts";
 import { findMethod } from "../../src/peft/methods.ts";
 import { adaptersUnder } from "../../src/server/adapter-root.ts";

@@ -7,7 +7,7 @@ import { MemoryJobs } from "../jobs/memory-jobs.ts";
 import { newJob } from "../jobs/new-job.ts";
 import { queueOf, reachedUnless } from "../jobs/training-workers.ts";
 import { openState } from "../../src/jobs/store/open-state.ts";
-import { systemClock } from "../../src/jobs/system-clock.ts";
+import { systemClock } from "../../src/jobs/queue/system-clock.ts";
 import { TrainedModels } from "../../src/server/jobs/trained-models.ts";
 import { BUCKET, startS3 } from "../jobs/s3-server.ts";
 import { temporaryFolder } from "../tiny/model.ts";

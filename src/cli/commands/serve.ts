@@ -10,8 +10,8 @@ import { type ServingModel, openServingModel } from "../../engine/serving-model.
 import { findPolicy } from "../../engine/scheduling/turn-policies.ts";
 import { GraftError, UsageError } from "../../errors.ts";
 import { openOwnJobs, openSharedJobs } from "../../jobs/database/open-jobs.ts";
-import { JobQueue } from "../../jobs/job-queue.ts";
-import { systemClock } from "../../jobs/system-clock.ts";
+import { JobQueue } from "../../jobs/queue/job-queue.ts";
+import { systemClock } from "../../jobs/queue/system-clock.ts";
 import { fingerprintOf } from "../../models/fingerprint.ts";
 import { openState } from "../../jobs/store/open-state.ts";
 import { adaptersUnder, requireRoot } from "../../server/adapter-root.ts";

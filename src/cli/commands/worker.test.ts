@@ -17,7 +17,7 @@ import { openTextParts } from "../../engine/text-model.ts";
 import { openPostgres } from "../../jobs/database/postgres.ts";
 import { prepareTables } from "../../jobs/database/schema.ts";
 import { SqlJobs } from "../../jobs/database/sql-jobs.ts";
-import { JobQueue } from "../../jobs/job-queue.ts";
+import { JobQueue } from "../../jobs/queue/job-queue.ts";
 import type { JobRow, JobTable } from "../../jobs/job-table.ts";
 import { fingerprintOf } from "../../models/fingerprint.ts";
 import { StateFolder } from "../../jobs/state-folder.ts";

@@ -1,5 +1,5 @@
 /** @file How servers and workers tell of what goes wrong with jobs, and is tried again. */
-import type { TroubleOptions } from "../../jobs/trouble.ts";
+import type { TroubleOptions } from "../../jobs/queue/trouble.ts";
 import type { CommandIO } from "../command.ts";
 import { warn } from "../report.ts";
 

@@ -5,7 +5,7 @@
 import { z } from "zod";
 import { ENDED, JOB, JOB_EVENT, type JobEvent, type JobStatus } from "../job.ts";
 import { type DecideOnRow, type EventPart, type JobRow, type JobTable, TO_DO } from "../job-table.ts";
-import { heldUntilMs } from "../shares.ts";
+import { heldUntilMs } from "../queue/shares.ts";
 import type { Connection, Database } from "./database.ts";
 
 /** Held while a job is added, so that no more wait than may. */

@@ -1,6 +1,6 @@
 /** @file Opens the files of jobs: in a folder, which others may share, or in a store, with copies in a folder of one's own. */
 import type { Environment } from "../../environment.ts";
-import type { Clock } from "../clock.ts";
+import type { Clock } from "../queue/clock.ts";
 import { StateFolder } from "../state-folder.ts";
 
 export interface StateOptions {

@@ -6,7 +6,7 @@ import { createHash } from "node:crypto";
 import { AwsV4Signer } from "aws4fetch";
 import type { Environment } from "../../environment.ts";
 import { FailedError, UsageError } from "../../errors.ts";
-import type { Clock } from "../clock.ts";
+import type { Clock } from "../queue/clock.ts";
 
 /** Waits between tries, in milliseconds. */
 const WAITS_MS = [100, 400, 1600, 6000, 15_000];

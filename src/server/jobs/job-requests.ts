@@ -1,7 +1,7 @@
 /** @file What clients send to make fine-tuning jobs, in OpenAI's names and graft's own. */
 import { z } from "zod";
-import { averagingProblems } from "../../jobs/averaging.ts";
-import { foreignSettings } from "../../jobs/job-settings.ts";
+import { averagingProblems } from "../../jobs/training/averaging.ts";
+import { foreignSettings } from "../../jobs/training/job-settings.ts";
 import { ASKED_HYPERPARAMETERS, JOB_METHODS } from "../../jobs/job.ts";
 
 const OWN = z.strictObject({ hyperparameters: ASKED_HYPERPARAMETERS.optional() });

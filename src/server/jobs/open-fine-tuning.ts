@@ -1,14 +1,14 @@
 /** @file Joins a queue of jobs to a server's model: what is trained on it here, and what becomes of results from anywhere. */
 import type { Environment } from "../../environment.ts";
 import { makeSampleWriter } from "../../engine/sample-writer.ts";
-import type { Clock } from "../../jobs/clock.ts";
-import type { JobQueue } from "../../jobs/job-queue.ts";
-import { JobWorker } from "../../jobs/job-worker.ts";
-import { jobSettings } from "../../jobs/job-settings.ts";
-import { type TrainingPlaces, placesFor } from "../../jobs/places.ts";
+import type { Clock } from "../../jobs/queue/clock.ts";
+import type { JobQueue } from "../../jobs/queue/job-queue.ts";
+import { JobWorker } from "../../jobs/queue/job-worker.ts";
+import { jobSettings } from "../../jobs/training/job-settings.ts";
+import { type TrainingPlaces, placesFor } from "../../jobs/training/places.ts";
 import type { StateFolder } from "../../jobs/state-folder.ts";
-import { trainJob } from "../../jobs/train-job.ts";
-import { Trouble, type TroubleOptions } from "../../jobs/trouble.ts";
+import { trainJob } from "../../jobs/training/train-job.ts";
+import { Trouble, type TroubleOptions } from "../../jobs/queue/trouble.ts";
 import { resultName } from "./fine-tuning.ts";
 import type { FineTuning, ServerState } from "../server-state.ts";
 import { TrainedModels } from "./trained-models.ts";

@@ -1,5 +1,5 @@
 /** @file What jobs have trained, here or elsewhere, as adapters that requests ask for by name: results, and checkpoints before them. */
-import type { JobQueue } from "../../jobs/job-queue.ts";
+import type { JobQueue } from "../../jobs/queue/job-queue.ts";
 import type { JobRow } from "../../jobs/job-table.ts";
 import { type Job, hasEnded } from "../../jobs/job.ts";
 import type { StateFolder } from "../../jobs/state-folder.ts";

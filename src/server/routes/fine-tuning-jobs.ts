@@ -3,7 +3,7 @@ import type { Context } from "hono";
 import { UsageError } from "../../errors.ts";
 import { HYPERPARAMETERS, type Job, type JobEvent, SUPERVISED } from "../../jobs/job.ts";
 import type { JobRow } from "../../jobs/job-table.ts";
-import { shownJob } from "../../jobs/used-hyperparameters.ts";
+import { shownJob } from "../../jobs/training/used-hyperparameters.ts";
 import { ApiError } from "../api-error.ts";
 import { checkpointName, requireFile, requireJob, requireJobs } from "../jobs/fine-tuning.ts";
 import { JOB_REQUEST, type JobRequest } from "../jobs/job-requests.ts";

@@ -2,7 +2,7 @@
  * @file A job in pieces: one for each share of a round of averaged training, and one for what is done between two rounds. A
  * worker takes a piece, and sees the job's row with the hold of that piece; here the row becomes that and back.
  */
-import { type Hold, type JobRow, type Share, TO_DO } from "./job-table.ts";
+import { type Hold, type JobRow, type Share, TO_DO } from "../job-table.ts";
 
 /** Of what nobody has had. */
 export const NEW_HOLD: Hold = { token: 0, owner: null, leaseUntilMs: null, maxSteps: 0, numLost: 0 };

@@ -2,9 +2,9 @@
  * @file The results of a job as a file that clients fetch, named in `result_files` as OpenAI has it: a table with a row for
  * each step, and one for what was held out before the first.
  */
-import type { TrainEvent } from "../train/events.ts";
-import type { Job, UploadedFile } from "./job.ts";
-import type { StateFolder } from "./state-folder.ts";
+import type { TrainEvent } from "../../train/events.ts";
+import type { Job, UploadedFile } from "../job.ts";
+import type { StateFolder } from "../state-folder.ts";
 
 const COLUMNS = ["step", "train_loss", "valid_loss"];
 /** OpenAI's word for what such files are for. */

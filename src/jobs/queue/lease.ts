@@ -6,9 +6,9 @@
  * work goes on.
  */
 import type { Clock } from "./clock.ts";
-import type { Job, JobEvent } from "./job.ts";
+import type { Job, JobEvent } from "../job.ts";
 import type { JobQueue, OwnChange, Telling } from "./job-queue.ts";
-import type { JobRow } from "./job-table.ts";
+import type { JobRow } from "../job-table.ts";
 
 /** Of a lease, so that a clock may run that much slower than the table's. */
 const SAFE = 0.9;

@@ -4,25 +4,25 @@
  * A job that was given back goes on in its folder. One whose worker was lost goes on in a copy, since that worker may yet
  * write: nobody reads what it writes then.
  */
-import type { Environment } from "../environment.ts";
-import { GraftError, assertInternal } from "../errors.ts";
-import type { TrainOptions } from "../train/settings/options.ts";
-import type { MakeSampleWriter } from "../train/samples.ts";
-import { train } from "../train/trainer.ts";
-import type { SharedModel, TrainHooks } from "../train/train-hooks.ts";
+import type { Environment } from "../../environment.ts";
+import { GraftError, assertInternal } from "../../errors.ts";
+import type { TrainOptions } from "../../train/settings/options.ts";
+import type { MakeSampleWriter } from "../../train/samples.ts";
+import { train } from "../../train/trainer.ts";
+import type { SharedModel, TrainHooks } from "../../train/train-hooks.ts";
 import { shareFolder, trainPiece } from "./averaged-job.ts";
 import { averagingOf } from "./averaging.ts";
-import type { Hyperparameters, Job, JobResult } from "./job.ts";
-import type { TakenJob } from "./job-queue.ts";
+import type { Hyperparameters, Job, JobResult } from "../job.ts";
+import type { TakenJob } from "../queue/job-queue.ts";
 import { type JobPlaces, jobSettings } from "./job-settings.ts";
-import type { JobRow } from "./job-table.ts";
+import type { JobRow } from "../job-table.ts";
 import { follow, tellUnheard } from "./job-telling.ts";
 import { type JobWords, wordsOf, wordsWith } from "./job-words.ts";
-import type { Lease } from "./lease.ts";
+import type { Lease } from "../queue/lease.ts";
 import { usedHyperparameters } from "./used-hyperparameters.ts";
 import { keepResults } from "./results-file.ts";
-import { folderOf } from "./shares.ts";
-import { FIRST_RUN, type StateFolder } from "./state-folder.ts";
+import { folderOf } from "../queue/shares.ts";
+import { FIRST_RUN, type StateFolder } from "../state-folder.ts";
 
 export interface TrainJobOptions {
   readonly files: StateFolder;

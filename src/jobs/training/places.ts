@@ -1,9 +1,9 @@
 /** @file Where the files of a job are, on the machine that trains it. */
-import { UsageError } from "../errors.ts";
-import type { UploadedFile } from "./job.ts";
+import { UsageError } from "../../errors.ts";
+import type { UploadedFile } from "../job.ts";
 import type { JobPlaces } from "./job-settings.ts";
-import type { JobRow } from "./job-table.ts";
-import type { StateFolder } from "./state-folder.ts";
+import type { JobRow } from "../job-table.ts";
+import type { StateFolder } from "../state-folder.ts";
 
 /** What is the same for all jobs of a worker. */
 export type TrainingPlaces = Omit<JobPlaces, "initAdapter" | "data" | "evalData" | "output">;

@@ -5,7 +5,7 @@
  * A piece reads files of pieces that have ended, and numbers of the table; so who does it changes no bit.
  */
 import { join } from "node:path";
-import type { TrainEvent } from "../train/events.ts";
+import type { TrainEvent } from "../../train/events.ts";
 import {
   type AveragedInput,
   type Round,
@@ -17,16 +17,16 @@ import {
   readContribution,
   roundsOf,
   trainContribution,
-} from "../train/files/averaged-training.ts";
-import { findShard } from "../train/files/data-shards.ts";
-import { readRunState } from "../train/files/read-checkpoint.ts";
-import type { TrainHooks } from "../train/train-hooks.ts";
+} from "../../train/files/averaged-training.ts";
+import { findShard } from "../../train/files/data-shards.ts";
+import { readRunState } from "../../train/files/read-checkpoint.ts";
+import type { TrainHooks } from "../../train/train-hooks.ts";
 import type { Averaging } from "./averaging.ts";
-import type { Hyperparameters, JobResult } from "./job.ts";
-import type { JobRow, Share, ShareResult } from "./job-table.ts";
-import type { Lease } from "./lease.ts";
-import { NEW_HOLD, folderOf } from "./shares.ts";
-import type { StateFolder } from "./state-folder.ts";
+import type { Hyperparameters, JobResult } from "../job.ts";
+import type { JobRow, Share, ShareResult } from "../job-table.ts";
+import type { Lease } from "../queue/lease.ts";
+import { NEW_HOLD, folderOf } from "../queue/shares.ts";
+import type { StateFolder } from "../state-folder.ts";
 
 export interface AveragedJob {
   readonly lease: Lease;

@@ -1,6 +1,6 @@
 /** @file What a job says about averaged training: into how many shares its training is split, and how rounds end. */
 import { z } from "zod";
-import type { Job } from "./job.ts";
+import type { Job } from "../job.ts";
 
 const AVERAGING = z.strictObject({
   shares: z.int().min(1).max(64).describe("Parts of the data, each trained on by itself"),

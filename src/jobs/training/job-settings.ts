@@ -2,12 +2,12 @@
  * @file From a job's hyperparameters to settings of a training: OpenAI's own, and graft's, by the names of the command line
  * in JSON (`learningRate`).
  */
-import { UsageError } from "../errors.ts";
-import { findOptimizer } from "../optim/optimizers.ts";
-import { configFileOf } from "../peft/method.ts";
-import { METHODS, findMethod } from "../peft/methods.ts";
-import { suitableLearningRate } from "../train/settings/learning-rate.ts";
-import { defaultObjective, findObjective } from "../train/objectives.ts";
+import { UsageError } from "../../errors.ts";
+import { findOptimizer } from "../../optim/optimizers.ts";
+import { configFileOf } from "../../peft/method.ts";
+import { METHODS, findMethod } from "../../peft/methods.ts";
+import { suitableLearningRate } from "../../train/settings/learning-rate.ts";
+import { defaultObjective, findObjective } from "../../train/objectives.ts";
 import {
   TRAIN_OPTIONS,
   type TrainInput,
@@ -16,9 +16,9 @@ import {
   objectiveOptions,
   optimizerOptions,
   parseTrainOptions,
-} from "../train/settings/options.ts";
+} from "../../train/settings/options.ts";
 import { ownSettings } from "./averaging.ts";
-import { type Hyperparameters, type Job, SUPERVISED } from "./job.ts";
+import { type Hyperparameters, type Job, SUPERVISED } from "../job.ts";
 
 /** Where a job's files are, and what it trains on. */
 export interface JobPlaces {

@@ -4,9 +4,9 @@
  * Every lease has a number, larger than all before it for that job. What an owner says counts only with the newest number,
  * looked at in the transaction that does it: so a job ends once, whatever owners that were thought dead still do.
  */
-import { FIRST_RUN } from "./state-folder.ts";
-import { type Job, type JobEvent, type JobStatus, hasEnded } from "./job.ts";
-import type { DecideOnRow, JobRow, JobTable, RowDecision, ShareResult } from "./job-table.ts";
+import { FIRST_RUN } from "../state-folder.ts";
+import { type Job, type JobEvent, type JobStatus, hasEnded } from "../job.ts";
+import type { DecideOnRow, JobRow, JobTable, RowDecision, ShareResult } from "../job-table.ts";
 import { NEW_HOLD, freePiece, heldPieces, pieceOf, withFolder, withPiece } from "./shares.ts";
 
 /** Owners in a row that may vanish at the same place before the job is at fault. */

@@ -1,10 +1,10 @@
 /** @file What a training tells, as events of its job. */
-import type { TrainEvent } from "../train/events.ts";
-import type { Hyperparameters } from "./job.ts";
-import type { Telling } from "./job-queue.ts";
+import type { TrainEvent } from "../../train/events.ts";
+import type { Hyperparameters } from "../job.ts";
+import type { Telling } from "../queue/job-queue.ts";
 import type { JobWords } from "./job-words.ts";
-import type { Lease } from "./lease.ts";
-import type { StateFolder } from "./state-folder.ts";
+import type { Lease } from "../queue/lease.ts";
+import type { StateFolder } from "../state-folder.ts";
 
 /** Tells what a training tells. */
 export function follow(

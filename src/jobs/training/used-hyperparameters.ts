@@ -1,8 +1,8 @@
 /** @file The hyperparameters that a job trains with, where its client has left them to the server ("auto"). */
-import { findObjective } from "../train/objectives.ts";
-import { type TrainOptions, objectiveOptions } from "../train/settings/options.ts";
+import { findObjective } from "../../train/objectives.ts";
+import { type TrainOptions, objectiveOptions } from "../../train/settings/options.ts";
 import { type JobPlaces, usualRate } from "./job-settings.ts";
-import type { Hyperparameters, Job } from "./job.ts";
+import type { Hyperparameters, Job } from "../job.ts";
 
 /** Makes the numbers of a training. `epochs`: passes over the data; null: not known yet. */
 export function usedHyperparameters(

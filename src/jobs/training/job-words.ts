@@ -1,7 +1,7 @@
 /** @file What a job tells of its files: by the names that they were uploaded with, not by where they lie on this machine. */
-import type { Job } from "./job.ts";
+import type { Job } from "../job.ts";
 import type { JobPlaces } from "./job-settings.ts";
-import type { StateFolder } from "./state-folder.ts";
+import type { StateFolder } from "../state-folder.ts";
 
 export interface JobWords {
   /** Takes the places of this machine out of what is told. */
