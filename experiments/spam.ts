@@ -16,7 +16,7 @@ import { storyTexts } from "./texts.ts";
 /** Rows of each kind. */
 const SIZES = {
   small: { train: 400, test: 200, steps: 200 },
-  large: { train: 400, test: 200, steps: 40 },
+  large: { train: 240, test: 60, steps: 30 },
 };
 const STRENGTHS = [0.3, 0.5, 1];
 
