@@ -21,11 +21,7 @@ export const gatherRowsOp: Op<NoAttributes, readonly [table: Value, rows: Value]
 export const scatterAddRowsOp: Op<NoAttributes, readonly [x: Value, rows: Value, like: Value]> = {
   name: "scatterAddRows",
   infer: ([x, rows, like]) => {
-    if (rows.dtype !== "int64" || !sameShape(x.shape, [...rows.shape, ...like.shape.slice(1)])) {
-      throw new RangeError(
-        `Cannot add ${showShape(x.shape)} to rows of ${showShape(like.shape)} by ${rows.dtype} ${showShape(rows.shape)}`,
-      );
-    }
+    requireRows(x, rows, like);
     return [{ dtype: x.dtype, shape: like.shape }];
   },
   emit: (node, emitter) => {
@@ -42,11 +38,7 @@ export const scatterAddRowsOp: Op<NoAttributes, readonly [x: Value, rows: Value,
 export const addRowsOp: Op<NoAttributes, readonly [table: Value, x: Value, rows: Value]> = {
   name: "addRows",
   infer: ([table, x, rows]) => {
-    if (rows.dtype !== "int64" || !sameShape(x.shape, [...rows.shape, ...table.shape.slice(1)])) {
-      throw new RangeError(
-        `Cannot add ${showShape(x.shape)} to rows of ${showShape(table.shape)} by ${rows.dtype} ${showShape(rows.shape)}`,
-      );
-    }
+    requireRows(x, rows, table);
     return [{ dtype: table.dtype, shape: table.shape }];
   },
   emit: (node, emitter) => {
@@ -55,6 +47,13 @@ export const addRowsOp: Op<NoAttributes, readonly [table: Value, x: Value, rows:
   },
   vjp: ({ inputs: [, , rows] }, [gradient]) => [gradient, gatherRows(gradient, rows), null],
 };
+
+function requireRows(x: Value, rows: Value, { shape }: Value): void {
+  if (rows.dtype === "int64" && sameShape(x.shape, [...rows.shape, ...shape.slice(1)])) return;
+  throw new RangeError(
+    `Cannot add ${showShape(x.shape)} to rows of ${showShape(shape)} by ${rows.dtype} ${showShape(rows.shape)}`,
+  );
+}
 
 /**
  * Adds rows x up in a table, element by element in their order. ScatterND, which takes whole rows, adds equal ones on several
