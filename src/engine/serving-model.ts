@@ -20,6 +20,7 @@ import type { TextParts } from "./opening/model-parts.ts";
 import { ServingEngine } from "./serving/serving-engine.ts";
 import { NO_END, type ServeEnd, type ServeRequest, type ServedToken } from "./serving/serve-request.ts";
 import { stopIdsOf } from "./answers/stop-ids.ts";
+import { type CoTraining, requireOneBatch } from "./scheduling/co-training.ts";
 import type { ServiceTargets } from "./scheduling/service-targets.ts";
 import type { ToolFormat } from "./tool-calls/tool-format.ts";
 import { findToolFormat } from "./tool-calls/tool-formats.ts";
@@ -55,6 +56,8 @@ export interface OpenServingOptions {
   readonly onNote?: (note: string) => void;
   /** How trainings on the model share the machine with texts; by slack unless given. */
   readonly policy?: TurnPolicy | undefined;
+  /** How forward passes of trainings share the machine with texts; in slices unless given. */
+  readonly coTraining?: CoTraining;
   /** Within which times texts are to be written; those of a reader unless given. */
   readonly targets?: ServiceTargets | undefined;
 }
@@ -81,7 +84,7 @@ const MAX_LOADED = 16;
 /** Tokens that a mark has at most, with white space behind it. */
 const MARK_TOKENS = 16;
 
-/** Opens a model by name or path; the caller closes it. @throws as `openTextParts`, `ServingEngine` */
+/** Opens a model by name or path; the caller closes it. @throws as `openTextParts`, `ServingEngine`, `requireOneBatch` */
 export async function openServingModel(model: string, options: OpenServingOptions): Promise<ServingModel> {
   const { name = model, chatTemplate, weights = "float32", compute = "f32", trainCompute } = options;
   const engine = createEngine({ threads: options.threads });
@@ -108,7 +111,12 @@ export async function openServingModel(model: string, options: OpenServingOption
     await adapters.warmUp(null);
     const trained = trainCompute === undefined ? session.compute : COMPUTES[trainCompute];
     const trainingSession = trained === session.compute ? session : await open(trained);
-    return new ServingModel(parts, new ServingEngine(session, adapters, options), trainingSession);
+    const serving = new ServingEngine(session, adapters, options);
+    if (options.coTraining === "flat") {
+      requireOneBatch(session, trainingSession);
+      session.riders = serving;
+    }
+    return new ServingModel(parts, serving, trainingSession);
   } catch (error) {
     for (const session of opened) await session.release();
     await checkpoint.close();

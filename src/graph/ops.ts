@@ -19,6 +19,7 @@ import { linearCrossEntropyOp } from "./ops/linear-cross-entropy.ts";
 import { logSumExpOp } from "./ops/log-sum-exp.ts";
 import { matmulBitsOp } from "./ops/matmul-bits.ts";
 import { matmulInt8Op } from "./ops/matmul-int8.ts";
+import { matmulPartsOp } from "./ops/matmul-parts.ts";
 import { matmulOp } from "./ops/matmul.ts";
 import { maximumOp } from "./ops/maximum.ts";
 import { pairwiseDistanceOp } from "./ops/pairwise-distance.ts";
@@ -52,6 +53,7 @@ export const OPS: readonly AnyOp[] = [
   matmulOp,
   matmulBitsOp,
   matmulInt8Op,
+  matmulPartsOp,
   pairwiseDistanceOp,
   reduceSumOp,
   reduceMeanOp,

@@ -58,6 +58,12 @@ export function mulDims(...dims: readonly Dim[]): Dim {
   return format(product);
 }
 
+/** Calls the symbols of a size otherwise. */
+export function renameSymbols(dim: Dim, rename: (symbol: string) => string): Dim {
+  const terms = termsOf(dim).map(({ coefficient, symbols }) => mulDims(coefficient, ...symbols.map(rename)));
+  return terms.reduce(addDims, 0);
+}
+
 /** Takes a size apart into the terms of its sum: a factor, and the symbols that it multiplies. */
 export function termsOf(dim: Dim): { coefficient: number; symbols: string[] }[] {
   return [...parse(dim)].map(([symbols, coefficient]) => ({

@@ -12,12 +12,14 @@ import type { AdapterView } from "../peft/adapter-view.ts";
 import type { SmoothingRule } from "../nn/compute.ts";
 import { type HostTensor, zeros } from "../runtime/host-tensor.ts";
 import { type BackwardPlan, BackwardPlanner } from "./backward-plan.ts";
-import { type BlockVariant, type Saves, compileBlock } from "./block-programs.ts";
+import { type BlockVariant, type Saves, blockProgram, compileBlock } from "./block-programs.ts";
 import { type BlockStructure, structuresOf, tensorsRead } from "./block-structure.ts";
 import { compileSmoothing } from "./smoothing-program.ts";
 import { compileStretch } from "./stretch-program.ts";
 import type { PassContext } from "./context.ts";
 import { type GradientBuffer, bindGradients } from "./gradient-buffer.ts";
+import { runFlat } from "./flat-run.ts";
+import type { Ride } from "./riders.ts";
 import type { Session } from "./session.ts";
 import { withTrained } from "./trained-values.ts";
 import { type Smoothing, WeightWalk } from "./weights.ts";
@@ -35,6 +37,8 @@ const ALL_BRANCHES: readonly string[] = [];
 export interface BlockPass {
   readonly context: PassContext;
   readonly walk: WeightWalk;
+  /** Rows of others that go along forward; none unless given. */
+  readonly ride?: Ride | null;
 }
 
 export class BlockRunner {
@@ -138,14 +142,20 @@ export class BlockRunner {
       inputGradient: true,
       dropped: saves ? dropped : ALL_BRANCHES,
     };
-    const { program, made } = await compileBlock(this.session, this.#structureOf(layer), variant);
+    const structure = this.#structureOf(layer);
+    const { program, made } = await compileBlock(this.session, structure, variant);
     const { feeds, lent } = await this.#feeds(layer, layer + 1, pass, made.part);
-    const { outputs } = program.spec;
+    const { spec } = program;
+    const { outputs } = spec;
     const y = this.#acquire(outputs["y"] as Value, pass.context);
     const saved = Object.fromEntries(
       made.saved.map((name) => [name, this.#acquire(outputs[name] as Value, pass.context)]),
     );
-    await program.run({ ...feeds, x }, { ...saved, y });
+    const own = { feeds: { ...feeds, x }, into: { ...saved, y } };
+    if (pass.ride) {
+      const { key } = blockProgram(this.session.model, structure, variant);
+      await runFlat(this.session, [{ key, spec, ...own }, ...(await pass.ride.block(layer))]);
+    } else await program.run(own.feeds, own.into);
     this.session.pool.release(...lent);
     return { y, saved };
   }

@@ -5,14 +5,12 @@ import type { HostTensor } from "../runtime/host-tensor.ts";
 import { BlockRunner } from "./block-runner.ts";
 import { PassContext } from "./context.ts";
 import { Embedding, type ModelInput } from "./embedding.ts";
+import { type BetweenBlocks, forwardBlocks } from "./forward-blocks.ts";
 import { Head } from "./head/head.ts";
 import { LabelHead } from "./head/label-head.ts";
 import { whileHeld } from "../runtime/vector-memory.ts";
 import type { Session } from "./session.ts";
 import { trainedValues } from "./trained-values.ts";
-
-/** Is awaited between two blocks: other work on the session may run there. */
-export type BetweenBlocks = () => Promise<void>;
 
 /** The compiled parts of a pass. */
 interface Parts {
@@ -67,12 +65,11 @@ export class ForwardPass {
       const { memory } = this.session.weights;
       const outer = trainedValues(this.#runner.adapter, null);
       let x = await whileHeld(memory, outer, "read", () => this.#embedding.forward(input, pass.context));
-      for (let layer = 0; layer < this.#runner.numLayers; layer++) {
-        await this.#betweenBlocks?.();
-        const { y } = await this.#runner.forward(layer, x, pass, false);
+      await forwardBlocks(this.#runner, pass, this.#betweenBlocks, async (layer, withRide) => {
+        const { y } = await this.#runner.forward(layer, x, withRide, false);
         pool.release(x);
         x = y;
-      }
+      });
       this.#runner.rest(pass);
       const result = await whileHeld(memory, outer, "read", () => read(x));
       pool.release(x);

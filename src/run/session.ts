@@ -17,6 +17,7 @@ import { f32 } from "../nn/computes/f32.ts";
 import { PassTables } from "./context.ts";
 import { LastingTensors } from "../runtime/program-memory.ts";
 import { RESIDENT, type VectorMemory } from "../runtime/vector-memory.ts";
+import type { Riders } from "./riders.ts";
 import type { Lease, WeightTensors } from "./lease.ts";
 import { type Residency, type Smoothing, Weights } from "./weights.ts";
 
@@ -102,6 +103,8 @@ export class Session {
   readonly #lender: SessionOptions["lender"];
   /** Tables of rotary positions. */
   readonly tables = new PassTables();
+  /** Who has rows that go along with forward passes which share the session in turns; null: passes run alone. */
+  riders: Riders | null = null;
   /** Blocks whose tensors are bound in programs. */
   readonly #pinned: Lease[] = [];
   readonly #programs = new Map<string, Promise<Compiled<unknown>>>();

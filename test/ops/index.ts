@@ -29,6 +29,7 @@ import { logSumExpSuite } from "./log-sum-exp.ts";
 import { absSuite, equalSuite, greaterSuite, maximumSuite } from "./magnitude.ts";
 import { matmulBitsSuite } from "./matmul-bits.ts";
 import { matmulInt8Suite } from "./matmul-int8.ts";
+import { matmulPartsSuite } from "./matmul-parts.ts";
 import { matmulSuite } from "./matmul.ts";
 import type { OpSuite } from "./op-suite.ts";
 import { pairwiseDistanceSuite } from "./pairwise-distance.ts";
@@ -73,6 +74,7 @@ export const OP_SUITES: readonly OpSuite[] = [
   matmulSuite,
   matmulBitsSuite,
   matmulInt8Suite,
+  matmulPartsSuite,
   pairwiseDistanceSuite,
   reduceSumSuite,
   reduceMeanSuite,

@@ -69,6 +69,7 @@ export const command = defineCommand({
         updateBytes: parseByteSize(options.updateMemory) ?? 0,
         onNote: (note) => warn(note, io),
         policy: findPolicy(options.policy),
+        coTraining: options.coTraining,
         targets: {
           queueMs: options.targetQueueMs,
           firstTokenMs: options.targetFirstTokenMs,

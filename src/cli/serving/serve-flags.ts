@@ -1,5 +1,6 @@
 /** @file The flags of `graft serve`. */
 import { z } from "zod";
+import { CO_TRAININGS } from "../../engine/scheduling/co-training.ts";
 import { DEFAULT_TARGETS } from "../../engine/scheduling/service-targets.ts";
 import { DEFAULT_POLICY, TURN_POLICIES } from "../../engine/scheduling/turn-policies.ts";
 import { EXPECTED_SIZE, parseByteSize } from "../../messages/byte-size.ts";
@@ -68,6 +69,12 @@ export const SERVE_OPTIONS = z.strictObject({
     .default(DEFAULT_POLICY)
     .describe(
       `How trainings share the machine with texts: ${TURN_POLICIES.map(({ name, summary }) => `${name}: ${lowerFirst(summary)}`).join("; ")}`,
+    ),
+  coTraining: z
+    .enum(CO_TRAININGS)
+    .default("slices")
+    .describe(
+      "Forward passes of trainings, block by block in turn with texts, or flat: as one batch with what texts run next, in float32",
     ),
   targetQueueMs: z
     .number()
@@ -156,6 +163,7 @@ export const SERVE_GROUPS = {
     "concurrentJobs",
     "trainCompute",
     "policy",
+    "coTraining",
     "targetQueueMs",
     "targetFirstTokenMs",
     "targetTokenMs",

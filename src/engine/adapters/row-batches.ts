@@ -64,6 +64,11 @@ export class RowBatches {
     });
   }
 
+  /** A row by the programs of its own adapter, whatever rows of others run beside it. */
+  alone(held: HeldAdapter | null): RowBatch {
+    return this.#ownBatch(held, [0]);
+  }
+
   /** Rows of one adapter, or none, by its own programs. */
   #ownBatch(held: HeldAdapter | null, own: readonly number[]): RowBatch {
     return {

@@ -23,11 +23,11 @@ function sequenceOn(pages: readonly number[], numIds: number): Sequence {
 
 /** Runs the next ids of a sequence: writes the position of each in all of its numbers. */
 function run(cache: PagedCache, sequence: Sequence, count: number, byHeads = true): void {
-  cache.begin({ sequences: [sequence], count }, byHeads ? "heads" : "pages");
+  const pass = cache.begin({ sequences: [sequence], count }, byHeads ? "heads" : "pages");
   const { numKeyValueHeads: K, headWidth: E } = ATTENTION;
   for (let layer = 0; layer < NUM_LAYERS; layer++) {
-    const past = cache.past(layer);
-    const { key, value } = cache.fresh(layer) ?? past;
+    const past = pass.past(layer);
+    const { key, value } = pass.fresh(layer) ?? past;
     for (let i = 0; i < count; i++) {
       const position = sequence.numComputed + i;
       for (const { data, shape } of [key, value]) {
@@ -40,16 +40,17 @@ function run(cache: PagedCache, sequence: Sequence, count: number, byHeads = tru
       }
     }
   }
-  cache.append();
+  pass.append();
   sequence.numComputed += count;
 }
 
 /** Positions that the cache has of a sequence, one number of each. */
 function readAll(cache: PagedCache, sequence: Sequence, byHeads: boolean): number[] {
-  cache.begin({ sequences: [sequence], count: 1 }, byHeads ? "heads" : "pages");
-  const { key, value } = cache.past(NUM_LAYERS - 1);
+  const pass = cache.begin({ sequences: [sequence], count: 1 }, byHeads ? "heads" : "pages");
+  assert.equal(pass.layout, byHeads ? "heads" : "pages");
+  const { key, value } = pass.past(NUM_LAYERS - 1);
   assert.deepEqual(key.data, value.data);
-  const pages = cache.pages;
+  const { pages } = pass;
   const positions = Array.from({ length: sequence.numComputed }, (_, i) => i);
   if (!pages) {
     const [, numHeads, capacity, width] = key.shape as [number, number, number, number];
@@ -89,10 +90,8 @@ for (const written of [true, false]) {
     // More than there is room for at first.
     for (const count of [1, 270]) run(cache, sequence, count, written);
     const expected = Array.from({ length: 311 }, (_, i) => 1 + i);
-    for (const byHeads of [!written, written, true]) {
+    for (const byHeads of [!written, written, true])
       assert.deepEqual(readAll(cache, sequence, byHeads), expected);
-      assert.equal(cache.layout, byHeads ? "heads" : "pages");
-    }
     assert.deepEqual(readAll(cache, other, true), expected.slice(0, 16));
   });
 }
@@ -103,8 +102,7 @@ test("what a page held before is cleared behind its first positions, also where 
   run(cache, old, 32);
   const next = sequenceOn([0, 1], 18);
   run(cache, next, 18);
-  cache.begin({ sequences: [next], count: 1 }, "pages");
-  const { key } = cache.past(0);
+  const { key } = cache.begin({ sequences: [next], count: 1 }, "pages").past(0);
   const [from, to] = [(2 * PAGE_TOKENS + 2) * WIDTH, 3 * PAGE_TOKENS * WIDTH];
   assert.deepEqual([...new Set(key.data.subarray(from, to))], [0]);
 });
@@ -117,8 +115,8 @@ test("memory doubles as pages are needed, up to what it may have, and keeps what
     sequence.pages.push(page);
     run(cache, sequence, 10);
     run(cache, sequence, 6);
-    cache.begin({ sequences: [sequence], count: 1 }, "pages");
-    memories.add(cache.past(0).key.data.buffer);
+    const pass = cache.begin({ sequences: [sequence], count: 1 }, "pages");
+    memories.add(pass.past(0).key.data.buffer);
   }
   assert.equal(memories.size, 4);
   assert.deepEqual(
@@ -133,9 +131,9 @@ test("rows by heads stay where they are, a hole is filled by the last, and what 
   /** Runs one id of each row: writes 100 times the text and its position, and reads what the rows had before. */
   const step = (order: readonly number[]): void => {
     const rows = order.map((i) => texts[i] as Sequence);
-    cache.begin({ sequences: rows, count: 1 }, "heads");
+    const pass = cache.begin({ sequences: rows, count: 1 }, "heads");
     for (let layer = 0; layer < NUM_LAYERS; layer++) {
-      const { key, value } = cache.past(layer);
+      const { key, value } = pass.past(layer);
       const [, numHeads, capacity, width] = key.shape as [number, number, number, number];
       assert.equal(key.shape[0], order.length);
       for (const [row, { numComputed }] of rows.entries()) {
@@ -152,7 +150,7 @@ test("rows by heads stay where they are, a hole is filled by the last, and what 
         }
       }
     }
-    cache.append();
+    pass.append();
     for (const row of rows) row.numComputed++;
   };
   const arranged = (some: readonly number[]): number[] =>

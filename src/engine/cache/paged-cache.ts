@@ -7,14 +7,10 @@
  */
 import type { Model } from "../../models/model.ts";
 import { fitsHeadCache } from "../../nn/attention.ts";
-import type { PassFacts } from "../../nn/pass.ts";
-import { type HostTensor, hostTensor, zeros } from "../../runtime/host-tensor.ts";
-import { type CacheRows, HeadCache, type PagedLayer } from "./head-cache.ts";
+import { HeadCache } from "./head-cache.ts";
 import { PAGE_TOKENS } from "./page-pool.ts";
+import { type CacheLayout, PagedPass, type PagedRows, type PoolLayer } from "./paged-pass.ts";
 import type { Sequence } from "./sequence.ts";
-
-/** How the keys and values of earlier tokens lie: by heads, or in pages that each row lists. */
-export type CacheLayout = "heads" | "pages";
 
 /** What a cache must know of a model. */
 export type CachedModel = { readonly layers: readonly Pick<Model["layers"][number], "attention">[] };
@@ -22,20 +18,6 @@ export type CachedModel = { readonly layers: readonly Pick<Model["layers"][numbe
 /** How the cache of a model is read while there is room. */
 export function bestLayout({ layers }: CachedModel): CacheLayout {
   return layers.every(({ attention }) => !attention || fitsHeadCache(attention)) ? "heads" : "pages";
-}
-
-/** Rows of a pass. All run equally many ids, and have the pages for them. */
-export interface PagedRows {
-  readonly sequences: readonly Sequence[];
-  readonly count: number;
-}
-
-interface Layer extends PagedLayer {
-  /** Numbers of one position. */
-  readonly width: number;
-  key: Float32Array<ArrayBuffer>;
-  value: Float32Array<ArrayBuffer>;
-  fresh: CacheRows | null;
 }
 
 const MIN_USUAL_BYTES = 512e6;
@@ -66,18 +48,15 @@ export function usualCacheBytes(model: Parameters<typeof textBytes>[0]): number 
 }
 
 export class PagedCache {
-  readonly #layers: readonly Layer[];
+  readonly #layers: readonly PoolLayer[];
   readonly #maxPages: number;
   /** Pages that there is memory for. Page p lies at p + 1, behind one of zeros. */
   #numPages = 0;
-  #pages: HostTensor<"int64"> | null = null;
   /** Of rows that are read by heads. */
   readonly #heads: HeadCache;
   readonly #best: CacheLayout;
-  #layout: CacheLayout = "pages";
   /** 0, 1, 2, …: the positions that rows begin with. */
   #ramp = new BigInt64Array(0);
-  #rows: PagedRows = { sequences: [], count: 0 };
 
   /** `maxPages`: how many it may grow to. */
   constructor(model: CachedModel, maxPages: number) {
@@ -85,28 +64,12 @@ export class PagedCache {
     this.#maxPages = maxPages;
     this.#best = bestLayout(model);
     this.#heads = new HeadCache(maxPages * PAGE_TOKENS);
-    this.#layers = layers.map(({ attention }): Layer => {
+    this.#layers = layers.map(({ attention }): PoolLayer => {
       const { numKeyValueHeads = 0, headWidth = 0 } = attention ?? {};
       const [key, value] = [new Float32Array(0), new Float32Array(0)];
       const heads = { numHeads: numKeyValueHeads, headWidth };
       return { ...heads, width: numKeyValueHeads * headWidth, key, value, fresh: null };
     });
-  }
-
-  /** How the rows of a pass are read. */
-  get layout(): CacheLayout {
-    return this.#layout;
-  }
-
-  /** Whether a pass runs ids of one prompt. */
-  get isPrompt(): boolean {
-    const { sequences, count } = this.#rows;
-    return sequences.length === 1 && sequences.every((row) => row.numComputed + count <= row.numPrompt);
-  }
-
-  /** Which pages each row has, [B, M]; null: none are read. */
-  get pages(): HostTensor<"int64"> | null {
-    return this.#pages;
   }
 
   /** How a pass over the next ids of some rows is to read them. */
@@ -127,47 +90,13 @@ export class PagedCache {
     this.#heads.forget(sequence);
   }
 
-  /** Says what a pass over the next ids of some rows reads. */
-  begin(rows: PagedRows, layout = this.layoutFor(rows)): PassFacts {
-    this.#rows = rows;
-    this.#layout = layout;
-    const { sequences, count: length } = rows;
+  /** Begins a pass over the next ids of some rows. Of passes by heads there is one at a time. */
+  begin(rows: PagedRows, layout = this.layoutFor(rows)): PagedPass {
+    const { sequences, count } = rows;
     this.#reserve(1 + Math.max(...sequences.map(({ pages }) => Math.max(...pages))));
-    this.#pages = null;
-    if (layout === "heads") this.#heads.hold(sequences, length, this.#layers);
-    else this.#pages = pagesOf(rows);
-    const positions = new BigInt64Array(sequences.length * length);
-    for (const [row, { numComputed }] of sequences.entries()) {
-      for (let i = 0; i < length; i++) positions[row * length + i] = BigInt(numComputed + i);
-    }
-    return {
-      numRows: sequences.length,
-      length,
-      positions,
-      segments: new Int32Array(sequences.length * length).fill(1),
-      tokenTypes: null,
-      keys: this.#pages && this.#keysIn(this.#pages, positions),
-      isPromptEnd: (row, index) => {
-        const { numComputed, numPrompt } = sequences[row] as Sequence;
-        return numComputed + index === numPrompt - 1;
-      },
-    };
-  }
-
-  /** Positions and segments of all tokens that rows look at: those of their pages, then the new ones. */
-  #keysIn({ shape }: HostTensor<"int64">, newPositions: BigInt64Array): PassFacts["keys"] {
-    const { sequences, count: length } = this.#rows;
-    const [numRows, numPages] = shape as [number, number];
-    const total = numPages * PAGE_TOKENS + length;
-    const positions = new BigInt64Array(numRows * total);
-    const segments = new Int32Array(numRows * total);
-    for (const [row, { numComputed }] of sequences.entries()) {
-      const [start, end] = [row * total, (row + 1) * total];
-      positions.set(this.#positionsTo(numComputed), start);
-      positions.set(newPositions.subarray(row * length, (row + 1) * length), end - length);
-      segments.fill(1, start, start + numComputed).fill(1, end - length, end);
-    }
-    return { positions, segments };
+    if (layout === "heads") this.#heads.hold(sequences, count, this.#layers);
+    const ramp = this.#positionsTo(Math.max(...sequences.map(({ numComputed }) => numComputed)));
+    return new PagedPass({ rows, layout, layers: this.#layers, heads: this.#heads, ramp });
   }
 
   /** Makes room for pages; layer by layer, so that no more than one is there twice. */
@@ -190,67 +119,4 @@ export class PagedCache {
       this.#ramp = BigInt64Array.from({ length: 2 * length }, (_, i) => BigInt(i));
     return this.#ramp.subarray(0, length);
   }
-
-  /** Of rows that are read by heads, [B, K, C, E]; else of all pages, [N, PAGE_TOKENS, K·E]. */
-  past(layer: number): CacheRows {
-    if (this.#layout === "heads") return this.#heads.rows(layer);
-    const { key, value, width } = this.#layers[layer] as Layer;
-    const whole = (data: Float32Array<ArrayBuffer>): HostTensor<"float32"> =>
-      hostTensor("float32", [this.#numPages + 1, PAGE_TOKENS, width], data);
-    return { key: whole(key), value: whole(value) };
-  }
-
-  /** Memory for those of the new tokens of a pass, [B, T, K·E]; null: they are written to what it reads. */
-  fresh(layer: number): CacheRows | null {
-    const { sequences, count } = this.#rows;
-    if (this.#layout === "heads") return null;
-    const own = this.#layers[layer] as Layer;
-    const shape = [sequences.length, count, own.width];
-    const size = shape.reduce((product, n) => product * n, 1);
-    if (own.fresh && own.fresh.key.data.length >= size) {
-      const cut = ({ data }: HostTensor<"float32">): HostTensor<"float32"> =>
-        hostTensor("float32", shape, data.subarray(0, size));
-      return { key: cut(own.fresh.key), value: cut(own.fresh.value) };
-    }
-    return (own.fresh = { key: zeros("float32", shape), value: zeros("float32", shape) });
-  }
-
-  /** Keeps the keys and values that the pass has written, in the pages of its rows. */
-  append(): void {
-    const { sequences, count } = this.#rows;
-    if (this.#layout === "heads") this.#heads.append(count, this.#layers);
-    for (const { width, key, value, fresh } of this.#layers) {
-      for (const [row, { numComputed, pages }] of sequences.entries()) {
-        for (let i = 0; i < count;) {
-          const position = numComputed + i;
-          const inPage = position % PAGE_TOKENS;
-          const run = Math.min(count - i, PAGE_TOKENS - inPage);
-          const page = pages[Math.floor(position / PAGE_TOKENS)];
-          // The row has ended while the pass ran.
-          if (page === undefined) break;
-          const at = ((page + 1) * PAGE_TOKENS + inPage) * width;
-          if (this.#layout === "pages" && fresh) {
-            const [from, to] = [(row * count + i) * width, (row * count + i + run) * width];
-            key.set(fresh.key.data.subarray(from, to), at);
-            value.set(fresh.value.data.subarray(from, to), at);
-          }
-          // What the page held before, behind its first positions.
-          const end = (page + 2) * PAGE_TOKENS * width;
-          if (inPage === 0) for (const data of [key, value]) data.fill(0, at + run * width, end);
-          i += run;
-        }
-      }
-    }
-  }
-}
-
-/** Which pages rows have of their computed ids, [B, M]; one at least, the empty one of a row without. */
-function pagesOf({ sequences }: PagedRows): HostTensor<"int64"> {
-  const counts = sequences.map(({ numComputed }) => Math.ceil(numComputed / PAGE_TOKENS));
-  const numPages = Math.max(1, ...counts);
-  const pages = zeros("int64", [sequences.length, numPages]);
-  for (const [row, { pages: own }] of sequences.entries()) {
-    for (let i = 0; i < counts[row]!; i++) pages.data[row * numPages + i] = BigInt(own[i]! + 1);
-  }
-  return pages;
 }

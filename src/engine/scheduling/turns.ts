@@ -30,7 +30,7 @@ export class Turns {
   readonly #decider: Decider;
   /** Those who wait, in order. */
   readonly #waiting: Readonly<Record<TurnKind, (() => void)[]>> = { block: [], step: [] };
-  #current: { readonly kind: TurnKind; readonly startedMs: number } | null = null;
+  #current: { readonly kind: TurnKind; readonly startedMs: number; isWholePass: boolean } | null = null;
   #last: Situation["last"] = null;
   #blockMs = 0;
   #isDeciding = false;
@@ -50,14 +50,19 @@ export class Turns {
 
   giveBack(): void {
     if (!this.#current) return;
-    const { kind, startedMs } = this.#current;
+    const { kind, startedMs, isWholePass } = this.#current;
     const tookMs = this.#options.now() - startedMs;
-    if (kind === "block") {
+    if (kind === "block" && !isWholePass) {
       this.#blockMs = Math.max(tookMs, this.#blockMs + FORGETTING * (tookMs - this.#blockMs));
     }
     this.#last = { kind, tookMs };
     this.#current = null;
     this.#decideSoon();
+  }
+
+  /** Says that who has the machine runs a whole pass with it, which tells nothing of what a block takes. */
+  takeWholePass(): void {
+    if (this.#current) this.#current.isWholePass = true;
   }
 
   /** What the step that has the machine runs; all there is unless a training waits. */
@@ -99,7 +104,7 @@ export class Turns {
     const isContested = block.length > 0 && step.length > 0;
     const only: TurnKind = block.length > 0 ? "block" : "step";
     const kind = isContested ? this.#decider.next(this.#situation()) : only;
-    this.#current = { kind, startedMs: this.#options.now() };
+    this.#current = { kind, startedMs: this.#options.now(), isWholePass: false };
     this.#waiting[kind].shift()?.();
   }
 

@@ -6,58 +6,29 @@
  */
 import { CapacityError, FailedError, assertInternal } from "../../errors.ts";
 import { Random } from "../../random.ts";
+import type { Ride, Riders } from "../../run/riders.ts";
 import type { Session } from "../../run/session.ts";
+import type { HostTensor } from "../../runtime/host-tensor.ts";
 import type { AdapterPool } from "../adapters/adapter-pool.ts";
 import type { HeldAdapter, PreparedRows, RowBatch } from "../adapters/held-adapter.ts";
 import type { GrammarCursor } from "../grammar/token-grammar.ts";
 import { PAGE_TOKENS, PagePool } from "../cache/page-pool.ts";
 import { PagedCache, pageBytes, usualCacheBytes } from "../cache/paged-cache.ts";
+import type { CacheLayout } from "../cache/paged-pass.ts";
 import { runPaged } from "../stack/paged-stages.ts";
 import { NO_PENALTIES, applyPenalties } from "../sampling/penalties.ts";
 import { PREFILL_CHUNK, checkPrompt } from "../prompts/prompt.ts";
 import { GREEDY, sampleToken } from "../sampling/sampler.ts";
 import { Scheduler } from "../scheduling/scheduler.ts";
+import { type ReadyRows, TextRide } from "./text-ride.ts";
+import type { ServingOptions, ServingStats } from "./serving-options.ts";
 import type { FinishReason, ServeEnd, ServeRequest, ServedToken } from "./serve-request.ts";
 import { Sequence } from "../cache/sequence.ts";
 import { tokenLogProbs } from "../sampling/token-log-probs.ts";
 import { TokenQueue } from "./token-queue.ts";
-import {
-  DEFAULT_TARGETS,
-  PassClock,
-  type ServiceTargets,
-  type TextNeeds,
-  needsOf,
-} from "../scheduling/service-targets.ts";
-import { DEFAULT_POLICY, type TurnPolicy, findPolicy } from "../scheduling/turn-policies.ts";
+import { DEFAULT_TARGETS, PassClock, type TextNeeds, needsOf } from "../scheduling/service-targets.ts";
+import { DEFAULT_POLICY, findPolicy } from "../scheduling/turn-policies.ts";
 import { Turns } from "../scheduling/turns.ts";
-
-export interface ServingOptions {
-  /** Bytes that keys and values may take; `usualCacheBytes` unless given. */
-  readonly cacheBytes?: number | undefined;
-  /** Texts that run at a time. */
-  readonly maxRunning?: number;
-  /** Ids of prompts that run in one step. */
-  readonly prefillTokens?: number;
-  /** How trainings on the same base share the machine with texts; by slack unless given. */
-  readonly policy?: TurnPolicy | undefined;
-  /** Within which times texts are to be written; those of a reader unless given. */
-  readonly targets?: ServiceTargets | undefined;
-  /** What time it is, in milliseconds; `performance.now` unless given. */
-  readonly now?: () => number;
-}
-
-/** Counts since the engine was made, and what it does now. */
-export interface ServingStats {
-  readonly numRunning: number;
-  readonly numWaiting: number;
-  readonly numPages: number;
-  readonly numPagesHeld: number;
-  readonly numSteps: number;
-  readonly numPromptTokens: number;
-  readonly numCachedTokens: number;
-  readonly numNewTokens: number;
-  readonly numPreemptions: number;
-}
 
 /** A text while it is written. */
 interface Job {
@@ -73,7 +44,7 @@ interface Job {
 
 const DEFAULT_RUNNING = 16;
 
-export class ServingEngine {
+export class ServingEngine implements Riders {
   readonly session: Session;
   readonly adapters: AdapterPool;
   /** Who runs on the machine: trainings on the same base take their turns here. */
@@ -259,39 +230,82 @@ export class ServingEngine {
 
   /** Runs the next ids of a batch, and draws what follows the last of each. */
   async #pass(batch: RowBatch, jobs: readonly Job[], count: number): Promise<void> {
-    let alive = batch.rows.map((row) => jobs[row] as Job);
     try {
-      let prepared: PreparedRows | null = null;
-      // Who is cancelled while programs are made ready has no row.
-      while (!prepared) {
-        alive = alive.filter((job) => this.#isAlive(job));
-        if (alive.length === 0) return;
-        prepared = await batch.prepare(alive.map(({ held }) => held));
-        if (!alive.every((job) => this.#isAlive(job))) prepared = null;
-      }
-      const { stages } = prepared;
-      const order = prepared.order ?? this.#cache.arrange(alive.map(({ sequence }) => sequence));
-      const rows = order.map((row) => alive[row] as Job);
-      const sequences = rows.map(({ sequence }) => sequence);
-      const readers = rows.map(({ request }) => request.reader ?? null);
-      const wants = rows.map(
-        ({ sequence: { numPending, ids }, maxLength }) => numPending === count && ids.length < maxLength,
-      );
-      const logits = await runPaged(stages, this.#cache, { sequences, count }, wants, readers);
-      let next = 0;
-      for (const [i, job] of rows.entries()) {
-        const isDrawn = wants[i] === true;
-        const own = isDrawn ? next++ : -1;
-        // Who was cancelled while the batch ran has no pages any more.
-        if (!this.#isAlive(job)) continue;
-        this.#scheduler.computed(job.sequence, count);
-        if (!isDrawn && job.sequence.numPending === 0) this.#end(job, "length");
-        if (logits && isDrawn) this.#draw(job, rowOf(logits.data, own, logits.shape[1] as number));
-      }
-      if (logits) this.session.pool.release(logits);
+      const ready = await this.#prepare(batch, jobs, count);
+      if (ready) this.#follow(ready, await runPaged(ready.stages, ready.pass, ready.work));
     } catch (error) {
-      for (const job of alive) this.#fail(job, error);
+      for (const row of batch.rows) this.#fail(jobs[row] as Job, error);
     }
+  }
+
+  /** Makes the next ids of a batch ready to run, which is to begin at once; null: nobody is left. */
+  async #prepare(
+    batch: RowBatch,
+    jobs: readonly Job[],
+    count: number,
+    layout?: CacheLayout,
+  ): Promise<ReadyRows<Job> | null> {
+    let alive = batch.rows.map((row) => jobs[row] as Job);
+    let prepared: PreparedRows | null = null;
+    // Who is cancelled while programs are made ready has no row.
+    while (!prepared) {
+      alive = alive.filter((job) => this.#isAlive(job));
+      if (alive.length === 0) return null;
+      prepared = await batch.prepare(alive.map(({ held }) => held));
+      if (!alive.every((job) => this.#isAlive(job))) prepared = null;
+    }
+    const order = prepared.order ?? this.#cache.arrange(alive.map(({ sequence }) => sequence));
+    const rows = order.map((row) => alive[row] as Job);
+    const work = {
+      sequences: rows.map(({ sequence }) => sequence),
+      count,
+      wants: rows.map(
+        ({ sequence: { numPending, ids }, maxLength }) => numPending === count && ids.length < maxLength,
+      ),
+      readers: rows.map(({ request }) => request.reader ?? null),
+    };
+    return { stages: prepared.stages, jobs: rows, work, pass: this.#cache.begin(work, layout) };
+  }
+
+  /** Counts in what has run, and draws from logits [n, V], which it releases, what follows. */
+  #follow({ jobs, work: { count, wants } }: ReadyRows<Job>, logits: HostTensor<"float32"> | null): void {
+    let next = 0;
+    for (const [i, job] of jobs.entries()) {
+      const isDrawn = wants[i] === true;
+      const own = isDrawn ? next++ : -1;
+      // Who was cancelled while the batch ran has no pages any more.
+      if (!this.#isAlive(job)) continue;
+      this.#scheduler.computed(job.sequence, count);
+      if (!isDrawn && job.sequence.numPending === 0) this.#end(job, "length");
+      if (logits && isDrawn) this.#draw(job, rowOf(logits.data, own, logits.shape[1] as number));
+    }
+    if (logits) this.session.pool.release(logits);
+  }
+
+  /** Next ids of one prompt, and the next tokens of texts that share a pass, for a pass of a training to take along. */
+  async board(): Promise<Ride | null> {
+    const { chunks, decodes } = this.#scheduler.schedule();
+    const { rows } = this.adapters;
+    const ride = new TextRide<Job>({
+      follow: (ready, logits) => this.#follow(ready, logits),
+      fail: (jobs, error) => jobs.forEach((job) => this.#fail(job, error)),
+    });
+    for (const { sequence, count } of chunks.slice(0, 1)) {
+      const job = this.#jobs.get(sequence);
+      if (!job) continue;
+      this.#start(job);
+      // Rows by heads are those of one pass, and so are the places of adapters side by side.
+      await ride.add([job], () => this.#prepare(rows.alone(job.held), [job], count, "pages"));
+    }
+    const jobs = decodes.flatMap((sequence) => this.#jobs.get(sequence) ?? []);
+    await ride.add(jobs, async () => {
+      const [batch] = jobs.length > 0 ? await rows.of(jobs.map(({ held }) => held)) : [];
+      return batch ? await this.#prepare(batch, jobs, 1) : null;
+    });
+    if (ride.isEmpty) return null;
+    this.#counts.numSteps++;
+    this.turns.takeWholePass();
+    return ride;
   }
 
   #isAlive({ sequence }: Job): boolean {

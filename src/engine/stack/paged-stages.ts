@@ -7,8 +7,9 @@ import type { Session } from "../../run/session.ts";
 import { trainedValues } from "../../run/trained-values.ts";
 import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
 import { whileHeld } from "../../runtime/vector-memory.ts";
-import { BlockStack, MANY_ROWS } from "./block-stack.ts";
-import { PagedCache, type PagedRows } from "../cache/paged-cache.ts";
+import { BlockStack, MANY_ROWS, type StackRide } from "./block-stack.ts";
+import { PagedCache } from "../cache/paged-cache.ts";
+import type { PagedPass, PagedRows } from "../cache/paged-pass.ts";
 import type { PromptReader } from "../prompts/prompt-reader.ts";
 import { Sequence } from "../cache/sequence.ts";
 
@@ -44,50 +45,108 @@ export async function prepareForMany({ blocks, head }: PagedStages): Promise<voi
 export async function warmUp(stages: PagedStages): Promise<void> {
   const sequence = new Sequence([0], null);
   sequence.pages.push(0);
-  const rows = { sequences: [sequence], count: 1 };
-  const logits = await runPaged(stages, new PagedCache(stages.session.model, 1), rows, [true]);
+  const work = { sequences: [sequence], count: 1, wants: [true] };
+  const logits = await runPaged(stages, new PagedCache(stages.session.model, 1).begin(work), work);
   if (logits) stages.session.pool.release(logits);
+}
+
+/** Rows of a pass, and what is wanted of them. */
+export interface PagedWork extends PagedRows {
+  /** For each row, whether the logits of its last id are. */
+  readonly wants: readonly boolean[];
+  /** See what the blocks make of all ids of their rows. */
+  readonly readers?: readonly (PromptReader | null)[];
 }
 
 /**
  * Runs the next ids of some rows and keeps their keys and values. Returns the logits [n, V] of the last ids of those rows
- * that `wants` names; the caller releases them. Null: nobody wants any. `readers` see what the blocks make of all ids of their rows.
+ * that are wanted; the caller releases them. Null: none are.
  */
 export async function runPaged(
-  { session, outer, embedding, blocks, head }: PagedStages,
-  cache: PagedCache,
-  rows: PagedRows,
-  wants: readonly boolean[],
-  readers: readonly (PromptReader | null)[] = [],
+  stages: PagedStages,
+  pass: PagedPass,
+  work: PagedWork,
 ): Promise<HostTensor<"float32"> | null> {
-  const { pool, tables, weights } = session;
-  const { sequences, count } = rows;
+  const { x, context } = await embedPaged(stages, pass, work);
+  try {
+    return await readPaged(stages, await stages.blocks.forward(x, context, pass), pass, work);
+  } finally {
+    context.release();
+  }
+}
+
+/** Rows on their way through the blocks with a pass of others. */
+export interface PagedRide {
+  readonly blocks: StackRide;
+  /** All blocks have run: keeps keys and values, and returns what `runPaged` does. */
+  land(): Promise<HostTensor<"float32"> | null>;
+  /** The pass has failed. */
+  abandon(): void;
+}
+
+/** Has the next ids of some rows go along with a pass of others, as `runPaged` runs them. */
+export async function ridePaged(stages: PagedStages, pass: PagedPass, work: PagedWork): Promise<PagedRide> {
+  const { x, context } = await embedPaged(stages, pass, work);
+  const blocks = stages.blocks.ride(x, context, pass);
+  return {
+    blocks,
+    land: async () => {
+      try {
+        return await readPaged(stages, blocks.end(), pass, work);
+      } finally {
+        context.release();
+      }
+    },
+    abandon: () => {
+      stages.session.pool.release(blocks.end());
+      context.release();
+    },
+  };
+}
+
+/** What the first block reads of the next ids of some rows, [B, T, D]. */
+async function embedPaged(
+  { session, outer, embedding }: PagedStages,
+  pass: PagedPass,
+  { sequences, count }: PagedRows,
+): Promise<{ x: HostTensor<"float32">; context: PassContext }> {
   const ids = new BigInt64Array(sequences.length * count);
   for (const [row, { ids: all, numComputed }] of sequences.entries()) {
     for (let i = 0; i < count; i++) ids[row * count + i] = BigInt(all[numComputed + i]!);
   }
-  const context = new PassContext(cache.begin(rows), pool, tables);
+  const context = new PassContext(pass.facts, session.pool, session.tables);
   try {
     const input = hostTensor("int64", [sequences.length, count], ids);
-    const x = await whileHeld(weights.memory, outer, "read", () => embedding.forward(input, context));
-    const y = await blocks.forward(x, context, cache);
-    cache.append();
-    const logits = await whileHeld(weights.memory, outer, "read", async () => {
-      for (const [row, reader] of readers.entries()) {
-        const { ids, numComputed: from } = sequences[row]!;
-        await reader?.read(head, { y: rowOf(y, row), row, ids, from });
-      }
-      const places = Int32Array.from(
-        wants.flatMap((isWanted, row) => (isWanted ? [row * count + count - 1] : [])),
-      );
-      const amount = places.length >= MANY_ROWS ? "many" : "any";
-      return places.length > 0 ? await head.logitsAt(y, places, 0, amount) : null;
-    });
-    pool.release(y);
-    return logits;
-  } finally {
+    const { memory } = session.weights;
+    const x = await whileHeld(memory, outer, "read", () => embedding.forward(input, context));
+    return { x, context };
+  } catch (error) {
     context.release();
+    throw error;
   }
+}
+
+/** Reads y [B, T, D] of the last block, which it releases. */
+async function readPaged(
+  { session, outer, head }: PagedStages,
+  y: HostTensor<"float32">,
+  pass: PagedPass,
+  { sequences, count, wants, readers = [] }: PagedWork,
+): Promise<HostTensor<"float32"> | null> {
+  pass.append();
+  const logits = await whileHeld(session.weights.memory, outer, "read", async () => {
+    for (const [row, reader] of readers.entries()) {
+      const { ids, numComputed: from } = sequences[row]!;
+      await reader?.read(head, { y: rowOf(y, row), row, ids, from });
+    }
+    const places = Int32Array.from(
+      wants.flatMap((isWanted, row) => (isWanted ? [row * count + count - 1] : [])),
+    );
+    const amount = places.length >= MANY_ROWS ? "many" : "any";
+    return places.length > 0 ? await head.logitsAt(y, places, 0, amount) : null;
+  });
+  session.pool.release(y);
+  return logits;
 }
 
 /** One row of y [B, T, D], as [1, T, D]. */

@@ -13,7 +13,7 @@ import { foldFactors, fuseNorm } from "./fuse-norm.ts";
 import { joinHeads } from "./join-heads.ts";
 import { applyJoined, findJoined } from "./join-products.ts";
 import { PAGE_TOKENS } from "../cache/page-pool.ts";
-import type { CacheLayout } from "../cache/paged-cache.ts";
+import type { CacheLayout } from "../cache/paged-pass.ts";
 
 /** Name of a block's input or output in the program of its group. */
 export function inBlock(index: number, name: string): string {

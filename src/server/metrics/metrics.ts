@@ -1,6 +1,6 @@
 /** @file Numbers of a server in Prometheus's form. */
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
-import type { ServingStats } from "../../engine/serving/serving-engine.ts";
+import type { ServingStats } from "../../engine/serving/serving-options.ts";
 import type { ServeEnd } from "../../engine/serving/serve-request.ts";
 import { SECONDS, TOKEN_SECONDS } from "./metric-buckets.ts";
 import { VllmMetrics } from "./vllm-metrics.ts";

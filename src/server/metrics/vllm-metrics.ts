@@ -4,7 +4,7 @@
  */
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { ServeEnd } from "../../engine/serving/serve-request.ts";
-import type { ServingStats } from "../../engine/serving/serving-engine.ts";
+import type { ServingStats } from "../../engine/serving/serving-options.ts";
 import { SECONDS, TOKEN_SECONDS } from "./metric-buckets.ts";
 
 /** vLLM's word for the end of a text that nobody waits for. */

@@ -12,6 +12,7 @@ import type { BackwardPlan, BlockPlan } from "../../run/backward-plan.ts";
 import { type BlockPass, BlockRunner, type FillDropout } from "../../run/block-runner.ts";
 import { PassContext } from "../../run/context.ts";
 import { Embedding } from "../../run/embedding.ts";
+import { type BetweenBlocks, forwardBlocks } from "../../run/forward-blocks.ts";
 import { GradientBuffer } from "../../run/gradient-buffer.ts";
 import { LabelHead } from "../../run/head/label-head.ts";
 import { slicedTableOf } from "../../run/head/head-graph.ts";
@@ -44,8 +45,7 @@ export interface StepRunnerOptions {
   readonly activations?: ActivationPlace | undefined;
   /** Of the dropout; null: nothing is dropped. */
   readonly seed: number | null;
-  /** Is awaited between two blocks: other work on the session may run there. */
-  readonly betweenBlocks?: (() => Promise<void>) | undefined;
+  readonly betweenBlocks?: BetweenBlocks | undefined;
 }
 
 /** Which micro-batch of a run it is: dropout is drawn by it. */
@@ -214,15 +214,14 @@ export class StepRunner {
     const { recompute, session, betweenBlocks } = this.#options;
     const { runner, embedding } = this.#stages;
     let x = await this.#withStemAndHead(() => embedding.forward(batch.input, pass.context));
-    for (let layer = 0; layer < runner.numLayers; layer++) {
-      await betweenBlocks?.();
+    await forwardBlocks(runner, pass, betweenBlocks, async (layer, withRide) => {
       const { dropped, runs } = this.#plan.blocks[layer] as BlockPlan;
       const isTraced = kept !== null && runs;
-      const { y, saved } = await runner.forward(layer, x, pass, isTraced && savesOf(recompute), dropped);
+      const { y, saved } = await runner.forward(layer, x, withRide, isTraced && savesOf(recompute), dropped);
       if (isTraced) await kept.keep({ ...saved, x });
       else session.pool.release(x);
       x = y;
-    }
+    });
     return x;
   }
 

@@ -1,0 +1,162 @@
+/** @file One pass over rows whose keys and values lie in pages: what its blocks read of them, and where they write. */
+import type { PassFacts } from "../../nn/pass.ts";
+import { type HostTensor, hostTensor, zeros } from "../../runtime/host-tensor.ts";
+import type { CacheRows, HeadCache, PagedLayer } from "./head-cache.ts";
+import { PAGE_TOKENS } from "./page-pool.ts";
+import type { Sequence } from "./sequence.ts";
+
+/** How the keys and values of earlier tokens lie: by heads, or in pages that each row lists. */
+export type CacheLayout = "heads" | "pages";
+
+/** Rows of a pass. All run equally many ids, and have the pages for them. */
+export interface PagedRows {
+  readonly sequences: readonly Sequence[];
+  readonly count: number;
+}
+
+/** The pages of a layer; memory that grows is another. */
+export interface PoolLayer extends PagedLayer {
+  /** Numbers of one position. */
+  readonly width: number;
+  key: Float32Array<ArrayBuffer>;
+  value: Float32Array<ArrayBuffer>;
+  /** Memory of the last pass for what it wrote; null: one that runs has it. */
+  fresh: CacheRows | null;
+}
+
+/** What a pass is made of. */
+interface PagedPassParts {
+  readonly rows: PagedRows;
+  readonly layout: CacheLayout;
+  readonly layers: readonly PoolLayer[];
+  readonly heads: HeadCache;
+  /** 0, 1, 2, …, for all computed ids of a row. */
+  readonly ramp: BigInt64Array;
+}
+
+export class PagedPass {
+  /** What is known of its tokens. */
+  readonly facts: PassFacts;
+  /** Which pages each row has, [B, M]; null: rows are read by heads. */
+  readonly pages: HostTensor<"int64"> | null;
+  readonly #parts: PagedPassParts;
+  readonly #fresh = new Map<number, CacheRows>();
+
+  constructor(parts: PagedPassParts) {
+    this.#parts = parts;
+    const { sequences, count: length } = parts.rows;
+    this.pages = parts.layout === "pages" ? pagesOf(parts.rows) : null;
+    const positions = new BigInt64Array(sequences.length * length);
+    for (const [row, { numComputed }] of sequences.entries()) {
+      for (let i = 0; i < length; i++) positions[row * length + i] = BigInt(numComputed + i);
+    }
+    this.facts = {
+      numRows: sequences.length,
+      length,
+      positions,
+      segments: new Int32Array(sequences.length * length).fill(1),
+      tokenTypes: null,
+      keys: this.pages && this.#keysIn(this.pages, positions),
+      isPromptEnd: (row, index) => {
+        const { numComputed, numPrompt } = sequences[row] as Sequence;
+        return numComputed + index === numPrompt - 1;
+      },
+    };
+  }
+
+  get layout(): CacheLayout {
+    return this.#parts.layout;
+  }
+
+  /** Whether it runs ids of one prompt. */
+  get isPrompt(): boolean {
+    const { sequences, count } = this.#parts.rows;
+    return sequences.length === 1 && sequences.every((row) => row.numComputed + count <= row.numPrompt);
+  }
+
+  /** Positions and segments of all tokens that rows look at: those of their pages, then the new ones. */
+  #keysIn({ shape }: HostTensor<"int64">, newPositions: BigInt64Array): PassFacts["keys"] {
+    const { ramp, rows } = this.#parts;
+    const { sequences, count: length } = rows;
+    const [numRows, numPages] = shape as [number, number];
+    const total = numPages * PAGE_TOKENS + length;
+    const positions = new BigInt64Array(numRows * total);
+    const segments = new Int32Array(numRows * total);
+    for (const [row, { numComputed }] of sequences.entries()) {
+      const [start, end] = [row * total, (row + 1) * total];
+      positions.set(ramp.subarray(0, numComputed), start);
+      positions.set(newPositions.subarray(row * length, (row + 1) * length), end - length);
+      segments.fill(1, start, start + numComputed).fill(1, end - length, end);
+    }
+    return { positions, segments };
+  }
+
+  /** Of rows that are read by heads, [B, K, C, E]; else of all pages, [N, PAGE_TOKENS, K·E]. */
+  past(layer: number): CacheRows {
+    const { layout, heads, layers } = this.#parts;
+    if (layout === "heads") return heads.rows(layer);
+    const { key, value, width } = layers[layer] as PoolLayer;
+    const whole = (data: Float32Array<ArrayBuffer>): HostTensor<"float32"> =>
+      hostTensor("float32", [data.length / (PAGE_TOKENS * width), PAGE_TOKENS, width], data);
+    return { key: whole(key), value: whole(value) };
+  }
+
+  /** Memory for those of the new tokens, [B, T, K·E]; null: they are written to what it reads. */
+  fresh(layer: number): CacheRows | null {
+    const { layout, layers, rows } = this.#parts;
+    if (layout === "heads") return null;
+    const own = layers[layer] as PoolLayer;
+    const shape = [rows.sequences.length, rows.count, own.width];
+    const size = shape.reduce((product, n) => product * n, 1);
+    const known = own.fresh && own.fresh.key.data.length >= size ? own.fresh : null;
+    own.fresh = null;
+    const whole = known ?? { key: zeros("float32", shape), value: zeros("float32", shape) };
+    this.#fresh.set(layer, whole);
+    const cut = ({ data }: HostTensor<"float32">): HostTensor<"float32"> =>
+      hostTensor("float32", shape, data.subarray(0, size));
+    return known ? { key: cut(whole.key), value: cut(whole.value) } : whole;
+  }
+
+  /** Keeps the keys and values that it has written, in the pages of its rows. */
+  append(): void {
+    const { layout, layers, heads, rows } = this.#parts;
+    const { sequences, count } = rows;
+    if (layout === "heads") heads.append(count, layers);
+    for (const [layer, own] of layers.entries()) {
+      const { width, key, value } = own;
+      const fresh = this.#fresh.get(layer) ?? null;
+      for (const [row, { numComputed, pages }] of sequences.entries()) {
+        for (let i = 0; i < count;) {
+          const position = numComputed + i;
+          const inPage = position % PAGE_TOKENS;
+          const run = Math.min(count - i, PAGE_TOKENS - inPage);
+          const page = pages[Math.floor(position / PAGE_TOKENS)];
+          // The row has ended while the pass ran.
+          if (page === undefined) break;
+          const at = ((page + 1) * PAGE_TOKENS + inPage) * width;
+          if (fresh) {
+            const [from, to] = [(row * count + i) * width, (row * count + i + run) * width];
+            key.set(fresh.key.data.subarray(from, to), at);
+            value.set(fresh.value.data.subarray(from, to), at);
+          }
+          // What the page held before, behind its first positions.
+          const end = (page + 2) * PAGE_TOKENS * width;
+          if (inPage === 0) for (const data of [key, value]) data.fill(0, at + run * width, end);
+          i += run;
+        }
+      }
+      if (fresh) own.fresh = fresh;
+    }
+  }
+}
+
+/** Which pages rows have of their computed ids, [B, M]; one at least, the empty one of a row without. */
+function pagesOf({ sequences }: PagedRows): HostTensor<"int64"> {
+  const counts = sequences.map(({ numComputed }) => Math.ceil(numComputed / PAGE_TOKENS));
+  const numPages = Math.max(1, ...counts);
+  const pages = zeros("int64", [sequences.length, numPages]);
+  for (const [row, { pages: own }] of sequences.entries()) {
+    for (let i = 0; i < counts[row]!; i++) pages.data[row * numPages + i] = BigInt(own[i]! + 1);
+  }
+  return pages;
+}

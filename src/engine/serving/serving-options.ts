@@ -1,0 +1,31 @@
+/** @file How many texts are written at once and within what, and what an engine has done. */
+import type { ServiceTargets } from "../scheduling/service-targets.ts";
+import type { TurnPolicy } from "../scheduling/turn-policies.ts";
+
+export interface ServingOptions {
+  /** Bytes that keys and values may take; `usualCacheBytes` unless given. */
+  readonly cacheBytes?: number | undefined;
+  /** Texts that run at a time. */
+  readonly maxRunning?: number;
+  /** Ids of prompts that run in one step. */
+  readonly prefillTokens?: number;
+  /** How trainings on the same base share the machine with texts; by slack unless given. */
+  readonly policy?: TurnPolicy | undefined;
+  /** Within which times texts are to be written; those of a reader unless given. */
+  readonly targets?: ServiceTargets | undefined;
+  /** What time it is, in milliseconds; `performance.now` unless given. */
+  readonly now?: () => number;
+}
+
+/** Counts since the engine was made, and what it does now. */
+export interface ServingStats {
+  readonly numRunning: number;
+  readonly numWaiting: number;
+  readonly numPages: number;
+  readonly numPagesHeld: number;
+  readonly numSteps: number;
+  readonly numPromptTokens: number;
+  readonly numCachedTokens: number;
+  readonly numNewTokens: number;
+  readonly numPreemptions: number;
+}

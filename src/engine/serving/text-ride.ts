@@ -1,0 +1,62 @@
+/** @file Rows of texts that go along with a pass of others: what each text is told when they are through. */
+import type { BlockRun, Ride } from "../../run/riders.ts";
+import type { HostTensor } from "../../runtime/host-tensor.ts";
+import type { PagedPass } from "../cache/paged-pass.ts";
+import { type PagedRide, type PagedStages, type PagedWork, ridePaged } from "../stack/paged-stages.ts";
+
+/** Rows that may run at once. */
+export interface ReadyRows<J> {
+  readonly stages: PagedStages;
+  /** Whose rows they are, in their order. */
+  readonly jobs: readonly J[];
+  readonly work: PagedWork;
+  readonly pass: PagedPass;
+}
+
+export interface TextRideOptions<J> {
+  /** Goes on with rows that have run; takes the logits [n, V] of those that are wanted. */
+  readonly follow: (ready: ReadyRows<J>, logits: HostTensor<"float32"> | null) => void;
+  readonly fail: (jobs: readonly J[], error: unknown) => void;
+}
+
+export class TextRide<J> implements Ride {
+  readonly #options: TextRideOptions<J>;
+  readonly #rows: { readonly ready: ReadyRows<J>; readonly ride: PagedRide }[] = [];
+
+  constructor(options: TextRideOptions<J>) {
+    this.#options = options;
+  }
+
+  get isEmpty(): boolean {
+    return this.#rows.length === 0;
+  }
+
+  /** Takes rows of some jobs along, unless their programs are their own. */
+  async add(jobs: readonly J[], prepare: () => Promise<ReadyRows<J> | null>): Promise<void> {
+    try {
+      const ready = await prepare();
+      if (!ready?.stages.blocks.canRide) return;
+      this.#rows.push({ ready, ride: await ridePaged(ready.stages, ready.pass, ready.work) });
+    } catch (error) {
+      this.#options.fail(jobs, error);
+    }
+  }
+
+  block(layer: number): Promise<readonly BlockRun[]> {
+    return Promise.all(this.#rows.map(({ ride }) => ride.blocks.block(layer)));
+  }
+
+  async land(): Promise<void> {
+    for (const { ready, ride } of this.#rows) {
+      try {
+        this.#options.follow(ready, await ride.land());
+      } catch (error) {
+        this.#options.fail(ready.jobs, error);
+      }
+    }
+  }
+
+  abandon(): void {
+    for (const { ride } of this.#rows) ride.abandon();
+  }
+}

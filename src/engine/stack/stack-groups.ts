@@ -1,0 +1,239 @@
+/**
+ * @file Which blocks of a model make one program on a cache, and what it is fed. Groups of equal structure share one.
+ */
+import type { ProgramSpec } from "../../graph/program.ts";
+import type { BuiltPart, Model } from "../../models/model.ts";
+import { PAST_KEY, PAST_VALUE, type PartGraph, type TensorRead } from "../../models/part-graph.ts";
+import { PLAIN_PART } from "../../models/part-options.ts";
+import { type AdapterView, placedBy } from "../../peft/adapter-view.ts";
+import { type Amount, type Arithmetic, arithmeticOf, boundOf, constantsOf } from "../../run/arithmetic.ts";
+import type { PassContext } from "../../run/context.ts";
+import type { WeightTensors } from "../../run/lease.ts";
+import type { Makeable, Session } from "../../run/session.ts";
+import type { WeightWalk } from "../../run/weights.ts";
+import type { Program } from "../../runtime/engine.ts";
+import type { HostTensor } from "../../runtime/host-tensor.ts";
+import type { CacheLayout, PagedPass } from "../cache/paged-pass.ts";
+import { byBlock, inBlock, stackSpec } from "./stack-spec.ts";
+
+/** Blocks of one program: compiling takes longer with more of them, and beyond this little is gained. */
+const MAX_BLOCKS = 6;
+
+/** One block in the program of its group. */
+interface GroupBlock {
+  readonly layer: number;
+  /** The tensors of the base that it is fed. */
+  readonly reads: readonly TensorRead[];
+  /** Names in the program of what is the block's own, by those in the block. */
+  readonly names: ReadonlyMap<string, string>;
+}
+
+/** Neighbouring blocks that run as one program. */
+export interface Group {
+  readonly key: string;
+  readonly spec: ProgramSpec;
+  readonly blocks: readonly GroupBlock[];
+  readonly made: readonly PartGraph[];
+  /** What its blocks read of a pass. */
+  readonly pass: Pick<PartGraph, "passInputs" | "tables">;
+}
+
+export interface CompiledGroup extends Group {
+  readonly program: Program;
+}
+
+/** What groups are made for. */
+export interface GroupFacts {
+  readonly session: Session;
+  readonly adapter: AdapterView | null;
+  readonly layout: CacheLayout;
+}
+
+/** Compiles the programs of all blocks. */
+export async function compileGroups(facts: GroupFacts, amount: Amount): Promise<readonly CompiledGroup[]> {
+  const { session, adapter } = facts;
+  const { model } = session;
+  if (amount === "many") await session.prepareMany();
+  const arithmetics = model.layers.map((_, layer) => arithmeticOf(session, adapter, layer, amount));
+  // One after another, and all beside each other otherwise: while one is compiled, what the next binds is read.
+  let read: Promise<unknown> = Promise.resolve();
+  const groups = groupLayers(session, arithmetics).map(async (layers): Promise<CompiledGroup> => {
+    const { key, make } = groupProgram(facts, layers, arithmetics);
+    const { program, made } = await session.compile(key, () => {
+      const { spec, made } = make();
+      const bind = (): Promise<WeightTensors> => bindConstants(session, adapter, layers, made, spec);
+      const constants = (): Promise<WeightTensors> => {
+        const bound = read.then(bind);
+        read = bound;
+        return bound;
+      };
+      return { spec, made, constants };
+    });
+    return { ...groupOf(adapter, layers, { key, spec: program.spec, made }), program };
+  });
+  return Promise.all(groups);
+}
+
+/**
+ * Each block by itself, not compiled: it runs in a program of others. Null: programs of some bind tensors, which others' do
+ * not.
+ */
+export function singleGroups(facts: GroupFacts): readonly Group[] | null {
+  const { session, adapter } = facts;
+  const arithmetics = session.model.layers.map((_, layer) => arithmeticOf(session, adapter, layer));
+  const binds = (layer: number): boolean => Object.keys(adapter?.constants(layer) ?? {}).length > 0;
+  if (arithmetics.some((arithmetic, layer) => arithmetic.binds || binds(layer))) return null;
+  const known = new Map<string, ReturnType<ReturnType<typeof groupProgram>["make"]>>();
+  return arithmetics.map((_, layer) => {
+    const { key, make } = groupProgram(facts, [layer], arithmetics);
+    const program = known.get(key) ?? make();
+    known.set(key, program);
+    return groupOf(adapter, [layer], { key, ...program });
+  });
+}
+
+/** The program of some blocks. */
+function groupProgram(
+  { session, adapter, layout }: GroupFacts,
+  layers: readonly number[],
+  arithmetics: readonly Arithmetic[],
+): Makeable<readonly PartGraph[]> {
+  const { model } = session;
+  const kinds = layers.map((layer) => [
+    model.layers[layer]?.kind,
+    adapter?.signature(layer) ?? "frozen",
+    arithmetics[layer]?.key,
+    session.idsOf(adapter?.constants(layer) ?? {}),
+  ]);
+  return {
+    key: JSON.stringify(["block-stack", layout, kinds]),
+    make: () => {
+      const blocks = layers.map((layer) =>
+        buildBlock(model, adapter, layer, arithmetics[layer] as Arithmetic, layout),
+      );
+      return { spec: stackSpec(blocks, layout), made: blocks.map(({ part }) => part) };
+    },
+  };
+}
+
+function groupOf(
+  adapter: AdapterView | null,
+  layers: readonly number[],
+  { key, spec, made }: Pick<Group, "key" | "spec" | "made">,
+): Group {
+  const pass = {
+    passInputs: new Map(made.flatMap((part) => [...part.passInputs])),
+    tables: new Map(made.flatMap((part) => [...part.tables])),
+  };
+  return { key, spec, made, blocks: groupBlocks(spec, made, adapter, layers), pass };
+}
+
+function groupBlocks(
+  spec: ProgramSpec,
+  made: readonly PartGraph[],
+  adapter: AdapterView | null,
+  layers: readonly number[],
+): GroupBlock[] {
+  const [inputs, outputs] = [spec.inputs, spec.outputs].map((values) => byBlock(layers.length, values));
+  return layers.map((layer, index) => {
+    const own = { ...inputs![index], ...outputs![index] };
+    const read = made[index]!.readsOf(inputs![index]!);
+    const bound = boundOf(read, adapter?.inputs(layer) ?? {});
+    const names = Object.keys(own).map((name) => [name, inBlock(index, name)] as const);
+    return { layer, reads: read.filter((one) => !bound.includes(one)), names: new Map(names) };
+  });
+}
+
+/** Reads what the program of a group binds. */
+async function bindConstants(
+  session: Session,
+  adapter: AdapterView | null,
+  layers: readonly number[],
+  parts: readonly PartGraph[],
+  spec: ProgramSpec,
+): Promise<Record<string, HostTensor>> {
+  const constants: Record<string, HostTensor> = {};
+  const inputs = byBlock(parts.length, spec.inputs);
+  for (const [index, part] of parts.entries()) {
+    const layer = layers[index] as number;
+    const own = adapter?.inputs(layer) ?? {};
+    const bound = {
+      ...(await constantsOf(session, layer, part, inputs[index]!, own)),
+      ...adapter?.constants(layer),
+    };
+    for (const [name, tensor] of Object.entries(bound)) constants[inBlock(index, name)] = tensor;
+  }
+  return constants;
+}
+
+/** What a group runs on in a pass. */
+export interface GroupPass {
+  readonly context: PassContext;
+  readonly cache: PagedPass;
+  /** Of the blocks' weights; null: all are bound. */
+  readonly walk: WeightWalk | null;
+}
+
+/** All that the program of a group reads and writes in a pass but x and y. */
+export async function feedGroup(
+  { pass, blocks }: Group,
+  adapter: AdapterView | null,
+  { context, cache, walk }: GroupPass,
+): Promise<Record<"feeds" | "into", Record<string, HostTensor>>> {
+  const feeds: Record<string, HostTensor> = { ...context.tensors(pass) };
+  if (cache.pages) feeds["pages"] = cache.pages;
+  const into: Record<string, HostTensor> = {};
+  for (const { layer, names } of blocks) {
+    if (walk) give(names, await walk.block(layer, layer + 1), feeds);
+    give(names, adapter?.inputs(layer) ?? {}, feeds);
+    const [past, fresh] = [cache.past(layer), cache.fresh(layer)];
+    give(names, { [PAST_KEY]: past.key, [PAST_VALUE]: past.value }, feeds);
+    if (fresh) give(names, { new_key: fresh.key, new_value: fresh.value }, into);
+  }
+  return { feeds, into };
+}
+
+/** Adds tensors of one block, as far as its program has them, to those of a run. */
+function give(
+  names: GroupBlock["names"],
+  tensors: Readonly<Record<string, HostTensor>>,
+  to: Record<string, HostTensor>,
+): void {
+  for (const name in tensors) {
+    const full = names.get(name);
+    if (full !== undefined) to[full] = tensors[name] as HostTensor;
+  }
+}
+
+/** Cuts the blocks into groups of nearly equal size; of one block each when blocks take turns in memory. */
+function groupLayers(
+  { model: { numLayers }, weights }: Session,
+  arithmetics: readonly Arithmetic[],
+): number[][] {
+  const layers = Array.from({ length: numLayers }, (_, layer) => layer);
+  const stay =
+    weights.memory.budgetBytes === null &&
+    (weights.residency === "float32" || arithmetics.every(({ binds }) => binds));
+  const numGroups = stay ? Math.ceil(numLayers / MAX_BLOCKS) : numLayers;
+  return Array.from({ length: numGroups }, (_, group) =>
+    layers.filter((layer) => Math.floor((layer * numGroups) / numLayers) === group),
+  );
+}
+
+function buildBlock(
+  model: Model,
+  adapter: AdapterView | null,
+  layer: number,
+  { product, isSmoothed }: Arithmetic,
+  layout: CacheLayout,
+): BuiltPart {
+  const built = model.buildBlock(layer, {
+    ...PLAIN_PART,
+    ...placedBy(adapter, layer),
+    product,
+    isSmoothed,
+    cache: layout === "heads" ? "heads" : "tokens",
+  });
+  if (built.part.attention) return built;
+  throw new RangeError(`Cannot generate with a ${model.modelType} model: block ${layer} has no attention`);
+}

@@ -1,0 +1,139 @@
+/**
+ * @file Several programs as one, in which what they multiply with a matrix that they share is one product: rows of unlike
+ * work in one pass over the weights. All else of a program is computed as it was.
+ */
+import { type AnyNode, type Attributes, Graph, type Value } from "./graph.ts";
+import { matmulParts } from "./ops/matmul-parts.ts";
+import { matmulOp } from "./ops/matmul.ts";
+import { type ProgramSpec, nodesOf } from "./program.ts";
+import { type Shape, renameSymbols, termsOf } from "./shape.ts";
+
+export interface ProgramPart {
+  readonly spec: ProgramSpec;
+  /** Inputs that are inputs of the first part, by their names in both. */
+  readonly shared: ReadonlyMap<string, string>;
+}
+
+/** Name in the whole of an input or output of a part that is its own; the first part's keep theirs. */
+export function inPart(part: number, name: string): string {
+  return part === 0 ? name : `${part}/${name}`;
+}
+
+/** Products of parts with one matrix of the whole, which are one there. */
+interface Product {
+  readonly matrix: Value;
+  readonly members: { readonly part: PartCopy; readonly node: AnyNode }[];
+}
+
+/** What parts have in common. */
+interface Whole {
+  readonly graph: Graph;
+  readonly inputs: Record<string, Value>;
+  /** By matrix, attributes, and how many products with it came before in their part. */
+  readonly products: Map<string, Product>;
+}
+
+/** Joins programs to one. Sizes of a part are symbols of its own. */
+export function joinPrograms(parts: readonly ProgramPart[]): ProgramSpec {
+  const whole: Whole = { graph: new Graph(), inputs: {}, products: new Map() };
+  const copies = parts.map((part, index) => new PartCopy(index, part, whole));
+  const outputs: Record<string, Value> = {};
+  const updates: Record<string, string> = {};
+  for (const [index, { spec }] of parts.entries()) {
+    const copy = copies[index] as PartCopy;
+    for (const [name, value] of Object.entries(spec.outputs))
+      outputs[inPart(index, name)] = copy.place(value);
+    for (const [output, input] of Object.entries(spec.updates ?? {}))
+      updates[inPart(index, output)] = copy.inputName(input);
+  }
+  const name = parts.map(({ spec }) => spec.name).join("+");
+  return { name, inputs: whole.inputs, outputs, updates };
+}
+
+/** A part on its way into the whole: values are made there when they are asked for. */
+class PartCopy {
+  readonly #index: number;
+  readonly #part: ProgramPart;
+  readonly #graph: Graph;
+  readonly #rename: (attribute: unknown) => unknown;
+  readonly #places = new Map<Value, Value>();
+  readonly #products = new Map<AnyNode, Product>();
+
+  constructor(index: number, part: ProgramPart, { graph, inputs, products }: Whole) {
+    this.#index = index;
+    this.#part = part;
+    this.#graph = graph;
+    this.#rename = index === 0 ? (attribute) => attribute : renaming(part.spec, `_${index}`);
+    for (const [own, value] of Object.entries(part.spec.inputs)) {
+      const name = this.inputName(own);
+      const shape = this.#rename(value.shape) as Shape;
+      this.#places.set(value, (inputs[name] ??= graph.input(name, value.dtype, shape)));
+    }
+    const counts = new Map<Value, number>();
+    for (const node of nodesOf(part.spec)) {
+      const matrix = this.#places.get(node.inputs[1] as Value);
+      if (!matrix || node.op !== matmulOp || !isPlain(node)) continue;
+      const count = counts.get(matrix) ?? 0;
+      counts.set(matrix, count + 1);
+      const key = JSON.stringify([matrix.name, node.attributes, count]);
+      const product = products.get(key) ?? { matrix, members: [] };
+      product.members.push({ part: this, node });
+      products.set(key, product);
+      this.#products.set(node, product);
+    }
+  }
+
+  /** Name in the whole of an input. */
+  inputName(name: string): string {
+    return this.#part.shared.get(name) ?? inPart(this.#index, name);
+  }
+
+  /** The value of the whole that one of the part has become. */
+  place(value: Value): Value {
+    const known = this.#places.get(value);
+    if (known) return known;
+    const data = value.graph.constantData.get(value);
+    if (data) return this.#graph.constant(value.dtype, value.shape as number[], data);
+    this.#apply(value.node as AnyNode);
+    return this.#places.get(value) as Value;
+  }
+
+  #apply(node: AnyNode): void {
+    const product = this.#products.get(node);
+    if (product && product.members.length > 1) {
+      const { matrix, members } = product;
+      const rows = members.map((one) => one.part.place(one.node.inputs[0] as Value));
+      const made = matmulParts(rows, matrix, node.attributes["transB"] === true);
+      for (const [i, one] of members.entries())
+        one.part.#places.set(one.node.outputs[0] as Value, made[i] as Value);
+      return;
+    }
+    const inputs = node.inputs.map((input) => this.place(input));
+    const made = this.#graph.apply(node.op, inputs, this.#rename(node.attributes) as Attributes);
+    for (const [i, output] of node.outputs.entries()) {
+      // What is given stays what is given.
+      if (!this.#places.has(output)) this.#places.set(output, made[i] as Value);
+    }
+  }
+}
+
+/** Whether a product is one of rows with a matrix of known sizes, or its transpose, and nothing else. */
+function isPlain({ inputs: [, b], attributes: { transA, alpha } }: AnyNode): boolean {
+  const shape: Shape = b?.shape ?? [];
+  const isKnown = shape.length === 2 && shape.every((dim) => typeof dim === "number");
+  return transA === false && alpha === 1 && isKnown;
+}
+
+/** Makes the symbols of a program's sizes others, in a shape or in attributes: two parts have unlike numbers of rows. */
+function renaming({ inputs }: ProgramSpec, ending: string): (attribute: unknown) => unknown {
+  const sizes = Object.values(inputs).flatMap(({ shape }) => shape);
+  const known = new Set(sizes.flatMap(termsOf).flatMap(({ symbols }) => symbols));
+  const rename = (attribute: unknown): unknown => {
+    if (typeof attribute === "string")
+      return renameSymbols(attribute, (symbol) => (known.has(symbol) ? symbol + ending : symbol));
+    if (Array.isArray(attribute)) return attribute.map(rename);
+    if (attribute === null || typeof attribute !== "object") return attribute;
+    return Object.fromEntries(Object.entries(attribute).map(([key, each]) => [key, rename(each)]));
+  };
+  return rename;
+}

@@ -1,0 +1,76 @@
+/**
+ * @file Several values times one matrix as one product:  Cᵢ = Aᵢ · op(B).  Aᵢ [..., K], each of its own leading axes; their rows
+ * lie behind one another while they are multiplied, so that the matrix is read once for all.
+ */
+import { MICROSOFT } from "../emitter.ts";
+import type { Op, Value, Values } from "../graph.ts";
+import { evaluateShape, numElements, showShape } from "../shape.ts";
+import { add, mul } from "./elementwise.ts";
+import { flattenRows, matmul } from "./matmul.ts";
+
+type PartsAttributes = Readonly<{ transB: boolean }>;
+
+/** K and N of B, which are known. */
+function sizesOf(b: Value | undefined, transB: boolean): [inner: number, outer: number] {
+  const [inner, outer] = transB ? (b?.shape.toReversed() ?? []) : (b?.shape ?? []);
+  if (b?.shape.length !== 2 || typeof inner !== "number" || typeof outer !== "number") {
+    throw new RangeError(`Cannot multiply by ${showShape(b?.shape ?? [])}: expected a matrix of known sizes`);
+  }
+  return [inner, outer];
+}
+
+export const matmulPartsOp: Op<PartsAttributes, Values, Values> = {
+  name: "matmulParts",
+  infer: ([b, ...parts], { transB }) => {
+    const [inner, outer] = sizesOf(b, transB);
+    return parts.map(({ dtype, shape }) => {
+      if (shape.length < 2 || shape.at(-1) !== inner || dtype !== b?.dtype) {
+        throw new RangeError(
+          `Cannot multiply ${dtype} ${showShape(shape)} by a matrix: expected rows of ${inner}`,
+        );
+      }
+      return { dtype, shape: [...shape.slice(0, -1), outer] };
+    });
+  },
+  emit: ({ inputs: [b, ...parts], outputs, attributes: { transB } }, emitter) => {
+    const [inner, outer] = sizesOf(b, transB);
+    const flat = parts.map((part) =>
+      emitter.value("Reshape", [emitter.name(part), emitter.int64([-1, inner])]),
+    );
+    const counts = flat.map((rows) => emitter.value("Shape", [rows], { start: 0, end: 1 }));
+    const all = [emitter.value("Concat", flat, { axis: 0 }), emitter.name(b as Value)];
+    const product = transB
+      ? emitter.value("FusedMatMul", all, { transA: 0, transB: 1, alpha: { float: 1 } }, MICROSOFT)
+      : emitter.value("MatMul", all);
+    const cut = outputs.map(() => emitter.temporary());
+    emitter.node("Split", [product, emitter.value("Concat", counts, { axis: 0 })], cut, { axis: 0 });
+    for (const [i, part] of parts.entries()) {
+      const lead = emitter.value("Shape", [emitter.name(part)], { start: 0, end: -1 });
+      const shape = emitter.value("Concat", [lead, emitter.int64([outer])], { axis: 0 });
+      emitter.node("Reshape", [cut[i] as string, shape], [emitter.name(outputs[i] as Value)]);
+    }
+  },
+  multiplications: ({ inputs: [b, ...parts], outputs, attributes: { transB } }, bindings) => ({
+    kind: "float32",
+    count: parts.reduce(
+      (sum, _, i) =>
+        sum + numElements(evaluateShape((outputs[i] as Value).shape, bindings)) * sizesOf(b, transB)[0],
+      0,
+    ),
+  }),
+  vjp: ({ inputs: [b, ...parts], outputs, attributes: { transB } }, gradients) => {
+    const matrix = b as Value;
+    const given = outputs.map((output, i) => gradients[i] ?? mul(output, output.graph.scalar(0)));
+    const ofMatrix = parts.map((part, i) => {
+      const [rows, gradient] = [flattenRows(part), flattenRows(given[i] as Value)];
+      const [left, right] = transB ? [gradient, rows] : [rows, gradient];
+      return matmul(left, right, { transA: true });
+    });
+    return [ofMatrix.reduce(add), ...matmulParts(given, matrix, !transB)];
+  },
+};
+
+/** Multiplies each part [..., K] by b [K, N], or its transpose as it is stored, [N, K]. */
+export function matmulParts(parts: Values, b: Value, transB: boolean): Values {
+  return b.graph.apply(matmulPartsOp, [b, ...parts], { transB });
+}

@@ -1,0 +1,28 @@
+/** @file Rows of others that go along with a forward pass, block by block, so that the weights are read once for all. */
+import type { ProgramSpec } from "../graph/program.ts";
+import type { HostTensor } from "../runtime/host-tensor.ts";
+
+/** One block for some rows: a program, not compiled, and what it reads and writes. */
+export interface BlockRun {
+  /** Tells the program from all others of the session. */
+  readonly key: string;
+  readonly spec: ProgramSpec;
+  readonly feeds: Readonly<Record<string, HostTensor>>;
+  readonly into: Readonly<Record<string, HostTensor>>;
+}
+
+/** Rows of others that go along with a forward pass. */
+export interface Ride {
+  /** What they run in a block; asked for in the order of the blocks. */
+  block(layer: number): Promise<readonly BlockRun[]>;
+  /** All blocks have run: what follows is theirs. */
+  land(): Promise<void>;
+  /** The pass has failed: nothing has happened to them. */
+  abandon(): void;
+}
+
+/** Who may have rows to go along. */
+export interface Riders {
+  /** Nobody else uses the session until the ride ends; null: there are none. */
+  board(): Promise<Ride | null>;
+}
