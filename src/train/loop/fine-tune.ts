@@ -314,6 +314,8 @@ class Run {
     if (goesBack || !isChecked) await requireFinite(adapter, store, step);
     this.#requireStore();
     this.#request.hooks.rest?.();
+    // Nothing is computed any more, and what draws charts takes memory of its own.
+    this.#request.session.pool.clear();
     await store.finish(this.#state);
   }
 
