@@ -258,7 +258,13 @@ test("what is wrong with a job is told by the job, with the line", async () => {
     const refused = create('{"text": "ka lo mi"}\n', { [key]: value });
     await assert.rejects(refused, { status: 400, param: `graft.${key}`, message: /the server sets it/ });
   }
-  for (const wrong of [{ rank: 8, method: "ia3" }, { beta: 0.1 }, { momentum: 0.5 }, { method: "full" }]) {
+  for (const wrong of [
+    { rank: 8, method: "ia3" },
+    { beta: 0.1 },
+    { momentum: 0.5 },
+    { method: "full" },
+    { objective: "classification" },
+  ]) {
     const refused = create('{"text": "ka lo mi"}\n', wrong);
     await assert.rejects(refused, { status: 400, param: "graft", message: /Cannot use/ });
   }

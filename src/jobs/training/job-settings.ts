@@ -7,7 +7,7 @@ import { findOptimizer } from "../../optim/optimizers.ts";
 import { configFileOf } from "../../peft/method.ts";
 import { METHODS, findMethod } from "../../peft/methods.ts";
 import { suitableLearningRate } from "../../train/settings/learning-rate.ts";
-import { defaultObjective, findObjective } from "../../train/objectives.ts";
+import { OBJECTIVES, defaultObjective, findObjective } from "../../train/objectives.ts";
 import {
   TRAIN_OPTIONS,
   type TrainInput,
@@ -108,6 +108,7 @@ export function jobSettings(job: Job, places: JobPlaces): TrainOptions {
   } as TrainInput;
   const options = parseTrainOptions(input);
   requireAdapter(options);
+  requireTexts(options);
   // What is another method's, optimizer's or objective's own is told now, not when the job begins.
   methodOptions(options);
   optimizerOptions(options);
@@ -125,6 +126,17 @@ function requireAdapter({ method }: TrainOptions): void {
     "usage/flag",
     `Cannot use method "${method}" in a job: its result is a model of its own, expected an adapter`,
     { hint: `Choose one of ${others.join(", ")}, or train the model by graft train.` },
+  );
+}
+
+/** A server writes texts. @throws UsageError "usage/flag" for an objective that learns classes */
+function requireTexts({ objective }: TrainOptions): void {
+  if (objective === undefined || findObjective(objective).classes === undefined) return;
+  const others = OBJECTIVES.filter(({ classes }) => classes === undefined).map(({ name }) => name);
+  throw new UsageError(
+    "usage/flag",
+    `Cannot use objective "${objective}" in a job: it learns classes, expected one that learns texts`,
+    { hint: `Choose one of ${others.join(", ")}, or train by graft train.` },
   );
 }
 
