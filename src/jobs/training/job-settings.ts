@@ -131,8 +131,8 @@ function requireAdapter({ method }: TrainOptions): void {
 
 /** A server writes texts. @throws UsageError "usage/flag" for an objective that learns classes */
 function requireTexts({ objective }: TrainOptions): void {
-  if (objective === undefined || findObjective(objective).classes === undefined) return;
-  const others = OBJECTIVES.filter(({ classes }) => classes === undefined).map(({ name }) => name);
+  if (objective === undefined || findObjective(objective).rows !== "classes") return;
+  const others = OBJECTIVES.filter(({ rows }) => rows !== "classes").map(({ name }) => name);
   throw new UsageError(
     "usage/flag",
     `Cannot use objective "${objective}" in a job: it learns classes, expected one that learns texts`,
