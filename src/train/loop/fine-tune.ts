@@ -314,8 +314,6 @@ class Run {
     if (goesBack || !isChecked) await requireFinite(adapter, store, step);
     this.#requireStore();
     this.#request.hooks.rest?.();
-    // Nothing is computed any more, and what draws charts takes memory of its own.
-    this.#request.session.pool.clear();
     await store.finish(this.#state);
   }
 
