@@ -268,5 +268,6 @@ export const WITHOUT_PEER: Readonly<Record<string, string>> = {
   bitfit: "peft has no such type",
   full: "it writes a model folder",
   peqa: "peft has no such type",
+  "road-lora": "peft has no such type",
   snell: "peft has no such type",
 };

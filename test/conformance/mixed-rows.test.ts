@@ -31,10 +31,9 @@ const config = { attention_bias: true, mlp_bias: true };
 const { base, checkpoint } = await loadModel(await writeTinyModel(temporaryFolder(), { config }));
 const session = new Session(counting, base, "float32");
 const pools = [true, false].map((isOwnFirst) => new AdapterPool({ session, maxLoaded: 8, isOwnFirst }));
-const [alone, mixed] = pools.map((pool) => new ServingEngine(session, pool, { cacheBytes: 1e6 })) as [
-  ServingEngine,
-  ServingEngine,
-];
+const [alone, mixed] = pools.map(
+  (pool) => new ServingEngine(session, pool, { cacheBytes: 1e6, maxRunning: 32 }),
+) as [ServingEngine, ServingEngine];
 after(async () => {
   for (const each of [alone, mixed]) await each.close();
   for (const pool of pools) await pool.close();

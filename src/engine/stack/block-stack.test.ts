@@ -32,7 +32,7 @@ function recording(residency: Residency): { session: Session; specs: ProgramSpec
 const countBlocks = ({ inputs }: ProgramSpec): number =>
   Object.keys(inputs).filter((name) => name.endsWith(".past_key")).length;
 
-test("blocks whose weights stay in memory run in groups of up to ten, and equal groups share a program", async () => {
+test("blocks whose weights stay in memory run in groups, and equal groups share a program", async () => {
   const { session, specs } = recording("float32");
   await BlockStack.create(session, null);
   assert.deepEqual(specs.map(countBlocks), [6]);
