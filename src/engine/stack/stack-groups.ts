@@ -16,8 +16,8 @@ import type { HostTensor } from "../../runtime/host-tensor.ts";
 import type { CacheLayout, PagedPass } from "../cache/paged-pass.ts";
 import { byBlock, inBlock, stackSpec } from "./stack-spec.ts";
 
-/** Blocks of a program on average: compiling takes longer with more of them, and beyond this little is gained. */
-const MEAN_BLOCKS = 6;
+/** Blocks of one program: compiling takes longer with more of them, and beyond this little is gained. */
+const MAX_BLOCKS = 6;
 
 /** One block in the program of its group. */
 interface GroupBlock {
@@ -205,24 +205,19 @@ function give(
   }
 }
 
-/**
- * Cuts the blocks into groups: of one block each when blocks take turns in memory, of nearly equal size where equal ones share
- * a program, and where each binds its own weights smaller and smaller ones. While one is compiled the next one's weights
- * are read, and beside the last there is nothing left to read.
- */
+/** Cuts the blocks into groups of nearly equal size; of one block each when blocks take turns in memory. */
 function groupLayers(
   { model: { numLayers }, weights }: Session,
   arithmetics: readonly Arithmetic[],
 ): number[][] {
   const layers = Array.from({ length: numLayers }, (_, layer) => layer);
-  const binds = arithmetics.every((each) => each.binds);
-  const stay = weights.memory.budgetBytes === null && (weights.residency === "float32" || binds);
-  const numGroups = stay ? Math.ceil(numLayers / MEAN_BLOCKS) : numLayers;
-  // As 5, 4, 3, 2, 1.
-  const weightOf = (left: number): number => (binds && stay ? (left * (left + 1)) / 2 : left);
-  const startOf = (group: number): number =>
-    numLayers - Math.floor((numLayers * weightOf(numGroups - group)) / weightOf(numGroups));
-  return Array.from({ length: numGroups }, (_, group) => layers.slice(startOf(group), startOf(group + 1)));
+  const stay =
+    weights.memory.budgetBytes === null &&
+    (weights.residency === "float32" || arithmetics.every(({ binds }) => binds));
+  const numGroups = stay ? Math.ceil(numLayers / MAX_BLOCKS) : numLayers;
+  return Array.from({ length: numGroups }, (_, group) =>
+    layers.filter((layer) => Math.floor((layer * numGroups) / numLayers) === group),
+  );
 }
 
 function buildBlock(
