@@ -3,7 +3,7 @@
  *
  * The message types below are the part of the public ONNX schema (onnx.proto, IR version 10) that graft writes.
  */
-import { type MessageFields, type MessageValue, protobufWriter } from "./protobuf.ts";
+import { type MessageFields, protobufSchema } from "./protobuf-schema.ts";
 import { DTYPES, type TensorData } from "./dtype.ts";
 import type { OnnxAttribute } from "./emitter.ts";
 import type { TensorType } from "./graph.ts";
@@ -68,7 +68,7 @@ const MESSAGES: Readonly<Record<string, MessageFields>> = {
   DimensionProto: { dimValue: ["int64", 1], dimParam: ["string", 2] },
 };
 
-const writeMessage = protobufWriter(MESSAGES);
+const MODEL = protobufSchema(MESSAGES).lookupType("ModelProto");
 
 /** Shapes of inputs that are no inputs of the file but tensors whose data comes from elsewhere, by name. */
 export type ExternalShapes = ReadonlyMap<string, readonly number[]>;
@@ -111,21 +111,21 @@ export function toOnnx(spec: ProgramSpec, external: ExternalShapes = new Map()):
       valueInfo: [...emitter.declared].map((value) => valueInfo(emitter.name(value), value)),
     },
   };
-  return writeMessage("ModelProto", model);
+  return MODEL.encode(MODEL.create(model)).finish();
 }
 
 function bytesOf(data: TensorData): Uint8Array {
   return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 }
 
-function attributeProto(name: string, value: OnnxAttribute): MessageValue {
+function attributeProto(name: string, value: OnnxAttribute): object {
   if (typeof value === "number") return { name, i: value, type: ATTRIBUTE.int };
   if (typeof value === "string") return { name, s: new TextEncoder().encode(value), type: ATTRIBUTE.string };
   if ("float" in value) return { name, f: value.float, type: ATTRIBUTE.float };
   return { name, ints: value, type: ATTRIBUTE.ints };
 }
 
-function valueInfo(name: string, value: TensorType): MessageValue {
+function valueInfo(name: string, value: TensorType): object {
   const dim = value.shape.map((d) => (typeof d === "number" ? { dimValue: d } : { dimParam: d }));
   return { name, type: { tensorType: { elemType: DTYPES[value.dtype].onnx, shape: { dim } } } };
 }

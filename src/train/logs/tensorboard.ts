@@ -2,22 +2,20 @@
  * @file The log as an event file of TensorBoard: records of a length, its checksum, an Event of protobuf, its checksum. The
  * fields below are those of the public schema (event.proto, summary.proto) that graft writes.
  */
-import { type MessageValue, protobufWriter, wholeNumberIn } from "../../graph/protobuf.ts";
+import { protobufSchema } from "../../graph/protobuf-schema.ts";
 import { type LogEntry, type LogFormat } from "./log-format.ts";
 import { maskedCrc32c } from "./crc32c.ts";
 
-/** Number of the field of the step. */
-const STEP = 2;
-const writeMessage = protobufWriter({
+const EVENT = protobufSchema({
   Event: {
     wallTime: ["double", 1],
-    step: ["int64", STEP],
+    step: ["int64", 2],
     fileVersion: ["string", 3],
     summary: ["Summary", 5],
   },
   Summary: { value: ["SummaryValue", 1, "repeated"] },
   SummaryValue: { tag: ["string", 1], simpleValue: ["float", 2] },
-});
+}).lookupType("Event");
 /** What a reader takes an event file by. */
 const VERSION = "brain.Event:2";
 /** Before the event: its length and a checksum; after it: a checksum. */
@@ -36,7 +34,7 @@ export const tensorboard: LogFormat = {
   cut(log, step) {
     let end = 0;
     for (const { event, endAt } of readRecords(log)) {
-      if (wholeNumberIn(event, STEP) > step) break;
+      if (Number(event["step"] ?? 0) > step) break;
       end = endAt;
     }
     return end === 0 ? tensorboard.head() : log.slice(0, end);
@@ -56,8 +54,8 @@ function scalarsOf(entry: LogEntry): { readonly tag: string; readonly simpleValu
   );
 }
 
-function recordOf(event: MessageValue): Uint8Array {
-  const data = writeMessage("Event", event);
+function recordOf(event: object): Uint8Array {
+  const data = EVENT.encode(EVENT.create(event)).finish();
   const record = new Uint8Array(HEAD_BYTES + data.length + SUM_BYTES);
   const view = new DataView(record.buffer);
   view.setBigUint64(0, BigInt(data.length), true);
@@ -70,16 +68,16 @@ function recordOf(event: MessageValue): Uint8Array {
 /** Reads records up to the first that is not whole; `endAt` is where each ends. */
 export function* readRecords(
   log: Uint8Array,
-): Generator<{ readonly event: Uint8Array; readonly endAt: number }> {
+): Generator<{ readonly event: LogEntry; readonly endAt: number }> {
   const view = new DataView(log.buffer, log.byteOffset, log.byteLength);
   for (let at = 0; at + HEAD_BYTES + SUM_BYTES <= log.length;) {
     const length = Number(view.getBigUint64(at, true));
-    const event = log.subarray(at + HEAD_BYTES, at + HEAD_BYTES + length);
+    const data = log.subarray(at + HEAD_BYTES, at + HEAD_BYTES + length);
     const endAt = at + HEAD_BYTES + length + SUM_BYTES;
     if (endAt > log.length) return;
     if (view.getUint32(at + LENGTH_BYTES, true) !== maskedCrc32c(log.subarray(at, at + LENGTH_BYTES))) return;
-    if (view.getUint32(endAt - SUM_BYTES, true) !== maskedCrc32c(event)) return;
-    yield { event, endAt };
+    if (view.getUint32(endAt - SUM_BYTES, true) !== maskedCrc32c(data)) return;
+    yield { event: EVENT.toObject(EVENT.decode(data), { longs: Number }), endAt };
     at = endAt;
   }
 }
