@@ -4,7 +4,10 @@ import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { before, describe, test } from "node:test";
 import type { TrainEvent } from "../../src/train/events.ts";
-import type { TrainInput } from "../../src/train/settings/options.ts";
+import { type TrainInput, parseTrainOptions } from "../../src/train/settings/options.ts";
+import { memoryRequest } from "../../src/train/files/memory-request.ts";
+import { openRun, settleRun } from "../../src/train/files/prepare.ts";
+import { type MemoryParts, estimateRun } from "../../src/train/plan/run-memory.ts";
 import { attach } from "../../src/peft/attach.ts";
 import { loadModel } from "../../src/format/by-path.ts";
 import { lora } from "../../src/peft/methods/lora.ts";
@@ -101,6 +104,23 @@ describe("graft train --data-parallel", () => {
     const resumed = await runTiny({ ...input, resume: true });
     assert.deepEqual(lossesOf(resumed.events), lossesOf(whole.events).slice(1));
     assert.ok(bytesOf(output, RESULT).equals(result));
+  });
+
+  test("a plan counts activations, scratch and gradients of each lane, and what lanes share once", async () => {
+    const partsOf = async (dataParallel: number): Promise<MemoryParts> => {
+      const input = { ...STEP, model, data: texts, output: join(folder, "planned"), dataParallel };
+      const options = parseTrainOptions(input);
+      const opened = await openRun(options);
+      try {
+        return estimateRun(memoryRequest(settleRun(opened, options)), true).parts;
+      } finally {
+        await opened.checkpoint.close();
+      }
+    };
+    const [one, two] = [await partsOf(1), await partsOf(2)];
+    for (const part of ["activations", "gradients"] as const) assert.equal(two[part], 2 * one[part], part);
+    for (const part of ["weights", "trained", "optimizer"] as const) assert.equal(two[part], one[part], part);
+    assert.ok(two.scratch > one.scratch);
   });
 
   const REFUSED: readonly (readonly [TrainInput | object, RegExp])[] = [

@@ -1,6 +1,7 @@
 /** @file The turn of a micro-batch: its blocks have run forward and its head backward, and now the blocks run backward. */
 import type { BackwardPlan, BlockPlan } from "../../run/backward-plan.ts";
 import type { BlockPass, BlockRunner, Saved } from "../../run/block-runner.ts";
+import type { BetweenBlocks } from "../../run/forward-blocks.ts";
 import type { GradientBuffer } from "../../run/gradient-buffer.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import type { KeptActivations } from "../activations/keeping.ts";
@@ -21,7 +22,7 @@ export interface Turn {
   readonly x: Stream;
   readonly dy: Stream;
   /** Is awaited before each block. */
-  readonly betweenBlocks: (() => Promise<void>) | undefined;
+  readonly betweenBlocks: BetweenBlocks | undefined;
   /** Collects the gradients of the head once more, from x; returns another dy. */
   headBackward(): Promise<Stream>;
   /** Collects the gradients of what lies before the blocks; null: nothing of it is trained. */
