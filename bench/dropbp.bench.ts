@@ -9,7 +9,7 @@ import { labelledPositions } from "../src/data/batches/pass-facts.ts";
 import { makeExample } from "../src/data/examples/example.ts";
 import { loadModel } from "../src/format/by-path.ts";
 import { DEFAULT_MODEL } from "../src/hub/resolve.ts";
-import type { BaseModel } from "../src/models/base-model.ts";
+import type { BaseModel } from "../src/models/base/base-model.ts";
 import { COMPUTES } from "../src/nn/computes.ts";
 import { findOptimizer } from "../src/optim/optimizers.ts";
 import { type Updater, createUpdater } from "../src/optim/updater.ts";

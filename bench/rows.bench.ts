@@ -1,6 +1,6 @@
 /** @file What does a batch cost whose rows have adapters of their own, RoAd or LoRA, against one without adapters? */
 import { UsageError } from "../src/errors.ts";
-import { BaseModel } from "../src/models/base-model.ts";
+import { BaseModel } from "../src/models/base/base-model.ts";
 import { openModel } from "../src/models/families.ts";
 import { memorySource } from "../test/tiny/memory-source.ts";
 import { viewOfRows } from "../test/passes/rows-of-adapters.ts";

@@ -7,7 +7,7 @@ import { loadModel, readAdapter } from "../src/format/by-path.ts";
 import { adapterFiles } from "../src/format/adapters/adapter.ts";
 import { writeFolderAtomic } from "../src/format/files/atomic.ts";
 import { DEFAULT_MODEL } from "../src/hub/resolve.ts";
-import type { BaseModel } from "../src/models/base-model.ts";
+import type { BaseModel } from "../src/models/base/base-model.ts";
 import { type Adapter, attach } from "../src/peft/attach.ts";
 import { findMethod } from "../src/peft/methods.ts";
 import { Random } from "../src/random.ts";

@@ -2,7 +2,7 @@
 import { Session } from "../src/run/session.ts";
 import { loadModel } from "../src/format/by-path.ts";
 import { DEFAULT_MODEL } from "../src/hub/resolve.ts";
-import type { BaseModel } from "../src/models/base-model.ts";
+import type { BaseModel } from "../src/models/base/base-model.ts";
 import { type Adapter, attach } from "../src/peft/attach.ts";
 import { findMethod } from "../src/peft/methods.ts";
 import type { Completion } from "../src/engine/generation/completion.ts";

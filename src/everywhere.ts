@@ -16,7 +16,7 @@ export { Random } from "./random.ts";
 export { FAMILIES } from "./models/families.ts";
 export type { Family, ModelDefinition } from "./models/family.ts";
 export type { Model } from "./models/model.ts";
-export type { BaseModel } from "./models/base-model.ts";
+export type { BaseModel } from "./models/base/base-model.ts";
 export { Session } from "./run/session.ts";
 export { type Adapter, attach } from "./peft/attach.ts";
 export type { AttachRequest } from "./peft/layout.ts";
@@ -41,10 +41,10 @@ export type {
   SiteValues,
   SiteWeights,
 } from "./peft/site.ts";
-export type { SiteSpec } from "./models/sites.ts";
+export type { SiteSpec } from "./models/graphs/sites.ts";
 export type { Builder, SiteRole } from "./nn/builder.ts";
 export { type PassFacts, type PassInput, passInput } from "./nn/pass.ts";
-export type { SiteGraph } from "./models/site-graph.ts";
+export type { SiteGraph } from "./models/graphs/site-graph.ts";
 export type { Value } from "./graph/graph.ts";
 export * as ops from "./graph/operations.ts";
 export { METHODS } from "./peft/methods.ts";

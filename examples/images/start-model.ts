@@ -1,6 +1,6 @@
 /** Writes a small Vision Transformer that knows nothing yet, as a model folder. */
 import { openModel } from "../../src/models/families.ts";
-import type { TensorSpec } from "../../src/models/sites.ts";
+import type { TensorSpec } from "../../src/models/graphs/sites.ts";
 import { writeModel } from "../../src/format/by-path.ts";
 import { Random } from "../../src/random.ts";
 import { type HostTensor, hostTensor } from "../../src/runtime/host-tensor.ts";

@@ -10,7 +10,7 @@ import { toBatch } from "../data/batches/batch.ts";
 import { matmulPartsOp } from "../graph/ops/matmul-parts.ts";
 import { type ProgramSpec, nodesOf } from "../graph/program.ts";
 import { loadModel } from "../format/by-path.ts";
-import type { BaseModel } from "../models/base-model.ts";
+import type { BaseModel } from "../models/base/base-model.ts";
 import { openModel } from "../models/families.ts";
 import type { Adapter } from "../peft/attach.ts";
 import { findMethod } from "../peft/methods.ts";

@@ -9,7 +9,7 @@ import type { ReadAdapter } from "../format/adapters/read-adapter.ts";
 import { readAdapter } from "../format/by-path.ts";
 import { openCheckpoint } from "../hub/open-model.ts";
 import { openModel } from "../models/families.ts";
-import type { BaseModel } from "../models/base-model.ts";
+import type { BaseModel } from "../models/base/base-model.ts";
 import { type Method, materializesWeight } from "../peft/method.ts";
 import { mergedModel } from "../peft/merge.ts";
 import type { Session } from "../run/session.ts";

@@ -12,7 +12,7 @@ import { type AdapterWeights, type StartOf, algebraOf, toPlan } from "../peft/al
 import { refuseFisher } from "../peft/algebra/fisher.ts";
 import { refuseCut } from "../peft/algebra/refusals.ts";
 import type { Sum } from "../peft/algebra/expression.ts";
-import type { BaseModel } from "../models/base-model.ts";
+import type { BaseModel } from "../models/base/base-model.ts";
 import { WHOLE_MODEL } from "../peft/methods.ts";
 import { dequantize } from "../quant/stored-tensor.ts";
 import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";

@@ -6,7 +6,7 @@
 import type { z } from "zod";
 import { UsageError } from "../errors.ts";
 import { parseSettings } from "../messages/problems.ts";
-import type { BaseModel } from "../models/base-model.ts";
+import type { BaseModel } from "../models/base/base-model.ts";
 import { COMBINATIONS, type Combination, COMBINE_OPTIONS } from "../peft/algebra/combinations.ts";
 import { type Residual, combineWeights } from "../peft/algebra/combine.ts";
 import { LOW_COSINE, type StartCosine } from "../peft/algebra/cosine.ts";

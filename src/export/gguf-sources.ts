@@ -4,7 +4,7 @@ import { type NumHeads, stackTensors, TENSOR_CHANGES } from "../format/checkpoin
 import { toGgufName } from "../format/checkpoint/gguf-names.ts";
 import type { GgufSource } from "../format/files/gguf-writer.ts";
 import { GGUF_FAMILIES } from "../models/families.ts";
-import type { GgufRules } from "../models/gguf-rules.ts";
+import type { GgufRules } from "../models/config/gguf-rules.ts";
 import type { Model } from "../models/model.ts";
 import type { StoredTensor } from "../quant/stored-tensor.ts";
 import type { MergedTensor } from "./merged-tensors.ts";

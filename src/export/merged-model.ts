@@ -6,7 +6,7 @@
 import { basename } from "node:path";
 import { UsageError } from "../errors.ts";
 import { moduleOf } from "../models/module-path.ts";
-import type { BaseModel } from "../models/base-model.ts";
+import type { BaseModel } from "../models/base/base-model.ts";
 import type { Model } from "../models/model.ts";
 import type { Adapter } from "../peft/attach.ts";
 import { Merger } from "../peft/merge.ts";

@@ -5,9 +5,9 @@
  * Knows no method: one that can merge without leaving the storage says so itself, the others' weights are rounded again.
  */
 import { assertInternal, UsageError } from "../errors.ts";
-import type { TensorSpec } from "../models/sites.ts";
+import type { TensorSpec } from "../models/graphs/sites.ts";
 import type { TensorRole } from "../nn/builder.ts";
-import type { BaseModel } from "../models/base-model.ts";
+import type { BaseModel } from "../models/base/base-model.ts";
 import type { Adapter } from "../peft/attach.ts";
 import type { MergePlace, Merger } from "../peft/merge.ts";
 import type { ExactKind, StoredMerge } from "../peft/method.ts";

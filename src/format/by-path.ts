@@ -5,7 +5,7 @@
 import { stat } from "node:fs/promises";
 import { basename, dirname } from "node:path";
 import { FormatError } from "../errors.ts";
-import type { BaseModel } from "../models/base-model.ts";
+import type { BaseModel } from "../models/base/base-model.ts";
 import type { Adapter } from "../peft/attach.ts";
 import type { Method } from "../peft/method.ts";
 import { describeFileProblem } from "../messages/system-error.ts";

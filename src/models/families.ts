@@ -3,7 +3,7 @@ import { UsageError } from "../errors.ts";
 import { showValue } from "../messages/expected.ts";
 import { nearest } from "../messages/nearest.ts";
 import type { Family, RawConfig } from "./family.ts";
-import type { GgufRules } from "./gguf-rules.ts";
+import type { GgufRules } from "./config/gguf-rules.ts";
 import { Model } from "./model.ts";
 import { bert } from "./families/bert.ts";
 import { gemma2 } from "./families/gemma2.ts";

@@ -5,10 +5,10 @@
  */
 import type { Value } from "../graph/graph.ts";
 import type { Builder } from "../nn/builder.ts";
-import type { GgufRules } from "./gguf-rules.ts";
-import type { RawConfig } from "./raw-config.ts";
+import type { GgufRules } from "./config/gguf-rules.ts";
+import type { RawConfig } from "./config/raw-config.ts";
 
-export type { RawConfig } from "./raw-config.ts";
+export type { RawConfig } from "./config/raw-config.ts";
 
 /** What a model is for; `SequenceClassification` and its kin are told by `architectures` in config.json. */
 export type Task = "causal-lm" | "sequence-classification" | "image-classification";

@@ -8,9 +8,9 @@ import type { AttentionOptions } from "../nn/builder.ts";
 import { numAlikePositions } from "../nn/rope-scaling.ts";
 import type { Family, ImageConfig, Layer, ModelDefinition, RawConfig, Task } from "./family.ts";
 import { requireModelSize } from "../untrusted/limits.ts";
-import { type Branch, PartGraph } from "./part-graph.ts";
-import { PLAIN_PART, type PartOptions } from "./part-options.ts";
-import type { ModelTensor, SiteSpec, TensorSpec } from "./sites.ts";
+import { type Branch, PartGraph } from "./graphs/part-graph.ts";
+import { PLAIN_PART, type PartOptions } from "./graphs/part-options.ts";
+import type { ModelTensor, SiteSpec, TensorSpec } from "./graphs/sites.ts";
 
 /** What a part of a model declares. */
 export interface Part {

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { openModel } from "./families.ts";
-import type { RawConfig } from "./raw-config.ts";
+import type { RawConfig } from "./config/raw-config.ts";
 
 const GPT2 = {
   activation_function: "gelu_new",

@@ -3,7 +3,7 @@ import { nodesOf } from "../graph/program.ts";
 import type { Value } from "../graph/graph.ts";
 import { type RopeConfig, ropeFrequencies } from "../nn/rope-tables.ts";
 import type { BuiltPart, Model } from "./model.ts";
-import { PLAIN_PART } from "./part-options.ts";
+import { PLAIN_PART } from "./graphs/part-options.ts";
 
 /** Numbers in files have as many digits as float32 holds. */
 const DIGITS = 6;

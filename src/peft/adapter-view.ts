@@ -3,7 +3,7 @@
  * bound to the names of their inputs once. `layer` null: outside the blocks.
  */
 import type { Value } from "../graph/graph.ts";
-import type { PartOptions } from "../models/part-options.ts";
+import type { PartOptions } from "../models/graphs/part-options.ts";
 import {
   AS_IN_BASE,
   FROZEN,
@@ -11,7 +11,7 @@ import {
   type Projector,
   type ReadTensor,
   type SiteGraph,
-} from "../models/site-graph.ts";
+} from "../models/graphs/site-graph.ts";
 import type { HostTensor } from "../runtime/host-tensor.ts";
 import { type AdaptedSite, type Layout, indexSites, placesOf } from "./layout.ts";
 import type { Method } from "./method.ts";

@@ -1,8 +1,8 @@
 /** @file Puts a method on a model: makes its parameters, their first values, and what stays frozen beside them. */
 import { sameShape, showShape } from "../graph/shape.ts";
 import { assertInternal } from "../errors.ts";
-import type { BaseModel } from "../models/base-model.ts";
-import type { DerivedLease } from "../models/derived-tensors.ts";
+import type { BaseModel } from "../models/base/base-model.ts";
+import type { DerivedLease } from "../models/base/derived-tensors.ts";
 import type { Model } from "../models/model.ts";
 import type { Random } from "../random.ts";
 import { type HostTensor, zeros } from "../runtime/host-tensor.ts";

@@ -5,9 +5,9 @@
 import { UsageError } from "../errors.ts";
 import { parseSettings } from "../messages/problems.ts";
 import { DTYPES } from "../graph/dtype.ts";
-import type { WeightSource } from "../models/base-model.ts";
+import type { WeightSource } from "../models/base/base-model.ts";
 import type { Model } from "../models/model.ts";
-import { type ModelTensor, type SiteSpec, residualSite } from "../models/sites.ts";
+import { type ModelTensor, type SiteSpec, residualSite } from "../models/graphs/sites.ts";
 import { numElements } from "../graph/shape.ts";
 import { type AdapterMethod, type Method, modulesToSave } from "./method.ts";
 import type { FrozenSpec, ParameterSpec, SitePlace } from "./site.ts";

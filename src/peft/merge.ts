@@ -7,7 +7,7 @@ import { Graph, type Value } from "../graph/graph.ts";
 import { transpose } from "../graph/ops/transpose.ts";
 import { neededInputs } from "../graph/program.ts";
 import { numElements } from "../graph/shape.ts";
-import { BaseModel } from "../models/base-model.ts";
+import { BaseModel } from "../models/base/base-model.ts";
 import type { Engine, Program } from "../runtime/engine.ts";
 import { type HostTensor, hostTensor, zeros } from "../runtime/host-tensor.ts";
 import type { Adapter } from "./attach.ts";

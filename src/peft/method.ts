@@ -6,9 +6,9 @@
  */
 import type { z } from "zod";
 import type { Value } from "../graph/graph.ts";
-import type { SiteSpec } from "../models/sites.ts";
+import type { SiteSpec } from "../models/graphs/sites.ts";
 import type { SiteRole, TensorRole } from "../nn/builder.ts";
-import type { LookupGraph, SiteGraph } from "../models/site-graph.ts";
+import type { LookupGraph, SiteGraph } from "../models/graphs/site-graph.ts";
 import type { StoredTensor } from "../quant/stored-tensor.ts";
 import type { StorageName } from "../quant/storages.ts";
 import type { Random } from "../random.ts";

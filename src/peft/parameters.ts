@@ -4,7 +4,7 @@
  * The numbers of a group lie side by side in one vector, so that the optimizer, clipping and checkpoints handle a group
  * at a time and never need all of them at once: whoever reads or writes numbers holds their memory meanwhile.
  */
-import type { ModelTensor } from "../models/sites.ts";
+import type { ModelTensor } from "../models/graphs/sites.ts";
 import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
 import { RESIDENT, type VectorMemory } from "../runtime/vector-memory.ts";
 import { numElements } from "../graph/shape.ts";

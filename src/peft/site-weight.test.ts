@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { temporaryFolder, writeTinyModel } from "../../test/tiny/model.ts";
 import { loadModel } from "../format/by-path.ts";
-import { BaseModel } from "../models/base-model.ts";
+import { BaseModel } from "../models/base/base-model.ts";
 import { attach } from "./attach.ts";
 import { findMethod } from "./methods.ts";
 import { Random } from "../random.ts";

@@ -3,7 +3,7 @@
  * list matches whole paths or dotted suffixes, "all-linear" is every projection of the blocks.
  */
 import { UsageError } from "../errors.ts";
-import type { SiteSpec } from "../models/sites.ts";
+import type { SiteSpec } from "../models/graphs/sites.ts";
 import type { SiteRole } from "../nn/builder.ts";
 import { isWithin, lastNames, matchSuffix } from "../models/module-path.ts";
 import { editDistance } from "../messages/nearest.ts";

@@ -2,7 +2,7 @@
 import { UsageError } from "../errors.ts";
 import { isWithin, lastName, lastNames, moduleOf } from "../models/module-path.ts";
 import type { Model } from "../models/model.ts";
-import type { ModelTensor } from "../models/sites.ts";
+import type { ModelTensor } from "../models/graphs/sites.ts";
 import { type Method, modulesToSave, trainedBiases, trainsRole } from "./method.ts";
 
 /** Modules with an adapter, by path. */

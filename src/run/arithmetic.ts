@@ -1,8 +1,8 @@
 /** @file In which arithmetic the matrices of a block are multiplied, and which of its tensors programs bind. */
 import type { Value } from "../graph/graph.ts";
-import type { WeightSource } from "../models/base-model.ts";
-import type { PartGraph, TensorRead } from "../models/part-graph.ts";
-import type { PartOptions } from "../models/part-options.ts";
+import type { WeightSource } from "../models/base/base-model.ts";
+import type { PartGraph, TensorRead } from "../models/graphs/part-graph.ts";
+import type { PartOptions } from "../models/graphs/part-options.ts";
 import type { Compute, Product } from "../nn/compute.ts";
 import { f32, float32Product } from "../nn/computes/f32.ts";
 import type { AdapterView } from "../peft/adapter-view.ts";

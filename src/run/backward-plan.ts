@@ -5,7 +5,7 @@
 import { gradients } from "../graph/autodiff.ts";
 import type { Value } from "../graph/graph.ts";
 import type { Model } from "../models/model.ts";
-import { PLAIN_PART } from "../models/part-options.ts";
+import { PLAIN_PART } from "../models/graphs/part-options.ts";
 import type { BlockStructure } from "./block-structure.ts";
 
 /** A block's part in the backward pass. */

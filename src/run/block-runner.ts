@@ -6,8 +6,8 @@
  */
 import type { Value } from "../graph/graph.ts";
 import { evaluateShape } from "../graph/shape.ts";
-import type { DropoutMask } from "../models/dropout-masks.ts";
-import type { PartGraph, TensorRead } from "../models/part-graph.ts";
+import type { DropoutMask } from "../models/graphs/dropout-masks.ts";
+import type { PartGraph, TensorRead } from "../models/graphs/part-graph.ts";
 import type { AdapterView } from "../peft/adapter-view.ts";
 import type { SmoothingRule } from "../nn/compute.ts";
 import { type HostTensor, zeros } from "../runtime/host-tensor.ts";

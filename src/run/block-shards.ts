@@ -5,8 +5,8 @@
 import { DTYPES, type DataOf, type DType } from "../graph/dtype.ts";
 import { numElements } from "../graph/shape.ts";
 import { UsageError, assertInternal } from "../errors.ts";
-import type { BaseModel } from "../models/base-model.ts";
-import type { TensorRead } from "../models/part-graph.ts";
+import type { BaseModel } from "../models/base/base-model.ts";
+import type { TensorRead } from "../models/graphs/part-graph.ts";
 import type { HostTensor } from "../runtime/host-tensor.ts";
 import { float32ToFloat16, widenFloat16 } from "../quant/half.ts";
 import type { StoredForm, VectorMemory } from "../runtime/vector-memory.ts";

@@ -1,8 +1,8 @@
 /** @file What the programs of a pass are given: declared inputs alone, made once and given back; tables that grow. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { PartGraph } from "../models/part-graph.ts";
-import { PLAIN_PART } from "../models/part-options.ts";
+import { PartGraph } from "../models/graphs/part-graph.ts";
+import { PLAIN_PART } from "../models/graphs/part-options.ts";
 import { KEY_POSITIONS, type PassFacts, POSITIONS, SEGMENTS, passInput } from "../nn/pass.ts";
 import type { AttentionOptions } from "../nn/builder.ts";
 import { BufferPool } from "../runtime/buffer-pool.ts";

@@ -5,7 +5,7 @@
  * other; padding sees padding, which keeps its softmax finite.
  */
 import { type Bindings, evaluateShape } from "../graph/shape.ts";
-import type { PartGraph } from "../models/part-graph.ts";
+import type { PartGraph } from "../models/graphs/part-graph.ts";
 import type { PassFacts, PositionTable } from "../nn/pass.ts";
 import type { BufferPool } from "../runtime/buffer-pool.ts";
 import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";

@@ -1,7 +1,7 @@
 /** @file Gradients of a step: which there are, their sums, and that a steady step allocates nothing. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { ModelTensor } from "../models/sites.ts";
+import type { ModelTensor } from "../models/graphs/sites.ts";
 import { type Parameter, makeParameters } from "../peft/parameters.ts";
 import { BufferPool } from "../runtime/buffer-pool.ts";
 import { createEngine } from "../runtime/create-engine.ts";

@@ -5,13 +5,13 @@
  */
 import type { ProgramSpec } from "../graph/program.ts";
 import { numElements } from "../graph/shape.ts";
-import type { BaseModel } from "../models/base-model.ts";
+import type { BaseModel } from "../models/base/base-model.ts";
 import type { Model } from "../models/model.ts";
 import { type StorageName, STORAGES } from "../quant/storages.ts";
 import { BufferPool } from "../runtime/buffer-pool.ts";
 import { type Engine, type Program, onThreads } from "../runtime/engine.ts";
 import type { HostTensor } from "../runtime/host-tensor.ts";
-import type { TensorRead } from "../models/part-graph.ts";
+import type { TensorRead } from "../models/graphs/part-graph.ts";
 import type { Compute } from "../nn/compute.ts";
 import { f32 } from "../nn/computes/f32.ts";
 import { PassTables } from "./context.ts";

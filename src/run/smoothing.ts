@@ -3,7 +3,7 @@
  *
  * They are a function of the base and the batch alone, so that a run that goes on measures them again and finds the same.
  */
-import type { BaseModel } from "../models/base-model.ts";
+import type { BaseModel } from "../models/base/base-model.ts";
 import type { Compute } from "../nn/compute.ts";
 import type { PassFacts } from "../nn/pass.ts";
 import type { Engine } from "../runtime/engine.ts";

@@ -1,6 +1,6 @@
 /** @file Programs of stretches of a block, for callers that decide between its branches. */
 import { neededInputs } from "../graph/program.ts";
-import type { BranchGraph, PartGraph } from "../models/part-graph.ts";
+import type { BranchGraph, PartGraph } from "../models/graphs/part-graph.ts";
 import { type BlockStructure, compileOfBlock, programOfBlock } from "./block-structure.ts";
 import type { Compiled, Session } from "./session.ts";
 

@@ -6,8 +6,8 @@
  * budget of memory, as many blocks stay as fit (`block-shards`).
  */
 import { assertInternal } from "../errors.ts";
-import type { BaseModel } from "../models/base-model.ts";
-import type { TensorRead } from "../models/part-graph.ts";
+import type { BaseModel } from "../models/base/base-model.ts";
+import type { TensorRead } from "../models/graphs/part-graph.ts";
 import { numElements } from "../graph/shape.ts";
 import type { TensorReader } from "../nn/compute.ts";
 import { prepareOperands } from "../nn/prepare-operands.ts";

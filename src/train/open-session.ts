@@ -1,7 +1,7 @@
 /** @file Opens a session for passes over many tokens: smoothed by one batch of them, with a warning where its arithmetic has no use. */
 import type { Batch } from "../data/batches/batch.ts";
 import { firstTokens } from "../data/batches/first-tokens.ts";
-import type { BaseModel } from "../models/base-model.ts";
+import type { BaseModel } from "../models/base/base-model.ts";
 import { f32 } from "../nn/computes/f32.ts";
 import { describeCost, measureCompute } from "../run/compute-cost.ts";
 import { Session, type SessionOptions } from "../run/session.ts";

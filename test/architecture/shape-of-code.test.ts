@@ -65,7 +65,7 @@ const ALLOWED = [
   { file: "cli/commands/quickstart.ts", line: /^\s*(method|schedule): "/ },
   // The scaling of rotary tables, not the schedule.
   { file: "nn/rope-scaling.ts", line: /kind|case/ },
-  { file: "models/rope-config.ts", line: /kind|case/ },
+  { file: "models/config/rope-config.ts", line: /kind|case/ },
   // A projection, in contrast to an embedding.
   { file: /^(models|peft|run)\//, line: /\bkind\b/ },
   // A kernel of two vectors, and a way of combining; not the schedule.

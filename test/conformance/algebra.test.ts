@@ -7,7 +7,7 @@ import { adapterFiles } from "../../src/format/adapters/adapter.ts";
 import { readAdapter, loadModel } from "../../src/format/by-path.ts";
 import { writeFolderAtomic } from "../../src/format/files/atomic.ts";
 import { type CombineInput, combineAdapters } from "../../src/export/combine.ts";
-import type { BaseModel } from "../../src/models/base-model.ts";
+import type { BaseModel } from "../../src/models/base/base-model.ts";
 import { COMBINATIONS } from "../../src/peft/algebra/combinations.ts";
 import { type Adapter, attach } from "../../src/peft/attach.ts";
 import { mergeAdapter } from "../../src/peft/merge.ts";

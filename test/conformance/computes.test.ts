@@ -15,7 +15,7 @@ import { cast } from "../../src/graph/ops/cast.ts";
 import { matmul } from "../../src/graph/ops/matmul.ts";
 import { transpose } from "../../src/graph/ops/transpose.ts";
 import { numElements } from "../../src/graph/shape.ts";
-import { BaseModel } from "../../src/models/base-model.ts";
+import { BaseModel } from "../../src/models/base/base-model.ts";
 import type { Batch } from "../../src/data/batches/batch.ts";
 import { factsOf } from "../../src/data/batches/pass-facts.ts";
 import { openModel } from "../../src/models/families.ts";

@@ -1,8 +1,8 @@
 /** @file Tables that are quantized or too large for float32: rows gathered from the stored form, the head in slices of the vocabulary. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { BaseModel, type WeightSource } from "../../src/models/base-model.ts";
-import type { SiteSpec } from "../../src/models/sites.ts";
+import { BaseModel, type WeightSource } from "../../src/models/base/base-model.ts";
+import type { SiteSpec } from "../../src/models/graphs/sites.ts";
 import { FAMILIES } from "../../src/models/families.ts";
 import type { Adapter } from "../../src/peft/attach.ts";
 import { lora } from "../../src/peft/methods/lora.ts";

@@ -8,7 +8,7 @@ import { adapterFiles, isAdapterMethod } from "../../src/format/adapters/adapter
 import { type LoadedModel, loadModel } from "../../src/format/by-path.ts";
 import { writeFolderAtomic } from "../../src/format/files/atomic.ts";
 import { FAMILIES } from "../../src/models/families.ts";
-import type { BaseModel } from "../../src/models/base-model.ts";
+import type { BaseModel } from "../../src/models/base/base-model.ts";
 import type { Adapter } from "../../src/peft/attach.ts";
 import { previewAttach } from "../../src/peft/layout.ts";
 import { mergeAdapter } from "../../src/peft/merge.ts";

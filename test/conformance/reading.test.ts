@@ -6,7 +6,7 @@ import { describe, test } from "node:test";
 import { adapterFiles } from "../../src/format/adapters/adapter.ts";
 import { readAdapter } from "../../src/format/by-path.ts";
 import { writeFolderAtomic } from "../../src/format/files/atomic.ts";
-import { BaseModel } from "../../src/models/base-model.ts";
+import { BaseModel } from "../../src/models/base/base-model.ts";
 import { configFileOf } from "../../src/peft/method.ts";
 import { METHODS } from "../../src/peft/methods.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";

@@ -9,7 +9,7 @@ import { Graph, type Value } from "../../src/graph/graph.ts";
 import { add, mul, sub, tanh } from "../../src/graph/ops/elementwise.ts";
 import { reduceMean } from "../../src/graph/ops/reduce-mean.ts";
 import { stopGradient } from "../../src/graph/ops/stop-gradient.ts";
-import type { ModelTensor } from "../../src/models/sites.ts";
+import type { ModelTensor } from "../../src/models/graphs/sites.ts";
 import { linear } from "../../src/nn/linear.ts";
 import { findOptimizer } from "../../src/optim/optimizers.ts";
 import { createUpdater } from "../../src/optim/updater.ts";

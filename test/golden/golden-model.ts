@@ -9,7 +9,7 @@ import type { Checkpoint } from "../../src/format/checkpoint/checkpoint.ts";
 import { loadModel } from "../../src/format/by-path.ts";
 import { openModel } from "../../src/models/families.ts";
 import { Session } from "../../src/run/session.ts";
-import type { BaseModel } from "../../src/models/base-model.ts";
+import type { BaseModel } from "../../src/models/base/base-model.ts";
 import { findMethod } from "../../src/peft/methods.ts";
 import type { Engine } from "../../src/runtime/engine.ts";
 import { attachTo, batchFromRows, logitsOf, lossAndGradients } from "../passes/model-passes.ts";

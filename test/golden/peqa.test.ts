@@ -8,7 +8,7 @@ import { Graph, type Value } from "../../src/graph/graph.ts";
 import { mul, sub } from "../../src/graph/ops/elementwise.ts";
 import { reduceMean } from "../../src/graph/ops/reduce-mean.ts";
 import type { ProgramSpec } from "../../src/graph/program.ts";
-import type { SiteGraph } from "../../src/models/site-graph.ts";
+import type { SiteGraph } from "../../src/models/graphs/site-graph.ts";
 import { findOptimizer } from "../../src/optim/optimizers.ts";
 import { type UpdateStep, type VectorGroup, createUpdater } from "../../src/optim/updater.ts";
 import type { Adapter } from "../../src/peft/attach.ts";

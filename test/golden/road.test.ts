@@ -10,7 +10,7 @@ import { rotatePairs } from "../../src/graph/ops/rotate-pairs.ts";
 import { transpose } from "../../src/graph/ops/transpose.ts";
 import type { ProgramSpec } from "../../src/graph/program.ts";
 import { evaluateShape } from "../../src/graph/shape.ts";
-import type { SiteGraph } from "../../src/models/site-graph.ts";
+import type { SiteGraph } from "../../src/models/graphs/site-graph.ts";
 import { linear } from "../../src/nn/linear.ts";
 import { createUpdater } from "../../src/optim/updater.ts";
 import { findOptimizer } from "../../src/optim/optimizers.ts";

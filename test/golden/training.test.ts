@@ -4,7 +4,7 @@ import { describe, test } from "node:test";
 import { Session } from "../../src/run/session.ts";
 import type { Batch } from "../../src/data/batches/batch.ts";
 import { readAdapter } from "../../src/format/by-path.ts";
-import type { BaseModel } from "../../src/models/base-model.ts";
+import type { BaseModel } from "../../src/models/base/base-model.ts";
 import { clipFactor } from "../../src/optim/clip-factor.ts";
 import { findOptimizer } from "../../src/optim/optimizers.ts";
 import { findSchedule } from "../../src/optim/schedules.ts";

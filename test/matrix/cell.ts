@@ -6,7 +6,7 @@ import { type Batch, toBatch } from "../../src/data/batches/batch.ts";
 import { makeExample } from "../../src/data/examples/example.ts";
 import { factsOf } from "../../src/data/batches/pass-facts.ts";
 import { Generator } from "../../src/engine/generation/generator.ts";
-import type { BaseModel } from "../../src/models/base-model.ts";
+import type { BaseModel } from "../../src/models/base/base-model.ts";
 import type { Adapter } from "../../src/peft/attach.ts";
 import { mergeAdapter } from "../../src/peft/merge.ts";
 import { METHODS, findMethod } from "../../src/peft/methods.ts";

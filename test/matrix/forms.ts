@@ -2,7 +2,7 @@
 import { rmSync, writeFileSync } from "node:fs";
 import type { Checkpoint } from "../../src/format/checkpoint/checkpoint.ts";
 import { loadModel, writeModel } from "../../src/format/by-path.ts";
-import { BaseModel } from "../../src/models/base-model.ts";
+import { BaseModel } from "../../src/models/base/base-model.ts";
 import { STORAGES, type StorageName } from "../../src/quant/storages.ts";
 import { type StoredTensor, quantizeTo } from "../../src/quant/stored-tensor.ts";
 import type { HostTensor } from "../../src/runtime/host-tensor.ts";

@@ -7,7 +7,7 @@ import { attachTo, logitsOf, perturb, randomExamples, unpacked } from "../passes
 import { temporaryFolder, tinyModelParts } from "../tiny/model.ts";
 import { byteTokenizerFiles } from "../tiny/byte-tokenizer.ts";
 import { createTokenizer } from "../../src/data/tokenizer/tokenizer.ts";
-import type { BaseModel } from "../../src/models/base-model.ts";
+import type { BaseModel } from "../../src/models/base/base-model.ts";
 import type { Adapter } from "../../src/peft/attach.ts";
 import { ia3 } from "../../src/peft/methods/ia3.ts";
 import { lora } from "../../src/peft/methods/lora.ts";

@@ -5,7 +5,7 @@ import { factsOf } from "../../src/data/batches/pass-facts.ts";
 import type { ClassExample } from "../../src/data/examples/class-example.ts";
 import { makeExample, type Example } from "../../src/data/examples/example.ts";
 import type { Model } from "../../src/models/model.ts";
-import { BaseModel } from "../../src/models/base-model.ts";
+import { BaseModel } from "../../src/models/base/base-model.ts";
 import { adamw } from "../../src/optim/adamw.ts";
 import { createUpdater } from "../../src/optim/updater.ts";
 import { memorySource } from "../tiny/memory-source.ts";

@@ -1,6 +1,6 @@
 /** @file The rows of a batch, each with an adapter of its own or none, as serving puts them together. */
 import assert from "node:assert/strict";
-import type { BaseModel } from "../../src/models/base-model.ts";
+import type { BaseModel } from "../../src/models/base/base-model.ts";
 import type { AdapterView } from "../../src/peft/adapter-view.ts";
 import type { Adapter } from "../../src/peft/attach.ts";
 import { arrangeRows, mixViews } from "../../src/peft/rows/mixed-rows.ts";

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { makeExample } from "../../src/data/examples/example.ts";
 import { Generator } from "../../src/engine/generation/generator.ts";
-import { PLAIN_PART } from "../../src/models/part-options.ts";
+import { PLAIN_PART } from "../../src/models/graphs/part-options.ts";
 import { findMethod } from "../../src/peft/methods.ts";
 import { Session } from "../../src/run/session.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";

@@ -5,7 +5,7 @@ import { combineAdapters } from "../../src/export/combine.ts";
 import { readAdapterFolder, readAdapter } from "../../src/format/by-path.ts";
 import { adapterFiles } from "../../src/format/adapters/adapter.ts";
 import { writeFolderAtomic } from "../../src/format/files/atomic.ts";
-import { BaseModel } from "../../src/models/base-model.ts";
+import { BaseModel } from "../../src/models/base/base-model.ts";
 import type { Family, Layer } from "../../src/models/family.ts";
 import { Model } from "../../src/models/model.ts";
 import type { Builder } from "../../src/nn/builder.ts";

@@ -11,7 +11,7 @@ import {
   type LoadedModel,
 } from "../../src/format/by-path.ts";
 import { writeFolderAtomic } from "../../src/format/files/atomic.ts";
-import type { BaseModel } from "../../src/models/base-model.ts";
+import type { BaseModel } from "../../src/models/base/base-model.ts";
 import type { Adapter } from "../../src/peft/attach.ts";
 import { dora } from "../../src/peft/methods/dora.ts";
 import { lora } from "../../src/peft/methods/lora.ts";

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { Graph, type Value } from "../../src/graph/graph.ts";
-import type { SiteGraph } from "../../src/models/site-graph.ts";
+import type { SiteGraph } from "../../src/models/graphs/site-graph.ts";
 import { linear } from "../../src/nn/linear.ts";
 import { BLOCKS, projectBlocks, toBlocks } from "../../src/peft/methods/peqa/blocks.ts";
 import { CODES, FACTOR, weightOf, ZERO } from "../../src/peft/methods/peqa/codes.ts";

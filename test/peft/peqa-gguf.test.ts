@@ -6,7 +6,7 @@ import { UsageError } from "../../src/errors.ts";
 import { adapterFiles } from "../../src/format/adapters/adapter.ts";
 import { readAdapter, type LoadedModel } from "../../src/format/by-path.ts";
 import { writeFolderAtomic } from "../../src/format/files/atomic.ts";
-import { BaseModel } from "../../src/models/base-model.ts";
+import { BaseModel } from "../../src/models/base/base-model.ts";
 import { memorySource } from "../tiny/memory-source.ts";
 import type { Adapter } from "../../src/peft/attach.ts";
 import { peqa as method } from "../../src/peft/methods/peqa.ts";

@@ -15,7 +15,7 @@ import { type LoadedModel, openGguf, readAdapter } from "../../src/format/by-pat
 import type { ModelFormat } from "../../src/format/checkpoint/checkpoint.ts";
 import { writeFolderAtomic } from "../../src/format/files/atomic.ts";
 import { openModel } from "../../src/models/families.ts";
-import { BaseModel } from "../../src/models/base-model.ts";
+import { BaseModel } from "../../src/models/base/base-model.ts";
 import type { Adapter } from "../../src/peft/attach.ts";
 import { previewAttach } from "../../src/peft/layout.ts";
 import { peqa } from "../../src/peft/methods/peqa.ts";

@@ -1,7 +1,7 @@
 /** @file Adapters of one base share what they make of it: codes are made once, in the same memory, and freed by the last. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { BaseModel, type WeightSource } from "../../src/models/base-model.ts";
+import { BaseModel, type WeightSource } from "../../src/models/base/base-model.ts";
 import type { Adapter } from "../../src/peft/attach.ts";
 import { peqa } from "../../src/peft/methods/peqa.ts";
 import { attachTo, perturb } from "../passes/model-passes.ts";

@@ -16,7 +16,7 @@ import type { Limits } from "../../src/server/requests/limits.ts";
 import { ServerMetrics } from "../../src/server/metrics/metrics.ts";
 import { openFineTuning } from "../../src/server/jobs/open-fine-tuning.ts";
 import { ROUTES } from "../../src/server/routes.ts";
-import { fingerprintOf } from "../../src/models/fingerprint.ts";
+import { fingerprintOf } from "../../src/models/base/fingerprint.ts";
 import { ServerState } from "../../src/server/server-state.ts";
 import { MemoryJobs } from "../jobs/memory-jobs.ts";
 import { attachTo, perturb } from "../passes/model-passes.ts";

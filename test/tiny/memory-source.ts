@@ -1,6 +1,6 @@
 /** @file Tensors of a base model in memory, in the form in which they are kept. */
 import { type StoredTensor, dequantizeFrom } from "../../src/quant/stored-tensor.ts";
-import type { WeightSource } from "../../src/models/base-model.ts";
+import type { WeightSource } from "../../src/models/base/base-model.ts";
 
 /** Makes a source of tensors that are in memory, by Hugging Face name. */
 export function memorySource(tensors: ReadonlyMap<string, StoredTensor>): WeightSource {

@@ -10,7 +10,7 @@ import { after } from "node:test";
 import { byteTokenizerFiles } from "./byte-tokenizer.ts";
 import { writeModel } from "../../src/format/by-path.ts";
 import { openModel } from "../../src/models/families.ts";
-import type { TensorSpec } from "../../src/models/sites.ts";
+import type { TensorSpec } from "../../src/models/graphs/sites.ts";
 import { Random } from "../../src/random.ts";
 import { type HostTensor, hostTensor } from "../../src/runtime/host-tensor.ts";
 import { numElements } from "../../src/graph/shape.ts";

@@ -8,7 +8,7 @@ import { CODES, type ErrorCode, exitStatus, GraftError } from "../../src/errors.
 import { FAMILIES, openModel } from "../../src/models/families.ts";
 import type { Family, Task } from "../../src/models/family.ts";
 import type { Model } from "../../src/models/model.ts";
-import type { SiteSpec } from "../../src/models/sites.ts";
+import type { SiteSpec } from "../../src/models/graphs/sites.ts";
 import type { SiteRole } from "../../src/nn/builder.ts";
 import { OPTIMIZERS } from "../../src/optim/optimizers.ts";
 import { SCHEDULES } from "../../src/optim/schedules.ts";

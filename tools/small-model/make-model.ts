@@ -17,7 +17,7 @@ import { createTokenizer } from "../../src/data/tokenizer/tokenizer.ts";
 import { UsageError } from "../../src/errors.ts";
 import { writeTextAtomic } from "../../src/format/files/atomic.ts";
 import { openModel } from "../../src/models/families.ts";
-import type { TensorSpec } from "../../src/models/sites.ts";
+import type { TensorSpec } from "../../src/models/graphs/sites.ts";
 import { type TokenizerFiles } from "../../src/format/checkpoint/checkpoint.ts";
 import { writeModel, loadModel } from "../../src/format/by-path.ts";
 import { float32ToBfloat16 } from "../../src/quant/half.ts";

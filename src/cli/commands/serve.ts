@@ -12,7 +12,7 @@ import { GraftError, UsageError } from "../../errors.ts";
 import { openOwnJobs, openSharedJobs } from "../../jobs/database/open-jobs.ts";
 import { JobQueue } from "../../jobs/queue/job-queue.ts";
 import { systemClock } from "../../jobs/queue/system-clock.ts";
-import { fingerprintOf } from "../../models/fingerprint.ts";
+import { fingerprintOf } from "../../models/base/fingerprint.ts";
 import { openState } from "../../jobs/store/open-state.ts";
 import { adaptersUnder, requireRoot } from "../../server/adapter-root.ts";
 import { type ApiKey, type ReadKeys, adminKeys } from "../../server/access/api-keys.ts";

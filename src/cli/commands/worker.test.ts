@@ -19,7 +19,7 @@ import { prepareTables } from "../../jobs/database/schema.ts";
 import { SqlJobs } from "../../jobs/database/sql-jobs.ts";
 import { JobQueue } from "../../jobs/queue/job-queue.ts";
 import type { JobRow, JobTable } from "../../jobs/job-table.ts";
-import { fingerprintOf } from "../../models/fingerprint.ts";
+import { fingerprintOf } from "../../models/base/fingerprint.ts";
 import { StateFolder } from "../../jobs/state-folder.ts";
 import { trainAveraged } from "../../train/files/averaged-training.ts";
 import { waitFor } from "../../../test/process/wait-for.ts";

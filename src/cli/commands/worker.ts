@@ -16,7 +16,7 @@ import { placesFor } from "../../jobs/training/places.ts";
 import { openState } from "../../jobs/store/open-state.ts";
 import { systemClock } from "../../jobs/queue/system-clock.ts";
 import { trainJob } from "../../jobs/training/train-job.ts";
-import { fingerprintOf } from "../../models/fingerprint.ts";
+import { fingerprintOf } from "../../models/base/fingerprint.ts";
 import { resultName } from "../../server/jobs/fine-tuning.ts";
 import { type CommandIO, defineCommand } from "../command.ts";
 import { findModel, servedName } from "../model/find-model.ts";

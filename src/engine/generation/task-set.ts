@@ -6,7 +6,7 @@
  */
 import { UsageError } from "../../errors.ts";
 import type { ReadAdapter } from "../../format/adapters/read-adapter.ts";
-import type { BaseModel } from "../../models/base-model.ts";
+import type { BaseModel } from "../../models/base/base-model.ts";
 import { nearest } from "../../messages/nearest.ts";
 import type { Adapter } from "../../peft/attach.ts";
 import type { HeldAdapter } from "../adapters/held-adapter.ts";

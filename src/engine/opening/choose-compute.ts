@@ -1,5 +1,5 @@
 /** @file Which arithmetic a model writes text in, where nobody says: that of its codes, if its file is of few bits. */
-import type { BaseModel } from "../../models/base-model.ts";
+import type { BaseModel } from "../../models/base/base-model.ts";
 import type { Compute } from "../../nn/compute.ts";
 import { COMPUTES, type ComputeName } from "../../nn/computes.ts";
 import { direct } from "../../nn/computes/direct.ts";

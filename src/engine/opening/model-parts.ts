@@ -7,7 +7,7 @@ import { readAdapter, withHeadOf } from "../../format/by-path.ts";
 import type { Checkpoint } from "../../format/checkpoint/checkpoint.ts";
 import { loadWeights } from "../../format/checkpoint/load-model.ts";
 import { withQuantizedBase } from "../../format/checkpoint/quantized-base.ts";
-import type { BaseModel } from "../../models/base-model.ts";
+import type { BaseModel } from "../../models/base/base-model.ts";
 import type { Adapter } from "../../peft/attach.ts";
 import type { Method } from "../../peft/method.ts";
 import type { StorageName } from "../../quant/storages.ts";

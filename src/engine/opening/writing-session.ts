@@ -3,7 +3,7 @@
  * writes has no data to measure by, and which channels are large depends little on the text (docs/log.md).
  */
 import type { Tokenizer } from "../../data/tokenizer/tokenizer.ts";
-import type { BaseModel } from "../../models/base-model.ts";
+import type { BaseModel } from "../../models/base/base-model.ts";
 import type { Compute } from "../../nn/compute.ts";
 import { Session } from "../../run/session.ts";
 import { measureSmoothing } from "../../run/smoothing.ts";

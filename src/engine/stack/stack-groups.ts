@@ -3,8 +3,8 @@
  */
 import type { ProgramSpec } from "../../graph/program.ts";
 import type { BuiltPart, Model } from "../../models/model.ts";
-import { PAST_KEY, PAST_VALUE, type PartGraph, type TensorRead } from "../../models/part-graph.ts";
-import { PLAIN_PART } from "../../models/part-options.ts";
+import { PAST_KEY, PAST_VALUE, type PartGraph, type TensorRead } from "../../models/graphs/part-graph.ts";
+import { PLAIN_PART } from "../../models/graphs/part-options.ts";
 import { type AdapterView, placedBy } from "../../peft/adapter-view.ts";
 import { type Amount, type Arithmetic, arithmeticOf, boundOf, constantsOf } from "../../run/arithmetic.ts";
 import type { PassContext } from "../../run/context.ts";

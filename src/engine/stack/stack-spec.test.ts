@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import type { Value } from "../../graph/graph.ts";
 import { type ProgramSpec, nodesOf } from "../../graph/program.ts";
-import { PLAIN_PART } from "../../models/part-options.ts";
+import { PLAIN_PART } from "../../models/graphs/part-options.ts";
 import type { Matrix } from "../../nn/compute.ts";
 import { int8ForwardProduct } from "../../nn/int8-product.ts";
 import { temporaryFolder, writeTinyModel } from "../../../test/tiny/model.ts";

@@ -7,7 +7,7 @@ import { gatherPages } from "../../graph/ops/gather-pages.ts";
 import { type ProgramSpec, neededInputs, nodesOf } from "../../graph/program.ts";
 import type { Dim } from "../../graph/shape.ts";
 import type { BuiltPart } from "../../models/model.ts";
-import { PAST_KEY, PAST_VALUE } from "../../models/part-graph.ts";
+import { PAST_KEY, PAST_VALUE } from "../../models/graphs/part-graph.ts";
 import { boundOf, operandNames } from "../../run/arithmetic.ts";
 import { foldFactors, fuseNorm } from "./fuse-norm.ts";
 import { joinHeads } from "./join-heads.ts";

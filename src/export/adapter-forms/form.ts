@@ -5,7 +5,7 @@ import type { LoadedModel } from "../../format/by-path.ts";
 import type { Making } from "../../format/cards/model-card.ts";
 import { showShape } from "../../graph/shape.ts";
 import { transposed } from "../../linalg/transposed.ts";
-import type { SiteSpec } from "../../models/sites.ts";
+import type { SiteSpec } from "../../models/graphs/sites.ts";
 import type { FactorPair } from "../../peft/algebra/contract.ts";
 import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
 

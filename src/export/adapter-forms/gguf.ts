@@ -12,7 +12,7 @@ import { toGgufName, translateName } from "../../format/checkpoint/gguf-names.ts
 import { encodeSettings } from "../../format/files/gguf-setting-bytes.ts";
 import type { GgufFile } from "../../format/files/gguf.ts";
 import type { GgufSource } from "../../format/files/gguf-writer.ts";
-import type { GgufChange, GgufRules } from "../../models/gguf-rules.ts";
+import type { GgufChange, GgufRules } from "../../models/config/gguf-rules.ts";
 import type { Model } from "../../models/model.ts";
 import type { FactorPair } from "../../peft/algebra/contract.ts";
 import { dequantize } from "../../quant/stored-tensor.ts";

@@ -4,7 +4,7 @@
 import { sameShape } from "../../graph/shape.ts";
 import { UsageError } from "../../errors.ts";
 import { isWithin, lastName, moduleOf } from "../../models/module-path.ts";
-import type { BaseModel } from "../../models/base-model.ts";
+import type { BaseModel } from "../../models/base/base-model.ts";
 import { STORAGES } from "../../quant/storages.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import { BASE_LAYER, PREFIX } from "./adapter-tensors.ts";

@@ -1,6 +1,6 @@
 /** @file The head of classes that an adapter brings along, where its base has none. */
 import { FormatError, UsageError } from "../../errors.ts";
-import { tellsClasses, withClasses } from "../../models/class-head.ts";
+import { tellsClasses, withClasses } from "../../models/config/class-head.ts";
 import { openModel } from "../../models/families.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { withFreshHead } from "../checkpoint/fresh-head.ts";

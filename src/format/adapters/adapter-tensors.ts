@@ -6,7 +6,7 @@
 import { sameShape, showShape } from "../../graph/shape.ts";
 import { FormatError, UsageError } from "../../errors.ts";
 import { lastName, moduleOf } from "../../models/module-path.ts";
-import type { BaseModel } from "../../models/base-model.ts";
+import type { BaseModel } from "../../models/base/base-model.ts";
 import type { Adapter } from "../../peft/attach.ts";
 import type { AdaptedSite } from "../../peft/layout.ts";
 import type { SiteTensors } from "../../peft/site.ts";

@@ -4,7 +4,7 @@
  * Knows no method: the method says its keys and its tensors' names.
  */
 import { lastNames, matchSuffix } from "../../models/module-path.ts";
-import type { BaseModel } from "../../models/base-model.ts";
+import type { BaseModel } from "../../models/base/base-model.ts";
 import type { Adapter } from "../../peft/attach.ts";
 import { placesOf } from "../../peft/layout.ts";
 import { type FileSite, configFileOf } from "../../peft/method.ts";

@@ -6,8 +6,8 @@
  */
 import { z } from "zod";
 import { FormatError, UsageError } from "../../errors.ts";
-import type { BaseModel } from "../../models/base-model.ts";
-import { type BaseSample, mayBeOneModel, sampleBase } from "../../models/base-sample.ts";
+import type { BaseModel } from "../../models/base/base-model.ts";
+import { type BaseSample, mayBeOneModel, sampleBase } from "../../models/base/base-sample.ts";
 import { Sha256 } from "../files/sha256.ts";
 
 /** Key in the head of the tensors' file. */

@@ -4,7 +4,7 @@
  */
 import { isWithin, lastName, moduleOf } from "../../models/module-path.ts";
 import { numElements } from "../../graph/shape.ts";
-import { withClasses } from "../../models/class-head.ts";
+import { withClasses } from "../../models/config/class-head.ts";
 import { openModel } from "../../models/families.ts";
 import type { Random } from "../../random.ts";
 import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";

@@ -5,7 +5,7 @@
  * in float32, so that nothing is rounded without a word.
  */
 import type { DataOf } from "../../graph/dtype.ts";
-import type { GgufChange } from "../../models/gguf-rules.ts";
+import type { GgufChange } from "../../models/config/gguf-rules.ts";
 import {
   dequantize,
   packStored,

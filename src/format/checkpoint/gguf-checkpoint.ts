@@ -1,7 +1,7 @@
 /** @file A GGUF file as a base model: Hugging Face names, numbers as folders have them, config and tokenizer built. */
 import { FormatError } from "../../errors.ts";
 import { findGgufFamily, unknownGgufArchitecture } from "../../models/families.ts";
-import type { GgufChange, GgufRules } from "../../models/gguf-rules.ts";
+import type { GgufChange, GgufRules } from "../../models/config/gguf-rules.ts";
 import { numElements } from "../../graph/shape.ts";
 import type { Planes } from "../../quant/planes.ts";
 import { storedBytes } from "../../quant/storage.ts";

@@ -2,7 +2,7 @@
 import { FormatError } from "../../errors.ts";
 import { requireModelSize } from "../../untrusted/limits.ts";
 import type { GgufFamily } from "../../models/families.ts";
-import type { GgufRules, GgufSetting } from "../../models/gguf-rules.ts";
+import type { GgufRules, GgufSetting } from "../../models/config/gguf-rules.ts";
 import type { GgufMetadata } from "../files/gguf.ts";
 import type { JsonObject } from "../files/json-file.ts";
 import type { NumHeads } from "./gguf-changes.ts";

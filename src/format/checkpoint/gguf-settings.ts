@@ -1,6 +1,6 @@
 /** @file The settings of a GGUF file for a model that comes from elsewhere: the inverse of gguf-config.ts. */
 import { assertInternal } from "../../errors.ts";
-import type { GgufRules } from "../../models/gguf-rules.ts";
+import type { GgufRules } from "../../models/config/gguf-rules.ts";
 import type { Model } from "../../models/model.ts";
 import type { AttentionOptions } from "../../nn/builder.ts";
 import type { Storage } from "../../quant/storage.ts";

@@ -5,7 +5,7 @@
  * merging; "llama" is BPE as SentencePiece has it.
  */
 import { FormatError, UsageError } from "../../errors.ts";
-import type { GgufRules } from "../../models/gguf-rules.ts";
+import type { GgufRules } from "../../models/config/gguf-rules.ts";
 import type { TokenizerFiles } from "./checkpoint.ts";
 import type { GgufMetadata } from "../files/gguf.ts";
 import { metadataNumber } from "./gguf-metadata.ts";

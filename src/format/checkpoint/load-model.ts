@@ -7,8 +7,8 @@ import { numElements, sameShape, showShape } from "../../graph/shape.ts";
 import { FormatError } from "../../errors.ts";
 import { openModel } from "../../models/families.ts";
 import type { Model } from "../../models/model.ts";
-import { BaseModel, type WeightSource } from "../../models/base-model.ts";
-import { watchNumbers } from "../../models/watch-numbers.ts";
+import { BaseModel, type WeightSource } from "../../models/base/base-model.ts";
+import { watchNumbers } from "../../models/base/watch-numbers.ts";
 import { type StoredTensor, dequantizeFrom } from "../../quant/stored-tensor.ts";
 import type { Checkpoint, TensorInfo } from "./checkpoint.ts";
 

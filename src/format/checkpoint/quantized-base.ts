@@ -10,7 +10,7 @@ import { numElements } from "../../graph/shape.ts";
 import { openModel } from "../../models/families.ts";
 import type { Model } from "../../models/model.ts";
 import { moduleOf } from "../../models/module-path.ts";
-import type { ModelTensor } from "../../models/sites.ts";
+import type { ModelTensor } from "../../models/graphs/sites.ts";
 import { storedBytes } from "../../quant/storage.ts";
 import { type StorageName, STORAGES } from "../../quant/storages.ts";
 import { dequantizeFrom, joinRows, quantizeTo, type StoredTensor } from "../../quant/stored-tensor.ts";

@@ -5,9 +5,9 @@
  */
 import { z } from "zod";
 import type { Family } from "../family.ts";
-import { GEMMA_FIELDS, gemmaAttention, gemmaDecoder, gemmaGguf } from "../gemma-block.ts";
-import { count, real } from "../gguf-rules.ts";
-import { parseConfig } from "../hf-config.ts";
+import { GEMMA_FIELDS, gemmaAttention, gemmaDecoder, gemmaGguf } from "../blocks/gemma-block.ts";
+import { count, real } from "../config/gguf-rules.ts";
+import { parseConfig } from "../config/hf-config.ts";
 
 const SCHEMA = z.object({
   ...GEMMA_FIELDS,

@@ -8,10 +8,10 @@ import { z } from "zod";
 import type { RopeConfig } from "../../nn/rope-tables.ts";
 import { headNorm, rmsNormPlusOne } from "../../nn/norms.ts";
 import type { Family, ModelDefinition, RawConfig } from "../family.ts";
-import { GEMMA_FIELDS, gemmaAttention, gemmaDecoder, gemmaGguf } from "../gemma-block.ts";
-import { count, real } from "../gguf-rules.ts";
-import { parseConfig } from "../hf-config.ts";
-import { readRope } from "../rope-config.ts";
+import { GEMMA_FIELDS, gemmaAttention, gemmaDecoder, gemmaGguf } from "../blocks/gemma-block.ts";
+import { count, real } from "../config/gguf-rules.ts";
+import { parseConfig } from "../config/hf-config.ts";
+import { readRope } from "../config/rope-config.ts";
 
 const SCHEMA = z.object({
   ...GEMMA_FIELDS,

@@ -11,10 +11,10 @@ import { gelu } from "../../graph/ops/gelu.ts";
 import { layerNorm } from "../../nn/norms.ts";
 import { plainMlp } from "../../nn/plain-mlp.ts";
 import { fusedAttention, unrotatedAttention } from "../../nn/self-attention.ts";
-import { type Transform, decoder, plainEnds, preNormBlock, repeat } from "../decoder.ts";
+import { type Transform, decoder, plainEnds, preNormBlock, repeat } from "../blocks/decoder.ts";
 import { type Family, prefixedCheckpoint } from "../family.ts";
-import { TRANSPOSED, decoderGguf, fusedNames, preNormNames, real } from "../gguf-rules.ts";
-import { EARLY_KEYS, HEADS_DIVIDE_WIDTH, SIZE_FIELDS, parseConfig } from "../hf-config.ts";
+import { TRANSPOSED, decoderGguf, fusedNames, preNormNames, real } from "../config/gguf-rules.ts";
+import { EARLY_KEYS, HEADS_DIVIDE_WIDTH, SIZE_FIELDS, parseConfig } from "../config/hf-config.ts";
 
 const SCHEMA = z
   .object({

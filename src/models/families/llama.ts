@@ -15,10 +15,10 @@ import {
   preNormBlock,
   repeat,
   siluMlp,
-} from "../decoder.ts";
+} from "../blocks/decoder.ts";
 import type { Family } from "../family.ts";
-import { decoderGguf, NEIGHBOUR_ROWS } from "../gguf-rules.ts";
-import { DECODER_FIELDS, parseConfig } from "../hf-config.ts";
+import { decoderGguf, NEIGHBOUR_ROWS } from "../config/gguf-rules.ts";
+import { DECODER_FIELDS, parseConfig } from "../config/hf-config.ts";
 
 const SCHEMA = z.object({
   ...DECODER_FIELDS,

@@ -13,9 +13,9 @@ import {
   preNormBlock,
   repeat,
   siluMlp,
-} from "../decoder.ts";
+} from "../blocks/decoder.ts";
 import type { Family } from "../family.ts";
-import { DECODER_FIELDS, parseConfig } from "../hf-config.ts";
+import { DECODER_FIELDS, parseConfig } from "../config/hf-config.ts";
 import { llama } from "./llama.ts";
 
 const SCHEMA = z.object({

@@ -7,10 +7,10 @@
  */
 import { z } from "zod";
 import { rmsNorm } from "../../nn/norms.ts";
-import { attentionPart, plainDecoder, mlpPart, plainAttention, repeat, siluMlp } from "../decoder.ts";
+import { attentionPart, plainDecoder, mlpPart, plainAttention, repeat, siluMlp } from "../blocks/decoder.ts";
 import type { Family, Layer } from "../family.ts";
-import { ATTENTION_NAMES, decoderGguf, HEAD_NORM_NAMES, MLP_NAMES } from "../gguf-rules.ts";
-import { DECODER_FIELDS, parseConfig } from "../hf-config.ts";
+import { BLOCK_NAMES, decoderGguf } from "../config/gguf-rules.ts";
+import { DECODER_FIELDS, parseConfig } from "../config/hf-config.ts";
 
 const SCHEMA = z.object({
   ...DECODER_FIELDS,
@@ -27,9 +27,9 @@ export const olmo2: Family = {
     architecture: "olmo2",
     className: "Olmo2ForCausalLM",
     blockNames: {
-      ...ATTENTION_NAMES,
-      ...HEAD_NORM_NAMES,
-      ...MLP_NAMES,
+      ...BLOCK_NAMES.attention,
+      ...BLOCK_NAMES.headNorms,
+      ...BLOCK_NAMES.mlp,
       post_attention_norm: "post_attention_layernorm",
       post_ffw_norm: "post_feedforward_layernorm",
     },

@@ -6,18 +6,17 @@
 import { z } from "zod";
 import { experts } from "../../nn/experts.ts";
 import { rmsNorm } from "../../nn/norms.ts";
-import { attentionPart, plainDecoder, plainAttention, preNormBlock, repeat, siluMlp } from "../decoder.ts";
-import type { Family } from "../family.ts";
 import {
-  ATTENTION_NAMES,
-  decoderGguf,
-  EXPERT_CHANGES,
-  EXPERT_NAMES,
-  EXPERT_SETTINGS,
-  HEAD_NORM_NAMES,
-  PRE_NORM_NAMES,
-} from "../gguf-rules.ts";
-import { DECODER_FIELDS, parseConfig, requireEnoughExperts } from "../hf-config.ts";
+  attentionPart,
+  plainDecoder,
+  plainAttention,
+  preNormBlock,
+  repeat,
+  siluMlp,
+} from "../blocks/decoder.ts";
+import type { Family } from "../family.ts";
+import { BLOCK_NAMES, decoderGguf, EXPERTS } from "../config/gguf-rules.ts";
+import { DECODER_FIELDS, parseConfig, requireEnoughExperts } from "../config/hf-config.ts";
 
 const SCHEMA = z.object({
   ...DECODER_FIELDS,
@@ -38,9 +37,14 @@ export const olmoe: Family = {
   gguf: decoderGguf({
     architecture: "olmoe",
     className: "OlmoeForCausalLM",
-    blockNames: { ...PRE_NORM_NAMES, ...ATTENTION_NAMES, ...HEAD_NORM_NAMES, ...EXPERT_NAMES },
-    changes: EXPERT_CHANGES,
-    settings: EXPERT_SETTINGS,
+    blockNames: {
+      ...BLOCK_NAMES.preNorms,
+      ...BLOCK_NAMES.attention,
+      ...BLOCK_NAMES.headNorms,
+      ...EXPERTS.names,
+    },
+    changes: EXPERTS.changes,
+    settings: EXPERTS.settings,
     fixed: { norm_topk_prob: false },
   }),
   open: (raw) => {

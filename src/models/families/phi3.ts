@@ -11,10 +11,10 @@ import { silu } from "../../graph/ops/silu.ts";
 import { split } from "../../graph/ops/split.ts";
 import { rmsNorm } from "../../nn/norms.ts";
 import { fusedAttention } from "../../nn/self-attention.ts";
-import { type Transform, plainDecoder, plainAttention, preNormBlock, repeat } from "../decoder.ts";
+import { type Transform, plainDecoder, plainAttention, preNormBlock, repeat } from "../blocks/decoder.ts";
 import type { Family } from "../family.ts";
-import { count, decoderGguf, fusedNames, PRE_NORM_NAMES } from "../gguf-rules.ts";
-import { DECODER_FIELDS, parseConfig } from "../hf-config.ts";
+import { BLOCK_NAMES, count, decoderGguf, fusedNames } from "../config/gguf-rules.ts";
+import { DECODER_FIELDS, parseConfig } from "../config/hf-config.ts";
 
 const SCHEMA = z.object({
   ...DECODER_FIELDS,
@@ -45,7 +45,7 @@ export const phi3: Family = {
     architecture: "phi3",
     className: "Phi3ForCausalLM",
     blockNames: {
-      ...PRE_NORM_NAMES,
+      ...BLOCK_NAMES.preNorms,
       ...fusedNames(ATTENTION, { up: "mlp.gate_up_proj", down: "mlp.down_proj" }),
     },
     settings: {

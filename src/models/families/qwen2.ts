@@ -4,10 +4,10 @@
  * Paper: "Qwen2.5 Technical Report", arXiv:2412.15115, section 2.
  */
 import { z } from "zod";
-import { plainDecoder, plainAttention, upperWindowBlocks } from "../decoder.ts";
+import { plainDecoder, plainAttention, upperWindowBlocks } from "../blocks/decoder.ts";
 import type { Family } from "../family.ts";
-import { decoderGguf } from "../gguf-rules.ts";
-import { DECODER_FIELDS, WINDOW_FIELDS, parseConfig } from "../hf-config.ts";
+import { decoderGguf } from "../config/gguf-rules.ts";
+import { DECODER_FIELDS, WINDOW_FIELDS, parseConfig } from "../config/hf-config.ts";
 
 const SCHEMA = z.object({
   ...DECODER_FIELDS,

@@ -6,20 +6,18 @@
 import { z } from "zod";
 import { experts } from "../../nn/experts.ts";
 import { rmsNorm } from "../../nn/norms.ts";
-import { type Transform, attentionPart, plainDecoder, mlpPart, preNormBlock, siluMlp } from "../decoder.ts";
-import type { Family, RawConfig } from "../family.ts";
 import {
-  ATTENTION_NAMES,
-  count,
-  decoderGguf,
-  EXPERT_CHANGES,
-  EXPERT_NAMES,
-  EXPERT_SETTINGS,
-  HEAD_NORM_NAMES,
-  PRE_NORM_NAMES,
-} from "../gguf-rules.ts";
-import { parseConfig, requireEnoughExperts } from "../hf-config.ts";
-import { QWEN3_FIELDS, qwen3Attention } from "../qwen3-attention.ts";
+  type Transform,
+  attentionPart,
+  plainDecoder,
+  mlpPart,
+  preNormBlock,
+  siluMlp,
+} from "../blocks/decoder.ts";
+import type { Family, RawConfig } from "../family.ts";
+import { BLOCK_NAMES, count, decoderGguf, EXPERTS } from "../config/gguf-rules.ts";
+import { parseConfig, requireEnoughExperts } from "../config/hf-config.ts";
+import { QWEN3_FIELDS, qwen3Attention } from "../blocks/qwen3-attention.ts";
 
 const SCHEMA = z.object({
   ...QWEN3_FIELDS,
@@ -46,9 +44,14 @@ export const qwen3Moe: Family = {
   gguf: decoderGguf({
     architecture: "qwen3moe",
     className: "Qwen3MoeForCausalLM",
-    blockNames: { ...PRE_NORM_NAMES, ...ATTENTION_NAMES, ...HEAD_NORM_NAMES, ...EXPERT_NAMES },
-    changes: EXPERT_CHANGES,
-    settings: { ...EXPERT_SETTINGS, expert_feed_forward_length: count("moe_intermediate_size") },
+    blockNames: {
+      ...BLOCK_NAMES.preNorms,
+      ...BLOCK_NAMES.attention,
+      ...BLOCK_NAMES.headNorms,
+      ...EXPERTS.names,
+    },
+    changes: EXPERTS.changes,
+    settings: { ...EXPERTS.settings, expert_feed_forward_length: count("moe_intermediate_size") },
     // Readers of such files take experts in every layer, with weights that add up to 1.
     fixed: { norm_topk_prob: true },
     values: (settings) => ({ num_experts: countExperts(settings) }),

@@ -4,11 +4,11 @@
  * Paper: "Qwen3 Technical Report", arXiv:2505.09388, section 2.
  */
 import { z } from "zod";
-import { plainDecoder, upperWindowBlocks } from "../decoder.ts";
+import { plainDecoder, upperWindowBlocks } from "../blocks/decoder.ts";
 import type { Family } from "../family.ts";
-import { ATTENTION_NAMES, decoderGguf, HEAD_NORM_NAMES, MLP_NAMES, PRE_NORM_NAMES } from "../gguf-rules.ts";
-import { parseConfig } from "../hf-config.ts";
-import { QWEN3_FIELDS, qwen3Attention } from "../qwen3-attention.ts";
+import { BLOCK_NAMES, decoderGguf } from "../config/gguf-rules.ts";
+import { parseConfig } from "../config/hf-config.ts";
+import { QWEN3_FIELDS, qwen3Attention } from "../blocks/qwen3-attention.ts";
 
 const SCHEMA = z.object(QWEN3_FIELDS);
 
@@ -20,7 +20,12 @@ export const qwen3: Family = {
   gguf: decoderGguf({
     architecture: "qwen3",
     className: "Qwen3ForCausalLM",
-    blockNames: { ...PRE_NORM_NAMES, ...ATTENTION_NAMES, ...HEAD_NORM_NAMES, ...MLP_NAMES },
+    blockNames: {
+      ...BLOCK_NAMES.preNorms,
+      ...BLOCK_NAMES.attention,
+      ...BLOCK_NAMES.headNorms,
+      ...BLOCK_NAMES.mlp,
+    },
     fixed: { use_sliding_window: false },
   }),
   open: (raw) => {

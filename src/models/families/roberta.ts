@@ -8,9 +8,9 @@ import { tanh } from "../../graph/ops/elementwise.ts";
 import { gatherRows } from "../../graph/ops/gather-scatter.ts";
 import { slice } from "../../graph/ops/slice-pad.ts";
 import { POSITIONS } from "../../nn/pass.ts";
-import { ENCODER_FIELDS, encoder } from "../encoder.ts";
+import { ENCODER_FIELDS, encoder } from "../blocks/encoder.ts";
 import type { Family } from "../family.ts";
-import { HEADS_DIVIDE_WIDTH, parseConfig } from "../hf-config.ts";
+import { HEADS_DIVIDE_WIDTH, parseConfig } from "../config/hf-config.ts";
 
 const SCHEMA = z
   .object({

@@ -5,10 +5,17 @@
  */
 import { z } from "zod";
 import { rmsNorm } from "../../nn/norms.ts";
-import { attentionPart, plainDecoder, mlpPart, plainAttention, preNormBlock, siluMlp } from "../decoder.ts";
+import {
+  attentionPart,
+  plainDecoder,
+  mlpPart,
+  plainAttention,
+  preNormBlock,
+  siluMlp,
+} from "../blocks/decoder.ts";
 import type { Family, Layer } from "../family.ts";
-import { decoderGguf, NEIGHBOUR_ROWS } from "../gguf-rules.ts";
-import { DECODER_FIELDS, WINDOW_FIELDS, parseConfig, unusable, windowedLayers } from "../hf-config.ts";
+import { decoderGguf, NEIGHBOUR_ROWS } from "../config/gguf-rules.ts";
+import { DECODER_FIELDS, WINDOW_FIELDS, parseConfig, unusable, windowedLayers } from "../config/hf-config.ts";
 
 const SCHEMA = z.object({
   ...DECODER_FIELDS,

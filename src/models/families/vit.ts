@@ -20,10 +20,10 @@ import { linear } from "../../nn/linear.ts";
 import { layerNorm } from "../../nn/norms.ts";
 import { plainMlp } from "../../nn/plain-mlp.ts";
 import { selfAttention, unrotatedAttention } from "../../nn/self-attention.ts";
-import { preNormBlock, repeat } from "../decoder.ts";
-import { ENCODER_MLP } from "../encoder.ts";
+import { preNormBlock, repeat } from "../blocks/decoder.ts";
+import { ENCODER_MLP } from "../blocks/encoder.ts";
 import { type CheckpointRules, type Family, type ImageConfig, PLAIN_CHECKPOINT } from "../family.ts";
-import { HEADS_DIVIDE_WIDTH, numClasses, parseConfig } from "../hf-config.ts";
+import { HEADS_DIVIDE_WIDTH, numClasses, parseConfig } from "../config/hf-config.ts";
 
 const SCHEMA = z
   .object({

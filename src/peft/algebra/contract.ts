@@ -4,7 +4,7 @@
  *
  * Paper: "Composing Parameter-Efficient Modules with Arithmetic Operations", arXiv:2306.14870.
  */
-import type { SiteSpec } from "../../models/sites.ts";
+import type { SiteSpec } from "../../models/graphs/sites.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import type { SiteTensors } from "../site.ts";
 import type { Coefficient } from "./coefficients.ts";

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { Graph, type Value } from "../../graph/graph.ts";
 import { mul } from "../../graph/ops/elementwise.ts";
 import { neededInputs } from "../../graph/program.ts";
-import type { SiteGraph } from "../../models/site-graph.ts";
+import type { SiteGraph } from "../../models/graphs/site-graph.ts";
 import { linear } from "../../nn/linear.ts";
 import { Random } from "../../random.ts";
 import { hostTensor, zeros } from "../../runtime/host-tensor.ts";

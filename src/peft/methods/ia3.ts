@@ -10,7 +10,7 @@ import { z } from "zod";
 import { mul } from "../../graph/ops/elementwise.ts";
 import { reshape } from "../../graph/ops/reshape.ts";
 import { hostTensor } from "../../runtime/host-tensor.ts";
-import type { SiteSpec } from "../../models/sites.ts";
+import type { SiteSpec } from "../../models/graphs/sites.ts";
 import { toPatterns } from "../algebra/patterns.ts";
 import { ALL_LINEAR, NOTHING_FROZEN, PLAIN_FILE, defineMethod } from "../method.ts";
 import { areTransposed } from "../fan-in-fan-out.ts";

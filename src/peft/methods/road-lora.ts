@@ -8,7 +8,7 @@
  */
 import { z } from "zod";
 import { assertInternal } from "../../errors.ts";
-import { type SiteGraph, withProjector } from "../../models/site-graph.ts";
+import { type SiteGraph, withProjector } from "../../models/graphs/site-graph.ts";
 import { LOW_RANK_FIELDS } from "../low-rank/low-rank.ts";
 import {
   ALL_LINEAR,

@@ -7,7 +7,7 @@
  */
 import { assertInternal } from "../../errors.ts";
 import type { Value } from "../../graph/graph.ts";
-import { type TensorGraph, withProjector } from "../../models/site-graph.ts";
+import { type TensorGraph, withProjector } from "../../models/graphs/site-graph.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import type { AdapterView } from "../adapter-view.ts";
 import type { Adapter } from "../attach.ts";

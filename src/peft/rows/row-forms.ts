@@ -1,7 +1,7 @@
 /** @file What an adapter gives rows of a batch, made once when it comes: of its tensors, and of the base's weights where a method asks for that. */
 import { Graph } from "../../graph/graph.ts";
 import { neededInputs } from "../../graph/program.ts";
-import type { BaseModel } from "../../models/base-model.ts";
+import type { BaseModel } from "../../models/base/base-model.ts";
 import type { Engine, Program } from "../../runtime/engine.ts";
 import { type HostTensor, zeros } from "../../runtime/host-tensor.ts";
 import type { Adapter } from "../attach.ts";

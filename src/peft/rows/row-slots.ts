@@ -6,7 +6,7 @@
  */
 import { assertInternal } from "../../errors.ts";
 import { numElements } from "../../graph/shape.ts";
-import type { BaseModel } from "../../models/base-model.ts";
+import type { BaseModel } from "../../models/base/base-model.ts";
 import { type HostTensor, hostTensor, zeros } from "../../runtime/host-tensor.ts";
 import type { AdapterView } from "../adapter-view.ts";
 import { type Adapter, bindForm } from "../attach.ts";

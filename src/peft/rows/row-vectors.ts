@@ -5,8 +5,8 @@
  */
 import type { Value } from "../../graph/graph.ts";
 import { add } from "../../graph/ops/elementwise.ts";
-import type { BaseModel } from "../../models/base-model.ts";
-import type { TensorGraph } from "../../models/site-graph.ts";
+import type { BaseModel } from "../../models/base/base-model.ts";
+import type { TensorGraph } from "../../models/graphs/site-graph.ts";
 import { hostTensor } from "../../runtime/host-tensor.ts";
 import type { Adapter } from "../attach.ts";
 import type { RowForm } from "../method.ts";

@@ -5,8 +5,8 @@ import { crossEntropy } from "../../graph/ops/cross-entropy.ts";
 import { mul } from "../../graph/ops/elementwise.ts";
 import { type ProgramSpec, neededInputs } from "../../graph/program.ts";
 import type { BuiltPart, Model } from "../../models/model.ts";
-import type { PartGraph, TensorRead } from "../../models/part-graph.ts";
-import { PLAIN_PART } from "../../models/part-options.ts";
+import type { PartGraph, TensorRead } from "../../models/graphs/part-graph.ts";
+import { PLAIN_PART } from "../../models/graphs/part-options.ts";
 import { type AdapterView, placedBy } from "../../peft/adapter-view.ts";
 import {
   type Amount,

@@ -1,7 +1,7 @@
 /** @file Factors on what the head's matrix multiplies, measured of one pass and of some rows of the matrix. */
 import { assertInternal } from "../../errors.ts";
 import { neededInputs } from "../../graph/program.ts";
-import { PLAIN_PART } from "../../models/part-options.ts";
+import { PLAIN_PART } from "../../models/graphs/part-options.ts";
 import type { SmoothingRule } from "../../nn/compute.ts";
 import { type HostTensor, hostTensor, zeros } from "../../runtime/host-tensor.ts";
 import { SLICE_ROWS, type Session } from "../session.ts";

@@ -1,7 +1,7 @@
 /** @file /v1/requests: a stream that is being written goes on in another server, with the same text. */
 import { z } from "zod";
 import { hashOfAdapter } from "../../engine/adapters/adapter-hash.ts";
-import { fingerprintOf } from "../../models/fingerprint.ts";
+import { fingerprintOf } from "../../models/base/fingerprint.ts";
 import { ApiError } from "../api-error.ts";
 import { type Route, defineRoute, parseValues } from "../route.ts";
 import type { ServerState } from "../server-state.ts";

@@ -10,7 +10,7 @@ import { parseSettings } from "../../messages/problems.ts";
 import { withHeadOf } from "../../format/by-path.ts";
 import type { Checkpoint } from "../../format/checkpoint/checkpoint.ts";
 import { withFreshHead } from "../../format/checkpoint/fresh-head.ts";
-import { tellsClasses } from "../../models/class-head.ts";
+import { tellsClasses } from "../../models/config/class-head.ts";
 import { openModel } from "../../models/families.ts";
 import { moduleOf } from "../../models/module-path.ts";
 import type { Adapter } from "../../peft/attach.ts";

@@ -1,7 +1,7 @@
 /** @file The adapter that a run begins with: a fresh one, or one that is read, which brings its own options along. */
 import { UsageError } from "../../errors.ts";
 import { readAdapter } from "../../format/by-path.ts";
-import type { BaseModel } from "../../models/base-model.ts";
+import type { BaseModel } from "../../models/base/base-model.ts";
 import { type Adapter, attach } from "../../peft/attach.ts";
 import { type AttachRequest, previewAttach } from "../../peft/layout.ts";
 import type { Method } from "../../peft/method.ts";

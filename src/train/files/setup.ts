@@ -5,7 +5,7 @@ import { compareTokenizerFiles } from "../../data/tokenizer/tokenizer-notes.ts";
 import { type AdapterOrigin } from "../../format/adapters/adapter.ts";
 import { recordBase } from "../../format/adapters/base-record.ts";
 import { loadWeights } from "../../format/checkpoint/load-model.ts";
-import type { BaseModel } from "../../models/base-model.ts";
+import type { BaseModel } from "../../models/base/base-model.ts";
 import type { Adapter } from "../../peft/attach.ts";
 import { requireTrainableBlocks } from "../loop/checks.ts";
 import { describeMeasuring } from "../dropbp/branch-dropper.ts";

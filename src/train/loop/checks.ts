@@ -3,7 +3,7 @@ import { sequencesOf, type TrainingUnit } from "../../data/examples/training-uni
 import { describeSource } from "../../data/reports/places.ts";
 import { FailedError, UsageError } from "../../errors.ts";
 import type { Model } from "../../models/model.ts";
-import { PLAIN_PART } from "../../models/part-options.ts";
+import { PLAIN_PART } from "../../models/graphs/part-options.ts";
 import { type AdapterView, placedBy } from "../../peft/adapter-view.ts";
 import type { Adapter } from "../../peft/attach.ts";
 import { whileHeld } from "../../runtime/vector-memory.ts";

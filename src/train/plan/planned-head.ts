@@ -1,7 +1,7 @@
 /** @file The head of a planned pass, as `run/head/label-head` and `run/head/vocabulary-head` make it: to be read beside them. */
 import type { TensorType } from "../../graph/graph.ts";
 import type { Bindings } from "../../graph/shape.ts";
-import type { PartGraph } from "../../models/part-graph.ts";
+import type { PartGraph } from "../../models/graphs/part-graph.ts";
 import type { AdapterView } from "../../peft/adapter-view.ts";
 import type { Parameter } from "../../peft/parameters.ts";
 import {

@@ -1,5 +1,5 @@
 /** @file What of a session is known before any weight is read. */
-import type { WeightSource } from "../../models/base-model.ts";
+import type { WeightSource } from "../../models/base/base-model.ts";
 import type { Model } from "../../models/model.ts";
 import type { Compute } from "../../nn/compute.ts";
 import type { KeptAs } from "../../peft/layout.ts";

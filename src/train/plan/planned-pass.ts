@@ -4,7 +4,7 @@
  */
 import type { TensorType, Value } from "../../graph/graph.ts";
 import { type Bindings, evaluateShape, numElements } from "../../graph/shape.ts";
-import type { PartGraph } from "../../models/part-graph.ts";
+import type { PartGraph } from "../../models/graphs/part-graph.ts";
 import type { AdapterView } from "../../peft/adapter-view.ts";
 import { BackwardPlanner, type BlockPlan } from "../../run/backward-plan.ts";
 import { type Saves, blockProgram } from "../../run/block-programs.ts";

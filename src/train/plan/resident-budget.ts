@@ -10,7 +10,7 @@ import { CapacityError, UsageError } from "../../errors.ts";
 import { numElements } from "../../graph/shape.ts";
 import { showByteSize } from "../../messages/byte-size.ts";
 import type { Model } from "../../models/model.ts";
-import type { ModelTensor } from "../../models/sites.ts";
+import type { ModelTensor } from "../../models/graphs/sites.ts";
 import { groupName } from "../../peft/parameters.ts";
 import { PART_ELEMENTS } from "../../runtime/parted-vector.ts";
 import type { ShardDtype } from "../../runtime/vector-memory.ts";

@@ -1,8 +1,8 @@
 /** @file How much of a base model's weights is in memory at a time, as `run/weights` lends them. */
 import { DTYPES } from "../../graph/dtype.ts";
 import { numElements } from "../../graph/shape.ts";
-import { PLAIN_PART } from "../../models/part-options.ts";
-import { FROZEN, FROZEN_ROWS, type LookupGraph } from "../../models/site-graph.ts";
+import { PLAIN_PART } from "../../models/graphs/part-options.ts";
+import { FROZEN, FROZEN_ROWS, type LookupGraph } from "../../models/graphs/site-graph.ts";
 import type { AdapterView } from "../../peft/adapter-view.ts";
 import { structuresOf, tensorsRead } from "../../run/block-structure.ts";
 import { isReadByRows } from "../../run/embedding.ts";

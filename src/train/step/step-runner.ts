@@ -5,7 +5,7 @@
  */
 import type { Batch } from "../../data/batches/batch.ts";
 import { factsOf, labelledPositions } from "../../data/batches/pass-facts.ts";
-import type { DropoutUnit } from "../../models/dropout-masks.ts";
+import type { DropoutUnit } from "../../models/graphs/dropout-masks.ts";
 import type { Adapter } from "../../peft/attach.ts";
 import { Random } from "../../random.ts";
 import type { BackwardPlan, BlockPlan } from "../../run/backward-plan.ts";

@@ -13,7 +13,7 @@ import { BITS_BLOCK, blockSums, matmulBits } from "../../../graph/ops/matmul-bit
 import { matmul } from "../../../graph/ops/matmul.ts";
 import { reduceSum } from "../../../graph/ops/reduce-expand.ts";
 import { reshape } from "../../../graph/ops/reshape.ts";
-import type { SiteSpec } from "../../../models/sites.ts";
+import type { SiteSpec } from "../../../models/graphs/sites.ts";
 import type { AffineFormat } from "../../../quant/affine/affine.ts";
 import { type HostTensor, hostTensor } from "../../../runtime/host-tensor.ts";
 import type { SiteValues } from "../../site.ts";

@@ -8,7 +8,7 @@ import { cast } from "../../../graph/ops/cast.ts";
 import { mul, sub } from "../../../graph/ops/elementwise.ts";
 import { reshape } from "../../../graph/ops/reshape.ts";
 import { packedBytes, unpackCodes } from "../../../graph/ops/unpack-codes.ts";
-import type { SiteSpec } from "../../../models/sites.ts";
+import type { SiteSpec } from "../../../models/graphs/sites.ts";
 import type { AffineFormat, AffineKind, AffineWeight } from "../../../quant/affine/affine.ts";
 import { quantizedFormat, type ScaleStart } from "../../../quant/affine/affine-quantize.ts";
 import { STORAGE_NAMES, STORAGES } from "../../../quant/storages.ts";

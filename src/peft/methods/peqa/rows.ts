@@ -7,7 +7,7 @@ import type { Value } from "../../../graph/graph.ts";
 import { add, mul, sub } from "../../../graph/ops/elementwise.ts";
 import { reshape } from "../../../graph/ops/reshape.ts";
 import type { Dim } from "../../../graph/shape.ts";
-import type { SiteGraph } from "../../../models/site-graph.ts";
+import type { SiteGraph } from "../../../models/graphs/site-graph.ts";
 import { linear } from "../../../nn/linear.ts";
 import { hostTensor } from "../../../runtime/host-tensor.ts";
 import type { RowBatch } from "../../method.ts";

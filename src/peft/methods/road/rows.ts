@@ -11,7 +11,7 @@ import { reshape } from "../../../graph/ops/reshape.ts";
 import { rope } from "../../../graph/ops/rope.ts";
 import { quarterTurn, rotatePairs } from "../../../graph/ops/rotate-pairs.ts";
 import { type Dim, mulDims } from "../../../graph/shape.ts";
-import type { SiteGraph } from "../../../models/site-graph.ts";
+import type { SiteGraph } from "../../../models/graphs/site-graph.ts";
 import { type PassInput, passInput } from "../../../nn/pass.ts";
 import { type HostTensor, hostTensor } from "../../../runtime/host-tensor.ts";
 import type { RowForm } from "../../method.ts";

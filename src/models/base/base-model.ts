@@ -1,11 +1,11 @@
 /** @file A base model: what its family says of it, and where its tensors come from. */
-import type { StoredTensor } from "../quant/stored-tensor.ts";
-import type { Planes } from "../quant/planes.ts";
-import type { StorageName } from "../quant/storages.ts";
-import { dequantize } from "../quant/stored-tensor.ts";
-import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
+import type { StoredTensor } from "../../quant/stored-tensor.ts";
+import type { Planes } from "../../quant/planes.ts";
+import type { StorageName } from "../../quant/storages.ts";
+import { dequantize } from "../../quant/stored-tensor.ts";
+import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
 import { DerivedTensors } from "./derived-tensors.ts";
-import type { Model } from "./model.ts";
+import type { Model } from "../model.ts";
 
 /** Where the tensors of a base model come from. */
 export interface WeightSource {

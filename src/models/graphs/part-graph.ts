@@ -5,17 +5,17 @@
  * projector that is passed in, so that adapters sit here without the family knowing. Which activations are worth saving
  * follows from what makes them: outputs of projections, branches and attention.
  */
-import { Graph, type Value, type Values } from "../graph/graph.ts";
-import { add, mul } from "../graph/ops/elementwise.ts";
-import { gatherRows } from "../graph/ops/gather-scatter.ts";
-import { reduceSum } from "../graph/ops/reduce-expand.ts";
-import { stopGradient } from "../graph/ops/stop-gradient.ts";
-import type { Shape } from "../graph/shape.ts";
-import { type AttentionOutputs, attention, attentionOverHeads } from "../nn/attention.ts";
-import type { AttentionOptions, Builder, LinearOptions, TensorRole } from "../nn/builder.ts";
-import type { Matrix, OperandValues, Preparation, Product } from "../nn/compute.ts";
-import { asFloat32 } from "../nn/computes/f32.ts";
-import { linear } from "../nn/linear.ts";
+import { Graph, type Value, type Values } from "../../graph/graph.ts";
+import { add, mul } from "../../graph/ops/elementwise.ts";
+import { gatherRows } from "../../graph/ops/gather-scatter.ts";
+import { reduceSum } from "../../graph/ops/reduce-expand.ts";
+import { stopGradient } from "../../graph/ops/stop-gradient.ts";
+import type { Shape } from "../../graph/shape.ts";
+import { type AttentionOutputs, attention, attentionOverHeads } from "../../nn/attention.ts";
+import type { AttentionOptions, Builder, LinearOptions, TensorRole } from "../../nn/builder.ts";
+import type { Matrix, OperandValues, Preparation, Product } from "../../nn/compute.ts";
+import { asFloat32 } from "../../nn/computes/f32.ts";
+import { linear } from "../../nn/linear.ts";
 import {
   KEY_POSITIONS,
   KEY_SEGMENTS,
@@ -25,10 +25,10 @@ import {
   POSITIONS,
   type PositionTable,
   SEGMENTS,
-} from "../nn/pass.ts";
-import { alongRows } from "../nn/along-rows.ts";
-import { ropeTables } from "../nn/rope-tables.ts";
-import { SMOOTHING, SmoothedValues, readSmoothing } from "../nn/smoothing.ts";
+} from "../../nn/pass.ts";
+import { alongRows } from "../../nn/along-rows.ts";
+import { ropeTables } from "../../nn/rope-tables.ts";
+import { SMOOTHING, SmoothedValues, readSmoothing } from "../../nn/smoothing.ts";
 import { type DropoutMask, DropoutMasks } from "./dropout-masks.ts";
 import { RowParts } from "./row-parts.ts";
 import { PLAIN_PART, type PartOptions } from "./part-options.ts";

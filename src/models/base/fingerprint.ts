@@ -2,7 +2,7 @@
  * @file Tells a base model from others, on any machine and whatever its path: a hash of what tensors it has, of the values of
  * its norms and biases, which are read in a moment, and of a sample of its matrices: a merged adapter leaves norms alone.
  */
-import { numElements } from "../graph/shape.ts";
+import { numElements } from "../../graph/shape.ts";
 import type { BaseModel } from "./base-model.ts";
 import { sampleBase } from "./base-sample.ts";
 

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";
-import { temporaryFolder, writeTinyModel } from "../../test/tiny/model.ts";
-import { openTextParts } from "../engine/text-model.ts";
+import { temporaryFolder, writeTinyModel } from "../../../test/tiny/model.ts";
+import { openTextParts } from "../../engine/text-model.ts";
 import { BaseModel } from "./base-model.ts";
 import { fingerprintOf } from "./fingerprint.ts";
 

@@ -4,7 +4,7 @@
  *
  * The tables that most decoders share are here, so that a family's own file states what it differs in.
  */
-import type { AttentionOptions } from "../nn/builder.ts";
+import type { AttentionOptions } from "../../nn/builder.ts";
 import { DECODER_NAMES, type DecoderNames } from "./hf-config.ts";
 import type { RawConfig } from "./raw-config.ts";
 
@@ -78,23 +78,11 @@ function ggufModules(names: Table<string>, changes: Table<GgufChange>): Table<Gg
   );
 }
 
-/** The projections of attention. */
-export const ATTENTION_NAMES = {
-  attn_q: "self_attn.q_proj",
-  attn_k: "self_attn.k_proj",
-  attn_v: "self_attn.v_proj",
-  attn_output: "self_attn.o_proj",
-};
-
-/** Norms of queries and keys. */
-export const HEAD_NORM_NAMES = { attn_q_norm: "self_attn.q_norm", attn_k_norm: "self_attn.k_norm" };
-
 /** Norms before attention and before the feed-forward part. */
 export const preNormNames = (norms: { readonly attention: string; readonly mlp: string }): Table<string> => ({
   attn_norm: norms.attention,
   ffn_norm: norms.mlp,
 });
-export const PRE_NORM_NAMES = preNormNames({ attention: "input_layernorm", mlp: "post_attention_layernorm" });
 
 /** A block with one projection for queries, keys and values, and two in its feed-forward part. */
 export const fusedNames = (
@@ -114,29 +102,31 @@ export const TRANSPOSED = {
   ffn_down: "transposed",
 } as const;
 
-/** The feed-forward part. */
-export const MLP_NAMES = {
-  ffn_gate: "mlp.gate_proj",
-  ffn_up: "mlp.up_proj",
-  ffn_down: "mlp.down_proj",
+/** Modules of a block, by its parts, as most folders call them. */
+export const BLOCK_NAMES = {
+  preNorms: preNormNames({ attention: "input_layernorm", mlp: "post_attention_layernorm" }),
+  attention: {
+    attn_q: "self_attn.q_proj",
+    attn_k: "self_attn.k_proj",
+    attn_v: "self_attn.v_proj",
+    attn_output: "self_attn.o_proj",
+  },
+  /** Norms of queries and keys. */
+  headNorms: { attn_q_norm: "self_attn.q_norm", attn_k_norm: "self_attn.k_norm" },
+  mlp: { ffn_gate: "mlp.gate_proj", ffn_up: "mlp.up_proj", ffn_down: "mlp.down_proj" },
 };
 
-/** A feed-forward part of experts. */
-export const EXPERT_NAMES = {
-  ffn_gate_inp: "mlp.gate",
-  ffn_gate_exps: "mlp.experts.*.gate_proj",
-  ffn_up_exps: "mlp.experts.*.up_proj",
-  ffn_down_exps: "mlp.experts.*.down_proj",
-};
-export const EXPERT_CHANGES = {
-  ffn_gate_exps: "stacked",
-  ffn_up_exps: "stacked",
-  ffn_down_exps: "stacked",
+/** A feed-forward part of experts: its modules, and what files say of it. */
+export const EXPERTS = {
+  names: {
+    ffn_gate_inp: "mlp.gate",
+    ffn_gate_exps: "mlp.experts.*.gate_proj",
+    ffn_up_exps: "mlp.experts.*.up_proj",
+    ffn_down_exps: "mlp.experts.*.down_proj",
+  },
+  changes: { ffn_gate_exps: "stacked", ffn_up_exps: "stacked", ffn_down_exps: "stacked" },
+  settings: { expert_count: count("num_experts"), expert_used_count: count("num_experts_per_tok") },
 } as const;
-export const EXPERT_SETTINGS = {
-  expert_count: count("num_experts"),
-  expert_used_count: count("num_experts_per_tok"),
-};
 
 /** The rows of queries and keys as they lie for readers that rotate neighbours. */
 export const NEIGHBOUR_ROWS = { attn_q: "query-rows", attn_k: "key-rows" } as const;
@@ -175,7 +165,11 @@ export interface DecoderRules extends Partial<
 export function decoderGguf(rules: DecoderRules): GgufRules {
   const { architecture, className, changes = {}, settings = {}, fixed = {}, rotated = "all-columns" } = rules;
   const { embedding, positions, finalNorm, blocks } = rules.names ?? DECODER_NAMES;
-  const blockNames = rules.blockNames ?? { ...PRE_NORM_NAMES, ...ATTENTION_NAMES, ...MLP_NAMES };
+  const blockNames = rules.blockNames ?? {
+    ...BLOCK_NAMES.preNorms,
+    ...BLOCK_NAMES.attention,
+    ...BLOCK_NAMES.mlp,
+  };
   return {
     architecture,
     outsideBlocks: ggufModules(

@@ -3,8 +3,8 @@
  *
  * Looked at when a tensor is first read anyway, so that no file is read once more; about a nanosecond a number.
  */
-import type { HostTensor } from "../runtime/host-tensor.ts";
-import type { StoredTensor } from "../quant/stored-tensor.ts";
+import type { HostTensor } from "../../runtime/host-tensor.ts";
+import type { StoredTensor } from "../../quant/stored-tensor.ts";
 import type { WeightSource } from "./base-model.ts";
 
 /** Pieces below this size, such as rows of an embedding, are looked at every time instead of remembered. */

@@ -2,9 +2,9 @@
  * @file Rows that are cut into parts, as experts get them: how many rows each has is known at run time only, so what depends
  * on that is told of all of them together: their share of the products, and the masks of their dropout.
  */
-import type { Value, Values } from "../graph/graph.ts";
-import { splitRows } from "../graph/ops/split-rows.ts";
-import type { Dim, Shape } from "../graph/shape.ts";
+import type { Value, Values } from "../../graph/graph.ts";
+import { splitRows } from "../../graph/ops/split-rows.ts";
+import type { Dim, Shape } from "../../graph/shape.ts";
 
 /** One of the parts. */
 interface RowPart {

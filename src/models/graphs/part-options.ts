@@ -1,6 +1,6 @@
 /** @file How a part of a model is built: what sits on it, its arithmetic, and which programs it is for. */
-import type { Matrix, Product } from "../nn/compute.ts";
-import { float32Product } from "../nn/computes/f32.ts";
+import type { Matrix, Product } from "../../nn/compute.ts";
+import { float32Product } from "../../nn/computes/f32.ts";
 import {
   AS_IN_BASE,
   FROZEN,

@@ -3,14 +3,14 @@
  *
  *   x ← x + attention(norm(x))      x ← x + mlp(norm(x))      logits = head(norm(x))
  */
-import type { Value } from "../graph/graph.ts";
-import { add } from "../graph/ops/elementwise.ts";
-import { silu } from "../graph/ops/silu.ts";
-import { type MlpOptions, gatedMlp } from "../nn/gated-mlp.ts";
-import { type Norm, rmsNorm } from "../nn/norms.ts";
-import { POSITIONS } from "../nn/pass.ts";
-import { type SelfAttentionOptions, selfAttention } from "../nn/self-attention.ts";
-import type { Builder } from "../nn/builder.ts";
+import type { Value } from "../../graph/graph.ts";
+import { add } from "../../graph/ops/elementwise.ts";
+import { silu } from "../../graph/ops/silu.ts";
+import { type MlpOptions, gatedMlp } from "../../nn/gated-mlp.ts";
+import { type Norm, rmsNorm } from "../../nn/norms.ts";
+import { POSITIONS } from "../../nn/pass.ts";
+import { type SelfAttentionOptions, selfAttention } from "../../nn/self-attention.ts";
+import type { Builder } from "../../nn/builder.ts";
 import {
   type CheckpointRules,
   type Layer,
@@ -19,7 +19,7 @@ import {
   prefixedCheckpoint,
   withoutTensors,
   type RawConfig,
-} from "./family.ts";
+} from "../family.ts";
 import {
   DECODER_NAMES,
   type DecoderFields,
@@ -29,8 +29,8 @@ import {
   isClassifier,
   numClasses,
   windowedLayers,
-} from "./hf-config.ts";
-import { readRope } from "./rope-config.ts";
+} from "../config/hf-config.ts";
+import { readRope } from "../config/rope-config.ts";
 
 /** A part of a block between the residual stream and its change. */
 export type Transform = (b: Builder, x: Value) => Value;

@@ -1,8 +1,8 @@
 /** @file What a method builds with at a site: the frozen parts of a projection or a look-up, and inputs of its own. */
-import type { DType } from "../graph/dtype.ts";
-import type { Value } from "../graph/graph.ts";
-import type { Shape } from "../graph/shape.ts";
-import type { PassInput } from "../nn/pass.ts";
+import type { DType } from "../../graph/dtype.ts";
+import type { Value } from "../../graph/graph.ts";
+import type { Shape } from "../../graph/shape.ts";
+import type { PassInput } from "../../nn/pass.ts";
 import type { DropoutUnit } from "./dropout-masks.ts";
 import type { SiteSpec } from "./sites.ts";
 

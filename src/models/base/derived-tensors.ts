@@ -2,7 +2,7 @@
  * @file What is made of a base's tensors once for all that read it, as the codes that the adapters of many tasks share;
  * it is held as long as somebody uses it.
  */
-import type { HostTensor } from "../runtime/host-tensor.ts";
+import type { HostTensor } from "../../runtime/host-tensor.ts";
 
 /** Tensors that belong together, by name. */
 export type TensorsByName = Readonly<Record<string, HostTensor>>;

@@ -4,11 +4,11 @@
  * Paper: "Qwen3 Technical Report", arXiv:2505.09388, section 2.
  */
 import { z } from "zod";
-import { headNorm, rmsNorm } from "../nn/norms.ts";
-import type { SelfAttentionOptions } from "../nn/self-attention.ts";
+import { headNorm, rmsNorm } from "../../nn/norms.ts";
+import type { SelfAttentionOptions } from "../../nn/self-attention.ts";
 import { plainAttention } from "./decoder.ts";
-import type { RawConfig } from "./family.ts";
-import { DECODER_FIELDS, type DecoderFields, WINDOW_FIELDS } from "./hf-config.ts";
+import type { RawConfig } from "../family.ts";
+import { DECODER_FIELDS, type DecoderFields, WINDOW_FIELDS } from "../config/hf-config.ts";
 
 /** Settings of the attention of Qwen 3, with experts or without. */
 export const QWEN3_FIELDS = {

@@ -5,8 +5,8 @@
  * All forms keep vectors (norms, biases) as floats, which differ by rounding to 16 bits at most, and so do matrices of floats.
  * Of a matrix in few bits only this is sure: it is nearer to its own numbers than to those of another training from the start.
  */
-import { numElements } from "../graph/shape.ts";
-import { STORAGES } from "../quant/storages.ts";
+import { numElements } from "../../graph/shape.ts";
+import { STORAGES } from "../../quant/storages.ts";
 import type { BaseModel } from "./base-model.ts";
 
 /** From the first layer, one in the middle, and the last: so many vectors and matrices, and so many values of each. */

@@ -7,23 +7,16 @@
  * Papers: "Gemma 2", arXiv:2408.00118, section 2; "Gemma 3 Technical Report", arXiv:2503.19786, section 2.
  */
 import { z } from "zod";
-import type { Value } from "../graph/graph.ts";
-import { mul } from "../graph/ops/elementwise.ts";
-import { gelu } from "../graph/ops/gelu.ts";
-import { softCap } from "../nn/attention.ts";
-import { rmsNormPlusOne } from "../nn/norms.ts";
-import type { SelfAttentionOptions } from "../nn/self-attention.ts";
+import type { Value } from "../../graph/graph.ts";
+import { mul } from "../../graph/ops/elementwise.ts";
+import { gelu } from "../../graph/ops/gelu.ts";
+import { softCap } from "../../nn/attention.ts";
+import { rmsNormPlusOne } from "../../nn/norms.ts";
+import type { SelfAttentionOptions } from "../../nn/self-attention.ts";
 import { type DecoderEnds, attentionPart, decoder, mlpPart, plainAttention, plainEnds } from "./decoder.ts";
-import type { Layer, ModelDefinition, RawConfig } from "./family.ts";
-import {
-  ATTENTION_NAMES,
-  decoderGguf,
-  type DecoderRules,
-  type GgufRules,
-  HEAD_NORM_NAMES,
-  MLP_NAMES,
-} from "./gguf-rules.ts";
-import { DECODER_FIELDS, WINDOW_FIELDS, windowedLayers } from "./hf-config.ts";
+import type { Layer, ModelDefinition, RawConfig } from "../family.ts";
+import { BLOCK_NAMES, decoderGguf, type DecoderRules, type GgufRules } from "../config/gguf-rules.ts";
+import { DECODER_FIELDS, WINDOW_FIELDS, windowedLayers } from "../config/hf-config.ts";
 
 export const GEMMA_FIELDS = {
   ...DECODER_FIELDS,
@@ -114,12 +107,12 @@ export function gemmaGguf(
     post_attention_norm: "post_attention_layernorm",
     ffn_norm: "pre_feedforward_layernorm",
     post_ffw_norm: "post_feedforward_layernorm",
-    ...(hasHeadNorms ? HEAD_NORM_NAMES : {}),
+    ...(hasHeadNorms ? BLOCK_NAMES.headNorms : {}),
   };
   const normNames = [...Object.keys(norms), "output_norm"];
   return decoderGguf({
     ...given,
-    blockNames: { ...norms, ...ATTENTION_NAMES, ...MLP_NAMES },
+    blockNames: { ...norms, ...BLOCK_NAMES.attention, ...BLOCK_NAMES.mlp },
     changes: Object.fromEntries(normNames.map((name) => [name, "plus-one"])),
     fixed: { hidden_act: null, hidden_activation: "gelu_pytorch_tanh" },
     complete: (config) => ({

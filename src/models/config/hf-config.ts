@@ -5,10 +5,10 @@
  * it, for a setting that nobody looks at may be one that changes what the model computes.
  */
 import { z } from "zod";
-import { UsageError } from "../errors.ts";
-import { MAX_HEAD_WIDTH } from "../untrusted/limits.ts";
-import { showValue } from "../messages/expected.ts";
-import { findProblems, listProblems } from "../messages/problems.ts";
+import { UsageError } from "../../errors.ts";
+import { MAX_HEAD_WIDTH } from "../../untrusted/limits.ts";
+import { showValue } from "../../messages/expected.ts";
+import { findProblems, listProblems } from "../../messages/problems.ts";
 import type { RawConfig } from "./raw-config.ts";
 
 /** Bookkeeping, settings of training and generation, special tokens: of no effect on logits. */

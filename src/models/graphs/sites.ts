@@ -1,5 +1,5 @@
 /** @file Tensors and sites of a model: what its checkpoint holds, and where adapters may sit. */
-import type { SiteRole, TensorRole } from "../nn/builder.ts";
+import type { SiteRole, TensorRole } from "../../nn/builder.ts";
 
 /** One tensor of a checkpoint. */
 export interface TensorSpec {

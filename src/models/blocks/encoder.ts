@@ -7,16 +7,16 @@
  * Paper: "BERT", arXiv:1810.04805, section 3.
  */
 import { z } from "zod";
-import type { Value } from "../graph/graph.ts";
-import { add } from "../graph/ops/elementwise.ts";
-import { gelu } from "../graph/ops/gelu.ts";
-import type { Builder } from "../nn/builder.ts";
-import { layerNorm } from "../nn/norms.ts";
-import { plainMlp } from "../nn/plain-mlp.ts";
-import { selfAttention, unrotatedAttention } from "../nn/self-attention.ts";
-import { TOKEN_TYPES } from "../nn/pass.ts";
-import { type Layer, type ModelDefinition, prefixedCheckpoint, type RawConfig } from "./family.ts";
-import { SIZE_FIELDS, isClassifier, numClasses, unusable } from "./hf-config.ts";
+import type { Value } from "../../graph/graph.ts";
+import { add } from "../../graph/ops/elementwise.ts";
+import { gelu } from "../../graph/ops/gelu.ts";
+import type { Builder } from "../../nn/builder.ts";
+import { layerNorm } from "../../nn/norms.ts";
+import { plainMlp } from "../../nn/plain-mlp.ts";
+import { selfAttention, unrotatedAttention } from "../../nn/self-attention.ts";
+import { TOKEN_TYPES } from "../../nn/pass.ts";
+import { type Layer, type ModelDefinition, prefixedCheckpoint, type RawConfig } from "../family.ts";
+import { SIZE_FIELDS, isClassifier, numClasses, unusable } from "../config/hf-config.ts";
 
 export const ENCODER_FIELDS = {
   ...SIZE_FIELDS,

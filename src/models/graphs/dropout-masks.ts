@@ -1,6 +1,6 @@
 /** @file Inputs of a part that are masks of dropout: one or two for each site, or for the sites of all parts of rows. */
-import type { Graph, Value } from "../graph/graph.ts";
-import type { Shape } from "../graph/shape.ts";
+import type { Graph, Value } from "../../graph/graph.ts";
+import type { Shape } from "../../graph/shape.ts";
 import type { RowParts } from "./row-parts.ts";
 
 /** What one number of a mask is for: one number of a value, or all that a row has, which is kept or dropped whole. */

@@ -1,6 +1,6 @@
 /** @file The configuration of the classifier that a base without classes becomes, as transformers writes it. */
-import { UsageError } from "../errors.ts";
-import type { RawConfig } from "./family.ts";
+import { UsageError } from "../../errors.ts";
+import type { RawConfig } from "../family.ts";
 import { isClassifier } from "./hf-config.ts";
 
 /** What the names of models for a task end in. */
