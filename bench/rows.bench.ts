@@ -9,7 +9,7 @@ import { type Adapter, attach } from "../src/peft/attach.ts";
 import { findMethod } from "../src/peft/methods.ts";
 import type { StoredTensor } from "../src/quant/stored-tensor.ts";
 import { Random } from "../src/random.ts";
-import { BlockRunner } from "../src/run/block-runner.ts";
+import { BlockRunner } from "../src/run/blocks/block-runner.ts";
 import { PassContext } from "../src/run/context.ts";
 import { Session } from "../src/run/session.ts";
 import { hostTensor } from "../src/runtime/host-tensor.ts";

@@ -10,7 +10,7 @@ import { readAdapter } from "../format/by-path.ts";
 import type { Compute } from "../nn/compute.ts";
 import { type ComputeName, COMPUTES } from "../nn/computes.ts";
 import type { Session } from "../run/session.ts";
-import type { Residency } from "../run/weights.ts";
+import type { Residency } from "../run/weights/weights.ts";
 import { createEngine } from "../runtime/create-engine.ts";
 import { AdapterPool } from "./adapters/adapter-pool.ts";
 import { type ComputeChoice, chooseCompute } from "./opening/choose-compute.ts";

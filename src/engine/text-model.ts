@@ -13,7 +13,7 @@ import type { BaseModel } from "../models/base/base-model.ts";
 import { type Method, materializesWeight } from "../peft/method.ts";
 import { mergedModel } from "../peft/merge.ts";
 import type { Session } from "../run/session.ts";
-import type { Residency } from "../run/weights.ts";
+import type { Residency } from "../run/weights/weights.ts";
 import { createEngine } from "../runtime/create-engine.ts";
 import { type ComputeChoice, chooseCompute } from "./opening/choose-compute.ts";
 import type { Completion } from "./generation/completion.ts";

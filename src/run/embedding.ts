@@ -10,7 +10,7 @@ import type { AdapterView } from "../peft/adapter-view.ts";
 import type { HostTensor } from "../runtime/host-tensor.ts";
 import type { PassContext } from "./context.ts";
 import type { Parameter } from "../peft/parameters.ts";
-import { type GradientBuffer, type GradientOutput, bindGradients } from "./gradient-buffer.ts";
+import { type GradientBuffer, type GradientOutput, bindGradients } from "./gradients/gradient-buffer.ts";
 import type { Compiled, Session } from "./session.ts";
 
 /** Ids int64 [B, T] of tokens, or pixels [B, C, H, W] of images: what the model's stem reads. */

@@ -2,15 +2,15 @@
 import type { PassFacts } from "../nn/pass.ts";
 import type { AdapterView } from "../peft/adapter-view.ts";
 import type { HostTensor } from "../runtime/host-tensor.ts";
-import { BlockRunner } from "./block-runner.ts";
+import { BlockRunner } from "./blocks/block-runner.ts";
 import { PassContext } from "./context.ts";
 import { Embedding, type ModelInput } from "./embedding.ts";
-import { type BetweenBlocks, forwardBlocks } from "./forward-blocks.ts";
+import { type BetweenBlocks, forwardBlocks } from "./blocks/forward-blocks.ts";
 import { Head } from "./head/head.ts";
 import { LabelHead } from "./head/label-head.ts";
 import { whileHeld } from "../runtime/vector-memory.ts";
 import type { Session } from "./session.ts";
-import { trainedValues } from "./trained-values.ts";
+import { trainedValues } from "./weights/trained-values.ts";
 
 /** The compiled parts of a pass. */
 interface Parts {

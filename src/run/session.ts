@@ -17,9 +17,9 @@ import { f32 } from "../nn/computes/f32.ts";
 import { PassTables } from "./context.ts";
 import { LastingTensors } from "../runtime/program-memory.ts";
 import { RESIDENT, type VectorMemory } from "../runtime/vector-memory.ts";
-import type { Riders } from "./riders.ts";
-import type { Lease, WeightTensors } from "./lease.ts";
-import { type Residency, type Smoothing, Weights } from "./weights.ts";
+import type { Riders } from "./blocks/riders.ts";
+import type { Lease, WeightTensors } from "./weights/lease.ts";
+import { type Residency, type Smoothing, Weights } from "./weights/weights.ts";
 
 /** Of a table of floats: that of a vocabulary of 49,152 tokens is held in float32, that of one of 262,144 is not. */
 export const MAX_TABLE_BYTES = 256e6;

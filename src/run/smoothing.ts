@@ -8,12 +8,12 @@ import type { Compute } from "../nn/compute.ts";
 import type { PassFacts } from "../nn/pass.ts";
 import type { Engine } from "../runtime/engine.ts";
 import type { HostTensor } from "../runtime/host-tensor.ts";
-import { BlockRunner } from "./block-runner.ts";
+import { BlockRunner } from "./blocks/block-runner.ts";
 import { PassContext } from "./context.ts";
 import { Embedding, type ModelInput } from "./embedding.ts";
 import { measureHeadSmoothing } from "./head/head-smoothing.ts";
 import { Session } from "./session.ts";
-import type { Smoothing } from "./weights.ts";
+import type { Smoothing } from "./weights/weights.ts";
 
 /** Measures the factors that an arithmetic wants; none when it wants none. */
 export async function measureSmoothing(

@@ -2,7 +2,7 @@
 import { DATA_KINDS } from "../data/examples/data-kinds.ts";
 import { type TrainingUnit, exampleLength } from "../data/examples/training-unit.ts";
 import type { Adapter } from "../peft/attach.ts";
-import type { BetweenBlocks } from "../run/forward-blocks.ts";
+import type { BetweenBlocks } from "../run/blocks/forward-blocks.ts";
 import type { Session } from "../run/session.ts";
 import { requireReadable } from "./loop/checks.ts";
 import { unitsToBatch } from "./step/micro-batch.ts";

@@ -10,7 +10,7 @@ import type { TrainingUnit } from "../data/examples/training-unit.ts";
 import { UsageError } from "../errors.ts";
 import type { Adapter } from "../peft/attach.ts";
 import type { Parameter } from "../peft/parameters.ts";
-import type { GradientGroup } from "../run/gradient-buffer.ts";
+import type { GradientGroup } from "../run/gradients/gradient-buffer.ts";
 import type { Session } from "../run/session.ts";
 import { requireReadable } from "./loop/checks.ts";
 import { unitsToBatch } from "./step/micro-batch.ts";

@@ -6,7 +6,7 @@ import { f32 } from "../nn/computes/f32.ts";
 import { describeCost, measureCompute } from "../run/compute-cost.ts";
 import { Session, type SessionOptions } from "../run/session.ts";
 import { measureSmoothing } from "../run/smoothing.ts";
-import type { Residency } from "../run/weights.ts";
+import type { Residency } from "../run/weights/weights.ts";
 import type { Engine } from "../runtime/engine.ts";
 
 /** Tokens of which factors are measured. 256 bring each product near float32 (docs/log.md), and a pass in float32 takes long. */

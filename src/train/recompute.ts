@@ -1,5 +1,5 @@
 /** @file What the backward pass computes again instead of its having been kept, and the setting that says so. */
-import type { Saves } from "../run/block-programs.ts";
+import type { Saves } from "../run/blocks/block-programs.ts";
 import type { TrainOptions } from "./settings/options.ts";
 
 /** Whether activations are computed again. All but what attention gives: in long rows that is most of the time it takes. */

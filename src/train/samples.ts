@@ -3,7 +3,7 @@ import type { Message } from "../data/rows/messages.ts";
 import type { TextTools } from "../data/chat/text-tools.ts";
 import type { Checkpoint } from "../format/checkpoint/checkpoint.ts";
 import type { Adapter } from "../peft/attach.ts";
-import type { BetweenBlocks } from "../run/forward-blocks.ts";
+import type { BetweenBlocks } from "../run/blocks/forward-blocks.ts";
 import type { Session } from "../run/session.ts";
 
 /** What to write after: text to go on from, or a conversation to answer. */

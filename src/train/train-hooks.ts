@@ -1,7 +1,7 @@
 /** @file How a caller follows a run, stops it, and lends it what is open already. */
 import type { Environment } from "../environment.ts";
 import type { Method } from "../peft/method.ts";
-import type { BetweenBlocks } from "../run/forward-blocks.ts";
+import type { BetweenBlocks } from "../run/blocks/forward-blocks.ts";
 import type { Session } from "../run/session.ts";
 import type { TrainEvent } from "./events.ts";
 import type { GoOnFrom } from "./files/folder-store.ts";

@@ -33,7 +33,7 @@ import { type StorageName, STORAGES } from "../../src/quant/storages.ts";
 import { Random } from "../../src/random.ts";
 import { Session, type SessionOptions } from "../../src/run/session.ts";
 import { measureSmoothing } from "../../src/run/smoothing.ts";
-import type { Residency } from "../../src/run/weights.ts";
+import type { Residency } from "../../src/run/weights/weights.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { type HostTensor, hostTensor, zeros } from "../../src/runtime/host-tensor.ts";
 import { memorySource } from "../tiny/memory-source.ts";

@@ -14,7 +14,7 @@ import { lora } from "../../src/peft/methods/lora.ts";
 import { mergeAdapter } from "../../src/peft/merge.ts";
 import { road } from "../../src/peft/methods/road.ts";
 import { Random } from "../../src/random.ts";
-import { BlockRunner } from "../../src/run/block-runner.ts";
+import { BlockRunner } from "../../src/run/blocks/block-runner.ts";
 import { PassContext } from "../../src/run/context.ts";
 import { hostTensor } from "../../src/runtime/host-tensor.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";

@@ -9,7 +9,7 @@ import { findSchedule } from "../../src/optim/schedules.ts";
 import type { Adapter } from "../../src/peft/attach.ts";
 import { lora } from "../../src/peft/methods/lora.ts";
 import { Session } from "../../src/run/session.ts";
-import type { Residency } from "../../src/run/weights.ts";
+import type { Residency } from "../../src/run/weights/weights.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { Evaluator } from "../../src/train/evaluate.ts";
 import { fineTune } from "../../src/train/loop/fine-tune.ts";

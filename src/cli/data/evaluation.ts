@@ -12,7 +12,7 @@ import { type ModelParts, withTextTools } from "../../engine/opening/model-parts
 import { UsageError } from "../../errors.ts";
 import { COMPUTES, type ComputeName } from "../../nn/computes.ts";
 import type { Session } from "../../run/session.ts";
-import type { Residency } from "../../run/weights.ts";
+import type { Residency } from "../../run/weights/weights.ts";
 import { createEngine } from "../../runtime/create-engine.ts";
 import { Evaluator } from "../../train/evaluate.ts";
 import { defaultObjective } from "../../train/objectives.ts";

@@ -5,7 +5,7 @@ import type { ModelParts } from "../../engine/opening/model-parts.ts";
 import { DEFAULT_MODEL } from "../../hub/resolve.ts";
 import { COMPUTE_NAMES } from "../../nn/computes.ts";
 import { BASE_KINDS } from "../../quant/storages.ts";
-import { RESIDENCIES } from "../../run/weights.ts";
+import { RESIDENCIES } from "../../run/weights/weights.ts";
 import { THREADS } from "../../train/settings/threads.ts";
 import type { CommandIO } from "../command.ts";
 import { warn } from "../report.ts";

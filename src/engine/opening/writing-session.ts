@@ -7,7 +7,7 @@ import type { BaseModel } from "../../models/base/base-model.ts";
 import type { Compute } from "../../nn/compute.ts";
 import { Session } from "../../run/session.ts";
 import { measureSmoothing } from "../../run/smoothing.ts";
-import type { Residency, Smoothing } from "../../run/weights.ts";
+import type { Residency, Smoothing } from "../../run/weights/weights.ts";
 import type { Engine } from "../../runtime/engine.ts";
 import { hostTensor } from "../../runtime/host-tensor.ts";
 import { continuation } from "../prompts/prompt.ts";

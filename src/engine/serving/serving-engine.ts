@@ -6,7 +6,7 @@
  */
 import { CapacityError, FailedError, assertInternal } from "../../errors.ts";
 import { Random } from "../../random.ts";
-import type { Ride, Riders } from "../../run/riders.ts";
+import type { Ride, Riders } from "../../run/blocks/riders.ts";
 import type { Session } from "../../run/session.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import type { AdapterPool } from "../adapters/adapter-pool.ts";

@@ -1,5 +1,5 @@
 /** @file Rows of texts that go along with a pass of others: what each text is told when they are through. */
-import type { BlockRun, Ride } from "../../run/riders.ts";
+import type { BlockRun, Ride } from "../../run/blocks/riders.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import type { PagedPass } from "../cache/paged-pass.ts";
 import { type PagedRide, type PagedStages, type PagedWork, ridePaged } from "../stack/paged-stages.ts";

@@ -6,7 +6,7 @@ import { lora } from "../../peft/methods/lora.ts";
 import { attach } from "../../peft/attach.ts";
 import { Random } from "../../random.ts";
 import { Session } from "../../run/session.ts";
-import type { Residency } from "../../run/weights.ts";
+import type { Residency } from "../../run/weights/weights.ts";
 import { createEngine } from "../../runtime/create-engine.ts";
 import type { Engine } from "../../runtime/engine.ts";
 import { temporaryFolder, writeTinyModel } from "../../../test/tiny/model.ts";

@@ -4,7 +4,7 @@ import { PassContext } from "../../run/context.ts";
 import { Embedding } from "../../run/embedding.ts";
 import { Head } from "../../run/head/head.ts";
 import type { Session } from "../../run/session.ts";
-import { trainedValues } from "../../run/trained-values.ts";
+import { trainedValues } from "../../run/weights/trained-values.ts";
 import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
 import { whileHeld } from "../../runtime/vector-memory.ts";
 import { BlockStack, MANY_ROWS, type StackRide } from "./block-stack.ts";

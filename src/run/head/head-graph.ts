@@ -16,8 +16,8 @@ import {
   headArithmeticOf,
   operandNames,
 } from "../arithmetic.ts";
-import type { GradientOutput } from "../gradient-buffer.ts";
-import type { WeightTensors } from "../lease.ts";
+import type { GradientOutput } from "../gradients/gradient-buffer.ts";
+import type { WeightTensors } from "../weights/lease.ts";
 import type { Compiled, Makeable, Session } from "../session.ts";
 
 export type HeadProgramKind = "normed" | "logits" | "loss" | "lossAndGradients";

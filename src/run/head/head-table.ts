@@ -8,7 +8,7 @@ import { matmul } from "../../graph/ops/matmul.ts";
 import type { ProgramSpec } from "../../graph/program.ts";
 import type { Parameter } from "../../peft/parameters.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
-import type { GradientBuffer } from "../gradient-buffer.ts";
+import type { GradientBuffer } from "../gradients/gradient-buffer.ts";
 import type { Makeable, Session } from "../session.ts";
 
 /** What it is made of: p, and s ∘ h. */

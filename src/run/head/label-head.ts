@@ -8,8 +8,8 @@ import type { AdapterView } from "../../peft/adapter-view.ts";
 import type { Parameter } from "../../peft/parameters.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import type { HeadArithmetic } from "../arithmetic.ts";
-import type { FillDropout } from "../block-runner.ts";
-import { type GradientBuffer, bindGradients } from "../gradient-buffer.ts";
+import type { FillDropout } from "../blocks/block-runner.ts";
+import { type GradientBuffer, bindGradients } from "../gradients/gradient-buffer.ts";
 import type { Session } from "../session.ts";
 import type { HeadProgram } from "./head-graph.ts";
 import {

@@ -4,7 +4,7 @@
  * What was kept last stays in memory, as it is needed first. The one before is written while the next block runs, and on
  * the way back read again while the block after it does; so those of three blocks at most are in memory.
  */
-import type { Saved } from "../../run/block-runner.ts";
+import type { Saved } from "../../run/blocks/block-runner.ts";
 import type { BufferPool } from "../../runtime/buffer-pool.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import type { ShardDisk } from "../../runtime/shard-memory.ts";

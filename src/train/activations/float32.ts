@@ -1,5 +1,5 @@
 /** @file Activations that wait as they are. */
-import type { Saved } from "../../run/block-runner.ts";
+import type { Saved } from "../../run/blocks/block-runner.ts";
 import type { ActivationForm } from "./keeping.ts";
 
 export const float32: ActivationForm = {

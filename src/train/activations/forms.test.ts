@@ -1,7 +1,7 @@
 /** @file Every form of the list: what is kept comes back, last first, in memory of the pool. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import type { Saved } from "../../run/block-runner.ts";
+import type { Saved } from "../../run/blocks/block-runner.ts";
 import type { Session } from "../../run/session.ts";
 import { BufferPool } from "../../runtime/buffer-pool.ts";
 import { createEngine } from "../../runtime/create-engine.ts";

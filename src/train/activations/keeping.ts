@@ -1,5 +1,5 @@
 /** @file The contract of a form in which activations wait between the forward and the backward pass of their block. */
-import type { Saved } from "../../run/block-runner.ts";
+import type { Saved } from "../../run/blocks/block-runner.ts";
 import type { Session } from "../../run/session.ts";
 import type { ShardDisk } from "../../runtime/shard-memory.ts";
 

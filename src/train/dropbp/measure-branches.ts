@@ -6,7 +6,7 @@
  * before the next, since what was kept of it is brought back once. It holds a gradient of the stream, [B, T, D], for each
  * branch that lies above, and what is compared of one block's gradients.
  */
-import type { BlockPlan } from "../../run/backward-plan.ts";
+import type { BlockPlan } from "../../run/blocks/backward-plan.ts";
 import type { BufferPool } from "../../runtime/buffer-pool.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import { type KeptBlock, type Turn, runBlockBackward } from "../step/blocks-backward.ts";

@@ -7,7 +7,7 @@
  *   g_k gradient of parameter k  g_k^(i) the same without branch i; what is absent counts as 0
  * Paper: as `allocate-rates`; `norm` is the default of its code, `gradient` is what the paper names.
  */
-import type { GradientGroup } from "../../run/gradient-buffer.ts";
+import type { GradientGroup } from "../../run/gradients/gradient-buffer.ts";
 
 /** A definition of the sensitivity. */
 export interface Sensitivity {

@@ -24,7 +24,7 @@ import { type AttachRequest, type Layout, type Preview, layOut, previewLayout } 
 import { keepsCodes, type Method, trainsRole } from "../../peft/method.ts";
 import { METHODS, findMethod } from "../../peft/methods.ts";
 import { requireMatchedPatterns } from "../../peft/targets.ts";
-import type { Residency } from "../../run/weights.ts";
+import type { Residency } from "../../run/weights/weights.ts";
 import type { DropPlan } from "../dropbp/branch-dropper.ts";
 import { SENSITIVITIES } from "../dropbp/sensitivity.ts";
 import { findEvalMetric } from "../eval-metrics.ts";

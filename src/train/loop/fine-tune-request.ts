@@ -5,7 +5,7 @@ import type { StepPlan } from "../../data/batches/order.ts";
 import type { Optimizer } from "../../optim/optimizer.ts";
 import type { Schedule } from "../../optim/schedule.ts";
 import type { Adapter } from "../../peft/attach.ts";
-import type { BetweenBlocks } from "../../run/forward-blocks.ts";
+import type { BetweenBlocks } from "../../run/blocks/forward-blocks.ts";
 import type { Session } from "../../run/session.ts";
 import type { DropPlan } from "../dropbp/branch-dropper.ts";
 import type { EvalMetric } from "../eval-metrics.ts";

@@ -5,7 +5,7 @@ import type { Compute } from "../../nn/compute.ts";
 import type { KeptAs } from "../../peft/layout.ts";
 import type { ArithmeticFacts } from "../../run/arithmetic.ts";
 import { MAX_TABLE_BYTES, type Session, isLargeTable } from "../../run/session.ts";
-import type { Residency } from "../../run/weights.ts";
+import type { Residency } from "../../run/weights/weights.ts";
 
 export interface PlannedModel extends ArithmeticFacts, Pick<Session, "attentionChunk"> {
   readonly base: { readonly source: Pick<WeightSource, "storageOf"> };

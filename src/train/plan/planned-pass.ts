@@ -1,14 +1,14 @@
 /**
- * @file Passes over a model as `train/step/step-runner`, `run/block-runner` and `run/embedding` make them, with sizes in the place
+ * @file Passes over a model as `train/step/step-runner`, `run/blocks/block-runner` and `run/embedding` make them, with sizes in the place
  * of numbers: what they lend, and what their programs need. One file, so that it can be read beside them.
  */
 import type { TensorType, Value } from "../../graph/graph.ts";
 import { type Bindings, evaluateShape, numElements } from "../../graph/shape.ts";
 import type { PartGraph } from "../../models/graphs/part-graph.ts";
 import type { AdapterView } from "../../peft/adapter-view.ts";
-import { BackwardPlanner, type BlockPlan } from "../../run/backward-plan.ts";
-import { type Saves, blockProgram } from "../../run/block-programs.ts";
-import { type BlockStructure, structuresOf } from "../../run/block-structure.ts";
+import { BackwardPlanner, type BlockPlan } from "../../run/blocks/backward-plan.ts";
+import { type Saves, blockProgram } from "../../run/blocks/block-programs.ts";
+import { type BlockStructure, structuresOf } from "../../run/blocks/block-structure.ts";
 import { stemProgram, trainsStem } from "../../run/embedding.ts";
 import type { ActivationForm } from "../activations/keeping.ts";
 import { type Recompute, savesOf } from "../recompute.ts";

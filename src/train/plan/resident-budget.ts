@@ -16,8 +16,8 @@ import { PART_ELEMENTS } from "../../runtime/parted-vector.ts";
 import type { ShardDtype } from "../../runtime/vector-memory.ts";
 import { slicedTableOf } from "../../run/head/head-graph.ts";
 import { SLICE_ROWS } from "../../run/session.ts";
-import { alignedBytes } from "../../run/block-shards.ts";
-import type { Residency } from "../../run/weights.ts";
+import { alignedBytes } from "../../run/weights/block-shards.ts";
+import type { Residency } from "../../run/weights/weights.ts";
 
 /** What decides how much that is. */
 export interface BudgetRequest {

@@ -11,7 +11,7 @@ import type { AdapterView } from "../../peft/adapter-view.ts";
 import type { KeptAs, Layout, Preview } from "../../peft/layout.ts";
 import { type Method, configFileOf } from "../../peft/method.ts";
 import { outlineAdapter } from "../../peft/outline.ts";
-import type { Residency } from "../../run/weights.ts";
+import type { Residency } from "../../run/weights/weights.ts";
 import type { Recompute } from "../recompute.ts";
 import { type PlannedModel, plannedModel } from "./planned-model.ts";
 import { type PassesRequest, walkPasses } from "./run-passes.ts";

@@ -1,14 +1,14 @@
-/** @file How much of a base model's weights is in memory at a time, as `run/weights` lends them. */
+/** @file How much of a base model's weights is in memory at a time, as `run/weights/weights` lends them. */
 import { DTYPES } from "../../graph/dtype.ts";
 import { numElements } from "../../graph/shape.ts";
 import { PLAIN_PART } from "../../models/graphs/part-options.ts";
 import { FROZEN, FROZEN_ROWS, type LookupGraph } from "../../models/graphs/site-graph.ts";
 import type { AdapterView } from "../../peft/adapter-view.ts";
-import { structuresOf, tensorsRead } from "../../run/block-structure.ts";
+import { structuresOf, tensorsRead } from "../../run/blocks/block-structure.ts";
 import { isReadByRows } from "../../run/embedding.ts";
 import { readsSlices } from "../../run/head/head-programs.ts";
 import { headArithmetic, splitReads } from "../../run/head/head-graph.ts";
-import type { Residency } from "../../run/weights.ts";
+import type { Residency } from "../../run/weights/weights.ts";
 import type { PlannedModel } from "./planned-model.ts";
 
 /** Bytes of the blocks' weights as programs read them: of all blocks, or of those that are lent at a time. */

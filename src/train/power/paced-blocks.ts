@@ -1,5 +1,5 @@
 /** @file What is awaited between two blocks of a paced run. */
-import type { BetweenBlocks } from "../../run/forward-blocks.ts";
+import type { BetweenBlocks } from "../../run/blocks/forward-blocks.ts";
 import type { Pacer } from "./pacer.ts";
 
 /** Others' work, then the pause; undefined: nothing. */

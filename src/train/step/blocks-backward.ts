@@ -1,8 +1,8 @@
 /** @file The turn of a micro-batch: its blocks have run forward and its head backward, and now the blocks run backward. */
-import type { BackwardPlan, BlockPlan } from "../../run/backward-plan.ts";
-import type { BlockPass, BlockRunner, Saved } from "../../run/block-runner.ts";
-import type { BetweenBlocks } from "../../run/forward-blocks.ts";
-import type { GradientBuffer } from "../../run/gradient-buffer.ts";
+import type { BackwardPlan, BlockPlan } from "../../run/blocks/backward-plan.ts";
+import type { BlockPass, BlockRunner, Saved } from "../../run/blocks/block-runner.ts";
+import type { BetweenBlocks } from "../../run/blocks/forward-blocks.ts";
+import type { GradientBuffer } from "../../run/gradients/gradient-buffer.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import type { KeptActivations } from "../activations/keeping.ts";
 

@@ -2,7 +2,7 @@
 import type { Batch } from "../../data/batches/batch.ts";
 import { factsOf, labelledPositions } from "../../data/batches/pass-facts.ts";
 import type { Adapter } from "../../peft/attach.ts";
-import type { BetweenBlocks } from "../../run/forward-blocks.ts";
+import type { BetweenBlocks } from "../../run/blocks/forward-blocks.ts";
 import { ForwardPass } from "../../run/forward-pass.ts";
 import type { Session } from "../../run/session.ts";
 import type { Objective, Scores } from "../objective.ts";

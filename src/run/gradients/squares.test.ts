@@ -1,9 +1,9 @@
 /** @file Sums of squares of vectors. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Random } from "../random.ts";
-import { createEngine } from "../runtime/create-engine.ts";
-import { CHUNK_ELEMENTS } from "../runtime/flat-chunks.ts";
+import { Random } from "../../random.ts";
+import { createEngine } from "../../runtime/create-engine.ts";
+import { CHUNK_ELEMENTS } from "../../runtime/flat-chunks.ts";
 import { Squares } from "./squares.ts";
 
 const engine = createEngine({ threads: 1 });

@@ -1,10 +1,10 @@
 /** @file The program of a block that measures factors on what its matrices multiply. */
-import type { Value } from "../graph/graph.ts";
-import { neededInputs } from "../graph/program.ts";
-import { type PartGraph, hasFixedSize } from "../models/graphs/part-graph.ts";
-import type { SmoothingRule } from "../nn/compute.ts";
+import type { Value } from "../../graph/graph.ts";
+import { neededInputs } from "../../graph/program.ts";
+import { type PartGraph, hasFixedSize } from "../../models/graphs/part-graph.ts";
+import type { SmoothingRule } from "../../nn/compute.ts";
 import { type BlockStructure, compileOfBlock, programOfBlock } from "./block-structure.ts";
-import type { Compiled, Session } from "./session.ts";
+import type { Compiled, Session } from "../session.ts";
 
 /** What a program that measures factors was made from. */
 export interface SmoothingProgram {

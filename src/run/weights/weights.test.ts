@@ -1,11 +1,11 @@
 /** @file Lending weights: several passes at once, memory that is used again, float32 residency, reads that fail. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { memorySource } from "../../test/tiny/memory-source.ts";
-import { tinyModelParts } from "../../test/tiny/model.ts";
-import { BaseModel, type WeightSource } from "../models/base/base-model.ts";
-import { openModel } from "../models/families.ts";
-import { asFloat32 } from "../nn/computes/f32.ts";
+import { memorySource } from "../../../test/tiny/memory-source.ts";
+import { tinyModelParts } from "../../../test/tiny/model.ts";
+import { BaseModel, type WeightSource } from "../../models/base/base-model.ts";
+import { openModel } from "../../models/families.ts";
+import { asFloat32 } from "../../nn/computes/f32.ts";
 import { WeightWalk, Weights } from "./weights.ts";
 
 const NUM_LAYERS = 5;

@@ -5,15 +5,15 @@
  * other. Without `float32` residency a pass holds two blocks, the one that runs and the one that is being read. Within a
  * budget of memory, as many blocks stay as fit (`block-shards`).
  */
-import { assertInternal } from "../errors.ts";
-import type { BaseModel } from "../models/base/base-model.ts";
-import type { TensorRead } from "../models/graphs/part-graph.ts";
-import { numElements } from "../graph/shape.ts";
-import type { TensorReader } from "../nn/compute.ts";
-import { prepareOperands } from "../nn/prepare-operands.ts";
-import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
-import { LastingTensors, makeCounted } from "../runtime/program-memory.ts";
-import { RESIDENT, type VectorMemory } from "../runtime/vector-memory.ts";
+import { assertInternal } from "../../errors.ts";
+import type { BaseModel } from "../../models/base/base-model.ts";
+import type { TensorRead } from "../../models/graphs/part-graph.ts";
+import { numElements } from "../../graph/shape.ts";
+import type { TensorReader } from "../../nn/compute.ts";
+import { prepareOperands } from "../../nn/prepare-operands.ts";
+import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
+import { LastingTensors, makeCounted } from "../../runtime/program-memory.ts";
+import { RESIDENT, type VectorMemory } from "../../runtime/vector-memory.ts";
 import { BlockShards } from "./block-shards.ts";
 import type { Lease, WeightTensors } from "./lease.ts";
 

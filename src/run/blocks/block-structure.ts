@@ -1,11 +1,11 @@
 /** @file What makes the programs of one block differ from those of another, and how they are made and compiled. */
-import { type ProgramSpec, neededInputs } from "../graph/program.ts";
-import type { BuiltPart, Model } from "../models/model.ts";
-import type { PartGraph, TensorRead } from "../models/graphs/part-graph.ts";
-import { PLAIN_PART } from "../models/graphs/part-options.ts";
-import { type AdapterView, type Placed, placedBy } from "../peft/adapter-view.ts";
-import { type Arithmetic, type ArithmeticFacts, arithmeticOf, constantsOf } from "./arithmetic.ts";
-import type { Compiled, Makeable, Session } from "./session.ts";
+import { type ProgramSpec, neededInputs } from "../../graph/program.ts";
+import type { BuiltPart, Model } from "../../models/model.ts";
+import type { PartGraph, TensorRead } from "../../models/graphs/part-graph.ts";
+import { PLAIN_PART } from "../../models/graphs/part-options.ts";
+import { type AdapterView, type Placed, placedBy } from "../../peft/adapter-view.ts";
+import { type Arithmetic, type ArithmeticFacts, arithmeticOf, constantsOf } from "../arithmetic.ts";
+import type { Compiled, Makeable, Session } from "../session.ts";
 
 /** Queries that attention processes at once, and in rows that are longer than these many chunks. Measured: docs/log.md. */
 const ATTENTION_CHUNK = 128;

@@ -1,6 +1,6 @@
 /** @file Rows of others that go along with a forward pass, block by block, so that the weights are read once for all. */
-import type { ProgramSpec } from "../graph/program.ts";
-import type { HostTensor } from "../runtime/host-tensor.ts";
+import type { ProgramSpec } from "../../graph/program.ts";
+import type { HostTensor } from "../../runtime/host-tensor.ts";
 
 /** One block for some rows: a program, not compiled, and what it reads and writes. */
 export interface BlockRun {

@@ -2,14 +2,14 @@
  * @file What programs read of the frozen tensors of a block, one shard a block: read anew from the base when it is not in
  * memory, and never written; or, in float16, made of the base once, written, and read from there.
  */
-import { DTYPES, type DataOf, type DType } from "../graph/dtype.ts";
-import { numElements } from "../graph/shape.ts";
-import { UsageError, assertInternal } from "../errors.ts";
-import type { BaseModel } from "../models/base/base-model.ts";
-import type { TensorRead } from "../models/graphs/part-graph.ts";
-import type { HostTensor } from "../runtime/host-tensor.ts";
-import { float32ToFloat16, widenFloat16 } from "../quant/half.ts";
-import type { StoredForm, VectorMemory } from "../runtime/vector-memory.ts";
+import { DTYPES, type DataOf, type DType } from "../../graph/dtype.ts";
+import { numElements } from "../../graph/shape.ts";
+import { UsageError, assertInternal } from "../../errors.ts";
+import type { BaseModel } from "../../models/base/base-model.ts";
+import type { TensorRead } from "../../models/graphs/part-graph.ts";
+import type { HostTensor } from "../../runtime/host-tensor.ts";
+import { float32ToFloat16, widenFloat16 } from "../../quant/half.ts";
+import type { StoredForm, VectorMemory } from "../../runtime/vector-memory.ts";
 import type { Lease, WeightTensors } from "./lease.ts";
 
 /** Where a tensor begins: as memory of its own does. */

@@ -2,10 +2,10 @@
  * @file What of a model runs backward when some branches are left out, found out without compiling: by trainings, and by who
  * plans their memory.
  */
-import { gradients } from "../graph/autodiff.ts";
-import type { Value } from "../graph/graph.ts";
-import type { Model } from "../models/model.ts";
-import { PLAIN_PART } from "../models/graphs/part-options.ts";
+import { gradients } from "../../graph/autodiff.ts";
+import type { Value } from "../../graph/graph.ts";
+import type { Model } from "../../models/model.ts";
+import { PLAIN_PART } from "../../models/graphs/part-options.ts";
 import type { BlockStructure } from "./block-structure.ts";
 
 /** A block's part in the backward pass. */

@@ -5,10 +5,10 @@
  * The flat batch of Loquetier, arXiv:2511.00101: each part has its own adapter, its own attention and its own loss, and the
  * products with the base's matrices are one.
  */
-import { type ProgramPart, inPart, joinPrograms } from "../graph/join-programs.ts";
-import type { HostTensor } from "../runtime/host-tensor.ts";
+import { type ProgramPart, inPart, joinPrograms } from "../../graph/join-programs.ts";
+import type { HostTensor } from "../../runtime/host-tensor.ts";
 import type { BlockRun } from "./riders.ts";
-import type { Session } from "./session.ts";
+import type { Session } from "../session.ts";
 
 /** Runs the programs of some parts as one. Inputs of known sizes that are fed the same tensor are one input. */
 export async function runFlat(session: Session, runs: readonly BlockRun[]): Promise<void> {

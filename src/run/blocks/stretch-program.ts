@@ -1,8 +1,8 @@
 /** @file Programs of stretches of a block, for callers that decide between its branches. */
-import { neededInputs } from "../graph/program.ts";
-import type { BranchGraph, PartGraph } from "../models/graphs/part-graph.ts";
+import { neededInputs } from "../../graph/program.ts";
+import type { BranchGraph, PartGraph } from "../../models/graphs/part-graph.ts";
 import { type BlockStructure, compileOfBlock, programOfBlock } from "./block-structure.ts";
-import type { Compiled, Session } from "./session.ts";
+import type { Compiled, Session } from "../session.ts";
 
 /** A stretch of a block's residual stream as a program from `x` to `y`: a branch, with what follows before the next. */
 export interface StretchProgram {

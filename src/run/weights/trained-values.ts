@@ -1,6 +1,6 @@
 /** @file Numbers that are trained: where memory has a budget they wait on the disk, and whoever runs a program of them holds them. */
-import type { TensorRead } from "../models/graphs/part-graph.ts";
-import type { AdapterView } from "../peft/adapter-view.ts";
+import type { TensorRead } from "../../models/graphs/part-graph.ts";
+import type { AdapterView } from "../../peft/adapter-view.ts";
 import type { Lease } from "./lease.ts";
 import type { Lender } from "./weights.ts";
 

@@ -4,25 +4,25 @@
  * Between two runs nothing is decided here; whoever calls may drop, pause or reorder. Activations come from the pool
  * and belong to the caller, who releases them.
  */
-import type { Value } from "../graph/graph.ts";
-import { evaluateShape } from "../graph/shape.ts";
-import type { DropoutMask } from "../models/graphs/dropout-masks.ts";
-import type { PartGraph, TensorRead } from "../models/graphs/part-graph.ts";
-import type { AdapterView } from "../peft/adapter-view.ts";
-import type { SmoothingRule } from "../nn/compute.ts";
-import { type HostTensor, zeros } from "../runtime/host-tensor.ts";
+import type { Value } from "../../graph/graph.ts";
+import { evaluateShape } from "../../graph/shape.ts";
+import type { DropoutMask } from "../../models/graphs/dropout-masks.ts";
+import type { PartGraph, TensorRead } from "../../models/graphs/part-graph.ts";
+import type { AdapterView } from "../../peft/adapter-view.ts";
+import type { SmoothingRule } from "../../nn/compute.ts";
+import { type HostTensor, zeros } from "../../runtime/host-tensor.ts";
 import { type BackwardPlan, BackwardPlanner } from "./backward-plan.ts";
 import { type BlockVariant, type Saves, blockProgram, compileBlock } from "./block-programs.ts";
 import { type BlockStructure, structuresOf, tensorsRead } from "./block-structure.ts";
 import { compileSmoothing } from "./smoothing-program.ts";
 import { compileStretch } from "./stretch-program.ts";
-import type { PassContext } from "./context.ts";
-import { type GradientBuffer, bindGradients } from "./gradient-buffer.ts";
+import type { PassContext } from "../context.ts";
+import { type GradientBuffer, bindGradients } from "../gradients/gradient-buffer.ts";
 import { runFlat } from "./flat-run.ts";
 import type { Ride } from "./riders.ts";
-import type { Session } from "./session.ts";
-import { withTrained } from "./trained-values.ts";
-import { type Smoothing, WeightWalk } from "./weights.ts";
+import type { Session } from "../session.ts";
+import { withTrained } from "../weights/trained-values.ts";
+import { type Smoothing, WeightWalk } from "../weights/weights.ts";
 
 /** Fills a dropout mask with zeros and 1/(1-p). Called again for the backward pass, so it must give the same. */
 export type FillDropout = (layer: number, mask: DropoutMask, data: Float32Array) => void;

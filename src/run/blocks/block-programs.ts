@@ -4,14 +4,14 @@
  * A forward program computes y, and gives the activations that are saved; a backward program is given these, and computes the
  * others again from x. That it may save what attention gives and nothing else is from "DISTFLASHATTN", arXiv:2310.03294.
  */
-import { gradients } from "../graph/autodiff.ts";
-import type { Value } from "../graph/graph.ts";
-import { type ProgramSpec, neededInputs } from "../graph/program.ts";
-import type { BuiltPart, Model } from "../models/model.ts";
-import { ATTENDED, type PartGraph } from "../models/graphs/part-graph.ts";
+import { gradients } from "../../graph/autodiff.ts";
+import type { Value } from "../../graph/graph.ts";
+import { type ProgramSpec, neededInputs } from "../../graph/program.ts";
+import type { BuiltPart, Model } from "../../models/model.ts";
+import { ATTENDED, type PartGraph } from "../../models/graphs/part-graph.ts";
 import { type BlockStructure, compileOfBlock, programOfBlock } from "./block-structure.ts";
-import type { GradientOutput } from "./gradient-buffer.ts";
-import type { Compiled, Makeable, Session } from "./session.ts";
+import type { GradientOutput } from "../gradients/gradient-buffer.ts";
+import type { Compiled, Makeable, Session } from "../session.ts";
 
 /** The activations that a forward program saves: none, all that the backward program reads, or of these what attention gives. */
 export type Saves = boolean | "attention";
