@@ -76,8 +76,8 @@ export interface TextJob extends Omit<ServeRequest, "stopIds" | "adapter"> {
 export interface TextPiece {
   readonly text: string;
   readonly token: ServedToken | null;
-  /** Whether it is of ids that the text had already, and has been told elsewhere. */
-  readonly wasTold?: boolean;
+  /** Id of a token that the text had already, and that has been told elsewhere with this piece. */
+  readonly toldId?: number;
 }
 
 const MAX_LOADED = 16;
@@ -186,7 +186,7 @@ export class ServingModel {
     const tokens = this.engine.write({ ...request, stopIds: this.stopIds, signal });
     try {
       for (const id of job.writtenIds ?? []) {
-        yield { text: stopper.push(decoder.push(id)).text, token: null, wasTold: true };
+        yield { text: stopper.push(decoder.push(id)).text, token: null, toldId: id };
       }
       for (;;) {
         const step = await tokens.next();

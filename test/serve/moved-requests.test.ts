@@ -14,6 +14,7 @@ interface Event {
   readonly id: string;
   readonly choices: {
     text?: string;
+    logprobs?: { text_offset: number[] };
     delta?: { content?: string; role?: string };
     finish_reason: string | null;
   }[];
@@ -48,6 +49,9 @@ async function read(
 const textOf = (events: readonly Event[]): string =>
   events.map(({ choices: [choice] }) => choice?.text ?? choice?.delta?.content ?? "").join("");
 
+const offsetsOf = (events: readonly Event[]): number[] =>
+  events.flatMap(({ choices: [choice] }) => choice?.logprobs?.text_offset ?? []);
+
 const chat = { model: "poet", messages: [{ role: "user", content: "ka" }], max_tokens: 120, stream: true };
 const completion = {
   model: "poet",
@@ -59,7 +63,7 @@ const completion = {
 const schema = { type: "array", items: { type: "integer" }, minItems: 40, maxItems: 60 };
 const form = { type: "json_schema", json_schema: { name: "numbers", schema } };
 const CASES: readonly (readonly [string, string, object])[] = [
-  ["sampled", "/v1/completions", { ...completion, seed: 5, presence_penalty: 1, echo: true }],
+  ["sampled", "/v1/completions", { ...completion, seed: 5, presence_penalty: 1, echo: true, logprobs: 0 }],
   ["without a seed", "/v1/completions", { ...completion, top_k: 40 }],
   ["greedy, up to a stop string", "/v1/completions", { ...completion, temperature: 0, stop: ["never"] }],
   ["held to a schema", "/v1/chat/completions", { ...chat, seed: 3, response_format: form }],
@@ -87,6 +91,7 @@ for (const [name, path, body] of CASES) {
     const whole = await read(there, path, { ...body, seed });
     assert.ok(textOf(ended) !== "" && textOf(begun) !== "");
     assert.equal(textOf(begun) + textOf(ended), textOf(whole));
+    assert.deepEqual([...offsetsOf(begun), ...offsetsOf(ended)], offsetsOf(whole));
     assert.equal(ended.at(-1)?.choices[0]?.finish_reason, whole.at(-1)?.choices[0]?.finish_reason);
     assert.ok(ended.every(({ choices }) => choices[0]?.delta?.role === undefined));
   });

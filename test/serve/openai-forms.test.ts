@@ -133,7 +133,12 @@ test("tokens that are parts of characters are told by their bytes", async () => 
   const bias = Object.fromEntries(EUROS.map((byte) => [byte, 100]));
   const forced = { temperature: 1, seed: 1, logit_bias: bias, max_tokens: 4 };
   const told = await post("/v1/completions", { ...completion, ...forced, logprobs: 1 });
-  const { tokens, token_logprobs: values } = told.body.choices[0]!.logprobs;
+  const { tokens, token_logprobs: values, text_offset: offsets } = told.body.choices[0]!.logprobs;
+  const written = Uint8Array.from(tokens, (token) => Number.parseInt(token.slice(8), 16));
+  const places = tokens.map(
+    (_, i) => Array.from(new TextDecoder().decode(written.subarray(0, i + 1))).length - 1,
+  );
+  assert.deepEqual(offsets, places);
   assert.ok(
     tokens.every((token) => /^bytes:\\x(e2|82|ac)$/.test(token)),
     tokens.join(),
@@ -150,6 +155,10 @@ test("tokens that are parts of characters are told by their bytes", async () => 
   const streamed = await events("/v1/completions", { ...completion, ...forced, logprobs: 1 });
   const parts = streamed.flatMap((event) => event.choices.map(({ logprobs }) => logprobs?.tokens ?? []));
   assert.deepEqual(parts.flat(), tokens);
+  const streamedOffsets = streamed.flatMap(({ choices }) =>
+    choices.flatMap(({ logprobs }) => logprobs?.text_offset ?? []),
+  );
+  assert.deepEqual(streamedOffsets, offsets);
 });
 
 test("usage is null in every event but the last where it is asked for", async () => {

@@ -11,6 +11,8 @@ export interface TokenStream {
   push(id: number): string;
   /** Returns what is still held back; the stream can then be used for another text. */
   end(): string;
+  /** Whether a U+FFFD is held back, which may become another character. */
+  readonly isHolding: boolean;
 }
 
 const REPLACEMENT = "\uFFFD";
@@ -21,10 +23,12 @@ export function createTokenStream(decode: (ids: readonly number[]) => string): T
   let context: number[] = [];
   let pending: number[] = [];
   let numEmitted = 0; // characters of the pending ids' text that have been emitted
+  let isHolding = false;
 
   const takeText = (isLast: boolean): string => {
     const text = decode([...context, ...pending]).slice(decode(context).length);
-    const numSettled = !isLast && text.endsWith(REPLACEMENT) ? text.length - 1 : text.length;
+    isHolding = !isLast && text.endsWith(REPLACEMENT);
+    const numSettled = isHolding ? text.length - 1 : text.length;
     const settled = text.slice(numEmitted, numSettled);
     if (numSettled === text.length && text !== "") {
       context = pending;
@@ -47,6 +51,9 @@ export function createTokenStream(decode: (ids: readonly number[]) => string): T
       pending = [];
       numEmitted = 0;
       return rest;
+    },
+    get isHolding() {
+      return isHolding;
     },
   };
 }

@@ -119,10 +119,10 @@ async function stream(
   if (!resumed)
     for (const index of jobs.keys()) await send(chunk(index, { role: "assistant", content: "" }, null, null));
   const told = {
-    onPiece: async ({ text, token, index, wasTold }: NumberedPiece): Promise<void> => {
+    onPiece: async ({ text, token, index, toldId }: NumberedPiece): Promise<void> => {
       const scored = chatLogProbs(state.model.parts.tokenizer, token);
       const delta = answers[index]!.push(text);
-      if ((!delta && !scored) || wasTold === true) return;
+      if ((!delta && !scored) || toldId !== undefined) return;
       await send(
         chunk(index, delta ?? { content: "" }, scored && { content: [scored], refusal: null }, null),
       );

@@ -55,10 +55,11 @@ export const completions = defineRoute({
           await send({ ...head, choices, ...(withUsage && { usage: null }) });
         };
         const told = {
-          onPiece: async ({ index, text, token, wasTold }: NumberedPiece): Promise<void> => {
-            (texts[index] as ToldText).add(text, token);
-            if (wasTold) (texts[index] as ToldText).take();
-            else await tell(index, null);
+          onPiece: async (piece: NumberedPiece): Promise<void> => {
+            const own = texts[piece.index] as ToldText;
+            own.add(piece);
+            if (piece.toldId === undefined) await tell(piece.index, null);
+            else own.take();
           },
           onEnd: (index: number, end: ServeEnd) => tell(index, finishReasonOf(end.finishReason)),
         };
@@ -70,7 +71,7 @@ export const completions = defineRoute({
       return sendEvents(context, write, state, release);
     }
     const ends = await writeTexts(state, jobs, context.req.raw.signal, {
-      onPiece: ({ index, text, token }) => (texts[index] as ToldText).add(text, token),
+      onPiece: (piece) => (texts[piece.index] as ToldText).add(piece),
     }).finally(release);
     return context.json({
       ...head,

@@ -1,8 +1,8 @@
 /** @file Log-probabilities of tokens as clients read them: of chats, and in the older form of lists beside one another. */
-import type { TokenStream } from "../../data/tokenizer/token-stream.ts";
 import type { Tokenizer } from "../../data/tokenizer/tokenizer.ts";
 import type { ServedToken } from "../../engine/serving/serve-request.ts";
 import type { ScoredToken, TokenLogProbs } from "../../engine/sampling/token-log-probs.ts";
+import { TextOffsets } from "./text-offsets.ts";
 
 const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
@@ -36,14 +36,12 @@ export function chatLogProbs(
 /** Log-probabilities of a text of /v1/completions, told in as many parts as it is sent in. */
 export class ListedLogProbs {
   readonly #tokenizer: Tokenizer;
-  /** Says how much text is settled before each token. */
-  readonly #text: TokenStream;
-  #offset = 0;
+  readonly #offsets: TextOffsets;
   #told = emptyLists();
 
   constructor(tokenizer: Tokenizer) {
     this.#tokenizer = tokenizer;
-    this.#text = tokenizer.stream({ skipSpecialTokens: true });
+    this.#offsets = new TextOffsets(tokenizer);
   }
 
   /** Adds a token; null: nothing comes before it, so it has no probability. */
@@ -54,8 +52,12 @@ export class ListedLogProbs {
     const all = scored && [...scored.top, scored];
     const top = all && Object.fromEntries(all.map((each) => [this.#nameOf(each.id), each.logProb]));
     this.#told.top_logprobs.push(top);
-    this.#told.text_offset.push(this.#offset);
-    for (const _ of this.#text.push(id)) this.#offset++;
+    this.#told.text_offset.push(this.#offsets.push(id));
+  }
+
+  /** Counts from the end of a text, which is another than what follows. */
+  startBehind(text: string): void {
+    this.#offsets.startBehind(text);
   }
 
   /** What was added since it was last told. */

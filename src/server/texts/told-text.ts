@@ -1,6 +1,6 @@
 /** @file One text of /v1/completions as it is told: after its prompt where that is asked for, with log-probabilities of both. */
 import { PromptScores } from "../../engine/prompts/prompt-scores.ts";
-import type { ServedToken } from "../../engine/serving/serve-request.ts";
+import type { TextPiece } from "../../engine/serving-model.ts";
 import { ListedLogProbs } from "./log-probs.ts";
 import type { ServerState } from "../server-state.ts";
 import type { CompletionRequest } from "../wire.ts";
@@ -38,10 +38,11 @@ export class ToldText {
   }
 
   /** Adds the next piece, before which the prompt has run. */
-  add(text: string, token: ServedToken | null): void {
+  add({ text, token, toldId }: TextPiece): void {
     this.#echo();
     this.#text += text;
     if (token && !token.isStop) this.#logProbs?.add(token.id, token.logProbs);
+    if (toldId !== undefined) this.#logProbs?.add(toldId, null);
   }
 
   /** Whether there is text to tell: what is held back comes with the log-probabilities of its tokens later. */
@@ -63,5 +64,6 @@ export class ToldText {
     this.#text = this.#prompt.text;
     for (const [i, id] of this.#prompt.ids.entries())
       this.#logProbs?.add(id, this.#scores?.scores[i] ?? null);
+    this.#logProbs?.startBehind(this.#prompt.text);
   }
 }
