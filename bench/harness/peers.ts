@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 
-import { modelsFolderOf } from "../../src/hub/cache.ts";
+import { modelsFolderOf } from "../../src/hub/models-folder.ts";
 import { resolveModel } from "../../src/hub/resolve.ts";
 import type { BenchContext, Json } from "../bench.ts";
 import { runChild, type ChildRun } from "./child.ts";

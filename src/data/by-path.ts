@@ -7,7 +7,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Environment } from "../environment.ts";
-import { homeFolderOf } from "../hub/cache.ts";
+import { homeFolderOf } from "../hub/models-folder.ts";
 import type { TrainingUnit } from "./examples/training-unit.ts";
 import type { Columns } from "./rows/columns.ts";
 import type { DataKindName, DataUnits } from "./examples/data-kinds.ts";

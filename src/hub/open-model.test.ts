@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";
 import { temporaryFolder, writeTinyModel } from "../../test/tiny/model.ts";
-import { entryFolder, modelsFolderOf } from "./cache.ts";
+import { entryFolder, modelsFolderOf } from "./models-folder.ts";
 import { loadModel, openCheckpoint } from "./open-model.ts";
 
 const home = temporaryFolder();

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 
 import { FailedError } from "../errors.ts";
-import { modelsFolderOf } from "./cache.ts";
+import { modelsFolderOf } from "./models-folder.ts";
 import { isPathLike, parseModelName } from "./model-name.ts";
 import { PACKAGE_MODELS } from "./package-models.ts";
 import { DEFAULT_MODEL, resolveModel } from "./resolve.ts";

@@ -1,7 +1,7 @@
 /** @file From the name of a model to a folder or file on the local disk: asks the sources in order. */
 import type { Environment } from "../environment.ts";
 import { FailedError } from "../errors.ts";
-import { entryFolder, modelsFolderOf } from "./cache.ts";
+import { entryFolder, modelsFolderOf } from "./models-folder.ts";
 import { parseModelName } from "./model-name.ts";
 import type { PullProgress, Source } from "./source.ts";
 import { SOURCES } from "./sources.ts";

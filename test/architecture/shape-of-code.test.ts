@@ -86,6 +86,7 @@ const LISTS = [
   "cli/commands.ts",
   "engine/tool-calls/tool-formats.ts",
   "format/checkpoint/codes/codes-forms.ts",
+  "hub/sources.ts",
   "models/families.ts",
   "nn/computes.ts",
   "optim/optimizers.ts",

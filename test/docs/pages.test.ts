@@ -19,7 +19,7 @@ import { dirname, join } from "node:path";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 
-import { entryFolder, modelsFolderOf } from "../../src/hub/cache.ts";
+import { entryFolder, modelsFolderOf } from "../../src/hub/models-folder.ts";
 import { DEFAULT_MODEL } from "../../src/hub/resolve.ts";
 import { codeBlocks } from "./code-blocks.ts";
 import { callScript } from "./page-process.ts";

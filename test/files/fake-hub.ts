@@ -7,7 +7,7 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after } from "node:test";
-import { hub } from "../../src/hub/hub-source.ts";
+import { hub } from "../../src/hub/sources/hub.ts";
 import { FailedError } from "../../src/errors.ts";
 import { resolveModel, type ResolveOptions } from "../../src/hub/resolve.ts";
 

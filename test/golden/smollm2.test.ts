@@ -9,7 +9,7 @@ import { Session } from "../../src/run/session.ts";
 import { makeExample } from "../../src/data/examples/example.ts";
 import { createTokenizer } from "../../src/data/tokenizer/tokenizer.ts";
 import { readAdapter } from "../../src/format/by-path.ts";
-import { entryFolder, modelInFolder, modelsFolderOf } from "../../src/hub/cache.ts";
+import { entryFolder, modelInFolder, modelsFolderOf } from "../../src/hub/models-folder.ts";
 import { DEFAULT_MODEL } from "../../src/hub/resolve.ts";
 import { findOptimizer } from "../../src/optim/optimizers.ts";
 import { createUpdater } from "../../src/optim/updater.ts";

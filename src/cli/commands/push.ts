@@ -1,7 +1,7 @@
 /** @file `graft push`: puts an adapter or a model onto the hub. */
 import { z } from "zod";
 
-import { pushFolder } from "../../hub/push.ts";
+import { pushFolder } from "../../hub/push/push.ts";
 import { defineCommand } from "../command.ts";
 import { warn } from "../report.ts";
 import { formatBytes } from "../../messages/numbers.ts";

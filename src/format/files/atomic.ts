@@ -3,7 +3,7 @@
  * reader of their format, then renamed.
  *
  * Whatever fails, the temporary files are removed and what was there before stays. (A download keeps what it has, to go on
- * later, and has another way for that: hub/staging.ts.)
+ * later, and has another way for that: hub/download/staging.ts.)
  */
 import { createHash } from "node:crypto";
 import { basename, dirname, join, resolve } from "node:path";

@@ -5,7 +5,7 @@ import { z } from "zod";
 import type { Environment } from "../../environment.ts";
 import { writeTextAtomic } from "../../format/files/atomic.ts";
 import { disk } from "../../format/files/disk/calls.ts";
-import { homeFolderOf } from "../../hub/cache.ts";
+import { homeFolderOf } from "../../hub/models-folder.ts";
 import { createEngine } from "../../runtime/create-engine.ts";
 import { engineVersion } from "../../runtime/ort-c-api.ts";
 import { measureRates } from "../plan/measure-rates.ts";

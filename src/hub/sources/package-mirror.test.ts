@@ -15,11 +15,11 @@ import { delimiter, dirname, join } from "node:path";
 import { after, test } from "node:test";
 
 import { cache } from "./cache.ts";
-import type { PackageModel } from "./package-models.ts";
-import { packageMirror } from "./package-source.ts";
-import { zip } from "../../test/files/zip-archive.ts";
-import { extractFile } from "./unzip.ts";
-import { resolveModel, type ResolvedModel } from "./resolve.ts";
+import type { PackageModel } from "../package-models.ts";
+import { packageMirror } from "./package-mirror.ts";
+import { zip } from "../../../test/files/zip-archive.ts";
+import { extractFile } from "../download/unzip.ts";
+import { resolveModel, type ResolvedModel } from "../resolve.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "graft-package-"));
 after(() => rmSync(folder, { recursive: true, force: true }));

@@ -5,7 +5,7 @@ import type { ServerResponse } from "node:http";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
 
-import { assertWhole, CONTENT, entryOf, startHub, unreachableMessage } from "../../test/files/fake-hub.ts";
+import { assertWhole, CONTENT, entryOf, startHub, unreachableMessage } from "../../../test/files/fake-hub.ts";
 
 const CONFIG = entryOf("config.json");
 

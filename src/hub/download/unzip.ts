@@ -5,7 +5,7 @@ import type { Readable } from "node:stream";
 
 import { open, type ZipFile } from "yauzl";
 
-import { FailedError } from "../errors.ts";
+import { FailedError } from "../../errors.ts";
 import { writePieces } from "./download.ts";
 
 function openArchive(archive: string): Promise<ZipFile> {

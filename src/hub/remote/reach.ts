@@ -1,6 +1,6 @@
 /** @file Giving up on a silent server, and saying in one line why a server could not be reached. */
-import { UnreachableError } from "./source.ts";
-import { systemCode } from "../messages/system-error.ts";
+import { UnreachableError } from "../source.ts";
+import { systemCode } from "../../messages/system-error.ts";
 
 /** How much longer than the first byte any later piece may take. */
 const STALL_FACTOR = 3;

@@ -1,7 +1,6 @@
 /**
- * @file Source: models that were pulled before, or that somebody put into the cache folder by hand.
- *
- * An entry is a folder `OWNER--NAME` or `OWNER--NAME@REVISION` with either config.json and safetensors files, or one .gguf file.
+ * @file Where models lie on the disk: a folder `OWNER--NAME` or `OWNER--NAME@REVISION` each, with either config.json and
+ * safetensors files, or one .gguf file.
  */
 import { existsSync } from "node:fs";
 import { homedir } from "node:os";
@@ -9,9 +8,7 @@ import { join } from "node:path";
 
 import type { Environment } from "../environment.ts";
 import { disk } from "../format/files/disk/calls.ts";
-import { findDamage } from "./manifest.ts";
 import { expandHome } from "./model-name.ts";
-import { unreachable, type Source } from "./source.ts";
 
 /** Folder of what graft keeps: `GRAFT_HOME`, else `$XDG_CACHE_HOME/graft`, else `~/.cache/graft`. */
 export function homeFolderOf(env: Environment): string {
@@ -58,16 +55,3 @@ export async function modelInFolder(folder: string): Promise<{ path: string } | 
   if (ggufs.length === 1) return { path: join(folder, ggufs[0] ?? "") };
   return { problem: `${folder} holds neither config.json with *.safetensors nor one .gguf file` };
 }
-
-/** Finds models in the cache folder. */
-export const cache: Source = {
-  name: "cache",
-  async find(model, context) {
-    if (model.repository === null) return null;
-    const folder = entryFolder(context.modelsFolder, model.repository, model.revision);
-    const damage = await findDamage(folder, context.verifies, context.signal);
-    if (damage !== null) return unreachable(damage);
-    const entry = await modelInFolder(folder);
-    return "path" in entry ? { kind: "found", path: entry.path } : unreachable(entry.problem);
-  },
-};

@@ -10,9 +10,9 @@ import {
   NAME,
   startHub,
   unreachableMessage,
-} from "../../test/files/fake-hub.ts";
-import { resolveModel } from "./resolve.ts";
-import type { PullProgress } from "./source.ts";
+} from "../../../test/files/fake-hub.ts";
+import { resolveModel } from "../resolve.ts";
+import type { PullProgress } from "../source.ts";
 
 /** An address of this machine where nobody listens. */
 async function closedEndpoint(): Promise<string> {

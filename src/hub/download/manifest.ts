@@ -6,11 +6,11 @@ import { join } from "node:path";
 
 import { z } from "zod";
 
-import { writeTextAtomic } from "../format/files/atomic.ts";
-import { disk } from "../format/files/disk/calls.ts";
-import { describeFileProblem, systemCode } from "../messages/system-error.ts";
-import { hashFile, type Digest } from "./digest.ts";
-import { BARE_NAME } from "./hub-list.ts";
+import { writeTextAtomic } from "../../format/files/atomic.ts";
+import { disk } from "../../format/files/disk/calls.ts";
+import { describeFileProblem, systemCode } from "../../messages/system-error.ts";
+import { hashFile, type Digest } from "../remote/digest.ts";
+import { BARE_NAME } from "../remote/hub-list.ts";
 
 export const MANIFEST_FILE = "graft-files.json";
 

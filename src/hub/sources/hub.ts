@@ -5,14 +5,14 @@
  */
 import { join } from "node:path";
 
-import { disk } from "../format/files/disk/calls.ts";
-import { entryFolder } from "./cache.ts";
-import { download } from "./download.ts";
-import { type Endpoint, readEndpoint } from "./endpoint.ts";
-import { listRepository, type ListedFile } from "./hub-list.ts";
-import { findDamage, MANIFEST_FILE, writeManifest } from "./manifest.ts";
-import { unreachable, UnreachableError, type Source, type SourceContext } from "./source.ts";
-import { makeFolder } from "./staging.ts";
+import { disk } from "../../format/files/disk/calls.ts";
+import { entryFolder } from "../models-folder.ts";
+import { download } from "../download/download.ts";
+import { type Endpoint, readEndpoint } from "../remote/endpoint.ts";
+import { listRepository, type ListedFile } from "../remote/hub-list.ts";
+import { findDamage, MANIFEST_FILE, writeManifest } from "../download/manifest.ts";
+import { unreachable, UnreachableError, type Source, type SourceContext } from "../source.ts";
+import { makeFolder } from "../download/staging.ts";
 
 const OTHER_FILES = new Set([
   "config.json",

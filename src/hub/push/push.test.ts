@@ -6,14 +6,14 @@ import { type IncomingMessage, type ServerResponse, createServer } from "node:ht
 import type { AddressInfo } from "node:net";
 import { buffer } from "node:stream/consumers";
 import { after, describe, test } from "node:test";
-import { adapterFiles } from "../format/adapters/adapter.ts";
-import { writeFolderAtomic } from "../format/files/atomic.ts";
-import { findMethod } from "../peft/methods.ts";
-import { attachTo, perturb } from "../../test/passes/model-passes.ts";
-import { temporaryFolder, writeTinyModel } from "../../test/tiny/model.ts";
+import { adapterFiles } from "../../format/adapters/adapter.ts";
+import { writeFolderAtomic } from "../../format/files/atomic.ts";
+import { findMethod } from "../../peft/methods.ts";
+import { attachTo, perturb } from "../../../test/passes/model-passes.ts";
+import { temporaryFolder, writeTinyModel } from "../../../test/tiny/model.ts";
 import { pushFolder } from "./push.ts";
-import { type Said, runMain } from "../../test/process/run-main.ts";
-import { openUntilEnd } from "../../test/files/open-until-end.ts";
+import { type Said, runMain } from "../../../test/process/run-main.ts";
+import { openUntilEnd } from "../../../test/files/open-until-end.ts";
 
 const TOKEN = "hf_VERYSECRET";
 const folder = temporaryFolder();

@@ -7,7 +7,7 @@ import { z } from "zod";
 import type { Digest } from "./digest.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { bodyOf, fetchReason, Watchdog } from "./reach.ts";
-import { UnreachableError, type SourceContext } from "./source.ts";
+import { UnreachableError, type SourceContext } from "../source.ts";
 
 /** A file of a repository. */
 export interface ListedFile {

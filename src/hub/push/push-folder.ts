@@ -4,15 +4,15 @@
  */
 import { join } from "node:path";
 
-import { FormatError } from "../errors.ts";
-import { withModulesOfGraft } from "../format/adapters/adapter-base.ts";
-import { readSettings } from "../format/adapters/read-adapter.ts";
-import { loadModel, readAdapterFolder } from "../format/by-path.ts";
-import { CARD_FILE } from "../format/cards/model-card.ts";
-import { describeFolder, wrongContents } from "../format/contents.ts";
-import { disk } from "../format/files/disk/calls.ts";
-import { nodeFolder } from "../format/files/node-folder.ts";
-import { systemCode } from "../messages/system-error.ts";
+import { FormatError } from "../../errors.ts";
+import { withModulesOfGraft } from "../../format/adapters/adapter-base.ts";
+import { readSettings } from "../../format/adapters/read-adapter.ts";
+import { loadModel, readAdapterFolder } from "../../format/by-path.ts";
+import { CARD_FILE } from "../../format/cards/model-card.ts";
+import { describeFolder, wrongContents } from "../../format/contents.ts";
+import { disk } from "../../format/files/disk/calls.ts";
+import { nodeFolder } from "../../format/files/node-folder.ts";
+import { systemCode } from "../../messages/system-error.ts";
 
 /** Names in the folders of adapters and models; state, log and settings of a run are its owner's. */
 const PUBLIC =

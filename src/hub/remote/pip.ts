@@ -2,11 +2,11 @@
 import { spawn } from "node:child_process";
 import { join } from "node:path";
 
-import type { Environment } from "../environment.ts";
-import { disk } from "../format/files/disk/calls.ts";
-import { makeFolders } from "../format/files/disk/make-folders.ts";
-import { UnreachableError } from "./source.ts";
-import { systemCode } from "../messages/system-error.ts";
+import type { Environment } from "../../environment.ts";
+import { disk } from "../../format/files/disk/calls.ts";
+import { makeFolders } from "../../format/files/disk/make-folders.ts";
+import { UnreachableError } from "../source.ts";
+import { systemCode } from "../../messages/system-error.ts";
 
 /** With -I, Python looks neither into the current folder nor into what the environment names: code that lies there is not run. */
 const PIPS: readonly (readonly [string, ...string[]])[] = [["pip"], ["pip3"], ["python3", "-I", "-m", "pip"]];

@@ -8,12 +8,12 @@ import { pathToFileURL } from "node:url";
 
 import { HubApiError, commit, createRepo, modelInfo } from "@huggingface/hub";
 
-import type { Environment } from "../environment.ts";
-import { FailedError, UsageError } from "../errors.ts";
-import { type Endpoint, readEndpoint } from "./endpoint.ts";
+import type { Environment } from "../../environment.ts";
+import { FailedError, UsageError } from "../../errors.ts";
+import { type Endpoint, readEndpoint } from "../remote/endpoint.ts";
 import { type PublicFolder, readPublicFolder } from "./push-folder.ts";
-import { fetchReason } from "./reach.ts";
-import { UnreachableError } from "./source.ts";
+import { fetchReason } from "../remote/reach.ts";
+import { UnreachableError } from "../source.ts";
 
 /** What to push, and where to. */
 export interface PushRequest {

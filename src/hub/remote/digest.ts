@@ -1,7 +1,7 @@
 /** @file Checksums of model files: SHA-256 for large files, git's SHA-1 of a blob for the small ones of a repository. */
 import { createHash } from "node:crypto";
 
-import { readThrough } from "../format/files/disk/read-through.ts";
+import { readThrough } from "../../format/files/disk/read-through.ts";
 
 /** An expected checksum, lower-case hexadecimal. */
 export interface Digest {

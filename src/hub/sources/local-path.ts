@@ -2,11 +2,11 @@
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 
-import { FormatError } from "../errors.ts";
-import { explainForeignName } from "./foreign-name.ts";
-import { findSnapshot } from "./hf-cache.ts";
-import { expandHome } from "./model-name.ts";
-import { unreachable, type Source } from "./source.ts";
+import { FormatError } from "../../errors.ts";
+import { explainForeignName } from "../foreign-name.ts";
+import { findSnapshot } from "../hf-snapshots.ts";
+import { expandHome } from "../model-name.ts";
+import { unreachable, type Source } from "../source.ts";
 
 /** Finds models given as a path. @throws FormatError "format/file" when a name can only be a path and nothing is there. */
 export const localPath: Source = {

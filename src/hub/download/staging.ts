@@ -10,12 +10,12 @@ import { randomUUID } from "node:crypto";
 import { existsSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 
-import { FailedError } from "../errors.ts";
-import { syncFolder } from "../format/files/atomic.ts";
-import { disk } from "../format/files/disk/calls.ts";
-import { makeFolders } from "../format/files/disk/make-folders.ts";
-import { isGone, markOf, readMark, thisProcess } from "../format/files/disk/owner.ts";
-import { isWriteFault, systemCode } from "../messages/system-error.ts";
+import { FailedError } from "../../errors.ts";
+import { syncFolder } from "../../format/files/atomic.ts";
+import { disk } from "../../format/files/disk/calls.ts";
+import { makeFolders } from "../../format/files/disk/make-folders.ts";
+import { isGone, markOf, readMark, thisProcess } from "../../format/files/disk/owner.ts";
+import { isWriteFault, systemCode } from "../../messages/system-error.ts";
 
 /** Renames and tells whether it worked; a loser of a race sees ENOENT. */
 async function tryRename(from: string, to: string): Promise<boolean> {

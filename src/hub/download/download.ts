@@ -5,13 +5,13 @@
  */
 import { basename, dirname } from "node:path";
 
-import { FailedError } from "../errors.ts";
-import { syncFolder } from "../format/files/atomic.ts";
-import { writeAll } from "../format/files/disk/write-all.ts";
-import { disk } from "../format/files/disk/calls.ts";
-import { hashFile, type Digest } from "./digest.ts";
-import { fetchReason, Watchdog } from "./reach.ts";
-import { UnreachableError } from "./source.ts";
+import { FailedError } from "../../errors.ts";
+import { syncFolder } from "../../format/files/atomic.ts";
+import { writeAll } from "../../format/files/disk/write-all.ts";
+import { disk } from "../../format/files/disk/calls.ts";
+import { hashFile, type Digest } from "../remote/digest.ts";
+import { fetchReason, Watchdog } from "../remote/reach.ts";
+import { UnreachableError } from "../source.ts";
 
 /** A file to fetch. */
 export interface RemoteFile {

@@ -4,8 +4,8 @@
  * The token goes to the address's own origin alone, whatever links and redirects say, and neither it nor a password is ever
  * part of a message: what cannot be used is not quoted.
  */
-import type { Environment } from "../environment.ts";
-import { UnreachableError } from "./source.ts";
+import type { Environment } from "../../environment.ts";
+import { UnreachableError } from "../source.ts";
 
 /** Where a hub is. */
 export interface Endpoint {
