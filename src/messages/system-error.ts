@@ -55,6 +55,12 @@ const REMEDIES: Readonly<Record<string, string>> = {
 
 const WRITE_FAULTS: ReadonlySet<string> = new Set([...Object.keys(REMEDIES), "EIO"]);
 
+/** Finds the system error of a full disk that an error is or came of; null when there is none. */
+export function findFullDisk(error: unknown): Error | null {
+  if (!(error instanceof Error)) return null;
+  return ["ENOSPC", "EDQUOT"].includes(systemCode(error)) ? error : findFullDisk(error.cause);
+}
+
 /** Whether an error says that the disk refuses to be written, and not that something else went wrong meanwhile. */
 export function isWriteFault(error: unknown): boolean {
   return WRITE_FAULTS.has(systemCode(error));

@@ -1,5 +1,6 @@
 /** @file Errors as clients of OpenAI's interface know them: { error: { message, type, param, code } }. */
 import { CODES, GraftError } from "../errors.ts";
+import { findFullDisk, toFailedWrite } from "../messages/system-error.ts";
 
 /** An answer that is an error. */
 export class ApiError extends Error {
@@ -52,16 +53,20 @@ const TYPES: Readonly<Record<number, string>> = {
 };
 
 /**
- * Makes an answer of whatever went wrong; of what is no client's fault, what graft says of it. `named` takes the places of this
- * machine out of a text.
+ * Makes an answer of whatever went wrong; of what is no client's fault, what graft says of it. A full disk is one answer, whoever
+ * found it. `named` takes the places of this machine out of a text.
  */
 export function errorAnswer(
-  error: unknown,
+  thrown: unknown,
   named = (text: string): string => text,
 ): { readonly status: number; readonly body: ErrorBody } {
-  if (error instanceof ApiError) return answer(error.status, error.message, error.param, error.code);
+  if (thrown instanceof ApiError) return answer(thrown.status, thrown.message, thrown.param, thrown.code);
+  const full: NodeJS.ErrnoException | null = findFullDisk(thrown);
+  const isUntold = full !== null && !(thrown instanceof GraftError);
+  const error = isUntold ? toFailedWrite(full, full.path ?? "of the server") : thrown;
   if (error instanceof GraftError) {
-    const status = AWAY.has(error.code) ? 503 : CODES[error.code][0] === "failed" ? 500 : 400;
+    const isAway = full !== null || AWAY.has(error.code);
+    const status = isAway ? 503 : CODES[error.code][0] === "failed" ? 500 : 400;
     const isTooLong = error.code === "usage/shape" || error.code === "capacity/memory";
     const reason = error.cause instanceof GraftError ? `: ${error.cause.message}` : "";
     const advice = error.hint === null ? "" : ` ${error.hint}`;

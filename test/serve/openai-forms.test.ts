@@ -2,7 +2,11 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { after, test } from "node:test";
+import { FailedError } from "../../src/errors.ts";
+import { withDisk } from "../../src/format/files/disk/calls.ts";
+import { errorAnswer } from "../../src/server/api-error.ts";
 import { Evaluator } from "../../src/train/evaluate.ts";
+import { faultyDisk } from "../faults/faulty-disk.ts";
 import { temporaryFolder } from "../tiny/model.ts";
 import { serveTiny } from "./tiny-server.ts";
 
@@ -229,6 +233,42 @@ test("an adapter that is not on the disk any more is the server's fault, of whic
   assert.ok(!JSON.stringify(body).includes("nowhere"));
   assert.match(String((told[0] as Error).cause), /nowhere": no such file/);
   server.state.unload("ghost");
+});
+
+test("a full disk is one answer of every route, and leaves nothing behind", async () => {
+  const form = new FormData();
+  form.set("purpose", "fine-tune");
+  form.set("file", new File(['{"text": "ka"}\n'], "rows.jsonl"));
+  const upload = async (): Promise<Response> =>
+    await server.app.request("/v1/files", { method: "POST", body: form });
+  let numFull = 0;
+  for (; ; numFull++) {
+    const answer = await withDisk(faultyDisk("write", numFull + 1).disk, upload);
+    const { id, error } = (await answer.json()) as { id: string; error: Body["error"] & { type: string } };
+    if (answer.status === 200) {
+      await server.app.request(`/v1/files/${id}`, { method: "DELETE" });
+      break;
+    }
+    assert.deepEqual(
+      [answer.status, error.type, error.code],
+      [503, "service_unavailable_error", "failed/write"],
+    );
+    assert.match(error.message, /^Cannot write file ".*": ENOSPC, expected .*\. Free some space on the disk/);
+    assert.ok(!error.message.includes(root), error.message);
+    assert.deepEqual(await server.state.fineTuning?.files.listFiles(), []);
+  }
+  assert.equal(numFull, 2);
+  // Calls of the system that nothing has put into words, and faults that came of one.
+  const full = Object.assign(new Error("made up"), { code: "ENOSPC", syscall: "mkdir", path: "files" });
+  const away = errorAnswer(new FailedError("engine/adapter", "Cannot read the adapter", { cause: full }));
+  for (const { status, body } of [
+    errorAnswer(full),
+    errorAnswer(new Error("made up", { cause: full })),
+    away,
+  ]) {
+    assert.deepEqual([status, body.error.type], [503, "service_unavailable_error"]);
+  }
+  assert.deepEqual(server.errors, []);
 });
 
 test("files are taken for training alone, with rows in them, and given back", async () => {

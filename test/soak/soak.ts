@@ -197,7 +197,7 @@ async function fillDisk(url: string): Promise<string> {
   const { error } = JSON.parse(text) as { error?: { code: string } };
   for (let i = 0; i < 300; i++) rmSync(`${filler}${i}`, { force: true });
   const [after] = await upload();
-  if (status < 500 || error?.code !== "failed/write" || after !== 200) {
+  if (status !== 503 || error?.code !== "failed/write" || after !== 200) {
     throw new Error(`a full disk: ${status} ${text}, then ${after}`);
   }
   return error.code;
