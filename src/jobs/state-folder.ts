@@ -13,7 +13,7 @@ import { bytesFile, textFile } from "../format/files/folder-file.ts";
 import { formatJson } from "../format/files/json-file.ts";
 import { toFailedWrite } from "../messages/system-error.ts";
 import type { TrainEvent } from "../train/events.ts";
-import { STATE_FILE } from "../train/files/read-checkpoint.ts";
+import { STATE_FILE } from "../train/files/folder/read-checkpoint.ts";
 import { RUN_STATE } from "../train/loop/run-state.ts";
 import { type JobCheckpoint, UPLOADED_FILE, type UploadedFile } from "./job.ts";
 

@@ -4,7 +4,7 @@ import type { Method } from "../peft/method.ts";
 import type { BetweenBlocks } from "../run/blocks/forward-blocks.ts";
 import type { Session } from "../run/session.ts";
 import type { TrainEvent } from "./events.ts";
-import type { GoOnFrom } from "./files/folder-store.ts";
+import type { GoOnFrom } from "./files/folder/folder-store.ts";
 import type { MakeSampleWriter } from "./samples.ts";
 
 /** How a caller follows and stops a run. */

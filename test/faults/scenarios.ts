@@ -7,7 +7,7 @@ import { chooseKind, writeMergedModel } from "../../src/export/merged-model.ts";
 import { loadModel, readAdapter } from "../../src/format/by-path.ts";
 import type { ModelFormat } from "../../src/format/checkpoint/checkpoint.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
-import { checkManifest } from "../../src/train/files/manifest.ts";
+import { checkManifest } from "../../src/train/files/folder/manifest.ts";
 import { assertWhole, NAME, startHub } from "../files/fake-hub.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny/model.ts";
 import { runTiny } from "../train/tiny-run.ts";

@@ -19,7 +19,7 @@ import { float32 } from "../../src/train/activations/float32.ts";
 import type { ActivationForm } from "../../src/train/activations/keeping.ts";
 import { fineTune } from "../../src/train/loop/fine-tune.ts";
 import { findObjective } from "../../src/train/objectives.ts";
-import { plannedModel } from "../../src/train/plan/planned-model.ts";
+import { plannedModel } from "../../src/train/plan/passes/planned-model.ts";
 import { outerBytes } from "../../src/train/plan/weight-memory.ts";
 import { walkPasses } from "../../src/train/plan/run-passes.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";

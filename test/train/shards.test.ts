@@ -5,7 +5,7 @@ import * as node from "node:fs/promises";
 import { describe, test } from "node:test";
 import { type Disk, withDisk } from "../../src/format/files/disk/calls.ts";
 import { makeSampleWriter } from "../../src/engine/sample-writer.ts";
-import { ShardFolder } from "../../src/train/files/shard-folder.ts";
+import { ShardFolder } from "../../src/train/files/folder/shard-folder.ts";
 import { CapacityError } from "../../src/errors.ts";
 import type { StepEvent, TrainEvent } from "../../src/train/events.ts";
 import type { TrainInput } from "../../src/train/settings/options.ts";

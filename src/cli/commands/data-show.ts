@@ -28,7 +28,7 @@ import { DEFAULT_MODEL } from "../../hub/resolve.ts";
 import { openModel } from "../../models/families.ts";
 import { withChatTemplate } from "../../data/files/chat-template-file.ts";
 import { CHAT_TEMPLATE } from "../../data/chat/named-templates.ts";
-import { classNamesOf } from "../../train/files/class-head.ts";
+import { classNamesOf } from "../../train/files/setup/class-head.ts";
 import { OBJECTIVES, defaultObjective, findObjective } from "../../train/objectives.ts";
 import { type CommandIO, defineCommand } from "../command.ts";
 import { warn } from "../report.ts";

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { runMain } from "../../../test/process/run-main.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../../../test/tiny/model.ts";
-import { UNFORESEEN } from "../../train/files/fit-run.ts";
+import { UNFORESEEN } from "../../train/files/setup/fit-run.ts";
 
 const folder = temporaryFolder();
 const model = await writeTinyModel(join(folder, "model"));

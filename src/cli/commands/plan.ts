@@ -1,8 +1,8 @@
 /** @file `graft plan`: what a run will need in memory and time, before any weight is read, and settings that fit. */
 import { DEFAULT_MODEL } from "../../hub/resolve.ts";
-import { fitRun } from "../../train/files/fit-run.ts";
-import { openRun } from "../../train/files/prepare.ts";
-import { ratesOf } from "../../train/files/rates-file.ts";
+import { fitRun } from "../../train/files/setup/fit-run.ts";
+import { openRun } from "../../train/files/setup/prepare.ts";
+import { ratesOf } from "../../train/files/setup/rates-file.ts";
 import {
   NAMED_DATA,
   TRAIN_GROUPS,

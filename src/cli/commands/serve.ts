@@ -25,7 +25,7 @@ import { openFineTuning } from "../../server/jobs/open-fine-tuning.ts";
 import { ROUTES } from "../../server/routes.ts";
 import { ServerState } from "../../server/server-state.ts";
 import { type TlsFiles, readTls } from "../../server/listening/tls-files.ts";
-import { lockRun } from "../../train/files/run-lock.ts";
+import { lockRun } from "../../train/files/folder/run-lock.ts";
 import { type CommandIO, defineCommand } from "../command.ts";
 import { findModel, servedName } from "../model/find-model.ts";
 import { warn } from "../report.ts";

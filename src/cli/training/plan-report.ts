@@ -1,6 +1,6 @@
 /** @file What `graft plan` says: bytes by what they are for, what was chosen and why, the time, and the command to type. */
 import type { TrainOptions } from "../../train/settings/options.ts";
-import { describeSettings, type FittedRun } from "../../train/files/fit-run.ts";
+import { describeSettings, type FittedRun } from "../../train/files/setup/fit-run.ts";
 import { kebabCase } from "../../messages/setting-names.ts";
 import type { Recompute } from "../../train/recompute.ts";
 import { type Rates, stepSeconds } from "../../train/plan/step-time.ts";

@@ -2,7 +2,7 @@
 import { join } from "node:path";
 
 import type { DoneEvent, ResumeEvent, StartEvent } from "../../train/events.ts";
-import { RUN_FILES } from "../../train/files/run-files.ts";
+import { RUN_FILES } from "../../train/files/folder/run-files.ts";
 import {
   formatCount,
   formatCountOf,

@@ -18,8 +18,8 @@ import {
   roundsOf,
   trainContribution,
 } from "../../train/files/averaged-training.ts";
-import { findShard } from "../../train/files/data-shards.ts";
-import { readRunState } from "../../train/files/read-checkpoint.ts";
+import { findShard } from "../../train/files/data/data-shards.ts";
+import { readRunState } from "../../train/files/folder/read-checkpoint.ts";
 import type { TrainHooks } from "../../train/train-hooks.ts";
 import type { Averaging } from "./averaging.ts";
 import type { Hyperparameters, JobResult } from "../job.ts";

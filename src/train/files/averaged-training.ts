@@ -23,7 +23,7 @@ import type { TrainEvent } from "../events.ts";
 import type { TrainInput } from "../settings/options.ts";
 import { train } from "../trainer.ts";
 import type { TrainHooks } from "../train-hooks.ts";
-import { writeShards } from "./data-shards.ts";
+import { writeShards } from "./data/data-shards.ts";
 
 type Data = TrainInput["data"];
 

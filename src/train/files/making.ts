@@ -11,7 +11,7 @@ import type { BaseModel } from "../../models/base/base-model.ts";
 import { fingerprintOf } from "../../models/base/fingerprint.ts";
 import type { Adapter } from "../../peft/attach.ts";
 import type { TrainOptions } from "../settings/options.ts";
-import { describeRows } from "./data-names.ts";
+import { describeRows } from "./data/data-names.ts";
 import type { RunState } from "../loop/run-state.ts";
 import { DATA_CONTENTS } from "../settings/saved-settings.ts";
 

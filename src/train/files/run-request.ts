@@ -11,18 +11,18 @@ import type { TrainEvent } from "../events.ts";
 import type { FineTuneRequest } from "../loop/fine-tune-request.ts";
 import { unitsToBatch } from "../step/micro-batch.ts";
 import type { TrainOptions } from "../settings/options.ts";
-import { areRows, describeRows } from "./data-names.ts";
+import { areRows, describeRows } from "./data/data-names.ts";
 import { numericSettings } from "../settings/saved-settings.ts";
 import { resultOf, tellResume, tellStart } from "./tell-run.ts";
 import type { TrainHooks } from "../train-hooks.ts";
-import { folderStore } from "./folder-store.ts";
+import { folderStore } from "./folder/folder-store.ts";
 import { dataContents, namesByContent } from "./making.ts";
 import { openPacer } from "./power/run-pacer.ts";
-import type { SettledOptions } from "./prepare.ts";
-import type { RunFolder } from "./run-folder.ts";
-import { RunReporter } from "./run-reporter.ts";
-import type { TrainingSetup } from "./setup.ts";
-import type { ShardFolder } from "./shard-folder.ts";
+import type { SettledOptions } from "./setup/prepare.ts";
+import type { RunFolder } from "./folder/run-folder.ts";
+import { RunReporter } from "./folder/run-reporter.ts";
+import type { TrainingSetup } from "./setup/setup.ts";
+import type { ShardFolder } from "./folder/shard-folder.ts";
 
 /** Where a run takes place, and who is told of it. */
 export interface RunPlace {

@@ -4,8 +4,8 @@ import { UsageError } from "../../errors.ts";
 import type { Session } from "../../run/session.ts";
 import type { FineTuneHooks } from "../loop/fine-tune-request.ts";
 import type { MakeSampleWriter, SampleParts } from "../samples.ts";
-import { readSamplePrompts } from "./sample-prompts.ts";
-import type { TrainingSetup } from "./setup.ts";
+import { readSamplePrompts } from "./data/sample-prompts.ts";
+import type { TrainingSetup } from "./setup/setup.ts";
 
 /** Opens the samples of a run; null: it has none. @throws UsageError, FormatError before anything is written */
 export async function openSamples(

@@ -3,7 +3,7 @@ import { countLabels, exampleLength, sequencesOf } from "../../data/examples/tra
 import { numElements } from "../../graph/shape.ts";
 import type { Adapter } from "../../peft/attach.ts";
 import type { DoneEvent, ResumeEvent, StartEvent } from "../events.ts";
-import type { TrainingSetup } from "./setup.ts";
+import type { TrainingSetup } from "./setup/setup.ts";
 import { describeNewLength } from "../settings/new-length.ts";
 import { sumPower } from "../power/paced-events.ts";
 import type { RunState } from "../loop/run-state.ts";

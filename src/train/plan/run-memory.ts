@@ -13,7 +13,7 @@ import { type Method, configFileOf } from "../../peft/method.ts";
 import { outlineAdapter } from "../../peft/outline.ts";
 import type { Residency } from "../../run/weights/weights.ts";
 import type { Recompute } from "../recompute.ts";
-import { type PlannedModel, plannedModel } from "./planned-model.ts";
+import { type PlannedModel, plannedModel } from "./passes/planned-model.ts";
 import { type PassesRequest, walkPasses } from "./run-passes.ts";
 import { blockBytes, outerBytes } from "./weight-memory.ts";
 

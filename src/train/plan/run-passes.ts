@@ -9,10 +9,10 @@ import { branchesOf, droppedByBlock } from "../dropbp/branch-list.ts";
 import { drawBranches } from "../dropbp/draw-branches.ts";
 import type { Objective } from "../objective.ts";
 import type { Recompute } from "../recompute.ts";
-import type { PlannedModel } from "./planned-model.ts";
-import { PlannedPass, type PassShape } from "./planned-pass.ts";
-import { PlannedPool } from "./planned-pool.ts";
-import { PlannedPrograms } from "./planned-programs.ts";
+import type { PlannedModel } from "./passes/planned-model.ts";
+import { PlannedPass, type PassShape } from "./passes/planned-pass.ts";
+import { PlannedPool } from "./passes/planned-pool.ts";
+import { PlannedPrograms } from "./passes/planned-programs.ts";
 import type { ActivationForm } from "../activations/keeping.ts";
 import { evaluationShapes, microBatchShape, stepShapes, tokensOf } from "./run-shapes.ts";
 

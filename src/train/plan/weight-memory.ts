@@ -9,7 +9,7 @@ import { isReadByRows } from "../../run/embedding.ts";
 import { readsSlices } from "../../run/head/head-programs.ts";
 import { headArithmetic, splitReads } from "../../run/head/head-graph.ts";
 import type { Residency } from "../../run/weights/weights.ts";
-import type { PlannedModel } from "./planned-model.ts";
+import type { PlannedModel } from "./passes/planned-model.ts";
 
 /** Bytes of the blocks' weights as programs read them: of all blocks, or of those that are lent at a time. */
 export function blockBytes(facts: PlannedModel, adapter: AdapterView | null, residency: Residency): number {

@@ -1,0 +1,26 @@
+/** @file How settings name data: files and folders with weights, or rows in memory. */
+import { type DataName, isThere } from "../../../data/by-path.ts";
+import { readWeightedName } from "../../../data/weighted-name.ts";
+import { Sha256 } from "../../../format/files/sha256.ts";
+import type { TrainOptions } from "../../settings/options.ts";
+
+/** The data sets to train on, each with how often an epoch goes through it. */
+export function namesOf({ data }: TrainOptions): { readonly name: DataName; readonly weight: number }[] {
+  if (areRows(data)) return [{ name: data, weight: 1 }];
+  return [data].flat().map((text) => {
+    const { path, weight } = readWeightedName(text, isThere);
+    return { name: path, weight };
+  });
+}
+
+/** Says which rows a run was given, by what they are. */
+export function describeRows(rows: readonly object[]): string {
+  const hash = new Sha256();
+  for (const row of rows) hash.update(`${JSON.stringify(row)}\n`);
+  return `${rows.length} rows in memory, sha256 ${hash.digest()}`;
+}
+
+/** Whether data are rows, and not names of files. */
+export function areRows(data: TrainOptions["data"] | TrainOptions["evalData"]): data is readonly object[] {
+  return typeof data === "object" && typeof data[0] === "object";
+}

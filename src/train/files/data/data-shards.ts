@@ -1,0 +1,82 @@
+/** @file Data in parts, one for each of several trainings: rows in turn, or plain text in pieces of whole lines. */
+import { join } from "node:path";
+import { openContent, rowsOf } from "../../../data/files/data-content.ts";
+import { decodeUtf8 } from "../../../data/formats/utf8.ts";
+import { UsageError } from "../../../errors.ts";
+import { writeTextAtomic } from "../../../format/files/atomic.ts";
+import { disk } from "../../../format/files/disk/calls.ts";
+import { makeFolders } from "../../../format/files/disk/make-folders.ts";
+import { Random } from "../../../random.ts";
+
+/** Ends of names. */
+const [TEXT, LINES] = ["txt", "jsonl"];
+
+/**
+ * Writes a file's rows, shuffled by a seed and dealt out, or its text, cut; returns the paths of the parts, in order.
+ * @throws FormatError, UsageError "usage/data" for a bad row, and for fewer rows than parts
+ */
+export async function writeShards(
+  path: string,
+  folder: string,
+  numShards: number,
+  seed: number,
+): Promise<string[]> {
+  const content = await openContent(path);
+  const rows = rowsOf(content, {});
+  const parts =
+    rows === null
+      ? cut(decodeUtf8(content.bytes, path), numShards)
+      : deal(await linesOf(rows), numShards, new Random(seed));
+  if (parts.some((part) => part === "")) {
+    throw new UsageError(
+      "usage/data",
+      `Cannot part "${path}" among ${numShards} trainings: it holds too little`,
+      {
+        hint: "Use fewer workers.",
+      },
+    );
+  }
+  await makeFolders(folder);
+  const paths = parts.map((_, i) => join(folder, `${partName(i)}.${rows === null ? TEXT : LINES}`));
+  for (const [i, part] of parts.entries()) await writeTextAtomic(paths[i] as string, part);
+  return paths;
+}
+
+/** Finds a part that was written. */
+export async function findShard(folder: string, shard: number): Promise<string> {
+  const names = await disk().readdir(folder);
+  return join(folder, `${partName(shard)}.${names.includes(`${partName(shard)}.${TEXT}`) ? TEXT : LINES}`);
+}
+
+function partName(shard: number): string {
+  return `part-${shard}`;
+}
+
+async function linesOf(rows: NonNullable<ReturnType<typeof rowsOf>>): Promise<string[]> {
+  const lines: string[] = [];
+  for await (const row of rows) {
+    if ("fault" in row) throw row.fault;
+    lines.push(JSON.stringify(row.value));
+  }
+  return lines;
+}
+
+function deal(lines: readonly string[], numShards: number, random: Random): string[] {
+  const order = [...lines];
+  for (let i = order.length - 1; i > 0; i--) {
+    const j = Math.floor(random.uniform() * (i + 1));
+    [order[i], order[j]] = [order[j] as string, order[i] as string];
+  }
+  const shards = Array.from({ length: numShards }, (_, shard) =>
+    order.filter((_, i) => i % numShards === shard),
+  );
+  return shards.map((own) => own.map((line) => `${line}\n`).join(""));
+}
+
+function cut(text: string, numShards: number): string[] {
+  const lines = text.split(/(?<=\n)/);
+  const size = lines.length / numShards;
+  return Array.from({ length: numShards }, (_, i) =>
+    lines.slice(Math.round(i * size), Math.round((i + 1) * size)).join(""),
+  );
+}

@@ -1,0 +1,37 @@
+/** @file Images that a run trains and is evaluated on. */
+import { readImageFile, readImages } from "../../../data/files/image-files.ts";
+import { UsageError } from "../../../errors.ts";
+import type { Model } from "../../../models/model.ts";
+import type { TrainOptions } from "../../settings/options.ts";
+import { areRows, namesOf } from "./data-names.ts";
+import { type RunData, joinHeldOut, sourcesOf } from "./run-data.ts";
+
+/** Reads the images of a run. @throws as `readRunData` */
+export function readImageData(options: TrainOptions, model: Model): RunData {
+  if (options.packing) {
+    throw new UsageError("usage/flag", "Cannot pack images: each takes a row of its own", {
+      hint: "Leave packing out.",
+    });
+  }
+  const names = namesOf(options);
+  const { evalData } = options;
+  if (areRows(options.data) || areRows(evalData)) {
+    throw new UsageError("usage/data", "Cannot train on rows: the model reads images", {
+      hint: "Name IDX files, or a folder with such.",
+    });
+  }
+  const sets = names.map(({ name }) => readImages(name as string, model));
+  return {
+    train: sets.flatMap(({ train }) => train),
+    sources: sourcesOf(sets, names),
+    heldOut:
+      evalData === undefined
+        ? joinHeldOut(sets.map(({ heldOut }) => heldOut))
+        : readImageFile(evalData, model),
+    fileHashes: new Map(),
+    chatTemplateHash: null,
+    numTruncated: 0,
+    numDropped: 0,
+    notes: [],
+  };
+}

@@ -1,0 +1,83 @@
+/** @file Reads what a run trains and is evaluated on, as the model reads it, and holds a share of it out. */
+import { DATA_KINDS } from "../../../data/examples/data-kinds.ts";
+import { drawHeldOut } from "../../../data/batches/held-out.ts";
+import { FailedError, UsageError } from "../../../errors.ts";
+import type { TokenizerFiles } from "../../../format/checkpoint/checkpoint.ts";
+import type { Model } from "../../../models/model.ts";
+import type { Objective } from "../../objective.ts";
+import type { TrainOptions } from "../../settings/options.ts";
+import { readImageData } from "./image-data.ts";
+import type { ReadingHooks, RunData } from "./run-data.ts";
+import { readTextData } from "./text-data.ts";
+
+/** Reads the data of a run. @throws FormatError and UsageError for data, tokenizer and settings that do not fit the model; FailedError "train/stopped" */
+export async function readRunData(
+  options: TrainOptions,
+  model: Model,
+  objective: Objective,
+  tokenizerFiles: TokenizerFiles | null,
+  hooks: ReadingHooks,
+): Promise<RunData> {
+  requireTask(model, objective);
+  requireOneHeldOut(options, false);
+  try {
+    const data = model.image
+      ? readImageData(options, model)
+      : await readTextData(options, model, objective, tokenizerFiles, hooks);
+    return options.evalShare === undefined ? data : holdOut(data, options.evalShare, options);
+  } catch (cause) {
+    if (hooks.signal?.aborted !== true || cause !== hooks.signal.reason) throw cause;
+    throw new FailedError("train/stopped", "Cannot train: the run was stopped while its data were read", {
+      hint: "Start the same command again.",
+      cause,
+    });
+  }
+}
+
+/** Moves a share of the examples out of training. @throws UsageError "usage/flag" */
+function holdOut(data: RunData, share: number, options: TrainOptions): RunData {
+  requireOneHeldOut(options, data.heldOut !== null);
+  const drawn = drawHeldOut(data.train, share, options.seed);
+  if (drawn.heldOut.length === 0) {
+    throw new UsageError("usage/flag", "Cannot hold out a share of the data: all examples are the same", {
+      hint: "Leave the share out, or give other data.",
+    });
+  }
+  const isKept = new Set(drawn.train);
+  let first = 0;
+  const sources = data.sources.flatMap(({ numExamples, weight }) => {
+    const start = first;
+    first += numExamples;
+    const numKept = drawn.train.filter((i) => i >= start && i < first).length;
+    return numKept > 0 ? [{ numExamples: numKept, weight }] : [];
+  });
+  return {
+    ...data,
+    train: data.train.filter((_, i) => isKept.has(i)),
+    sources,
+    heldOut: drawn.heldOut.map((i) => data.train[i]!),
+  };
+}
+
+/** Refuses two answers to the question what is held out. @throws UsageError "usage/flag" */
+function requireOneHeldOut({ evalShare, evalData }: TrainOptions, hasFiles: boolean): void {
+  if (evalShare === undefined || (evalData === undefined && !hasFiles)) return;
+  throw new UsageError(
+    "usage/flag",
+    `Cannot hold out a share of the data: ${hasFiles ? "the folder has held-out files" : "held-out data are given too"}, expected one of them`,
+    { hint: "Leave the share out." },
+  );
+}
+
+/** Refuses an objective that is not for what the model is for. @throws UsageError "usage/flag" */
+function requireTask({ task }: Model, { name, rows }: Objective): void {
+  const wantsClasses = task !== "causal-lm";
+  if (wantsClasses === DATA_KINDS[rows].hasClasses) return;
+  throw new UsageError(
+    "usage/flag",
+    `Cannot use objective "${name}": the model is for ${task}, expected an objective ${wantsClasses ? "of classes" : "of texts"}`,
+    {
+      hint: wantsClasses ? "Leave the objective out." : "Choose another objective.",
+    },
+  );
+}

@@ -1,0 +1,46 @@
+/** @file What a run trains and is evaluated on, whatever the model reads. */
+import type { ReadingProgress } from "../../../data/by-path.ts";
+import type { DataSource } from "../../../data/batches/order.ts";
+import type { TrainingUnit } from "../../../data/examples/training-unit.ts";
+import type { Environment } from "../../../environment.ts";
+
+/** Examples of a run. */
+export interface RunData {
+  readonly train: readonly TrainingUnit[];
+  /** Where the examples are from, in their order, and how often each is drawn. */
+  readonly sources: readonly DataSource[];
+  /** Null: nothing to evaluate on. */
+  readonly heldOut: readonly TrainingUnit[] | null;
+  /** Examples to train on that were cut. */
+  readonly numTruncated: number;
+  /** Examples to train on that were left out, as nothing to learn was left. */
+  readonly numDropped: number;
+  /** SHA-256 of the files that were read, by their paths; of images none. */
+  readonly fileHashes: ReadonlyMap<string, string>;
+  /** Of the template that the examples were written with; null: none. */
+  readonly chatTemplateHash: string | null;
+  /** Sentences that the caller should see. */
+  readonly notes: readonly string[];
+}
+
+/** How a caller follows and stops the reading of data. */
+export interface ReadingHooks {
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((progress: ReadingProgress) => void) | undefined;
+  /** Environment that says where models and data are kept; the process's own by default. */
+  readonly env?: Environment | undefined;
+}
+
+/** What is held out of several data sets; null: nothing. */
+export function joinHeldOut<U>(sets: readonly (readonly U[] | null)[]): readonly U[] | null {
+  const all = sets.flatMap((units) => units ?? []);
+  return all.length > 0 ? all : null;
+}
+
+/** Where the examples of several data sets are from, with the weights of their names. */
+export function sourcesOf(
+  sets: readonly { readonly train: readonly unknown[] }[],
+  names: readonly { readonly weight: number }[],
+): DataSource[] {
+  return sets.map(({ train }, i) => ({ numExamples: train.length, weight: names[i]!.weight }));
+}

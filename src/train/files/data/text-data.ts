@@ -1,0 +1,94 @@
+/** @file Texts that a run trains and is evaluated on, as tokens. */
+import { type Dataset, type ReadOptions, readDatasets, readHeldOut } from "../../../data/by-path.ts";
+import { openTextTools } from "../../../data/chat/text-tools.ts";
+import { classesOf } from "../../../data/examples/class-example.ts";
+import { DATA_KINDS, type DataKindName } from "../../../data/examples/data-kinds.ts";
+import type { TrainingUnit } from "../../../data/examples/training-unit.ts";
+import { sumCounts } from "../../../data/reports/data-report.ts";
+import { notePlainPrompts, noteTroubles, noteUnshown } from "../../../data/reports/report-notes.ts";
+import { readColumns } from "../../../data/rows/columns.ts";
+import { UsageError } from "../../../errors.ts";
+import type { TokenizerFiles } from "../../../format/checkpoint/checkpoint.ts";
+import type { Model } from "../../../models/model.ts";
+import { requireReadable } from "../../loop/checks.ts";
+import type { Objective } from "../../objective.ts";
+import type { TrainOptions } from "../../settings/options.ts";
+import { namesOf } from "./data-names.ts";
+import { type ReadingHooks, type RunData, joinHeldOut, sourcesOf } from "./run-data.ts";
+
+/** Reads the texts of a run. @throws as `readRunData` */
+export async function readTextData(
+  options: TrainOptions,
+  model: Model,
+  objective: Objective,
+  tokenizerFiles: TokenizerFiles | null,
+  hooks: ReadingHooks,
+): Promise<RunData> {
+  const { maxLength, evalData } = options;
+  const tools = openTextTools(options.model, tokenizerFiles);
+  requireFit(options, model, objective);
+  const fileHashes = new Map<string, string>();
+  const how: ReadOptions<DataKindName> = {
+    ...tools,
+    ...hooks,
+    onFile: (path, sha256) => void fileHashes.set(path, sha256),
+    maxLength,
+    trainOn: options.trainOn,
+    kind: objective.rows,
+    columns: readColumns(options.columns),
+    ...(options.skipFaulty === undefined ? {} : { skipFaulty: options.skipFaulty }),
+    ...classesOf(model),
+  };
+  const names = namesOf(options);
+  const wanted = evalData === undefined ? (["train", "valid"] as const) : (["train"] as const);
+  const sets: Dataset<TrainingUnit>[] = await readDatasets<DataKindName>(
+    names.map(({ name }) => name),
+    how,
+    wanted,
+  );
+  const given = evalData === undefined ? null : await readHeldOut<DataKindName>(evalData, how);
+  const train = sets.flatMap((set) => set.train);
+  const heldOut = given ? given.examples : joinHeldOut(sets.map(({ valid }) => valid));
+  requireReadable(train, model);
+  if (heldOut) requireReadable(heldOut, model);
+  const counts = sumCounts(sets.map(({ reports }) => reports.train));
+  const heldOutReports = given ? [given.report] : sets.flatMap(({ reports }) => reports.valid ?? []);
+  const heldOutCounts = { ...sumCounts(heldOutReports), numExamples: heldOut?.length ?? 0 };
+  return {
+    train,
+    sources: sourcesOf(sets, names),
+    heldOut,
+    numTruncated: counts.numTruncated,
+    numDropped: counts.numDropped,
+    fileHashes,
+    chatTemplateHash: tools.template.hash,
+    notes: [
+      ...noteTroubles({ ...counts, numExamples: train.length }, maxLength),
+      ...notePlainPrompts(counts, objective.rows),
+      ...noteUnshown(counts),
+      ...noteTroubles(heldOutCounts, maxLength, "held-out "),
+    ].map((note) => `Warning: ${note}`),
+  };
+}
+
+/** @throws UsageError "usage/flag" for rows that are longer than the model takes, or packed where they must not be */
+function requireFit(
+  { maxLength, packing }: TrainOptions,
+  { maxPositions }: Model,
+  objective: Objective,
+): void {
+  if (maxLength > maxPositions) {
+    throw new UsageError(
+      "usage/flag",
+      `Cannot train on ${maxLength} tokens: the model has ${maxPositions} positions`,
+      { hint: `Choose a max length of at most ${maxPositions}.` },
+    );
+  }
+  if (packing && DATA_KINDS[objective.rows].isCompared) {
+    throw new UsageError(
+      "usage/flag",
+      `Cannot pack rows for objective "${objective.name}": what is compared stays together`,
+      { hint: "Leave packing out." },
+    );
+  }
+}

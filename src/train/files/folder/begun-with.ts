@@ -1,0 +1,58 @@
+/** @file What a run began with, for one that goes on with it. */
+import { join } from "node:path";
+import { parse } from "yaml";
+import { z } from "zod";
+import { readJson } from "../../../format/by-path.ts";
+import { disk } from "../../../format/files/disk/calls.ts";
+import { PLANNED_SETTINGS } from "../../plan/alternatives.ts";
+import type { TrainOptions } from "../../settings/options.ts";
+import { STATE_FILE } from "./read-checkpoint.ts";
+import { RUN_FILES } from "./run-files.ts";
+import type { RunFolder } from "./run-folder.ts";
+
+/** What a checkpoint says of the length of its run. */
+const SAVED_LENGTH = z.object({
+  settings: z.object({ steps: z.number().optional(), epochs: z.number().optional() }),
+});
+const SAVED_RATES = z.object({ learningRate: z.number().optional(), warmupSteps: z.number().optional() });
+const SAVED_SETTINGS = z.record(z.string(), z.unknown());
+
+/**
+ * Finds what a run began with, where nothing else is asked for: its length, its rate whatever suits a new run by now, and what
+ * was chosen to fit its memory. `keys`: of the settings that are no defaults.
+ */
+export async function begunWith(
+  folder: RunFolder,
+  given: TrainOptions,
+  keys: ReadonlySet<string>,
+): Promise<Partial<TrainOptions>> {
+  const config = await readConfig(folder);
+  const rates = SAVED_RATES.catch({}).parse(config);
+  const { steps, epochs, memory } = given;
+  const { learningRate = rates.learningRate, warmupSteps = rates.warmupSteps } = given;
+  const length = steps === undefined && epochs === undefined ? await savedLength(folder) : {};
+  const saved = memory === undefined ? {} : SAVED_SETTINGS.catch({}).parse(config);
+  const chosen = PLANNED_SETTINGS.filter((key) => key in saved && !keys.has(key));
+  return {
+    ...length,
+    learningRate,
+    warmupSteps,
+    ...Object.fromEntries(chosen.map((key) => [key, saved[key]])),
+  };
+}
+
+/** The length that the run was last to have, as its newest checkpoint says. */
+async function savedLength(folder: RunFolder): Promise<Pick<TrainOptions, "steps" | "epochs">> {
+  const newest = await folder.newest();
+  const state =
+    newest === null ? null : await readJson(join(folder.checkpoint(newest), STATE_FILE)).catch(() => null);
+  return SAVED_LENGTH.catch({ settings: {} }).parse(state).settings;
+}
+
+/** What the settings file of the run holds; null: there is none. */
+async function readConfig({ path }: RunFolder): Promise<unknown> {
+  return await disk()
+    .readFile(join(path, RUN_FILES.config), "utf8")
+    .then(parse)
+    .catch(() => null);
+}

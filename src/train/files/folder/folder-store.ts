@@ -1,0 +1,102 @@
+/** @file A run that is kept in a folder, with the settings and the loss curve beside the result. */
+import type { AdapterOrigin } from "../../../format/adapters/adapter.ts";
+import { restoreAdapter } from "../../../format/by-path.ts";
+import type { Adapter } from "../../../peft/attach.ts";
+import type { TrainEvent } from "../../events.ts";
+import type { RunState } from "../../loop/run-state.ts";
+import type { RunStore } from "../../loop/run-store.ts";
+import { type Inputs, describeRun } from "../making.ts";
+import { RUN_FILES } from "./run-files.ts";
+import type { RunFolder } from "./run-folder.ts";
+import type { RunReporter } from "./run-reporter.ts";
+
+/** An adapter in a folder, for a run that stands at some step. */
+export interface GoOnFrom {
+  readonly step: number;
+  readonly adapter: string;
+}
+
+/** What a folder is to hold. */
+export interface FolderStoreParts {
+  readonly folder: RunFolder;
+  readonly adapter: Adapter;
+  readonly origin: Omit<AdapterOrigin, "making">;
+  /** What the run reads. */
+  readonly inputs: Inputs;
+  /** Whether to go on from the newest checkpoint. */
+  readonly resumes: boolean;
+  readonly settings: Readonly<Record<string, unknown>>;
+  /** Hears what the user should see. */
+  readonly tell: (note: string) => void;
+  /** Steps that the run is to have. */
+  readonly totalSteps: number;
+  /** Hears where the run goes on from, and how it stood there. */
+  readonly onResume: (state: RunState, checkpoint: string) => void;
+  /** Hears that a checkpoint is written, and maybe older ones are gone. */
+  readonly onSave: () => void;
+  /** Hears that nothing is computed any more, before what draws charts takes memory. */
+  readonly onFinish: () => void;
+  /** The adapter that the run goes on from, if it is there at this step; its own unless given. */
+  readonly goOnFrom: GoOnFrom | undefined;
+  /** Checkpoints that are kept, beside the best. */
+  readonly keepLast: number;
+  /** The settings as they took effect. */
+  readonly configText: string;
+  /** Of the loss curve. */
+  readonly title: string;
+  readonly reporter: RunReporter;
+  /** Aborted: the run is about to end, and to be looked at. */
+  readonly signal: AbortSignal | undefined;
+}
+
+/** Makes the store of a run in a folder. */
+export function folderStore(parts: FolderStoreParts): RunStore {
+  const { folder, adapter, inputs, settings, totalSteps, keepLast, configText, title, reporter } = parts;
+  const originAt = (state: RunState): AdapterOrigin => {
+    return { ...parts.origin, making: describeRun(adapter, inputs, state) };
+  };
+  return {
+    async resume(optimizer) {
+      const state = parts.resumes
+        ? await folder.resume({ adapter, optimizer, settings, totalSteps }, parts.tell)
+        : null;
+      const { goOnFrom } = parts;
+      if (goOnFrom && goOnFrom.step === (state?.global_step ?? 0))
+        await restoreAdapter(goOnFrom.adapter, adapter);
+      if (state === null) return null;
+      parts.onResume(state, folder.checkpoint(state.global_step));
+      return state;
+    },
+    log: (event) => folder.log({ ...event }),
+    async save(state, optimizer) {
+      await folder.save(adapter, originAt(state), optimizer, state, keepLast);
+      parts.onSave();
+      if (reporter.isDue || parts.signal?.aborted === true)
+        await folder.write(RUN_FILES.report, await reporter.write(state, false));
+    },
+    restore: (step) => folder.restore(adapter, step),
+    async finish(state) {
+      parts.onFinish();
+      // Here, as they bring a library of some 600 files, which would be read before the first step.
+      const { dropBpChart } = await import("../../report/dropbp-chart.ts");
+      const { lossChart } = await import("../../report/loss-chart.ts");
+      await folder.finish(adapter, originAt(state), state, {
+        [RUN_FILES.config]: configText,
+        [RUN_FILES.chart]: lossChart(title, eventsOf(state, "step"), eventsOf(state, "eval")),
+        [RUN_FILES.report]: await reporter.write(state, true),
+        ...(state.dropbp === null ? {} : { [RUN_FILES.branches]: dropBpChart(title, state.dropbp) }),
+      });
+    },
+    newestCheckpoint: async () => {
+      const step = await folder.newest();
+      return step === null ? null : folder.checkpoint(step);
+    },
+  };
+}
+
+function eventsOf<K extends TrainEvent["event"]>(
+  { log_history: history }: RunState,
+  event: K,
+): readonly Extract<TrainEvent, { readonly event: K }>[] {
+  return history.filter((each) => each["event"] === event) as unknown as Extract<TrainEvent, { event: K }>[];
+}

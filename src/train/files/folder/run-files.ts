@@ -1,0 +1,36 @@
+/** @file Names of the files in the folder of a run, so that a new run there knows what it may take out. */
+import { RESULT_FILES } from "../../../format/adapters/adapter.ts";
+import { jsonl } from "../../logs/jsonl.ts";
+import type { LogFormat } from "../../logs/log-format.ts";
+import { LOG_FORMATS } from "../../logs/log-formats.ts";
+import { STATE_FILE } from "./read-checkpoint.ts";
+
+/** Files beside the state, the logs, the result and checkpoints. */
+export const RUN_FILES = {
+  /** The settings as they took effect, for a new run to be started with. */
+  config: "config.yaml",
+  /** The loss curve. */
+  chart: "loss.svg",
+  /** What was left out of each branch by DropBP. */
+  branches: "dropbp.svg",
+  /** What people read of a run. */
+  report: "report.html",
+  /** Texts that were written while the run went on. */
+  samples: "samples.jsonl",
+} as const;
+
+/** The form of these texts. */
+export const SAMPLES: LogFormat = { ...jsonl, file: RUN_FILES.samples };
+
+/** Names that nothing else writes. */
+export const OF_A_RUN_ALONE: ReadonlySet<string> = new Set([
+  STATE_FILE,
+  ...LOG_FORMATS.map(({ file }) => file),
+]);
+
+/** Every name that a run writes, beside those of checkpoints. */
+export const OF_A_RUN: ReadonlySet<string> = new Set([
+  ...OF_A_RUN_ALONE,
+  ...Object.values(RUN_FILES),
+  ...RESULT_FILES,
+]);

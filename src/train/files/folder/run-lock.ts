@@ -1,0 +1,52 @@
+/** @file One run, one folder: a run holds a lock on its output folder as long as it works, and others are told who has it. */
+import { UsageError } from "../../../errors.ts";
+import { type FolderLock, type Held, LOCK_NAME, lockFolder } from "../../../format/files/disk/folder-lock.ts";
+import { makeFolders, removeFolders } from "../../../format/files/disk/make-folders.ts";
+import type { Owner } from "../../../format/files/disk/owner.ts";
+import { toFailedWrite } from "../../../messages/system-error.ts";
+
+/** A lock that is held. */
+export type RunLock = Pick<FolderLock, "release">;
+
+function describe({ host, pid }: Owner): string {
+  return `process ${pid} on "${host}"`;
+}
+
+function inUse(output: string, { owner }: Held): UsageError {
+  const found = owner === null ? "another run" : `another run, ${describe(owner)},`;
+  return new UsageError(
+    "usage/output",
+    `Cannot write to output "${output}": ${found} is working in it, expected a folder of its own`,
+    {
+      hint: `Wait for that run, stop it, or choose another folder; if it has ended on another machine, remove "${output}/${LOCK_NAME}".`,
+    },
+  );
+}
+
+/**
+ * Takes the lock of an output folder, which is made if need be, and removed again when nothing came into it. `tell`: hears
+ * of a lock that was taken over from a process that has ended.
+ * @throws UsageError "usage/output" when another run has it; FailedError "failed/write"
+ */
+export async function lockRun(output: string, tell: (note: string) => void): Promise<RunLock> {
+  let made: readonly string[] = [];
+  try {
+    made = await makeFolders(output);
+    const lock = await lockFolder(output);
+    if (!("release" in lock)) throw inUse(output, lock);
+    if (lock.takenFrom) {
+      tell(
+        `The run of ${describe(lock.takenFrom)} has ended without a word; its folder "${output}" is taken over`,
+      );
+    }
+    return {
+      async release() {
+        await lock.release();
+        await removeFolders(made);
+      },
+    };
+  } catch (error) {
+    await removeFolders(made);
+    throw toFailedWrite(error, output);
+  }
+}

@@ -1,0 +1,68 @@
+/** @file The logs of a run in its folder: begun, cut where a run goes on, and written to. */
+import { join } from "node:path";
+import { writeFileAtomic } from "../../../format/files/atomic.ts";
+import { disk } from "../../../format/files/disk/calls.ts";
+import { bytesFile } from "../../../format/files/folder-file.ts";
+import { systemCode, toFailedWrite } from "../../../messages/system-error.ts";
+import type { LogEntry, LogFile, LogFormat } from "../../logs/log-format.ts";
+
+/** A log that is written to. */
+interface OpenLog {
+  readonly format: LogFormat;
+  readonly file: LogFile;
+  readonly write: (entry: LogEntry) => Promise<void>;
+}
+
+export class RunLogs {
+  readonly #logs: readonly OpenLog[];
+
+  constructor(folder: string, formats: readonly LogFormat[]) {
+    this.#logs = formats.map((format) => {
+      const file = logFile(join(folder, format.file));
+      return { format, file, write: format.open(file, Date.now) };
+    });
+  }
+
+  /** Makes logs without events. @throws FailedError "failed/write" */
+  async begin(): Promise<void> {
+    for (const { format, file } of this.#logs) await file.append(format.head());
+  }
+
+  /**
+   * Takes out what a killed run wrote after its last checkpoint. A log that is not there, as the run had none of its form,
+   * begins with what happened before.
+   */
+  async cut(step: number, history: readonly LogEntry[]): Promise<void> {
+    for (const { format, file, write } of this.#logs) {
+      const log = await file.read();
+      await file.replace(log === null ? format.head() : format.cut(log, step));
+      if (log === null) for (const entry of history) await write(entry);
+    }
+  }
+
+  /** Adds an event to each. @throws FailedError "failed/write" */
+  async write(entry: LogEntry): Promise<void> {
+    for (const { write } of this.#logs) await write(entry);
+  }
+}
+
+function logFile(path: string): LogFile {
+  return {
+    async read() {
+      try {
+        return await disk().readFile(path);
+      } catch (error) {
+        if (systemCode(error) === "ENOENT") return null;
+        throw toFailedWrite(error, path);
+      }
+    },
+    async append(bytes) {
+      try {
+        await disk().appendFile(path, bytes);
+      } catch (error) {
+        throw toFailedWrite(error, path);
+      }
+    },
+    replace: (bytes) => writeFileAtomic(path, bytesFile(path, bytes)),
+  };
+}

@@ -1,0 +1,157 @@
+/**
+ * @file Shards of a run in a folder of files, one a shard, named by its number.
+ *
+ * They are of one process and worthless after it: behind its numbers each file says whose shard it is, and how often it was
+ * written, so that what another run, another model or an earlier write left there is never taken for it. A file is written
+ * in place, which is ten times as fast as a new one: what fails is still in memory, and the run stops.
+ */
+import { createHash, randomBytes } from "node:crypto";
+import type { FileHandle } from "node:fs/promises";
+import { join } from "node:path";
+import { FormatError, UsageError } from "../../../errors.ts";
+import { writeAll } from "../../../format/files/disk/write-all.ts";
+import { disk } from "../../../format/files/disk/calls.ts";
+import { systemCode, toFailedRead, toFailedWrite } from "../../../messages/system-error.ts";
+import type { ShardDisk } from "../../../runtime/shard-memory.ts";
+
+/** Where a run keeps its shards, in its folder. */
+const SHARDS_FOLDER = "shards";
+/** And activations that wait for their backward pass. */
+export const ACTIVATIONS_FOLDER = "activations";
+const SHARD_FILE = /^\d{6}\.shard$/;
+const SEAL_BYTES = 32;
+
+export class ShardFolder implements ShardDisk {
+  readonly path: string;
+  readonly #owner = randomBytes(16);
+  /** How often each shard was written. */
+  readonly #numWrites = new Map<number, number>();
+  /** What is being written or read. */
+  readonly #underWay = new Set<Promise<void>>();
+  #isMade = false;
+
+  /** The folder of the run's output; nothing is made before the first shard is written. */
+  constructor(output: string, name = SHARDS_FOLDER) {
+    this.path = join(output, name);
+  }
+
+  /**
+   * Removes shards that a killed run left. `isNeeded`: shards are to be written here.
+   * @throws UsageError "usage/output" when the folder is needed and holds something else, of which nothing is touched
+   */
+  async sweep(isNeeded: boolean): Promise<void> {
+    const names = await disk()
+      .readdir(this.path)
+      .catch((error: unknown) => {
+        if (systemCode(error) === "ENOENT") return [];
+        throw toFailedRead(error, this.path);
+      });
+    const foreign = names.find((name) => !SHARD_FILE.test(name));
+    if (foreign !== undefined) {
+      if (!isNeeded) return;
+      throw new UsageError(
+        "usage/output",
+        `Cannot write shards to "${this.path}": it holds "${foreign}", expected nothing but shards`,
+        { hint: "Move it elsewhere, or choose another output folder." },
+      );
+    }
+    await this.#remove();
+  }
+
+  write(index: number, bytes: Uint8Array): Promise<void> {
+    return this.#follow(this.#write(index, bytes));
+  }
+
+  read(index: number, into: Uint8Array): Promise<void> {
+    return this.#follow(this.#read(index, into));
+  }
+
+  #follow(work: Promise<void>): Promise<void> {
+    this.#underWay.add(work);
+    const end = (): void => void this.#underWay.delete(work);
+    work.then(end, end);
+    return work;
+  }
+
+  async #write(index: number, bytes: Uint8Array): Promise<void> {
+    const path = this.#fileOf(index);
+    const count = (this.#numWrites.get(index) ?? 0) + 1;
+    try {
+      if (!this.#isMade) await disk().mkdir(this.path, { recursive: true });
+      this.#isMade = true;
+      await withFile(path, count === 1 ? "w" : "r+", async (file) => {
+        await writeAll(file, bytes);
+        await writeAll(file, this.#seal(index, count, bytes.length));
+      });
+    } catch (error) {
+      throw toFailedWrite(error, path);
+    }
+    this.#numWrites.set(index, count);
+  }
+
+  async #read(index: number, into: Uint8Array): Promise<void> {
+    const path = this.#fileOf(index);
+    const seal = new Uint8Array(SEAL_BYTES);
+    let isWhole: boolean;
+    try {
+      isWhole = await withFile(
+        path,
+        "r",
+        async (file) => (await fill(file, into, 0)) && (await fill(file, seal, into.length)),
+      );
+    } catch (error) {
+      throw toFailedRead(error, path);
+    }
+    if (isWhole && this.#seal(index, this.#numWrites.get(index) ?? 0, into.length).equals(seal)) return;
+    throw new FormatError(
+      "format/file",
+      `Cannot read shard "${path}": it is not what this run wrote there last`,
+      {
+        hint: "Leave the folder of a run alone while it works; go on from its newest checkpoint with --resume.",
+      },
+    );
+  }
+
+  /** Removes what was written, when nothing is being written any more. */
+  async close(): Promise<void> {
+    while (this.#underWay.size > 0) await Promise.allSettled(this.#underWay);
+    if (this.#isMade) await this.#remove();
+    this.#isMade = false;
+  }
+
+  async #remove(): Promise<void> {
+    try {
+      await disk().rm(this.path, { recursive: true, force: true });
+    } catch (error) {
+      throw toFailedWrite(error, this.path);
+    }
+  }
+
+  #fileOf(index: number): string {
+    return join(this.path, `${String(index).padStart(6, "0")}.shard`);
+  }
+
+  #seal(index: number, count: number, sizeBytes: number): Buffer {
+    return createHash("sha256").update(this.#owner).update(`${index} ${count} ${sizeBytes}`).digest();
+  }
+}
+
+async function withFile<T>(path: string, flags: string, work: (file: FileHandle) => Promise<T>): Promise<T> {
+  const file = await disk().open(path, flags);
+  try {
+    return await work(file);
+  } finally {
+    await file.close();
+  }
+}
+
+/** Reads as many bytes as there is room for; false when the file ends before. */
+async function fill(file: FileHandle, into: Uint8Array, position: number): Promise<boolean> {
+  for (let done = 0; done < into.length;) {
+    const length = Math.min(into.length - done, 1 << 30);
+    const { bytesRead } = await file.read(into, done, length, position + done);
+    if (bytesRead === 0) return false;
+    done += bytesRead;
+  }
+  return true;
+}

@@ -1,0 +1,132 @@
+/**
+ * @file The classes of a run: those of the model or, where it has none, of a head that is made for the run. They are those
+ * that are given, of the adapter to start from, or of the data.
+ */
+import { inferClassNames, showClasses, unnamedClasses } from "../../../data/examples/class-names.ts";
+import { type DataName, readLabelSet } from "../../../data/by-path.ts";
+import { readColumns } from "../../../data/rows/columns.ts";
+import { UsageError } from "../../../errors.ts";
+import { parseSettings } from "../../../messages/problems.ts";
+import { withHeadOf } from "../../../format/by-path.ts";
+import type { Checkpoint } from "../../../format/checkpoint/checkpoint.ts";
+import { withFreshHead } from "../../../format/checkpoint/fresh-head.ts";
+import { tellsClasses } from "../../../models/config/class-head.ts";
+import { openModel } from "../../../models/families.ts";
+import { moduleOf } from "../../../models/module-path.ts";
+import type { Adapter } from "../../../peft/attach.ts";
+import { type Method, modulesToSave } from "../../../peft/method.ts";
+import { Random } from "../../../random.ts";
+import { defaultObjective, findObjective } from "../../objectives.ts";
+import type { GivenClasses, Objective } from "../../objective.ts";
+import { type TrainOptions, objectiveOptions } from "../../settings/options.ts";
+import { classesOf } from "../../../data/examples/class-example.ts";
+import { namesOf } from "../data/data-names.ts";
+
+/** Stream of the seed that a new head comes from. */
+const HEAD_STREAM = 5;
+
+/** A model with the classes of a run, and sentences that the caller should see. */
+export interface WithClasses {
+  readonly checkpoint: Checkpoint;
+  readonly notes: readonly string[];
+}
+
+/**
+ * Gives a model without classes a head, where the objective learns classes.
+ * @throws UsageError "usage/flag" for classes that contradict the model's own; as `inferClassNames`
+ */
+export async function withRunClasses(options: TrainOptions, opened: Checkpoint): Promise<WithClasses> {
+  const checkpoint = await withHeadOf(opened, options.initAdapter);
+  const { config } = checkpoint;
+  const objective =
+    options.objective === undefined
+      ? tellsClasses(config) && defaultObjective(openModel(config).task)
+      : findObjective(options.objective);
+  const given = objective && objective.classes?.(ownOptions(options, objective));
+  if (tellsClasses(config)) {
+    if (given) requireOwnClasses(checkpoint, given);
+    return { checkpoint, notes: [] };
+  }
+  if (!given) return { checkpoint, notes: [] };
+  const withNames = (names: readonly string[], notes: readonly string[]): WithClasses => ({
+    checkpoint: withFreshHead(checkpoint, names, new Random(options.seed, HEAD_STREAM)),
+    notes,
+  });
+  if (given.names !== null) return withNames(given.names, []);
+  const found = await classNamesOf(
+    namesOf(options).map(({ name }) => name),
+    options.columns,
+    given.count,
+  );
+  return withNames(found, [`Classes of the data: ${showClasses(found)}`]);
+}
+
+/**
+ * Finds the classes of data by their labels; `count`: how many there are, null: not known.
+ * @throws UsageError "usage/data" for labels that do not say it, or of another number of classes
+ */
+export async function classNamesOf(
+  data: readonly DataName[],
+  columns: TrainOptions["columns"],
+  count: number | null = null,
+): Promise<readonly string[]> {
+  const labels = await readLabelSet(data, readColumns(columns));
+  // Numbers that no row has are classes too.
+  if (count !== null && [...labels].every((label) => typeof label === "number")) return unnamedClasses(count);
+  const names = inferClassNames(labels);
+  if (count === null || names.length === count) return names;
+  throw new UsageError(
+    "usage/data",
+    `Cannot make a head of ${count} classes: the labels of the data are ${showClasses(names)}`,
+    { hint: `Name all classes with --classes, or give --num-classes ${names.length}.` },
+  );
+}
+
+function ownOptions(options: TrainOptions, { name, options: schema }: Objective): unknown {
+  return parseSettings(schema, objectiveOptions(options, name), `options of objective "${name}"`);
+}
+
+/** @throws UsageError "usage/flag" when other classes are given than the model has */
+function requireOwnClasses({ config }: Checkpoint, { names, count }: GivenClasses): void {
+  const own = classesOf(openModel(config)).classes?.names ?? [];
+  const isOther = names !== null && JSON.stringify(names) !== JSON.stringify(own);
+  if (!isOther && (count === null || count === own.length)) return;
+  const found = names === null ? `${count} classes` : `classes ${showClasses(names)}`;
+  throw new UsageError(
+    "usage/flag",
+    `Cannot learn ${found}: the model has ${own.length}, expected ${showClasses(own)}`,
+    { hint: "Leave the classes out, or take a base without a head of classes." },
+  );
+}
+
+/** A method's options with the modules of a new head among those that are trained whole: no file but the result holds them. */
+export function trainFreshHead(
+  { freshTensors = [], config }: Checkpoint,
+  method: Method,
+  ofMethod: Readonly<Record<string, unknown>>,
+): Readonly<Record<string, unknown>> {
+  if (freshTensors.length === 0) return ofMethod;
+  const head = openModel(config).headModule;
+  const modules = [...new Set(freshTensors.map(moduleOf))].filter(
+    (path) => !`${path}.`.startsWith(`${head}.`),
+  );
+  const named = modulesToSave(method, method.options.parse(ofMethod)) ?? [];
+  const isOption = "modulesToSave" in (method.options as unknown as { readonly shape: object }).shape;
+  return isOption ? { ...ofMethod, modulesToSave: [...new Set([...named, head, ...modules])] } : ofMethod;
+}
+
+/** @throws UsageError "usage/flag" when a method leaves numbers of a new head as they were drawn */
+export function requireTrainedHead(
+  { freshTensors = [] }: Checkpoint,
+  { method: { name: method }, tensor }: Pick<Adapter, "method" | "tensor">,
+): void {
+  const lost = freshTensors.filter((name) => tensor(name) === null);
+  if (lost.length === 0) return;
+  throw new UsageError(
+    "usage/flag",
+    `Cannot train a new head of classes with method "${method}": it does not train ${lost.join(", ")}`,
+    {
+      hint: "Choose a method that trains modules whole beside its adapters, or one that trains the whole model.",
+    },
+  );
+}

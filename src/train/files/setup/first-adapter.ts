@@ -1,0 +1,80 @@
+/** @file The adapter that a run begins with: a fresh one, or one that is read, which brings its own options along. */
+import { UsageError } from "../../../errors.ts";
+import { readAdapter } from "../../../format/by-path.ts";
+import type { BaseModel } from "../../../models/base/base-model.ts";
+import { type Adapter, attach } from "../../../peft/attach.ts";
+import { type AttachRequest, previewAttach } from "../../../peft/layout.ts";
+import type { Method } from "../../../peft/method.ts";
+import type { Targets } from "../../../peft/targets.ts";
+import { Random } from "../../../random.ts";
+import type { VectorMemory } from "../../../runtime/vector-memory.ts";
+import type { TrainOptions } from "../../settings/options.ts";
+
+/** Stream of the seed that start values come from. */
+const INIT_STREAM = 0;
+
+/** Names, or one text with the signs of a regular expression (which may hold commas), or "all-linear". */
+export function readModules(given: string | readonly string[] | undefined): Targets["modules"] | null {
+  if (given === undefined) return null;
+  const text = typeof given === "string" ? given : given.join(",");
+  if (text === "all-linear" || /[\\^$*+?()[\]|{}]/.test(text)) return text;
+  return text.split(",").map((name) => name.trim());
+}
+
+/** A fresh adapter, or the one to start from. @throws UsageError "usage/adapter" */
+export async function makeAdapter(
+  options: TrainOptions,
+  base: BaseModel,
+  request: AttachRequest,
+  methods: readonly Method[],
+  memory?: VectorMemory,
+): Promise<Adapter> {
+  if (options.initAdapter !== undefined) {
+    const { adapter } = await readAdapter(options.initAdapter, base, methods);
+    if (adapter.method.name !== options.method) {
+      throw new UsageError(
+        "usage/adapter",
+        `Cannot start ${options.method} from adapter "${options.initAdapter}": it is ${adapter.method.name}`,
+        { hint: `Give --method ${adapter.method.name}, or leave the adapter out.` },
+      );
+    }
+    requireSameOptions(options, request.options, adapter, base);
+    return adapter;
+  }
+  return await attach(base, request, new Random(options.seed, INIT_STREAM), memory);
+}
+
+/** An adapter brings its options along: others beside it would be passed over. @throws UsageError "usage/adapter" */
+function requireSameOptions(
+  options: TrainOptions,
+  ofMethod: unknown,
+  adapter: Adapter,
+  base: BaseModel,
+): void {
+  const own = adapter.options as Readonly<Record<string, unknown>>;
+  const others = Object.entries(ofMethod as object).flatMap(([key, value]) =>
+    JSON.stringify(own[key]) === JSON.stringify(value)
+      ? []
+      : [`${key} is ${JSON.stringify(own[key])} there, ${JSON.stringify(value)} is asked for`],
+  );
+  const modules = readModules(options.targetModules);
+  if (modules !== null || options.layers !== undefined) {
+    const targets = {
+      modules: modules ?? adapter.targets.modules,
+      exclude: [],
+      layers: options.layers ?? null,
+    };
+    const request = { method: adapter.method, options: adapter.options, targets };
+    const { paths: asked } = previewAttach(base.model, base.source, request);
+    const lacking = asked.find((path) => !adapter.sites.has(path));
+    const surplus = [...adapter.sites.keys()].find((path) => !asked.includes(path));
+    if (lacking !== undefined) others.push(`it is not on "${lacking}", which is asked for`);
+    if (surplus !== undefined) others.push(`it is on "${surplus}", which is not asked for`);
+  }
+  if (others.length === 0) return;
+  throw new UsageError(
+    "usage/adapter",
+    `Cannot start from adapter "${options.initAdapter}" with other settings: ${others.join("; ")}`,
+    { hint: "Leave the method's options and target modules out: the adapter brings its own." },
+  );
+}

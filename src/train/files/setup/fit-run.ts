@@ -1,0 +1,192 @@
+/**
+ * @file Fits a run into memory: what the user has not given is chosen, the fastest plan that fits; one that does not fit is
+ * refused, with the smallest change that does.
+ */
+import { CapacityError } from "../../../errors.ts";
+import { canRoundBase, withQuantizedBase } from "../../../format/checkpoint/quantized-base.ts";
+import { parseByteSize, showByteSize } from "../../../messages/byte-size.ts";
+import { formatPercent } from "../../../messages/numbers.ts";
+import { kebabCase } from "../../../messages/setting-names.ts";
+import { configFileOf } from "../../../peft/method.ts";
+import { findMethod } from "../../../peft/methods.ts";
+import { AUTO_MEMORY, type TrainOptions } from "../../settings/options.ts";
+import {
+  type Alternative,
+  PLANNED_SETTINGS,
+  type PlannedSetting,
+  type PlannedSettings,
+  changesOf,
+  listAlternatives,
+} from "../../plan/alternatives.ts";
+import { type MemoryPlan, planMemory } from "../../plan/memory-plan.ts";
+import { USUAL_RATES, stepSeconds } from "../../plan/step-time.ts";
+import { RECOMPUTES } from "../../recompute.ts";
+import { smallestBudget } from "../../plan/resident-budget.ts";
+import { budgetRequest, memoryRequest } from "./memory-request.ts";
+import { type OpenedRun, type PreparedRun, keepsBaseFrozen, residencyOf, settleRun } from "./prepare.ts";
+
+/** A run that fits. */
+export interface FittedRun {
+  readonly prepared: PreparedRun;
+  readonly memory: MemoryPlan;
+  /** What was chosen, beside what was given. */
+  readonly chosen: PlannedSettings;
+  /** Memory that it may take. */
+  readonly limitBytes: number;
+}
+
+interface Candidate extends FittedRun {
+  readonly isExact: boolean;
+}
+
+/** Share of the free memory that automatic choices leave alone: other programs may want some. */
+const RESERVE = 0.15;
+/** Share of a size that is asked for that plans leave alone: they were up to 8 % below the peak (`graft bench memory-plan`). */
+export const UNFORESEEN = 0.08;
+/** Times that differ less are estimated too roughly to choose by. */
+const SAME_TIME = 0.1;
+/** Changes that a refusal names. */
+const MAX_TOLD = 2;
+
+/**
+ * Fits a run: as it is given, but for checkpointing, unless `memory` asks for more to be chosen. `given`: keys of the
+ * settings that are not to be changed.
+ * @throws CapacityError "capacity/memory"
+ */
+export function fitRun(opened: OpenedRun, options: TrainOptions, given: ReadonlySet<string>): FittedRun {
+  const { memory } = options;
+  const freeBytes = process.availableMemory();
+  const isOfFree = memory === undefined || memory === AUTO_MEMORY;
+  const limitBytes = isOfFree ? freeBytes : (parseByteSize(memory) ?? freeBytes);
+  const usable = limitBytes * (1 - (isOfFree ? RESERVE : UNFORESEEN));
+  const isFree = (setting: PlannedSetting): boolean => memory !== undefined && !given.has(setting);
+  const plan = (each: Alternative): Candidate => planAlternative(opened, options, each, limitBytes);
+  const onDisk = (all: readonly Candidate[]): Candidate[] =>
+    all.flatMap((each) => withParametersOnDisk(opened, each, usable) ?? []);
+  const canRound = (kind: NonNullable<TrainOptions["base"]>): boolean =>
+    keepsBaseFrozen(findMethod(options.method, opened.methods)) && canRoundBase(opened.checkpoint, kind);
+  const asked = listAlternatives(options, isFree, canRound).map(plan);
+  const best = fastestWithin(asked, usable);
+  if (best) return best;
+  if (isFree("residentMemory")) {
+    const fastest = fastestWithin(onDisk(asked), usable);
+    if (fastest) return fastest;
+  }
+  // What is not chosen of its own accord may still be what was asked for.
+  const tight = fastestWithin(asked, limitBytes);
+  if (tight && isOfFree) return tight;
+  const others = listAlternatives(options, () => true, canRound).map(plan);
+  const all = [...others, ...onDisk(others)];
+  const limit = isOfFree
+    ? "is free"
+    : `may be used (memory "${memory}"), of which ${formatPercent(UNFORESEEN)} are left for what no plan foresees`;
+  const told = `${megabytes(limitBytes)} ${limit}`;
+  throw tooLarge(asked, all, isOfFree ? limitBytes : usable, told);
+}
+
+function planAlternative(
+  opened: OpenedRun,
+  options: TrainOptions,
+  { settings, isExact }: Alternative,
+  limitBytes: number,
+): Candidate {
+  const base = settings.base === options.base ? undefined : settings.base;
+  const checkpoint = withQuantizedBase(opened.checkpoint, base);
+  const prepared = settleRun({ ...opened, checkpoint }, { ...options, ...settings });
+  const recompute = RECOMPUTES[prepared.options.gradientCheckpointing];
+  const memory = planMemory(memoryRequest(prepared), recompute);
+  // A choice that nobody asked for may be another when the run goes on.
+  const { gradientCheckpointing } = options.memory === undefined ? options : prepared.options;
+  const kept = { ...prepared, options: { ...prepared.options, gradientCheckpointing } };
+  return { prepared: kept, memory, chosen: changesOf(options, settings), limitBytes, isExact };
+}
+
+/** The same with parameters that wait on the disk, as many in memory as there is room for; null: they cannot. */
+function withParametersOnDisk(opened: OpenedRun, candidate: Candidate, usable: number): Candidate | null {
+  const { prepared, limitBytes, isExact, chosen } = candidate;
+  const { options, method } = prepared;
+  const isStored = residencyOf(options) === "stored";
+  const isMany = (options.dataParallel ?? 1) > 1;
+  if (!isStored || isMany || configFileOf(method) !== null || options.residentMemory !== undefined)
+    return null;
+  const plan = (budgetBytes: number): Candidate => {
+    const settings = { residentMemory: showByteSize(budgetBytes) };
+    const made = planAlternative(opened, options, { settings, isExact }, limitBytes);
+    return { ...made, chosen: { ...chosen, ...settings } };
+  };
+  const least = smallestBudget(budgetRequest(prepared)).sizeBytes;
+  const room = usable - plan(least).memory.totalBytes;
+  // In whole megabytes, in which sizes are written.
+  return plan(least + Math.max(0, Math.floor(room / 1e6) - 1) * 1e6);
+}
+
+/** Of those that fit the one with the fewest changes that is about as fast as the fastest; one that rounds only where no other fits. */
+function fastestWithin(candidates: readonly Candidate[], limitBytes: number): Candidate | undefined {
+  const fitting = candidates.filter(({ memory }) => memory.totalBytes <= limitBytes);
+  const exact = fitting.filter(({ isExact }) => isExact);
+  const timed = (exact.length > 0 ? exact : fitting).map((each) => ({
+    each,
+    seconds: stepSeconds(each.memory, USUAL_RATES),
+  }));
+  const least = Math.min(...timed.map(({ seconds }) => seconds));
+  return timed
+    .filter(({ seconds }) => seconds <= least * (1 + SAME_TIME))
+    .toSorted((a, b) => numChanges(a.each) - numChanges(b.each) || a.seconds - b.seconds)[0]?.each;
+}
+
+function numChanges({ chosen }: Candidate): number {
+  return Object.keys(chosen).length;
+}
+
+/** Says what does not fit into so many bytes, and the smallest changes that do. */
+function tooLarge(
+  asked: readonly Candidate[],
+  others: readonly Candidate[],
+  limitBytes: number,
+  limit: string,
+): CapacityError {
+  const fitting = others
+    .filter(({ memory }) => memory.totalBytes <= limitBytes)
+    .toSorted((a, b) => numChanges(a) - numChanges(b) || b.memory.totalBytes - a.memory.totalBytes);
+  const fewest = fitting[0] && numChanges(fitting[0]);
+  const told = fitting.filter((each) => numChanges(each) === fewest).slice(0, MAX_TOLD);
+  const describe = ({ chosen, memory }: Candidate): string =>
+    `${describeSettings(chosen)} (about ${megabytes(memory.totalBytes)})`;
+  const smallest = leastOf(others);
+  const found = megabytes(leastOf(asked).memory.totalBytes);
+  return new CapacityError(
+    "capacity/memory",
+    `Cannot train with this plan: it needs about ${found}, ${limit}`,
+    {
+      hint:
+        told.length > 0
+          ? `Give ${told.map(describe).join(", or ")}.`
+          : `Choose a smaller max length, or a smaller model: the least that this one can do with is about ${megabytes(smallest.memory.totalBytes)}, with ${describeSettings(smallest.chosen) || "these settings"}.`,
+    },
+  );
+}
+
+function leastOf(candidates: readonly Candidate[]): Candidate {
+  return candidates.reduce((least, each) =>
+    each.memory.totalBytes < least.memory.totalBytes ? each : least,
+  );
+}
+
+/** Says what a run was fitted into and what was chosen for it; nothing where nobody asked for a choice. */
+export function describeFit({ prepared, memory, chosen, limitBytes }: FittedRun): string[] {
+  if (prepared.options.memory === undefined) return [];
+  const flags = describeSettings(chosen);
+  const size = `about ${megabytes(memory.totalBytes)} of ${megabytes(limitBytes)}`;
+  return [`Memory: ${size}, ${flags === "" ? "with the settings as they are" : `chosen ${flags}`}`];
+}
+
+/** Writes settings as flags. */
+export function describeSettings(settings: PlannedSettings): string {
+  return PLANNED_SETTINGS.flatMap((key) =>
+    settings[key] === undefined ? [] : [`--${kebabCase(key)} ${String(settings[key])}`],
+  ).join(" ");
+}
+
+function megabytes(bytes: number): string {
+  return `${Math.ceil(bytes / 1e6).toLocaleString("en")} MB`;
+}

@@ -1,0 +1,59 @@
+/** @file What of a prepared run decides how much memory it takes. */
+import { exampleLength } from "../../../data/examples/training-unit.ts";
+import { keptIn, residentBytes } from "../../../format/checkpoint/load-model.ts";
+import { parseByteSize } from "../../../messages/byte-size.ts";
+import { COMPUTES } from "../../../nn/computes.ts";
+import { configFileOf } from "../../../peft/method.ts";
+import { outlineAdapter } from "../../../peft/outline.ts";
+import { findActivationForm } from "../../activations/forms.ts";
+import { plannedModel } from "../../plan/passes/planned-model.ts";
+import type { MemoryRequest } from "../../plan/run-memory.ts";
+import { outerBytes } from "../../plan/weight-memory.ts";
+import {
+  type BudgetRequest,
+  requireFrozenShards,
+  requireResidentBudget,
+} from "../../plan/resident-budget.ts";
+import { type PreparedRun, residencyOf } from "./prepare.ts";
+
+/** What decides the memory of a run. @throws CapacityError "capacity/memory" for a budget of parameters that is too small */
+export function memoryRequest(run: PreparedRun): MemoryRequest {
+  const { options, checkpoint, data, optimizer } = run;
+  const budgetBytes = parseByteSize(options.residentMemory ?? "");
+  const waits = configFileOf(run.method) === null;
+  requireFrozenShards(options.shardDtype, budgetBytes !== null, waits);
+  if (budgetBytes !== null) requireResidentBudget(budgetBytes, budgetRequest(run));
+  return {
+    ...run,
+    kept: keptIn(checkpoint),
+    storedBytes: residentBytes(checkpoint),
+    residency: residencyOf(options),
+    compute: COMPUTES[options.compute],
+    attentionChunk: options.attentionChunk ?? null,
+    objective: run.objective.objective,
+    startsFromAdapter: options.initAdapter !== undefined,
+    numSlots: optimizer.slots.length,
+    numLanes: options.dataParallel ?? 1,
+    packing: options.packing,
+    heldOut: data.heldOut,
+    numTokens: data.train.reduce((sum, unit) => sum + exampleLength(unit), 0),
+    seed: options.seed,
+    activations: findActivationForm(options.activations),
+    budgetBytes,
+  };
+}
+
+/** What decides how much memory its parameters need at least. */
+export function budgetRequest(run: PreparedRun): BudgetRequest {
+  const { options, model, layout, method, optimizer, checkpoint } = run;
+  const residency = residencyOf(options);
+  const facts = plannedModel(model, keptIn(checkpoint), COMPUTES[options.compute], residency);
+  return {
+    model,
+    trained: layout.trainedBase,
+    waits: configFileOf(method) === null,
+    numSlots: optimizer.slots.length,
+    residency,
+    outsideBytes: outerBytes(facts, outlineAdapter(layout, method)),
+  };
+}

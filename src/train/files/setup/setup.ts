@@ -1,0 +1,78 @@
+/**
+ * @file Gets everything a run needs, cheapest first: settings, data, the fit into memory, then weights and adapter.
+ */
+import { compareTokenizerFiles } from "../../../data/tokenizer/tokenizer-notes.ts";
+import { type AdapterOrigin } from "../../../format/adapters/adapter.ts";
+import { recordBase } from "../../../format/adapters/base-record.ts";
+import { loadWeights } from "../../../format/checkpoint/load-model.ts";
+import type { BaseModel } from "../../../models/base/base-model.ts";
+import type { Adapter } from "../../../peft/attach.ts";
+import { requireTrainableBlocks } from "../../loop/checks.ts";
+import { describeMeasuring } from "../../dropbp/branch-dropper.ts";
+import { requireTrainedBranch } from "../../dropbp/branch-list.ts";
+import type { VectorMemory } from "../../../runtime/vector-memory.ts";
+import type { MemoryPlan } from "../../plan/memory-plan.ts";
+import { requireTrainedHead } from "./class-head.ts";
+import { makeAdapter } from "./first-adapter.ts";
+import { type Inputs, describeInputs } from "../making.ts";
+import type { FittedRun } from "./fit-run.ts";
+import type { OpenedRun, PreparedRun } from "./prepare.ts";
+
+/** What the loop works with. */
+export interface TrainingSetup extends Pick<
+  PreparedRun,
+  "options" | "data" | "plan" | "totalSteps" | "optimizer" | "optimizerOptions" | "objective" | "dropBp"
+> {
+  readonly base: BaseModel;
+  readonly adapter: Adapter;
+  readonly origin: AdapterOrigin;
+  /** What the run reads, for its card. */
+  readonly inputs: Inputs;
+  readonly memory: MemoryPlan;
+  /** What the run starts from, for objectives that compare with it; null: the base alone. */
+  readonly reference: Adapter | null;
+  /** Sentences that the caller should see. */
+  readonly notes: readonly string[];
+}
+
+/** Gets what a run needs that fits. `vectors`: memory of what is trained; `openBase`: weights that are open already. @throws errors of weights and adapters */
+export async function setUp(
+  opened: OpenedRun,
+  { prepared, memory }: FittedRun,
+  vectors: VectorMemory,
+  openBase?: BaseModel,
+): Promise<TrainingSetup> {
+  const { path, methods } = opened;
+  // Not that of `opened`: the plan may have rounded its base.
+  const { options, checkpoint, model, data, request, objective, dropBp } = prepared;
+  const base = openBase ?? (await loadWeights(path, checkpoint, { name: options.model }));
+  const adapter = await makeAdapter(options, base, request, methods, vectors);
+  requireTrainableBlocks(model, adapter);
+  requireTrainedHead(checkpoint, adapter);
+  if (dropBp) requireTrainedBranch(model, adapter, dropBp.rate);
+  const numMicroBatches = prepared.totalSteps * options.gradientAccumulationSteps;
+  // As TRL: a copy of an adapter to start from. Read once more, so that a resumed run has it too.
+  const reference =
+    options.initAdapter !== undefined && objective.objective.needs.includes("reference")
+      ? await makeAdapter(options, base, request, methods)
+      : null;
+  return {
+    ...prepared,
+    base,
+    adapter,
+    origin: {
+      base,
+      checkpoint,
+      chatTemplateHash: data.chatTemplateHash,
+      baseRecord: await recordBase(base),
+    },
+    inputs: await describeInputs(options, data.fileHashes),
+    memory,
+    reference,
+    notes: [
+      ...compareTokenizerFiles(checkpoint),
+      ...data.notes,
+      ...(dropBp && !options.resume ? describeMeasuring(dropBp, model, numMicroBatches) : []),
+    ],
+  };
+}

@@ -1,0 +1,43 @@
+/** @file Where the gradients of a planned step go, as `run/gradients/gradient-buffer` has them. */
+import type { Parameter } from "../../../peft/parameters.ts";
+import type { GradientOutput } from "../../../run/gradients/gradient-buffer.ts";
+import { floats } from "./planned-place.ts";
+import type { PlannedBlock, PlannedPool } from "./planned-pool.ts";
+
+export class PlannedGradients {
+  readonly #pool: PlannedPool;
+  /** Parameters whose gradient has been written in this step. */
+  readonly #written = new Set<Parameter>();
+
+  constructor(pool: PlannedPool) {
+    this.#pool = pool;
+  }
+
+  /** A step begins: no gradient has been written. */
+  begin(): void {
+    this.#written.clear();
+  }
+
+  /** Whether the gradient of a parameter has been written in this step, so that what comes is added. */
+  has(parameter: Parameter): boolean {
+    return this.#written.has(parameter);
+  }
+
+  /** Notes that it has been written. */
+  add(parameter: Parameter): void {
+    this.#written.add(parameter);
+  }
+
+  /** Runs what writes gradients: into their own place at first, else beside it, and they are added. */
+  collect(trained: readonly Parameter[], outputs: readonly GradientOutput[], run: () => void): void {
+    const again: PlannedBlock[] = [];
+    for (const { input } of outputs) {
+      const parameter = trained.find((each) => each.input === input);
+      if (!parameter) continue;
+      if (this.#written.has(parameter)) again.push(this.#pool.acquire(floats(parameter.shape), {}));
+      this.#written.add(parameter);
+    }
+    run();
+    this.#pool.release(...again);
+  }
+}

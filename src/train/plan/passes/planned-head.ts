@@ -1,0 +1,155 @@
+/** @file The head of a planned pass, as `run/head/label-head` and `run/head/vocabulary-head` make it: to be read beside them. */
+import type { TensorType } from "../../../graph/graph.ts";
+import type { Bindings } from "../../../graph/shape.ts";
+import type { PartGraph } from "../../../models/graphs/part-graph.ts";
+import type { AdapterView } from "../../../peft/adapter-view.ts";
+import type { Parameter } from "../../../peft/parameters.ts";
+import {
+  type HeadProgramKind,
+  type HeadVariant,
+  headArithmetic,
+  headProgram,
+} from "../../../run/head/head-graph.ts";
+import { readsSlices } from "../../../run/head/head-programs.ts";
+import { tableGradientProgram } from "../../../run/head/head-table.ts";
+import { VOCABULARY_CHUNK, headChunkOf } from "../../../run/head/label-head.ts";
+import { type VocabularyProgramKind, vocabularyProgram } from "../../../run/head/vocabulary-head.ts";
+import { SLICE_ROWS } from "../../../run/session.ts";
+import type { PlannedGradients } from "./planned-gradients.ts";
+import { type PassPlace, floats } from "./planned-place.ts";
+import type { PlannedBlock } from "./planned-pool.ts";
+
+export class PlannedHead {
+  readonly #place: PassPlace;
+  readonly #adapter: AdapterView | null;
+  readonly #training: boolean;
+  readonly #gradients: PlannedGradients;
+
+  /** `training`: dropout is drawn. */
+  constructor(place: PassPlace, adapter: AdapterView | null, training: boolean, gradients: PlannedGradients) {
+    this.#place = place;
+    this.#adapter = adapter;
+    this.#training = training;
+    this.#gradients = gradients;
+  }
+
+  get #trained(): readonly Parameter[] {
+    return this.#adapter?.trained(null) ?? [];
+  }
+
+  #lend(type: TensorType, bindings: Bindings): PlannedBlock {
+    return this.#place.pool.acquire(type, bindings);
+  }
+
+  #variant(kind: HeadProgramKind): HeadVariant {
+    const arithmetic = headArithmetic(this.#place.facts, this.#adapter, kind);
+    return { kind, training: this.#training, arithmetic };
+  }
+
+  /** Log-probabilities of labels. */
+  logProbs(numLabels: number): void {
+    const { facts, pool, programs } = this.#place;
+    const variant = this.#variant("loss");
+    if (readsSlices(facts, this.#adapter, variant.arithmetic))
+      return pool.release(...this.#vocabulary(numLabels, false));
+    const program = headProgram(facts.model, this.#adapter, variant);
+    for (const N of chunks(numLabels, headChunkOf(variant.arithmetic))) {
+      const { made } = programs.build(program);
+      const lent = [...this.#feeds(made.part, N), this.#lend(floats([N, 1]), {})];
+      programs.run(program, { N });
+      pool.release(...lent);
+    }
+  }
+
+  #feeds(part: PartGraph, N: number): PlannedBlock[] {
+    const hidden = floats([N, this.#place.facts.model.width]);
+    const labels: TensorType = { dtype: "int64", shape: [N] };
+    const masks = part.dropout.map(({ mask }) => mask);
+    return [hidden, labels, ...masks].map((type) => this.#lend(type, { N }));
+  }
+
+  /** The same with gradients; returns dx. */
+  gradient(numLabels: number, bindings: Bindings): PlannedBlock {
+    const { facts, pool, programs } = this.#place;
+    const { model } = facts;
+    const dx = this.#lend(floats(["B", "T", model.width]), bindings);
+    const variant = this.#variant("lossAndGradients");
+    if (readsSlices(facts, this.#adapter, variant.arithmetic)) {
+      pool.release(...this.#vocabulary(numLabels, true));
+      return dx;
+    }
+    const program = headProgram(model, this.#adapter, variant);
+    for (const N of chunks(numLabels, headChunkOf(variant.arithmetic))) {
+      const { made } = programs.build(program);
+      const results = [
+        [N, 1],
+        [N, 1],
+        [N, model.width],
+        ...(made.slicedTable === null
+          ? []
+          : [
+              [N, model.numOutputs],
+              [N, model.width],
+            ]),
+      ];
+      const lent = [...this.#feeds(made.part, N), ...results.map((shape) => this.#lend(floats(shape), {}))];
+      this.#gradients.collect(this.#trained, made.gradients, () => void programs.run(program, { N }));
+      if (made.slicedTable !== null) this.#table(made.slicedTable, N);
+      pool.release(...lent);
+    }
+    return dx;
+  }
+
+  /** The gradient of the head's matrix, some rows at a time. */
+  #table(table: string, N: number): void {
+    const { facts, programs, pool } = this.#place;
+    const parameter = this.#trained.find(({ input }) => input === table) as Parameter;
+    const [numRows = 0, width = 0] = parameter.shape;
+    for (let from = 0; from < numRows; from += SLICE_ROWS) {
+      const S = Math.min(SLICE_ROWS, numRows - from);
+      const again = this.#gradients.has(parameter) ? [this.#lend(floats([S, width]), {})] : [];
+      const dLogits = this.#lend(floats([N, S]), {});
+      programs.run(tableGradientProgram(facts.model.width), { N, S });
+      pool.release(dLogits, ...again);
+    }
+    this.#gradients.add(parameter);
+  }
+
+  /** One walk over the vocabulary for all positions, in chunks; returns what is given back after it. */
+  #vocabulary(numLabels: number, hasGradient: boolean): PlannedBlock[] {
+    const { facts, pool, programs } = this.#place;
+    const { model } = facts;
+    const program = (kind: VocabularyProgramKind): ReturnType<typeof vocabularyProgram> =>
+      vocabularyProgram(model, kind);
+    const counts = chunks(numLabels, VOCABULARY_CHUNK);
+    const lend = (N: number, columns: number): PlannedBlock => this.#lend(floats([N, columns]), {});
+    const hidden = counts.map((N) => lend(N, model.width));
+    const sums = counts.map((N) => {
+      const own = [lend(N, 1), lend(N, model.width)];
+      if (!hasGradient) return { own, gradient: [] };
+      own.push(lend(N, 1), lend(N, model.width));
+      return { own, gradient: [lend(N, model.width)] };
+    });
+    const slice = (from: number): number => Math.min(SLICE_ROWS, model.numOutputs - from);
+    let ahead = lend(slice(0), model.width);
+    for (let from = 0; from < model.numOutputs; from += SLICE_ROWS) {
+      const rows = ahead;
+      const next = from + SLICE_ROWS;
+      if (next < model.numOutputs) ahead = lend(slice(next), model.width);
+      for (const N of counts) {
+        programs.run(program(hasGradient ? "log-sum-gradient" : "log-sum"), { N, V: slice(from) });
+      }
+      pool.release(rows);
+    }
+    for (const N of counts) programs.run(program(hasGradient ? "label-gradient" : "label"), { N });
+    pool.release(...sums.flatMap(({ own }) => own));
+    return [...hidden, ...sums.flatMap(({ gradient }) => gradient)];
+  }
+}
+
+/** Sizes of the chunks of some positions. */
+function chunks(numLabels: number, length: number): number[] {
+  return Array.from({ length: Math.ceil(numLabels / length) }, (_, i) =>
+    Math.min(length, numLabels - i * length),
+  );
+}

@@ -1,0 +1,43 @@
+/** @file A pool of buffers that has no memory: it lends as the real one does, and knows how much of that would be used. */
+import { DTYPES } from "../../../graph/dtype.ts";
+import type { TensorType } from "../../../graph/graph.ts";
+import { type Bindings, evaluateShape, numElements } from "../../../graph/shape.ts";
+import { BlockShelf, type Sized } from "../../../runtime/block-shelf.ts";
+
+/** A block that is lent, or was. */
+export interface PlannedBlock extends Sized {
+  /** Of the tensor that it is lent to, or was last. */
+  lentBytes: number;
+  /** What was written of it at most: pages that nobody touched take no memory. */
+  touchedBytes: number;
+}
+
+export class PlannedPool {
+  readonly #shelf = new BlockShelf<PlannedBlock>((capacityBytes) => ({
+    capacityBytes,
+    lentBytes: 0,
+    touchedBytes: 0,
+  }));
+
+  /** Bytes of a tensor are lent. */
+  acquire({ dtype, shape }: TensorType, bindings: Bindings): PlannedBlock {
+    return this.lend(numElements(evaluateShape(shape, bindings)) * DTYPES[dtype].sizeBytes);
+  }
+
+  /** A block of at least this size. */
+  lend(sizeBytes: number): PlannedBlock {
+    const block = this.#shelf.take(sizeBytes);
+    block.lentBytes = sizeBytes;
+    block.touchedBytes = Math.max(block.touchedBytes, sizeBytes);
+    return block;
+  }
+
+  release(...blocks: readonly PlannedBlock[]): void {
+    for (const block of blocks) this.#shelf.put(block);
+  }
+
+  /** Memory that the real pool would hold. */
+  get residentBytes(): number {
+    return [...this.#shelf.blocks].reduce((sum, { touchedBytes }) => sum + touchedBytes, 0);
+  }
+}

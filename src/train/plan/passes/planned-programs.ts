@@ -1,0 +1,61 @@
+/** @file The programs of a run, built but not compiled, and the memory that each of them needs of its own. */
+import { peakBytes } from "../../../graph/peak-memory.ts";
+import type { ProgramSpec } from "../../../graph/program.ts";
+import { NO_WORK, type Work, addWork, workOf } from "../../../graph/program-work.ts";
+import type { Bindings } from "../../../graph/shape.ts";
+import type { Makeable } from "../../../run/session.ts";
+
+/** A program as it was built. */
+interface Built<T> {
+  readonly spec: ProgramSpec;
+  readonly made: T;
+}
+
+export class PlannedPrograms {
+  readonly #built = new Map<string, Built<unknown>>();
+  /** Largest need of each program, by its key. */
+  readonly #needs = new Map<string, number>();
+  /** What was found, by program and sizes. */
+  readonly #known = new Map<string, { readonly need: number; readonly work: Work }>();
+  /** Of all runs since `takeWork`. */
+  #work = NO_WORK;
+
+  /** Builds a program, once. */
+  build<T>({ key, make }: Makeable<T>): Built<T> {
+    let built = this.#built.get(key) as Built<T> | undefined;
+    if (!built) this.#built.set(key, (built = make()));
+    return built;
+  }
+
+  /** Notes that a program runs with these sizes. */
+  run<T>(program: Makeable<T>, bindings: Bindings): Built<T> {
+    const built = this.build(program);
+    const sizes = `${JSON.stringify(bindings)} ${program.key}`;
+    let known = this.#known.get(sizes);
+    if (!known) {
+      known = { need: peakBytes(built.spec, bindings), work: workOf(built.spec, bindings) };
+      this.#known.set(sizes, known);
+    }
+    this.#work = addWork(this.#work, known.work);
+    this.#needs.set(program.key, Math.max(known.need, this.#needs.get(program.key) ?? 0));
+    return built;
+  }
+
+  /** What all runs since the last call computed. */
+  takeWork(): Work {
+    const work = this.#work;
+    this.#work = NO_WORK;
+    return work;
+  }
+
+  /** Programs that have run. */
+  get count(): number {
+    return this.#needs.size;
+  }
+
+  /** What all of them need: each keeps its own, or one at a time has any. */
+  scratchBytes(keepScratch: boolean): number {
+    const needs = [...this.#needs.values()];
+    return keepScratch ? needs.reduce((sum, need) => sum + need, 0) : Math.max(0, ...needs);
+  }
+}
