@@ -1,5 +1,6 @@
 /** @file Training by battery and temperature: a simulated phone, real sources, and runs that pause. */
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, test } from "node:test";
@@ -116,6 +117,16 @@ describe("sources", () => {
     await assert.rejects(source.read(), /says "/);
     await assert.rejects(filePower(folder).read(), /it is a folder/);
   });
+
+  test(
+    "a pipe in the place of a file is not waited for",
+    { skip: process.platform === "win32" },
+    async () => {
+      const path = `${folder}/pipe.json`;
+      execFileSync("mkfifo", [path]);
+      await assert.rejects(filePower(path).read(), /it is a pipe/);
+    },
+  );
 
   test("a file that is empty while it is written is waited for, for two seconds", async () => {
     const path = `${folder}/written.json`;

@@ -47,10 +47,13 @@ export interface PacedStep {
 
 /** Shorter ones are joined with the next. */
 const SHORTEST_SLEEP_MS = 1;
+/** For how many times as long as a reading took none follows: a slow source takes a tenth of the time at most. */
+const REST_AFTER_READING = 9;
 
 export class Pacer {
   readonly #parts: PacerParts;
   #reading: PowerReading | null = null;
+  #nextReadingMs = -Infinity;
   #hasTold = false;
   /** Of the step before; null: there is none. */
   #last: { readonly busyMs: number; readonly numCalls: number } | null = null;
@@ -64,10 +67,21 @@ export class Pacer {
   /** Begins a step, from 0. @throws FailedError "train/power" where there is no state and the run is to stop then */
   async begin(index: number): Promise<void> {
     const { source, everySteps, clock } = this.#parts;
-    const startMs = clock.nowMs();
-    this.#step = { index, startMs, processorMs: clock.processorMs(), pausedMs: 0, numCalls: 0 };
+    const isDue = index % everySteps === 0 || this.#last === null;
+    const fromMs = clock.nowMs();
+    if (source && isDue && fromMs >= this.#nextReadingMs) {
+      this.#reading = await this.#read(source);
+      const untilMs = clock.nowMs();
+      this.#nextReadingMs = untilMs + REST_AFTER_READING * (untilMs - fromMs);
+    }
     this.#counters = (await source?.readEnergy()) ?? [];
-    if (source && (index % everySteps === 0 || this.#last === null)) this.#reading = await this.#read(source);
+    this.#step = {
+      index,
+      startMs: clock.nowMs(),
+      processorMs: clock.processorMs(),
+      pausedMs: 0,
+      numCalls: 0,
+    };
   }
 
   async #read(source: PowerSource): Promise<PowerReading | null> {

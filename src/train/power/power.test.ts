@@ -107,13 +107,18 @@ test("energy is counted by counters, also past their end, else by watts, else es
   assert.deepEqual(energyOf(facts), { joules: 3 * ESTIMATED_WATTS, source: "estimated" });
 });
 
-/** A pacer on a clock that stands still but for work and pauses. */
-function pacerOf(readings: readonly (PowerReading | string)[], changes: Partial<PacerParts> = {}) {
+/** A pacer on a clock that stands still but for work, pauses and what a reading takes. */
+function pacerOf(
+  readings: readonly (PowerReading | string)[],
+  changes: Partial<PacerParts> = {},
+  readMs = 0,
+) {
   const clock = { now: 0, sleeps: [] as number[], notes: [] as string[], numReads: 0 };
   const parts: PacerParts = {
     source: {
       name: "test",
       async read() {
+        clock.now += readMs;
         const reading = readings[Math.min(clock.numReads++, readings.length - 1)] as PowerReading | string;
         if (typeof reading === "string") throw new PowerProblem(reading);
         return reading;
@@ -202,6 +207,15 @@ describe("the pacer", () => {
       [2, [1600, 1600, 100, 100]],
       "a run that goes on at step 4",
     );
+  });
+
+  test("a source that answers slowly takes a tenth of the time, and its answers are no work of a step", async () => {
+    const readMs = 4000;
+    const { clock, step } = pacerOf(["does not end within 4 s"], {}, readMs);
+    let busyMs = 0;
+    for (let i = 0; i < 3600; i++) busyMs += (await step(i, 100)).busyMs;
+    assert.deepEqual([Math.round(busyMs), clock.numReads], [360_000, 10]);
+    assert.equal(Math.round(clock.now - busyMs), 10 * readMs);
   });
 
   test("a pause by hand comes first, whatever the step works and the device says", async () => {

@@ -27,7 +27,10 @@ export function filePower(path: string, wait: (ms: number) => Promise<unknown> =
 
 async function readSmall(path: string): Promise<string> {
   try {
-    const { size } = await disk().stat(path);
+    const stats = await disk().stat(path);
+    // It would be waited for until somebody writes.
+    if (stats.isFIFO()) throw new Error("it is a pipe");
+    const { size } = stats;
     if (size > MAX_BYTES) throw new Error(`it has ${size} bytes, expected at most ${MAX_BYTES}`);
     return await disk().readFile(path, "utf8");
   } catch (error) {
