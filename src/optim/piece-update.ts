@@ -2,7 +2,7 @@
 import type { Program } from "../runtime/engine.ts";
 import { FlatChunks } from "../runtime/flat-chunks.ts";
 import { type HostTensor, zeros } from "../runtime/host-tensor.ts";
-import type { PartStretch } from "../runtime/parted-vector.ts";
+import type { PartStretch } from "../runtime/memory/parted-vector.ts";
 
 /** Vectors that an update changes, by the names of the program's inputs: the same elements of each. */
 export type Vectors = Readonly<Record<string, PartStretch>>;

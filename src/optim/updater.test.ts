@@ -5,7 +5,7 @@ import { gradientsOf, inOnePart } from "../../test/tiny/one-group.ts";
 import { Random } from "../random.ts";
 import { createEngine } from "../runtime/create-engine.ts";
 import { CHUNK_ELEMENTS } from "../runtime/flat-chunks.ts";
-import { RESIDENT, type VectorMemory } from "../runtime/vector-memory.ts";
+import { RESIDENT, type VectorMemory } from "../runtime/memory/vector-memory.ts";
 import { OPTIMIZERS, findOptimizer } from "./optimizers.ts";
 import { type GroupState, type UpdateStep, type VectorGroup, createUpdater } from "./updater.ts";
 

@@ -8,8 +8,8 @@
  */
 import type { Engine } from "../runtime/engine.ts";
 import { checkLength } from "../runtime/flat-chunks.ts";
-import { PartedVector, type PartStretch } from "../runtime/parted-vector.ts";
-import { type Need, RESIDENT, type VectorMemory, holdInTurn } from "../runtime/vector-memory.ts";
+import { PartedVector, type PartStretch } from "../runtime/memory/parted-vector.ts";
+import { type Need, RESIDENT, type VectorMemory, holdInTurn } from "../runtime/memory/vector-memory.ts";
 import type { Optimizer } from "./optimizer.ts";
 import { PieceUpdate, type Vectors } from "./piece-update.ts";
 import { prefixed, updateProgram } from "./update-program.ts";

@@ -6,7 +6,7 @@ import type { DerivedLease } from "../models/base/derived-tensors.ts";
 import type { Model } from "../models/model.ts";
 import type { Random } from "../random.ts";
 import { type HostTensor, zeros } from "../runtime/host-tensor.ts";
-import { RESIDENT, type VectorMemory, whileHeld } from "../runtime/vector-memory.ts";
+import { RESIDENT, type VectorMemory, whileHeld } from "../runtime/memory/vector-memory.ts";
 import { type AdapterView, type BoundTensor, viewAdapter } from "./adapter-view.ts";
 import { type AdaptedSite, type AttachRequest, layOut } from "./layout.ts";
 import { type AdapterMethod, type Method, configFileOf } from "./method.ts";

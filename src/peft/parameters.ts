@@ -6,7 +6,7 @@
  */
 import type { ModelTensor } from "../models/graphs/sites.ts";
 import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
-import { RESIDENT, type VectorMemory } from "../runtime/vector-memory.ts";
+import { RESIDENT, type VectorMemory } from "../runtime/memory/vector-memory.ts";
 import { numElements } from "../graph/shape.ts";
 import type { AdaptedSite, Layout } from "./layout.ts";
 

@@ -5,7 +5,7 @@ import { PartGraph } from "../models/graphs/part-graph.ts";
 import { PLAIN_PART } from "../models/graphs/part-options.ts";
 import { KEY_POSITIONS, type PassFacts, POSITIONS, SEGMENTS, passInput } from "../nn/pass.ts";
 import type { AttentionOptions } from "../nn/builder.ts";
-import { BufferPool } from "../runtime/buffer-pool.ts";
+import { BufferPool } from "../runtime/memory/buffer-pool.ts";
 import { PassContext, PassTables } from "./context.ts";
 
 /** Two rows of three tokens; the second is two examples. */

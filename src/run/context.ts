@@ -7,7 +7,7 @@
 import { type Bindings, evaluateShape } from "../graph/shape.ts";
 import type { PartGraph } from "../models/graphs/part-graph.ts";
 import type { PassFacts, PositionTable } from "../nn/pass.ts";
-import type { BufferPool } from "../runtime/buffer-pool.ts";
+import type { BufferPool } from "../runtime/memory/buffer-pool.ts";
 import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
 
 /** Tables with a row for each position, shared by all passes; they grow with the longest one. */

@@ -8,7 +8,7 @@ import { Embedding, type ModelInput } from "./embedding.ts";
 import { type BetweenBlocks, forwardBlocks } from "./blocks/forward-blocks.ts";
 import { Head } from "./head/head.ts";
 import { LabelHead } from "./head/label-head.ts";
-import { whileHeld } from "../runtime/vector-memory.ts";
+import { whileHeld } from "../runtime/memory/vector-memory.ts";
 import type { Session } from "./session.ts";
 import { trainedValues } from "./weights/trained-values.ts";
 

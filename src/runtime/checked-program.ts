@@ -7,7 +7,7 @@
 import type { ProgramSpec } from "../graph/program.ts";
 import type { Value } from "../graph/graph.ts";
 import type { Dim } from "../graph/shape.ts";
-import { Borrowed } from "./borrowed-memory.ts";
+import { Borrowed } from "./memory/borrowed-memory.ts";
 import type { Program, Tensors } from "./engine.ts";
 import type { HostTensor } from "./host-tensor.ts";
 import { ShapeCheck } from "./shape-check.ts";

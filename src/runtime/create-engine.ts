@@ -1,8 +1,8 @@
 /** @file Chooses the engine: ONNX Runtime by its C API, or by its own binding where that cannot be called. */
 import { UsageError } from "../errors.ts";
 import { type Engine, type EngineOptions, MAX_THREADS } from "./engine.ts";
-import { createNativeEngine } from "./ort-native.ts";
-import { createNodeEngine } from "./ort-node.ts";
+import { createNativeEngine } from "./ort/ort-native.ts";
+import { createNodeEngine } from "./ort/ort-node.ts";
 
 /** Makes the engine of this machine. @throws UsageError `usage/flag` for a number of threads that no program can have */
 export function createEngine(options: EngineOptions = {}): Engine {

@@ -5,7 +5,7 @@
  */
 import type { ProgramSpec } from "../graph/program.ts";
 import type { HostTensor } from "./host-tensor.ts";
-import type { MakeMemory } from "./program-memory.ts";
+import type { MakeMemory } from "./memory/program-memory.ts";
 
 /** Tensors by the names of a program's inputs or outputs. */
 export type Tensors = Readonly<Record<string, HostTensor>>;

@@ -7,12 +7,12 @@ import { Graph } from "../graph/graph.ts";
 import { add, exp, mul } from "../graph/ops/elementwise.ts";
 import { cast } from "../graph/ops/cast.ts";
 import { matmul } from "../graph/ops/matmul.ts";
-import { BufferPool } from "./buffer-pool.ts";
+import { BufferPool } from "./memory/buffer-pool.ts";
 import { hostTensor, zeros } from "./host-tensor.ts";
 import { createEngine } from "./create-engine.ts";
 import { type Engine, type EngineOptions, onThreads } from "./engine.ts";
-import { createNativeEngine } from "./ort-native.ts";
-import { createNodeEngine } from "./ort-node.ts";
+import { createNativeEngine } from "./ort/ort-native.ts";
+import { createNodeEngine } from "./ort/ort-node.ts";
 
 function product() {
   const graph = new Graph();

@@ -9,8 +9,8 @@ import { exp } from "../graph/ops/elementwise.ts";
 import { matmul } from "../graph/ops/matmul.ts";
 import type { Engine, Program, Tensors } from "./engine.ts";
 import { type HostTensor, hostTensor, zeros } from "./host-tensor.ts";
-import { createNativeEngine } from "./ort-native.ts";
-import { createNodeEngine } from "./ort-node.ts";
+import { createNativeEngine } from "./ort/ort-native.ts";
+import { createNodeEngine } from "./ort/ort-node.ts";
 
 const ENGINES: readonly Engine[] = [createNativeEngine({ threads: 2 }), createNodeEngine({ threads: 2 })];
 

@@ -5,9 +5,9 @@
 import { COMPUTES } from "../nn/computes.ts";
 import type { Session } from "../run/session.ts";
 import { createEngine } from "../runtime/create-engine.ts";
-import { LargePages } from "../runtime/large-pages.ts";
-import { ShardMemory } from "../runtime/shard-memory.ts";
-import { RESIDENT, type VectorMemory } from "../runtime/vector-memory.ts";
+import { LargePages } from "../runtime/memory/large-pages.ts";
+import { ShardMemory } from "../runtime/memory/shard-memory.ts";
+import { RESIDENT, type VectorMemory } from "../runtime/memory/vector-memory.ts";
 import { parseByteSize } from "../messages/byte-size.ts";
 import type { Evaluation } from "./evaluate.ts";
 import { withWayOn } from "./loop/checks.ts";

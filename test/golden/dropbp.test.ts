@@ -15,7 +15,7 @@ import { findOptimizer } from "../../src/optim/optimizers.ts";
 import { createUpdater } from "../../src/optim/updater.ts";
 import { type Parameter, makeParameters } from "../../src/peft/parameters.ts";
 import { GradientBuffer } from "../../src/run/gradients/gradient-buffer.ts";
-import { BufferPool } from "../../src/runtime/buffer-pool.ts";
+import { BufferPool } from "../../src/runtime/memory/buffer-pool.ts";
 import type { Program } from "../../src/runtime/engine.ts";
 import { hostTensor, zeros } from "../../src/runtime/host-tensor.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";

@@ -10,7 +10,7 @@ import { FROZEN } from "../../src/models/graphs/site-graph.ts";
 import type { Adapter } from "../../src/peft/attach.ts";
 import { Random } from "../../src/random.ts";
 import { PassContext, PassTables } from "../../src/run/context.ts";
-import { BufferPool } from "../../src/runtime/buffer-pool.ts";
+import { BufferPool } from "../../src/runtime/memory/buffer-pool.ts";
 import type { HostTensor } from "../../src/runtime/host-tensor.ts";
 import { Evaluation, evaluate } from "./evaluator.ts";
 import { type Array64, count } from "../ops/array64.ts";

@@ -1,5 +1,5 @@
 /** @file What the loop works with, of settings as they are given: for tests that run parts of a training by themselves. */
-import { RESIDENT } from "../../src/runtime/vector-memory.ts";
+import { RESIDENT } from "../../src/runtime/memory/vector-memory.ts";
 import { fitRun } from "../../src/train/files/setup/fit-run.ts";
 import { openRun } from "../../src/train/files/setup/prepare.ts";
 import { type TrainingSetup, setUp } from "../../src/train/files/setup/setup.ts";

@@ -7,7 +7,7 @@ import { findMethod } from "../../src/peft/methods.ts";
 import { Random } from "../../src/random.ts";
 import { Session } from "../../src/run/session.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
-import { ShardMemory } from "../../src/runtime/shard-memory.ts";
+import { ShardMemory } from "../../src/runtime/memory/shard-memory.ts";
 import { smallestBudget } from "../../src/train/plan/resident-budget.ts";
 import { StepRunner } from "../../src/train/step/step-runner.ts";
 import { accumulateLoss, lossAndGradients, unpacked } from "../passes/model-passes.ts";

@@ -6,7 +6,7 @@ import { Head } from "../../run/head/head.ts";
 import type { Session } from "../../run/session.ts";
 import { trainedValues } from "../../run/weights/trained-values.ts";
 import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
-import { whileHeld } from "../../runtime/vector-memory.ts";
+import { whileHeld } from "../../runtime/memory/vector-memory.ts";
 import { BlockStack, MANY_ROWS, type StackRide } from "./block-stack.ts";
 import { PagedCache } from "../cache/paged-cache.ts";
 import type { PagedPass, PagedRows } from "../cache/paged-pass.ts";

@@ -9,7 +9,7 @@ import type { Adapter } from "../../peft/attach.ts";
 import { placesOf } from "../../peft/layout.ts";
 import { type FileSite, configFileOf } from "../../peft/method.ts";
 import { savedModules } from "../../peft/trained-tensors.ts";
-import { whileHeld } from "../../runtime/vector-memory.ts";
+import { whileHeld } from "../../runtime/memory/vector-memory.ts";
 import { withModulesOfPeft } from "./adapter-base.ts";
 import { BASE_SAMPLE_KEY } from "./base-record.ts";
 import { type Making, UNKNOWN_MAKING } from "../cards/model-card.ts";

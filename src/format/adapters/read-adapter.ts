@@ -10,7 +10,7 @@ import { requireAdapterSize } from "../../untrusted/limits.ts";
 import { type AttachRequest, type Preview, previewAttach } from "../../peft/layout.ts";
 import { type Method, configFileOf } from "../../peft/method.ts";
 import { METHODS, findMethodOfConfig } from "../../peft/methods.ts";
-import { whileHeld } from "../../runtime/vector-memory.ts";
+import { whileHeld } from "../../runtime/memory/vector-memory.ts";
 import { withModulesOfGraft, withoutCopies } from "./adapter-base.ts";
 import { checkBase } from "./base-record.ts";
 import { readAdapterFolder } from "./adapter-folder.ts";

@@ -1,7 +1,7 @@
 /** @file A file of the disk, opened for reading by byte range; every failure is a FormatError that names the file. */
 import type { FileHandle } from "node:fs/promises";
 import { FormatError } from "../../errors.ts";
-import { mapFile } from "../../runtime/mapped-file.ts";
+import { mapFile } from "../../runtime/memory/mapped-file.ts";
 import { describeFileProblem, toFailedRead } from "../../messages/system-error.ts";
 import { disk } from "./disk/calls.ts";
 import { type ByteSource, readBytes, truncated } from "./byte-source.ts";

@@ -3,9 +3,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { ModelTensor } from "../../models/graphs/sites.ts";
 import { type Parameter, makeParameters } from "../../peft/parameters.ts";
-import { BufferPool } from "../../runtime/buffer-pool.ts";
+import { BufferPool } from "../../runtime/memory/buffer-pool.ts";
 import { createEngine } from "../../runtime/create-engine.ts";
-import { ShardMemory } from "../../runtime/shard-memory.ts";
+import { ShardMemory } from "../../runtime/memory/shard-memory.ts";
 import { GradientBuffer } from "./gradient-buffer.ts";
 
 const engine = createEngine({ threads: 1 });

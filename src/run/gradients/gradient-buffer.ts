@@ -13,11 +13,11 @@ import { add } from "../../graph/ops/elementwise.ts";
 import type { Adapter } from "../../peft/attach.ts";
 import { type Parameter, type ParameterGroup, groupName, lengthOf } from "../../peft/parameters.ts";
 import { assertInternal } from "../../errors.ts";
-import type { BufferPool } from "../../runtime/buffer-pool.ts";
+import type { BufferPool } from "../../runtime/memory/buffer-pool.ts";
 import { FlatChunks } from "../../runtime/flat-chunks.ts";
 import type { Engine, Program } from "../../runtime/engine.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
-import { PartedVector } from "../../runtime/parted-vector.ts";
+import { PartedVector } from "../../runtime/memory/parted-vector.ts";
 import {
   type Hold,
   type Need,
@@ -25,7 +25,7 @@ import {
   type VectorMemory,
   holdInTurn,
   whileHeld,
-} from "../../runtime/vector-memory.ts";
+} from "../../runtime/memory/vector-memory.ts";
 import {
   type GradientPart,
   type GradientSlice,

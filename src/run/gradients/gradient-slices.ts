@@ -1,8 +1,8 @@
 /** @file Where the gradients of parameters lie: each in one piece, or, of a large table, in slices of its rows. */
 import { type Parameter, type ParameterGroup, lengthOf } from "../../peft/parameters.ts";
 import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
-import type { PartedVector, PartStretch } from "../../runtime/parted-vector.ts";
-import type { Use } from "../../runtime/vector-memory.ts";
+import type { PartedVector, PartStretch } from "../../runtime/memory/parted-vector.ts";
+import type { Use } from "../../runtime/memory/vector-memory.ts";
 
 /** Some rows of the gradient of one parameter, or all of it. */
 export interface GradientSlice {

@@ -1,5 +1,5 @@
 /** @file Positions of a pass, as rows of its flattened activations [B·T, D]: those that a head needs, and where they come from. */
-import type { BufferPool } from "../../runtime/buffer-pool.ts";
+import type { BufferPool } from "../../runtime/memory/buffer-pool.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 
 /** Positions of a pass that have something to predict. */

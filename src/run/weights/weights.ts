@@ -12,8 +12,8 @@ import { numElements } from "../../graph/shape.ts";
 import type { TensorReader } from "../../nn/compute.ts";
 import { prepareOperands } from "../../nn/prepare-operands.ts";
 import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
-import { LastingTensors, makeCounted } from "../../runtime/program-memory.ts";
-import { RESIDENT, type VectorMemory } from "../../runtime/vector-memory.ts";
+import { LastingTensors, makeCounted } from "../../runtime/memory/program-memory.ts";
+import { RESIDENT, type VectorMemory } from "../../runtime/memory/vector-memory.ts";
 import { BlockShards } from "./block-shards.ts";
 import type { Lease, WeightTensors } from "./lease.ts";
 

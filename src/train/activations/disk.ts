@@ -5,9 +5,9 @@
  * the way back read again while the block after it does; so those of three blocks at most are in memory.
  */
 import type { Saved } from "../../run/blocks/block-runner.ts";
-import type { BufferPool } from "../../runtime/buffer-pool.ts";
+import type { BufferPool } from "../../runtime/memory/buffer-pool.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
-import type { ShardDisk } from "../../runtime/shard-memory.ts";
+import type { ShardDisk } from "../../runtime/memory/shard-memory.ts";
 import type { ActivationForm, KeptActivations } from "./keeping.ts";
 
 interface Entry {

@@ -7,7 +7,7 @@
  * branch that lies above, and what is compared of one block's gradients.
  */
 import type { BlockPlan } from "../../run/blocks/backward-plan.ts";
-import type { BufferPool } from "../../runtime/buffer-pool.ts";
+import type { BufferPool } from "../../runtime/memory/buffer-pool.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import { type KeptBlock, type Turn, runBlockBackward } from "../step/blocks-backward.ts";
 import type { ModelBranch } from "./branch-list.ts";

@@ -6,7 +6,7 @@ import type { Model } from "../../models/model.ts";
 import { PLAIN_PART } from "../../models/graphs/part-options.ts";
 import { type AdapterView, placedBy } from "../../peft/adapter-view.ts";
 import type { Adapter } from "../../peft/attach.ts";
-import { whileHeld } from "../../runtime/vector-memory.ts";
+import { whileHeld } from "../../runtime/memory/vector-memory.ts";
 import type { RunStore } from "./run-store.ts";
 
 /** Makes the error of a run that has left the finite numbers; it names the checkpoint to go back to. */

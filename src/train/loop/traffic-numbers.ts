@@ -1,5 +1,5 @@
 /** @file Where parameters were in a step, as its event tells it. */
-import type { MemoryTraffic } from "../../runtime/vector-memory.ts";
+import type { MemoryTraffic } from "../../runtime/memory/vector-memory.ts";
 import type { StepEvent } from "../events.ts";
 
 /** In megabytes; nothing where all were in memory. */

@@ -18,7 +18,7 @@ import { SCHEDULES } from "../../optim/schedules.ts";
 import type { Method } from "../../peft/method.ts";
 import { METHODS } from "../../peft/methods.ts";
 import { BASE_KINDS } from "../../quant/storages.ts";
-import { SHARD_DTYPES } from "../../runtime/vector-memory.ts";
+import { SHARD_DTYPES } from "../../runtime/memory/vector-memory.ts";
 import { RESIDENCIES } from "../../run/weights/weights.ts";
 import { ACTIVATION_FORMS } from "../activations/forms.ts";
 import { SENSITIVITIES } from "../dropbp/sensitivity.ts";

@@ -1,6 +1,6 @@
 /** @file A checkpoint of a run: where it stands, the optimizer's state, the manifest, the adapter. */
-import { PartedVector } from "../../../src/runtime/parted-vector.ts";
-import { RESIDENT } from "../../../src/runtime/vector-memory.ts";
+import { PartedVector } from "../../../src/runtime/memory/parted-vector.ts";
+import { RESIDENT } from "../../../src/runtime/memory/vector-memory.ts";
 import { cpSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { adapterFiles } from "../../../src/format/adapters/adapter.ts";
 import { loadWeights } from "../../../src/format/checkpoint/load-model.ts";

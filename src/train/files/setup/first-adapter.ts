@@ -7,7 +7,7 @@ import { type AttachRequest, previewAttach } from "../../../peft/layout.ts";
 import type { Method } from "../../../peft/method.ts";
 import type { Targets } from "../../../peft/targets.ts";
 import { Random } from "../../../random.ts";
-import type { VectorMemory } from "../../../runtime/vector-memory.ts";
+import type { VectorMemory } from "../../../runtime/memory/vector-memory.ts";
 import type { TrainOptions } from "../../settings/options.ts";
 
 /** Stream of the seed that start values come from. */

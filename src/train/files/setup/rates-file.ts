@@ -7,7 +7,7 @@ import { writeTextAtomic } from "../../../format/files/atomic.ts";
 import { disk } from "../../../format/files/disk/calls.ts";
 import { homeFolderOf } from "../../../hub/models-folder.ts";
 import { createEngine } from "../../../runtime/create-engine.ts";
-import { engineVersion } from "../../../runtime/ort-c-api.ts";
+import { engineVersion } from "../../../runtime/ort/ort-c-api.ts";
 import { measureRates } from "../../plan/measure-rates.ts";
 import type { Rates } from "../../plan/step-time.ts";
 

@@ -10,7 +10,7 @@ import type { Adapter } from "../../../peft/attach.ts";
 import { requireTrainableBlocks } from "../../loop/checks.ts";
 import { describeMeasuring } from "../../dropbp/branch-dropper.ts";
 import { requireTrainedBranch } from "../../dropbp/branch-list.ts";
-import type { VectorMemory } from "../../../runtime/vector-memory.ts";
+import type { VectorMemory } from "../../../runtime/memory/vector-memory.ts";
 import type { MemoryPlan } from "../../plan/memory-plan.ts";
 import { requireTrainedHead } from "./class-head.ts";
 import { makeAdapter } from "./first-adapter.ts";

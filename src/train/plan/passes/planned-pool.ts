@@ -2,7 +2,7 @@
 import { DTYPES } from "../../../graph/dtype.ts";
 import type { TensorType } from "../../../graph/graph.ts";
 import { type Bindings, evaluateShape, numElements } from "../../../graph/shape.ts";
-import { BlockShelf, type Sized } from "../../../runtime/block-shelf.ts";
+import { BlockShelf, type Sized } from "../../../runtime/memory/block-shelf.ts";
 
 /** A block that is lent, or was. */
 export interface PlannedBlock extends Sized {

@@ -1,8 +1,8 @@
 /** @file The system's calls for memory: mapping, and what is done with pages. */
 import type * as Koffi from "koffi";
-import { assertInternal } from "../errors.ts";
+import { assertInternal } from "../../errors.ts";
 import { forbidTransfer } from "./forbid-transfer.ts";
-import { loadKoffi } from "./load-koffi.ts";
+import { loadKoffi } from "../load-koffi.ts";
 
 /** Readable and writable: a stray write would otherwise end the process. */
 const PROT_READ_WRITE = 1 | 2;

@@ -5,14 +5,14 @@
  */
 import { availableParallelism } from "node:os";
 import type { InferenceSession, Tensor } from "onnxruntime-node";
-import { toOnnx } from "../graph/onnx.ts";
-import type { ProgramSpec } from "../graph/program.ts";
-import type { Borrowed } from "./borrowed-memory.ts";
+import { toOnnx } from "../../graph/onnx.ts";
+import type { ProgramSpec } from "../../graph/program.ts";
+import type { Borrowed } from "../memory/borrowed-memory.ts";
 import { declineTelemetry } from "./decline-telemetry.ts";
-import { CheckedProgram, type Constants, type Executable } from "./checked-program.ts";
-import type { Engine, EngineOptions } from "./engine.ts";
-import type { HostTensor } from "./host-tensor.ts";
-import { makeCounted } from "./program-memory.ts";
+import { CheckedProgram, type Constants, type Executable } from "../checked-program.ts";
+import type { Engine, EngineOptions } from "../engine.ts";
+import type { HostTensor } from "../host-tensor.ts";
+import { makeCounted } from "../memory/program-memory.ts";
 
 /** Threads that wait must not spin: two busy processes would slow each other down several times. */
 const SESSION_ENTRIES = { session: { intra_op: { allow_spinning: "0" } } };

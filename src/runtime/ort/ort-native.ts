@@ -6,14 +6,14 @@
  */
 import { availableParallelism } from "node:os";
 import { setImmediate } from "node:timers/promises";
-import { DTYPES } from "../graph/dtype.ts";
-import { toOnnx } from "../graph/onnx.ts";
-import type { ProgramSpec } from "../graph/program.ts";
-import type { Borrowed } from "./borrowed-memory.ts";
-import { CheckedProgram, type Constants, type Executable } from "./checked-program.ts";
-import type { Engine, EngineOptions } from "./engine.ts";
-import { makeUncounted } from "./program-memory.ts";
-import type { HostTensor } from "./host-tensor.ts";
+import { DTYPES } from "../../graph/dtype.ts";
+import { toOnnx } from "../../graph/onnx.ts";
+import type { ProgramSpec } from "../../graph/program.ts";
+import type { Borrowed } from "../memory/borrowed-memory.ts";
+import { CheckedProgram, type Constants, type Executable } from "../checked-program.ts";
+import type { Engine, EngineOptions } from "../engine.ts";
+import { makeUncounted } from "../memory/program-memory.ts";
+import type { HostTensor } from "../host-tensor.ts";
 import { leaveArena, shareArena } from "./shared-arena.ts";
 import { LOG_ERRORS, type OrtApi, loadOrtApi, pointers } from "./ort-c-api.ts";
 

@@ -8,7 +8,7 @@ import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import type * as Koffi from "koffi";
 import { declineTelemetry } from "./decline-telemetry.ts";
-import { loadKoffi } from "./load-koffi.ts";
+import { loadKoffi } from "../load-koffi.ts";
 
 /** Any version that has the entries below; the library serves all that are older than itself. */
 const API_VERSION = 21;

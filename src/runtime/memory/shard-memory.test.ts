@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import * as fc from "fast-check";
-import { CapacityError } from "../errors.ts";
+import { CapacityError } from "../../errors.ts";
 import { ShardMemory, type ShardDisk } from "./shard-memory.ts";
 import type { Hold, Use } from "./vector-memory.ts";
 

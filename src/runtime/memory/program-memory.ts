@@ -5,9 +5,9 @@
  * heap of 48 MB whenever 3 are new, on processors that programs run on (docs/log.md). Shared memory it does not count, and
  * nobody can transfer it away under native code. But then it does not hurry to free it either.
  */
-import { type DataOf, type DType, DTYPES, type TensorData } from "../graph/dtype.ts";
-import { numElements } from "../graph/shape.ts";
-import { type HostTensor, hostTensor } from "./host-tensor.ts";
+import { type DataOf, type DType, DTYPES, type TensorData } from "../../graph/dtype.ts";
+import { numElements } from "../../graph/shape.ts";
+import { type HostTensor, hostTensor } from "../host-tensor.ts";
 
 /** V8 begins to collect when so much that it counts was made since it last did. */
 const ENOUGH_BYTES = 64e6;

@@ -1,9 +1,9 @@
 /** @file Keeps host memory for reuse: what was released is handed out again before anything is allocated. */
-import { DTYPES, type DType } from "../graph/dtype.ts";
+import { DTYPES, type DType } from "../../graph/dtype.ts";
 import { BlockShelf, type Sized } from "./block-shelf.ts";
-import type { HostTensor } from "./host-tensor.ts";
+import type { HostTensor } from "../host-tensor.ts";
 import { DroppedMemory, type MakeMemory, makeCounted } from "./program-memory.ts";
-import { numElements, showShape } from "../graph/shape.ts";
+import { numElements, showShape } from "../../graph/shape.ts";
 
 /** Views into it are made once per shape: a steady loop makes none. */
 interface Block extends Sized {

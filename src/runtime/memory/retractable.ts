@@ -5,7 +5,7 @@
  * elements, so that whoever uses them at the wrong time fails instead of reading zeros. Where pages can be given back
  * otherwise, which is faster, views keep their elements; programs refuse memory that is not there all the same.
  */
-import { assertInternal } from "../errors.ts";
+import { assertInternal } from "../../errors.ts";
 
 /** Addresses for good, with pages as long as they are used. */
 export interface Pages {

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fc from "fast-check";
 import { BufferPool } from "./buffer-pool.ts";
-import { type HostTensor, zeros } from "./host-tensor.ts";
+import { type HostTensor, zeros } from "../host-tensor.ts";
 
 test("acquire() hands out what was released before it makes anything", () => {
   const pool = new BufferPool();

@@ -5,8 +5,8 @@
  * Bytes in memory never exceed the budget, at no instant. What is held never goes; what is there is never in the way of
  * itself; what has not changed since it was written is dropped without writing. Shards move for one request at a time.
  */
-import { CapacityError } from "../errors.ts";
-import { showByteSize } from "../messages/byte-size.ts";
+import { CapacityError } from "../../errors.ts";
+import { showByteSize } from "../../messages/byte-size.ts";
 import { type Pages, Retractable } from "./retractable.ts";
 import type { Hold, MemorySpec, MemoryTraffic, ShardDtype, Use, VectorMemory } from "./vector-memory.ts";
 

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { Borrowed } from "./borrowed-memory.ts";
-import { hostTensor } from "./host-tensor.ts";
+import { hostTensor } from "../host-tensor.ts";
 import { LargePages } from "./large-pages.ts";
 import { type Pages, Retractable } from "./retractable.ts";
 import { ShardMemory } from "./shard-memory.ts";

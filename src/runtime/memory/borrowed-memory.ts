@@ -4,11 +4,11 @@
  * Native code holds addresses. So memory that it may touch must not be too short, must not shrink, must not be another
  * output of the same run, and nobody may write what another run reads; a mistake there would be a crash or wrong numbers.
  */
-import { numElements, showShape } from "../graph/shape.ts";
+import { numElements, showShape } from "../../graph/shape.ts";
 import { types } from "node:util";
-import { DTYPES, type DType } from "../graph/dtype.ts";
+import { DTYPES, type DType } from "../../graph/dtype.ts";
 import { forbidTransfer } from "./forbid-transfer.ts";
-import type { HostTensor } from "./host-tensor.ts";
+import type { HostTensor } from "../host-tensor.ts";
 import { guardRetractable, isRetractable, isRetracted } from "./retractable.ts";
 
 /** A stretch of a buffer, in bytes. */
