@@ -1,6 +1,14 @@
-/** @file Any text up to a mark, as it is. */
+/** @file Any text as it is, also up to a mark. */
 import type { Place, RuleBook } from "./automaton.ts";
-import { addCharacter, otherCodes } from "./characters.ts";
+import { LAST_CODE, addCharacter, otherCodes } from "./characters.ts";
+
+/** Adds any text. */
+export function addAnyText(book: RuleBook, from: Place): Place {
+  const loop = book.place();
+  book.skip(from, loop);
+  addCharacter(book, loop, [[0, LAST_CODE]], loop);
+  return loop;
+}
 
 /** Adds any text that ends with a mark of ASCII, and has it nowhere before. */
 export function addTextBefore(book: RuleBook, from: Place, mark: string): Place {

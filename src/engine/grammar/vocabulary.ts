@@ -42,7 +42,9 @@ function* readTokens({ tokenizer, config }: TokenizerFiles): Generator<void, Byt
     : Object.entries((vocab ?? {}) as Fields);
   for (const [i, [token, id]] of entries.entries()) {
     if (i % SLICE === 0) yield;
-    texts[id as number] = toBytes(String(token));
+    const bytes = toBytes(String(token));
+    // Vocabularies of all bytes have a token for that of the marks: it would be the beginning of a special one.
+    texts[id as number] = bytes?.includes(MARK) === true ? null : bytes;
   }
   const added = [
     ...((tokenizer["added_tokens"] ?? []) as Fields[]),

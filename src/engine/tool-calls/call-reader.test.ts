@@ -86,6 +86,64 @@ const CASES: readonly (readonly [string, string, string, readonly ToolCall[]])[]
     "",
     [{ name: "time", arguments: '{"id":12345678901234567890}' }],
   ],
+  [
+    "glm",
+    "So\n<tool_call>weather\n<arg_key>city</arg_key>\n<arg_value>Paris</arg_value>\n</tool_call>\n<tool_call>time\n</tool_call>",
+    "So",
+    [PARIS, HERE],
+  ],
+  [
+    "glm",
+    "<tool_call>weather<arg_key>city</arg_key><arg_value>12</arg_value><arg_key>days</arg_key><arg_value>3</arg_value></tool_call>",
+    "",
+    [{ name: "weather", arguments: '{"city":"12","days":3}' }],
+  ],
+  [
+    "glm",
+    "<tool_call>weather\n<arg_key>city</arg_key>\n<arg_value></tool_call></arg_value>\n</tool_call>",
+    "",
+    [ODD],
+  ],
+  ["glm", "<tool_call>weather\n<arg_key>city</arg_key>", "<tool_call>weather\n<arg_key>city</arg_key>", []],
+  [
+    "deepseek",
+    'So<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>weather\n```json\n{"city": "Paris"}\n```<｜tool▁call▁end｜>\n<｜tool▁call▁begin｜>function<｜tool▁sep｜>time\n```json\n{}\n```<｜tool▁call▁end｜><｜tool▁calls▁end｜>',
+    "So",
+    [PARIS, HERE],
+  ],
+  [
+    "deepseek-v3.1",
+    '<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>weather<｜tool▁sep｜>{"city": "</tool_call>"}<｜tool▁call▁end｜><｜tool▁call▁begin｜>time<｜tool▁sep｜>{}<｜tool▁call▁end｜><｜tool▁calls▁end｜>',
+    "",
+    [ODD, HERE],
+  ],
+  ["deepseek-v3.1", "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>time<｜tool▁sep｜>{}", "", [HERE]],
+  [
+    "nemotron",
+    'So\n<TOOLCALL>[{"name": "weather", "arguments": {"city": "Paris"}}, {"name": "time", "arguments": {}}]</TOOLCALL>',
+    "So",
+    [PARIS, HERE],
+  ],
+  ["nemotron", '<TOOLCALL>[{"name": "wea', '<TOOLCALL>[{"name": "wea', []],
+  [
+    "function-gemma",
+    "<start_function_call>call:weather{city:<escape>Paris<escape>}<end_function_call><start_function_call>call:time{}<end_function_call>",
+    "",
+    [PARIS, HERE],
+  ],
+  [
+    "function-gemma",
+    "<start_function_call>call:time{a:[1,<escape>}, {<escape>,{b:true}],c:{},d:-2.5,e:None,f:[]}<end_function_call>",
+    "",
+    [{ name: "time", arguments: '{"a":[1,"}, {",{"b":true}],"c":{},"d":-2.5,"e":null,"f":[]}' }],
+  ],
+  [
+    "function-gemma",
+    `<start_function_call>call:time{a:${"[".repeat(100)}`,
+    `<start_function_call>call:time{a:${"[".repeat(100)}`,
+    [],
+  ],
+  ["gemma4", '<|tool_call>call:weather{city:<|"|>Paris<|"|>}<tool_call|>', "", [PARIS]],
   ["llama3", '{"name": "weather", "parameters": {"city": "Paris"}}', "", [PARIS]],
   [
     "llama3",
@@ -113,6 +171,15 @@ test("the form is that of the template", () => {
   assert.equal(formOf("{{ '[TOOL_CALLS] [' }}"), "mistral-list");
   assert.equal(formOf("{{ '[TOOL_CALLS]' + name + '[ARGS]' }}"), "mistral-args");
   assert.equal(formOf("<tool_call>\n<function=example_function_name>"), "qwen-coder");
+  assert.equal(formOf("<tool_call>{function-name}\n<arg_key>{arg-key-1}</arg_key>"), "glm");
+  assert.equal(formOf("<｜tool▁calls▁begin｜>' + name + '\\n' + '```json'"), "deepseek");
+  assert.equal(
+    formOf("<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>'+ name + '<｜tool▁sep｜>'"),
+    "deepseek-v3.1",
+  );
+  assert.equal(formOf("'<TOOLCALL>['"), "nemotron");
+  assert.equal(formOf("'<start_function_call>call:' + name"), "function-gemma");
+  assert.equal(formOf("'<|tool_call>call:' + name"), "gemma4");
   assert.equal(
     formOf('Respond in the format {"name": …, "parameters": …}', new Map([["<|python_tag|>", 1]])),
     "llama3",

@@ -10,9 +10,11 @@ import { CallReader } from "./call-reader.ts";
 import { type ToolChoice, addParameters } from "./tool-format.ts";
 import { TOOL_FORMATS } from "./tool-formats.ts";
 
-const VOCABULARY = await Vocabulary.create(byteTokenizerFiles(), async () => {});
 const STOP = 257;
-const MARK = "\n</parameter>";
+/** The first id behind those of the byte tokenizer. */
+const FIRST_MARK = 259;
+/** What ends texts that are written as they are. */
+const MARKS = ["\n</parameter>", "</arg_value>", "<escape>", '<|"|>'];
 const parameters = {
   type: "object",
   properties: {
@@ -30,59 +32,86 @@ const schemas = {
   now: z.strictObject({}),
 };
 
-/** What goes on with a mark that bytes end with the beginning of; null: they do not. */
-function nextOfMark(bytes: readonly number[]): number | null {
-  const text = String.fromCharCode(...bytes.slice(-MARK.length));
-  for (let length = MARK.length - 1; length > 0; length--) {
-    if (text.endsWith(MARK.slice(0, length))) return MARK.charCodeAt(length);
-  }
-  return null;
+/** What goes on with marks that bytes end with the beginning of. */
+function nextOfMarks(bytes: readonly number[]): number[] {
+  return MARKS.flatMap((mark) => {
+    const text = String.fromCharCode(...bytes.slice(-mark.length));
+    const seen = mark
+      .split("")
+      .findLastIndex((_, length) => length > 0 && text.endsWith(mark.slice(0, length)));
+    return seen < 0 ? [] : [mark.charCodeAt(seen)];
+  });
 }
 
-/** Draws an answer, at random but for what ends something, which is likely. */
-function draw(grammar: TokenGrammar, random: Random): string | null {
+/** Bytes as tokens, and some special ones. */
+async function vocabularyWith(specials: readonly string[]): Promise<Vocabulary> {
+  const files = byteTokenizerFiles();
+  const own = files.tokenizer["added_tokens"] as object[];
+  const added = specials.map((content, i) => ({ id: FIRST_MARK + i, content, special: true }));
+  return await Vocabulary.create(
+    { ...files, tokenizer: { ...files.tokenizer, added_tokens: [...own, ...added] } },
+    async () => {},
+  );
+}
+
+/** Draws an answer, at random but for what ends something, which is likely. `specials`: what ids from `FIRST_MARK` on are. */
+function draw(
+  grammar: TokenGrammar,
+  size: number,
+  specials: readonly string[],
+  random: Random,
+): string | null {
   const cursor = grammar.begin();
   const bytes: number[] = [];
   while (!cursor.isDone && bytes.length < 600) {
-    const logits = new Float32Array(VOCABULARY.size);
+    const logits = new Float32Array(size);
     cursor.restrict(logits, [STOP]);
     const open = [...logits.keys()].filter((id) => logits[id] === 0);
-    const ends = open.filter((id) => [0x22, 0x5d, 0x7d, 0x0a, 0x3c, 0x2f, STOP].includes(id));
+    const ends = open.filter(
+      (id) => id >= FIRST_MARK || [0x22, 0x5d, 0x7d, 0x0a, 0x3c, 0x2f, STOP].includes(id),
+    );
     const among = ends.length > 0 && random.integer(2) === 0 ? ends : open;
     // Texts that are written as they are end with a mark that chance would not write.
-    const next = random.integer(4) > 0 ? nextOfMark(bytes) : null;
-    const id = next !== null && open.includes(next) ? next : (among[random.integer(among.length)] as number);
+    const nexts = random.integer(4) > 0 ? nextOfMarks(bytes).filter((byte) => open.includes(byte)) : [];
+    const from = nexts.length > 0 ? nexts : among;
+    const id = from[random.integer(from.length)] as number;
     if (id === STOP) break;
-    bytes.push(id);
+    bytes.push(...(id < FIRST_MARK ? [id] : new TextEncoder().encode(specials[id - FIRST_MARK])));
     cursor.accept(id);
   }
   return bytes.length < 600 ? new TextDecoder().decode(Uint8Array.from(bytes)) : null;
 }
 
 for (const format of TOOL_FORMATS) {
-  test(`calls in the form ${format.name} are read as they are held`, () => {
-    const choices = FUNCTIONS.map(({ name, parameters: own }): ToolChoice => ({
-      name,
-      parameters: own,
-      addArguments: (book) => addParameters(book, name, own),
-    }));
-    const rules = { isParallel: true, specialTokens: new Map<string, number>() };
-    const grammar = new TokenGrammar(VOCABULARY, (book) =>
-      book.rule("answer", (start) => format.addCalls(book, start, choices, rules)),
-    );
-    let numCalls = 0;
-    for (let seed = 0; seed < 6; seed++) {
-      const text = draw(grammar, new Random(seed));
-      if (text === null) continue;
-      const reader = new CallReader(format, FUNCTIONS, true);
-      const parts = [reader.push(text), reader.end()];
-      assert.equal(parts.map(({ content }) => content).join(""), "", text);
-      for (const call of parts.flatMap(({ calls }) => calls)) {
-        const schema = schemas[call.name as keyof typeof schemas];
-        assert.ok(schema.safeParse(JSON.parse(call.arguments)).success, `${text} ${call.arguments}`);
-        numCalls++;
+  for (const specials of [[], format.tokens]) {
+    const kind = specials.length > 0 ? " of special tokens" : "";
+    test(`calls in the form ${format.name}${kind} are read as they are held`, async () => {
+      const vocabulary = await vocabularyWith(specials);
+      const choices = FUNCTIONS.map(({ name, parameters: own }): ToolChoice => ({
+        name,
+        parameters: own,
+        addArguments: (book) => addParameters(book, name, own),
+      }));
+      const specialTokens = new Map(specials.map((token, i) => [token, FIRST_MARK + i]));
+      const grammar = new TokenGrammar(vocabulary, (book) =>
+        book.rule("answer", (start) =>
+          format.addCalls(book, start, choices, { isParallel: true, specialTokens }),
+        ),
+      );
+      let numCalls = 0;
+      for (let seed = 0; seed < 6; seed++) {
+        const text = draw(grammar, vocabulary.size, specials, new Random(seed));
+        if (text === null) continue;
+        const reader = new CallReader(format, FUNCTIONS, true);
+        const parts = [reader.push(text), reader.end()];
+        assert.equal(parts.map(({ content }) => content).join(""), "", text);
+        for (const call of parts.flatMap(({ calls }) => calls)) {
+          const schema = schemas[call.name as keyof typeof schemas];
+          assert.ok(schema.safeParse(JSON.parse(call.arguments)).success, `${text} ${call.arguments}`);
+          numCalls++;
+        }
       }
-    }
-    assert.ok(numCalls > 1, `${numCalls}`);
-  });
+      assert.ok(numCalls > 1, `${numCalls}`);
+    });
+  }
 }

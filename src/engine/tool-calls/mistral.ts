@@ -1,7 +1,8 @@
 /** @file Calls as Mistral's models write them: `[TOOL_CALLS] [{"name": …, "arguments": …}, …]`. */
-import { either, repeat } from "../grammar/json-rules.ts";
+import { either } from "../grammar/json-rules.ts";
+import { addCallList, readCallList } from "./call-list.ts";
 import { ARGS, BEHIND_MARK, MARK } from "./mistral-marks.ts";
-import { type ToolFormat, addCallObject, addMark, parseJson, readCall } from "./tool-format.ts";
+import { type ToolFormat, addMark } from "./tool-format.ts";
 
 export const MISTRAL: ToolFormat = {
   ...BEHIND_MARK,
@@ -11,17 +12,11 @@ export const MISTRAL: ToolFormat = {
   tokens: [MARK],
   hasEnd: true,
   take(text, isEnd) {
-    const value = isEnd ? parseJson(text.slice(MARK.length)) : undefined;
-    if (!Array.isArray(value)) return null;
-    const calls = value.flatMap((each) => readCall(each, "arguments") ?? []);
-    return calls.length === value.length ? { calls, rest: "" } : null;
+    const calls = isEnd ? readCallList(text.slice(MARK.length)) : null;
+    return calls && { calls, rest: "" };
   },
   addCalls(book, from, choices, rules) {
     const marked = either(book, addMark(book, from, MARK, rules), [(at) => at, (at) => book.text(at, " ")]);
-    const first = addCallObject(book, book.text(marked, "["), choices, "arguments");
-    const all = rules.isParallel
-      ? repeat(book, first, 0, null, (at) => addCallObject(book, book.text(at, ", "), choices, "arguments"))
-      : first;
-    return book.text(all, "]");
+    return addCallList(book, marked, choices, rules);
   },
 };

@@ -1,5 +1,7 @@
 /** @file What forms have in common that stand between `<tool_call>` and `</tool_call>`. */
-import type { ToolFormat } from "./tool-format.ts";
+import type { Place, RuleBook } from "../grammar/automaton.ts";
+import { repeat } from "../grammar/json-rules.ts";
+import { type CallRules, type ToolFormat, addMark } from "./tool-format.ts";
 
 /** What a call begins and ends with. */
 export const [OPEN, CLOSE] = ["<tool_call>", "</tool_call>"] as const;
@@ -13,3 +15,18 @@ export const BETWEEN_MARKS = {
   idOf: (unique) => `call_${unique}`,
   begins: () => [OPEN],
 } satisfies Partial<ToolFormat>;
+
+/** Adds the rule of calls between the marks, on lines of their own: one, or as many as there may be. */
+export function addMarkedCalls(
+  book: RuleBook,
+  from: Place,
+  rules: CallRules,
+  addCall: (from: Place) => Place,
+): Place {
+  const one = book.rule("marked call", (start) =>
+    addMark(book, addCall(addMark(book, start, OPEN, rules)), CLOSE, rules),
+  );
+  const first = book.call(from, one);
+  if (!rules.isParallel) return first;
+  return repeat(book, first, 0, null, (at) => book.call(book.text(at, "\n"), one));
+}

@@ -1,14 +1,31 @@
 /** @file The forms in which models write calls, in the order in which they are looked for. */
+import { DEEPSEEK, DEEPSEEK_V31 } from "./deepseek.ts";
+import { FUNCTION_GEMMA, GEMMA4 } from "./gemma.ts";
+import { GLM } from "./glm.ts";
 import { HERMES } from "./hermes.ts";
 import { LLAMA3 } from "./llama3.ts";
 import { MISTRAL_ARGS } from "./mistral-args.ts";
 import { MISTRAL } from "./mistral.ts";
+import { NEMOTRON } from "./nemotron.ts";
 import { QWEN_CODER } from "./qwen-coder.ts";
 import type { ToolFormat, ToolModel } from "./tool-format.ts";
 
-export const TOOL_FORMATS: readonly ToolFormat[] = [HERMES, QWEN_CODER, MISTRAL, MISTRAL_ARGS, LLAMA3];
+/** Qwen's coders and GLM stand between Hermes' marks. */
+export const TOOL_FORMATS: readonly ToolFormat[] = [
+  QWEN_CODER,
+  GLM,
+  HERMES,
+  MISTRAL,
+  MISTRAL_ARGS,
+  DEEPSEEK,
+  DEEPSEEK_V31,
+  NEMOTRON,
+  FUNCTION_GEMMA,
+  GEMMA4,
+  LLAMA3,
+];
 
-/** The form of a model; the first for one whose template shows none. */
+/** The form of a model; Hermes' for one whose template shows none. */
 export function findToolFormat(model: ToolModel): ToolFormat {
   return TOOL_FORMATS.find((format) => format.isOf(model)) ?? HERMES;
 }

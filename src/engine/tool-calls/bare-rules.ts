@@ -1,0 +1,94 @@
+/** @file Rules of values as Gemma's calls write them: objects with bare keys in their order, texts between marks, all else as JSON. */
+import type { Place, RuleBook } from "../grammar/automaton.ts";
+import { count, either } from "../grammar/json-rules.ts";
+import { addAnyText, addTextBefore } from "../grammar/raw-text.ts";
+import { SchemaError } from "../grammar/schema-reader.ts";
+import { schemaRule } from "../grammar/schema-rules.ts";
+import { type Schema, addText, propertiesOf, requiredOf } from "./keyed-arguments.ts";
+import { type CallRules, addMark } from "./tool-format.ts";
+
+const SCALARS: ReadonlySet<unknown> = new Set(["integer", "number", "boolean", "null"]);
+
+/** Adds values of one call, as far as this form has words for their schemas. */
+export class BareRules {
+  readonly #book: RuleBook;
+  readonly #quote: string;
+  readonly #rules: CallRules;
+  readonly #name: string;
+
+  constructor(book: RuleBook, quote: string, rules: CallRules, name: string) {
+    this.#book = book;
+    this.#quote = quote;
+    this.#rules = rules;
+    this.#name = name;
+  }
+
+  /** `{KEY:VALUE,…}`, with a comma before every pair but the first that is there. @throws SchemaError */
+  object(from: Place, schema: Schema, path: string): Place {
+    const book = this.#book;
+    const required = requiredOf(schema);
+    // Where nothing has been written, and where something has.
+    let [bare, more] = [book.text(from, "{"), book.place()];
+    const properties = Object.entries(propertiesOf(schema));
+    for (const [key, own] of properties.toSorted(([a], [b]) =>
+      a.toLowerCase() < b.toLowerCase() ? -1 : 1,
+    )) {
+      const start = book.place();
+      book.skip(bare, start);
+      book.skip(book.text(more, ","), start);
+      const end = this.value(book.text(start, `${key}:`), own, `${path}/properties/${key}`);
+      const [nothing, something] = [book.place(), book.place()];
+      book.skip(end, something);
+      if (!required.has(key)) {
+        book.skip(bare, nothing);
+        book.skip(more, something);
+      }
+      [bare, more] = [nothing, something];
+    }
+    return either(book, from, [() => book.text(bare, "}"), () => book.text(more, "}")]);
+  }
+
+  value(from: Place, schema: Schema, path: string): Place {
+    const book = this.#book;
+    const { type } = schema;
+    if (type === "string") {
+      const quoted = this.#mark(from);
+      const listed = addText(book, quoted, schema, path, (at, text) => this.#mark(book.text(at, text)));
+      return listed ?? this.#text(quoted);
+    }
+    if (SCALARS.has(type)) return book.call(from, schemaRule(book, schema, `${this.#name}${path}`));
+    if (type === "object") return this.object(from, schema, path);
+    if (type === "array" && schema["items"] !== undefined) return this.#list(from, schema, path);
+    throw new SchemaError(
+      path,
+      "has a schema that calls of this model cannot be held to",
+      "Give it one type, and arrays the schema of their items.",
+    );
+  }
+
+  #list(from: Place, schema: Schema, path: string): Place {
+    const book = this.#book;
+    const { minItems = 0, maxItems = null } = schema as { minItems?: number; maxItems?: number | null };
+    const item = book.rule(`item ${this.#name}${path}`, (start) =>
+      this.value(start, schema["items"] as Schema, `${path}/items`),
+    );
+    const open = book.text(from, "[");
+    const most = maxItems === null ? null : maxItems - 1;
+    const some = (): Place =>
+      count(book, book.call(open, item), Math.max(0, minItems - 1), most, (at) =>
+        book.call(book.text(at, ","), item),
+      );
+    const ways = [...(minItems === 0 ? [(at: Place) => at] : []), ...(maxItems === 0 ? [] : [some])];
+    return book.text(either(book, open, ways), "]");
+  }
+
+  #mark(from: Place): Place {
+    return addMark(this.#book, from, this.#quote, this.#rules);
+  }
+
+  /** Any text, and the mark behind it. */
+  #text(from: Place): Place {
+    const isToken = this.#rules.specialTokens.has(this.#quote);
+    return isToken ? this.#mark(addAnyText(this.#book, from)) : addTextBefore(this.#book, from, this.#quote);
+  }
+}

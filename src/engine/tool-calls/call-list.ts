@@ -1,0 +1,33 @@
+/** @file Calls as one list of JSON: `[{"name": …, "arguments": …}, …]`. */
+import type { Place, RuleBook } from "../grammar/automaton.ts";
+import { repeat } from "../grammar/json-rules.ts";
+import {
+  type CallRules,
+  type ToolCall,
+  type ToolChoice,
+  addCallObject,
+  parseJson,
+  readCall,
+} from "./tool-format.ts";
+
+/** Reads a list of calls; null: it is none. */
+export function readCallList(text: string): readonly ToolCall[] | null {
+  const value = parseJson(text);
+  if (!Array.isArray(value)) return null;
+  const calls = value.flatMap((each) => readCall(each, "arguments") ?? []);
+  return calls.length === value.length ? calls : null;
+}
+
+/** Adds the rule of a list: of one call, or of as many as there may be. */
+export function addCallList(
+  book: RuleBook,
+  from: Place,
+  choices: readonly ToolChoice[],
+  { isParallel }: CallRules,
+): Place {
+  const first = addCallObject(book, book.text(from, "["), choices, "arguments");
+  const all = isParallel
+    ? repeat(book, first, 0, null, (at) => addCallObject(book, book.text(at, ", "), choices, "arguments"))
+    : first;
+  return book.text(all, "]");
+}
