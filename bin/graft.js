@@ -29,12 +29,14 @@ if (process.argv.length === 3 && process.argv[2] === "--version") {
   const program = isClone ? source : compiled;
   const own = new URL("..", program).href;
   const format = isClone ? "module-typescript" : "module";
-  // Imports inside the program are paths of its files: Node need not ask the disk what each is, and of which package.
+  // Imports by relative paths are files as they are named: Node need not ask the disk what each is, nor, inside the program, of
+  // which package.
   module.registerHooks?.({
-    resolve: (name, context, next) =>
-      name.startsWith(".") && context.parentURL?.startsWith(own)
-        ? { url: new URL(name, context.parentURL).href, format, shortCircuit: true }
-        : next(name, context),
+    resolve: (name, context, next) => {
+      if (!name.startsWith(".") || !context.conditions.includes("import")) return next(name, context);
+      const { href: url } = new URL(name, context.parentURL);
+      return { url, ...(url.startsWith(own) && { format }), shortCircuit: true };
+    },
   });
   const { main } = await import(program.href);
   process.exitCode = await main(process.argv.slice(2));

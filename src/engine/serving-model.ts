@@ -92,7 +92,7 @@ export async function openServingModel(model: string, options: OpenServingOption
   const { base, checkpoint } = parts;
   const opened: Session[] = [];
   const open = async (arithmetic: Compute): Promise<Session> => {
-    const settings = { compute: arithmetic, tokenizer: parts.tokenizer };
+    const settings = { compute: arithmetic, tokenizer: () => parts.tokenizer };
     const session = await openWritingSession(engine, base, weights, settings);
     opened.push(session);
     return session;

@@ -4,7 +4,7 @@
  * What it calls works on ids.
  */
 import type { Message } from "../data/rows/messages.ts";
-import { encodeChat, encodePrompt } from "../data/chat/text-tools.ts";
+import { encodeChat, encodePrompt, requireTokenizer } from "../data/chat/text-tools.ts";
 import type { ReadAdapter } from "../format/adapters/read-adapter.ts";
 import { readAdapter } from "../format/by-path.ts";
 import { openCheckpoint } from "../hub/open-model.ts";
@@ -18,7 +18,13 @@ import { createEngine } from "../runtime/create-engine.ts";
 import { type ComputeChoice, chooseCompute } from "./opening/choose-compute.ts";
 import type { Completion } from "./generation/completion.ts";
 import { type GenerateRequest, Generator } from "./generation/generator.ts";
-import { type PartsOptions, type TextParts, readParts, withTextTools } from "./opening/model-parts.ts";
+import {
+  type ModelParts,
+  type PartsOptions,
+  type TextParts,
+  readParts,
+  withTextTools,
+} from "./opening/model-parts.ts";
 import { requireText } from "./opening/require-text.ts";
 import { stopIdsOf } from "./answers/stop-ids.ts";
 import { type Task, type TaskRow, TaskSet } from "./generation/task-set.ts";
@@ -58,11 +64,23 @@ export interface WrittenText extends Completion {
  * without a tokenizer, or one that writes no text.
  */
 export async function openTextParts(model: string, options: PartsOptions = {}): Promise<TextParts> {
+  const parts = await openWritingParts(model, options);
+  try {
+    return withTextTools(parts);
+  } catch (error) {
+    await parts.checkpoint.close();
+    throw error;
+  }
+}
+
+/** The same without what is made of its tokenizer's files, which are there. */
+async function openWritingParts(model: string, options: PartsOptions): Promise<ModelParts> {
   const { name = model } = options;
   const checkpoint = await openCheckpoint(model);
   try {
     requireText(name, openModel(checkpoint.config));
-    return withTextTools(await readParts(checkpoint, { ...options, name }));
+    requireTokenizer(name, checkpoint.tokenizerFiles);
+    return await readParts(checkpoint, { ...options, name });
   } catch (error) {
     await checkpoint.close();
     throw error;
@@ -72,12 +90,14 @@ export async function openTextParts(model: string, options: PartsOptions = {}): 
 /** Opens a model that writes text by name or path, fetching it if need be; the caller closes it. @throws as `openTextParts` */
 export async function openTextModel(model: string, options: OpenTextOptions = {}): Promise<TextModel> {
   const engine = createEngine({ threads: options.threads });
-  const parts = await openTextParts(model, options);
-  const { base, adapter } = parts;
+  const opened = await openWritingParts(model, options);
+  const { base, adapter } = opened;
+  let made: TextParts | null = null;
+  const parts = (): TextParts => (made ??= withTextTools(opened));
   const open = (of: BaseModel): Promise<Session> =>
     openWritingSession(engine, of, options.weights ?? "float32", {
       compute: chooseCompute(options.compute ?? "f32", of),
-      tokenizer: parts.tokenizer,
+      tokenizer: () => parts().tokenizer,
     });
   const { methods } = options;
   try {
@@ -93,13 +113,14 @@ export async function openTextModel(model: string, options: OpenTextOptions = {}
     try {
       session = await open(merged?.model ?? base);
       const generator = await Generator.create({ session, adapter: merged ? null : adapter });
-      return new TextModel(parts, { generator, methods, release });
+      // Here and not before, unless something was measured: the last program is still being compiled.
+      return new TextModel(parts(), { generator, methods, release });
     } catch (error) {
       await release();
       throw error;
     }
   } catch (error) {
-    await parts.checkpoint.close();
+    await opened.checkpoint.close();
     throw error;
   }
 }

@@ -21,9 +21,14 @@ export interface TextTools {
   readonly origin: ToolsOrigin;
 }
 
-/** Makes the text tools of a model. @throws UsageError "usage/model" when it carries no tokenizer. */
+/** Makes the text tools of a model. @throws as `requireTokenizer` */
 export function openTextTools(modelName: string, files: TokenizerFiles | null): TextTools {
-  if (files) return makeTextTools({ files, now: new Date() });
+  return makeTextTools({ files: requireTokenizer(modelName, files), now: new Date() });
+}
+
+/** The tokenizer files of a model. @throws UsageError "usage/model" when it carries none. */
+export function requireTokenizer(modelName: string, files: TokenizerFiles | null): TokenizerFiles {
+  if (files) return files;
   throw new UsageError("usage/model", `Cannot use model "${modelName}" on text: it has no tokenizer.json`, {
     hint: "Put the tokenizer's files into the model's folder.",
   });

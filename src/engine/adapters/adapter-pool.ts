@@ -176,7 +176,7 @@ export class AdapterPool {
   ): Promise<HeldAdapter>;
   async hold(adapter: Adapter | null): Promise<HeldAdapter | null>;
   async hold(adapter: Adapter | null, task = UNNAMED): Promise<HeldAdapter | null> {
-    await this.#programs.ofOne(adapter);
+    await this.#programs.begin(adapter);
     return adapter && { ...task, adapter, key: `${task.name}#${this.#numLoads++}` };
   }
 

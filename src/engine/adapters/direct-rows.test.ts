@@ -24,7 +24,7 @@ const { base, tokenizer, checkpoint } = parts;
 const compute = chooseCompute("auto", base);
 const session = await openWritingSession(createEngine({ threads: 1 }), base, "float32", {
   compute,
-  tokenizer,
+  tokenizer: () => tokenizer,
 });
 const read = (folder: string): ReturnType<typeof readAdapter> => readAdapter(folder, base);
 const adapters = new AdapterPool({ session, read, maxLoaded: 8 });

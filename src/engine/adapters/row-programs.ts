@@ -17,7 +17,7 @@ interface Mix {
 
 export class RowPrograms {
   readonly #session: Session;
-  /** By view; those of the base by the session. */
+  /** By view; those of the base by the session. Some of their programs may still be being compiled. */
   readonly #stages = new WeakMap<AdapterView | Session, Promise<PagedStages>>();
   /** Views whose programs are there. */
   readonly #ready = new WeakSet<AdapterView>();
@@ -30,6 +30,11 @@ export class RowPrograms {
   /** Whether programs hold the weights of the base once more, so that there should be few. */
   get holdWeights(): boolean {
     return arithmeticOf(this.#session, null, 0).binds;
+  }
+
+  /** Reads what programs of an adapter by itself bind, or of the base, and begins to compile them. */
+  async begin(adapter: Adapter | null): Promise<void> {
+    await this.#begin(adapter?.forWriting() ?? null);
   }
 
   /** Programs of an adapter by itself, or of the base. */
@@ -71,15 +76,23 @@ export class RowPrograms {
     this.#mixes = this.#mixes.filter((mix) => mix.views.every((view) => views.has(view)));
   }
 
-  #of(view: AdapterView | null): Promise<PagedStages> {
+  async #of(view: AdapterView | null): Promise<PagedStages> {
+    const stages = await this.#begin(view);
+    await stages.compiled;
+    return stages;
+  }
+
+  #begin(view: AdapterView | null): Promise<PagedStages> {
     const key = view ?? this.#session;
     let stages = this.#stages.get(key);
     if (!stages) {
       stages = compilePaged(this.#session, view);
-      stages.then(
-        () => view && this.#ready.add(view),
-        () => this.#stages.delete(key),
-      );
+      stages
+        .then(({ compiled }) => compiled)
+        .then(
+          () => view && this.#ready.add(view),
+          () => this.#stages.delete(key),
+        );
       this.#stages.set(key, stages);
     }
     return stages;

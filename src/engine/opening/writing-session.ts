@@ -21,16 +21,17 @@ Water boils at 100 degrees. The president of the council said that the new law w
 First, cut the onions, then fry them in butter until they are soft. Question: How many apples are left? \
 Answer: There are 5 apples left, because 12 - 7 = 5.`;
 
-/** Opens it, or one for trainings beside texts; the caller releases it. */
+/** Opens it, or one for trainings beside texts; the caller releases it. `tokenizer` is asked for where something is measured. */
 export async function openWritingSession(
   engine: Engine,
   base: BaseModel,
   residency: Residency,
-  { compute, tokenizer }: { readonly compute: Compute; readonly tokenizer: Tokenizer },
+  { compute, tokenizer }: { readonly compute: Compute; readonly tokenizer: () => Tokenizer },
 ): Promise<Session> {
   const measure = async (arithmetic: Parameters<typeof measureSmoothing>[2]): Promise<Smoothing> => {
+    if (!arithmetic.smoothing) return new Map();
     const { maxPositions, numOutputs } = base.model;
-    const ids = tokenizer
+    const ids = tokenizer()
       .encode(TEXT, { addSpecialTokens: false })
       .filter((id) => id < numOutputs)
       .slice(0, maxPositions);

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";
+import { setImmediate } from "node:timers/promises";
 import type { ProgramSpec } from "../../graph/program.ts";
 import { lora } from "../../peft/methods/lora.ts";
 import { attach } from "../../peft/attach.ts";
@@ -36,6 +37,24 @@ test("blocks whose weights stay in memory run in groups, and equal groups share 
   const { session, specs } = recording("float32");
   await BlockStack.create(session, null);
   assert.deepEqual(specs.map(countBlocks), [6]);
+  await session.release();
+});
+
+test("a stack is there while its programs are being compiled", async () => {
+  const engine = createEngine({ threads: 1 });
+  const waiting = Promise.withResolvers<void>();
+  const compile: Engine["compile"] = async (spec, options) => {
+    await waiting.promise;
+    return await engine.compile(spec, options);
+  };
+  const session = new Session({ ...engine, compile }, base, "float32");
+  const stack = await BlockStack.create(session, null);
+  let isCompiled = false;
+  const compiled = stack.compiled().then(() => (isCompiled = true));
+  await setImmediate();
+  assert.equal(isCompiled, false);
+  waiting.resolve();
+  await compiled;
   await session.release();
 });
 

@@ -31,8 +31,8 @@ export interface StackRide {
 export class BlockStack {
   readonly #session: Session;
   readonly #adapter: AdapterView | null;
-  /** By layout and amount. */
-  readonly #groups = new Map<string, Promise<readonly CompiledGroup[]>>();
+  /** By layout and amount: when all is read that programs bind, and when each is compiled. */
+  readonly #groups = new Map<string, Promise<readonly Promise<CompiledGroup>[]>>();
   /** By layout; null: they run in no program of others. */
   readonly #singles = new Map<CacheLayout, readonly Group[] | null>();
 
@@ -41,11 +41,19 @@ export class BlockStack {
     this.#adapter = adapter;
   }
 
-  /** Compiles the programs for a few tokens; those of another layout, and for many tokens, when they are first needed. */
+  /**
+   * Reads what the programs for a few tokens bind, and begins to compile them; those of another layout, and for many tokens,
+   * when they are first needed.
+   */
   static async create(session: Session, adapter: AdapterView | null): Promise<BlockStack> {
     const stack = new BlockStack(session, adapter);
-    await stack.#compile(bestLayout(session.model), "any");
+    void (await stack.#begin(bestLayout(session.model), "any"));
     return stack;
+  }
+
+  /** Ends when the programs for a few tokens are compiled, or one cannot be. */
+  async compiled(): Promise<void> {
+    await this.#compile(bestLayout(this.#session.model), "any");
   }
 
   /** Compiles the programs for many tokens, where the arithmetic has others for them. */
@@ -58,16 +66,21 @@ export class BlockStack {
     return { session: this.#session, adapter: this.#adapter, layout };
   }
 
-  /** Compiles programs, once. */
-  #compile(layout: CacheLayout, amount: Amount): Promise<readonly CompiledGroup[]> {
+  /** Begins to compile programs, once. */
+  #begin(layout: CacheLayout, amount: Amount): Promise<readonly Promise<CompiledGroup>[]> {
     const key = `${layout}, ${amount}`;
     let groups = this.#groups.get(key);
     if (!groups) {
       groups = compileGroups(this.#facts(layout), amount);
-      groups.catch(() => this.#groups.delete(key));
+      const forget = (): void => void this.#groups.delete(key);
+      groups.then((begun) => Promise.all(begun)).catch(forget);
       this.#groups.set(key, groups);
     }
     return groups;
+  }
+
+  async #compile(layout: CacheLayout, amount: Amount): Promise<readonly CompiledGroup[]> {
+    return await Promise.all(await this.#begin(layout, amount));
   }
 
   /**
@@ -156,7 +169,7 @@ export class BlockStack {
 
   /** Whether a block reads what tells prompts apart: then rows of the cache are good for one prompt alone. */
   async isPerPrompt(): Promise<boolean> {
-    const [groups = []] = await Promise.all(this.#groups.values());
+    const groups = await this.#compile(bestLayout(this.#session.model), "any");
     return groups.some(({ spec, made }) =>
       made.some(({ passInputs }) =>
         [...passInputs].some(([name, { input }]) => input.perPrompt && name in spec.inputs),

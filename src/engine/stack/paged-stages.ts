@@ -20,9 +20,11 @@ export interface PagedStages {
   readonly embedding: Embedding;
   readonly blocks: BlockStack;
   readonly head: Head;
+  /** Ends when all programs are there; a pass waits for those that it needs. */
+  readonly compiled: Promise<void>;
 }
 
-/** Compiles what a view needs; null: the base alone. */
+/** Reads what a view needs and begins to compile it; null: the base alone. */
 export async function compilePaged(session: Session, view: AdapterView | null): Promise<PagedStages> {
   const embedding = await Embedding.create(session, view);
   const head = new Head(session, view);
@@ -30,14 +32,16 @@ export async function compilePaged(session: Session, view: AdapterView | null): 
   // logits is told of a failure.
   head.prepare().catch(() => {});
   const blocks = await BlockStack.create(session, view);
-  const stages = { session, outer: trainedValues(view, null), embedding, blocks, head };
-  // Where other rows have programs of many tokens: no step is to wait for these.
-  if (session.isPreparedForMany) await prepareForMany(stages);
-  return stages;
+  const compile = async (): Promise<void> => {
+    await blocks.compiled();
+    // Where other rows have programs of many tokens: no step is to wait for these.
+    if (session.isPreparedForMany) await prepareForMany({ blocks, head });
+  };
+  return { session, outer: trainedValues(view, null), embedding, blocks, head, compiled: compile() };
 }
 
 /** Compiles what many tokens at once take. */
-export async function prepareForMany({ blocks, head }: PagedStages): Promise<void> {
+export async function prepareForMany({ blocks, head }: Pick<PagedStages, "blocks" | "head">): Promise<void> {
   await Promise.all([blocks.prepareMany(), head.prepareMany()]);
 }
 

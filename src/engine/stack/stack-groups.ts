@@ -49,8 +49,11 @@ export interface GroupFacts {
   readonly layout: CacheLayout;
 }
 
-/** Compiles the programs of all blocks. */
-export async function compileGroups(facts: GroupFacts, amount: Amount): Promise<readonly CompiledGroup[]> {
+/** Compiles the programs of all blocks; returns when all that they bind has been read, with what is being compiled still. */
+export async function compileGroups(
+  facts: GroupFacts,
+  amount: Amount,
+): Promise<readonly Promise<CompiledGroup>[]> {
   const { session, adapter } = facts;
   const { model } = session;
   if (amount === "many") await session.prepareMany();
@@ -71,7 +74,10 @@ export async function compileGroups(facts: GroupFacts, amount: Amount): Promise<
     });
     return { ...groupOf(adapter, layers, { key, spec: program.spec, made }), program };
   });
-  return Promise.all(groups);
+  // Who runs them is told of a failure.
+  for (const group of groups) group.catch(() => {});
+  await read;
+  return groups;
 }
 
 /**
