@@ -10,7 +10,7 @@ import { tokenizerSettings } from "../src/format/checkpoint/gguf-vocabulary.ts";
 import type { LazyTensor } from "../src/format/files/safetensors.ts";
 import { encodeSettings } from "../src/format/files/gguf-setting-bytes.ts";
 import type { GgufSource } from "../src/format/files/gguf-writer.ts";
-import { float32ToBfloat16 } from "../src/quant/half.ts";
+import { float32ToBfloat16 } from "../src/quant/codes/half.ts";
 import type { StorageName } from "../src/quant/storages.ts";
 import { quantizeTo } from "../src/quant/stored-tensor.ts";
 import { Random } from "../src/random.ts";

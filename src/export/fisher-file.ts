@@ -12,7 +12,7 @@ import { readThrough } from "../format/files/disk/read-through.ts";
 import { safetensorsFile } from "../format/files/safetensors.ts";
 import type { FisherOf } from "../peft/algebra/plan.ts";
 import type { Parameter } from "../peft/parameters.ts";
-import { widen } from "../quant/half.ts";
+import { widen } from "../quant/codes/half.ts";
 import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
 
 /** Its name in an adapter's or a model's folder. */

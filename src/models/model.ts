@@ -5,7 +5,7 @@
  */
 import type { Value } from "../graph/graph.ts";
 import type { AttentionOptions } from "../nn/builder.ts";
-import { numAlikePositions } from "../nn/rope-scaling.ts";
+import { numAlikePositions } from "../nn/rope/rope-scaling.ts";
 import type { Family, ImageConfig, Layer, ModelDefinition, RawConfig, Task } from "./family.ts";
 import { requireModelSize } from "../untrusted/limits.ts";
 import { type Branch, PartGraph } from "./graphs/part-graph.ts";

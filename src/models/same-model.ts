@@ -1,7 +1,7 @@
 /** @file Whether two configurations mean the same model: the same tensors, and parts that compute the same from them. */
 import { nodesOf } from "../graph/program.ts";
 import type { Value } from "../graph/graph.ts";
-import { type RopeConfig, ropeFrequencies } from "../nn/rope-tables.ts";
+import { type RopeConfig, ropeFrequencies } from "../nn/rope/rope-tables.ts";
 import type { BuiltPart, Model } from "./model.ts";
 import { PLAIN_PART } from "./graphs/part-options.ts";
 

@@ -6,7 +6,7 @@
  */
 import type { Value, Values } from "../graph/graph.ts";
 import type { PassInput } from "./pass.ts";
-import type { RopeConfig } from "./rope-tables.ts";
+import type { RopeConfig } from "./rope/rope-tables.ts";
 
 /** What a tensor is for: methods choose by it which to train. */
 export type TensorRole = "embedding" | "head" | "norm" | "weight" | "bias";

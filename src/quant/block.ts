@@ -7,7 +7,7 @@
 import { DTYPES, type DataOf } from "../graph/dtype.ts";
 import { hostTensor } from "../runtime/host-tensor.ts";
 import type { AffineKind } from "./affine/affine.ts";
-import { joinNibbles, type Runs, splitNibbles } from "./nibbles.ts";
+import { joinNibbles, type Runs, splitNibbles } from "./codes/nibbles.ts";
 import { type Planes, plane } from "./planes.ts";
 import { rowsAndColumns, type Storage } from "./storage.ts";
 

@@ -3,7 +3,7 @@ import { assertInternal, UsageError } from "../errors.ts";
 import type { DataOf } from "../graph/dtype.ts";
 import { type HostTensor, zeros } from "../runtime/host-tensor.ts";
 import { numElements, showShape } from "../graph/shape.ts";
-import { areFinite16, widen } from "./half.ts";
+import { areFinite16, widen } from "./codes/half.ts";
 import type { Planes } from "./planes.ts";
 import { rowBytes, rowsAndColumns, type Storage, storedBytes } from "./storage.ts";
 import { type StorageName, STORAGES, WRITABLE_NAMES } from "./storages.ts";

@@ -7,7 +7,7 @@
 import { Graph, type Value } from "../graph/graph.ts";
 import type { Compute, Matrix, Product, TensorReader } from "../nn/compute.ts";
 import { f32, float32Product } from "../nn/computes/f32.ts";
-import { prepareOperands } from "../nn/prepare-operands.ts";
+import { prepareOperands } from "../nn/products/prepare-operands.ts";
 import { Random } from "../random.ts";
 import type { Engine, Program } from "../runtime/engine.ts";
 import { type HostTensor, hostTensor, zeros } from "../runtime/host-tensor.ts";

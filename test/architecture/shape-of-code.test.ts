@@ -64,7 +64,7 @@ const ALLOWED = [
   // The settings of one run.
   { file: "cli/commands/quickstart.ts", line: /^\s*(method|schedule): "/ },
   // The scaling of rotary tables, not the schedule.
-  { file: "nn/rope-scaling.ts", line: /kind|case/ },
+  { file: "nn/rope/rope-scaling.ts", line: /kind|case/ },
   { file: "models/config/rope-config.ts", line: /kind|case/ },
   // A projection, in contrast to an embedding.
   { file: /^(models|peft|run)\//, line: /\bkind\b/ },

@@ -27,7 +27,7 @@ import { linear } from "../../src/nn/linear.ts";
 import { METHODS } from "../../src/peft/methods.ts";
 import { dora } from "../../src/peft/methods/dora.ts";
 import { lora } from "../../src/peft/methods/lora.ts";
-import { float32ToBfloat16, widenBfloat16 } from "../../src/quant/half.ts";
+import { float32ToBfloat16, widenBfloat16 } from "../../src/quant/codes/half.ts";
 import { type StoredTensor, dequantize, quantizeTo } from "../../src/quant/stored-tensor.ts";
 import { type StorageName, STORAGES } from "../../src/quant/storages.ts";
 import { Random } from "../../src/random.ts";

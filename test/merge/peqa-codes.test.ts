@@ -23,7 +23,7 @@ import type { Adapter } from "../../src/peft/attach.ts";
 import { lora } from "../../src/peft/methods/lora.ts";
 import { peqa } from "../../src/peft/methods/peqa.ts";
 import type { StorageName } from "../../src/quant/storages.ts";
-import { FLOAT16_VALUES } from "../../src/quant/half.ts";
+import { FLOAT16_VALUES } from "../../src/quant/codes/half.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { largestDifference } from "../reference/differences.ts";
 import { openUntilEnd } from "../files/open-until-end.ts";

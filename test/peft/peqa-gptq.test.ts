@@ -21,7 +21,7 @@ import type { ModelFormat } from "../../src/format/checkpoint/checkpoint.ts";
 import type { Adapter } from "../../src/peft/attach.ts";
 import { lora } from "../../src/peft/methods/lora.ts";
 import { peqa } from "../../src/peft/methods/peqa.ts";
-import { FLOAT16_VALUES, float32ToFloat16 } from "../../src/quant/half.ts";
+import { FLOAT16_VALUES, float32ToFloat16 } from "../../src/quant/codes/half.ts";
 import { Random } from "../../src/random.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { type HostTensor, hostTensor } from "../../src/runtime/host-tensor.ts";

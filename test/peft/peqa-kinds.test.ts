@@ -19,7 +19,7 @@ import { BaseModel } from "../../src/models/base/base-model.ts";
 import type { Adapter } from "../../src/peft/attach.ts";
 import { previewAttach } from "../../src/peft/layout.ts";
 import { peqa } from "../../src/peft/methods/peqa.ts";
-import { FLOAT16_VALUES, float32ToFloat16 } from "../../src/quant/half.ts";
+import { FLOAT16_VALUES, float32ToFloat16 } from "../../src/quant/codes/half.ts";
 import { type StorageName, STORAGES } from "../../src/quant/storages.ts";
 import { packStored, quantizeTo } from "../../src/quant/stored-tensor.ts";
 import { Random } from "../../src/random.ts";

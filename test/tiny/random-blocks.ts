@@ -1,7 +1,7 @@
 /** @file Tensors of any storage kind for tests: random bytes as blocks, with scales that make weights of about one size. */
 import { numElements } from "../../src/graph/shape.ts";
 import type { Random } from "../../src/random.ts";
-import { float32ToFloat16 } from "../../src/quant/half.ts";
+import { float32ToFloat16 } from "../../src/quant/codes/half.ts";
 import { storedBytes } from "../../src/quant/storage.ts";
 import { type StorageName, STORAGES } from "../../src/quant/storages.ts";
 import { dequantize, packStored, quantizeTo, unpackStored } from "../../src/quant/stored-tensor.ts";

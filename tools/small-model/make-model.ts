@@ -20,7 +20,7 @@ import { openModel } from "../../src/models/families.ts";
 import type { TensorSpec } from "../../src/models/graphs/sites.ts";
 import { type TokenizerFiles } from "../../src/format/checkpoint/checkpoint.ts";
 import { writeModel, loadModel } from "../../src/format/by-path.ts";
-import { float32ToBfloat16 } from "../../src/quant/half.ts";
+import { float32ToBfloat16 } from "../../src/quant/codes/half.ts";
 import { Random } from "../../src/random.ts";
 import { type HostTensor, hostTensor } from "../../src/runtime/host-tensor.ts";
 import { numElements } from "../../src/graph/shape.ts";

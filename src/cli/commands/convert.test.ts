@@ -8,7 +8,7 @@ import { writeFolderAtomic } from "../../format/files/atomic.ts";
 import { findMethod } from "../../peft/methods.ts";
 import { dequantize } from "../../quant/stored-tensor.ts";
 import { createEngine } from "../../runtime/create-engine.ts";
-import { widen } from "../../quant/half.ts";
+import { widen } from "../../quant/codes/half.ts";
 import { attachTo, batchFromRows, logitsOf, perturb } from "../../../test/passes/model-passes.ts";
 import { temporaryFolder, writeTinyModel } from "../../../test/tiny/model.ts";
 import { runMain, type Said } from "../../../test/process/run-main.ts";

@@ -6,7 +6,7 @@ import type { Value } from "../../graph/graph.ts";
 import { type ProgramSpec, nodesOf } from "../../graph/program.ts";
 import { PLAIN_PART } from "../../models/graphs/part-options.ts";
 import type { Matrix } from "../../nn/compute.ts";
-import { int8ForwardProduct } from "../../nn/int8-product.ts";
+import { int8ForwardProduct } from "../../nn/products/int8-product.ts";
 import { temporaryFolder, writeTinyModel } from "../../../test/tiny/model.ts";
 import { stackSpec } from "./stack-spec.ts";
 import { openUntilEnd } from "../../../test/files/open-until-end.ts";

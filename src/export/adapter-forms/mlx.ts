@@ -12,7 +12,7 @@ import { formatJson } from "../../format/files/json-file.ts";
 import { type Safetensors, safetensorsFile } from "../../format/files/safetensors.ts";
 import type { Model } from "../../models/model.ts";
 import type { FactorPair } from "../../peft/algebra/contract.ts";
-import { widen } from "../../quant/half.ts";
+import { widen } from "../../quant/codes/half.ts";
 import { hostTensor } from "../../runtime/host-tensor.ts";
 import {
   type AdapterForm,

@@ -4,7 +4,7 @@
  * Knows no method: keys of tensors (`base_model.model.…`) and of the config pass through as they are.
  */
 import { FormatError } from "../../errors.ts";
-import { widen } from "../../quant/half.ts";
+import { widen } from "../../quant/codes/half.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import { describeFolder, wrongContents } from "../contents.ts";
 import { adapterCard } from "../cards/adapter-card.ts";

@@ -4,7 +4,7 @@ import { after, describe, test } from "node:test";
 import { temporaryFolder, tinyModelParts } from "../../../test/tiny/model.ts";
 import { byteTokenizerFiles } from "../../../test/tiny/byte-tokenizer.ts";
 import type { BaseModel } from "../../models/base/base-model.ts";
-import { float32ToBfloat16, float32ToFloat16 } from "../../quant/half.ts";
+import { float32ToBfloat16, float32ToFloat16 } from "../../quant/codes/half.ts";
 import { Random } from "../../random.ts";
 import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
 import { openCheckpoint, writeModel } from "../by-path.ts";

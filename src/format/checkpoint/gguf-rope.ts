@@ -1,5 +1,5 @@
 /** @file Rotary settings in GGUF files, among the metadata and in tensors of their own: read into config.json, and written. */
-import type { RopeConfig } from "../../nn/rope-tables.ts";
+import type { RopeConfig } from "../../nn/rope/rope-tables.ts";
 import { dequantize, type StoredTensor } from "../../quant/stored-tensor.ts";
 import { hostTensor } from "../../runtime/host-tensor.ts";
 import type { GgufValue } from "../files/gguf-setting-bytes.ts";

@@ -7,7 +7,7 @@
 import { z } from "zod";
 import { FormatError } from "../../errors.ts";
 import { DTYPES, type DataOf, type DType, type TensorData } from "../../graph/dtype.ts";
-import { widenBfloat16, widenFloat16 } from "../../quant/half.ts";
+import { widenBfloat16, widenFloat16 } from "../../quant/codes/half.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import { numElements, sameShape, showShape } from "../../graph/shape.ts";
 import type { ByteSource } from "./byte-source.ts";

@@ -1,8 +1,8 @@
 /** @file Rotary settings of configuration files: `rope_parameters` of transformers 5, or the keys of transformers 4. */
 import { z } from "zod";
 import { findProblems, listProblems } from "../../messages/problems.ts";
-import type { RopeConfig } from "../../nn/rope-tables.ts";
-import type { RopeScaling } from "../../nn/rope-scaling.ts";
+import type { RopeConfig } from "../../nn/rope/rope-tables.ts";
+import type { RopeScaling } from "../../nn/rope/rope-scaling.ts";
 import type { RawConfig } from "../family.ts";
 import { unusable } from "./hf-config.ts";
 

@@ -5,7 +5,7 @@
  * Paper: "Gemma 3 Technical Report", arXiv:2503.19786, section 2.
  */
 import { z } from "zod";
-import type { RopeConfig } from "../../nn/rope-tables.ts";
+import type { RopeConfig } from "../../nn/rope/rope-tables.ts";
 import { headNorm, rmsNormPlusOne } from "../../nn/norms.ts";
 import type { Family, ModelDefinition, RawConfig } from "../family.ts";
 import { GEMMA_FIELDS, gemmaAttention, gemmaDecoder, gemmaGguf } from "../blocks/gemma-block.ts";

@@ -27,8 +27,8 @@ import {
   SEGMENTS,
 } from "../../nn/pass.ts";
 import { alongRows } from "../../nn/along-rows.ts";
-import { ropeTables } from "../../nn/rope-tables.ts";
-import { SMOOTHING, SmoothedValues, readSmoothing } from "../../nn/smoothing.ts";
+import { ropeTables } from "../../nn/rope/rope-tables.ts";
+import { SMOOTHING, SmoothedValues, readSmoothing } from "../../nn/products/smoothing.ts";
 import { type DropoutMask, DropoutMasks } from "./dropout-masks.ts";
 import { RowParts } from "./row-parts.ts";
 import { PLAIN_PART, type PartOptions } from "./part-options.ts";

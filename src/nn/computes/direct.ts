@@ -2,11 +2,11 @@
  * @file Products with the codes of a file as they are, in blocks of 4 or 8 bits, of activations in 8 bits; with 8-bit whole
  * numbers where many tokens run at once.
  */
-import { apartProduct } from "../apart-product.ts";
-import { blockProduct } from "../block-product.ts";
+import { apartProduct } from "../products/apart-product.ts";
+import { blockProduct } from "../products/block-product.ts";
 import type { Compute } from "../compute.ts";
-import { int8ForwardProduct } from "../int8-product.ts";
-import { smoothQuant } from "../smooth-quant.ts";
+import { int8ForwardProduct } from "../products/int8-product.ts";
+import { smoothQuant } from "../products/smooth-quant.ts";
 
 /**
  * Of many rows. What comes out of a gated MLP has channels that are far larger than others, three quarters of what rounding

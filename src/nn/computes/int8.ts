@@ -4,8 +4,8 @@
  * Codes are kept in both layouts, 2 bytes a weight.
  */
 import type { Compute } from "../compute.ts";
-import { int8Product } from "../int8-product.ts";
-import { smoothQuant } from "../smooth-quant.ts";
+import { int8Product } from "../products/int8-product.ts";
+import { smoothQuant } from "../products/smooth-quant.ts";
 
 export const int8: Compute = {
   name: "int8",

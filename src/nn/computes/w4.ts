@@ -1,5 +1,5 @@
 /** @file Products with 4-bit weights in blocks of 32, of activations in 8 bits: for one row at a time. */
-import { blockProduct } from "../block-product.ts";
+import { blockProduct } from "../products/block-product.ts";
 import type { Compute } from "../compute.ts";
 
 export const w4: Compute = {

@@ -8,7 +8,7 @@ import type { CodeBits } from "../../graph/ops/unpack-codes.ts";
 import { hostTensor, type HostTensor } from "../../runtime/host-tensor.ts";
 import { type AffineFormat, type AffineKind, type AffineMemory, fitFloat16 } from "./affine.ts";
 import { BLOCK } from "../block.ts";
-import { FLOAT16_VALUES, widen } from "../half.ts";
+import { FLOAT16_VALUES, widen } from "../codes/half.ts";
 import { type Planes, plane } from "../planes.ts";
 
 /** Of a block that has one value, the distance of code 0 from the zero. A power of two keeps the product exact. */

@@ -5,7 +5,7 @@ import { Random } from "../../random.ts";
 import type { AffineWeight } from "./affine.ts";
 import { type ScaleStart, quantizeAffine, quantizedFormat } from "./affine-quantize.ts";
 import { roundHalfEven } from "./clip-search.ts";
-import { packRow } from "../pack-codes.ts";
+import { packRow } from "../codes/pack-codes.ts";
 
 /** Weights of a normal distribution, with an outlier in each eighth row. */
 function weights(numRows: number, numColumns: number, seed = 1): Float32Array {

@@ -10,7 +10,7 @@ import { type CodeBits, packedBytes } from "../../graph/ops/unpack-codes.ts";
 import { hostTensor } from "../../runtime/host-tensor.ts";
 import type { AffineFormat, AffineWeight } from "./affine.ts";
 import { roundHalfEven, searchScale } from "./clip-search.ts";
-import { packRow } from "../pack-codes.ts";
+import { packRow } from "../codes/pack-codes.ts";
 
 /** How a scale is found: from the whole range, or with its ends cut off where that rounds better. */
 export const SCALE_STARTS = ["rtn", "clip"] as const;

@@ -10,7 +10,7 @@ import { hostTensor, type HostTensor } from "../../runtime/host-tensor.ts";
 import { type AffineKind, fitFloat16 } from "./affine.ts";
 import type { ReadCodes } from "./affine-blocks.ts";
 import { SUPER_BLOCK } from "../block.ts";
-import { FLOAT16_VALUES } from "../half.ts";
+import { FLOAT16_VALUES } from "../codes/half.ts";
 import { type Planes, plane } from "../planes.ts";
 import type { Storage } from "../storage.ts";
 

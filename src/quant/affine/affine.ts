@@ -10,7 +10,7 @@ import { UsageError } from "../../errors.ts";
 import type { DataOf } from "../../graph/dtype.ts";
 import type { CodeBits } from "../../graph/ops/unpack-codes.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
-import { float32ToFloat16, FLOAT16_VALUES } from "../half.ts";
+import { float32ToFloat16, FLOAT16_VALUES } from "../codes/half.ts";
 import type { Planes } from "../planes.ts";
 
 /** How the codes of a weight are kept. */

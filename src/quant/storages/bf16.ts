@@ -1,7 +1,7 @@
 /** @file Storage bf16: the upper half of 32-bit floats. Plane: data bfloat16, the tensor's shape. */
 import { hostTensor } from "../../runtime/host-tensor.ts";
 import { packDense, unpackDense } from "../dense.ts";
-import { float32ToBfloat16, widenBfloat16 } from "../half.ts";
+import { float32ToBfloat16, widenBfloat16 } from "../codes/half.ts";
 import { plane } from "../planes.ts";
 import type { Storage } from "../storage.ts";
 

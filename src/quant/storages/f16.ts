@@ -1,7 +1,7 @@
 /** @file Storage f16: 16-bit floats of IEEE 754. Plane: data float16, the tensor's shape. */
 import { hostTensor } from "../../runtime/host-tensor.ts";
 import { packDense, unpackDense } from "../dense.ts";
-import { float32ToFloat16, widenFloat16 } from "../half.ts";
+import { float32ToFloat16, widenFloat16 } from "../codes/half.ts";
 import { plane } from "../planes.ts";
 import type { Storage } from "../storage.ts";
 

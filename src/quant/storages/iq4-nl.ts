@@ -2,8 +2,8 @@
 import { symmetricBlocks } from "../affine/affine-blocks.ts";
 import { codesByValue } from "../affine/affine-super-blocks.ts";
 import { BLOCK, defineBlocks, half, nibbles } from "../block.ts";
-import { FLOAT16_VALUES } from "../half.ts";
-import { IQ4_VALUES } from "../iq4-values.ts";
+import { FLOAT16_VALUES } from "../codes/half.ts";
+import { IQ4_VALUES } from "../codes/iq4-values.ts";
 import { plane } from "../planes.ts";
 
 /** 4-bit codes of unevenly spaced numbers in blocks of 32. */

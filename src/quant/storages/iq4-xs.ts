@@ -6,8 +6,8 @@
  */
 import { codesByValue, superBlocks } from "../affine/affine-super-blocks.ts";
 import { bytes, defineBlocks, half, nibbles, SUPER_BLOCK } from "../block.ts";
-import { FLOAT16_VALUES } from "../half.ts";
-import { IQ4_VALUES } from "../iq4-values.ts";
+import { FLOAT16_VALUES } from "../codes/half.ts";
+import { IQ4_VALUES } from "../codes/iq4-values.ts";
 import { plane } from "../planes.ts";
 
 /** The factor of a group, counted over all blocks: a code of 6 bits less 32. */

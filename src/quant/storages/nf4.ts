@@ -6,7 +6,7 @@
  */
 import { assertInternal } from "../../errors.ts";
 import { hostTensor } from "../../runtime/host-tensor.ts";
-import { pairCodes } from "../nibbles.ts";
+import { pairCodes } from "../codes/nibbles.ts";
 import { plane } from "../planes.ts";
 import type { Storage } from "../storage.ts";
 

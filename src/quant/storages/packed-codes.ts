@@ -8,8 +8,8 @@ import { assertInternal, UsageError } from "../../errors.ts";
 import type { CodeBits } from "../../graph/ops/unpack-codes.ts";
 import { hostTensor, type HostTensor } from "../../runtime/host-tensor.ts";
 import { type AffineKind, fitFloat16, type HoldCodes } from "../affine/affine.ts";
-import { float32ToBfloat16, FLOAT16_VALUES, widen } from "../half.ts";
-import { unpackRow } from "../pack-codes.ts";
+import { float32ToBfloat16, FLOAT16_VALUES, widen } from "../codes/half.ts";
+import { unpackRow } from "../codes/pack-codes.ts";
 import { type Planes, plane } from "../planes.ts";
 import type { Storage } from "../storage.ts";
 

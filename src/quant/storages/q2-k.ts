@@ -7,7 +7,7 @@
  */
 import { codesByValue, groupBytes, superBlocks } from "../affine/affine-super-blocks.ts";
 import { bytes, defineBlocks, half, SUPER_BLOCK } from "../block.ts";
-import { FLOAT16_VALUES } from "../half.ts";
+import { FLOAT16_VALUES } from "../codes/half.ts";
 import { plane } from "../planes.ts";
 
 /** 2-bit codes in groups of 16 with minima. */

@@ -1,9 +1,9 @@
 /** @file Storage q4_0: blocks of 32 4-bit codes with one float16 scale; value = (code - 8) * scale. */
 import { symmetricBlocks } from "../affine/affine-blocks.ts";
 import { BLOCK, defineBlocks, half, nibbles } from "../block.ts";
-import { roundAroundMiddle } from "../block-rounding.ts";
-import { FLOAT16_VALUES } from "../half.ts";
-import { pairCodes } from "../nibbles.ts";
+import { roundAroundMiddle } from "../codes/block-rounding.ts";
+import { FLOAT16_VALUES } from "../codes/half.ts";
+import { pairCodes } from "../codes/nibbles.ts";
 import { plane } from "../planes.ts";
 
 /** 4-bit codes in blocks of 32, symmetric. */

@@ -1,10 +1,10 @@
 /** @file Storage q4_1: blocks of 32 4-bit codes with a float16 scale and minimum; value = code * scale + min. */
 import { blocksWithMinimum } from "../affine/affine-blocks.ts";
 import { BLOCK, defineBlocks, half, nibbles } from "../block.ts";
-import { roundAboveMinimum } from "../block-rounding.ts";
-import { FLOAT16_VALUES } from "../half.ts";
-import { holdInQ4_1 } from "../hold-q4-1.ts";
-import { pairCodes } from "../nibbles.ts";
+import { roundAboveMinimum } from "../codes/block-rounding.ts";
+import { FLOAT16_VALUES } from "../codes/half.ts";
+import { holdInQ4_1 } from "../affine/hold-q4-1.ts";
+import { pairCodes } from "../codes/nibbles.ts";
 import { plane } from "../planes.ts";
 
 /** 4-bit codes in blocks of 32 with a minimum. */

@@ -4,9 +4,9 @@
  */
 import { superBlocks } from "../affine/affine-super-blocks.ts";
 import { defineBlocks, bytes, half, nibbles, SUPER_BLOCK } from "../block.ts";
-import { FLOAT16_VALUES } from "../half.ts";
+import { FLOAT16_VALUES } from "../codes/half.ts";
 import { plane } from "../planes.ts";
-import { minCode, scaleCode, SIX_BIT_BYTES, SIX_BIT_GROUPS } from "../six-bit-scales.ts";
+import { minCode, scaleCode, SIX_BIT_BYTES, SIX_BIT_GROUPS } from "../codes/six-bit-scales.ts";
 
 /** 4-bit codes in groups of 32 with minima. */
 export const q4_k = defineBlocks({

@@ -1,9 +1,9 @@
 /** @file Storage q5_0: blocks of 32 5-bit codes with one float16 scale; value = (code - 16) * scale. */
 import { symmetricBlocks } from "../affine/affine-blocks.ts";
 import { BLOCK, defineBlocks, half } from "../block.ts";
-import { roundAroundMiddle } from "../block-rounding.ts";
-import { FIVE_BIT_FIELDS, highWord, joinFiveBits, splitFiveBits } from "../five-bits.ts";
-import { FLOAT16_VALUES } from "../half.ts";
+import { roundAroundMiddle } from "../codes/block-rounding.ts";
+import { FIVE_BIT_FIELDS, highWord, joinFiveBits, splitFiveBits } from "../codes/five-bits.ts";
+import { FLOAT16_VALUES } from "../codes/half.ts";
 import { plane } from "../planes.ts";
 
 /** 5-bit codes in blocks of 32, symmetric. */

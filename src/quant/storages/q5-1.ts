@@ -1,9 +1,9 @@
 /** @file Storage q5_1: blocks of 32 5-bit codes with a float16 scale and minimum; value = code * scale + min. */
 import { blocksWithMinimum } from "../affine/affine-blocks.ts";
 import { BLOCK, defineBlocks, half } from "../block.ts";
-import { roundAboveMinimum } from "../block-rounding.ts";
-import { FIVE_BIT_FIELDS, highWord, joinFiveBits, splitFiveBits } from "../five-bits.ts";
-import { FLOAT16_VALUES } from "../half.ts";
+import { roundAboveMinimum } from "../codes/block-rounding.ts";
+import { FIVE_BIT_FIELDS, highWord, joinFiveBits, splitFiveBits } from "../codes/five-bits.ts";
+import { FLOAT16_VALUES } from "../codes/half.ts";
 import { plane } from "../planes.ts";
 
 /** 5-bit codes in blocks of 32 with a minimum. */

@@ -6,9 +6,9 @@
  */
 import { codesByValue, superBlocks } from "../affine/affine-super-blocks.ts";
 import { bytes, defineBlocks, half, SUPER_BLOCK } from "../block.ts";
-import { FLOAT16_VALUES } from "../half.ts";
+import { FLOAT16_VALUES } from "../codes/half.ts";
 import { plane } from "../planes.ts";
-import { minCode, scaleCode, SIX_BIT_BYTES, SIX_BIT_GROUPS, SIX_BIT_ONES } from "../six-bit-scales.ts";
+import { minCode, scaleCode, SIX_BIT_BYTES, SIX_BIT_GROUPS, SIX_BIT_ONES } from "../codes/six-bit-scales.ts";
 
 /** 5-bit codes in groups of 32 with minima. */
 export const q5_k = defineBlocks({

@@ -7,7 +7,7 @@
  */
 import { codesByValue, groupBytes, superBlocks } from "../affine/affine-super-blocks.ts";
 import { bytes, defineBlocks, half, signedBytes, SUPER_BLOCK } from "../block.ts";
-import { FLOAT16_VALUES } from "../half.ts";
+import { FLOAT16_VALUES } from "../codes/half.ts";
 import { plane } from "../planes.ts";
 
 /** 6-bit codes in groups of 16, symmetric. */

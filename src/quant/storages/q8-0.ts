@@ -1,7 +1,7 @@
 /** @file Storage q8_0: blocks of 32 signed bytes with one float16 scale; value = code * scale. */
 import { symmetricBlocks } from "../affine/affine-blocks.ts";
 import { BLOCK, defineBlocks, half, signedBytes } from "../block.ts";
-import { float32ToFloat16, FLOAT16_VALUES } from "../half.ts";
+import { float32ToFloat16, FLOAT16_VALUES } from "../codes/half.ts";
 import { plane } from "../planes.ts";
 
 /** 8-bit codes in blocks of 32. */

@@ -8,7 +8,7 @@ import { UsageError, assertInternal } from "../../errors.ts";
 import type { BaseModel } from "../../models/base/base-model.ts";
 import type { TensorRead } from "../../models/graphs/part-graph.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
-import { float32ToFloat16, widenFloat16 } from "../../quant/half.ts";
+import { float32ToFloat16, widenFloat16 } from "../../quant/codes/half.ts";
 import type { StoredForm, VectorMemory } from "../../runtime/memory/vector-memory.ts";
 import type { Lease, WeightTensors } from "./lease.ts";
 

@@ -10,7 +10,7 @@ import type { BaseModel } from "../../models/base/base-model.ts";
 import type { TensorRead } from "../../models/graphs/part-graph.ts";
 import { numElements } from "../../graph/shape.ts";
 import type { TensorReader } from "../../nn/compute.ts";
-import { prepareOperands } from "../../nn/prepare-operands.ts";
+import { prepareOperands } from "../../nn/products/prepare-operands.ts";
 import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
 import { LastingTensors, makeCounted } from "../../runtime/memory/program-memory.ts";
 import { RESIDENT, type VectorMemory } from "../../runtime/memory/vector-memory.ts";

@@ -5,7 +5,7 @@ import { matmul } from "../../graph/ops/matmul.ts";
 import { matmulInt8 } from "../../graph/ops/matmul-int8.ts";
 import { workOf } from "../../graph/program-work.ts";
 import { evaluateShape } from "../../graph/shape.ts";
-import { float32ToBfloat16, widenBfloat16 } from "../../quant/half.ts";
+import { float32ToBfloat16, widenBfloat16 } from "../../quant/codes/half.ts";
 import type { Engine } from "../../runtime/engine.ts";
 import { zeros } from "../../runtime/host-tensor.ts";
 import type { Rates } from "./step-time.ts";

@@ -10,9 +10,9 @@
 import { UsageError } from "../../../errors.ts";
 import type { CodeBits } from "../../../graph/ops/unpack-codes.ts";
 import { roundScale } from "../../../quant/storages/packed-codes.ts";
-import { packRow } from "../../../quant/pack-codes.ts";
+import { packRow } from "../../../quant/codes/pack-codes.ts";
 import { plane } from "../../../quant/planes.ts";
-import { widen } from "../../../quant/half.ts";
+import { widen } from "../../../quant/codes/half.ts";
 import { STORAGES, type StorageName } from "../../../quant/storages.ts";
 import type { StoredTensor } from "../../../quant/stored-tensor.ts";
 import { type HostTensor, hostTensor } from "../../../runtime/host-tensor.ts";

@@ -2,7 +2,7 @@
 import { FormatError, UsageError } from "../../../errors.ts";
 import { CODE_BITS, type CodeBits } from "../../../graph/ops/unpack-codes.ts";
 import { showShape } from "../../../graph/shape.ts";
-import { unpackRow } from "../../../quant/pack-codes.ts";
+import { unpackRow } from "../../../quant/codes/pack-codes.ts";
 import type { StorageName } from "../../../quant/storages.ts";
 import type { StoredTensor } from "../../../quant/stored-tensor.ts";
 import { type HostTensor, hostTensor } from "../../../runtime/host-tensor.ts";

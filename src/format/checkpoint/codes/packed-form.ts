@@ -8,7 +8,7 @@ import { FormatError } from "../../../errors.ts";
 import { packedBytes } from "../../../graph/ops/unpack-codes.ts";
 import { showShape } from "../../../graph/shape.ts";
 import { STORAGES, type StorageName } from "../../../quant/storages.ts";
-import { widen } from "../../../quant/half.ts";
+import { widen } from "../../../quant/codes/half.ts";
 import type { CodeBits } from "../../../graph/ops/unpack-codes.ts";
 import type { LazyTensor, Safetensors } from "../../files/safetensors.ts";
 import { type CodesForm, type CodesTensor, sharedLoad } from "./codes-form.ts";

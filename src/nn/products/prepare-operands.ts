@@ -1,7 +1,7 @@
 /** @file Operands of a matrix in memory of their own, by suffix: for matrices that nothing shares memory with. */
-import { type HostTensor, zeros } from "../runtime/host-tensor.ts";
-import type { LastingTensors } from "../runtime/memory/program-memory.ts";
-import type { OperandSpec, Preparation, TensorReader } from "./compute.ts";
+import { type HostTensor, zeros } from "../../runtime/host-tensor.ts";
+import type { LastingTensors } from "../../runtime/memory/program-memory.ts";
+import type { OperandSpec, Preparation, TensorReader } from "../compute.ts";
 
 /** Makes them. @throws as the reader */
 export function prepareOperands(

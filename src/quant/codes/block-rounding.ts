@@ -1,5 +1,5 @@
 /** @file How ggml rounds blocks of 32 values to codes of a few bits with a float16 scale, and maybe a minimum. */
-import { BLOCK } from "./block.ts";
+import { BLOCK } from "../block.ts";
 import { float32ToFloat16 } from "./half.ts";
 
 /** Rounded blocks. */

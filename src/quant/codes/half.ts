@@ -4,9 +4,9 @@
  * float16 has 1 sign, 5 exponent and 10 mantissa bits; bfloat16 is the upper half of a float32. Both lie on the
  * host as raw bits in a Uint16Array, because Float16Array is missing in Node 22.
  */
-import { showShape } from "../graph/shape.ts";
-import type { DataOf } from "../graph/dtype.ts";
-import type { HostTensor } from "../runtime/host-tensor.ts";
+import { showShape } from "../../graph/shape.ts";
+import type { DataOf } from "../../graph/dtype.ts";
+import type { HostTensor } from "../../runtime/host-tensor.ts";
 
 /** Converts the 16 bits of a float16 to a number. */
 function decodeFloat16(bits: number): number {

@@ -1,12 +1,12 @@
 /** @file Products with some columns apart: near to float32 where a few channels are far larger than the others. */
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import { Graph, type Value } from "../graph/graph.ts";
-import { Random } from "../random.ts";
-import { createEngine } from "../runtime/create-engine.ts";
-import { hostTensor, zeros } from "../runtime/host-tensor.ts";
+import { Graph, type Value } from "../../graph/graph.ts";
+import { Random } from "../../random.ts";
+import { createEngine } from "../../runtime/create-engine.ts";
+import { hostTensor, zeros } from "../../runtime/host-tensor.ts";
 import { apartProduct } from "./apart-product.ts";
-import type { Matrix, Product } from "./compute.ts";
+import type { Matrix, Product } from "../compute.ts";
 import { int8ForwardProduct } from "./int8-product.ts";
 import { prepareOperands } from "./prepare-operands.ts";
 

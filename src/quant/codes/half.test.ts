@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { Random } from "../random.ts";
-import { hostTensor } from "../runtime/host-tensor.ts";
+import { Random } from "../../random.ts";
+import { hostTensor } from "../../runtime/host-tensor.ts";
 import { float32ToBfloat16, float32ToFloat16, FLOAT16_VALUES, widen } from "./half.ts";
 
 const encodeFloat16 = (value: number): number => float32ToFloat16(Float32Array.of(value))[0]!;

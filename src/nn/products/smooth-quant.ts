@@ -7,13 +7,13 @@
  * Paper: "SmoothQuant: Accurate and Efficient Post-Training Quantization for Large Language Models", arXiv:2211.10438,
  * eq. 4 with α = 0.5.
  */
-import type { Value } from "../graph/graph.ts";
-import { abs, div, mul, sqrt } from "../graph/ops/elementwise.ts";
-import { maximum } from "../graph/ops/maximum.ts";
-import { reduceMax } from "../graph/ops/reduce-max.ts";
-import { reduceMean } from "../graph/ops/reduce-mean.ts";
-import { reshape } from "../graph/ops/reshape.ts";
-import type { SmoothingRule } from "./compute.ts";
+import type { Value } from "../../graph/graph.ts";
+import { abs, div, mul, sqrt } from "../../graph/ops/elementwise.ts";
+import { maximum } from "../../graph/ops/maximum.ts";
+import { reduceMax } from "../../graph/ops/reduce-max.ts";
+import { reduceMean } from "../../graph/ops/reduce-mean.ts";
+import { reshape } from "../../graph/ops/reshape.ts";
+import type { SmoothingRule } from "../compute.ts";
 
 /** What is taken for a channel's largest entry at least, of that of the mean channel. */
 const LEAST_SHARE = 0.01;

@@ -5,7 +5,7 @@
  * the lower 4 bits of groups 4 to 7, scales low and minima high; their upper 2 are the upper 2 bits of bytes 0 to 7.
  */
 
-import { type Planes, plane } from "./planes.ts";
+import { type Planes, plane } from "../planes.ts";
 
 /** Bytes of the codes of a block. */
 export const SIX_BIT_BYTES = 12;

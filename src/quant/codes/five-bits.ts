@@ -2,10 +2,10 @@
  * @file Codes of 5 bits in blocks of 32: a plane of their lower 4 bits, two a byte, and one of their highest bits, 8 a
  * byte with the first code's in the lowest bit.
  */
-import { hostTensor, type HostTensor } from "../runtime/host-tensor.ts";
-import { BLOCK, bytes, type Field, nibbles } from "./block.ts";
+import { hostTensor, type HostTensor } from "../../runtime/host-tensor.ts";
+import { BLOCK, bytes, type Field, nibbles } from "../block.ts";
 import { pairCodes } from "./nibbles.ts";
-import { type Planes, plane } from "./planes.ts";
+import { type Planes, plane } from "../planes.ts";
 
 /** The fields of a block, after its scale. */
 export const FIVE_BIT_FIELDS: readonly Field[] = [bytes("highBits", 4), nibbles("codes", BLOCK, 16)];

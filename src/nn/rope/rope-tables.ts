@@ -5,7 +5,7 @@
  * model was trained on: `rope-scaling.ts`.
  */
 import { type RopeScaling, scaleFrequencies } from "./rope-scaling.ts";
-import type { PositionTable } from "./pass.ts";
+import type { PositionTable } from "../pass.ts";
 
 export interface RopeConfig {
   readonly theta: number;

@@ -5,14 +5,14 @@
  *
  * A matrix that is kept in such blocks is taken as it is; any other is rounded to a kind that is.
  */
-import type { Value } from "../graph/graph.ts";
-import { matmulBits, weightOfBits } from "../graph/ops/matmul-bits.ts";
-import { transposed } from "../linalg/transposed.ts";
-import { type StoredTensor, quantizeTo } from "../quant/stored-tensor.ts";
-import type { StorageName } from "../quant/storages.ts";
-import { type BlockForm, blockFormOf, blockPlanes, readBlocks } from "../quant/uniform-blocks.ts";
-import type { HostTensor } from "../runtime/host-tensor.ts";
-import type { Matrix, OperandSpec, Product, TensorReader } from "./compute.ts";
+import type { Value } from "../../graph/graph.ts";
+import { matmulBits, weightOfBits } from "../../graph/ops/matmul-bits.ts";
+import { transposed } from "../../linalg/transposed.ts";
+import { type StoredTensor, quantizeTo } from "../../quant/stored-tensor.ts";
+import type { StorageName } from "../../quant/storages.ts";
+import { type BlockForm, blockFormOf, blockPlanes, readBlocks } from "../../quant/uniform-blocks.ts";
+import type { HostTensor } from "../../runtime/host-tensor.ts";
+import type { Matrix, OperandSpec, Product, TensorReader } from "../compute.ts";
 
 const CODES = ".codes";
 const SCALES = ".scales";

@@ -8,17 +8,17 @@
  * equally large in each channel; the others are not smoothed (docs/log.md). Paper: "LLM.int8()", arXiv:2208.07339, where A is
  * found anew in each product.
  */
-import type { Value } from "../graph/graph.ts";
-import { cast } from "../graph/ops/cast.ts";
-import { add, mul } from "../graph/ops/elementwise.ts";
-import { gatherColumns } from "../graph/ops/gather-columns.ts";
-import { scatterAddRows } from "../graph/ops/gather-scatter.ts";
-import { matmulInt8 } from "../graph/ops/matmul-int8.ts";
-import { matmul } from "../graph/ops/matmul.ts";
-import { transpose } from "../graph/ops/transpose.ts";
-import { transposed } from "../linalg/transposed.ts";
-import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
-import type { Matrix, Product, TensorReader } from "./compute.ts";
+import type { Value } from "../../graph/graph.ts";
+import { cast } from "../../graph/ops/cast.ts";
+import { add, mul } from "../../graph/ops/elementwise.ts";
+import { gatherColumns } from "../../graph/ops/gather-columns.ts";
+import { scatterAddRows } from "../../graph/ops/gather-scatter.ts";
+import { matmulInt8 } from "../../graph/ops/matmul-int8.ts";
+import { matmul } from "../../graph/ops/matmul.ts";
+import { transpose } from "../../graph/ops/transpose.ts";
+import { transposed } from "../../linalg/transposed.ts";
+import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
+import type { Matrix, Product, TensorReader } from "../compute.ts";
 import { CODES, SCALES, prepareCodes } from "./int8-product.ts";
 
 const MASK = ".int8-mask";

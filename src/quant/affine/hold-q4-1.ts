@@ -2,10 +2,10 @@
  * @file Codes of up to 4 bits as q4_1 holds them, whoever made them: d = scale and m = −scale · zero in float16, the codes as
  * they are. A value moves by at most 2^-11 scale (code + zero) while neither is subnormal.
  */
-import { hostTensor } from "../runtime/host-tensor.ts";
-import { type AffineFormat, type AffineWeight, fitFloat16, type HoldCodes } from "./affine/affine.ts";
-import { BLOCK } from "./block.ts";
-import { packRow, unpackRow } from "./pack-codes.ts";
+import { hostTensor } from "../../runtime/host-tensor.ts";
+import { type AffineFormat, type AffineWeight, fitFloat16, type HoldCodes } from "./affine.ts";
+import { BLOCK } from "../block.ts";
+import { packRow, unpackRow } from "../codes/pack-codes.ts";
 
 const BITS = 4;
 
