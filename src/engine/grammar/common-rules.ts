@@ -1,5 +1,8 @@
-/** @file What several rules have in common: a place of it is a state of each side, so that both are followed at once. */
+/** @file Several rules that are followed at once: a place is a state of each. */
 import { Automaton, type Place, type RuleBook, type State } from "./automaton.ts";
+
+/** A state of each rule; null: it takes nothing any more. */
+type States = readonly (State | null)[];
 
 /**
  * What may be written in each of several ways, of which there is one at least; none of them may call what calls this. `name`
@@ -12,46 +15,62 @@ export function common(
   name: string,
   ways: readonly ((from: Place) => Place)[],
 ): Place {
-  const both = (one: (from: Place) => Place, other: (from: Place) => Place, i: number) => {
-    return (at: Place): Place => {
-      const [a, b] = [one, other].map((way, side) => book.rule(`${side} of common ${i} ${name}`, way));
-      return book.call(
-        at,
-        book.rule(`common ${i} ${name}`, (start) => addPairs(book, start, a!, b!)),
-      );
-    };
-  };
-  return ways.reduce(both)(from);
+  const [only] = ways;
+  if (only && ways.length === 1) return only(from);
+  const rules = ways.map((way, side) => book.rule(`${side} of common ${name}`, way));
+  const rule = book.rule(`common ${name}`, (start) => {
+    const end = book.place();
+    followAll(
+      book,
+      start,
+      rules,
+      (states) => !states.includes(null),
+      (areEnds) => (areEnds.includes(false) ? null : end),
+    );
+    return end;
+  });
+  return book.call(from, rule);
 }
 
-/** Adds places for all states of two rules that are reached together. */
-function addPairs(book: RuleBook, start: Place, ...rules: readonly [Place, Place]): Place {
-  const [one, other] = [new Automaton(book, rules[0]), new Automaton(book, rules[1])];
-  const end = book.place();
-  const places = new Map<State, Map<State, Place>>();
-  const todo: { readonly a: State; readonly b: State; readonly place: Place }[] = [];
-  const placeOf = (a: State, b: State): Place => {
-    const beside = places.get(a) ?? new Map<State, Place>();
-    places.set(a, beside);
-    const place = beside.get(b) ?? book.place();
-    if (!beside.has(b)) todo.push({ a, b, place });
-    beside.set(b, place);
-    return place;
+/**
+ * Adds places for all states of some rules that are reached together, as long as `goesOn` says so of them. `endOf`: where a text
+ * leads that ends, by which of the rules it ends in; null: nowhere.
+ */
+export function followAll(
+  book: RuleBook,
+  start: Place,
+  rules: readonly Place[],
+  goesOn: (states: States) => boolean,
+  endOf: (areEnds: readonly boolean[]) => Place | null,
+): void {
+  const automata = rules.map((rule) => new Automaton(book, rule));
+  const ids = new Map<State | null, number>();
+  const idOf = (state: State | null): number => {
+    const id = ids.get(state) ?? ids.size;
+    ids.set(state, id);
+    return id;
   };
-  if (one.start && other.start) book.skip(start, placeOf(one.start, other.start));
+  const known = new Map<string, { readonly place: Place; readonly states: States }>();
+  const placeOf = (states: States): Place => {
+    const name = states.map(idOf).join();
+    const found = known.get(name) ?? { place: book.place(), states };
+    known.set(name, found);
+    return found.place;
+  };
+  const first = automata.map((automaton) => automaton.start);
+  if (goesOn(first)) book.skip(start, placeOf(first));
   // It grows while it is walked through.
-  for (const { a, b, place } of todo) {
-    if (a.isEnd && b.isEnd) book.skip(place, end);
-    one.beginToken();
-    other.beginToken();
+  for (const { place, states } of known.values()) {
+    const end = endOf(states.map((state) => state?.isEnd ?? false));
+    if (end !== null) book.skip(place, end);
+    for (const automaton of automata) automaton.beginToken();
+    const after = (state: State | null, i: number, byte: number): State | null =>
+      state && automata[i]!.next(state, byte);
     for (let low = 0, high = 0; low < 256; low = ++high) {
-      const nextA = one.next(a, low);
-      const nextB = nextA && other.next(b, low);
-      const goesOn = (byte: number): boolean =>
-        one.next(a, byte) === nextA && (nextA === null || other.next(b, byte) === nextB);
-      while (high < 255 && goesOn(high + 1)) high++;
-      if (nextA && nextB) book.byte(place, low, high, placeOf(nextA, nextB));
+      const next = states.map((state, i) => after(state, i, low));
+      const isSame = (byte: number): boolean => states.every((state, i) => after(state, i, byte) === next[i]);
+      while (high < 255 && isSame(high + 1)) high++;
+      if (goesOn(next)) book.byte(place, low, high, placeOf(next));
     }
   }
-  return end;
 }

@@ -2,9 +2,10 @@
  * @file Regular expressions of JSON schemas as rules of JSON's strings. What is not regular in them, and marks inside of
  * them, is refused.
  */
-import type { Place, RuleBook } from "./automaton.ts";
+import { Automaton, type Place, RuleBook } from "./automaton.ts";
+import { utf8 } from "../../data/tokenizer/token-bytes.ts";
 import { type CodeRange, LAST_CODE, commonCodes, joinRanges, otherCodes } from "./characters.ts";
-import { type JsonRules, either, escapeOf, repeat } from "./json-rules.ts";
+import { JsonRules, either, escapeOf, repeat } from "./json-rules.ts";
 
 /** Adds something behind a place, and tells where it ends. */
 type Part = (from: Place) => Place;
@@ -57,6 +58,20 @@ export function addPattern(rules: JsonRules, from: Place, source: string): Place
     return book.text(inside, '"');
   });
   return book.call(from, rule);
+}
+
+/** Makes a function that looks for a pattern in texts. @throws PatternFault, UsageError "usage/grammar" for one that is too large */
+export function patternMatcher(source: string): (text: string) => boolean {
+  const book = new RuleBook();
+  const automaton = new Automaton(
+    book,
+    book.rule("", (start) => addPattern(new JsonRules(book), start, source)),
+  );
+  return (text) => {
+    automaton.beginToken();
+    const start = automaton.start;
+    return (start && automaton.follow(start, utf8(JSON.stringify(text))))?.isEnd ?? false;
+  };
 }
 
 class PatternReader {

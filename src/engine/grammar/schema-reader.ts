@@ -6,11 +6,14 @@ import { rounded } from "../../data/formats/long-integer.ts";
 import { UsageError } from "../../errors.ts";
 import { NO_BOUNDS } from "./number-range.ts";
 import { areDisjoint } from "./disjoint.ts";
+import { PatternFault, patternMatcher } from "./pattern-rules.ts";
 import { STRING_FORMATS } from "./string-formats.ts";
 import {
   ANYTHING,
   JSON_TYPES,
   type JsonType,
+  type Members,
+  type PatternMember,
   type Shape,
   type Source,
   type View,
@@ -18,7 +21,7 @@ import {
   typeOf,
 } from "./shape.ts";
 
-const [MAX_TEXT, MAX_DEPTH, MAX_SHAPES] = [1 << 16, 64, 256];
+const [MAX_TEXT, MAX_DEPTH, MAX_SHAPES, MAX_NAME_PATTERNS] = [1 << 16, 64, 256, 16];
 /** Keywords that say nothing of what a value is. */
 const NOTES = new Set(
   (
@@ -29,8 +32,8 @@ const NOTES = new Set(
 /** Read by `#ownShape`, or here. */
 const READ = new Set(
   (
-    "type enum const properties required additionalProperties propertyNames prefixItems items additionalItems minItems " +
-    "maxItems minLength maxLength pattern format minimum maximum exclusiveMinimum exclusiveMaximum multipleOf anyOf oneOf " +
+    "type enum const properties patternProperties required additionalProperties propertyNames prefixItems items additionalItems minItems " +
+    "maxItems uniqueItems minLength maxLength pattern format minimum maximum exclusiveMinimum exclusiveMaximum multipleOf anyOf oneOf " +
     "allOf $ref"
   ).split(" "),
 );
@@ -53,6 +56,8 @@ export class SchemaReader {
   readonly #root: unknown;
   /** By the path of a schema. */
   readonly #known = new Map<string, readonly Shape[]>();
+  /** By pattern of names. */
+  readonly #matchers = new Map<string, PatternMember["hasMatch"]>();
 
   /** @throws SchemaError for a schema that is too large */
   constructor(root: unknown) {
@@ -158,11 +163,6 @@ export class SchemaReader {
       throw fault(`${path}/${key}`, `is ${JSON.stringify(value)}`, "Give a whole number from 0.");
     };
     const under = (key: string): Source => ({ schema: fields[key], path: `${path}/${key}` });
-    const own = Object.entries(requireFields(fields["properties"] ?? {}, `${path}/properties`));
-    const properties = new Map<string, View>(
-      own.map(([name, schema]) => [name, [{ schema, path: `${path}/properties/${encodeStep(name)}` }]]),
-    );
-    const additional = fields["additionalProperties"] === undefined ? null : [under("additionalProperties")];
     const names =
       fields["propertyNames"] === undefined ? null : this.#namesOf(under("propertyNames"), inside);
     const pattern = fields["pattern"];
@@ -192,12 +192,49 @@ export class SchemaReader {
       items: fields[rest] === undefined ? [] : [under(rest)],
       minItems: count("minItems", 0),
       maxItems: count("maxItems", Infinity),
-      properties: names
-        ? new Map(names.map((name) => [name, properties.get(name) ?? additional ?? []]))
-        : properties,
+      unique: isUnique(fields, path) ? `${path}/uniqueItems` : null,
+      members: [
+        ...(names ? [onlyNames(names, `${path}/propertyNames`)] : []),
+        ...this.#membersOf(fields, path),
+      ],
       required: new Set(textsOf(fields["required"] ?? [], `${path}/required`)),
-      additional: names ? [{ schema: false, path: `${path}/propertyNames` }] : additional,
     };
+  }
+
+  /** What a schema says of properties by their names, if it does. */
+  #membersOf(fields: Fields, path: string): readonly Members[] {
+    const under = (key: string): [string, View][] =>
+      Object.entries(requireFields(fields[key] ?? {}, `${path}/${key}`)).map(([name, schema]) => [
+        name,
+        [{ schema, path: `${path}/${key}/${encodeStep(name)}` }],
+      ]);
+    const properties = new Map(under("properties"));
+    const patterns = under("patternProperties");
+    const byPattern = patterns.map(([pattern, view]): PatternMember => ({
+      pattern,
+      view,
+      hasMatch: this.#matcherOf(pattern, `${path}/patternProperties/${encodeStep(pattern)}`),
+    }));
+    const schema = fields["additionalProperties"];
+    const additional = schema === undefined ? null : [{ schema, path: `${path}/additionalProperties` }];
+    const saysNothing = properties.size === 0 && byPattern.length === 0 && additional === null;
+    return saysNothing ? [] : [{ properties, byPattern, additional }];
+  }
+
+  #matcherOf(pattern: string, path: string): PatternMember["hasMatch"] {
+    const known = this.#matchers.get(pattern);
+    if (known) return known;
+    if (this.#matchers.size === MAX_NAME_PATTERNS) {
+      throw fault(path, `is one of more than ${MAX_NAME_PATTERNS} patterns of names`, "Use fewer.");
+    }
+    try {
+      const matcher = patternMatcher(pattern);
+      this.#matchers.set(pattern, matcher);
+      return matcher;
+    } catch (error) {
+      if (!(error instanceof PatternFault)) throw error;
+      throw fault(path, `is a pattern with ${error.message}`, "Say it with another pattern.");
+    }
   }
 }
 
@@ -212,7 +249,18 @@ function saysNothing({ minLength, maxLength, patterns }: Omit<Shape, "literals">
 
 /** Keywords that say nothing with some values. */
 function isSilent(key: string, value: unknown): boolean {
-  return (key === "uniqueItems" && value === false) || (key === "minProperties" && value === 0);
+  return key === "minProperties" && value === 0;
+}
+
+function isUnique({ uniqueItems = false }: Fields, path: string): boolean {
+  if (typeof uniqueItems === "boolean") return uniqueItems;
+  throw fault(`${path}/uniqueItems`, `is ${JSON.stringify(uniqueItems)}`, "Give true or false.");
+}
+
+/** Properties of some names, whatever they are, and no others. */
+function onlyNames(names: readonly string[], path: string): Members {
+  const properties = new Map(names.map((name): [string, View] => [name, []]));
+  return { properties, byPattern: [], additional: [{ schema: false, path }] };
 }
 
 function requireFields(value: unknown, path: string): Fields {

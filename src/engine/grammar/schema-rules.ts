@@ -1,26 +1,21 @@
 /** @file From shapes of JSON schemas to rules over bytes: one rule for each set of schemas that hold in one place. */
 import { rounded } from "../../data/formats/long-integer.ts";
 import type { Place, RuleBook } from "./automaton.ts";
-import { type CodeRange, commonCodes, otherCodes } from "./characters.ts";
 import { common } from "./common-rules.ts";
 import { JsonRules, count, either } from "./json-rules.ts";
 import { type Step, addMultiple, commonStep, isMultiple } from "./number-multiple.ts";
 import { NO_BOUNDS, addNumber, isWithin } from "./number-range.ts";
+import { addOtherNames } from "./other-names.ts";
 import { STRING_FORMATS } from "./string-formats.ts";
 import { PatternFault, addPattern } from "./pattern-rules.ts";
 import { SchemaError, SchemaReader, hasType } from "./schema-reader.ts";
-import { type JsonType, type Shape, type View, isNever, propertyOf, typeOf } from "./shape.ts";
+import { type JsonType, type Shape, type View, isNever, othersOf, propertyOf, typeOf } from "./shape.ts";
+import { MAX_UNIQUE, addUnique } from "./unique-items.ts";
 
 /** Where a bound is larger, no more than this is written. */
 const [MOST_CHARACTERS, MOST_ITEMS] = [16_384, 4096];
 /** The same of strings by patterns, which are counted in each place of them. */
 const MOST_BY_PATTERN = 256;
-/** What may stand in a name that is not known before: nothing that has two ways to be written. */
-const NAME_CODES: readonly CodeRange[] = otherCodes([
-  [0, 0x1f],
-  [0x22, 0x22],
-  [0x5c, 0x5c],
-]);
 
 /**
  * Adds the rule of JSON that satisfies a schema; `name` tells it from others of the same rules.
@@ -57,13 +52,17 @@ class SchemaRules {
   }
 
   #shape(from: Place, shape: Shape, view: View): Place {
-    const { literals, types } = shape;
-    const ways = literals
-      ? literals
-          .filter((value) => hasType(value, shape) && this.#holds(value, shape, view))
-          .map((value) => (at: Place) => this.#book.text(at, JSON.stringify(value)))
-      : [...types].map((type) => (at: Place) => this.#type(at, type, shape, view));
+    const ways = shape.literals
+      ? this.#literals(shape, view).map((text) => (at: Place) => this.#book.text(at, text))
+      : [...shape.types].map((type) => (at: Place) => this.#type(at, type, shape, view));
     return either(this.#book, from, ways);
+  }
+
+  /** JSON of the values of which it is one. */
+  #literals(shape: Shape, view: View): string[] {
+    return (shape.literals ?? [])
+      .filter((value) => hasType(value, shape) && this.#holds(value, shape, view))
+      .map((value) => JSON.stringify(value));
   }
 
   #type(from: Place, type: JsonType, shape: Shape, view: View): Place {
@@ -107,8 +106,10 @@ class SchemaRules {
       return length >= shape.minLength && length <= shape.maxLength;
     }
     const hasItems =
-      shape.firstItems.length + shape.items.length > 0 || shape.minItems > 0 || shape.maxItems < Infinity;
-    const hasProperties = shape.properties.size + shape.required.size > 0 || shape.additional !== null;
+      shape.firstItems.length + shape.items.length + shape.minItems > 0 ||
+      shape.maxItems < Infinity ||
+      shape.unique !== null;
+    const hasProperties = shape.members.length + shape.required.size > 0;
     const type = typeOf(value);
     if ((type === "array" && hasItems) || (type === "object" && hasProperties)) {
       throw this.#fault(view, "has literals, and keywords for what is in them");
@@ -149,9 +150,17 @@ class SchemaRules {
     }
   }
 
-  #array(from: Place, { firstItems, items, minItems, maxItems }: Shape): Place {
+  #array(from: Place, { firstItems, items, minItems, maxItems, unique }: Shape): Place {
     const book = this.#book;
     if (maxItems < minItems) return book.place();
+    if (unique !== null && maxItems > 1) {
+      const texts = [...firstItems, items].map((view) => this.#textsOf(view, unique));
+      if (new Set(texts.flat()).size > MAX_UNIQUE) throw tooManyUnique(unique);
+      const textsAt = (index: number): readonly string[] => texts[index] ?? texts.at(-1)!;
+      return this.#json.inside(from, "[]", (inside) =>
+        addUnique(this.#json, inside, textsAt, minItems, maxItems),
+      );
+    }
     const item = this.value(items);
     const most = maxItems === Infinity ? null : Math.min(maxItems, Math.max(minItems, MOST_ITEMS));
     const first = (firstItems.length > 0 ? firstItems : [items]).slice(0, most ?? Infinity);
@@ -172,11 +181,29 @@ class SchemaRules {
     });
   }
 
+  /** JSON of all values of an item, of which there are few. @throws SchemaError by the keyword that asks for them */
+  #textsOf(view: View, unique: string): string[] {
+    const texts = this.#reader.shapesOf(view).flatMap((shape) => {
+      if (shape.literals) return this.#literals(shape, view);
+      return [...shape.types].flatMap((type) => {
+        if (type === "null") return ["null"];
+        if (type === "boolean") return ["true", "false"];
+        throw tooManyUnique(unique);
+      });
+    });
+    // Two objects may be equal and have two texts.
+    if (texts.some((text) => /^[{[]/.test(text))) throw tooManyUnique(unique);
+    return [...new Set(texts)];
+  }
+
   /** Known properties in the order of the schema, those that are not required or not, and then others where they may be. */
   #object(from: Place, shape: Shape): Place {
-    const { properties, required, additional } = shape;
+    const { members, required } = shape;
     const book = this.#book;
-    const names = [...new Set([...properties.keys(), ...required])];
+    const names = [...new Set([...members.flatMap(({ properties }) => [...properties.keys()]), ...required])];
+    const patterns = [
+      ...new Set(members.flatMap(({ byPattern }) => byPattern.map(({ pattern }) => pattern))),
+    ];
     return this.#json.inside(from, "{}", (inside) => {
       // Without any so far, and behind one.
       let [none, some] = [inside, book.place()];
@@ -194,18 +221,22 @@ class SchemaRules {
         }
         [none, some] = [nextNone, nextSome];
       }
-      const others = additional ?? (names.length === 0 ? [] : null);
-      if (others && !isNever(others)) {
-        const pair = this.#otherPair(names, this.value(others));
-        const loop = book.place();
-        book.skip(some, loop);
-        book.call(none, pair, loop);
-        book.call(this.#json.comma(loop), pair, loop);
-        some = loop;
-      }
+      const [other, loop] = [book.place(), book.place()];
+      book.skip(some, loop);
+      book.skip(none, other);
+      book.skip(this.#json.comma(loop), other);
+      const isOpen = names.length + patterns.length === 0;
+      const endOf = (found: ReadonlySet<string>): Place | null => {
+        const view = othersOf(shape, found) ?? (isOpen ? [] : null);
+        if (view === null || isNever(view)) return null;
+        const name = book.place();
+        book.call(this.#json.colon(name), this.value(view), loop);
+        return name;
+      };
+      addOtherNames(this.#json, other, names, patterns, endOf);
       const end = book.place();
       book.skip(none, end);
-      book.skip(some, end);
+      book.skip(loop, end);
       return end;
     });
   }
@@ -217,48 +248,17 @@ class SchemaRules {
     );
   }
 
-  /** A property of another name. */
-  #otherPair(names: readonly string[], value: Place): Place {
-    const book = this.#book;
-    return book.rule(`other pair ${value} ${JSON.stringify(names)}`, (start) => {
-      const [end, rest] = [book.place(), book.place()];
-      this.#json.plainCharacter(rest, rest, NAME_CODES);
-      book.byte(rest, 0x22, 0x22, end);
-      this.#nameApart(
-        book.text(start, '"'),
-        names.map((name) => Array.from(name)),
-        rest,
-        end,
-      );
-      return book.call(this.#json.colon(end), value);
-    });
-  }
-
-  /** The rest of a name that is none of some: it ends elsewhere, or goes on otherwise. */
-  #nameApart(from: Place, names: readonly (readonly string[])[], rest: Place, end: Place): void {
-    const byFirst = new Map<string, (readonly string[])[]>();
-    for (const name of names) {
-      const [first] = name;
-      if (first !== undefined) byFirst.set(first, [...(byFirst.get(first) ?? []), name]);
-    }
-    if (names.every((name) => name.length > 0)) this.#book.byte(from, 0x22, 0x22, end);
-    const codes = [...byFirst.keys()].map((sign): CodeRange => [sign.codePointAt(0)!, sign.codePointAt(0)!]);
-    this.#json.plainCharacter(from, rest, commonCodes(NAME_CODES, otherCodes(codes)));
-    for (const [i, [, same]] of [...byFirst].entries()) {
-      const next = this.#book.place();
-      this.#json.plainCharacter(from, next, commonCodes(NAME_CODES, [codes[i]!]));
-      this.#nameApart(
-        next,
-        same.map((name) => name.slice(1)),
-        rest,
-        end,
-      );
-    }
-  }
-
   #fault(view: View, found: string): SchemaError {
     return new SchemaError(view.at(-1)?.path ?? "", found, "Say it with one of the keywords alone.");
   }
+}
+
+function tooManyUnique(path: string): SchemaError {
+  return new SchemaError(
+    path,
+    `is of items that are not out of at most ${MAX_UNIQUE} strings, numbers, booleans and null`,
+    "Give items an enum of so many, or leave out uniqueItems.",
+  );
 }
 
 function isBound({ bounds }: Shape): boolean {

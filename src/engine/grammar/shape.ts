@@ -18,6 +18,21 @@ export interface Source {
 /** Schemas that must all hold; none: anything does. */
 export type View = readonly Source[];
 
+/** What one object of a schema says of properties by their names. */
+export interface Members {
+  readonly properties: ReadonlyMap<string, View>;
+  readonly byPattern: readonly PatternMember[];
+  /** Of those that are none of the above; null: nothing is said of them. */
+  readonly additional: View | null;
+}
+
+/** What is said of the properties in whose names a pattern is found. */
+export interface PatternMember {
+  readonly pattern: string;
+  readonly view: View;
+  hasMatch(name: string): boolean;
+}
+
 export interface Shape {
   /** "number" includes "integer". */
   readonly types: ReadonlySet<JsonType>;
@@ -37,10 +52,11 @@ export interface Shape {
   readonly items: View;
   readonly minItems: number;
   readonly maxItems: number;
-  readonly properties: ReadonlyMap<string, View>;
+  /** Path of the keyword by which no two items are equal; null: they may be. */
+  readonly unique: string | null;
+  /** All of which hold. */
+  readonly members: readonly Members[];
   readonly required: ReadonlySet<string>;
-  /** Of properties without a name above; null: nothing is said of them. */
-  readonly additional: View | null;
 }
 
 /** What anything is. */
@@ -57,9 +73,9 @@ export const ANYTHING: Shape = {
   items: [],
   minItems: 0,
   maxItems: Infinity,
-  properties: new Map(),
+  unique: null,
+  members: [],
   required: new Set(),
-  additional: null,
 };
 
 /** The types that are of both. */
@@ -81,8 +97,24 @@ export function typeOf(value: unknown): JsonType {
 }
 
 /** What a shape says of a property. */
-export function propertyOf({ properties, additional }: Shape, name: string): View {
-  return properties.get(name) ?? additional ?? [];
+export function propertyOf({ members }: Shape, name: string): View {
+  return members.flatMap((each) => viewIn(each, each.properties.get(name), (one) => one.hasMatch(name)));
+}
+
+/** What a shape says of properties that it does not name, in whose names some of its patterns are found; null: nothing. */
+export function othersOf({ members }: Shape, found: ReadonlySet<string>): View | null {
+  const isFound = ({ pattern }: PatternMember): boolean => found.has(pattern);
+  const isSaid = members.some(({ additional, byPattern }) => additional !== null || byPattern.some(isFound));
+  return isSaid ? members.flatMap((each) => viewIn(each, undefined, isFound)) : null;
+}
+
+function viewIn(
+  { byPattern, additional }: Members,
+  own: View | undefined,
+  isFound: (member: PatternMember) => boolean,
+): View {
+  const found = byPattern.filter(isFound).flatMap(({ view }) => view);
+  return own || byPattern.some(isFound) ? [...(own ?? []), ...found] : (additional ?? []);
 }
 
 export function isNever(view: View | null): boolean {
@@ -93,7 +125,6 @@ export function isNever(view: View | null): boolean {
 export function meet(a: Shape, b: Shape): Shape | null {
   const types = commonTypes(a.types, b.types);
   if (types.size === 0) return null;
-  const names = new Set([...a.properties.keys(), ...b.properties.keys()]);
   const both = (of: (shape: Shape) => View): View => [...of(a), ...of(b)];
   return {
     types,
@@ -110,10 +141,9 @@ export function meet(a: Shape, b: Shape): Shape | null {
     items: both(({ items }) => items),
     minItems: Math.max(a.minItems, b.minItems),
     maxItems: Math.min(a.maxItems, b.maxItems),
-    properties: new Map([...names].map((name) => [name, both((shape) => propertyOf(shape, name))])),
+    unique: a.unique ?? b.unique,
+    members: [...new Set([...a.members, ...b.members])],
     required: new Set([...a.required, ...b.required]),
-    additional:
-      a.additional === null && b.additional === null ? null : both(({ additional }) => additional ?? []),
   };
 }
 

@@ -132,6 +132,15 @@ const { schema: SCHEMAS } = letrec<{ schema: object; object: object }>((tie) => 
       minItems: first.length,
       maxItems: first.length + more,
     })),
+    record({ values: uniqueArray(LITERALS, { minLength: 1, maxLength: 5 }), more: nat(3) }).map(
+      ({ values, more }) => ({
+        type: "array",
+        items: { anyOf: [{ enum: values }, { type: "boolean" }] },
+        uniqueItems: true,
+        minItems: values.length - 1,
+        maxItems: values.length - 1 + more,
+      }),
+    ),
     array(tie("schema"), { minLength: 1, maxLength: 3 }).map((anyOf) => ({ anyOf })),
   ),
 }));
@@ -192,6 +201,107 @@ test("parts that must hold together, references and choices apart are held", () 
       assert.ok(judge.safeParse(value).success, `${JSON.stringify(value)} by ${JSON.stringify(schema)}`);
     }
   }
+});
+
+interface ObjectSchema {
+  readonly properties?: Readonly<Record<string, object | boolean>>;
+  readonly patternProperties?: Readonly<Record<string, object | boolean>>;
+  readonly additionalProperties?: object | boolean;
+}
+
+/** Whether schemas that all hold allow a property, and one of them speaks of it or none of any. */
+function allows(schemas: readonly ObjectSchema[], name: string, value: unknown): boolean {
+  const said = schemas.map(({ properties = {}, patternProperties = {}, additionalProperties }) => {
+    const own = Object.hasOwn(properties, name) ? [properties[name]] : [];
+    const found = Object.keys(patternProperties).filter((pattern) => new RegExp(pattern, "u").test(name));
+    const all = [...own, ...found.map((pattern) => patternProperties[pattern])];
+    return all.length === 0 && additionalProperties !== undefined ? [additionalProperties] : all;
+  });
+  const isOpen = schemas.every((schema) =>
+    Object.values(schema).every(
+      (each) => typeof each === "object" && Object.keys(each as object).length === 0,
+    ),
+  );
+  const isSpoken =
+    isOpen ||
+    said.some((each) => each.length > 0) ||
+    schemas.some(({ properties = {} }) => Object.hasOwn(properties, name));
+  return (
+    isSpoken && said.flat().every((schema) => z.fromJSONSchema(schema as never).safeParse(value).success)
+  );
+}
+
+const OF_VALUES = constantFrom<object | boolean>(
+  { type: "integer" },
+  { enum: [1, true] },
+  { type: "boolean" },
+  true,
+  false,
+);
+const OBJECTS = record(
+  {
+    properties: dictionary(constantFrom("a", "ab", "b", ""), OF_VALUES, { maxKeys: 2 }),
+    patternProperties: dictionary(constantFrom("^a", "b", "c$", "^[^b]*$", "", "^.{2,3}$"), OF_VALUES, {
+      maxKeys: 3,
+    }),
+    additionalProperties: OF_VALUES,
+  },
+  { requiredKeys: [] },
+);
+
+test("names are apart by patterns: each property is held to all that is said of its name, and to nothing else", () => {
+  const names = ["", "a", "ab", "b", "c", "abc", "aca", "xyz", "long"];
+  assertProperty(
+    property(array(OBJECTS, { minLength: 1, maxLength: 2 }), nat(), (schemas, seed) => {
+      const schema = { type: "object", allOf: schemas };
+      const grammar = TokenGrammar.ofSchema(BYTES, schema);
+      for (const name of names) {
+        for (const value of [1, 3, true]) {
+          const text = JSON.stringify({ [name]: value });
+          assert.equal(
+            takes(grammar, text),
+            allows(schemas, name, value),
+            `${text} by ${JSON.stringify(schema)}`,
+          );
+        }
+      }
+      const drawn = drawJson(schema, seed) ?? {};
+      for (const [name, value] of Object.entries(drawn))
+        assert.ok(
+          allows(schemas, name, value),
+          `${name}: ${JSON.stringify(value)} by ${JSON.stringify(schema)}`,
+        );
+    }),
+    { numRuns: 30, seed: 3 },
+  );
+});
+
+test("items of few values differ from each other where they must", () => {
+  const texts = [
+    "[]",
+    "[1]",
+    "[1,1]",
+    "[1,2]",
+    "[2,1]",
+    "[1,2,3]",
+    "[3,2,1]",
+    "[1,2,1]",
+    "[2,true]",
+    "[true,2]",
+  ];
+  const held = (schema: object): string[] => {
+    const grammar = TokenGrammar.ofSchema(BYTES, { type: "array", uniqueItems: true, ...schema });
+    return texts.filter((text) => takes(grammar, text));
+  };
+  const items = { enum: [1, 2, 1.0] };
+  assert.deepEqual(held({ items }), ["[]", "[1]", "[1,2]", "[2,1]"]);
+  assert.deepEqual(held({ items: { enum: [1, 2, 3] }, minItems: 2, maxItems: 2 }), ["[1,2]", "[2,1]"]);
+  assert.deepEqual(
+    held({ prefixItems: [{ enum: [2, 1] }], items: { anyOf: [{ const: 1 }, { type: "boolean" }] } }),
+    ["[]", "[1]", "[2,1]", "[2,true]"],
+  );
+  assert.deepEqual(held({ items: {}, maxItems: 1 }), ["[]", "[1]"]);
+  assert.deepEqual(held({ items, uniqueItems: false, minItems: 3 }), ["[1,2,1]"]);
 });
 
 test("numbers with a fraction lie between bounds that have one, and every such number can be written", () => {
@@ -366,9 +476,20 @@ test("literals are written as they are", () => {
 
 test("what cannot be held is refused with its path, soon", () => {
   const deep = (levels: number): object => (levels === 0 ? {} : { items: deep(levels - 1) });
+  // Any of them may be found in a name beside any others.
+  const manyPatterns = (num: number): object =>
+    Object.fromEntries(Array.from({ length: num }, (_, i) => [String.fromCharCode(0x61 + i), {}]));
   const cases: readonly (readonly [unknown, string])[] = [
     [{ type: "object", properties: { a: { not: { type: "null" } } } }, "/properties/a/not"],
     [{ type: "array", uniqueItems: true }, "/uniqueItems"],
+    [{ allOf: [{ uniqueItems: true }], type: "array", items: { enum: [{}] } }, "/allOf/0/uniqueItems"],
+    [{ type: "array", items: { enum: [...Array(13).keys()] }, uniqueItems: true }, "/uniqueItems"],
+    [{ type: "array", items: { type: "boolean" }, uniqueItems: true, minItems: 3 }, ""],
+    [{ uniqueItems: 1 }, "/uniqueItems"],
+    [{ type: "object", patternProperties: { "(?=a)b": {} } }, "/patternProperties/(?=a)b"],
+    [{ type: "object", patternProperties: manyPatterns(17) }, "/patternProperties/q"],
+    [{ type: "object", patternProperties: manyPatterns(16) }, ""],
+    [{ type: "object", patternProperties: { a: false }, required: ["ba"] }, ""],
     [{ type: "strng" }, "/type"],
     [{ $ref: "#" }, ""],
     [{ $ref: "http://example.org/schema" }, "/$ref"],

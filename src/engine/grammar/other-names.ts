@@ -1,0 +1,107 @@
+/** @file Names of properties that a schema does not list, apart from each other by the patterns that are found in them. */
+import { UsageError } from "../../errors.ts";
+import type { Place } from "./automaton.ts";
+import { type CodeRange, commonCodes, otherCodes } from "./characters.ts";
+import { followAll } from "./common-rules.ts";
+import type { JsonRules } from "./json-rules.ts";
+import { addPattern } from "./pattern-rules.ts";
+
+/** What may stand in a name that is not known before: nothing that has two ways to be written. */
+const NAME_CODES: readonly CodeRange[] = otherCodes([
+  [0, 0x1f],
+  [0x22, 0x22],
+  [0x5c, 0x5c],
+]);
+
+/** Kinds of names that patterns may tell apart: with every pattern twice as many, where they can be in one name. */
+const MAX_KINDS = 64;
+
+/**
+ * All names but some. `endOf`: where one leads that has ended, by the patterns that are found in it; null: it may not be.
+ * @throws UsageError "usage/grammar" for what is too large
+ */
+export function addOtherNames(
+  json: JsonRules,
+  start: Place,
+  names: readonly string[],
+  patterns: readonly string[],
+  endOf: (found: ReadonlySet<string>) => Place | null,
+): void {
+  const { book } = json;
+  const addAll = (): Place =>
+    book.rule(`other name ${JSON.stringify(names)}`, (from) => addOthers(json, from, names));
+  if (patterns.length === 0) {
+    const end = endOf(new Set());
+    if (end !== null) book.call(start, addAll(), end);
+    return;
+  }
+  const rules = patterns.map((pattern) =>
+    book.rule(`name ${pattern}`, (from) => addPattern(json, from, pattern)),
+  );
+  const ends = new Map<string, Place | null>();
+  followAll(
+    book,
+    start,
+    [addAll(), ...rules],
+    ([name]) => name !== null,
+    ([isName, ...areFound]) => {
+      if (isName !== true) return null;
+      const key = areFound.join();
+      const found = new Set(patterns.filter((_, i) => areFound[i]));
+      if (!ends.has(key)) ends.set(key, endOf(found));
+      if (ends.size > MAX_KINDS) throw tooManyKinds();
+      return ends.get(key) ?? null;
+    },
+  );
+}
+
+function tooManyKinds(): UsageError {
+  const found = `patterns make more than ${MAX_KINDS} kinds of names`;
+  return new UsageError("usage/grammar", `Cannot hold a text to a grammar: ${found}`, {
+    hint: "Use fewer patterns that can be found in one name.",
+  });
+}
+
+function addOthers(json: JsonRules, start: Place, names: readonly string[]): Place {
+  const { book } = json;
+  const [end, rest] = [book.place(), book.place()];
+  json.plainCharacter(rest, rest, NAME_CODES);
+  book.byte(rest, 0x22, 0x22, end);
+  addApart(
+    json,
+    book.text(start, '"'),
+    names.map((name) => Array.from(name)),
+    rest,
+    end,
+  );
+  return end;
+}
+
+/** The rest of a name that is none of some: it ends elsewhere, or goes on otherwise. */
+function addApart(
+  json: JsonRules,
+  from: Place,
+  names: readonly (readonly string[])[],
+  rest: Place,
+  end: Place,
+): void {
+  const byFirst = new Map<string, (readonly string[])[]>();
+  for (const name of names) {
+    const [first] = name;
+    if (first !== undefined) byFirst.set(first, [...(byFirst.get(first) ?? []), name]);
+  }
+  if (names.every((name) => name.length > 0)) json.book.byte(from, 0x22, 0x22, end);
+  const codes = [...byFirst.keys()].map((sign): CodeRange => [sign.codePointAt(0)!, sign.codePointAt(0)!]);
+  json.plainCharacter(from, rest, commonCodes(NAME_CODES, otherCodes(codes)));
+  for (const [i, [, same]] of [...byFirst].entries()) {
+    const next = json.book.place();
+    json.plainCharacter(from, next, commonCodes(NAME_CODES, [codes[i]!]));
+    addApart(
+      json,
+      next,
+      same.map((name) => name.slice(1)),
+      rest,
+      end,
+    );
+  }
+}

@@ -1,0 +1,38 @@
+/** @file Items of which no two are equal, out of few values: a place for each set of values that a list has so far. */
+import type { Place } from "./automaton.ts";
+import type { JsonRules } from "./json-rules.ts";
+
+/** There are as many places as sets: 4096. */
+export const MAX_UNIQUE = 12;
+
+/** What an item may be: JSON of its values, by its place in the list. */
+export type ItemTexts = (index: number) => readonly string[];
+
+/** A list behind its bracket, of `least` to `most` items, of whose texts there are `MAX_UNIQUE` at most. Returns where it ends. */
+export function addUnique(
+  json: JsonRules,
+  inside: Place,
+  textsAt: ItemTexts,
+  least: number,
+  most: number,
+): Place {
+  const { book } = json;
+  const end = book.place();
+  // It grows while it is walked through.
+  const places = new Map([["", { place: inside, texts: [] as readonly string[] }]]);
+  for (const { place, texts } of places.values()) {
+    if (texts.length >= least) book.skip(place, end);
+    const free = texts.length < most ? textsAt(texts.length).filter((text) => !texts.includes(text)) : [];
+    if (free.length === 0) continue;
+    const start = texts.length === 0 ? place : json.comma(place);
+    for (const text of free) {
+      const next = [...texts, text].sort();
+      const name = next.join();
+      const found = places.get(name) ?? { place: book.place(), texts: next };
+      places.set(name, found);
+      const rule = book.rule(`text ${text}`, (from) => book.text(from, text));
+      book.call(start, rule, found.place);
+    }
+  }
+  return end;
+}
