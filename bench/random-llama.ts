@@ -6,10 +6,10 @@
  */
 import { byteTokenizerFiles } from "../test/tiny/byte-tokenizer.ts";
 import { writeModel, writeGguf } from "../src/format/by-path.ts";
-import { tokenizerSettings } from "../src/format/checkpoint/gguf-vocabulary.ts";
-import type { LazyTensor } from "../src/format/files/safetensors.ts";
-import { encodeSettings } from "../src/format/files/gguf-setting-bytes.ts";
-import type { GgufSource } from "../src/format/files/gguf-writer.ts";
+import { tokenizerSettings } from "../src/format/checkpoint/gguf/gguf-vocabulary.ts";
+import type { LazyTensor } from "../src/format/files/safetensors/safetensors.ts";
+import { encodeSettings } from "../src/format/files/gguf/gguf-setting-bytes.ts";
+import type { GgufSource } from "../src/format/files/gguf/gguf-writer.ts";
 import { float32ToBfloat16 } from "../src/quant/codes/half.ts";
 import type { StorageName } from "../src/quant/storages.ts";
 import { quantizeTo } from "../src/quant/stored-tensor.ts";

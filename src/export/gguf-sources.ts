@@ -1,8 +1,8 @@
 /** @file The tensors of a merged model as a GGUF file holds them: its names, its order of numbers, experts in stacks. */
 import { UsageError } from "../errors.ts";
-import { type NumHeads, stackTensors, TENSOR_CHANGES } from "../format/checkpoint/gguf-changes.ts";
-import { toGgufName } from "../format/checkpoint/gguf-names.ts";
-import type { GgufSource } from "../format/files/gguf-writer.ts";
+import { type NumHeads, stackTensors, TENSOR_CHANGES } from "../format/checkpoint/gguf/gguf-changes.ts";
+import { toGgufName } from "../format/checkpoint/gguf/gguf-names.ts";
+import type { GgufSource } from "../format/files/gguf/gguf-writer.ts";
 import { GGUF_FAMILIES } from "../models/families.ts";
 import type { GgufRules } from "../models/config/gguf-rules.ts";
 import type { Model } from "../models/model.ts";

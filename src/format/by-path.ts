@@ -23,12 +23,12 @@ import { type FolderOptions, writeFileAtomic, writeFolderAtomic } from "./files/
 import { ByteFile } from "./files/byte-file.ts";
 import * as folders from "./files/folder.ts";
 import type { Folder } from "./files/folder.ts";
-import * as gguf from "./files/gguf.ts";
-import type { GgufFile, GgufSettings } from "./files/gguf.ts";
-import type { GgufSource, LoadStored } from "./files/gguf-writer.ts";
+import * as gguf from "./files/gguf/gguf.ts";
+import type { GgufFile, GgufSettings } from "./files/gguf/gguf.ts";
+import type { GgufSource, LoadStored } from "./files/gguf/gguf-writer.ts";
 import type { JsonObject } from "./files/json-file.ts";
 import { nodeFolder } from "./files/node-folder.ts";
-import * as safetensors from "./files/safetensors.ts";
+import * as safetensors from "./files/safetensors/safetensors.ts";
 
 /** Whether a path is a folder. @throws FormatError format/file when there is nothing. */
 async function isFolder(path: string): Promise<boolean> {
@@ -177,7 +177,7 @@ export async function writeGguf(
   settings: GgufSettings,
   tensors: readonly GgufSource[],
 ): Promise<void> {
-  const { fillGguf } = await import("./files/gguf-writer.ts");
+  const { fillGguf } = await import("./files/gguf/gguf-writer.ts");
   await writeFileAtomic(path, {
     fill: (write) => fillGguf(write, settings, tensors),
     check: (written) => gguf.checkGguf(written, tensors),
@@ -190,7 +190,7 @@ export async function patchGguf(
   path: string,
   replaced: ReadonlyMap<string, LoadStored>,
 ): Promise<void> {
-  const { fillPatchedGguf } = await import("./files/gguf-writer.ts");
+  const { fillPatchedGguf } = await import("./files/gguf/gguf-writer.ts");
   await writeFileAtomic(path, {
     fill: (write) => fillPatchedGguf(write, file, replaced),
     check: (written) => gguf.checkGguf(written, [...file.tensors.values()]),

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { assert as check, property, string } from "fast-check";
-import { PRE_TOKENIZERS } from "../format/checkpoint/gguf-pre-tokenizers.ts";
+import { PRE_TOKENIZERS } from "../format/checkpoint/gguf/gguf-pre-tokenizers.ts";
 import { isSafePattern } from "./pattern-risk.ts";
 import { compileSafe } from "./safe-pattern.ts";
 import { OutOfTime, TimeBudget } from "./time-budget.ts";

@@ -5,8 +5,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { createTokenizer } from "../../src/data/tokenizer/tokenizer.ts";
-import { buildTokenizerFiles } from "../../src/format/checkpoint/gguf-tokenizer.ts";
-import { tokenizerSettings } from "../../src/format/checkpoint/gguf-vocabulary.ts";
+import { buildTokenizerFiles } from "../../src/format/checkpoint/gguf/gguf-tokenizer.ts";
+import { tokenizerSettings } from "../../src/format/checkpoint/gguf/gguf-vocabulary.ts";
 import { REAL_TOKENIZERS, readRealTokenizer } from "./real-tokenizers.ts";
 import { goldenJson } from "./golden-files.ts";
 

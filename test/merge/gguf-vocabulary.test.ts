@@ -4,10 +4,10 @@ import { byteTokenizerFiles } from "../tiny/byte-tokenizer.ts";
 import { createTokenizer } from "../../src/data/tokenizer/tokenizer.ts";
 import { UsageError } from "../../src/errors.ts";
 import type { TokenizerFiles } from "../../src/format/checkpoint/checkpoint.ts";
-import { PRE_TOKENIZERS } from "../../src/format/checkpoint/gguf-pre-tokenizers.ts";
-import { buildTokenizerFiles } from "../../src/format/checkpoint/gguf-tokenizer.ts";
-import { tokenizerSettings } from "../../src/format/checkpoint/gguf-vocabulary.ts";
-import type { GgufValue } from "../../src/format/files/gguf-setting-bytes.ts";
+import { PRE_TOKENIZERS } from "../../src/format/checkpoint/gguf/gguf-pre-tokenizers.ts";
+import { buildTokenizerFiles } from "../../src/format/checkpoint/gguf/gguf-tokenizer.ts";
+import { tokenizerSettings } from "../../src/format/checkpoint/gguf/gguf-vocabulary.ts";
+import type { GgufValue } from "../../src/format/files/gguf/gguf-setting-bytes.ts";
 import type { JsonObject } from "../../src/format/files/json-file.ts";
 
 const plain = (settings: Readonly<Record<string, GgufValue>>): Record<string, unknown> =>

@@ -1,6 +1,6 @@
 /** @file A GGUF model of one block for tests: llama, two query heads, one key head, width 4, six tokens. */
-import { encodeSettings, type GgufValue } from "../../src/format/files/gguf-setting-bytes.ts";
-import { type GgufEntry, ggufHeader } from "../../src/format/files/gguf-writer.ts";
+import { encodeSettings, type GgufValue } from "../../src/format/files/gguf/gguf-setting-bytes.ts";
+import { type GgufEntry, ggufHeader } from "../../src/format/files/gguf/gguf-writer.ts";
 
 /** A tensor as raw bytes, of whatever type. */
 export type RawTensor = Omit<GgufEntry, "sizeBytes"> & { readonly bytes: Uint8Array };

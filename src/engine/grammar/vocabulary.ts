@@ -44,7 +44,7 @@ function* readTokens({ tokenizer, config }: TokenizerFiles): Generator<void, Byt
     if (i % SLICE === 0) yield;
     const bytes = toBytes(String(token));
     // Vocabularies of all bytes have a token for that of the marks: it would be the beginning of a special one.
-    texts[id as number] = bytes?.includes(MARK) === true ? null : bytes;
+    texts[id as number] = bytes?.includes(MARK) ? null : bytes;
   }
   const added = [
     ...((tokenizer["added_tokens"] ?? []) as Fields[]),

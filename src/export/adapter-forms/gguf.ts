@@ -7,11 +7,11 @@
  */
 import { openGguf, writeGguf } from "../../format/by-path.ts";
 import { GGUF_ENDING } from "../../format/checkpoint/checkpoint.ts";
-import { TENSOR_CHANGES } from "../../format/checkpoint/gguf-changes.ts";
-import { toGgufName, translateName } from "../../format/checkpoint/gguf-names.ts";
-import { encodeSettings } from "../../format/files/gguf-setting-bytes.ts";
-import type { GgufFile } from "../../format/files/gguf.ts";
-import type { GgufSource } from "../../format/files/gguf-writer.ts";
+import { TENSOR_CHANGES } from "../../format/checkpoint/gguf/gguf-changes.ts";
+import { toGgufName, translateName } from "../../format/checkpoint/gguf/gguf-names.ts";
+import { encodeSettings } from "../../format/files/gguf/gguf-setting-bytes.ts";
+import type { GgufFile } from "../../format/files/gguf/gguf.ts";
+import type { GgufSource } from "../../format/files/gguf/gguf-writer.ts";
 import type { GgufChange, GgufRules } from "../../models/config/gguf-rules.ts";
 import type { Model } from "../../models/model.ts";
 import type { FactorPair } from "../../peft/algebra/contract.ts";

@@ -9,7 +9,7 @@ import { openSafetensors, readJson } from "../../format/by-path.ts";
 import { writeFolderAtomic } from "../../format/files/atomic.ts";
 import { textFile } from "../../format/files/folder-file.ts";
 import { formatJson } from "../../format/files/json-file.ts";
-import { type Safetensors, safetensorsFile } from "../../format/files/safetensors.ts";
+import { type Safetensors, safetensorsFile } from "../../format/files/safetensors/safetensors.ts";
 import type { Model } from "../../models/model.ts";
 import type { FactorPair } from "../../peft/algebra/contract.ts";
 import { widen } from "../../quant/codes/half.ts";

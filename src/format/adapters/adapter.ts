@@ -22,7 +22,7 @@ import type { FolderFile } from "../files/folder-file.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { MODEL_FILES, modelFolderFiles } from "../checkpoint/hf-folder.ts";
 import { codesMetadata } from "./codes-hash.ts";
-import type { StreamedTensor } from "../files/safetensors.ts";
+import type { StreamedTensor } from "../files/safetensors/safetensors.ts";
 
 /** Key of the template's hash in the head of the tensors' file. */
 export const TEMPLATE_KEY = "chat_template_sha256";

@@ -19,7 +19,7 @@ import { tensorsByOwnNames, withOwnPaths } from "./peft-names.ts";
 import type { Folder } from "../files/folder.ts";
 import { checkCodes } from "./codes-hash.ts";
 import { takeFrom } from "./raw-config.ts";
-import { openSafetensors } from "../files/safetensors.ts";
+import { openSafetensors } from "../files/safetensors/safetensors.ts";
 import { BASE_KEY, TEMPLATE_KEY, isAdapterMethod } from "./adapter.ts";
 
 /** Keys of adapter_config.json that say nothing about the numbers. */

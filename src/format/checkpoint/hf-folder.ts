@@ -19,7 +19,7 @@ import {
   type Safetensors,
   safetensorsFile,
   type TensorSource,
-} from "../files/safetensors.ts";
+} from "../files/safetensors/safetensors.ts";
 
 /** Storage kind of each element type that weights can have. */
 const STORAGE_OF: Partial<Record<DType, StorageName>> = { float32: "f32", float16: "f16", bfloat16: "bf16" };

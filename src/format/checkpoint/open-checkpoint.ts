@@ -5,7 +5,7 @@ import { FormatError } from "../../errors.ts";
 import { describeFolder, wrongContents } from "../contents.ts";
 import { type Folder, pathIn } from "../files/folder.ts";
 import { type Checkpoint, GGUF_ENDING } from "./checkpoint.ts";
-import { openGgufCheckpoint } from "./gguf-checkpoint.ts";
+import { openGgufCheckpoint } from "./gguf/gguf-checkpoint.ts";
 import { openHfCheckpoint, readAnyTokenizerFiles } from "./hf-folder.ts";
 
 /** Opens a GGUF file of a folder, and looks at what lies beside it. @throws as `openCheckpoint` */

@@ -7,7 +7,7 @@ import type { StorageName } from "../../../quant/storages.ts";
 import type { StoredTensor } from "../../../quant/stored-tensor.ts";
 import { type HostTensor, hostTensor } from "../../../runtime/host-tensor.ts";
 import type { JsonObject } from "../../files/json-file.ts";
-import type { Safetensors } from "../../files/safetensors.ts";
+import type { Safetensors } from "../../files/safetensors/safetensors.ts";
 import type { CodesTensor } from "./codes-form.ts";
 
 /** Bits of the words in which codes lie. */

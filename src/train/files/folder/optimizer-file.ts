@@ -14,9 +14,9 @@ import {
   type StreamedTensor,
   type TensorSource,
   safetensorsFile,
-} from "../../../format/files/safetensors.ts";
+} from "../../../format/files/safetensors/safetensors.ts";
 import { openSafetensors } from "../../../format/by-path.ts";
-import type { TensorRange } from "../../../format/files/safetensors-header.ts";
+import type { TensorRange } from "../../../format/files/safetensors/safetensors-header.ts";
 import type { GroupState } from "../../../optim/updater.ts";
 import type { Parameter, Parameters } from "../../../peft/parameters.ts";
 import { hostTensor } from "../../../runtime/host-tensor.ts";

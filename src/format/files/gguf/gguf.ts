@@ -3,17 +3,17 @@
  *
  * Shapes are turned round: GGUF writes the columns first, graft the rows.
  */
-import { UsageError } from "../../errors.ts";
-import { sameShape } from "../../graph/shape.ts";
-import { rowsAndColumns, storedBytes } from "../../quant/storage.ts";
-import { storageOfGgmlType, STORAGES, type StorageName, GGML_NAMES } from "../../quant/storages.ts";
-import type { Planes } from "../../quant/planes.ts";
-import type { StoredTensor } from "../../quant/stored-tensor.ts";
-import type { ByteSource } from "./byte-source.ts";
+import { UsageError } from "../../../errors.ts";
+import { sameShape } from "../../../graph/shape.ts";
+import { rowsAndColumns, storedBytes } from "../../../quant/storage.ts";
+import { storageOfGgmlType, STORAGES, type StorageName, GGML_NAMES } from "../../../quant/storages.ts";
+import type { Planes } from "../../../quant/planes.ts";
+import type { StoredTensor } from "../../../quant/stored-tensor.ts";
+import type { ByteSource } from "../byte-source.ts";
 import { damagedGguf, type GgufHeader, readGgufHeader, SETTINGS_OFFSET } from "./gguf-header.ts";
 import { ggufTensors, ggufValues } from "./gguf-values.ts";
 import { UNREAD_TYPES } from "./ggml-types.ts";
-import { unlikeWritten } from "./folder-file.ts";
+import { unlikeWritten } from "../folder-file.ts";
 
 /** Where a tensor lies in a GGUF file. `shape` has the rows (outputs) first. */
 export interface GgufTensor {

@@ -4,7 +4,7 @@
  * A file of this kind lists no merges: two neighbours merge when what they make is a piece, the one with the highest
  * score first. So every way to part a piece into two is a merge, in the order of the scores of what is made.
  */
-import type { JsonObject } from "../files/json-file.ts";
+import type { JsonObject } from "../../files/json-file.ts";
 
 /** What stands for a space inside pieces. */
 const SPACE = "▁";

@@ -3,13 +3,13 @@
  *
  * The raw bytes of a piece lie in memory that is used again, small enough for the caches of a processor.
  */
-import { numElements } from "../../graph/shape.ts";
-import type { Planes } from "../../quant/planes.ts";
-import { rowsAndColumns, type Storage } from "../../quant/storage.ts";
-import { STORAGES, type StorageName } from "../../quant/storages.ts";
-import { hasFiniteScales, type StoredTensor, unpackStored } from "../../quant/stored-tensor.ts";
-import { hostTensor, zeros } from "../../runtime/host-tensor.ts";
-import type { ByteSource } from "./byte-source.ts";
+import { numElements } from "../../../graph/shape.ts";
+import type { Planes } from "../../../quant/planes.ts";
+import { rowsAndColumns, type Storage } from "../../../quant/storage.ts";
+import { STORAGES, type StorageName } from "../../../quant/storages.ts";
+import { hasFiniteScales, type StoredTensor, unpackStored } from "../../../quant/stored-tensor.ts";
+import { hostTensor, zeros } from "../../../runtime/host-tensor.ts";
+import type { ByteSource } from "../byte-source.ts";
 import { damagedGguf } from "./gguf-header.ts";
 
 /** Elements of a piece: whole blocks of every kind. */

@@ -1,13 +1,13 @@
 /** @file The settings of a GGUF file for a model that comes from elsewhere: the inverse of gguf-config.ts. */
-import { assertInternal } from "../../errors.ts";
-import type { GgufRules } from "../../models/config/gguf-rules.ts";
-import type { Model } from "../../models/model.ts";
-import type { AttentionOptions } from "../../nn/builder.ts";
-import type { Storage } from "../../quant/storage.ts";
-import { type StorageName, STORAGES } from "../../quant/storages.ts";
-import type { GgufValue } from "../files/gguf-setting-bytes.ts";
-import type { GgufSource } from "../files/gguf-writer.ts";
-import type { JsonObject } from "../files/json-file.ts";
+import { assertInternal } from "../../../errors.ts";
+import type { GgufRules } from "../../../models/config/gguf-rules.ts";
+import type { Model } from "../../../models/model.ts";
+import type { AttentionOptions } from "../../../nn/builder.ts";
+import type { Storage } from "../../../quant/storage.ts";
+import { type StorageName, STORAGES } from "../../../quant/storages.ts";
+import type { GgufValue } from "../../files/gguf/gguf-setting-bytes.ts";
+import type { GgufSource } from "../../files/gguf/gguf-writer.ts";
+import type { JsonObject } from "../../files/json-file.ts";
 import { ropeSettings, ropeTensors } from "./gguf-rope.ts";
 
 /** Says what `general.file_type` is of a file whose matrices are mostly of a kind that graft writes. */

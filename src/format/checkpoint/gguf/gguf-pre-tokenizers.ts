@@ -3,8 +3,8 @@
  *
  * The cuts are those of the tokenizer.json files from which such GGUF files are made.
  */
-import type { JsonObject } from "../files/json-file.ts";
-import { lookup } from "../files/lookup.ts";
+import type { JsonObject } from "../../files/json-file.ts";
+import { lookup } from "../../files/lookup.ts";
 
 /** How text is cut before pairs are merged. */
 export interface PreTokenizer {

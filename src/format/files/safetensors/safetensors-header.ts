@@ -4,13 +4,13 @@
  * Every claim of the header is checked against the size of the file before any tensor is read.
  */
 import { z } from "zod";
-import { FormatError } from "../../errors.ts";
-import { findProblems, listProblems } from "../../messages/problems.ts";
-import { DTYPES, type DType } from "../../graph/dtype.ts";
-import { numElements, showShape } from "../../graph/shape.ts";
-import type { ByteSource } from "./byte-source.ts";
-import { findRepeatedKey, parseJsonObject } from "./json-file.ts";
-import { lookup } from "./lookup.ts";
+import { FormatError } from "../../../errors.ts";
+import { findProblems, listProblems } from "../../../messages/problems.ts";
+import { DTYPES, type DType } from "../../../graph/dtype.ts";
+import { numElements, showShape } from "../../../graph/shape.ts";
+import type { ByteSource } from "../byte-source.ts";
+import { findRepeatedKey, parseJsonObject } from "../json-file.ts";
+import { lookup } from "../lookup.ts";
 
 /** Element types of safetensors that graft can hold. */
 const DTYPE_OF: Readonly<Record<string, DType>> = {

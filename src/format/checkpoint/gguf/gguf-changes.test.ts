@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { dequantize, quantizeTo, type StoredTensor } from "../../quant/stored-tensor.ts";
-import type { StorageName } from "../../quant/storages.ts";
+import { dequantize, quantizeTo, type StoredTensor } from "../../../quant/stored-tensor.ts";
+import type { StorageName } from "../../../quant/storages.ts";
 import { fileRowOrder, originalRowOrder, stackTensors, TENSOR_CHANGES } from "./gguf-changes.ts";
 
 const HEADS = { query: 4, key: 2 };

@@ -4,13 +4,13 @@
  * The kinds of BPE that gguf-tokenizer.ts knows, cut in one of its ways: what such a file cannot say is an error, because
  * a tokenizer that is nearly the same makes answers worse without a word.
  */
-import { UsageError } from "../../errors.ts";
-import type { TokenizerFiles } from "./checkpoint.ts";
+import { UsageError } from "../../../errors.ts";
+import type { TokenizerFiles } from "../checkpoint.ts";
 import { PRE_TOKENIZERS, type PreTokenizer } from "./gguf-pre-tokenizers.ts";
 import { type Merge, scoresOfMerges, spaceNormalizer, textOfPiece } from "./gguf-sentencepiece.ts";
 import { TOKEN_TYPES } from "./gguf-tokenizer.ts";
-import type { GgufValue } from "../files/gguf-setting-bytes.ts";
-import type { JsonObject } from "../files/json-file.ts";
+import type { GgufValue } from "../../files/gguf/gguf-setting-bytes.ts";
+import type { JsonObject } from "../../files/json-file.ts";
 
 /** The parts of tokenizer.json that matter here. */
 interface TokenizerJson {

@@ -4,15 +4,15 @@
  * `tokenizer.ggml.model` names the kind: "gpt2" is byte-level BPE, whose `tokenizer.ggml.pre` names how text is cut before
  * merging; "llama" is BPE as SentencePiece has it.
  */
-import { FormatError, UsageError } from "../../errors.ts";
-import type { GgufRules } from "../../models/config/gguf-rules.ts";
-import type { TokenizerFiles } from "./checkpoint.ts";
-import type { GgufMetadata } from "../files/gguf.ts";
+import { FormatError, UsageError } from "../../../errors.ts";
+import type { GgufRules } from "../../../models/config/gguf-rules.ts";
+import type { TokenizerFiles } from "../checkpoint.ts";
+import type { GgufMetadata } from "../../files/gguf/gguf.ts";
 import { metadataNumber } from "./gguf-metadata.ts";
 import { PRE_TOKENIZERS, findPreTokenizer } from "./gguf-pre-tokenizers.ts";
 import { mergesOfPieces, pieceDecoder, pieceOfText, spaceNormalizer } from "./gguf-sentencepiece.ts";
-import type { JsonObject } from "../files/json-file.ts";
-import { lookup } from "../files/lookup.ts";
+import type { JsonObject } from "../../files/json-file.ts";
+import { lookup } from "../../files/lookup.ts";
 
 /** Values of `tokenizer.ggml.token_type`. */
 export const TOKEN_TYPES = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 };

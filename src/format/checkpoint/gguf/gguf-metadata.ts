@@ -1,6 +1,6 @@
 /** @file What builds a configuration reads of a GGUF file, and its numbers. */
-import { UsageError } from "../../errors.ts";
-import type { GgufFile, GgufMetadata } from "../files/gguf.ts";
+import { UsageError } from "../../../errors.ts";
+import type { GgufFile, GgufMetadata } from "../../files/gguf/gguf.ts";
 
 /** A GGUF file, or what is about to become one. */
 export interface GgufContents extends GgufMetadata {

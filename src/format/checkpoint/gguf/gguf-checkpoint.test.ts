@@ -10,12 +10,12 @@ import {
   ggufValues,
   type RawTensor,
   TINY_TENSORS,
-} from "../../../test/tiny/gguf.ts";
-import { FormatError, UsageError } from "../../errors.ts";
-import { dequantize } from "../../quant/stored-tensor.ts";
-import { openCheckpoint } from "../by-path.ts";
+} from "../../../../test/tiny/gguf.ts";
+import { FormatError, UsageError } from "../../../errors.ts";
+import { dequantize } from "../../../quant/stored-tensor.ts";
+import { openCheckpoint } from "../../by-path.ts";
 import { llama3Factors } from "./gguf-rope.ts";
-import type { GgufValue } from "../files/gguf-setting-bytes.ts";
+import type { GgufValue } from "../../files/gguf/gguf-setting-bytes.ts";
 
 const root = mkdtempSync(join(tmpdir(), "graft-gguf-"));
 after(() => rmSync(root, { recursive: true }));

@@ -1,6 +1,6 @@
 /** @file Names of tensors in the GGUF files of a family and in its folders, each from the other, by the family's rules. */
-import { lookup } from "../files/lookup.ts";
-import type { GgufChange, GgufModule, GgufRules } from "../../models/config/gguf-rules.ts";
+import { lookup } from "../../files/lookup.ts";
+import type { GgufChange, GgufModule, GgufRules } from "../../../models/config/gguf-rules.ts";
 
 /** Which changes are of matrices and vectors named `weight` alone; rows of biases are reordered too. */
 const OF_WEIGHTS: readonly (GgufChange | null)[] = ["plus-one", "transposed", "stacked"];

@@ -1,10 +1,10 @@
 /** @file The config.json that a GGUF file's metadata stands for, by the rules of its family. */
-import { FormatError } from "../../errors.ts";
-import { requireModelSize } from "../../untrusted/limits.ts";
-import type { GgufFamily } from "../../models/families.ts";
-import type { GgufRules, GgufSetting } from "../../models/config/gguf-rules.ts";
-import type { GgufMetadata } from "../files/gguf.ts";
-import type { JsonObject } from "../files/json-file.ts";
+import { FormatError } from "../../../errors.ts";
+import { requireModelSize } from "../../../untrusted/limits.ts";
+import type { GgufFamily } from "../../../models/families.ts";
+import type { GgufRules, GgufSetting } from "../../../models/config/gguf-rules.ts";
+import type { GgufMetadata } from "../../files/gguf/gguf.ts";
+import type { JsonObject } from "../../files/json-file.ts";
 import type { NumHeads } from "./gguf-changes.ts";
 import { type GgufContents, metadataNumber, unsupported } from "./gguf-metadata.ts";
 import { readRopeScaling, ROPE_SETTINGS } from "./gguf-rope.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { findGgufFamily, GGUF_FAMILIES } from "../../models/families.ts";
-import type { GgufChange } from "../../models/config/gguf-rules.ts";
+import { findGgufFamily, GGUF_FAMILIES } from "../../../models/families.ts";
+import type { GgufChange } from "../../../models/config/gguf-rules.ts";
 import { toGgufName, translateName } from "./gguf-names.ts";
 
 const CASES: readonly [string, string, string, GgufChange | null][] = [

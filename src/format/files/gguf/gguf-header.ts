@@ -5,8 +5,8 @@
  * Every length is held against the file's size before anything is made of it. `@huggingface/gguf` read it before, which took
  * eight times as long, most of it for the hundred thousand texts of a vocabulary.
  */
-import { FormatError, UsageError } from "../../errors.ts";
-import type { ByteSource } from "./byte-source.ts";
+import { FormatError, UsageError } from "../../../errors.ts";
+import type { ByteSource } from "../byte-source.ts";
 import { joinedTexts, type Stretches } from "./joined-texts.ts";
 
 /** Types of values that are numbers: their bytes, and what reads them. */

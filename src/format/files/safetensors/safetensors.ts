@@ -5,14 +5,14 @@
  * several files has `model.safetensors.index.json`, which maps each tensor to its file.
  */
 import { z } from "zod";
-import { FormatError } from "../../errors.ts";
-import { DTYPES, type DataOf, type DType, type TensorData } from "../../graph/dtype.ts";
-import { widenBfloat16, widenFloat16 } from "../../quant/codes/half.ts";
-import type { HostTensor } from "../../runtime/host-tensor.ts";
-import { numElements, sameShape, showShape } from "../../graph/shape.ts";
-import type { ByteSource } from "./byte-source.ts";
-import { type FolderFile, unlikeWritten, type Write } from "./folder-file.ts";
-import { type Folder, pathIn, readJson } from "./folder.ts";
+import { FormatError } from "../../../errors.ts";
+import { DTYPES, type DataOf, type DType, type TensorData } from "../../../graph/dtype.ts";
+import { widenBfloat16, widenFloat16 } from "../../../quant/codes/half.ts";
+import type { HostTensor } from "../../../runtime/host-tensor.ts";
+import { numElements, sameShape, showShape } from "../../../graph/shape.ts";
+import type { ByteSource } from "../byte-source.ts";
+import { type FolderFile, unlikeWritten, type Write } from "../folder-file.ts";
+import { type Folder, pathIn, readJson } from "../folder.ts";
 import { readSafetensorsHeader, type TensorRange } from "./safetensors-header.ts";
 
 /** An open safetensors file, or a set of files with an index. Whoever opened it closes it. */

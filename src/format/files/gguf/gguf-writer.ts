@@ -6,10 +6,10 @@
  * tensor (name, axes with the columns first, type, offset), then the data; each tensor begins at a multiple of the
  * alignment.
  */
-import { storedBytes } from "../../quant/storage.ts";
-import { STORAGES, type StorageName } from "../../quant/storages.ts";
-import { type StoredTensor, packStored } from "../../quant/stored-tensor.ts";
-import type { Write } from "./folder-file.ts";
+import { storedBytes } from "../../../quant/storage.ts";
+import { STORAGES, type StorageName } from "../../../quant/storages.ts";
+import { type StoredTensor, packStored } from "../../../quant/stored-tensor.ts";
+import type { Write } from "../folder-file.ts";
 import type { GgufFile, GgufSettings } from "./gguf.ts";
 import { SETTINGS_OFFSET } from "./gguf-header.ts";
 

@@ -1,10 +1,10 @@
 /** @file Rotary settings in GGUF files, among the metadata and in tensors of their own: read into config.json, and written. */
-import type { RopeConfig } from "../../nn/rope/rope-tables.ts";
-import { dequantize, type StoredTensor } from "../../quant/stored-tensor.ts";
-import { hostTensor } from "../../runtime/host-tensor.ts";
-import type { GgufValue } from "../files/gguf-setting-bytes.ts";
-import type { GgufSource } from "../files/gguf-writer.ts";
-import type { JsonObject } from "../files/json-file.ts";
+import type { RopeConfig } from "../../../nn/rope/rope-tables.ts";
+import { dequantize, type StoredTensor } from "../../../quant/stored-tensor.ts";
+import { hostTensor } from "../../../runtime/host-tensor.ts";
+import type { GgufValue } from "../../files/gguf/gguf-setting-bytes.ts";
+import type { GgufSource } from "../../files/gguf/gguf-writer.ts";
+import type { JsonObject } from "../../files/json-file.ts";
 import { type GgufContents, metadataNumber, unsupported } from "./gguf-metadata.ts";
 
 const [LLAMA3_FACTORS, LONG_FACTORS, SHORT_FACTORS] = [

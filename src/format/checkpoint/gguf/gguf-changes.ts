@@ -4,17 +4,17 @@
  * Rows and whole tensors are moved as they are stored. What cannot be done to numbers in blocks of their own scale is done
  * in float32, so that nothing is rounded without a word.
  */
-import type { DataOf } from "../../graph/dtype.ts";
-import type { GgufChange } from "../../models/config/gguf-rules.ts";
+import type { DataOf } from "../../../graph/dtype.ts";
+import type { GgufChange } from "../../../models/config/gguf-rules.ts";
 import {
   dequantize,
   packStored,
   permuteRows,
   type StoredTensor,
   unpackStored,
-} from "../../quant/stored-tensor.ts";
-import { STORAGES, type StorageName } from "../../quant/storages.ts";
-import { hostTensor } from "../../runtime/host-tensor.ts";
+} from "../../../quant/stored-tensor.ts";
+import { STORAGES, type StorageName } from "../../../quant/storages.ts";
+import { hostTensor } from "../../../runtime/host-tensor.ts";
 
 /** Heads of the model. */
 export interface NumHeads {

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { Tokenizer } from "@huggingface/tokenizers";
-import { UsageError } from "../../errors.ts";
-import { findGgufFamily } from "../../models/families.ts";
-import type { GgufMetadata } from "../files/gguf.ts";
+import { UsageError } from "../../../errors.ts";
+import { findGgufFamily } from "../../../models/families.ts";
+import type { GgufMetadata } from "../../files/gguf/gguf.ts";
 import { buildTokenizerFiles } from "./gguf-tokenizer.ts";
 
 /** Bytes that byte-level vocabularies show as they are; others move up, as in GPT-2. */

@@ -3,12 +3,12 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test, { after } from "node:test";
-import { randomTensor } from "../../../test/tiny/random-blocks.ts";
-import { buildTinyGguf, TINY_METADATA } from "../../../test/tiny/gguf.ts";
-import { Random } from "../../random.ts";
-import { GGML_NAMES, type StorageName } from "../../quant/storages.ts";
-import { type StoredTensor, packStored, unpackStored } from "../../quant/stored-tensor.ts";
-import { openGguf, patchGguf, writeGguf } from "../by-path.ts";
+import { randomTensor } from "../../../../test/tiny/random-blocks.ts";
+import { buildTinyGguf, TINY_METADATA } from "../../../../test/tiny/gguf.ts";
+import { Random } from "../../../random.ts";
+import { GGML_NAMES, type StorageName } from "../../../quant/storages.ts";
+import { type StoredTensor, packStored, unpackStored } from "../../../quant/stored-tensor.ts";
+import { openGguf, patchGguf, writeGguf } from "../../by-path.ts";
 import { encodeSettings, type GgufValue } from "./gguf-setting-bytes.ts";
 import type { GgufSource } from "./gguf-writer.ts";
 
