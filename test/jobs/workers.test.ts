@@ -101,6 +101,34 @@ test("what a worker could not tell before it was lost is told by who goes on fro
   assert.deepEqual(told, [1, 2, 3, 4, 5, 6, 7, 8]);
 });
 
+test("what was told of steps that no checkpoint kept is not told again by who does them again", async () => {
+  let nowMs = 0;
+  const table = new MemoryJobs(() => nowMs);
+  const clock: Clock = {
+    nowMs: () => nowMs,
+    sleep: (timeMs, signal) => systemClock.sleep(Math.min(timeMs, 2), signal),
+  };
+  let second = null as ReturnType<typeof startWorker> | null;
+  const onStep = (step: number): void => {
+    if (step !== 7) return;
+    nowMs += 10_000;
+    void first.close();
+    second = startWorker({ table, files, model, clock, leaseMs: 1e9 });
+  };
+  const first = startWorker({ table, files, model, clock, leaseMs: 1000, onStep });
+  const job = newJob("ftjob-5", { graft: { ...graft, saveEvery: 4, evalEvery: 2 } });
+  job.validation_file = job.training_file;
+  await queueOf(table).submit({ job, base: "tiny", baseName: "tiny", initAdapter: null });
+  await succeeded(table, "ftjob-5");
+  await second?.close();
+  await first.close();
+  const told = (await toldBy(table, "ftjob-5")).flatMap(({ data }) => (data?.["step"] as number) ?? []);
+  assert.deepEqual(
+    told.toSorted((a, b) => a - b),
+    [0, 1, 2, 2, 3, 4, 4, 5, 6, 6, 7, 8, 8],
+  );
+});
+
 test("a table that cannot be reached for a while does not stop a training, and misses nothing that was told", async () => {
   const inner = new MemoryJobs();
   let isDown = false;

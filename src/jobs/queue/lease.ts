@@ -67,6 +67,11 @@ export class Lease {
     this.#wake.abort();
   }
 
+  /** What has been told of some steps of the job, by whoever had it. */
+  async toldOf(steps: readonly number[]): Promise<JobEvent[]> {
+    return await this.#queue.table.listEventsOf(this.row.job.id, steps);
+  }
+
   /** Changes the job, after all that was told. Null: it is lost, or was stopped. */
   async change(change: Partial<Job>, telling?: Telling, more: OwnChange = {}): Promise<JobRow | null> {
     if (telling) this.#events.push(this.#queue.eventOf(telling));

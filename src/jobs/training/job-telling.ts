@@ -6,12 +6,13 @@ import type { JobWords } from "./job-words.ts";
 import type { Lease } from "../queue/lease.ts";
 import type { StateFolder } from "../state-folder.ts";
 
-/** Tells what a training tells. */
+/** Tells what a training tells, but for what is `heard`. */
 export function follow(
   lease: Lease,
   event: TrainEvent,
   words: JobWords,
   used: (epochs: number) => Hyperparameters,
+  heard: ReadonlySet<string>,
 ): void {
   if (event.event === "start") {
     const { total_steps, steps_per_epoch, examples, trainable_parameters } = event;
@@ -22,7 +23,17 @@ export function follow(
     );
     return;
   }
-  tell(lease, event, words);
+  tell(lease, event, words, heard);
+}
+
+/** What a worker that was lost has told of steps that are done again, as none of its checkpoints has them: they come out the same. */
+export async function heardFromLost(lease: Lease, files: StateFolder): Promise<ReadonlySet<string>> {
+  const { job, folder, maxSteps } = lease.row;
+  const kept = (await files.listCheckpoints(job.id, folder)).at(-1)?.step ?? 0;
+  const steps = Array.from({ length: Math.max(0, maxSteps - kept) }, (_, i) => kept + 1 + i);
+  // A table that cannot be reached stops no training: then they are told twice.
+  const told = await lease.toldOf(steps).catch(() => []);
+  return new Set(told.map(({ message }) => message));
 }
 
 /** Tells what a worker that was lost had in its checkpoint, and could not tell. */
@@ -33,10 +44,11 @@ export async function tellUnheard(lease: Lease, files: StateFolder, words: JobWo
   }
 }
 
-function tell(lease: Lease, event: TrainEvent, { named }: JobWords): void {
+function tell(lease: Lease, event: TrainEvent, { named }: JobWords, heard?: ReadonlySet<string>): void {
   const telling = tellingOf(event);
   if (!telling) return;
   const message = named(telling.message);
+  if (heard?.has(message) === true) return;
   lease.tell({ ...telling, message }, event.event === "step" ? event.step : undefined);
 }
 
