@@ -40,7 +40,7 @@ export type {
   SiteTensors,
   SiteValues,
   SiteWeights,
-} from "./peft/site.ts";
+} from "./peft/sites/site.ts";
 export type { SiteSpec } from "./models/graphs/sites.ts";
 export type { Builder, SiteRole } from "./nn/builder.ts";
 export { type PassFacts, type PassInput, passInput } from "./nn/pass.ts";

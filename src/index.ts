@@ -6,8 +6,8 @@
 export * from "./everywhere.ts";
 export type { Engine, EngineOptions } from "./runtime/engine.ts";
 export { createEngine } from "./runtime/create-engine.ts";
-export { combineAdapters, type CombinedFolder, type CombineInput } from "./export/combine.ts";
-export { writeFisher } from "./export/fisher-file.ts";
+export { combineAdapters, type CombinedFolder, type CombineInput } from "./export/combined/combine.ts";
+export { writeFisher } from "./export/combined/fisher-file.ts";
 export { type ReadAdapter } from "./format/adapters/read-adapter.ts";
 export { readAdapter, type LoadByPathOptions, type LoadedModel, writeAdapter } from "./format/by-path.ts";
 export { type Checkpoint } from "./format/checkpoint/checkpoint.ts";

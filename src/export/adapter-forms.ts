@@ -2,7 +2,7 @@
 import { gguf } from "./adapter-forms/gguf.ts";
 import { mlx } from "./adapter-forms/mlx.ts";
 import { peft } from "./adapter-forms/peft.ts";
-import type { AdapterForm } from "./adapter-forms/form.ts";
+import type { AdapterForm } from "./adapter-form.ts";
 
 export const ADAPTER_FORMS = { peft, gguf, mlx } as const satisfies Record<string, AdapterForm>;
 

@@ -16,7 +16,7 @@ import type { HostTensor } from "../runtime/host-tensor.ts";
 import { type AdaptedSite, type Layout, indexSites, placesOf } from "./layout.ts";
 import type { Method } from "./method.ts";
 import type { Parameter } from "./parameters.ts";
-import type { BoundForm, FrozenSpec, SiteValues } from "./site.ts";
+import type { BoundForm, FrozenSpec, SiteValues } from "./sites/site.ts";
 
 export interface AdapterView {
   /** Builds the projections of a block. */

@@ -11,9 +11,9 @@ import { type AdapterView, type BoundTensor, viewAdapter } from "./adapter-view.
 import { type AdaptedSite, type AttachRequest, layOut } from "./layout.ts";
 import { type AdapterMethod, type Method, configFileOf } from "./method.ts";
 import { type Parameter, type ParameterGroup, lengthOf, makeParameters } from "./parameters.ts";
-import type { SiteStart, SiteTensors } from "./site.ts";
-import { weightOf } from "./site-weight.ts";
-import type { Targets } from "./targets.ts";
+import type { SiteStart, SiteTensors } from "./sites/site.ts";
+import { weightOf } from "./sites/site-weight.ts";
+import type { Targets } from "./sites/targets.ts";
 
 /** A method on a model, with its parameters. */
 export interface Adapter extends AdapterView {

@@ -10,8 +10,8 @@ import type { Model } from "../models/model.ts";
 import { type ModelTensor, type SiteSpec, residualSite } from "../models/graphs/sites.ts";
 import { numElements } from "../graph/shape.ts";
 import { type AdapterMethod, type Method, modulesToSave } from "./method.ts";
-import type { FrozenSpec, ParameterSpec, SitePlace } from "./site.ts";
-import { type Targets, modulesOfRoles, selectTargets, withoutTrainedWhole } from "./targets.ts";
+import type { FrozenSpec, ParameterSpec, SitePlace } from "./sites/site.ts";
+import { type Targets, modulesOfRoles, selectTargets, withoutTrainedWhole } from "./sites/targets.ts";
 import { trainedTensors } from "./trained-tensors.ts";
 
 /** A site with an adapter. */

@@ -13,8 +13,8 @@ import { type HostTensor, hostTensor, zeros } from "../runtime/host-tensor.ts";
 import type { Adapter } from "./attach.ts";
 import type { AdaptedSite } from "./layout.ts";
 import { type Method, configFileOf } from "./method.ts";
-import { inputSite } from "./site-inputs.ts";
-import type { SiteWeights } from "./site.ts";
+import { inputSite } from "./sites/site-inputs.ts";
+import type { SiteWeights } from "./sites/site.ts";
 
 type Part = "weight" | "bias";
 

@@ -24,7 +24,7 @@ import type {
   SiteTensors,
   SiteValues,
   SiteWeights,
-} from "./site.ts";
+} from "./sites/site.ts";
 
 /** What every method says of itself. `O`: its options as a user gives them. */
 interface Description<O> {

@@ -85,6 +85,7 @@ const HINT =
 const LISTS = [
   "cli/commands.ts",
   "engine/tool-calls/tool-formats.ts",
+  "export/adapter-forms.ts",
   "format/checkpoint/codes/codes-forms.ts",
   "hub/sources.ts",
   "models/families.ts",

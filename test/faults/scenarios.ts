@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { cpSync, existsSync, readdirSync, readFileSync, rmSync, statSync, truncateSync } from "node:fs";
 import { join } from "node:path";
-import { combineAdapters } from "../../src/export/combine.ts";
-import { chooseKind, writeMergedModel } from "../../src/export/merged-model.ts";
+import { combineAdapters } from "../../src/export/combined/combine.ts";
+import { chooseKind, writeMergedModel } from "../../src/export/merged/merged-model.ts";
 import { loadModel, readAdapter } from "../../src/format/by-path.ts";
 import type { ModelFormat } from "../../src/format/checkpoint/checkpoint.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";

@@ -1,7 +1,7 @@
 /** @file Combinations of adapters that peft made, and the paper's own: logits of what we make of the same folders. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { combineAdapters, type CombineInput } from "../../src/export/combine.ts";
+import { combineAdapters, type CombineInput } from "../../src/export/combined/combine.ts";
 import { readAdapter, readAdapterFolder } from "../../src/format/by-path.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { batchFromRows, logitsOf } from "../passes/model-passes.ts";

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import { loadModel, openGguf, writeModel } from "../../src/format/by-path.ts";
 import type { Checkpoint } from "../../src/format/checkpoint/checkpoint.ts";
-import { writeMergedModel } from "../../src/export/merged-model.ts";
+import { writeMergedModel } from "../../src/export/merged/merged-model.ts";
 import type { BaseModel } from "../../src/models/base/base-model.ts";
 import { findFamily, openModel } from "../../src/models/families.ts";
 import { findDifference } from "../../src/models/same-model.ts";

@@ -13,7 +13,7 @@ import { findOptimizer } from "../../src/optim/optimizers.ts";
 import { type UpdateStep, type VectorGroup, createUpdater } from "../../src/optim/updater.ts";
 import type { Adapter } from "../../src/peft/attach.ts";
 import { mergeAdapter } from "../../src/peft/merge.ts";
-import type { Frozen, SitePlace } from "../../src/peft/site.ts";
+import type { Frozen, SitePlace } from "../../src/peft/sites/site.ts";
 import { peqa as method } from "../../src/peft/methods/peqa.ts";
 import { type ScaleStart, quantizeAffine } from "../../src/quant/affine/affine-quantize.ts";
 import { type HostTensor, hostTensor, zeros } from "../../src/runtime/host-tensor.ts";

@@ -13,7 +13,7 @@ import { type UpdateStep, type VectorGroup, createUpdater } from "../../src/opti
 import { findOptimizer } from "../../src/optim/optimizers.ts";
 import type { Adapter } from "../../src/peft/attach.ts";
 import { mergeAdapter } from "../../src/peft/merge.ts";
-import type { ParameterSpec, SitePlace } from "../../src/peft/site.ts";
+import type { ParameterSpec, SitePlace } from "../../src/peft/sites/site.ts";
 import { snell as method } from "../../src/peft/methods/snell.ts";
 import { type HostTensor, hostTensor, zeros } from "../../src/runtime/host-tensor.ts";
 import { numElements } from "../../src/graph/shape.ts";

@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { goldenJson, goldenPath, goldenTensors } from "../golden/golden-files.ts";
 import { attachTo, batchFromRows, logitsOf, perturb } from "../passes/model-passes.ts";
 import { temporaryFolder } from "../tiny/model.ts";
-import { chooseKind, writeMergedModel } from "../../src/export/merged-model.ts";
+import { chooseKind, writeMergedModel } from "../../src/export/merged/merged-model.ts";
 import { loadModel, openGguf, writeGguf, writeModel } from "../../src/format/by-path.ts";
 import type { ModelFormat } from "../../src/format/checkpoint/checkpoint.ts";
 import { lora } from "../../src/peft/methods/lora.ts";

@@ -14,7 +14,7 @@ import {
 import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
 import { frozenOf, valuesOf } from "../passes/trained-values.ts";
 import { UsageError } from "../../src/errors.ts";
-import { chooseKind, type MergeReport, writeMergedModel } from "../../src/export/merged-model.ts";
+import { chooseKind, type MergeReport, writeMergedModel } from "../../src/export/merged/merged-model.ts";
 import { adapterFiles } from "../../src/format/adapters/adapter.ts";
 import { type LoadedModel, openGguf, readAdapter } from "../../src/format/by-path.ts";
 import type { ModelFormat } from "../../src/format/checkpoint/checkpoint.ts";

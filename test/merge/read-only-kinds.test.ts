@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { openCheckpoint, openGguf } from "../../src/format/by-path.ts";
 import { loadWeights } from "../../src/format/checkpoint/load-model.ts";
-import { chooseKind, type MergeReport, writeMergedModel } from "../../src/export/merged-model.ts";
+import { chooseKind, type MergeReport, writeMergedModel } from "../../src/export/merged/merged-model.ts";
 import { findMethod } from "../../src/peft/methods.ts";
 import { STORAGES, type StorageName, WRITABLE_NAMES } from "../../src/quant/storages.ts";
 import { dequantize, packStored, quantizeTo, unpackStored } from "../../src/quant/stored-tensor.ts";

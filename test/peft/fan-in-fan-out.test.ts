@@ -1,7 +1,7 @@
 /** @file Adapters of models that keep weights as [in, out]: a file says so, and its tensors are as for any other model. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { combineAdapters } from "../../src/export/combine.ts";
+import { combineAdapters } from "../../src/export/combined/combine.ts";
 import { readAdapterFolder, readAdapter } from "../../src/format/by-path.ts";
 import { adapterFiles } from "../../src/format/adapters/adapter.ts";
 import { writeFolderAtomic } from "../../src/format/files/atomic.ts";

@@ -5,7 +5,7 @@ import { adapterFiles } from "../../src/format/adapters/adapter.ts";
 import { readAdapter, readAdapterFolder, loadModel } from "../../src/format/by-path.ts";
 import { writeFolderAtomic } from "../../src/format/files/atomic.ts";
 import { takeFrom } from "../../src/format/adapters/raw-config.ts";
-import { combineAdapters } from "../../src/export/combine.ts";
+import { combineAdapters } from "../../src/export/combined/combine.ts";
 import { ia3 } from "../../src/peft/methods/ia3.ts";
 import { attachTo, perturb } from "../passes/model-passes.ts";
 import { linearSite } from "../tiny/sites.ts";

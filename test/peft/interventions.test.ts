@@ -7,7 +7,7 @@ import { Generator } from "../../src/engine/generation/generator.ts";
 import { adapterFiles } from "../../src/format/adapters/adapter.ts";
 import { readAdapter } from "../../src/format/by-path.ts";
 import { writeFolderAtomic } from "../../src/format/files/atomic.ts";
-import { combineAdapters } from "../../src/export/combine.ts";
+import { combineAdapters } from "../../src/export/combined/combine.ts";
 import { makeExample } from "../../src/data/examples/example.ts";
 import { type Adapter, attach } from "../../src/peft/attach.ts";
 import { lora } from "../../src/peft/methods/lora.ts";

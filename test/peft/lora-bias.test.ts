@@ -1,7 +1,7 @@
 /** @file Biases beside LoRA and DoRA: those of the base, of the adapted modules or all, and one of LoRA's own. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { combineAdapters } from "../../src/export/combine.ts";
+import { combineAdapters } from "../../src/export/combined/combine.ts";
 import { adapterFiles } from "../../src/format/adapters/adapter.ts";
 import { type LoadedModel, readAdapter, readAdapterFolder } from "../../src/format/by-path.ts";
 import { writeFolderAtomic } from "../../src/format/files/atomic.ts";

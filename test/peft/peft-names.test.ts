@@ -10,7 +10,7 @@ import {
 } from "../../src/format/by-path.ts";
 import { findMethod } from "../../src/peft/methods.ts";
 import { hostTensor } from "../../src/runtime/host-tensor.ts";
-import { writeMergedModel } from "../../src/export/merged-model.ts";
+import { writeMergedModel } from "../../src/export/merged/merged-model.ts";
 import { adapterFiles, isAdapterMethod } from "../../src/format/adapters/adapter.ts";
 import { writeFolderAtomic } from "../../src/format/files/atomic.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";

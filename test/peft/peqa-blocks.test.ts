@@ -7,7 +7,7 @@ import { linear } from "../../src/nn/linear.ts";
 import { BLOCKS, projectBlocks, toBlocks } from "../../src/peft/methods/peqa/blocks.ts";
 import { CODES, FACTOR, weightOf, ZERO } from "../../src/peft/methods/peqa/codes.ts";
 import { peqa } from "../../src/peft/methods/peqa.ts";
-import type { SitePlace } from "../../src/peft/site.ts";
+import type { SitePlace } from "../../src/peft/sites/site.ts";
 import type { AffineFormat } from "../../src/quant/affine/affine.ts";
 import type { StorageName } from "../../src/quant/storages.ts";
 import { quantizeTo } from "../../src/quant/stored-tensor.ts";

@@ -15,7 +15,7 @@ import { temporaryFolder, tinyModelParts } from "../tiny/model.ts";
 import { writeSafetensors } from "../files/write-safetensors.ts";
 import { byteTokenizerFiles } from "../tiny/byte-tokenizer.ts";
 import { GraftError } from "../../src/errors.ts";
-import { chooseKind, type MergeReport, writeMergedModel } from "../../src/export/merged-model.ts";
+import { chooseKind, type MergeReport, writeMergedModel } from "../../src/export/merged/merged-model.ts";
 import { type LoadedModel, loadModel, openSafetensors } from "../../src/format/by-path.ts";
 import type { ModelFormat } from "../../src/format/checkpoint/checkpoint.ts";
 import type { Adapter } from "../../src/peft/attach.ts";

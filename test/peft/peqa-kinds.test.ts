@@ -9,7 +9,7 @@ import { assertSlopes } from "../reference/slopes.ts";
 import { buildTinyGguf, ggufValues, type RawTensor, TINY_TOKENS } from "../tiny/gguf.ts";
 import { temporaryFolder, tinyModelParts, writeTinyModel } from "../tiny/model.ts";
 import { valuesOf } from "../passes/trained-values.ts";
-import { chooseKind, writeMergedModel } from "../../src/export/merged-model.ts";
+import { chooseKind, writeMergedModel } from "../../src/export/merged/merged-model.ts";
 import { adapterFiles } from "../../src/format/adapters/adapter.ts";
 import { type LoadedModel, openGguf, readAdapter } from "../../src/format/by-path.ts";
 import type { ModelFormat } from "../../src/format/checkpoint/checkpoint.ts";

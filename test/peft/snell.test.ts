@@ -14,7 +14,7 @@ import { createUpdater } from "../../src/optim/updater.ts";
 import { lora } from "../../src/peft/methods/lora.ts";
 import { mergeAdapter } from "../../src/peft/merge.ts";
 import type { AdapterMethod } from "../../src/peft/method.ts";
-import type { ParameterSpec, SitePlace } from "../../src/peft/site.ts";
+import type { ParameterSpec, SitePlace } from "../../src/peft/sites/site.ts";
 import { KERNELS } from "../../src/peft/methods/snell/kernels.ts";
 import { SPARSIFIERS, THROUGH } from "../../src/peft/methods/snell/sparsify.ts";
 import { snell } from "../../src/peft/methods/snell.ts";

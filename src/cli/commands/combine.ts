@@ -2,7 +2,7 @@
 import { z } from "zod";
 
 import { UsageError } from "../../errors.ts";
-import { type CombinedFolder, combineAdapters } from "../../export/combine.ts";
+import { type CombinedFolder, combineAdapters } from "../../export/combined/combine.ts";
 import { loadModel } from "../../format/by-path.ts";
 import { requireNewOutput } from "../../export/new-output.ts";
 import { COMBINE_OPTIONS } from "../../peft/algebra/combinations.ts";

@@ -3,8 +3,8 @@ import { z } from "zod";
 
 import { readParts } from "../../engine/opening/model-parts.ts";
 import { UsageError } from "../../errors.ts";
-import { writeFisher } from "../../export/fisher-file.ts";
-import { isModelFolder } from "../../export/combine-models.ts";
+import { writeFisher } from "../../export/combined/fisher-file.ts";
+import { isModelFolder } from "../../export/combined/combine-models.ts";
 import { openCheckpoint } from "../../format/by-path.ts";
 import { refuseFisherOf } from "../../peft/algebra/fisher.ts";
 import { algebraOf } from "../../peft/algebra/plan.ts";

@@ -9,7 +9,7 @@ import {
   type MergeReport,
   type MergeRequest,
   writeMergedModel,
-} from "../../export/merged-model.ts";
+} from "../../export/merged/merged-model.ts";
 import { requireNewOutput } from "../../export/new-output.ts";
 import { WRITABLE_NAMES } from "../../quant/storages.ts";
 import type { Adapter } from "../../peft/attach.ts";

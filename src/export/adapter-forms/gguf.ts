@@ -17,7 +17,7 @@ import type { Model } from "../../models/model.ts";
 import type { FactorPair } from "../../peft/algebra/contract.ts";
 import { dequantize } from "../../quant/stored-tensor.ts";
 import { hostTensor } from "../../runtime/host-tensor.ts";
-import { headsOfModel } from "../gguf-sources.ts";
+import { headsOfModel } from "../merged/gguf-sources.ts";
 import {
   type AdapterForm,
   type Matrix,
@@ -26,7 +26,7 @@ import {
   requireSite,
   turned,
   unlikeModel,
-} from "./form.ts";
+} from "../adapter-form.ts";
 
 const ALPHA = "adapter.lora.alpha";
 const KEPT_AS = { "general.type": "adapter", "adapter.type": "lora" } as const;

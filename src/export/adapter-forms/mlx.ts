@@ -22,7 +22,7 @@ import {
   requireSite,
   turned,
   unlikeModel,
-} from "./form.ts";
+} from "../adapter-form.ts";
 
 const CONFIG_FILE = "adapter_config.json";
 const WEIGHTS_FILE = "adapters.safetensors";

@@ -7,8 +7,8 @@ import { type Adapter, attach } from "../../peft/attach.ts";
 import type { AdaptedSite } from "../../peft/layout.ts";
 import type { Method } from "../../peft/method.ts";
 import { findMethodOfConfig } from "../../peft/methods.ts";
-import type { SiteTensors } from "../../peft/site.ts";
-import { type AdapterForm, type Factors, cannotConvert } from "./form.ts";
+import type { SiteTensors } from "../../peft/sites/site.ts";
+import { type AdapterForm, type Factors, cannotConvert } from "../adapter-form.ts";
 
 const EXPECTED = "a product of two matrices for each module, as LoRA's";
 const HINT = "Merge it into its model by graft merge, which programs read that know no adapters.";

@@ -9,8 +9,8 @@ import { lastName, moduleOf } from "../../models/module-path.ts";
 import type { BaseModel } from "../../models/base/base-model.ts";
 import type { Adapter } from "../../peft/attach.ts";
 import type { AdaptedSite } from "../../peft/layout.ts";
-import type { SiteTensors } from "../../peft/site.ts";
-import { weightOf } from "../../peft/site-weight.ts";
+import type { SiteTensors } from "../../peft/sites/site.ts";
+import { weightOf } from "../../peft/sites/site-weight.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 
 /** Before the names of a module's tensors in a file. */

@@ -9,7 +9,7 @@ import type { Algebra, SiteState } from "../../peft/algebra/contract.ts";
 import { type AdapterWeights, algebraOf } from "../../peft/algebra/plan.ts";
 import { type AttachRequest, parseOptions } from "../../peft/layout.ts";
 import { type Method, configFileOf, modulesToSave } from "../../peft/method.ts";
-import type { SiteTensors } from "../../peft/site.ts";
+import type { SiteTensors } from "../../peft/sites/site.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import { TEMPLATE_KEY, settingsForFile } from "./adapter.ts";
 import { readSettings } from "./read-adapter.ts";

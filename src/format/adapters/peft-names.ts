@@ -4,7 +4,7 @@
  */
 import { FormatError } from "../../errors.ts";
 import type { Model } from "../../models/model.ts";
-import { patternValues } from "../../peft/targets.ts";
+import { patternValues } from "../../peft/sites/targets.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import { PREFIX } from "./adapter-tensors.ts";
 

@@ -10,7 +10,7 @@ import { type StartCosine, leastCosine } from "./cosine.ts";
 import type { Algebra, ChangeForm, SiteState, VectorAlgebra } from "./contract.ts";
 import type { Sum } from "./expression.ts";
 import { averageByFisher, refuseFisher } from "./fisher.ts";
-import type { SiteTensors } from "../site.ts";
+import type { SiteTensors } from "../sites/site.ts";
 import { type AdapterWeights, type Member, type Plan, type StartOf, algebraOf, toPlan } from "./plan.ts";
 import type { Truncation } from "./truncate.ts";
 import { weightedSum } from "./mixing.ts";

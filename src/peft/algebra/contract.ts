@@ -6,7 +6,7 @@
  */
 import type { SiteSpec } from "../../models/graphs/sites.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
-import type { SiteTensors } from "../site.ts";
+import type { SiteTensors } from "../sites/site.ts";
 import type { Coefficient } from "./coefficients.ts";
 
 /** A change that is bilinear in two tensors: scale · up · down, or one that scales as this does. */

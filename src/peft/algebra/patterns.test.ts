@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fc from "fast-check";
-import { patternValues } from "../targets.ts";
+import { patternValues } from "../sites/targets.ts";
 import { toPatterns } from "./patterns.ts";
 
 const PATHS = [0, 1, 10, 11].flatMap((layer) =>

@@ -3,7 +3,7 @@ import { assertInternal } from "../../errors.ts";
 import { toPatterns } from "../algebra/patterns.ts";
 import type { Algebra, FactorPair } from "../algebra/contract.ts";
 import { FACTOR_NAMES, type LowRankOptions, type LowRankSite } from "./low-rank.ts";
-import type { SiteTensors } from "../site.ts";
+import type { SiteTensors } from "../sites/site.ts";
 import { joinWholeModules } from "../whole-modules.ts";
 
 const [LINEAR] = FACTOR_NAMES as [(typeof FACTOR_NAMES)[number], ...(typeof FACTOR_NAMES)[number][]];

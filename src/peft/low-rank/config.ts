@@ -4,7 +4,7 @@ import { startsFromWeight } from "./start.ts";
 import type { AdapterFile, FileSite } from "../method.ts";
 import { lowRankFromTensors, lowRankToTensors } from "./file.ts";
 import type { LowRankOptions, LowRankSite } from "./low-rank.ts";
-import { patternValues } from "../targets.ts";
+import { patternValues } from "../sites/targets.ts";
 import { areTransposed } from "../fan-in-fan-out.ts";
 import { wholeModulesFromConfig, wholeModulesToConfig } from "../whole-modules.ts";
 

@@ -1,7 +1,7 @@
 /** @file The tensors of methods with two thin matrices in files, which hold an ordinary adapter whatever the start was. */
 import { Random } from "../../random.ts";
 import { hostTensor, zeros } from "../../runtime/host-tensor.ts";
-import type { SiteStart, SiteTensors } from "../site.ts";
+import type { SiteStart, SiteTensors } from "../sites/site.ts";
 import { fillFactors, startsFromWeight } from "./start.ts";
 import { FACTOR_NAMES, FROZEN_A, FROZEN_B, type LowRankSite } from "./low-rank.ts";
 

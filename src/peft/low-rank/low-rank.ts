@@ -15,8 +15,8 @@ import type { SiteSpec } from "../../models/graphs/sites.ts";
 import type { Random } from "../../random.ts";
 import { LOW_RANK_STARTS, type LowRankStart, fillFactors, startsFromWeight } from "./start.ts";
 import { ALL_LINEAR, type MethodTargets } from "../method.ts";
-import type { FrozenSpec, ParameterSpec, SitePlace, SiteStart, SiteValues } from "../site.ts";
-import { patternValues } from "../targets.ts";
+import type { FrozenSpec, ParameterSpec, SitePlace, SiteStart, SiteValues } from "../sites/site.ts";
+import { patternValues } from "../sites/targets.ts";
 import { MODULES_TO_SAVE, WHOLE_MODULES } from "../whole-modules.ts";
 
 /** Fields of an options schema. */

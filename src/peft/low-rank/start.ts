@@ -10,7 +10,7 @@
  */
 import { Matrix, QrDecomposition } from "ml-matrix";
 import type { Random } from "../../random.ts";
-import type { SiteStart, SiteTensors } from "../site.ts";
+import type { SiteStart, SiteTensors } from "../sites/site.ts";
 import { truncatedSvd } from "../../linalg/truncated-svd.ts";
 
 export const LOW_RANK_STARTS = ["default", "gaussian", "pissa", "olora"] as const;

@@ -30,7 +30,7 @@ import {
 } from "../low-rank/low-rank.ts";
 import { lowRankRows } from "../low-rank/rows.ts";
 import { NOTHING_FROZEN, defineMethod } from "../method.ts";
-import type { SiteValues } from "../site.ts";
+import type { SiteValues } from "../sites/site.ts";
 
 const OPTIONS = z
   .strictObject({

@@ -17,7 +17,7 @@ import { linear } from "../../nn/linear.ts";
 import { SCALE_STARTS, quantizeAffine } from "../../quant/affine/affine-quantize.ts";
 import { startAlgebra } from "../algebra/contract.ts";
 import { ALL_LINEAR, PLAIN_FILE, defineMethod } from "../method.ts";
-import type { SiteValues } from "../site.ts";
+import type { SiteValues } from "../sites/site.ts";
 import {
   MODULES_TO_SAVE,
   WHOLE_MODULES,

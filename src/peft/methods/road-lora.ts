@@ -19,7 +19,7 @@ import {
   type RowForm,
   defineMethod,
 } from "../method.ts";
-import type { SiteValues } from "../site.ts";
+import type { SiteValues } from "../sites/site.ts";
 import {
   MODULES_TO_SAVE,
   WHOLE_MODULES,

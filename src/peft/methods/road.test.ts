@@ -7,7 +7,7 @@ import type { SiteSpec } from "../../models/graphs/sites.ts";
 import type { SiteGraph } from "../../models/graphs/site-graph.ts";
 import type { PassInput, PassFacts } from "../../nn/pass.ts";
 import { linearSite } from "../../../test/tiny/sites.ts";
-import type { SitePlace } from "../site.ts";
+import type { SitePlace } from "../sites/site.ts";
 import {
   type RoadLayout,
   type RoadVariant,

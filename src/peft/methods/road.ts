@@ -20,7 +20,7 @@ import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
 import { roadAlgebra } from "./road/algebra.ts";
 import { roadRowForm, turnRows } from "./road/rows.ts";
 import { ALL_LINEAR, NOTHING_FROZEN, defineMethod } from "../method.ts";
-import type { SitePlace } from "../site.ts";
+import type { SitePlace } from "../sites/site.ts";
 import {
   type RoadLayout,
   coefficientValues,

@@ -15,11 +15,11 @@ import type { Graph, Value } from "../../graph/graph.ts";
 import { add, sub } from "../../graph/ops/elementwise.ts";
 import { linear } from "../../nn/linear.ts";
 import { ALL_LINEAR, NOTHING_FROZEN, PLAIN_FILE, defineMethod } from "../method.ts";
-import type { ParameterSpec, SitePlace, SiteValues } from "../site.ts";
+import type { ParameterSpec, SitePlace, SiteValues } from "../sites/site.ts";
 import { DELTA, snellRows } from "./snell/rows.ts";
 import { KERNELS, type KernelName, type KernelShape, kernelOf } from "./snell/kernels.ts";
 import { SPARSIFIERS, type Sparsity, THROUGH, numZeros, sparsify } from "./snell/sparsify.ts";
-import { patternValues } from "../targets.ts";
+import { patternValues } from "../sites/targets.ts";
 import {
   MODULES_TO_SAVE,
   WHOLE_MODULES,

@@ -20,7 +20,7 @@ import { Random } from "../../random.ts";
 import { type HostTensor, zeros } from "../../runtime/host-tensor.ts";
 import type { SiteState } from "../algebra/contract.ts";
 import { ALL_LINEAR, NOTHING_FROZEN, PLAIN_FILE, defineMethod } from "../method.ts";
-import type { SiteValues } from "../site.ts";
+import type { SiteValues } from "../sites/site.ts";
 import { areTransposed } from "../fan-in-fan-out.ts";
 import {
   MODULES_TO_SAVE,

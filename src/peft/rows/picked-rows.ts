@@ -16,7 +16,7 @@ import type { Adapter } from "../attach.ts";
 import type { RowBatch } from "../method.ts";
 import type { RowMember, RowPlace } from "./row-forms.ts";
 import type { RowSet } from "./row-set.ts";
-import type { SiteTensors } from "../site.ts";
+import type { SiteTensors } from "../sites/site.ts";
 
 /** What programs know of a place: the sizes of its tensors, by layer and module. */
 type Sizes = ReadonlyMap<string, Readonly<Record<string, readonly number[]>>>;

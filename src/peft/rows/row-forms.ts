@@ -8,8 +8,8 @@ import type { Adapter } from "../attach.ts";
 import type { AdaptedSite } from "../layout.ts";
 import type { RowBatch, RowForm } from "../method.ts";
 import { NO_CHANGE, formVector, vectorsOf } from "./row-vectors.ts";
-import { inputSite } from "../site-inputs.ts";
-import type { SiteTensors } from "../site.ts";
+import { inputSite } from "../sites/site-inputs.ts";
+import type { SiteTensors } from "../sites/site.ts";
 
 /** A place where rows differ. */
 export interface RowPlace {

@@ -1,7 +1,7 @@
 /** @file Which adapters rows may have beside each other in one set: those that programs read alike. */
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import { type RowMember, type RowPlace, formOfBase } from "./row-forms.ts";
-import type { Frozen } from "../site.ts";
+import type { Frozen } from "../sites/site.ts";
 
 /** Whether rows may have any of these adapters, and none where `withNone`. */
 export function areAlike(members: readonly RowMember[], withNone: boolean): boolean {

@@ -11,7 +11,7 @@ import { hostTensor } from "../../runtime/host-tensor.ts";
 import type { Adapter } from "../attach.ts";
 import type { RowForm } from "../method.ts";
 import type { Parameter } from "../parameters.ts";
-import type { SiteTensors } from "../site.ts";
+import type { SiteTensors } from "../sites/site.ts";
 
 const CHANGE = "change";
 

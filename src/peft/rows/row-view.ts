@@ -4,7 +4,7 @@ import type { AdapterView, BoundTensor } from "../adapter-view.ts";
 import type { RowBatch } from "../method.ts";
 import type { RowPlace } from "./row-forms.ts";
 import { readVector } from "./row-vectors.ts";
-import type { BoundForm, Frozen, SiteTensors } from "../site.ts";
+import type { BoundForm, Frozen, SiteTensors } from "../sites/site.ts";
 
 /** One place of the batch: what all adapters give there, and what the programs read of it. */
 export interface StackedPlace {

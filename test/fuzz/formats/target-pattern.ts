@@ -1,5 +1,5 @@
 /** @file Patterns of modules, whole and by key. */
-import { patternValues, selectTargets } from "../../../src/peft/targets.ts";
+import { patternValues, selectTargets } from "../../../src/peft/sites/targets.ts";
 import type { FuzzFormat } from "../format.ts";
 import { mutateText, pick } from "../mutate.ts";
 

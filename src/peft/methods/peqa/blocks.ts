@@ -16,7 +16,7 @@ import { reshape } from "../../../graph/ops/reshape.ts";
 import type { SiteSpec } from "../../../models/graphs/sites.ts";
 import type { AffineFormat } from "../../../quant/affine/affine.ts";
 import { type HostTensor, hostTensor } from "../../../runtime/host-tensor.ts";
-import type { SiteValues } from "../../site.ts";
+import type { SiteValues } from "../../sites/site.ts";
 import { FACTOR, ZERO } from "./codes.ts";
 
 export const BLOCKS = "peqa_blocks";

@@ -16,7 +16,7 @@ import type { Storage } from "../../../quant/storage.ts";
 import type { StoredTensor } from "../../../quant/stored-tensor.ts";
 import { type HostTensor, hostTensor } from "../../../runtime/host-tensor.ts";
 import type { ExactKind, StoredMerge } from "../../method.ts";
-import type { FrozenSpec, SitePlace, SiteValues } from "../../site.ts";
+import type { FrozenSpec, SitePlace, SiteValues } from "../../sites/site.ts";
 
 /** What trains: the scale of every group, or a change of all scales of a row in proportion. */
 export const TRAINED_SCALES = ["group", "row"] as const;

@@ -11,7 +11,7 @@ import type { SiteGraph } from "../../../models/graphs/site-graph.ts";
 import { linear } from "../../../nn/linear.ts";
 import { hostTensor } from "../../../runtime/host-tensor.ts";
 import type { RowBatch } from "../../method.ts";
-import type { SiteValues } from "../../site.ts";
+import type { SiteValues } from "../../sites/site.ts";
 import { BLOCKS, isOneScale, onesOf, projectBlocks, projectSteps } from "./blocks.ts";
 import { DELTA, isOnBase, type PeqaSite, SCALE, START, weightOf } from "./codes.ts";
 

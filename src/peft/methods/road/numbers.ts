@@ -5,7 +5,7 @@
  */
 import { hostTensor } from "../../../runtime/host-tensor.ts";
 import type { SiteState } from "../../algebra/contract.ts";
-import type { SiteTensors } from "../../site.ts";
+import type { SiteTensors } from "../../sites/site.ts";
 import type { RoadLayout } from "./coefficients.ts";
 
 export const THETA = "road_theta";

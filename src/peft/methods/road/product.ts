@@ -8,7 +8,7 @@
  */
 import { hostTensor } from "../../../runtime/host-tensor.ts";
 import type { ProductAlgebra, SiteState } from "../../algebra/contract.ts";
-import type { SiteTensors } from "../../site.ts";
+import type { SiteTensors } from "../../sites/site.ts";
 import { ALPHA, THETA, coefficientsIn, tensorsFrom } from "./numbers.ts";
 import type { RoadLayout } from "./coefficients.ts";
 

@@ -15,7 +15,7 @@ import type { SiteGraph } from "../../../models/graphs/site-graph.ts";
 import { type PassInput, passInput } from "../../../nn/pass.ts";
 import { type HostTensor, hostTensor } from "../../../runtime/host-tensor.ts";
 import type { RowForm } from "../../method.ts";
-import type { SiteValues } from "../../site.ts";
+import type { SiteValues } from "../../sites/site.ts";
 import type { RoadLayout } from "./coefficients.ts";
 
 /** Names in the row form; the sines of single outputs have the size of their groups behind it. */

@@ -5,7 +5,7 @@ import type { BaseModel } from "../../../models/base/base-model.ts";
 import { type Adapter, attach } from "../../../peft/attach.ts";
 import { type AttachRequest, previewAttach } from "../../../peft/layout.ts";
 import type { Method } from "../../../peft/method.ts";
-import type { Targets } from "../../../peft/targets.ts";
+import type { Targets } from "../../../peft/sites/targets.ts";
 import { Random } from "../../../random.ts";
 import type { VectorMemory } from "../../../runtime/memory/vector-memory.ts";
 import type { TrainOptions } from "../../settings/options.ts";

@@ -29,7 +29,7 @@ import {
 } from "../../../peft/layout.ts";
 import { keepsCodes, type Method, trainsRole } from "../../../peft/method.ts";
 import { METHODS, findMethod } from "../../../peft/methods.ts";
-import { requireMatchedPatterns } from "../../../peft/targets.ts";
+import { requireMatchedPatterns } from "../../../peft/sites/targets.ts";
 import type { Residency } from "../../../run/weights/weights.ts";
 import type { DropPlan } from "../../dropbp/branch-dropper.ts";
 import { SENSITIVITIES } from "../../dropbp/sensitivity.ts";

@@ -1,7 +1,7 @@
 /** @file Reading the base's weight at a site, when a method asks for it. */
-import { transposed } from "../linalg/transposed.ts";
-import type { BaseModel } from "../models/base/base-model.ts";
-import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
+import { transposed } from "../../linalg/transposed.ts";
+import type { BaseModel } from "../../models/base/base-model.ts";
+import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
 import type { SiteStart } from "./site.ts";
 
 /** Says how to read the weight of a module; nothing is read here. */

@@ -4,31 +4,31 @@
  * The model is not needed, but for adapters that train tensors of the base itself.
  */
 import type { z } from "zod";
-import { UsageError } from "../errors.ts";
-import { parseSettings } from "../messages/problems.ts";
-import type { BaseModel } from "../models/base/base-model.ts";
-import { COMBINATIONS, type Combination, COMBINE_OPTIONS } from "../peft/algebra/combinations.ts";
-import { type Residual, combineWeights } from "../peft/algebra/combine.ts";
-import { LOW_COSINE, type StartCosine } from "../peft/algebra/cosine.ts";
-import type { AdapterWeights, StartOf } from "../peft/algebra/plan.ts";
-import type { AttachRequest } from "../peft/layout.ts";
-import { type Adapter, attach } from "../peft/attach.ts";
-import { formatExpression, parseExpression } from "../peft/algebra/expression.ts";
-import type { HostTensor } from "../runtime/host-tensor.ts";
-import { numElements } from "../graph/shape.ts";
-import { writeAdapterFolder, readAdapter } from "../format/by-path.ts";
-import { TEMPLATE_KEY } from "../format/adapters/adapter.ts";
+import { UsageError } from "../../errors.ts";
+import { parseSettings } from "../../messages/problems.ts";
+import type { BaseModel } from "../../models/base/base-model.ts";
+import { COMBINATIONS, type Combination, COMBINE_OPTIONS } from "../../peft/algebra/combinations.ts";
+import { type Residual, combineWeights } from "../../peft/algebra/combine.ts";
+import { LOW_COSINE, type StartCosine } from "../../peft/algebra/cosine.ts";
+import type { AdapterWeights, StartOf } from "../../peft/algebra/plan.ts";
+import type { AttachRequest } from "../../peft/layout.ts";
+import { type Adapter, attach } from "../../peft/attach.ts";
+import { formatExpression, parseExpression } from "../../peft/algebra/expression.ts";
+import type { HostTensor } from "../../runtime/host-tensor.ts";
+import { numElements } from "../../graph/shape.ts";
+import { writeAdapterFolder, readAdapter } from "../../format/by-path.ts";
+import { TEMPLATE_KEY } from "../../format/adapters/adapter.ts";
 import { combineModels, isModelFolder } from "./combine-models.ts";
 import { targetModules } from "./combined-targets.ts";
-import { combineMaking } from "./making.ts";
+import { combineMaking } from "../making.ts";
 import { readFisher } from "./fisher-file.ts";
 import { refuseUnlikeFolders } from "./refuse-unlike.ts";
-import { nodeFolder } from "../format/files/node-folder.ts";
+import { nodeFolder } from "../../format/files/node-folder.ts";
 import {
   type WeightsFolder,
   weightsFolderParts,
   readAdapterWeights,
-} from "../format/adapters/adapter-weights.ts";
+} from "../../format/adapters/adapter-weights.ts";
 
 /** What to combine: adapters, or models that were fine-tuned whole. */
 export interface CombineInput extends z.input<typeof COMBINE_OPTIONS> {

@@ -1,6 +1,6 @@
 /** @file How the file of a combined adapter names its modules, which no model is asked for. */
-import type { WeightsFolder } from "../format/adapters/adapter-weights.ts";
-import type { Combined } from "../peft/algebra/combine.ts";
+import type { WeightsFolder } from "../../format/adapters/adapter-weights.ts";
+import type { Combined } from "../../peft/algebra/combine.ts";
 
 /**
  * How the file names its modules. Without the model only this is sure: what all name alike stays as it is, short names

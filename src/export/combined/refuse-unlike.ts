@@ -1,8 +1,8 @@
 /** @file What adapters that are combined must have in common, as their files say it. */
-import { UsageError } from "../errors.ts";
-import type { WeightsFolder } from "../format/adapters/adapter-weights.ts";
-import { BASE_SAMPLE_KEY, mayShareBase } from "../format/adapters/base-record.ts";
-import { CODES_KEY } from "../format/adapters/codes-hash.ts";
+import { UsageError } from "../../errors.ts";
+import type { WeightsFolder } from "../../format/adapters/adapter-weights.ts";
+import { BASE_SAMPLE_KEY, mayShareBase } from "../../format/adapters/base-record.ts";
+import { CODES_KEY } from "../../format/adapters/codes-hash.ts";
 
 /** Something that all have in common with the first. */
 interface SharedFact {

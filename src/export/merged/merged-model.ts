@@ -4,20 +4,26 @@
  * Into the base's own format every tensor keeps its kind, and what the adapter leaves alone keeps its bytes.
  */
 import { basename } from "node:path";
-import { UsageError } from "../errors.ts";
-import { moduleOf } from "../models/module-path.ts";
-import type { BaseModel } from "../models/base/base-model.ts";
-import type { Model } from "../models/model.ts";
-import type { Adapter } from "../peft/attach.ts";
-import { Merger } from "../peft/merge.ts";
-import { GGML_NAMES, STORAGE_NAMES, STORAGES, type StorageName, WRITABLE_NAMES } from "../quant/storages.ts";
-import type { StoredTensor } from "../quant/stored-tensor.ts";
-import type { DType } from "../graph/dtype.ts";
-import type { Engine } from "../runtime/engine.ts";
-import type { HostTensor } from "../runtime/host-tensor.ts";
-import { type Checkpoint, type ModelFormat } from "../format/checkpoint/checkpoint.ts";
-import { writeModel } from "../format/by-path.ts";
-import { folderDtype } from "../format/checkpoint/hf-folder.ts";
+import { UsageError } from "../../errors.ts";
+import { moduleOf } from "../../models/module-path.ts";
+import type { BaseModel } from "../../models/base/base-model.ts";
+import type { Model } from "../../models/model.ts";
+import type { Adapter } from "../../peft/attach.ts";
+import { Merger } from "../../peft/merge.ts";
+import {
+  GGML_NAMES,
+  STORAGE_NAMES,
+  STORAGES,
+  type StorageName,
+  WRITABLE_NAMES,
+} from "../../quant/storages.ts";
+import type { StoredTensor } from "../../quant/stored-tensor.ts";
+import type { DType } from "../../graph/dtype.ts";
+import type { Engine } from "../../runtime/engine.ts";
+import type { HostTensor } from "../../runtime/host-tensor.ts";
+import { type Checkpoint, type ModelFormat } from "../../format/checkpoint/checkpoint.ts";
+import { writeModel } from "../../format/by-path.ts";
+import { folderDtype } from "../../format/checkpoint/hf-folder.ts";
 import { planCodes } from "./merged-codes.ts";
 import { writeGgufOfFolder, writeGgufOfGguf } from "./merged-gguf.ts";
 import {
@@ -27,9 +33,9 @@ import {
   type Rounding,
   RoundingTally,
 } from "./merged-tensors.ts";
-import { wholeModelCard } from "../format/cards/whole-model-card.ts";
-import { mergeMaking } from "./making.ts";
-import type { TensorSource } from "../format/files/safetensors/safetensors.ts";
+import { wholeModelCard } from "../../format/cards/whole-model-card.ts";
+import { mergeMaking } from "../making.ts";
+import type { TensorSource } from "../../format/files/safetensors/safetensors.ts";
 
 /**
  * Checks the kind in which the matrices of a model of format `from` are to be written in format `to`; null: each in its own,

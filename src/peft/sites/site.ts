@@ -1,10 +1,10 @@
 /** @file What a method knows of a site: where it lies, and its tensors in a graph, in memory, and as they are declared. */
-import type { DType } from "../graph/dtype.ts";
-import type { Value } from "../graph/graph.ts";
-import type { SiteSpec } from "../models/graphs/sites.ts";
-import type { StoredTensor } from "../quant/stored-tensor.ts";
-import type { StorageName } from "../quant/storages.ts";
-import type { HostTensor } from "../runtime/host-tensor.ts";
+import type { DType } from "../../graph/dtype.ts";
+import type { Value } from "../../graph/graph.ts";
+import type { SiteSpec } from "../../models/graphs/sites.ts";
+import type { StoredTensor } from "../../quant/stored-tensor.ts";
+import type { StorageName } from "../../quant/storages.ts";
+import type { HostTensor } from "../../runtime/host-tensor.ts";
 
 /** One trained tensor of a site, float32. */
 export interface ParameterSpec {

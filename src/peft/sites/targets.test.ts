@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import * as fc from "fast-check";
-import { linearSite } from "../../test/tiny/sites.ts";
+import { linearSite } from "../../../test/tiny/sites.ts";
 import { patternValues, modulesOfRoles, requireMatchedPatterns, selectTargets } from "./targets.ts";
 
 const CANDIDATES = [0, 1, 2].flatMap((layer) =>

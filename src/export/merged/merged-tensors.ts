@@ -4,16 +4,16 @@
  *
  * Knows no method: one that can merge without leaving the storage says so itself, the others' weights are rounded again.
  */
-import { assertInternal, UsageError } from "../errors.ts";
-import type { TensorSpec } from "../models/graphs/sites.ts";
-import type { TensorRole } from "../nn/builder.ts";
-import type { BaseModel } from "../models/base/base-model.ts";
-import type { Adapter } from "../peft/attach.ts";
-import type { MergePlace, Merger } from "../peft/merge.ts";
-import type { ExactKind, StoredMerge } from "../peft/method.ts";
-import { type StorageName, writableKind } from "../quant/storages.ts";
-import { type StoredTensor, dequantize, quantizeTo } from "../quant/stored-tensor.ts";
-import { zeros } from "../runtime/host-tensor.ts";
+import { assertInternal, UsageError } from "../../errors.ts";
+import type { TensorSpec } from "../../models/graphs/sites.ts";
+import type { TensorRole } from "../../nn/builder.ts";
+import type { BaseModel } from "../../models/base/base-model.ts";
+import type { Adapter } from "../../peft/attach.ts";
+import type { MergePlace, Merger } from "../../peft/merge.ts";
+import type { ExactKind, StoredMerge } from "../../peft/method.ts";
+import { type StorageName, writableKind } from "../../quant/storages.ts";
+import { type StoredTensor, dequantize, quantizeTo } from "../../quant/stored-tensor.ts";
+import { zeros } from "../../runtime/host-tensor.ts";
 
 /** A tensor of the merged model, by its Hugging Face name. */
 export interface MergedTensor {

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";
-import { temporaryFolder, writeTinyModel } from "../../test/tiny/model.ts";
-import { loadModel } from "../format/by-path.ts";
-import { BaseModel } from "../models/base/base-model.ts";
-import { attach } from "./attach.ts";
-import { findMethod } from "./methods.ts";
-import { Random } from "../random.ts";
+import { temporaryFolder, writeTinyModel } from "../../../test/tiny/model.ts";
+import { loadModel } from "../../format/by-path.ts";
+import { BaseModel } from "../../models/base/base-model.ts";
+import { attach } from "../attach.ts";
+import { findMethod } from "../methods.ts";
+import { Random } from "../../random.ts";
 
 test("weights that only start values are made of are read, and not left in memory as pages of a mapped file", async () => {
   const { base, checkpoint } = await loadModel(await writeTinyModel(join(temporaryFolder(), "model")));

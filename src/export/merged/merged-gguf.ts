@@ -1,16 +1,16 @@
 /** @file Merged models as GGUF files: a copy of the base's file with other weights, or a file of a folder's model. */
-import type { StorageName } from "../quant/storages.ts";
-import type { StoredTensor } from "../quant/stored-tensor.ts";
-import type { Checkpoint } from "../format/checkpoint/checkpoint.ts";
-import { openGguf, patchGguf, writeGguf } from "../format/by-path.ts";
-import { buildConfig } from "../format/checkpoint/gguf/gguf-config.ts";
-import { fileType, modelSettings, settingTensors } from "../format/checkpoint/gguf/gguf-settings.ts";
-import { tokenizerSettings } from "../format/checkpoint/gguf/gguf-vocabulary.ts";
-import { encodeSettings, type GgufValue, replaceUint32 } from "../format/files/gguf/gguf-setting-bytes.ts";
-import type { GgufSource } from "../format/files/gguf/gguf-writer.ts";
-import { findGgufFamily } from "../models/families.ts";
-import { Model } from "../models/model.ts";
-import { findDifference } from "../models/same-model.ts";
+import type { StorageName } from "../../quant/storages.ts";
+import type { StoredTensor } from "../../quant/stored-tensor.ts";
+import type { Checkpoint } from "../../format/checkpoint/checkpoint.ts";
+import { openGguf, patchGguf, writeGguf } from "../../format/by-path.ts";
+import { buildConfig } from "../../format/checkpoint/gguf/gguf-config.ts";
+import { fileType, modelSettings, settingTensors } from "../../format/checkpoint/gguf/gguf-settings.ts";
+import { tokenizerSettings } from "../../format/checkpoint/gguf/gguf-vocabulary.ts";
+import { encodeSettings, type GgufValue, replaceUint32 } from "../../format/files/gguf/gguf-setting-bytes.ts";
+import type { GgufSource } from "../../format/files/gguf/gguf-writer.ts";
+import { findGgufFamily } from "../../models/families.ts";
+import { Model } from "../../models/model.ts";
+import { findDifference } from "../../models/same-model.ts";
 import { cannotWrite, type MergedSource, rulesOf, toSources } from "./gguf-sources.ts";
 import type { MergedTensor } from "./merged-tensors.ts";
 

@@ -2,13 +2,13 @@
  * @file Which modules an adapter sits on, by the rules of PEFT: a string is a regular expression for the whole path, a
  * list matches whole paths or dotted suffixes, "all-linear" is every projection of the blocks.
  */
-import { UsageError } from "../errors.ts";
-import type { SiteSpec } from "../models/graphs/sites.ts";
-import type { SiteRole } from "../nn/builder.ts";
-import { isWithin, lastNames, matchSuffix } from "../models/module-path.ts";
-import { editDistance } from "../messages/nearest.ts";
-import { compileSafe } from "../untrusted/safe-pattern.ts";
-import { TimeBudget } from "../untrusted/time-budget.ts";
+import { UsageError } from "../../errors.ts";
+import type { SiteSpec } from "../../models/graphs/sites.ts";
+import type { SiteRole } from "../../nn/builder.ts";
+import { isWithin, lastNames, matchSuffix } from "../../models/module-path.ts";
+import { editDistance } from "../../messages/nearest.ts";
+import { compileSafe } from "../../untrusted/safe-pattern.ts";
+import { TimeBudget } from "../../untrusted/time-budget.ts";
 
 /** The choice of modules. */
 export interface Targets {

@@ -2,17 +2,17 @@
 import assert from "node:assert/strict";
 import { cpSync } from "node:fs";
 import { after, describe, test } from "node:test";
-import { adapterFiles } from "../format/adapters/adapter.ts";
-import { loadModel, openSafetensors, readAdapter } from "../format/by-path.ts";
-import { writeFolderAtomic } from "../format/files/atomic.ts";
-import { attach } from "../peft/attach.ts";
-import { findMethod } from "../peft/methods.ts";
-import { Random } from "../random.ts";
-import { Session } from "../run/session.ts";
-import { createEngine } from "../runtime/create-engine.ts";
-import { estimateFisher } from "../train/fisher.ts";
-import { perturb, randomExamples } from "../../test/passes/model-passes.ts";
-import { temporaryFolder, writeTinyModel } from "../../test/tiny/model.ts";
+import { adapterFiles } from "../../format/adapters/adapter.ts";
+import { loadModel, openSafetensors, readAdapter } from "../../format/by-path.ts";
+import { writeFolderAtomic } from "../../format/files/atomic.ts";
+import { attach } from "../../peft/attach.ts";
+import { findMethod } from "../../peft/methods.ts";
+import { Random } from "../../random.ts";
+import { Session } from "../../run/session.ts";
+import { createEngine } from "../../runtime/create-engine.ts";
+import { estimateFisher } from "../../train/fisher.ts";
+import { perturb, randomExamples } from "../../../test/passes/model-passes.ts";
+import { temporaryFolder, writeTinyModel } from "../../../test/tiny/model.ts";
 import { type CombineInput, combineAdapters } from "./combine.ts";
 import { FISHER_FILE, writeFisher } from "./fisher-file.ts";
 

@@ -1,15 +1,15 @@
 /** @file The matrices of a merged model that its folder keeps in codes. */
 import { basename } from "node:path";
-import { UsageError } from "../errors.ts";
-import type { Checkpoint, ModelFormat } from "../format/checkpoint/checkpoint.ts";
-import type { CodesForm } from "../format/checkpoint/codes/codes-form.ts";
-import { CODES_FORMS } from "../format/checkpoint/codes/codes-forms.ts";
-import type { JsonObject } from "../format/files/json-file.ts";
-import type { TensorSource } from "../format/files/safetensors/safetensors.ts";
-import type { BaseModel } from "../models/base/base-model.ts";
-import { moduleOf } from "../models/module-path.ts";
-import { keepsCodes } from "../peft/method.ts";
-import { METHODS } from "../peft/methods.ts";
+import { UsageError } from "../../errors.ts";
+import type { Checkpoint, ModelFormat } from "../../format/checkpoint/checkpoint.ts";
+import type { CodesForm } from "../../format/checkpoint/codes/codes-form.ts";
+import { CODES_FORMS } from "../../format/checkpoint/codes/codes-forms.ts";
+import type { JsonObject } from "../../format/files/json-file.ts";
+import type { TensorSource } from "../../format/files/safetensors/safetensors.ts";
+import type { BaseModel } from "../../models/base/base-model.ts";
+import { moduleOf } from "../../models/module-path.ts";
+import { keepsCodes } from "../../peft/method.ts";
+import { METHODS } from "../../peft/methods.ts";
 import type { MergedTensor } from "./merged-tensors.ts";
 
 /** What a folder holds of its codes; no settings: it has none. */

@@ -4,16 +4,16 @@
  */
 import { createHash } from "node:crypto";
 import { join } from "node:path";
-import { FormatError, UsageError } from "../errors.ts";
-import { openSafetensors } from "../format/by-path.ts";
-import { writeFolderAtomic } from "../format/files/atomic.ts";
-import { disk } from "../format/files/disk/calls.ts";
-import { readThrough } from "../format/files/disk/read-through.ts";
-import { safetensorsFile } from "../format/files/safetensors/safetensors.ts";
-import type { FisherOf } from "../peft/algebra/plan.ts";
-import type { Parameter } from "../peft/parameters.ts";
-import { widen } from "../quant/codes/half.ts";
-import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
+import { FormatError, UsageError } from "../../errors.ts";
+import { openSafetensors } from "../../format/by-path.ts";
+import { writeFolderAtomic } from "../../format/files/atomic.ts";
+import { disk } from "../../format/files/disk/calls.ts";
+import { readThrough } from "../../format/files/disk/read-through.ts";
+import { safetensorsFile } from "../../format/files/safetensors/safetensors.ts";
+import type { FisherOf } from "../../peft/algebra/plan.ts";
+import type { Parameter } from "../../peft/parameters.ts";
+import { widen } from "../../quant/codes/half.ts";
+import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
 
 /** Its name in an adapter's or a model's folder. */
 export const FISHER_FILE = "fisher.safetensors";

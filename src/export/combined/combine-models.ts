@@ -5,24 +5,24 @@
  */
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
-import { UsageError } from "../errors.ts";
-import { COMBINATIONS, type Combination, type CombineOptions } from "../peft/algebra/combinations.ts";
-import { combineFromStart } from "../peft/algebra/combine.ts";
-import { type AdapterWeights, type StartOf, algebraOf, toPlan } from "../peft/algebra/plan.ts";
-import { refuseFisher } from "../peft/algebra/fisher.ts";
-import { refuseCut } from "../peft/algebra/refusals.ts";
-import type { Sum } from "../peft/algebra/expression.ts";
-import type { BaseModel } from "../models/base/base-model.ts";
-import { WHOLE_MODEL } from "../peft/methods.ts";
-import { dequantize } from "../quant/stored-tensor.ts";
-import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
-import { numElements, showShape } from "../graph/shape.ts";
-import { writeFolderAtomic } from "../format/files/atomic.ts";
-import { type Checkpoint } from "../format/checkpoint/checkpoint.ts";
-import { modelFolderFiles } from "../format/checkpoint/hf-folder.ts";
-import { openCheckpoint } from "../format/by-path.ts";
-import { wholeModelCard } from "../format/cards/whole-model-card.ts";
-import { combineMaking } from "./making.ts";
+import { UsageError } from "../../errors.ts";
+import { COMBINATIONS, type Combination, type CombineOptions } from "../../peft/algebra/combinations.ts";
+import { combineFromStart } from "../../peft/algebra/combine.ts";
+import { type AdapterWeights, type StartOf, algebraOf, toPlan } from "../../peft/algebra/plan.ts";
+import { refuseFisher } from "../../peft/algebra/fisher.ts";
+import { refuseCut } from "../../peft/algebra/refusals.ts";
+import type { Sum } from "../../peft/algebra/expression.ts";
+import type { BaseModel } from "../../models/base/base-model.ts";
+import { WHOLE_MODEL } from "../../peft/methods.ts";
+import { dequantize } from "../../quant/stored-tensor.ts";
+import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
+import { numElements, showShape } from "../../graph/shape.ts";
+import { writeFolderAtomic } from "../../format/files/atomic.ts";
+import { type Checkpoint } from "../../format/checkpoint/checkpoint.ts";
+import { modelFolderFiles } from "../../format/checkpoint/hf-folder.ts";
+import { openCheckpoint } from "../../format/by-path.ts";
+import { wholeModelCard } from "../../format/cards/whole-model-card.ts";
+import { combineMaking } from "../making.ts";
 import { readFisher } from "./fisher-file.ts";
 
 /** Keys of config.json that say nothing about the computation. */

@@ -1,12 +1,12 @@
 /** @file The tensors of a merged model as a GGUF file holds them: its names, its order of numbers, experts in stacks. */
-import { UsageError } from "../errors.ts";
-import { type NumHeads, stackTensors, TENSOR_CHANGES } from "../format/checkpoint/gguf/gguf-changes.ts";
-import { toGgufName } from "../format/checkpoint/gguf/gguf-names.ts";
-import type { GgufSource } from "../format/files/gguf/gguf-writer.ts";
-import { GGUF_FAMILIES } from "../models/families.ts";
-import type { GgufRules } from "../models/config/gguf-rules.ts";
-import type { Model } from "../models/model.ts";
-import type { StoredTensor } from "../quant/stored-tensor.ts";
+import { UsageError } from "../../errors.ts";
+import { type NumHeads, stackTensors, TENSOR_CHANGES } from "../../format/checkpoint/gguf/gguf-changes.ts";
+import { toGgufName } from "../../format/checkpoint/gguf/gguf-names.ts";
+import type { GgufSource } from "../../format/files/gguf/gguf-writer.ts";
+import { GGUF_FAMILIES } from "../../models/families.ts";
+import type { GgufRules } from "../../models/config/gguf-rules.ts";
+import type { Model } from "../../models/model.ts";
+import type { StoredTensor } from "../../quant/stored-tensor.ts";
 import type { MergedTensor } from "./merged-tensors.ts";
 
 /** The error for a model that GGUF files cannot hold. */

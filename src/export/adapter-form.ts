@@ -1,13 +1,13 @@
 /** @file The contract of a form of adapter files: how one program or another keeps two thin matrices for each module. */
-import { FormatError, UsageError } from "../../errors.ts";
-import type { GGUF_ENDING } from "../../format/checkpoint/checkpoint.ts";
-import type { LoadedModel } from "../../format/by-path.ts";
-import type { Making } from "../../format/cards/model-card.ts";
-import { showShape } from "../../graph/shape.ts";
-import { transposed } from "../../linalg/transposed.ts";
-import type { SiteSpec } from "../../models/graphs/sites.ts";
-import type { FactorPair } from "../../peft/algebra/contract.ts";
-import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
+import { FormatError, UsageError } from "../errors.ts";
+import type { GGUF_ENDING } from "../format/checkpoint/checkpoint.ts";
+import type { LoadedModel } from "../format/by-path.ts";
+import type { Making } from "../format/cards/model-card.ts";
+import { showShape } from "../graph/shape.ts";
+import { transposed } from "../linalg/transposed.ts";
+import type { SiteSpec } from "../models/graphs/sites.ts";
+import type { FactorPair } from "../peft/algebra/contract.ts";
+import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
 
 export type Matrix = HostTensor<"float32">;
 
