@@ -159,7 +159,8 @@ export function describeSchema(node: SchemaNode, form: ValueForm): string {
 
 /** Writes a value as it would be typed; long ones are cut. */
 export function showValue(value: unknown): string {
-  const text = toJson(value) ?? String(value);
+  // JSON has no word for numbers without end.
+  const text = typeof value === "number" ? String(value) : (toJson(value) ?? String(value));
   return text.length > 60 ? `${text.slice(0, 57)}...` : text;
 }
 

@@ -1,7 +1,8 @@
 /** @file The folder from which clients may load adapters: what lies outside is none of theirs, links included. */
-import { realpath, stat } from "node:fs/promises";
+import { readdir, realpath, stat } from "node:fs/promises";
 import { resolve, sep } from "node:path";
 import { UsageError } from "../errors.ts";
+import { nearest } from "../messages/nearest.ts";
 import { describeFileProblem } from "../messages/system-error.ts";
 import { ApiError } from "./api-error.ts";
 
@@ -23,7 +24,9 @@ export function adaptersUnder(root: string): (path: string) => Promise<string> {
     const whole = await realpath(root);
     const found = await realpath(resolve(whole, path)).catch(() => null);
     if (found !== null && (found === whole || found.startsWith(whole + sep))) return found;
-    throw new ApiError(404, `There is no adapter "${path}" in the folder of adapters`, {
+    const alike = nearest(path, await readdir(whole).catch(() => []));
+    const known = alike === null ? "" : `: did you mean "${alike}"?`;
+    throw new ApiError(404, `There is no adapter "${path}" in the folder of adapters${known}`, {
       code: "adapter_not_found",
       param: "lora_path",
     });

@@ -73,8 +73,21 @@ test("errors are objects of OpenAI's form that name the key", async () => {
     assert.equal(answer.body.error.param, param);
     assert.doesNotMatch(answer.body.error.message, /\n\s+at /);
   }
-  const misspelt = await post("/v1/completions", { ...COMPLETION, model: "tiiny" });
-  assert.match(misspelt.body.error.message, /did you mean "tiny"/);
+  await server.state.load("near", join(root, "adapters", "poet"));
+  const misspelt: [string, object, RegExp][] = [
+    ["/v1/completions", { ...COMPLETION, model: "tiiny" }, /did you mean "tiny"\?/],
+    ["/v1/unload_lora_adapter", { lora_name: "naer" }, /did you mean "near"\?/],
+    ["/v1/load_lora_adapter", { lora_name: "x", lora_path: "peot" }, /did you mean "poet"\?/],
+  ];
+  for (const [path, body, message] of misspelt) {
+    assert.match((await post(path, body)).body.error.message, message);
+  }
+  server.state.unload("near");
+  const endless = await server.post(
+    "/v1/completions",
+    '{"model": "tiny", "prompt": "ka", "max_tokens": 1e999}',
+  );
+  assert.match(JSON.stringify(endless.body), /max_tokens is Infinity, expected/);
   assert.deepEqual(server.errors, []);
 });
 

@@ -162,6 +162,33 @@ test("a job trains beside texts, as in a process of its own, and its result is a
   assert.ok(accuracy !== undefined && accuracy >= 0 && accuracy <= 1, `accuracy ${accuracy}`);
 });
 
+test("a job that goes on from an adapter has its method, and tells of it by its name", async () => {
+  const own = await open(join(root, "going-on"));
+  after(() => own.stop());
+  const { client: of, server: from } = own;
+  assert.equal(
+    (await from.post("/v1/load_lora_adapter", { lora_name: "clerk", lora_path: "clerk" })).status,
+    200,
+  );
+  const file = await of.files.create({
+    file: await toFile(readFileSync(chats), "c.jsonl"),
+    purpose: "fine-tune",
+  });
+  const create = (graft: object) =>
+    of.fineTuning.jobs.create({ ...request(file.id, { maxLength: 64, steps: 1, ...graft }), model: "clerk" });
+  await until(of, (await create({})).id, "succeeded");
+  await until(of, (await create({ method: "road" })).id, "succeeded");
+  await assert.rejects(create({ method: "lora" }), {
+    status: 400,
+    param: "graft.method",
+    message: /"clerk" is of method road/,
+  });
+  const { id } = await create({ variant: "road_4" });
+  await assert.rejects(until(of, id, "succeeded"), /adapter \\"clerk\\" with other settings: variant/);
+  const told = [await of.fineTuning.jobs.retrieve(id), (await of.fineTuning.jobs.listEvents(id)).data];
+  assert.ok(!JSON.stringify(told).includes(root), JSON.stringify(told));
+});
+
 test("a job that is paused and resumed, or taken up by the next process, ends bit for bit as one that never stopped", async () => {
   const file = await upload();
   const settings = { ...SETTINGS, method: "road", steps: 12 };

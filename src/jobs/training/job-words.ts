@@ -1,4 +1,4 @@
-/** @file What a job tells of its files: by the names that they were uploaded with, not by where they lie on this machine. */
+/** @file What a job tells of its files, and of the adapter that it goes on from: by their names, not by where they lie on this machine. */
 import type { Job } from "../job.ts";
 import type { JobPlaces } from "./job-settings.ts";
 import type { StateFolder } from "../state-folder.ts";
@@ -24,10 +24,10 @@ export function wordsOf(files: StateFolder, job: Job): JobWords {
 export async function wordsWith(
   files: StateFolder,
   job: Job,
-  { data, evalData }: Pick<JobPlaces, "data" | "evalData">,
+  { data, evalData, initAdapter }: Pick<JobPlaces, "data" | "evalData" | "initAdapter">,
 ): Promise<JobWords> {
   const plain = wordsOf(files, job);
-  const names = new Map<string, string>();
+  const names = new Map(initAdapter === null ? [] : [[initAdapter, job.model]]);
   for (const [id, path] of [
     [job.training_file, data],
     [job.validation_file, evalData],

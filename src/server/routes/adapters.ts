@@ -1,5 +1,6 @@
 /** @file POST /v1/load_lora_adapter and /v1/unload_lora_adapter, in vLLM's form; adapters of any method. */
 import { FormatError, UsageError } from "../../errors.ts";
+import { nearest } from "../../messages/nearest.ts";
 import { ApiError } from "../api-error.ts";
 import { defineRoute } from "../route.ts";
 import { LOAD_ADAPTER_REQUEST, UNLOAD_ADAPTER_REQUEST } from "../wire.ts";
@@ -44,8 +45,14 @@ export const unloadAdapter = defineRoute({
   access: "admin",
   body: UNLOAD_ADAPTER_REQUEST,
   handle: ({ body: { lora_name: name }, context, state }) => {
-    if (!state.model.engine.adapters.has(name)) {
-      throw new ApiError(404, `The adapter "${name}" is not loaded`, {
+    const { adapters } = state.model.engine;
+    if (!adapters.has(name)) {
+      const alike = nearest(
+        name,
+        adapters.list().map((each) => each.name),
+      );
+      const known = alike === null ? "" : `: did you mean "${alike}"?`;
+      throw new ApiError(404, `The adapter "${name}" is not loaded${known}`, {
         code: "model_not_found",
         param: "lora_name",
       });

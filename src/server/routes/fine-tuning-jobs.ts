@@ -30,6 +30,7 @@ export const createJob = defineRoute({
     await requireFile(files, body.training_file, "training_file");
     if (body.validation_file != null) await requireFile(files, body.validation_file, "validation_file");
     const hyperparameters = hyperparametersOf(body);
+    const method = adapter === null ? {} : { method: await methodOf(adapter, body, state) };
     const type = body.method?.type ?? SUPERVISED;
     const job: Job = {
       id: `ftjob-${state.newId()}`,
@@ -51,7 +52,7 @@ export const createJob = defineRoute({
       suffix: body.suffix ?? null,
       estimated_finish: null,
       metadata: body.metadata ?? null,
-      graft: body.graft ?? {},
+      graft: { ...method, ...body.graft },
     };
     try {
       requireSettings(job);
@@ -69,6 +70,24 @@ export const createJob = defineRoute({
     return context.json(job);
   },
 });
+
+/** The method of an adapter that a job goes on from. @throws ApiError 400 for a job that names another */
+async function methodOf(adapter: string, { graft }: JobRequest, { model }: ServerState): Promise<string> {
+  const { adapters } = model.engine;
+  const held = await adapters.acquire(adapter);
+  const { name } = held.adapter.method;
+  adapters.release(held);
+  const asked = graft?.["method"] ?? name;
+  if (asked === name) return name;
+  throw new ApiError(
+    400,
+    `The adapter "${adapter}" is of method ${name}: a job that goes on from it has that`,
+    {
+      code: "invalid_value",
+      param: "graft.method",
+    },
+  );
+}
 
 /** Finds a folder that a client names. @throws ApiError 404 */
 async function foundBelow({ findAdapter }: ServerState, path: string): Promise<string> {
