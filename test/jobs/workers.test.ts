@@ -70,6 +70,33 @@ test("a worker that stalls past its lease stops at its next step and writes noth
   assert.ok(told.includes("Going on after step 4"), told.join("\n"));
 });
 
+test("a worker that stood still past its lease, with nobody else to take the job, goes on with it where it was", async () => {
+  let nowMs = 0;
+  const table = new MemoryJobs(() => nowMs);
+  const clock: Clock = {
+    nowMs: () => nowMs,
+    sleep: (timeMs, signal) => systemClock.sleep(Math.min(timeMs, 2), signal),
+  };
+  const steps: number[] = [];
+  const onStep = (step: number): void => {
+    steps.push(step);
+    if (step === 5 && steps.length === 5) nowMs += 10_000;
+  };
+  const worker = startWorker({ table, files, model, clock, leaseMs: 1000, onStep });
+  const job = newJob("ftjob-5", { graft });
+  await queueOf(table).submit({ job, base: "tiny", baseName: "tiny", initAdapter: null });
+  await succeeded(table, "ftjob-5");
+  await worker.close();
+  assert.deepEqual(steps, [1, 2, 3, 4, 5, 5, 6, 7, 8]);
+  assert.equal((await table.read("ftjob-5"))?.folder, "run");
+  assert.deepEqual(read("ftjob-5", "run"), alone);
+  const told = (await toldBy(table, "ftjob-5")).map(({ message }) => message);
+  assert.ok(
+    told.includes("Going on after step 4") && !told.some((each) => each.includes("lost")),
+    told.join("\n"),
+  );
+});
+
 test("what a worker could not tell before it was lost is told by who goes on from its checkpoint", async () => {
   let nowMs = 0;
   let isDown = false;

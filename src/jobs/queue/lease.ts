@@ -83,15 +83,18 @@ export class Lease {
     return changed;
   }
 
-  /** Lets go of the job, if it is still held. */
+  /** Lets go of the job, on which no work is done any more: late, too, as the table knows whether another has it by then. */
   async end(): Promise<void> {
     this.#over.abort();
     this.#wake.abort();
     await this.#beats;
     if (this.row.leaseUntilMs === null) return;
+    const giveBack = (events: readonly JobEvent[]): Promise<true> =>
+      this.#queue.giveBack(this.row, events).then(() => true);
     await this.#inOrder(async () => {
-      await this.#persist((events) => this.#queue.giveBack(this.row, events));
-    });
+      const isHeard = await this.#persist(giveBack);
+      if (isHeard === null) await giveBack(this.#events);
+    }).catch(() => {});
   }
 
   /** Tries until it is heard; null when the lease is over first. */
