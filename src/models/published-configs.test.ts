@@ -109,9 +109,69 @@ test("files may name what no model reads", () => {
 
 test("what a file leaves out is what transformers takes", () => {
   const settings = (modelType: string, config: RawConfig = {}): RawConfig =>
-    openModel({ ...LLAMA_SIZES, model_type: modelType, ...config }).settings;
+    openModel({ ...LLAMA_SIZES, num_attention_heads: 32, model_type: modelType, ...config }).settings;
   for (const modelType of ["olmo2", "olmoe", "phi3"])
     assert.equal(settings(modelType)["rms_norm_eps"], 1e-5, modelType);
+  for (const [modelType, maxPositions, numKeyValueHeads] of [
+    ["mistral", 131_072, 8],
+    ["qwen2", 32_768, 32],
+    ["qwen3", 32_768, 32],
+    ["smollm3", 32_768, 4],
+    ["phi3", 4096, undefined],
+    ["olmoe", 4096, undefined],
+    ["gemma2", 8192, 4],
+    ["gemma3_text", 131_072, 4],
+  ] as const) {
+    const found = settings(modelType);
+    assert.equal(found["max_position_embeddings"], maxPositions, modelType);
+    assert.equal(found["num_key_value_heads"], numKeyValueHeads, modelType);
+  }
+  const experts = { moe_intermediate_size: 64, mlp_only_layers: null };
+  assert.equal(settings("qwen3_moe", experts)["num_key_value_heads"], 4);
+  assert.equal(settings("qwen3")["head_dim"], 128);
+  const classes = { architectures: ["RobertaForSequenceClassification"] };
+  assert.equal(settings("roberta", classes)["type_vocab_size"], 2);
   assert.equal(settings("mistral")["sliding_window"], 4096);
   assert.equal(settings("mistral", { sliding_window: null })["sliding_window"], null);
+});
+
+test("a window is that of transformers where the file has none, and on the layers that it takes", () => {
+  const windows = (config: RawConfig): unknown[] =>
+    openModel({ ...LLAMA_SIZES, ...config }).layers.map(({ attention }) => attention?.window);
+  const qwen = {
+    model_type: "qwen2",
+    num_key_value_heads: 4,
+    use_sliding_window: true,
+    max_window_layers: 2,
+  };
+  assert.deepEqual(windows(qwen), [null, null, 4096, 4096]);
+  assert.deepEqual(windows({ ...qwen, sliding_window: null }), [null, null, null, null]);
+  const smollm = { model_type: "smollm3", use_sliding_window: true, sliding_window: 8 };
+  assert.deepEqual(windows({ ...smollm, no_rope_layers: [1, 0, 1, 0] }), [null, 8, null, 8]);
+});
+
+test("a context is stretched from the model's positions on where the file does not say from which", () => {
+  const scalingOf = (config: RawConfig): unknown =>
+    openModel({ ...LLAMA_SIZES, model_type: "llama", ...config }).layers[0]?.attention?.rope?.scaling;
+  const yarn = { rope_type: "yarn", factor: 4 };
+  const expected = scalingOf({ rope_scaling: { ...yarn, original_max_position_embeddings: 2048 } });
+  assert.deepEqual(scalingOf({ rope_scaling: yarn }), expected);
+  assert.deepEqual(scalingOf({ rope_parameters: { rope_type: "default" }, rope_scaling: yarn }), expected);
+  const llama3 = { rope_type: "llama3", factor: 8, low_freq_factor: 1, high_freq_factor: 4 };
+  assert.deepEqual(
+    scalingOf({ rope_scaling: llama3 }),
+    scalingOf({ rope_scaling: { ...llama3, original_max_position_embeddings: 2048 } }),
+  );
+  // Up to the model's positions, "dynamic" is no scaling.
+  assert.deepEqual(scalingOf({ rope_scaling: { type: "dynamic", factor: 2 } }), { kind: "none" });
+});
+
+test("Gemma 3 has no cap on its scores, and none on its logits where it reads images", () => {
+  const text = { ...LLAMA_SIZES, attn_logit_softcapping: 50, final_logit_softcapping: 30 };
+  const model = openModel({ ...text, model_type: "gemma3_text" });
+  assert.equal(model.layers[0]?.attention?.softcap, null);
+  assert.equal(
+    openModel({ model_type: "gemma3", text_config: text }).settings["final_logit_softcapping"],
+    null,
+  );
 });

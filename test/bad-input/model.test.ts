@@ -242,11 +242,7 @@ describe("a model that cannot be used", () => {
 
   for (const [what, config, says] of [
     ["an activation", { hidden_act: "gelu" }, ['hidden_act is "gelu"']],
-    [
-      "a rope scaling",
-      { rope_scaling: { rope_type: "dynamic", factor: 2 } },
-      ['rope scaling "dynamic"', "llama3"],
-    ],
+    ["a rope scaling", { rope_scaling: { rope_type: "ntk", factor: 2 } }, ['rope scaling "ntk"', "llama3"]],
     ["a rope scaling without its factor", { rope_scaling: { type: "linear" } }, ["has no factor"]],
     [
       "a size",

@@ -44,7 +44,10 @@ export function plainAttention(raw: RawConfig, c: DecoderFields): SelfAttentionO
   return {
     ...sizes,
     scale: sizes.headWidth ** -0.5,
-    rope: readRope(raw, sizes.headWidth, { theta: c.rope_theta ?? DEFAULT_BASE }),
+    rope: readRope(raw, sizes.headWidth, {
+      theta: c.rope_theta ?? DEFAULT_BASE,
+      maxPositions: c.max_position_embeddings,
+    }),
     window: null,
     softcap: null,
     causal: true,

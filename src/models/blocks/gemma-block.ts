@@ -22,12 +22,12 @@ export const GEMMA_FIELDS = {
   ...DECODER_FIELDS,
   ...WINDOW_FIELDS,
   tie_word_embeddings: z.boolean().default(true),
+  num_key_value_heads: z.int().positive().nullable().default(4),
   max_position_embeddings: z.int().positive().default(8192),
   head_dim: z.int().positive().default(256),
   attention_bias: z.boolean().default(false),
   query_pre_attn_scalar: z.number().positive().default(256),
   sliding_window: z.int().positive().default(4096),
-  attn_logit_softcapping: z.number().positive().nullish(),
   final_logit_softcapping: z.number().positive().nullish(),
   hidden_activation: z.literal("gelu_pytorch_tanh").default("gelu_pytorch_tanh"),
   hidden_act: z.literal("gelu_pytorch_tanh").nullish(),
@@ -43,7 +43,6 @@ export function gemmaAttention(raw: RawConfig, c: GemmaFields): SelfAttentionOpt
   return {
     ...plainAttention(raw, c),
     scale: c.query_pre_attn_scalar ** -0.5,
-    softcap: c.attn_logit_softcapping ?? null,
     bias: { qkv: c.attention_bias, output: c.attention_bias },
   };
 }

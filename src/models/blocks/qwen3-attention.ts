@@ -14,6 +14,8 @@ import { DECODER_FIELDS, type DecoderFields, WINDOW_FIELDS } from "../config/hf-
 export const QWEN3_FIELDS = {
   ...DECODER_FIELDS,
   ...WINDOW_FIELDS,
+  max_position_embeddings: z.int().positive().default(32_768),
+  sliding_window: z.int().positive().nullable().default(4096),
   attention_bias: z.boolean().default(false),
   hidden_act: z.literal("silu").default("silu"),
 };

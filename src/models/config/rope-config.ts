@@ -34,6 +34,8 @@ type Settings = z.output<typeof SETTINGS>;
 export interface RopeDefaults {
   /** The base of these layers where `rope_parameters` has none. */
   readonly theta: number;
+  /** Positions of the model, which are those it was trained on where the settings do not say. */
+  readonly maxPositions: number;
   /** Entry of `rope_parameters` for these layers; by default it is not divided by kinds of layers. */
   readonly layerType?: string;
   /** Whether files of transformers 4 mean these layers by `rope_scaling`; default: they do. */
@@ -44,11 +46,14 @@ export interface RopeDefaults {
 export function readRope(
   raw: RawConfig,
   headWidth: number,
-  { theta: ownTheta, layerType, isScaled = true }: RopeDefaults,
+  { theta: ownTheta, maxPositions, layerType, isScaled = true }: RopeDefaults,
 ): RopeConfig {
-  const all = raw["rope_parameters"] as Readonly<Record<string, unknown>> | null | undefined;
-  const ofLayers = layerType === undefined ? all : ((all?.[layerType] ?? null) as typeof all);
-  const given = ofLayers ?? (isScaled ? raw["rope_scaling"] : null) ?? {};
+  type Found = Readonly<Record<string, unknown>> | null | undefined;
+  const all = raw["rope_parameters"] as Found;
+  const scaling = (isScaled ? raw["rope_scaling"] : null) as Found;
+  // A file of transformers 5 into which somebody wrote `rope_scaling` means it.
+  const given =
+    layerType === undefined ? (scaling ?? all ?? {}) : { ...(all?.[layerType] as Found), ...scaling };
   const problems = listProblems(findProblems(SETTINGS, given));
   if (problems.length > 0) throw unusable(raw, `rotary settings cannot be used: ${problems.join("; ")}`);
   const settings = SETTINGS.parse(given);
@@ -61,19 +66,28 @@ export function readRope(
       `partial_rotary_factor is ${share}, expected a share of the heads' width ${headWidth}`,
     );
   }
-  return { theta, width, scaling: readScaling(settings, raw, width / 2) };
+  return { theta, width, scaling: readScaling(settings, raw, maxPositions, width / 2) };
 }
 
-function readScaling(settings: Settings, raw: RawConfig, numPairs: number): RopeScaling {
+function readScaling(
+  settings: Settings,
+  raw: RawConfig,
+  maxPositions: number,
+  numPairs: number,
+): RopeScaling {
   const kind = settings.rope_type ?? settings.type ?? "default";
   const need = (name: keyof Settings): number => {
     const value = settings[name];
     if (typeof value !== "number") throw unusable(raw, `rope scaling "${kind}" has no ${name}`);
     return value;
   };
-  const maxPositions = Number(raw["max_position_embeddings"]);
+  const originalMaxPositions = Number(
+    raw["original_max_position_embeddings"] ?? settings.original_max_position_embeddings ?? maxPositions,
+  );
   switch (kind) {
     case "default":
+    // Turns otherwise only behind the model's positions, where no text goes.
+    case "dynamic":
       return { kind: "none" };
     case "linear":
       return { kind: "linear", factor: need("factor") };
@@ -83,7 +97,7 @@ function readScaling(settings: Settings, raw: RawConfig, numPairs: number): Rope
         factor: need("factor"),
         lowFrequencyFactor: need("low_freq_factor"),
         highFrequencyFactor: need("high_freq_factor"),
-        originalMaxPositions: need("original_max_position_embeddings"),
+        originalMaxPositions,
       };
     case "yarn":
       return {
@@ -91,15 +105,25 @@ function readScaling(settings: Settings, raw: RawConfig, numPairs: number): Rope
         factor: need("factor"),
         betaFast: settings.beta_fast ?? 32,
         betaSlow: settings.beta_slow ?? 1,
-        originalMaxPositions: settings.original_max_position_embeddings ?? maxPositions,
+        originalMaxPositions,
         attentionFactor: settings.attention_factor ?? yarnAttention(settings, need("factor")),
         truncate: settings.truncate ?? true,
       };
     case "su":
     case "longrope":
-      return readLongRope(settings, raw, numPairs);
+      return {
+        kind: "longrope",
+        ...longRopeFactors(settings, raw, numPairs),
+        originalMaxPositions,
+        attentionFactor:
+          settings.attention_factor ??
+          longRopeAttention(settings.factor ?? maxPositions / originalMaxPositions, originalMaxPositions),
+      };
     default:
-      throw unusable(raw, `rope scaling "${kind}", expected default, linear, llama3, yarn or longrope`);
+      throw unusable(
+        raw,
+        `rope scaling "${kind}", expected default, dynamic, linear, llama3, yarn or longrope`,
+      );
   }
 }
 
@@ -109,27 +133,19 @@ function yarnAttention({ mscale, mscale_all_dim: ofAll }: Settings, factor: numb
   return mscale && ofAll ? of(mscale) / of(ofAll) : of(1);
 }
 
-function readLongRope(settings: Settings, raw: RawConfig, numPairs: number): RopeScaling {
-  const { short_factor: shortFactors, long_factor: longFactors } = settings;
-  if (shortFactors?.length !== numPairs || longFactors?.length !== numPairs) {
-    throw unusable(
-      raw,
-      `rope scaling "longrope" has ${shortFactors?.length ?? 0} short and ${longFactors?.length ?? 0} long factors, expected ${numPairs} of both`,
-    );
-  }
-  const maxPositions = Number(raw["max_position_embeddings"]);
-  const original = Number(
-    raw["original_max_position_embeddings"] ?? settings.original_max_position_embeddings ?? maxPositions,
+function longRopeAttention(factor: number, originalMaxPositions: number): number {
+  return factor <= 1 ? 1 : Math.sqrt(1 + Math.log(factor) / Math.log(originalMaxPositions));
+}
+
+function longRopeFactors(
+  { short_factor: shortFactors, long_factor: longFactors }: Settings,
+  raw: RawConfig,
+  numPairs: number,
+): { readonly shortFactors: readonly number[]; readonly longFactors: readonly number[] } {
+  if (shortFactors?.length === numPairs && longFactors?.length === numPairs)
+    return { shortFactors, longFactors };
+  throw unusable(
+    raw,
+    `rope scaling "longrope" has ${shortFactors?.length ?? 0} short and ${longFactors?.length ?? 0} long factors, expected ${numPairs} of both`,
   );
-  const factor = raw["original_max_position_embeddings"]
-    ? maxPositions / original
-    : (settings.factor ?? maxPositions / original);
-  return {
-    kind: "longrope",
-    shortFactors,
-    longFactors,
-    originalMaxPositions: original,
-    attentionFactor:
-      settings.attention_factor ?? (factor <= 1 ? 1 : Math.sqrt(1 + Math.log(factor) / Math.log(original))),
-  };
 }

@@ -33,7 +33,7 @@ export const gemma2: Family = {
   }),
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw);
-    const full = gemmaAttention(raw, c);
+    const full = { ...gemmaAttention(raw, c), softcap: c.attn_logit_softcapping };
     return gemmaDecoder(
       raw,
       c,

@@ -16,6 +16,8 @@ import { readRope } from "../config/rope-config.ts";
 const SCHEMA = z.object({
   ...GEMMA_FIELDS,
   max_position_embeddings: z.int().positive().default(131_072),
+  // Norms of queries and keys came in the place of this cap; transformers passes it to nobody.
+  attn_logit_softcapping: z.number().positive().nullish(),
   rope_local_base_freq: z.number().positive().nullish(),
   sliding_window_pattern: z.int().positive().nullish(),
 });
@@ -37,7 +39,7 @@ export function openGemma3(raw: RawConfig): ModelDefinition {
     keyNorm: headNorm(norm, plain.numKeyValueHeads),
   };
   const rope = (layerType: string, theta: number, isScaled: boolean): RopeConfig =>
-    readRope(raw, plain.headWidth, { theta, layerType, isScaled });
+    readRope(raw, plain.headWidth, { theta, maxPositions: c.max_position_embeddings, layerType, isScaled });
   const full = { ...attention, rope: rope("full_attention", c.rope_theta ?? FULL_BASE, true) };
   const windowed = {
     ...attention,

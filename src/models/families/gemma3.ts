@@ -28,6 +28,8 @@ function textConfig(raw: RawConfig): RawConfig {
     ...DEFAULT_SIZES,
     ...text,
     ...Object.fromEntries(shared),
+    // Of the model for text alone.
+    final_logit_softcapping: null,
     model_type: gemma3Text.modelType,
     architectures: [isClassifier(raw) ? "Gemma3TextForSequenceClassification" : "Gemma3ForCausalLM"],
   };

@@ -20,6 +20,8 @@ import { llama } from "./llama.ts";
 
 const SCHEMA = z.object({
   ...DECODER_FIELDS,
+  num_key_value_heads: z.int().positive().nullable().default(8),
+  max_position_embeddings: z.int().positive().default(131_072),
   hidden_act: z.literal("silu").default("silu"),
   sliding_window: z.int().positive().nullable().default(4096),
 });

@@ -20,6 +20,7 @@ import { DECODER_FIELDS, parseConfig, requireEnoughExperts } from "../config/hf-
 
 const SCHEMA = z.object({
   ...DECODER_FIELDS,
+  max_position_embeddings: z.int().positive().default(4096),
   rms_norm_eps: z.number().positive().default(1e-5),
   attention_bias: z.boolean().default(false),
   hidden_act: z.literal("silu").default("silu"),

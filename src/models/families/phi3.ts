@@ -18,6 +18,7 @@ import { DECODER_FIELDS, parseConfig } from "../config/hf-config.ts";
 
 const SCHEMA = z.object({
   ...DECODER_FIELDS,
+  max_position_embeddings: z.int().positive().default(4096),
   rms_norm_eps: z.number().positive().default(1e-5),
   attention_bias: z.literal(false).default(false),
   mlp_bias: z.literal(false).default(false),

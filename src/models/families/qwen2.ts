@@ -12,6 +12,9 @@ import { DECODER_FIELDS, WINDOW_FIELDS, parseConfig } from "../config/hf-config.
 const SCHEMA = z.object({
   ...DECODER_FIELDS,
   ...WINDOW_FIELDS,
+  num_key_value_heads: z.int().positive().nullable().default(32),
+  max_position_embeddings: z.int().positive().default(32_768),
+  sliding_window: z.int().positive().nullable().default(4096),
   hidden_act: z.literal("silu").default("silu"),
   use_mrope: z.literal(false).default(false),
 });

@@ -21,6 +21,7 @@ import { QWEN3_FIELDS, qwen3Attention } from "../blocks/qwen3-attention.ts";
 
 const SCHEMA = z.object({
   ...QWEN3_FIELDS,
+  num_key_value_heads: z.int().positive().nullable().default(4),
   use_sliding_window: z.literal(false).nullish(),
   num_experts: z.int().positive().optional(),
   // transformers 5
@@ -29,7 +30,7 @@ const SCHEMA = z.object({
   moe_intermediate_size: z.int().positive(),
   norm_topk_prob: z.boolean().default(false),
   decoder_sparse_step: z.int().positive().default(1),
-  mlp_only_layers: z.array(z.int().min(0)).default([]),
+  mlp_only_layers: z.array(z.int().min(0)).nullish(),
 });
 
 function countExperts({ num_experts, num_local_experts }: RawConfig): number {
@@ -72,7 +73,7 @@ export const qwen3Moe: Family = {
       preNormBlock(rmsNorm(c.rms_norm_eps), attentionPart(qwen3Attention(raw, c)), mlp),
     ) as [ReturnType<typeof preNormBlock>, ReturnType<typeof preNormBlock>];
     const layers = Array.from({ length: c.num_hidden_layers }, (_, layer) =>
-      (layer + 1) % c.decoder_sparse_step === 0 && !c.mlp_only_layers.includes(layer) ? withExperts : dense,
+      (layer + 1) % c.decoder_sparse_step === 0 && !c.mlp_only_layers?.includes(layer) ? withExperts : dense,
     );
     return plainDecoder(raw, c, layers);
   },

@@ -10,7 +10,11 @@ import { BLOCK_NAMES, decoderGguf } from "../config/gguf-rules.ts";
 import { parseConfig } from "../config/hf-config.ts";
 import { QWEN3_FIELDS, qwen3Attention } from "../blocks/qwen3-attention.ts";
 
-const SCHEMA = z.object(QWEN3_FIELDS);
+const SCHEMA = z.object({
+  ...QWEN3_FIELDS,
+  num_key_value_heads: z.int().positive().nullable().default(32),
+  head_dim: z.int().positive().default(128),
+});
 
 export const qwen3: Family = {
   modelType: "qwen3",

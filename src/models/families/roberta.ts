@@ -15,7 +15,6 @@ import { HEADS_DIVIDE_WIDTH, parseConfig } from "../config/hf-config.ts";
 const SCHEMA = z
   .object({
     ...ENCODER_FIELDS,
-    type_vocab_size: z.int().positive().default(1),
     pad_token_id: z.int().min(0).nullable().default(1),
   })
   .refine(...HEADS_DIVIDE_WIDTH);

@@ -20,6 +20,8 @@ import { DECODER_FIELDS, WINDOW_FIELDS, parseConfig, unusable, windowedLayers } 
 const SCHEMA = z.object({
   ...DECODER_FIELDS,
   ...WINDOW_FIELDS,
+  num_key_value_heads: z.int().positive().nullable().default(4),
+  max_position_embeddings: z.int().positive().default(32_768),
   tie_word_embeddings: z.boolean().default(true),
   rope_theta: z.number().positive().default(2_000_000),
   attention_bias: z.boolean().default(false),
@@ -50,11 +52,13 @@ export const smollm3: Family = {
     const plain = plainAttention(raw, c);
     const bias = { qkv: c.attention_bias, output: c.attention_bias };
     const window = c.use_sliding_window ? (c.sliding_window ?? null) : null;
-    const isWindowed = windowedLayers(raw, c, () => false);
+    // 1 stands for a layer that does rotate.
+    const rotates = (layer: number): boolean =>
+      rotated ? rotated[layer] === 1 : (layer + 1) % interval !== 0;
+    const isWindowed = windowedLayers(raw, c, (layer) => !rotates(layer));
     const made = new Map<string, Layer>();
     const layers = isWindowed.map((hasWindow, layer) => {
-      // 1 stands for a layer that does rotate.
-      const isRotated = rotated ? rotated[layer] === 1 : (layer + 1) % interval !== 0;
+      const isRotated = rotates(layer);
       const key = `${isRotated} ${hasWindow}`;
       const attention = {
         ...plain,
