@@ -172,3 +172,23 @@ test("a name that also means a module that is trained whole is meant for the oth
   assert.deepEqual(valuesOf(again), valuesOf(adapter));
   await roberta.checkpoint.close();
 });
+
+test("biases of a head that peft saves once more, and names among the targets that are in the head alone, are passed over", async () => {
+  const roberta = await openUntilEnd(await writeTinyModel(`${folder}/roberta`, { modelType: "roberta" }));
+  const adapter = await attachTo(roberta.base, findMethod("lora"), { rank: 2, bias: "all" });
+  perturb(adapter, 0.1);
+  await writeAdapter(`${folder}/classes`, adapter, { ...roberta, chatTemplateHash: null });
+  const { config, tensors } = await readAdapterFolder(`${folder}/classes`);
+  const head = "base_model.model.classifier.";
+  const again = ["modules_to_save.default.", "original_module."].map(
+    (wrapper) => [`${head}${wrapper}out_proj.bias`, tensors.get(`${head}out_proj.bias`)!] as const,
+  );
+  await writeAdapterFolder(`${folder}/classes-of-peft`, {
+    // What "all-linear" becomes in a file of peft.
+    config: { ...config, target_modules: ["query", "key", "value", "dense", "out_proj"] },
+    tensors: [...tensors, ...again],
+    metadata: {},
+  });
+  const { adapter: read } = await readAdapter(`${folder}/classes-of-peft`, roberta.base);
+  assert.deepEqual(valuesOf(read), valuesOf(adapter));
+});

@@ -3,7 +3,7 @@
  */
 import { sameShape } from "../../graph/shape.ts";
 import { UsageError } from "../../errors.ts";
-import { isWithin, lastName, moduleOf } from "../../models/module-path.ts";
+import { isWithin, lastName, matchSuffix, moduleOf } from "../../models/module-path.ts";
 import type { BaseModel } from "../../models/base/base-model.ts";
 import { STORAGES } from "../../quant/storages.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
@@ -100,9 +100,19 @@ export function withModulesOfGraft(
       modules.some((path) => isWithin(name, path)),
   );
   const whole = modules.every((path) => isSavedByGraft(names, path)) ? names : [...new Set(modules)];
-  // PEFT puts no adapter on what it trains whole.
-  const targets = isNames(adapted) ? adapted.filter((path) => !isSavedByGraft(whole, path)) : adapted;
+  // PEFT puts no adapter on what it trains whole, and names it among the targets all the same.
+  const isWhole = (name: string): boolean =>
+    isSavedByGraft(whole, name) ||
+    (modules.some((path) => matchSuffix(name, path)) && !isAdapted(name, tensors, modules));
+  const targets = isNames(adapted) ? adapted.filter((name) => !isWhole(name)) : adapted;
   return { ...config, target_modules: targets, modules_to_save: whole };
+}
+
+/** Whether a file has a tensor of an adapter on a module of this name. */
+function isAdapted(name: string, tensors: Tensors, whole: readonly string[]): boolean {
+  return [...tensors.keys()].some(
+    (key) => key.includes(`.${name}.`) && !whole.includes(moduleOf(key.slice(PREFIX.length))),
+  );
 }
 
 /** The settings of a file with names of whole modules that mean for PEFT what graft means. */

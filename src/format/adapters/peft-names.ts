@@ -11,6 +11,9 @@ import { PREFIX } from "./adapter-tensors.ts";
 /** What a module has by itself: tensors of one that is trained whole. */
 const WHOLE_PARTS = ["weight", "bias"];
 
+/** Inside of a module that is trained whole, where peft saves biases once more if all are trained. */
+const TWICE_SAVED = /\.(?:modules_to_save|original_module)\./;
+
 type Tensors = ReadonlyMap<string, HostTensor<"float32">>;
 
 /**
@@ -32,7 +35,7 @@ export function tensorsByOwnNames(
     const inFile = name.slice(PREFIX.length);
     const renamed = checkpoint.rename(inFile);
     isRenamed ||= renamed !== inFile;
-    if (checkpoint.ignored.test(inFile)) continue;
+    if (checkpoint.ignored.test(inFile) || TWICE_SAVED.test(inFile)) continue;
     if (own.has(PREFIX + renamed)) {
       throw new FormatError(
         "format/tensor",
