@@ -59,6 +59,8 @@ function until(of: OpenAI, id: string, ...statuses: readonly string[]) {
   });
 }
 
+/** Id of the token that ends a text. */
+const EOS = 257;
 const SETTINGS = { maxLength: 64, saveEvery: 2, steps: 6 };
 const request = (training_file: string, graft: object = SETTINGS): OpenAI.FineTuning.JobCreateParams =>
   ({
@@ -134,10 +136,8 @@ test("a job trains beside texts, as in a process of its own, and its result is a
   const listed = (await client.models.list()).data;
   assert.equal(listed.find(({ id }) => id === done.fine_tuned_model)?.created, done.finished_at);
   // What goes on from a result is named after the base, too, and a checkpoint can be removed by itself.
-  const measured = { ...SETTINGS, steps: 1, evalEvery: 1, evalMetric: "token-accuracy" };
   const next = await client.fineTuning.jobs.create({
-    ...request(file, measured),
-    validation_file: file,
+    ...request(file, { ...SETTINGS, steps: 1 }),
     model: done.fine_tuned_model as string,
   });
   const gone = `${done.fine_tuned_model}:ckpt-step-4`;
@@ -153,13 +153,37 @@ test("a job trains beside texts, as in a process of its own, and its result is a
   const { fine_tuned_model: name } = await until(client, next.id, "succeeded");
   assert.match(name ?? "", /^ft:tiny:graft:lamp:\w+$/);
   assert.notEqual(name, done.fine_tuned_model);
-  // What was measured of held-out data has OpenAI's names.
-  const [{ metrics } = assert.fail("no checkpoint")] = (
-    await client.fineTuning.jobs.checkpoints.list(next.id)
-  ).data;
-  const accuracy = metrics.full_valid_mean_token_accuracy;
-  assert.ok(typeof metrics.full_valid_loss === "number");
-  assert.ok(accuracy !== undefined && accuracy >= 0 && accuracy <= 1, `accuracy ${accuracy}`);
+});
+
+test("what a checkpoint tells of held-out data are the loss and the share of likeliest tokens that texts have by its name", async () => {
+  const rows = (texts: readonly string[]): Promise<string> =>
+    upload(texts.map((text) => `${JSON.stringify({ text })}\n`).join(""));
+  const heldOut = ["kakakaka", "kaka lo"];
+  const learned = { steps: 20, learningRate: 0.05, evalEvery: 20, evalMetric: "token-accuracy" };
+  const { id } = await client.fineTuning.jobs.create({
+    ...request(await rows(["kakakakakaka", "kakaka"]), learned),
+    validation_file: await rows(heldOut),
+  });
+  const { fine_tuned_model: model } = await until(client, id, "succeeded");
+  let [numTokens, numLikeliest, sum] = [0, 0, 0];
+  for (const text of heldOut) {
+    const prompt = [...Buffer.from(text), EOS];
+    const asked = { model: model as string, prompt, echo: true, logprobs: 1, max_tokens: 0 };
+    const { token_logprobs: own = [], top_logprobs: tops = [] } =
+      (await client.completions.create(asked)).choices[0]?.logprobs ?? {};
+    for (const [i, logProb] of own.entries()) {
+      // Nothing comes before the first.
+      if (i === 0) continue;
+      numTokens++;
+      sum -= logProb;
+      if (logProb === Math.max(...Object.values(tops[i] ?? {}))) numLikeliest++;
+    }
+  }
+  const [{ metrics } = assert.fail("no checkpoint")] = (await client.fineTuning.jobs.checkpoints.list(id))
+    .data;
+  assert.ok(numLikeliest > 0 && numLikeliest < numTokens, `${numLikeliest} of ${numTokens}`);
+  assert.equal(metrics.full_valid_mean_token_accuracy, numLikeliest / numTokens);
+  assert.ok(Math.abs((metrics.full_valid_loss ?? 0) - sum / numTokens) < 1e-5);
 });
 
 test("a job that goes on from an adapter has its method, and tells of it by its name", async () => {
@@ -209,7 +233,7 @@ test("a job that is paused and resumed, or taken up by the next process, ends bi
   const state = readFileSync(join(root, "whole", "checkpoint-12", "trainer_state.json"), "utf8");
   assert.equal(done.trained_tokens, (JSON.parse(state) as { trained_tokens: number }).trained_tokens);
   const names = (await second.client.models.list()).data.map(({ id }) => id);
-  assert.equal(names.filter((name) => /^ft:.*:\d+$/.test(name)).length, 3);
+  assert.equal(names.filter((name) => /^ft:.*:\d+$/.test(name)).length, 4);
   // What a job has trained can be removed, with its checkpoints; the base cannot.
   const result = done.fine_tuned_model as string;
   assert.equal((await second.client.models.delete(result)).deleted, true);
