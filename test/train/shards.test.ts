@@ -142,6 +142,20 @@ describe("parameters on disk", () => {
     await runTiny({ ...input, residentMemory: enough });
   });
 
+  for (const method of ["full", "bitfit"]) {
+    test(`${method} beside the base that answers are compared with: what is enough for both is told`, async () => {
+      const pairs = `${folder}/pairs.jsonl`;
+      const pair = { prompt: "ka", chosen: " lo mi", rejected: " nu" };
+      writeFileSync(pairs, `${JSON.stringify(pair)}\n`.repeat(4));
+      const input = { model, data: pairs, output: `${folder}/compared-${method}`, method, rank: undefined };
+      const compared = { ...input, objective: "dpo", steps: 1 };
+      const tooSmall = await runTiny({ ...compared, residentMemory: "1KB" }).catch((error: unknown) => error);
+      assert.ok(tooSmall instanceof CapacityError);
+      const enough = /--resident-memory (\d+KB) or more/.exec(tooSmall.hint ?? "")?.[1] as string;
+      await runTiny({ ...compared, residentMemory: enough });
+    });
+  }
+
   test("sizes that are none, and weights that are to stay in float32, are refused", async () => {
     const output = `${folder}/refused`;
     await assert.rejects(runTiny({ ...FULL, output, residentMemory: "much" }), {

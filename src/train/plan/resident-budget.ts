@@ -2,6 +2,7 @@
  * @file The least memory that parameters can do with: what one piece of work needs at once.
  *
  *   backward pass of a block   its frozen tensors, its trained numbers, their gradients
+ *   a reference's block        all its tensors as the base has them
  *   update of a group          its numbers, a part of their gradients and one of the optimizer's state
  *
  * Of the head's matrix a slice of the gradient is there at a time. What is frozen outside the blocks is always there.
@@ -26,6 +27,8 @@ export interface BudgetRequest {
   readonly trained: readonly ModelTensor[];
   /** Whether what is trained can wait on the disk; if not, it stays in memory and does not count. */
   readonly waits: boolean;
+  /** Passes of a reference read the base as it is. */
+  readonly hasPlainPasses: boolean;
   readonly numSlots: number;
   readonly residency: Residency;
   /** Of what is frozen outside the blocks, and read whole. */
@@ -74,16 +77,15 @@ export function requireResidentBudget(budgetBytes: number, request: BudgetReques
 }
 
 /** The piece of work that needs most. */
-export function smallestBudget({ model, trained, waits, numSlots, outsideBytes }: BudgetRequest): Need {
+export function smallestBudget(request: BudgetRequest): Need {
+  const { model, trained, waits, hasPlainPasses, numSlots, outsideBytes } = request;
   const names = new Set(trained.map(({ name }) => name));
   const sliced = slicedTableOf(model, [...names], null);
   const sliceBytes = SLICE_ROWS * model.width * Float32Array.BYTES_PER_ELEMENT;
   const needs = [...model.layers.keys(), null].flatMap((layer): Need[] => {
     const group = waits ? bytesOf(trained.filter((tensor) => tensor.layer === layer)) : 0;
     const all = layer === null ? [] : [...model.tensors.values()].filter((tensor) => tensor.layer === layer);
-    const frozen = all
-      .filter(({ name }) => !names.has(name))
-      .reduce((sum, tensor) => sum + alignedBytes(bytesOf([tensor])), 0);
+    const frozen = shardBytes(all.filter(({ name }) => !names.has(name)));
     const state = numSlots * Math.min(group, PART_ELEMENTS * Float32Array.BYTES_PER_ELEMENT);
     const table = waits && layer === null ? bytesOf(trained.filter(({ name }) => name === sliced)) : 0;
     const slice = Math.min(table, sliceBytes);
@@ -93,9 +95,17 @@ export function smallestBudget({ model, trained, waits, numSlots, outsideBytes }
         what: `the update of ${groupName(layer)}`,
         sizeBytes: outsideBytes + group + Math.max(group - table, slice) + state,
       },
+      ...(hasPlainPasses
+        ? [{ what: `${groupName(layer)} of the base`, sizeBytes: outsideBytes + shardBytes(all) }]
+        : []),
     ];
   });
   return needs.reduce((largest, need) => (need.sizeBytes > largest.sizeBytes ? need : largest));
+}
+
+/** Of tensors side by side, as they are read. */
+function shardBytes(tensors: readonly ModelTensor[]): number {
+  return tensors.reduce((sum, tensor) => sum + alignedBytes(bytesOf([tensor])), 0);
 }
 
 function bytesOf(tensors: readonly ModelTensor[]): number {

@@ -14,7 +14,7 @@ import { outlineAdapter } from "../../peft/outline.ts";
 import type { Residency } from "../../run/weights/weights.ts";
 import type { Recompute } from "../recompute.ts";
 import { type PlannedModel, plannedModel } from "./passes/planned-model.ts";
-import { type PassesRequest, walkPasses } from "./run-passes.ts";
+import { type PassesRequest, readersOf, walkPasses } from "./run-passes.ts";
 import { blockBytes, outerBytes } from "./weight-memory.ts";
 
 /** Bytes by what they are for. */
@@ -96,22 +96,26 @@ export function estimateRun(request: MemoryRequest, recompute: Recompute): RunNe
 
 /** What is read of weights and trained of them. */
 function parameterParts(
-  { storedBytes, method, preview, numSlots, numLanes, budgetBytes, residency }: MemoryRequest,
+  request: MemoryRequest,
   facts: PlannedModel,
   adapter: AdapterView,
 ): Pick<MemoryParts, "weights" | "trained" | "gradients" | "optimizer"> {
+  const { storedBytes, method, preview, numSlots, numLanes, budgetBytes, residency } = request;
   const trained = preview.numTrained * FLOAT_BYTES;
-  const outer = outerBytes(facts, adapter);
+  const readers = readersOf(request, adapter);
+  const outer = Math.max(...readers.map((reader) => outerBytes(facts, reader)));
+  const blocks = (held: Residency): number =>
+    Math.max(...readers.map((reader) => blockBytes(facts, reader, held)));
   const ofTraining = {
     trained: trained + preview.frozenBytes,
     gradients: numLanes * trained,
     optimizer: numSlots * trained,
   };
   if (budgetBytes === null) {
-    return { weights: storedBytes + outer + blockBytes(facts, adapter, residency), ...ofTraining };
+    return { weights: storedBytes + outer + blocks(residency), ...ofTraining };
   }
   // As many blocks stay as there is room for.
-  const weights = outer + blockBytes(facts, adapter, "float32");
+  const weights = outer + blocks("float32");
   if (configFileOf(method) !== null) return { weights: Math.min(weights, budgetBytes), ...ofTraining };
   return {
     weights: Math.min(weights + (2 + numSlots) * trained, budgetBytes),

@@ -31,6 +31,14 @@ export interface PassesRequest {
   readonly activations: ActivationForm;
 }
 
+/** What reads weights: passes with the adapter, and where a reference is the base as it is (null), its passes too. */
+export function readersOf(
+  { objective, startsFromAdapter }: Pick<PassesRequest, "objective" | "startsFromAdapter">,
+  adapter: AdapterView,
+): readonly (AdapterView | null)[] {
+  return objective.needs.includes("reference") && !startsFromAdapter ? [adapter, null] : [adapter];
+}
+
 /** Steps whose drawn branches are looked at. Of 6 blocks, 4 did not come to all programs that a run of 12 has; more than 64 found nothing. */
 const DRAWN_STEPS = 64;
 

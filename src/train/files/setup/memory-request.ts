@@ -8,6 +8,7 @@ import { outlineAdapter } from "../../../peft/outline.ts";
 import { findActivationForm } from "../../activations/forms.ts";
 import { plannedModel } from "../../plan/passes/planned-model.ts";
 import type { MemoryRequest } from "../../plan/run-memory.ts";
+import { readersOf } from "../../plan/run-passes.ts";
 import { outerBytes } from "../../plan/weight-memory.ts";
 import {
   type BudgetRequest,
@@ -48,12 +49,18 @@ export function budgetRequest(run: PreparedRun): BudgetRequest {
   const { options, model, layout, method, optimizer, checkpoint } = run;
   const residency = residencyOf(options);
   const facts = plannedModel(model, keptIn(checkpoint), COMPUTES[options.compute], residency);
+  const comparison = {
+    objective: run.objective.objective,
+    startsFromAdapter: options.initAdapter !== undefined,
+  };
+  const readers = readersOf(comparison, outlineAdapter(layout, method));
   return {
     model,
     trained: layout.trainedBase,
     waits: configFileOf(method) === null,
+    hasPlainPasses: readers.includes(null),
     numSlots: optimizer.slots.length,
     residency,
-    outsideBytes: outerBytes(facts, outlineAdapter(layout, method)),
+    outsideBytes: Math.max(...readers.map((reader) => outerBytes(facts, reader))),
   };
 }
