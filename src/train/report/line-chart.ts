@@ -31,6 +31,8 @@ export interface LineChartParts {
 }
 
 const DOT_SIZE = 7;
+/** More dots would be a band. */
+const MOST_DOTS = 60;
 /** The library fails on axes of smaller numbers, and a picture is not to cost a run its result. */
 const SMALLEST = 1e-15;
 
@@ -71,7 +73,8 @@ export function lineChart(parts: LineChartParts): string {
       name: across,
       nameLocation: "middle",
       nameGap: 26,
-      min: "dataMin",
+      // One step alone would lie between halves of steps.
+      min: ({ min, max }) => (min === max ? min - 1 : min),
       max: "dataMax",
       minInterval: 1,
       splitLine: { show: false },
@@ -91,7 +94,7 @@ export function lineChart(parts: LineChartParts): string {
       silent: true,
       // As many points as there are pixels.
       sampling: "lttb",
-      showSymbol: hasDots || points.length === 1,
+      showSymbol: (hasDots && points.length <= MOST_DOTS) || points.length === 1,
       symbol: "circle",
       symbolSize: DOT_SIZE,
       lineStyle: { color: own, width: lineWidth },

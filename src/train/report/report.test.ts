@@ -179,15 +179,29 @@ test("numbers that no panel names get one of their own, together where their nam
   ]);
 });
 
+/** Draws a line of these values, a step each. */
+function draw(values: readonly number[]): string {
+  const points = values.map((value, i): [number, number] => [i + 1, value]);
+  const line = { name: "x", points, color: "red", width: 1, hasDots: true };
+  return lineChart({ title: null, unit: "", lines: [line], width: 300, height: 200, palette: PAGE });
+}
+
 test("a line of numbers that no axis has is drawn as far as it can be", () => {
-  const draw = (values: readonly number[]): string => {
-    const points = values.map((value, i): [number, number] => [i + 1, value]);
-    const line = { name: "x", points, color: "red", width: 1, hasDots: true };
-    return lineChart({ title: null, unit: "", lines: [line], width: 300, height: 200, palette: PAGE });
-  };
   // The library fails on the first, and draws no axis for the second.
   for (const values of [[1e-30], [Infinity, 2, NaN]]) {
     const svg = draw(values);
     assert.ok(svg.length > 3000 && !/NaN|Infinity/.test(svg), `${values.join()}: ${svg.length} characters`);
   }
+});
+
+test("a single step is step 1, not half a step further than one that was not made", () => {
+  const labels = [...draw([7]).matchAll(/>([^<>]+)<\/text>/g)].map(([, label]) => label);
+  assert.ok(labels.includes("1") && !labels.includes("0.5"), labels.join());
+});
+
+test("points have dots where they are few", () => {
+  const numDots = (numPoints: number): number =>
+    draw(Array.from({ length: numPoints }, (_, i) => i)).split("<path").length;
+  assert.ok(numDots(50) > numDots(2) + 40);
+  assert.ok(numDots(1000) < numDots(2) + 10);
 });
