@@ -224,6 +224,7 @@ export class ServingModel {
   async close(): Promise<void> {
     await this.engine.close();
     await this.engine.adapters.close();
+    await this.parts.base.source.operands?.save();
     await this.engine.session.release();
     if (this.trainingSession !== this.engine.session) await this.trainingSession.release();
     await this.parts.checkpoint.close();

@@ -232,6 +232,7 @@ export class TextModel {
   /** Frees the programs and closes the checkpoint. */
   async close(): Promise<void> {
     await this.#lastWrite;
+    await this.parts.base.source.operands?.save();
     await this.generator.engine.close();
     await this.#release();
     this.tasks.release();

@@ -1,6 +1,7 @@
 /** @file Opens models by name or path: the one door through which the library and the commands go. */
-import type { Checkpoint } from "../format/checkpoint/checkpoint.ts";
+import { type Checkpoint, GGUF_ENDING } from "../format/checkpoint/checkpoint.ts";
 import * as byPath from "../format/by-path.ts";
+import { openOperandCache } from "./operands/operand-cache.ts";
 import { type ResolveOptions, resolveModel } from "./resolve.ts";
 
 /**
@@ -8,7 +9,11 @@ import { type ResolveOptions, resolveModel } from "./resolve.ts";
  * closes it. @throws as `resolveModel`, and FormatError, UsageError for files that are no model
  */
 export async function openCheckpoint(name: string, options: ResolveOptions = {}): Promise<Checkpoint> {
-  return await byPath.openCheckpoint((await resolveModel(name, options)).path);
+  const { path } = await resolveModel(name, options);
+  if (!path.endsWith(GGUF_ENDING)) return await byPath.openCheckpoint(path);
+  // Before the file is opened: of one that takes its place meanwhile nothing is to be found.
+  const operands = await openOperandCache(path, options.env ?? process.env);
+  return { ...(await byPath.openCheckpoint(path)), operands };
 }
 
 /** Loads the base model called `name`; whoever loads closes the checkpoint. @throws as `openCheckpoint` and `loadWeights` */

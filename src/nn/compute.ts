@@ -48,6 +48,11 @@ export interface Preparation {
   readonly operands: readonly OperandSpec[];
   /** "bound": when a program is compiled, so that each layer has programs of its own; "fed": at each run. */
   readonly binding: "fed" | "bound";
+  /**
+   * By what name they can be kept for later runs, of what is bound: operands of one tensor of a file and one name are always
+   * the same. Absent: they are made in each run.
+   */
+  readonly keptAs?: string;
   /** Makes the operands, by suffix: in memory that is asked for by suffix and lent, or as views of what there is. */
   prepare(
     reader: TensorReader,

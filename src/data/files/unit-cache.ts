@@ -7,10 +7,11 @@
  */
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
-import { readdir, readFile, rm, stat, utimes } from "node:fs/promises";
+import { readFile, rm, utimes } from "node:fs/promises";
 import { join } from "node:path";
 import { writeFileAtomic } from "../../format/files/atomic.ts";
 import type { ByteSource } from "../../format/files/byte-source.ts";
+import { dropOldest } from "../../format/files/disk/drop-oldest.ts";
 import { unlikeWritten, type Write } from "../../format/files/folder-file.ts";
 import type { ReadUnits } from "./read-in-thread.ts";
 import type { UnitJob } from "./unit-worker.ts";
@@ -157,24 +158,8 @@ export async function writeCached(
   };
   try {
     await writeFileAtomic(join(folder, key + ENDING), { fill, check });
-    await dropOldest(folder, limitBytes);
+    await dropOldest(folder, ENDING, limitBytes);
   } catch {
     // The next run reads the data anew.
-  }
-}
-
-async function dropOldest(folder: string, limitBytes: number): Promise<void> {
-  const files = await Promise.all(
-    (await readdir(folder)).map(async (name) => {
-      const path = join(folder, name);
-      const info = await stat(path).catch(() => null);
-      return { path, name, size: info?.size ?? 0, usedMs: info?.mtimeMs ?? 0 };
-    }),
-  );
-  let total = 0;
-  for (const { path, name, size } of files.toSorted((a, b) => b.usedMs - a.usedMs)) {
-    if (!name.endsWith(ENDING)) continue;
-    total += size;
-    if (total > limitBytes) await rm(path, { force: true });
   }
 }

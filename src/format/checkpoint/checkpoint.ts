@@ -1,4 +1,5 @@
 /** @file What an open base model is, whatever its format: config, tensors under Hugging Face names, tokenizer files. */
+import type { OperandStore } from "../../nn/operand-store.ts";
 import type { Planes } from "../../quant/planes.ts";
 import type { StorageName } from "../../quant/storages.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
@@ -73,6 +74,8 @@ export interface Checkpoint {
   readonly roundedTo?: StorageName;
   /** Memory of tensors that are held once they are used; absent: none when they can be read into memory of the caller, else all. */
   readonly heldBytes?: number;
+  /** Keeps what arithmetics make of its matrices; absent: nothing does. */
+  readonly operands?: OperandStore | undefined;
   readonly tokenizerFiles: TokenizerFiles | null;
   /** Others that lie in the same folder; null: there are none. */
   readonly unusedTokenizerFiles: UnusedTokenizerFiles | null;

@@ -84,7 +84,9 @@ function openSource(checkpoint: Checkpoint): WeightSource {
   const { readInto } = checkpoint;
   const kept = keptIn(checkpoint);
   const view: WeightSource["view"] = (name) => checkpoint.view(name);
-  if (readInto) return { ...kept, stored: (name, memory) => checkpoint.read(name, memory), readInto, view };
+  const { operands } = checkpoint;
+  if (readInto)
+    return { ...kept, operands, stored: (name, memory) => checkpoint.read(name, memory), readInto, view };
   const held = new Map<string, Promise<StoredTensor>>();
   const stored = (name: string): Promise<StoredTensor> => held.get(name) ?? checkpoint.read(name);
   return {

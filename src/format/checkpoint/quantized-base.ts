@@ -42,6 +42,8 @@ export function withQuantizedBase(checkpoint: Checkpoint, kind: StorageName | un
     ...checkpoint,
     tensors: new Map(infos),
     roundedTo: kind,
+    // Those that are kept are of the matrices as they were.
+    operands: undefined,
     heldBytes: infos.reduce((sum, [name, { sizeBytes }]) => sum + (kinds.has(name) ? sizeBytes : 0), 0),
     async read(name) {
       const to = kinds.get(name);

@@ -1,5 +1,6 @@
 /** @file A base model: what its family says of it, and where its tensors come from. */
 import type { StoredTensor } from "../../quant/stored-tensor.ts";
+import type { OperandStore } from "../../nn/operand-store.ts";
 import type { Planes } from "../../quant/planes.ts";
 import type { StorageName } from "../../quant/storages.ts";
 import { dequantize } from "../../quant/stored-tensor.ts";
@@ -22,6 +23,8 @@ export interface WeightSource {
    * which begins a row.
    */
   readInto(name: string, into: Float32Array, start?: number): Promise<void>;
+  /** Keeps what arithmetics make of its matrices; absent: nothing does. */
+  readonly operands?: OperandStore | undefined;
 }
 
 export class BaseModel {

@@ -46,7 +46,14 @@ export function watchNumbers(path: string, source: WeightSource, tell: (note: st
     tell(nonFiniteNote(path, name, count));
   };
   const isNew = (key: string): boolean => !seen.has(key) && seen.add(key) !== undefined;
+  const { operands } = source;
   return {
+    // What is no number is made anew, so that it is told again.
+    operands: operands && {
+      find: (name, keptAs, specs) => operands.find(name, keptAs, specs),
+      add: (name, keptAs, made) => told.has(name) || operands.add(name, keptAs, made),
+      save: () => operands.save(),
+    },
     storageOf: (name) => source.storageOf(name),
     groupSizeOf: (name) => source.groupSizeOf?.(name) ?? null,
     async stored(name, memory) {

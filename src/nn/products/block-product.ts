@@ -42,6 +42,7 @@ export function blockProduct(matrix: Matrix, storage: StorageName, rule: BlockRu
   return {
     operands,
     binding: "bound",
+    keptAs: form ? "blocks" : rule.rounded,
     // Each block of what it multiplies has a scale of its own.
     unsmoothed: true,
     prepare: async (reader, memory) => {

@@ -9,7 +9,7 @@ import { assertInternal } from "../../errors.ts";
 import type { BaseModel } from "../../models/base/base-model.ts";
 import type { TensorRead } from "../../models/graphs/part-graph.ts";
 import { numElements } from "../../graph/shape.ts";
-import type { TensorReader } from "../../nn/compute.ts";
+import type { Preparation, TensorReader } from "../../nn/compute.ts";
 import { prepareOperands } from "../../nn/products/prepare-operands.ts";
 import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
 import { LastingTensors, makeCounted } from "../../runtime/memory/program-memory.ts";
@@ -102,7 +102,8 @@ export class Weights implements Lender {
       view: () => null,
       smoothing: () => this.#smoothing.get(tensor) ?? null,
     };
-    const prepared = await prepareOperands(preparation, reader, this.#tensors);
+    const make = (): Promise<WeightTensors> => prepareOperands(preparation, reader, this.#tensors);
+    const prepared = await this.#operands(name, preparation, make);
     return Object.fromEntries(
       Object.entries(prepared).map(([suffix, operand]) => [tensor + suffix, operand]),
     );
@@ -119,6 +120,21 @@ export class Weights implements Lender {
     await this.memory.hold([tensor.data], "change");
     await source.readInto(model.storedName(name), tensor.data);
     return tensor;
+  }
+
+  /** Takes operands of a tensor from where an earlier run has kept them, else makes them and has them kept. */
+  async #operands(
+    name: string,
+    { keptAs, operands }: Preparation,
+    make: () => Promise<WeightTensors>,
+  ): Promise<WeightTensors> {
+    const store = this.#base.source.operands;
+    if (keptAs === undefined || !store) return await make();
+    const kept = await store.find(name, keptAs, operands);
+    if (kept) return kept;
+    const made = await make();
+    store.add(name, keptAs, made);
+    return made;
   }
 
   /** Begins to read tensors of a block that are asked for next. */
@@ -189,16 +205,15 @@ export class Weights implements Lender {
       assertInternal(spec, `${preparation.operands.length} operands of ${path}, none of them "${wanted}"`);
       return (slot.buffers[tensor + wanted] ??= this.#tensors.zeros(spec.dtype, spec.shape));
     };
-    const prepared = await preparation.prepare(
-      {
-        stored: (planes) => source.stored(path, planes),
-        readInto: (into, start) => source.readInto(path, into, start),
-        // Mapped pages count as memory of the process: they are worth it where they stand for memory of our own.
-        view: () => (this.residency === "float32" ? source.view(path) : null),
-        smoothing: () => this.#smoothing.get(path) ?? null,
-      },
-      memory,
-    );
+    const reader: TensorReader = {
+      stored: (planes) => source.stored(path, planes),
+      readInto: (into, start) => source.readInto(path, into, start),
+      // Mapped pages count as memory of the process: they are worth it where they stand for memory of our own.
+      view: () => (this.residency === "float32" ? source.view(path) : null),
+      smoothing: () => this.#smoothing.get(path) ?? null,
+    };
+    const make = (): Promise<WeightTensors> => preparation.prepare(reader, memory);
+    const prepared = await this.#operands(path, preparation, make);
     for (const [suffix, operand] of Object.entries(prepared)) slot.tensors[tensor + suffix] = operand;
   }
 }

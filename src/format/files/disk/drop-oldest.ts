@@ -1,0 +1,22 @@
+/** @file Keeps a folder of files that can be made anew within so many bytes. */
+import { join } from "node:path";
+import { disk } from "./calls.ts";
+
+/** Removes files with an ending beyond so many bytes, those first that were not touched for the longest. */
+export async function dropOldest(folder: string, ending: string, limitBytes: number): Promise<void> {
+  const files = await Promise.all(
+    (await disk().readdir(folder)).map(async (name) => {
+      const path = join(folder, name);
+      const info = await disk()
+        .stat(path)
+        .catch(() => null);
+      return { path, name, size: info?.size ?? 0, usedMs: info?.mtimeMs ?? 0 };
+    }),
+  );
+  let total = 0;
+  for (const { path, name, size } of files.toSorted((a, b) => b.usedMs - a.usedMs)) {
+    if (!name.endsWith(ending)) continue;
+    total += size;
+    if (total > limitBytes) await disk().rm(path, { force: true });
+  }
+}
