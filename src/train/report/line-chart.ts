@@ -74,7 +74,7 @@ export function lineChart(parts: LineChartParts): string {
       nameLocation: "middle",
       nameGap: 26,
       // One step alone would lie between halves of steps.
-      min: ({ min, max }) => (min === max ? min - 1 : min),
+      min: ({ min, max }: { readonly min: number; readonly max: number }) => (min === max ? min - 1 : min),
       max: "dataMax",
       minInterval: 1,
       splitLine: { show: false },
