@@ -65,8 +65,10 @@ export async function serveTiny(
   {
     maxRunning = 1,
     compute,
+    coTraining,
     ...options
-  }: Partial<AdmissionOptions> & Pick<OpenServingOptions, "compute"> & { readonly maxRunning?: number } = {},
+  }: Partial<AdmissionOptions> &
+    Pick<OpenServingOptions, "compute" | "coTraining"> & { readonly maxRunning?: number } = {},
   limits: Partial<Limits> = {},
   jobs: JobTable = new MemoryJobs(),
   chatTemplate = "chatml",
@@ -78,6 +80,7 @@ export async function serveTiny(
     name: "tiny",
     chatTemplate,
     ...(compute && { compute }),
+    ...(coTraining && { coTraining }),
     trainCompute: "f32",
     threads: 1,
     cacheBytes: 4e6,
