@@ -7,6 +7,7 @@
 import * as zlib from "node:zlib";
 import { writeFileAtomic } from "../../format/files/atomic.ts";
 import { ByteFile } from "../../format/files/byte-file.ts";
+import type { Write } from "../../format/files/folder-file.ts";
 import { DTYPES, type DataOf, type DType } from "../../graph/dtype.ts";
 import { numElements } from "../../graph/shape.ts";
 import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
@@ -78,14 +79,12 @@ export async function writeTensors(path: string, tensors: ReadonlyMap<string, Su
     return { name, dtype, shape, start, checksum };
   });
   const head = new TextEncoder().encode(`${JSON.stringify(entries)}\n`);
-  await writeFileAtomic(path, {
-    fill: async (write) => {
-      for (const bytes of [head, ...[...tensors.values()].map(({ tensor }) => bytesOf(tensor))]) {
-        await write(bytes);
-        await write(new Uint8Array(aligned(bytes.length) - bytes.length));
-      }
-    },
-    // Who reads it looks at each tensor.
-    check: async () => {},
-  });
+  const fill = async (write: Write): Promise<void> => {
+    for (const bytes of [head, ...[...tensors.values()].map(({ tensor }) => bytesOf(tensor))]) {
+      await write(bytes);
+      await write(new Uint8Array(aligned(bytes.length) - bytes.length));
+    }
+  };
+  // Who reads it looks at each tensor; nobody else is to read a model through it.
+  await writeFileAtomic(path, { fill, check: () => Promise.resolve() }, 0o600);
 }
