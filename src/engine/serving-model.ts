@@ -63,7 +63,7 @@ export interface OpenServingOptions {
 }
 
 /** A text to write. */
-export interface TextJob extends Omit<ServeRequest, "stopIds" | "adapter"> {
+export interface TextJob extends Omit<ServeRequest, "adapter"> {
   /** Name of the adapter; the base alone unless given. */
   readonly adapter?: string | null;
   /** Strings before which the text ends. */
@@ -183,7 +183,7 @@ export class ServingModel {
     const stopper = new StopStrings(stop);
     const cancel = new AbortController();
     const signal = request.signal ? AbortSignal.any([request.signal, cancel.signal]) : cancel.signal;
-    const tokens = this.engine.write({ ...request, stopIds: this.stopIds, signal });
+    const tokens = this.engine.write({ stopIds: this.stopIds, ...request, signal });
     try {
       for (const id of job.writtenIds ?? []) {
         yield { text: stopper.push(decoder.push(id)).text, token: null, toldId: id };

@@ -53,6 +53,13 @@ const TEXT = {
     .union([z.string(), z.array(z.string()).max(16)])
     .nullish()
     .describe("Strings before which the text ends"),
+  stop_token_ids: z
+    .array(z.int().min(0))
+    .max(16)
+    .nullish()
+    .describe("Ids that end the text, beside the model's own"),
+  ignore_eos: z.boolean().nullish().describe("Let the model's own ids for the end not end the text"),
+  min_tokens: z.int().min(0).nullish().describe("New tokens before which the text does not end by an id"),
   response_format: RESPONSE_FORMAT.nullish().describe("What form the text has; it is held to that"),
 };
 

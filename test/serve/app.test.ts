@@ -145,6 +145,31 @@ test("the same request gives the same text, several texts have seeds of their ow
   assert.equal(second.body.choices[0]?.text, texts[1]);
 });
 
+test("ids that end a text can be others, none, or none before some tokens", async () => {
+  const text = async (more: object) => {
+    const { body } = await post("/v1/completions", { ...COMPLETION, max_tokens: 12, logprobs: 0, ...more });
+    const [{ logprobs, finish_reason: reason } = assert.fail("no text")] = body.choices;
+    return { tokens: (logprobs as { tokens: string[] }).tokens, reason };
+  };
+  const { tokens } = await text({});
+  const third = new TextEncoder().encode(tokens[2])[0]!;
+  const first = tokens.indexOf(tokens[2]!);
+  const stopped = await text({ stop_token_ids: [third] });
+  assert.equal(stopped.reason, "stop");
+  assert.deepEqual(stopped.tokens.slice(0, first), tokens.slice(0, first));
+  const later = await text({ stop_token_ids: [third], min_tokens: 5 });
+  assert.ok(later.tokens.length >= 5 && !later.tokens.slice(0, 5).includes(tokens[2]!), later.tokens.join());
+  // The model's own id is the likeliest at once, and is passed over.
+  const own = { logit_bias: { 257: 100 } };
+  assert.equal((await text(own)).reason, "stop");
+  assert.deepEqual(
+    await text({ ...own, min_tokens: 3, ignore_eos: false }).then(({ reason }) => reason),
+    "stop",
+  );
+  const endless = await text({ ...own, ignore_eos: true });
+  assert.deepEqual([endless.reason, endless.tokens.length], ["length", 12]);
+});
+
 test("a stop string ends the text before it", async () => {
   const whole =
     (await post("/v1/completions", { ...COMPLETION, max_tokens: 12 })).body.choices[0]?.text ?? "";

@@ -9,7 +9,14 @@ import type { ServeRequest } from "./serve-request.ts";
 
 type Kept = Pick<
   ServeRequest,
-  "promptIds" | "maxNewTokens" | "stopIds" | "sampling" | "seed" | "topLogProbs" | "writtenIds"
+  | "promptIds"
+  | "maxNewTokens"
+  | "minNewTokens"
+  | "stopIds"
+  | "sampling"
+  | "seed"
+  | "topLogProbs"
+  | "writtenIds"
 >;
 
 /** A text as JSON holds it. */
@@ -34,8 +41,8 @@ export function exportText(request: ServeRequest, newIds: readonly number[]): Mo
       { hint: "Let it end where it is." },
     );
   }
-  const { promptIds, maxNewTokens, stopIds, sampling, seed, topLogProbs } = request;
-  const settings = { promptIds, maxNewTokens, stopIds, sampling, seed, topLogProbs };
+  const { promptIds, maxNewTokens, minNewTokens, stopIds, sampling, seed, topLogProbs } = request;
+  const settings = { promptIds, maxNewTokens, minNewTokens, stopIds, sampling, seed, topLogProbs };
   const given = Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined));
   return {
     version: 1,

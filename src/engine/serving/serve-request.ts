@@ -13,6 +13,8 @@ export type FinishReason = "stop" | "length" | "aborted";
 export interface ServeRequest {
   readonly promptIds: readonly number[];
   readonly maxNewTokens: number;
+  /** New tokens before which no stop id is drawn; none unless given. What follows a grammar ends where that ends. */
+  readonly minNewTokens?: number;
   /** New ids that it has already, as when it was begun elsewhere: they count, and are not told again. */
   readonly writtenIds?: readonly number[];
   /** Name of the adapter, or one that the caller holds; the base alone unless given. */

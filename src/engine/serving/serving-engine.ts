@@ -314,6 +314,7 @@ export class ServingEngine implements Riders {
 
   #draw(job: Job, logits: Float32Array): void {
     const { sampling = GREEDY, penalties = NO_PENALTIES, stopIds = [], topLogProbs, onLogits } = job.request;
+    const { minNewTokens = 0 } = job.request;
     const { ids, numPrompt } = job.sequence;
     if (!Number.isFinite(logits[0])) {
       this.#fail(
@@ -327,6 +328,9 @@ export class ServingEngine implements Riders {
     onLogits?.(logits);
     const raw = topLogProbs === undefined ? logits : Float32Array.from(logits);
     if (penalties !== NO_PENALTIES) applyPenalties(logits, penalties, ids, numPrompt);
+    if (!job.cursor && ids.length - numPrompt < minNewTokens) {
+      for (const id of stopIds) if (id < logits.length) logits[id] = -Infinity;
+    }
     try {
       job.cursor?.restrict(logits, stopIds);
     } catch (error) {

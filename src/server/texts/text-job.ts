@@ -24,6 +24,14 @@ export interface TextPrompt {
   readonly shown?: readonly string[];
 }
 
+/** Ids that end a text that follows no form. */
+function stopIdsOf(
+  { ignore_eos: ignoresOwn, stop_token_ids: own }: TextSettings,
+  { model }: ServerState,
+): number[] {
+  return [...(ignoresOwn ? [] : model.stopIds), ...(own ?? [])];
+}
+
 /** The texts that a request asks for, with seeds that follow one another. @throws ApiError 400 when nothing fits behind the prompt */
 export function textJobs(
   settings: TextSettings,
@@ -58,6 +66,8 @@ export function textJobs(
     promptIds,
     adapter,
     maxNewTokens: maxTokens ?? Math.max(1, Math.min(room, share)),
+    minNewTokens: settings.min_tokens ?? 0,
+    stopIds: grammar === null ? stopIdsOf(settings, state) : state.model.stopIds,
     stop: typeof stop === "string" ? [stop] : stop,
     sampling: {
       temperature: settings.temperature ?? 1,
