@@ -49,8 +49,9 @@ export async function openOperandCache(
   const found = await stat(path, { bigint: true }).catch(() => null);
   // Who opens the file is told why it is not there. On Windows files are not mapped.
   if (!found || !CAN_SUM || process.platform === "win32") return undefined;
-  const { dev, ino, size, mtimeNs, ctimeNs } = found;
-  const key = [LAYOUT, dev, ino, size, mtimeNs, ctimeNs].join(" ");
+  // Numbers of disks may be others after each start of a machine.
+  const { ino, size, mtimeNs, ctimeNs } = found;
+  const key = [LAYOUT, ino, size, mtimeNs, ctimeNs].join(" ");
   const name = createHash("sha256").update(key).digest("hex");
   return new OperandCache(join(homeFolderOf(env), "operands"), name + ENDING, limits);
 }
