@@ -79,7 +79,8 @@ export async function attach(
   };
   if (method.kind === "adapter") {
     const specs = [...sites.values()].map(({ spec }) => spec);
-    const drawn = random === null ? {} : method.frozen.share(specs, options);
+    const isDrawn = random !== null || [...sites.values()].some(drawsAgain);
+    const drawn = isDrawn ? method.frozen.share(specs, options) : {};
     for (const [suffix, tensor] of Object.entries(drawn)) shared.set(suffix, tensor);
     try {
       for (const [site, own] of tensors) await fillSite(base, method, site, own, shared, leases, random);
@@ -125,6 +126,11 @@ export async function attach(
 export function copiedTensors(model: Model, method: Method, trained: ReadonlySet<string>): string[] {
   if (configFileOf(method) === null) return [];
   return [...model.ties].flatMap(([own, tied]) => (trained.has(tied) && !trained.has(own) ? [own] : []));
+}
+
+/** Whether a site shares what an adapter's file leaves out. */
+function drawsAgain({ frozen }: AdaptedSite): boolean {
+  return frozen.some(({ shared, saved }) => shared && !saved);
 }
 
 /** Adds the frozen tensors of a site to `tensors` and, for a fresh adapter, fills the trained ones. */

@@ -120,7 +120,7 @@ export interface FrozenTensors<O, S> {
   freeze(site: SiteStart, options: S): Frozen | Promise<Frozen>;
   /** What programs that write text bind, so that `adapt` gets it instead of a frozen tensor; null: all is fed as it is. */
   bound(site: SiteSpec, options: S): BoundForm | null;
-  /** Makes those that all sites share, by suffix; for fresh adapters only. */
+  /** Makes those that all sites share, by suffix; of the options alone, for fresh adapters and where files leave them out. */
   share(sites: readonly SiteSpec[], options: O): SiteTensors;
 }
 

@@ -167,6 +167,18 @@ describe("an adapter that starts from the weight", () => {
     });
   }
 
+  test("a file that says how its start was found (EVA) is read as any other", async () => {
+    const adapter = await moved(base, lora, { rank: 3, alpha: 7 }, modules);
+    const path = await save(adapter, model, "eva");
+    const { config, tensors } = await readAdapterFolder(path);
+    await writeAdapterFolder(`${path}-of-peft`, {
+      config: { ...config, init_lora_weights: "eva", eva_config: { rho: 2, tau: 0.99, whiten: false } },
+      tensors: [...tensors],
+    });
+    const { adapter: read } = await readAdapter(`${path}-of-peft`, base);
+    assert.deepEqual(valuesOf(read), valuesOf(adapter));
+  });
+
   test("a run that is stopped and resumed ends bit-equal", async () => {
     const chats = writeTinyChats(`${folder}/chats.jsonl`, 9);
     const settings = { model: `${folder}/plain`, data: chats, init: "pissa", learningRate: 0.01, seed: 5 };

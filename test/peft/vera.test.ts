@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import { adapterFiles } from "../../src/format/adapters/adapter.ts";
-import { readAdapter } from "../../src/format/by-path.ts";
+import { readAdapter, readAdapterFolder } from "../../src/format/by-path.ts";
 import { writeFolderAtomic } from "../../src/format/files/atomic.ts";
 import { readJson } from "../../src/format/by-path.ts";
 import type { Adapter } from "../../src/peft/attach.ts";
@@ -10,6 +10,15 @@ import { vera } from "../../src/peft/methods/vera.ts";
 import { attachTo } from "../passes/model-passes.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
 import { openUntilEnd } from "../files/open-until-end.ts";
+
+/**
+ * First and last numbers of A [3, 48] and B [32, 3]: with g = torch.Generator("cpu").manual_seed(7),
+ * peft.tuners.vera.model._kaiming_init((3, 48), generator=g), then ((32, 3), generator=g). peft 0.21.2, torch 2.13.0.
+ */
+const OF_PEFT = [
+  0.024693964049220085, -0.2129783034324646, 0.11257966607809067, 0.0454840362071991, -0.11685348302125931,
+  -1.3129075765609741, -0.9916450381278992, 0.07658588141202927, 1.1691011190414429, -0.5406805276870728,
+];
 
 const folder = temporaryFolder();
 const { base, checkpoint } = await openUntilEnd(await writeTinyModel(`${folder}/model`));
@@ -54,16 +63,33 @@ describe("VeRA's shared matrices", () => {
     for (const matrix of matrices(read)) assert.ok(matrix.every((value) => value === 0.25));
   });
 
-  test("that a file leaves out are asked for", async () => {
-    const adapter = await attachTo(base, vera, { rank: 3 });
+  test("are those that peft draws of the same seed", async () => {
+    const { shared } = await attachTo(base, vera, { rank: 3, projectionSeed: 7 }, ["k_proj", "down_proj"]);
+    const [a, b] = ["vera_A", "vera_B"].map((name) => shared.get(name)?.data as Float32Array);
+    const numbers = [...a!.subarray(0, 3), ...a!.subarray(-2), ...b!.subarray(0, 3), ...b!.subarray(-2)];
+    assert.deepEqual(numbers, OF_PEFT.map(Math.fround));
+  });
+
+  test("that a file leaves out are drawn again", async () => {
+    const adapter = await attachTo(base, vera, { rank: 3, projectionSeed: 5, saveProjection: false });
     const path = `${folder}/without`;
     await writeFolderAtomic(path, adapterFiles(adapter, { base, checkpoint, chatTemplateHash: null }));
-    const config = { ...(await readJson(`${path}/adapter_config.json`)), save_projection: false };
+    const { config, tensors } = await readAdapterFolder(path);
+    assert.deepEqual([config["save_projection"], config["projection_prng_key"]], [false, 5]);
+    assert.ok([...tensors.keys()].every((name) => name.includes("vera_lambda")));
+    const { adapter: read } = await readAdapter(path, base);
+    assert.deepEqual(matrices(read), matrices(adapter));
+  });
+
+  test("are missing where a file should have them", async () => {
+    const adapter = await attachTo(base, vera, { rank: 3, saveProjection: false });
+    const path = `${folder}/missing`;
+    await writeFolderAtomic(path, adapterFiles(adapter, { base, checkpoint, chatTemplateHash: null }));
+    const config = { ...(await readJson(`${path}/adapter_config.json`)), save_projection: true };
     writeFileSync(`${path}/adapter_config.json`, JSON.stringify(config));
     await assert.rejects(readAdapter(path, base), {
-      code: "usage/adapter",
-      message: /save_projection is false/,
-      hint: /set save_projection to true/,
+      code: "format/tensor",
+      message: /missing base_model.vera_A/,
     });
   });
 });

@@ -51,7 +51,8 @@ const READ =
   "id, a tied head with other numbers than the embedding. " +
   "`architectures` says what a model is for: a name that ends in `ForSequenceClassification` makes a head over the " +
   "classes of `id2label`, which decoders read at the last token of a text and encoders at the first. Rotary positions " +
-  "may be scaled by the rules `linear`, `llama3`, `yarn` and `longrope`.";
+  "may be scaled by the rules `linear`, `llama3`, `yarn` and `longrope`; `dynamic` changes nothing up to the positions of " +
+  "the model, and no text is longer.";
 /** What all objectives share, and how a run with one is started. */
 const OBJECTIVE_NOTES = [
   "Every objective goes with every method. Without `--objective` a run takes `cross-entropy`, or `classification` for a model with classes.",

@@ -77,6 +77,8 @@ function fromConfig(
   const fromWeight = STARTS_FROM_WEIGHT.includes(init);
   // Other starts change the base in a way that cannot be repeated: the numbers in the file mean nothing without it.
   if (fromWeight || STARTS_BESIDE.includes(init)) take("init_lora_weights");
+  // How the start was found.
+  if (init === "eva") take("eva_config");
   return {
     rank: take("r"),
     alpha: take("lora_alpha") ?? 8,

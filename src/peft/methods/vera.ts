@@ -5,10 +5,10 @@
  *   A [R, largest in]  B [largest out, R]  λ_d [R]  λ_b [out]
  *
  * Paper: "VeRA: Vector-based Random Matrix Adaptation", arXiv:2310.11454, eq. 2. A and B are uniform with the bounds of
- * He et al. for their input widths; λ_d starts at 0.1 (table 6), λ_b at 0, so the output starts as the base's.
+ * He et al. for their input widths, and those that peft draws of the same seed; λ_d starts at 0.1 (table 6), λ_b at 0, so the
+ * output starts as the base's.
  */
 import { z } from "zod";
-import { UsageError } from "../../errors.ts";
 import type { Value } from "../../graph/graph.ts";
 import { add, mul } from "../../graph/ops/elementwise.ts";
 import { matmul } from "../../graph/ops/matmul.ts";
@@ -16,7 +16,6 @@ import { reshape } from "../../graph/ops/reshape.ts";
 import { slice } from "../../graph/ops/slice-pad.ts";
 import type { SiteGraph } from "../../models/graphs/site-graph.ts";
 import type { SiteSpec } from "../../models/graphs/sites.ts";
-import { Random } from "../../random.ts";
 import { type HostTensor, zeros } from "../../runtime/host-tensor.ts";
 import type { SiteState } from "../algebra/contract.ts";
 import { ALL_LINEAR, NOTHING_FROZEN, PLAIN_FILE, defineMethod } from "../method.ts";
@@ -30,12 +29,17 @@ import {
   wholeModulesToConfig,
 } from "../whole-modules.ts";
 import { perToken } from "../per-token.ts";
+import { torchUniform } from "./vera/torch-uniform.ts";
 
 const OPTIONS = z.strictObject({
   rank: z.int().min(1).default(256).describe("width R of the two shared matrices"),
   dInitial: z.number().default(0.1).describe("start of the vector d between the shared matrices"),
   dropout: z.number().min(0).lt(1).default(0).describe("dropout on the inputs of the update, in training"),
   projectionSeed: z.int().min(0).default(0).describe("seed of the shared matrices"),
+  saveProjection: z
+    .boolean()
+    .default(true)
+    .describe("keep the shared matrices in the adapter's file; else readers draw them again of their seed"),
   ...MODULES_TO_SAVE,
 });
 type VeraOptions = z.output<typeof OPTIONS>;
@@ -44,6 +48,7 @@ interface VeraSite {
   readonly rank: number;
   readonly dInitial: number;
   readonly dropout: number;
+  readonly saveProjection: boolean;
   readonly largestIn: number;
   readonly largestOut: number;
 }
@@ -62,8 +67,8 @@ export const vera = defineMethod<VeraOptions, VeraSite>({
   targets: { ...ALL_LINEAR, ...WHOLE_MODULES },
 
   configure:
-    ({ rank, dInitial, dropout }) =>
-    ({ sites }) => ({ rank, dInitial, dropout, ...largest(sites) }),
+    ({ rank, dInitial, dropout, saveProjection }) =>
+    ({ sites }) => ({ rank, dInitial, dropout, saveProjection, ...largest(sites) }),
 
   trained: {
     specs: ({ outFeatures }, { rank }) => [
@@ -78,14 +83,14 @@ export const vera = defineMethod<VeraOptions, VeraSite>({
 
   frozen: {
     ...NOTHING_FROZEN,
-    specs: (_site, { rank, largestIn, largestOut }) => [
-      { suffix: A, shape: [rank, largestIn], dtype: "float32", shared: true, saved: true },
-      { suffix: B, shape: [largestOut, rank], dtype: "float32", shared: true, saved: true },
+    specs: (_site, { rank, largestIn, largestOut, saveProjection: saved }) => [
+      { suffix: A, shape: [rank, largestIn], dtype: "float32", shared: true, saved },
+      { suffix: B, shape: [largestOut, rank], dtype: "float32", shared: true, saved },
     ],
     share: (sites, { rank, projectionSeed }) => {
       const { largestIn, largestOut } = largest(sites);
-      const random = new Random(projectionSeed);
-      return { [A]: draw([rank, largestIn], random), [B]: draw([largestOut, rank], random) };
+      const uniform = torchUniform(projectionSeed);
+      return { [A]: draw([rank, largestIn], uniform), [B]: draw([largestOut, rank], uniform) };
     },
   },
 
@@ -139,7 +144,7 @@ export const vera = defineMethod<VeraOptions, VeraSite>({
       d_initial: o.dInitial,
       vera_dropout: o.dropout,
       projection_prng_key: o.projectionSeed,
-      save_projection: true,
+      save_projection: o.saveProjection,
       bias: "none",
       fan_in_fan_out: areTransposed(sites),
       init_weights: true,
@@ -147,18 +152,12 @@ export const vera = defineMethod<VeraOptions, VeraSite>({
     }),
     fromConfig: (take) => {
       take("init_weights");
-      if (take("save_projection") === false) {
-        throw new UsageError(
-          "usage/adapter",
-          "Cannot read a VeRA adapter whose save_projection is false: its file lacks vera_A and vera_B",
-          { hint: "Load it with peft, set save_projection to true, and save it again." },
-        );
-      }
       return {
         rank: take("r"),
         dInitial: take("d_initial"),
         dropout: take("vera_dropout"),
         projectionSeed: take("projection_prng_key"),
+        saveProjection: take("save_projection"),
         ...wholeModulesFromConfig(take),
       };
     },
@@ -182,14 +181,14 @@ function addUpdate(site: SiteGraph, x: Value, dropped: Value, values: SiteValues
 
 /** Options by which rows must be alike: what only trainings have is left out. */
 function inRows(options: VeraSite): VeraSite {
-  return { ...options, dInitial: 0, dropout: 0 };
+  return { ...options, dInitial: 0, dropout: 0, saveProjection: true };
 }
 
 /** Uniform in ±√(6 / columns), which keeps the size of what a matrix and a rectifier pass on (He et al., 2015). */
-function draw(shape: readonly [number, number], random: Random): HostTensor<"float32"> {
+function draw(shape: readonly [number, number], uniform: () => number): HostTensor<"float32"> {
   const tensor = zeros("float32", shape);
-  const bound = Math.sqrt(6 / shape[1]);
-  for (let i = 0; i < tensor.data.length; i++) tensor.data[i] = bound * (2 * random.uniform() - 1);
+  const bound = Math.fround(Math.sqrt(6 / shape[1]));
+  for (let i = 0; i < tensor.data.length; i++) tensor.data[i] = 2 * bound * uniform() - bound;
   return tensor;
 }
 
