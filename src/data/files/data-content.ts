@@ -7,10 +7,17 @@ import { describeFileProblem, refuseEndless } from "../../messages/system-error.
 import type { DataKindName, DataUnits } from "../examples/data-kinds.ts";
 import type { RowCounts } from "../reports/data-report.ts";
 import { type DatasetOptions, parseOptions, UnitReader } from "../dataset.ts";
-import { DATA_ENDINGS, FILE_KINDS, type FileKind, findFileKind } from "../formats/file-kinds.ts";
+import {
+  COMPRESSED_ENDINGS,
+  compressionOf,
+  DATA_ENDINGS,
+  FILE_KINDS,
+  type FileKind,
+  findFileKind,
+} from "../formats/file-kinds.ts";
 import type { ParsedRow } from "../formats/parsed-row.ts";
 import { decodeUtf8 } from "../formats/utf8.ts";
-import { COMPRESSIONS } from "./compressions.ts";
+import { DECOMPRESS } from "./compressions.ts";
 
 /** Bytes of data, not compressed any more. */
 export interface DataContent {
@@ -36,11 +43,11 @@ export async function openContent(path: string): Promise<DataContent> {
     throw unreadable(path, describeFileProblem(cause), "Check the path.", cause);
   }
   const kind = requireKind(path);
-  const compression = COMPRESSIONS.find(({ ending }) => path.toLowerCase().endsWith(ending));
+  const compression = compressionOf(path);
   const facts = { sha256: hashBytes(bytes), file: path, kind: kind.name };
-  if (!compression) return { bytes, ...facts };
+  if (compression === null) return { bytes, ...facts };
   try {
-    return { bytes: compression.decompress(bytes), ...facts };
+    return { bytes: DECOMPRESS[compression](bytes), ...facts };
   } catch (cause) {
     const found = cause instanceof Error ? cause.message : String(cause);
     throw unreadable(path, found, "Check that the file was copied whole.", cause);
@@ -53,7 +60,7 @@ export function hashBytes(bytes: Uint8Array): string {
 }
 
 function unreadable(path: string, found: string, hint: string, cause: unknown): FormatError {
-  const expected = `expected a file (${DATA_ENDINGS.join(", ")}; also .gz, .zst) or a folder`;
+  const expected = `expected a file (${DATA_ENDINGS.join(", ")}; also ${COMPRESSED_ENDINGS.join(", ")}) or a folder`;
   return new FormatError("format/file", `Cannot read data set "${path}": ${found}, ${expected}`, {
     hint,
     cause,

@@ -27,8 +27,9 @@ export interface FileKind {
     | null;
 }
 
-/** Ends of names that say how a file is compressed. */
-const COMPRESSED_ENDINGS: readonly string[] = [".gz", ".zst"];
+/** Ends of names that say how a file is compressed; what each stands for is in `data/files/compressions`. */
+export const COMPRESSED_ENDINGS = [".gz", ".zst"] as const;
+export type CompressedEnding = (typeof COMPRESSED_ENDINGS)[number];
 
 /** The likeliest first: of files that differ in their ending alone, the first is read. */
 export const FILE_KINDS: readonly FileKind[] = [
@@ -79,10 +80,15 @@ export function isPlainText({ parse, parseBytes }: FileKind): boolean {
   return parse === null && parseBytes === null;
 }
 
+/** How a file is compressed, by the end of its name; null: it is not. */
+export function compressionOf(file: string): CompressedEnding | null {
+  return COMPRESSED_ENDINGS.find((end) => file.toLowerCase().endsWith(end)) ?? null;
+}
+
 /** Takes the ending that says how a file is compressed off its name. */
 export function withoutCompression(file: string): string {
-  const ending = COMPRESSED_ENDINGS.find((end) => file.toLowerCase().endsWith(end));
-  return ending === undefined ? file : file.slice(0, -ending.length);
+  const ending = compressionOf(file);
+  return ending === null ? file : file.slice(0, -ending.length);
 }
 
 /** The kind of a file, compressed or not; null: none that is known. */
