@@ -3,12 +3,12 @@
  *
  * Layers of one definition are equal: `kind` tells them apart, and programs are shared by it.
  */
-import type { Value } from "../graph/graph.ts";
 import type { AttentionOptions } from "../nn/builder.ts";
 import { numAlikePositions } from "../nn/rope/rope-scaling.ts";
 import type { Family, ImageConfig, Layer, ModelDefinition, RawConfig, Task } from "./family.ts";
 import { requireModelSize } from "../untrusted/limits.ts";
-import { type Branch, PartGraph } from "./graphs/part-graph.ts";
+import { type BuiltPart, buildPart } from "./graphs/built-part.ts";
+import type { Branch } from "./graphs/part-graph.ts";
 import { PLAIN_PART, type PartOptions } from "./graphs/part-options.ts";
 import type { ModelTensor, SiteSpec, TensorSpec } from "./graphs/sites.ts";
 
@@ -24,13 +24,6 @@ export interface ModelLayer extends Part {
   readonly kind: number;
   readonly branches: readonly Branch[];
   readonly attention: AttentionOptions | null;
-}
-
-/** A part with its input and output. */
-export interface BuiltPart {
-  readonly part: PartGraph;
-  readonly x: Value;
-  readonly y: Value;
 }
 
 export class Model {
@@ -177,32 +170,29 @@ export class Model {
   }
 
   #build(kind: number, options: PartOptions): BuiltPart {
-    const part = new PartGraph(options);
-    const x = part.graph.input("x", "float32", ["B", "T", this.width]);
-    const y = part.residual((this.#kinds[kind] as Layer).build(part, x));
-    part.end();
-    return { part, x, y };
+    return buildPart(options, (part) => {
+      const x = part.graph.input("x", "float32", ["B", "T", this.width]);
+      return { x, y: part.residual((this.#kinds[kind] as Layer).build(part, x)) };
+    });
   }
 
   /** Builds the stem: ids int64 [B, T] or pixels [B, C, H, W] to [B, T, D]. */
   buildStem(options: PartOptions): BuiltPart {
-    const part = new PartGraph(options);
     const { image } = this;
-    const x = image
-      ? part.graph.input("input", "float32", ["B", image.channels, image.size, image.size])
-      : part.graph.input("input", "int64", ["B", "T"]);
-    const y = this.#definition.stem(part, x);
-    part.end();
-    return { part, x, y };
+    return buildPart(options, (part) => {
+      const x = image
+        ? part.graph.input("input", "float32", ["B", image.channels, image.size, image.size])
+        : part.graph.input("input", "int64", ["B", "T"]);
+      return { x, y: this.#definition.stem(part, x) };
+    });
   }
 
   /** Builds the head: some rows [N, D] to logits [N, V]. */
   buildHead(options: PartOptions): BuiltPart {
-    const part = new PartGraph(options);
-    const x = part.graph.input("hidden", "float32", ["N", this.width]);
-    const y = this.#definition.head(part, x);
-    part.end();
-    return { part, x, y };
+    return buildPart(options, (part) => {
+      const x = part.graph.input("hidden", "float32", ["N", this.width]);
+      return { x, y: this.#definition.head(part, x) };
+    });
   }
 
   #traceLayer(kind: number): ModelLayer {

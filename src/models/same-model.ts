@@ -2,7 +2,8 @@
 import { nodesOf } from "../graph/program.ts";
 import type { Value } from "../graph/graph.ts";
 import { type RopeConfig, ropeFrequencies } from "../nn/rope/rope-tables.ts";
-import type { BuiltPart, Model } from "./model.ts";
+import type { BuiltPart } from "./graphs/built-part.ts";
+import type { Model } from "./model.ts";
 import { PLAIN_PART } from "./graphs/part-options.ts";
 
 /** Numbers in files have as many digits as float32 holds. */

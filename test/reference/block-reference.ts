@@ -4,7 +4,7 @@ import type { Value } from "../../src/graph/graph.ts";
 import { type ProgramSpec, neededInputs } from "../../src/graph/program.ts";
 import type { Bindings } from "../../src/graph/shape.ts";
 import type { BaseModel } from "../../src/models/base/base-model.ts";
-import type { BuiltPart } from "../../src/models/model.ts";
+import type { BuiltPart } from "../../src/models/graphs/built-part.ts";
 import { PLAIN_PART, type PartOptions } from "../../src/models/graphs/part-options.ts";
 import { FROZEN } from "../../src/models/graphs/site-graph.ts";
 import type { Adapter } from "../../src/peft/attach.ts";

@@ -2,7 +2,8 @@
  * @file Which blocks of a model make one program on a cache, and what it is fed. Groups of equal structure share one.
  */
 import type { ProgramSpec } from "../../graph/program.ts";
-import type { BuiltPart, Model } from "../../models/model.ts";
+import type { BuiltPart } from "../../models/graphs/built-part.ts";
+import type { Model } from "../../models/model.ts";
 import { PAST_KEY, PAST_VALUE, type PartGraph, type TensorRead } from "../../models/graphs/part-graph.ts";
 import { PLAIN_PART } from "../../models/graphs/part-options.ts";
 import { type AdapterView, placedBy } from "../../peft/adapter-view.ts";

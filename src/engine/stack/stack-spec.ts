@@ -6,7 +6,7 @@ import { Graph, type Value } from "../../graph/graph.ts";
 import { gatherPages } from "../../graph/ops/gather-pages.ts";
 import { type ProgramSpec, neededInputs, nodesOf } from "../../graph/program.ts";
 import type { Dim } from "../../graph/shape.ts";
-import type { BuiltPart } from "../../models/model.ts";
+import type { BuiltPart } from "../../models/graphs/built-part.ts";
 import { PAST_KEY, PAST_VALUE } from "../../models/graphs/part-graph.ts";
 import { boundOf, operandNames } from "../../run/arithmetic.ts";
 import { foldFactors, fuseNorm } from "./fuse-norm.ts";

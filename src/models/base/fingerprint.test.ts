@@ -18,6 +18,7 @@ test("a base has the same fingerprint wherever it lies, and another one after th
   const { name, model, source } = here.base;
   const other = new BaseModel(name, model, {
     storageOf: (tensor) => source.storageOf(tensor),
+    groupSizeOf: (tensor) => source.groupSizeOf(tensor),
     stored: (tensor) => source.stored(tensor),
     view: () => null,
     readInto: async (tensor, into) => {

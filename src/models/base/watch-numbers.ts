@@ -55,7 +55,7 @@ export function watchNumbers(path: string, source: WeightSource, tell: (note: st
       save: () => operands.save(),
     },
     storageOf: (name) => source.storageOf(name),
-    groupSizeOf: (name) => source.groupSizeOf?.(name) ?? null,
+    groupSizeOf: (name) => source.groupSizeOf(name),
     async stored(name, memory) {
       const stored = await source.stored(name, memory);
       if (isNew(name)) report(name, countInStored(stored));

@@ -137,7 +137,7 @@ export class PartGraph implements Builder {
     this.#options = options;
   }
 
-  /** Is called when all is built: who keeps the part, as sessions keep programs, is to keep no adapter that it was built for. */
+  /** Is called when all is built, by `buildPart`: forgets the options, and with them the adapter. */
   end(): void {
     this.#options = PLAIN_PART;
   }

@@ -7,7 +7,8 @@
 import { gradients } from "../../graph/autodiff.ts";
 import type { Value } from "../../graph/graph.ts";
 import { type ProgramSpec, neededInputs } from "../../graph/program.ts";
-import type { BuiltPart, Model } from "../../models/model.ts";
+import type { BuiltPart } from "../../models/graphs/built-part.ts";
+import type { Model } from "../../models/model.ts";
 import { ATTENDED, type PartGraph } from "../../models/graphs/part-graph.ts";
 import { type BlockStructure, compileOfBlock, programOfBlock } from "./block-structure.ts";
 import type { GradientOutput } from "../gradients/gradient-buffer.ts";

@@ -1,6 +1,7 @@
 /** @file What makes the programs of one block differ from those of another, and how they are made and compiled. */
 import { type ProgramSpec, neededInputs } from "../../graph/program.ts";
-import type { BuiltPart, Model } from "../../models/model.ts";
+import type { BuiltPart } from "../../models/graphs/built-part.ts";
+import type { Model } from "../../models/model.ts";
 import type { PartGraph, TensorRead } from "../../models/graphs/part-graph.ts";
 import { PLAIN_PART } from "../../models/graphs/part-options.ts";
 import { type AdapterView, type Placed, placedBy } from "../../peft/adapter-view.ts";
