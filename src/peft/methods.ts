@@ -13,7 +13,18 @@ import { roadLora } from "./methods/road-lora.ts";
 import { snell } from "./methods/snell.ts";
 import { vera } from "./methods/vera.ts";
 
-export const METHODS: readonly Method[] = [lora, dora, ia3, road, roadLora, vera, snell, peqa, bitfit, full];
+export const METHODS: readonly Method[] = [
+  lora,
+  dora,
+  ia3,
+  road,
+  roadLora(road, lora),
+  vera,
+  snell,
+  peqa,
+  bitfit,
+  full,
+];
 
 /** The method whose result is an ordinary model. */
 export const WHOLE_MODEL: Method = full;

@@ -103,9 +103,6 @@ const IS_ANOTHER = [
   "models/families/gemma3.ts imports models/families/gemma3-text.ts",
   // A GGUF file says that it holds the other.
   "models/families/mistral.ts imports models/families/llama.ts",
-  // Is the two, one around the other.
-  "peft/methods/road-lora.ts imports peft/methods/lora.ts",
-  "peft/methods/road-lora.ts imports peft/methods/road.ts",
 ];
 
 /** What a list puts together: the files that it imports from its folder of kinds, or from beside it, but for the contract. */

@@ -26,8 +26,7 @@ import {
   wholeModulesFromConfig,
   wholeModulesToConfig,
 } from "../whole-modules.ts";
-import { lora } from "./lora.ts";
-import { ROAD_FIELDS, road } from "./road.ts";
+import { ROAD_FIELDS } from "./road/fields.ts";
 
 const { rank, alpha, dropout } = LOW_RANK_FIELDS;
 const { variant, groupSize } = ROAD_FIELDS;
@@ -49,76 +48,78 @@ function turned(
   return withProjector(site, (x) => adapt(site, x, values, options), "");
 }
 
-export const roadLora = defineMethod<z.output<typeof OPTIONS>, RoadLoraSite>({
-  kind: "adapter",
-  name: "road-lora",
-  paper: road.paper,
-  learningRate: 1e-3,
-  options: OPTIONS,
-  targets: { ...ALL_LINEAR, ...WHOLE_MODULES },
+/** Puts the one method around the other. */
+export function roadLora(road: AdapterMethod, lora: AdapterMethod): AdapterMethod {
+  return defineMethod<z.output<typeof OPTIONS>, RoadLoraSite>({
+    kind: "adapter",
+    name: "road-lora",
+    paper: road.paper,
+    learningRate: 1e-3,
+    options: OPTIONS,
+    targets: { ...ALL_LINEAR, ...WHOLE_MODULES },
 
-  configure: (options) => {
-    const turnOf = road.configure(
-      road.options.parse({ variant: options.variant, groupSize: options.groupSize }),
-    );
-    const sumOf = lora.configure(
-      lora.options.parse({ rank: options.rank, alpha: options.alpha, dropout: options.dropout }),
-    );
-    return (place) => ({ turn: turnOf(place), sum: sumOf(place) });
-  },
-
-  trained: {
-    specs: (site, { turn, sum }) => [...road.trained.specs(site, turn), ...lora.trained.specs(site, sum)],
-    init: async (site, { turn, sum }, random) => {
-      await road.trained.init(site, turn, random);
-      await lora.trained.init(site, sum, random);
+    configure: (options) => {
+      const turnOf = road.configure(
+        road.options.parse({ variant: options.variant, groupSize: options.groupSize }),
+      );
+      const sumOf = lora.configure(
+        lora.options.parse({ rank: options.rank, alpha: options.alpha, dropout: options.dropout }),
+      );
+      return (place) => ({ turn: turnOf(place), sum: sumOf(place) });
     },
-    initialChange: "none",
-  },
-  frozen: NOTHING_FROZEN,
 
-  adapt: (site, x, values, { turn, sum }) => lora.adapt(turned(site, road, values, turn), x, values, sum),
-  materializesWeight: () => false,
-
-  lookup: "not-on-embeddings",
-  batch: rowsOfBoth(),
-
-  merge: {
-    graph: (base, values, site, { turn, sum }) => {
-      assertInternal(road.merge !== "not-mergeable" && lora.merge !== "not-mergeable", "both merge");
-      return lora.merge.graph(road.merge.graph(base, values, site, turn), values, site, sum);
+    trained: {
+      specs: (site, { turn, sum }) => [...road.trained.specs(site, turn), ...lora.trained.specs(site, sum)],
+      init: async (site, { turn, sum }, random) => {
+        await road.trained.init(site, turn, random);
+        await lora.trained.init(site, sum, random);
+      },
+      initialChange: "none",
     },
-    stored: "requantized",
-  },
+    frozen: NOTHING_FROZEN,
 
-  // Neither a product of turns nor a product of thin matrices.
-  algebra: "not-composable",
+    adapt: (site, x, values, { turn, sum }) => lora.adapt(turned(site, road, values, turn), x, values, sum),
+    materializesWeight: () => false,
 
-  file: {
-    ...PLAIN_FILE,
-    peftType: "ROAD_LORA",
-    toConfig: (options) => ({
-      r: options.rank,
-      lora_alpha: options.alpha,
-      lora_dropout: options.dropout,
-      variant: options.variant,
-      group_size: options.groupSize,
-      ...wholeModulesToConfig(options),
-    }),
-    fromConfig: (take) => ({
-      rank: take("r"),
-      alpha: take("lora_alpha"),
-      dropout: take("lora_dropout"),
-      variant: take("variant"),
-      groupSize: take("group_size"),
-      ...wholeModulesFromConfig(take),
-    }),
-  },
-});
+    lookup: "not-on-embeddings",
+    batch: rowsOfBoth(road, lora),
+
+    merge: {
+      graph: (base, values, site, { turn, sum }) => {
+        assertInternal(road.merge !== "not-mergeable" && lora.merge !== "not-mergeable", "both merge");
+        return lora.merge.graph(road.merge.graph(base, values, site, turn), values, site, sum);
+      },
+      stored: "requantized",
+    },
+
+    // Neither a product of turns nor a product of thin matrices.
+    algebra: "not-composable",
+
+    file: {
+      ...PLAIN_FILE,
+      peftType: "ROAD_LORA",
+      toConfig: (options) => ({
+        r: options.rank,
+        lora_alpha: options.alpha,
+        lora_dropout: options.dropout,
+        variant: options.variant,
+        group_size: options.groupSize,
+        ...wholeModulesToConfig(options),
+      }),
+      fromConfig: (take) => ({
+        rank: take("r"),
+        alpha: take("lora_alpha"),
+        dropout: take("lora_dropout"),
+        variant: take("variant"),
+        groupSize: take("group_size"),
+        ...wholeModulesFromConfig(take),
+      }),
+    },
+  });
+}
 
 /** Rows with both: the tensors of their forms have other names. */
-function rowsOfBoth(): RowBatch<RoadLoraSite> {
-  const [turns, sums] = [road.batch, lora.batch];
+function rowsOfBoth({ batch: turns }: AdapterMethod, { batch: sums }: AdapterMethod): RowBatch<RoadLoraSite> {
   assertInternal(turns !== "not-batchable" && sums !== "not-batchable", "both have rows");
   const join = (turn: RowForm<unknown> | null, sum: RowForm<unknown> | null): RowForm<RoadLoraSite> | null =>
     turn &&

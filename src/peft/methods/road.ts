@@ -28,44 +28,13 @@ import {
   toAllGroups,
   trainedRange,
 } from "./road/coefficients.ts";
+import { ROAD_FIELDS } from "./road/fields.ts";
 import { matchSuffix } from "../../models/module-path.ts";
-import {
-  MODULES_TO_SAVE,
-  WHOLE_MODULES,
-  wholeModulesFromConfig,
-  wholeModulesToConfig,
-} from "../whole-modules.ts";
+import { WHOLE_MODULES, wholeModulesFromConfig, wholeModulesToConfig } from "../whole-modules.ts";
 
 /** Width of the groups that PEFT chooses. */
 const USUAL_GROUP = 64;
 
-/** Fields of an options schema. */
-export const ROAD_FIELDS = {
-  variant: z
-    .enum(["road_1", "road_2", "road_4"])
-    .default("road_1")
-    .describe("numbers for each pair of outputs: 2, 4 or 8"),
-  groupSize: z
-    .int()
-    .min(2)
-    .multipleOf(2)
-    .nullable()
-    .default(null)
-    .describe(
-      "outputs of a group, inside which pairs are formed; the largest that fits, up to 64, unless given",
-    ),
-  pairs: z
-    .enum(["all", "lower", "upper"])
-    .default("all")
-    .describe(
-      "the pairs that are turned; adapters of the two halves share no number, so they add up exactly",
-    ),
-  positions: z
-    .enum(["all", "prompt-end"])
-    .default("all")
-    .describe("tokens whose residual stream is turned: all, or the last of a prompt"),
-  ...MODULES_TO_SAVE,
-};
 const OPTIONS = z.strictObject(ROAD_FIELDS);
 type RoadOptions = z.output<typeof OPTIONS>;
 

@@ -1,0 +1,30 @@
+/** @file The options of RoAd, for its schema and for those of methods that turn outputs among other things. */
+import { z } from "zod";
+import { MODULES_TO_SAVE } from "../../whole-modules.ts";
+
+export const ROAD_FIELDS = {
+  variant: z
+    .enum(["road_1", "road_2", "road_4"])
+    .default("road_1")
+    .describe("numbers for each pair of outputs: 2, 4 or 8"),
+  groupSize: z
+    .int()
+    .min(2)
+    .multipleOf(2)
+    .nullable()
+    .default(null)
+    .describe(
+      "outputs of a group, inside which pairs are formed; the largest that fits, up to 64, unless given",
+    ),
+  pairs: z
+    .enum(["all", "lower", "upper"])
+    .default("all")
+    .describe(
+      "the pairs that are turned; adapters of the two halves share no number, so they add up exactly",
+    ),
+  positions: z
+    .enum(["all", "prompt-end"])
+    .default("all")
+    .describe("tokens whose residual stream is turned: all, or the last of a prompt"),
+  ...MODULES_TO_SAVE,
+};
