@@ -106,7 +106,7 @@ function placeSites(
       const isPlain = spec.kind !== "residual" && !spec.storedTransposed;
       const name = model.storedName(`${path}.weight`);
       const storage = isPlain ? kept.storageOf(name) : "f32";
-      const groupSize = (isPlain && kept.groupSizeOf?.(name)) || null;
+      const groupSize = isPlain ? kept.groupSizeOf(name) : null;
       const place: SitePlace = { path, spec, storage, groupSize, sites: specs };
       const siteOptions = configure(place);
       const parameters = method.trained.specs(spec, siteOptions);

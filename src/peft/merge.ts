@@ -177,7 +177,7 @@ export async function mergedModel(
   };
   const merged = new BaseModel(name, changed.has(model.headTensor.name) ? model.untied() : model, {
     storageOf: (tensor) => (changed.has(tensor) ? "f32" : source.storageOf(tensor)),
-    groupSizeOf: (tensor) => (changed.has(tensor) ? null : (source.groupSizeOf?.(tensor) ?? null)),
+    groupSizeOf: (tensor) => (changed.has(tensor) ? null : source.groupSizeOf(tensor)),
     stored: async (tensor) => {
       if (!changed.has(tensor)) return await source.stored(tensor);
       const data = zeros("float32", merger.shapeOf(tensor));

@@ -33,6 +33,7 @@ function counted(): { readonly model: BaseModel; readonly reads: string[] } {
   const reads: string[] = [];
   const model = new BaseModel(name, base.model, {
     storageOf: (tensor) => source.storageOf(tensor),
+    groupSizeOf: (tensor) => source.groupSizeOf(tensor),
     view: () => null,
     stored: (tensor) => {
       reads.push(tensor);

@@ -129,7 +129,7 @@ describe("PEQA on one linear layer", async () => {
   const inFeatures = weight.length / outFeatures;
   const numTokens = tensor("x").length / inFeatures / 10;
   const spec = linearSite("proj", inFeatures, outFeatures);
-  const place: SitePlace = { path: "proj", spec, storage: "f32", sites: [spec] };
+  const place: SitePlace = { path: "proj", spec, storage: "f32", groupSize: null, sites: [spec] };
   const weights = {
     weight: hostTensor("float32", [outFeatures, inFeatures], weight),
     bias: hostTensor("float32", [outFeatures], bias),

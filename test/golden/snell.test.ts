@@ -155,7 +155,7 @@ describe("SNELL on one linear layer", async () => {
 
   for (const [name, variant] of Object.entries(variants)) {
     const rank = tensor(`${name}/param.A`).length / inFeatures;
-    const place: SitePlace = { path: "proj", spec, storage: "f32", sites: [spec] };
+    const place: SitePlace = { path: "proj", spec, storage: "f32", groupSize: null, sites: [spec] };
     const options = method.configure(method.options.parse(optionsOf(variant, rank)))(place);
     const parameters = method.trained.specs(spec, options);
     const { step, merge } = programs(spec, numTokens, parameters, options);

@@ -73,7 +73,7 @@ describe("the file of an (IA)³ adapter", () => {
     const sites = (["qkv", "down"] as const).map((role) => ({ ...linearSite(`mlp.${role}_x`, 4, 4), role }));
     const scalesInput = (options: object): unknown[] =>
       sites.map((spec) => {
-        const place = { path: `h.0.${spec.name}`, spec, storage: "f32", sites } as const;
+        const place = { path: `h.0.${spec.name}`, spec, storage: "f32", groupSize: null, sites } as const;
         return (ia3.configure(ia3.options.parse(options))(place) as { feedforward: boolean }).feedforward;
       });
     assert.deepEqual(scalesInput({}), [false, true]);

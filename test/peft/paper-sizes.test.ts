@@ -21,7 +21,11 @@ function sizeOf(
 ): { readonly numTrained: number; readonly frozenBytes: number } {
   const model = openModel({ model_type: "llama", vocab_size: 32_000, ...sizes });
   const targets = { modules, exclude: [], layers: null };
-  return previewAttach(model, { storageOf: () => "f32" }, { method: findMethod(method), options, targets });
+  return previewAttach(
+    model,
+    { storageOf: () => "f32", groupSizeOf: () => null },
+    { method: findMethod(method), options, targets },
+  );
 }
 
 const countOf = (...request: Parameters<typeof sizeOf>): number => sizeOf(...request).numTrained;

@@ -32,7 +32,7 @@ function draw(shape: number[], seed: number): HostTensor<"float32"> {
 
 /** Computes the site's output for two tasks' scales, with what is frozen fed, and with blocks bound. */
 async function outputs(storage: StorageName, raw: object, numTokens: number) {
-  const place: SitePlace = { path: "proj", spec, storage, sites: [spec] };
+  const place: SitePlace = { path: "proj", spec, storage, groupSize: null, sites: [spec] };
   const options = peqa.configure(peqa.options.parse(raw))(place);
   const weight = draw([outFeatures, inFeatures], 1);
   const trained = Object.fromEntries(
@@ -158,7 +158,7 @@ describe("the product with bound blocks", () => {
   });
 
   test("is not there where groups are not made of blocks of 32", () => {
-    const place: SitePlace = { path: "proj", spec, storage: "f32", sites: [spec] };
+    const place: SitePlace = { path: "proj", spec, storage: "f32", groupSize: null, sites: [spec] };
     const boundOf = (groupSize: number) =>
       peqa.frozen.bound(spec, peqa.configure(peqa.options.parse({ groupSize }))(place));
     assert.equal(boundOf(16), null);

@@ -142,6 +142,7 @@ for (const kind of KINDS) {
       const read: string[] = [];
       const source = {
         storageOf: (name: string) => base.source.storageOf(name),
+        groupSizeOf: (name: string) => base.source.groupSizeOf(name),
         view: () => null,
         stored: (name: string) => base.source.stored(name),
         readInto: (name: string, into: Float32Array, start?: number) => {

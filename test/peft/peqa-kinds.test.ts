@@ -195,7 +195,11 @@ describe("one factor a row", () => {
     const request = { method: peqa, options: { scales: "row" }, targets };
     const model = openModel(config);
     for (const kind of ["q4_0", "q5_1", "q8_0"] as const) {
-      const { numTrained, frozenBytes } = previewAttach(model, { storageOf: () => kind }, request);
+      const { numTrained, frozenBytes } = previewAttach(
+        model,
+        { storageOf: () => kind, groupSizeOf: () => null },
+        request,
+      );
       assert.equal(numTrained, 155_520);
       assert.ok(4 * numTrained < 1e6);
       assert.equal(frozenBytes, 0, "nothing is held beside the base");

@@ -21,6 +21,7 @@ function watchedBase(fails: (name: string) => boolean = () => false): { base: Ba
   const { source } = loaded;
   const watched: WeightSource = {
     storageOf: (name) => source.storageOf(name),
+    groupSizeOf: (name) => source.groupSizeOf(name),
     view: () => null,
     stored: async (name) => {
       note(name);

@@ -54,7 +54,7 @@ async function updateOf(
   seed = 1,
 ) {
   const spec = linearSite("proj", inFeatures, outFeatures, false);
-  const place: SitePlace = { path: "proj", spec, storage: "f32", sites: [spec] };
+  const place: SitePlace = { path: "proj", spec, storage: "f32", groupSize: null, sites: [spec] };
   const options = method.configure(method.options.parse(raw))(place);
   const graph = new Graph();
   const inputsOf = (specs: readonly ParameterSpec[]): Record<string, Value> =>

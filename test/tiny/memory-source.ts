@@ -11,6 +11,7 @@ export function memorySource(tensors: ReadonlyMap<string, StoredTensor>): Weight
   };
   return {
     storageOf: (name) => find(name).storage,
+    groupSizeOf: () => null,
     stored: (name) => Promise.resolve(find(name)),
     view: () => null,
     readInto: (name, into, start = 0) => {

@@ -59,7 +59,7 @@ export function trainedBy(method: Method): string {
   const shapes = new Map<string, Set<string>>();
   for (const site of SITES) {
     const path = `model.layers.0.${site.name}`;
-    const place = { path, spec: site, storage: "f32", sites: SITES } as const;
+    const place = { path, spec: site, storage: "f32", groupSize: null, sites: SITES } as const;
     const options = method.configure(method.options.parse({}))(place);
     for (const { suffix, shape } of method.trained.specs(site, options)) {
       const text = `[${shape.map((size) => SIZE_WORDS.get(size) ?? size).join(", ")}]`;

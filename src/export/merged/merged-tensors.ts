@@ -123,7 +123,7 @@ export function mergedTensors(parts: MergeParts, tally: RoundingTally): MergedTe
     );
     const found = exact.find((kind) => kind.storage === wanted);
     const storage = isChanged && !found ? writableKind(wanted) : wanted;
-    const ownGroups = storage === own ? base.source.groupSizeOf?.(source) : null;
+    const ownGroups = storage === own ? base.source.groupSizeOf(source) : null;
     const plan = { ...planned, source, storage, isExact: found !== undefined };
     return {
       ...planned,

@@ -67,7 +67,7 @@ export async function readAdapterWeights(folder: Folder): Promise<WeightsFolder>
       // Only the base says what the options are at this site, and nothing here needs them.
       if (algebra.kind === "from-start" || method.kind === "base")
         return [spec.name, { tensors: own, options }];
-      const place = { path: spec.name, spec, storage: "f32" as const, sites: specs };
+      const place = { path: spec.name, spec, storage: "f32" as const, groupSize: null, sites: specs };
       const siteOptions = configure!(place);
       const frozen = method.frozen.specs(spec, siteOptions);
       if (frozen.some(({ suffix, saved, shared }) => saved && !shared && !(suffix in own))) {

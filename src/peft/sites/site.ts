@@ -58,8 +58,8 @@ export interface SitePlace {
   readonly spec: SiteSpec;
   /** How the base keeps the weight. */
   readonly storage: StorageName;
-  /** Columns of it that share a scale, of a kind that leaves that to each tensor; else none or null. */
-  readonly groupSize?: number | null;
+  /** Columns of it that share a scale, of a kind that leaves that to each tensor; else null. */
+  readonly groupSize: number | null;
   /** All sites that are adapted. */
   readonly sites: readonly SiteSpec[];
 }
