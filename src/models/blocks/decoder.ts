@@ -58,8 +58,8 @@ export function plainAttention(raw: RawConfig, c: DecoderFields): SelfAttentionO
 }
 
 /** A feed-forward part gated by SiLU. */
-export function siluMlp(c: DecoderFields): MlpOptions {
-  return { intermediateSize: c.intermediate_size, activation: silu, bias: false };
+export function siluMlp(c: DecoderFields, bias = false): MlpOptions {
+  return { intermediateSize: c.intermediate_size, activation: silu, bias };
 }
 
 /** The attention of a block whose projections are those of Llama. */
@@ -86,6 +86,15 @@ export function preNormBlock(norm: Norm, attention: Transform, mlp: Transform, n
   };
 }
 
+/** A block as Llama's: root-mean-square norms, this attention, and a feed-forward part that SiLU gates unless it is another. */
+export function llamaBlock(
+  c: DecoderFields,
+  attention: SelfAttentionOptions,
+  mlp: Transform = mlpPart(siluMlp(c)),
+): Layer {
+  return preNormBlock(rmsNorm(c.rms_norm_eps), attentionPart(attention), mlp);
+}
+
 /** The same layer in all places. */
 export function repeat(
   layer: Layer,
@@ -104,9 +113,8 @@ export function upperWindowBlocks(
   attention: SelfAttentionOptions,
 ): readonly Layer[] {
   const window = c.use_sliding_window ? (c.sliding_window ?? null) : null;
-  const [full, windowed] = [null, window].map((window) =>
-    preNormBlock(rmsNorm(c.rms_norm_eps), attentionPart({ ...attention, window }), mlpPart(siluMlp(c))),
-  ) as [Layer, Layer];
+  const full = llamaBlock(c, { ...attention, window: null });
+  const windowed = llamaBlock(c, { ...attention, window });
   const isWindowed = windowedLayers(raw, c, (layer) => layer >= (c.max_window_layers ?? FIRST_WINDOWED));
   return isWindowed.map((has) => (has && window !== null ? windowed : full));
 }

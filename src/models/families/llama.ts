@@ -6,16 +6,7 @@
  * Papers: "LLaMA", arXiv:2302.13971; "The Llama 3 Herd of Models", arXiv:2407.21783.
  */
 import { z } from "zod";
-import { rmsNorm } from "../../nn/norms.ts";
-import {
-  attentionPart,
-  plainDecoder,
-  mlpPart,
-  plainAttention,
-  preNormBlock,
-  repeat,
-  siluMlp,
-} from "../blocks/decoder.ts";
+import { llamaBlock, mlpPart, plainAttention, plainDecoder, repeat, siluMlp } from "../blocks/decoder.ts";
 import type { Family } from "../family.ts";
 import { decoderGguf, NEIGHBOUR_ROWS } from "../config/gguf-rules.ts";
 import { DECODER_FIELDS, parseConfig } from "../config/hf-config.ts";
@@ -41,11 +32,7 @@ export const llama: Family = {
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw);
     const bias = { qkv: c.attention_bias, output: c.attention_bias };
-    const layer = preNormBlock(
-      rmsNorm(c.rms_norm_eps),
-      attentionPart({ ...plainAttention(raw, c), bias }),
-      mlpPart({ ...siluMlp(c), bias: c.mlp_bias }),
-    );
+    const layer = llamaBlock(c, { ...plainAttention(raw, c), bias }, mlpPart(siluMlp(c, c.mlp_bias)));
     return plainDecoder(raw, c, repeat(layer, c));
   },
 };

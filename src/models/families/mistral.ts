@@ -4,16 +4,7 @@
  * Paper: "Mistral 7B", arXiv:2310.06825, section 2.
  */
 import { z } from "zod";
-import { rmsNorm } from "../../nn/norms.ts";
-import {
-  attentionPart,
-  plainDecoder,
-  mlpPart,
-  plainAttention,
-  preNormBlock,
-  repeat,
-  siluMlp,
-} from "../blocks/decoder.ts";
+import { llamaBlock, plainAttention, plainDecoder, repeat } from "../blocks/decoder.ts";
 import type { Family } from "../family.ts";
 import { DECODER_FIELDS, parseConfig } from "../config/hf-config.ts";
 import { llama } from "./llama.ts";
@@ -34,11 +25,7 @@ export const mistral: Family = {
   gguf: llama.gguf,
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw);
-    const layer = preNormBlock(
-      rmsNorm(c.rms_norm_eps),
-      attentionPart({ ...plainAttention(raw, c), window: c.sliding_window }),
-      mlpPart(siluMlp(c)),
-    );
+    const layer = llamaBlock(c, { ...plainAttention(raw, c), window: c.sliding_window });
     return plainDecoder(raw, c, repeat(layer, c));
   },
 };

@@ -6,14 +6,7 @@
 import { z } from "zod";
 import { experts } from "../../nn/experts.ts";
 import { rmsNorm } from "../../nn/norms.ts";
-import {
-  attentionPart,
-  plainDecoder,
-  plainAttention,
-  preNormBlock,
-  repeat,
-  siluMlp,
-} from "../blocks/decoder.ts";
+import { llamaBlock, plainAttention, plainDecoder, repeat, siluMlp } from "../blocks/decoder.ts";
 import type { Family } from "../family.ts";
 import { BLOCK_NAMES, decoderGguf, EXPERTS } from "../config/gguf-rules.ts";
 import { DECODER_FIELDS, parseConfig, requireEnoughExperts } from "../config/hf-config.ts";
@@ -54,16 +47,13 @@ export const olmoe: Family = {
     requireEnoughExperts(raw, numExperts, numChosen);
     const norm = rmsNorm(c.rms_norm_eps);
     const options = { numExperts, numChosen, normalizes: c.norm_topk_prob, expert: siluMlp(c) };
-    const layer = preNormBlock(
-      norm,
-      attentionPart({
-        ...plainAttention(raw, c),
-        bias: { qkv: c.attention_bias, output: c.attention_bias },
-        queryNorm: norm,
-        keyNorm: norm,
-      }),
-      (b, x) => experts(b, x, "mlp.", options),
-    );
+    const attention = {
+      ...plainAttention(raw, c),
+      bias: { qkv: c.attention_bias, output: c.attention_bias },
+      queryNorm: norm,
+      keyNorm: norm,
+    };
+    const layer = llamaBlock(c, attention, (b, x) => experts(b, x, "mlp.", options));
     return plainDecoder(raw, c, repeat(layer, c));
   },
 };

@@ -5,15 +5,7 @@
  */
 import { z } from "zod";
 import { experts } from "../../nn/experts.ts";
-import { rmsNorm } from "../../nn/norms.ts";
-import {
-  type Transform,
-  attentionPart,
-  plainDecoder,
-  mlpPart,
-  preNormBlock,
-  siluMlp,
-} from "../blocks/decoder.ts";
+import { llamaBlock, plainDecoder, siluMlp } from "../blocks/decoder.ts";
 import type { Family, RawConfig } from "../family.ts";
 import { BLOCK_NAMES, count, decoderGguf, EXPERTS } from "../config/gguf-rules.ts";
 import { parseConfig, requireEnoughExperts } from "../config/hf-config.ts";
@@ -68,10 +60,9 @@ export const qwen3Moe: Family = {
       normalizes: c.norm_topk_prob,
       expert: { ...siluMlp(c), intermediateSize: c.moe_intermediate_size },
     };
-    const sparse: Transform = (b, x) => experts(b, x, "mlp.", options);
-    const [withExperts, dense] = [sparse, mlpPart(siluMlp(c))].map((mlp) =>
-      preNormBlock(rmsNorm(c.rms_norm_eps), attentionPart(qwen3Attention(raw, c)), mlp),
-    ) as [ReturnType<typeof preNormBlock>, ReturnType<typeof preNormBlock>];
+    const attention = qwen3Attention(raw, c);
+    const withExperts = llamaBlock(c, attention, (b, x) => experts(b, x, "mlp.", options));
+    const dense = llamaBlock(c, attention);
     const layers = Array.from({ length: c.num_hidden_layers }, (_, layer) =>
       (layer + 1) % c.decoder_sparse_step === 0 && !c.mlp_only_layers?.includes(layer) ? withExperts : dense,
     );

@@ -4,15 +4,7 @@
  * Paper: "RoPE to NoPE and Back Again", arXiv:2501.18795.
  */
 import { z } from "zod";
-import { rmsNorm } from "../../nn/norms.ts";
-import {
-  attentionPart,
-  plainDecoder,
-  mlpPart,
-  plainAttention,
-  preNormBlock,
-  siluMlp,
-} from "../blocks/decoder.ts";
+import { llamaBlock, mlpPart, plainAttention, plainDecoder, siluMlp } from "../blocks/decoder.ts";
 import type { Family, Layer } from "../family.ts";
 import { decoderGguf, NEIGHBOUR_ROWS } from "../config/gguf-rules.ts";
 import { DECODER_FIELDS, WINDOW_FIELDS, parseConfig, unusable, windowedLayers } from "../config/hf-config.ts";
@@ -66,14 +58,7 @@ export const smollm3: Family = {
         rope: isRotated ? plain.rope : null,
         window: hasWindow ? window : null,
       };
-      const known = made.get(key);
-      const block =
-        known ??
-        preNormBlock(
-          rmsNorm(c.rms_norm_eps),
-          attentionPart(attention),
-          mlpPart({ ...siluMlp(c), bias: c.mlp_bias }),
-        );
+      const block = made.get(key) ?? llamaBlock(c, attention, mlpPart(siluMlp(c, c.mlp_bias)));
       made.set(key, block);
       return block;
     });
