@@ -49,45 +49,49 @@ function turned(
 }
 
 /** Puts the one method around the other. */
-export function roadLora(road: AdapterMethod, lora: AdapterMethod): AdapterMethod {
+export function roadLora(turning: AdapterMethod, adding: AdapterMethod): AdapterMethod {
   return defineMethod<z.output<typeof OPTIONS>, RoadLoraSite>({
     kind: "adapter",
     name: "road-lora",
-    paper: road.paper,
+    paper: turning.paper,
     learningRate: 1e-3,
     options: OPTIONS,
     targets: { ...ALL_LINEAR, ...WHOLE_MODULES },
 
     configure: (options) => {
-      const turnOf = road.configure(
-        road.options.parse({ variant: options.variant, groupSize: options.groupSize }),
+      const turnOf = turning.configure(
+        turning.options.parse({ variant: options.variant, groupSize: options.groupSize }),
       );
-      const sumOf = lora.configure(
-        lora.options.parse({ rank: options.rank, alpha: options.alpha, dropout: options.dropout }),
+      const sumOf = adding.configure(
+        adding.options.parse({ rank: options.rank, alpha: options.alpha, dropout: options.dropout }),
       );
       return (place) => ({ turn: turnOf(place), sum: sumOf(place) });
     },
 
     trained: {
-      specs: (site, { turn, sum }) => [...road.trained.specs(site, turn), ...lora.trained.specs(site, sum)],
+      specs: (site, { turn, sum }) => [
+        ...turning.trained.specs(site, turn),
+        ...adding.trained.specs(site, sum),
+      ],
       init: async (site, { turn, sum }, random) => {
-        await road.trained.init(site, turn, random);
-        await lora.trained.init(site, sum, random);
+        await turning.trained.init(site, turn, random);
+        await adding.trained.init(site, sum, random);
       },
       initialChange: "none",
     },
     frozen: NOTHING_FROZEN,
 
-    adapt: (site, x, values, { turn, sum }) => lora.adapt(turned(site, road, values, turn), x, values, sum),
+    adapt: (site, x, values, { turn, sum }) =>
+      adding.adapt(turned(site, turning, values, turn), x, values, sum),
     materializesWeight: () => false,
 
     lookup: "not-on-embeddings",
-    batch: rowsOfBoth(road, lora),
+    batch: rowsOfBoth(turning, adding),
 
     merge: {
       graph: (base, values, site, { turn, sum }) => {
-        assertInternal(road.merge !== "not-mergeable" && lora.merge !== "not-mergeable", "both merge");
-        return lora.merge.graph(road.merge.graph(base, values, site, turn), values, site, sum);
+        assertInternal(turning.merge !== "not-mergeable" && adding.merge !== "not-mergeable", "both merge");
+        return adding.merge.graph(turning.merge.graph(base, values, site, turn), values, site, sum);
       },
       stored: "requantized",
     },
