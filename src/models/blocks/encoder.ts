@@ -15,7 +15,13 @@ import { layerNorm } from "../../nn/norms.ts";
 import { plainMlp } from "../../nn/plain-mlp.ts";
 import { selfAttention, unrotatedAttention } from "../../nn/self-attention.ts";
 import { TOKEN_TYPES } from "../../nn/pass.ts";
-import { type Layer, type ModelDefinition, prefixedCheckpoint, type RawConfig } from "../family.ts";
+import {
+  type CheckpointRules,
+  type Layer,
+  type ModelDefinition,
+  prefixedCheckpoint,
+  type RawConfig,
+} from "../family.ts";
 import { SIZE_FIELDS, isClassifier, numClasses, unusable } from "../config/hf-config.ts";
 
 export const ENCODER_FIELDS = {
@@ -97,6 +103,15 @@ export function encoder(raw: RawConfig, c: z.output<typeof FIELDS>, parts: Encod
     head: (b, x) => parts.head(b, x, numOutputs),
     classPosition: "first",
     // Heads that tell masked words and following sentences.
-    checkpoint: prefixedCheckpoint(`${prefix}.`, /^(embeddings|encoder|pooler)\./, /^(cls|lm_head)\./),
+    checkpoint: withNamesOfNorms(
+      prefixedCheckpoint(`${prefix}.`, /^(embeddings|encoder|pooler)\./, /^(cls|lm_head)\./),
+    ),
   };
+}
+
+/** Files that have the names of TensorFlow for the parts of norms, as those of the first BERT models do. */
+function withNamesOfNorms(rules: CheckpointRules): CheckpointRules {
+  const rename = (name: string): string =>
+    rules.rename(name.replace(/(?<=LayerNorm\.)gamma$/, "weight").replace(/(?<=LayerNorm\.)beta$/, "bias"));
+  return { ...rules, rename };
 }

@@ -1,0 +1,30 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { temporaryFolder, tinyModelParts, writeTinyModel } from "../../../test/tiny/model.ts";
+import { byteTokenizerFiles } from "../../../test/tiny/byte-tokenizer.ts";
+import { openUntilEnd } from "../../../test/files/open-until-end.ts";
+import { writeModel } from "../../format/by-path.ts";
+
+test("files that call the parts of norms gamma and beta, as those of the first BERT models do, are read", async () => {
+  const folder = temporaryFolder();
+  const modelType = "bert";
+  const { base } = await openUntilEnd(await writeTinyModel(`${folder}/new`, { modelType }));
+  const { config, tensors } = tinyModelParts({ modelType });
+  const named = [...tensors].map(
+    ([name, tensor]) =>
+      [
+        name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta"),
+        tensor,
+      ] as const,
+  );
+  assert.ok(named.some(([name]) => name.endsWith("LayerNorm.beta")));
+  await writeModel(`${folder}/first`, {
+    config,
+    generationConfig: null,
+    tokenizerFiles: byteTokenizerFiles(),
+    tensors: new Map(named),
+  });
+  const { base: first } = await openUntilEnd(`${folder}/first`);
+  for (const name of base.model.tensors.keys())
+    assert.deepEqual(await first.values(name), await base.values(name));
+});
