@@ -22,16 +22,18 @@ export const LOSS: EvalMetric = {
   needsPredictions: false,
 };
 
+/** e to the power of the held-out loss. */
+export const PERPLEXITY: EvalMetric = {
+  name: "perplexity",
+  key: "perplexity",
+  better: "lower",
+  rows: ["text"],
+  needsPredictions: false,
+};
+
 export const EVAL_METRICS: readonly EvalMetric[] = [
   LOSS,
-  // e to the power of the held-out loss.
-  {
-    name: "perplexity",
-    key: "perplexity",
-    better: "lower",
-    rows: ["text"],
-    needsPredictions: false,
-  },
+  PERPLEXITY,
   // Share of the learned tokens that are the likeliest, each with its weight.
   {
     name: "token-accuracy",
@@ -66,12 +68,16 @@ export const EVAL_METRICS: readonly EvalMetric[] = [
   },
 ];
 
+/** Whether evaluations of an objective tell a number. */
+export function hasMetric({ rows }: Pick<Objective, "rows">, metric: EvalMetric): boolean {
+  return metric.rows === null || metric.rows.includes(rows);
+}
+
 /** Finds the metric of a run. @throws UsageError "usage/flag" for one that the objective does not have */
 export function findEvalMetric(name: string | undefined, objective: Objective): EvalMetric {
   const metric = name === undefined ? LOSS : EVAL_METRICS.find((one) => one.name === name);
-  const fits = (one: EvalMetric): boolean => one.rows === null || one.rows.includes(objective.rows);
-  if (metric && fits(metric)) return metric;
-  const expected = EVAL_METRICS.filter(fits).map((one) => one.name);
+  if (metric && hasMetric(objective, metric)) return metric;
+  const expected = EVAL_METRICS.filter((one) => hasMetric(objective, one)).map((one) => one.name);
   throw new UsageError(
     "usage/flag",
     `Cannot use eval metric "${name}" with objective "${objective.name}": expected one of ${expected.join(", ")}`,

@@ -7,6 +7,7 @@ import type { Session } from "../run/session.ts";
 import { requireReadable } from "./loop/checks.ts";
 import { unitsToBatch } from "./step/micro-batch.ts";
 import { type ChosenObjective, addMetrics } from "./step/objective-step.ts";
+import { PERPLEXITY, hasMetric } from "./eval-metrics.ts";
 import { Scorer } from "./step/scorer.ts";
 import { crossEntropy } from "./objectives/cross-entropy.ts";
 import { PredictionCounts } from "./step/predictions.ts";
@@ -15,8 +16,8 @@ import { countStep } from "./step/sequence-scores.ts";
 /** Mean loss over all examples. */
 export interface Evaluation {
   readonly loss: number;
-  /** e to the power of the loss. */
-  readonly perplexity: number;
+  /** e to the power of the loss; absent where that is not the loss of texts. */
+  readonly perplexity?: number;
   /** Predicted tokens, or classes. */
   readonly tokens: number;
   /** What else the objective tells, by TRL's names. */
@@ -80,7 +81,8 @@ export class Evaluator {
       onProgress(numDone);
     }
     if (counts) addMetrics(metrics, counts.metrics(hasClasses));
-    return { loss, perplexity: Math.exp(loss), tokens, metrics };
+    const perplexity = hasMetric(objective, PERPLEXITY) ? { perplexity: Math.exp(loss) } : {};
+    return { loss, ...perplexity, tokens, metrics };
   }
 }
 

@@ -92,7 +92,8 @@ export interface EvalEvent {
   readonly event: "eval";
   readonly step: number;
   readonly loss: number;
-  readonly perplexity: number;
+  /** Absent unless the objective learns texts. */
+  readonly perplexity?: number;
   readonly tokens: number;
   /** Share of the learned tokens that are the likeliest; absent unless a metric of the run asks for it. */
   readonly token_accuracy?: number;

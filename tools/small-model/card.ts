@@ -62,7 +62,7 @@ export async function smallModelCard(folder: string, facts: CardFacts): Promise<
     const [train, heldOut] = [await read(facts.trainPath), await read(facts.heldOutPath)];
     const session = new Session(createEngine(), base);
     const evaluator = await Evaluator.create(session, null);
-    const { loss, perplexity, tokens } = await evaluator.evaluate(heldOut);
+    const { loss, tokens } = await evaluator.evaluate(heldOut);
     await session.release();
     const { story, answers } = await write(model);
     const { result, steps, seed } = facts;
@@ -82,7 +82,7 @@ export async function smallModelCard(folder: string, facts: CardFacts): Promise<
       `- tokenizer: byte-level BPE of \`tools/small-model/train-bpe.ts\`, ${tokenizer.vocabSize} tokens, ChatML template`,
       `- text: ${facts.trainBytes.toLocaleString("en")} bytes of seed ${seed}; held out: the same kind of text of another seed`,
       `- settings: \`${JSON.stringify(facts.recipe)}\`, ${steps} steps in ${Math.round(result.seconds)} s`,
-      `- held-out loss: ${loss.toFixed(4)} (perplexity ${perplexity.toFixed(3)}, ${tokens} tokens) as bfloat16; guessing by frequency alone: ${unigramLoss(train, heldOut, tokenizer.vocabSize).toFixed(4)}`,
+      `- held-out loss: ${loss.toFixed(4)} (perplexity ${Math.exp(loss).toFixed(3)}, ${tokens} tokens) as bfloat16; guessing by frequency alone: ${unigramLoss(train, heldOut, tokenizer.vocabSize).toFixed(4)}`,
       "",
       `The likeliest continuation of the first sentence, as far as ${SAMPLE_TOKENS} tokens go:`,
       "",

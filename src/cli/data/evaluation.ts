@@ -135,10 +135,11 @@ export async function evaluateWithProgress(
   const bar = io.progress("evaluating", units.length, "steps");
   try {
     const evaluator = await Evaluator.create(session, adapter);
-    const { loss, perplexity, tokens } = await evaluator.evaluate(units, (numDone) => {
+    const { loss, tokens } = await evaluator.evaluate(units, (numDone) => {
       bar.update(numDone);
       io.signal.throwIfAborted();
     });
+    const perplexity = Math.exp(loss);
     if (task === "causal-lm") return { loss, perplexity, accuracy: null, count: tokens, unit: "tokens" };
     const classifier = await Classifier.create(session, adapter);
     const accuracy = await classifier.accuracy(units as readonly Classified[]);

@@ -7,7 +7,6 @@ import {
   formatCount,
   formatCountOf,
   formatDuration,
-  formatFixed,
   formatLoss,
   formatPercent,
 } from "../../messages/numbers.ts";
@@ -83,12 +82,7 @@ export function doneLines(done: DoneEvent, next: string): string[] {
       : [row("Loss", `${formatLoss(first)} in the first step, ${formatLoss(last)} in the last`)]),
     ...(before === null || after === null
       ? []
-      : [
-          row(
-            "Held out",
-            `loss ${formatLoss(before)} -> ${formatLoss(after)}, perplexity ${perplexity(before)} -> ${perplexity(after)}`,
-          ),
-        ]),
+      : [row("Held out", `loss ${formatLoss(before)} -> ${formatLoss(after)}`)]),
     ...powerLines(done),
     row("Result", `${result} in ${output}${chosen}; report in ${join(output, RUN_FILES.report)}`),
     row("Next", next),
@@ -99,8 +93,4 @@ function powerLines({ joules, energy, paused_seconds: paused = 0 }: DoneEvent): 
   if (joules === undefined) return [];
   const told = `${formatCount(Math.round(joules))} J, ${energy}`;
   return [row("Power", `${told}; pauses of ${formatDuration(paused * 1000)}`)];
-}
-
-function perplexity(loss: number): string {
-  return formatFixed(Math.exp(loss), 2);
 }

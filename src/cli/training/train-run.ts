@@ -21,7 +21,8 @@ function notesOf(event: StepEvent): Record<string, string> {
 
 function describeEvaluation({ step, loss, perplexity }: EvalEvent): string {
   const when = step === 0 ? "before training" : `after step ${step}`;
-  return `held-out loss ${when}: ${formatLoss(loss)} (perplexity ${formatFixed(perplexity, 2)})`;
+  const told = perplexity === undefined ? "" : ` (perplexity ${formatFixed(perplexity, 2)})`;
+  return `held-out loss ${when}: ${formatLoss(loss)}${told}`;
 }
 
 /** What a run ended with, and the command that tries it. */

@@ -31,18 +31,18 @@ function listTiles({ state }: ReportParts): Tile[] {
   const tiles: Tile[] = [];
   if (first && last) {
     const losses = [first, last].map(lossOf);
-    tiles.push(
-      {
-        label: "Held-out loss",
-        value: losses.map(formatLoss).join(" → "),
-        note: bestNote(state),
-      },
-      {
+    tiles.push({
+      label: "Held-out loss",
+      value: losses.map(formatLoss).join(" → "),
+      note: bestNote(state),
+    });
+    if ("perplexity" in first) {
+      tiles.push({
         label: "Perplexity",
         value: losses.map((loss) => formatFixed(Math.exp(loss), 2)).join(" → "),
         note: "on held-out data",
-      },
-    );
+      });
+    }
   }
   if (steps.length > 0) {
     tiles.push({
