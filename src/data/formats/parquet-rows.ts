@@ -3,6 +3,7 @@ import { FormatError } from "../../errors.ts";
 import type { FileMetaData, SchemaTree } from "hyparquet";
 import { LongInteger } from "./long-integer.ts";
 import type { ParsedRow, ParseOptions } from "./parsed-row.ts";
+import type { Column } from "./parquet-pages.ts";
 
 /** Reads the rows of a Parquet file. @throws format/file */
 export async function* readParquetRows(
@@ -11,10 +12,8 @@ export async function* readParquetRows(
   { onCount }: ParseOptions,
 ): AsyncIterable<ParsedRow> {
   // Loaded where one is read: most runs read none.
-  const [{ parquetMetadataAsync, parquetReadObjects, parquetSchema }, { compressors }] = await Promise.all([
-    import("hyparquet"),
-    import("hyparquet-compressors"),
-  ]);
+  const [{ parquetMetadataAsync, parquetReadObjects, parquetSchema }, { compressors }, pages] =
+    await Promise.all([import("hyparquet"), import("hyparquet-compressors"), import("./parquet-pages.ts")]);
   const buffer = {
     byteLength: bytes.byteLength,
     slice: (start: number, end?: number) => Uint8Array.from(bytes.subarray(start, end)).buffer,
@@ -30,38 +29,50 @@ export async function* readParquetRows(
       });
     }
   };
-  const metadata = await attempt(async () => {
+  const [metadata, groups] = await attempt(async () => {
     const found = await parquetMetadataAsync(buffer);
-    requireColumnsOf(parquetSchema(found), found);
-    return found;
+    pages.requireCounts(found, bytes.byteLength);
+    return [found, columnsOf(parquetSchema(found), found)] as const;
   });
   onCount?.(Number(metadata.num_rows));
   let line = 0;
-  for (const group of metadata.row_groups) {
+  for (const [i, group] of metadata.row_groups.entries()) {
     const numRows = Number(group.num_rows);
-    const rows = await attempt(() =>
-      parquetReadObjects({ file: buffer, metadata, compressors, rowStart: line, rowEnd: line + numRows }),
-    );
+    const rows = await attempt(async () => {
+      for (const column of groups[i] ?? []) pages.requirePages(bytes, column, compressors);
+      return await parquetReadObjects({
+        file: buffer,
+        metadata,
+        compressors,
+        rowStart: line,
+        rowEnd: line + numRows,
+      });
+    });
     for (const row of rows) yield { value: toJson(row, true), source: { file, line: ++line } };
   }
 }
 
 /**
- * Holds the columns of all groups against the schema. The library reads them one beside another, and would hear nothing of the
+ * Finds the columns of all groups in the schema. The library reads them one beside another, and would hear nothing of the
  * errors of one that is not in the schema, or there twice: the process would end.
  */
-function requireColumnsOf(schema: SchemaTree, { row_groups: groups }: FileMetaData): void {
-  for (const { columns } of groups) {
+function columnsOf(schema: SchemaTree, { row_groups: groups }: FileMetaData): Column[][] {
+  return groups.map(({ columns }) => {
     const seen = new Set<SchemaTree>();
-    for (const { meta_data: column } of columns) {
-      const path = column?.path_in_schema ?? [];
-      let node: SchemaTree | undefined = schema;
-      for (const name of path) node = node?.children.find(({ element }) => element.name === name);
-      if (node === undefined) throw new Error(`column ${path.join(".")} is not in the schema`);
-      if (seen.has(node)) throw new Error(`column ${path.join(".")} is there twice`);
-      seen.add(node);
-    }
-  }
+    return columns.flatMap(({ meta_data: metadata }) => {
+      const names = metadata?.path_in_schema ?? [];
+      const path = [schema];
+      for (const name of names) {
+        const node = path.at(-1)!.children.find(({ element }) => element.name === name);
+        if (node === undefined) throw new Error(`column ${names.join(".")} is not in the schema`);
+        path.push(node);
+      }
+      const leaf = path.at(-1)!;
+      if (seen.has(leaf)) throw new Error(`column ${names.join(".")} is there twice`);
+      seen.add(leaf);
+      return metadata ? [{ metadata, path }] : [];
+    });
+  });
 }
 
 /** 64-bit integers are bigint in Parquet, and what lies in a column has every field that a row of it has, most of them null. */
