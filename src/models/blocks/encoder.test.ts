@@ -4,6 +4,7 @@ import { temporaryFolder, tinyModelParts, writeTinyModel } from "../../../test/t
 import { byteTokenizerFiles } from "../../../test/tiny/byte-tokenizer.ts";
 import { openUntilEnd } from "../../../test/files/open-until-end.ts";
 import { writeModel } from "../../format/by-path.ts";
+import { hostTensor } from "../../runtime/host-tensor.ts";
 
 test("files that call the parts of norms gamma and beta, as those of the first BERT models do, are read", async () => {
   const folder = temporaryFolder();
@@ -27,4 +28,21 @@ test("files that call the parts of norms gamma and beta, as those of the first B
   const { base: first } = await openUntilEnd(`${folder}/first`);
   for (const name of base.model.tensors.keys())
     assert.deepEqual(await first.values(name), await base.values(name));
+});
+
+test("a pooler in files of RoBERTa, which its head of classes has no use for, is passed over", async () => {
+  const folder = temporaryFolder();
+  const { config, tensors } = tinyModelParts({ modelType: "roberta" });
+  const pooler = hostTensor("float32", [32, 32], new Float32Array(32 * 32));
+  for (const name of ["roberta.pooler.dense.weight", "pooler.dense.weight"]) {
+    const path = `${folder}/${name}`;
+    await writeModel(path, {
+      config,
+      generationConfig: null,
+      tokenizerFiles: byteTokenizerFiles(),
+      tensors: new Map([...tensors, [name, pooler]]),
+    });
+    const { base } = await openUntilEnd(path);
+    assert.ok(!base.model.tensors.has("roberta.pooler.dense.weight"));
+  }
 });

@@ -54,6 +54,8 @@ export interface EncoderParts {
   /** Of tensors before the head: "bert". */
   readonly prefix: string;
   readonly maxPositions: number;
+  /** Tensors in files that belong to heads for other tasks. */
+  readonly ignored: RegExp;
   /** Rows of learned positions, [B, T, D]. */
   positions(b: Builder): Value;
   /** From the first token's row [N, D] to logits [N, V]. */
@@ -102,9 +104,8 @@ export function encoder(raw: RawConfig, c: z.output<typeof FIELDS>, parts: Encod
     },
     head: (b, x) => parts.head(b, x, numOutputs),
     classPosition: "first",
-    // Heads that tell masked words and following sentences.
     checkpoint: withNamesOfNorms(
-      prefixedCheckpoint(`${prefix}.`, /^(embeddings|encoder|pooler)\./, /^(cls|lm_head)\./),
+      prefixedCheckpoint(`${prefix}.`, /^(embeddings|encoder|pooler)\./, parts.ignored),
     ),
   };
 }

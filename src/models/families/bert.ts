@@ -20,6 +20,8 @@ export const bert: Family = {
     return encoder(raw, c, {
       prefix: "bert",
       maxPositions,
+      // They tell masked words and following sentences.
+      ignored: /^cls\./,
       positions: (b) =>
         b.lookUp("bert.embeddings.position_embeddings", b.input(POSITIONS), maxPositions, width),
       head: (b, x, numClasses) => {

@@ -32,6 +32,8 @@ export const roberta: Family = {
     return encoder(raw, c, {
       prefix: "roberta",
       maxPositions: numRows - first,
+      // It tells masked words; the pooler, which the first files have, is BERT's.
+      ignored: /^(lm_head|(roberta\.)?pooler)\./,
       positions: (b) => {
         const table = b.tensor(
           "roberta.embeddings.position_embeddings.weight",
