@@ -110,13 +110,17 @@ export function engineVersion(): string {
   }
 }
 
-function load(): OrtApi {
-  declineTelemetry();
-  const { koffi, canCallAsync } = loadKoffi();
-  const file = FILES[process.platform] ?? "";
-  const root = packageFolder();
-  const library = koffi.load(join(root, "bin", "napi-v6", process.platform, process.arch, file));
+type Call = ((...args: readonly Argument[]) => bigint | null) & {
+  async(...args: readonly (Argument | ((error: Error | null, status: bigint | null) => void))[]): void;
+};
 
+/** Loads the library, and gives the entries of its table by their places. @throws Error when it cannot */
+function openTable(koffi: typeof Koffi): {
+  readonly library: Koffi.LibraryHandle;
+  readonly at: (index: number, result: string, args: readonly string[]) => Call;
+} {
+  const file = FILES[process.platform] ?? "";
+  const library = koffi.load(join(packageFolder(), "bin", "napi-v6", process.platform, process.arch, file));
   const base = library.func("OrtGetApiBase", POINTER, [])() as bigint;
   const getApi = koffi.decode(
     koffi.decode(base, POINTER),
@@ -124,14 +128,18 @@ function load(): OrtApi {
   ) as Koffi.KoffiFunc<(version: number) => bigint | null>;
   const table = getApi(API_VERSION);
   if (table === null) throw new Error(`Cannot use ONNX Runtime: it has no C API of version ${API_VERSION}`);
-  type Call = ((...args: readonly Argument[]) => bigint | null) & {
-    async(...args: readonly (Argument | ((error: Error | null, status: bigint | null) => void))[]): void;
-  };
   const at = (index: number, result: string, args: readonly string[]): Call =>
     koffi.decode(
       koffi.decode(table, index * koffi.sizeof(POINTER), POINTER),
       koffi.proto(result, [...args]),
     ) as Call;
+  return { library, at };
+}
+
+function load(): OrtApi {
+  declineTelemetry();
+  const { koffi, canCallAsync } = loadKoffi();
+  const { library, at } = openTable(koffi);
   const calls = Object.fromEntries(
     Object.entries(ENTRIES).map(([name, [index, args]]) => [name, at(index, POINTER, args)]),
   ) as Record<Entry, Call>;
