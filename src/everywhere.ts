@@ -29,8 +29,8 @@ export {
   defineMethod,
   type Method,
   NOTHING_FROZEN,
-  PLAIN_FILE,
 } from "./peft/method.ts";
+export { PLAIN_FILE } from "./peft/contract/adapter-file.ts";
 export type {
   Frozen,
   FrozenSpec,

@@ -1,5 +1,5 @@
 /** @file PEFT's key for models whose weights are kept as [in, out]. */
-import type { FileSite } from "./method.ts";
+import type { FileSite } from "./contract/adapter-file.ts";
 
 /** Whether the base keeps the weights of all projections so: `fan_in_fan_out`. Tensors of adapters stay as they are. */
 export function areTransposed(sites: readonly Pick<FileSite<unknown>, "storedTransposed">[]): boolean {

@@ -9,11 +9,11 @@ import type { Value } from "../graph/graph.ts";
 import type { SiteSpec } from "../models/graphs/sites.ts";
 import type { SiteRole, TensorRole } from "../nn/builder.ts";
 import type { LookupGraph, SiteGraph } from "../models/graphs/site-graph.ts";
-import type { StoredTensor } from "../quant/stored-tensor.ts";
-import type { StorageName } from "../quant/storages.ts";
 import type { Random } from "../random.ts";
-import type { HostTensor } from "../runtime/host-tensor.ts";
 import type { Algebra } from "./algebra/contract.ts";
+import type { ConfigFile, AdapterFile } from "./contract/adapter-file.ts";
+import type { MergeRule } from "./contract/merge-rule.ts";
+import type { RowBatch } from "./contract/row-batch.ts";
 import type {
   BoundForm,
   Frozen,
@@ -23,7 +23,6 @@ import type {
   SiteStart,
   SiteTensors,
   SiteValues,
-  SiteWeights,
 } from "./sites/site.ts";
 
 /** What every method says of itself. `O`: its options as a user gives them. */
@@ -130,129 +129,6 @@ export const NOTHING_FROZEN: FrozenTensors<unknown, unknown> = {
   freeze: () => ({}),
   bound: () => null,
   share: () => ({}),
-};
-
-/** What `RowBatch.adapt` takes of one adapter. Options must be the same for all adapters of a batch. */
-export interface RowForm<S> {
-  /** Filled up with zeros to the size of the largest, those that others lack too. */
-  readonly tensors: SiteTensors;
-  /** Of those that lie the other way round, [n, m] where rows have [m, n]: the factor on each of the n lines. Turned over they would be in memory twice. */
-  readonly turned?: Readonly<Record<string, (line: number) => number>>;
-  readonly options: S;
-}
-
-/**
- * How rows of one batch have adapters of their own. Adapters of methods with the same `adapt` lie side by side; those of
- * others run one around the other.
- */
-export interface RowBatch<S> {
-  /**
-   * Builds what the form needs of the base's weights, which is computed once, when an adapter comes, and put beside its tensors;
-   * null: nothing. Its names are no suffixes.
-   */
-  readonly ofBase: ((base: SiteWeights, values: SiteValues, site: SiteSpec, options: S) => SiteValues) | null;
-  /** Made once of an adapter's trained and frozen tensors, when adapters are put together. Null: there is none. */
-  form(tensors: SiteTensors, site: SiteSpec, options: S): RowForm<S> | null;
-  /** The form of a row that has no adapter at this site: its output is the base's. Null: there is none. */
-  identity(site: SiteSpec, options: S): RowForm<S> | null;
-  /** Builds the projection of x [B, T, in]; values are [B, ...shape], and frozen tensors that are the same for all as they are. */
-  adapt(site: SiteGraph, x: Value, values: SiteValues, options: S): Value;
-  /**
-   * Where forms are as large as weights, and options nobody's: builds what one adapter adds to the base's output for x
-   * [n, T, in], the inputs of the rows that have it; values are its own. Then no row has a copy of them. Null: rows have.
-   */
-  readonly added: ((x: Value, values: SiteValues) => Value) | null;
-}
-
-/** Rows of a method without sites: what each has of its own are vectors of the base, as any adapter may. */
-export const ONLY_VECTORS: RowBatch<unknown> = {
-  ofBase: null,
-  added: null,
-  form: (tensors, _site, options) => ({ tensors, options }),
-  identity: (_site, options) => ({ tensors: {}, options }),
-  adapt: (site, x) => site.project(x),
-};
-
-/** How an adapter goes into the weights. */
-export interface MergeRule<S> {
-  /** Builds the merged weights. */
-  graph(base: SiteWeights, values: SiteValues, site: SiteSpec, options: S): SiteWeights;
-  /** How a merged weight is kept without being quantised; as always by the word, it is quantised again. */
-  readonly stored: "requantized" | StoredMerge<S>;
-}
-
-/** A way to keep a tensor. */
-export interface ExactKind {
-  readonly storage: StorageName;
-  /** Columns that share a scale, of a kind that leaves that to each tensor; else null. */
-  readonly groupSize: number | null;
-}
-
-/** How a method merges into codes without rounding the weight to new ones. */
-export interface StoredMerge<S> {
-  /** The kinds that hold the merged weight so, the base's own first if it is one. */
-  kinds(site: SitePlace, options: S): readonly ExactKind[];
-  /** Makes it in one of them. `kept`: the base's weight; `tensors`: of the site, trained and frozen. */
-  make(
-    kind: StorageName,
-    kept: StoredTensor,
-    tensors: Readonly<Record<string, HostTensor>>,
-    site: SitePlace,
-    options: S,
-  ): StoredTensor;
-}
-
-/** A module in an adapter file. */
-export interface FileSite<S> {
-  readonly path: string;
-  readonly options: S;
-  /** Whether the base keeps its weight as [in, out]; null: rows of an embedding, of which nobody asks. */
-  readonly storedTransposed: boolean | null;
-}
-
-/** How options stand in `adapter_config.json`. */
-export interface ConfigFile<O, S> {
-  readonly peftType: string;
-  /** Whether PEFT reads such a folder, or graft alone. */
-  readBy(options: O): "peft" | "graft";
-  /** Tells methods of one `peft_type` apart by the other keys. */
-  claims(config: Readonly<Record<string, unknown>>): boolean;
-  /**
-   * Keys that say the options. `names` stand for the sites in the file, unless the keys have others as `target_modules`.
-   */
-  toConfig(
-    options: O,
-    sites: readonly FileSite<S>[],
-    names: readonly string[],
-  ): Readonly<Record<string, unknown>>;
-  /**
-   * Options for the schema. `take` gives the value of a key, undefined for null; a key of `raw` that nobody takes and that
-   * is set is refused.
-   */
-  fromConfig(take: (key: string) => unknown, raw: Readonly<Record<string, unknown>>): unknown;
-}
-
-/** How adapters stand in files. */
-export interface AdapterFile<O, S> extends ConfigFile<O, S> {
-  /** What a file holds of a site, by suffix, of its trained and its saved tensors. */
-  toTensors(tensors: SiteTensors, options: S): SiteTensors;
-  /** The reverse; `site` is there for files that leave out what the weight says. */
-  fromTensors(
-    held: SiteTensors,
-    options: S,
-    site: Pick<SiteStart, "spec" | "weight">,
-  ): SiteTensors | Promise<SiteTensors>;
-}
-
-/** The only method of its type, a folder for graft alone, and a file that holds the tensors as they are. */
-export const PLAIN_FILE: Pick<
-  AdapterFile<unknown, unknown>,
-  "readBy" | "claims" | "toTensors" | "fromTensors"
-> = {
-  readBy: () => "graft",
-  claims: () => true,
-  toTensors: (tensors) => tensors,
-  fromTensors: (held) => held,
 };
 
 /** Forgets the types of a method's options, for lists; the schema still guards them. */

@@ -10,7 +10,7 @@ import type { TensorRole } from "../../nn/builder.ts";
 import type { BaseModel } from "../../models/base/base-model.ts";
 import type { Adapter } from "../../peft/attach.ts";
 import type { MergePlace, Merger } from "../../peft/merge.ts";
-import type { ExactKind, StoredMerge } from "../../peft/method.ts";
+import type { ExactKind, StoredMerge } from "../../peft/contract/merge-rule.ts";
 import { type StorageName, writableKind } from "../../quant/storages.ts";
 import { type StoredTensor, dequantize, quantizeTo } from "../../quant/stored-tensor.ts";
 import { zeros } from "../../runtime/host-tensor.ts";

@@ -1,7 +1,7 @@
 /** @file The options of methods with two thin matrices as keys of PEFT's `adapter_config.json`, and back. */
 import { toPatterns } from "../algebra/patterns.ts";
 import { startsFromWeight } from "./start.ts";
-import type { AdapterFile, FileSite } from "../method.ts";
+import type { AdapterFile, FileSite } from "../contract/adapter-file.ts";
 import { lowRankFromTensors, lowRankToTensors } from "./file.ts";
 import type { LowRankOptions, LowRankSite } from "./low-rank.ts";
 import { patternValues } from "../sites/targets.ts";

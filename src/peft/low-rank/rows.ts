@@ -11,7 +11,7 @@ import { matmul } from "../../graph/ops/matmul.ts";
 import { reshape } from "../../graph/ops/reshape.ts";
 import type { Dim } from "../../graph/shape.ts";
 import { hostTensor } from "../../runtime/host-tensor.ts";
-import type { RowBatch, RowForm } from "../method.ts";
+import type { RowBatch, RowForm } from "../contract/row-batch.ts";
 import { lowRankToTensors } from "./file.ts";
 import { type LowRankSite, OWN_BIAS, lowRankFactors, namesOf } from "./low-rank.ts";
 import { perToken } from "../per-token.ts";

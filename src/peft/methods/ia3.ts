@@ -12,7 +12,8 @@ import { reshape } from "../../graph/ops/reshape.ts";
 import { hostTensor } from "../../runtime/host-tensor.ts";
 import type { SiteSpec } from "../../models/graphs/sites.ts";
 import { toPatterns } from "../algebra/patterns.ts";
-import { ALL_LINEAR, NOTHING_FROZEN, PLAIN_FILE, defineMethod } from "../method.ts";
+import { ALL_LINEAR, NOTHING_FROZEN, defineMethod } from "../method.ts";
+import { PLAIN_FILE } from "../contract/adapter-file.ts";
 import { areTransposed } from "../fan-in-fan-out.ts";
 import { matchSuffix } from "../../models/module-path.ts";
 import {

@@ -10,15 +10,9 @@ import { z } from "zod";
 import { assertInternal } from "../../errors.ts";
 import { type SiteGraph, withProjector } from "../../models/graphs/site-graph.ts";
 import { LOW_RANK_FIELDS } from "../low-rank/low-rank.ts";
-import {
-  ALL_LINEAR,
-  type AdapterMethod,
-  NOTHING_FROZEN,
-  PLAIN_FILE,
-  type RowBatch,
-  type RowForm,
-  defineMethod,
-} from "../method.ts";
+import { ALL_LINEAR, type AdapterMethod, NOTHING_FROZEN, defineMethod } from "../method.ts";
+import { PLAIN_FILE } from "../contract/adapter-file.ts";
+import type { RowBatch, RowForm } from "../contract/row-batch.ts";
 import type { SiteValues } from "../sites/site.ts";
 import {
   MODULES_TO_SAVE,

@@ -18,7 +18,8 @@ import type { SiteGraph } from "../../models/graphs/site-graph.ts";
 import type { SiteSpec } from "../../models/graphs/sites.ts";
 import { type HostTensor, zeros } from "../../runtime/host-tensor.ts";
 import type { SiteState } from "../algebra/contract.ts";
-import { ALL_LINEAR, NOTHING_FROZEN, PLAIN_FILE, defineMethod } from "../method.ts";
+import { ALL_LINEAR, NOTHING_FROZEN, defineMethod } from "../method.ts";
+import { PLAIN_FILE } from "../contract/adapter-file.ts";
 import type { SiteValues } from "../sites/site.ts";
 import { areTransposed } from "../fan-in-fan-out.ts";
 import {

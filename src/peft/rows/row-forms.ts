@@ -6,7 +6,7 @@ import type { Engine, Program } from "../../runtime/engine.ts";
 import { type HostTensor, zeros } from "../../runtime/host-tensor.ts";
 import type { Adapter } from "../attach.ts";
 import type { AdaptedSite } from "../layout.ts";
-import type { RowBatch, RowForm } from "../method.ts";
+import type { RowBatch, RowForm } from "../contract/row-batch.ts";
 import { NO_CHANGE, formVector, vectorsOf } from "./row-vectors.ts";
 import { inputSite } from "../sites/site-inputs.ts";
 import type { SiteTensors } from "../sites/site.ts";

@@ -15,7 +15,7 @@ import { STORAGE_NAMES, STORAGES } from "../../../quant/storages.ts";
 import type { Storage } from "../../../quant/storage.ts";
 import type { StoredTensor } from "../../../quant/stored-tensor.ts";
 import { type HostTensor, hostTensor } from "../../../runtime/host-tensor.ts";
-import type { ExactKind, StoredMerge } from "../../method.ts";
+import type { ExactKind, StoredMerge } from "../../contract/merge-rule.ts";
 import type { FrozenSpec, SitePlace, SiteValues } from "../../sites/site.ts";
 
 /** What trains: the scale of every group, or a change of all scales of a row in proportion. */

@@ -6,7 +6,7 @@
 import { add } from "../../../graph/ops/elementwise.ts";
 import { matmul } from "../../../graph/ops/matmul.ts";
 import type { Value } from "../../../graph/graph.ts";
-import type { RowBatch } from "../../method.ts";
+import type { RowBatch } from "../../contract/row-batch.ts";
 import type { SiteValues } from "../../sites/site.ts";
 
 /** Name of the update [out, in], which is made of the factors. */

@@ -1,0 +1,55 @@
+/** @file Contract of a method: how its options and tensors stand in files of adapters. */
+import type { SiteStart, SiteTensors } from "../sites/site.ts";
+
+/** A module in an adapter file. */
+export interface FileSite<S> {
+  readonly path: string;
+  readonly options: S;
+  /** Whether the base keeps its weight as [in, out]; null: rows of an embedding, of which nobody asks. */
+  readonly storedTransposed: boolean | null;
+}
+
+/** How options stand in `adapter_config.json`. */
+export interface ConfigFile<O, S> {
+  readonly peftType: string;
+  /** Whether PEFT reads such a folder, or graft alone. */
+  readBy(options: O): "peft" | "graft";
+  /** Tells methods of one `peft_type` apart by the other keys. */
+  claims(config: Readonly<Record<string, unknown>>): boolean;
+  /**
+   * Keys that say the options. `names` stand for the sites in the file, unless the keys have others as `target_modules`.
+   */
+  toConfig(
+    options: O,
+    sites: readonly FileSite<S>[],
+    names: readonly string[],
+  ): Readonly<Record<string, unknown>>;
+  /**
+   * Options for the schema. `take` gives the value of a key, undefined for null; a key of `raw` that nobody takes and that
+   * is set is refused.
+   */
+  fromConfig(take: (key: string) => unknown, raw: Readonly<Record<string, unknown>>): unknown;
+}
+
+/** How adapters stand in files. */
+export interface AdapterFile<O, S> extends ConfigFile<O, S> {
+  /** What a file holds of a site, by suffix, of its trained and its saved tensors. */
+  toTensors(tensors: SiteTensors, options: S): SiteTensors;
+  /** The reverse; `site` is there for files that leave out what the weight says. */
+  fromTensors(
+    held: SiteTensors,
+    options: S,
+    site: Pick<SiteStart, "spec" | "weight">,
+  ): SiteTensors | Promise<SiteTensors>;
+}
+
+/** The only method of its type, a folder for graft alone, and a file that holds the tensors as they are. */
+export const PLAIN_FILE: Pick<
+  AdapterFile<unknown, unknown>,
+  "readBy" | "claims" | "toTensors" | "fromTensors"
+> = {
+  readBy: () => "graft",
+  claims: () => true,
+  toTensors: (tensors) => tensors,
+  fromTensors: (held) => held,
+};
