@@ -1,16 +1,107 @@
-/** @file PostgreSQL inside of this process, in a folder: PGlite. It has one connection, and hands it out in turn. */
+/**
+ * @file PostgreSQL inside of this process, in a folder: PGlite. It has one connection, and hands it out in turn. Where it dies
+ * within a call, as by a fault of its log's disk, it is opened anew at the next: all that it had committed is there.
+ */
 import { mkdir } from "node:fs/promises";
 import { PGlite } from "@electric-sql/pglite";
+import { FailedError } from "../../errors.ts";
 import type { Connection, Database } from "./database.ts";
 import { requireRoom, toDiskFault } from "./disk-faults.ts";
 
 type Querying = Pick<PGlite, "query">;
+
+/** Status of what PostgreSQL's own errors throw: its library's POSTGRES_MAIN_LONGJMP. */
+const MAIN_JUMP = 100;
+
+/** The parts of the program in WebAssembly that its library calls for each message. */
+type Program = Record<
+  "_PostgresMainLoopOnce" | "_PostgresSendReadyForQueryIfNecessary" | "_pgl_pq_flush" | "stackRestore",
+  (...args: unknown[]) => unknown
+>;
 
 function connectionOf(querying: Querying): Connection {
   return {
     query: async <R>(text: string, values: readonly unknown[] = []) =>
       (await querying.query<R>(text, [...values])).rows,
   };
+}
+
+/** A database that runs, until it has died. */
+class Running {
+  readonly #pglite: PGlite;
+  /** What it died of; null: it lives. */
+  #fault: unknown = null;
+
+  private constructor(pglite: PGlite) {
+    this.#pglite = pglite;
+    this.#watch(pglite.Module as unknown as Program);
+  }
+
+  /** @throws FailedError "failed/database" */
+  static async start(folder: string): Promise<Running> {
+    const pglite = await PGlite.create(folder).catch((error: unknown) => {
+      throw toDeath(error);
+    });
+    return new Running(pglite);
+  }
+
+  /**
+   * Lets calls fail once the program has died. Of what it throws the library knows the jumps of PostgreSQL's own errors, and calls it
+   * again after anything else: for ever, as the dead throws again.
+   */
+  #watch(program: Program): void {
+    const { _PostgresMainLoopOnce: work, stackRestore: unwind } = program;
+    program._PostgresMainLoopOnce = () => {
+      if (this.#fault !== null) throw this.#fault;
+      try {
+        return work();
+      } catch (error) {
+        const isJump = (error as { status?: unknown } | null)?.status === MAIN_JUMP;
+        if (!isJump) this.#fault = toDeath(error);
+        throw error;
+      }
+    };
+    // The first that the library calls then, where nothing catches it.
+    program.stackRestore = (...args) => {
+      if (this.#fault !== null) throw this.#fault;
+      return unwind(...args);
+    };
+    for (const name of ["_PostgresSendReadyForQueryIfNecessary", "_pgl_pq_flush"] as const) {
+      const call = program[name];
+      program[name] = () => (this.#fault === null ? call() : undefined);
+    }
+  }
+
+  get hasDied(): boolean {
+    return this.#fault !== null;
+  }
+
+  /** @throws FailedError "failed/database" where it dies of it, or has died */
+  async use<T>(work: (pglite: PGlite) => Promise<T>): Promise<T> {
+    try {
+      return await work(this.#pglite);
+    } catch (error) {
+      throw this.#fault ?? error;
+    }
+  }
+
+  async close(): Promise<void> {
+    if (this.#fault === null) await this.#pglite.close();
+  }
+}
+
+function toDeath(error: unknown): unknown {
+  const ofDisk = toDiskFault(error);
+  if (ofDisk !== error) return ofDisk;
+  const found = error instanceof Error ? error.message : String(error);
+  return new FailedError(
+    "failed/database",
+    `Cannot run the database: it has ended by itself (${found}), expected an answer`,
+    {
+      hint: "Try again: it is opened anew, with all that it had kept. If it goes on, look at the disk on which it lies.",
+      cause: error,
+    },
+  );
 }
 
 /**
@@ -20,15 +111,22 @@ function connectionOf(querying: Querying): Connection {
 export async function openPglite(folder: string): Promise<Database> {
   await mkdir(folder, { recursive: true });
   await requireRoom(folder);
-  const pglite = await PGlite.create(folder).catch((error: unknown) => {
-    throw toDiskFault(error);
-  });
+  const start = (): Promise<Running> => Running.start(folder);
+  let running = start();
+  await running;
+  /** One after another, so that one that has died is opened once. */
+  const living = (): Promise<Running> => {
+    running = running.then((last) => (last.hasDied ? start() : last), start);
+    return running;
+  };
   return {
-    ...connectionOf(pglite),
+    query: async (text, values) =>
+      await (await living()).use((pglite) => connectionOf(pglite).query<never>(text, values)),
     transaction: async (work) => {
       await requireRoom(folder);
-      return await pglite.transaction((transaction) => work(connectionOf(transaction)));
+      const own = await living();
+      return await own.use((pglite) => pglite.transaction((transaction) => work(connectionOf(transaction))));
     },
-    close: () => pglite.close(),
+    close: async () => await (await running).close(),
   };
 }

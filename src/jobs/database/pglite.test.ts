@@ -1,0 +1,63 @@
+/** @file A database whose program dies within a call says so, once, and goes on with what it had kept. */
+import assert from "node:assert/strict";
+import fs from "node:fs";
+import { syncBuiltinESMExports } from "node:module";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { temporaryFolder } from "../../../test/tiny/model.ts";
+import type { FailedError } from "../../errors.ts";
+import { openPglite } from "./pglite.ts";
+
+const { openSync, writeSync } = fs;
+const logs = new Set<number>();
+let isFaulty = false;
+
+/** A disk that takes nothing more of the database's log, when it is faulty. */
+fs.openSync = (path, ...more) => {
+  const file = openSync(path, ...more);
+  if (String(path).includes("pg_wal")) logs.add(file);
+  else logs.delete(file);
+  return file;
+};
+fs.writeSync = ((file: number, ...more: [Uint8Array]) => {
+  if (!isFaulty || !logs.has(file)) return writeSync(file, ...more);
+  throw Object.assign(new Error("made up"), { code: "EIO", errno: -5, syscall: "write" });
+}) as typeof writeSync;
+syncBuiltinESMExports();
+after(() => {
+  Object.assign(fs, { openSync, writeSync });
+  syncBuiltinESMExports();
+});
+
+test("a log that cannot be written ends the database within a transaction, and not the process", async () => {
+  const folder = join(temporaryFolder(), "db");
+  const database = await openPglite(folder);
+  const add = (text: string): Promise<void> =>
+    database.transaction(async (connection) => {
+      await connection.query("insert into texts values ($1)", [text]);
+    });
+  const read = async (): Promise<unknown[]> =>
+    (await database.query<{ text: string }>("select text from texts order by text")).map(({ text }) => text);
+  const assertEnded = async (calls: readonly Promise<unknown>[]): Promise<void> => {
+    for (const result of await Promise.allSettled(calls)) {
+      assert.ok(result.status === "rejected");
+      const { code, message } = result.reason as FailedError;
+      assert.equal(code, "failed/database");
+      assert.match(message, /has ended by itself .*Aborted/);
+    }
+  };
+  await database.query("create table texts (text text)");
+  await add("a");
+  isFaulty = true;
+  await assertEnded([add("b"), add("c")]);
+  // Neither can it be opened anew.
+  await assertEnded([add("d"), read()]);
+  isFaulty = false;
+  await add("e");
+  assert.deepEqual(await read(), ["a", "e"]);
+  await assert.rejects(database.query("select * from nothing"), { code: "42P01" });
+  await database.close();
+  const next = await openPglite(folder);
+  assert.deepEqual(await next.query("select count(*)::int from texts"), [{ count: 2 }]);
+  await next.close();
+});
