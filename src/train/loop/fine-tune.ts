@@ -1,25 +1,20 @@
 /**
- * @file The fine-tuning loop: steps, evaluations, checkpoints. It knows no path, no terminal and no name of a model. In one
- * file since all of it is about the state of one run.
+ * @file The fine-tuning loop: steps, evaluations, checkpoints, and the state of the run that they make. It knows no path, no
+ * terminal and no name of a model.
  *
  * What a step does depends only on the request and its number: data order and dropout are functions of the seed and the
  * step, and parameters and optimizer state are what a checkpoint holds. So a resumed run ends bit-equal.
  */
 import { FailedError } from "../../errors.ts";
-import { clipFactor } from "../../optim/clip-factor.ts";
-import { type Updater, createUpdater } from "../../optim/updater.ts";
-import { BranchDropper } from "../dropbp/branch-dropper.ts";
-import { divergence, noMovement, requireFinite } from "./checks.ts";
+import { createUpdater } from "../../optim/updater.ts";
+import { requireFinite } from "./checks.ts";
 import { LOSS, isBetter, keepsBest } from "../eval-metrics.ts";
 import { type Evaluation, Evaluator } from "../evaluate.ts";
 import type { EvalEvent, SampleEvent, StepEvent } from "../events.ts";
 import type { FineTuneRequest } from "./fine-tune-request.ts";
-import { type Lane, type Lanes, type MicroBatchRunner, type OpenLanes, openLanes } from "../step/lanes.ts";
-import { type MicroBatch, type StepOutcome, runStep } from "../step/objective-step.ts";
 import { type RunState, firstState } from "./run-state.ts";
-import { pacedBlocks } from "../power/paced-blocks.ts";
 import { powerNumbers } from "../power/paced-events.ts";
-import type { MicroBatchKey } from "../step/step-runner.ts";
+import { Stepper } from "./stepper.ts";
 import { trafficNumbers } from "./traffic-numbers.ts";
 
 /** What a run ended with. */
@@ -44,28 +39,25 @@ export async function* fineTune(
   }
 }
 
-/** The compiled parts of a run. */
-interface Parts {
-  readonly open: OpenLanes;
-  readonly evaluator: Evaluator | null;
-  readonly updater: Updater;
-  readonly dropper: BranchDropper | null;
-}
-
 class Run {
   readonly #request: FineTuneRequest;
-  readonly #parts: Parts;
+  readonly #stepper: Stepper;
+  readonly #evaluator: Evaluator | null;
   #state: RunState;
   #evaluation: Evaluation | null = null;
   /** Of the newest checkpoint of this run; -1: there is none. */
   #savedStep: number;
-  /** Looked at in the first step with a learning rate: a warm-up begins at 0. */
-  #hasMoved = false;
 
-  private constructor(request: FineTuneRequest, parts: Parts, resumed: RunState | null) {
+  private constructor(
+    request: FineTuneRequest,
+    stepper: Stepper,
+    evaluator: Evaluator | null,
+    resumed: RunState | null,
+  ) {
     const { totalSteps, adapter, settings } = request;
     this.#request = request;
-    this.#parts = parts;
+    this.#stepper = stepper;
+    this.#evaluator = evaluator;
     this.#state = resumed
       ? { ...resumed, max_steps: totalSteps, settings }
       : firstState(totalSteps, adapter.numTrained, settings);
@@ -73,25 +65,15 @@ class Run {
   }
 
   static async start(request: FineTuneRequest): Promise<Run> {
-    const { session, adapter, reference, objective, seed, store, dropBp, totalSteps } = request;
+    const { session, adapter, reference, objective, store, hooks } = request;
     const { optimizer, options } = request.optimizer;
     const updater = await createUpdater(session.engine, optimizer, options, adapter.groups, adapter.memory);
     const resumed = await store.resume(updater.state);
-    const parts: Parts = {
-      open: await openLanes(
-        { ...request, betweenBlocks: pacedBlocks(request.hooks) },
-        objective.objective,
-        request.numLanes,
-      ),
-      evaluator:
-        request.evaluation &&
-        (await Evaluator.create(session, adapter, objective, reference, request.hooks.betweenBlocks)),
-      updater,
-      dropper:
-        dropBp &&
-        new BranchDropper(dropBp, session.model, { seed, totalSteps, resumed: resumed?.dropbp ?? null }),
-    };
-    return new Run(request, parts, resumed);
+    const stepper = await Stepper.open(request, updater, resumed?.dropbp ?? null);
+    const evaluator =
+      request.evaluation &&
+      (await Evaluator.create(session, adapter, objective, reference, hooks.betweenBlocks));
+    return new Run(request, stepper, evaluator, resumed);
   }
 
   async *complete(): AsyncGenerator<StepEvent | EvalEvent | SampleEvent, FineTuneResult, void> {
@@ -150,14 +132,15 @@ class Run {
     const startedMs = performance.now();
     const { session, plan, totalSteps, hooks } = this.#request;
     const index = this.#state.global_step;
-    const { loss, metrics, numTokens, dropRate } = await this.#differentiate(index);
-    const { gradientNorm, learningRate } = await this.#move(index, loss);
+    await this.#stopWhenAborted(this.#stepper.measure(index));
+    const { loss, metrics, numTokens, dropRate } = await this.#stepper.differentiate(index);
+    const { gradientNorm, learningRate } = await this.#stepper.move(index, loss);
     this.#state = {
       ...this.#state,
       global_step: index + 1,
       epoch: (index + 1) / plan.stepsPerEpoch,
       trained_tokens: this.#state.trained_tokens + numTokens,
-      dropbp: this.#parts.dropper?.state ?? null,
+      dropbp: this.#stepper.dropBp,
     };
     const elapsedMs = performance.now() - startedMs;
     const paced = await hooks.pacer?.end();
@@ -179,51 +162,6 @@ class Run {
     };
   }
 
-  /** Collects the gradients of a step. */
-  async #differentiate(index: number): Promise<StepOutcome & { readonly dropRate: number | undefined }> {
-    const { plan, toBatch, objective, maxLength, hooks } = this.#request;
-    const { dropper } = this.#parts;
-    const { lanes } = this.#parts.open;
-    const [{ steps, scorer }] = lanes;
-    const all = plan.microBatches(index).map((rows) => ({ units: rows.flat(), batch: toBatch(rows) }));
-    const run = (
-      microBatches: readonly MicroBatch[],
-      on: Lanes<MicroBatchRunner>,
-      begin?: (key: MicroBatchKey, lane: number) => void,
-    ): Promise<StepOutcome> => runStep(on, objective, { step: index, microBatches, maxLength }, begin);
-    if (dropper?.isDue(index)) {
-      const measuring = dropper.measure(
-        steps,
-        (by) => run(all.slice(0, 1), [{ steps: by, scorer }]),
-        hooks.signal,
-      );
-      await this.#stopWhenAborted(measuring);
-    }
-    const outcome = await run(all, lanes, (key, lane) => dropper?.begin((lanes[lane] as Lane).steps, key));
-    return { ...outcome, dropRate: dropper?.endStep() };
-  }
-
-  /** Moves the parameters by the gradients that were collected. @throws FailedError "train/nan", "train/no-movement" */
-  async #move(index: number, loss: number): Promise<{ gradientNorm: number; learningRate: number }> {
-    const { adapter, totalSteps, store } = this.#request;
-    const { schedule, learningRate: peak, warmupSteps, weightDecay, maxGradNorm } = this.#request.optimizer;
-    const { gradients } = this.#parts.open.lanes[0].steps;
-    const absent = gradients.finish();
-    const gradientNorm = await gradients.norm();
-    if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) {
-      throw await divergence(store, `loss ${loss}, gradient norm ${gradientNorm}`, index + 1);
-    }
-    const learningRate = peak * schedule.factor(index, totalSteps, warmupSteps);
-    const canMove = learningRate > 0 && absent.length < adapter.parameters.length;
-    const looks = !this.#hasMoved && canMove;
-    const gradientScale = maxGradNorm > 0 ? clipFactor(gradientNorm, maxGradNorm) : 1;
-    const update = { gradients: gradients.groups, gradientScale, learningRate, weightDecay };
-    const hasMoved = await this.#parts.updater.step(update, looks);
-    if (looks && !hasMoved) throw noMovement(index + 1, gradientNorm);
-    this.#hasMoved ||= hasMoved;
-    return { gradientNorm, learningRate };
-  }
-
   async *#writeSamples(): AsyncGenerator<SampleEvent, void, void> {
     const samples = (await this.#request.hooks.samples?.write()) ?? [];
     for (const [index, sample] of samples.entries()) {
@@ -235,7 +173,7 @@ class Run {
   }
 
   async *#evaluate(): AsyncGenerator<EvalEvent, void, void> {
-    const { evaluator } = this.#parts;
+    const evaluator = this.#evaluator;
     const { evaluation: plan, hooks } = this.#request;
     if (!evaluator || !plan) return;
     const { units, metric = LOSS } = plan;
@@ -272,7 +210,7 @@ class Run {
     this.#requireStore();
     this.#request.hooks.rest?.();
     await requireFinite(adapter, store, step);
-    await store.save(this.#state, this.#parts.updater.state);
+    await store.save(this.#state, this.#stepper.optimizerState);
     this.#savedStep = step;
     return true;
   }
@@ -318,7 +256,6 @@ class Run {
   }
 
   async release(): Promise<void> {
-    await this.#parts.open.release();
-    await this.#parts.updater.release();
+    await this.#stepper.release();
   }
 }

@@ -1,0 +1,119 @@
+/**
+ * @file The steps of a run: gradients of some micro-batches, and parameters that move by them. What a step does is a function
+ * of its number; of the steps before it only parameters, optimizer state and rates of dropped branches are left.
+ */
+import { clipFactor } from "../../optim/clip-factor.ts";
+import type { Updater } from "../../optim/updater.ts";
+import { BranchDropper } from "../dropbp/branch-dropper.ts";
+import { pacedBlocks } from "../power/paced-blocks.ts";
+import { type Lane, type Lanes, type MicroBatchRunner, type OpenLanes, openLanes } from "../step/lanes.ts";
+import { type MicroBatch, type StepOutcome, runStep } from "../step/objective-step.ts";
+import type { MicroBatchKey } from "../step/step-runner.ts";
+import { divergence, noMovement } from "./checks.ts";
+import type { FineTuneRequest } from "./fine-tune-request.ts";
+import type { RunState } from "./run-state.ts";
+
+export class Stepper {
+  readonly #request: FineTuneRequest;
+  readonly #open: OpenLanes;
+  readonly #updater: Updater;
+  readonly #dropper: BranchDropper | null;
+  /** Looked at in the first step with a learning rate: a warm-up begins at 0. */
+  #hasMoved = false;
+
+  private constructor(
+    request: FineTuneRequest,
+    open: OpenLanes,
+    updater: Updater,
+    dropper: BranchDropper | null,
+  ) {
+    this.#request = request;
+    this.#open = open;
+    this.#updater = updater;
+    this.#dropper = dropper;
+  }
+
+  /** Compiles what steps run. It owns the updater from now on. */
+  static async open(
+    request: FineTuneRequest,
+    updater: Updater,
+    resumed: RunState["dropbp"],
+  ): Promise<Stepper> {
+    const { session, objective, numLanes, seed, dropBp, totalSteps, hooks } = request;
+    const lanes = { ...request, betweenBlocks: pacedBlocks(hooks) };
+    const open = await openLanes(lanes, objective.objective, numLanes);
+    const dropper = dropBp && new BranchDropper(dropBp, session.model, { seed, totalSteps, resumed });
+    return new Stepper(request, open, updater, dropper);
+  }
+
+  get optimizerState(): Updater["state"] {
+    return this.#updater.state;
+  }
+
+  /** Of the branches that are dropped; null: none are. */
+  get dropBp(): RunState["dropbp"] {
+    return this.#dropper?.state ?? null;
+  }
+
+  /** Measures before some steps which branches matter. @throws the signal's reason when it is aborted */
+  async measure(index: number): Promise<void> {
+    if (!this.#dropper?.isDue(index)) return;
+    const [{ steps, scorer }] = this.#open.lanes;
+    const first = this.#microBatches(index).slice(0, 1);
+    await this.#dropper.measure(
+      steps,
+      (by) => this.#run(index, first, [{ steps: by, scorer }]),
+      this.#request.hooks.signal,
+    );
+  }
+
+  /** Collects the gradients of a step. */
+  async differentiate(index: number): Promise<StepOutcome & { readonly dropRate: number | undefined }> {
+    const { lanes } = this.#open;
+    const outcome = await this.#run(index, this.#microBatches(index), lanes, (key, lane) =>
+      this.#dropper?.begin((lanes[lane] as Lane).steps, key),
+    );
+    return { ...outcome, dropRate: this.#dropper?.endStep() };
+  }
+
+  #microBatches(index: number): MicroBatch[] {
+    const { plan, toBatch } = this.#request;
+    return plan.microBatches(index).map((rows) => ({ units: rows.flat(), batch: toBatch(rows) }));
+  }
+
+  #run(
+    step: number,
+    microBatches: readonly MicroBatch[],
+    on: Lanes<MicroBatchRunner>,
+    begin?: (key: MicroBatchKey, lane: number) => void,
+  ): Promise<StepOutcome> {
+    const { objective, maxLength } = this.#request;
+    return runStep(on, objective, { step, microBatches, maxLength }, begin);
+  }
+
+  /** Moves the parameters by the gradients that were collected. @throws FailedError "train/nan", "train/no-movement" */
+  async move(index: number, loss: number): Promise<{ gradientNorm: number; learningRate: number }> {
+    const { adapter, totalSteps, store } = this.#request;
+    const { schedule, learningRate: peak, warmupSteps, weightDecay, maxGradNorm } = this.#request.optimizer;
+    const { gradients } = this.#open.lanes[0].steps;
+    const absent = gradients.finish();
+    const gradientNorm = await gradients.norm();
+    if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) {
+      throw await divergence(store, `loss ${loss}, gradient norm ${gradientNorm}`, index + 1);
+    }
+    const learningRate = peak * schedule.factor(index, totalSteps, warmupSteps);
+    const canMove = learningRate > 0 && absent.length < adapter.parameters.length;
+    const looks = !this.#hasMoved && canMove;
+    const gradientScale = maxGradNorm > 0 ? clipFactor(gradientNorm, maxGradNorm) : 1;
+    const update = { gradients: gradients.groups, gradientScale, learningRate, weightDecay };
+    const hasMoved = await this.#updater.step(update, looks);
+    if (looks && !hasMoved) throw noMovement(index + 1, gradientNorm);
+    this.#hasMoved ||= hasMoved;
+    return { gradientNorm, learningRate };
+  }
+
+  async release(): Promise<void> {
+    await this.#open.release();
+    await this.#updater.release();
+  }
+}
