@@ -44,10 +44,10 @@ export interface EngineOptions {
   /** Threads inside an operator, `MAX_THREADS` at most; default: all processors. */
   readonly threads?: number | undefined;
   /**
-   * Whether each program keeps the memory that it has used for its next run, which is the default; otherwise programs share
-   * it, so that what a step takes at its peak is less by the scratch of all programs but the largest.
+   * Whether programs share the memory between their nodes, so that what a step takes at its peak is less by the scratch of
+   * all programs but the largest; each keeps its own unless given. Where they cannot, none keeps any.
    */
-  readonly keepScratch?: boolean;
+  readonly shareScratch?: boolean;
   /** Writes an operator profile under this file prefix for every program. */
   readonly profilePrefix?: string;
 }

@@ -190,12 +190,11 @@ class Training {
 }
 
 function openSessionOf(
-  { options, base, memory, plan }: TrainingSetup,
+  { options, base, plan }: TrainingSetup,
   vectors: VectorMemory,
   warn: (message: string) => void,
 ): Promise<Session> {
-  // Where activations are not saved for want of memory, programs have no scratch of their own.
-  const engine = createEngine({ threads: options.threads, keepScratch: !memory.recompute });
+  const engine = createEngine({ threads: options.threads, shareScratch: true });
   const [first = []] = plan.microBatches(0);
   const [compute, batch] = [COMPUTES[options.compute], layOut(options, first)];
   const { attentionChunk } = options;

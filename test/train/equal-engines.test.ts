@@ -52,7 +52,7 @@ for (const threads of [1, 2]) {
       const config = { hidden_size: 128, intermediate_size: 320 };
       const { base } = await openUntilEnd(await writeTinyModel(`${temporaryFolder()}/model`, { config }));
       const programs = new Map<string, number>();
-      const settings = { threads, keepScratch: !recompute };
+      const settings = { threads, shareScratch: true };
       const engine = comparing(createNativeEngine(settings), createNodeEngine(settings), programs);
       const adapter = await attachTo(base, lora, { dropout: 0.1 });
       perturb(adapter, 0.05);

@@ -139,7 +139,7 @@ test("a constant is read where it is: not a copy of it", async () => {
 });
 
 test("programs share what they need between their nodes, and it goes with the last of them", async () => {
-  const sharing = createNativeEngine({ threads: 1, keepScratch: false });
+  const sharing = createNativeEngine({ threads: 1, shareScratch: true });
   const graph = new Graph();
   const x = graph.input("x", "float32", [4096, 1]);
   const square = matmul(x, x, { transB: true }); // 64 MB

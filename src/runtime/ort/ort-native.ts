@@ -69,14 +69,14 @@ class Session implements Executable<OrtValue> {
   readonly #outputNames: Texts;
   /** Arrays of OrtValues for one run each, not in use now. */
   readonly #idle: { inputs: BigUint64Array; outputs: BigUint64Array }[] = [];
-  readonly #keepsScratch: boolean;
+  readonly #sharesScratch: boolean;
   #lastRunMs = Number.POSITIVE_INFINITY;
 
   private constructor(
     api: OrtApi,
     env: bigint,
     clock: Clock,
-    keepScratch: boolean,
+    shareScratch: boolean,
     session: bigint,
     inputNames: readonly string[],
     outputNames: readonly string[],
@@ -85,7 +85,7 @@ class Session implements Executable<OrtValue> {
     this.#env = env;
     this.#clock = clock;
     this.#session = session;
-    this.#keepsScratch = keepScratch;
+    this.#sharesScratch = shareScratch;
     this.#inputNames = new Texts(api, inputNames);
     this.#outputNames = new Texts(api, outputNames);
     api.releaseWith(this, "session", session);
@@ -99,10 +99,10 @@ class Session implements Executable<OrtValue> {
     constants: Constants<OrtValue>,
   ): Promise<Session> {
     const model = toOnnx(spec, new Map([...constants].map(([name, { shape }]) => [name, shape])));
-    const { keepScratch = true } = options;
+    const { shareScratch = false } = options;
     const env = await api.env;
     const settings = api.make("createSessionOptions");
-    if (!keepScratch) shareArena(api, env);
+    if (shareScratch) shareArena(api, env);
     try {
       configure(api, settings, spec.name, options);
       bind(api, settings, constants);
@@ -113,9 +113,9 @@ class Session implements Executable<OrtValue> {
       clock.turned();
       const inputs = Object.keys(spec.inputs).filter((name) => !constants.has(name));
       const outputs = Object.keys(spec.outputs);
-      return new Session(api, env, clock, keepScratch, out[0] as bigint, inputs, outputs);
+      return new Session(api, env, clock, shareScratch, out[0] as bigint, inputs, outputs);
     } catch (error) {
-      if (!keepScratch) leaveArena(api, env);
+      if (shareScratch) leaveArena(api, env);
       throw new Error(`Cannot compile program "${spec.name}": ${(error as Error).message}`, { cause: error });
     } finally {
       api.release("sessionOptions", settings);
@@ -158,7 +158,7 @@ class Session implements Executable<OrtValue> {
   release(): void {
     this.#api.keep(this);
     this.#api.release("session", this.#session);
-    if (!this.#keepsScratch) leaveArena(this.#api, this.#env);
+    if (this.#sharesScratch) leaveArena(this.#api, this.#env);
   }
 }
 
@@ -166,7 +166,7 @@ function configure(
   api: OrtApi,
   settings: bigint,
   programName: string,
-  { threads, keepScratch = true, profilePrefix }: EngineOptions & { readonly threads: number },
+  { threads, shareScratch = false, profilePrefix }: EngineOptions & { readonly threads: number },
 ): void {
   api.call("setSessionLogSeverityLevel", settings, LOG_ERRORS);
   api.call("setSessionGraphOptimizationLevel", settings, OPTIMIZE_ALL);
@@ -179,7 +179,7 @@ function configure(
   api.call("addSessionConfigEntry", settings, "session.intra_op.spin_duration_us", SPIN_US);
   // Nothing here is a model of pairs of them; a DequantizeLinear would be repeated for each node that reads it.
   api.call("addSessionConfigEntry", settings, "session.disable_quant_qdq", "1");
-  if (!keepScratch) api.call("addSessionConfigEntry", settings, "session.use_env_allocators", "1");
+  if (shareScratch) api.call("addSessionConfigEntry", settings, "session.use_env_allocators", "1");
   if (profilePrefix !== undefined) api.call("enableProfiling", settings, `${profilePrefix}-${programName}`);
 }
 

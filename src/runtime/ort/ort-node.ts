@@ -55,7 +55,7 @@ class Session implements Executable<Tensor> {
 
   static async create(
     spec: ProgramSpec,
-    { threads, keepScratch = true, profilePrefix }: EngineOptions & { readonly threads: number },
+    { threads, shareScratch = false, profilePrefix }: EngineOptions & { readonly threads: number },
     constants: Constants<Tensor>,
   ): Promise<Session> {
     declineTelemetry();
@@ -65,7 +65,7 @@ class Session implements Executable<Tensor> {
       graphOptimizationLevel: "all",
       executionMode: "sequential",
       enableMemPattern: false,
-      enableCpuMemArena: keepScratch,
+      enableCpuMemArena: !shareScratch,
       extra: SESSION_ENTRIES,
       intraOpNumThreads: threads,
       interOpNumThreads: 1,

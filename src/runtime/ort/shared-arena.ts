@@ -8,7 +8,12 @@ import { ARENA_ALLOCATOR, MEMORY_DEFAULT, type OrtApi } from "./ort-c-api.ts";
 const MAX_BYTES = 0;
 /** kNextPowerOfTwo: regions that are exactly as large as a value fall to pieces that fit nothing (docs/log.md). */
 const DOUBLE = 0;
-/** As large as ONNX Runtime likes: the first region, and what of a region may stay unused. */
+/**
+ * The first region. One that holds all of most programs has no ends at which room is lost between what they need in turn, and
+ * what of it nobody has used takes no memory.
+ */
+const FIRST_REGION_BYTES = 256 * 2 ** 20;
+/** What of a block may stay unused: as ONNX Runtime likes. */
 const USUAL = -1;
 
 /** Programs that share the arena of this thread's library. */
@@ -28,7 +33,7 @@ export function leaveArena(api: OrtApi, env: bigint): void {
 }
 
 function registerArena(api: OrtApi, env: bigint): void {
-  const settings = api.make("createArenaCfg", MAX_BYTES, DOUBLE, USUAL, USUAL);
+  const settings = api.make("createArenaCfg", MAX_BYTES, DOUBLE, FIRST_REGION_BYTES, USUAL);
   const memory = api.make("createCpuMemoryInfo", ARENA_ALLOCATOR, MEMORY_DEFAULT);
   try {
     api.call("createAndRegisterAllocator", env, memory, settings);

@@ -55,13 +55,11 @@ export interface MemoryRequest extends PassesRequest {
 
 const FLOAT_BYTES = 4;
 /** Node, ONNX Runtime, and what is collected late on a busy machine: docs/log.md. */
-const PROCESS_BYTES = 210e6;
+const PROCESS_BYTES = 200e6;
 /** Ids and weights of a token of the data. */
 const TOKEN_BYTES = 8;
 /** A compiled program. */
 const PROGRAM_BYTES = 1.5e6;
-/** Blocks of the arena that lie between others, beside what is in use. */
-const ARENA_OVERHEAD = 1.15;
 
 /** What a run needs, and what a step of it computes. */
 export interface RunNeeds {
@@ -78,11 +76,10 @@ export function estimateRun(request: MemoryRequest, recompute: Recompute): RunNe
   const adapter = outlineAdapter(layout, method);
   const facts = plannedModel(model, kept, compute, residency, attentionChunk);
   const { pool, programs, stepWork, stepWalks } = walkPasses(request, facts, adapter, recompute);
-  const scratch = programs.scratchBytes(!recompute);
   const parts = {
     ...parameterParts(request, facts, adapter),
     activations: numLanes * pool.residentBytes,
-    scratch: (recompute ? 1 : ARENA_OVERHEAD) * numLanes * scratch + PROGRAM_BYTES * programs.count,
+    scratch: numLanes * programs.scratchBytes + PROGRAM_BYTES * programs.count,
     process: PROCESS_BYTES + TOKEN_BYTES * request.numTokens,
   };
   const walkBytes = residency === "float32" ? 0 : blockBytes(facts, adapter, "float32");

@@ -71,7 +71,7 @@ export function folderStore(parts: FolderStoreParts): RunStore {
     async save(state, optimizer) {
       await folder.save(adapter, originAt(state), optimizer, state, keepLast);
       parts.onSave();
-      if (reporter.isDue || parts.signal?.aborted === true)
+      if (reporter.isDueAt(state) || parts.signal?.aborted === true)
         await folder.write(RUN_FILES.report, await reporter.write(state, false));
     },
     restore: (step) => folder.restore(adapter, step),

@@ -36,9 +36,9 @@ export class RunReporter {
     this.#writtenMs = parts.nowMs();
   }
 
-  /** Whether a checkpoint is to have a report. */
-  get isDue(): boolean {
-    return this.#parts.nowMs() - this.#writtenMs >= EVERY_MS;
+  /** Whether a checkpoint is to have a report: that of the last step has it when the memory of steps is free for charts. */
+  isDueAt({ global_step: step, max_steps: last }: Pick<RunState, "global_step" | "max_steps">): boolean {
+    return step < last && this.#parts.nowMs() - this.#writtenMs >= EVERY_MS;
   }
 
   /** Writes the page. */

@@ -53,9 +53,8 @@ export class PlannedPrograms {
     return this.#needs.size;
   }
 
-  /** What all of them need: each keeps its own, or one at a time has any. */
-  scratchBytes(keepScratch: boolean): number {
-    const needs = [...this.#needs.values()];
-    return keepScratch ? needs.reduce((sum, need) => sum + need, 0) : Math.max(0, ...needs);
+  /** What they share: the largest need of one. */
+  get scratchBytes(): number {
+    return Math.max(0, ...this.#needs.values());
   }
 }
