@@ -143,13 +143,13 @@ test("what was told of steps that no checkpoint kept is not told again by who do
     second = startWorker({ table, files, model, clock, leaseMs: 1e9 });
   };
   const first = startWorker({ table, files, model, clock, leaseMs: 1000, onStep });
-  const job = newJob("ftjob-5", { graft: { ...graft, saveEvery: 4, evalEvery: 2 } });
+  const job = newJob("ftjob-7", { graft: { ...graft, saveEvery: 4, evalEvery: 2 } });
   job.validation_file = job.training_file;
   await queueOf(table).submit({ job, base: "tiny", baseName: "tiny", initAdapter: null });
-  await succeeded(table, "ftjob-5");
+  await succeeded(table, "ftjob-7");
   await second?.close();
   await first.close();
-  const told = (await toldBy(table, "ftjob-5")).flatMap(({ data }) => (data?.["step"] as number) ?? []);
+  const told = (await toldBy(table, "ftjob-7")).flatMap(({ data }) => (data?.["step"] as number) ?? []);
   assert.deepEqual(
     told.toSorted((a, b) => a - b),
     [0, 1, 2, 2, 3, 4, 4, 5, 6, 6, 7, 8, 8],
