@@ -33,41 +33,45 @@ export interface SuperBlockKind {
   readonly minima: "no-minimum" | ((planes: Planes) => (group: number) => number);
 }
 
+/** Shape of what each group has a number of: [..., blocks · groups of a block]. */
+function groupShape(shape: readonly number[], blockGroups: number): number[] {
+  return [...shape.slice(0, -1), shape.at(-1)! * blockGroups];
+}
+
+function readFactors(kind: SuperBlockKind, planes: Planes): HostTensor<"uint8" | "int8"> {
+  const { factorDtype, groupSize, minima } = kind;
+  const blockGroups = SUPER_BLOCK / groupSize;
+  const { shape, data: step } = plane(planes, "scale", "float16");
+  const factorOf = kind.factors(planes);
+  const factors = new (factorDtype === "int8" ? Int8Array : Uint8Array)(step.length * blockGroups);
+  for (let group = 0; group < factors.length; group++) {
+    const isConstant =
+      minima !== "no-minimum" && FLOAT16_VALUES[step[Math.floor(group / blockGroups)]!] === 0;
+    factors[group] = isConstant ? 0 : factorOf(group);
+  }
+  return { dtype: factorDtype, shape: groupShape(shape, blockGroups), data: factors };
+}
+
+/** Scale and dmin / d of each block. */
+function readScales(planes: Planes, hasMinimum: boolean): { scale: Float32Array; ratio: Float64Array } {
+  const step = plane(planes, "scale", "float16").data;
+  const scale = Float32Array.from(step, (half) => FLOAT16_VALUES[half]!);
+  const ratio = new Float64Array(step.length);
+  if (!hasMinimum) return { scale, ratio };
+  const min = plane(planes, "min", "float16").data;
+  for (let block = 0; block < scale.length; block++) {
+    const [d, dmin] = [scale[block]!, FLOAT16_VALUES[min[block]!]!];
+    scale[block] = d === 0 ? dmin : d;
+    ratio[block] = d === 0 ? 1 : dmin / d;
+  }
+  return { scale, ratio };
+}
+
 /** Makes the affine view of a kind with planes scale and, with minima, min. */
 export function superBlocks(kind: SuperBlockKind): AffineKind {
   const { bits, dtype, readCodes, groupSize, factorDtype, typicalFactor, minima } = kind;
   const blockGroups = SUPER_BLOCK / groupSize;
-  const groupShape = (shape: readonly number[]): number[] => [
-    ...shape.slice(0, -1),
-    shape.at(-1)! * blockGroups,
-  ];
   const hasMinimum = minima !== "no-minimum";
-
-  const readFactors = (planes: Planes): HostTensor<"uint8" | "int8"> => {
-    const { shape, data: step } = plane(planes, "scale", "float16");
-    const factorOf = kind.factors(planes);
-    const factors = new (factorDtype === "int8" ? Int8Array : Uint8Array)(step.length * blockGroups);
-    for (let group = 0; group < factors.length; group++) {
-      const isConstant = hasMinimum && FLOAT16_VALUES[step[Math.floor(group / blockGroups)]!] === 0;
-      factors[group] = isConstant ? 0 : factorOf(group);
-    }
-    return { dtype: factorDtype, shape: groupShape(shape), data: factors };
-  };
-
-  /** Scale and dmin / d of each block. */
-  const readScales = (planes: Planes): { scale: Float32Array; ratio: Float64Array } => {
-    const step = plane(planes, "scale", "float16").data;
-    const scale = Float32Array.from(step, (half) => FLOAT16_VALUES[half]!);
-    const ratio = new Float64Array(step.length);
-    if (!hasMinimum) return { scale, ratio };
-    const min = plane(planes, "min", "float16").data;
-    for (let block = 0; block < scale.length; block++) {
-      const [d, dmin] = [scale[block]!, FLOAT16_VALUES[min[block]!]!];
-      scale[block] = d === 0 ? dmin : d;
-      ratio[block] = d === 0 ? 1 : dmin / d;
-    }
-    return { scale, ratio };
-  };
 
   return {
     format: {
@@ -80,7 +84,7 @@ export function superBlocks(kind: SuperBlockKind): AffineKind {
 
     read(planes) {
       const { shape } = plane(planes, "scale", "float16");
-      const { scale, ratio } = readScales(planes);
+      const { scale, ratio } = readScales(planes, hasMinimum);
       const minimumOf = hasMinimum ? minima(planes) : null;
       const zero =
         minimumOf &&
@@ -91,8 +95,8 @@ export function superBlocks(kind: SuperBlockKind): AffineKind {
       return {
         codes: readCodes(planes),
         scale: hostTensor("float32", shape, scale),
-        zero: zero && hostTensor("float32", groupShape(shape), zero),
-        factor: readFactors(planes),
+        zero: zero && hostTensor("float32", groupShape(shape, blockGroups), zero),
+        factor: readFactors(kind, planes),
       };
     },
 
@@ -105,7 +109,7 @@ export function superBlocks(kind: SuperBlockKind): AffineKind {
         };
       }
       const step = plane(planes, "scale", "float16").data;
-      const { ratio } = readScales(planes);
+      const { ratio } = readScales(planes, hasMinimum);
       // A block of constants keeps its scale of 0, else its codes would begin to count.
       const scales = data.map((scale, block) => (FLOAT16_VALUES[step[block]!] === 0 ? 0 : scale));
       const minima = data.map((scale, block) => scale * ratio[block]!);
