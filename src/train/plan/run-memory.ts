@@ -55,7 +55,7 @@ export interface MemoryRequest extends PassesRequest {
 
 const FLOAT_BYTES = 4;
 /** Node, ONNX Runtime, and what is collected late on a busy machine: docs/log.md. */
-const PROCESS_BYTES = 200e6;
+const PROCESS_BYTES = 210e6;
 /** Ids and weights of a token of the data. */
 const TOKEN_BYTES = 8;
 /** A compiled program. */
