@@ -3,15 +3,12 @@ import assert from "node:assert/strict";
 import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import type { Clock } from "../../src/jobs/queue/clock.ts";
 import { StateFolder } from "../../src/jobs/state-folder.ts";
-import { systemClock } from "../../src/jobs/queue/system-clock.ts";
 import { trainAveraged } from "../../src/train/files/averaged-training.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny/model.ts";
-import { MemoryJobs } from "./memory-jobs.ts";
 import { newJob } from "./new-job.ts";
 import { ADAPTER_FILE, addTrainingFile } from "./train-alone.ts";
-import { HELD, queueOf, startWorker, succeeded } from "./training-workers.ts";
+import { HELD, movedClock, queueOf, startWorker, succeeded } from "./training-workers.ts";
 import { toldBy } from "./told.ts";
 
 const root = temporaryFolder();
@@ -24,12 +21,7 @@ const rounds = { syncEvery: 2, outerLearningRate: 0.7, outerMomentum: 0.9 };
 const job = newJob("ftjob-1", { graft: { ...settings, averaging: { shares: 2, ...rounds } } });
 
 test("a share whose worker stalls is done by another, once; the adapter has the bits of the library's", async () => {
-  let nowMs = 0;
-  const table = new MemoryJobs(() => nowMs);
-  const clock: Clock = {
-    nowMs: () => nowMs,
-    sleep: (timeMs, signal) => systemClock.sleep(Math.min(timeMs, 2), signal),
-  };
+  const { table, clock, pass } = movedClock();
   const steps: string[] = [];
   let others: ReturnType<typeof startWorker>[] = [];
   const first = startWorker({
@@ -41,7 +33,7 @@ test("a share whose worker stalls is done by another, once; the adapter has the 
     onStep: (step, { share, token }) => {
       steps.push(`${share}:${step}:${token}`);
       if (steps.length !== 1) return;
-      nowMs += 10_000;
+      pass(10_000);
       void first.close();
       // Before the first comes to its next step, where it would give the share back.
       others = [1, 2].map(() =>

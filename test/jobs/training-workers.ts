@@ -10,6 +10,7 @@ import type { StateFolder } from "../../src/jobs/state-folder.ts";
 import { systemClock } from "../../src/jobs/queue/system-clock.ts";
 import { trainJob } from "../../src/jobs/training/train-job.ts";
 import { waitFor } from "../process/wait-for.ts";
+import { MemoryJobs } from "./memory-jobs.ts";
 
 /** How the model is held. */
 export const HELD = { compute: "f32", weights: "float32", chatTemplate: "chatml", threads: 1 } as const;
@@ -65,6 +66,23 @@ export function startWorker({
   });
   worker.start();
   return worker;
+}
+
+/** A table of jobs with a clock that stands still but when it is told to pass; who sleeps does so for 2 ms at most. */
+export function movedClock(): {
+  readonly table: MemoryJobs;
+  readonly clock: Clock;
+  pass(timeMs: number): void;
+} {
+  let nowMs = 0;
+  return {
+    table: new MemoryJobs(() => nowMs),
+    clock: {
+      nowMs: () => nowMs,
+      sleep: (timeMs, signal) => systemClock.sleep(Math.min(timeMs, 2), signal),
+    },
+    pass: (timeMs) => void (nowMs += timeMs),
+  };
 }
 
 /** A table that cannot be reached at times. */

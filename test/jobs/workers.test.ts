@@ -6,14 +6,12 @@ import assert from "node:assert/strict";
 import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import type { Clock } from "../../src/jobs/queue/clock.ts";
 import { StateFolder } from "../../src/jobs/state-folder.ts";
-import { systemClock } from "../../src/jobs/queue/system-clock.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny/model.ts";
 import { MemoryJobs } from "./memory-jobs.ts";
 import { newJob } from "./new-job.ts";
 import { ADAPTER_FILE, addTrainingFile, trainAlone } from "./train-alone.ts";
-import { HELD, queueOf, reachedUnless, startWorker, succeeded } from "./training-workers.ts";
+import { HELD, movedClock, queueOf, reachedUnless, startWorker, succeeded } from "./training-workers.ts";
 import { toldBy } from "./told.ts";
 
 const root = temporaryFolder();
@@ -26,12 +24,7 @@ const alone = await trainAlone({ ...graft, ...HELD, model, data: chats, output: 
 const read = (id: string, run: string): Buffer => readFileSync(join(files.runFolder(id, run), ADAPTER_FILE));
 
 test("a worker that stalls past its lease stops at its next step and writes nothing more; another ends the job, bit for bit", async () => {
-  let nowMs = 0;
-  const table = new MemoryJobs(() => nowMs);
-  const clock: Clock = {
-    nowMs: () => nowMs,
-    sleep: (timeMs, signal) => systemClock.sleep(Math.min(timeMs, 2), signal),
-  };
+  const { table, clock, pass } = movedClock();
   let written: string[] = [];
   const steps: number[] = [];
   let second = null as ReturnType<typeof startWorker> | null;
@@ -39,7 +32,7 @@ test("a worker that stalls past its lease stops at its next step and writes noth
     steps.push(step);
     // As if the process had stood still for long, beats and all.
     if (step !== 5) return;
-    nowMs += 10_000;
+    pass(10_000);
     // It would take its own job again, before the other does.
     void first.close();
     written = readdirSync(files.runFolder("ftjob-1", "run")).toSorted();
@@ -71,16 +64,11 @@ test("a worker that stalls past its lease stops at its next step and writes noth
 });
 
 test("a worker that stood still past its lease, with nobody else to take the job, goes on with it where it was", async () => {
-  let nowMs = 0;
-  const table = new MemoryJobs(() => nowMs);
-  const clock: Clock = {
-    nowMs: () => nowMs,
-    sleep: (timeMs, signal) => systemClock.sleep(Math.min(timeMs, 2), signal),
-  };
+  const { table, clock, pass } = movedClock();
   const steps: number[] = [];
   const onStep = (step: number): void => {
     steps.push(step);
-    if (step === 5 && steps.length === 5) nowMs += 10_000;
+    if (step === 5 && steps.length === 5) pass(10_000);
   };
   const worker = startWorker({ table, files, model, clock, leaseMs: 1000, onStep });
   const job = newJob("ftjob-5", { graft });
@@ -98,18 +86,13 @@ test("a worker that stood still past its lease, with nobody else to take the job
 });
 
 test("what a worker could not tell before it was lost is told by who goes on from its checkpoint", async () => {
-  let nowMs = 0;
   let isDown = false;
-  const table = new MemoryJobs(() => nowMs);
-  const clock: Clock = {
-    nowMs: () => nowMs,
-    sleep: (timeMs, signal) => systemClock.sleep(Math.min(timeMs, 2), signal),
-  };
+  const { table, clock, pass } = movedClock();
   let second = null as ReturnType<typeof startWorker> | null;
   const onStep = (step: number): void => {
     if (step === 2) isDown = true;
     if (step !== 7) return;
-    nowMs += 10_000;
+    pass(10_000);
     void first.close();
     second = startWorker({ table, files, model, clock, leaseMs: 1e9 });
   };
@@ -129,16 +112,11 @@ test("what a worker could not tell before it was lost is told by who goes on fro
 });
 
 test("what was told of steps that no checkpoint kept is not told again by who does them again", async () => {
-  let nowMs = 0;
-  const table = new MemoryJobs(() => nowMs);
-  const clock: Clock = {
-    nowMs: () => nowMs,
-    sleep: (timeMs, signal) => systemClock.sleep(Math.min(timeMs, 2), signal),
-  };
+  const { table, clock, pass } = movedClock();
   let second = null as ReturnType<typeof startWorker> | null;
   const onStep = (step: number): void => {
     if (step !== 7) return;
-    nowMs += 10_000;
+    pass(10_000);
     void first.close();
     second = startWorker({ table, files, model, clock, leaseMs: 1e9 });
   };
