@@ -254,6 +254,9 @@ describe("a run that pauses", async () => {
       ["powerBattery", 120],
       ["powerBatteryRates", [1, 2]],
       ["powerMissing", "sleep"],
+      // There is nothing that it could be missing of.
+      ["powerMissing", "stop"],
+      ["powerEvery", 5],
     ] as const) {
       const output = `${folder}/bad-${setting}`;
       await assert.rejects(

@@ -1,5 +1,6 @@
 /** @file The settings of energy-aware training. */
 import { z } from "zod";
+import { UsageError } from "../../errors.ts";
 import { readPauseSchedule } from "./pause-schedule.ts";
 
 const RATES = z.array(z.number().min(0)).refine((rates) => rates.length === 2 && isFalling(rates), {
@@ -47,3 +48,29 @@ export const POWER_OPTIONS = {
     .default("run")
     .describe("Without battery and temperature: run at full speed, or stop with a checkpoint"),
 };
+
+/** What says something of a source of power alone. */
+const OF_SOURCE = [
+  "powerBattery",
+  "powerTemperature",
+  "powerBatteryRates",
+  "powerTemperatureRates",
+  "powerEvery",
+  "powerMissing",
+] as const;
+
+/** Refuses what is set of a source where there is none. @throws UsageError "usage/flag" */
+export function requireSource(
+  options: { readonly power?: string | undefined } & { readonly [K in (typeof OF_SOURCE)[number]]: unknown },
+): void {
+  if (options.power !== undefined) return;
+  for (const name of OF_SOURCE) {
+    const [found, usual] = [options[name], POWER_OPTIONS[name].parse(undefined)].map((value) =>
+      JSON.stringify(value),
+    );
+    if (found === usual) continue;
+    throw new UsageError("usage/flag", `Cannot use ${name} ${found}: no power is given`, {
+      hint: "Give --power, where battery and temperature are read.",
+    });
+  }
+}

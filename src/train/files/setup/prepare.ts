@@ -37,6 +37,7 @@ import { findEvalMetric } from "../../eval-metrics.ts";
 import { suitableLearningRate, suitableWarmup } from "../../settings/learning-rate.ts";
 import type { ChosenObjective } from "../../step/objective-step.ts";
 import { defaultObjective, findObjective } from "../../objectives.ts";
+import { requireSource } from "../../power/options.ts";
 import { requireManyAtOnce } from "../../settings/data-parallel.ts";
 import {
   type TrainOptions,
@@ -101,6 +102,7 @@ export async function openRun(
   methodOptions(options, methods);
   requireFrozenBase(options, methods);
   requireManyAtOnce(options);
+  requireSource(options);
   const { path } = await resolveModel(options.model, hooks.env ? { env: hooks.env } : {});
   const opened = await openCheckpoint(path);
   try {
