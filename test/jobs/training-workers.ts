@@ -72,7 +72,7 @@ export function startWorker({
 export function movedClock(): {
   readonly table: MemoryJobs;
   readonly clock: Clock;
-  pass(timeMs: number): void;
+  readonly pass: (timeMs: number) => void;
 } {
   let nowMs = 0;
   return {
