@@ -1,11 +1,11 @@
 /** @file Calls as one list of JSON: `[{"name": …, "arguments": …}, …]`. */
 import type { Place, RuleBook } from "../grammar/automaton.ts";
-import { repeat } from "../grammar/json-rules.ts";
 import {
   type CallRules,
   type ToolCall,
   type ToolChoice,
   addCallObject,
+  addCallsInTurn,
   parseJson,
   readCall,
 } from "./tool-format.ts";
@@ -23,11 +23,10 @@ export function addCallList(
   book: RuleBook,
   from: Place,
   choices: readonly ToolChoice[],
-  { isParallel }: CallRules,
+  rules: CallRules,
 ): Place {
-  const first = addCallObject(book, book.text(from, "["), choices, "arguments");
-  const all = isParallel
-    ? repeat(book, first, 0, null, (at) => addCallObject(book, book.text(at, ", "), choices, "arguments"))
-    : first;
+  const all = addCallsInTurn(book, book.text(from, "["), rules, ", ", (at) =>
+    addCallObject(book, at, choices, "arguments"),
+  );
   return book.text(all, "]");
 }

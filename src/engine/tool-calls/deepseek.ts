@@ -3,8 +3,8 @@
  * fence of JSON, and V3.1 `NAME<｜tool▁sep｜>{…}`.
  */
 import type { Place, RuleBook } from "../grammar/automaton.ts";
-import { either, repeat } from "../grammar/json-rules.ts";
-import { type CallRules, type ToolFormat, addMark, takeObject } from "./tool-format.ts";
+import { either } from "../grammar/json-rules.ts";
+import { type CallRules, type ToolFormat, addCallsInTurn, addMark, takeObject } from "./tool-format.ts";
 
 const [OPEN, CLOSE] = ["<｜tool▁calls▁begin｜>", "<｜tool▁calls▁end｜>"] as const;
 const [BEGIN, SEPARATOR, END] = ["<｜tool▁call▁begin｜>", "<｜tool▁sep｜>", "<｜tool▁call▁end｜>"] as const;
@@ -49,10 +49,8 @@ function deepSeek(name: string, isOf: ToolFormat["isOf"], { addName, end, betwee
         });
         return addMark(book, either(book, addMark(book, start, BEGIN, rules), ways), END, rules);
       });
-      const first = book.call(addMark(book, from, OPEN, rules), one);
-      const all = rules.isParallel
-        ? repeat(book, first, 0, null, (at) => book.call(book.text(at, between), one))
-        : first;
+      const open = addMark(book, from, OPEN, rules);
+      const all = addCallsInTurn(book, open, rules, between, (at) => book.call(at, one));
       return addMark(book, all, CLOSE, rules);
     },
   };

@@ -3,10 +3,10 @@
  * they are, in their order, and texts between marks of their own.
  */
 import type { Place } from "../grammar/automaton.ts";
-import { either, repeat } from "../grammar/json-rules.ts";
+import { either } from "../grammar/json-rules.ts";
 import { BareReader } from "./bare-reader.ts";
 import { BareRules } from "./bare-rules.ts";
-import { type ToolFormat, addMark } from "./tool-format.ts";
+import { type ToolFormat, addCallsInTurn, addMark } from "./tool-format.ts";
 
 interface Marks {
   readonly open: string;
@@ -44,8 +44,7 @@ function gemma(name: string, { open, close, quote }: Marks): ToolFormat {
         });
         return addMark(book, either(book, addMark(book, start, open, rules), ways), close, rules);
       });
-      const first = book.call(from, one);
-      return rules.isParallel ? repeat(book, first, 0, null, (at) => book.call(at, one)) : first;
+      return addCallsInTurn(book, from, rules, "", (at) => book.call(at, one));
     },
   };
 }

@@ -1,7 +1,7 @@
 /** @file Calls as Mistral's newer models write them: `[TOOL_CALLS]NAME[ARGS]{…}`, one behind the other; some put `[CALL_ID]ID` between. */
-import { either, repeat } from "../grammar/json-rules.ts";
+import { either } from "../grammar/json-rules.ts";
 import { ARGS, BEHIND_MARK, MARK } from "./mistral-marks.ts";
-import { type ToolFormat, addMark, takeObject } from "./tool-format.ts";
+import { type ToolFormat, addCallsInTurn, addMark, takeObject } from "./tool-format.ts";
 
 const CALL_ID = "[CALL_ID]";
 const HEAD = /^\[TOOL_CALLS\]\s*([\w.-]+)(?:\[CALL_ID\]\w*)?\[ARGS\]\s*/;
@@ -30,7 +30,6 @@ export const MISTRAL_ARGS: ToolFormat = {
         }),
       );
     });
-    const first = book.call(from, one);
-    return rules.isParallel ? repeat(book, first, 0, null, (at) => book.call(at, one)) : first;
+    return addCallsInTurn(book, from, rules, "", (at) => book.call(at, one));
   },
 };

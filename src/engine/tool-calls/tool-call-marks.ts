@@ -1,7 +1,6 @@
 /** @file What forms have in common that stand between `<tool_call>` and `</tool_call>`. */
 import type { Place, RuleBook } from "../grammar/automaton.ts";
-import { repeat } from "../grammar/json-rules.ts";
-import { type CallRules, type ToolFormat, addMark } from "./tool-format.ts";
+import { type CallRules, type ToolFormat, addCallsInTurn, addMark } from "./tool-format.ts";
 
 /** What a call begins and ends with. */
 export const [OPEN, CLOSE] = ["<tool_call>", "</tool_call>"] as const;
@@ -26,7 +25,5 @@ export function addMarkedCalls(
   const one = book.rule("marked call", (start) =>
     addMark(book, addCall(addMark(book, start, OPEN, rules)), CLOSE, rules),
   );
-  const first = book.call(from, one);
-  if (!rules.isParallel) return first;
-  return repeat(book, first, 0, null, (at) => book.call(book.text(at, "\n"), one));
+  return addCallsInTurn(book, from, rules, "\n", (at) => book.call(at, one));
 }

@@ -4,6 +4,7 @@
  */
 import { parseJson as parseExactly } from "../../data/formats/long-integer.ts";
 import type { Place, RuleBook } from "../grammar/automaton.ts";
+import { repeat } from "../grammar/json-rules.ts";
 import { schemaRule } from "../grammar/schema-rules.ts";
 import { specialBytes } from "../grammar/vocabulary.ts";
 
@@ -79,6 +80,18 @@ export function markBytes(mark: string, specialTokens: ToolModel["specialTokens"
 /** Adds a mark, which is one token where the vocabulary has it as special, and else text. */
 export function addMark(book: RuleBook, from: Place, mark: string, { specialTokens }: CallRules): Place {
   return book.bytes(from, markBytes(mark, specialTokens));
+}
+
+/** Adds one call by `addCall`, or as many as there may be, with a text between two. */
+export function addCallsInTurn(
+  book: RuleBook,
+  from: Place,
+  { isParallel }: CallRules,
+  between: string,
+  addCall: (from: Place) => Place,
+): Place {
+  const first = addCall(from);
+  return isParallel ? repeat(book, first, 0, null, (at) => addCall(book.text(at, between))) : first;
 }
 
 /** Adds `{"name": …, "KEY": …}` of one of some functions. */
