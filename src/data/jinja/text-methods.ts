@@ -154,7 +154,7 @@ function format(text: string, args: Arguments): string {
   });
 }
 
-function beginsOrEnds(text: string, given: Value | undefined, test: (one: string) => boolean): boolean {
+function beginsOrEnds(given: Value | undefined, test: (one: string) => boolean): boolean {
   const tried = given instanceof Tuple ? given : [given];
   return tried.some((one) => {
     if (typeof one === "string") return test(one);
@@ -180,8 +180,8 @@ const METHODS: Readonly<Record<string, Method>> = {
   strip: (text, args) => strip(text, "both", args.textOrNone(0, "chars")),
   lstrip: (text, args) => strip(text, "start", args.textOrNone(0, "chars")),
   rstrip: (text, args) => strip(text, "end", args.textOrNone(0, "chars")),
-  startswith: (text, args) => beginsOrEnds(text, args.value(0, "prefix"), (one) => text.startsWith(one)),
-  endswith: (text, args) => beginsOrEnds(text, args.value(0, "suffix"), (one) => text.endsWith(one)),
+  startswith: (text, args) => beginsOrEnds(args.value(0, "prefix"), (one) => text.startsWith(one)),
+  endswith: (text, args) => beginsOrEnds(args.value(0, "suffix"), (one) => text.endsWith(one)),
   removeprefix: (text, args) => {
     const prefix = args.text(0, "prefix");
     return text.startsWith(prefix) ? text.slice(prefix.length) : text;

@@ -35,7 +35,7 @@ export function writeWithin(value: Value, count: Count): string {
 }
 
 /** The shortest digits that are the number again, as Python writes them: 2.0, 1e-07, 1e+16. */
-export function writeFloat(value: number): string {
+function writeFloat(value: number): string {
   if (!Number.isFinite(value)) return Number.isNaN(value) ? "nan" : value > 0 ? "inf" : "-inf";
   if (value === 0) return Object.is(value, -0) ? "-0.0" : "0.0";
   const [mantissa = "", power = "0"] = value.toExponential().split("e");

@@ -40,8 +40,6 @@ export interface AdapterPoolOptions {
   readonly onNote?: ((note: string) => void) | undefined;
 }
 
-const UNNAMED = { name: "", path: "", chatTemplateHash: null };
-
 export class AdapterPool {
   /** What runs as one of rows with these adapters. */
   readonly rows: RowBatches;
@@ -170,14 +168,15 @@ export class AdapterPool {
   }
 
   /** Takes an adapter that the caller has in memory, for rows to be written with; what was cached with it before is not found. */
-  async hold(
-    adapter: Adapter,
-    task?: Pick<HeldAdapter, "name" | "path" | "chatTemplateHash">,
-  ): Promise<HeldAdapter>;
+  async hold(adapter: Adapter, name?: string): Promise<HeldAdapter>;
   async hold(adapter: Adapter | null): Promise<HeldAdapter | null>;
-  async hold(adapter: Adapter | null, task = UNNAMED): Promise<HeldAdapter | null> {
+  async hold(adapter: Adapter | null, name = ""): Promise<HeldAdapter | null> {
     await this.#programs.begin(adapter);
-    return adapter && { ...task, adapter, key: `${task.name}#${this.#numLoads++}` };
+    return adapter && this.#keyed(name, adapter);
+  }
+
+  #keyed(name: string, adapter: Adapter): HeldAdapter {
+    return { name, adapter, key: `${name}#${this.#numLoads++}` };
   }
 
   /** Forgets an adapter that was held. */
@@ -208,8 +207,8 @@ export class AdapterPool {
     const { name, path } = entry;
     const { read } = this.#options;
     assertInternal(read, "adapters with names can be read");
-    const { adapter, chatTemplateHash } = await read(path);
-    const held = { name, path, adapter, chatTemplateHash, key: `${name}#${this.#numLoads++}` };
+    const { adapter } = await read(path);
+    const held = this.#keyed(name, adapter);
     try {
       await this.#alone(async () => {
         await this.#makeRoom();

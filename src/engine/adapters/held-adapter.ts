@@ -10,9 +10,10 @@ export interface NamedAdapter {
 }
 
 /** An adapter in memory. */
-export interface HeldAdapter extends NamedAdapter {
+export interface HeldAdapter {
+  /** Empty: the caller has it, and it cannot be asked for. */
+  readonly name: string;
   readonly adapter: Adapter;
-  readonly chatTemplateHash: string | null;
   /** No other has it: what was cached of the same name before it was loaded again is not found. */
   readonly key: string;
 }

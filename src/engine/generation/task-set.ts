@@ -185,7 +185,8 @@ export class TaskSet {
 
   #hold(task: Task): Promise<HeldAdapter> {
     let held = this.#held.get(task);
-    if (!held) this.#held.set(task, (held = this.#parts.generator.engine.adapters.hold(task.adapter, task)));
+    if (!held)
+      this.#held.set(task, (held = this.#parts.generator.engine.adapters.hold(task.adapter, task.name)));
     return held;
   }
 
