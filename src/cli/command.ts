@@ -34,7 +34,7 @@ export interface CommandIO {
   readonly width: number;
   readonly color: typeof colors;
   readonly progress: ProgressFactory;
-  /** Aborts at the first SIGINT or SIGTERM. */
+  /** Aborts at the first signal that asks the program to end, with `StoppedBySignal`. */
   readonly signal: AbortSignal;
   readonly env: Environment;
 }

@@ -83,7 +83,7 @@ async function dispatch(
   return await callCommand(loaded, words.slice(command.name.split(" ").length), io);
 }
 
-/** Runs the program with the words after its name; returns the exit status: 0 done, 1 failed, 2 wrong usage, 130 or 143 stopped. */
+/** Runs the program with the words after its name; returns the exit status: 0 done, 1 failed, 2 wrong usage, 129, 130 or 143 stopped. */
 export async function main(
   argv: readonly string[],
   terminal?: Terminal,

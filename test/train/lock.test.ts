@@ -69,11 +69,19 @@ describe("the lock of an output folder", () => {
 
   test("a second SIGINT, which ends the program at once, leaves no lock", async () => {
     const output = `${folder}/signals`;
-    const run = startProgram(flagsFor({ ...SETTINGS, output, steps: 60 }), (event) => {
-      if (event.event !== "step" || event.step !== 2) return;
-      for (let i = 0; i < 2; i++) run.child.kill("SIGINT");
+    // Steps of a second or more, so that the first signal waits for the end of one.
+    const long = {
+      data: writeTinyChats(`${folder}/many.jsonl`, 600),
+      batchSize: 1,
+      gradientAccumulationSteps: 600,
+    };
+    const run = startProgram(flagsFor({ ...SETTINGS, ...long, output }), (event) => {
+      if (event.event !== "step" || event.step !== 1) return;
+      run.child.kill("SIGINT");
+      setTimeout(() => run.child.kill("SIGINT"), 400);
     });
-    await run.ended;
+    assert.equal((await run.ended).status, 130);
+    assert.ok(!readdirSync(output).some((name) => name.startsWith("checkpoint-")));
     assert.ok(existsSync(output) && !existsSync(`${output}/.graft-lock`), hidden(output).join());
   });
 

@@ -102,6 +102,7 @@ describe("resuming", () => {
   const SIGNALS = [
     ["SIGINT", 130],
     ["SIGTERM", 143],
+    ["SIGHUP", 129],
   ] as const;
   for (const [signal, expected] of SIGNALS) {
     test(`${signal} ends the program with a checkpoint, status ${expected}, and the word how to go on`, () =>
@@ -111,7 +112,8 @@ describe("resuming", () => {
   async function stopBy(signal: NodeJS.Signals, expected: number): Promise<void> {
     const settings: TrainInput = { ...SETTINGS, steps: 60, output: `${folder}/${signal}` };
     const run = startProgram(flagsFor(settings), (event) => {
-      if (event.event === "step" && event.step === 4) run.child.kill(signal);
+      // Twice, as `timeout` does, which signals a process and its group.
+      if (event.event === "step" && event.step === 4) for (let i = 0; i < 2; i++) run.child.kill(signal);
     });
     const { status, stderr, events } = await run.ended;
     assert.equal(status, expected, stderr);

@@ -167,7 +167,7 @@ export function generatedPages(): ReadonlyMap<string, string> {
       page(
         "Commands",
         "Every command has `--help` and `--json`. With `--json` standard output carries one JSON object a line and nothing else. " +
-          "The exit status is 0 when the work is done, 1 when it failed, 2 when the call was wrong, 130 when Ctrl-C stopped it, 143 when SIGTERM did.",
+          "The exit status is 0 when the work is done, 1 when it failed, 2 when the call was wrong, 130 when Ctrl-C stopped it, 143 when SIGTERM did, 129 when its terminal was closed.",
         commandTable(),
         ...commands.flatMap((command) => [
           `## graft ${command.name}`,

@@ -94,13 +94,14 @@ export const command = defineCommand({
     const isTerminal = io.interactive && !io.json && process.stdin.isTTY && process.stdout.isTTY;
     const input = openInput(isTerminal);
     let answering: AbortController | null = null;
-    const interrupt = (): void => {
-      if (answering) answering.abort();
-      else input.close();
+    const leave = (): void => {
+      answering?.abort();
+      input.close();
     };
-    // A terminal in line editing turns Ctrl-C into this event; otherwise it comes as a signal.
+    const interrupt = (): void => (answering ? answering.abort() : leave());
+    // A terminal in line editing turns Ctrl-C into this event; what comes as a signal asks the program to end.
     input.on("SIGINT", interrupt);
-    io.signal.addEventListener("abort", interrupt);
+    io.signal.addEventListener("abort", leave);
     try {
       const conversation = new Conversation(model, flags.system ?? null);
       const state = { model, conversation, width: io.width };
@@ -122,7 +123,7 @@ export const command = defineCommand({
       // After Ctrl-D the cursor stands behind the prompt.
       if (isTerminal && !isLeft) io.stderr("");
     } finally {
-      io.signal.removeEventListener("abort", interrupt);
+      io.signal.removeEventListener("abort", leave);
       input.close();
       await model.close();
     }

@@ -14,6 +14,11 @@ const [MIN_WIDTH, MAX_WIDTH] = [40, 120];
 /** Where there is no terminal. */
 export const PLAIN_WIDTH = 100;
 
+/** What asks a process to end: somebody at the keyboard, another program, a terminal that is closed. */
+const STOP_SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+/** Signals so near each other are one request: `timeout` and service managers signal a process and its group. */
+const ONE_REQUEST_MS = 300;
+
 /** What `main` needs of a process. */
 export interface Terminal {
   readonly stdout: NodeJS.WritableStream;
@@ -31,20 +36,25 @@ export interface Terminal {
 /** A terminal on the running process; dispose it to take the signal handlers away. */
 export interface ProcessTerminal extends Terminal, Disposable {}
 
-/** Connects to the running process: the first SIGINT or SIGTERM aborts, the second ends it. */
+/** Connects to the running process: the first signal that asks it to end aborts, another ends it. */
 export function openProcessTerminal(): ProcessTerminal {
   const { stdout, stderr, env } = process;
   const controller = new AbortController();
   const interactive = stderr.isTTY && env["TERM"] !== "dumb" && env["CI"] === undefined;
+  const now = (): number => performance.now();
+  let askedAtMs = -Infinity;
   const onSignal = (name: NodeJS.Signals): void => {
+    // A terminal that is closed says so more than once: by its shell, and when the shell has ended.
+    if (now() - askedAtMs < ONE_REQUEST_MS || (controller.signal.aborted && name === "SIGHUP")) return;
     if (controller.signal.aborted) {
       // The prompt of the shell is not to stand behind a bar.
       if (interactive) stderr.write("\n");
       process.exit(stoppedStatus(controller.signal));
     }
+    askedAtMs = now();
     controller.abort(new StoppedBySignal(name));
   };
-  for (const name of ["SIGINT", "SIGTERM"] as const) process.on(name, onSignal);
+  for (const name of STOP_SIGNALS) process.on(name, onSignal);
   const terminal: Terminal = {
     stdout,
     stderr,
@@ -53,7 +63,7 @@ export function openProcessTerminal(): ProcessTerminal {
     // A pipe has no isTTY at all, and picocolors would then decide by itself.
     hasColor: (stdout.isTTY ?? false) && colors.isColorSupported,
     signal: controller.signal,
-    now: () => performance.now(),
+    now,
   };
   // What nobody sees any more is no reason to end a run: the pipe is closed (`graft … | head`), or the terminal gone.
   const onError = ({ code = "" }: NodeJS.ErrnoException): void => {
@@ -67,7 +77,7 @@ export function openProcessTerminal(): ProcessTerminal {
   return {
     ...terminal,
     [Symbol.dispose]() {
-      for (const name of ["SIGINT", "SIGTERM"] as const) process.off(name, onSignal);
+      for (const name of STOP_SIGNALS) process.off(name, onSignal);
       // Those of errors stay: buffered output may still meet a closed pipe.
     },
   };
