@@ -280,6 +280,12 @@ test("npx graft bench lists the benchmarks, and an unknown flag or operation end
     code: 2,
     stderr: /Did you mean "matmul"\?/,
   });
+  const told = await promisify(execFile)(process.execPath, [...graft, "--json"]);
+  assert.equal((JSON.parse(told.stdout) as { event: string }).event, "help");
+  await assert.rejects(promisify(execFile)(process.execPath, [...graft, "adaptors", "--json"]), {
+    code: 2,
+    stdout: /^\{"event":"error","code":"usage\/flag",.*\}\n$/,
+  });
 });
 
 test("intervalOf() gives Student's interval of a mean", () => {

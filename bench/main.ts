@@ -51,10 +51,7 @@ export function resultPath(file: string): string {
 async function runBenchmark(name: string, words: readonly string[]): Promise<void> {
   const benchmark = await loadBenchmark(name);
   const { values, save, json, help } = parseFlags(words, benchmark.flags);
-  if (help) {
-    process.stdout.write(`${name}: ${benchmark.question}\n\n${helpText(benchmark.flags)}\n`);
-    return;
-  }
+  if (help) return showHelp(`${name}: ${benchmark.question}\n\n${helpText(benchmark.flags)}`, json);
   const say = (line: string): void => void process.stderr.write(`${line}\n`);
   const busyShare = await readBusyShare();
   const { ignoresLoad = false } = benchmark;
@@ -79,27 +76,36 @@ async function runBenchmark(name: string, words: readonly string[]): Promise<voi
   process.stdout.write(`${JSON.stringify(report)}\n`);
 }
 
-async function showList(): Promise<void> {
+/** Prints a text for people, or as the event that every command has for it. */
+function showHelp(text: string, json: boolean): void {
+  process.stdout.write(`${json ? JSON.stringify({ event: "help", text }) : text}\n`);
+}
+
+async function showList(json: boolean): Promise<void> {
   const lines = ["npx graft bench NAME [flags]        (NAME --help shows its flags)", ""];
   for (const name of listBenchmarks())
     lines.push(`  ${name.padEnd(16)} ${(await loadBenchmark(name)).question}`);
   lines.push(`  ${"setup".padEnd(16)} Installs what graft is compared with, into bench/peers/.`);
-  process.stdout.write(`${lines.join("\n")}\n`);
+  showHelp(lines.join("\n"), json);
 }
 
-async function main(words: readonly string[]): Promise<void> {
-  const [name, ...rest] = words;
-  if (name === undefined || name === "--help") return showList();
+async function main(words: readonly string[], json: boolean): Promise<void> {
+  const [name = "--help", ...rest] = words;
+  if ([name, ...rest].every((word) => word === "--help" || word === "--json")) return showList(json);
   if (name === "setup") return setUpPeers();
   return runBenchmark(name, rest);
 }
 
 if (import.meta.main) {
+  const words = process.argv.slice(2);
+  const json = words.includes("--json");
   try {
-    await main(process.argv.slice(2));
+    await main(words, json);
   } catch (error) {
-    const hint = error instanceof GraftError && error.hint !== null ? `\n  ${error.hint}` : "";
-    process.stderr.write(`${error instanceof GraftError ? error.message : String(error)}${hint}\n`);
+    const { code, hint } = error instanceof GraftError ? error : { code: "internal", hint: null };
+    const message = error instanceof Error ? error.message : String(error);
+    if (json) process.stdout.write(`${JSON.stringify({ event: "error", code, message, hint })}\n`);
+    process.stderr.write(`error[${code}]: ${message}\n${hint === null ? "" : `hint: ${hint}\n`}`);
     process.exitCode = exitStatus(error);
   }
 }

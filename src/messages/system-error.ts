@@ -13,6 +13,8 @@ const READING: Readonly<Record<string, string>> = {
   ENOTDIR: "a part of the path is not a folder",
   EACCES: "no permission to read it",
   EPERM: "no permission to read it",
+  ELOOP: "links of the path lead back to themselves",
+  ENAMETOOLONG: "the path or a name in it is longer than the system allows",
 };
 
 /** Says why something could not be read. */

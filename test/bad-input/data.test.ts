@@ -1,5 +1,5 @@
 /** @file Data sets that cannot be trained on, each with the file and line. */
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
@@ -59,6 +59,20 @@ describe("data that cannot be trained on", () => {
       { model, data: `${folder}/none.jsonl`, output },
       { code: "format/file", says: ["none.jsonl", "no such file"], hint: /./ },
     );
+  });
+
+  test("a path that cannot be looked at", async () => {
+    const loop = `${folder}/loop.jsonl`;
+    symlinkSync(loop, loop);
+    const long = `${folder}/${"x".repeat(300)}.jsonl`;
+    for (const [path, found] of [
+      [loop, "lead back to themselves"],
+      [long, "longer than the system allows"],
+    ] as const) {
+      const refusal = { code: "format/file", says: [found], hint: /./ };
+      await assertRefused({ model, data: path, output }, refusal);
+      await assertRefused({ model, data: file("beside.jsonl", good), evalData: path, output }, refusal);
+    }
   });
 
   test("a folder without a training file", async () => {

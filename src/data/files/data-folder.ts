@@ -4,10 +4,11 @@
  * `train.jsonl`, `data/train-00000-of-00001.parquet` and `train/part1.csv` are of the training part. Where no file has such
  * a word, all of them are. Of files that differ in their ending alone, the likeliest is read.
  */
-import { readdirSync, statSync } from "node:fs";
+import { type Dirent, readdirSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
 import { UsageError } from "../../errors.ts";
 import { describeNames } from "../../format/contents.ts";
+import { toFailedRead } from "../../messages/system-error.ts";
 import { DATA_ENDINGS, FILE_KINDS, findFileKind, withoutCompression } from "../formats/file-kinds.ts";
 
 /** Paths of the files of each part, in order. */
@@ -64,7 +65,8 @@ export function findDataFiles(path: string): DataFiles {
 
 /** Refuses folders of models, whose files of settings look like data. @throws UsageError "usage/data" */
 function refuseOtherFolders(path: string): void {
-  const { what, hint, kind } = describeNames(path, readdirSync(path));
+  const names = entriesOf(path).map(({ name }) => name);
+  const { what, hint, kind } = describeNames(path, names);
   if (kind !== "model" && kind !== "adapter" && kind !== "run") return;
   throw new UsageError(
     "usage/data",
@@ -75,16 +77,29 @@ function refuseOtherFolders(path: string): void {
   );
 }
 
-/** Whether a path is of a folder that is there. */
+/** Whether a path is of a folder that is there. What cannot be looked at is none: whoever reads it says why. */
 export function isFolder(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+  try {
+    return statSync(path).isDirectory();
+  } catch {
+    return false;
+  }
+}
+
+/** Lists what lies in a folder. @throws FormatError "format/file" */
+function entriesOf(path: string): Dirent[] {
+  try {
+    return readdirSync(path, { withFileTypes: true });
+  } catch (error) {
+    throw toFailedRead(error, path);
+  }
 }
 
 /** Files of data below a folder, in order of their names; of one name with several endings the likeliest. */
 function listFiles(root: string, below: string): string[] {
   const found: string[] = [];
   const stems = new Map<string, string>();
-  const entries = readdirSync(join(root, below), { withFileTypes: true });
+  const entries = entriesOf(join(root, below));
   for (const entry of entries.toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
     const name = join(below, entry.name);
     if (NO_DATA.test(entry.name)) continue;
