@@ -11,9 +11,11 @@ import { lora } from "../../src/peft/methods/lora.ts";
 import { Session } from "../../src/run/session.ts";
 import type { Residency } from "../../src/run/weights/weights.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
+import type { Engine } from "../../src/runtime/engine.ts";
 import { Evaluator } from "../../src/train/evaluate.ts";
 import { fineTune } from "../../src/train/loop/fine-tune.ts";
 import type { FineTuneRequest } from "../../src/train/loop/fine-tune-request.ts";
+import { NO_STORE } from "../../src/train/loop/run-store.ts";
 import { unitsToBatch } from "../../src/train/step/micro-batch.ts";
 import { parseTrainOptions } from "../../src/train/settings/options.ts";
 import { attachTo, perturb, randomExamples } from "../passes/model-passes.ts";
@@ -99,6 +101,35 @@ for (const [modelType, residency, recompute] of CASES) {
     });
   });
 }
+
+test("the result is written when the programs of steps are gone, with their memory", async () => {
+  const { base } = await openUntilEnd(await writeTinyModel(`${folder}/programs`));
+  let numCompiled = 0;
+  const counting: Engine = {
+    ...engine,
+    compile: async (spec, options) => {
+      const program = await engine.compile(spec, options);
+      numCompiled++;
+      return {
+        ...program,
+        run: (feeds, results) => program.run(feeds, results),
+        release: async () => {
+          await program.release();
+          numCompiled--;
+        },
+      };
+    },
+  };
+  const session = new Session(counting, base);
+  const left: number[] = [];
+  const finish = async (): Promise<void> => {
+    await session.release();
+    left.push(numCompiled);
+  };
+  const request = { ...requestFor(session, await attachTo(base, lora)), store: { ...NO_STORE, finish } };
+  await trained(request);
+  assert.deepEqual(left, [0]);
+});
 
 test("fineTune() without a store trains what train() writes", async () => {
   const model = await writeTinyModel(`${folder}/for-train`);

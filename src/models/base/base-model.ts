@@ -3,7 +3,7 @@ import type { StoredTensor } from "../../quant/stored-tensor.ts";
 import type { OperandStore } from "../../nn/operand-store.ts";
 import type { Planes } from "../../quant/planes.ts";
 import type { StorageName } from "../../quant/storages.ts";
-import { dequantize } from "../../quant/stored-tensor.ts";
+import { numElements } from "../../graph/shape.ts";
 import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
 import { DerivedTensors } from "./derived-tensors.ts";
 import type { Model } from "../model.ts";
@@ -72,7 +72,11 @@ export class BaseModel {
 
   /** The same without a view of a mapped file, whose pages stay in memory: for what is looked at once. @throws as the source */
   async read(name: string): Promise<HostTensor<"float32">> {
-    const stored = await this.source.stored(this.model.storedName(name));
-    return hostTensor("float32", stored.shape, dequantize(stored));
+    const stored = this.model.storedName(name);
+    const { shape = [] } = this.model.tensors.get(stored) ?? {};
+    const data = new Float32Array(numElements(shape));
+    // Not by way of the tensor as it is kept, which would lie beside it until V8 collects.
+    await this.source.readInto(stored, data);
+    return hostTensor("float32", shape, data);
   }
 }

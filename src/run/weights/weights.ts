@@ -164,6 +164,9 @@ export class Weights implements Lender {
 
   /** To be called when nothing of it is used any more. */
   release(): void {
+    this.#slots.length = 0;
+    this.#preparedOutside.clear();
+    this.#outsideBlocks.clear();
     this.#tensors.drop();
   }
 

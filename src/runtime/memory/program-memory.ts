@@ -31,12 +31,17 @@ export class DroppedMemory {
     this.#sizeBytes += sizeBytes;
     if (this.#sizeBytes < ENOUGH_BYTES) return;
     this.#sizeBytes = 0;
-    try {
-      // Counted and dropped at once; nobody writes to it, so that it takes no memory.
-      void new ArrayBuffer(ENOUGH_BYTES);
-    } catch {
-      // There is no room for it, and V8 has collected all it can before it says so.
-    }
+    collectSoon();
+  }
+}
+
+/** Has V8 begin to collect. */
+function collectSoon(): void {
+  try {
+    // Counted and dropped at once; nobody writes to it, so that it takes no memory.
+    void new ArrayBuffer(ENOUGH_BYTES);
+  } catch {
+    // There is no room for it, and V8 has collected all it can before it says so.
   }
 }
 
@@ -46,7 +51,7 @@ export type MakeMemory = (sizeBytes: number) => ArrayBufferLike;
 /** Makes tensors that are all needed as long as one of them is. */
 export class LastingTensors {
   readonly #makeMemory: MakeMemory;
-  #sizeBytes = 0;
+  #isEmpty = true;
 
   /** `makeMemory`: as the engine makes it that runs on them. */
   constructor(makeMemory: MakeMemory) {
@@ -56,15 +61,14 @@ export class LastingTensors {
   /** Makes one of zeros. */
   zeros<D extends DType>(dtype: D, shape: readonly number[]): HostTensor<D> {
     const { array, sizeBytes } = DTYPES[dtype];
-    const numBytes = numElements(shape) * sizeBytes;
-    this.#sizeBytes += numBytes;
-    const data: TensorData = new array(this.#makeMemory(numBytes) as ArrayBuffer);
+    this.#isEmpty = false;
+    const data: TensorData = new array(this.#makeMemory(numElements(shape) * sizeBytes) as ArrayBuffer);
     return hostTensor(dtype, shape, data as DataOf<D>);
   }
 
-  /** Has V8 free them as soon as nobody holds one. */
+  /** Has V8 free them, however few: what comes after them would lie beside them. Nobody holds one any more. */
   drop(): void {
-    new DroppedMemory().add(this.#sizeBytes);
-    this.#sizeBytes = 0;
+    if (!this.#isEmpty) collectSoon();
+    this.#isEmpty = true;
   }
 }

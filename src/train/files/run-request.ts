@@ -87,7 +87,7 @@ export async function requestOf(
       tell,
       onResume: (state, checkpoint) => emit(tellResume(setup, checkpoint, state)),
       onSave: onCheckpoint,
-      onFinish: () => session.pool.clear(),
+      onFinish: () => (shared ? session.pool.clear() : session.release()),
       goOnFrom,
       keepLast: options.keepLast,
       configText: configText(options),

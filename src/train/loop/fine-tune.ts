@@ -32,11 +32,14 @@ export async function* fineTune(
   request: FineTuneRequest,
 ): AsyncGenerator<StepEvent | EvalEvent | SampleEvent, FineTuneResult, void> {
   const run = await Run.start(request);
+  let result: FineTuneResult;
   try {
-    return yield* run.complete();
+    result = yield* run.complete();
   } finally {
     await run.release();
   }
+  await request.store.finish(result.state);
+  return result;
 }
 
 class Run {
@@ -92,7 +95,7 @@ class Run {
       yield* this.#look();
       if (saveEverySteps !== null && this.#isDue(saveEverySteps)) await this.#save();
     }
-    await this.#finish();
+    await this.#conclude();
     return { state: this.#state, evaluation: this.#evaluation };
   }
 
@@ -242,7 +245,8 @@ class Run {
     );
   }
 
-  async #finish(): Promise<void> {
+  /** Makes the adapter what the run is to give. */
+  async #conclude(): Promise<void> {
     const { adapter, store, evaluation } = this.#request;
     const { best_global_step: best, global_step: step } = this.#state;
     // From where the run is made longer.
@@ -252,7 +256,6 @@ class Run {
     if (goesBack || !isChecked) await requireFinite(adapter, store, step);
     this.#requireStore();
     this.#request.hooks.rest?.();
-    await store.finish(this.#state);
   }
 
   async release(): Promise<void> {

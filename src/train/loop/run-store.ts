@@ -13,7 +13,7 @@ export interface RunStore {
   save(state: RunState, optimizer: readonly GroupState[]): Promise<void>;
   /** Reads the numbers of the checkpoint after some step back into the adapter. */
   restore(step: number): Promise<void>;
-  /** Writes the result. */
+  /** Writes the result, when nothing is computed any more. */
   finish(state: RunState): Promise<void>;
   /** Says where the newest checkpoint is; null: there is none. */
   newestCheckpoint(): Promise<string | null>;

@@ -35,7 +35,7 @@ export interface FolderStoreParts {
   /** Hears that a checkpoint is written, and maybe older ones are gone. */
   readonly onSave: () => void;
   /** Hears that nothing is computed any more, before what draws charts takes memory. */
-  readonly onFinish: () => void;
+  readonly onFinish: () => Promise<void> | void;
   /** The adapter that the run goes on from, if it is there at this step; its own unless given. */
   readonly goOnFrom: GoOnFrom | undefined;
   /** Checkpoints that are kept, beside the best. */
@@ -76,7 +76,7 @@ export function folderStore(parts: FolderStoreParts): RunStore {
     },
     restore: (step) => folder.restore(adapter, step),
     async finish(state) {
-      parts.onFinish();
+      await parts.onFinish();
       // Here, as they bring a library of some 600 files, which would be read before the first step.
       const { dropBpChart } = await import("../../report/dropbp-chart.ts");
       const { lossChart } = await import("../../report/loss-chart.ts");
