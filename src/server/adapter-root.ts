@@ -1,7 +1,8 @@
 /** @file The folder from which clients may load adapters: what lies outside is none of theirs, links included. */
 import { readdir, realpath, stat } from "node:fs/promises";
-import { resolve, sep } from "node:path";
+import { relative, resolve, sep } from "node:path";
 import { UsageError } from "../errors.ts";
+import { describeNames } from "../format/contents.ts";
 import { nearest } from "../messages/nearest.ts";
 import { describeFileProblem } from "../messages/system-error.ts";
 import { ApiError } from "./api-error.ts";
@@ -18,17 +19,43 @@ export async function requireRoot(root: string): Promise<void> {
   });
 }
 
-/** Makes the function that finds what a client names inside of a folder. */
-export function adaptersUnder(root: string): (path: string) => Promise<string> {
-  return async (path) => {
-    const whole = await realpath(root);
-    const found = await realpath(resolve(whole, path)).catch(() => null);
-    if (found !== null && (found === whole || found.startsWith(whole + sep))) return found;
-    const alike = nearest(path, await readdir(whole).catch(() => []));
+export class AdapterRoot {
+  readonly #root: string;
+
+  constructor(root: string) {
+    this.#root = root;
+  }
+
+  /** Finds a folder that a client names by its path. @throws ApiError 404 */
+  async find(path: string): Promise<string> {
+    const found = await this.#inside(path);
+    if (found !== null) return found;
+    const alike = nearest(path, await this.names());
     const known = alike === null ? "" : `: did you mean "${alike}"?`;
     throw new ApiError(404, `There is no adapter "${path}" in the folder of adapters${known}`, {
       code: "adapter_not_found",
       param: "lora_path",
     });
-  };
+  }
+
+  /** Finds the adapter that is called as its folder is, which has one name alone; null: none is. */
+  async findNamed(name: string): Promise<string | null> {
+    const isName = name !== "" && relative(this.#root, resolve(this.#root, name)) === name;
+    const found = isName ? await this.#inside(name) : null;
+    if (found === null) return null;
+    const { kind } = describeNames(found, await readdir(found).catch(() => []));
+    return kind === "adapter" ? found : null;
+  }
+
+  /** What lies in it. */
+  async names(): Promise<string[]> {
+    return await readdir(this.#root).catch(() => []);
+  }
+
+  /** Where a path leads; null: nowhere, or out of the folder. */
+  async #inside(path: string): Promise<string | null> {
+    const root = await realpath(this.#root);
+    const found = await realpath(resolve(root, path)).catch(() => null);
+    return found !== null && (found === root || found.startsWith(root + sep)) ? found : null;
+  }
 }

@@ -1,7 +1,8 @@
 /** @file What the routes of one server share. */
 import type { ServingModel } from "../engine/serving-model.ts";
-import { UsageError } from "../errors.ts";
+import { FormatError, UsageError } from "../errors.ts";
 import { nearest } from "../messages/nearest.ts";
+import type { AdapterRoot } from "./adapter-root.ts";
 import { ApiError, stopping } from "./api-error.ts";
 import type { Job } from "../jobs/job.ts";
 import type { JobQueue } from "../jobs/queue/job-queue.ts";
@@ -19,8 +20,8 @@ export interface ServerStateParts {
   readonly limits: Limits;
   /** Is told of errors that are nobody's fault but ours. */
   readonly onError: (error: unknown) => void;
-  /** Finds the folder that a client names; null: clients load no adapters. @throws ApiError for one that is not theirs to load */
-  readonly findAdapter: ((path: string) => Promise<string>) | null;
+  /** From where clients load adapters; null: from nowhere. */
+  readonly adapterRoot: AdapterRoot | null;
   /** What time it is, in milliseconds. */
   readonly now: () => number;
   /** A text that no other call gives. */
@@ -66,7 +67,7 @@ export class ServerState {
   /** Streams that can go on elsewhere. */
   readonly running = new RunningRequests();
   readonly onError: ServerStateParts["onError"];
-  readonly findAdapter: ServerStateParts["findAdapter"];
+  readonly adapterRoot: ServerStateParts["adapterRoot"];
   readonly now: () => number;
   readonly newId: () => string;
   readonly newSeed: () => number;
@@ -76,6 +77,8 @@ export class ServerState {
   isDraining = false;
   readonly #ending = new AbortController();
   readonly #createdOf = new Map<string, number>();
+  /** Adapters that are read because a request has named them. */
+  readonly #arriving = new Map<string, Promise<void>>();
 
   constructor(parts: ServerStateParts) {
     this.model = parts.model;
@@ -84,7 +87,7 @@ export class ServerState {
     this.limits = parts.limits;
     this.onError = parts.onError;
     this.places = new TextPlaces(parts.limits);
-    this.findAdapter = parts.findAdapter;
+    this.adapterRoot = parts.adapterRoot;
     this.now = parts.now;
     this.newId = parts.newId;
     this.newSeed = parts.newSeed;
@@ -127,22 +130,50 @@ export class ServerState {
     return this.fineTuning?.files.withoutPath(shown) ?? shown;
   }
 
-  /** The adapter that a request means by its model; null: the base. @throws ApiError 404 */
+  /** The adapter that a request means by its model; null: the base. @throws ApiError 404, 400 for one that cannot be served */
   async adapterOf(model: string): Promise<string | null> {
     if (model === this.name) return null;
     const { adapters } = this.model.engine;
     // What jobs have trained comes and goes elsewhere too, since this server last looked.
     await this.fineTuning?.find(model);
+    if (!adapters.has(model)) await this.#arrive(model);
     if (adapters.has(model)) return model;
-    const alike = nearest(
-      model,
-      this.list().map(({ id }) => id),
-    );
+    const inRoot = (await this.adapterRoot?.names()) ?? [];
+    const alike = nearest(model, [...this.list().map(({ id }) => id), ...inRoot]);
     const known = alike === null ? `the base is "${this.name}"` : `did you mean "${alike}"?`;
     throw new ApiError(404, `The model "${model}" does not exist: ${known}`, {
       code: "model_not_found",
       param: "model",
     });
+  }
+
+  /** Loads the adapter whose folder has a name, if one has, once for all who ask meanwhile. */
+  async #arrive(name: string): Promise<void> {
+    const folder = await this.adapterRoot?.findNamed(name);
+    // It may have come meanwhile.
+    if (folder == null || this.model.engine.adapters.has(name)) return;
+    const begin = (): Promise<void> =>
+      this.loadFor(name, folder, { path: name, param: "model" }).finally(() => this.#arriving.delete(name));
+    const arriving = this.#arriving.get(name) ?? begin();
+    this.#arriving.set(name, arriving);
+    await arriving;
+  }
+
+  /** As `load`, for a client, who knows the folder by a path. @throws ApiError 400 of a key, where what is in it cannot be served */
+  async loadFor(
+    name: string,
+    folder: string,
+    { path, param, mayReplace = false }: { path: string; param: string; mayReplace?: boolean },
+  ): Promise<void> {
+    try {
+      await this.load(name, folder, mayReplace);
+    } catch (error) {
+      if (!(error instanceof FormatError || error instanceof UsageError)) throw error;
+      throw new ApiError(400, this.named(error.message.replaceAll(folder, path)), {
+        code: error.code,
+        param,
+      });
+    }
   }
 
   /** Lets requests ask for an adapter, once it has been read. @throws as reading it; UsageError "usage/adapter" */

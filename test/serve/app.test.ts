@@ -126,6 +126,49 @@ test("a link out of the folder of adapters is not followed", async () => {
   assert.equal(answer.body.error.code, "adapter_not_found");
 });
 
+test("a model that is called as a folder of adapters is loaded by the first request, and as it is now once it was unloaded", async () => {
+  const folder = await writeTinyAdapter(
+    join(root, "model"),
+    join(root, "adapters", "team", "late"),
+    "lora",
+    8,
+  );
+  const ask = (model: string): Promise<Answer> => post("/v1/completions", { ...COMPLETION, model });
+  const others = ["/team/late", folder, "./team/late", "team/late/", "team//late", "x/../team/late"];
+  for (const name of [...others, "team", "../elsewhere", "link", "", ".", "..", "late\0"]) {
+    const { status, body } = await ask(name);
+    assert.deepEqual([status, body.error.code], [404, "model_not_found"], name);
+  }
+  assert.match((await ask("peot")).body.error.message, /did you mean "poet"\?/);
+  const atOnce = await Promise.all(Array.from({ length: 8 }, () => ask("team/late")));
+  const text = atOnce[0]?.body.choices[0]?.text;
+  assert.ok(atOnce.every(({ body }) => body.choices[0]?.text === text));
+  assert.notEqual(text, (await ask("tiny")).body.choices[0]?.text);
+  assert.equal(
+    server.state.model.engine.adapters.list().filter(({ name }) => name === "team/late").length,
+    1,
+  );
+  await writeTinyAdapter(join(root, "model"), folder, "road", 9);
+  assert.equal((await ask("team/late")).body.choices[0]?.text, text);
+  await post("/v1/unload_lora_adapter", { lora_name: "team/late" });
+  assert.notEqual((await ask("team/late")).body.choices[0]?.text, text);
+  server.state.unload("team/late");
+  assert.equal((await server.app.request("/v1/models/team/late")).status, 200);
+  server.state.unload("team/late");
+});
+
+test("a folder of adapters that cannot be served is told by its name, and not listed", async () => {
+  const path = await writeTinyAdapter(join(root, "model"), join(root, "adapters", "broken"), "lora", 4);
+  writeFileSync(join(path, "adapter_config.json"), "{");
+  for (let i = 0; i < 2; i++) {
+    const { status, body } = await post("/v1/completions", { ...COMPLETION, model: "broken" });
+    assert.deepEqual([status, body.error.code, body.error.param], [400, "format/json", "model"]);
+    assert.match(body.error.message, /"broken\/adapter_config\.json"/);
+  }
+  assert.ok(!server.state.list().some(({ id }) => id === "broken"));
+  assert.deepEqual(server.errors, []);
+});
+
 test("the same request gives the same text, several texts have seeds of their own", async () => {
   const request = { ...COMPLETION, temperature: 2, seed: 3, n: 3 };
   const [first, again] = [await post("/v1/completions", request), await post("/v1/completions", request)];

@@ -9,7 +9,7 @@ import type { JobTable } from "../../src/jobs/job-table.ts";
 import { systemClock } from "../../src/jobs/queue/system-clock.ts";
 import { StateFolder } from "../../src/jobs/state-folder.ts";
 import { findMethod } from "../../src/peft/methods.ts";
-import { adaptersUnder } from "../../src/server/adapter-root.ts";
+import { AdapterRoot } from "../../src/server/adapter-root.ts";
 import type { AdmissionOptions } from "../../src/server/access/admission.ts";
 import { createApp } from "../../src/server/app.ts";
 import type { Limits } from "../../src/server/requests/limits.ts";
@@ -59,7 +59,7 @@ export async function writeTinyAdapter(
   return folder;
 }
 
-/** Serves a tiny model, which jobs train in float32 whatever `compute` of texts is, as "tiny", with what lies in its folder of adapters: "poet" and "clerk", which are not loaded. */
+/** Serves a tiny model, which jobs train in float32 whatever `compute` of texts is, as "tiny", with what lies in its folder of adapters: "poet" and "clerk", which are loaded when a request names them. */
 export async function serveTiny(
   root: string,
   {
@@ -92,7 +92,7 @@ export async function serveTiny(
     name: "tiny",
     metrics: new ServerMetrics("tiny"),
     limits: { ...LIMITS, ...limits },
-    findAdapter: adaptersUnder(join(root, "adapters")),
+    adapterRoot: new AdapterRoot(join(root, "adapters")),
     onError: (error) => errors.push(error),
     now: () => 1_700_000_000_000 + 1000 * numIds,
     newId: () => `${numIds++}`,

@@ -14,7 +14,7 @@ import { JobQueue } from "../../jobs/queue/job-queue.ts";
 import { systemClock } from "../../jobs/queue/system-clock.ts";
 import { fingerprintOf } from "../../models/base/fingerprint.ts";
 import { openState } from "../../jobs/store/open-state.ts";
-import { adaptersUnder, requireRoot } from "../../server/adapter-root.ts";
+import { AdapterRoot, requireRoot } from "../../server/adapter-root.ts";
 import { type ApiKey, type ReadKeys, adminKeys } from "../../server/access/api-keys.ts";
 import { createApp } from "../../server/app.ts";
 import { parseByteSize } from "../../messages/byte-size.ts";
@@ -119,7 +119,7 @@ async function serve(
       maxRequestTokens: options.maxRequestTokens ?? null,
       requestTimeoutMs: options.requestTimeout * 1000,
     },
-    findAdapter: options.adapterRoot === undefined ? null : adaptersUnder(options.adapterRoot),
+    adapterRoot: options.adapterRoot === undefined ? null : new AdapterRoot(options.adapterRoot),
     now: Date.now,
     onError: (error) => warn(describeFault(error), io),
     newId: () => randomUUID().replaceAll("-", ""),

@@ -41,7 +41,12 @@ export const SERVE_OPTIONS = z.strictObject({
     .array(z.string())
     .default([])
     .describe("Adapters to serve, each NAME=FOLDER or a folder, whose name it then has"),
-  adapterRoot: z.string().optional().describe("Folder from which clients may load more adapters"),
+  adapterRoot: z
+    .string()
+    .optional()
+    .describe(
+      "Folder of more adapters: a request for a model that is called as a folder in it loads that, and keys of the role admin load any under other names",
+    ),
   servedModelName: z.string().optional().describe("Name of the base for clients; default: that of the model"),
   cacheMemory: BYTE_SIZE.optional().describe(
     "Memory for keys and values; default: what one text takes that is as long as the model allows, from 512MB to 2GB",

@@ -1,5 +1,4 @@
 /** @file POST /v1/load_lora_adapter and /v1/unload_lora_adapter, in vLLM's form; adapters of any method. */
-import { FormatError, UsageError } from "../../errors.ts";
 import { nearest } from "../../messages/nearest.ts";
 import { ApiError } from "../api-error.ts";
 import { defineRoute } from "../route.ts";
@@ -13,7 +12,7 @@ export const loadAdapter = defineRoute({
   body: LOAD_ADAPTER_REQUEST,
   handle: async ({ body, context, state }) => {
     const { lora_name: name, lora_path: path, load_inplace: replaces } = body;
-    if (!state.findAdapter) {
+    if (!state.adapterRoot) {
       throw new ApiError(
         403,
         "This server loads no adapters for clients: start it with --adapter-root FOLDER",
@@ -22,18 +21,11 @@ export const loadAdapter = defineRoute({
         },
       );
     }
-    const folder = await state.findAdapter(path);
-    const isTaken = name === state.name || (replaces !== true && state.model.engine.adapters.has(name));
-    try {
-      await state.load(name, folder, replaces === true);
-    } catch (error) {
-      if (!(error instanceof FormatError || error instanceof UsageError)) throw error;
-      // The folder is there; what is wrong is in it.
-      throw new ApiError(400, state.named(error.message.replaceAll(folder, path)), {
-        code: error.code,
-        param: isTaken ? "lora_name" : "lora_path",
-      });
-    }
+    const folder = await state.adapterRoot.find(path);
+    const mayReplace = replaces === true;
+    const isTaken = name === state.name || (!mayReplace && state.model.engine.adapters.has(name));
+    const param = isTaken ? "lora_name" : "lora_path";
+    await state.loadFor(name, folder, { path, param, mayReplace });
     return context.text(`Success: LoRA adapter '${name}' added successfully.`);
   },
 });

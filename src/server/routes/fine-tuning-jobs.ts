@@ -90,8 +90,8 @@ async function methodOf(adapter: string, { graft }: JobRequest, { model }: Serve
 }
 
 /** Finds a folder that a client names. @throws ApiError 404 */
-async function foundBelow({ findAdapter }: ServerState, path: string): Promise<string> {
-  if (findAdapter) return await findAdapter(path);
+async function foundBelow({ adapterRoot }: ServerState, path: string): Promise<string> {
+  if (adapterRoot) return await adapterRoot.find(path);
   throw new ApiError(404, "This server reads no folders of clients: start it with --adapter-root FOLDER", {
     code: "adapters_disabled",
     param: "resume_from",
