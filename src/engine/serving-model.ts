@@ -15,7 +15,7 @@ import { createEngine } from "../runtime/create-engine.ts";
 import { AdapterPool } from "./adapters/adapter-pool.ts";
 import { type ComputeChoice, chooseCompute } from "./opening/choose-compute.ts";
 import { Grammars } from "./grammar/grammars.ts";
-import { MeanPool } from "./prompts/mean-pool.ts";
+import type { PromptReader } from "./prompts/prompt-reader.ts";
 import type { TextParts } from "./opening/model-parts.ts";
 import { ServingEngine } from "./serving/serving-engine.ts";
 import { NO_END, type ServeEnd, type ServeRequest, type ServedToken } from "./serving/serve-request.ts";
@@ -210,14 +210,12 @@ export class ServingModel {
     }
   }
 
-  /** Embeds a prompt: the mean of its hidden states after the final norm, of length 1. @throws as `ServingEngine.write` */
-  async embed(
-    request: Pick<ServeRequest, "promptIds" | "adapter" | "signal">,
-  ): Promise<{ readonly embedding: Float32Array; readonly end: ServeEnd }> {
-    const pool = new MeanPool();
-    const end = await endOf(this.engine.write({ ...request, maxNewTokens: 0, reader: pool }));
-    if (end.finishReason === "aborted") throw new DOMException("Nobody waits any more", "AbortError");
-    return { embedding: pool.embedding, end: { ...end, finishReason: "stop" } };
+  /** Runs a prompt for what its reader makes of it, and writes nothing. @throws as `ServingEngine.write` */
+  async read(
+    request: Pick<ServeRequest, "promptIds" | "adapter" | "signal"> & { readonly reader: PromptReader },
+  ): Promise<ServeEnd> {
+    const end = await endOf(this.engine.write({ ...request, maxNewTokens: 0 }));
+    return end.finishReason === "aborted" ? end : { ...end, finishReason: "stop" };
   }
 
   /** Ends all texts, frees the programs and closes the checkpoint. */

@@ -108,6 +108,15 @@ test("texts that take too long end with status 504, in a stream with an event, a
     body: { error: { code: string } };
   };
   assert.deepEqual([embedded.status, embedded.body.error.code], [504, "request_timeout"]);
+  const numbers = await (await server.app.request("/metrics")).text();
+  const [, own] =
+    /^graft_requests_total\{adapter="tiny",finished_reason="aborted"\} (\d+)$/m.exec(numbers) ?? [];
+  // Two texts, and of the inputs those that had begun.
+  assert.ok(Number(own) > 2, numbers);
+  assert.match(
+    numbers,
+    new RegExp(`^vllm:request_success_total\\{finished_reason="abort",[^}]*\\} ${own}$`, "m"),
+  );
   assert.equal(server.state.model.engine.stats.numPagesHeld, 0);
   assert.deepEqual(server.errors, []);
 });

@@ -8,6 +8,8 @@ import { VllmMetrics } from "./vllm-metrics.ts";
 /** Adapters that have labels of their own; the others share one. */
 const MAX_LABELS = 100;
 const OTHERS = "other";
+/** How a text ended that is no one's to read. */
+const FAILED = "error";
 
 export class ServerMetrics {
   readonly #registry = new Registry();
@@ -71,10 +73,22 @@ export class ServerMetrics {
     return this.#registry.contentType;
   }
 
-  /** Counts a text that has ended. */
-  ended(adapter: string, end: ServeEnd): void {
-    this.#vllm.ended(end);
+  /** Counts a text when it has ended, however it did. `numBefore`: new tokens that it had when it came here. */
+  async count(adapter: string, write: () => Promise<ServeEnd>, numBefore = 0): Promise<ServeEnd> {
     const label = this.#label(adapter);
+    try {
+      const end = await write();
+      this.#ended(label, { ...end, numNewTokens: end.numNewTokens - numBefore });
+      return end;
+    } catch (error) {
+      this.#requests.inc({ adapter: label, finished_reason: FAILED });
+      this.#vllm.finished(FAILED);
+      throw error;
+    }
+  }
+
+  #ended(label: string, end: ServeEnd): void {
+    this.#vllm.ended(end);
     this.#requests.inc({ adapter: label, finished_reason: end.finishReason });
     this.#tokens.inc({ adapter: label, kind: "prompt" }, end.numPromptTokens);
     this.#tokens.inc({ adapter: label, kind: "new" }, end.numNewTokens);

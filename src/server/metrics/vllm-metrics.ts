@@ -68,12 +68,16 @@ export class VllmMetrics {
 
   /** Counts a text that has ended. */
   ended(end: ServeEnd): void {
-    const reason = end.finishReason === "aborted" ? ABORTED : end.finishReason;
-    this.#successes.inc({ finished_reason: reason });
+    this.finished(end.finishReason === "aborted" ? ABORTED : end.finishReason);
     for (const [histogram, timeMs] of this.#times) {
       const ms = timeMs(end);
       if (ms !== null) histogram.observe(ms / 1000);
     }
+  }
+
+  /** Counts the end of a text by its reason alone. */
+  finished(finished_reason: string): void {
+    this.#successes.inc({ finished_reason });
   }
 
   /** All numbers as text. */

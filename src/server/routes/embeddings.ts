@@ -1,5 +1,6 @@
 /** @file POST /v1/embeddings: what a model makes of texts, as one vector each. */
 import type { z } from "zod";
+import { MeanPool } from "../../engine/prompts/mean-pool.ts";
 import { ApiError } from "../api-error.ts";
 import { defineRoute } from "../route.ts";
 import type { ServerState } from "../server-state.ts";
@@ -27,15 +28,15 @@ export const embeddings = defineRoute({
     const found: Float32Array[] = [];
     try {
       await withinTime(state, gone, async (signal) => {
+        const embed = async (promptIds: readonly number[]): Promise<Float32Array> => {
+          const reader = new MeanPool();
+          const job = { promptIds, adapter, signal, reader };
+          await state.metrics.count(adapter ?? state.name, () => state.model.read(job));
+          signal.throwIfAborted();
+          return reader.embedding;
+        };
         for (let from = 0; from < inputs.length; from += SIDE_BY_SIDE) {
-          const some = inputs.slice(from, from + SIDE_BY_SIDE);
-          const embedded = await Promise.all(
-            some.map((promptIds) => state.model.embed({ promptIds, adapter, signal })),
-          );
-          for (const { embedding, end } of embedded) {
-            found.push(embedding);
-            state.metrics.ended(adapter ?? state.name, end);
-          }
+          found.push(...(await Promise.all(inputs.slice(from, from + SIDE_BY_SIDE).map(embed))));
         }
       });
     } catch (error) {

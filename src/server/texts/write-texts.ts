@@ -50,9 +50,10 @@ export async function writeTexts(
     inTime: AbortSignal,
     late: AbortSignal,
   ): Promise<ServeEnd> => {
-    const end = await tellPieces(state.model.write({ ...job, signal: inTime }), index, told, writtenIds);
+    const pieces = state.model.write({ ...job, signal: inTime });
+    const tell = (): Promise<ServeEnd> => tellPieces(pieces, index, told, writtenIds);
+    const end = await state.metrics.count(job.adapter ?? state.name, tell, job.writtenIds?.length);
     if (end.finishReason === "aborted") late.throwIfAborted();
-    state.metrics.ended(job.adapter ?? state.name, end);
     await told.onEnd?.(index, end);
     return end;
   };
