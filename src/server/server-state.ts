@@ -156,7 +156,10 @@ export class ServerState {
       this.loadFor(name, folder, { path: name, param: "model" }).finally(() => this.#arriving.delete(name));
     const arriving = this.#arriving.get(name) ?? begin();
     this.#arriving.set(name, arriving);
-    await arriving;
+    await arriving.catch((error: unknown) => {
+      // An operator may have loaded it at the same time.
+      if (!this.model.engine.adapters.has(name)) throw error;
+    });
   }
 
   /** As `load`, for a client, who knows the folder by a path. @throws ApiError 400 of a key, where what is in it cannot be served */

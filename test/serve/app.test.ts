@@ -153,6 +153,10 @@ test("a model that is called as a folder of adapters is loaded by the first requ
   await post("/v1/unload_lora_adapter", { lora_name: "team/late" });
   assert.notEqual((await ask("team/late")).body.choices[0]?.text, text);
   server.state.unload("team/late");
+  const load = { lora_name: "team/late", lora_path: "team/late" };
+  const [, meanwhile] = await Promise.all([post("/v1/load_lora_adapter", load), ask("team/late")]);
+  assert.equal(meanwhile.status, 200);
+  server.state.unload("team/late");
   assert.equal((await server.app.request("/v1/models/team/late")).status, 200);
   server.state.unload("team/late");
 });
