@@ -16,9 +16,11 @@ export const PEER_MODELS = {
   },
   bert: { modelType: "bert" },
   roberta: { modelType: "roberta" },
+  "xlm-roberta": { modelType: "xlm-roberta" },
   mistral: { modelType: "mistral" },
   qwen2: { modelType: "qwen2" },
   qwen3: { modelType: "qwen3" },
+  gemma: { modelType: "gemma" },
   gemma2: { modelType: "gemma2" },
   gemma3_text: { modelType: "gemma3_text" },
   gpt2: { modelType: "gpt2" },
@@ -222,7 +224,7 @@ const LLAMA_CASES: readonly PeerCase[] = [
 ];
 
 /** Families that tell classes: their cases stand with those of classes above. */
-const OF_CLASSES: readonly string[] = ["bert", "roberta"];
+const OF_CLASSES: readonly string[] = ["bert", "roberta", "xlm-roberta"];
 const OF_ATTENTION = ["q_proj", "k_proj", "v_proj", "o_proj"];
 
 /** Modules of the families for which a method's own choice is not one that peft knows. */

@@ -6,6 +6,7 @@ import type { Family, RawConfig } from "./family.ts";
 import type { GgufRules } from "./config/gguf-rules.ts";
 import { Model } from "./model.ts";
 import { bert } from "./families/bert.ts";
+import { gemma } from "./families/gemma.ts";
 import { gemma2 } from "./families/gemma2.ts";
 import { gemma3 } from "./families/gemma3.ts";
 import { gemma3Text } from "./families/gemma3-text.ts";
@@ -21,12 +22,14 @@ import { qwen3Moe } from "./families/qwen3-moe.ts";
 import { roberta } from "./families/roberta.ts";
 import { smollm3 } from "./families/smollm3.ts";
 import { vit } from "./families/vit.ts";
+import { xlmRoberta } from "./families/xlm-roberta.ts";
 
 export const FAMILIES: readonly Family[] = [
   llama,
   mistral,
   qwen2,
   qwen3,
+  gemma,
   gemma2,
   gemma3Text,
   gemma3,
@@ -38,6 +41,7 @@ export const FAMILIES: readonly Family[] = [
   olmoe,
   bert,
   roberta,
+  xlmRoberta,
   vit,
 ];
 

@@ -119,6 +119,7 @@ test("what a file leaves out is what transformers takes", () => {
     ["smollm3", 32_768, 4],
     ["phi3", 4096, undefined],
     ["olmoe", 4096, undefined],
+    ["gemma", 8192, 16],
     ["gemma2", 8192, 4],
     ["gemma3_text", 131_072, 4],
   ] as const) {

@@ -103,6 +103,8 @@ const IS_ANOTHER = [
   "models/families/gemma3.ts imports models/families/gemma3-text.ts",
   // A GGUF file says that it holds the other.
   "models/families/mistral.ts imports models/families/llama.ts",
+  // Is the other, under a name of its own.
+  "models/families/xlm-roberta.ts imports models/families/roberta.ts",
 ];
 
 /** What a list puts together: the files that it imports from its folder of kinds, or from beside it, but for the contract. */

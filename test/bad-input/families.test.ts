@@ -36,6 +36,10 @@ const UNLIKE: Readonly<Record<string, readonly (readonly [config: RawConfig, say
     [{ num_experts_per_tok: 5 }, "num_experts_per_tok is 5 (expected at most num_experts, 4)"],
     [{ use_sliding_window: true }, "use_sliding_window is true"],
   ],
+  gemma: [
+    [{ hidden_act: "silu" }, 'hidden_act is "silu"'],
+    [{ hidden_activation: "gelu" }, 'hidden_activation is "gelu"'],
+  ],
   gemma2: [
     [{ hidden_activation: "relu" }, 'hidden_activation is "relu"'],
     [{ layer_types: Array<string>(3).fill("full_attention") }, "layer_types has 3 entries (expected 2"],
@@ -65,6 +69,7 @@ const UNLIKE: Readonly<Record<string, readonly (readonly [config: RawConfig, say
     [{ architectures: ["BertForMaskedLM"] }, 'architectures is ["BertForMaskedLM"]'],
   ],
   roberta: [[{ is_decoder: true }, "is_decoder is true"]],
+  "xlm-roberta": [[{ is_decoder: true }, "is_decoder is true"]],
   vit: [
     [{ patch_size: 3 }, "patch_size is 3"],
     [{ hidden_act: "quick_gelu" }, 'hidden_act is "quick_gelu"'],

@@ -20,7 +20,11 @@ interface TokenizerGolden {
 const TEXTS = goldenJson<readonly string[]>("tokenizers", "texts.json");
 
 /** Tiny ones of kinds that no package is needed for. */
-const TINY = ["bert", "roberta"].map((name) => ({ name, skip: false as const, open: () => tinyFiles(name) }));
+const TINY = ["bert", "roberta", "xlm-roberta"].map((name) => ({
+  name,
+  skip: false as const,
+  open: () => tinyFiles(name),
+}));
 const REAL = REAL_TOKENIZERS.map((one) => ({ ...one, open: () => readRealTokenizer(one.name) }));
 
 function tinyFiles(name: string): TokenizerFiles {

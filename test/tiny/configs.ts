@@ -69,6 +69,14 @@ export const TINY_CONFIGS: Readonly<Record<string, RawConfig>> = {
     norm_topk_prob: true,
     mlp_only_layers: [0],
   },
+  gemma: {
+    architectures: ["GemmaForCausalLM"],
+    model_type: "gemma",
+    ...DECODER,
+    head_dim: 12,
+    tie_word_embeddings: true,
+    hidden_act: "gelu",
+  },
   gemma2: { architectures: ["Gemma2ForCausalLM"], model_type: "gemma2", ...GEMMA },
   gemma3_text: { architectures: ["Gemma3ForCausalLM"], model_type: "gemma3_text", ...GEMMA3_TEXT },
   gemma3: {
@@ -122,6 +130,14 @@ export const TINY_CONFIGS: Readonly<Record<string, RawConfig>> = {
     ...ENCODER,
     max_position_embeddings: 66,
     type_vocab_size: 2,
+    pad_token_id: 1,
+  },
+  "xlm-roberta": {
+    architectures: ["XLMRobertaForSequenceClassification"],
+    model_type: "xlm-roberta",
+    ...ENCODER,
+    max_position_embeddings: 66,
+    type_vocab_size: 1,
     pad_token_id: 1,
   },
   vit: {

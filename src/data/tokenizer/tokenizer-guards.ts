@@ -1,6 +1,7 @@
 /**
  * @file Makes the steps of a tokenizer's file end: its patterns have a limit of time, and what they put in has a bound.
  */
+import * as library from "@huggingface/tokenizers";
 import { showValue } from "../../messages/expected.ts";
 import { isRecord } from "../rows/row-error.ts";
 import { compileSafe } from "../../untrusted/safe-pattern.ts";
@@ -24,6 +25,11 @@ export interface TokenizerStep {
   pre_tokenize_text?(text: string, options: unknown): string[];
   decode_chain?(tokens: string[]): string[];
 }
+
+/** The step that splits by JavaScript's `\s`; its declaration does not resolve under NodeNext. */
+const { WhitespaceSplitPreTokenizer: WhitespaceSplit } = library as unknown as {
+  readonly WhitespaceSplitPreTokenizer: new () => TokenizerStep;
+};
 
 /**
  * What escapes of split patterns mean in the original library: JavaScript's `\s` counts U+FEFF as white space and U+0085 not,
@@ -92,6 +98,8 @@ export function guardSteps(
     if (step === null) return;
     for (const part of [...(step.normalizers ?? []), ...(step.tokenizers ?? []), ...(step.decoders ?? [])])
       visit(part, isSplit);
+    if (step instanceof WhitespaceSplit)
+      step.pre_tokenize_text = (text) => text.match(/\P{White_Space}+/gu) ?? [];
     if (!(step.pattern instanceof RegExp)) return;
     const source = isSplit ? withUnicodeClasses(step.pattern) : step.pattern.source;
     step.pattern = compileSafe(source, "u", budget);

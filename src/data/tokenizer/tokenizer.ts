@@ -14,6 +14,7 @@ import { requireTokenizerForm } from "./tokenizer-form.ts";
 import { guardSteps, requireSteps, type TokenizerStep } from "./tokenizer-guards.ts";
 import { type BytePairs, takeLists } from "./byte-pairs.ts";
 import { speedUp, type TokenizerModel } from "./tokenizer-speed.ts";
+import { useCharacterMaps } from "./character-map.ts";
 import { byteReader } from "./token-bytes.ts";
 import { createTokenStream, type TokenStream } from "./token-stream.ts";
 
@@ -155,6 +156,7 @@ function openHubTokenizer(files: TokenizerFiles, budget: TimeBudget): OpenTokeni
     const { tokenizer, fill } = takeLists(files);
     const hub = new HubTokenizer(tokenizer, files.config);
     fill(hub.model);
+    useCharacterMaps(hub.normalizer);
     const withinLimits = guardSteps(hub.normalizer, hub.pre_tokenizer, hub.decoder, budget);
     speedUp(hub.pre_tokenizer, hub.model);
     return [hub, withinLimits] as const;

@@ -1,22 +1,29 @@
 /**
- * @file What the Gemma families share: norms by 1 + w before and behind each branch, a scaled embedding, capped logits,
- * and layers with a window between layers without.
+ * @file What the Gemma families share: a feed-forward part gated by GELU and a scaled embedding; of Gemma 2 and 3, norms by
+ * 1 + w before and behind each branch, capped logits, and layers with a window between layers without.
  *
  *   x ← x + norm(attention(norm(x)))      x ← x + norm(Wdown (gelu(Wgate n) ∘ Wup n)),  n = norm(x)
  *
  * Papers: "Gemma 2", arXiv:2408.00118, section 2; "Gemma 3 Technical Report", arXiv:2503.19786, section 2.
  */
 import { z } from "zod";
-import type { Value } from "../../graph/graph.ts";
 import { mul } from "../../graph/ops/elementwise.ts";
 import { gelu } from "../../graph/ops/gelu.ts";
 import { softCap } from "../../nn/attention.ts";
 import { rmsNormPlusOne } from "../../nn/norms.ts";
 import type { SelfAttentionOptions } from "../../nn/self-attention.ts";
-import { type DecoderEnds, attentionPart, decoder, mlpPart, plainAttention, plainEnds } from "./decoder.ts";
+import {
+  type DecoderEnds,
+  type Transform,
+  attentionPart,
+  decoder,
+  mlpPart,
+  plainAttention,
+  plainEnds,
+} from "./decoder.ts";
 import type { Layer, ModelDefinition, RawConfig } from "../family.ts";
 import { BLOCK_NAMES, decoderGguf, type DecoderRules, type GgufRules } from "../config/gguf-rules.ts";
-import { DECODER_FIELDS, WINDOW_FIELDS, windowedLayers } from "../config/hf-config.ts";
+import { DECODER_FIELDS, type DecoderFields, WINDOW_FIELDS, windowedLayers } from "../config/hf-config.ts";
 
 export const GEMMA_FIELDS = {
   ...DECODER_FIELDS,
@@ -35,10 +42,10 @@ export const GEMMA_FIELDS = {
 };
 const FIELDS = z.object(GEMMA_FIELDS);
 
-/** The settings that both families have. */
+/** The settings that Gemma 2 and 3 have. */
 export type GemmaFields = z.output<typeof FIELDS>;
 
-/** Attention as both families have it, without a window. */
+/** Attention as Gemma 2 and 3 have it, without a window. */
 export function gemmaAttention(raw: RawConfig, c: GemmaFields): SelfAttentionOptions {
   return {
     ...plainAttention(raw, c),
@@ -47,15 +54,16 @@ export function gemmaAttention(raw: RawConfig, c: GemmaFields): SelfAttentionOpt
   };
 }
 
+/** A feed-forward part gated by GELU in its approximation by tanh. */
+export function gemmaMlp({ intermediate_size: intermediateSize }: DecoderFields): Transform {
+  return mlpPart({ intermediateSize, activation: (x) => gelu(x, "tanh"), bias: false });
+}
+
 /** A block with four norms. */
 function gemmaBlock(c: GemmaFields, options: SelfAttentionOptions): Layer {
   const norm = rmsNormPlusOne(c.rms_norm_eps);
   const attention = attentionPart(options);
-  const mlp = mlpPart({
-    intermediateSize: c.intermediate_size,
-    activation: (x: Value) => gelu(x, "tanh"),
-    bias: false,
-  });
+  const mlp = gemmaMlp(c);
   return {
     build: (b, x) => {
       const middle = b.branch("attention", x, (x) =>
@@ -69,7 +77,9 @@ function gemmaBlock(c: GemmaFields, options: SelfAttentionOptions): Layer {
 }
 
 /** Embedded tokens times √D, logits under a cap where there is one. */
-function gemmaEnds(c: GemmaFields): DecoderEnds {
+export function gemmaEnds(
+  c: DecoderFields & Partial<Pick<GemmaFields, "final_logit_softcapping">>,
+): DecoderEnds {
   const cap = c.final_logit_softcapping ?? null;
   return {
     ...plainEnds(rmsNormPlusOne(c.rms_norm_eps)),
@@ -91,7 +101,7 @@ export function gemmaDecoder(
 }
 
 /**
- * GGUF files of both families. They do not say the scale of attention: readers take the width of the heads, but in the
+ * GGUF files of Gemma 2 and 3. They do not say the scale of attention: readers take the width of the heads, but in the
  * largest model, told by its number of layers, the width of the model a head.
  */
 export function gemmaGguf(

