@@ -7,7 +7,7 @@
 import { byteTokenizerFiles } from "../test/tiny/byte-tokenizer.ts";
 import { writeModel, writeGguf } from "../src/format/by-path.ts";
 import { tokenizerSettings } from "../src/format/checkpoint/gguf/gguf-vocabulary.ts";
-import type { LazyTensor } from "../src/format/files/safetensors/safetensors.ts";
+import type { LazyTensor } from "../src/format/files/safetensors/safetensors-writer.ts";
 import { encodeSettings } from "../src/format/files/gguf/gguf-setting-bytes.ts";
 import type { GgufSource } from "../src/format/files/gguf/gguf-writer.ts";
 import { float32ToBfloat16 } from "../src/quant/codes/half.ts";

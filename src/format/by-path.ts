@@ -16,7 +16,7 @@ import { recordBase } from "./adapters/base-record.ts";
 import * as adapterFolder from "./adapters/adapter-folder.ts";
 import { describeFileName, wrongContents } from "./contents.ts";
 import { type Checkpoint, GGUF_ENDING } from "./checkpoint/checkpoint.ts";
-import { type ModelParts, modelFolderFiles } from "./checkpoint/hf-folder.ts";
+import { type ModelParts, modelFolderFiles } from "./checkpoint/model-folder-files.ts";
 import { type LoadOptions, loadWeights } from "./checkpoint/load-model.ts";
 import * as checkpoints from "./checkpoint/open-checkpoint.ts";
 import { type FolderOptions, writeFileAtomic, writeFolderAtomic } from "./files/atomic.ts";

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import * as core from "../../src/core.ts";
 import { loadModel } from "../../src/format/by-path.ts";
-import { safetensorsFile } from "../../src/format/files/safetensors/safetensors.ts";
+import { safetensorsFile } from "../../src/format/files/safetensors/safetensors-writer.ts";
 import { byteTokenizerFiles } from "../tiny/byte-tokenizer.ts";
 import { readImports, reachable } from "./import-graph.ts";
 import { buildTinyGguf } from "../tiny/gguf.ts";

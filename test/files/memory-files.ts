@@ -1,6 +1,6 @@
 /** @file The files of a folder in memory, as `memoryFolder` takes them: no disk, so that thousands can be tried. */
 import type { FolderFile } from "../../src/format/files/folder-file.ts";
-import { modelFolderFiles } from "../../src/format/checkpoint/hf-folder.ts";
+import { modelFolderFiles } from "../../src/format/checkpoint/model-folder-files.ts";
 import { openModel } from "../../src/models/families.ts";
 import { byteTokenizerFiles } from "../tiny/byte-tokenizer.ts";
 import { tinyModelParts, type TinyModelOptions } from "../tiny/model.ts";

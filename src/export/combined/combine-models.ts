@@ -19,7 +19,7 @@ import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
 import { numElements, showShape } from "../../graph/shape.ts";
 import { writeFolderAtomic } from "../../format/files/atomic.ts";
 import { type Checkpoint } from "../../format/checkpoint/checkpoint.ts";
-import { modelFolderFiles } from "../../format/checkpoint/hf-folder.ts";
+import { modelFolderFiles } from "../../format/checkpoint/model-folder-files.ts";
 import { openCheckpoint } from "../../format/by-path.ts";
 import { wholeModelCard } from "../../format/cards/whole-model-card.ts";
 import { combineMaking } from "../making.ts";

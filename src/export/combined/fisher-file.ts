@@ -9,7 +9,7 @@ import { openSafetensors } from "../../format/by-path.ts";
 import { writeFolderAtomic } from "../../format/files/atomic.ts";
 import { disk } from "../../format/files/disk/calls.ts";
 import { readThrough } from "../../format/files/disk/read-through.ts";
-import { safetensorsFile } from "../../format/files/safetensors/safetensors.ts";
+import { safetensorsFile } from "../../format/files/safetensors/safetensors-writer.ts";
 import type { FisherOf } from "../../peft/algebra/plan.ts";
 import type { Parameter } from "../../peft/parameters.ts";
 import { widen } from "../../quant/codes/half.ts";

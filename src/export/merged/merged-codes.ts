@@ -5,7 +5,7 @@ import type { Checkpoint, ModelFormat } from "../../format/checkpoint/checkpoint
 import type { CodesForm } from "../../format/checkpoint/codes/codes-form.ts";
 import { CODES_FORMS } from "../../format/checkpoint/codes/codes-forms.ts";
 import type { JsonObject } from "../../format/files/json-file.ts";
-import type { TensorSource } from "../../format/files/safetensors/safetensors.ts";
+import type { TensorSource } from "../../format/files/safetensors/safetensors-writer.ts";
 import type { BaseModel } from "../../models/base/base-model.ts";
 import { moduleOf } from "../../models/module-path.ts";
 import { keepsCodes } from "../../peft/method.ts";

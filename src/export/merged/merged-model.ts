@@ -35,7 +35,7 @@ import {
 } from "./merged-tensors.ts";
 import { wholeModelCard } from "../../format/cards/whole-model-card.ts";
 import { mergeMaking } from "../making.ts";
-import type { TensorSource } from "../../format/files/safetensors/safetensors.ts";
+import type { TensorSource } from "../../format/files/safetensors/safetensors-writer.ts";
 
 /**
  * Checks the kind in which the matrices of a model of format `from` are to be written in format `to`; null: each in its own,

@@ -12,7 +12,8 @@ import { CARD_FILE, type Making, cardFile } from "../cards/model-card.ts";
 import { type FolderFile, textFile } from "../files/folder-file.ts";
 import { type Folder, readJsonIfPresent } from "../files/folder.ts";
 import { formatJson, type JsonObject } from "../files/json-file.ts";
-import { openSafetensors, safetensorsFile } from "../files/safetensors/safetensors.ts";
+import { openSafetensors } from "../files/safetensors/safetensors.ts";
+import { safetensorsFile } from "../files/safetensors/safetensors-writer.ts";
 
 const CONFIG_FILE = "adapter_config.json";
 const WEIGHTS_FILE = "adapter_model.safetensors";

@@ -21,9 +21,9 @@ import { heldTensors } from "./adapter-tensors.ts";
 import { peftName, withPeftPaths } from "./peft-names.ts";
 import type { FolderFile } from "../files/folder-file.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
-import { MODEL_FILES, modelFolderFiles } from "../checkpoint/hf-folder.ts";
+import { MODEL_FILES, modelFolderFiles } from "../checkpoint/model-folder-files.ts";
 import { codesMetadata } from "./codes-hash.ts";
-import type { StreamedTensor } from "../files/safetensors/safetensors.ts";
+import type { StreamedTensor } from "../files/safetensors/safetensors-writer.ts";
 
 /** Key of the template's hash in the head of the tensors' file. */
 export const TEMPLATE_KEY = "chat_template_sha256";

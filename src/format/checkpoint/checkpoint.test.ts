@@ -18,7 +18,7 @@ import { FormatError } from "../../errors.ts";
 import { dequantize } from "../../quant/stored-tensor.ts";
 import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
 import { openCheckpoint, writeModel } from "../by-path.ts";
-import { MODEL_FILES } from "./hf-folder.ts";
+import { MODEL_FILES } from "./model-folder-files.ts";
 import { writeSafetensors } from "../../../test/files/write-safetensors.ts";
 
 const root = mkdtempSync(join(tmpdir(), "graft-checkpoint-"));

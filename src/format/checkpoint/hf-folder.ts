@@ -1,25 +1,18 @@
-/** @file Model folders as Hugging Face has them: config.json, safetensors, tokenizer files. */
+/** @file Opening model folders as Hugging Face has them: config.json, safetensors, tokenizer files. */
 import { FormatError } from "../../errors.ts";
 import type { DType } from "../../graph/dtype.ts";
 import type { StorageName } from "../../quant/storages.ts";
 import { hasFiniteScales, type StoredTensor } from "../../quant/stored-tensor.ts";
-import { type FolderFile, textFile } from "../files/folder-file.ts";
-import { type Folder, pathIn, readJson, readJsonIfPresent } from "../files/folder.ts";
+import { type Folder, readJson, readJsonIfPresent } from "../files/folder.ts";
 import { requireModelSize } from "../../untrusted/limits.ts";
-import { formatJson, type JsonObject, parseJsonObject } from "../files/json-file.ts";
 import { numElements } from "../../graph/shape.ts";
-import type { Checkpoint, TensorInfo, TokenizerFiles, UnusedTokenizerFiles } from "./checkpoint.ts";
+import type { Checkpoint, TensorInfo } from "./checkpoint.ts";
 import type { CodesTensor } from "./codes/codes-form.ts";
 import { findForm, type FoundForm } from "./codes/codes-forms.ts";
-import { type ModelCard, cardFile } from "../cards/model-card.ts";
+import { readTokenizerFiles } from "./tokenizer-folder.ts";
 import { readCard } from "../cards/read-card.ts";
-import {
-  openSafetensors,
-  openSafetensorsIndex,
-  type Safetensors,
-  safetensorsFile,
-  type TensorSource,
-} from "../files/safetensors/safetensors.ts";
+import { openSafetensors, type Safetensors } from "../files/safetensors/safetensors.ts";
+import { openSafetensorsIndex } from "../files/safetensors/safetensors-index.ts";
 
 /** Storage kind of each element type that weights can have. */
 const STORAGE_OF: Partial<Record<DType, StorageName>> = { float32: "f32", float16: "f16", bfloat16: "bf16" };
@@ -28,57 +21,6 @@ const STORAGE_OF: Partial<Record<DType, StorageName>> = { float32: "f32", float1
 export function folderDtype(storage: StorageName): DType | null {
   const found = Object.entries(STORAGE_OF).find(([, kind]) => kind === storage);
   return (found?.[0] as DType | undefined) ?? null;
-}
-
-const TOKENIZER_FILE = "tokenizer.json";
-
-/** Finds the chat template in tokenizer_config.json: a string, or a list of named ones. */
-function templateOf(config: JsonObject): string | null {
-  const template = config["chat_template"];
-  if (typeof template === "string") return template;
-  if (!Array.isArray(template)) return null;
-  const named = template as readonly { name?: unknown; template?: unknown }[];
-  const found = named.find(({ name }) => name === "default")?.template;
-  return typeof found === "string" ? found : null;
-}
-
-/** Reads what there is of a tokenizer in a folder. @throws FormatError format/json */
-export async function readAnyTokenizerFiles(folder: Folder): Promise<UnusedTokenizerFiles> {
-  const files = await readTokenizerFiles(folder);
-  return files ?? { tokenizer: null, ...(await readTokenizerSettings(folder)) };
-}
-
-async function readTokenizerSettings(folder: Folder): Promise<Omit<TokenizerFiles, "tokenizer">> {
-  const config = (await readJsonIfPresent(folder, "tokenizer_config.json")) ?? {};
-  return { config, chatTemplate: (await folder.text("chat_template.jinja")) ?? templateOf(config) };
-}
-
-/** Reads the tokenizer files of a folder; null without tokenizer.json. @throws FormatError format/json */
-async function readTokenizerFiles(folder: Folder): Promise<TokenizerFiles | null> {
-  const text = await folder.text(TOKENIZER_FILE);
-  if (text === null) return null;
-  const parse = parsedWhileHeld(text, pathIn(folder, TOKENIZER_FILE));
-  parse();
-  return {
-    get tokenizer() {
-      return parse();
-    },
-    ...(await readTokenizerSettings(folder)),
-  };
-}
-
-/**
- * Parses JSON whenever it is asked for and nobody holds it any more: a vocabulary takes several times the memory of its text.
- * Not as settings: to look through one for keys that come twice takes as long as reading it.
- */
-function parsedWhileHeld(text: string, source: string): () => JsonObject {
-  const bytes = new TextEncoder().encode(text);
-  let held: WeakRef<JsonObject> | null = null;
-  return () => {
-    const parsed = held?.deref() ?? parseJsonObject(new TextDecoder().decode(bytes), source);
-    held = new WeakRef(parsed);
-    return parsed;
-  };
 }
 
 async function openWeights(folder: Folder, names: readonly string[]): Promise<Safetensors> {
@@ -206,53 +148,4 @@ export async function openHfCheckpoint(folder: Folder, names: readonly string[])
     await weights.close();
     throw error;
   }
-}
-
-/** Names of the files that `modelFolderFiles` plans. */
-export const MODEL_FILES = [
-  "model.safetensors",
-  "config.json",
-  "generation_config.json",
-  TOKENIZER_FILE,
-  "tokenizer_config.json",
-  "chat_template.jinja",
-] as const;
-
-/** Parts of a model folder to write. */
-export interface ModelParts {
-  readonly config: Record<string, unknown>;
-  readonly generationConfig: Record<string, unknown> | null;
-  readonly tokenizerFiles: TokenizerFiles | null;
-  /** None is written unless given. */
-  readonly card?: ModelCard;
-  readonly tensors: Iterable<readonly [string, TensorSource]>;
-}
-
-/** Plans the files of an ordinary Hugging Face model folder; tensors may be made one by one. */
-export function modelFolderFiles(parts: ModelParts): FolderFile[] {
-  const { config, generationConfig, tokenizerFiles, tensors, card } = parts;
-  const files: FolderFile[] = [
-    safetensorsFile("model.safetensors", tensors),
-    textFile("config.json", formatConfig(config)),
-  ];
-  if (generationConfig !== null) files.push(textFile("generation_config.json", formatJson(generationConfig)));
-  if (tokenizerFiles !== null) {
-    // As they are: the order of keys in a tokenizer has a meaning for some readers (merges, added tokens).
-    files.push(
-      textFile(TOKENIZER_FILE, JSON.stringify(tokenizerFiles.tokenizer)),
-      textFile("tokenizer_config.json", formatJson(tokenizerFiles.config)),
-    );
-    if (tokenizerFiles.chatTemplate !== null)
-      files.push(textFile("chat_template.jinja", tokenizerFiles.chatTemplate));
-  }
-  if (card !== undefined) files.push(cardFile(card));
-  return files;
-}
-
-/** Settings that transformers refuses as whole numbers. */
-const FRACTIONS = /^(\s*"(?:\w+_(?:eps|epsilon|softcapping|coef|range)|clip_qkv)": -?\d+)(?=,?$)/gm;
-
-/** As `formatJson`, with 30.0 where Python has to read a float: JavaScript knows one kind of number. */
-function formatConfig(config: Record<string, unknown>): string {
-  return formatJson(config).replace(FRACTIONS, "$1.0");
 }

@@ -6,7 +6,8 @@ import { describeFolder, wrongContents } from "../contents.ts";
 import { type Folder, pathIn } from "../files/folder.ts";
 import { type Checkpoint, GGUF_ENDING } from "./checkpoint.ts";
 import { openGgufCheckpoint } from "./gguf/gguf-checkpoint.ts";
-import { openHfCheckpoint, readAnyTokenizerFiles } from "./hf-folder.ts";
+import { openHfCheckpoint } from "./hf-folder.ts";
+import { readAnyTokenizerFiles } from "./tokenizer-folder.ts";
 
 /** Opens a GGUF file of a folder, and looks at what lies beside it. @throws as `openCheckpoint` */
 export async function openGgufIn(folder: Folder, name: string): Promise<Checkpoint> {

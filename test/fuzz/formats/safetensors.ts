@@ -1,5 +1,6 @@
 /** @file Safetensors files: any byte, and the JSON of the header with a length that fits it. */
-import { openSafetensors, safetensorsFile } from "../../../src/format/files/safetensors/safetensors.ts";
+import { openSafetensors } from "../../../src/format/files/safetensors/safetensors.ts";
+import { safetensorsFile } from "../../../src/format/files/safetensors/safetensors-writer.ts";
 import { memoryFolder } from "../../../src/format/files/memory-folder.ts";
 import { hostTensor } from "../../../src/runtime/host-tensor.ts";
 import { folderInMemory } from "../../files/memory-files.ts";

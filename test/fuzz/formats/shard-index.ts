@@ -1,5 +1,6 @@
 /** @file The index of a model of several files. */
-import { openSafetensorsIndex, safetensorsFile } from "../../../src/format/files/safetensors/safetensors.ts";
+import { safetensorsFile } from "../../../src/format/files/safetensors/safetensors-writer.ts";
+import { openSafetensorsIndex } from "../../../src/format/files/safetensors/safetensors-index.ts";
 import { memoryFolder } from "../../../src/format/files/memory-folder.ts";
 import { hostTensor } from "../../../src/runtime/host-tensor.ts";
 import { folderInMemory } from "../../files/memory-files.ts";

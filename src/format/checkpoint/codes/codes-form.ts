@@ -5,7 +5,8 @@
 import type { StorageName } from "../../../quant/storages.ts";
 import type { StoredTensor } from "../../../quant/stored-tensor.ts";
 import type { JsonObject } from "../../files/json-file.ts";
-import type { LazyTensor, Safetensors } from "../../files/safetensors/safetensors.ts";
+import type { Safetensors } from "../../files/safetensors/safetensors.ts";
+import type { LazyTensor } from "../../files/safetensors/safetensors-writer.ts";
 import type { ModelFormat, TensorInfo } from "../checkpoint.ts";
 
 /** A matrix that a folder keeps in parts. */

@@ -16,7 +16,7 @@ import { widen } from "../../../quant/codes/half.ts";
 import { STORAGES, type StorageName } from "../../../quant/storages.ts";
 import type { StoredTensor } from "../../../quant/stored-tensor.ts";
 import { type HostTensor, hostTensor } from "../../../runtime/host-tensor.ts";
-import type { LazyTensor } from "../../files/safetensors/safetensors.ts";
+import type { LazyTensor } from "../../files/safetensors/safetensors-writer.ts";
 import { type CodesForm, type CodesSource, sharedLoad } from "./codes-form.ts";
 import { findGptqTensors, transposedWords, WORD_BITS, zeroOffset } from "./gptq-tensors.ts";
 

@@ -10,7 +10,8 @@ import { showShape } from "../../../graph/shape.ts";
 import { STORAGES, type StorageName } from "../../../quant/storages.ts";
 import { widen } from "../../../quant/codes/half.ts";
 import type { CodeBits } from "../../../graph/ops/unpack-codes.ts";
-import type { LazyTensor, Safetensors } from "../../files/safetensors/safetensors.ts";
+import type { Safetensors } from "../../files/safetensors/safetensors.ts";
+import type { LazyTensor } from "../../files/safetensors/safetensors-writer.ts";
 import { type CodesForm, type CodesTensor, sharedLoad } from "./codes-form.ts";
 
 const METHOD = "graft";

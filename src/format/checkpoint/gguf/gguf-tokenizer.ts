@@ -17,6 +17,14 @@ import { lookup } from "../../files/lookup.ts";
 /** Values of `tokenizer.ggml.token_type`. */
 export const TOKEN_TYPES = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 };
 
+/** Keys of tokenizer_config.json for special tokens, by what GGUF files call them. */
+export const SPECIAL_TOKENS = {
+  bos: "bos_token",
+  eos: "eos_token",
+  unknown: "unk_token",
+  padding: "pad_token",
+} as const;
+
 function metadataList<T extends string | number>(
   file: GgufMetadata,
   name: string,
@@ -154,6 +162,20 @@ function withVocabulary(model: JsonObject, tokens: readonly string[]): JsonObjec
   };
 }
 
+/** The tokens that are found in text before it is cut. */
+function addedTokens(
+  { tokens, specialTypes, takeSpaces }: TokenizerParts,
+  types: readonly number[],
+  takesSpacesAfter: NonNullable<GgufRules["takesSpacesAfter"]>,
+): JsonObject[] {
+  return tokens.flatMap((content, id) => {
+    const special = specialTypes.includes(types[id]!);
+    if (!special && types[id] !== TOKEN_TYPES.userDefined) return [];
+    const rstrip = takeSpaces && takesSpacesAfter(content);
+    return [{ id, content, single_word: false, lstrip: false, rstrip, normalized: false, special }];
+  });
+}
+
 /**
  * Builds the tokenizer files of a GGUF file; null when it holds no tokenizer. `takesSpacesAfter`: as its family says.
  * @throws FormatError format/file when lists are missing; UsageError usage/model for kinds that graft does not know
@@ -169,19 +191,10 @@ export function buildTokenizerFiles(
     const known = Object.keys(KINDS).map((name) => JSON.stringify(name));
     throw cannotRead(file, `tokenizer type ${JSON.stringify(kind)}`, `one of ${known.join(", ")}`);
   }
-  const types =
-    file.metadata["tokenizer.ggml.token_type"] === undefined
-      ? []
-      : metadataList<number>(file, "token_type", "number");
+  const hasTypes = file.metadata["tokenizer.ggml.token_type"] !== undefined;
+  const types = hasTypes ? metadataList<number>(file, "token_type", "number") : [];
   const parts = partsOf(file, { tokens: metadataList<string>(file, "tokens", "string"), types });
   const { tokens } = parts;
-
-  const addedTokens = tokens.flatMap((content, id) => {
-    const special = parts.specialTypes.includes(types[id]!);
-    if (!special && types[id] !== TOKEN_TYPES.userDefined) return [];
-    const rstrip = parts.takeSpaces && takesSpacesAfter(content);
-    return [{ id, content, single_word: false, lstrip: false, rstrip, normalized: false, special }];
-  });
   const idOf = (name: string): number | null =>
     metadataNumber(file, `tokenizer.ggml.${name}_token_id`) ?? parts.specialIds[name] ?? null;
   const bosId = idOf("bos");
@@ -198,12 +211,7 @@ export function buildTokenizerFiles(
     model_max_length: metadataNumber(file, `${String(file.metadata["general.architecture"])}.context_length`),
     tokenizer_class: "PreTrainedTokenizerFast",
   };
-  for (const [key, name] of [
-    ["bos_token", "bos"],
-    ["eos_token", "eos"],
-    ["unk_token", "unknown"],
-    ["pad_token", "padding"],
-  ] as const) {
+  for (const [name, key] of Object.entries(SPECIAL_TOKENS)) {
     const id = idOf(name);
     if (id !== null && tokens[id] !== undefined) config[key] = tokens[id];
   }
@@ -213,7 +221,7 @@ export function buildTokenizerFiles(
       version: "1.0",
       truncation: null,
       padding: null,
-      added_tokens: addedTokens,
+      added_tokens: addedTokens(parts, types, takesSpacesAfter),
       normalizer: parts.normalizer,
       pre_tokenizer: parts.preTokenizer,
       post_processor: addsBos && bosId !== null ? bosTemplate(bos, bosId) : null,

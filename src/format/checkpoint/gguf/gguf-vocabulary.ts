@@ -8,59 +8,10 @@ import { UsageError } from "../../../errors.ts";
 import type { TokenizerFiles } from "../checkpoint.ts";
 import { PRE_TOKENIZERS, type PreTokenizer } from "./gguf-pre-tokenizers.ts";
 import { type Merge, scoresOfMerges, spaceNormalizer, textOfPiece } from "./gguf-sentencepiece.ts";
-import { TOKEN_TYPES } from "./gguf-tokenizer.ts";
+import { SPECIAL_TOKENS, TOKEN_TYPES } from "./gguf-tokenizer.ts";
 import type { GgufValue } from "../../files/gguf/gguf-setting-bytes.ts";
 import type { JsonObject } from "../../files/json-file.ts";
-
-/** The parts of tokenizer.json that matter here. */
-interface TokenizerJson {
-  readonly added_tokens?: readonly {
-    readonly id: number;
-    readonly content: string;
-    readonly special?: boolean;
-    readonly single_word?: boolean;
-    readonly lstrip?: boolean;
-    readonly rstrip?: boolean;
-  }[];
-  readonly normalizer?: Step | null;
-  readonly pre_tokenizer?: Step | null;
-  readonly post_processor?: Step | null;
-  readonly model: {
-    readonly type?: string;
-    readonly vocab?: Readonly<Record<string, number>>;
-    readonly merges?: readonly (string | readonly string[])[];
-    readonly ignore_merges?: boolean;
-    readonly unk_token?: string | null;
-    readonly byte_fallback?: boolean;
-    readonly continuing_subword_prefix?: string | null;
-    readonly end_of_word_suffix?: string | null;
-  };
-}
-
-/** A step of a tokenizer, or a sequence of steps. */
-interface Step extends JsonObject {
-  readonly type: string;
-}
-
-const LISTS = ["pretokenizers", "normalizers", "processors"];
-
-/** The steps of a sequence, or the one step. */
-function stepsOf(step: Step | null | undefined): readonly Step[] {
-  if (!step) return [];
-  if (step.type !== "Sequence") return [step];
-  return LISTS.flatMap((key) => (step[key] as readonly Step[] | undefined) ?? []).flatMap(stepsOf);
-}
-
-/** A step with its defaults and without what has no effect on ids, keys in order. */
-function canonical(step: JsonObject): string {
-  const whole = step["type"] === "ByteLevel" ? { use_regex: true, ...step } : step;
-  const entries = Object.entries(whole).filter(([key]) => key !== "trim_offsets");
-  return JSON.stringify(entries.toSorted(([a], [b]) => (a < b ? -1 : 1)));
-}
-
-function isSame(a: readonly JsonObject[], b: readonly JsonObject[]): boolean {
-  return a.length === b.length && a.every((step, i) => canonical(step) === canonical(b[i]!));
-}
+import { type Step, type TokenizerJson, isSame, stepsOf } from "./tokenizer-steps.ts";
 
 function cannotWrite(modelName: string, found: string, expected: string): UsageError {
   return new UsageError(
@@ -227,6 +178,33 @@ function otherEnds(
   );
 }
 
+/** Which tokens are special, which end a text, and which are put at its ends. */
+function specialTokens(
+  json: TokenizerJson,
+  config: JsonObject,
+  ids: ReadonlyMap<string, number>,
+  generationConfig: TextFacts["generationConfig"],
+): Record<string, GgufValue> {
+  const settings: Record<string, GgufValue> = {};
+  const tokenOf = (name: keyof typeof SPECIAL_TOKENS): string | null =>
+    writtenForm(config[SPECIAL_TOKENS[name]]);
+  for (const name of Object.keys(SPECIAL_TOKENS) as (keyof typeof SPECIAL_TOKENS)[]) {
+    const id = ids.get(tokenOf(name) ?? "");
+    if (id !== undefined) settings[`${name}_token_id`] = { type: "uint32", value: id };
+  }
+  Object.assign(settings, otherEnds(generationConfig, ids.get(tokenOf("eos") ?? "")));
+  for (const [name, end] of [
+    ["bos", 0],
+    ["eos", -1],
+  ] as const) {
+    const told = config[`add_${name}_token`];
+    const token = tokenOf(name);
+    const value = token !== null && (typeof told === "boolean" ? told : affix(json, end) === token);
+    settings[`add_${name}_token`] = { type: "bool", value };
+  }
+  return settings;
+}
+
 /**
  * Builds the tokenizer settings.
  * @throws UsageError usage/model for a tokenizer that such settings cannot say.
@@ -249,29 +227,7 @@ export function tokenizerSettings(
     token_type: { type: "int32s", value: types },
   };
   const ids = new Map(tokens.map((token, id) => [token, id]));
-  const { config } = files;
-  const special = Object.fromEntries(
-    (["bos", "eos", "unk", "pad"] as const).map((name) => [name, writtenForm(config[`${name}_token`])]),
-  );
-  for (const [name, setting] of [
-    ["bos", "bos"],
-    ["eos", "eos"],
-    ["unk", "unknown"],
-    ["pad", "padding"],
-  ] as const) {
-    const id = ids.get(special[name] ?? "");
-    if (id !== undefined) settings[`${setting}_token_id`] = { type: "uint32", value: id };
-  }
-  Object.assign(settings, otherEnds(generationConfig, ids.get(special["eos"] ?? "")));
-  for (const [name, end] of [
-    ["bos", 0],
-    ["eos", -1],
-  ] as const) {
-    const told = config[`add_${name}_token`];
-    const token = special[name];
-    const value = token !== null && (typeof told === "boolean" ? told : affix(json, end) === token);
-    settings[`add_${name}_token`] = { type: "bool", value };
-  }
+  Object.assign(settings, specialTokens(json, files.config, ids, generationConfig));
   return {
     ...Object.fromEntries(Object.entries(settings).map(([key, value]) => [`tokenizer.ggml.${key}`, value])),
     ...(files.chatTemplate === null

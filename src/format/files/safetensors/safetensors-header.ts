@@ -12,17 +12,20 @@ import type { ByteSource } from "../byte-source.ts";
 import { findRepeatedKey, parseJsonObject } from "../json-file.ts";
 import { lookup } from "../lookup.ts";
 
-/** Element types of safetensors that graft can hold. */
-const DTYPE_OF: Readonly<Record<string, DType>> = {
-  F32: "float32",
-  F16: "float16",
-  BF16: "bfloat16",
-  I64: "int64",
-  I32: "int32",
-  U8: "uint8",
-  I8: "int8",
-  BOOL: "bool",
+/** What files call the element types that graft can hold. */
+export const FILE_DTYPES: Readonly<Record<DType, string>> = {
+  float32: "F32",
+  float16: "F16",
+  bfloat16: "BF16",
+  int64: "I64",
+  int32: "I32",
+  uint8: "U8",
+  int8: "I8",
+  bool: "BOOL",
 };
+const DTYPE_OF: Readonly<Record<string, DType>> = Object.fromEntries(
+  Object.entries(FILE_DTYPES).map(([dtype, name]) => [name, dtype as DType]),
+);
 
 /** Bytes of the other element types of the format, so that a file that has them can still be checked and listed. */
 const FOREIGN_BYTES: Readonly<Record<string, number>> = {

@@ -8,7 +8,8 @@ import { FormatError } from "../../../errors.ts";
 import type { DType } from "../../../graph/dtype.ts";
 import { type HostTensor, hostTensor } from "../../../runtime/host-tensor.ts";
 import { nodeFolder } from "../node-folder.ts";
-import { openSafetensorsIndex, safetensorsFile } from "./safetensors.ts";
+import { safetensorsFile } from "./safetensors-writer.ts";
+import { openSafetensorsIndex } from "./safetensors-index.ts";
 import { openSafetensors } from "../../by-path.ts";
 import { writeSafetensors } from "../../../../test/files/write-safetensors.ts";
 

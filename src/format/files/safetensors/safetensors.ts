@@ -1,18 +1,10 @@
-/**
- * @file Safetensors files: opened by their header, read tensor by tensor, written tensor by tensor.
- *
- * Format: 8 bytes little-endian length of the JSON header, the header, then the data without gaps. A model of
- * several files has `model.safetensors.index.json`, which maps each tensor to its file.
- */
-import { z } from "zod";
+/** @file Safetensors files: opened by their header, read tensor by tensor. */
 import { FormatError } from "../../../errors.ts";
-import { DTYPES, type DataOf, type DType, type TensorData } from "../../../graph/dtype.ts";
+import { DTYPES, type DataOf, type DType } from "../../../graph/dtype.ts";
 import { widenBfloat16, widenFloat16 } from "../../../quant/codes/half.ts";
 import type { HostTensor } from "../../../runtime/host-tensor.ts";
-import { numElements, sameShape, showShape } from "../../../graph/shape.ts";
+import { numElements } from "../../../graph/shape.ts";
 import type { ByteSource } from "../byte-source.ts";
-import { type FolderFile, unlikeWritten, type Write } from "../folder-file.ts";
-import { type Folder, pathIn, readJson } from "../folder.ts";
 import { readSafetensorsHeader, type TensorRange } from "./safetensors-header.ts";
 
 /** An open safetensors file, or a set of files with an index. Whoever opened it closes it. */
@@ -73,8 +65,11 @@ function viewRange(
   return { dtype, shape, data: new Float32Array(bytes.buffer, bytes.byteOffset, numElements(shape)) };
 }
 
-function missingTensor(path: string, name: string): FormatError {
-  return new FormatError(
+/** Takes what there is of a tensor in a file. @throws FormatError "format/tensor" when it has none of this name */
+export function requireTensor<T>(tensors: ReadonlyMap<string, T>, name: string, path: string): T {
+  const found = tensors.get(name);
+  if (found !== undefined) return found;
+  throw new FormatError(
     "format/tensor",
     `Cannot read tensor "${name}" of "${path}": not in the file, expected one of its tensors`,
     { hint: "The file belongs to another model, or is incomplete." },
@@ -86,178 +81,18 @@ export async function openSafetensors(file: ByteSource): Promise<Safetensors> {
   const { path } = file;
   try {
     const { metadata, tensors } = await readSafetensorsHeader(file);
+    const rangeOf = (name: string): TensorRange => requireTensor(tensors, name, path);
     return {
       path,
       metadata,
       tensors,
-      async read(name) {
-        const range = tensors.get(name);
-        if (range === undefined) throw missingTensor(path, name);
-        return await readRange(file, range);
-      },
-      async readInto(name, into, start = 0) {
-        const range = tensors.get(name);
-        if (range === undefined) throw missingTensor(path, name);
-        await readRangeInto(file, range, into, start);
-      },
-      view(name) {
-        const range = tensors.get(name);
-        if (range === undefined) throw missingTensor(path, name);
-        return viewRange(file, range);
-      },
+      read: async (name) => await readRange(file, rangeOf(name)),
+      readInto: async (name, into, start = 0) => await readRangeInto(file, rangeOf(name), into, start),
+      view: (name) => viewRange(file, rangeOf(name)),
       close: () => file.close(),
     };
   } catch (error) {
     await file.close();
     throw error;
   }
-}
-
-const indexSchema = z.object({ weight_map: z.record(z.string(), z.string()) });
-
-/** Opens the files of a folder that an index of it lists. @throws FormatError format/file, format/json, format/tensor */
-export async function openSafetensorsIndex(folder: Folder, indexName: string): Promise<Safetensors> {
-  const indexPath = pathIn(folder, indexName);
-  const parsed = indexSchema.safeParse(await readJson(folder, indexName));
-  if (!parsed.success) {
-    throw new FormatError(
-      "format/file",
-      `Cannot read index "${indexPath}": no weight_map, expected names of tensors and their files`,
-      { hint: "Download the index file again." },
-    );
-  }
-  const fileOf = new Map(Object.entries(parsed.data.weight_map));
-  const shards = new Map<string, Safetensors>();
-  const closeAll = async (): Promise<void> => {
-    for (const shard of shards.values()) await shard.close();
-  };
-  try {
-    for (const name of new Set(fileOf.values())) {
-      if (/[/\\]/.test(name)) {
-        throw new FormatError(
-          "format/file",
-          `Cannot read index "${indexPath}": file name "${name}", expected a file of the same folder`,
-          { hint: "Download the index file again." },
-        );
-      }
-      shards.set(name, await openSafetensors(await folder.open(name)));
-    }
-    const tensors = new Map<string, TensorRange>();
-    for (const [name, fileName] of fileOf) {
-      const range = shards.get(fileName)?.tensors.get(name);
-      if (range === undefined) throw missingTensor(pathIn(folder, fileName), name);
-      tensors.set(name, range);
-    }
-    return {
-      path: indexPath,
-      metadata: {},
-      tensors,
-      async read(name) {
-        const shard = shards.get(fileOf.get(name) ?? "");
-        if (shard === undefined) throw missingTensor(indexPath, name);
-        return await shard.read(name);
-      },
-      async readInto(name, into, start) {
-        const shard = shards.get(fileOf.get(name) ?? "");
-        if (shard === undefined) throw missingTensor(indexPath, name);
-        await shard.readInto(name, into, start);
-      },
-      view(name) {
-        const shard = shards.get(fileOf.get(name) ?? "");
-        if (shard === undefined) throw missingTensor(indexPath, name);
-        return shard.view(name);
-      },
-      close: closeAll,
-    };
-  } catch (error) {
-    await closeAll();
-    throw error;
-  }
-}
-
-/** A tensor to write whose data is made only when its turn comes. */
-export interface LazyTensor {
-  readonly dtype: DType;
-  readonly shape: readonly number[];
-  load(): HostTensor | Promise<HostTensor>;
-}
-
-/** A tensor to write that hands over its data itself, a piece after the other. */
-export interface StreamedTensor {
-  readonly dtype: DType;
-  readonly shape: readonly number[];
-  stream(write: (piece: TensorData) => Promise<void>): Promise<void>;
-}
-
-/** A tensor to write: one in memory, or one that is made when its turn comes, whole or in pieces. */
-export type TensorSource = HostTensor | LazyTensor | StreamedTensor;
-
-const FILE_DTYPES: Readonly<Record<DType, string>> = {
-  float32: "F32",
-  float16: "F16",
-  bfloat16: "BF16",
-  int64: "I64",
-  int32: "I32",
-  uint8: "U8",
-  int8: "I8",
-  bool: "BOOL",
-};
-
-/** Plans a safetensors file of a folder; data is asked for one tensor at a time, in the order of the file. */
-export function safetensorsFile(
-  name: string,
-  tensors: Iterable<readonly [string, TensorSource]>,
-  metadata: Readonly<Record<string, string>> = { format: "pt" },
-): FolderFile {
-  // The reference writer's order: wide types first, so that all stay aligned, then by name.
-  const entries = [...tensors].toSorted(
-    ([a, { dtype: A }], [b, { dtype: B }]) =>
-      DTYPES[B].sizeBytes - DTYPES[A].sizeBytes || (A === B ? 0 : A < B ? -1 : 1) || (a < b ? -1 : 1),
-  );
-  return {
-    name,
-    async fill(write: Write) {
-      // Without a prototype: a tensor may be called "__proto__".
-      const header = Object.create(null) as Record<string, unknown>;
-      header["__metadata__"] = metadata;
-      let end = 0;
-      for (const [key, { dtype, shape }] of entries) {
-        const start = end;
-        end += numElements(shape) * DTYPES[dtype].sizeBytes;
-        header[key] = { dtype: FILE_DTYPES[dtype], shape, data_offsets: [start, end] };
-      }
-      const json = new TextEncoder().encode(JSON.stringify(header));
-      const headerBytes = Math.ceil(json.length / 8) * 8;
-      const head = new Uint8Array(8 + headerBytes).fill(0x20);
-      new DataView(head.buffer).setBigUint64(0, BigInt(headerBytes), true);
-      head.set(json, 8);
-      await write(head);
-      for (const [key, source] of entries) {
-        let numWritten = 0;
-        const put = async (data: TensorData): Promise<void> => {
-          numWritten += data.length;
-          await write(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
-        };
-        let { dtype } = source;
-        if ("stream" in source) await source.stream(put);
-        else {
-          const tensor = "load" in source ? await source.load() : source;
-          ({ dtype } = tensor);
-          await put(tensor.data);
-        }
-        if (dtype === source.dtype && numWritten === numElements(source.shape)) continue;
-        throw new RangeError(
-          `Cannot write tensor "${key}": ${numWritten} of ${dtype}, expected ${source.dtype} ${showShape(source.shape)}`,
-        );
-      }
-    },
-    async check(file) {
-      const { tensors: found } = await readSafetensorsHeader(file);
-      const isThere = entries.every(([key, { dtype, shape }]) => {
-        const range = found.get(key);
-        return range?.dtype === dtype && sameShape(range.shape, shape);
-      });
-      if (!isThere || found.size !== entries.length) throw unlikeWritten(file.path, "other tensors");
-    },
-  };
 }

@@ -1,0 +1,53 @@
+/** @file What tokenizer.json says of a tokenizer, and when two do the same to a text. */
+import type { JsonObject } from "../../files/json-file.ts";
+
+/** The parts of tokenizer.json that settings of a GGUF file stand for. */
+export interface TokenizerJson {
+  readonly added_tokens?: readonly {
+    readonly id: number;
+    readonly content: string;
+    readonly special?: boolean;
+    readonly single_word?: boolean;
+    readonly lstrip?: boolean;
+    readonly rstrip?: boolean;
+  }[];
+  readonly normalizer?: Step | null;
+  readonly pre_tokenizer?: Step | null;
+  readonly post_processor?: Step | null;
+  readonly model: {
+    readonly type?: string;
+    readonly vocab?: Readonly<Record<string, number>>;
+    readonly merges?: readonly (string | readonly string[])[];
+    readonly ignore_merges?: boolean;
+    readonly unk_token?: string | null;
+    readonly byte_fallback?: boolean;
+    readonly continuing_subword_prefix?: string | null;
+    readonly end_of_word_suffix?: string | null;
+  };
+}
+
+/** A step of a tokenizer, or a sequence of steps. */
+export interface Step extends JsonObject {
+  readonly type: string;
+}
+
+const LISTS = ["pretokenizers", "normalizers", "processors"];
+
+/** The steps of a sequence, or the one step. */
+export function stepsOf(step: Step | null | undefined): readonly Step[] {
+  if (!step) return [];
+  if (step.type !== "Sequence") return [step];
+  return LISTS.flatMap((key) => (step[key] as readonly Step[] | undefined) ?? []).flatMap(stepsOf);
+}
+
+/** A step with its defaults and without what has no effect on ids, keys in order. */
+function canonical(step: JsonObject): string {
+  const whole = step["type"] === "ByteLevel" ? { use_regex: true, ...step } : step;
+  const entries = Object.entries(whole).filter(([key]) => key !== "trim_offsets");
+  return JSON.stringify(entries.toSorted(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+/** Whether two lists of steps do the same to every text. */
+export function isSame(a: readonly JsonObject[], b: readonly JsonObject[]): boolean {
+  return a.length === b.length && a.every((step, i) => canonical(step) === canonical(b[i]!));
+}

@@ -1,0 +1,56 @@
+/** @file The files of a model folder as Hugging Face has them, to write. */
+import { type ModelCard, cardFile } from "../cards/model-card.ts";
+import { type FolderFile, textFile } from "../files/folder-file.ts";
+import { formatJson } from "../files/json-file.ts";
+import { type TensorSource, safetensorsFile } from "../files/safetensors/safetensors-writer.ts";
+import type { TokenizerFiles } from "./checkpoint.ts";
+import { TOKENIZER_FILE } from "./tokenizer-folder.ts";
+
+/** Names of the files that `modelFolderFiles` plans. */
+export const MODEL_FILES = [
+  "model.safetensors",
+  "config.json",
+  "generation_config.json",
+  TOKENIZER_FILE,
+  "tokenizer_config.json",
+  "chat_template.jinja",
+] as const;
+
+/** Parts of a model folder to write. */
+export interface ModelParts {
+  readonly config: Record<string, unknown>;
+  readonly generationConfig: Record<string, unknown> | null;
+  readonly tokenizerFiles: TokenizerFiles | null;
+  /** None is written unless given. */
+  readonly card?: ModelCard;
+  readonly tensors: Iterable<readonly [string, TensorSource]>;
+}
+
+/** Plans the files of an ordinary Hugging Face model folder; tensors may be made one by one. */
+export function modelFolderFiles(parts: ModelParts): FolderFile[] {
+  const { config, generationConfig, tokenizerFiles, tensors, card } = parts;
+  const files: FolderFile[] = [
+    safetensorsFile("model.safetensors", tensors),
+    textFile("config.json", formatConfig(config)),
+  ];
+  if (generationConfig !== null) files.push(textFile("generation_config.json", formatJson(generationConfig)));
+  if (tokenizerFiles !== null) {
+    // As they are: the order of keys in a tokenizer has a meaning for some readers (merges, added tokens).
+    files.push(
+      textFile(TOKENIZER_FILE, JSON.stringify(tokenizerFiles.tokenizer)),
+      textFile("tokenizer_config.json", formatJson(tokenizerFiles.config)),
+    );
+    if (tokenizerFiles.chatTemplate !== null)
+      files.push(textFile("chat_template.jinja", tokenizerFiles.chatTemplate));
+  }
+  if (card !== undefined) files.push(cardFile(card));
+  return files;
+}
+
+/** Settings that transformers refuses as whole numbers. */
+const FRACTIONS = /^(\s*"(?:\w+_(?:eps|epsilon|softcapping|coef|range)|clip_qkv)": -?\d+)(?=,?$)/gm;
+
+/** As `formatJson`, with 30.0 where Python has to read a float: JavaScript knows one kind of number. */
+function formatConfig(config: Record<string, unknown>): string {
+  return formatJson(config).replace(FRACTIONS, "$1.0");
+}

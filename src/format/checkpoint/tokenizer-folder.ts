@@ -1,0 +1,56 @@
+/** @file The tokenizer files of a model folder, read: tokenizer.json, its settings, the chat template. */
+import { type Folder, pathIn, readJsonIfPresent } from "../files/folder.ts";
+import { type JsonObject, parseJsonObject } from "../files/json-file.ts";
+import type { TokenizerFiles, UnusedTokenizerFiles } from "./checkpoint.ts";
+
+/** The file without which a folder has no tokenizer that can be used. */
+export const TOKENIZER_FILE = "tokenizer.json";
+
+/** Finds the chat template in tokenizer_config.json: a string, or a list of named ones. */
+function templateOf(config: JsonObject): string | null {
+  const template = config["chat_template"];
+  if (typeof template === "string") return template;
+  if (!Array.isArray(template)) return null;
+  const named = template as readonly { name?: unknown; template?: unknown }[];
+  const found = named.find(({ name }) => name === "default")?.template;
+  return typeof found === "string" ? found : null;
+}
+
+/** Reads what there is of a tokenizer in a folder. @throws FormatError format/json */
+export async function readAnyTokenizerFiles(folder: Folder): Promise<UnusedTokenizerFiles> {
+  const files = await readTokenizerFiles(folder);
+  return files ?? { tokenizer: null, ...(await readTokenizerSettings(folder)) };
+}
+
+async function readTokenizerSettings(folder: Folder): Promise<Omit<TokenizerFiles, "tokenizer">> {
+  const config = (await readJsonIfPresent(folder, "tokenizer_config.json")) ?? {};
+  return { config, chatTemplate: (await folder.text("chat_template.jinja")) ?? templateOf(config) };
+}
+
+/** Reads the tokenizer files of a folder; null without tokenizer.json. @throws FormatError format/json */
+export async function readTokenizerFiles(folder: Folder): Promise<TokenizerFiles | null> {
+  const text = await folder.text(TOKENIZER_FILE);
+  if (text === null) return null;
+  const parse = parsedWhileHeld(text, pathIn(folder, TOKENIZER_FILE));
+  parse();
+  return {
+    get tokenizer() {
+      return parse();
+    },
+    ...(await readTokenizerSettings(folder)),
+  };
+}
+
+/**
+ * Parses JSON whenever it is asked for and nobody holds it any more: a vocabulary takes several times the memory of its text.
+ * Not as settings: to look through one for keys that come twice takes as long as reading it.
+ */
+function parsedWhileHeld(text: string, source: string): () => JsonObject {
+  const bytes = new TextEncoder().encode(text);
+  let held: WeakRef<JsonObject> | null = null;
+  return () => {
+    const parsed = held?.deref() ?? parseJsonObject(new TextDecoder().decode(bytes), source);
+    held = new WeakRef(parsed);
+    return parsed;
+  };
+}
