@@ -1,7 +1,8 @@
 /** @file In which arithmetic the matrices of a block are multiplied, and which of its tensors programs bind. */
 import type { Value } from "../graph/graph.ts";
 import type { WeightSource } from "../models/base/base-model.ts";
-import type { PartGraph, TensorRead } from "../models/graphs/part-graph.ts";
+import type { PartGraph } from "../models/graphs/part-graph.ts";
+import { type TensorRead, operandNames } from "../models/graphs/part-tensors.ts";
 import type { PartOptions } from "../models/graphs/part-options.ts";
 import type { Compute, Product } from "../nn/compute.ts";
 import { f32, float32Product } from "../nn/computes/f32.ts";
@@ -132,9 +133,4 @@ export function boundOf(reads: readonly TensorRead[], own?: Readonly<Record<stri
 
 function isVector({ preparation: { operands } }: TensorRead): boolean {
   return operands.every(({ shape }) => shape.length === 1);
-}
-
-/** The names of the inputs that are read of a tensor. */
-export function operandNames({ tensor, preparation }: TensorRead): string[] {
-  return preparation.operands.map(({ suffix }) => tensor + suffix);
 }

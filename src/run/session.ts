@@ -11,7 +11,7 @@ import { type StorageName, STORAGES } from "../quant/storages.ts";
 import { BufferPool } from "../runtime/memory/buffer-pool.ts";
 import { type Engine, type Program, onThreads } from "../runtime/engine.ts";
 import type { HostTensor } from "../runtime/host-tensor.ts";
-import type { TensorRead } from "../models/graphs/part-graph.ts";
+import type { TensorRead } from "../models/graphs/part-tensors.ts";
 import type { Compute } from "../nn/compute.ts";
 import { f32 } from "../nn/computes/f32.ts";
 import { PassTables } from "./context.ts";

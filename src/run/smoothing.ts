@@ -9,6 +9,7 @@ import type { PassFacts } from "../nn/pass.ts";
 import type { Engine } from "../runtime/engine.ts";
 import type { HostTensor } from "../runtime/host-tensor.ts";
 import { BlockRunner } from "./blocks/block-runner.ts";
+import { forwardSmoothing } from "./blocks/smoothing-pass.ts";
 import { PassContext } from "./context.ts";
 import { Embedding, type ModelInput } from "./embedding.ts";
 import { measureHeadSmoothing } from "./head/head-smoothing.ts";
@@ -32,7 +33,7 @@ export async function measureSmoothing(
     const embedding = await Embedding.create(session, null);
     let x = await embedding.forward(input, pass.context);
     for (let layer = 0; layer < runner.numLayers; layer++) {
-      const { y, factors } = await runner.forwardSmoothing(layer, x, pass, smoothing);
+      const { y, factors } = await forwardSmoothing(runner, layer, x, pass, smoothing);
       for (const [name, of] of factors) measured.set(name, of);
       session.pool.release(x);
       x = y;

@@ -8,6 +8,7 @@ import { FAMILIES } from "../../src/models/families.ts";
 import { full } from "../../src/peft/methods/full.ts";
 import { lora } from "../../src/peft/methods/lora.ts";
 import { BlockRunner, type Saved } from "../../src/run/blocks/block-runner.ts";
+import { forwardByBranch } from "../../src/run/blocks/branch-stretches.ts";
 import { PassContext } from "../../src/run/context.ts";
 import { Embedding } from "../../src/run/embedding.ts";
 import { GradientBuffer } from "../../src/run/gradients/gradient-buffer.ts";
@@ -143,7 +144,7 @@ for (const { modelType } of FAMILIES) {
       for (const layer of layers.keys()) {
         const { y } = await runner.forward(layer, x, pass, false);
         const asked: string[] = [];
-        const parts = await runner.forwardByBranch(layer, x, pass, (branch, stream) => {
+        const parts = await forwardByBranch(runner, layer, x, pass, (branch, stream) => {
           assert.equal(stream.shape.at(-1), width);
           return asked.push(branch) > 0;
         });
@@ -157,11 +158,11 @@ for (const { modelType } of FAMILIES) {
           part.branches[0]?.input === input &&
           part.branches.at(-1)?.sum === output &&
           part.branches[0].sum === part.branches[1]?.input;
-        const none = await runner.forwardByBranch(layer, x, pass, () => Promise.resolve(false));
+        const none = await forwardByBranch(runner, layer, x, pass, () => Promise.resolve(false));
         if (hasNothingBetween) assert.deepEqual(none.data, x.data);
         else assert.notDeepEqual(none.data, x.data);
-        const first = await runner.forwardByBranch(layer, x, pass, (branch) => branch === "attention");
-        const second = await runner.forwardByBranch(layer, x, pass, (branch) => branch === "mlp");
+        const first = await forwardByBranch(runner, layer, x, pass, (branch) => branch === "attention");
+        const second = await forwardByBranch(runner, layer, x, pass, (branch) => branch === "mlp");
         assert.notDeepEqual(first.data, second.data);
         assert.notDeepEqual(first.data, y.data);
         pool.release(x, parts, none, first, second);

@@ -11,7 +11,7 @@ import type { PassContext } from "../../run/context.ts";
 import type { BlockRun } from "../../run/blocks/riders.ts";
 import type { Session } from "../../run/session.ts";
 import { withTrained } from "../../run/weights/trained-values.ts";
-import { WeightWalk } from "../../run/weights/weights.ts";
+import { WeightWalk } from "../../run/weights/weight-walk.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import { bestLayout } from "../cache/paged-cache.ts";
 import type { CacheLayout, PagedPass } from "../cache/paged-pass.ts";

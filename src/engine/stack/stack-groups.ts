@@ -4,14 +4,15 @@
 import type { ProgramSpec } from "../../graph/program.ts";
 import type { BuiltPart } from "../../models/graphs/built-part.ts";
 import type { Model } from "../../models/model.ts";
-import { PAST_KEY, PAST_VALUE, type PartGraph, type TensorRead } from "../../models/graphs/part-graph.ts";
+import { PAST_KEY, PAST_VALUE, type PartGraph } from "../../models/graphs/part-graph.ts";
+import type { TensorRead } from "../../models/graphs/part-tensors.ts";
 import { PLAIN_PART } from "../../models/graphs/part-options.ts";
 import { type AdapterView, placedBy } from "../../peft/adapter-view.ts";
 import { type Amount, type Arithmetic, arithmeticOf, boundOf, constantsOf } from "../../run/arithmetic.ts";
 import type { PassContext } from "../../run/context.ts";
 import type { WeightTensors } from "../../run/weights/lease.ts";
 import type { Makeable, Session } from "../../run/session.ts";
-import type { WeightWalk } from "../../run/weights/weights.ts";
+import type { WeightWalk } from "../../run/weights/weight-walk.ts";
 import type { Program } from "../../runtime/engine.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import type { CacheLayout, PagedPass } from "../cache/paged-pass.ts";

@@ -8,7 +8,8 @@ import { type ProgramSpec, neededInputs, nodesOf } from "../../graph/program.ts"
 import type { Dim } from "../../graph/shape.ts";
 import type { BuiltPart } from "../../models/graphs/built-part.ts";
 import { PAST_KEY, PAST_VALUE } from "../../models/graphs/part-graph.ts";
-import { boundOf, operandNames } from "../../run/arithmetic.ts";
+import { operandNames } from "../../models/graphs/part-tensors.ts";
+import { boundOf } from "../../run/arithmetic.ts";
 import { foldFactors, fuseNorm } from "./fuse-norm.ts";
 import { joinHeads } from "./join-heads.ts";
 import { applyJoined, findJoined } from "./join-products.ts";

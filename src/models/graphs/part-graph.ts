@@ -13,7 +13,7 @@ import { stopGradient } from "../../graph/ops/stop-gradient.ts";
 import type { Shape } from "../../graph/shape.ts";
 import { type AttentionOutputs, attention, attentionOverHeads } from "../../nn/attention.ts";
 import type { AttentionOptions, Builder, LinearOptions, TensorRole } from "../../nn/builder.ts";
-import type { Matrix, OperandValues, Preparation, Product } from "../../nn/compute.ts";
+import type { Matrix, OperandValues, Product } from "../../nn/compute.ts";
 import { asFloat32 } from "../../nn/computes/f32.ts";
 import { linear } from "../../nn/linear.ts";
 import {
@@ -23,23 +23,18 @@ import {
   NUM_KEYS,
   type PassInput,
   POSITIONS,
-  type PositionTable,
   SEGMENTS,
 } from "../../nn/pass.ts";
 import { alongRows } from "../../nn/along-rows.ts";
 import { ropeTables } from "../../nn/rope/rope-tables.ts";
-import { SMOOTHING, SmoothedValues, readSmoothing } from "../../nn/products/smoothing.ts";
+import { SmoothedValues } from "../../nn/products/smoothing.ts";
 import { type DropoutMask, DropoutMasks } from "./dropout-masks.ts";
+import { PartTensors, type TensorRead } from "./part-tensors.ts";
+import { PassValues } from "./pass-values.ts";
 import { RowParts } from "./row-parts.ts";
 import { PLAIN_PART, type PartOptions } from "./part-options.ts";
 import type { SiteGraph } from "./site-graph.ts";
 import { type SiteSpec, type TensorSpec, residualSite } from "./sites.ts";
-
-/** A tensor of a part, and how what programs read of it is made. */
-export interface TensorRead {
-  readonly tensor: string;
-  readonly preparation: Preparation;
-}
 
 /** Rows that are looked up outside of the program. */
 export interface GatheredRows {
@@ -96,19 +91,20 @@ const IDENTITY: Pick<SiteGraph, "weight" | "bias" | "project"> = {
 
 export class PartGraph implements Builder {
   readonly graph = new Graph();
+  readonly #tensors = new PartTensors(this.graph);
+  readonly #pass = new PassValues(this.graph);
   /** In the order of their use. */
-  readonly specs: TensorSpec[] = [];
+  readonly specs: readonly TensorSpec[] = this.#tensors.specs;
   readonly sites: SiteSpec[] = [];
   readonly branches: BranchGraph[] = [];
   /** Matrices that are those of an embedding, by name: the embedding's tensor. */
   readonly ties = new Map<string, string>();
   /** What programs read of the part's tensors, by name: the tensors, or the operands of their arithmetic. */
-  readonly tensors: Record<string, Value> = {};
-  readonly #reads = new Map<string, TensorRead>();
+  readonly tensors: Readonly<Record<string, Value>> = this.#tensors.inputs;
   /** What projectors added, by site and name: `self_attn.q_proj.lora_A.weight`. */
   readonly adapter: Record<string, Value> = {};
-  readonly passInputs = new Map<string, { readonly input: PassInput; readonly value: Value }>();
-  readonly tables = new Map<string, { readonly table: PositionTable; readonly value: Value }>();
+  readonly passInputs = this.#pass.inputs;
+  readonly tables = this.#pass.tables;
   readonly gathered: GatheredRows[] = [];
   /** Activations worth saving for the backward program. */
   readonly saved: Record<string, Value> = {};
@@ -148,30 +144,13 @@ export class PartGraph implements Builder {
   }
 
   tensor(name: string, shape: readonly number[], role: TensorRole): Value {
-    const value = this.#declare({ name, shape, role }, asFloat32(shape))[""] as Value;
+    const value = this.#tensors.declare({ name, shape, role }, asFloat32(shape))[""] as Value;
     return this.#options.readTensor({ name, value, input: this.#siteInput(name) });
-  }
-
-  /** Declares a tensor, once, and what programs read of it, by suffix. */
-  #declare(spec: TensorSpec, preparation: Preparation): OperandValues {
-    const { name: tensor } = spec;
-    if (!this.#reads.has(tensor)) {
-      this.specs.push(spec);
-      this.#reads.set(tensor, { tensor, preparation });
-    }
-    return Object.fromEntries(
-      preparation.operands.map(({ suffix, dtype, shape }) => {
-        const name = tensor + suffix;
-        return [suffix, (this.tensors[name] ??= this.graph.input(name, dtype, shape))];
-      }),
-    );
   }
 
   /** The tensors of which something is among the inputs of a program. */
   readsOf(inputs: Readonly<Record<string, Value>>): TensorRead[] {
-    return [...this.#reads.values()].filter(({ tensor, preparation }) =>
-      preparation.operands.some(({ suffix }) => tensor + suffix in inputs),
-    );
+    return this.#tensors.readsOf(inputs);
   }
 
   linear(name: string, x: Value, outFeatures: number, options: LinearOptions): Value {
@@ -179,54 +158,55 @@ export class PartGraph implements Builder {
     const inFeatures = x.shape.at(-1) as number;
     if (role === "head") this.headInput = x;
     if (role === "head" && this.#options.headProduct !== "whole") return this.#partOfHead(name, x);
-    const weight: TensorSpec = {
-      name: `${name}.weight`,
-      shape: storedTransposed ? [inFeatures, outFeatures] : [outFeatures, inFeatures],
-      role: role === "head" ? "head" : "weight",
-    };
-    const matrix: Matrix = { role, inFeatures, outFeatures, storedTransposed };
-    const product = this.#options.product(weight.name, matrix);
-    const operands = this.#declare(weight, product);
-    const readers = this.readers.get(x) ?? new Map<string, () => Value>();
-    this.readers.set(
-      x,
-      readers.set(weight.name, () => product.dense(operands)),
-    );
-    // Projections that read the same share factors, so that it is multiplied and rounded once.
-    const [first = weight.name] = readers.keys();
-    const factors = this.#options.isSmoothed(weight.name) ? this.#smoothing(first, inFeatures) : null;
     if (tiedTo !== null) this.ties.set(`${name}.weight`, tiedTo);
+    const matrix: Matrix = { role, inFeatures, outFeatures, storedTransposed };
+    const { dense, smooth, product, operands } = this.#matrix(`${name}.weight`, x, matrix);
     const bias = hasBias ? alongRows(this.tensor(`${name}.bias`, [outFeatures], "bias"), x) : null;
     const ofTokens = x.shape.length === 2 ? ({ ofTokens: true } as const) : {};
     const spec: SiteSpec = { name, kind: "linear", ...matrix, bias: hasBias, ...ofTokens };
     this.sites.push(spec);
     this.#numMultiplications += inFeatures * outFeatures * this.#rowParts.shareOf(x);
-    const smoothed = (value: Value): Value => (factors ? this.#smoothed.of(value, factors) : value);
     const frozen = {
       get weight() {
-        const dense = product.dense(operands);
-        return factors ? mul(dense, factors) : dense;
+        return dense();
       },
       bias,
       project: (value: Value) => {
-        const y = product.project(smoothed(value), operands);
+        const y = product.project(smooth(value), operands);
         return bias ? add(y, bias) : y;
       },
     };
     const numInputs = Object.keys(this.adapter).length;
     const y = this.#place(spec, frozen, x);
     if (bias === null && numInputs === Object.keys(this.adapter).length)
-      this.plainProducts.set(y, { x: smoothed(x), product, operands });
+      this.plainProducts.set(y, { x: smooth(x), product, operands });
     return this.#cheap.has(y) ? y : this.#save(`${name}.output`, y);
   }
 
-  /** The factors on what a matrix multiplies. */
-  #smoothing(tensor: string, inFeatures: number): Value {
-    const read = { tensor, preparation: readSmoothing(inFeatures) };
-    this.#reads.set(tensor + SMOOTHING, read);
-    return (this.tensors[tensor + SMOOTHING] ??= this.graph.input(tensor + SMOOTHING, "float32", [
-      inFeatures,
-    ]));
+  /** A matrix that multiplies x in its arithmetic: its values as [out, in], and what it is given of a value [..., in]. */
+  #matrix(
+    tensor: string,
+    x: Value,
+    matrix: Matrix,
+  ): Omit<PlainProduct, "x"> & { readonly dense: () => Value; readonly smooth: (value: Value) => Value } {
+    const { role, inFeatures, outFeatures, storedTransposed } = matrix;
+    const shape = storedTransposed ? [inFeatures, outFeatures] : [outFeatures, inFeatures];
+    const product = this.#options.product(tensor, matrix);
+    const spec: TensorSpec = { name: tensor, shape, role: role === "head" ? "head" : "weight" };
+    const operands = this.#tensors.declare(spec, product);
+    const dense = (): Value => product.dense(operands);
+    const readers = this.readers.get(x) ?? new Map<string, () => Value>();
+    this.readers.set(x, readers.set(tensor, dense));
+    if (!this.#options.isSmoothed(tensor)) return { product, operands, dense, smooth: (value) => value };
+    // Projections that read the same share factors, so that it is multiplied and rounded once.
+    const [first = tensor] = readers.keys();
+    const factors = this.#tensors.declareSmoothing(first, inFeatures);
+    return {
+      product,
+      operands,
+      dense: () => mul(dense(), factors),
+      smooth: (value) => this.#smoothed.of(value, factors),
+    };
   }
 
   /** The product with rows of the head's matrix that whoever runs the program gives as `rows`. */
@@ -253,7 +233,7 @@ export class PartGraph implements Builder {
     this.sites.push(spec);
     let rows: Value;
     if (this.#options.isGathered(table)) {
-      this.specs.push({ name: table, shape: [numRows, width], role: "embedding" });
+      this.#tensors.specs.push({ name: table, shape: [numRows, width], role: "embedding" });
       rows = this.graph.input(`${name}.rows`, "float32", [...ids.shape, width]);
       this.gathered.push({ table, ids, rows });
     } else {
@@ -278,7 +258,7 @@ export class PartGraph implements Builder {
       value: (this.past[PAST_VALUE] = this.graph.input(PAST_VALUE, "float32", shape)),
     });
     const made = rope && ropeTables(rope);
-    const tables = made && { cos: this.#table(made.cos), sin: this.#table(made.sin) };
+    const tables = made && { cos: this.#pass.table(made.cos), sin: this.#pass.table(made.sin) };
     if (cache === "heads") {
       const [lastKey, numKeys] = [this.input(LAST_KEY), this.input(NUM_KEYS)];
       const { key: keys, value: values } = past(["B", K, "C", E]);
@@ -311,12 +291,7 @@ export class PartGraph implements Builder {
   }
 
   input(input: PassInput): Value {
-    let made = this.passInputs.get(input.name);
-    if (!made) {
-      made = { input, value: this.graph.input(input.name, input.dtype, input.shape) };
-      this.passInputs.set(input.name, made);
-    }
-    return made.value;
+    return this.#pass.input(input);
   }
 
   /** The residual stream after a block, with whatever adapter sits there. */
@@ -338,16 +313,6 @@ export class PartGraph implements Builder {
       ...this.adapter,
       ...Object.fromEntries(this.dropout.map(({ mask }) => [mask.name as string, mask])),
     };
-  }
-
-  #table(table: PositionTable): Value {
-    let made = this.tables.get(table.name);
-    if (!made) {
-      const shape: Shape = ["R", table.width];
-      made = { table, value: this.graph.input(table.name, "float32", shape) };
-      this.tables.set(table.name, made);
-    }
-    return made.value;
   }
 
   #save(name: string, value: Value): Value {

@@ -5,7 +5,6 @@
 import { gradients } from "../../graph/autodiff.ts";
 import type { Value } from "../../graph/graph.ts";
 import type { Model } from "../../models/model.ts";
-import { PLAIN_PART } from "../../models/graphs/part-options.ts";
 import type { BlockStructure } from "./block-structure.ts";
 
 /** A block's part in the backward pass. */
@@ -57,8 +56,7 @@ export class BackwardPlanner {
   }
 
   #trace(structure: BlockStructure, dropped: readonly string[]): BackwardTrace {
-    const { layer, signature, arithmetic } = structure;
-    const key = JSON.stringify([this.#model.layers[layer]?.kind, signature, arithmetic.key, dropped]);
+    const key = JSON.stringify([structure.key, dropped]);
     let trace = this.#traces.get(key);
     if (!trace) this.#traces.set(key, (trace = traceBackward(this.#model, structure, dropped)));
     return trace;
@@ -67,11 +65,10 @@ export class BackwardPlanner {
 
 function traceBackward(
   model: Model,
-  { layer, placed, arithmetic: { product, isSmoothed }, training, trained }: BlockStructure,
+  { layer, options, trained }: BlockStructure,
   dropped: readonly string[],
 ): BackwardTrace {
-  const options = { ...PLAIN_PART, ...placed, product, isSmoothed, training, dropped: new Set(dropped) };
-  const { part, x, y } = model.buildBlock(layer, options);
+  const { part, x, y } = model.buildBlock(layer, { ...options, dropped: new Set(dropped) });
   const dy = part.graph.input("dy", "float32", y.shape);
   const values = trained.map((name) => (part.adapter[name] ?? part.tensors[name]) as Value);
   const [dx, ...found] = gradients([{ value: y, gradient: dy }], [x, ...values]);

@@ -11,7 +11,7 @@ import type { BuiltPart } from "../../models/graphs/built-part.ts";
 import type { Model } from "../../models/model.ts";
 import { ATTENDED, type PartGraph } from "../../models/graphs/part-graph.ts";
 import { type BlockStructure, compileOfBlock, programOfBlock } from "./block-structure.ts";
-import type { GradientOutput } from "../gradients/gradient-buffer.ts";
+import { type GradientOutput, writeGradients } from "../gradients/gradient-outputs.ts";
 import type { Compiled, Makeable, Session } from "../session.ts";
 
 /** The activations that a forward program saves: none, all that the backward program reads, or of these what attention gives. */
@@ -58,7 +58,7 @@ export function blockProgram(
 ): Makeable<BlockProgram> {
   const { kind, length, inputGradient, dropped } = variant;
   const activations = kind === "forward" ? variant.saves : variant.given;
-  const own = ["block", kind, activations, structure.trained, inputGradient, dropped];
+  const own = ["block", kind, activations, inputGradient, dropped];
   const cut = (built: BuiltPart): ReturnType<typeof cutProgram> => cutProgram(built, structure, variant);
   return programOfBlock(model, structure, own, length, dropped, cut);
 }
@@ -85,14 +85,8 @@ function cutProgram(
   const dy = part.graph.input("dy", "float32", y.shape);
   const values = trained.map((name) => (part.adapter[name] ?? part.tensors[name]) as Value);
   const [dx, ...found] = gradients([{ value: y, gradient: dy }], [x, ...values]);
-  const written = trained.flatMap((name, i) => {
-    const value = found[i];
-    return value ? [{ output: `gradient:${name}`, input: name, value }] : [];
-  });
-  const backward: Record<string, Value> = {
-    ...(inputGradient && dx ? { dx } : {}),
-    ...Object.fromEntries(written.map(({ output, value }) => [output, value])),
-  };
+  const written = writeGradients(trained, found);
+  const backward = { ...(inputGradient && dx ? { dx } : {}), ...written.outputs };
   if (kind === "forward") {
     const wanted = pick((name) => variant.saves === true || name === ATTENDED);
     const needed = neededInputs(backward, { ...given, ...wanted });
@@ -101,7 +95,6 @@ function cutProgram(
   }
   const isAnew = variant.given.length === 0;
   const candidates = { ...given, dy, ...pick((name) => variant.given.includes(name)) };
-  return finish(isAnew ? "backwardRecompute" : "backward", candidates, backward, {
-    gradients: written.map(({ output, input }) => ({ output, input })),
-  });
+  const { gradients: ofTrained } = written;
+  return finish(isAnew ? "backwardRecompute" : "backward", candidates, backward, { gradients: ofTrained });
 }

@@ -7,22 +7,21 @@
 import type { Value } from "../../graph/graph.ts";
 import { evaluateShape } from "../../graph/shape.ts";
 import type { DropoutMask } from "../../models/graphs/dropout-masks.ts";
-import type { PartGraph, TensorRead } from "../../models/graphs/part-graph.ts";
+import type { PartGraph } from "../../models/graphs/part-graph.ts";
+import type { TensorRead } from "../../models/graphs/part-tensors.ts";
 import type { AdapterView } from "../../peft/adapter-view.ts";
-import type { SmoothingRule } from "../../nn/compute.ts";
-import { type HostTensor, zeros } from "../../runtime/host-tensor.ts";
+import type { HostTensor } from "../../runtime/host-tensor.ts";
 import { type BackwardPlan, BackwardPlanner } from "./backward-plan.ts";
 import { type BlockVariant, type Saves, blockProgram, compileBlock } from "./block-programs.ts";
 import { type BlockStructure, structuresOf, tensorsRead } from "./block-structure.ts";
-import { compileSmoothing } from "./smoothing-program.ts";
-import { compileStretch } from "./stretch-program.ts";
 import type { PassContext } from "../context.ts";
-import { type GradientBuffer, bindGradients } from "../gradients/gradient-buffer.ts";
+import type { GradientBuffer } from "../gradients/gradient-buffer.ts";
+import { bindGradients } from "../gradients/gradient-outputs.ts";
 import { runFlat } from "./flat-run.ts";
 import type { Ride } from "./riders.ts";
 import type { Session } from "../session.ts";
 import { withTrained } from "../weights/trained-values.ts";
-import { type Smoothing, WeightWalk } from "../weights/weights.ts";
+import { WeightWalk } from "../weights/weight-walk.ts";
 
 /** Fills a dropout mask with zeros and 1/(1-p). Called again for the backward pass, so it must give the same. */
 export type FillDropout = (layer: number, mask: DropoutMask, data: Float32Array) => void;
@@ -85,7 +84,8 @@ export class BlockRunner {
     context.release();
   }
 
-  #structureOf(layer: number): BlockStructure {
+  /** What makes the programs of a block differ from those of others. */
+  structureOf(layer: number): BlockStructure {
     const structure = this.#structures[layer];
     if (!structure) throw new RangeError(`Cannot run block ${layer}: the model has ${this.numLayers}`);
     return structure;
@@ -93,16 +93,14 @@ export class BlockRunner {
 
   /** The tensors of the base that a block reads, whatever runs: what an adapter has of its own is none of them. */
   #readsOf(layer: number): readonly TensorRead[] {
-    const structure = this.#structureOf(layer);
-    const { signature, arithmetic, trained } = structure;
-    const key = JSON.stringify([this.session.model.layers[layer]?.kind, signature, arithmetic.key, trained]);
-    let reads = this.#reads.get(key);
-    if (!reads) this.#reads.set(key, (reads = tensorsRead(this.session.model, structure)));
+    const structure = this.structureOf(layer);
+    let reads = this.#reads.get(structure.key);
+    if (!reads) this.#reads.set(structure.key, (reads = tensorsRead(this.session.model, structure)));
     return reads;
   }
 
-  /** All that a block program may read but activations; masks in it are lent. `next`: the block that comes after. */
-  async #feeds(
+  /** All that a program of a block may read but activations; what is lent goes back to the pool. `next`: the block that comes after. */
+  async feeds(
     layer: number,
     next: number,
     { context, walk }: BlockPass,
@@ -142,9 +140,9 @@ export class BlockRunner {
       inputGradient: true,
       dropped: saves ? dropped : ALL_BRANCHES,
     };
-    const structure = this.#structureOf(layer);
+    const structure = this.structureOf(layer);
     const { program, made } = await compileBlock(this.session, structure, variant);
-    const { feeds, lent } = await this.#feeds(layer, layer + 1, pass, made.part);
+    const { feeds, lent } = await this.feeds(layer, layer + 1, pass, made.part);
     const { spec } = program;
     const { outputs } = spec;
     const y = this.#acquire(outputs["y"] as Value, pass.context);
@@ -158,72 +156,6 @@ export class BlockRunner {
     } else await program.run(own.feeds, own.into);
     this.session.pool.release(...lent);
     return { y, saved };
-  }
-
-  /**
-   * Runs a block on x [B, T, D] and measures the factors on what its matrices multiply, by the matrices' names in the
-   * model. Returns them and y, which the caller releases.
-   */
-  async forwardSmoothing(
-    layer: number,
-    x: HostTensor<"float32">,
-    pass: BlockPass,
-    smoothing: SmoothingRule,
-  ): Promise<{ y: HostTensor<"float32">; factors: Smoothing }> {
-    const structure = this.#structureOf(layer);
-    const { length } = pass.context.facts;
-    const { program, made } = await compileSmoothing(this.session, structure, length, smoothing);
-    const { feeds, lent } = await this.#feeds(layer, layer + 1, pass, made.part);
-    const y = this.#acquire(program.spec.outputs["y"] as Value, pass.context);
-    const measured = Object.keys(made.tensors).map((name): [string, HostTensor<"float32">] => [
-      name,
-      zeros("float32", (program.spec.outputs[name] as Value).shape as number[]),
-    ]);
-    await program.run({ ...feeds, x }, { ...Object.fromEntries(measured), y });
-    this.session.pool.release(...lent);
-    const prefix = this.session.model.blockPrefix(layer);
-    const factors = measured.flatMap(([name, of]) =>
-      (made.tensors[name] ?? []).map((tensor) => [prefix + tensor, of] as const),
-    );
-    return { y, factors: new Map(factors) };
-  }
-
-  /**
-   * Runs a block on x [B, T, D] branch by branch, each a program of its own: before it `runs` is asked, with the stream
-   * that goes in, whether it shall; a branch that does not run changes nothing. Returns y, which the caller releases.
-   */
-  async forwardByBranch(
-    layer: number,
-    x: HostTensor<"float32">,
-    pass: BlockPass,
-    runs: (branch: string, stream: HostTensor<"float32">) => boolean | Promise<boolean>,
-  ): Promise<HostTensor<"float32">> {
-    const { pool, model } = this.session;
-    const structure = this.#structureOf(layer);
-    const { length } = pass.context.facts;
-    const stretches = await Promise.all(
-      (model.layers[layer]?.branches ?? []).map(async ({ name: branch }, index) => ({
-        branch,
-        whole: await compileStretch(this.session, structure, length, index, true),
-        without: (): ReturnType<typeof compileStretch> =>
-          compileStretch(this.session, structure, length, index, false),
-      })),
-    );
-    const { part } = (stretches[0] as (typeof stretches)[number]).whole.made;
-    const { feeds, lent } = await this.#feeds(layer, layer + 1, pass, part);
-    let stream = pool.acquire("float32", x.shape);
-    stream.data.set(x.data);
-    for (const { branch, whole, without } of stretches) {
-      const isRun = await runs(branch, stream);
-      if (!isRun && whole.made.isNothingElse) continue;
-      const { program } = isRun ? whole : await without();
-      const y = pool.acquire("float32", x.shape);
-      await program.run({ ...feeds, x: stream }, { y });
-      pool.release(stream);
-      stream = y;
-    }
-    pool.release(...lent);
-    return stream;
   }
 
   /**
@@ -250,10 +182,10 @@ export class BlockRunner {
       inputGradient,
       dropped,
     };
-    const { program, made } = await compileBlock(this.session, this.#structureOf(layer), variant);
+    const { program, made } = await compileBlock(this.session, this.structureOf(layer), variant);
     const dx = inputGradient ? this.#acquire(program.spec.outputs["dx"] as Value, pass.context) : null;
     const trained = this.adapter?.trained(layer) ?? [];
-    const { feeds, lent } = await this.#feeds(layer, layer - 1, pass, made.part);
+    const { feeds, lent } = await this.feeds(layer, layer - 1, pass, made.part);
     const hold = await buffer.hold(trained);
     try {
       const bound = bindGradients(buffer, trained, made.gradients);

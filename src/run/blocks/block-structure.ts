@@ -2,10 +2,11 @@
 import { type ProgramSpec, neededInputs } from "../../graph/program.ts";
 import type { BuiltPart } from "../../models/graphs/built-part.ts";
 import type { Model } from "../../models/model.ts";
-import type { PartGraph, TensorRead } from "../../models/graphs/part-graph.ts";
-import { PLAIN_PART } from "../../models/graphs/part-options.ts";
-import { type AdapterView, type Placed, placedBy } from "../../peft/adapter-view.ts";
-import { type Arithmetic, type ArithmeticFacts, arithmeticOf, constantsOf } from "../arithmetic.ts";
+import type { PartGraph } from "../../models/graphs/part-graph.ts";
+import type { TensorRead } from "../../models/graphs/part-tensors.ts";
+import { PLAIN_PART, type PartOptions } from "../../models/graphs/part-options.ts";
+import { type AdapterView, placedBy } from "../../peft/adapter-view.ts";
+import { type ArithmeticFacts, arithmeticOf, constantsOf } from "../arithmetic.ts";
 import type { Compiled, Makeable, Session } from "../session.ts";
 
 /** Queries that attention processes at once, and in rows that are longer than these many chunks. Measured: docs/log.md. */
@@ -26,11 +27,10 @@ function cutAttention(
 /** What makes the programs of a block differ from those of another. */
 export interface BlockStructure {
   readonly layer: number;
-  /** Equal for adapters on layers that can share programs. */
-  readonly signature: string;
-  readonly placed: Placed;
-  readonly arithmetic: Arithmetic;
-  readonly training: boolean;
+  /** Equal for layers that can share programs. */
+  readonly key: string;
+  /** How whole passes build it, but for chunks of attention and dropped branches. */
+  readonly options: PartOptions;
   /** Queries that attention processes at once; null: by the length of the rows. */
   readonly attentionChunk: number | null;
   /** Inputs of the block that are trained, the base's own tensors and the adapter's. */
@@ -43,23 +43,22 @@ export function structuresOf(
   adapter: AdapterView | null,
   training: boolean,
 ): readonly BlockStructure[] {
-  return facts.model.layers.map((_, layer) => ({
-    layer,
-    signature: adapter?.signature(layer) ?? "frozen",
-    placed: placedBy(adapter, layer),
-    arithmetic: arithmeticOf(facts, adapter, layer),
-    training,
-    attentionChunk: facts.attentionChunk,
-    trained: (adapter?.trained(layer) ?? []).map(({ input }) => input),
-  }));
+  return facts.model.layers.map(({ kind }, layer) => {
+    const { key: products, product, isSmoothed } = arithmeticOf(facts, adapter, layer);
+    const trained = (adapter?.trained(layer) ?? []).map(({ input }) => input);
+    const signature = adapter?.signature(layer) ?? "frozen";
+    const key = JSON.stringify([kind, signature, products, training, trained]);
+    const options = { ...PLAIN_PART, ...placedBy(adapter, layer), product, isSmoothed, training };
+    return { layer, key, options, attentionChunk: facts.attentionChunk, trained };
+  });
 }
 
 /** Lists the frozen tensors of a block that its forward and backward programs read, and what of them. */
 export function tensorsRead(
   model: Model,
-  { layer, placed, arithmetic: { product, isSmoothed }, trained }: BlockStructure,
+  { layer, options, trained }: BlockStructure,
 ): readonly TensorRead[] {
-  const { part, x, y } = model.buildBlock(layer, { ...PLAIN_PART, ...placed, product, isSmoothed });
+  const { part, x, y } = model.buildBlock(layer, options);
   const all = part.readsOf(neededInputs({ y }, { x, ...part.inputs() }));
   return all.filter(({ tensor }) => !trained.includes(tensor));
 }
@@ -67,26 +66,16 @@ export function tensorsRead(
 /** The program that is cut out of a block as its structure says; `own`: what tells it from others of the block. */
 export function programOfBlock<T>(
   model: Model,
-  { layer, signature, placed, arithmetic, training, attentionChunk }: BlockStructure,
+  { layer, key, options, attentionChunk }: BlockStructure,
   own: readonly unknown[],
   length: number,
   dropped: readonly string[],
   cut: (built: BuiltPart) => { spec: ProgramSpec; made: T },
 ): Makeable<T> {
   const chunk = cutAttention(length, attentionChunk);
-  const ofLayer = [model.layers[layer]?.kind, signature, arithmetic.key, training, chunk];
-  const options = {
-    ...PLAIN_PART,
-    ...placed,
-    product: arithmetic.product,
-    isSmoothed: arithmetic.isSmoothed,
-    training,
-    chunk,
-    dropped: new Set(dropped),
-  };
   return {
-    key: JSON.stringify([...own, ofLayer]),
-    make: () => cut(model.buildBlock(layer, options)),
+    key: JSON.stringify([...own, key, chunk]),
+    make: () => cut(model.buildBlock(layer, { ...options, chunk, dropped: new Set(dropped) })),
   };
 }
 

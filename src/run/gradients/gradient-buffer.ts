@@ -8,14 +8,11 @@
  * A large table lies in slices of its rows, each in memory of its own, which are written one at a time; only those rows
  * of it that were looked up are added to.
  */
-import { Graph } from "../../graph/graph.ts";
-import { add } from "../../graph/ops/elementwise.ts";
 import type { Adapter } from "../../peft/attach.ts";
 import { type Parameter, type ParameterGroup, groupName, lengthOf } from "../../peft/parameters.ts";
 import { assertInternal } from "../../errors.ts";
 import type { BufferPool } from "../../runtime/memory/buffer-pool.ts";
-import { FlatChunks } from "../../runtime/flat-chunks.ts";
-import type { Engine, Program } from "../../runtime/engine.ts";
+import type { Engine } from "../../runtime/engine.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import { PartedVector } from "../../runtime/memory/parted-vector.ts";
 import {
@@ -40,14 +37,9 @@ import {
 } from "./gradient-slices.ts";
 import { RowSums } from "./row-sums.ts";
 import { Squares } from "./squares.ts";
+import { VectorSums } from "./vector-sums.ts";
 
 type Tensor = HostTensor<"float32">;
-
-/** A gradient that a program writes: the output, and the input that is trained. */
-export interface GradientOutput {
-  readonly output: string;
-  readonly input: string;
-}
 
 /** Gradients of one group. */
 export interface GradientGroup {
@@ -69,10 +61,9 @@ export class GradientBuffer {
   /** Where the gradients are. */
   readonly memory: VectorMemory;
   readonly #pool: BufferPool;
-  readonly #sum: Program;
+  readonly #sums: VectorSums;
   readonly #squares: Squares;
   readonly #rowSums: RowSums;
-  readonly #chunks = new FlatChunks();
   /** Whether no other micro-batch follows in the step: what is written is measured while it is in memory. */
   isLast = false;
 
@@ -80,12 +71,12 @@ export class GradientBuffer {
     engine: Engine,
     { groups, parameters, memory }: Trained,
     pool: BufferPool,
-    { sum, squares }: { readonly sum: Program; readonly squares: Squares },
+    { sums, squares }: { readonly sums: VectorSums; readonly squares: Squares },
     slicing: Slicing,
   ) {
     this.#rowSums = new RowSums(engine, pool);
     this.#pool = pool;
-    this.#sum = sum;
+    this.#sums = sums;
     this.#squares = squares;
     this.memory = memory;
     const slots = new Map<Parameter, Slot>();
@@ -111,14 +102,7 @@ export class GradientBuffer {
     pool: BufferPool,
     slicing: Slicing = UNSLICED,
   ): Promise<GradientBuffer> {
-    const graph = new Graph();
-    const [a, b] = [graph.input("a", "float32", ["N"]), graph.input("b", "float32", ["N"])];
-    const program = await engine.compile({
-      name: "add-gradient",
-      inputs: { a, b },
-      outputs: { sum: add(a, b) },
-    });
-    const programs = { sum: program, squares: await Squares.create(engine) };
+    const programs = { sums: await VectorSums.create(engine), squares: await Squares.create(engine) };
     return new GradientBuffer(engine, adapter, pool, programs, slicing);
   }
 
@@ -212,18 +196,8 @@ export class GradientBuffer {
       slice.isWritten = true;
       return;
     }
-    await this.#addNumbers(slice, tensor.data);
+    await this.#sums.add(slice.flat.data, tensor.data);
     this.#pool.release(tensor);
-  }
-
-  /** Piece by piece: the sum of a large matrix needs no memory of its size. */
-  async #addNumbers(slice: GradientSlice, numbers: Float32Array): Promise<void> {
-    const others = this.#chunks.of(numbers);
-    for (const [i, a] of this.#chunks.of(slice.flat.data).entries()) {
-      const sum = this.#chunks.scratch("sum", a.data.length);
-      await this.#sum.run({ a, b: others[i] as Tensor }, { sum });
-      a.data.set(sum.data);
-    }
   }
 
   /** Adds what another buffer of the same parameters has collected in the step. Both are in memory. */
@@ -233,7 +207,7 @@ export class GradientBuffer {
         const slice = slot[i] as GradientSlice;
         if (!isWritten) continue;
         slice.part.squares = null;
-        if (slice.isWritten) await this.#addNumbers(slice, flat.data);
+        if (slice.isWritten) await this.#sums.add(slice.flat.data, flat.data);
         else slice.flat.data.set(flat.data);
         slice.isWritten = true;
       }
@@ -275,26 +249,8 @@ export class GradientBuffer {
 
   /** Frees the programs. */
   async release(): Promise<void> {
-    await this.#sum.release();
+    await this.#sums.release();
     await this.#squares.release();
     await this.#rowSums.release();
   }
-}
-
-/** Lends the outputs of a program that writes gradients of these parameters; `add` when it has run. */
-export function bindGradients(
-  buffer: GradientBuffer,
-  parameters: readonly Parameter[],
-  outputs: readonly GradientOutput[],
-): { readonly into: Readonly<Record<string, Tensor>>; readonly add: () => Promise<void> } {
-  const targets = outputs.flatMap(({ output, input }) => {
-    const parameter = parameters.find((each) => each.input === input);
-    return parameter ? [{ output, parameter, tensor: buffer.target(parameter) }] : [];
-  });
-  return {
-    into: Object.fromEntries(targets.map(({ output, tensor }) => [output, tensor])),
-    add: async () => {
-      for (const { parameter, tensor } of targets) await buffer.add(parameter, tensor);
-    },
-  };
 }

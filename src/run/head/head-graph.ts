@@ -6,7 +6,8 @@ import { mul } from "../../graph/ops/elementwise.ts";
 import { type ProgramSpec, neededInputs } from "../../graph/program.ts";
 import type { BuiltPart } from "../../models/graphs/built-part.ts";
 import type { Model } from "../../models/model.ts";
-import type { PartGraph, TensorRead } from "../../models/graphs/part-graph.ts";
+import type { PartGraph } from "../../models/graphs/part-graph.ts";
+import { type TensorRead, operandNames } from "../../models/graphs/part-tensors.ts";
 import { PLAIN_PART } from "../../models/graphs/part-options.ts";
 import { type AdapterView, placedBy } from "../../peft/adapter-view.ts";
 import {
@@ -15,9 +16,8 @@ import {
   boundOf,
   type HeadArithmetic,
   headArithmeticOf,
-  operandNames,
 } from "../arithmetic.ts";
-import type { GradientOutput } from "../gradients/gradient-buffer.ts";
+import { type GradientOutput, writeGradients } from "../gradients/gradient-outputs.ts";
 import type { WeightTensors } from "../weights/lease.ts";
 import type { Compiled, Makeable, Session } from "../session.ts";
 
@@ -186,18 +186,14 @@ function cutProgram(
     [{ value: loss, gradient: scale }],
     [hidden, ...names.map((name) => values[name] as Value)],
   );
-  const written = names.map((name, i) => ({
-    output: `gradient:${name}`,
-    input: tensorOf.get(name) as string,
-    value: found[i] as Value,
-  }));
+  const written = writeGradients(names, found, (name) => tensorOf.get(name) as string);
   return finish(
     {
       loss,
       dHidden: dHidden as Value,
       ...(plain && joint && slicedTable !== null ? { p: joint.p, scaled: mul(scale, plain.x) } : {}),
-      ...Object.fromEntries(written.map(({ output, value }) => [output, value])),
+      ...written.outputs,
     },
-    written.map(({ output, input }) => ({ output, input })),
+    written.gradients,
   );
 }

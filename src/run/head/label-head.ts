@@ -9,7 +9,8 @@ import type { Parameter } from "../../peft/parameters.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import type { HeadArithmetic } from "../arithmetic.ts";
 import type { FillDropout } from "../blocks/block-runner.ts";
-import { type GradientBuffer, bindGradients } from "../gradients/gradient-buffer.ts";
+import type { GradientBuffer } from "../gradients/gradient-buffer.ts";
+import { bindGradients } from "../gradients/gradient-outputs.ts";
 import type { Session } from "../session.ts";
 import type { HeadProgram } from "./head-graph.ts";
 import {

@@ -4,20 +4,16 @@
  *
  *   log p(label) = l_label - L,  L = log Σ_v e^(l_v)        d L = Σ_s e^(L_s - L) d L_s over slices s
  *
- * The logit of the label is a product of its own with one row of the matrix. What a family does to its logits one by one,
- * such as a cap, is part of each program.
+ * The logit of the label is a product of its own with one row of the matrix.
  */
-import { gradients } from "../../graph/autodiff.ts";
-import type { Value } from "../../graph/graph.ts";
-import { logSumExp } from "../../graph/ops/log-sum-exp.ts";
-import { type ProgramSpec, neededInputs } from "../../graph/program.ts";
 import type { PartGraph } from "../../models/graphs/part-graph.ts";
-import { type HeadProduct, PLAIN_PART } from "../../models/graphs/part-options.ts";
-import type { Model } from "../../models/model.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
-import type { Compiled, Makeable, Session } from "../session.ts";
-
-export type VocabularyProgramKind = "logits" | "log-sum" | "log-sum-gradient" | "label" | "label-gradient";
+import type { Compiled, Session } from "../session.ts";
+import {
+  type VocabularyProgram,
+  type VocabularyProgramKind,
+  vocabularyProgram,
+} from "./vocabulary-programs.ts";
 
 /** Positions with their labels, [N]; `hidden` [N, D] of the last block. */
 export interface LabelledRows {
@@ -49,12 +45,6 @@ type RunSlice = (feeds: Record<string, HostTensor>, into: Record<string, HostTen
 interface Slice {
   readonly from: number;
   readonly rows: HostTensor<"float32">;
-}
-
-/** A program of the head, and the tensor whose rows it multiplies with. */
-interface VocabularyProgram {
-  readonly part: PartGraph;
-  readonly matrix: string;
 }
 
 export class VocabularyHead {
@@ -238,35 +228,4 @@ function addSlice(
 function addExponents(a: number, b: number): number {
   const [larger, smaller] = a > b ? [a, b] : [b, a];
   return larger + Math.log1p(Math.exp(smaller - larger));
-}
-
-/** A program of the head of a large vocabulary, not compiled. */
-export function vocabularyProgram(model: Model, kind: VocabularyProgramKind): Makeable<VocabularyProgram> {
-  const make = (): { spec: ProgramSpec; made: VocabularyProgram } => {
-    const headProduct: HeadProduct = kind.startsWith("label") ? "row-by-row" : "slice";
-    const { part, x: hidden, y: logits } = model.buildHead({ ...PLAIN_PART, headProduct });
-    const matrix = model.storedName(part.headRows?.tensor ?? "");
-    return { spec: cutProgram(kind, part, hidden, logits), made: { part, matrix } };
-  };
-  return { key: `vocabulary ${kind}`, make };
-}
-
-function cutProgram(kind: VocabularyProgramKind, part: PartGraph, hidden: Value, logits: Value): ProgramSpec {
-  const seed = part.graph.input("seed", "float32", ["N", 1]);
-  const gradientOf = (value: Value): Record<string, Value> => {
-    const [dHidden] = gradients([{ value, gradient: seed }], [hidden]);
-    return { dHidden: dHidden as Value };
-  };
-  const outputs = {
-    logits: () => ({ logits }),
-    "log-sum": () => ({ logSum: logSumExp(logits) }),
-    "log-sum-gradient": () => {
-      const logSum = logSumExp(logits);
-      return { logSum, ...gradientOf(logSum) };
-    },
-    label: () => ({ logit: logits }),
-    "label-gradient": () => ({ logit: logits, ...gradientOf(logits) }),
-  }[kind]();
-  const given = { hidden, ...part.inputs(), seed };
-  return { name: `vocabulary-${kind}`, inputs: neededInputs(outputs, given), outputs };
 }

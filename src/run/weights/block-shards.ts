@@ -6,11 +6,13 @@ import { DTYPES, type DataOf, type DType } from "../../graph/dtype.ts";
 import { numElements } from "../../graph/shape.ts";
 import { UsageError, assertInternal } from "../../errors.ts";
 import type { BaseModel } from "../../models/base/base-model.ts";
-import type { TensorRead } from "../../models/graphs/part-graph.ts";
+import { type TensorRead, operandNames } from "../../models/graphs/part-tensors.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
+import { allDone } from "../../runtime/memory/all-done.ts";
 import { float32ToFloat16, widenFloat16 } from "../../quant/codes/half.ts";
 import type { StoredForm, VectorMemory } from "../../runtime/memory/vector-memory.ts";
 import type { Lease, WeightTensors } from "./lease.ts";
+import { readerOf } from "./tensor-reader.ts";
 
 /** Where a tensor begins: as memory of its own does. */
 const ALIGNMENT = 64;
@@ -43,7 +45,7 @@ export class BlockShards {
   }
 
   #shardOf(layer: number, reads: readonly TensorRead[]): WeightTensors {
-    const key = JSON.stringify([layer, reads.flatMap(namesOf)]);
+    const key = JSON.stringify([layer, reads.flatMap(operandNames)]);
     let shard = this.#shards.get(key);
     if (!shard) this.#shards.set(key, (shard = this.#make(layer, reads)));
     return shard;
@@ -60,10 +62,7 @@ export class BlockShards {
     }
     if (places.length === 0) return {};
     const load = async (): Promise<void> => {
-      // To the end of every read, even when one fails: it writes into memory that is given back after.
-      const done = await Promise.allSettled(reads.map((read) => this.#read(layer, read, tensors)));
-      const failed = done.find(({ status }) => status === "rejected");
-      if (failed?.status === "rejected") throw failed.reason;
+      await allDone(reads.map((read) => this.#read(layer, read, tensors)));
       if (isHalf) requireHalves(layer, tensors);
     };
     const isHalf = this.#memory.frozenDtype === "float16";
@@ -85,12 +84,7 @@ export class BlockShards {
     const { model, source } = this.#base;
     const path = model.blockPrefix(layer) + tensor;
     const prepared = await preparation.prepare(
-      {
-        stored: (planes) => source.stored(path, planes),
-        readInto: (values, start) => source.readInto(path, values, start),
-        view: () => null,
-        smoothing: () => null,
-      },
+      readerOf(source, path),
       (suffix) => into[tensor + suffix] as HostTensor,
     );
     for (const [suffix, operand] of Object.entries(prepared))
@@ -123,8 +117,4 @@ const FLOAT16: StoredForm = {
 
 function viewsOf(tensors: WeightTensors): HostTensor["data"][] {
   return Object.values(tensors).map(({ data }) => data);
-}
-
-function namesOf({ tensor, preparation }: TensorRead): string[] {
-  return preparation.operands.map(({ suffix }) => tensor + suffix);
 }

@@ -1,8 +1,7 @@
 /** @file Numbers that are trained: where memory has a budget they wait on the disk, and whoever runs a program of them holds them. */
-import type { TensorRead } from "../../models/graphs/part-graph.ts";
+import type { TensorRead } from "../../models/graphs/part-tensors.ts";
 import type { AdapterView } from "../../peft/adapter-view.ts";
-import type { Lease } from "./lease.ts";
-import type { Lender } from "./weights.ts";
+import type { Lease, Lender } from "./lease.ts";
 
 type Trained = Pick<AdapterView, "trained"> | null;
 

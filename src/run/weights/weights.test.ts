@@ -6,7 +6,8 @@ import { tinyModelParts } from "../../../test/tiny/model.ts";
 import { BaseModel, type WeightSource } from "../../models/base/base-model.ts";
 import { openModel } from "../../models/families.ts";
 import { asFloat32 } from "../../nn/computes/f32.ts";
-import { WeightWalk, Weights } from "./weights.ts";
+import { WeightWalk } from "./weight-walk.ts";
+import { Weights } from "./weights.ts";
 
 const NUM_LAYERS = 5;
 const NAMES = ["self_attn.q_proj.weight", "input_layernorm.weight"];

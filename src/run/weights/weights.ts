@@ -7,15 +7,17 @@
  */
 import { assertInternal } from "../../errors.ts";
 import type { BaseModel } from "../../models/base/base-model.ts";
-import type { TensorRead } from "../../models/graphs/part-graph.ts";
+import type { TensorRead } from "../../models/graphs/part-tensors.ts";
 import { numElements } from "../../graph/shape.ts";
 import type { Preparation, TensorReader } from "../../nn/compute.ts";
 import { prepareOperands } from "../../nn/products/prepare-operands.ts";
 import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
+import { allDone } from "../../runtime/memory/all-done.ts";
 import { LastingTensors, makeCounted } from "../../runtime/memory/program-memory.ts";
 import { RESIDENT, type VectorMemory } from "../../runtime/memory/vector-memory.ts";
 import { BlockShards } from "./block-shards.ts";
-import type { Lease, WeightTensors } from "./lease.ts";
+import type { Lease, Lender, WeightTensors } from "./lease.ts";
+import { readerOf } from "./tensor-reader.ts";
 
 /** Where weights are between two uses: as they are stored, or as programs read them, which is float32 for the most part. */
 export const RESIDENCIES = ["stored", "float32"] as const;
@@ -97,9 +99,7 @@ export class Weights implements Lender {
     const { model, source } = this.#base;
     const name = model.storedName(tensor);
     const reader: TensorReader = {
-      stored: (planes) => source.stored(name, planes),
-      readInto: (into, start) => source.readInto(name, into, start),
-      view: () => null,
+      ...readerOf(source, name),
       smoothing: () => this.#smoothing.get(tensor) ?? null,
     };
     const make = (): Promise<WeightTensors> => prepareOperands(preparation, reader, this.#tensors);
@@ -152,12 +152,11 @@ export class Weights implements Lender {
       if (isHeld) this.#release(slot);
       isHeld = false;
     };
-    // To the end of every read, even when one fails: it writes into memory that is lent again after.
-    const reads = await Promise.allSettled(tensors.map((tensor) => this.#fill(slot, tensor)));
-    const failed = reads.find((read) => read.status === "rejected");
-    if (failed) {
+    try {
+      await allDone(tensors.map((tensor) => this.#fill(slot, tensor)));
+    } catch (error) {
       release();
-      throw failed.reason;
+      throw error;
     }
     return { tensors: slot.tensors, release };
   }
@@ -209,8 +208,7 @@ export class Weights implements Lender {
       return (slot.buffers[tensor + wanted] ??= this.#tensors.zeros(spec.dtype, spec.shape));
     };
     const reader: TensorReader = {
-      stored: (planes) => source.stored(path, planes),
-      readInto: (into, start) => source.readInto(path, into, start),
+      ...readerOf(source, path),
       // Mapped pages count as memory of the process: they are worth it where they stand for memory of our own.
       view: () => (this.residency === "float32" ? source.view(path) : null),
       smoothing: () => this.#smoothing.get(path) ?? null,
@@ -224,62 +222,4 @@ export class Weights implements Lender {
 /** Tells what is read of a tensor in one arithmetic from that in another. */
 function keyOf({ tensor, preparation }: TensorRead): string {
   return tensor + (preparation.operands[0]?.suffix ?? "");
-}
-
-/** What lends blocks. */
-export interface Lender {
-  /** Where blocks are; within a budget, the next one is not lent ahead but only begun to be read. */
-  readonly memory: VectorMemory;
-  borrow(layer: number, tensors: readonly TensorRead[]): Promise<Lease>;
-  prefetch(layer: number, tensors: readonly TensorRead[]): void;
-}
-
-/** One pass over the blocks: it holds the block in use, and the one that comes next is read meanwhile. */
-export class WeightWalk {
-  readonly #weights: Lender;
-  readonly #readsOf: (layer: number) => readonly TensorRead[];
-  readonly #numLayers: number;
-  #held: Lease | null = null;
-  #ahead: { readonly layer: number; readonly lease: Promise<Lease> } | null = null;
-
-  constructor(weights: Lender, numLayers: number, readsOf: (layer: number) => readonly TensorRead[]) {
-    this.#weights = weights;
-    this.#numLayers = numLayers;
-    this.#readsOf = readsOf;
-  }
-
-  /** The tensors of a block, valid until the next call; `next` is the block that will be asked for after it. */
-  async block(layer: number, next: number): Promise<WeightTensors> {
-    this.#held?.release();
-    this.#held = null;
-    const ahead = this.#ahead;
-    this.#ahead = null;
-    if (ahead?.layer !== layer) drop(ahead);
-    const lease = ahead?.layer === layer ? ahead.lease : this.#weights.borrow(layer, this.#readsOf(layer));
-    this.#held = await lease;
-    if (next < 0 || next >= this.#numLayers) return this.#held.tensors;
-    if (this.#weights.memory.budgetBytes !== null) this.#weights.prefetch(next, this.#readsOf(next));
-    else {
-      const reading = this.#weights.borrow(next, this.#readsOf(next));
-      // What goes wrong in reading ahead is told when the block is asked for.
-      reading.catch(() => {});
-      this.#ahead = { layer: next, lease: reading };
-    }
-    return this.#held.tensors;
-  }
-
-  /** Gives back what is held. */
-  end(): void {
-    this.#held?.release();
-    this.#held = null;
-    drop(this.#ahead);
-    this.#ahead = null;
-  }
-}
-
-function drop(ahead: { readonly lease: Promise<Lease> } | null): void {
-  ahead?.lease.then(
-    (lease) => lease.release(),
-    () => {},
-  );
 }

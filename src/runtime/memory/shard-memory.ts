@@ -7,6 +7,7 @@
  */
 import { CapacityError } from "../../errors.ts";
 import { showByteSize } from "../../messages/byte-size.ts";
+import { allDone } from "./all-done.ts";
 import { type Pages, Retractable } from "./retractable.ts";
 import type { Hold, MemorySpec, MemoryTraffic, ShardDtype, Use, VectorMemory } from "./vector-memory.ts";
 
@@ -280,12 +281,6 @@ function leastUsed(shards: readonly Shard[]): Shard | undefined {
   const least = Math.min(...shards.map(({ usesPerStep }) => usesPerStep));
   const own = shards.filter(({ usesPerStep }) => usesPerStep === least);
   return (least === 1 ? own.findLast(({ isAhead }) => !isAhead) : undefined) ?? own[0];
-}
-
-/** Waits for the end of all, even when one fails: memory is theirs until then. @throws what the first that failed throws */
-async function allDone(work: readonly Promise<void>[]): Promise<void> {
-  const failed = (await Promise.allSettled(work)).find(({ status }) => status === "rejected");
-  if (failed) throw (failed as PromiseRejectedResult).reason;
 }
 
 function sizeOf(shards: readonly Shard[]): number {

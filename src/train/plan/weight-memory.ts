@@ -5,7 +5,7 @@ import { PLAIN_PART } from "../../models/graphs/part-options.ts";
 import { FROZEN, FROZEN_ROWS, type LookupGraph } from "../../models/graphs/site-graph.ts";
 import type { AdapterView } from "../../peft/adapter-view.ts";
 import { structuresOf, tensorsRead } from "../../run/blocks/block-structure.ts";
-import { isReadByRows } from "../../run/embedding.ts";
+import { isReadByRows } from "../../run/stem-program.ts";
 import { readsSlices } from "../../run/head/head-programs.ts";
 import { headArithmetic, splitReads } from "../../run/head/head-graph.ts";
 import type { Residency } from "../../run/weights/weights.ts";
@@ -16,12 +16,7 @@ export function blockBytes(facts: PlannedModel, adapter: AdapterView | null, res
   const { model } = facts;
   const known = new Map<string, { fed: number; bound: number }>();
   const sizes = structuresOf(facts, adapter, true).map((structure) => {
-    const key = JSON.stringify([
-      model.layers[structure.layer]?.kind,
-      structure.signature,
-      structure.arithmetic.key,
-    ]);
-    let size = known.get(key);
+    let size = known.get(structure.key);
     if (!size) {
       size = { fed: 0, bound: 0 };
       for (const { preparation } of tensorsRead(model, structure)) {
@@ -29,7 +24,7 @@ export function blockBytes(facts: PlannedModel, adapter: AdapterView | null, res
           size[preparation.binding] += numElements(shape) * DTYPES[dtype].sizeBytes;
         }
       }
-      known.set(key, size);
+      known.set(structure.key, size);
     }
     return size;
   });

@@ -9,12 +9,12 @@ import type { DType } from "../../../graph/dtype.ts";
 import { sameShape, showShape } from "../../../graph/shape.ts";
 import { FormatError } from "../../../errors.ts";
 import type { FolderFile } from "../../../format/files/folder-file.ts";
+import type { Safetensors } from "../../../format/files/safetensors/safetensors.ts";
 import {
-  type Safetensors,
   type StreamedTensor,
   type TensorSource,
   safetensorsFile,
-} from "../../../format/files/safetensors/safetensors.ts";
+} from "../../../format/files/safetensors/safetensors-writer.ts";
 import { openSafetensors } from "../../../format/by-path.ts";
 import type { TensorRange } from "../../../format/files/safetensors/safetensors-header.ts";
 import type { GroupState } from "../../../optim/updater.ts";

@@ -1,6 +1,6 @@
 /** @file Where the gradients of a planned step go, as `run/gradients/gradient-buffer` has them. */
 import type { Parameter } from "../../../peft/parameters.ts";
-import type { GradientOutput } from "../../../run/gradients/gradient-buffer.ts";
+import type { GradientOutput } from "../../../run/gradients/gradient-outputs.ts";
 import { floats } from "./planned-place.ts";
 import type { PlannedBlock, PlannedPool } from "./planned-pool.ts";
 

@@ -9,7 +9,7 @@ import type { AdapterView } from "../../../peft/adapter-view.ts";
 import { BackwardPlanner, type BlockPlan } from "../../../run/blocks/backward-plan.ts";
 import { type Saves, blockProgram } from "../../../run/blocks/block-programs.ts";
 import { type BlockStructure, structuresOf } from "../../../run/blocks/block-structure.ts";
-import { stemProgram, trainsStem } from "../../../run/embedding.ts";
+import { stemProgram, trainsStem } from "../../../run/stem-program.ts";
 import type { ActivationForm } from "../../activations/keeping.ts";
 import { type Recompute, savesOf } from "../../recompute.ts";
 import { PlannedGradients } from "./planned-gradients.ts";

@@ -1,20 +1,23 @@
-/** @file The program of a block that measures factors on what its matrices multiply. */
+/** @file Running a block so that factors on what its matrices multiply are measured. */
 import type { Value } from "../../graph/graph.ts";
 import { neededInputs } from "../../graph/program.ts";
 import { type PartGraph, hasFixedSize } from "../../models/graphs/part-graph.ts";
 import type { SmoothingRule } from "../../nn/compute.ts";
+import { type HostTensor, zeros } from "../../runtime/host-tensor.ts";
+import type { BlockPass, BlockRunner } from "./block-runner.ts";
 import { type BlockStructure, compileOfBlock, programOfBlock } from "./block-structure.ts";
 import type { Compiled, Session } from "../session.ts";
+import type { Smoothing } from "../weights/weights.ts";
 
 /** What a program that measures factors was made from. */
-export interface SmoothingProgram {
+interface SmoothingProgram {
   readonly part: PartGraph;
   /** The matrices that read the same, by the output that their factors are. */
   readonly tensors: Readonly<Record<string, readonly string[]>>;
 }
 
 /** Compiles the forward program of a block that also gives factors on what its matrices multiply. */
-export function compileSmoothing(
+function compileSmoothing(
   session: Session,
   structure: BlockStructure,
   length: number,
@@ -38,4 +41,34 @@ export function compileSmoothing(
     return { spec: { name: "block-smoothing", inputs, outputs }, made: { part, tensors } };
   });
   return compileOfBlock(session, structure, program);
+}
+
+/**
+ * Runs a block on x [B, T, D] and measures the factors on what its matrices multiply, by the matrices' names in the
+ * model. Returns them and y, which the caller releases.
+ */
+export async function forwardSmoothing(
+  runner: BlockRunner,
+  layer: number,
+  x: HostTensor<"float32">,
+  pass: BlockPass,
+  smoothing: SmoothingRule,
+): Promise<{ y: HostTensor<"float32">; factors: Smoothing }> {
+  const { session } = runner;
+  const structure = runner.structureOf(layer);
+  const { length } = pass.context.facts;
+  const { program, made } = await compileSmoothing(session, structure, length, smoothing);
+  const { feeds, lent } = await runner.feeds(layer, layer + 1, pass, made.part);
+  const y = session.pool.acquire("float32", x.shape);
+  const measured = Object.keys(made.tensors).map((name): [string, HostTensor<"float32">] => [
+    name,
+    zeros("float32", (program.spec.outputs[name] as Value).shape as number[]),
+  ]);
+  await program.run({ ...feeds, x }, { ...Object.fromEntries(measured), y });
+  session.pool.release(...lent);
+  const prefix = session.model.blockPrefix(layer);
+  const factors = measured.flatMap(([name, of]) =>
+    (made.tensors[name] ?? []).map((tensor) => [prefix + tensor, of] as const),
+  );
+  return { y, factors: new Map(factors) };
 }

@@ -1,0 +1,74 @@
+/** @file The programs of what stands before the blocks: rows of a table, or a family's own graph; and their gradients. */
+import { gradients } from "../graph/autodiff.ts";
+import type { Value } from "../graph/graph.ts";
+import { type ProgramSpec, neededInputs } from "../graph/program.ts";
+import type { GatheredRows, PartGraph } from "../models/graphs/part-graph.ts";
+import { PLAIN_PART } from "../models/graphs/part-options.ts";
+import { FROZEN, FROZEN_ROWS } from "../models/graphs/site-graph.ts";
+import type { AdapterView } from "../peft/adapter-view.ts";
+import { type GradientOutput, gradientName, writeGradients } from "./gradients/gradient-outputs.ts";
+import type { Session } from "./session.ts";
+
+/** What a program of the stem was made from. */
+export interface StemProgram {
+  readonly part: PartGraph;
+  readonly gradients: readonly GradientOutput[];
+  /** Of rows of trained tables that are looked up. */
+  readonly rowGradients: readonly (GatheredRows & { readonly output: string })[];
+}
+
+/** Whether anything of the stem is among what is trained. */
+export function trainsStem(part: PartGraph, trained: readonly string[]): boolean {
+  return trained.some(
+    (input) => input in inputsOf(part) || part.gathered.some(({ table }) => table === input),
+  );
+}
+
+/** Tensors of the base and of what sits on it, by full name. */
+function inputsOf(part: PartGraph): Record<string, Value> {
+  return { ...part.tensors, ...part.adapter };
+}
+
+/** Whether rows of a frozen table are read where they are stored: nobody needs all of it in float32. */
+export function isReadByRows(session: Pick<Session, "compute" | "isLargeTable">, table: string): boolean {
+  return session.isLargeTable(table) || session.compute.hasHead === true;
+}
+
+/** A program of what stands before the blocks, not compiled. */
+export function stemProgram(
+  session: Pick<Session, "model" | "compute" | "isLargeTable">,
+  adapter: AdapterView | null,
+  direction: "forward" | "backward",
+): { spec: ProgramSpec; made: StemProgram } {
+  const own = adapter?.inputs(null) ?? {};
+  const wanted = new Set((adapter?.trained(null) ?? []).map((parameter) => parameter.input));
+  const built = session.model.buildStem({
+    ...PLAIN_PART,
+    // Of what is trained, the gradient is one of rows as well: never that of a whole table.
+    isGathered: (table) => wanted.has(table) || (!(table in own) && isReadByRows(session, table)),
+    projector: adapter?.projector(null) ?? FROZEN,
+    lookUp: adapter ? (graph) => adapter.lookUp(graph) : FROZEN_ROWS,
+  });
+  const { part, x: input, y: x } = built;
+  const given = { input, ...part.inputs() };
+  if (direction === "forward") {
+    return {
+      spec: { name: "stem", inputs: neededInputs({ x }, given), outputs: { x } },
+      made: { part, gradients: [], rowGradients: [] },
+    };
+  }
+  const trained = Object.entries(inputsOf(part)).filter(([name]) => wanted.has(name));
+  const dx = part.graph.input("dx", "float32", x.shape);
+  const gathered = part.gathered.filter(({ table }) => wanted.has(table));
+  const found = gradients(
+    [{ value: x, gradient: dx }],
+    [...trained.map(([, value]) => value), ...gathered.map(({ rows }) => rows)],
+  );
+  const names = [...trained.map(([name]) => name), ...gathered.map(({ rows }) => rows.name as string)];
+  const { outputs, gradients: written } = writeGradients(names, found);
+  const rowGradients = gathered.map((each) => ({ ...each, output: gradientName(each.rows.name as string) }));
+  return {
+    spec: { name: "stem-backward", inputs: neededInputs(outputs, { ...given, dx }), outputs },
+    made: { part, gradients: written.filter(({ input }) => wanted.has(input)), rowGradients },
+  };
+}

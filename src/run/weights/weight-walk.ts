@@ -1,0 +1,55 @@
+/**
+ * @file A walk over the blocks of a model, there and back or either way: it holds the block in use, and the one that comes
+ * next is read meanwhile.
+ */
+import type { TensorRead } from "../../models/graphs/part-tensors.ts";
+import type { Lease, Lender, WeightTensors } from "./lease.ts";
+
+export class WeightWalk {
+  readonly #weights: Lender;
+  readonly #readsOf: (layer: number) => readonly TensorRead[];
+  readonly #numLayers: number;
+  #held: Lease | null = null;
+  #ahead: { readonly layer: number; readonly lease: Promise<Lease> } | null = null;
+
+  constructor(weights: Lender, numLayers: number, readsOf: (layer: number) => readonly TensorRead[]) {
+    this.#weights = weights;
+    this.#numLayers = numLayers;
+    this.#readsOf = readsOf;
+  }
+
+  /** The tensors of a block, valid until the next call; `next` is the block that will be asked for after it. */
+  async block(layer: number, next: number): Promise<WeightTensors> {
+    this.#held?.release();
+    this.#held = null;
+    const ahead = this.#ahead;
+    this.#ahead = null;
+    if (ahead?.layer !== layer) drop(ahead);
+    const lease = ahead?.layer === layer ? ahead.lease : this.#weights.borrow(layer, this.#readsOf(layer));
+    this.#held = await lease;
+    if (next < 0 || next >= this.#numLayers) return this.#held.tensors;
+    if (this.#weights.memory.budgetBytes !== null) this.#weights.prefetch(next, this.#readsOf(next));
+    else {
+      const reading = this.#weights.borrow(next, this.#readsOf(next));
+      // What goes wrong in reading ahead is told when the block is asked for.
+      reading.catch(() => {});
+      this.#ahead = { layer: next, lease: reading };
+    }
+    return this.#held.tensors;
+  }
+
+  /** Gives back what is held. */
+  end(): void {
+    this.#held?.release();
+    this.#held = null;
+    drop(this.#ahead);
+    this.#ahead = null;
+  }
+}
+
+function drop(ahead: { readonly lease: Promise<Lease> } | null): void {
+  ahead?.lease.then(
+    (lease) => lease.release(),
+    () => {},
+  );
+}
