@@ -35,14 +35,11 @@ export interface AdapterView {
   trained(layer: number | null): readonly Parameter[];
 }
 
-/** How a part of the model is built around what sits on it. */
-export type Placed = Pick<PartOptions, "projector" | "readTensor">;
-
 /** Says how a block, or (`layer` null) what is outside of them, is built with an adapter; null: none. */
 export function placedBy(
   adapter: Pick<AdapterView, "projector" | "readTensor"> | null,
   layer: number | null,
-): Placed {
+): Pick<PartOptions, "projector" | "readTensor"> {
   if (!adapter) return { projector: FROZEN, readTensor: AS_IN_BASE };
   return { projector: adapter.projector(layer), readTensor: adapter.readTensor(layer) };
 }

@@ -1,18 +1,14 @@
 /** @file Puts a method on a model: makes its parameters, their first values, and what stays frozen beside them. */
-import { sameShape, showShape } from "../graph/shape.ts";
-import { assertInternal } from "../errors.ts";
 import type { BaseModel } from "../models/base/base-model.ts";
-import type { DerivedLease } from "../models/base/derived-tensors.ts";
 import type { Model } from "../models/model.ts";
 import type { Random } from "../random.ts";
-import { type HostTensor, zeros } from "../runtime/host-tensor.ts";
+import type { HostTensor } from "../runtime/host-tensor.ts";
 import { RESIDENT, type VectorMemory, whileHeld } from "../runtime/memory/vector-memory.ts";
 import { type AdapterView, type BoundTensor, viewAdapter } from "./adapter-view.ts";
 import { type AdaptedSite, type AttachRequest, layOut } from "./layout.ts";
-import { type AdapterMethod, type Method, configFileOf } from "./method.ts";
+import { type Method, configFileOf } from "./method.ts";
 import { type Parameter, type ParameterGroup, lengthOf, makeParameters } from "./parameters.ts";
-import type { SiteStart, SiteTensors } from "./sites/site.ts";
-import { weightOf } from "./sites/site-weight.ts";
+import { SiteTensorSet } from "./site-tensors.ts";
 import type { Targets } from "./sites/targets.ts";
 
 /** A method on a model, with its parameters. */
@@ -55,45 +51,20 @@ export async function attach(
   memory: VectorMemory = RESIDENT,
 ): Promise<Adapter> {
   const { method } = request;
-
   const { model } = base;
   const layout = layOut(model, base.source, request);
   const { options, targets, sites } = layout;
   const own = configFileOf(method) === null ? memory : RESIDENT;
   const { parameters, groups } = makeParameters(layout, own);
   const byName = new Map(parameters.map((parameter) => [parameter.name, parameter]));
-  const tensors = new Map<AdaptedSite, Record<string, HostTensor>>();
-  for (const site of sites.values()) tensors.set(site, {});
-  for (const { owner, name, value } of parameters) {
-    if (owner.kind === "site") (tensors.get(owner.site) as Record<string, HostTensor>)[owner.suffix] = value;
-    else if (random !== null) {
-      await whileHeld(own, [value.data], "change", async () =>
-        base.source.readInto(base.model.storedName(name), value.data),
-      );
-    }
-  }
-  const shared = new Map<string, HostTensor>();
-  const leases: DerivedLease[] = [];
-  const release = (): void => {
-    for (const lease of leases.splice(0)) lease.release();
-  };
-  if (method.kind === "adapter") {
-    const specs = [...sites.values()].map(({ spec }) => spec);
-    const isDrawn = random !== null || [...sites.values()].some(drawsAgain);
-    const drawn = isDrawn ? method.frozen.share(specs, options) : {};
-    for (const [suffix, tensor] of Object.entries(drawn)) shared.set(suffix, tensor);
-    try {
-      for (const [site, own] of tensors) await fillSite(base, method, site, own, shared, leases, random);
-    } catch (error) {
-      release();
-      throw error;
-    }
-  }
+  if (random !== null) await readTrainedBase(base, parameters, own);
+  const ofSites =
+    method.kind === "adapter" ? await SiteTensorSet.create(base, method, layout, parameters, random) : null;
   const copies: Record<string, HostTensor> = {};
-  for (const own of copiedTensors(model, method, new Set(byName.keys()))) {
-    copies[own] = await base.values(model.storedName(own));
+  for (const name of copiedTensors(model, method, new Set(byName.keys()))) {
+    copies[name] = await base.values(model.storedName(name));
   }
-  const tensorsOf = (site: AdaptedSite): Readonly<Record<string, HostTensor>> => tensors.get(site) ?? {};
+  const tensorsOf: Adapter["tensorsOf"] = (site) => ofSites?.of(site) ?? {};
   const parts = { ...layout, method, parameters, tensorsOf, copies };
   let writing: AdapterView | null = null;
   return {
@@ -112,11 +83,24 @@ export async function attach(
     groups,
     numTrained: groups.reduce((sum, group) => sum + lengthOf(group), 0),
     memory: own,
-    shared,
+    shared: ofSites?.shared ?? new Map(),
     tensorsOf,
     tensor: (name) => byName.get(name)?.value ?? null,
-    release,
+    release: () => ofSites?.release(),
   };
+}
+
+/** Reads the first values of what is trained of the base itself. */
+async function readTrainedBase(
+  { model, source }: BaseModel,
+  parameters: readonly Parameter[],
+  memory: VectorMemory,
+): Promise<void> {
+  for (const { owner, name, value } of parameters) {
+    if (owner.kind === "site") continue;
+    const read = (): Promise<void> => source.readInto(model.storedName(name), value.data);
+    await whileHeld(memory, [value.data], "change", read);
+  }
 }
 
 /**
@@ -126,49 +110,6 @@ export async function attach(
 export function copiedTensors(model: Model, method: Method, trained: ReadonlySet<string>): string[] {
   if (configFileOf(method) === null) return [];
   return [...model.ties].flatMap(([own, tied]) => (trained.has(tied) && !trained.has(own) ? [own] : []));
-}
-
-/** Whether a site shares what an adapter's file leaves out. */
-function drawsAgain({ frozen }: AdaptedSite): boolean {
-  return frozen.some(({ shared, saved }) => shared && !saved);
-}
-
-/** Adds the frozen tensors of a site to `tensors` and, for a fresh adapter, fills the trained ones. */
-async function fillSite(
-  base: BaseModel,
-  method: AdapterMethod,
-  site: AdaptedSite,
-  tensors: Record<string, HostTensor>,
-  shared: Map<string, HostTensor>,
-  leases: DerivedLease[],
-  random: Random | null,
-): Promise<void> {
-  const { path, options } = site;
-  for (const spec of site.frozen) {
-    if (spec.saved && !spec.shared) tensors[spec.suffix] = zeros("float32", spec.shape);
-  }
-  const start: SiteStart = {
-    ...site,
-    tensors: { ...tensors } as SiteTensors,
-    ...weightOf(base, path),
-    shareOnBase: async (key, make) => {
-      const lease = await base.derived.acquire(JSON.stringify([method.name, path, key]), make);
-      leases.push(lease);
-      return lease.tensors;
-    },
-  };
-  const made = await method.frozen.freeze(start, options);
-  if (random !== null) await method.trained.init(start, options, random);
-  for (const spec of site.frozen) {
-    const { suffix, shape, dtype } = spec;
-    if (spec.shared && random === null && !shared.has(suffix)) shared.set(suffix, zeros(dtype, shape));
-    const found = spec.shared ? shared.get(suffix) : (made[suffix] ?? tensors[suffix]);
-    assertInternal(
-      found?.dtype === dtype && sameShape(found.shape, shape),
-      `frozen tensor ${suffix} of ${path} is ${found ? `${found.dtype} ${showShape(found.shape)}` : "missing"}, expected ${dtype} ${showShape(shape)}`,
-    );
-    tensors[suffix] = found;
-  }
 }
 
 /** A frozen tensor of a site in the form in which the method has it bound, which all adapters that share it share too. */

@@ -12,6 +12,7 @@ import { type SiteGraph, withProjector } from "../../models/graphs/site-graph.ts
 import { LOW_RANK_FIELDS } from "../low-rank/low-rank.ts";
 import { ALL_LINEAR, type AdapterMethod, NOTHING_FROZEN, defineMethod } from "../method.ts";
 import { PLAIN_FILE } from "../contract/adapter-file.ts";
+import { configKeys } from "../contract/config-keys.ts";
 import type { RowBatch, RowForm } from "../contract/row-batch.ts";
 import type { SiteValues } from "../sites/site.ts";
 import {
@@ -25,6 +26,15 @@ import { ROAD_FIELDS } from "./road/fields.ts";
 const { rank, alpha, dropout } = LOW_RANK_FIELDS;
 const { variant, groupSize } = ROAD_FIELDS;
 const OPTIONS = z.strictObject({ rank, alpha, dropout, variant, groupSize, ...MODULES_TO_SAVE });
+type RoadLoraOptions = z.output<typeof OPTIONS>;
+
+const KEYS = configKeys<Omit<RoadLoraOptions, "modulesToSave">>({
+  rank: "r",
+  alpha: "lora_alpha",
+  dropout: "lora_dropout",
+  variant: "variant",
+  groupSize: "group_size",
+});
 
 /** The options of each at a site. */
 interface RoadLoraSite {
@@ -44,7 +54,7 @@ function turned(
 
 /** Puts the one method around the other. */
 export function roadLora(turning: AdapterMethod, adding: AdapterMethod): AdapterMethod {
-  return defineMethod<z.output<typeof OPTIONS>, RoadLoraSite>({
+  return defineMethod<RoadLoraOptions, RoadLoraSite>({
     kind: "adapter",
     name: "road-lora",
     paper: turning.paper,
@@ -96,22 +106,8 @@ export function roadLora(turning: AdapterMethod, adding: AdapterMethod): Adapter
     file: {
       ...PLAIN_FILE,
       peftType: "ROAD_LORA",
-      toConfig: (options) => ({
-        r: options.rank,
-        lora_alpha: options.alpha,
-        lora_dropout: options.dropout,
-        variant: options.variant,
-        group_size: options.groupSize,
-        ...wholeModulesToConfig(options),
-      }),
-      fromConfig: (take) => ({
-        rank: take("r"),
-        alpha: take("lora_alpha"),
-        dropout: take("lora_dropout"),
-        variant: take("variant"),
-        groupSize: take("group_size"),
-        ...wholeModulesFromConfig(take),
-      }),
+      toConfig: (options) => ({ ...KEYS.toConfig(options), ...wholeModulesToConfig(options) }),
+      fromConfig: (take) => ({ ...KEYS.fromConfig(take), ...wholeModulesFromConfig(take) }),
     },
   });
 }

@@ -9,70 +9,24 @@
  * can be, by subtracting for good what copies of the factors change. In training, inputs and whole rows of what the update
  * adds may be dropped, as in the published code:  y = x Wᵀ + b + d ΔWˢᵀ, d for x.
  */
-import { z } from "zod";
-import { UsageError } from "../../errors.ts";
 import type { Graph, Value } from "../../graph/graph.ts";
 import { add, sub } from "../../graph/ops/elementwise.ts";
 import { linear } from "../../nn/linear.ts";
 import { ALL_LINEAR, NOTHING_FROZEN, defineMethod } from "../method.ts";
 import { PLAIN_FILE } from "../contract/adapter-file.ts";
-import type { ParameterSpec, SitePlace, SiteValues } from "../sites/site.ts";
+import type { ParameterSpec, SiteValues } from "../sites/site.ts";
 import { DELTA, snellRows } from "./snell/rows.ts";
-import { KERNELS, type KernelName, type KernelShape, kernelOf } from "./snell/kernels.ts";
-import { SPARSIFIERS, type Sparsity, THROUGH, numZeros, sparsify } from "./snell/sparsify.ts";
-import { patternValues } from "../sites/targets.ts";
+import { kernelOf } from "./snell/kernels.ts";
 import {
-  MODULES_TO_SAVE,
-  WHOLE_MODULES,
-  wholeModulesFromConfig,
-  wholeModulesToConfig,
-} from "../whole-modules.ts";
-
-const SHARE = z.number().min(0).lt(1);
-
-const OPTIONS = z.strictObject({
-  rank: z.int().min(1).default(8).describe("width R of the two thin factors"),
-  kernel: z
-    .enum(Object.keys(KERNELS) as [KernelName, ...KernelName[]])
-    .default("piecewise-linear")
-    .describe("function of two rows of the factors that gives an entry of the update"),
-  pieces: z.int().min(1).default(2).describe("segments of a row in the piecewise linear kernel"),
-  alpha: z
-    .number()
-    .positive()
-    .default(1)
-    .describe("start of the kernel's factor α; pieces take α and -α in turn"),
-  learnKernel: z.boolean().default(true).describe("train the kernel's own numbers too"),
-  sparsify: z
-    .enum(SPARSIFIERS)
-    .default("soft")
-    .describe(
-      "what becomes of entries above the threshold: times their distance, their size, kept, those of the start kept, or no threshold",
-    ),
-  sparsity: SHARE.default(0.9).describe("share of the update's entries that are zero"),
-  sparsityPattern: z.record(z.string(), SHARE).default({}).describe("other shares by module pattern"),
-  through: z
-    .enum(THROUGH)
-    .default("threshold")
-    .describe("what soft differentiates beside the entry: its size and the threshold, its size, nothing"),
-  zeroStart: z
-    .boolean()
-    .default(false)
-    .describe(
-      "subtract what the start changes, so that training begins at the base; the file is twice as large",
-    ),
-  dropout: SHARE.default(0).describe("dropout on the inputs of the update, in training"),
-  dropPath: SHARE.default(0).describe(
-    "share of a batch's rows to which the update adds nothing, in training",
-  ),
-  ...MODULES_TO_SAVE,
-});
-type SnellOptions = z.output<typeof OPTIONS>;
-
-/** Options of a site. */
-type SnellSite = KernelShape &
-  Sparsity &
-  Pick<SnellOptions, "kernel" | "learnKernel" | "zeroStart" | "dropout" | "dropPath">;
+  SNELL_KEYS,
+  SNELL_OPTIONS,
+  type SnellOptions,
+  type SnellSite,
+  siteOptions,
+} from "./snell/options.ts";
+import { sparsify } from "./snell/sparsify.ts";
+import { patternValues } from "../sites/targets.ts";
+import { WHOLE_MODULES, wholeModulesFromConfig, wholeModulesToConfig } from "../whole-modules.ts";
 
 const A = "snell_A";
 const B = "snell_B";
@@ -87,7 +41,7 @@ export const snell = defineMethod<SnellOptions, SnellSite>({
   name: "snell",
   paper: { title: "Expanding Sparse Tuning for Low Memory Usage", arxiv: "2411.01800" },
   learningRate: 4e-3,
-  options: OPTIONS,
+  options: SNELL_OPTIONS,
   targets: { ...ALL_LINEAR, ...WHOLE_MODULES },
 
   configure: ({ sparsityPattern, modulesToSave: _whole, ...others }) => {
@@ -176,64 +130,12 @@ export const snell = defineMethod<SnellOptions, SnellSite>({
   file: {
     ...PLAIN_FILE,
     peftType: "SNELL",
-    toConfig: (o) => ({
-      r: o.rank,
-      kernel: o.kernel,
-      pieces: o.pieces,
-      alpha: o.alpha,
-      learn_kernel: o.learnKernel,
-      sparsify: o.sparsify,
-      sparsity: o.sparsity,
-      sparsity_pattern: o.sparsityPattern,
-      through: o.through,
-      zero_start: o.zeroStart,
-      dropout: o.dropout,
-      drop_path: o.dropPath,
-      ...wholeModulesToConfig(o),
-    }),
-
-    fromConfig: (take) => ({
-      rank: take("r"),
-      kernel: take("kernel"),
-      pieces: take("pieces"),
-      alpha: take("alpha"),
-      learnKernel: take("learn_kernel"),
-      sparsify: take("sparsify"),
-      sparsity: take("sparsity"),
-      sparsityPattern: take("sparsity_pattern"),
-      through: take("through"),
-      zeroStart: take("zero_start"),
-      dropout: take("dropout"),
-      dropPath: take("drop_path"),
-      ...wholeModulesFromConfig(take),
-    }),
+    toConfig: (options) => ({ ...SNELL_KEYS.toConfig(options), ...wholeModulesToConfig(options) }),
+    fromConfig: (take) => ({ ...SNELL_KEYS.fromConfig(take), ...wholeModulesFromConfig(take) }),
   },
 });
 
 /** The kernel's own numbers as trained tensors. */
-/** @throws UsageError "usage/flag" where a site is too small for its options */
-function siteOptions(options: SnellSite, { path, spec }: SitePlace): SnellSite {
-  const { kernel, pieces, rank } = options;
-  if (kernel === "piecewise-linear" && pieces > rank) {
-    throw new UsageError(
-      "usage/flag",
-      `Cannot adapt "${path}": its factors have ${rank} numbers a row, expected at least the ${pieces} pieces of the kernel`,
-      {
-        hint: `Use pieces of at most ${rank}, or a larger rank.`,
-      },
-    );
-  }
-  const numEntries = spec.outFeatures * spec.inFeatures;
-  if (numZeros(options, numEntries) >= numEntries) {
-    throw new UsageError(
-      "usage/flag",
-      `Cannot adapt "${path}": a sparsity of ${options.sparsity} leaves none of its ${numEntries} entries, expected at least one`,
-      { hint: `Use a sparsity of at most ${Math.floor((1 - 1 / numEntries) * 1e6) / 1e6}.` },
-    );
-  }
-  return options;
-}
-
 function ownNumbers(options: SnellSite): ParameterSpec[] {
   const coefficients = kernelOf(options.kernel).coefficients(options);
   return Object.entries(coefficients).map(([name, values]) => ({

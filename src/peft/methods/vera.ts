@@ -20,6 +20,7 @@ import { type HostTensor, zeros } from "../../runtime/host-tensor.ts";
 import type { SiteState } from "../algebra/contract.ts";
 import { ALL_LINEAR, NOTHING_FROZEN, defineMethod } from "../method.ts";
 import { PLAIN_FILE } from "../contract/adapter-file.ts";
+import { configKeys } from "../contract/config-keys.ts";
 import type { SiteValues } from "../sites/site.ts";
 import { areTransposed } from "../fan-in-fan-out.ts";
 import {
@@ -45,11 +46,15 @@ const OPTIONS = z.strictObject({
 });
 type VeraOptions = z.output<typeof OPTIONS>;
 
-interface VeraSite {
-  readonly rank: number;
-  readonly dInitial: number;
-  readonly dropout: number;
-  readonly saveProjection: boolean;
+const KEYS = configKeys<Omit<VeraOptions, "modulesToSave">>({
+  rank: "r",
+  dInitial: "d_initial",
+  dropout: "vera_dropout",
+  projectionSeed: "projection_prng_key",
+  saveProjection: "save_projection",
+});
+
+interface VeraSite extends Pick<VeraOptions, "rank" | "dInitial" | "dropout" | "saveProjection"> {
   readonly largestIn: number;
   readonly largestOut: number;
 }
@@ -141,11 +146,7 @@ export const vera = defineMethod<VeraOptions, VeraSite>({
     peftType: "VERA",
     readBy: () => "peft",
     toConfig: (o, sites) => ({
-      r: o.rank,
-      d_initial: o.dInitial,
-      vera_dropout: o.dropout,
-      projection_prng_key: o.projectionSeed,
-      save_projection: o.saveProjection,
+      ...KEYS.toConfig(o),
       bias: "none",
       fan_in_fan_out: areTransposed(sites),
       init_weights: true,
@@ -153,14 +154,7 @@ export const vera = defineMethod<VeraOptions, VeraSite>({
     }),
     fromConfig: (take) => {
       take("init_weights");
-      return {
-        rank: take("r"),
-        dInitial: take("d_initial"),
-        dropout: take("vera_dropout"),
-        projectionSeed: take("projection_prng_key"),
-        saveProjection: take("save_projection"),
-        ...wholeModulesFromConfig(take),
-      };
+      return { ...KEYS.fromConfig(take), ...wholeModulesFromConfig(take) };
     },
   },
 });

@@ -1,0 +1,93 @@
+/** @file The options of SNELL, their keys in a configuration, and which sites are too small for them. */
+import { z } from "zod";
+import { UsageError } from "../../../errors.ts";
+import { configKeys } from "../../contract/config-keys.ts";
+import type { SitePlace } from "../../sites/site.ts";
+import { MODULES_TO_SAVE } from "../../whole-modules.ts";
+import { KERNELS, type KernelName, type KernelShape } from "./kernels.ts";
+import { SPARSIFIERS, type Sparsity, THROUGH, numZeros } from "./sparsify.ts";
+
+const SHARE = z.number().min(0).lt(1);
+
+export const SNELL_OPTIONS = z.strictObject({
+  rank: z.int().min(1).default(8).describe("width R of the two thin factors"),
+  kernel: z
+    .enum(Object.keys(KERNELS) as [KernelName, ...KernelName[]])
+    .default("piecewise-linear")
+    .describe("function of two rows of the factors that gives an entry of the update"),
+  pieces: z.int().min(1).default(2).describe("segments of a row in the piecewise linear kernel"),
+  alpha: z
+    .number()
+    .positive()
+    .default(1)
+    .describe("start of the kernel's factor α; pieces take α and -α in turn"),
+  learnKernel: z.boolean().default(true).describe("train the kernel's own numbers too"),
+  sparsify: z
+    .enum(SPARSIFIERS)
+    .default("soft")
+    .describe(
+      "what becomes of entries above the threshold: times their distance, their size, kept, those of the start kept, or no threshold",
+    ),
+  sparsity: SHARE.default(0.9).describe("share of the update's entries that are zero"),
+  sparsityPattern: z.record(z.string(), SHARE).default({}).describe("other shares by module pattern"),
+  through: z
+    .enum(THROUGH)
+    .default("threshold")
+    .describe("what soft differentiates beside the entry: its size and the threshold, its size, nothing"),
+  zeroStart: z
+    .boolean()
+    .default(false)
+    .describe(
+      "subtract what the start changes, so that training begins at the base; the file is twice as large",
+    ),
+  dropout: SHARE.default(0).describe("dropout on the inputs of the update, in training"),
+  dropPath: SHARE.default(0).describe(
+    "share of a batch's rows to which the update adds nothing, in training",
+  ),
+  ...MODULES_TO_SAVE,
+});
+export type SnellOptions = z.output<typeof SNELL_OPTIONS>;
+
+/** Their keys in a configuration. */
+export const SNELL_KEYS = configKeys<Omit<SnellOptions, "modulesToSave">>({
+  rank: "r",
+  kernel: "kernel",
+  pieces: "pieces",
+  alpha: "alpha",
+  learnKernel: "learn_kernel",
+  sparsify: "sparsify",
+  sparsity: "sparsity",
+  sparsityPattern: "sparsity_pattern",
+  through: "through",
+  zeroStart: "zero_start",
+  dropout: "dropout",
+  dropPath: "drop_path",
+});
+
+/** Options of a site. */
+export type SnellSite = KernelShape &
+  Sparsity &
+  Pick<SnellOptions, "kernel" | "learnKernel" | "zeroStart" | "dropout" | "dropPath">;
+
+/** The options of a site, as they are. @throws UsageError "usage/flag" where it is too small for them */
+export function siteOptions(options: SnellSite, { path, spec }: SitePlace): SnellSite {
+  const { kernel, pieces, rank } = options;
+  if (kernel === "piecewise-linear" && pieces > rank) {
+    throw new UsageError(
+      "usage/flag",
+      `Cannot adapt "${path}": its factors have ${rank} numbers a row, expected at least the ${pieces} pieces of the kernel`,
+      {
+        hint: `Use pieces of at most ${rank}, or a larger rank.`,
+      },
+    );
+  }
+  const numEntries = spec.outFeatures * spec.inFeatures;
+  if (numZeros(options, numEntries) >= numEntries) {
+    throw new UsageError(
+      "usage/flag",
+      `Cannot adapt "${path}": a sparsity of ${options.sparsity} leaves none of its ${numEntries} entries, expected at least one`,
+      { hint: `Use a sparsity of at most ${Math.floor((1 - 1 / numEntries) * 1e6) / 1e6}.` },
+    );
+  }
+  return options;
+}

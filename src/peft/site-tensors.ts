@@ -1,0 +1,108 @@
+/** @file The tensors of the sites of an adapter: trained ones with their first values, and what stays frozen beside them. */
+import { assertInternal } from "../errors.ts";
+import { sameShape, showShape } from "../graph/shape.ts";
+import type { BaseModel } from "../models/base/base-model.ts";
+import type { DerivedLease } from "../models/base/derived-tensors.ts";
+import type { Random } from "../random.ts";
+import { type HostTensor, zeros } from "../runtime/host-tensor.ts";
+import type { AdaptedSite, Layout } from "./layout.ts";
+import type { AdapterMethod } from "./method.ts";
+import type { Parameter } from "./parameters.ts";
+import type { SiteStart, SiteTensors } from "./sites/site.ts";
+import { weightOf } from "./sites/site-weight.ts";
+
+export class SiteTensorSet {
+  readonly #base: BaseModel;
+  readonly #method: AdapterMethod;
+  readonly #tensors = new Map<AdaptedSite, Record<string, HostTensor>>();
+  /** Frozen tensors that all sites share, by suffix. */
+  readonly shared = new Map<string, HostTensor>();
+  /** What is shared with other adapters of the base. */
+  readonly #leases: DerivedLease[] = [];
+
+  private constructor(base: BaseModel, method: AdapterMethod, parameters: readonly Parameter[]) {
+    this.#base = base;
+    this.#method = method;
+    for (const { owner, value } of parameters) {
+      if (owner.kind === "site") this.#own(owner.site)[owner.suffix] = value;
+    }
+  }
+
+  /**
+   * Makes what is frozen and, for a fresh adapter, fills what is trained. `random` null: what is trained, or lies in an
+   * adapter's file, is left for whoever fills it in. @throws as the method
+   */
+  static async create(
+    base: BaseModel,
+    method: AdapterMethod,
+    { sites, options }: Pick<Layout, "sites" | "options">,
+    parameters: readonly Parameter[],
+    random: Random | null,
+  ): Promise<SiteTensorSet> {
+    const set = new SiteTensorSet(base, method, parameters);
+    const all = [...sites.values()];
+    if (random !== null || all.some(drawsAgain)) {
+      const specs = all.map(({ spec }) => spec);
+      const drawn = method.frozen.share(specs, options);
+      for (const [suffix, tensor] of Object.entries(drawn)) set.shared.set(suffix, tensor);
+    }
+    try {
+      for (const site of all) await set.#fill(site, random);
+    } catch (error) {
+      set.release();
+      throw error;
+    }
+    return set;
+  }
+
+  /** Tensors of a site, trained and frozen, by suffix. */
+  of(site: AdaptedSite): Readonly<Record<string, HostTensor>> {
+    return this.#own(site);
+  }
+
+  #own(site: AdaptedSite): Record<string, HostTensor> {
+    const own = this.#tensors.get(site) ?? {};
+    this.#tensors.set(site, own);
+    return own;
+  }
+
+  async #fill(site: AdaptedSite, random: Random | null): Promise<void> {
+    const { path, options } = site;
+    const { trained, frozen } = this.#method;
+    const tensors = this.#own(site);
+    for (const spec of site.frozen) {
+      if (spec.saved && !spec.shared) tensors[spec.suffix] = zeros("float32", spec.shape);
+    }
+    const start: SiteStart = {
+      ...site,
+      tensors: { ...tensors } as SiteTensors,
+      ...weightOf(this.#base, path),
+      shareOnBase: async (key, make) => {
+        const lease = await this.#base.derived.acquire(JSON.stringify([this.#method.name, path, key]), make);
+        this.#leases.push(lease);
+        return lease.tensors;
+      },
+    };
+    const made = await frozen.freeze(start, options);
+    if (random !== null) await trained.init(start, options, random);
+    for (const { suffix, shape, dtype, shared } of site.frozen) {
+      if (shared && random === null && !this.shared.has(suffix)) this.shared.set(suffix, zeros(dtype, shape));
+      const found = shared ? this.shared.get(suffix) : (made[suffix] ?? tensors[suffix]);
+      assertInternal(
+        found?.dtype === dtype && sameShape(found.shape, shape),
+        `frozen tensor ${suffix} of ${path} is ${found ? `${found.dtype} ${showShape(found.shape)}` : "missing"}, expected ${dtype} ${showShape(shape)}`,
+      );
+      tensors[suffix] = found;
+    }
+  }
+
+  /** Gives back what is shared with other adapters. */
+  release(): void {
+    for (const lease of this.#leases.splice(0)) lease.release();
+  }
+}
+
+/** Whether a site shares what an adapter's file leaves out. */
+function drawsAgain({ frozen }: AdaptedSite): boolean {
+  return frozen.some(({ shared, saved }) => shared && !saved);
+}
