@@ -65,27 +65,18 @@ export interface BlockKind extends Pick<
   readonly affine: Storage["affine"] | ((own: Pick<Storage, "blockSize" | "dequantize">) => AffineKind);
 }
 
+/** A field with its place in the blocks of a file. */
+interface PlacedField extends Field {
+  /** Bytes before it in a block, and its own. */
+  readonly start: number;
+  readonly numBytes: number;
+}
+
 /** Makes a storage kind of the fields of its blocks. */
 export function defineBlocks(kind: BlockKind): Storage {
-  const {
-    name,
-    ggmlType,
-    ggufFileType,
-    summary,
-    blockSize,
-    fields,
-    dequantize,
-    dequantizeRaw,
-    quantize,
-    affine,
-  } = kind;
-  let blockBytes = 0;
-  const placed = fields.map((field) => {
-    const start = blockBytes;
-    const numBytes = field.count * DTYPES[field.dtype].sizeBytes;
-    blockBytes += numBytes;
-    return { ...field, start, numBytes };
-  });
+  const { ggmlType, fields, quantize, affine, ...own } = kind;
+  const { blockSize, dequantize } = own;
+  const { placed, blockBytes } = placeFields(fields);
   const toPlanes = (data: PlaneData, shape: readonly number[]): Planes => {
     const rowBlocks = rowsAndColumns(shape).numColumns / blockSize;
     return Object.fromEntries(
@@ -96,47 +87,66 @@ export function defineBlocks(kind: BlockKind): Storage {
     );
   };
   return {
-    name,
+    ...own,
     ggmlTypes: [ggmlType],
-    ...(ggufFileType === undefined ? {} : { ggufFileType }),
-    summary,
-    blockSize,
     blockBytes,
-
     unpack(raw, shape, memory) {
-      const numBlocks = raw.length / blockBytes;
-      const data = placed.map(({ plane: planeName, dtype, count, start, numBytes, distance }) => {
-        const numElements = numBlocks * count;
-        const elements = (memory?.[planeName]?.data.subarray(0, numElements) ??
-          new DTYPES[dtype].array(numElements)) as DataOf<FieldType>;
-        const from = { data: raw, start, stride: blockBytes };
-        const to = { data: viewBytes(elements), start: 0, stride: numBytes };
-        if (dtype === "float16") readHalves(from, elements as Uint16Array);
-        else if (distance === null) copyRuns(from, to, numBlocks, numBytes);
-        else joinNibbles(from, to, numBlocks, numBytes, distance);
-        return [planeName, elements] as const;
-      });
+      const data = placed.map((field) => [field.plane, unpackField(field, raw, blockBytes, memory)] as const);
       return toPlanes(Object.fromEntries(data), shape);
     },
-
     pack(planes, shape) {
       const { numRows, numColumns } = rowsAndColumns(shape);
-      const numBlocks = (numRows * numColumns) / blockSize;
-      const raw = new Uint8Array(numBlocks * blockBytes);
-      for (const { plane: planeName, dtype, start, numBytes, distance } of placed) {
-        const from = { data: viewBytes(plane(planes, planeName, dtype).data), start: 0, stride: numBytes };
-        const to = { data: raw, start, stride: blockBytes };
-        if (distance === null) copyRuns(from, to, numBlocks, numBytes);
-        else splitNibbles(from, to, numBlocks, numBytes, distance);
-      }
+      const raw = new Uint8Array(((numRows * numColumns) / blockSize) * blockBytes);
+      for (const field of placed) packField(field, planes, raw, blockBytes);
       return raw;
     },
-
-    dequantize,
-    ...(dequantizeRaw ? { dequantizeRaw } : {}),
     quantize: quantize === "read-only" ? quantize : (values, shape) => toPlanes(quantize(values), shape),
     affine: typeof affine === "function" ? affine({ blockSize, dequantize }) : affine,
   };
+}
+
+function placeFields(fields: readonly Field[]): { placed: readonly PlacedField[]; blockBytes: number } {
+  let blockBytes = 0;
+  const placed = fields.map((field) => {
+    const start = blockBytes;
+    const numBytes = field.count * DTYPES[field.dtype].sizeBytes;
+    blockBytes += numBytes;
+    return { ...field, start, numBytes };
+  });
+  return { placed, blockBytes };
+}
+
+/** The elements of a field in all blocks: in the plane of its name in `memory`, else fresh. */
+function unpackField(
+  { plane: name, dtype, count, start, numBytes, distance }: PlacedField,
+  raw: Uint8Array,
+  blockBytes: number,
+  memory: Planes | undefined,
+): DataOf<FieldType> {
+  const numBlocks = raw.length / blockBytes;
+  const numElements = numBlocks * count;
+  const elements = (memory?.[name]?.data.subarray(0, numElements) ??
+    new DTYPES[dtype].array(numElements)) as DataOf<FieldType>;
+  const from = { data: raw, start, stride: blockBytes };
+  const to = { data: viewBytes(elements), start: 0, stride: numBytes };
+  if (dtype === "float16") readHalves(from, elements as Uint16Array);
+  else if (distance === null) copyRuns(from, to, numBlocks, numBytes);
+  else joinNibbles(from, to, numBlocks, numBytes, distance);
+  return elements;
+}
+
+/** Writes a field into all blocks. */
+function packField(
+  { plane: name, dtype, start, numBytes, distance }: PlacedField,
+  planes: Planes,
+  raw: Uint8Array,
+  blockBytes: number,
+): void {
+  const numBlocks = raw.length / blockBytes;
+  const from = { data: viewBytes(plane(planes, name, dtype).data), start: 0, stride: numBytes };
+  const to = { data: raw, start, stride: blockBytes };
+  if (distance === null) copyRuns(from, to, numBlocks, numBytes);
+  else splitNibbles(from, to, numBlocks, numBytes, distance);
 }
 
 function viewBytes({ buffer, byteOffset, byteLength }: DataOf<FieldType>): Uint8Array {
