@@ -48,7 +48,7 @@ const TEXT = {
     .number()
     .refine(Number.isInteger, "expected a whole number")
     .nullish()
-    .describe("The same seed gives the same text; default: one at random"),
+    .describe("The same seed gives the same text, whatever is written beside it; default: one at random"),
   stop: z
     .union([z.string(), z.array(z.string()).max(16)])
     .nullish()

@@ -187,7 +187,7 @@ export async function serveVirtually(options: VirtualOptions): Promise<VirtualOu
       await clock.sleepUntil(arrival.atMs);
       // Prompts begin differently: nothing of them is shared.
       const ids = Array.from({ length: arrival.prompt }, (_, i) => (i === 0 ? arrivals.indexOf(arrival) : 7));
-      const sequence = new Sequence(ids, "base", now());
+      const sequence = new Sequence(ids, "base", { submittedMs: now() });
       texts.set(sequence, { ...arrival, sequence, startedMs: null, lastMs: 0 });
       scheduler.add(sequence);
       if (!isServing) serving.push(serve());

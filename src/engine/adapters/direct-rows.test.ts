@@ -11,6 +11,7 @@ import { findMethod } from "../../peft/methods.ts";
 import { createEngine } from "../../runtime/create-engine.ts";
 import { AdapterPool } from "./adapter-pool.ts";
 import { chooseCompute } from "../opening/choose-compute.ts";
+import { GREEDY } from "../sampling/sampler.ts";
 import { ServingEngine } from "../serving/serving-engine.ts";
 import { openTextParts } from "../text-model.ts";
 import { openWritingSession } from "../opening/writing-session.ts";
@@ -93,6 +94,40 @@ test("rows with adapters of their own", async () => {
 test("what many rows are written with is made once, also beside a text", async () => {
   const [text] = await Promise.all([write(null), adapters.prepareMany(), adapters.prepareMany()]);
   assert.deepEqual(await write(null), text);
+});
+
+test("a text that is to be computed alike is, whatever runs beside it", async () => {
+  await adapters.prepareMany();
+  const draw = async (adapter: string | null, seed: number): Promise<number[]> => {
+    const sampling = { ...GREEDY, temperature: 1 };
+    const request = { promptIds: [5, 17, 42, 7, 9 + seed], adapter, maxNewTokens: 24, sampling, seed };
+    const ids: number[] = [];
+    for await (const { id } of engine.write({ ...request, isBatchInvariant: true })) ids.push(id);
+    return ids;
+  };
+  const asked = [null, ...METHODS].flatMap((name) => [1, 2].map((seed) => [name, seed] as const));
+  const alone: number[][] = [];
+  for (const [name, seed] of asked) alone.push(await draw(name, seed));
+  const pairs = await Promise.all(asked.slice(0, 2).map(([name, seed]) => draw(name, seed)));
+  assert.deepEqual(pairs, alone.slice(0, 2), "two at once");
+  assert.deepEqual(await Promise.all(asked.map(([name, seed]) => draw(name, seed))), alone, "all at once");
+  const [one] = await Promise.all([draw(...asked[0]!), write("lora"), write(null)]);
+  assert.deepEqual(one, alone[0], "beside others");
+});
+
+test("such a text takes no pages of a text that was computed otherwise", async () => {
+  await adapters.prepareMany();
+  const goOn = async (promptIds: readonly number[], isBatchInvariant: boolean): Promise<number[]> => {
+    const ids = [...promptIds];
+    for await (const { id } of engine.write({ promptIds, maxNewTokens: 30, isBatchInvariant })) ids.push(id);
+    return ids;
+  };
+  const longer = await goOn([100, 90, 80, 70], false);
+  const before = engine.stats.numCachedTokens;
+  await goOn(longer, true);
+  assert.equal(engine.stats.numCachedTokens, before);
+  await goOn(longer, true);
+  assert.equal(engine.stats.numCachedTokens, before + 32, "its own it does");
 });
 
 test("a prompt that is cached in part goes on as it did when it was not", async () => {

@@ -36,8 +36,12 @@ export class RowBatches {
     return await (await stages).blocks.isPerPrompt();
   }
 
-  /** Puts rows into as few batches as their adapters allow; rows without one go with others. */
-  async of(rows: readonly (HeldAdapter | null)[]): Promise<RowBatch[]> {
+  /**
+   * Puts rows into as few batches as their adapters allow; rows without one go with others. `isInvariant`: a row is to be computed
+   * alike whatever runs beside it. Where products round, the last bit of a float decides roundings, so each method then has
+   * a batch of its own, and so have rows without an adapter.
+   */
+  async of(rows: readonly (HeldAdapter | null)[], isInvariant: boolean): Promise<RowBatch[]> {
     const asked = new Set(rows);
     const [first = null, ...others] = asked;
     if (others.length === 0 && (first === null || this.#options.isOwnFirst)) {
@@ -50,8 +54,10 @@ export class RowBatches {
       return group;
     });
     // Until programs of several methods are compiled, each has a pass of its own, and nobody waits.
-    const slots = this.#options.groups.mixed(new Set(groups));
-    const shared = groups.find((group) => group?.slots?.takesNone === true) ?? null;
+    // Programs that hold weights hold them rounded.
+    const isMixed = !(isInvariant && this.#options.programs.holdWeights);
+    const slots = isMixed ? this.#options.groups.mixed(new Set(groups)) : null;
+    const shared = (isMixed && groups.find((group) => group?.slots?.takesNone === true)) || null;
     const byGroup = new Map<RowGroup | null, number[]>();
     for (const [row, group] of groups.entries()) {
       const isAlone = group && !(slots && group.slots?.takesNone);

@@ -74,6 +74,11 @@ export class PagedPass {
     return sequences.length === 1 && sequences.every((row) => row.numComputed + count <= row.numPrompt);
   }
 
+  /** Whether a row is to be computed alike whatever runs beside it. */
+  get isBatchInvariant(): boolean {
+    return this.#parts.rows.sequences.some((row) => row.isBatchInvariant);
+  }
+
   /** Positions and segments of all tokens that rows look at: those of their pages, then the new ones. */
   #keysIn({ shape }: HostTensor<"int64">, newPositions: BigInt64Array): PassFacts["keys"] {
     const { ramp, rows } = this.#parts;

@@ -16,6 +16,8 @@ export class Sequence {
   numShared = 0;
   /** Times that it lost its pages to others. */
   numPreemptions = 0;
+  /** Whether it is to be computed alike whatever runs beside it. */
+  readonly isBatchInvariant: boolean;
   /** When it was asked for, and when its first new id came; null: it has none. In milliseconds of one clock. */
   readonly submittedMs: number;
   firstMs: number | null = null;
@@ -23,12 +25,20 @@ export class Sequence {
   numPublished = 0;
   next: PrefixKey | null;
 
-  constructor(promptIds: readonly number[], root: PrefixKey | null, submittedMs = 0) {
+  constructor(
+    promptIds: readonly number[],
+    root: PrefixKey | null,
+    {
+      submittedMs = 0,
+      isBatchInvariant = false,
+    }: Partial<Pick<Sequence, "submittedMs" | "isBatchInvariant">> = {},
+  ) {
     this.ids = [...promptIds];
     this.numPrompt = promptIds.length;
     this.root = root;
     this.next = root;
     this.submittedMs = submittedMs;
+    this.isBatchInvariant = isBatchInvariant;
   }
 
   /** Ids that have been drawn. */

@@ -15,6 +15,7 @@ type Kept = Pick<
   | "stopIds"
   | "sampling"
   | "seed"
+  | "isBatchInvariant"
   | "topLogProbs"
   | "writtenIds"
 >;
@@ -41,8 +42,18 @@ export function exportText(request: ServeRequest, newIds: readonly number[]): Mo
       { hint: "Let it end where it is." },
     );
   }
-  const { promptIds, maxNewTokens, minNewTokens, stopIds, sampling, seed, topLogProbs } = request;
-  const settings = { promptIds, maxNewTokens, minNewTokens, stopIds, sampling, seed, topLogProbs };
+  const { promptIds, maxNewTokens, minNewTokens, stopIds, sampling, seed, isBatchInvariant, topLogProbs } =
+    request;
+  const settings = {
+    promptIds,
+    maxNewTokens,
+    minNewTokens,
+    stopIds,
+    sampling,
+    seed,
+    isBatchInvariant,
+    topLogProbs,
+  };
   const given = Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined));
   return {
     version: 1,

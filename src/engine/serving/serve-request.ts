@@ -29,6 +29,11 @@ export interface ServeRequest {
   /** What the text has to follow. */
   readonly grammar?: Grammar | null;
   readonly seed?: number;
+  /**
+   * Computed alike whatever runs beside it, once `AdapterPool.prepareMany` has run: always by the products for many tokens, where the
+   * arithmetic has others for few.
+   */
+  readonly isBatchInvariant?: boolean;
   /** How many of the likeliest tokens are told beside each; unless given no log-probability is told. */
   readonly topLogProbs?: number;
   readonly signal?: AbortSignal | undefined;

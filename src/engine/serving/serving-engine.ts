@@ -127,11 +127,14 @@ export class ServingEngine implements Riders {
     maxLength: number,
     submittedMs: number,
   ): AsyncGenerator<ServedToken, ServeEnd, void> {
-    const { promptIds, signal } = request;
+    const { promptIds, signal, isBatchInvariant = false } = request;
     const isPerPrompt = await this.adapters.rows.isPerPrompt(held);
     // What was cached is not run again, and nobody would read it.
     const isShared = !isPerPrompt && !request.reader;
-    const sequence = new Sequence(promptIds, isShared ? (held?.key ?? "base") : null, submittedMs);
+    // Tokens that another text was given may have been computed by products for few.
+    const isApart = isBatchInvariant && this.session.compute.many !== undefined;
+    const root = `${held?.key ?? "base"}${isApart ? " alike" : ""}`;
+    const sequence = new Sequence(promptIds, isShared ? root : null, { submittedMs, isBatchInvariant });
     const queue = new TokenQueue<ServedToken, ServeEnd>();
     const random = new Random(request.seed ?? 0);
     for (const id of request.writtenIds ?? []) {
@@ -214,7 +217,11 @@ export class ServingEngine implements Riders {
   async #passAll(jobs: readonly Job[], count: number): Promise<void> {
     const alive = jobs.filter((job) => this.#isAlive(job));
     try {
-      const batches = await this.adapters.rows.of(alive.map(({ held }) => held));
+      const isInvariant = alive.some(({ sequence }) => sequence.isBatchInvariant);
+      const batches = await this.adapters.rows.of(
+        alive.map(({ held }) => held),
+        isInvariant,
+      );
       for (const batch of batches) await this.#pass(batch, alive, count);
     } catch (error) {
       for (const job of alive) this.#fail(job, error);
@@ -299,7 +306,13 @@ export class ServingEngine implements Riders {
     }
     const jobs = decodes.flatMap((sequence) => this.#jobs.get(sequence) ?? []);
     await ride.add(jobs, async () => {
-      const [batch] = jobs.length > 0 ? await rows.of(jobs.map(({ held }) => held)) : [];
+      const [batch] =
+        jobs.length > 0
+          ? await rows.of(
+              jobs.map(({ held }) => held),
+              false,
+            )
+          : [];
       return batch ? await this.#prepare(batch, jobs, 1) : null;
     });
     if (ride.isEmpty) return null;

@@ -4,7 +4,6 @@
  * At one token a block takes less than a millisecond, and calling the runtime takes a good part of that again, more on a
  * busy machine; so a few programs run all blocks. Groups of equal structure share one.
  */
-import type { PassFacts } from "../../nn/pass.ts";
 import type { AdapterView } from "../../peft/adapter-view.ts";
 import type { Amount } from "../../run/arithmetic.ts";
 import type { PassContext } from "../../run/context.ts";
@@ -18,7 +17,7 @@ import type { CacheLayout, PagedPass } from "../cache/paged-pass.ts";
 import { type CompiledGroup, type Group, compileGroups, feedGroup, singleGroups } from "./stack-groups.ts";
 
 /** From so many rows on an arithmetic's products for many tokens take over: docs/log.md. */
-export const MANY_ROWS = 4;
+const MANY_ROWS = 4;
 
 /** Rows on their way through the blocks in programs of others. */
 export interface StackRide {
@@ -84,13 +83,14 @@ export class BlockStack {
   }
 
   /**
-   * Which programs are for a pass. Those for many tokens take seconds to prepare, which several texts are worth; then all
-   * prompts take them, and be they short: what is cached of a prompt and what is not must be rounded alike.
+   * Which products are for a pass. Those for many tokens take seconds to prepare, which several texts are worth; then all
+   * prompts take them, and be they short: what is cached of a prompt and what is not must be rounded alike. So do rows that
+   * are to be computed alike whatever runs beside them, for these products round each row by itself.
    */
-  #groupsFor({ numRows }: PassFacts, { layout, isPrompt }: PagedPass): Promise<readonly CompiledGroup[]> {
+  amountOf({ facts: { numRows }, isPrompt, isBatchInvariant }: PagedPass): Amount {
     const { compute, isPreparedForMany } = this.#session;
-    const isMany = numRows >= MANY_ROWS || (isPrompt && isPreparedForMany);
-    return this.#compile(layout, compute.many && isMany ? "many" : "any");
+    const isMany = numRows >= MANY_ROWS || ((isPrompt || isBatchInvariant) && isPreparedForMany);
+    return compute.many && isMany ? "many" : "any";
   }
 
   /**
@@ -103,7 +103,7 @@ export class BlockStack {
     cache: PagedPass,
   ): Promise<HostTensor<"float32">> {
     const { pool } = this.#session;
-    const groups = await this.#groupsFor(context.facts, cache);
+    const groups = await this.#compile(cache.layout, this.amountOf(cache));
     const walk = this.#walk(groups);
     try {
       let current = x;

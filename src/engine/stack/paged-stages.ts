@@ -7,7 +7,7 @@ import type { Session } from "../../run/session.ts";
 import { trainedValues } from "../../run/weights/trained-values.ts";
 import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
 import { whileHeld } from "../../runtime/memory/vector-memory.ts";
-import { BlockStack, MANY_ROWS, type StackRide } from "./block-stack.ts";
+import { BlockStack, type StackRide } from "./block-stack.ts";
 import { PagedCache } from "../cache/paged-cache.ts";
 import type { PagedPass, PagedRows } from "../cache/paged-pass.ts";
 import type { PromptReader } from "../prompts/prompt-reader.ts";
@@ -132,7 +132,7 @@ async function embedPaged(
 
 /** Reads y [B, T, D] of the last block, which it releases. */
 async function readPaged(
-  { session, outer, head }: PagedStages,
+  { session, outer, blocks, head }: PagedStages,
   y: HostTensor<"float32">,
   pass: PagedPass,
   { sequences, count, wants, readers = [] }: PagedWork,
@@ -146,8 +146,7 @@ async function readPaged(
     const places = Int32Array.from(
       wants.flatMap((isWanted, row) => (isWanted ? [row * count + count - 1] : [])),
     );
-    const amount = places.length >= MANY_ROWS ? "many" : "any";
-    return places.length > 0 ? await head.logitsAt(y, places, 0, amount) : null;
+    return places.length > 0 ? await head.logitsAt(y, places, 0, blocks.amountOf(pass)) : null;
   });
   session.pool.release(y);
   return logits;

@@ -83,6 +83,8 @@ export function textJobs(
     },
     grammar,
     shown,
+    // Who gives a seed wants the same text again, whatever else is written then.
+    isBatchInvariant: typeof settings.seed === "number",
     ...(topLogProbs === null ? {} : { topLogProbs }),
   };
   return Array.from({ length: settings.n ?? 1 }, (_, i) => ({ ...job, seed: Math.abs(seed % MAX_SEED) + i }));
