@@ -54,6 +54,7 @@ export { createTokenizer, type Tokenizer } from "./data/tokenizer/tokenizer.ts";
 export type { Optimizer } from "./optim/optimizer.ts";
 export { OPTIMIZERS } from "./optim/optimizers.ts";
 export { SCHEDULES } from "./optim/schedules.ts";
+export type { GroupState } from "./optim/updater.ts";
 export { type Evaluation, Evaluator } from "./train/evaluate.ts";
 export { fineTune, type FineTuneResult } from "./train/loop/fine-tune.ts";
 export type {
@@ -66,6 +67,8 @@ export { type Batch, toBatch } from "./data/batches/batch.ts";
 export type { TrainingUnit } from "./data/examples/training-unit.ts";
 export { type PlanOptions, planSteps, type StepPlan } from "./data/batches/order.ts";
 export { unitsToBatch } from "./train/step/micro-batch.ts";
+export type { Objective, Outcome, Scores, StepTotals } from "./train/objective.ts";
 export { OBJECTIVES } from "./train/objectives.ts";
+export type { RunState } from "./train/loop/run-state.ts";
 export { NO_STORE, type RunStore } from "./train/loop/run-store.ts";
 export { Generator, type GenerateRequest } from "./engine/generation/generator.ts";

@@ -75,12 +75,13 @@ after(async () => {
   if (stays?.exitCode === null && stays.signalCode === null) await once(stays, "exit");
 });
 
-/** Makes a folder in which a page's blocks run: the examples, and "graft" as a package that can be imported. */
+/** Makes a folder in which a page's blocks run: the examples, and packages that can be imported, "graft" and zod. */
 function makeWorkFolder(page: string): string {
   const work = join(folder, page.replaceAll("/", "-"));
   const library = join(work, "node_modules", "graft");
   mkdirSync(library, { recursive: true });
   symlinkSync(join(ROOT, "examples"), join(work, "examples"));
+  symlinkSync(join(ROOT, "node_modules/zod"), join(work, "node_modules/zod"));
   const index = new URL("../../src/index.ts", import.meta.url).href;
   writeFileSync(join(work, "package.json"), '{"type":"module"}');
   writeFileSync(join(library, "package.json"), '{"type":"module","exports":"./index.js"}');

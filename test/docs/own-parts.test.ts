@@ -1,0 +1,77 @@
+/** @file The objective and the store that docs/training.md shows do what it says of them. */
+import assert from "node:assert/strict";
+import { readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { pathToFileURL } from "node:url";
+
+import type { Adapter, Objective, RunStore } from "../../src/index.ts";
+import { createEngine, fineTune, loadModel, Random, Session } from "../../src/index.ts";
+import { lora } from "../../src/peft/methods/lora.ts";
+import { attachTo } from "../passes/model-passes.ts";
+import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
+import { requestFor } from "../train/fine-tune-request.ts";
+import { codeBlocks } from "./code-blocks.ts";
+
+interface OwnParts {
+  readonly focal: Objective<{ gamma: number }>;
+  memoryStore(adapter: Adapter, kept: Map<number, unknown>): RunStore;
+}
+
+const folder = temporaryFolder();
+const ROOT = join(import.meta.dirname, "../..");
+const page = readFileSync(join(ROOT, "docs/training.md"), "utf8");
+const block = codeBlocks(page).find(({ code }) => code.includes("memoryStore"));
+symlinkSync(join(ROOT, "node_modules"), join(folder, "node_modules"));
+writeFileSync(join(folder, "own-parts.ts"), block?.code ?? "");
+const own = (await import(pathToFileURL(join(folder, "own-parts.ts")).href)) as OwnParts;
+
+const { base, checkpoint } = await loadModel(await writeTinyModel(join(folder, "model")));
+after(() => checkpoint.close());
+
+/** Trains to the third step, or until one after which it is stopped; returns what is trained. */
+async function trainOn(kept: Map<number, unknown>, stopAfter: number | null): Promise<Float32Array[]> {
+  const session = new Session(createEngine({ threads: 1 }), base);
+  const adapter = await attachTo(base, lora, { rank: 2 });
+  const stop = new AbortController();
+  const request = requestFor(session, adapter);
+  const run = fineTune({
+    ...request,
+    objective: { objective: own.focal, options: own.focal.options.parse({}) },
+    store: own.memoryStore(adapter, kept),
+    hooks: { ...request.hooks, signal: stop.signal },
+  });
+  try {
+    for await (const event of run) {
+      if (event.event === "step" && event.step === stopAfter) stop.abort();
+    }
+  } catch (error) {
+    assert.equal((error as { code?: string }).code, "train/stopped");
+  }
+  await session.release();
+  return adapter.groups.map(({ values }) => values.slice());
+}
+
+test("the store goes on from its newest checkpoint, with the same bits", async () => {
+  const whole = await trainOn(new Map(), null);
+  const kept = new Map<number, unknown>();
+  await trainOn(kept, 2);
+  assert.deepEqual([...kept.keys()], [2]);
+  assert.deepEqual(await trainOn(kept, null), whole);
+});
+
+test("the objective's gradient equals central differences", () => {
+  const random = new Random(1);
+  const logProbs = Float32Array.from({ length: 6 }, () => -0.1 - 3 * random.uniform());
+  const weights = Float32Array.from([1, 0.5, 2, 1, 0, 1]);
+  const totals = { weight: 5.5 } as Parameters<Objective["evaluate"]>[1];
+  const at = (values: Float32Array) =>
+    own.focal.evaluate({ logProbs: values, weights } as Parameters<Objective["evaluate"]>[0], totals, {
+      gamma: 2,
+    });
+  const step = 2 ** -8;
+  for (const [i, exact] of at(logProbs).gradient.entries()) {
+    const [above, below] = [step, -step].map((by) => at(logProbs.map((x, j) => (i === j ? x + by : x))).loss);
+    assert.ok(Math.abs(exact - ((above as number) - (below as number)) / (2 * step)) < 1e-5, String(i));
+  }
+});
