@@ -4,7 +4,7 @@ import { UsageError } from "../errors.ts";
 import { systemCode, toFailedWrite } from "../messages/system-error.ts";
 import { disk } from "../format/files/disk/calls.ts";
 import { isLock } from "../format/files/disk/folder-lock.ts";
-import { notNew } from "../format/files/disk/new-folder.ts";
+import { notNew, refuseTilde } from "../format/files/disk/new-folder.ts";
 import { isAbandoned } from "../format/files/disk/temporaries.ts";
 import { GGUF_ENDING, type ModelFormat } from "../format/checkpoint/checkpoint.ts";
 
@@ -35,6 +35,7 @@ export async function requireNewOutput(
   format: ModelFormat,
   inputs: Readonly<Record<string, string>>,
 ): Promise<void> {
+  refuseTilde(path);
   const isGguf = path.endsWith(GGUF_ENDING);
   if (isGguf !== (format === "gguf")) {
     const [found, expected] = isGguf

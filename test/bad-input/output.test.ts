@@ -13,6 +13,7 @@ import {
 import * as node from "node:fs/promises";
 import { describe, test } from "node:test";
 import { parse } from "yaml";
+import { requireNewOutput } from "../../src/export/new-output.ts";
 import { type Disk, withDisk } from "../../src/format/files/disk/calls.ts";
 import { runTiny, snapshot } from "../train/tiny-run.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny/model.ts";
@@ -37,6 +38,12 @@ describe("an output folder that cannot be used", () => {
     writeFileSync(`${output}/notes.txt`, "mine");
     await runTiny({ model, data, output, steps: 2, overwrite: true });
     assert.ok(existsSync(`${output}/notes.txt`), "a file that no run wrote was removed");
+  });
+
+  test("one in a home folder that no shell has put in", async () => {
+    const refusal = { code: "usage/output", says: ["~/runs/mine", "whole path"], hint: /runs\/mine\.$/ };
+    await assertRefused({ model, data, output: "~/runs/mine" }, refusal);
+    await assert.rejects(requireNewOutput("~/runs/mine", "hf", {}), { code: "usage/output" });
   });
 
   test("one that the run reads from", async () => {

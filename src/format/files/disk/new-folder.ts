@@ -1,4 +1,6 @@
 /** @file Folders that are to be new when they get what was made for them: of several writers that began at once, one has it. */
+import { homedir } from "node:os";
+import { join } from "node:path";
 import { UsageError } from "../../../errors.ts";
 import { systemCode } from "../../../messages/system-error.ts";
 import { disk } from "./calls.ts";
@@ -11,6 +13,16 @@ export function notNew(path: string, found = "it holds files"): UsageError {
     "usage/output",
     `Cannot write to output "${path}": ${found}, expected an empty or new folder`,
     { hint: "Choose another output, or remove what is there." },
+  );
+}
+
+/** Refuses a path whose "~" no shell has replaced, as in settings files: a folder of that name would be made. @throws UsageError "usage/output" */
+export function refuseTilde(path: string): void {
+  if (path !== "~" && !path.startsWith("~/")) return;
+  throw new UsageError(
+    "usage/output",
+    `Cannot write to output "${path}": it begins with "~", expected a whole path`,
+    { hint: `Write ${join(homedir(), path.slice(1))}.` },
   );
 }
 

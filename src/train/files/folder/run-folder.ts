@@ -10,6 +10,7 @@ import { restoreAdapter } from "../../../format/by-path.ts";
 import { writeFolderAtomic, writeTextAtomic } from "../../../format/files/atomic.ts";
 import { disk } from "../../../format/files/disk/calls.ts";
 import { isLock } from "../../../format/files/disk/folder-lock.ts";
+import { refuseTilde } from "../../../format/files/disk/new-folder.ts";
 import { isTemporary, sweepTemporaries } from "../../../format/files/disk/temporaries.ts";
 import { textFile } from "../../../format/files/folder-file.ts";
 import { systemCode, toFailedWrite } from "../../../messages/system-error.ts";
@@ -49,6 +50,7 @@ export class RunFolder {
    * @throws UsageError "usage/output" when the folder holds something that may not be replaced.
    */
   async check(overwrite: boolean): Promise<void> {
+    refuseTilde(this.path);
     const found = await this.#entries();
     if (found.length === 0) return;
     const isRun = found.some((name) => OF_A_RUN_ALONE.has(name) || CHECKPOINT.test(name));
