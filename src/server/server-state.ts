@@ -79,6 +79,8 @@ export class ServerState {
   readonly #createdOf = new Map<string, number>();
   /** Adapters that are read because a request has named them. */
   readonly #arriving = new Map<string, Promise<void>>();
+  /** Names that an operator has taken away: no request brings them back. */
+  readonly #withdrawn = new Set<string>();
 
   constructor(parts: ServerStateParts) {
     this.model = parts.model;
@@ -149,7 +151,7 @@ export class ServerState {
 
   /** Loads the adapter whose folder has a name, if one has, once for all who ask meanwhile. */
   async #arrive(name: string): Promise<void> {
-    const folder = await this.adapterRoot?.findNamed(name);
+    const folder = this.#withdrawn.has(name) ? null : await this.adapterRoot?.findNamed(name);
     // It may have come meanwhile.
     if (folder == null || this.model.engine.adapters.has(name)) return;
     const begin = (): Promise<void> =>
@@ -187,6 +189,7 @@ export class ServerState {
       });
     }
     await this.model.engine.adapters.add(name, path, mayReplace);
+    this.#withdrawn.delete(name);
     this.#createdOf.set(name, this.seconds());
   }
 
@@ -196,9 +199,10 @@ export class ServerState {
     this.#createdOf.set(name, created);
   }
 
-  /** Forgets an adapter; texts that have it go on. */
+  /** Forgets an adapter until it is loaded again; texts that have it go on. */
   unload(name: string): void {
     this.model.engine.adapters.unregister(name);
+    this.#withdrawn.add(name);
     this.#createdOf.delete(name);
   }
 }

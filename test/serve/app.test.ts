@@ -126,7 +126,7 @@ test("a link out of the folder of adapters is not followed", async () => {
   assert.equal(answer.body.error.code, "adapter_not_found");
 });
 
-test("a model that is called as a folder of adapters is loaded by the first request, and as it is now once it was unloaded", async () => {
+test("a model that is called as a folder of adapters is loaded by the first request, and stays away once it was unloaded", async () => {
   const folder = await writeTinyAdapter(
     join(root, "model"),
     join(root, "adapters", "team", "late"),
@@ -151,14 +151,16 @@ test("a model that is called as a folder of adapters is loaded by the first requ
   await writeTinyAdapter(join(root, "model"), folder, "road", 9);
   assert.equal((await ask("team/late")).body.choices[0]?.text, text);
   await post("/v1/unload_lora_adapter", { lora_name: "team/late" });
+  assert.equal((await ask("team/late")).status, 404);
+  await post("/v1/load_lora_adapter", { lora_name: "team/late", lora_path: "team/late" });
   assert.notEqual((await ask("team/late")).body.choices[0]?.text, text);
-  server.state.unload("team/late");
-  const load = { lora_name: "team/late", lora_path: "team/late" };
-  const [, meanwhile] = await Promise.all([post("/v1/load_lora_adapter", load), ask("team/late")]);
+  await writeTinyAdapter(join(root, "model"), join(root, "adapters", "team", "later"), "lora", 7);
+  const load = { lora_name: "team/later", lora_path: "team/later" };
+  const [, meanwhile] = await Promise.all([post("/v1/load_lora_adapter", load), ask("team/later")]);
   assert.equal(meanwhile.status, 200);
-  server.state.unload("team/late");
-  assert.equal((await server.app.request("/v1/models/team/late")).status, 200);
-  server.state.unload("team/late");
+  await writeTinyAdapter(join(root, "model"), join(root, "adapters", "team", "last"), "lora", 6);
+  assert.equal((await server.app.request("/v1/models/team/last")).status, 200);
+  for (const name of ["late", "later", "last"]) server.state.unload(`team/${name}`);
 });
 
 test("a folder of adapters that cannot be served is told by its name, and not listed", async () => {
