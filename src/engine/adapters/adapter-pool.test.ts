@@ -1,6 +1,7 @@
 /** @file What adapters in memory take: their own numbers once each, and nothing when they have made room. */
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
+import { setImmediate } from "node:timers/promises";
 import { attachTo } from "../../../test/passes/model-passes.ts";
 import { arrayBytes } from "../../../test/process/array-bytes.ts";
 import { temporaryFolder, writeTinyModel } from "../../../test/tiny/model.ts";
@@ -13,6 +14,7 @@ import { Session } from "../../run/session.ts";
 import { createEngine } from "../../runtime/create-engine.ts";
 import { ServingEngine } from "../serving/serving-engine.ts";
 import { AdapterPool } from "./adapter-pool.ts";
+import type { HeldAdapter } from "./held-adapter.ts";
 
 const RANK = 64;
 const { base, checkpoint } = await loadModel(
@@ -56,6 +58,51 @@ test("each adapter of rank r takes 4 r (in + out) bytes a module", async () => {
   await use(numFirst, numFirst + numMore);
   const more = (await arrayBytes()) - before;
   assert.ok(Math.abs(more / (numMore * ofOne) - 1) < 0.02, `${more} bytes for ${numMore} of ${ofOne}`);
+});
+
+/** A pool of one adapter beside those in use, "first" and "second", which calls back when the first is freed. */
+function openTight(onFreed: (pool: AdapterPool) => void): AdapterPool {
+  const read = async (path: string) => {
+    const adapter = await attachTo(base, lora, { rank: 1 }, "all-linear");
+    const release = (): void => {
+      adapter.release();
+      if (path === "first") onFreed(pool);
+    };
+    return { adapter: { ...adapter, release }, chatTemplateHash: null };
+  };
+  const pool = new AdapterPool({ session, read, maxLoaded: 1 });
+  for (const name of ["first", "second"]) pool.register(name, name);
+  after(() => pool.close());
+  return pool;
+}
+
+test("an adapter that is asked for at the moment when it makes room is read again", async () => {
+  let again: Promise<HeldAdapter> | null = null;
+  const pool = openTight((self) => (again ??= self.acquire("first")));
+  const held = await pool.acquire("first");
+  await pool.acquire("second");
+  // It is to go twice, as two are done with it.
+  pool.release(held);
+  void pool.acquire("first");
+  pool.release(held);
+  while (again === null) await setImmediate();
+  assert.equal((await (again as Promise<HeldAdapter>)).name, "first");
+});
+
+test("an adapter that is forgotten while somebody has it is freed when nobody has", async () => {
+  let numFreed = 0;
+  const pool = openTight(() => numFreed++);
+  const held = await pool.acquire("first");
+  await pool.acquire("second");
+  pool.release(held);
+  const used = pool.acquire("first");
+  pool.unregister("first");
+  await used;
+  await setImmediate();
+  assert.equal(numFreed, 0);
+  pool.release(await used);
+  await setImmediate();
+  assert.equal(numFreed, 1);
 });
 
 for (const method of [lora, snell, peqa]) {

@@ -163,8 +163,11 @@ export class AdapterPool {
 
   #letGo(entry: Entry): void {
     entry.numUsers--;
-    const isTooMuch = entry.isGone || this.#loaded.size > this.#options.maxLoaded;
-    if (entry.numUsers === 0 && isTooMuch) this.#forget(entry);
+    if (entry.numUsers === 0 && this.#isTooMuch(entry)) this.#forget(entry);
+  }
+
+  #isTooMuch({ isGone }: Entry): boolean {
+    return isGone || this.#loaded.size > this.#options.maxLoaded;
   }
 
   /** Takes an adapter that the caller has in memory, for rows to be written with; what was cached with it before is not found. */
@@ -240,13 +243,17 @@ export class AdapterPool {
   }
 
   #forget(entry: Entry): void {
-    void this.#alone(() => this.#drop(entry));
+    void this.#alone(async () => {
+      // Others that went before it may have made room enough.
+      if (this.#isTooMuch(entry)) await this.#drop(entry);
+    });
   }
 
   async #drop(entry: Entry): Promise<void> {
+    // Somebody may have asked for it meanwhile, and if it is on the way, it comes when this is done.
+    if (entry.numUsers > 0) return;
     const held = await entry.held?.catch(() => null);
-    // Somebody may have asked for it meanwhile.
-    if (!held || (entry.numUsers > 0 && !entry.isGone)) return;
+    if (!held || entry.numUsers > 0) return;
     entry.held = null;
     this.#loaded.delete(held.key);
     this.#groups.leave(held);
