@@ -59,16 +59,21 @@ export const matmulOp: Op<MatmulAttributes, readonly [Value, Value]> = {
     const ofB = { transA: !transA, alpha };
     if (!transB) return [sumTo(da, a.shape), sumTo(matmul(rows, gRows, ofB), b.shape)];
     const db =
-      flat && isThin(b)
+      flat && isThin(b, "columns")
         ? transpose(matmul(rows, gRows, ofB), [1, 0])
         : matmul(gRows, rows, { transA: true, transB: transA, alpha });
     return [sumTo(da, a.shape), sumTo(db, b.shape)];
   },
 };
 
-/** Whether a matrix has so few columns that a product which makes them as rows takes half the time: docs/log.md. */
-function isThin({ shape: [numRows, numColumns] }: Value): boolean {
-  return typeof numRows === "number" && typeof numColumns === "number" && 16 * numColumns <= numRows;
+/**
+ * Whether a matrix has so few columns that a product which makes them as rows takes half the time: docs/log.md; or so few
+ * rows, of which several may be multiplied at once.
+ */
+export function isThin({ shape }: Value, few: "rows" | "columns"): boolean {
+  const [numRows, numColumns] = shape;
+  if (shape.length !== 2 || typeof numRows !== "number" || typeof numColumns !== "number") return false;
+  return few === "columns" ? 16 * numColumns <= numRows : 16 * numRows <= numColumns;
 }
 
 function lastTwo(value: Value, transposed: boolean): [Dim, Dim] {

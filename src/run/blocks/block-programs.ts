@@ -6,6 +6,7 @@
  */
 import { gradients } from "../../graph/autodiff.ts";
 import type { Value } from "../../graph/graph.ts";
+import { joinThinProducts } from "../../graph/join-thin-products.ts";
 import { type ProgramSpec, neededInputs } from "../../graph/program.ts";
 import type { BuiltPart } from "../../models/graphs/built-part.ts";
 import type { Model } from "../../models/model.ts";
@@ -64,12 +65,14 @@ export function blockProgram(
 }
 
 function cutProgram(
-  { part, x, y }: BuiltPart,
+  { part, x, y: end }: BuiltPart,
   { trained }: BlockStructure,
   variant: BlockVariant,
 ): { spec: ProgramSpec; made: BlockProgram } {
   const { kind, inputGradient } = variant;
   const given = { x, ...part.inputs() };
+  const joined = joinThinProducts({ name: "block", inputs: given, outputs: { ...part.saved, y: end } });
+  const y = joined(end);
   const finish = (
     name: string,
     candidates: Record<string, Value>,
@@ -80,7 +83,9 @@ function cutProgram(
     made: { part, gradients: [], saved: [], ...own },
   });
   const pick = (isWanted: (name: string) => boolean): Record<string, Value> =>
-    Object.fromEntries(Object.entries(part.saved).filter(([name]) => isWanted(name)));
+    Object.fromEntries(
+      Object.entries(part.saved).flatMap(([name, value]) => (isWanted(name) ? [[name, joined(value)]] : [])),
+    );
   if (kind === "forward" && variant.saves === false) return finish("forward", given, { y });
   const dy = part.graph.input("dy", "float32", y.shape);
   const values = trained.map((name) => (part.adapter[name] ?? part.tensors[name]) as Value);
