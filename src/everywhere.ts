@@ -20,7 +20,8 @@ export type { BaseModel } from "./models/base/base-model.ts";
 export { Session } from "./run/session.ts";
 export { type Adapter, attach } from "./peft/attach.ts";
 export type { AttachRequest } from "./peft/layout.ts";
-export { mergeAdapter, mergedModel } from "./peft/merge.ts";
+export { mergeAdapter } from "./peft/merge.ts";
+export { mergedModel } from "./peft/merged-model.ts";
 export {
   type AdapterMethod,
   ALL_LINEAR,

@@ -11,7 +11,7 @@ import { openCheckpoint } from "../hub/open-model.ts";
 import { openModel } from "../models/families.ts";
 import type { BaseModel } from "../models/base/base-model.ts";
 import { type Method, materializesWeight } from "../peft/method.ts";
-import { mergedModel } from "../peft/merge.ts";
+import { mergedModel } from "../peft/merged-model.ts";
 import type { Session } from "../run/session.ts";
 import type { Residency } from "../run/weights/weights.ts";
 import { createEngine } from "../runtime/create-engine.ts";

@@ -6,8 +6,7 @@ import { UsageError } from "../errors.ts";
 import { Graph, type Value } from "../graph/graph.ts";
 import { transpose } from "../graph/ops/transpose.ts";
 import { neededInputs } from "../graph/program.ts";
-import { numElements } from "../graph/shape.ts";
-import { BaseModel } from "../models/base/base-model.ts";
+import type { BaseModel } from "../models/base/base-model.ts";
 import type { Engine, Program } from "../runtime/engine.ts";
 import { type HostTensor, hostTensor, zeros } from "../runtime/host-tensor.ts";
 import type { Adapter } from "./attach.ts";
@@ -153,41 +152,6 @@ export async function mergeAdapter(
     await merger.release();
   }
   return merged;
-}
-
-/**
- * A model whose weights are merged whenever they are read: it needs no more memory than its base, whose files must stay
- * open as long as it is used. The caller releases what it compiles.
- * @throws as `mergeAdapter`
- */
-export async function mergedModel(
-  engine: Engine,
-  base: BaseModel,
-  adapter: Adapter,
-): Promise<{ readonly model: BaseModel; release(): Promise<void> }> {
-  const merger = new Merger(engine, base, adapter);
-  const changed = new Set(merger.names());
-  const { name, model, source } = base;
-  const readInto = async (tensor: string, into: Float32Array, start = 0): Promise<void> => {
-    if (!changed.has(tensor)) return await source.readInto(model.storedName(tensor), into, start);
-    const whole = start === 0 && into.length === numElements(merger.shapeOf(tensor));
-    const values = whole ? into : new Float32Array(numElements(merger.shapeOf(tensor)));
-    if (!(await merger.mergeInto(tensor, values))) await source.readInto(model.storedName(tensor), values);
-    if (!whole) into.set(values.subarray(start, start + into.length));
-  };
-  const merged = new BaseModel(name, changed.has(model.headTensor.name) ? model.untied() : model, {
-    storageOf: (tensor) => (changed.has(tensor) ? "f32" : source.storageOf(tensor)),
-    groupSizeOf: (tensor) => (changed.has(tensor) ? null : source.groupSizeOf(tensor)),
-    stored: async (tensor) => {
-      if (!changed.has(tensor)) return await source.stored(tensor);
-      const data = zeros("float32", merger.shapeOf(tensor));
-      await readInto(tensor, data.data);
-      return { storage: "f32", shape: data.shape, planes: { data } };
-    },
-    readInto,
-    view: (tensor) => (changed.has(tensor) ? null : source.view(model.storedName(tensor))),
-  });
-  return { model: merged, release: () => merger.release() };
 }
 
 /** Refuses an adapter that gives a bias to a module that has none: the merged model could not hold it. */

@@ -6,7 +6,7 @@ import { adapterFiles } from "../../src/format/adapters/adapter.ts";
 import { readAdapter, readAdapterFolder, type LoadedModel, loadModel } from "../../src/format/by-path.ts";
 import { writeFolderAtomic } from "../../src/format/files/atomic.ts";
 import { bitfit } from "../../src/peft/methods/bitfit.ts";
-import { mergedModel } from "../../src/peft/merge.ts";
+import { mergedModel } from "../../src/peft/merged-model.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { attachTo, perturb } from "../passes/model-passes.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";

@@ -7,7 +7,7 @@ import type { Adapter } from "../../peft/attach.ts";
 import { ia3 } from "../../peft/methods/ia3.ts";
 import { lora } from "../../peft/methods/lora.ts";
 import { peqa } from "../../peft/methods/peqa.ts";
-import { mergedModel } from "../../peft/merge.ts";
+import { mergedModel } from "../../peft/merged-model.ts";
 import type { Method } from "../../peft/method.ts";
 import type { Engine } from "../../runtime/engine.ts";
 import { createEngine } from "../../runtime/create-engine.ts";

@@ -13,6 +13,7 @@ import { type Adapter, bindForm } from "../attach.ts";
 import type { RowBatch, RowForm } from "../contract/row-batch.ts";
 import { type RowMember, type RowPlace, formOfBase } from "./row-forms.ts";
 import { areAlike, commonTensors } from "./row-likeness.ts";
+import { type SuffixShape, fillRow, shapesOf } from "./row-tensors.ts";
 import { type StackedPlace, viewRows } from "./row-view.ts";
 import type { RowSet } from "./row-set.ts";
 
@@ -120,15 +121,7 @@ export class RowSlots implements RowSet {
     for (const [place, { tensors }] of this.#now.stacked) {
       const form = forms?.get(place.path) ?? formOfBase(this.#batch, place);
       assertInternal(form, "rows without an adapter have a form where there are any");
-      for (const [suffix, { shape, data }] of Object.entries(tensors)) {
-        const size = numElements(shape.slice(1));
-        const into = data.subarray(row * size, (row + 1) * size);
-        const own = form.tensors[suffix];
-        if (own?.data.length !== size) into.fill(0);
-        const factor = form.turned?.[suffix];
-        if (own && factor) copyTurned(own, factor, into, shape.at(-1) as number);
-        else if (own) copyInto(own, into, shape.slice(1));
-      }
+      fillRow(form, tensors, row);
     }
     this.#now.rows[row] = adapter;
   }
@@ -185,16 +178,6 @@ export class RowSlots implements RowSet {
   }
 }
 
-/** A tensor's suffix, and its shape in a row. */
-type SuffixShape = readonly [suffix: string, shape: readonly number[]];
-
-function shapesOf({ tensors, turned }: RowForm<unknown>): SuffixShape[] {
-  return Object.entries(tensors).map(([suffix, { shape }]) => [
-    suffix,
-    turned && suffix in turned ? shape.toReversed() : shape,
-  ]);
-}
-
 /** What programs of a layer read in the next pass: its rows, and what all share as it is. */
 function cutRows(now: Generation, layer: number | null): Readonly<Record<string, HostTensor>> {
   const range = `${now.start}, ${now.count}`;
@@ -223,39 +206,4 @@ function addTo<T extends HostTensor>(
   const own = to.get(layer) ?? {};
   to.set(layer, own);
   own[`${name}.${suffix}`] = tensor;
-}
-
-/** Copies a tensor to the beginning of each axis of a larger one. */
-function copyInto(
-  { shape: from, data }: HostTensor<"float32">,
-  to: Float32Array,
-  shape: readonly number[],
-): void {
-  const width = from.at(-1) ?? 1;
-  for (let start = 0; start < data.length; start += width) {
-    let [rest, place, stride] = [start / width, 0, shape.at(-1) ?? 1];
-    for (let axis = from.length - 2; axis >= 0; axis--) {
-      const size = from[axis] as number;
-      place += (rest % size) * stride;
-      stride *= shape[axis] as number;
-      rest = Math.floor(rest / size);
-    }
-    to.set(data.subarray(start, start + width), place);
-  }
-}
-
-/** Copies a tensor [n, m], each line times its factor, to the beginning of each axis of a larger one [m, n] with so wide lines. */
-function copyTurned(
-  { shape, data }: HostTensor<"float32">,
-  factor: (line: number) => number,
-  to: Float32Array,
-  width: number,
-): void {
-  const [numLines, numColumns] = shape as [number, number];
-  for (let line = 0; line < numLines; line++) {
-    const times = factor(line);
-    for (let column = 0; column < numColumns; column++) {
-      to[column * width + line] = times * data[line * numColumns + column]!;
-    }
-  }
 }
