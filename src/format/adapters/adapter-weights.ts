@@ -57,11 +57,37 @@ export async function readAdapterWeights(folder: Folder): Promise<WeightsFolder>
   }
   refuseNonNumbers(path, tensors);
   const { bySite, base, shared } = sortTensors(tensors, algebra);
+  const sites = readSites(path, bySite, method, options, storedTransposed);
+  refuseSurplus(path, base, method, options, algebra);
+  const baseName = config["base_model_name_or_path"];
+  const notes = Object.fromEntries(
+    [TEMPLATE_KEY, CODES_KEY, BASE_SAMPLE_KEY].flatMap((key) =>
+      metadata[key] === undefined ? [] : [[key, metadata[key]]],
+    ),
+  );
+  return {
+    adapter: { method, options, sites, base, frozen: shared, storedTransposed, fisher: null },
+    targets,
+    taskType: config["task_type"] ?? null,
+    baseName: typeof baseName === "string" && baseName !== "" ? baseName : null,
+    notes,
+  };
+}
+
+/** The sites of an adapter by what a file holds of each. @throws UsageError, FormatError as `readAdapterWeights` */
+function readSites(
+  path: string,
+  bySite: ReadonlyMap<string, SiteTensors>,
+  method: Method,
+  options: unknown,
+  storedTransposed: boolean,
+): ReadonlyMap<string, SiteState<unknown>> {
+  const algebra = algebraOf(method);
   // Only the base knows what the modules are for.
   const unknown = { role: "other", bias: false, storedTransposed } as const;
   const specs = [...bySite].map(([name, own]) => ({ name, ...unknown, ...algebra.sizeOf(own, options) }));
   const configure = method.kind === "adapter" ? method.configure(options) : null;
-  const sites = new Map(
+  return new Map(
     specs.map((spec): [string, SiteState<unknown>] => {
       const own = bySite.get(spec.name) ?? {};
       // Only the base says what the options are at this site, and nothing here needs them.
@@ -77,20 +103,6 @@ export async function readAdapterWeights(folder: Folder): Promise<WeightsFolder>
       return [spec.name, { tensors: own, options: siteOptions }];
     }),
   );
-  refuseSurplus(path, base, method, options, algebra);
-  const baseName = config["base_model_name_or_path"];
-  const notes = Object.fromEntries(
-    [TEMPLATE_KEY, CODES_KEY, BASE_SAMPLE_KEY].flatMap((key) =>
-      metadata[key] === undefined ? [] : [[key, metadata[key]]],
-    ),
-  );
-  return {
-    adapter: { method, options, sites, base, frozen: shared, storedTransposed, fisher: null },
-    targets,
-    taskType: config["task_type"] ?? null,
-    baseName: typeof baseName === "string" && baseName !== "" ? baseName : null,
-    notes,
-  };
 }
 
 /** Sorts a file's tensors by what they belong to: a site, the base, or all sites. */

@@ -73,18 +73,58 @@ async function findOne(
   settings: JsonObject,
   weights: Safetensors,
 ): Promise<CodesTensor> {
-  const parts = ["qweight", "qzeros", "scales"].map((part) => `${module}.${part}`);
+  const [qweight, qzeros, scales] = [`${module}.qweight`, `${module}.qzeros`, `${module}.scales`];
+  const parts = [qweight, qzeros, scales];
+  const { words, numRows, numColumns, numGroups } = sizesOf(module, parts, bits, weights);
+  const groupSize = numColumns / numGroups;
+  const order = `${module}.g_idx`;
+  if (weights.tensors.has(order)) {
+    parts.push(order);
+    requireOrder(weights.path, order, await weights.read(order), groupSize);
+  }
+  const name = `${module}.weight`;
+  const shape = [numRows, numColumns];
+  const storage: StorageName = `u${bits}`;
+  const sizeBytes = (numRows * numColumns * bits) / 8 + 3 * numRows * numGroups;
+  const read = async (): Promise<StoredTensor> => {
+    const codes = transposedWords(asBytes(await weights.read(qweight)), words);
+    return {
+      storage,
+      shape,
+      planes: {
+        codes: hostTensor("uint8", [numRows, (numColumns * bits) / 8], asBytes(codes)),
+        scale: turned(await weights.read(scales)),
+        zero: unpackZeros(
+          weights.path,
+          qzeros,
+          await weights.read(qzeros),
+          bits,
+          numRows,
+          zeroOffset(settings),
+        ),
+      },
+    };
+  };
+  return { info: { name, shape, storage, groupSize, sizeBytes }, parts, read };
+}
+
+/** Sizes of a matrix by those of its parts: codes, zeros and scales. @throws FormatError "format/tensor" when these do not fit */
+function sizesOf(
+  module: string,
+  parts: readonly string[],
+  bits: CodeBits,
+  weights: Safetensors,
+): Readonly<Record<"words" | "numRows" | "numColumns" | "numGroups", number>> {
   const [qweight, qzeros, scales] = parts.map((part) => weights.tensors.get(part));
   const [words = 0, numRows = 0] = qweight?.shape ?? [];
   const numColumns = (words * WORD_BITS) / bits;
   const numGroups = scales?.shape[0] ?? 0;
-  const groupSize = numColumns / numGroups;
   const expected = [`[${numGroups}, ${(numRows * bits) / WORD_BITS}]`, `[${numGroups}, ${numRows}]`];
   const fits =
     qweight?.dtype === "int32" &&
     qzeros?.dtype === "int32" &&
     ["float16", "bfloat16", "float32"].includes(scales?.dtype ?? "") &&
-    Number.isInteger(groupSize) &&
+    Number.isInteger(numColumns / numGroups) &&
     showShape(qzeros.shape) === expected[0] &&
     showShape(scales!.shape) === expected[1];
   if (!fits) {
@@ -98,35 +138,7 @@ async function findOne(
       `parts of ${bits} bits: I32 [inputs · ${bits} / 32, outputs], I32 ${expected[0]} and floats ${expected[1]}`,
     );
   }
-  const order = `${module}.g_idx`;
-  if (weights.tensors.has(order)) {
-    parts.push(order);
-    requireOrder(weights.path, order, await weights.read(order), groupSize);
-  }
-  const name = `${module}.weight`;
-  const shape = [numRows, numColumns];
-  const storage: StorageName = `u${bits}`;
-  const sizeBytes = (numRows * numColumns * bits) / 8 + 3 * numRows * numGroups;
-  const read = async (): Promise<StoredTensor> => {
-    const codes = transposedWords(asBytes(await weights.read(parts[0]!)), words);
-    return {
-      storage,
-      shape,
-      planes: {
-        codes: hostTensor("uint8", [numRows, (numColumns * bits) / 8], asBytes(codes)),
-        scale: turned(await weights.read(parts[2]!)),
-        zero: unpackZeros(
-          weights.path,
-          parts[1]!,
-          await weights.read(parts[1]!),
-          bits,
-          numRows,
-          zeroOffset(settings),
-        ),
-      },
-    };
-  };
-  return { info: { name, shape, storage, groupSize, sizeBytes }, parts, read };
+  return { words, numRows, numColumns, numGroups };
 }
 
 /** @throws UsageError "usage/quantization" when inputs lie in other groups than by their order */

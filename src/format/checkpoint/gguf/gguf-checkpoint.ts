@@ -13,7 +13,7 @@ import { type GgufFile, type GgufTensor, openGguf } from "../../files/gguf/gguf.
 import { damagedGguf } from "../../files/gguf/gguf-header.ts";
 import { PIECE_ELEMENTS } from "../../files/gguf/gguf-values.ts";
 import { MAX_EXPERTS } from "../../../untrusted/limits.ts";
-import { TENSOR_CHANGES } from "./gguf-changes.ts";
+import { type NumHeads, TENSOR_CHANGES } from "./gguf-changes.ts";
 import { buildConfig, buildGenerationConfig, headsOf } from "./gguf-config.ts";
 import { translateName } from "./gguf-names.ts";
 import { ROPE_TENSORS } from "./gguf-rope.ts";
@@ -76,7 +76,27 @@ async function toCheckpoint(file: GgufFile): Promise<Checkpoint> {
   const family = findGgufFamily(file.path, String(file.metadata["general.architecture"]));
   const sources = listSources(file, family.gguf);
   const config = await buildConfig(file, family);
-  const heads = headsOf(config);
+  return {
+    path: file.path,
+    format: "gguf",
+    config,
+    generationConfig: buildGenerationConfig(file, config),
+    tensors: new Map([...sources].map(([name, source]) => [name, describe(name, source)])),
+    tokenizerFiles: buildTokenizerFiles(file, family.gguf.takesSpacesAfter),
+    unusedTokenizerFiles: null,
+    license: licenseOf(file),
+    ...readersOf(file, sources, headsOf(config)),
+    view: () => null,
+    close: () => file.close(),
+  };
+}
+
+/** Reads tensors as folders have them: what the file has changed is undone. */
+function readersOf(
+  file: GgufFile,
+  sources: ReadonlyMap<string, Source>,
+  heads: NumHeads,
+): { readonly read: Checkpoint["read"]; readonly readInto: NonNullable<Checkpoint["readInto"]> } {
   const find = (name: string): Source => {
     const source = sources.get(name);
     if (source !== undefined) return source;
@@ -108,14 +128,6 @@ async function toCheckpoint(file: GgufFile): Promise<Checkpoint> {
     return undo(name, () => TENSOR_CHANGES[change].undo(stored, heads));
   };
   return {
-    path: file.path,
-    format: "gguf",
-    config,
-    generationConfig: buildGenerationConfig(file, config),
-    tensors: new Map([...sources].map(([name, source]) => [name, describe(name, source)])),
-    tokenizerFiles: buildTokenizerFiles(file, family.gguf.takesSpacesAfter),
-    unusedTokenizerFiles: null,
-    license: licenseOf(file),
     read,
     async readInto(name, into, start = 0) {
       const { tensor, change } = find(name);
@@ -133,8 +145,6 @@ async function toCheckpoint(file: GgufFile): Promise<Checkpoint> {
         undo(name, () => place(rows, first, shape, heads, into));
       }
     },
-    view: () => null,
-    close: () => file.close(),
   };
 }
 
