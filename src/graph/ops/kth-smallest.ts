@@ -61,6 +61,28 @@ function select(emitter: Emitter, flat: string, k: number, count: number, result
   emitter.node(largest ? "ReduceMin" : "ReduceMax", [values], [result], { keepdims: 0 });
 }
 
+/** Emits bounds that the k-th smallest very likely lies between, of every `step`-th element. */
+function sampleBounds(
+  emitter: Emitter,
+  flat: string,
+  k: number,
+  count: number,
+  step: number,
+): [low: string, high: string] {
+  const size = Math.ceil(count / step);
+  const range = [0, count, 0, step].map((n) => emitter.int64([n]));
+  const sample = emitter.value("Slice", [flat, ...range]);
+  const share = k / count;
+  const slack = DEVIATIONS * Math.sqrt(size * share * (1 - share)) + 1;
+  const bound = (at: number, sign: 1 | -1): string => {
+    if (at < 1 || at > size) return emitter.scalar(sign * Infinity);
+    const value = emitter.temporary();
+    select(emitter, sample, at, size, value);
+    return value;
+  };
+  return [bound(Math.floor(size * share - slack), -1), bound(Math.ceil(size * share + slack), 1)];
+}
+
 function selectBetween(
   node: Node<KthAttributes, readonly [Value]>,
   emitter: Emitter,
@@ -74,20 +96,8 @@ function selectBetween(
     emitter.value(opType, inputs, attributes);
   const infinity = (sign: 1 | -1): string => emitter.scalar(sign * Infinity);
   const rank = emitter.constant("int64", [], BigInt64Array.of(BigInt(k)));
-  const step = sampleStep(count, x.shape.at(-1) as number);
-  const size = Math.ceil(count / step);
   const int64 = (n: number): string => emitter.int64([n]);
-  const sample = emit("Slice", [flat, int64(0), int64(count), int64(0), int64(step)]);
-  const share = k / count;
-  const slack = DEVIATIONS * Math.sqrt(size * share * (1 - share)) + 1;
-  const bound = (at: number, outside: string): string => {
-    if (at < 1 || at > size) return outside;
-    const value = emitter.temporary();
-    select(emitter, sample, at, size, value);
-    return value;
-  };
-  const low = bound(Math.floor(size * share - slack), infinity(-1));
-  const high = bound(Math.ceil(size * share + slack), infinity(1));
+  const [low, high] = sampleBounds(emitter, flat, k, count, sampleStep(count, x.shape.at(-1) as number));
 
   const countWhere = (comparison: string, limit: string): string => {
     const truth = emit("Cast", [emit(comparison, [emitter.name(x), limit])], { to: 1 });

@@ -114,11 +114,16 @@ type Call = ((...args: readonly Argument[]) => bigint | null) & {
   async(...args: readonly (Argument | ((error: Error | null, status: bigint | null) => void))[]): void;
 };
 
-/** Loads the library, and gives the entries of its table by their places. @throws Error when it cannot */
-function openTable(koffi: typeof Koffi): {
+/** The entries of the library's table; `check` throws what a status says. */
+interface Table {
   readonly library: Koffi.LibraryHandle;
-  readonly at: (index: number, result: string, args: readonly string[]) => Call;
-} {
+  readonly calls: Readonly<Record<Entry, Call>>;
+  readonly releases: Readonly<Record<Kind, Call>>;
+  readonly check: (status: bigint | null) => void;
+}
+
+/** Loads the library, and finds the entries of its table by their places. @throws Error when it cannot */
+function openTable(koffi: typeof Koffi): Table {
   const file = FILES[process.platform] ?? "";
   const library = koffi.load(join(packageFolder(), "bin", "napi-v6", process.platform, process.arch, file));
   const base = library.func("OrtGetApiBase", POINTER, [])() as bigint;
@@ -133,27 +138,26 @@ function openTable(koffi: typeof Koffi): {
       koffi.decode(table, index * koffi.sizeof(POINTER), POINTER),
       koffi.proto(result, [...args]),
     ) as Call;
-  return { library, at };
-}
-
-function load(): OrtApi {
-  declineTelemetry();
-  const { koffi, canCallAsync } = loadKoffi();
-  const { library, at } = openTable(koffi);
   const calls = Object.fromEntries(
     Object.entries(ENTRIES).map(([name, [index, args]]) => [name, at(index, POINTER, args)]),
   ) as Record<Entry, Call>;
   const releases = Object.fromEntries(
     Object.entries(RELEASES).map(([kind, index]) => [kind, at(index, "void", [POINTER])]),
-  ) as Record<keyof typeof RELEASES, Call>;
+  ) as Record<Kind, Call>;
   const messageOf = at(2, "str", [POINTER]) as unknown as (status: bigint) => string;
-
   const check = (status: bigint | null): void => {
     if (status === null) return;
     const message = messageOf(status);
     releases.status(status);
     throw new Error(message);
   };
+  return { library, calls, releases, check };
+}
+
+function load(): OrtApi {
+  declineTelemetry();
+  const { koffi, canCallAsync } = loadKoffi();
+  const { library, calls, releases, check } = openTable(koffi);
   // One for all: it is read before anything else is called.
   const out = pointers(1);
   const make = (entry: Entry, ...args: readonly Argument[]): bigint => {
