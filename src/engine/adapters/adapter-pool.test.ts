@@ -77,16 +77,18 @@ function openTight(onFreed: (pool: AdapterPool) => void): AdapterPool {
 }
 
 test("an adapter that is asked for at the moment when it makes room is read again", async () => {
-  let again: Promise<HeldAdapter> | null = null;
-  const pool = openTight((self) => (again ??= self.acquire("first")));
+  const again = Promise.withResolvers<HeldAdapter>();
+  let numFreed = 0;
+  const pool = openTight((self) => {
+    if (numFreed++ === 0) again.resolve(self.acquire("first"));
+  });
   const held = await pool.acquire("first");
   await pool.acquire("second");
   // It is to go twice, as two are done with it.
   pool.release(held);
   void pool.acquire("first");
   pool.release(held);
-  while (again === null) await setImmediate();
-  assert.equal((await (again as Promise<HeldAdapter>)).name, "first");
+  assert.equal((await again.promise).name, "first");
 });
 
 test("an adapter that is forgotten while somebody has it is freed when nobody has", async () => {
