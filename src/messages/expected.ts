@@ -79,12 +79,16 @@ function describeNumber(node: SchemaNode): string {
   return [kind, limits.join(" and ")].filter(Boolean).join(" ");
 }
 
+/** How many items a list has; null: any number, or one and more. */
+function countOf({ minItems = 0, maxItems }: SchemaNode): string | null {
+  if (maxItems !== undefined) return minItems > 1 ? `${minItems} to ${maxItems}` : `at most ${maxItems}`;
+  return minItems > 1 ? `at least ${minItems}` : null;
+}
+
 /** `items`: what they are, in the plural; null: it takes more words. */
-function aList({ minItems = 0, maxItems }: SchemaNode, items: string | null): string {
-  const list = minItems > 0 ? "a non-empty list" : "a list";
-  const members = [maxItems === undefined ? null : `at most ${maxItems}`, items].filter(
-    (word) => word !== null,
-  );
+function aList(node: SchemaNode, items: string | null): string {
+  const list = node.minItems === 1 ? "a non-empty list" : "a list";
+  const members = [countOf(node), items].filter((word) => word !== null);
   return members.length === 0 ? list : `${list} of ${members.join(" ")}`;
 }
 
@@ -121,7 +125,9 @@ function describeOne(node: SchemaNode, form: ValueForm): string {
       return node.format === PATH_FORMAT ? "a path" : describeText(node);
     case "array": {
       if (isTyped && node.items?.format === PATH_FORMAT) return "a path, the flag once for each";
-      if (isTyped) return `a list with commas, each ${describeSchema(node.items ?? {}, form)}`;
+      const count = countOf(node);
+      if (isTyped)
+        return `a list ${count === null ? "" : `of ${count} `}with commas, each ${describeSchema(node.items ?? {}, form)}`;
       if (isAnything(node.items)) return aList(node, null);
       const items = describeItems(node.items ?? {});
       const list = aList(node, items);

@@ -12,7 +12,11 @@ const MAX_GAP = 2;
 export function inferClassNames(labels: ReadonlySet<string | number>): readonly string[] {
   const [names, numbers] = [[...labels].filter(isText), [...labels].filter((label) => !isText(label))];
   if (names.length > 0 && numbers.length > 0) {
-    throw unclear(`labels are ${show(names[0])} and ${show(numbers[0])}`, "names or numbers, not both");
+    throw unclear(
+      `labels are ${show(names[0])} and ${show(numbers[0])}`,
+      "names or numbers, not both",
+      "Write all labels as names, or all as numbers without quotes; or name the classes with --classes.",
+    );
   }
   if (labels.size < 2) throw unclear(labels.size === 0 ? "no label" : "one label", "two at least");
   if (names.length > 0) {
@@ -49,10 +53,14 @@ function show(label: string | number | undefined): string {
   return JSON.stringify(label);
 }
 
-function unclear(found: string, expected: string): UsageError {
+function unclear(
+  found: string,
+  expected: string,
+  hint = "Name the classes with --classes, or say how many there are with --num-classes.",
+): UsageError {
   return new UsageError(
     "usage/data",
     `Cannot find the classes in the labels of the data: ${found}, expected ${expected}`,
-    { hint: "Name the classes with --classes, or say how many there are with --num-classes." },
+    { hint },
   );
 }

@@ -64,6 +64,10 @@ describe("parseTrainOptions()", () => {
       'init is "clip", expected one of default, gaussian, pissa, olora',
     );
     assert.equal(
+      message({ objective: "classification", classes: ["spam"] }),
+      'classes is ["spam"], expected a list of at least 2 texts',
+    );
+    assert.equal(
       message({ method: "road", groupSize: 3 }),
       "groupSize is 3, expected an even number of at least 2",
     );
