@@ -1,8 +1,8 @@
 /** @file All filters: those of lists and texts, and others. Each is one line in a list. */
 import { type Filter, type FilterCall, argument, flag, listOf, pathOf } from "./filter-call.ts";
-import { LIST_FILTERS } from "./list-filters.ts";
+import { LIST_FILTERS } from "./filters/list-filters.ts";
 import { itemOf } from "./members.ts";
-import { TEXT_FILTERS } from "./text-filters.ts";
+import { TEXT_FILTERS } from "./filters/text-filters.ts";
 import { strip } from "./text-methods.ts";
 import {
   Namespace,

@@ -1,7 +1,7 @@
 /** @file The grammars of one model: made once for each schema, while few are asked for. */
 import type { TokenizerFiles } from "../../format/checkpoint/checkpoint.ts";
-import type { Place, RuleBook } from "./automaton.ts";
-import { schemaRule } from "./schema-rules.ts";
+import type { Place, RuleBook } from "./rules/automaton.ts";
+import { schemaRule } from "./schema/schema-rules.ts";
 import { TokenGrammar } from "./token-grammar.ts";
 import { Vocabulary } from "./vocabulary.ts";
 

@@ -20,7 +20,7 @@ import { byteTokenizerFiles } from "../../../test/tiny/byte-tokenizer.ts";
 import { readRealTokenizer } from "../../../test/golden/real-tokenizers.ts";
 import { createTokenizer } from "../../data/tokenizer/tokenizer.ts";
 import { Random } from "../../random.ts";
-import { STRING_FORMATS } from "./string-formats.ts";
+import { STRING_FORMATS } from "./schema/string-formats.ts";
 import { type GrammarCursor, TokenGrammar } from "./token-grammar.ts";
 import { TriggeredGrammar } from "./triggered-grammar.ts";
 import { Vocabulary } from "./vocabulary.ts";

@@ -1,8 +1,8 @@
 /** @file A grammar that tokens of a vocabulary follow: which ids may come next, cached by where a text is. */
 import { FailedError } from "../../errors.ts";
-import { Automaton, type Place, RuleBook, type State } from "./automaton.ts";
-import { schemaRule } from "./schema-rules.ts";
-import { SchemaError } from "./schema-reader.ts";
+import { Automaton, type Place, RuleBook, type State } from "./rules/automaton.ts";
+import { schemaRule } from "./schema/schema-rules.ts";
+import { SchemaError } from "./schema/schema-keywords.ts";
 import type { Vocabulary } from "./vocabulary.ts";
 
 /** Masks that are kept. */

@@ -6,7 +6,7 @@
 import { FormatError } from "../../errors.ts";
 import { byteReader, utf8 } from "../../data/tokenizer/token-bytes.ts";
 import type { TokenizerFiles } from "../../format/checkpoint/checkpoint.ts";
-import { type Automaton, SIGHT, type State } from "./automaton.ts";
+import { type Automaton, SIGHT, type State } from "./rules/automaton.ts";
 
 /** Stands around special tokens; no byte of UTF-8. */
 const SPECIAL_MARK = 0xff;

@@ -1,9 +1,9 @@
 /** @file Rules of values as Gemma's calls write them: objects with bare keys in their order, texts between marks, all else as JSON. */
-import type { Place, RuleBook } from "../grammar/automaton.ts";
-import { count, either } from "../grammar/json-rules.ts";
-import { addAnyText, addTextBefore } from "../grammar/raw-text.ts";
-import { SchemaError } from "../grammar/schema-reader.ts";
-import { schemaRule } from "../grammar/schema-rules.ts";
+import type { Place, RuleBook } from "../grammar/rules/automaton.ts";
+import { count, either } from "../grammar/rules/json-rules.ts";
+import { addAnyText, addTextBefore } from "../grammar/rules/raw-text.ts";
+import { SchemaError } from "../grammar/schema/schema-keywords.ts";
+import { schemaRule } from "../grammar/schema/schema-rules.ts";
 import { type Schema, addText, propertiesOf, requiredOf } from "./keyed-arguments.ts";
 import { type CallRules, addMark } from "./tool-format.ts";
 

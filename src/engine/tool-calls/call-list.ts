@@ -1,5 +1,5 @@
 /** @file Calls as one list of JSON: `[{"name": …, "arguments": …}, …]`. */
-import type { Place, RuleBook } from "../grammar/automaton.ts";
+import type { Place, RuleBook } from "../grammar/rules/automaton.ts";
 import {
   type CallRules,
   type ToolCall,

@@ -2,11 +2,11 @@
  * @file Arguments that are written one by one, each behind its key and before a mark: texts as they are, all other values as
  * JSON.
  */
-import type { Place, RuleBook } from "../grammar/automaton.ts";
-import { either } from "../grammar/json-rules.ts";
-import { addTextBefore } from "../grammar/raw-text.ts";
-import { SchemaError } from "../grammar/schema-reader.ts";
-import { schemaRule } from "../grammar/schema-rules.ts";
+import type { Place, RuleBook } from "../grammar/rules/automaton.ts";
+import { either } from "../grammar/rules/json-rules.ts";
+import { addTextBefore } from "../grammar/rules/raw-text.ts";
+import { SchemaError } from "../grammar/schema/schema-keywords.ts";
+import { schemaRule } from "../grammar/schema/schema-rules.ts";
 import { type ToolChoice, type ToolFunction, parseJson } from "./tool-format.ts";
 
 export type Schema = Readonly<Record<string, unknown>>;

@@ -1,5 +1,5 @@
 /** @file What forms have in common that stand between `<tool_call>` and `</tool_call>`. */
-import type { Place, RuleBook } from "../grammar/automaton.ts";
+import type { Place, RuleBook } from "../grammar/rules/automaton.ts";
 import { type CallRules, type ToolFormat, addCallsInTurn, addMark } from "./tool-format.ts";
 
 /** What a call begins and ends with. */

@@ -3,9 +3,9 @@
  * is held to them. The list is tool-formats.ts. A new form is its file and one line there.
  */
 import { parseJson as parseExactly } from "../../data/formats/long-integer.ts";
-import type { Place, RuleBook } from "../grammar/automaton.ts";
-import { repeat } from "../grammar/json-rules.ts";
-import { schemaRule } from "../grammar/schema-rules.ts";
+import type { Place, RuleBook } from "../grammar/rules/automaton.ts";
+import { repeat } from "../grammar/rules/json-rules.ts";
+import { schemaRule } from "../grammar/schema/schema-rules.ts";
 import { specialBytes } from "../grammar/vocabulary.ts";
 
 /** A call of a function. */

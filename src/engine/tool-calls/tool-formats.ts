@@ -1,13 +1,13 @@
 /** @file The forms in which models write calls, in the order in which they are looked for. */
-import { DEEPSEEK, DEEPSEEK_V31 } from "./deepseek.ts";
-import { FUNCTION_GEMMA, GEMMA4 } from "./gemma.ts";
-import { GLM } from "./glm.ts";
-import { HERMES } from "./hermes.ts";
-import { LLAMA3 } from "./llama3.ts";
-import { MISTRAL_ARGS } from "./mistral-args.ts";
-import { MISTRAL } from "./mistral.ts";
-import { NEMOTRON } from "./nemotron.ts";
-import { QWEN_CODER } from "./qwen-coder.ts";
+import { DEEPSEEK, DEEPSEEK_V31 } from "./tool-formats/deepseek.ts";
+import { FUNCTION_GEMMA, GEMMA4 } from "./tool-formats/gemma.ts";
+import { GLM } from "./tool-formats/glm.ts";
+import { HERMES } from "./tool-formats/hermes.ts";
+import { LLAMA3 } from "./tool-formats/llama3.ts";
+import { MISTRAL_ARGS } from "./tool-formats/mistral-args.ts";
+import { MISTRAL } from "./tool-formats/mistral.ts";
+import { NEMOTRON } from "./tool-formats/nemotron.ts";
+import { QWEN_CODER } from "./tool-formats/qwen-coder.ts";
 import type { ToolFormat, ToolModel } from "./tool-format.ts";
 
 /** Qwen's coders and GLM stand between Hermes' marks. */

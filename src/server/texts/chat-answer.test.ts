@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { HERMES } from "../../engine/tool-calls/hermes.ts";
+import { HERMES } from "../../engine/tool-calls/tool-formats/hermes.ts";
 import { ThoughtReader } from "../../engine/answers/thought-reader.ts";
 import { ChatAnswer } from "./chat-answer.ts";
 

@@ -1,6 +1,6 @@
 /** @file What form an answer is asked for in, in OpenAI's names, and what holds a text to it. */
 import { z } from "zod";
-import { SchemaError } from "../../engine/grammar/schema-reader.ts";
+import { SchemaError } from "../../engine/grammar/schema/schema-keywords.ts";
 import type { Grammar } from "../../engine/grammar/token-grammar.ts";
 import { UsageError } from "../../errors.ts";
 import { ApiError } from "../api-error.ts";

@@ -1,8 +1,8 @@
 /** @file The functions that a request lets a model call, whether it must, and what holds the answer to that. */
 import { z } from "zod";
-import type { RuleBook } from "../../engine/grammar/automaton.ts";
-import { either } from "../../engine/grammar/json-rules.ts";
-import { schemaRule } from "../../engine/grammar/schema-rules.ts";
+import type { RuleBook } from "../../engine/grammar/rules/automaton.ts";
+import { either } from "../../engine/grammar/rules/json-rules.ts";
+import { schemaRule } from "../../engine/grammar/schema/schema-rules.ts";
 import type { Grammar } from "../../engine/grammar/token-grammar.ts";
 import { TriggeredGrammar } from "../../engine/grammar/triggered-grammar.ts";
 import {

@@ -3,7 +3,7 @@
  * them, is refused.
  */
 import { Automaton, type Place, RuleBook } from "./automaton.ts";
-import { utf8 } from "../../data/tokenizer/token-bytes.ts";
+import { utf8 } from "../../../data/tokenizer/token-bytes.ts";
 import { type CodeRange, LAST_CODE, commonCodes, joinRanges, otherCodes } from "./characters.ts";
 import { JsonRules, either, escapeOf, repeat } from "./json-rules.ts";
 

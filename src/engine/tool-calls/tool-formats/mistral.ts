@@ -1,8 +1,8 @@
 /** @file Calls as Mistral's models write them: `[TOOL_CALLS] [{"name": …, "arguments": …}, …]`. */
-import { either } from "../grammar/json-rules.ts";
-import { addCallList, readCallList } from "./call-list.ts";
-import { ARGS, BEHIND_MARK, MARK } from "./mistral-marks.ts";
-import { type ToolFormat, addMark } from "./tool-format.ts";
+import { either } from "../../grammar/rules/json-rules.ts";
+import { addCallList, readCallList } from "../call-list.ts";
+import { ARGS, BEHIND_MARK, MARK } from "../mistral-marks.ts";
+import { type ToolFormat, addMark } from "../tool-format.ts";
 
 export const MISTRAL: ToolFormat = {
   ...BEHIND_MARK,

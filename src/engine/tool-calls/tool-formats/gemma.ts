@@ -2,11 +2,11 @@
  * @file Calls as FunctionGemma and Gemma 4 write them: `<start_function_call>call:NAME{KEY:VALUE,…}<end_function_call>`, with keys as
  * they are, in their order, and texts between marks of their own.
  */
-import type { Place } from "../grammar/automaton.ts";
-import { either } from "../grammar/json-rules.ts";
-import { BareReader } from "./bare-reader.ts";
-import { BareRules } from "./bare-rules.ts";
-import { type ToolFormat, addCallsInTurn, addMark } from "./tool-format.ts";
+import type { Place } from "../../grammar/rules/automaton.ts";
+import { either } from "../../grammar/rules/json-rules.ts";
+import { BareReader } from "../bare-reader.ts";
+import { BareRules } from "../bare-rules.ts";
+import { type ToolFormat, addCallsInTurn, addMark } from "../tool-format.ts";
 
 interface Marks {
   readonly open: string;

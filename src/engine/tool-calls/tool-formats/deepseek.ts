@@ -2,9 +2,9 @@
  * @file Calls as DeepSeek's models write them: a list between marks, in which V3 and R1 write `function<｜tool▁sep｜>NAME` and a
  * fence of JSON, and V3.1 `NAME<｜tool▁sep｜>{…}`.
  */
-import type { Place, RuleBook } from "../grammar/automaton.ts";
-import { either } from "../grammar/json-rules.ts";
-import { type CallRules, type ToolFormat, addCallsInTurn, addMark, takeObject } from "./tool-format.ts";
+import type { Place, RuleBook } from "../../grammar/rules/automaton.ts";
+import { either } from "../../grammar/rules/json-rules.ts";
+import { type CallRules, type ToolFormat, addCallsInTurn, addMark, takeObject } from "../tool-format.ts";
 
 const [OPEN, CLOSE] = ["<｜tool▁calls▁begin｜>", "<｜tool▁calls▁end｜>"] as const;
 const [BEGIN, SEPARATOR, END] = ["<｜tool▁call▁begin｜>", "<｜tool▁sep｜>", "<｜tool▁call▁end｜>"] as const;

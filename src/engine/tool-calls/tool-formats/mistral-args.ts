@@ -1,7 +1,7 @@
 /** @file Calls as Mistral's newer models write them: `[TOOL_CALLS]NAME[ARGS]{…}`, one behind the other; some put `[CALL_ID]ID` between. */
-import { either } from "../grammar/json-rules.ts";
-import { ARGS, BEHIND_MARK, MARK } from "./mistral-marks.ts";
-import { type ToolFormat, addCallsInTurn, addMark, takeObject } from "./tool-format.ts";
+import { either } from "../../grammar/rules/json-rules.ts";
+import { ARGS, BEHIND_MARK, MARK } from "../mistral-marks.ts";
+import { type ToolFormat, addCallsInTurn, addMark, takeObject } from "../tool-format.ts";
 
 const CALL_ID = "[CALL_ID]";
 const HEAD = /^\[TOOL_CALLS\]\s*([\w.-]+)(?:\[CALL_ID\]\w*)?\[ARGS\]\s*/;

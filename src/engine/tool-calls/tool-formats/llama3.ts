@@ -1,5 +1,5 @@
 /** @file Calls as Llama 3 writes them: the answer is `{"name": …, "parameters": …}`, or several with semicolons between. */
-import { type ToolFormat, addCallObject, parseJson, readCall } from "./tool-format.ts";
+import { type ToolFormat, addCallObject, parseJson, readCall } from "../tool-format.ts";
 
 const MARK = "<|python_tag|>";
 

@@ -1,10 +1,10 @@
 /** @file Names of properties that a schema does not list, apart from each other by the patterns that are found in them. */
-import { UsageError } from "../../errors.ts";
-import type { Place } from "./automaton.ts";
-import { type CodeRange, commonCodes, otherCodes } from "./characters.ts";
-import { followAll } from "./common-rules.ts";
-import type { JsonRules } from "./json-rules.ts";
-import { addPattern } from "./pattern-rules.ts";
+import { UsageError } from "../../../errors.ts";
+import type { Place } from "../rules/automaton.ts";
+import { type CodeRange, commonCodes, otherCodes } from "../rules/characters.ts";
+import { followAll } from "../rules/common-rules.ts";
+import type { JsonRules } from "../rules/json-rules.ts";
+import { addPattern } from "../rules/pattern-rules.ts";
 
 /** What may stand in a name that is not known before: nothing that has two ways to be written. */
 const NAME_CODES: readonly CodeRange[] = otherCodes([

@@ -1,6 +1,6 @@
 /** @file Calls as Hermes, Qwen and SmolLM3 write them: `<tool_call>{"name": …, "arguments": …}</tool_call>`, one or more. */
-import { BETWEEN_MARKS, CLOSE, OPEN, addMarkedCalls } from "./tool-call-marks.ts";
-import { type ToolFormat, addCallObject, parseJson, readCall } from "./tool-format.ts";
+import { BETWEEN_MARKS, CLOSE, OPEN, addMarkedCalls } from "../tool-call-marks.ts";
+import { type ToolFormat, addCallObject, parseJson, readCall } from "../tool-format.ts";
 
 export const HERMES: ToolFormat = {
   ...BETWEEN_MARKS,

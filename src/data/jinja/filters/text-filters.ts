@@ -8,11 +8,11 @@ import {
   ofText,
   pathOf,
   textOf,
-} from "./filter-call.ts";
-import { formatText } from "./operators.ts";
-import { capitalize, replace, split, strip, title } from "./text-methods.ts";
-import { isNumber } from "./values.ts";
-import { writeJson, writeWithin } from "./written.ts";
+} from "../filter-call.ts";
+import { formatText } from "../operators.ts";
+import { capitalize, replace, split, strip, title } from "../text-methods.ts";
+import { isNumber } from "../values.ts";
+import { writeJson, writeWithin } from "../written.ts";
 
 const toJson: Filter = (value, call) => {
   const [indent = null, separators = null] = [argument(call, 1, "indent"), argument(call, 2, "separators")];

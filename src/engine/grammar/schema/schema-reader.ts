@@ -2,16 +2,26 @@
  * @file Reads JSON schemas as shapes. A keyword that is not held is refused with its path, so that whatever is written by a
  * schema satisfies it.
  */
-import { rounded } from "../../data/formats/long-integer.ts";
-import { UsageError } from "../../errors.ts";
-import { NO_BOUNDS } from "./number-range.ts";
 import { areDisjoint } from "./disjoint.ts";
-import { PatternFault, patternMatcher } from "./pattern-rules.ts";
+import { decodeStep, encodeStep } from "./json-pointer.ts";
+import { PatternFault, patternMatcher } from "../rules/pattern-rules.ts";
 import { STRING_FORMATS } from "./string-formats.ts";
 import {
+  type Fields,
+  SchemaError,
+  boundsOf,
+  countOf,
+  isUnique,
+  literalsOf,
+  multiplesOf,
+  partsOf,
+  requireFields,
+  textOf,
+  textsOf,
+  typesOf,
+} from "./schema-keywords.ts";
+import {
   ANYTHING,
-  JSON_TYPES,
-  type JsonType,
   type Members,
   type PatternMember,
   type Shape,
@@ -37,20 +47,6 @@ const READ = new Set(
     "allOf $ref"
   ).split(" "),
 );
-
-/** A schema that cannot be held; `path` is a JSON pointer to where. */
-export class SchemaError extends UsageError {
-  readonly path: string;
-
-  constructor(path: string, found: string, hint: string) {
-    super("usage/grammar", `Cannot hold a text to the JSON schema: ${path === "" ? "/" : path} ${found}`, {
-      hint,
-    });
-    this.path = path;
-  }
-}
-
-type Fields = Readonly<Record<string, unknown>>;
 
 export class SchemaReader {
   readonly #root: unknown;
@@ -83,12 +79,12 @@ export class SchemaReader {
     const known = this.#known.get(path);
     if (known) return known;
     if (inside.has(path))
-      throw fault(path, "refers to itself without anything in between", "Give it a type.");
+      throw new SchemaError(path, "refers to itself without anything in between", "Give it a type.");
     const within = new Set([...inside, path]);
     const fields = requireFields(schema, path);
     for (const key of Object.keys(fields)) {
       if (READ.has(key) || NOTES.has(key) || isSilent(key, fields[key])) continue;
-      throw fault(`${path}/${key}`, "is a keyword that is not supported", `Leave out ${key}.`);
+      throw new SchemaError(`${path}/${key}`, "is a keyword that is not supported", `Leave out ${key}.`);
     }
     let shapes: readonly Shape[] = [this.#ownShape(fields, path, within)];
     const add = (more: readonly Shape[]): void => void (shapes = meetAll(shapes, more, path));
@@ -111,7 +107,7 @@ export class SchemaReader {
         const areApart = own.every((a) => other.every((b) => areDisjoint(a, b, shapesOf)));
         if (areApart) continue;
         const { path } = parts[i] as Source;
-        throw fault(
+        throw new SchemaError(
           path,
           `may hold together with number ${j} of oneOf`,
           "Take anyOf, or a const that tells them apart.",
@@ -127,7 +123,7 @@ export class SchemaReader {
     if (shapes.some(({ literals, ...rest }) => literals === null && saysNothing(rest))) return null;
     const names = shapes.map(({ literals, ...rest }) => (saysNothing(rest) ? literals : null));
     if (names.includes(null)) {
-      throw fault(
+      throw new SchemaError(
         source.path,
         "says more of names than which there are",
         "Give an enum of them, or leave it out.",
@@ -147,7 +143,7 @@ export class SchemaReader {
     if (pointer !== null && (pointer === "" || pointer.startsWith("/")) && schema !== undefined) {
       return { schema, path: pointer };
     }
-    throw fault(
+    throw new SchemaError(
       `${path}/$ref`,
       `is ${JSON.stringify(ref)}`,
       'Refer to a part of the schema, such as "#/$defs/name".',
@@ -156,32 +152,19 @@ export class SchemaReader {
 
   /** What the keywords of a schema say, but for its choices and references. */
   #ownShape(fields: Fields, path: string, inside: ReadonlySet<string>): Shape {
-    const count = (key: string, otherwise: number): number => {
-      const value = rounded(fields[key]);
-      if (value === undefined) return otherwise;
-      if (Number.isInteger(value) && (value as number) >= 0) return value as number;
-      throw fault(`${path}/${key}`, `is ${JSON.stringify(value)}`, "Give a whole number from 0.");
-    };
+    const count = (key: string, otherwise: number): number => countOf(fields, key, path) ?? otherwise;
     const under = (key: string): Source => ({ schema: fields[key], path: `${path}/${key}` });
     const names =
       fields["propertyNames"] === undefined ? null : this.#namesOf(under("propertyNames"), inside);
-    const pattern = fields["pattern"];
-    if (pattern !== undefined && typeof pattern !== "string") {
-      throw fault(`${path}/pattern`, `is ${JSON.stringify(pattern)}`, "Give a regular expression.");
-    }
-    const format = fields["format"];
-    if (format !== undefined && typeof format !== "string") {
-      throw fault(`${path}/format`, `is ${JSON.stringify(format)}`, "Give the name of a format.");
-    }
+    const pattern = textOf(fields, "pattern", path, "Give a regular expression.");
+    const format = textOf(fields, "format", path, "Give the name of a format.");
     // Before the draft of 2020 the keyword of the first items was that of all.
     const [first, rest] = Array.isArray(fields["items"])
       ? ["items", "additionalItems"]
       : ["prefixItems", "items"];
-    const literals = literalsOf(fields, path);
-    const types = typesOf(fields, path);
     return {
-      types,
-      literals,
+      literals: literalsOf(fields, path),
+      types: typesOf(fields, path),
       bounds: boundsOf(fields, path),
       multiples: multiplesOf(fields, path),
       minLength: count("minLength", 0),
@@ -225,7 +208,7 @@ export class SchemaReader {
     const known = this.#matchers.get(pattern);
     if (known) return known;
     if (this.#matchers.size === MAX_NAME_PATTERNS) {
-      throw fault(path, `is one of more than ${MAX_NAME_PATTERNS} patterns of names`, "Use fewer.");
+      throw new SchemaError(path, `is one of more than ${MAX_NAME_PATTERNS} patterns of names`, "Use fewer.");
     }
     try {
       const matcher = patternMatcher(pattern);
@@ -233,13 +216,9 @@ export class SchemaReader {
       return matcher;
     } catch (error) {
       if (!(error instanceof PatternFault)) throw error;
-      throw fault(path, `is a pattern with ${error.message}`, "Say it with another pattern.");
+      throw new SchemaError(path, `is a pattern with ${error.message}`, "Say it with another pattern.");
     }
   }
-}
-
-function fault(path: string, found: string, hint: string): SchemaError {
-  return new SchemaError(path, found, hint);
 }
 
 /** Whether all strings have a shape, but for its literals. */
@@ -252,96 +231,21 @@ function isSilent(key: string, value: unknown): boolean {
   return key === "minProperties" && value === 0;
 }
 
-function isUnique({ uniqueItems = false }: Fields, path: string): boolean {
-  if (typeof uniqueItems === "boolean") return uniqueItems;
-  throw fault(`${path}/uniqueItems`, `is ${JSON.stringify(uniqueItems)}`, "Give true or false.");
-}
-
 /** Properties of some names, whatever they are, and no others. */
 function onlyNames(names: readonly string[], path: string): Members {
   const properties = new Map(names.map((name): [string, View] => [name, []]));
   return { properties, byPattern: [], additional: [{ schema: false, path }] };
 }
 
-function requireFields(value: unknown, path: string): Fields {
-  if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Fields;
-  throw fault(path, `is ${JSON.stringify(value)?.slice(0, 40)}`, "Give an object.");
-}
-
-function textsOf(value: unknown, path: string): string[] {
-  if (Array.isArray(value) && value.every((each) => typeof each === "string")) return value;
-  throw fault(path, `is ${JSON.stringify(value)?.slice(0, 40)}`, "Give a list of strings.");
-}
-
-function partsOf(fields: Fields, key: string, path: string): Source[] {
-  const parts = fields[key] ?? [];
-  if (!Array.isArray(parts) || (fields[key] !== undefined && parts.length === 0)) {
-    throw fault(`${path}/${key}`, "is not a list of schemas", "Give at least one.");
-  }
-  return parts.map((schema: unknown, i) => ({ schema, path: `${path}/${key}/${i}` }));
-}
-
-function typesOf(fields: Fields, path: string): ReadonlySet<JsonType> {
-  const type = fields["type"];
-  if (type === undefined) return ANYTHING.types;
-  const types = textsOf(typeof type === "string" ? [type] : type, `${path}/type`);
-  const unknown = types.find((each) => !(JSON_TYPES as readonly string[]).includes(each));
-  if (unknown === undefined) return new Set(types as JsonType[]);
-  throw fault(`${path}/type`, `is ${JSON.stringify(unknown)}`, `Choose of ${JSON_TYPES.join(", ")}.`);
-}
-
-function literalsOf(fields: Fields, path: string): readonly unknown[] | null {
-  const { enum: values, const: value } = fields;
-  if (values !== undefined && !Array.isArray(values))
-    throw fault(`${path}/enum`, "is no list", "Give a list of values.");
-  if (value === undefined) return values === undefined ? null : (values as unknown[]);
-  const text = JSON.stringify(value);
-  const isListed = values === undefined || values.some((each) => JSON.stringify(each) === text);
-  return isListed ? [value] : [];
-}
-
-function multiplesOf(fields: Fields, path: string): number[] {
-  const step = rounded(fields["multipleOf"]);
-  if (step === undefined) return [];
-  if (typeof step === "number" && step > 0 && Number.isFinite(step)) return [step];
-  throw fault(`${path}/multipleOf`, `is ${JSON.stringify(step)}`, "Give a number above 0.");
-}
-
-function boundsOf(fields: Fields, path: string): Shape["bounds"] {
-  const bound = (key: string): number | null => {
-    const value = rounded(fields[key]);
-    if (value === undefined) return null;
-    if (typeof value === "number" && Number.isFinite(value)) return value;
-    throw fault(`${path}/${key}`, `is ${JSON.stringify(value)}`, "Give a number.");
-  };
-  if (Object.keys(fields).every((key) => !/imum$/i.test(key))) return NO_BOUNDS;
-  return {
-    low: bound("minimum") ?? NO_BOUNDS.low,
-    above: bound("exclusiveMinimum") ?? NO_BOUNDS.above,
-    high: bound("maximum") ?? NO_BOUNDS.high,
-    below: bound("exclusiveMaximum") ?? NO_BOUNDS.below,
-  };
-}
-
 /** What satisfies one of each. */
 function meetAll(a: readonly Shape[], b: readonly Shape[], path: string): readonly Shape[] {
   const shapes = a.flatMap((one) => b.flatMap((other) => meet(one, other) ?? []));
   if (shapes.length <= MAX_SHAPES) return shapes;
-  throw fault(path, `allows more than ${MAX_SHAPES} combinations`, "Use fewer choices in one place.");
-}
-
-function encodeStep(name: string): string {
-  return name.replaceAll("~", "~0").replaceAll("/", "~1");
-}
-
-function decodeStep(step: string): string {
-  let text = step;
-  try {
-    text = decodeURIComponent(step);
-  } catch {
-    // A sign of percent that encodes nothing.
-  }
-  return text.replaceAll("~1", "/").replaceAll("~0", "~");
+  throw new SchemaError(
+    path,
+    `allows more than ${MAX_SHAPES} combinations`,
+    "Use fewer choices in one place.",
+  );
 }
 
 /** Holds a schema against limits before anything calls itself for its levels. @throws SchemaError */
@@ -349,13 +253,13 @@ function requireSmall(root: unknown): void {
   let level: unknown[] = [root];
   for (let depth = 0; level.length > 0; depth++) {
     if (depth > MAX_DEPTH)
-      throw fault("", `has more than ${MAX_DEPTH} levels`, "Make it flatter, with $defs.");
+      throw new SchemaError("", `has more than ${MAX_DEPTH} levels`, "Make it flatter, with $defs.");
     level = level.flatMap((value) =>
       typeof value === "object" && value !== null ? Object.values(value) : [],
     );
   }
   const { length } = JSON.stringify(root) ?? "";
-  if (length > MAX_TEXT) throw fault("", `has ${length} characters`, `Keep it below ${MAX_TEXT}.`);
+  if (length > MAX_TEXT) throw new SchemaError("", `has ${length} characters`, `Keep it below ${MAX_TEXT}.`);
 }
 
 /** Whether a literal has one of the types of a shape. */

@@ -1,14 +1,15 @@
 /** @file From shapes of JSON schemas to rules over bytes: one rule for each set of schemas that hold in one place. */
-import { rounded } from "../../data/formats/long-integer.ts";
-import type { Place, RuleBook } from "./automaton.ts";
-import { common } from "./common-rules.ts";
-import { JsonRules, count, either } from "./json-rules.ts";
-import { type Step, addMultiple, commonStep, isMultiple } from "./number-multiple.ts";
-import { NO_BOUNDS, addNumber, isWithin } from "./number-range.ts";
+import { rounded } from "../../../data/formats/long-integer.ts";
+import type { Place, RuleBook } from "../rules/automaton.ts";
+import { common } from "../rules/common-rules.ts";
+import { JsonRules, count, either } from "../rules/json-rules.ts";
+import { type Step, addMultiple, commonStep, isMultiple } from "../rules/number-multiple.ts";
+import { NO_BOUNDS, addNumber, isWithin } from "../rules/number-range.ts";
 import { addOtherNames } from "./other-names.ts";
 import { STRING_FORMATS } from "./string-formats.ts";
-import { PatternFault, addPattern } from "./pattern-rules.ts";
-import { SchemaError, SchemaReader, hasType } from "./schema-reader.ts";
+import { PatternFault, addPattern } from "../rules/pattern-rules.ts";
+import { SchemaError } from "./schema-keywords.ts";
+import { SchemaReader, hasType } from "./schema-reader.ts";
 import { type JsonType, type Shape, type View, isNever, othersOf, propertyOf, typeOf } from "./shape.ts";
 import { MAX_UNIQUE, addUnique } from "./unique-items.ts";
 

@@ -1,6 +1,6 @@
 /** @file Calls as Nvidia's Nemotron models write them: `<TOOLCALL>[{"name": …, "arguments": …}, …]</TOOLCALL>`. */
-import { addCallList, readCallList } from "./call-list.ts";
-import { type ToolFormat, addMark } from "./tool-format.ts";
+import { addCallList, readCallList } from "../call-list.ts";
+import { type ToolFormat, addMark } from "../tool-format.ts";
 
 const [OPEN, CLOSE] = ["<TOOLCALL>", "</TOOLCALL>"] as const;
 

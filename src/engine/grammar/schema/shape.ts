@@ -3,8 +3,8 @@
  *
  * Choices (`anyOf`) are several shapes; parts that must all hold (`allOf`, a reference beside other keywords) meet in one.
  */
-import { rounded } from "../../data/formats/long-integer.ts";
-import { type Bounds, NO_BOUNDS, meetBounds } from "./number-range.ts";
+import { rounded } from "../../../data/formats/long-integer.ts";
+import { type Bounds, NO_BOUNDS, meetBounds } from "../rules/number-range.ts";
 
 export const JSON_TYPES = ["null", "boolean", "integer", "number", "string", "array", "object"] as const;
 export type JsonType = (typeof JSON_TYPES)[number];

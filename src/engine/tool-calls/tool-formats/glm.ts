@@ -2,11 +2,11 @@
  * @file Calls as GLM 4.5 to 4.7 write them: `<tool_call>NAME<arg_key>KEY</arg_key><arg_value>VALUE</arg_value>…</tool_call>`; those
  * before 4.7 put line breaks between the marks.
  */
-import type { Place, RuleBook } from "../grammar/automaton.ts";
-import { either } from "../grammar/json-rules.ts";
-import { type KeyedForm, addKeyedArguments, keyedArguments } from "./keyed-arguments.ts";
-import { BETWEEN_MARKS, CLOSE, OPEN, addMarkedCalls } from "./tool-call-marks.ts";
-import type { ToolFormat } from "./tool-format.ts";
+import type { Place, RuleBook } from "../../grammar/rules/automaton.ts";
+import { either } from "../../grammar/rules/json-rules.ts";
+import { type KeyedForm, addKeyedArguments, keyedArguments } from "../keyed-arguments.ts";
+import { BETWEEN_MARKS, CLOSE, OPEN, addMarkedCalls } from "../tool-call-marks.ts";
+import type { ToolFormat } from "../tool-format.ts";
 
 const HEAD = /^<tool_call>\s*([\w.-]+)\s*/;
 const ARGUMENT = /^<arg_key>([\s\S]*?)<\/arg_key>\s*<arg_value>([\s\S]*?)<\/arg_value>\s*/;

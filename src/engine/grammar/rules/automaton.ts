@@ -4,7 +4,7 @@
  * A rule is a graph of nodes; a state is the set of all places in rules where the next byte may be, each with the calls
  * that it will return to. States are made when they are first reached, and are the same object whenever they are equal.
  */
-import { UsageError } from "../../errors.ts";
+import { UsageError } from "../../../errors.ts";
 
 /** A place in a rule. */
 export type Place = number;

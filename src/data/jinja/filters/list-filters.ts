@@ -1,8 +1,8 @@
 /** @file Filters of lists and dicts: their order, their parts, and which of these are kept. */
-import { type Filter, type FilterCall, argument, flag, listOf, pathOf } from "./filter-call.ts";
-import { itemsOf, lengthOf, pairsOf } from "./members.ts";
-import { findTest } from "./tests.ts";
-import { Stream, Undefined, type Value, charactersOf, compare, isEqual, isTrue, kindOf } from "./values.ts";
+import { type Filter, type FilterCall, argument, flag, listOf, pathOf } from "../filter-call.ts";
+import { itemsOf, lengthOf, pairsOf } from "../members.ts";
+import { findTest } from "../tests.ts";
+import { Stream, Undefined, type Value, charactersOf, compare, isEqual, isTrue, kindOf } from "../values.ts";
 
 /** What values are ordered by: texts without their capitals, unless told. */
 function keyReader(call: FilterCall, path: Value, isSensitive: boolean): (value: Value) => Value {

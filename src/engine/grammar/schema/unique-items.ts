@@ -1,6 +1,6 @@
 /** @file Items of which no two are equal, out of few values: a place for each set of values that a list has so far. */
-import type { Place } from "./automaton.ts";
-import type { JsonRules } from "./json-rules.ts";
+import type { Place } from "../rules/automaton.ts";
+import type { JsonRules } from "../rules/json-rules.ts";
 
 /** There are as many places as sets: 4096. */
 export const MAX_UNIQUE = 12;

@@ -2,10 +2,10 @@
  * @file Calls as Qwen's coders write them: `<tool_call><function=NAME><parameter=KEY>VALUE</parameter>…</function></tool_call>`,
  * each mark on a line of its own.
  */
-import { either } from "../grammar/json-rules.ts";
-import { type KeyedForm, addKeyedArguments, keyedArguments } from "./keyed-arguments.ts";
-import { BETWEEN_MARKS, CLOSE, OPEN, addMarkedCalls } from "./tool-call-marks.ts";
-import type { ToolFormat } from "./tool-format.ts";
+import { either } from "../../grammar/rules/json-rules.ts";
+import { type KeyedForm, addKeyedArguments, keyedArguments } from "../keyed-arguments.ts";
+import { BETWEEN_MARKS, CLOSE, OPEN, addMarkedCalls } from "../tool-call-marks.ts";
+import type { ToolFormat } from "../tool-format.ts";
 
 const CALL = /^<tool_call>\s*<function=([^>]+)>([\s\S]*?)<\/function>\s*(?:<\/tool_call>|$)/;
 const PARAMETER = /<parameter=([^>]+)>\n?([\s\S]*?)\n?<\/parameter>/g;

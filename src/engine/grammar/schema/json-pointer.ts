@@ -1,0 +1,15 @@
+/** @file Steps of JSON pointers (RFC 6901), as texts and in the fragments of references. */
+
+export function encodeStep(name: string): string {
+  return name.replaceAll("~", "~0").replaceAll("/", "~1");
+}
+
+export function decodeStep(step: string): string {
+  let text = step;
+  try {
+    text = decodeURIComponent(step);
+  } catch {
+    // A sign of percent that encodes nothing.
+  }
+  return text.replaceAll("~1", "/").replaceAll("~0", "~");
+}
