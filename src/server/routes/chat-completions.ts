@@ -38,45 +38,20 @@ export const chatCompletions = defineRoute({
     const newAnswer = (): ChatAnswer =>
       new ChatAnswer(use, marks && new ThoughtReader(marks, hasBegun), state.newId);
     const held = { grammar: use.grammar, shown: [...(use.format?.tokens ?? []), ...(marks ?? [])] };
-    const asked = textJobs(
+    const writtenIds = resumed?.written_ids;
+    const jobs = textJobs(
       body,
-      { promptIds, param: "messages", adapter, maxTokens, topLogProbs, ...held },
+      { promptIds, param: "messages", adapter, maxTokens, topLogProbs, writtenIds, ...held },
       state,
     );
-    const jobs = asked.map((job) => (resumed ? { ...job, writtenIds: resumed.written_ids } : job));
     const { id = `chatcmpl-${state.newId()}`, created = state.seconds() } = resumed ?? {};
-    const head = { id, created, model: body.model };
-    const { tokenizer } = state.model.parts;
+    const chat = { body, state, jobs, newAnswer, head: { id, created, model: body.model }, resumed };
     const release = state.places.take(jobs);
     if (body.stream) {
-      const chat = { body, state, jobs, newAnswer, head, resumed };
       const write: EventWriter = (send, signal) => stream(chat, send, signal);
       return sendEvents(context, write, state, release);
     }
-    const answers = jobs.map(() => ({ answer: newAnswer(), logProbs: [] as unknown[] }));
-    const ends = await writeTexts(state, jobs, context.req.raw.signal, {
-      onPiece: ({ text, token, index }) => {
-        const own = answers[index] as (typeof answers)[number];
-        own.answer.push(text);
-        const scored = chatLogProbs(tokenizer, token);
-        if (scored) own.logProbs.push(scored);
-      },
-    }).finally(release);
-    return context.json({
-      ...head,
-      object: "chat.completion",
-      choices: ends.map(({ finishReason }, index) => {
-        const { answer, logProbs } = answers[index] as (typeof answers)[number];
-        answer.end();
-        return {
-          index,
-          message: answer.message,
-          logprobs: topLogProbs === null ? null : { content: logProbs, refusal: null },
-          finish_reason: answer.finishReason(finishReason),
-        };
-      }),
-      usage: usageOf(ends),
-    });
+    return context.json(await complete(chat, context.req.raw.signal).finally(release));
   },
 });
 
@@ -99,6 +74,37 @@ interface AskedChat {
   readonly head: { readonly id: string; readonly created: number; readonly model: string };
   /** Of a stream that began in another server. */
   readonly resumed: Resumed | undefined;
+}
+
+/** Writes all texts, and answers with them whole. */
+async function complete(
+  { body, state, jobs, newAnswer, head }: AskedChat,
+  signal: AbortSignal,
+): Promise<object> {
+  const answers = jobs.map(() => ({ answer: newAnswer(), logProbs: [] as unknown[] }));
+  const ends = await writeTexts(state, jobs, signal, {
+    onPiece: ({ text, token, index }) => {
+      const own = answers[index]!;
+      own.answer.push(text);
+      const scored = chatLogProbs(state.model.parts.tokenizer, token);
+      if (scored) own.logProbs.push(scored);
+    },
+  });
+  return {
+    ...head,
+    object: "chat.completion",
+    choices: ends.map(({ finishReason }, index) => {
+      const { answer, logProbs } = answers[index]!;
+      answer.end();
+      return {
+        index,
+        message: answer.message,
+        logprobs: body.logprobs ? { content: logProbs, refusal: null } : null,
+        finish_reason: answer.finishReason(finishReason),
+      };
+    }),
+    usage: usageOf(ends),
+  };
 }
 
 /** Sends the pieces of all texts as they come. */

@@ -1,4 +1,5 @@
 /** @file POST /v1/completions: texts that go on from prompts. */
+import type { TextJob } from "../../engine/serving-model.ts";
 import type { ServeEnd } from "../../engine/serving/serve-request.ts";
 import { grammarOf } from "../texts/response-format.ts";
 import { defineRoute } from "../route.ts";
@@ -26,64 +27,90 @@ export const completions = defineRoute({
     if (body.best_of != null && body.best_of !== (body.n ?? 1)) refuse(body, NO_BEST_OF);
     const adapter = await state.adapterOf(body.model);
     const prompts = readPrompts(body.prompt, state);
-    const maxTokens = body.max_tokens ?? DEFAULT_TOKENS;
-    const topLogProbs = body.logprobs ?? null;
-    const grammar = await grammarOf(body.response_format, state);
+    const shared = {
+      adapter,
+      maxTokens: body.max_tokens ?? DEFAULT_TOKENS,
+      topLogProbs: body.logprobs ?? null,
+      grammar: await grammarOf(body.response_format, state),
+      writtenIds: resumed?.written_ids,
+    };
     const asked = prompts.map(({ ids: promptIds, param }) =>
-      textJobs(body, { adapter, maxTokens, topLogProbs, promptIds, param, grammar }, state),
+      textJobs(body, { ...shared, promptIds, param }, state),
     );
     const texts = asked.flatMap((own, i) => own.map(() => new ToldText(body, prompts[i] as Prompt, state)));
-    const jobs = asked.flat().map((job, i) => ({
-      ...job,
-      ...texts[i]?.reading,
-      ...(resumed && { writtenIds: resumed.written_ids }),
-    }));
+    const jobs = asked.flat().map((job, i) => ({ ...job, ...texts[i]?.reading }));
     const head = {
       id: resumed?.id ?? `cmpl-${state.newId()}`,
       object: "text_completion",
       created: resumed?.created ?? state.seconds(),
       model: body.model,
     };
+    const completion = { body, state, jobs, texts, numPrompts: prompts.length, head };
     const release = state.places.take(jobs);
     if (body.stream) {
-      const withUsage = body.stream_options?.include_usage === true;
-      const write: EventWriter = async (send, signal) => {
-        const tell = async (index: number, reason: string | null): Promise<void> => {
-          const own = texts[index] as ToldText;
-          if (!own.hasText && reason === null) return;
-          const choices = [{ index, ...own.take(), finish_reason: reason }];
-          await send({ ...head, choices, ...(withUsage && { usage: null }) });
-        };
-        const told = {
-          onPiece: async (piece: NumberedPiece): Promise<void> => {
-            const own = texts[piece.index] as ToldText;
-            own.add(piece);
-            if (piece.toldId === undefined) await tell(piece.index, null);
-            else own.take();
-          },
-          onEnd: (index: number, end: ServeEnd) => tell(index, finishReasonOf(end.finishReason)),
-        };
-        const { id, created } = head;
-        const request = { id, created, path: completions.path, body: { ...body, seed: jobs[0]?.seed } };
-        const ends = await writeTexts(state, jobs, signal, told, request);
-        if (withUsage) await send({ ...head, choices: [], usage: usageOf(ends, prompts.length) });
-      };
+      const write: EventWriter = (send, signal) => stream(completion, send, signal);
       return sendEvents(context, write, state, release);
     }
-    const ends = await writeTexts(state, jobs, context.req.raw.signal, {
-      onPiece: (piece) => (texts[piece.index] as ToldText).add(piece),
-    }).finally(release);
-    return context.json({
-      ...head,
-      choices: ends.map((end, index) => ({
-        index,
-        ...(texts[index] as ToldText).take(),
-        finish_reason: finishReasonOf(end.finishReason),
-      })),
-      usage: usageOf(ends, prompts.length),
-    });
+    return context.json(await complete(completion, context.req.raw.signal).finally(release));
   },
 });
+
+/** What is to be written. */
+interface AskedCompletion {
+  readonly body: CompletionRequest;
+  readonly state: ServerState;
+  readonly jobs: readonly TextJob[];
+  /** As each is told. */
+  readonly texts: readonly ToldText[];
+  readonly numPrompts: number;
+  /** What all chunks begin with. */
+  readonly head: { readonly id: string; readonly created: number };
+}
+
+/** Writes all texts, and answers with them whole. */
+async function complete(
+  { state, jobs, texts, numPrompts, head }: AskedCompletion,
+  signal: AbortSignal,
+): Promise<object> {
+  const ends = await writeTexts(state, jobs, signal, { onPiece: (piece) => texts[piece.index]!.add(piece) });
+  return {
+    ...head,
+    choices: ends.map((end, index) => ({
+      index,
+      ...texts[index]!.take(),
+      finish_reason: finishReasonOf(end.finishReason),
+    })),
+    usage: usageOf(ends, numPrompts),
+  };
+}
+
+/** Sends the pieces of all texts as they come. */
+async function stream(
+  { body, state, jobs, texts, numPrompts, head }: AskedCompletion,
+  send: (event: object) => Promise<void>,
+  signal: AbortSignal,
+): Promise<void> {
+  const withUsage = body.stream_options?.include_usage === true;
+  const tell = async (index: number, reason: string | null): Promise<void> => {
+    const own = texts[index]!;
+    if (!own.hasText && reason === null) return;
+    const choices = [{ index, ...own.take(), finish_reason: reason }];
+    await send({ ...head, choices, ...(withUsage && { usage: null }) });
+  };
+  const told = {
+    onPiece: async (piece: NumberedPiece): Promise<void> => {
+      const own = texts[piece.index]!;
+      own.add(piece);
+      if (piece.toldId === undefined) await tell(piece.index, null);
+      else own.take();
+    },
+    onEnd: (index: number, end: ServeEnd) => tell(index, finishReasonOf(end.finishReason)),
+  };
+  const { id, created } = head;
+  const request = { id, created, path: completions.path, body: { ...body, seed: jobs[0]?.seed } };
+  const ends = await writeTexts(state, jobs, signal, told, request);
+  if (withUsage) await send({ ...head, choices: [], usage: usageOf(ends, numPrompts) });
+}
 
 function readPrompts(prompt: CompletionRequest["prompt"], { model }: ServerState): Prompt[] {
   const { tokenizer } = model.parts;

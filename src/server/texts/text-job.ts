@@ -22,6 +22,8 @@ export interface TextPrompt {
   readonly grammar: Grammar | null;
   /** Special tokens that are part of the text. */
   readonly shown?: readonly string[];
+  /** New ids that another server has written already. */
+  readonly writtenIds?: readonly number[] | undefined;
 }
 
 /** Ids that end a text that follows no form. */
@@ -33,33 +35,14 @@ function stopIdsOf(
 }
 
 /** The texts that a request asks for, with seeds that follow one another. @throws ApiError 400 when nothing fits behind the prompt */
-export function textJobs(
-  settings: TextSettings,
-  { promptIds, param, adapter, maxTokens, topLogProbs, grammar, shown = [] }: TextPrompt,
-  state: ServerState,
-): TextJob[] {
+export function textJobs(settings: TextSettings, prompt: TextPrompt, state: ServerState): TextJob[] {
+  const { promptIds, param, adapter, maxTokens, topLogProbs, grammar, shown = [], writtenIds } = prompt;
   requireIds(promptIds, param, state);
+  requireRoom(prompt, state);
+  requireStream(settings);
   const room = state.model.maxTokens - promptIds.length;
   const share =
     Math.floor((state.limits.maxRequestTokens ?? Infinity) / (settings.n ?? 1)) - promptIds.length;
-  if ((maxTokens ?? 1) > room) {
-    const asked = maxTokens === null ? "" : ` and ${maxTokens} new ones are asked for`;
-    throw new ApiError(
-      400,
-      `The prompt has ${promptIds.length} tokens${asked}, expected at most ${state.model.maxTokens} in all`,
-      { code: "context_length_exceeded", param },
-    );
-  }
-  if (settings.stream_options && settings.stream !== true) {
-    throw new ApiError(
-      400,
-      "stream_options says something of streams alone: send stream true, or leave it out",
-      {
-        code: "invalid_value",
-        param: "stream_options",
-      },
-    );
-  }
   const stop = settings.stop ?? [];
   const seed = settings.seed ?? state.newSeed();
   const job: TextJob = {
@@ -86,8 +69,27 @@ export function textJobs(
     // Who gives a seed wants the same text again, whatever else is written then.
     isBatchInvariant: typeof settings.seed === "number",
     ...(topLogProbs === null ? {} : { topLogProbs }),
+    ...(writtenIds && { writtenIds }),
   };
   return Array.from({ length: settings.n ?? 1 }, (_, i) => ({ ...job, seed: Math.abs(seed % MAX_SEED) + i }));
+}
+
+/** @throws ApiError 400 for a prompt that leaves no room for the new tokens */
+function requireRoom({ promptIds, param, maxTokens }: TextPrompt, { model }: ServerState): void {
+  if (promptIds.length + (maxTokens ?? 1) <= model.maxTokens) return;
+  const asked = maxTokens === null ? "" : ` and ${maxTokens} new ones are asked for`;
+  throw new ApiError(
+    400,
+    `The prompt has ${promptIds.length} tokens${asked}, expected at most ${model.maxTokens} in all`,
+    { code: "context_length_exceeded", param },
+  );
+}
+
+/** @throws ApiError 400 for settings of a stream where there is none */
+function requireStream({ stream, stream_options: options }: TextSettings): void {
+  if (!options || stream === true) return;
+  const found = "stream_options says something of streams alone: send stream true, or leave it out";
+  throw new ApiError(400, found, { code: "invalid_value", param: "stream_options" });
 }
 
 /** Holds the ids of a prompt against the vocabulary. @throws ApiError 400 that names the key */

@@ -44,33 +44,18 @@ export async function writeTexts(
         return { writtenIds, wasStopped: ends.some(({ finishReason }) => finishReason === "aborted") };
       },
     });
-  const write = async (
-    job: TextJob,
-    index: number,
-    inTime: AbortSignal,
-    late: AbortSignal,
-  ): Promise<ServeEnd> => {
-    const pieces = state.model.write({ ...job, signal: inTime });
-    const tell = (): Promise<ServeEnd> => tellPieces(pieces, index, told, writtenIds);
-    const end = await state.metrics.count(job.adapter ?? state.name, tell, job.writtenIds?.length);
-    if (end.finishReason === "aborted") late.throwIfAborted();
-    await told.onEnd?.(index, end);
-    return end;
-  };
   try {
-    const ends = await withinTime(state, signal, async (inTime, late) => {
+    const ends = await withinTime(state, signal, (inTime, late) => {
       const either = AbortSignal.any([inTime, failed.signal]);
-      const fail = (error: unknown): never => {
-        failed.abort();
-        throw error;
+      const write = async (job: TextJob, index: number): Promise<ServeEnd> => {
+        const pieces = state.model.write({ ...job, signal: either });
+        const tell = (): Promise<ServeEnd> => tellPieces(pieces, index, told, writtenIds);
+        const end = await state.metrics.count(job.adapter ?? state.name, tell, job.writtenIds?.length);
+        if (end.finishReason === "aborted") late.throwIfAborted();
+        await told.onEnd?.(index, end);
+        return end;
       };
-      const settled = await Promise.allSettled(
-        jobs.map((job, index) => write(job, index, either, late).catch(fail)),
-      );
-      return settled.map((result) => {
-        if (result.status === "rejected") throw result.reason;
-        return result.value;
-      });
+      return allOf(jobs.map(write), () => failed.abort());
     });
     hasEnded(ends);
     return ends;
@@ -78,6 +63,16 @@ export async function writeTexts(
     hasEnded([]);
     forget?.();
   }
+}
+
+/** Waits for all results, and calls `fail` at the first failure. @throws what the first of those that failed did */
+async function allOf<T>(results: readonly Promise<T>[], fail: () => void): Promise<T[]> {
+  for (const result of results) result.catch(fail);
+  const settled = await Promise.allSettled(results);
+  return settled.map((result) => {
+    if (result.status === "rejected") throw result.reason;
+    return result.value;
+  });
 }
 
 /** Tells of a text's pieces, and keeps the ids of its new tokens in a list; returns its end. */
