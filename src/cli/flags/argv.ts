@@ -48,81 +48,114 @@ export function parseArgv(
   flags: readonly Flag[],
   positionals: readonly string[],
 ): ParsedArgv {
-  const texts = new Map<string, string[]>();
-  const withoutValue = new Set<string>();
-  const problems: string[] = [];
-  const hints: string[] = [];
-  const plain: string[] = [];
-  const rest = [...words];
-  const configPaths: string[] = [];
-  let [help, json] = [false, false];
-  const passedOver: string[] = [];
+  return new ArgvReader(words, flags).read(positionals);
+}
 
-  const add = (key: string, text: string): void => addTexts(texts, key, [text]);
-  const takeValue = (name: string, inline: string | undefined): string | null => {
-    const value = inline ?? (rest.length > 0 && !startsFlag(rest[0] ?? "") ? rest.shift() : undefined);
+/** Takes the words of a command line from its beginning to its end. */
+class ArgvReader {
+  readonly #flags: readonly Flag[];
+  /** Words that are still to be read. */
+  readonly #rest: string[];
+  readonly #texts = new Map<string, string[]>();
+  readonly #withoutValue = new Set<string>();
+  readonly #problems: string[] = [];
+  readonly #hints: string[] = [];
+  readonly #plain: string[] = [];
+  readonly #configPaths: string[] = [];
+  /** What stood behind unknown flags. */
+  readonly #passedOver: string[] = [];
+  #help = false;
+  #json = false;
+
+  constructor(words: readonly string[], flags: readonly Flag[]) {
+    this.#rest = [...words];
+    this.#flags = flags;
+  }
+
+  read(positionals: readonly string[]): ParsedArgv {
+    for (let word = this.#rest.shift(); word !== undefined; word = this.#rest.shift()) {
+      const long = SHORT_FORMS.get(word) ?? word;
+      if (word === "--") this.#plain.push(...this.#rest.splice(0));
+      else if (long.startsWith("--")) this.#readFlag(...splitOnce(long.slice(2)));
+      else this.#readPlain(long);
+    }
+    const [texts, problems] = [this.#texts, this.#problems];
+    for (const { key, name, element } of this.#flags) {
+      if (element === null) problems.push(...tellRepeated(name, texts.get(key) ?? []));
+    }
+    problems.push(...tellRepeated("config", this.#configPaths));
+    // What stood behind an unknown switch may have been an argument: it is not called missing as well.
+    const unfilled = positionals.filter((key) => !texts.has(key)).length - this.#plain.length;
+    const given = [...this.#plain, ...this.#passedOver.slice(0, Math.max(0, unfilled))];
+    problems.push(...placeArguments(given, positionals, this.#flags, texts));
+    return {
+      texts,
+      withoutValue: this.#withoutValue,
+      configPath: this.#configPaths[0] ?? null,
+      help: this.#help,
+      json: this.#json,
+      problems,
+      hints: this.#hints,
+    };
+  }
+
+  /** What holds more than a name, such as "-a + b", is no flag that was mistyped. */
+  #readPlain(word: string): void {
+    const [short, inline] = splitOnce(word);
+    if (/^-[A-Za-z][\w.-]*$/.test(short)) this.#refuse(short, short.slice(1), inline);
+    else this.#plain.push(word);
+  }
+
+  #readFlag(name: string, inline: string | undefined): void {
+    const flag = this.#flags.find((candidate) => candidate.name === name);
+    const negated = this.#flags.find((candidate) => isSwitch(candidate) && `no-${candidate.name}` === name);
+    if (flag !== undefined && isSwitch(flag)) this.#add(flag, inline ?? this.#takeSwitch(flag));
+    else if (flag !== undefined) {
+      const value = this.#takeValue(name, inline);
+      if (value === null) this.#withoutValue.add(flag.key);
+      else this.#add(flag, value);
+    } else if (negated !== undefined) {
+      if (inline !== undefined) this.#problems.push(`--${name} takes no value`);
+      this.#add(negated, "off");
+    } else if (name === "config") {
+      const path = this.#takeValue(name, inline);
+      if (path !== null) this.#configPaths.push(path);
+    } else if (name === "json" && inline === undefined) this.#json = true;
+    else if (name === "help" && inline === undefined) this.#help = true;
+    else this.#refuse(`--${name}`, name, inline);
+  }
+
+  #add({ key }: Flag, text: string): void {
+    addTexts(this.#texts, key, [text]);
+  }
+
+  /** The next word, if it can only be meant for a switch. */
+  #takeSwitch({ choices }: Flag): string {
+    const next = this.#rest[0] ?? "";
+    const isMeant = readSwitch(next) !== undefined || choices.includes(next);
+    return isMeant ? (this.#rest.shift() ?? "") : "on";
+  }
+
+  #takeValue(name: string, inline: string | undefined): string | null {
+    const hasNext = this.#rest.length > 0 && !startsFlag(this.#rest[0] ?? "");
+    const value = inline ?? (hasNext ? this.#rest.shift() : undefined);
     // An empty one is what a script gives whose variable is not set: no folder, adapter or key of nobody is meant.
     if (value !== undefined && value !== "") return value;
-    problems.push(`--${name} ${value === undefined ? "has no value" : "is empty, expected a value"}`);
+    this.#problems.push(`--${name} ${value === undefined ? "has no value" : "is empty, expected a value"}`);
     return null;
-  };
+  }
 
   /** Tells of a word that is no flag, and passes over its value. */
-  const refuse = (typed: string, name: string, inline: string | undefined): void => {
+  #refuse(typed: string, name: string, inline: string | undefined): void {
+    const flags = this.#flags;
     const { problem, hint } = explainUnknown(name, flags, namesOf(flags), "flag", (known) => `--${known}`);
     const behind = typed.startsWith("--") ? "" : "; an argument that begins with - goes behind a word --";
-    problems.push(`${typed} ${problem}${behind}`);
-    if (hint !== null) hints.push(hint);
-    if (inline === undefined && !startsFlag(rest[0] ?? "--")) passedOver.push(rest.shift() ?? "");
-  };
-
-  for (let word = rest.shift(); word !== undefined; word = rest.shift()) {
-    if (word === "--") {
-      plain.push(...rest.splice(0));
-      break;
-    }
-    const long = SHORT_FORMS.get(word) ?? word;
-    if (!long.startsWith("--")) {
-      // What holds more than a name, such as "-a + b", is no flag that was mistyped.
-      const [short, inline] = splitOnce(long);
-      if (/^-[A-Za-z][\w.-]*$/.test(short)) refuse(short, short.slice(1), inline);
-      else plain.push(long);
-      continue;
-    }
-    const [name, inline] = splitOnce(long.slice(2));
-    const flag = flags.find((candidate) => candidate.name === name);
-    const negated = flags.find((candidate) => isSwitch(candidate) && `no-${candidate.name}` === name);
-    if (flag !== undefined && isSwitch(flag)) {
-      const next = rest[0] ?? "";
-      const takesNext =
-        inline === undefined && (readSwitch(next) !== undefined || flag.choices.includes(next));
-      add(flag.key, inline ?? (takesNext ? (rest.shift() ?? "") : "on"));
-    } else if (flag !== undefined) {
-      const value = takeValue(name, inline);
-      if (value === null) withoutValue.add(flag.key);
-      else add(flag.key, value);
-    } else if (negated !== undefined) {
-      if (inline !== undefined) problems.push(`--${name} takes no value`);
-      add(negated.key, "off");
-    } else if (name === "config")
-      configPaths.push(...[takeValue(name, inline)].filter((path) => path !== null));
-    else if (name === "json" && inline === undefined) json = true;
-    else if (name === "help" && inline === undefined) help = true;
-    else {
-      refuse(`--${name}`, name, inline);
+    this.#problems.push(`${typed} ${problem}${behind}`);
+    if (hint !== null) this.#hints.push(hint);
+    if (inline === undefined && !startsFlag(this.#rest[0] ?? "--")) {
+      this.#passedOver.push(this.#rest.shift() ?? "");
     }
   }
-
-  for (const { key, name, element } of flags) {
-    if (element === null) problems.push(...tellRepeated(name, texts.get(key) ?? []));
-  }
-  problems.push(...tellRepeated("config", configPaths));
-
-  // What stood behind an unknown switch may have been an argument: it is not called missing as well.
-  const unfilled = positionals.filter((key) => !texts.has(key)).length - plain.length;
-  const given = [...plain, ...passedOver.slice(0, Math.max(0, unfilled))];
-  problems.push(...placeArguments(given, positionals, flags, texts));
-  return { texts, withoutValue, configPath: configPaths[0] ?? null, help, json, problems, hints };
 }
 
 /** Puts plain words to the texts of the settings that stand in their places, and tells of those that have no place. */
