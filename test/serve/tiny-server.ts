@@ -105,17 +105,16 @@ export async function serveTiny(
     newId: state.newId,
   });
   const files = new StateFolder(join(root, "state"));
-  const open = { compute: "f32", weights: "float32", chatTemplate: "chatml" } as const;
   state.fineTuning = openFineTuning(state, {
     fingerprint: await fingerprintOf(model.parts.base),
     files,
     queue,
+    held: { compute: "f32", weights: "float32", chatTemplate: "chatml" },
     maxRunning,
     trainsHere: true,
     clock: systemClock,
     env: process.env,
-    onTrouble: (error) => errors.push(error),
-    ...open,
+    troubles: { onTrouble: (error) => errors.push(error) },
   });
   const app = createApp(state, ROUTES, {
     readKeys: async () => null,

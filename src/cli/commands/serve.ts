@@ -2,8 +2,6 @@
 import { randomInt, randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { join } from "node:path";
-import type { z } from "zod";
-import type { Environment } from "../../environment.ts";
 import type { NamedAdapter } from "../../engine/adapters/held-adapter.ts";
 import { readNamed } from "../model/named-adapters.ts";
 import { type ServingModel, openServingModel } from "../../engine/serving-model.ts";
@@ -15,29 +13,27 @@ import { systemClock } from "../../jobs/queue/system-clock.ts";
 import { fingerprintOf } from "../../models/base/fingerprint.ts";
 import { openState } from "../../jobs/store/open-state.ts";
 import { AdapterRoot, requireRoot } from "../../server/adapter-root.ts";
-import { type ApiKey, type ReadKeys, adminKeys } from "../../server/access/api-keys.ts";
+import type { ReadKeys } from "../../server/access/api-keys.ts";
 import { createApp } from "../../server/app.ts";
-import { parseByteSize } from "../../messages/byte-size.ts";
-import { KeyFile } from "../../server/access/key-file.ts";
 import { type Listening, listen, requirePort } from "../../server/listening/listen.ts";
 import { ServerMetrics } from "../../server/metrics/metrics.ts";
 import { openFineTuning } from "../../server/jobs/open-fine-tuning.ts";
 import { ROUTES } from "../../server/routes.ts";
-import { ServerState } from "../../server/server-state.ts";
+import { type FineTuning, ServerState } from "../../server/server-state.ts";
 import { type TlsFiles, readTls } from "../../server/listening/tls-files.ts";
 import { lockRun } from "../../train/files/folder/run-lock.ts";
 import { type CommandIO, defineCommand } from "../command.ts";
 import { findModel, servedName } from "../model/find-model.ts";
 import { warn } from "../report.ts";
 import { openOptions } from "../texts/generation.ts";
-import { SERVE_GROUPS, SERVE_OPTIONS } from "../serving/serve-flags.ts";
+import { SERVE_GROUPS, SERVE_OPTIONS, type ServeOptions } from "../serving/serve-flags.ts";
+import { keysOf, requireKey } from "../serving/server-keys.ts";
 import { troublesTo } from "../serving/troubles.ts";
 
 /** Largest seed of a text whose request has none. */
 const MAX_SEED = 2 ** 31;
 /** For telling requests that are cut off why. */
 const LAST_WORDS_MS = 1000;
-const LOOPBACK = new Set(["127.0.0.1", "::1", "localhost"]);
 
 export const command = defineCommand({
   example: "npx graft serve --adapter mine=runs/mine",
@@ -63,10 +59,10 @@ export const command = defineCommand({
         ...openOptions({ ...options, adapter: undefined }),
         name,
         trainCompute: options.trainCompute,
-        cacheBytes: parseByteSize(options.cacheMemory ?? "") ?? undefined,
+        cacheBytes: options.cacheMemory,
         maxRunning: options.maxBatch,
         maxLoaded: options.maxAdapters,
-        updateBytes: parseByteSize(options.updateMemory) ?? 0,
+        updateBytes: options.updateMemory,
         onNote: (note) => warn(note, io),
         policy: findPolicy(options.policy),
         coTraining: options.coTraining,
@@ -95,7 +91,7 @@ export const command = defineCommand({
 });
 
 /** Flags with what was made of them. */
-interface ServeSettings extends z.output<typeof SERVE_OPTIONS> {
+interface ServeSettings extends ServeOptions {
   readonly adapters: readonly NamedAdapter[];
   readonly readKeys: ReadKeys;
   readonly tls: TlsFiles | null;
@@ -113,7 +109,7 @@ async function serve(
     name,
     metrics: new ServerMetrics(name),
     limits: {
-      maxBodyBytes: parseByteSize(options.maxBody) ?? 0,
+      maxBodyBytes: options.maxBody,
       requestsPerMinute: options.rateLimit ?? null,
       maxTexts: options.maxBatch + options.maxWaiting,
       maxRequestTokens: options.maxRequestTokens ?? null,
@@ -126,31 +122,8 @@ async function serve(
     newSeed: () => randomInt(MAX_SEED),
   });
   for (const { name: adapter, path: folder } of adapters) await state.load(adapter, folder);
-  if (options.state !== undefined) {
-    const { weights, chatTemplate, database, store, state: folder } = options;
-    const files = await openState({ folder, store, env: io.env, clock: systemClock });
-    const table =
-      database === undefined ? await openOwnJobs(join(options.state, "db")) : await openSharedJobs(database);
-    const { newId } = state;
-    const queue = new JobQueue({ table, maxWaiting: options.maxJobs, now: () => state.seconds(), newId });
-    state.fineTuning = openFineTuning(state, {
-      fingerprint: await fingerprintOf(model.parts.base),
-      files,
-      queue,
-      maxRunning: options.concurrentJobs,
-      trainsHere: database === undefined,
-      compute: options.trainCompute,
-      weights,
-      chatTemplate,
-      clock: systemClock,
-      env: io.env,
-      ...troublesTo(io),
-    });
-  }
-  const app = createApp(state, ROUTES, {
-    readKeys,
-    corsOrigins: options.cors,
-  });
+  if (options.state !== undefined) state.fineTuning = await openJobs(state, options.state, options, io);
+  const app = createApp(state, ROUTES, { readKeys, corsOrigins: options.cors });
   let server: Listening | null = null;
   try {
     // First, so that nobody hears that what a job has trained does not exist.
@@ -161,14 +134,42 @@ async function serve(
     tell(io, url, state, (await readKeys()) !== null);
     if (!io.signal.aborted) await once(io.signal, "abort");
   } finally {
-    state.isDraining = true;
     if (server) io.stderr("stopping: texts in work may go on, new requests are refused");
-    const graceMs = options.drainSeconds * 1000;
-    const timer = setTimeout(() => state.end(), graceMs);
-    await Promise.all([server?.stop(graceMs + LAST_WORDS_MS), state.fineTuning?.close()]);
-    clearTimeout(timer);
+    await drain(state, server, options.drainSeconds * 1000);
   }
   io.emit({ event: "stopped" });
+}
+
+/** Opens the jobs of a server whose state is in a folder. */
+async function openJobs(
+  state: ServerState,
+  folder: string,
+  { database, store, maxJobs, concurrentJobs, trainCompute, weights, chatTemplate }: ServeOptions,
+  io: CommandIO,
+): Promise<FineTuning> {
+  const files = await openState({ folder, store, env: io.env, clock: systemClock });
+  const table =
+    database === undefined ? await openOwnJobs(join(folder, "db")) : await openSharedJobs(database);
+  const { newId } = state;
+  return openFineTuning(state, {
+    fingerprint: await fingerprintOf(state.model.parts.base),
+    files,
+    queue: new JobQueue({ table, maxWaiting: maxJobs, now: () => state.seconds(), newId }),
+    held: { compute: trainCompute, weights, chatTemplate },
+    maxRunning: concurrentJobs,
+    trainsHere: database === undefined,
+    clock: systemClock,
+    env: io.env,
+    troubles: troublesTo(io),
+  });
+}
+
+/** Refuses new requests, and ends those that still run after a while; jobs stop after their step. */
+async function drain(state: ServerState, server: Listening | null, graceMs: number): Promise<void> {
+  state.isDraining = true;
+  const timer = setTimeout(() => state.end(), graceMs);
+  await Promise.all([server?.stop(graceMs + LAST_WORDS_MS), state.fineTuning?.close()]);
+  clearTimeout(timer);
 }
 
 /** What an operator is told of an error that is no client's fault: where it comes from, or why, where graft raised it. */
@@ -180,23 +181,8 @@ function describeFault(error: unknown): string {
   return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }
 
-/** Keys in the environment, separated by commas. */
-function listedKeys(env: Environment): string[] {
-  return (env["GRAFT_API_KEY"] ?? "").split(",").filter((key) => key !== "");
-}
-
-/** Keys of flags or environment, and of the state folder; null at a time when there are neither. */
-function keysOf({ apiKey, state }: z.output<typeof SERVE_OPTIONS>, env: Environment): ReadKeys {
-  const given = adminKeys(apiKey.length > 0 ? apiKey : listedKeys(env));
-  const file = state === undefined ? null : new KeyFile(state);
-  return async () => {
-    const kept = (await file?.read()) ?? null;
-    return given.length === 0 ? kept : [...given, ...(kept ?? [])];
-  };
-}
-
 /** Jobs in a database still need a folder for their files. @throws UsageError "usage/flag" */
-function requireState({ database, state, store }: z.output<typeof SERVE_OPTIONS>): void {
+function requireState({ database, state, store }: ServeOptions): void {
   if (store !== undefined && database === undefined) {
     throw new UsageError("usage/flag", "Cannot use --store without --database: jobs would be in a folder", {
       hint: "Give --database URL as well.",
@@ -210,14 +196,6 @@ function requireState({ database, state, store }: z.output<typeof SERVE_OPTIONS>
       hint: "Give --state FOLDER, which workers share as their --files, or which is for copies with --store.",
     },
   );
-}
-
-/** Without a key whoever reaches the port may use it. @throws UsageError "usage/flag" */
-function requireKey(host: string, keys: readonly ApiKey[] | null): void {
-  if ((keys !== null && keys.length > 0) || LOOPBACK.has(host)) return;
-  throw new UsageError("usage/flag", `Cannot listen on ${host} without an API key: everybody could call`, {
-    hint: "Make a key with graft keys add, give --api-key, or listen on 127.0.0.1.",
-  });
 }
 
 function tell(io: CommandIO, url: string, state: ServerState, asksForKey: boolean): void {

@@ -10,16 +10,18 @@ import { openTextParts } from "../../engine/text-model.ts";
 import { UsageError } from "../../errors.ts";
 import { openSharedJobs } from "../../jobs/database/open-jobs.ts";
 import { sweepTemporaries, temporaryName } from "../../format/files/disk/temporaries.ts";
-import { JobQueue } from "../../jobs/queue/job-queue.ts";
+import { JobQueue, type TakenJob } from "../../jobs/queue/job-queue.ts";
 import { JobWorker } from "../../jobs/queue/job-worker.ts";
-import { placesFor } from "../../jobs/training/places.ts";
+import type { Lease } from "../../jobs/queue/lease.ts";
+import { type TrainingPlaces, placesFor } from "../../jobs/training/places.ts";
+import type { StateFolder } from "../../jobs/state-folder.ts";
 import { openState } from "../../jobs/store/open-state.ts";
 import { systemClock } from "../../jobs/queue/system-clock.ts";
 import { trainJob } from "../../jobs/training/train-job.ts";
 import { fingerprintOf } from "../../models/base/fingerprint.ts";
 import { resultName } from "../../server/jobs/fine-tuning.ts";
 import { type CommandIO, defineCommand } from "../command.ts";
-import { findModel, servedName } from "../model/find-model.ts";
+import { type FoundModel, findModel, servedName } from "../model/find-model.ts";
 import { MODEL_FLAGS } from "../model/model-flags.ts";
 import { warn } from "../report.ts";
 import { troublesTo } from "../serving/troubles.ts";
@@ -29,6 +31,7 @@ const { adapter: _, ...MODEL } = MODEL_FLAGS;
 /** Between two looks for a job. */
 const POLL_MS = 1000;
 const nowSeconds = (): number => Math.floor(Date.now() / 1000);
+const newId = (): string => randomUUID().replaceAll("-", "");
 
 const OPTIONS = z.strictObject({
   ...MODEL,
@@ -64,23 +67,9 @@ export const command = defineCommand({
       const folder = copies ?? options.files ?? "";
       const files = await openState({ folder, store: options.store, env: io.env, clock: systemClock });
       const found = await findModel(options, io);
-      const { chatTemplate, compute, weights, threads, base: kind } = options;
-      const parts = { name: found.name, chatTemplate, base: kind };
-      const { base, checkpoint } = await openTextParts(found.path, parts);
-      const fingerprint = await fingerprintOf(base);
-      const places = {
-        model: checkpoint.path,
-        width: base.model.width,
-        compute,
-        weights,
-        chatTemplate,
-        threads,
-        ...(kind === undefined ? {} : { base: kind }),
-      };
-      await checkpoint.close();
-      const newId = (): string => randomUUID().replaceAll("-", "");
-      const queue = new JobQueue({ table, maxWaiting: 0, now: nowSeconds, newId });
+      const { fingerprint, places } = await placesOf(found, options);
       const name = options.servedModelName ?? servedName(found);
+      const queue = new JobQueue({ table, maxWaiting: 0, now: nowSeconds, newId });
       const told = new Set<string>();
       const worker = new JobWorker({
         queue,
@@ -91,22 +80,7 @@ export const command = defineCommand({
         pollMs: POLL_MS,
         onIdle: () => tellMisfits(queue, fingerprint, name, told, io),
         ...troublesTo(io),
-        work: async (taken, lease) => {
-          const { id } = taken.row.job;
-          io.emit({ event: "job", id, lease: taken.row.token, from_lost: taken.isFromLost });
-          io.stdout(`Training ${id}`);
-          await trainJob(taken, lease, {
-            files,
-            placesOf: (row) => placesFor(row, files, places),
-            share: null,
-            nameOf: resultName,
-            now: nowSeconds,
-            env: io.env,
-            makeSampleWriter,
-          });
-          io.emit({ event: "left", id, status: lease.row.job.status });
-          io.stdout(`${id} is ${lease.row.job.status}`);
-        },
+        work: (taken, lease) => work(taken, lease, files, places, io),
       });
       io.emit({ event: "waiting", base: name, fingerprint });
       io.stdout(`Waiting for jobs on ${name}`);
@@ -119,6 +93,42 @@ export const command = defineCommand({
     }
   },
 });
+
+/** What all jobs train on, and its fingerprint. */
+async function placesOf(
+  { name, path }: FoundModel,
+  { chatTemplate, compute, weights, threads, base: kind }: z.output<typeof OPTIONS>,
+): Promise<{ fingerprint: string; places: TrainingPlaces }> {
+  const { base, checkpoint } = await openTextParts(path, { name, chatTemplate, base: kind });
+  const fingerprint = await fingerprintOf(base);
+  await checkpoint.close();
+  const held = { compute, weights, chatTemplate, threads, ...(kind === undefined ? {} : { base: kind }) };
+  return { fingerprint, places: { model: checkpoint.path, width: base.model.width, ...held } };
+}
+
+/** Does a job, and tells of its begin and end. */
+async function work(
+  taken: TakenJob,
+  lease: Lease,
+  files: StateFolder,
+  places: TrainingPlaces,
+  io: CommandIO,
+): Promise<void> {
+  const { id } = taken.row.job;
+  io.emit({ event: "job", id, lease: taken.row.token, from_lost: taken.isFromLost });
+  io.stdout(`Training ${id}`);
+  await trainJob(taken, lease, {
+    files,
+    placesOf: (row) => placesFor(row, files, places),
+    share: null,
+    nameOf: resultName,
+    now: nowSeconds,
+    env: io.env,
+    makeSampleWriter,
+  });
+  io.emit({ event: "left", id, status: lease.row.job.status });
+  io.stdout(`${id} is ${lease.row.job.status}`);
+}
 
 /** Makes a folder that is this process's alone; those of workers that were killed go. */
 async function makeCopies(parent: string): Promise<string> {

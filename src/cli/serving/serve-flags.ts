@@ -19,7 +19,11 @@ export const STORE = z
 
 const lowerFirst = (text: string): string => text.charAt(0).toLowerCase() + text.slice(1);
 
-const BYTE_SIZE = z.string().refine((text) => parseByteSize(text) !== null, EXPECTED_SIZE);
+/** Typed as a size, read as bytes. */
+const BYTE_SIZE = z
+  .string()
+  .refine((text) => parseByteSize(text) !== null, EXPECTED_SIZE)
+  .transform((text) => parseByteSize(text) as number);
 
 /** Longer waits a timer of Node does not know. */
 const MAX_SECONDS = Math.floor((2 ** 31 - 1) / 1000) - 1;
@@ -35,6 +39,7 @@ export const DATABASE = z
   .string()
   .refine((text) => /^postgres(ql)?:\/\//.test(text), "expected a URL that begins with postgres://");
 
+export type ServeOptions = z.output<typeof SERVE_OPTIONS>;
 export const SERVE_OPTIONS = z.strictObject({
   ...MODEL,
   adapter: z
@@ -101,7 +106,7 @@ export const SERVE_OPTIONS = z.strictObject({
     .positive()
     .default(16)
     .describe("Adapters that stay in memory although nobody uses them"),
-  updateMemory: BYTE_SIZE.default("2GB").describe(
+  updateMemory: BYTE_SIZE.prefault("2GB").describe(
     "Memory for updates that are as large as weights, as some methods make them: texts with such adapters share a pass as long as theirs fit, and take turns beyond it",
   ),
   host: z.string().default("127.0.0.1").describe("Address to listen on"),
@@ -123,7 +128,7 @@ export const SERVE_OPTIONS = z.strictObject({
     .positive()
     .optional()
     .describe("Requests a minute of each key, or of each address where no key is asked for"),
-  maxBody: BYTE_SIZE.default("16MB").describe("Largest request"),
+  maxBody: BYTE_SIZE.prefault("16MB").describe("Largest request"),
   maxRequestTokens: z
     .int()
     .positive()

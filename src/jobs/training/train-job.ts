@@ -21,6 +21,7 @@ import { type JobWords, wordsOf, wordsWith } from "./job-words.ts";
 import type { Lease } from "../queue/lease.ts";
 import { usedHyperparameters } from "./used-hyperparameters.ts";
 import { keepResults } from "./results-file.ts";
+import { RunPublisher } from "./run-publisher.ts";
 import { folderOf } from "../queue/shares.ts";
 import { FIRST_RUN, type StateFolder } from "../state-folder.ts";
 
@@ -90,21 +91,17 @@ async function resultsOf(lease: Lease, files: StateFolder, seconds: number): Pro
 }
 
 async function run(
-  { isFromLost }: TakenJob,
+  taken: TakenJob,
   lease: Lease,
-  { files, placesOf, share, env, makeSampleWriter, onCheckpoint }: TrainJobOptions,
+  options: TrainJobOptions,
   onWords: (words: JobWords) => void,
 ): Promise<JobResult | null> {
-  if (isFromLost) {
-    const { job, token } = lease.row;
-    const copy = `${firstFolder(lease.row)}-${token}`;
-    await files.copyRun(job.id, folderOf(lease.row), copy);
-    if (!(await lease.change({}, undefined, { folder: copy }))) return null;
-  } else await files.fetchRun(lease.row.job.id, folderOf(lease.row));
-  const publish = (): Promise<void> =>
-    files.publishRun(lease.row.job.id, folderOf(lease.row), () => lease.isHeld());
-  /** One after another; what fails is in the next. */
-  let publishing: Promise<void> = Promise.resolve();
+  const { files, placesOf, share } = options;
+  const { isFromLost } = taken;
+  if (!(await bringRun(taken, lease, files))) return null;
+  const publisher = new RunPublisher(() =>
+    files.publishRun(lease.row.job.id, folderOf(lease.row), () => lease.isHeld()),
+  );
   const places = await placesOf(lease.row);
   const words = await wordsWith(files, lease.row.job, places);
   onWords(words);
@@ -115,7 +112,50 @@ async function run(
   const heard = isFromLost ? await heardFromLost(lease, files) : new Set<string>();
   const shared = share?.();
   const hooks: TrainHooks = {
+    ...hooksOf(lease, options, publisher),
     ...(shared ? { shared } : {}),
+    onEvent: (event) => follow(lease, event, words, used, heard),
+  };
+  try {
+    if (averaging === null) {
+      if (isFromLost) await tellUnheard(lease, files, words);
+      const result = await trainWhole(lease.row, settings, files, hooks);
+      await publisher.publish();
+      return result;
+    }
+    const { steps } = settings;
+    assertInternal(steps !== undefined, "an averaged job without steps was let in");
+    const input = { ...settings, steps };
+    const publish = (): Promise<void> => publisher.publish();
+    const last = await trainPiece({ lease, files, averaging, input, used, hooks, publish });
+    if (last) await publisher.publish();
+    return last;
+  } finally {
+    shared?.rest();
+    // Of a training that was stopped, for who goes on.
+    await publisher.settled();
+  }
+}
+
+/** Has the files of a job's run here, in a copy where a lost worker may yet write; false: the job is somebody else's. */
+async function bringRun({ isFromLost }: TakenJob, lease: Lease, files: StateFolder): Promise<boolean> {
+  const { job, token } = lease.row;
+  if (!isFromLost) {
+    await files.fetchRun(job.id, folderOf(lease.row));
+    return true;
+  }
+  const copy = `${firstFolder(lease.row)}-${token}`;
+  await files.copyRun(job.id, folderOf(lease.row), copy);
+  return (await lease.change({}, undefined, { folder: copy })) !== null;
+}
+
+/** What a training asks of whoever holds its lease. */
+function hooksOf(
+  lease: Lease,
+  { env, makeSampleWriter, onCheckpoint }: TrainJobOptions,
+  publisher: RunPublisher,
+): TrainHooks {
+  return {
     signal: lease.signal,
     mayWrite: () => lease.isHeld(),
     env,
@@ -123,39 +163,9 @@ async function run(
     namesByContent: true,
     onCheckpoint: () => {
       onCheckpoint?.(lease.row);
-      publishing = publishing.then(publish).catch(() => {});
+      publisher.publishSoon();
     },
-    onEvent: (event) => follow(lease, event, words, used, heard),
   };
-  try {
-    if (averaging === null) {
-      if (isFromLost) await tellUnheard(lease, files, words);
-      const result = await trainWhole(lease.row, settings, files, hooks);
-      await publishing;
-      await publish();
-      return result;
-    }
-    const { steps } = settings;
-    assertInternal(steps !== undefined, "an averaged job without steps was let in");
-    const last = await trainPiece({
-      lease,
-      files,
-      averaging,
-      input: { ...settings, steps },
-      used,
-      hooks,
-      publish: async () => {
-        await publishing;
-        await publish();
-      },
-    });
-    if (last) await publish();
-    return last;
-  } finally {
-    shared?.rest();
-    // Of a training that was stopped, for who goes on.
-    await publishing;
-  }
 }
 
 /** The folder in which what somebody has was begun. */

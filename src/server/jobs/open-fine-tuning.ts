@@ -19,55 +19,31 @@ const LEASE_MS = 30_000;
 const POLL_MS = 1000;
 
 /** What is kept of the command that serves. */
-export interface FineTuningOptions extends Omit<TrainingPlaces, "model" | "width">, TroubleOptions {
+export interface FineTuningOptions {
   /** Fingerprint of the base. */
   readonly fingerprint: string;
   readonly files: StateFolder;
   readonly queue: JobQueue;
+  /** How trainings hold the model of the server. */
+  readonly held: Omit<TrainingPlaces, "model" | "width">;
   /** Jobs that train here at a time. */
   readonly maxRunning: number;
   /** Whether jobs are trained here, and nowhere else; otherwise by workers in other processes. */
   readonly trainsHere: boolean;
   readonly clock: Clock;
   readonly env: Environment;
+  readonly troubles: TroubleOptions;
 }
 
 /** Makes the jobs of a server, not started yet. */
 export function openFineTuning(state: ServerState, options: FineTuningOptions): FineTuning {
-  const { fingerprint, files, queue, maxRunning, trainsHere, clock, env, ...more } = options;
-  const { onTrouble, onRecovered, ...open } = more;
-  const troubles = { onTrouble, ...(onRecovered && { onRecovered }) };
+  const { fingerprint, files, queue, held, trainsHere, clock } = options;
   const { engine, parts } = state.model;
-  const places: TrainingPlaces = {
-    model: parts.checkpoint.path,
-    width: engine.session.model.width,
-    ...open,
-  };
+  const places = { model: parts.checkpoint.path, width: engine.session.model.width, ...held };
   const trained = new TrainedModels(state, { queue, files, base: fingerprint });
-  const worker = new JobWorker({
-    queue,
-    base: fingerprint,
-    maxRunning,
-    owner: "server",
-    clock,
-    leaseMs: LEASE_MS,
-    pollMs: POLL_MS,
-    ...troubles,
-    work: (taken, lease) =>
-      trainJob(taken, lease, {
-        files,
-        placesOf: (row) => placesFor(row, files, places),
-        share: () => ({ session: state.model.trainingSession, ...engine.turns.training() }),
-        nameOf: resultName,
-        now: () => state.seconds(),
-        env,
-        makeSampleWriter,
-        onResult: (row) => trained.name(row),
-        onCheckpoint: (row) => void trained.name(row).catch(() => {}),
-      }),
-  });
+  const worker = openWorker(state, options, places, trained);
   const closed = new AbortController();
-  const trouble = new Trouble(troubles);
+  const trouble = new Trouble(options.troubles);
   let watching: Promise<void> | null = null;
   return {
     fingerprint,
@@ -75,13 +51,8 @@ export function openFineTuning(state: ServerState, options: FineTuningOptions): 
     queue,
     requireSettings: (job) => {
       // Which files there are is another matter: settings are the same for all.
-      jobSettings(job, {
-        ...places,
-        initAdapter: null,
-        data: ".jsonl",
-        evalData: job.validation_file,
-        output: ".",
-      });
+      const { validation_file: evalData } = job;
+      jobSettings(job, { ...places, initAdapter: null, data: ".jsonl", evalData, output: "." });
     },
     find: (name) => trained.find(name),
     removeResult: (name) => trained.remove(name),
@@ -100,6 +71,38 @@ export function openFineTuning(state: ServerState, options: FineTuningOptions): 
       await queue.table.close();
     },
   };
+}
+
+/** Trains jobs on the model of the server, block by block in turn with its texts. */
+function openWorker(
+  state: ServerState,
+  { queue, fingerprint, files, maxRunning, clock, env, troubles }: FineTuningOptions,
+  places: TrainingPlaces,
+  trained: TrainedModels,
+): JobWorker {
+  const { trainingSession: session, engine } = state.model;
+  return new JobWorker({
+    queue,
+    base: fingerprint,
+    maxRunning,
+    owner: "server",
+    clock,
+    leaseMs: LEASE_MS,
+    pollMs: POLL_MS,
+    ...troubles,
+    work: (taken, lease) =>
+      trainJob(taken, lease, {
+        files,
+        placesOf: (row) => placesFor(row, files, places),
+        share: () => ({ session, ...engine.turns.training() }),
+        nameOf: resultName,
+        now: () => state.seconds(),
+        env,
+        makeSampleWriter,
+        onResult: (row) => trained.name(row),
+        onCheckpoint: (row) => void trained.name(row).catch(() => {}),
+      }),
+  });
 }
 
 /** Names what other processes have trained, until the signal. */

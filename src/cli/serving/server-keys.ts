@@ -1,0 +1,34 @@
+/** @file The keys that a server asks for, and where it may listen without one. */
+import type { Environment } from "../../environment.ts";
+import { UsageError } from "../../errors.ts";
+import { type ApiKey, type ReadKeys, adminKeys } from "../../server/access/api-keys.ts";
+import { KeyFile } from "../../server/access/key-file.ts";
+import type { ServeOptions } from "./serve-flags.ts";
+
+const LOOPBACK = new Set(["127.0.0.1", "::1", "localhost"]);
+
+/** Keys in the environment, separated by commas. */
+function listedKeys(env: Environment): string[] {
+  return (env["GRAFT_API_KEY"] ?? "").split(",").filter((key) => key !== "");
+}
+
+/** Keys of flags or environment, and of the state folder; null at a time when there are neither. */
+export function keysOf(
+  { apiKey, state }: Pick<ServeOptions, "apiKey" | "state">,
+  env: Environment,
+): ReadKeys {
+  const given = adminKeys(apiKey.length > 0 ? apiKey : listedKeys(env));
+  const file = state === undefined ? null : new KeyFile(state);
+  return async () => {
+    const kept = (await file?.read()) ?? null;
+    return given.length === 0 ? kept : [...given, ...(kept ?? [])];
+  };
+}
+
+/** Without a key whoever reaches the port may use it. @throws UsageError "usage/flag" */
+export function requireKey(host: string, keys: readonly ApiKey[] | null): void {
+  if ((keys !== null && keys.length > 0) || LOOPBACK.has(host)) return;
+  throw new UsageError("usage/flag", `Cannot listen on ${host} without an API key: everybody could call`, {
+    hint: "Make a key with graft keys add, give --api-key, or listen on 127.0.0.1.",
+  });
+}
