@@ -40,49 +40,59 @@ export function openPostgres(url: string): Database {
   });
   // Of connections that nobody uses; who needs one hears of it then.
   pool.on("error", () => {});
-  const use = async <T>(work: (connection: Connection, client: ClientBase) => Promise<T>): Promise<T> => {
-    for (let at = 0; ; at++) {
-      try {
-        const client = await pool.connect().catch((error: unknown) => {
-          throw isLost(error) ? error : unreachable(error);
-        });
-        let isBroken = true;
-        client.on("error", ignore);
-        try {
-          const result = await work(connectionOf(client), client);
-          isBroken = false;
-          return result;
-        } catch (error) {
-          isBroken = isLost(error);
-          throw error;
-        } finally {
-          client.off("error", ignore);
-          client.release(isBroken);
-        }
-      } catch (error) {
-        if (!isLost(error)) throw error;
-        const waitMs = WAITS_MS[at];
-        if (waitMs === undefined) throw unreachable(error);
-        await setTimeout(waitMs);
-      }
-    }
-  };
+  const use = <T>(work: (connection: Connection) => Promise<T>): Promise<T> =>
+    retried(() => withConnection(pool, work));
   return {
     query: (text, values) => use((connection) => connection.query(text, values)),
-    transaction: (work) =>
-      use(async (connection) => {
-        await connection.query("begin");
-        try {
-          const result = await work(connection);
-          await connection.query("commit");
-          return result;
-        } catch (error) {
-          await connection.query("rollback").catch(ignore);
-          throw error;
-        }
-      }),
+    transaction: (work) => use((connection) => transact(connection, work)),
     close: () => pool.end(),
   };
+}
+
+/** Does work again for a while that lost its connection. */
+async function retried<T>(work: () => Promise<T>): Promise<T> {
+  for (let at = 0; ; at++) {
+    try {
+      return await work();
+    } catch (error) {
+      if (!isLost(error)) throw error;
+      const waitMs = WAITS_MS[at];
+      if (waitMs === undefined) throw unreachable(error);
+      await setTimeout(waitMs);
+    }
+  }
+}
+
+/** Works on a connection of the pool, which drops it once it is lost. */
+async function withConnection<T>(pool: Pool, work: (connection: Connection) => Promise<T>): Promise<T> {
+  const client = await pool.connect().catch((error: unknown) => {
+    throw isLost(error) ? error : unreachable(error);
+  });
+  let isBroken = true;
+  client.on("error", ignore);
+  try {
+    const result = await work(connectionOf(client));
+    isBroken = false;
+    return result;
+  } catch (error) {
+    isBroken = isLost(error);
+    throw error;
+  } finally {
+    client.off("error", ignore);
+    client.release(isBroken);
+  }
+}
+
+async function transact<T>(connection: Connection, work: (connection: Connection) => Promise<T>): Promise<T> {
+  await connection.query("begin");
+  try {
+    const result = await work(connection);
+    await connection.query("commit");
+    return result;
+  } catch (error) {
+    await connection.query("rollback").catch(ignore);
+    throw error;
+  }
 }
 
 function ignore(): void {}
