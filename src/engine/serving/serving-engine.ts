@@ -4,43 +4,26 @@
  * Texts come and go between two steps; each has its adapter, its settings and its generator of random numbers. It works on
  * ids; text is the business of whoever asks.
  */
-import { CapacityError, FailedError, assertInternal } from "../../errors.ts";
-import { Random } from "../../random.ts";
+import { CapacityError, assertInternal } from "../../errors.ts";
 import type { Ride, Riders } from "../../run/blocks/riders.ts";
 import type { Session } from "../../run/session.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import type { AdapterPool } from "../adapters/adapter-pool.ts";
 import type { HeldAdapter, PreparedRows, RowBatch } from "../adapters/held-adapter.ts";
-import type { GrammarCursor } from "../grammar/token-grammar.ts";
 import { PAGE_TOKENS, PagePool } from "../cache/page-pool.ts";
 import { PagedCache, pageBytes, usualCacheBytes } from "../cache/paged-cache.ts";
 import type { CacheLayout } from "../cache/paged-pass.ts";
 import { runPaged } from "../stack/paged-stages.ts";
-import { NO_PENALTIES, applyPenalties } from "../sampling/penalties.ts";
 import { PREFILL_CHUNK, checkPrompt } from "../prompts/prompt.ts";
-import { GREEDY, sampleToken } from "../sampling/sampler.ts";
 import { Scheduler } from "../scheduling/scheduler.ts";
+import { TextInWork } from "./text-in-work.ts";
 import { type ReadyRows, TextRide } from "./text-ride.ts";
 import type { ServingOptions, ServingStats } from "./serving-options.ts";
 import type { FinishReason, ServeEnd, ServeRequest, ServedToken } from "./serve-request.ts";
 import { Sequence } from "../cache/sequence.ts";
-import { tokenLogProbs } from "../sampling/token-log-probs.ts";
-import { TokenQueue } from "./token-queue.ts";
 import { DEFAULT_TARGETS, PassClock, type TextNeeds, needsOf } from "../scheduling/service-targets.ts";
 import { DEFAULT_POLICY, findPolicy } from "../scheduling/turn-policies.ts";
 import { Turns } from "../scheduling/turns.ts";
-
-/** A text while it is written. */
-interface Job {
-  readonly request: ServeRequest;
-  readonly sequence: Sequence;
-  readonly held: HeldAdapter | null;
-  readonly random: Random;
-  readonly cursor: GrammarCursor | null;
-  readonly maxLength: number;
-  readonly queue: TokenQueue<ServedToken, ServeEnd>;
-  startedMs: number | null;
-}
 
 const DEFAULT_RUNNING = 16;
 
@@ -52,7 +35,7 @@ export class ServingEngine implements Riders {
   readonly #pages: PagePool;
   readonly #cache: PagedCache;
   readonly #scheduler: Scheduler;
-  readonly #jobs = new Map<Sequence, Job>();
+  readonly #jobs = new Map<Sequence, TextInWork>();
   readonly #times = new PassClock();
   readonly #now: () => number;
   #loop: Promise<void> | null = null;
@@ -135,15 +118,7 @@ export class ServingEngine implements Riders {
     const isApart = isBatchInvariant && this.session.compute.many !== undefined;
     const root = `${held?.key ?? "base"}${isApart ? " alike" : ""}`;
     const sequence = new Sequence(promptIds, isShared ? root : null, { submittedMs, isBatchInvariant });
-    const queue = new TokenQueue<ServedToken, ServeEnd>();
-    const random = new Random(request.seed ?? 0);
-    for (const id of request.writtenIds ?? []) {
-      sequence.ids.push(id);
-      if ((request.sampling ?? GREEDY).temperature > 0) random.uniform();
-    }
-    const cursor = request.grammar?.begin() ?? null;
-    for (const id of request.writtenIds ?? []) cursor?.accept(id);
-    const job: Job = { request, sequence, held, random, cursor, maxLength, queue, startedMs: null };
+    const job = new TextInWork(request, { sequence, held, maxLength });
     const abort = (): void => this.#end(job, "aborted");
     try {
       this.#jobs.set(sequence, job);
@@ -154,7 +129,7 @@ export class ServingEngine implements Riders {
         this.#scheduler.add(sequence);
         this.#loop ??= this.#run();
       }
-      return yield* queue.take();
+      return yield* job.queue.take();
     } finally {
       signal?.removeEventListener("abort", abort);
       this.#end(job, "aborted");
@@ -214,7 +189,7 @@ export class ServingEngine implements Riders {
   }
 
   /** Runs the next ids of some rows in as few batches as their adapters allow. */
-  async #passAll(jobs: readonly Job[], count: number): Promise<void> {
+  async #passAll(jobs: readonly TextInWork[], count: number): Promise<void> {
     const alive = jobs.filter((job) => this.#isAlive(job));
     try {
       const isInvariant = alive.some(({ sequence }) => sequence.isBatchInvariant);
@@ -228,7 +203,7 @@ export class ServingEngine implements Riders {
     }
   }
 
-  #start(job: Job): void {
+  #start(job: TextInWork): void {
     if (job.startedMs !== null) return;
     job.startedMs = this.#now();
     this.#counts.numPromptTokens += job.sequence.numPrompt;
@@ -236,23 +211,23 @@ export class ServingEngine implements Riders {
   }
 
   /** Runs the next ids of a batch, and draws what follows the last of each. */
-  async #pass(batch: RowBatch, jobs: readonly Job[], count: number): Promise<void> {
+  async #pass(batch: RowBatch, jobs: readonly TextInWork[], count: number): Promise<void> {
     try {
       const ready = await this.#prepare(batch, jobs, count);
       if (ready) this.#follow(ready, await runPaged(ready.stages, ready.pass, ready.work));
     } catch (error) {
-      for (const row of batch.rows) this.#fail(jobs[row] as Job, error);
+      for (const row of batch.rows) this.#fail(jobs[row] as TextInWork, error);
     }
   }
 
   /** Makes the next ids of a batch ready to run, which is to begin at once; null: nobody is left. */
   async #prepare(
     batch: RowBatch,
-    jobs: readonly Job[],
+    jobs: readonly TextInWork[],
     count: number,
     layout?: CacheLayout,
-  ): Promise<ReadyRows<Job> | null> {
-    let alive = batch.rows.map((row) => jobs[row] as Job);
+  ): Promise<ReadyRows<TextInWork> | null> {
+    let alive = batch.rows.map((row) => jobs[row] as TextInWork);
     let prepared: PreparedRows | null = null;
     // Who is cancelled while programs are made ready has no row.
     while (!prepared) {
@@ -262,7 +237,7 @@ export class ServingEngine implements Riders {
       if (!alive.every((job) => this.#isAlive(job))) prepared = null;
     }
     const order = prepared.order ?? this.#cache.arrange(alive.map(({ sequence }) => sequence));
-    const rows = order.map((row) => alive[row] as Job);
+    const rows = order.map((row) => alive[row] as TextInWork);
     const work = {
       sequences: rows.map(({ sequence }) => sequence),
       count,
@@ -275,7 +250,10 @@ export class ServingEngine implements Riders {
   }
 
   /** Counts in what has run, and draws from logits [n, V], which it releases, what follows. */
-  #follow({ jobs, work: { count, wants } }: ReadyRows<Job>, logits: HostTensor<"float32"> | null): void {
+  #follow(
+    { jobs, work: { count, wants } }: ReadyRows<TextInWork>,
+    logits: HostTensor<"float32"> | null,
+  ): void {
     let next = 0;
     for (const [i, job] of jobs.entries()) {
       const isDrawn = wants[i] === true;
@@ -293,7 +271,7 @@ export class ServingEngine implements Riders {
   async board(): Promise<Ride | null> {
     const { chunks, decodes } = this.#scheduler.schedule();
     const { rows } = this.adapters;
-    const ride = new TextRide<Job>({
+    const ride = new TextRide<TextInWork>({
       follow: (ready, logits) => this.#follow(ready, logits),
       fail: (jobs, error) => jobs.forEach((job) => this.#fail(job, error)),
     });
@@ -321,69 +299,31 @@ export class ServingEngine implements Riders {
     return ride;
   }
 
-  #isAlive({ sequence }: Job): boolean {
+  #isAlive({ sequence }: TextInWork): boolean {
     return this.#jobs.has(sequence);
   }
 
-  #draw(job: Job, logits: Float32Array): void {
-    const { sampling = GREEDY, penalties = NO_PENALTIES, stopIds = [], topLogProbs, onLogits } = job.request;
-    const { minNewTokens = 0 } = job.request;
-    const { ids, numPrompt } = job.sequence;
-    if (!Number.isFinite(logits[0])) {
-      this.#fail(
-        job,
-        new FailedError("engine/nan", "Cannot go on with a text: what the model gave is not a number", {
-          hint: "The weights of the model or of its adapter may be damaged.",
-        }),
-      );
-      return;
-    }
-    onLogits?.(logits);
-    const raw = topLogProbs === undefined ? logits : Float32Array.from(logits);
-    if (penalties !== NO_PENALTIES) applyPenalties(logits, penalties, ids, numPrompt);
-    if (!job.cursor && ids.length - numPrompt < minNewTokens) {
-      for (const id of stopIds) if (id < logits.length) logits[id] = -Infinity;
-    }
+  #draw(job: TextInWork, logits: Float32Array): void {
     try {
-      job.cursor?.restrict(logits, stopIds);
+      const reason = job.draw(logits);
+      job.sequence.firstMs ??= this.#now();
+      this.#counts.numNewTokens++;
+      if (reason !== null) this.#end(job, reason);
     } catch (error) {
       this.#fail(job, error);
-      return;
     }
-    const id = sampleToken(logits, sampling, job.random);
-    job.sequence.firstMs ??= this.#now();
-    ids.push(id);
-    this.#counts.numNewTokens++;
-    const isStop = stopIds.includes(id);
-    const logProbs = topLogProbs === undefined ? null : tokenLogProbs(raw, id, topLogProbs);
-    job.queue.push({ id, isStop, logProbs });
-    if (!isStop) job.cursor?.accept(id);
-    if (isStop || job.cursor?.isDone) this.#end(job, "stop");
-    else if (ids.length >= job.maxLength) this.#end(job, "length");
   }
 
-  #end(job: Job, finishReason: FinishReason): void {
-    if (!this.#drop(job)) return;
-    const { sequence, startedMs } = job;
-    const { submittedMs } = sequence;
-    const now = this.#now();
-    job.queue.end({
-      finishReason,
-      numPromptTokens: sequence.numPrompt,
-      numNewTokens: sequence.numNew,
-      numCachedTokens: sequence.numShared,
-      queueMs: (startedMs ?? now) - submittedMs,
-      firstTokenMs: (sequence.firstMs ?? now) - submittedMs,
-      totalMs: now - submittedMs,
-    });
+  #end(job: TextInWork, finishReason: FinishReason): void {
+    if (this.#drop(job)) job.end(finishReason, this.#now());
   }
 
-  #fail(job: Job, error: unknown): void {
+  #fail(job: TextInWork, error: unknown): void {
     if (this.#drop(job)) job.queue.fail(error);
   }
 
   /** Forgets a job and frees its pages; false: it had ended. */
-  #drop({ sequence }: Job): boolean {
+  #drop({ sequence }: TextInWork): boolean {
     if (!this.#jobs.delete(sequence)) return false;
     this.#scheduler.remove(sequence);
     this.#cache.forget(sequence);

@@ -1,0 +1,93 @@
+/** @file A text while it is written: the ids that it has, what it follows, and how its next token is drawn. */
+import { FailedError } from "../../errors.ts";
+import { Random } from "../../random.ts";
+import type { HeldAdapter } from "../adapters/held-adapter.ts";
+import type { Sequence } from "../cache/sequence.ts";
+import type { GrammarCursor } from "../grammar/token-grammar.ts";
+import { NO_PENALTIES, applyPenalties } from "../sampling/penalties.ts";
+import { GREEDY, sampleToken } from "../sampling/sampler.ts";
+import { tokenLogProbs } from "../sampling/token-log-probs.ts";
+import type { FinishReason, ServeEnd, ServeRequest, ServedToken } from "./serve-request.ts";
+import { TokenQueue } from "./token-queue.ts";
+
+export class TextInWork {
+  readonly request: ServeRequest;
+  /** The ids of the prompt; those that are written join it. */
+  readonly sequence: Sequence;
+  readonly held: HeldAdapter | null;
+  /** Ids of prompt and text at most. */
+  readonly maxLength: number;
+  /** To whoever reads the text. */
+  readonly queue = new TokenQueue<ServedToken, ServeEnd>();
+  /** When its first step began. */
+  startedMs: number | null = null;
+  readonly #random: Random;
+  readonly #cursor: GrammarCursor | null;
+
+  constructor(
+    request: ServeRequest,
+    { sequence, held, maxLength }: Pick<TextInWork, "sequence" | "held" | "maxLength">,
+  ) {
+    this.request = request;
+    this.sequence = sequence;
+    this.held = held;
+    this.maxLength = maxLength;
+    this.#random = new Random(request.seed ?? 0);
+    this.#cursor = request.grammar?.begin() ?? null;
+    // What was written elsewhere has been drawn there.
+    for (const id of request.writtenIds ?? []) {
+      sequence.ids.push(id);
+      if ((request.sampling ?? GREEDY).temperature > 0) this.#random.uniform();
+      this.#cursor?.accept(id);
+    }
+  }
+
+  /**
+   * Draws the next token from logits [V], which it changes, and tells of it; returns why the text ends with it, null: it goes on.
+   * @throws FailedError "engine/nan" for logits that are no numbers; as the grammar
+   */
+  draw(logits: Float32Array): FinishReason | null {
+    if (!Number.isFinite(logits[0])) {
+      throw new FailedError("engine/nan", "Cannot go on with a text: what the model gave is not a number", {
+        hint: "The weights of the model or of its adapter may be damaged.",
+      });
+    }
+    const { sampling = GREEDY, stopIds = [], topLogProbs, onLogits } = this.request;
+    onLogits?.(logits);
+    const raw = topLogProbs === undefined ? logits : Float32Array.from(logits);
+    this.#restrict(logits, stopIds);
+    const id = sampleToken(logits, sampling, this.#random);
+    this.sequence.ids.push(id);
+    const isStop = stopIds.includes(id);
+    const logProbs = topLogProbs === undefined ? null : tokenLogProbs(raw, id, topLogProbs);
+    this.queue.push({ id, isStop, logProbs });
+    if (!isStop) this.#cursor?.accept(id);
+    if (isStop || this.#cursor?.isDone) return "stop";
+    return this.sequence.ids.length >= this.maxLength ? "length" : null;
+  }
+
+  /** Leaves of logits [V] what may follow, and as likely as is asked for. */
+  #restrict(logits: Float32Array, stopIds: readonly number[]): void {
+    const { penalties = NO_PENALTIES, minNewTokens = 0 } = this.request;
+    const { ids, numPrompt } = this.sequence;
+    if (penalties !== NO_PENALTIES) applyPenalties(logits, penalties, ids, numPrompt);
+    if (!this.#cursor && ids.length - numPrompt < minNewTokens) {
+      for (const id of stopIds) if (id < logits.length) logits[id] = -Infinity;
+    }
+    this.#cursor?.restrict(logits, stopIds);
+  }
+
+  /** Tells whoever reads it that the text has ended, and how long it took. */
+  end(finishReason: FinishReason, nowMs: number): void {
+    const { submittedMs, firstMs, numPrompt, numNew, numShared } = this.sequence;
+    this.queue.end({
+      finishReason,
+      numPromptTokens: numPrompt,
+      numNewTokens: numNew,
+      numCachedTokens: numShared,
+      queueMs: (this.startedMs ?? nowMs) - submittedMs,
+      firstTokenMs: (firstMs ?? nowMs) - submittedMs,
+      totalMs: nowMs - submittedMs,
+    });
+  }
+}
