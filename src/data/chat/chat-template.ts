@@ -3,13 +3,12 @@
  *
  * The template is Jinja and comes with the model. Its hash goes into an adapter's folder, so that serving with another
  * template is noticed. A model without a template still has a ChatTemplate; only rendering with it is an error.
- * `{% generation %}` marks are no Jinja; they are read here and tell which characters the assistant writes.
  */
-import { FormatError, UsageError } from "../../errors.ts";
+import { UsageError } from "../../errors.ts";
 import type { TokenizerFiles } from "../../format/checkpoint/checkpoint.ts";
 import { Sha256 } from "../../format/files/sha256.ts";
 import type { Message } from "../rows/messages.ts";
-import { type Template, parseTemplate } from "../jinja/template.ts";
+import { type MarkedText, type TextSpan, hasMarks, parseMarked } from "./generation-marks.ts";
 import { withReasoning, withWrittenArguments } from "./message-forms.ts";
 import { strftime } from "./strftime.ts";
 import { specialTokenText } from "../tokenizer/tokenizer.ts";
@@ -26,12 +25,6 @@ export interface RenderOptions {
   readonly tools?: readonly unknown[] | null;
   /** What else the template may ask for, such as `enable_thinking`. */
   readonly variables?: Readonly<Record<string, unknown>>;
-}
-
-/** Characters [start, end) of a text. */
-export interface TextSpan {
-  readonly start: number;
-  readonly end: number;
 }
 
 /** Renders messages as text. */
@@ -56,11 +49,6 @@ export interface ChatTemplateOptions {
 
 const NO_TEMPLATE_HINT =
   "Give one as --chat-template: chatml, plain, alpaca or a file of Jinja; or use rows of prompt and completion, or of text.";
-const GENERATION_TAG = /{%(-?)\s*(end)?generation\s*(-?)%}/g;
-// Noncharacters of Unicode with a word between them: no text has these.
-const MARK_START = "\uFDD0start\uFDD0";
-const MARK_END = "\uFDD0end\uFDD0";
-
 /** Reads templates by name: tokenizer_config.json may hold one string or a list of {name, template}. */
 function readSources(files: TokenizerFiles): Map<string, string> {
   const sources = new Map<string, string>();
@@ -72,46 +60,6 @@ function readSources(files: TokenizerFiles): Map<string, string> {
   }
   if (files.chatTemplate !== null) sources.set("default", files.chatTemplate);
   return sources;
-}
-
-/**
- * Parses a template. Generation marks become expressions in a block with the same white-space control: the library
- * would take them out before it strips white space, and render other text than Python does.
- */
-function parseMarked(source: string): Template {
-  const marked = source.replace(
-    GENERATION_TAG,
-    (_, left: string, end: string | undefined, right: string) =>
-      `{%${left} if true %}{{ "${end === undefined ? MARK_START : MARK_END}" }}{% endif ${right}%}`,
-  );
-  try {
-    return parseTemplate(marked);
-  } catch (cause) {
-    const found = cause instanceof Error ? cause.message : String(cause);
-    throw new FormatError("format/file", `Cannot parse chat template: ${found}`, {
-      hint: "Mend the template in tokenizer_config.json or chat_template.jinja, or name another one.",
-      cause,
-    });
-  }
-}
-
-/** A rendered text, and what stood between marks in it. */
-interface MarkedText {
-  readonly text: string;
-  readonly spans: TextSpan[];
-}
-
-/** Takes the marks out of a rendered text. */
-function readMarks(marked: string): MarkedText {
-  const spans: TextSpan[] = [];
-  let text = "";
-  let start = 0;
-  for (const part of marked.split(/(\uFDD0(?:start|end)\uFDD0)/)) {
-    if (part === MARK_START) start = text.length;
-    else if (part === MARK_END) spans.push({ start, end: text.length });
-    else text += part;
-  }
-  return { text, spans };
 }
 
 /** What every template of a model may ask for: its special tokens, and the time. */
@@ -136,6 +84,23 @@ function rejected(messages: readonly Message[], cause: unknown): UsageError {
   );
 }
 
+/** Renders messages as they are, or with the arguments of calls as texts, where a template wants these. @throws as `rejected` */
+function renderEither<T>(messages: readonly Message[], render: (messages: readonly Message[]) => T): T {
+  try {
+    return render(messages);
+  } catch (cause) {
+    const written = withWrittenArguments(messages);
+    if (written !== null) {
+      try {
+        return render(written);
+      } catch {
+        // What it says of the arguments as objects is what most templates want.
+      }
+    }
+    throw rejected(messages, cause);
+  }
+}
+
 /** Makes the chat template of a model. @throws format/file when a template cannot be parsed */
 export function createChatTemplate(files: TokenizerFiles, options: ChatTemplateOptions = {}): ChatTemplate {
   const sources =
@@ -155,31 +120,17 @@ export function createChatTemplate(files: TokenizerFiles, options: ChatTemplateO
         { hint: NO_TEMPLATE_HINT },
       );
     }
-    const render = (messages: readonly Message[]): MarkedText =>
-      readMarks(
-        template({
-          ...variables,
-          ...options.variables,
-          messages: messages.map(withReasoning),
-          // Python's renderer passes these two always, so templates may compare them with none.
-          tools: options.tools ?? null,
-          documents: null,
-          add_generation_prompt: options.addGenerationPrompt ?? false,
-        }),
-      );
-    try {
-      return render(messages);
-    } catch (cause) {
-      const written = withWrittenArguments(messages);
-      if (written !== null) {
-        try {
-          return render(written);
-        } catch {
-          // What it says of the arguments as objects is what most templates want.
-        }
-      }
-      throw rejected(messages, cause);
-    }
+    return renderEither(messages, (messages) =>
+      template({
+        ...variables,
+        ...options.variables,
+        messages: messages.map(withReasoning),
+        // Python's renderer passes these two always, so templates may compare them with none.
+        tools: options.tools ?? null,
+        documents: null,
+        add_generation_prompt: options.addGenerationPrompt ?? false,
+      }),
+    );
   };
 
   return {
@@ -187,8 +138,8 @@ export function createChatTemplate(files: TokenizerFiles, options: ChatTemplateO
     hash: source === null ? null : new Sha256().update(source).digest(),
     render: (messages, options = {}) => run(messages, options).text,
     generationSpans(messages, options = {}) {
-      const hasMarks = (sources.get(pick(options.tools)) ?? "").search(GENERATION_TAG) >= 0;
-      return hasMarks ? run(messages, options).spans : null;
+      const source = sources.get(pick(options.tools)) ?? "";
+      return hasMarks(source) ? run(messages, options).spans : null;
     },
   };
 }

@@ -8,7 +8,8 @@
  *    the place where the text changes when the turn's content and calls are replaced, and the special token after it.
  */
 import { UsageError } from "../../errors.ts";
-import type { ChatTemplate, TextSpan } from "./chat-template.ts";
+import type { ChatTemplate } from "./chat-template.ts";
+import type { TextSpan } from "./generation-marks.ts";
 import type { Message } from "../rows/messages.ts";
 import { MAX_RENDERED_TURNS } from "../../untrusted/limits.ts";
 import { calledNames, notShown, requireShown, withoutCalls } from "./shown-parts.ts";

@@ -1,0 +1,121 @@
+/** @file The tokenizer of @huggingface/tokenizers, with guards: what it stumbles over, or takes too long for, is the file's fault. */
+import { Tokenizer as UntypedHubTokenizer } from "@huggingface/tokenizers";
+import { FormatError, GraftError } from "../../errors.ts";
+import type { TokenizerFiles } from "../../format/checkpoint/checkpoint.ts";
+import { requireTokenId } from "../../untrusted/limits.ts";
+import { OutOfTime, type TimeBudget } from "../../untrusted/time-budget.ts";
+import { type BytePairs, takeLists } from "./byte-pairs.ts";
+import { useCharacterMaps } from "./character-map.ts";
+import { requireTokenizerForm } from "./tokenizer-form.ts";
+import { guardSteps, requireSteps, type TokenizerStep } from "./tokenizer-guards.ts";
+import { speedUp, type TokenizerModel } from "./tokenizer-speed.ts";
+
+/** The part of the library's class that is used; its own declarations do not resolve under NodeNext. */
+interface HubTokenizer {
+  encode(
+    text: string,
+    options?: { add_special_tokens?: boolean },
+  ): { ids: (number | undefined)[]; tokens: (string | undefined)[] };
+  decode(ids: number[], options: { clean_up_tokenization_spaces: boolean }): string;
+  token_to_id(token: string): number | undefined;
+  id_to_token(id: number): string | undefined;
+  get_added_tokens_decoder(): Map<number, { content: string; special: boolean }>;
+  normalizer: TokenizerStep | null;
+  pre_tokenizer: TokenizerStep | null;
+  decoder: TokenizerStep | null;
+  model: TokenizerModel & BytePairs;
+}
+
+const HubTokenizer = UntypedHubTokenizer as new (tokenizer: object, config: object) => HubTokenizer;
+
+/** Tells every id of a file that is no place in a list, with its token: of the vocabulary and of what is added to it. */
+function eachId(
+  { tokenizer, config, tokens }: TokenizerFiles,
+  tell: (token: string, id: unknown) => void,
+): void {
+  const { model, added_tokens: added } = tokenizer as { model?: { vocab?: unknown }; added_tokens?: unknown };
+  const vocab = tokens ? null : model?.vocab;
+  // Unigram models list their tokens, whose ids are their places.
+  if (typeof vocab === "object" && vocab !== null && !Array.isArray(vocab)) {
+    const ids = vocab as Readonly<Record<string, unknown>>;
+    for (const token of Object.keys(ids)) tell(token, ids[token]);
+  }
+  for (const token of Array.isArray(added) ? (added as unknown[]) : []) {
+    const { content, id } = (token ?? {}) as { content?: unknown; id?: unknown };
+    tell(String(content), id);
+  }
+  const more = config["added_tokens_decoder"];
+  if (typeof more === "object" && more !== null)
+    for (const [id, token] of Object.entries(more))
+      tell(String((token as { content?: unknown } | null)?.content), Number(id));
+}
+
+/** Refuses ids for which the library would make an array without end. @throws FormatError "format/file" */
+function requireIds(files: TokenizerFiles): void {
+  let numTokens = files.tokens?.length ?? 0;
+  eachId(files, () => numTokens++);
+  eachId(files, (token, id) => requireTokenId(token, id, numTokens));
+}
+
+/** Runs the library on a file; whatever it stumbles over is the file's fault. @throws FormatError "format/file" */
+function withFile<T>(verb: string, work: () => T): T {
+  try {
+    return work();
+  } catch (cause) {
+    if (cause instanceof GraftError) throw cause;
+    const found = cause instanceof Error ? cause.message : String(cause);
+    throw new FormatError("format/file", `Cannot ${verb} tokenizer "tokenizer.json": ${found}`, {
+      hint:
+        cause instanceof OutOfTime
+          ? "Divide the text into shorter ones, or take a tokenizer whose patterns need less time."
+          : "Take tokenizer.json and tokenizer_config.json unchanged from the model's folder.",
+      cause,
+    });
+  }
+}
+
+/** The part of the library's tokenizer that works on texts, guarded. */
+export interface OpenTokenizer extends Omit<
+  HubTokenizer,
+  "encode" | "normalizer" | "pre_tokenizer" | "decoder" | "model"
+> {
+  encode(text: string, options?: { add_special_tokens?: boolean }): { ids: number[] };
+  readonly numIds: number;
+}
+
+/** Refuses parts of a text, or special tokens around it, that have no id: the file names no token for what it does not know. */
+function requireKnown({ ids, tokens }: ReturnType<HubTokenizer["encode"]>): { ids: number[] } {
+  const unknown = ids.indexOf(undefined);
+  if (unknown >= 0) {
+    const what = tokens[unknown] == null ? "a part of a text" : JSON.stringify(tokens[unknown]);
+    throw new Error(`it has no id for ${what}, nor a token for what is unknown`);
+  }
+  return { ids: ids as number[] };
+}
+
+/** Opens the library's tokenizer. @throws FormatError "format/file", here and from its calls */
+export function openHubTokenizer(files: TokenizerFiles, budget: TimeBudget): OpenTokenizer {
+  const [hub, withinLimits] = withFile("read", () => {
+    requireTokenizerForm(files);
+    requireIds(files);
+    const { normalizer, pre_tokenizer: preTokenizer, decoder } = files.tokenizer;
+    for (const step of [normalizer, preTokenizer, decoder]) requireSteps(step);
+    const { tokenizer, fill } = takeLists(files);
+    const hub = new HubTokenizer(tokenizer, files.config);
+    fill(hub.model);
+    useCharacterMaps(hub.normalizer);
+    const withinLimits = guardSteps(hub.normalizer, hub.pre_tokenizer, hub.decoder, budget);
+    speedUp(hub.pre_tokenizer, hub.model);
+    return [hub, withinLimits] as const;
+  });
+  return {
+    encode: (text, options) =>
+      withFile("encode with", () => withinLimits(text.length, () => requireKnown(hub.encode(text, options)))),
+    decode: (ids, options) =>
+      withFile("decode with", () => withinLimits(ids.length, () => hub.decode(ids, options))),
+    token_to_id: (token) => hub.token_to_id(token),
+    id_to_token: (id) => hub.id_to_token(id),
+    numIds: hub.model.vocab.length,
+    get_added_tokens_decoder: () => hub.get_added_tokens_decoder(),
+  };
+}
