@@ -116,23 +116,7 @@ export const command = defineCommand({
       await checkpoint.close();
     }
     const after = await evaluateOutput(flags, io);
-    const { numChanged, substitutes, rounding } = report;
-    io.stdout(`${numChanged} tensors merged; the model is in ${flags.output}`);
-    for (const { from, to: written, numTensors } of substitutes) {
-      io.stdout(`${numTensors} tensors of type ${from}, which graft only reads, are written as ${written}`);
-    }
-    if (rounding.numTensors > 0) {
-      const { meanError, worstError, worstTensor } = rounding;
-      io.stdout(
-        `rounding changed ${rounding.numTensors} tensors by ${formatPercent(meanError)} on average, ${formatPercent(worstError)} at most (${worstTensor})`,
-      );
-    }
-    if (rounding.lostChange > WARNED_LOSS) {
-      warn(
-        `rounding to the types of this output takes back ${formatPercent(rounding.lostChange)} of what the adapter changes: choose a wider --dtype`,
-        io,
-      );
-    }
+    tellReport(report, flags.output, io);
     if (before && after) {
       const [old, now] = [formatLoss(before.loss), formatLoss(after.loss)];
       io.stdout(`loss ${old} with the adapter, ${now} merged, over ${after.count} ${after.unit}`);
@@ -141,20 +125,43 @@ export const command = defineCommand({
       event: "done",
       output: flags.output,
       format: to,
-      changed_tensors: numChanged,
-      substitutes: substitutes.map(({ from, to: written, numTensors }) => ({
-        from,
-        to: written,
-        tensors: numTensors,
-      })),
-      rounded_tensors: rounding.numTensors,
-      mean_error: rounding.meanError,
-      worst_error: rounding.worstError,
-      worst_tensor: rounding.worstTensor,
-      lost_change: rounding.lostChange,
+      ...reportEvent(report),
       ...(before && after
         ? { loss_before: before.loss, loss_after: after.loss, [after.unit]: after.count }
         : {}),
     });
   },
 });
+
+/** Tells what has been written, and what rounding did to it. */
+function tellReport({ numChanged, substitutes, rounding }: MergeReport, output: string, io: CommandIO): void {
+  io.stdout(`${numChanged} tensors merged; the model is in ${output}`);
+  for (const { from, to: written, numTensors } of substitutes) {
+    io.stdout(`${numTensors} tensors of type ${from}, which graft only reads, are written as ${written}`);
+  }
+  if (rounding.numTensors > 0) {
+    const { meanError, worstError, worstTensor } = rounding;
+    io.stdout(
+      `rounding changed ${rounding.numTensors} tensors by ${formatPercent(meanError)} on average, ${formatPercent(worstError)} at most (${worstTensor})`,
+    );
+  }
+  if (rounding.lostChange > WARNED_LOSS) {
+    warn(
+      `rounding to the types of this output takes back ${formatPercent(rounding.lostChange)} of what the adapter changes: choose a wider --dtype`,
+      io,
+    );
+  }
+}
+
+/** The same as a part of an event. */
+function reportEvent({ numChanged, substitutes, rounding }: MergeReport): object {
+  return {
+    changed_tensors: numChanged,
+    substitutes: substitutes.map(({ from, to, numTensors }) => ({ from, to, tensors: numTensors })),
+    rounded_tensors: rounding.numTensors,
+    mean_error: rounding.meanError,
+    worst_error: rounding.worstError,
+    worst_tensor: rounding.worstTensor,
+    lost_change: rounding.lostChange,
+  };
+}

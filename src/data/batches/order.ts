@@ -28,6 +28,12 @@ export interface DataSource {
   readonly weight: number;
 }
 
+/** Items in the place of examples: rows of a source. */
+interface DrawnSet {
+  readonly numItems: number;
+  readonly weight: number;
+}
+
 /** Makes the function that gives the order of an epoch, from 0: a list of all indexes, which the caller owns. */
 export function epochs(numItems: number, options: OrderOptions): (epoch: number) => number[] {
   return draws([{ numItems, weight: 1 }], options);
@@ -37,10 +43,7 @@ export function epochs(numItems: number, options: OrderOptions): (epoch: number)
  * The same over several sets, whose items are numbered one after another. Each set is an endless sequence of passes, of
  * which every epoch takes the next `weight` passes: so all items come equally often, also where an epoch takes a part.
  */
-function draws(
-  sets: readonly { readonly numItems: number; readonly weight: number }[],
-  { shuffle, seed }: OrderOptions,
-): (epoch: number) => number[] {
+function draws(sets: readonly DrawnSet[], { shuffle, seed }: OrderOptions): (epoch: number) => number[] {
   return (epoch) => {
     const drawn: number[] = [];
     let first = 0;
@@ -99,20 +102,11 @@ function chunk<T>(items: readonly T[], size: number): T[][] {
   );
 }
 
-/**
- * Plans all steps. Packs are made once, source by source, over the order of epoch 0, and shuffled anew in each epoch, so
- * every epoch has equally many steps; the last step of an epoch may be smaller.
- *
- * @throws RangeError when there is no example, a size is not a positive integer, an example does not fit a pack, or
- * comparisons are to be packed
- */
-export function planSteps<E extends TrainingUnit>(options: PlanOptions<E>): StepPlan<E> {
-  const { examples, batchSize, gradientAccumulationSteps, packing, maxLength } = options;
-  for (const [name, value] of Object.entries({
-    batchSize,
-    gradientAccumulationSteps,
-    numExamples: examples.length,
-  })) {
+/** @throws RangeError */
+function requirePlannable<E extends TrainingUnit>(options: PlanOptions<E>): void {
+  const { examples, batchSize, gradientAccumulationSteps, packing } = options;
+  const counts = { batchSize, gradientAccumulationSteps, numExamples: examples.length };
+  for (const [name, value] of Object.entries(counts)) {
     if (!Number.isInteger(value) || value < 1) {
       throw new RangeError(`Cannot plan steps: ${name} ${value}, expected a positive integer`);
     }
@@ -120,10 +114,17 @@ export function planSteps<E extends TrainingUnit>(options: PlanOptions<E>): Step
   if (packing && examples.some((unit) => "sequences" in unit)) {
     throw new RangeError("Cannot plan steps: packs of comparisons, expected one comparison a row");
   }
+}
+
+/** The examples of each row by their indices, source by source, and how many rows each source has. */
+function layRows<E extends TrainingUnit>(
+  options: PlanOptions<E>,
+): { readonly rows: readonly (readonly number[])[]; readonly sets: readonly DrawnSet[] } {
+  const { examples, packing, maxLength } = options;
   const sources = options.sources ?? [{ numExamples: examples.length, weight: 1 }];
   const lengths = packing ? examples.map(exampleLength) : [];
   const rows: number[][] = [];
-  const sets: { numItems: number; weight: number }[] = [];
+  const sets: DrawnSet[] = [];
   let first = 0;
   for (const { numExamples, weight } of sources) {
     const start = first;
@@ -139,6 +140,20 @@ export function planSteps<E extends TrainingUnit>(options: PlanOptions<E>): Step
     first += numExamples;
   }
   assertInternal(first === examples.length, "every example is of one source");
+  return { rows, sets };
+}
+
+/**
+ * Plans all steps. Packs are made once, source by source, over the order of epoch 0, and shuffled anew in each epoch, so
+ * every epoch has equally many steps; the last step of an epoch may be smaller.
+ *
+ * @throws RangeError when there is no example, a size is not a positive integer, an example does not fit a pack, or
+ * comparisons are to be packed
+ */
+export function planSteps<E extends TrainingUnit>(options: PlanOptions<E>): StepPlan<E> {
+  const { examples, batchSize, gradientAccumulationSteps } = options;
+  requirePlannable(options);
+  const { rows, sets } = layRows(options);
   const orderOf = draws(sets, options);
   const numRows = sets.reduce((sum, { numItems, weight }) => sum + numDrawn(numItems, weight), 0);
   const rowsPerStep = batchSize * gradientAccumulationSteps;

@@ -132,34 +132,51 @@ export async function writeCached(
   if (numBytes > limitBytes) return;
   let digest = Buffer.alloc(0);
   const fill = async (write: Write): Promise<void> => {
-    const hash = createHash("sha256");
-    let at = 0;
-    const put = async (bytes: Uint8Array): Promise<void> => {
-      hash.update(bytes);
-      at += bytes.length;
-      await write(bytes);
-    };
-    await put(new TextEncoder().encode(`${JSON.stringify(header)}\n`));
-    for (const { array } of entries) {
-      const { buffer, byteOffset, byteLength } = array;
-      await put(new Uint8Array(aligned(at) - at));
-      await put(new Uint8Array(buffer, byteOffset, byteLength));
-    }
-    await write((digest = hash.digest()));
+    digest = await writeEntry(
+      write,
+      header,
+      entries.map(({ array }) => array),
+    );
   };
-  const check = async (file: ByteSource): Promise<void> => {
-    const hash = createHash("sha256");
-    const end = file.sizeBytes - DIGEST_BYTES;
-    for (let at = 0; at < end; at += CHECKED_BYTES) {
-      hash.update(await file.read(at, Math.min(CHECKED_BYTES, end - at)));
-    }
-    const isWhole = hash.digest().equals(digest) && digest.equals(await file.read(end, DIGEST_BYTES));
-    if (!isWhole) throw unlikeWritten(file.path, "other bytes");
-  };
+  const check = (file: ByteSource): Promise<void> => requireDigest(file, digest);
   try {
     await writeFileAtomic(join(folder, key + ENDING), { fill, check });
     await dropOldest(folder, ENDING, limitBytes);
   } catch {
     // The next run reads the data anew.
   }
+}
+
+/** Writes a header and arrays, each behind the last at the next aligned place, and their digest, which it returns. */
+async function writeEntry(
+  write: Write,
+  header: Header,
+  arrays: readonly ArrayBufferView[],
+): Promise<Buffer<ArrayBuffer>> {
+  const hash = createHash("sha256");
+  let at = 0;
+  const put = async (bytes: Uint8Array): Promise<void> => {
+    hash.update(bytes);
+    at += bytes.length;
+    await write(bytes);
+  };
+  await put(new TextEncoder().encode(`${JSON.stringify(header)}\n`));
+  for (const { buffer, byteOffset, byteLength } of arrays) {
+    await put(new Uint8Array(aligned(at) - at));
+    await put(new Uint8Array(buffer, byteOffset, byteLength));
+  }
+  const digest = hash.digest();
+  await write(digest);
+  return digest;
+}
+
+/** Reads a file again that was just written. @throws as `unlikeWritten` */
+async function requireDigest(file: ByteSource, digest: Buffer): Promise<void> {
+  const hash = createHash("sha256");
+  const end = file.sizeBytes - DIGEST_BYTES;
+  for (let at = 0; at < end; at += CHECKED_BYTES) {
+    hash.update(await file.read(at, Math.min(CHECKED_BYTES, end - at)));
+  }
+  const isWhole = hash.digest().equals(digest) && digest.equals(await file.read(end, DIGEST_BYTES));
+  if (!isWhole) throw unlikeWritten(file.path, "other bytes");
 }

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { UsageError } from "../../errors.ts";
 import { COMBINATIONS, type Combination, type CombineOptions } from "../../peft/algebra/combinations.ts";
 import { combineFromStart } from "../../peft/algebra/combine.ts";
-import { type AdapterWeights, type StartOf, algebraOf, toPlan } from "../../peft/algebra/plan.ts";
+import { type AdapterWeights, type Plan, type StartOf, algebraOf, toPlan } from "../../peft/algebra/plan.ts";
 import { refuseFisher } from "../../peft/algebra/fisher.ts";
 import { refuseCut } from "../../peft/algebra/refusals.ts";
 import type { Sum } from "../../peft/algebra/expression.ts";
@@ -96,13 +96,6 @@ export async function combineModels(
       numParameters: shapes.reduce((count, size) => count + size, 0),
       write: (path) =>
         open(async (again) => {
-          const tensors = [...first.tensors.values()].map(({ name, shape }, position) => {
-            const load = async (): Promise<HostTensor> =>
-              combineFromStart(name, plan, await readAll(again, name), [position]);
-            return [name, { dtype: "float32", shape, load }] as const;
-          });
-          const { generationConfig, tokenizerFiles } = first;
-          const config = { ...first.config, dtype: "float32", torch_dtype: "float32" };
           const card = wholeModelCard({
             baseName: base?.name ?? null,
             task: base?.model.task ?? null,
@@ -110,14 +103,26 @@ export async function combineModels(
             readBy: "transformers",
             making: await combineMaking(sum, paths, options, license),
           });
-          await writeFolderAtomic(
-            path,
-            modelFolderFiles({ config, generationConfig, tokenizerFiles, tensors, card }),
-            { isNew: true },
-          );
+          const files = modelFolderFiles({ ...combinedParts(plan, again), card });
+          await writeFolderAtomic(path, files, { isNew: true });
         }),
     };
   });
+}
+
+/** The model of a plan, like the first of those that it is made of; a tensor is combined when it is written. */
+function combinedParts(plan: Plan, models: readonly Checkpoint[]) {
+  const { config, generationConfig, tokenizerFiles, tensors } = models[0] as Checkpoint;
+  return {
+    config: { ...config, dtype: "float32", torch_dtype: "float32" },
+    generationConfig,
+    tokenizerFiles,
+    tensors: [...tensors.values()].map(({ name, shape }, position) => {
+      const load = async (): Promise<HostTensor> =>
+        combineFromStart(name, plan, await readAll(models, name), [position]);
+      return [name, { dtype: "float32", shape, load }] as const;
+    }),
+  };
 }
 
 async function withCheckpoints<T>(

@@ -8,7 +8,7 @@ import type { Session } from "../../run/session.ts";
 import { findActivationForm } from "../activations/forms.ts";
 import { findEvalMetric } from "../eval-metrics.ts";
 import type { TrainEvent } from "../events.ts";
-import type { FineTuneRequest } from "../loop/fine-tune-request.ts";
+import type { EvaluationPlan, FineTuneRequest, OptimizerPlan } from "../loop/fine-tune-request.ts";
 import { unitsToBatch } from "../step/micro-batch.ts";
 import type { TrainOptions } from "../settings/options.ts";
 import { areRows, describeRows } from "./data/data-names.ts";
@@ -42,7 +42,6 @@ export async function requestOf(
 ): Promise<FineTuneRequest> {
   const { signal, shared, mayWrite, onCheckpoint = () => {}, goOnFrom } = hooks;
   const { options, adapter, origin, base, plan, totalSteps, memory, objective, reference } = setup;
-  const { heldOut } = setup.data;
   const names = hooks.namesByContent ? await namesByContent(setup) : {};
   const settings = { ...numericSettings(withoutRows(options)), ...dataContents(setup.inputs), ...names };
   const title = `${options.method} on ${base.name}`;
@@ -55,22 +54,8 @@ export async function requestOf(
     maxLength: options.maxLength,
     objective,
     reference,
-    optimizer: {
-      optimizer: setup.optimizer,
-      options: setup.optimizerOptions,
-      schedule: findSchedule(options.schedule),
-      learningRate: options.learningRate,
-      warmupSteps: options.warmupSteps,
-      weightDecay: options.weightDecay,
-      maxGradNorm: options.maxGradNorm,
-    },
-    evaluation: heldOut && {
-      units: heldOut,
-      everySteps: options.evalEvery ?? plan.stepsPerEpoch,
-      patience: options.earlyStopping ?? null,
-      metric: findEvalMetric(options.evalMetric, objective.objective),
-      keepsBest: options.evalMetric !== undefined,
-    },
+    optimizer: optimizerPlan(setup),
+    evaluation: evaluationPlan(setup),
     recompute: memory.recompute,
     numLanes: options.dataParallel ?? 1,
     activations: { form: findActivationForm(options.activations), disk: activations },
@@ -106,6 +91,31 @@ export async function requestOf(
       rest: shared?.rest,
       pacer: openPacer(options, signal, tell),
     },
+  };
+}
+
+function optimizerPlan({ optimizer, optimizerOptions, options }: TrainingSetup): OptimizerPlan {
+  const { learningRate, warmupSteps, weightDecay, maxGradNorm } = options;
+  const schedule = findSchedule(options.schedule);
+  return {
+    optimizer,
+    options: optimizerOptions,
+    schedule,
+    learningRate,
+    warmupSteps,
+    weightDecay,
+    maxGradNorm,
+  };
+}
+
+function evaluationPlan({ data, plan, objective, options }: TrainingSetup): EvaluationPlan | null {
+  if (data.heldOut === null) return null;
+  return {
+    units: data.heldOut,
+    everySteps: options.evalEvery ?? plan.stepsPerEpoch,
+    patience: options.earlyStopping ?? null,
+    metric: findEvalMetric(options.evalMetric, objective.objective),
+    keepsBest: options.evalMetric !== undefined,
   };
 }
 
