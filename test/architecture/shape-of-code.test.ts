@@ -60,7 +60,7 @@ const KINDS = [
 
 /** Places where a kind's name is not the name of the kind: other formats' words, and defaults. */
 const ALLOWED = [
-  { file: /^(train\/settings\/options|cli\/commands\/data-show)\.ts$/, line: /\.default\("/ },
+  { file: /^(train\/settings\/setting-groups|cli\/commands\/data-show)\.ts$/, line: /\.default\("/ },
   // The settings of one run.
   { file: "cli/commands/quickstart.ts", line: /^\s*(method|schedule): "/ },
   // The scaling of rotary tables, not the schedule.

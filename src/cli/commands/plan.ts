@@ -3,13 +3,8 @@ import { DEFAULT_MODEL } from "../../hub/resolve.ts";
 import { fitRun } from "../../train/files/setup/fit-run.ts";
 import { openRun } from "../../train/files/setup/prepare.ts";
 import { ratesOf } from "../../train/files/setup/rates-file.ts";
-import {
-  NAMED_DATA,
-  TRAIN_GROUPS,
-  TRAIN_OPTIONS,
-  type TrainOptions,
-  findTrainProblems,
-} from "../../train/settings/options.ts";
+import { TRAIN_OPTIONS, type TrainOptions, findTrainProblems } from "../../train/settings/options.ts";
+import { NAMED_DATA, TRAIN_GROUPS } from "../../train/settings/setting-groups.ts";
 import { defineCommand } from "../command.ts";
 import { planEvent, planLines, trainWords } from "../training/plan-report.ts";
 import { pullWithProgress } from "../model/pull-model.ts";

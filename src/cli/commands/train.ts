@@ -1,12 +1,7 @@
 /** @file `graft train`: fine-tunes a model on one's own data. */
 import { DEFAULT_MODEL } from "../../hub/resolve.ts";
-import {
-  NAMED_DATA,
-  TRAIN_GROUPS,
-  TRAIN_OPTIONS,
-  type TrainInput,
-  findTrainProblems,
-} from "../../train/settings/options.ts";
+import { TRAIN_OPTIONS, type TrainInput, findTrainProblems } from "../../train/settings/options.ts";
+import { NAMED_DATA, TRAIN_GROUPS } from "../../train/settings/setting-groups.ts";
 import { defineCommand } from "../command.ts";
 import { doneLines } from "../training/run-report.ts";
 import { TRAIN_CHOOSERS } from "../training/train-choosers.ts";

@@ -1,12 +1,12 @@
 /** @file The settings that a run keeps with its checkpoints, to be the same when it goes on. */
 import { ACTIVATION_FORMS } from "../activations/forms.ts";
-import { TRAIN_GROUPS } from "./options.ts";
+import { SETTING_GROUPS } from "./setting-groups.ts";
 import { RENAMED_SETTINGS } from "./renamed-settings.ts";
 
 /** Settings that may differ when a run goes on, as they do not change its numbers: all of output and power, and these. */
 const FREE_SETTINGS: readonly string[] = [
-  ...(TRAIN_GROUPS["output"] ?? []),
-  ...(TRAIN_GROUPS["power"] ?? []),
+  ...Object.keys(SETTING_GROUPS.output),
+  ...Object.keys(SETTING_GROUPS.power),
   "threads",
   "weights",
   "memory",

@@ -9,7 +9,8 @@ import { formatPercent } from "../../../messages/numbers.ts";
 import { kebabCase } from "../../../messages/setting-names.ts";
 import { configFileOf } from "../../../peft/method.ts";
 import { findMethod } from "../../../peft/methods.ts";
-import { AUTO_MEMORY, type TrainOptions } from "../../settings/options.ts";
+import type { TrainOptions } from "../../settings/options.ts";
+import { AUTO_MEMORY } from "../../settings/setting-groups.ts";
 import {
   type Alternative,
   PLANNED_SETTINGS,

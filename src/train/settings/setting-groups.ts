@@ -1,0 +1,256 @@
+/** @file The settings of a run that are not of its method, optimizer or objective: what each takes, and what it says of itself. */
+import { z } from "zod";
+import { CHAT_TEMPLATE } from "../../data/chat/named-templates.ts";
+import { TRAIN_ON } from "../../data/examples/example.ts";
+import { DATA_ENDINGS } from "../../data/formats/file-kinds.ts";
+import { COLUMNS } from "../../data/rows/columns.ts";
+import { isRecord } from "../../data/rows/row-error.ts";
+import { EXPECTED_SIZE, parseByteSize } from "../../messages/byte-size.ts";
+import { COMPUTE_NAMES } from "../../nn/computes.ts";
+import { OPTIMIZERS } from "../../optim/optimizers.ts";
+import { SCHEDULES } from "../../optim/schedules.ts";
+import type { Method } from "../../peft/method.ts";
+import { METHODS } from "../../peft/methods.ts";
+import { BASE_KINDS } from "../../quant/storages.ts";
+import { SHARD_DTYPES } from "../../runtime/memory/vector-memory.ts";
+import { RESIDENCIES } from "../../run/weights/weights.ts";
+import { ACTIVATION_FORMS } from "../activations/forms.ts";
+import { SENSITIVITIES } from "../dropbp/sensitivity.ts";
+import { EVAL_METRICS } from "../eval-metrics.ts";
+import { LOG_FORMATS } from "../logs/log-formats.ts";
+import { OBJECTIVES } from "../objectives.ts";
+import { POWER_OPTIONS } from "../power/options.ts";
+import { DATA_PARALLEL } from "./data-parallel.ts";
+import { THREADS } from "./threads.ts";
+
+const names = (kinds: readonly { readonly name: string }[]): [string, ...string[]] =>
+  kinds.map((kind) => kind.name) as [string, ...string[]];
+
+/** The methods that a run may have. */
+export function methodChoice(methods: readonly Method[]) {
+  return z.enum(names(methods)).default("lora").describe("Fine-tuning method");
+}
+
+/** What `memory` says instead of a size: what is free. */
+export const AUTO_MEMORY = "auto";
+
+/** With fewer queries at a time attention would be all nodes of a program and next to no work. */
+const LEAST_ATTENTION_CHUNK = 16;
+
+/** Commas and spaces of a path are its own. */
+const PATH = z.string().meta({ format: "path" });
+
+/** Rows in memory; each is checked like a row of a file. */
+const ROWS = z
+  .array(z.custom<object>((row) => typeof row === "object" && row !== null).meta({ type: "object" }))
+  .min(1)
+  .readonly();
+
+const PATHS = z.union([PATH, z.array(PATH).min(1)]);
+const DATA = `Training data: a file (${DATA_ENDINGS.join(", ")}, also .gz or .zst) or a folder of them; images: IDX files, or a folder of them; PATH=2 counts twice per epoch`;
+const EVAL_DATA = "Held-out data: a file or a folder";
+const SAMPLES = "File of prompts, one a line or a row: texts are written after them at each evaluation";
+/** Prompts in memory: as lines of a file, or as rows. */
+const PROMPTS = z
+  .array(z.union([z.string().min(1), z.custom<object>((row) => isRecord(row)).meta({ type: "object" })]))
+  .min(1)
+  .readonly();
+
+/** What a command takes instead of the same settings of the library: it is given no rows. */
+export const NAMED_DATA = {
+  data: PATHS.describe(DATA),
+  evalData: PATH.optional().describe(EVAL_DATA),
+  samples: PATH.optional().describe(SAMPLES),
+};
+
+/** What the help shows together. */
+export const SETTING_GROUPS = {
+  model: {
+    model: z.string().describe("Base model: a name, a folder or a .gguf file"),
+    initAdapter: z.string().optional().describe("Adapter folder to start from"),
+    weights: z
+      .enum(RESIDENCIES)
+      .default("stored")
+      .describe(
+        "How frozen weights are held: as stored, each block read or dequantized when it runs; or all in float32, which is faster and takes 4 bytes per parameter",
+      ),
+    base: z
+      .enum(BASE_KINDS)
+      .optional()
+      .describe(
+        "Round the matrices of a frozen base of floats to this kind on loading, and keep them so in memory (docs/storage.md)",
+      ),
+    compute: z
+      .enum(COMPUTE_NAMES)
+      .default("f32")
+      .describe("Arithmetic of the products with frozen weights (docs/storage.md)"),
+    memory: z
+      .string()
+      .refine(
+        (text) => text === AUTO_MEMORY || parseByteSize(text) !== null,
+        `${EXPECTED_SIZE}, or ${AUTO_MEMORY}`,
+      )
+      .optional()
+      .describe(
+        "Memory that the run may take, such as 2GB, or auto for what is free: chooses what is not given of checkpointing, batch size and accumulation, weights, compute and resident memory (docs/memory.md)",
+      ),
+    residentMemory: z
+      .string()
+      .refine((text) => parseByteSize(text) !== null, EXPECTED_SIZE)
+      .optional()
+      .describe(
+        "Memory for parameters, their gradients and optimizer state, such as 200MB; the rest waits on the disk (docs/parameters-on-disk.md)",
+      ),
+    shardDtype: z
+      .enum(SHARD_DTYPES)
+      .optional()
+      .describe(
+        "How frozen blocks wait on the disk with --resident-memory: read again from the model's files (default: float32), or rounded to float16",
+      ),
+  },
+  data: {
+    data: z.union([PATHS, ROWS]).describe(`${DATA}; or rows`),
+    evalData: z.union([PATH, ROWS]).optional().describe(`${EVAL_DATA}; or rows`),
+    evalShare: z
+      .number()
+      .gt(0)
+      .lt(1)
+      .optional()
+      .describe("Share of the training data to hold out, drawn at random"),
+    columns: COLUMNS,
+    skipFaulty: z.boolean().optional().describe("Skip rows that cannot be used, and count them"),
+    maxLength: z.int().min(2).default(512).describe("Maximum tokens per example; longer ones are truncated"),
+    packing: z.boolean().default(false).describe("Pack several examples into each row of max-length tokens"),
+    shuffle: z.boolean().default(true).describe("Shuffle the examples anew in every epoch"),
+    chatTemplate: CHAT_TEMPLATE,
+    trainOn: z.enum(TRAIN_ON).default("assistant").describe("Turns of a conversation to train on"),
+  },
+  method: {
+    method: methodChoice(METHODS),
+    targetModules: z
+      .union([z.string(), z.array(z.string())])
+      .optional()
+      .describe("Modules to adapt: names, all-linear, or a regular expression"),
+    layers: z.array(z.int().min(0)).optional().describe("Layers to adapt, by number from 0; default: all"),
+    objective: z
+      .enum(names(OBJECTIVES))
+      .optional()
+      .describe("Training objective; default: cross-entropy, or classification for models with classes"),
+  },
+  training: {
+    epochs: z
+      .number()
+      .positive()
+      .optional()
+      .describe("Passes over the data; default: 3, unless steps are given"),
+    steps: z.int().positive().optional().describe("Number of optimizer steps, instead of epochs"),
+    batchSize: z.int().positive().default(4).describe("Examples (or packed rows) per micro-batch"),
+    gradientAccumulationSteps: z.int().positive().default(1).describe("Micro-batches per optimizer step"),
+    dataParallel: DATA_PARALLEL,
+    optimizer: z.enum(names(OPTIMIZERS)).default("adamw").describe("Optimizer"),
+    learningRate: z
+      .number()
+      .min(0)
+      .optional()
+      .describe("Peak learning rate; default: one that suits method, optimizer, objective and model width"),
+    schedule: z.enum(names(SCHEDULES)).default("linear").describe("Learning-rate schedule"),
+    warmupSteps: z
+      .int()
+      .min(0)
+      .optional()
+      .describe(
+        "Warm-up steps, in which the learning rate rises from 0; default: 5 % of the run, none with the constant schedule",
+      ),
+    weightDecay: z.number().min(0).default(0).describe("Decoupled weight decay"),
+    maxGradNorm: z.number().min(0).default(1).describe("Clip gradients to this norm; 0: no clipping"),
+    dropbp: z
+      .number()
+      .min(0)
+      .max(0.9)
+      .optional()
+      .describe("DropBP: share of the backward pass to skip in each step, in whole residual branches"),
+    dropbpRates: z
+      .enum(["uniform", ...names(SENSITIVITIES)])
+      .optional()
+      .describe(
+        "How DropBP spreads the share over the branches once 10 % of the run is done: by how sensitive gradient norms or gradients are to each branch, or evenly; default: norm",
+      ),
+    seed: z.int().min(0).default(0).describe("Random seed"),
+    evalEvery: z
+      .int()
+      .positive()
+      .optional()
+      .describe("Evaluate every so many steps; default: once per epoch"),
+    evalMetric: z
+      .enum(names(EVAL_METRICS))
+      .optional()
+      .describe("What makes a checkpoint the best; given, the best checkpoint is the result; default: loss"),
+    earlyStopping: z
+      .int()
+      .positive()
+      .optional()
+      .describe("Stop after this many evaluations without improvement; the best checkpoint is the result"),
+    gradientCheckpointing: z
+      .enum(["auto", "on", "keep-attention", "off"])
+      .default("auto")
+      .describe(
+        "Recompute activations in the backward pass instead of keeping them; keep-attention: all but what attention gives, for long rows; auto: only when memory is short",
+      ),
+    activations: z
+      .enum(names(ACTIVATION_FORMS))
+      .default("float32")
+      .describe(
+        "How what is kept for the backward pass waits: as it is, in half the memory and rounded, or in files of the output folder",
+      ),
+    attentionChunk: z
+      .int()
+      .min(LEAST_ATTENTION_CHUNK)
+      .optional()
+      .describe(
+        "Queries of a row whose attention is in memory at a time; default: 128, or 256 in rows of more than 2048 tokens",
+      ),
+    threads: THREADS,
+  },
+  power: POWER_OPTIONS,
+  output: {
+    output: z.string().min(1).describe("Folder for the result"),
+    saveEvery: z
+      .int()
+      .positive()
+      .optional()
+      .describe("Save a checkpoint every so many steps; default: only at the end"),
+    samples: z.union([PATH, PROMPTS]).optional().describe(`${SAMPLES}; or a list of prompts`),
+    sampleTokens: z.int().positive().default(64).describe("Most new tokens of a sample"),
+    keepLast: z.int().positive().default(2).describe("Number of checkpoints to keep, besides the best"),
+    log: z
+      .array(z.enum(names(LOG_FORMATS)))
+      .min(1)
+      .default(["jsonl"])
+      .describe(
+        "Forms of the log in the output folder: lines of JSON, a table, an event file of TensorBoard",
+      ),
+    logEvery: z.int().positive().default(1).describe("Log every so many steps"),
+    resume: z
+      .boolean()
+      .default(false)
+      .describe(
+        "Resume from the newest checkpoint in the output folder; with more steps or epochs this extends a finished run",
+      ),
+    overwrite: z.boolean().default(false).describe("Replace the run in the output folder"),
+  },
+};
+
+/** Key → schema of each setting that is not a method's, an optimizer's or an objective's own. */
+export const SETTINGS = {
+  ...SETTING_GROUPS.model,
+  ...SETTING_GROUPS.data,
+  ...SETTING_GROUPS.method,
+  ...SETTING_GROUPS.training,
+  ...SETTING_GROUPS.power,
+  ...SETTING_GROUPS.output,
+};
+
+/** Title → settings that the help shows under it; the others are of methods, optimizers and objectives. */
+export const TRAIN_GROUPS: Readonly<Record<string, readonly string[]>> = Object.fromEntries(
+  Object.entries(SETTING_GROUPS).map(([title, settings]) => [title, Object.keys(settings)]),
+);
