@@ -6,36 +6,36 @@
 import type { Message } from "../data/rows/messages.ts";
 import type { RenderOptions } from "../data/chat/chat-template.ts";
 import { encodeChat, encodePrompt } from "../data/chat/text-tools.ts";
+import type { ReadAdapter } from "../format/adapters/read-adapter.ts";
 import { readAdapter } from "../format/by-path.ts";
 import type { Compute } from "../nn/compute.ts";
 import { type ComputeName, COMPUTES } from "../nn/computes.ts";
 import type { Session } from "../run/session.ts";
 import type { Residency } from "../run/weights/weights.ts";
 import { createEngine } from "../runtime/create-engine.ts";
-import { AdapterPool } from "./adapters/adapter-pool.ts";
+import { AdapterPool, type AdapterPoolOptions } from "./adapters/adapter-pool.ts";
 import { type ComputeChoice, chooseCompute } from "./opening/choose-compute.ts";
 import { Grammars } from "./grammar/grammars.ts";
 import type { PromptReader } from "./prompts/prompt-reader.ts";
-import type { TextParts } from "./opening/model-parts.ts";
+import type { PartsOptions, TextParts } from "./opening/model-parts.ts";
 import { ServingEngine } from "./serving/serving-engine.ts";
+import type { ServingOptions } from "./serving/serving-options.ts";
 import { NO_END, type ServeEnd, type ServeRequest, type ServedToken } from "./serving/serve-request.ts";
 import { stopIdsOf } from "./answers/stop-ids.ts";
 import { type CoTraining, requireOneBatch } from "./scheduling/co-training.ts";
-import type { ServiceTargets } from "./scheduling/service-targets.ts";
 import type { ToolFormat } from "./tool-calls/tool-format.ts";
 import { findToolFormat } from "./tool-calls/tool-formats.ts";
-import type { TurnPolicy } from "./scheduling/turn-policies.ts";
 import { StopStrings } from "./answers/stop-strings.ts";
 import { openTextParts } from "./text-model.ts";
 import { type ThoughtMarks, findThoughtMarks } from "./answers/thought-reader.ts";
 import { openWritingSession } from "./opening/writing-session.ts";
 
 /** What to open and how. */
-export interface OpenServingOptions {
-  /** Name of the model for messages and clients; the path unless given. */
-  readonly name?: string;
-  /** Takes the place of the model's chat template: a name or a file of Jinja. */
-  readonly chatTemplate?: string | undefined;
+export interface OpenServingOptions
+  extends
+    Pick<PartsOptions, "name" | "chatTemplate">,
+    Pick<AdapterPoolOptions, "updateBytes" | "onNote">,
+    Omit<ServingOptions, "prefillTokens" | "now"> {
   /** How weights are kept; all as they are computed with ("float32") unless given. */
   readonly weights?: Residency;
   /** Arithmetic of the products in the blocks; "f32" unless given. */
@@ -44,22 +44,10 @@ export interface OpenServingOptions {
   readonly trainCompute?: ComputeName;
   /** All processors unless given. */
   readonly threads?: number | undefined;
-  /** Bytes that keys and values may take; `usualCacheBytes` unless given. */
-  readonly cacheBytes?: number | undefined;
-  /** Texts that run at a time. */
-  readonly maxRunning?: number;
   /** Adapters that stay in memory although nobody uses them. */
   readonly maxLoaded?: number;
-  /** Bytes for what adapters add to rows where that is as large as weights (adapter-pool.ts). */
-  readonly updateBytes?: number;
-  /** Hears what users should know of the model and of adapters that are loaded. */
-  readonly onNote?: (note: string) => void;
-  /** How trainings on the model share the machine with texts; by slack unless given. */
-  readonly policy?: TurnPolicy | undefined;
   /** How forward passes of trainings share the machine with texts; in slices unless given. */
   readonly coTraining?: CoTraining;
-  /** Within which times texts are to be written; those of a reader unless given. */
-  readonly targets?: ServiceTargets | undefined;
 }
 
 /** A text to write. */
@@ -99,15 +87,9 @@ export async function openServingModel(model: string, options: OpenServingOption
   };
   try {
     const session = await open(chooseCompute(compute, base));
-    const read = (folder: string): ReturnType<typeof readAdapter> => readAdapter(folder, base);
     const { maxLoaded = MAX_LOADED, updateBytes, onNote } = options;
-    const adapters = new AdapterPool({
-      session,
-      read,
-      maxLoaded,
-      onNote,
-      ...(updateBytes !== undefined && { updateBytes }),
-    });
+    const read = (folder: string): Promise<ReadAdapter> => readAdapter(folder, base);
+    const adapters = new AdapterPool({ session, read, maxLoaded, updateBytes, onNote });
     await adapters.warmUp(null);
     const trained = trainCompute === undefined ? session.compute : COMPUTES[trainCompute];
     const trainingSession = trained === session.compute ? session : await open(trained);

@@ -35,7 +35,7 @@ export interface AdapterPoolOptions {
    */
   readonly isOwnFirst?: boolean;
   /** Bytes for what adapters add to rows where that is as large as weights; those for which it is too little take turns. */
-  readonly updateBytes?: number;
+  readonly updateBytes?: number | undefined;
   /** Hears what users should know of the base and of what is loaded onto it. */
   readonly onNote?: ((note: string) => void) | undefined;
 }
