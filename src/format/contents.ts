@@ -2,6 +2,7 @@
 import { FormatError } from "../errors.ts";
 import type { Folder } from "./files/folder.ts";
 import { pathIn, readJsonIfPresent } from "./files/folder.ts";
+import { checkpointName, checkpointSteps } from "./run-checkpoints.ts";
 
 /** Something that was given. */
 export interface Contents {
@@ -14,7 +15,6 @@ export interface Contents {
 
 const ADAPTER_CONFIG = "adapter_config.json";
 const WEIGHTS = /\.(safetensors|gguf)$/;
-const CHECKPOINT = /^checkpoint-(\d+)$/;
 const DATA = /^(train|valid|validation|test)\.(jsonl|json|txt)$|-images-idx3-ubyte(\.gz)?$/;
 const MAX_LISTED = 4;
 
@@ -61,13 +61,10 @@ export function describeNames(path: string, names: readonly string[]): Contents 
           hint: "Check that the download is complete.",
         };
   }
-  const steps = names
-    .flatMap((name) => CHECKPOINT.exec(name)?.[1] ?? [])
-    .map(Number)
-    .sort((a, b) => a - b);
+  const steps = checkpointSteps(names);
   const newest = steps.at(-1);
-  const newestPath = pathIn({ path }, `checkpoint-${newest}`);
   if (newest !== undefined) {
+    const newestPath = pathIn({ path }, checkpointName(newest));
     return {
       kind: "run",
       what: `a run without a result, with ${steps.length} ${steps.length === 1 ? "checkpoint" : "checkpoints"}`,

@@ -11,6 +11,7 @@ import { isLock } from "../format/files/disk/folder-lock.ts";
 import { isTemporary, temporaryName } from "../format/files/disk/temporaries.ts";
 import { bytesFile, textFile } from "../format/files/folder-file.ts";
 import { formatJson } from "../format/files/json-file.ts";
+import { checkpointName, checkpointSteps, isCheckpointName } from "../format/run-checkpoints.ts";
 import { toFailedWrite } from "../messages/system-error.ts";
 import type { TrainEvent } from "../train/events.ts";
 import { STATE_FILE } from "../train/files/folder/read-checkpoint.ts";
@@ -23,7 +24,6 @@ const ID = /^(file|ftjob)-[0-9a-zA-Z-]{1,64}$/;
 const DATA_ENDS = new Set([".jsonl", ".json", ".csv", ".tsv", ".parquet", ".txt", ".md"]);
 /** Folder in which a job begins. */
 export const FIRST_RUN = "run";
-const CHECKPOINT = /^checkpoint-(\d+)$/;
 /** A worker that was lost, and is not, removes a checkpoint while it is copied at most once or twice. */
 const MAX_COPIES = 5;
 
@@ -94,16 +94,14 @@ export class StateFolder {
   }
 
   async removeCheckpoint(job: string, folder: string, step: number): Promise<void> {
-    await rm(join(this.runFolder(job, folder), `checkpoint-${step}`), { recursive: true, force: true });
+    await rm(join(this.runFolder(job, folder), checkpointName(step)), { recursive: true, force: true });
   }
 
   /** Those that a run has written, the first first. */
   async listCheckpoints(job: string, run: string): Promise<JobCheckpoint[]> {
     const folder = this.runFolder(job, run);
-    const steps = (await listNames(folder)).flatMap((name) => CHECKPOINT.exec(name)?.[1] ?? []);
-    return steps
-      .map((step) => ({ step: Number(step), path: join(folder, `checkpoint-${step}`) }))
-      .sort((a, b) => a.step - b.step);
+    const steps = checkpointSteps(await listNames(folder));
+    return steps.map((step) => ({ step, path: join(folder, checkpointName(step)) }));
   }
 
   /** What a run had told at its last checkpoint; nothing where that cannot be read, which who goes on from it says. */
@@ -126,7 +124,7 @@ export class StateFolder {
    */
   async importCheckpoint(job: string, from: string): Promise<void> {
     const name = basename(from);
-    if (!CHECKPOINT.test(name)) {
+    if (!isCheckpointName(name)) {
       throw new UsageError("usage/resume", `Cannot go on from "${name}", expected a folder checkpoint-N`, {
         hint: "Copy a folder checkpoint-N out of the run of a job, with its name.",
       });
@@ -210,8 +208,7 @@ export class StateFolder {
 
 /** Copies a folder without locks and what is being written; false: its checkpoints have changed meanwhile. */
 async function copySame(source: string, copy: string): Promise<boolean> {
-  const checkpoints = async (): Promise<string> =>
-    (await listNames(source)).filter((name) => CHECKPOINT.test(name)).join();
+  const checkpoints = async (): Promise<string> => checkpointSteps(await listNames(source)).join();
   const before = await checkpoints();
   const isKept = (path: string): boolean => !isLock(basename(path)) && !isTemporary(basename(path));
   try {

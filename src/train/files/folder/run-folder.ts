@@ -12,6 +12,7 @@ import { disk } from "../../../format/files/disk/calls.ts";
 import { isLock } from "../../../format/files/disk/folder-lock.ts";
 import { refuseTilde } from "../../../format/files/disk/new-folder.ts";
 import { isTemporary, sweepTemporaries } from "../../../format/files/disk/temporaries.ts";
+import { checkpointName, checkpointSteps, isCheckpointName } from "../../../format/run-checkpoints.ts";
 import { textFile } from "../../../format/files/folder-file.ts";
 import { systemCode, toFailedWrite } from "../../../messages/system-error.ts";
 import type { Adapter } from "../../../peft/attach.ts";
@@ -23,11 +24,11 @@ import { manifestFile } from "./manifest.ts";
 import { type OptimizerState, optimizerFile } from "./optimizer-file.ts";
 import { type Resumed, STATE_FILE, readCheckpoint } from "./read-checkpoint.ts";
 
-const CHECKPOINT = /^checkpoint-(\d{1,15})$/;
 /** Behind the name of a checkpoint that cannot be gone on from. */
 const DAMAGED = ".damaged";
 /** What earlier versions called folders that were being written. */
 const OLD_TEMPORARY = /^\.(checkpoint-\d+|staging)\.[0-9a-f]{8}\.tmp$/;
+
 /** What a run keeps in its folder. */
 export interface FolderForms {
   readonly logs: readonly LogFormat[];
@@ -53,7 +54,7 @@ export class RunFolder {
     refuseTilde(this.path);
     const found = await this.#entries();
     if (found.length === 0) return;
-    const isRun = found.some((name) => OF_A_RUN_ALONE.has(name) || CHECKPOINT.test(name));
+    const isRun = found.some((name) => OF_A_RUN_ALONE.has(name) || isCheckpointName(name));
     if (isRun && overwrite) return;
     throw new UsageError(
       "usage/output",
@@ -61,7 +62,7 @@ export class RunFolder {
       {
         hint: !isRun
           ? "Choose another folder."
-          : found.some((name) => CHECKPOINT.test(name))
+          : found.some(isCheckpointName)
             ? "Choose another folder, go on with --resume, or replace it with --overwrite."
             : "Choose another folder, or replace it with --overwrite: it has no checkpoint to go on from.",
       },
@@ -107,7 +108,7 @@ export class RunFolder {
   async begin(files: Readonly<Record<string, string>>): Promise<void> {
     try {
       for (const name of await this.#entries()) {
-        if (CHECKPOINT.test(name.replace(DAMAGED, "")) || OF_A_RUN.has(name))
+        if (isCheckpointName(name.replace(DAMAGED, "")) || OF_A_RUN.has(name))
           await disk().rm(join(this.path, name), { recursive: true });
       }
     } catch (error) {
@@ -138,16 +139,12 @@ export class RunFolder {
   }
 
   async #checkpoints(): Promise<number[]> {
-    const names = await this.#entries();
-    return names
-      .flatMap((name) => CHECKPOINT.exec(name)?.[1] ?? [])
-      .map(Number)
-      .sort((a, b) => a - b);
+    return checkpointSteps(await this.#entries());
   }
 
   /** The path of a checkpoint. */
   checkpoint(step: number): string {
-    return join(this.path, `checkpoint-${step}`);
+    return join(this.path, checkpointName(step));
   }
 
   /** Step of the newest checkpoint; null when there is none. */

@@ -24,7 +24,8 @@ import { USUAL_RATES, stepSeconds } from "../../plan/step-time.ts";
 import { RECOMPUTES } from "../../recompute.ts";
 import { smallestBudget } from "../../plan/resident-budget.ts";
 import { budgetRequest, memoryRequest } from "./memory-request.ts";
-import { type OpenedRun, type PreparedRun, keepsBaseFrozen, residencyOf, settleRun } from "./prepare.ts";
+import { type OpenedRun, type PreparedRun, settleRun } from "./prepare.ts";
+import { keepsBaseFrozen, residencyOf } from "./run-choices.ts";
 
 /** A run that fits. */
 export interface FittedRun {

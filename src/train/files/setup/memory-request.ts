@@ -15,7 +15,8 @@ import {
   requireFrozenShards,
   requireResidentBudget,
 } from "../../plan/resident-budget.ts";
-import { type PreparedRun, residencyOf } from "./prepare.ts";
+import type { PreparedRun } from "./prepare.ts";
+import { residencyOf } from "./run-choices.ts";
 
 /** What decides the memory of a run. @throws CapacityError "capacity/memory" for a budget of parameters that is too small */
 export function memoryRequest(run: PreparedRun): MemoryRequest {

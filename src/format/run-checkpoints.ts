@@ -1,0 +1,20 @@
+/** @file Names of the checkpoints in the folder of a run: checkpoint-STEP. */
+
+const NAME = /^checkpoint-(\d{1,15})$/;
+
+/** Names the folder of a checkpoint after its step. */
+export function checkpointName(step: number): string {
+  return `checkpoint-${step}`;
+}
+
+export function isCheckpointName(name: string): boolean {
+  return NAME.test(name);
+}
+
+/** Finds the steps of the checkpoints among some names, the first first. */
+export function checkpointSteps(names: readonly string[]): number[] {
+  return names
+    .flatMap((name) => NAME.exec(name)?.[1] ?? [])
+    .map(Number)
+    .sort((a, b) => a - b);
+}

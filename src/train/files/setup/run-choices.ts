@@ -1,0 +1,103 @@
+/** @file What settings choose, and which choices do not go together: optimizer, objective, arithmetic, branches to drop. */
+import { UsageError } from "../../../errors.ts";
+import { parseSettings } from "../../../messages/problems.ts";
+import type { Model } from "../../../models/model.ts";
+import { COMPUTES } from "../../../nn/computes.ts";
+import { f32 } from "../../../nn/computes/f32.ts";
+import type { Optimizer } from "../../../optim/optimizer.ts";
+import { findOptimizer } from "../../../optim/optimizers.ts";
+import { type Method, keepsCodes, trainsRole } from "../../../peft/method.ts";
+import { findMethod } from "../../../peft/methods.ts";
+import type { Residency } from "../../../run/weights/weights.ts";
+import type { DropPlan } from "../../dropbp/branch-dropper.ts";
+import { SENSITIVITIES } from "../../dropbp/sensitivity.ts";
+import { defaultObjective, findObjective } from "../../objectives.ts";
+import { type TrainOptions, objectiveOptions, optimizerOptions } from "../../settings/options.ts";
+import type { ChosenObjective } from "../../step/objective-step.ts";
+
+const DEFAULT_SENSITIVITY = "norm";
+
+/** How frozen weights are kept: what is rounded for an arithmetic is rounded once. */
+export function residencyOf({ compute, weights }: TrainOptions): Residency {
+  return COMPUTES[compute] === f32 ? weights : "float32";
+}
+
+/** Whether a method leaves the matrices of the base and the codes that it has alone. */
+export function keepsBaseFrozen(method: Method): boolean {
+  return !trainsRole(method, "weight") && !keepsCodes(method);
+}
+
+/** Refuses methods that change the base itself, or the codes that it has. @throws UsageError "usage/flag" */
+export function requireFrozenBase({ base, method: name }: TrainOptions, methods: readonly Method[]): void {
+  const method = findMethod(name, methods);
+  if (base === undefined || keepsBaseFrozen(method)) return;
+  const frozen = methods.filter(keepsBaseFrozen).map((other) => other.name);
+  const trainsMatrices = trainsRole(method, "weight");
+  const found = trainsMatrices
+    ? "the method trains its matrices"
+    : "the method makes codes of its own, or trains the scales of those that files have";
+  throw new UsageError(
+    "usage/flag",
+    `Cannot use base ${base} with method "${name}": ${found}, expected a frozen base`,
+    { hint: `Leave base out, or choose one of ${frozen.join(", ")}.` },
+  );
+}
+
+/** Says of an arithmetic of products with frozen matrices that a method leaves none frozen. */
+export function idleComputeNotes(
+  { compute, method: name }: TrainOptions,
+  methods: readonly Method[],
+): string[] {
+  if (COMPUTES[compute] === f32 || !trainsRole(findMethod(name, methods), "weight")) return [];
+  return [
+    `Compute "${compute}" changes nothing here: it is for products with frozen matrices, and method "${name}" trains them all in float32`,
+  ];
+}
+
+/** The optimizer that is asked for, with its options. @throws UsageError "usage/flag" */
+export function optimizerOf(options: TrainOptions): {
+  readonly optimizer: Optimizer;
+  readonly optimizerOptions: unknown;
+} {
+  const optimizer = findOptimizer(options.optimizer);
+  const what = `options of optimizer "${optimizer.name}"`;
+  return {
+    optimizer,
+    optimizerOptions: parseSettings(optimizer.options, optimizerOptions(options), what),
+  };
+}
+
+/** How branches are dropped; null: they are not. @throws UsageError "usage/flag" */
+export function dropPlan({ dropbp, dropbpRates, maxLength }: TrainOptions): DropPlan | null {
+  if (dropbp === undefined && dropbpRates !== undefined) {
+    throw new UsageError("usage/flag", `Cannot use dropbpRates "${dropbpRates}": no dropbp is given`, {
+      hint: "Give --dropbp, the share of the backward pass that is left out.",
+    });
+  }
+  if (dropbp === undefined || dropbp === 0) return null;
+  const sensitivity = SENSITIVITIES.find(({ name }) => name === (dropbpRates ?? DEFAULT_SENSITIVITY)) ?? null;
+  return { rate: dropbp, sensitivity, length: maxLength };
+}
+
+/** Refuses a warm-up in which the run ends: it would never have the learning rate that was asked for. @throws UsageError "usage/flag" */
+export function requireShortWarmup({ warmupSteps = 0 }: TrainOptions, totalSteps: number): void {
+  if (warmupSteps < totalSteps || warmupSteps === 0) return;
+  throw new UsageError(
+    "usage/flag",
+    `Cannot warm up over ${warmupSteps} steps: the run has ${totalSteps}, expected fewer`,
+    { hint: "Choose fewer warm-up steps, or train for longer." },
+  );
+}
+
+/** The objective that is asked for, or that of what the model is for. @throws UsageError "usage/flag" */
+export function chooseObjective(options: TrainOptions, { task }: Model): ChosenObjective {
+  const chosen = options.objective === undefined ? defaultObjective(task) : findObjective(options.objective);
+  return {
+    objective: chosen,
+    options: parseSettings(
+      chosen.options,
+      objectiveOptions(options, chosen.name),
+      `options of objective "${chosen.name}"`,
+    ),
+  };
+}
