@@ -1,46 +1,30 @@
-/**
- * @file Files and runs of jobs in an S3-compatible store, with copies in a folder of this process. A run is objects named by
- * their hashes, and a manifest that is put last and names them: readers see a run as it was at some time, or none.
- *
- * Only who holds a run's lease writes under its name; what was copied lies under another (job-queue.ts).
- */
-import { createHash } from "node:crypto";
-import { mkdir, readFile, readdir, rename, rm, stat } from "node:fs/promises";
-import { basename, dirname, join, relative, sep } from "node:path";
+/** @file Files and runs of jobs in an S3-compatible store, with copies in a folder of this process. */
+import { mkdir } from "node:fs/promises";
+import { basename, dirname } from "node:path";
 import { z } from "zod";
-import { FailedError } from "../../errors.ts";
 import { writeFileAtomic } from "../../format/files/atomic.ts";
-import { isLock } from "../../format/files/disk/folder-lock.ts";
-import { isTemporary, temporaryName } from "../../format/files/disk/temporaries.ts";
 import { bytesFile } from "../../format/files/folder-file.ts";
-import { toFailedWrite } from "../../messages/system-error.ts";
 import { UPLOADED_FILE, type UploadedFile } from "../job.ts";
 import { FIRST_RUN, StateFolder } from "../state-folder.ts";
 import type { S3Store } from "./s3.ts";
-
-const MANIFEST = z.array(z.object({ path: z.string(), size_bytes: z.int(), sha256: z.string() }));
-type Manifest = z.output<typeof MANIFEST>;
+import { StoredRuns, damaged, sha256Of } from "./stored-runs.ts";
 
 const FILES = "files/";
 const DESCRIPTION = "file.json";
-/** A run is written to while it is read, which is seen by its manifest at most a few times. */
-const MAX_TRIES = 5;
+const STORED_FILE = UPLOADED_FILE.extend({ sha256: z.string() });
 
-function sha256Of(bytes: Uint8Array): string {
-  return createHash("sha256").update(bytes).digest("hex");
-}
-
-function isMissing(error: unknown): boolean {
-  return (error as NodeJS.ErrnoException).code === "ENOENT";
-}
+const descriptionKey = (id: string): string => `${FILES}${id}/${DESCRIPTION}`;
+const contentKey = (id: string): string => `${FILES}${id}/data`;
 
 export class StoredState extends StateFolder {
   readonly #store: S3Store;
+  readonly #runs: StoredRuns;
 
   /** `path`: a folder that no other process uses. */
   constructor(path: string, store: S3Store) {
     super(path);
     this.#store = store;
+    this.#runs = new StoredRuns(store, (job, folder) => this.runFolder(job, folder));
   }
 
   override async listFiles(): Promise<UploadedFile[]> {
@@ -53,34 +37,34 @@ export class StoredState extends StateFolder {
 
   override async readFile(id: string): Promise<UploadedFile | null> {
     if (!this.isId(id)) return null;
-    const bytes = await this.#store.get(`${FILES}${id}/${DESCRIPTION}`);
+    const bytes = await this.#store.get(descriptionKey(id));
     if (!bytes) return null;
     const { sha256: _, ...file } = STORED_FILE.parse(JSON.parse(new TextDecoder().decode(bytes)));
     return file;
   }
 
   override async addFile(file: UploadedFile, content: Uint8Array): Promise<void> {
-    await this.#store.put(`${FILES}${file.id}/data`, content);
+    await this.#store.put(contentKey(file.id), content);
     const description = JSON.stringify({ ...file, sha256: sha256Of(content) });
     // The description last: a file that has one is whole.
-    await this.#store.put(`${FILES}${file.id}/${DESCRIPTION}`, new TextEncoder().encode(description));
+    await this.#store.put(descriptionKey(file.id), new TextEncoder().encode(description));
   }
 
   override async removeFile(id: string): Promise<void> {
     if (!this.isId(id)) return;
-    await this.#store.remove(`${FILES}${id}/${DESCRIPTION}`);
-    await this.#store.remove(`${FILES}${id}/data`);
+    await this.#store.remove(descriptionKey(id));
+    await this.#store.remove(contentKey(id));
     await super.removeFile(id);
   }
 
   override async contentOf(file: UploadedFile): Promise<string> {
     const path = this.pathOf(file);
     const [description, bytes] = await Promise.all([
-      this.#store.get(`${FILES}${file.id}/${DESCRIPTION}`),
-      this.#store.get(`${FILES}${file.id}/data`),
+      this.#store.get(descriptionKey(file.id)),
+      this.#store.get(contentKey(file.id)),
     ]);
     const said = description && STORED_FILE.parse(JSON.parse(new TextDecoder().decode(description)));
-    if (!bytes || said?.sha256 !== sha256Of(bytes)) throw damaged(`${FILES}${file.id}/data`);
+    if (!bytes || said?.sha256 !== sha256Of(bytes)) throw damaged(contentKey(file.id));
     await mkdir(dirname(path), { recursive: true });
     await writeFileAtomic(path, bytesFile(basename(path), bytes));
     return path;
@@ -98,10 +82,7 @@ export class StoredState extends StateFolder {
   }
 
   override async removeRuns(job: string): Promise<void> {
-    const keys = await this.#store.list(`jobs/${job}/`);
-    const [manifests, objects] = [keys.filter(isManifest), keys.filter((key) => !isManifest(key))];
-    // First, so that nobody finds a run of which something is missing.
-    for (const key of [...manifests, ...objects]) await this.#store.remove(key);
+    await this.#runs.remove(job);
     await super.removeRuns(job);
   }
 
@@ -117,144 +98,11 @@ export class StoredState extends StateFolder {
     return await super.fetchShared(path);
   }
 
-  /** Makes the copy of a run what is in the store, whole or not at all; false: where nothing is, it stays. @throws FailedError */
-  override async fetchRun(job: string, folder: string): Promise<boolean> {
-    const target = this.runFolder(job, folder);
-    const copy = temporaryName(target);
-    try {
-      for (let numTries = 1; ; numTries++) {
-        const manifest = await this.#manifestOf(job, folder);
-        if (!manifest) return false;
-        const missing = await this.#fill(job, folder, manifest, copy);
-        if (missing === null) return true;
-        if (missing === undefined) break;
-        if (numTries === MAX_TRIES) throw damaged(missing);
-      }
-      await rm(target, { recursive: true, force: true });
-      await rename(copy, target);
-      return true;
-    } catch (error) {
-      throw error instanceof FailedError ? error : toFailedWrite(error, target);
-    } finally {
-      await rm(copy, { recursive: true, force: true });
-    }
+  override fetchRun(job: string, folder: string): Promise<boolean> {
+    return this.#runs.fetch(job, folder);
   }
 
-  /** Fills a folder with a run; null: the copy of it is that already. Gives the key of what is not as its manifest says. */
-  async #fill(
-    job: string,
-    folder: string,
-    manifest: Manifest,
-    copy: string,
-  ): Promise<string | null | undefined> {
-    const target = this.runFolder(job, folder);
-    const before = await filesIn(target);
-    const known = new Map<string, Uint8Array>();
-    for (const path of before) {
-      const bytes = await readFile(join(target, path)).catch(() => null);
-      if (bytes) known.set(`${path} ${sha256Of(bytes)}`, bytes);
-    }
-    const isSame =
-      before.length === manifest.length &&
-      manifest.every(({ path, sha256 }) => known.has(`${path} ${sha256}`));
-    if (isSame) return null;
-    await rm(copy, { recursive: true, force: true });
-    for (const { path, sha256 } of manifest) {
-      const key = objectKey(job, folder, sha256);
-      const bytes = known.get(`${path} ${sha256}`) ?? (await this.#store.get(key));
-      if (!bytes || sha256Of(bytes) !== sha256) return key;
-      const place = join(copy, path);
-      await mkdir(dirname(place), { recursive: true });
-      await writeFileAtomic(place, bytesFile(basename(place), bytes));
-    }
-    return undefined;
+  override publishRun(job: string, folder: string, mayWrite?: () => boolean): Promise<void> {
+    return this.#runs.publish(job, folder, mayWrite);
   }
-
-  async #manifestOf(job: string, folder: string): Promise<Manifest | null> {
-    const key = manifestKey(job, folder);
-    const bytes = await this.#store.get(key);
-    if (!bytes) return null;
-    const parsed = MANIFEST.safeParse(JSON.parse(new TextDecoder().decode(bytes)));
-    const isInside = ({ path }: { readonly path: string }): boolean =>
-      !path.split("/").some((part) => part === "" || part === "." || part === "..") && !path.includes("\\");
-    if (!parsed.success || !parsed.data.every(isInside)) throw damaged(key);
-    return parsed.data;
-  }
-
-  /** Puts a run into the store: what is new of it, then its manifest; what that does not name any more goes. @throws FailedError */
-  override async publishRun(
-    job: string,
-    folder: string,
-    mayWrite: () => boolean = () => true,
-  ): Promise<void> {
-    const before = (await this.#manifestOf(job, folder)) ?? [];
-    const there = new Set(before.map(({ sha256 }) => sha256));
-    const manifest = await this.#putFiles(job, folder, there);
-    if (!mayWrite()) return;
-    const text = JSON.stringify(manifest, null, 1);
-    await this.#store.put(manifestKey(job, folder), new TextEncoder().encode(text));
-    const named = new Set(manifest.map(({ sha256 }) => sha256));
-    for (const sha256 of there) {
-      if (!named.has(sha256) && mayWrite()) await this.#store.remove(objectKey(job, folder, sha256));
-    }
-  }
-
-  /** Puts the files of a run that are not there; what is removed meanwhile makes it begin anew. */
-  async #putFiles(job: string, folder: string, there: ReadonlySet<string>): Promise<Manifest> {
-    const source = this.runFolder(job, folder);
-    const put = new Set(there);
-    for (let numTries = 1; ; numTries++) {
-      const manifest: Manifest = [];
-      try {
-        for (const path of await filesIn(source)) {
-          const bytes = await readFile(join(source, path));
-          const sha256 = sha256Of(bytes);
-          if (!put.has(sha256)) await this.#store.put(objectKey(job, folder, sha256), bytes);
-          put.add(sha256);
-          manifest.push({ path: path.split(sep).join("/"), size_bytes: bytes.length, sha256 });
-        }
-        return manifest;
-      } catch (error) {
-        if (!isMissing(error) || numTries === MAX_TRIES) throw error;
-      }
-    }
-  }
-}
-
-const STORED_FILE = UPLOADED_FILE.extend({ sha256: z.string() });
-
-const MANIFEST_NAME = "manifest.json";
-
-function manifestKey(job: string, folder: string): string {
-  return `jobs/${job}/${folder}/${MANIFEST_NAME}`;
-}
-
-function isManifest(key: string): boolean {
-  return key.endsWith(`/${MANIFEST_NAME}`);
-}
-
-function objectKey(job: string, folder: string, sha256: string): string {
-  return `jobs/${job}/${folder}/objects/${sha256}`;
-}
-
-function damaged(key: string): FailedError {
-  return new FailedError("failed/store", `Cannot read "${key}" of the store: it is not what was put there`, {
-    hint: "Look whether something else writes to the store, or removes from it.",
-  });
-}
-
-/** Paths of the files in a folder and below, without locks and what is being written. */
-async function filesIn(folder: string): Promise<string[]> {
-  const found: string[] = [];
-  const isKept = (path: string): boolean =>
-    path.split(sep).every((name) => !isLock(name) && !isTemporary(name));
-  const names = await readdir(folder, { recursive: true }).catch((error: unknown): string[] => {
-    if (isMissing(error)) return [];
-    throw error;
-  });
-  for (const name of names.toSorted()) {
-    const path = relative(folder, join(folder, name));
-    if (isKept(path) && (await stat(join(folder, path))).isFile()) found.push(path);
-  }
-  return found;
 }
