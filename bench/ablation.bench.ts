@@ -4,6 +4,7 @@ import { writeTinyModel } from "../test/tiny/model.ts";
 import { UsageError } from "../src/errors.ts";
 import { DEFAULT_MODEL } from "../src/hub/resolve.ts";
 import { defineBenchmark, type BenchContext, type Json } from "./bench.ts";
+import { flagWords, wordsOf } from "./harness/command-line.ts";
 import { writeEnoughText } from "./harness/enough-text.ts";
 import { interleave } from "./harness/interleave.ts";
 import { largestPeak, showPeak } from "./harness/memory.ts";
@@ -79,12 +80,12 @@ export const benchmark = defineBenchmark({
         await runPeer("make_adapter.py", [model, "8", String(SEED), adapter]);
         const task = { model, data, adapter, batchSize: batch, maxLength, learningRate: 2e-4, threads: 0 };
         const train = (flags: string): Promise<TrainingRun> => {
-          const own = ["--steps", String(steps), ...flags.split(" ").filter(Boolean)];
+          const own = [...flagWords({ steps }), ...wordsOf(flags)];
           const batchSize = own.includes(ACCUMULATION) ? 1 : batch;
           return trainWithGraft({ ...task, batchSize }, join(scratch, "run"), own);
         };
         const peft = (flags: readonly string[]): Promise<TrainingRun> =>
-          trainWithPeft("peft_step.py", task, ["--steps", String(steps), ...flags]);
+          trainWithPeft("peft_step.py", task, [...flagWords({ steps }), ...flags]);
         const sides: Record<string, () => Promise<TrainingRun>> = {
           PEFT: () => peft([]),
           "PEFT, checkpointing": () => peft(["--checkpointing"]),

@@ -4,6 +4,7 @@ import { join } from "node:path";
 
 import { DEFAULT_MODEL } from "../src/hub/resolve.ts";
 import { defineBenchmark, type Outcome } from "./bench.ts";
+import { flagWords, wordsOf } from "./harness/command-line.ts";
 import { interleave } from "./harness/interleave.ts";
 import { labelsPerStep, meanLoss, readExamples } from "./label-counts.ts";
 import { ROOT } from "./harness/machine.ts";
@@ -69,7 +70,7 @@ export const benchmark = defineBenchmark({
         threads,
       } = values;
       const task = { model, data, adapter, batchSize, maxLength, learningRate, threads };
-      const flags = ["--epochs", "1", ...values["graft-flags"].split(" ").filter((word) => word !== "")];
+      const flags = ["--epochs", "1", ...wordsOf(values["graft-flags"])];
       const output = join(scratch, "run");
       const cut = cutStep(task, numAtOnce);
       const rounds = await interleave(
@@ -80,12 +81,11 @@ export const benchmark = defineBenchmark({
           packed: () =>
             trainWithGraft({ ...task, batchSize: 1 }, output, [
               ...flags,
-              "--packing",
-              "on",
-              "--gradient-accumulation-steps",
-              String(packedBatch),
-              "--data-parallel",
-              String(numAtOnce),
+              ...flagWords({
+                packing: "on",
+                "gradient-accumulation-steps": packedBatch,
+                "data-parallel": numAtOnce,
+              }),
             ]),
         },
         context,

@@ -2,6 +2,7 @@
 import { availableParallelism } from "node:os";
 import { DEFAULT_MODEL } from "../src/hub/resolve.ts";
 import { defineBenchmark, type Outcome } from "./bench.ts";
+import { flagWords, wordsOf } from "./harness/command-line.ts";
 import { interleave } from "./harness/interleave.ts";
 import { largestPeak, peakRatio, showPeak } from "./harness/memory.ts";
 import { findModel, llamaVersion, runLlama } from "./harness/peers.ts";
@@ -30,20 +31,8 @@ interface Task {
 
 /** Runs `graft generate`, greedy. */
 async function writeWithGraft({ model, prompt, maxNewTokens, threads, flags }: Task): Promise<Writing> {
-  const run = await runGraft([
-    "generate",
-    "--model",
-    model,
-    "--prompt",
-    prompt,
-    "--max-new-tokens",
-    String(maxNewTokens),
-    "--temperature",
-    "0",
-    "--threads",
-    String(threads),
-    ...flags,
-  ]);
+  const words = flagWords({ model, prompt, "max-new-tokens": maxNewTokens, temperature: 0, threads });
+  const run = await runGraft(["generate", ...words, ...flags]);
   const done = eventsOf(run, "done")[0];
   if (done === undefined) throw new Error("Cannot read the run of graft generate: no done event");
   const ids = done.value["ids"] as number[];
@@ -101,7 +90,7 @@ export const benchmark = defineBenchmark({
       throw new Error(
         `Cannot decode "${model}" with llama.cpp: expected a .gguf file, name one with --model`,
       );
-    const flags = values["graft-flags"].split(" ").filter((word) => word !== "");
+    const flags = wordsOf(values["graft-flags"]);
     const { prompt, tokens: maxNewTokens } = values;
     // Left to itself node-llama-cpp takes more threads than there are processors, and stalls.
     const threads = values.threads > 0 ? values.threads : availableParallelism();

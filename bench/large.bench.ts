@@ -5,6 +5,7 @@ import { join } from "node:path";
 
 import { smallModelText } from "../tools/small-model/make-text.ts";
 import { type BenchContext, defineBenchmark } from "./bench.ts";
+import { flagWords, wordsOf } from "./harness/command-line.ts";
 import { interleave } from "./harness/interleave.ts";
 import { largestPeak, showPeak } from "./harness/memory.ts";
 import {
@@ -72,13 +73,11 @@ export const benchmark = defineBenchmark({
           steps,
           "batch-size": batch,
           "max-length": length,
-        };
-        const words = Object.entries(flags).flatMap(([name, value]) => [`--${name}`, String(value)]);
-        const further = values["graft-flags"].split(" ").filter((word) => word !== "");
-        return summarize(
-          await runGraft(["train", ...words, "--packing", "--overwrite", ...further]),
-          Number.NaN,
-        );
+          packing: true,
+          overwrite: true,
+        } as const;
+        const words = [...flagWords(flags), ...wordsOf(values["graft-flags"])];
+        return summarize(await runGraft(["train", ...words]), Number.NaN);
       };
       const rounds = await interleave(
         values.rounds,

@@ -3,6 +3,7 @@ import { join } from "node:path";
 
 import { DEFAULT_MODEL } from "../src/hub/resolve.ts";
 import { defineBenchmark } from "./bench.ts";
+import { flagWords } from "./harness/command-line.ts";
 import { writeEnoughText } from "./harness/enough-text.ts";
 import { interleave } from "./harness/interleave.ts";
 import { largestPeak, showPeak } from "./harness/memory.ts";
@@ -38,9 +39,9 @@ export const benchmark = defineBenchmark({
           "max-length": length,
           activations: values.activations,
           "gradient-checkpointing": values.checkpointing,
-        };
-        const words = Object.entries(flags).flatMap(([name, value]) => [`--${name}`, String(value)]);
-        return summarize(await runGraft(["train", ...words, "--overwrite"]), Number.NaN);
+          overwrite: true,
+        } as const;
+        return summarize(await runGraft(["train", ...flagWords(flags)]), Number.NaN);
       };
       const sides = Object.fromEntries(lengths.map((length) => [String(length), () => train(length)]));
       const rounds: Readonly<Record<string, readonly TrainingRun[]>> = await interleave(

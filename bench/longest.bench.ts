@@ -3,6 +3,7 @@ import { join } from "node:path";
 
 import { DEFAULT_MODEL } from "../src/hub/resolve.ts";
 import { defineBenchmark } from "./bench.ts";
+import { flagWords, wordsOf } from "./harness/command-line.ts";
 import { writeEnoughText } from "./harness/enough-text.ts";
 import { findModel } from "./harness/peers.ts";
 import { withScratch } from "./harness/scratch.ts";
@@ -32,17 +33,29 @@ export const benchmark = defineBenchmark({
       const data = join(scratch, "text.txt");
       const { budget, rate, grain, most, steps } = values;
       await writeEnoughText(data, most * steps, SEED);
-      const shared = ["--model", await findModel(values.model, { say }), "--data", data];
-      shared.push("--batch-size", "1", "--steps", String(steps), "--output", join(scratch, "run"));
-      shared.push("--overwrite", ...values["graft-flags"].split(" ").filter((word) => word !== ""));
+      const model = await findModel(values.model, { say });
+      const run = {
+        model,
+        data,
+        "batch-size": 1,
+        steps,
+        output: join(scratch, "run"),
+        overwrite: true,
+      } as const;
+      const shared = [...flagWords(run), ...wordsOf(values["graft-flags"])];
       const peakOf = async (own: readonly string[], length: number): Promise<number> => {
-        const { peakMb } = await runGraft(["train", ...shared, ...own, "--max-length", String(length)]);
+        const { peakMb } = await runGraft([
+          "train",
+          ...shared,
+          ...own,
+          ...flagWords({ "max-length": length }),
+        ]);
         if (peakMb === null) throw new Error("Cannot read the peak of memory: it is told on Linux alone");
         say(`${own.join(" ") || "whole"}: ${length} tokens, ${Math.round(peakMb)} MB`);
         return peakMb;
       };
       const whole = await longestWithin(budget, { grain, most }, (length) => peakOf([], length));
-      const drop = ["--dropbp", String(rate), "--dropbp-rates", "uniform"];
+      const drop = flagWords({ dropbp: rate, "dropbp-rates": "uniform" });
       const dropped = await longestWithin(budget, { grain, most }, (length) => peakOf(drop, length));
       const ratio = dropped.length / whole.length;
       const row = (name: string, { length, peakMb }: Longest): string[] => [

@@ -2,6 +2,7 @@
 import { join } from "node:path";
 
 import { type BenchContext, defineBenchmark } from "./bench.ts";
+import { flagWords, wordsOf } from "./harness/command-line.ts";
 import { GRID, type GridRun, makeGridData, makeGridModel } from "./memory-grid.ts";
 import { withScratch } from "./harness/scratch.ts";
 import { median } from "./harness/statistics.ts";
@@ -56,11 +57,10 @@ export const benchmark = defineBenchmark({
           model: await makeGridModel(folder, run.model),
           data: data[run.data],
           output: join(scratch, "run"),
-          steps: String(Math.max(values.steps, run.steps ?? 1)),
-          threads: String(values.threads),
+          steps: Math.max(values.steps, run.steps ?? 1),
+          threads: values.threads,
         };
-        const words = Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value]);
-        const one = await compare(run, [...words, ...run.flags.split(" ")]);
+        const one = await compare(run, [...flagWords(flags), ...wordsOf(run.flags)]);
         say(`${(100 * errorOf(one)).toFixed(1)} %  ${nameOf(run)}`);
         compared.push(one);
       }

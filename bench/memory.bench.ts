@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { UsageError } from "../src/errors.ts";
 import { DEFAULT_MODEL } from "../src/hub/resolve.ts";
 import { defineBenchmark, type Json } from "./bench.ts";
+import { flagWords, wordsOf } from "./harness/command-line.ts";
 import { writeEnoughText } from "./harness/enough-text.ts";
 import { interleave } from "./harness/interleave.ts";
 import { largestPeak, peakRatio, showPeak } from "./harness/memory.ts";
@@ -72,9 +73,9 @@ export const benchmark = defineBenchmark({
       await writeEnoughText(data, batchSize * maxLength * steps, SEED);
       const common = `--batch-size ${batchSize} --max-length ${maxLength} --steps ${steps} --gradient-checkpointing ${values.checkpointing}`;
       const train = async (base: Base, method: string, flags: string): Promise<TrainingRun> => {
-        const places = ["--model", base.reads === "file" ? file : folder, "--data", data];
-        places.push("--output", join(scratch, "run"), "--overwrite", "--method", method);
-        const words = [common, base.flags, flags].flatMap((text) => text.split(" ")).filter(Boolean);
+        const model = base.reads === "file" ? file : folder;
+        const places = flagWords({ model, data, output: join(scratch, "run"), overwrite: true, method });
+        const words = [common, base.flags, flags].flatMap(wordsOf);
         return summarizeGraft(await runGraft(["train", ...places, ...words]));
       };
       const sides: Record<string, () => Promise<TrainingRun>> = {};
@@ -82,7 +83,7 @@ export const benchmark = defineBenchmark({
         const adapter = join(scratch, "start");
         await runPeer("make_adapter.py", [folder, "8", String(SEED), adapter]);
         const task = { model: folder, data, adapter, batchSize, maxLength, learningRate: 2e-4, threads: 0 };
-        const flags = ["--steps", String(steps)];
+        const flags = flagWords({ steps });
         sides["peft lora"] = () => trainWithPeft("peft_step.py", task, flags);
         sides["peft lora, checkpointing"] = () =>
           trainWithPeft("peft_step.py", task, [...flags, "--checkpointing"]);

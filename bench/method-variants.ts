@@ -1,4 +1,5 @@
 /** @file The methods as the comparison runs them: flags of `graft train`, with a learning rate that suits each. */
+import { wordsOf } from "./harness/command-line.ts";
 
 /** A way of training: its name in the table, and the flags that say it. */
 export interface Variant {
@@ -7,7 +8,7 @@ export interface Variant {
 }
 
 function variant(name: string, flags: string): Variant {
-  return { name, flags: flags.split(" ") };
+  return { name, flags: wordsOf(flags) };
 }
 
 const LORA = "--method lora --rank 8 --learning-rate 1e-3";

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { UsageError } from "../src/errors.ts";
 import { DEFAULT_MODEL } from "../src/hub/resolve.ts";
 import { defineBenchmark, type Json } from "./bench.ts";
+import { flagWords, wordsOf } from "./harness/command-line.ts";
 import { interleave } from "./harness/interleave.ts";
 import { ROOT } from "./harness/machine.ts";
 import { largestPeak, peakRatio, showPeak } from "./harness/memory.ts";
@@ -41,12 +42,21 @@ export const benchmark = defineBenchmark({
       // In floats: PEQA is to quantize it to any number of bits.
       const model = await asFolder(await findModel(values.model, context), context);
       const { data, heldOut } = await splitData(values.data, values["held-out"], scratch);
-      const shared = ["--model", model, "--data", data, "--eval-data", heldOut];
-      shared.push("--batch-size", String(values.batch), "--max-length", String(values["max-length"]));
-      shared.push("--steps", String(values.steps), "--eval-every", String(values.steps));
-      shared.push("--output", join(scratch, "run"), "--overwrite", "--schedule", "cosine");
-      shared.push("--warmup-steps", String(Math.ceil(values.steps / 20)));
-      shared.push(...values["graft-flags"].split(" ").filter((word) => word !== ""));
+      const { batch, "max-length": maxLength, steps } = values;
+      const flags = {
+        model,
+        data,
+        "eval-data": heldOut,
+        "batch-size": batch,
+        "max-length": maxLength,
+        steps,
+        "eval-every": steps,
+        output: join(scratch, "run"),
+        overwrite: true,
+        schedule: "cosine",
+        "warmup-steps": Math.ceil(steps / 20),
+      } as const;
+      const shared = [...flagWords(flags), ...wordsOf(values["graft-flags"])];
       const variants = chosen(values.methods);
       const sides = Object.fromEntries(
         variants.map(({ name, flags }) => [name, () => trainOnce([...shared, ...flags])]),

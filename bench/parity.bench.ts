@@ -6,6 +6,7 @@ import { basename, join } from "node:path";
 import { UsageError } from "../src/errors.ts";
 import { DEFAULT_MODEL } from "../src/hub/resolve.ts";
 import { defineBenchmark, type Outcome } from "./bench.ts";
+import { flagWords, wordsOf } from "./harness/command-line.ts";
 import { ROOT } from "./harness/machine.ts";
 import { PARITY, type Variant } from "./method-variants.ts";
 import { findModel } from "./harness/peers.ts";
@@ -48,12 +49,19 @@ export const benchmark = defineBenchmark({
       const variants = values.variants.split(",").map(findVariant);
       const sets = values.data.split(",").map(readDataSet);
       const model = await findModel(values.model, context);
-      const shared = ["--model", model, "--schedule", "cosine", "--batch-size", String(values.batch)];
-      for (const name of ["steps", "max-length", "learning-rate", "threads"] as const)
-        shared.push(`--${name}`, String(values[name]));
-      shared.push("--eval-every", String(values.steps));
-      shared.push("--gradient-accumulation-steps", String(values.accumulation));
-      shared.push(...values["graft-flags"].split(" ").filter((word) => word !== ""));
+      const { steps, batch, accumulation, threads } = values;
+      const flags = {
+        model,
+        schedule: "cosine",
+        "batch-size": batch,
+        steps,
+        "max-length": values["max-length"],
+        "learning-rate": values["learning-rate"],
+        threads,
+        "eval-every": steps,
+        "gradient-accumulation-steps": accumulation,
+      };
+      const shared = [...flagWords(flags), ...wordsOf(values["graft-flags"])];
       // Seed by seed, so that what is done when somebody stops can be compared.
       const seeds = Array.from({ length: values.seeds }, (_, seed) => seed);
       const jobs = seeds.flatMap((seed) =>
@@ -112,7 +120,7 @@ function readDataSet(text: string): { readonly name: string; readonly flags: rea
       hint: "Give two files with an equals sign between them.",
     });
   }
-  return { name: basename(train), flags: ["--data", train, "--eval-data", heldOut] };
+  return { name: basename(train), flags: flagWords({ data: train, "eval-data": heldOut }) };
 }
 
 async function readRuns(file: string): Promise<Map<string, Losses>> {

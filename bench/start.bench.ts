@@ -3,6 +3,7 @@ import { join } from "node:path";
 
 import { DEFAULT_MODEL } from "../src/hub/resolve.ts";
 import { defineBenchmark } from "./bench.ts";
+import { flagWords } from "./harness/command-line.ts";
 import { writeEnoughText } from "./harness/enough-text.ts";
 import { interleave } from "./harness/interleave.ts";
 import { findModel } from "./harness/peers.ts";
@@ -23,47 +24,24 @@ export const benchmark = defineBenchmark({
   run: (values, context) =>
     withScratch(async (scratch) => {
       const model = await findModel(values.model, context);
-      const { batch, "max-length": length, rounds: numRounds, threads, prompt } = values;
+      const { batch, "max-length": length, rounds: numRounds, prompt } = values;
+      const threads = values.threads || undefined;
       const data = join(scratch, "text.txt");
       await writeEnoughText(data, batch * length, 1);
-      const threadFlags = threads > 0 ? ["--threads", String(threads)] : [];
       const rounds = await interleave(
         numRounds,
         {
           train: async () => {
-            const run = await runGraft([
-              "train",
-              "--model",
-              model,
-              "--data",
-              data,
-              "--output",
-              join(scratch, "run"),
-              "--overwrite",
-              "--steps",
-              "1",
-              "--batch-size",
-              String(batch),
-              "--max-length",
-              String(length),
-              ...threadFlags,
-            ]);
+            const size = { steps: 1, "batch-size": batch, "max-length": length, threads };
+            const flags = { model, data, output: join(scratch, "run"), overwrite: true, ...size } as const;
+            const run = await runGraft(["train", ...flagWords(flags)]);
             const step = eventsOf(run, "step")[0];
             const stepMs = (1000 * Number(step?.value["tokens"])) / Number(step?.value["tokens_per_second"]);
             return { firstStepMs: step?.atMs ?? Number.NaN, stepMs };
           },
           generate: async () => {
-            const run = await runGraft([
-              "generate",
-              "--model",
-              model,
-              "--prompt",
-              prompt,
-              "--chat",
-              "--max-new-tokens",
-              "1",
-              ...threadFlags,
-            ]);
+            const flags = { model, prompt, chat: true, "max-new-tokens": 1, threads } as const;
+            const run = await runGraft(["generate", ...flagWords(flags)]);
             return eventsOf(run, "done")[0]?.atMs ?? Number.NaN;
           },
           help: async () => (await runGraft(["--help"])).wallMs,

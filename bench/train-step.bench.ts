@@ -4,6 +4,7 @@ import { join } from "node:path";
 
 import { DEFAULT_MODEL } from "../src/hub/resolve.ts";
 import { defineBenchmark, type Outcome } from "./bench.ts";
+import { flagWords, wordsOf } from "./harness/command-line.ts";
 import { writeEnoughText } from "./harness/enough-text.ts";
 import { interleave } from "./harness/interleave.ts";
 import { largestPeak, peakRatio, showPeak } from "./harness/memory.ts";
@@ -57,9 +58,8 @@ export const benchmark = defineBenchmark({
       const { batch: batchSize, "max-length": maxLength, "learning-rate": learningRate, threads } = values;
       const task = { model, data, adapter, batchSize, maxLength, learningRate, threads };
       const cut = cutStep({ ...task, model: values["graft-model"] || model }, values["at-once"]);
-      const steps = ["--steps", String(values.steps)];
-      const words = values["graft-flags"].split(" ").filter((word) => word !== "");
-      const graftFlags = [...steps, ...cut.flags, ...words];
+      const steps = flagWords({ steps: values.steps });
+      const graftFlags = [...steps, ...cut.flags, ...wordsOf(values["graft-flags"])];
       const rounds = await interleave(
         values.rounds,
         {

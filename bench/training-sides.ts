@@ -1,6 +1,7 @@
 /** @file The two sides of a training comparison as child processes with the same settings: `graft train`, and PEFT with PyTorch. */
 import { delimiter, dirname, join } from "node:path";
 
+import { flagWords } from "./harness/command-line.ts";
 import { runChild, type ChildRun, type TimedEvent } from "./harness/child.ts";
 import { ROOT } from "./harness/machine.ts";
 import { runPeer } from "./harness/peers.ts";
@@ -59,17 +60,12 @@ export function cutStep(
   const batchSize = task.batchSize / numAtOnce;
   if (!Number.isInteger(batchSize))
     throw new RangeError(`Cannot cut ${task.batchSize} rows of a step into ${numAtOnce} parts`);
-  const count = String(numAtOnce);
-  return {
-    task: { ...task, batchSize },
-    flags: ["--gradient-accumulation-steps", count, "--data-parallel", count],
-  };
+  const flags = flagWords({ "gradient-accumulation-steps": numAtOnce, "data-parallel": numAtOnce });
+  return { task: { ...task, batchSize }, flags };
 }
 
-function commonArgs(task: TrainingTask): string[] {
-  const { model, data, learningRate } = task;
-  const threads = task.threads > 0 ? ["--threads", String(task.threads)] : [];
-  return ["--model", model, "--data", data, "--learning-rate", String(learningRate), ...threads];
+function commonFlags({ model, data, learningRate, threads }: TrainingTask) {
+  return { model, data, "learning-rate": learningRate, threads: threads || undefined };
 }
 
 /** Runs `graft train` in file order, without clipping, decay or schedule; `extra` are further flags. */
@@ -78,31 +74,20 @@ export async function trainWithGraft(
   output: string,
   extra: readonly string[],
 ): Promise<TrainingRun> {
-  const run = await runGraft([
-    "train",
-    ...commonArgs(task),
-    "--init-adapter",
-    task.adapter,
-    "--output",
+  const flags = {
+    ...commonFlags(task),
+    "init-adapter": task.adapter,
     output,
-    "--overwrite",
-    "--batch-size",
-    String(task.batchSize),
-    "--max-length",
-    String(task.maxLength),
-    "--shuffle",
-    "off",
-    "--schedule",
-    "constant",
-    "--warmup-steps",
-    "0",
-    "--max-grad-norm",
-    "0",
-    "--weight-decay",
-    "0",
-    ...extra,
-  ]);
-  return summarizeGraft(run);
+    overwrite: true,
+    "batch-size": task.batchSize,
+    "max-length": task.maxLength,
+    shuffle: "off",
+    schedule: "constant",
+    "warmup-steps": 0,
+    "max-grad-norm": 0,
+    "weight-decay": 0,
+  } as const;
+  return summarizeGraft(await runGraft(["train", ...flagWords(flags), ...extra]));
 }
 
 /** What a run of `graft train` did; its first step takes what its speed says, as the start is not part of it. */
@@ -117,14 +102,9 @@ export async function trainWithPeft(
   task: TrainingTask,
   extra: readonly string[],
 ): Promise<TrainingRun> {
+  const { adapter, batchSize: batch, maxLength: length } = task;
   const run = await runPeer(script, [
-    ...commonArgs(task),
-    "--adapter",
-    task.adapter,
-    "--batch",
-    String(task.batchSize),
-    "--length",
-    String(task.maxLength),
+    ...flagWords({ ...commonFlags(task), adapter, batch, length }),
     ...extra,
   ]);
   const startMs = eventsOf(run, "start")[0]?.atMs ?? Number.NaN;
