@@ -11,6 +11,7 @@ import type { BaseModel } from "../../models/base/base-model.ts";
 import { fingerprintOf } from "../../models/base/fingerprint.ts";
 import type { Adapter } from "../../peft/attach.ts";
 import type { TrainOptions } from "../settings/options.ts";
+import { entriesOf } from "../logs/log-format.ts";
 import { describeRows } from "./data/data-names.ts";
 import type { RunState } from "../loop/run-state.ts";
 import { DATA_CONTENTS } from "../settings/saved-settings.ts";
@@ -131,8 +132,7 @@ function lossFacts({
 }: RunState): Fact[] {
   const at = (entry: Readonly<Record<string, unknown>> | undefined): string =>
     `${Number(entry?.["loss"]).toFixed(4)} after step ${String(entry?.["step"])}`;
-  const of = (event: string): RunState["log_history"] => history.filter((entry) => entry["event"] === event);
-  const [steps, evaluations] = [of("step"), of("eval")];
+  const [steps, evaluations] = [entriesOf(history, "step"), entriesOf(history, "eval")];
   const facts: Fact[] = [];
   if (steps.length > 0) {
     const [first, last] = [steps[0], steps.at(-1)].map(

@@ -3,6 +3,7 @@ import { countLabels, exampleLength, sequencesOf } from "../../data/examples/tra
 import { numElements } from "../../graph/shape.ts";
 import type { Adapter } from "../../peft/attach.ts";
 import type { DoneEvent, ResumeEvent, StartEvent } from "../events.ts";
+import { entriesOf } from "../logs/log-format.ts";
 import type { TrainingSetup } from "./setup/setup.ts";
 import { describeNewLength } from "../settings/new-length.ts";
 import { sumPower } from "../power/paced-events.ts";
@@ -66,7 +67,7 @@ export function tellDone(
   seconds: number,
 ): DoneEvent {
   const losses = (event: string): number[] =>
-    state.log_history.flatMap((entry) => (entry["event"] === event ? [Number(entry["loss"])] : []));
+    entriesOf(state.log_history, event).map((entry) => Number(entry["loss"]));
   const { global_step: steps, best_global_step: best } = state;
   const isBest =
     (options.evalMetric ?? options.earlyStopping) !== undefined && best !== null && data.heldOut !== null;
@@ -89,6 +90,6 @@ export function tellDone(
 
 /** Held-out loss after a step. */
 function lossAt({ log_history: history }: RunState, step: number): number | undefined {
-  const found = history.find((entry) => entry["event"] === "eval" && entry["step"] === step);
+  const found = entriesOf(history, "eval").find((entry) => entry["step"] === step);
   return found && Number(found["loss"]);
 }

@@ -3,6 +3,11 @@
 /** An event as a log has it: names and values. */
 export type LogEntry = Readonly<Record<string, unknown>>;
 
+/** The entries of one kind of event. */
+export function entriesOf(history: readonly LogEntry[], event: string): readonly LogEntry[] {
+  return history.filter((entry) => entry["event"] === event);
+}
+
 /** The file of a log. */
 export interface LogFile {
   /** Reads all of it; null: it is not there. */

@@ -5,7 +5,7 @@
 import type { Fact } from "../../format/cards/model-card.ts";
 import { formatCount, formatFixed, formatPercent } from "../../messages/numbers.ts";
 import type { StartEvent } from "../events.ts";
-import type { LogEntry } from "../logs/log-format.ts";
+import { type LogEntry, entriesOf } from "../logs/log-format.ts";
 import type { RunState } from "../loop/run-state.ts";
 import { dropBpChart } from "./dropbp-chart.ts";
 import { Html, html } from "./html.ts";
@@ -21,7 +21,7 @@ import { tilesOf } from "./tiles.ts";
 export function writeReport(parts: ReportParts): string {
   const { title, start, state, settings, environment, next } = parts;
   const { log_history: history } = state;
-  const [steps, evaluations] = [ofEvent(history, "step"), ofEvent(history, "eval")];
+  const [steps, evaluations] = [entriesOf(history, "step"), entriesOf(history, "eval")];
   const page = html`<!doctype html>
     <html lang="en">
       <head>
@@ -81,10 +81,6 @@ export function writeReport(parts: ReportParts): string {
       </body>
     </html> `;
   return page.text;
-}
-
-function ofEvent(history: readonly LogEntry[], event: string): readonly LogEntry[] {
-  return history.filter((entry) => entry["event"] === event);
 }
 
 function chipOf({ state, isDone }: ReportParts): Html {

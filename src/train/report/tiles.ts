@@ -1,6 +1,6 @@
 /** @file The few numbers of a run that a report begins with. */
 import { formatBytes, formatCount, formatDuration, formatFixed, formatLoss } from "../../messages/numbers.ts";
-import type { LogEntry } from "../logs/log-format.ts";
+import { type LogEntry, entriesOf } from "../logs/log-format.ts";
 import { sumPower } from "../power/paced-events.ts";
 import { type Html, html } from "./html.ts";
 import type { ReportParts } from "./report-parts.ts";
@@ -25,8 +25,7 @@ export function tilesOf(parts: ReportParts): Html[] {
 
 function listTiles({ state }: ReportParts): Tile[] {
   const { log_history: history } = state;
-  const steps = history.filter((entry) => entry["event"] === "step");
-  const evaluations = history.filter((entry) => entry["event"] === "eval");
+  const [steps, evaluations] = [entriesOf(history, "step"), entriesOf(history, "eval")];
   const [first, last] = [evaluations[0], evaluations.at(-1)];
   const tiles: Tile[] = [];
   if (first && last) {

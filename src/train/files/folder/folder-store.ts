@@ -3,6 +3,7 @@ import type { AdapterOrigin } from "../../../format/adapters/adapter.ts";
 import { restoreAdapter } from "../../../format/by-path.ts";
 import type { Adapter } from "../../../peft/attach.ts";
 import type { TrainEvent } from "../../events.ts";
+import { entriesOf } from "../../logs/log-format.ts";
 import type { RunState } from "../../loop/run-state.ts";
 import type { RunStore } from "../../loop/run-store.ts";
 import { type Inputs, describeRun } from "../making.ts";
@@ -98,5 +99,5 @@ function eventsOf<K extends TrainEvent["event"]>(
   { log_history: history }: RunState,
   event: K,
 ): readonly Extract<TrainEvent, { readonly event: K }>[] {
-  return history.filter((each) => each["event"] === event) as unknown as Extract<TrainEvent, { event: K }>[];
+  return entriesOf(history, event) as unknown as Extract<TrainEvent, { event: K }>[];
 }
