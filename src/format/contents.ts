@@ -2,7 +2,7 @@
 import { FormatError } from "../errors.ts";
 import type { Folder } from "./files/folder.ts";
 import { pathIn, readJsonIfPresent } from "./files/folder.ts";
-import { checkpointName, checkpointSteps } from "./run-checkpoints.ts";
+import { checkpointFolder, checkpointSteps } from "./run-checkpoints.ts";
 
 /** Something that was given. */
 export interface Contents {
@@ -64,7 +64,7 @@ export function describeNames(path: string, names: readonly string[]): Contents 
   const steps = checkpointSteps(names);
   const newest = steps.at(-1);
   if (newest !== undefined) {
-    const newestPath = pathIn({ path }, checkpointName(newest));
+    const newestPath = pathIn({ path }, checkpointFolder(newest));
     return {
       kind: "run",
       what: `a run without a result, with ${steps.length} ${steps.length === 1 ? "checkpoint" : "checkpoints"}`,

@@ -3,11 +3,11 @@
 const NAME = /^checkpoint-(\d{1,15})$/;
 
 /** Names the folder of a checkpoint after its step. */
-export function checkpointName(step: number): string {
+export function checkpointFolder(step: number): string {
   return `checkpoint-${step}`;
 }
 
-export function isCheckpointName(name: string): boolean {
+export function isCheckpointFolder(name: string): boolean {
   return NAME.test(name);
 }
 

@@ -11,7 +11,7 @@ import { isLock } from "../format/files/disk/folder-lock.ts";
 import { isTemporary, temporaryName } from "../format/files/disk/temporaries.ts";
 import { bytesFile, textFile } from "../format/files/folder-file.ts";
 import { formatJson } from "../format/files/json-file.ts";
-import { checkpointName, checkpointSteps, isCheckpointName } from "../format/run-checkpoints.ts";
+import { checkpointFolder, checkpointSteps, isCheckpointFolder } from "../format/run-checkpoints.ts";
 import { toFailedWrite } from "../messages/system-error.ts";
 import type { TrainEvent } from "../train/events.ts";
 import { STATE_FILE } from "../train/files/folder/read-checkpoint.ts";
@@ -94,14 +94,14 @@ export class StateFolder {
   }
 
   async removeCheckpoint(job: string, folder: string, step: number): Promise<void> {
-    await rm(join(this.runFolder(job, folder), checkpointName(step)), { recursive: true, force: true });
+    await rm(join(this.runFolder(job, folder), checkpointFolder(step)), { recursive: true, force: true });
   }
 
   /** Those that a run has written, the first first. */
   async listCheckpoints(job: string, run: string): Promise<JobCheckpoint[]> {
     const folder = this.runFolder(job, run);
     const steps = checkpointSteps(await listNames(folder));
-    return steps.map((step) => ({ step, path: join(folder, checkpointName(step)) }));
+    return steps.map((step) => ({ step, path: join(folder, checkpointFolder(step)) }));
   }
 
   /** What a run had told at its last checkpoint; nothing where that cannot be read, which who goes on from it says. */
@@ -124,7 +124,7 @@ export class StateFolder {
    */
   async importCheckpoint(job: string, from: string): Promise<void> {
     const name = basename(from);
-    if (!isCheckpointName(name)) {
+    if (!isCheckpointFolder(name)) {
       throw new UsageError("usage/resume", `Cannot go on from "${name}", expected a folder checkpoint-N`, {
         hint: "Copy a folder checkpoint-N out of the run of a job, with its name.",
       });

@@ -5,7 +5,7 @@
  * A piece reads files of pieces that have ended, and numbers of the table; so who does it changes no bit.
  */
 import { join } from "node:path";
-import { checkpointName } from "../../format/run-checkpoints.ts";
+import { checkpointFolder } from "../../format/run-checkpoints.ts";
 import type { TrainEvent } from "../../train/events.ts";
 import {
   type AveragedInput,
@@ -71,7 +71,7 @@ async function trainShare(
     );
   };
   const { weight: examples } = await trainContribution(own, round, { ...hooks, onEvent });
-  const state = await readRunState(join(own.output, checkpointName(round.until)), round.until);
+  const state = await readRunState(join(own.output, checkpointFolder(round.until)), round.until);
   const loss = Number(state.log_history.findLast(({ event }) => event === "step")?.["loss"]);
   await publish();
   const done: ShareResult = { examples, tokens: state.trained_tokens, loss };

@@ -12,7 +12,7 @@ import { FailedError, UsageError } from "../../errors.ts";
 import { ADAPTER_FILES } from "../../format/adapters/adapter-folder.ts";
 import { readAdapterFolder, writeAdapterFolder } from "../../format/by-path.ts";
 import { disk } from "../../format/files/disk/calls.ts";
-import { checkpointName, checkpointSteps } from "../../format/run-checkpoints.ts";
+import { checkpointFolder, checkpointSteps } from "../../format/run-checkpoints.ts";
 import {
   type Contribution,
   type NumbersByName,
@@ -93,7 +93,7 @@ export function roundsOf(
 }
 
 function adapterAfter(output: string, step: number): string {
-  return join(output, step === 0 ? "start" : checkpointName(step));
+  return join(output, step === 0 ? "start" : checkpointFolder(step));
 }
 
 function velocityAfter(output: string, step: number): string {
@@ -162,7 +162,7 @@ export async function readContribution(
   { until, adapter }: Round,
   weight: number,
 ): Promise<Contribution> {
-  const trained = await numbersOf(join(folder, checkpointName(until)));
+  const trained = await numbersOf(join(folder, checkpointFolder(until)));
   return { difference: differenceOf(trained, await numbersOf(adapter)), weight };
 }
 
@@ -185,7 +185,7 @@ export async function drawStart(
     const isStopped = error instanceof FailedError && error.code === "train/stopped";
     if (!isStopped || hooks.signal?.aborted === true) throw error;
   }
-  await writeNumbers(start, join(output, checkpointName(0)), new Map());
+  await writeNumbers(start, join(output, checkpointFolder(0)), new Map());
 }
 
 /** Where the parts of data are, in an output. */

@@ -12,7 +12,7 @@ import { disk } from "../../../format/files/disk/calls.ts";
 import { isLock } from "../../../format/files/disk/folder-lock.ts";
 import { refuseTilde } from "../../../format/files/disk/new-folder.ts";
 import { isTemporary, sweepTemporaries } from "../../../format/files/disk/temporaries.ts";
-import { checkpointName, checkpointSteps, isCheckpointName } from "../../../format/run-checkpoints.ts";
+import { checkpointFolder, checkpointSteps, isCheckpointFolder } from "../../../format/run-checkpoints.ts";
 import { textFile } from "../../../format/files/folder-file.ts";
 import { systemCode, toFailedWrite } from "../../../messages/system-error.ts";
 import type { Adapter } from "../../../peft/attach.ts";
@@ -54,7 +54,7 @@ export class RunFolder {
     refuseTilde(this.path);
     const found = await this.#entries();
     if (found.length === 0) return;
-    const isRun = found.some((name) => OF_A_RUN_ALONE.has(name) || isCheckpointName(name));
+    const isRun = found.some((name) => OF_A_RUN_ALONE.has(name) || isCheckpointFolder(name));
     if (isRun && overwrite) return;
     throw new UsageError(
       "usage/output",
@@ -62,7 +62,7 @@ export class RunFolder {
       {
         hint: !isRun
           ? "Choose another folder."
-          : found.some(isCheckpointName)
+          : found.some(isCheckpointFolder)
             ? "Choose another folder, go on with --resume, or replace it with --overwrite."
             : "Choose another folder, or replace it with --overwrite: it has no checkpoint to go on from.",
       },
@@ -108,7 +108,7 @@ export class RunFolder {
   async begin(files: Readonly<Record<string, string>>): Promise<void> {
     try {
       for (const name of await this.#entries()) {
-        if (isCheckpointName(name.replace(DAMAGED, "")) || OF_A_RUN.has(name))
+        if (isCheckpointFolder(name.replace(DAMAGED, "")) || OF_A_RUN.has(name))
           await disk().rm(join(this.path, name), { recursive: true });
       }
     } catch (error) {
@@ -144,7 +144,7 @@ export class RunFolder {
 
   /** The path of a checkpoint. */
   checkpoint(step: number): string {
-    return join(this.path, checkpointName(step));
+    return join(this.path, checkpointFolder(step));
   }
 
   /** Step of the newest checkpoint; null when there is none. */
