@@ -76,6 +76,24 @@ function applySetting(affix: number[], id: number | null, setting: unknown): num
   return setting === true && !affix.includes(id) ? [id] : affix;
 }
 
+/** Makes what reads the bytes of one token. */
+function tokenBytesOf(
+  hub: OpenTokenizer,
+  { tokenizer }: TokenizerFiles,
+  decode: Tokenizer["decode"],
+): Tokenizer["tokenBytes"] {
+  const readBytes = byteReader(tokenizer["decoder"]);
+  return (id) => {
+    const token = hub.id_to_token(id);
+    if (token === undefined) return null;
+    // Words that are put together are told as the text that each is alone.
+    const isText = readBytes === null || hub.get_added_tokens_decoder().has(id);
+    return isText
+      ? new TextEncoder().encode(decode([id]))
+      : Uint8Array.from(readBytes(token), (byte) => byte.charCodeAt(0));
+  };
+}
+
 /** Makes a tokenizer. Encoding takes time linear in the text, or fails: `budget` says how much. @throws format/file */
 export function createTokenizer(files: TokenizerFiles, budget = new TimeBudget()): Tokenizer {
   const hub = openHubTokenizer(files, budget);
@@ -105,17 +123,6 @@ export function createTokenizer(files: TokenizerFiles, budget = new TimeBudget()
     return known.length === 0 ? "" : hub.decode(known, { clean_up_tokenization_spaces: false });
   };
 
-  const readBytes = byteReader(files.tokenizer["decoder"]);
-  const tokenBytes = (id: number): Uint8Array | null => {
-    const token = hub.id_to_token(id);
-    if (token === undefined) return null;
-    // Words that are put together are told as the text that each is alone.
-    const isText = readBytes === null || hub.get_added_tokens_decoder().has(id);
-    return isText
-      ? new TextEncoder().encode(decode([id]))
-      : Uint8Array.from(readBytes(token), (byte) => byte.charCodeAt(0));
-  };
-
   return {
     vocabSize: hub.numIds,
     bosId,
@@ -131,7 +138,7 @@ export function createTokenizer(files: TokenizerFiles, budget = new TimeBudget()
     },
     decode,
     tokenToId,
-    tokenBytes,
+    tokenBytes: tokenBytesOf(hub, files, decode),
     stream: (options = {}) => createTokenStream((ids) => decode(ids, options)),
   };
 }

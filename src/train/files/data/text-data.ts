@@ -31,13 +31,8 @@ export async function readTextData(
   const how: ReadOptions<DataKindName> = {
     ...tools,
     ...hooks,
+    ...rowsOf(options, model, objective),
     onFile: (path, sha256) => void fileHashes.set(path, sha256),
-    maxLength,
-    trainOn: options.trainOn,
-    kind: objective.rows,
-    columns: readColumns(options.columns),
-    ...(options.skipFaulty === undefined ? {} : { skipFaulty: options.skipFaulty }),
-    ...classesOf(model),
   };
   const names = namesOf(options);
   const wanted = evalData === undefined ? (["train", "valid"] as const) : (["train"] as const);
@@ -51,7 +46,7 @@ export async function readTextData(
   const heldOut = given ? given.examples : joinHeldOut(sets.map(({ valid }) => valid));
   requireReadable(train, model);
   if (heldOut) requireReadable(heldOut, model);
-  const counts = sumCounts(sets.map(({ reports }) => reports.train));
+  const counts = { ...sumCounts(sets.map(({ reports }) => reports.train)), numExamples: train.length };
   const heldOutReports = given ? [given.report] : sets.flatMap(({ reports }) => reports.valid ?? []);
   const heldOutCounts = { ...sumCounts(heldOutReports), numExamples: heldOut?.length ?? 0 };
   return {
@@ -63,11 +58,27 @@ export async function readTextData(
     fileHashes,
     chatTemplateHash: tools.template.hash,
     notes: [
-      ...noteTroubles({ ...counts, numExamples: train.length }, maxLength),
+      ...noteTroubles(counts, maxLength),
       ...notePlainPrompts(counts, objective.rows),
       ...noteUnshown(counts),
       ...noteTroubles(heldOutCounts, maxLength, "held-out "),
     ].map((note) => `Warning: ${note}`),
+  };
+}
+
+/** What rows are, and what becomes of them. */
+function rowsOf(
+  { maxLength, trainOn, columns, skipFaulty }: TrainOptions,
+  model: Model,
+  { rows: kind }: Objective,
+) {
+  return {
+    kind,
+    maxLength,
+    trainOn,
+    columns: readColumns(columns),
+    ...(skipFaulty === undefined ? {} : { skipFaulty }),
+    ...classesOf(model),
   };
 }
 
