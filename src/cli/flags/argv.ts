@@ -11,7 +11,6 @@ export interface ParsedArgv {
   readonly withoutValue: ReadonlySet<string>;
   readonly configPath: string | null;
   readonly help: boolean;
-  readonly json: boolean;
   readonly problems: readonly string[];
   /** How to mend some of the problems. */
   readonly hints: readonly string[];
@@ -65,7 +64,6 @@ class ArgvReader {
   /** What stood behind unknown flags. */
   readonly #passedOver: string[] = [];
   #help = false;
-  #json = false;
 
   constructor(words: readonly string[], flags: readonly Flag[]) {
     this.#rest = [...words];
@@ -93,7 +91,6 @@ class ArgvReader {
       withoutValue: this.#withoutValue,
       configPath: this.#configPaths[0] ?? null,
       help: this.#help,
-      json: this.#json,
       problems,
       hints: this.#hints,
     };
@@ -120,16 +117,16 @@ class ArgvReader {
     } else if (name === "config") {
       const path = this.#takeValue(name, inline);
       if (path !== null) this.#configPaths.push(path);
-    } else if (name === "json" && inline === undefined) this.#json = true;
-    else if (name === "help" && inline === undefined) this.#help = true;
-    else this.#refuse(`--${name}`, name, inline);
+    } else if (name === "help" && inline === undefined) this.#help = true;
+    // The program has read it.
+    else if (name !== "json" || inline !== undefined) this.#refuse(`--${name}`, name, inline);
   }
 
   #add({ key }: Flag, text: string): void {
     addTexts(this.#texts, key, [text]);
   }
 
-  /** The next word, if it can only be meant for a switch. */
+  /** What a switch is set to: the next word, if that says it. */
   #takeSwitch({ choices }: Flag): string {
     const next = this.#rest[0] ?? "";
     const isMeant = readSwitch(next) !== undefined || choices.includes(next);
