@@ -3,8 +3,8 @@
  * schema satisfies it.
  */
 import { areDisjoint } from "./disjoint.ts";
-import { decodeStep, encodeStep } from "./json-pointer.ts";
-import { PatternFault, patternMatcher } from "../rules/pattern-rules.ts";
+import { decodeStep } from "./json-pointer.ts";
+import { MemberReader, onlyNames } from "./member-reader.ts";
 import { STRING_FORMATS } from "./string-formats.ts";
 import {
   type Fields,
@@ -20,18 +20,9 @@ import {
   textsOf,
   typesOf,
 } from "./schema-keywords.ts";
-import {
-  ANYTHING,
-  type Members,
-  type PatternMember,
-  type Shape,
-  type Source,
-  type View,
-  meet,
-  typeOf,
-} from "./shape.ts";
+import { ANYTHING, type Shape, type Source, type View, meet, typeOf } from "./shape.ts";
 
-const [MAX_TEXT, MAX_DEPTH, MAX_SHAPES, MAX_NAME_PATTERNS] = [1 << 16, 64, 256, 16];
+const [MAX_TEXT, MAX_DEPTH, MAX_SHAPES] = [1 << 16, 64, 256];
 /** Keywords that say nothing of what a value is. */
 const NOTES = new Set(
   (
@@ -52,8 +43,7 @@ export class SchemaReader {
   readonly #root: unknown;
   /** By the path of a schema. */
   readonly #known = new Map<string, readonly Shape[]>();
-  /** By pattern of names. */
-  readonly #matchers = new Map<string, PatternMember["hasMatch"]>();
+  readonly #members = new MemberReader();
 
   /** @throws SchemaError for a schema that is too large */
   constructor(root: unknown) {
@@ -178,46 +168,10 @@ export class SchemaReader {
       unique: isUnique(fields, path) ? `${path}/uniqueItems` : null,
       members: [
         ...(names ? [onlyNames(names, `${path}/propertyNames`)] : []),
-        ...this.#membersOf(fields, path),
+        ...this.#members.membersOf(fields, path),
       ],
       required: new Set(textsOf(fields["required"] ?? [], `${path}/required`)),
     };
-  }
-
-  /** What a schema says of properties by their names, if it does. */
-  #membersOf(fields: Fields, path: string): readonly Members[] {
-    const under = (key: string): [string, View][] =>
-      Object.entries(requireFields(fields[key] ?? {}, `${path}/${key}`)).map(([name, schema]) => [
-        name,
-        [{ schema, path: `${path}/${key}/${encodeStep(name)}` }],
-      ]);
-    const properties = new Map(under("properties"));
-    const patterns = under("patternProperties");
-    const byPattern = patterns.map(([pattern, view]): PatternMember => ({
-      pattern,
-      view,
-      hasMatch: this.#matcherOf(pattern, `${path}/patternProperties/${encodeStep(pattern)}`),
-    }));
-    const schema = fields["additionalProperties"];
-    const additional = schema === undefined ? null : [{ schema, path: `${path}/additionalProperties` }];
-    const saysNothing = properties.size === 0 && byPattern.length === 0 && additional === null;
-    return saysNothing ? [] : [{ properties, byPattern, additional }];
-  }
-
-  #matcherOf(pattern: string, path: string): PatternMember["hasMatch"] {
-    const known = this.#matchers.get(pattern);
-    if (known) return known;
-    if (this.#matchers.size === MAX_NAME_PATTERNS) {
-      throw new SchemaError(path, `is one of more than ${MAX_NAME_PATTERNS} patterns of names`, "Use fewer.");
-    }
-    try {
-      const matcher = patternMatcher(pattern);
-      this.#matchers.set(pattern, matcher);
-      return matcher;
-    } catch (error) {
-      if (!(error instanceof PatternFault)) throw error;
-      throw new SchemaError(path, `is a pattern with ${error.message}`, "Say it with another pattern.");
-    }
   }
 }
 
@@ -229,12 +183,6 @@ function saysNothing({ minLength, maxLength, patterns }: Omit<Shape, "literals">
 /** Keywords that say nothing with some values. */
 function isSilent(key: string, value: unknown): boolean {
   return key === "minProperties" && value === 0;
-}
-
-/** Properties of some names, whatever they are, and no others. */
-function onlyNames(names: readonly string[], path: string): Members {
-  const properties = new Map(names.map((name): [string, View] => [name, []]));
-  return { properties, byPattern: [], additional: [{ schema: false, path }] };
 }
 
 /** What satisfies one of each. */
