@@ -4,7 +4,8 @@
 import type { ProgramSpec } from "../../graph/program.ts";
 import type { BuiltPart } from "../../models/graphs/built-part.ts";
 import type { Model } from "../../models/model.ts";
-import { PAST_KEY, PAST_VALUE, type PartGraph } from "../../models/graphs/part-graph.ts";
+import { PAST_KEY, PAST_VALUE } from "../../models/graphs/part-attention.ts";
+import type { PartGraph } from "../../models/graphs/part-graph.ts";
 import type { TensorRead } from "../../models/graphs/part-tensors.ts";
 import { PLAIN_PART } from "../../models/graphs/part-options.ts";
 import { type AdapterView, placedBy } from "../../peft/adapter-view.ts";

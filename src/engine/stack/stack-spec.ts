@@ -7,7 +7,7 @@ import { gatherPages } from "../../graph/ops/gather-pages.ts";
 import { type ProgramSpec, neededInputs, nodesOf } from "../../graph/program.ts";
 import type { Dim } from "../../graph/shape.ts";
 import type { BuiltPart } from "../../models/graphs/built-part.ts";
-import { PAST_KEY, PAST_VALUE } from "../../models/graphs/part-graph.ts";
+import { PAST_KEY, PAST_VALUE, type PartAttention } from "../../models/graphs/part-attention.ts";
 import { operandNames } from "../../models/graphs/part-tensors.ts";
 import { boundOf } from "../../run/arithmetic.ts";
 import { foldFactors, fuseNorm } from "./fuse-norm.ts";
@@ -45,8 +45,9 @@ export function stackSpec(blocks: readonly BuiltPart[], layout: CacheLayout): Pr
     (inputs[name] ??= graph.input(name, like.dtype, like.shape));
   let y: Value | null = null;
   for (const [index, block] of blocks.entries()) {
-    const { passInputs, tables, attention, past } = block.part;
-    const { newKey, newValue } = (attention as NonNullable<typeof attention>).outputs;
+    const { passInputs, tables, attention } = block.part;
+    const { outputs: made, past } = attention as PartAttention;
+    const { newKey, newValue } = made;
     const ends = { y: block.y, new_key: newKey, new_value: newValue };
     const given = neededInputs(ends, { x: block.x, ...block.part.inputs() });
     const places = new Map<Value, Value>();

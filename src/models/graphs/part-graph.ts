@@ -10,25 +10,15 @@ import { add, mul } from "../../graph/ops/elementwise.ts";
 import { gatherRows } from "../../graph/ops/gather-scatter.ts";
 import { reduceSum } from "../../graph/ops/reduce-expand.ts";
 import { stopGradient } from "../../graph/ops/stop-gradient.ts";
-import type { Shape } from "../../graph/shape.ts";
-import { type AttentionOutputs, attention, attentionOverHeads } from "../../nn/attention.ts";
 import type { AttentionOptions, Builder, LinearOptions, TensorRole } from "../../nn/builder.ts";
-import type { Matrix, OperandValues, Product } from "../../nn/compute.ts";
+import type { Matrix } from "../../nn/compute.ts";
 import { asFloat32 } from "../../nn/computes/f32.ts";
 import { linear } from "../../nn/linear.ts";
-import {
-  KEY_POSITIONS,
-  KEY_SEGMENTS,
-  LAST_KEY,
-  NUM_KEYS,
-  type PassInput,
-  POSITIONS,
-  SEGMENTS,
-} from "../../nn/pass.ts";
+import type { PassInput } from "../../nn/pass.ts";
 import { alongRows } from "../../nn/along-rows.ts";
-import { ropeTables } from "../../nn/rope/rope-tables.ts";
-import { SmoothedValues } from "../../nn/products/smoothing.ts";
 import { type DropoutMask, DropoutMasks } from "./dropout-masks.ts";
+import { type PartAttention, attendIn } from "./part-attention.ts";
+import { PartMatrices, type PartMatrix } from "./part-matrices.ts";
 import { PartTensors, type TensorRead } from "./part-tensors.ts";
 import { PassValues } from "./pass-values.ts";
 import { RowParts } from "./row-parts.ts";
@@ -59,11 +49,9 @@ export interface BranchGraph extends Branch {
 }
 
 /** A product without adapter and bias. */
-export interface PlainProduct {
+interface PlainProduct extends Pick<PartMatrix, "product" | "operands"> {
   /** What it multiplies. */
   readonly x: Value;
-  readonly product: Product;
-  readonly operands: OperandValues;
 }
 
 /** Sizes that are known before a program runs: rows, tokens, and their products. */
@@ -76,9 +64,6 @@ export function hasFixedSize({ shape }: Value): boolean {
 
 /** Name of what attention gives, among what is worth saving. [B, T, H·E] */
 export const ATTENDED = "attended";
-/** Inputs of a block that reads a cache. */
-export const PAST_KEY = "past_key";
-export const PAST_VALUE = "past_value";
 
 /** The residual stream as a projection. */
 const IDENTITY: Pick<SiteGraph, "weight" | "bias" | "project"> = {
@@ -92,6 +77,7 @@ const IDENTITY: Pick<SiteGraph, "weight" | "bias" | "project"> = {
 export class PartGraph implements Builder {
   readonly graph = new Graph();
   readonly #tensors = new PartTensors(this.graph);
+  readonly #matrices = new PartMatrices(this.#tensors);
   readonly #pass = new PassValues(this.graph);
   /** In the order of their use. */
   readonly specs: readonly TensorSpec[] = this.#tensors.specs;
@@ -109,23 +95,19 @@ export class PartGraph implements Builder {
   /** Activations worth saving for the backward program. */
   readonly saved: Record<string, Value> = {};
   /** Of the one attention of a block; null: there is none. */
-  attention: { readonly options: AttentionOptions; readonly outputs: AttentionOutputs } | null = null;
+  attention: PartAttention | null = null;
   /** Rows of the head's matrix, where not all of them are an input. */
   headRows: { readonly tensor: string; readonly rows: Value } | null = null;
   /** What the head's matrix multiplies. */
   headInput: Value | null = null;
   /** Products without adapter and bias, by their value. */
   readonly plainProducts = new Map<Value, PlainProduct>();
-  /** What projections read: the matrices of each, by the tensors' names, as [out, in]. */
-  readonly readers = new Map<Value, Map<string, () => Value>>();
+  readonly readers = this.#matrices.readers;
   #options: PartOptions;
   readonly #rowParts = new RowParts();
   readonly #masks = new DropoutMasks(this.graph, this.#rowParts);
   /** Of all products so far, for one token. */
   #numMultiplications = 0;
-  readonly #smoothed = new SmoothedValues();
-  /** Keys and values of earlier tokens, as the options say. */
-  readonly past: Record<string, Value> = {};
   /** Outputs of sites that kept what they are made of. */
   readonly #cheap = new Set<Value>();
 
@@ -160,7 +142,12 @@ export class PartGraph implements Builder {
     if (role === "head" && this.#options.headProduct !== "whole") return this.#partOfHead(name, x);
     if (tiedTo !== null) this.ties.set(`${name}.weight`, tiedTo);
     const matrix: Matrix = { role, inFeatures, outFeatures, storedTransposed };
-    const { dense, smooth, product, operands } = this.#matrix(`${name}.weight`, x, matrix);
+    const { dense, smooth, product, operands } = this.#matrices.declare(
+      `${name}.weight`,
+      x,
+      matrix,
+      this.#options,
+    );
     const bias = hasBias ? alongRows(this.tensor(`${name}.bias`, [outFeatures], "bias"), x) : null;
     const ofTokens = x.shape.length === 2 ? ({ ofTokens: true } as const) : {};
     const spec: SiteSpec = { name, kind: "linear", ...matrix, bias: hasBias, ...ofTokens };
@@ -181,32 +168,6 @@ export class PartGraph implements Builder {
     if (bias === null && numInputs === Object.keys(this.adapter).length)
       this.plainProducts.set(y, { x: smooth(x), product, operands });
     return this.#cheap.has(y) ? y : this.#save(`${name}.output`, y);
-  }
-
-  /** A matrix that multiplies x in its arithmetic: its values as [out, in], and what it is given of a value [..., in]. */
-  #matrix(
-    tensor: string,
-    x: Value,
-    matrix: Matrix,
-  ): Omit<PlainProduct, "x"> & { readonly dense: () => Value; readonly smooth: (value: Value) => Value } {
-    const { role, inFeatures, outFeatures, storedTransposed } = matrix;
-    const shape = storedTransposed ? [inFeatures, outFeatures] : [outFeatures, inFeatures];
-    const product = this.#options.product(tensor, matrix);
-    const spec: TensorSpec = { name: tensor, shape, role: role === "head" ? "head" : "weight" };
-    const operands = this.#tensors.declare(spec, product);
-    const dense = (): Value => product.dense(operands);
-    const readers = this.readers.get(x) ?? new Map<string, () => Value>();
-    this.readers.set(x, readers.set(tensor, dense));
-    if (!this.#options.isSmoothed(tensor)) return { product, operands, dense, smooth: (value) => value };
-    // Projections that read the same share factors, so that it is multiplied and rounded once.
-    const [first = tensor] = readers.keys();
-    const factors = this.#tensors.declareSmoothing(first, inFeatures);
-    return {
-      product,
-      operands,
-      dense: () => mul(dense(), factors),
-      smooth: (value) => this.#smoothed.of(value, factors),
-    };
   }
 
   /** The product with rows of the head's matrix that whoever runs the program gives as `rows`. */
@@ -244,31 +205,10 @@ export class PartGraph implements Builder {
 
   attend(q: Value, k: Value, v: Value, options: AttentionOptions): Value {
     if (this.attention) throw new RangeError("Cannot build a block with two attentions: it has one cache");
-    const outputs = this.#attend(q, k, v, options);
-    this.attention = { options, outputs };
-    for (const [name, value] of Object.entries(outputs.saved)) this.#save(name, value);
-    return this.#save(ATTENDED, outputs.output);
-  }
-
-  #attend(q: Value, k: Value, v: Value, options: AttentionOptions): AttentionOutputs {
-    const { cache, chunk } = this.#options;
-    const { numKeyValueHeads: K, headWidth: E, rope } = options;
-    const past = (shape: Shape): { readonly key: Value; readonly value: Value } => ({
-      key: (this.past[PAST_KEY] = this.graph.input(PAST_KEY, "float32", shape)),
-      value: (this.past[PAST_VALUE] = this.graph.input(PAST_VALUE, "float32", shape)),
-    });
-    const made = rope && ropeTables(rope);
-    const tables = made && { cos: this.#pass.table(made.cos), sin: this.#pass.table(made.sin) };
-    if (cache === "heads") {
-      const [lastKey, numKeys] = [this.input(LAST_KEY), this.input(NUM_KEYS)];
-      const { key: keys, value: values } = past(["B", K, "C", E]);
-      return attentionOverHeads([q, k, v], options, { keys, values, lastKey, numKeys }, tables);
-    }
-    const queries = { positions: this.input(POSITIONS), segments: this.input(SEGMENTS) };
-    if (cache === null)
-      return attention(q, k, v, options, { queries, keys: queries, tables, past: null, chunk });
-    const keys = { positions: this.input(KEY_POSITIONS), segments: this.input(KEY_SEGMENTS) };
-    return attention(q, k, v, options, { queries, keys, tables, past: past(["B", "P", K * E]), chunk });
+    this.attention = attendIn(this.graph, this.#pass, [q, k, v], options, this.#options);
+    const { output, saved } = this.attention.outputs;
+    for (const [name, value] of Object.entries(saved)) this.#save(name, value);
+    return this.#save(ATTENDED, output);
   }
 
   splitRows(rows: Value, counts: Value, numParts: number, numPerToken: number): Values {
@@ -306,7 +246,7 @@ export class PartGraph implements Builder {
     return {
       ...values(this.passInputs),
       ...values(this.tables),
-      ...this.past,
+      ...this.attention?.past,
       ...this.tensors,
       ...Object.fromEntries(this.gathered.map(({ rows }) => [rows.name as string, rows])),
       ...(this.headRows ? { rows: this.headRows.rows } : {}),
