@@ -138,7 +138,7 @@ for (const kind of KINDS) {
       assert.equal(adapter.numTrained, numWeights / 32);
     });
 
-    test("reads no weight as floats", async () => {
+    test("reads no matrix of a block as floats", async () => {
       const read: string[] = [];
       const source = {
         storageOf: (name: string) => base.source.storageOf(name),
@@ -154,7 +154,7 @@ for (const kind of KINDS) {
       const adapter = await attachTo(watched, method);
       await lossAndGradients(engine, watched, adapter, [batch], { recompute: true });
       assert.deepEqual(
-        [...new Set(read)].filter((tensor) => !tensor.includes("norm")),
+        [...new Set(read)].filter((tensor) => tensor.startsWith("model.layers.") && !tensor.includes("norm")),
         [],
       );
       assert.ok(read.length > 0);
