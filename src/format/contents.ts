@@ -20,6 +20,7 @@ const MAX_LISTED = 4;
 
 const AS_MODEL = "Give it as model (--model)";
 const CHECK_PATH = "Check the path.";
+const CHECK_DOWNLOAD = "Check that the download is complete.";
 const AS_DATA = "Give it as data (--data).";
 
 function listNames(names: readonly string[]): string {
@@ -36,11 +37,7 @@ export function describeNames(path: string, names: readonly string[]): Contents 
       hint: "Give it as adapter (--adapter), beside the model that it was made for.",
     };
   if (names.some((name) => name.startsWith("adapter_model.")))
-    return {
-      kind: "adapter",
-      what: `an adapter without ${ADAPTER_CONFIG}`,
-      hint: "Check that the download is complete.",
-    };
+    return { kind: "adapter", what: `an adapter without ${ADAPTER_CONFIG}`, hint: CHECK_DOWNLOAD };
   if (names.includes("adapters.safetensors"))
     return {
       kind: "adapter",
@@ -48,29 +45,16 @@ export function describeNames(path: string, names: readonly string[]): Contents 
       hint: "Make a folder of peft of it by graft convert --to peft.",
     };
   if (names.includes("config.json") || names.some((name) => name.endsWith(".gguf"))) {
-    const isWhole = names.some((name) => WEIGHTS.test(name));
-    return isWhole
-      ? {
-          kind: "model",
-          what: "a whole model",
-          hint: `${AS_MODEL}; a whole model takes no merging and runs without an adapter.`,
-        }
-      : {
-          kind: "model",
-          what: "a model folder without weights",
-          hint: "Check that the download is complete.",
-        };
-  }
-  const steps = checkpointSteps(names);
-  const newest = steps.at(-1);
-  if (newest !== undefined) {
-    const newestPath = pathIn({ path }, checkpointFolder(newest));
+    if (!names.some((name) => WEIGHTS.test(name)))
+      return { kind: "model", what: "a model folder without weights", hint: CHECK_DOWNLOAD };
     return {
-      kind: "run",
-      what: `a run without a result, with ${steps.length} ${steps.length === 1 ? "checkpoint" : "checkpoints"}`,
-      hint: `Go on with it by graft train --resume, or give its newest checkpoint, ${newestPath}.`,
+      kind: "model",
+      what: "a whole model",
+      hint: `${AS_MODEL}; a whole model takes no merging and runs without an adapter.`,
     };
   }
+  const run = describeRun(path, names);
+  if (run) return run;
   if (names.some((name) => DATA.test(name))) return { kind: "data", what: "a data folder", hint: AS_DATA };
   if (names.length === 0) return { kind: "other", what: "an empty folder", hint: CHECK_PATH };
   const inner = names.find((name) => WEIGHTS.test(name));
@@ -78,6 +62,19 @@ export function describeNames(path: string, names: readonly string[]): Contents 
     kind: "other",
     what: `a folder with ${listNames(names)}`,
     hint: inner === undefined ? CHECK_PATH : "Check that the download is complete: there is no config.json.",
+  };
+}
+
+/** Says of a run's folder how far it is, by the names of its checkpoints; null: there are none. */
+function describeRun(path: string, names: readonly string[]): Contents | null {
+  const steps = checkpointSteps(names);
+  const last = steps.at(-1);
+  if (last === undefined) return null;
+  const newest = pathIn({ path }, checkpointFolder(last));
+  return {
+    kind: "run",
+    what: `a run without a result, with ${steps.length} ${steps.length === 1 ? "checkpoint" : "checkpoints"}`,
+    hint: `Go on with it by graft train --resume, or give its newest checkpoint, ${newest}.`,
   };
 }
 

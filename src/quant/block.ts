@@ -50,10 +50,10 @@ export function nibbles(name: string, numCodes: number, distance: number): Field
 }
 
 /** Elements of planes by their names. */
-export type PlaneData = Readonly<Record<string, DataOf<FieldType>>>;
+type PlaneData = Readonly<Record<string, DataOf<FieldType>>>;
 
 /** What a storage kind says beside what follows from its fields. */
-export interface BlockKind extends Pick<
+interface BlockKind extends Pick<
   Storage,
   "name" | "ggufFileType" | "summary" | "blockSize" | "dequantize" | "dequantizeRaw"
 > {

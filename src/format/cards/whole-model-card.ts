@@ -3,7 +3,7 @@ import type { Task } from "../../models/family.ts";
 import type { Making, ModelCard } from "./model-card.ts";
 
 /** What a card of a model says of it. */
-export interface WholeModelFacts {
+interface WholeModelFacts {
   /** The model that it comes from; null: not known. */
   readonly baseName: string | null;
   /** Null: not known. */

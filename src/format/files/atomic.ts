@@ -36,7 +36,7 @@ export async function syncFolder(path: string): Promise<void> {
 }
 
 /** How a file is filled, and held against what was to be in it. */
-export type FileContent = Pick<FolderFile, "fill" | "check">;
+type FileContent = Pick<FolderFile, "fill" | "check">;
 
 /** A file that was written: its name and what its bytes hash to. */
 export interface WrittenFile {

@@ -15,7 +15,7 @@ const POLL_MS = 250;
 const HANG_FACTOR = 4;
 
 /** How to run pip. */
-export interface PipOptions {
+interface PipOptions {
   readonly env: Environment;
   readonly signal: AbortSignal;
   readonly timeoutMs: number;
@@ -24,17 +24,12 @@ export interface PipOptions {
 
 /** Sums the sizes of all files below a folder; files that vanish meanwhile count as nothing. */
 async function folderBytes(folder: string): Promise<number> {
+  const { readdir, stat } = disk();
   let total = 0;
-  for (const entry of await disk()
-    .readdir(folder, { recursive: true, withFileTypes: true })
-    .catch(() => [])) {
-    if (entry.isFile())
-      total +=
-        (
-          await disk()
-            .stat(join(entry.parentPath, entry.name))
-            .catch(() => null)
-        )?.size ?? 0;
+  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => [])) {
+    if (!entry.isFile()) continue;
+    const found = await stat(join(entry.parentPath, entry.name)).catch(() => null);
+    total += found?.size ?? 0;
   }
   return total;
 }
@@ -47,7 +42,6 @@ async function runPip(
 ): Promise<{ status: number | null; stderr: string } | null> {
   const [program, ...args] = command;
   const hang = new AbortController();
-  // pip shows no progress to a pipe, so the growth of its temporary files is the progress.
   // The hub's token is none of its business.
   const { HF_TOKEN: _, ...env } = options.env;
   const child = spawn(program, args, {
@@ -59,6 +53,7 @@ async function runPip(
   child.stderr.on("data", (chunk: Buffer) => (stderr += chunk.toString()));
   let grownAt = performance.now();
   let lastBytes = 0;
+  // pip shows no progress to a pipe, so the growth of its temporary files is the progress.
   const poll = setInterval(() => {
     void folderBytes(folder).then((bytes) => {
       if (bytes > lastBytes) grownAt = performance.now();

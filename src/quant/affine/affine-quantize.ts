@@ -17,7 +17,7 @@ export const SCALE_STARTS = ["rtn", "clip"] as const;
 export type ScaleStart = (typeof SCALE_STARTS)[number];
 
 /** How to quantize. */
-export interface QuantizeOptions {
+interface QuantizeOptions {
   readonly bits: CodeBits;
   /** Columns that share a scale; they divide the columns. */
   readonly groupSize: number;

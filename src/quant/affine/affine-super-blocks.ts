@@ -18,7 +18,7 @@ import type { Storage } from "../storage.ts";
 const ONE = 0x3c00;
 
 /** What such a kind says of itself. */
-export interface SuperBlockKind {
+interface SuperBlockKind {
   /** Of a code as it is read. */
   readonly bits: 4 | 8;
   readonly dtype: "uint8" | "int8";
@@ -67,6 +67,24 @@ function readScales(planes: Planes, hasMinimum: boolean): { scale: Float32Array;
   return { scale, ratio };
 }
 
+/** The planes with other scales of their blocks; minima keep their ratio to them. @throws as `fitFloat16` */
+function writeScales(
+  planes: Planes,
+  { shape, data }: HostTensor<"float32">,
+  name: string,
+  hasMinimum: boolean,
+): Planes {
+  const fit = (values: Float32Array, what: string): HostTensor =>
+    hostTensor("float16", shape, fitFloat16(values, { name, numGroups: shape.at(-1)!, what }));
+  if (!hasMinimum) return { ...planes, scale: fit(data, "scale") };
+  const step = plane(planes, "scale", "float16").data;
+  const { ratio } = readScales(planes, hasMinimum);
+  // A block of constants keeps its scale of 0, else its codes would begin to count.
+  const scales = data.map((scale, block) => (FLOAT16_VALUES[step[block]!] === 0 ? 0 : scale));
+  const minima = data.map((scale, block) => scale * ratio[block]!);
+  return { ...planes, scale: fit(scales, "scale"), min: fit(minima, "minimum") };
+}
+
 /** Makes the affine view of a kind with planes scale and, with minima, min. */
 export function superBlocks(kind: SuperBlockKind): AffineKind {
   const { bits, dtype, readCodes, groupSize, factorDtype, typicalFactor, minima } = kind;
@@ -100,27 +118,7 @@ export function superBlocks(kind: SuperBlockKind): AffineKind {
       };
     },
 
-    write(planes, { shape, data }, name) {
-      const blocks = { name, numGroups: shape.at(-1)! };
-      if (!hasMinimum) {
-        return {
-          ...planes,
-          scale: hostTensor("float16", shape, fitFloat16(data, { ...blocks, what: "scale" })),
-        };
-      }
-      const step = plane(planes, "scale", "float16").data;
-      const { ratio } = readScales(planes, hasMinimum);
-      // A block of constants keeps its scale of 0, else its codes would begin to count.
-      const scales = data.map((scale, block) => (FLOAT16_VALUES[step[block]!] === 0 ? 0 : scale));
-      const minima = data.map((scale, block) => scale * ratio[block]!);
-      const scaleBits = fitFloat16(scales, { ...blocks, what: "scale" });
-      const minBits = fitFloat16(minima, { ...blocks, what: "minimum" });
-      return {
-        ...planes,
-        scale: hostTensor("float16", shape, scaleBits),
-        min: hostTensor("float16", shape, minBits),
-      };
-    },
+    write: (planes, scales, name) => writeScales(planes, scales, name, hasMinimum),
     hold: "own-codes-only",
   };
 }

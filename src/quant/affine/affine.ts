@@ -28,7 +28,7 @@ export interface AffineFormat {
 }
 
 /** How the factors of a weight are kept. */
-export interface FactorFormat {
+interface FactorFormat {
   /** Columns that share a factor and a zero; they divide those of a scale. */
   readonly groupSize: number;
   readonly dtype: "uint8" | "int8";
@@ -37,7 +37,7 @@ export interface FactorFormat {
 }
 
 /** What a storage kind says of a format; groups "of-each-tensor" are as large as each tensor says. */
-export interface KindFormat extends Omit<AffineFormat, "groupSize"> {
+interface KindFormat extends Omit<AffineFormat, "groupSize"> {
   readonly groupSize: number | "of-each-tensor";
 }
 

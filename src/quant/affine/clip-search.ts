@@ -18,7 +18,7 @@ export function roundHalfEven(value: number): number {
 }
 
 /** What there is to cut. */
-export interface GroupRange {
+interface GroupRange {
   /** The smallest and the largest weight, or 0 where it lies outside them. */
   readonly low: number;
   readonly high: number;

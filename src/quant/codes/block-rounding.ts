@@ -3,7 +3,7 @@ import { BLOCK } from "../block.ts";
 import { float32ToFloat16 } from "./half.ts";
 
 /** Rounded blocks. */
-export interface RoundedBlocks {
+interface RoundedBlocks {
   /** One a byte. */
   readonly codes: Uint8Array;
   /** Bits of float16. */

@@ -106,26 +106,11 @@ function readersOf(
       { hint: "The file is incomplete, or holds another model." },
     );
   };
-  const undo = <T>(name: string, how: () => T): T => {
-    try {
-      return how();
-    } catch (error) {
-      if (!(error instanceof RangeError)) throw error;
-      throw new FormatError(
-        "format/tensor",
-        `Cannot read tensor "${name}" of "${file.path}": ${error.message}`,
-        {
-          hint: "The file's settings do not fit its tensors: convert the model to GGUF again.",
-          cause: error,
-        },
-      );
-    }
-  };
   const read = async (name: string, memory?: Planes): Promise<StoredTensor> => {
     const { tensor, change } = find(name);
     if (change === null) return await file.read(tensor, memory);
     const stored = await file.read(tensor);
-    return undo(name, () => TENSOR_CHANGES[change].undo(stored, heads));
+    return undone(file, name, () => TENSOR_CHANGES[change].undo(stored, heads));
   };
   return {
     read,
@@ -142,10 +127,23 @@ function readersOf(
       for (let first = 0; first < shape[0]; first += rowsAtOnce) {
         const rows = memory.subarray(0, Math.min(rowsAtOnce, shape[0] - first) * shape[1]);
         await file.readInto(tensor, first * shape[1], rows);
-        undo(name, () => place(rows, first, shape, heads, into));
+        undone(file, name, () => place(rows, first, shape, heads, into));
       }
     },
   };
+}
+
+/** What undoing a change gives. @throws FormatError "format/tensor" where the tensor is none that was changed so */
+function undone<T>({ path }: GgufFile, name: string, undo: () => T): T {
+  try {
+    return undo();
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new FormatError("format/tensor", `Cannot read tensor "${name}" of "${path}": ${error.message}`, {
+      hint: "The file's settings do not fit its tensors: convert the model to GGUF again.",
+      cause: error,
+    });
+  }
 }
 
 /** Opens a GGUF file as a base model; it is closed with that, or at once when it is none. @throws FormatError, UsageError usage/model */

@@ -10,7 +10,7 @@ function changeOf({ change }: GgufModule, part: string | undefined): GgufChange 
 }
 
 /** A tensor of a GGUF file in Hugging Face's terms. */
-export interface GgufName {
+interface GgufName {
   /** The names of the tensor's parts, one for each expert, if it is `stacked`; else `number` does not matter. */
   hfName(number: number): string;
   readonly change: GgufChange | null;
@@ -30,7 +30,7 @@ export function translateName(rules: GgufRules, ggufName: string): GgufName | nu
 }
 
 /** A tensor of a folder in the terms of GGUF files. */
-export interface HfName {
+interface HfName {
   readonly ggufName: string;
   readonly change: GgufChange | null;
   /** Which of a stack it is. */

@@ -72,6 +72,11 @@ function findLlama3Scaling(file: GgufContents, found: Float32Array, theta: numbe
   };
 }
 
+/** Those settings that a file has. */
+function known(settings: Readonly<Record<string, number | null>>): JsonObject {
+  return Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== null));
+}
+
 /** Reads `rope_scaling` of config.json; null for none. @throws UsageError usage/model for scaling that is not known */
 export async function readRopeScaling(
   file: GgufContents,
@@ -84,21 +89,15 @@ export async function readRopeScaling(
     const tensor = file.tensors.get(name);
     return tensor === undefined ? null : dequantize(await file.read(tensor));
   };
-  const given = (entries: Readonly<Record<string, number | null>>): JsonObject =>
-    Object.fromEntries(Object.entries(entries).filter(([, value]) => value !== null));
   const type = file.metadata[`${architecture}.rope.scaling.type`] ?? "none";
   const [long, short] = [await factorsOf(LONG_FACTORS), await factorsOf(SHORT_FACTORS)];
   const originalLength = number("original_context_length");
   if (long !== null && short !== null && (type === "none" || type === "longrope")) {
-    return {
-      rope_type: "longrope",
-      long_factor: [...long],
-      short_factor: [...short],
-      ...given({
-        attention_factor: number("attn_factor"),
-        original_max_position_embeddings: originalLength,
-      }),
+    const others = {
+      attention_factor: number("attn_factor"),
+      original_max_position_embeddings: originalLength,
     };
+    return { rope_type: "longrope", long_factor: [...long], short_factor: [...short], ...known(others) };
   }
   if (long !== null || short !== null || type === "longrope") {
     throw unsupported(file, `rope scaling ${JSON.stringify(type)} with one list of factors`, "both or none");
@@ -114,17 +113,15 @@ export async function readRopeScaling(
     }
     case "linear":
       return { rope_type: "linear", factor };
-    case "yarn":
-      return {
-        rope_type: "yarn",
-        factor,
-        ...given({
-          original_max_position_embeddings: originalLength,
-          attention_factor: number("yarn_attn_factor"),
-          beta_fast: number("yarn_beta_fast"),
-          beta_slow: number("yarn_beta_slow"),
-        }),
+    case "yarn": {
+      const others = {
+        original_max_position_embeddings: originalLength,
+        attention_factor: number("yarn_attn_factor"),
+        beta_fast: number("yarn_beta_fast"),
+        beta_slow: number("yarn_beta_slow"),
       };
+      return { rope_type: "yarn", factor, ...known(others) };
+    }
     default:
       throw unsupported(file, `rope scaling ${JSON.stringify(type)}`, "none, linear, yarn or longrope");
   }

@@ -176,6 +176,27 @@ function addedTokens(
   });
 }
 
+function specialId(file: GgufMetadata, { specialIds }: TokenizerParts, name: string): number | null {
+  return metadataNumber(file, `tokenizer.ggml.${name}_token_id`) ?? specialIds[name] ?? null;
+}
+
+/** tokenizer_config.json. */
+function configOf(file: GgufMetadata, parts: TokenizerParts, addsBos: boolean): JsonObject {
+  const config: JsonObject = {
+    add_bos_token: addsBos,
+    add_eos_token: file.metadata["tokenizer.ggml.add_eos_token"] === true,
+    add_prefix_space: parts.addsPrefix,
+    clean_up_tokenization_spaces: false,
+    model_max_length: metadataNumber(file, `${String(file.metadata["general.architecture"])}.context_length`),
+    tokenizer_class: "PreTrainedTokenizerFast",
+  };
+  for (const [name, key] of Object.entries(SPECIAL_TOKENS)) {
+    const id = specialId(file, parts, name);
+    if (id !== null && parts.tokens[id] !== undefined) config[key] = parts.tokens[id];
+  }
+  return config;
+}
+
 /**
  * Builds the tokenizer files of a GGUF file; null when it holds no tokenizer. `takesSpacesAfter`: as its family says.
  * @throws FormatError format/file when lists are missing; UsageError usage/model for kinds that graft does not know
@@ -195,26 +216,10 @@ export function buildTokenizerFiles(
   const types = hasTypes ? metadataList<number>(file, "token_type", "number") : [];
   const parts = partsOf(file, { tokens: metadataList<string>(file, "tokens", "string"), types });
   const { tokens } = parts;
-  const idOf = (name: string): number | null =>
-    metadataNumber(file, `tokenizer.ggml.${name}_token_id`) ?? parts.specialIds[name] ?? null;
-  const bosId = idOf("bos");
+  const bosId = specialId(file, parts, "bos");
   const bos = bosId === null ? undefined : tokens[bosId];
   const addsBos =
     (file.metadata["tokenizer.ggml.add_bos_token"] ?? parts.addsBos) === true && bos !== undefined;
-  const addsEos = file.metadata["tokenizer.ggml.add_eos_token"] === true;
-
-  const config: JsonObject = {
-    add_bos_token: addsBos,
-    add_eos_token: addsEos,
-    add_prefix_space: parts.addsPrefix,
-    clean_up_tokenization_spaces: false,
-    model_max_length: metadataNumber(file, `${String(file.metadata["general.architecture"])}.context_length`),
-    tokenizer_class: "PreTrainedTokenizerFast",
-  };
-  for (const [name, key] of Object.entries(SPECIAL_TOKENS)) {
-    const id = idOf(name);
-    if (id !== null && tokens[id] !== undefined) config[key] = tokens[id];
-  }
   const template = file.metadata["tokenizer.chat_template"];
   return {
     tokenizer: {
@@ -229,7 +234,7 @@ export function buildTokenizerFiles(
       model: withVocabulary(parts.model, tokens),
     },
     tokens,
-    config,
+    config: configOf(file, parts, addsBos),
     chatTemplate: typeof template === "string" ? template : null,
   };
 }

@@ -154,7 +154,7 @@ function writtenForm(value: unknown): string | null {
 }
 
 /** Facts about the texts of a model that stand outside its tokenizer. */
-export interface TextFacts {
+interface TextFacts {
   /** Rows of the embedding. */
   readonly vocabSize: number;
   /** generation_config.json. */

@@ -37,7 +37,7 @@ const FIRST_BYTES = 1 << 22;
 export const DEFAULT_ALIGNMENT = 32;
 
 /** A tensor as the header has it. */
-export interface GgufInfo {
+interface GgufInfo {
   readonly name: string;
   /** The columns first. */
   readonly axes: readonly number[];

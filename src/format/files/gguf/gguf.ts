@@ -125,7 +125,7 @@ function listTensors(
 }
 
 /** Something in a file that graft does not read, and what to do about it. */
-export interface GgufProblem {
+interface GgufProblem {
   readonly found: string;
   readonly hint: string;
 }

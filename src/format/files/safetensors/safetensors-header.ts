@@ -57,7 +57,7 @@ export interface TensorRange {
   readonly sizeBytes: number;
 }
 
-export interface SafetensorsHeader {
+interface SafetensorsHeader {
   readonly metadata: Readonly<Record<string, string>>;
   readonly tensors: ReadonlyMap<string, TensorRange>;
 }
