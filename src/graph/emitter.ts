@@ -15,7 +15,7 @@ interface NamedValue {
 /** Settings of an ONNX node; integers must be given as such, floats as `{ float }`. */
 export type OnnxAttribute = number | readonly number[] | string | { readonly float: number };
 
-export interface OnnxNode {
+interface OnnxNode {
   readonly opType: string;
   readonly domain: string;
   readonly inputs: readonly string[];
@@ -23,7 +23,7 @@ export interface OnnxNode {
   readonly attributes: Readonly<Record<string, OnnxAttribute>>;
 }
 
-export interface OnnxConstant {
+interface OnnxConstant {
   readonly name: string;
   readonly dtype: DType;
   readonly shape: readonly number[];

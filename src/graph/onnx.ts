@@ -71,7 +71,7 @@ const MESSAGES: Readonly<Record<string, MessageFields>> = {
 const MODEL = protobufSchema(MESSAGES).lookupType("ModelProto");
 
 /** Shapes of inputs that are no inputs of the file but tensors whose data comes from elsewhere, by name. */
-export type ExternalShapes = ReadonlyMap<string, readonly number[]>;
+type ExternalShapes = ReadonlyMap<string, readonly number[]>;
 
 /** Serialises a program. The bytes are fresh. */
 export function toOnnx(spec: ProgramSpec, external: ExternalShapes = new Map()): Uint8Array {

@@ -18,7 +18,7 @@ const OLLAMA = new Map(
 );
 
 /** What a name is, and what to type instead. */
-export interface ForeignName {
+interface ForeignName {
   readonly what: string;
   readonly hint: string;
 }

@@ -35,7 +35,7 @@ export interface Found {
 }
 
 /** The source was asked and cannot give the model; `reason` is one line. */
-export interface Unreachable {
+interface Unreachable {
   readonly kind: "unreachable";
   readonly reason: string;
 }

@@ -25,7 +25,7 @@ export interface Places {
 }
 
 /** What attention reads besides q, k and v. */
-export interface AttentionInputs {
+interface AttentionInputs {
   readonly queries: Places;
   /** Of the keys, [B, S]; the queries' own without a cache. */
   readonly keys: Places;

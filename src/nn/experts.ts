@@ -22,7 +22,7 @@ import type { Builder } from "./builder.ts";
 import { type MlpOptions, gatedMlp } from "./gated-mlp.ts";
 
 /** What a router does. */
-export interface ExpertsOptions {
+interface ExpertsOptions {
   readonly numExperts: number;
   /** Experts of a token. */
   readonly numChosen: number;

@@ -7,13 +7,13 @@ import type { z } from "zod";
 import type { Value } from "../graph/graph.ts";
 
 /** Where an optimizer was published. */
-export interface OptimizerPaper {
+interface OptimizerPaper {
   readonly title: string;
   readonly url: string;
 }
 
 /** What an update rule computes with: vectors are float32 [P], everything else is a float32 scalar []. */
-export interface UpdateInputs {
+interface UpdateInputs {
   readonly parameter: Value;
   readonly gradient: Value;
   /** State vectors by the names of `slots`. */
@@ -25,7 +25,7 @@ export interface UpdateInputs {
 }
 
 /** The new parameter and the new state, all [P]. */
-export interface UpdateOutputs {
+interface UpdateOutputs {
   readonly parameter: Value;
   readonly slots: Readonly<Record<string, Value>>;
 }

@@ -25,7 +25,7 @@ export interface VectorGroup {
 }
 
 /** Gradients of a group; only read. */
-export interface GroupGradients {
+interface GroupGradients {
   /** Laid out like the group's values. */
   readonly values: Pick<PartedVector, "length" | "parts"> & {
     stretches(from: number, to: number): PartStretch[];

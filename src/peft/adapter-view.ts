@@ -45,7 +45,7 @@ export function placedBy(
 }
 
 /** What a view is made of. */
-export interface ViewParts extends Pick<Layout, "model" | "sites"> {
+interface ViewParts extends Pick<Layout, "model" | "sites"> {
   readonly method: Method;
   readonly parameters: readonly Parameter[];
   /** Trained and frozen tensors of a site, by suffix. */

@@ -90,7 +90,7 @@ export interface MethodTargets<O> {
 }
 
 /** None of the base's biases, those of the modules with an adapter, or all. */
-export type TrainedBiases = "none" | "adapted" | "all";
+type TrainedBiases = "none" | "adapted" | "all";
 
 /** Every projection, and nothing else. */
 export const ALL_LINEAR: MethodTargets<unknown> = {
@@ -101,7 +101,7 @@ export const ALL_LINEAR: MethodTargets<unknown> = {
 };
 
 /** The trained tensors of a site. */
-export interface TrainedTensors<S> {
+interface TrainedTensors<S> {
   specs(site: SiteSpec, options: S): readonly ParameterSpec[];
   /** Fills the tensors of a site with their first values; for fresh adapters only. */
   init(site: SiteStart, options: S, random: Random): void | Promise<void>;
@@ -110,7 +110,7 @@ export interface TrainedTensors<S> {
 }
 
 /** The frozen tensors of a site beside the base's own. */
-export interface FrozenTensors<O, S> {
+interface FrozenTensors<O, S> {
   specs(site: SiteSpec, options: S): readonly FrozenSpec[];
   /**
    * Makes those that no file holds, by suffix, from the base; for fresh adapters and for those that are read. Trained

@@ -11,7 +11,7 @@ import { numElements } from "../graph/shape.ts";
 import type { AdaptedSite, Layout } from "./layout.ts";
 
 /** What a parameter belongs to: it is one of a site's tensors, or takes the place of a tensor of the base. */
-export type ParameterOwner =
+type ParameterOwner =
   | { readonly kind: "site"; readonly site: AdaptedSite; readonly suffix: string }
   | { readonly kind: "base"; readonly tensor: ModelTensor };
 
@@ -41,7 +41,7 @@ export interface ParameterGroup {
 }
 
 /** A parameter that has no numbers yet. */
-export type ParameterPlan = Pick<Parameter, "name" | "input" | "shape" | "layer" | "owner">;
+type ParameterPlan = Pick<Parameter, "name" | "input" | "shape" | "layer" | "owner">;
 
 /** All that is trained. */
 export interface Parameters {

@@ -13,7 +13,7 @@ import type { Engine, Program } from "../runtime/engine.ts";
 import { type HostTensor, hostTensor, zeros } from "../runtime/host-tensor.ts";
 
 /** What was found. */
-export interface ComputeCost {
+interface ComputeCost {
   /** Time of a product, of that in float32. */
   readonly time: number;
   /** Mean distance of its numbers from those in float32, of their mean size. */

@@ -10,7 +10,7 @@ import { DTYPES } from "../dtype.ts";
 import type { Emitter } from "../emitter.ts";
 
 /** `causal`: keys after the query are hidden. `window`: how many keys a causal query sees, itself included. */
-export interface MaskOptions {
+interface MaskOptions {
   readonly causal: boolean;
   readonly window: number | null;
 }

@@ -38,7 +38,7 @@ export interface HeadCache {
 }
 
 /** Tables [R, W/2] of rotary positions, R ≥ P + T; null: heads are not turned. */
-export type RotaryTables = { readonly cos: Value; readonly sin: Value } | null;
+type RotaryTables = { readonly cos: Value; readonly sin: Value } | null;
 
 /** Inputs: q, k and v, or the one projection that they are parts of; keys, values, last key, number of keys; cos, sin. */
 type Attributes = CachedAttentionAttributes & { readonly isJoined: boolean };

@@ -26,10 +26,10 @@ const LEAST_BLOCK = 16;
 const ACCURACY = { float32: 1, int8: 4 } as const;
 
 /** Bits of a code. */
-export type BlockBits = 4 | 8;
+type BlockBits = 4 | 8;
 
 /** How codes are kept, and what is multiplied with them. */
-export interface MatmulBitsOptions {
+interface MatmulBitsOptions {
   readonly bits: BlockBits;
   readonly activations: keyof typeof ACCURACY;
 }

@@ -19,7 +19,7 @@ import { reshape } from "./reshape.ts";
 import { transpose } from "./transpose.ts";
 
 /** Transposes and factor of a product. */
-export interface MatmulOptions {
+interface MatmulOptions {
   readonly transA?: boolean;
   readonly transB?: boolean;
   readonly alpha?: number;

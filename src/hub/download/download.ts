@@ -14,7 +14,7 @@ import { fetchReason, Watchdog } from "../remote/reach.ts";
 import { UnreachableError } from "../source.ts";
 
 /** A file to fetch. */
-export interface RemoteFile {
+interface RemoteFile {
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly sizeBytes: number;
@@ -23,7 +23,7 @@ export interface RemoteFile {
 }
 
 /** How to fetch it. */
-export interface DownloadOptions {
+interface DownloadOptions {
   readonly signal: AbortSignal;
   readonly timeoutMs: number;
   readonly onBytes: (receivedBytes: number) => void;

@@ -29,7 +29,7 @@ const MANIFEST = z.strictObject({
 });
 
 /** A file that was fetched. */
-export interface FetchedFile {
+interface FetchedFile {
   readonly name: string;
   readonly sizeBytes: number;
   /** `null`: computed here from the bytes that came. */

@@ -16,7 +16,7 @@ import { fetchReason } from "../remote/reach.ts";
 import { UnreachableError } from "../source.ts";
 
 /** What to push, and where to. */
-export interface PushRequest {
+interface PushRequest {
   readonly folder: string;
   /** `OWNER/NAME`. */
   readonly name: string;
@@ -27,7 +27,7 @@ export interface PushRequest {
 }
 
 /** What was pushed. */
-export interface Pushed extends PublicFolder {
+interface Pushed extends PublicFolder {
   /** Page of the repository. */
   readonly url: string;
   readonly commit: string;

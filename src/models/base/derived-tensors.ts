@@ -5,7 +5,7 @@
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 
 /** Tensors that belong together, by name. */
-export type TensorsByName = Readonly<Record<string, HostTensor>>;
+type TensorsByName = Readonly<Record<string, HostTensor>>;
 
 /** The share of one user. */
 export interface DerivedLease {

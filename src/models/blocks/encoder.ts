@@ -50,7 +50,7 @@ const ENCODER_PROJECTIONS = {
 export const ENCODER_MLP = { up: "intermediate.dense", down: "output.dense" };
 
 /** What one encoder differs in from another. */
-export interface EncoderParts {
+interface EncoderParts {
   /** Of tensors before the head: "bert". */
   readonly prefix: string;
   readonly maxPositions: number;

@@ -43,7 +43,7 @@ export const GEMMA_FIELDS = {
 const FIELDS = z.object(GEMMA_FIELDS);
 
 /** The settings that Gemma 2 and 3 have. */
-export type GemmaFields = z.output<typeof FIELDS>;
+type GemmaFields = z.output<typeof FIELDS>;
 
 /** Attention as Gemma 2 and 3 have it, without a window. */
 export function gemmaAttention(raw: RawConfig, c: GemmaFields): SelfAttentionOptions {

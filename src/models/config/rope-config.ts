@@ -31,7 +31,7 @@ const SETTINGS = z.strictObject({
 type Settings = z.output<typeof SETTINGS>;
 
 /** Where rotary settings may differ from the plain ones of a model. */
-export interface RopeDefaults {
+interface RopeDefaults {
   /** The base of these layers where `rope_parameters` has none. */
   readonly theta: number;
   /** Positions of the model, which are those it was trained on where the settings do not say. */

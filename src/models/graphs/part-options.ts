@@ -11,7 +11,7 @@ import {
 } from "./site-graph.ts";
 
 /** Keys and values token by token, [B, P, K·E], or each head by itself, [B, K, C, E] with room for C tokens. */
-export type CacheOrder = "tokens" | "heads";
+type CacheOrder = "tokens" | "heads";
 
 /** How a part is to be built. */
 export interface PartOptions {

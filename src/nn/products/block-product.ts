@@ -19,7 +19,7 @@ const SCALES = ".scales";
 const OFFSETS = ".offsets";
 
 /** Which matrices are taken as they are, and what becomes of the others. */
-export interface BlockRule {
+interface BlockRule {
   readonly takes: (form: BlockForm) => boolean;
   /** The kind to which others are rounded. */
   readonly rounded: StorageName;

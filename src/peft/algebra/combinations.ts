@@ -40,7 +40,7 @@ const SETTINGS = {
     .describe("paper: divide the weights of a sum by their sum (on, the default), or take them as written"),
 };
 /** Settings of the ways of combining. */
-export type CombineSettings = z.output<z.ZodObject<typeof SETTINGS>>;
+type CombineSettings = z.output<z.ZodObject<typeof SETTINGS>>;
 
 /** A way of combining. */
 export interface Combination {
@@ -154,7 +154,7 @@ export const COMBINATIONS = {
 } satisfies Record<string, Combination>;
 
 /** Name of a way of combining. */
-export type CombinationName = keyof typeof COMBINATIONS;
+type CombinationName = keyof typeof COMBINATIONS;
 
 const NAMES = Object.keys(COMBINATIONS) as [CombinationName, ...CombinationName[]];
 

@@ -73,7 +73,7 @@ export interface VectorAlgebra<S> extends ChangeForm<S> {
 }
 
 /** The change is linear in the difference of each tensor from its start, which the base has. */
-export interface StartAlgebra {
+interface StartAlgebra {
   readonly kind: "from-start";
 }
 

@@ -11,7 +11,7 @@ import { UsageError } from "../../errors.ts";
 import { nearest } from "../../messages/nearest.ts";
 
 /** A member of a sum: a number times an adapter's name or a sum in parentheses. */
-export interface Summand {
+interface Summand {
   readonly weight: number;
   readonly of: string | Sum;
 }

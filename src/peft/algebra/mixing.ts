@@ -11,7 +11,7 @@ export type Numbers = Float32Array | Float64Array;
 
 /** How a sign is elected: by the sum of the values, or by how many there are of each. */
 export const MAJORITIES = ["total", "frequency"] as const;
-export type Majority = (typeof MAJORITIES)[number];
+type Majority = (typeof MAJORITIES)[number];
 
 /** Brings tensors of one shape and their weights together, in a new one. `position` tells random draws apart. */
 export type Mix = (

@@ -16,7 +16,7 @@ export interface Contribution {
   readonly weight: number;
 }
 
-export interface OuterStepOptions {
+interface OuterStepOptions {
   /** η */
   readonly learningRate: number;
   /** μ */

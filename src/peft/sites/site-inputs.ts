@@ -4,7 +4,7 @@ import { transpose } from "../../graph/ops/transpose.ts";
 import type { AdaptedSite } from "../layout.ts";
 import type { SiteValues, SiteWeights } from "./site.ts";
 
-export interface SiteInputs {
+interface SiteInputs {
   readonly weights: SiteWeights;
   readonly values: SiteValues;
   /** All of them: the weight as the base keeps it, its bias if there is one, and the adapter's by suffix. */

@@ -35,7 +35,7 @@ interface VariantFacts {
 }
 
 /** What a block's program was made from. */
-export interface BlockProgram {
+interface BlockProgram {
   readonly part: PartGraph;
   readonly gradients: readonly GradientOutput[];
   /** Outputs that are saved activations. */

@@ -12,7 +12,7 @@ import type { GradientBuffer } from "../gradients/gradient-buffer.ts";
 import type { Makeable, Session } from "../session.ts";
 
 /** What it is made of: p, and s ∘ h. */
-export interface TableGradient extends Record<string, HostTensor> {
+interface TableGradient extends Record<string, HostTensor> {
   readonly p: HostTensor<"float32">;
   readonly scaled: HostTensor<"float32">;
 }

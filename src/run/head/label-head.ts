@@ -38,7 +38,7 @@ export function headChunkOf(arithmetic: HeadArithmetic | null): number {
 /** Positions that are multiplied with a slice of the matrix at a time, where it is not held in float32. */
 export const VOCABULARY_CHUNK = 1024;
 
-export interface LabelHeadOptions {
+interface LabelHeadOptions {
   /** Is told of a chunk as of a layer after the last; null: nothing is dropped. */
   readonly fillDropout?: FillDropout | null;
   /** Is awaited before each chunk: other work on the session may run there. */

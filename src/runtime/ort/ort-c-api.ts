@@ -63,7 +63,7 @@ type Entry = keyof typeof ENTRIES;
 type Kind = keyof typeof RELEASES;
 
 /** What a call may be given: numbers, addresses, text, and arrays whose memory does not move. */
-export type Argument = number | bigint | string | null | BigUint64Array | BigInt64Array | Uint8Array;
+type Argument = number | bigint | string | null | BigUint64Array | BigInt64Array | Uint8Array;
 
 export interface OrtApi {
   /** What all sessions belong to; made on another thread where that can be, while files are read. */
