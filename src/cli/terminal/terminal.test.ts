@@ -1,5 +1,6 @@
 /** What is on the screen, at several widths: the bar stays one whole line, and messages have lines of their own. */
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { describe, test } from "node:test";
@@ -83,6 +84,15 @@ describe("in a pseudo-terminal", { skip: noPty }, () => {
     assert.equal(status, 0, bytes);
     return (await readScreen(bytes, columns)).map(({ text }) => text);
   }
+
+  test("errors are coloured on a terminal, and not in a file", () => {
+    const refused = `"${process.execPath}" "${join(import.meta.dirname, "../main.ts")}" trian`;
+    const env = { PATH: process.env["PATH"], TERM: "xterm" } as NodeJS.ProcessEnv;
+    const file = join(folder, "errors");
+    assert.ok(runInPty(80, ["sh", "-c", refused], env).bytes.includes("\u001b[31merror"));
+    runInPty(80, ["sh", "-c", `${refused} 2> "${file}"`], env);
+    assert.match(readFileSync(file, "utf8"), /^error\[usage\/flag\]: /);
+  });
 
   const data = writeTinyRows(join(folder, "rows.jsonl"), "text", 8);
   const model = writeTinyModel(join(folder, "model"));

@@ -26,7 +26,7 @@ export interface Terminal {
   readonly env: Environment;
   /** Whether standard error is a terminal that somebody watches. */
   readonly interactive: boolean;
-  /** Whether standard output is a terminal. */
+  /** Whether what is written is seen on a terminal: both streams are, so that no file gets codes of colours. */
   readonly hasColor: boolean;
   readonly signal: AbortSignal;
   /** Current time in milliseconds. */
@@ -61,7 +61,7 @@ export function openProcessTerminal(): ProcessTerminal {
     env,
     interactive,
     // A pipe has no isTTY at all, and picocolors would then decide by itself.
-    hasColor: (stdout.isTTY ?? false) && colors.isColorSupported,
+    hasColor: ((stdout.isTTY && stderr.isTTY) ?? false) && colors.isColorSupported,
     signal: controller.signal,
     now,
   };
