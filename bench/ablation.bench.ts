@@ -11,7 +11,7 @@ import { largestPeak, showPeak } from "./harness/memory.ts";
 import { asFolder, findModel, pythonVersions, runPeer } from "./harness/peers.ts";
 import { withScratch } from "./harness/scratch.ts";
 import { median, ratioOf, roundedSpread, showRatio } from "./harness/statistics.ts";
-import { steadySeconds, trainWithGraft, trainWithPeft, type TrainingRun } from "./training-sides.ts";
+import { steadySeconds, trainWithGraft, trainWithPeft, type TrainingRun } from "./training/training-sides.ts";
 
 const SEED = 1;
 

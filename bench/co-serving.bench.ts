@@ -11,10 +11,17 @@ import { resolveModel } from "../src/hub/resolve.ts";
 import { findNamed } from "../src/messages/find-named.ts";
 import type { ComputeName } from "../src/nn/computes.ts";
 import { defineBenchmark } from "./bench.ts";
-import { type CoServed, reportCoServing } from "./co-serving-report.ts";
+import { type CoServed, reportCoServing } from "./serving/co-serving-report.ts";
 import { withScratch } from "./harness/scratch.ts";
-import { type Progress, ServedTraining, type TrainingLength } from "./served-training.ts";
-import { PATTERNS, type TextLoad, arrivalsOf, comeAt, oneAdapterAtATime, writeText } from "./text-load.ts";
+import { type Progress, ServedTraining, type TrainingLength } from "./serving/served-training.ts";
+import {
+  PATTERNS,
+  type TextLoad,
+  arrivalsOf,
+  comeAt,
+  oneAdapterAtATime,
+  writeText,
+} from "./serving/text-load.ts";
 
 /** Loquetier's test: 800 texts, one a second, of which each may wait 6 s. */
 const PAPER_SECONDS = 800;

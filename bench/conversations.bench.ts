@@ -6,7 +6,7 @@ import { DEFAULT_MODEL } from "../src/hub/resolve.ts";
 import { defineBenchmark, type Outcome } from "./bench.ts";
 import { flagWords, wordsOf } from "./harness/command-line.ts";
 import { interleave } from "./harness/interleave.ts";
-import { labelsPerStep, meanLoss, readExamples } from "./label-counts.ts";
+import { labelsPerStep, meanLoss, readExamples } from "./training/label-counts.ts";
 import { ROOT } from "./harness/machine.ts";
 import { largestPeak, peakRatio, showPeak } from "./harness/memory.ts";
 import { asFolder, findModel, pythonVersions, runPeer } from "./harness/peers.ts";
@@ -19,7 +19,7 @@ import {
   trainWithGraft,
   trainWithPeft,
   type TrainingRun,
-} from "./training-sides.ts";
+} from "./training/training-sides.ts";
 
 /** Keeps the first rows of a JSONL file; 0 keeps all. */
 async function copyRows(from: string, to: string, numRows: number): Promise<void> {

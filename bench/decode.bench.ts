@@ -7,7 +7,7 @@ import { interleave } from "./harness/interleave.ts";
 import { largestPeak, peakRatio, showPeak } from "./harness/memory.ts";
 import { findModel, llamaVersion, runLlama } from "./harness/peers.ts";
 import { median, ratioOf, rounded, roundedSpread, showRatio } from "./harness/statistics.ts";
-import { eventsOf, runGraft } from "./training-sides.ts";
+import { eventsOf, runGraft } from "./training/training-sides.ts";
 
 /** What one side wrote, and how fast. */
 interface Writing {

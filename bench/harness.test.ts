@@ -7,22 +7,22 @@ import { test } from "node:test";
 import { promisify } from "node:util";
 
 import { readPeakMb, runChild } from "./harness/child.ts";
-import { reportCoServing, speedAgainst } from "./co-serving-report.ts";
+import { reportCoServing, speedAgainst } from "./serving/co-serving-report.ts";
 import { commonPrefix } from "./decode.bench.ts";
 import { helpText, parseFlags } from "./harness/flags.ts";
 import { interleave } from "./harness/interleave.ts";
-import { labelsPerStep, meanLoss } from "./label-counts.ts";
+import { labelsPerStep, meanLoss } from "./training/label-counts.ts";
 import { ROOT, whyNotKept } from "./harness/machine.ts";
 import { longestWithin } from "./longest.bench.ts";
 import { listBenchmarks, loadBenchmark, resultPath } from "./main.ts";
 import { largestPeak, peakRatio } from "./harness/memory.ts";
 import { peersPython } from "./harness/peers.ts";
-import { productFlop, stepProducts } from "./products.ts";
+import { productFlop, stepProducts } from "./training/products.ts";
 import { formatTable, reportOf } from "./harness/report.ts";
-import type { Progress } from "./served-training.ts";
+import type { Progress } from "./serving/served-training.ts";
 import { intervalOf, largestDifference, median, ratioOf, showRatio } from "./harness/statistics.ts";
-import { type WrittenText, arrivalsOf } from "./text-load.ts";
-import { steadySeconds, summarize } from "./training-sides.ts";
+import { type WrittenText, arrivalsOf } from "./serving/text-load.ts";
+import { steadySeconds, summarize } from "./training/training-sides.ts";
 import { makeExample } from "../src/data/examples/example.ts";
 import { openModel } from "../src/models/families.ts";
 

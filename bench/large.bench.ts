@@ -14,10 +14,10 @@ import {
   countParameters,
   writeRandomLlamaFolder,
   writeRandomLlamaGguf,
-} from "./random-llama.ts";
+} from "./training/random-llama.ts";
 import { withScratch } from "./harness/scratch.ts";
 import { median } from "./harness/statistics.ts";
-import { type TrainingRun, runGraft, steadySeconds, summarize } from "./training-sides.ts";
+import { type TrainingRun, runGraft, steadySeconds, summarize } from "./training/training-sides.ts";
 
 /** Bytes of text that surely hold one token of the byte tokenizer. */
 const BYTES_PER_TOKEN = 2;

@@ -9,7 +9,7 @@ import { interleave } from "./harness/interleave.ts";
 import { largestPeak, showPeak } from "./harness/memory.ts";
 import { withScratch } from "./harness/scratch.ts";
 import { median, rounded } from "./harness/statistics.ts";
-import { runGraft, steadySeconds, summarize, type TrainingRun } from "./training-sides.ts";
+import { runGraft, steadySeconds, summarize, type TrainingRun } from "./training/training-sides.ts";
 
 export const benchmark = defineBenchmark({
   question: "What does a token of a long row cost in time and memory?",

@@ -8,7 +8,7 @@ import { writeEnoughText } from "./harness/enough-text.ts";
 import { findModel } from "./harness/peers.ts";
 import { withScratch } from "./harness/scratch.ts";
 import { rounded } from "./harness/statistics.ts";
-import { runGraft } from "./training-sides.ts";
+import { runGraft } from "./training/training-sides.ts";
 
 const SEED = 1;
 

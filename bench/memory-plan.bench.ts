@@ -3,10 +3,10 @@ import { join } from "node:path";
 
 import { type BenchContext, defineBenchmark } from "./bench.ts";
 import { flagWords, wordsOf } from "./harness/command-line.ts";
-import { GRID, type GridRun, makeGridData, makeGridModel } from "./memory-grid.ts";
+import { GRID, type GridRun, makeGridData, makeGridModel } from "./training/memory-grid.ts";
 import { withScratch } from "./harness/scratch.ts";
 import { median } from "./harness/statistics.ts";
-import { eventsOf, runGraft } from "./training-sides.ts";
+import { eventsOf, runGraft } from "./training/training-sides.ts";
 
 /** A run with both numbers, in megabytes of a million bytes. */
 interface Compared {

@@ -17,7 +17,7 @@ import {
   summarizeGraft,
   trainWithPeft,
   type TrainingRun,
-} from "./training-sides.ts";
+} from "./training/training-sides.ts";
 
 const SEED = 1;
 

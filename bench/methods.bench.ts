@@ -9,11 +9,17 @@ import { flagWords, wordsOf } from "./harness/command-line.ts";
 import { interleave } from "./harness/interleave.ts";
 import { ROOT } from "./harness/machine.ts";
 import { largestPeak, peakRatio, showPeak } from "./harness/memory.ts";
-import { TABLES, VARIANTS, type Variant } from "./method-variants.ts";
+import { TABLES, VARIANTS, type Variant } from "./training/method-variants.ts";
 import { asFolder, findModel } from "./harness/peers.ts";
 import { withScratch } from "./harness/scratch.ts";
 import { median, ratioOf, roundedSpread, showRatio } from "./harness/statistics.ts";
-import { eventsOf, runGraft, steadySeconds, summarizeGraft, type TrainingRun } from "./training-sides.ts";
+import {
+  eventsOf,
+  runGraft,
+  steadySeconds,
+  summarizeGraft,
+  type TrainingRun,
+} from "./training/training-sides.ts";
 
 const EXAMPLES = join("examples", "quickstart");
 

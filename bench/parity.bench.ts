@@ -8,11 +8,11 @@ import { DEFAULT_MODEL } from "../src/hub/resolve.ts";
 import { defineBenchmark, type Outcome } from "./bench.ts";
 import { flagWords, wordsOf } from "./harness/command-line.ts";
 import { ROOT } from "./harness/machine.ts";
-import { PARITY, type Variant } from "./method-variants.ts";
+import { PARITY, type Variant } from "./training/method-variants.ts";
 import { findModel } from "./harness/peers.ts";
 import { withScratch } from "./harness/scratch.ts";
 import { type Interval, intervalOf, rounded } from "./harness/statistics.ts";
-import { eventsOf, runGraft } from "./training-sides.ts";
+import { eventsOf, runGraft } from "./training/training-sides.ts";
 
 const EXAMPLES = join(ROOT, "examples", "quickstart");
 

@@ -9,7 +9,7 @@ import { interleave } from "./harness/interleave.ts";
 import { findModel } from "./harness/peers.ts";
 import { withScratch } from "./harness/scratch.ts";
 import { roundedSpread, spread } from "./harness/statistics.ts";
-import { eventsOf, runGraft } from "./training-sides.ts";
+import { eventsOf, runGraft } from "./training/training-sides.ts";
 
 export const benchmark = defineBenchmark({
   question: "How long does a user wait for the first training step, and for the first written token?",

@@ -9,7 +9,7 @@ import { writeEnoughText } from "./harness/enough-text.ts";
 import { interleave } from "./harness/interleave.ts";
 import { largestPeak, peakRatio, showPeak } from "./harness/memory.ts";
 import { asFolder, findModel, pythonVersions, runPeer } from "./harness/peers.ts";
-import { measureProductsOf } from "./products.ts";
+import { measureProductsOf } from "./training/products.ts";
 import { withScratch } from "./harness/scratch.ts";
 import {
   largestDifference,
@@ -26,7 +26,7 @@ import {
   trainWithGraft,
   trainWithPeft,
   type TrainingRun,
-} from "./training-sides.ts";
+} from "./training/training-sides.ts";
 
 export const benchmark = defineBenchmark({
   question:

@@ -1,10 +1,14 @@
 /** @file A model on which a training and texts run beside each other, as a benchmark drives it. */
 import { join } from "node:path";
-import { type OpenServingOptions, type ServingModel, openServingModel } from "../src/engine/serving-model.ts";
-import type { ServingEngine } from "../src/engine/serving/serving-engine.ts";
-import { FailedError } from "../src/errors.ts";
-import type { ComputeName } from "../src/nn/computes.ts";
-import { train } from "../src/train/trainer.ts";
+import {
+  type OpenServingOptions,
+  type ServingModel,
+  openServingModel,
+} from "../../src/engine/serving-model.ts";
+import type { ServingEngine } from "../../src/engine/serving/serving-engine.ts";
+import { FailedError } from "../../src/errors.ts";
+import type { ComputeName } from "../../src/nn/computes.ts";
+import { train } from "../../src/train/trainer.ts";
 import { type TextLoad, writeText } from "./text-load.ts";
 
 export interface ServedTrainingOptions extends Omit<OpenServingOptions, "cacheBytes" | "trainCompute"> {

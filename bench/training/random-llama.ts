@@ -4,18 +4,18 @@
  *
  * Drawing a billion numbers would take minutes, so rows are cut at random places from a list of numbers drawn once.
  */
-import { byteTokenizerFiles } from "../test/tiny/byte-tokenizer.ts";
-import { writeModel, writeGguf } from "../src/format/by-path.ts";
-import { tokenizerSettings } from "../src/format/checkpoint/gguf/gguf-vocabulary.ts";
-import type { LazyTensor } from "../src/format/files/safetensors/safetensors-writer.ts";
-import { encodeSettings } from "../src/format/files/gguf/gguf-setting-bytes.ts";
-import type { GgufSource } from "../src/format/files/gguf/gguf-writer.ts";
-import { float32ToBfloat16 } from "../src/quant/codes/half.ts";
-import type { StorageName } from "../src/quant/storages.ts";
-import { quantizeTo } from "../src/quant/stored-tensor.ts";
-import { Random } from "../src/random.ts";
-import { hostTensor } from "../src/runtime/host-tensor.ts";
-import { numElements } from "../src/graph/shape.ts";
+import { byteTokenizerFiles } from "../../test/tiny/byte-tokenizer.ts";
+import { writeModel, writeGguf } from "../../src/format/by-path.ts";
+import { tokenizerSettings } from "../../src/format/checkpoint/gguf/gguf-vocabulary.ts";
+import type { LazyTensor } from "../../src/format/files/safetensors/safetensors-writer.ts";
+import { encodeSettings } from "../../src/format/files/gguf/gguf-setting-bytes.ts";
+import type { GgufSource } from "../../src/format/files/gguf/gguf-writer.ts";
+import { float32ToBfloat16 } from "../../src/quant/codes/half.ts";
+import type { StorageName } from "../../src/quant/storages.ts";
+import { quantizeTo } from "../../src/quant/stored-tensor.ts";
+import { Random } from "../../src/random.ts";
+import { hostTensor } from "../../src/runtime/host-tensor.ts";
+import { numElements } from "../../src/graph/shape.ts";
 
 /** Sizes of a model with a tied head. */
 export interface RandomLlamaSizes {

@@ -6,9 +6,9 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 
-import { smallModelText } from "../tools/small-model/make-text.ts";
-import { Random } from "../src/random.ts";
-import { type TinyModelOptions, writeTinyModel } from "../test/tiny/model.ts";
+import { smallModelText } from "../../tools/small-model/make-text.ts";
+import { Random } from "../../src/random.ts";
+import { type TinyModelOptions, writeTinyModel } from "../../test/tiny/model.ts";
 import { type RandomLlamaSizes, writeRandomLlamaFolder, writeRandomLlamaGguf } from "./random-llama.ts";
 
 const SEED = 1;

@@ -1,10 +1,10 @@
 /** @file How many tokens each step of `graft train --shuffle off` learns from; its events count all tokens. */
-import { createChatTemplate } from "../src/data/chat/chat-template.ts";
-import { readDataset } from "../src/data/by-path.ts";
-import { countTrained, type Example } from "../src/data/examples/example.ts";
-import { planSteps } from "../src/data/batches/order.ts";
-import { createTokenizer } from "../src/data/tokenizer/tokenizer.ts";
-import { openCheckpoint } from "../src/format/by-path.ts";
+import { createChatTemplate } from "../../src/data/chat/chat-template.ts";
+import { readDataset } from "../../src/data/by-path.ts";
+import { countTrained, type Example } from "../../src/data/examples/example.ts";
+import { planSteps } from "../../src/data/batches/order.ts";
+import { createTokenizer } from "../../src/data/tokenizer/tokenizer.ts";
+import { openCheckpoint } from "../../src/format/by-path.ts";
 
 /** Reads conversations as graft's training does. */
 export async function readExamples(

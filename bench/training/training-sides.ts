@@ -1,10 +1,10 @@
 /** @file The two sides of a training comparison as child processes with the same settings: `graft train`, and PEFT with PyTorch. */
 import { delimiter, dirname, join } from "node:path";
 
-import { flagWords } from "./harness/command-line.ts";
-import { runChild, type ChildRun, type TimedEvent } from "./harness/child.ts";
-import { ROOT } from "./harness/machine.ts";
-import { runPeer } from "./harness/peers.ts";
+import { flagWords } from "../harness/command-line.ts";
+import { runChild, type ChildRun, type TimedEvent } from "../harness/child.ts";
+import { ROOT } from "../harness/machine.ts";
+import { runPeer } from "../harness/peers.ts";
 
 /** What both sides are given. */
 export interface TrainingTask {

@@ -1,10 +1,10 @@
 /** @file Texts that come to a server one after another: when, and what each of them meets. */
 import { setTimeout as sleep } from "node:timers/promises";
-import type { ServeEnd } from "../src/engine/serving/serve-request.ts";
-import type { ServingEngine } from "../src/engine/serving/serving-engine.ts";
-import type { ServiceTargets } from "../src/engine/scheduling/service-targets.ts";
-import { Random } from "../src/random.ts";
-import { median } from "./harness/statistics.ts";
+import type { ServeEnd } from "../../src/engine/serving/serve-request.ts";
+import type { ServingEngine } from "../../src/engine/serving/serving-engine.ts";
+import type { ServiceTargets } from "../../src/engine/scheduling/service-targets.ts";
+import { Random } from "../../src/random.ts";
+import { median } from "../harness/statistics.ts";
 
 /** Texts of a burst. */
 const BURST = 8;

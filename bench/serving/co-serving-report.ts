@@ -1,8 +1,8 @@
 /** @file What a training and texts met beside each other, as a table and numbers. */
-import type { ServiceTargets } from "../src/engine/scheduling/service-targets.ts";
-import type { Outcome } from "./bench.ts";
+import type { ServiceTargets } from "../../src/engine/scheduling/service-targets.ts";
+import type { Outcome } from "../bench.ts";
 import type { Progress } from "./served-training.ts";
-import { rounded } from "./harness/statistics.ts";
+import { rounded } from "../harness/statistics.ts";
 import { type WrittenText, numInTime, percentiles } from "./text-load.ts";
 
 /** A training and texts for some time. */

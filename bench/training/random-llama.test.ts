@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { test } from "node:test";
-import { train } from "../src/train/trainer.ts";
-import { temporaryFolder } from "../test/tiny/model.ts";
+import { train } from "../../src/train/trainer.ts";
+import { temporaryFolder } from "../../test/tiny/model.ts";
 import {
   LLAMA_1B,
   type RandomLlamaSizes,

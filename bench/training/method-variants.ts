@@ -1,5 +1,5 @@
 /** @file The methods as the comparison runs them: flags of `graft train`, with a learning rate that suits each. */
-import { wordsOf } from "./harness/command-line.ts";
+import { wordsOf } from "../harness/command-line.ts";
 
 /** A way of training: its name in the table, and the flags that say it. */
 export interface Variant {

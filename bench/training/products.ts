@@ -5,7 +5,7 @@
  * the head forward and backward at the labelled positions. Not counted: gradients of frozen weights, which nobody
  * computes, and the thin products of an adapter. Each product runs alone, with the weights as run-time inputs.
  *
- *   node bench/products.ts FOLDER ROWS LENGTH THREADS        prints {"seconds", "flop"}
+ *   node bench/training/products.ts FOLDER ROWS LENGTH THREADS        prints {"seconds", "flop"}
  *
  * A process of its own, like every other side, so that nothing of it stays behind while the others run.
  */
@@ -13,17 +13,17 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-import { Graph } from "../src/graph/graph.ts";
-import { matmul } from "../src/graph/ops/matmul.ts";
-import { openModel } from "../src/models/families.ts";
-import type { Model, ModelLayer } from "../src/models/model.ts";
-import { Random } from "../src/random.ts";
-import { HEAD_CHUNK } from "../src/run/head/label-head.ts";
-import type { Engine } from "../src/runtime/engine.ts";
-import { type HostTensor, hostTensor, zeros } from "../src/runtime/host-tensor.ts";
-import { numElements } from "../src/graph/shape.ts";
-import { createEngine } from "../src/runtime/create-engine.ts";
-import { runChild } from "./harness/child.ts";
+import { Graph } from "../../src/graph/graph.ts";
+import { matmul } from "../../src/graph/ops/matmul.ts";
+import { openModel } from "../../src/models/families.ts";
+import type { Model, ModelLayer } from "../../src/models/model.ts";
+import { Random } from "../../src/random.ts";
+import { HEAD_CHUNK } from "../../src/run/head/label-head.ts";
+import type { Engine } from "../../src/runtime/engine.ts";
+import { type HostTensor, hostTensor, zeros } from "../../src/runtime/host-tensor.ts";
+import { numElements } from "../../src/graph/shape.ts";
+import { createEngine } from "../../src/runtime/create-engine.ts";
+import { runChild } from "../harness/child.ts";
 
 /** op(A) · op(B), and how often a step runs it. */
 export interface Product {
