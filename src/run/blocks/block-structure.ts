@@ -9,18 +9,24 @@ import { type AdapterView, placedBy } from "../../peft/adapter-view.ts";
 import { type ArithmeticFacts, arithmeticOf, constantsOf } from "../arithmetic.ts";
 import type { Compiled, Makeable, Session } from "../session.ts";
 
-/** Queries that attention processes at once, and in rows that are longer than these many chunks. Measured: docs/log.md. */
-const ATTENTION_CHUNK = 128;
-const MANY_CHUNKS = 16;
+/** Queries that attention processes at once in rows of up to so many tokens, and in longer ones. Measured: docs/log.md. */
+const ATTENTION_CHUNKS = [
+  { tokens: 512, queries: 64 },
+  { tokens: 2048, queries: 128 },
+] as const;
 const LONG_CHUNK = 256;
 
-/** How attention cuts rows of T tokens: a program has nodes for each chunk, so long rows have larger ones unless `wanted` says. */
+/** Queries at a time in rows of T tokens: a program has nodes for each chunk, so long rows have larger ones. */
+export function attentionChunkOf(numTokens: number): number {
+  return ATTENTION_CHUNKS.find(({ tokens }) => numTokens <= tokens)?.queries ?? LONG_CHUNK;
+}
+
+/** How attention cuts rows of T tokens, unless `wanted` says. */
 function cutAttention(
   numTokens: number,
   wanted: number | null,
 ): { readonly length: number; readonly count: number } {
-  const usual = numTokens <= MANY_CHUNKS * ATTENTION_CHUNK ? ATTENTION_CHUNK : LONG_CHUNK;
-  const length = wanted ?? usual;
+  const length = wanted ?? attentionChunkOf(numTokens);
   return { length, count: Math.max(1, Math.ceil(numTokens / length)) };
 }
 

@@ -2,6 +2,7 @@
 import { COMPUTES } from "../../nn/computes.ts";
 import { f32 } from "../../nn/computes/f32.ts";
 import { int8 } from "../../nn/computes/int8.ts";
+import { attentionChunkOf } from "../../run/blocks/block-structure.ts";
 import type { TrainOptions } from "../settings/options.ts";
 
 /** Settings that a plan may choose, where they are not given. */
@@ -27,7 +28,7 @@ export interface Alternative {
   readonly isExact: boolean;
 }
 
-/** Queries at a time that take less memory than what is usual for longer rows; fewer save next to nothing. */
+/** Queries at a time that take less memory than what is usual for long rows; fewer save next to nothing. */
 const SMALL_ATTENTION_CHUNK = 64;
 
 /** Kinds to which a base may be rounded so that a run fits, the nearest to the floats first. */
@@ -48,9 +49,9 @@ export function listAlternatives(
       : [{}];
   const canSplit = isFree("batchSize") && isFree("gradientAccumulationSteps");
   const batches: PlannedSettings[] = canSplit ? splitBatches(options) : [{}];
-  // Its nodes take longer to compile and are no faster: for rows that keep little else.
+  // Where its nodes take longer to compile and are no faster: for rows that keep little else.
   const chunks: PlannedSettings[] =
-    isFree("attentionChunk") && options.maxLength > SMALL_ATTENTION_CHUNK
+    isFree("attentionChunk") && attentionChunkOf(options.maxLength) > SMALL_ATTENTION_CHUNK
       ? [{}, { attentionChunk: SMALL_ATTENTION_CHUNK }]
       : [{}];
   const isHeld = options.residentMemory !== undefined;

@@ -207,7 +207,7 @@ export const SETTING_GROUPS = {
       .min(LEAST_ATTENTION_CHUNK)
       .optional()
       .describe(
-        "Queries of a row whose attention is in memory at a time; default: 128, or 256 in rows of more than 2048 tokens",
+        "Queries of a row whose attention is in memory at a time; default: 64, in rows of more than 512 tokens 128, of more than 2048 256",
       ),
     threads: THREADS,
   },
