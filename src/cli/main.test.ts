@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, existsSync, mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
@@ -233,3 +233,20 @@ test("SIGINT stops a running pull with status 130", async () => {
   server.close();
   assert.deepEqual([status, stderr], [130, "stopped\n"]);
 });
+
+test(
+  "a working folder that was removed is told, and help is shown all the same",
+  { skip: process.platform === "win32" },
+  () => {
+    const script = 'mkdir gone && cd gone && rmdir ../gone && "$@"';
+    const call = (...words: readonly string[]) =>
+      spawnSync("sh", ["-c", script, "sh", process.execPath, MAIN, ...words], {
+        cwd: folder,
+        encoding: "utf8",
+      });
+    const { status, stderr } = call("pull");
+    assert.equal(status, 1);
+    assert.match(stderr, /^error\[format\/file\]: Cannot find the working folder/);
+    assert.equal(call("--help").status, 0);
+  },
+);

@@ -5,7 +5,7 @@
  */
 import { existsSync, readFileSync, realpathSync } from "node:fs";
 
-import { UsageError } from "../errors.ts";
+import { FormatError, UsageError } from "../errors.ts";
 import { nearest } from "../messages/nearest.ts";
 import { formatCountOf } from "../messages/numbers.ts";
 import type { CommandIO, ListedCommand } from "./command.ts";
@@ -53,6 +53,22 @@ function unknownCommand(commands: readonly ListedCommand[], words: readonly stri
   return new UsageError("usage/flag", `Cannot run "graft ${found}": there is no such command`, { hint });
 }
 
+/** @throws FormatError "format/file" where somebody has removed the folder that the program was started in */
+function requireWorkingFolder(): void {
+  try {
+    process.cwd();
+  } catch (cause) {
+    throw new FormatError(
+      "format/file",
+      "Cannot find the working folder: it was removed, expected one that is there",
+      {
+        hint: "Change to a folder that is there.",
+        cause,
+      },
+    );
+  }
+}
+
 /** Runs what the words ask for and returns the exit status. */
 async function dispatch(
   words: readonly string[],
@@ -79,6 +95,7 @@ async function dispatch(
       io,
     );
   }
+  requireWorkingFolder();
   const [{ callCommand }, loaded] = await Promise.all([import("./call.ts"), command.load()]);
   return await callCommand(loaded, words.slice(command.name.split(" ").length), io);
 }
