@@ -12,6 +12,7 @@ import type { ByteSource } from "../../files/byte-source.ts";
 import { type GgufFile, type GgufTensor, openGguf } from "../../files/gguf/gguf.ts";
 import { damagedGguf } from "../../files/gguf/gguf-header.ts";
 import { PIECE_ELEMENTS } from "../../files/gguf/gguf-values.ts";
+import { requireTensor } from "../../files/require-tensor.ts";
 import { MAX_EXPERTS } from "../../../untrusted/limits.ts";
 import { type NumHeads, TENSOR_CHANGES } from "./gguf-changes.ts";
 import { buildConfig, buildGenerationConfig, headsOf } from "./gguf-config.ts";
@@ -97,15 +98,7 @@ function readersOf(
   sources: ReadonlyMap<string, Source>,
   heads: NumHeads,
 ): { readonly read: Checkpoint["read"]; readonly readInto: NonNullable<Checkpoint["readInto"]> } {
-  const find = (name: string): Source => {
-    const source = sources.get(name);
-    if (source !== undefined) return source;
-    throw new FormatError(
-      "format/tensor",
-      `Cannot read tensor "${name}" of "${file.path}": not in the file, expected one of its tensors`,
-      { hint: "The file is incomplete, or holds another model." },
-    );
-  };
+  const find = (name: string): Source => requireTensor(sources, name, file.path);
   const read = async (name: string, memory?: Planes): Promise<StoredTensor> => {
     const { tensor, change } = find(name);
     if (change === null) return await file.read(tensor, memory);

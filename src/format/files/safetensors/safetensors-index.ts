@@ -2,8 +2,9 @@
 import { z } from "zod";
 import { FormatError } from "../../../errors.ts";
 import { type Folder, pathIn, readJson } from "../folder.ts";
+import { requireTensor } from "../require-tensor.ts";
 import type { TensorRange } from "./safetensors-header.ts";
-import { type Safetensors, openSafetensors, requireTensor } from "./safetensors.ts";
+import { type Safetensors, openSafetensors } from "./safetensors.ts";
 
 const indexSchema = z.object({ weight_map: z.record(z.string(), z.string()) });
 

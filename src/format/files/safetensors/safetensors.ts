@@ -5,6 +5,7 @@ import { widenBfloat16, widenFloat16 } from "../../../quant/codes/half.ts";
 import type { HostTensor } from "../../../runtime/host-tensor.ts";
 import { numElements } from "../../../graph/shape.ts";
 import type { ByteSource } from "../byte-source.ts";
+import { requireTensor } from "../require-tensor.ts";
 import { readSafetensorsHeader, type TensorRange } from "./safetensors-header.ts";
 
 /** An open safetensors file, or a set of files with an index. Whoever opened it closes it. */
@@ -63,17 +64,6 @@ function viewRange(
   const bytes = file.view(offset, sizeBytes);
   if (bytes === null) return null;
   return { dtype, shape, data: new Float32Array(bytes.buffer, bytes.byteOffset, numElements(shape)) };
-}
-
-/** Takes what there is of a tensor in a file. @throws FormatError "format/tensor" when it has none of this name */
-export function requireTensor<T>(tensors: ReadonlyMap<string, T>, name: string, path: string): T {
-  const found = tensors.get(name);
-  if (found !== undefined) return found;
-  throw new FormatError(
-    "format/tensor",
-    `Cannot read tensor "${name}" of "${path}": not in the file, expected one of its tensors`,
-    { hint: "The file belongs to another model, or is incomplete." },
-  );
 }
 
 /** Reads the header of a file, which is closed with what is returned, or at once when it is damaged. @throws FormatError format/file, format/json */

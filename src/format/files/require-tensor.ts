@@ -1,0 +1,13 @@
+/** @file Finding a tensor in a file by its name. */
+import { FormatError } from "../../errors.ts";
+
+/** Takes what there is of a tensor in a file. @throws FormatError "format/tensor" when it has none of this name */
+export function requireTensor<T>(tensors: ReadonlyMap<string, T>, name: string, path: string): T {
+  const found = tensors.get(name);
+  if (found !== undefined) return found;
+  throw new FormatError(
+    "format/tensor",
+    `Cannot read tensor "${name}" of "${path}": not in the file, expected one of its tensors`,
+    { hint: "The file belongs to another model, or is incomplete." },
+  );
+}
