@@ -4,10 +4,9 @@
  * Training, evaluation and generation share it: programs of equal structure are compiled once.
  */
 import type { ProgramSpec } from "../graph/program.ts";
-import { numElements } from "../graph/shape.ts";
 import type { BaseModel } from "../models/base/base-model.ts";
 import type { Model } from "../models/model.ts";
-import { type StorageName, STORAGES } from "../quant/storages.ts";
+import type { StorageName } from "../quant/storages.ts";
 import { BufferPool } from "../runtime/memory/buffer-pool.ts";
 import { type Engine, type Program, onThreads } from "../runtime/engine.ts";
 import type { HostTensor } from "../runtime/host-tensor.ts";
@@ -15,36 +14,12 @@ import type { TensorRead } from "../models/graphs/part-tensors.ts";
 import type { Compute } from "../nn/compute.ts";
 import { f32 } from "../nn/computes/f32.ts";
 import { PassTables } from "./context.ts";
+import { MAX_TABLE_BYTES, SLICE_ROWS, isLargeTable } from "./large-tables.ts";
 import { LastingTensors } from "../runtime/memory/program-memory.ts";
 import { RESIDENT, type VectorMemory } from "../runtime/memory/vector-memory.ts";
 import type { Riders } from "./blocks/riders.ts";
 import type { Lease, WeightTensors } from "./weights/lease.ts";
 import { type Residency, type Smoothing, Weights } from "./weights/weights.ts";
-
-/** Of a table of floats: that of a vocabulary of 49,152 tokens is held in float32, that of one of 262,144 is not. */
-export const MAX_TABLE_BYTES = 256e6;
-
-/** Rows of such a table that are read at a time, where all of them are needed: with 1024 positions 17 MB of logits. */
-export const SLICE_ROWS = 4096;
-
-/**
- * Whether a tensor outside the blocks is never held whole in float32: a large one of floats, or a quantized one. `residency`:
- * of the blocks.
- */
-export function isLargeTable(
-  { model, compute }: Pick<Session, "model" | "compute">,
-  name: string,
-  residency: Residency,
-  maxTableBytes = MAX_TABLE_BYTES,
-  storageOf: (name: string) => StorageName = () => "f32",
-): boolean {
-  // An arithmetic that multiplies with the codes of the table has no use for its values.
-  if (residency !== "stored" && !compute.hasHead) return false;
-  const stored = model.storedName(name);
-  const { shape = [] } = model.tensors.get(stored) ?? {};
-  const sizeBytes = numElements(shape) * Float32Array.BYTES_PER_ELEMENT;
-  return sizeBytes > maxTableBytes || STORAGES[storageOf(stored)].blockSize > 1;
-}
 
 /** A compiled program with what it was made from. */
 export interface Compiled<T> {

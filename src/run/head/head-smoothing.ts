@@ -4,7 +4,8 @@ import { neededInputs } from "../../graph/program.ts";
 import { PLAIN_PART } from "../../models/graphs/part-options.ts";
 import type { SmoothingRule } from "../../nn/compute.ts";
 import { type HostTensor, hostTensor, zeros } from "../../runtime/host-tensor.ts";
-import { SLICE_ROWS, type Session } from "../session.ts";
+import { SLICE_ROWS } from "../large-tables.ts";
+import type { Session } from "../session.ts";
 
 /** Measures factors [D] on the input of the head of a vocabulary, of the last block's output [B, T, D]. @throws as the source */
 export async function measureHeadSmoothing(

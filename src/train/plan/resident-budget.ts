@@ -16,7 +16,7 @@ import { groupName } from "../../peft/parameters.ts";
 import { PART_ELEMENTS } from "../../runtime/memory/parted-vector.ts";
 import type { ShardDtype } from "../../runtime/memory/vector-memory.ts";
 import { slicedTableOf } from "../../run/head/head-graph.ts";
-import { SLICE_ROWS } from "../../run/session.ts";
+import { SLICE_ROWS } from "../../run/large-tables.ts";
 import { alignedBytes } from "../../run/weights/block-shards.ts";
 import type { Residency } from "../../run/weights/weights.ts";
 

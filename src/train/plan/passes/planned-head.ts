@@ -14,7 +14,7 @@ import { readsSlices } from "../../../run/head/head-programs.ts";
 import { tableGradientProgram } from "../../../run/head/head-table.ts";
 import { VOCABULARY_CHUNK, headChunkOf } from "../../../run/head/label-head.ts";
 import { type VocabularyProgramKind, vocabularyProgram } from "../../../run/head/vocabulary-programs.ts";
-import { SLICE_ROWS } from "../../../run/session.ts";
+import { SLICE_ROWS } from "../../../run/large-tables.ts";
 import type { PlannedGradients } from "./planned-gradients.ts";
 import { type PassPlace, floats } from "./planned-place.ts";
 import type { PlannedBlock } from "./planned-pool.ts";

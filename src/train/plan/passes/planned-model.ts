@@ -4,7 +4,8 @@ import type { Model } from "../../../models/model.ts";
 import type { Compute } from "../../../nn/compute.ts";
 import type { KeptAs } from "../../../peft/layout.ts";
 import type { ArithmeticFacts } from "../../../run/arithmetic.ts";
-import { MAX_TABLE_BYTES, type Session, isLargeTable } from "../../../run/session.ts";
+import { MAX_TABLE_BYTES, isLargeTable } from "../../../run/large-tables.ts";
+import type { Session } from "../../../run/session.ts";
 import type { Residency } from "../../../run/weights/weights.ts";
 
 export interface PlannedModel extends ArithmeticFacts, Pick<Session, "attentionChunk"> {

@@ -1,0 +1,31 @@
+/** @file Tables outside the blocks that are too large to be held whole in float32. */
+import { numElements } from "../graph/shape.ts";
+import type { Model } from "../models/model.ts";
+import type { Compute } from "../nn/compute.ts";
+import { type StorageName, STORAGES } from "../quant/storages.ts";
+import type { Residency } from "./weights/weights.ts";
+
+/** Of a table of floats: that of a vocabulary of 49,152 tokens is held in float32, that of one of 262,144 is not. */
+export const MAX_TABLE_BYTES = 256e6;
+
+/** Rows of such a table that are read at a time, where all of them are needed: with 1024 positions 17 MB of logits. */
+export const SLICE_ROWS = 4096;
+
+/**
+ * Whether a tensor outside the blocks is never held whole in float32: a large one of floats, or a quantized one. `residency`:
+ * of the blocks.
+ */
+export function isLargeTable(
+  { model, compute }: { readonly model: Model; readonly compute: Compute },
+  name: string,
+  residency: Residency,
+  maxTableBytes: number,
+  storageOf: (name: string) => StorageName,
+): boolean {
+  // An arithmetic that multiplies with the codes of the table has no use for its values.
+  if (residency !== "stored" && !compute.hasHead) return false;
+  const stored = model.storedName(name);
+  const { shape = [] } = model.tensors.get(stored) ?? {};
+  const sizeBytes = numElements(shape) * Float32Array.BYTES_PER_ELEMENT;
+  return sizeBytes > maxTableBytes || STORAGES[storageOf(stored)].blockSize > 1;
+}
