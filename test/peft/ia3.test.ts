@@ -79,11 +79,28 @@ describe("the file of an (IA)³ adapter", () => {
     assert.deepEqual(scalesInput({}), [false, true]);
     assert.deepEqual(scalesInput({ feedforwardModules: ["qkv_x"] }), [true, false]);
     assert.deepEqual(scalesInput({ feedforwardModules: [] }), [false, false]);
+    assert.deepEqual(scalesInput({ feedforwardModules: "qkv_x,other" }), [true, false]);
+    assert.deepEqual(scalesInput({ feedforwardModules: "h\\.\\d\\.mlp\\.(qkv|gate)_x" }), [true, false]);
   });
 
-  test("is refused where an expression says which modules are feed-forward", () => {
-    const raw: Record<string, unknown> = { feedforward_modules: ".*down_proj", init_ia3_weights: true };
-    ia3.file.fromConfig(takeFrom(raw), raw);
-    assert.deepEqual(raw, { feedforward_modules: ".*down_proj" });
+  test("an expression of peft's is for the whole path", () => {
+    const isScaled = (feedforward_modules: string): unknown => {
+      const raw: Record<string, unknown> = { feedforward_modules, init_ia3_weights: true };
+      const options = ia3.options.parse(ia3.file.fromConfig(takeFrom(raw), raw));
+      assert.deepEqual(raw, {});
+      const spec = linearSite("mlp.down_proj", 4, 4);
+      const place = {
+        path: `h.0.${spec.name}`,
+        spec,
+        storage: "f32",
+        groupSize: null,
+        sites: [spec],
+      } as const;
+      return (ia3.configure(options)(place) as { feedforward: boolean }).feedforward;
+    };
+    assert.deepEqual(
+      [isScaled(".*down_proj"), isScaled("down_proj"), isScaled(".*down")],
+      [true, false, false],
+    );
   });
 });

@@ -16,6 +16,7 @@ import { ALL_LINEAR, NOTHING_FROZEN, defineMethod } from "../method.ts";
 import { PLAIN_FILE } from "../contract/adapter-file.ts";
 import { areTransposed } from "../fan-in-fan-out.ts";
 import { matchSuffix } from "../../models/module-path.ts";
+import { matcher, readModules } from "../sites/targets.ts";
 import {
   MODULES_TO_SAVE,
   WHOLE_MODULES,
@@ -27,11 +28,11 @@ import { perToken } from "../per-token.ts";
 
 const OPTIONS = z.strictObject({
   feedforwardModules: z
-    .array(z.string())
+    .union([z.array(z.string()), z.string()])
     .nullable()
     .default(null)
     .describe(
-      "targets whose input is scaled instead of their output; the last ones of a feed-forward part, unless given",
+      "targets whose input is scaled instead of their output, by name or by an expression for the whole path; the last ones of a feed-forward part, unless given",
     ),
   ...MODULES_TO_SAVE,
 });
@@ -56,12 +57,13 @@ export const ia3 = defineMethod<Ia3Options, Ia3Site>({
   targets: { ...ALL_LINEAR, ...WHOLE_MODULES, roles: ["key", "value", "qkv", "down"] },
 
   // By name either way, as PEFT has it: what ends like a feed-forward module is taken for one.
-  configure:
-    ({ feedforwardModules }) =>
-    ({ path, sites }) => {
-      const ownNames = sites.filter(({ role }) => role === "down").map(({ name }) => name);
-      return { feedforward: (feedforwardModules ?? ownNames).some((name) => matchSuffix(name, path)) };
-    },
+  configure: ({ feedforwardModules: given }) => {
+    const isGiven = given === null ? null : matcher(typeof given === "string" ? readModules(given) : given);
+    return ({ path, sites }) => {
+      const isMeant = isGiven ?? matcher(sites.filter(({ role }) => role === "down").map(({ name }) => name));
+      return { feedforward: isMeant(path) };
+    };
+  },
 
   trained: {
     specs: (site, options) => [{ suffix: L, shape: shapeOf(site, options) }],
@@ -144,14 +146,12 @@ export const ia3 = defineMethod<Ia3Options, Ia3Site>({
       fan_in_fan_out: areTransposed(sites),
       init_ia3_weights: true,
     }),
-    fromConfig: (take, raw) => {
+    fromConfig: (take) => {
       take("init_ia3_weights");
-      // A text is an expression for whole paths, which is not implemented: it stays, to be refused.
-      const isText = typeof raw["feedforward_modules"] === "string";
-      return {
-        feedforwardModules: isText ? [] : (take("feedforward_modules") ?? []),
-        ...wholeModulesFromConfig(take),
-      };
+      const given = take("feedforward_modules") ?? [];
+      // A text is an expression, whatever signs it has.
+      const feedforwardModules = typeof given === "string" ? `(?:${given})` : given;
+      return { feedforwardModules, ...wholeModulesFromConfig(take) };
     },
   },
 });

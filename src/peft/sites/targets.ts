@@ -164,7 +164,14 @@ function isMeant({ layer, isInAllLinear }: Candidate, { modules, layers }: Targe
   return layers === null || (layer !== null && layers.includes(layer));
 }
 
-function matcher(modules: Targets["modules"]): (path: string) => boolean {
+/** Reads modules as they are typed: "all-linear", an expression, or names with commas between them. */
+export function readModules(text: string): Targets["modules"] {
+  if (text === "all-linear" || /[\\^$*+?()[\]|{}]/.test(text)) return text;
+  return text.split(",").map((name) => name.trim());
+}
+
+/** Tells by its path whether a module is meant. @throws UsageError "usage/target-modules" for an expression that cannot be read */
+export function matcher(modules: Targets["modules"]): (path: string) => boolean {
   if (modules === "all-linear") return () => true;
   if (typeof modules !== "string") return (path) => modules.some((name) => matchSuffix(name, path));
   return compile(`^(?:${modules})$`, modules);

@@ -5,7 +5,7 @@ import type { BaseModel } from "../../../models/base/base-model.ts";
 import { type Adapter, attach } from "../../../peft/attach.ts";
 import { type AttachRequest, previewAttach } from "../../../peft/layout.ts";
 import type { Method } from "../../../peft/method.ts";
-import type { Targets } from "../../../peft/sites/targets.ts";
+import { type Targets, readModules } from "../../../peft/sites/targets.ts";
 import { Random } from "../../../random.ts";
 import type { VectorMemory } from "../../../runtime/memory/vector-memory.ts";
 import type { TrainOptions } from "../../settings/options.ts";
@@ -14,11 +14,8 @@ import type { TrainOptions } from "../../settings/options.ts";
 const INIT_STREAM = 0;
 
 /** Names, or one text with the signs of a regular expression (which may hold commas), or "all-linear". */
-export function readModules(given: string | readonly string[] | undefined): Targets["modules"] | null {
-  if (given === undefined) return null;
-  const text = typeof given === "string" ? given : given.join(",");
-  if (text === "all-linear" || /[\\^$*+?()[\]|{}]/.test(text)) return text;
-  return text.split(",").map((name) => name.trim());
+export function targetModules(given: string | readonly string[] | undefined): Targets["modules"] | null {
+  return given === undefined ? null : readModules(typeof given === "string" ? given : given.join(","));
 }
 
 /** A fresh adapter, or the one to start from. @throws UsageError "usage/adapter" */
@@ -57,7 +54,7 @@ function requireSameOptions(
       ? []
       : [`${key} is ${JSON.stringify(own[key])} there, ${JSON.stringify(value)} is asked for`],
   );
-  const modules = readModules(options.targetModules);
+  const modules = targetModules(options.targetModules);
   if (modules !== null || options.layers !== undefined) {
     const targets = {
       modules: modules ?? adapter.targets.modules,

@@ -36,7 +36,7 @@ import { type TrainOptions, methodOptions } from "../../settings/options.ts";
 import { readRunData } from "../data/read-run-data.ts";
 import type { ReadingHooks, RunData } from "../data/run-data.ts";
 import { trainFreshHead, withRunClasses } from "./class-head.ts";
-import { readModules } from "./first-adapter.ts";
+import { targetModules } from "./first-adapter.ts";
 import {
   chooseObjective,
   dropPlan,
@@ -127,7 +127,7 @@ export function settleRun(
   const { optimizer, optimizerOptions } = optimizerOf(options);
   const objective = chooseObjective(options, model);
   const targets = {
-    modules: readModules(options.targetModules),
+    modules: targetModules(options.targetModules),
     exclude: [],
     layers: options.layers ?? null,
   };
