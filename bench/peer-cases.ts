@@ -252,6 +252,22 @@ const FAMILY_CASES: readonly PeerCase[] = (Object.keys(PEER_MODELS) as (keyof ty
       })),
   );
 
+/** Routers and whole stacks of experts, alone and beside modules. */
+const STACK_CASES: readonly PeerCase[] = [
+  {
+    name: "lora, stacks of olmoe",
+    model: "olmoe" as const,
+    options: { rank: 3, targetParameters: ["gate_up_proj", "down_proj", "gate.weight"] },
+    modules: OF_ATTENTION,
+  },
+  {
+    name: "lora, one stack of qwen3_moe",
+    model: "qwen3_moe" as const,
+    options: { rank: 4, targetParameters: ["experts.down_proj"] },
+    modules: [],
+  },
+].map((each) => ({ ...each, method: "lora" }));
+
 /** Embeddings with an adapter, by the names of each family. */
 const EMBEDDING_CASES: readonly PeerCase[] = [
   { name: "lora, embedding of gpt2", model: "gpt2" as const, modules: ["c_attn", "wte"] },
@@ -263,7 +279,12 @@ const EMBEDDING_CASES: readonly PeerCase[] = [
   { name: "lora, head of phi3", model: "phi3" as const, modules: ["qkv_proj", "gate_up_proj", "lm_head"] },
 ].map((each) => ({ ...each, method: "lora", options: { rank: 4 } }));
 
-export const PEER_CASES: readonly PeerCase[] = [...LLAMA_CASES, ...FAMILY_CASES, ...EMBEDDING_CASES];
+export const PEER_CASES: readonly PeerCase[] = [
+  ...LLAMA_CASES,
+  ...FAMILY_CASES,
+  ...STACK_CASES,
+  ...EMBEDDING_CASES,
+];
 
 /** Methods that peft cannot load, with the reason. */
 export const WITHOUT_PEER: Readonly<Record<string, string>> = {

@@ -28,10 +28,23 @@ export type SiteRole =
   | "other"
   | "residual";
 
+/** Where a matrix lies among those that transformers' classes keep as one tensor, [experts, matrices of one · out, in]. */
+export interface StackPlace {
+  /** Path of the tensor inside the block: "mlp.experts.gate_up_proj". */
+  readonly name: string;
+  readonly role: SiteRole;
+  readonly numExperts: number;
+  /** Matrices that one expert has in it, one below the other. */
+  readonly numParts: number;
+  /** Which it is of all, expert by expert. */
+  readonly index: number;
+}
+
 /** How a projection is declared. */
 export interface LinearOptions {
   readonly role: SiteRole;
   readonly bias?: boolean;
+  readonly stack?: StackPlace | undefined;
   /** The file keeps the matrix as [in, out]. */
   readonly storedTransposed?: boolean;
   /** The matrix is that of this embedding: no file needs to hold it twice. */

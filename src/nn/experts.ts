@@ -31,6 +31,17 @@ interface ExpertsOptions {
   readonly expert: MlpOptions;
 }
 
+/** Where the matrices of one expert lie among those of all. */
+function stacksOf(prefix: string, numExperts: number, expert: number): Required<MlpOptions>["stacks"] {
+  const gateUp = { name: `${prefix}gate_up_proj`, role: "gate-up", numExperts, numParts: 2 } as const;
+  const down = { name: `${prefix}down_proj`, role: "down", numExperts, numParts: 1 } as const;
+  return {
+    gate: { ...gateUp, index: 2 * expert },
+    up: { ...gateUp, index: 2 * expert + 1 },
+    down: { ...down, index: expert },
+  };
+}
+
 /** Builds the part from x [B, T, D]; the router is `gate`, experts are `experts.N.`, behind `prefix`. */
 export function experts(b: Builder, x: Value, prefix: string, options: ExpertsOptions): Value {
   const { numExperts: E, numChosen, normalizes, expert } = options;
@@ -42,9 +53,10 @@ export function experts(b: Builder, x: Value, prefix: string, options: ExpertsOp
   const weights = normalizes ? div(p, reduceSum(mul(p, chosen), [1])) : p;
   const weightOf = gatherRows(reshape(transpose(weights, [1, 0]), [mulDims(E, M), 1]), places); // [k·M, 1]
   const inputs = repeatRows(flat, rows, numChosen); // [k·M, D]
-  const outputs = b
-    .splitRows(inputs, counts, E, numChosen)
-    .map((part, e) => gatedMlp(b, part, `${prefix}experts.${e}.`, expert));
+  const outputs = b.splitRows(inputs, counts, E, numChosen).map((part, e) => {
+    const stacks = stacksOf(`${prefix}experts.`, E, e);
+    return gatedMlp(b, part, `${prefix}experts.${e}.`, { ...expert, stacks });
+  });
   const weighted = mul(joinRows(outputs, inputs, counts), weightOf);
   return reshapeLike(sumRepeats(weighted, rows, flat, numChosen), x);
 }

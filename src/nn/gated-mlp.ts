@@ -5,20 +5,22 @@
  */
 import type { Value } from "../graph/graph.ts";
 import { mul } from "../graph/ops/elementwise.ts";
-import type { Builder } from "./builder.ts";
+import type { Builder, StackPlace } from "./builder.ts";
 
 /** Sizes and activation of a feed-forward part. */
 export interface MlpOptions {
   readonly intermediateSize: number;
   readonly activation: (x: Value) => Value;
   readonly bias: boolean;
+  /** Of an expert: where each of its matrices lies among those of all. */
+  readonly stacks?: Readonly<Record<"gate" | "up" | "down", StackPlace>>;
 }
 
 /** Builds the part from x [..., D]; projections `gate_proj`, `up_proj` and `down_proj` behind `prefix`. */
 export function gatedMlp(b: Builder, x: Value, prefix: string, options: MlpOptions): Value {
-  const { intermediateSize: F, activation, bias } = options;
-  const gate = b.linear(`${prefix}gate_proj`, x, F, { role: "gate", bias });
-  const up = b.linear(`${prefix}up_proj`, x, F, { role: "up", bias });
-  const width = x.shape.at(-1) as number;
-  return b.linear(`${prefix}down_proj`, mul(activation(gate), up), width, { role: "down", bias });
+  const { intermediateSize: F, activation, bias, stacks } = options;
+  const gate = b.linear(`${prefix}gate_proj`, x, F, { role: "gate", bias, stack: stacks?.gate });
+  const up = b.linear(`${prefix}up_proj`, x, F, { role: "up", bias, stack: stacks?.up });
+  const [inner, width] = [mul(activation(gate), up), x.shape.at(-1) as number];
+  return b.linear(`${prefix}down_proj`, inner, width, { role: "down", bias, stack: stacks?.down });
 }

@@ -14,7 +14,7 @@ import {
 } from "../models/graphs/site-graph.ts";
 import type { HostTensor } from "../runtime/host-tensor.ts";
 import { type AdaptedSite, type Layout, indexSites, placesOf } from "./layout.ts";
-import type { Method } from "./method.ts";
+import { type AdapterMethod, type Method, splitStack } from "./method.ts";
 import type { Parameter } from "./parameters.ts";
 import type { BoundForm, FrozenSpec, SiteValues } from "./sites/site.ts";
 
@@ -77,6 +77,15 @@ export function viewAdapter(parts: ViewParts): AdapterView {
         graph.input(suffix, shape, dtype),
       ]),
     );
+  // A stack's tensors are cut once in a graph, for all projections whose matrices lie in it.
+  const cut = new WeakMap<Value, readonly SiteValues[]>();
+  const valuesInStack = (method: AdapterMethod, stack: AdaptedSite, graph: SiteGraph): SiteValues => {
+    const values = addInputs(stack, { input: (...of) => graph.inputOfStack(...of) });
+    const [first] = Object.values(values) as [Value];
+    const all = cut.get(first) ?? splitStack(method, values, stack.spec);
+    cut.set(first, all);
+    return all[graph.spec.stack!.index]!;
+  };
   const layers = new Set(parameters.map(({ layer }) => layer));
   const trained = new Map(
     [...layers].map((layer) => [layer, parameters.filter((parameter) => parameter.layer === layer)]),
@@ -86,8 +95,12 @@ export function viewAdapter(parts: ViewParts): AdapterView {
     constants: (layer) => constants.get(layer) ?? NO_INPUTS,
     trained: (layer) => trained.get(layer) ?? NOTHING,
     projector: (layer) => (graph, x) => {
-      const site = siteAt(layer, graph.spec.name);
-      return site && method ? method.adapt(graph, x, addInputs(site, graph), site.options) : graph.project(x);
+      const { name, stack } = graph.spec;
+      const site = siteAt(layer, name);
+      if (site && method) return method.adapt(graph, x, addInputs(site, graph), site.options);
+      const whole = stack && siteAt(layer, stack.name);
+      if (!whole || !method) return graph.project(x);
+      return method.adapt(graph, x, valuesInStack(method, whole, graph), whole.options);
     },
     readTensor: () => AS_IN_BASE,
     lookUp: (graph) => {

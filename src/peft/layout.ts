@@ -7,10 +7,11 @@ import { parseSettings } from "../messages/problems.ts";
 import { DTYPES } from "../graph/dtype.ts";
 import type { WeightSource } from "../models/base/base-model.ts";
 import type { Model } from "../models/model.ts";
-import { type ModelTensor, type SiteSpec, residualSite } from "../models/graphs/sites.ts";
+import { type ModelTensor, type SiteSpec, residualSite, stackSites } from "../models/graphs/sites.ts";
 import { numElements } from "../graph/shape.ts";
 import { type AdapterMethod, type Method, modulesToSave } from "./method.ts";
 import type { FrozenSpec, ParameterSpec, SitePlace } from "./sites/site.ts";
+import { selectParameters, withoutParameters } from "./sites/parameter-targets.ts";
 import { type Targets, modulesOfRoles, selectTargets, withoutTrainedWhole } from "./sites/targets.ts";
 import { trainedTensors } from "./trained-tensors.ts";
 
@@ -72,6 +73,9 @@ function defaultModules(method: Method, { layers }: Model): Targets["modules"] {
   return method.kind === "adapter" ? modulesOfRoles(method.targets.roles, sites) : [];
 }
 
+/** A place that was picked. */
+type Selected = Pick<AdaptedSite, "path" | "layer" | "spec" | "parameter">;
+
 function placeSites(
   model: Model,
   kept: KeptAs,
@@ -95,19 +99,26 @@ function placeSites(
     spec,
     isInAllLinear: false,
   }));
-  const matched = selectTargets([...inBlocks, ...outside], targets);
-  const selected = withoutTrainedWhole(matched, modulesToSave(method, options) ?? [], targets);
+  const all = [...inBlocks, ...outside];
+  const modules = all.filter(({ spec }) => spec.kind !== "stack");
+  const matched = selectTargets(modules, targets);
+  const whole = withoutTrainedWhole(matched, modulesToSave(method, options) ?? [], targets);
+  const { parameters: ofMethod } = method.targets;
+  const parameters = selectParameters(all, ofMethod === "modules-only" ? [] : ofMethod.names(options));
+  const selected: readonly Selected[] = [...withoutParameters(whole, parameters), ...parameters];
   const specs = selected.map(({ spec }) => spec);
   const configure = method.configure(options);
   return new Map(
-    selected.map(({ path, layer, spec }): [string, AdaptedSite] => {
+    selected.map(({ path, layer, spec, parameter }): [string, AdaptedSite] => {
       refuseLookup(method, path, spec);
-      // The residual stream has no weight and so no storage; codes of [in, out] are not those of the weight, but of its transpose.
-      const isPlain = spec.kind !== "residual" && !spec.storedTransposed;
+      // The residual stream and stacks have no weight of their own and so no storage; codes of [in, out] are not those of the
+      // weight, but of its transpose.
+      const isPlain = (spec.kind === "linear" || spec.kind === "embedding") && !spec.storedTransposed;
       const name = model.storedName(`${path}.weight`);
       const storage = isPlain ? kept.storageOf(name) : "f32";
       const groupSize = isPlain ? kept.groupSizeOf(name) : null;
-      const place: SitePlace = { path, spec, storage, groupSize, sites: specs };
+      const chosen = parameter === undefined ? {} : { parameter };
+      const place: SitePlace = { path, spec, storage, groupSize, sites: specs, ...chosen };
       const siteOptions = configure(place);
       const parameters = method.trained.specs(spec, siteOptions);
       const frozen = method.frozen.specs(spec, siteOptions);
@@ -119,7 +130,8 @@ function placeSites(
 /** Lists the places of a block, or (`layer` null) outside the blocks, where adapters may sit. */
 export function placesOf(model: Model, layer: number | null): readonly SiteSpec[] {
   if (layer === null) return model.sitesOutsideBlocks;
-  return [...(model.layers[layer]?.sites ?? []), residualSite(model.width)];
+  const { sites } = model.layers[layer] ?? { sites: [] };
+  return [...sites, ...stackSites(sites), residualSite(model.width)];
 }
 
 function refuseLookup(method: AdapterMethod, path: string, { kind }: SiteSpec): void {

@@ -7,11 +7,13 @@ import { Graph, type Value } from "../graph/graph.ts";
 import { transpose } from "../graph/ops/transpose.ts";
 import { neededInputs } from "../graph/program.ts";
 import type { BaseModel } from "../models/base/base-model.ts";
+import type { SiteSpec } from "../models/graphs/sites.ts";
+import { moduleOf } from "../models/module-path.ts";
 import type { Engine, Program } from "../runtime/engine.ts";
 import { type HostTensor, hostTensor, zeros } from "../runtime/host-tensor.ts";
 import type { Adapter } from "./attach.ts";
 import type { AdaptedSite } from "./layout.ts";
-import { type Method, configFileOf } from "./method.ts";
+import { type Method, configFileOf, splitStack } from "./method.ts";
 import { inputSite } from "./sites/site-inputs.ts";
 import type { SiteWeights } from "./sites/site.ts";
 
@@ -21,6 +23,8 @@ type Part = "weight" | "bias";
 export interface MergePlace {
   readonly site: AdaptedSite;
   readonly part: Part;
+  /** The projection that it is of: the site's own, or one whose matrix lies in the site's stack. */
+  readonly spec: SiteSpec;
 }
 
 /** Computes merged tensors one at a time, by Hugging Face name. */
@@ -55,8 +59,10 @@ export class Merger {
     this.#adapter = adapter;
     refuseNewBiases(adapter);
     for (const site of adapter.sites.values()) {
-      this.#places.set(`${site.path}.weight`, { site, part: "weight" });
-      if (site.spec.bias) this.#places.set(`${site.path}.bias`, { site, part: "bias" });
+      for (const [path, spec] of projectionsOf(site, adapter)) {
+        this.#places.set(`${path}.weight`, { site, part: "weight", spec });
+        if (spec.bias) this.#places.set(`${path}.bias`, { site, part: "bias", spec });
+      }
     }
   }
 
@@ -97,14 +103,14 @@ export class Merger {
       return true;
     }
     if (!place) return false;
-    const { site, part } = place;
-    const program = await this.#program(site, part);
+    const { site } = place;
+    const program = await this.#program(place);
     if (!program) return trained !== null;
     const feeds: Record<string, HostTensor> = {};
     for (const [suffix, tensor] of Object.entries(this.#adapter.tensorsOf(site)))
       feeds[beforeName(suffix)] = tensor;
     for (const own of ["weight", "bias"]) {
-      const path = `${site.path}.${own}`;
+      const path = `${moduleOf(name)}.${own}`;
       if (beforeName(own) in program.spec.inputs)
         feeds[beforeName(own)] = this.#adapter.tensor(path) ?? (await this.#base.values(path));
     }
@@ -113,11 +119,14 @@ export class Merger {
     return true;
   }
 
-  #program(site: AdaptedSite, part: Part): Promise<Program | null> {
-    const { kind, inFeatures, outFeatures, bias, storedTransposed } = site.spec;
-    const key = JSON.stringify([part, kind, inFeatures, outFeatures, bias, storedTransposed, site.options]);
+  #program(place: MergePlace): Promise<Program | null> {
+    const { site, part, spec } = place;
+    const { kind, inFeatures, outFeatures, bias, storedTransposed } = spec;
+    const inStack = spec === site.spec ? null : spec.stack;
+    const sizes = [kind, inFeatures, outFeatures, bias, storedTransposed, inStack];
+    const key = JSON.stringify([part, ...sizes, site.options]);
     let program = this.#programs.get(key);
-    if (!program) this.#programs.set(key, (program = compileMerge(this.#engine, this.#adapter, site, part)));
+    if (!program) this.#programs.set(key, (program = compileMerge(this.#engine, this.#adapter, place)));
     return program;
   }
 
@@ -126,6 +135,15 @@ export class Merger {
     for (const program of this.#programs.values()) await (await program.catch(() => null))?.release();
     this.#programs.clear();
   }
+}
+
+/** The projections that a site changes, by path: itself, or those whose matrices lie in its stack. */
+function projectionsOf({ path, layer, spec }: AdaptedSite, { model }: Adapter): [string, SiteSpec][] {
+  if (spec.kind !== "stack" || layer === null) return [[path, spec]];
+  const sites = model.layers[layer]?.sites ?? [];
+  return sites
+    .filter(({ stack }) => stack?.name === spec.name)
+    .map((matrix) => [model.blockPrefix(layer) + matrix.name, matrix]);
 }
 
 /** The input that carries a tensor as it is before merging. */
@@ -161,7 +179,7 @@ function refuseNewBiases({ method, sites }: Adapter): void {
     const key = JSON.stringify([site.spec, site.options]);
     if (site.spec.bias || seen.has(key)) continue;
     seen.add(key);
-    if (!buildMerge(method, site)?.merged.bias) continue;
+    if (site.spec.kind === "stack" || !buildMerge(method, site, site.spec)?.merged.bias) continue;
     throw new UsageError(
       "usage/adapter",
       `Cannot merge an adapter on "${site.path}": it adds a bias, and the module has none`,
@@ -170,27 +188,28 @@ function refuseNewBiases({ method, sites }: Adapter): void {
   }
 }
 
-/** The merged weights of a site, and the inputs that they are made of. */
+/** The merged weights of a projection that a site changes, and the inputs that they are made of. */
 function buildMerge(
   method: Method,
   site: AdaptedSite,
+  spec: SiteSpec,
 ): {
   readonly weights: SiteWeights;
   readonly merged: SiteWeights;
   readonly inputs: Record<string, Value>;
 } | null {
   if (method.kind === "base" || method.merge === "not-mergeable") return null;
-  const { weights, values, inputs } = inputSite(new Graph(), site);
-  return { weights, merged: method.merge.graph(weights, values, site.spec, site.options), inputs };
+  const { weights, values, inputs } = inputSite(new Graph(), { ...site, spec });
+  const own = spec === site.spec ? values : splitStack(method, values, site.spec)[spec.stack!.index]!;
+  return { weights, merged: method.merge.graph(weights, own, spec, site.options), inputs };
 }
 
 async function compileMerge(
   engine: Engine,
   { method }: Adapter,
-  site: AdaptedSite,
-  part: Part,
+  { site, part, spec }: MergePlace,
 ): Promise<Program | null> {
-  const built = buildMerge(method, site);
+  const built = buildMerge(method, site, spec);
   const merged = built?.merged[part];
   // What comes back as it went in has not changed; a program cannot have an input as its output.
   if (!built || !merged || merged === built.weights[part]) return null;
@@ -198,7 +217,7 @@ async function compileMerge(
     Object.entries(built.inputs).map(([name, value]): [string, Value] => [beforeName(name), value]),
   );
   const outputs = {
-    merged: site.spec.storedTransposed && part === "weight" ? transpose(merged, [1, 0]) : merged,
+    merged: spec.storedTransposed && part === "weight" ? transpose(merged, [1, 0]) : merged,
   };
   return await engine.compile({
     name: `merge-${method.name}`,

@@ -5,6 +5,7 @@
  * it says by a word, so no member is missing. Adding a method: a file and a line in `methods.ts`.
  */
 import type { z } from "zod";
+import { assertInternal } from "../errors.ts";
 import type { Value } from "../graph/graph.ts";
 import type { SiteSpec } from "../models/graphs/sites.ts";
 import type { SiteRole, TensorRole } from "../nn/builder.ts";
@@ -87,6 +88,16 @@ export interface MethodTargets<O> {
   modulesToSave(options: O): readonly string[] | null;
   /** Biases of the base that are trained beside the adapter. */
   trainedBiases(options: O): TrainedBiases;
+  /** Parameters that get an adapter as PEFT's `target_parameters` do. */
+  readonly parameters: "modules-only" | ParameterTargets<O>;
+}
+
+/** Adapters on parameters: on the weight of a module, which is as one on the module, and on whole stacks of matrices. */
+export interface ParameterTargets<O> {
+  /** Ends of the parameters' paths: "gate_up_proj" of a stack, "gate.weight" of a module. */
+  names(options: O): readonly string[];
+  /** Cuts the tensors of a stack into those of its matrices, expert by expert, each as of a site of its own. */
+  split(values: SiteValues, stack: SiteSpec): readonly SiteValues[];
 }
 
 /** None of the base's biases, those of the modules with an adapter, or all. */
@@ -98,6 +109,7 @@ export const ALL_LINEAR: MethodTargets<unknown> = {
   residual: false,
   modulesToSave: () => [],
   trainedBiases: () => "none",
+  parameters: "modules-only",
 };
 
 /** The trained tensors of a site. */
@@ -139,6 +151,17 @@ export function defineMethod<O, S>(method: AdapterMethod<O, S>): AdapterMethod {
 /** As `defineMethod`, for a method that trains the base. */
 export function defineBaseMethod<O>(method: BaseMethod<O>): BaseMethod {
   return method as BaseMethod;
+}
+
+/** Cuts the tensors of a stack with an adapter into those of its matrices, expert by expert. */
+export function splitStack(
+  method: AdapterMethod,
+  values: SiteValues,
+  stack: SiteSpec,
+): readonly SiteValues[] {
+  const { parameters } = method.targets;
+  assertInternal(parameters !== "modules-only", `method ${method.name} has no adapters on stacks`);
+  return parameters.split(values, stack);
 }
 
 /** How adapters of a method stand in a configuration; null: its result is an ordinary model. */

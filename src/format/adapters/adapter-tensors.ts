@@ -27,14 +27,27 @@ export function heldTensors(adapter: Adapter): Map<string, Tensor> {
   const held = new Map<string, Tensor>();
   for (const [name, tensor] of wholeTensors(adapter)) held.set(name, tensor);
   const { method } = adapter;
-  for (const site of adapter.sites.values()) {
+  for (const [module, site] of modulesInFile(adapter.sites)) {
     const tensors = ownTensors(adapter, site);
     const inFile = method.kind === "adapter" ? method.file.toTensors(tensors, site.options) : tensors;
-    for (const [suffix, tensor] of Object.entries(inFile))
-      held.set(`${PREFIX}${site.path}.${suffix}`, tensor);
+    for (const [suffix, tensor] of Object.entries(inFile)) held.set(`${PREFIX}${module}.${suffix}`, tensor);
   }
   for (const [suffix, tensor] of sharedTensors(adapter)) held.set(SHARED_PREFIX + suffix, tensor);
   return held;
+}
+
+/**
+ * The modules that have the tensors of sites in a file. A stack is a parameter of a module, which PEFT wraps once for each of
+ * its parameters that has an adapter: the last one outside, the others within.
+ */
+function modulesInFile(sites: Adapter["sites"]): Map<string, AdaptedSite> {
+  const modules = new Map<string, AdaptedSite>();
+  for (const site of [...sites.values()].toReversed()) {
+    let module = site.spec.kind === "stack" ? moduleOf(site.path) : site.path;
+    while (modules.has(module)) module += `.${BASE_LAYER}`;
+    modules.set(module, site);
+  }
+  return new Map([...modules].toReversed());
 }
 
 /** Tensors of the base that the adapter trains, by their names in a file. */
@@ -96,8 +109,9 @@ async function fromFile(
   if (method.kind === "base") return tensors;
   const given = new Map<string, Tensor>();
   const bySite = new Map<AdaptedSite, Record<string, Tensor>>();
+  const modules = modulesInFile(sites);
   for (const [name, tensor] of tensors) {
-    const found = siteOf(sites, name);
+    const found = siteOf(modules, name);
     if (!found || found.suffix.startsWith(`${BASE_LAYER}.`)) given.set(name, tensor);
     else bySite.set(found.site, { ...bySite.get(found.site), [found.suffix]: tensor });
   }
@@ -119,13 +133,13 @@ const NO_WEIGHT = {
 };
 
 function siteOf(
-  sites: Adapter["sites"],
+  modules: ReadonlyMap<string, AdaptedSite>,
   name: string,
 ): { readonly site: AdaptedSite; readonly suffix: string } | null {
   if (!name.startsWith(PREFIX)) return null;
   const inner = name.slice(PREFIX.length);
-  for (let dot = inner.indexOf("."); dot >= 0; dot = inner.indexOf(".", dot + 1)) {
-    const site = sites.get(inner.slice(0, dot));
+  for (let dot = inner.lastIndexOf("."); dot > 0; dot = inner.lastIndexOf(".", dot - 1)) {
+    const site = modules.get(inner.slice(0, dot));
     if (site) return { site, suffix: inner.slice(dot + 1) };
   }
   return null;

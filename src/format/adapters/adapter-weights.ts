@@ -52,7 +52,7 @@ export async function readAdapterWeights(folder: Folder): Promise<WeightsFolder>
     throw new UsageError(
       "usage/combine",
       `Cannot combine adapter "${path}": ${refusal}, expected an adapter without`,
-      { hint: "Merge it into the model, or train it without biases." },
+      { hint: "Merge it into the model, or train one without." },
     );
   }
   refuseNonNumbers(path, tensors);

@@ -151,7 +151,8 @@ function targetsForFile(
   { targets, sites }: Adapter,
   { model }: BaseModel,
 ): { regex: string | null; modules: readonly string[] } {
-  const paths = [...sites.keys()];
+  const own = [...sites.values()].filter(({ parameter }) => parameter === undefined);
+  const paths = own.map(({ path }) => path);
   const { modules, layers } = targets;
   // Names could as well mean modules of the parts that are not read here.
   if (paths.some((path) => model.checkpoint.peftPath(path) !== path)) return { regex: null, modules: paths };
@@ -164,7 +165,7 @@ function targetsForFile(
     for (const { name } of places) if (!sites.has(model.blockPrefix(layer) + name)) others.add(name);
   }
   for (const { name } of model.sitesOutsideBlocks) if (!sites.has(name)) others.add(name);
-  const names = new Set([...sites.values()].map(({ spec }) => spec.name));
+  const names = new Set(own.map(({ spec }) => spec.name));
   const shortest = [...names].map((name) => shortestApart(name, others));
   const isExact = shortest.every((name) => name !== null);
   return { regex: null, modules: isExact ? [...new Set(shortest)].sort() : paths };

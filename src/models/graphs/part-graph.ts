@@ -136,7 +136,7 @@ export class PartGraph implements Builder {
   }
 
   linear(name: string, x: Value, outFeatures: number, options: LinearOptions): Value {
-    const { role, bias: hasBias = false, storedTransposed = false, tiedTo = null } = options;
+    const { role, bias: hasBias = false, storedTransposed = false, tiedTo = null, stack } = options;
     const inFeatures = x.shape.at(-1) as number;
     if (role === "head") this.headInput = x;
     if (role === "head" && this.#options.headProduct !== "whole") return this.#partOfHead(name, x);
@@ -150,7 +150,14 @@ export class PartGraph implements Builder {
     );
     const bias = hasBias ? alongRows(this.tensor(`${name}.bias`, [outFeatures], "bias"), x) : null;
     const ofTokens = x.shape.length === 2 ? ({ ofTokens: true } as const) : {};
-    const spec: SiteSpec = { name, kind: "linear", ...matrix, bias: hasBias, ...ofTokens };
+    const spec: SiteSpec = {
+      name,
+      kind: "linear",
+      ...matrix,
+      bias: hasBias,
+      ...ofTokens,
+      ...(stack && { stack }),
+    };
     this.sites.push(spec);
     this.#numMultiplications += inFeatures * outFeatures * this.#rowParts.shareOf(x);
     const frozen = {
@@ -276,6 +283,10 @@ export class PartGraph implements Builder {
       bias: frozen.bias,
       project: (value) => frozen.project(value),
       input: this.#siteInput(name),
+      inputOfStack: (...of) => {
+        if (!spec.stack) throw new TypeError(`Cannot add inputs of a stack: "${name}" is in none`);
+        return this.#siteInput(spec.stack.name)(...of);
+      },
       dropout: (value, probability, unit = "number") => {
         if (!this.#options.training || probability === 0) return value;
         return mul(value, this.#masks.of(name, value, probability, unit));

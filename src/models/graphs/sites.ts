@@ -1,5 +1,5 @@
 /** @file Tensors and sites of a model: what its checkpoint holds, and where adapters may sit. */
-import type { SiteRole, TensorRole } from "../../nn/builder.ts";
+import type { SiteRole, StackPlace, TensorRole } from "../../nn/builder.ts";
 
 /** One tensor of a checkpoint. */
 export interface TensorSpec {
@@ -19,13 +19,13 @@ export interface ModelTensor extends TensorSpec {
 }
 
 /**
- * One place where adapters sit: a projection y = x Wᵀ + b, an embedding, whose rows are looked up, or the residual stream
- * after a block, which has no weight.
+ * One place where adapters sit: a projection y = x Wᵀ + b, an embedding, whose rows are looked up, the residual stream after
+ * a block, which has no weight, or a stack, which is the matrices of several projections together.
  */
 export interface SiteSpec {
   /** Path inside the block, "self_attn.q_proj"; the whole path outside the blocks. */
   readonly name: string;
-  readonly kind: "linear" | "embedding" | "residual";
+  readonly kind: "linear" | "embedding" | "residual" | "stack";
   readonly role: SiteRole;
   /** Of an embedding: the number of its rows. */
   readonly inFeatures: number;
@@ -35,6 +35,17 @@ export interface SiteSpec {
   readonly storedTransposed: boolean;
   /** Its inputs are tokens of all texts, [N, in] in an order of their own, as a router and experts have them. */
   readonly ofTokens?: true;
+  /** Of a matrix in a stack: its place there; of a stack: that of its first matrix. */
+  readonly stack?: StackPlace;
+}
+
+/** The stacks that the projections of a block make up. */
+export function stackSites(sites: readonly SiteSpec[]): readonly SiteSpec[] {
+  const first = sites.filter(({ stack }) => stack?.index === 0);
+  return first.map((matrix): SiteSpec => {
+    const { name, role, numParts } = matrix.stack!;
+    return { ...matrix, kind: "stack", name, role, outFeatures: numParts * matrix.outFeatures };
+  });
 }
 
 /** The residual stream after a block, as a place inside the block. */

@@ -24,9 +24,11 @@ export function lowRankFile(mark: { readonly use_dora: boolean }): AdapterFile<L
     toConfig: (options, sites) => ({ ...toConfig(options, sites), ...mark }),
     fromConfig: (take, raw) => {
       take("use_dora");
-      // DoRA has no such option: peft refuses the two together.
-      const ownBias = mark.use_dora ? {} : { loraBias: take("lora_bias") };
-      return { ...fromConfig(take, raw), ...ownBias };
+      // DoRA has no such options: peft refuses them together.
+      const own = mark.use_dora
+        ? {}
+        : { loraBias: take("lora_bias"), targetParameters: take("target_parameters") };
+      return { ...fromConfig(take, raw), ...own };
     },
     toTensors: lowRankToTensors,
     fromTensors: lowRankFromTensors,
@@ -52,6 +54,7 @@ function toConfig(options: LowRankOptions, sites: readonly FileSite<LowRankSite>
     rank_pattern: times(withoutOverlap(options.rankPattern, rank, paths), rankFactor),
     alpha_pattern: times(withoutOverlap(options.alphaPattern, alpha, paths), alphaFactor),
     ...wholeModulesToConfig(options),
+    ...(options.targetParameters?.length && { target_parameters: options.targetParameters }),
   };
 }
 

@@ -41,8 +41,11 @@ export const LOW_RANK_FIELDS = {
     .describe("biases of the base that are trained too: none, all, or those of the adapted modules"),
 };
 const FIELDS = z.strictObject(LOW_RANK_FIELDS);
-/** `loraBias`: the second matrix has a bias of its own, which not every method can have. */
-export type LowRankOptions = z.output<typeof FIELDS> & { readonly loraBias?: boolean };
+/** What not every method can have: `loraBias`, a bias of the second matrix; `targetParameters`, as in `stacks.ts`. */
+export type LowRankOptions = z.output<typeof FIELDS> & {
+  readonly loraBias?: boolean;
+  readonly targetParameters?: readonly string[];
+};
 
 export const LOW_RANK_TARGETS: MethodTargets<LowRankOptions> = {
   ...ALL_LINEAR,
@@ -77,8 +80,10 @@ export function namesOf({ kind }: SiteSpec): readonly [string, string] {
 /** Gives the options of each site; throws a UsageError "usage/flag" where the start cannot be made. */
 export function configureLowRank(options: LowRankOptions): (place: SitePlace) => LowRankSite {
   const [rankOf, alphaOf] = [patternValues(options.rankPattern), patternValues(options.alphaPattern)];
-  return (place) =>
-    lowRankSite(options, rankOf(place.path) ?? options.rank, alphaOf(place.path) ?? options.alpha, place);
+  return (place) => {
+    const name = place.parameter ?? place.path;
+    return lowRankSite(options, rankOf(name) ?? options.rank, alphaOf(name) ?? options.alpha, place);
+  };
 }
 
 function lowRankSite(
@@ -109,12 +114,13 @@ function lowRankSite(
   return { rank, scale: alpha / (rslora ? Math.sqrt(rank) : rank), dropout, init, ownBias };
 }
 
-/** A and B of a site, and the bias of B if there is one. */
+/** A and B of a site, of a stack those of all its experts, and the bias of B if there is one. */
 export function lowRankParameters(site: SiteSpec, { rank, ownBias }: LowRankSite): ParameterSpec[] {
   const [a, b] = namesOf(site);
+  const all = rank * (site.kind === "stack" ? site.stack!.numExperts : 1);
   return [
-    { suffix: a, shape: [rank, site.inFeatures] },
-    { suffix: b, shape: [site.outFeatures, rank] },
+    { suffix: a, shape: [all, site.inFeatures] },
+    { suffix: b, shape: [site.outFeatures, all] },
     ...(ownBias ? [{ suffix: OWN_BIAS, shape: [site.outFeatures] }] : []),
   ];
 }
@@ -135,12 +141,12 @@ export function lowRankFrozen(
 /** Fills A and B of a site, and the copies that are subtracted. */
 export async function initLowRank(
   site: SiteStart,
-  { init, scale }: LowRankSite,
+  { init, rank, scale }: LowRankSite,
   random: Random,
 ): Promise<void> {
   const [a, b] = namesOf(site.spec);
   const [down, up] = [site.tensors[a]!, site.tensors[b]!];
-  await fillFactors({ down, up }, site, init, scale, random);
+  await fillFactors({ down, up }, site, init, { rank, scale }, random);
   site.tensors[FROZEN_A]?.data.set(down.data);
   site.tensors[FROZEN_B]?.data.set(up.data);
 }

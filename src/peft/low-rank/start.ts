@@ -29,16 +29,15 @@ export interface Factors {
   readonly up: SiteTensors[string];
 }
 
-/** Fills the matrices of a site, which come as zeros, in place. `scale`: s. */
+/** Fills the matrices of a site, which come as zeros, in place; `scale`: s. Those of a stack have R for each expert. */
 export async function fillFactors(
   { down, up }: Factors,
   site: Pick<SiteStart, "spec" | "weight">,
   start: LowRankStart,
-  scale: number,
+  { rank, scale }: { readonly rank: number; readonly scale: number },
   random: Random,
 ): Promise<void> {
   const { spec } = site;
-  const rank = down.shape[0] as number;
   const { inFeatures, outFeatures, kind } = spec;
   if (kind === "embedding") {
     up.data.forEach((_, i) => (up.data[i] = random.normal()));

@@ -29,12 +29,14 @@ import {
   lowRankParameters,
 } from "../low-rank/low-rank.ts";
 import { lowRankRows } from "../low-rank/rows.ts";
+import { LOW_RANK_STACKS, TARGET_PARAMETERS, refuseOnParameter } from "../low-rank/stacks.ts";
 import { NOTHING_FROZEN, defineMethod } from "../method.ts";
 import type { SiteValues } from "../sites/site.ts";
 
 const OPTIONS = z
   .strictObject({
     ...LOW_RANK_FIELDS,
+    ...TARGET_PARAMETERS,
     loraBias: z.boolean().default(false).describe("give the second matrix a bias of its own"),
   })
   .refine(({ loraBias, init }) => !loraBias || init === "default", {
@@ -55,8 +57,15 @@ export const lora = defineMethod<LowRankOptions, LowRankSite>({
   paper: { title: "LoRA: Low-Rank Adaptation of Large Language Models", arxiv: "2106.09685" },
   learningRate: 4e-4,
   options: OPTIONS,
-  targets: LOW_RANK_TARGETS,
-  configure: configureLowRank,
+  targets: { ...LOW_RANK_TARGETS, parameters: LOW_RANK_STACKS },
+  configure: (options) => {
+    const configure = configureLowRank(options);
+    return (place) => {
+      const own = configure(place);
+      refuseOnParameter(place, own);
+      return own;
+    };
+  },
   trained: { specs: lowRankParameters, init: initLowRank, initialChange: "none" },
   frozen: { ...NOTHING_FROZEN, specs: lowRankFrozen },
 

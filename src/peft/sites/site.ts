@@ -56,6 +56,8 @@ export interface SitePlace {
   /** Full module path. */
   readonly path: string;
   readonly spec: SiteSpec;
+  /** Its path as a parameter, where it was chosen as one (`target_parameters`) and not as a module. */
+  readonly parameter?: string;
   /** How the base keeps the weight. */
   readonly storage: StorageName;
   /** Columns of it that share a scale, of a kind that leaves that to each tensor; else null. */

@@ -1,0 +1,63 @@
+/**
+ * @file Two thin matrices on a stack [E, P·out, in], the matrices of E experts with P each, as PEFT has them:
+ *
+ *   A [E·R, in], expert by expert     B [P·out, R·E], its columns rank by rank, and in each expert by expert
+ *
+ * The P matrices of an expert share its rows of A.
+ */
+import { z } from "zod";
+import { UsageError } from "../../errors.ts";
+import { reshape } from "../../graph/ops/reshape.ts";
+import { split } from "../../graph/ops/split.ts";
+import { transpose } from "../../graph/ops/transpose.ts";
+import type { ParameterTargets } from "../method.ts";
+import type { SitePlace } from "../sites/site.ts";
+import { FACTOR_NAMES, type LowRankOptions, type LowRankSite } from "./low-rank.ts";
+
+/** Field of an options schema. */
+export const TARGET_PARAMETERS = {
+  targetParameters: z
+    .array(z.string())
+    .default([])
+    .describe(
+      "parameters that get an adapter too, by the ends of their paths: whole stacks of experts (gate_up_proj, down_proj), or a module's weight (gate.weight)",
+    ),
+};
+const [[A, B]] = FACTOR_NAMES as [readonly [string, string]];
+
+export const LOW_RANK_STACKS: ParameterTargets<LowRankOptions> = {
+  names: ({ targetParameters = [] }) => targetParameters,
+  split: ({ [A]: down, [B]: up }, { stack, outFeatures }) => {
+    const { numExperts: E, numParts: P } = stack!;
+    const rank = (down!.shape[0] as number) / E;
+    const downs = split(down!, 0, Array<number>(E).fill(rank)); // [R, in]
+    const byExpert = transpose(reshape(up!, [outFeatures, rank, E]), [2, 0, 1]); // [E, P·out, R]
+    const ups = split(
+      reshape(byExpert, [E * outFeatures, rank]),
+      0,
+      Array<number>(E * P).fill(outFeatures / P),
+    );
+    return ups.map((own, index) => ({ [A]: downs[Math.floor(index / P)]!, [B]: own }));
+  },
+};
+
+/** @throws UsageError "usage/flag" for what PEFT has on modules alone */
+export function refuseOnParameter({ parameter }: SitePlace, { dropout, ownBias, init }: LowRankSite): void {
+  if (parameter === undefined) return;
+  const found =
+    dropout > 0
+      ? `dropout ${dropout}`
+      : ownBias
+        ? "a bias of the second matrix"
+        : init === "pissa" || init === "olora"
+          ? `a start from the weight ("${init}")`
+          : null;
+  if (found === null) return;
+  throw new UsageError(
+    "usage/flag",
+    `Cannot adapt parameter "${parameter}" with ${found}: only modules can`,
+    {
+      hint: "Leave that option or the target parameters out.",
+    },
+  );
+}

@@ -1,0 +1,61 @@
+/**
+ * @file Which parameters an adapter sits on, by the rule of PEFT's `target_parameters`: a name is a whole path or the end of one
+ * behind a dot. A stack of matrices is a parameter, and the weight of a module is.
+ */
+import { UsageError } from "../../errors.ts";
+import { lastNames, matchSuffix } from "../../models/module-path.ts";
+import type { SiteSpec } from "../../models/graphs/sites.ts";
+
+/** A place that a parameter could be of. */
+interface Place {
+  readonly path: string;
+  readonly layer: number | null;
+  readonly spec: SiteSpec;
+}
+
+/** A place that was chosen by its parameter. */
+export type ParameterPlace<P extends Place> = P & { readonly parameter: string };
+
+/** The path of a place's parameter; null: it has none of its own. */
+function parameterOf({ path, spec }: Place): string | null {
+  if (spec.kind === "stack") return path;
+  return spec.kind === "linear" && !spec.stack ? `${path}.weight` : null;
+}
+
+/** Picks the places of these parameters. @throws UsageError "usage/target-modules" for a name that means none */
+export function selectParameters<P extends Place>(
+  places: readonly P[],
+  names: readonly string[],
+): readonly ParameterPlace<P>[] {
+  const candidates = places.flatMap((place) => {
+    const parameter = parameterOf(place);
+    return parameter === null ? [] : [{ ...place, parameter }];
+  });
+  const unmatched = names.filter((name) => !candidates.some(({ parameter }) => matchSuffix(name, parameter)));
+  if (unmatched.length > 0) {
+    const stacks = candidates.filter(({ spec }) => spec.kind === "stack").map(({ path }) => path);
+    throw new UsageError(
+      "usage/target-modules",
+      `Cannot find target parameters "${unmatched.join(", ")}": no stack of matrices and no module's weight is called so`,
+      {
+        hint:
+          stacks.length > 0
+            ? `Choose among ${lastNames(stacks).join(", ")}.`
+            : "Name modules as target modules: the model has no stacks of matrices.",
+      },
+    );
+  }
+  return candidates.filter(({ parameter }) => names.some((name) => matchSuffix(name, parameter)));
+}
+
+/** Leaves out modules that get their adapter by a parameter: their own, or that of the stack that they lie in. */
+export function withoutParameters<P extends Place>(
+  modules: readonly P[],
+  parameters: readonly Place[],
+): readonly P[] {
+  const chosen = new Set(parameters.map(({ layer, spec }) => `${layer} ${spec.name}`));
+  return modules.filter(
+    ({ layer, spec }) =>
+      !chosen.has(`${layer} ${spec.name}`) && !(spec.stack && chosen.has(`${layer} ${spec.stack.name}`)),
+  );
+}

@@ -1,0 +1,59 @@
+/** @file Adapters on parameters: which are chosen, what they leave to modules, and what cannot be done with them. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { readAdapterFolder, writeAdapter } from "../../src/format/by-path.ts";
+import { readAdapterWeights } from "../../src/format/adapters/adapter-weights.ts";
+import { nodeFolder } from "../../src/format/files/node-folder.ts";
+import { findMethod } from "../../src/peft/methods.ts";
+import { attachTo } from "../passes/model-passes.ts";
+import { openUntilEnd } from "../files/open-until-end.ts";
+import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
+
+const folder = temporaryFolder();
+const { base, checkpoint } = await openUntilEnd(
+  await writeTinyModel(`${folder}/qwen3_moe`, { modelType: "qwen3_moe" }),
+);
+const lora = findMethod("lora");
+// The first layer of the model has no experts.
+const [STACK, FIRST] = ["model.layers.1.mlp.experts.down_proj", "model.layers.0.mlp.down_proj"];
+
+test("a stack has one adapter for the matrices of all experts, which modules then leave out", async () => {
+  const { sites } = await attachTo(base, lora, { rank: 3, targetParameters: ["down_proj"] }, "all-linear");
+  const shapes = sites.get(STACK)!.parameters.map(({ shape }) => shape);
+  assert.deepEqual(shapes, [
+    [4 * 3, 24],
+    [32, 3 * 4],
+  ]);
+  const paths = [...sites.keys()];
+  assert.ok(paths.includes(FIRST) && paths.includes("model.layers.1.mlp.experts.3.up_proj"));
+  assert.ok(!paths.some((path) => /experts\.\d+\.down_proj/.test(path)));
+  const plain = await attachTo(base, lora, {}, ".*down_proj");
+  assert.ok(!plain.sites.has(STACK), "an expression for modules means no stack");
+});
+
+test("the weight of a module is a parameter too, and written as one", async () => {
+  const adapter = await attachTo(base, lora, { targetParameters: ["gate.weight"] }, ["q_proj"]);
+  assert.ok(adapter.sites.has("model.layers.1.mlp.gate"));
+  await writeAdapter(`${folder}/router`, adapter, { base, checkpoint, chatTemplateHash: null });
+  const { config } = await readAdapterFolder(`${folder}/router`);
+  assert.deepEqual([config["target_modules"], config["target_parameters"]], [["q_proj"], ["gate.weight"]]);
+});
+
+test("what peft refuses on parameters is refused, and names of none", async () => {
+  for (const [options, says] of [
+    [{ dropout: 0.1 }, /Cannot adapt parameter "model.layers.1.mlp.experts.down_proj" with dropout 0.1/],
+    [{ loraBias: true }, /with a bias of the second matrix/],
+    [{ init: "olora" }, /with a start from the weight \("olora"\)/],
+    [{ targetParameters: ["up_proj"] }, /Cannot find target parameters "up_proj"/],
+    [{ targetParameters: ["experts.0.up_proj.weight"] }, /Cannot find target parameters/],
+  ] as const) {
+    const request = attachTo(base, lora, { targetParameters: ["experts.down_proj"], ...options }, []);
+    await assert.rejects(request, says);
+  }
+});
+
+test("adapters on parameters are not combined: their parts lie otherwise in a file", async () => {
+  const adapter = await attachTo(base, lora, { targetParameters: ["down_proj"] }, []);
+  await writeAdapter(`${folder}/stack`, adapter, { base, checkpoint, chatTemplateHash: null });
+  await assert.rejects(readAdapterWeights(nodeFolder(`${folder}/stack`)), /it sits on parameters/);
+});
