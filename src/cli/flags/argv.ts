@@ -117,9 +117,11 @@ class ArgvReader {
     } else if (name === "config") {
       const path = this.#takeValue(name, inline);
       if (path !== null) this.#configPaths.push(path);
-    } else if (name === "help" && inline === undefined) this.#help = true;
-    // The program has read it.
-    else if (name !== "json" || inline !== undefined) this.#refuse(`--${name}`, name, inline);
+    } else if (name === "help" || name === "json") {
+      if (inline !== undefined) this.#problems.push(`--${name} takes no value`);
+      // The program itself reads --json.
+      this.#help ||= name === "help" && inline === undefined;
+    } else this.#refuse(`--${name}`, name, inline);
   }
 
   #add({ key }: Flag, text: string): void {

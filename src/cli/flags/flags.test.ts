@@ -192,6 +192,11 @@ test("all problems are told at once", async () => {
   );
 });
 
+test("flags of every command that take no value say so", async () => {
+  assert.match(await problemsOf("a", "--json=off"), /: --json takes no value$/);
+  assert.match(await problemsOf("a", "--help=rank"), /: --help takes no value$/);
+});
+
 test("what is wrong with one value of a list is said of the flag", async () => {
   assert.match(
     await problemsOf("a", "--layers", "1,100"),
