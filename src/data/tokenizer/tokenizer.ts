@@ -7,7 +7,7 @@
  */
 import type { TokenizerFiles } from "../../format/checkpoint/checkpoint.ts";
 import { TimeBudget } from "../../untrusted/time-budget.ts";
-import { type OpenTokenizer, openHubTokenizer } from "./hub-tokenizer.ts";
+import { type OpenTokenizer, openHubTokenizer } from "./library/hub-tokenizer.ts";
 import { byteReader } from "./token-bytes.ts";
 import { createTokenStream, type TokenStream } from "./token-stream.ts";
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { tinyCharacterMap } from "../../../test/tiny/character-map.ts";
+import { tinyCharacterMap } from "../../../../test/tiny/character-map.ts";
 import { useCharacterMaps } from "./character-map.ts";
 
 function mapOf(charsmap: string): (text: string) => string {

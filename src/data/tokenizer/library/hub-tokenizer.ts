@@ -1,9 +1,9 @@
 /** @file The tokenizer of @huggingface/tokenizers, with guards: what it stumbles over, or takes too long for, is the file's fault. */
 import { Tokenizer as UntypedHubTokenizer } from "@huggingface/tokenizers";
-import { FormatError, GraftError } from "../../errors.ts";
-import type { TokenizerFiles } from "../../format/checkpoint/checkpoint.ts";
-import { requireTokenId } from "../../untrusted/limits.ts";
-import { OutOfTime, type TimeBudget } from "../../untrusted/time-budget.ts";
+import { FormatError, GraftError } from "../../../errors.ts";
+import type { TokenizerFiles } from "../../../format/checkpoint/checkpoint.ts";
+import { requireTokenId } from "../../../untrusted/limits.ts";
+import { OutOfTime, type TimeBudget } from "../../../untrusted/time-budget.ts";
 import { type BytePairs, takeLists } from "./byte-pairs.ts";
 import { useCharacterMaps } from "./character-map.ts";
 import { requireTokenizerForm } from "./tokenizer-form.ts";

@@ -2,10 +2,10 @@
  * @file Makes the steps of a tokenizer's file end: its patterns have a limit of time, and what they put in has a bound.
  */
 import * as library from "@huggingface/tokenizers";
-import { showValue } from "../../messages/expected.ts";
-import { isRecord } from "../rows/row-error.ts";
-import { compileSafe } from "../../untrusted/safe-pattern.ts";
-import type { TimeBudget } from "../../untrusted/time-budget.ts";
+import { showValue } from "../../../messages/expected.ts";
+import { isRecord } from "../../rows/row-error.ts";
+import { compileSafe } from "../../../untrusted/safe-pattern.ts";
+import type { TimeBudget } from "../../../untrusted/time-budget.ts";
 
 /** Characters that a text may become, for each of its own, and for each token that is decoded. */
 const [MAX_GROWTH, SPARE_CHARACTERS] = [64, 1 << 16];

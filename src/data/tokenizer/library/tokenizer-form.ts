@@ -1,7 +1,7 @@
 /** @file What a tokenizer.json must be like before the library reads it, which takes some damage for an empty vocabulary. */
-import { showValue } from "../../messages/expected.ts";
-import type { TokenizerFiles } from "../../format/checkpoint/checkpoint.ts";
-import { isRecord, jsonKind } from "../rows/row-error.ts";
+import { showValue } from "../../../messages/expected.ts";
+import type { TokenizerFiles } from "../../../format/checkpoint/checkpoint.ts";
+import { isRecord, jsonKind } from "../../rows/row-error.ts";
 
 /** Kinds of models that are implemented; older files do not name theirs. */
 const KINDS = ["BPE", "WordPiece", "Unigram", "WordLevel"];

@@ -5,7 +5,7 @@
  * The library makes JSON of each merge, and of each pair that might be one, and a table of the entries of an object that
  * a GGUF file, which lists its tokens, has to be turned into first.
  */
-import type { TokenizerFiles } from "../../format/checkpoint/checkpoint.ts";
+import type { TokenizerFiles } from "../../../format/checkpoint/checkpoint.ts";
 
 /** The library's model of byte pairs, as much as is used. */
 export interface BytePairs {

@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Tokenizer as Library } from "@huggingface/tokenizers";
-import { byteTokenizerFiles } from "../../../test/tiny/byte-tokenizer.ts";
-import { createTokenizer } from "./tokenizer.ts";
+import { byteTokenizerFiles } from "../../../../test/tiny/byte-tokenizer.ts";
+import { createTokenizer } from "../tokenizer.ts";
 
 test("tokens as a list, merges as texts: the ids of the library, equal tokens and unknown ones too", () => {
   const files = byteTokenizerFiles();

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { Tokenizer as Library } from "@huggingface/tokenizers";
 import * as fc from "fast-check";
-import { byteTokenizerFiles } from "../../../test/tiny/byte-tokenizer.ts";
-import { createTokenizer } from "./tokenizer.ts";
+import { byteTokenizerFiles } from "../../../../test/tiny/byte-tokenizer.ts";
+import { createTokenizer } from "../tokenizer.ts";
 
 const WORDS = ["hello", " hello", "\n\n", " ", "1234", "don't", "é€😀", "<|im_end|>", "x".repeat(100)];
 const text = fc
