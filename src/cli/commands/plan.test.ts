@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { runMain } from "../../../test/process/run-main.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../../../test/tiny/model.ts";
-import { UNFORESEEN } from "../../train/files/setup/fit-run.ts";
+import { CHOOSING_BYTES, UNFORESEEN } from "../../train/files/setup/fit-run.ts";
 
 const folder = temporaryFolder();
 const model = await writeTinyModel(join(folder, "model"));
@@ -23,7 +23,7 @@ interface Plan {
 
 /** The size to ask for so that plans of so many bytes fit. */
 function sizeFor(bytes: number): string {
-  return `${Math.ceil(bytes / (1 - UNFORESEEN) / 1e3)}KB`;
+  return `${Math.ceil((bytes + CHOOSING_BYTES) / (1 - UNFORESEEN) / 1e3)}KB`;
 }
 
 async function run(...words: readonly string[]): ReturnType<typeof runMain> {

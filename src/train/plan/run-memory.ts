@@ -55,13 +55,13 @@ export interface MemoryRequest extends PassesRequest {
 
 const FLOAT_BYTES = 4;
 /** Node, ONNX Runtime, and what V8 collects late: docs/log.md. */
-const PROCESS_BYTES = 172e6;
+const PROCESS_BYTES = 174e6;
 /** What is left of the session in float32 that measured factors: memory that the C library keeps. */
 const FACTORS_BYTES = 15e6;
 /** Ids and weights of a token of the data. */
 const TOKEN_BYTES = 8;
-/** A compiled program. */
-const PROGRAM_BYTES = 1.5e6;
+/** A node of a compiled program: what ONNX Runtime knows of it, and kernels. Blocks with experts have many. */
+const NODE_BYTES = 20e3;
 
 /** What a run needs, and what a step of it computes. */
 export interface RunNeeds {
@@ -81,7 +81,7 @@ export function estimateRun(request: MemoryRequest, recompute: Recompute): RunNe
   const parts = {
     ...parameterParts(request, facts, adapter),
     activations: numLanes * pool.residentBytes,
-    scratch: numLanes * programs.scratchBytes + PROGRAM_BYTES * programs.count,
+    scratch: numLanes * programs.scratchBytes + NODE_BYTES * programs.numNodes,
     process: PROCESS_BYTES + (compute.smoothing ? FACTORS_BYTES : 0) + TOKEN_BYTES * request.numTokens,
   };
   const walkBytes = residency === "float32" ? 0 : blockBytes(facts, adapter, "float32");

@@ -5,7 +5,6 @@
 import { CapacityError } from "../../../errors.ts";
 import { canRoundBase, withQuantizedBase } from "../../../format/checkpoint/quantized-base.ts";
 import { parseByteSize, showByteSize } from "../../../messages/byte-size.ts";
-import { formatPercent } from "../../../messages/numbers.ts";
 import { kebabCase } from "../../../messages/setting-names.ts";
 import { configFileOf } from "../../../peft/method.ts";
 import { findMethod } from "../../../peft/methods.ts";
@@ -43,8 +42,10 @@ interface Candidate extends FittedRun {
 
 /** Share of the free memory that automatic choices leave alone: other programs may want some. */
 const RESERVE = 0.15;
-/** Share of a size that is asked for that plans leave alone: they were up to 8 % below the peak (`graft bench memory-plan`). */
+/** Share of a size that is asked for that plans leave alone: they were up to 5 % below the peak (`graft bench memory-plan`), on a busy machine more. */
 export const UNFORESEEN = 0.08;
+/** Left alone of it as well: what plans of many settings leave in the heap of V8, 30 to 60 MB (docs/log.md). */
+export const CHOOSING_BYTES = 30e6;
 /** Times that differ less are estimated too roughly to choose by. */
 const SAME_TIME = 0.1;
 /** Changes that a refusal names. */
@@ -60,7 +61,7 @@ export function fitRun(opened: OpenedRun, options: TrainOptions, given: Readonly
   const freeBytes = process.availableMemory();
   const isOfFree = memory === undefined || memory === AUTO_MEMORY;
   const limitBytes = isOfFree ? freeBytes : (parseByteSize(memory) ?? freeBytes);
-  const usable = limitBytes * (1 - (isOfFree ? RESERVE : UNFORESEEN));
+  const usable = isOfFree ? limitBytes * (1 - RESERVE) : limitBytes * (1 - UNFORESEEN) - CHOOSING_BYTES;
   const isFree = (setting: PlannedSetting): boolean => memory !== undefined && !given.has(setting);
   const plan = (each: Alternative): Candidate => planAlternative(opened, options, each, limitBytes);
   const onDisk = (all: readonly Candidate[]): Candidate[] =>
@@ -81,7 +82,7 @@ export function fitRun(opened: OpenedRun, options: TrainOptions, given: Readonly
   const all = [...others, ...onDisk(others)];
   const limit = isOfFree
     ? "is free"
-    : `may be used (memory "${memory}"), of which ${formatPercent(UNFORESEEN)} are left for what no plan foresees`;
+    : `may be used (memory "${memory}"), of which ${megabytes(limitBytes - usable)} are left for what no plan foresees`;
   const told = `${megabytes(limitBytes)} ${limit}`;
   throw tooLarge(asked, all, isOfFree ? limitBytes : usable, told);
 }

@@ -1,6 +1,6 @@
 /** @file The programs of a run, built but not compiled, and the memory that each of them needs of its own. */
 import { peakBytes } from "../../../graph/peak-memory.ts";
-import type { ProgramSpec } from "../../../graph/program.ts";
+import { type ProgramSpec, nodesOf } from "../../../graph/program.ts";
 import { NO_WORK, type Work, addWork, workOf } from "../../../graph/program-work.ts";
 import type { Bindings } from "../../../graph/shape.ts";
 import type { Makeable } from "../../../run/session.ts";
@@ -51,6 +51,12 @@ export class PlannedPrograms {
   /** Programs that have run. */
   get count(): number {
     return this.#needs.size;
+  }
+
+  /** Nodes of those. */
+  get numNodes(): number {
+    const specs = [...this.#needs.keys()].map((key) => (this.#built.get(key) as Built<unknown>).spec);
+    return specs.reduce((sum, spec) => sum + nodesOf(spec).length, 0);
   }
 
   /** What they share: the largest need of one. */
