@@ -50,6 +50,7 @@ const UNLIKE: Readonly<Record<string, readonly (readonly [config: RawConfig, say
     [{ scale_attn_by_inverse_layer_idx: true }, "scale_attn_by_inverse_layer_idx is true"],
     [{ n_head: 5 }, "n_head is 5"],
   ],
+  granite: [[{ logits_scaling: 0 }, "logits_scaling is 0"]],
   phi3: [[{ attention_bias: true }, "attention_bias is true"]],
   smollm3: [[{ no_rope_layers: [1, 0, 1] }, "no_rope_layers has 3 entries (expected 2)"]],
   olmo2: [[{ hidden_act: "relu2" }, 'hidden_act is "relu2"']],

@@ -95,6 +95,16 @@ export const TINY_CONFIGS: Readonly<Record<string, RawConfig>> = {
     n_inner: 48,
     eos_token_id: 257,
   },
+  granite: {
+    architectures: ["GraniteForCausalLM"],
+    model_type: "granite",
+    ...DECODER,
+    embedding_multiplier: 6,
+    attention_multiplier: 0.2,
+    residual_multiplier: 0.5,
+    logits_scaling: 4,
+    tie_word_embeddings: true,
+  },
   phi3: {
     architectures: ["Phi3ForCausalLM"],
     model_type: "phi3",

@@ -32,6 +32,7 @@ ARCHITECTURES = {
     "gemma2": "GEMMA2",
     "gemma3_text": "GEMMA3",
     "gpt2": "GPT2",
+    "granite": "GRANITE",
     "phi3": "PHI3",
     "phi3-long": "PHI3",
     "smollm3": "SMOLLM3",
@@ -78,7 +79,12 @@ def write_settings(w, family, c):
         w.add_rope_freq_base_swa(rope["sliding_attention"]["rope_theta"])
         w.add_sliding_window(c["sliding_window"])
         w.add_sliding_window_pattern(2)  # as this tiny one has it; readers take 6 by themselves
-    if family in ("llama", "llama-scaled", "llama-yarn", "mistral", "smollm3"):
+    if family == "granite":
+        w.add_attention_scale(c["attention_multiplier"])
+        w.add_embedding_scale(c["embedding_multiplier"])
+        w.add_residual_scale(c["residual_multiplier"])
+        w.add_logit_scale(c["logits_scaling"])
+    if family in ("llama", "llama-scaled", "llama-yarn", "mistral", "smollm3", "granite"):
         w.add_vocab_size(c["vocab_size"])
         w.add_rope_dimension_count(c["head_dim"])
     if full["rope_type"] == "yarn":
@@ -119,7 +125,7 @@ def converted(family, c, tensors):
     experts = {}
     for name, value in tensors.items():
         array = value.numpy()
-        if family in ("llama", "llama-scaled", "llama-yarn", "mistral", "smollm3"):
+        if family in ("llama", "llama-scaled", "llama-yarn", "mistral", "smollm3", "granite"):
             if "q_proj" in name:
                 array = interleave(array, c["num_attention_heads"])
             if "k_proj" in name:

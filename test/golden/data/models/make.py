@@ -17,6 +17,12 @@ ROTATED = {"rope_parameters": {"rope_type": "default", "rope_theta": 5000.0}}
 ENCODER = SIZES | {"vocab_size": 96, "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0, "num_labels": 4}
 MODELS = {
     "gemma": (transformers.GemmaForCausalLM, DECODER | ROTATED | {"head_dim": 12}),
+    "granite": (
+        transformers.GraniteForCausalLM,
+        DECODER
+        | ROTATED
+        | {"head_dim": 10, "embedding_multiplier": 5.0, "attention_multiplier": 0.25, "residual_multiplier": 0.4, "logits_scaling": 3.0},
+    ),
     "xlm-roberta-cls": (
         transformers.XLMRobertaForSequenceClassification,
         ENCODER | {"max_position_embeddings": 66, "type_vocab_size": 1, "bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2},
