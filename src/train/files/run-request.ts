@@ -9,6 +9,8 @@ import { findActivationForm } from "../activations/forms.ts";
 import { findEvalMetric } from "../eval-metrics.ts";
 import type { TrainEvent } from "../events.ts";
 import type { EvaluationPlan, FineTuneRequest, OptimizerPlan } from "../loop/fine-tune-request.ts";
+import type { RunState } from "../loop/run-state.ts";
+import type { RunStore } from "../loop/run-store.ts";
 import { unitsToBatch } from "../step/micro-batch.ts";
 import type { TrainOptions } from "../settings/options.ts";
 import { areRows, describeRows } from "./data/data-names.ts";
@@ -36,15 +38,12 @@ export interface RunPlace {
 }
 
 /** Says what the loop is asked for. */
-export async function requestOf(
-  setup: TrainingSetup,
-  { folder, session, activations, hooks, emit, tell }: RunPlace,
-): Promise<FineTuneRequest> {
-  const { signal, shared, mayWrite, onCheckpoint = () => {}, goOnFrom } = hooks;
-  const { options, adapter, origin, base, plan, totalSteps, memory, objective, reference } = setup;
+export async function requestOf(setup: TrainingSetup, place: RunPlace): Promise<FineTuneRequest> {
+  const { session, activations, hooks, tell } = place;
+  const { signal, shared, mayWrite } = hooks;
+  const { options, adapter, plan, totalSteps, memory, objective, reference } = setup;
   const names = hooks.namesByContent ? await namesByContent(setup) : {};
   const settings = { ...numericSettings(withoutRows(options)), ...dataContents(setup.inputs), ...names };
-  const title = `${options.method} on ${base.name}`;
   return {
     session,
     adapter,
@@ -61,25 +60,7 @@ export async function requestOf(
     activations: { form: findActivationForm(options.activations), disk: activations },
     dropBp: setup.dropBp,
     seed: options.seed,
-    store: folderStore({
-      folder,
-      adapter,
-      origin,
-      inputs: setup.inputs,
-      resumes: options.resume,
-      settings,
-      totalSteps,
-      tell,
-      onResume: (state, checkpoint) => emit(tellResume(setup, checkpoint, state)),
-      onSave: onCheckpoint,
-      onFinish: () => (shared ? session.pool.clear() : session.release()),
-      goOnFrom,
-      keepLast: options.keepLast,
-      configText: configText(options),
-      title,
-      reporter: reporterOf(setup, title),
-      signal,
-    }),
+    store: storeOf(setup, place, settings),
     saveEverySteps: options.saveEvery ?? null,
     logEverySteps: options.logEvery,
     settings,
@@ -117,6 +98,36 @@ function evaluationPlan({ data, plan, objective, options }: TrainingSetup): Eval
     metric: findEvalMetric(options.evalMetric, objective.objective),
     keepsBest: options.evalMetric !== undefined,
   };
+}
+
+/** Where the run is kept, and who hears of it. */
+function storeOf(
+  setup: TrainingSetup,
+  { folder, session, hooks, emit, tell }: RunPlace,
+  settings: RunState["settings"],
+): RunStore {
+  const { signal, shared, onCheckpoint = () => {}, goOnFrom } = hooks;
+  const { options, adapter, origin, base, inputs, totalSteps } = setup;
+  const title = `${options.method} on ${base.name}`;
+  return folderStore({
+    folder,
+    adapter,
+    origin,
+    inputs,
+    resumes: options.resume,
+    settings,
+    totalSteps,
+    tell,
+    onResume: (state, checkpoint) => emit(tellResume(setup, checkpoint, state)),
+    onSave: onCheckpoint,
+    onFinish: () => (shared ? session.pool.clear() : session.release()),
+    goOnFrom,
+    keepLast: options.keepLast,
+    configText: configText(options),
+    title,
+    reporter: reporterOf(setup, title),
+    signal,
+  });
 }
 
 /** What writes the report of a run. */
