@@ -22,6 +22,7 @@ import { qwen3 } from "./families/qwen3.ts";
 import { qwen3Moe } from "./families/qwen3-moe.ts";
 import { roberta } from "./families/roberta.ts";
 import { smollm3 } from "./families/smollm3.ts";
+import { starcoder2 } from "./families/starcoder2.ts";
 import { vit } from "./families/vit.ts";
 import { xlmRoberta } from "./families/xlm-roberta.ts";
 
@@ -38,6 +39,7 @@ export const FAMILIES: readonly Family[] = [
   granite,
   phi3,
   smollm3,
+  starcoder2,
   olmo2,
   qwen3Moe,
   olmoe,

@@ -119,6 +119,15 @@ export const TINY_CONFIGS: Readonly<Record<string, RawConfig>> = {
     no_rope_layers: [1, 0],
     tie_word_embeddings: true,
   },
+  starcoder2: {
+    architectures: ["Starcoder2ForCausalLM"],
+    model_type: "starcoder2",
+    ...DECODER,
+    norm_epsilon: 1e-5,
+    hidden_act: "gelu_pytorch_tanh",
+    sliding_window: 4,
+    tie_word_embeddings: true,
+  },
   olmo2: { architectures: ["Olmo2ForCausalLM"], model_type: "olmo2", ...DECODER },
   olmoe: {
     architectures: ["OlmoeForCausalLM"],

@@ -23,6 +23,7 @@ MODELS = {
         | ROTATED
         | {"head_dim": 10, "embedding_multiplier": 5.0, "attention_multiplier": 0.25, "residual_multiplier": 0.4, "logits_scaling": 3.0},
     ),
+    "starcoder2": (transformers.Starcoder2ForCausalLM, DECODER | ROTATED | {"sliding_window": 4}),
     "xlm-roberta-cls": (
         transformers.XLMRobertaForSequenceClassification,
         ENCODER | {"max_position_embeddings": 66, "type_vocab_size": 1, "bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2},

@@ -1,0 +1,65 @@
+/**
+ * @file The StarCoder 2 family: layer norms, biases, a feed-forward part without a gate, rotated and shared keys, a window.
+ *
+ * Paper: "StarCoder 2 and The Stack v2: The Next Generation", arXiv:2402.19173, section 6.
+ */
+import { z } from "zod";
+import type { Value } from "../../graph/graph.ts";
+import { gelu } from "../../graph/ops/gelu.ts";
+import { layerNorm } from "../../nn/norms.ts";
+import { plainMlp } from "../../nn/plain-mlp.ts";
+import {
+  attentionPart,
+  decoder,
+  plainAttention,
+  plainEnds,
+  preNormBlock,
+  repeat,
+} from "../blocks/decoder.ts";
+import type { Family } from "../family.ts";
+import { DECODER_FIELDS, parseConfig } from "../config/hf-config.ts";
+
+const SCHEMA = z.object({
+  ...DECODER_FIELDS,
+  rms_norm_eps: z.number().positive().default(1e-5),
+  num_key_value_heads: z.int().positive().nullable().default(2),
+  max_position_embeddings: z.int().positive().default(4096),
+  tie_word_embeddings: z.boolean().default(true),
+  hidden_act: z.literal("gelu_pytorch_tanh").default("gelu_pytorch_tanh"),
+  sliding_window: z.int().positive().nullish(),
+  use_bias: z.boolean().default(true),
+  // Of the code that the model was trained with; transformers reads none of them.
+  layer_norm_epsilon: z.number().nullish(),
+  mlp_type: z.literal("default").nullish(),
+  norm_type: z.literal("layer_norm").nullish(),
+  scale_attn_weights: z.literal(true).nullish(),
+  attention_softmax_in_fp32: z.boolean().nullish(),
+  scale_attention_softmax_in_fp32: z.boolean().nullish(),
+  residual_dropout: z.number().nullish(),
+  embedding_dropout: z.number().nullish(),
+});
+
+/** What its files call the number that keeps norms from dividing by zero. */
+const KEYS = { rms_norm_eps: "norm_epsilon" };
+const MLP = { up: "mlp.c_fc", down: "mlp.c_proj" };
+
+export const starcoder2: Family = {
+  modelType: "starcoder2",
+  summary: "StarCoder 2: 3B, 7B and 15B",
+  traits:
+    "Layer norms and biases, a feed-forward part without a gate, rotated queries and keys, fewer key and value heads; with `sliding_window`, a token sees that many keys at most.",
+  gguf: "not-in-gguf",
+  open: (raw) => {
+    const c = parseConfig(SCHEMA, raw, KEYS);
+    const { use_bias: bias, intermediate_size: intermediateSize } = c;
+    const attention = attentionPart({
+      ...plainAttention(raw, c),
+      window: c.sliding_window ?? null,
+      bias: { qkv: bias, output: bias },
+    });
+    const norm = layerNorm(c.rms_norm_eps);
+    const mlp = { intermediateSize, activation: (x: Value) => gelu(x, "tanh"), bias };
+    const layer = preNormBlock(norm, attention, (b, x) => plainMlp(b, x, MLP, mlp));
+    return decoder(raw, c, repeat(layer, c), plainEnds(norm));
+  },
+};
