@@ -42,7 +42,7 @@ interface Candidate extends FittedRun {
 
 /** Share of the free memory that automatic choices leave alone: other programs may want some. */
 const RESERVE = 0.15;
-/** Share of a size that is asked for that plans leave alone: they were up to 5 % below the peak (`graft bench memory-plan`), on a busy machine more. */
+/** Share of a size that is asked for that plans leave alone: they were up to 10 % below the peak (`graft bench memory-plan`). */
 export const UNFORESEEN = 0.08;
 /** Left alone of it as well: what plans of many settings leave in the heap of V8, 30 to 60 MB (docs/log.md). */
 export const CHOOSING_BYTES = 30e6;
