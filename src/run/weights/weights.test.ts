@@ -143,7 +143,10 @@ describe("Weights", () => {
 
   test("tensors outside the blocks are read when first asked for, and once", async () => {
     let numReads = 0;
-    const source: WeightSource = { ...memory, stored: (name) => (numReads++, memory.stored(name)) };
+    const source: WeightSource = {
+      ...memory,
+      readInto: (...of) => (numReads++, memory.readInto(...of)),
+    };
     const weights = new Weights(new BaseModel("test", model, source), "stored");
     const [one, two] = [
       await weights.readOutsideBlocks(["model.norm.weight"]),
