@@ -159,7 +159,8 @@ export function describeCell(
         const options = { compute, smoothing: await measureSmoothing(engine, base, compute, input) };
         const found = await lossAndGradients(engine, base, adapter, [batch], options);
         assert.ok(
-          Math.abs(found.loss / exact.loss - 1) < 0.1,
+          // Four bits of matrices 32 wide move the loss of a few classes by an eighth.
+          Math.abs(found.loss / exact.loss - 1) < 0.15,
           `${compute.name}: loss ${found.loss}, ${exact.loss} in float32`,
         );
         assert.deepEqual([...found.gradients.keys()], [...exact.gradients.keys()]);
