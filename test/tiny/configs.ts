@@ -155,7 +155,7 @@ export const TINY_CONFIGS: Readonly<Record<string, RawConfig>> = {
     architectures: ["XLMRobertaForSequenceClassification"],
     model_type: "xlm-roberta",
     ...ENCODER,
-    max_position_embeddings: 66,
+    max_position_embeddings: 68,
     type_vocab_size: 1,
     pad_token_id: 1,
   },
