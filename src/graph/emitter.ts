@@ -30,6 +30,18 @@ interface OnnxConstant {
   readonly data: TensorData;
 }
 
+/** What of a processor decides which nodes a program is made of. */
+export interface Target {
+  /**
+   * Products of unsigned with signed bytes are added up in pairs of 16 bits, which overflow: both are to be unsigned. So it is
+   * on x86 processors without instructions for sums of four (VNNI).
+   */
+  readonly bytePairsOverflow: boolean;
+}
+
+/** A processor of which nothing is to be minded. */
+export const PLAIN_TARGET: Target = { bytePairsOverflow: false };
+
 /** One character for each byte: a table of 786,432 numbers is a key in 13 ms, and in 240 with its digits. */
 const BYTES = new TextDecoder("latin1");
 
@@ -41,7 +53,12 @@ export class Emitter {
   readonly #names = new Map<NamedValue, string>();
   readonly #constantNames = new Map<string, string>();
   readonly #shared = new Map<string, string>();
+  readonly target: Target;
   #numTemporaries = 0;
+
+  constructor(target: Target) {
+    this.target = target;
+  }
 
   /** Gives a value the name under which the program takes or returns it. */
   setName(value: NamedValue, name: string): void {

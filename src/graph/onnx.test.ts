@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import protobuf from "protobufjs";
+import { PLAIN_TARGET } from "./emitter.ts";
 import { Graph } from "./graph.ts";
 import { toOnnx } from "./onnx.ts";
 import { add } from "./ops/elementwise.ts";
@@ -41,7 +42,7 @@ test("toOnnx() writes the names, types, nodes, attributes and constants of a pro
   const b = graph.input("second", "float32", [3, 4]);
   const product = matmul(a, b, { transB: true, alpha: 0 });
   const y = add(product, graph.scalar(2));
-  const model = read(toOnnx({ name: "head", inputs: { a, b }, outputs: { y } }));
+  const model = read(toOnnx({ name: "head", inputs: { a, b }, outputs: { y } }, PLAIN_TARGET));
   assert.deepEqual(model.opsetImport, [
     { domain: "", version: 23 },
     { domain: "com.microsoft", version: 1 },
@@ -77,7 +78,7 @@ test("toOnnx() writes lists of integers, and integer constants as 64-bit words",
   const graph = new Graph();
   const x = graph.input("x", "float32", [2, 3]);
   const y = reduceSum(transpose(x, [1, 0]), [0]);
-  const { graph: file } = read(toOnnx({ name: "sums", inputs: { x }, outputs: { y } }));
+  const { graph: file } = read(toOnnx({ name: "sums", inputs: { x }, outputs: { y } }, PLAIN_TARGET));
   const nodes = file.node as { attribute: unknown[] }[];
   assert.deepEqual(nodes[0]?.attribute, [{ name: "perm", ints: [1, 0], type: 7 }]);
   const [axes] = file.initializer as { dims: number[]; dataType: number; rawData: number[] }[];
@@ -89,7 +90,7 @@ test("toOnnx() writes only the part of a constant's buffer that the constant vie
   const x = graph.input("x", "float32", [2]);
   const whole = Float32Array.of(9, 1, 2, 9);
   const y = add(x, graph.constant("float32", [2], whole.subarray(1, 3)));
-  const { graph: file } = read(toOnnx({ name: "view", inputs: { x }, outputs: { y } }));
+  const { graph: file } = read(toOnnx({ name: "view", inputs: { x }, outputs: { y } }, PLAIN_TARGET));
   const [constant] = file.initializer as { rawData: number[] }[];
   assert.deepEqual(constant?.rawData, [...new Uint8Array(Float32Array.of(1, 2).buffer)]);
 });

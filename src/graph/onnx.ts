@@ -5,7 +5,7 @@
  */
 import { type MessageFields, protobufSchema } from "./protobuf-schema.ts";
 import { DTYPES, type TensorData } from "./dtype.ts";
-import type { OnnxAttribute } from "./emitter.ts";
+import type { OnnxAttribute, Target } from "./emitter.ts";
 import type { TensorType } from "./graph.ts";
 import { type ProgramSpec, emitProgram } from "./program.ts";
 
@@ -73,9 +73,9 @@ const MODEL = protobufSchema(MESSAGES).lookupType("ModelProto");
 /** Shapes of inputs that are no inputs of the file but tensors whose data comes from elsewhere, by name. */
 type ExternalShapes = ReadonlyMap<string, readonly number[]>;
 
-/** Serialises a program. The bytes are fresh. */
-export function toOnnx(spec: ProgramSpec, external: ExternalShapes = new Map()): Uint8Array {
-  const emitter = emitProgram(spec);
+/** Serialises a program for a processor. The bytes are fresh. */
+export function toOnnx(spec: ProgramSpec, target: Target, external: ExternalShapes = new Map()): Uint8Array {
+  const emitter = emitProgram(spec, target);
   const model = {
     irVersion: IR_VERSION,
     producerName: "graft",

@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { evaluate } from "../../test/reference/evaluator.ts";
 import type { Array64 } from "../../test/ops/array64.ts";
 import { gradients } from "./autodiff.ts";
+import { PLAIN_TARGET } from "./emitter.ts";
 import { Graph, type Value } from "./graph.ts";
 import { add, exp, mul, sigmoid } from "./ops/elementwise.ts";
 import { rmsNorm } from "./ops/rms-norm.ts";
@@ -16,7 +17,7 @@ const vector = (...values: number[]): Array64 => ({
 
 /** Checks that every name of a program's file is made once, before it is read, and that all outputs are made. */
 function checkNames(spec: ProgramSpec): void {
-  const { nodes, constants } = emitProgram(spec);
+  const { nodes, constants } = emitProgram(spec, PLAIN_TARGET);
   const made = [...Object.keys(spec.inputs), ...constants.map(({ name }) => name)];
   for (const { opType, inputs, outputs } of nodes) {
     for (const name of inputs) assert.ok(made.includes(name), `${opType} reads ${name} before it is made`);
@@ -93,7 +94,7 @@ test("constants go into the program and need not be given", () => {
   const spec: ProgramSpec = { name: "affine", inputs: { x }, outputs: { y } };
   checkNames(spec);
   assert.deepEqual(
-    emitProgram(spec).constants.map(({ data }) => data),
+    emitProgram(spec, PLAIN_TARGET).constants.map(({ data }) => data),
     [Float32Array.of(2), Float32Array.of(1)],
   );
   assert.deepEqual(evaluate(spec, { x: vector(1, 2, 3) })["y"], vector(3, 5, 7));

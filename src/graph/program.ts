@@ -4,7 +4,7 @@
  * Any value may be given, not only graph inputs: a backward program that is given saved activations runs from them,
  * one that is not recomputes. Whatever the wanted values do not need is left out.
  */
-import { Emitter } from "./emitter.ts";
+import { Emitter, type Target } from "./emitter.ts";
 import type { AnyNode, Value } from "./graph.ts";
 
 export interface ProgramSpec {
@@ -57,8 +57,8 @@ export function neededInputs(
 }
 
 /** Emits the ONNX nodes of a program. */
-export function emitProgram(spec: ProgramSpec): Emitter {
-  const emitter = new Emitter();
+export function emitProgram(spec: ProgramSpec, target: Target): Emitter {
+  const emitter = new Emitter(target);
   for (const [name, value] of Object.entries(spec.inputs)) emitter.setName(value, name);
   const given = new Map(Object.entries(spec.inputs).map(([name, value]) => [value, name]));
   // A value has one name: an output that is given, constant, or another output too, becomes a copy.

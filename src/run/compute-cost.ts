@@ -1,8 +1,8 @@
 /**
  * @file What an arithmetic costs on this processor: one product of many rows beside the same in float32, timed and compared.
  *
- * Processors without instructions for 8-bit products take longer for them, and some add pairs of them up in 16 bits, which
- * overflow. A try tells, on any processor, without a list of them.
+ * Processors without instructions for 8-bit products may take longer for them. A try tells, on any processor, without a list
+ * of them.
  */
 import { Graph, type Value } from "../graph/graph.ts";
 import type { Compute, Matrix, Product, TensorReader } from "../nn/compute.ts";

@@ -49,7 +49,7 @@ export function emitInt8Product(
   into?: string,
 ): string {
   const areShares = kind === "shares";
-  const zero = emitter.constant("uint8", [], Uint8Array.of(areShares ? 0 : INT8_LARGEST + 1));
+  const zero = areShares ? emitter.constant("uint8", [], Uint8Array.of(0)) : emitMiddle(emitter);
   const axis = emitter.int64([1]);
   const largest = emitter.value("ReduceMax", [areShares ? rows : emitter.value("Abs", [rows]), axis], {
     keepdims: 0,
@@ -67,8 +67,7 @@ export function emitInt8Product(
   const zeros = emitter.value("Expand", [zero, emitter.value("Shape", [rowScales])]);
   const shifted = areShares ? emitShifted(emitter, rows, rowScales, width) : rows;
   const rounded = emitter.value("QuantizeLinear", [shifted, rowScales, zeros], { axis: 0 });
-  const factors = [rounded, codes, emitter.scalar(1), scales, zero];
-  const product = emitter.value("MatMulIntegerToFloat", factors, {}, MICROSOFT);
+  const product = emitByteProduct(emitter, [rounded, codes, emitter.scalar(1), scales, zero]);
   const column = emitter.value("Unsqueeze", [rowScales, axis]);
   if (into === undefined) return emitter.value("Mul", [product, column]);
   emitter.node("Mul", [product, column], [into]);
@@ -88,14 +87,40 @@ function emitUnitProduct(
     keepdims: 1,
   });
   const row = emitter.value("Max", [largest, emitter.scalar(LEAST_SCALE)]);
-  const [step, zero] = [
-    emitter.scalar(1 / INT8_LARGEST),
-    emitter.constant("uint8", [], Uint8Array.of(INT8_LARGEST + 1)),
-  ];
+  const [step, zero] = [emitter.scalar(1 / INT8_LARGEST), emitMiddle(emitter)];
   const rounded = emitter.value("QuantizeLinear", [emitter.value("Div", [rows, row]), step, zero]);
-  const factors = [rounded, codes, step, scales, zero];
-  const product = emitter.value("MatMulIntegerToFloat", factors, {}, MICROSOFT);
+  const product = emitByteProduct(emitter, [rounded, codes, step, scales, zero]);
   emitter.node("Mul", [product, row], [into]);
+}
+
+/**
+ * Emits the sums of products of unsigned bytes with signed ones, times scales of both. Where pairs of these would overflow,
+ * both are unsigned: exact, at two thirds of the speed.
+ */
+function emitByteProduct(
+  emitter: Emitter,
+  [rows, codes, ...factors]: readonly [
+    rows: string,
+    codes: string,
+    rowScale: string,
+    scales: string,
+    zero: string,
+  ],
+): string {
+  const inputs = [rows, codes, ...factors];
+  if (emitter.target.bytePairsOverflow) {
+    // The bits of a signed byte, of which the first is turned, are those of an unsigned one that is larger by 128.
+    const middle = emitMiddle(emitter);
+    const bits = emitter.value("Cast", [codes], { to: DTYPES.uint8.onnx });
+    inputs.splice(1, 1, emitter.value("BitwiseXor", [bits, middle]));
+    inputs.push(middle);
+  }
+  return emitter.value("MatMulIntegerToFloat", inputs, {}, MICROSOFT);
+}
+
+/** Emits the unsigned code of zero. */
+function emitMiddle(emitter: Emitter): string {
+  return emitter.constant("uint8", [], Uint8Array.of(INT8_LARGEST + 1));
 }
 
 /** Emits rows plus up to half a code of theirs, up or down, so that the nearest code is that by the threshold. */

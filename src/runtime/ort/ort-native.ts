@@ -7,11 +7,13 @@
 import { availableParallelism } from "node:os";
 import { setImmediate } from "node:timers/promises";
 import { DTYPES } from "../../graph/dtype.ts";
+import type { Target } from "../../graph/emitter.ts";
 import { toOnnx } from "../../graph/onnx.ts";
 import type { ProgramSpec } from "../../graph/program.ts";
 import type { Borrowed } from "../memory/borrowed-memory.ts";
 import { CheckedProgram, type Constants, type Executable } from "../checked-program.ts";
 import type { Engine, EngineOptions } from "../engine.ts";
+import { findTarget } from "../find-target.ts";
 import { makeUncounted } from "../memory/program-memory.ts";
 import type { HostTensor } from "../host-tensor.ts";
 import { leaveArena, shareArena } from "./shared-arena.ts";
@@ -35,14 +37,17 @@ export function createNativeEngine(options: EngineOptions = {}): Engine {
   const all = options.threads ?? availableParallelism();
   const borrowed = new WeakMap<HostTensor, Borrowed<OrtValue>>();
   const clock = new Clock();
+  const compileFor =
+    (target: () => Target | Promise<Target>): Engine["compile"] =>
+    (spec, { constants = {}, threads = all } = {}) =>
+      CheckedProgram.create(spec, constants, borrowed, async (bound) =>
+        Session.create(api, clock, spec, { ...options, threads, target: await target() }, bound),
+      );
   return {
     name: "onnxruntime",
     threads: all,
     makeMemory: makeUncounted,
-    compile: (spec, { constants = {}, threads = all } = {}) =>
-      CheckedProgram.create(spec, constants, borrowed, (bound) =>
-        Session.create(api, clock, spec, { ...options, threads }, bound),
-      ),
+    compile: compileFor(findTarget(compileFor)),
   };
 }
 
@@ -95,10 +100,14 @@ class Session implements Executable<OrtValue> {
     api: OrtApi,
     clock: Clock,
     spec: ProgramSpec,
-    options: EngineOptions & { readonly threads: number },
+    options: EngineOptions & { readonly threads: number; readonly target: Target },
     constants: Constants<OrtValue>,
   ): Promise<Session> {
-    const model = toOnnx(spec, new Map([...constants].map(([name, { shape }]) => [name, shape])));
+    const model = toOnnx(
+      spec,
+      options.target,
+      new Map([...constants].map(([name, { shape }]) => [name, shape])),
+    );
     const { shareScratch = false } = options;
     const env = await api.env;
     const settings = api.make("createSessionOptions");

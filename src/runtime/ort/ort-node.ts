@@ -5,12 +5,14 @@
  */
 import { availableParallelism } from "node:os";
 import type { InferenceSession, Tensor } from "onnxruntime-node";
+import type { Target } from "../../graph/emitter.ts";
 import { toOnnx } from "../../graph/onnx.ts";
 import type { ProgramSpec } from "../../graph/program.ts";
 import type { Borrowed } from "../memory/borrowed-memory.ts";
 import { declineTelemetry } from "./decline-telemetry.ts";
 import { CheckedProgram, type Constants, type Executable } from "../checked-program.ts";
 import type { Engine, EngineOptions } from "../engine.ts";
+import { findTarget } from "../find-target.ts";
 import type { HostTensor } from "../host-tensor.ts";
 import { makeCounted } from "../memory/program-memory.ts";
 
@@ -21,15 +23,18 @@ const SESSION_ENTRIES = { session: { intra_op: { allow_spinning: "0" } } };
 export function createNodeEngine(options: EngineOptions = {}): Engine {
   const all = options.threads ?? availableParallelism();
   const borrowed = new WeakMap<HostTensor, Borrowed<Tensor>>();
+  const compileFor =
+    (target: () => Target | Promise<Target>): Engine["compile"] =>
+    (spec, { constants = {}, threads = all } = {}) =>
+      CheckedProgram.create(spec, constants, borrowed, async (bound) =>
+        Session.create(spec, { ...options, threads, target: await target() }, bound),
+      );
   return {
     name: "onnxruntime-node",
     threads: all,
     // Of shared memory the binding has no address before Node 24.
     makeMemory: makeCounted,
-    compile: (spec, { constants = {}, threads = all } = {}) =>
-      CheckedProgram.create(spec, constants, borrowed, (bound) =>
-        Session.create(spec, { ...options, threads }, bound),
-      ),
+    compile: compileFor(findTarget(compileFor)),
   };
 }
 
@@ -55,12 +60,17 @@ class Session implements Executable<Tensor> {
 
   static async create(
     spec: ProgramSpec,
-    { threads, shareScratch = false, profilePrefix }: EngineOptions & { readonly threads: number },
+    {
+      threads,
+      target,
+      shareScratch = false,
+      profilePrefix,
+    }: EngineOptions & { readonly threads: number; readonly target: Target },
     constants: Constants<Tensor>,
   ): Promise<Session> {
     declineTelemetry();
     const { InferenceSession, Tensor } = await import("onnxruntime-node");
-    const session = await InferenceSession.create(toOnnx(spec), {
+    const session = await InferenceSession.create(toOnnx(spec, target), {
       executionProviders: ["cpu"],
       graphOptimizationLevel: "all",
       executionMode: "sequential",

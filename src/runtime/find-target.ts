@@ -1,0 +1,36 @@
+/** @file What a processor is like, as far as programs are written for it: a try tells, on any of them, without a list. */
+import { PLAIN_TARGET, type Target } from "../graph/emitter.ts";
+import { Graph } from "../graph/graph.ts";
+import { INT8_LARGEST, matmulInt8 } from "../graph/ops/matmul-int8.ts";
+import type { Engine } from "./engine.ts";
+import { hostTensor, zeros } from "./host-tensor.ts";
+
+/** Rows, inputs and outputs of the product that is tried: more than one row, which some kernels multiply in another way. */
+const [ROWS, IN, OUT] = [4, 32, 16];
+/** Sums that overflow are half as large. */
+const TOLERANCE = 0.1;
+
+/** Finds out once, when it is first asked. `compileFor`: compiles for a target. */
+export function findTarget(compileFor: (target: () => Target) => Engine["compile"]): () => Promise<Target> {
+  let found: Promise<Target> | undefined;
+  return () => (found ??= tryBytePairs(compileFor(() => PLAIN_TARGET)));
+}
+
+/** Multiplies the largest rows with the largest codes: their sums are the largest there can be. */
+async function tryBytePairs(compile: Engine["compile"]): Promise<Target> {
+  const graph = new Graph();
+  const x = graph.input("x", "float32", [ROWS, IN]);
+  const codes = graph.input("codes", "int8", [IN, OUT]);
+  const scales = graph.input("scales", "float32", [OUT]);
+  const outputs = { y: matmulInt8(x, codes, scales) };
+  const program = await compile({ name: "byte-pairs", inputs: { x, codes, scales }, outputs });
+  const y = zeros("float32", [ROWS, OUT]);
+  const feeds = {
+    x: hostTensor("float32", [ROWS, IN], new Float32Array(ROWS * IN).fill(1)),
+    codes: hostTensor("int8", [IN, OUT], new Int8Array(IN * OUT).fill(INT8_LARGEST)),
+    scales: hostTensor("float32", [OUT], new Float32Array(OUT).fill(1 / INT8_LARGEST)),
+  };
+  await program.run(feeds, { y });
+  await program.release();
+  return { bytePairsOverflow: y.data.some((sum) => Math.abs(sum / IN - 1) > TOLERANCE) };
+}
