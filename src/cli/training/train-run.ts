@@ -25,6 +25,63 @@ function describeEvaluation({ step, loss, perplexity }: EvalEvent): string {
   return `held-out loss ${when}: ${formatLoss(loss)}${told}`;
 }
 
+/** Tells the events of a training on the terminal, beside a bar of its steps. */
+class TrainTeller {
+  readonly #io: CommandIO;
+  readonly #options: TrainInput;
+  readonly #reading: ReadingBar;
+  #bar: Bar | null = null;
+  #start: StartEvent | null = null;
+  /** The command that tries what was trained; empty until it is done. */
+  nextCommand = "";
+
+  readonly #handlers: { readonly [E in TrainEvent as E["event"]]: (event: E) => void } = {
+    read: ({ file, rows, total_rows: totalRows }) => this.#reading.update({ file, numRows: rows, totalRows }),
+    note: ({ message }) => this.#io.stderr(message),
+    start: (event) => {
+      this.#start = event;
+      this.#show(startLines(event));
+      if (!this.#options.resume) this.#draw(0, event.total_steps);
+    },
+    resume: (event) => {
+      this.#show(resumeLines(event));
+      this.#draw(event.step, event.total_steps);
+    },
+    step: (event) => this.#draw(event.step, event.total_steps, notesOf(event)),
+    sample: ({ prompt, text }) => this.#show(sampleLines(prompt, text)),
+    eval: (event) => this.#io.stdout(describeEvaluation(event)),
+    done: (event) => {
+      if (this.#start) this.nextCommand = nextCommand(this.#start, event, this.#options);
+    },
+  };
+
+  constructor(io: CommandIO, options: TrainInput) {
+    this.#io = io;
+    this.#options = options;
+    this.#reading = new ReadingBar(io);
+  }
+
+  tell(event: TrainEvent): void {
+    if (event.event !== "read") this.#reading.stop();
+    (this.#handlers[event.event] as (event: TrainEvent) => void)(event);
+    this.#io.emit(event.event === "done" ? { ...event, next_command: this.nextCommand } : { ...event });
+  }
+
+  stop(): void {
+    this.#reading.stop();
+    this.#bar?.stop();
+  }
+
+  #show(lines: readonly string[]): void {
+    lines.forEach((line) => this.#io.stdout(line));
+  }
+
+  #draw(step: number, totalSteps: number, notes?: Record<string, string>): void {
+    this.#bar ??= this.#io.progress("training", totalSteps, "steps");
+    this.#bar.update(step, notes);
+  }
+}
+
 /** What a run ended with, and the command that tries it. */
 export type TrainedRun = Awaited<ReturnType<typeof fineTune>> & { readonly nextCommand: string };
 
@@ -36,52 +93,20 @@ export async function trainWithProgress(
 ): Promise<TrainedRun> {
   // Fetched here with a bar; the run finds it in the cache.
   await pullWithProgress(options.model, io);
-  let bar: Bar | null = null;
-  let start: StartEvent | null = null;
-  let next = "";
-  const reading = new ReadingBar(io);
-  const show = (lines: readonly string[]): void => lines.forEach((line) => io.stdout(line));
-  const draw = (step: number, totalSteps: number, notes?: Record<string, string>): void => {
-    bar ??= io.progress("training", totalSteps, "steps");
-    bar.update(step, notes);
-  };
+  const teller = new TrainTeller(io, options);
   const tellStop = (): void =>
     io.stderr("Stopping after this step, with a checkpoint; once more ends at once.");
   io.signal.addEventListener("abort", tellStop);
-  const handlers: { readonly [E in TrainEvent as E["event"]]: (event: E) => void } = {
-    read: ({ file, rows, total_rows: totalRows }) => reading.update({ file, numRows: rows, totalRows }),
-    note: ({ message }) => io.stderr(message),
-    start(event) {
-      start = event;
-      show(startLines(event));
-      if (!options.resume) draw(0, event.total_steps);
-    },
-    resume(event) {
-      show(resumeLines(event));
-      draw(event.step, event.total_steps);
-    },
-    step: (event) => draw(event.step, event.total_steps, notesOf(event)),
-    sample: ({ prompt, text }) => show(sampleLines(prompt, text)),
-    eval: (event) => io.stdout(describeEvaluation(event)),
-    done(event) {
-      if (start) next = nextCommand(start, event, options);
-    },
-  };
   try {
     const result = await fineTune(options, {
       signal: io.signal,
       ...(given ? { given } : {}),
       env: io.env,
-      onEvent: (event) => {
-        if (event.event !== "read") reading.stop();
-        (handlers[event.event] as (event: TrainEvent) => void)(event);
-        io.emit(event.event === "done" ? { ...event, next_command: next } : { ...event });
-      },
+      onEvent: (event) => teller.tell(event),
     });
-    return { ...result, nextCommand: next };
+    return { ...result, nextCommand: teller.nextCommand };
   } finally {
     io.signal.removeEventListener("abort", tellStop);
-    reading.stop();
-    (bar as Bar | null)?.stop();
+    teller.stop();
   }
 }

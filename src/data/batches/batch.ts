@@ -48,9 +48,7 @@ export interface Batch {
 /** Lays rows side by side, padded to `length` or to the longest row. The caller owns the arrays. @throws RangeError when a row is longer */
 export function toBatch(rows: readonly (readonly TrainingExample[])[], length?: number): Batch {
   const images = rows.flat().filter((example) => "pixels" in example);
-  return images.length > 0
-    ? toImageBatch(images)
-    : toTokenBatch(rows as readonly (readonly (Example | ClassExample)[])[], length);
+  return images.length > 0 ? toImageBatch(images) : toTokenBatch(rows as TokenRows, length);
 }
 
 /** Whether a position of the flattened batch ends a prompt: it is the first of some positions with a label. */
@@ -59,7 +57,9 @@ export function endsPrompt({ labels, segments }: Pick<Batch, "labels" | "segment
   return labels[at] !== NO_LABEL && !goesOn;
 }
 
-function toTokenBatch(rows: readonly (readonly (Example | ClassExample)[])[], length?: number): Batch {
+type TokenRows = readonly (readonly (Example | ClassExample)[])[];
+
+function toTokenBatch(rows: TokenRows, length?: number): Batch {
   const longest = rows.reduce((max, row) => Math.max(max, rowLength(row)), 0);
   const T = length ?? longest;
   if (longest > T) {
@@ -69,51 +69,61 @@ function toTokenBatch(rows: readonly (readonly (Example | ClassExample)[])[], le
   const ids = new BigInt64Array(size);
   const positions = new BigInt64Array(size);
   const segments = new Int32Array(size);
-  const labels = new Int32Array(size).fill(NO_LABEL);
-  const examples = rows.flat();
-  const numLabels = examples.reduce((sum, example) => sum + countLabels(example), 0);
-  const weights = new Float32Array(numLabels);
-  const sequenceOf = new Int32Array(numLabels);
   let numTokens = 0;
-  let label = 0;
-  let sequence = 0;
-  const setLabel = (at: number, id: number, weight: number): void => {
-    labels[at] = id;
-    weights[label] = weight;
-    sequenceOf[label++] = sequence;
-  };
   for (const [rowIndex, row] of rows.entries()) {
     let at = rowIndex * T;
     for (const [segmentIndex, example] of row.entries()) {
-      if ("label" in example) setLabel(at + example.labelIndex, example.label, 1);
-      else assertInternal(example.weights.length === example.ids.length, "one weight a token");
-      for (let i = 0; i < example.ids.length; i++, at++) {
-        ids[at] = BigInt(example.ids[i]!);
+      for (const [i, id] of example.ids.entries()) {
+        ids[at] = BigInt(id);
         positions[at] = BigInt(i);
-        segments[at] = segmentIndex + 1;
-        // Past the end of the example there is no weight, hence no label.
-        if ("weights" in example && example.weights[i + 1]! > 0) {
-          setLabel(at, example.ids[i + 1]!, example.weights[i + 1]!);
-        }
+        segments[at++] = segmentIndex + 1;
       }
       numTokens += example.ids.length;
-      sequence++;
     }
   }
-  const input = hostTensor("int64", [rows.length, T], ids);
-  const layout = { weights, sequenceOf, sequences: examples.map(partOf) };
   return {
     numRows: rows.length,
     length: T,
-    input,
+    input: hostTensor("int64", [rows.length, T], ids),
     positions,
     segments,
     tokenTypes: null,
-    labels,
     numTokens,
-    numLabels,
-    ...layout,
+    sequences: rows.flat().map(partOf),
+    ...labelsOf(rows, T),
   };
+}
+
+/** The labels of rows of T positions: those of tokens are one position before the token, within its example. */
+function labelsOf(
+  rows: TokenRows,
+  T: number,
+): Pick<Batch, "labels" | "numLabels" | "weights" | "sequenceOf"> {
+  const numLabels = rows.flat().reduce((sum, example) => sum + countLabels(example), 0);
+  const labels = new Int32Array(rows.length * T).fill(NO_LABEL);
+  const weights = new Float32Array(numLabels);
+  const sequenceOf = new Int32Array(numLabels);
+  let [next, sequence] = [0, 0];
+  const setLabel = (at: number, id: number, weight: number): void => {
+    labels[at] = id;
+    weights[next] = weight;
+    sequenceOf[next++] = sequence;
+  };
+  for (const [rowIndex, row] of rows.entries()) {
+    let at = rowIndex * T;
+    for (const example of row) {
+      if ("label" in example) setLabel(at + example.labelIndex, example.label, 1);
+      else {
+        assertInternal(example.weights.length === example.ids.length, "one weight a token");
+        for (let i = 1; i < example.ids.length; i++) {
+          if (example.weights[i]! > 0) setLabel(at + i - 1, example.ids[i]!, example.weights[i]!);
+        }
+      }
+      at += example.ids.length;
+      sequence++;
+    }
+  }
+  return { labels, numLabels, weights, sequenceOf };
 }
 
 /** What an example is to its group; one that is not compared is a group of its own. */

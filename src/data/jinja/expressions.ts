@@ -20,11 +20,10 @@ export class Expressions {
     this.meter.spend(1);
     switch (expression.type) {
       case "StringLiteral":
+      case "FloatLiteral":
         return expression.value;
       case "IntegerLiteral":
         return BigInt(expression.value);
-      case "FloatLiteral":
-        return expression.value;
       case "ArrayLiteral":
         return expression.value.map((each) => this.evaluate(each, scope));
       case "TupleLiteral":
@@ -57,10 +56,9 @@ export class Expressions {
           ? this.evaluate(expression.lhs, scope)
           : new Undefined("the other case");
       case "Ternary":
-        return this.evaluate(
-          isTrue(this.evaluate(expression.condition, scope)) ? expression.trueExpr : expression.falseExpr,
-          scope,
-        );
+        return isTrue(this.evaluate(expression.condition, scope))
+          ? this.evaluate(expression.trueExpr, scope)
+          : this.evaluate(expression.falseExpr, scope);
       case "SliceExpression":
       case "KeywordArgumentExpression":
       case "SpreadExpression":

@@ -5,12 +5,12 @@ import { common } from "../rules/common-rules.ts";
 import { JsonRules, count, either } from "../rules/json-rules.ts";
 import { type Step, addMultiple, commonStep, isMultiple } from "../rules/number-multiple.ts";
 import { NO_BOUNDS, addNumber, isWithin } from "../rules/number-range.ts";
-import { addOtherNames } from "./other-names.ts";
+import { addMembers } from "./members.ts";
 import { STRING_FORMATS } from "./string-formats.ts";
 import { PatternFault, addPattern } from "../rules/pattern-rules.ts";
 import { SchemaError } from "./schema-keywords.ts";
 import { SchemaReader, hasType } from "./schema-reader.ts";
-import { type JsonType, type Shape, type View, isNever, othersOf, propertyOf, typeOf } from "./shape.ts";
+import { type JsonType, type Shape, type View, typeOf } from "./shape.ts";
 import { MAX_UNIQUE, addUnique } from "./unique-items.ts";
 
 /** Where a bound is larger, no more than this is written. */
@@ -90,7 +90,7 @@ class SchemaRules {
         return this.#array(from, shape);
       case "object":
       default:
-        return this.#object(from, shape);
+        return addMembers(this.#json, from, shape, (properties) => this.value(properties));
     }
   }
 
@@ -195,58 +195,6 @@ class SchemaRules {
     // Two objects may be equal and have two texts.
     if (texts.some((text) => /^[{[]/.test(text))) throw tooManyUnique(unique);
     return [...new Set(texts)];
-  }
-
-  /** Known properties in the order of the schema, those that are not required or not, and then others where they may be. */
-  #object(from: Place, shape: Shape): Place {
-    const { members, required } = shape;
-    const book = this.#book;
-    const names = [...new Set([...members.flatMap(({ properties }) => [...properties.keys()]), ...required])];
-    const patterns = [
-      ...new Set(members.flatMap(({ byPattern }) => byPattern.map(({ pattern }) => pattern))),
-    ];
-    return this.#json.inside(from, "{}", (inside) => {
-      // Without any so far, and behind one.
-      let [none, some] = [inside, book.place()];
-      for (const name of names) {
-        const view = propertyOf(shape, name);
-        const [nextNone, nextSome] = [book.place(), book.place()];
-        if (!required.has(name)) {
-          book.skip(none, nextNone);
-          book.skip(some, nextSome);
-        }
-        if (!isNever(view)) {
-          const pair = this.#pair(JSON.stringify(name), this.value(view));
-          book.call(none, pair, nextSome);
-          book.call(this.#json.comma(some), pair, nextSome);
-        }
-        [none, some] = [nextNone, nextSome];
-      }
-      const [other, loop] = [book.place(), book.place()];
-      book.skip(some, loop);
-      book.skip(none, other);
-      book.skip(this.#json.comma(loop), other);
-      const isOpen = names.length + patterns.length === 0;
-      const endOf = (found: ReadonlySet<string>): Place | null => {
-        const view = othersOf(shape, found) ?? (isOpen ? [] : null);
-        if (view === null || isNever(view)) return null;
-        const name = book.place();
-        book.call(this.#json.colon(name), this.value(view), loop);
-        return name;
-      };
-      addOtherNames(this.#json, other, names, patterns, endOf);
-      const end = book.place();
-      book.skip(none, end);
-      book.skip(loop, end);
-      return end;
-    });
-  }
-
-  #pair(key: string, value: Place): Place {
-    const book = this.#book;
-    return book.rule(`pair ${value} ${key}`, (start) =>
-      book.call(this.#json.colon(book.text(start, key)), value),
-    );
   }
 
   #fault(view: View, found: string): SchemaError {
