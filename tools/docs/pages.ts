@@ -193,7 +193,6 @@ export function readmeParts(): ReadonlyMap<string, string> {
     ["methods", methodTable()],
     ["models", modelTable()],
     ["objectives", objectiveTable()],
-    ["storage", storageTable()],
     ["optimizers", optimizerTable()],
     ["commands", commandTable()],
   ]);
