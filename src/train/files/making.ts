@@ -11,7 +11,7 @@ import type { BaseModel } from "../../models/base/base-model.ts";
 import { fingerprintOf } from "../../models/base/fingerprint.ts";
 import type { Adapter } from "../../peft/attach.ts";
 import type { TrainOptions } from "../settings/options.ts";
-import { entriesOf } from "../logs/log-format.ts";
+import { type LogEntry, entriesOf, lossOf } from "../logs/log-format.ts";
 import { describeRows } from "./data/data-names.ts";
 import type { RunState } from "../loop/run-state.ts";
 import { DATA_CONTENTS } from "../settings/saved-settings.ts";
@@ -130,22 +130,22 @@ function lossFacts({
   best_global_step: bestStep,
   settings: { evalMetric: metric = "loss" },
 }: RunState): Fact[] {
-  const at = (entry: Readonly<Record<string, unknown>> | undefined): string =>
-    `${Number(entry?.["loss"]).toFixed(4)} after step ${String(entry?.["step"])}`;
+  const at = (entry: LogEntry | undefined, when: "in" | "after"): string =>
+    `${(entry ? lossOf(entry) : NaN).toFixed(4)} ${when} step ${String(entry?.["step"])}`;
   const [steps, evaluations] = [entriesOf(history, "step"), entriesOf(history, "eval")];
   const facts: Fact[] = [];
   if (steps.length > 0) {
-    const [first, last] = [steps[0], steps.at(-1)].map(
-      (entry) => `${Number(entry?.["loss"]).toFixed(4)} in step ${String(entry?.["step"])}`,
-    );
-    facts.push(["training loss", `${first}, ${last}`]);
+    facts.push(["training loss", `${at(steps[0], "in")}, ${at(steps.at(-1), "in")}`]);
   }
   if (evaluations.length > 0) {
     const lowest =
       best === null
         ? ""
         : `; ${metric === "loss" ? "lowest" : `best ${String(metric)}`} ${best.toFixed(4)} after step ${bestStep}`;
-    facts.push(["held-out loss", `${at(evaluations[0])}, ${at(evaluations.at(-1))}${lowest}`]);
+    facts.push([
+      "held-out loss",
+      `${at(evaluations[0], "after")}, ${at(evaluations.at(-1), "after")}${lowest}`,
+    ]);
   }
   return facts;
 }

@@ -3,7 +3,7 @@ import { countLabels, exampleLength, sequencesOf } from "../../data/examples/tra
 import { numElements } from "../../graph/shape.ts";
 import type { Adapter } from "../../peft/attach.ts";
 import type { DoneEvent, ResumeEvent, StartEvent } from "../events.ts";
-import { entriesOf } from "../logs/log-format.ts";
+import { entriesOf, lossOf } from "../logs/log-format.ts";
 import type { TrainingSetup } from "./setup/setup.ts";
 import { describeNewLength } from "../settings/new-length.ts";
 import { sumPower } from "../power/paced-events.ts";
@@ -66,8 +66,7 @@ export function tellDone(
   state: RunState,
   seconds: number,
 ): DoneEvent {
-  const losses = (event: string): number[] =>
-    entriesOf(state.log_history, event).map((entry) => Number(entry["loss"]));
+  const losses = (event: string): number[] => entriesOf(state.log_history, event).map(lossOf);
   const { global_step: steps, best_global_step: best } = state;
   const isBest =
     (options.evalMetric ?? options.earlyStopping) !== undefined && best !== null && data.heldOut !== null;
@@ -91,5 +90,5 @@ export function tellDone(
 /** Held-out loss after a step. */
 function lossAt({ log_history: history }: RunState, step: number): number | undefined {
   const found = entriesOf(history, "eval").find((entry) => entry["step"] === step);
-  return found && Number(found["loss"]);
+  return found && lossOf(found);
 }

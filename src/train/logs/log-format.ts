@@ -8,6 +8,11 @@ export function entriesOf(history: readonly LogEntry[], event: string): readonly
   return history.filter((entry) => entry["event"] === event);
 }
 
+/** The loss of a step or an evaluation; NaN where JSON has kept it as null. */
+export function lossOf({ loss }: LogEntry): number {
+  return loss === null ? NaN : Number(loss);
+}
+
 /** The file of a log. */
 export interface LogFile {
   /** Reads all of it; null: it is not there. */

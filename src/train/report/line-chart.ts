@@ -1,11 +1,10 @@
 /** @file Lines over the steps of a run, or over another number, as an SVG picture. */
 import { LineChart } from "echarts/charts";
-import { GridComponent, LegendComponent, TitleComponent } from "echarts/components";
-import { init, use } from "echarts/core";
-import { SVGRenderer } from "echarts/renderers";
+import { use } from "echarts/core";
 import type { Palette } from "./palette.ts";
+import { type ChartFrame, svgChart } from "./svg-chart.ts";
 
-use([LineChart, GridComponent, LegendComponent, TitleComponent, SVGRenderer]);
+use([LineChart]);
 
 /** A number of a run by step. */
 export interface Line {
@@ -18,16 +17,11 @@ export interface Line {
 }
 
 /** What a picture shows. */
-export interface LineChartParts {
-  /** Null: none. */
-  readonly title: string | null;
+export interface LineChartParts extends ChartFrame {
   readonly unit: string;
   /** What lies along the picture; "step" unless given. */
   readonly across?: string;
   readonly lines: readonly Line[];
-  readonly width: number;
-  readonly height: number;
-  readonly palette: Palette;
 }
 
 const DOT_SIZE = 7;
@@ -45,31 +39,34 @@ function drawable(points: Line["points"]): [number, number][] {
 
 /** Draws lines; returns the text of an SVG file. */
 export function lineChart(parts: LineChartParts): string {
-  const { title, unit, across = "step", lines, width, height, palette } = parts;
-  const chart = init(null, null, { renderer: "svg", ssr: true, width, height });
-  const { text: color, grid, axis, background } = palette;
-  const shown = lines.filter(({ points }) => points.length > 0);
-  const axisStyle = {
+  const { title, unit, across = "step", palette } = parts;
+  const lines = parts.lines.filter(({ points }) => points.length > 0);
+  const hasLegend = lines.length > 1;
+  return svgChart(parts, {
+    textStyle: { fontFamily: "system-ui, sans-serif" },
+    legend: { show: hasLegend, bottom: 0, itemGap: 24, textStyle: { color: palette.text } },
+    grid: {
+      left: 64,
+      right: 24,
+      top: title !== null ? 50 : unit === "" ? 14 : 30,
+      bottom: hasLegend ? 66 : 46,
+    },
+    ...axesOf(across, unit, palette),
+    series: lines.map(seriesOf),
+  });
+}
+
+function axesOf(across: string, unit: string, { text: color, axis, grid }: Palette) {
+  const style = {
+    type: "value",
     axisLine: { show: true, lineStyle: { color: axis } },
     axisTick: { show: true, lineStyle: { color: axis } },
     axisLabel: { color },
     nameTextStyle: { color },
   };
-  chart.setOption({
-    animation: false,
-    backgroundColor: background,
-    textStyle: { fontFamily: "system-ui, sans-serif" },
-    ...(title === null ? {} : { title: { text: title, left: "center", textStyle: { color } } }),
-    legend: { show: shown.length > 1, bottom: 0, itemGap: 24, textStyle: { color } },
-    grid: {
-      left: 64,
-      right: 24,
-      top: title !== null ? 50 : unit === "" ? 14 : 30,
-      bottom: shown.length > 1 ? 66 : 46,
-    },
+  return {
     xAxis: {
-      ...axisStyle,
-      type: "value",
+      ...style,
       name: across,
       nameLocation: "middle",
       nameGap: 26,
@@ -80,28 +77,27 @@ export function lineChart(parts: LineChartParts): string {
       splitLine: { show: false },
     },
     yAxis: {
-      ...axisStyle,
-      type: "value",
+      ...style,
       name: unit,
       scale: true,
       splitNumber: 4,
       splitLine: { lineStyle: { color: grid } },
     },
-    series: shown.map(({ name, points, color: own, width: lineWidth, hasDots }) => ({
-      name,
-      type: "line",
-      data: drawable(points),
-      silent: true,
-      // As many points as there are pixels.
-      sampling: "lttb",
-      showSymbol: (hasDots && points.length <= MOST_DOTS) || points.length === 1,
-      symbol: "circle",
-      symbolSize: DOT_SIZE,
-      lineStyle: { color: own, width: lineWidth },
-      itemStyle: { color: own },
-    })),
-  });
-  const svg = chart.renderToSVGString();
-  chart.dispose();
-  return svg;
+  };
+}
+
+function seriesOf({ name, points, color, width, hasDots }: Line) {
+  return {
+    name,
+    type: "line",
+    data: drawable(points),
+    silent: true,
+    // As many points as there are pixels.
+    sampling: "lttb",
+    showSymbol: (hasDots && points.length <= MOST_DOTS) || points.length === 1,
+    symbol: "circle",
+    symbolSize: DOT_SIZE,
+    lineStyle: { color, width },
+    itemStyle: { color },
+  };
 }

@@ -9,7 +9,7 @@ import { type LogEntry, entriesOf } from "../logs/log-format.ts";
 import type { RunState } from "../loop/run-state.ts";
 import { dropBpChart } from "./dropbp-chart.ts";
 import { Html, html } from "./html.ts";
-import { type LossOfEval, type LossOfStep, lossChart } from "./loss-chart.ts";
+import { lossChart } from "./loss-chart.ts";
 import { PAGE } from "./palette.ts";
 import { drawPanels } from "./panels.ts";
 import type { ReportParts } from "./report-parts.ts";
@@ -19,9 +19,7 @@ import { tilesOf } from "./tiles.ts";
 
 /** Writes the page. */
 export function writeReport(parts: ReportParts): string {
-  const { title, start, state, settings, environment, next } = parts;
-  const { log_history: history } = state;
-  const [steps, evaluations] = [entriesOf(history, "step"), entriesOf(history, "eval")];
+  const { title } = parts;
   const page = html`<!doctype html>
     <html lang="en">
       <head>
@@ -37,50 +35,60 @@ export function writeReport(parts: ReportParts): string {
         <main>
           <header>
             <h1>${title}</h1>
-            <p>${chipOf(parts)} <span class="muted">${subtitleOf(start)}</span></p>
+            <p>${chipOf(parts)} <span class="muted">${subtitleOf(parts.start)}</span></p>
           </header>
           <div class="tiles">${tilesOf(parts)}</div>
-          <h2>Loss</h2>
-          <figure class="card scroll">
-            ${new Html(lossChart(null, steps as unknown as LossOfStep[], evaluations as unknown as LossOfEval[], PAGE))}
-          </figure>
-          <h2>Over the run</h2>
-          <div class="charts">
-            ${drawPanels(history).map(
-              ({ title, svg }) =>
-                html`<figure class="card">
-                  <figcaption>${title}</figcaption>
-                  ${new Html(svg)}
-                </figure>`,
-            )}
-          </div>
-          ${samplesOf(history)} ${evaluationsOf(evaluations, state.best_global_step)} ${branchesOf(state)}
-          <div class="two">
-            <section>
-              <h2>Data</h2>
-              <div class="card">${table(dataFacts(parts))}</div>
-            </section>
-            <section>
-              <h2>Environment</h2>
-              <div class="card">${table(environment)}</div>
-            </section>
-          </div>
-          <h2>Settings</h2>
-          <div class="card">
-            ${table(Object.entries(settings).map(([name, value]) => [name, textOf(value)] as const))}
-          </div>
-          <h2>Next</h2>
-          <div class="card">
-            ${next.map(
-              ([what, command]) =>
-                html`<h3>${what}</h3>
-                  <pre>${command}</pre>`,
-            )}
-          </div>
+          ${curvesOf(parts.state)} ${factsOf(parts)} ${nextOf(parts)}
         </main>
       </body>
     </html> `;
   return page.text;
+}
+
+/** What the log says of the steps. */
+function curvesOf(state: RunState): Html {
+  const { log_history: history, best_global_step: best } = state;
+  return html`<h2>Loss</h2>
+    <figure class="card scroll">${new Html(lossChart(null, history, PAGE))}</figure>
+    <h2>Over the run</h2>
+    <div class="charts">
+      ${drawPanels(history).map(
+        ({ title, svg }) =>
+          html`<figure class="card">
+            <figcaption>${title}</figcaption>
+            ${new Html(svg)}
+          </figure>`,
+      )}
+    </div>
+    ${samplesOf(history)} ${evaluationsOf(entriesOf(history, "eval"), best)} ${branchesOf(state)}`;
+}
+
+/** What the run was made of. */
+function factsOf(parts: ReportParts): Html {
+  const settings = Object.entries(parts.settings).map(([name, value]): Fact => [name, textOf(value)]);
+  return html`<div class="two">
+      <section>
+        <h2>Data</h2>
+        <div class="card">${table(dataFacts(parts))}</div>
+      </section>
+      <section>
+        <h2>Environment</h2>
+        <div class="card">${table(parts.environment)}</div>
+      </section>
+    </div>
+    <h2>Settings</h2>
+    <div class="card">${table(settings)}</div>`;
+}
+
+function nextOf({ next }: ReportParts): Html {
+  return html`<h2>Next</h2>
+    <div class="card">
+      ${next.map(
+        ([what, command]) =>
+          html`<h3>${what}</h3>
+            <pre>${command}</pre>`,
+      )}
+    </div>`;
 }
 
 function chipOf({ state, isDone }: ReportParts): Html {

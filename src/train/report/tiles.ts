@@ -1,6 +1,6 @@
 /** @file The few numbers of a run that a report begins with. */
 import { formatBytes, formatCount, formatDuration, formatFixed, formatLoss } from "../../messages/numbers.ts";
-import { type LogEntry, entriesOf } from "../logs/log-format.ts";
+import { type LogEntry, entriesOf, lossOf } from "../logs/log-format.ts";
 import type { RunState } from "../loop/run-state.ts";
 import { sumPower } from "../power/paced-events.ts";
 import { type Html, html } from "./html.ts";
@@ -86,11 +86,6 @@ function bestNote({ best_metric: best, best_global_step: step, settings }: RunSt
   if (best === null || step === null) return "";
   const { evalMetric: metric = "loss" } = settings;
   return `best ${String(metric)} ${formatLoss(best)}, after step ${formatCount(step)}`;
-}
-
-/** What is no number is null in a run's state. */
-function lossOf({ loss }: LogEntry): number {
-  return loss === null ? NaN : Number(loss);
 }
 
 function numTokens(steps: readonly LogEntry[]): number {

@@ -2,8 +2,6 @@
 import type { AdapterOrigin } from "../../../format/adapters/adapter.ts";
 import { restoreAdapter } from "../../../format/by-path.ts";
 import type { Adapter } from "../../../peft/attach.ts";
-import type { TrainEvent } from "../../events.ts";
-import { entriesOf } from "../../logs/log-format.ts";
 import type { RunState } from "../../loop/run-state.ts";
 import type { RunStore } from "../../loop/run-store.ts";
 import { type Inputs, describeRun } from "../making.ts";
@@ -83,7 +81,7 @@ export function folderStore(parts: FolderStoreParts): RunStore {
       const { lossChart } = await import("../../report/loss-chart.ts");
       await folder.finish(adapter, originAt(state), state, {
         [RUN_FILES.config]: configText,
-        [RUN_FILES.chart]: lossChart(title, eventsOf(state, "step"), eventsOf(state, "eval")),
+        [RUN_FILES.chart]: lossChart(title, state.log_history),
         [RUN_FILES.report]: await reporter.write(state, true),
         ...(state.dropbp === null ? {} : { [RUN_FILES.branches]: dropBpChart(title, state.dropbp) }),
       });
@@ -93,11 +91,4 @@ export function folderStore(parts: FolderStoreParts): RunStore {
       return step === null ? null : folder.checkpoint(step);
     },
   };
-}
-
-function eventsOf<K extends TrainEvent["event"]>(
-  { log_history: history }: RunState,
-  event: K,
-): readonly Extract<TrainEvent, { readonly event: K }>[] {
-  return entriesOf(history, event) as unknown as Extract<TrainEvent, { event: K }>[];
 }
