@@ -34,61 +34,92 @@ export async function measureBranches(
   sensitivity: Sensitivity,
   signal?: AbortSignal,
 ): Promise<number[]> {
-  const { runner, gradients, kept, plan, stemBackward } = turn;
+  const { runner, plan, stemBackward } = turn;
   const { pool } = runner.session;
-  const sensitivities = branches.map(() => 0);
-  /** Goes on in each way, the whole one first, and compares gradients of one layer (null: outside the blocks). Streams are released. */
-  const goOn = async (
-    ways: readonly Way[],
-    layer: number | null,
-    run: (way: Way) => Promise<Stream | null>,
-  ): Promise<readonly Way[]> => {
-    const groups = gradients.groups.filter(({ group }) => group.layer === layer);
-    const below: Way[] = [];
-    let whole: Float64Array[] = [];
-    for (const [i, way] of ways.entries()) {
-      signal?.throwIfAborted();
-      await turn.betweenBlocks?.();
-      gradients.begin();
-      const { without, dy } = way;
-      const dx = await run(way);
-      gradients.finish();
-      if (ways[i + 1]?.dy !== dy) pool.release(dy);
-      if (dx) below.push({ without, dy: dx });
-      const found = await sensitivity.read(groups);
-      if (without === null) whole = found;
-      else sensitivities[without] = (sensitivities[without] as number) + squaredDistance(whole, found);
-    }
-    return below;
-  };
-
+  const measuring = new Measuring(turn, branches, sensitivity, signal);
   let ways: readonly Way[] = [{ without: null, dy: turn.dy }];
   for (let layer = runner.numLayers - 1; layer >= 0; layer--) {
     const block = plan.blocks[layer] as BlockPlan;
-    // Then it does not run without a branch either.
-    if (!block.runs) continue;
-    const activations = (await kept.bringBack()) as KeptBlock;
-    const [whole, ...parted] = ways as [Way, ...Way[]];
-    const own = branches.flatMap((branch, without) =>
-      branch.layer === layer ? [{ without, dy: whole.dy, block: planWithout(turn, branch) }] : [],
-    );
-    ways = await goOn([whole, ...own, ...parted], layer, async ({ without, dy }) => {
-      const { runs, dropped } = own.find((each) => each.without === without)?.block ?? block;
-      if (runs) return await runBlockBackward(turn, layer, activations, dy, { ...block, dropped });
-      return block.wantsInput ? copyOf(dy, pool) : null;
-    });
-    pool.release(...Object.values(activations));
+    // A block that does not run in the whole pass does not run without a branch either.
+    if (block.runs) ways = await measuring.runBlock(layer, block, ways);
   }
   if (stemBackward) {
     runner.rest(turn.pass);
-    ways = await goOn(ways, null, async ({ dy }) => {
+    ways = await measuring.goOn(ways, null, async ({ dy }) => {
       pool.release(await turn.headBackward());
       await stemBackward(dy);
       return null;
     });
   }
   pool.release(turn.x, ...ways.map(({ dy }) => dy));
-  return sensitivities;
+  return measuring.sensitivities;
+}
+
+/** The backward passes of a micro-batch, one block after another, and what their gradients have shown so far. */
+class Measuring {
+  /** Of each branch. */
+  readonly sensitivities: number[];
+  readonly #turn: Turn;
+  readonly #branches: readonly ModelBranch[];
+  readonly #sensitivity: Sensitivity;
+  readonly #signal: AbortSignal | undefined;
+
+  constructor(
+    turn: Turn,
+    branches: readonly ModelBranch[],
+    sensitivity: Sensitivity,
+    signal: AbortSignal | undefined,
+  ) {
+    this.sensitivities = branches.map(() => 0);
+    this.#turn = turn;
+    this.#branches = branches;
+    this.#sensitivity = sensitivity;
+    this.#signal = signal;
+  }
+
+  /** Runs a block backward in each way that has come down to it, and without each branch in it. */
+  async runBlock(layer: number, block: BlockPlan, ways: readonly Way[]): Promise<readonly Way[]> {
+    const { kept, runner } = this.#turn;
+    const { pool } = runner.session;
+    const activations = (await kept.bringBack()) as KeptBlock;
+    const [whole, ...parted] = ways as [Way, ...Way[]];
+    const own = this.#branches.flatMap((branch, without) =>
+      branch.layer === layer ? [{ without, dy: whole.dy, block: planWithout(this.#turn, branch) }] : [],
+    );
+    const below = await this.goOn([whole, ...own, ...parted], layer, async ({ without, dy }) => {
+      const { runs, dropped } = own.find((each) => each.without === without)?.block ?? block;
+      if (runs) return await runBlockBackward(this.#turn, layer, activations, dy, { ...block, dropped });
+      return block.wantsInput ? copyOf(dy, pool) : null;
+    });
+    pool.release(...Object.values(activations));
+    return below;
+  }
+
+  /** Goes on in each way, the whole one first, and compares gradients of one layer (null: outside the blocks). Streams are released. */
+  async goOn(
+    ways: readonly Way[],
+    layer: number | null,
+    run: (way: Way) => Promise<Stream | null>,
+  ): Promise<readonly Way[]> {
+    const { gradients, runner, betweenBlocks } = this.#turn;
+    const groups = gradients.groups.filter(({ group }) => group.layer === layer);
+    const below: Way[] = [];
+    let whole: Float64Array[] = [];
+    for (const [i, way] of ways.entries()) {
+      this.#signal?.throwIfAborted();
+      await betweenBlocks?.();
+      gradients.begin();
+      const { without, dy } = way;
+      const dx = await run(way);
+      gradients.finish();
+      if (ways[i + 1]?.dy !== dy) runner.session.pool.release(dy);
+      if (dx) below.push({ without, dy: dx });
+      const found = await this.#sensitivity.read(groups);
+      if (without === null) whole = found;
+      else this.sensitivities[without]! += squaredDistance(whole, found);
+    }
+    return below;
+  }
 }
 
 /** What the block of a branch does without it. */
