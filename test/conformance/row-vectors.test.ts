@@ -4,7 +4,7 @@ import { test } from "node:test";
 import type { Adapter } from "../../src/peft/attach.ts";
 import { findMethod } from "../../src/peft/methods.ts";
 import { arrangeRows } from "../../src/peft/rows/mixed-rows.ts";
-import { RowSlots } from "../../src/peft/rows/row-slots.ts";
+import { openRowSet } from "../../src/peft/rows/open-row-set.ts";
 import { Head } from "../../src/run/head/head.ts";
 import { Session } from "../../src/run/session.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
@@ -28,7 +28,7 @@ for (const modelType of ["gpt2", "qwen3", "gemma2", "olmoe"]) {
     const rows: readonly (Adapter | null)[] = [first, null, second];
     perturb(first, 0.2, 1);
     perturb(second, 0.2, 2);
-    const slots = new RowSlots(base, await memberOf(engine, base, first));
+    const slots = openRowSet(base, await memberOf(engine, base, first));
     assert.ok(slots.add(await memberOf(engine, base, second)));
     assert.deepEqual(arrangeRows([slots], rows), [0, 1, 2]);
     const together = await logitsOf(engine, base, slots.view, batch);

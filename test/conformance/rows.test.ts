@@ -7,8 +7,8 @@ import type { Adapter } from "../../src/peft/attach.ts";
 import { METHODS, findMethod } from "../../src/peft/methods.ts";
 import { arrangeRows } from "../../src/peft/rows/mixed-rows.ts";
 import { formRows } from "../../src/peft/rows/row-forms.ts";
-import { PickedRows } from "../../src/peft/rows/picked-rows.ts";
-import { RowSlots } from "../../src/peft/rows/row-slots.ts";
+import { openRowSet } from "../../src/peft/rows/open-row-set.ts";
+import type { RowSet } from "../../src/peft/rows/row-set.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { zeros } from "../../src/runtime/host-tensor.ts";
 import {
@@ -139,8 +139,8 @@ describe("rows of a batch", () => {
   });
 
   test("have only adapters that programs read alike", async () => {
-    const slotsOf = async (adapter: Adapter): Promise<RowSlots> =>
-      new RowSlots(base, await memberOf(engine, base, adapter));
+    const slotsOf = async (adapter: Adapter): Promise<RowSet> =>
+      openRowSet(base, await memberOf(engine, base, adapter));
     const assertUnlike = async (one: Adapter, other: Adapter): Promise<void> => {
       for (const [first, second] of [
         [one, other],
@@ -179,7 +179,7 @@ describe("rows of a batch", () => {
     const [first, second] = [await moved("snell"), await moved("snell", { rank: 3 }, ["q_proj"], 6)];
     const broken = await moved("snell", {}, ["q_proj", "down_proj"], 7);
     changeValues(broken, () => Number.NaN);
-    const rows = new PickedRows(await memberOf(engine, base, first));
+    const rows = openRowSet(base, await memberOf(engine, base, first));
     for (const adapter of [broken, second]) assert.ok(rows.add(await memberOf(engine, base, adapter)));
     /** Whichever row each comes to. */
     const assertPicked = async (asked: readonly (Adapter | null)[], view = rows.view): Promise<void> => {
@@ -212,7 +212,7 @@ describe("rows of a batch", () => {
   test("of adapters that go, their modules go too", async () => {
     const goes = await moved("vera", { rank: 6 }, ["q_proj", "v_proj", "down_proj"]);
     const stays = await moved("vera", { rank: 6 }, ["q_proj", "down_proj"], 6);
-    const slots = new RowSlots(base, await memberOf(engine, base, goes));
+    const slots = openRowSet(base, await memberOf(engine, base, goes));
     assert.ok(slots.add(await memberOf(engine, base, stays)));
     slots.remove(goes);
     const rows = [stays, null, stays, null];

@@ -4,10 +4,9 @@ import type { BaseModel } from "../../src/models/base/base-model.ts";
 import type { AdapterView } from "../../src/peft/adapter-view.ts";
 import type { Adapter } from "../../src/peft/attach.ts";
 import { arrangeRows, mixViews } from "../../src/peft/rows/mixed-rows.ts";
-import { PickedRows } from "../../src/peft/rows/picked-rows.ts";
 import { type RowMember, formRows } from "../../src/peft/rows/row-forms.ts";
 import type { RowSet } from "../../src/peft/rows/row-set.ts";
-import { RowSlots } from "../../src/peft/rows/row-slots.ts";
+import { openRowSet } from "../../src/peft/rows/open-row-set.ts";
 import type { Engine } from "../../src/runtime/engine.ts";
 
 /** What rows need of an adapter that they can have. */
@@ -28,7 +27,7 @@ export async function viewOfRows(
     if (!adapter) continue;
     const member = await memberOf(engine, base, adapter);
     if (sets.some((set) => set.add(member))) continue;
-    sets.push(member.batch.added ? new PickedRows(member) : new RowSlots(base, member));
+    sets.push(openRowSet(base, member));
   }
   assert.deepEqual(arrangeRows(sets, rows), [...rows.keys()]);
   const [first, ...others] = sets.map(({ view }) => view);

@@ -5,10 +5,9 @@
  * each row says which is its own. Where what they have is as large as weights, only so many are members as memory is for.
  */
 import type { Adapter } from "../../peft/attach.ts";
-import { PickedRows } from "../../peft/rows/picked-rows.ts";
+import { openRowSet } from "../../peft/rows/open-row-set.ts";
 import { formRows } from "../../peft/rows/row-forms.ts";
 import type { RowSet } from "../../peft/rows/row-set.ts";
-import { RowSlots } from "../../peft/rows/row-slots.ts";
 import type { Session } from "../../run/session.ts";
 import { FormBudget } from "./form-budget.ts";
 import type { HeldAdapter } from "./held-adapter.ts";
@@ -99,8 +98,7 @@ export class AdapterGroups {
     this.leave(held);
     let group = this.#groups.find(({ slots }) => member && slots?.add(member) === true);
     if (!group) {
-      const slots =
-        member && (member.batch.added ? new PickedRows(member) : new RowSlots(session.base, member));
+      const slots = member && openRowSet(session.base, member);
       group = { slots, members: new Set(), isWaiting: !going };
       this.#groups.push(group);
     }

@@ -11,7 +11,7 @@ import { matmul } from "../../graph/ops/matmul.ts";
 import { reshape } from "../../graph/ops/reshape.ts";
 import type { Dim } from "../../graph/shape.ts";
 import { hostTensor } from "../../runtime/host-tensor.ts";
-import type { RowBatch, RowForm } from "../contract/row-batch.ts";
+import type { RowForm, StackedBatch } from "../contract/row-batch.ts";
 import { lowRankToTensors } from "./file.ts";
 import { type LowRankSite, OWN_BIAS, lowRankFactors, namesOf } from "./low-rank.ts";
 import { perToken } from "../per-token.ts";
@@ -26,7 +26,7 @@ const NO_FACTORS: RowForm<LowRankSite> = {
   options: { rank: 0, scale: 1, dropout: 0, init: "default", ownBias: false },
 };
 
-export const lowRankRows: RowBatch<LowRankSite> = {
+export const lowRankRows: StackedBatch<LowRankSite> = {
   ofBase: null,
   added: null,
 

@@ -13,7 +13,7 @@ import { LOW_RANK_FIELDS } from "../low-rank/low-rank.ts";
 import { ALL_LINEAR, type AdapterMethod, NOTHING_FROZEN, defineMethod } from "../method.ts";
 import { PLAIN_FILE } from "../contract/adapter-file.ts";
 import { configKeys } from "../contract/config-keys.ts";
-import type { RowBatch, RowForm } from "../contract/row-batch.ts";
+import type { RowForm, StackedBatch } from "../contract/row-batch.ts";
 import type { SiteValues } from "../sites/site.ts";
 import {
   MODULES_TO_SAVE,
@@ -113,8 +113,12 @@ export function roadLora(turning: AdapterMethod, adding: AdapterMethod): Adapter
 }
 
 /** Rows with both: the tensors of their forms have other names. */
-function rowsOfBoth({ batch: turns }: AdapterMethod, { batch: sums }: AdapterMethod): RowBatch<RoadLoraSite> {
-  assertInternal(turns !== "not-batchable" && sums !== "not-batchable", "both have rows");
+function rowsOfBoth(
+  { batch: turns }: AdapterMethod,
+  { batch: sums }: AdapterMethod,
+): StackedBatch<RoadLoraSite> {
+  assertInternal(turns !== "not-batchable" && turns.added === null, "turns are stacked");
+  assertInternal(sums !== "not-batchable" && sums.added === null, "sums are stacked");
   const join = (turn: RowForm<unknown> | null, sum: RowForm<unknown> | null): RowForm<RoadLoraSite> | null =>
     turn &&
     sum && {

@@ -15,7 +15,6 @@ import { linear } from "../../nn/linear.ts";
 import { ALL_LINEAR, NOTHING_FROZEN, defineMethod } from "../method.ts";
 import { PLAIN_FILE } from "../contract/adapter-file.ts";
 import type { ParameterSpec, SiteValues } from "../sites/site.ts";
-import { DELTA, snellRows } from "./snell/rows.ts";
 import { kernelOf } from "./snell/kernels.ts";
 import {
   SNELL_KEYS,
@@ -33,6 +32,8 @@ const B = "snell_B";
 /** Their copies as they start, where what they change is subtracted, or says which entries remain. */
 const FROZEN_A = "snell_A0";
 const FROZEN_B = "snell_B0";
+/** The update [out, in] in the rows of a batch: made once, when an adapter comes. */
+const DELTA = "delta";
 /** Suffix of one of the kernel's own numbers. */
 const suffixOf = (name: string): string => `snell_${name}`;
 
@@ -98,23 +99,11 @@ export const snell = defineMethod<SnellOptions, SnellSite>({
   materializesWeight: () => true,
 
   lookup: "not-on-embeddings",
-  batch: snellRows<SnellSite>(
-    (_base, values, _site, options) => ({ [DELTA]: sparseDelta(values, options) }),
-    // Whatever made an update, it is a matrix.
-    {
-      rank: 0,
-      kernel: "sigmoid",
-      pieces: 0,
-      alpha: 0,
-      learnKernel: false,
-      sparsify: "none",
-      sparsity: 0,
-      through: "nothing",
-      zeroStart: false,
-      dropout: 0,
-      dropPath: 0,
-    },
-  ),
+  batch: {
+    ofBase: (_base, values, _site, options) => ({ [DELTA]: sparseDelta(values, options) }),
+    form: ({ [DELTA]: delta }, _site, options) => ({ tensors: { [DELTA]: delta! }, options }),
+    added: (x, { [DELTA]: delta }) => linear(x, delta!, null),
+  },
 
   merge: {
     graph: ({ weight, bias }, values, _site, options) => ({

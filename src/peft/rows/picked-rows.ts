@@ -13,7 +13,7 @@ import type { Dim } from "../../graph/shape.ts";
 import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
 import type { AdapterView } from "../adapter-view.ts";
 import type { Adapter } from "../attach.ts";
-import type { RowBatch } from "../contract/row-batch.ts";
+import type { PickedBatch } from "../contract/row-batch.ts";
 import type { RowMember, RowPlace } from "./row-forms.ts";
 import type { RowSet } from "./row-set.ts";
 import type { SiteTensors } from "../sites/site.ts";
@@ -50,12 +50,12 @@ const inputName = (suffix: string, index: number): string => `${suffix}#${index}
 
 export class PickedRows implements RowSet {
   readonly takesNone = true;
-  readonly #batch: RowBatch<unknown>;
+  readonly #batch: PickedBatch<unknown>;
   #rows: (Adapter | null | undefined)[] = [];
   #now = makeGeneration([]);
 
-  constructor(first: RowMember) {
-    this.#batch = first.batch;
+  constructor(batch: PickedBatch<unknown>, first: RowMember) {
+    this.#batch = batch;
     this.add(first);
   }
 
@@ -181,7 +181,7 @@ function areSame(a: Sizes, b: Sizes): boolean {
 
 /** Makes the view of adapters at their places. */
 function viewPicked(
-  { added }: RowBatch<unknown>,
+  { added }: PickedBatch<unknown>,
   places: readonly Sizes[],
   inputs: AdapterView["inputs"],
 ): AdapterView {
@@ -194,7 +194,7 @@ function viewPicked(
     projector: (layer) => (graph, x) => {
       let y = graph.project(x);
       const key = keyOf({ layer, name: graph.spec.name });
-      if (!added || places.every((sizes) => !sizes.has(key))) return y;
+      if (places.every((sizes) => !sizes.has(key))) return y;
       const numParts = places.length + 1;
       const counts = graph.input(COUNTS, [numParts], "int64");
       const picked = splitRows(graph.input(ROWS, [x.shape[0] as Dim], "int64"), counts, numParts);

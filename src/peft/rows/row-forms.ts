@@ -6,7 +6,7 @@ import type { Engine, Program } from "../../runtime/engine.ts";
 import { type HostTensor, zeros } from "../../runtime/host-tensor.ts";
 import type { Adapter } from "../attach.ts";
 import type { AdaptedSite } from "../layout.ts";
-import type { RowBatch, RowForm } from "../contract/row-batch.ts";
+import type { RowBatch, RowForm, StackedBatch } from "../contract/row-batch.ts";
 import { NO_CHANGE, formVector, vectorsOf } from "./row-vectors.ts";
 import { inputSite } from "../sites/site-inputs.ts";
 import type { SiteTensors } from "../sites/site.ts";
@@ -81,7 +81,7 @@ export function largeFormBytes({ method, sites }: Pick<Adapter, "method" | "site
 }
 
 /** What a row has without an adapter; null: there is no such row. */
-export function formOfBase(batch: RowBatch<unknown>, { site }: RowPlace): RowForm<unknown> | null {
+export function formOfBase(batch: StackedBatch<unknown>, { site }: RowPlace): RowForm<unknown> | null {
   return site ? batch.identity(site.spec, site.options) : NO_CHANGE;
 }
 

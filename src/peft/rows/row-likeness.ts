@@ -1,16 +1,20 @@
 /** @file Which adapters rows may have beside each other in one set: those that programs read alike. */
 import type { HostTensor } from "../../runtime/host-tensor.ts";
+import type { StackedBatch } from "../contract/row-batch.ts";
 import { type RowMember, type RowPlace, formOfBase } from "./row-forms.ts";
 import type { Frozen } from "../sites/site.ts";
 
-/** Whether rows may have any of these adapters, and none where `withNone`. */
-export function areAlike(members: readonly RowMember[], withNone: boolean): boolean {
-  const [first, ...others] = members;
-  if (!first || others.some(({ batch }) => batch.adapt !== first.batch.adapt)) return false;
+/** Whether rows of a stack may have any of these adapters, and none where `withNone`. */
+export function areAlike(
+  batch: StackedBatch<unknown>,
+  members: readonly RowMember[],
+  withNone: boolean,
+): boolean {
+  if (members.some(({ batch: own }) => own.added !== null || own.adapt !== batch.adapt)) return false;
   const places = new Map(members.flatMap((member) => [...member.places]));
   const areAlikeAt = (place: RowPlace): boolean => {
-    const forms = members.map(({ forms }) => forms.get(place.path) ?? formOfBase(first.batch, place));
-    if (withNone) forms.push(formOfBase(first.batch, place));
+    const forms = members.map(({ forms }) => forms.get(place.path) ?? formOfBase(batch, place));
+    if (withNone) forms.push(formOfBase(batch, place));
     const options = forms.map((form) => form && JSON.stringify(form.options));
     return !options.includes(null) && new Set(options).size === 1 && commonTensors(members, place) !== null;
   };

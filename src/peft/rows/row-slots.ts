@@ -10,7 +10,7 @@ import type { BaseModel } from "../../models/base/base-model.ts";
 import { type HostTensor, hostTensor, zeros } from "../../runtime/host-tensor.ts";
 import type { AdapterView } from "../adapter-view.ts";
 import { type Adapter, bindForm } from "../attach.ts";
-import type { RowBatch, RowForm } from "../contract/row-batch.ts";
+import type { RowForm, StackedBatch } from "../contract/row-batch.ts";
 import { type RowMember, type RowPlace, formOfBase } from "./row-forms.ts";
 import { areAlike, commonTensors } from "./row-likeness.ts";
 import { type SuffixShape, fillRow, shapesOf } from "./row-tensors.ts";
@@ -47,7 +47,7 @@ const FIRST_ROWS = 4;
 
 export class RowSlots implements RowSet {
   readonly #base: BaseModel;
-  readonly #batch: RowBatch<unknown>;
+  readonly #batch: StackedBatch<unknown>;
   readonly #method: Adapter["method"];
   readonly #members = new Map<Adapter, RowMember>();
   /** Places of all, by path. */
@@ -56,11 +56,11 @@ export class RowSlots implements RowSet {
   /** Whether a row may be without an adapter. */
   readonly takesNone: boolean;
 
-  constructor(base: BaseModel, first: RowMember) {
+  constructor(base: BaseModel, batch: StackedBatch<unknown>, first: RowMember) {
     this.#base = base;
-    this.#batch = first.batch;
+    this.#batch = batch;
     this.#method = first.adapter.method;
-    this.takesNone = areAlike([first], true);
+    this.takesNone = areAlike(batch, [first], true);
     this.add(first);
   }
 
@@ -79,7 +79,7 @@ export class RowSlots implements RowSet {
 
   /** Lets rows have an adapter; false: it cannot share a batch with those that may. */
   add(member: RowMember): boolean {
-    if (!areAlike([...this.#members.values(), member], this.takesNone)) return false;
+    if (!areAlike(this.#batch, [...this.#members.values(), member], this.takesNone)) return false;
     for (const [path, place] of member.places) {
       if (!this.#places.has(path)) this.#places.set(path, place);
     }

@@ -1,7 +1,7 @@
 /** @file How programs read adapters that lie side by side, each row its own. */
 import type { Value } from "../../graph/graph.ts";
 import type { AdapterView, BoundTensor } from "../adapter-view.ts";
-import type { RowBatch } from "../contract/row-batch.ts";
+import type { StackedBatch } from "../contract/row-batch.ts";
 import type { RowPlace } from "./row-forms.ts";
 import { readVector } from "./row-vectors.ts";
 import type { BoundForm, Frozen, SiteTensors } from "../sites/site.ts";
@@ -19,7 +19,7 @@ export interface StackedPlace {
 
 /** Makes the view of adapters side by side. */
 export function viewRows(
-  batch: RowBatch<unknown>,
+  batch: StackedBatch<unknown>,
   stacked: ReadonlyMap<RowPlace, StackedPlace>,
   feeds: Pick<AdapterView, "inputs" | "constants">,
 ): AdapterView {

@@ -10,7 +10,7 @@ import type { Dim } from "../../../graph/shape.ts";
 import type { SiteGraph } from "../../../models/graphs/site-graph.ts";
 import { linear } from "../../../nn/linear.ts";
 import { hostTensor } from "../../../runtime/host-tensor.ts";
-import type { RowBatch } from "../../contract/row-batch.ts";
+import type { StackedBatch } from "../../contract/row-batch.ts";
 import type { SiteValues } from "../../sites/site.ts";
 import { BLOCKS, isOneScale, onesOf, projectBlocks, projectSteps } from "./blocks.ts";
 import { DELTA, isOnBase, type PeqaSite, SCALE, START, weightOf } from "./codes.ts";
@@ -18,7 +18,7 @@ import { DELTA, isOnBase, type PeqaSite, SCALE, START, weightOf } from "./codes.
 /** Suffix of a task's factor for each output. */
 const ROW = "peqa_row";
 
-export const peqaRows: RowBatch<PeqaSite> = {
+export const peqaRows: StackedBatch<PeqaSite> = {
   ofBase: null,
   added: null,
 
