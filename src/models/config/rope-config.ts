@@ -100,15 +100,7 @@ function readScaling(
         originalMaxPositions,
       };
     case "yarn":
-      return {
-        kind: "yarn",
-        factor: need("factor"),
-        betaFast: settings.beta_fast ?? 32,
-        betaSlow: settings.beta_slow ?? 1,
-        originalMaxPositions,
-        attentionFactor: settings.attention_factor ?? yarnAttention(settings, need("factor")),
-        truncate: settings.truncate ?? true,
-      };
+      return readYarn(settings, need("factor"), originalMaxPositions);
     case "su":
     case "longrope":
       return {
@@ -125,6 +117,18 @@ function readScaling(
         `rope scaling "${kind}", expected default, dynamic, linear, llama3, yarn or longrope`,
       );
   }
+}
+
+function readYarn(settings: Settings, factor: number, originalMaxPositions: number): RopeScaling {
+  return {
+    kind: "yarn",
+    factor,
+    betaFast: settings.beta_fast ?? 32,
+    betaSlow: settings.beta_slow ?? 1,
+    originalMaxPositions,
+    attentionFactor: settings.attention_factor ?? yarnAttention(settings, factor),
+    truncate: settings.truncate ?? true,
+  };
 }
 
 /** YaRN's factor on the attention of a context that is `factor` times as long, eq. 22 of its paper. */
