@@ -13,6 +13,7 @@ import { LOW_RANK_FIELDS } from "../low-rank/low-rank.ts";
 import { ALL_LINEAR, type AdapterMethod, NOTHING_FROZEN, defineMethod } from "../method.ts";
 import { PLAIN_FILE } from "../contract/adapter-file.ts";
 import { configKeys } from "../contract/config-keys.ts";
+import type { MergeRule } from "../contract/merge-rule.ts";
 import type { RowForm, StackedBatch } from "../contract/row-batch.ts";
 import type { SiteValues } from "../sites/site.ts";
 import {
@@ -23,9 +24,14 @@ import {
 } from "../whole-modules.ts";
 import { ROAD_FIELDS } from "./road/fields.ts";
 
-const { rank, alpha, dropout } = LOW_RANK_FIELDS;
-const { variant, groupSize } = ROAD_FIELDS;
-const OPTIONS = z.strictObject({ rank, alpha, dropout, variant, groupSize, ...MODULES_TO_SAVE });
+const OPTIONS = z.strictObject({
+  rank: LOW_RANK_FIELDS.rank,
+  alpha: LOW_RANK_FIELDS.alpha,
+  dropout: LOW_RANK_FIELDS.dropout,
+  variant: ROAD_FIELDS.variant,
+  groupSize: ROAD_FIELDS.groupSize,
+  ...MODULES_TO_SAVE,
+});
 type RoadLoraOptions = z.output<typeof OPTIONS>;
 
 const KEYS = configKeys<Omit<RoadLoraOptions, "modulesToSave">>({
@@ -62,13 +68,9 @@ export function roadLora(turning: AdapterMethod, adding: AdapterMethod): Adapter
     options: OPTIONS,
     targets: { ...ALL_LINEAR, ...WHOLE_MODULES },
 
-    configure: (options) => {
-      const turnOf = turning.configure(
-        turning.options.parse({ variant: options.variant, groupSize: options.groupSize }),
-      );
-      const sumOf = adding.configure(
-        adding.options.parse({ rank: options.rank, alpha: options.alpha, dropout: options.dropout }),
-      );
+    configure: ({ rank, alpha, dropout, variant, groupSize }) => {
+      const turnOf = turning.configure(turning.options.parse({ variant, groupSize }));
+      const sumOf = adding.configure(adding.options.parse({ rank, alpha, dropout }));
       return (place) => ({ turn: turnOf(place), sum: sumOf(place) });
     },
 
@@ -92,13 +94,7 @@ export function roadLora(turning: AdapterMethod, adding: AdapterMethod): Adapter
     lookup: "not-on-embeddings",
     batch: rowsOfBoth(turning, adding),
 
-    merge: {
-      graph: (base, values, site, { turn, sum }) => {
-        assertInternal(turning.merge !== "not-mergeable" && adding.merge !== "not-mergeable", "both merge");
-        return adding.merge.graph(turning.merge.graph(base, values, site, turn), values, site, sum);
-      },
-      stored: "requantized",
-    },
+    merge: mergeBoth(turning, adding),
 
     // Neither a product of turns nor a product of thin matrices.
     algebra: "not-composable",
@@ -110,6 +106,16 @@ export function roadLora(turning: AdapterMethod, adding: AdapterMethod): Adapter
       fromConfig: (take) => ({ ...KEYS.fromConfig(take), ...wholeModulesFromConfig(take) }),
     },
   });
+}
+
+/** The turn is merged first. */
+function mergeBoth({ merge: turns }: AdapterMethod, { merge: sums }: AdapterMethod): MergeRule<RoadLoraSite> {
+  assertInternal(turns !== "not-mergeable" && sums !== "not-mergeable", "both merge");
+  return {
+    graph: (base, values, site, { turn, sum }) =>
+      sums.graph(turns.graph(base, values, site, turn), values, site, sum),
+    stored: "requantized",
+  };
 }
 
 /** Rows with both: the tensors of their forms have other names. */
