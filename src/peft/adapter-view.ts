@@ -70,22 +70,13 @@ export function viewAdapter(parts: ViewParts): AdapterView {
   const method = parts.method.kind === "adapter" ? parts.method : null;
   const siteAt = indexSites(sites.values());
   const [inputs, constants] = bindTensors(parts);
-  const addInputs = (site: AdaptedSite, graph: Pick<SiteGraph, "input">): SiteValues =>
+  const addInputs: AddInputs = (site, graph) =>
     Object.fromEntries(
       specsOf(site, parts.boundOf(site)).map(({ suffix, shape, dtype }) => [
         suffix,
         graph.input(suffix, shape, dtype),
       ]),
     );
-  // A stack's tensors are cut once in a graph, for all projections whose matrices lie in it.
-  const cut = new WeakMap<Value, readonly SiteValues[]>();
-  const valuesInStack = (method: AdapterMethod, stack: AdaptedSite, graph: SiteGraph): SiteValues => {
-    const values = addInputs(stack, { input: (...of) => graph.inputOfStack(...of) });
-    const [first] = Object.values(values) as [Value];
-    const all = cut.get(first) ?? splitStack(method, values, stack.spec);
-    cut.set(first, all);
-    return all[graph.spec.stack!.index]!;
-  };
   const layers = new Set(parameters.map(({ layer }) => layer));
   const trained = new Map(
     [...layers].map((layer) => [layer, parameters.filter((parameter) => parameter.layer === layer)]),
@@ -94,14 +85,7 @@ export function viewAdapter(parts: ViewParts): AdapterView {
     inputs: (layer) => inputs.get(layer) ?? NO_INPUTS,
     constants: (layer) => constants.get(layer) ?? NO_INPUTS,
     trained: (layer) => trained.get(layer) ?? NOTHING,
-    projector: (layer) => (graph, x) => {
-      const { name, stack } = graph.spec;
-      const site = siteAt(layer, name);
-      if (site && method) return method.adapt(graph, x, addInputs(site, graph), site.options);
-      const whole = stack && siteAt(layer, stack.name);
-      if (!whole || !method) return graph.project(x);
-      return method.adapt(graph, x, valuesInStack(method, whole, graph), whole.options);
-    },
+    projector: method ? projectorsOf(method, siteAt, addInputs) : () => FROZEN,
     readTensor: () => AS_IN_BASE,
     lookUp: (graph) => {
       const site = siteAt(null, graph.spec.name);
@@ -117,6 +101,34 @@ export function viewAdapter(parts: ViewParts): AdapterView {
           return site ? [name, site.options, site.parameters.map((p) => p.shape), site.frozen] : null;
         }),
       ]),
+  };
+}
+
+/** Adds the tensors of a site to a graph, as inputs. */
+type AddInputs = (site: AdaptedSite, graph: Pick<SiteGraph, "input">) => SiteValues;
+
+/** Builds projections with what a method has put on them, or on the stack that their matrix lies in. */
+function projectorsOf(
+  method: AdapterMethod,
+  siteAt: ReturnType<typeof indexSites>,
+  addInputs: AddInputs,
+): AdapterView["projector"] {
+  // A stack's tensors are cut once in a graph, for all projections whose matrices lie in it.
+  const cut = new WeakMap<Value, readonly SiteValues[]>();
+  const valuesInStack = (stack: AdaptedSite, graph: SiteGraph): SiteValues => {
+    const values = addInputs(stack, { input: (...of) => graph.inputOfStack(...of) });
+    const [first] = Object.values(values) as [Value];
+    const all = cut.get(first) ?? splitStack(method, values, stack.spec);
+    cut.set(first, all);
+    return all[graph.spec.stack!.index]!;
+  };
+  return (layer) => (graph, x) => {
+    const { name, stack } = graph.spec;
+    const site = siteAt(layer, name);
+    if (site) return method.adapt(graph, x, addInputs(site, graph), site.options);
+    const whole = stack && siteAt(layer, stack.name);
+    if (!whole) return graph.project(x);
+    return method.adapt(graph, x, valuesInStack(whole, graph), whole.options);
   };
 }
 

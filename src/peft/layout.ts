@@ -57,7 +57,7 @@ export function layOut(model: Model, kept: KeptAs, request: AttachRequest): Layo
       ? placeSites(model, kept, method, options, targets)
       : new Map<string, AdaptedSite>();
   const trainedBase = trainedTensors(model, method, options, sites);
-  // The file of an adapter without sites says that it has none.
+  // Files of adapters without sites list no modules, so an empty choice is allowed.
   if (method.kind === "base" && (modules.length > 0 || targets.layers !== null)) {
     throw new UsageError(
       "usage/target-modules",
@@ -83,29 +83,7 @@ function placeSites(
   options: unknown,
   targets: Targets,
 ): Map<string, AdaptedSite> {
-  const inBlocks = model.layers.flatMap((_, layer) =>
-    placesOf(model, layer)
-      .filter(({ kind }) => kind !== "residual" || method.targets.residual)
-      .map((spec) => ({
-        path: model.blockPrefix(layer) + spec.name,
-        layer,
-        spec,
-        isInAllLinear: spec.kind === "linear" && spec.role !== "router",
-      })),
-  );
-  const outside = model.sitesOutsideBlocks.map((spec) => ({
-    path: spec.name,
-    layer: null,
-    spec,
-    isInAllLinear: false,
-  }));
-  const all = [...inBlocks, ...outside];
-  const modules = all.filter(({ spec }) => spec.kind !== "stack");
-  const matched = selectTargets(modules, targets);
-  const whole = withoutTrainedWhole(matched, modulesToSave(method, options) ?? [], targets);
-  const { parameters: ofMethod } = method.targets;
-  const parameters = selectParameters(all, ofMethod === "modules-only" ? [] : ofMethod.names(options));
-  const selected: readonly Selected[] = [...withoutParameters(whole, parameters), ...parameters];
+  const selected = selectSites(model, method, options, targets);
   const specs = selected.map(({ spec }) => spec);
   const configure = method.configure(options);
   return new Map(
@@ -125,6 +103,38 @@ function placeSites(
       return [path, { ...place, layer, options: siteOptions, parameters, frozen }];
     }),
   );
+}
+
+/** Picks the places that get an adapter: modules by the targets, and tensors by name where the method has such. */
+function selectSites(
+  model: Model,
+  method: AdapterMethod,
+  options: unknown,
+  targets: Targets,
+): readonly Selected[] {
+  const { residual, parameters: ofMethod } = method.targets;
+  const inBlocks = model.layers.flatMap((_, layer) =>
+    placesOf(model, layer)
+      .filter(({ kind }) => kind !== "residual" || residual)
+      .map((spec) => ({
+        path: model.blockPrefix(layer) + spec.name,
+        layer,
+        spec,
+        isInAllLinear: spec.kind === "linear" && spec.role !== "router",
+      })),
+  );
+  const outside = model.sitesOutsideBlocks.map((spec) => ({
+    path: spec.name,
+    layer: null,
+    spec,
+    isInAllLinear: false,
+  }));
+  const all = [...inBlocks, ...outside];
+  const modules = all.filter(({ spec }) => spec.kind !== "stack");
+  const matched = selectTargets(modules, targets);
+  const whole = withoutTrainedWhole(matched, modulesToSave(method, options) ?? [], targets);
+  const parameters = selectParameters(all, ofMethod === "modules-only" ? [] : ofMethod.names(options));
+  return [...withoutParameters(whole, parameters), ...parameters];
 }
 
 /** Lists the places of a block, or (`layer` null) outside the blocks, where adapters may sit. */
