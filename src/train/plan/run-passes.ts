@@ -10,7 +10,7 @@ import { drawBranches } from "../dropbp/draw-branches.ts";
 import type { Objective } from "../objective.ts";
 import type { Recompute } from "../recompute.ts";
 import type { PlannedModel } from "./passes/planned-model.ts";
-import { PlannedPass, type PassShape } from "./passes/planned-pass.ts";
+import { type Keeping, type PassShape, PlannedPass } from "./passes/planned-pass.ts";
 import { PlannedPool } from "./passes/planned-pool.ts";
 import { PlannedPrograms } from "./passes/planned-programs.ts";
 import type { ActivationForm } from "../activations/keeping.ts";
@@ -31,15 +31,24 @@ export interface PassesRequest {
   readonly activations: ActivationForm;
 }
 
-/** What reads weights: passes with the adapter, and where a reference is the base as it is (null), its passes too. */
-export function readersOf(
-  { objective, startsFromAdapter }: Pick<PassesRequest, "objective" | "startsFromAdapter">,
+/** What decides whether there is a reference, and which. */
+type ReferenceFacts = Pick<PassesRequest, "objective" | "startsFromAdapter">;
+
+/** The model that an objective compares with: the base with the adapter as it was at first, or (null) without; undefined: none. */
+function referenceOf(
+  { objective, startsFromAdapter }: ReferenceFacts,
   adapter: AdapterView,
-): readonly (AdapterView | null)[] {
-  return objective.needs.includes("reference") && !startsFromAdapter ? [adapter, null] : [adapter];
+): AdapterView | null | undefined {
+  if (!objective.needs.includes("reference")) return undefined;
+  return startsFromAdapter ? adapter : null;
 }
 
-/** Steps whose drawn branches are looked at. Of 6 blocks, 4 did not come to all programs that a run of 12 has; more than 64 found nothing. */
+/** The models whose passes read weights: with the adapter, and the base alone (null) where it is the reference. */
+export function readersOf(facts: ReferenceFacts, adapter: AdapterView): readonly (AdapterView | null)[] {
+  return referenceOf(facts, adapter) === null ? [adapter, null] : [adapter];
+}
+
+/** Steps whose drawn branches are looked at: with fewer, some programs of a run were not met; more than 64 found no others. */
 const DRAWN_STEPS = 64;
 
 /** What the passes of a run need. */
@@ -59,11 +68,11 @@ export function walkPasses(
   adapter: AdapterView,
   recompute: Recompute,
 ): PlannedPasses {
-  const { objective, heldOut, plan, startsFromAdapter, activations } = request;
+  const { objective, heldOut, plan, activations } = request;
   const place = { facts, pool: new PlannedPool(), programs: new PlannedPrograms() };
   const scorer = new PlannedPass(place, adapter, false);
-  const needsReference = objective.needs.includes("reference");
-  const reference = needsReference ? new PlannedPass(place, startsFromAdapter ? adapter : null, false) : null;
+  const compared = referenceOf(request, adapter);
+  const reference = compared === undefined ? null : new PlannedPass(place, compared, false);
   const score = (shape: PassShape): void => {
     scorer.score(shape);
     reference?.score(shape);
@@ -75,16 +84,11 @@ export function walkPasses(
   // Gradients of a second micro-batch are written beside those of the first.
   const numMicro = Math.min(2, plan.microBatches(0).length);
   const keeping = { recompute, activations };
-  // It is done once: no step's work.
-  if (request.dropBp?.sensitivity) {
-    const [first = []] = plan.microBatches(measuredAfter(request.totalSteps));
-    steps.beginStep();
-    steps.measureBranches(microBatchShape(first, request.packing), keeping);
-  }
-  const patterns = droppedBranches(request);
+  measureOnce(request, steps, keeping);
   let [work, tokens] = [NO_WORK, 0];
+  // What came before is no step's work.
   place.programs.takeWork();
-  for (const dropped of patterns) {
+  for (const dropped of droppedBranches(request)) {
     for (const shape of shapes) {
       steps.beginStep();
       for (let micro = 0; micro < numMicro; micro++) {
@@ -97,12 +101,24 @@ export function walkPasses(
       tokens += tokensOf(shape) * shape.count;
     }
   }
-  const passes = 2 + Number(needsReference) + Number(!objective.isSeparable) + 2 * Number(hasMismatched);
+  const passes = 2 + Number(reference !== null) + Number(!objective.isSeparable) + 2 * Number(hasMismatched);
   return {
     ...place,
     stepWork: scaleWork(work, meanTokens / tokens),
     stepWalks: passes * meanMicroBatches,
   };
+}
+
+/** The one step of a run with DropBP that measures sensitivities. */
+function measureOnce(
+  { dropBp, plan, totalSteps, packing }: PassesRequest,
+  steps: PlannedPass,
+  keeping: Keeping,
+): void {
+  if (!dropBp?.sensitivity) return;
+  const [first = []] = plan.microBatches(measuredAfter(totalSteps));
+  steps.beginStep();
+  steps.measureBranches(microBatchShape(first, packing), keeping);
 }
 
 /** Branches, by block, that the first steps leave out of the backward pass. */
