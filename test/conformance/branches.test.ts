@@ -8,7 +8,7 @@ import { FAMILIES } from "../../src/models/families.ts";
 import { full } from "../../src/peft/methods/full.ts";
 import { lora } from "../../src/peft/methods/lora.ts";
 import { BlockRunner, type Saved } from "../../src/run/blocks/block-runner.ts";
-import { forwardByBranch } from "../../src/run/blocks/branch-stretches.ts";
+import { forwardByBranch } from "../passes/branch-stretches.ts";
 import { PassContext } from "../../src/run/context.ts";
 import { Embedding } from "../../src/run/embedding.ts";
 import { GradientBuffer } from "../../src/run/gradients/gradient-buffer.ts";

@@ -1,10 +1,10 @@
-/** @file Running a block branch by branch, for callers that decide between them: its stretches are programs of their own. */
-import { neededInputs } from "../../graph/program.ts";
-import type { BranchGraph, PartGraph } from "../../models/graphs/part-graph.ts";
-import type { HostTensor } from "../../runtime/host-tensor.ts";
-import type { BlockPass, BlockRunner } from "./block-runner.ts";
-import { type BlockStructure, compileOfBlock, programOfBlock } from "./block-structure.ts";
-import type { Compiled, Session } from "../session.ts";
+/** @file A block run branch by branch, each branch a program of its own that is cut at what the block marks as branches. */
+import { neededInputs } from "../../src/graph/program.ts";
+import type { BranchGraph, PartGraph } from "../../src/models/graphs/part-graph.ts";
+import type { HostTensor } from "../../src/runtime/host-tensor.ts";
+import type { BlockPass, BlockRunner } from "../../src/run/blocks/block-runner.ts";
+import { type BlockStructure, compileOfBlock, programOfBlock } from "../../src/run/blocks/block-structure.ts";
+import type { Compiled, Session } from "../../src/run/session.ts";
 
 /** A stretch of a block's residual stream as a program from `x` to `y`: a branch, with what follows before the next. */
 interface StretchProgram {
