@@ -30,7 +30,7 @@ interface OnnxConstant {
   readonly data: TensorData;
 }
 
-/** What of a processor decides which nodes a program is made of. */
+/** The traits of a processor that decide which nodes a program is made of. */
 export interface Target {
   /**
    * Products of unsigned with signed bytes are added up in pairs of 16 bits, which overflow: both are to be unsigned. So it is
@@ -39,7 +39,7 @@ export interface Target {
   readonly bytePairsOverflow: boolean;
 }
 
-/** A processor of which nothing is to be minded. */
+/** A processor that needs no special care. */
 export const PLAIN_TARGET: Target = { bytePairsOverflow: false };
 
 /** One character for each byte: a table of 786,432 numbers is a key in 13 ms, and in 240 with its digits. */
@@ -75,7 +75,7 @@ export class Emitter {
     return name;
   }
 
-  /** Tells the shape of a value, where ONNX Runtime would find another than it is for what reads it. */
+  /** Writes the shape of a value into the file, where ONNX Runtime would infer another. */
   declare(value: NamedValue): void {
     if (value.node) this.declared.add(value);
   }
@@ -103,7 +103,7 @@ export class Emitter {
     return name;
   }
 
-  /** The name of what several operations compute alike: added by the first of them. */
+  /** Returns the name of a result that several operations share; the first of them adds its nodes. */
   shared(key: string, add: () => string): string {
     const name = this.#shared.get(key) ?? add();
     this.#shared.set(key, name);

@@ -138,7 +138,7 @@ export class Graph {
       if (input.graph !== this) throw new TypeError(`Cannot apply ${op.name}: a value of another graph`);
     }
     const known = this.#made.get(key);
-    // Equal names are equal operations, with as many outputs.
+    // Equal keys mean equal operations, which have equally many outputs.
     if (known) return known.outputs as unknown as O;
     const outputs: Value[] = [];
     const node: AnyNode = { op, inputs, attributes, outputs };

@@ -14,12 +14,12 @@ export interface ProgramPart {
   readonly shared: ReadonlyMap<string, string>;
 }
 
-/** Name in the whole of an input or output of a part that is its own; the first part's keep theirs. */
+/** Names an input or output of one part in the joined program. Those of the first part keep their names. */
 export function inPart(part: number, name: string): string {
   return part === 0 ? name : `${part}/${name}`;
 }
 
-/** Products of parts with one matrix of the whole, which are one there. */
+/** Products of several parts with the same matrix, which become one product. */
 interface Product {
   readonly matrix: Value;
   readonly members: { readonly part: PartCopy; readonly node: AnyNode }[];
@@ -83,12 +83,12 @@ class PartCopy {
     }
   }
 
-  /** Name in the whole of an input. */
+  /** Names an input in the joined program. */
   inputName(name: string): string {
     return this.#part.shared.get(name) ?? inPart(this.#index, name);
   }
 
-  /** The value of the whole that one of the part has become. */
+  /** Returns the value in the joined program that a value of the part has become. */
   place(value: Value): Value {
     const known = this.#places.get(value);
     if (known) return known;
@@ -111,7 +111,7 @@ class PartCopy {
     const inputs = node.inputs.map((input) => this.place(input));
     const made = this.#graph.apply(node.op, inputs, this.#rename(node.attributes) as Attributes);
     for (const [i, output] of node.outputs.entries()) {
-      // What is given stays what is given.
+      // An input stays an input.
       if (!this.#places.has(output)) this.#places.set(output, made[i] as Value);
     }
   }

@@ -39,7 +39,7 @@ export function joinThinProducts(spec: ProgramSpec): (value: Value) => Value {
   return placeOf;
 }
 
-/** Nodes that are to be one, two at least, under each of them. */
+/** Maps each product that is to be joined to its group, of two at least. */
 function findThin(nodes: readonly AnyNode[]): ReadonlyMap<AnyNode, readonly AnyNode[]> {
   const groups = new Map<string, AnyNode[]>();
   for (const node of nodes) {

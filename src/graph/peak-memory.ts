@@ -10,7 +10,7 @@ import type { AnyNode, TensorType, Value } from "./graph.ts";
 import { type ProgramSpec, nodesOf } from "./program.ts";
 import { type Bindings, evaluateDim, evaluateShape, numElements } from "./shape.ts";
 
-/** The size of a part of some rows: a symbol of its own, but for those of whole runs, which are single letters. */
+/** A symbol for the size of a part of some rows. Symbols of a whole run are single letters. */
 const PART = /^[a-z]\w+$/;
 
 /** Bytes of a tensor. */
@@ -32,7 +32,7 @@ export function peakBytes(spec: ProgramSpec, bindings: Bindings): number {
     readers.set(value, left);
     return left;
   };
-  // What is a view of what, before reads are counted: a view holds the memory as long as it is read itself.
+  // Views are found before reads are counted, since a read of a view is a read of the memory that it lies in.
   for (const node of order) {
     const [input] = node.inputs;
     if (node.op.memory === "view" && input) ownerOf.set(node.outputs[0] as Value, owner(input));
@@ -62,13 +62,13 @@ export function peakBytes(spec: ProgramSpec, bindings: Bindings): number {
       const left = count(value, -uses(node, value, owner));
       if (left === 0 && !overwritten.has(value)) free(value);
     }
-    // What nobody reads goes at once.
+    // An output that nobody reads is freed at once.
     for (const output of node.outputs) if (owner(output) === output && !readers.get(output)) free(output);
   }
   return peak;
 }
 
-/** Gives sizes that only a run will know, of parts of some rows, an even share of these. */
+/** Estimates the sizes of parts of rows, which only a run knows, as equal shares. */
 export function withUnknown(nodes: readonly AnyNode[], bindings: Bindings): Bindings {
   const sizes: Record<string, number> = { ...bindings };
   for (const { inputs, outputs } of nodes) {

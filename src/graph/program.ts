@@ -70,7 +70,7 @@ export function emitProgram(spec: ProgramSpec, target: Target): Emitter {
     named.add(value);
   }
   for (const node of nodesOf(spec)) {
-    // An output that is given, beside one that is wanted, is computed again under a name that nobody reads.
+    // A node may have one output that is wanted and one that is given: the given one is computed again, under a name that nobody reads.
     const recomputed = node.outputs.filter((value) => given.has(value));
     for (const value of recomputed) emitter.setName(value, emitter.temporary());
     node.op.emit(node, emitter);

@@ -58,7 +58,7 @@ export function mulDims(...dims: readonly Dim[]): Dim {
   return format(product);
 }
 
-/** Calls the symbols of a size otherwise. */
+/** Renames the symbols of a size. */
 export function renameSymbols(dim: Dim, rename: (symbol: string) => string): Dim {
   const terms = termsOf(dim).map(({ coefficient, symbols }) => mulDims(coefficient, ...symbols.map(rename)));
   return terms.reduce(addDims, 0);

@@ -201,7 +201,7 @@ export class Model {
       part.sites.some((site) => name === `${site.name}.weight` || name === `${site.name}.bias`);
     return {
       kind,
-      // Those of projections last, as they have always been laid out in files.
+      // Tensors of projections come last, the order that files have always had.
       tensors: [...part.specs.filter((spec) => !isOfSite(spec)), ...part.specs.filter(isOfSite)],
       sites: part.sites,
       branches: part.branches.map(({ name, numMultiplications, attention }) => ({

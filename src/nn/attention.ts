@@ -56,7 +56,7 @@ export function attention(
   inputs: AttentionInputs,
 ): AttentionOutputs {
   const { numHeads: H, numKeyValueHeads: K, headWidth: E, softcap } = options;
-  // One node for all queries has no place for capped scores before the mask.
+  // The node for all queries cannot cap scores before the mask.
   if (inputs.past && softcap === null) return overCache(q, k, v, options, { ...inputs, past: inputs.past });
   const { scale, causal, window } = options;
   const { queries, keys, tables, past, chunk } = inputs;

@@ -69,9 +69,9 @@ export interface Product extends Preparation {
   project(x: Value, operands: OperandValues): Value;
   /** W [out, in] in float32, for methods that compute with the weight itself. */
   dense(operands: OperandValues): Value;
-  /** It takes what it multiplies as it is, whatever factors there are. */
+  /** The product takes its input unscaled, even if there are smoothing factors. */
   readonly unsmoothed?: true;
-  /** With the loss of labels int64 [N], of x [N, in], where both have a gradient in one; absent: they have not. */
+  /** The product of x [N, in] and its loss for labels int64 [N] as one node with one gradient; absent: there is no such node. */
   readonly crossEntropy?: (x: Value, operands: OperandValues, labels: Value) => LossAndProbabilities;
 }
 
@@ -85,7 +85,7 @@ export interface Compute {
    * of one suffix are alike for all kinds of storage.
    */
   product(matrix: Matrix, storage: StorageName): Product | null;
-  /** What takes the place of `product` where text is written and so many tokens run at once; absent: nothing does. */
+  /** Replaces `product` where text is written and so many tokens run at once; absent: nothing does. */
   readonly many?: Pick<Compute, "product" | "smoothing" | "hasHead">;
   /**
    * Whether the output head of a vocabulary is multiplied so as well; for a loss with gradients, where its product has a

@@ -24,7 +24,7 @@ export interface Adapter extends AdapterView {
   readonly groups: readonly ParameterGroup[];
   /** Trainable numbers, all together. */
   readonly numTrained: number;
-  /** Where these are; they are held while they are read or written. */
+  /** The memory of the trained numbers, which are held while they are read or written. */
   readonly memory: VectorMemory;
   /** Frozen tensors that all sites share, by suffix. */
   readonly shared: ReadonlyMap<string, HostTensor>;
@@ -32,7 +32,7 @@ export interface Adapter extends AdapterView {
   tensorsOf(site: AdaptedSite): Readonly<Record<string, HostTensor>>;
   /** A parameter's numbers by its name in files, or null when nothing of this name is trained; a view, to be held. */
   tensor(name: string): HostTensor<"float32"> | null;
-  /** Itself as programs read it that write text: what the method would have bound is bound. The same at every call. */
+  /** The view for programs that write text, in which the tensors that the method has bound are bound. The same at every call. */
   forWriting(): AdapterView;
   /** Gives back what it shares with other adapters of its base; after it only trained numbers may be read. */
   release(): void;

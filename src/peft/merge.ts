@@ -23,7 +23,7 @@ type Part = "weight" | "bias";
 export interface MergePlace {
   readonly site: AdaptedSite;
   readonly part: Part;
-  /** The projection that it is of: the site's own, or one whose matrix lies in the site's stack. */
+  /** The projection that has the tensor: the site's own, or one whose matrix lies in the site's stack. */
   readonly spec: SiteSpec;
 }
 
@@ -211,7 +211,7 @@ async function compileMerge(
 ): Promise<Program | null> {
   const built = buildMerge(method, site, spec);
   const merged = built?.merged[part];
-  // What comes back as it went in has not changed; a program cannot have an input as its output.
+  // A value that is returned as it came in has not changed, and a program cannot have an input as its output.
   if (!built || !merged || merged === built.weights[part]) return null;
   const candidates = Object.fromEntries(
     Object.entries(built.inputs).map(([name, value]): [string, Value] => [beforeName(name), value]),

@@ -10,7 +10,7 @@ import { RESIDENT, type VectorMemory } from "../runtime/memory/vector-memory.ts"
 import { numElements } from "../graph/shape.ts";
 import type { AdaptedSite, Layout } from "./layout.ts";
 
-/** What a parameter belongs to: it is one of a site's tensors, or takes the place of a tensor of the base. */
+/** The owner of a parameter: a site that has it among its tensors, or the base, one of whose tensors it replaces. */
 type ParameterOwner =
   | { readonly kind: "site"; readonly site: AdaptedSite; readonly suffix: string }
   | { readonly kind: "base"; readonly tensor: ModelTensor };

@@ -61,7 +61,7 @@ interface BlockKind extends Pick<
   /** In the order of the file. */
   readonly fields: readonly Field[];
   readonly quantize: "read-only" | ((values: DataOf<"float32">) => PlaneData);
-  /** As it is, or made of how the kind's own values are computed. */
+  /** The affine view, or what makes it of the kind's own `dequantize`. */
   readonly affine: Storage["affine"] | ((own: Pick<Storage, "blockSize" | "dequantize">) => AffineKind);
 }
 

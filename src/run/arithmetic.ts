@@ -30,7 +30,7 @@ const FLOAT32: Arithmetic = {
 /** How much runs at a time: an arithmetic may have other products for many tokens. */
 export type Amount = "any" | "many";
 
-/** What of a session decides its arithmetic: no weights are among it. */
+/** The facts of a session that decide its arithmetic; none of them needs weights. */
 export interface ArithmeticFacts extends Pick<Session, "compute" | "model"> {
   readonly base: { readonly source: Pick<WeightSource, "storageOf"> };
   /** Absent: nothing is smoothed. */
@@ -88,7 +88,7 @@ export async function constantsOf(
   const reads = part.readsOf(inputs);
   const bound = boundOf(reads, own);
   if (bound.length === 0) return {};
-  // What is bound keeps the block in its place, and with it what its programs are fed.
+  // Bound tensors keep the whole block in memory, also what its programs are fed.
   const tensors = await session.pin(layer, reads);
   return Object.fromEntries(bound.flatMap(operandNames).map((name) => [name, tensors[name]!]));
 }
@@ -103,7 +103,7 @@ export interface HeadArithmetic extends Pick<PartOptions, "product" | "isSmoothe
   readonly amount: Amount;
 }
 
-/** That of the head of a vocabulary in the session's arithmetic; null: it is in float32. */
+/** Returns the head's product in the session's arithmetic; null: it is computed in float32. */
 export function headArithmeticOf(
   { compute, model, base, smoothing }: ArithmeticFacts,
   amount: Amount,

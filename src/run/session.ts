@@ -167,7 +167,7 @@ export class Session {
     return lease.tensors;
   }
 
-  /** A number for each tensor of some, which tells them from all others in the key of a program that binds them. */
+  /** Numbers the tensors of a record, so that the key of a program says which ones it binds. */
   idsOf(tensors: WeightTensors): readonly number[] {
     return Object.values(tensors).map((tensor) => {
       const id = this.#ids.get(tensor) ?? this.#numIds++;
@@ -190,7 +190,7 @@ export class Session {
     const { spec, made, constants } = make();
     const bound = (await constants?.()) ?? {};
     const program = await this.engine.compile(spec, { constants: bound });
-    // What adapters share is freed with the last of them, and the programs that bind it must not hold it.
+    // Tensors that adapters share are freed with the last adapter, so programs that bind them must not keep them alive.
     const drop = (): void => {
       if (this.#programs.delete(key)) void program.release();
     };

@@ -24,7 +24,7 @@ export type Constants<N> = ReadonlyMap<string, Borrowed<N>>;
 interface Slot {
   readonly name: string;
   readonly value: Value;
-  /** What else it is the memory of: of an output the input that it updates, of an input the output; null: nothing. */
+  /** The other end of an update in place: for an output its input, for an input its output; null: there is none. */
   readonly updates: string | null;
 }
 
@@ -33,7 +33,7 @@ export class CheckedProgram<N> implements Program {
   readonly #executable: Executable<N>;
   readonly #borrowed: WeakMap<HostTensor, Borrowed<N>>;
   readonly #constants: Constants<N>;
-  /** Those of which a size says what that of an input or output must be. */
+  /** Constants with a symbol among their sizes, which those of inputs and outputs must fit. */
   readonly #sizing: readonly (readonly [string, Borrowed<N>])[];
   readonly #inputs: readonly Slot[];
   readonly #outputs: readonly Slot[];
@@ -134,7 +134,7 @@ export class CheckedProgram<N> implements Program {
       }
       for (const [i, one] of inputs.entries()) {
         const { name, updates } = this.#inputs[i] as Slot;
-        // What is written in place is lent for that.
+        // An input that is updated in place is lent for writing, as the output.
         if (updates !== null) continue;
         lend(one.read(), this.#action, `memory of input "${name}" is being written`);
         read.push(one);

@@ -7,7 +7,7 @@ import { hostTensor, zeros } from "./host-tensor.ts";
 
 /** Rows, inputs and outputs of the product that is tried: more than one row, which some kernels multiply in another way. */
 const [ROWS, IN, OUT] = [4, 32, 16];
-/** Sums that overflow are half as large. */
+/** A sum that has overflown is half as large. */
 const TOLERANCE = 0.1;
 
 /** Finds out once, when it is first asked. `compileFor`: compiles for a target. */

@@ -17,7 +17,7 @@ interface Term {
   readonly symbols: readonly number[];
 }
 
-/** No value yet. */
+/** A symbol that has no value yet. */
 const UNBOUND = -1;
 
 export class ShapeCheck {

@@ -2,10 +2,10 @@
 import type { Saves } from "../run/blocks/block-programs.ts";
 import type { TrainOptions } from "./settings/options.ts";
 
-/** Whether activations are computed again. All but what attention gives: in long rows that is most of the time it takes. */
+/** Whether activations are computed again; "all-but-attention": attention, which takes most of the time in long rows, is kept. */
 export type Recompute = boolean | "all-but-attention";
 
-/** By the setting `gradientCheckpointing`, once it is chosen. */
+/** By the setting `gradientCheckpointing`; an "auto" that was not replaced by another value keeps everything. */
 export const RECOMPUTES: Readonly<Record<TrainOptions["gradientCheckpointing"], Recompute>> = {
   auto: false,
   off: false,

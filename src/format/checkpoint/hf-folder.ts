@@ -79,7 +79,7 @@ async function listCodes(
     tensors.set(info.name, info);
     const bias = info.name.replace(/weight$/, "bias");
     const kept = tensors.get(bias);
-    // Some tools write one for every layer: of zeros where the model has none.
+    // Some tools write a bias for every layer, of zeros where the model has none.
     if (kept && (await isZero(weights, kept))) tensors.set(bias, { ...kept, mayBeSurplus: true });
   }
   return new Map(codes.map((tensor) => [tensor.info.name, tensor]));
@@ -107,7 +107,7 @@ export async function openHfCheckpoint(folder: Folder, names: readonly string[])
   const settings = await readJson(folder, "config.json");
   const found = await findForm(folder, settings);
   const { quantization_config: _read, ...plain } = settings;
-  // Those of a form that is not known stay, to be refused.
+  // Tensors of an unknown form stay in the list, and are refused there.
   const config = found ? plain : settings;
   const generationConfig = await readJsonIfPresent(folder, "generation_config.json");
   const tokenizerFiles = await readTokenizerFiles(folder);

@@ -29,7 +29,7 @@ export const addRmsNormOp: Op<
   emit: (node, emitter) => {
     const [sum, y] = emitter.names(node.outputs);
     const attributes = { epsilon: { float: node.attributes.epsilon } };
-    // Mean and deviation are outputs between the two, which the processor's kernel does not write.
+    // Outputs 1 and 2, mean and deviation, are not written by the processor's kernel.
     const outputs = [y, "", "", sum];
     emitter.node(
       "SkipSimplifiedLayerNormalization",

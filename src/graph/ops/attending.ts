@@ -33,7 +33,7 @@ export interface Range {
 export interface Chunk {
   readonly queries: Range | null;
   readonly keys: Range | null;
-  /** Rows of half its queries, those of a group's heads together, where products are of halves; null: they are not. */
+  /** Rows in half of the chunk: its queries times the heads of a group. Null: products are not split into halves. */
   readonly halfRows: number | null;
 }
 
@@ -71,7 +71,7 @@ export class Attending {
       return place.dtype === "int32" ? name : this.emit("Cast", [name], { to: DTYPES.int32.onnx });
     };
     this.#queryPlaces = { segments: narrow(querySegments), positions: narrow(queryPositions) };
-    // The same without a cache.
+    // Without a cache, segments and positions of the keys are those of the queries.
     const own = querySegments === keySegments && queryPositions === keyPositions;
     this.#keyPlaces = own
       ? this.#queryPlaces

@@ -73,7 +73,7 @@ export function emitAttentionGradient(
   dValues.finish(dValue);
 }
 
-/** A zero, int64 [1], that is known when the values are: from the first of their sizes, which no optimiser knows. */
+/** Computes a zero, int64 [1], from the first size of each value: an optimiser cannot fold it, so it is known only after the values. */
 function zeroFrom(a: Attending, values: readonly string[]): string {
   const sizes = values.map((value) => a.emit("Shape", [value], { start: 0, end: 1 }));
   return a.emit("Min", [...sizes, a.emitter.int64([0])]);

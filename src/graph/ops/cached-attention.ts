@@ -87,7 +87,7 @@ export const cachedAttentionOp: Op<Attributes, Values, Outputs> = {
     const { numHeads, numKeyValueHeads, scale, softcap, window } = node.attributes;
     const { projected, cache, tables } = partsOf(node.inputs, node.attributes);
     const names = emitter.names(projected);
-    // Of one projection, the width of the output is found by that of the input, and be it unknown.
+    // With one projection, ONNX Runtime derives the width of the output from that of the input, so the input declares it.
     if (names.length === 1) emitter.declare(projected[0] as Value);
     const given = [
       ...names,

@@ -60,7 +60,7 @@ export const int8CrossEntropyOp: Op<
     Float32Array.BYTES_PER_ELEMENT * numElements(evaluateShape(p.shape, bindings)),
   vjp: ({ inputs: [, , scales, back, labels], outputs: [loss, p] }, [dLoss, dP]) => {
     if (dP || !dLoss) throw new TypeError("Cannot differentiate int8CrossEntropy: a gradient flows into p");
-    // Zero, but known only when the losses are: p has been read for them by then, and the product takes its place in memory.
+    // A zero that depends on the losses: by then p has been read for them, and the product may take its memory.
     const zero = mul(reduceSum(loss, [0]), p.graph.scalar(0));
     const expected = sumSharesInt8(mul(p, add(scales, zero)), back);
     const ofLabels = reshape(gatherRows(scales, labels), [labels.shape[0] as Dim, 1]);

@@ -27,7 +27,7 @@ const FLOAT_BYTES = 4;
 /** Sums of products are 32-bit whole numbers. */
 const LARGEST_SUM = 2 ** 31 - 1;
 
-/** Columns of which no sum of products is larger. */
+/** Up to so many columns, no sum of products overflows. */
 const WIDEST_UNIT = Math.floor(LARGEST_SUM / INT8_LARGEST ** 2);
 
 /** Rows with different thresholds, and how far those of one column and the next are apart: by the golden ratio. */
@@ -60,7 +60,7 @@ export function emitInt8Product(
   const step = emitter.value("Mul", [largest, emitter.scalar(1 / numCodes)]);
   const least = [emitter.scalar(LEAST_SCALE)];
   if (numCodes * INT8_LARGEST * width > LARGEST_SUM) {
-    // Of a row whose codes might add up to more: their sum is at most that of the row, and one for each.
+    // Σ |code| ≤ Σ |x| / scale + in, since rounding moves a code by at most 1. The scale keeps that sum within 32 bits.
     const sum = emitter.value("ReduceSum", [emitter.value("Abs", [rows]), axis], { keepdims: 0 });
     const most = LARGEST_SUM / INT8_LARGEST - width;
     least.push(emitter.value("Mul", [sum, emitter.scalar(1 / most)]));
@@ -111,8 +111,8 @@ function emitByteProduct(
 ): string {
   const inputs = [rows, codes, ...factors];
   if (emitter.target.bytePairsOverflow) {
-    // A sum of bytes wraps, and the bits of what it leaves are those of an unsigned code. The cast writes over the sum, as nothing
-    // writes over a cast; by BitwiseXor it takes five times as long, and twice the memory.
+    // A signed byte less 128 wraps round to the bits of the unsigned code. By BitwiseXor, which cannot write over its input,
+    // it takes five times as long and twice the memory.
     const wrapped = emitter.value("Add", [codes, emitter.constant("int8", [], Int8Array.of(-MIDDLE))]);
     inputs.splice(1, 1, emitter.value("Cast", [wrapped], { to: DTYPES.uint8.onnx }));
     inputs.push(emitMiddle(emitter));
@@ -125,14 +125,14 @@ function emitMiddle(emitter: Emitter): string {
   return emitter.constant("uint8", [], Uint8Array.of(MIDDLE));
 }
 
-/** Emits rows plus up to half a code of theirs, up or down, so that the nearest code is that by the threshold. */
+/** Adds up to half a code to each row, up or down, so that rounding to the nearest code is rounding by the threshold. */
 function emitShifted(emitter: Emitter, rows: string, rowScales: string, width: number): string {
   const shifts = Float32Array.from({ length: NUM_THRESHOLDS * width }, (_, at) => {
     const threshold = (at % width) * THRESHOLD_STEP + Math.floor(at / width) / NUM_THRESHOLDS;
     return threshold - Math.floor(threshold) - 0.5;
   });
   const table = emitter.constant("float32", [NUM_THRESHOLDS, width], shifts);
-  // By running sums, whose shape is that of the rows before a program runs: then one memory serves all three.
+  // Running sums have the shape of the rows, which is known before a program runs, so one piece of memory serves all three.
   const isPositive = emitter.value("Greater", [rowScales, emitter.scalar(0)]);
   const ones = emitter.value("Cast", [isPositive], { to: DTYPES.float32.onnx });
   const numbers = emitter.value("CumSum", [ones, emitter.int64([0])], { exclusive: 1 });
@@ -181,7 +181,7 @@ export const matmulInt8Op: Op<
     const [output] = emitter.names(node.outputs);
     const [width, numOutputs] = shape as [number, number];
     const form = { ...node.attributes, width };
-    // Without a gradient in whole numbers it is for writing text.
+    // A product without a gradient in whole numbers is for writing text.
     const isForward = node.inputs.length === 3 && form.rows === "numbers" && width <= WIDEST_UNIT;
     if (isForward) return emitUnitProduct(emitter, [x, codes, scales], output);
     if (input.shape.length === 2) return void emitInt8Product(emitter, [x, codes, scales], form, output);
@@ -199,12 +199,12 @@ export const matmulInt8Op: Op<
     const [numIn, numOut] = [x, y].map(({ shape }) => numElements(evaluateShape(shape, bindings)));
     const [codes, numbers] = [numIn as number, FLOAT_BYTES * (numIn as number)];
     if (rows === "shares") {
-      // Codes are made of rows that are shifted, by what is looked up in a table.
+      // Rows are shifted by thresholds from a table before they are rounded.
       return (
         2 * numbers + codes + FLOAT_BYTES * NUM_THRESHOLDS * evaluateDim(x.shape.at(-1) as Dim, bindings)
       );
     }
-    // |x|, then codes; of more axes than two the product lies apart from what its scales make of it.
+    // |x|, then codes. With more than two axes, the product and the scaled product are two tensors.
     return x.shape.length === 2 ? numbers : Math.max(numbers, codes + FLOAT_BYTES * (numOut as number));
   },
   vjp: ({ inputs: [, codes, scales, back] }, [g]) => {
@@ -223,7 +223,7 @@ export function matmulInt8(x: Value, codes: Value, scales: Value, back?: Value):
   return applyOne(matmulInt8Op, back ? [x, codes, scales, back] : [x, codes, scales], { rows: "numbers" });
 }
 
-/** Shares x [N, in] of something, of which none is negative, times the codes alone. */
+/** Multiplies x [N, in], of which nothing is negative, with the codes alone, without their scales. */
 export function sumSharesInt8(x: Value, codes: Value): Value {
   return applyOne(matmulInt8Op, [x, codes, unscaled(codes)], { rows: "shares" });
 }

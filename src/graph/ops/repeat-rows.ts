@@ -52,7 +52,7 @@ function requireRepeats({ shape }: Value, rows: Value, k: number): void {
   );
 }
 
-/** Takes rows of x by number; each must come k times. */
+/** Takes rows of x by number; each number must occur k times. */
 export function repeatRows(x: Value, rows: Value, k: number): Value {
   return applyOne(repeatRowsOp, [x, rows], { k });
 }

@@ -12,7 +12,7 @@ export class TokenSums {
     this.#a = a;
   }
 
-  /** What the last part has changed: until it is computed, the sum before is kept. */
+  /** The rows that the last part has changed. The sum before it is kept until they are computed. */
   get latest(): readonly string[] {
     return [this.#sum as string, ...this.#done.slice(-1)];
   }

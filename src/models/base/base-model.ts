@@ -70,12 +70,12 @@ export class BaseModel {
     return this.source.view(this.model.storedName(name)) ?? (await this.read(name));
   }
 
-  /** The same without a view of a mapped file, whose pages stay in memory: for what is looked at once. @throws as the source */
+  /** As `values`, but never as a view of a mapped file, whose pages would stay in memory: for tensors that are read once. @throws as the source */
   async read(name: string): Promise<HostTensor<"float32">> {
     const stored = this.model.storedName(name);
     const { shape = [] } = this.model.tensors.get(stored) ?? {};
     const data = new Float32Array(numElements(shape));
-    // Not by way of the tensor as it is kept, which would lie beside it until V8 collects.
+    // Read directly as float32: the stored tensor would lie in memory beside it until V8 collects.
     await this.source.readInto(stored, data);
     return hostTensor("float32", shape, data);
   }

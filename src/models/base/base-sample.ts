@@ -20,7 +20,7 @@ const EXACT = 1e-6;
 const FAR = 0.75;
 
 export interface BaseSample {
-  /** Of norms and biases. */
+  /** Values of norms and biases. */
   readonly vectors: Float32Array;
   readonly matrices: Float32Array;
   /** Whether one of the matrices is in few bits. */

@@ -15,7 +15,7 @@ const EXPONENTS: Readonly<Record<string, number>> = { float16: 0x7c00, bfloat16:
 /** Counts what is NaN or infinite. */
 export function countNonFinite(values: Float32Array): number {
   let sum = 0;
-  // 0 for a number, NaN for what is none.
+  // x - x is 0 for a number, and NaN for NaN and infinity.
   for (let i = 0; i < values.length; i++) sum += values[i]! - values[i]!;
   if (sum === 0) return 0;
   return values.reduce((count, value) => count + (Number.isFinite(value) ? 0 : 1), 0);
@@ -48,7 +48,7 @@ export function watchNumbers(path: string, source: WeightSource, tell: (note: st
   const isNew = (key: string): boolean => !seen.has(key) && seen.add(key) !== undefined;
   const { operands } = source;
   return {
-    // What is no number is made anew, so that it is told again.
+    // Operands of a faulty tensor are not kept, so that a later run reads the tensor and is told.
     operands: operands && {
       find: (name, keptAs, specs) => operands.find(name, keptAs, specs),
       add: (name, keptAs, made) => told.has(name) || operands.add(name, keptAs, made),

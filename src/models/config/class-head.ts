@@ -29,7 +29,7 @@ export function withClasses(raw: RawConfig, names: readonly string[]): RawConfig
     id2label: Object.fromEntries(names.entries()),
     label2id: Object.fromEntries(names.map((label, i) => [label, i])),
     problem_type: "single_label_classification",
-    // By it transformers finds the last token of a text.
+    // transformers finds the last token of a text by its padding.
     pad_token_id: raw["pad_token_id"] ?? (Array.isArray(eos) ? (eos[0] as unknown) : eos) ?? null,
   };
 }

@@ -28,7 +28,7 @@ export interface GgufSetting {
   /** Its key in config.json. */
   readonly key: string;
   readonly type: "uint32" | "float32";
-  /** What holds where a file lacks it: this, the value of another key, nothing; or the file is refused. */
+  /** What a file without it means: this value, that of another key, or nothing; else the file is refused. */
   readonly absent: number | { readonly sameAs: string } | "left-out" | "refused";
 }
 
@@ -42,7 +42,7 @@ export interface GgufRules {
   /** Modules of block N: behind `blk.N.` → behind the block's prefix. */
   readonly inBlock: Table<GgufModule>;
   readonly blockPrefix: string;
-  /** Their keys are those that most decoders have. */
+  /** Keys of the settings that most decoders have. */
   readonly settings: Table<GgufSetting>;
   /** Keys of config.json that the family calls otherwise. */
   readonly keys: Table<string>;

@@ -51,7 +51,7 @@ export function readRope(
   type Found = Readonly<Record<string, unknown>> | null | undefined;
   const all = raw["rope_parameters"] as Found;
   const scaling = (isScaled ? raw["rope_scaling"] : null) as Found;
-  // A file of transformers 5 into which somebody wrote `rope_scaling` means it.
+  // `rope_scaling` in a file of transformers 5 was added by hand, and is meant to count.
   const given =
     layerType === undefined ? (scaling ?? all ?? {}) : { ...(all?.[layerType] as Found), ...scaling };
   const problems = listProblems(findProblems(SETTINGS, given));
@@ -86,7 +86,7 @@ function readScaling(
   );
   switch (kind) {
     case "default":
-    // Turns otherwise only behind the model's positions, where no text goes.
+    // Differs from the default only beyond the model's positions, which no text reaches.
     case "dynamic":
       return { kind: "none" };
     case "linear":

@@ -20,7 +20,7 @@ export const bert: Family = {
     return encoder(raw, c, {
       prefix: "bert",
       maxPositions,
-      // They tell masked words and following sentences.
+      // Heads for masked words and for next sentences.
       ignored: /^cls\./,
       positions: (b) =>
         b.lookUp("bert.embeddings.position_embeddings", b.input(POSITIONS), maxPositions, width),

@@ -16,7 +16,7 @@ import { readRope } from "../config/rope-config.ts";
 const SCHEMA = z.object({
   ...GEMMA_FIELDS,
   max_position_embeddings: z.int().positive().default(131_072),
-  // Norms of queries and keys came in the place of this cap; transformers passes it to nobody.
+  // Norms of queries and keys have replaced this cap; transformers reads it and does not use it.
   attn_logit_softcapping: z.number().positive().nullish(),
   rope_local_base_freq: z.number().positive().nullish(),
   sliding_window_pattern: z.int().positive().nullish(),

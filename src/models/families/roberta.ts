@@ -32,7 +32,7 @@ export const roberta: Family = {
     return encoder(raw, c, {
       prefix: "roberta",
       maxPositions: numRows - first,
-      // It tells masked words; the pooler, which the first files have, is BERT's.
+      // Heads for masked words, and BERT's pooler, which the first files still have.
       ignored: /^(lm_head|(roberta\.)?pooler)\./,
       positions: (b) => {
         const table = b.tensor(

@@ -9,7 +9,7 @@ export interface BuiltPart {
   readonly y: Value;
 }
 
-/** Builds a part; who keeps it, as sessions keep programs, keeps no adapter that it was built for. */
+/** Builds a part. It does not keep the adapter that it was built for alive, as sessions keep parts with their programs. */
 export function buildPart(
   options: PartOptions,
   define: (part: PartGraph) => Pick<BuiltPart, "x" | "y">,

@@ -3,7 +3,7 @@ import type { Graph, Value } from "../../graph/graph.ts";
 import type { Shape } from "../../graph/shape.ts";
 import type { RowParts } from "./row-parts.ts";
 
-/** What one number of a mask is for: one number of a value, or all that a row has, which is kept or dropped whole. */
+/** What one number of a mask decides on: one number of a value, or a whole row. */
 export type DropoutUnit = "number" | "row";
 
 /** A mask that whoever runs the program draws. */

@@ -36,7 +36,7 @@ export interface GatheredRows {
 /** What a residual branch holds. */
 export interface Branch {
   readonly name: string;
-  /** Of its products, for one token; of experts, those that a token is expected to meet. */
+  /** Multiplications of its products for one token; of experts, those that a token is expected to meet. */
   readonly numMultiplications: number;
   /** Null: none. */
   readonly attention: AttentionOptions | null;
@@ -83,7 +83,7 @@ export class PartGraph implements Builder {
   readonly specs: readonly TensorSpec[] = this.#tensors.specs;
   readonly sites: SiteSpec[] = [];
   readonly branches: BranchGraph[] = [];
-  /** Matrices that are those of an embedding, by name: the embedding's tensor. */
+  /** Tied matrices: the name of the embedding's tensor, by that of the matrix. */
   readonly ties = new Map<string, string>();
   /** What programs read of the part's tensors, by name: the tensors, or the operands of their arithmetic. */
   readonly tensors: Readonly<Record<string, Value>> = this.#tensors.inputs;
@@ -108,14 +108,14 @@ export class PartGraph implements Builder {
   readonly #masks = new DropoutMasks(this.graph, this.#rowParts);
   /** Of all products so far, for one token. */
   #numMultiplications = 0;
-  /** Outputs of sites that kept what they are made of. */
+  /** Outputs of sites that save something smaller instead, from which they are computed again. */
   readonly #cheap = new Set<Value>();
 
   constructor(options: PartOptions) {
     this.#options = options;
   }
 
-  /** Is called when all is built, by `buildPart`: forgets the options, and with them the adapter. */
+  /** Ends building, called by `buildPart`: forgets the options, and with them the adapter. */
   end(): void {
     this.#options = PLAIN_PART;
   }

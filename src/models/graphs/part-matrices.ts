@@ -42,7 +42,7 @@ export class PartMatrices {
     const readers = this.readers.get(x) ?? new Map<string, () => Value>();
     this.readers.set(x, readers.set(tensor, dense));
     if (!isSmoothed(tensor)) return { product, operands, dense, smooth: (value) => value };
-    // Projections that read the same share factors, so that it is multiplied and rounded once.
+    // Projections that read the same value share factors, so that it is multiplied and rounded once.
     const [first = tensor] = readers.keys();
     const factors = this.#tensors.declareSmoothing(first, inFeatures);
     return {

@@ -42,7 +42,7 @@ export function apartProduct(matrix: Matrix): Product {
   return {
     operands,
     binding: "bound",
-    // Columns are chosen by the factors, but not multiplied.
+    // The factors say which columns are apart; nothing is multiplied by them.
     unsmoothed: true,
     prepare: async (reader, memory) => {
       const mask = memory(MASK) as HostTensor<"float32">;

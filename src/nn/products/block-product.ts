@@ -18,7 +18,7 @@ const CODES = ".codes";
 const SCALES = ".scales";
 const OFFSETS = ".offsets";
 
-/** Which matrices are taken as they are, and what becomes of the others. */
+/** Which matrices are taken as they are stored, and to what the others are rounded. */
 interface BlockRule {
   readonly takes: (form: BlockForm) => boolean;
   /** The kind to which others are rounded. */
@@ -43,7 +43,7 @@ export function blockProduct(matrix: Matrix, storage: StorageName, rule: BlockRu
     operands,
     binding: "bound",
     keptAs: form ? "blocks" : rule.rounded,
-    // Each block of what it multiplies has a scale of its own.
+    // Each block of the input gets a scale of its own.
     unsmoothed: true,
     prepare: async (reader, memory) => {
       const codes = memory(suffixes.codes) as HostTensor<"uint8">;

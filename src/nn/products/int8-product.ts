@@ -37,7 +37,7 @@ async function roundMatrix(
   const factors = smoothing && Float64Array.from(smoothing.data, (one) => 1 / one);
   const numAtOnce = Math.min(outFeatures, Math.ceil(PIECE_LENGTH / inFeatures));
   const memory = new Float32Array(numAtOnce * inFeatures);
-  // Whose columns are not side by side in the file.
+  // In the file, the inputs of an output are not side by side.
   const turned = storedTransposed ? new Float32Array(inFeatures * outFeatures) : null;
   if (turned) await reader.readInto(turned);
   for (let from = 0; from < outFeatures; from += numAtOnce) {

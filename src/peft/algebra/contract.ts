@@ -57,7 +57,7 @@ export interface ChangeForm<S> {
 
 /** Changes that are applied one after another, each to the power of a weight. */
 export interface ProductAlgebra<S> {
-  /** What there is about a site that has no such power, as it follows the site's name; null: it has one. */
+  /** Why a change has no such power, as words that follow the site's name; null: it has one. */
   refuses(state: SiteState<S>, weight: number): string | null;
   /** The tensors that change what those of the sites do, the first one first; all have the same options. */
   multiply(terms: readonly { readonly state: SiteState<S>; readonly weight: number }[]): SiteTensors;
@@ -68,7 +68,7 @@ export interface VectorAlgebra<S> extends ChangeForm<S> {
   readonly kind: "vectors";
   /** The change is linear in the tensors' numbers themselves. */
   readonly isLinear: boolean;
-  /** What adapters are that are applied one after another; "none": their changes do not turn. */
+  /** How adapters are applied one after another; "none": their changes are no rotations. */
   readonly product: "none" | ProductAlgebra<S>;
 }
 

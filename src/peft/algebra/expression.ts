@@ -77,7 +77,7 @@ export function weightsOf(sum: Sum): ReadonlyMap<string, number> {
   return weights;
 }
 
-/** What has been read of a product: a number, and what it multiplies once that was met. */
+/** The part of a product read so far: a number, and what it multiplies if that has been met. */
 interface Product {
   readonly weight: number;
   readonly of: string | Sum | null;
@@ -141,7 +141,7 @@ class Parser {
     return { weight: sign * weight + 0, of };
   }
 
-  /** Reads what may hold another factor, so deep as people write. */
+  /** Reads a part that may hold others, up to a depth that people write. */
   #factor(): Product {
     if (this.#depth === MAX_DEPTH) throw this.#unexpected(this.#next, `fewer than ${MAX_DEPTH} levels`);
     this.#depth++;

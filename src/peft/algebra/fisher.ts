@@ -14,7 +14,7 @@ import type { FisherOf, Member } from "./plan.ts";
 
 type Tensor = HostTensor<"float32">;
 
-/** Where no adapter says anything, all say the same. */
+/** Numbers that no adapter has information on count equally. */
 const FLOOR = 1e-6;
 
 /** The weighted average of each number, in new memory. `weights` are positive. */

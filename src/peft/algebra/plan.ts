@@ -24,7 +24,7 @@ export interface AdapterWeights {
   readonly frozen: ReadonlyMap<string, Tensor>;
   /** Whether its file says that the base keeps weights as [in, out]. */
   readonly storedTransposed: boolean;
-  /** Null: not read, since nothing weighs by it. */
+  /** Null: not read, as the combination does not use it. */
   readonly fisher: FisherOf | null;
 }
 

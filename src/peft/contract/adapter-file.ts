@@ -5,7 +5,7 @@ import type { SiteStart, SiteTensors } from "../sites/site.ts";
 export interface FileSite<S> {
   readonly path: string;
   readonly options: S;
-  /** Whether the base keeps its weight as [in, out]; null: rows of an embedding, of which nobody asks. */
+  /** Whether the base keeps its weight as [in, out]; null: an embedding, for which the question does not arise. */
   readonly storedTransposed: boolean | null;
 }
 

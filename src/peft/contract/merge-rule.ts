@@ -9,7 +9,7 @@ import type { SitePlace, SiteValues, SiteWeights } from "../sites/site.ts";
 export interface MergeRule<S> {
   /** Builds the merged weights. */
   graph(base: SiteWeights, values: SiteValues, site: SiteSpec, options: S): SiteWeights;
-  /** How a merged weight is kept without being quantised; as always by the word, it is quantised again. */
+  /** How a merged weight is kept without being rounded to new codes; "requantized": it is quantized again. */
   readonly stored: "requantized" | StoredMerge<S>;
 }
 

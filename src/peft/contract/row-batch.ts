@@ -6,9 +6,9 @@ import type { SiteTensors, SiteValues, SiteWeights } from "../sites/site.ts";
 
 /** What an adapter gives at a site to the rows that have it. */
 export interface RowForm<S> {
-  /** Filled up with zeros to the size of the largest, those that others lack too. */
+  /** A tensor that is smaller than in other adapters, or missing, is filled up with zeros. */
   readonly tensors: SiteTensors;
-  /** Of those that lie the other way round, [n, m] where rows have [m, n]: the factor on each of the n lines. Turned over they would be in memory twice. */
+  /** Tensors [n, m] that rows have as [m, n], with the factor on each of the n lines. A transposed copy of them would be in memory twice. */
   readonly turned?: Readonly<Record<string, (line: number) => number>>;
   readonly options: S;
 }

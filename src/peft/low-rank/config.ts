@@ -10,7 +10,7 @@ import { wholeModulesFromConfig, wholeModulesToConfig } from "../whole-modules.t
 
 /** Values of PEFT's `init_lora_weights` that leave the base as it is. */
 const STARTS_BESIDE: readonly unknown[] = [undefined, true, false, "gaussian", "orthogonal", "eva"];
-/** Those that take their start out of the base, which can be made again. */
+/** Values that take the start out of the base, in a way that can be computed again. */
 const STARTS_FROM_WEIGHT: readonly unknown[] = ["pissa", "olora"];
 
 type Pattern = Readonly<Record<string, number>>;
@@ -62,7 +62,7 @@ function times(pattern: Pattern, factor: number): Pattern {
   return Object.fromEntries(Object.entries(pattern).map(([key, value]) => [key, value * factor]));
 }
 
-/** The first key that matches counts, and files sort the keys: where that gives other values, keys are made apart. */
+/** The first pattern that matches counts, and files sort their keys; keys whose order would change a value become full paths. */
 function withoutOverlap(pattern: Pattern, common: number, paths: readonly string[]): Pattern {
   const sorted = Object.fromEntries(Object.entries(pattern).sort(([a], [b]) => (a < b ? -1 : 1)));
   const [valueOf, sortedValueOf] = [patternValues(pattern), patternValues(sorted)];
@@ -80,7 +80,7 @@ function fromConfig(
   const fromWeight = STARTS_FROM_WEIGHT.includes(init);
   // Other starts change the base in a way that cannot be repeated: the numbers in the file mean nothing without it.
   if (fromWeight || STARTS_BESIDE.includes(init)) take("init_lora_weights");
-  // How the start was found.
+  // Settings of how the start was made, which the stored numbers do not depend on.
   if (init === "eva") take("eva_config");
   return {
     rank: take("r"),

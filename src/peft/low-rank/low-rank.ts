@@ -41,7 +41,7 @@ export const LOW_RANK_FIELDS = {
     .describe("biases of the base that are trained too: none, all, or those of the adapted modules"),
 };
 const FIELDS = z.strictObject(LOW_RANK_FIELDS);
-/** What not every method can have: `loraBias`, a bias of the second matrix; `targetParameters`, as in `stacks.ts`. */
+/** Options that only some methods have: `loraBias`, a bias of the second matrix; `targetParameters`, as in `stacks.ts`. */
 export type LowRankOptions = z.output<typeof FIELDS> & {
   readonly loraBias?: boolean;
   readonly targetParameters?: readonly string[];

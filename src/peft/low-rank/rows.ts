@@ -16,7 +16,7 @@ import { lowRankToTensors } from "./file.ts";
 import { type LowRankSite, OWN_BIAS, lowRankFactors, namesOf } from "./low-rank.ts";
 import { perToken } from "../per-token.ts";
 
-/** Names of what a method may compute of the base: the factor on each output [out], and what that takes from the base's bias [out]. */
+/** Names of what a method may compute of the base: a factor on each output [out], and what keeps the base's bias as it is under that factor [out]. */
 export const GAIN = "gain";
 export const BIAS_BACK = "bias back";
 
@@ -30,7 +30,7 @@ export const lowRankRows: StackedBatch<LowRankSite> = {
   ofBase: null,
   added: null,
 
-  // Rows have B turned over, for a row times thin columns takes longer than times whole rows.
+  // Rows have B transposed: a product with whole rows is faster than one with thin columns.
   form: ({ [GAIN]: gain, [BIAS_BACK]: back, ...own }, site, { scale }) => {
     const [a, b] = namesOf(site);
     const { [a]: down, [b]: up, [OWN_BIAS]: ownBias } = lowRankToTensors(own);

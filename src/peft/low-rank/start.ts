@@ -29,7 +29,7 @@ export interface Factors {
   readonly up: SiteTensors[string];
 }
 
-/** Fills the matrices of a site, which come as zeros, in place; `scale`: s. Those of a stack have R for each expert. */
+/** Fills the matrices of a site, which come as zeros, in place; `scale`: s. Matrices of a stack have rank R for each expert. */
 export async function fillFactors(
   { down, up }: Factors,
   site: Pick<SiteStart, "spec" | "weight">,

@@ -84,7 +84,7 @@ export const dora = defineMethod<LowRankOptions, LowRankSite>({
       const { down, up } = lowRankFactors(values, site);
       const lengths = rowLengths(add(weight, matmul(up, down, { alpha: scale })));
       const gain = div(values[M]!, lengths);
-      // Where there is no length the product is zero, and the bias must come back from it.
+      // Where a row has no length the product is zero, and the bias has to be restored.
       const known = mul(gain, greater(lengths, weight.graph.scalar(NO_LENGTH)));
       return {
         [GAIN]: known,

@@ -56,7 +56,7 @@ export const ia3 = defineMethod<Ia3Options, Ia3Site>({
   // The published choice scales keys, values and the inner feed-forward activations.
   targets: { ...ALL_LINEAR, ...WHOLE_MODULES, roles: ["key", "value", "qkv", "down"] },
 
-  // By name either way, as PEFT has it: what ends like a feed-forward module is taken for one.
+  // Chosen by name in either case, as in PEFT: a module whose path ends like a feed-forward module counts as one.
   configure: ({ feedforwardModules: given }) => {
     const isGiven = given === null ? null : matcher(typeof given === "string" ? readModules(given) : given);
     return ({ path, sites }) => {
@@ -149,7 +149,7 @@ export const ia3 = defineMethod<Ia3Options, Ia3Site>({
     fromConfig: (take) => {
       take("init_ia3_weights");
       const given = take("feedforward_modules") ?? [];
-      // A text is an expression, whatever signs it has.
+      // A string is an expression, even without special characters.
       const feedforwardModules = typeof given === "string" ? `(?:${given})` : given;
       return { feedforwardModules, ...wholeModulesFromConfig(take) };
     },

@@ -92,7 +92,7 @@ export const lora = defineMethod<LowRankOptions, LowRankSite>({
         site.kind === "embedding"
           ? matmul(down, up, { transA: true, transB: true, alpha: scale })
           : matmul(up, down, { alpha: scale });
-      // A module that has none gets one, which whoever merges may not be able to keep.
+      // A module without a bias gets one, which a merged model may have no place for.
       const own = values[OWN_BIAS] && mul(values[OWN_BIAS], weight.graph.scalar(scale));
       return { weight: add(weight, change), bias: bias && own ? add(bias, own) : (own ?? bias) };
     },

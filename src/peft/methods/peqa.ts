@@ -93,7 +93,7 @@ export const peqa = defineMethod<PeqaOptions, PeqaSite>({
       "Memory-Efficient Fine-Tuning of Compressed Large Language Models via sub-4-bit Integer Quantization",
     arxiv: "2305.14152",
   },
-  // A part of the scales instead of a scale.
+  // The trained tensor is a share of the scales, not a scale.
   learningRate: ({ scales }) => (scales === "row" ? 4e-3 : 4e-5),
   options: OPTIONS,
   targets: { ...ALL_LINEAR, ...WHOLE_MODULES },
@@ -190,7 +190,7 @@ export const peqa = defineMethod<PeqaOptions, PeqaSite>({
     peftType: "PEQA",
     // What makes the codes of a base of floats again; a base's own codes say themselves how they are.
     toConfig: ({ bits, groupSize, init, scales, ownCodes, ...others }, sites) => {
-      // Of a sum of adapters nobody knows: there the options are those that the folders said.
+      // A sum of adapters has no base to ask, so the options are those of the folders.
       const isMade = sites.every(({ options: { start } }: { options: Partial<PeqaSite> }) => start != null);
       return {
         bits: bits ?? (isMade ? DEFAULT_BITS : null),

@@ -29,7 +29,7 @@ import { WHOLE_MODULES, wholeModulesFromConfig, wholeModulesToConfig } from "../
 
 const A = "snell_A";
 const B = "snell_B";
-/** Their copies as they start, where what they change is subtracted, or says which entries remain. */
+/** Copies of the factors at the start, where their update is subtracted or says which entries remain. */
 const FROZEN_A = "snell_A0";
 const FROZEN_B = "snell_B0";
 /** The update [out, in] in the rows of a batch: made once, when an adapter comes. */

@@ -105,7 +105,7 @@ export const vera = defineMethod<VeraOptions, VeraSite>({
   materializesWeight: () => false,
 
   lookup: "not-on-embeddings",
-  // As LoRA's a row would have matrices of a rank of 256, nearly as large as a weight; as it is it has two vectors.
+  // With LoRA's form a row would have matrices of rank 256, nearly as large as a weight; with this one it has two vectors.
   batch: {
     ofBase: null,
     added: null,
@@ -174,7 +174,7 @@ function addUpdate(site: SiteGraph, x: Value, dropped: Value, values: SiteValues
   return add(site.project(x), mul(matmul(low, b, { transB: true }), lambdaB));
 }
 
-/** Options by which rows must be alike: what only trainings have is left out. */
+/** The options in which rows must agree; those of training alone are left out. */
 function inRows(options: VeraSite): VeraSite {
   return { ...options, dInitial: 0, dropout: 0, saveProjection: true };
 }

@@ -13,7 +13,7 @@ import type { AdapterView } from "../adapter-view.ts";
 import type { Adapter } from "../attach.ts";
 import type { RowSet } from "./row-set.ts";
 
-/** What an input of one of several views has behind its name. */
+/** The suffix on the inputs' names of one of several views. */
 const suffixOf = (index: number): string => `@${index}`;
 
 type Tensors = Readonly<Record<string, HostTensor>>;
@@ -79,7 +79,7 @@ export function arrangeRows(
   const [first] = slots;
   assertInternal(first, "somebody has rows");
   if (count === 1) {
-    // The last row is for those that come alone, so that they take nobody's place.
+    // A text that runs alone gets the last row, so that it takes the place of no other.
     const found = slots.length === 1 ? first.rows.indexOf(adapters[0] ?? null) : -1;
     for (const each of slots) each.place(found >= 0 ? found : each.rows.length - 1, adapters);
     return [0];

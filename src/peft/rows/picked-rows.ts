@@ -26,7 +26,7 @@ interface Picked {
   /** Null: it has gone, and no row is picked. */
   member: RowMember | null;
   readonly sizes: Sizes;
-  /** By layer and module; those of another adapter where this one has gone, which nobody reads. */
+  /** By layer and module. Where the adapter has gone these are tensors of another, which no row reads. */
   tensors: ReadonlyMap<string, SiteTensors>;
 }
 
@@ -35,7 +35,7 @@ interface Generation {
   readonly places: readonly Picked[];
   /** Of the next pass. */
   picked: Readonly<Record<string, HostTensor<"int64">>>;
-  /** For which rows that is; null: something has changed since. */
+  /** The rows that `picked` was made for; null: places have changed since. */
   rows: readonly (Adapter | null)[] | null;
   /** By layer, made when they are asked for. */
   readonly inputs: Map<number | null, Readonly<Record<string, HostTensor>>>;
@@ -43,7 +43,7 @@ interface Generation {
 }
 
 const keyOf = ({ layer, name }: Pick<RowPlace, "layer" | "name">): string => `${layer} ${name}`;
-/** Inputs of a site: the rows of the first place, of the next, and so on, and at last all others; and how many each has. */
+/** Inputs of a site: the numbers of the rows, ordered by place, those without an adapter last; and how many rows each place has. */
 const ROWS = "rows";
 const COUNTS = "counts";
 const inputName = (suffix: string, index: number): string => `${suffix}#${index}`;
@@ -99,7 +99,7 @@ export class PickedRows implements RowSet {
     this.#change(kept.length === places.length ? places : kept);
   }
 
-  /** Programs stay where the places are the same. */
+  /** Sets the places; programs stay the same if these do. */
   #change(places: readonly Picked[]): void {
     if (places !== this.#now.places) this.#now = makeGeneration(places);
     this.#now.inputs.clear();
@@ -114,7 +114,7 @@ export class PickedRows implements RowSet {
     const now = this.#now;
     const own = adapters.map((adapter) => (adapter && this.has(adapter) ? adapter : null));
     this.#rows.splice(start, own.length, ...own);
-    // Step for step the rows are the same.
+    // Most steps have the rows of the step before.
     if (now.rows?.length === own.length && own.every((adapter, i) => adapter === now.rows?.[i])) return;
     const of = now.places.map(({ member }) => member?.adapter);
     const placeOf = own.map((adapter) => (adapter ? of.indexOf(adapter) : of.length));

@@ -23,11 +23,11 @@ export interface RowPlace {
   readonly site: AdaptedSite | null;
 }
 
-/** An adapter that may be that of a row. */
+/** An adapter that rows may have. */
 export interface RowMember {
   readonly adapter: Adapter;
   readonly batch: RowBatch<unknown>;
-  /** By path, as what it has there. */
+  /** By path, like the forms. */
   readonly places: ReadonlyMap<string, RowPlace>;
   readonly forms: ReadonlyMap<string, RowForm<unknown>>;
 }
@@ -42,7 +42,7 @@ export async function formRows(
   const vectors = vectorsOf(base, adapter);
   if (batch === "not-batchable") return `its method is ${adapter.method.name}`;
   if (!vectors) return "it has more of the base than vectors";
-  // Rows that are picked have what lies around modules as the base has it.
+  // Vectors outside the modules are not picked: all rows read those of the base.
   if (batch.added && vectors.length > 0) return `it has ${vectors[0]!.name} of its own`;
   const apart = [...adapter.sites.values()].find((site) => !tellsRowsApart(site));
   if (apart) return `it sits on ${apart.path}`;
@@ -69,7 +69,7 @@ export async function formRows(
   return { adapter, batch, places, forms };
 }
 
-/** Whether programs see of which row it is what a module takes: in blocks, but not where experts take tokens. */
+/** Whether the input of a module still has rows: in the blocks it has, but not where experts take single tokens. */
 function tellsRowsApart({ layer, spec }: AdaptedSite): boolean {
   return layer !== null && spec.ofTokens !== true;
 }

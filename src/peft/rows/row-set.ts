@@ -4,18 +4,18 @@ import type { Adapter } from "../attach.ts";
 import type { RowMember } from "./row-forms.ts";
 
 export interface RowSet {
-  /** Programs' view of the rows that were arranged last; another one when what came or went last changes programs. */
+  /** The view that programs have of the rows; a new object when the adapter that came or went last changes programs. */
   readonly view: AdapterView;
   /** Whether a row may be without an adapter. */
   readonly takesNone: boolean;
-  /** What each row has; undefined: nothing that counts. */
+  /** The adapter of each row; null: none, undefined: not arranged yet. */
   readonly rows: readonly (Adapter | null | undefined)[];
   has(adapter: Adapter): boolean;
   /** Lets rows have an adapter; false: it cannot share a batch with those that may. */
   add(member: RowMember): boolean;
   /** Forgets an adapter, which no row of a pass has any more. */
   remove(adapter: Adapter): void;
-  /** Sees to it that there are so many rows, and one more for those that come alone, so that they take nobody's place. */
+  /** Makes room for so many rows and one more: a text that runs alone gets the last row, so that it takes the place of no other. */
   reserve(count: number): void;
   /** Gives the next pass rows from `start` on, with these adapters; those that it does not know have none here. */
   place(start: number, adapters: readonly (Adapter | null)[]): void;

@@ -19,16 +19,16 @@ import type { RowSet } from "./row-set.ts";
 
 type ByLayer<T> = Map<number | null, Record<string, T>>;
 
-/** The rows as they are until they are made anew. */
+/** The memory of the rows, until larger rows are made. */
 interface Generation {
   readonly stacked: Map<RowPlace, StackedPlace>;
   /** By layer and name of the input: the rows, what is the same in all, and what programs bind. */
   readonly inputs: ByLayer<HostTensor<"float32">>;
   readonly common: ByLayer<HostTensor>;
   readonly constants: ByLayer<HostTensor>;
-  /** Rows of passes, as they were cut before. */
+  /** Views of a range of rows, for passes that had the same range. */
   readonly cuts: Map<string, ByLayer<HostTensor>>;
-  /** What each row has; undefined: nothing that counts. */
+  /** The adapter of each row; null: none, undefined: not arranged yet. */
   rows: (Adapter | null | undefined)[];
   /** The rows of the next pass. */
   start: number;
@@ -91,11 +91,11 @@ export class RowSlots implements RowSet {
   /** Forgets an adapter, which no row of a pass has any more. */
   remove(adapter: Adapter): void {
     this.#members.delete(adapter);
-    // Nothing reads it, but another must not be taken for it.
+    // No pass reads the row any more, but the row must not count as arranged.
     this.#now.rows = this.#now.rows.map((row) => (row === adapter ? undefined : row));
   }
 
-  /** What each row has; undefined: nothing that counts. */
+  /** The adapter of each row; null: none, undefined: not arranged yet. */
   get rows(): readonly (Adapter | null | undefined)[] {
     return this.#now.rows;
   }
@@ -137,14 +137,14 @@ export class RowSlots implements RowSet {
     });
   }
 
-  /** Makes rows for the most that any adapter has; all are to be placed again. */
+  /** Makes rows of the largest size that any adapter needs; all adapters are to be placed again. */
   #remake(numRows: number): void {
     const old = this.#now.stacked;
     // A pass may still read the old ones.
     const now = (this.#now = makeGeneration(numRows));
     const members = [...this.#members.values()];
     for (const [path, place] of this.#places) {
-      // What is common at a place comes of those that are there.
+      // Common tensors come from the adapters at a place, so a place without any is dropped.
       if (!members.some(({ forms }) => forms.has(path))) {
         this.#places.delete(path);
         continue;

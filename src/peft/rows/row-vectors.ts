@@ -15,7 +15,7 @@ import type { SiteTensors } from "../sites/site.ts";
 
 const CHANGE = "change";
 
-/** What a row has whose vector is the base's. */
+/** The form of a row that has the base's own vector. */
 export const NO_CHANGE: RowForm<null> = { tensors: {}, options: null };
 
 /** The vectors of the base that an adapter has of its own; null: it has more of the base than such. */

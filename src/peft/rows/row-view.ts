@@ -6,14 +6,14 @@ import type { RowPlace } from "./row-forms.ts";
 import { readVector } from "./row-vectors.ts";
 import type { BoundForm, Frozen, SiteTensors } from "../sites/site.ts";
 
-/** One place of the batch: what all adapters give there, and what the programs read of it. */
+/** A place of the batch with the tensors of all adapters, and what programs read there. */
 export interface StackedPlace {
   readonly options: unknown;
   /** By suffix, [rows, ...]: row i of a batch has the i-th. */
   readonly tensors: SiteTensors;
   /** What all adapters have of the base, by suffix. */
   readonly common: Frozen;
-  /** What is bound in the place of one of those. */
+  /** A tensor that programs bind instead of one of the common ones. */
   readonly bound: BoundTensor | null;
 }
 
@@ -43,7 +43,7 @@ export function viewRows(
     signature: (layer) => {
       const own = [...stacked].filter(([place]) => place.layer === layer);
       const parts = own.map(([{ name }, site]) => {
-        // However many adapters there are, programs are the same.
+        // The number of rows is left out: programs are the same for any number of adapters.
         const shapes = Object.entries(site.tensors).map(([suffix, { shape }]) => [suffix, shape.slice(1)]);
         return [name, site.options, shapes, commonSpecs(site)] as const;
       });

@@ -17,7 +17,7 @@ export function roundHalfEven(value: number): number {
   return value + ROUND - ROUND;
 }
 
-/** What there is to cut. */
+/** A group whose range may be clipped. */
 interface GroupRange {
   /** The smallest and the largest weight, or 0 where it lies outside them. */
   readonly low: number;
@@ -37,7 +37,7 @@ export function searchScale(group: Float64Array, range: GroupRange): number {
   for (let step = 0; step < NUM_STEPS; step++) {
     const scale = Math.fround((1 - step / 100) * fullScale);
     if (scale === 0) break;
-    // What is cut off the two ends alone only grows from here on.
+    // The error of the clipped ends alone can only grow from here on.
     const [above, below] = [Math.max(0, high - scale * highCode), Math.max(0, scale * lowCode - low)];
     if (above * above + below * below >= best) break;
     const error = squaredError(group, scale, range, best);

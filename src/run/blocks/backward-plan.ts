@@ -11,7 +11,7 @@ import type { BlockStructure } from "./block-structure.ts";
 export interface BlockPlan {
   /** Branches that are left out of it. */
   readonly dropped: readonly string[];
-  /** Else the gradient passes it by as it is and nothing in it has one, or nothing from here on down is trained. */
+  /** False: the gradient passes the block unchanged and nothing in it is trained, or nothing here or below is trained. */
   readonly runs: boolean;
   /** Whether something below it is trained. */
   readonly wantsInput: boolean;

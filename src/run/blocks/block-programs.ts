@@ -15,7 +15,7 @@ import { type BlockStructure, compileOfBlock, programOfBlock } from "./block-str
 import { type GradientOutput, writeGradients } from "../gradients/gradient-outputs.ts";
 import type { Compiled, Makeable, Session } from "../session.ts";
 
-/** The activations that a forward program saves: none, all that the backward program reads, or of these what attention gives. */
+/** The activations that a forward program saves: none, all that the backward program reads, or the output of attention alone. */
 export type Saves = boolean | "attention";
 
 /** What makes a program differ from another of the same block. `given`: the saved activations that a backward program reads. */

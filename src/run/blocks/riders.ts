@@ -15,13 +15,13 @@ export interface BlockRun {
 export interface Ride {
   /** What they run in a block; asked for in the order of the blocks. */
   block(layer: number): Promise<readonly BlockRun[]>;
-  /** All blocks have run: what follows is theirs. */
+  /** All blocks have run; the riders go on by themselves. */
   land(): Promise<void>;
-  /** The pass has failed: nothing has happened to them. */
+  /** The pass has failed; the rows are as they were before it. */
   abandon(): void;
 }
 
-/** Who may have rows to go along. */
+/** Whoever may have rows to go along. */
 export interface Riders {
   /** Nobody else uses the session until the ride ends; null: there are none. */
   board(): Promise<Ride | null>;

@@ -84,7 +84,7 @@ export class GradientBuffer {
     this.#parts = parts;
     this.groups = groups.map((group) => {
       const { layer, parameters } = group;
-      // Those outside the blocks are written by the head and by the embedding.
+      // Gradients outside the blocks are written twice, by the head and by the embedding.
       const spec = { name: `gradients of ${groupName(layer)}`, usesPerStep: layer === null ? 3 : 2 };
       const values = new PartedVector(memory, spec, lengthOf(group), endsOf(group, slicing));
       for (const part of values.parts) parts.set(part, { memory: part, slices: [], squares: null });
@@ -227,7 +227,7 @@ export class GradientBuffer {
     await this.#measureLast(parameters.flatMap((each) => this.#slot(each)));
   }
 
-  /** Within a budget they may go to the disk before the step ends, and are not to come back for this. */
+  /** Within a budget, gradients may go to the disk before the step ends, and must not be read back for their squares. */
   async #measureLast(slices: readonly GradientSlice[]): Promise<void> {
     if (!this.isLast) return;
     for (const part of new Set(slices.map((slice) => slice.part)))

@@ -11,7 +11,7 @@ export interface GradientSlice {
   readonly view: HostTensor<"float32">;
   /** The same memory as [N]. */
   readonly flat: HostTensor<"float32">;
-  /** What it lies in with others. */
+  /** The part that it shares with other slices. */
   readonly part: GradientPart;
   isWritten: boolean;
 }

@@ -24,7 +24,7 @@ export class RowSums {
     places: readonly number[],
     width: number,
   ): Promise<void> {
-    // Those that are changed and as many behind them as there are repetitions: sizes are those of the pass.
+    // The rows that are changed, then as many more as there are repeated numbers, so that sizes are always those of the pass.
     const changed = [...new Set(rows)];
     const placeOf = new Map(changed.map((row, i) => [row, i]));
     const before = this.#pool.acquire("float32", [rows.length, width]);

@@ -11,7 +11,7 @@ import type { HostTensor } from "../../runtime/host-tensor.ts";
 import type { GradientBuffer } from "../gradients/gradient-buffer.ts";
 import type { Makeable, Session } from "../session.ts";
 
-/** What it is made of: p, and s ∘ h. */
+/** The factors of the gradient: p, and s ∘ h. */
 interface TableGradient extends Record<string, HostTensor> {
   readonly p: HostTensor<"float32">;
   readonly scaled: HostTensor<"float32">;

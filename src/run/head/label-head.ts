@@ -39,7 +39,7 @@ export function headChunkOf(arithmetic: HeadArithmetic | null): number {
 export const VOCABULARY_CHUNK = 1024;
 
 interface LabelHeadOptions {
-  /** Is told of a chunk as of a layer after the last; null: nothing is dropped. */
+  /** Fills the dropout masks of a chunk, which counts as a layer after the last; null: nothing is dropped. */
   readonly fillDropout?: FillDropout | null;
   /** Is awaited before each chunk: other work on the session may run there. */
   readonly betweenChunks?: (() => Promise<void>) | undefined;

@@ -149,7 +149,7 @@ export class VocabularyHead {
       else {
         const { seed, part: dHidden, sum } = gradient;
         await program.run({ ...feeds, seed }, { logit: part, dHidden });
-        // The seed is that of -L.
+        // The gradient that flows in is that of -L.
         for (let i = 0; i < sum.data.length; i++) sum.data[i]! -= dHidden.data[i]!;
         pool.release(seed, dHidden);
       }

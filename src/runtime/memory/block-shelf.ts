@@ -5,7 +5,7 @@
  * share blocks. What a block is, memory or an estimate of it, is the caller's.
  */
 
-/** Anything of a size. */
+/** Anything that has a size. */
 export interface Sized {
   readonly capacityBytes: number;
 }
@@ -35,7 +35,7 @@ export class BlockShelf<B extends Sized> {
   }
 
   #allocate(sizeBytes: number): B {
-    // One that is just too small makes room, so that changing lengths do not leave a set of blocks each.
+    // The next smaller free block is dropped, so that changing lengths do not each leave a set of blocks.
     const place = this.#free.findLastIndex(({ capacityBytes }) => capacityBytes < sizeBytes);
     const isNear = place >= 0 && MAX_OVERSIZE * (this.#free[place] as B).capacityBytes >= sizeBytes;
     if (isNear) this.#drop(this.#free.splice(place, 1)[0] as B);

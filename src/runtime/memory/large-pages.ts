@@ -9,7 +9,7 @@ import type { Pages } from "./retractable.ts";
 import { MADV_DONTNEED, MAP_PRIVATE, type Mapping, mapMemory } from "./system-memory.ts";
 
 const MAP_ANONYMOUS = 0x20;
-/** Addresses alone count for nothing. */
+/** Addresses that are only reserved do not count as memory. */
 const MAP_NORESERVE = 0x4000;
 const MADV_HUGEPAGE = 14;
 /** Where a large page begins, and its size, on the processors that ONNX Runtime has builds for. */

@@ -22,7 +22,7 @@ export function makeCounted(sizeBytes: number): ArrayBufferLike {
   return new ArrayBuffer(sizeBytes);
 }
 
-/** Knows what of it nobody holds any more, and has V8 free it as soon as it would free what it counts. */
+/** Counts the memory that was dropped, and has V8 collect as often as it would for memory that V8 counts itself. */
 export class DroppedMemory {
   #sizeBytes = 0;
 
@@ -66,7 +66,7 @@ export class LastingTensors {
     return hostTensor(dtype, shape, data as DataOf<D>);
   }
 
-  /** Has V8 free them, however few: what comes after them would lie beside them. Nobody holds one any more. */
+  /** Has V8 free them, however few, as the next ones would be allocated beside them. The caller no longer holds any. */
   drop(): void {
     if (!this.#isEmpty) collectSoon();
     this.#isEmpty = true;

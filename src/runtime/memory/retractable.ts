@@ -7,7 +7,7 @@
  */
 import { assertInternal } from "../../errors.ts";
 
-/** Addresses for good, with pages as long as they are used. */
+/** Addresses that stay reserved, with pages while they are used. */
 export interface Pages {
   /** Its length never changes; at first, and without pages, it is all zeros. */
   readonly buffer: ArrayBuffer;

@@ -28,9 +28,9 @@ interface Shard extends MemorySpec {
   isDirty: boolean;
   /** The disk has numbers that count; if not, they are zeros. */
   isStored: boolean;
-  /** The end of their being written; null: they are not. */
+  /** Ends when the shard has been written; null: it is not being written. */
   moving: Promise<void> | null;
-  /** They were brought in for somebody who does not hold them yet. */
+  /** It was brought in ahead, and nobody has held it yet. */
   isAhead: boolean;
 }
 
@@ -42,14 +42,14 @@ export class ShardMemory implements VectorMemory {
   readonly #disk: ShardDisk;
   readonly #reserve: (sizeBytes: number) => Pages | null;
   readonly #shardOf = new WeakMap<ArrayBufferLike, Shard>();
-  /** Those whose numbers are in memory, the one that was used longest ago first. */
+  /** The shards in memory, the least recently used one first. */
   readonly #resident = new Set<Shard>();
   #numShards = 0;
   #residentBytes = 0;
-  /** Of them, what goes without being asked for its room. */
+  /** Bytes of resident shards that are already on their way to the disk. */
   #leavingBytes = 0;
   #traffic = { peakBytes: 0, readBytes: 0, writtenBytes: 0, evictedBytes: 0 };
-  /** The end of what is moving, and of what waits to. */
+  /** Ends when the last request in the queue is done. */
   #last: Promise<unknown> = Promise.resolve();
 
   /** `reserve`: where shards may lie; null, for one or all: in buffers of their own. */
@@ -70,7 +70,7 @@ export class ShardMemory implements VectorMemory {
     const state = { numHolds: 0, isDirty: false, isStored: false, moving: null, isAhead: false };
     const { usesPerStep = Infinity } = spec;
     this.#shardOf.set(memory.buffer, { ...spec, ...state, usesPerStep, index: this.#numShards++, memory });
-    // It stays as it is until it is held: no page of it was touched, and giving it back would touch them all.
+    // A new shard is not given back: none of its pages has been touched, and giving it back would touch all of them.
     return cut(memory.buffer);
   }
 
@@ -174,7 +174,7 @@ export class ShardMemory implements VectorMemory {
     if (load && !(form && shard.isStored)) {
       await load();
       if (form) {
-        // What it is from now on, also the first time.
+        // Encoded and decoded once, so that the first use reads the same rounded numbers as all later ones.
         const bytes = form.encode(buffer);
         form.place(buffer).set(bytes);
         form.decode(buffer);
@@ -205,7 +205,7 @@ export class ShardMemory implements VectorMemory {
     }
   }
 
-  /** Of what nobody holds, as much as there are bytes in excess. */
+  /** Picks shards that nobody holds, until they make up for the bytes in excess. */
   #firstToGo(excess: number, wanted: readonly Shard[]): Shard[] {
     const idle = [...this.#resident].filter((shard) => shard.numHolds === 0 && !wanted.includes(shard));
     if (sizeOf(idle) < excess) throw this.#tooSmall(wanted);
@@ -217,7 +217,7 @@ export class ShardMemory implements VectorMemory {
     return going;
   }
 
-  /** Ends a hold. What a step is done with goes while memory is full, so that there is room for as much when it is asked for. */
+  /** Ends a hold. While memory is full, shards that a step uses once leave at once, so that the next request finds room. */
   #letGo(shards: readonly Shard[]): void {
     const wanted = sizeOf(shards);
     for (const shard of shards) {
@@ -231,7 +231,7 @@ export class ShardMemory implements VectorMemory {
     const { sizeBytes } = shard;
     this.#leavingBytes += sizeBytes;
     const leaving = this.#writeBack(shard).then(() => this.#dropIdle(shard));
-    // Its numbers stay where writing fails, and it fails again when there has to be room.
+    // If writing fails the shard stays in memory; the error comes again when its room is needed.
     leaving.catch(() => {}).finally(() => (this.#leavingBytes -= sizeBytes));
   }
 
@@ -255,7 +255,7 @@ export class ShardMemory implements VectorMemory {
     this.#traffic.writtenBytes += bytes.length;
   }
 
-  /** Drops a shard, unless it is being written or somebody has taken it meanwhile: it was never away then. */
+  /** Drops a shard, unless it is being written or somebody holds it again. */
   #dropIdle(shard: Shard): void {
     if (shard.numHolds > 0 || shard.isDirty || shard.moving || !this.#resident.has(shard)) return;
     shard.memory.retract();
@@ -276,7 +276,7 @@ export class ShardMemory implements VectorMemory {
   }
 }
 
-/** Of shards, the one that was used longest ago first, the one that goes first. */
+/** Picks the shard that goes first, of shards of which the least recently used one is first. */
 function leastUsed(shards: readonly Shard[]): Shard | undefined {
   const least = Math.min(...shards.map(({ usesPerStep }) => usesPerStep));
   const own = shards.filter(({ usesPerStep }) => usesPerStep === least);

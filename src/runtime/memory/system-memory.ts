@@ -10,9 +10,9 @@ const PROT_READ_WRITE = 1 | 2;
 export const MAP_PRIVATE = 2;
 /** Gives pages back; they come again as zeros. */
 export const MADV_DONTNEED = 4;
-/** Where it is told to be, in the place of what is there. */
+/** MAP_FIXED: at the given address, in the place of what is there. */
 const MAP_FIXED = 0x10;
-/** Linux's: what stays behind is empty. */
+/** MREMAP_DONTUNMAP, of Linux: the old mapping stays, and is empty. */
 const MOVE_FIXED_AND_LEAVE_EMPTY = 1 | 2 | 4;
 /** MAP_FAILED, which is -1. */
 const FAILED = 2n ** 64n - 1n;
@@ -68,7 +68,7 @@ export function mapMemory(
   const { start, sizeBytes } = cut(address);
   const first = address + BigInt(start);
   const buffer = calls.koffi.view(first, sizeBytes);
-  // With its memory in another buffer, it would be collected while that is in use.
+  // A view in another buffer would not keep this one from being collected.
   forbidTransfer(buffer);
   calls.collected.register(buffer, { address, length });
   return {
@@ -80,7 +80,7 @@ export function mapMemory(
       const own = from.address + BigInt(fromStart);
       if (calls.move?.(own, length, length, MOVE_FIXED_AND_LEAVE_EMPTY, to) === to) return;
       from.advise(fromStart, length, MADV_DONTNEED);
-      // It may have failed when nothing was left there.
+      // The call may have failed after it had unmapped the old pages.
       const again = calls.map(to, length, PROT_READ_WRITE, flags | MAP_FIXED, file, 0);
       assertInternal(again === to, "addresses of memory are lost");
     },
@@ -99,7 +99,7 @@ function load(): Calls | null {
   const map = libc.func("mmap", "void *", ["void *", "size_t", "int", "int", "int", "int64"]);
   const unmap = libc.func("munmap", "int", ["void *", "size_t"]);
   const advise = libc.func("madvise", "int", ["void *", "size_t", "int"]);
-  // In C its last argument is optional, which on Linux is passed as the others are.
+  // Its last argument is variadic in C, which Linux passes like any other.
   const move = (): unknown => libc.func("mremap", "void *", ["void *", "size_t", "size_t", "int", "void *"]);
   return {
     koffi,

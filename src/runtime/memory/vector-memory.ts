@@ -4,7 +4,7 @@
  * Whoever reads or writes numbers of such a vector holds it meanwhile; all that stays in memory costs nothing to hold.
  */
 
-/** What is done with what is held: `overwrite`: its numbers of before are not wanted. */
+/** What a holder does with the memory; `overwrite` does not need the old numbers. */
 export type Use = "read" | "change" | "overwrite";
 
 /** A hold, until it is released. */
@@ -21,7 +21,7 @@ export interface MemorySpec {
   /** For messages: "gradients of block 3". */
   readonly name: string;
   readonly sizeBytes: number;
-  /** Makes the numbers whenever they are not in memory; they are only read then. */
+  /** Makes the numbers whenever they are not in memory; such numbers are only read, never changed. */
   readonly load?: () => Promise<void>;
   /** How often a step uses it, which decides what goes first; most often unless told. */
   readonly usesPerStep?: number;

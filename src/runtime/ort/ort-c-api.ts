@@ -187,7 +187,7 @@ function load(): OrtApi {
     return made[0] as bigint;
   };
   const env = createEnv();
-  // Who compiles is told.
+  // Whoever compiles awaits it, and gets its error.
   env.catch(() => {});
   return {
     canCallAsync,

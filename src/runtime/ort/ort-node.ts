@@ -32,7 +32,7 @@ export function createNodeEngine(options: EngineOptions = {}): Engine {
   return {
     name: "onnxruntime-node",
     threads: all,
-    // Of shared memory the binding has no address before Node 24.
+    // Before Node 24 the binding cannot find the address of shared memory.
     makeMemory: makeCounted,
     compile: compileFor(findTarget(compileFor)),
   };

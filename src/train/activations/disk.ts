@@ -23,7 +23,7 @@ interface Entry {
 export const disk: ActivationForm = {
   name: "disk",
   bytesPerNumber: 0,
-  // The one before the last is being written.
+  // The last one stays in memory while the one before it is written.
   numWhole: 2,
   usesDisk: true,
   isExact: true,
@@ -68,7 +68,7 @@ class OnDisk implements KeptActivations {
 
   async end(): Promise<void> {
     for (const entry of this.#entries.splice(0)) {
-      // A failure was told, or is of no consequence any more.
+      // A failure has been reported already, or no longer matters.
       await entry.moving.catch(() => {});
       this.#pool.release(...Object.values(entry.tensors ?? {}));
     }
@@ -98,7 +98,7 @@ class OnDisk implements KeptActivations {
   }
 }
 
-/** A promise whose failure is told to whoever awaits it, later, and to nobody else. */
+/** Marks a promise as handled: its failure goes to whoever awaits it later. */
 function handled(work: Promise<void>): Promise<void> {
   work.catch(() => {});
   return work;

@@ -41,7 +41,7 @@ export function allocateRates(
       if (isOpen && cost <= least) [next, least] = [i, cost];
     }
     if (next < 0) {
-      // All that can be had, and as much as was asked for but for the rounding of what is kept.
+      // Every rate is at its cap. That is as much as was asked for, up to the rounding of rates.
       if (target <= LARGEST_TENTHS / 10) return tenths;
       throw new UsageError(
         "usage/flag",

@@ -18,7 +18,7 @@ interface MarginLoss {
   readonly slope: number;
 }
 
-/** What becomes of a margin h. */
+/** Computes the loss of a margin h. */
 const LOSSES = {
   sigmoid: (h: number, beta: number, smoothing: number): MarginLoss => ({
     loss: -(1 - smoothing) * logSigmoid(beta * h) - smoothing * logSigmoid(-beta * h),

@@ -51,7 +51,7 @@ export const kto: Objective<KtoOptions> = {
       side.reward += beta * (logProb - reference);
       side.logProb += logProb;
     }
-    // A side that the whole step has none of has no mean.
+    // A side without examples in the whole step has no mean.
     const metrics = {
       ...(numGood > 0 && {
         "rewards/chosen": sums.good.reward / numGood,
@@ -63,7 +63,7 @@ export const kto: Objective<KtoOptions> = {
       }),
       ...(numGood > 0 &&
         numBad > 0 && { "rewards/margins": sums.good.reward / numGood - sums.bad.reward / numBad }),
-      // The same in every micro-batch: the shares of them all make it once.
+      // The value is the same in every micro-batch, so each adds its share of it.
       kl: (divergence * scores.sequences.length) / (numGood + numBad),
     };
     return { loss: sums.loss / (numGood + numBad), gradient: spread(scores, bySequence), metrics };

@@ -20,7 +20,7 @@ import { SLICE_ROWS } from "../../run/large-tables.ts";
 import { alignedBytes } from "../../run/weights/block-shards.ts";
 import type { Residency } from "../../run/weights/weights.ts";
 
-/** What decides how much that is. */
+/** The facts that decide how large the budget has to be. */
 export interface BudgetRequest {
   readonly model: Model;
   /** Tensors of the base that are trained. */

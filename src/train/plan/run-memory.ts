@@ -56,7 +56,7 @@ export interface MemoryRequest extends PassesRequest {
 const FLOAT_BYTES = 4;
 /** Node, ONNX Runtime, and what V8 collects late: docs/log.md. */
 const PROCESS_BYTES = 174e6;
-/** What is left of the session in float32 that measured factors: memory that the C library keeps. */
+/** Memory that the C library keeps after the float32 session that measured factors. */
 const FACTORS_BYTES = 15e6;
 /** Ids and weights of a token of the data. */
 const TOKEN_BYTES = 8;

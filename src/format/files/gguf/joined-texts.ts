@@ -19,7 +19,7 @@ export function joinedTexts(bytes: Uint8Array, { starts, ends }: Stretches): str
   let canCut = true;
   for (let i = 0; i < starts.length; i++) {
     const end = ends[i]!;
-    // Two halves of a character would become one.
+    // Joined, two halves of a character would become a character.
     if (starts[i]! < end && isInside(bytes[starts[i]!]!)) canCut = false;
     for (let from = starts[i]!; from < end; from++) {
       const byte = bytes[from]!;

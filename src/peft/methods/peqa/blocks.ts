@@ -33,7 +33,7 @@ type Sizes = Pick<SiteSpec, "inFeatures" | "outFeatures">;
 interface Shift {
   /** Added to a code, or to its high half. */
   readonly added: number;
-  /** What is then missing of a code: (f · this − zero) is the offset of a group, in scales. */
+  /** What is added to a code afterwards: (f · this − zero) is the offset of a group, in scales. */
   readonly offset: number;
 }
 
@@ -85,7 +85,7 @@ function shiftOf(format: AffineFormat): Shift {
   const { bits, zero } = format;
   if (bits < 8) return { added: MIDDLE - 2 ** (bits - 1), offset: 2 ** (bits - 1) };
   const bias = biasOf(format);
-  // Around the zero where all groups have the same: sums then stay as small as those of the codes.
+  // Centred on the zero, where all groups have the same one, so that sums stay as small as those of the codes.
   const added = typeof zero === "number" ? MIDDLE - Math.round((zero + bias - MIDDLE) / HALF) : 0;
   return { added, offset: HALF * (MIDDLE - added) + MIDDLE - bias };
 }

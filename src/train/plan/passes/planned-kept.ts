@@ -38,7 +38,7 @@ export class PlannedKept {
     return entry.blocks;
   }
 
-  /** Into blocks of another size; both are there for a moment. */
+  /** Moves tensors into blocks of another size; both exist for a moment. */
   #move(entry: Entry, bytesPerNumber: number): void {
     if (entry.bytesPerNumber === bytesPerNumber) return;
     const moved = bytesPerNumber === 0 ? [] : entry.numbers.map((n) => this.#pool.lend(n * bytesPerNumber));

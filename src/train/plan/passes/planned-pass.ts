@@ -121,7 +121,7 @@ export class PlannedPass {
     pool.release(dy);
   }
 
-  /** The whole pass, and that without each branch. */
+  /** Runs backward once whole and once without each branch. */
   #runEachWay(turn: Turn): void {
     const { pool, facts } = this.#place;
     let ways: readonly PlannedBlock[] = [turn.dy];
@@ -164,7 +164,7 @@ export class PlannedPass {
     return { bindings: { B: numRows, T: length, P: 0, R: length }, made: new Map() };
   }
 
-  /** What the passes' facts fill, once for each name. */
+  /** Lends the inputs that are made of a pass's facts, once for each name. */
   #makeInputs({ passInputs }: PartGraph, { bindings, made }: Pass): void {
     for (const [name, { input }] of passInputs) {
       if (!made.has(name)) made.set(name, this.#place.pool.acquire(input, bindings));
@@ -207,7 +207,7 @@ export class PlannedPass {
     });
   }
 
-  /** Rows before, their sum and what is added, with their numbers. */
+  /** Lends what adding rows to a table takes: the old rows, what is added, their sum, and the numbers of the rows. */
   #addRows({ shape }: Value, bindings: Bindings): void {
     const numRows = numElements(evaluateShape(shape.slice(0, -1), bindings));
     const numbers: TensorType = { dtype: "int64", shape: [numRows] };

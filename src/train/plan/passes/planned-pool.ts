@@ -6,9 +6,9 @@ import { BlockShelf, type Sized } from "../../../runtime/memory/block-shelf.ts";
 
 /** A block that is lent, or was. */
 export interface PlannedBlock extends Sized {
-  /** Of the tensor that it is lent to, or was last. */
+  /** Bytes of the tensor that it is lent to, or was lent to last. */
   lentBytes: number;
-  /** What was written of it at most: pages that nobody touched take no memory. */
+  /** The most bytes of it that were ever written: pages that nobody touched take no memory. */
   touchedBytes: number;
 }
 
