@@ -24,13 +24,7 @@ export function joinThinProducts(spec: ProgramSpec): (value: Value) => Value {
     const group = groups.get(node);
     if (group !== undefined) {
       const parts = applyJoined(group, placeOf(node.inputs[0] as Value));
-      for (const [
-        i,
-        {
-          outputs: [own],
-        },
-      ] of group.entries())
-        places.set(own as Value, parts[i] as Value);
+      for (const [i, { outputs }] of group.entries()) places.set(outputs[0] as Value, parts[i] as Value);
     } else if (node.inputs.some((input) => places.has(input))) {
       const made = output.graph.apply(node.op, node.inputs.map(placeOf), node.attributes);
       for (const [i, own] of node.outputs.entries()) places.set(own, made[i] as Value);

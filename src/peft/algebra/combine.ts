@@ -86,22 +86,15 @@ async function combineSite(
 ): Promise<{ state: SiteState<unknown>; cut: Truncation | null }> {
   const states = plan.members.map(({ adapter }) => adapter.sites.get(path) as SiteState<unknown>);
   const like = states[0] as SiteState<unknown>;
-  if (plan.combination.byFisher) {
-    const tensors: Record<string, Tensor> = {};
-    for (const suffix of Object.keys(like.tensors)) {
-      const own = states.map((state) => state.tensors[suffix] as Tensor);
-      tensors[suffix] = await averageByFisher(`${path}.${suffix}`, plan.members, own);
-    }
-    return { state: { tensors, options: like.options }, cut: null };
-  }
-  if (algebra.kind === "factors") {
+  const { byFisher } = plan.combination;
+  if (algebra.kind === "factors" && !byFisher) {
     const terms = plan.members.map(({ weight, coefficient }, i) => {
       return { weight, coefficient, of: algebra.split(states[i] as SiteState<unknown>) };
     });
     const { pair, cut } = plan.combination.factors(terms, plan.options, position);
     return { state: algebra.join(pair, like), cut };
   }
-  if (algebra.kind === "vectors") {
+  if (algebra.kind === "vectors" && !byFisher) {
     const tensors = changeVectors(plan, states, algebra, position);
     return { state: { tensors, options: like.options }, cut: null };
   }
@@ -157,7 +150,8 @@ function sumChanges(
 }
 
 /**
- * θ₀ + Σ w (θ − θ₀), for which θ₀ is not needed when the weights sum to 1; returns a new tensor. `tensors`: one a member.
+ * θ₀ + Σ w (θ − θ₀), for which θ₀ is not needed when the weights sum to 1, or an average by Fisher information; returns a new
+ * tensor. `tensors`: one a member.
  * @throws UsageError "usage/combine" when it is needed and not at hand.
  */
 export async function combineFromStart(

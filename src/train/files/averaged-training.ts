@@ -133,26 +133,14 @@ export async function trainContribution(
   const { from, until, adapter } = round;
   const { output, steps } = input;
   const newest = await newestStep(output);
+  const isBegun = newest !== null;
   let weight = 0;
-  const stop = new AbortController();
-  const signal = hooks.signal ? AbortSignal.any([hooks.signal, stop.signal]) : stop.signal;
-  const goOnFrom = { step: from, adapter };
-  const onEvent = (event: TrainEvent): void => {
+  const own = { ...input, logEvery: 1, resume: isBegun, overwrite: !isBegun };
+  await trainUntil(own, { ...hooks, goOnFrom: { step: from, adapter } }, (event) => {
     if (event.event === "start") weight = event.examples;
     const isEnd = event.event === "step" && event.step >= until && until < steps;
-    if (isEnd || newest === until) stop.abort();
-    hooks.onEvent?.(event);
-  };
-  try {
-    const isBegun = newest !== null;
-    await train(
-      { ...input, logEvery: 1, resume: isBegun, overwrite: !isBegun },
-      { ...hooks, signal, goOnFrom, onEvent },
-    );
-  } catch (error) {
-    const isStopped = error instanceof FailedError && error.code === "train/stopped";
-    if (!isStopped || hooks.signal?.aborted === true) throw error;
-  }
+    return isEnd || newest === until;
+  });
   return await readContribution(output, round, weight);
 }
 
@@ -173,19 +161,31 @@ export async function drawStart(
 ): Promise<void> {
   const start = adapterAfter(input.output, 0);
   if (await has(input.output, basename(start))) return;
+  const output = join(input.output, "drawn");
+  const own = { ...input, output, resume: false, overwrite: true };
+  // Nobody is told of a training that only draws.
+  await trainUntil(own, { ...hooks, onEvent: () => {} }, ({ event }) => event === "start");
+  await writeNumbers(start, join(output, checkpointFolder(0)), new Map());
+}
+
+/** Trains until an event is enough, or to the end. @throws as `train`, but not for having stopped then */
+async function trainUntil(
+  input: TrainInput,
+  hooks: TrainHooks,
+  isEnough: (event: TrainEvent) => boolean,
+): Promise<void> {
   const stop = new AbortController();
   const signal = hooks.signal ? AbortSignal.any([hooks.signal, stop.signal]) : stop.signal;
-  const output = join(input.output, "drawn");
-  const onEvent = ({ event }: TrainEvent): void => {
-    if (event === "start") stop.abort();
+  const onEvent = (event: TrainEvent): void => {
+    if (isEnough(event)) stop.abort();
+    hooks.onEvent?.(event);
   };
   try {
-    await train({ ...input, output, resume: false, overwrite: true }, { ...hooks, signal, onEvent });
+    await train(input, { ...hooks, signal, onEvent });
   } catch (error) {
     const isStopped = error instanceof FailedError && error.code === "train/stopped";
     if (!isStopped || hooks.signal?.aborted === true) throw error;
   }
-  await writeNumbers(start, join(output, checkpointFolder(0)), new Map());
 }
 
 /** Where the parts of data are, in an output. */

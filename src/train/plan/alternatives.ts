@@ -59,23 +59,22 @@ export function listAlternatives(
     isFree("weights") && !isHeld && COMPUTES[options.compute] === f32
       ? [{ weights: "stored" }, { weights: "float32" }]
       : [{}];
-  const exact = recompute.flatMap((a) =>
-    batches.flatMap((b) =>
-      chunks.flatMap((c) => weights.map((d) => ({ settings: { ...a, ...b, ...c, ...d }, isExact: true }))),
-    ),
-  );
   const roundings: PlannedSettings[] = [];
   if (isFree("compute") && !isHeld) roundings.push({ compute: int8.name as "int8" });
   // Held in float32, rounding saves nothing.
   if (isFree("base") && isStored(options, isFree)) {
     roundings.push(...ROUNDED_BASES.filter(canRound).map((base) => ({ base, weights: "stored" as const })));
   }
-  const rounded = recompute.flatMap((a) =>
-    batches.flatMap((b) =>
-      chunks.flatMap((c) => roundings.map((d) => ({ settings: { ...a, ...b, ...c, ...d }, isExact: false }))),
-    ),
-  );
-  return [...exact, ...rounded];
+  const shapes = combined(combined(recompute, batches), chunks);
+  return [
+    ...combined(shapes, weights).map((settings) => ({ settings, isExact: true })),
+    ...combined(shapes, roundings).map((settings) => ({ settings, isExact: false })),
+  ];
+}
+
+/** Each of some settings with each of others. */
+function combined(some: readonly PlannedSettings[], others: readonly PlannedSettings[]): PlannedSettings[] {
+  return some.flatMap((one) => others.map((other) => ({ ...one, ...other })));
 }
 
 /** Whether weights can be held as they are stored. */
