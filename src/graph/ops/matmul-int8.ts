@@ -111,8 +111,8 @@ function emitByteProduct(
 ): string {
   const inputs = [rows, codes, ...factors];
   if (emitter.target.bytePairsOverflow) {
-    // A signed byte less 128 wraps round to the bits of the unsigned code. By BitwiseXor, which cannot write over its input,
-    // it takes five times as long and twice the memory.
+    // A signed byte less 128 wraps round to the bits of the unsigned code. The cast writes over the sum; BitwiseXor, which cannot
+    // write over a cast, takes five times as long and twice the memory.
     const wrapped = emitter.value("Add", [codes, emitter.constant("int8", [], Int8Array.of(-MIDDLE))]);
     inputs.splice(1, 1, emitter.value("Cast", [wrapped], { to: DTYPES.uint8.onnx }));
     inputs.push(emitMiddle(emitter));
