@@ -1,6 +1,6 @@
 /** @file The folder from which clients may load adapters: what lies outside is none of theirs, links included. */
 import { readdir, realpath, stat } from "node:fs/promises";
-import { relative, resolve, sep } from "node:path";
+import { dirname, join, relative, resolve, sep } from "node:path";
 import { UsageError } from "../errors.ts";
 import { describeNames } from "../format/contents.ts";
 import { nearest } from "../messages/nearest.ts";
@@ -30,7 +30,7 @@ export class AdapterRoot {
   async find(path: string): Promise<string> {
     const found = await this.#inside(path);
     if (found !== null) return found;
-    const alike = nearest(path, await this.names());
+    const alike = nearest(path, await this.namesBeside(path));
     const known = alike === null ? "" : `: did you mean "${alike}"?`;
     throw new ApiError(404, `There is no adapter "${path}" in the folder of adapters${known}`, {
       code: "adapter_not_found",
@@ -47,9 +47,11 @@ export class AdapterRoot {
     return kind === "adapter" ? found : null;
   }
 
-  /** What lies in it. */
-  async names(): Promise<string[]> {
-    return await readdir(this.#root).catch(() => []);
+  /** Paths of all else in the folder in which a path lies; none where that is no folder in this one. */
+  async namesBeside(path: string): Promise<string[]> {
+    const parent = await this.#inside(dirname(path));
+    const names = parent === null ? [] : await readdir(parent).catch(() => []);
+    return names.map((name) => join(dirname(path), name)).filter((other) => other !== path);
   }
 
   /** Where a path leads; null: nowhere, or out of the folder. */

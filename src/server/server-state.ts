@@ -140,7 +140,7 @@ export class ServerState {
     await this.fineTuning?.find(model);
     if (!adapters.has(model)) await this.#arrive(model);
     if (adapters.has(model)) return model;
-    const inRoot = (await this.adapterRoot?.names()) ?? [];
+    const inRoot = (await this.adapterRoot?.namesBeside(model)) ?? [];
     const alike = nearest(model, [...this.list().map(({ id }) => id), ...inRoot]);
     const known = alike === null ? `the base is "${this.name}"` : `did you mean "${alike}"?`;
     throw new ApiError(404, `The model "${model}" does not exist: ${known}`, {

@@ -291,12 +291,14 @@ test("a file stays as long as a job needs it", async () => {
 test("what is wrong with a job is told by the job, with the line", async () => {
   const third = await open(join(root, "third"));
   after(() => third.stop());
-  const create = async (text: string, graft: object = {}) => {
-    const file = await toFile(Buffer.from(text), "rows.jsonl");
+  const create = async (text: string, graft: object = {}, encoding: BufferEncoding = "utf8") => {
+    const file = await toFile(Buffer.from(text, encoding), "rows.jsonl");
     const { id } = await third.client.files.create({ file, purpose: "fine-tune" });
     return await third.client.fineTuning.jobs.create({ ...request(id, graft) });
   };
   await assert.rejects(create('{"text": "ka"}\n{'), { status: 400, message: /Line 2/ });
+  const notUtf8 = create('{"text": "ka"}\n{"text": "k\xE4"}\n', {}, "latin1");
+  await assert.rejects(notUtf8, { status: 400, message: /Line 2 of "rows.jsonl" is not UTF-8/ });
   const faulty = await create('{"messages": [{"role": "nobody", "content": "ka"}]}\n');
   await assert.rejects(until(third.client, faulty.id, "succeeded"), /nobody/);
   // By the name that the file has for its owner, not by its place on the server.

@@ -83,7 +83,7 @@ function findUtf16(bytes: Uint8Array): "UTF-16LE" | "UTF-16BE" | null {
 }
 
 /** Offset of the first byte that begins no character. */
-function findWrongByte(bytes: Uint8Array): number {
+export function findWrongByte(bytes: Uint8Array): number {
   const decoder = new TextDecoder("utf-8", { fatal: true });
   let start = 0;
   try {

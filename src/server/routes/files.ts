@@ -1,5 +1,6 @@
 /** @file /v1/files: data for fine-tuning. */
 import { z } from "zod";
+import { countLineEnds, findWrongByte } from "../../data/formats/utf8.ts";
 import { type UploadedFile, hasEnded } from "../../jobs/job.ts";
 import type { JobTable } from "../../jobs/job-table.ts";
 import { ApiError } from "../api-error.ts";
@@ -31,7 +32,8 @@ function requireData(filename: string, content: Uint8Array): void {
   try {
     text = new TextDecoder("utf-8", { fatal: true }).decode(content);
   } catch {
-    refuse(`The file "${filename}" is not UTF-8`, "file", "invalid_file");
+    const line = 1 + countLineEnds(content.subarray(0, findWrongByte(content)));
+    refuse(`Line ${line} of "${filename}" is not UTF-8`, "file", "invalid_file");
   }
   if (end === ".json") return requireJson(filename, text);
   if (text.trim() === "") refuse(`The file "${filename}" has no rows`, "file", "invalid_file");
