@@ -5,11 +5,12 @@
  * ids; text is the business of whoever asks.
  */
 import { CapacityError, assertInternal } from "../../errors.ts";
+import type { Model } from "../../models/model.ts";
 import type { Ride, Riders } from "../../run/blocks/riders.ts";
 import type { Session } from "../../run/session.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import type { AdapterPool } from "../adapters/adapter-pool.ts";
-import type { HeldAdapter, PreparedRows, RowBatch } from "../adapters/held-adapter.ts";
+import type { HeldAdapter, RowBatch } from "../adapters/held-adapter.ts";
 import { PAGE_TOKENS, PagePool } from "../cache/page-pool.ts";
 import { PagedCache, pageBytes, usualCacheBytes } from "../cache/paged-cache.ts";
 import type { CacheLayout } from "../cache/paged-pass.ts";
@@ -17,7 +18,8 @@ import { runPaged } from "../stack/paged-stages.ts";
 import { PREFILL_CHUNK, checkPrompt } from "../prompts/prompt.ts";
 import { Scheduler } from "../scheduling/scheduler.ts";
 import { TextInWork } from "./text-in-work.ts";
-import { type ReadyRows, TextRide } from "./text-ride.ts";
+import { type ReadyRows, readyRows } from "./ready-rows.ts";
+import { TextRide } from "./text-ride.ts";
 import type { ServingOptions, ServingStats } from "./serving-options.ts";
 import type { FinishReason, ServeEnd, ServeRequest, ServedToken } from "./serve-request.ts";
 import { Sequence } from "../cache/sequence.ts";
@@ -51,14 +53,7 @@ export class ServingEngine implements Riders {
     this.#now = now;
     this.session = session;
     this.adapters = adapters;
-    const numPages = Math.floor(cacheBytes / pageBytes(session.model));
-    if (numPages < 1) {
-      throw new CapacityError(
-        "capacity/memory",
-        `Cannot keep keys and values in ${cacheBytes} bytes: a page takes ${pageBytes(session.model)}`,
-        { hint: "Give the cache more memory." },
-      );
-    }
+    const numPages = pagesIn(cacheBytes, session.model);
     this.#pages = new PagePool(numPages);
     this.#cache = new PagedCache(session.model, numPages);
     this.#scheduler = new Scheduler(this.#pages, { maxRunning, prefillTokens });
@@ -181,7 +176,7 @@ export class ServingEngine implements Riders {
       await this.#passAll([job], count);
       this.#times.prefilled(count, this.#now() - chunkMs);
     }
-    const jobs = decodes.flatMap((sequence) => this.#jobs.get(sequence) ?? []);
+    const jobs = this.#jobsOf(decodes);
     if (jobs.length === 0) return;
     const decodesMs = this.#now();
     await this.#passAll(jobs, 1);
@@ -221,39 +216,22 @@ export class ServingEngine implements Riders {
   }
 
   /** Makes the next ids of a batch ready to run, which is to begin at once; null: nobody is left. */
-  async #prepare(
+  #prepare(
     batch: RowBatch,
     jobs: readonly TextInWork[],
     count: number,
     layout?: CacheLayout,
-  ): Promise<ReadyRows<TextInWork> | null> {
-    let alive = batch.rows.map((row) => jobs[row] as TextInWork);
-    let prepared: PreparedRows | null = null;
-    // Who is cancelled while programs are made ready has no row.
-    while (!prepared) {
-      alive = alive.filter((job) => this.#isAlive(job));
-      if (alive.length === 0) return null;
-      prepared = await batch.prepare(alive.map(({ held }) => held));
-      if (!alive.every((job) => this.#isAlive(job))) prepared = null;
-    }
-    const order = prepared.order ?? this.#cache.arrange(alive.map(({ sequence }) => sequence));
-    const rows = order.map((row) => alive[row] as TextInWork);
-    const work = {
-      sequences: rows.map(({ sequence }) => sequence),
-      count,
-      wants: rows.map(
-        ({ sequence: { numPending, ids }, maxLength }) => numPending === count && ids.length < maxLength,
-      ),
-      readers: rows.map(({ request }) => request.reader ?? null),
-    };
-    return { stages: prepared.stages, jobs: rows, work, pass: this.#cache.begin(work, layout) };
+  ): Promise<ReadyRows | null> {
+    const texts = batch.rows.map((row) => jobs[row] as TextInWork);
+    return readyRows(batch, texts, count, {
+      cache: this.#cache,
+      layout,
+      isAlive: (job) => this.#isAlive(job),
+    });
   }
 
   /** Counts in what has run, and draws from logits [n, V], which it releases, what follows. */
-  #follow(
-    { jobs, work: { count, wants } }: ReadyRows<TextInWork>,
-    logits: HostTensor<"float32"> | null,
-  ): void {
+  #follow({ jobs, work: { count, wants } }: ReadyRows, logits: HostTensor<"float32"> | null): void {
     let next = 0;
     for (const [i, job] of jobs.entries()) {
       const isDrawn = wants[i] === true;
@@ -271,7 +249,7 @@ export class ServingEngine implements Riders {
   async board(): Promise<Ride | null> {
     const { chunks, decodes } = this.#scheduler.schedule();
     const { rows } = this.adapters;
-    const ride = new TextRide<TextInWork>({
+    const ride = new TextRide({
       follow: (ready, logits) => this.#follow(ready, logits),
       fail: (jobs, error) => jobs.forEach((job) => this.#fail(job, error)),
     });
@@ -282,21 +260,22 @@ export class ServingEngine implements Riders {
       // Rows by heads are those of one pass, and so are the places of adapters side by side.
       await ride.add([job], () => this.#prepare(rows.alone(job.held), [job], count, "pages"));
     }
-    const jobs = decodes.flatMap((sequence) => this.#jobs.get(sequence) ?? []);
-    await ride.add(jobs, async () => {
-      const [batch] =
-        jobs.length > 0
-          ? await rows.of(
-              jobs.map(({ held }) => held),
-              false,
-            )
-          : [];
-      return batch ? await this.#prepare(batch, jobs, 1) : null;
-    });
+    const jobs = this.#jobsOf(decodes);
+    if (jobs.length > 0) {
+      const held = jobs.map((job) => job.held);
+      await ride.add(jobs, async () => {
+        const [batch] = await rows.of(held, false);
+        return batch ? await this.#prepare(batch, jobs, 1) : null;
+      });
+    }
     if (ride.isEmpty) return null;
     this.#counts.numSteps++;
     this.turns.takeWholePass();
     return ride;
+  }
+
+  #jobsOf(sequences: readonly Sequence[]): TextInWork[] {
+    return sequences.flatMap((sequence) => this.#jobs.get(sequence) ?? []);
   }
 
   #isAlive({ sequence }: TextInWork): boolean {
@@ -336,6 +315,16 @@ export class ServingEngine implements Riders {
     for (const job of this.#jobs.values()) this.#end(job, "aborted");
     await this.#loop;
   }
+}
+
+function pagesIn(cacheBytes: number, model: Model): number {
+  const bytesEach = pageBytes(model);
+  if (cacheBytes >= bytesEach) return Math.floor(cacheBytes / bytesEach);
+  throw new CapacityError(
+    "capacity/memory",
+    `Cannot keep keys and values in ${cacheBytes} bytes: a page takes ${bytesEach}`,
+    { hint: "Give the cache more memory." },
+  );
 }
 
 function rowOf(data: Float32Array, row: number, width: number): Float32Array {

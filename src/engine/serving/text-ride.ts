@@ -1,29 +1,21 @@
 /** @file Rows of texts that go along with a pass of others: what each text is told when they are through. */
 import type { BlockRun, Ride } from "../../run/blocks/riders.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
-import type { PagedPass } from "../cache/paged-pass.ts";
-import { type PagedRide, type PagedStages, type PagedWork, ridePaged } from "../stack/paged-stages.ts";
+import { type PagedRide, ridePaged } from "../stack/paged-stages.ts";
+import type { ReadyRows } from "./ready-rows.ts";
+import type { TextInWork } from "./text-in-work.ts";
 
-/** Rows that may run at once. */
-export interface ReadyRows<J> {
-  readonly stages: PagedStages;
-  /** Whose rows they are, in their order. */
-  readonly jobs: readonly J[];
-  readonly work: PagedWork;
-  readonly pass: PagedPass;
-}
-
-export interface TextRideOptions<J> {
+export interface TextRideOptions {
   /** Goes on with rows that have run; takes the logits [n, V] of those that are wanted. */
-  readonly follow: (ready: ReadyRows<J>, logits: HostTensor<"float32"> | null) => void;
-  readonly fail: (jobs: readonly J[], error: unknown) => void;
+  readonly follow: (ready: ReadyRows, logits: HostTensor<"float32"> | null) => void;
+  readonly fail: (jobs: readonly TextInWork[], error: unknown) => void;
 }
 
-export class TextRide<J> implements Ride {
-  readonly #options: TextRideOptions<J>;
-  readonly #rows: { readonly ready: ReadyRows<J>; readonly ride: PagedRide }[] = [];
+export class TextRide implements Ride {
+  readonly #options: TextRideOptions;
+  readonly #rows: { readonly ready: ReadyRows; readonly ride: PagedRide }[] = [];
 
-  constructor(options: TextRideOptions<J>) {
+  constructor(options: TextRideOptions) {
     this.#options = options;
   }
 
@@ -32,7 +24,7 @@ export class TextRide<J> implements Ride {
   }
 
   /** Takes rows of some jobs along, unless their programs are their own. */
-  async add(jobs: readonly J[], prepare: () => Promise<ReadyRows<J> | null>): Promise<void> {
+  async add(jobs: readonly TextInWork[], prepare: () => Promise<ReadyRows | null>): Promise<void> {
     try {
       const ready = await prepare();
       if (!ready?.stages.blocks.canRide) return;

@@ -1,0 +1,51 @@
+/** @file The next ids of texts that share a pass, with the programs and the pages that they run with. */
+import type { PreparedRows, RowBatch } from "../adapters/held-adapter.ts";
+import type { PagedCache } from "../cache/paged-cache.ts";
+import type { CacheLayout, PagedPass } from "../cache/paged-pass.ts";
+import type { PagedStages, PagedWork } from "../stack/paged-stages.ts";
+import type { TextInWork } from "./text-in-work.ts";
+
+/** Rows that may run at once. */
+export interface ReadyRows {
+  readonly stages: PagedStages;
+  /** Whose rows they are, in their order. */
+  readonly jobs: readonly TextInWork[];
+  readonly work: PagedWork;
+  readonly pass: PagedPass;
+}
+
+interface RowSource {
+  readonly cache: PagedCache;
+  readonly layout: CacheLayout | undefined;
+  /** Whether a text is still to be written. */
+  readonly isAlive: (job: TextInWork) => boolean;
+}
+
+/** Makes the next `count` ids of texts of a batch ready to run, which is to begin at once; null: nobody is left. */
+export async function readyRows(
+  batch: RowBatch,
+  texts: readonly TextInWork[],
+  count: number,
+  { cache, layout, isAlive }: RowSource,
+): Promise<ReadyRows | null> {
+  let alive = texts;
+  let prepared: PreparedRows | null = null;
+  // Who is cancelled while programs are made ready has no row.
+  while (!prepared) {
+    alive = alive.filter(isAlive);
+    if (alive.length === 0) return null;
+    prepared = await batch.prepare(alive.map(({ held }) => held));
+    if (!alive.every(isAlive)) prepared = null;
+  }
+  const order = prepared.order ?? cache.arrange(alive.map(({ sequence }) => sequence));
+  const jobs = order.map((row) => alive[row] as TextInWork);
+  const work = {
+    sequences: jobs.map(({ sequence }) => sequence),
+    count,
+    wants: jobs.map(
+      ({ sequence: { numPending, ids }, maxLength }) => numPending === count && ids.length < maxLength,
+    ),
+    readers: jobs.map(({ request }) => request.reader ?? null),
+  };
+  return { stages: prepared.stages, jobs, work, pass: cache.begin(work, layout) };
+}
