@@ -18,6 +18,7 @@ export class Expressions {
 
   evaluate(expression: Expression, scope: Scope): Value {
     this.meter.spend(1);
+    const valueOf = (each: Expression): Value => this.evaluate(each, scope);
     switch (expression.type) {
       case "StringLiteral":
       case "FloatLiteral":
@@ -25,16 +26,11 @@ export class Expressions {
       case "IntegerLiteral":
         return BigInt(expression.value);
       case "ArrayLiteral":
-        return expression.value.map((each) => this.evaluate(each, scope));
+        return expression.value.map(valueOf);
       case "TupleLiteral":
-        return Tuple.from(expression.value, (each) => this.evaluate(each, scope));
+        return Tuple.from(expression.value, valueOf);
       case "ObjectLiteral":
-        return new Map(
-          [...expression.value].map(([key, value]) => [
-            this.evaluate(key, scope),
-            this.evaluate(value, scope),
-          ]),
-        );
+        return new Map([...expression.value].map(([key, value]) => [valueOf(key), valueOf(value)]));
       case "Identifier":
         return scope.get(expression.value);
       case "MemberExpression":
@@ -42,23 +38,21 @@ export class Expressions {
       case "CallExpression":
         return this.call(expression, scope);
       case "UnaryExpression":
-        return negate(expression.operator.value, this.evaluate(expression.argument, scope));
+        return negate(expression.operator.value, valueOf(expression.argument));
       case "BinaryExpression":
         return this.#binary(expression, scope);
       case "FilterExpression":
-        return this.filter(this.evaluate(expression.operand, scope), expression.filter, scope);
+        return this.filter(valueOf(expression.operand), expression.filter, scope);
       case "TestExpression": {
         const test = findTest(expression.test.value);
-        return test(this.evaluate(expression.operand, scope), [], this.meter) !== expression.negate;
+        return test(valueOf(expression.operand), [], this.meter) !== expression.negate;
       }
       case "SelectExpression":
-        return isTrue(this.evaluate(expression.test, scope))
-          ? this.evaluate(expression.lhs, scope)
-          : new Undefined("the other case");
+        return isTrue(valueOf(expression.test)) ? valueOf(expression.lhs) : new Undefined("the other case");
       case "Ternary":
-        return isTrue(this.evaluate(expression.condition, scope))
-          ? this.evaluate(expression.trueExpr, scope)
-          : this.evaluate(expression.falseExpr, scope);
+        return isTrue(valueOf(expression.condition))
+          ? valueOf(expression.trueExpr)
+          : valueOf(expression.falseExpr);
       case "SliceExpression":
       case "KeywordArgumentExpression":
       case "SpreadExpression":
