@@ -5,7 +5,7 @@
  * share one. Forward and gradient of a function live in one graph; a program is a cut through it (`program.ts`).
  */
 import type { DType, TensorData } from "./dtype.ts";
-import type { Emitter } from "./emitter.ts";
+import type { Emitter, Target } from "./emitter.ts";
 import { type Bindings, type Shape, showShape } from "./shape.ts";
 
 /** Element type and shape. */
@@ -75,7 +75,7 @@ export interface Op<
   /** Multiplications of a product, of which there are many more than elements; none when it is left out. For estimates alone. */
   multiplications?(node: Node<A, I, O>, bindings: Bindings): Multiplications;
   /** Bytes that the ONNX nodes need besides inputs and outputs; none when it is left out. For estimates alone. */
-  scratchBytes?(node: Node<A, I, O>, bindings: Bindings): number;
+  scratchBytes?(node: Node<A, I, O>, bindings: Bindings, target: Target): number;
 }
 
 /** Any operation, whatever its settings, inputs and outputs. */

@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { PLAIN_TARGET } from "./emitter.ts";
 import { Graph } from "./graph.ts";
 import { add, mul, neg } from "./ops/elementwise.ts";
 import { matmul } from "./ops/matmul.ts";
+import { matmulInt8 } from "./ops/matmul-int8.ts";
 import { reshape } from "./ops/reshape.ts";
 import { peakBytes } from "./peak-memory.ts";
 
@@ -12,7 +14,7 @@ const SIZE = 4 * 100 * 100;
 function peakOf(f: (x: ReturnType<Graph["input"]>) => ReturnType<Graph["input"]>): number {
   const graph = new Graph();
   const x = graph.input("x", "float32", ["N", "N"]);
-  return peakBytes({ name: "test", inputs: { x }, outputs: { y: f(x) } }, { N: 100 });
+  return peakBytes({ name: "test", inputs: { x }, outputs: { y: f(x) } }, { N: 100 }, PLAIN_TARGET);
 }
 
 describe("peakBytes()", () => {
@@ -52,5 +54,18 @@ describe("peakBytes()", () => {
       return add(matmul(neg(product), x), matmul(product, x));
     };
     assert.equal(peakOf(held), 3 * SIZE);
+  });
+
+  test("codes that a processor needs unsigned are there once more, one product's at a time", () => {
+    const graph = new Graph();
+    const x = graph.input("x", "float32", ["N", 100]);
+    const codes = graph.input("codes", "int8", [100, 100]);
+    const scales = graph.input("scales", "float32", [100]);
+    const product = (of: typeof x): typeof x => matmulInt8(of, codes, scales, codes);
+    const spec = { name: "test", inputs: { x, codes, scales }, outputs: { y: product(product(x)) } };
+    const [plain, turned] = [false, true].map((bytePairsOverflow) =>
+      peakBytes(spec, { N: 10 }, { bytePairsOverflow }),
+    );
+    assert.equal(turned, (plain as number) + 100 * 100);
   });
 });

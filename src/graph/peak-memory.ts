@@ -6,6 +6,7 @@
  * an input that dies with them, other shapes of the same elements are views. Inputs and outputs are the caller's memory.
  */
 import { DTYPES } from "./dtype.ts";
+import type { Target } from "./emitter.ts";
 import type { AnyNode, TensorType, Value } from "./graph.ts";
 import { type ProgramSpec, nodesOf } from "./program.ts";
 import { type Bindings, evaluateDim, evaluateShape, numElements } from "./shape.ts";
@@ -18,8 +19,8 @@ export function sizeBytesOf({ dtype, shape }: TensorType, bindings: Bindings): n
   return numElements(evaluateShape(shape, bindings)) * DTYPES[dtype].sizeBytes;
 }
 
-/** Memory that a program asks for: at its peak. */
-export function peakBytes(spec: ProgramSpec, bindings: Bindings): number {
+/** Memory that a program asks for on a processor: at its peak. */
+export function peakBytes(spec: ProgramSpec, bindings: Bindings, target: Target): number {
   const given = new Set(Object.values(spec.inputs));
   const outputs = new Set(Object.values(spec.outputs));
   const order = runOrder(nodesOf(spec), given);
@@ -57,7 +58,7 @@ export function peakBytes(spec: ProgramSpec, bindings: Bindings): number {
       if (place) overwritten.add(place);
       else live += bytes(output);
     }
-    peak = Math.max(peak, live + (node.op.scratchBytes?.(node, sizes) ?? 0));
+    peak = Math.max(peak, live + (node.op.scratchBytes?.(node, sizes, target) ?? 0));
     for (const value of read) {
       const left = count(value, -uses(node, value, owner));
       if (left === 0 && !overwritten.has(value)) free(value);

@@ -3,6 +3,7 @@
  *
  * A program's outputs go into memory that the caller owns, so that a steady loop allocates nothing.
  */
+import type { Target } from "../graph/emitter.ts";
 import type { ProgramSpec } from "../graph/program.ts";
 import type { HostTensor } from "./host-tensor.ts";
 import type { MakeMemory } from "./memory/program-memory.ts";
@@ -58,17 +59,20 @@ export interface Engine {
   readonly threads: number;
   /** Makes memory of zeros that it would rather have programs read and write. */
   readonly makeMemory: MakeMemory;
+  /** What of the processor decides how programs are written, found when it is first asked for. */
+  readonly target: () => Promise<Target>;
   /** Compiles a program. @throws RangeError, TypeError for a constant that does not fit */
   compile(spec: ProgramSpec, options?: CompileOptions): Promise<Program>;
 }
 
 /** The same engine for programs that run beside each other, each on so many threads. */
 export function onThreads(engine: Engine, threads: number): Engine {
-  const { name, makeMemory } = engine;
+  const { name, makeMemory, target } = engine;
   return {
     name,
     threads,
     makeMemory,
+    target,
     compile: (spec, options) => engine.compile(spec, { threads, ...options }),
   };
 }

@@ -173,6 +173,7 @@ describe("walkPasses()", () => {
           heldOut: run.evaluation?.units ?? null,
           seed: run.seed,
           activations,
+          target: await engine.target(),
         },
         plannedModel(base.model, base.source, COMPUTES[compute], residency),
         outlineAdapter(layOut(base.model, base.source, request), method),

@@ -7,12 +7,13 @@
  * its entry of nearly -1 those would be rounded to nothing, thousands of them in a row.
  */
 import type { NoAttributes, Op, Value } from "../graph.ts";
+import { sizeBytesOf } from "../peak-memory.ts";
 import { type Dim, evaluateDim, evaluateShape, numElements, sameShape, showShape } from "../shape.ts";
 import { cast } from "./cast.ts";
 import { add, mul, sub } from "./elementwise.ts";
 import { gatherRows } from "./gather-scatter.ts";
 import { type LossAndProbabilities, emitLoss } from "./linear-cross-entropy.ts";
-import { emitInt8Product, sumSharesInt8 } from "./matmul-int8.ts";
+import { emitInt8Product, sumSharesInt8, turnedBytes } from "./matmul-int8.ts";
 import { reduceSum } from "./reduce-expand.ts";
 import { reshape } from "./reshape.ts";
 
@@ -56,8 +57,8 @@ export const int8CrossEntropyOp: Op<
     count: numElements(evaluateShape(p.shape, bindings)) * evaluateDim(hidden.shape[1] as Dim, bindings),
   }),
   // The logits.
-  scratchBytes: ({ outputs: [, p] }, bindings) =>
-    Float32Array.BYTES_PER_ELEMENT * numElements(evaluateShape(p.shape, bindings)),
+  scratchBytes: ({ inputs: [, codes], outputs: [, p] }, bindings, target) =>
+    turnedBytes(codes, bindings, target) + sizeBytesOf(p, bindings),
   vjp: ({ inputs: [, , scales, back, labels], outputs: [loss, p] }, [dLoss, dP]) => {
     if (dP || !dLoss) throw new TypeError("Cannot differentiate int8CrossEntropy: a gradient flows into p");
     // A zero that depends on the losses: by then p has been read for them, and the product may take its memory.

@@ -8,9 +8,10 @@
  * where these come as an input of their own: turning them round would take as long as the product. Without them it is in float32.
  */
 import { DTYPES } from "../dtype.ts";
-import { type Emitter, MICROSOFT } from "../emitter.ts";
-import { applyOne, type Op, type Value } from "../graph.ts";
-import { type Dim, evaluateDim, evaluateShape, numElements, showShape } from "../shape.ts";
+import { type Emitter, MICROSOFT, type Target } from "../emitter.ts";
+import { applyOne, type Op, type TensorType, type Value } from "../graph.ts";
+import { sizeBytesOf } from "../peak-memory.ts";
+import { type Bindings, type Dim, evaluateDim, evaluateShape, numElements, showShape } from "../shape.ts";
 import { cast } from "./cast.ts";
 import { mul } from "./elementwise.ts";
 import { matmul } from "./matmul.ts";
@@ -120,6 +121,11 @@ function emitByteProduct(
   return emitter.value("MatMulIntegerToFloat", inputs, {}, MICROSOFT);
 }
 
+/** Memory for codes [in, out] while they are multiplied. */
+export function turnedBytes(codes: TensorType, bindings: Bindings, { bytePairsOverflow }: Target): number {
+  return bytePairsOverflow ? sizeBytesOf(codes, bindings) : 0;
+}
+
 /** Emits the unsigned code of zero. */
 function emitMiddle(emitter: Emitter): string {
   return emitter.constant("uint8", [], Uint8Array.of(MIDDLE));
@@ -195,17 +201,23 @@ export const matmulInt8Op: Op<
     kind: "int8",
     count: numElements(evaluateShape(y.shape, bindings)) * evaluateDim(codes.shape[0] as Dim, bindings),
   }),
-  scratchBytes: ({ inputs: [x], outputs: [y], attributes: { rows } }, bindings) => {
+  scratchBytes: ({ inputs: [x, weight], outputs: [y], attributes: { rows } }, bindings, target) => {
     const [numIn, numOut] = [x, y].map(({ shape }) => numElements(evaluateShape(shape, bindings)));
     const [codes, numbers] = [numIn as number, FLOAT_BYTES * (numIn as number)];
+    const turned = turnedBytes(weight, bindings, target);
     if (rows === "shares") {
       // Rows are shifted by thresholds from a table before they are rounded.
       return (
-        2 * numbers + codes + FLOAT_BYTES * NUM_THRESHOLDS * evaluateDim(x.shape.at(-1) as Dim, bindings)
+        turned +
+        2 * numbers +
+        codes +
+        FLOAT_BYTES * NUM_THRESHOLDS * evaluateDim(x.shape.at(-1) as Dim, bindings)
       );
     }
     // |x|, then codes. With more than two axes, the product and the scaled product are two tensors.
-    return x.shape.length === 2 ? numbers : Math.max(numbers, codes + FLOAT_BYTES * (numOut as number));
+    const ofRows =
+      x.shape.length === 2 ? numbers : Math.max(numbers, codes + FLOAT_BYTES * (numOut as number));
+    return turned + ofRows;
   },
   vjp: ({ inputs: [, codes, scales, back] }, [g]) => {
     const scaled = mul(g, scales);

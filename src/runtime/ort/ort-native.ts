@@ -43,11 +43,13 @@ export function createNativeEngine(options: EngineOptions = {}): Engine {
       CheckedProgram.create(spec, constants, borrowed, async (bound) =>
         Session.create(api, clock, spec, { ...options, threads, target: await target() }, bound),
       );
+  const target = findTarget(compileFor);
   return {
     name: "onnxruntime",
     threads: all,
     makeMemory: makeUncounted,
-    compile: compileFor(findTarget(compileFor)),
+    target,
+    compile: compileFor(target),
   };
 }
 

@@ -29,12 +29,14 @@ export function createNodeEngine(options: EngineOptions = {}): Engine {
       CheckedProgram.create(spec, constants, borrowed, async (bound) =>
         Session.create(spec, { ...options, threads, target: await target() }, bound),
       );
+  const target = findTarget(compileFor);
   return {
     name: "onnxruntime-node",
     threads: all,
     // Before Node 24 the binding cannot find the address of shared memory.
     makeMemory: makeCounted,
-    compile: compileFor(findTarget(compileFor)),
+    target,
+    compile: compileFor(target),
   };
 }
 

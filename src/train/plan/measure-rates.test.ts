@@ -1,6 +1,7 @@
 /** @file Rates are those of a machine that does nothing else, whatever it does while they are measured. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { PLAIN_TARGET } from "../../graph/emitter.ts";
 import { workOf } from "../../graph/program-work.ts";
 import type { Engine } from "../../runtime/engine.ts";
 import { measureRates } from "./measure-rates.ts";
@@ -13,6 +14,7 @@ test("runs that had to wait for a processor do not count", async () => {
     name: "of the test",
     threads: 1,
     makeMemory: (sizeBytes) => new ArrayBuffer(sizeBytes),
+    target: async () => PLAIN_TARGET,
     async compile(spec) {
       const { float32, int8, movedBytes } = workOf(spec, {});
       work[spec.name] = { "rate-float32": float32, "rate-int8": int8 }[spec.name] ?? movedBytes;

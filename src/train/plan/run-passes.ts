@@ -1,6 +1,7 @@
 /** @file The passes of a run, one after another as it makes them, over sizes. */
 import type { TrainingUnit } from "../../data/examples/training-unit.ts";
 import type { StepPlan } from "../../data/batches/order.ts";
+import type { Target } from "../../graph/emitter.ts";
 import { NO_WORK, type Work, addWork, scaleWork } from "../../graph/program-work.ts";
 import type { Model } from "../../models/model.ts";
 import type { AdapterView } from "../../peft/adapter-view.ts";
@@ -29,6 +30,7 @@ export interface PassesRequest {
   readonly heldOut: readonly TrainingUnit[] | null;
   readonly seed: number;
   readonly activations: ActivationForm;
+  readonly target: Target;
 }
 
 /** What decides whether there is a reference, and which. */
@@ -69,7 +71,7 @@ export function walkPasses(
   recompute: Recompute,
 ): PlannedPasses {
   const { objective, heldOut, plan, activations } = request;
-  const place = { facts, pool: new PlannedPool(), programs: new PlannedPrograms() };
+  const place = { facts, pool: new PlannedPool(), programs: new PlannedPrograms(request.target) };
   const scorer = new PlannedPass(place, adapter, false);
   const compared = referenceOf(request, adapter);
   const reference = compared === undefined ? null : new PlannedPass(place, compared, false);

@@ -11,6 +11,7 @@ import { openCheckpoint } from "../../../format/by-path.ts";
 import type { Checkpoint } from "../../../format/checkpoint/checkpoint.ts";
 import { withQuantizedBase } from "../../../format/checkpoint/quantized-base.ts";
 import { keptIn } from "../../../format/checkpoint/load-model.ts";
+import type { Target } from "../../../graph/emitter.ts";
 import { resolveModel } from "../../../hub/resolve.ts";
 import { openModel } from "../../../models/families.ts";
 import type { Model } from "../../../models/model.ts";
@@ -26,6 +27,7 @@ import {
 import type { Method } from "../../../peft/method.ts";
 import { METHODS, findMethod } from "../../../peft/methods.ts";
 import { requireMatchedPatterns } from "../../../peft/sites/targets.ts";
+import { createEngine } from "../../../runtime/create-engine.ts";
 import type { DropPlan } from "../../dropbp/branch-dropper.ts";
 import { findEvalMetric } from "../../eval-metrics.ts";
 import { suitableLearningRate, suitableWarmup } from "../../settings/learning-rate.ts";
@@ -60,6 +62,8 @@ export interface OpenedRun {
   /** Those that an adapter to start from may be of. */
   readonly methods: readonly Method[];
   readonly data: RunData;
+  /** The processor that its programs will be written for. */
+  readonly target: Target;
 }
 
 /** A run with settings that fit it. */
@@ -79,6 +83,7 @@ export interface PreparedRun {
   readonly optimizerOptions: unknown;
   readonly objective: ChosenObjective;
   readonly dropBp: DropPlan | null;
+  readonly target: Target;
 }
 
 /** Opens the model and reads the data. @throws errors of settings, model and data */
@@ -110,7 +115,8 @@ export async function openRun(
       });
     }
     const notes = [...idleComputeNotes(options, methods), ...classes.notes, ...data.notes];
-    return { path, checkpoint, model, methods, data: { ...data, notes } };
+    const target = await createEngine({ threads: 1 }).target();
+    return { path, checkpoint, model, methods, data: { ...data, notes }, target };
   } catch (error) {
     await opened.close();
     throw error;
@@ -119,7 +125,7 @@ export async function openRun(
 
 /** Settles the settings of an opened run. @throws errors of settings */
 export function settleRun(
-  { checkpoint, model, methods, data }: OpenedRun,
+  { checkpoint, model, methods, data, target }: OpenedRun,
   options: TrainOptions,
 ): PreparedRun {
   const method = findMethod(options.method, methods);
@@ -162,5 +168,6 @@ export function settleRun(
     optimizerOptions,
     objective,
     dropBp: dropPlan(options),
+    target,
   };
 }

@@ -1,4 +1,5 @@
 /** @file The programs of a run, built but not compiled, and the memory that each of them needs of its own. */
+import type { Target } from "../../../graph/emitter.ts";
 import { peakBytes } from "../../../graph/peak-memory.ts";
 import { type ProgramSpec, nodesOf } from "../../../graph/program.ts";
 import { NO_WORK, type Work, addWork, workOf } from "../../../graph/program-work.ts";
@@ -12,6 +13,7 @@ interface Built<T> {
 }
 
 export class PlannedPrograms {
+  readonly #target: Target;
   readonly #built = new Map<string, Built<unknown>>();
   /** Largest need of each program, by its key. */
   readonly #needs = new Map<string, number>();
@@ -19,6 +21,11 @@ export class PlannedPrograms {
   readonly #known = new Map<string, { readonly need: number; readonly work: Work }>();
   /** Of all runs since `takeWork`. */
   #work = NO_WORK;
+
+  /** `target`: the processor that they would be written for. */
+  constructor(target: Target) {
+    this.#target = target;
+  }
 
   /** Builds a program, once. */
   build<T>({ key, make }: Makeable<T>): Built<T> {
@@ -33,7 +40,7 @@ export class PlannedPrograms {
     const sizes = `${JSON.stringify(bindings)} ${program.key}`;
     let known = this.#known.get(sizes);
     if (!known) {
-      known = { need: peakBytes(built.spec, bindings), work: workOf(built.spec, bindings) };
+      known = { need: peakBytes(built.spec, bindings, this.#target), work: workOf(built.spec, bindings) };
       this.#known.set(sizes, known);
     }
     this.#work = addWork(this.#work, known.work);
