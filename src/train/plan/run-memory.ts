@@ -5,6 +5,7 @@
  * saved, lent and trained is counted as it will be. Estimated is what ONNX Runtime needs inside a program, from the values
  * that live there at a time, and what a process takes that has done nothing yet.
  */
+import type { TokenizerFiles } from "../../format/checkpoint/checkpoint.ts";
 import type { Work } from "../../graph/program-work.ts";
 import type { Compute } from "../../nn/compute.ts";
 import type { AdapterView } from "../../peft/adapter-view.ts";
@@ -15,6 +16,7 @@ import type { Residency } from "../../run/weights/weights.ts";
 import type { Recompute } from "../recompute.ts";
 import { type PlannedModel, plannedModel } from "./passes/planned-model.ts";
 import { type PassesRequest, readersOf, walkPasses } from "./run-passes.ts";
+import { tokenizerBytes } from "./tokenizer-memory.ts";
 import { blockBytes, outerBytes } from "./weight-memory.ts";
 
 /** Bytes by what they are for. */
@@ -49,6 +51,7 @@ export interface MemoryRequest extends PassesRequest {
   /** Micro-batches that run at once. */
   readonly numLanes: number;
   readonly numTokens: number;
+  readonly tokenizerFiles: TokenizerFiles | null;
   /** Of frozen blocks, and of what is trained where that can wait on the disk; null: all is in memory. */
   readonly budgetBytes: number | null;
 }
@@ -82,7 +85,7 @@ export function estimateRun(request: MemoryRequest, recompute: Recompute): RunNe
     ...parameterParts(request, facts, adapter),
     activations: numLanes * pool.residentBytes,
     scratch: numLanes * programs.scratchBytes + NODE_BYTES * programs.numNodes,
-    process: PROCESS_BYTES + (compute.smoothing ? FACTORS_BYTES : 0) + TOKEN_BYTES * request.numTokens,
+    process: processBytes(request),
   };
   const walkBytes = residency === "float32" ? 0 : blockBytes(facts, adapter, "float32");
   return {
@@ -91,6 +94,11 @@ export function estimateRun(request: MemoryRequest, recompute: Recompute): RunNe
     stepWork,
     stepReadBytes: walkBytes * stepWalks,
   };
+}
+
+function processBytes({ compute, numTokens, tokenizerFiles }: MemoryRequest): number {
+  const factors = compute.smoothing ? FACTORS_BYTES : 0;
+  return PROCESS_BYTES + factors + TOKEN_BYTES * numTokens + tokenizerBytes(tokenizerFiles);
 }
 
 /** What is read of weights and trained of them. */

@@ -39,6 +39,7 @@ export function memoryRequest(run: PreparedRun): MemoryRequest {
     packing: options.packing,
     heldOut: data.heldOut,
     numTokens: data.train.reduce((sum, unit) => sum + exampleLength(unit), 0),
+    tokenizerFiles: checkpoint.tokenizerFiles,
     seed: options.seed,
     activations: findActivationForm(options.activations),
     budgetBytes,
