@@ -36,14 +36,14 @@ export const command = defineCommand({
     }).finally(() => reading.stop());
     try {
       const fitted = fitRun(opened, options, given);
-      const rates = await ratesOf(io.env, options.threads);
+      const measured = await ratesOf(io.env, options.threads);
       // What was chosen stands in the place of the size, checkpointing too, which would otherwise go by what is free then.
       const { gradientCheckpointing } = fitted.prepared.options;
       const chosen = options.memory === undefined ? {} : { ...fitted.chosen, gradientCheckpointing };
       const keys = new Set(["output", ...given, ...Object.keys(chosen)]);
       keys.delete("memory");
       const settings = { ...options, ...chosen } as TrainOptions;
-      const plan = { fitted, rates, words: ["npx", "graft", "train", ...trainWords(settings, keys)] };
+      const plan = { fitted, measured, words: ["npx", "graft", "train", ...trainWords(settings, keys)] };
       for (const line of planLines(plan)) io.stdout(line);
       io.emit(planEvent(plan));
     } finally {

@@ -3,7 +3,8 @@ import type { TrainOptions } from "../../train/settings/options.ts";
 import { describeSettings, type FittedRun } from "../../train/files/setup/fit-run.ts";
 import { kebabCase } from "../../messages/setting-names.ts";
 import type { Recompute } from "../../train/recompute.ts";
-import { type Rates, stepSeconds } from "../../train/plan/step-time.ts";
+import type { MeasuredRates } from "../../train/plan/measure-rates.ts";
+import { stepSeconds } from "../../train/plan/step-time.ts";
 import {
   formatBytes,
   formatCountOf,
@@ -17,6 +18,8 @@ const LABEL_WIDTH = 13;
 const BYTES_WIDTH = 9;
 /** Time of a step beside that of its programs' products and passes: a guess. */
 const OVERHEAD = 1.2;
+
+const DISTURBED = "or far less: other programs had the processors while their speed was measured";
 
 /** Part → what it is. */
 const MEANINGS = {
@@ -32,7 +35,7 @@ const MEANINGS = {
 /** A plan as it is told. */
 export interface ToldPlan {
   readonly fitted: FittedRun;
-  readonly rates: Rates;
+  readonly measured: MeasuredRates;
   /** Words of the command that trains so. */
   readonly words: readonly string[];
 }
@@ -42,8 +45,8 @@ function row(label: string, bytes: number, meaning: string): string {
 }
 
 /** Seconds of a step. */
-function secondsOf({ fitted, rates }: ToldPlan): number {
-  return OVERHEAD * stepSeconds(fitted.memory, rates);
+function secondsOf({ fitted, measured }: ToldPlan): number {
+  return OVERHEAD * stepSeconds(fitted.memory, measured.rates);
 }
 
 function showActivations(recompute: Recompute): string {
@@ -67,6 +70,7 @@ export function planLines(plan: ToldPlan): string[] {
     `${"Chosen".padEnd(LABEL_WIDTH)}${flags === "" ? "nothing: it fits as it is" : `${flags}: the fastest that fits`}`,
     `${"Activations".padEnd(LABEL_WIDTH)}${showActivations(memory.recompute)}`,
     `${"Time".padEnd(LABEL_WIDTH)}about ${formatFixed(seconds, seconds < 10 ? 1 : 0)} s a step, ${formatDuration(1000 * seconds * totalSteps)} for ${formatCountOf(totalSteps, "step")}`,
+    ...(plan.measured.isDisturbed ? [`${"".padEnd(LABEL_WIDTH)}${DISTURBED}`] : []),
     `${"Command".padEnd(LABEL_WIDTH)}${shellWords(plan.words)}`,
   ];
 }

@@ -27,7 +27,18 @@ test("runs that had to wait for a processor do not count", async () => {
       };
     },
   };
-  const rates = await measureRates(engine, () => (nowMs += 5));
+  const { rates, isDisturbed } = await measureRates(
+    engine,
+    () => (nowMs += 5),
+    () => nowMs,
+  );
+  assert.equal(isDisturbed, false);
+  const beside = await measureRates(
+    engine,
+    () => (nowMs += 5),
+    () => nowMs / 2,
+  );
+  assert.equal(beside.isDisturbed, true);
   for (const kind of ["float32", "int8", "movedBytes"] as const) {
     const ofRun = (work[`rate-${kind}`] as number) / rates[kind];
     assert.ok(Math.abs(ofRun - 0.015) < 1e-9, `${kind}: ${ofRun} s a run, expected 0.015`);

@@ -17,11 +17,34 @@ const LENGTH = 8_000_000;
 /** Time for each of the tries; a first run of each is not counted. */
 const TRY_MS = 600;
 
-/** Measures; takes about three seconds. `nowMs`: a clock. */
+/** Share of the time for which this process has to have had a processor: even what is made on one thread takes all of it. */
+const LEAST_SHARE = 0.8;
+
+/** What was measured. */
+export interface MeasuredRates {
+  readonly rates: Rates;
+  /** Other programs had the processors for so long that this machine may be many times as fast. */
+  readonly isDisturbed: boolean;
+}
+
+/** Measures; takes about three seconds. `nowMs`: a clock; `busyMs`: the time of all processors that this process has had. */
 export async function measureRates(
   engine: Engine,
   nowMs: () => number = () => performance.now(),
-): Promise<Rates> {
+  busyMs: () => number = ownBusyMs,
+): Promise<MeasuredRates> {
+  const [startMs, busyBeforeMs] = [nowMs(), busyMs()];
+  const rates = await measureAll(engine, nowMs);
+  const share = (busyMs() - busyBeforeMs) / (nowMs() - startMs);
+  return { rates, isDisturbed: share < LEAST_SHARE };
+}
+
+function ownBusyMs(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
+}
+
+async function measureAll(engine: Engine, nowMs: () => number): Promise<Rates> {
   const graph = new Graph();
   const x = graph.input("x", "float32", [ROWS, IN]);
   const weight = graph.input("weight", "float32", [OUT, IN]);

@@ -8,8 +8,7 @@ import { disk } from "../../../format/files/disk/calls.ts";
 import { homeFolderOf } from "../../../hub/models-folder.ts";
 import { createEngine } from "../../../runtime/create-engine.ts";
 import { engineVersion } from "../../../runtime/ort/ort-c-api.ts";
-import { measureRates } from "../../plan/measure-rates.ts";
-import type { Rates } from "../../plan/step-time.ts";
+import { type MeasuredRates, measureRates } from "../../plan/measure-rates.ts";
 
 const FILE = "rates.json";
 const RATES = z.object({
@@ -17,11 +16,23 @@ const RATES = z.object({
   int8: z.number().positive(),
   movedBytes: z.number().positive(),
   readBytes: z.number().positive(),
+  /** When it was, if other programs disturbed it. */
+  disturbedMs: z.number().optional(),
 });
+/** For how long what was disturbed will do. */
+const DISTURBED_FOR_MS = 10 * 60_000;
 const KEPT = z.record(z.string(), RATES).catch({});
 
-/** The rates of this machine: those that are kept, or measured now and kept if the folder can be written. */
-export async function ratesOf(env: Environment, threads: number | undefined): Promise<Rates> {
+/**
+ * The rates of this machine: those that are kept, or measured now and kept if the folder can be written; what was disturbed for
+ * ten minutes. `nowMs`: by a clock.
+ */
+export async function ratesOf(
+  env: Environment,
+  threads: number | undefined,
+  measure: (numThreads: number) => Promise<MeasuredRates> = measureHere,
+  nowMs = Date.now(),
+): Promise<MeasuredRates> {
   const path = join(homeFolderOf(env), FILE);
   const numThreads = threads ?? availableParallelism();
   const key = [
@@ -36,13 +47,20 @@ export async function ratesOf(env: Environment, threads: number | undefined): Pr
       .catch(() => null),
   );
   const known = kept[key];
-  if (known) return known;
-  const rates = await measureRates(createEngine({ threads: numThreads }));
+  const { disturbedMs } = known ?? {};
+  const willDo = disturbedMs === undefined || Math.abs(nowMs - disturbedMs) < DISTURBED_FOR_MS;
+  if (known && willDo) return { rates: known, isDisturbed: disturbedMs !== undefined };
+  const measured = await measure(numThreads);
+  const rates = { ...measured.rates, ...(measured.isDisturbed && { disturbedMs: nowMs }) };
   const text = `${JSON.stringify({ ...kept, [key]: rates }, null, 2)}\n`;
   // Without a cache a plan is made all the same.
   await disk()
     .mkdir(homeFolderOf(env), { recursive: true })
     .then(() => writeTextAtomic(path, text))
     .catch(() => {});
-  return rates;
+  return measured;
+}
+
+async function measureHere(numThreads: number): Promise<MeasuredRates> {
+  return await measureRates(createEngine({ threads: numThreads }));
 }
