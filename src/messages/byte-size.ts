@@ -1,4 +1,4 @@
-/** @file Sizes of memory as people write them: "200MB", "1.5 GB", "768MiB"; a number alone is bytes. */
+/** @file Sizes of memory as people write them: "200MB", "1.5 GB", "768MiB"; a large number alone is bytes. */
 
 const UNITS: Readonly<Record<string, number>> = {
   "": 1,
@@ -12,6 +12,8 @@ const UNITS: Readonly<Record<string, number>> = {
   GIB: 2 ** 30,
   TIB: 2 ** 40,
 };
+/** A smaller number alone lacks its unit: nobody has, or means, so little memory. */
+const MIN_BARE_BYTES = 1e6;
 const SIZE = /^(\d{1,15}(?:\.\d{1,9})?)\s*([KMGT]?I?B?)$/;
 
 /** What a size that cannot be read is told. */
@@ -22,11 +24,15 @@ export function parseByteSize(text: string): number | null {
   const [, digits, unit = ""] = SIZE.exec(text.trim().toUpperCase()) ?? [];
   const factor = UNITS[unit];
   if (digits === undefined || factor === undefined) return null;
-  const sizeBytes = Math.floor(Number(digits) * factor);
-  return sizeBytes > 0 && Number.isSafeInteger(sizeBytes) ? sizeBytes : null;
+  // Not rounded down: 8.2 * 1e6 is 8,199,999.999999999.
+  const sizeBytes = Math.round(Number(digits) * factor);
+  return sizeBytes >= (unit === "" ? MIN_BARE_BYTES : 1) && Number.isSafeInteger(sizeBytes) ? sizeBytes : null;
 }
 
-/** Writes a size as this reads it, never too small: "453MB". */
+/** Writes a size as this reads it, never too small, and by less than a tenth too large: "453MB", "1.2MB". */
 export function showByteSize(sizeBytes: number): string {
-  return sizeBytes < 1e6 ? `${Math.ceil(sizeBytes / 1e3)}KB` : `${Math.ceil(sizeBytes / 1e6)}MB`;
+  if (sizeBytes < 1e3) return `${Math.ceil(sizeBytes)}B`;
+  const [unit, unitBytes] = sizeBytes < 1e6 ? ["KB", 1e3] : ["MB", 1e6];
+  const size = sizeBytes / unitBytes;
+  return `${size < 10 ? Math.ceil(size * 10) / 10 : Math.ceil(size)}${unit}`;
 }
