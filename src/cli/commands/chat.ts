@@ -122,6 +122,7 @@ export const command = defineCommand({
       }
       // After Ctrl-D the cursor stands behind the prompt.
       if (isTerminal && !isLeft) io.stderr("");
+      io.signal.throwIfAborted();
     } finally {
       io.signal.removeEventListener("abort", leave);
       input.close();
