@@ -25,6 +25,16 @@ test("every objective has the loss, and others are refused with what it has", ()
   assert.equal(findEvalMetric("reward-accuracy", findObjective("dpo")).key, "rewards/accuracies");
 });
 
+test("perplexity is of objectives whose loss is that of tokens, not of all that read texts", () => {
+  const crossEntropy = findObjective("cross-entropy");
+  assert.equal(findEvalMetric("perplexity", crossEntropy).key, "perplexity");
+  const { hasPerplexity: _, ...own } = { ...crossEntropy, name: "focal" };
+  assert.throws(() => findEvalMetric("perplexity", own), {
+    code: "usage/flag",
+    message: /"perplexity" with objective "focal": expected one of loss, token-accuracy$/,
+  });
+});
+
 test("shares and F1 of predictions, counted over batches", () => {
   const counts = new PredictionCounts();
   counts.add(Int32Array.of(0, 0, 1), Int32Array.of(0, 1, 1), Float32Array.of(1, 1, 1));

@@ -1,15 +1,17 @@
 /** @file The list of numbers by which the best checkpoint of a run can be chosen. */
-import type { DataKindName } from "../data/examples/data-kinds.ts";
 import { UsageError } from "../errors.ts";
 import type { Objective } from "./objective.ts";
+
+/** What says which numbers an objective has. */
+type Measured = Pick<Objective, "rows" | "hasPerplexity">;
 
 export interface EvalMetric {
   readonly name: string;
   /** Its name in the events of evaluations. */
   readonly key: string;
   readonly better: "lower" | "higher";
-  /** Data of the objectives that have it; null: all have. */
-  readonly rows: readonly DataKindName[] | null;
+  /** Whether evaluations of an objective tell it. */
+  isOf(objective: Measured): boolean;
   /** Whether the likeliest tokens or classes are looked at, which takes the logits of all labels. */
   readonly needsPredictions: boolean;
 }
@@ -18,7 +20,7 @@ export const LOSS: EvalMetric = {
   name: "loss",
   key: "loss",
   better: "lower",
-  rows: null,
+  isOf: () => true,
   needsPredictions: false,
 };
 
@@ -27,7 +29,7 @@ export const PERPLEXITY: EvalMetric = {
   name: "perplexity",
   key: "perplexity",
   better: "lower",
-  rows: ["text"],
+  isOf: ({ hasPerplexity = false }) => hasPerplexity,
   needsPredictions: false,
 };
 
@@ -39,7 +41,7 @@ export const EVAL_METRICS: readonly EvalMetric[] = [
     name: "token-accuracy",
     key: "token_accuracy",
     better: "higher",
-    rows: ["text"],
+    isOf: ({ rows }) => rows === "text",
     needsPredictions: true,
   },
   // Share of the examples whose likeliest class is their own.
@@ -47,7 +49,7 @@ export const EVAL_METRICS: readonly EvalMetric[] = [
     name: "accuracy",
     key: "accuracy",
     better: "higher",
-    rows: ["classes"],
+    isOf: ({ rows }) => rows === "classes",
     needsPredictions: true,
   },
   // Mean over the classes of F1, which is 2TP / (2TP + FP + FN).
@@ -55,7 +57,7 @@ export const EVAL_METRICS: readonly EvalMetric[] = [
     name: "macro-f1",
     key: "macro_f1",
     better: "higher",
-    rows: ["classes"],
+    isOf: ({ rows }) => rows === "classes",
     needsPredictions: true,
   },
   // Share of the pairs whose chosen answer has the higher reward.
@@ -63,21 +65,16 @@ export const EVAL_METRICS: readonly EvalMetric[] = [
     name: "reward-accuracy",
     key: "rewards/accuracies",
     better: "higher",
-    rows: ["preference"],
+    isOf: ({ rows }) => rows === "preference",
     needsPredictions: false,
   },
 ];
 
-/** Whether evaluations of an objective tell a number. */
-export function hasMetric({ rows }: Pick<Objective, "rows">, metric: EvalMetric): boolean {
-  return metric.rows === null || metric.rows.includes(rows);
-}
-
 /** Finds the metric of a run. @throws UsageError "usage/flag" for one that the objective does not have */
 export function findEvalMetric(name: string | undefined, objective: Objective): EvalMetric {
   const metric = name === undefined ? LOSS : EVAL_METRICS.find((one) => one.name === name);
-  if (metric && hasMetric(objective, metric)) return metric;
-  const expected = EVAL_METRICS.filter((one) => hasMetric(objective, one)).map((one) => one.name);
+  if (metric?.isOf(objective) === true) return metric;
+  const expected = EVAL_METRICS.filter((one) => one.isOf(objective)).map((one) => one.name);
   throw new UsageError(
     "usage/flag",
     `Cannot use eval metric "${name}" with objective "${objective.name}": expected one of ${expected.join(", ")}`,

@@ -7,7 +7,7 @@ import type { Session } from "../run/session.ts";
 import { requireReadable } from "./loop/checks.ts";
 import { unitsToBatch } from "./step/micro-batch.ts";
 import { type ChosenObjective, addMetrics } from "./step/objective-step.ts";
-import { PERPLEXITY, hasMetric } from "./eval-metrics.ts";
+import { PERPLEXITY } from "./eval-metrics.ts";
 import { Scorer } from "./step/scorer.ts";
 import { crossEntropy } from "./objectives/cross-entropy.ts";
 import { PredictionCounts } from "./step/predictions.ts";
@@ -81,7 +81,7 @@ export class Evaluator {
       onProgress(numDone);
     }
     if (counts) addMetrics(metrics, counts.metrics(hasClasses));
-    const perplexity = hasMetric(objective, PERPLEXITY) ? { perplexity: Math.exp(loss) } : {};
+    const perplexity = PERPLEXITY.isOf(objective) ? { perplexity: Math.exp(loss) } : {};
     return { loss, ...perplexity, tokens, metrics };
   }
 }

@@ -77,5 +77,7 @@ export interface Objective<O = unknown> {
   readonly needs: readonly ("reference" | "mismatched")[];
   /** The gradient does not depend on `logProbs`, so it can be had before they are: one pass does. */
   readonly isSeparable: boolean;
+  /** Its loss is the mean of the tokens' negative log-probabilities, so that e to the power of it is the perplexity. */
+  readonly hasPerplexity?: boolean;
   evaluate(scores: Scores, totals: StepTotals, options: O): Outcome;
 }

@@ -17,5 +17,6 @@ export const crossEntropy: Objective = {
   needs: [],
   rateFactor: 1,
   isSeparable: true,
+  hasPerplexity: true,
   evaluate: meanLogLoss,
 };
