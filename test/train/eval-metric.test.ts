@@ -1,6 +1,6 @@
 /** @file Runs whose best checkpoint is chosen by another number than the loss, and the numbers by themselves. */
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import { hostTensor } from "../../src/runtime/host-tensor.ts";
 import { loadModel } from "../../src/format/by-path.ts";
@@ -55,9 +55,12 @@ describe("the best checkpoint", () => {
   });
 
   test("is the result wherever a metric is named, and needs held-out data that the objective can tell it of", async () => {
+    // Of what is in no row, so that it gets less likely from the start.
+    const evalData = `${folder}/unlike.jsonl`;
+    writeFileSync(evalData, JSON.stringify({ prompt: "hi", completion: "~^~^~^~^" }));
     const { result } = await runTiny({
       ...SETTINGS,
-      learningRate: 3,
+      evalData,
       output: `${folder}/loss`,
       evalMetric: "loss",
     });
