@@ -4,12 +4,28 @@ import { test } from "node:test";
 import { parseByteSize, showByteSize } from "./byte-size.ts";
 
 test("sizes are read with and without units, decimal and binary, in either case", () => {
-  const read = ["200MB", "1.5GB", " 768 MiB ", "4194304", "12kb", "8.2MB", "1gib", "0.5B0", "0.25TB"].map(parseByteSize);
+  const read = ["200MB", "1.5GB", " 768 MiB ", "4194304", "12kb", "8.2MB", "1gib", "0.5B0", "0.25TB"].map(
+    parseByteSize,
+  );
   assert.deepEqual(read, [200e6, 1.5e9, 768 * 2 ** 20, 4194304, 12e3, 8.2e6, 2 ** 30, null, 0.25e12]);
 });
 
 test("what is no size is none", () => {
-  for (const text of ["", "MB", "-1MB", "1e9", "1,5GB", "0", "0.2B", "1IB", "12 apples", "200", "4096", "NaN", "9999TB9"]) {
+  for (const text of [
+    "",
+    "MB",
+    "-1MB",
+    "1e9",
+    "1,5GB",
+    "0",
+    "0.2B",
+    "1IB",
+    "12 apples",
+    "200",
+    "4096",
+    "NaN",
+    "9999TB9",
+  ]) {
     assert.equal(parseByteSize(text), null, text);
   }
 });

@@ -26,7 +26,9 @@ export function parseByteSize(text: string): number | null {
   if (digits === undefined || factor === undefined) return null;
   // Not rounded down: 8.2 * 1e6 is 8,199,999.999999999.
   const sizeBytes = Math.round(Number(digits) * factor);
-  return sizeBytes >= (unit === "" ? MIN_BARE_BYTES : 1) && Number.isSafeInteger(sizeBytes) ? sizeBytes : null;
+  return sizeBytes >= (unit === "" ? MIN_BARE_BYTES : 1) && Number.isSafeInteger(sizeBytes)
+    ? sizeBytes
+    : null;
 }
 
 /** Writes a size as this reads it, never too small, and by less than a tenth too large: "453MB", "1.2MB". */
