@@ -23,6 +23,6 @@ export async function callCommand(
     const chosen = new Map([...argv.texts].map(([key, texts]) => [key, texts.at(-1) ?? ""]));
     return showHelp(commandHelp(command, { width: io.width, chosen }), io);
   }
-  const { options, given } = await readOptions(command, flags, argv);
+  const { options, given } = await readOptions(command, flags, argv, io.env);
   return (await command.run(options, io, given)) ?? 0;
 }

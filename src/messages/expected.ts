@@ -28,6 +28,8 @@ export interface SchemaNode {
 
 /** Of strings that are paths, which may hold commas. */
 export const PATH_FORMAT = "path";
+/** Of strings that may be paths, or hold one behind a name. */
+export const NAME_OR_PATH_FORMAT = "name-or-path";
 
 /** How values are written: typed behind a flag, or as values of a program or file. */
 export type ValueForm = "typed" | "written";

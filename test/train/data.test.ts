@@ -48,7 +48,7 @@ describe("several data sets", () => {
     assert.ok(trainCommand);
     const flags = flagsOf(trainCommand);
     const words = ["--data", first, "--data", `${second}=2`, "--output", "x"];
-    const { options } = await readOptions(trainCommand, flags, parseArgv(words, flags, []));
+    const { options } = await readOptions(trainCommand, flags, parseArgv(words, flags, []), {});
     assert.deepEqual(options["data"], [first, `${second}=2`]);
   });
 

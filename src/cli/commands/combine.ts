@@ -10,6 +10,7 @@ import { type CommandIO, defineCommand } from "../command.ts";
 import { warn } from "../report.ts";
 import { formatCount, formatPercent } from "../../messages/numbers.ts";
 import { pullWithProgress } from "../model/pull-model.ts";
+import { NAME_OR_PATH, PATH } from "../../messages/paths.ts";
 
 /** Sorts NAME=FOLDER by name. @throws UsageError "usage/flag" for a text of another form, or a name that is there twice. */
 function toAdapters(texts: readonly string[]): Record<string, string> {
@@ -61,15 +62,12 @@ export const command = defineCommand({
   positionals: ["expression"],
   options: z.strictObject({
     expression: z.string().describe('Weighted sum of adapters by name: "0.6*a + 0.4*b - c"'),
-    adapter: z.array(z.string()).min(1).describe("NAME=FOLDER, once for each name in the expression"),
-    model: z
-      .string()
-      .optional()
-      .describe(
-        "Base model to check the adapters against; required where they train tensors of the base itself",
-      ),
+    adapter: z.array(NAME_OR_PATH).min(1).describe("NAME=FOLDER, once for each name in the expression"),
+    model: NAME_OR_PATH.optional().describe(
+      "Base model to check the adapters against; required where they train tensors of the base itself",
+    ),
     ...COMBINE_OPTIONS.shape,
-    output: z.string().describe("Where to write: a new folder"),
+    output: PATH.describe("Where to write: a new folder"),
   }),
   async run({ adapter, model, output, ...input }, io) {
     const adapters = toAdapters(adapter);

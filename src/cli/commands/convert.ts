@@ -9,6 +9,7 @@ import { loadModel } from "../../format/by-path.ts";
 import { defineCommand } from "../command.ts";
 import { findModel } from "../model/find-model.ts";
 import { MODEL_FLAGS } from "../model/model-flags.ts";
+import { PATH } from "../../messages/paths.ts";
 
 const FORMS = ADAPTER_FORM_NAMES.map((name) => `${name}: ${ADAPTER_FORMS[name].summary}`).join("; ");
 
@@ -16,9 +17,9 @@ export const command = defineCommand({
   example: "npx graft convert --adapter runs/mine --to gguf --output mine.gguf",
   positionals: [],
   options: z.strictObject({
-    adapter: z.string().describe("Adapter to convert, a folder or a .gguf file: LoRA in one of these forms"),
+    adapter: PATH.describe("Adapter to convert, a folder or a .gguf file: LoRA in one of these forms"),
     to: z.enum(ADAPTER_FORM_NAMES).describe(`Form to write; ${FORMS}`),
-    output: z.string().describe("Where to write: a new folder, or a new .gguf file"),
+    output: PATH.describe("Where to write: a new folder, or a new .gguf file"),
     model: MODEL_FLAGS.model.describe(
       "Model that the adapter was made for; default: the one that its files name, as those of peft do",
     ),

@@ -27,6 +27,7 @@ import { formatCount, formatPercent } from "../../messages/numbers.ts";
 import { pullWithProgress } from "../model/pull-model.ts";
 import { ROW_FLAGS, withReading } from "../data/reading.ts";
 import { type TextUnit, cutUnit, sequencePairs, showUnit } from "../data/show-unit.ts";
+import { NAME_OR_PATH, PATH } from "../../messages/paths.ts";
 
 /** Reads units at their full length; windows of a text have no length of their own. */
 async function readWhole(
@@ -80,14 +81,11 @@ export const command = defineCommand({
   example: "npx graft data show chats.jsonl --limit 3",
   positionals: ["file"],
   options: z.strictObject({
-    file: z
-      .string()
-      .describe(`Data: a file (${DATA_ENDINGS.join(", ")}, also .gz or .zst) or a folder of them`),
+    file: PATH.describe(`Data: a file (${DATA_ENDINGS.join(", ")}, also .gz or .zst) or a folder of them`),
     chatTemplate: CHAT_TEMPLATE,
-    model: z
-      .string()
-      .default(DEFAULT_MODEL)
-      .describe("Model whose tokenizer and chat template are used: OWNER/NAME, a folder or a .gguf file"),
+    model: NAME_OR_PATH.default(DEFAULT_MODEL).describe(
+      "Model whose tokenizer and chat template are used: OWNER/NAME, a folder or a .gguf file",
+    ),
     maxLength: z.int().min(2).default(512).describe("Maximum tokens per example; longer ones are truncated"),
     ...ROW_FLAGS,
     limit: z.int().min(0).default(5).describe("Number of examples to show"),

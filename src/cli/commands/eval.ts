@@ -9,17 +9,16 @@ import { EVALUATION_FLAGS, evaluateWithProgress } from "../data/evaluation.ts";
 import { MODEL_FLAGS, tellNotes } from "../model/model-flags.ts";
 import { formatFixed, formatLoss, formatPercent } from "../../messages/numbers.ts";
 import { findModel } from "../model/find-model.ts";
+import { PATH } from "../../messages/paths.ts";
 
 export const command = defineCommand({
   example: "npx graft eval --adapter runs/mine --data held-out.jsonl",
   positionals: [],
   options: z.strictObject({
     ...MODEL_FLAGS,
-    data: z
-      .string()
-      .describe(
-        `Data: a file (${DATA_ENDINGS.join(", ")}, also .gz or .zst; text is split into windows without overlap) or a folder of them; images: IDX files, or a folder of them`,
-      ),
+    data: PATH.describe(
+      `Data: a file (${DATA_ENDINGS.join(", ")}, also .gz or .zst; text is split into windows without overlap) or a folder of them; images: IDX files, or a folder of them`,
+    ),
     ...EVALUATION_FLAGS,
   }),
   groups: { model: Object.keys(MODEL_FLAGS), data: ["data", ...Object.keys(EVALUATION_FLAGS)] },

@@ -16,6 +16,7 @@ import { defineCommand } from "../command.ts";
 import { EVALUATION_FLAGS, openUnits, readUnits } from "../data/evaluation.ts";
 import { MODEL_FLAGS } from "../model/model-flags.ts";
 import { findModel } from "../model/find-model.ts";
+import { PATH } from "../../messages/paths.ts";
 
 const WHOLE = { method: WHOLE_MODEL, options: {}, targets: { modules: null, exclude: [], layers: null } };
 
@@ -34,7 +35,7 @@ export const command = defineCommand({
   positionals: [],
   options: z.strictObject({
     ...MODEL_FLAGS,
-    data: z.string().describe("Data that the adapter was trained on, in the forms that eval reads"),
+    data: PATH.describe("Data that the adapter was trained on, in the forms that eval reads"),
     ...EVALUATION_FLAGS,
     maxExamples: z
       .int()

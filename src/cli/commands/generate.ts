@@ -24,29 +24,26 @@ import {
 } from "../texts/generation.ts";
 import { readAllNamed } from "../model/named-adapters.ts";
 import { stoppedStatus } from "../report.ts";
+import { NAME_OR_PATH, PATH } from "../../messages/paths.ts";
 
 const OPTIONS = z.strictObject({
   ...WRITING_FLAGS,
   adapter: z
-    .array(z.string())
+    .array(NAME_OR_PATH)
     .default([])
     .describe("Adapter folder to apply to the model; with --prompts several, NAME=FOLDER, which rows name"),
   prompt: z.string().optional().describe("Text to continue; - reads it from standard input"),
-  prompts: z
-    .string()
-    .optional()
-    .describe(
-      'File with many prompts, written at once: a line each (.txt), or rows with "prompt" or "messages", and "adapter"',
-    ),
-  output: z.string().optional().describe("With --prompts: .jsonl file for the texts, one row a prompt"),
+  prompts: PATH.optional().describe(
+    'File with many prompts, written at once: a line each (.txt), or rows with "prompt" or "messages", and "adapter"',
+  ),
+  output: PATH.optional().describe("With --prompts: .jsonl file for the texts, one row a prompt"),
   chat: z
     .boolean()
     .default(false)
     .describe("Treat the prompt as a user message, in the model's chat template"),
-  jsonSchema: z
-    .string()
-    .optional()
-    .describe("With --prompt: file with a JSON schema that the text satisfies (docs/serving.md)"),
+  jsonSchema: PATH.optional().describe(
+    "With --prompt: file with a JSON schema that the text satisfies (docs/serving.md)",
+  ),
   ...GENERATION_FLAGS,
 });
 

@@ -21,11 +21,12 @@ import { warn } from "../report.ts";
 import { formatLoss, formatPercent } from "../../messages/numbers.ts";
 import type { Bar } from "../terminal/progress.ts";
 import { findModel } from "../model/find-model.ts";
+import { PATH } from "../../messages/paths.ts";
 
 const OPTIONS = z.strictObject({
   model: MODEL_FLAGS.model,
-  adapter: z.string().describe("Adapter folder to merge into the model"),
-  output: z.string().describe("Where to write: a new folder, or a new .gguf file"),
+  adapter: PATH.describe("Adapter folder to merge into the model"),
+  output: PATH.describe("Where to write: a new folder, or a new .gguf file"),
   to: z.enum(MODEL_FORMATS).optional().describe("Format to write; default: that of the model"),
   dtype: z
     .enum(WRITABLE_NAMES)
@@ -33,7 +34,7 @@ const OPTIONS = z.strictObject({
     .describe(
       "Data type of the matrices; default: as in the model, or f32 (hf) and f16 (gguf) in another format",
     ),
-  evalData: z.string().optional().describe("Data on which to compute the loss before and after merging"),
+  evalData: PATH.optional().describe("Data on which to compute the loss before and after merging"),
   ...EVALUATION_FLAGS,
   threads: MODEL_FLAGS.threads,
 });

@@ -5,6 +5,7 @@ import { z } from "zod";
 import { DEFAULT_MODEL } from "../../hub/resolve.ts";
 import { defineCommand } from "../command.ts";
 import { pullWithProgress } from "../model/pull-model.ts";
+import { NAME_OR_PATH } from "../../messages/paths.ts";
 
 async function sizeOnDisk(path: string): Promise<number> {
   const stats = await stat(path);
@@ -17,10 +18,9 @@ export const command = defineCommand({
   example: "npx graft pull HuggingFaceTB/SmolLM2-135M-Instruct",
   positionals: ["model"],
   options: z.strictObject({
-    model: z
-      .string()
-      .default(DEFAULT_MODEL)
-      .describe("Model to fetch: OWNER/NAME, OWNER/NAME@REVISION, or a local path"),
+    model: NAME_OR_PATH.default(DEFAULT_MODEL).describe(
+      "Model to fetch: OWNER/NAME, OWNER/NAME@REVISION, or a local path",
+    ),
   }),
   async run({ model }, io) {
     const { path, source } = await pullWithProgress(model, io, { verify: true });

@@ -6,12 +6,13 @@ import { defineCommand } from "../command.ts";
 import { warn } from "../report.ts";
 import { formatBytes } from "../../messages/numbers.ts";
 import type { Bar } from "../terminal/progress.ts";
+import { PATH } from "../../messages/paths.ts";
 
 export const command = defineCommand({
   example: "npx graft push runs/mine OWNER/NAME --private",
   positionals: ["folder", "name"],
   options: z.strictObject({
-    folder: z.string().describe("Folder of an adapter or a model, as written by train, merge and combine"),
+    folder: PATH.describe("Folder of an adapter or a model, as written by train, merge and combine"),
     name: z.string().describe("Repository: OWNER/NAME"),
     private: z.boolean().default(false).describe("Create a private repository"),
   }),

@@ -14,6 +14,7 @@ import { formatFixed } from "../../messages/numbers.ts";
 import { pullWithProgress } from "../model/pull-model.ts";
 import { sideBySide } from "../terminal/side-by-side.ts";
 import { trainWithProgress } from "../training/train-run.ts";
+import { NAME_OR_PATH, PATH } from "../../messages/paths.ts";
 
 const EXAMPLES = new URL("../../../examples/quickstart/", import.meta.url);
 const NUM_QUESTIONS = 3;
@@ -97,11 +98,10 @@ export const command = defineCommand({
   example: "npx graft quickstart",
   positionals: [],
   options: z.strictObject({
-    model: z.string().default(DEFAULT_MODEL).describe("Model to fine-tune"),
-    output: z
-      .string()
-      .default("runs/quickstart")
-      .describe("Folder for the result; a run that it holds is replaced"),
+    model: NAME_OR_PATH.default(DEFAULT_MODEL).describe("Model to fine-tune"),
+    output: PATH.default("runs/quickstart").describe(
+      "Folder for the result; a run that it holds is replaced",
+    ),
     epochs: z.number().positive().default(SETTINGS.epochs).describe("Passes over the examples"),
     resume: z.boolean().default(false).describe("Go on with the run in the folder, which was stopped"),
     threads: THREADS,

@@ -26,6 +26,7 @@ import { MODEL_FLAGS } from "../model/model-flags.ts";
 import { warn } from "../report.ts";
 import { troublesTo } from "../serving/troubles.ts";
 import { DATABASE, STORE } from "../serving/serve-flags.ts";
+import { PATH } from "../../messages/paths.ts";
 
 const { adapter: _, ...MODEL } = MODEL_FLAGS;
 /** Between two looks for a job. */
@@ -37,10 +38,9 @@ const OPTIONS = z.strictObject({
   ...MODEL,
   servedModelName: z.string().optional().describe("Name of the base, for people; default: that of the model"),
   database: DATABASE.describe("URL of the PostgreSQL database of the servers"),
-  files: z
-    .string()
-    .optional()
-    .describe("Folder that is --state of the servers, shared with this machine; needed unless --store is"),
+  files: PATH.optional().describe(
+    "Folder that is --state of the servers, shared with this machine; needed unless --store is",
+  ),
   store: STORE,
   leaseSeconds: z
     .number()

@@ -9,8 +9,10 @@ import { stringify } from "yaml";
 import { z } from "zod";
 
 import { UsageError } from "../../errors.ts";
+import { COMMANDS } from "../commands.ts";
 import { parseArgv } from "./argv.ts";
 import { defineCommand } from "../command.ts";
+import { NAME_OR_PATH, PATH } from "../../messages/paths.ts";
 import { kebabCase } from "../../messages/setting-names.ts";
 import { flagsOf } from "./flags.ts";
 import { readOptions } from "./options.ts";
@@ -18,7 +20,7 @@ import { readOptions } from "./options.ts";
 const folder = mkdtempSync(join(tmpdir(), "graft-flags-"));
 after(() => rmSync(folder, { recursive: true, force: true }));
 
-const PATH = z.string().meta({ format: "path" });
+const ENV = { HOME: "/home/me" };
 
 /** A command with every kind of flag; its options are what the tests look at. */
 const BODY = defineCommand({
@@ -39,6 +41,8 @@ const BODY = defineCommand({
     memory: z.union([z.literal("auto"), z.number()]).default("auto"),
     init: z.record(z.string(), z.number()).optional(),
     data: z.union([PATH, z.array(PATH)]).optional(),
+    output: PATH.min(1).optional(),
+    adapters: z.array(NAME_OR_PATH).default([]),
   }),
   run: async () => {},
 });
@@ -46,7 +50,7 @@ const COMMAND = { ...BODY, name: "probe all", summary: "Show the options" };
 const FLAGS = flagsOf(COMMAND);
 
 async function read(...words: string[]): Promise<Record<string, unknown>> {
-  return (await readOptions(COMMAND, FLAGS, parseArgv(words, FLAGS, COMMAND.positionals))).options;
+  return (await readOptions(COMMAND, FLAGS, parseArgv(words, FLAGS, COMMAND.positionals), ENV)).options;
 }
 
 async function problemsOf(...words: string[]): Promise<string> {
@@ -301,4 +305,52 @@ test("a list of paths is a flag that is repeated, and commas are part of a path"
   assert.deepEqual(both["data"], ["a,b.jsonl", "c.jsonl=2"]);
   const file = writeSettings("data: [a.jsonl, c.jsonl=2]");
   assert.deepEqual((await read("x", "--config", file))["data"], ["a.jsonl", "c.jsonl=2"]);
+});
+
+test("~ is the home folder in every path, of flags and of settings files, and in nothing else", async () => {
+  const words = [
+    "--output=~/runs/a",
+    "--data=~/a,b.jsonl",
+    "--adapters",
+    "one=~/one,~/two,~",
+    "--run-name=~/x",
+  ];
+  const options = await read("~/in", ...words);
+  assert.deepEqual(
+    [options["output"], options["data"], options["adapters"], options["runName"], options["inputFile"]],
+    [
+      "/home/me/runs/a",
+      "/home/me/a,b.jsonl",
+      ["one=/home/me/one", "/home/me/two", "/home/me"],
+      "~/x",
+      "~/in",
+    ],
+  );
+  const path = join(folder, "home.yaml");
+  writeFileSync(
+    path,
+    stringify({ input_file: "in", output: "~/b", data: ["~/c", "d=~/e", "./~/f", "a~/g"] }),
+  );
+  const fromFile = await read("--config", path);
+  assert.deepEqual(
+    [fromFile["output"], fromFile["data"]],
+    ["/home/me/b", ["/home/me/c", "d=/home/me/e", "./~/f", "a~/g"]],
+  );
+  const missing = read("--config=~/none.yaml", "in");
+  await assert.rejects(missing, { message: /"\/home\/me\/none\.yaml"/ });
+});
+
+test("what a command calls a file, a folder or a model is a path", async () => {
+  // An address, numbers, and what only speaks of such.
+  const others = ["store", "database", "memory", "resident-memory", "classes", "skip-faulty"];
+  for (const command of COMMANDS) {
+    const flags = flagsOf(await command.load()).filter(
+      ({ kinds, element, name }) =>
+        [...kinds, ...(element?.kinds ?? [])].includes("string") && !others.includes(name),
+    );
+    for (const { name, description, takesPaths } of flags) {
+      const isPath = /\b(file|folder)\b/i.test(description) || ["model", "data", "eval-data"].includes(name);
+      assert.equal(takesPaths, isPath, `${command.name} --${name}: ${description}`);
+    }
+  }
 });

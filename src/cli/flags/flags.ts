@@ -4,6 +4,7 @@
  * The schema's JSON Schema is the only thing read, so any zod type that has one makes a flag.
  */
 import {
+  NAME_OR_PATH_FORMAT,
   PATH_FORMAT,
   describeSchema,
   knownLimit,
@@ -28,6 +29,8 @@ export interface Flag {
   readonly choices: readonly string[];
   /** What the elements of an array are read as; with `isWhole`, commas do not part them: the flag is repeated. */
   readonly element: (Pick<Flag, "kinds" | "choices"> & { readonly isWhole: boolean }) | null;
+  /** Whether it takes paths: alone, in a list, or beside names. */
+  readonly takesPaths: boolean;
   readonly description: string;
   /** What it takes, in words. */
   readonly expected: string;
@@ -53,6 +56,13 @@ function typeOf(node: SchemaNode): Pick<Flag, "kinds" | "choices"> {
   return { kinds: [...new Set(members.map(kindOf))], choices: choices.map(String) };
 }
 
+function takesPaths(node: SchemaNode): boolean {
+  return membersOf(node).some(
+    ({ format = "", items }) =>
+      format === PATH_FORMAT || format === NAME_OR_PATH_FORMAT || (items !== undefined && takesPaths(items)),
+  );
+}
+
 /** Reads the flags of a command off its schema. */
 export function flagsOf(command: Pick<Command, "options">): readonly Flag[] {
   const schema = schemaNode(command.options);
@@ -67,6 +77,7 @@ export function flagsOf(command: Pick<Command, "options">): readonly Flag[] {
         array === undefined
           ? null
           : { ...typeOf(array.items ?? {}), isWhole: array.items?.format === PATH_FORMAT },
+      takesPaths: takesPaths(node),
       description: node.description ?? "",
       expected: describeSchema(node, "typed"),
       defaultValue: node.default,

@@ -1,5 +1,7 @@
 /** @file From the words after a command's name to its checked options: flags over the settings file over defaults. */
+import type { Environment } from "../../environment.ts";
 import { UsageError } from "../../errors.ts";
+import { expandHome } from "../../hub/model-name.ts";
 import { showValue, type ValueForm } from "../../messages/expected.ts";
 import { findProblems, type Problem } from "../../messages/problems.ts";
 import { kebabCase } from "../../messages/setting-names.ts";
@@ -8,6 +10,7 @@ import type { Command } from "../command.ts";
 import { readConfigFile, type ConfigFile } from "./config-file.ts";
 import { readFlag } from "./flag-value.ts";
 import type { Flag } from "./flags.ts";
+import { expandPaths } from "./home-paths.ts";
 
 const EMPTY_FILE: ConfigFile = { values: new Map(), names: new Map(), problems: [], hints: [] };
 
@@ -25,8 +28,10 @@ export async function readOptions(
   command: Command,
   flags: readonly Flag[],
   argv: ParsedArgv,
+  env: Environment,
 ): Promise<GivenOptions> {
-  const file = argv.configPath === null ? EMPTY_FILE : await readConfigFile(argv.configPath, flags);
+  const file =
+    argv.configPath === null ? EMPTY_FILE : await readConfigFile(expandHome(argv.configPath, env), flags);
   const problems = [...argv.problems, ...file.problems];
   const values: Record<string, unknown> = Object.fromEntries(file.values);
   const unreadable = new Map<string, string>();
@@ -40,6 +45,8 @@ export async function readOptions(
       values[flag.key] = texts.at(-1);
     } else values[flag.key] = reading.value;
   }
+  for (const { key, takesPaths } of flags)
+    if (takesPaths && Object.hasOwn(values, key)) values[key] = expandPaths(values[key], env);
   const find = (form: ValueForm): readonly Problem[] =>
     command.findProblems?.(values, form) ?? findProblems(command.options, values, form);
   const typed = find("typed");

@@ -75,7 +75,7 @@ test("no name of a flag is a synonym of another flag of its command", () => {
 test("what is expected of a value depends on what was chosen", async () => {
   const problem = async (...words: string[]): Promise<string> => {
     const argv = parseArgv(["--data", "d", "--output", "o", ...words], FLAGS, []);
-    const error: unknown = await readOptions(train, FLAGS, argv).catch((error: unknown) => error);
+    const error: unknown = await readOptions(train, FLAGS, argv, {}).catch((error: unknown) => error);
     assert.ok(error instanceof UsageError);
     return error.message.replace('Cannot run "graft train": ', "");
   };

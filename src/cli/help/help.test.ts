@@ -169,7 +169,7 @@ for (const command of commands) {
     if (command.takesAllWords) return;
     const flags = flagsOf(command);
     const plain = words.slice(own.length).map((word) => word.replaceAll('"', ""));
-    await readOptions(command, flags, parseArgv(plain, flags, command.positionals));
+    await readOptions(command, flags, parseArgv(plain, flags, command.positionals), {});
   });
 }
 

@@ -9,16 +9,14 @@ import { RESIDENCIES } from "../../run/weights/weights.ts";
 import { THREADS } from "../../train/settings/threads.ts";
 import type { CommandIO } from "../command.ts";
 import { warn } from "../report.ts";
+import { NAME_OR_PATH, PATH } from "../../messages/paths.ts";
 
 /** Flags that say which model, and how it is held. */
 export const MODEL_FLAGS = {
-  model: z
-    .string()
-    .optional()
-    .describe(
-      `Model: OWNER/NAME, OWNER/NAME@REVISION, a folder or a .gguf file; default: that of the adapter, else ${DEFAULT_MODEL}`,
-    ),
-  adapter: z.string().optional().describe("Adapter folder to apply to the model"),
+  model: NAME_OR_PATH.optional().describe(
+    `Model: OWNER/NAME, OWNER/NAME@REVISION, a folder or a .gguf file; default: that of the adapter, else ${DEFAULT_MODEL}`,
+  ),
+  adapter: PATH.optional().describe("Adapter folder to apply to the model"),
   base: z
     .enum(BASE_KINDS)
     .optional()

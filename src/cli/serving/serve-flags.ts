@@ -6,6 +6,7 @@ import { DEFAULT_POLICY, TURN_POLICIES } from "../../engine/scheduling/turn-poli
 import { EXPECTED_SIZE, parseByteSize } from "../../messages/byte-size.ts";
 import { MODEL_FLAGS } from "../model/model-flags.ts";
 import { WRITING_FLAGS } from "../texts/generation.ts";
+import { NAME_OR_PATH, PATH } from "../../messages/paths.ts";
 
 const { adapter: _, ...MODEL } = WRITING_FLAGS;
 
@@ -43,24 +44,20 @@ export type ServeOptions = z.output<typeof SERVE_OPTIONS>;
 export const SERVE_OPTIONS = z.strictObject({
   ...MODEL,
   adapter: z
-    .array(z.string())
+    .array(NAME_OR_PATH)
     .default([])
     .describe("Adapters to serve, each NAME=FOLDER or a folder, whose name it then has"),
-  adapterRoot: z
-    .string()
-    .optional()
-    .describe(
-      "Folder of more adapters: a request for a model that is called as a folder in it loads that, and keys of the role admin load any under other names",
-    ),
+  adapterRoot: PATH.optional().describe(
+    "Folder of more adapters: a request for a model that is called as a folder in it loads that, and keys of the role admin load any under other names",
+  ),
   servedModelName: z.string().optional().describe("Name of the base for clients; default: that of the model"),
   cacheMemory: BYTE_SIZE.optional().describe(
     "Memory for keys and values; default: what one text takes that is as long as the model allows, from 512MB to 2GB",
   ),
   maxBatch: z.int().positive().default(16).describe("Texts that are written at a time; the others wait"),
-  state: z
-    .string()
-    .optional()
-    .describe("Folder for uploaded files and fine-tuning jobs; without it nothing is trained"),
+  state: PATH.optional().describe(
+    "Folder for uploaded files and fine-tuning jobs; without it nothing is trained",
+  ),
   database: DATABASE.optional().describe(
     "URL of a PostgreSQL database for jobs, which graft worker processes then train; without it they are kept in the state folder and trained here",
   ),
@@ -121,8 +118,8 @@ export const SERVE_OPTIONS = z.strictObject({
     .array(z.string().refine(isOrigin, "expected an origin such as https://example.org, without a path"))
     .default([])
     .describe("Origins of web pages that may call; *: all"),
-  tlsCert: z.string().optional().describe("Certificate chain for HTTPS, a PEM file; with --tls-key"),
-  tlsKey: z.string().optional().describe("Private key of the certificate, a PEM file"),
+  tlsCert: PATH.optional().describe("Certificate chain for HTTPS, a PEM file; with --tls-key"),
+  tlsKey: PATH.optional().describe("Private key of the certificate, a PEM file"),
   rateLimit: z
     .int()
     .positive()

@@ -3,6 +3,7 @@ import { z } from "zod";
 import { nearest } from "../../messages/nearest.ts";
 import { Sha256 } from "../../format/files/sha256.ts";
 import { CHATML } from "./chat-template.ts";
+import { NAME_OR_PATH } from "../../messages/paths.ts";
 
 /** "User:" and "Assistant:" before each message, and the model's own end of text behind an answer. */
 const PLAIN =
@@ -31,10 +32,9 @@ export const NAMED_TEMPLATES: ReadonlyMap<string, string> = new Map([
 export const TEMPLATE_NAMES: string = [...NAMED_TEMPLATES.keys()].join(", ");
 
 /** Setting: a template that takes the place of the model's own. */
-export const CHAT_TEMPLATE = z
-  .string()
-  .optional()
-  .describe(`Chat template instead of the model's own: ${TEMPLATE_NAMES}, or a file of Jinja`);
+export const CHAT_TEMPLATE = NAME_OR_PATH.optional().describe(
+  `Chat template instead of the model's own: ${TEMPLATE_NAMES}, or a file of Jinja`,
+);
 
 /** The name of the template with a hash; null: it has none. */
 export function nameOfTemplate(hash: string | null): string | null {

@@ -1,6 +1,7 @@
 /** @file The settings of energy-aware training. */
 import { z } from "zod";
 import { UsageError } from "../../errors.ts";
+import { NAME_OR_PATH } from "../../messages/paths.ts";
 import { readPauseSchedule } from "./pause-schedule.ts";
 
 const RATES = z.array(z.number().min(0)).refine((rates) => rates.length === 2 && isFalling(rates), {
@@ -13,9 +14,7 @@ function isFalling([high = 0, low = 0]: readonly number[]): boolean {
 }
 
 export const POWER_OPTIONS = {
-  power: z
-    .string()
-    .min(1)
+  power: NAME_OR_PATH.min(1)
     .optional()
     .describe(
       "Pause as battery and temperature ask for: auto (sensors of Linux), a JSON file, or a command that prints JSON (docs/power.md)",

@@ -80,7 +80,7 @@ describe("parseTrainOptions()", () => {
       "labelSmoothing is 0.1, expected 0, as the loss is not sigmoid",
     );
     assert.equal(message({ load_in_4bit: true }), "load_in_4bit is not a setting");
-    assert.equal(message({ output: "" }), 'output is "", expected text that is not empty');
+    assert.equal(message({ output: "" }), 'output is "", expected a path');
   });
 
   test("advises where only other tools have a setting", () => {

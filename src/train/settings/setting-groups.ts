@@ -22,6 +22,7 @@ import { OBJECTIVES } from "../objectives.ts";
 import { POWER_OPTIONS } from "../power/options.ts";
 import { DATA_PARALLEL } from "./data-parallel.ts";
 import { THREADS } from "./threads.ts";
+import { NAME_OR_PATH, PATH } from "../../messages/paths.ts";
 
 const names = (kinds: readonly { readonly name: string }[]): [string, ...string[]] =>
   kinds.map((kind) => kind.name) as [string, ...string[]];
@@ -36,9 +37,6 @@ export const AUTO_MEMORY = "auto";
 
 /** With fewer queries at a time attention would be all nodes of a program and next to no work. */
 const LEAST_ATTENTION_CHUNK = 16;
-
-/** Commas and spaces of a path are its own. */
-const PATH = z.string().meta({ format: "path" });
 
 /** Rows in memory; each is checked like a row of a file. */
 const ROWS = z
@@ -66,8 +64,8 @@ export const NAMED_DATA = {
 /** What the help shows together. */
 export const SETTING_GROUPS = {
   model: {
-    model: z.string().describe("Base model: a name, a folder or a .gguf file"),
-    initAdapter: z.string().optional().describe("Adapter folder to start from"),
+    model: NAME_OR_PATH.describe("Base model: a name, a folder or a .gguf file"),
+    initAdapter: PATH.optional().describe("Adapter folder to start from"),
     weights: z
       .enum(RESIDENCIES)
       .default("stored")
@@ -213,7 +211,7 @@ export const SETTING_GROUPS = {
   },
   power: POWER_OPTIONS,
   output: {
-    output: z.string().min(1).describe("Folder for the result"),
+    output: PATH.min(1).describe("Folder for the result"),
     saveEvery: z
       .int()
       .positive()

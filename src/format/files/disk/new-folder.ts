@@ -16,7 +16,7 @@ export function notNew(path: string, found = "it holds files"): UsageError {
   );
 }
 
-/** Refuses a path whose "~" no shell has replaced, as in settings files: a folder of that name would be made. @throws UsageError "usage/output" */
+/** Refuses a path whose "~" neither a shell nor the command has replaced: a folder of that name would be made. @throws UsageError "usage/output" */
 export function refuseTilde(path: string): void {
   if (path !== "~" && !path.startsWith("~/")) return;
   throw new UsageError(
