@@ -1,5 +1,4 @@
 /** @file Chat templates that can be named instead of a file, for models that come without one. */
-import { z } from "zod";
 import { nearest } from "../../messages/nearest.ts";
 import { Sha256 } from "../../format/files/sha256.ts";
 import { CHATML } from "./chat-template.ts";

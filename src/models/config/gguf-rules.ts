@@ -141,9 +141,11 @@ const SIZES = {
 /** Of decoders that rotate heads and share keys. */
 const ROTATED = {
   "attention.head_count_kv": count("num_key_value_heads", { sameAs: "num_attention_heads" }),
-  "attention.layer_norm_rms_epsilon": real("rms_norm_eps"),
   "rope.freq_base": real("rope_theta", 10000),
 };
+const RMS_NORMS = { "attention.layer_norm_rms_epsilon": real("rms_norm_eps") };
+/** Of decoders whose norms subtract the mean. */
+export const LAYER_NORMS = { "attention.layer_norm_epsilon": real("rms_norm_eps") };
 
 /** What a decoder says of its files. */
 export interface DecoderRules extends Partial<
@@ -159,11 +161,14 @@ export interface DecoderRules extends Partial<
   readonly changes?: Table<GgufChange>;
   /** Beside those that all decoders have. */
   readonly settings?: Table<GgufSetting>;
+  /** What says how norms keep from dividing by zero; default: as root mean squares say it. */
+  readonly norms?: Table<GgufSetting>;
 }
 
 /** Files of a decoder; what it does not say is as in Llama's. */
 export function decoderGguf(rules: DecoderRules): GgufRules {
   const { architecture, className, changes = {}, settings = {}, fixed = {}, rotated = "all-columns" } = rules;
+  const { norms = RMS_NORMS } = rules;
   const { embedding, positions, finalNorm, blocks } = rules.names ?? DECODER_NAMES;
   const blockNames = rules.blockNames ?? {
     ...BLOCK_NAMES.preNorms,
@@ -183,7 +188,7 @@ export function decoderGguf(rules: DecoderRules): GgufRules {
     ),
     inBlock: ggufModules(blockNames, changes),
     blockPrefix: blocks,
-    settings: { ...SIZES, ...(rotated === null ? {} : ROTATED), ...settings },
+    settings: { ...SIZES, ...(rotated === null ? {} : { ...ROTATED, ...norms }), ...settings },
     keys: rules.keys ?? {},
     rotated,
     fixed: { architectures: [className], hidden_act: "silu", ...fixed },

@@ -17,6 +17,7 @@ import {
   repeat,
 } from "../blocks/decoder.ts";
 import type { Family } from "../family.ts";
+import { BLOCK_NAMES, LAYER_NORMS, decoderGguf } from "../config/gguf-rules.ts";
 import { DECODER_FIELDS, parseConfig } from "../config/hf-config.ts";
 
 const SCHEMA = z.object({
@@ -48,7 +49,16 @@ export const starcoder2: Family = {
   summary: "StarCoder 2: 3B, 7B and 15B",
   traits:
     "Layer norms and biases, a feed-forward part without a gate, rotated queries and keys, fewer key and value heads; with `sliding_window`, a token sees that many keys at most.",
-  gguf: "not-in-gguf",
+  // Such a file has no word for a window, and its readers take none.
+  gguf: decoderGguf({
+    architecture: "starcoder2",
+    className: "Starcoder2ForCausalLM",
+    blockNames: { ...BLOCK_NAMES.preNorms, ...BLOCK_NAMES.attention, ffn_up: MLP.up, ffn_down: MLP.down },
+    norms: LAYER_NORMS,
+    keys: KEYS,
+    fixed: { hidden_act: "gelu_pytorch_tanh" },
+    switches: { use_bias: "attn_q.bias" },
+  }),
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw, KEYS);
     const { use_bias: bias, intermediate_size: intermediateSize } = c;

@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForCausalLM
 
 # Settings of the models in the files, where they are not those of `../models`: what a GGUF file cannot say, as its readers
-# take it (the scale of Gemma follows from the width of its heads, Mistral has no window), and a model of its own.
+# take it (the scale of Gemma follows from the width of its heads, Mistral and StarCoder 2 have no window), and a model of its own.
 CHANGES = json.loads((Path(__file__).parent / "changes.json").read_text())
 ARCHITECTURES = {
     "llama": "LLAMA",
@@ -36,6 +36,7 @@ ARCHITECTURES = {
     "phi3": "PHI3",
     "phi3-long": "PHI3",
     "smollm3": "SMOLLM3",
+    "starcoder2": "STARCODER2",
     "olmo2": "OLMO2",
     "qwen3_moe": "QWEN3MOE",
     "olmoe": "OLMOE",
@@ -59,6 +60,10 @@ def write_settings(w, family, c):
     w.add_block_count(c["num_hidden_layers"])
     w.add_head_count(c["num_attention_heads"])
     w.add_head_count_kv(c["num_key_value_heads"])
+    if family == "starcoder2":
+        w.add_layer_norm_eps(c["norm_epsilon"])
+        w.add_rope_freq_base(full["rope_theta"])
+        return
     w.add_layer_norm_rms_eps(c["rms_norm_eps"])
     if family.startswith("phi3"):
         w.add_rope_scaling_orig_ctx_len(c["original_max_position_embeddings"])
