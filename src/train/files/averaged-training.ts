@@ -22,6 +22,7 @@ import {
 import { hostTensor } from "../../runtime/host-tensor.ts";
 import type { TrainEvent } from "../events.ts";
 import type { TrainInput } from "../settings/options.ts";
+import { findUnusable } from "../loop/checks.ts";
 import { train } from "../trainer.ts";
 import type { TrainHooks } from "../train-hooks.ts";
 import { writeShards } from "./data/data-shards.ts";
@@ -111,9 +112,21 @@ export async function endRound(
   if (await has(output, basename(after))) return;
   const velocity = from === 0 ? null : await numbersOf(velocityAfter(output, from));
   const step = outerStep(await numbersOf(adapter), contributions, velocity, { learningRate, momentum });
+  requireUsable(step.next, until);
   // The adapter last: a round that is there is whole.
   await writeNumbers(velocityAfter(output, until), adapter, step.velocity);
   await writeNumbers(after, adapter, step.next);
+}
+
+/** @throws FailedError "train/nan" for what rounds cannot go on from */
+function requireUsable(numbers: ReadonlyMap<string, Float32Array>, step: number): void {
+  for (const [name, values] of numbers) {
+    const bad = findUnusable(values);
+    if (bad === undefined) continue;
+    throw new FailedError("train/nan", `Cannot go on training: ${name} is ${bad} in step ${step}`, {
+      hint: "Choose a lower outer learning rate or outer momentum.",
+    });
+  }
 }
 
 /** Makes the adapter after the last step the output's own. */

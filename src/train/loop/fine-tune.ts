@@ -7,7 +7,7 @@
  */
 import { FailedError } from "../../errors.ts";
 import { createUpdater } from "../../optim/updater.ts";
-import { requireFinite } from "./checks.ts";
+import { divergence, requireFinite } from "./checks.ts";
 import { LOSS, isBetter, keepsBest } from "../eval-metrics.ts";
 import { type Evaluation, Evaluator } from "../evaluate.ts";
 import type { EvalEvent, SampleEvent, StepEvent } from "../events.ts";
@@ -213,9 +213,20 @@ class Run {
     this.#requireStore();
     this.#request.hooks.rest?.();
     await requireFinite(adapter, store, step);
+    await this.#requireFiniteLoss();
     await store.save(this.#state, this.#stepper.optimizerState);
     this.#savedStep = step;
     return true;
+  }
+
+  /** What held-out data say of parameters that are finite, unless better ones are the result. @throws FailedError "train/nan" */
+  async #requireFiniteLoss(): Promise<void> {
+    const { evaluation, store } = this.#request;
+    const { global_step: step, best_metric: best, log_history: log } = this.#state;
+    const told = log.findLast(({ event }) => event === "eval");
+    const loss = told?.["step"] === step && step > 0 ? Number(told["loss"]) : 0;
+    if (Number.isFinite(loss) || (evaluation && keepsBest(evaluation) && best !== null)) return;
+    throw await divergence(store, `validation loss ${loss}`, step);
   }
 
   #requireStore(): void {
