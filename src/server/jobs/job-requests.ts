@@ -14,6 +14,33 @@ const METHOD = z
     message: "expected settings of its own type alone",
   });
 
+const MAX_PAIRS = 16;
+const MAX_KEY = 64;
+const MAX_VALUE = 512;
+
+/** Of characters, which may take two units of a string. */
+const isWithin = (text: string, most: number): boolean =>
+  text.length <= 2 * most && Array.from(text).length <= most;
+
+/** What clients note on a job, within OpenAI's limits. */
+const METADATA = z
+  .record(
+    z.string(),
+    z
+      .string()
+      .refine((value) => isWithin(value, MAX_VALUE), `expected at most ${MAX_VALUE} characters`)
+      .meta({ maxLength: MAX_VALUE }),
+  )
+  .superRefine((pairs, context) => {
+    const keys = Object.keys(pairs);
+    const faults = [
+      ...(keys.length > MAX_PAIRS ? [`at most ${MAX_PAIRS} pairs`] : []),
+      // Which one would be as long as it is.
+      ...(keys.every((key) => isWithin(key, MAX_KEY)) ? [] : [`keys of at most ${MAX_KEY} characters`]),
+    ];
+    if (faults.length > 0) context.addIssue({ code: "custom", message: `expected ${faults.join(", and ")}` });
+  });
+
 const FIELDS = z.strictObject({
   model: z.string().max(512).describe("Name of the base, or of an adapter to go on from"),
   training_file: z.string().describe("Id of an uploaded file"),
@@ -32,7 +59,7 @@ const FIELDS = z.strictObject({
     .string()
     .nullish()
     .describe("Checkpoint of the same job on another server, a folder below --adapter-root, to go on from"),
-  metadata: z.record(z.string(), z.string()).nullish(),
+  metadata: METADATA.nullish().describe("Up to 16 pairs, by which jobs can be listed"),
   integrations: z
     .array(z.unknown())
     .refine((list) => list.length === 0, "expected none: what a training tells is in the events of its job")

@@ -1,0 +1,47 @@
+/** @file What a request for a job may say. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { parseValues } from "../route.ts";
+import { JOB_REQUEST } from "./job-requests.ts";
+
+const pairs = (count: number): object =>
+  Object.fromEntries(Array.from({ length: count }, (_, i) => [`key-${i}`, "value"]));
+
+const parse = (metadata: unknown): unknown =>
+  parseValues({ model: "tiny", training_file: "file-1", metadata }, JOB_REQUEST).metadata;
+
+test("metadata are at most 16 pairs, of keys with up to 64 characters and values with up to 512", () => {
+  // A character is one, however many units it takes.
+  for (const fits of [
+    {},
+    pairs(16),
+    { ["k".repeat(64)]: "v".repeat(512) },
+    { ["🔑".repeat(64)]: "🔒".repeat(512) },
+  ]) {
+    assert.deepEqual(parse(fits), fits);
+  }
+  const cases: [unknown, string, RegExp][] = [
+    [pairs(17), "metadata", /16 pairs/],
+    [{ ["k".repeat(65)]: "v" }, "metadata", /keys of at most 64 characters/],
+    [{ ["k".repeat(60_000)]: "v" }, "metadata", /keys of at most 64 characters/],
+    [{ right: "v", wrong: "v".repeat(513) }, "metadata.wrong", /at most 512 characters/],
+    [{ wrong: 7 }, "metadata.wrong", /^metadata\.wrong is 7, expected/],
+    [{ wrong: null }, "metadata.wrong", /expected/],
+    ["text", "metadata", /expected/],
+    [["text"], "metadata", /expected/],
+  ];
+  for (const [metadata, param, message] of cases) {
+    assert.throws(
+      () => parse(metadata),
+      (error: Error & { status: number; code: string; param: string }) => {
+        assert.deepEqual([error.status, error.code, error.param], [400, "invalid_value", param]);
+        assert.match(error.message, message);
+        assert.ok(error.message.length < 1000, `${error.message.length}`);
+        return true;
+      },
+    );
+  }
+  assert.throws(() => parse({ ...pairs(17), ["k".repeat(65)]: "v", a: "v".repeat(513) }), {
+    message: /512 characters; metadata is .*, expected at most 16 pairs, and keys of at most 64 characters$/,
+  });
+});
