@@ -10,7 +10,9 @@ import type { StateFolder } from "../jobs/state-folder.ts";
 import type { Limits } from "./requests/limits.ts";
 import { RunningRequests } from "./running-requests.ts";
 import type { ServerMetrics } from "./metrics/metrics.ts";
+import type { Adapter } from "../peft/attach.ts";
 import { TextPlaces } from "./texts/text-places.ts";
+import { waitInTime } from "./within-time.ts";
 
 export interface ServerStateParts {
   readonly model: ServingModel;
@@ -132,9 +134,29 @@ export class ServerState {
     return this.fineTuning?.files.withoutPath(shown) ?? shown;
   }
 
-  /** The adapter that a request means by its model; null: the base. @throws ApiError 404, 400 for one that cannot be served */
+  /**
+   * The adapter that a request means by its model; null: the base.
+   * @throws ApiError 404, 400 for one that cannot be served, 504 when it is not found and read in time
+   */
   async adapterOf(model: string): Promise<string | null> {
-    if (model === this.name) return null;
+    return model === this.name ? null : await waitInTime(this, () => this.#find(model));
+  }
+
+  /** Lets a request look at an adapter, in memory. @throws ApiError 504 when it is not read in time; as acquiring it */
+  async withAdapter<T>(name: string, look: (adapter: Adapter) => T): Promise<T> {
+    const { adapters } = this.model.engine;
+    return await waitInTime(this, async (signal) => {
+      const held = await adapters.acquire(name, signal);
+      if (!held) throw signal.reason;
+      try {
+        return look(held.adapter);
+      } finally {
+        adapters.release(held);
+      }
+    });
+  }
+
+  async #find(model: string): Promise<string> {
     const { adapters } = this.model.engine;
     // What jobs have trained comes and goes elsewhere too, since this server last looked.
     await this.fineTuning?.find(model);
@@ -168,10 +190,10 @@ export class ServerState {
   async loadFor(
     name: string,
     folder: string,
-    { path, param, mayReplace = false }: { path: string; param: string; mayReplace?: boolean },
+    { path, param, ...more }: { path: string; param: string; mayReplace?: boolean; signal?: AbortSignal },
   ): Promise<void> {
     try {
-      await this.load(name, folder, mayReplace);
+      await this.load(name, folder, more);
     } catch (error) {
       if (!(error instanceof FormatError || error instanceof UsageError)) throw error;
       throw new ApiError(400, this.named(error.message.replaceAll(folder, path)), {
@@ -181,14 +203,18 @@ export class ServerState {
     }
   }
 
-  /** Lets requests ask for an adapter, once it has been read. @throws as reading it; UsageError "usage/adapter" */
-  async load(name: string, path: string, mayReplace = false): Promise<void> {
+  /** Lets requests ask for an adapter, once it has been read. @throws as `AdapterPool.add`; UsageError "usage/adapter" */
+  async load(
+    name: string,
+    path: string,
+    { mayReplace = false, signal }: { mayReplace?: boolean; signal?: AbortSignal } = {},
+  ): Promise<void> {
     if (name === this.name) {
       throw new UsageError("usage/adapter", `Cannot name an adapter "${name}": the model has that name`, {
         hint: "Choose another name.",
       });
     }
-    await this.model.engine.adapters.add(name, path, mayReplace);
+    await this.model.engine.adapters.add(name, path, mayReplace, signal);
     this.#withdrawn.delete(name);
     this.#createdOf.set(name, this.seconds());
   }

@@ -1,13 +1,20 @@
 /** @file The time that a request may take, after which its work is cut off; and the end of all of them with the server. */
 import { ApiError } from "./api-error.ts";
-import type { ServerState } from "./server-state.ts";
+import { unlessAborted } from "../engine/unless-aborted.ts";
+import type { Limits } from "./requests/limits.ts";
+
+/** How long requests may take, and the end of all of them. */
+export interface RequestTime {
+  readonly limits: Pick<Limits, "requestTimeoutMs">;
+  readonly ending: AbortSignal;
+}
 
 /**
  * Does work that ends early when its signal says so: nobody waits, or the time is over, of which `late` tells.
  * @throws ApiError 504 for what fails because it is late, 503 because the server ends
  */
 export async function withinTime<T>(
-  { limits: { requestTimeoutMs }, ending }: Pick<ServerState, "limits" | "ending">,
+  { limits: { requestTimeoutMs }, ending }: RequestTime,
   gone: AbortSignal,
   work: (signal: AbortSignal, late: AbortSignal) => Promise<T>,
 ): Promise<T> {
@@ -29,4 +36,10 @@ export async function withinTime<T>(
     clearTimeout(timer);
     ending.removeEventListener("abort", end);
   }
+}
+
+/** Waits for work that cannot be cut off, but no longer than a request may take. @throws as `withinTime` */
+export function waitInTime<T>(time: RequestTime, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const { signal: never } = new AbortController();
+  return withinTime(time, never, (signal) => unlessAborted(work(signal), signal));
 }

@@ -1,7 +1,9 @@
 /** @file Limits: what is too much is refused in OpenAI's form, with the time to come again, and takes no memory. */
 import assert from "node:assert/strict";
+import * as node from "node:fs/promises";
 import { after, test } from "node:test";
 import { adminKeys } from "../../src/server/access/api-keys.ts";
+import { withDisk } from "../../src/format/files/disk/calls.ts";
 import { BodyReader } from "../../src/server/requests/read-body.ts";
 import { TextPlaces } from "../../src/server/texts/text-places.ts";
 import { temporaryFolder } from "../tiny/model.ts";
@@ -118,6 +120,46 @@ test("texts that take too long end with status 504, in a stream with an event, a
     new RegExp(`^vllm:request_success_total\\{finished_reason="abort",[^}]*\\} ${own}$`, "m"),
   );
   assert.equal(server.state.model.engine.stats.numPagesHeld, 0);
+  assert.deepEqual(server.errors, []);
+});
+
+test("the time of a request counts while its adapter is read, and nothing is held when that is over", async () => {
+  const { server } = await serve({ requestTimeoutMs: 100 });
+  const { state } = server;
+  const { adapters } = state.model.engine;
+  const folder = (await state.adapterRoot?.find("clerk")) ?? "";
+  state.register("named", folder);
+  const gate = Promise.withResolvers<void>();
+  const open = async (...args: Parameters<typeof node.open>): Promise<node.FileHandle> => {
+    await gate.promise;
+    return await node.open(...args);
+  };
+  const slow = { ...node, open };
+  const requests: readonly (readonly [string, object])[] = [
+    ["/v1/completions", { ...ASKED, model: "poet" }],
+    ["/v1/completions", { ...ASKED, model: "named" }],
+    ["/v1/embeddings", { model: "named", input: "ka" }],
+    ["/tokenize", { model: "poet", prompt: "ka" }],
+    ["/v1/load_lora_adapter", { lora_name: "late", lora_path: "poet" }],
+  ];
+  for (const [path, body] of requests) {
+    const answer = await withDisk(slow, () => server.post(path, body));
+    const { error } = answer.body as Told;
+    assert.deepEqual([answer.status, error?.code], [504, "request_timeout"], path);
+  }
+  const body = JSON.stringify({ ...ASKED, model: "named", stream: true });
+  const streamed = await withDisk(slow, async () => {
+    return await (await server.app.request("/v1/completions", { method: "POST", body })).text();
+  });
+  assert.match(streamed, /"code":"request_timeout".*\n\ndata: \[DONE\]/);
+  assert.equal(state.places.numTaken, 0);
+  Object.assign(state.limits, { requestTimeoutMs: 600_000 });
+  gate.resolve();
+  for (const model of ["poet", "named"]) {
+    assert.equal((await server.post("/v1/completions", { ...ASKED, model })).status, 200);
+  }
+  assert.ok(!adapters.has("late"));
+  assert.equal(state.model.engine.stats.numPagesHeld, 0);
   assert.deepEqual(server.errors, []);
 });
 

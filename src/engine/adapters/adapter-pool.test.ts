@@ -107,6 +107,74 @@ test("an adapter that is forgotten while somebody has it is freed when nobody ha
   assert.equal(numFreed, 1);
 });
 
+/** A pool whose adapters are read when the gate is opened, with how many were freed. */
+function openGated() {
+  const gate = Promise.withResolvers<void>();
+  const freed: string[] = [];
+  const read = async (path: string) => {
+    await gate.promise;
+    const adapter = await attachTo(base, lora, { rank: 1 }, "all-linear");
+    const release = (): void => {
+      adapter.release();
+      freed.push(path);
+    };
+    return { adapter: { ...adapter, release }, chatTemplateHash: null };
+  };
+  const pool = new AdapterPool({ session, read, maxLoaded: 1 });
+  const serving = new ServingEngine(session, pool, { cacheBytes: 1e6 });
+  after(async () => {
+    await serving.close();
+    await pool.close();
+  });
+  return { pool, serving, gate, freed };
+}
+
+test("a text that is cancelled while its adapter is read ends at once, and lets go of it when it comes", async () => {
+  const { pool, serving, gate, freed } = openGated();
+  pool.register("slow", "slow");
+  const stop = new AbortController();
+  const request = { promptIds: [1, 2], maxNewTokens: 3, adapter: "slow", signal: stop.signal };
+  const [text, other] = [serving.write(request).next(), pool.acquire("slow")];
+  stop.abort();
+  const { done, value } = await text;
+  assert.ok(done === true && value.finishReason === "aborted");
+  assert.deepEqual([value.numPromptTokens, value.numNewTokens], [2, 0]);
+  // Cancelled before it asks.
+  assert.equal(await pool.acquire("slow", stop.signal), null);
+  gate.resolve();
+  const held = await other;
+  pool.unregister("slow");
+  await setImmediate();
+  assert.deepEqual(freed, []);
+  pool.release(held);
+  await setImmediate();
+  assert.deepEqual(freed, ["slow"]);
+  assert.equal(serving.stats.numPagesHeld, 0);
+});
+
+test("an adapter that nobody waits for any more when it cannot be read is read again for the next", async () => {
+  const { pool, gate } = openGated();
+  pool.register("slow", "slow");
+  const stop = new AbortController();
+  const left = pool.acquire("slow", stop.signal);
+  stop.abort();
+  assert.equal(await left, null);
+  gate.reject(new Error("made up"));
+  await setImmediate();
+  await assert.rejects(pool.acquire("slow"), { code: "engine/adapter" });
+});
+
+test("what was to be loaded, and nobody waits for any more, cannot be asked for", async () => {
+  const { pool, gate, freed } = openGated();
+  const stop = new AbortController();
+  const added = pool.add("slow", "slow", false, stop.signal);
+  stop.abort(new Error("late"));
+  gate.resolve();
+  await assert.rejects(added, { message: "late" });
+  await setImmediate();
+  assert.deepEqual([pool.has("slow"), freed], [false, ["slow"]]);
+});
+
 for (const method of [lora, snell, peqa]) {
   test(`of ${method.name}, what has made room is kept by nobody`, async () => {
     const use = open(method, {}, 3);

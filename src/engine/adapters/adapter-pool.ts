@@ -9,6 +9,7 @@ import type { ReadAdapter } from "../../format/adapters/read-adapter.ts";
 import { nearest } from "../../messages/nearest.ts";
 import type { Adapter } from "../../peft/attach.ts";
 import type { Session } from "../../run/session.ts";
+import { unlessAborted } from "../unless-aborted.ts";
 import { AdapterGroups, DEFAULT_UPDATE_BYTES } from "./adapter-groups.ts";
 import type { HeldAdapter, NamedAdapter } from "./held-adapter.ts";
 import { prepareForMany, warmUp } from "../stack/paged-stages.ts";
@@ -97,14 +98,15 @@ export class AdapterPool {
 
   /**
    * Reads an adapter, and only then lets it be asked for, in the place of one of its name if it may replace that.
-   * @throws UsageError "usage/adapter" when the name is taken; as reading it
+   * @throws UsageError "usage/adapter" when the name is taken; the signal's reason when it is aborted by then; as reading it
    */
-  async add(name: string, path: string, mayReplace: boolean): Promise<void> {
+  async add(name: string, path: string, mayReplace: boolean, signal?: AbortSignal): Promise<void> {
     if (!mayReplace) this.#requireFree(name);
     const entry = newEntry(name, path);
     entry.numUsers++;
     await (entry.held = this.#load(entry));
     try {
+      signal?.throwIfAborted();
       if (!mayReplace) this.#requireFree(name);
       if (this.has(name)) this.unregister(name);
       this.#entries.set(name, entry);
@@ -134,11 +136,30 @@ export class AdapterPool {
   }
 
   /**
-   * Gets an adapter into memory, to be let go of. @throws UsageError "usage/adapter" when there is none of this name; FailedError
-   * "engine/adapter" when it cannot be read, which is not the fault of who asks
+   * Gets an adapter into memory, to be let go of; null: the signal was aborted first, and there is nothing to let go of.
+   * @throws UsageError "usage/adapter" when there is none of this name; FailedError "engine/adapter" when it cannot be read,
+   * which is not the fault of who asks
    */
-  async acquire(name: string): Promise<HeldAdapter> {
-    const entry = this.#entryOf(name);
+  async acquire(name: string): Promise<HeldAdapter>;
+  async acquire(name: string, signal: AbortSignal | undefined): Promise<HeldAdapter | null>;
+  async acquire(name: string, signal?: AbortSignal): Promise<HeldAdapter | null> {
+    const coming = this.#use(this.#entryOf(name));
+    if (!signal) return await coming;
+    try {
+      return await unlessAborted(coming, signal);
+    } catch (error) {
+      if (!signal.aborted) throw error;
+      // It counts as used until it has come: what is on the way is not forgotten.
+      void coming.then(
+        (held) => this.release(held),
+        () => {},
+      );
+      return null;
+    }
+  }
+
+  async #use(entry: Entry): Promise<HeldAdapter> {
+    const { name } = entry;
     this.#entries.delete(name);
     this.#entries.set(name, entry);
     entry.numUsers++;

@@ -72,3 +72,8 @@ export const NO_END: ServeEnd = {
   firstTokenMs: 0,
   totalMs: 0,
 };
+
+/** Of a text that was cancelled before it began. */
+export function endBefore(numPromptTokens: number, waitedMs: number): ServeEnd {
+  return { ...NO_END, numPromptTokens, queueMs: waitedMs, firstTokenMs: waitedMs, totalMs: waitedMs };
+}

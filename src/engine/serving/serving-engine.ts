@@ -21,7 +21,13 @@ import { TextInWork } from "./text-in-work.ts";
 import { type ReadyRows, readyRows } from "./ready-rows.ts";
 import { TextRide } from "./text-ride.ts";
 import type { ServingOptions, ServingStats } from "./serving-options.ts";
-import type { FinishReason, ServeEnd, ServeRequest, ServedToken } from "./serve-request.ts";
+import {
+  type FinishReason,
+  type ServeEnd,
+  type ServeRequest,
+  type ServedToken,
+  endBefore,
+} from "./serve-request.ts";
 import { Sequence } from "../cache/sequence.ts";
 import { DEFAULT_TARGETS, PassClock, type TextNeeds, needsOf } from "../scheduling/service-targets.ts";
 import { DEFAULT_POLICY, findPolicy } from "../scheduling/turn-policies.ts";
@@ -84,13 +90,14 @@ export class ServingEngine implements Riders {
   async *write(request: ServeRequest): AsyncGenerator<ServedToken, ServeEnd, void> {
     const submittedMs = this.#now();
     const { model } = this.session;
-    const { promptIds, adapter = null, maxNewTokens } = request;
+    const { promptIds, adapter = null, maxNewTokens, signal } = request;
     checkPrompt(model, [...promptIds, ...(request.writtenIds ?? [])]);
     // The last token needs no position: nothing follows it.
     const maxLength = Math.min(promptIds.length + maxNewTokens, model.maxKeptPositions + 1);
     this.#requireRoom(maxLength);
     const isNamed = typeof adapter === "string";
-    const held = isNamed ? await this.adapters.acquire(adapter) : adapter;
+    const held = isNamed ? await this.adapters.acquire(adapter, signal) : adapter;
+    if (isNamed && !held) return endBefore(promptIds.length, this.#now() - submittedMs);
     try {
       return yield* this.#writeWith(held, request, maxLength, submittedMs);
     } finally {

@@ -2,6 +2,7 @@
 import { nearest } from "../../messages/nearest.ts";
 import { ApiError } from "../api-error.ts";
 import { defineRoute } from "../route.ts";
+import { waitInTime } from "../within-time.ts";
 import { LOAD_ADAPTER_REQUEST, UNLOAD_ADAPTER_REQUEST } from "../wire.ts";
 
 export const loadAdapter = defineRoute({
@@ -25,7 +26,7 @@ export const loadAdapter = defineRoute({
     const mayReplace = replaces === true;
     const isTaken = name === state.name || (!mayReplace && state.model.engine.adapters.has(name));
     const param = isTaken ? "lora_name" : "lora_path";
-    await state.loadFor(name, folder, { path, param, mayReplace });
+    await waitInTime(state, (signal) => state.loadFor(name, folder, { path, param, mayReplace, signal }));
     return context.text(`Success: LoRA adapter '${name}' added successfully.`);
   },
 });

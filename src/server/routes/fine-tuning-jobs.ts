@@ -72,11 +72,8 @@ export const createJob = defineRoute({
 });
 
 /** The method of an adapter that a job goes on from. @throws ApiError 400 for a job that names another */
-async function methodOf(adapter: string, { graft }: JobRequest, { model }: ServerState): Promise<string> {
-  const { adapters } = model.engine;
-  const held = await adapters.acquire(adapter);
-  const { name } = held.adapter.method;
-  adapters.release(held);
+async function methodOf(adapter: string, { graft }: JobRequest, state: ServerState): Promise<string> {
+  const name = await state.withAdapter(adapter, ({ method }) => method.name);
   const asked = graft?.["method"] ?? name;
   if (asked === name) return name;
   throw new ApiError(

@@ -24,16 +24,11 @@ async function holdingsOf(
   model: unknown,
   state: ServerState,
 ): Promise<{ base: string; adapter: string | null }> {
-  const { session, adapters } = state.model.engine;
+  const { session } = state.model.engine;
   const name = await state.adapterOf(String(model));
   const base = await fingerprintOf(session.base);
   if (name === null) return { base, adapter: null };
-  const held = await adapters.acquire(name);
-  try {
-    return { base, adapter: hashOfAdapter(held.adapter) };
-  } finally {
-    adapters.release(held);
-  }
+  return { base, adapter: await state.withAdapter(name, hashOfAdapter) };
 }
 
 export const exportRequest = defineRoute({

@@ -1,0 +1,12 @@
+/** @file Waiting that a signal ends, for work that goes on by itself. */
+
+/** Waits for work, but no longer than until the signal. @throws the signal's reason; as the work */
+export function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const end = (): void => reject(signal.reason as Error);
+    if (signal.aborted) end();
+    signal.addEventListener("abort", end);
+    const over = (): void => signal.removeEventListener("abort", end);
+    work.then(resolve, reject).finally(over);
+  });
+}
