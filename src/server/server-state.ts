@@ -47,6 +47,8 @@ export interface FineTuning {
   /** Takes up what earlier processes have left. */
   readonly start: () => Promise<void>;
   /** Stops a training that runs here, after its step, with a checkpoint: the next process goes on. */
+  readonly stop: () => Promise<void>;
+  /** The same, and closes the table, which no request may need any more. */
   readonly close: () => Promise<void>;
 }
 

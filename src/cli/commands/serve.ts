@@ -15,6 +15,7 @@ import { openState } from "../../jobs/store/open-state.ts";
 import { AdapterRoot, requireRoot } from "../../server/adapter-root.ts";
 import type { ReadKeys } from "../../server/access/api-keys.ts";
 import { createApp } from "../../server/app.ts";
+import { drain } from "../../server/listening/drain.ts";
 import { type Listening, listen, requirePort } from "../../server/listening/listen.ts";
 import { ServerMetrics } from "../../server/metrics/metrics.ts";
 import { openFineTuning } from "../../server/jobs/open-fine-tuning.ts";
@@ -32,8 +33,6 @@ import { troublesTo } from "../serving/troubles.ts";
 
 /** Largest seed of a text whose request has none. */
 const MAX_SEED = 2 ** 31;
-/** For telling requests that are cut off why. */
-const LAST_WORDS_MS = 1000;
 
 export const command = defineCommand({
   example: "npx graft serve --adapter mine=runs/mine",
@@ -162,14 +161,6 @@ async function openJobs(
     env: io.env,
     troubles: troublesTo(io),
   });
-}
-
-/** Refuses new requests, and ends those that still run after a while; jobs stop after their step. */
-async function drain(state: ServerState, server: Listening | null, graceMs: number): Promise<void> {
-  state.isDraining = true;
-  const timer = setTimeout(() => state.end(), graceMs);
-  await Promise.all([server?.stop(graceMs + LAST_WORDS_MS), state.fineTuning?.close()]);
-  clearTimeout(timer);
 }
 
 /** What an operator is told of an error that is no client's fault: where it comes from, or why, where graft raised it. */

@@ -45,6 +45,11 @@ export function openFineTuning(state: ServerState, options: FineTuningOptions): 
   const closed = new AbortController();
   const trouble = new Trouble(options.troubles);
   let watching: Promise<void> | null = null;
+  const stop = async (): Promise<void> => {
+    closed.abort();
+    await worker.close();
+    await watching;
+  };
   return {
     fingerprint,
     files,
@@ -64,10 +69,9 @@ export function openFineTuning(state: ServerState, options: FineTuningOptions): 
       if (trainsHere) worker.start();
       else watching ??= watch(trained, { clock, trouble, signal: closed.signal });
     },
+    stop,
     close: async () => {
-      closed.abort();
-      await worker.close();
-      await watching;
+      await stop();
       await queue.table.close();
     },
   };

@@ -1,0 +1,19 @@
+/** @file The end of a server: what is in work may go on for a while, new requests are refused, jobs wait for the next process. */
+import type { ServerState } from "../server-state.ts";
+import type { Listening } from "./listen.ts";
+
+/** For the last events of texts that are cut off. */
+const LAST_WORDS_MS = 1000;
+
+/** Ends what still runs after a while; jobs stop after their step. */
+export async function drain(
+  state: ServerState,
+  server: Pick<Listening, "stop"> | null,
+  graceMs: number,
+): Promise<void> {
+  state.isDraining = true;
+  const timer = setTimeout(() => state.end(), graceMs);
+  await Promise.all([server?.stop(graceMs + LAST_WORDS_MS), state.fineTuning?.stop()]);
+  clearTimeout(timer);
+  await state.fineTuning?.close();
+}

@@ -1,0 +1,84 @@
+/** @file Requests that were begun when a server is told to stop: they are answered, with what they asked for kept. */
+import assert from "node:assert/strict";
+import { text } from "node:stream/consumers";
+import { test } from "node:test";
+import type { JobTable } from "../../src/jobs/job-table.ts";
+import type { Job, UploadedFile } from "../../src/jobs/job.ts";
+import { drain } from "../../src/server/listening/drain.ts";
+import { listen } from "../../src/server/listening/listen.ts";
+import { MemoryJobs } from "../jobs/memory-jobs.ts";
+import { reachedUnless } from "../jobs/training-workers.ts";
+import { temporaryFolder } from "../tiny/model.ts";
+import { exchange, openSocket, postText, receive } from "./raw-socket.ts";
+import { serveTiny } from "./tiny-server.ts";
+
+/** A table that nobody reaches once it is closed, as that of a database. */
+function closable(inner: MemoryJobs): JobTable {
+  let isClosed = false;
+  const reached = reachedUnless(() => isClosed, inner);
+  return new Proxy(reached, {
+    get: (target, key: keyof JobTable) =>
+      key === "close" ? async () => void (isClosed = true) : target[key],
+  });
+}
+
+const BOUNDARY = "a-boundary";
+const FORM = [
+  `--${BOUNDARY}`,
+  'Content-Disposition: form-data; name="purpose"',
+  "",
+  "fine-tune",
+  `--${BOUNDARY}`,
+  'Content-Disposition: form-data; name="file"; filename="a.jsonl"',
+  "",
+  '{"text": "ka"}',
+  `--${BOUNDARY}--`,
+  "",
+].join("\r\n");
+const UPLOAD = [
+  "POST /v1/files HTTP/1.1",
+  "Host: x",
+  `Content-Type: multipart/form-data; boundary=${BOUNDARY}`,
+  `Content-Length: ${FORM.length}`,
+  "",
+  FORM,
+].join("\r\n");
+
+test("an upload and a new job that have begun are taken, and are there for the next process", async () => {
+  const inner = new MemoryJobs();
+  const server = await serveTiny(temporaryFolder(), {}, {}, closable(inner));
+  const listening = await listen(server.app, { host: "127.0.0.1", port: 0 });
+  const { url } = listening;
+  const bodyOf = (received: string): unknown => JSON.parse(/\{.*\}/s.exec(received)?.[0] ?? "");
+  const first = bodyOf(
+    await exchange(url, UPLOAD.replace("Host: x", "Host: x\r\nConnection: close")),
+  ) as UploadedFile;
+  const job = postText("/v1/fine_tuning/jobs", { model: "tiny", training_file: first.id });
+  const begun = await Promise.all(
+    [UPLOAD, job].map(async (sent) => {
+      const socket = await openSocket(url);
+      const half = sent.length - 10;
+      // Who is told to go on has been let in.
+      socket.write(sent.slice(0, half).replace("Host: x", "Host: x\r\nExpect: 100-continue"));
+      await receive(socket, /100 Continue/);
+      return { socket, rest: sent.slice(half) };
+    }),
+  );
+  await exchange(url, "GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+  const drained = drain(server.state, listening, 60_000);
+  const answers = begun.map(({ socket, rest }) => {
+    const answer = text(socket);
+    socket.write(rest);
+    return answer;
+  });
+  const [uploaded, created] = await Promise.all(answers);
+  await drained;
+  assert.match(uploaded ?? "", /^HTTP\/1\.1 200/);
+  assert.match(created ?? "", /^HTTP\/1\.1 200/, created);
+  const { id } = bodyOf(uploaded ?? "") as UploadedFile;
+  assert.equal((await server.state.fineTuning?.files.readFile(id))?.status, "processed");
+  const { id: jobId } = bodyOf(created ?? "") as Job;
+  assert.equal((await inner.read(jobId))?.job.status, "queued");
+  assert.deepEqual(server.errors, []);
+  await server.state.model.close();
+});
