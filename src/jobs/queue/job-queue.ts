@@ -91,9 +91,10 @@ export class JobQueue {
     return this.#stop(id, { status: "paused" });
   }
 
-  /** Null: it has ended before. */
+  /** Lets a paused job go on. Null: it is not paused any more, as another request may have been faster. */
   async resume(id: string): Promise<Job | null> {
-    const queued = await this.#change(id, { status: "queued" }, "The job goes on");
+    const isPaused = ({ status }: Job): boolean => status === "paused";
+    const queued = await this.#change(id, { status: "queued" }, "The job goes on", isPaused);
     if (queued) this.#tell(id, "waits");
     return queued;
   }
@@ -109,9 +110,14 @@ export class JobQueue {
     return changed;
   }
 
-  #change(id: string, change: Partial<Job>, message: string): Promise<Job | null> {
+  #change(
+    id: string,
+    change: Partial<Job>,
+    message: string,
+    isMeant = (job: Job): boolean => !hasEnded(job),
+  ): Promise<Job | null> {
     return this.table.withJob<Job | null>(id, (row) => {
-      if (hasEnded(row.job)) return { result: null };
+      if (!isMeant(row.job)) return { result: null };
       if (row.job.status === change.status) return { result: row.job };
       const job = { ...row.job, ...change };
       return { row: { ...row, job }, events: [this.eventOf({ message })], result: job };

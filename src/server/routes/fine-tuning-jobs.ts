@@ -213,11 +213,15 @@ export const pauseJob = ofJob("post", "/pause", "Stop a job until it is resumed"
   requireChanged(await requireJobs(state).queue.pause(job.id), job),
 );
 
-export const resumeJob = ofJob("post", "/resume", "Let a paused job go on", async ({ job }, state) => {
-  if (job.status !== "paused") {
-    throw new ApiError(400, `The job "${job.id}" is ${job.status}, not paused`, {
-      code: "job_is_not_paused",
-    });
-  }
-  return requireChanged(await requireJobs(state).queue.resume(job.id), job);
-});
+export const resumeJob = ofJob(
+  "post",
+  "/resume",
+  "Let a paused job go on",
+  async ({ job: { id } }, state) => {
+    const jobs = requireJobs(state);
+    const resumed = await jobs.queue.resume(id);
+    if (resumed) return shownJob(resumed);
+    const { job } = await requireJob(jobs, id);
+    throw new ApiError(400, `The job "${id}" is ${job.status}, not paused`, { code: "job_is_not_paused" });
+  },
+);
