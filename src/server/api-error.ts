@@ -1,4 +1,5 @@
 /** @file Errors as clients of OpenAI's interface know them: { error: { message, type, param, code } }. */
+import { z } from "zod";
 import { CODES, GraftError } from "../errors.ts";
 import { findFullDisk, toFailedWrite } from "../messages/system-error.ts";
 
@@ -33,14 +34,15 @@ export function stopping(): ApiError {
 }
 
 /** The body of an error. */
-export interface ErrorBody {
-  readonly error: {
-    readonly message: string;
-    readonly type: string;
-    readonly param: string | null;
-    readonly code: string | null;
-  };
-}
+export const ERROR_BODY = z.strictObject({
+  error: z.strictObject({
+    message: z.string(),
+    type: z.string(),
+    param: z.string().nullable().describe("Path of the key that is wrong"),
+    code: z.string().nullable(),
+  }),
+});
+export type ErrorBody = z.output<typeof ERROR_BODY>;
 
 /** What others have to answer for, and may do again soon. */
 const AWAY: ReadonlySet<string> = new Set(["failed/database", "failed/store"]);

@@ -18,6 +18,14 @@ import type { ServerState } from "./server-state.ts";
 /** Who may call a route: everybody, or, where keys are asked for, who has one of this role at least. */
 export type Access = "everybody" | ApiRole;
 
+/** What a route answers with where nothing is wrong. */
+export interface RouteAnswer {
+  /** JSON; of anything else the media type. */
+  readonly whole: z.ZodType | string;
+  /** The JSON of each event, where the answer can be sent piece by piece. */
+  readonly events?: z.ZodType;
+}
+
 export interface RouteBody<B extends z.ZodType, Q extends z.ZodObject> {
   readonly method: "get" | "post" | "delete";
   readonly path: string;
@@ -30,6 +38,7 @@ export interface RouteBody<B extends z.ZodType, Q extends z.ZodObject> {
   readonly body: B | null;
   /** The fields of the form that it takes instead. */
   readonly form?: z.ZodObject;
+  readonly answer: RouteAnswer;
   readonly handle: (call: Call<z.output<B>, z.output<Q>>) => Response | Promise<Response>;
 }
 

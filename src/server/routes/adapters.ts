@@ -11,6 +11,7 @@ export const loadAdapter = defineRoute({
   summary: "Let requests ask for an adapter",
   access: "admin",
   body: LOAD_ADAPTER_REQUEST,
+  answer: { whole: "text/plain" },
   handle: async ({ body, context, state }) => {
     const { lora_name: name, lora_path: path, load_inplace: replaces } = body;
     if (!state.adapterRoot) {
@@ -37,6 +38,7 @@ export const unloadAdapter = defineRoute({
   summary: "Forget an adapter; texts that have it go on",
   access: "admin",
   body: UNLOAD_ADAPTER_REQUEST,
+  answer: { whole: "text/plain" },
   handle: ({ body: { lora_name: name }, context, state }) => {
     const { adapters } = state.model.engine;
     if (!adapters.has(name)) {

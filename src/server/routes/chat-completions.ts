@@ -1,4 +1,5 @@
 /** @file POST /v1/chat/completions: the assistant's next turn of a conversation. */
+import { CHAT_ANSWER, CHAT_EVENT } from "../answers/text-answers.ts";
 import { ApiError } from "../api-error.ts";
 import { ChatAnswer } from "../texts/chat-answer.ts";
 import { readMessage } from "../texts/chat-messages.ts";
@@ -21,6 +22,7 @@ export const chatCompletions = defineRoute({
   summary: "Write the assistant's next turn of a conversation",
   access: "read",
   body: CHAT_REQUEST,
+  answer: { whole: CHAT_ANSWER, events: CHAT_EVENT },
   handle: async ({ body, context, state, resumed }) => {
     refuse(body, REFUSED_IN_CHATS);
     const adapter = await state.adapterOf(body.model);

@@ -1,6 +1,7 @@
 /** @file POST /v1/completions: texts that go on from prompts. */
 import type { TextJob } from "../../engine/serving-model.ts";
 import type { ServeEnd } from "../../engine/serving/serve-request.ts";
+import { COMPLETION_ANSWER, COMPLETION_EVENT } from "../answers/text-answers.ts";
 import { grammarOf } from "../texts/response-format.ts";
 import { defineRoute } from "../route.ts";
 import type { ServerState } from "../server-state.ts";
@@ -22,6 +23,7 @@ export const completions = defineRoute({
   summary: "Go on from a text",
   access: "read",
   body: COMPLETION_REQUEST,
+  answer: { whole: COMPLETION_ANSWER, events: COMPLETION_EVENT },
   handle: async ({ body, context, state, resumed }) => {
     refuse(body, REFUSED_IN_COMPLETIONS);
     if (body.best_of != null && body.best_of !== (body.n ?? 1)) refuse(body, NO_BEST_OF);

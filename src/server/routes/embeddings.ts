@@ -1,6 +1,7 @@
 /** @file POST /v1/embeddings: what a model makes of texts, as one vector each. */
 import type { z } from "zod";
 import { MeanPool } from "../../engine/prompts/mean-pool.ts";
+import { EMBEDDING_ANSWER } from "../answers/text-answers.ts";
 import { ApiError } from "../api-error.ts";
 import { defineRoute } from "../route.ts";
 import type { ServerState } from "../server-state.ts";
@@ -19,6 +20,7 @@ export const embeddings = defineRoute({
   summary: "Embed texts: the mean of their hidden states after the final norm, scaled to length 1",
   access: "read",
   body: EMBEDDING_REQUEST,
+  answer: { whole: EMBEDDING_ANSWER },
   handle: async ({ body, context, state }) => {
     const adapter = await state.adapterOf(body.model);
     const inputs = readInputs(body, state);

@@ -3,6 +3,7 @@ import { z } from "zod";
 import { countLineEnds, findWrongByte } from "../../data/formats/utf8.ts";
 import { type UploadedFile, hasEnded } from "../../jobs/job.ts";
 import type { JobTable } from "../../jobs/job-table.ts";
+import { FILE_ANSWER, deletedAnswer, pageAnswer } from "../answers/list-answers.ts";
 import { ApiError } from "../api-error.ts";
 import { requireFile, requireJobs } from "../jobs/fine-tuning.ts";
 import { describeJsonFault } from "../requests/json-fault.ts";
@@ -70,6 +71,7 @@ export const uploadFile = defineRoute({
   summary: "Upload a file",
   access: "train",
   body: null,
+  answer: { whole: FILE_ANSWER },
   form: UPLOAD,
   handle: async ({ bytes, context, state }) => {
     const { files } = requireJobs(state);
@@ -109,6 +111,7 @@ export const listFiles = defineRoute({
   access: "train",
   query: FILE_QUERY,
   body: null,
+  answer: { whole: pageAnswer(FILE_ANSWER) },
   handle: async ({ query, context, state }) => {
     const { purpose, order } = query;
     const files = await requireJobs(state).files.listFiles();
@@ -123,6 +126,7 @@ export const getFile = defineRoute({
   summary: "Tell of a file",
   access: "train",
   body: null,
+  answer: { whole: FILE_ANSWER },
   handle: async ({ context, state }) =>
     context.json(await requireFile(requireJobs(state).files, context.req.param("id") ?? "")),
 });
@@ -133,6 +137,7 @@ export const getFileContent = defineRoute({
   summary: "Give a file back",
   access: "train",
   body: null,
+  answer: { whole: "application/octet-stream" },
   handle: async ({ context, state }) => {
     const { files } = requireJobs(state);
     const file = await requireFile(files, context.req.param("id") ?? "");
@@ -156,6 +161,7 @@ export const deleteFile = defineRoute({
   summary: "Remove a file",
   access: "train",
   body: null,
+  answer: { whole: deletedAnswer("file") },
   handle: async ({ context, state }) => {
     const { files, queue } = requireJobs(state);
     const { id } = await requireFile(files, context.req.param("id") ?? "");

@@ -1,9 +1,11 @@
 /** @file /v1/fine_tuning/jobs: trainings on the base that is served, beside what it writes. */
 import type { Context } from "hono";
+import type { z } from "zod";
 import { UsageError } from "../../errors.ts";
 import { HYPERPARAMETERS, type Job, type JobEvent, SUPERVISED } from "../../jobs/job.ts";
 import type { JobRow } from "../../jobs/job-table.ts";
 import { shownJob } from "../../jobs/training/used-hyperparameters.ts";
+import { CHECKPOINT_ANSWER, JOB_ANSWER, JOB_EVENT_ANSWER, pageAnswer } from "../answers/list-answers.ts";
 import { ApiError } from "../api-error.ts";
 import { checkpointName, requireFile, requireJob, requireJobs } from "../jobs/fine-tuning.ts";
 import { JOB_REQUEST, type JobRequest } from "../jobs/job-requests.ts";
@@ -24,6 +26,7 @@ export const createJob = defineRoute({
   summary: "Train an adapter on the base, beside what is written",
   access: "train",
   body: JOB_REQUEST,
+  answer: { whole: JOB_ANSWER },
   handle: async ({ body, context, state }) => {
     const { fingerprint, files, queue, requireSettings } = requireJobs(state);
     const adapter = await state.adapterOf(body.model);
@@ -102,6 +105,7 @@ export const listJobs = defineRoute({
   access: "train",
   query: PAGE_QUERY,
   body: null,
+  answer: { whole: pageAnswer(JOB_ANSWER) },
   handle: async ({ query, context, state }) => {
     const jobs = (await requireJobs(state).queue.table.list()).map(({ job }) => shownJob(job));
     // As OpenAI's clients write it: metadata[KEY]=VALUE, and metadata=null for those without.
@@ -129,6 +133,7 @@ function ofJob(
     summary,
     access: "train",
     body: null,
+    answer: { whole: JOB_ANSWER },
     handle: async ({ context, state }) => context.json(await answer(await namedJob(context, state), state)),
   });
 }
@@ -137,6 +142,7 @@ function ofJob(
 function listOfJob(
   rest: string,
   summary: string,
+  item: z.ZodType,
   answer: (row: JobRow, state: ServerState, part: AskedPart) => Promise<object>,
 ): Route {
   return defineRoute({
@@ -146,6 +152,7 @@ function listOfJob(
     access: "train",
     query: PAGE_QUERY,
     body: null,
+    answer: { whole: pageAnswer(item) },
     handle: async ({ query, context, state }) =>
       context.json(await answer(await namedJob(context, state), state, query)),
   });
@@ -169,6 +176,7 @@ export const getJob = ofJob("get", "", "Tell of a job", async ({ job }) => shown
 export const listJobEvents = listOfJob(
   "/events",
   "List what a job has told, the newest first",
+  JOB_EVENT_ANSWER,
   async ({ job }, state, part) => {
     const { after, limit } = part;
     const { table } = requireJobs(state).queue;
@@ -179,6 +187,7 @@ export const listJobEvents = listOfJob(
 export const listJobCheckpoints = listOfJob(
   "/checkpoints",
   "List the checkpoints of a job, the newest first; each can be asked for as a model",
+  CHECKPOINT_ANSWER,
   async ({ job, folder }, state, part) => {
     const { files, queue } = requireJobs(state);
     await files.fetchRun(job.id, folder);

@@ -1,4 +1,5 @@
 /** @file Whether the server lives, whether it takes requests, and its numbers. */
+import { z } from "zod";
 import { defineRoute } from "../route.ts";
 
 export const health = defineRoute({
@@ -7,6 +8,7 @@ export const health = defineRoute({
   summary: "Answer 200 as long as the process lives",
   access: "everybody",
   body: null,
+  answer: { whole: z.strictObject({ status: z.literal("ok") }) },
   handle: ({ context }) => context.json({ status: "ok" }),
 });
 
@@ -16,6 +18,7 @@ export const ready = defineRoute({
   summary: "Answer 200 while requests are taken, 503 when the server stops",
   access: "everybody",
   body: null,
+  answer: { whole: z.strictObject({ status: z.literal("ready") }) },
   handle: ({ context, state }) =>
     state.isDraining ? context.json({ status: "stopping" }, 503) : context.json({ status: "ready" }),
 });
@@ -26,6 +29,7 @@ export const metrics = defineRoute({
   summary: "Tell numbers in Prometheus's form",
   access: "everybody",
   body: null,
+  answer: { whole: "text/plain" },
   handle: async ({ context, state }) =>
     context.text(await state.metrics.text(state.model.engine.stats), 200, {
       "content-type": state.metrics.contentType,

@@ -1,4 +1,5 @@
 /** @file /v1/models: base and adapters, of which those that jobs have trained can be removed. */
+import { MODELS_ANSWER, MODEL_ANSWER, deletedAnswer } from "../answers/list-answers.ts";
 import { ApiError } from "../api-error.ts";
 import { requireJobs } from "../jobs/fine-tuning.ts";
 import { defineRoute } from "../route.ts";
@@ -17,6 +18,7 @@ export const listModels = defineRoute({
   summary: "List the base and its adapters",
   access: "read",
   body: null,
+  answer: { whole: MODELS_ANSWER },
   handle: ({ context, state }) =>
     context.json({ object: "list", data: state.list().map((model) => describe(model, state)) }),
 });
@@ -27,6 +29,7 @@ export const getModel = defineRoute({
   summary: "Tell of the base or an adapter",
   access: "read",
   body: null,
+  answer: { whole: MODEL_ANSWER },
   handle: async ({ context, state }) => {
     const name = context.req.param("model") ?? "";
     await state.adapterOf(name);
@@ -40,6 +43,7 @@ export const deleteModel = defineRoute({
   summary: "Remove what a job has trained, with its checkpoints",
   access: "train",
   body: null,
+  answer: { whole: deletedAnswer("model") },
   handle: async ({ context, state }) => {
     const id = context.req.param("model") ?? "";
     await state.adapterOf(id);

@@ -1,7 +1,8 @@
 /** @file GET /openapi.json: the routes, described by the schemas that check what is sent. */
 import { z } from "zod";
 import { API_ROLES } from "../access/api-keys.ts";
-import { type Route, defineRoute } from "../route.ts";
+import { ERROR_BODY } from "../api-error.ts";
+import { type Route, type RouteAnswer, defineRoute } from "../route.ts";
 
 const KEY = {
   type: "http",
@@ -9,10 +10,13 @@ const KEY = {
   description: `Roles, each with those before: ${API_ROLES.join(", ")}`,
 };
 
+const ERROR_REF = { $ref: "#/components/schemas/Error" };
+const ERROR = { description: "An error object", content: { "application/json": { schema: ERROR_REF } } };
+
 /** Makes the OpenAPI document of routes; `asksForKey`: of whoever calls those that are not for everybody. */
 function openApiDocument(routes: readonly Route[], asksForKey: boolean): object {
   const paths: Record<string, Record<string, object>> = {};
-  for (const { method, path, summary, access, query, body, form } of routes) {
+  for (const { method, path, summary, access, query, body, form, answer } of routes) {
     const place = path.replace(/:(\w+)(\{[^}]*\})?/g, "{$1}");
     const named = [...place.matchAll(/\{(\w+)\}/g)].map(([, name]) => ({
       name,
@@ -36,7 +40,7 @@ function openApiDocument(routes: readonly Route[], asksForKey: boolean): object 
         summary,
         ...(parameters.length > 0 ? { parameters } : {}),
         ...((body ?? form) && { requestBody: { required: true, content } }),
-        responses: { 200: { description: "Success" }, default: { description: "An error object" } },
+        responses: { 200: describeAnswer(answer), default: ERROR },
         ...(asksForKey && access !== "everybody" && { security: [{ key: [access] }] }),
       },
     };
@@ -44,9 +48,31 @@ function openApiDocument(routes: readonly Route[], asksForKey: boolean): object 
   return {
     openapi: "3.1.0",
     info: { title: "graft", version: "1", description: "Texts by one base model and its adapters" },
-    ...(asksForKey && { components: { securitySchemes: { key: KEY } } }),
+    components: {
+      schemas: { Error: answerSchema(ERROR_BODY) },
+      ...(asksForKey && { securitySchemes: { key: KEY } }),
+    },
     paths,
   };
+}
+
+/** Success, whole or as events. */
+function describeAnswer({ whole, events }: RouteAnswer): object {
+  const isJson = typeof whole !== "string";
+  const one = isJson ? { "application/json": { schema: answerSchema(whole) } } : { [whole]: {} };
+  if (!events) return { description: "Success", content: one };
+  const description = "Success; of server-sent events the data of each, [DONE] behind the last";
+  const event = { anyOf: [answerSchema(events), ERROR_REF] };
+  return { description, content: { ...one, "text/event-stream": { schema: event } } };
+}
+
+/** Clients are to bear keys that come later, which tests are not. */
+function answerSchema(answer: z.ZodType): object {
+  return z.toJSONSchema(answer, {
+    override: ({ jsonSchema }) => {
+      if (jsonSchema.additionalProperties === false) delete jsonSchema.additionalProperties;
+    },
+  });
 }
 
 function schemaOf(checks: z.ZodType): object {
@@ -61,6 +87,7 @@ export function openApiRoute(routes: readonly Route[]): Route {
     summary: "Describe all routes",
     access: "everybody",
     body: null,
+    answer: { whole: z.looseObject({ openapi: z.string(), paths: z.record(z.string(), z.unknown()) }) },
     handle: async ({ context, asksForKey }) => context.json(openApiDocument(routes, await asksForKey())),
   });
 }

@@ -3,21 +3,28 @@ import { z } from "zod";
 import { hashOfAdapter } from "../../engine/adapters/adapter-hash.ts";
 import { fingerprintOf } from "../../models/base/fingerprint.ts";
 import { ApiError } from "../api-error.ts";
-import { type Route, defineRoute, parseValues } from "../route.ts";
+import { type Route, type RouteAnswer, defineRoute, parseValues } from "../route.ts";
 import type { ServerState } from "../server-state.ts";
 
-/** A request as another server gives it away. */
-const movedBody = (routes: readonly Route[]) =>
-  z.strictObject({
-    version: z.literal(1),
-    base: z.string().describe("What the base holds, as the server tells it that gives the request away"),
-    adapter: z.string().nullable().describe("What the adapter holds, by its values"),
-    id: z.string(),
-    created: z.int(),
-    path: z.enum(routes.map(({ path }) => path)),
-    body: z.record(z.string(), z.unknown()).describe("What was sent there"),
-    written_ids: z.array(z.int().min(0)).describe("Ids of the new tokens that have been told"),
-  });
+/** A request as one server gives it away to another. */
+const MOVED = z.strictObject({
+  version: z.literal(1),
+  base: z.string().describe("What the base holds, as the server tells it that gives the request away"),
+  adapter: z.string().nullable().describe("What the adapter holds, by its values"),
+  id: z.string(),
+  created: z.int(),
+  path: z.string().describe("The route that it was sent to"),
+  body: z.record(z.string(), z.unknown()).describe("What was sent there"),
+  written_ids: z.array(z.int().min(0)).describe("Ids of the new tokens that have been told"),
+});
+
+/** What several routes answer with. */
+function answersOf(routes: readonly Route[]): RouteAnswer {
+  return {
+    whole: z.union(routes.map(({ answer }) => answer.whole).filter((whole) => typeof whole !== "string")),
+    events: z.union(routes.flatMap(({ answer }) => answer.events ?? [])),
+  };
+}
 
 /** What base and adapter of a request hold. */
 async function holdingsOf(
@@ -38,6 +45,7 @@ export const exportRequest = defineRoute({
     "End a stream here, with finish_reason abort, and tell all that another server needs to go on with it",
   access: "admin",
   body: null,
+  answer: { whole: MOVED },
   handle: async ({ context, state }) => {
     const moved = await state.running.move(context.req.param("id") ?? "");
     return context.json({ ...moved, ...(await holdingsOf(moved.body["model"], state)) });
@@ -52,7 +60,8 @@ export function importRequest(routes: readonly Route[]): Route {
     summary:
       "Go on with a stream that another server has given away: the events that follow those that it has told",
     access: "admin",
-    body: movedBody(routes),
+    body: MOVED.extend({ path: z.enum(routes.map(({ path }) => path)) }),
+    answer: answersOf(routes),
     handle: async ({ body: moved, ...call }) => {
       const { state } = call;
       const route = routes.find(({ path }) => path === moved.path) as Route;

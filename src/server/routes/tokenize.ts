@@ -1,4 +1,5 @@
 /** @file POST /tokenize and /detokenize, in vLLM's form. */
+import { DETOKENIZE_ANSWER, TOKENIZE_ANSWER } from "../answers/text-answers.ts";
 import { ApiError } from "../api-error.ts";
 import { readMessage } from "../texts/chat-messages.ts";
 import { defineRoute } from "../route.ts";
@@ -11,6 +12,7 @@ export const tokenize = defineRoute({
   summary: "Encode a text or a conversation",
   access: "read",
   body: TOKENIZE_REQUEST,
+  answer: { whole: TOKENIZE_ANSWER },
   handle: async ({ body, context, state }) => {
     const { prompt, messages, tools = null, chat_template_kwargs: variables } = body;
     const { model } = state;
@@ -44,6 +46,7 @@ export const detokenize = defineRoute({
   summary: "Decode token ids",
   access: "read",
   body: DETOKENIZE_REQUEST,
+  answer: { whole: DETOKENIZE_ANSWER },
   handle: async ({ body: { model, tokens }, context, state }) => {
     if (model != null) await state.adapterOf(model);
     if (tokens.length > 0) requireIds(tokens, "tokens", state);

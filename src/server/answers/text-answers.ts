@@ -1,0 +1,116 @@
+/** @file What clients are answered that ask for texts, embeddings and tokens, in OpenAI's and vLLM's names. */
+import { z } from "zod";
+
+const HEAD = { id: z.string(), created: z.int().describe("In seconds"), model: z.string() };
+
+/** The last is of a text that goes on in another server. */
+const FINISH_REASON = z.enum(["stop", "length", "tool_calls", "abort"]);
+
+const USAGE = z.strictObject({
+  prompt_tokens: z.int(),
+  completion_tokens: z.int(),
+  total_tokens: z.int(),
+  prompt_tokens_details: z.strictObject({ cached_tokens: z.int() }),
+});
+/** In all events but the last null, and absent unless it is asked for. */
+const USAGE_OF_EVENTS = USAGE.nullable().optional();
+
+const SCORED_TOKEN = z.strictObject({ token: z.string(), logprob: z.number(), bytes: z.array(z.int()) });
+const CHAT_LOG_PROBS = z
+  .strictObject({
+    content: z.array(SCORED_TOKEN.extend({ top_logprobs: z.array(SCORED_TOKEN) })),
+    refusal: z.null(),
+  })
+  .nullable();
+
+const CALL = z.strictObject({
+  id: z.string(),
+  type: z.literal("function"),
+  function: z.strictObject({ name: z.string(), arguments: z.string().describe("JSON") }),
+});
+
+export const CHAT_ANSWER = z.strictObject({
+  ...HEAD,
+  object: z.literal("chat.completion"),
+  choices: z.array(
+    z.strictObject({
+      index: z.int(),
+      message: z.strictObject({
+        role: z.literal("assistant"),
+        reasoning_content: z.string().optional(),
+        content: z.string().nullable(),
+        refusal: z.null(),
+        tool_calls: z.array(CALL).optional(),
+      }),
+      logprobs: CHAT_LOG_PROBS,
+      finish_reason: FINISH_REASON,
+    }),
+  ),
+  usage: USAGE,
+});
+
+export const CHAT_EVENT = z.strictObject({
+  ...HEAD,
+  object: z.literal("chat.completion.chunk"),
+  choices: z.array(
+    z.strictObject({
+      index: z.int(),
+      delta: z.strictObject({
+        role: z.literal("assistant").optional(),
+        reasoning_content: z.string().optional(),
+        content: z.string().optional(),
+        tool_calls: z.array(CALL.extend({ index: z.int() })).optional(),
+      }),
+      logprobs: CHAT_LOG_PROBS,
+      finish_reason: FINISH_REASON.nullable(),
+    }),
+  ),
+  usage: USAGE_OF_EVENTS,
+});
+
+/** Lists beside one another, with null for a token that nothing comes before. */
+const LISTED_LOG_PROBS = z
+  .strictObject({
+    tokens: z.array(z.string()),
+    token_logprobs: z.array(z.number().nullable()),
+    top_logprobs: z.array(z.record(z.string(), z.number()).nullable()),
+    text_offset: z.array(z.int()),
+  })
+  .nullable();
+
+const COMPLETION = { ...HEAD, object: z.literal("text_completion") };
+const COMPLETED = { index: z.int(), text: z.string(), logprobs: LISTED_LOG_PROBS };
+
+export const COMPLETION_ANSWER = z.strictObject({
+  ...COMPLETION,
+  choices: z.array(z.strictObject({ ...COMPLETED, finish_reason: FINISH_REASON })),
+  usage: USAGE,
+});
+
+export const COMPLETION_EVENT = z.strictObject({
+  ...COMPLETION,
+  choices: z.array(z.strictObject({ ...COMPLETED, finish_reason: FINISH_REASON.nullable() })),
+  usage: USAGE_OF_EVENTS,
+});
+
+export const EMBEDDING_ANSWER = z.strictObject({
+  object: z.literal("list"),
+  model: z.string(),
+  data: z.array(
+    z.strictObject({
+      object: z.literal("embedding"),
+      index: z.int(),
+      embedding: z.union([z.array(z.number()), z.string()]).describe("As encoding_format says"),
+    }),
+  ),
+  usage: z.strictObject({ prompt_tokens: z.int(), total_tokens: z.int() }),
+});
+
+export const TOKENIZE_ANSWER = z.strictObject({
+  count: z.int(),
+  max_model_len: z.int(),
+  tokens: z.array(z.int()),
+  token_strs: z.array(z.string()).nullable(),
+});
+
+export const DETOKENIZE_ANSWER = z.strictObject({ prompt: z.string() });
