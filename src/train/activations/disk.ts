@@ -60,10 +60,10 @@ class OnDisk implements KeptActivations {
     const entry = this.#entries.pop();
     if (!entry) throw new RangeError("Cannot bring activations back: none are kept");
     await entry.moving;
-    if (!entry.tensors) await this.#read(entry);
+    const tensors = await this.#read(entry);
     const next = this.#entries.at(-1);
     if (next) next.moving = handled(this.#readNext(next));
-    return entry.tensors as unknown as Saved;
+    return tensors;
   }
 
   async end(): Promise<void> {
@@ -86,8 +86,8 @@ class OnDisk implements KeptActivations {
     await this.#read(entry);
   }
 
-  async #read(entry: Entry): Promise<void> {
-    if (entry.tensors) return;
+  async #read(entry: Entry): Promise<Saved> {
+    if (entry.tensors) return entry.tensors;
     const tensors: Saved = {};
     entry.tensors = tensors;
     for (const [i, [name, shape]] of Object.entries(entry.shapes).entries()) {
@@ -95,6 +95,7 @@ class OnDisk implements KeptActivations {
       tensors[name] = tensor;
       await this.#disk.read(entry.firstFile + i, bytesOf(tensor));
     }
+    return tensors;
   }
 }
 

@@ -13,8 +13,13 @@ export interface Kind {
   readonly options: z.ZodType;
 }
 
-function keysOf({ options }: Kind): string[] {
-  return Object.keys((options as z.ZodObject).shape);
+function fieldsOf({ options }: Kind): Readonly<Record<string, z.ZodType>> {
+  return (options as z.ZodObject<Record<string, z.ZodType>>).shape;
+}
+
+/** The names of the options that one of a kind has. */
+export function keysOf(kind: Kind): string[] {
+  return Object.keys(fieldsOf(kind));
 }
 
 /** One option as some kinds of thing have it. */
@@ -31,13 +36,13 @@ interface OwnedOption {
  */
 export function optionFlags(kinds: readonly Kind[]): Record<string, z.ZodType> {
   const flags = new Map<string, OwnedOption[]>();
-  for (const { name, options } of kinds) {
-    for (const [key, schema] of Object.entries((options as z.ZodObject<Record<string, z.ZodType>>).shape)) {
+  for (const kind of kinds) {
+    for (const [key, schema] of Object.entries(fieldsOf(kind))) {
       const text = describe(key, schema);
       const known = flags.get(key) ?? [];
       const same = known.find((option) => option.text === text);
-      if (same) same.owners.push(name);
-      else flags.set(key, [...known, { schema: withoutDefault(schema), text, owners: [name] }]);
+      if (same) same.owners.push(kind.name);
+      else flags.set(key, [...known, { schema: withoutDefault(schema), text, owners: [kind.name] }]);
     }
   }
   return Object.fromEntries(

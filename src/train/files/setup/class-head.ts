@@ -19,6 +19,7 @@ import { Random } from "../../../random.ts";
 import { defaultObjective, findObjective } from "../../objectives.ts";
 import type { GivenClasses, Objective } from "../../objective.ts";
 import { type TrainOptions, objectiveOptions } from "../../settings/options.ts";
+import { keysOf } from "../../settings/own-options.ts";
 import { classesOf } from "../../../data/examples/class-example.ts";
 import { namesOf } from "../data/data-names.ts";
 
@@ -111,8 +112,8 @@ export function trainFreshHead(
     (path) => !`${path}.`.startsWith(`${head}.`),
   );
   const named = modulesToSave(method, method.options.parse(ofMethod)) ?? [];
-  const isOption = "modulesToSave" in (method.options as unknown as { readonly shape: object }).shape;
-  return isOption ? { ...ofMethod, modulesToSave: [...new Set([...named, head, ...modules])] } : ofMethod;
+  if (!keysOf(method).includes("modulesToSave")) return ofMethod;
+  return { ...ofMethod, modulesToSave: [...new Set([...named, head, ...modules])] };
 }
 
 /** @throws UsageError "usage/flag" when a method leaves numbers of a new head as they were drawn */
