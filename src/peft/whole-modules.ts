@@ -1,4 +1,4 @@
-/** @file The option of methods that modules are trained whole beside their adapters. */
+/** @file The option of methods that modules are trained whole beside their adapters, and its place in configurations. */
 import { z } from "zod";
 
 /** Field of an options schema. */
@@ -32,4 +32,27 @@ export function wholeModulesToConfig({ modulesToSave }: WholeModules): Readonly<
 /** The option by PEFT's key: what a file does not name was not trained. */
 export function wholeModulesFromConfig(take: (key: string) => unknown): Readonly<Record<string, unknown>> {
   return { modulesToSave: take("modules_to_save") ?? [] };
+}
+
+/** Writes options of a method under keys of their own, and reads them. */
+interface ConfigKeys<O> {
+  toConfig(options: O): Readonly<Record<string, unknown>>;
+  fromConfig(take: (key: string) => unknown): Readonly<Record<string, unknown>>;
+}
+
+/** Options that stand in a configuration as they are, each under the key that is given for it, and the whole modules. */
+export function configKeys<O extends WholeModules>(keys: {
+  readonly [Name in Exclude<keyof O, keyof WholeModules>]: string;
+}): ConfigKeys<O> {
+  const entries = Object.entries(keys) as [keyof O & string, string][];
+  return {
+    toConfig: (options) => ({
+      ...Object.fromEntries(entries.map(([name, key]) => [key, options[name]])),
+      ...wholeModulesToConfig(options),
+    }),
+    fromConfig: (take) => ({
+      ...Object.fromEntries(entries.map(([name, key]) => [name, take(key)])),
+      ...wholeModulesFromConfig(take),
+    }),
+  };
 }

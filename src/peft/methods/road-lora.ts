@@ -12,16 +12,10 @@ import { type SiteGraph, withProjector } from "../../models/graphs/site-graph.ts
 import { LOW_RANK_FIELDS } from "../low-rank/low-rank.ts";
 import { ALL_LINEAR, type AdapterMethod, NOTHING_FROZEN, defineMethod } from "../method.ts";
 import { PLAIN_FILE } from "../contract/adapter-file.ts";
-import { configKeys } from "../contract/config-keys.ts";
 import type { MergeRule } from "../contract/merge-rule.ts";
 import type { RowForm, StackedBatch } from "../contract/row-batch.ts";
 import type { SiteValues } from "../sites/site.ts";
-import {
-  MODULES_TO_SAVE,
-  WHOLE_MODULES,
-  wholeModulesFromConfig,
-  wholeModulesToConfig,
-} from "../whole-modules.ts";
+import { MODULES_TO_SAVE, WHOLE_MODULES, configKeys } from "../whole-modules.ts";
 import { ROAD_FIELDS } from "./road/fields.ts";
 
 const OPTIONS = z.strictObject({
@@ -34,7 +28,7 @@ const OPTIONS = z.strictObject({
 });
 type RoadLoraOptions = z.output<typeof OPTIONS>;
 
-const KEYS = configKeys<Omit<RoadLoraOptions, "modulesToSave">>({
+const KEYS = configKeys<RoadLoraOptions>({
   rank: "r",
   alpha: "lora_alpha",
   dropout: "lora_dropout",
@@ -99,12 +93,7 @@ export function roadLora(turning: AdapterMethod, adding: AdapterMethod): Adapter
     // Neither a product of turns nor a product of thin matrices.
     algebra: "not-composable",
 
-    file: {
-      ...PLAIN_FILE,
-      peftType: "ROAD_LORA",
-      toConfig: (options) => ({ ...KEYS.toConfig(options), ...wholeModulesToConfig(options) }),
-      fromConfig: (take) => ({ ...KEYS.fromConfig(take), ...wholeModulesFromConfig(take) }),
-    },
+    file: { ...PLAIN_FILE, peftType: "ROAD_LORA", ...KEYS },
   });
 }
 

@@ -25,7 +25,7 @@ import {
 } from "./snell/options.ts";
 import { sparsify } from "./snell/sparsify.ts";
 import { patternValues } from "../sites/targets.ts";
-import { WHOLE_MODULES, wholeModulesFromConfig, wholeModulesToConfig } from "../whole-modules.ts";
+import { WHOLE_MODULES } from "../whole-modules.ts";
 
 const A = "snell_A";
 const B = "snell_B";
@@ -116,12 +116,7 @@ export const snell = defineMethod<SnellOptions, SnellSite>({
   // The sum of two sparse updates has more entries than either, and no factors.
   algebra: "not-composable",
 
-  file: {
-    ...PLAIN_FILE,
-    peftType: "SNELL",
-    toConfig: (options) => ({ ...SNELL_KEYS.toConfig(options), ...wholeModulesToConfig(options) }),
-    fromConfig: (take) => ({ ...SNELL_KEYS.fromConfig(take), ...wholeModulesFromConfig(take) }),
-  },
+  file: { ...PLAIN_FILE, peftType: "SNELL", ...SNELL_KEYS },
 });
 
 /** The kernel's own numbers as trained tensors. */

@@ -20,16 +20,9 @@ import { type HostTensor, zeros } from "../../runtime/host-tensor.ts";
 import type { SiteState } from "../algebra/contract.ts";
 import { ALL_LINEAR, NOTHING_FROZEN, defineMethod } from "../method.ts";
 import { PLAIN_FILE } from "../contract/adapter-file.ts";
-import { configKeys } from "../contract/config-keys.ts";
 import type { SiteValues } from "../sites/site.ts";
 import { areTransposed } from "../fan-in-fan-out.ts";
-import {
-  MODULES_TO_SAVE,
-  WHOLE_MODULES,
-  joinWholeModules,
-  wholeModulesFromConfig,
-  wholeModulesToConfig,
-} from "../whole-modules.ts";
+import { MODULES_TO_SAVE, WHOLE_MODULES, configKeys, joinWholeModules } from "../whole-modules.ts";
 import { perToken } from "../per-token.ts";
 import { torchUniform } from "./vera/torch-uniform.ts";
 
@@ -46,7 +39,7 @@ const OPTIONS = z.strictObject({
 });
 type VeraOptions = z.output<typeof OPTIONS>;
 
-const KEYS = configKeys<Omit<VeraOptions, "modulesToSave">>({
+const KEYS = configKeys<VeraOptions>({
   rank: "r",
   dInitial: "d_initial",
   dropout: "vera_dropout",
@@ -150,11 +143,10 @@ export const vera = defineMethod<VeraOptions, VeraSite>({
       bias: "none",
       fan_in_fan_out: areTransposed(sites),
       init_weights: true,
-      ...wholeModulesToConfig(o),
     }),
     fromConfig: (take) => {
       take("init_weights");
-      return { ...KEYS.fromConfig(take), ...wholeModulesFromConfig(take) };
+      return KEYS.fromConfig(take);
     },
   },
 });

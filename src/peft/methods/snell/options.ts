@@ -1,9 +1,8 @@
 /** @file The options of SNELL, their keys in a configuration, and which sites are too small for them. */
 import { z } from "zod";
 import { UsageError } from "../../../errors.ts";
-import { configKeys } from "../../contract/config-keys.ts";
 import type { SitePlace } from "../../sites/site.ts";
-import { MODULES_TO_SAVE } from "../../whole-modules.ts";
+import { MODULES_TO_SAVE, configKeys } from "../../whole-modules.ts";
 import { KERNELS, type KernelName, type KernelShape } from "./kernels.ts";
 import { SPARSIFIERS, type Sparsity, THROUGH, numZeros } from "./sparsify.ts";
 
@@ -49,7 +48,7 @@ export const SNELL_OPTIONS = z.strictObject({
 export type SnellOptions = z.output<typeof SNELL_OPTIONS>;
 
 /** Their keys in a configuration. */
-export const SNELL_KEYS = configKeys<Omit<SnellOptions, "modulesToSave">>({
+export const SNELL_KEYS = configKeys<SnellOptions>({
   rank: "r",
   kernel: "kernel",
   pieces: "pieces",
