@@ -38,8 +38,9 @@ export type Transform = (b: Builder, x: Value) => Value;
 /** Base of the rotation where a file has none. */
 const DEFAULT_BASE = 10_000;
 
-/** Causal attention over all keys, rotated, without biases and norms of its own. */
+/** Causal attention over all keys, rotated, with biases where the configuration has them, and without norms of its own. */
 export function plainAttention(raw: RawConfig, c: DecoderFields): SelfAttentionOptions {
+  const { attention_bias: hasBias = false } = c;
   const sizes = headSizes(raw, c);
   return {
     ...sizes,
@@ -51,15 +52,15 @@ export function plainAttention(raw: RawConfig, c: DecoderFields): SelfAttentionO
     window: null,
     softcap: null,
     causal: true,
-    bias: { qkv: false, output: false },
+    bias: { qkv: hasBias, output: hasBias },
     queryNorm: null,
     keyNorm: null,
   };
 }
 
-/** A feed-forward part gated by SiLU. */
-export function siluMlp(c: DecoderFields, bias = false): MlpOptions {
-  return { intermediateSize: c.intermediate_size, activation: silu, bias };
+/** A feed-forward part gated by SiLU, with biases where the configuration has them. */
+export function siluMlp(c: DecoderFields): MlpOptions {
+  return { intermediateSize: c.intermediate_size, activation: silu, bias: c.mlp_bias ?? false };
 }
 
 /** The attention of a block whose projections are those of Llama. */

@@ -47,11 +47,7 @@ type GemmaFields = z.output<typeof FIELDS>;
 
 /** Attention as Gemma 2 and 3 have it, without a window. */
 export function gemmaAttention(raw: RawConfig, c: GemmaFields): SelfAttentionOptions {
-  return {
-    ...plainAttention(raw, c),
-    scale: c.query_pre_attn_scalar ** -0.5,
-    bias: { qkv: c.attention_bias, output: c.attention_bias },
-  };
+  return { ...plainAttention(raw, c), scale: c.query_pre_attn_scalar ** -0.5 };
 }
 
 /** A feed-forward part gated by GELU in its approximation by tanh. */

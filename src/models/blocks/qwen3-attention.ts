@@ -21,15 +21,11 @@ export const QWEN3_FIELDS = {
 };
 
 /** The attention of Qwen 3. */
-export function qwen3Attention(
-  raw: RawConfig,
-  c: DecoderFields & { readonly attention_bias: boolean },
-): SelfAttentionOptions {
+export function qwen3Attention(raw: RawConfig, c: DecoderFields): SelfAttentionOptions {
   const plain = plainAttention(raw, c);
   const norm = rmsNorm(c.rms_norm_eps);
   return {
     ...plain,
-    bias: { qkv: c.attention_bias, output: c.attention_bias },
     queryNorm: headNorm(norm, plain.numHeads),
     keyNorm: headNorm(norm, plain.numKeyValueHeads),
   };

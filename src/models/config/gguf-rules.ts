@@ -116,6 +116,9 @@ export const BLOCK_NAMES = {
   mlp: { ffn_gate: "mlp.gate_proj", ffn_up: "mlp.up_proj", ffn_down: "mlp.down_proj" },
 };
 
+/** By which tensors files say which projections of blocks like Llama's have biases. */
+export const BIAS_SWITCHES = { attention_bias: "attn_q.bias", mlp_bias: "ffn_up.bias" } as const;
+
 /** A feed-forward part of experts: its modules, and what files say of it. */
 export const EXPERTS = {
   names: {

@@ -124,8 +124,15 @@ export const DECODER_FIELDS = {
   rope_interleaved: z.literal(false).default(false),
 };
 
-/** `DECODER_FIELDS` as they are read. */
-export type DecoderFields = z.output<z.ZodObject<typeof DECODER_FIELDS>>;
+/** Which projections have biases, in blocks like Llama's. */
+export const BIAS_FIELDS = {
+  attention_bias: z.boolean().default(false),
+  mlp_bias: z.boolean().default(false),
+};
+
+/** `DECODER_FIELDS` as they are read, with those of `BIAS_FIELDS` that a family has. */
+export type DecoderFields = z.output<z.ZodObject<typeof DECODER_FIELDS>> &
+  Partial<z.output<z.ZodObject<typeof BIAS_FIELDS>>>;
 
 /** Sizes of the heads. @throws UsageError "usage/model" for heads that cannot be shared or rotated */
 export function headSizes(

@@ -38,10 +38,7 @@ export const gemma: Family = {
   }),
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw);
-    const attention = attentionPart({
-      ...plainAttention(raw, c),
-      bias: { qkv: c.attention_bias, output: c.attention_bias },
-    });
+    const attention = attentionPart(plainAttention(raw, c));
     const layer = preNormBlock(rmsNormPlusOne(c.rms_norm_eps), attention, gemmaMlp(c));
     return decoder(raw, c, repeat(layer, c), gemmaEnds(c));
   },

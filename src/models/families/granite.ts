@@ -21,14 +21,13 @@ import {
   siluMlp,
 } from "../blocks/decoder.ts";
 import type { Family } from "../family.ts";
-import { decoderGguf, NEIGHBOUR_ROWS, real } from "../config/gguf-rules.ts";
-import { DECODER_FIELDS, parseConfig } from "../config/hf-config.ts";
+import { BIAS_SWITCHES, decoderGguf, NEIGHBOUR_ROWS, real } from "../config/gguf-rules.ts";
+import { BIAS_FIELDS, DECODER_FIELDS, parseConfig } from "../config/hf-config.ts";
 
 const FACTOR = z.number().positive().default(1);
 const SCHEMA = z.object({
   ...DECODER_FIELDS,
-  attention_bias: z.boolean().default(false),
-  mlp_bias: z.boolean().default(false),
+  ...BIAS_FIELDS,
   hidden_act: z.literal("silu").default("silu"),
   embedding_multiplier: FACTOR,
   attention_multiplier: FACTOR,
@@ -53,13 +52,12 @@ export const granite: Family = {
       residual_scale: real("residual_multiplier", 1),
       logit_scale: real("logits_scaling", 1),
     },
-    switches: { attention_bias: "attn_q.bias", mlp_bias: "ffn_up.bias" },
+    switches: BIAS_SWITCHES,
   }),
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw);
-    const bias = { qkv: c.attention_bias, output: c.attention_bias };
-    const attention = attentionPart({ ...plainAttention(raw, c), scale: c.attention_multiplier, bias });
-    const mlp = mlpPart(siluMlp(c, c.mlp_bias));
+    const attention = attentionPart({ ...plainAttention(raw, c), scale: c.attention_multiplier });
+    const mlp = mlpPart(siluMlp(c));
     const scaled =
       (part: Transform): Transform =>
       (b, x) =>

@@ -6,15 +6,14 @@
  * Papers: "LLaMA", arXiv:2302.13971; "The Llama 3 Herd of Models", arXiv:2407.21783.
  */
 import { z } from "zod";
-import { llamaBlock, mlpPart, plainAttention, plainDecoder, repeat, siluMlp } from "../blocks/decoder.ts";
+import { llamaBlock, plainAttention, plainDecoder, repeat } from "../blocks/decoder.ts";
 import type { Family } from "../family.ts";
-import { decoderGguf, NEIGHBOUR_ROWS } from "../config/gguf-rules.ts";
-import { DECODER_FIELDS, parseConfig } from "../config/hf-config.ts";
+import { BIAS_SWITCHES, decoderGguf, NEIGHBOUR_ROWS } from "../config/gguf-rules.ts";
+import { BIAS_FIELDS, DECODER_FIELDS, parseConfig } from "../config/hf-config.ts";
 
 const SCHEMA = z.object({
   ...DECODER_FIELDS,
-  attention_bias: z.boolean().default(false),
-  mlp_bias: z.boolean().default(false),
+  ...BIAS_FIELDS,
   hidden_act: z.literal("silu").default("silu"),
 });
 
@@ -27,12 +26,10 @@ export const llama: Family = {
     architecture: "llama",
     className: "LlamaForCausalLM",
     changes: NEIGHBOUR_ROWS,
-    switches: { attention_bias: "attn_q.bias", mlp_bias: "ffn_up.bias" },
+    switches: BIAS_SWITCHES,
   }),
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw);
-    const bias = { qkv: c.attention_bias, output: c.attention_bias };
-    const layer = llamaBlock(c, { ...plainAttention(raw, c), bias }, mlpPart(siluMlp(c, c.mlp_bias)));
-    return plainDecoder(raw, c, repeat(layer, c));
+    return plainDecoder(raw, c, repeat(llamaBlock(c, plainAttention(raw, c)), c));
   },
 };

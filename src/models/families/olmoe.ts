@@ -49,7 +49,6 @@ export const olmoe: Family = {
     const options = { numExperts, numChosen, normalizes: c.norm_topk_prob, expert: siluMlp(c) };
     const attention = {
       ...plainAttention(raw, c),
-      bias: { qkv: c.attention_bias, output: c.attention_bias },
       queryNorm: norm,
       keyNorm: norm,
     };

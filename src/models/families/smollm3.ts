@@ -4,10 +4,17 @@
  * Paper: "RoPE to NoPE and Back Again", arXiv:2501.18795.
  */
 import { z } from "zod";
-import { llamaBlock, mlpPart, plainAttention, plainDecoder, siluMlp } from "../blocks/decoder.ts";
+import { llamaBlock, plainAttention, plainDecoder } from "../blocks/decoder.ts";
 import type { Family, Layer } from "../family.ts";
-import { decoderGguf, NEIGHBOUR_ROWS } from "../config/gguf-rules.ts";
-import { DECODER_FIELDS, WINDOW_FIELDS, parseConfig, unusable, windowedLayers } from "../config/hf-config.ts";
+import { BIAS_SWITCHES, decoderGguf, NEIGHBOUR_ROWS } from "../config/gguf-rules.ts";
+import {
+  BIAS_FIELDS,
+  DECODER_FIELDS,
+  WINDOW_FIELDS,
+  parseConfig,
+  unusable,
+  windowedLayers,
+} from "../config/hf-config.ts";
 
 const SCHEMA = z.object({
   ...DECODER_FIELDS,
@@ -16,8 +23,7 @@ const SCHEMA = z.object({
   max_position_embeddings: z.int().positive().default(32_768),
   tie_word_embeddings: z.boolean().default(true),
   rope_theta: z.number().positive().default(2_000_000),
-  attention_bias: z.boolean().default(false),
-  mlp_bias: z.boolean().default(false),
+  ...BIAS_FIELDS,
   hidden_act: z.literal("silu").default("silu"),
   no_rope_layers: z.array(z.union([z.literal(0), z.literal(1)])).nullish(),
   no_rope_layer_interval: z.int().positive().default(4),
@@ -33,7 +39,7 @@ export const smollm3: Family = {
     className: "SmolLM3ForCausalLM",
     changes: NEIGHBOUR_ROWS,
     fixed: { no_rope_layer_interval: 4, use_sliding_window: false },
-    switches: { attention_bias: "attn_q.bias", mlp_bias: "ffn_up.bias" },
+    switches: BIAS_SWITCHES,
   }),
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw);
@@ -42,7 +48,6 @@ export const smollm3: Family = {
       throw unusable(raw, `no_rope_layers has ${rotated.length} entries (expected ${numLayers})`);
     }
     const plain = plainAttention(raw, c);
-    const bias = { qkv: c.attention_bias, output: c.attention_bias };
     const window = c.use_sliding_window ? (c.sliding_window ?? null) : null;
     // 1 stands for a layer that does rotate.
     const rotates = (layer: number): boolean =>
@@ -54,11 +59,10 @@ export const smollm3: Family = {
       const key = `${isRotated} ${hasWindow}`;
       const attention = {
         ...plain,
-        bias,
         rope: isRotated ? plain.rope : null,
         window: hasWindow ? window : null,
       };
-      const block = made.get(key) ?? llamaBlock(c, attention, mlpPart(siluMlp(c, c.mlp_bias)));
+      const block = made.get(key) ?? llamaBlock(c, attention);
       made.set(key, block);
       return block;
     });
