@@ -1,6 +1,7 @@
 /** @file What does it cost to write many texts at once with adapters of their own, and what is gained over one after another? */
 import { AdapterPool } from "../src/engine/adapters/adapter-pool.ts";
 import { ServingEngine } from "../src/engine/serving/serving-engine.ts";
+import type { ReadAdapter } from "../src/format/adapters/read-adapter.ts";
 import { loadModel } from "../src/format/by-path.ts";
 import { COMPUTES } from "../src/nn/computes.ts";
 import { attach } from "../src/peft/attach.ts";
@@ -8,7 +9,7 @@ import { findMethod } from "../src/peft/methods.ts";
 import { Random } from "../src/random.ts";
 import { Session } from "../src/run/session.ts";
 import { createEngine } from "../src/runtime/create-engine.ts";
-import { defineBenchmark } from "./bench.ts";
+import { type Outcome, defineBenchmark } from "./bench.ts";
 import { interleave } from "./harness/interleave.ts";
 import { findModel } from "./harness/peers.ts";
 import { median, ratioOf, roundedSpread, showRatio } from "./harness/statistics.ts";
@@ -37,91 +38,133 @@ export const benchmark = defineBenchmark({
     processor: { value: false, help: "counts seconds of processor time, which other programs disturb less" },
   },
   async run(values, context) {
+    const kinds = values.kinds.split(",").map((kind) => kind.trim());
     const engine = createEngine(values.threads === 0 ? {} : { threads: values.threads });
     const { base, checkpoint } = await loadModel(await findModel(values.model, context));
     const compute = COMPUTES[values.compute as keyof typeof COMPUTES];
     const session = new Session(engine, base, "float32", { compute });
-    const read = async (path: string) => {
-      const [kind, seed] = path.split("/") as [string, string];
-      const [method, options] = KINDS[kind] as (typeof KINDS)[string];
-      const targets = { modules: null, exclude: [], layers: null };
-      const random = new Random(Number(seed));
-      const adapter = await attach(base, { method: findMethod(method), options, targets }, random);
-      for (const { values: own } of adapter.groups) {
-        own.forEach((value, k) => (own[k] = value + 0.01 * random.normal()));
-      }
-      return { adapter, chatTemplateHash: null };
-    };
-    const kinds = values.kinds.split(",").map((kind) => kind.trim());
-    const maxLoaded = kinds.length * values.rows;
-    const adapters = new AdapterPool({ session, read, maxLoaded });
+    const adapters = await loadAdapters(session, kinds, values.rows);
     const serving = new ServingEngine(session, adapters, { cacheBytes: 1e9, maxRunning: values.rows });
-    for (const kind of kinds) {
-      for (let row = 0; row < values.rows; row++) {
-        adapters.register(`${kind} ${row}`, `${kind}/${row}`);
-        adapters.release(await adapters.acquire(`${kind} ${row}`));
-      }
-    }
-    /** Writes one text; each has a prompt of its own, so that nothing is found in the cache. */
-    const write = async (row: number, round: number, adapter: string | null): Promise<void> => {
-      const promptIds = Array.from(
-        { length: values.prompt },
-        (_, i) => 100 + ((row * 977 + round * 31 + i * 7) % (session.model.numOutputs - 200)),
-      );
-      for await (const _ of serving.write({ promptIds, maxNewTokens: values.tokens, adapter })) continue;
-    };
-    const rows = Array.from({ length: values.rows }, (_, row) => row);
-    let numRuns = 0;
-    const speed = async (run: (seed: number) => Promise<void>): Promise<number> => {
-      const startedMs = nowMs(values.processor);
-      await run(numRuns++);
-      return (1000 * values.rows * values.tokens) / (nowMs(values.processor) - startedMs);
-    };
-    const together = (nameOf: (row: number) => string | null) => (): Promise<number> =>
-      speed(async (seed) => void (await Promise.all(rows.map((row) => write(row, seed, nameOf(row))))));
-    const sides = {
-      none: together(() => null),
-      ...Object.fromEntries(kinds.map((kind) => [kind, together((row) => `${kind} ${row}`)])),
-      mixed: together((row) => `${kinds[row % kinds.length]} ${row}`),
-      "mixed, passes in turn": () =>
-        speed(async (seed) => {
-          for (const [index, kind] of kinds.entries()) {
-            const own = rows.filter((row) => row % kinds.length === index);
-            await Promise.all(own.map((row) => write(row, seed, `${kind} ${row}`)));
-          }
-        }),
-      [`${kinds[0]}, one after another`]: () =>
-        speed(async (seed) => {
-          for (const row of rows) await write(row, seed, `${kinds[0]} ${row}`);
-        }),
-    };
+    const sides = sidesOf(serving, kinds, values);
     for (const side of Object.values(sides)) await side();
     const speeds = await interleave(values.rounds, sides, context);
     await serving.close();
     await adapters.close();
     await session.release();
     await checkpoint.close();
-    const none = speeds["none"] ?? [];
     return {
       parameters: { ...values, threads: engine.threads },
       versions: {},
-      table: {
-        head: ["adapters", "tokens/s", "against none"],
-        rows: Object.entries(speeds).map(([name, own]) => [
-          name,
-          median(own).toFixed(1),
-          showRatio(ratioOf(own, none)),
-        ]),
-      },
-      results: Object.fromEntries(
-        Object.entries(speeds).map(([name, own]) => [
-          name,
-          { tokens_per_second: median(own), against_none: roundedSpread(ratioOf(own, none)) },
-        ]),
-      ),
+      ...compareWithNone(speeds),
     };
   },
 });
+
+/** Loads an adapter of each kind for each row, by the names `KIND ROW`, with numbers that are not those of their start. */
+async function loadAdapters(
+  session: Session,
+  kinds: readonly string[],
+  numRows: number,
+): Promise<AdapterPool> {
+  const { base } = session;
+  const read = async (path: string): Promise<ReadAdapter> => {
+    const [kind, seed] = path.split("/") as [string, string];
+    const [method, options] = KINDS[kind] as (typeof KINDS)[string];
+    const targets = { modules: null, exclude: [], layers: null };
+    const random = new Random(Number(seed));
+    const adapter = await attach(base, { method: findMethod(method), options, targets }, random);
+    for (const { values: own } of adapter.groups) {
+      own.forEach((value, k) => (own[k] = value + 0.01 * random.normal()));
+    }
+    return { adapter, chatTemplateHash: null };
+  };
+  const adapters = new AdapterPool({ session, read, maxLoaded: kinds.length * numRows });
+  for (const kind of kinds) {
+    for (let row = 0; row < numRows; row++) {
+      adapters.register(`${kind} ${row}`, `${kind}/${row}`);
+      adapters.release(await adapters.acquire(`${kind} ${row}`));
+    }
+  }
+  return adapters;
+}
+
+interface Load {
+  readonly rows: number;
+  readonly prompt: number;
+  readonly tokens: number;
+  readonly processor: boolean;
+}
+
+/** Ways to write the texts; each tells its tokens a second. */
+function sidesOf(
+  serving: ServingEngine,
+  kinds: readonly string[],
+  load: Load,
+): Record<string, () => Promise<number>> {
+  const rows = Array.from({ length: load.rows }, (_, row) => row);
+  let numRuns = 0;
+  const speed = async (run: (seed: number) => Promise<void>): Promise<number> => {
+    const startedMs = nowMs(load.processor);
+    await run(numRuns++);
+    return (1000 * load.rows * load.tokens) / (nowMs(load.processor) - startedMs);
+  };
+  const write = (row: number, seed: number, adapter: string | null): Promise<void> =>
+    writeText(serving, load, row, seed, adapter);
+  const together = (nameOf: (row: number) => string | null) => (): Promise<number> =>
+    speed(async (seed) => void (await Promise.all(rows.map((row) => write(row, seed, nameOf(row))))));
+  return {
+    none: together(() => null),
+    ...Object.fromEntries(kinds.map((kind) => [kind, together((row) => `${kind} ${row}`)])),
+    mixed: together((row) => `${kinds[row % kinds.length]} ${row}`),
+    "mixed, passes in turn": () =>
+      speed(async (seed) => {
+        for (const [index, kind] of kinds.entries()) {
+          const own = rows.filter((row) => row % kinds.length === index);
+          await Promise.all(own.map((row) => write(row, seed, `${kind} ${row}`)));
+        }
+      }),
+    [`${kinds[0]}, one after another`]: () =>
+      speed(async (seed) => {
+        for (const row of rows) await write(row, seed, `${kinds[0]} ${row}`);
+      }),
+  };
+}
+
+/** Writes one text; each has a prompt of its own, so that nothing is found in the cache. */
+async function writeText(
+  serving: ServingEngine,
+  { prompt, tokens }: Load,
+  row: number,
+  seed: number,
+  adapter: string | null,
+): Promise<void> {
+  const numIds = serving.session.model.numOutputs - 200;
+  const promptIds = Array.from(
+    { length: prompt },
+    (_, i) => 100 + ((row * 977 + seed * 31 + i * 7) % numIds),
+  );
+  for await (const _ of serving.write({ promptIds, maxNewTokens: tokens, adapter })) continue;
+}
+
+function compareWithNone(
+  speeds: Readonly<Record<string, readonly number[]>>,
+): Pick<Outcome, "table" | "results"> {
+  const sides = Object.entries(speeds).map(([name, own]) => {
+    return { name, speed: median(own), ratio: ratioOf(own, speeds["none"] ?? []) };
+  });
+  return {
+    table: {
+      head: ["adapters", "tokens/s", "against none"],
+      rows: sides.map(({ name, speed, ratio }) => [name, speed.toFixed(1), showRatio(ratio)]),
+    },
+    results: Object.fromEntries(
+      sides.map(({ name, speed, ratio }) => [
+        name,
+        { tokens_per_second: speed, against_none: roundedSpread(ratio) },
+      ]),
+    ),
+  };
+}
 
 /** Milliseconds of the clock, or of processors. */
 function nowMs(isProcessor: boolean): number {
