@@ -54,12 +54,12 @@ export const benchmark = defineBenchmark({
     threads: { value: 0, help: "threads of an operation; 0: all processors" },
   },
   async run(values, { say }) {
-    const { seconds } = values;
+    const { seconds, rate: usualRate } = values;
     const { path } = await resolveModel(values.model);
     const names = Array.from({ length: values.adapters }, (_, i) => `adapter ${i}`);
     const load: TextLoad = {
       pattern: values.pattern,
-      perSecond: values.rate,
+      perSecond: usualRate,
       prompt: values.prompt,
       tokens: values.tokens,
       adapters: names.length > 0 ? names : [null],
@@ -70,16 +70,11 @@ export const benchmark = defineBenchmark({
       tokenMs: values["token-ms"],
     };
     const policies = values.policies.split(",").map((name) => findNamed("policy", TURN_POLICIES, name).name);
-    const [first = DEFAULT_POLICY, ...others] = policies;
     const rates = values.rates.split(",").filter(Boolean).map(Number);
     return await withScratch(async (folder) => {
-      const withModel = async <T>(
-        policy: TurnPolicyName,
-        run: (served: ServedTraining) => Promise<T>,
-        maxLoaded = values.adapters + 1,
-      ): Promise<T> => {
+      const open: OpenServed = (policy, maxLoaded = values.adapters + 1) => {
         say(`opening the model: ${policy}, ${maxLoaded} adapters in memory`);
-        const served = await ServedTraining.open({
+        return ServedTraining.open({
           path,
           folder,
           load,
@@ -92,57 +87,96 @@ export const benchmark = defineBenchmark({
           trainCompute: values["train-compute"] as ComputeName,
           threads: values.threads || undefined,
         });
-        try {
-          return await run(served);
-        } finally {
-          await served.close();
-        }
       };
-      const rows: CoServed[] = [];
-      /** Texts come as long as it is asked for, beside a training if there is one. */
-      const both = async (
-        name: string,
-        served: ServedTraining,
-        rate: number,
-        trains = true,
-      ): Promise<void> => {
-        say(`${name}, ${rate} texts a second`);
-        const own = { ...load, perSecond: rate };
-        const training = trains ? served.train({ seconds }) : null;
-        const texts = await comeAt(arrivalsOf(own, seconds), (index, cameMs) =>
-          writeText(served.engine, own, index, cameMs),
-        );
-        rows.push({ name, rate, progress: await training, texts });
-      };
-      const [before, after] = await withModel(first, async (served): Promise<[Progress, Progress]> => {
-        say("training alone");
-        const before = await served.train({ seconds });
-        await both("texts alone", served, values.rate, false);
-        for (const rate of [...rates, values.rate].sort((a, b) => a - b)) await both(first, served, rate);
-        say("training alone, once more");
-        return [before, await served.train({ seconds })];
-      });
-      for (const name of others) await withModel(name, (served) => both(name, served, values.rate));
-      const beside = rows.find(({ name, rate }) => name === first && rate === values.rate);
-      const steps = 1 + (beside?.progress?.stepMs.length ?? 0);
-      const train = async (name: string, served: ServedTraining, length: TrainingLength): Promise<void> => {
-        say(`${name}, ${values.rate} texts a second`);
-        const ran = Promise.withResolvers<void>();
-        const training = served.train(length, ran.resolve);
-        const write = oneAdapterAtATime(served.engine, load, ran.promise);
-        const texts = await comeAt(arrivalsOf(load, seconds), write);
-        rows.push({ name, rate: values.rate, progress: await training, texts });
-      };
-      await withModel(
-        first,
-        async (served) => {
-          await train(EQUAL_WORK, served, { steps });
-          await train(ALL_TIME, served, { seconds });
-        },
-        1,
-      );
-      const report = reportCoServing(rows, [before, after], targets, [EQUAL_WORK, ALL_TIME]);
+      const { rows, alone } = await compare({ open, load, seconds, policies, rates, say });
+      const report = reportCoServing(rows, alone, targets, [EQUAL_WORK, ALL_TIME]);
       return { parameters: values, versions: {}, ...report };
     });
   },
 });
+
+/** Opens the model; the caller closes it. */
+type OpenServed = (policy: TurnPolicyName, maxLoaded?: number) => Promise<ServedTraining>;
+
+interface Comparison {
+  readonly open: OpenServed;
+  readonly load: TextLoad;
+  readonly seconds: number;
+  /** The first one is also run at other rates, and without texts. */
+  readonly policies: readonly TurnPolicyName[];
+  readonly rates: readonly number[];
+  readonly say: (line: string) => void;
+}
+
+/** Runs all rows, and the training alone before and after those of the first policy. */
+async function compare(
+  comparison: Comparison,
+): Promise<{ readonly rows: CoServed[]; readonly alone: [Progress, Progress] }> {
+  const { open, load, seconds, policies, rates, say } = comparison;
+  const [first = DEFAULT_POLICY, ...others] = policies;
+  const usualRate = load.perSecond;
+  const rows: CoServed[] = [];
+  const beside = async (name: string, served: ServedTraining, rate: number, trains = true): Promise<void> => {
+    say(`${name}, ${rate} texts a second`);
+    rows.push(await runBeside(served, name, { ...load, perSecond: rate }, seconds, trains));
+  };
+  const alone = await closing(await open(first), async (served): Promise<[Progress, Progress]> => {
+    say("training alone");
+    const before = await served.train({ seconds });
+    await beside("texts alone", served, usualRate, false);
+    for (const rate of [...rates, usualRate].sort((a, b) => a - b)) await beside(first, served, rate);
+    say("training alone, once more");
+    return [before, await served.train({ seconds })];
+  });
+  for (const name of others) await closing(await open(name), (served) => beside(name, served, usualRate));
+  const usual = rows.find(({ name, rate }) => name === first && rate === usualRate);
+  const steps = 1 + (usual?.progress?.stepMs.length ?? 0);
+  await closing(await open(first, 1), async (served) => {
+    for (const [name, length] of [
+      [EQUAL_WORK, { steps }],
+      [ALL_TIME, { seconds }],
+    ] as const) {
+      say(`${name}, ${usualRate} texts a second`);
+      rows.push(await runBefore(served, name, load, seconds, length));
+    }
+  });
+  return { rows, alone };
+}
+
+/** Texts come as long as it is asked for, beside a training if there is one. */
+async function runBeside(
+  served: ServedTraining,
+  name: string,
+  load: TextLoad,
+  seconds: number,
+  trains: boolean,
+): Promise<CoServed> {
+  const training = trains ? served.train({ seconds }) : null;
+  const texts = await comeAt(arrivalsOf(load, seconds), (index, cameMs) =>
+    writeText(served.engine, load, index, cameMs),
+  );
+  return { name, rate: load.perSecond, progress: await training, texts };
+}
+
+/** Texts come as in `runBeside`, and wait until the training has ended. */
+async function runBefore(
+  served: ServedTraining,
+  name: string,
+  load: TextLoad,
+  seconds: number,
+  length: TrainingLength,
+): Promise<CoServed> {
+  const ran = Promise.withResolvers<void>();
+  const training = served.train(length, ran.resolve);
+  const write = oneAdapterAtATime(served.engine, load, ran.promise);
+  const texts = await comeAt(arrivalsOf(load, seconds), write);
+  return { name, rate: load.perSecond, progress: await training, texts };
+}
+
+async function closing<T>(served: ServedTraining, run: (served: ServedTraining) => Promise<T>): Promise<T> {
+  try {
+    return await run(served);
+  } finally {
+    await served.close();
+  }
+}
