@@ -48,8 +48,9 @@ export function formatBytes(bytes: number): string {
   return `${unit === 0 ? value : formatFixed(value, 1)} ${UNITS[unit] ?? ""}`;
 }
 
-/** Formats a duration, as in "2 h 05 min", "3 min 20 s" or "12 s". */
+/** Formats a duration, as in "2 h 05 min", "3 min 20 s", "12 s" or "0.3 s". */
 export function formatDuration(durationMs: number): string {
+  if (durationMs < 950) return `${Number((durationMs / 1000).toFixed(1))} s`;
   const seconds = Math.round(durationMs / 1000);
   const pad = (value: number): string => String(value).padStart(2, "0");
   if (seconds < 60) return `${seconds} s`;
