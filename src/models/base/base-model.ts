@@ -27,6 +27,9 @@ export interface WeightSource {
   readonly operands?: OperandStore | undefined;
 }
 
+/** Lends memory of a length. */
+export type LendFloats = (length: number) => Float32Array;
+
 export class BaseModel {
   /** For adapter files: where the model came from. */
   readonly name: string;
@@ -70,11 +73,17 @@ export class BaseModel {
     return this.source.view(this.model.storedName(name)) ?? (await this.read(name));
   }
 
-  /** As `values`, but never as a view of a mapped file, whose pages would stay in memory: for tensors that are read once. @throws as the source */
-  async read(name: string): Promise<HostTensor<"float32">> {
+  /**
+   * As `values`, but never as a view of a mapped file, whose pages would stay in memory: for tensors that are read once.
+   * `lend`: memory of a length, fresh unless given. @throws as the source
+   */
+  async read(
+    name: string,
+    lend: LendFloats = (length) => new Float32Array(length),
+  ): Promise<HostTensor<"float32">> {
     const stored = this.model.storedName(name);
     const { shape = [] } = this.model.tensors.get(stored) ?? {};
-    const data = new Float32Array(numElements(shape));
+    const data = lend(numElements(shape));
     // Read directly as float32: the stored tensor would lie in memory beside it until V8 collects.
     await this.source.readInto(stored, data);
     return hostTensor("float32", shape, data);

@@ -1,15 +1,19 @@
 /** @file Reading the base's weight at a site, when a method asks for it. */
 import { transposed } from "../../linalg/transposed.ts";
-import type { BaseModel } from "../../models/base/base-model.ts";
+import type { BaseModel, LendFloats } from "../../models/base/base-model.ts";
 import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
 import type { SiteStart } from "./site.ts";
 
-/** Says how to read the weight of a module; nothing is read here. */
-export function weightOf(base: BaseModel, path: string): Pick<SiteStart, "stored" | "weight"> {
+/** Says how to read the weight of a module; nothing is read here. `lend`: memory for one in float32, until the next. */
+export function weightOf(
+  base: BaseModel,
+  path: string,
+  lend?: LendFloats,
+): Pick<SiteStart, "stored" | "weight"> {
   const name = base.model.storedName(`${path}.weight`);
   const { storedTransposed = false } = base.model.siteOf(path) ?? {};
-  const weight = async (): Promise<HostTensor<"float32">> => {
-    const values = await base.read(name);
+  const weight = async (memory?: LendFloats): Promise<HostTensor<"float32">> => {
+    const values = await base.read(name, memory);
     if (!storedTransposed) return values;
     const [numRows, numColumns] = values.shape as [number, number];
     return hostTensor("float32", [numColumns, numRows], transposed(values.data, numRows, numColumns));
@@ -20,6 +24,6 @@ export function weightOf(base: BaseModel, path: string): Pick<SiteStart, "stored
       const data = await weight();
       return { storage: "f32", shape: data.shape, planes: { data } };
     },
-    weight: async () => (await weight()).data,
+    weight: async () => (await weight(lend)).data,
   };
 }

@@ -72,7 +72,7 @@ export interface SiteStart extends SitePlace {
   readonly tensors: SiteTensors;
   /** The base's weight [out, in] as it is kept; not to be changed. */
   stored(): Promise<StoredTensor>;
-  /** The base's weight [out, in] in float32; not to be changed. */
+  /** The base's weight [out, in] in float32, until that of another site is asked for; not to be changed. */
   weight(): Promise<Float32Array>;
   /**
    * Tensors that follow from the base's weight and `key` alone: made once, and shared by all adapters of the base that ask
