@@ -32,8 +32,8 @@ function pem(label: string, bytes: Buffer): string {
 }
 
 /** Makes a certificate for 127.0.0.1 that is valid today, and its key, both in PEM. */
-export function makeSelfSigned(nowMs = Date.now()): { cert: string; key: string } {
-  const { publicKey, privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+export function makeSelfSigned(namedCurve = "P-256", nowMs = Date.now()): { cert: string; key: string } {
+  const { publicKey, privateKey } = generateKeyPairSync("ec", { namedCurve });
   const algorithm = sequence(objectId(ECDSA_WITH_SHA256));
   const name = sequence(der(0x31, sequence(objectId(COMMON_NAME), der(0x0c, Buffer.from("graft test")))));
   const addresses = sequence(der(0x87, [127, 0, 0, 1]));

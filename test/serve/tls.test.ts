@@ -1,6 +1,7 @@
 /** @file HTTPS: answers over it, and files that do not do are told before the model is opened. */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
+import { createPrivateKey } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { request } from "node:https";
 import { join } from "node:path";
@@ -24,6 +25,9 @@ function write(name: string, content: string): string {
 const own = makeSelfSigned();
 const cert = write("cert.pem", own.cert);
 const key = write("key.pem", own.key);
+const lockedKey = createPrivateKey(own.key)
+  .export({ type: "pkcs8", format: "pem", cipher: "aes-256-cbc", passphrase: "secret" })
+  .toString();
 
 test("a client that trusts the certificate is answered, one that speaks plain HTTP is not", async () => {
   const server = await serveTiny(root);
@@ -50,6 +54,10 @@ test("a client that trusts the certificate is answered, one that speaks plain HT
 test("files that do not do are told before the model is opened", async () => {
   const other = write("other.pem", makeSelfSigned().key);
   const broken = write("broken.pem", own.cert.replace(/\n.{30}/, "\n????"));
+  const locked = write("locked.pem", lockedKey);
+  // Of 96 bits of safety, where TLS wants 112.
+  const { cert: short, key: shortKey } = makeSelfSigned("prime192v1");
+  const weak = [write("weak.pem", short), write("weak-key.pem", shortKey)] as const;
   const pipe = join(root, "pipe");
   const hasPipe = spawnSync("mkfifo", [pipe]).status === 0;
   const cases: [string[], number, RegExp][] = [
@@ -61,6 +69,8 @@ test("files that do not do are told before the model is opened", async () => {
     [["--tls-cert", join(root, "none.pem"), "--tls-key", key], 1, /no such file/],
     [["--tls-cert", cert, "--tls-key", other], 2, /not that of certificate/],
     [["--tls-cert", broken, "--tls-key", key], 1, /broken\.pem": it is damaged/],
+    [["--tls-cert", cert, "--tls-key", locked], 1, /private key .*it is locked with a passphrase/],
+    [["--tls-cert", weak[0], "--tls-key", weak[1]], 2, /weak\.pem": .*too small, expected a stronger/],
     [["--tls-cert", cert, "--tls-key", cert], 1, /private key .*it is damaged/],
   ];
   for (const [words, status, message] of cases) {

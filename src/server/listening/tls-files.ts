@@ -25,6 +25,13 @@ export async function readTls(certPath?: string, keyPath?: string): Promise<TlsF
   }
   const [cert, key] = (await Promise.all([certPath, keyPath].map(readText))) as [string, string];
   const certificate = requirePem("certificate", certPath, () => new X509Certificate(cert));
+  if (/\bENCRYPTED\b/.test(key)) {
+    throw new FormatError(
+      "format/file",
+      `Cannot read private key "${keyPath}": it is locked with a passphrase, expected one without`,
+      { hint: "Unlock it: openssl pkey -in LOCKED -out KEY." },
+    );
+  }
   const privateKey = requirePem("private key", keyPath, () => createPrivateKey(key));
   if (!certificate.checkPrivateKey(privateKey)) {
     throw new UsageError(
@@ -33,8 +40,23 @@ export async function readTls(certPath?: string, keyPath?: string): Promise<TlsF
       { hint: "Give the key with which the certificate was asked for." },
     );
   }
-  requirePem("certificate", certPath, () => createSecureContext({ cert, key }));
+  requirePem("certificate", certPath, () => createStrongContext(certPath, { cert, key }));
   return { cert, key };
+}
+
+/** @throws UsageError "usage/flag" for keys and hashes that TLS holds for too weak; as the library */
+function createStrongContext(certPath: string, files: TlsFiles): void {
+  try {
+    createSecureContext(files);
+  } catch (error) {
+    const { reason = "" } = Object(error) as { readonly reason?: string };
+    if (!/too (?:small|weak)$/.test(reason)) throw error;
+    throw new UsageError(
+      "usage/flag",
+      `Cannot serve HTTPS with certificate "${certPath}": ${reason}, expected a stronger one`,
+      { hint: "Ask for a certificate of an elliptic key, or of an RSA key of 2048 bits." },
+    );
+  }
 }
 
 async function readText(path: string): Promise<string> {
@@ -49,6 +71,7 @@ function requirePem<T>(what: string, path: string, read: () => T): T {
   try {
     return read();
   } catch (cause) {
+    if (cause instanceof UsageError) throw cause;
     // What the library says may hold parts of the file.
     throw new FormatError(
       "format/file",
