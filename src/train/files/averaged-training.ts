@@ -122,7 +122,7 @@ export async function endRound(
 function requireUsable(numbers: ReadonlyMap<string, Float32Array>, step: number): void {
   for (const [name, values] of numbers) {
     const bad = findUnusable(values);
-    if (bad === undefined) continue;
+    if (bad === null) continue;
     throw new FailedError("train/nan", `Cannot go on training: ${name} is ${bad} in step ${step}`, {
       hint: "Choose a lower outer learning rate or outer momentum.",
     });

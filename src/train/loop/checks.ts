@@ -42,14 +42,18 @@ export async function requireFinite(
 ): Promise<void> {
   for (const { values } of groups) {
     const bad = await whileHeld(memory, [values], "read", () => findUnusable(values));
-    if (bad !== undefined) throw await divergence(store, `a parameter is ${bad}`, step);
+    if (bad !== null) throw await divergence(store, `a parameter is ${bad}`, step);
   }
 }
 
 /** Finds what nothing can be computed with, NaN too. By index: `find` takes five times as long, and `for … of` more. */
-export function findUnusable(values: Float32Array): number | undefined {
-  for (let i = 0; i < values.length; i++) if (!(Math.abs(values[i]!) < LARGEST)) return values[i];
-  return undefined;
+export function findUnusable(values: Float32Array): string | null {
+  for (let i = 0; i < values.length; i++) {
+    const value = values[i]!;
+    if (Math.abs(value) < LARGEST) continue;
+    return Number.isFinite(value) ? `${value}, of which the square is Infinity` : `${value}`;
+  }
+  return null;
 }
 
 /** Makes the error of a run in which a step with a learning rate changed nothing. */
