@@ -82,6 +82,27 @@ describe("the card of a run", () => {
     }
   });
 
+  test("says that graft alone reads what PEFT passes over on experts", async () => {
+    const experts = await writeTinyModel(`${folder}/olmoe`, { modelType: "olmoe" });
+    const readers: [string, Readonly<Record<string, unknown>>][] = [
+      ["peft", { method: "lora", rank: 2 }],
+      ["graft", { method: "lora", rank: 2, rslora: true }],
+      ["graft", { method: "lora", rank: 2, loraBias: true }],
+      ["graft", { method: "dora", rank: 2 }],
+      ["graft", { method: "ia3" }],
+      ["graft", { method: "vera", rank: 4 }],
+      ["graft", { method: "road" }],
+      ["peft", { method: "ia3", targetModules: ["q_proj", "v_proj"], feedforwardModules: [] }],
+      ["peft", { method: "lora", rank: 2, rslora: true, targetModules: ["q_proj"] }],
+    ];
+    for (const [i, [reader, options]] of readers.entries()) {
+      const settings = { model: experts, rank: undefined, dropout: undefined, steps: 1 };
+      await trained(`experts-${i}`, { ...settings, ...options });
+      const { matter } = cardIn(`${folder}/experts-${i}`);
+      assert.equal(matter["library_name"], reader, JSON.stringify(options));
+    }
+  });
+
   test("of a model that was trained whole is that of a model for transformers", async () => {
     const output = `${folder}/full`;
     await trained("full", { method: "full", rank: undefined, dropout: undefined });

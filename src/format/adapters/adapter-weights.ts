@@ -217,7 +217,7 @@ export function weightsFolderParts(
     },
     tensors,
     metadata: notes,
-    readBy: configFileOf(adapter.method)?.readBy(adapter.options) ?? "graft",
+    readBy: configFileOf(adapter.method)?.readBy(adapter.options, [...adapter.sites.keys()]) ?? "graft",
     making,
   };
 }

@@ -91,7 +91,7 @@ export function adapterFiles(adapter: Adapter, origin: AdapterOrigin): FolderFil
     ...(base.roundedTo === null ? {} : { [BASE_KEY]: base.roundedTo }),
     ...(baseRecord === undefined ? {} : { [BASE_SAMPLE_KEY]: baseRecord }),
   };
-  const readBy = file.readBy(adapter.options);
+  const readBy = file.readBy(adapter.options, [...adapter.sites.keys()]);
   return adapterFolderFiles({
     config: adapterConfig(adapter, base),
     tensors,

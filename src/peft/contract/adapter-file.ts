@@ -12,8 +12,8 @@ export interface FileSite<S> {
 /** How options stand in `adapter_config.json`. */
 export interface ConfigFile<O, S> {
   readonly peftType: string;
-  /** Whether PEFT reads such a folder, or graft alone. */
-  readBy(options: O): "peft" | "graft";
+  /** Whether PEFT reads such a folder, with modules of these paths, or graft alone. */
+  readBy(options: O, paths: readonly string[]): "peft" | "graft";
   /** Tells methods of one `peft_type` apart by the other keys. */
   claims(config: Readonly<Record<string, unknown>>): boolean;
   /**
@@ -41,6 +41,15 @@ export interface AdapterFile<O, S> extends ConfigFile<O, S> {
     options: S,
     site: Pick<SiteStart, "spec" | "weight">,
   ): SiteTensors | Promise<SiteTensors>;
+}
+
+/**
+ * Whether modules are some of several that a block numbers, as experts are. transformers keeps those as one tensor, on which
+ * PEFT has LoRA alone: what other methods have there it passes over.
+ */
+export function areNumbered(paths: readonly string[]): boolean {
+  // The first number is that of the block.
+  return paths.some((path) => /\.\d+\.(.+\.)?\d+\./.test(path));
 }
 
 /** The only method of its type, a folder for graft alone, and a file that holds the tensors as they are. */

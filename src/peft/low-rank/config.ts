@@ -1,7 +1,7 @@
 /** @file The options of methods with two thin matrices as keys of PEFT's `adapter_config.json`, and back. */
 import { toPatterns } from "../algebra/patterns.ts";
 import { startsFromWeight } from "./start.ts";
-import type { AdapterFile, FileSite } from "../contract/adapter-file.ts";
+import { type AdapterFile, type FileSite, areNumbered } from "../contract/adapter-file.ts";
 import { lowRankFromTensors, lowRankToTensors } from "./file.ts";
 import type { LowRankOptions, LowRankSite } from "./low-rank.ts";
 import { patternValues } from "../sites/targets.ts";
@@ -19,7 +19,9 @@ type Pattern = Readonly<Record<string, number>>;
 export function lowRankFile(mark: { readonly use_dora: boolean }): AdapterFile<LowRankOptions, LowRankSite> {
   return {
     peftType: "LORA",
-    readBy: () => "peft",
+    // PEFT makes one adapter on all experts of those on each: with rslora of another scale, and with the others not at all.
+    readBy: ({ rslora, loraBias }, paths) =>
+      areNumbered(paths) && (mark.use_dora || rslora || loraBias) ? "graft" : "peft",
     claims: (config) => (config["use_dora"] === true) === mark.use_dora,
     toConfig: (options, sites) => ({ ...toConfig(options, sites), ...mark }),
     fromConfig: (take, raw) => {

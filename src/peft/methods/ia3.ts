@@ -13,7 +13,7 @@ import { hostTensor } from "../../runtime/host-tensor.ts";
 import type { SiteSpec } from "../../models/graphs/sites.ts";
 import { toPatterns } from "../algebra/patterns.ts";
 import { ALL_LINEAR, NOTHING_FROZEN, defineMethod } from "../method.ts";
-import { PLAIN_FILE } from "../contract/adapter-file.ts";
+import { PLAIN_FILE, areNumbered } from "../contract/adapter-file.ts";
 import { areTransposed } from "../fan-in-fan-out.ts";
 import { matchSuffix } from "../../models/module-path.ts";
 import { matcher, readModules } from "../sites/targets.ts";
@@ -135,7 +135,7 @@ export const ia3 = defineMethod<Ia3Options, Ia3Site>({
   file: {
     ...PLAIN_FILE,
     peftType: "IA3",
-    readBy: () => "peft",
+    readBy: (_, paths) => (areNumbered(paths) ? "graft" : "peft"),
     toConfig: (options, sites, names) => ({
       ...wholeModulesToConfig(options),
       ...modulesForFile(

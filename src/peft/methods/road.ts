@@ -19,6 +19,7 @@ import { passInput } from "../../nn/pass.ts";
 import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
 import { roadAlgebra } from "./road/algebra.ts";
 import { roadRowForm, turnRows } from "./road/rows.ts";
+import { areNumbered } from "../contract/adapter-file.ts";
 import { ALL_LINEAR, NOTHING_FROZEN, defineMethod } from "../method.ts";
 import type { SitePlace } from "../sites/site.ts";
 import {
@@ -114,7 +115,7 @@ export const road = defineMethod<RoadOptions, RoadSite>({
   file: {
     peftType: "ROAD",
     // PEFT turns all tokens, whatever the file says.
-    readBy: ({ positions }) => (positions === "all" ? "peft" : "graft"),
+    readBy: ({ positions }, paths) => (positions === "all" && !areNumbered(paths) ? "peft" : "graft"),
     claims: () => true,
     toConfig: ({ variant, groupSize, positions, ...others }, sites) => ({
       ...wholeModulesToConfig(others),

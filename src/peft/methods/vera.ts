@@ -19,7 +19,7 @@ import type { SiteSpec } from "../../models/graphs/sites.ts";
 import { type HostTensor, zeros } from "../../runtime/host-tensor.ts";
 import type { SiteState } from "../algebra/contract.ts";
 import { ALL_LINEAR, NOTHING_FROZEN, defineMethod } from "../method.ts";
-import { PLAIN_FILE } from "../contract/adapter-file.ts";
+import { PLAIN_FILE, areNumbered } from "../contract/adapter-file.ts";
 import type { SiteValues } from "../sites/site.ts";
 import { areTransposed } from "../fan-in-fan-out.ts";
 import { MODULES_TO_SAVE, WHOLE_MODULES, configKeys, joinWholeModules } from "../whole-modules.ts";
@@ -137,7 +137,7 @@ export const vera = defineMethod<VeraOptions, VeraSite>({
   file: {
     ...PLAIN_FILE,
     peftType: "VERA",
-    readBy: () => "peft",
+    readBy: (_, paths) => (areNumbered(paths) ? "graft" : "peft"),
     toConfig: (o, sites) => ({
       ...KEYS.toConfig(o),
       bias: "none",
