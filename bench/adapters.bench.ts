@@ -3,12 +3,11 @@ import { AdapterPool } from "../src/engine/adapters/adapter-pool.ts";
 import { ServingEngine } from "../src/engine/serving/serving-engine.ts";
 import { loadModel } from "../src/format/by-path.ts";
 import { DEFAULT_MODEL } from "../src/hub/resolve.ts";
-import { attach } from "../src/peft/attach.ts";
-import { findMethod } from "../src/peft/methods.ts";
 import { Random } from "../src/random.ts";
 import { Session } from "../src/run/session.ts";
 import { createEngine } from "../src/runtime/create-engine.ts";
 import { defineBenchmark } from "./bench.ts";
+import { startAdapter } from "./draw-adapter.ts";
 import { findModel } from "./harness/peers.ts";
 import { median } from "./harness/statistics.ts";
 
@@ -26,9 +25,8 @@ export const benchmark = defineBenchmark({
     const { base, checkpoint } = await loadModel(await findModel(model, context));
     const session = new Session(createEngine(), base, "float32");
     const read = async (path: string) => {
-      const targets = { modules: null, exclude: [], layers: null };
-      const request = { method: findMethod("lora"), options: { rank }, targets };
-      return { adapter: await attach(base, request, new Random(Number(path))), chatTemplateHash: null };
+      const adapter = await startAdapter(base, "lora", { rank }, new Random(Number(path)));
+      return { adapter, chatTemplateHash: null };
     };
     const adapters = new AdapterPool({ session, read, maxLoaded: hot });
     const serving = new ServingEngine(session, adapters, { cacheBytes: 1e8 });

@@ -9,12 +9,10 @@ import { labelledPositions } from "../src/data/batches/pass-facts.ts";
 import { makeExample } from "../src/data/examples/example.ts";
 import { loadModel } from "../src/format/by-path.ts";
 import { DEFAULT_MODEL } from "../src/hub/resolve.ts";
-import type { BaseModel } from "../src/models/base/base-model.ts";
 import { COMPUTES } from "../src/nn/computes.ts";
+import type { BaseModel } from "../src/models/base/base-model.ts";
 import { findOptimizer } from "../src/optim/optimizers.ts";
 import { type Updater, createUpdater } from "../src/optim/updater.ts";
-import { attach } from "../src/peft/attach.ts";
-import { findMethod } from "../src/peft/methods.ts";
 import { Random } from "../src/random.ts";
 import { LabelHead } from "../src/run/head/label-head.ts";
 import type { Session } from "../src/run/session.ts";
@@ -25,6 +23,7 @@ import { drawBranches } from "../src/train/dropbp/draw-branches.ts";
 import { openSession } from "../src/train/open-session.ts";
 import { StepRunner } from "../src/train/step/step-runner.ts";
 import { defineBenchmark, type BenchContext, type Json } from "./bench.ts";
+import { startAdapter } from "./draw-adapter.ts";
 import { findModel } from "./harness/peers.ts";
 import { median, rounded } from "./harness/statistics.ts";
 
@@ -109,8 +108,7 @@ async function measureMethod(
   { say }: BenchContext,
 ): Promise<MethodRates> {
   const { base, engine } = session;
-  const targets = { modules: null, exclude: [], layers: null };
-  const adapter = await attach(base, { method: findMethod(method), options: {}, targets }, new Random(SEED));
+  const adapter = await startAdapter(base, method, {}, new Random(SEED));
   const steps = await StepRunner.create({ session, adapter, recompute: false, seed: SEED });
   const optimizer = findOptimizer("adamw");
   const updater = await createUpdater(engine, optimizer, optimizer.options.parse({}), adapter.groups);

@@ -9,14 +9,13 @@ import { ServingEngine } from "../src/engine/serving/serving-engine.ts";
 import { UsageError } from "../src/errors.ts";
 import { loadModel } from "../src/format/by-path.ts";
 import { DEFAULT_MODEL } from "../src/hub/resolve.ts";
-import { attach } from "../src/peft/attach.ts";
-import { findMethod } from "../src/peft/methods.ts";
 import { Random } from "../src/random.ts";
 import { Session } from "../src/run/session.ts";
 import { createEngine } from "../src/runtime/create-engine.ts";
 import { lineChart } from "../src/train/report/line-chart.ts";
 import { PAPER } from "../src/train/report/palette.ts";
 import { defineBenchmark } from "./bench.ts";
+import { drawAdapter } from "./draw-adapter.ts";
 import { interleave } from "./harness/interleave.ts";
 import { findModel } from "./harness/peers.ts";
 import { median, ratioOf, roundedSpread, showRatio } from "./harness/statistics.ts";
@@ -50,11 +49,7 @@ export const benchmark = defineBenchmark({
     /** Texts of so many requests with adapters of a method. */
     const open = async (method: string, options: object) => {
       const adapters = new AdapterPool({ session, maxLoaded: most });
-      const random = new Random(1);
-      const targets = { modules: null, exclude: [], layers: null };
-      const first = await attach(base, { method: findMethod(method), options, targets }, random);
-      for (const { values: own } of first.groups)
-        own.forEach((v, k) => (own[k] = v + 0.01 * random.normal()));
+      const first = await drawAdapter(base, method, options, new Random(1));
       const held: HeldAdapter[] = [];
       // Each is another to the engine, with a row of its own in memory; only their numbers are alike.
       for (let i = 0; i < most; i++) held.push(await adapters.hold({ ...first }));

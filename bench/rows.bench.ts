@@ -5,8 +5,7 @@ import { openModel } from "../src/models/families.ts";
 import { memorySource } from "../test/tiny/memory-source.ts";
 import { viewOfRows } from "../test/passes/rows-of-adapters.ts";
 import type { AdapterView } from "../src/peft/adapter-view.ts";
-import { type Adapter, attach } from "../src/peft/attach.ts";
-import { findMethod } from "../src/peft/methods.ts";
+import type { Adapter } from "../src/peft/attach.ts";
 import type { StoredTensor } from "../src/quant/stored-tensor.ts";
 import { Random } from "../src/random.ts";
 import { BlockRunner } from "../src/run/blocks/block-runner.ts";
@@ -16,6 +15,7 @@ import { hostTensor } from "../src/runtime/host-tensor.ts";
 import { numElements } from "../src/graph/shape.ts";
 import { createEngine } from "../src/runtime/create-engine.ts";
 import { defineBenchmark } from "./bench.ts";
+import { drawAdapter } from "./draw-adapter.ts";
 import { interleave } from "./harness/interleave.ts";
 import { median, ratioOf, roundedSpread, showRatio } from "./harness/statistics.ts";
 
@@ -123,16 +123,9 @@ async function makeAdapters(
   options: object,
   count: number,
 ): Promise<Adapter[]> {
-  const targets = { modules: null, exclude: [], layers: null };
   const random = new Random(2);
   const adapters: Adapter[] = [];
-  for (let i = 0; i < count; i++) {
-    const adapter = await attach(base, { method: findMethod(method), options, targets }, random);
-    for (const { values } of adapter.groups) {
-      values.forEach((value, k) => (values[k] = value + 0.02 * random.normal()));
-    }
-    adapters.push(adapter);
-  }
+  for (let i = 0; i < count; i++) adapters.push(await drawAdapter(base, method, options, random, 0.02));
   return adapters;
 }
 

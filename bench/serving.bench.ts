@@ -4,12 +4,11 @@ import { ServingEngine } from "../src/engine/serving/serving-engine.ts";
 import type { ReadAdapter } from "../src/format/adapters/read-adapter.ts";
 import { loadModel } from "../src/format/by-path.ts";
 import { COMPUTES } from "../src/nn/computes.ts";
-import { attach } from "../src/peft/attach.ts";
-import { findMethod } from "../src/peft/methods.ts";
 import { Random } from "../src/random.ts";
 import { Session } from "../src/run/session.ts";
 import { createEngine } from "../src/runtime/create-engine.ts";
 import { type Outcome, defineBenchmark } from "./bench.ts";
+import { drawAdapter } from "./draw-adapter.ts";
 import { interleave } from "./harness/interleave.ts";
 import { findModel } from "./harness/peers.ts";
 import { median, ratioOf, roundedSpread, showRatio } from "./harness/statistics.ts";
@@ -66,16 +65,10 @@ async function loadAdapters(
   kinds: readonly string[],
   numRows: number,
 ): Promise<AdapterPool> {
-  const { base } = session;
   const read = async (path: string): Promise<ReadAdapter> => {
     const [kind, seed] = path.split("/") as [string, string];
     const [method, options] = KINDS[kind] as (typeof KINDS)[string];
-    const targets = { modules: null, exclude: [], layers: null };
-    const random = new Random(Number(seed));
-    const adapter = await attach(base, { method: findMethod(method), options, targets }, random);
-    for (const { values: own } of adapter.groups) {
-      own.forEach((value, k) => (own[k] = value + 0.01 * random.normal()));
-    }
+    const adapter = await drawAdapter(session.base, method, options, new Random(Number(seed)));
     return { adapter, chatTemplateHash: null };
   };
   const adapters = new AdapterPool({ session, read, maxLoaded: kinds.length * numRows });

@@ -7,13 +7,11 @@ import { loadModel, readAdapter } from "../src/format/by-path.ts";
 import { adapterFiles } from "../src/format/adapters/adapter.ts";
 import { writeFolderAtomic } from "../src/format/files/atomic.ts";
 import { DEFAULT_MODEL } from "../src/hub/resolve.ts";
-import type { BaseModel } from "../src/models/base/base-model.ts";
-import { type Adapter, attach } from "../src/peft/attach.ts";
-import { findMethod } from "../src/peft/methods.ts";
 import { Random } from "../src/random.ts";
 import { Session } from "../src/run/session.ts";
 import { createEngine } from "../src/runtime/create-engine.ts";
 import { type BenchContext, type Outcome, defineBenchmark } from "./bench.ts";
+import { drawAdapter } from "./draw-adapter.ts";
 import { interleave } from "./harness/interleave.ts";
 import { asFolder, findModel, pythonVersions, runPeer } from "./harness/peers.ts";
 import { withScratch } from "./harness/scratch.ts";
@@ -56,7 +54,7 @@ async function compare(values: Values, context: BenchContext, scratch: string): 
   );
   const folders: string[] = [];
   for (let row = 0; row < rows; row++) {
-    const adapter = await drawAdapter(base, values.rank, row);
+    const adapter = await drawAdapter(base, "lora", { rank: values.rank }, new Random(row));
     folders.push(join(scratch, `adapter-${row}`));
     const files = adapterFiles(adapter, { base, checkpoint, chatTemplateHash: null });
     await writeFolderAtomic(folders[row] as string, files);
@@ -115,16 +113,6 @@ async function compare(values: Values, context: BenchContext, scratch: string): 
     versions: await pythonVersions(),
     ...report(values, seconds, numEqual),
   };
-}
-
-/** An adapter away from its start. */
-async function drawAdapter(base: BaseModel, rank: number, seed: number): Promise<Adapter> {
-  const random = new Random(seed);
-  const targets = { modules: null, exclude: [], layers: null };
-  const adapter = await attach(base, { method: findMethod("lora"), options: { rank }, targets }, random);
-  for (const { values } of adapter.groups)
-    values.forEach((value, k) => (values[k] = value + 0.01 * random.normal()));
-  return adapter;
 }
 
 function report(

@@ -3,13 +3,13 @@ import { Session } from "../src/run/session.ts";
 import { loadModel } from "../src/format/by-path.ts";
 import { DEFAULT_MODEL } from "../src/hub/resolve.ts";
 import type { BaseModel } from "../src/models/base/base-model.ts";
-import { type Adapter, attach } from "../src/peft/attach.ts";
-import { findMethod } from "../src/peft/methods.ts";
+import type { Adapter } from "../src/peft/attach.ts";
 import type { Completion } from "../src/engine/generation/completion.ts";
 import { Generator } from "../src/engine/generation/generator.ts";
 import { Random } from "../src/random.ts";
 import { createEngine } from "../src/runtime/create-engine.ts";
 import { defineBenchmark, type Json } from "./bench.ts";
+import { startAdapter } from "./draw-adapter.ts";
 import { findModel } from "./harness/peers.ts";
 import { rounded, spread } from "./harness/statistics.ts";
 
@@ -93,8 +93,7 @@ export const benchmark = defineBenchmark({
 
 /** An adapter as if it had been trained. */
 async function makeAdapter(base: BaseModel, name: string, seed: number): Promise<Adapter> {
-  const targets = { modules: null, exclude: [], layers: null };
-  const adapter = await attach(base, { method: findMethod(name), options: {}, targets }, new Random(seed));
+  const adapter = await startAdapter(base, name, {}, new Random(seed));
   const random = new Random(seed, 1);
   for (const { values } of adapter.groups) {
     values.forEach((value, i) => (values[i] = value * (1 + DEVIATION * random.normal())));

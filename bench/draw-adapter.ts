@@ -1,0 +1,31 @@
+/** @file Adapters for benchmarks, on the modules that a method chooses itself. */
+import type { BaseModel } from "../src/models/base/base-model.ts";
+import { type Adapter, attach } from "../src/peft/attach.ts";
+import { findMethod } from "../src/peft/methods.ts";
+import type { Random } from "../src/random.ts";
+
+/** Attaches an adapter, which is where its method starts. */
+export async function startAdapter(
+  base: BaseModel,
+  method: string,
+  options: object,
+  random: Random,
+): Promise<Adapter> {
+  const targets = { modules: null, exclude: [], layers: null };
+  return await attach(base, { method: findMethod(method), options, targets }, random);
+}
+
+/** Attaches an adapter and moves its numbers by normal draws of a deviation, so that it is unlike others. */
+export async function drawAdapter(
+  base: BaseModel,
+  method: string,
+  options: object,
+  random: Random,
+  deviation = 0.01,
+): Promise<Adapter> {
+  const adapter = await startAdapter(base, method, options, random);
+  for (const { values } of adapter.groups) {
+    values.forEach((value, i) => (values[i] = value + deviation * random.normal()));
+  }
+  return adapter;
+}
