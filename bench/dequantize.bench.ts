@@ -1,13 +1,13 @@
 /** @file How fast do stored tensors become planes when they are read, and float32 when a block is used? */
 import { storedBytes } from "../src/quant/storage.ts";
 import { GGML_NAMES, STORAGES } from "../src/quant/storages.ts";
-import { dequantizeInto, dequantizeRows, unpackStored } from "../src/quant/stored-tensor.ts";
+import { dequantizeFrom, unpackStored } from "../src/quant/stored-tensor.ts";
 import { Random } from "../src/random.ts";
 import { randomTensor } from "../test/tiny/random-blocks.ts";
 import { defineBenchmark, type Json } from "./bench.ts";
 import { rounded } from "./harness/statistics.ts";
 
-/** Rows that are looked up, as for the tokens of a small batch. */
+/** Rows that are read one by one, as for the tokens of a small batch. */
 const NUM_LOOKED_UP = 512;
 
 export const benchmark = defineBenchmark({
@@ -22,7 +22,7 @@ export const benchmark = defineBenchmark({
     const shape = [numRows, columns];
     const into = new Float32Array(numRows * columns);
     const indexes = Array.from({ length: NUM_LOOKED_UP }, (_, i) => (i * 31) % numRows);
-    const someRows = new Float32Array(NUM_LOOKED_UP * columns);
+    const oneRow = new Float32Array(columns);
     const table: string[][] = [];
     const results: Record<string, Json> = {};
     for (const name of GGML_NAMES.filter((kind) => STORAGES[kind].blockSize > 1)) {
@@ -31,13 +31,15 @@ export const benchmark = defineBenchmark({
       const stored = unpackStored(name, bytes, shape);
       const megabytes = storedBytes(STORAGES[name], shape) / 1e6;
       const unpackMs = fastest(repeats, () => unpackStored(name, bytes, shape));
-      const wholeMs = fastest(repeats, () => dequantizeInto(stored, into));
-      const rowsMs = fastest(repeats, () => dequantizeRows(stored, indexes, someRows));
+      const wholeMs = fastest(repeats, () => dequantizeFrom(stored, 0, into));
+      const rowsMs = fastest(repeats, () => {
+        for (const index of indexes) dequantizeFrom(stored, index * columns, oneRow);
+      });
       const result = {
         unpack_mb_per_s: rounded((1000 * megabytes) / unpackMs, 0),
         dequantize_mb_per_s: rounded((1000 * megabytes) / wholeMs, 0),
         million_weights_per_s: rounded(into.length / 1000 / wholeMs, 0),
-        million_weights_of_rows_per_s: rounded(someRows.length / 1000 / rowsMs, 0),
+        million_weights_of_rows_per_s: rounded((NUM_LOOKED_UP * columns) / 1000 / rowsMs, 0),
       };
       results[name] = result;
       table.push([name, ...Object.values(result).map(String)]);

@@ -14,7 +14,7 @@ import {
 } from "./storages.ts";
 import {
   dequantize,
-  dequantizeRows,
+  dequantizeFrom,
   packStored,
   permuteRows,
   quantizeTo,
@@ -98,14 +98,17 @@ for (const { storage: key, shape, raw, values } of [...rounded, ...random]) {
     assert.deepEqual(dequantize(stored), before);
   });
 
-  test(`${key}: dequantizeRows() gives the rows that are asked for, in that order, and again`, () => {
+  test(`${key}: dequantizeFrom() gives each row alone, and the rows behind it`, () => {
     const stored = unpackStored(key, bytesOf(raw), shape);
-    const indexes = [numRows - 1, 0, 1, 0];
-    const found = new Float32Array(indexes.length * numColumns);
-    dequantizeRows(stored, indexes, found);
     const whole = floatsOf(values);
-    const expected = indexes.flatMap((row) => [...whole.subarray(row * numColumns, (row + 1) * numColumns)]);
-    assert.equal(Buffer.compare(asBytes(found), asBytes(Float32Array.from(expected))), 0);
+    for (let row = 0; row < numRows; row++) {
+      for (const end of new Set([row + 1, numRows])) {
+        const expected = whole.slice(row * numColumns, end * numColumns);
+        const found = new Float32Array(expected.length);
+        dequantizeFrom(stored, row * numColumns, found);
+        assert.equal(Buffer.compare(asBytes(found), asBytes(expected)), 0);
+      }
+    }
   });
 }
 
@@ -172,11 +175,12 @@ test("rowBytes() refuses columns that do not fill blocks; storageOfGgmlType() kn
   for (const ggmlType of [9, 15, 16, 39]) assert.equal(storageOfGgmlType(ggmlType), null);
 });
 
-test("dequantizeRows() refuses rows that a tensor does not have, and memory of another size", () => {
-  const stored = unpackStored("q4_0", new Uint8Array(36), [2, 32]);
-  const into = new Float32Array(32);
-  for (const row of [-1, 2, 0.5, NaN]) {
-    assert.throws(() => dequantizeRows(stored, [row], into), /row (-1|2|0\.5|NaN): expected one from 0 to 1/);
+test("dequantizeFrom() refuses rows that a tensor does not have, and what is no whole rows", () => {
+  const stored = unpackStored("q4_0", new Uint8Array(72), [2, 64]);
+  const into = new Float32Array(64);
+  for (const start of [-64, 128, 32, 0.5, NaN]) {
+    assert.throws(() => dequantizeFrom(stored, start, into), /expected whole rows of \[2, 64\]/);
   }
-  assert.throws(() => dequantizeRows(stored, [0, 1], into), /memory of 32 elements, expected 64/);
+  assert.throws(() => dequantizeFrom(stored, 64, new Float32Array(128)), /elements 64 to 192/);
+  assert.throws(() => dequantizeFrom(stored, 0, new Float32Array(32)), /elements 0 to 32/);
 });

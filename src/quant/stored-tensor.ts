@@ -42,50 +42,30 @@ export function dequantize(stored: StoredTensor): DataOf<"float32"> {
   const { data } = stored.planes;
   if (data?.dtype === "float32") return data.data as DataOf<"float32">;
   const values = new Float32Array(numElements(stored.shape));
-  dequantizeInto(stored, values);
+  dequantizeFrom(stored, 0, values);
   return values;
 }
 
-/** Computes the values of a stored tensor as `dequantize` does, into memory of the caller. */
-export function dequantizeInto({ storage, shape, planes }: StoredTensor, into: DataOf<"float32">): void {
-  const kind: Storage = STORAGES[storage];
-  kind.dequantize(planes, 0, numElements(shape) / kind.blockSize, into);
-}
-
 /**
- * Computes the values of some rows of a stored tensor, one after another, into memory of the caller [rows, columns]. A
+ * Computes values from element `start` on, which begins a row, as many rows as there is room for in memory of the caller. A
  * large embedding can so be read without all of it being in float32.
- * @throws RangeError for a row that the tensor does not have, and for memory of another size.
+ * @throws RangeError for what is no whole rows of the tensor.
  */
-export function dequantizeRows(
+export function dequantizeFrom(
   { storage, shape, planes }: StoredTensor,
-  rowIndexes: ArrayLike<number>,
+  start: number,
   into: DataOf<"float32">,
 ): void {
   const kind: Storage = STORAGES[storage];
-  const { numRows, numColumns } = rowsAndColumns(shape);
-  if (into.length !== rowIndexes.length * numColumns) {
+  const [end, size, width] = [start + into.length, numElements(shape), shape.at(-1) ?? 1];
+  const isAll = start === 0 && end === size;
+  const areRows = start >= 0 && end <= size && start % width === 0 && end % width === 0;
+  if (!isAll && !areRows) {
     throw new RangeError(
-      `Cannot dequantize ${rowIndexes.length} rows: memory of ${into.length} elements, expected ${rowIndexes.length * numColumns}`,
+      `Cannot dequantize elements ${start} to ${end}: expected whole rows of ${showShape(shape)}`,
     );
   }
-  const rowBlocks = numColumns / kind.blockSize;
-  for (let i = 0; i < rowIndexes.length; i++) {
-    const row = rowIndexes[i]!;
-    if (!Number.isInteger(row) || row < 0 || row >= numRows) {
-      throw new RangeError(`Cannot dequantize row ${row}: expected one from 0 to ${numRows - 1}`);
-    }
-    const target = into.subarray(i * numColumns, (i + 1) * numColumns);
-    kind.dequantize(planes, row * rowBlocks, (row + 1) * rowBlocks, target);
-  }
-}
-
-/** Computes values from element `start` on, which begins a row, as many as there is room for. @throws as `dequantizeRows` */
-export function dequantizeFrom(stored: StoredTensor, start: number, into: DataOf<"float32">): void {
-  if (start === 0 && into.length === numElements(stored.shape)) return dequantizeInto(stored, into);
-  const { numColumns } = rowsAndColumns(stored.shape);
-  const rows = Int32Array.from({ length: into.length / numColumns }, (_, i) => start / numColumns + i);
-  dequantizeRows(stored, rows, into);
+  kind.dequantize(planes, start / kind.blockSize, end / kind.blockSize, into);
 }
 
 /**
