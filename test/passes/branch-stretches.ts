@@ -25,7 +25,8 @@ function compileStretch(
   runsBranch: boolean,
 ): Promise<Compiled<StretchProgram>> {
   const own = ["stretch", index, runsBranch];
-  const program = programOfBlock(session.model, structure, own, length, [], ({ part, x, y }) => {
+  const facts = { length, dropped: [] };
+  const program = programOfBlock(session.model, structure, own, facts, ({ part, x, y }) => {
     if (part.branches[0]?.input !== x)
       throw new RangeError("Cannot cut a block: it does not begin with a branch");
     const { name, input, sum } = part.branches[index] as BranchGraph;

@@ -11,7 +11,7 @@ import { type ProgramSpec, neededInputs } from "../../graph/program.ts";
 import type { BuiltPart } from "../../models/graphs/built-part.ts";
 import type { Model } from "../../models/model.ts";
 import { ATTENDED, type PartGraph } from "../../models/graphs/part-graph.ts";
-import { type BlockStructure, compileOfBlock, programOfBlock } from "./block-structure.ts";
+import { type BlockFacts, type BlockStructure, compileOfBlock, programOfBlock } from "./block-structure.ts";
 import { type GradientOutput, writeGradients } from "../gradients/gradient-outputs.ts";
 import type { Compiled, Makeable, Session } from "../session.ts";
 
@@ -25,13 +25,9 @@ export type BlockVariant = VariantFacts &
     | { readonly kind: "backward"; readonly given: readonly string[] }
   );
 
-interface VariantFacts {
-  /** T, by which the number of attention chunks is chosen. */
-  readonly length: number;
+interface VariantFacts extends BlockFacts {
   /** Whether something before the block wants a gradient. */
   readonly inputGradient: boolean;
-  /** Branches whose backward is left out. */
-  readonly dropped: readonly string[];
 }
 
 /** What a block's program was made from. */
@@ -57,11 +53,11 @@ export function blockProgram(
   structure: BlockStructure,
   variant: BlockVariant,
 ): Makeable<BlockProgram> {
-  const { kind, length, inputGradient, dropped } = variant;
+  const { kind, inputGradient, dropped } = variant;
   const activations = kind === "forward" ? variant.saves : variant.given;
   const own = ["block", kind, activations, inputGradient, dropped];
   const cut = (built: BuiltPart): ReturnType<typeof cutProgram> => cutProgram(built, structure, variant);
-  return programOfBlock(model, structure, own, length, dropped, cut);
+  return programOfBlock(model, structure, own, variant, cut);
 }
 
 function cutProgram(

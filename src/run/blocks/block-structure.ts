@@ -69,13 +69,20 @@ export function tensorsRead(
   return all.filter(({ tensor }) => !trained.includes(tensor));
 }
 
+/** The facts of a pass that decide how a block is built. */
+export interface BlockFacts {
+  /** T, by which the number of attention chunks is chosen. */
+  readonly length: number;
+  /** Branches whose backward is left out. */
+  readonly dropped: readonly string[];
+}
+
 /** The program that is cut out of a block as its structure says; `own`: what tells it from others of the block. */
 export function programOfBlock<T>(
   model: Model,
   { layer, key, options, attentionChunk }: BlockStructure,
   own: readonly unknown[],
-  length: number,
-  dropped: readonly string[],
+  { length, dropped }: BlockFacts,
   cut: (built: BuiltPart) => { spec: ProgramSpec; made: T },
 ): Makeable<T> {
   const chunk = cutAttention(length, attentionChunk);

@@ -23,8 +23,8 @@ function compileSmoothing(
   length: number,
   smoothing: SmoothingRule,
 ): Promise<Compiled<SmoothingProgram>> {
-  const own = ["smoothing"];
-  const program = programOfBlock(session.model, structure, own, length, [], ({ part, x, y }) => {
+  const facts = { length, dropped: [] };
+  const program = programOfBlock(session.model, structure, ["smoothing"], facts, ({ part, x, y }) => {
     const tensors: Record<string, readonly string[]> = {};
     const outputs: Record<string, Value> = { y };
     for (const [value, readers] of part.readers) {
