@@ -1,5 +1,6 @@
 /** @file What a schema expects, in plain words: made of its JSON Schema, never of the messages of the library that checks. */
 import { z } from "zod";
+import { A_SIZE } from "./byte-size.ts";
 
 /** The part of JSON Schema that is put into words. */
 export interface SchemaNode {
@@ -28,6 +29,8 @@ export interface SchemaNode {
 
 /** Of strings that are paths, which may hold commas. */
 export const PATH_FORMAT = "path";
+/** Of strings that are sizes of memory. */
+export const SIZE_FORMAT = "size";
 /** Of strings that may be paths, or hold one behind a name. */
 export const NAME_OR_PATH_FORMAT = "name-or-path";
 
@@ -124,6 +127,7 @@ function describeOne(node: SchemaNode, form: ValueForm): string {
     case "boolean":
       return isTyped ? "on or off" : "true or false";
     case "string":
+      if (node.format === SIZE_FORMAT) return A_SIZE;
       return node.format === PATH_FORMAT ? "a path" : describeText(node);
     case "array": {
       if (isTyped && node.items?.format === PATH_FORMAT) return "a path, the flag once for each";

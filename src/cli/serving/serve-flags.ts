@@ -3,7 +3,8 @@ import { z } from "zod";
 import { CO_TRAININGS } from "../../engine/scheduling/co-training.ts";
 import { DEFAULT_TARGETS } from "../../engine/scheduling/service-targets.ts";
 import { DEFAULT_POLICY, TURN_POLICIES } from "../../engine/scheduling/turn-policies.ts";
-import { EXPECTED_SIZE, parseByteSize } from "../../messages/byte-size.ts";
+import { parseByteSize } from "../../messages/byte-size.ts";
+import { sizeSetting } from "../../messages/size-setting.ts";
 import { MODEL_FLAGS } from "../model/model-flags.ts";
 import { WRITING_FLAGS } from "../texts/generation.ts";
 import { NAME_OR_PATH, PATH } from "../../messages/paths.ts";
@@ -21,10 +22,7 @@ export const STORE = z
 const lowerFirst = (text: string): string => text.charAt(0).toLowerCase() + text.slice(1);
 
 /** Typed as a size, read as bytes. */
-const BYTE_SIZE = z
-  .string()
-  .refine((text) => parseByteSize(text) !== null, EXPECTED_SIZE)
-  .transform((text) => parseByteSize(text) as number);
+const BYTE_SIZE = sizeSetting().transform((text) => parseByteSize(text) as number);
 
 /** Longer waits a timer of Node does not know. */
 const MAX_SECONDS = Math.floor((2 ** 31 - 1) / 1000) - 1;

@@ -82,6 +82,11 @@ describe("parseTrainOptions()", () => {
     );
     assert.equal(message({ load_in_4bit: true }), "load_in_4bit is not a setting");
     assert.equal(message({ output: "" }), 'output is "", expected a path');
+    for (const residentMemory of [200, "200"])
+      assert.equal(
+        message({ residentMemory }),
+        `residentMemory is ${JSON.stringify(residentMemory)}, expected a size such as 200MB or 1.5GB`,
+      );
   });
 
   test("advises where only other tools have a setting", () => {

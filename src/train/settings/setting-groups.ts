@@ -5,7 +5,6 @@ import { TRAIN_ON } from "../../data/examples/example.ts";
 import { DATA_ENDINGS } from "../../data/formats/file-kinds.ts";
 import { COLUMNS } from "../../data/rows/columns.ts";
 import { isRecord } from "../../data/rows/row-error.ts";
-import { EXPECTED_SIZE, parseByteSize } from "../../messages/byte-size.ts";
 import { COMPUTE_NAMES } from "../../nn/computes.ts";
 import { OPTIMIZERS } from "../../optim/optimizers.ts";
 import { SCHEDULES } from "../../optim/schedules.ts";
@@ -23,6 +22,7 @@ import { POWER_OPTIONS } from "../power/options.ts";
 import { DATA_PARALLEL } from "./data-parallel.ts";
 import { THREADS } from "./threads.ts";
 import { NAME_OR_PATH, PATH } from "../../messages/paths.ts";
+import { sizeSetting } from "../../messages/size-setting.ts";
 
 const names = (kinds: readonly { readonly name: string }[]): [string, ...string[]] =>
   kinds.map((kind) => kind.name) as [string, ...string[]];
@@ -82,19 +82,12 @@ export const SETTING_GROUPS = {
       .enum(COMPUTE_NAMES)
       .default("f32")
       .describe("Arithmetic of the products with frozen weights (docs/storage.md)"),
-    memory: z
-      .string()
-      .refine(
-        (text) => text === AUTO_MEMORY || parseByteSize(text) !== null,
-        `${EXPECTED_SIZE}, or ${AUTO_MEMORY}`,
-      )
+    memory: sizeSetting(AUTO_MEMORY)
       .optional()
       .describe(
         "Memory that the run may take, such as 2GB, or auto for what is free: chooses what is not given of checkpointing, batch size and accumulation, weights, compute and resident memory (docs/memory.md)",
       ),
-    residentMemory: z
-      .string()
-      .refine((text) => parseByteSize(text) !== null, EXPECTED_SIZE)
+    residentMemory: sizeSetting()
       .optional()
       .describe(
         "Memory for parameters, their gradients and optimizer state, such as 200MB; the rest waits on the disk (docs/parameters-on-disk.md)",
