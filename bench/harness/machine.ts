@@ -5,6 +5,7 @@ import { availableParallelism, cpus, totalmem } from "node:os";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 
+import { describeProcessor } from "../../src/train/files/folder/processor.ts";
 import type { Json } from "../bench.ts";
 
 /** The folder of the project. */
@@ -31,7 +32,7 @@ export function readCommit(): { commit: string | null; dirty: boolean | null } {
 /** Processor, cores and memory. */
 export function describeMachine(): Readonly<Record<string, Json>> {
   return {
-    cpu: cpus()[0]?.model ?? "unknown",
+    cpu: describeProcessor(),
     cores: availableParallelism(),
     memory_gb: Math.round(totalmem() / 2 ** 30),
     platform: `${process.platform}-${process.arch}`,

@@ -1,8 +1,9 @@
 /** @file The machine and the program that a run is made with, for people who read its report. */
-import { arch, availableParallelism, cpus, release, totalmem, type } from "node:os";
+import { arch, availableParallelism, release, totalmem, type } from "node:os";
 import { readFileSync } from "node:fs";
 import type { Fact } from "../../../format/cards/model-card.ts";
 import { formatBytes } from "../../../messages/numbers.ts";
+import { describeProcessor } from "./processor.ts";
 
 /** Says what runs here: versions, processor, memory. */
 export function describeEnvironment(threads: number | undefined): readonly Fact[] {
@@ -15,7 +16,7 @@ export function describeEnvironment(threads: number | undefined): readonly Fact[
     ["ONNX Runtime", dependencies["onnxruntime-node"]],
     ["Node", process.versions.node],
     ["system", `${type()} ${release()}, ${arch()}`],
-    ["processor", cpus()[0]?.model.trim() || "unknown"],
+    ["processor", describeProcessor()],
     ["threads", `${threads ?? numProcessors} of ${numProcessors}`],
     ["memory", formatBytes(totalmem())],
   ];

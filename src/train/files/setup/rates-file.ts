@@ -1,5 +1,5 @@
 /** @file What was measured of this machine, kept in the cache folder: once for each processor, ONNX Runtime and number of threads. */
-import { availableParallelism, cpus } from "node:os";
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { z } from "zod";
 import type { Environment } from "../../../environment.ts";
@@ -8,6 +8,7 @@ import { disk } from "../../../format/files/disk/calls.ts";
 import { homeFolderOf } from "../../../hub/models-folder.ts";
 import { createEngine } from "../../../runtime/create-engine.ts";
 import { engineVersion } from "../../../runtime/ort/ort-c-api.ts";
+import { describeProcessor } from "../folder/processor.ts";
 import { type MeasuredRates, measureRates } from "../../plan/measure-rates.ts";
 
 const FILE = "rates.json";
@@ -35,11 +36,7 @@ export async function ratesOf(
 ): Promise<MeasuredRates> {
   const path = join(homeFolderOf(env), FILE);
   const numThreads = threads ?? availableParallelism();
-  const key = [
-    cpus()[0]?.model ?? process.arch,
-    `onnxruntime ${engineVersion()}`,
-    `${numThreads} threads`,
-  ].join(", ");
+  const key = [describeProcessor(), `onnxruntime ${engineVersion()}`, `${numThreads} threads`].join(", ");
   const kept = KEPT.parse(
     await disk()
       .readFile(path, "utf8")
