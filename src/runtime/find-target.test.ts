@@ -35,6 +35,18 @@ test("a processor whose pairs of products overflow is found by one try", async (
   assert.deepEqual(compiled, ["byte-pairs"]);
 });
 
+test("a try that failed, as where memory was short, is made again", async () => {
+  const [compiled, compile] = [[] as string[], overflowing([])];
+  const target = findTarget((of) => async (spec, options) => {
+    compiled.push(spec.name);
+    if (compiled.length === 1) throw new Error("made up");
+    return await compile(of)(spec, options);
+  });
+  await assert.rejects(target(), { message: "made up" });
+  assert.deepEqual(await target(), { bytePairsOverflow: true });
+  assert.equal(compiled.length, 2);
+});
+
 test("programs for such a processor multiply unsigned codes, and for others the codes as they are", () => {
   const graph = new Graph();
   const x = graph.input("x", "float32", [2, 32]);

@@ -10,10 +10,14 @@ const [ROWS, IN, OUT] = [4, 32, 16];
 /** A sum that has overflown is half as large. */
 const TOLERANCE = 0.1;
 
-/** Finds out once, when it is first asked. `compileFor`: compiles for a target. */
+/** Finds out once, when it is first asked; a try that fails is made again. `compileFor`: compiles for a target. */
 export function findTarget(compileFor: (target: () => Target) => Engine["compile"]): () => Promise<Target> {
   let found: Promise<Target> | undefined;
-  return () => (found ??= tryBytePairs(compileFor(() => PLAIN_TARGET)));
+  return () =>
+    (found ??= tryBytePairs(compileFor(() => PLAIN_TARGET)).catch((error: unknown) => {
+      found = undefined;
+      throw error;
+    }));
 }
 
 /** Multiplies the largest rows with the largest codes: their sums are the largest there can be. */
