@@ -148,7 +148,7 @@ test("fineTune() without a store trains what train() writes", async () => {
       plan,
       totalSteps,
       toBatch: (rows) => (packing ? toBatch(rows as never) : unitsToBatch(rows.flat())),
-      maxLength: options.maxLength,
+      maxLength: setup.options.maxLength,
       objective,
       optimizer: {
         optimizer,

@@ -12,6 +12,7 @@ import {
 import { type DataReport, reportOn, type RowCounts } from "../../data/reports/data-report.ts";
 import { TRAIN_ON } from "../../data/examples/example.ts";
 import { DATA_ENDINGS, findFileKind, isPlainText } from "../../data/formats/file-kinds.ts";
+import { maxLengthFor, maxLengthSetting } from "../../data/max-length.ts";
 import { noteReport } from "../../data/reports/report-notes.ts";
 import { openTextTools } from "../../data/chat/text-tools.ts";
 import { openCheckpoint } from "../../format/by-path.ts";
@@ -86,7 +87,7 @@ export const command = defineCommand({
     model: NAME_OR_PATH.default(DEFAULT_MODEL).describe(
       "Model whose tokenizer and chat template are used: OWNER/NAME, a folder or a .gguf file",
     ),
-    maxLength: z.int().min(2).default(512).describe("Maximum tokens per example; longer ones are truncated"),
+    maxLength: maxLengthSetting("Maximum tokens per example; longer ones are truncated"),
     ...ROW_FLAGS,
     limit: z.int().min(0).default(5).describe("Number of examples to show"),
     trainOn: z.enum(TRAIN_ON).default("assistant").describe("Turns of a conversation to train on"),
@@ -97,11 +98,12 @@ export const command = defineCommand({
         "Training objective, which decides what rows are expected; default: the one that suits the model",
       ),
   }),
-  async run({ file, model, chatTemplate, maxLength, limit, trainOn, objective, ...flags }, io) {
+  async run({ file, model, chatTemplate, limit, trainOn, objective, ...flags }, io) {
     const { path } = await pullWithProgress(model, io);
     const checkpoint = withChatTemplate(await openCheckpoint(path), chatTemplate);
     await checkpoint.close();
     const opened = openModel(checkpoint.config);
+    const maxLength = maxLengthFor(opened, flags.maxLength);
     const tools = openTextTools(model, checkpoint.tokenizerFiles);
     const { rows } = objective === undefined ? defaultObjective(opened.task) : findObjective(objective);
     const kind = DATA_KINDS[rows] as DataKind<TextUnit>;

@@ -44,6 +44,10 @@ export const command = defineCommand({
       keys.delete("memory");
       const settings = { ...options, ...chosen } as TrainOptions;
       const plan = { fitted, measured, words: ["npx", "graft", "train", ...trainWords(settings, keys)] };
+      for (const message of fitted.prepared.data.notes) {
+        io.stderr(message);
+        io.emit({ event: "note", message });
+      }
       for (const line of planLines(plan)) io.stdout(line);
       io.emit(planEvent(plan));
     } finally {

@@ -6,6 +6,7 @@ import { readHeldOut } from "../../data/by-path.ts";
 import { readImages } from "../../data/files/image-files.ts";
 import { DATA_KINDS, type DataKindName } from "../../data/examples/data-kinds.ts";
 import { TRAIN_ON } from "../../data/examples/example.ts";
+import { maxLengthFor, maxLengthSetting } from "../../data/max-length.ts";
 import { noteReport } from "../../data/reports/report-notes.ts";
 import { Classifier, type Classified } from "../../engine/classifier.ts";
 import { type ModelParts, withTextTools } from "../../engine/opening/model-parts.ts";
@@ -25,11 +26,7 @@ import { ROW_FLAGS, withReading } from "./reading.ts";
 
 /** Flags that say how texts are counted. */
 export const EVALUATION_FLAGS = {
-  maxLength: z
-    .int()
-    .min(2)
-    .default(512)
-    .describe("Maximum tokens per window or example; longer examples are truncated"),
+  maxLength: maxLengthSetting("Maximum tokens per window or example; longer examples are truncated"),
   trainOn: z.enum(TRAIN_ON).default("assistant").describe("Turns of a conversation that count in the loss"),
   ...ROW_FLAGS,
 };
@@ -65,9 +62,8 @@ async function readTexts(
   const { model } = parts.base;
   const { rows: kind } = defaultObjective(model.task);
   // A text to judge is cut as its model needs it; a window of text has the length that was asked for.
-  const length = DATA_KINDS[kind].hasClasses
-    ? Math.min(flags.maxLength, model.maxPositions)
-    : flags.maxLength;
+  const asked = maxLengthFor(model, flags.maxLength);
+  const length = DATA_KINDS[kind].hasClasses ? Math.min(asked, model.maxPositions) : asked;
   if (length > model.maxPositions) {
     throw new UsageError(
       "usage/flag",

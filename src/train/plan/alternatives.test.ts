@@ -1,9 +1,10 @@
 /** @file What a plan may choose: every free setting with every other, roundings only where they save something. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { TRAIN_OPTIONS } from "../settings/options.ts";
+import { TRAIN_OPTIONS, sizedFor } from "../settings/options.ts";
 import { type PlannedSetting, listAlternatives } from "./alternatives.ts";
 
+const MODEL = { maxPositions: 2048, image: null };
 const NAMES = { model: "m", data: "d", output: "o" };
 const everything = (): boolean => true;
 const allBut =
@@ -12,7 +13,7 @@ const allBut =
     !given.includes(setting);
 
 test("bases are rounded where they are of floats and held as they are stored", () => {
-  const options = TRAIN_OPTIONS.parse({ ...NAMES, batchSize: 2 });
+  const options = sizedFor(TRAIN_OPTIONS.parse({ ...NAMES, batchSize: 2 }), MODEL);
   const all = listAlternatives(options, everything, everything);
   const bases = new Set(all.map(({ settings }) => settings.base));
   assert.deepEqual([...bases], [undefined, "q8_0", "nf4"]);

@@ -3,7 +3,7 @@ import { COMPUTES } from "../../nn/computes.ts";
 import { f32 } from "../../nn/computes/f32.ts";
 import { int8 } from "../../nn/computes/int8.ts";
 import { attentionChunkOf } from "../../run/blocks/block-structure.ts";
-import type { TrainOptions } from "../settings/options.ts";
+import type { SizedOptions, TrainOptions } from "../settings/options.ts";
 
 /** Settings that a plan may choose, where they are not given. */
 export const PLANNED_SETTINGS = [
@@ -39,7 +39,7 @@ const ROUNDED_BASES = ["q8_0", "nf4"] as const satisfies readonly NonNullable<Tr
  * base can be rounded to a kind.
  */
 export function listAlternatives(
-  options: TrainOptions,
+  options: SizedOptions,
   isFree: (setting: PlannedSetting) => boolean,
   canRound: (kind: NonNullable<TrainOptions["base"]>) => boolean,
 ): Alternative[] {

@@ -4,9 +4,11 @@
  * The options of the methods and optimizers join from their own schemas; giving one to a method that does not have it is an error.
  */
 import { z } from "zod";
+import { maxLengthFor } from "../../data/max-length.ts";
 import type { ValueForm } from "../../messages/expected.ts";
 import { type Problem, findProblems, settingsError } from "../../messages/problems.ts";
 import { OPTIMIZERS } from "../../optim/optimizers.ts";
+import type { Model } from "../../models/model.ts";
 import type { Method } from "../../peft/method.ts";
 import { METHODS } from "../../peft/methods.ts";
 import { OBJECTIVES } from "../objectives.ts";
@@ -35,6 +37,14 @@ export const TRAIN_OPTIONS = schemaOf(METHODS);
 export type TrainInput = z.input<z.ZodObject<typeof SETTINGS>> & Readonly<Record<string, unknown>>;
 /** Settings with all defaults. */
 export type TrainOptions = z.output<z.ZodObject<typeof SETTINGS>> & Readonly<Record<string, unknown>>;
+
+/** Settings with what the model decides where the user does not. */
+export type SizedOptions = TrainOptions & { readonly maxLength: number };
+
+/** Settings for a model; what is given stays. */
+export function sizedFor(options: TrainOptions, model: Pick<Model, "maxPositions" | "image">): SizedOptions {
+  return { ...options, maxLength: maxLengthFor(model, options.maxLength) };
+}
 
 /**
  * Parses settings; `methods` are those to choose from.

@@ -3,6 +3,7 @@ import { z } from "zod";
 import { CHAT_TEMPLATE } from "../../data/chat/named-templates.ts";
 import { TRAIN_ON } from "../../data/examples/example.ts";
 import { DATA_ENDINGS } from "../../data/formats/file-kinds.ts";
+import { maxLengthSetting } from "../../data/max-length.ts";
 import { COLUMNS } from "../../data/rows/columns.ts";
 import { isRecord } from "../../data/rows/row-error.ts";
 import { COMPUTE_NAMES } from "../../nn/computes.ts";
@@ -110,7 +111,7 @@ export const SETTING_GROUPS = {
       .describe("Share of the training data to hold out, drawn at random"),
     columns: COLUMNS,
     skipFaulty: z.boolean().optional().describe("Skip rows that cannot be used, and count them"),
-    maxLength: z.int().min(2).default(512).describe("Maximum tokens per example; longer ones are truncated"),
+    maxLength: maxLengthSetting("Maximum tokens per example; longer ones are truncated"),
     packing: z.boolean().default(false).describe("Pack several examples into each row of max-length tokens"),
     shuffle: z.boolean().default(true).describe("Shuffle the examples anew in every epoch"),
     chatTemplate: CHAT_TEMPLATE,

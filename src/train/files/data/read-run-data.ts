@@ -5,14 +5,14 @@ import { FailedError, UsageError } from "../../../errors.ts";
 import type { TokenizerFiles } from "../../../format/checkpoint/checkpoint.ts";
 import type { Model } from "../../../models/model.ts";
 import type { Objective } from "../../objective.ts";
-import type { TrainOptions } from "../../settings/options.ts";
+import type { SizedOptions, TrainOptions } from "../../settings/options.ts";
 import { readImageData } from "./image-data.ts";
 import type { ReadingHooks, RunData } from "./run-data.ts";
 import { readTextData } from "./text-data.ts";
 
 /** Reads the data of a run. @throws FormatError and UsageError for data, tokenizer and settings that do not fit the model; FailedError "train/stopped" */
 export async function readRunData(
-  options: TrainOptions,
+  options: SizedOptions,
   model: Model,
   objective: Objective,
   tokenizerFiles: TokenizerFiles | null,

@@ -12,13 +12,13 @@ import type { TokenizerFiles } from "../../../format/checkpoint/checkpoint.ts";
 import type { Model } from "../../../models/model.ts";
 import { requireReadable } from "../../loop/checks.ts";
 import type { Objective } from "../../objective.ts";
-import type { TrainOptions } from "../../settings/options.ts";
+import type { SizedOptions } from "../../settings/options.ts";
 import { namesOf } from "./data-names.ts";
 import { type ReadingHooks, type RunData, joinHeldOut, sourcesOf } from "./run-data.ts";
 
 /** Reads the texts of a run. @throws as `readRunData` */
 export async function readTextData(
-  options: TrainOptions,
+  options: SizedOptions,
   model: Model,
   objective: Objective,
   tokenizerFiles: TokenizerFiles | null,
@@ -68,7 +68,7 @@ export async function readTextData(
 
 /** What rows are, and what becomes of them. */
 function rowsOf(
-  { maxLength, trainOn, columns, skipFaulty }: TrainOptions,
+  { maxLength, trainOn, columns, skipFaulty }: SizedOptions,
   model: Model,
   { rows: kind }: Objective,
 ) {
@@ -84,7 +84,7 @@ function rowsOf(
 
 /** @throws UsageError "usage/flag" for rows that are longer than the model takes, or packed where they must not be */
 function requireFit(
-  { maxLength, packing }: TrainOptions,
+  { maxLength, packing }: SizedOptions,
   { maxPositions }: Model,
   objective: Objective,
 ): void {

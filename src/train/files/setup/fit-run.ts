@@ -8,7 +8,7 @@ import { parseByteSize, showByteSize } from "../../../messages/byte-size.ts";
 import { kebabCase } from "../../../messages/setting-names.ts";
 import { configFileOf } from "../../../peft/method.ts";
 import { findMethod } from "../../../peft/methods.ts";
-import type { TrainOptions } from "../../settings/options.ts";
+import { type TrainOptions, sizedFor } from "../../settings/options.ts";
 import { AUTO_MEMORY } from "../../settings/setting-groups.ts";
 import {
   type Alternative,
@@ -56,7 +56,8 @@ const MAX_TOLD = 2;
  * settings that are not to be changed.
  * @throws CapacityError "capacity/memory"
  */
-export function fitRun(opened: OpenedRun, options: TrainOptions, given: ReadonlySet<string>): FittedRun {
+export function fitRun(opened: OpenedRun, settings: TrainOptions, given: ReadonlySet<string>): FittedRun {
+  const options = sizedFor(settings, opened.model);
   const { memory } = options;
   const freeBytes = process.availableMemory();
   const isOfFree = memory === undefined || memory === AUTO_MEMORY;

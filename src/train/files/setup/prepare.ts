@@ -6,6 +6,7 @@
 import type { TrainingUnit } from "../../../data/examples/training-unit.ts";
 import { withChatTemplate } from "../../../data/files/chat-template-file.ts";
 import { type StepPlan, planSteps } from "../../../data/batches/order.ts";
+import { noteMaxLength } from "../../../data/max-length.ts";
 import { UsageError } from "../../../errors.ts";
 import { openCheckpoint } from "../../../format/by-path.ts";
 import type { Checkpoint } from "../../../format/checkpoint/checkpoint.ts";
@@ -34,7 +35,7 @@ import { suitableLearningRate, suitableWarmup } from "../../settings/learning-ra
 import type { ChosenObjective } from "../../step/objective-step.ts";
 import { requireSource } from "../../power/options.ts";
 import { requireManyAtOnce } from "../../settings/data-parallel.ts";
-import { type TrainOptions, methodOptions } from "../../settings/options.ts";
+import { type SizedOptions, type TrainOptions, methodOptions, sizedFor } from "../../settings/options.ts";
 import { readRunData } from "../data/read-run-data.ts";
 import type { ReadingHooks, RunData } from "../data/run-data.ts";
 import { trainFreshHead, withRunClasses } from "./class-head.ts";
@@ -51,7 +52,7 @@ import {
 const DEFAULT_EPOCHS = 3;
 
 /** Settings with what the model and the length of the run decide where the user does not. */
-export type SettledOptions = TrainOptions & { readonly learningRate: number; readonly warmupSteps: number };
+export type SettledOptions = SizedOptions & { readonly learningRate: number; readonly warmupSteps: number };
 
 /** A run whose model is open and whose data are read. */
 export interface OpenedRun {
@@ -105,16 +106,22 @@ export async function openRun(
     const checkpoint = withQuantizedBase(classes.checkpoint, options.base);
     const model = openModel(checkpoint.config);
     const { objective } = chooseObjective(options, model);
-    dropPlan(options);
+    const sized = sizedFor(options, model);
+    dropPlan(sized);
     findEvalMetric(options.evalMetric, objective);
-    const data = await readRunData(options, model, objective, checkpoint.tokenizerFiles, hooks);
+    const data = await readRunData(sized, model, objective, checkpoint.tokenizerFiles, hooks);
     if ((options.earlyStopping ?? options.evalMetric) !== undefined && data.heldOut === null) {
       const aim = options.earlyStopping === undefined ? "keep the best checkpoint" : "stop early";
       throw new UsageError("usage/flag", `Cannot ${aim}: there is no held-out data to evaluate on`, {
         hint: "Give --eval-data or --eval-share, or a data folder with valid.jsonl.",
       });
     }
-    const notes = [...idleComputeNotes(options, methods), ...classes.notes, ...data.notes];
+    const notes = [
+      ...idleComputeNotes(options, methods),
+      ...noteMaxLength(model, options.maxLength),
+      ...classes.notes,
+      ...data.notes,
+    ];
     const target = await createEngine({ threads: 1 }).target();
     return { path, checkpoint, model, methods, data: { ...data, notes }, target };
   } catch (error) {
@@ -126,8 +133,9 @@ export async function openRun(
 /** Settles the settings of an opened run. @throws errors of settings */
 export function settleRun(
   { checkpoint, model, methods, data, target }: OpenedRun,
-  options: TrainOptions,
+  given: TrainOptions,
 ): PreparedRun {
+  const options = sizedFor(given, model);
   const method = findMethod(options.method, methods);
   const ofMethod = trainFreshHead(checkpoint, method, methodOptions(options, methods));
   const { optimizer, optimizerOptions } = optimizerOf(options);

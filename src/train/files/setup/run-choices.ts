@@ -12,7 +12,12 @@ import type { Residency } from "../../../run/weights/weights.ts";
 import type { DropPlan } from "../../dropbp/branch-dropper.ts";
 import { SENSITIVITIES } from "../../dropbp/sensitivity.ts";
 import { defaultObjective, findObjective } from "../../objectives.ts";
-import { type TrainOptions, objectiveOptions, optimizerOptions } from "../../settings/options.ts";
+import {
+  type SizedOptions,
+  type TrainOptions,
+  objectiveOptions,
+  optimizerOptions,
+} from "../../settings/options.ts";
 import type { ChosenObjective } from "../../step/objective-step.ts";
 
 const DEFAULT_SENSITIVITY = "norm";
@@ -68,7 +73,7 @@ export function optimizerOf(options: TrainOptions): {
 }
 
 /** How branches are dropped; null: they are not. @throws UsageError "usage/flag" */
-export function dropPlan({ dropbp, dropbpRates, maxLength }: TrainOptions): DropPlan | null {
+export function dropPlan({ dropbp, dropbpRates, maxLength }: SizedOptions): DropPlan | null {
   if (dropbp === undefined && dropbpRates !== undefined) {
     throw new UsageError("usage/flag", `Cannot use dropbpRates "${dropbpRates}": no dropbp is given`, {
       hint: "Give --dropbp, the share of the backward pass that is left out.",
