@@ -1,17 +1,13 @@
 /** @file POST /v1/chat/completions: the assistant's next turn of a conversation. */
 import { CHAT_ANSWER, CHAT_EVENT } from "../answers/text-answers.ts";
-import { ApiError } from "../api-error.ts";
-import { ChatAnswer } from "../texts/chat-answer.ts";
-import { readMessage } from "../texts/chat-messages.ts";
 import { chatLogProbs } from "../texts/log-probs.ts";
-import { ThoughtReader } from "../../engine/answers/thought-reader.ts";
 import type { ServeEnd } from "../../engine/serving/serve-request.ts";
 import type { Resumed } from "../running-requests.ts";
 import { defineRoute } from "../route.ts";
 import type { ServerState } from "../server-state.ts";
 import { type EventWriter, sendEvents } from "../sse.ts";
-import { textJobs, usageOf } from "../texts/text-job.ts";
-import { readToolUse } from "../texts/tool-use.ts";
+import { type ChatTexts, chatTexts } from "../texts/chat-texts.ts";
+import { usageOf } from "../texts/text-job.ts";
 import { REFUSED_IN_CHATS, refuse } from "../unserved-keys.ts";
 import { CHAT_REQUEST, type ChatRequest } from "../wire.ts";
 import { type NumberedPiece, writeTexts } from "../texts/write-texts.ts";
@@ -25,30 +21,10 @@ export const chatCompletions = defineRoute({
   answer: { whole: CHAT_ANSWER, events: CHAT_EVENT },
   handle: async ({ body, context, state, resumed }) => {
     refuse(body, REFUSED_IN_CHATS);
-    const adapter = await state.adapterOf(body.model);
-    const use = await readToolUse(body, state);
-    const promptIds = state.model.encodeChat(body.messages.map(readMessage), {
-      tools: use.tools,
-      variables: body.chat_template_kwargs ?? {},
-    });
-    const maxTokens = body.max_completion_tokens ?? body.max_tokens ?? null;
-    requireLogProbs(body);
-    const topLogProbs = body.logprobs ? (body.top_logprobs ?? 0) : null;
-    // What is held to a form from its first token on leaves no room for thoughts.
-    const marks = use.isHeld ? null : state.model.thoughtMarks;
-    const hasBegun = state.model.hasBegunThought(promptIds);
-    const newAnswer = (): ChatAnswer =>
-      new ChatAnswer(use, marks && new ThoughtReader(marks, hasBegun), state.newId);
-    const held = { grammar: use.grammar, shown: [...(use.format?.tokens ?? []), ...(marks ?? [])] };
-    const writtenIds = resumed?.written_ids;
-    const jobs = textJobs(
-      body,
-      { promptIds, param: "messages", adapter, maxTokens, topLogProbs, writtenIds, ...held },
-      state,
-    );
+    const texts = await chatTexts(body, { param: "messages", resumed }, state);
     const { id = `chatcmpl-${state.newId()}`, created = state.seconds() } = resumed ?? {};
-    const chat = { body, state, jobs, newAnswer, head: { id, created, model: body.model }, resumed };
-    const release = state.places.take(jobs);
+    const chat = { ...texts, body, state, head: { id, created, model: body.model }, resumed };
+    const release = state.places.take(texts.jobs);
     if (body.stream) {
       const write: EventWriter = (send, signal) => stream(chat, send, signal);
       return sendEvents(context, write, state, release);
@@ -57,21 +33,10 @@ export const chatCompletions = defineRoute({
   },
 });
 
-/** @throws ApiError 400 for likeliest tokens without log-probabilities */
-function requireLogProbs({ logprobs, top_logprobs: top }: ChatRequest): void {
-  if (top == null || logprobs === true) return;
-  throw new ApiError(400, "top_logprobs needs logprobs to be true", {
-    code: "invalid_value",
-    param: "top_logprobs",
-  });
-}
-
 /** What is to be answered. */
-interface AskedChat {
+interface AskedChat extends ChatTexts {
   readonly body: ChatRequest;
   readonly state: ServerState;
-  readonly jobs: ReturnType<typeof textJobs>;
-  readonly newAnswer: () => ChatAnswer;
   /** What all chunks begin with. */
   readonly head: { readonly id: string; readonly created: number; readonly model: string };
   /** Of a stream that began in another server. */

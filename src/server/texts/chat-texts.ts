@@ -1,0 +1,57 @@
+/** @file A conversation as texts to write, and what reads their answers while they are written. */
+import { ThoughtReader } from "../../engine/answers/thought-reader.ts";
+import type { TextJob } from "../../engine/serving-model.ts";
+import { ApiError } from "../api-error.ts";
+import type { Resumed } from "../running-requests.ts";
+import type { ServerState } from "../server-state.ts";
+import type { ChatRequest } from "../wire.ts";
+import { ChatAnswer } from "./chat-answer.ts";
+import { readMessage } from "./chat-messages.ts";
+import { textJobs } from "./text-job.ts";
+import { readToolUse } from "./tool-use.ts";
+
+export interface ChatTexts {
+  readonly jobs: readonly TextJob[];
+  /** Reads one of them. */
+  readonly newAnswer: () => ChatAnswer;
+}
+
+/** Makes texts of a chat; `param`: the key of the request that has its messages. @throws ApiError 400, 404 */
+export async function chatTexts(
+  body: ChatRequest,
+  { param, resumed }: { readonly param: string; readonly resumed?: Resumed | undefined },
+  state: ServerState,
+): Promise<ChatTexts> {
+  const adapter = await state.adapterOf(body.model);
+  const use = await readToolUse(body, state);
+  const promptIds = state.model.encodeChat(body.messages.map(readMessage), {
+    tools: use.tools,
+    variables: body.chat_template_kwargs ?? {},
+  });
+  const maxTokens = body.max_completion_tokens ?? body.max_tokens ?? null;
+  requireLogProbs(body);
+  const topLogProbs = body.logprobs ? (body.top_logprobs ?? 0) : null;
+  // What is held to a form from its first token on leaves no room for thoughts.
+  const marks = use.isHeld ? null : state.model.thoughtMarks;
+  const hasBegun = state.model.hasBegunThought(promptIds);
+  const held = { grammar: use.grammar, shown: [...(use.format?.tokens ?? []), ...(marks ?? [])] };
+  const writtenIds = resumed?.written_ids;
+  const jobs = textJobs(
+    body,
+    { promptIds, param, adapter, maxTokens, topLogProbs, writtenIds, ...held },
+    state,
+  );
+  return {
+    jobs,
+    newAnswer: () => new ChatAnswer(use, marks && new ThoughtReader(marks, hasBegun), state.newId),
+  };
+}
+
+/** @throws ApiError 400 for likeliest tokens without log-probabilities */
+function requireLogProbs({ logprobs, top_logprobs: top }: ChatRequest): void {
+  if (top == null || logprobs === true) return;
+  throw new ApiError(400, "top_logprobs needs logprobs to be true", {
+    code: "invalid_value",
+    param: "top_logprobs",
+  });
+}
