@@ -24,6 +24,8 @@ export interface RouteAnswer {
   readonly whole: z.ZodType | string;
   /** The JSON of each event, where the answer can be sent piece by piece. */
   readonly events?: z.ZodType;
+  /** Whether each event is named by its type, and nothing stands behind the last. */
+  readonly hasNamedEvents?: true;
 }
 
 export interface RouteBody<B extends z.ZodType, Q extends z.ZodObject> {

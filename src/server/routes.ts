@@ -19,6 +19,7 @@ import { health, metrics, ready } from "./routes/health.ts";
 import { deleteModel, getModel, listModels } from "./routes/models.ts";
 import { openApiRoute } from "./routes/openapi.ts";
 import { exportRequest, importRequest } from "./routes/requests.ts";
+import { responses } from "./routes/responses.ts";
 import { detokenize, tokenize } from "./routes/tokenize.ts";
 
 /** Those whose streams go on in another server. */
@@ -26,6 +27,7 @@ const STREAMS: readonly Route[] = [chatCompletions, completions];
 
 const DESCRIBED: readonly Route[] = [
   ...STREAMS,
+  responses,
   embeddings,
   listModels,
   getModel,

@@ -1,33 +1,40 @@
-/** @file Server-sent events: one JSON object each, and [DONE] behind the last. */
+/** @file Server-sent events: one JSON object each; [DONE] behind the last, or each named by its type, as the Responses API has them. */
 import type { Context } from "hono";
 import { streamSSE } from "hono/streaming";
-import { errorAnswer } from "./api-error.ts";
+import { type ErrorBody, errorAnswer } from "./api-error.ts";
 import type { ServerState } from "./server-state.ts";
 
 /** Writes events, until the signal says that nobody reads them any more. */
 export type EventWriter = (send: (event: object) => Promise<void>, signal: AbortSignal) => Promise<void>;
 
-/** Sends events until `write` is done, and then calls `done`; what goes wrong meanwhile is the last event. */
+/**
+ * Sends events until `write` is done, and then calls `done`; what goes wrong meanwhile is the last event. `tellError`: the events
+ * have types, and these say what went wrong.
+ */
 export function sendEvents(
   context: Context,
   write: EventWriter,
   state: Pick<ServerState, "named" | "onError">,
   done: () => void,
+  tellError?: (body: ErrorBody) => readonly object[],
 ): Response {
   const answer = streamSSE(context, async (stream) => {
     const gone = new AbortController();
     stream.onAbort(() => gone.abort());
-    const send = (event: object): Promise<void> => stream.writeSSE({ data: JSON.stringify(event) });
+    const send = (event: object): Promise<void> => {
+      const type = tellError && "type" in event ? { event: String(event.type) } : {};
+      return stream.writeSSE({ ...type, data: JSON.stringify(event) });
+    };
     try {
       await write(send, AbortSignal.any([gone.signal, context.req.raw.signal]));
     } catch (error) {
       const { status, body } = errorAnswer(error, (text) => state.named(text));
       if (status === 500) state.onError(error);
-      await send(body);
+      for (const event of tellError?.(body) ?? [body]) await send(event);
     } finally {
       done();
     }
-    await stream.writeSSE({ data: "[DONE]" });
+    if (!tellError) await stream.writeSSE({ data: "[DONE]" });
   });
   // Whether the connection goes on is for the client to say, and one of HTTP/1.0 reads no chunks.
   for (const name of ["connection", "transfer-encoding"]) answer.headers.delete(name);

@@ -33,6 +33,17 @@ export const REFUSED_IN_COMPLETIONS = {
   suffix: "texts are written behind the prompt alone: leave it out",
 } as const;
 
+/** Of the Responses API. */
+export const REFUSED_IN_RESPONSES = {
+  background: "nothing is kept to be fetched later: leave it out, and stream to see the answer come",
+  context_management: "nothing is left out of a conversation here: leave it out, and send less",
+  conversation: "conversations are not kept here: send the earlier items in input",
+  moderation: "nothing is moderated here: leave it out",
+  previous_response_id:
+    "answers are not kept here: send the earlier items, those of the answer too, in input",
+  prompt: "no prompts are kept here: send instructions and input",
+} as const;
+
 type Keys<K extends string> = Record<K, z.ZodOptional<z.ZodUnknown>>;
 
 function anything<K extends string>(keys: readonly K[], description: string): Keys<K> {
@@ -40,7 +51,14 @@ function anything<K extends string>(keys: readonly K[], description: string): Ke
   return Object.fromEntries(keys.map((key) => [key, schema])) as Keys<K>;
 }
 
-export const IGNORED_KEYS = anything(IGNORED, "Accepted, and changes nothing");
+const IGNORED_TEXT = "Accepted, and changes nothing";
+export const IGNORED_KEYS = anything(IGNORED, IGNORED_TEXT);
+
+/** In the Responses API as well: about tools that servers run, and about what models may see and say of it. */
+export const IGNORED_IN_RESPONSES = anything(
+  ["access_programs", "image", "max_tool_calls", "reasoning", "truncation"],
+  IGNORED_TEXT,
+);
 
 /** The schema of keys that are refused by `refuse`, which says more than that they are not known. */
 export function refusedKeys<K extends string>(refused: Readonly<Record<K, string>>): Keys<K> {

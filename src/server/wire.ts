@@ -19,8 +19,8 @@ const ADAPTER_NAME = z
   .max(NAME_LENGTH)
   .regex(/^[^\p{Cc}\p{Zl}\p{Zp}]+$/u, "a name in one line");
 
-/** Settings of a text, of both ways to ask for one. */
-const TEXT = {
+/** Settings of a text, of all ways to ask for one. */
+export const TEXT = {
   model: MODEL_NAME.describe("Name of the base or of an adapter"),
   stream: z.boolean().nullish().describe("Send the text piece by piece, as server-sent events"),
   stream_options: z
@@ -76,7 +76,7 @@ const MESSAGE = z
     message: "expected text or a list of parts",
   });
 
-const TEMPLATE_VARIABLES = z
+export const TEMPLATE_VARIABLES = z
   .record(z.string(), z.unknown())
   .nullish()
   .describe('Variables of the chat template, such as {"enable_thinking": false}');

@@ -41,13 +41,31 @@ async function ask(method: string, path: string, body?: object | FormData): Prom
     return {};
   }
   if (type.startsWith("text/event-stream")) {
-    const events = text.split("\n\n").filter((line) => line.startsWith("data: {"));
-    assert.ok(events.length > 1 && text.endsWith("data: [DONE]\n\n"));
-    for (const event of events) requireFits(answer.events!, JSON.parse(event.slice(6)), path);
+    const events = answer.hasNamedEvents ? namedEvents(text) : eventsBeforeDone(text);
+    assert.ok(events.length > 1);
+    for (const event of events) requireFits(answer.events!, event, path);
     return {};
   }
   assert.match(type, /^application\/json/);
   return requireFits(answer.whole, JSON.parse(text), path) as Json;
+}
+
+function eventsBeforeDone(text: string): unknown[] {
+  assert.ok(text.endsWith("data: [DONE]\n\n"));
+  const events = text.split("\n\n").filter((line) => line.startsWith("data: {"));
+  return events.map((event) => JSON.parse(event.slice(6)) as unknown);
+}
+
+/** Events that say their types, and their places among all. */
+function namedEvents(text: string): unknown[] {
+  const blocks = text.split("\n\n");
+  assert.equal(blocks.pop(), "");
+  return blocks.map((block, i) => {
+    const [, name, data = ""] = /^event: (\S+)\ndata: (\{.*\})$/.exec(block) ?? [];
+    const event = JSON.parse(data) as Json;
+    assert.deepEqual([event["type"], event["sequence_number"]], [name, i]);
+    return event;
+  });
 }
 
 function requireFits(schema: z.ZodType, value: unknown, path: string): unknown {
@@ -69,6 +87,21 @@ test("texts, embeddings and tokens", async () => {
   const called = await ask("POST", "/v1/chat/completions", calling);
   assert.match(JSON.stringify(called), /"tool_calls":\[/);
   await ask("POST", "/v1/chat/completions", { ...calling, stream: true });
+  const flat = { model: "tiny", input: "ka", max_output_tokens: 3, seed: 1 };
+  const scored = {
+    ...flat,
+    include: ["message.output_text.logprobs"],
+    top_logprobs: 2,
+    metadata: { a: "b" },
+  };
+  const flatTools = [{ type: "function", name: "go", parameters }];
+  const { max_tokens: _max, messages: _messages, ...rest } = calling;
+  const flatCalling = { ...rest, input: "ka", tools: flatTools };
+  for (const body of [flat, scored, flatCalling]) {
+    await ask("POST", "/v1/responses", body);
+    await ask("POST", "/v1/responses", { ...body, stream: true });
+  }
+  assert.match(JSON.stringify(await ask("POST", "/v1/responses", flatCalling)), /"function_call"/);
   await ask("POST", "/v1/completions", { ...TEXT, n: 2 });
   await ask("POST", "/v1/completions", { ...TEXT, echo: true, logprobs: 2 });
   await ask("POST", "/v1/completions", { ...TEXT, ...STREAM, logprobs: 2 });

@@ -59,6 +59,7 @@ test("without a key pages of other origins are refused; from the first key on ev
 const TABLE: Readonly<Record<string, readonly [Access, number]>> = {
   "post /v1/chat/completions": ["read", 400],
   "post /v1/completions": ["read", 400],
+  "post /v1/responses": ["read", 400],
   "post /v1/embeddings": ["read", 400],
   "get /v1/models": ["read", 200],
   "get /v1/models/{model}": ["read", 404],

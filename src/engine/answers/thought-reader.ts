@@ -39,6 +39,11 @@ export class ThoughtReader {
     this.#isBehindMark = hasBegun;
   }
 
+  /** Whether a thought has begun, and its end has not come. */
+  get isThinking(): boolean {
+    return this.#part === "thought";
+  }
+
   /** Takes the next piece. */
   push(text: string): ThoughtPart {
     this.#held += text;

@@ -3,6 +3,7 @@ import { z } from "zod";
 import { averagingProblems } from "../../jobs/training/averaging.ts";
 import { foreignSettings } from "../../jobs/training/job-settings.ts";
 import { ASKED_HYPERPARAMETERS, JOB_METHODS } from "../../jobs/job.ts";
+import { METADATA } from "../requests/metadata.ts";
 
 const OWN = z.strictObject({ hyperparameters: ASKED_HYPERPARAMETERS.optional() });
 
@@ -12,33 +13,6 @@ const METHOD = z
   .catchall(OWN)
   .refine((method) => Object.keys(method).every((key) => key === "type" || key === method.type), {
     message: "expected settings of its own type alone",
-  });
-
-const MAX_PAIRS = 16;
-const MAX_KEY = 64;
-const MAX_VALUE = 512;
-
-/** Of characters, which may take two units of a string. */
-const isWithin = (text: string, most: number): boolean =>
-  text.length <= 2 * most && Array.from(text).length <= most;
-
-/** What clients note on a job, within OpenAI's limits. */
-const METADATA = z
-  .record(
-    z.string(),
-    z
-      .string()
-      .refine((value) => isWithin(value, MAX_VALUE), `expected at most ${MAX_VALUE} characters`)
-      .meta({ maxLength: MAX_VALUE }),
-  )
-  .superRefine((pairs, context) => {
-    const keys = Object.keys(pairs);
-    const faults = [
-      ...(keys.length > MAX_PAIRS ? [`at most ${MAX_PAIRS} pairs`] : []),
-      // Which one would be as long as it is.
-      ...(keys.every((key) => isWithin(key, MAX_KEY)) ? [] : [`keys of at most ${MAX_KEY} characters`]),
-    ];
-    if (faults.length > 0) context.addIssue({ code: "custom", message: `expected ${faults.join(", and ")}` });
   });
 
 const FIELDS = z.strictObject({

@@ -57,11 +57,12 @@ function openApiDocument(routes: readonly Route[], asksForKey: boolean): object 
 }
 
 /** Success, whole or as events. */
-function describeAnswer({ whole, events }: RouteAnswer): object {
+function describeAnswer({ whole, events, hasNamedEvents }: RouteAnswer): object {
   const isJson = typeof whole !== "string";
   const one = isJson ? { "application/json": { schema: answerSchema(whole) } } : { [whole]: {} };
   if (!events) return { description: "Success", content: one };
-  const description = "Success; of server-sent events the data of each, [DONE] behind the last";
+  const form = hasNamedEvents ? "which its type names" : "[DONE] behind the last";
+  const description = `Success; of server-sent events the data of each, ${form}`;
   const event = { anyOf: [answerSchema(events), ERROR_REF] };
   return { description, content: { ...one, "text/event-stream": { schema: event } } };
 }

@@ -1,15 +1,23 @@
 /** @file One answer of a chat while it is written: what was thought before it, its text, the calls in it, and what clients are told of them. */
 import { CallReader, type ReadPart } from "../../engine/tool-calls/call-reader.ts";
+import type { ToolCall } from "../../engine/tool-calls/tool-format.ts";
 import type { ThoughtPart, ThoughtReader } from "../../engine/answers/thought-reader.ts";
 import type { FinishReason } from "../../engine/serving/serve-request.ts";
 import { finishReasonOf } from "./text-job.ts";
 import type { ToolUse } from "./tool-use.ts";
 
+/** A call as clients are told of it. */
+interface TextCall {
+  readonly id: string;
+  readonly type: "function";
+  readonly function: ToolCall;
+}
+
 /** What is new of an answer. */
 export interface ChatDelta {
   readonly reasoning_content?: string;
   readonly content?: string;
-  readonly tool_calls?: readonly object[];
+  readonly tool_calls?: readonly (TextCall & { readonly index: number })[];
 }
 
 export class ChatAnswer {
@@ -19,7 +27,7 @@ export class ChatAnswer {
   readonly #newId: () => string;
   #reasoning = "";
   #content = "";
-  readonly #calls: object[] = [];
+  readonly #calls: TextCall[] = [];
 
   /** `thoughts` null: the model does not think. */
   constructor({ format, functions, isForced }: ToolUse, thoughts: ThoughtReader | null, newId: () => string) {
@@ -27,6 +35,11 @@ export class ChatAnswer {
     this.#reader = format && new CallReader(format, functions, isForced);
     this.#idOf = format?.idOf ?? String;
     this.#newId = newId;
+  }
+
+  /** Whether what comes next is of a thought, as far as is settled. */
+  get isThinking(): boolean {
+    return this.#thoughts?.isThinking === true;
   }
 
   /** Takes a piece of text; null: nothing can be told yet. */
@@ -55,7 +68,11 @@ export class ChatAnswer {
     this.#reasoning += reasoning;
     this.#content += content;
     const first = this.#calls.length;
-    const made = calls.map((call) => ({ id: this.#idOf(this.#newId()), type: "function", function: call }));
+    const made = calls.map((call): TextCall => ({
+      id: this.#idOf(this.#newId()),
+      type: "function",
+      function: call,
+    }));
     this.#calls.push(...made);
     if (reasoning === "" && content === "" && made.length === 0) return null;
     return {

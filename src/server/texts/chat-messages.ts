@@ -11,21 +11,32 @@ export function readMessage(message: ChatRequest["messages"][number], place: num
   return {
     ...rest,
     role: message.role,
-    content: readContent(content, place),
+    content: readContent(content, `messages[${place}].content`),
     ...(calls && calls.length > 0 && { tool_calls: readToolCalls(calls, `messages[${place}]`) }),
   };
 }
 
-function readContent(content: ChatRequest["messages"][number]["content"], place: number): string {
-  if (!Array.isArray(content)) return content ?? "";
-  const parts = content.map((part, i) => {
-    const { type, text, refusal } = Object(part) as Readonly<Record<string, unknown>>;
-    if (type === "text" && typeof text === "string") return text;
-    if (type === "refusal" && typeof refusal === "string") return refusal;
-    const param = `messages[${place}].content[${i}]`;
-    const isText = type === "text" || type === "refusal";
-    const found = isText ? `has no ${type}` : `has the type ${JSON.stringify(type) ?? "null"}, expected text`;
-    throw new ApiError(400, `${param} ${found}`, { code: "invalid_value", param });
+/** Which types of parts are text, with the key that has it. */
+const TEXT_PARTS: ReadonlyMap<string, string> = new Map([
+  ["text", "text"],
+  ["refusal", "refusal"],
+]);
+
+/** Reads text, or parts of it; `param`: where they are. @throws ApiError 400 for parts that are no text */
+export function readContent(content: unknown, param: string, keys = TEXT_PARTS): string {
+  if (!Array.isArray(content)) return typeof content === "string" ? content : "";
+  const parts = content.map((part: unknown, i) => {
+    const { type, ...rest } = Object(part) as Readonly<Record<string, unknown>>;
+    const key = typeof type === "string" ? keys.get(type) : undefined;
+    const text = key === undefined ? null : rest[key];
+    if (typeof text === "string") return text;
+    const place = `${param}[${i}]`;
+    const [expected] = keys.keys();
+    const found =
+      key === undefined
+        ? `has the type ${JSON.stringify(type) ?? "null"}, expected ${expected}`
+        : `has no ${key}`;
+    throw new ApiError(400, `${place} ${found}`, { code: "invalid_value", param: place });
   });
   return parts.join("");
 }

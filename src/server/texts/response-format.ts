@@ -6,20 +6,26 @@ import { UsageError } from "../../errors.ts";
 import { ApiError } from "../api-error.ts";
 import type { ServerState } from "../server-state.ts";
 
+const FREE = z.strictObject({ type: z.literal("text") });
+const ANY_OBJECT = z.strictObject({ type: z.literal("json_object") }).describe("Any object of JSON");
+const SCHEMA = {
+  name: z.string().max(64),
+  description: z.string().nullish(),
+  schema: z.looseObject({}).nullish(),
+  strict: z.boolean().nullish().describe("Always held, whatever is said here"),
+};
+const BY_SCHEMA = "JSON that satisfies a schema";
+
 export const RESPONSE_FORMAT = z.discriminatedUnion("type", [
-  z.strictObject({ type: z.literal("text") }),
-  z.strictObject({ type: z.literal("json_object") }).describe("Any object of JSON"),
-  z
-    .strictObject({
-      type: z.literal("json_schema"),
-      json_schema: z.strictObject({
-        name: z.string().max(64),
-        description: z.string().nullish(),
-        schema: z.looseObject({}).nullish(),
-        strict: z.boolean().nullish().describe("Always held, whatever is said here"),
-      }),
-    })
-    .describe("JSON that satisfies a schema"),
+  FREE,
+  ANY_OBJECT,
+  z.strictObject({ type: z.literal("json_schema"), json_schema: z.strictObject(SCHEMA) }).describe(BY_SCHEMA),
+]);
+/** The same as the Responses API has it. */
+export const FLAT_FORMAT = z.discriminatedUnion("type", [
+  FREE,
+  ANY_OBJECT,
+  z.strictObject({ type: z.literal("json_schema"), ...SCHEMA }).describe(BY_SCHEMA),
 ]);
 export type ResponseFormat = z.output<typeof RESPONSE_FORMAT>;
 

@@ -25,18 +25,16 @@ import {
 } from "./response-format.ts";
 import type { ServerState } from "../server-state.ts";
 
-const MAX_TOOLS = 128;
+export const MAX_TOOLS = 128;
+
+/** A function that may be called. */
+export const FUNCTION = {
+  name: z.string().regex(/^[\w.-]{1,64}$/, "letters, digits, - _ and ."),
+  parameters: z.looseObject({}).nullish(),
+};
 
 export const TOOLS = z
-  .array(
-    z.looseObject({
-      type: z.literal("function"),
-      function: z.looseObject({
-        name: z.string().regex(/^[\w.-]{1,64}$/, "letters, digits, - _ and ."),
-        parameters: z.looseObject({}).nullish(),
-      }),
-    }),
-  )
+  .array(z.looseObject({ type: z.literal("function"), function: z.looseObject(FUNCTION) }))
   .max(MAX_TOOLS);
 
 const NAMED_TOOL = z.strictObject({

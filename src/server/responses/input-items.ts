@@ -1,0 +1,106 @@
+/** @file Items of a conversation, as the Responses API has them, and the messages of a chat that they are. */
+import { z } from "zod";
+import { ApiError } from "../api-error.ts";
+import { parseValues } from "../route.ts";
+import { readContent } from "../texts/chat-messages.ts";
+import type { ChatRequest } from "../wire.ts";
+
+type ChatMessage = ChatRequest["messages"][number];
+
+const CONTENT = z.union([z.string(), z.array(z.unknown())]);
+
+export const ITEMS = z
+  .array(
+    z.discriminatedUnion("type", [
+      z.looseObject({
+        type: z.literal("message").optional(),
+        role: z.enum(["user", "assistant", "system", "developer"]),
+        content: CONTENT,
+      }),
+      z.looseObject({
+        type: z.literal("function_call"),
+        call_id: z.string(),
+        name: z.string(),
+        arguments: z.string(),
+      }),
+      z.looseObject({
+        type: z.literal("function_call_output"),
+        call_id: z.string(),
+        output: CONTENT,
+      }),
+      z.looseObject({
+        type: z.literal("reasoning"),
+        content: z.array(z.unknown()).nullish(),
+      }),
+    ]),
+  )
+  .min(1);
+type Item = z.output<typeof ITEMS>[number];
+
+/** Types of parts that are text, with the key that has it. */
+const TEXT_PARTS: ReadonlyMap<string, string> = new Map([
+  ["input_text", "text"],
+  ["output_text", "text"],
+  ["text", "text"],
+  ["refusal", "refusal"],
+]);
+const THOUGHT_PARTS: ReadonlyMap<string, string> = new Map([["reasoning_text", "text"]]);
+
+/** Reads what a request has for input. @throws ApiError 400 that names the key */
+export function readInput(input: string | readonly object[]): ChatMessage[] {
+  if (typeof input === "string") return [{ role: "user", content: input }];
+  const kept = input.findIndex((item) => "type" in item && item.type === "item_reference");
+  if (kept >= 0) {
+    throw new ApiError(
+      400,
+      `input[${kept}] refers to an item, but none are kept here: send the item itself, as clients do with store false`,
+      { code: "unsupported_parameter", param: `input[${kept}]` },
+    );
+  }
+  const { input: items } = parseValues({ input }, z.object({ input: ITEMS }));
+  const messages: ChatMessage[] = [];
+  for (const [i, item] of items.entries()) addItem(messages, item, `input[${i}]`);
+  return messages.filter((message) => !isThought(message));
+}
+
+/** Thoughts, text and calls that follow one another are one message of the assistant. */
+function addItem(messages: ChatMessage[], item: Item, param: string): void {
+  switch (item.type) {
+    case "function_call_output": {
+      const content = readContent(item.output, `${param}.output`, TEXT_PARTS);
+      messages.push({ role: "tool", tool_call_id: item.call_id, content });
+      break;
+    }
+    case "function_call": {
+      const { call_id: id, name, arguments: text } = item;
+      const call = { id, type: "function", function: { name, arguments: text } };
+      const turn = takeTurn(messages, ({ role }) => role === "assistant");
+      messages.push({ ...turn, tool_calls: [...(turn.tool_calls ?? []), call] });
+      break;
+    }
+    case "reasoning": {
+      const thought = readContent(item.content, `${param}.content`, THOUGHT_PARTS);
+      if (thought !== "") messages.push({ role: "assistant", reasoning_content: thought });
+      break;
+    }
+    case undefined:
+    case "message": {
+      const content = readContent(item.content, `${param}.content`, TEXT_PARTS);
+      const turn = item.role === "assistant" ? takeTurn(messages, isThought) : { role: item.role };
+      messages.push({ ...turn, content });
+    }
+  }
+}
+
+/** Whether a message has nothing but what was thought. */
+function isThought({ role, content, tool_calls: calls }: ChatMessage): boolean {
+  return role === "assistant" && content == null && calls == null;
+}
+
+/** Takes the last message away to go on with it, where it is one that does; a new one of the assistant otherwise. */
+function takeTurn(messages: ChatMessage[], goesOn: (last: ChatMessage) => boolean): ChatMessage {
+  const last = messages.at(-1);
+  if (last === undefined || !goesOn(last)) return { role: "assistant" };
+  messages.pop();
+  return last;
+}

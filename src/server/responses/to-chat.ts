@@ -1,0 +1,68 @@
+/** @file A request of the Responses API as the chat that it is, and errors of that chat in the names of the request. */
+import { ApiError } from "../api-error.ts";
+import type { ChatRequest } from "../wire.ts";
+import { readInput } from "./input-items.ts";
+import { LOG_PROBS, type ResponseRequest } from "./response-request.ts";
+
+/** Keys of chats, and what they are called in requests. */
+const NAMES: readonly (readonly [RegExp, string])[] = [
+  [/^response_format\.json_schema\b/, "text.format"],
+  [/^(tools\[\d+\])\.function\b/, "$1"],
+  [/^max_tokens$/, "max_output_tokens"],
+];
+
+/** Makes a chat of a request. @throws ApiError 400 */
+export function toChat(body: ResponseRequest): ChatRequest {
+  const { input, instructions, text, tools, tool_choice: choice, max_output_tokens, include, ...rest } = body;
+  const tellsLogProbs = include?.includes(LOG_PROBS) === true;
+  if (body.top_logprobs && !tellsLogProbs) {
+    throw new ApiError(400, `top_logprobs needs include to have "${LOG_PROBS}"`, {
+      code: "invalid_value",
+      param: "top_logprobs",
+    });
+  }
+  const system = instructions ? [{ role: "system" as const, content: instructions }] : [];
+  return {
+    ...rest,
+    stream_options: body.stream_options && { include_usage: false },
+    messages: [...system, ...readInput(input)],
+    max_tokens: max_output_tokens,
+    logprobs: tellsLogProbs,
+    top_logprobs: tellsLogProbs ? body.top_logprobs : null,
+    tools: tools?.map(({ type: _type, ...own }) => ({ type: "function" as const, function: own })),
+    tool_choice: toChoice(choice),
+    response_format: toFormat(text?.format),
+  };
+}
+
+function toChoice(choice: ResponseRequest["tool_choice"]): ChatRequest["tool_choice"] {
+  if (typeof choice !== "object" || choice === null) return choice;
+  const named = ({ name }: { name: string }) => ({ type: "function" as const, function: { name } });
+  if (choice.type === "function") return named(choice);
+  const { type, mode, tools } = choice;
+  return { type, allowed_tools: { mode, tools: tools.map(named) } };
+}
+
+type Format = NonNullable<ResponseRequest["text"]>["format"];
+
+function toFormat(format: Format): ChatRequest["response_format"] {
+  if (format?.type !== "json_schema") return format;
+  const { type, ...schema } = format;
+  return { type, json_schema: schema };
+}
+
+/** Does what a chat needs, and tells of what is wrong with it in the names of the request. @throws as `work` */
+export async function inOwnNames<T>(work: () => T | Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!(error instanceof ApiError) || error.param === null) throw error;
+    const { status, message, code, param, retrySeconds } = error;
+    const own = NAMES.reduce((name, [theirs, ours]) => name.replace(theirs, ours), param);
+    throw new ApiError(status, message, {
+      param: own,
+      ...(code !== null && { code }),
+      ...(retrySeconds !== null && { retrySeconds }),
+    });
+  }
+}

@@ -1,0 +1,119 @@
+/** @file An answer of the Responses API while it is written: what clients are told as it grows, and the whole of it. */
+import type { ServeEnd } from "../../engine/serving/serve-request.ts";
+import type { ErrorBody } from "../api-error.ts";
+import type { ServerState } from "../server-state.ts";
+import type { ChatAnswer } from "../texts/chat-answer.ts";
+import { chatLogProbs } from "../texts/log-probs.ts";
+import type { NumberedPiece } from "../texts/write-texts.ts";
+import { askedOf } from "./asked.ts";
+import { type ResponseEvent, ResponseOutput } from "./response-output.ts";
+import type { ResponseRequest } from "./response-request.ts";
+
+/** An event with its place among all. */
+type NumberedEvent = ResponseEvent & { readonly sequence_number: number };
+
+export class WrittenResponse {
+  readonly #state: ServerState;
+  readonly #answer: ChatAnswer;
+  readonly #output: ResponseOutput;
+  readonly #asked: object;
+  readonly #head: { readonly id: string; readonly created_at: number };
+  #numEvents = 0;
+  #numThoughtTokens = 0;
+  /** Of tokens whose text has not been told. */
+  #logProbs: object[] = [];
+
+  constructor(body: ResponseRequest, answer: ChatAnswer, state: ServerState) {
+    this.#state = state;
+    this.#answer = answer;
+    this.#output = new ResponseOutput(state.newId);
+    this.#asked = askedOf(body);
+    this.#head = { id: `resp_${state.newId()}`, created_at: state.seconds() };
+  }
+
+  /** What comes before the text. */
+  begin(): NumberedEvent[] {
+    const response = this.#describe({ status: "in_progress" });
+    return this.#number(["response.created", "response.in_progress"].map((type) => ({ type, response })));
+  }
+
+  /** Takes a piece of text. */
+  push({ text, token }: NumberedPiece): NumberedEvent[] {
+    const wasThinking = this.#answer.isThinking;
+    const delta = this.#answer.push(text);
+    const isThought = wasThinking || this.#answer.isThinking;
+    if (isThought && token && !token.isStop) this.#numThoughtTokens++;
+    const scored = chatLogProbs(this.#state.model.parts.tokenizer, token);
+    if (scored && !isThought) this.#logProbs.push(scored);
+    return delta ? this.#number(this.#output.add(delta, this.#takeLogProbs(delta))) : [];
+  }
+
+  /** Takes the end; gives the whole answer, too. */
+  end(end: ServeEnd): { readonly events: NumberedEvent[]; readonly response: object } {
+    const last = this.#answer.end();
+    const events = last ? this.#output.add(last, this.#takeLogProbs(last)) : [];
+    const isWhole = end.finishReason === "stop";
+    events.push(...this.#output.end(isWhole, this.#logProbs));
+    const response = this.#whole(end);
+    events.push({ type: isWhole ? "response.completed" : "response.incomplete", response });
+    return { events: this.#number(events), response };
+  }
+
+  /** Tells of an error as the end of the answer, and to those who look for errors alone. */
+  fail({ error: { message, code, param } }: ErrorBody): NumberedEvent[] {
+    const response = this.#describe({ status: "failed", error: { code: "server_error", message } });
+    return this.#number([
+      { type: "response.failed", response },
+      { type: "error", message, code, param },
+    ]);
+  }
+
+  /** Log-probabilities of what is new: those of thoughts and calls are told nowhere. */
+  #takeLogProbs({
+    content,
+    tool_calls: calls,
+  }: {
+    content?: string;
+    tool_calls?: readonly object[];
+  }): object[] {
+    const taken = content === undefined ? [] : this.#logProbs;
+    if (content !== undefined || calls !== undefined) this.#logProbs = [];
+    return taken;
+  }
+
+  #whole({ finishReason, ...end }: ServeEnd): object {
+    const ended =
+      finishReason === "stop"
+        ? { status: "completed", completed_at: this.#state.seconds() }
+        : { status: "incomplete", incomplete_details: { reason: "max_output_tokens" } };
+    return this.#describe({
+      ...ended,
+      usage: {
+        input_tokens: end.numPromptTokens,
+        input_tokens_details: { cached_tokens: end.numCachedTokens, cache_write_tokens: 0 },
+        output_tokens: end.numNewTokens,
+        output_tokens_details: { reasoning_tokens: this.#numThoughtTokens },
+        total_tokens: end.numPromptTokens + end.numNewTokens,
+      },
+    });
+  }
+
+  /** The answer as it is. */
+  #describe(now: { readonly status: string; readonly [key: string]: unknown }): object {
+    return {
+      ...this.#head,
+      object: "response",
+      completed_at: null,
+      error: null,
+      incomplete_details: null,
+      usage: null,
+      ...now,
+      output: [...this.#output.items],
+      ...this.#asked,
+    };
+  }
+
+  #number(events: readonly ResponseEvent[]): NumberedEvent[] {
+    return events.map((event) => ({ ...event, sequence_number: this.#numEvents++ }));
+  }
+}

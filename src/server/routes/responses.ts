@@ -1,0 +1,39 @@
+/** @file POST /v1/responses: the assistant's next turn, as the Responses API has it. */
+import { RESPONSE_ANSWER, RESPONSE_EVENT } from "../answers/response-answers.ts";
+import { RESPONSE_REQUEST } from "../responses/response-request.ts";
+import { inOwnNames, toChat } from "../responses/to-chat.ts";
+import { WrittenResponse } from "../responses/written-response.ts";
+import { defineRoute } from "../route.ts";
+import { type EventWriter, sendEvents } from "../sse.ts";
+import { chatTexts } from "../texts/chat-texts.ts";
+import { REFUSED_IN_RESPONSES, refuse } from "../unserved-keys.ts";
+import { type NumberedPiece, writeTexts } from "../texts/write-texts.ts";
+
+export const responses = defineRoute({
+  method: "post",
+  path: "/v1/responses",
+  summary: "Write the assistant's next turn, as items; it is not kept",
+  access: "read",
+  body: RESPONSE_REQUEST,
+  answer: { whole: RESPONSE_ANSWER, events: RESPONSE_EVENT, hasNamedEvents: true },
+  handle: async ({ body, context, state }) => {
+    refuse({ ...body, background: body.background === false ? null : body.background }, REFUSED_IN_RESPONSES);
+    const { jobs, newAnswer } = await inOwnNames(() => chatTexts(toChat(body), { param: "input" }, state));
+    const release = await inOwnNames(() => state.places.take(jobs));
+    const written = new WrittenResponse(body, newAnswer(), state);
+    if (!body.stream) {
+      const onPiece = (piece: NumberedPiece): void => void written.push(piece);
+      const [end] = await writeTexts(state, jobs, context.req.raw.signal, { onPiece }).finally(release);
+      return context.json(written.end(end!).response);
+    }
+    const write: EventWriter = async (send, signal) => {
+      const tell = async (events: readonly object[]): Promise<void> => {
+        for (const event of events) await send(event);
+      };
+      await tell(written.begin());
+      const [end] = await writeTexts(state, jobs, signal, { onPiece: (piece) => tell(written.push(piece)) });
+      await tell(written.end(end!).events);
+    };
+    return sendEvents(context, write, state, release, (body) => written.fail(body));
+  },
+});
