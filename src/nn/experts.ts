@@ -5,7 +5,7 @@
  *
  * Papers: "Qwen3 Technical Report", arXiv:2505.09388, section 2; "OLMoE", arXiv:2409.02060, eq. 1 and 2. An expert's
  * products run on the rows that chose it, and on no others; the rows are sorted by expert once for all. Programs that the host
- * runs for each expert are slower, but for a single token: docs/log.md.
+ * runs for each expert are slower, but for a single token: docs/log.md#experts.
  */
 import type { Value } from "../graph/graph.ts";
 import { div, mul } from "../graph/ops/elementwise.ts";

@@ -9,7 +9,7 @@ import { measureSmoothing } from "../run/smoothing.ts";
 import type { Residency } from "../run/weights/weights.ts";
 import type { Engine } from "../runtime/engine.ts";
 
-/** Tokens of which factors are measured. 256 bring each product near float32 (docs/log.md), and a pass in float32 takes long. */
+/** Tokens of which factors are measured. 256 bring each product near float32 (docs/log.md#8-bit-products), and a pass in float32 takes long. */
 const SMOOTHING_TOKENS = 512;
 
 /** Opens it; `warn` is told what an arithmetic costs on a processor that is not made for it. */

@@ -20,7 +20,7 @@ const EXAMPLES = new URL("../../../examples/quickstart/", import.meta.url);
 const NUM_QUESTIONS = 3;
 const MAX_ANSWER_TOKENS = 60;
 
-/** Settings found by trying on the examples: docs/log.md. */
+/** Settings found by trying on the examples: docs/log.md#methods-of-training. */
 const SETTINGS = {
   method: "lora",
   rank: 16,

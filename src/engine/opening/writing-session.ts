@@ -1,6 +1,6 @@
 /**
  * @file Opens a session to write text with. Products of many tokens in 8 bits are smoothed by a text of our own: whoever
- * writes has no data to measure by, and which channels are large depends little on the text (docs/log.md).
+ * writes has no data to measure by, and which channels are large depends little on the text (docs/log.md#many-rows-and-prompts).
  */
 import type { Tokenizer } from "../../data/tokenizer/tokenizer.ts";
 import type { BaseModel } from "../../models/base/base-model.ts";

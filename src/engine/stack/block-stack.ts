@@ -16,7 +16,7 @@ import { bestLayout } from "../cache/paged-cache.ts";
 import type { CacheLayout, PagedPass } from "../cache/paged-pass.ts";
 import { type CompiledGroup, type Group, compileGroups, feedGroup, singleGroups } from "./stack-groups.ts";
 
-/** From so many rows on an arithmetic's products for many tokens take over: docs/log.md. */
+/** From so many rows on an arithmetic's products for many tokens take over: docs/log.md#many-rows-and-prompts. */
 const MANY_ROWS = 4;
 
 /** Rows on their way through the blocks in programs of others. */

@@ -4,7 +4,7 @@
  *   same segment, and if causal  p_key ≤ p_query,  and with a window w  p_query - p_key < w
  *
  * Segment and position are folded into one number, so that the keys that a query sees are an interval: two comparisons,
- * however many conditions. Truths are bytes; the one pass that writes floats multiplies as well (docs/log.md).
+ * however many conditions. Truths are bytes; the one pass that writes floats multiplies as well (docs/log.md#costs-of-single-operators).
  */
 import { DTYPES } from "../dtype.ts";
 import type { Emitter } from "../emitter.ts";

@@ -10,7 +10,7 @@ function comparison(name: string, onnxName: string): BinaryOp {
     }),
     emit: (node, emitter) => {
       const truth = emitter.value(onnxName, emitter.names(node.inputs));
-      // A cast costs a pass; choosing with Where costs twenty (docs/log.md).
+      // A cast costs a pass; choosing with Where costs twenty (docs/log.md#costs-of-single-operators).
       const to = DTYPES[node.outputs[0].dtype].onnx;
       emitter.node("Cast", [truth], emitter.names(node.outputs), { to });
     },

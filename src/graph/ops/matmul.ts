@@ -67,7 +67,7 @@ export const matmulOp: Op<MatmulAttributes, readonly [Value, Value]> = {
 };
 
 /**
- * Whether a matrix has so few columns that a product which makes them as rows takes half the time: docs/log.md; or so few
+ * Whether a matrix has so few columns that a product which makes them as rows takes half the time: docs/log.md#steps-in-float32; or so few
  * rows, of which several may be multiplied at once.
  */
 export function isThin({ shape }: Value, few: "rows" | "columns"): boolean {

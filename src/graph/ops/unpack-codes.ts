@@ -6,7 +6,7 @@
  *   codes = floor(bytes · A) · B     A [b, m] shifts bytes right, B [m, 8] adds and subtracts what is left of them
  *
  * Shifts are by powers of two and all sums stay below 2^12, so both products are exact in float32. They take less time
- * than a table look-up or shifts and masks of integers: docs/log.md.
+ * than a table look-up or shifts and masks of integers: docs/log.md#costs-of-single-operators.
  */
 import { DTYPES } from "../dtype.ts";
 import type { Emitter } from "../emitter.ts";

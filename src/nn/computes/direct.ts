@@ -10,7 +10,7 @@ import { smoothQuant } from "../products/smooth-quant.ts";
 
 /**
  * Of many rows. What comes out of a gated MLP has channels that are far larger than others, three quarters of what rounding
- * costs (docs/log.md).
+ * costs (docs/log.md#many-rows-and-prompts).
  */
 const productOfMany: Compute["product"] = (matrix) =>
   matrix.role === "down" ? apartProduct(matrix) : int8ForwardProduct(matrix);

@@ -5,7 +5,7 @@
  *   y = (x ∘ m) Cᵀ + x[A] W[:, A]ᵀ     C = round(W), zero in the columns A     m = 0 in A, else 1
  *
  * A are the columns that are the largest where W is divided by the factors of smoothing, with which inputs and weights are
- * equally large in each channel; the others are not smoothed (docs/log.md). Paper: "LLM.int8()", arXiv:2208.07339, where A is
+ * equally large in each channel; the others are not smoothed (docs/log.md#many-rows-and-prompts). Paper: "LLM.int8()", arXiv:2208.07339, where A is
  * found anew in each product.
  */
 import type { Value } from "../../graph/graph.ts";

@@ -9,7 +9,7 @@ import { type AdapterView, placedBy } from "../../peft/adapter-view.ts";
 import { type ArithmeticFacts, arithmeticOf, constantsOf } from "../arithmetic.ts";
 import type { Compiled, Makeable, Session } from "../session.ts";
 
-/** Queries that attention processes at once in rows of up to so many tokens, and in longer ones. Measured: docs/log.md. */
+/** Queries that attention processes at once in rows of up to so many tokens, and in longer ones. Measured: docs/log.md#attention-and-long-rows. */
 const ATTENTION_CHUNKS = [
   { tokens: 512, queries: 64 },
   { tokens: 2048, queries: 128 },

@@ -2,7 +2,7 @@
  * @file Memory that programs read and write, which V8 does not count.
  *
  * V8 counts ArrayBuffers against what its heap may grow by before it is collected: beside 700 MB of activations it collects a
- * heap of 48 MB whenever 3 are new, on processors that programs run on (docs/log.md). Shared memory it does not count, and
+ * heap of 48 MB whenever 3 are new, on processors that programs run on (docs/log.md#memory-of-a-process). Shared memory it does not count, and
  * nobody can transfer it away under native code. But then it does not hurry to free it either.
  */
 import { type DataOf, type DType, DTYPES, type TensorData } from "../../graph/dtype.ts";

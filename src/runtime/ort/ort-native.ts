@@ -1,7 +1,7 @@
 /**
  * @file Executes programs with ONNX Runtime through its C API, on the CPU, without a copy of inputs, outputs or constants.
  *
- * Session options were chosen by measurement (docs/log.md): all graph optimisations, one operator at a time on all
+ * Session options were chosen by measurement (docs/log.md#session-options-and-the-binding): all graph optimisations, one operator at a time on all
  * threads, memory planned as it is needed rather than by pattern. A run that takes long does so on another thread.
  */
 import { availableParallelism } from "node:os";
@@ -26,7 +26,7 @@ type OrtValue = bigint;
 const OPTIMIZE_ALL = 99;
 /** Below this a run is not worth the change of thread, which takes 60 to 80 µs, and of the processor's caches. */
 const MAX_SYNC_MS = 5;
-/** How long threads look for work before they sleep: docs/log.md. */
+/** How long threads look for work before they sleep: docs/log.md#session-options-and-the-binding. */
 const SPIN_US = "60";
 /** After this time of short runs the event loop gets a turn: timers, signals, what was collected. */
 const MAX_BUSY_MS = 10;

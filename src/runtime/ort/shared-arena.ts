@@ -6,7 +6,7 @@ import { ARENA_ALLOCATOR, MEMORY_DEFAULT, type OrtApi } from "./ort-c-api.ts";
 
 /** No limit. */
 const MAX_BYTES = 0;
-/** kNextPowerOfTwo: regions that are exactly as large as a value fall to pieces that fit nothing (docs/log.md). */
+/** kNextPowerOfTwo: regions that are exactly as large as a value fall to pieces that fit nothing (docs/log.md#memory-of-a-process). */
 const DOUBLE = 0;
 /**
  * The first region. One that holds all of most programs has no ends at which room is lost between what they need in turn, and

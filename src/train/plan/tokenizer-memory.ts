@@ -1,6 +1,6 @@
 /**
  * @file What a tokenizer takes of a process: by its words and the pairs that they are merged of, as the process was seen to grow
- * while they were read (docs/log.md).
+ * while they were read (docs/log.md#plans-of-memory).
  */
 import type { TokenizerFiles } from "../../format/checkpoint/checkpoint.ts";
 

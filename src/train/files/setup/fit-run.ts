@@ -44,7 +44,7 @@ interface Candidate extends FittedRun {
 const RESERVE = 0.15;
 /** Share of a size that is asked for that plans leave alone: they were up to 10 % below the peak (`graft bench memory-plan`). */
 export const UNFORESEEN = 0.08;
-/** Left alone of it as well: what plans of many settings leave in the heap of V8, 30 to 60 MB (docs/log.md). */
+/** Left alone of it as well: what plans of many settings leave in the heap of V8, 30 to 60 MB (docs/log.md#plans-of-memory). */
 export const CHOOSING_BYTES = 30e6;
 /** Times that differ less are estimated too roughly to choose by. */
 const SAME_TIME = 0.1;
