@@ -21,6 +21,7 @@ import { fileURLToPath } from "node:url";
 
 import { entryFolder, modelsFolderOf } from "../../src/hub/models-folder.ts";
 import { DEFAULT_MODEL } from "../../src/hub/resolve.ts";
+import { anchorsOf, pageLinks } from "./anchors.ts";
 import { codeBlocks } from "./code-blocks.ts";
 import { callScript } from "./page-process.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
@@ -29,6 +30,8 @@ const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const PAGES = ["README.md", ...readdirSync(join(ROOT, "docs")).map((name) => `docs/${name}`)].filter((name) =>
   name.endsWith(".md"),
 );
+/** Pages whose links are checked, and whose blocks are not run. */
+const MORE_PAGES = ["ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "bench/README.md"];
 const LANGUAGES = ["sh", "ts", "text", "python", "json"];
 /** Nothing takes as long, not even on a machine that stands still for a while. */
 const RUN_LIMIT_MS = 600_000;
@@ -149,19 +152,44 @@ test("the ts blocks of all pages pass the type checker", () => {
   assert.equal(status, 0, text);
 });
 
-test("npm scripts and files that the pages name exist", () => {
+test("npm scripts, files and headings that the pages name exist", () => {
   const { scripts } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")) as {
     scripts: Record<string, string>;
   };
-  for (const page of PAGES) {
+  for (const page of [...PAGES, ...MORE_PAGES]) {
     const text = readFileSync(join(ROOT, page), "utf8");
-    for (const [, name = ""] of text.matchAll(/npm run ([a-z:]+)/g)) {
+    for (const [, name = ""] of text.matchAll(/npm run ([a-z:-]+)/g)) {
       assert.ok(name in scripts, `${page} names the script "${name}"`);
     }
-    for (const [, target = ""] of text.matchAll(/\]\((?!https?:)([^)#]+)\)/g)) {
-      assert.ok(existsSync(join(ROOT, dirname(page), target)), `${page} links to "${target}"`);
+    for (const { target, anchor } of pageLinks(text)) {
+      const file = target === "" ? join(ROOT, page) : join(ROOT, dirname(page), target);
+      assert.ok(existsSync(file), `${page} links to "${target}"`);
+      if (anchor === null) continue;
+      assert.ok(anchorsOf(readFileSync(file, "utf8")).has(anchor), `${page} links to "${target}#${anchor}"`);
     }
   }
+});
+
+test("headings that comments in src/ name exist", () => {
+  for (const name of readdirSync(join(ROOT, "src"), { recursive: true, encoding: "utf8" })) {
+    if (!name.endsWith(".ts")) continue;
+    for (const [link, page = "", anchor = ""] of readFileSync(join(ROOT, "src", name), "utf8").matchAll(
+      /(docs\/[\w-]+\.md)#([\w-]+)/g,
+    )) {
+      assert.ok(anchorsOf(readFileSync(join(ROOT, page), "utf8")).has(anchor), `src/${name} names ${link}`);
+    }
+  }
+});
+
+test("anchorsOf() takes headings as GitHub does, and pageLinks() leaves the web out", () => {
+  const page =
+    "# A `b-c`: [d](e.md), 3 × 4!\n## Same\n## Same\n```sh\n# no\n```\n[x](y.md#z) [v](#same) [w](https://a#b)\n";
+  assert.deepEqual([...anchorsOf(page)], ["a-b-c-d-3--4", "same", "same-1"]);
+  assert.deepEqual(pageLinks(page), [
+    { target: "e.md", anchor: null },
+    { target: "y.md", anchor: "z" },
+    { target: "", anchor: "same" },
+  ]);
 });
 
 test("README.md holds the two commands of the project, each on a line of its own", () => {
