@@ -11,8 +11,7 @@ export async function startAdapter(
   options: object,
   random: Random,
 ): Promise<Adapter> {
-  const targets = { modules: null, exclude: [], layers: null };
-  return await attach(base, { method: findMethod(method), options, targets }, random);
+  return await attach(base, { method: findMethod(method), options }, random);
 }
 
 /** Attaches an adapter and moves its numbers by normal draws of a deviation, so that it is unlike others. */

@@ -12,7 +12,13 @@ import { numElements } from "../graph/shape.ts";
 import { type AdapterMethod, type Method, modulesToSave } from "./method.ts";
 import type { FrozenSpec, ParameterSpec, SitePlace } from "./sites/site.ts";
 import { selectParameters, withoutParameters } from "./sites/parameter-targets.ts";
-import { type Targets, modulesOfRoles, selectTargets, withoutTrainedWhole } from "./sites/targets.ts";
+import {
+  type AskedTargets,
+  type Targets,
+  modulesOfRoles,
+  selectTargets,
+  withoutTrainedWhole,
+} from "./sites/targets.ts";
 import { trainedTensors } from "./trained-tensors.ts";
 
 /** A site with an adapter. */
@@ -30,8 +36,8 @@ export interface AttachRequest {
   readonly method: Method;
   /** Parsed by the method's schema here. */
   readonly options: unknown;
-  /** `modules` null: the method's own choice for the family. */
-  readonly targets: Omit<Targets, "modules"> & { readonly modules: Targets["modules"] | null };
+  /** The method's own choice in all layers unless given. */
+  readonly targets?: Partial<AskedTargets>;
 }
 
 /** What a method puts where, before any number is made. */
@@ -50,15 +56,16 @@ export type KeptAs = Pick<WeightSource, "storageOf" | "groupSizeOf">;
 export function layOut(model: Model, kept: KeptAs, request: AttachRequest): Layout {
   const { method } = request;
   const options = parseOptions(method, request.options);
-  const modules = request.targets.modules ?? defaultModules(method, model);
-  const targets: Targets = { ...request.targets, modules };
+  const { modules: chosen, exclude = [], layers = null } = request.targets ?? {};
+  const modules = chosen ?? defaultModules(method, model);
+  const targets: Targets = { modules, exclude, layers };
   const sites =
     method.kind === "adapter"
       ? placeSites(model, kept, method, options, targets)
       : new Map<string, AdaptedSite>();
   const trainedBase = trainedTensors(model, method, options, sites);
   // Files of adapters without sites list no modules, so an empty choice is allowed.
-  if (method.kind === "base" && (modules.length > 0 || targets.layers !== null)) {
+  if (method.kind === "base" && (modules.length > 0 || layers !== null)) {
     throw new UsageError(
       "usage/target-modules",
       `Cannot restrict method "${method.name}" to modules or layers: it trains tensors of the base, not modules`,

@@ -106,8 +106,7 @@ describe("graft/core", () => {
     const checkpoint = await core.openCheckpoint(core.memoryFolder("tiny", files));
     const base = await core.loadWeights("tiny", checkpoint);
     const method = core.METHODS.find(({ name }) => name === "lora")!;
-    const targets = { modules: null, exclude: [], layers: null };
-    const adapter = await core.attach(base, { method, options: {}, targets }, new core.Random(7));
+    const adapter = await core.attach(base, { method, options: {} }, new core.Random(7));
     const random = new core.Random(8);
     const valuesOf = (of: core.Adapter): Float32Array[] =>
       of.parameters.map(({ name }) => (of.tensor(name) as { data: Float32Array }).data);

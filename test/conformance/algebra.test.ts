@@ -40,8 +40,7 @@ async function written(
   options: object = {},
   modules: Targets = null,
 ): Promise<string> {
-  const targets = { modules, exclude: [], layers: null };
-  const adapter = await attach(base, { method, options, targets }, new Random(seed));
+  const adapter = await attach(base, { method, options, targets: { modules } }, new Random(seed));
   perturb(adapter, 0.2, seed);
   const path = `${folder}/adapter-${++numFolders}`;
   await writeFolderAtomic(path, adapterFiles(adapter, { base, checkpoint, chatTemplateHash: null }));

@@ -265,7 +265,7 @@ for (const [family, method, form] of FAMILIES.flatMap((a) =>
       const formula = FORMULAS[method.name];
       assert.ok(formula, `Cannot count ${method.name}: it has no formula in this test`);
       assert.equal(adapter.numTrained, formula(adapter, base));
-      const request = { method, options: {}, targets: { modules: null, exclude: [], layers: null } };
+      const request = { method, options: {} };
       const { numTrained: count } = previewAttach(base.model, base.source, request);
       assert.equal(count, adapter.numTrained);
     });

@@ -34,8 +34,7 @@ export function attachTo(
   modules: string | readonly string[] | null = null,
   seed = 3,
 ): Promise<Adapter> {
-  const targets = { modules, exclude: [], layers: null };
-  return attach(base, { method, options, targets }, new Random(seed));
+  return attach(base, { method, options, targets: { modules } }, new Random(seed));
 }
 
 /** A model whose tensors are replaced by those given, a tied head by one of its own if there is one. */

@@ -20,11 +20,10 @@ function sizeOf(
   modules: readonly string[] | null = null,
 ): { readonly numTrained: number; readonly frozenBytes: number } {
   const model = openModel({ model_type: "llama", vocab_size: 32_000, ...sizes });
-  const targets = { modules, exclude: [], layers: null };
   return previewAttach(
     model,
     { storageOf: () => "f32", groupSizeOf: () => null },
-    { method: findMethod(method), options, targets },
+    { method: findMethod(method), options, targets: { modules } },
   );
 }
 

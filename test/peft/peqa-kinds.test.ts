@@ -191,8 +191,7 @@ describe("one factor a row", () => {
       num_key_value_heads: 3,
       vocab_size: 49152,
     };
-    const targets = { modules: null, exclude: [], layers: null };
-    const request = { method: peqa, options: { scales: "row" }, targets };
+    const request = { method: peqa, options: { scales: "row" } };
     const model = openModel(config);
     for (const kind of ["q4_0", "q5_1", "q8_0"] as const) {
       const { numTrained, frozenBytes } = previewAttach(

@@ -143,8 +143,7 @@ describe("graft train --data-parallel", () => {
     const engine = createEngine({ threads: 2 });
     const session = new Session(engine, base);
     const options = lora.options.parse({ rank: 4 });
-    const targets = { modules: null, exclude: [], layers: null };
-    const adapter = await attach(base, { method: lora, options, targets }, new Random(0));
+    const adapter = await attach(base, { method: lora, options }, new Random(0));
     let numBlocks = 0;
     const asked = requestFor(session, adapter);
     // Each row is a micro-batch.

@@ -146,8 +146,7 @@ describe("walkPasses()", () => {
       const { base, checkpoint } = await loadModel(path);
       const residency = compute === "f32" ? "stored" : "float32";
       const method = findMethod(name);
-      const targets = { modules: null, exclude: [], layers: null };
-      const request: AttachRequest = { method, options, targets };
+      const request: AttachRequest = { method, options };
       const { engine, names } = countingEngine();
       const session = new Session(engine, base, residency, { compute: COMPUTES[compute] });
       const run = {
@@ -205,7 +204,6 @@ test("what is trained outside the blocks is not counted as frozen too, under eit
       const request = {
         method,
         options: method.options.parse({}),
-        targets: { modules: null, exclude: [], layers: null },
       };
       const layout = layOut(base.model, base.source, request);
       return outerBytes(facts, outlineAdapter(layout, method));

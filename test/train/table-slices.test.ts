@@ -22,7 +22,6 @@ const engine = createEngine({ threads: 1 });
 const FULL = {
   method: findMethod("full"),
   options: {},
-  targets: { modules: null, exclude: [], layers: null },
 };
 
 describe("gradients of a large table", () => {

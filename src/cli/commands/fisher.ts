@@ -18,7 +18,7 @@ import { MODEL_FLAGS } from "../model/model-flags.ts";
 import { findModel } from "../model/find-model.ts";
 import { PATH } from "../../messages/paths.ts";
 
-const WHOLE = { method: WHOLE_MODEL, options: {}, targets: { modules: null, exclude: [], layers: null } };
+const WHOLE = { method: WHOLE_MODEL, options: {} };
 
 /** Refuses a model that is not a folder of the user's own, before anything is computed. */
 async function requireOwnFolder(model: string, path: string, source: string): Promise<void> {

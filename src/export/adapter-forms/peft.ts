@@ -83,7 +83,7 @@ export const peft: AdapterForm = {
     const request = {
       method,
       options: {},
-      targets: { modules: [...factors.keys()], exclude: [], layers: null },
+      targets: { modules: [...factors.keys()] },
     };
     const usual = await attach(base, request, null);
     const joined = new Map(

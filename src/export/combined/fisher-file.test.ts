@@ -26,8 +26,7 @@ after(async () => {
 
 /** An adapter or model in a folder, with its Fisher information on examples of its own. */
 async function written(method: string, seed: number, options: object = {}): Promise<string> {
-  const targets = { modules: null, exclude: [], layers: null };
-  const request = { method: findMethod(method), options, targets };
+  const request = { method: findMethod(method), options };
   const adapter = await attach(base, request, new Random(1));
   perturb(adapter, 0.1, seed);
   const path = `${folder}/${method}-${seed}-${Object.keys(options).join("-")}`;

@@ -7,9 +7,10 @@ import { FormatError, UsageError } from "../../errors.ts";
 import { isWithin, lastNames, moduleOf } from "../../models/module-path.ts";
 import type { Algebra, SiteState } from "../../peft/algebra/contract.ts";
 import { type AdapterWeights, algebraOf } from "../../peft/algebra/plan.ts";
-import { type AttachRequest, parseOptions } from "../../peft/layout.ts";
+import { parseOptions } from "../../peft/layout.ts";
 import { type Method, configFileOf, modulesToSave } from "../../peft/method.ts";
 import type { SiteTensors } from "../../peft/sites/site.ts";
+import type { AskedTargets } from "../../peft/sites/targets.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import { TEMPLATE_KEY, settingsForFile } from "./adapter.ts";
 import { readSettings } from "./read-adapter.ts";
@@ -26,7 +27,7 @@ type Tensor = HostTensor<"float32">;
 /** An adapter without its model, and what its folder says beside the numbers. */
 export interface WeightsFolder {
   readonly adapter: AdapterWeights;
-  readonly targets: AttachRequest["targets"];
+  readonly targets: AskedTargets;
   /** The base that it was made for. */
   readonly baseName: string | null;
   /** As the file's `task_type`: what the model is for. */

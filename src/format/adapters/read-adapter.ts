@@ -8,6 +8,7 @@ import { countNonFinite, nonFiniteNote } from "../../models/base/watch-numbers.t
 import { type Adapter, attach } from "../../peft/attach.ts";
 import { requireAdapterSize } from "../../untrusted/limits.ts";
 import { type AttachRequest, type Preview, previewAttach } from "../../peft/layout.ts";
+import type { AskedTargets } from "../../peft/sites/targets.ts";
 import { type Method, configFileOf } from "../../peft/method.ts";
 import { METHODS, findMethodOfConfig } from "../../peft/methods.ts";
 import { whileHeld } from "../../runtime/memory/vector-memory.ts";
@@ -126,7 +127,7 @@ export function readSettings(
   path: string,
   config: Readonly<Record<string, unknown>>,
   methods: readonly Method[] = METHODS,
-): AttachRequest & { readonly storedTransposed: boolean } {
+): AttachRequest & { readonly targets: AskedTargets; readonly storedTransposed: boolean } {
   const raw: Record<string, unknown> = { ...config };
   const method = findMethodOfConfig(path, raw, methods);
   const take = takeFrom(raw);

@@ -21,8 +21,7 @@ test("weights that only start values are made of are read into one memory, and n
     return base.source.readInto(name, into, start);
   };
   const watched = new BaseModel(base.name, base.model, { ...base.source, view, readInto });
-  const targets = { modules: null, exclude: [], layers: null };
-  const adapter = await attach(watched, { method: findMethod("dora"), options: {}, targets }, new Random(1));
+  const adapter = await attach(watched, { method: findMethod("dora"), options: {} }, new Random(1));
   await checkpoint.close();
   const lengths = adapter.tensor("model.layers.0.self_attn.q_proj.lora_magnitude_vector");
   assert.ok(lengths?.data.every((length) => length > 0));

@@ -20,6 +20,9 @@ export interface Targets {
   readonly layers: readonly number[] | null;
 }
 
+/** What is asked for; `modules` null: the method's own choice for the family. */
+export type AskedTargets = Omit<Targets, "modules"> & { readonly modules: Targets["modules"] | null };
+
 /**
  * Reads patterns, each once; what it returns gives the value of the first, in file order, that matches the end of a path as
  * PEFT does: the whole path or a part of it after a dot, as a regular expression.

@@ -58,7 +58,6 @@ function requireSameOptions(
   if (modules !== null || options.layers !== undefined) {
     const targets = {
       modules: modules ?? adapter.targets.modules,
-      exclude: [],
       layers: options.layers ?? null,
     };
     const request = { method: adapter.method, options: adapter.options, targets };

@@ -142,7 +142,6 @@ export function settleRun(
   const objective = chooseObjective(options, model);
   const targets = {
     modules: targetModules(options.targetModules),
-    exclude: [],
     layers: options.layers ?? null,
   };
   const plan = planSteps({ ...options, examples: data.train, sources: data.sources });
