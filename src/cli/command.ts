@@ -9,6 +9,7 @@ import type { z } from "zod";
 import type { Environment } from "../environment.ts";
 import type { ValueForm } from "../messages/expected.ts";
 import type { Problem } from "../messages/problems.ts";
+import type { Kind } from "../train/settings/own-options.ts";
 import type { ProgressFactory } from "./terminal/progress.ts";
 
 /** What a command may touch of the outside world. */
@@ -52,7 +53,7 @@ export interface ListedCommand {
 export interface Chooser {
   /** Key of the flag. */
   readonly key: string;
-  readonly kinds: readonly { readonly name: string; readonly options: z.ZodType }[];
+  readonly kinds: readonly Kind[];
 }
 
 /** What a command's file says of it. */

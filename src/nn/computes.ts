@@ -10,4 +10,12 @@ export const COMPUTES = { f32, int8, w4, direct } as const satisfies Record<stri
 /** Name of an arithmetic. */
 export type ComputeName = keyof typeof COMPUTES;
 
+/** Whether an arithmetic rounds nothing, so that weights may be held in any form. */
+export function isExact(compute: ComputeName): boolean {
+  return COMPUTES[compute] === f32;
+}
+
+/** With which a training needs less memory than in float32. */
+export const SAVING_COMPUTE = "int8" satisfies ComputeName;
+
 export const COMPUTE_NAMES = Object.keys(COMPUTES) as [ComputeName, ...ComputeName[]];

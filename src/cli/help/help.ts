@@ -2,6 +2,7 @@
 import type { z } from "zod";
 
 import { kebabCase } from "../../messages/setting-names.ts";
+import { keysOf } from "../../train/settings/own-options.ts";
 import { SHARED_FLAGS } from "../flags/argv.ts";
 import type { Chooser, Command } from "../command.ts";
 import { flagsOf, type Flag, type FlagKind } from "../flags/flags.ts";
@@ -97,7 +98,7 @@ export function commandHelp(command: Command, { width, chosen = new Map() }: Hel
   const told = new Set([
     ...positionals,
     ...Object.values(groups).flat(),
-    ...choosers.flatMap(({ kinds }) => kinds.flatMap(({ options }) => keysOf(options))),
+    ...choosers.flatMap(({ kinds }) => kinds.flatMap(keysOf)),
   ]);
   const others = flags.filter(({ key }) => !told.has(key));
   const lines = [
@@ -134,7 +135,7 @@ function optionsHelp(
     const name = kebabCase(key);
     const kind = kinds.find((each) => each.name === chosen.get(key));
     if (kind === undefined) {
-      const withOptions = kinds.filter(({ options }) => keysOf(options).length > 0);
+      const withOptions = kinds.filter((each) => keysOf(each).length > 0);
       const names = withOptions.map((each) => each.name).join(", ");
       rows.push([`    --${name} NAME --help`, `Also the options of one ${name}: ${names}`]);
       continue;
@@ -149,8 +150,4 @@ function optionsHelp(
   }
   if (rows.length === 0) return lines;
   return [...lines, "", `To see more, graft ${command.name} with:`, ...table(rows, width)];
-}
-
-function keysOf(options: z.ZodType): string[] {
-  return Object.keys((options as z.ZodObject).shape);
 }

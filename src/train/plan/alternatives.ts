@@ -1,7 +1,5 @@
 /** @file Settings of a run that need less memory for the same steps, or are faster with more of it. */
-import { COMPUTES } from "../../nn/computes.ts";
-import { f32 } from "../../nn/computes/f32.ts";
-import { int8 } from "../../nn/computes/int8.ts";
+import { SAVING_COMPUTE, isExact } from "../../nn/computes.ts";
 import { attentionChunkOf } from "../../run/blocks/block-structure.ts";
 import type { SizedOptions, TrainOptions } from "../settings/options.ts";
 
@@ -56,11 +54,11 @@ export function listAlternatives(
       : [{}];
   const isHeld = options.residentMemory !== undefined;
   const weights: PlannedSettings[] =
-    isFree("weights") && !isHeld && COMPUTES[options.compute] === f32
+    isFree("weights") && !isHeld && isExact(options.compute)
       ? [{ weights: "stored" }, { weights: "float32" }]
       : [{}];
   const roundings: PlannedSettings[] = [];
-  if (isFree("compute") && !isHeld) roundings.push({ compute: int8.name as "int8" });
+  if (isFree("compute") && !isHeld) roundings.push({ compute: SAVING_COMPUTE });
   // Held in float32, rounding saves nothing.
   if (isFree("base") && isStored(options, isFree)) {
     roundings.push(...ROUNDED_BASES.filter(canRound).map((base) => ({ base, weights: "stored" as const })));
@@ -82,7 +80,7 @@ function isStored(
   { compute, weights, base }: TrainOptions,
   isFree: (setting: PlannedSetting) => boolean,
 ): boolean {
-  return base === undefined && COMPUTES[compute] === f32 && (weights === "stored" || isFree("weights"));
+  return base === undefined && isExact(compute) && (weights === "stored" || isFree("weights"));
 }
 
 /** Micro-batches of fewer rows, as many of which are added up as make a step of the same rows. */

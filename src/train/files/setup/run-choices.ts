@@ -2,8 +2,7 @@
 import { UsageError } from "../../../errors.ts";
 import { parseSettings } from "../../../messages/problems.ts";
 import type { Model } from "../../../models/model.ts";
-import { COMPUTES } from "../../../nn/computes.ts";
-import { f32 } from "../../../nn/computes/f32.ts";
+import { isExact } from "../../../nn/computes.ts";
 import type { Optimizer } from "../../../optim/optimizer.ts";
 import { findOptimizer } from "../../../optim/optimizers.ts";
 import { type Method, keepsCodes, trainsRole } from "../../../peft/method.ts";
@@ -24,7 +23,7 @@ const DEFAULT_SENSITIVITY = "norm";
 
 /** How frozen weights are kept: what is rounded for an arithmetic is rounded once. */
 export function residencyOf({ compute, weights }: TrainOptions): Residency {
-  return COMPUTES[compute] === f32 ? weights : "float32";
+  return isExact(compute) ? weights : "float32";
 }
 
 /** Whether a method leaves the matrices of the base and the codes that it has alone. */
@@ -53,7 +52,7 @@ export function idleComputeNotes(
   { compute, method: name }: TrainOptions,
   methods: readonly Method[],
 ): string[] {
-  if (COMPUTES[compute] === f32 || !trainsRole(findMethod(name, methods), "weight")) return [];
+  if (isExact(compute) || !trainsRole(findMethod(name, methods), "weight")) return [];
   return [
     `Compute "${compute}" changes nothing here: it is for products with frozen matrices, and method "${name}" trains them all in float32`,
   ];
