@@ -20,7 +20,7 @@ import { perToken } from "../per-token.ts";
 export const GAIN = "gain";
 export const BIAS_BACK = "bias back";
 
-/** Zeros, a product of nothing, under the options that all adapters of a batch have. */
+/** A product of nothing. All forms have these options, whatever those of their adapters, so that all share a stack. */
 const NO_FACTORS: RowForm<LowRankSite> = {
   tensors: {},
   options: { rank: 0, scale: 1, dropout: 0, init: "default", ownBias: false },
