@@ -1,6 +1,7 @@
 /**
  * @file Adapters by name: on the disk until a request names one, then side by side in memory, until others need the room.
  *
+ * Adapters that a caller has loaded itself are held here without a path; their names are its own business (`generation/task-set`).
  * Which of them share rows of a pass is the business of `adapter-groups`; a change of members makes new tensors beside the old
  * ones, so nothing that runs is disturbed.
  */
@@ -11,7 +12,7 @@ import type { Adapter } from "../../peft/attach.ts";
 import type { Session } from "../../run/session.ts";
 import { unlessAborted } from "../unless-aborted.ts";
 import { AdapterGroups, DEFAULT_UPDATE_BYTES } from "./adapter-groups.ts";
-import type { HeldAdapter, NamedAdapter } from "./held-adapter.ts";
+import { type HeldAdapter, type NamedAdapter, nameTaken } from "./held-adapter.ts";
 import { prepareForMany, warmUp } from "../stack/paged-stages.ts";
 import { RowBatches } from "./row-batches.ts";
 import { RowPrograms } from "./row-programs.ts";
@@ -119,12 +120,7 @@ export class AdapterPool {
   }
 
   #requireFree(name: string): void {
-    if (!this.#entries.has(name)) return;
-    throw new UsageError(
-      "usage/adapter",
-      `Cannot load adapter "${name}": the name is taken, expected another`,
-      { hint: `Choose another name, or unload "${name}" first.` },
-    );
+    if (this.#entries.has(name)) throw nameTaken("adapter", name);
   }
 
   /** Forgets an adapter; who uses it does so to the end. @throws UsageError "usage/adapter" when there is none */

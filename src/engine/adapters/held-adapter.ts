@@ -1,4 +1,5 @@
 /** @file An adapter as requests name it, as it is in memory, and rows of several that run as one. */
+import { UsageError } from "../../errors.ts";
 import type { Adapter } from "../../peft/attach.ts";
 import type { PagedStages } from "../stack/paged-stages.ts";
 
@@ -33,4 +34,15 @@ export interface PreparedRows {
   readonly stages: PagedStages;
   /** For each row of the pass, which of those that were asked for it is; null: it does not matter. */
   readonly order: readonly number[] | null;
+}
+
+/** Makes the error for a name that another has: of an `adapter` of the server, or of a `task`. */
+export function nameTaken(what: "adapter" | "task", name: string): UsageError {
+  return new UsageError(
+    "usage/adapter",
+    `Cannot load ${what} "${name}": the name is taken, expected another`,
+    {
+      hint: `Choose another name, or unload "${name}" first.`,
+    },
+  );
 }

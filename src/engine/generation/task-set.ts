@@ -2,14 +2,15 @@
  * @file The adapters of many tasks beside one open model, by name, and which of them writes.
  *
  * Loading reads an adapter, compiles its programs unless an adapter of equal structure has, and runs them once; switching
- * then changes which tensors programs read and nothing else. Nothing is merged, so the base stays what it is.
+ * then changes which tensors programs read and nothing else. Nothing is merged, so the base stays what it is. A task stays until
+ * whoever loaded it unloads it; those of a server come and go with requests (`adapters/adapter-pool`).
  */
 import { UsageError } from "../../errors.ts";
 import type { ReadAdapter } from "../../format/adapters/read-adapter.ts";
 import type { BaseModel } from "../../models/base/base-model.ts";
 import { nearest } from "../../messages/nearest.ts";
 import type { Adapter } from "../../peft/attach.ts";
-import type { HeldAdapter } from "../adapters/held-adapter.ts";
+import { type HeldAdapter, nameTaken } from "../adapters/held-adapter.ts";
 import { type Completion, completeText } from "./completion.ts";
 import type { GenerateRequest, Generator } from "./generator.ts";
 import { checkPrompt } from "../prompts/prompt.ts";
@@ -49,22 +50,30 @@ export interface TaskSetParts {
   readonly read: (folder: string) => Promise<ReadAdapter>;
 }
 
+interface Entry extends Task {
+  /** Batches that have it in work. */
+  numBatches: number;
+  /** As the engine has it for its rows, once a batch has asked for it. */
+  held: Promise<HeldAdapter> | null;
+}
+
 export class TaskSet {
   readonly #parts: TaskSetParts;
-  readonly #tasks = new Map<string, Task>();
+  readonly #tasks = new Map<string, Entry>();
   /** Names whose adapters are being read. */
   readonly #loading = new Set<string>();
-  /** How many batches have a task in work. */
-  readonly #inBatches = new WeakMap<Task, number>();
-  /** As the engine has them for its rows. */
-  readonly #held = new Map<Task, Promise<HeldAdapter>>();
-  #active: Task | null = null;
+  #active: Entry | null = null;
 
   /** `first`: the task whose adapter the generator has already. */
   constructor(parts: TaskSetParts, first: Task | null) {
     this.#parts = parts;
-    this.#active = first;
-    if (first) this.#tasks.set(first.name, first);
+    if (first) this.#active = this.#enter(first);
+  }
+
+  #enter(task: Task): Entry {
+    const entry = { ...task, numBatches: 0, held: null };
+    this.#tasks.set(task.name, entry);
+    return entry;
   }
 
   /** Name of the task that writes; null: the base alone. */
@@ -85,6 +94,10 @@ export class TaskSet {
 
   /** A task by name. @throws UsageError "usage/adapter" when none of this name is loaded */
   get(name: string): Task {
+    return this.#entryOf(name);
+  }
+
+  #entryOf(name: string): Entry {
     const task = this.#tasks.get(name);
     if (task) return task;
     const names = [...this.#tasks.keys()];
@@ -111,15 +124,7 @@ export class TaskSet {
         { hint: "Open the model with mergeAdapter false, or without an adapter." },
       );
     }
-    if (this.#tasks.has(name) || this.#loading.has(name)) {
-      throw new UsageError(
-        "usage/adapter",
-        `Cannot load task "${name}": the name is taken, expected another`,
-        {
-          hint: `Choose another name, or unload "${name}" first.`,
-        },
-      );
-    }
+    if (this.#tasks.has(name) || this.#loading.has(name)) throw nameTaken("task", name);
     this.#loading.add(name);
     try {
       const { adapter, chatTemplateHash } = await read(folder);
@@ -129,9 +134,7 @@ export class TaskSet {
         adapter.release();
         throw error;
       }
-      const task = { name, path: folder, adapter, chatTemplateHash };
-      this.#tasks.set(name, task);
-      return task;
+      return this.#enter({ name, path: folder, adapter, chatTemplateHash });
     } finally {
       this.#loading.delete(name);
     }
@@ -142,7 +145,7 @@ export class TaskSet {
    * @throws UsageError "usage/adapter" when none of this name is loaded; RangeError while a text is being written
    */
   async switch(name: string | null): Promise<void> {
-    const task = name === null ? null : this.get(name);
+    const task = name === null ? null : this.#entryOf(name);
     if (task === this.#active) return;
     await this.#parts.generator.switchTo(task?.adapter ?? null);
     this.#active = task;
@@ -159,11 +162,10 @@ export class TaskSet {
     onDone: (completion: Completion, row: number) => void = () => {},
   ): Promise<Completion[]> {
     const { engine } = this.#parts.generator;
-    const tasks = requests.map(({ task = this.active }) => (task === null ? null : this.get(task)));
+    const tasks = requests.map(({ task = this.active }) => (task === null ? null : this.#entryOf(task)));
     for (const { promptIds } of requests) checkPrompt(engine.session.model, promptIds);
     const count = (change: 1 | -1): void => {
-      for (const task of tasks)
-        if (task) this.#inBatches.set(task, (this.#inBatches.get(task) ?? 0) + change);
+      for (const task of tasks) if (task) task.numBatches += change;
     };
     count(1);
     try {
@@ -183,23 +185,19 @@ export class TaskSet {
     }
   }
 
-  #hold(task: Task): Promise<HeldAdapter> {
-    let held = this.#held.get(task);
-    if (!held)
-      this.#held.set(task, (held = this.#parts.generator.engine.adapters.hold(task.adapter, task.name)));
-    return held;
+  #hold(task: Entry): Promise<HeldAdapter> {
+    return (task.held ??= this.#parts.generator.engine.adapters.hold(task.adapter, task.name));
   }
 
   /** Forgets a task and frees its memory; if it is the one that writes, the base alone goes on. @throws as `switch` */
   async unload(name: string): Promise<void> {
-    const task = this.get(name);
-    if ((this.#inBatches.get(task) ?? 0) > 0) {
+    const task = this.#entryOf(name);
+    if (task.numBatches > 0) {
       throw new RangeError(`Cannot unload task "${name}": a batch with it is in work`);
     }
     if (task === this.#active) await this.switch(null);
     this.#tasks.delete(name);
-    const held = await this.#held.get(task);
-    this.#held.delete(task);
+    const held = await task.held;
     if (held) await this.#parts.generator.engine.adapters.letGo(held);
     task.adapter.release();
   }
