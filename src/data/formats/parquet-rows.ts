@@ -1,6 +1,7 @@
 /** @file Rows of Parquet files, group after group; numbers and lists come as JSON would have them. */
 import { FormatError } from "../../errors.ts";
 import type { FileMetaData, SchemaTree } from "hyparquet";
+import { keepPages } from "./kept-pages.ts";
 import { LongInteger } from "./long-integer.ts";
 import type { ParsedRow, ParseOptions } from "./parsed-row.ts";
 import type { Column } from "./parquet-pages.ts";
@@ -39,11 +40,12 @@ export async function* readParquetRows(
   for (const [i, group] of metadata.row_groups.entries()) {
     const numRows = Number(group.num_rows);
     const rows = await attempt(async () => {
-      for (const column of groups[i] ?? []) pages.requirePages(bytes, column, compressors);
+      const { check, read } = keepPages(compressors);
+      for (const column of groups[i] ?? []) pages.requirePages(bytes, column, check);
       return await parquetReadObjects({
         file: buffer,
         metadata,
-        compressors,
+        compressors: read,
         rowStart: line,
         rowEnd: line + numRows,
       });

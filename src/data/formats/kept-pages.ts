@@ -1,0 +1,52 @@
+/** @file Pages of a group of a Parquet file, decompressed to be checked and kept for the library, which asks for each again. */
+import type { Compressors } from "hyparquet";
+
+/** Of pages that are kept; the others of a large group are decompressed once more. */
+const MOST_BYTES = 1 << 27;
+
+interface KeptPage {
+  readonly compressed: Uint8Array;
+  readonly page: Uint8Array;
+}
+
+/**
+ * Decompressors for the pages of one group: `check` keeps what it makes, up to some memory, and `read` takes it from there.
+ * Known again by their bytes, since the library reads copies of them.
+ */
+export function keepPages(compressors: Compressors): {
+  readonly check: Compressors;
+  readonly read: Compressors;
+} {
+  const kept = new Map<string, KeptPage[]>();
+  let freeBytes = MOST_BYTES;
+  const [check, read]: [Compressors, Compressors] = [{}, {}];
+  for (const codec of Object.keys(compressors) as (keyof Compressors)[]) {
+    const decompress = compressors[codec]!;
+    const pagesLike = (compressed: Uint8Array, length: number): KeptPage[] => {
+      const key = `${codec} ${compressed.length} ${length}`;
+      const pages = kept.get(key) ?? [];
+      kept.set(key, pages);
+      return pages;
+    };
+    check[codec] = (compressed, length) => {
+      const page = decompress(compressed, length);
+      if (page.length <= freeBytes) {
+        freeBytes -= page.length;
+        pagesLike(compressed, length).push({ compressed, page });
+      }
+      return page;
+    };
+    read[codec] = (compressed, length) => {
+      const pages = pagesLike(compressed, length);
+      const index = pages.findIndex((each) => isEqual(each.compressed, compressed));
+      return index < 0 ? decompress(compressed, length) : pages.splice(index, 1)[0]!.page;
+    };
+  }
+  return { check, read };
+}
+
+/** Compares arrays of one length; a loop, since `every` takes as long as decompressing. */
+function isEqual(a: Uint8Array, b: Uint8Array): boolean {
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
+}
