@@ -9,7 +9,7 @@ import { lora } from "../../src/peft/methods/lora.ts";
 import { Session } from "../../src/run/session.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { Evaluator } from "../../src/train/evaluate.ts";
-import { assertNear } from "../matrix/cell.ts";
+import { assertNear } from "../matrix/nearness.ts";
 import { quantizeBase } from "../matrix/forms.ts";
 import {
   attachTo,

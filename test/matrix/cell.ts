@@ -1,84 +1,16 @@
-/** @file What must hold of every method on every family, whatever form the model lies in. */
-import assert from "node:assert/strict";
+/** @file The tests of one cell of the matrix: its model is opened once, and what they wrote is removed. */
 import { rmSync } from "node:fs";
 import { after, afterEach, describe, test } from "node:test";
-import { type Batch, toBatch } from "../../src/data/batches/batch.ts";
-import { makeExample } from "../../src/data/examples/example.ts";
-import { factsOf } from "../../src/data/batches/pass-facts.ts";
-import { Generator } from "../../src/engine/generation/generator.ts";
-import type { BaseModel } from "../../src/models/base/base-model.ts";
-import type { Adapter } from "../../src/peft/attach.ts";
-import { mergeAdapter } from "../../src/peft/merge.ts";
-import { METHODS, findMethod } from "../../src/peft/methods.ts";
-import { FAMILIES } from "../../src/models/families.ts";
-import type { Compute } from "../../src/nn/compute.ts";
-import { COMPUTES } from "../../src/nn/computes.ts";
-import { f32 } from "../../src/nn/computes/f32.ts";
-import { Session } from "../../src/run/session.ts";
-import { measureSmoothing } from "../../src/run/smoothing.ts";
+import { findMethod } from "../../src/peft/methods.ts";
 import type { Engine } from "../../src/runtime/engine.ts";
-import {
-  attachTo,
-  examplesFor,
-  logitsOf,
-  lossAndGradients,
-  openPasses,
-  perturb,
-  trainSteps,
-  withTensors,
-} from "../passes/model-passes.ts";
-import { assertReadBack } from "../conformance/read-back.ts";
-import { changeValues, valuesOf } from "../passes/trained-values.ts";
+import { attachTo, perturb } from "../passes/model-passes.ts";
+import { type Cell, nameOf } from "./cells.ts";
+import { CHECKS, type Subject } from "./checks.ts";
 import { FORMS, type FormedModel } from "./forms.ts";
-
-/** One family with one method in one form. */
-export interface Cell {
-  readonly family: string;
-  readonly method: string;
-  readonly form: string;
-  /** Arithmetics that are held against float32. */
-  readonly computes: readonly Compute[];
-}
-
-const ARITHMETICS = Object.values<Compute>(COMPUTES).filter((each) => each !== f32);
-
-/** Parameters that their own graph takes for constants: their gradient is not the slope of the loss by definition. */
-const DETACHED: Readonly<Record<string, RegExp>> = { dora: /lora_[AB]\.weight$/ };
-
-/** Options under which the loss has no corners within the step of the check. */
-const SMOOTH: Readonly<Record<string, object>> = { snell: { sparsity: 0 } };
-
-/** Where an arithmetic that rounds weights finds them so rounded: elsewhere its model is another, with other gradients. */
-const ROUNDED_IN: Readonly<Record<string, string>> = { w4: "4 bits in memory" };
 
 /** How far parameters are moved from their start: what they are themselves must not vanish beside it. */
 const DEVIATIONS: Readonly<Record<string, number>> = { peqa: 0.002 };
 const DEVIATION = 0.05;
-
-/** All cells, or (one rule, no chance) each family once, so that methods, forms and arithmetics come round. */
-export function cells(which: "all" | "sample"): readonly Cell[] {
-  const [families, methods, forms] = [
-    FAMILIES.map(({ modelType }) => modelType),
-    METHODS.map(({ name }) => name),
-    Object.keys(FORMS),
-  ];
-  if (which === "sample") {
-    return families.map((family, i) => ({
-      family,
-      method: methods[i % methods.length] as string,
-      form: forms[i % forms.length] as string,
-      computes: [ARITHMETICS[i % ARITHMETICS.length] as Compute],
-    }));
-  }
-  return families.flatMap((family) =>
-    methods.flatMap((method) => forms.map((form) => ({ family, method, form, computes: ARITHMETICS }))),
-  );
-}
-
-/** The name of a cell. */
-export function nameOf({ family, method, form }: Cell): string {
-  return `${method} on ${family}, ${form}`;
-}
 
 /** Declares the tests of a cell; `onEnd` is told the names of those that failed. */
 export function describeCell(
@@ -87,9 +19,10 @@ export function describeCell(
   cell: Cell,
   onEnd: (failed: readonly string[]) => void = () => {},
 ): void {
-  const { family, method, form, computes } = cell;
+  const { family, method, form } = cell;
   describe(nameOf(cell), () => {
     const path = `${folder}/${family}-${method}-${form.replaceAll(" ", "-")}`;
+    const savedPath = `${path}-saved`;
     let opened: Promise<FormedModel> | null = null;
     const failed: string[] = [];
     afterEach((t) => {
@@ -100,188 +33,16 @@ export function describeCell(
       (opened ??= (FORMS[form] as (typeof FORMS)[string])(path, { modelType: family }));
     after(async () => {
       await (await opened)?.checkpoint.close();
-      for (const written of [path, `${path}-saved`]) rmSync(written, { recursive: true, force: true });
+      for (const written of [path, savedPath]) rmSync(written, { recursive: true, force: true });
       onEnd(failed);
     });
-    const adapted = async (options: object = {}): Promise<FormedModel & { readonly adapter: Adapter }> => {
+    const adapted: Subject["adapted"] = async (options = {}) => {
       const model = await open();
       const adapter = await attachTo(model.base, findMethod(method), options);
       perturb(adapter, DEVIATIONS[method] ?? DEVIATION);
       return { ...model, adapter };
     };
-    const batchOf = ({ model }: BaseModel): Batch =>
-      toBatch(examplesFor(model, [9, 6, 4]).map((example) => [example]));
-
-    test("the loss changes along the gradient as the gradient says, activations kept or computed again", async () => {
-      const { base, adapter } = await adapted(SMOOTH[method]);
-      const batch = batchOf(base);
-      const passes = await openPasses(engine, base, adapter);
-      const kept = await passes.lossAndGradients([batch]);
-      const anew = await lossAndGradients(engine, base, adapter, [batch], { recompute: true });
-      assertGradientsNear(anew.gradients, kept.gradients);
-      const gradient = adapter.parameters.flatMap(({ name, value }) => {
-        const own = DETACHED[method]?.test(name) ? undefined : kept.gradients.get(name);
-        return [...(own ?? new Float32Array(value.data.length))];
-      });
-      const norm = Math.hypot(...gradient);
-      const start = valuesOf(adapter);
-      const lossAt = async (by: number): Promise<number> => {
-        changeValues(adapter, (_, i) => (start[i] as number) + (by * (gradient[i] as number)) / norm);
-        return await passes.loss(batch);
-      };
-      // Where a router's choice changes, the loss jumps: then a shorter step tells, or that to the other side. A wrong
-      // gradient is wrong at every step and on both sides.
-      const here = await lossAt(0);
-      const slopes: number[] = [];
-      const isRight = (): boolean => slopes.some((slope) => Math.abs(slope / norm - 1) < 0.02);
-      for (let step = Math.min(0.02, 5e-3 / norm), i = 0; i < 3 && !isRight(); i++, step /= 8) {
-        const [above, below] = [await lossAt(step), await lossAt(-step)];
-        slopes.push((above - below) / (2 * step), (above - here) / step, (here - below) / step);
-      }
-      await passes.release();
-      assert.ok(isRight(), `slopes ${slopes.join(", ")}, gradient norm ${norm}`);
-    });
-
-    test("steps lower the loss", async () => {
-      const { base } = await open();
-      const adapter = await attachTo(base, findMethod(method));
-      const how = { numSteps: 5, learningRate: 3e-3, weightDecay: 0 };
-      const losses = await trainSteps(engine, base, adapter, batchOf(base), how);
-      assert.ok(losses.at(-1)! < losses[0]! - 1e-3, losses.join(", "));
-    });
-
-    test(`in ${computes.map(({ name }) => name).join(", ")}, loss and gradients are near those in float32`, async () => {
-      const { base, adapter } = await adapted(SMOOTH[method]);
-      const batch = batchOf(base);
-      const input = { input: batch.input, facts: factsOf(batch) };
-      const exact = await lossAndGradients(engine, base, adapter, [batch]);
-      for (const compute of computes) {
-        const options = { compute, smoothing: await measureSmoothing(engine, base, compute, input) };
-        const found = await lossAndGradients(engine, base, adapter, [batch], options);
-        assert.ok(
-          Math.abs(found.loss / exact.loss - 1) < 0.1,
-          `${compute.name}: loss ${found.loss}, ${exact.loss} in float32`,
-        );
-        assert.deepEqual([...found.gradients.keys()], [...exact.gradients.keys()]);
-        if ((ROUNDED_IN[compute.name] ?? form) !== form) continue;
-        const [own, other] = [found, exact].map(({ gradients }) =>
-          [...gradients.values()].flatMap((g) => [...g]),
-        );
-        const dot = own!.reduce((sum, value, i) => sum + value * other![i]!, 0);
-        const cosine = dot / (Math.hypot(...own!) * Math.hypot(...other!));
-        assert.ok(cosine > 0.9, `${compute.name}: cosine ${cosine} of gradients`);
-      }
-    });
-
-    test("a row of a batch gives the logits of the row alone, a packed example loss and gradients of its own", async () => {
-      const { base, adapter } = await adapted();
-      const examples = examplesFor(base.model, [8, 5, 6, 3]);
-      const readsTokens = base.model.image === null;
-      const batch = toBatch(
-        examples.map((example) => [example]),
-        readsTokens ? 11 : undefined,
-      );
-      const together = await logitsOf(engine, base, adapter, batch);
-      const rowSize = batch.length * base.model.numOutputs;
-      for (const [row, example] of examples.entries()) {
-        const alone = await logitsOf(engine, base, adapter, toBatch([[example]]));
-        assertNear(together.subarray(row * rowSize, row * rowSize + alone.length), alone, 2e-5, `row ${row}`);
-      }
-      if (!readsTokens) return;
-      const expected = await lossAndGradients(engine, base, adapter, [batch]);
-      const rows = [
-        [examples[2]!, examples[0]!],
-        [examples[3]!, examples[1]!],
-      ];
-      const packed = await lossAndGradients(engine, base, adapter, [toBatch(rows)]);
-      assert.ok(Math.abs(packed.loss - expected.loss) < 2e-6, `${packed.loss}, unpacked ${expected.loss}`);
-      assertGradientsNear(packed.gradients, expected.gradients);
-    });
-
-    test("text is written through the cache as the whole pass computes it, past every window", async (t) => {
-      const { base, adapter } = await adapted();
-      if (base.model.task !== "causal-lm") return t.skip("it writes no text");
-      const session = new Session(engine, base);
-      const generator = await Generator.create({ session, adapter });
-      for (const numPrompt of [1, 7, 260]) {
-        const prompt = Array.from({ length: numPrompt }, (_, i) => (i * 37 + numPrompt) % 256);
-        const seen: Float32Array[] = [];
-        const { ids } = await generator.complete({
-          promptIds: prompt,
-          maxNewTokens: 6,
-          onLogits: (logits) => seen.push(logits.slice()),
-        });
-        const whole = await logitsOf(engine, base, adapter, textBatch([...prompt, ...ids]));
-        assert.equal(seen.length, 6);
-        for (const [i, logits] of seen.entries()) {
-          const from = (numPrompt - 1 + i) * base.model.numOutputs;
-          assertNear(
-            logits,
-            whole.subarray(from, from + logits.length),
-            5e-5,
-            `${numPrompt} tokens, then ${i}`,
-          );
-        }
-      }
-      await session.release();
-    });
-
-    test("merged weights compute what the adapted model computes", async (t) => {
-      const { base, adapter } = await adapted();
-      if (adapter.method.kind === "adapter" && adapter.method.merge === "not-mergeable")
-        return t.skip("its result is not a change of weights");
-      const batch = batchOf(base);
-      const merged = await withTensors(base, await mergeAdapter(engine, base, adapter));
-      const [expected, plain] = [
-        await logitsOf(engine, base, adapter, batch),
-        await logitsOf(engine, base, null, batch),
-      ];
-      assertNear(await logitsOf(engine, merged, null, batch), expected, 5e-5, "logits");
-      assert.ok(distance(expected, plain) > 1e-3, "the adapter has no effect");
-    });
-
-    test("what was saved and read computes bit for bit the same", async () => {
-      const { base, checkpoint, adapter } = await adapted();
-      await assertReadBack(
-        engine,
-        { base, checkpoint },
-        { adapter, batch: batchOf(base), path: `${path}-saved` },
-      );
-    });
+    const subject: Subject = { engine, cell, savedPath, open, adapted };
+    for (const [name, check] of Object.entries(CHECKS)) test(name, (t) => check(subject, t));
   });
-}
-
-function textBatch(ids: readonly number[]): Batch {
-  return toBatch([[makeExample(ids, (i) => i > 0, { file: "test", line: 1 })]]);
-}
-
-/** The largest difference of two arrays; Infinity where one is no number. */
-function distance(a: Float32Array, b: Float32Array): number {
-  assert.equal(a.length, b.length);
-  return a.reduce((max, value, i) => {
-    const apart = Math.abs(value - (b[i] as number));
-    return Number.isNaN(apart) ? Infinity : Math.max(max, apart);
-  }, 0);
-}
-
-/** Asserts that two arrays differ by a share of the larger one's size at most. */
-export function assertNear(actual: Float32Array, expected: Float32Array, share: number, what: string): void {
-  const size = expected.reduce((max, value) => Math.max(max, Math.abs(value)), 1);
-  const apart = distance(actual, expected);
-  assert.ok(apart <= share * size, `${what}: ${apart} apart, of size ${size}`);
-}
-
-/** Asserts that there are the same gradients, and that they agree but for rounding. */
-function assertGradientsNear(
-  actual: ReadonlyMap<string, Float32Array>,
-  expected: ReadonlyMap<string, Float32Array>,
-  share = 1e-5,
-): void {
-  assert.deepEqual([...actual.keys()].sort(), [...expected.keys()].sort());
-  for (const [name, gradient] of expected) {
-    const size = gradient.reduce((max, value) => Math.max(max, Math.abs(value)), 0);
-    const apart = distance(actual.get(name) as Float32Array, gradient);
-    // What the softmax takes out again, as biases of keys where nothing is turned, has no gradient but rounding.
-    assert.ok(apart <= share * size + 5e-8, `${name} is ${apart} apart, of size ${size}`);
-  }
 }

@@ -7,7 +7,8 @@ import { METHODS } from "../../src/peft/methods.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { sharePrograms } from "./shared-programs.ts";
 import { temporaryFolder } from "../tiny/model.ts";
-import { cells, describeCell } from "./cell.ts";
+import { describeCell } from "./cell.ts";
+import { cells } from "./cells.ts";
 import { FORMS } from "./forms.ts";
 
 const engine = sharePrograms(createEngine({ threads: 1 }));

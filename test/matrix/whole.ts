@@ -9,7 +9,8 @@ import { parseArgs } from "node:util";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { sharePrograms } from "./shared-programs.ts";
 import { temporaryFolder } from "../tiny/model.ts";
-import { type Cell, cells, describeCell, nameOf } from "./cell.ts";
+import { describeCell } from "./cell.ts";
+import { type Cell, cells, nameOf } from "./cells.ts";
 
 interface Result {
   readonly cell: string;

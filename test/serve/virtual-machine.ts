@@ -98,113 +98,147 @@ interface Text extends Arrival {
 }
 
 /** Serves all arrivals beside the trainings. */
-export async function serveVirtually(options: VirtualOptions): Promise<VirtualOutcome> {
-  const { policy, costs, targets, arrivals, numTrainings, maxRunning = 16, numPages = 4096 } = options;
-  const clock = new VirtualClock();
-  const scheduler = new Scheduler(new PagePool(numPages), { maxRunning, prefillTokens: 256 });
-  const times = new PassClock();
-  const now = (): number => clock.nowMs;
-  const needs = (): TextNeeds => needsOf(scheduler, targets, times, now());
-  const turns = new Turns({ policy, now, needs });
-  const texts = new Map<Sequence, Text>();
-  const served: Served[] = [];
-  const longest = { gapMs: 0, pauseMs: 0, holdMs: 0 };
-  let stepEndMs = 0;
-  let isServing = false;
+export function serveVirtually(options: VirtualOptions): Promise<VirtualOutcome> {
+  return new VirtualMachine(options).run();
+}
 
-  const follow = (text: Text, count: number): void => {
-    const { sequence } = text;
-    const isDrawn = sequence.numPending === count;
-    scheduler.computed(sequence, count);
-    if (!isDrawn) return;
-    if (sequence.firstMs !== null) longest.gapMs = Math.max(longest.gapMs, now() - text.lastMs);
-    sequence.firstMs ??= now();
-    text.lastMs = now();
-    sequence.ids.push(7);
-    if (sequence.numNew < text.tokens) return;
-    texts.delete(sequence);
-    scheduler.remove(sequence);
-    served.push({
-      waitMs: (text.startedMs as number) - text.atMs,
-      firstMs: sequence.firstMs - text.atMs,
-      tokenMs: (now() - sequence.firstMs) / Math.max(1, text.tokens - 1),
-    });
-  };
-  /** Since when a prompt could run, or a step had to begin so that no next token is late; at most now. */
-  const neededSinceMs = (): number => {
-    const { hasPrompts } = needs();
-    const since = [...texts.keys()].map(({ numPending, submittedMs, firstMs, numNew }) => {
-      if (firstMs === null || numPending > 1) return hasPrompts ? submittedMs : now();
-      return firstMs + numNew * targets.tokenMs - times.decodeMs;
-    });
-    return Math.min(now(), ...since);
-  };
-  const runStep = async ({ chunks, decodes }: StepPlan): Promise<void> => {
-    for (const { sequence, count } of chunks) {
-      const text = texts.get(sequence) as Text;
-      text.startedMs ??= now();
-      await clock.sleep(costs.prefill(count));
-      times.prefilled(count, costs.prefill(count));
-      follow(text, count);
-    }
-    if (decodes.length === 0) return;
-    const beganMs = now();
-    for (const rows of Map.groupBy(decodes, (each) => texts.get(each)?.group).values()) {
-      await clock.sleep(costs.decode(rows.length));
-      for (const sequence of rows) follow(texts.get(sequence) as Text, 1);
-    }
-    times.decoded(now() - beganMs);
-  };
-  const serve = async (): Promise<void> => {
-    isServing = true;
-    while (texts.size > 0) {
-      await turns.take("step");
-      longest.holdMs = Math.max(longest.holdMs, now() - Math.max(stepEndMs, neededSinceMs()));
-      await runStep(scheduler.schedule(turns.shape(256)));
-      stepEndMs = now();
-      turns.giveBack();
-    }
-    isServing = false;
-  };
-  const state = { areTextsLeft: true, lastBlockMs: 0 };
-  const trained = Array.from({ length: numTrainings }, () => 0);
-  const trainings = trained.map(async (_, index) => {
-    const { betweenBlocks, rest } = turns.training();
-    for (let block = 0; state.areTextsLeft; block++) {
-      await betweenBlocks();
-      longest.pauseMs = Math.max(longest.pauseMs, now() - state.lastBlockMs);
-      const isForward = block % (2 * costs.numBlocks) < costs.numBlocks;
-      const ms = isForward ? costs.forward : costs.backward;
-      await clock.sleep(ms);
-      state.lastBlockMs = now();
-      trained[index] = (trained[index] ?? 0) + ms;
-    }
-    rest();
-  });
-  const arriving = (async () => {
+class VirtualMachine {
+  readonly #options: VirtualOptions;
+  readonly #clock = new VirtualClock();
+  readonly #times = new PassClock();
+  readonly #scheduler: Scheduler;
+  readonly #turns: Turns;
+  readonly #texts = new Map<Sequence, Text>();
+  readonly #served: Served[] = [];
+  readonly #longest = { gapMs: 0, pauseMs: 0, holdMs: 0 };
+  /** What each training had. */
+  readonly #trainedMs: number[];
+  #stepEndMs = 0;
+  #lastBlockMs = 0;
+  #isServing = false;
+  #areTextsLeft = true;
+
+  constructor(options: VirtualOptions) {
+    this.#options = options;
+    const { policy, numTrainings, maxRunning = 16, numPages = 4096 } = options;
+    this.#scheduler = new Scheduler(new PagePool(numPages), { maxRunning, prefillTokens: 256 });
+    this.#turns = new Turns({ policy, now: () => this.#clock.nowMs, needs: () => this.#needs() });
+    this.#trainedMs = Array.from({ length: numTrainings }, () => 0);
+  }
+
+  async run(): Promise<VirtualOutcome> {
+    const trainings = this.#trainedMs.map((_, index) => this.#train(index));
+    const arriving = this.#arrive();
+    await this.#clock.run();
+    await Promise.all([arriving, ...trainings]);
+    const totalMs = this.#clock.nowMs;
+    return {
+      texts: this.#served,
+      shares: this.#trainedMs.map((ms) => ms / totalMs),
+      longestPauseMs: this.#longest.pauseMs,
+      longestGapMs: this.#longest.gapMs,
+      longestHoldMs: this.#longest.holdMs,
+      totalMs,
+    };
+  }
+
+  #needs(): TextNeeds {
+    return needsOf(this.#scheduler, this.#options.targets, this.#times, this.#clock.nowMs);
+  }
+
+  async #arrive(): Promise<void> {
+    const { arrivals } = this.#options;
     const serving: Promise<void>[] = [];
-    for (const arrival of arrivals) {
-      await clock.sleepUntil(arrival.atMs);
+    for (const [index, arrival] of arrivals.entries()) {
+      await this.#clock.sleepUntil(arrival.atMs);
       // Prompts begin differently: nothing of them is shared.
-      const ids = Array.from({ length: arrival.prompt }, (_, i) => (i === 0 ? arrivals.indexOf(arrival) : 7));
-      const sequence = new Sequence(ids, "base", { submittedMs: now() });
-      texts.set(sequence, { ...arrival, sequence, startedMs: null, lastMs: 0 });
-      scheduler.add(sequence);
-      if (!isServing) serving.push(serve());
+      const ids = Array.from({ length: arrival.prompt }, (_, i) => (i === 0 ? index : 7));
+      const sequence = new Sequence(ids, "base", { submittedMs: this.#clock.nowMs });
+      this.#texts.set(sequence, { ...arrival, sequence, startedMs: null, lastMs: 0 });
+      this.#scheduler.add(sequence);
+      if (!this.#isServing) serving.push(this.#serve());
     }
     await Promise.all(serving);
-    state.areTextsLeft = false;
-  })();
-  await clock.run();
-  await Promise.all([arriving, ...trainings]);
-  return {
-    texts: served,
-    shares: trained.map((ms) => ms / now()),
-    longestPauseMs: longest.pauseMs,
-    longestGapMs: longest.gapMs,
-    longestHoldMs: longest.holdMs,
-    totalMs: now(),
-  };
+    this.#areTextsLeft = false;
+  }
+
+  async #train(index: number): Promise<void> {
+    const { costs } = this.#options;
+    const { betweenBlocks, rest } = this.#turns.training();
+    for (let block = 0; ; block++) {
+      if (!this.#areTextsLeft) return rest();
+      await betweenBlocks();
+      this.#longest.pauseMs = Math.max(this.#longest.pauseMs, this.#clock.nowMs - this.#lastBlockMs);
+      const isForward = block % (2 * costs.numBlocks) < costs.numBlocks;
+      const ms = isForward ? costs.forward : costs.backward;
+      await this.#clock.sleep(ms);
+      this.#lastBlockMs = this.#clock.nowMs;
+      this.#trainedMs[index]! += ms;
+    }
+  }
+
+  async #serve(): Promise<void> {
+    this.#isServing = true;
+    while (this.#texts.size > 0) {
+      await this.#turns.take("step");
+      const heldMs = this.#clock.nowMs - Math.max(this.#stepEndMs, this.#neededSinceMs());
+      this.#longest.holdMs = Math.max(this.#longest.holdMs, heldMs);
+      await this.#runStep(this.#scheduler.schedule(this.#turns.shape(256)));
+      this.#stepEndMs = this.#clock.nowMs;
+      this.#turns.giveBack();
+    }
+    this.#isServing = false;
+  }
+
+  /** Since when a prompt could run, or a step had to begin so that no next token is late; at most now. */
+  #neededSinceMs(): number {
+    const { nowMs } = this.#clock;
+    const { hasPrompts } = this.#needs();
+    const since = [...this.#texts.keys()].map(({ numPending, submittedMs, firstMs, numNew }) => {
+      if (firstMs === null || numPending > 1) return hasPrompts ? submittedMs : nowMs;
+      return firstMs + numNew * this.#options.targets.tokenMs - this.#times.decodeMs;
+    });
+    return Math.min(nowMs, ...since);
+  }
+
+  async #runStep({ chunks, decodes }: StepPlan): Promise<void> {
+    const { costs } = this.#options;
+    for (const { sequence, count } of chunks) {
+      const text = this.#texts.get(sequence) as Text;
+      text.startedMs ??= this.#clock.nowMs;
+      await this.#clock.sleep(costs.prefill(count));
+      this.#times.prefilled(count, costs.prefill(count));
+      this.#follow(text, count);
+    }
+    if (decodes.length === 0) return;
+    const beganMs = this.#clock.nowMs;
+    for (const rows of Map.groupBy(decodes, (each) => this.#texts.get(each)?.group).values()) {
+      await this.#clock.sleep(costs.decode(rows.length));
+      for (const sequence of rows) this.#follow(this.#texts.get(sequence) as Text, 1);
+    }
+    this.#times.decoded(this.#clock.nowMs - beganMs);
+  }
+
+  /** Notes that some tokens of a text were computed, and that it ends with its last. */
+  #follow(text: Text, count: number): void {
+    const { sequence } = text;
+    const { nowMs } = this.#clock;
+    const isDrawn = sequence.numPending === count;
+    this.#scheduler.computed(sequence, count);
+    if (!isDrawn) return;
+    if (sequence.firstMs !== null) this.#longest.gapMs = Math.max(this.#longest.gapMs, nowMs - text.lastMs);
+    sequence.firstMs ??= nowMs;
+    text.lastMs = nowMs;
+    sequence.ids.push(7);
+    if (sequence.numNew < text.tokens) return;
+    this.#texts.delete(sequence);
+    this.#scheduler.remove(sequence);
+    this.#served.push({
+      waitMs: (text.startedMs as number) - text.atMs,
+      firstMs: sequence.firstMs - text.atMs,
+      tokenMs: (nowMs - sequence.firstMs) / Math.max(1, text.tokens - 1),
+    });
+  }
 }
 
 /**

@@ -1,0 +1,43 @@
+/** @file Every family with every method in every form, or a sample in which each comes. */
+import { METHODS } from "../../src/peft/methods.ts";
+import { FAMILIES } from "../../src/models/families.ts";
+import type { Compute } from "../../src/nn/compute.ts";
+import { COMPUTES } from "../../src/nn/computes.ts";
+import { f32 } from "../../src/nn/computes/f32.ts";
+import { FORMS } from "./forms.ts";
+
+/** One family with one method in one form. */
+export interface Cell {
+  readonly family: string;
+  readonly method: string;
+  readonly form: string;
+  /** Arithmetics that are held against float32. */
+  readonly computes: readonly Compute[];
+}
+
+const ARITHMETICS = Object.values<Compute>(COMPUTES).filter((each) => each !== f32);
+
+/** All cells, or (one rule, no chance) each family once, so that methods, forms and arithmetics come round. */
+export function cells(which: "all" | "sample"): readonly Cell[] {
+  const [families, methods, forms] = [
+    FAMILIES.map(({ modelType }) => modelType),
+    METHODS.map(({ name }) => name),
+    Object.keys(FORMS),
+  ];
+  if (which === "sample") {
+    return families.map((family, i) => ({
+      family,
+      method: methods[i % methods.length] as string,
+      form: forms[i % forms.length] as string,
+      computes: [ARITHMETICS[i % ARITHMETICS.length] as Compute],
+    }));
+  }
+  return families.flatMap((family) =>
+    methods.flatMap((method) => forms.map((form) => ({ family, method, form, computes: ARITHMETICS }))),
+  );
+}
+
+/** The name of a cell. */
+export function nameOf({ family, method, form }: Cell): string {
+  return `${method} on ${family}, ${form}`;
+}
