@@ -4,7 +4,7 @@
  * Workers crash and come back, stand still, have clocks of other rates, and lose their messages on the way there or back.
  */
 import { FailedError } from "../../src/errors.ts";
-import { JobQueue } from "../../src/jobs/queue/job-queue.ts";
+import { JobQueue, type TakenJob } from "../../src/jobs/queue/job-queue.ts";
 import type { JobTable } from "../../src/jobs/job-table.ts";
 import { JobWorker } from "../../src/jobs/queue/job-worker.ts";
 import type { Lease } from "../../src/jobs/queue/lease.ts";
@@ -44,117 +44,155 @@ const LEASE_MS = 60_000;
 const STEP_MS = 20_000;
 const NUM_STEPS = 3;
 
+/** Lets workers do all jobs, and tells what happened. */
 export async function simulate(options: SimulationOptions): Promise<Simulated> {
-  const { numWorkers, numJobs, numBases, random, crash, stall, loss, skew } = options;
-  const time = new VirtualTime();
-  const table = new MemoryJobs(() => time.nowMs);
-  const conflicts: string[] = [];
+  const simulation = new Simulation(options);
+  await simulation.submitAll();
+  return await simulation.run();
+}
+
+/** What a worker is to the simulation. */
+interface Worker {
+  readonly owner: string;
+  readonly base: string;
+  isUp: boolean;
+  stillUntilMs: number;
+}
+
+class Simulation {
+  readonly #options: SimulationOptions;
+  readonly #time = new VirtualTime();
+  readonly #table = new MemoryJobs(() => this.#time.nowMs);
+  readonly #conflicts: string[] = [];
   /** Who last wrote for a job. */
-  const holders = new Map<string, { readonly owner: string; readonly lease: Lease }>();
-  let [numIds, numCrashes, numTakenOver, numLeft] = [0, 0, 0, numJobs];
+  readonly #holders = new Map<string, { readonly owner: string; readonly lease: Lease }>();
+  #numIds = 0;
+  #numCrashes = 0;
+  #numTakenOver = 0;
 
-  /** The table as one worker reaches it, who hears of nothing while it stands still, or ever again when it has crashed. */
-  const reach = (isUp: () => boolean, stillUntilMs: () => number): JobTable =>
-    new Proxy<JobTable>(table, {
-      get: (target, key: keyof JobTable) => {
-        const value: unknown = target[key];
-        if (typeof value !== "function") return value;
-        return async (...args: unknown[]) => {
-          const fate = random.uniform();
-          await time.wait(Math.max(stillUntilMs() - time.nowMs, 5 + 200 * random.uniform()));
-          if (!isUp()) return await new Promise(() => {});
-          const lost = new FailedError("failed/database", "Cannot reach the database: lost");
-          if (fate < loss) throw lost;
-          const result: unknown = await (value as (...args: unknown[]) => unknown).apply(target, args);
-          await time.wait(5 + 50 * random.uniform());
-          if (!isUp()) return await new Promise(() => {});
-          if (fate > 1 - loss) throw lost;
-          return result;
-        };
-      },
-    });
+  constructor(options: SimulationOptions) {
+    this.#options = options;
+  }
 
-  const startWorker = (base: string): void => {
-    let [isUp, stillUntilMs] = [true, 0];
-    const owner = `worker-${numIds++}`;
-    const clock = time.clock(1e9 * random.uniform(), 1 + skew * (2 * random.uniform() - 1));
-    const newId = (): string => `${numIds++}`;
-    const queue = new JobQueue({
-      table: reach(
-        () => isUp,
-        () => stillUntilMs,
-      ),
-      maxWaiting: numJobs,
-      now: () => 0,
-      newId,
+  readonly #newId = (): string => `${this.#numIds++}`;
+
+  #queueOn(table: JobTable): JobQueue {
+    return new JobQueue({ table, maxWaiting: this.#options.numJobs, now: () => 0, newId: this.#newId });
+  }
+
+  async submitAll(): Promise<void> {
+    const { numJobs, numBases } = this.#options;
+    const client = this.#queueOn(this.#table);
+    for (let i = 0; i < numJobs; i++) {
+      const base = `base-${i % numBases}`;
+      await client.submit({ job: newJob(`ftjob-${i}`), base, baseName: "tiny", initAdapter: null });
+    }
+  }
+
+  async run(): Promise<Simulated> {
+    const { numWorkers, numBases, numJobs } = this.#options;
+    for (let i = 0; i < numWorkers; i++) this.#startSoon(`base-${i % numBases}`);
+    let [looksAtMs, numLeft] = [0, numJobs];
+    await this.#time.run(() => {
+      if (this.#time.nowMs < looksAtMs) return numLeft === 0;
+      looksAtMs = this.#time.nowMs + 30_000;
+      void this.#table.list().then((rows) => {
+        numLeft = rows.filter(({ job }) => !["succeeded", "failed"].includes(job.status)).length;
+      });
+      return numLeft === 0;
     });
-    const worker = new JobWorker({
-      queue,
+    return await this.#outcome();
+  }
+
+  async #outcome(): Promise<Simulated> {
+    const statuses = new Map<string, number>();
+    const numEnds = new Set<number>();
+    for (const { job } of await this.#table.list()) {
+      statuses.set(job.status, (statuses.get(job.status) ?? 0) + 1);
+      const told = await toldBy(this.#table, job.id);
+      if (job.status === "succeeded") numEnds.add(told.filter(({ message }) => message === "done").length);
+    }
+    return {
+      conflicts: this.#conflicts,
+      numEnds,
+      statuses,
+      numCrashes: this.#numCrashes,
+      numTakenOver: this.#numTakenOver,
+      hours: this.#time.nowMs / 3.6e6,
+    };
+  }
+
+  #startSoon(base: string): void {
+    const atMs = this.#time.nowMs + 60_000 * this.#options.random.uniform();
+    this.#time.at(atMs, () => this.#start(base));
+  }
+
+  #start(base: string): void {
+    const { random, skew } = this.#options;
+    const worker: Worker = { owner: `worker-${this.#newId()}`, base, isUp: true, stillUntilMs: 0 };
+    const { owner } = worker;
+    const clock = this.#time.clock(1e9 * random.uniform(), 1 + skew * (2 * random.uniform() - 1));
+    new JobWorker({
+      queue: this.#queueOn(this.#reach(worker)),
       base,
       owner,
       clock,
       leaseMs: LEASE_MS,
       pollMs: 60_000,
       onTrouble: () => {},
-      work: async (taken, lease) => {
-        const { id } = taken.row.job;
-        if (taken.isFromLost) numTakenOver++;
-        await lease.change({ status: "running" });
-        for (let step = taken.row.maxSteps + 1; step <= NUM_STEPS; step++) {
-          await time.wait(STEP_MS * (0.5 + random.uniform()));
-          if (random.uniform() < stall) {
-            stillUntilMs = time.nowMs + 3 * LEASE_MS * random.uniform();
-            await time.wait(stillUntilMs - time.nowMs);
-          }
-          if (random.uniform() < crash) {
-            isUp = false;
-            numCrashes++;
-            setTimeoutOf(time, 60_000 * random.uniform(), () => startWorker(base));
-            return await new Promise<void>(() => {});
-          }
-          if (lease.signal.aborted || !lease.isHeld()) return;
-          const other = holders.get(id);
-          if (other && other.owner !== owner && other.lease.isHeld()) conflicts.push(`${id} at step ${step}`);
-          holders.set(id, { owner, lease });
-          lease.tell({ message: `Step ${step}` }, step);
-        }
-        await lease.change({ status: "succeeded" }, { message: "done" });
+      work: (taken, lease) => this.#work(worker, taken, lease),
+    }).start();
+  }
+
+  /** The table as one worker reaches it, who hears of nothing while it stands still, or ever again when it has crashed. */
+  #reach(worker: Worker): JobTable {
+    const { random, loss } = this.#options;
+    return new Proxy<JobTable>(this.#table, {
+      get: (target, key: keyof JobTable) => {
+        const value: unknown = target[key];
+        if (typeof value !== "function") return value;
+        return async (...args: unknown[]) => {
+          const fate = random.uniform();
+          const stillMs = worker.stillUntilMs - this.#time.nowMs;
+          await this.#time.wait(Math.max(stillMs, 5 + 200 * random.uniform()));
+          if (!worker.isUp) return await new Promise(() => {});
+          const lost = new FailedError("failed/database", "Cannot reach the database: lost");
+          if (fate < loss) throw lost;
+          const result: unknown = await (value as (...args: unknown[]) => unknown).apply(target, args);
+          await this.#time.wait(5 + 50 * random.uniform());
+          if (!worker.isUp) return await new Promise(() => {});
+          if (fate > 1 - loss) throw lost;
+          return result;
+        };
       },
     });
-    worker.start();
-  };
+  }
 
-  const client = new JobQueue({ table, maxWaiting: numJobs, now: () => 0, newId: () => `${numIds++}` });
-  for (let i = 0; i < numJobs; i++) {
-    await client.submit({
-      job: newJob(`ftjob-${i}`),
-      base: `base-${i % numBases}`,
-      baseName: "tiny",
-      initAdapter: null,
-    });
+  async #work(worker: Worker, taken: TakenJob, lease: Lease): Promise<void> {
+    const { random, stall, crash } = this.#options;
+    const { owner } = worker;
+    const { id } = taken.row.job;
+    if (taken.isFromLost) this.#numTakenOver++;
+    await lease.change({ status: "running" });
+    for (let step = taken.row.maxSteps + 1; step <= NUM_STEPS; step++) {
+      await this.#time.wait(STEP_MS * (0.5 + random.uniform()));
+      if (random.uniform() < stall) {
+        worker.stillUntilMs = this.#time.nowMs + 3 * LEASE_MS * random.uniform();
+        await this.#time.wait(worker.stillUntilMs - this.#time.nowMs);
+      }
+      if (random.uniform() < crash) {
+        worker.isUp = false;
+        this.#numCrashes++;
+        this.#startSoon(worker.base);
+        return await new Promise<void>(() => {});
+      }
+      if (lease.signal.aborted || !lease.isHeld()) return;
+      const other = this.#holders.get(id);
+      if (other && other.owner !== owner && other.lease.isHeld())
+        this.#conflicts.push(`${id} at step ${step}`);
+      this.#holders.set(id, { owner, lease });
+      lease.tell({ message: `Step ${step}` }, step);
+    }
+    await lease.change({ status: "succeeded" }, { message: "done" });
   }
-  for (let i = 0; i < numWorkers; i++) {
-    setTimeoutOf(time, 60_000 * random.uniform(), () => startWorker(`base-${i % numBases}`));
-  }
-  let looksAtMs = 0;
-  await time.run(() => {
-    if (time.nowMs < looksAtMs) return numLeft === 0;
-    looksAtMs = time.nowMs + 30_000;
-    void table.list().then((rows) => {
-      numLeft = rows.filter(({ job }) => !["succeeded", "failed"].includes(job.status)).length;
-    });
-    return numLeft === 0;
-  });
-  const statuses = new Map<string, number>();
-  const numEnds = new Set<number>();
-  for (const { job } of await table.list()) {
-    statuses.set(job.status, (statuses.get(job.status) ?? 0) + 1);
-    const told = await toldBy(table, job.id);
-    if (job.status === "succeeded") numEnds.add(told.filter(({ message }) => message === "done").length);
-  }
-  return { conflicts, numEnds, statuses, numCrashes, numTakenOver, hours: time.nowMs / 3.6e6 };
-}
-
-function setTimeoutOf(time: VirtualTime, timeMs: number, work: () => void): void {
-  time.at(time.nowMs + timeMs, work);
 }
