@@ -1,5 +1,6 @@
 /** @file Whether the server lives, whether it takes requests, and its numbers. */
 import { z } from "zod";
+import { stopping } from "../api-error.ts";
 import { defineRoute } from "../route.ts";
 
 export const health = defineRoute({
@@ -19,8 +20,10 @@ export const ready = defineRoute({
   access: "everybody",
   body: null,
   answer: { whole: z.strictObject({ status: z.literal("ready") }) },
-  handle: ({ context, state }) =>
-    state.isDraining ? context.json({ status: "stopping" }, 503) : context.json({ status: "ready" }),
+  handle: ({ context, state }) => {
+    if (state.isDraining) throw stopping();
+    return context.json({ status: "ready" });
+  },
 });
 
 export const metrics = defineRoute({
