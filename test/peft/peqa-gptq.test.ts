@@ -369,6 +369,17 @@ describe("folders in GPTQ's form", () => {
       /input 40 of "model\.layers\.1\.mlp\.up_proj\.g_idx" is in group 0 \(desc_act\), expected group 1/,
     ],
     [
+      // 64 inputs have two groups either way, of 32 or of 48 and 16, and without g_idx the settings alone tell.
+      "a last group that is shorter",
+      {
+        settings: { group_size: 48 },
+        change: (tensors) => {
+          for (const name of Object.keys(tensors)) if (name.endsWith(".g_idx")) delete tensors[name];
+        },
+      },
+      /\d+ inputs of "model\.layers\.0\.[a-z_.]+" in groups of 48, expected groups that divide them/,
+    ],
+    [
       "no zeros",
       { change: (tensors) => void delete tensors[`${at}.qzeros`] },
       /"model\.layers\.1\.mlp\.up_proj".*qzeros missing/,

@@ -75,6 +75,7 @@ async function findOne(
 ): Promise<CodesTensor> {
   const [qweight, qzeros, scales] = [`${module}.qweight`, `${module}.qzeros`, `${module}.scales`];
   const parts = [qweight, qzeros, scales];
+  requireWholeGroups(module, bits, settings, weights);
   const { words, numRows, numColumns, numGroups } = sizesOf(module, parts, bits, weights);
   const groupSize = numColumns / numGroups;
   const order = `${module}.g_idx`;
@@ -139,6 +140,18 @@ function sizesOf(
     );
   }
   return { words, numRows, numColumns, numGroups };
+}
+
+/** @throws UsageError "usage/quantization" when the last group of a row is shorter, which sizes of parts do not say */
+function requireWholeGroups(
+  module: string,
+  bits: CodeBits,
+  { group_size: size }: JsonObject,
+  { path, tensors }: Safetensors,
+): void {
+  const numColumns = ((tensors.get(`${module}.qweight`)?.shape[0] ?? 0) * WORD_BITS) / bits;
+  if (typeof size !== "number" || size <= 0 || size >= numColumns || numColumns % size === 0) return;
+  throw refused(path, `${numColumns} inputs of "${module}" in groups of ${size}`, "groups that divide them");
 }
 
 /** @throws UsageError "usage/quantization" when inputs lie in other groups than by their order */
