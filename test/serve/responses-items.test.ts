@@ -33,9 +33,13 @@ async function serve(template: string): Promise<TinyServer> {
 
 const calling = await serve(CALLING);
 const thinking = await serve(THINKING);
-const { url, stop } = await listen(calling.app, { host: "127.0.0.1", port: 0 });
-after(() => stop(0));
-const client = new OpenAI({ baseURL: `${url}/v1`, apiKey: "none", maxRetries: 0 });
+const client = await clientOf(calling);
+
+async function clientOf({ app }: TinyServer): Promise<OpenAI> {
+  const { url, stop } = await listen(app, { host: "127.0.0.1", port: 0 });
+  after(() => stop(0));
+  return new OpenAI({ baseURL: `${url}/v1`, apiKey: "none", maxRetries: 0 });
+}
 
 const parameters = {
   type: "object",
@@ -249,9 +253,15 @@ test("a thought is an item of its own, with its tokens counted, in a stream too"
     [["reasoning", "incomplete"]],
   );
   assert.equal(answer.usage?.output_tokens_details.reasoning_tokens, 6);
-  const { body: streamed } = await thinking.post("/v1/responses", { ...body, stream: true });
-  for (const type of ["delta", "done"])
-    assert.match(String(streamed), new RegExp(`event: response.reasoning_text.${type}\n`));
+  const stream = (await clientOf(thinking)).responses.stream(body);
+  let thoughts = "";
+  for await (const event of stream)
+    if (event.type === "response.reasoning_text.delta") thoughts += event.delta;
+  const { output } = await stream.finalResponse();
+  const [item] = answer.output;
+  assert.ok(item?.type === "reasoning" && output[0]?.type === "reasoning");
+  assert.equal(thoughts, item.content?.[0]?.text);
+  assert.deepEqual(output[0].content, item.content);
 });
 
 test("tokens of a thought are counted up to its end, and have no log-probabilities", () => {
