@@ -1,6 +1,7 @@
 /** @file Every key of OpenAI's requests is served, passed over or refused with what to do instead. */
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
+import type OpenAI from "openai";
 import { temporaryFolder } from "../tiny/model.ts";
 import { serveTiny } from "./tiny-server.ts";
 
@@ -61,6 +62,53 @@ test("what asks for nothing that shows in an answer is passed over", async () =>
   assert.deepEqual(full.body.choices, plain.body.choices);
   const rest = { best_of: 1, suffix: "", n: 1, user: "a" };
   assert.equal((await ask("/v1/completions", { ...completion, ...rest })).status, 200);
+});
+
+/** Every key that the client knows, with a value that asks for nothing. */
+const EVERY_RESPONSE_KEY = {
+  access_programs: { cyber: "standard" },
+  background: false,
+  context_management: null,
+  conversation: null,
+  image: { context_compression: "disabled" },
+  include: ["reasoning.encrypted_content"],
+  input: "ka",
+  instructions: "",
+  max_output_tokens: 2,
+  max_tool_calls: 3,
+  metadata: null,
+  model: "tiny",
+  moderation: null,
+  parallel_tool_calls: true,
+  previous_response_id: null,
+  prompt: null,
+  prompt_cache_key: "a",
+  prompt_cache_options: {},
+  prompt_cache_retention: "24h",
+  reasoning: { effort: "low", summary: "auto" },
+  safety_identifier: "a",
+  service_tier: "auto",
+  store: true,
+  stream: false,
+  stream_options: null,
+  temperature: 0,
+  text: { format: { type: "text" }, verbosity: "low" },
+  tool_choice: "auto",
+  tools: [],
+  top_logprobs: 0,
+  top_p: 1,
+  truncation: "auto",
+  user: "a",
+} satisfies Record<keyof OpenAI.Responses.ResponseCreateParamsNonStreaming, unknown>;
+
+test("a request of the Responses API may have every key that the client knows", async () => {
+  const { status, body } = await server.post("/v1/responses", EVERY_RESPONSE_KEY);
+  assert.equal(status, 200, JSON.stringify(body));
+  const { output } = body as { output: { content: { text: string }[] }[] };
+  const plain = (await server.post("/v1/chat/completions", { ...chat, seed: null })).body as {
+    choices: { message: { content: string } }[];
+  };
+  assert.equal(output[0]?.content[0]?.text, plain.choices[0]?.message.content);
 });
 
 test("what would have to show is refused, all of it at once, with what to do", async () => {
