@@ -77,6 +77,13 @@ test("a last step after which the loss of held-out data is no number fails the j
   assert.equal(best.job.status, "succeeded");
 });
 
+test("a last step after which the loss of the training data is no number fails a job without other data", async () => {
+  const failed = await run({ learningRate: 1.5e19, steps: 1 });
+  requireFailed(failed, 1);
+  assert.deepEqual(failed.kept, []);
+  assert.match(failed.job.error?.message ?? "", /the loss is NaN/);
+});
+
 test("an outer step that leaves the finite numbers fails an averaged job, and is no checkpoint", async () => {
   const averaging = { shares: 2, syncEvery: 1, outerLearningRate: 1e39 };
   const failed = await run({ steps: 1, learningRate: 1, averaging });

@@ -207,6 +207,20 @@ describe("the training loop", () => {
     assert.deepEqual(readdirSync(output).sort(), ["config.yaml", "log.jsonl"]);
   });
 
+  test("finite parameters by which the loss is no number are neither a checkpoint nor a result, without held-out data too", async () => {
+    const output = `${folder}/finite`;
+    // A warm-up begins at 0: nothing moves in the first step.
+    const settings = { ...SETTINGS, learningRate: 1.5e19, warmupSteps: 1, schedule: "constant", output };
+    for (const steps of [2, 3]) {
+      await assert.rejects(runTiny({ ...settings, steps, saveEvery: 1, overwrite: steps === 3 }), {
+        code: "train/nan",
+        message: "Cannot go on training: the loss is NaN after the parameters moved in step 2",
+        hint: /newest checkpoint is ".*checkpoint-1"\.$/,
+      });
+      assert.deepEqual(readdirSync(output).sort(), ["checkpoint-1", "config.yaml", "log.jsonl"]);
+    }
+  });
+
   test("parameters that do not move end the run, after a warm-up too", async () => {
     for (const warmupSteps of [0, 1]) {
       const output = `${folder}/still-${warmupSteps}`;

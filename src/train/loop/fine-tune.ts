@@ -219,14 +219,23 @@ class Run {
     return true;
   }
 
-  /** What held-out data say of parameters that are finite, unless better ones are the result. @throws FailedError "train/nan" */
+  /**
+   * What held-out data or, where they were not looked at, those of the step say of parameters that are finite, unless better
+   * ones are the result. @throws FailedError "train/nan"
+   */
   async #requireFiniteLoss(): Promise<void> {
-    const { evaluation, store } = this.#request;
+    const { evaluation, store, hooks } = this.#request;
     const { global_step: step, best_metric: best, log_history: log } = this.#state;
+    if (step === 0 || (evaluation && keepsBest(evaluation) && best !== null)) return;
     const told = log.findLast(({ event }) => event === "eval");
-    const loss = told?.["step"] === step && step > 0 ? Number(told["loss"]) : 0;
-    if (Number.isFinite(loss) || (evaluation && keepsBest(evaluation) && best !== null)) return;
-    throw await divergence(store, `validation loss ${loss}`, step);
+    const isTold = told?.["step"] === step;
+    // Who stops does not wait for a pass: the first step after it says the same.
+    if (!isTold && hooks.signal?.aborted) return;
+    const loss = isTold ? Number(told["loss"]) : await this.#stepper.lossNow(step - 1);
+    hooks.rest?.();
+    if (Number.isFinite(loss)) return;
+    const found = isTold ? `validation loss ${loss}` : `the loss is ${loss} after the parameters moved`;
+    throw await divergence(store, found, step);
   }
 
   #requireStore(): void {

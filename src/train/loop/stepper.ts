@@ -76,6 +76,12 @@ export class Stepper {
     return { ...outcome, dropRate: this.#dropper?.endStep() };
   }
 
+  /** The loss of the first micro-batch of a step by the parameters as they are now. What is compiled for steps runs it, so that nothing else is. */
+  async lossNow(index: number): Promise<number> {
+    const [first] = this.#open.lanes;
+    return (await this.#run(index, this.#microBatches(index).slice(0, 1), [first])).loss;
+  }
+
   #microBatches(index: number): MicroBatch[] {
     const { plan, toBatch } = this.#request;
     return plan.microBatches(index).map((rows) => ({ units: rows.flat(), batch: toBatch(rows) }));
