@@ -26,6 +26,7 @@ import {
   taskWords,
 } from "./tables.ts";
 import { page } from "./page.ts";
+import { STEP_PICTURE, stepPicture, stepPictureLines } from "./step-picture.ts";
 import { storagePage } from "./storage-page.ts";
 
 const commands = await loadCommands();
@@ -165,6 +166,7 @@ export function generatedPages(): ReadonlyMap<string, string> {
     ["docs/objectives.md", objectivesPage()],
     ["docs/commands.md", commandsPage()],
     ["docs/errors.md", errorsPage()],
+    [STEP_PICTURE, stepPicture()],
   ]);
 }
 
@@ -176,5 +178,6 @@ export function readmeParts(): ReadonlyMap<string, string> {
     ["objectives", objectiveTable()],
     ["optimizers", optimizerTable()],
     ["commands", commandTable()],
+    ["picture", stepPictureLines()],
   ]);
 }

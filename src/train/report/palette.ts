@@ -20,6 +20,16 @@ export const PAPER: Palette = {
   series: ["#2f6fd0", "#d0562f", "#2e8b57", "#8a5cc2"],
 };
 
+/** On what is dark. */
+export const NIGHT: Palette = {
+  background: "#1c2027",
+  text: "#9aa3b2",
+  axis: "#6b7482",
+  grid: "#2a303a",
+  pale: "#44618c",
+  series: ["#6ea4f7", "#f08a63", "#5cc48a", "#b391e6"],
+};
+
 /** Names of the report's style sheet. */
 export const PAGE: Palette = {
   background: "transparent",

@@ -1,4 +1,7 @@
 /** @file The style sheet of a report: one page, light and dark as the reader has it, and for paper. */
+import { NIGHT } from "./palette.ts";
+
+const [BLUE, RED, GREEN, VIOLET] = NIGHT.series;
 
 export const STYLE = `
 :root {
@@ -10,9 +13,9 @@ export const STYLE = `
 }
 @media (prefers-color-scheme: dark) {
   :root {
-    --page: #14171c; --card: #1c2027; --text: #e6e9ef; --muted: #9aa3b2; --line: #2d333d;
-    --axis: #6b7482; --grid: #2a303a; --pale: #44618c; --accent: #7fb0ff;
-    --series-1: #6ea4f7; --series-2: #f08a63; --series-3: #5cc48a; --series-4: #b391e6;
+    --page: #14171c; --card: ${NIGHT.background}; --text: #e6e9ef; --muted: ${NIGHT.text}; --line: #2d333d;
+    --axis: ${NIGHT.axis}; --grid: ${NIGHT.grid}; --pale: ${NIGHT.pale}; --accent: #7fb0ff;
+    --series-1: ${BLUE}; --series-2: ${RED}; --series-3: ${GREEN}; --series-4: ${VIOLET};
     --good: #7ddba5; --wait: #ecc766; --good-page: #173525; --wait-page: #3a3013;
   }
 }

@@ -1,0 +1,28 @@
+/** @file The picture of a step tells the numbers of kept results, is the same each time, and can be read in light and dark. */
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+import { NIGHT } from "../../src/train/report/palette.ts";
+import { stepPicture, stepPictureLines } from "./step-picture.ts";
+
+const svg = stepPicture();
+const kept = JSON.parse(
+  readFileSync(new URL("../../bench/results/train-step-int8.json", import.meta.url), "utf8"),
+) as { commit: string; results: { speed_ratio: { median: number }; memory_ratio: number } };
+
+test("it tells the numbers of kept results, and the line beside it the commit", () => {
+  const numbers = [...svg.matchAll(/>(\d\.\d\d)<\/text>/g)].map(([, number]) => number);
+  assert.equal(numbers[0], kept.results.speed_ratio.median.toFixed(2));
+  assert.ok(numbers.includes(kept.results.memory_ratio.toFixed(2)));
+  assert.ok(stepPictureLines().includes(kept.commit.slice(0, 8)));
+});
+
+test("drawn again it is the same", () => assert.equal(stepPicture(), svg));
+
+test("every colour has another where the reader has it dark", () => {
+  const [, style = "", drawn = ""] = /<style>(.*)<\/style>(.*)/s.exec(svg) ?? [];
+  const used = [...drawn.matchAll(/(?:fill|stroke)="(#[^"]*)"/g)];
+  assert.ok(used.length > 20);
+  for (const [attribute] of used) assert.ok(style.includes(`[${attribute}] {`), attribute);
+  assert.ok(style.includes(`fill: ${NIGHT.background};`));
+});
