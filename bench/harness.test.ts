@@ -14,7 +14,7 @@ import { interleave } from "./harness/interleave.ts";
 import { labelsPerStep, meanLoss } from "./training/label-counts.ts";
 import { ROOT, whyNotKept } from "./harness/machine.ts";
 import { longestWithin } from "./longest.bench.ts";
-import { listBenchmarks, loadBenchmark, resultPath } from "./main.ts";
+import { listBenchmarks, listLines, loadBenchmark, resultPath } from "./main.ts";
 import { largestPeak, peakRatio } from "./harness/memory.ts";
 import { peersPython } from "./harness/peers.ts";
 import { productFlop, stepProducts } from "./training/products.ts";
@@ -38,6 +38,16 @@ test("every benchmark asks a question and explains its flags, and has a row in d
     assert.match(question, /^[A-Z].*\?$/, name);
     for (const [flag, { help }] of Object.entries(flags)) assert.ok(help.length > 3, `${name} --${flag}`);
   }
+});
+
+test("the list of benchmarks fits a terminal", async () => {
+  const lines = await listLines(80);
+  for (const name of listBenchmarks())
+    assert.ok(
+      lines.some((line) => line.startsWith(`  ${name} `)),
+      name,
+    );
+  for (const line of lines) assert.ok(line.length <= 80, line);
 });
 
 test("loadBenchmark() names the nearest benchmark for a mistyped name", async () => {

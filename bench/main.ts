@@ -8,6 +8,9 @@
 import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 
+import { type Row, table } from "../src/cli/help/help-table.ts";
+import { columnsOf } from "../src/cli/terminal/screen.ts";
+import { PLAIN_WIDTH } from "../src/cli/terminal/terminal.ts";
 import { GraftError, UsageError, exitStatus } from "../src/errors.ts";
 import { nearest } from "../src/messages/nearest.ts";
 import type { Benchmark } from "./bench.ts";
@@ -81,12 +84,16 @@ function showHelp(text: string, json: boolean): void {
   process.stdout.write(`${json ? JSON.stringify({ event: "help", text }) : text}\n`);
 }
 
+/** What there is, at the width of a terminal. */
+export async function listLines(width: number): Promise<string[]> {
+  const rows: Row[] = [];
+  for (const name of listBenchmarks()) rows.push([name, (await loadBenchmark(name)).question]);
+  rows.push(["setup", "Installs what graft is compared with, into bench/peers/."]);
+  return ["npx graft bench NAME [flags]        (NAME --help shows its flags)", "", ...table(rows, width)];
+}
+
 async function showList(json: boolean): Promise<void> {
-  const lines = ["npx graft bench NAME [flags]        (NAME --help shows its flags)", ""];
-  for (const name of listBenchmarks())
-    lines.push(`  ${name.padEnd(16)} ${(await loadBenchmark(name)).question}`);
-  lines.push(`  ${"setup".padEnd(16)} Installs what graft is compared with, into bench/peers/.`);
-  showHelp(lines.join("\n"), json);
+  showHelp((await listLines(columnsOf(process.stdout) ?? PLAIN_WIDTH)).join("\n"), json);
 }
 
 async function main(words: readonly string[], json: boolean): Promise<void> {

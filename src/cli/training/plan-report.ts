@@ -19,12 +19,12 @@ const BYTES_WIDTH = 9;
 /** Time of a step beside that of its programs' products and passes: a guess. */
 const OVERHEAD = 1.2;
 
-const DISTURBED = "or far less: other programs had the processors while their speed was measured";
+const DISTURBED = "or far less: other programs ran while the speed was measured";
 
 /** Part → what it is. */
 const MEANINGS = {
-  weights: "frozen weights, as they are held and as programs read them",
-  trained: "what is trained, and what the method keeps frozen beside the base",
+  weights: "frozen weights, as held and as programs read them",
+  trained: "what is trained, and what the method keeps frozen",
   gradients: "gradients of what is trained",
   optimizer: "the optimizer's state",
   activations: "what passes keep and lend",
