@@ -123,6 +123,7 @@ test("a model without a tokenizer is refused by name, before its weights are rea
   await assert.rejects(openTextModel(path, { name: "mute" }), {
     code: "usage/model",
     message: 'Cannot use model "mute" on text: it has no tokenizer.json',
+    hint: /save_pretrained/,
   });
 });
 

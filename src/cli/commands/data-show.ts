@@ -17,7 +17,9 @@ import { noteReport } from "../../data/reports/report-notes.ts";
 import { openTextTools } from "../../data/chat/text-tools.ts";
 import { openCheckpoint } from "../../format/by-path.ts";
 import { DEFAULT_MODEL } from "../../hub/resolve.ts";
+import { UsageError } from "../../errors.ts";
 import { openModel } from "../../models/families.ts";
+import type { Model } from "../../models/model.ts";
 import { withChatTemplate } from "../../data/files/chat-template-file.ts";
 import { CHAT_TEMPLATE } from "../../data/chat/named-templates.ts";
 import { classNamesOf } from "../../train/files/setup/class-head.ts";
@@ -43,6 +45,14 @@ async function readWhole(
   const whole = await read(Number.MAX_SAFE_INTEGER);
   const kind = findFileKind(whole.units[0]?.source.file ?? "");
   return kind && isPlainText(kind) ? read(how.maxLength) : whole;
+}
+
+/** @throws UsageError "usage/model" for a model that reads images, which nothing here shows */
+function requireText(name: string, { image }: Pick<Model, "image">): void {
+  if (image === null) return;
+  throw new UsageError("usage/model", `Cannot show data of model "${name}": it reads images, expected text`, {
+    hint: "graft train and graft plan tell how many images there are.",
+  });
 }
 
 /** What is told at the end. */
@@ -103,6 +113,7 @@ export const command = defineCommand({
     const checkpoint = withChatTemplate(await openCheckpoint(path), chatTemplate);
     await checkpoint.close();
     const opened = openModel(checkpoint.config);
+    requireText(model, opened);
     const maxLength = maxLengthFor(opened, flags.maxLength);
     const tools = openTextTools(model, checkpoint.tokenizerFiles);
     const { rows } = objective === undefined ? defaultObjective(opened.task) : findObjective(objective);

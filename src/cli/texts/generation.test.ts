@@ -338,6 +338,13 @@ test("data show marks trained and cut text with brackets, and counts", async () 
   );
 });
 
+test("data show refuses a model that reads images as that", async () => {
+  const images = await writeTinyModel(join(folder, "images"), { modelType: "vit" });
+  const { status, stderr } = await run(["data", "show", CHATS, "--model", images]);
+  assert.equal(status, 2);
+  assert.match(stderr, /it reads images, expected text/);
+});
+
 test("data show tells trained and masked text apart by colour on a terminal", async () => {
   const { stdout } = await run(["data", "show", CHATS, "--model", model], { color: true });
   assert.ok(stdout.includes("\u001B[32mabc<|im_end|>\u001B[39m"), stdout);

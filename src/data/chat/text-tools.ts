@@ -30,7 +30,7 @@ export function openTextTools(modelName: string, files: TokenizerFiles | null): 
 export function requireTokenizer(modelName: string, files: TokenizerFiles | null): TokenizerFiles {
   if (files) return files;
   throw new UsageError("usage/model", `Cannot use model "${modelName}" on text: it has no tokenizer.json`, {
-    hint: "Put the tokenizer's files into the model's folder.",
+    hint: "Put it into the model's folder; of other files of a tokenizer transformers writes it: AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER).",
   });
 }
 

@@ -97,6 +97,7 @@ describe("kinds of files", () => {
       readDataset(join(GOLDEN, "classes.parquet"), { ...options, columns: readColumns("text=none") }),
       /classes\.parquet row 1, 2 \(2 rows\): Cannot read row: no column "none", expected one of "text", "label"/,
     );
+    await assert.rejects(readDataset(write("empty.parquet", ""), options), /: it is empty$/);
     await assert.rejects(readDataset(write("bad.parquet", "PAR1"), options), {
       code: "format/file",
       hint: /\./,

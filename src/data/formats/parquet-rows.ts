@@ -31,6 +31,7 @@ export async function* readParquetRows(
     }
   };
   const [metadata, groups] = await attempt(async () => {
+    if (bytes.byteLength === 0) throw new Error("it is empty");
     const found = await parquetMetadataAsync(buffer);
     pages.requireCounts(found, bytes.byteLength);
     return [found, columnsOf(parquetSchema(found), found)] as const;
