@@ -69,6 +69,11 @@ describe("toClassExample()", () => {
       () => read({ text: "a", label: null }, "last"),
       /"label": null, expected the name or number/,
     );
+    // A cell of a table that is empty; among names of classes it was one more.
+    assert.throws(
+      () => read({ text: "a", label: "" }, "last"),
+      /"label": an empty string, expected the name/,
+    );
     assert.throws(() => read({ text: "", label: 1 }, "last"), /"text": an empty string/);
     assert.throws(() => read({ text: "a" }, "last"), /keys "text", expected {"text", "label"}/);
   });

@@ -25,10 +25,10 @@ export interface ClassOptions {
   readonly readAt: "first" | "last";
 }
 
-/** The class that a row names, by name or number; true and false are names, as in tables. Null: none. */
+/** The class that a row names, by name or number; true and false are names, as in tables. Null: none, as of an empty cell. */
 export function readClassLabel({ label }: RawFields): string | number | null {
   if (typeof label === "boolean") return String(label);
-  return typeof label === "string" || typeof label === "number" ? label : null;
+  return (typeof label === "string" && label !== "") || typeof label === "number" ? label : null;
 }
 
 export const CLASS_FORMS: readonly RowForm<ClassRow>[] = [
@@ -38,7 +38,8 @@ export const CLASS_FORMS: readonly RowForm<ClassRow>[] = [
     read: (row) => {
       const label = readClassLabel(row);
       if (label === null) {
-        throw rowError('"label"', jsonKind(row["label"]), "the name or number of a class", "Mend the row.");
+        const found = row["label"] === "" ? "an empty string" : jsonKind(row["label"]);
+        throw rowError('"label"', found, "the name or number of a class", "Mend the row.");
       }
       return { kind: "class", text: readString(row, "text", "text to judge"), label };
     },
