@@ -33,6 +33,7 @@ import { ropeOp } from "./ops/rope.ts";
 import { rotatePairsOp } from "./ops/rotate-pairs.ts";
 import { routeRowsOp } from "./ops/route-rows.ts";
 import { siluOp } from "./ops/silu.ts";
+import { setColumnsOp } from "./ops/set-columns.ts";
 import { padLikeOp, sliceOp } from "./ops/slice-pad.ts";
 import { softThresholdOp } from "./ops/soft-threshold.ts";
 import { softmaxOp } from "./ops/softmax.ts";
@@ -73,6 +74,7 @@ export const OPS: readonly AnyOp[] = [
   expandLikeOp,
   gatherRowsOp,
   gatherColumnsOp,
+  setColumnsOp,
   gatherPagesOp,
   scatterAddRowsOp,
   addRowsOp,

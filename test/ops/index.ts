@@ -42,6 +42,7 @@ import { rotatePairsSuite } from "./rotate-pairs.ts";
 import { repeatRowsSuite, sumRepeatsSuite } from "./repeat-rows.ts";
 import { routeRowsSuite } from "./route-rows.ts";
 import { addRowsSuite, gatherRowsSuite, scatterAddRowsSuite } from "./rows.ts";
+import { setColumnsSuite } from "./set-columns.ts";
 import { softThresholdSuite } from "./soft-threshold.ts";
 import { softmaxSuite } from "./softmax.ts";
 import { joinRowsSuite, splitRowsSuite } from "./split-rows.ts";
@@ -97,6 +98,7 @@ export const OP_SUITES: readonly OpSuite[] = [
   expandLikeSuite,
   gatherRowsSuite,
   gatherColumnsSuite,
+  setColumnsSuite,
   gatherPagesSuite,
   scatterAddRowsSuite,
   addRowsSuite,
