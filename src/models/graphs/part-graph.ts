@@ -25,6 +25,7 @@ import { RowParts } from "./row-parts.ts";
 import { PLAIN_PART, type PartOptions } from "./part-options.ts";
 import type { SiteGraph } from "./site-graph.ts";
 import { type SiteSpec, type TensorSpec, residualSite } from "./sites.ts";
+import { moduleOf } from "../module-path.ts";
 
 /** Rows that are looked up outside of the program. */
 export interface GatheredRows {
@@ -286,6 +287,12 @@ export class PartGraph implements Builder {
       inputOfStack: (...of) => {
         if (!spec.stack) throw new TypeError(`Cannot add inputs of a stack: "${name}" is in none`);
         return this.#siteInput(spec.stack.name)(...of);
+      },
+      inputOfTied: (...of) => {
+        const tied = this.ties.get(`${name}.weight`);
+        if (tied === undefined)
+          throw new TypeError(`Cannot add inputs of a tied module: "${name}" is not tied`);
+        return this.#siteInput(moduleOf(tied))(...of);
       },
       dropout: (value, probability, unit = "number") => {
         if (!this.#options.training || probability === 0) return value;

@@ -19,6 +19,8 @@ export interface SiteGraph {
   input(name: string, shape: Shape, dtype: DType): Value;
   /** As `input`, named after the stack that the site's matrix lies in. @throws TypeError where it lies in none */
   inputOfStack: SiteGraph["input"];
+  /** As `input`, named after the module that has the site's matrix too. @throws TypeError where there is none */
+  inputOfTied: SiteGraph["input"];
   /**
    * Multiplies x by a mask of zeros and 1/(1-p), drawn by whoever runs the program; x itself when not training or p = 0.
    * `unit`: what is kept or dropped at once, by default a number.
@@ -47,6 +49,7 @@ export function withProjector(site: SiteGraph, project: SiteGraph["project"], su
     project,
     input: (name, shape, dtype) => site.input(name + suffix, shape, dtype),
     inputOfStack: (name, shape, dtype) => site.inputOfStack(name + suffix, shape, dtype),
+    inputOfTied: (name, shape, dtype) => site.inputOfTied(name + suffix, shape, dtype),
   };
 }
 

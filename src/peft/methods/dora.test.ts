@@ -36,6 +36,7 @@ test("dora drops inputs in what it adds to the base, and in nothing else", async
     project: (value) => linear(value, weight, bias),
     input: () => assert.fail(),
     inputOfStack: () => assert.fail(),
+    inputOfTied: () => assert.fail(),
     dropout: (value) => mul(value, mask),
     context: () => assert.fail(),
     save: (_, value) => value,
