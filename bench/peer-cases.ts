@@ -73,6 +73,27 @@ const LLAMA_CASES: readonly PeerCase[] = [
     modules: ["q_proj"],
   },
   {
+    name: "lora, single tokens",
+    method: "lora",
+    model: "plain",
+    options: { rank: 4, trainableTokenIndices: [258, 7, 65] },
+    modules: ["q_proj"],
+  },
+  {
+    name: "lora, single tokens of a tied head",
+    method: "lora",
+    model: "biased",
+    options: { rank: 4, trainableTokenIndices: [258, 7, 65] },
+    modules: ["q_proj"],
+  },
+  {
+    name: "dora, single tokens of a scaled embedding",
+    method: "dora",
+    model: "gemma3_text",
+    options: { rank: 4, trainableTokenIndices: [258, 7, 65] },
+    modules: ["q_proj"],
+  },
+  {
     name: "dora, the modules' biases",
     method: "dora",
     model: "biased",

@@ -17,6 +17,7 @@ import { type AdaptedSite, type Layout, indexSites, placesOf } from "./layout.ts
 import { type AdapterMethod, type Method, splitStack } from "./method.ts";
 import type { Parameter } from "./parameters.ts";
 import type { BoundForm, FrozenSpec, SiteValues } from "./sites/site.ts";
+import { rowNumbers, trainedRowsIn, withColumns, withRows } from "./token-rows.ts";
 
 export interface AdapterView {
   /** Builds the projections of a block. */
@@ -77,6 +78,8 @@ export function viewAdapter(parts: ViewParts): AdapterView {
         graph.input(suffix, shape, dtype),
       ]),
     );
+  const rows = trainedRowsIn(parameters);
+  const project = method ? projectorsOf(method, siteAt, addInputs) : () => FROZEN;
   const layers = new Set(parameters.map(({ layer }) => layer));
   const trained = new Map(
     [...layers].map((layer) => [layer, parameters.filter((parameter) => parameter.layer === layer)]),
@@ -85,17 +88,29 @@ export function viewAdapter(parts: ViewParts): AdapterView {
     inputs: (layer) => inputs.get(layer) ?? NO_INPUTS,
     constants: (layer) => constants.get(layer) ?? NO_INPUTS,
     trained: (layer) => trained.get(layer) ?? NOTHING,
-    projector: method ? projectorsOf(method, siteAt, addInputs) : () => FROZEN,
+    projector: (layer) => {
+      const inner = project(layer);
+      if (rows === null || layer !== null) return inner;
+      return (graph, x) => {
+        const y = inner(graph, x);
+        return model.ties.get(`${graph.spec.name}.weight`) === rows.rows.table
+          ? withColumns(graph, x, y, rows)
+          : y;
+      };
+    },
     readTensor: () => AS_IN_BASE,
     lookUp: (graph) => {
       const site = siteAt(null, graph.spec.name);
-      return site && method && method.lookup !== "not-on-embeddings"
-        ? method.lookup(graph, addInputs(site, graph), site.options)
-        : graph.rows;
+      const found =
+        site && method && method.lookup !== "not-on-embeddings"
+          ? method.lookup(graph, addInputs(site, graph), site.options)
+          : graph.rows;
+      return rows ? withRows(graph, found, rows) : found;
     },
     signature: (layer) =>
       JSON.stringify([
         parts.method.name,
+        ...(layer === null && rows ? [rows.shape] : []),
         ...placesOf(model, layer).map(({ name }) => {
           const site = siteAt(layer, name);
           return site ? [name, site.options, site.parameters.map((p) => p.shape), site.frozen] : null;
@@ -144,6 +159,9 @@ function bindTensors(parts: ViewParts): [fed: ByLayer, bound: ByLayer] {
     own[name] = tensor;
   };
   for (const { layer, input, value } of parameters) bind(inputs, layer, input, value);
+  const rows = trainedRowsIn(parameters);
+  for (const [input, numbers] of Object.entries(rows ? rowNumbers(rows) : {}))
+    bind(inputs, null, input, numbers);
   for (const site of sites.values()) {
     const { layer, spec } = site;
     const bound = parts.boundOf(site);

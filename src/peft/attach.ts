@@ -1,5 +1,5 @@
 /** @file Puts a method on a model: makes its parameters, their first values, and what stays frozen beside them. */
-import type { BaseModel } from "../models/base/base-model.ts";
+import type { BaseModel, WeightSource } from "../models/base/base-model.ts";
 import type { Model } from "../models/model.ts";
 import type { Random } from "../random.ts";
 import type { HostTensor } from "../runtime/host-tensor.ts";
@@ -10,6 +10,7 @@ import { type Method, configFileOf } from "./method.ts";
 import { type Parameter, type ParameterGroup, lengthOf, makeParameters } from "./parameters.ts";
 import { SiteTensorSet } from "./site-tensors.ts";
 import type { Targets } from "./sites/targets.ts";
+import type { TrainedRows } from "./trained-rows.ts";
 
 /** A method on a model, with its parameters. */
 export interface Adapter extends AdapterView {
@@ -98,9 +99,22 @@ async function readTrainedBase(
 ): Promise<void> {
   for (const { owner, name, value } of parameters) {
     if (owner.kind === "site") continue;
-    const read = (): Promise<void> => source.readInto(model.storedName(name), value.data);
+    const { rows } = owner.tensor;
+    const read = (): Promise<void> =>
+      rows ? readRows(source, rows, value) : source.readInto(model.storedName(name), value.data);
     await whileHeld(memory, [value.data], "change", read);
   }
+}
+
+/** Reads some rows of a table of the base. */
+async function readRows(
+  source: WeightSource,
+  { table, ids }: TrainedRows["rows"],
+  { data, shape }: HostTensor<"float32">,
+): Promise<void> {
+  const width = shape[1] as number;
+  for (const [i, id] of ids.entries())
+    await source.readInto(table, data.subarray(i * width, (i + 1) * width), id * width);
 }
 
 /**

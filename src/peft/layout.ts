@@ -7,7 +7,7 @@ import { parseSettings } from "../messages/problems.ts";
 import { DTYPES } from "../graph/dtype.ts";
 import type { WeightSource } from "../models/base/base-model.ts";
 import type { Model } from "../models/model.ts";
-import { type ModelTensor, type SiteSpec, residualSite, stackSites } from "../models/graphs/sites.ts";
+import { type SiteSpec, residualSite, stackSites } from "../models/graphs/sites.ts";
 import { numElements } from "../graph/shape.ts";
 import { type AdapterMethod, type Method, modulesToSave } from "./method.ts";
 import type { FrozenSpec, ParameterSpec, SitePlace } from "./sites/site.ts";
@@ -20,6 +20,7 @@ import {
   withoutTrainedWhole,
 } from "./sites/targets.ts";
 import { trainedTensors } from "./trained-tensors.ts";
+import { type TrainedTensor, trainedRows } from "./trained-rows.ts";
 
 /** A site with an adapter. */
 export interface AdaptedSite extends SitePlace {
@@ -46,7 +47,7 @@ export interface Layout {
   readonly options: unknown;
   readonly targets: Targets;
   readonly sites: ReadonlyMap<string, AdaptedSite>;
-  readonly trainedBase: readonly ModelTensor[];
+  readonly trainedBase: readonly TrainedTensor[];
 }
 
 /** How tensors of the base are kept. */
@@ -63,7 +64,10 @@ export function layOut(model: Model, kept: KeptAs, request: AttachRequest): Layo
     method.kind === "adapter"
       ? placeSites(model, kept, method, options, targets)
       : new Map<string, AdaptedSite>();
-  const trainedBase = trainedTensors(model, method, options, sites);
+  const trainedBase = [
+    ...trainedTensors(model, method, options, sites),
+    ...trainedRows(model, method, options, sites),
+  ];
   // Files of adapters without sites list no modules, so an empty choice is allowed.
   if (method.kind === "base" && (modules.length > 0 || layers !== null)) {
     throw new UsageError(

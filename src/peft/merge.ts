@@ -16,6 +16,8 @@ import type { AdaptedSite } from "./layout.ts";
 import { type Method, configFileOf, splitStack } from "./method.ts";
 import { inputSite } from "./sites/site-inputs.ts";
 import type { SiteWeights } from "./sites/site.ts";
+import { trainedRowsIn } from "./token-rows.ts";
+import type { TrainedRows } from "./trained-rows.ts";
 
 type Part = "weight" | "bias";
 
@@ -32,6 +34,7 @@ export class Merger {
   readonly #engine: Engine;
   readonly #base: BaseModel;
   readonly #adapter: Adapter;
+  readonly #rows: TrainedRows | null;
   readonly #places = new Map<string, MergePlace>();
   /** Sites of equal sizes and options share a program; null: the tensor stays as it is. */
   readonly #programs = new Map<string, Promise<Program | null>>();
@@ -57,6 +60,7 @@ export class Merger {
     this.#engine = engine;
     this.#base = base;
     this.#adapter = adapter;
+    this.#rows = trainedRowsIn(adapter.parameters);
     refuseNewBiases(adapter);
     for (const site of adapter.sites.values()) {
       for (const [path, spec] of projectionsOf(site, adapter)) {
@@ -77,12 +81,15 @@ export class Merger {
    */
   names(): string[] {
     const { model } = this.#base;
-    const trained = this.#adapter.parameters.filter(({ owner }) => owner.kind === "base");
-    const names = new Set([...trained.map(({ name }) => name), ...this.#places.keys()]);
+    const trained = this.#adapter.parameters.flatMap(({ owner, name }) =>
+      owner.kind === "base" && !owner.tensor.rows ? [name] : [],
+    );
+    const names = new Set([...trained, ...this.#places.keys()]);
     for (const [own, tied] of model.ties) {
       if (names.has(tied) && configFileOf(this.#adapter.method) !== null) names.add(own);
     }
-    return [...names];
+    // Of rows of a table, a head that is tied to it has the same.
+    return [...names, ...(this.#rows ? [this.#rows.rows.table] : [])];
   }
 
   /** The shape of a tensor of the merged model. */
@@ -93,6 +100,10 @@ export class Merger {
 
   /** Writes the merged values of a tensor into memory of the caller; false, and nothing, when it stays as it is. */
   async mergeInto(name: string, into: Float32Array): Promise<boolean> {
+    if (name === this.#rows?.rows.table) {
+      await this.#mergeRows(this.#rows, into);
+      return true;
+    }
     const trained = this.#adapter.tensor(name);
     const place = this.placeOf(name);
     if (trained) into.set(trained.data);
@@ -117,6 +128,13 @@ export class Merger {
     const shape = program.spec.outputs["merged"]?.shape as readonly number[];
     await program.run(feeds, { merged: hostTensor("float32", shape, into) });
     return true;
+  }
+
+  async #mergeRows({ name, shape, rows: { table, ids } }: TrainedRows, into: Float32Array): Promise<void> {
+    into.set((await this.#base.values(table)).data);
+    const [, width = 0] = shape;
+    const own = this.#adapter.tensor(name)!.data;
+    for (const [i, id] of ids.entries()) into.set(own.subarray(i * width, (i + 1) * width), id * width);
   }
 
   #program(place: MergePlace): Promise<Program | null> {

@@ -88,6 +88,8 @@ export interface MethodTargets<O> {
   modulesToSave(options: O): readonly string[] | null;
   /** Biases of the base that are trained beside the adapter. */
   trainedBiases(options: O): TrainedBiases;
+  /** Tokens whose rows of the embedding are trained beside the adapter: ids, or texts that the tokenizer is still to read. */
+  trainedTokens(options: O): readonly (number | string)[];
   /** Parameters that get an adapter as PEFT's `target_parameters` do. */
   readonly parameters: "modules-only" | ParameterTargets<O>;
 }
@@ -109,6 +111,7 @@ export const ALL_LINEAR: MethodTargets<unknown> = {
   residual: false,
   modulesToSave: () => [],
   trainedBiases: () => "none",
+  trainedTokens: () => [],
   parameters: "modules-only",
 };
 
@@ -194,6 +197,11 @@ export function modulesToSave(method: Method, options: unknown): readonly string
 /** Biases of the base that are trained beside an adapter. */
 export function trainedBiases(method: Method, options: unknown): TrainedBiases {
   return method.kind === "adapter" ? method.targets.trainedBiases(options) : "none";
+}
+
+/** Tokens whose rows of the embedding are trained beside an adapter. */
+export function trainedTokens(method: Method, options: unknown): readonly (number | string)[] {
+  return method.kind === "adapter" ? method.targets.trainedTokens(options) : [];
 }
 
 /** Whether a method trains a tensor of the base itself. */

@@ -4,16 +4,16 @@
  * The numbers of a group lie side by side in one vector, so that the optimizer, clipping and checkpoints handle a group
  * at a time and never need all of them at once: whoever reads or writes numbers holds their memory meanwhile.
  */
-import type { ModelTensor } from "../models/graphs/sites.ts";
 import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
 import { RESIDENT, type VectorMemory } from "../runtime/memory/vector-memory.ts";
 import { numElements } from "../graph/shape.ts";
 import type { AdaptedSite, Layout } from "./layout.ts";
+import type { TrainedTensor } from "./trained-rows.ts";
 
-/** The owner of a parameter: a site that has it among its tensors, or the base, one of whose tensors it replaces. */
+/** The owner of a parameter: a site that has it among its tensors, or the base, one of whose tensors, or rows of it, it replaces. */
 type ParameterOwner =
   | { readonly kind: "site"; readonly site: AdaptedSite; readonly suffix: string }
-  | { readonly kind: "base"; readonly tensor: ModelTensor };
+  | { readonly kind: "base"; readonly tensor: TrainedTensor };
 
 /** One trainable tensor. */
 export interface Parameter {

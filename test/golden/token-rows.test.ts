@@ -2,13 +2,22 @@
 import assert from "node:assert/strict";
 import { cpSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { describe, test } from "node:test";
+import { after, describe, test } from "node:test";
 import { writeMergedModel } from "../../src/export/merged/merged-model.ts";
 import { loadModel, readAdapter } from "../../src/format/by-path.ts";
+import type { Adapter } from "../../src/peft/attach.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
-import { batchFromRows, logitsOf } from "../passes/model-passes.ts";
+import { batchFromRows, logitsOf, lossAndGradients, trainSteps } from "../passes/model-passes.ts";
 import { temporaryFolder } from "../tiny/model.ts";
-import { assertLogits, goldenJson, goldenPath, goldenTensors } from "./golden-files.ts";
+import {
+  type GoldenBatch,
+  assertLogits,
+  assertNear,
+  goldenJson,
+  goldenPath,
+  goldenTensors,
+  relativeDifference,
+} from "./golden-files.ts";
 
 const engine = createEngine({ threads: 1 });
 const root = temporaryFolder();
@@ -27,7 +36,12 @@ for (const [name, { model, ids }] of Object.entries(batches)) {
     test("gives the logits of peft, also merged into the model", async () => {
       const { base, checkpoint } = await loadModel(goldenPath("models", model));
       const { adapter } = await readAdapter(goldenPath("token-rows", name), base);
-      assert.match(base.takeNotes().join(), /trained 3 rows of model\.embed_tokens/);
+      const noted = base.takeNotes().join();
+      // Rows of the embedding alone stay rows; of the head, tables are held whole.
+      if (name !== "both") assert.equal(noted, "");
+      else
+        for (const module of [/3 rows of model\.embed_tokens/, /2 rows of lm_head/])
+          assert.match(noted, module);
       assertLogits(await logitsOf(engine, base, adapter, batch), expected, mask, 1e-5);
       const path = join(root, name);
       await writeMergedModel({ engine, base, checkpoint, adapter, path, to: "hf", kind: null });
@@ -43,13 +57,62 @@ for (const [name, { model, ids }] of Object.entries(batches)) {
       const file = join(path, "adapter_config.json");
       const config = JSON.parse(readFileSync(file, "utf8")) as Record<string, unknown>;
       const { base, checkpoint } = await loadModel(goldenPath("models", model));
-      for (const indices of [[3, 17], [3, 17, 1_000_000], { lm_head: [3, 17, 40] }]) {
+      for (const indices of [
+        [3, 17],
+        [3, 17, 1_000_000],
+        { lm_head: [3, 17, 40] },
+        { embed_tokens: [3, 17] },
+      ]) {
         writeFileSync(file, JSON.stringify({ ...config, trainable_token_indices: indices }));
         await assert.rejects(readAdapter(path, base), { code: "format/tensor" });
       }
       writeFileSync(file, JSON.stringify({ ...config, trainable_token_indices: "all" }));
       await assert.rejects(readAdapter(path, base), { code: "usage/adapter" });
       await checkpoint.close();
+    });
+  });
+}
+
+interface Training {
+  readonly tied: boolean;
+  readonly batch: GoldenBatch;
+  readonly losses: readonly number[];
+}
+
+for (const [name, { tied, batch: rows, losses }] of Object.entries(
+  goldenJson<Record<string, Training>>("token-rows", "training", "golden.json"),
+)) {
+  describe(`training single rows beside LoRA as peft does, ${name}, ${tied ? "" : "not "}tied`, async () => {
+    const folder = ["token-rows", "training", name] as const;
+    const batch = batchFromRows(rows);
+    const golden = await goldenTensors(...folder, "golden.safetensors");
+    const { base, checkpoint } = await loadModel(goldenPath("models", name));
+    after(() => checkpoint.close());
+    const read = async (): Promise<Adapter> => (await readAdapter(goldenPath(...folder), base)).adapter;
+
+    test("gives its logits, its loss and its gradients", async () => {
+      const adapter = await read();
+      assert.equal(base.model.ties.size > 0, tied);
+      const logits = golden.get("logits") as Float32Array;
+      assertLogits(await logitsOf(engine, base, adapter, batch), logits, rows.attention_mask, 1e-5);
+      const { loss, gradients } = await lossAndGradients(engine, base, adapter, [batch]);
+      assertNear(loss, losses[0]!, 2e-6, "loss");
+      assert.equal(gradients.size, [...golden.keys()].filter((key) => key.startsWith("grad.")).length);
+      for (const [parameter, gradient] of gradients) {
+        const difference = relativeDifference(gradient, golden.get(`grad.${parameter}`) as Float32Array);
+        assert.ok(difference <= 2e-5, `gradient of ${parameter} is ${difference} apart`);
+      }
+    });
+
+    test("makes its three steps of AdamW", async () => {
+      const adapter = await read();
+      const how = { numSteps: 3, learningRate: 0.01, weightDecay: 0.1 };
+      const own = await trainSteps(engine, base, adapter, batch, how);
+      for (const [step, loss] of losses.entries()) assertNear(own[step]!, loss, 5e-6, `loss of step ${step}`);
+      for (const { name: parameter, value } of adapter.parameters) {
+        const difference = relativeDifference(value.data, golden.get(`final.${parameter}`) as Float32Array);
+        assert.ok(difference <= 1e-4, `${parameter} is ${difference} apart`);
+      }
     });
   });
 }

@@ -1,13 +1,14 @@
 /**
  * @file Rows of a table that peft trains beside an adapter (`trainable_token_indices`): its files hold the rows themselves.
  *
- * Read as tables that are trained whole: the embedding, and a head that is tied to it, which reads the same rows.
+ * Those of the embedding are the method's own business. Of other tables they are read as tables that are trained whole.
  */
 import { z } from "zod";
 import { FormatError } from "../../errors.ts";
 import { sameShape, showShape } from "../../graph/shape.ts";
 import type { BaseModel } from "../../models/base/base-model.ts";
-import { matchSuffix, moduleOf } from "../../models/module-path.ts";
+import { matchSuffix } from "../../models/module-path.ts";
+import { readersOf, tableOfTokens } from "../../peft/trained-rows.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import { PREFIX } from "./adapter-tensors.ts";
 
@@ -23,7 +24,7 @@ type Tensor = HostTensor<"float32">;
 type Tensors = ReadonlyMap<string, Tensor>;
 
 /**
- * The settings and tensors of a file with whole tables in the place of rows.
+ * The settings and tensors of a file with rows of the embedding alone, or with whole tables in the place of rows.
  * @throws FormatError "format/tensor" for rows that are not those of the settings, or that the model does not have
  */
 export async function withWholeTables(
@@ -35,17 +36,25 @@ export async function withWholeTables(
   const { [KEY]: given = null, modules_to_save: saved, ...others } = config;
   const indices = INDICES.safeParse(given).data;
   if (indices === undefined) return { config, tensors };
-  const whole = new Map(tensors);
-  const modules: string[] = Array.isArray(saved) ? [...(saved as string[])] : [];
-  for (const [name, rows] of tensors) {
-    if (!name.startsWith(PREFIX) || !name.endsWith(ROWS)) continue;
+  const found = [...tensors].flatMap(([name, rows]) => {
+    if (!name.startsWith(PREFIX) || !name.endsWith(ROWS)) return [];
     const module = name.slice(PREFIX.length, -ROWS.length);
     const ids = Array.isArray(indices) ? indices : idsOf(module, indices);
-    const table = await tableWith(path, base, `${module}.weight`, ids, rows);
+    requireRows(path, base, `${module}.weight`, ids, rows);
+    return [{ name, module, ids, rows }];
+  });
+  const [first, second] = found;
+  if (first && !second && `${first.module}.weight` === tableOfTokens(base.model).name) {
+    return { config: { ...config, [KEY]: first.ids }, tensors };
+  }
+  const whole = new Map(tensors);
+  const modules: string[] = Array.isArray(saved) ? [...(saved as string[])] : [];
+  for (const { name, module, ids, rows } of found) {
+    const table = await tableWith(base, `${module}.weight`, ids, rows);
     whole.delete(name);
-    for (const tensor of readersOf(base, `${module}.weight`)) {
-      whole.set(PREFIX + tensor, table);
-      modules.push(moduleOf(tensor));
+    for (const reader of readersOf(base.model, `${module}.weight`)) {
+      whole.set(`${PREFIX}${reader}.weight`, table);
+      modules.push(reader);
     }
     base.addNote(
       `Adapter "${path}" trained ${ids.length} rows of ${module}: all of its rows are held in memory, and would be trained`,
@@ -58,21 +67,14 @@ function idsOf(module: string, indices: Readonly<Record<string, readonly number[
   return Object.entries(indices).find(([name]) => matchSuffix(name, module))?.[1] ?? [];
 }
 
-/** The tensors that are one in the base's files. */
-function readersOf({ model }: BaseModel, tensor: string): readonly string[] {
-  const tied = [...model.ties].flatMap(([name, source]) => (source === tensor ? [name] : []));
-  return [tensor, ...tied];
-}
-
-/** A table of the base with some rows of an adapter. */
-async function tableWith(
+function requireRows(
   path: string,
-  base: BaseModel,
+  { model }: BaseModel,
   tensor: string,
   ids: readonly number[],
   rows: Tensor,
-): Promise<Tensor> {
-  const { shape = [] } = base.model.tensors.get(base.model.storedName(tensor)) ?? {};
+): void {
+  const { shape = [] } = model.tensors.get(model.storedName(tensor)) ?? {};
   const [numRows = 0, width = 0] = shape;
   if (!sameShape(rows.shape, [ids.length, width]) || ids.some((id) => id >= numRows)) {
     throw new FormatError(
@@ -81,9 +83,18 @@ async function tableWith(
       { hint: "Choose the base model that the adapter was trained on." },
     );
   }
+}
+
+/** A table of the base with some rows of an adapter. */
+async function tableWith(
+  base: BaseModel,
+  tensor: string,
+  ids: readonly number[],
+  { data, shape: [, width = 0] }: Tensor,
+): Promise<Tensor> {
   const table = await base.read(tensor);
   for (const [i, id] of ids.entries()) {
-    table.data.set(rows.data.subarray(i * width, (i + 1) * width), id * width);
+    table.data.set(data.subarray(i * width, (i + 1) * width), id * width);
   }
   return table;
 }

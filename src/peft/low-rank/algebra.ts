@@ -12,10 +12,11 @@ export const LOW_RANK_ALGEBRA: Algebra<LowRankOptions, LowRankSite> = {
   kind: "factors",
   notConcatenable: null,
   // As in peft, where adapters side by side cannot have biases, and sums pass over those of B.
-  refuses: ({ bias, loraBias, targetParameters = [] }) => {
+  refuses: ({ bias, loraBias, targetParameters = [], trainableTokenIndices = [] }) => {
     if (bias !== "none") return `it trains biases of the base (bias is "${bias}")`;
     if (targetParameters.length > 0)
       return `it sits on parameters (target_parameters is ${targetParameters.join(", ")})`;
+    if (trainableTokenIndices.length > 0) return "it trains rows of the embedding (trainable_token_indices)";
     return loraBias ? "its second matrix has a bias (lora_bias is true)" : null;
   },
   suffixes: FACTOR_NAMES.flat(),

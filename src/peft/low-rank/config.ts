@@ -57,6 +57,7 @@ function toConfig(options: LowRankOptions, sites: readonly FileSite<LowRankSite>
     alpha_pattern: times(withoutOverlap(options.alphaPattern, alpha, paths), alphaFactor),
     ...wholeModulesToConfig(options),
     ...(options.targetParameters?.length && { target_parameters: options.targetParameters }),
+    ...(options.trainableTokenIndices?.length && { trainable_token_indices: options.trainableTokenIndices }),
   };
 }
 
@@ -94,5 +95,6 @@ function fromConfig(
     alphaPattern: take("alpha_pattern"),
     ...wholeModulesFromConfig(take),
     bias: take("bias"),
+    trainableTokenIndices: take("trainable_token_indices") ?? undefined,
   };
 }

@@ -41,16 +41,18 @@ export const LOW_RANK_FIELDS = {
     .describe("biases of the base that are trained too: none, all, or those of the adapted modules"),
 };
 const FIELDS = z.strictObject(LOW_RANK_FIELDS);
-/** Options that only some methods have: `loraBias`, a bias of the second matrix; `targetParameters`, as in `stacks.ts`. */
+/** Options that only some methods have: `loraBias`, a bias of the second matrix; `targetParameters`, as in `stacks.ts`; tokens, as in `trained-tokens.ts`. */
 export type LowRankOptions = z.output<typeof FIELDS> & {
   readonly loraBias?: boolean;
   readonly targetParameters?: readonly string[];
+  readonly trainableTokenIndices?: readonly (number | string)[];
 };
 
 export const LOW_RANK_TARGETS: MethodTargets<LowRankOptions> = {
   ...ALL_LINEAR,
   ...WHOLE_MODULES,
   trainedBiases: ({ bias }) => (bias === "lora_only" ? "adapted" : bias),
+  trainedTokens: ({ trainableTokenIndices = [] }) => trainableTokenIndices,
 };
 
 /** Options of one site. */

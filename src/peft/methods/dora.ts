@@ -30,6 +30,7 @@ import {
   lowRankParameters,
 } from "../low-rank/low-rank.ts";
 import { NOTHING_FROZEN, defineMethod } from "../method.ts";
+import { TRAINED_TOKENS } from "../trained-tokens.ts";
 
 const M = "lora_magnitude_vector";
 
@@ -38,7 +39,7 @@ export const dora = defineMethod<LowRankOptions, LowRankSite>({
   name: "dora",
   paper: { title: "DoRA: Weight-Decomposed Low-Rank Adaptation", arxiv: "2402.09353" },
   learningRate: 4e-4,
-  options: z.strictObject(LOW_RANK_FIELDS),
+  options: z.strictObject({ ...LOW_RANK_FIELDS, ...TRAINED_TOKENS }),
   targets: LOW_RANK_TARGETS,
   configure: configureLowRank,
 

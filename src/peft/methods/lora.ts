@@ -32,11 +32,13 @@ import { lowRankRows } from "../low-rank/rows.ts";
 import { LOW_RANK_STACKS, TARGET_PARAMETERS, refuseOnParameter } from "../low-rank/stacks.ts";
 import { NOTHING_FROZEN, defineMethod } from "../method.ts";
 import type { SiteValues } from "../sites/site.ts";
+import { TRAINED_TOKENS } from "../trained-tokens.ts";
 
 const OPTIONS = z
   .strictObject({
     ...LOW_RANK_FIELDS,
     ...TARGET_PARAMETERS,
+    ...TRAINED_TOKENS,
     loraBias: z.boolean().default(false).describe("give the second matrix a bias of its own"),
   })
   .refine(({ loraBias, init }) => !loraBias || init === "default", {

@@ -40,6 +40,7 @@ import { readRunData } from "../data/read-run-data.ts";
 import type { ReadingHooks, RunData } from "../data/run-data.ts";
 import { trainFreshHead, withRunClasses } from "./class-head.ts";
 import { targetModules } from "./first-adapter.ts";
+import { withTokenIds } from "./token-ids.ts";
 import {
   chooseObjective,
   dropPlan,
@@ -137,7 +138,8 @@ export function settleRun(
 ): PreparedRun {
   const options = sizedFor(given, model);
   const method = findMethod(options.method, methods);
-  const ofMethod = trainFreshHead(checkpoint, method, methodOptions(options, methods));
+  const withIds = withTokenIds(options.model, checkpoint, method, methodOptions(options, methods));
+  const ofMethod = trainFreshHead(checkpoint, method, withIds);
   const { optimizer, optimizerOptions } = optimizerOf(options);
   const objective = chooseObjective(options, model);
   const targets = {

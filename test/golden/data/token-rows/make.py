@@ -12,8 +12,12 @@ from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM
 
 ROWS = [3, 17, 40]
-# A base with a head of its own, and one whose head is its embedding.
-ADAPTERS = {"own-head": ("llama", {"embed_tokens": ROWS}), "tied-head": ("qwen2", ROWS)}
+# A base with a head of its own, one whose head is its embedding, and one with rows of its head too.
+ADAPTERS = {
+    "own-head": ("llama", {"embed_tokens": ROWS}),
+    "tied-head": ("qwen2", ROWS),
+    "both": ("llama", {"embed_tokens": ROWS, "lm_head": [5, 40]}),
+}
 
 
 def main():

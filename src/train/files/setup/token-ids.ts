@@ -1,0 +1,38 @@
+/** @file Tokens that a method is to train, given as texts, as the ids that they are. */
+import { requireTokenizer } from "../../../data/chat/text-tools.ts";
+import { type Tokenizer, createTokenizer } from "../../../data/tokenizer/tokenizer.ts";
+import { UsageError } from "../../../errors.ts";
+import type { Checkpoint } from "../../../format/checkpoint/checkpoint.ts";
+import { parseOptions } from "../../../peft/layout.ts";
+import { type Method, trainedTokens } from "../../../peft/method.ts";
+import type { TRAINED_TOKENS } from "../../../peft/trained-tokens.ts";
+
+const KEY: keyof typeof TRAINED_TOKENS = "trainableTokenIndices";
+
+/**
+ * A method's options with ids in the place of texts of tokens.
+ * @throws UsageError "usage/flag" for a text that is not one token, "usage/model" for a model without a tokenizer
+ */
+export function withTokenIds(
+  modelName: string,
+  { tokenizerFiles }: Pick<Checkpoint, "tokenizerFiles">,
+  method: Method,
+  ofMethod: Readonly<Record<string, unknown>>,
+): Readonly<Record<string, unknown>> {
+  const tokens = trainedTokens(method, parseOptions(method, ofMethod));
+  if (!tokens.some((token) => typeof token === "string")) return ofMethod;
+  const tokenizer = createTokenizer(requireTokenizer(modelName, tokenizerFiles));
+  const ids = tokens.map((token) => (typeof token === "number" ? token : idOf(tokenizer, token)));
+  return { ...ofMethod, [KEY]: ids };
+}
+
+function idOf(tokenizer: Tokenizer, text: string): number {
+  const ids = tokenizer.encode(text, { addSpecialTokens: false });
+  const [id = tokenizer.tokenToId(text)] = ids.length === 1 ? ids : [];
+  if (id !== null) return id;
+  throw new UsageError(
+    "usage/flag",
+    `Cannot train the row of ${JSON.stringify(text)}: it is ${ids.length} tokens (${ids.join(", ")}), expected one`,
+    { hint: "Give a text that is one token of the model's tokenizer, or ids." },
+  );
+}

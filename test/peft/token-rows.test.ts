@@ -1,0 +1,191 @@
+/** @file Single rows of the embedding that are trained beside an adapter: gradients, how they share a pass, and what is refused. */
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { toBatch } from "../../src/data/batches/batch.ts";
+import { combineAdapters } from "../../src/export/combined/combine.ts";
+import { adapterFiles } from "../../src/format/adapters/adapter.ts";
+import { type LoadedModel, readAdapter, readAdapterFolder } from "../../src/format/by-path.ts";
+import { writeFolderAtomic } from "../../src/format/files/atomic.ts";
+import { FAMILIES } from "../../src/models/families.ts";
+import type { BaseModel } from "../../src/models/base/base-model.ts";
+import type { Adapter } from "../../src/peft/attach.ts";
+import { mergeAdapter } from "../../src/peft/merge.ts";
+import { previewAttach } from "../../src/peft/layout.ts";
+import { findMethod } from "../../src/peft/methods.ts";
+import type { Parameter } from "../../src/peft/parameters.ts";
+import { createEngine } from "../../src/runtime/create-engine.ts";
+import { openUntilEnd } from "../files/open-until-end.ts";
+import {
+  attachTo,
+  examplesFor,
+  logitsOf,
+  lossAndGradients,
+  openPasses,
+  perturb,
+  randomExamples,
+  unpacked,
+  withTensors,
+} from "../passes/model-passes.ts";
+import { valuesOf } from "../passes/trained-values.ts";
+import { largestDifference } from "../reference/differences.ts";
+import { assertSlopes } from "../reference/slopes.ts";
+import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
+
+const engine = createEngine({ threads: 1 });
+const folder = temporaryFolder();
+const lora = findMethod("lora");
+const ROWS = /trainable_tokens_delta$/;
+
+async function open(modelType: string, config: Record<string, unknown> = {}): Promise<LoadedModel> {
+  const name = `${folder}/${modelType}-${Object.keys(config).length}`;
+  return await openUntilEnd(await writeTinyModel(name, { modelType, config }));
+}
+
+const rowsOf = ({ parameters }: Adapter): Parameter => parameters.find(({ name }) => ROWS.test(name))!;
+
+/** An adapter that trains the rows of tokens which examples have. */
+async function make(base: BaseModel, ids: readonly number[], name = "lora"): Promise<Adapter> {
+  return await attachTo(base, findMethod(name), { rank: 2, trainableTokenIndices: ids });
+}
+
+const UNTIED = await open("llama", { tie_word_embeddings: false });
+const TIED = await open("llama");
+
+const texts = FAMILIES.filter(({ modelType }) => modelType !== "vit");
+for (const { modelType } of texts) {
+  test(`${modelType}: rows start as the base's, and the loss changes along their gradient`, async () => {
+    const { base } = await open(modelType);
+    const examples = examplesFor(base.model, [9, 6]);
+    const batch = unpacked(examples);
+    const [first] = examples as unknown as [{ ids: readonly number[] }];
+    const ids = [...new Set([first.ids[3]!, 200, first.ids[6]!])];
+    const adapter = await make(base, ids);
+    const rows = rowsOf(adapter);
+    assert.equal(rows.layer, null);
+    const start = await logitsOf(engine, base, adapter, batch);
+    assert.ok(largestDifference(start, await logitsOf(engine, base, null, batch)) < 1e-5);
+    perturb(adapter, 0.05);
+    const passes = await openPasses(engine, base, adapter);
+    const { gradients } = await passes.lossAndGradients([batch]);
+    await assertSlopes([rows], gradients, () => passes.loss(batch), 0.02);
+    await passes.release();
+  });
+}
+
+for (const [name, { base }] of Object.entries({ tied: TIED, "not tied": UNTIED })) {
+  describe(`rows of an embedding that is ${name}`, () => {
+    const examples = randomExamples([8, 5, 11]);
+    const batch = unpacked(examples);
+    const ids = [examples[0]!.ids[5]!, 7, examples[2]!.ids[6]!];
+
+    test("have the gradients of central differences, number by number", async () => {
+      const adapter = await make(base, ids);
+      perturb(adapter, 0.05);
+      const rows = rowsOf(adapter);
+      const passes = await openPasses(engine, base, adapter);
+      const gradient = (await passes.lossAndGradients([batch])).gradients.get(rows.name)!;
+      const { data } = rows.value;
+      const step = 0.02;
+      const slopes = new Float32Array(data.length);
+      for (const [i, before] of data.slice().entries()) {
+        const lossAt = async (value: number): Promise<number> => {
+          data[i] = value;
+          return await passes.loss(batch);
+        };
+        slopes[i] = ((await lossAt(before + step)) - (await lossAt(before - step))) / (2 * step);
+        data[i] = before;
+      }
+      const size = Math.max(...gradient.map(Math.abs));
+      assert.ok(largestDifference(gradient, slopes) < 0.01 * size, `${largestDifference(gradient, slopes)}`);
+      // A tied head learns of every label; a row that nobody reads has nothing to learn of an embedding alone.
+      const unread = gradient.subarray(rows.shape[1], 2 * rows.shape[1]!);
+      assert.equal(
+        unread.some((value) => value !== 0),
+        name === "tied",
+      );
+      await passes.release();
+    });
+
+    test("have the same gradients in packed rows, in micro-batches, recomputed, and read by number", async () => {
+      const adapter = await make(base, ids);
+      perturb(adapter, 0.05);
+      const { gradients: expected } = await lossAndGradients(engine, base, adapter, [batch]);
+      const [a, b, c] = examples as [(typeof examples)[0], (typeof examples)[0], (typeof examples)[0]];
+      const others = {
+        packed: lossAndGradients(engine, base, adapter, [toBatch([[a, b, c]])]),
+        "in micro-batches": lossAndGradients(engine, base, adapter, [unpacked([a]), unpacked([b, c])]),
+        recomputed: lossAndGradients(engine, base, adapter, [batch], { recompute: true }),
+        "of large tables": lossAndGradients(engine, base, adapter, [batch], { maxTableBytes: 0 }),
+      };
+      for (const [how, found] of Object.entries(others)) {
+        const { gradients } = await found;
+        assert.equal(gradients.size, expected.size);
+        for (const [parameter, gradient] of gradients) {
+          const apart = largestDifference(gradient, expected.get(parameter)!);
+          assert.ok(apart < 2e-6, `${parameter} ${how}: ${apart} apart`);
+        }
+      }
+    });
+
+    for (const method of ["lora", "dora"]) {
+      test(`${method}: come back from a file under peft's names, and merge`, async () => {
+        const adapter = await make(base, ids, method);
+        perturb(adapter, 0.05);
+        const path = `${folder}/${method}-${name.replace(" ", "-")}`;
+        const { checkpoint } = base === TIED.base ? TIED : UNTIED;
+        await writeFolderAtomic(path, adapterFiles(adapter, { base, checkpoint, chatTemplateHash: null }));
+        const { config, tensors } = await readAdapterFolder(path);
+        assert.deepEqual(config["trainable_token_indices"], ids);
+        const [key] = [...tensors.keys()].filter((each) => each.includes("embed_tokens"));
+        assert.equal(key, "base_model.model.model.embed_tokens.token_adapter.trainable_tokens_delta");
+        const { adapter: read } = await readAdapter(path, base);
+        assert.deepEqual(valuesOf(read), valuesOf(adapter));
+        const merged = await mergeAdapter(engine, base, adapter);
+        assert.ok(!merged.has("lm_head.weight"), "a tied head stays tied");
+        const whole = await logitsOf(engine, await withTensors(base, merged), null, batch);
+        assert.ok(largestDifference(whole, await logitsOf(engine, base, adapter, batch)) < 2e-5);
+        const refused = combineAdapters({ expression: "2*a", adapters: { a: path } });
+        await assert.rejects(refused, { code: "usage/combine" });
+      });
+    }
+  });
+}
+
+test("rows are counted with what is trained", () => {
+  const targets = { modules: ["q_proj"], layers: null };
+  const count = (trainableTokenIndices: readonly number[]): number => {
+    const request = { method: lora, options: { rank: 2, trainableTokenIndices }, targets };
+    return previewAttach(TIED.base.model, TIED.base.source, request).numTrained;
+  };
+  assert.equal(count([1, 2, 3]) - count([]), 3 * 32);
+});
+
+test("what the model does not have, has twice or trains otherwise too is refused", async () => {
+  const { base: images } = await open("vit");
+  for (const [base, options, modules, says] of [
+    [
+      TIED.base,
+      { trainableTokenIndices: [258, 259] },
+      ["q_proj"],
+      /no token 259, expected ids from 0 to 258/,
+    ],
+    [TIED.base, { trainableTokenIndices: ["<tool>"] }, ["q_proj"], /no token "<tool>"/],
+    [TIED.base, { trainableTokenIndices: [4, 5, 4] }, ["q_proj"], /token 4 is there twice/],
+    [TIED.base, { trainableTokenIndices: [4] }, ["embed_tokens"], /"model.embed_tokens" has an adapter/],
+    [TIED.base, { trainableTokenIndices: [4] }, ["lm_head"], /"lm_head" has an adapter/],
+    [
+      TIED.base,
+      { trainableTokenIndices: [4], modulesToSave: ["embed_tokens"] },
+      ["q_proj"],
+      /"model.embed_tokens" is trained whole/,
+    ],
+    [TIED.base, { trainableTokenIndices: [4], modulesToSave: ["lm_head"] }, ["q_proj"], /trained whole/],
+    [images, { trainableTokenIndices: [4] }, ["query"], /no table of tokens/],
+  ] as const) {
+    const code = "usage/target-modules";
+    await assert.rejects(attachTo(base, lora, options, modules), { code, message: says });
+  }
+  // A head of its own may have an adapter, or be trained whole.
+  await attachTo(UNTIED.base, lora, { trainableTokenIndices: [4] }, ["lm_head"]);
+  await attachTo(UNTIED.base, lora, { trainableTokenIndices: [4], modulesToSave: ["lm_head"] }, ["q_proj"]);
+});
