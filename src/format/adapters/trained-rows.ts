@@ -53,6 +53,8 @@ export async function withWholeTables(
     const table = await tableWith(base, `${module}.weight`, ids, rows);
     whole.delete(name);
     for (const reader of readersOf(base.model, `${module}.weight`)) {
+      // With other rows of its own, a tied head has not those of the embedding.
+      if (reader !== module && found.some((other) => other.module === reader)) continue;
       whole.set(`${PREFIX}${reader}.weight`, table);
       modules.push(reader);
     }

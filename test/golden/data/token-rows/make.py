@@ -12,11 +12,12 @@ from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM
 
 ROWS = [3, 17, 40]
-# A base with a head of its own, one whose head is its embedding, and one with rows of its head too.
+# A base with a head of its own, one whose head is its embedding, and both with other rows of the head.
 ADAPTERS = {
     "own-head": ("llama", {"embed_tokens": ROWS}),
     "tied-head": ("qwen2", ROWS),
     "both": ("llama", {"embed_tokens": ROWS, "lm_head": [5, 40]}),
+    "both-tied": ("qwen2", {"lm_head": [5, 40], "embed_tokens": ROWS}),
 }
 
 
