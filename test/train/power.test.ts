@@ -142,6 +142,17 @@ describe("sources", () => {
     assert.equal(waitedMs, 2300);
   });
 
+  test("so is one of which a part is written", async () => {
+    const path = `${folder}/part.json`;
+    const whole = '{"battery": 14}';
+    let length = 5;
+    const source = filePower(path, async () => writeFileSync(path, whole.slice(0, (length += 5))));
+    writeFileSync(path, whole.slice(0, length));
+    assert.equal((await source.read()).battery, 14);
+    writeFileSync(path, "warm");
+    await assert.rejects(filePower(path, async () => {}).read(), /says "warm"/);
+  });
+
   test("a command is run without a shell; what is missing, fails, never ends or prints without end is said", async () => {
     const run = (script: string, ms = 10_000) =>
       commandPower(`"${process.execPath}" -e '${script}'`, ms).read();

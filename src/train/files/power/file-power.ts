@@ -5,17 +5,18 @@ import { describeFileProblem } from "../../../messages/system-error.ts";
 import { PowerProblem, type PowerSource, parseReading } from "../../power/reading.ts";
 
 const MAX_BYTES = 1 << 16;
-/** How often an empty file is looked at again, and after how long each time. */
+/** How often a file that is no JSON is looked at again, and after how long each time. */
 const [NUM_LOOKS, LOOK_EVERY_MS] = [20, 100];
 
-/** Reads a file anew each time; `wait` passes the milliseconds until another look at an empty one. */
+/** Reads a file anew each time; `wait` passes the milliseconds until another look at one that is not whole. */
 export function filePower(path: string, wait: (ms: number) => Promise<unknown> = sleep): PowerSource {
   return {
     name: path,
     async read() {
       let text = await readSmall(path);
-      // A shell empties a file before the program that is to fill it has begun: `termux-battery-status > power.json`.
-      for (let look = 0; look < NUM_LOOKS && text.trim() === ""; look++) {
+      // A shell empties a file before the program that is to fill it has begun (`termux-battery-status > power.json`), and what
+      // is written in parts is read in parts.
+      for (let look = 0; look < NUM_LOOKS && !isJson(text); look++) {
         await wait(LOOK_EVERY_MS);
         text = await readSmall(path);
       }
@@ -23,6 +24,15 @@ export function filePower(path: string, wait: (ms: number) => Promise<unknown> =
     },
     readEnergy: async () => [],
   };
+}
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 async function readSmall(path: string): Promise<string> {
