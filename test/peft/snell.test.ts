@@ -238,6 +238,39 @@ describe("SNELL's update", () => {
     }
   });
 
+  test("has exact distances and slopes where segments are single numbers, near ones too", async () => {
+    const size = 48;
+    const random = new Random(5);
+    const [a, b] = [0, 1].map(() => new Float32Array(2 * size).map(() => random.normal()));
+    for (let i = 0; i < size; i++) b![2 * i] = a![2 * i]! + 2e-5 * random.normal();
+    const options = { rank: 2, sparsify: "none", learnKernel: false };
+    const { graph, inputs, none, delta } = await updateOf(snell, size, size, options);
+    const seed = graph.input("seed", "float32", [size, size]);
+    const [slope] = gradients([{ value: delta, gradient: seed }], [inputs["snell_B"]!]);
+    const outputs = { delta, slope: slope! };
+    const program = await engine.compile({ name: "delta", inputs: { ...inputs, none, seed }, outputs });
+    const found = { delta: zeros("float32", [size, size]), slope: zeros("float32", [size, 2]) };
+    const factors = {
+      snell_A: hostTensor("float32", [size, 2], a!),
+      snell_B: hostTensor("float32", [size, 2], b!),
+    };
+    const ones = hostTensor("float32", [size, size], new Float32Array(size * size).fill(1));
+    await program.run({ ...factors, none: zeros("float32", [size, size]), seed: ones }, found);
+    await program.release();
+    const across = (i: number, j: number, part: number): number => b![2 * i + part]! - a![2 * j + part]!;
+    const places = Array.from({ length: size }, (_, i) => i);
+    for (const i of places) {
+      for (const j of places) {
+        const wanted = Math.abs(across(i, j, 0)) - Math.abs(across(i, j, 1));
+        assert.ok(Math.abs(found.delta.data[i * size + j]! - wanted) <= 1e-6, `${i}, ${j}`);
+      }
+      for (const part of [0, 1]) {
+        const wanted = places.reduce((sum, j) => sum + Math.sign(across(i, j, part)), 0) * (1 - 2 * part);
+        assert.ok(Math.abs(found.slope.data[2 * i + part]! - wanted) <= 1e-4, `${part} of ${i}`);
+      }
+    }
+  });
+
   test("starts as the published code does", async () => {
     const size = 256;
     const delta = await numbersOf(snell, size, size, { alpha: 0.1, learnKernel: false, sparsify: "none" });

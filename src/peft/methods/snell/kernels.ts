@@ -119,7 +119,9 @@ function distances(x: Value, y: Value, alpha: Value, { rank, pieces }: KernelSha
     const weight = slice(alpha, 0, p, p + 1);
     // |α| is put into the thin rows, where its gradient takes no pass over [M, N]. At α = 0 that gradient is 0.
     const [u, v] = [x, y].map((factor) => mul(slice(factor, 1, end(p), end(p + 1)), abs(weight)));
-    return mul(pairwiseDistance(u!, v!), stopGradient(sign(weight)));
+    const isNumber = end(p + 1) - end(p) === 1;
+    const distance = isNumber ? abs(sub(u!, transpose(v!, [1, 0]))) : pairwiseDistance(u!, v!);
+    return mul(distance, stopGradient(sign(weight)));
   });
   return parts.reduce((total, part) => add(total, part));
 }
