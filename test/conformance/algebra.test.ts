@@ -137,6 +137,19 @@ for (const method of COMPOSABLE) {
       );
     });
 
+    if (method.kind === "adapter" && !SCALED_ONLY.includes(method.name)) {
+      test("a module that one adapter alone trains whole is a summand like others", async () => {
+        const whole = await written(method, 3, { modulesToSave: ["norm"] });
+        const { changes } = await combined({ expression: "0.5*a + 0.5*c", adapters: { a, c: whole } });
+        const expected = sumOf([
+          [0.5, da],
+          [0.5, await changesIn(whole)],
+        ]);
+        assert.ok(expected.has("model.norm.weight"));
+        assertSame(changes, expected, size);
+      });
+    }
+
     if (SCALED_ONLY.includes(method.name)) {
       test("a + b is refused with a reason", async () => {
         await assert.rejects(combineAdapters({ expression: "a + b", adapters: { a, b } }), {

@@ -91,9 +91,10 @@ function readSites(
   return new Map(
     specs.map((spec): [string, SiteState<unknown>] => {
       const own = bySite.get(spec.name) ?? {};
-      // Only the base says what the options are at this site, and nothing here needs them.
+      // Only the base says what the options are at this site, and nothing here needs them. Modules that are trained whole are no
+      // matter of a site.
       if (algebra.kind === "from-start" || method.kind === "base")
-        return [spec.name, { tensors: own, options }];
+        return [spec.name, { tensors: own, options: { ...(options as object), modulesToSave: null } }];
       const place = { path: spec.name, spec, storage: "f32" as const, groupSize: null, sites: specs };
       const siteOptions = configure!(place);
       const frozen = method.frozen.specs(spec, siteOptions);
