@@ -121,9 +121,9 @@ function route(p: Float32Array, numRows: number, { numExperts: E, numChosen }: S
   return { rowsOf, chosen, weights };
 }
 
-/** The router and one expert as programs; rows are taken and added up here. */
-async function onHost(engine: Engine, sizes: Sizes, weights: Weights): Promise<Pass> {
-  const { numExperts: E, width: D, inner } = sizes;
+/** The router as programs: scores, and the gradients of the shares that the chosen have. */
+async function compileRouter(engine: Engine, sizes: Sizes) {
+  const { numExperts: E, width: D } = sizes;
   const router = partWith(sizes);
   const x = router.graph.input("x", "float32", ["M", D]);
   const p = softmax(router.linear("gate", x, E, { role: "router" }));
@@ -133,69 +133,85 @@ async function onHost(engine: Engine, sizes: Sizes, weights: Weights): Promise<P
   const ofGate = Object.values(router.adapter);
   const [dx, ...dGate] = gradients([{ value: shares, gradient: dShares }], [x, ...ofGate]) as Value[];
   const given = { x, chosen, dShares, ...router.inputs() };
-  const gateOutputs = { dx: dx!, ...Object.fromEntries(dGate.map((value, i) => [`d${i}`, value])) };
-  const choose = await engine.compile({ name: "router", inputs: neededInputs({ p }, given), outputs: { p } });
-  const back = await engine.compile({
-    name: "router-backward",
-    inputs: neededInputs(gateOutputs, given),
-    outputs: gateOutputs,
-  });
-  const gateGradients = Object.fromEntries(
-    dGate.map(({ shape }, i) => [`d${i}`, zeros("float32", shape as number[])]),
-  );
-  const part = partWith(sizes);
-  const rows = part.graph.input("x", "float32", ["N", D]);
-  const y = gatedMlp(part, rows, "", { intermediateSize: inner, activation: silu, bias: false });
-  const { forward, backward, outputs } = await compileBoth(engine, part, rows, y);
-  const ofExpert = Array.from({ length: E }, (_, e): Tensors =>
-    Object.fromEntries(
-      Object.keys({ ...part.tensors, ...part.adapter }).map((name) => [
-        name,
-        weights[`experts.${e}.${name}`]!,
-      ]),
-    ),
-  );
-  const take = (from: Float32Array, which: readonly number[], factor: (row: number) => number): F32 => {
-    const taken = zeros("float32", [which.length, D]);
-    for (const [i, row] of which.entries()) {
-      const by = factor(row);
-      for (let c = 0; c < D; c++) taken.data[i * D + c] = by * from[row * D + c]!;
-    }
-    return taken;
+  const outputs = { dx: dx!, ...Object.fromEntries(dGate.map((value, i) => [`d${i}`, value])) };
+  const compile = (name: string, outs: Record<string, Value>): Promise<Program> =>
+    engine.compile({ name, inputs: neededInputs(outs, given), outputs: outs });
+  return {
+    choose: await compile("router", { p }),
+    back: await compile("router-backward", outputs),
+    outputs: Object.fromEntries(
+      dGate.map(({ shape }, i) => [`d${i}`, zeros("float32", shape as number[])]),
+    ) as Weights,
   };
+}
+
+/** One expert as programs, and what they read of each. */
+async function compileExpert(engine: Engine, sizes: Sizes, weights: Weights) {
+  const { numExperts, width, inner } = sizes;
+  const part = partWith(sizes);
+  const rows = part.graph.input("x", "float32", ["N", width]);
+  const y = gatedMlp(part, rows, "", { intermediateSize: inner, activation: silu, bias: false });
+  const names = Object.keys({ ...part.tensors, ...part.adapter });
+  const feeds = Array.from({ length: numExperts }, (_, e): Tensors =>
+    Object.fromEntries(names.map((name) => [name, weights[`experts.${e}.${name}`]!])),
+  );
+  return { ...(await compileBoth(engine, part, rows, y)), feeds };
+}
+
+/** Rows of a matrix, each with a factor. */
+function take(from: F32, which: readonly number[], factor: (row: number) => number): F32 {
+  const width = from.shape[1]!;
+  const taken = zeros("float32", [which.length, width]);
+  for (const [i, row] of which.entries()) {
+    const by = factor(row);
+    for (let c = 0; c < width; c++) taken.data[i * width + c] = by * from.data[row * width + c]!;
+  }
+  return taken;
+}
+
+/** Adds rows to those of a matrix, each with a factor. */
+function addRows(into: F32, rows: F32, which: readonly number[], factor: (row: number) => number): void {
+  const width = into.shape[1]!;
+  for (const [i, row] of which.entries()) {
+    const by = factor(row);
+    for (let c = 0; c < width; c++) into.data[row * width + c]! += by * rows.data[i * width + c]!;
+  }
+}
+
+/** The router and one expert as programs; rows are taken and added up here. */
+async function onHost(engine: Engine, sizes: Sizes, weights: Weights): Promise<Pass> {
+  const { numExperts: E, width: D } = sizes;
+  const router = await compileRouter(engine, sizes);
+  const expert = await compileExpert(engine, sizes, weights);
   return async (x, dy, isBackward) => {
     const numRows = x.shape[0]!;
     const scores = zeros("float32", [numRows, E]);
-    await choose.run({ ...weights, x }, { p: scores });
+    await router.choose.run({ ...weights, x }, { p: scores });
     const { rowsOf, chosen, weights: shares } = route(scores.data, numRows, sizes);
-    const out = zeros("float32", [numRows, D]);
-    const [dx, dShares] = [zeros("float32", [numRows, D]), zeros("float32", [numRows, E])];
+    const [out, dx] = [zeros("float32", [numRows, D]), zeros("float32", [numRows, D])];
+    const dShares = zeros("float32", [numRows, E]);
     for (const [e, which] of rowsOf.entries()) {
       if (which.length === 0) continue;
-      const own = take(x.data, which, () => 1);
+      const shareOf = (row: number): number => shares[row * E + e]!;
+      const own = take(x, which, () => 1);
       const made = zeros("float32", own.shape);
-      await forward.run({ ...ofExpert[e], x: own }, { y: made });
+      await expert.forward.run({ ...expert.feeds[e], x: own }, { y: made });
+      addRows(out, made, which, shareOf);
       for (const [i, row] of which.entries()) {
-        const share = shares[row * E + e]!;
         let slope = 0;
-        for (let c = 0; c < D; c++) {
-          const value = made.data[i * D + c]!;
-          out.data[row * D + c]! += share * value;
-          slope += dy.data[row * D + c]! * value;
-        }
+        for (let c = 0; c < D; c++) slope += dy.data[row * D + c]! * made.data[i * D + c]!;
         dShares.data[row * E + e] = slope;
       }
       if (!isBackward) continue;
       const dOwn = zeros("float32", own.shape);
-      const dMade = take(dy.data, which, (row) => shares[row * E + e]!);
-      await backward.run({ ...ofExpert[e], x: own, dy: dMade }, { ...outputs, dx: dOwn });
-      for (const [i, row] of which.entries())
-        for (let c = 0; c < D; c++) dx.data[row * D + c]! += dOwn.data[i * D + c]!;
+      const dMade = take(dy, which, shareOf);
+      await expert.backward.run({ ...expert.feeds[e], x: own, dy: dMade }, { ...expert.outputs, dx: dOwn });
+      addRows(dx, dOwn, which, () => 1);
     }
     if (!isBackward) return { y: out, dx: null };
     const ofRouter = zeros("float32", [numRows, D]);
     const feeds = { ...weights, x, chosen: hostTensor("float32", [numRows, E], chosen), dShares };
-    await back.run(feeds, { ...gateGradients, dx: ofRouter });
+    await router.back.run(feeds, { ...router.outputs, dx: ofRouter });
     for (let i = 0; i < dx.data.length; i++) dx.data[i]! += ofRouter.data[i]!;
     return { y: out, dx };
   };
@@ -208,6 +224,47 @@ function largest(a: F32 | null, b: F32 | null): number {
     size = Math.max(size, Math.abs(value));
   }
   return size === 0 ? 0 : most / size;
+}
+
+const CASES = [
+  { what: "training, 256 tokens", numRows: 256, isBackward: true, repeats: 2 },
+  { what: "training, 1024 tokens", numRows: 1024, isBackward: true, repeats: 1 },
+  { what: "reading, 256 tokens", numRows: 256, isBackward: false, repeats: 4 },
+  { what: "writing, 1 token", numRows: 1, isBackward: false, repeats: 50 },
+];
+
+/** Times both forms on one case, and how far apart their results are. */
+async function compare(
+  forms: { readonly graph: Pass; readonly host: Pass },
+  { what, numRows, isBackward, repeats }: (typeof CASES)[number],
+  { width, rounds, random }: { readonly width: number; readonly rounds: number; readonly random: Random },
+) {
+  const tensor = (): F32 =>
+    hostTensor(
+      "float32",
+      [numRows, width],
+      Float32Array.from({ length: numRows * width }, () => random.normal()),
+    );
+  const [x, dy] = [tensor(), tensor()];
+  const [own, other] = [await forms.graph(x, dy, isBackward), await forms.host(x, dy, isBackward)];
+  const timed = (pass: Pass) => async (): Promise<number> => {
+    const before = process.cpuUsage();
+    for (let i = 0; i < repeats; i++) await pass(x, dy, isBackward);
+    const { user, system } = process.cpuUsage(before);
+    return (user + system) / 1000 / repeats;
+  };
+  const { graph, host } = await interleave(
+    rounds,
+    { graph: timed(forms.graph), host: timed(forms.host) },
+    { say: () => {} },
+  );
+  return {
+    what,
+    graph_ms: rounded(spread(graph).median, 2),
+    host_ms: rounded(spread(host).median, 2),
+    host_over_graph: showRatio(ratioOf(host, graph)),
+    largest_difference: Math.max(largest(own.y, other.y), largest(own.dx, other.dx)),
+  };
 }
 
 export const benchmark = defineBenchmark({
@@ -230,41 +287,10 @@ export const benchmark = defineBenchmark({
       graph: await inGraph(engine, sizes, weights, random),
       host: await onHost(engine, sizes, weights),
     };
-    const cases = [
-      { what: "training, 256 tokens", numRows: 256, isBackward: true, repeats: 2 },
-      { what: "training, 1024 tokens", numRows: 1024, isBackward: true, repeats: 1 },
-      { what: "reading, 256 tokens", numRows: 256, isBackward: false, repeats: 4 },
-      { what: "writing, 1 token", numRows: 1, isBackward: false, repeats: 50 },
-    ];
     const results = [];
-    for (const { what, numRows, isBackward, repeats } of cases) {
-      context.say(what);
-      const tensor = (): F32 =>
-        hostTensor(
-          "float32",
-          [numRows, width],
-          Float32Array.from({ length: numRows * width }, () => random.normal()),
-        );
-      const [x, dy] = [tensor(), tensor()];
-      const [own, other] = [await forms.graph(x, dy, isBackward), await forms.host(x, dy, isBackward)];
-      const timed = (pass: Pass) => async (): Promise<number> => {
-        const before = process.cpuUsage();
-        for (let i = 0; i < repeats; i++) await pass(x, dy, isBackward);
-        const { user, system } = process.cpuUsage(before);
-        return (user + system) / 1000 / repeats;
-      };
-      const { graph, host } = await interleave(
-        rounds,
-        { graph: timed(forms.graph), host: timed(forms.host) },
-        { say: () => {} },
-      );
-      results.push({
-        what,
-        graph_ms: rounded(spread(graph).median, 2),
-        host_ms: rounded(spread(host).median, 2),
-        host_over_graph: showRatio(ratioOf(host, graph)),
-        largest_difference: Math.max(largest(own.y, other.y), largest(own.dx, other.dx)),
-      });
+    for (const each of CASES) {
+      context.say(each.what);
+      results.push(await compare(forms, each, { width, rounds, random }));
     }
     return {
       parameters: { ...sizes, rounds },

@@ -18,8 +18,6 @@ export interface Tally {
   /** Jobs that were cancelled at some moment. */
   numCancelled: number;
   numDisturbed: number;
-  /** Code of the answer while the disk was full; null: no small disk could be mounted. */
-  diskFull: string | null;
 }
 
 export function newTally(): Tally {
@@ -32,7 +30,7 @@ export function newTally(): Tally {
     numCancelled: 0,
     numDisturbed: 0,
   };
-  return { latencies: [], faults: [], ...counts, diskFull: null };
+  return { latencies: [], faults: [], ...counts };
 }
 
 export const MESSAGES = [{ role: "user" as const, content: "ka lo mi" }];

@@ -5,8 +5,7 @@
  * train meanwhile and others are cancelled, clients go away, are slow, do not read and send nonsense, the server is killed
  * with -9 and started again, and its disk runs full where a small one can be mounted. What it has seen is printed as JSON; status 1 when something is wrong.
  */
-import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
@@ -16,6 +15,7 @@ import { writeTinyChats, writeTinyModel } from "../tiny/model.ts";
 import { type Tally, chat, dawdle, disturb, newTally, vanish } from "./clients.ts";
 import { writeDistinctAdapters } from "./distinct-adapters.ts";
 import { type SoakJob, cancelJob, checkJob, submitJob } from "./soak-jobs.ts";
+import { fillDisk, mountSmall, unmountSmall } from "./small-disk.ts";
 import { ServerProcess } from "./server-process.ts";
 
 const { values } = parseArgs({
@@ -36,16 +36,6 @@ const root = mkdtempSync(join(tmpdir(), "graft-soak-"));
 const state = join(root, "state");
 mkdirSync(state);
 
-/** Mounts a small disk as the state folder, where that may be done. */
-function mountSmall(): boolean {
-  try {
-    execFileSync("mount", ["-t", "tmpfs", "-o", "size=256m", "tmpfs", state], { stdio: "ignore" });
-    return true;
-  } catch {
-    return false;
-  }
-}
-
 /** Least-squares slope of memory in megabytes a minute; null: too few samples. */
 function slopeOf(samples: readonly (readonly [minutes: number, megabytes: number])[]): number | null {
   if (samples.length < 10) return null;
@@ -61,102 +51,133 @@ function percentiles(latencies: readonly number[]): Record<string, number> {
   return { p50: at(0.5), p90: at(0.9), p99: at(0.99), max: at(1) };
 }
 
-async function soak(): Promise<Record<string, unknown>> {
-  const hasSmallDisk = mountSmall();
-  const model = await writeTinyModel(join(root, "tiny"));
-  const chats = writeTinyChats(join(root, "chats.jsonl"), 64);
-  const names = await writeDistinctAdapters(model, join(root, "adapters"), numAdapters);
+/** Starts a server of a tiny model with adapters, whose limits are met often. */
+async function startServer(model: string, adapters: readonly string[]): Promise<ServerProcess> {
   const words = ["--model", model, "--chat-template", "chatml", "--state", state, "--client-timeout", "5"];
-  const flags = names.flatMap((name) => ["--adapter", `${name}=${join(root, "adapters", name)}`]);
-  const limits = [
-    "--max-waiting",
-    "64",
-    "--max-adapters",
-    "16",
-    "--cache-memory",
-    "8MB",
-    "--max-body",
-    "1MB",
-  ];
+  const flags = adapters.flatMap((name) => ["--adapter", `${name}=${join(root, "adapters", name)}`]);
+  const limits = "--max-waiting 64 --max-adapters 16 --cache-memory 8MB --max-body 1MB".split(" ");
   const server = new ServerProcess([...words, ...flags, ...limits]);
   await server.start();
-  const tally: Tally = newTally();
-  const expected = new Map<string, string>();
-  for (const name of [...names, "tiny"]) expected.set(name, await chat(server.url, name, false));
-  if (new Set(expected.values()).size <= numAdapters) tally.faults.push("two models say the same");
-  tally.diskFull = hasSmallDisk ? await fillDisk(server.url) : null;
-  const jobs: SoakJob[] = [];
-  const steps = Math.max(40, Math.round(Number(values.minutes) * 60));
-  for (const method of ["lora", "road"]) jobs.push(await submitJob(server.url, chats, { method, steps }));
+  return server;
+}
 
-  const startedMs = performance.now();
-  const isOver = (): boolean => performance.now() - startedMs > lastsMs;
-  let isDown = false;
-  let samples: [number, number][] = [];
-  const loop = async (seed: number, act: (random: Random) => Promise<void>): Promise<void> => {
-    for (const random = new Random(seed); !isOver();) {
+/** Clients, kills and measurements of one server. */
+class Soak {
+  readonly tally: Tally = newTally();
+  /** Memory since the last start. */
+  samples: [minutes: number, megabytes: number][] = [];
+  readonly #server: ServerProcess;
+  /** What each model answers. */
+  readonly #expected: ReadonlyMap<string, string>;
+  readonly #chats: string;
+  readonly #startedMs = performance.now();
+  #isDown = false;
+
+  constructor(server: ServerProcess, expected: ReadonlyMap<string, string>, chats: string) {
+    this.#server = server;
+    this.#expected = expected;
+    this.#chats = chats;
+  }
+
+  get #isOver(): boolean {
+    return performance.now() - this.#startedMs > lastsMs;
+  }
+
+  /** Lets everything happen at once, until the time is over. */
+  async run(): Promise<void> {
+    const { url } = this.#server;
+    const { tally } = this;
+    await Promise.all([
+      ...Array.from({ length: NUM_CHATS }, (_, i) => this.#loop(i, (random) => this.#talk(random))),
+      this.#loop(100, (random) => vanish(url, this.#pick(random), random, tally)),
+      this.#loop(101, (random) => vanish(url, this.#pick(random), random, tally)),
+      this.#loop(102, (random) => disturb(url, random, tally)),
+      this.#loop(103, (random) => this.#dawdle(random)),
+      this.#loop(104, (random) => cancelJob(url, this.#chats, random, tally)),
+      this.#kill(),
+      this.#watch(),
+    ]);
+  }
+
+  async #loop(seed: number, act: (random: Random) => Promise<void>): Promise<void> {
+    for (const random = new Random(seed); !this.#isOver;) {
       try {
         await act(random);
       } catch (error) {
         // A killed server cuts answers off: they are asked for again.
-        if (isDown || wasCut(error)) tally.numCut++;
-        else tally.faults.push(String(error));
+        if (this.#isDown || wasCut(error)) this.tally.numCut++;
+        else this.tally.faults.push(String(error));
         await wait(200);
       }
     }
-  };
-  const pick = (random: Random): string => [...expected.keys()][random.integer(expected.size)] as string;
-  const talk = async (random: Random): Promise<void> => {
-    const name = pick(random);
+  }
+
+  #pick(random: Random): string {
+    return [...this.#expected.keys()][random.integer(this.#expected.size)] as string;
+  }
+
+  async #talk(random: Random): Promise<void> {
+    const name = this.#pick(random);
     const beganMs = performance.now();
-    const text = await chat(server.url, name, random.integer(2) === 0, tally);
-    if (text === "") return;
-    tally.latencies.push(performance.now() - beganMs);
-    if (text !== expected.get(name)) tally.faults.push(`"${name}" said another's text: ${text}`);
-  };
-  const slow = async (random: Random): Promise<void> => {
-    const name = pick(random);
-    const text = await dawdle(server.url, name, random, tally);
-    if (text !== "" && text !== expected.get(name))
-      tally.faults.push(`"${name}" said another's text: ${text}`);
-  };
-  const killer = async (): Promise<void> => {
+    const text = await chat(this.#server.url, name, random.integer(2) === 0, this.tally);
+    if (text !== "") this.tally.latencies.push(performance.now() - beganMs);
+    this.#judge(name, text);
+  }
+
+  async #dawdle(random: Random): Promise<void> {
+    const name = this.#pick(random);
+    this.#judge(name, await dawdle(this.#server.url, name, random, this.tally));
+  }
+
+  #judge(name: string, text: string): void {
+    if (text !== "" && text !== this.#expected.get(name))
+      this.tally.faults.push(`"${name}" said another's text: ${text}`);
+  }
+
+  async #kill(): Promise<void> {
     const numKills = Number(values.kills);
     for (let i = 0; i < numKills; i++) {
       // In the first half: memory is watched in the second.
       await wait(lastsMs / 2 / numKills);
-      isDown = true;
-      await server.end("SIGKILL");
-      await server.start();
-      isDown = false;
-      samples = [];
-      tally.numKills++;
+      this.#isDown = true;
+      await this.#server.end("SIGKILL");
+      await this.#server.start();
+      this.#isDown = false;
+      this.samples = [];
+      this.tally.numKills++;
     }
-  };
-  const watcher = async (): Promise<void> => {
-    for (; !isOver(); await wait(3000)) {
-      const megabytes = isDown ? null : await server.memory();
-      if (megabytes !== null && !isDown) samples.push([(performance.now() - startedMs) / 60_000, megabytes]);
+  }
+
+  async #watch(): Promise<void> {
+    for (; !this.#isOver; await wait(3000)) {
+      const megabytes = this.#isDown ? null : await this.#server.memory();
+      if (megabytes !== null && !this.#isDown)
+        this.samples.push([(performance.now() - this.#startedMs) / 60_000, megabytes]);
     }
-  };
-  await Promise.all([
-    ...Array.from({ length: NUM_CHATS }, (_, i) => loop(i, talk)),
-    loop(100, (random) => vanish(server.url, pick(random), random, tally)),
-    loop(101, (random) => vanish(server.url, pick(random), random, tally)),
-    loop(102, (random) => disturb(server.url, random, tally)),
-    loop(103, slow),
-    loop(104, (random) => cancelJob(server.url, chats, random, tally)),
-    killer(),
-    watcher(),
-  ]);
-  for (const job of jobs)
-    tally.faults.push(...(await checkJob(server.url, job, { root, model, chats, state })));
-  const metrics = await (await fetch(`${server.url}/metrics`)).text();
-  const held = Number(/graft_cache_pages_held (\d+)/.exec(metrics)?.[1]);
-  if (held !== 0) tally.faults.push(`${held} pages are still held`);
-  const status = await server.end("SIGTERM");
-  if (status !== 0) tally.faults.push(`the server ended with status ${status}`);
-  if (/\n\s+at /.test(server.errors)) tally.faults.push(`the server told: ${server.errors.slice(-2000)}`);
+  }
+}
+
+async function soak(): Promise<Record<string, unknown>> {
+  const hasSmallDisk = mountSmall(state);
+  const model = await writeTinyModel(join(root, "tiny"));
+  const chats = writeTinyChats(join(root, "chats.jsonl"), 64);
+  const names = await writeDistinctAdapters(model, join(root, "adapters"), numAdapters);
+  const server = await startServer(model, names);
+  const { url } = server;
+  const expected = new Map<string, string>();
+  for (const name of [...names, "tiny"]) expected.set(name, await chat(url, name, false));
+  const diskFull = hasSmallDisk ? await fillDisk(url, state) : null;
+  const jobs: SoakJob[] = [];
+  const steps = Math.max(40, Math.round(Number(values.minutes) * 60));
+  for (const method of ["lora", "road"]) jobs.push(await submitJob(url, chats, { method, steps }));
+  const running = new Soak(server, expected, chats);
+  const { tally } = running;
+  const numAnswers = new Set(expected.values()).size;
+  if (numAnswers <= numAdapters) tally.faults.push("two models say the same");
+  await running.run();
+  for (const job of jobs) tally.faults.push(...(await checkJob(url, job, { root, model, chats, state })));
+  tally.faults.push(...(await endServer(server)));
+  const { samples } = running;
   // Warm only after a while.
   const slope = slopeOf(samples.slice(Math.floor(samples.length / 3)));
   if (slope !== null && slope > MAX_SLOPE) tally.faults.push(`memory grows by ${slope} MB a minute`);
@@ -164,43 +185,32 @@ async function soak(): Promise<Record<string, unknown>> {
   return {
     minutes: Number(values.minutes),
     adapters: numAdapters,
-    distinct_answers: new Set(expected.values()).size,
+    distinct_answers: numAnswers,
     answers: latencies.length,
     latency_ms: percentiles(latencies),
     /** One a minute since the last start. */
     memory_mb: samples.filter((_, i) => i % 20 === 0).map(([, megabytes]) => Math.round(megabytes)),
     memory_slope_mb_per_minute: slope,
     ...counts,
+    /** Code of the answer while the disk was full; null: no small disk could be mounted. */
+    diskFull,
   };
+}
+
+/** Stops the server; what is wrong with it by then. */
+async function endServer(server: ServerProcess): Promise<string[]> {
+  const faults: string[] = [];
+  const metrics = await (await fetch(`${server.url}/metrics`)).text();
+  const held = Number(/graft_cache_pages_held (\d+)/.exec(metrics)?.[1]);
+  if (held !== 0) faults.push(`${held} pages are still held`);
+  const status = await server.end("SIGTERM");
+  if (status !== 0) faults.push(`the server ended with status ${status}`);
+  if (/\n\s+at /.test(server.errors)) faults.push(`the server told: ${server.errors.slice(-2000)}`);
+  return faults;
 }
 
 function wasCut(error: unknown): boolean {
   return error instanceof TypeError && /fetch failed|terminated/.test(error.message);
-}
-
-/** Uploads while there is no room: an error object; and afterwards, when there is again. */
-async function fillDisk(url: string): Promise<string> {
-  const filler = join(state, "filler");
-  const upload = async (): Promise<[number, string]> => {
-    const form = new FormData();
-    form.set("purpose", "fine-tune");
-    form.set("file", new File([`{"text": "${"ka ".repeat(100_000)}"}\n`], "x.jsonl"));
-    const answer = await fetch(`${url}/v1/files`, { method: "POST", body: form });
-    return [answer.status, await answer.text()];
-  };
-  try {
-    for (let i = 0; ; i++) writeFileSync(`${filler}${i}`, Buffer.alloc(1 << 20));
-  } catch {
-    // Full.
-  }
-  const [status, text] = await upload();
-  const { error } = JSON.parse(text) as { error?: { code: string } };
-  for (let i = 0; i < 300; i++) rmSync(`${filler}${i}`, { force: true });
-  const [after] = await upload();
-  if (status !== 503 || error?.code !== "failed/write" || after !== 200) {
-    throw new Error(`a full disk: ${status} ${text}, then ${after}`);
-  }
-  return error.code;
 }
 
 try {
@@ -210,7 +220,6 @@ try {
   if (values.output !== undefined) writeFileSync(values.output, text);
   if ((result["faults"] as string[]).length > 0) process.exitCode = 1;
 } finally {
-  const isMounted = readFileSync("/proc/mounts", "utf8").includes(state);
-  if (isMounted) execFileSync("umount", ["-l", state]);
+  unmountSmall(state);
   rmSync(root, { recursive: true, force: true });
 }
