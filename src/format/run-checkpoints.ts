@@ -7,6 +7,7 @@ export function checkpointFolder(step: number): string {
   return `checkpoint-${step}`;
 }
 
+/** Whether a folder of this name is a checkpoint. */
 export function isCheckpointFolder(name: string): boolean {
   return NAME.test(name);
 }

@@ -16,6 +16,7 @@ export type JobStatus = (typeof JOB_STATUSES)[number];
 /** Statuses of jobs that will not go on. */
 export const ENDED: ReadonlySet<JobStatus> = new Set(["succeeded", "failed", "cancelled"]);
 
+/** Whether a job will not go on. */
 export function hasEnded({ status }: Pick<Job, "status">): boolean {
   return ENDED.has(status);
 }

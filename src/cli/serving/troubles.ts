@@ -3,6 +3,7 @@ import type { TroubleOptions } from "../../jobs/queue/trouble.ts";
 import type { CommandIO } from "../command.ts";
 import { warn } from "../report.ts";
 
+/** Tells of troubles with the queue of jobs on standard error, and of their end. */
 export function troublesTo(io: CommandIO): TroubleOptions {
   return {
     onTrouble: (error) => warn(error instanceof Error ? error.message : String(error), io),

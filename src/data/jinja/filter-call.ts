@@ -14,6 +14,7 @@ export interface FilterCall {
 
 export type Filter = (value: Value, call: FilterCall) => Value;
 
+/** Writes a value as text, and counts its characters. */
 export function textOf(value: Value, { meter }: FilterCall): string {
   const text = writeText(value, meter.counter());
   meter.text(text.length);
@@ -37,6 +38,7 @@ export function argument({ args, named }: FilterCall, place: number, name: strin
   return new Arguments(args, named).value(place, name);
 }
 
+/** Reads an argument as a truth; one that is not given is false. */
 export function flag(call: FilterCall, place: number, name: string): boolean {
   return isTrue(argument(call, place, name) ?? false);
 }

@@ -104,6 +104,7 @@ export const BINARY: Readonly<Record<string, Operator>> = {
   "not in": (left, right, meter) => !isIn(left, right, meter),
 };
 
+/** Computes `not`, `-` or `+` of one value. @throws Error for what is no number */
 export function negate(operator: string, value: Value): Value {
   if (operator === "not") return !isTrue(value);
   if (!isNumber(value)) throw new Error(`${operator}${kindOf(value)} is no operation`);

@@ -73,6 +73,7 @@ export function title(text: string): string {
   return text.replace(/\p{L}+/gu, (word) => capitalize(word));
 }
 
+/** The first character in upper case, all others in lower case. */
 export function capitalize(text: string): string {
   const first = charactersOf(text)[0] ?? "";
   return first.toUpperCase() + text.slice(first.length).toLowerCase();

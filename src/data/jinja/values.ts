@@ -86,6 +86,7 @@ export function kindOf(value: Value): string {
   return kinds[typeof value as keyof typeof kinds];
 }
 
+/** Whether Python takes a value for true: not undefined, empty or zero. */
 export function isTrue(value: Value): boolean {
   if (value instanceof Undefined) return false;
   if (value instanceof Map) return value.size > 0;
@@ -93,6 +94,7 @@ export function isTrue(value: Value): boolean {
   return typeof value === "bigint" ? value !== 0n : Boolean(value);
 }
 
+/** Whether a value counts as a number, as true and false do. */
 export function isNumber(value: Value): value is bigint | number | boolean {
   return typeof value === "bigint" || typeof value === "number" || typeof value === "boolean";
 }

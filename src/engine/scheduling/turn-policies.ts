@@ -119,6 +119,7 @@ export type TurnPolicyName = (typeof TURN_POLICIES)[number]["name"];
 
 export const DEFAULT_POLICY: TurnPolicyName = "slack";
 
+/** Finds a policy by its name. */
 export function findPolicy(name: TurnPolicyName): TurnPolicy {
   return TURN_POLICIES.find((policy) => policy.name === name) as TurnPolicy;
 }

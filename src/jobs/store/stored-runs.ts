@@ -154,6 +154,7 @@ export class StoredRuns {
   }
 }
 
+/** The hash by which an object is named, in hexadecimal digits. */
 export function sha256Of(bytes: Uint8Array): string {
   return createHash("sha256").update(bytes).digest("hex");
 }

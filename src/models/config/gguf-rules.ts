@@ -60,11 +60,13 @@ export interface GgufRules {
   values(settings: RawConfig, attention: readonly AttentionOptions[]): RawConfig;
 }
 
+/** A setting that is a whole number. */
 export const count = (key: string, absent: GgufSetting["absent"] = "refused"): GgufSetting => ({
   key,
   type: "uint32",
   absent,
 });
+/** A setting that is a floating-point number. */
 export const real = (key: string, absent: GgufSetting["absent"] = "refused"): GgufSetting => ({
   key,
   type: "float32",

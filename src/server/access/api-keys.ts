@@ -18,6 +18,7 @@ export interface ApiKey {
 /** Gives the keys of this moment; null: none is asked for. */
 export type ReadKeys = () => Promise<readonly ApiKey[] | null>;
 
+/** The SHA-256 of a key, as key files have it. */
 export function hashOfKey(key: string): string {
   return new Sha256().update(key).digest();
 }
@@ -27,6 +28,7 @@ export function adminKeys(keys: readonly string[]): readonly ApiKey[] {
   return keys.map((key, i) => ({ name: `--api-key ${i + 1}`, role: "admin", sha256: hashOfKey(key) }));
 }
 
+/** Whether a role may do what another is needed for. */
 export function mayUse(role: ApiRole, needed: ApiRole): boolean {
   return API_ROLES.indexOf(role) >= API_ROLES.indexOf(needed);
 }

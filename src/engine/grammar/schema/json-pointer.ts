@@ -1,9 +1,11 @@
 /** @file Steps of JSON pointers (RFC 6901), as texts and in the fragments of references. */
 
+/** Writes a name as a step. */
 export function encodeStep(name: string): string {
   return name.replaceAll("~", "~0").replaceAll("/", "~1");
 }
 
+/** Reads a step of a fragment as a name. */
 export function decodeStep(step: string): string {
   let text = step;
   try {

@@ -25,11 +25,13 @@ export function requireFields(value: unknown, path: string): Fields {
   throw new SchemaError(path, `is ${JSON.stringify(value)?.slice(0, 40)}`, "Give an object.");
 }
 
+/** Reads a list of strings. @throws SchemaError */
 export function textsOf(value: unknown, path: string): string[] {
   if (Array.isArray(value) && value.every((each) => typeof each === "string")) return value;
   throw new SchemaError(path, `is ${JSON.stringify(value)?.slice(0, 40)}`, "Give a list of strings.");
 }
 
+/** Reads the schemas in a list such as `anyOf`, each with its path; none where it is not there. @throws SchemaError */
 export function partsOf(fields: Fields, key: string, path: string): Source[] {
   const parts = fields[key] ?? [];
   if (!Array.isArray(parts) || (fields[key] !== undefined && parts.length === 0)) {
@@ -38,6 +40,7 @@ export function partsOf(fields: Fields, key: string, path: string): Source[] {
   return parts.map((schema: unknown, i) => ({ schema, path: `${path}/${key}/${i}` }));
 }
 
+/** Reads the types that `type` allows, by default all. @throws SchemaError */
 export function typesOf(fields: Fields, path: string): ReadonlySet<JsonType> {
   const type = fields["type"];
   if (type === undefined) return ANYTHING.types;
@@ -51,6 +54,7 @@ export function typesOf(fields: Fields, path: string): ReadonlySet<JsonType> {
   );
 }
 
+/** Reads the values that `enum` and `const` leave; null: neither is there. @throws SchemaError */
 export function literalsOf(fields: Fields, path: string): readonly unknown[] | null {
   const { enum: values, const: value } = fields;
   if (values !== undefined && !Array.isArray(values))
@@ -61,6 +65,7 @@ export function literalsOf(fields: Fields, path: string): readonly unknown[] | n
   return isListed ? [value] : [];
 }
 
+/** Reads `multipleOf`, if it is there. @throws SchemaError */
 export function multiplesOf(fields: Fields, path: string): number[] {
   const step = rounded(fields["multipleOf"]);
   if (step === undefined) return [];
@@ -68,6 +73,7 @@ export function multiplesOf(fields: Fields, path: string): number[] {
   throw new SchemaError(`${path}/multipleOf`, `is ${JSON.stringify(step)}`, "Give a number above 0.");
 }
 
+/** Reads the bounds of numbers. @throws SchemaError */
 export function boundsOf(fields: Fields, path: string): Shape["bounds"] {
   const bound = (key: string): number | null => {
     const value = rounded(fields[key]);
@@ -84,6 +90,7 @@ export function boundsOf(fields: Fields, path: string): Shape["bounds"] {
   };
 }
 
+/** Reads `uniqueItems`. @throws SchemaError */
 export function isUnique({ uniqueItems = false }: Fields, path: string): boolean {
   if (typeof uniqueItems === "boolean") return uniqueItems;
   throw new SchemaError(`${path}/uniqueItems`, `is ${JSON.stringify(uniqueItems)}`, "Give true or false.");

@@ -117,6 +117,7 @@ function viewIn(
   return own || byPattern.some(isFound) ? [...(own ?? []), ...found] : (additional ?? []);
 }
 
+/** Whether no value satisfies a view, since one of its schemas is `false`. */
 export function isNever(view: View | null): boolean {
   return view?.some(({ schema }) => schema === false) ?? false;
 }
