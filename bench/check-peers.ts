@@ -11,8 +11,6 @@ import { join } from "node:path";
 
 import { peersPython, pythonVersions, runPeer } from "./harness/peers.ts";
 import { formatTable } from "./harness/report.ts";
-import { adapterFiles } from "../src/format/adapters/adapter.ts";
-import { writeFolderAtomic } from "../src/format/files/atomic.ts";
 import { loadModel } from "../src/format/by-path.ts";
 import type { Model } from "../src/models/model.ts";
 import type { Adapter } from "../src/peft/attach.ts";
@@ -22,6 +20,7 @@ import { createEngine } from "../src/runtime/create-engine.ts";
 import { attachTo, batchFromRows, logitsOf, perturb } from "../test/passes/model-passes.ts";
 import { writeTinyModel } from "../test/tiny/model.ts";
 import { PEER_CASES, PEER_MODELS, type PeerCase } from "./peer-cases.ts";
+import { saveAdapter } from "../test/files/save-adapter.ts";
 
 /** Largest difference of two logits: float32 in two programs, logits of size 1 to 10. */
 const TOLERANCE = 1e-4;
@@ -111,7 +110,7 @@ async function writeCases(
       perturb(adapter, DEVIATION);
       const path = join(folder, "adapters", String(written.length));
       mkdirSync(join(folder, "adapters"), { recursive: true });
-      await writeFolderAtomic(path, adapterFiles(adapter, { base, checkpoint, chatTemplateHash: null }));
+      await saveAdapter(path, adapter, { base, checkpoint });
       const logits = await logitsBy(adapter);
       if (logits.every((value, i) => Math.abs(value - (alone[i] as number)) < LEAST_EFFECT)) {
         throw new Error(`Cannot check "${caseName}": the adapter has no effect on the logits`);

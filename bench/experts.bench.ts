@@ -139,9 +139,7 @@ async function compileRouter(engine: Engine, sizes: Sizes) {
   return {
     choose: await compile("router", { p }),
     back: await compile("router-backward", outputs),
-    outputs: Object.fromEntries(
-      dGate.map(({ shape }, i) => [`d${i}`, zeros("float32", shape as number[])]),
-    ) as Weights,
+    outputs: Object.fromEntries(dGate.map(({ shape }, i) => [`d${i}`, zeros("float32", shape as number[])])),
   };
 }
 

@@ -4,8 +4,6 @@ import { join } from "node:path";
 import { AdapterPool } from "../src/engine/adapters/adapter-pool.ts";
 import { ServingEngine } from "../src/engine/serving/serving-engine.ts";
 import { loadModel, readAdapter } from "../src/format/by-path.ts";
-import { adapterFiles } from "../src/format/adapters/adapter.ts";
-import { writeFolderAtomic } from "../src/format/files/atomic.ts";
 import { DEFAULT_MODEL } from "../src/hub/resolve.ts";
 import { Random } from "../src/random.ts";
 import { Session } from "../src/run/session.ts";
@@ -16,6 +14,7 @@ import { interleave } from "./harness/interleave.ts";
 import { asFolder, findModel, pythonVersions, runPeer } from "./harness/peers.ts";
 import { withScratch } from "./harness/scratch.ts";
 import { intervalOf, median, ratioOf, rounded, roundedSpread, showRatio } from "./harness/statistics.ts";
+import { saveAdapter } from "../test/files/save-adapter.ts";
 
 export const benchmark = defineBenchmark({
   question:
@@ -56,8 +55,7 @@ async function compare(values: Values, context: BenchContext, scratch: string): 
   for (let row = 0; row < rows; row++) {
     const adapter = await drawAdapter(base, "lora", { rank: values.rank }, new Random(row));
     folders.push(join(scratch, `adapter-${row}`));
-    const files = adapterFiles(adapter, { base, checkpoint, chatTemplateHash: null });
-    await writeFolderAtomic(folders[row] as string, files);
+    await saveAdapter(folders[row] as string, adapter, { base, checkpoint });
   }
   const task = join(scratch, "task.json");
   writeFileSync(task, JSON.stringify({ model, adapters: folders, prompts, tokens, threads }));

@@ -4,13 +4,12 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { byteTokenizerFiles } from "../../test/tiny/byte-tokenizer.ts";
 import { createChatTemplate } from "../data/chat/chat-template.ts";
-import { adapterFiles } from "../format/adapters/adapter.ts";
-import { writeFolderAtomic } from "../format/files/atomic.ts";
 import { lora } from "../peft/methods/lora.ts";
 import { attachTo, perturb } from "../../test/passes/model-passes.ts";
 import { temporaryFolder, writeTinyModel } from "../../test/tiny/model.ts";
 import { Conversation } from "./conversation.ts";
 import { openTextModel, openTextParts, type WrittenText } from "./text-model.ts";
+import { saveAdapter } from "../../test/files/save-adapter.ts";
 
 const folder = temporaryFolder();
 const modelPath = await writeTinyModel(join(folder, "model"));
@@ -22,7 +21,7 @@ async function writeAdapter(name: string, chatTemplateHash: string | null): Prom
   const adapter = await attachTo(base, lora, { rank: 2 });
   perturb(adapter, 0.5);
   const path = join(folder, name);
-  await writeFolderAtomic(path, adapterFiles(adapter, { base, checkpoint, chatTemplateHash }));
+  await saveAdapter(path, adapter, { base, checkpoint }, chatTemplateHash);
   await checkpoint.close();
   return path;
 }

@@ -3,9 +3,7 @@ import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import * as fc from "fast-check";
-import { adapterFiles } from "../../src/format/adapters/adapter.ts";
 import { readAdapter, loadModel } from "../../src/format/by-path.ts";
-import { writeFolderAtomic } from "../../src/format/files/atomic.ts";
 import { type CombineInput, combineAdapters } from "../../src/export/combined/combine.ts";
 import type { BaseModel } from "../../src/models/base/base-model.ts";
 import { COMBINATIONS } from "../../src/peft/algebra/combinations.ts";
@@ -19,6 +17,7 @@ import { createEngine } from "../../src/runtime/create-engine.ts";
 import { perturb, withTensors } from "../passes/model-passes.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
 import { openUntilEnd } from "../files/open-until-end.ts";
+import { saveAdapter } from "../files/save-adapter.ts";
 
 const engine = createEngine({ threads: 1 });
 const folder = temporaryFolder();
@@ -42,9 +41,7 @@ async function written(
 ): Promise<string> {
   const adapter = await attach(base, { method, options, targets: { modules } }, new Random(seed));
   perturb(adapter, 0.2, seed);
-  const path = `${folder}/adapter-${++numFolders}`;
-  await writeFolderAtomic(path, adapterFiles(adapter, { base, checkpoint, chatTemplateHash: null }));
-  return path;
+  return await saveAdapter(`${folder}/adapter-${++numFolders}`, adapter, { base, checkpoint });
 }
 
 /** What an adapter changes: its weights less those of a fresh adapter of its kind. */
@@ -504,7 +501,7 @@ describe("arithmetic of turns", () => {
         const { adapter } = await readAdapter(a, base);
         adapter.parameters.find(({ name }) => name.endsWith("road_alpha"))!.value.data[1] = value;
         const odd = `${folder}/odd-${value}`;
-        await writeFolderAtomic(odd, adapterFiles(adapter, { base, checkpoint, chatTemplateHash: null }));
+        await saveAdapter(odd, adapter, { base, checkpoint });
         const input = { expression: "o + b", ...product, adapters: { o: odd, b } };
         if (isRefused)
           await assert.rejects(combined(input), { code: "usage/combine", message: /scales by 0/ });
@@ -544,7 +541,7 @@ describe("arithmetic of turns", () => {
         if (name.endsWith("road_alpha")) value.data[0] = -1;
       }
       const mirror = `${folder}/mirror`;
-      await writeFolderAtomic(mirror, adapterFiles(adapter, { base, checkpoint, chatTemplateHash: null }));
+      await saveAdapter(mirror, adapter, { base, checkpoint });
       assertSame(
         await inTurn((await combined({ expression: "2*a", type: "product", adapters: { a: mirror } })).path),
         start,

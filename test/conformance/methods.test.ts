@@ -4,9 +4,8 @@ import { readFileSync } from "node:fs";
 import { after, describe, test } from "node:test";
 import type { z } from "zod";
 import { Session } from "../../src/run/session.ts";
-import { adapterFiles, isAdapterMethod } from "../../src/format/adapters/adapter.ts";
+import { isAdapterMethod } from "../../src/format/adapters/adapter.ts";
 import { type LoadedModel, loadModel } from "../../src/format/by-path.ts";
-import { writeFolderAtomic } from "../../src/format/files/atomic.ts";
 import { FAMILIES } from "../../src/models/families.ts";
 import type { BaseModel } from "../../src/models/base/base-model.ts";
 import type { Adapter } from "../../src/peft/attach.ts";
@@ -34,6 +33,7 @@ import { TINY_FORMS } from "../tiny/configs.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
 import { changeValues, setValues, valuesOf } from "../passes/trained-values.ts";
 import { largestDifference } from "../reference/differences.ts";
+import { saveAdapter } from "../files/save-adapter.ts";
 
 const engine = createEngine({ threads: 1 });
 const folder = temporaryFolder();
@@ -274,7 +274,7 @@ for (const [family, method, form] of FAMILIES.flatMap((a) =>
       const adapter = await attachTo(base, method);
       if (!isAdapterMethod(adapter)) return t.skip("it writes a model");
       const path = `${folder}/bytes-${family.modelType}-${method.name}-${formName}`;
-      await writeFolderAtomic(path, adapterFiles(adapter, { base, checkpoint, chatTemplateHash: null }));
+      await saveAdapter(path, adapter, { base, checkpoint });
       const bytes = readFileSync(`${path}/adapter_model.safetensors`);
       const headBytes = 8 + Number(bytes.readBigUInt64LE(0));
       const trained = FORMULAS[method.name]?.(adapter, base) ?? NaN;

@@ -1,13 +1,13 @@
 /** @file What must hold of an adapter or a trained model that was written to a folder and read again. */
 import assert from "node:assert/strict";
 import type { Batch } from "../../src/data/batches/batch.ts";
-import { adapterFiles, isAdapterMethod } from "../../src/format/adapters/adapter.ts";
+import { isAdapterMethod } from "../../src/format/adapters/adapter.ts";
 import { type LoadedModel, loadModel, readAdapter } from "../../src/format/by-path.ts";
-import { writeFolderAtomic } from "../../src/format/files/atomic.ts";
 import type { Adapter } from "../../src/peft/attach.ts";
 import type { Engine } from "../../src/runtime/engine.ts";
 import { logitsOf } from "../passes/model-passes.ts";
 import { valuesOf } from "../passes/trained-values.ts";
+import { saveAdapter } from "../files/save-adapter.ts";
 
 /** Writes what was trained to `path` and asserts that, read again, it computes bit for bit the same. */
 export async function assertReadBack(
@@ -15,7 +15,7 @@ export async function assertReadBack(
   { base, checkpoint }: LoadedModel,
   { adapter, batch, path }: { readonly adapter: Adapter; readonly batch: Batch; readonly path: string },
 ): Promise<void> {
-  await writeFolderAtomic(path, adapterFiles(adapter, { base, checkpoint, chatTemplateHash: null }));
+  await saveAdapter(path, adapter, { base, checkpoint });
   const expected = await logitsOf(engine, base, adapter, batch);
   if (isAdapterMethod(adapter)) {
     const { adapter: read } = await readAdapter(path, base);

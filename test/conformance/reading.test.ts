@@ -3,9 +3,7 @@ import assert from "node:assert/strict";
 import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import { adapterFiles } from "../../src/format/adapters/adapter.ts";
 import { readAdapter } from "../../src/format/by-path.ts";
-import { writeFolderAtomic } from "../../src/format/files/atomic.ts";
 import { BaseModel } from "../../src/models/base/base-model.ts";
 import { configFileOf } from "../../src/peft/method.ts";
 import { METHODS } from "../../src/peft/methods.ts";
@@ -15,6 +13,7 @@ import { viewOfRows } from "../passes/rows-of-adapters.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
 import { valuesOf } from "../passes/trained-values.ts";
 import { openUntilEnd } from "../files/open-until-end.ts";
+import { saveAdapter } from "../files/save-adapter.ts";
 
 const folder = temporaryFolder();
 const engine = createEngine({ threads: 1 });
@@ -58,7 +57,7 @@ describe("reading an adapter", () => {
         const adapter = await attachTo(base, method, options);
         perturb(adapter, 0.1);
         const path = `${folder}/${method.name}-${JSON.stringify(options)}`;
-        await writeFolderAtomic(path, adapterFiles(adapter, { base, checkpoint, chatTemplateHash: null }));
+        await saveAdapter(path, adapter, { base, checkpoint });
         const { model, reads } = counted();
         const { adapter: read } = await readAdapter(path, model);
         const weights = [...adapter.sites.keys()].map((site) => `${site}.weight`);

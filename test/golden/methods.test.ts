@@ -2,9 +2,7 @@
 import assert from "node:assert/strict";
 import { existsSync, readdirSync } from "node:fs";
 import { after, describe, test } from "node:test";
-import { adapterFiles } from "../../src/format/adapters/adapter.ts";
 import { readAdapter, readAdapterFolder } from "../../src/format/by-path.ts";
-import { writeFolderAtomic } from "../../src/format/files/atomic.ts";
 import type { Adapter } from "../../src/peft/attach.ts";
 import { mergeAdapter } from "../../src/peft/merge.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
@@ -20,6 +18,7 @@ import {
   relativeDifference,
 } from "./golden-files.ts";
 import { type GoldenModel, openGoldenModel } from "./golden-model.ts";
+import { saveAdapter } from "../files/save-adapter.ts";
 
 /**
  * An adapter on an embedding that is the head's matrix too acts on the look-up alone. Merging, peft changes both; graft
@@ -94,7 +93,7 @@ for (const { model, name } of CASES) {
     test("comes back equal from the folder that we write, under keys that peft has", async () => {
       const { base, checkpoint, adapter } = await open();
       const path = `${temporaryFolder()}/adapter`;
-      await writeFolderAtomic(path, adapterFiles(adapter, { base, checkpoint, chatTemplateHash: null }));
+      await saveAdapter(path, adapter, { base, checkpoint });
       const [written, original] = [await readAdapterFolder(path), await readAdapterFolder(folder)];
       const sorted = ({ tensors: all }: typeof written): typeof written.tensors =>
         new Map(

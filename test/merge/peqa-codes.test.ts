@@ -15,10 +15,8 @@ import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
 import { frozenOf, valuesOf } from "../passes/trained-values.ts";
 import { UsageError } from "../../src/errors.ts";
 import { chooseKind, type MergeReport, writeMergedModel } from "../../src/export/merged/merged-model.ts";
-import { adapterFiles } from "../../src/format/adapters/adapter.ts";
 import { type LoadedModel, openGguf, readAdapter } from "../../src/format/by-path.ts";
 import type { ModelFormat } from "../../src/format/checkpoint/checkpoint.ts";
-import { writeFolderAtomic } from "../../src/format/files/atomic.ts";
 import type { Adapter } from "../../src/peft/attach.ts";
 import { lora } from "../../src/peft/methods/lora.ts";
 import { peqa } from "../../src/peft/methods/peqa.ts";
@@ -27,6 +25,7 @@ import { FLOAT16_VALUES } from "../../src/quant/codes/half.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { largestDifference } from "../reference/differences.ts";
 import { openUntilEnd } from "../files/open-until-end.ts";
+import { saveAdapter } from "../files/save-adapter.ts";
 
 const root = temporaryFolder();
 const engine = createEngine({ threads: 1 });
@@ -194,15 +193,14 @@ for (const [bits, groupSize] of [
 
     test("takes the adapters that were trained on the floats, and no others", async () => {
       const folder = join(root, `adapter-${bits}`);
-      const parts = { base: floats.base, checkpoint: floats.checkpoint, chatTemplateHash: null };
-      await writeFolderAtomic(folder, adapterFiles(adapter, parts));
+      await saveAdapter(folder, adapter, floats);
       const { adapter: read } = await readAdapter(folder, packed.base);
       assert.deepEqual(valuesOf(read), valuesOf(adapter));
       assert.deepEqual(await logitsOf(engine, packed.base, read, batch), own);
       // With a factor a row nothing is taken of the base beside its projections.
       const rows = await attachTo(floats.base, peqa, { bits, groupSize, scales: "row" });
       perturb(rows, 0.02);
-      await writeFolderAtomic(`${folder}-rows`, adapterFiles(rows, parts));
+      await saveAdapter(`${folder}-rows`, rows, floats);
       const { adapter: readRows } = await readAdapter(`${folder}-rows`, packed.base);
       assert.deepEqual(valuesOf(readRows), valuesOf(rows));
       await assert.rejects(() => attachTo(packed.base, peqa, { bits: bits === 2 ? 3 : 2 }), {

@@ -2,15 +2,14 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { Session } from "../../src/run/session.ts";
 import { Generator } from "../../src/engine/generation/generator.ts";
-import { adapterFiles } from "../../src/format/adapters/adapter.ts";
 import { readAdapter, readAdapterFolder, type LoadedModel, loadModel } from "../../src/format/by-path.ts";
-import { writeFolderAtomic } from "../../src/format/files/atomic.ts";
 import { bitfit } from "../../src/peft/methods/bitfit.ts";
 import { mergedModel } from "../../src/peft/merged-model.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { attachTo, perturb } from "../passes/model-passes.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
 import { valuesOf } from "../passes/trained-values.ts";
+import { saveAdapter } from "../files/save-adapter.ts";
 
 const folder = temporaryFolder();
 const BIASED = { attention_bias: true, mlp_bias: true };
@@ -40,7 +39,7 @@ describe("BitFit", () => {
     const adapter = await attachTo(base, bitfit);
     perturb(adapter, 0.1);
     const path = `${folder}/adapter`;
-    await writeFolderAtomic(path, adapterFiles(adapter, { base, checkpoint, chatTemplateHash: null }));
+    await saveAdapter(path, adapter, { base, checkpoint });
     const { config, tensors } = await readAdapterFolder(path);
     assert.deepEqual(config["target_modules"], []);
     const norm = tensors.get("base_model.model.model.norm.weight");

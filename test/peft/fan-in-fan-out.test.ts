@@ -3,8 +3,6 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { combineAdapters } from "../../src/export/combined/combine.ts";
 import { readAdapterFolder, readAdapter } from "../../src/format/by-path.ts";
-import { adapterFiles } from "../../src/format/adapters/adapter.ts";
-import { writeFolderAtomic } from "../../src/format/files/atomic.ts";
 import { BaseModel } from "../../src/models/base/base-model.ts";
 import type { Family, Layer } from "../../src/models/family.ts";
 import { Model } from "../../src/models/model.ts";
@@ -14,6 +12,7 @@ import { attachTo, perturb } from "../passes/model-passes.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
 import { valuesOf } from "../passes/trained-values.ts";
 import { openUntilEnd } from "../files/open-until-end.ts";
+import { saveAdapter } from "../files/save-adapter.ts";
 
 const folder = temporaryFolder();
 const { base, checkpoint } = await openUntilEnd(await writeTinyModel(`${folder}/model`));
@@ -51,13 +50,12 @@ describe("fan_in_fan_out", () => {
       const adapter = await attachTo(model, findMethod(name));
       perturb(adapter, 0.1);
       const path = `${folder}/${name}`;
-      const origin = { base: model, checkpoint, chatTemplateHash: null };
-      await writeFolderAtomic(path, adapterFiles(adapter, origin));
+      await saveAdapter(path, adapter, { base: model, checkpoint });
       const { config, tensors } = await readAdapterFolder(path);
       assert.equal(config["fan_in_fan_out"], true);
 
       const plain = `${path}-plain`;
-      await writeFolderAtomic(plain, adapterFiles(adapter, { ...origin, base }));
+      await saveAdapter(plain, adapter, { base, checkpoint });
       const shapes = [...(await readAdapterFolder(plain)).tensors].map(([key, { shape }]) => [key, shape]);
       assert.deepEqual(
         [...tensors].map(([key, { shape }]) => [key, shape]),
@@ -81,7 +79,7 @@ describe("fan_in_fan_out", () => {
     const model = transposed(() => true);
     const path = `${folder}/with-embedding`;
     const adapter = await attachTo(model, findMethod("lora"), {}, ["q_proj", "embed_tokens"]);
-    await writeFolderAtomic(path, adapterFiles(adapter, { base: model, checkpoint, chatTemplateHash: null }));
+    await saveAdapter(path, adapter, { base: model, checkpoint });
     assert.equal((await readAdapterFolder(path)).config["fan_in_fan_out"], true);
     await readAdapter(path, model);
   });
@@ -90,7 +88,7 @@ describe("fan_in_fan_out", () => {
     const model = transposed((site) => site.endsWith("q_proj"));
     const path = `${folder}/some`;
     const adapter = await attachTo(model, findMethod("lora"));
-    await writeFolderAtomic(path, adapterFiles(adapter, { base: model, checkpoint, chatTemplateHash: null }));
+    await saveAdapter(path, adapter, { base: model, checkpoint });
     assert.equal((await readAdapterFolder(path)).config["fan_in_fan_out"], false);
     await readAdapter(path, model);
   });

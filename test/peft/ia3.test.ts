@@ -1,9 +1,7 @@
 /** @file Tests of (IA)³: a file says of every module whether its input or its output is scaled. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { adapterFiles } from "../../src/format/adapters/adapter.ts";
 import { readAdapter, readAdapterFolder, loadModel } from "../../src/format/by-path.ts";
-import { writeFolderAtomic } from "../../src/format/files/atomic.ts";
 import { takeFrom } from "../../src/format/adapters/raw-config.ts";
 import { combineAdapters } from "../../src/export/combined/combine.ts";
 import { ia3 } from "../../src/peft/methods/ia3.ts";
@@ -11,6 +9,7 @@ import { attachTo, perturb } from "../passes/model-passes.ts";
 import { linearSite } from "../tiny/sites.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
 import { valuesOf } from "../passes/trained-values.ts";
+import { saveAdapter } from "../files/save-adapter.ts";
 
 const folder = temporaryFolder();
 
@@ -53,7 +52,7 @@ describe("the file of an (IA)³ adapter", () => {
       const adapter = await attachTo(base, ia3, options, modules);
       perturb(adapter, 0.3);
       const path = `${folder}/${what}`;
-      await writeFolderAtomic(path, adapterFiles(adapter, { base, checkpoint, chatTemplateHash: null }));
+      await saveAdapter(path, adapter, { base, checkpoint });
       const { config } = await readAdapterFolder(path);
       assert.deepEqual(config["feedforward_modules"], feedforward);
       const targets = config["target_modules"] as readonly string[];

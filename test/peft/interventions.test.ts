@@ -4,9 +4,7 @@ import { describe, test } from "node:test";
 import { Session } from "../../src/run/session.ts";
 import { factsOf } from "../../src/data/batches/pass-facts.ts";
 import { Generator } from "../../src/engine/generation/generator.ts";
-import { adapterFiles } from "../../src/format/adapters/adapter.ts";
 import { readAdapter } from "../../src/format/by-path.ts";
-import { writeFolderAtomic } from "../../src/format/files/atomic.ts";
 import { combineAdapters } from "../../src/export/combined/combine.ts";
 import { makeExample } from "../../src/data/examples/example.ts";
 import { type Adapter, attach } from "../../src/peft/attach.ts";
@@ -24,6 +22,7 @@ import { viewOfRows } from "../passes/rows-of-adapters.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
 import { changeValues, valuesOf } from "../passes/trained-values.ts";
 import { openUntilEnd } from "../files/open-until-end.ts";
+import { saveAdapter } from "../files/save-adapter.ts";
 
 const WIDTH = 32;
 const VOCAB = 259;
@@ -70,9 +69,7 @@ async function afterBlock(adapter: Adapter | null): Promise<Float32Array> {
 }
 
 async function save(adapter: Adapter): Promise<string> {
-  const path = `${temporaryFolder()}/adapter`;
-  await writeFolderAtomic(path, adapterFiles(adapter, { base, checkpoint, chatTemplateHash: null }));
-  return path;
+  return await saveAdapter(`${temporaryFolder()}/adapter`, adapter, { base, checkpoint });
 }
 
 test("isPromptEnd() marks the first position of each answer's labels", () => {

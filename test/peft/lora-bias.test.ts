@@ -2,9 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { combineAdapters } from "../../src/export/combined/combine.ts";
-import { adapterFiles } from "../../src/format/adapters/adapter.ts";
 import { type LoadedModel, readAdapter, readAdapterFolder } from "../../src/format/by-path.ts";
-import { writeFolderAtomic } from "../../src/format/files/atomic.ts";
 import type { Adapter } from "../../src/peft/attach.ts";
 import { mergeAdapter } from "../../src/peft/merge.ts";
 import { dora } from "../../src/peft/methods/dora.ts";
@@ -26,6 +24,7 @@ import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
 import { valuesOf } from "../passes/trained-values.ts";
 import { largestDifference } from "../reference/differences.ts";
 import { openUntilEnd } from "../files/open-until-end.ts";
+import { saveAdapter } from "../files/save-adapter.ts";
 
 const engine = createEngine({ threads: 1 });
 const folder = temporaryFolder();
@@ -41,9 +40,7 @@ const BIASED = await open("llama", { attention_bias: true, mlp_bias: true });
 const PLAIN = await open("llama", {});
 
 async function save(adapter: Adapter, { base, checkpoint }: LoadedModel, name: string): Promise<string> {
-  const path = `${folder}/${name}`;
-  await writeFolderAtomic(path, adapterFiles(adapter, { base, checkpoint, chatTemplateHash: null }));
-  return path;
+  return await saveAdapter(`${folder}/${name}`, adapter, { base, checkpoint });
 }
 
 /** Ends of names, so that each kind of tensor is seen once. */

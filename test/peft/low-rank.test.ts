@@ -2,7 +2,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { Session } from "../../src/run/session.ts";
-import { adapterFiles } from "../../src/format/adapters/adapter.ts";
 import {
   readAdapter,
   restoreAdapter,
@@ -10,7 +9,6 @@ import {
   writeAdapterFolder,
   type LoadedModel,
 } from "../../src/format/by-path.ts";
-import { writeFolderAtomic } from "../../src/format/files/atomic.ts";
 import type { BaseModel } from "../../src/models/base/base-model.ts";
 import type { Adapter } from "../../src/peft/attach.ts";
 import { dora } from "../../src/peft/methods/dora.ts";
@@ -37,6 +35,7 @@ import { bytesOf, lossesOf, runTiny } from "../train/tiny-run.ts";
 import { frozenOf, valuesOf } from "../passes/trained-values.ts";
 import { largestDifference } from "../reference/differences.ts";
 import { openUntilEnd } from "../files/open-until-end.ts";
+import { saveAdapter } from "../files/save-adapter.ts";
 
 const engine = createEngine({ threads: 1 });
 const folder = temporaryFolder();
@@ -68,9 +67,7 @@ async function moved(
 }
 
 async function save(adapter: Adapter, { base, checkpoint }: LoadedModel, name: string): Promise<string> {
-  const path = `${folder}/${name}`;
-  await writeFolderAtomic(path, adapterFiles(adapter, { base, checkpoint, chatTemplateHash: null }));
-  return path;
+  return await saveAdapter(`${folder}/${name}`, adapter, { base, checkpoint });
 }
 
 describe("an adapter that starts from the weight", () => {

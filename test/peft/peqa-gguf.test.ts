@@ -3,9 +3,7 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import { UsageError } from "../../src/errors.ts";
-import { adapterFiles } from "../../src/format/adapters/adapter.ts";
 import { readAdapter, type LoadedModel } from "../../src/format/by-path.ts";
-import { writeFolderAtomic } from "../../src/format/files/atomic.ts";
 import { BaseModel } from "../../src/models/base/base-model.ts";
 import { memorySource } from "../tiny/memory-source.ts";
 import type { Adapter } from "../../src/peft/attach.ts";
@@ -28,6 +26,7 @@ import { temporaryFolder } from "../tiny/model.ts";
 import { frozenOf, valuesOf } from "../passes/trained-values.ts";
 import { largestDifference } from "../reference/differences.ts";
 import { openUntilEnd } from "../files/open-until-end.ts";
+import { saveAdapter } from "../files/save-adapter.ts";
 
 const KINDS = ["q4_0", "q4_1", "q5_0", "q5_1", "q8_0"] as const;
 /** Bytes of a block before its codes. */
@@ -192,7 +191,7 @@ for (const kind of KINDS) {
       const adapter = await attachTo(base, method);
       await trainSteps(engine, base, adapter, batch, { numSteps: 2, ...RATES });
       const path = `${folder}/adapter-${kind}`;
-      await writeFolderAtomic(path, adapterFiles(adapter, { base, checkpoint, chatTemplateHash: null }));
+      await saveAdapter(path, adapter, { base, checkpoint });
       const { adapter: read } = await readAdapter(path, base);
       assert.deepEqual(valuesOf(read), valuesOf(adapter));
       const [own, shared] = [frozenOf(adapter), frozenOf(read)];

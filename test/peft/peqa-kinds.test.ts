@@ -10,10 +10,8 @@ import { buildTinyGguf, ggufValues, type RawTensor, TINY_TOKENS } from "../tiny/
 import { temporaryFolder, tinyModelParts, writeTinyModel } from "../tiny/model.ts";
 import { valuesOf } from "../passes/trained-values.ts";
 import { chooseKind, writeMergedModel } from "../../src/export/merged/merged-model.ts";
-import { adapterFiles } from "../../src/format/adapters/adapter.ts";
 import { type LoadedModel, openGguf, readAdapter } from "../../src/format/by-path.ts";
 import type { ModelFormat } from "../../src/format/checkpoint/checkpoint.ts";
-import { writeFolderAtomic } from "../../src/format/files/atomic.ts";
 import { openModel } from "../../src/models/families.ts";
 import { BaseModel } from "../../src/models/base/base-model.ts";
 import type { Adapter } from "../../src/peft/attach.ts";
@@ -26,6 +24,7 @@ import { Random } from "../../src/random.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { largestDifference } from "../reference/differences.ts";
 import { openUntilEnd } from "../files/open-until-end.ts";
+import { saveAdapter } from "../files/save-adapter.ts";
 
 const [WIDTH, KEY_WIDTH] = [256, 128];
 const NUM_WEIGHTS = 5 * WIDTH * WIDTH + 2 * KEY_WIDTH * WIDTH;
@@ -210,7 +209,7 @@ describe("one factor a row", () => {
     const adapter = await attachTo(base, peqa, { scales: "row" });
     await train(base, adapter);
     const folder = join(root, "row-adapter");
-    await writeFolderAtomic(folder, adapterFiles(adapter, { base, checkpoint, chatTemplateHash: null }));
+    await saveAdapter(folder, adapter, { base, checkpoint });
     const { source } = base;
     const read: string[] = [];
     const watched = new BaseModel(base.name, base.model, {
@@ -259,7 +258,7 @@ test("a folder from before k-quants were trained on their own codes is read as i
   assert.equal(adapter.numTrained, NUM_ROWS, "one scale a row of new codes");
   await train(base, adapter);
   const folder = join(root, "once");
-  await writeFolderAtomic(folder, adapterFiles(adapter, { base, checkpoint, chatTemplateHash: null }));
+  await saveAdapter(folder, adapter, { base, checkpoint });
   const file = join(folder, "adapter_config.json");
   const { scales, own_codes, ...once } = JSON.parse(readFileSync(file, "utf8")) as Record<string, unknown>;
   assert.deepEqual([scales, own_codes, once["bits"], once["group_size"]], ["group", "written", 4, 0]);

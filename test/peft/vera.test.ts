@@ -1,15 +1,14 @@
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { describe, test } from "node:test";
-import { adapterFiles } from "../../src/format/adapters/adapter.ts";
 import { readAdapter, readAdapterFolder } from "../../src/format/by-path.ts";
-import { writeFolderAtomic } from "../../src/format/files/atomic.ts";
 import { readJson } from "../../src/format/by-path.ts";
 import type { Adapter } from "../../src/peft/attach.ts";
 import { vera } from "../../src/peft/methods/vera.ts";
 import { attachTo } from "../passes/model-passes.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
 import { openUntilEnd } from "../files/open-until-end.ts";
+import { saveAdapter } from "../files/save-adapter.ts";
 
 /**
  * First and last numbers of A [3, 48] and B [32, 3]: with g = torch.Generator("cpu").manual_seed(7),
@@ -58,7 +57,7 @@ describe("VeRA's shared matrices", () => {
     const adapter = await attachTo(base, vera, { rank: 3 });
     for (const matrix of matrices(adapter)) matrix.fill(0.25);
     const path = `${folder}/saved`;
-    await writeFolderAtomic(path, adapterFiles(adapter, { base, checkpoint, chatTemplateHash: null }));
+    await saveAdapter(path, adapter, { base, checkpoint });
     const { adapter: read } = await readAdapter(path, base);
     for (const matrix of matrices(read)) assert.ok(matrix.every((value) => value === 0.25));
   });
@@ -73,7 +72,7 @@ describe("VeRA's shared matrices", () => {
   test("that a file leaves out are drawn again", async () => {
     const adapter = await attachTo(base, vera, { rank: 3, projectionSeed: 5, saveProjection: false });
     const path = `${folder}/without`;
-    await writeFolderAtomic(path, adapterFiles(adapter, { base, checkpoint, chatTemplateHash: null }));
+    await saveAdapter(path, adapter, { base, checkpoint });
     const { config, tensors } = await readAdapterFolder(path);
     assert.deepEqual([config["save_projection"], config["projection_prng_key"]], [false, 5]);
     assert.ok([...tensors.keys()].every((name) => name.includes("vera_lambda")));
@@ -84,7 +83,7 @@ describe("VeRA's shared matrices", () => {
   test("are missing where a file should have them", async () => {
     const adapter = await attachTo(base, vera, { rank: 3, saveProjection: false });
     const path = `${folder}/missing`;
-    await writeFolderAtomic(path, adapterFiles(adapter, { base, checkpoint, chatTemplateHash: null }));
+    await saveAdapter(path, adapter, { base, checkpoint });
     const config = { ...(await readJson(`${path}/adapter_config.json`)), save_projection: true };
     writeFileSync(`${path}/adapter_config.json`, JSON.stringify(config));
     await assert.rejects(readAdapter(path, base), {

@@ -7,7 +7,8 @@ import { adminKeys } from "../../src/server/access/api-keys.ts";
 import { createApp } from "../../src/server/app.ts";
 import { ROUTES } from "../../src/server/routes.ts";
 import { temporaryFolder } from "../tiny/model.ts";
-import { serveTiny, writeTinyAdapter } from "./tiny-server.ts";
+import { serveTiny } from "./tiny-server.ts";
+import { writeTinyAdapter } from "../tiny/adapter.ts";
 
 const root = temporaryFolder();
 const server = await serveTiny(root);

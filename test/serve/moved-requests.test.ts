@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { temporaryFolder } from "../tiny/model.ts";
-import { type TinyServer, serveTiny, writeTinyAdapter } from "./tiny-server.ts";
+import { type TinyServer, serveTiny } from "./tiny-server.ts";
+import { writeTinyAdapter } from "../tiny/adapter.ts";
 
 const roots = [temporaryFolder(), temporaryFolder()] as const;
 const here = await serveTiny(roots[0]);

@@ -1,14 +1,10 @@
 /** @file A server of a tiny model with adapters, inside this process. */
 import { join } from "node:path";
 import { type OpenServingOptions, openServingModel } from "../../src/engine/serving-model.ts";
-import { openTextParts } from "../../src/engine/text-model.ts";
-import { adapterFiles } from "../../src/format/adapters/adapter.ts";
-import { writeFolderAtomic } from "../../src/format/files/atomic.ts";
 import { JobQueue } from "../../src/jobs/queue/job-queue.ts";
 import type { JobTable } from "../../src/jobs/job-table.ts";
 import { systemClock } from "../../src/jobs/queue/system-clock.ts";
 import { StateFolder } from "../../src/jobs/state-folder.ts";
-import { findMethod } from "../../src/peft/methods.ts";
 import { AdapterRoot } from "../../src/server/adapter-root.ts";
 import type { AdmissionOptions } from "../../src/server/access/admission.ts";
 import { createApp } from "../../src/server/app.ts";
@@ -19,7 +15,7 @@ import { ROUTES } from "../../src/server/routes.ts";
 import { fingerprintOf } from "../../src/models/base/fingerprint.ts";
 import { ServerState } from "../../src/server/server-state.ts";
 import { MemoryJobs } from "../jobs/memory-jobs.ts";
-import { attachTo, perturb } from "../passes/model-passes.ts";
+import { writeTinyAdapter } from "../tiny/adapter.ts";
 import { writeTinyModel } from "../tiny/model.ts";
 
 const LIMITS: Limits = {
@@ -42,21 +38,6 @@ export interface TinyServer {
     headers?: Record<string, string>,
   ): Promise<{ status: number; body: unknown }>;
   close(): Promise<void>;
-}
-
-/** Writes an adapter that changes what the model says. */
-export async function writeTinyAdapter(
-  modelPath: string,
-  folder: string,
-  method: string,
-  seed: number,
-): Promise<string> {
-  const { base, checkpoint } = await openTextParts(modelPath);
-  const adapter = await attachTo(base, findMethod(method), {}, null, seed);
-  perturb(adapter, 0.3, seed);
-  await writeFolderAtomic(folder, adapterFiles(adapter, { base, checkpoint, chatTemplateHash: null }));
-  await checkpoint.close();
-  return folder;
 }
 
 /** Serves a tiny model, which jobs train in float32 whatever `compute` of texts is, as "tiny", with what lies in its folder of adapters: "poet" and "clerk", which are loaded when a request names them. */

@@ -5,7 +5,8 @@ import { after, test } from "node:test";
 import { openTextModel } from "../../src/engine/text-model.ts";
 import { METHODS, WHOLE_MODEL } from "../../src/peft/methods.ts";
 import { temporaryFolder } from "../tiny/model.ts";
-import { serveTiny, writeTinyAdapter } from "./tiny-server.ts";
+import { serveTiny } from "./tiny-server.ts";
+import { writeTinyAdapter } from "../tiny/adapter.ts";
 
 const root = temporaryFolder();
 const server = await serveTiny(root);

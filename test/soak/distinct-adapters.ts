@@ -2,7 +2,7 @@
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { type ServingModel, openServingModel } from "../../src/engine/serving-model.ts";
-import { writeTinyAdapter } from "../serve/tiny-server.ts";
+import { writeTinyAdapter } from "../tiny/adapter.ts";
 import { ANSWER_TOKENS, MESSAGES } from "./clients.ts";
 
 const METHODS = ["lora", "road", "ia3"];

@@ -3,9 +3,7 @@ import assert from "node:assert/strict";
 import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import { adapterFiles } from "../../format/adapters/adapter.ts";
 import { openSafetensors, readAdapter } from "../../format/by-path.ts";
-import { writeFolderAtomic } from "../../format/files/atomic.ts";
 import { findMethod } from "../../peft/methods.ts";
 import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
 import { writeSafetensors } from "../../../test/files/write-safetensors.ts";
@@ -13,6 +11,7 @@ import { attachTo, perturb } from "../../../test/passes/model-passes.ts";
 import { temporaryFolder, writeTinyModel } from "../../../test/tiny/model.ts";
 import { type Said, runMain } from "../../../test/process/run-main.ts";
 import { openUntilEnd } from "../../../test/files/open-until-end.ts";
+import { saveAdapter } from "../../../test/files/save-adapter.ts";
 
 const folder = temporaryFolder();
 const model = await writeTinyModel(join(folder, "model"));
@@ -24,9 +23,7 @@ async function writeAdapter(
 ): Promise<string> {
   const adapter = await attachTo(base, findMethod(method), options, modules);
   perturb(adapter, deviation, name.length);
-  const path = join(folder, name);
-  await writeFolderAtomic(path, adapterFiles(adapter, { base, checkpoint, chatTemplateHash: template }));
-  return path;
+  return await saveAdapter(join(folder, name), adapter, { base, checkpoint }, template);
 }
 
 const a = await writeAdapter("a", { options: { rank: 2 } });

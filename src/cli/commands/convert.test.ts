@@ -2,9 +2,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
-import { adapterFiles } from "../../format/adapters/adapter.ts";
 import { openGguf, openSafetensors, readAdapter, readAdapterFolder, readJson } from "../../format/by-path.ts";
-import { writeFolderAtomic } from "../../format/files/atomic.ts";
 import { findMethod } from "../../peft/methods.ts";
 import { dequantize } from "../../quant/stored-tensor.ts";
 import { createEngine } from "../../runtime/create-engine.ts";
@@ -13,6 +11,7 @@ import { attachTo, batchFromRows, logitsOf, perturb } from "../../../test/passes
 import { temporaryFolder, writeTinyModel } from "../../../test/tiny/model.ts";
 import { runMain, type Said } from "../../../test/process/run-main.ts";
 import { openUntilEnd } from "../../../test/files/open-until-end.ts";
+import { saveAdapter } from "../../../test/files/save-adapter.ts";
 
 const folder = temporaryFolder();
 const engine = createEngine({ threads: 1 });
@@ -32,7 +31,7 @@ async function adapted(
   const adapter = await attachTo(base, findMethod(method), options, modules);
   perturb(adapter, 0.2);
   const path = join(folder, name);
-  await writeFolderAtomic(path, adapterFiles(adapter, { base, checkpoint, chatTemplateHash: null }));
+  await saveAdapter(path, adapter, { base, checkpoint });
   return { model, base, path };
 }
 

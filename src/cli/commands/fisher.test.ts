@@ -3,14 +3,13 @@ import assert from "node:assert/strict";
 import { existsSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { adapterFiles } from "../../format/adapters/adapter.ts";
 import { openSafetensors } from "../../format/by-path.ts";
-import { writeFolderAtomic } from "../../format/files/atomic.ts";
 import { findMethod } from "../../peft/methods.ts";
 import { attachTo, perturb } from "../../../test/passes/model-passes.ts";
 import { temporaryFolder, writeTinyModel } from "../../../test/tiny/model.ts";
 import { type Said, runMain } from "../../../test/process/run-main.ts";
 import { openUntilEnd } from "../../../test/files/open-until-end.ts";
+import { saveAdapter } from "../../../test/files/save-adapter.ts";
 
 const folder = temporaryFolder();
 const model = await writeTinyModel(join(folder, "model"));
@@ -21,9 +20,7 @@ writeFileSync(data, "The quick brown fox jumps over the lazy dog. ".repeat(4));
 async function written(method: string): Promise<string> {
   const adapter = await attachTo(base, findMethod(method));
   perturb(adapter, 0.1);
-  const path = join(folder, method);
-  await writeFolderAtomic(path, adapterFiles(adapter, { base, checkpoint, chatTemplateHash: null }));
-  return path;
+  return await saveAdapter(join(folder, method), adapter, { base, checkpoint });
 }
 
 const run = (...words: readonly string[]): Promise<Said> =>

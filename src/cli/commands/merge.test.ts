@@ -5,11 +5,10 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { attachTo, perturb } from "../../../test/passes/model-passes.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../../../test/tiny/model.ts";
-import { adapterFiles } from "../../format/adapters/adapter.ts";
-import { writeFolderAtomic } from "../../format/files/atomic.ts";
 import { loadModel } from "../../format/by-path.ts";
 import { lora } from "../../peft/methods/lora.ts";
 import { type Said, runMain } from "../../../test/process/run-main.ts";
+import { saveAdapter } from "../../../test/files/save-adapter.ts";
 
 const folder = temporaryFolder();
 const config = { hidden_size: 64, intermediate_size: 96 };
@@ -21,7 +20,7 @@ async function writeAdapter(path: string): Promise<string> {
   const { base, checkpoint } = await loadModel(model);
   const adapter = await attachTo(base, lora, { rank: 2 });
   perturb(adapter, 0.2);
-  await writeFolderAtomic(path, adapterFiles(adapter, { base, checkpoint, chatTemplateHash: null }));
+  await saveAdapter(path, adapter, { base, checkpoint });
   await checkpoint.close();
   return path;
 }

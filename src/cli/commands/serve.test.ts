@@ -11,7 +11,7 @@ import { after, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { ADAPTER_FILE, trainAlone } from "../../../test/jobs/train-alone.ts";
 import { runMain } from "../../../test/process/run-main.ts";
-import { writeTinyAdapter } from "../../../test/serve/tiny-server.ts";
+import { writeTinyAdapter } from "../../../test/tiny/adapter.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../../../test/tiny/model.ts";
 import { waitFor } from "../../../test/process/wait-for.ts";
 import { lockFolder } from "../../format/files/disk/folder-lock.ts";

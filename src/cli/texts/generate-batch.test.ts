@@ -3,26 +3,19 @@ import assert from "node:assert/strict";
 import { existsSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import { openTextParts } from "../../engine/text-model.ts";
-import { adapterFiles } from "../../format/adapters/adapter.ts";
-import { writeFolderAtomic } from "../../format/files/atomic.ts";
-import { lora } from "../../peft/methods/lora.ts";
-import { attachTo, perturb } from "../../../test/passes/model-passes.ts";
 import { type Said, runMain } from "../../../test/process/run-main.ts";
 import { temporaryFolder, writeTinyModel } from "../../../test/tiny/model.ts";
+import { writeTinyAdapter } from "../../../test/tiny/adapter.ts";
 
 const folder = temporaryFolder();
 const model = await writeTinyModel(join(folder, "model"));
 const [one, other] = [await writeAdapter("one", 1), await writeAdapter("other", 2)];
 
-async function writeAdapter(name: string, seed: number): Promise<string> {
-  const { base, checkpoint } = await openTextParts(model);
-  const adapter = await attachTo(base, lora, { rank: 1 + seed }, null, seed);
-  perturb(adapter, 0.5, seed);
-  const path = join(folder, name);
-  await writeFolderAtomic(path, adapterFiles(adapter, { base, checkpoint, chatTemplateHash: null }));
-  await checkpoint.close();
-  return path;
+function writeAdapter(name: string, seed: number): Promise<string> {
+  return writeTinyAdapter(model, join(folder, name), "lora", seed, {
+    options: { rank: 1 + seed },
+    deviation: 0.5,
+  });
 }
 
 function writePrompts(name: string, content: string): string {

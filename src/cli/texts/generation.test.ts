@@ -7,14 +7,13 @@ import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { writeFolderAtomic } from "../../format/files/atomic.ts";
 import { writeModel } from "../../format/by-path.ts";
-import { adapterFiles } from "../../format/adapters/adapter.ts";
 import { openTextParts } from "../../engine/text-model.ts";
 import { lora } from "../../peft/methods/lora.ts";
 import { attachTo, perturb } from "../../../test/passes/model-passes.ts";
 import { temporaryFolder, tinyModelParts, writeTinyModel } from "../../../test/tiny/model.ts";
 import { type Said, runMain } from "../../../test/process/run-main.ts";
+import { saveAdapter } from "../../../test/files/save-adapter.ts";
 
 const MAIN = fileURLToPath(new URL("../main.ts", import.meta.url));
 const folder = temporaryFolder();
@@ -25,8 +24,7 @@ async function writeAdapter(path: string): Promise<string> {
   const { base, checkpoint } = await openTextParts(model);
   const adapter = await attachTo(base, lora, { rank: 2 });
   perturb(adapter, 0.5);
-  const files = adapterFiles(adapter, { base, checkpoint, chatTemplateHash: "0".repeat(64) });
-  await writeFolderAtomic(path, files);
+  await saveAdapter(path, adapter, { base, checkpoint }, "0".repeat(64));
   await checkpoint.close();
   return path;
 }

@@ -4,9 +4,7 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { attachTo, perturb } from "../../../test/passes/model-passes.ts";
 import { temporaryFolder, writeTinyModel } from "../../../test/tiny/model.ts";
-import { adapterFiles } from "../../format/adapters/adapter.ts";
 import { loadModel, readAdapter } from "../../format/by-path.ts";
-import { writeFolderAtomic } from "../../format/files/atomic.ts";
 import { findMethod } from "../../peft/methods.ts";
 import { largeFormBytes } from "../../peft/rows/row-forms.ts";
 import { Session } from "../../run/session.ts";
@@ -14,6 +12,7 @@ import { createEngine } from "../../runtime/create-engine.ts";
 import { AdapterPool } from "./adapter-pool.ts";
 import type { HeldAdapter } from "./held-adapter.ts";
 import { ServingEngine } from "../serving/serving-engine.ts";
+import { saveAdapter } from "../../../test/files/save-adapter.ts";
 
 const root = temporaryFolder();
 const { base, checkpoint } = await loadModel(await writeTinyModel(join(root, "model")));
@@ -23,10 +22,7 @@ for (const [seed, name] of ["one", "two", "three"].entries()) {
   const adapter = await attachTo(base, findMethod("snell"), {}, ["q_proj", "down_proj"], seed);
   perturb(adapter, 0.2, seed);
   updateBytes = largeFormBytes(adapter);
-  await writeFolderAtomic(
-    join(root, name),
-    adapterFiles(adapter, { base, checkpoint, chatTemplateHash: null }),
-  );
+  await saveAdapter(join(root, name), adapter, { base, checkpoint });
 }
 const adapters = new AdapterPool({
   session,

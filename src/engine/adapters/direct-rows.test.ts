@@ -5,9 +5,7 @@ import { after, test } from "node:test";
 import { isDeepStrictEqual } from "node:util";
 import { attachTo, perturb } from "../../../test/passes/model-passes.ts";
 import { temporaryFolder, writeTinyModel } from "../../../test/tiny/model.ts";
-import { adapterFiles } from "../../format/adapters/adapter.ts";
 import { readAdapter } from "../../format/by-path.ts";
-import { writeFolderAtomic } from "../../format/files/atomic.ts";
 import { Graph } from "../../graph/graph.ts";
 import { matmulBits } from "../../graph/ops/matmul-bits.ts";
 import { findMethod } from "../../peft/methods.ts";
@@ -20,6 +18,7 @@ import { GREEDY } from "../sampling/sampler.ts";
 import { ServingEngine } from "../serving/serving-engine.ts";
 import { openTextParts } from "../text-model.ts";
 import { openWritingSession } from "../opening/writing-session.ts";
+import { saveAdapter } from "../../../test/files/save-adapter.ts";
 
 const root = temporaryFolder();
 const path = await writeTinyModel(join(root, "model"), {
@@ -47,7 +46,7 @@ for (const [i, method] of METHODS.entries()) {
   const adapter = await attachTo(base, findMethod(method), {}, null, i);
   perturb(adapter, 0.2, i);
   const folder = join(root, method);
-  await writeFolderAtomic(folder, adapterFiles(adapter, { base, checkpoint, chatTemplateHash: null }));
+  await saveAdapter(folder, adapter, { base, checkpoint });
   adapters.register(method, folder);
 }
 

@@ -2,13 +2,10 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
-import { attachTo, perturb } from "../../../test/passes/model-passes.ts";
 import { temporaryFolder, writeTinyModel } from "../../../test/tiny/model.ts";
-import { adapterFiles } from "../../format/adapters/adapter.ts";
-import { writeFolderAtomic } from "../../format/files/atomic.ts";
-import { findMethod } from "../../peft/methods.ts";
 import type { HeldAdapter } from "./held-adapter.ts";
-import { openTextModel, openTextParts, type TextModel, type WrittenText } from "../text-model.ts";
+import { openTextModel, type TextModel, type WrittenText } from "../text-model.ts";
+import { writeTinyAdapter } from "../../../test/tiny/adapter.ts";
 
 const root = temporaryFolder();
 const modelPath = await writeTinyModel(join(root, "model"));
@@ -23,12 +20,8 @@ async function openWith(method: string, options: readonly [object, object] = [{}
   const model = await openTextModel(modelPath, { threads: 1 });
   after(() => model.close());
   for (const [seed, name] of ["a", "b"].entries()) {
-    const { base, checkpoint } = await openTextParts(modelPath);
-    const adapter = await attachTo(base, findMethod(method), options[seed], null, seed);
-    perturb(adapter, 0.3, seed);
     const path = join(root, `${method}-${name}-${JSON.stringify(options[seed]).replaceAll(/\W/g, "")}`);
-    await writeFolderAtomic(path, adapterFiles(adapter, { base, checkpoint, chatTemplateHash: null }));
-    await checkpoint.close();
+    await writeTinyAdapter(modelPath, path, method, seed, { options: options[seed]! });
     await model.tasks.load(name, path);
   }
   return model;

@@ -2,15 +2,13 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
-import { attachTo, perturb } from "../../../test/passes/model-passes.ts";
 import { arrayBytes } from "../../../test/process/array-bytes.ts";
 import { temporaryFolder, writeTinyModel } from "../../../test/tiny/model.ts";
 import { GraftError } from "../../errors.ts";
-import { adapterFiles } from "../../format/adapters/adapter.ts";
-import { writeFolderAtomic } from "../../format/files/atomic.ts";
 import { configFileOf } from "../../peft/method.ts";
-import { METHODS, findMethod } from "../../peft/methods.ts";
-import { openTextModel, openTextParts, type TextModel } from "../text-model.ts";
+import { METHODS } from "../../peft/methods.ts";
+import { openTextModel, type TextModel } from "../text-model.ts";
+import { writeTinyAdapter } from "../../../test/tiny/adapter.ts";
 
 const root = temporaryFolder();
 const modelPath = await writeTinyModel(join(root, "model"));
@@ -18,14 +16,8 @@ const REQUEST = { maxNewTokens: 12 };
 const PROMPT = [72, 101, 108, 108, 111];
 
 /** Writes an adapter folder far from its start. */
-async function writeTask(name: string, method: string, seed: number, options = {}, model = modelPath) {
-  const path = join(root, name);
-  const { base, checkpoint } = await openTextParts(model);
-  const adapter = await attachTo(base, findMethod(method), options, null, seed);
-  perturb(adapter, 0.3, seed);
-  await writeFolderAtomic(path, adapterFiles(adapter, { base, checkpoint, chatTemplateHash: null }));
-  await checkpoint.close();
-  return path;
+function writeTask(name: string, method: string, seed: number, options = {}, model = modelPath) {
+  return writeTinyAdapter(model, join(root, name), method, seed, { options });
 }
 
 /** Opens the model; it is closed after the tests. */

@@ -2,18 +2,15 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { attachTo, perturb } from "../../../test/passes/model-passes.ts";
 import { temporaryFolder, writeTinyModel } from "../../../test/tiny/model.ts";
-import { adapterFiles } from "../../format/adapters/adapter.ts";
 import { readAdapter } from "../../format/by-path.ts";
-import { writeFolderAtomic } from "../../format/files/atomic.ts";
-import { findMethod } from "../../peft/methods.ts";
 import { AdapterPool } from "../adapters/adapter-pool.ts";
 import { type MovedText, exportText, importText } from "./moved-text.ts";
 import { pageBytes } from "../cache/paged-cache.ts";
 import { ServingEngine } from "./serving-engine.ts";
 import type { ServeEnd, ServeRequest, ServedToken } from "./serve-request.ts";
-import { openTextModel, openTextParts } from "../text-model.ts";
+import { openTextModel } from "../text-model.ts";
+import { writeTinyAdapter } from "../../../test/tiny/adapter.ts";
 
 const root = temporaryFolder();
 const modelPath = await writeTinyModel(join(root, "model"));
@@ -23,12 +20,7 @@ const { session } = model.generator;
 
 /** Writes an adapter with changes that show, and lets the model write with it alone. */
 async function makeAdapter(name: string, method: string, options: object, seed: number): Promise<string> {
-  const { base, checkpoint } = await openTextParts(modelPath);
-  const adapter = await attachTo(base, findMethod(method), options, null, seed);
-  perturb(adapter, 0.3, seed);
-  const path = join(root, name);
-  await writeFolderAtomic(path, adapterFiles(adapter, { base, checkpoint, chatTemplateHash: null }));
-  await checkpoint.close();
+  const path = await writeTinyAdapter(modelPath, join(root, name), method, seed, { options });
   await model.tasks.load(name, path);
   return path;
 }

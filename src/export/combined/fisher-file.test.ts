@@ -2,9 +2,7 @@
 import assert from "node:assert/strict";
 import { cpSync } from "node:fs";
 import { after, describe, test } from "node:test";
-import { adapterFiles } from "../../format/adapters/adapter.ts";
 import { loadModel, openSafetensors, readAdapter } from "../../format/by-path.ts";
-import { writeFolderAtomic } from "../../format/files/atomic.ts";
 import { attach } from "../../peft/attach.ts";
 import { findMethod } from "../../peft/methods.ts";
 import { Random } from "../../random.ts";
@@ -15,6 +13,7 @@ import { perturb, randomExamples } from "../../../test/passes/model-passes.ts";
 import { temporaryFolder, writeTinyModel } from "../../../test/tiny/model.ts";
 import { type CombineInput, combineAdapters } from "./combine.ts";
 import { FISHER_FILE, writeFisher } from "./fisher-file.ts";
+import { saveAdapter } from "../../../test/files/save-adapter.ts";
 
 const folder = temporaryFolder();
 const { base, checkpoint } = await loadModel(await writeTinyModel(`${folder}/model`), { name: "tiny" });
@@ -30,7 +29,7 @@ async function written(method: string, seed: number, options: object = {}): Prom
   const adapter = await attach(base, request, new Random(1));
   perturb(adapter, 0.1, seed);
   const path = `${folder}/${method}-${seed}-${Object.keys(options).join("-")}`;
-  await writeFolderAtomic(path, adapterFiles(adapter, { base, checkpoint, chatTemplateHash: null }));
+  await saveAdapter(path, adapter, { base, checkpoint });
   const units = randomExamples([8, 11], seed);
   assert.equal(
     await writeFisher(path, await estimateFisher(session, adapter, units)),

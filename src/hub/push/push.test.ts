@@ -6,14 +6,13 @@ import { type IncomingMessage, type ServerResponse, createServer } from "node:ht
 import type { AddressInfo } from "node:net";
 import { buffer } from "node:stream/consumers";
 import { after, describe, test } from "node:test";
-import { adapterFiles } from "../../format/adapters/adapter.ts";
-import { writeFolderAtomic } from "../../format/files/atomic.ts";
 import { findMethod } from "../../peft/methods.ts";
 import { attachTo, perturb } from "../../../test/passes/model-passes.ts";
 import { temporaryFolder, writeTinyModel } from "../../../test/tiny/model.ts";
 import { pushFolder } from "./push.ts";
 import { type Said, runMain } from "../../../test/process/run-main.ts";
 import { openUntilEnd } from "../../../test/files/open-until-end.ts";
+import { saveAdapter } from "../../../test/files/save-adapter.ts";
 
 const TOKEN = "hf_VERYSECRET";
 const folder = temporaryFolder();
@@ -22,7 +21,7 @@ const { base, checkpoint } = await openUntilEnd(model, { name: "owner/base" });
 const adapter = await attachTo(base, findMethod("lora"), { rank: 2 });
 perturb(adapter, 0.1);
 const own = `${folder}/adapter`;
-await writeFolderAtomic(own, adapterFiles(adapter, { base, checkpoint, chatTemplateHash: null }));
+await saveAdapter(own, adapter, { base, checkpoint });
 for (const name of ["config.yaml", "log.jsonl", "trainer_state.json", ".env", "notes.txt"]) {
   writeFileSync(`${own}/${name}`, "private");
 }
