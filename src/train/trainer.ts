@@ -46,12 +46,12 @@ export interface TrainResult extends DoneEvent {
 export async function train(input: TrainInput, hooks: TrainHooks = {}): Promise<TrainResult> {
   return await new Training(
     parseTrainOptions(input, hooks.methods),
-    hooks.given ?? keysOf(input),
+    hooks.given ?? givenKeys(input),
     hooks,
   ).run();
 }
 
-function keysOf(input: TrainInput): ReadonlySet<string> {
+function givenKeys(input: TrainInput): ReadonlySet<string> {
   return new Set(Object.entries(input).flatMap(([key, value]) => (value === undefined ? [] : [key])));
 }
 

@@ -28,7 +28,7 @@ import { findModel, servedName } from "../model/find-model.ts";
 import { warn } from "../report.ts";
 import { openOptions } from "../texts/generation.ts";
 import { SERVE_GROUPS, SERVE_OPTIONS, type ServeOptions } from "../serving/serve-flags.ts";
-import { keysOf, requireKey } from "../serving/server-keys.ts";
+import { keyReader, requireKey } from "../serving/server-keys.ts";
 import { troublesTo } from "../serving/troubles.ts";
 
 /** Largest seed of a text whose request has none. */
@@ -40,7 +40,7 @@ export const command = defineCommand({
   options: SERVE_OPTIONS,
   groups: SERVE_GROUPS,
   async run(options, io) {
-    const readKeys = keysOf(options, io.env);
+    const readKeys = keyReader(options, io.env);
     requireKey(options.host, await readKeys());
     requireState(options);
     if (options.adapterRoot !== undefined) await requireRoot(options.adapterRoot);

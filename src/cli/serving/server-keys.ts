@@ -13,7 +13,7 @@ function listedKeys(env: Environment): string[] {
 }
 
 /** Keys of flags or environment, and of the state folder; null at a time when there are neither. */
-export function keysOf(
+export function keyReader(
   { apiKey, state }: Pick<ServeOptions, "apiKey" | "state">,
   env: Environment,
 ): ReadKeys {
