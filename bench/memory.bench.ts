@@ -1,9 +1,9 @@
 /** @file How much memory does a step of each method need on a base in floats and in few bits, with equal flags, against PEFT? */
 import { join } from "node:path";
 
-import { UsageError } from "../src/errors.ts";
 import { DEFAULT_MODEL } from "../src/hub/resolve.ts";
-import { defineBenchmark, type Json } from "./bench.ts";
+import { findNamed } from "../src/messages/find-named.ts";
+import { defineBenchmark, type Json, type Outcome } from "./bench.ts";
 import { flagWords, wordsOf } from "./harness/command-line.ts";
 import { writeEnoughText } from "./harness/enough-text.ts";
 import { interleave } from "./harness/interleave.ts";
@@ -88,64 +88,55 @@ export const benchmark = defineBenchmark({
         sides["peft lora, checkpointing"] = () =>
           trainWithPeft("peft_step.py", task, [...flags, "--checkpointing"]);
       }
-      const bases = named(
-        values.bases,
-        BASES.map(({ name }) => name),
-        "base",
-      );
-      const methods =
-        values.methods === "all"
-          ? null
-          : named(
-              values.methods,
-              METHODS.map(({ name }) => name),
-              "method",
-            );
-      for (const base of BASES.filter(({ name }) => bases.includes(name))) {
+      const bases = values.bases.split(",").map((name) => findNamed("base", BASES, name));
+      const names = values.methods === "all" ? METHODS.map(({ name }) => name) : values.methods.split(",");
+      const methods = new Set(names.map((name) => findNamed("method", METHODS, name).name));
+      for (const base of BASES.filter((each) => bases.includes(each))) {
         for (const { name, flags, bases: fitting } of METHODS) {
-          if (!fitting.includes(base.name) || (methods && !methods.includes(name))) continue;
+          if (!fitting.includes(base.name) || !methods.has(name)) continue;
           sides[`${name} on ${base.name}`] = () => train(base, name, flags);
         }
       }
       const rounds = await interleave(values.rounds, sides, context);
       const reference = values.peft === "off" ? null : largestPeak(rounds["peft lora"] ?? []);
-      const rows = Object.keys(sides).map((name) => {
+      const rows = Object.keys(sides).map((name): Row => {
         const runs = rounds[name] ?? [];
         const peak = largestPeak(runs);
         const seconds = median(runs.map((run) => median(steadySeconds(run))));
         return { name, peak, ratio: peakRatio(peak, reference), seconds, losses: runs[0]?.losses ?? [] };
       });
-      return {
-        parameters: values,
-        versions: values.peft === "off" ? {} : await pythonVersions(),
-        table: {
-          head: ["side", "peak memory", "/ peft's", "s/step", "last loss"],
-          rows: rows.map(({ name, peak, ratio, seconds, losses }) => [
-            name,
-            showPeak(peak),
-            ratio === null ? "" : ratio.toFixed(3),
-            seconds.toFixed(2),
-            (losses.at(-1) ?? Number.NaN).toFixed(4),
-          ]),
-        },
-        results: Object.fromEntries(
-          rows.map(({ name, peak, ratio, seconds, losses }): [string, Json] => [
-            name,
-            { peak_mb: peak, memory_ratio: ratio, step_seconds: seconds, losses },
-          ]),
-        ),
-      };
+      const versions = values.peft === "off" ? {} : await pythonVersions();
+      return { parameters: values, versions, ...report(rows) };
     }),
 });
 
-/** @throws UsageError "usage/flag" for a name that is none of the known */
-function named(text: string, known: readonly string[], what: string): readonly string[] {
-  const names = text.split(",");
-  const unknown = names.find((name) => !known.includes(name));
-  if (unknown === undefined) return names;
-  throw new UsageError(
-    "usage/flag",
-    `Cannot find ${what} "${unknown}", expected ${[...new Set(known)].join(", ")}`,
-    { hint: "Give names with commas." },
-  );
+/** What the runs of a side needed. */
+interface Row {
+  readonly name: string;
+  readonly peak: number | null;
+  /** Of peft's; null: it is not known. */
+  readonly ratio: number | null;
+  readonly seconds: number;
+  readonly losses: readonly number[];
+}
+
+function report(rows: readonly Row[]): Pick<Outcome, "table" | "results"> {
+  return {
+    table: {
+      head: ["side", "peak memory", "/ peft's", "s/step", "last loss"],
+      rows: rows.map(({ name, peak, ratio, seconds, losses }) => [
+        name,
+        showPeak(peak),
+        ratio === null ? "" : ratio.toFixed(3),
+        seconds.toFixed(2),
+        (losses.at(-1) ?? Number.NaN).toFixed(4),
+      ]),
+    },
+    results: Object.fromEntries(
+      rows.map(({ name, peak, ratio, seconds, losses }): [string, Json] => [
+        name,
+        { peak_mb: peak, memory_ratio: ratio, step_seconds: seconds, losses },
+      ]),
+    ),
+  };
 }

@@ -2,8 +2,8 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
-import { UsageError } from "../src/errors.ts";
 import { DEFAULT_MODEL } from "../src/hub/resolve.ts";
+import { findNamed } from "../src/messages/find-named.ts";
 import { defineBenchmark, type Json } from "./bench.ts";
 import { flagWords, wordsOf } from "./harness/command-line.ts";
 import { interleave } from "./harness/interleave.ts";
@@ -126,16 +126,7 @@ async function splitData(
 }
 
 function chosen(names: string): readonly Variant[] {
-  const table = TABLES[names];
-  if (table) return table;
-  return names.split(",").map((name) => {
-    const found = VARIANTS.find((variant) => variant.name === name);
-    if (found) return found;
-    throw new UsageError(
-      "usage/flag",
-      `Cannot find method "${name}", expected ${Object.keys(TABLES).join(", ")} or ${VARIANTS.map((v) => v.name).join(", ")}`,
-    );
-  });
+  return TABLES[names] ?? names.split(",").map((name) => findNamed("method", VARIANTS, name));
 }
 
 function seconds(runs: readonly MethodRun[]): number[] {

@@ -40,6 +40,38 @@ export interface TinyServer {
   close(): Promise<void>;
 }
 
+/** Sends JSON, or a text as it is, and reads the answer. */
+const posterTo =
+  (app: TinyServer["app"]): TinyServer["post"] =>
+  async (path, body, headers = {}) => {
+    const text = typeof body === "string" ? body : JSON.stringify(body);
+    const answer = await app.request(path, { method: "POST", body: text, headers });
+    const isJson = answer.headers.get("content-type")?.startsWith("application/json") === true;
+    return { status: answer.status, body: isJson ? await answer.json() : await answer.text() };
+  };
+
+/** Lets a server train the jobs of a table in this process, in float32. */
+async function openJobs(
+  state: ServerState,
+  root: string,
+  table: JobTable,
+  maxRunning: number,
+  onTrouble: (error: unknown) => void,
+): Promise<void> {
+  const { newId } = state;
+  state.fineTuning = openFineTuning(state, {
+    fingerprint: await fingerprintOf(state.model.parts.base),
+    files: new StateFolder(join(root, "state")),
+    queue: new JobQueue({ table, maxWaiting: 8, now: () => state.seconds(), newId }),
+    held: { compute: "f32", weights: "float32", chatTemplate: "chatml" },
+    maxRunning,
+    trainsHere: true,
+    clock: systemClock,
+    env: process.env,
+    troubles: { onTrouble },
+  });
+}
+
 /** Serves a tiny model, which jobs train in float32 whatever `compute` of texts is, as "tiny", with what lies in its folder of adapters: "poet" and "clerk", which are loaded when a request names them. */
 export async function serveTiny(
   root: string,
@@ -79,24 +111,7 @@ export async function serveTiny(
     newId: () => `${numIds++}`,
     newSeed: () => 7,
   });
-  const queue = new JobQueue({
-    table: jobs,
-    maxWaiting: 8,
-    now: () => state.seconds(),
-    newId: state.newId,
-  });
-  const files = new StateFolder(join(root, "state"));
-  state.fineTuning = openFineTuning(state, {
-    fingerprint: await fingerprintOf(model.parts.base),
-    files,
-    queue,
-    held: { compute: "f32", weights: "float32", chatTemplate: "chatml" },
-    maxRunning,
-    trainsHere: true,
-    clock: systemClock,
-    env: process.env,
-    troubles: { onTrouble: (error) => errors.push(error) },
-  });
+  await openJobs(state, root, jobs, maxRunning, (error) => errors.push(error));
   const app = createApp(state, ROUTES, {
     readKeys: async () => null,
     corsOrigins: [],
@@ -106,12 +121,7 @@ export async function serveTiny(
     state,
     app,
     errors,
-    post: async (path, body, headers = {}) => {
-      const text = typeof body === "string" ? body : JSON.stringify(body);
-      const answer = await app.request(path, { method: "POST", body: text, headers });
-      const isJson = answer.headers.get("content-type")?.startsWith("application/json") === true;
-      return { status: answer.status, body: isJson ? await answer.json() : await answer.text() };
-    },
+    post: posterTo(app),
     close: async () => {
       await state.fineTuning?.close();
       await model.close();
