@@ -35,6 +35,8 @@ export class ServerProcess {
     const node = [...COLLECTS, "--max-semi-space-size=4", MAIN];
     const child = spawn(process.execPath, [...node, ...words], { stdio: ["ignore", "pipe", "pipe"] });
     this.#child = child;
+    // A soak that fails leaves no server behind.
+    process.once("exit", () => child.kill("SIGKILL"));
     child.stderr.on("data", (chunk: Buffer) => (this.errors += chunk.toString("utf8")));
     const lines = createInterface(child.stdout);
     const [line] = (await Promise.race([once(lines, "line"), once(child, "exit")])) as [string | number];
