@@ -167,6 +167,10 @@ describe("readDataset()", () => {
     );
   });
 
+  it("says of an address that it is none of this machine", async () => {
+    await assert.rejects(readDataset("https://example.com/a.jsonl", options), { hint: /download the file/ });
+  });
+
   it("says that a folder has no training file", async () => {
     mkdirSync(join(folder, "hollow"), { recursive: true });
     await assertFails(

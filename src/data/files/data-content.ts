@@ -40,7 +40,9 @@ export async function openContent(path: string): Promise<DataContent> {
     refuseEndless(await stat(path));
     bytes = await readFile(path);
   } catch (cause) {
-    throw unreadable(path, describeFileProblem(cause), "Check the path.", cause);
+    const isAddress = /^[a-z][a-z\d+]+:\/\//i.test(path);
+    const hint = isAddress ? "Data are read on this machine: download the file first." : "Check the path.";
+    throw unreadable(path, describeFileProblem(cause), hint, cause);
   }
   const kind = requireKind(path);
   const compression = compressionOf(path);
