@@ -3,7 +3,7 @@
  *
  * Nothing is written to a connection on which an answer is under way: it would stand in the middle of that.
  */
-import type { Server, ServerResponse } from "node:http";
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import type { Socket } from "node:net";
 import { ApiError, errorAnswer } from "../api-error.ts";
@@ -21,12 +21,19 @@ const REASONS: Readonly<Record<number, string>> = {
   431: "Request Header Fields Too Large",
 };
 
-/** Watches the connections of a server. */
+/**
+ * Watches the connections of a server. When the process was busy, timers run before what came meanwhile is read: so each is read
+ * once more before its client is late, which would lose a request because the server was.
+ */
 export function boundClients(server: Server, clientTimeoutMs: number): void {
   /** Answers that are due, by connection. */
   const due = new WeakMap<Duplex, Set<ServerResponse>>();
   const dueOn = (socket: Duplex): ReadonlySet<ServerResponse> => due.get(socket) ?? new Set();
-  server.prependListener("request", ({ socket }, answer) => {
+  /** The newest on each connection. */
+  const requests = new WeakMap<Duplex, IncomingMessage>();
+  server.prependListener("request", (request, answer) => {
+    const { socket } = request;
+    requests.set(socket, request);
     const own = due.get(socket) ?? new Set<ServerResponse>();
     due.set(socket, own.add(answer));
     answer.once("close", () => own.delete(answer));
@@ -35,14 +42,32 @@ export function boundClients(server: Server, clientTimeoutMs: number): void {
   server.setTimeout(2 * clientTimeoutMs, (socket: Socket) => {
     // Who waits for an answer may: requests have a limit of their own. Who does not read it may not.
     if (dueOn(socket).size > 0 && socket.writableLength === 0) socket.setTimeout(2 * clientTimeoutMs);
-    else socket.destroy();
+    else destroyUnlessMoving(socket);
   });
-  server.on("clientError", (error: NodeJS.ErrnoException, socket: Duplex) => {
+  const end = (code: string, socket: Duplex): void => {
     // One whose request is not whole has not been begun: it is this that is late.
     const isBegun = [...dueOn(socket)].some(({ headersSent, req }) => headersSent || req.complete);
-    if (socket.writable && !isBegun && error.code !== "ECONNRESET")
-      socket.end(answerTo(error.code ?? ""), () => socket.destroy());
+    if (socket.writable && !isBegun && code !== "ECONNRESET")
+      socket.end(answerTo(code), () => socket.destroy());
     else socket.destroy();
+  };
+  server.on("clientError", ({ code = "" }: NodeJS.ErrnoException, socket: Duplex) => {
+    if (code !== "ERR_HTTP_REQUEST_TIMEOUT") return end(code, socket);
+    const last = requests.get(socket);
+    const before = last?.complete ? last : undefined;
+    setImmediate(() => {
+      const late = requests.get(socket);
+      // Not whether something has come: who sends a byte at a time is late.
+      if (late === before || !late?.complete) end(code, socket);
+    });
+  });
+}
+
+/** Each byte begins the time of a connection anew. */
+function destroyUnlessMoving(socket: Socket): void {
+  const { bytesRead, writableLength } = socket;
+  setImmediate(() => {
+    if (socket.bytesRead === bytesRead && socket.writableLength >= writableLength) socket.destroy();
   });
 }
 
