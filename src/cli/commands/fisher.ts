@@ -35,7 +35,10 @@ export const command = defineCommand({
   positionals: [],
   options: z.strictObject({
     ...MODEL_FLAGS,
-    data: PATH.describe("Data that the adapter was trained on, in the forms that eval reads"),
+    adapter: PATH.optional().describe(
+      "Adapter folder whose trained numbers are looked at; without it, all weights of --model, a folder of your own",
+    ),
+    data: PATH.describe("Data that the adapter or model was trained on, in the forms that eval reads"),
     ...EVALUATION_FLAGS,
     maxExamples: z
       .int()

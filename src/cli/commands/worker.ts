@@ -18,17 +18,18 @@ import type { StateFolder } from "../../jobs/state-folder.ts";
 import { openState } from "../../jobs/store/open-state.ts";
 import { systemClock } from "../../jobs/queue/system-clock.ts";
 import { trainJob } from "../../jobs/training/train-job.ts";
+import { DEFAULT_MODEL } from "../../hub/resolve.ts";
 import { fingerprintOf } from "../../models/base/fingerprint.ts";
 import { resultName } from "../../server/jobs/fine-tuning.ts";
 import { type CommandIO, defineCommand } from "../command.ts";
 import { type FoundModel, findModel, servedName } from "../model/find-model.ts";
-import { MODEL_FLAGS } from "../model/model-flags.ts";
+import { MODEL_FLAGS, modelFlag } from "../model/model-flags.ts";
 import { warn } from "../report.ts";
 import { troublesTo } from "../serving/troubles.ts";
 import { DATABASE, STORE } from "../serving/serve-flags.ts";
 import { PATH } from "../../messages/paths.ts";
 
-const { adapter: _, ...MODEL } = MODEL_FLAGS;
+const { adapter: _, ...MODEL } = { ...MODEL_FLAGS, model: modelFlag(DEFAULT_MODEL) };
 /** Between two looks for a job. */
 const POLL_MS = 1000;
 const nowSeconds = (): number => Math.floor(Date.now() / 1000);

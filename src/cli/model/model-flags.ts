@@ -11,11 +11,15 @@ import type { CommandIO } from "../command.ts";
 import { warn } from "../report.ts";
 import { NAME_OR_PATH, PATH } from "../../messages/paths.ts";
 
+/** The flag that says which model; `otherwise`: what it is where it is not given. */
+export const modelFlag = (otherwise: string) =>
+  NAME_OR_PATH.optional().describe(
+    `Model: OWNER/NAME, OWNER/NAME@REVISION, a folder or a .gguf file; default: ${otherwise}`,
+  );
+
 /** Flags that say which model, and how it is held. */
 export const MODEL_FLAGS = {
-  model: NAME_OR_PATH.optional().describe(
-    `Model: OWNER/NAME, OWNER/NAME@REVISION, a folder or a .gguf file; default: that of the adapter, else ${DEFAULT_MODEL}`,
-  ),
+  model: modelFlag(`that of the adapter, else ${DEFAULT_MODEL}`),
   adapter: PATH.optional().describe("Adapter folder to apply to the model"),
   base: z
     .enum(BASE_KINDS)
