@@ -75,6 +75,21 @@ test("a last step after which the loss of held-out data is no number fails the j
   // What is kept of a run that keeps its best is not what came last.
   const best = await run({ ...large, evalMetric: "loss" }, { validation_file: "file-1" });
   assert.equal(best.job.status, "succeeded");
+  assert.deepEqual(best.kept, [0]);
+});
+
+test("a run that keeps its best saves no checkpoint that nothing can be computed with beside it", async () => {
+  // A warm-up begins at 0: nothing moves in the first step.
+  const large = { learningRate: 1.5e19, warmupSteps: 1, schedule: "constant", evalMetric: "loss" };
+  const held = { validation_file: "file-1" };
+  const last = await run({ ...large, steps: 2 }, held);
+  assert.equal(last.job.status, "succeeded", last.job.error?.message);
+  assert.deepEqual(last.kept, [0, 1]);
+  for (const evalEvery of [1, 3]) {
+    const before = await run({ ...large, steps: 3, evalEvery }, held);
+    requireFailed(before, 2);
+    assert.deepEqual(before.kept, [0, 1]);
+  }
 });
 
 test("a last step after which the loss of the training data is no number fails a job without other data", async () => {

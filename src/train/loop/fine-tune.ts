@@ -80,9 +80,9 @@ class Run {
   }
 
   async *complete(): AsyncGenerator<StepEvent | EvalEvent | SampleEvent, FineTuneResult, void> {
-    const { totalSteps, saveEverySteps, hooks, logEverySteps } = this.#request;
+    const { saveEverySteps, hooks, logEverySteps } = this.#request;
     yield* this.#look();
-    while (this.#state.global_step < totalSteps && !this.#isOverfit()) {
+    while (!this.#isOver()) {
       if (hooks.signal?.aborted) await this.#stop();
       await this.#beginStep();
       const event = await this.#step();
@@ -93,7 +93,7 @@ class Run {
         yield event;
       }
       yield* this.#look();
-      if (saveEverySteps !== null && this.#isDue(saveEverySteps)) await this.#save();
+      if (saveEverySteps !== null && this.#isDue(saveEverySteps) && !this.#isOver()) await this.#save();
     }
     await this.#conclude();
     return { state: this.#state, evaluation: this.#evaluation };
@@ -116,9 +116,11 @@ class Run {
     if (evaluation && this.#isDue(evaluation.everySteps) && isLacking("eval")) yield* this.#evaluate();
   }
 
-  #isOverfit(): boolean {
-    const patience = this.#request.evaluation?.patience ?? null;
-    return patience !== null && this.#state.evaluations_without_improvement >= patience;
+  /** Whether no step is left, or none would make it better. */
+  #isOver(): boolean {
+    const { totalSteps, evaluation } = this.#request;
+    const { global_step: step, evaluations_without_improvement: idle } = this.#state;
+    return step >= totalSteps || idle >= (evaluation?.patience ?? Infinity);
   }
 
   /** Where the device says nothing and the run is to stop then, it can be resumed. */
@@ -213,29 +215,29 @@ class Run {
     this.#requireStore();
     this.#request.hooks.rest?.();
     await requireFinite(adapter, store, step);
-    await this.#requireFiniteLoss();
+    const found = await this.#findBadLoss();
+    if (found !== null) throw await divergence(store, found, step);
     await store.save(this.#state, this.#stepper.optimizerState);
     this.#savedStep = step;
     return true;
   }
 
   /**
-   * What held-out data or, where they were not looked at, those of the step say of parameters that are finite, unless better
-   * ones are the result. @throws FailedError "train/nan"
+   * Says what held-out data or, where they were not looked at, those of the step find in parameters that are finite; null: a
+   * loss that is a number.
    */
-  async #requireFiniteLoss(): Promise<void> {
-    const { evaluation, store, hooks } = this.#request;
-    const { global_step: step, best_metric: best, log_history: log } = this.#state;
-    if (step === 0 || (evaluation && keepsBest(evaluation) && best !== null)) return;
+  async #findBadLoss(): Promise<string | null> {
+    const { hooks } = this.#request;
+    const { global_step: step, log_history: log } = this.#state;
+    if (step === 0) return null;
     const told = log.findLast(({ event }) => event === "eval");
     const isTold = told?.["step"] === step;
     // Who stops does not wait for a pass: the first step after it says the same.
-    if (!isTold && hooks.signal?.aborted) return;
+    if (!isTold && hooks.signal?.aborted) return null;
     const loss = isTold ? Number(told["loss"]) : await this.#stepper.lossNow(step - 1);
     hooks.rest?.();
-    if (Number.isFinite(loss)) return;
-    const found = isTold ? `validation loss ${loss}` : `the loss is ${loss} after the parameters moved`;
-    throw await divergence(store, found, step);
+    if (Number.isFinite(loss)) return null;
+    return isTold ? `validation loss ${loss}` : `the loss is ${loss} after the parameters moved`;
   }
 
   #requireStore(): void {
@@ -269,9 +271,10 @@ class Run {
   async #conclude(): Promise<void> {
     const { adapter, store, evaluation } = this.#request;
     const { best_global_step: best, global_step: step } = this.#state;
-    // From where the run is made longer.
-    const isChecked = await this.#save();
     const goesBack = evaluation !== null && keepsBest(evaluation) && best !== null && best !== step;
+    // From where the run is made longer: from an earlier one where nothing can be computed with the last parameters.
+    const isSound = !goesBack || (await this.#findBadLoss()) === null;
+    const isChecked = isSound && (await this.#save());
     if (goesBack) await store.restore(best);
     if (goesBack || !isChecked) await requireFinite(adapter, store, step);
     this.#requireStore();
