@@ -30,6 +30,9 @@ const a = await writeAdapter("a", { options: { rank: 2 } });
 const b = await writeAdapter("bb", { options: { rank: 3 } });
 const c = await writeAdapter("ccc", { options: { rank: 2 }, modules: ["v_proj"], template: "2" });
 const scaler = await writeAdapter("scaler", { method: "ia3", modules: ["k_proj"] });
+const whole = await writeAdapter("whole", { method: "full", modules: [] });
+const codesOfQ = await writeAdapter("codes-q", { method: "peqa", modules: ["q_proj"] });
+const codesOfV = await writeAdapter("codes-v", { method: "peqa", modules: ["v_proj"] });
 
 const run = (...words: readonly string[]): Promise<Said> =>
   runMain(["combine", ...words], { GRAFT_HOME: folder });
@@ -43,6 +46,18 @@ function edited(name: string, from: string, edit: (config: Record<string, unknow
   writeFileSync(file, JSON.stringify(config));
   return path;
 }
+
+test("graft combine tells of numbers that half precision cannot hold, and where they are", async () => {
+  const output = join(folder, "huge");
+  const { status, stderr } = await run("1e30*a", "--adapter", `a=${a}`, "--output", output);
+  assert.equal(status, 0, stderr);
+  assert.match(
+    stderr,
+    /Tensor "base_model\..*lora_[AB]\.weight" has numbers up to \d\.\d+e\+\d+: more than 65504 is infinite in float16/,
+  );
+  const sane = await run("2*a", "--adapter", `a=${a}`, "--output", join(folder, "sane"));
+  assert.equal(sane.stderr, "");
+});
 
 test("graft combine writes an adapter folder and tells what it did", async () => {
   const output = join(folder, "sum");
@@ -252,8 +267,20 @@ describe("graft combine refuses, with a remedy and before it writes,", () => {
     [
       "weights that float32 cannot hold",
       ["1e300*a", "--adapter", `a=${a}`],
-      /"1e300\*a": the result holds numbers that float32 cannot/,
+      /"1e300\*a": tensor "base_model.*lora_[AB].weight" has -?Infinity, expected numbers that float32 can hold/,
       /smaller weights/,
+    ],
+    [
+      "a whole model that float32 cannot hold",
+      ["1e300*m", "--adapter", `m=${whole}`, "--model", model],
+      /"1e\+300\*m": tensor "model\..*" has -?Infinity, expected numbers that float32 can hold/,
+      /smaller weights/,
+    ],
+    [
+      "codes of other modules",
+      ["q + v", "--adapter", `q=${codesOfQ}`, "--adapter", `v=${codesOfV}`],
+      /"q" and "v": they train scales of q_proj \(2 modules\) and v_proj \(2 modules\), expected the same modules/,
+      /same modules/,
     ],
     ["a method that is not known", ["o", "--adapter", `o=${other}`], /type is "PREFIX_TUNING"/, null],
     ["a folder without an adapter", ["f", "--adapter", `f=${folder}/full`], /adapter_config\.json/, null],

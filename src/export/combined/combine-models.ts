@@ -11,7 +11,7 @@ import { combineFromStart } from "../../peft/algebra/combine.ts";
 import { type AdapterWeights, type Plan, type StartOf, algebraOf, toPlan } from "../../peft/algebra/plan.ts";
 import { refuseFisher } from "../../peft/algebra/fisher.ts";
 import { refuseCut } from "../../peft/algebra/refusals.ts";
-import type { Sum } from "../../peft/algebra/expression.ts";
+import { type Sum, formatExpression } from "../../peft/algebra/expression.ts";
 import type { BaseModel } from "../../models/base/base-model.ts";
 import { WHOLE_MODEL } from "../../peft/methods.ts";
 import { dequantize } from "../../quant/stored-tensor.ts";
@@ -24,6 +24,7 @@ import { openCheckpoint } from "../../format/by-path.ts";
 import { wholeModelCard } from "../../format/cards/whole-model-card.ts";
 import { combineMaking } from "../making.ts";
 import { readFisher } from "./fisher-file.ts";
+import { refuseInfinite } from "./large-numbers.ts";
 
 /** Keys of config.json that say nothing about the computation. */
 const NEUTRAL_KEYS = new Set(["_name_or_path", "dtype", "torch_dtype", "transformers_version", "use_cache"]);
@@ -88,7 +89,10 @@ export async function combineModels(
     if (base) refuseOtherBase(names[0] as string, first, base);
     // What cannot be combined at all is found before anything is written.
     const [smallest] = [...first.tensors.values()].sort((a, b) => a.sizeBytes - b.sizeBytes);
-    if (smallest) await combineFromStart(smallest.name, plan, await readAll(models, smallest.name), [0]);
+    if (smallest) {
+      const tensor = await combineFromStart(smallest.name, plan, await readAll(models, smallest.name), [0]);
+      refuseInfinite(formatExpression(sum), smallest.name, tensor);
+    }
     const shapes = [...first.tensors.values()].map(({ shape }) => numElements(shape));
     return {
       method: WHOLE_MODEL.name,
@@ -103,7 +107,7 @@ export async function combineModels(
             readBy: "transformers",
             making: await combineMaking(sum, paths, options, license),
           });
-          const files = modelFolderFiles({ ...combinedParts(plan, again), card });
+          const files = modelFolderFiles({ ...combinedParts(plan, again, formatExpression(sum)), card });
           await writeFolderAtomic(path, files, { isNew: true });
         }),
     };
@@ -111,15 +115,18 @@ export async function combineModels(
 }
 
 /** The model of a plan, like the first of those that it is made of; a tensor is combined when it is written. */
-function combinedParts(plan: Plan, models: readonly Checkpoint[]) {
+function combinedParts(plan: Plan, models: readonly Checkpoint[], expression: string) {
   const { config, generationConfig, tokenizerFiles, tensors } = models[0] as Checkpoint;
   return {
     config: { ...config, dtype: "float32", torch_dtype: "float32" },
     generationConfig,
     tokenizerFiles,
     tensors: [...tensors.values()].map(({ name, shape }, position) => {
-      const load = async (): Promise<HostTensor> =>
-        combineFromStart(name, plan, await readAll(models, name), [position]);
+      const load = async (): Promise<HostTensor> => {
+        const tensor = await combineFromStart(name, plan, await readAll(models, name), [position]);
+        refuseInfinite(expression, name, tensor);
+        return tensor;
+      };
       return [name, { dtype: "float32", shape, load }] as const;
     }),
   };

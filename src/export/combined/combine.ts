@@ -21,6 +21,7 @@ import { TEMPLATE_KEY } from "../../format/adapters/adapter.ts";
 import { combineModels, isModelFolder } from "./combine-models.ts";
 import { targetModules } from "./combined-targets.ts";
 import { combineMaking } from "../making.ts";
+import { refuseInfinite, warnOfLarge } from "./large-numbers.ts";
 import { readFisher } from "./fisher-file.ts";
 import { refuseUnlikeFolders } from "./refuse-unlike.ts";
 import { nodeFolder } from "../../format/files/node-folder.ts";
@@ -90,7 +91,10 @@ export async function combineAdapters(input: CombineInput): Promise<CombinedFold
     ...adapter.base.values(),
     ...[...adapter.sites.values()].flatMap((site) => Object.values(site.tensors)),
   ];
-  refuseInfinite(expression, tensors);
+  const named = [...parts.tensors].filter(
+    (entry): entry is readonly [string, HostTensor<"float32">] => entry[1].dtype === "float32",
+  );
+  for (const [name, tensor] of named) refuseInfinite(expression, name, tensor);
   return {
     expression: formatExpression(sum),
     method: adapter.method.name,
@@ -102,6 +106,7 @@ export async function combineAdapters(input: CombineInput): Promise<CombinedFold
         ? []
         : ["The adapters were trained with different chat templates: answers may be poor"]),
       ...warnOfStarts(adapter.startCosine),
+      ...warnOfLarge(named),
     ],
     write: (path) => writeAdapterFolder(path, parts, { isNew: true }),
   };
@@ -189,14 +194,4 @@ async function attachTrained(base: BaseModel, request: AttachRequest): Promise<P
   const adapter = await attach(base, request, null);
   adapter.release();
   return adapter;
-}
-
-/** Refuses a result that no file can hold: inputs are all numbers, so the weights are to blame. */
-function refuseInfinite(expression: string, tensors: readonly HostTensor<"float32">[]): void {
-  if (tensors.every(({ data }) => data.every(Number.isFinite))) return;
-  throw new UsageError(
-    "usage/combine",
-    `Cannot combine adapters by "${expression}": the result holds numbers that float32 cannot, expected weights near 1`,
-    { hint: "Choose smaller weights." },
-  );
 }

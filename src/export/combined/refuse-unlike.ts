@@ -3,6 +3,8 @@ import { UsageError } from "../../errors.ts";
 import type { WeightsFolder } from "../../format/adapters/adapter-weights.ts";
 import { BASE_SAMPLE_KEY, mayShareBase } from "../../format/adapters/base-record.ts";
 import { CODES_KEY } from "../../format/adapters/codes-hash.ts";
+import { formatCountOf } from "../../messages/numbers.ts";
+import { lastNames } from "../../models/module-path.ts";
 
 /** Something that all have in common with the first. */
 interface SharedFact {
@@ -33,10 +35,18 @@ const SHARED_FACTS: readonly SharedFact[] = [
   {
     isTold: () => true,
     isSame: (first, other) => first.notes[CODES_KEY] === other.notes[CODES_KEY],
-    describe: () => "they were trained on other codes of the base's weights, expected the same",
+    describe: (first, other) =>
+      modulesOf(first) === modulesOf(other)
+        ? "they were trained on other codes of the base's weights, expected the same"
+        : `they train scales of ${modulesOf(first)} and ${modulesOf(other)}, expected the same modules`,
     hint: "Train both on the same modules of one base model, in one file format and quantization.",
   },
 ];
+
+/** The modules of an adapter as people name them, and how many. */
+function modulesOf({ adapter: { sites } }: WeightsFolder): string {
+  return `${lastNames(sites.keys()).toSorted().join(", ")} (${formatCountOf(sites.size, "module")})`;
+}
 
 /** Refuses adapters, by their names, that do not fit each other. @throws UsageError "usage/combine" */
 export function refuseUnlikeFolders(folders: ReadonlyMap<string, WeightsFolder>): void {
