@@ -3,7 +3,7 @@
  *
  * Nothing is written to a connection on which an answer is under way: it would stand in the middle of that.
  */
-import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import type { Server, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import type { Socket } from "node:net";
 import { ApiError, errorAnswer } from "../api-error.ts";
@@ -30,10 +30,9 @@ export function boundClients(server: Server, clientTimeoutMs: number): void {
   const due = new WeakMap<Duplex, Set<ServerResponse>>();
   const dueOn = (socket: Duplex): ReadonlySet<ServerResponse> => due.get(socket) ?? new Set();
   /** The newest on each connection. */
-  const requests = new WeakMap<Duplex, IncomingMessage>();
-  server.prependListener("request", (request, answer) => {
-    const { socket } = request;
-    requests.set(socket, request);
+  const newest = new WeakMap<Duplex, ServerResponse>();
+  server.prependListener("request", ({ socket }, answer) => {
+    newest.set(socket, answer);
     const own = due.get(socket) ?? new Set<ServerResponse>();
     due.set(socket, own.add(answer));
     answer.once("close", () => own.delete(answer));
@@ -47,18 +46,20 @@ export function boundClients(server: Server, clientTimeoutMs: number): void {
   const end = (code: string, socket: Duplex): void => {
     // One whose request is not whole has not been begun: it is this that is late.
     const isBegun = [...dueOn(socket)].some(({ headersSent, req }) => headersSent || req.complete);
-    if (socket.writable && !isBegun && code !== "ECONNRESET")
+    const last = newest.get(socket);
+    const isRefused = last?.headersSent && !last.req.complete;
+    if (socket.writable && !isBegun && !isRefused && code !== "ECONNRESET")
       socket.end(answerTo(code), () => socket.destroy());
     else socket.destroy();
   };
   server.on("clientError", ({ code = "" }: NodeJS.ErrnoException, socket: Duplex) => {
     if (code !== "ERR_HTTP_REQUEST_TIMEOUT") return end(code, socket);
-    const last = requests.get(socket);
-    const before = last?.complete ? last : undefined;
+    const last = newest.get(socket);
+    const before = last?.req.complete ? last : undefined;
     setImmediate(() => {
-      const late = requests.get(socket);
+      const late = newest.get(socket);
       // Not whether something has come: who sends a byte at a time is late.
-      if (late === before || !late?.complete) end(code, socket);
+      if (late === before || !late?.req.complete) end(code, socket);
     });
   });
 }

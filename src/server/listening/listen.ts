@@ -9,6 +9,7 @@ import type { Hono } from "hono";
 import { FailedError } from "../../errors.ts";
 import { ApiError, errorAnswer } from "../api-error.ts";
 import { boundClients } from "./client-bounds.ts";
+import { dropRest } from "./drop-rest.ts";
 import type { TlsFiles } from "./tls-files.ts";
 
 const IDLE_CHECK_MS = 50;
@@ -92,6 +93,7 @@ function listenerOf(app: Hono): (request: IncomingMessage, answer: ServerRespons
   return (incoming, outgoing) => {
     // HTTP/1.0 asks for no host, as checks of load balancers do.
     if (incoming.httpVersion === "1.0") incoming.headers.host ??= "localhost";
+    dropRest(incoming, outgoing);
     void answer(incoming, outgoing);
   };
 }

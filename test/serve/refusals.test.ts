@@ -1,0 +1,95 @@
+/** @file Requests that are refused before they are whole: clients that write all before they read lose no answer. */
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import type { Socket } from "node:net";
+import { after, test } from "node:test";
+import { setTimeout as wait } from "node:timers/promises";
+import { listen } from "../../src/server/listening/listen.ts";
+import { temporaryFolder } from "../tiny/model.ts";
+import { openSocket, receive } from "./raw-socket.ts";
+import { serveTiny } from "./tiny-server.ts";
+import { waitFor } from "../process/wait-for.ts";
+
+/** More than the buffers of a connection hold. */
+const NUM_PIECES = 40;
+const PIECE = "x".repeat(250_000);
+const PATH = "/v1/completions";
+
+let keys: readonly never[] | null = null;
+const server = await serveTiny(temporaryFolder(), { readKeys: async () => keys }, { requestsPerMinute: 40 });
+const { url, stop } = await listen(server.app, { host: "127.0.0.1", port: 0 });
+after(async () => {
+  await stop(0);
+  await server.close();
+});
+
+/** Writes a piece once there is room for it; fails when the connection has broken. */
+async function writePiece(socket: Socket, piece: string): Promise<void> {
+  if (!socket.write(piece)) await waitFor(() => !socket.writableNeedDrain || socket.destroyed);
+  assert.ok(!socket.destroyed, "the connection is reset");
+}
+
+/** Sends a request slowly, and reads only then. */
+async function sendAll(path: string, headers: readonly string[]): Promise<string> {
+  const socket = await openSocket(url);
+  const isChunked = headers.some((header) => header.startsWith("Transfer-Encoding"));
+  const length = isChunked ? [] : [`Content-Length: ${NUM_PIECES * PIECE.length}`];
+  socket.write([`POST ${path} HTTP/1.1`, "Host: x", ...length, ...headers, "", ""].join("\r\n"));
+  for (let i = 0; i < NUM_PIECES; i++) {
+    await writePiece(socket, isChunked ? `${PIECE.length.toString(16)}\r\n${PIECE}\r\n` : PIECE);
+    await wait(20);
+  }
+  if (isChunked) socket.write("0\r\n\r\n");
+  const answer = await receive(socket, /\}\}$/);
+  socket.destroy();
+  return answer;
+}
+
+/** Clients that keep the connection, that do not, that say no length, and that ask first. */
+const HEADERS = [[], ["Connection: close"], ["Transfer-Encoding: chunked"], ["Expect: 100-continue"]];
+
+async function areTold(path: string, status: number, code: string): Promise<void> {
+  const answers = await Promise.all(HEADERS.map((headers) => sendAll(path, headers)));
+  for (const answer of answers) {
+    assert.match(answer, new RegExp(`HTTP/1\\.1 ${status} `));
+    assert.match(answer, new RegExp(`"code":"${code}"`));
+  }
+}
+
+test("whoever has no key reads so", async () => {
+  keys = [];
+  await areTold(PATH, 401, "invalid_api_key");
+  keys = null;
+});
+
+test("whoever names a route that is none reads so", () => areTold("/v1/nothing", 404, "unknown_url"));
+
+test("whoever sends too much reads so", () => areTold(PATH, 413, "body_too_large"));
+
+test("whoever comes while the server stops reads so", async () => {
+  server.state.isDraining = true;
+  await areTold(PATH, 503, "stopping");
+  server.state.isDraining = false;
+});
+
+test("whoever comes too often reads so", async () => {
+  for (let status = 0; status !== 429;) {
+    const answer = await fetch(url + PATH, { method: "POST", body: "{" });
+    await answer.text();
+    ({ status } = answer);
+  }
+  await areTold(PATH, 429, "rate_limit_exceeded");
+});
+
+test("a connection whose client still sends when the time of a request is over is ended, and told nothing more", async () => {
+  const hasty = await listen(server.app, { host: "127.0.0.1", port: 0, clientTimeoutMs: 300 });
+  const socket = await openSocket(hasty.url);
+  let received = "";
+  socket.on("data", (chunk: Buffer) => (received += chunk.toString("utf8")));
+  socket.write("POST /v1/nothing HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n");
+  const sending = setInterval(() => socket.write("x"), 20);
+  await once(socket, "close");
+  clearInterval(sending);
+  assert.deepEqual(received.match(/HTTP\/1\.1 \d+/g), ["HTTP/1.1 404"]);
+  await hasty.stop(0);
+});
