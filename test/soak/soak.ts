@@ -71,12 +71,17 @@ class Soak {
   readonly #expected: ReadonlyMap<string, string>;
   readonly #chats: string;
   readonly #startedMs = performance.now();
-  #isDown = false;
+  /** Grows at a kill, and when the next server listens. */
+  #numTurns = 0;
 
   constructor(server: ServerProcess, expected: ReadonlyMap<string, string>, chats: string) {
     this.#server = server;
     this.#expected = expected;
     this.#chats = chats;
+  }
+
+  get #isDown(): boolean {
+    return this.#numTurns % 2 === 1;
   }
 
   get #isOver(): boolean {
@@ -101,12 +106,13 @@ class Soak {
 
   async #loop(seed: number, act: (random: Random) => Promise<void>): Promise<void> {
     for (const random = new Random(seed); !this.#isOver;) {
+      const before = this.#numTurns;
       try {
         await act(random);
       } catch (error) {
-        // A killed server cuts answers off: they are asked for again.
-        if (this.#isDown || wasCut(error)) this.tally.numCut++;
-        else this.tally.faults.push(String(error));
+        // A killed server cuts answers off, which are asked for again; one that lives never does.
+        if (this.#isDown || (this.#numTurns > before && wasCut(error))) this.tally.numCut++;
+        else this.tally.faults.push(told(error));
         await wait(200);
       }
     }
@@ -139,10 +145,10 @@ class Soak {
     for (let i = 0; i < numKills; i++) {
       // In the first half: memory is watched in the second.
       await wait(lastsMs / 2 / numKills);
-      this.#isDown = true;
+      this.#numTurns++;
       await this.#server.end("SIGKILL");
       await this.#server.start();
-      this.#isDown = false;
+      this.#numTurns++;
       this.samples = [];
       this.tally.numKills++;
     }
@@ -211,6 +217,12 @@ async function endServer(server: ServerProcess): Promise<string[]> {
 
 function wasCut(error: unknown): boolean {
   return error instanceof TypeError && /fetch failed|terminated/.test(error.message);
+}
+
+/** A failure of `fetch` says why only in its cause. */
+function told(error: unknown): string {
+  const isCaused = error instanceof Error && error.cause instanceof Error;
+  return isCaused ? `${error.message}: ${(error.cause as Error).message}` : String(error);
 }
 
 try {
