@@ -7,6 +7,7 @@ import OpenAI from "openai";
 import { ThoughtReader } from "../../src/engine/answers/thought-reader.ts";
 import { NO_END } from "../../src/engine/serving/serve-request.ts";
 import { listen } from "../../src/server/listening/listen.ts";
+import { readInput } from "../../src/server/responses/input-items.ts";
 import { RESPONSE_REQUEST } from "../../src/server/responses/response-request.ts";
 import { WrittenResponse } from "../../src/server/responses/written-response.ts";
 import { parseValues } from "../../src/server/route.ts";
@@ -243,6 +244,15 @@ test("the same conversation has the same prompt and answer by both", async () =>
     assert.notEqual(chat.thoughts, "");
   }
   assert.deepEqual([...kinds].toSorted(), ["false false", "false true", "true false"]);
+});
+
+test("many calls in a row are one message, made in no time", () => {
+  const startedMs = performance.now();
+  const messages = readInput(Array.from({ length: 20_000 }, (_, i) => called(`call_${i}`, "Rome")));
+  // Copies of those before it took a minute.
+  assert.ok(performance.now() - startedMs < 5000);
+  assert.equal(messages.length, 1);
+  assert.equal(messages[0]?.tool_calls?.length, 20_000);
 });
 
 test("a thought is an item of its own, with its tokens counted, in a stream too", async () => {

@@ -74,8 +74,8 @@ function addItem(messages: ChatMessage[], item: Item, param: string): void {
     case "function_call": {
       const { call_id: id, name, arguments: text } = item;
       const call = { id, type: "function", function: { name, arguments: text } };
-      const turn = takeTurn(messages, ({ role }) => role === "assistant");
-      messages.push({ ...turn, tool_calls: [...(turn.tool_calls ?? []), call] });
+      const turn = turnOf(messages, ({ role }) => role === "assistant");
+      (turn.tool_calls ??= []).push(call);
       break;
     }
     case "reasoning": {
@@ -86,8 +86,8 @@ function addItem(messages: ChatMessage[], item: Item, param: string): void {
     case undefined:
     case "message": {
       const content = readContent(item.content, `${param}.content`, TEXT_PARTS);
-      const turn = item.role === "assistant" ? takeTurn(messages, isThought) : { role: item.role };
-      messages.push({ ...turn, content });
+      if (item.role === "assistant") turnOf(messages, isThought).content = content;
+      else messages.push({ role: item.role, content });
     }
   }
 }
@@ -97,10 +97,11 @@ function isThought({ role, content, tool_calls: calls }: ChatMessage): boolean {
   return role === "assistant" && content == null && calls == null;
 }
 
-/** Takes the last message away to go on with it, where it is one that does; a new one of the assistant otherwise. */
-function takeTurn(messages: ChatMessage[], goesOn: (last: ChatMessage) => boolean): ChatMessage {
+/** The last message, where it is one that goes on; a new one of the assistant otherwise. */
+function turnOf(messages: ChatMessage[], goesOn: (last: ChatMessage) => boolean): ChatMessage {
   const last = messages.at(-1);
-  if (last === undefined || !goesOn(last)) return { role: "assistant" };
-  messages.pop();
-  return last;
+  if (last !== undefined && goesOn(last)) return last;
+  const turn: ChatMessage = { role: "assistant" };
+  messages.push(turn);
+  return turn;
 }
