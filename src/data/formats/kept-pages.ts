@@ -3,6 +3,8 @@ import type { Compressors } from "hyparquet";
 
 /** Of pages that are kept; the others of a large group are decompressed once more. */
 const MOST_BYTES = 1 << 27;
+/** Pages of a size that one is looked for among: the library reads them in the order in which they were checked, but for columns. */
+const MOST_LOOKS = 64;
 
 interface KeptPage {
   readonly compressed: Uint8Array;
@@ -38,7 +40,7 @@ export function keepPages(compressors: Compressors): {
     };
     read[codec] = (compressed, length) => {
       const pages = pagesLike(compressed, length);
-      const index = pages.findIndex((each) => isEqual(each.compressed, compressed));
+      const index = pages.slice(0, MOST_LOOKS).findIndex((each) => isEqual(each.compressed, compressed));
       return index < 0 ? decompress(compressed, length) : pages.splice(index, 1)[0]!.page;
     };
   }
