@@ -27,12 +27,18 @@ export function withTokenIds(
 }
 
 function idOf(tokenizer: Tokenizer, text: string): number {
+  const own = tokenizer.tokenToId(text);
   const ids = tokenizer.encode(text, { addSpecialTokens: false });
-  const [id = tokenizer.tokenToId(text)] = ids.length === 1 ? ids : [];
-  if (id !== null) return id;
+  const [id = own] = ids.length === 1 ? ids : [];
+  // What a vocabulary does not have is read as a special token, which stands for all such texts.
+  const isUnknown = id !== own && [...tokenizer.specialTokens.values()].some((special) => special === id);
+  if (id !== null && !isUnknown) return id;
+  const found = isUnknown
+    ? `the tokenizer does not know it, and reads token ${id}`
+    : `it is ${ids.length} tokens (${ids.join(", ")})`;
   throw new UsageError(
     "usage/flag",
-    `Cannot train the row of ${JSON.stringify(text)}: it is ${ids.length} tokens (${ids.join(", ")}), expected one`,
+    `Cannot train the row of ${JSON.stringify(text)}: ${found}, expected one of its own`,
     { hint: "Give a text that is one token of the model's tokenizer, or ids." },
   );
 }
