@@ -61,8 +61,11 @@ test("formatBytes() uses decimal units and never shows 1000 of one", () => {
 });
 
 test("formatDuration() shows two units at most", () => {
-  assert.deepEqual([0, 345, 949, 950, 59_400, 200_000, 7_500_000].map(formatDuration), [
+  assert.deepEqual([0, 0.314, 7.21, 94.6, 345, 949, 950, 59_400, 200_000, 7_500_000].map(formatDuration), [
     "0 s",
+    "0.31 ms",
+    "7.2 ms",
+    "95 ms",
     "0.3 s",
     "0.9 s",
     "1 s",

@@ -48,8 +48,9 @@ export function formatBytes(bytes: number): string {
   return `${unit === 0 ? value : formatFixed(value, 1)} ${UNITS[unit] ?? ""}`;
 }
 
-/** Formats a duration, as in "2 h 05 min", "3 min 20 s", "12 s" or "0.3 s". */
+/** Formats a duration, as in "2 h 05 min", "3 min 20 s", "12 s" "0.3 s" or "7.2 ms". */
 export function formatDuration(durationMs: number): string {
+  if (durationMs > 0 && durationMs < 95) return `${Number(durationMs.toPrecision(2))} ms`;
   if (durationMs < 950) return `${Number((durationMs / 1000).toFixed(1))} s`;
   const seconds = Math.round(durationMs / 1000);
   const pad = (value: number): string => String(value).padStart(2, "0");

@@ -75,6 +75,20 @@ describe("data that cannot be trained on", () => {
     }
   });
 
+  test("a folder in which a model lies beside the data", async () => {
+    const mixed = `${folder}/mixed`;
+    mkdirSync(mixed);
+    for (const name of ["train.jsonl", "small.gguf"]) writeFileSync(`${mixed}/${name}`, "");
+    await assertRefused(
+      { model, data: mixed, output },
+      {
+        code: "usage/data",
+        says: [mixed, '"small.gguf" beside the data is a model', "expected a folder of data alone"],
+        hint: /mixed.train\.jsonl, or move "small\.gguf" elsewhere/,
+      },
+    );
+  });
+
   test("a folder without a training file", async () => {
     mkdirSync(`${folder}/empty`);
     await assertRefused(

@@ -66,15 +66,17 @@ function showSummary({ report, maxLength, numCutTokens }: Summary, io: CommandIO
   const { numExamples, numTokens, numTrainedTokens, numTruncated, numDropped, lengths } = report;
   const share = formatPercent(numTrainedTokens / Math.max(1, numTokens));
   io.stdout(
-    `${formatCount(numExamples)} ${numExamples === 1 ? "example" : "examples"}, ${formatCount(numTokens)} tokens, ${formatCount(numTrainedTokens)} trained (${share}); ` +
-      `lengths ${lengths.min} to ${lengths.max}, median ${lengths.median}, mean ${Math.round(lengths.mean)}`,
+    `${formatCount(numExamples)} ${numExamples === 1 ? "example" : "examples"}, ${formatCount(numTokens)} tokens, ${formatCount(numTrainedTokens)} trained (${share})`,
+  );
+  io.stdout(
+    `Lengths ${lengths.min} to ${lengths.max}, median ${lengths.median}, mean ${Math.round(lengths.mean)}`,
   );
   io.stdout(
     numTruncated + numDropped === 0
       ? `Nothing is cut at ${maxLength} tokens.`
-      : `Limit of ${maxLength} tokens: ${formatCount(numTruncated)} cut (${formatCount(numCutTokens)} tokens lost), ` +
-          `${formatCount(numDropped)} left out (nothing to learn in them).`,
+      : `Limit of ${maxLength} tokens: ${formatCount(numTruncated)} cut (${formatCount(numCutTokens)} tokens lost).`,
   );
+  if (numDropped > 0) io.stdout(`Left out, with nothing to learn in them: ${formatCount(numDropped)}.`);
   io.emit({
     event: "summary",
     examples: numExamples,

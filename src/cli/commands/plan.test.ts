@@ -56,7 +56,7 @@ test("a plan says bytes by what they are for, time, and the command that trains 
     assert.match(stdout, new RegExp(`^${part} +\\d+(\\.\\d)? [KM]?B  .`, "m"));
   for (const line of stdout.split("\n"))
     assert.ok(line.length <= 80 || /^(Command|Time)/.test(line), `${line.length} columns: ${line}`);
-  assert.match(stdout, /^Time +about \d+(\.\d)? s a step, .* for 2 steps$/m);
+  assert.match(stdout, /^Time +about (?!0(\.0)? )\d+(\.\d+)? m?s a step, .* for 2 steps$/m);
   const { bytes, step_seconds: seconds, command } = await plan();
   const { peak = 0, ...parts } = bytes;
   assert.equal(

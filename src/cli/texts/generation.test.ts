@@ -329,8 +329,9 @@ test("data show marks trained and cut text with brackets, and counts", async () 
       `${CHATS}:2  31 tokens, 6 trained, 4 cut`,
       `${head}[+abcdef+][-gh<|im_end|>\n-]`,
       "",
-      "2 examples, 53 tokens, 10 trained (19 %); lengths 26 to 27, median 26, mean 27",
-      "Limit of 27 tokens: 1 cut (4 tokens lost), 0 left out (nothing to learn in them).",
+      "2 examples, 53 tokens, 10 trained (19 %)",
+      "Lengths 26 to 27, median 26, mean 27",
+      "Limit of 27 tokens: 1 cut (4 tokens lost).",
       "",
     ].join("\n"),
   );
@@ -395,8 +396,9 @@ test("data show --objective shows both sides of a pair, and what their prompt lo
       `${data}:2  rejected, 3 tokens, 2 trained`,
       "x[+i<|im_end|>+]",
       "",
-      "2 examples, 18 tokens, 10 trained (56 %); lengths 3 to 6, median 4, mean 5",
-      "Limit of 6 tokens: 1 cut (6 tokens lost), 0 left out (nothing to learn in them).",
+      "2 examples, 18 tokens, 10 trained (56 %)",
+      "Lengths 3 to 6, median 4, mean 5",
+      "Limit of 6 tokens: 1 cut (6 tokens lost).",
       "",
     ].join("\n"),
   );

@@ -54,6 +54,11 @@ function showActivations(recompute: Recompute): string {
   return `computed again in the backward pass${recompute === true ? "" : ", but what attention gives"}`;
 }
 
+function formatStepTime(seconds: number): string {
+  // Tenths up to ten seconds: a step is taken many times.
+  return seconds < 0.95 ? formatDuration(1000 * seconds) : `${formatFixed(seconds, seconds < 10 ? 1 : 0)} s`;
+}
+
 /** Writes a plan for people. */
 export function planLines(plan: ToldPlan): string[] {
   const { memory, chosen, limitBytes, prepared } = plan.fitted;
@@ -69,7 +74,7 @@ export function planLines(plan: ToldPlan): string[] {
     "",
     `${"Chosen".padEnd(LABEL_WIDTH)}${flags === "" ? "nothing: it fits as it is" : `${flags}: the fastest that fits`}`,
     `${"Activations".padEnd(LABEL_WIDTH)}${showActivations(memory.recompute)}`,
-    `${"Time".padEnd(LABEL_WIDTH)}about ${formatFixed(seconds, seconds < 10 ? 1 : 0)} s a step, ${formatDuration(1000 * seconds * totalSteps)} for ${formatCountOf(totalSteps, "step")}`,
+    `${"Time".padEnd(LABEL_WIDTH)}about ${formatStepTime(seconds)} a step, ${formatDuration(1000 * seconds * totalSteps)} for ${formatCountOf(totalSteps, "step")}`,
     ...(plan.measured.isDisturbed ? [`${"".padEnd(LABEL_WIDTH)}${DISTURBED}`] : []),
     `${"Command".padEnd(LABEL_WIDTH)}${shellWords(plan.words)}`,
   ];

@@ -66,6 +66,7 @@ export function findDataFiles(path: string): DataFiles {
 /** Refuses folders of models, whose files of settings look like data. @throws UsageError "usage/data" */
 function refuseOtherFolders(path: string): void {
   const names = entriesOf(path).map(({ name }) => name);
+  refuseStrayModel(path, names);
   const { what, hint, kind } = describeNames(path, names);
   if (kind !== "model" && kind !== "adapter" && kind !== "run") return;
   throw new UsageError(
@@ -74,6 +75,19 @@ function refuseOtherFolders(path: string): void {
     {
       hint,
     },
+  );
+}
+
+/** Refuses data beside a model's file: which of them is meant is not known. @throws UsageError "usage/data" */
+function refuseStrayModel(path: string, names: readonly string[]): void {
+  const stray = names.find((name) => name.endsWith(".gguf"));
+  if (stray === undefined || names.includes("config.json")) return;
+  const [data] = listFiles(path, "");
+  if (data === undefined) return;
+  throw new UsageError(
+    "usage/data",
+    `Cannot read data set "${path}": "${stray}" beside the data is a model, expected a folder of data alone`,
+    { hint: `Name the file of data itself, such as ${join(path, data)}, or move "${stray}" elsewhere.` },
   );
 }
 
