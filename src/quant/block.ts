@@ -55,7 +55,7 @@ type PlaneData = Readonly<Record<string, DataOf<FieldType>>>;
 /** What a storage kind says beside what follows from its fields. */
 interface BlockKind extends Pick<
   Storage,
-  "name" | "ggufFileType" | "summary" | "blockSize" | "dequantize" | "dequantizeRaw"
+  "name" | "ggufFileType" | "summary" | "blockSize" | "isPlanned" | "dequantize" | "dequantizeRaw"
 > {
   readonly ggmlType: number;
   /** In the order of the file. */

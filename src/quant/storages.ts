@@ -46,6 +46,8 @@ export type StorageName = keyof typeof STORAGES;
 
 export const STORAGE_NAMES = Object.keys(STORAGES) as StorageName[];
 
+const bitsOf = (name: StorageName): number => (8 * STORAGES[name].blockBytes) / STORAGES[name].blockSize;
+
 /** Names of the kinds that ggml files know. */
 export const GGML_NAMES = STORAGE_NAMES.filter((name) => STORAGES[name].ggmlTypes.length > 0);
 
@@ -58,12 +60,15 @@ export const WRITABLE_NAMES = ROUNDED_NAMES.filter((name) => GGML_NAMES.includes
 /** Names of the kinds to which a base can be rounded when it is loaded. */
 export const BASE_KINDS = ROUNDED_NAMES.filter((name) => STORAGES[name].blockSize > 1);
 
+/** Those of them to which a plan may round a base so that a run fits, the nearest to the floats first. */
+export const PLANNED_BASE_KINDS = BASE_KINDS.filter((name) => STORAGES[name].isPlanned).toSorted(
+  (a, b) => bitsOf(b) - bitsOf(a),
+);
+
 /** Finds the storage kind of a ggml type number; null when graft does not know it. */
 export function storageOfGgmlType(ggmlType: number): StorageName | null {
   return STORAGE_NAMES.find((name) => STORAGES[name].ggmlTypes.includes(ggmlType)) ?? null;
 }
-
-const bitsOf = (name: StorageName): number => (8 * STORAGES[name].blockBytes) / STORAGES[name].blockSize;
 
 /** The kind in which changed values of a tensor are written: its own, or else the smallest with at least as many bits. */
 export function writableKind(name: StorageName): StorageName {

@@ -80,6 +80,7 @@ export const nf4: Storage & { readonly name: "nf4" } = {
     };
   },
 
+  isPlanned: true,
   affine: "not-affine",
 };
 

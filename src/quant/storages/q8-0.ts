@@ -51,5 +51,6 @@ export const q8_0 = defineBlocks({
     return { codes, scale: float32ToFloat16(scale) };
   },
 
+  isPlanned: true,
   affine: symmetricBlocks({ bits: 8, codes: "int8", zero: 0 }),
 });

@@ -1,6 +1,7 @@
 /** @file Settings of a run that need less memory for the same steps, or are faster with more of it. */
 import { SAVING_COMPUTE, isExact } from "../../nn/computes.ts";
 import { attentionChunkOf } from "../../run/blocks/block-structure.ts";
+import { PLANNED_BASE_KINDS } from "../../quant/storages.ts";
 import type { SizedOptions, TrainOptions } from "../settings/options.ts";
 
 /** Settings that a plan may choose, where they are not given. */
@@ -28,9 +29,6 @@ export interface Alternative {
 
 /** Queries at a time that take less memory than what is usual for long rows; fewer save next to nothing. */
 const SMALL_ATTENTION_CHUNK = 64;
-
-/** Kinds to which a base may be rounded so that a run fits, the nearest to the floats first. */
-const ROUNDED_BASES = ["q8_0", "nf4"] as const satisfies readonly NonNullable<TrainOptions["base"]>[];
 
 /**
  * Lists what the free settings can be, each with all others; `residentMemory` is not among them. `canRound`: whether the
@@ -61,7 +59,9 @@ export function listAlternatives(
   if (isFree("compute") && !isHeld) roundings.push({ compute: SAVING_COMPUTE });
   // Held in float32, rounding saves nothing.
   if (isFree("base") && isStored(options, isFree)) {
-    roundings.push(...ROUNDED_BASES.filter(canRound).map((base) => ({ base, weights: "stored" as const })));
+    roundings.push(
+      ...PLANNED_BASE_KINDS.filter(canRound).map((base) => ({ base, weights: "stored" as const })),
+    );
   }
   const shapes = combined(combined(recompute, batches), chunks);
   return [
