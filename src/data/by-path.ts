@@ -90,6 +90,16 @@ export async function readHeldOut<K extends DataKindName = "text">(
   return part;
 }
 
+/** Reads what is trained on: a file, rows, or of a folder the training files alone. @throws as `readDataset` */
+export async function readTrained<K extends DataKindName = "text">(
+  name: DataName,
+  options: ReadOptions<K>,
+): Promise<DataPart<DataUnits[K]>> {
+  const [dataset] = await readDatasets([name], options, ["train"]);
+  const { train, reports } = dataset as Dataset<DataUnits[K]>;
+  return { examples: train, report: reports.train };
+}
+
 /**
  * Reads a data set from a file or folder.
  * @throws format/file, format/json, usage/data, usage/chat-template, each naming the file and line

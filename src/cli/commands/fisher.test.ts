@@ -1,6 +1,6 @@
 /** @file `graft fisher`: what it stores and tells, and what it refuses before it computes. */
 import assert from "node:assert/strict";
-import { existsSync, readdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { openSafetensors } from "../../format/by-path.ts";
@@ -53,6 +53,24 @@ for (const [method, words, path] of [
     assert.deepEqual(readdirSync(path), [...before, "fisher.safetensors"].sort());
   });
 }
+
+test("graft fisher looks at the training files of a folder, not at those that are held out", async () => {
+  const both = join(folder, "both");
+  mkdirSync(both);
+  for (const [part, count] of [
+    ["train", 3],
+    ["valid", 1],
+  ] as const) {
+    writeFileSync(join(both, `${part}.jsonl`), '{"text": "The quick brown fox"}\n'.repeat(count));
+  }
+  const adapter = await written("lora");
+  const { status, stdout, stderr } = await runMain(
+    ["fisher", "--data", both, "--model", model, "--adapter", adapter],
+    { GRAFT_HOME: folder },
+  );
+  assert.equal(status, 0, stderr);
+  assert.match(stdout, / numbers on 3 examples: /);
+});
 
 test("graft fisher refuses turns, and a model that is nobody's folder", async () => {
   const road = await written("road");

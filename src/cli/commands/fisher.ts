@@ -38,7 +38,9 @@ export const command = defineCommand({
     adapter: PATH.optional().describe(
       "Adapter folder whose trained numbers are looked at; without it, all weights of --model, a folder of your own",
     ),
-    data: PATH.describe("Data that the adapter or model was trained on, in the forms that eval reads"),
+    data: PATH.describe(
+      "Data that the adapter or model was trained on, in the forms that eval reads; of a folder the training files",
+    ),
     ...EVALUATION_FLAGS,
     maxExamples: z
       .int()
@@ -58,7 +60,7 @@ export const command = defineCommand({
       const parts = await readParts(checkpoint, { name, adapterPath: flags.adapter });
       const adapter = parts.adapter ?? (await attach(parts.base, WHOLE, new Random(0)));
       refuseFisherOf(adapter.method.name, algebraOf(adapter.method));
-      const units = (await readUnits(parts, flags, io)).slice(0, flags.maxExamples);
+      const units = (await readUnits(parts, flags, io, "trained")).slice(0, flags.maxExamples);
       const session = await openUnits(parts, flags, units, io);
       const bar = io.progress("estimating", units.length, "steps");
       try {

@@ -106,6 +106,7 @@ test("a job whose server was killed goes on in the next, bit for bit as one that
   await waitFor(() => existsSync(join(run, "checkpoint-3")));
   killed.child.kill("SIGKILL");
   await once(killed.child, "close");
+  assert.ok((await killed.errors).includes(`making the database of jobs in ${join(state, "db")}\n`));
   const next = await start(...words);
   const job = await waitFor(async () => {
     const told = await read(`${next.url}/v1/fine_tuning/jobs/${id as string}`);

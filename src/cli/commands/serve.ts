@@ -1,5 +1,6 @@
 /** @file `graft serve`: one base and any number of adapters behind an OpenAI-compatible interface. */
 import { randomInt, randomUUID } from "node:crypto";
+import { existsSync } from "node:fs";
 import { once } from "node:events";
 import { join } from "node:path";
 import type { NamedAdapter } from "../../engine/adapters/held-adapter.ts";
@@ -147,8 +148,11 @@ async function openJobs(
   io: CommandIO,
 ): Promise<FineTuning> {
   const files = await openState({ folder, store, env: io.env, clock: systemClock });
-  const table =
-    database === undefined ? await openOwnJobs(join(folder, "db")) : await openSharedJobs(database);
+  const own = join(folder, "db");
+  // Takes long on a busy machine.
+  if (database === undefined)
+    io.stderr(`${existsSync(own) ? "opening" : "making"} the database of jobs in ${own}`);
+  const table = database === undefined ? await openOwnJobs(own) : await openSharedJobs(database);
   const { newId } = state;
   return openFineTuning(state, {
     fingerprint: await fingerprintOf(state.model.parts.base),

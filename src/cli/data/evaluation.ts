@@ -2,7 +2,7 @@
 import { z } from "zod";
 
 import type { TrainingUnit } from "../../data/examples/training-unit.ts";
-import { readHeldOut } from "../../data/by-path.ts";
+import { readHeldOut, readTrained } from "../../data/by-path.ts";
 import { readImages } from "../../data/files/image-files.ts";
 import { DATA_KINDS, type DataKindName } from "../../data/examples/data-kinds.ts";
 import { TRAIN_ON } from "../../data/examples/example.ts";
@@ -53,10 +53,16 @@ export interface Evaluated {
   readonly unit: "tokens" | "texts" | "images";
 }
 
+/** What is read of a folder that has both. */
+type FolderPart = "trained" | "held-out";
+
+const READERS = { trained: readTrained, "held-out": readHeldOut };
+
 async function readTexts(
   parts: ModelParts,
   flags: EvaluationFlags,
   io: CommandIO,
+  part: FolderPart,
 ): Promise<readonly TrainingUnit[]> {
   const { data, trainOn } = flags;
   const { model } = parts.base;
@@ -75,7 +81,7 @@ async function readTexts(
   const { notes, tokenizer, template, origin } = withTextTools(parts);
   for (const note of notes) warn(note, io);
   const { examples, report } = await withReading(flags, io, (reading) =>
-    readHeldOut<DataKindName>(data, {
+    READERS[part]<DataKindName>(data, {
       tokenizer,
       template,
       origin,
@@ -90,17 +96,17 @@ async function readTexts(
   return examples;
 }
 
-/** Reads what a model is evaluated on, and tells what was cut or left out. @throws UsageError usage/flag; as the readers of data */
+/** Reads examples of a file, or a part of a folder, and tells what was cut or left out. @throws UsageError usage/flag; as the readers of data */
 export async function readUnits(
   parts: ModelParts,
   flags: EvaluationFlags,
   io: CommandIO,
+  part: FolderPart,
 ): Promise<readonly TrainingUnit[]> {
   const { model } = parts.base;
-  if (!model.image) return await readTexts(parts, flags, io);
-  // Images of a folder that are not for training; all of it when there are no others.
+  if (!model.image) return await readTexts(parts, flags, io, part);
   const { train, heldOut } = readImages(flags.data, model);
-  return heldOut ?? train;
+  return part === "trained" ? train : (heldOut ?? train);
 }
 
 /** Opens a session to read some units with; a rounding arithmetic is smoothed by the first of them. */
@@ -126,7 +132,7 @@ export async function evaluateWithProgress(
 ): Promise<Evaluated> {
   const { base, adapter } = parts;
   const { task, image } = base.model;
-  const units = await readUnits(parts, flags, io);
+  const units = await readUnits(parts, flags, io, "held-out");
   const session = await openUnits(parts, flags, units, io);
   const bar = io.progress("evaluating", units.length, "steps");
   try {
