@@ -3,6 +3,9 @@ import assert from "node:assert/strict";
 import { copyFileSync, mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import { writeModel } from "../../src/format/by-path.ts";
+import type { TensorSource } from "../../src/format/files/safetensors/safetensors-writer.ts";
+import { numElements } from "../../src/graph/shape.ts";
+import { writeSafetensors } from "../files/write-safetensors.ts";
 import { hostTensor } from "../../src/runtime/host-tensor.ts";
 import { byteTokenizerFiles } from "../tiny/byte-tokenizer.ts";
 import { buildTinyGguf } from "../tiny/gguf.ts";
@@ -43,6 +46,23 @@ describe("a model that cannot be used", () => {
     await assertRefused(
       { model: `${folder}/nowhere`, data, output },
       { code: "format/file", says: ["nowhere", /no such file|nothing/i], hint: /path|name/i },
+    );
+  });
+
+  test("matrices of whole numbers that config.json does not explain", async () => {
+    const model = await writeTinyModel(`${folder}/plain-int8`);
+    const name = "model.layers.0.mlp.gate_proj.weight";
+    const tensors = new Map<string, TensorSource>(tinyModelParts().tensors);
+    const { shape } = tensors.get(name)!;
+    tensors.set(name, hostTensor("int8", shape, new Int8Array(numElements(shape))));
+    await writeSafetensors(`${model}/model.safetensors`, tensors);
+    await assertRefused(
+      { model, data, output },
+      {
+        code: "format/tensor",
+        says: [`"${name}"`, ": I8, expected F32, F16 or BF16"],
+        hint: /quantization_config in config\.json/,
+      },
     );
   });
 

@@ -67,6 +67,24 @@ function listTensors(weights: Safetensors): Map<string, TensorInfo> {
   return tensors;
 }
 
+/** Weights, also as GPTQ and compressed-tensors name those in codes; masks and positions are whole numbers too, and no weights. */
+const WEIGHT_NAME = /(^|\.)q?weight(_packed)?$/;
+
+/** Refuses weights in whole numbers, which nothing says how to scale. @throws FormatError "format/tensor" */
+function refuseUnexplained({ path, tensors }: Safetensors): void {
+  const bare = [...tensors.values()].find(
+    ({ name, fileDtype }) => WEIGHT_NAME.test(name) && /^[IU]\d/.test(fileDtype),
+  );
+  if (bare === undefined) return;
+  throw new FormatError(
+    "format/tensor",
+    `Cannot read tensor "${bare.name}" of "${path}": ${bare.fileDtype}, expected F32, F16 or BF16`,
+    {
+      hint: "Whole numbers need quantization_config in config.json, which says how they are scaled: fetch it again, or save the model as bfloat16.",
+    },
+  );
+}
+
 /** Splits matrices in codes off the other tensors, when there are some. @throws as `CodesForm.find` */
 async function listCodes(
   found: FoundForm | null,
@@ -115,6 +133,7 @@ export async function openHfCheckpoint(folder: Folder, names: readonly string[])
   const weights = await openWeights(folder, names);
   try {
     const tensors = listTensors(weights);
+    if (found === null && settings["quantization_config"] == null) refuseUnexplained(weights);
     const codes = await listCodes(found, weights, tensors);
     const hasCodes = codes.size > 0;
     requireModelSize(config, weights.tensors.size);
