@@ -41,6 +41,11 @@ async function sendAll(path: string, headers: readonly string[]): Promise<string
   }
   if (isChunked) socket.write("0\r\n\r\n");
   const answer = await receive(socket, /\}\}$/);
+  // A connection that is kept serves the next request.
+  if (!headers.includes("Connection: close")) {
+    socket.write("GET /health HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert.match(await receive(socket, /\}$/), /^HTTP\/1\.1 200 /);
+  }
   socket.destroy();
   return answer;
 }

@@ -3,7 +3,8 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 
 /**
  * Reads and drops the rest of a request that is answered before. A connection that is closed while something lies on it unread
- * is reset, and with it goes the answer: so only our side of it ends, until the request is whole or its time is over.
+ * is reset, and with it goes the answer: so one that is not kept ends on our side alone, until the request is whole or its time is
+ * over; one that is kept serves the next request, which may have been sent.
  */
 export function dropRest(request: IncomingMessage, answer: ServerResponse): void {
   // Before Node's own listener, which closes the connection where the client wants that.
@@ -11,7 +12,9 @@ export function dropRest(request: IncomingMessage, answer: ServerResponse): void
     const { socket } = request;
     if (request.complete || socket.destroyed) return;
     const destroySoon = socket.destroySoon.bind(socket);
-    socket.destroySoon = () => void socket.end();
+    socket.destroySoon = () => {
+      if (!answer.shouldKeepAlive) socket.end();
+    };
     request.once("end", () => {
       socket.destroySoon = destroySoon;
       if (socket.writableEnded) socket.destroySoon();
