@@ -33,15 +33,19 @@ export const REFUSED_IN_COMPLETIONS = {
   suffix: "texts are written behind the prompt alone: leave it out",
 } as const;
 
-/** Of the Responses API. */
+/** Of the Responses API, where chats have other names for some. */
 export const REFUSED_IN_RESPONSES = {
   background: "nothing is kept to be fetched later: leave it out, and stream to see the answer come",
   context_management: "nothing is left out of a conversation here: leave it out, and send less",
   conversation: "conversations are not kept here: send the earlier items in input",
+  logprobs: 'send include with "message.output_text.logprobs" instead',
+  max_completion_tokens: "send max_output_tokens instead",
+  messages: "send input instead",
   moderation: "nothing is moderated here: leave it out",
   previous_response_id:
     "answers are not kept here: send the earlier items, those of the answer too, in input",
   prompt: "no prompts are kept here: send instructions and input",
+  response_format: "send text.format instead",
 } as const;
 
 type Keys<K extends string> = Record<K, z.ZodOptional<z.ZodUnknown>>;

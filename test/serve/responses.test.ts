@@ -159,6 +159,10 @@ test("what is not served is refused by its key, with what to do instead", async 
     [{ conversation: "conv_1" }, "conversation", /send the earlier items/],
     [{ background: true }, "background", /stream/],
     [{ prompt: { id: "pmpt_1" } }, "prompt", /send instructions/],
+    [{ messages: [] }, "messages", /send input/],
+    [{ response_format: { type: "text" } }, "response_format", /send text\.format/],
+    [{ max_completion_tokens: 3 }, "max_completion_tokens", /send max_output_tokens/],
+    [{ logprobs: true }, "logprobs", /send include with "message\.output_text\.logprobs"/],
     [
       { tools: [{ type: "web_search" }] },
       "tools[0].type",

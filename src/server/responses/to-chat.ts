@@ -26,7 +26,7 @@ export function toChat(body: ResponseRequest): ChatRequest {
     ...rest,
     stream_options: body.stream_options && { include_usage: false },
     messages: [...system, ...readInput(input)],
-    max_tokens: max_output_tokens,
+    max_completion_tokens: max_output_tokens,
     logprobs: tellsLogProbs,
     top_logprobs: tellsLogProbs ? body.top_logprobs : null,
     tools: tools?.map(({ type: _type, ...own }) => ({ type: "function" as const, function: own })),
