@@ -1,6 +1,7 @@
 /** @file The disk of a server that runs full: a small one, where one can be mounted. */
 import { execFileSync } from "node:child_process";
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
 /** Mounts a small disk as a folder, where that may be done. */
@@ -30,7 +31,8 @@ export async function fillDisk(url: string, folder: string): Promise<string> {
     return [answer.status, await answer.text()];
   };
   try {
-    for (let i = 0; ; i++) writeFileSync(`${filler}${i}`, Buffer.alloc(1 << 20));
+    // Not at once: a client that stands still for seconds is late, and its connections are closed.
+    for (let i = 0; ; i++) await writeFile(`${filler}${i}`, Buffer.alloc(1 << 20));
   } catch {
     // Full.
   }
