@@ -6,7 +6,7 @@ import { after, test } from "node:test";
 import { setTimeout as wait } from "node:timers/promises";
 import { listen } from "../../src/server/listening/listen.ts";
 import { temporaryFolder } from "../tiny/model.ts";
-import { openSocket, receive } from "./raw-socket.ts";
+import { exchange, openSocket, receive } from "./raw-socket.ts";
 import { serveTiny } from "./tiny-server.ts";
 import { waitFor } from "../process/wait-for.ts";
 
@@ -84,6 +84,21 @@ test("whoever comes too often reads so", async () => {
     ({ status } = answer);
   }
   await areTold(PATH, 429, "rate_limit_exceeded");
+});
+
+test("a client that is refused and sends no more is let go long before its time is over", async () => {
+  const startMs = performance.now();
+  const rest = await Promise.all(
+    HEADERS.map((headers) => {
+      const length = headers.some((header) => header.startsWith("Transfer")) ? [] : ["Content-Length: 100"];
+      return exchange(
+        url,
+        ["POST /v1/nothing HTTP/1.1", "Host: x", ...length, ...headers, "", "1"].join("\r\n"),
+      );
+    }),
+  );
+  for (const received of rest) assert.deepEqual(received.match(/HTTP\/1\.1 [2-5]\d+/g), ["HTTP/1.1 404"]);
+  assert.ok(performance.now() - startMs < 30_000, "the time of a client is a minute");
 });
 
 test("a connection whose client still sends when the time of a request is over is ended, and told nothing more", async () => {

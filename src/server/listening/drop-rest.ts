@@ -1,10 +1,13 @@
 /** @file Answers that come before their request is whole, so that clients read them also who write all before they read. */
 import type { IncomingMessage, ServerResponse } from "node:http";
 
+/** How long a client that has been refused may send nothing. */
+const STALL_MS = 5000;
+
 /**
  * Reads and drops the rest of a request that is answered before. A connection that is closed while something lies on it unread
  * is reset, and with it goes the answer: so one that is not kept ends on our side alone, until the request is whole or its time is
- * over; one that is kept serves the next request, which may have been sent.
+ * over; one that is kept serves the next request, which may have been sent. Who stops sending is not waited for.
  */
 export function dropRest(request: IncomingMessage, answer: ServerResponse): void {
   // Before Node's own listener, which closes the connection where the client wants that.
@@ -22,5 +25,16 @@ export function dropRest(request: IncomingMessage, answer: ServerResponse): void
     // One that had begun to read would stop where nobody takes it.
     request.removeAllListeners("data");
     request.resume();
+    // Behind Node's own listener, which gives a kept connection the time until its next request.
+    setImmediate(() => {
+      if (!request.complete) boundStall(request);
+    });
   });
+}
+
+function boundStall(request: IncomingMessage): void {
+  const { socket } = request;
+  const { timeout = 0 } = socket;
+  socket.setTimeout(STALL_MS);
+  request.once("end", () => socket.setTimeout(timeout));
 }
