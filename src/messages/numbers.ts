@@ -48,7 +48,7 @@ export function formatBytes(bytes: number): string {
   return `${unit === 0 ? value : formatFixed(value, 1)} ${UNITS[unit] ?? ""}`;
 }
 
-/** Formats a duration, as in "2 h 05 min", "3 min 20 s", "12 s" "0.3 s" or "7.2 ms". */
+/** Formats a duration, as in "2 h 05 min", "3 min 20 s", "12 s", "0.3 s" or "7.2 ms". */
 export function formatDuration(durationMs: number): string {
   if (durationMs > 0 && durationMs < 95) return `${Number(durationMs.toPrecision(2))} ms`;
   if (durationMs < 950) return `${Number((durationMs / 1000).toFixed(1))} s`;

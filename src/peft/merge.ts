@@ -17,7 +17,7 @@ import { type Method, configFileOf, splitStack } from "./method.ts";
 import { inputSite } from "./sites/site-inputs.ts";
 import type { SiteWeights } from "./sites/site.ts";
 import { trainedRowsIn } from "./token-rows.ts";
-import type { TrainedRows } from "./trained-rows.ts";
+import { type TrainedRows, putRows } from "./trained-rows.ts";
 
 type Part = "weight" | "bias";
 
@@ -130,11 +130,9 @@ export class Merger {
     return true;
   }
 
-  async #mergeRows({ name, shape, rows: { table, ids } }: TrainedRows, into: Float32Array): Promise<void> {
+  async #mergeRows({ name, rows: { table, ids } }: TrainedRows, into: Float32Array): Promise<void> {
     into.set((await this.#base.values(table)).data);
-    const [, width = 0] = shape;
-    const own = this.#adapter.tensor(name)!.data;
-    for (const [i, id] of ids.entries()) into.set(own.subarray(i * width, (i + 1) * width), id * width);
+    putRows(into, ids, this.#adapter.tensor(name)!);
   }
 
   #program(place: MergePlace): Promise<Program | null> {

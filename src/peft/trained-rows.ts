@@ -3,6 +3,7 @@ import { UsageError } from "../errors.ts";
 import type { ModelTensor } from "../models/graphs/sites.ts";
 import type { Model } from "../models/model.ts";
 import { isWithin, moduleOf } from "../models/module-path.ts";
+import type { HostTensor } from "../runtime/host-tensor.ts";
 import { type Method, trainedTokens } from "./method.ts";
 import { savedModules } from "./trained-tensors.ts";
 
@@ -65,6 +66,15 @@ export function tableOfTokens(model: Model): { readonly name: string; readonly s
 export function readersOf({ ties }: Pick<Model, "ties">, table: string): readonly string[] {
   const tied = [...ties].flatMap(([name, source]) => (source === table ? [name] : []));
   return [table, ...tied].map(moduleOf);
+}
+
+/** Puts rows [k, D] in the place of those of a table [V, D] that ids name. */
+export function putRows(
+  table: Float32Array,
+  ids: readonly number[],
+  { data, shape: [, width = 0] }: HostTensor<"float32">,
+): void {
+  for (const [i, id] of ids.entries()) table.set(data.subarray(i * width, (i + 1) * width), id * width);
 }
 
 function requireIds(tokens: readonly (number | string)[], numRows: number): readonly number[] {

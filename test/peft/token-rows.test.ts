@@ -3,9 +3,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { toBatch } from "../../src/data/batches/batch.ts";
 import { combineAdapters } from "../../src/export/combined/combine.ts";
-import { adapterFiles } from "../../src/format/adapters/adapter.ts";
 import { type LoadedModel, readAdapter, readAdapterFolder } from "../../src/format/by-path.ts";
-import { writeFolderAtomic } from "../../src/format/files/atomic.ts";
 import { FAMILIES } from "../../src/models/families.ts";
 import type { BaseModel } from "../../src/models/base/base-model.ts";
 import type { Adapter } from "../../src/peft/attach.ts";
@@ -15,6 +13,7 @@ import { findMethod } from "../../src/peft/methods.ts";
 import type { Parameter } from "../../src/peft/parameters.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { openUntilEnd } from "../files/open-until-end.ts";
+import { saveAdapter } from "../files/save-adapter.ts";
 import {
   attachTo,
   examplesFor,
@@ -132,8 +131,7 @@ for (const [name, { base }] of Object.entries({ tied: TIED, "not tied": UNTIED }
         const adapter = await make(base, ids, method);
         perturb(adapter, 0.05);
         const path = `${folder}/${method}-${name.replace(" ", "-")}`;
-        const { checkpoint } = base === TIED.base ? TIED : UNTIED;
-        await writeFolderAtomic(path, adapterFiles(adapter, { base, checkpoint, chatTemplateHash: null }));
+        await saveAdapter(path, adapter, base === TIED.base ? TIED : UNTIED);
         const { config, tensors } = await readAdapterFolder(path);
         assert.deepEqual(config["trainable_token_indices"], ids);
         const [key] = [...tensors.keys()].filter((each) => each.includes("embed_tokens"));

@@ -8,12 +8,12 @@ import { FormatError } from "../../errors.ts";
 import { sameShape, showShape } from "../../graph/shape.ts";
 import type { BaseModel } from "../../models/base/base-model.ts";
 import { matchSuffix } from "../../models/module-path.ts";
-import { readersOf, tableOfTokens } from "../../peft/trained-rows.ts";
+import { ROWS, putRows, readersOf, tableOfTokens } from "../../peft/trained-rows.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import { PREFIX } from "./adapter-tensors.ts";
 
 const KEY = "trainable_token_indices";
-const ROWS = ".token_adapter.trainable_tokens_delta";
+const SUFFIX = `.${ROWS}`;
 
 const IDS = z.array(z.int().min(0)).min(1);
 /** Of the embedding, or by the names of modules. */
@@ -37,8 +37,8 @@ export async function withWholeTables(
   const indices = INDICES.safeParse(given).data;
   if (indices === undefined) return { config, tensors };
   const found = [...tensors].flatMap(([name, rows]) => {
-    if (!name.startsWith(PREFIX) || !name.endsWith(ROWS)) return [];
-    const module = name.slice(PREFIX.length, -ROWS.length);
+    if (!name.startsWith(PREFIX) || !name.endsWith(SUFFIX)) return [];
+    const module = name.slice(PREFIX.length, -SUFFIX.length);
     const ids = Array.isArray(indices) ? indices : idsOf(module, indices);
     requireRows(path, base, `${module}.weight`, ids, rows);
     return [{ name, module, ids, rows }];
@@ -92,11 +92,9 @@ async function tableWith(
   base: BaseModel,
   tensor: string,
   ids: readonly number[],
-  { data, shape: [, width = 0] }: Tensor,
+  rows: Tensor,
 ): Promise<Tensor> {
   const table = await base.read(tensor);
-  for (const [i, id] of ids.entries()) {
-    table.data.set(data.subarray(i * width, (i + 1) * width), id * width);
-  }
+  putRows(table.data, ids, rows);
   return table;
 }
