@@ -11,6 +11,7 @@ import { join } from "node:path";
 
 import { peersPython, pythonVersions, runPeer } from "./harness/peers.ts";
 import { formatTable } from "./harness/report.ts";
+import { GraftError } from "../src/errors.ts";
 import { loadModel } from "../src/format/by-path.ts";
 import type { Model } from "../src/models/model.ts";
 import type { Adapter } from "../src/peft/attach.ts";
@@ -181,6 +182,7 @@ if (import.meta.main) {
     process.exitCode = isEqual ? 0 : 1;
   } catch (error) {
     say(error instanceof Error ? error.message : String(error));
+    if (error instanceof GraftError && error.hint !== null) say(`hint: ${error.hint}`);
     process.exitCode = 1;
   }
 }

@@ -221,8 +221,21 @@ test("commonPrefix() counts the ids before the first difference", () => {
   assert.equal(commonPrefix([1, 2], [1, 2, 4]), 2);
 });
 
-test("peersPython() prefers GRAFT_PEERS_PYTHON", () => {
-  assert.equal(peersPython({ GRAFT_PEERS_PYTHON: "/opt/python" }), "/opt/python");
+test("peersPython() prefers GRAFT_PEERS_PYTHON, and without any says what to do", () => {
+  assert.equal(peersPython({ GRAFT_PEERS_PYTHON: "/opt/python" }, "/nowhere"), "/opt/python");
+  assert.equal(peersPython({}, process.execPath), process.execPath);
+  assert.throws(() => peersPython({}, "/nowhere/python"), {
+    code: "usage/flag",
+    message: `Cannot find the peers' Python "/nowhere/python": no such file`,
+    hint: /npx graft bench setup.*GRAFT_PEERS_PYTHON/,
+  });
+});
+
+test("runChild() says of a program that is not there that it cannot be started", async () => {
+  await assert.rejects(runChild("/nowhere/python", []), {
+    code: "usage/flag",
+    message: 'Cannot start "/nowhere/python": no such file',
+  });
 });
 
 test("formatTable() sets columns side by side", () => {

@@ -7,6 +7,9 @@ import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 
+import { UsageError } from "../../src/errors.ts";
+import { describeFileProblem } from "../../src/messages/system-error.ts";
+
 /** A line of the child and the time since its start. */
 export interface TimedEvent {
   readonly atMs: number;
@@ -43,6 +46,13 @@ function parseEvent(line: string): Record<string, unknown> | null {
   }
 }
 
+function cannotStart(command: string, cause: Error): UsageError {
+  return new UsageError("usage/flag", `Cannot start "${command}": ${describeFileProblem(cause)}`, {
+    hint: "Name a program that is there and may be run.",
+    cause,
+  });
+}
+
 /** Settings of `runChild`. */
 export interface ChildOptions {
   readonly environment?: Readonly<Record<string, string>>;
@@ -50,7 +60,7 @@ export interface ChildOptions {
   readonly limitMs?: number;
 }
 
-/** Runs a command to its end. Lines that are no JSON objects are left out. @throws Error with the end of its standard error when it fails */
+/** Runs a command to its end. Lines that are no JSON objects are left out. @throws Error with the end of its standard error when it fails, UsageError "usage/flag" when it cannot be started */
 export async function runChild(
   command: string,
   args: readonly string[],
@@ -79,7 +89,7 @@ export async function runChild(
   }, GAUGE_EVERY_MS);
   try {
     const status = await new Promise<number | string>((resolve, reject) => {
-      child.on("error", reject);
+      child.on("error", (error) => reject(cannotStart(command, error)));
       child.on("close", (code, signal) => resolve(code ?? signal ?? "unknown"));
     });
     if (status !== 0) {

@@ -2,6 +2,7 @@
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 
+import { UsageError } from "../../src/errors.ts";
 import { modelsFolderOf } from "../../src/hub/models-folder.ts";
 import { resolveModel } from "../../src/hub/resolve.ts";
 import type { BenchContext, Json } from "../bench.ts";
@@ -15,14 +16,16 @@ const VENV = join(PEERS, ".venv");
 export const VENV_PYTHON =
   process.platform === "win32" ? join(VENV, "Scripts", "python.exe") : join(VENV, "bin", "python");
 
-const REMEDY = "run `npx graft bench setup` first";
+const SETUP = "Run npx graft bench setup first";
 
-/** The Python that has torch and peft: `GRAFT_PEERS_PYTHON`, else the one of `setup`. @throws Error when there is none */
-export function peersPython(env: NodeJS.ProcessEnv = process.env): string {
+/** The Python that has torch and peft: `GRAFT_PEERS_PYTHON`, else the one of `setup`. @throws UsageError "usage/flag" when there is none */
+export function peersPython(env: NodeJS.ProcessEnv = process.env, own = VENV_PYTHON): string {
   const named = env["GRAFT_PEERS_PYTHON"];
   if (named) return named;
-  if (existsSync(VENV_PYTHON)) return VENV_PYTHON;
-  throw new Error(`Cannot find the peers' Python at ${VENV_PYTHON}: ${REMEDY}, or set GRAFT_PEERS_PYTHON`);
+  if (existsSync(own)) return own;
+  throw new UsageError("usage/flag", `Cannot find the peers' Python "${own}": no such file`, {
+    hint: `${SETUP}, or set GRAFT_PEERS_PYTHON to a Python with torch, peft and transformers.`,
+  });
 }
 
 /** Runs one of the Python scripts of bench/peers/. */
@@ -38,10 +41,14 @@ export async function pythonVersions(): Promise<Record<string, string>> {
   return (events[0]?.value ?? {}) as Record<string, string>;
 }
 
-/** Version of the installed node-llama-cpp. @throws Error when it is not installed */
+/** Version of the installed node-llama-cpp. @throws UsageError "usage/flag" when it is not installed */
 export function llamaVersion(): string {
   const folder = join(PEERS, "node_modules", "node-llama-cpp");
-  if (!existsSync(folder)) throw new Error(`Cannot find node-llama-cpp at ${folder}: ${REMEDY}`);
+  if (!existsSync(folder)) {
+    throw new UsageError("usage/flag", `Cannot find node-llama-cpp in "${folder}": no such folder`, {
+      hint: `${SETUP}.`,
+    });
+  }
   return (JSON.parse(readFileSync(join(folder, "package.json"), "utf8")) as { version: string }).version;
 }
 
