@@ -142,6 +142,22 @@ describe("sources", () => {
     assert.equal(waitedMs, 2300);
   });
 
+  test("one that stays no JSON is waited for once; after it was whole again, once more", async () => {
+    const path = `${folder}/stays.json`;
+    let waitedMs = 0;
+    const source = filePower(path, async (ms) => void (waitedMs += ms));
+    const readAll = async (text: string): Promise<void> => {
+      writeFileSync(path, text);
+      for (let i = 0; i < 3; i++) await assert.rejects(source.read(), /says "hot"/);
+    };
+    await readAll("hot");
+    assert.equal(waitedMs, 2000);
+    writeFileSync(path, '{"battery": 14}');
+    assert.equal((await source.read()).battery, 14);
+    await readAll("hot");
+    assert.equal(waitedMs, 4000);
+  });
+
   test("so is one of which a part is written", async () => {
     const path = `${folder}/part.json`;
     const whole = '{"battery": 14}';

@@ -10,16 +10,20 @@ const [NUM_LOOKS, LOOK_EVERY_MS] = [20, 100];
 
 /** Reads a file anew each time; `wait` passes the milliseconds until another look at one that is not whole. */
 export function filePower(path: string, wait: (ms: number) => Promise<unknown> = sleep): PowerSource {
+  // What nobody mended while it was waited for stays as it is.
+  let maySoonBeWhole = true;
   return {
     name: path,
     async read() {
       let text = await readSmall(path);
       // A shell empties a file before the program that is to fill it has begun (`termux-battery-status > power.json`), and what
       // is written in parts is read in parts.
-      for (let look = 0; look < NUM_LOOKS && !isJson(text); look++) {
+      const numLooks = maySoonBeWhole ? NUM_LOOKS : 0;
+      for (let look = 0; look < numLooks && !isJson(text); look++) {
         await wait(LOOK_EVERY_MS);
         text = await readSmall(path);
       }
+      maySoonBeWhole = isJson(text);
       return parseReading(text);
     },
     readEnergy: async () => [],
