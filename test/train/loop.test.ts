@@ -7,7 +7,7 @@ import { Session } from "../../src/run/session.ts";
 import { loadModel, readAdapter, openSafetensors } from "../../src/format/by-path.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { Evaluator } from "../../src/train/evaluate.ts";
-import type { EvalEvent, StepEvent } from "../../src/train/events.ts";
+import type { EvalEvent, StepEvent, TrainEvent } from "../../src/train/events.ts";
 import { readDataset } from "../../src/data/by-path.ts";
 import { openTextTools } from "../../src/data/chat/text-tools.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny/model.ts";
@@ -219,6 +219,20 @@ describe("the training loop", () => {
       });
       assert.deepEqual(readdirSync(output).sort(), ["checkpoint-1", "config.yaml", "log.jsonl"]);
     }
+  });
+
+  test("nor are they a checkpoint where a signal stops the run", async () => {
+    const output = `${folder}/finite-stopped`;
+    const settings = { ...SETTINGS, learningRate: 1.5e19, warmupSteps: 1, schedule: "constant", output };
+    const stop = new AbortController();
+    const onEvent = (event: TrainEvent): void => {
+      if (event.event === "step" && event.step === 2) stop.abort();
+    };
+    await assert.rejects(runTiny({ ...settings, steps: 8 }, { signal: stop.signal, onEvent }), {
+      code: "train/nan",
+      message: "Cannot go on training: the loss is NaN after the parameters moved in step 2",
+    });
+    assert.deepEqual(readdirSync(output).sort(), ["config.yaml", "log.jsonl"]);
   });
 
   test("parameters that do not move end the run, after a warm-up too", async () => {

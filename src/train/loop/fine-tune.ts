@@ -227,15 +227,12 @@ class Run {
    * loss that is a number.
    */
   async #findBadLoss(): Promise<string | null> {
-    const { hooks } = this.#request;
     const { global_step: step, log_history: log } = this.#state;
     if (step === 0) return null;
     const told = log.findLast(({ event }) => event === "eval");
     const isTold = told?.["step"] === step;
-    // Who stops does not wait for a pass: the first step after it says the same.
-    if (!isTold && hooks.signal?.aborted) return null;
     const loss = isTold ? Number(told["loss"]) : await this.#stepper.lossNow(step - 1);
-    hooks.rest?.();
+    this.#request.hooks.rest?.();
     if (Number.isFinite(loss)) return null;
     return isTold ? `validation loss ${loss}` : `the loss is ${loss} after the parameters moved`;
   }
