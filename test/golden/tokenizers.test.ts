@@ -17,6 +17,19 @@ interface TokenizerGolden {
   readonly random: readonly { readonly ids: readonly number[]; readonly decoded: string }[];
 }
 
+/** Steps with which JavaScript and Rust would cut texts otherwise. */
+interface StepGolden {
+  readonly name: string;
+  readonly tokenizer: Record<string, unknown>;
+  readonly ids: readonly (readonly number[])[];
+  readonly decoded: readonly string[];
+}
+const STEPS = goldenJson<{
+  readonly texts: readonly string[];
+  readonly metaspace: readonly string[];
+  readonly cases: readonly StepGolden[];
+}>("tokenizers", "steps.json");
+
 const TEXTS = goldenJson<readonly string[]>("tokenizers", "texts.json");
 
 /** Tiny ones of kinds that no package is needed for. */
@@ -66,5 +79,16 @@ for (const { name, skip, open: openFiles } of [...TINY, ...REAL]) {
         assert.equal(parts.join(""), open().decode(ids), JSON.stringify(ids));
       }
     });
+  });
+}
+
+for (const { name, tokenizer: file, ids, decoded } of STEPS.cases) {
+  test(`the step "${name}" cuts and joins as the reference does`, () => {
+    const tokenizer = createTokenizer({ tokenizer: file, config: {}, chatTemplate: null });
+    const texts = name.startsWith("metaspace") ? STEPS.metaspace : STEPS.texts;
+    for (const [i, text] of texts.entries()) {
+      assert.deepEqual(tokenizer.encode(text), ids[i], JSON.stringify(text));
+      assert.equal(tokenizer.decode(ids[i]!), decoded[i], JSON.stringify(text));
+    }
   });
 }

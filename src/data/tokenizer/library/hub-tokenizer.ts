@@ -7,7 +7,8 @@ import { OutOfTime, type TimeBudget } from "../../../untrusted/time-budget.ts";
 import { type BytePairs, takeLists } from "./byte-pairs.ts";
 import { useCharacterMaps } from "./character-map.ts";
 import { requireTokenizerForm } from "./tokenizer-form.ts";
-import { guardSteps, requireSteps, type TokenizerStep } from "./tokenizer-guards.ts";
+import { guardSteps, requireSteps } from "./tokenizer-guards.ts";
+import type { TokenizerStep } from "./tokenizer-step.ts";
 import { speedUp, type TokenizerModel } from "./tokenizer-speed.ts";
 
 /** The part of the library's class that is used; its own declarations do not resolve under NodeNext. */
@@ -23,7 +24,7 @@ interface HubTokenizer {
   normalizer: TokenizerStep | null;
   pre_tokenizer: TokenizerStep | null;
   decoder: TokenizerStep | null;
-  model: TokenizerModel & BytePairs;
+  model: TokenizerModel & BytePairs & { unk_token_id?: number | undefined };
 }
 
 const HubTokenizer = UntypedHubTokenizer as new (tokenizer: object, config: object) => HubTokenizer;
@@ -93,6 +94,12 @@ function requireKnown({ ids, tokens }: ReturnType<HubTokenizer["encode"]>): { id
   return { ids: ids as number[] };
 }
 
+/** A vocabulary of whole words names the token for others beside it; the library looks for it in tokenizer_config.json alone. */
+function useUnknownWord({ model }: HubTokenizer, { tokenizer }: TokenizerFiles): void {
+  const { type, unk_token: unknown } = tokenizer["model"] as { type?: unknown; unk_token?: unknown };
+  if (type === "WordLevel") model.unk_token_id = model.tokens_to_ids.get(String(unknown));
+}
+
 /** Opens the library's tokenizer. @throws FormatError "format/file", here and from its calls */
 export function openHubTokenizer(files: TokenizerFiles, budget: TimeBudget): OpenTokenizer {
   const [hub, withinLimits] = withFile("read", () => {
@@ -103,6 +110,7 @@ export function openHubTokenizer(files: TokenizerFiles, budget: TimeBudget): Ope
     const { tokenizer, fill } = takeLists(files);
     const hub = new HubTokenizer(tokenizer, files.config);
     fill(hub.model);
+    useUnknownWord(hub, files);
     useCharacterMaps(hub.normalizer);
     const withinLimits = guardSteps(hub.normalizer, hub.pre_tokenizer, hub.decoder, budget);
     speedUp(hub.pre_tokenizer, hub.model);

@@ -1,35 +1,15 @@
 /**
  * @file Makes the steps of a tokenizer's file end: its patterns have a limit of time, and what they put in has a bound.
  */
-import * as library from "@huggingface/tokenizers";
 import { showValue } from "../../../messages/expected.ts";
 import { isRecord } from "../../rows/row-error.ts";
 import { compileSafe } from "../../../untrusted/safe-pattern.ts";
 import type { TimeBudget } from "../../../untrusted/time-budget.ts";
+import { useOriginal } from "./original-steps.ts";
+import type { TokenizerStep } from "./tokenizer-step.ts";
 
 /** Characters that a text may become, for each of its own, and for each token that is decoded. */
 const [MAX_GROWTH, SPARE_CHARACTERS] = [64, 1 << 16];
-
-/** A step that normalizes, splits or decodes, or a list of such steps: as much of the library's classes as is used. */
-export interface TokenizerStep {
-  pattern?: unknown;
-  config?: { content?: unknown };
-  /** Characters that stand for bytes. */
-  byte_encoder?: Readonly<Record<number, string>>;
-  use_regex?: boolean;
-  add_prefix_space?: boolean;
-  normalizers?: (TokenizerStep | null)[];
-  tokenizers?: (TokenizerStep | null)[];
-  decoders?: (TokenizerStep | null)[];
-  normalize?(text: string): string;
-  pre_tokenize_text?(text: string, options: unknown): string[];
-  decode_chain?(tokens: string[]): string[];
-}
-
-/** The step that splits by JavaScript's `\s`; its declaration does not resolve under NodeNext. */
-const { WhitespaceSplitPreTokenizer: WhitespaceSplit } = library as unknown as {
-  readonly WhitespaceSplitPreTokenizer: new () => TokenizerStep;
-};
 
 /**
  * What escapes of split patterns mean in the original library: JavaScript's `\s` counts U+FEFF as white space and U+0085 not,
@@ -98,8 +78,7 @@ export function guardSteps(
     if (step === null) return;
     for (const part of [...(step.normalizers ?? []), ...(step.tokenizers ?? []), ...(step.decoders ?? [])])
       visit(part, isSplit);
-    if (step instanceof WhitespaceSplit)
-      step.pre_tokenize_text = (text) => text.match(/\P{White_Space}+/gu) ?? [];
+    useOriginal(step);
     if (!(step.pattern instanceof RegExp)) return;
     const source = isSplit ? withUnicodeClasses(step.pattern) : step.pattern.source;
     step.pattern = compileSafe(source, "u", budget);

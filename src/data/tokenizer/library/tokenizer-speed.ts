@@ -5,7 +5,7 @@
  * together two thirds of the time of reading conversations.
  */
 import { RecentMap } from "./recent-map.ts";
-import type { TokenizerStep } from "./tokenizer-guards.ts";
+import type { TokenizerStep } from "./tokenizer-step.ts";
 
 /** Words that are kept, and the length up to which they are. */
 const [MAX_WORDS, MAX_WORD_LENGTH] = [20_000, 64];

@@ -1,0 +1,153 @@
+/**
+ * @file Steps of the library's tokenizers as the original library has them, where the two give unlike words: what is white
+ * space, a letter or a sign, how a text is written in small letters, and what becomes of the places where it is split.
+ */
+import * as library from "@huggingface/tokenizers";
+import type { TokenizerStep } from "./tokenizer-step.ts";
+
+type StepClass = new (...settings: never[]) => TokenizerStep;
+
+/** The library's classes; their declarations do not resolve under NodeNext. */
+const CLASSES = library as unknown as Readonly<Record<string, StepClass>>;
+
+/** Chinese characters as BERT counts them: those of the first planes of ideographs. */
+const IDEOGRAPHS =
+  /[\u4e00-\u9fff\u3400-\u4dbf\u{20000}-\u{2a6df}\u{2a700}-\u{2ceaf}\uf900-\ufaff\u{2f800}-\u{2fa1f}]/gu;
+
+/** Characters of words, as Rust's expressions have them, or signs that are neither these nor white space. */
+const WORDS_AND_SIGNS =
+  /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]+|[^\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}\p{White_Space}]+/gu;
+
+const PUNCTUATION = /[\p{P}!-/:-@[-`{-~]/gu;
+
+/** A letter alone: JavaScript writes Σ otherwise at the end of a word. */
+const lowerCase = (text: string): string => text.replaceAll("Σ", "σ").toLowerCase();
+
+/** Settings of the steps that are changed. */
+interface StepSettings {
+  readonly clean_text?: boolean;
+  readonly handle_chinese_chars?: boolean;
+  readonly strip_accents?: boolean | null;
+  readonly lowercase?: boolean;
+  readonly strip_left?: boolean;
+  readonly strip_right?: boolean;
+  readonly behavior?: string;
+  readonly invert?: boolean;
+  readonly prepend_scheme?: string;
+  readonly replacement?: string;
+}
+
+/** A part of a text: what a pattern finds, or what lies between. */
+interface Piece {
+  readonly text: string;
+  readonly isMatch: boolean;
+}
+
+function piecesOf(text: string, pattern: RegExp, inverts: boolean): Piece[] {
+  const pieces: Piece[] = [];
+  let before = 0;
+  const add = (until: number, isMatch: boolean): void => {
+    if (until > before) pieces.push({ text: text.slice(before, until), isMatch: isMatch !== inverts });
+    before = until;
+  };
+  for (const match of text.matchAll(pattern)) {
+    add(match.index, false);
+    add(match.index + match[0].length, true);
+  }
+  add(text.length, false);
+  return pieces;
+}
+
+/** Joins the pieces for which `joins` says so with what was before them. */
+function joined(pieces: readonly Piece[], joins: (piece: Piece, before: Piece) => boolean): string[] {
+  const words: string[] = [];
+  for (const [i, piece] of pieces.entries()) {
+    if (i > 0 && joins(piece, pieces[i - 1]!)) words[words.length - 1] += piece.text;
+    else words.push(piece.text);
+  }
+  return words;
+}
+
+/** What a text is split into by a pattern; what is found stands alone where `behavior` says nothing else. */
+function splitText(text: string, pattern: RegExp, { behavior = "", invert = false }: StepSettings): string[] {
+  const pieces = piecesOf(text, pattern, invert);
+  switch (behavior.toLowerCase()) {
+    case "removed":
+      return pieces.filter(({ isMatch }) => !isMatch).map((piece) => piece.text);
+    case "contiguous":
+      return joined(pieces, (piece, before) => piece.isMatch === before.isMatch);
+    case "mergedwithprevious":
+      return joined(pieces, (piece, before) => piece.isMatch && !before.isMatch);
+    case "mergedwithnext":
+      return joined(pieces, (piece, before) => before.isMatch && !piece.isMatch);
+    default:
+      return pieces.map((piece) => piece.text);
+  }
+}
+
+/** What BERT makes of a text, with the library's own cleaning. */
+function bertText(step: BertStep, settings: StepSettings): (text: string) => string {
+  return (text) => {
+    let made = settings.clean_text === true ? step.clean_text(text) : text;
+    if (settings.handle_chinese_chars === true) made = made.replace(IDEOGRAPHS, " $& ");
+    if (settings.strip_accents ?? settings.lowercase === true) made = step.strip_accents(made);
+    return settings.lowercase === true ? lowerCase(made) : made;
+  };
+}
+
+interface BertStep extends TokenizerStep {
+  clean_text(text: string): string;
+  strip_accents(text: string): string;
+}
+
+/** What the marks of spaces in the first token stand for is nothing, unless none is put before a text. */
+function withSpaces({
+  replacement = "▁",
+  prepend_scheme: scheme,
+}: StepSettings): (tokens: string[]) => string[] {
+  const before = scheme === "never" ? " " : "";
+  return (tokens) => tokens.map((token, i) => token.replaceAll(replacement, i === 0 ? before : " "));
+}
+
+/** How steps of these classes are changed. */
+const CHANGES: readonly [name: string, change: (step: TokenizerStep, settings: StepSettings) => void][] = [
+  ["BertNormalizer", (step, settings) => (step.normalize = bertText(step as BertStep, settings))],
+  ["LowercaseNormalizer", (step) => (step.normalize = lowerCase)],
+  [
+    "StripNormalizer",
+    (step, { strip_left: left, strip_right: right }) =>
+      (step.normalize = (text) => {
+        const begun = left === true ? text.replace(/^\p{White_Space}+/u, "") : text;
+        return right === true ? begun.replace(/(?<!\p{White_Space})\p{White_Space}+$/u, "") : begun;
+      }),
+  ],
+  [
+    "WhitespacePreTokenizer",
+    (step) => (step.pre_tokenize_text = (text) => text.match(WORDS_AND_SIGNS) ?? []),
+  ],
+  [
+    "WhitespaceSplitPreTokenizer",
+    (step) => (step.pre_tokenize_text = (text) => text.match(/\P{White_Space}+/gu) ?? []),
+  ],
+  [
+    "BertPreTokenizer",
+    (step) => (step.pre_tokenize_text = (text) => text.match(step.pattern as RegExp) ?? []),
+  ],
+  [
+    "PunctuationPreTokenizer",
+    (step, settings) => (step.pre_tokenize_text = (text) => splitText(text, PUNCTUATION, settings)),
+  ],
+  [
+    "SplitPreTokenizer",
+    (step, settings) =>
+      (step.pre_tokenize_text = (text) => splitText(text, step.pattern as RegExp, settings)),
+  ],
+  ["MetaspaceDecoder", (step, settings) => (step.decode_chain = withSpaces(settings))],
+];
+
+/** Changes a step, if it is of a class that the original library has otherwise. */
+export function useOriginal(step: TokenizerStep): void {
+  for (const [name, change] of CHANGES) {
+    if (step instanceof CLASSES[name]!) change(step, (step.config ?? {}) as StepSettings);
+  }
+}

@@ -1,0 +1,59 @@
+"""Steps of tokenizers that JavaScript and Rust have unlike words for, by Hugging Face tokenizers; each with a vocabulary of its words.
+
+    pip install tokenizers==0.23.3
+    python -B make_steps.py      # writes steps.json here
+"""
+import json
+from pathlib import Path
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
+
+HERE = Path(__file__).parent
+TEXTS = [
+    "ΟΔΥΣΣΕΥΣ ΣΑΣ Σ, ΣΣ!", "𠮷野家 a𫚝b 中c", "naïve café_x Straße 日本語 हिन्दी x\u200dy", "\ufeffmark\u0085 end \ufeff",
+    "  wait...what?!  a--b ", "a1b22 c333", "İstanbul ǅ", "one  two   three ", "x \u3000y\u2028z",
+]
+SPLITS = ["removed", "isolated", "contiguous", "merged_with_previous", "merged_with_next"]
+
+
+def steps():
+    pre, norm = pre_tokenizers, normalizers
+    yield "bert", norm.BertNormalizer(lowercase=True), pre.BertPreTokenizer()
+    yield "bert, no cleaning", norm.BertNormalizer(clean_text=False, lowercase=False), pre.BertPreTokenizer()
+    yield "lowercase", norm.Lowercase(), pre.WhitespaceSplit()
+    yield "strip", norm.Strip(), pre.Split(" ", "isolated")
+    yield "words and signs", None, pre.Whitespace()
+    for behavior in SPLITS:
+        yield f"punctuation, {behavior}", None, pre.Punctuation(behavior)
+        for invert in [False, True]:
+            yield f"split, {behavior}, {'inverted' if invert else 'plain'}", None, pre.Split(Regex(r"\s|\d+|-"), behavior, invert)
+
+
+def make(name, normalizer, pre_tokenizer):
+    words = [pre_tokenizer.pre_tokenize_str(normalizer.normalize_str(text) if normalizer else text) for text in TEXTS]
+    # Some of the words are unknown.
+    known = sorted({word for row in words for word, _ in row if not word.startswith("w")})
+    tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(["<unk>", *known])}, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizer
+    if normalizer: tokenizer.normalizer = normalizer
+    return case(name, tokenizer, TEXTS)
+
+
+def case(name, tokenizer, texts):
+    ids = [tokenizer.encode(text).ids for text in texts]
+    decoded = [tokenizer.decode(row) for row in ids]
+    return {"name": name, "tokenizer": json.loads(tokenizer.to_str()), "ids": ids, "decoded": decoded}
+
+
+def metaspace(scheme):
+    pieces = ["<unk>", "▁", "▁▁", "▁a", "▁▁b", "a", "b", "c▁d", "▁c▁d"]
+    tokenizer = Tokenizer(models.Unigram([(piece, -float(i)) for i, piece in enumerate(pieces)], unk_id=0))
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme=scheme, split=False)
+    tokenizer.decoder = decoders.Metaspace(prepend_scheme=scheme, split=False)
+    return case(f"metaspace, {scheme}", tokenizer, [" a", "  b", "a b", " c d", "   a", "c d"])
+
+
+if __name__ == "__main__":
+    cases = [make(*parts) for parts in steps()] + [metaspace(scheme) for scheme in ["always", "first", "never"]]
+    texts = {"texts": TEXTS, "metaspace": [" a", "  b", "a b", " c d", "   a", "c d"]}
+    lines = ",\n".join(json.dumps(each, separators=(",", ":")) for each in cases)
+    (HERE / "steps.json").write_text('{"texts":' + json.dumps(texts["texts"]) + ',\n"metaspace":' + json.dumps(texts["metaspace"]) + ',\n"cases":[\n' + lines + "]}\n")
