@@ -101,4 +101,8 @@ test("what is expected of a value depends on what was chosen", async () => {
     await problem("--epochs", "1", "--steps", "2"),
     "--epochs and --steps are both given, expected one of them",
   );
+  assert.equal(
+    await problem("--resume", "--overwrite"),
+    "--resume and --overwrite are both given, expected one of them",
+  );
 });

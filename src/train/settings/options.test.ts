@@ -95,8 +95,13 @@ describe("parseTrainOptions()", () => {
     });
   });
 
-  test("takes epochs or steps, not both", () => {
+  test("takes epochs or steps, and resumes or overwrites, not both", () => {
     assert.throws(() => parseTrainOptions({ ...NEEDED, epochs: 1, steps: 1 }), { code: "usage/flag" });
+    assert.throws(() => parseTrainOptions({ ...NEEDED, resume: true, overwrite: true }), {
+      code: "usage/flag",
+      message: "Cannot use these settings: resume and overwrite are both given, expected one of them",
+    });
+    assert.equal(parseTrainOptions({ ...NEEDED, resume: true, overwrite: false }).resume, true);
   });
 
   test("has every option of every method and optimizer, each with a description", () => {

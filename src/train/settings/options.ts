@@ -33,6 +33,12 @@ function schemaOf(methods: readonly Method[]) {
 /** Schema of a run. */
 export const TRAIN_OPTIONS = schemaOf(METHODS);
 
+/** Settings of which a run may have one. */
+const EXCLUSIVE = [
+  ["epochs", "steps"],
+  ["resume", "overwrite"],
+] as const;
+
 /** Settings as a caller gives them. */
 export type TrainInput = z.input<z.ZodObject<typeof SETTINGS>> & Readonly<Record<string, unknown>>;
 /** Settings with all defaults. */
@@ -85,9 +91,10 @@ export function findTrainProblems(
     // Without one, the model says what is learned.
     ...findOwnProblems("objective", given["objective"], OBJECTIVES, given, form),
   ];
-  if (given["epochs"] !== undefined && given["steps"] !== undefined) {
-    const steps = form === "typed" ? "--steps" : "steps";
-    problems.push({ path: ["epochs"], text: `and ${steps} are both given, expected one of them` });
+  for (const [key, other] of EXCLUSIVE) {
+    if (![given[key], given[other]].every((value) => value !== undefined && value !== false)) continue;
+    const name = form === "typed" ? `--${other}` : other;
+    problems.push({ path: [key], text: `and ${name} are both given, expected one of them` });
   }
   const told = new Set(problems.map(({ path }) => path[0]));
   const others = findProblems(schemaFor(methods), input, form).filter(({ path }) => !told.has(path[0]));
