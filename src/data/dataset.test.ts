@@ -219,6 +219,11 @@ describe("readDataset()", () => {
       "format/json",
       'Cannot read data set "FILE": the file holds one object, expected a JSON array of rows',
     );
+    await assertFails(
+      write("none.json", "null"),
+      "format/json",
+      'Cannot read data set "FILE": the file holds null, expected a JSON array of rows',
+    );
   });
 
   it("tells all faulty rows at once, counted by kind, with the first few lines of each", async () => {

@@ -82,7 +82,8 @@ export function findProblems(
       const own =
         issue.code === "invalid_format" && !issue.message.startsWith("Invalid") ? issue.message : null;
       const expected = own ?? describeSchema(nodeAt(root, issue.path), form);
-      add(issue.path, `is ${showValue(value)}, expected ${expected}`);
+      const is = issue.path.length === 0 ? "" : "is ";
+      add(issue.path, `${is}${showValue(value)}, expected ${expected}`);
     }
   }
   return [...problems.values()];

@@ -75,8 +75,20 @@ function requireKind(path: string): FileKind {
   throw new UsageError(
     "usage/data",
     `Cannot read data set "${path}": its name does not say what it holds, expected one that ends in ${DATA_ENDINGS.join(", ")}`,
-    { hint: "Rename the file; also with .gz or .zst behind the ending." },
+    { hint: hintForEnding(path) },
   );
+}
+
+/** How files of other programs become data: another name would not do. */
+const EXPORTS: readonly (readonly [RegExp, string])[] = [
+  [/\.(xlsx?|xlsm|xlsb|ods|numbers)$/i, "Save the sheet as CSV in UTF-8, one with a line of column names."],
+  [/\.(docx?|odt|rtf|pages|pdf|epub|html?)$/i, "Save its text as a .txt or .md file in UTF-8."],
+  [/\.(zip|tar|tgz|7z|rar|bz2|xz|tar\.gz|tar\.zst)$/i, "Unpack it, and give the folder or one of its files."],
+];
+
+function hintForEnding(path: string): string {
+  const known = EXPORTS.find(([ending]) => ending.test(path));
+  return known?.[1] ?? "Rename the file; also with .gz or .zst behind the ending.";
 }
 
 /** How long rows may keep a thread from what else it has to do, such as hearing that it is to stop. */

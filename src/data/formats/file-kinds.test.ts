@@ -134,6 +134,17 @@ describe("kinds of files", () => {
     });
   });
 
+  it("says how files of other programs become data", async () => {
+    const hints = [
+      ["book.xlsx", /^Save the sheet as CSV/],
+      ["report.PDF", /^Save its text as a \.txt/],
+      ["notes.tar.gz", /^Unpack it/],
+      ["rows.xyz", /^Rename the file/],
+    ] as const;
+    for (const [name, hint] of hints)
+      await assert.rejects(readDataset(write(name, "x"), options), { code: "usage/data", hint }, name);
+  });
+
   it("says in every kind how files end", () => {
     const endings = FILE_KINDS.flatMap((kind) => kind.endings);
     assert.equal(new Set(endings).size, endings.length);

@@ -89,6 +89,12 @@ describe("parseTrainOptions()", () => {
       );
   });
 
+  test("says what is there in the place of settings", () => {
+    assert.throws(() => parseTrainOptions(null), {
+      message: "Cannot use these settings: null, expected values by name",
+    });
+  });
+
   test("advises where only other tools have a setting", () => {
     assert.throws(() => parseTrainOptions({ ...NEEDED, load_in_4bit: true }), {
       hint: /^Weights are kept as they are stored: give a quantized/,
