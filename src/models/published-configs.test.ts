@@ -74,6 +74,27 @@ test("Phi-4 mini names settings of its own code", () => {
   assert.throws(() => openModel({ ...config, lm_head_bias: true }), /lm_head_bias is true, expected false/);
 });
 
+test("a part of each head is rotated in pairs of columns, and in the family that knows parts", () => {
+  const parts = (modelType: string, share: number): RawConfig => ({
+    ...LLAMA_SIZES,
+    model_type: modelType,
+    num_attention_heads: 8,
+    num_key_value_heads: 8,
+    rope_parameters: { partial_rotary_factor: share, rope_theta: 10_000, rope_type: "default" },
+  });
+  assert.equal(openModel(parts("phi3", 0.75)).layers[0]?.attention?.rope?.width, 24);
+  assert.throws(
+    () => openModel(parts("phi3", 0.6)),
+    /partial_rotary_factor is 0.6 \(expected a share of the heads' width 32 that is an even number\)/,
+  );
+  for (const modelType of ["llama", "gemma2", "qwen3"]) {
+    assert.throws(
+      () => openModel(parts(modelType, 0.5)),
+      /partial_rotary_factor is 0.5 \(expected 1: heads of this family are rotated as a whole\)/,
+    );
+  }
+});
+
 test("SmolLM3 leaves out that its head is the embedding, and has other settings of a parallel training", () => {
   const config = {
     ...LLAMA_SIZES,

@@ -39,7 +39,11 @@ export type Transform = (b: Builder, x: Value) => Value;
 const DEFAULT_BASE = 10_000;
 
 /** Causal attention over all keys, rotated, with biases where the configuration has them, and without norms of its own. */
-export function plainAttention(raw: RawConfig, c: DecoderFields): SelfAttentionOptions {
+export function plainAttention(
+  raw: RawConfig,
+  c: DecoderFields,
+  { isPartial = false }: { readonly isPartial?: boolean } = {},
+): SelfAttentionOptions {
   const { attention_bias: hasBias = false } = c;
   const sizes = headSizes(raw, c);
   return {
@@ -48,6 +52,7 @@ export function plainAttention(raw: RawConfig, c: DecoderFields): SelfAttentionO
     rope: readRope(raw, sizes.headWidth, {
       theta: c.rope_theta ?? DEFAULT_BASE,
       maxPositions: c.max_position_embeddings,
+      isPartial,
     }),
     window: null,
     softcap: null,

@@ -40,13 +40,15 @@ interface RopeDefaults {
   readonly layerType?: string;
   /** Whether files of transformers 4 mean these layers by `rope_scaling`; default: they do. */
   readonly isScaled?: boolean;
+  /** Whether the family has heads of which a part is rotated; default: it has not. */
+  readonly isPartial?: boolean;
 }
 
 /** Reads how heads of this width are rotated. @throws UsageError "usage/model" */
 export function readRope(
   raw: RawConfig,
   headWidth: number,
-  { theta: ownTheta, maxPositions, layerType, isScaled = true }: RopeDefaults,
+  { theta: ownTheta, maxPositions, layerType, isScaled = true, isPartial = false }: RopeDefaults,
 ): RopeConfig {
   type Found = Readonly<Record<string, unknown>> | null | undefined;
   const all = raw["rope_parameters"] as Found;
@@ -60,11 +62,11 @@ export function readRope(
   const theta = settings.rope_theta ?? ownTheta;
   const share = settings.partial_rotary_factor ?? Number(raw["partial_rotary_factor"] ?? 1);
   const width = Math.floor(headWidth * share);
-  if (!(width > 0 && width <= headWidth)) {
-    throw unusable(
-      raw,
-      `partial_rotary_factor is ${share}, expected a share of the heads' width ${headWidth}`,
-    );
+  if (!(width > 0 && width <= headWidth && width % 2 === 0 && (isPartial || width === headWidth))) {
+    const expected = isPartial
+      ? `a share of the heads' width ${headWidth} that is an even number`
+      : "1: heads of this family are rotated as a whole";
+    throw unusable(raw, `partial_rotary_factor is ${share} (expected ${expected})`);
   }
   return { theta, width, scaling: readScaling(settings, raw, maxPositions, width / 2) };
 }

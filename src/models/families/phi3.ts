@@ -62,7 +62,7 @@ export const phi3: Family = {
   }),
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw);
-    const attention = { ...plainAttention(raw, c), window: c.sliding_window ?? null };
+    const attention = { ...plainAttention(raw, c, { isPartial: true }), window: c.sliding_window ?? null };
     const { hidden_size: width, intermediate_size: F } = c;
     const attend: Transform = (b, x) => fusedAttention(b, x, ATTENTION, attention);
     const mlp: Transform = (b, x) => {
