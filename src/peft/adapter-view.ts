@@ -90,13 +90,7 @@ export function viewAdapter(parts: ViewParts): AdapterView {
     trained: (layer) => trained.get(layer) ?? NOTHING,
     projector: (layer) => {
       const inner = project(layer);
-      if (rows === null || layer !== null) return inner;
-      return (graph, x) => {
-        const y = inner(graph, x);
-        return model.ties.get(`${graph.spec.name}.weight`) === rows.rows.table
-          ? withColumns(graph, x, y, rows)
-          : y;
-      };
+      return layer === null ? (graph, x) => withColumns(graph, x, inner(graph, x), rows) : inner;
     },
     readTensor: () => AS_IN_BASE,
     lookUp: (graph) => {
@@ -105,12 +99,12 @@ export function viewAdapter(parts: ViewParts): AdapterView {
         site && method && method.lookup !== "not-on-embeddings"
           ? method.lookup(graph, addInputs(site, graph), site.options)
           : graph.rows;
-      return rows ? withRows(graph, found, rows) : found;
+      return withRows(graph, found, rows);
     },
     signature: (layer) =>
       JSON.stringify([
         parts.method.name,
-        ...(layer === null && rows ? [rows.shape] : []),
+        ...(layer === null ? rows.map(({ name, shape }) => [name, shape]) : []),
         ...placesOf(model, layer).map(({ name }) => {
           const site = siteAt(layer, name);
           return site ? [name, site.options, site.parameters.map((p) => p.shape), site.frozen] : null;
@@ -159,8 +153,7 @@ function bindTensors(parts: ViewParts): [fed: ByLayer, bound: ByLayer] {
     own[name] = tensor;
   };
   for (const { layer, input, value } of parameters) bind(inputs, layer, input, value);
-  const rows = trainedRowsIn(parameters);
-  for (const [input, numbers] of Object.entries(rows ? rowNumbers(rows) : {}))
+  for (const [input, numbers] of Object.entries(rowNumbers(trainedRowsIn(parameters))))
     bind(inputs, null, input, numbers);
   for (const site of sites.values()) {
     const { layer, spec } = site;

@@ -34,7 +34,8 @@ export class Merger {
   readonly #engine: Engine;
   readonly #base: BaseModel;
   readonly #adapter: Adapter;
-  readonly #rows: TrainedRows | null;
+  /** By the tensor whose rows they are. */
+  readonly #rows: ReadonlyMap<string, TrainedRows>;
   readonly #places = new Map<string, MergePlace>();
   /** Sites of equal sizes and options share a program; null: the tensor stays as it is. */
   readonly #programs = new Map<string, Promise<Program | null>>();
@@ -60,7 +61,9 @@ export class Merger {
     this.#engine = engine;
     this.#base = base;
     this.#adapter = adapter;
-    this.#rows = trainedRowsIn(adapter.parameters);
+    this.#rows = new Map(
+      trainedRowsIn(adapter.parameters).map((each) => [`${each.rows.readers[0]}.weight`, each]),
+    );
     refuseNewBiases(adapter);
     for (const site of adapter.sites.values()) {
       for (const [path, spec] of projectionsOf(site, adapter)) {
@@ -88,8 +91,8 @@ export class Merger {
     for (const [own, tied] of model.ties) {
       if (names.has(tied) && configFileOf(this.#adapter.method) !== null) names.add(own);
     }
-    // Of rows of a table, a head that is tied to it has the same.
-    return [...names, ...(this.#rows ? [this.#rows.rows.table] : [])];
+    // Of rows of a table, a head that is tied to it has the same, or others of its own.
+    return [...new Set([...names, ...this.#rows.keys()])];
   }
 
   /** The shape of a tensor of the merged model. */
@@ -100,8 +103,10 @@ export class Merger {
 
   /** Writes the merged values of a tensor into memory of the caller; false, and nothing, when it stays as it is. */
   async mergeInto(name: string, into: Float32Array): Promise<boolean> {
-    if (name === this.#rows?.rows.table) {
-      await this.#mergeRows(this.#rows, into);
+    const rows = this.#rows.get(name);
+    if (rows) {
+      into.set((await this.#base.values(name)).data);
+      putRows(into, rows.rows.ids, this.#adapter.tensor(rows.name)!);
       return true;
     }
     const trained = this.#adapter.tensor(name);
@@ -128,11 +133,6 @@ export class Merger {
     const shape = program.spec.outputs["merged"]?.shape as readonly number[];
     await program.run(feeds, { merged: hostTensor("float32", shape, into) });
     return true;
-  }
-
-  async #mergeRows({ name, rows: { table, ids } }: TrainedRows, into: Float32Array): Promise<void> {
-    into.set((await this.#base.values(table)).data);
-    putRows(into, ids, this.#adapter.tensor(name)!);
   }
 
   #program(place: MergePlace): Promise<Program | null> {

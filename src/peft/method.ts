@@ -25,6 +25,7 @@ import type {
   SiteTensors,
   SiteValues,
 } from "./sites/site.ts";
+import type { TrainedTokens } from "./trained-tokens.ts";
 
 /** What every method says of itself. `O`: its options as a user gives them. */
 interface Description<O> {
@@ -88,8 +89,8 @@ export interface MethodTargets<O> {
   modulesToSave(options: O): readonly string[] | null;
   /** Biases of the base that are trained beside the adapter. */
   trainedBiases(options: O): TrainedBiases;
-  /** Tokens whose rows of the embedding are trained beside the adapter: ids, or texts that the tokenizer is still to read. */
-  trainedTokens(options: O): readonly (number | string)[];
+  /** Tokens whose rows of the embedding, or of the head, are trained beside the adapter. */
+  trainedTokens(options: O): TrainedTokens;
   /** Parameters that get an adapter as PEFT's `target_parameters` do. */
   readonly parameters: "modules-only" | ParameterTargets<O>;
 }
@@ -199,8 +200,8 @@ export function trainedBiases(method: Method, options: unknown): TrainedBiases {
   return method.kind === "adapter" ? method.targets.trainedBiases(options) : "none";
 }
 
-/** Tokens whose rows of the embedding are trained beside an adapter. */
-export function trainedTokens(method: Method, options: unknown): readonly (number | string)[] {
+/** Tokens whose rows are trained beside an adapter. */
+export function trainedTokens(method: Method, options: unknown): TrainedTokens {
   return method.kind === "adapter" ? method.targets.trainedTokens(options) : [];
 }
 

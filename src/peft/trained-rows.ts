@@ -1,18 +1,25 @@
-/** @file Which rows of the embedding a method trains beside an adapter, and why it cannot. */
+/** @file Which rows of the embedding, and of the head, a method trains beside an adapter, and why it cannot. */
 import { UsageError } from "../errors.ts";
 import type { ModelTensor } from "../models/graphs/sites.ts";
 import type { Model } from "../models/model.ts";
-import { isWithin, moduleOf } from "../models/module-path.ts";
+import { isWithin, lastNames, matchSuffix, moduleOf } from "../models/module-path.ts";
 import type { HostTensor } from "../runtime/host-tensor.ts";
 import { type Method, trainedTokens } from "./method.ts";
 import { savedModules } from "./trained-tensors.ts";
+import { type TrainedTokens, tokenLists } from "./trained-tokens.ts";
 
 /** What PEFT calls the rows, after the module's path. */
 export const ROWS = "token_adapter.trainable_tokens_delta";
 
 /** Rows of a table of the base that are trained as a tensor of their own. */
 export interface TrainedRows extends ModelTensor {
-  readonly rows: { readonly table: string; readonly ids: readonly number[] };
+  readonly rows: {
+    /** The tensor that the base keeps the table in. */
+    readonly table: string;
+    readonly ids: readonly number[];
+    /** The modules that have the rows: the one that they are named after, then those that are tied to it. */
+    readonly readers: readonly [string, ...string[]];
+  };
 }
 
 /** A tensor of the base that is trained: whole, or some of its rows. */
@@ -22,7 +29,8 @@ export type TrainedTensor = ModelTensor & Partial<Pick<TrainedRows, "rows">>;
 type Sites = { has(path: string): boolean };
 
 /**
- * The rows of the embedding that a method trains, as a list of one tensor or none.
+ * The rows that a method trains, a tensor for each module that has rows of its own: as in peft, a tied head has those of the
+ * embedding, unless others are named for it.
  * @throws UsageError "usage/target-modules" for tokens that the model does not have, or tables that are trained otherwise too
  */
 export function trainedRows(
@@ -31,41 +39,21 @@ export function trainedRows(
   options: unknown,
   sites: Sites,
 ): readonly TrainedRows[] {
-  const tokens = trainedTokens(method, options);
-  if (tokens.length === 0) return [];
-  const table = tableOfTokens(model);
-  const readers = readersOf(model, table.name);
-  const whole = savedModules(model, method, options, sites);
-  const other = readers.find((path) => sites.has(path) || whole.some((name) => isWithin(name, path)));
-  if (other !== undefined) {
-    const found = sites.has(other) ? "has an adapter" : "is trained whole";
-    throw cannotTrain(
-      `"${other}" ${found}, expected its rows alone`,
-      "Leave the module out of the target modules and the modules to save, or the tokens out.",
-    );
+  const idsOf = idsByModule(model, trainedTokens(method, options));
+  const tied = [...model.ties].map(([own, table]) => [moduleOf(own), moduleOf(table)] as const);
+  for (const [own, table] of tied) {
+    if (idsOf.get(own)?.join() === idsOf.get(table)?.join()) idsOf.delete(own);
   }
-  const ids = requireIds(tokens, table.shape[0] as number);
-  const name = `${moduleOf(table.name)}.${ROWS}`;
-  const shape = [ids.length, table.shape[1] as number];
-  return [{ name, path: name, shape, role: "embedding", layer: null, rows: { table: table.name, ids } }];
-}
-
-/** The table that ids of tokens are looked up in. */
-export function tableOfTokens(model: Model): { readonly name: string; readonly shape: readonly number[] } {
-  const site = model.stem.sites.find(
-    ({ kind, inFeatures }) => kind === "embedding" && inFeatures === model.vocabSize,
-  );
-  if (site) return { name: `${site.name}.weight`, shape: [site.inFeatures, site.outFeatures] };
-  throw cannotTrain(
-    "the model has no table of tokens, expected a model that reads texts",
-    "Leave the tokens out.",
-  );
-}
-
-/** The modules that have a table, one of a tied head too. */
-export function readersOf({ ties }: Pick<Model, "ties">, table: string): readonly string[] {
-  const tied = [...ties].flatMap(([name, source]) => (source === table ? [name] : []));
-  return [table, ...tied].map(moduleOf);
+  const whole = savedModules(model, method, options, sites);
+  return [...idsOf].map(([module, ids]) => {
+    const others = tied.flatMap(([own, table]) => (table === module && !idsOf.has(own) ? [own] : []));
+    const readers = [module, ...others] as const;
+    for (const reader of readers) refuseOtherwiseTrained(reader, sites, whole);
+    const { table, shape } = tableOf(model, module);
+    const name = `${module}.${ROWS}`;
+    const own = { name, path: name, shape: [ids.length, shape[1] as number] };
+    return { ...own, role: "embedding", layer: null, rows: { table, ids, readers } };
+  });
 }
 
 /** Puts rows [k, D] in the place of those of a table [V, D] that ids name. */
@@ -75,6 +63,56 @@ export function putRows(
   { data, shape: [, width = 0] }: HostTensor<"float32">,
 ): void {
   for (const [i, id] of ids.entries()) table.set(data.subarray(i * width, (i + 1) * width), id * width);
+}
+
+/** The ids of each module that has rows of its own, in the order of `modulesOfTokens`. */
+function idsByModule(model: Model, tokens: TrainedTokens): Map<string, readonly number[]> {
+  const lists = tokenLists(tokens);
+  const modules = lists.length === 0 ? [] : modulesOfTokens(model);
+  const means = (name: string | null, path: string): boolean =>
+    name === null ? path === modules[0] : matchSuffix(name, path);
+  const odd = lists.find(([name]) => !modules.some((path) => means(name, path)));
+  if (odd) {
+    const names = lastNames(modules).join(" or ");
+    throw cannotTrain(`"${odd[0]}" is no table of tokens, expected ${names}`, `Choose ${names}.`);
+  }
+  const found = new Map<string, readonly number[]>();
+  for (const path of modules) {
+    const [own, twice] = lists.filter(([name]) => means(name, path));
+    if (twice) throw cannotTrain(`"${path}" is named twice`, "Name each module once.");
+    if (own) found.set(path, requireIds(own[1], tableOf(model, path).shape[0] as number));
+  }
+  return found;
+}
+
+/** The modules that have a row for each token, that in which ids are looked up first. */
+function modulesOfTokens(model: Model): readonly string[] {
+  const embedding = model.stem.sites.find(
+    ({ kind, inFeatures }) => kind === "embedding" && inFeatures === model.vocabSize,
+  );
+  if (embedding)
+    return [embedding.name, ...(model.hasVocabularyHead ? [moduleOf(model.headTensor.name)] : [])];
+  throw cannotTrain(
+    "the model has no table of tokens, expected a model that reads texts",
+    "Leave the tokens out.",
+  );
+}
+
+function tableOf(
+  model: Model,
+  module: string,
+): { readonly table: string; readonly shape: readonly number[] } {
+  const table = model.storedName(`${module}.weight`);
+  return { table, shape: model.tensors.get(table)?.shape ?? [] };
+}
+
+function refuseOtherwiseTrained(module: string, sites: Sites, whole: readonly string[]): void {
+  const hasAdapter = sites.has(module);
+  if (!hasAdapter && !whole.some((name) => isWithin(name, module))) return;
+  throw cannotTrain(
+    `"${module}" ${hasAdapter ? "has an adapter" : "is trained whole"}, expected its rows alone`,
+    "Leave the module out of the target modules and the modules to save, or the tokens out.",
+  );
 }
 
 function requireIds(tokens: readonly (number | string)[], numRows: number): readonly number[] {
@@ -91,7 +129,5 @@ function requireIds(tokens: readonly (number | string)[], numRows: number): read
 }
 
 function cannotTrain(found: string, hint: string): UsageError {
-  return new UsageError("usage/target-modules", `Cannot train single rows of the embedding: ${found}`, {
-    hint,
-  });
+  return new UsageError("usage/target-modules", `Cannot train rows of single tokens: ${found}`, { hint });
 }

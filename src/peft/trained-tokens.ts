@@ -1,12 +1,33 @@
 /** @file The option of methods that rows of single tokens are trained beside their adapters. */
 import { z } from "zod";
 
+const LIST = z.array(z.union([z.int().min(0), z.string().min(1)]));
+
 /** Field of an options schema. */
 export const TRAINED_TOKENS = {
   trainableTokenIndices: z
-    .array(z.union([z.int().min(0), z.string().min(1)]))
+    .union([LIST, z.record(z.string(), LIST)])
     .default([])
     .describe(
-      "tokens whose rows of the embedding are trained too, and of a head that is tied to it: ids, or texts that are one token",
+      'tokens whose rows of the embedding are trained too, and of a head that is tied to it: ids, or texts that are one token; or lists by module, as {embed_tokens: [5, "<tool>"], lm_head: [5]}',
     ),
 };
+
+/** Ids of tokens, or texts that the tokenizer is still to read. */
+type TokenList = z.output<typeof LIST>;
+/** Of the embedding, or by the names of modules. */
+export type TrainedTokens = z.output<typeof TRAINED_TOKENS.trainableTokenIndices>;
+
+/** The lists with the names of their modules, null: the embedding, whatever its name; those that are empty left out. */
+export function tokenLists(
+  tokens: TrainedTokens,
+): readonly (readonly [module: string | null, tokens: TokenList])[] {
+  const all = Array.isArray(tokens) ? [[null, tokens] as const] : Object.entries(tokens);
+  return all.filter(([, list]) => list.length > 0);
+}
+
+/** The same with other lists. */
+export function mapTokens(tokens: TrainedTokens, change: (list: TokenList) => TokenList): TrainedTokens {
+  if (Array.isArray(tokens)) return change(tokens);
+  return Object.fromEntries(Object.entries(tokens).map(([module, list]) => [module, change(list)]));
+}

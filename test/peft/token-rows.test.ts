@@ -1,4 +1,4 @@
-/** @file Single rows of the embedding that are trained beside an adapter: gradients, how they share a pass, and what is refused. */
+/** @file Single rows of the embedding and of the head that are trained beside an adapter: gradients, how they share a pass, and what is refused. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { toBatch } from "../../src/data/batches/batch.ts";
@@ -40,10 +40,14 @@ async function open(modelType: string, config: Record<string, unknown> = {}): Pr
   return await openUntilEnd(await writeTinyModel(name, { modelType, config }));
 }
 
-const rowsOf = ({ parameters }: Adapter): Parameter => parameters.find(({ name }) => ROWS.test(name))!;
+const rowsOf = ({ parameters }: Adapter): readonly Parameter[] =>
+  parameters.filter(({ name }) => ROWS.test(name));
+
+/** Ids of the embedding, or of modules. */
+type Ids = readonly number[] | Readonly<Record<string, readonly number[]>>;
 
 /** An adapter that trains the rows of tokens which examples have. */
-async function make(base: BaseModel, ids: readonly number[], name = "lora"): Promise<Adapter> {
+async function make(base: BaseModel, ids: Ids, name = "lora"): Promise<Adapter> {
   return await attachTo(base, findMethod(name), { rank: 2, trainableTokenIndices: ids });
 }
 
@@ -59,7 +63,7 @@ for (const { modelType } of texts) {
     const [first] = examples as unknown as [{ ids: readonly number[] }];
     const ids = [...new Set([first.ids[3]!, 200, first.ids[6]!])];
     const adapter = await make(base, ids);
-    const rows = rowsOf(adapter);
+    const [rows] = rowsOf(adapter) as [Parameter];
     assert.equal(rows.layer, null);
     const start = await logitsOf(engine, base, adapter, batch);
     assert.ok(largestDifference(start, await logitsOf(engine, base, null, batch)) < 1e-5);
@@ -71,37 +75,52 @@ for (const { modelType } of texts) {
   });
 }
 
-for (const [name, { base }] of Object.entries({ tied: TIED, "not tied": UNTIED })) {
-  describe(`rows of an embedding that is ${name}`, () => {
-    const examples = randomExamples([8, 5, 11]);
+const EXAMPLES = randomExamples([8, 5, 11]);
+const IDS = [EXAMPLES[0]!.ids[5]!, 7, EXAMPLES[2]!.ids[6]!];
+const OF_HEAD = [EXAMPLES[1]!.ids[3]!, IDS[0]!];
+const CASES: Readonly<Record<string, readonly [LoadedModel, Ids]>> = {
+  "an embedding that is tied": [TIED, IDS],
+  "an embedding that is not tied": [UNTIED, IDS],
+  "an embedding and a head of its own": [UNTIED, { embed_tokens: IDS, lm_head: OF_HEAD }],
+  "an embedding and others of a head that is tied to it": [TIED, { lm_head: OF_HEAD, embed_tokens: IDS }],
+};
+
+for (const [name, [loaded, ids]] of Object.entries(CASES)) {
+  const { base } = loaded;
+  const modules = Array.isArray(ids) ? ["embed_tokens"] : Object.keys(ids);
+  describe(`rows of ${name}`, () => {
+    const examples = EXAMPLES;
     const batch = unpacked(examples);
-    const ids = [examples[0]!.ids[5]!, 7, examples[2]!.ids[6]!];
 
     test("have the gradients of central differences, number by number", async () => {
       const adapter = await make(base, ids);
       perturb(adapter, 0.05);
-      const rows = rowsOf(adapter);
       const passes = await openPasses(engine, base, adapter);
-      const gradient = (await passes.lossAndGradients([batch])).gradients.get(rows.name)!;
-      const { data } = rows.value;
-      const step = 0.02;
-      const slopes = new Float32Array(data.length);
-      for (const [i, before] of data.slice().entries()) {
-        const lossAt = async (value: number): Promise<number> => {
-          data[i] = value;
-          return await passes.loss(batch);
-        };
-        slopes[i] = ((await lossAt(before + step)) - (await lossAt(before - step))) / (2 * step);
-        data[i] = before;
+      const { gradients } = await passes.lossAndGradients([batch]);
+      assert.equal(rowsOf(adapter).length, modules.length);
+      for (const rows of rowsOf(adapter)) {
+        const gradient = gradients.get(rows.name)!;
+        const { data } = rows.value;
+        const step = 0.02;
+        const slopes = new Float32Array(data.length);
+        for (const [i, before] of data.slice().entries()) {
+          const lossAt = async (value: number): Promise<number> => {
+            data[i] = value;
+            return await passes.loss(batch);
+          };
+          slopes[i] = ((await lossAt(before + step)) - (await lossAt(before - step))) / (2 * step);
+          data[i] = before;
+        }
+        const size = Math.max(...gradient.map(Math.abs));
+        const apart = largestDifference(gradient, slopes);
+        assert.ok(apart < 0.01 * size, `${rows.name}: ${apart}`);
+        // A head learns of every label; a row that nobody reads has nothing to learn of an embedding alone.
+        const unread = gradient.subarray(rows.shape[1], 2 * rows.shape[1]!);
+        assert.equal(
+          unread.some((value) => value !== 0),
+          name === "an embedding that is tied" || rows.name.startsWith("lm_head."),
+        );
       }
-      const size = Math.max(...gradient.map(Math.abs));
-      assert.ok(largestDifference(gradient, slopes) < 0.01 * size, `${largestDifference(gradient, slopes)}`);
-      // A tied head learns of every label; a row that nobody reads has nothing to learn of an embedding alone.
-      const unread = gradient.subarray(rows.shape[1], 2 * rows.shape[1]!);
-      assert.equal(
-        unread.some((value) => value !== 0),
-        name === "tied",
-      );
       await passes.release();
     });
 
@@ -130,16 +149,19 @@ for (const [name, { base }] of Object.entries({ tied: TIED, "not tied": UNTIED }
       test(`${method}: come back from a file under peft's names, and merge`, async () => {
         const adapter = await make(base, ids, method);
         perturb(adapter, 0.05);
-        const path = `${folder}/${method}-${name.replace(" ", "-")}`;
-        await saveAdapter(path, adapter, base === TIED.base ? TIED : UNTIED);
+        const path = `${folder}/${method}-${name.replaceAll(" ", "-")}`;
+        await saveAdapter(path, adapter, loaded);
         const { config, tensors } = await readAdapterFolder(path);
         assert.deepEqual(config["trainable_token_indices"], ids);
-        const [key] = [...tensors.keys()].filter((each) => each.includes("embed_tokens"));
-        assert.equal(key, "base_model.model.model.embed_tokens.token_adapter.trainable_tokens_delta");
+        const keys = modules.map((module) => {
+          const outer = module === "lm_head" ? "" : "model.";
+          return `base_model.model.${outer}${module}.token_adapter.trainable_tokens_delta`;
+        });
+        assert.deepEqual([...tensors.keys()].filter((key) => ROWS.test(key)).sort(), keys.sort());
         const { adapter: read } = await readAdapter(path, base);
         assert.deepEqual(valuesOf(read), valuesOf(adapter));
         const merged = await mergeAdapter(engine, base, adapter);
-        assert.ok(!merged.has("lm_head.weight"), "a tied head stays tied");
+        assert.equal(merged.has("lm_head.weight"), modules.includes("lm_head"), "a tied head stays tied");
         const whole = await logitsOf(engine, await withTensors(base, merged), null, batch);
         assert.ok(largestDifference(whole, await logitsOf(engine, base, adapter, batch)) < 2e-5);
         const refused = combineAdapters({ expression: "2*a", adapters: { a: path } });
@@ -151,11 +173,14 @@ for (const [name, { base }] of Object.entries({ tied: TIED, "not tied": UNTIED }
 
 test("rows are counted with what is trained", () => {
   const targets = { modules: ["q_proj"], layers: null };
-  const count = (trainableTokenIndices: readonly number[]): number => {
+  const count = (trainableTokenIndices: Ids): number => {
     const request = { method: lora, options: { rank: 2, trainableTokenIndices }, targets };
     return previewAttach(TIED.base.model, TIED.base.source, request).numTrained;
   };
   assert.equal(count([1, 2, 3]) - count([]), 3 * 32);
+  // With the same rows, a tied head has those of the embedding.
+  assert.equal(count({ embed_tokens: [1, 2, 3], lm_head: [1, 2, 3] }) - count([]), 3 * 32);
+  assert.equal(count({ embed_tokens: [1, 2, 3], lm_head: [1, 2] }) - count({}), 5 * 32);
 });
 
 test("what the model does not have, has twice or trains otherwise too is refused", async () => {
@@ -178,6 +203,14 @@ test("what the model does not have, has twice or trains otherwise too is refused
       /"model.embed_tokens" is trained whole/,
     ],
     [TIED.base, { trainableTokenIndices: [4], modulesToSave: ["lm_head"] }, ["q_proj"], /trained whole/],
+    [TIED.base, { trainableTokenIndices: { lm_head: [4] } }, ["lm_head"], /"lm_head" has an adapter/],
+    [TIED.base, { trainableTokenIndices: { q_proj: [4] } }, ["v_proj"], /"q_proj" is no table of tokens/],
+    [
+      TIED.base,
+      { trainableTokenIndices: { embed_tokens: [4], "model.embed_tokens": [5] } },
+      ["q_proj"],
+      /"model.embed_tokens" is named twice/,
+    ],
     [images, { trainableTokenIndices: [4] }, ["query"], /no table of tokens/],
   ] as const) {
     const code = "usage/target-modules";

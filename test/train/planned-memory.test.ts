@@ -113,6 +113,12 @@ const CASES: readonly Case[] = [
     recompute: true,
     compute: "int8",
   },
+  {
+    modelType: "llama",
+    method: "lora",
+    options: { trainableTokenIndices: { embed_tokens: [3, 9], lm_head: [4] } },
+    recompute: false,
+  },
   { modelType: "qwen3_moe", method: "ia3", recompute: false },
   { modelType: "llama", method: "lora", recompute: false, activations: float16, numLayers: 6 },
   { modelType: "llama", method: "lora", recompute: false, activations: disk, numLayers: 6 },

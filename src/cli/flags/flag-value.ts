@@ -76,13 +76,16 @@ function readOne(text: string, { kinds, choices }: Pick<Flag, "kinds" | "choices
   return null;
 }
 
+/** What is not a list where either may be given: other texts would be YAML as well. */
+const MAPPING = /^\s*\{.*:.*\}\s*$/s;
+
 /** Reads all texts that were given for one flag; only an array can have more than one. */
 export function readFlag(flag: Flag, texts: readonly string[]): Reading | { readonly expected: string } {
   const last = texts.at(-1) ?? "";
   const { element, expected } = flag;
   if (element === null) return readOne(last, flag) ?? { expected };
-  const other = flag.kinds.filter((kind) => kind !== "array");
-  // A word such as "all" beside a list of names.
+  const other = flag.kinds.filter((kind) => kind !== "array" && (kind !== "yaml" || MAPPING.test(last)));
+  // A word such as "all", or lists by name, beside a list of names.
   if (texts.length === 1 && other.length > 0) {
     const reading = readOne(last, { ...flag, kinds: other });
     if (reading !== null) return reading;

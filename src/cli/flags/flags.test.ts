@@ -133,6 +133,33 @@ test("every key of a settings file reaches the options, in every spelling", asyn
   );
 });
 
+test("lists by name are told from a list by their braces, whatever else would be YAML", async () => {
+  const options = z.strictObject({
+    tokens: z.union([
+      z.array(z.union([z.int(), z.string()])),
+      z.record(z.string(), z.array(z.union([z.int(), z.string()]))),
+    ]),
+  });
+  const command = { ...COMMAND, options, positionals: [] };
+  const flags = flagsOf(command);
+  for (const [text, expected] of [
+    ["[INST],17", ["[INST]", 17]],
+    ["17", [17]],
+    ["a: b", ["a: b"]],
+    ["{}", ["{}"]],
+    ["{", ["{"]],
+    ['{embed: [5, "<tool>"], head: [17]}', { embed: [5, "<tool>"], head: [17] }],
+  ] as const) {
+    const { options: found } = await readOptions(
+      command,
+      flags,
+      parseArgv([`--tokens=${text}`], flags, []),
+      ENV,
+    );
+    assert.deepEqual(found, { tokens: expected });
+  }
+});
+
 test("plain arguments fill the positional keys in order, the last one taking the rest", async () => {
   const options = await read("a", "--rank", "4", "b", "--", "--c");
   assert.deepEqual([options["inputFile"], options["moreFiles"], options["rank"]], ["a", ["b", "--c"], 4]);

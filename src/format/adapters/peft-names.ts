@@ -88,7 +88,7 @@ export function withPeftPaths(config: Config, paths: readonly string[], { checkp
 /** Numbers of modules by expressions for their paths. */
 type Pattern = Readonly<Record<string, number>>;
 
-/** Renames modules in lists, and in settings that have values for some of them (`rank_pattern` and its kin). */
+/** Renames modules in lists, and in settings that have values for some of them (`rank_pattern` and its kin, lists of tokens). */
 function mapPaths(
   config: Config,
   ofPath: (path: string) => string,
@@ -97,8 +97,9 @@ function mapPaths(
   const renamed = Object.entries(config).map(([key, value]) => {
     if (Array.isArray(value))
       return [key, value.map((each: unknown) => (typeof each === "string" ? ofPath(each) : each))];
-    const isPattern = key.endsWith("_pattern") && typeof value === "object" && value !== null;
-    return [key, isPattern ? ofPattern(value as Pattern) : value];
+    if (typeof value !== "object" || value === null) return [key, value];
+    if (key.endsWith("_pattern")) return [key, ofPattern(value as Pattern)];
+    return [key, Object.fromEntries(Object.entries(value).map(([path, each]) => [ofPath(path), each]))];
   });
   return Object.fromEntries(renamed) as Config;
 }

@@ -20,7 +20,6 @@ import { tensorsByOwnNames, withOwnPaths } from "./peft-names.ts";
 import type { Folder } from "../files/folder.ts";
 import { checkCodes } from "./codes-hash.ts";
 import { takeFrom } from "./raw-config.ts";
-import { withWholeTables } from "./trained-rows.ts";
 import { openSafetensors } from "../files/safetensors/safetensors.ts";
 import { BASE_KEY, TEMPLATE_KEY, isAdapterMethod } from "./adapter.ts";
 
@@ -56,7 +55,7 @@ export async function readAdapter(
 ): Promise<ReadAdapter> {
   const { path } = folder;
   const { config, tensors: inFile, metadata } = await readAdapterFolder(folder);
-  const { tensors: named, isRenamed } = tensorsByOwnNames(path, inFile, base.model);
+  const { tensors, isRenamed } = tensorsByOwnNames(path, inFile, base.model);
   for (const [name, { data }] of inFile) {
     const count = countNonFinite(data);
     if (count > 0) base.addNote(nonFiniteNote(path, name, count));
@@ -67,12 +66,10 @@ export async function readAdapter(
       `Adapter "${path}" was trained on its base rounded to ${trainedOn} (--base ${trainedOn}), and this one is ${base.roundedTo ?? "as its files keep it"}: what they compute differs a little`,
     );
   }
-  const own = isRenamed ? withOwnPaths(config, named, base.model) : config;
-  const { config: whole, tensors } = await withWholeTables(path, base, own, named);
-  const settings = readSettings(path, withModulesOfGraft(whole, tensors), methods);
+  const own = isRenamed ? withOwnPaths(config, tensors, base.model) : config;
+  const settings = readSettings(path, withModulesOfGraft(own, tensors), methods);
   const asked = preview(path, base, settings);
-  const held = new Set([...inFile.values(), ...tensors.values()]);
-  const heldBytes = [...held].reduce((sum, { data }) => sum + data.byteLength, 0);
+  const heldBytes = [...inFile.values()].reduce((sum, { data }) => sum + data.byteLength, 0);
   requireAdapterSize(path, 4 * asked.numTrained + asked.savedBytes, heldBytes);
   const adapter = await attach(base, settings, null);
   try {

@@ -6,6 +6,7 @@ import { lowRankFromTensors, lowRankToTensors } from "./file.ts";
 import type { LowRankOptions, LowRankSite } from "./low-rank.ts";
 import { patternValues } from "../sites/targets.ts";
 import { areTransposed } from "../fan-in-fan-out.ts";
+import { tokenLists } from "../trained-tokens.ts";
 import { wholeModulesFromConfig, wholeModulesToConfig } from "../whole-modules.ts";
 
 /** Values of PEFT's `init_lora_weights` that leave the base as it is. */
@@ -40,7 +41,7 @@ export function lowRankFile(mark: { readonly use_dora: boolean }): AdapterFile<L
 /** Writes options as PEFT's keys. */
 function toConfig(options: LowRankOptions, sites: readonly FileSite<LowRankSite>[]): Record<string, unknown> {
   const paths = sites.map(({ path }) => path);
-  const { rank, alpha, rslora, init } = options;
+  const { rank, alpha, rslora, init, trainableTokenIndices: tokens = [] } = options;
   const isDouble = startsFromWeight(init);
   // The scale stays: α/R, or α/√R.
   const [rankFactor, alphaFactor] = isDouble ? [2, rslora ? Math.SQRT2 : 2] : [1, 1];
@@ -57,7 +58,7 @@ function toConfig(options: LowRankOptions, sites: readonly FileSite<LowRankSite>
     alpha_pattern: times(withoutOverlap(options.alphaPattern, alpha, paths), alphaFactor),
     ...wholeModulesToConfig(options),
     ...(options.targetParameters?.length && { target_parameters: options.targetParameters }),
-    ...(options.trainableTokenIndices?.length && { trainable_token_indices: options.trainableTokenIndices }),
+    ...(tokenLists(tokens).length > 0 && { trainable_token_indices: tokens }),
   };
 }
 

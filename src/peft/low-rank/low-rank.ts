@@ -17,6 +17,7 @@ import { LOW_RANK_STARTS, type LowRankStart, fillFactors, startsFromWeight } fro
 import { ALL_LINEAR, type MethodTargets } from "../method.ts";
 import type { FrozenSpec, ParameterSpec, SitePlace, SiteStart, SiteValues } from "../sites/site.ts";
 import { patternValues } from "../sites/targets.ts";
+import type { TrainedTokens } from "../trained-tokens.ts";
 import { MODULES_TO_SAVE, WHOLE_MODULES } from "../whole-modules.ts";
 
 /** Fields of an options schema. */
@@ -45,7 +46,7 @@ const FIELDS = z.strictObject(LOW_RANK_FIELDS);
 export type LowRankOptions = z.output<typeof FIELDS> & {
   readonly loraBias?: boolean;
   readonly targetParameters?: readonly string[];
-  readonly trainableTokenIndices?: readonly (number | string)[];
+  readonly trainableTokenIndices?: TrainedTokens;
 };
 
 export const LOW_RANK_TARGETS: MethodTargets<LowRankOptions> = {

@@ -26,15 +26,16 @@ const tokenizerFiles = {
   chatTemplate: null,
 };
 
-function idsOf(...tokens: (string | number)[]): unknown {
-  const options = withTokenIds("tiny", { tokenizerFiles }, findMethod("lora"), {
-    trainableTokenIndices: tokens,
-  });
+function idsIn(trainableTokenIndices: unknown): unknown {
+  const options = withTokenIds("tiny", { tokenizerFiles }, findMethod("lora"), { trainableTokenIndices });
   return options["trainableTokenIndices"];
 }
+const idsOf = (...tokens: (string | number)[]): unknown => idsIn(tokens);
 
 test("a text is the token that it is read as, or whose name it is; ids are as they are", () => {
   assert.deepEqual(idsOf("mill", "[UNK]", "##s", 1), [2, 0, 3, 1]);
+  const byModule = { embed_tokens: ["mill", 1], lm_head: [3, "lamp"] };
+  assert.deepEqual(idsIn(byModule), { embed_tokens: [2, 1], lm_head: [3, 1] });
 });
 
 test("a text that the tokenizer does not know is refused: the row of all such texts would be trained", () => {

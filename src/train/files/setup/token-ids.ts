@@ -5,7 +5,7 @@ import { UsageError } from "../../../errors.ts";
 import type { Checkpoint } from "../../../format/checkpoint/checkpoint.ts";
 import { parseOptions } from "../../../peft/layout.ts";
 import { type Method, trainedTokens } from "../../../peft/method.ts";
-import type { TRAINED_TOKENS } from "../../../peft/trained-tokens.ts";
+import { type TRAINED_TOKENS, mapTokens, tokenLists } from "../../../peft/trained-tokens.ts";
 
 const KEY: keyof typeof TRAINED_TOKENS = "trainableTokenIndices";
 
@@ -20,10 +20,12 @@ export function withTokenIds(
   ofMethod: Readonly<Record<string, unknown>>,
 ): Readonly<Record<string, unknown>> {
   const tokens = trainedTokens(method, parseOptions(method, ofMethod));
-  if (!tokens.some((token) => typeof token === "string")) return ofMethod;
+  const all = tokenLists(tokens).flatMap(([, list]) => list);
+  if (!all.some((token) => typeof token === "string")) return ofMethod;
   const tokenizer = createTokenizer(requireTokenizer(modelName, tokenizerFiles));
-  const ids = tokens.map((token) => (typeof token === "number" ? token : idOf(tokenizer, token)));
-  return { ...ofMethod, [KEY]: ids };
+  const toId = (token: number | string): number =>
+    typeof token === "number" ? token : idOf(tokenizer, token);
+  return { ...ofMethod, [KEY]: mapTokens(tokens, (list) => list.map(toId)) };
 }
 
 function idOf(tokenizer: Tokenizer, text: string): number {

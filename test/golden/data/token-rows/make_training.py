@@ -1,4 +1,4 @@
-"""Losses, gradients and three steps of AdamW of LoRA with single rows of the embedding (peft), on the tiny models of ../models.
+"""Losses, gradients and three steps of AdamW of LoRA with single rows of the embedding and the head (peft), on the tiny models of ../models.
 
     python -B make_training.py --models ../models --out .       # torch 2.13.0+cpu, transformers 5.24.0, peft 0.21.2
 """
@@ -13,8 +13,17 @@ from transformers import AutoModelForCausalLM
 
 ROWS = [17, 3, 40]
 TARGETS = {"gpt2": ["c_attn"]}
-# Heads of their own and tied ones, an embedding that is scaled, learned positions.
-MODELS = ["llama", "llama-linear", "gemma", "gemma3_text", "gpt2", "qwen3"]
+# Heads of their own and tied ones, an embedding that is scaled, learned positions; then rows of the head, with and without others
+# of the embedding.
+BOTH = {"embed_tokens": ROWS, "lm_head": [5, 40]}
+HEAD = {"lm_head": [40, 3, 5]}
+CASES = {
+    **{model: (model, ROWS) for model in ["llama", "llama-linear", "gemma", "gemma3_text", "gpt2", "qwen3"]},
+    "llama-both": ("llama", BOTH),
+    "llama-head": ("llama", HEAD),
+    "gemma-both": ("gemma", BOTH),
+    "qwen3-head": ("qwen3", HEAD),
+}
 PREFIX = "base_model.model."
 
 
@@ -25,11 +34,11 @@ def main():
     args = parser.parse_args()
     torch.set_num_threads(1)
     golden = {}
-    for name in MODELS:
+    for name, (model, rows) in CASES.items():
         torch.manual_seed(2026)
-        base = AutoModelForCausalLM.from_pretrained(args.models / name, attn_implementation="eager", dtype=torch.float32)
-        modules = TARGETS.get(name, ["q_proj", "v_proj"])
-        config = peft.LoraConfig(r=2, target_modules=modules, trainable_token_indices=ROWS, task_type="CAUSAL_LM")
+        base = AutoModelForCausalLM.from_pretrained(args.models / model, attn_implementation="eager", dtype=torch.float32)
+        modules = TARGETS.get(model, ["q_proj", "v_proj"])
+        config = peft.LoraConfig(r=2, target_modules=modules, trainable_token_indices=rows, task_type="CAUSAL_LM")
         adapted = peft.get_peft_model(base, config)
         trained = {n: p for n, p in adapted.named_parameters() if p.requires_grad}
         for p in trained.values():
@@ -51,7 +60,7 @@ def main():
             optimizer.step()
         tensors |= {f"final.{saved_name(n)}": p.detach().clone() for n, p in trained.items()}
         save_file({key: value.contiguous() for key, value in tensors.items()}, folder / "golden.safetensors")
-        golden[name] = {"tied": base.config.tie_word_embeddings, "batch": batch, "losses": losses}
+        golden[name] = {"model": model, "tied": base.config.tie_word_embeddings, "batch": batch, "losses": losses}
         print(name, losses)
     (args.out / "training" / "golden.json").write_text(json.dumps(golden) + "\n")
 
