@@ -8,7 +8,14 @@ import { lora } from "../peft/methods/lora.ts";
 import { attachTo, perturb } from "../../test/passes/model-passes.ts";
 import { temporaryFolder, writeTinyModel } from "../../test/tiny/model.ts";
 import { Conversation } from "./conversation.ts";
-import { openTextModel, openTextParts, type WrittenText } from "./text-model.ts";
+import type { SamplingOptions } from "./sampling/sampler.ts";
+import {
+  openTextModel,
+  openTextParts,
+  type TaskPrompt,
+  type TextRequest,
+  type WrittenText,
+} from "./text-model.ts";
 import { saveAdapter } from "../../test/files/save-adapter.ts";
 
 const folder = temporaryFolder();
@@ -57,6 +64,44 @@ test("write() tells pieces that join to the text, which is that of the ids witho
   assert.equal(written.text, model.parts.tokenizer.decode(written.ids, { skipSpecialTokens: true }));
   assert.deepEqual(written.promptIds, promptIds);
   await model.close();
+});
+
+test("settings of a text that mean nothing are refused by name, and what is left out of a draw is that of the flags", async () => {
+  const model = await openTextModel(modelPath, { threads: 1 });
+  const promptIds = model.encodePrompt("hello");
+  const draw = { temperature: 2, topK: 0, topP: 1, minP: 0 };
+  const refused: readonly (readonly [object, string])[] = [
+    [{ maxNewTokens: NaN }, "maxNewTokens is NaN, expected a whole number of at least 0"],
+    [{ maxNewTokens: -1 }, "maxNewTokens is -1, expected a whole number of at least 0"],
+    [{}, "maxNewTokens is missing"],
+    [{ sampling: { ...draw, topK: 1.5 } }, "sampling.topK is 1.5, expected a whole number of at least 0"],
+    [
+      { sampling: { ...draw, temperature: -1 } },
+      "sampling.temperature is -1, expected a number of at least 0",
+    ],
+    [{ sampling: { ...draw, topp: 1 } }, "sampling.topp is not a setting, the nearest is topP"],
+    [{ seed: 0.5 }, "seed is 0.5, expected a whole number"],
+  ];
+  for (const [settings, found] of refused) {
+    const given = found.startsWith("maxNewTokens") ? settings : { maxNewTokens: 3, ...settings };
+    const error = { code: "usage/flag", message: `Cannot use these settings of a text: ${found}` };
+    await assert.rejects(model.write(promptIds, given as TextRequest), error);
+    await assert.rejects(model.writeAll([{ ...(given as TaskPrompt), promptIds }]), error);
+  }
+  const short = { temperature: 2 } as SamplingOptions;
+  const [whole, part] = [draw, short].map(
+    async (sampling) => (await model.write(promptIds, { maxNewTokens: 8, sampling, seed: 1 })).ids,
+  );
+  assert.deepEqual(await part, await whole);
+  await model.close();
+});
+
+test("an arithmetic that there is not is refused by name", async () => {
+  await assert.rejects(openTextModel(modelPath, { compute: "int9" as "int8" }), {
+    code: "usage/flag",
+    message: 'Cannot use compute "int9": expected one of f32, int8, w4, direct',
+    hint: 'Did you mean "int8"?',
+  });
 });
 
 test("two texts at once are written one after another, also when the first fails", async () => {

@@ -1,4 +1,5 @@
 /** @file Which arithmetic a model writes text in, where nobody says: that of its codes, if its file is of few bits. */
+import { findNamed } from "../../messages/find-named.ts";
 import type { BaseModel } from "../../models/base/base-model.ts";
 import type { Compute } from "../../nn/compute.ts";
 import { COMPUTES, type ComputeName } from "../../nn/computes.ts";
@@ -10,9 +11,9 @@ import { blockFormOf } from "../../quant/uniform-blocks.ts";
 export const AUTO_COMPUTE = "auto";
 export type ComputeChoice = ComputeName | typeof AUTO_COMPUTE;
 
-/** The arithmetic of a choice on a base. */
+/** The arithmetic of a choice on a base. @throws UsageError "usage/flag" for one that there is not */
 export function chooseCompute(choice: ComputeChoice, { model, source }: BaseModel): Compute {
-  if (choice !== AUTO_COMPUTE) return COMPUTES[choice];
+  if (choice !== AUTO_COMPUTE) return findNamed("compute", Object.values(COMPUTES), choice);
   const isInBlocks = model.layers.some(({ sites }, layer) =>
     sites.some(
       ({ name }) => blockFormOf(source.storageOf(`${model.blockPrefix(layer)}${name}.weight`)) !== null,

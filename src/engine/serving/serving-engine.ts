@@ -20,6 +20,7 @@ import { Scheduler } from "../scheduling/scheduler.ts";
 import { TextInWork } from "./text-in-work.ts";
 import { type ReadyRows, readyRows } from "./ready-rows.ts";
 import { TextRide } from "./text-ride.ts";
+import { withTextSettings } from "./text-settings.ts";
 import type { ServingOptions, ServingStats } from "./serving-options.ts";
 import {
   type FinishReason,
@@ -84,10 +85,11 @@ export class ServingEngine implements Riders {
 
   /**
    * Writes a text; stopping to read ends it.
-   * @throws UsageError "usage/shape" for a prompt that is empty, too long or of foreign ids, "usage/adapter" for an adapter
-   * that is not known; CapacityError "capacity/memory" for a text that the cache cannot hold; FailedError "engine/nan"
+   * @throws UsageError "usage/shape" for a prompt that is empty, too long or of foreign ids, "usage/flag" for settings that mean
+   * nothing, "usage/adapter" for an adapter that is not known; CapacityError "capacity/memory" for a text that the cache cannot hold; FailedError "engine/nan"
    */
-  async *write(request: ServeRequest): AsyncGenerator<ServedToken, ServeEnd, void> {
+  async *write(given: ServeRequest): AsyncGenerator<ServedToken, ServeEnd, void> {
+    const request = withTextSettings(given);
     const submittedMs = this.#now();
     const { model } = this.session;
     const { promptIds, adapter = null, maxNewTokens, signal } = request;
