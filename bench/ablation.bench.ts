@@ -9,7 +9,6 @@ import { writeEnoughText } from "./harness/enough-text.ts";
 import { interleave } from "./harness/interleave.ts";
 import { largestPeak, showPeak } from "./harness/memory.ts";
 import { asFolder, findModel, pythonVersions, runPeer } from "./harness/peers.ts";
-import { withScratch } from "./harness/scratch.ts";
 import { median, ratioOf, roundedSpread, showRatio } from "./harness/statistics.ts";
 import { steadySeconds, trainWithGraft, trainWithPeft, type TrainingRun } from "./training/training-sides.ts";
 
@@ -65,69 +64,68 @@ export const benchmark = defineBenchmark({
     steps: { value: 5, help: "steps of a run; the first two are not timed" },
     rounds: { value: 3, help: "runs of each side" },
   },
-  run: (values, context) =>
-    withScratch(async (scratch) => {
-      const { batch, "max-length": maxLength, steps } = values;
-      const ways =
-        values.ways === "all" ? Object.keys(WAYS) : values.ways.split(",").map((way) => way.trim());
-      const data = join(scratch, "text.txt");
-      await writeEnoughText(data, batch * maxLength * steps, SEED);
-      const rows: string[][] = [];
-      const results: Record<string, Json> = {};
-      for (const name of values.models.split(",").map((model) => model.trim())) {
-        const model = await folderOf(name, values.model, scratch, context);
-        const adapter = join(scratch, `start-${name}`);
-        await runPeer("make_adapter.py", [model, "8", String(SEED), adapter]);
-        const task = { model, data, adapter, batchSize: batch, maxLength, learningRate: 2e-4, threads: 0 };
-        const train = (flags: string): Promise<TrainingRun> => {
-          const own = [...flagWords({ steps }), ...wordsOf(flags)];
-          const batchSize = own.includes(ACCUMULATION) ? 1 : batch;
-          return trainWithGraft({ ...task, batchSize }, join(scratch, "run"), own);
-        };
-        const peft = (flags: readonly string[]): Promise<TrainingRun> =>
-          trainWithPeft("peft_step.py", task, [...flagWords({ steps }), ...flags]);
-        const sides: Record<string, () => Promise<TrainingRun>> = {
-          PEFT: () => peft([]),
-          "PEFT, checkpointing": () => peft(["--checkpointing"]),
-          ...Object.fromEntries(ways.map((way) => [way, () => train(wayOf(way)(batch))])),
-        };
-        const rounds = await interleave(values.rounds, sides, context);
-        const seconds = (side: string): number[] =>
-          (rounds[side] ?? []).map((run) => median(steadySeconds(run)));
-        const reference = largestPeak(rounds["PEFT"] ?? []);
-        for (const side of Object.keys(sides)) {
-          const peak = largestPeak(rounds[side] ?? []);
-          const memory = peak !== null && reference !== null ? peak / reference : null;
-          const speed = ratioOf(seconds("PEFT"), seconds(side));
-          const loss = rounds[side]?.[0]?.losses.at(-1) ?? null;
-          rows.push([
-            name,
-            side,
-            showPeak(peak),
-            memory === null ? "" : `${memory.toFixed(2)}×`,
-            median(seconds(side)).toFixed(2),
-            showRatio(speed),
-            loss?.toFixed(3) ?? "",
-          ]);
-          results[`${name}: ${side}`] = {
-            peak_mb: peak,
-            memory_ratio: memory,
-            step_seconds: median(seconds(side)),
-            speed_ratio: roundedSpread(speed),
-            last_loss: loss,
-          };
-        }
-      }
-      return {
-        parameters: values,
-        versions: await pythonVersions(),
-        table: {
-          head: ["model", "side", "peak memory", "/ PEFT's", "s/step", "speed against PEFT", "last loss"],
-          rows,
-        },
-        results,
+  async run(values, context) {
+    const { scratch } = context;
+    const { batch, "max-length": maxLength, steps } = values;
+    const ways = values.ways === "all" ? Object.keys(WAYS) : values.ways.split(",").map((way) => way.trim());
+    const data = join(scratch, "text.txt");
+    await writeEnoughText(data, batch * maxLength * steps, SEED);
+    const rows: string[][] = [];
+    const results: Record<string, Json> = {};
+    for (const name of values.models.split(",").map((model) => model.trim())) {
+      const model = await folderOf(name, values.model, scratch, context);
+      const adapter = join(scratch, `start-${name}`);
+      await runPeer("make_adapter.py", [model, "8", String(SEED), adapter]);
+      const task = { model, data, adapter, batchSize: batch, maxLength, learningRate: 2e-4, threads: 0 };
+      const train = (flags: string): Promise<TrainingRun> => {
+        const own = [...flagWords({ steps }), ...wordsOf(flags)];
+        const batchSize = own.includes(ACCUMULATION) ? 1 : batch;
+        return trainWithGraft({ ...task, batchSize }, join(scratch, "run"), own);
       };
-    }),
+      const peft = (flags: readonly string[]): Promise<TrainingRun> =>
+        trainWithPeft("peft_step.py", task, [...flagWords({ steps }), ...flags]);
+      const sides: Record<string, () => Promise<TrainingRun>> = {
+        PEFT: () => peft([]),
+        "PEFT, checkpointing": () => peft(["--checkpointing"]),
+        ...Object.fromEntries(ways.map((way) => [way, () => train(wayOf(way)(batch))])),
+      };
+      const rounds = await interleave(values.rounds, sides, context);
+      const seconds = (side: string): number[] =>
+        (rounds[side] ?? []).map((run) => median(steadySeconds(run)));
+      const reference = largestPeak(rounds["PEFT"] ?? []);
+      for (const side of Object.keys(sides)) {
+        const peak = largestPeak(rounds[side] ?? []);
+        const memory = peak !== null && reference !== null ? peak / reference : null;
+        const speed = ratioOf(seconds("PEFT"), seconds(side));
+        const loss = rounds[side]?.[0]?.losses.at(-1) ?? null;
+        rows.push([
+          name,
+          side,
+          showPeak(peak),
+          memory === null ? "" : `${memory.toFixed(2)}×`,
+          median(seconds(side)).toFixed(2),
+          showRatio(speed),
+          loss?.toFixed(3) ?? "",
+        ]);
+        results[`${name}: ${side}`] = {
+          peak_mb: peak,
+          memory_ratio: memory,
+          step_seconds: median(seconds(side)),
+          speed_ratio: roundedSpread(speed),
+          last_loss: loss,
+        };
+      }
+    }
+    return {
+      parameters: values,
+      versions: await pythonVersions(),
+      table: {
+        head: ["model", "side", "peak memory", "/ PEFT's", "s/step", "speed against PEFT", "last loss"],
+        rows,
+      },
+      results,
+    };
+  },
 });
 
 function wayOf(name: string): (batch: number) => string {

@@ -36,6 +36,8 @@ export interface Outcome {
 export interface BenchContext {
   /** Prints one line of progress on standard error. */
   readonly say: (line: string) => void;
+  /** A fresh folder, which is removed after the run. */
+  readonly scratch: string;
 }
 
 type KindOf<V> = V extends string ? string : V extends number ? number : boolean;

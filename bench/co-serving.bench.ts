@@ -12,7 +12,6 @@ import { findNamed } from "../src/messages/find-named.ts";
 import type { ComputeName } from "../src/nn/computes.ts";
 import { defineBenchmark } from "./bench.ts";
 import { type CoServed, reportCoServing } from "./serving/co-serving-report.ts";
-import { withScratch } from "./harness/scratch.ts";
 import { type Progress, ServedTraining, type TrainingLength } from "./serving/served-training.ts";
 import {
   PATTERNS,
@@ -53,7 +52,7 @@ export const benchmark = defineBenchmark({
     "train-compute": { value: "f32", help: "arithmetic of the training" },
     threads: { value: 0, help: "threads of an operation; 0: all processors" },
   },
-  async run(values, { say }) {
+  async run(values, { say, scratch: folder }) {
     const { seconds, rate: usualRate } = values;
     const { path } = await resolveModel(values.model);
     const names = Array.from({ length: values.adapters }, (_, i) => `adapter ${i}`);
@@ -71,27 +70,25 @@ export const benchmark = defineBenchmark({
     };
     const policies = values.policies.split(",").map((name) => findNamed("policy", TURN_POLICIES, name).name);
     const rates = values.rates.split(",").filter(Boolean).map(Number);
-    return await withScratch(async (folder) => {
-      const open: OpenServed = (policy, maxLoaded = values.adapters + 1) => {
-        say(`opening the model: ${policy}, ${maxLoaded} adapters in memory`);
-        return ServedTraining.open({
-          path,
-          folder,
-          load,
-          targets,
-          maxLoaded,
-          data: values.data,
-          batchSize: values.batch,
-          policy: findPolicy(policy),
-          compute: values.compute as ComputeChoice,
-          trainCompute: values["train-compute"] as ComputeName,
-          threads: values.threads || undefined,
-        });
-      };
-      const { rows, alone } = await compare({ open, load, seconds, policies, rates, say });
-      const report = reportCoServing(rows, alone, targets, [EQUAL_WORK, ALL_TIME]);
-      return { parameters: values, versions: {}, ...report };
-    });
+    const open: OpenServed = (policy, maxLoaded = values.adapters + 1) => {
+      say(`opening the model: ${policy}, ${maxLoaded} adapters in memory`);
+      return ServedTraining.open({
+        path,
+        folder,
+        load,
+        targets,
+        maxLoaded,
+        data: values.data,
+        batchSize: values.batch,
+        policy: findPolicy(policy),
+        compute: values.compute as ComputeChoice,
+        trainCompute: values["train-compute"] as ComputeName,
+        threads: values.threads || undefined,
+      });
+    };
+    const { rows, alone } = await compare({ open, load, seconds, policies, rates, say });
+    const report = reportCoServing(rows, alone, targets, [EQUAL_WORK, ALL_TIME]);
+    return { parameters: values, versions: {}, ...report };
   },
 });
 

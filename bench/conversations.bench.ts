@@ -10,7 +10,6 @@ import { labelsPerStep, meanLoss, readExamples } from "./training/label-counts.t
 import { ROOT } from "./harness/machine.ts";
 import { largestPeak, peakRatio, showPeak } from "./harness/memory.ts";
 import { asFolder, findModel, pythonVersions, runPeer } from "./harness/peers.ts";
-import { withScratch } from "./harness/scratch.ts";
 import { median, ratioOf, rounded, roundedSpread, showRatio } from "./harness/statistics.ts";
 import {
   AT_ONCE,
@@ -53,51 +52,51 @@ export const benchmark = defineBenchmark({
     seed: { value: 1, help: "seed of the adapter's start" },
     threads: { value: 0, help: "threads of both sides; 0: what each chooses" },
   },
-  run: (values, context) =>
-    withScratch(async (scratch) => {
-      const model = await asFolder(await findModel(values.model, context), context);
-      const adapter = join(scratch, "start");
-      await runPeer("make_adapter.py", [model, String(values.rank), String(values.seed), adapter]);
-      const data = join(scratch, "conversations.jsonl");
-      const isDefault = values.data === benchmark.flags.data.value;
-      await copyRows(isDefault ? join(ROOT, values.data) : values.data, data, values.examples);
-      const {
-        batch: batchSize,
-        "packed-batch": packedBatch,
-        "at-once": numAtOnce,
-        "max-length": maxLength,
-        "learning-rate": learningRate,
-        threads,
-      } = values;
-      const task = { model, data, adapter, batchSize, maxLength, learningRate, threads };
-      const flags = ["--epochs", "1", ...wordsOf(values["graft-flags"])];
-      const output = join(scratch, "run");
-      const cut = cutStep(task, numAtOnce);
-      const rounds = await interleave(
-        values.rounds,
-        {
-          graft: () => trainWithGraft(cut.task, output, [...flags, ...cut.flags]),
-          peft: () => trainWithPeft("peft_conversations.py", task, []),
-          packed: () =>
-            trainWithGraft({ ...task, batchSize: 1 }, output, [
-              ...flags,
-              ...flagWords({
-                packing: "on",
-                "gradient-accumulation-steps": packedBatch,
-                "data-parallel": numAtOnce,
-              }),
-            ]),
-        },
-        context,
-      );
-      const examples = await readExamples(model, data, maxLength);
-      const labels = {
-        graft: labelsPerStep(examples, batchSize, false, maxLength),
-        peft: rounds.peft[0]?.tokens ?? [],
-        packed: labelsPerStep(examples, packedBatch, true, maxLength),
-      };
-      return { parameters: values, versions: await pythonVersions(), ...compare(rounds, labels) };
-    }),
+  async run(values, context) {
+    const { scratch } = context;
+    const model = await asFolder(await findModel(values.model, context), context);
+    const adapter = join(scratch, "start");
+    await runPeer("make_adapter.py", [model, String(values.rank), String(values.seed), adapter]);
+    const data = join(scratch, "conversations.jsonl");
+    const isDefault = values.data === benchmark.flags.data.value;
+    await copyRows(isDefault ? join(ROOT, values.data) : values.data, data, values.examples);
+    const {
+      batch: batchSize,
+      "packed-batch": packedBatch,
+      "at-once": numAtOnce,
+      "max-length": maxLength,
+      "learning-rate": learningRate,
+      threads,
+    } = values;
+    const task = { model, data, adapter, batchSize, maxLength, learningRate, threads };
+    const flags = ["--epochs", "1", ...wordsOf(values["graft-flags"])];
+    const output = join(scratch, "run");
+    const cut = cutStep(task, numAtOnce);
+    const rounds = await interleave(
+      values.rounds,
+      {
+        graft: () => trainWithGraft(cut.task, output, [...flags, ...cut.flags]),
+        peft: () => trainWithPeft("peft_conversations.py", task, []),
+        packed: () =>
+          trainWithGraft({ ...task, batchSize: 1 }, output, [
+            ...flags,
+            ...flagWords({
+              packing: "on",
+              "gradient-accumulation-steps": packedBatch,
+              "data-parallel": numAtOnce,
+            }),
+          ]),
+      },
+      context,
+    );
+    const examples = await readExamples(model, data, maxLength);
+    const labels = {
+      graft: labelsPerStep(examples, batchSize, false, maxLength),
+      peft: rounds.peft[0]?.tokens ?? [],
+      packed: labelsPerStep(examples, packedBatch, true, maxLength),
+    };
+    return { parameters: values, versions: await pythonVersions(), ...compare(rounds, labels) };
+  },
 });
 
 type Sides<T> = { readonly graft: T; readonly peft: T; readonly packed: T };

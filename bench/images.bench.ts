@@ -1,8 +1,8 @@
 /** @file What does each method reach on images, with how many numbers and bytes, in what time? */
+import { join } from "node:path";
 import { type Comparison, METHODS, compare, percent } from "../examples/images/compare.ts";
 import { readFashion } from "../examples/images/fashion.ts";
 import { defineBenchmark } from "./bench.ts";
-import { withScratch } from "./harness/scratch.ts";
 import { median, rounded } from "./harness/statistics.ts";
 
 export const benchmark = defineBenchmark({
@@ -17,7 +17,7 @@ export const benchmark = defineBenchmark({
     rounds: { value: 3, help: "runs of everything, each from another seed" },
     threads: { value: 0, help: "threads; 0: all" },
   },
-  run: async (values, { say }) => {
+  async run(values, { say, scratch }) {
     const task = readFashion(values.data, values.tune, values.test);
     const rounds: Comparison[] = [];
     for (let seed = 1; seed <= values.rounds; seed++) {
@@ -29,7 +29,7 @@ export const benchmark = defineBenchmark({
         methods: METHODS,
         ...(values.threads > 0 ? { threads: values.threads } : {}),
       };
-      rounds.push(await withScratch((scratch) => compare(task, settings, scratch, say)));
+      rounds.push(await compare(task, settings, join(scratch, String(seed)), say));
     }
     const methods = METHODS.map((_, i) => {
       const runs = rounds.flatMap(({ results }) => results[i] ?? []);

@@ -15,7 +15,6 @@ import {
   writeRandomLlamaFolder,
   writeRandomLlamaGguf,
 } from "./training/random-llama.ts";
-import { withScratch } from "./harness/scratch.ts";
 import { median } from "./harness/statistics.ts";
 import { type TrainingRun, runGraft, steadySeconds, summarize } from "./training/training-sides.ts";
 
@@ -57,62 +56,62 @@ export const benchmark = defineBenchmark({
     rounds: { value: 1, help: "runs of each side" },
     "graft-flags": { value: "", help: "further flags of graft train, in one word with blanks" },
   },
-  run: (values, context) =>
-    withScratch(async (scratch) => {
-      const sizes = { ...LLAMA_1B, numLayers: values.layers, vocabSize: values.vocabulary };
-      const models = await makeModels(values.folder || scratch, sizes, context);
-      const data = join(scratch, "text.txt");
-      const { batch, "max-length": length, steps } = values;
-      await writeFile(data, smallModelText(batch * length * steps * BYTES_PER_TOKEN, SEED));
-      const train = async (path: string): Promise<TrainingRun> => {
-        const flags = {
-          model: path,
-          data,
-          output: join(scratch, "run"),
-          method: "lora",
-          steps,
-          "batch-size": batch,
-          "max-length": length,
-          packing: true,
-          overwrite: true,
-        } as const;
-        const words = [...flagWords(flags), ...wordsOf(values["graft-flags"])];
-        return summarize(await runGraft(["train", ...words]), Number.NaN);
-      };
-      const rounds = await interleave(
-        values.rounds,
-        { bf16: () => train(models.bf16.path), q4_0: () => train(models.q4_0.path) },
-        context,
-      );
-      const sides = (["bf16", "q4_0"] as const).map((name) => {
-        const megabytes = Math.round(statSync(models[name].weights).size / 2 ** 20);
-        const seconds = median(rounds[name].map((run) => median(steadySeconds(run))));
-        return { name, megabytes, seconds, peak: largestPeak(rounds[name]) };
-      });
-      return {
-        parameters: { ...values, parameters: countParameters(sizes) },
-        versions: {},
-        table: {
-          head: ["weights", "on the disk", "peak memory", "peak / weights", "s/step"],
-          rows: sides.map(({ name, megabytes, peak, seconds }) => [
-            name,
-            `${megabytes} MB`,
-            showPeak(peak),
-            peak === null ? "" : (peak / megabytes).toFixed(2),
-            seconds.toFixed(2),
-          ]),
-        },
-        results: Object.fromEntries(
-          sides.map(({ name, megabytes, peak, seconds }) => [
-            name,
-            {
-              weights_mb: megabytes,
-              peak_mb: peak,
-              step_seconds: seconds,
-              losses: rounds[name][0]?.losses ?? [],
-            },
-          ]),
-        ),
-      };
-    }),
+  async run(values, context) {
+    const { scratch } = context;
+    const sizes = { ...LLAMA_1B, numLayers: values.layers, vocabSize: values.vocabulary };
+    const models = await makeModels(values.folder || scratch, sizes, context);
+    const data = join(scratch, "text.txt");
+    const { batch, "max-length": length, steps } = values;
+    await writeFile(data, smallModelText(batch * length * steps * BYTES_PER_TOKEN, SEED));
+    const train = async (path: string): Promise<TrainingRun> => {
+      const flags = {
+        model: path,
+        data,
+        output: join(scratch, "run"),
+        method: "lora",
+        steps,
+        "batch-size": batch,
+        "max-length": length,
+        packing: true,
+        overwrite: true,
+      } as const;
+      const words = [...flagWords(flags), ...wordsOf(values["graft-flags"])];
+      return summarize(await runGraft(["train", ...words]), Number.NaN);
+    };
+    const rounds = await interleave(
+      values.rounds,
+      { bf16: () => train(models.bf16.path), q4_0: () => train(models.q4_0.path) },
+      context,
+    );
+    const sides = (["bf16", "q4_0"] as const).map((name) => {
+      const megabytes = Math.round(statSync(models[name].weights).size / 2 ** 20);
+      const seconds = median(rounds[name].map((run) => median(steadySeconds(run))));
+      return { name, megabytes, seconds, peak: largestPeak(rounds[name]) };
+    });
+    return {
+      parameters: { ...values, parameters: countParameters(sizes) },
+      versions: {},
+      table: {
+        head: ["weights", "on the disk", "peak memory", "peak / weights", "s/step"],
+        rows: sides.map(({ name, megabytes, peak, seconds }) => [
+          name,
+          `${megabytes} MB`,
+          showPeak(peak),
+          peak === null ? "" : (peak / megabytes).toFixed(2),
+          seconds.toFixed(2),
+        ]),
+      },
+      results: Object.fromEntries(
+        sides.map(({ name, megabytes, peak, seconds }) => [
+          name,
+          {
+            weights_mb: megabytes,
+            peak_mb: peak,
+            step_seconds: seconds,
+            losses: rounds[name][0]?.losses ?? [],
+          },
+        ]),
+      ),
+    };
+  },
 });

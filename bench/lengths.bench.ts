@@ -7,7 +7,6 @@ import { flagWords } from "./harness/command-line.ts";
 import { writeEnoughText } from "./harness/enough-text.ts";
 import { interleave } from "./harness/interleave.ts";
 import { largestPeak, showPeak } from "./harness/memory.ts";
-import { withScratch } from "./harness/scratch.ts";
 import { median, rounded } from "./harness/statistics.ts";
 import { runGraft, steadySeconds, summarize, type TrainingRun } from "./training/training-sides.ts";
 
@@ -22,57 +21,57 @@ export const benchmark = defineBenchmark({
     rounds: { value: 1, help: "runs of each length, in turn" },
     rank: { value: 8, help: "rank of the adapter" },
   },
-  run: (values, context) =>
-    withScratch(async (scratch) => {
-      const lengths = values.lengths.split(",").map(Number);
-      const data = join(scratch, "text.txt");
-      const numTokens = Math.max(...lengths) * values.steps;
-      await writeEnoughText(data, numTokens, 1);
-      const train = async (length: number): Promise<TrainingRun> => {
-        const flags = {
-          model: values.model,
-          data,
-          output: join(scratch, "run"),
-          rank: values.rank,
-          steps: values.steps,
-          "batch-size": 1,
-          "max-length": length,
-          activations: values.activations,
-          "gradient-checkpointing": values.checkpointing,
-          overwrite: true,
-        } as const;
-        return summarize(await runGraft(["train", ...flagWords(flags)]), Number.NaN);
-      };
-      const sides = Object.fromEntries(lengths.map((length) => [String(length), () => train(length)]));
-      const rounds: Readonly<Record<string, readonly TrainingRun[]>> = await interleave(
-        values.rounds,
-        sides,
-        context,
-      );
-      const results = lengths.map((length) => {
-        const runs = rounds[String(length)] ?? [];
-        const msPerToken = (1000 * median(runs.map((run) => median(steadySeconds(run))))) / length;
-        return { length, msPerToken, peakMb: largestPeak(runs) };
-      });
-      const first = results[0]?.msPerToken ?? Number.NaN;
-      return {
-        parameters: values,
-        versions: {},
-        table: {
-          head: ["tokens", "tokens/s", "time a token, to the first", "peak"],
-          rows: results.map(({ length, msPerToken, peakMb }) => [
-            String(length),
-            (1000 / msPerToken).toFixed(1),
-            (msPerToken / first).toFixed(2),
-            showPeak(peakMb),
-          ]),
-        },
-        results: Object.fromEntries(
-          results.map(({ length, msPerToken, peakMb }) => [
-            String(length),
-            { msPerToken: rounded(msPerToken, 3), ratio: rounded(msPerToken / first, 3), peakMb },
-          ]),
-        ),
-      };
-    }),
+  async run(values, context) {
+    const { scratch } = context;
+    const lengths = values.lengths.split(",").map(Number);
+    const data = join(scratch, "text.txt");
+    const numTokens = Math.max(...lengths) * values.steps;
+    await writeEnoughText(data, numTokens, 1);
+    const train = async (length: number): Promise<TrainingRun> => {
+      const flags = {
+        model: values.model,
+        data,
+        output: join(scratch, "run"),
+        rank: values.rank,
+        steps: values.steps,
+        "batch-size": 1,
+        "max-length": length,
+        activations: values.activations,
+        "gradient-checkpointing": values.checkpointing,
+        overwrite: true,
+      } as const;
+      return summarize(await runGraft(["train", ...flagWords(flags)]), Number.NaN);
+    };
+    const sides = Object.fromEntries(lengths.map((length) => [String(length), () => train(length)]));
+    const rounds: Readonly<Record<string, readonly TrainingRun[]>> = await interleave(
+      values.rounds,
+      sides,
+      context,
+    );
+    const results = lengths.map((length) => {
+      const runs = rounds[String(length)] ?? [];
+      const msPerToken = (1000 * median(runs.map((run) => median(steadySeconds(run))))) / length;
+      return { length, msPerToken, peakMb: largestPeak(runs) };
+    });
+    const first = results[0]?.msPerToken ?? Number.NaN;
+    return {
+      parameters: values,
+      versions: {},
+      table: {
+        head: ["tokens", "tokens/s", "time a token, to the first", "peak"],
+        rows: results.map(({ length, msPerToken, peakMb }) => [
+          String(length),
+          (1000 / msPerToken).toFixed(1),
+          (msPerToken / first).toFixed(2),
+          showPeak(peakMb),
+        ]),
+      },
+      results: Object.fromEntries(
+        results.map(({ length, msPerToken, peakMb }) => [
+          String(length),
+          { msPerToken: rounded(msPerToken, 3), ratio: rounded(msPerToken / first, 3), peakMb },
+        ]),
+      ),
+    };
+  },
 });

@@ -6,7 +6,6 @@ import { defineBenchmark } from "./bench.ts";
 import { flagWords, wordsOf } from "./harness/command-line.ts";
 import { writeEnoughText } from "./harness/enough-text.ts";
 import { findModel } from "./harness/peers.ts";
-import { withScratch } from "./harness/scratch.ts";
 import { rounded } from "./harness/statistics.ts";
 import { runGraft } from "./training/training-sides.ts";
 
@@ -28,58 +27,52 @@ export const benchmark = defineBenchmark({
       help: "further flags of graft train, in one word with blanks",
     },
   },
-  run: (values, { say }) =>
-    withScratch(async (scratch) => {
-      const data = join(scratch, "text.txt");
-      const { budget, rate, grain, most, steps } = values;
-      await writeEnoughText(data, most * steps, SEED);
-      const model = await findModel(values.model, { say });
-      const run = {
-        model,
-        data,
-        "batch-size": 1,
-        steps,
-        output: join(scratch, "run"),
-        overwrite: true,
-      } as const;
-      const shared = [...flagWords(run), ...wordsOf(values["graft-flags"])];
-      const peakOf = async (own: readonly string[], length: number): Promise<number> => {
-        const { peakMb } = await runGraft([
-          "train",
-          ...shared,
-          ...own,
-          ...flagWords({ "max-length": length }),
-        ]);
-        if (peakMb === null) throw new Error("Cannot read the peak of memory: it is told on Linux alone");
-        say(`${own.join(" ") || "whole"}: ${length} tokens, ${Math.round(peakMb)} MB`);
-        return peakMb;
-      };
-      const whole = await longestWithin(budget, { grain, most }, (length) => peakOf([], length));
-      const drop = flagWords({ dropbp: rate, "dropbp-rates": "uniform" });
-      const dropped = await longestWithin(budget, { grain, most }, (length) => peakOf(drop, length));
-      const ratio = dropped.length / whole.length;
-      const row = (name: string, { length, peakMb }: Longest): string[] => [
-        name,
-        String(length),
-        `${Math.round(peakMb)} MB`,
-      ];
-      return {
-        parameters: values,
-        versions: {},
-        table: {
-          head: ["backward pass", "longest", "peak memory"],
-          rows: [row("whole", whole), row(`without ${rate}`, dropped), ["ratio", `${ratio.toFixed(2)}×`, ""]],
-        },
-        results: {
-          whole_tokens: whole.length,
-          whole_peak_mb: Math.round(whole.peakMb),
-          dropped_tokens: dropped.length,
-          dropped_peak_mb: Math.round(dropped.peakMb),
-          ratio: rounded(ratio, 3),
-          is_most: dropped.length === most,
-        },
-      };
-    }),
+  async run(values, { say, scratch }) {
+    const data = join(scratch, "text.txt");
+    const { budget, rate, grain, most, steps } = values;
+    await writeEnoughText(data, most * steps, SEED);
+    const model = await findModel(values.model, { say });
+    const run = {
+      model,
+      data,
+      "batch-size": 1,
+      steps,
+      output: join(scratch, "run"),
+      overwrite: true,
+    } as const;
+    const shared = [...flagWords(run), ...wordsOf(values["graft-flags"])];
+    const peakOf = async (own: readonly string[], length: number): Promise<number> => {
+      const { peakMb } = await runGraft(["train", ...shared, ...own, ...flagWords({ "max-length": length })]);
+      if (peakMb === null) throw new Error("Cannot read the peak of memory: it is told on Linux alone");
+      say(`${own.join(" ") || "whole"}: ${length} tokens, ${Math.round(peakMb)} MB`);
+      return peakMb;
+    };
+    const whole = await longestWithin(budget, { grain, most }, (length) => peakOf([], length));
+    const drop = flagWords({ dropbp: rate, "dropbp-rates": "uniform" });
+    const dropped = await longestWithin(budget, { grain, most }, (length) => peakOf(drop, length));
+    const ratio = dropped.length / whole.length;
+    const row = (name: string, { length, peakMb }: Longest): string[] => [
+      name,
+      String(length),
+      `${Math.round(peakMb)} MB`,
+    ];
+    return {
+      parameters: values,
+      versions: {},
+      table: {
+        head: ["backward pass", "longest", "peak memory"],
+        rows: [row("whole", whole), row(`without ${rate}`, dropped), ["ratio", `${ratio.toFixed(2)}×`, ""]],
+      },
+      results: {
+        whole_tokens: whole.length,
+        whole_peak_mb: Math.round(whole.peakMb),
+        dropped_tokens: dropped.length,
+        dropped_peak_mb: Math.round(dropped.peakMb),
+        ratio: rounded(ratio, 3),
+        is_most: dropped.length === most,
+      },
+    };
+  },
 });
 
 /** A length and the memory that it takes. */

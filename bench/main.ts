@@ -17,6 +17,7 @@ import type { Benchmark } from "./bench.ts";
 import { BUSY_SHARE, readBusyShare, readCommit, whyNotKept } from "./harness/machine.ts";
 import { helpText, parseFlags } from "./harness/flags.ts";
 import { formatTable, reportOf } from "./harness/report.ts";
+import { withScratch } from "./harness/scratch.ts";
 import { setUpPeers } from "./harness/setup.ts";
 
 const ENDING = ".bench.ts";
@@ -68,7 +69,7 @@ async function runBenchmark(name: string, words: readonly string[]): Promise<voi
     say(
       `warning: other processes use ${Math.round(100 * busyShare)} % of the processors, so the ratios are not fair`,
     );
-  const outcome = await benchmark.run(values, { say });
+  const outcome = await withScratch((scratch) => benchmark.run(values, { say, scratch }));
   const report = reportOf(name, outcome, new Date(), busyShare);
   if (save !== "") {
     const path = resultPath(save);

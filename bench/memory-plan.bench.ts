@@ -1,10 +1,9 @@
 /** @file How near is the memory that `graft plan` predicts to the peak of the run? */
 import { join } from "node:path";
 
-import { type BenchContext, defineBenchmark } from "./bench.ts";
+import { defineBenchmark } from "./bench.ts";
 import { flagWords, wordsOf } from "./harness/command-line.ts";
 import { GRID, type GridRun, makeGridData, makeGridModel } from "./training/memory-grid.ts";
-import { withScratch } from "./harness/scratch.ts";
 import { median } from "./harness/statistics.ts";
 import { eventsOf, runGraft } from "./training/training-sides.ts";
 
@@ -47,51 +46,50 @@ export const benchmark = defineBenchmark({
     steps: { value: 1, help: "steps of a run at least" },
     threads: { value: 2, help: "CPU threads" },
   },
-  run: (values, { say }: BenchContext) =>
-    withScratch(async (scratch) => {
-      const folder = values.folder || scratch;
-      const data = await makeGridData(folder);
-      const compared: Compared[] = [];
-      for (const run of GRID.filter((each) => nameOf(each).includes(values.only))) {
-        const flags = {
-          model: await makeGridModel(folder, run.model),
-          data: data[run.data],
-          output: join(scratch, "run"),
-          steps: Math.max(values.steps, run.steps ?? 1),
-          threads: values.threads,
-        };
-        const one = await compare(run, [...flagWords(flags), ...wordsOf(run.flags)]);
-        say(`${(100 * errorOf(one)).toFixed(1)} %  ${nameOf(run)}`);
-        compared.push(one);
-      }
-      const errors = compared.map((one) => Math.abs(errorOf(one)));
-      const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
-      return {
-        parameters: values,
-        versions: {},
-        table: {
-          head: ["run", "predicted", "measured", "error"],
-          rows: [
-            ...compared.map((one) => [
-              nameOf(one.run),
-              `${Math.round(one.predictedMb)} MB`,
-              `${Math.round(one.measuredMb)} MB`,
-              percent(errorOf(one)),
-            ]),
-            [`median of ${errors.length}`, "", "", percent(median(errors))],
-            ["worst", "", "", percent(Math.max(...errors))],
-          ],
-        },
-        results: {
-          median_error: median(errors),
-          worst_error: Math.max(...errors),
-          runs: compared.map((one) => ({
-            run: nameOf(one.run),
-            predicted_mb: Math.round(one.predictedMb),
-            measured_mb: Math.round(one.measuredMb),
-            error: Number(errorOf(one).toFixed(4)),
-          })),
-        },
+  async run(values, { say, scratch }) {
+    const folder = values.folder || scratch;
+    const data = await makeGridData(folder);
+    const compared: Compared[] = [];
+    for (const run of GRID.filter((each) => nameOf(each).includes(values.only))) {
+      const flags = {
+        model: await makeGridModel(folder, run.model),
+        data: data[run.data],
+        output: join(scratch, "run"),
+        steps: Math.max(values.steps, run.steps ?? 1),
+        threads: values.threads,
       };
-    }),
+      const one = await compare(run, [...flagWords(flags), ...wordsOf(run.flags)]);
+      say(`${(100 * errorOf(one)).toFixed(1)} %  ${nameOf(run)}`);
+      compared.push(one);
+    }
+    const errors = compared.map((one) => Math.abs(errorOf(one)));
+    const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
+    return {
+      parameters: values,
+      versions: {},
+      table: {
+        head: ["run", "predicted", "measured", "error"],
+        rows: [
+          ...compared.map((one) => [
+            nameOf(one.run),
+            `${Math.round(one.predictedMb)} MB`,
+            `${Math.round(one.measuredMb)} MB`,
+            percent(errorOf(one)),
+          ]),
+          [`median of ${errors.length}`, "", "", percent(median(errors))],
+          ["worst", "", "", percent(Math.max(...errors))],
+        ],
+      },
+      results: {
+        median_error: median(errors),
+        worst_error: Math.max(...errors),
+        runs: compared.map((one) => ({
+          run: nameOf(one.run),
+          predicted_mb: Math.round(one.predictedMb),
+          measured_mb: Math.round(one.measuredMb),
+          error: Number(errorOf(one).toFixed(4)),
+        })),
+      },
+    };
+  },
 });

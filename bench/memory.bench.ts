@@ -9,7 +9,6 @@ import { writeEnoughText } from "./harness/enough-text.ts";
 import { interleave } from "./harness/interleave.ts";
 import { largestPeak, peakRatio, showPeak } from "./harness/memory.ts";
 import { asFolder, findModel, pythonVersions, runPeer } from "./harness/peers.ts";
-import { withScratch } from "./harness/scratch.ts";
 import { median } from "./harness/statistics.ts";
 import {
   runGraft,
@@ -64,50 +63,50 @@ export const benchmark = defineBenchmark({
     },
     peft: { value: "on", help: "off: PEFT is left out" },
   },
-  run: (values, context) =>
-    withScratch(async (scratch) => {
-      const { batch: batchSize, "max-length": maxLength, steps } = values;
-      const file = await findModel(values.model, context);
-      const folder = await asFolder(file, context);
-      const data = join(scratch, "text.txt");
-      await writeEnoughText(data, batchSize * maxLength * steps, SEED);
-      const common = `--batch-size ${batchSize} --max-length ${maxLength} --steps ${steps} --gradient-checkpointing ${values.checkpointing}`;
-      const train = async (base: Base, method: string, flags: string): Promise<TrainingRun> => {
-        const model = base.reads === "file" ? file : folder;
-        const places = flagWords({ model, data, output: join(scratch, "run"), overwrite: true, method });
-        const words = [common, base.flags, flags].flatMap(wordsOf);
-        return summarizeGraft(await runGraft(["train", ...places, ...words]));
-      };
-      const sides: Record<string, () => Promise<TrainingRun>> = {};
-      if (values.peft !== "off") {
-        const adapter = join(scratch, "start");
-        await runPeer("make_adapter.py", [folder, "8", String(SEED), adapter]);
-        const task = { model: folder, data, adapter, batchSize, maxLength, learningRate: 2e-4, threads: 0 };
-        const flags = flagWords({ steps });
-        sides["peft lora"] = () => trainWithPeft("peft_step.py", task, flags);
-        sides["peft lora, checkpointing"] = () =>
-          trainWithPeft("peft_step.py", task, [...flags, "--checkpointing"]);
+  async run(values, context) {
+    const { scratch } = context;
+    const { batch: batchSize, "max-length": maxLength, steps } = values;
+    const file = await findModel(values.model, context);
+    const folder = await asFolder(file, context);
+    const data = join(scratch, "text.txt");
+    await writeEnoughText(data, batchSize * maxLength * steps, SEED);
+    const common = `--batch-size ${batchSize} --max-length ${maxLength} --steps ${steps} --gradient-checkpointing ${values.checkpointing}`;
+    const train = async (base: Base, method: string, flags: string): Promise<TrainingRun> => {
+      const model = base.reads === "file" ? file : folder;
+      const places = flagWords({ model, data, output: join(scratch, "run"), overwrite: true, method });
+      const words = [common, base.flags, flags].flatMap(wordsOf);
+      return summarizeGraft(await runGraft(["train", ...places, ...words]));
+    };
+    const sides: Record<string, () => Promise<TrainingRun>> = {};
+    if (values.peft !== "off") {
+      const adapter = join(scratch, "start");
+      await runPeer("make_adapter.py", [folder, "8", String(SEED), adapter]);
+      const task = { model: folder, data, adapter, batchSize, maxLength, learningRate: 2e-4, threads: 0 };
+      const flags = flagWords({ steps });
+      sides["peft lora"] = () => trainWithPeft("peft_step.py", task, flags);
+      sides["peft lora, checkpointing"] = () =>
+        trainWithPeft("peft_step.py", task, [...flags, "--checkpointing"]);
+    }
+    const bases = values.bases.split(",").map((name) => findNamed("base", BASES, name));
+    const names = values.methods === "all" ? METHODS.map(({ name }) => name) : values.methods.split(",");
+    const methods = new Set(names.map((name) => findNamed("method", METHODS, name).name));
+    for (const base of BASES.filter((each) => bases.includes(each))) {
+      for (const { name, flags, bases: fitting } of METHODS) {
+        if (!fitting.includes(base.name) || !methods.has(name)) continue;
+        sides[`${name} on ${base.name}`] = () => train(base, name, flags);
       }
-      const bases = values.bases.split(",").map((name) => findNamed("base", BASES, name));
-      const names = values.methods === "all" ? METHODS.map(({ name }) => name) : values.methods.split(",");
-      const methods = new Set(names.map((name) => findNamed("method", METHODS, name).name));
-      for (const base of BASES.filter((each) => bases.includes(each))) {
-        for (const { name, flags, bases: fitting } of METHODS) {
-          if (!fitting.includes(base.name) || !methods.has(name)) continue;
-          sides[`${name} on ${base.name}`] = () => train(base, name, flags);
-        }
-      }
-      const rounds = await interleave(values.rounds, sides, context);
-      const reference = values.peft === "off" ? null : largestPeak(rounds["peft lora"] ?? []);
-      const rows = Object.keys(sides).map((name): Row => {
-        const runs = rounds[name] ?? [];
-        const peak = largestPeak(runs);
-        const seconds = median(runs.map((run) => median(steadySeconds(run))));
-        return { name, peak, ratio: peakRatio(peak, reference), seconds, losses: runs[0]?.losses ?? [] };
-      });
-      const versions = values.peft === "off" ? {} : await pythonVersions();
-      return { parameters: values, versions, ...report(rows) };
-    }),
+    }
+    const rounds = await interleave(values.rounds, sides, context);
+    const reference = values.peft === "off" ? null : largestPeak(rounds["peft lora"] ?? []);
+    const rows = Object.keys(sides).map((name): Row => {
+      const runs = rounds[name] ?? [];
+      const peak = largestPeak(runs);
+      const seconds = median(runs.map((run) => median(steadySeconds(run))));
+      return { name, peak, ratio: peakRatio(peak, reference), seconds, losses: runs[0]?.losses ?? [] };
+    });
+    const versions = values.peft === "off" ? {} : await pythonVersions();
+    return { parameters: values, versions, ...report(rows) };
+  },
 });
 
 /** What the runs of a side needed. */

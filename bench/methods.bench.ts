@@ -11,7 +11,6 @@ import { ROOT } from "./harness/machine.ts";
 import { largestPeak, peakRatio, showPeak } from "./harness/memory.ts";
 import { TABLES, VARIANTS, type Variant } from "./training/method-variants.ts";
 import { asFolder, findModel } from "./harness/peers.ts";
-import { withScratch } from "./harness/scratch.ts";
 import { median, ratioOf, roundedSpread, showRatio } from "./harness/statistics.ts";
 import {
   eventsOf,
@@ -43,51 +42,51 @@ export const benchmark = defineBenchmark({
     rounds: { value: 1, help: "runs of each method" },
     "graft-flags": { value: "", help: "further flags of graft train, in one word with blanks" },
   },
-  run: (values, context) =>
-    withScratch(async (scratch) => {
-      // In floats: PEQA is to quantize it to any number of bits.
-      const model = await asFolder(await findModel(values.model, context), context);
-      const { data, heldOut } = await splitData(values.data, values["held-out"], scratch);
-      const { batch, "max-length": maxLength, steps } = values;
-      const flags = {
-        model,
-        data,
-        "eval-data": heldOut,
-        "batch-size": batch,
-        "max-length": maxLength,
-        steps,
-        "eval-every": steps,
-        output: join(scratch, "run"),
-        overwrite: true,
-        schedule: "cosine",
-        "warmup-steps": Math.ceil(steps / 20),
-      } as const;
-      const shared = [...flagWords(flags), ...wordsOf(values["graft-flags"])];
-      const variants = chosen(values.methods);
-      const sides = Object.fromEntries(
-        variants.map(({ name, flags }) => [name, () => trainOnce([...shared, ...flags])]),
-      );
-      const rounds = await interleave(values.rounds, sides, context);
-      const runsOf = ({ name }: Variant): readonly MethodRun[] => rounds[name] ?? [];
-      const first = runsOf(variants[0] as Variant);
-      return {
-        parameters: values,
-        versions: {},
-        table: {
-          head: [
-            "method",
-            "trained",
-            "s/step",
-            `time / ${variants[0]?.name}'s`,
-            "peak memory",
-            "before",
-            "after",
-          ],
-          rows: variants.map((variant) => rowOf(variant.name, runsOf(variant), first)),
-        },
-        results: Object.fromEntries(variants.map((v) => [v.name, resultsOf(runsOf(v), first)])),
-      };
-    }),
+  async run(values, context) {
+    const { scratch } = context;
+    // In floats: PEQA is to quantize it to any number of bits.
+    const model = await asFolder(await findModel(values.model, context), context);
+    const { data, heldOut } = await splitData(values.data, values["held-out"], scratch);
+    const { batch, "max-length": maxLength, steps } = values;
+    const flags = {
+      model,
+      data,
+      "eval-data": heldOut,
+      "batch-size": batch,
+      "max-length": maxLength,
+      steps,
+      "eval-every": steps,
+      output: join(scratch, "run"),
+      overwrite: true,
+      schedule: "cosine",
+      "warmup-steps": Math.ceil(steps / 20),
+    } as const;
+    const shared = [...flagWords(flags), ...wordsOf(values["graft-flags"])];
+    const variants = chosen(values.methods);
+    const sides = Object.fromEntries(
+      variants.map(({ name, flags }) => [name, () => trainOnce([...shared, ...flags])]),
+    );
+    const rounds = await interleave(values.rounds, sides, context);
+    const runsOf = ({ name }: Variant): readonly MethodRun[] => rounds[name] ?? [];
+    const first = runsOf(variants[0] as Variant);
+    return {
+      parameters: values,
+      versions: {},
+      table: {
+        head: [
+          "method",
+          "trained",
+          "s/step",
+          `time / ${variants[0]?.name}'s`,
+          "peak memory",
+          "before",
+          "after",
+        ],
+        rows: variants.map((variant) => rowOf(variant.name, runsOf(variant), first)),
+      },
+      results: Object.fromEntries(variants.map((v) => [v.name, resultsOf(runsOf(v), first)])),
+    };
+  },
 });
 
 /** A run with what is told beside its steps. */

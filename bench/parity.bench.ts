@@ -10,7 +10,6 @@ import { flagWords, wordsOf } from "./harness/command-line.ts";
 import { ROOT } from "./harness/machine.ts";
 import { PARITY, type Variant } from "./training/method-variants.ts";
 import { findModel } from "./harness/peers.ts";
-import { withScratch } from "./harness/scratch.ts";
 import { type Interval, intervalOf, rounded } from "./harness/statistics.ts";
 import { eventsOf, runGraft } from "./training/training-sides.ts";
 
@@ -44,51 +43,51 @@ export const benchmark = defineBenchmark({
     parallel: { value: 1, help: "runs at a time: losses do not depend on it" },
     runs: { value: "", help: "file that finished runs are added to; what it has is not run again" },
   },
-  run: (values, context) =>
-    withScratch(async (scratch) => {
-      const variants = values.variants.split(",").map(findVariant);
-      const sets = values.data.split(",").map(readDataSet);
-      const model = await findModel(values.model, context);
-      const { steps, batch, accumulation, threads } = values;
-      const flags = {
-        model,
-        schedule: "cosine",
-        "batch-size": batch,
-        steps,
-        "max-length": values["max-length"],
-        "learning-rate": values["learning-rate"],
-        threads,
-        "eval-every": steps,
-        "gradient-accumulation-steps": accumulation,
-      };
-      const shared = [...flagWords(flags), ...wordsOf(values["graft-flags"])];
-      // Seed by seed, so that what is done when somebody stops can be compared.
-      const seeds = Array.from({ length: values.seeds }, (_, seed) => seed);
-      const jobs = seeds.flatMap((seed) =>
-        sets.flatMap(({ name: set, flags }) =>
-          variants.map((variant): Job => {
-            const all = [...shared, ...variant.flags, ...flags, "--seed", String(seed)];
-            return { set, seed, variant: variant.name, flags: all };
-          }),
-        ),
-      );
-      const runs = await readRuns(values.runs);
-      const waiting = jobs.filter(({ flags }) => !runs.has(flags.join(" ")));
-      const work = async (worker: number): Promise<void> => {
-        for (let job = waiting.shift(); job; job = waiting.shift()) {
-          const key = job.flags.join(" ");
-          context.say(`${job.set}, seed ${job.seed}: ${job.variant}`);
-          const losses = await trainOnce([...job.flags, "--output", join(scratch, String(worker))]);
-          runs.set(key, losses);
-          if (values.runs !== "") await appendFile(values.runs, `${JSON.stringify([key, losses])}\n`);
-        }
-      };
-      await Promise.all(Array.from({ length: values.parallel }, (_, worker) => work(worker)));
-      const done = jobs.map((job) => ({ ...job, ...(runs.get(job.flags.join(" ")) as Losses) }));
-      const data = sets.map(({ name }) => name);
-      const { runs: _runs, parallel: _parallel, ...parameters } = values;
-      return { parameters: { ...parameters, data }, versions: {}, ...compare(done, data, variants) };
-    }),
+  async run(values, context) {
+    const { scratch } = context;
+    const variants = values.variants.split(",").map(findVariant);
+    const sets = values.data.split(",").map(readDataSet);
+    const model = await findModel(values.model, context);
+    const { steps, batch, accumulation, threads } = values;
+    const flags = {
+      model,
+      schedule: "cosine",
+      "batch-size": batch,
+      steps,
+      "max-length": values["max-length"],
+      "learning-rate": values["learning-rate"],
+      threads,
+      "eval-every": steps,
+      "gradient-accumulation-steps": accumulation,
+    };
+    const shared = [...flagWords(flags), ...wordsOf(values["graft-flags"])];
+    // Seed by seed, so that what is done when somebody stops can be compared.
+    const seeds = Array.from({ length: values.seeds }, (_, seed) => seed);
+    const jobs = seeds.flatMap((seed) =>
+      sets.flatMap(({ name: set, flags }) =>
+        variants.map((variant): Job => {
+          const all = [...shared, ...variant.flags, ...flags, "--seed", String(seed)];
+          return { set, seed, variant: variant.name, flags: all };
+        }),
+      ),
+    );
+    const runs = await readRuns(values.runs);
+    const waiting = jobs.filter(({ flags }) => !runs.has(flags.join(" ")));
+    const work = async (worker: number): Promise<void> => {
+      for (let job = waiting.shift(); job; job = waiting.shift()) {
+        const key = job.flags.join(" ");
+        context.say(`${job.set}, seed ${job.seed}: ${job.variant}`);
+        const losses = await trainOnce([...job.flags, "--output", join(scratch, String(worker))]);
+        runs.set(key, losses);
+        if (values.runs !== "") await appendFile(values.runs, `${JSON.stringify([key, losses])}\n`);
+      }
+    };
+    await Promise.all(Array.from({ length: values.parallel }, (_, worker) => work(worker)));
+    const done = jobs.map((job) => ({ ...job, ...(runs.get(job.flags.join(" ")) as Losses) }));
+    const data = sets.map(({ name }) => name);
+    const { runs: _runs, parallel: _parallel, ...parameters } = values;
+    return { parameters: { ...parameters, data }, versions: {}, ...compare(done, data, variants) };
+  },
 });
 
 /** Held-out loss before the first step and after the last. */

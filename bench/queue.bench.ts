@@ -8,7 +8,6 @@ import { SqlJobs } from "../src/jobs/database/sql-jobs.ts";
 import { JobQueue } from "../src/jobs/queue/job-queue.ts";
 import { newJob } from "../test/jobs/new-job.ts";
 import { defineBenchmark } from "./bench.ts";
-import { withScratch } from "./harness/scratch.ts";
 
 const LEASE_MS = 30_000;
 
@@ -78,28 +77,25 @@ export const benchmark = defineBenchmark({
     jobs: { value: 300, help: "jobs that wait" },
     callers: { value: 8, help: "workers that tell of themselves at a time" },
   },
-  run: ({ database, jobs, callers }) =>
-    withScratch(async (scratch) => {
-      const kinds = {
-        pglite: () => openPglite(join(scratch, "db")),
-        ...(database === "" ? {} : { postgresql: async () => openPostgres(database) }),
-      };
-      const results: Record<string, Record<string, number>> = {};
-      for (const [kind, open] of Object.entries(kinds)) {
-        const measured = Object.entries(await measure(open, jobs, callers));
-        results[kind] = Object.fromEntries(
-          measured.map(([key, value]) => [key, Math.round(value * 10) / 10]),
-        );
-      }
-      const keys = Object.keys(results["pglite"] ?? {});
-      return {
-        parameters: { jobs, callers, postgresql: database !== "" },
-        versions: {},
-        table: {
-          head: ["", ...Object.keys(results)],
-          rows: keys.map((key) => [key, ...Object.values(results).map((of) => String(of[key]))]),
-        },
-        results,
-      };
-    }),
+  async run({ database, jobs, callers }, { scratch }) {
+    const kinds = {
+      pglite: () => openPglite(join(scratch, "db")),
+      ...(database === "" ? {} : { postgresql: async () => openPostgres(database) }),
+    };
+    const results: Record<string, Record<string, number>> = {};
+    for (const [kind, open] of Object.entries(kinds)) {
+      const measured = Object.entries(await measure(open, jobs, callers));
+      results[kind] = Object.fromEntries(measured.map(([key, value]) => [key, Math.round(value * 10) / 10]));
+    }
+    const keys = Object.keys(results["pglite"] ?? {});
+    return {
+      parameters: { jobs, callers, postgresql: database !== "" },
+      versions: {},
+      table: {
+        head: ["", ...Object.keys(results)],
+        rows: keys.map((key) => [key, ...Object.values(results).map((of) => String(of[key]))]),
+      },
+      results,
+    };
+  },
 });

@@ -12,7 +12,6 @@ import { type BenchContext, type Outcome, defineBenchmark } from "./bench.ts";
 import { drawAdapter } from "./draw-adapter.ts";
 import { interleave } from "./harness/interleave.ts";
 import { asFolder, findModel, pythonVersions, runPeer } from "./harness/peers.ts";
-import { withScratch } from "./harness/scratch.ts";
 import { intervalOf, median, ratioOf, rounded, roundedSpread, showRatio } from "./harness/statistics.ts";
 import { saveAdapter } from "../test/files/save-adapter.ts";
 
@@ -28,7 +27,7 @@ export const benchmark = defineBenchmark({
     rounds: { value: 3, help: "runs of each side" },
     threads: { value: 2, help: "threads of an operation" },
   },
-  run: (values, context) => withScratch((scratch) => compare(values, context, scratch)),
+  run: compare,
 });
 
 interface Values {
@@ -41,7 +40,8 @@ interface Values {
   readonly threads: number;
 }
 
-async function compare(values: Values, context: BenchContext, scratch: string): Promise<Outcome> {
+async function compare(values: Values, context: BenchContext): Promise<Outcome> {
+  const { scratch } = context;
   const { rows, tokens, rounds, threads } = values;
   const model = await asFolder(await findModel(values.model, context), context);
   const { base, checkpoint } = await loadModel(model);

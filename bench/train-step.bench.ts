@@ -10,7 +10,6 @@ import { interleave } from "./harness/interleave.ts";
 import { largestPeak, peakRatio, showPeak } from "./harness/memory.ts";
 import { asFolder, findModel, pythonVersions, runPeer } from "./harness/peers.ts";
 import { measureProductsOf } from "./training/products.ts";
-import { withScratch } from "./harness/scratch.ts";
 import {
   largestDifference,
   median,
@@ -46,36 +45,36 @@ export const benchmark = defineBenchmark({
     seed: { value: 1, help: "seed of the adapter's start and of the generated text" },
     threads: { value: 0, help: "threads of both sides; 0: what each chooses" },
   },
-  run: (values, context) =>
-    withScratch(async (scratch) => {
-      const model = await asFolder(await findModel(values.model, context), context);
-      const adapter = join(scratch, "start");
-      await runPeer("make_adapter.py", [model, String(values.rank), String(values.seed), adapter]);
-      const data = join(scratch, "text.txt");
-      const numTokens = values.batch * values["max-length"] * values.steps;
-      if (values.data !== "") await copyFile(values.data, data);
-      else await writeEnoughText(data, numTokens, values.seed);
-      const { batch: batchSize, "max-length": maxLength, "learning-rate": learningRate, threads } = values;
-      const task = { model, data, adapter, batchSize, maxLength, learningRate, threads };
-      const cut = cutStep({ ...task, model: values["graft-model"] || model }, values["at-once"]);
-      const steps = flagWords({ steps: values.steps });
-      const graftFlags = [...steps, ...cut.flags, ...wordsOf(values["graft-flags"])];
-      const rounds = await interleave(
-        values.rounds,
-        {
-          graft: () => trainWithGraft(cut.task, join(scratch, "run"), graftFlags),
-          peft: () => trainWithPeft("peft_step.py", task, steps),
-          products: () => measureProductsOf(model, batchSize, maxLength, threads),
-          checkpointing: () => trainWithPeft("peft_step.py", task, [...steps, "--checkpointing"]),
-        },
-        context,
-      );
-      return {
-        parameters: values,
-        versions: await pythonVersions(),
-        ...compare(rounds, batchSize * maxLength),
-      };
-    }),
+  async run(values, context) {
+    const { scratch } = context;
+    const model = await asFolder(await findModel(values.model, context), context);
+    const adapter = join(scratch, "start");
+    await runPeer("make_adapter.py", [model, String(values.rank), String(values.seed), adapter]);
+    const data = join(scratch, "text.txt");
+    const numTokens = values.batch * values["max-length"] * values.steps;
+    if (values.data !== "") await copyFile(values.data, data);
+    else await writeEnoughText(data, numTokens, values.seed);
+    const { batch: batchSize, "max-length": maxLength, "learning-rate": learningRate, threads } = values;
+    const task = { model, data, adapter, batchSize, maxLength, learningRate, threads };
+    const cut = cutStep({ ...task, model: values["graft-model"] || model }, values["at-once"]);
+    const steps = flagWords({ steps: values.steps });
+    const graftFlags = [...steps, ...cut.flags, ...wordsOf(values["graft-flags"])];
+    const rounds = await interleave(
+      values.rounds,
+      {
+        graft: () => trainWithGraft(cut.task, join(scratch, "run"), graftFlags),
+        peft: () => trainWithPeft("peft_step.py", task, steps),
+        products: () => measureProductsOf(model, batchSize, maxLength, threads),
+        checkpointing: () => trainWithPeft("peft_step.py", task, [...steps, "--checkpointing"]),
+      },
+      context,
+    );
+    return {
+      parameters: values,
+      versions: await pythonVersions(),
+      ...compare(rounds, batchSize * maxLength),
+    };
+  },
 });
 
 interface Rounds {

@@ -11,7 +11,7 @@ export type Rounds<S extends Sides> = { readonly [K in keyof S]: Awaited<ReturnT
 export async function interleave<S extends Sides>(
   numRounds: number,
   sides: S,
-  { say }: BenchContext,
+  { say }: Pick<BenchContext, "say">,
 ): Promise<Rounds<S>> {
   const names: (keyof S & string)[] = Object.keys(sides);
   const results: Partial<Record<keyof S, unknown[]>> = {};

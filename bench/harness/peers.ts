@@ -66,14 +66,14 @@ export function runLlama(
 }
 
 /** Finds a model, getting it if need be; returns a folder or a .gguf file. */
-export async function findModel(name: string, { say }: BenchContext): Promise<string> {
+export async function findModel(name: string, { say }: Pick<BenchContext, "say">): Promise<string> {
   const { path, source } = await resolveModel(name);
   say(`model ${path} (${source})`);
   return path;
 }
 
 /** Returns the model as a Hugging Face folder in f32, which both sides read: the folder itself, or one written once from a GGUF file. */
-export async function asFolder(modelPath: string, { say }: BenchContext): Promise<string> {
+export async function asFolder(modelPath: string, { say }: Pick<BenchContext, "say">): Promise<string> {
   if (!modelPath.endsWith(".gguf")) return modelPath;
   const name = `${basename(modelPath, ".gguf")}-${statSync(modelPath).size}-f32`;
   const folder = join(dirname(modelsFolderOf(process.env)), "bench", name);
