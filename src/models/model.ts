@@ -31,6 +31,8 @@ export class Model {
   readonly raw: RawConfig;
   readonly layers: readonly ModelLayer[];
   readonly stem: Part;
+  /** The site whose rows ids of tokens choose; null: the model reads images. */
+  readonly embedding: SiteSpec | null;
   readonly head: Part;
   /** Tensors outside the blocks whose values are those of another, by name. */
   readonly ties: ReadonlyMap<string, string>;
@@ -51,9 +53,10 @@ export class Model {
     this.#kinds = [...new Set(this.#definition.layers)];
     const kinds = this.#kinds.map((_, kind) => this.#traceLayer(kind));
     this.layers = this.#definition.layers.map((layer) => kinds[this.#kinds.indexOf(layer)] as ModelLayer);
-    const stem = this.buildStem(PLAIN_PART).part;
+    const { part: stem, x: ids } = this.buildStem(PLAIN_PART);
     const head = this.buildHead(PLAIN_PART).part;
     this.ties = head.ties;
+    this.embedding = stem.lookUps.get(ids) ?? null;
     this.stem = { tensors: stem.specs, sites: stem.sites };
     this.head = { tensors: head.specs.filter(({ name }) => !head.ties.has(name)), sites: head.sites };
     const outside = (spec: TensorSpec): ModelTensor => ({ ...spec, layer: null, path: spec.name });

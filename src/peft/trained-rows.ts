@@ -86,12 +86,8 @@ function idsByModule(model: Model, tokens: TrainedTokens): Map<string, readonly 
 }
 
 /** The modules that have a row for each token, that in which ids are looked up first. */
-function modulesOfTokens(model: Model): readonly string[] {
-  const embedding = model.stem.sites.find(
-    ({ kind, inFeatures }) => kind === "embedding" && inFeatures === model.vocabSize,
-  );
-  if (embedding)
-    return [embedding.name, ...(model.hasVocabularyHead ? [moduleOf(model.headTensor.name)] : [])];
+function modulesOfTokens({ embedding, hasVocabularyHead, headTensor }: Model): readonly string[] {
+  if (embedding) return [embedding.name, ...(hasVocabularyHead ? [moduleOf(headTensor.name)] : [])];
   throw cannotTrain(
     "the model has no table of tokens, expected a model that reads texts",
     "Leave the tokens out.",

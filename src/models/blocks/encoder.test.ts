@@ -5,6 +5,7 @@ import { byteTokenizerFiles } from "../../../test/tiny/byte-tokenizer.ts";
 import { openUntilEnd } from "../../../test/files/open-until-end.ts";
 import { writeModel } from "../../format/by-path.ts";
 import { hostTensor } from "../../runtime/host-tensor.ts";
+import { openModel } from "../families.ts";
 
 test("files that call the parts of norms gamma and beta, as those of the first BERT models do, are read", async () => {
   const folder = temporaryFolder();
@@ -45,4 +46,15 @@ test("a pooler in files of RoBERTa, which its head of classes has no use for, is
     const { base } = await openUntilEnd(path);
     assert.ok(!base.model.tensors.has("roberta.pooler.dense.weight"));
   }
+});
+
+test("ids of tokens choose rows of the words, also where there are as many positions and types", () => {
+  const { config } = tinyModelParts({ modelType: "bert" });
+  const size = Number(config["vocab_size"]);
+  const model = openModel({ ...config, max_position_embeddings: size, type_vocab_size: size });
+  assert.equal(model.embedding?.name, "bert.embeddings.word_embeddings");
+  assert.deepEqual(
+    model.stem.sites.map(({ inFeatures }) => inFeatures),
+    [size, size, size],
+  );
 });

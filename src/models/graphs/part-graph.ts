@@ -92,6 +92,8 @@ export class PartGraph implements Builder {
   readonly adapter: Record<string, Value> = {};
   readonly passInputs = this.#pass.inputs;
   readonly tables = this.#pass.tables;
+  /** Embeddings, by the ids that choose their rows. */
+  readonly lookUps = new Map<Value, SiteSpec>();
   readonly gathered: GatheredRows[] = [];
   /** Activations worth saving for the backward program. */
   readonly saved: Record<string, Value> = {};
@@ -200,6 +202,7 @@ export class PartGraph implements Builder {
       storedTransposed: false,
     };
     this.sites.push(spec);
+    this.lookUps.set(ids, spec);
     let rows: Value;
     if (this.#options.isGathered(table)) {
       this.#tensors.specs.push({ name: table, shape: [numRows, width], role: "embedding" });
