@@ -32,7 +32,27 @@ export async function readOptions(
 ): Promise<GivenOptions> {
   const file =
     argv.configPath === null ? EMPTY_FILE : await readConfigFile(expandHome(argv.configPath, env), flags);
-  const problems = [...argv.problems, ...file.problems];
+  const { values, unreadable } = readValues(flags, argv, file, env);
+  const { found, keys } = findWrong(command, argv, file, values);
+  const texts = [...unreadable].flatMap(([key, text]) => (keys.has(key) ? [] : text));
+  const problems = [...argv.problems, ...file.problems, ...found, ...texts];
+  if (problems.length === 0) {
+    return { options: command.options.parse(values), given: new Set(Object.keys(values)) };
+  }
+  const [first, ...others] = problems;
+  const list = others.length === 0 ? ` ${first}` : ` ${problems.length} problems\n  ${problems.join("\n  ")}`;
+  throw new UsageError("usage/flag", `Cannot run "graft ${command.name}":${list}`, {
+    hint: [...argv.hints, ...file.hints, `See graft ${command.name} --help.`].join(" "),
+  });
+}
+
+/** What was given by flags, over what the file has; a problem for each flag whose text is not of its kind. */
+function readValues(
+  flags: readonly Flag[],
+  argv: ParsedArgv,
+  file: ConfigFile,
+  env: Environment,
+): { readonly values: Readonly<Record<string, unknown>>; readonly unreadable: ReadonlyMap<string, string> } {
   const values: Record<string, unknown> = Object.fromEntries(file.values);
   const unreadable = new Map<string, string>();
   for (const flag of flags) {
@@ -47,31 +67,31 @@ export async function readOptions(
   }
   for (const { key, takesPaths } of flags)
     if (takesPaths && Object.hasOwn(values, key)) values[key] = expandPaths(values[key], env);
+  return { values, unreadable };
+}
+
+/** What the schema says is wrong, as the flag or the file calls it, and of which keys it says so. */
+function findWrong(
+  command: Command,
+  argv: ParsedArgv,
+  file: ConfigFile,
+  values: Readonly<Record<string, unknown>>,
+): { readonly found: readonly string[]; readonly keys: ReadonlySet<string> } {
   const find = (form: ValueForm): readonly Problem[] =>
     command.findProblems?.(values, form) ?? findProblems(command.options, values, form);
   const typed = find("typed");
   const written = file.names.size > 0 && typed.length > 0 ? find("written") : typed;
-  for (const [i, { path, text }] of typed.entries()) {
+  const found = typed.flatMap(({ path, text }, i): string | [] => {
     const [key = "", ...inner] = path;
+    // Told already, and not missing as well.
+    if (argv.withoutValue.has(key)) return [];
+    if (key === "") return text;
     // A flag takes precedence, so what is wrong is the file's where there is none.
     const name = argv.texts.has(key) ? undefined : file.names.get(key);
-    unreadable.delete(key);
-    // Told already, and not missing as well.
-    if (argv.withoutValue.has(key)) continue;
-    if (key === "") problems.push(text);
-    else if (name === undefined) {
-      // Values of a list are typed one by one, without a number.
-      const inside = Array.isArray(values[key]) ? inner.slice(1) : inner;
-      problems.push(`--${[kebabCase(key), ...inside].join(".")} ${text}`);
-    } else problems.push(`${[name, ...inner].join(".")} ${written[i]!.text}`);
-  }
-  problems.push(...unreadable.values());
-  if (problems.length === 0) {
-    return { options: command.options.parse(values), given: new Set(Object.keys(values)) };
-  }
-  const [first, ...others] = problems;
-  const list = others.length === 0 ? ` ${first}` : ` ${problems.length} problems\n  ${problems.join("\n  ")}`;
-  throw new UsageError("usage/flag", `Cannot run "graft ${command.name}":${list}`, {
-    hint: [...argv.hints, ...file.hints, `See graft ${command.name} --help.`].join(" "),
+    if (name !== undefined) return `${[name, ...inner].join(".")} ${written[i]!.text}`;
+    // Values of a list are typed one by one, without a number.
+    const inside = Array.isArray(values[key]) ? inner.slice(1) : inner;
+    return `--${[kebabCase(key), ...inside].join(".")} ${text}`;
   });
+  return { found, keys: new Set(typed.map(({ path: [key = ""] }) => key)) };
 }
