@@ -3,14 +3,21 @@ import { join } from "node:path";
 import { writeTinyModel } from "../test/tiny/model.ts";
 import { UsageError } from "../src/errors.ts";
 import { DEFAULT_MODEL } from "../src/hub/resolve.ts";
-import { defineBenchmark, type BenchContext, type Json } from "./bench.ts";
+import { findNamed } from "../src/messages/find-named.ts";
+import { defineBenchmark, type BenchContext, type Outcome } from "./bench.ts";
 import { flagWords, wordsOf } from "./harness/command-line.ts";
 import { writeEnoughText } from "./harness/enough-text.ts";
 import { interleave } from "./harness/interleave.ts";
 import { largestPeak, showPeak } from "./harness/memory.ts";
 import { asFolder, findModel, pythonVersions, runPeer } from "./harness/peers.ts";
-import { median, ratioOf, roundedSpread, showRatio } from "./harness/statistics.ts";
-import { steadySeconds, trainWithGraft, trainWithPeft, type TrainingRun } from "./training/training-sides.ts";
+import { median, ratioOf, roundedSpread, showRatio, type Spread } from "./harness/statistics.ts";
+import {
+  stepSecondsOf,
+  trainWithGraft,
+  trainWithPeft,
+  type TrainingRun,
+  type TrainingTask,
+} from "./training/training-sides.ts";
 
 const SEED = 1;
 
@@ -36,113 +43,149 @@ const SHAPES: Readonly<Record<string, { readonly modelType: string; readonly con
   },
 };
 
+/** The side that the others are held against. */
+const PEFT = "PEFT";
+
 const ACCUMULATION = "--gradient-accumulation-steps";
 
-/** What each way adds to the flags; `batch` rows of a step in all, of which one is run at a time where they accumulate. */
-const WAYS: Readonly<Record<string, (batch: number) => string>> = {
-  plain: () => "",
-  accumulation: (batch) => `${ACCUMULATION} ${batch}`,
-  checkpointing: () => "--gradient-checkpointing on",
-  "parameters on disk": () => "--resident-memory 200MB --gradient-checkpointing on",
-  "4-bit base": () => "--base q4_0",
-  "8-bit products": () => "--compute int8",
-  DropBP: () => "--dropbp 0.875",
-  pauses: () => "--power-schedule 0-:500",
-  "least memory": (batch) =>
-    `--base q4_0 --gradient-checkpointing on --dropbp 0.875 ${ACCUMULATION} ${batch}`,
-  "least time": () => "--compute int8 --dropbp 0.875",
-};
+/** Ways to train with less, each by what it adds to the flags. */
+const WAYS: readonly {
+  readonly name: string;
+  /** `batch` rows of a step in all, of which one is run at a time where they accumulate. */
+  readonly flags: (batch: number) => string;
+}[] = [
+  { name: "plain", flags: () => "" },
+  { name: "accumulation", flags: (batch) => `${ACCUMULATION} ${batch}` },
+  { name: "checkpointing", flags: () => "--gradient-checkpointing on" },
+  { name: "parameters on disk", flags: () => "--resident-memory 200MB --gradient-checkpointing on" },
+  { name: "4-bit base", flags: () => "--base q4_0" },
+  { name: "8-bit products", flags: () => "--compute int8" },
+  { name: "DropBP", flags: () => "--dropbp 0.875" },
+  { name: "pauses", flags: () => "--power-schedule 0-:500" },
+  {
+    name: "least memory",
+    flags: (batch) => `--base q4_0 --gradient-checkpointing on --dropbp 0.875 ${ACCUMULATION} ${batch}`,
+  },
+  { name: "least time", flags: () => "--compute int8 --dropbp 0.875" },
+];
+
+const WAY_NAMES = WAYS.map(({ name }) => name);
 
 export const benchmark = defineBenchmark({
   question: "What does each way to train with less save, alone and together, against PEFT?",
   flags: {
     models: { value: "smollm2", help: `of smollm2, ${Object.keys(SHAPES).join(", ")}, with commas` },
     model: { value: DEFAULT_MODEL, help: "what smollm2 stands for: a name, a folder or a .gguf file" },
-    ways: { value: "all", help: `of ${Object.keys(WAYS).join(", ")}, with commas` },
+    ways: { value: "all", help: `of ${WAY_NAMES.join(", ")}, with commas` },
     batch: { value: 4, help: "rows of a step" },
     "max-length": { value: 256, help: "tokens of a row" },
     steps: { value: 5, help: "steps of a run; the first two are not timed" },
     rounds: { value: 3, help: "runs of each side" },
   },
   async run(values, context) {
-    const { scratch } = context;
     const { batch, "max-length": maxLength, steps } = values;
-    const ways = values.ways === "all" ? Object.keys(WAYS) : values.ways.split(",").map((way) => way.trim());
-    const data = join(scratch, "text.txt");
+    const ways = values.ways === "all" ? WAY_NAMES : splitNames(values.ways);
+    const data = join(context.scratch, "text.txt");
     await writeEnoughText(data, batch * maxLength * steps, SEED);
-    const rows: string[][] = [];
-    const results: Record<string, Json> = {};
-    for (const name of values.models.split(",").map((model) => model.trim())) {
-      const model = await folderOf(name, values.model, scratch, context);
-      const adapter = join(scratch, `start-${name}`);
+    const rows: Row[] = [];
+    for (const name of splitNames(values.models)) {
+      const model = await folderOf(name, values.model, context);
+      const adapter = join(context.scratch, `start-${name}`);
       await runPeer("make_adapter.py", [model, "8", String(SEED), adapter]);
       const task = { model, data, adapter, batchSize: batch, maxLength, learningRate: 2e-4, threads: 0 };
-      const train = (flags: string): Promise<TrainingRun> => {
-        const own = [...flagWords({ steps }), ...wordsOf(flags)];
-        const batchSize = own.includes(ACCUMULATION) ? 1 : batch;
-        return trainWithGraft({ ...task, batchSize }, join(scratch, "run"), own);
-      };
-      const peft = (flags: readonly string[]): Promise<TrainingRun> =>
-        trainWithPeft("peft_step.py", task, [...flagWords({ steps }), ...flags]);
-      const sides: Record<string, () => Promise<TrainingRun>> = {
-        PEFT: () => peft([]),
-        "PEFT, checkpointing": () => peft(["--checkpointing"]),
-        ...Object.fromEntries(ways.map((way) => [way, () => train(wayOf(way)(batch))])),
-      };
+      const sides = sidesOf(task, steps, ways, join(context.scratch, "run"));
       const rounds = await interleave(values.rounds, sides, context);
-      const seconds = (side: string): number[] =>
-        (rounds[side] ?? []).map((run) => median(steadySeconds(run)));
-      const reference = largestPeak(rounds["PEFT"] ?? []);
-      for (const side of Object.keys(sides)) {
-        const peak = largestPeak(rounds[side] ?? []);
-        const memory = peak !== null && reference !== null ? peak / reference : null;
-        const speed = ratioOf(seconds("PEFT"), seconds(side));
-        const loss = rounds[side]?.[0]?.losses.at(-1) ?? null;
-        rows.push([
-          name,
-          side,
-          showPeak(peak),
-          memory === null ? "" : `${memory.toFixed(2)}×`,
-          median(seconds(side)).toFixed(2),
-          showRatio(speed),
-          loss?.toFixed(3) ?? "",
-        ]);
-        results[`${name}: ${side}`] = {
-          peak_mb: peak,
-          memory_ratio: memory,
-          step_seconds: median(seconds(side)),
-          speed_ratio: roundedSpread(speed),
-          last_loss: loss,
-        };
-      }
+      rows.push(...Object.entries(rounds).map(([side, runs]) => rowOf(name, side, runs, rounds[PEFT] ?? [])));
     }
-    return {
-      parameters: values,
-      versions: await pythonVersions(),
-      table: {
-        head: ["model", "side", "peak memory", "/ PEFT's", "s/step", "speed against PEFT", "last loss"],
-        rows,
-      },
-      results,
-    };
+    return { parameters: values, versions: await pythonVersions(), ...report(rows) };
   },
 });
 
-function wayOf(name: string): (batch: number) => string {
-  const way = WAYS[name];
-  if (way) return way;
-  throw new UsageError("usage/flag", `Cannot find way "${name}", expected ${Object.keys(WAYS).join(", ")}`);
+function splitNames(names: string): string[] {
+  return names.split(",").map((name) => name.trim());
+}
+
+/** PEFT in both ways, and graft in each of its own. */
+function sidesOf(
+  task: TrainingTask,
+  steps: number,
+  ways: readonly string[],
+  output: string,
+): Readonly<Record<string, () => Promise<TrainingRun>>> {
+  const peft = (flags: readonly string[]): Promise<TrainingRun> =>
+    trainWithPeft("peft_step.py", task, [...flagWords({ steps }), ...flags]);
+  const train = (flags: string): Promise<TrainingRun> => {
+    const own = [...flagWords({ steps }), ...wordsOf(flags)];
+    const batchSize = own.includes(ACCUMULATION) ? 1 : task.batchSize;
+    return trainWithGraft({ ...task, batchSize }, output, own);
+  };
+  return {
+    [PEFT]: () => peft([]),
+    "PEFT, checkpointing": () => peft(["--checkpointing"]),
+    ...Object.fromEntries(
+      ways.map((way) => [way, () => train(findNamed("way", WAYS, way).flags(task.batchSize))]),
+    ),
+  };
+}
+
+/** What the runs of a side needed, against PEFT's of the same model. */
+interface Row {
+  readonly model: string;
+  readonly side: string;
+  readonly peak: number | null;
+  readonly memory: number | null;
+  readonly seconds: number;
+  readonly speed: Spread;
+  readonly loss: number | null;
+}
+
+function rowOf(model: string, side: string, runs: readonly TrainingRun[], peft: readonly TrainingRun[]): Row {
+  const [peak, reference] = [largestPeak(runs), largestPeak(peft)];
+  return {
+    model,
+    side,
+    peak,
+    memory: peak !== null && reference !== null ? peak / reference : null,
+    seconds: median(stepSecondsOf(runs)),
+    speed: ratioOf(stepSecondsOf(peft), stepSecondsOf(runs)),
+    loss: runs[0]?.losses.at(-1) ?? null,
+  };
+}
+
+function report(rows: readonly Row[]): Pick<Outcome, "table" | "results"> {
+  return {
+    table: {
+      head: ["model", "side", "peak memory", "/ PEFT's", "s/step", "speed against PEFT", "last loss"],
+      rows: rows.map(({ model, side, peak, memory, seconds, speed, loss }) => [
+        model,
+        side,
+        showPeak(peak),
+        memory === null ? "" : `${memory.toFixed(2)}×`,
+        seconds.toFixed(2),
+        showRatio(speed),
+        loss?.toFixed(3) ?? "",
+      ]),
+    },
+    results: Object.fromEntries(
+      rows.map(({ model, side, peak, memory, seconds, speed, loss }) => [
+        `${model}: ${side}`,
+        {
+          peak_mb: peak,
+          memory_ratio: memory,
+          step_seconds: seconds,
+          speed_ratio: roundedSpread(speed),
+          last_loss: loss,
+        },
+      ]),
+    ),
+  };
 }
 
 /** A folder of a model that both sides read. */
-async function folderOf(
-  name: string,
-  model: string,
-  scratch: string,
-  context: BenchContext,
-): Promise<string> {
+async function folderOf(name: string, model: string, context: BenchContext): Promise<string> {
   const shape = SHAPES[name];
-  if (shape) return await writeTinyModel(join(scratch, name), { ...shape, config: { ...shape.config } });
+  if (shape)
+    return await writeTinyModel(join(context.scratch, name), { ...shape, config: { ...shape.config } });
   if (name === "smollm2") return await asFolder(await findModel(model, context), context);
   throw new UsageError(
     "usage/flag",

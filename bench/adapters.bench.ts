@@ -2,13 +2,12 @@
 import { AdapterPool } from "../src/engine/adapters/adapter-pool.ts";
 import { ServingEngine } from "../src/engine/serving/serving-engine.ts";
 import { loadModel } from "../src/format/by-path.ts";
-import { DEFAULT_MODEL } from "../src/hub/resolve.ts";
 import { Random } from "../src/random.ts";
 import { Session } from "../src/run/session.ts";
 import { createEngine } from "../src/runtime/create-engine.ts";
 import { defineBenchmark } from "./bench.ts";
 import { startAdapter } from "./draw-adapter.ts";
-import { findModel } from "./harness/peers.ts";
+import { MODEL, findModel } from "./harness/peers.ts";
 import { median } from "./harness/statistics.ts";
 
 const MB = 1e6;
@@ -16,7 +15,7 @@ const MB = 1e6;
 export const benchmark = defineBenchmark({
   question: "What do many adapters cost in memory, and how long does the first use of one take?",
   flags: {
-    model: { value: DEFAULT_MODEL, help: "model: a name, a folder or a .gguf file" },
+    model: MODEL,
     adapters: { value: 1000, help: "adapters that are registered, and used one after another" },
     hot: { value: 100, help: "adapters that stay in memory" },
     rank: { value: 8, help: "rank of LoRA" },

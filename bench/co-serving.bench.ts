@@ -7,10 +7,11 @@ import {
 } from "../src/engine/scheduling/turn-policies.ts";
 import { AUTO_COMPUTE, type ComputeChoice } from "../src/engine/opening/choose-compute.ts";
 import { DEFAULT_TARGETS, type ServiceTargets } from "../src/engine/scheduling/service-targets.ts";
-import { resolveModel } from "../src/hub/resolve.ts";
 import { findNamed } from "../src/messages/find-named.ts";
 import type { ComputeName } from "../src/nn/computes.ts";
+import { MODEL, findModel } from "./harness/peers.ts";
 import { defineBenchmark } from "./bench.ts";
+import { THREADS } from "./harness/threads.ts";
 import { type CoServed, reportCoServing } from "./serving/co-serving-report.ts";
 import { type Progress, ServedTraining, type TrainingLength } from "./serving/served-training.ts";
 import {
@@ -31,7 +32,7 @@ const ALL_TIME = "all the time, then texts";
 export const benchmark = defineBenchmark({
   question: "What do a training and texts on one base cost each other, against one after the other?",
   flags: {
-    model: { value: "HuggingFaceTB/SmolLM2-135M-Instruct", help: "model" },
+    model: MODEL,
     data: { value: "examples/quickstart/train.jsonl", help: "what is trained on" },
     seconds: { value: 24, help: "for which texts come, in each row; the training goes on all the time" },
     batch: { value: 2, help: "examples of a step" },
@@ -50,11 +51,11 @@ export const benchmark = defineBenchmark({
     "token-ms": { value: DEFAULT_TARGETS.tokenMs, help: "target from one token to the next" },
     compute: { value: AUTO_COMPUTE, help: "arithmetic of texts" },
     "train-compute": { value: "f32", help: "arithmetic of the training" },
-    threads: { value: 0, help: "threads of an operation; 0: all processors" },
+    threads: THREADS,
   },
   async run(values, { say, scratch: folder }) {
     const { seconds, rate: usualRate } = values;
-    const { path } = await resolveModel(values.model);
+    const path = await findModel(values.model, { say });
     const names = Array.from({ length: values.adapters }, (_, i) => `adapter ${i}`);
     const load: TextLoad = {
       pattern: values.pattern,

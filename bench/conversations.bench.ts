@@ -2,15 +2,14 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
-import { DEFAULT_MODEL } from "../src/hub/resolve.ts";
-import { defineBenchmark, type Outcome } from "./bench.ts";
+import { defineBenchmark, type Outcome, type Table } from "./bench.ts";
 import { flagWords, wordsOf } from "./harness/command-line.ts";
 import { interleave } from "./harness/interleave.ts";
 import { labelsPerStep, meanLoss, readExamples } from "./training/label-counts.ts";
 import { ROOT } from "./harness/machine.ts";
 import { largestPeak, peakRatio, showPeak } from "./harness/memory.ts";
-import { asFolder, findModel, pythonVersions, runPeer } from "./harness/peers.ts";
-import { median, ratioOf, rounded, roundedSpread, showRatio } from "./harness/statistics.ts";
+import { MODEL, asFolder, findModel, pythonVersions, runPeer } from "./harness/peers.ts";
+import { median, ratioOf, rounded, roundedSpread, showRatio, type Spread } from "./harness/statistics.ts";
 import {
   AT_ONCE,
   cutStep,
@@ -34,7 +33,7 @@ export const benchmark = defineBenchmark({
   question:
     "How long is an epoch over conversations, loss on the answers, against PEFT with a padding collator?",
   flags: {
-    model: { value: DEFAULT_MODEL, help: "model: a name, a Hugging Face folder or a .gguf file" },
+    model: MODEL,
     "graft-flags": { value: "", help: "further flags of graft train, in one word with blanks" },
     data: {
       value: join("examples", "quickstart", "train.jsonl"),
@@ -105,58 +104,75 @@ function compare(
   rounds: Sides<readonly TrainingRun[]>,
   labels: Sides<readonly number[]>,
 ): Pick<Outcome, "table" | "results"> {
-  const seconds = (runs: readonly TrainingRun[]): number[] => runs.map((run) => sum(run.stepSeconds));
   const each = <T>(make: (side: keyof Sides<unknown>) => T): Sides<T> => ({
     graft: make("graft"),
     peft: make("peft"),
     packed: make("packed"),
   });
-  const epoch = each((side) => seconds(rounds[side]));
-  const ratio = each((side) => ratioOf(epoch.peft, epoch[side]));
-  const trained = each((side) => sum(labels[side]));
-  const loss = each((side) => meanLoss(rounds[side][0]?.losses ?? [], labels[side]));
-  const peak = each((side) => largestPeak(rounds[side]));
-  const steps = each((side) => labels[side].length);
-  const sides = [
-    ["graft", "graft"],
-    ["packed", "graft --packing"],
-    ["peft", "peft, padding"],
-  ] as const;
-  const firstLosses = each((side) => rounds[side][0]?.losses[0] ?? Number.NaN);
+  const epoch = each((side) => rounds[side].map((run) => sum(run.stepSeconds)));
+  const measured: Measured = {
+    epoch,
+    ratio: each((side) => ratioOf(epoch.peft, epoch[side])),
+    trained: each((side) => sum(labels[side])),
+    loss: each((side) => meanLoss(rounds[side][0]?.losses ?? [], labels[side])),
+    firstLoss: each((side) => rounds[side][0]?.losses[0] ?? Number.NaN),
+    peak: each((side) => largestPeak(rounds[side])),
+    steps: each((side) => labels[side].length),
+  };
   const facts = eventsOf(rounds.peft[0] ?? { events: [] }, "data")[0]?.value ?? {};
+  const data = {
+    examples: Number(facts["examples"]),
+    tokens: Number(facts["tokens"]),
+    longest: Number(facts["longest"]),
+    padded_tokens: Number(facts["padded_tokens"]),
+  };
+  return { table: tableOf(measured), results: { ...data, ...resultsOf(measured) } };
+}
+
+/** What an epoch of each side took and learned. */
+interface Measured {
+  readonly epoch: Sides<readonly number[]>;
+  /** Of peft's time, how often an epoch fits in. */
+  readonly ratio: Sides<Spread>;
+  readonly trained: Sides<number>;
+  readonly loss: Sides<number>;
+  readonly firstLoss: Sides<number>;
+  readonly peak: Sides<number | null>;
+  readonly steps: Sides<number>;
+}
+
+function tableOf({ epoch, ratio, trained, loss, peak, steps }: Measured): Table {
+  const names = { graft: "graft", packed: "graft --packing", peft: "peft, padding" };
   return {
-    table: {
-      head: ["side", "s/epoch", "steps", "peft's time / it", "trained tokens", "mean loss", "peak memory"],
-      rows: sides.map(([side, name]) => [
-        name,
-        median(epoch[side]).toFixed(1),
-        String(steps[side]),
-        showRatio(ratio[side]),
-        String(trained[side]),
-        loss[side].toFixed(5),
-        showPeak(peak[side]),
-      ]),
-    },
-    results: {
-      examples: Number(facts["examples"]),
-      tokens: Number(facts["tokens"]),
-      longest: Number(facts["longest"]),
-      padded_tokens: Number(facts["padded_tokens"]),
-      epoch_seconds: { ...epoch },
-      steps: { ...steps },
-      speed_ratio: roundedSpread(ratio.graft),
-      speed_ratio_packed: roundedSpread(ratio.packed),
-      trained_tokens: { ...trained },
-      trained_tokens_equal: trained.graft === trained.peft && trained.packed === trained.peft,
-      mean_loss: { ...loss },
-      mean_loss_difference: rounded(
-        Math.max(Math.abs(loss.graft - loss.peft), Math.abs(loss.packed - loss.peft)),
-        7,
-      ),
-      first_loss_difference: rounded(Math.abs(firstLosses.graft - firstLosses.peft), 7),
-      peak_mb: { ...peak },
-      memory_ratio: peakRatio(peak.graft, peak.peft),
-      memory_ratio_packed: peakRatio(peak.packed, peak.peft),
-    },
+    head: ["side", "s/epoch", "steps", "peft's time / it", "trained tokens", "mean loss", "peak memory"],
+    rows: (["graft", "packed", "peft"] as const).map((side) => [
+      names[side],
+      median(epoch[side]).toFixed(1),
+      String(steps[side]),
+      showRatio(ratio[side]),
+      String(trained[side]),
+      loss[side].toFixed(5),
+      showPeak(peak[side]),
+    ]),
+  };
+}
+
+function resultsOf({ epoch, ratio, trained, loss, firstLoss, peak, steps }: Measured): Outcome["results"] {
+  return {
+    epoch_seconds: { ...epoch },
+    steps: { ...steps },
+    speed_ratio: roundedSpread(ratio.graft),
+    speed_ratio_packed: roundedSpread(ratio.packed),
+    trained_tokens: { ...trained },
+    trained_tokens_equal: trained.graft === trained.peft && trained.packed === trained.peft,
+    mean_loss: { ...loss },
+    mean_loss_difference: rounded(
+      Math.max(Math.abs(loss.graft - loss.peft), Math.abs(loss.packed - loss.peft)),
+      7,
+    ),
+    first_loss_difference: rounded(Math.abs(firstLoss.graft - firstLoss.peft), 7),
+    peak_mb: { ...peak },
+    memory_ratio: peakRatio(peak.graft, peak.peft),
+    memory_ratio_packed: peakRatio(peak.packed, peak.peft),
   };
 }

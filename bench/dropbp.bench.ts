@@ -8,7 +8,6 @@ import { toBatch, type Batch } from "../src/data/batches/batch.ts";
 import { labelledPositions } from "../src/data/batches/pass-facts.ts";
 import { makeExample } from "../src/data/examples/example.ts";
 import { loadModel } from "../src/format/by-path.ts";
-import { DEFAULT_MODEL } from "../src/hub/resolve.ts";
 import { COMPUTES } from "../src/nn/computes.ts";
 import type { BaseModel } from "../src/models/base/base-model.ts";
 import { findOptimizer } from "../src/optim/optimizers.ts";
@@ -18,13 +17,13 @@ import { LabelHead } from "../src/run/head/label-head.ts";
 import type { Session } from "../src/run/session.ts";
 import { createEngine } from "../src/runtime/create-engine.ts";
 import { zeros } from "../src/runtime/host-tensor.ts";
-import { branchesOf, droppedByBlock } from "../src/train/dropbp/branch-list.ts";
+import { branchesOf, droppedByBlock, type ModelBranch } from "../src/train/dropbp/branch-list.ts";
 import { drawBranches } from "../src/train/dropbp/draw-branches.ts";
 import { openSession } from "../src/train/open-session.ts";
 import { StepRunner } from "../src/train/step/step-runner.ts";
 import { defineBenchmark, type BenchContext, type Json } from "./bench.ts";
 import { startAdapter } from "./draw-adapter.ts";
-import { findModel } from "./harness/peers.ts";
+import { MODEL, findModel } from "./harness/peers.ts";
 import { median, rounded } from "./harness/statistics.ts";
 
 const SEED = 1;
@@ -34,7 +33,7 @@ const BACKWARD: Readonly<Record<string, number>> = { full: 2 };
 export const benchmark = defineBenchmark({
   question: "How much of a step does DropBP save, with the head and the optimizer apart?",
   flags: {
-    model: { value: DEFAULT_MODEL, help: "model: a name, a Hugging Face folder or a .gguf file" },
+    model: MODEL,
     methods: { value: "lora,full", help: "methods, with commas" },
     rates: { value: "0.5,0.75,0.875", help: "shares of the backward pass to leave out, with commas" },
     compute: { value: "f32", help: `arithmetic: ${Object.keys(COMPUTES).join(", ")}` },
@@ -107,71 +106,87 @@ async function measureMethod(
   { rates, batch, numRounds }: { rates: readonly number[]; batch: Batch; numRounds: number },
   { say }: BenchContext,
 ): Promise<MethodRates> {
+  const side = await openSide(session, method, batch);
+  const measured = rates.map((rate): Measured => ({ rate, shares: [], steps: [], updates: [] }));
+  const headSeconds: number[] = [];
+  // A program for each way to drop is compiled when it is first needed.
+  const names = new Set(side.branches.map(({ name }) => name));
+  for (const dropped of [null, ...names]) await side.step(0, (i) => side.branches[i]?.name === dropped);
+  for (let round = 0; round < numRounds; round++) {
+    say(`${method}: round ${round + 1} of ${numRounds}`);
+    for (const { rate, shares, steps, updates } of measured) {
+      const branchRates = side.branches.map(() => rate);
+      const isDropped = drawBranches(branchRates, rate, SEED, { step: round, micro: 0 });
+      const stepSeconds = await side.step(round, (k) => isDropped[k] === true);
+      const updateSeconds = await side.update();
+      // Between the step's gradients and their use nothing may come: the head's go into the same memory.
+      headSeconds.push(await side.head());
+      shares.push(shareOf(side.branches, isDropped));
+      steps.push(stepSeconds + updateSeconds);
+      updates.push(updateSeconds);
+    }
+  }
+  await side.release();
+  const head = median(headSeconds);
+  return { method, head, costs: costsOf(measured, head, BACKWARD[method] ?? 1) };
+}
+
+/** A method that is trained, by its parts, each of which returns its processor seconds. */
+async function openSide(session: Session, method: string, batch: Batch) {
   const { base, engine } = session;
   const adapter = await startAdapter(base, method, {}, new Random(SEED));
   const steps = await StepRunner.create({ session, adapter, recompute: false, seed: SEED });
   const optimizer = findOptimizer("adamw");
   const updater = await createUpdater(engine, optimizer, optimizer.options.parse({}), adapter.groups);
   const branches = branchesOf(base.model, batch.length);
-  const cost = (of: readonly boolean[]): number =>
-    branches.reduce((sum, { flops }, i) => sum + (of[i] ? flops : 0), 0);
-  const whole = cost(branches.map(() => true));
-  const measured = rates.map(() => ({
-    shares: [] as number[],
-    steps: [] as number[],
-    updates: [] as number[],
-  }));
-  const headSeconds: number[] = [];
   const head = new LabelHead(session, adapter);
   const derivatives = new Float32Array(batch.numLabels).fill(-1 / batch.numLabels);
-  const names = [...new Set(branches.map(({ name }) => name))];
-  const step = async (round: number, isDropped: (branch: number) => boolean): Promise<number> => {
-    steps.dropBranches(droppedByBlock(base.model, branches, isDropped));
-    return processorSeconds(async () => {
-      steps.gradients.begin();
-      await steps.accumulate(batch, derivatives, { step: round, micro: 0 });
-      steps.gradients.finish();
-    });
-  };
-  // A program for each way to drop is compiled when it is first needed.
-  for (const dropped of [null, ...names]) await step(0, (i) => branches[i]?.name === dropped);
-  for (let round = 0; round < numRounds; round++) {
-    say(`${method}: round ${round + 1} of ${numRounds}`);
-    for (const [i, rate] of rates.entries()) {
-      const isDropped = drawBranches(
-        branches.map(() => rate),
-        rate,
-        SEED,
-        { step: round, micro: 0 },
-      );
-      const stepSeconds = await step(round, (k) => isDropped[k] === true);
-      const updateSeconds = await processorSeconds(() => update(updater, steps));
-      // Between the step's gradients and their use nothing may come: the head's go into the same memory.
-      const headOnly = await processorSeconds(() => runHead(session, head, batch, derivatives, steps));
-      measured[i]?.shares.push(cost(isDropped) / whole);
-      measured[i]?.steps.push(stepSeconds + updateSeconds);
-      measured[i]?.updates.push(updateSeconds);
-      headSeconds.push(headOnly);
-    }
-  }
-  await steps.release();
-  await updater.release();
-  const ofHead = median(headSeconds);
-  const rest = measured.map((each) => median(each.steps.map((s, i) => s - each.updates[i]!)) - ofHead);
-  const passes = BACKWARD[method] ?? 1;
   return {
-    method,
-    head: ofHead,
-    costs: measured.map((each, i) => ({
-      rate: rates[i]!,
-      share: each.shares.reduce((sum, share) => sum + share, 0) / each.shares.length,
-      step: median(each.steps),
-      update: median(each.updates),
-      rest: rest[i]!,
-      ratio: rest[i]! / rest[0]!,
-      expected: (1 + passes * (1 - rates[i]!)) / (1 + passes),
-    })),
+    branches,
+    step: (round: number, isDropped: (branch: number) => boolean): Promise<number> => {
+      steps.dropBranches(droppedByBlock(base.model, branches, isDropped));
+      return processorSeconds(async () => {
+        steps.gradients.begin();
+        await steps.accumulate(batch, derivatives, { step: round, micro: 0 });
+        steps.gradients.finish();
+      });
+    },
+    update: (): Promise<number> => processorSeconds(() => update(updater, steps)),
+    head: (): Promise<number> => processorSeconds(() => runHead(session, head, batch, derivatives, steps)),
+    release: async (): Promise<void> => {
+      await steps.release();
+      await updater.release();
+    },
   };
+}
+
+/** What is left out of the backward pass, in multiplications. */
+function shareOf(branches: readonly ModelBranch[], isDropped: readonly boolean[]): number {
+  const cost = (of: (branch: number) => boolean): number =>
+    branches.reduce((sum, { flops }, i) => sum + (of(i) ? flops : 0), 0);
+  return cost((i) => isDropped[i] === true) / cost(() => true);
+}
+
+/** What was measured of each round of a rate. */
+interface Measured {
+  readonly rate: number;
+  readonly shares: number[];
+  readonly steps: number[];
+  readonly updates: number[];
+}
+
+/** The first rate leaves nothing out. `passes`: backward passes over the blocks, of one forward. */
+function costsOf(measured: readonly Measured[], head: number, passes: number): RateCost[] {
+  const rest = measured.map(({ steps, updates }) => median(steps.map((s, i) => s - updates[i]!)) - head);
+  return measured.map(({ rate, shares, steps, updates }, i) => ({
+    rate,
+    share: shares.reduce((sum, share) => sum + share, 0) / shares.length,
+    step: median(steps),
+    update: median(updates),
+    rest: rest[i]!,
+    ratio: rest[i]! / rest[0]!,
+    expected: (1 + passes * (1 - rate)) / (1 + passes),
+  }));
 }
 
 /** Runs something and returns the processor seconds that all threads of this process took meanwhile. */

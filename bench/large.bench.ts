@@ -4,7 +4,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
 import { smallModelText } from "../tools/small-model/make-text.ts";
-import { type BenchContext, defineBenchmark } from "./bench.ts";
+import { type BenchContext, type Outcome, defineBenchmark } from "./bench.ts";
 import { flagWords, wordsOf } from "./harness/command-line.ts";
 import { interleave } from "./harness/interleave.ts";
 import { largestPeak, showPeak } from "./harness/memory.ts";
@@ -16,7 +16,7 @@ import {
   writeRandomLlamaGguf,
 } from "./training/random-llama.ts";
 import { median } from "./harness/statistics.ts";
-import { type TrainingRun, runGraft, steadySeconds, summarize } from "./training/training-sides.ts";
+import { type TrainingRun, runGraft, stepSecondsOf, summarize } from "./training/training-sides.ts";
 
 /** Bytes of text that surely hold one token of the byte tokenizer. */
 const BYTES_PER_TOKEN = 2;
@@ -63,55 +63,58 @@ export const benchmark = defineBenchmark({
     const data = join(scratch, "text.txt");
     const { batch, "max-length": length, steps } = values;
     await writeFile(data, smallModelText(batch * length * steps * BYTES_PER_TOKEN, SEED));
-    const train = async (path: string): Promise<TrainingRun> => {
-      const flags = {
-        model: path,
-        data,
-        output: join(scratch, "run"),
-        method: "lora",
-        steps,
-        "batch-size": batch,
-        "max-length": length,
-        packing: true,
-        overwrite: true,
-      } as const;
-      const words = [...flagWords(flags), ...wordsOf(values["graft-flags"])];
-      return summarize(await runGraft(["train", ...words]), Number.NaN);
-    };
+    const places = { data, output: join(scratch, "run"), overwrite: true } as const;
+    const cut = { steps, "batch-size": batch, "max-length": length, packing: true } as const;
+    const shared = [...flagWords({ ...places, ...cut, method: "lora" }), ...wordsOf(values["graft-flags"])];
+    const train = async ({ path }: Model): Promise<TrainingRun> =>
+      summarize(await runGraft(["train", "--model", path, ...shared]), Number.NaN);
     const rounds = await interleave(
       values.rounds,
-      { bf16: () => train(models.bf16.path), q4_0: () => train(models.q4_0.path) },
+      { bf16: () => train(models.bf16), q4_0: () => train(models.q4_0) },
       context,
     );
-    const sides = (["bf16", "q4_0"] as const).map((name) => {
-      const megabytes = Math.round(statSync(models[name].weights).size / 2 ** 20);
-      const seconds = median(rounds[name].map((run) => median(steadySeconds(run))));
-      return { name, megabytes, seconds, peak: largestPeak(rounds[name]) };
-    });
-    return {
-      parameters: { ...values, parameters: countParameters(sizes) },
-      versions: {},
-      table: {
-        head: ["weights", "on the disk", "peak memory", "peak / weights", "s/step"],
-        rows: sides.map(({ name, megabytes, peak, seconds }) => [
-          name,
-          `${megabytes} MB`,
-          showPeak(peak),
-          peak === null ? "" : (peak / megabytes).toFixed(2),
-          seconds.toFixed(2),
-        ]),
-      },
-      results: Object.fromEntries(
-        sides.map(({ name, megabytes, peak, seconds }) => [
-          name,
-          {
-            weights_mb: megabytes,
-            peak_mb: peak,
-            step_seconds: seconds,
-            losses: rounds[name][0]?.losses ?? [],
-          },
-        ]),
-      ),
-    };
+    const rows = (["bf16", "q4_0"] as const).map((name) => rowOf(name, models[name], rounds[name]));
+    const parameters = { ...values, parameters: countParameters(sizes) };
+    return { parameters, versions: {}, ...report(rows) };
   },
 });
+
+/** What a form of the weights needs. */
+interface Row {
+  readonly name: string;
+  readonly megabytes: number;
+  readonly peak: number | null;
+  readonly seconds: number;
+  readonly losses: readonly number[];
+}
+
+function rowOf(name: string, { weights }: Model, runs: readonly TrainingRun[]): Row {
+  return {
+    name,
+    megabytes: Math.round(statSync(weights).size / 2 ** 20),
+    peak: largestPeak(runs),
+    seconds: median(stepSecondsOf(runs)),
+    losses: runs[0]?.losses ?? [],
+  };
+}
+
+function report(rows: readonly Row[]): Pick<Outcome, "table" | "results"> {
+  return {
+    table: {
+      head: ["weights", "on the disk", "peak memory", "peak / weights", "s/step"],
+      rows: rows.map(({ name, megabytes, peak, seconds }) => [
+        name,
+        `${megabytes} MB`,
+        showPeak(peak),
+        peak === null ? "" : (peak / megabytes).toFixed(2),
+        seconds.toFixed(2),
+      ]),
+    },
+    results: Object.fromEntries(
+      rows.map(({ name, megabytes, peak, seconds, losses }) => [
+        name,
+        { weights_mb: megabytes, peak_mb: peak, step_seconds: seconds, losses },
+      ]),
+    ),
+  };
+}

@@ -1,19 +1,19 @@
 /** @file What does a token of a long row cost in time and memory? One row a step, by its length, with recomputation. */
 import { join } from "node:path";
 
-import { DEFAULT_MODEL } from "../src/hub/resolve.ts";
-import { defineBenchmark } from "./bench.ts";
+import { defineBenchmark, type Outcome } from "./bench.ts";
+import { MODEL } from "./harness/peers.ts";
 import { flagWords } from "./harness/command-line.ts";
 import { writeEnoughText } from "./harness/enough-text.ts";
 import { interleave } from "./harness/interleave.ts";
 import { largestPeak, showPeak } from "./harness/memory.ts";
 import { median, rounded } from "./harness/statistics.ts";
-import { runGraft, steadySeconds, summarize, type TrainingRun } from "./training/training-sides.ts";
+import { runGraft, stepSecondsOf, summarize, type TrainingRun } from "./training/training-sides.ts";
 
 export const benchmark = defineBenchmark({
   question: "What does a token of a long row cost in time and memory?",
   flags: {
-    model: { value: DEFAULT_MODEL, help: "model: a name, a Hugging Face folder or a .gguf file" },
+    model: MODEL,
     lengths: { value: "1024,2048,4096,8192", help: "tokens of a row, one run each" },
     activations: { value: "float32", help: "how block inputs wait for the backward pass" },
     checkpointing: { value: "on", help: "what is computed again: on, or keep-attention" },
@@ -27,20 +27,20 @@ export const benchmark = defineBenchmark({
     const data = join(scratch, "text.txt");
     const numTokens = Math.max(...lengths) * values.steps;
     await writeEnoughText(data, numTokens, 1);
+    const flags = {
+      model: values.model,
+      data,
+      output: join(scratch, "run"),
+      rank: values.rank,
+      steps: values.steps,
+      "batch-size": 1,
+      activations: values.activations,
+      "gradient-checkpointing": values.checkpointing,
+      overwrite: true,
+    } as const;
     const train = async (length: number): Promise<TrainingRun> => {
-      const flags = {
-        model: values.model,
-        data,
-        output: join(scratch, "run"),
-        rank: values.rank,
-        steps: values.steps,
-        "batch-size": 1,
-        "max-length": length,
-        activations: values.activations,
-        "gradient-checkpointing": values.checkpointing,
-        overwrite: true,
-      } as const;
-      return summarize(await runGraft(["train", ...flagWords(flags)]), Number.NaN);
+      const words = flagWords({ ...flags, "max-length": length });
+      return summarize(await runGraft(["train", ...words]), Number.NaN);
     };
     const sides = Object.fromEntries(lengths.map((length) => [String(length), () => train(length)]));
     const rounds: Readonly<Record<string, readonly TrainingRun[]>> = await interleave(
@@ -48,30 +48,39 @@ export const benchmark = defineBenchmark({
       sides,
       context,
     );
-    const results = lengths.map((length) => {
+    const results = lengths.map((length): LengthCost => {
       const runs = rounds[String(length)] ?? [];
-      const msPerToken = (1000 * median(runs.map((run) => median(steadySeconds(run))))) / length;
+      const msPerToken = (1000 * median(stepSecondsOf(runs))) / length;
       return { length, msPerToken, peakMb: largestPeak(runs) };
     });
-    const first = results[0]?.msPerToken ?? Number.NaN;
-    return {
-      parameters: values,
-      versions: {},
-      table: {
-        head: ["tokens", "tokens/s", "time a token, to the first", "peak"],
-        rows: results.map(({ length, msPerToken, peakMb }) => [
-          String(length),
-          (1000 / msPerToken).toFixed(1),
-          (msPerToken / first).toFixed(2),
-          showPeak(peakMb),
-        ]),
-      },
-      results: Object.fromEntries(
-        results.map(({ length, msPerToken, peakMb }) => [
-          String(length),
-          { msPerToken: rounded(msPerToken, 3), ratio: rounded(msPerToken / first, 3), peakMb },
-        ]),
-      ),
-    };
+    return { parameters: values, versions: {}, ...report(results) };
   },
 });
+
+/** What rows of a length cost. */
+interface LengthCost {
+  readonly length: number;
+  readonly msPerToken: number;
+  readonly peakMb: number | null;
+}
+
+function report(results: readonly LengthCost[]): Pick<Outcome, "table" | "results"> {
+  const first = results[0]?.msPerToken ?? Number.NaN;
+  return {
+    table: {
+      head: ["tokens", "tokens/s", "time a token, to the first", "peak"],
+      rows: results.map(({ length, msPerToken, peakMb }) => [
+        String(length),
+        (1000 / msPerToken).toFixed(1),
+        (msPerToken / first).toFixed(2),
+        showPeak(peakMb),
+      ]),
+    },
+    results: Object.fromEntries(
+      results.map(({ length, msPerToken, peakMb }) => [
+        String(length),
+        { msPerToken: rounded(msPerToken, 3), ratio: rounded(msPerToken / first, 3), peakMb },
+      ]),
+    ),
+  };
+}

@@ -1,11 +1,10 @@
 /** @file How long a sequence fits into a budget of memory, with the whole backward pass and with most of it left out? */
 import { join } from "node:path";
 
-import { DEFAULT_MODEL } from "../src/hub/resolve.ts";
 import { defineBenchmark } from "./bench.ts";
 import { flagWords, wordsOf } from "./harness/command-line.ts";
 import { writeEnoughText } from "./harness/enough-text.ts";
-import { findModel } from "./harness/peers.ts";
+import { MODEL, findModel } from "./harness/peers.ts";
 import { rounded } from "./harness/statistics.ts";
 import { runGraft } from "./training/training-sides.ts";
 
@@ -16,7 +15,7 @@ export const benchmark = defineBenchmark({
     "How long a sequence fits into a budget of memory, with the whole backward pass and with most of it left out?",
   ignoresLoad: true,
   flags: {
-    model: { value: DEFAULT_MODEL, help: "model: a name, a Hugging Face folder or a .gguf file" },
+    model: MODEL,
     budget: { value: 1500, help: "MB of resident memory that the process may take at its peak" },
     rate: { value: 0.875, help: "share of the backward pass that the other side leaves out" },
     grain: { value: 64, help: "lengths tried are multiples of this" },

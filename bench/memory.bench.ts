@@ -1,18 +1,17 @@
 /** @file How much memory does a step of each method need on a base in floats and in few bits, with equal flags, against PEFT? */
 import { join } from "node:path";
 
-import { DEFAULT_MODEL } from "../src/hub/resolve.ts";
 import { findNamed } from "../src/messages/find-named.ts";
 import { defineBenchmark, type Json, type Outcome } from "./bench.ts";
 import { flagWords, wordsOf } from "./harness/command-line.ts";
 import { writeEnoughText } from "./harness/enough-text.ts";
 import { interleave } from "./harness/interleave.ts";
 import { largestPeak, peakRatio, showPeak } from "./harness/memory.ts";
-import { asFolder, findModel, pythonVersions, runPeer } from "./harness/peers.ts";
+import { MODEL, asFolder, findModel, pythonVersions, runPeer } from "./harness/peers.ts";
 import { median } from "./harness/statistics.ts";
 import {
   runGraft,
-  steadySeconds,
+  stepSecondsOf,
   summarizeGraft,
   trainWithPeft,
   type TrainingRun,
@@ -50,7 +49,7 @@ export const benchmark = defineBenchmark({
   question:
     "How much memory does a step of each method need on a base in floats and in few bits, with equal flags, against PEFT?",
   flags: {
-    model: { value: DEFAULT_MODEL, help: "model: a name, a Hugging Face folder or a .gguf file" },
+    model: MODEL,
     methods: { value: "all", help: "names with commas" },
     bases: { value: "floats,nf4,file", help: `of ${BASES.map(({ name }) => name).join(",")}` },
     batch: { value: 4, help: "rows of a step" },
@@ -101,7 +100,7 @@ export const benchmark = defineBenchmark({
     const rows = Object.keys(sides).map((name): Row => {
       const runs = rounds[name] ?? [];
       const peak = largestPeak(runs);
-      const seconds = median(runs.map((run) => median(steadySeconds(run))));
+      const seconds = median(stepSecondsOf(runs));
       return { name, peak, ratio: peakRatio(peak, reference), seconds, losses: runs[0]?.losses ?? [] };
     });
     const versions = values.peft === "off" ? {} : await pythonVersions();

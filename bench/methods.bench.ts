@@ -2,7 +2,6 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
-import { DEFAULT_MODEL } from "../src/hub/resolve.ts";
 import { findNamed } from "../src/messages/find-named.ts";
 import { defineBenchmark, type Json } from "./bench.ts";
 import { flagWords, wordsOf } from "./harness/command-line.ts";
@@ -10,12 +9,12 @@ import { interleave } from "./harness/interleave.ts";
 import { ROOT } from "./harness/machine.ts";
 import { largestPeak, peakRatio, showPeak } from "./harness/memory.ts";
 import { TABLES, VARIANTS, type Variant } from "./training/method-variants.ts";
-import { asFolder, findModel } from "./harness/peers.ts";
+import { MODEL, asFolder, findModel } from "./harness/peers.ts";
 import { median, ratioOf, roundedSpread, showRatio } from "./harness/statistics.ts";
 import {
   eventsOf,
   runGraft,
-  steadySeconds,
+  stepSecondsOf,
   summarizeGraft,
   type TrainingRun,
 } from "./training/training-sides.ts";
@@ -26,7 +25,7 @@ export const benchmark = defineBenchmark({
   question:
     "What does each method train, how fast, in how much memory, and what does it learn in equal steps?",
   flags: {
-    model: { value: DEFAULT_MODEL, help: "model: a name, a Hugging Face folder or a .gguf file" },
+    model: MODEL,
     methods: {
       value: "all",
       help: `a table, ${Object.keys(TABLES).join(" or ")}, or names with commas: ${VARIANTS.map((v) => v.name).join(",")}`,
@@ -128,17 +127,13 @@ function chosen(names: string): readonly Variant[] {
   return TABLES[names] ?? names.split(",").map((name) => findNamed("method", VARIANTS, name));
 }
 
-function seconds(runs: readonly MethodRun[]): number[] {
-  return runs.map((run) => median(steadySeconds(run)));
-}
-
 function rowOf(name: string, runs: readonly MethodRun[], first: readonly MethodRun[]): string[] {
   const run = runs[0];
   return [
     name,
     (run?.numTrained ?? 0).toLocaleString("en"),
-    median(seconds(runs)).toFixed(3),
-    showRatio(ratioOf(seconds(runs), seconds(first))),
+    median(stepSecondsOf(runs)).toFixed(3),
+    showRatio(ratioOf(stepSecondsOf(runs), stepSecondsOf(first))),
     showPeak(largestPeak(runs)),
     (run?.before ?? Number.NaN).toFixed(4),
     (run?.after ?? Number.NaN).toFixed(4),
@@ -149,8 +144,8 @@ function resultsOf(runs: readonly MethodRun[], first: readonly MethodRun[]): Jso
   const run = runs[0];
   return {
     trained: run?.numTrained ?? 0,
-    step_seconds: seconds(runs),
-    time_ratio: roundedSpread(ratioOf(seconds(runs), seconds(first))),
+    step_seconds: stepSecondsOf(runs),
+    time_ratio: roundedSpread(ratioOf(stepSecondsOf(runs), stepSecondsOf(first))),
     peak_mb: largestPeak(runs),
     memory_ratio: peakRatio(largestPeak(runs), largestPeak(first)),
     held_out_before: run?.before ?? null,

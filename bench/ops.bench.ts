@@ -7,11 +7,11 @@ import { evaluateShape } from "../src/graph/shape.ts";
 import { findNamed } from "../src/messages/find-named.ts";
 import type { Engine, Tensors } from "../src/runtime/engine.ts";
 import { zeros } from "../src/runtime/host-tensor.ts";
-import { createEngine } from "../src/runtime/create-engine.ts";
 import { drawInputs, toHost } from "../test/ops/host-arrays.ts";
 import { OP_SUITES } from "../test/ops/index.ts";
 import type { OpSuite } from "../test/ops/op-suite.ts";
 import { defineBenchmark } from "./bench.ts";
+import { engineOf, THREADS } from "./harness/threads.ts";
 import { median, rounded } from "./harness/statistics.ts";
 
 type Timing = {
@@ -24,11 +24,11 @@ export const benchmark = defineBenchmark({
   question: "How long does each operation take, forward and backward, at the size that training meets?",
   flags: {
     repeats: { value: 20, help: "timed runs of each program" },
-    threads: { value: 0, help: "threads of an operation; 0: all processors" },
+    threads: THREADS,
     only: { value: "", help: "name of one operation; empty: all" },
   },
   async run({ repeats, threads, only }, { say }) {
-    const engine = createEngine(threads === 0 ? {} : { threads });
+    const engine = engineOf(threads);
     const results: Record<string, { case: string } & Timing> = {};
     const ops = only === "" ? OPS : [findNamed("operation", OPS, only)];
     for (const suite of OP_SUITES.filter(({ op }) => ops.some(({ name }) => name === op))) {

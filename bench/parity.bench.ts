@@ -4,12 +4,12 @@ import { appendFile, readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 
 import { UsageError } from "../src/errors.ts";
-import { DEFAULT_MODEL } from "../src/hub/resolve.ts";
+import { findNamed } from "../src/messages/find-named.ts";
 import { defineBenchmark, type Outcome } from "./bench.ts";
 import { flagWords, wordsOf } from "./harness/command-line.ts";
 import { ROOT } from "./harness/machine.ts";
 import { PARITY, type Variant } from "./training/method-variants.ts";
-import { findModel } from "./harness/peers.ts";
+import { MODEL, findModel } from "./harness/peers.ts";
 import { type Interval, intervalOf, rounded } from "./harness/statistics.ts";
 import { eventsOf, runGraft } from "./training/training-sides.ts";
 
@@ -20,7 +20,7 @@ export const benchmark = defineBenchmark({
     "Do 8-bit products and dropped branches end at the held-out loss of float32 with its whole backward pass?",
   ignoresLoad: true,
   flags: {
-    model: { value: DEFAULT_MODEL, help: "model: a name, a Hugging Face folder or a .gguf file" },
+    model: MODEL,
     data: {
       value: `${join(EXAMPLES, "train.jsonl")}=${join(EXAMPLES, "held-out.jsonl")}`,
       help: "data sets with commas, each TRAINING=HELD-OUT",
@@ -45,7 +45,7 @@ export const benchmark = defineBenchmark({
   },
   async run(values, context) {
     const { scratch } = context;
-    const variants = values.variants.split(",").map(findVariant);
+    const variants = values.variants.split(",").map((name) => findNamed("variant", PARITY, name));
     const sets = values.data.split(",").map(readDataSet);
     const model = await findModel(values.model, context);
     const { steps, batch, accumulation, threads } = values;
@@ -101,15 +101,6 @@ interface Job {
   readonly seed: number;
   readonly variant: string;
   readonly flags: readonly string[];
-}
-
-function findVariant(name: string): Variant {
-  const found = PARITY.find((variant) => variant.name === name);
-  if (found) return found;
-  throw new UsageError(
-    "usage/flag",
-    `Cannot find variant "${name}", expected one of ${PARITY.map((variant) => variant.name).join(", ")}`,
-  );
 }
 
 function readDataSet(text: string): { readonly name: string; readonly flags: readonly string[] } {

@@ -8,17 +8,17 @@ import type { HeldAdapter } from "../src/engine/adapters/held-adapter.ts";
 import { ServingEngine } from "../src/engine/serving/serving-engine.ts";
 import { UsageError } from "../src/errors.ts";
 import { loadModel } from "../src/format/by-path.ts";
-import { DEFAULT_MODEL } from "../src/hub/resolve.ts";
 import { Random } from "../src/random.ts";
 import { Session } from "../src/run/session.ts";
-import { createEngine } from "../src/runtime/create-engine.ts";
 import { lineChart } from "../src/train/report/line-chart.ts";
 import { PAPER } from "../src/train/report/palette.ts";
 import { defineBenchmark } from "./bench.ts";
+import { engineOf, THREADS } from "./harness/threads.ts";
 import { drawAdapter } from "./draw-adapter.ts";
 import { interleave } from "./harness/interleave.ts";
-import { findModel } from "./harness/peers.ts";
+import { MODEL, findModel } from "./harness/peers.ts";
 import { median, ratioOf, roundedSpread, showRatio } from "./harness/statistics.ts";
+import { madePrompt } from "./serving/made-prompt.ts";
 
 const [WIDTH, HEIGHT] = [720, 440];
 
@@ -28,49 +28,25 @@ type Speeds = Record<number, { readonly road: readonly number[]; readonly lora: 
 export const benchmark = defineBenchmark({
   question: "How many tokens a second do requests with adapters of their own get, of RoAd and of LoRA?",
   flags: {
-    model: { value: DEFAULT_MODEL, help: "model: a name, a folder or a .gguf file" },
+    model: MODEL,
     requests: { value: "1,2,4,8,16,32,64", help: "texts at once, each with its own adapter, with commas" },
     ranks: { value: "8,32,64", help: "ranks of LoRA, with commas" },
     prompt: { value: 8, help: "tokens of a prompt" },
     tokens: { value: 16, help: "new tokens of a text" },
     rounds: { value: 2, help: "runs of each side" },
-    threads: { value: 0, help: "threads of an operation; 0: all processors" },
+    threads: THREADS,
     picture: { value: "", help: "file to draw the figure to, as SVG" },
   },
   async run(values, context) {
     // The most first, so that memory for rows is made once.
     const sizes = readNumbers("requests", values.requests).sort((a, b) => b - a);
     const ranks = readNumbers("ranks", values.ranks);
-    const engine = createEngine(values.threads === 0 ? {} : { threads: values.threads });
+    const engine = engineOf(values.threads);
     const { base, checkpoint } = await loadModel(await findModel(values.model, context));
     const session = new Session(engine, base, "float32");
-    const most = sizes[0] ?? 1;
-
-    /** Texts of so many requests with adapters of a method. */
-    const open = async (method: string, options: object) => {
-      const adapters = new AdapterPool({ session, maxLoaded: most });
-      const first = await drawAdapter(base, method, options, new Random(1));
-      const held: HeldAdapter[] = [];
-      // Each is another to the engine, with a row of its own in memory; only their numbers are alike.
-      for (let i = 0; i < most; i++) held.push(await adapters.hold({ ...first }));
-      const write = async (count: number, maxNewTokens: number): Promise<number> => {
-        const serving = new ServingEngine(session, adapters, { cacheBytes: 1e9, maxRunning: count });
-        const startMs = performance.now();
-        const texts = held.slice(0, count).map(async (adapter, row) => {
-          const promptIds = Array.from(
-            { length: values.prompt },
-            (_, i) => 100 + ((row * 977 + i * 7) % (session.model.numOutputs - 200)),
-          );
-          for await (const _ of serving.write({ promptIds, maxNewTokens, adapter })) continue;
-        });
-        await Promise.all(texts);
-        const seconds = (performance.now() - startMs) / 1000;
-        await serving.close();
-        return (count * maxNewTokens) / seconds;
-      };
-      context.say(`making ${most} adapters of ${method} ${JSON.stringify(options)} ready`);
-      await write(most, 2);
-      return { write, close: () => adapters.close() };
+    const open = (method: string, options: object): Promise<TextSide> => {
+      context.say(`making ${sizes[0]} adapters of ${method} ${JSON.stringify(options)} ready`);
+      return openTexts(session, { method, options }, sizes[0] ?? 1, values.prompt);
     };
 
     const road = await open("road", {});
@@ -80,7 +56,7 @@ export const benchmark = defineBenchmark({
       const speeds: Speeds = {};
       for (const count of sizes) {
         context.say(`${count} requests, rank ${rank}`);
-        const run = (side: typeof road) => (): Promise<number> => side.write(count, values.tokens);
+        const run = (side: TextSide) => (): Promise<number> => side.write(count, values.tokens);
         speeds[count] = await interleave(values.rounds, { road: run(road), lora: run(lora) }, context);
       }
       byRank.set(rank, speeds);
@@ -93,6 +69,40 @@ export const benchmark = defineBenchmark({
     return { parameters: { ...values, threads: engine.threads }, versions: {}, ...report(byRank, sizes) };
   },
 });
+
+/** Texts with adapters of one method. */
+interface TextSide {
+  /** Tokens a second of so many texts at once. */
+  write(count: number, maxNewTokens: number): Promise<number>;
+  close(): Promise<void>;
+}
+
+async function openTexts(
+  session: Session,
+  { method, options }: { readonly method: string; readonly options: object },
+  most: number,
+  length: number,
+): Promise<TextSide> {
+  const adapters = new AdapterPool({ session, maxLoaded: most });
+  const first = await drawAdapter(session.base, method, options, new Random(1));
+  const held: HeldAdapter[] = [];
+  // Each is another to the engine, with a row of its own in memory; only their numbers are alike.
+  for (let i = 0; i < most; i++) held.push(await adapters.hold({ ...first }));
+  const write = async (count: number, maxNewTokens: number): Promise<number> => {
+    const serving = new ServingEngine(session, adapters, { cacheBytes: 1e9, maxRunning: count });
+    const startMs = performance.now();
+    const texts = held.slice(0, count).map(async (adapter, row) => {
+      const promptIds = madePrompt(row, length, session.model.numOutputs);
+      for await (const _ of serving.write({ promptIds, maxNewTokens, adapter })) continue;
+    });
+    await Promise.all(texts);
+    const seconds = (performance.now() - startMs) / 1000;
+    await serving.close();
+    return (count * maxNewTokens) / seconds;
+  };
+  await write(most, 2);
+  return { write, close: () => adapters.close() };
+}
 
 function readNumbers(name: string, text: string): number[] {
   const numbers = text.split(",").map(Number);

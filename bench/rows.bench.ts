@@ -13,8 +13,8 @@ import { PassContext } from "../src/run/context.ts";
 import { Session } from "../src/run/session.ts";
 import { hostTensor } from "../src/runtime/host-tensor.ts";
 import { numElements } from "../src/graph/shape.ts";
-import { createEngine } from "../src/runtime/create-engine.ts";
 import { defineBenchmark } from "./bench.ts";
+import { engineOf, THREADS } from "./harness/threads.ts";
 import { drawAdapter } from "./draw-adapter.ts";
 import { interleave } from "./harness/interleave.ts";
 import { median, ratioOf, roundedSpread, showRatio } from "./harness/statistics.ts";
@@ -42,10 +42,10 @@ export const benchmark = defineBenchmark({
     layers: { value: 30, help: "blocks of the model, whose other sizes are SmolLM2-135M's" },
     rank: { value: 8, help: "rank of LoRA" },
     rounds: { value: 20, help: "runs of each side" },
-    threads: { value: 0, help: "threads of an operation; 0: all processors" },
+    threads: THREADS,
   },
   async run(values, context) {
-    const engine = createEngine(values.threads === 0 ? {} : { threads: values.threads });
+    const engine = engineOf(values.threads);
     const base = makeBase(values.layers);
     const lengths = values.tokens.split(",").map(Number);
     if (lengths.some((length) => !Number.isInteger(length) || length < 1))

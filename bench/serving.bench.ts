@@ -6,12 +6,13 @@ import { loadModel } from "../src/format/by-path.ts";
 import { COMPUTES } from "../src/nn/computes.ts";
 import { Random } from "../src/random.ts";
 import { Session } from "../src/run/session.ts";
-import { createEngine } from "../src/runtime/create-engine.ts";
 import { type Outcome, defineBenchmark } from "./bench.ts";
+import { engineOf, THREADS } from "./harness/threads.ts";
 import { drawAdapter } from "./draw-adapter.ts";
 import { interleave } from "./harness/interleave.ts";
-import { findModel } from "./harness/peers.ts";
+import { MODEL, findModel } from "./harness/peers.ts";
 import { median, ratioOf, roundedSpread, showRatio } from "./harness/statistics.ts";
+import { madePrompt } from "./serving/made-prompt.ts";
 
 /** Adapters of a side: method and options; null: none. */
 const KINDS: Readonly<Record<string, readonly [method: string, options: object]>> = {
@@ -26,19 +27,19 @@ const KINDS: Readonly<Record<string, readonly [method: string, options: object]>
 export const benchmark = defineBenchmark({
   question: "What does it cost to write many texts at once, each with an adapter of its own?",
   flags: {
-    model: { value: "HuggingFaceTB/SmolLM2-135M-Instruct", help: "model folder or GGUF file" },
+    model: MODEL,
     rows: { value: 16, help: "texts at once, each with its own adapter" },
     prompt: { value: 32, help: "tokens of a prompt" },
     tokens: { value: 48, help: "new tokens of a text" },
     kinds: { value: "road,ia3,lora 8", help: "adapters, with commas" },
     compute: { value: "f32", help: "arithmetic of the products" },
     rounds: { value: 3, help: "runs of each side" },
-    threads: { value: 0, help: "threads of an operation; 0: all processors" },
+    threads: THREADS,
     processor: { value: false, help: "counts seconds of processor time, which other programs disturb less" },
   },
   async run(values, context) {
     const kinds = values.kinds.split(",").map((kind) => kind.trim());
-    const engine = createEngine(values.threads === 0 ? {} : { threads: values.threads });
+    const engine = engineOf(values.threads);
     const { base, checkpoint } = await loadModel(await findModel(values.model, context));
     const compute = COMPUTES[values.compute as keyof typeof COMPUTES];
     const session = new Session(engine, base, "float32", { compute });
@@ -131,11 +132,7 @@ async function writeText(
   seed: number,
   adapter: string | null,
 ): Promise<void> {
-  const numIds = serving.session.model.numOutputs - 200;
-  const promptIds = Array.from(
-    { length: prompt },
-    (_, i) => 100 + ((row * 977 + seed * 31 + i * 7) % numIds),
-  );
+  const promptIds = madePrompt(row, prompt, serving.session.model.numOutputs, seed);
   for await (const _ of serving.write({ promptIds, maxNewTokens: tokens, adapter })) continue;
 }
 

@@ -1,19 +1,18 @@
 /** @file How long does a user wait for the first training step, and for the first written token? */
 import { join } from "node:path";
 
-import { DEFAULT_MODEL } from "../src/hub/resolve.ts";
-import { defineBenchmark } from "./bench.ts";
+import { defineBenchmark, type Outcome } from "./bench.ts";
 import { flagWords } from "./harness/command-line.ts";
 import { writeEnoughText } from "./harness/enough-text.ts";
 import { interleave } from "./harness/interleave.ts";
-import { findModel } from "./harness/peers.ts";
-import { roundedSpread, spread } from "./harness/statistics.ts";
+import { MODEL, findModel } from "./harness/peers.ts";
+import { roundedSpread, type Spread, spread } from "./harness/statistics.ts";
 import { eventsOf, runGraft } from "./training/training-sides.ts";
 
 export const benchmark = defineBenchmark({
   question: "How long does a user wait for the first training step, and for the first written token?",
   flags: {
-    model: { value: DEFAULT_MODEL, help: "model: a name, a folder or a .gguf file" },
+    model: MODEL,
     batch: { value: 4, help: "rows of the training step" },
     "max-length": { value: 256, help: "tokens of a row" },
     prompt: { value: "What is a forest?", help: "what the first token answers" },
@@ -53,25 +52,27 @@ export const benchmark = defineBenchmark({
       first_token_ms: spread(rounds.generate),
       help_ms: spread(rounds.help),
     };
-    const names = {
-      first_step_ms: "graft train: start to end of step 1",
-      of_which_step_ms: "  of which the step itself",
-      first_token_ms: "graft generate: start to first token",
-      help_ms: "graft --help",
-    };
-    return {
-      parameters: values,
-      versions: {},
-      table: {
-        head: ["wait", "median", "lowest", "highest"],
-        rows: Object.entries(waits).map(([key, { median, lowest, highest }]) => [
-          names[key as keyof typeof names],
-          ...[median, lowest, highest].map((ms) => `${(ms / 1000).toFixed(2)} s`),
-        ]),
-      },
-      results: Object.fromEntries(
-        Object.entries(waits).map(([key, value]) => [key, roundedSpread(value, 0)]),
-      ),
-    };
+    return { parameters: values, versions: {}, ...report(waits) };
   },
 });
+
+/** What is waited for, as people read it. */
+const NAMES = {
+  first_step_ms: "graft train: start to end of step 1",
+  of_which_step_ms: "  of which the step itself",
+  first_token_ms: "graft generate: start to first token",
+  help_ms: "graft --help",
+};
+
+function report(waits: Readonly<Record<keyof typeof NAMES, Spread>>): Pick<Outcome, "table" | "results"> {
+  return {
+    table: {
+      head: ["wait", "median", "lowest", "highest"],
+      rows: Object.entries(waits).map(([key, { median, lowest, highest }]) => [
+        NAMES[key as keyof typeof NAMES],
+        ...[median, lowest, highest].map((ms) => `${(ms / 1000).toFixed(2)} s`),
+      ]),
+    },
+    results: Object.fromEntries(Object.entries(waits).map(([key, wait]) => [key, roundedSpread(wait, 0)])),
+  };
+}

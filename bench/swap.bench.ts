@@ -4,22 +4,23 @@ import { join } from "node:path";
 import { AdapterPool } from "../src/engine/adapters/adapter-pool.ts";
 import { ServingEngine } from "../src/engine/serving/serving-engine.ts";
 import { loadModel, readAdapter } from "../src/format/by-path.ts";
-import { DEFAULT_MODEL } from "../src/hub/resolve.ts";
 import { Random } from "../src/random.ts";
 import { Session } from "../src/run/session.ts";
 import { createEngine } from "../src/runtime/create-engine.ts";
 import { type BenchContext, type Outcome, defineBenchmark } from "./bench.ts";
 import { drawAdapter } from "./draw-adapter.ts";
 import { interleave } from "./harness/interleave.ts";
-import { asFolder, findModel, pythonVersions, runPeer } from "./harness/peers.ts";
+import { MODEL, asFolder, findModel, pythonVersions, runPeer } from "./harness/peers.ts";
 import { intervalOf, median, ratioOf, rounded, roundedSpread, showRatio } from "./harness/statistics.ts";
+import { eventsOf } from "./training/training-sides.ts";
 import { saveAdapter } from "../test/files/save-adapter.ts";
+import { madePrompt } from "./serving/made-prompt.ts";
 
 export const benchmark = defineBenchmark({
   question:
     "How much faster are texts with LoRA adapters of their own in one batch than one after another in peft?",
   flags: {
-    model: { value: DEFAULT_MODEL, help: "model: a name, a folder or a .gguf file" },
+    model: MODEL,
     rows: { value: 16, help: "texts, each with its own adapter" },
     rank: { value: 8, help: "rank of LoRA" },
     prompt: { value: 16, help: "tokens of a prompt" },
@@ -46,10 +47,7 @@ async function compare(values: Values, context: BenchContext): Promise<Outcome> 
   const model = await asFolder(await findModel(values.model, context), context);
   const { base, checkpoint } = await loadModel(model);
   const prompts = Array.from({ length: rows }, (_, row) =>
-    Array.from(
-      { length: values.prompt },
-      (_unused, i) => 100 + ((row * 977 + i * 7) % (base.model.numOutputs - 200)),
-    ),
+    madePrompt(row, values.prompt, base.model.numOutputs),
   );
   const folders: string[] = [];
   for (let row = 0; row < rows; row++) {
@@ -61,55 +59,66 @@ async function compare(values: Values, context: BenchContext): Promise<Outcome> 
   writeFileSync(task, JSON.stringify({ model, adapters: folders, prompts, tokens, threads }));
 
   const session = new Session(createEngine({ threads }), base, "float32");
-  const read = (folder: string): ReturnType<typeof readAdapter> => readAdapter(folder, base);
-  const adapters = new AdapterPool({ session, read, maxLoaded: rows });
-  for (const folder of folders) {
-    adapters.register(folder, folder);
-    adapters.release(await adapters.acquire(folder));
-  }
-  /** Writes all texts; in a cache of their own, so that no prompt is found there. */
-  const writeAll = async (maxNewTokens: number): Promise<number[][]> => {
-    const serving = new ServingEngine(session, adapters, { cacheBytes: 1e9, maxRunning: rows });
-    const texts = await Promise.all(
-      prompts.map(async (promptIds, row) => {
-        const ids: number[] = [];
-        const request = { promptIds, maxNewTokens, adapter: folders[row] ?? null };
-        for await (const { id } of serving.write(request)) ids.push(id);
-        return ids;
-      }),
-    );
-    await serving.close();
-    return texts;
-  };
-  await writeAll(2);
+  const serving = await openServing(session, folders, prompts);
+  await serving.writeAll(2);
   const texts: { graft: readonly unknown[]; peft: readonly unknown[] } = { graft: [], peft: [] };
   const seconds = await interleave(
     rounds,
     {
       peft: async () => {
         const { events } = await runPeer("peft_swap.py", [task]);
-        const at = (name: string) => events.find(({ value }) => value["event"] === name);
-        texts.peft = (at("end")?.value["texts"] ?? []) as unknown[];
-        return ((at("end")?.atMs ?? Number.NaN) - (at("start")?.atMs ?? Number.NaN)) / 1000;
+        const [start, end] = [eventsOf({ events }, "start")[0], eventsOf({ events }, "end")[0]];
+        texts.peft = (end?.value["texts"] ?? []) as unknown[];
+        return ((end?.atMs ?? Number.NaN) - (start?.atMs ?? Number.NaN)) / 1000;
       },
       graft: async () => {
         const startMs = performance.now();
-        texts.graft = await writeAll(tokens);
+        texts.graft = await serving.writeAll(tokens);
         return (performance.now() - startMs) / 1000;
       },
     },
     context,
   );
-  await adapters.close();
+  await serving.close();
   await session.release();
   await checkpoint.close();
-  const numEqual = texts.graft.filter(
-    (ids, i) => JSON.stringify(ids) === JSON.stringify(texts.peft[i]),
-  ).length;
+  const isEqual = (ids: unknown, i: number): boolean => JSON.stringify(ids) === JSON.stringify(texts.peft[i]);
+  const numEqual = texts.graft.filter(isEqual).length;
   return {
     parameters: { ...values },
     versions: await pythonVersions(),
     ...report(values, seconds, numEqual),
+  };
+}
+
+/** Texts of several prompts at once, each with the adapter of its folder. */
+async function openServing(
+  session: Session,
+  folders: readonly string[],
+  prompts: readonly (readonly number[])[],
+): Promise<{ writeAll(maxNewTokens: number): Promise<number[][]>; close(): Promise<void> }> {
+  const read = (folder: string): ReturnType<typeof readAdapter> => readAdapter(folder, session.base);
+  const adapters = new AdapterPool({ session, read, maxLoaded: folders.length });
+  for (const folder of folders) {
+    adapters.register(folder, folder);
+    adapters.release(await adapters.acquire(folder));
+  }
+  return {
+    async writeAll(maxNewTokens) {
+      // In a cache of their own, so that no prompt is found there.
+      const serving = new ServingEngine(session, adapters, { cacheBytes: 1e9, maxRunning: folders.length });
+      const texts = await Promise.all(
+        prompts.map(async (promptIds, row) => {
+          const ids: number[] = [];
+          const request = { promptIds, maxNewTokens, adapter: folders[row] ?? null };
+          for await (const { id } of serving.write(request)) ids.push(id);
+          return ids;
+        }),
+      );
+      await serving.close();
+      return texts;
+    },
+    close: () => adapters.close(),
   };
 }
 

@@ -1,17 +1,16 @@
 /** @file How long does it take to switch from one task's adapter to another's, on a model that writes text? */
 import { Session } from "../src/run/session.ts";
 import { loadModel } from "../src/format/by-path.ts";
-import { DEFAULT_MODEL } from "../src/hub/resolve.ts";
 import type { BaseModel } from "../src/models/base/base-model.ts";
 import type { Adapter } from "../src/peft/attach.ts";
 import type { Completion } from "../src/engine/generation/completion.ts";
 import { Generator } from "../src/engine/generation/generator.ts";
 import { Random } from "../src/random.ts";
-import { createEngine } from "../src/runtime/create-engine.ts";
 import { defineBenchmark, type Json } from "./bench.ts";
+import { engineOf, THREADS } from "./harness/threads.ts";
 import { startAdapter } from "./draw-adapter.ts";
-import { findModel } from "./harness/peers.ts";
-import { rounded, spread } from "./harness/statistics.ts";
+import { MODEL, findModel } from "./harness/peers.ts";
+import { rounded, spread, type Spread } from "./harness/statistics.ts";
 
 const PROMPT = Array.from({ length: 16 }, (_, i) => 100 + i);
 /** How far the numbers of an adapter lie from their start. */
@@ -22,61 +21,27 @@ const IN_TURN = "in turn";
 export const benchmark = defineBenchmark({
   question: "How long does it take to switch to another task, and how fast is text after it?",
   flags: {
-    model: { value: DEFAULT_MODEL, help: "model: a name, a Hugging Face folder or a .gguf file" },
+    model: MODEL,
     methods: { value: "ia3,road,peqa,lora", help: "methods of the adapters, with commas" },
     switches: { value: 20, help: "switches that are timed" },
     tokens: { value: 16, help: "tokens that are written before and after each" },
-    threads: { value: 0, help: "threads of an operation; 0: all processors" },
+    threads: THREADS,
   },
   async run(values, context) {
     const path = await findModel(values.model, context);
     const { base, checkpoint } = await loadModel(path);
-    const engine = createEngine(values.threads === 0 ? {} : { threads: values.threads });
-    const rows: string[][] = [];
-    const results: Record<string, Json> = {};
+    const engine = engineOf(values.threads);
+    const sides: Side[] = [];
     const names = values.methods.split(",");
-    for (const side of [...names, ...(names.length > 1 ? [IN_TURN] : [])]) {
-      context.say(side);
+    for (const name of [...names, ...(names.length > 1 ? [IN_TURN] : [])]) {
+      context.say(name);
       const tasks: Adapter[] = [];
-      const methods = side === IN_TURN ? names : [side, side];
-      for (const [i, name] of methods.entries()) tasks.push(await makeAdapter(base, name, i + 1));
+      const methods = name === IN_TURN ? names : [name, name];
+      for (const [i, method] of methods.entries()) tasks.push(await makeAdapter(base, method, i + 1));
       const session = new Session(engine, base, "float32");
-      const generator = await Generator.create({ session, adapter: tasks[0] as Adapter });
-      for (const task of tasks) await generator.prepare(task);
-      const write = (): Promise<Completion> =>
-        generator.complete({ promptIds: PROMPT, maxNewTokens: values.tokens });
-      await write();
-      const before: number[] = [];
-      const after: Completion[] = [];
-      const switchMs: number[] = [];
-      for (let i = 0; i < values.switches; i++) {
-        // The text before a switch is a second one of the same task, so that both sides see the same machine.
-        before.push((await write()).tokensPerSecond);
-        const task = tasks[(i + 1) % tasks.length] as Adapter;
-        const start = performance.now();
-        await generator.switchTo(task);
-        switchMs.push(performance.now() - start);
-        after.push(await write());
-      }
+      sides.push({ name, ...(await measure(session, tasks, values.switches, values.tokens)) });
       await session.release();
       for (const task of tasks) task.release();
-      const [took, token] = [spread(switchMs), spread(after.map(({ firstTokenMs }) => firstTokenMs))];
-      const [old, fresh] = [spread(before), spread(after.map(({ tokensPerSecond }) => tokensPerSecond))];
-      const numTrained = Math.max(...tasks.map((task) => task.numTrained));
-      rows.push([
-        side,
-        numTrained.toLocaleString("en"),
-        `${took.median.toFixed(2)} ms (${took.lowest.toFixed(2)}–${took.highest.toFixed(2)})`,
-        `${token.median.toFixed(0)} ms`,
-        old.median.toFixed(1),
-        fresh.median.toFixed(1),
-      ]);
-      results[side] = {
-        trained: numTrained,
-        switch_ms: { median: rounded(took.median, 3), highest: rounded(took.highest, 3) },
-        first_token_ms: rounded(token.median, 1),
-        tokens_per_second: { before: rounded(old.median, 1), after: rounded(fresh.median, 1) },
-      };
     }
     await checkpoint.close();
     return {
@@ -84,12 +49,79 @@ export const benchmark = defineBenchmark({
       versions: {},
       table: {
         head: ["method", "trained", "switch", `then ${PROMPT.length} tokens`, "tokens/s before", "after"],
-        rows,
+        rows: sides.map(rowOf),
       },
-      results,
+      results: Object.fromEntries(sides.map((side) => [side.name, resultsOf(side)])),
     };
   },
 });
+
+/** What switches took, and texts before and after them. */
+interface Switches {
+  /** Parameters of the largest adapter. */
+  readonly numTrained: number;
+  readonly switchMs: Spread;
+  readonly firstTokenMs: Spread;
+  /** Tokens per second. */
+  readonly before: Spread;
+  readonly after: Spread;
+}
+
+interface Side extends Switches {
+  readonly name: string;
+}
+
+/** Switches among adapters, one after another. */
+async function measure(
+  session: Session,
+  tasks: readonly Adapter[],
+  numSwitches: number,
+  maxNewTokens: number,
+): Promise<Switches> {
+  const generator = await Generator.create({ session, adapter: tasks[0] as Adapter });
+  for (const task of tasks) await generator.prepare(task);
+  const write = (): Promise<Completion> => generator.complete({ promptIds: PROMPT, maxNewTokens });
+  await write();
+  const before: number[] = [];
+  const after: Completion[] = [];
+  const switchMs: number[] = [];
+  for (let i = 0; i < numSwitches; i++) {
+    // The text before a switch is a second one of the same task, so that both sides see the same machine.
+    before.push((await write()).tokensPerSecond);
+    const task = tasks[(i + 1) % tasks.length] as Adapter;
+    const start = performance.now();
+    await generator.switchTo(task);
+    switchMs.push(performance.now() - start);
+    after.push(await write());
+  }
+  return {
+    numTrained: Math.max(...tasks.map((task) => task.numTrained)),
+    switchMs: spread(switchMs),
+    firstTokenMs: spread(after.map(({ firstTokenMs }) => firstTokenMs)),
+    before: spread(before),
+    after: spread(after.map(({ tokensPerSecond }) => tokensPerSecond)),
+  };
+}
+
+function rowOf({ name, numTrained, switchMs, firstTokenMs, before, after }: Side): string[] {
+  return [
+    name,
+    numTrained.toLocaleString("en"),
+    `${switchMs.median.toFixed(2)} ms (${switchMs.lowest.toFixed(2)}–${switchMs.highest.toFixed(2)})`,
+    `${firstTokenMs.median.toFixed(0)} ms`,
+    before.median.toFixed(1),
+    after.median.toFixed(1),
+  ];
+}
+
+function resultsOf({ numTrained, switchMs, firstTokenMs, before, after }: Side): Json {
+  return {
+    trained: numTrained,
+    switch_ms: { median: rounded(switchMs.median, 3), highest: rounded(switchMs.highest, 3) },
+    first_token_ms: rounded(firstTokenMs.median, 1),
+    tokens_per_second: { before: rounded(before.median, 1), after: rounded(after.median, 1) },
+  };
+}
 
 /** An adapter as if it had been trained. */
 async function makeAdapter(base: BaseModel, name: string, seed: number): Promise<Adapter> {

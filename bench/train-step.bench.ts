@@ -2,13 +2,12 @@
 import { copyFile } from "node:fs/promises";
 import { join } from "node:path";
 
-import { DEFAULT_MODEL } from "../src/hub/resolve.ts";
-import { defineBenchmark, type Outcome } from "./bench.ts";
+import { defineBenchmark, type Json, type Outcome } from "./bench.ts";
 import { flagWords, wordsOf } from "./harness/command-line.ts";
 import { writeEnoughText } from "./harness/enough-text.ts";
 import { interleave } from "./harness/interleave.ts";
 import { largestPeak, peakRatio, showPeak } from "./harness/memory.ts";
-import { asFolder, findModel, pythonVersions, runPeer } from "./harness/peers.ts";
+import { MODEL, asFolder, findModel, pythonVersions, runPeer } from "./harness/peers.ts";
 import { measureProductsOf } from "./training/products.ts";
 import {
   largestDifference,
@@ -17,11 +16,12 @@ import {
   rounded,
   roundedSpread,
   showRatio,
+  type Spread,
 } from "./harness/statistics.ts";
 import {
   AT_ONCE,
   cutStep,
-  steadySeconds,
+  stepSecondsOf,
   trainWithGraft,
   trainWithPeft,
   type TrainingRun,
@@ -31,7 +31,7 @@ export const benchmark = defineBenchmark({
   question:
     "How fast is a LoRA step, and in how much memory, against PEFT and PyTorch on the same processor?",
   flags: {
-    model: { value: DEFAULT_MODEL, help: "model: a name, a Hugging Face folder or a .gguf file" },
+    model: MODEL,
     "graft-model": { value: "", help: "the same weights in another form, for graft alone" },
     "graft-flags": { value: "", help: "further flags of graft train, in one word with blanks" },
     data: { value: "", help: "text file; generated stories when not given" },
@@ -84,57 +84,67 @@ interface Rounds {
   readonly products: readonly { readonly seconds: number; readonly flop: number }[];
 }
 
-function compare(rounds: Rounds, tokensPerStep: number): Pick<Outcome, "table" | "results"> {
-  const { graft, peft, checkpointing, products } = rounds;
-  const seconds = (runs: readonly TrainingRun[]): number[] => runs.map((run) => median(steadySeconds(run)));
-  const sides = { graft, peft, "peft, checkpointing": checkpointing };
-  const difference = Math.max(...graft.map((run, i) => largestDifference(run.losses, peft[i]?.losses ?? [])));
-  const speed = ratioOf(seconds(peft), seconds(graft));
-  const speedCheckpointing = ratioOf(seconds(checkpointing), seconds(graft));
+function compare(
+  { graft, peft, checkpointing, products }: Rounds,
+  tokensPerStep: number,
+): Pick<Outcome, "table" | "results"> {
+  const seconds = {
+    graft: stepSecondsOf(graft),
+    peft: stepSecondsOf(peft),
+    peft_checkpointing: stepSecondsOf(checkpointing),
+  };
   const productSeconds = products.map((cost) => cost.seconds);
-  const share = ratioOf(productSeconds, seconds(graft));
-  const rows = Object.entries(sides).map(([name, runs]) => {
-    const step = median(seconds(runs));
-    const ratio = ratioOf(seconds(runs), seconds(graft));
-    return [
-      name,
-      step.toFixed(3),
-      (tokensPerStep / step).toFixed(1),
-      showRatio(ratio),
-      showPeak(largestPeak(runs)),
-      (runs[0]?.losses.at(-1) ?? Number.NaN).toFixed(4),
-    ];
-  });
-  const flop = products[0]?.flop ?? 0;
+  const share = ratioOf(productSeconds, seconds.graft);
+  const sides = [
+    { name: "graft", runs: graft, own: seconds.graft },
+    { name: "peft", runs: peft, own: seconds.peft },
+    { name: "peft, checkpointing", runs: checkpointing, own: seconds.peft_checkpointing },
+  ];
+  const rows = sides.map(({ name, runs, own }) => [
+    name,
+    median(own).toFixed(3),
+    (tokensPerStep / median(own)).toFixed(1),
+    showRatio(ratioOf(own, seconds.graft)),
+    showPeak(largestPeak(runs)),
+    (runs[0]?.losses.at(-1) ?? Number.NaN).toFixed(4),
+  ]);
   rows.push(["bare products", median(productSeconds).toFixed(3), "", showRatio(share), "", ""]);
-  const peaks = [graft, peft, checkpointing].map(largestPeak);
-  const [graftPeak = null, peftPeak = null, checkpointingPeak = null] = peaks;
+  const speedOf = (own: readonly number[]): number => rounded(tokensPerStep / median(own), 1);
+  const peaks = {
+    graft: largestPeak(graft),
+    peft: largestPeak(peft),
+    checkpointing: largestPeak(checkpointing),
+  };
   return {
     table: { head: ["side", "s/step", "tokens/s", "time / graft's", "peak memory", "last loss"], rows },
     results: {
       losses: { graft: graft[0]?.losses ?? [], peft: peft[0]?.losses ?? [] },
-      largest_loss_difference: difference,
-      step_seconds: {
-        graft: seconds(graft),
-        peft: seconds(peft),
-        peft_checkpointing: seconds(checkpointing),
-      },
+      largest_loss_difference: Math.max(
+        ...graft.map((run, i) => largestDifference(run.losses, peft[i]?.losses ?? [])),
+      ),
+      step_seconds: seconds,
       tokens_per_second: {
-        graft: rounded(tokensPerStep / median(seconds(graft)), 1),
-        peft: rounded(tokensPerStep / median(seconds(peft)), 1),
-        peft_checkpointing: rounded(tokensPerStep / median(seconds(checkpointing)), 1),
+        graft: speedOf(seconds.graft),
+        peft: speedOf(seconds.peft),
+        peft_checkpointing: speedOf(seconds.peft_checkpointing),
       },
-      speed_ratio: roundedSpread(speed),
-      speed_ratio_checkpointing: roundedSpread(speedCheckpointing),
-      peak_mb: { graft: graftPeak, peft: peftPeak, peft_checkpointing: checkpointingPeak },
-      memory_ratio: peakRatio(graftPeak, peftPeak),
-      memory_ratio_checkpointing: peakRatio(graftPeak, checkpointingPeak),
-      products: {
-        seconds: productSeconds,
-        gflop: rounded(flop / 1e9, 1),
-        gflop_per_second: rounded(flop / 1e9 / median(productSeconds), 1),
-        share_of_step: roundedSpread(share),
-      },
+      speed_ratio: roundedSpread(ratioOf(seconds.peft, seconds.graft)),
+      speed_ratio_checkpointing: roundedSpread(ratioOf(seconds.peft_checkpointing, seconds.graft)),
+      peak_mb: { graft: peaks.graft, peft: peaks.peft, peft_checkpointing: peaks.checkpointing },
+      memory_ratio: peakRatio(peaks.graft, peaks.peft),
+      memory_ratio_checkpointing: peakRatio(peaks.graft, peaks.checkpointing),
+      products: productCost(products, share),
     },
+  };
+}
+
+function productCost(products: Rounds["products"], share: Spread): Json {
+  const seconds = products.map((cost) => cost.seconds);
+  const gflop = (products[0]?.flop ?? 0) / 1e9;
+  return {
+    seconds,
+    gflop: rounded(gflop, 1),
+    gflop_per_second: rounded(gflop / median(seconds), 1),
+    share_of_step: roundedSpread(share),
   };
 }

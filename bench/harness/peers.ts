@@ -4,7 +4,7 @@ import { basename, dirname, join } from "node:path";
 
 import { UsageError } from "../../src/errors.ts";
 import { modelsFolderOf } from "../../src/hub/models-folder.ts";
-import { resolveModel } from "../../src/hub/resolve.ts";
+import { DEFAULT_MODEL, resolveModel } from "../../src/hub/resolve.ts";
 import type { BenchContext, Json } from "../bench.ts";
 import { runChild, type ChildRun } from "./child.ts";
 
@@ -64,6 +64,12 @@ export function runLlama(
     limitMs: LLAMA_LIMIT_MS,
   });
 }
+
+/** The flag that says which model. */
+export const MODEL = {
+  value: DEFAULT_MODEL,
+  help: "model: a name, a Hugging Face folder or a .gguf file",
+} as const;
 
 /** Finds a model, getting it if need be; returns a folder or a .gguf file. */
 export async function findModel(name: string, { say }: Pick<BenchContext, "say">): Promise<string> {

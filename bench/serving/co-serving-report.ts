@@ -1,6 +1,6 @@
 /** @file What a training and texts met beside each other, as a table and numbers. */
 import type { ServiceTargets } from "../../src/engine/scheduling/service-targets.ts";
-import type { Outcome } from "../bench.ts";
+import type { Outcome, Table } from "../bench.ts";
 import type { Progress } from "./served-training.ts";
 import { rounded } from "../harness/statistics.ts";
 import { type WrittenText, numInTime, percentiles } from "./text-load.ts";
@@ -25,65 +25,73 @@ export function reportCoServing(
   targets: ServiceTargets,
   baselines: readonly string[],
 ): Pick<Outcome, "table" | "results"> {
-  const met = ({ texts }: CoServed): number => numInTime(texts, targets);
-  const speedOf = ({ progress }: CoServed): number | null => progress && speedAgainst(progress, alone);
-  const found = baselines.flatMap((name) => rows.find((row) => row.name === name) ?? []);
-  const against = (row: CoServed): string[] =>
-    found.map((base) =>
-      baselines.includes(row.name) || base.rate !== row.rate ? "" : showTimes(met(row), row, met(base), base),
-    );
-  const kept = rows.filter(
-    (row) => !baselines.includes(row.name) && (speedOf(row) ?? 0) >= KEPT && met(row) === row.texts.length,
+  const told = rows.map((row): Told => {
+    const speed = row.progress && speedAgainst(row.progress, alone);
+    return { ...row, speed, met: numInTime(row.texts, targets), times: timesOf(row) };
+  });
+  const kept = told.filter(
+    ({ name, speed, met, texts }) =>
+      !baselines.includes(name) && (speed ?? 0) >= KEPT && met === texts.length,
   );
   const largest = kept.length > 0 ? Math.max(...kept.map(({ rate }) => rate)) : null;
-  const numbersOf = ({ progress, texts }: CoServed): Record<string, string> => ({
-    wait_ms: percentiles(texts.map(({ waitMs }) => waitMs)),
-    first_token_ms: percentiles(texts.map(({ firstTokenMs }) => firstTokenMs)),
-    token_ms: percentiles(texts.map(({ tokenMs }) => tokenMs)),
-    block_ms: percentiles(progress?.blockMs ?? []),
-  });
-  const columns = ["ms (p50, p95, most) of a wait", "a first token", "a token", "a block of the training"];
-  const rest = ["", "", ...baselines.map(() => ""), ...columns.map(() => "")];
   return {
-    table: {
-      head: [
-        "",
-        "texts a second",
-        "training speed",
-        "in time",
-        ...baselines.map((name) => `against ${name}`),
-        ...columns,
-      ],
-      rows: [
-        ...rows.map((row) => {
-          const speed = speedOf(row);
-          const shown = [`${row.rate}`, speed === null ? "" : `${rounded(speed, 2)}×`];
-          const inTime = `${met(row)} of ${row.texts.length}`;
-          return [row.name, ...shown, inTime, ...against(row), ...Object.values(numbersOf(row))];
-        }),
-        [
-          `most texts with ${KEPT}× and all in time`,
-          largest === null ? "none of these" : `${largest}`,
-          ...rest,
-        ],
-      ],
-    },
+    table: tableOf(told, baselines, largest),
     results: {
       targets: { ...targets },
       alone_ms_a_step: alone.map(({ stepMs }) => rounded((stepMs.at(-1) ?? 0) / stepMs.length, 0)),
       largest_rate: largest,
-      rows: rows.map((row) => {
-        const speed = speedOf(row);
-        return {
-          name: row.name,
-          rate: row.rate,
-          texts: row.texts.length,
-          in_time: met(row),
-          training_speed: speed === null ? null : rounded(speed, 3),
-          ...numbersOf(row),
-        };
-      }),
+      rows: told.map(({ name, rate, texts, met, speed, times }) => ({
+        name,
+        rate,
+        texts: texts.length,
+        in_time: met,
+        training_speed: speed === null ? null : rounded(speed, 3),
+        ...times,
+      })),
     },
+  };
+}
+
+/** A row with what is told of it. */
+interface Told extends CoServed {
+  /** Of the training, against its own alone; null: nothing was trained. */
+  readonly speed: number | null;
+  /** Texts in time. */
+  readonly met: number;
+  readonly times: Readonly<Record<string, string>>;
+}
+
+function timesOf({ progress, texts }: CoServed): Told["times"] {
+  return {
+    wait_ms: percentiles(texts.map(({ waitMs }) => waitMs)),
+    first_token_ms: percentiles(texts.map(({ firstTokenMs }) => firstTokenMs)),
+    token_ms: percentiles(texts.map(({ tokenMs }) => tokenMs)),
+    block_ms: percentiles(progress?.blockMs ?? []),
+  };
+}
+
+/** `largest`: most texts a second with which all was kept; null: with none. */
+function tableOf(told: readonly Told[], baselines: readonly string[], largest: number | null): Table {
+  const found = baselines.flatMap((name) => told.find((row) => row.name === name) ?? []);
+  const against = (row: Told): string[] =>
+    found.map((base) => (baselines.includes(row.name) || base.rate !== row.rate ? "" : showTimes(row, base)));
+  const columns = ["ms (p50, p95, most) of a wait", "a first token", "a token", "a block of the training"];
+  const rest = ["", "", ...baselines.map(() => ""), ...columns.map(() => "")];
+  const compared = baselines.map((name) => `against ${name}`);
+  return {
+    head: ["", "texts a second", "training speed", "in time", ...compared, ...columns],
+    rows: [
+      ...told.map((row) => {
+        const { name, rate, speed, met, texts, times } = row;
+        const shown = [`${rate}`, speed === null ? "" : `${rounded(speed, 2)}×`];
+        return [name, ...shown, `${met} of ${texts.length}`, ...against(row), ...Object.values(times)];
+      }),
+      [
+        `most texts with ${KEPT}× and all in time`,
+        largest === null ? "none of these" : `${largest}`,
+        ...rest,
+      ],
+    ],
   };
 }
 
@@ -96,7 +104,7 @@ export function speedAgainst({ stepMs }: Progress, alone: readonly Progress[]): 
 }
 
 /** How many times as many texts were in time, of equally many; where none was, as if one had been. */
-function showTimes(met: number, { texts }: CoServed, baseMet: number, base: CoServed): string {
-  const times = met / texts.length / (Math.max(1, baseMet) / base.texts.length);
-  return `${baseMet === 0 ? "≥ " : ""}${times.toFixed(1)}×`;
+function showTimes({ met, texts }: Told, base: Told): string {
+  const times = met / texts.length / (Math.max(1, base.met) / base.texts.length);
+  return `${base.met === 0 ? "≥ " : ""}${times.toFixed(1)}×`;
 }

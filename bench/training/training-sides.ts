@@ -5,6 +5,7 @@ import { flagWords } from "../harness/command-line.ts";
 import { runChild, type ChildRun, type TimedEvent } from "../harness/child.ts";
 import { ROOT } from "../harness/machine.ts";
 import { runPeer } from "../harness/peers.ts";
+import { median } from "../harness/statistics.ts";
 
 /** What both sides are given. */
 export interface TrainingTask {
@@ -131,6 +132,11 @@ export function summarize(run: ChildRun, firstSeconds: number): TrainingRun {
     peakMb: run.peakMb,
     events: run.events,
   };
+}
+
+/** Seconds that a step of each run took, as the median of those that count. */
+export function stepSecondsOf(runs: readonly TrainingRun[]): number[] {
+  return runs.map((run) => median(steadySeconds(run)));
 }
 
 /** The steps that count: those after the first two, which warm caches and pools. */
