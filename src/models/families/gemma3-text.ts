@@ -24,14 +24,10 @@ const SCHEMA = z.object({
 
 /** Bases of the rotation where the file has none. */
 const [FULL_BASE, WINDOW_BASE] = [1_000_000, 10_000];
-
 /** One layer of so many has no window. */
 const DEFAULT_PATTERN = 6;
 
-/**
- * The text part of a Gemma 3, from the settings of that part alone.
- * @throws UsageError "usage/model" for settings that are not implemented
- */
+/** The text part, from its own settings. @throws UsageError "usage/model" for what is not implemented */
 export function openGemma3(raw: RawConfig): ModelDefinition {
   const c = parseConfig(SCHEMA, raw);
   // Rotation differs by the kind of a layer, and is read for each.
