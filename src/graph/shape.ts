@@ -64,12 +64,25 @@ export function renameSymbols(dim: Dim, rename: (symbol: string) => string): Dim
   return terms.reduce(addDims, 0);
 }
 
-/** Takes a size apart into the terms of its sum: a factor, and the symbols that it multiplies. */
-export function termsOf(dim: Dim): { coefficient: number; symbols: string[] }[] {
-  return [...parse(dim)].map(([symbols, coefficient]) => ({
+/** A term of a sum: a factor, and the symbols that it multiplies. */
+interface Term {
+  readonly coefficient: number;
+  readonly symbols: readonly string[];
+}
+
+/** Of symbolic sizes, by their text: programs have few different ones, and evaluate them all the time. */
+const TERMS = new Map<string, readonly Term[]>();
+
+/** Takes a size apart into the terms of its sum. */
+export function termsOf(dim: Dim): readonly Term[] {
+  const known = typeof dim === "string" ? TERMS.get(dim) : undefined;
+  if (known) return known;
+  const terms = [...parse(dim)].map(([symbols, coefficient]) => ({
     coefficient,
     symbols: symbols === "" ? [] : symbols.split("*"),
   }));
+  if (typeof dim === "string") TERMS.set(dim, terms);
+  return terms;
 }
 
 /** Puts numbers in for the symbols. @throws RangeError when a symbol has no number. */
