@@ -121,7 +121,11 @@ class Training {
     });
     try {
       // What a run began with is not chosen anew.
-      const fitted = fitRun(opened, options, new Set([...this.#keys, ...(resume ? PLANNED_SETTINGS : [])]));
+      const fitted = await fitRun(
+        opened,
+        options,
+        new Set([...this.#keys, ...(resume ? PLANNED_SETTINGS : [])]),
+      );
       const budgetBytes = parseByteSize(fitted.prepared.options.residentMemory ?? "");
       const shards = new ShardFolder(folder.path);
       await shards.sweep(budgetBytes !== null);

@@ -4,6 +4,7 @@ import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { before, describe, test } from "node:test";
 import type { TrainEvent } from "../../src/train/events.ts";
+import { breathing } from "../../src/data/files/breath.ts";
 import { type TrainInput, parseTrainOptions } from "../../src/train/settings/options.ts";
 import { memoryRequest } from "../../src/train/files/setup/memory-request.ts";
 import { openRun, settleRun } from "../../src/train/files/setup/prepare.ts";
@@ -112,7 +113,7 @@ describe("graft train --data-parallel", () => {
       const options = parseTrainOptions(input);
       const opened = await openRun(options);
       try {
-        return estimateRun(memoryRequest(settleRun(opened, options)), true).parts;
+        return (await breathing(estimateRun(memoryRequest(settleRun(opened, options)), true))).parts;
       } finally {
         await opened.checkpoint.close();
       }

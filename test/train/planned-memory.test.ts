@@ -1,6 +1,7 @@
 /** @file What is planned before any weight is read, beside what a run on the same settings lends and compiles. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { breathing } from "../../src/data/files/breath.ts";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { loadModel } from "../../src/format/by-path.ts";
 import { COMPUTES } from "../../src/nn/computes.ts";
@@ -22,7 +23,13 @@ import { findObjective } from "../../src/train/objectives.ts";
 import { plannedModel } from "../../src/train/plan/passes/planned-model.ts";
 import { outerBytes } from "../../src/train/plan/weight-memory.ts";
 import { walkPasses } from "../../src/train/plan/run-passes.ts";
-import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
+import { stepShapes } from "../../src/train/plan/run-shapes.ts";
+import { planMemory } from "../../src/train/plan/memory-plan.ts";
+import { openRun, settleRun } from "../../src/train/files/setup/prepare.ts";
+import { memoryRequest } from "../../src/train/files/setup/memory-request.ts";
+import { parseTrainOptions } from "../../src/train/settings/options.ts";
+import { TINY_RUN } from "./tiny-run.ts";
+import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny/model.ts";
 import { requestFor } from "./fine-tune-request.ts";
 import { SENSITIVITIES, type Sensitivity } from "../../src/train/dropbp/sensitivity.ts";
 import type { Recompute } from "../../src/train/recompute.ts";
@@ -174,23 +181,25 @@ describe("walkPasses()", () => {
       const lentBytes = session.pool.allocatedBytes;
       await session.release();
       await checkpoint.close();
-      const { pool, programs } = walkPasses(
-        {
-          model: base.model,
-          objective: findObjective("cross-entropy"),
-          startsFromAdapter: false,
-          dropBp,
-          plan: run.plan,
-          totalSteps: run.totalSteps,
-          packing: false,
-          heldOut: run.evaluation?.units ?? null,
-          seed: run.seed,
-          activations,
-          target: await engine.target(),
-        },
-        plannedModel(base.model, base.source, COMPUTES[compute], residency),
-        outlineAdapter(layOut(base.model, base.source, request), method),
-        recompute,
+      const { pool, programs } = await breathing(
+        walkPasses(
+          {
+            model: base.model,
+            objective: findObjective("cross-entropy"),
+            startsFromAdapter: false,
+            dropBp,
+            plan: run.plan,
+            totalSteps: run.totalSteps,
+            packing: false,
+            heldOut: run.evaluation?.units ?? null,
+            seed: run.seed,
+            activations,
+            target: await engine.target(),
+          },
+          plannedModel(base.model, base.source, COMPUTES[compute], residency),
+          outlineAdapter(layOut(base.model, base.source, request), method),
+          recompute,
+        ),
       );
       const planned = pool.residentBytes;
       // Blocks of the pool are up to an eighth larger than what is written into them.
@@ -201,6 +210,21 @@ describe("walkPasses()", () => {
       assert.equal(programs.count, names.length, names.join());
     });
   }
+});
+
+test("a plan stops after each pass that it walks through", async () => {
+  const data = writeTinyChats(`${folder}/chats.jsonl`, 12);
+  const model = await writeTinyModel(`${folder}/stops`);
+  const options = parseTrainOptions({ ...TINY_RUN, model, data, output: `${folder}/never` });
+  const opened = await openRun(options);
+  const request = memoryRequest(settleRun(opened, options));
+  const { shapes } = stepShapes(request.plan, request.totalSteps, request.packing);
+  const steps = planMemory(request, false);
+  let numStops = 0;
+  while (!steps.next().done) numStops++;
+  await opened.checkpoint.close();
+  assert.ok(shapes.length > 1);
+  assert.equal(numStops, shapes.length);
 });
 
 test("what is trained outside the blocks is not counted as frozen too, under either name of a tied matrix", async () => {

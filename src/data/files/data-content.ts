@@ -1,7 +1,6 @@
 /** @file What a file of data holds, and the one way from its bytes to units, in this thread or another. */
 import { createHash } from "node:crypto";
 import { readFile, stat } from "node:fs/promises";
-import { setImmediate } from "node:timers/promises";
 import { FormatError, UsageError } from "../../errors.ts";
 import { describeFileProblem, refuseEndless } from "../../messages/system-error.ts";
 import type { DataKindName, DataUnits } from "../examples/data-kinds.ts";
@@ -17,6 +16,7 @@ import {
 } from "../formats/file-kinds.ts";
 import type { ParsedRow } from "../formats/parsed-row.ts";
 import { decodeUtf8 } from "../formats/utf8.ts";
+import { Breath } from "./breath.ts";
 import { DECOMPRESS } from "./compressions.ts";
 
 /** Bytes of data, not compressed any more. */
@@ -91,9 +91,6 @@ function hintForEnding(path: string): string {
   return known?.[1] ?? "Rename the file; also with .gz or .zst behind the ending.";
 }
 
-/** How long rows may keep a thread from what else it has to do, such as hearing that it is to stop. */
-const BREATHE_EVERY_MS = 50;
-
 /** The rows of some content; null: it holds plain text. @throws FormatError for what is no fault of single rows */
 export function rowsOf(
   { bytes, file, kind: name }: DataContent,
@@ -115,19 +112,18 @@ export async function readContent<K extends DataKindName>(
   const reader = new UnitReader(options, keep);
   let [numRows, total] = [0, null as number | null];
   const rows = rowsOf(content, options, (count) => void (total = count));
-  let breathedMs = performance.now();
+  const breath = new Breath();
   const addRow = (row: ParsedRow): Promise<void> | null => {
     reader.addRow(row);
     onRows(++numRows, total);
-    if (performance.now() - breathedMs < BREATHE_EVERY_MS) return null;
-    return setImmediate().then(() => void (breathedMs = performance.now()));
+    return breath.take();
   };
   if (rows === null) reader.addText(decodeUtf8(content.bytes, content.file), content.file);
   else if (Symbol.asyncIterator in rows) for await (const row of rows) await addRow(row);
   else {
     for (const row of rows) {
-      const breath = addRow(row);
-      if (breath !== null) await breath;
+      const taken = addRow(row);
+      if (taken !== null) await taken;
     }
   }
   return reader.counts;

@@ -6,7 +6,7 @@ export interface MemoryPlan extends RunNeeds {
   readonly recompute: Recompute;
 }
 
-/** Plans a run. */
-export function planMemory(request: MemoryRequest, recompute: Recompute): MemoryPlan {
-  return { ...estimateRun(request, recompute), recompute };
+/** Plans a run, and stops between its passes. */
+export function* planMemory(request: MemoryRequest, recompute: Recompute): Generator<void, MemoryPlan, void> {
+  return { ...(yield* estimateRun(request, recompute)), recompute };
 }

@@ -75,12 +75,12 @@ export interface RunNeeds {
   readonly stepReadBytes: number;
 }
 
-/** Estimates a run that computes activations again, or keeps them. */
-export function estimateRun(request: MemoryRequest, recompute: Recompute): RunNeeds {
+/** Estimates a run that computes activations again, or keeps them; stops between passes. */
+export function* estimateRun(request: MemoryRequest, recompute: Recompute): Generator<void, RunNeeds, void> {
   const { model, kept, compute, residency, attentionChunk, method, layout, numLanes } = request;
   const adapter = outlineAdapter(layout, method);
   const facts = plannedModel(model, kept, compute, residency, attentionChunk);
-  const { pool, programs, stepWork, stepWalks } = walkPasses(request, facts, adapter, recompute);
+  const { pool, programs, stepWork, stepWalks } = yield* walkPasses(request, facts, adapter, recompute);
   const parts = {
     ...parameterParts(request, facts, adapter),
     activations: numLanes * pool.residentBytes,

@@ -63,13 +63,13 @@ export interface PlannedPasses {
   readonly stepWalks: number;
 }
 
-/** Walks through an evaluation and steps of every size. */
-export function walkPasses(
+/** Walks through an evaluation and steps of every size, and stops between these. */
+export function* walkPasses(
   request: PassesRequest,
   facts: PlannedModel,
   adapter: AdapterView,
   recompute: Recompute,
-): PlannedPasses {
+): Generator<void, PlannedPasses, void> {
   const { objective, heldOut, plan, activations } = request;
   const place = { facts, pool: new PlannedPool(), programs: new PlannedPrograms(request.target) };
   const scorer = new PlannedPass(place, adapter, false);
@@ -79,7 +79,10 @@ export function walkPasses(
     scorer.score(shape);
     reference?.score(shape);
   };
-  for (const shape of heldOut ? evaluationShapes(heldOut) : []) score(shape);
+  for (const shape of heldOut ? evaluationShapes(heldOut) : []) {
+    score(shape);
+    yield;
+  }
   const steps = new PlannedPass(place, adapter, true);
   const { shapes, meanTokens, meanMicroBatches } = stepShapes(plan, request.totalSteps, request.packing);
   const hasMismatched = objective.needs.includes("mismatched");
@@ -98,6 +101,7 @@ export function walkPasses(
         reference?.score(shape);
         if (!objective.isSeparable) steps.score(shape);
         steps.accumulate(shape, keeping, dropped);
+        yield;
       }
       work = addWork(work, scaleWork(place.programs.takeWork(), shape.count / numMicro));
       tokens += tokensOf(shape) * shape.count;

@@ -2,6 +2,7 @@
  * @file Fits a run into memory: what the user has not given is chosen, the fastest plan that fits; one that does not fit is
  * refused, with the smallest change that does.
  */
+import { breathing } from "../../../data/files/breath.ts";
 import { CapacityError } from "../../../errors.ts";
 import { canRoundBase, withQuantizedBase } from "../../../format/checkpoint/quantized-base.ts";
 import { parseByteSize, showByteSize } from "../../../messages/byte-size.ts";
@@ -56,7 +57,11 @@ const MAX_TOLD = 2;
  * settings that are not to be changed.
  * @throws CapacityError "capacity/memory"
  */
-export function fitRun(opened: OpenedRun, settings: TrainOptions, given: ReadonlySet<string>): FittedRun {
+export async function fitRun(
+  opened: OpenedRun,
+  settings: TrainOptions,
+  given: ReadonlySet<string>,
+): Promise<FittedRun> {
   const options = sizedFor(settings, opened.model);
   const { memory } = options;
   const freeBytes = process.availableMemory();
@@ -64,23 +69,26 @@ export function fitRun(opened: OpenedRun, settings: TrainOptions, given: Readonl
   const limitBytes = isOfFree ? freeBytes : (parseByteSize(memory) ?? freeBytes);
   const usable = isOfFree ? limitBytes * (1 - RESERVE) : limitBytes * (1 - UNFORESEEN) - CHOOSING_BYTES;
   const isFree = (setting: PlannedSetting): boolean => memory !== undefined && !given.has(setting);
-  const plan = (each: Alternative): Candidate => planAlternative(opened, options, each, limitBytes);
-  const onDisk = (all: readonly Candidate[]): Candidate[] =>
-    all.flatMap((each) => withParametersOnDisk(opened, each, usable) ?? []);
+  const planAll = (all: readonly Alternative[]): Promise<Candidate[]> =>
+    breathing(each(all, (one) => planAlternative(opened, options, one, limitBytes)));
+  const onDisk = async (all: readonly Candidate[]): Promise<Candidate[]> =>
+    (await breathing(each(all, (one) => withParametersOnDisk(opened, one, usable)))).filter(
+      (made) => made !== null,
+    );
   const canRound = (kind: NonNullable<TrainOptions["base"]>): boolean =>
     keepsBaseFrozen(findMethod(options.method, opened.methods)) && canRoundBase(opened.checkpoint, kind);
-  const asked = listAlternatives(options, isFree, canRound).map(plan);
+  const asked = await planAll(listAlternatives(options, isFree, canRound));
   const best = fastestWithin(asked, usable);
   if (best) return best;
   if (isFree("residentMemory")) {
-    const fastest = fastestWithin(onDisk(asked), usable);
+    const fastest = fastestWithin(await onDisk(asked), usable);
     if (fastest) return fastest;
   }
   // What is not chosen of its own accord may still be what was asked for.
   const tight = fastestWithin(asked, limitBytes);
   if (tight && isOfFree) return tight;
-  const others = listAlternatives(options, () => true, canRound).map(plan);
-  const all = [...others, ...onDisk(others)];
+  const others = await planAll(listAlternatives(options, () => true, canRound));
+  const all = [...others, ...(await onDisk(others))];
   const limit = isOfFree
     ? "is free"
     : `may be used (memory "${memory}"), of which ${megabytes(limitBytes - usable)} are left for what no plan foresees`;
@@ -88,17 +96,27 @@ export function fitRun(opened: OpenedRun, settings: TrainOptions, given: Readonl
   throw tooLarge(asked, all, isOfFree ? limitBytes : usable, told);
 }
 
-function planAlternative(
+/** Does the work of each, one after another. */
+function* each<T, R>(
+  all: readonly T[],
+  work: (one: T) => Generator<void, R, void>,
+): Generator<void, R[], void> {
+  const done: R[] = [];
+  for (const one of all) done.push(yield* work(one));
+  return done;
+}
+
+function* planAlternative(
   opened: OpenedRun,
   options: TrainOptions,
   { settings, isExact }: Alternative,
   limitBytes: number,
-): Candidate {
+): Generator<void, Candidate, void> {
   const base = settings.base === options.base ? undefined : settings.base;
   const checkpoint = withQuantizedBase(opened.checkpoint, base);
   const prepared = settleRun({ ...opened, checkpoint }, { ...options, ...settings });
   const recompute = RECOMPUTES[prepared.options.gradientCheckpointing];
-  const memory = planMemory(memoryRequest(prepared), recompute);
+  const memory = yield* planMemory(memoryRequest(prepared), recompute);
   // A choice that nobody asked for may be another when the run goes on.
   const { gradientCheckpointing } = options.memory === undefined ? options : prepared.options;
   const kept = { ...prepared, options: { ...prepared.options, gradientCheckpointing } };
@@ -106,22 +124,26 @@ function planAlternative(
 }
 
 /** The same with parameters that wait on the disk, as many in memory as there is room for; null: they cannot. */
-function withParametersOnDisk(opened: OpenedRun, candidate: Candidate, usable: number): Candidate | null {
+function* withParametersOnDisk(
+  opened: OpenedRun,
+  candidate: Candidate,
+  usable: number,
+): Generator<void, Candidate | null, void> {
   const { prepared, limitBytes, isExact, chosen } = candidate;
   const { options, method } = prepared;
   const isStored = residencyOf(options) === "stored";
   const isMany = (options.dataParallel ?? 1) > 1;
   if (!isStored || isMany || configFileOf(method) !== null || options.residentMemory !== undefined)
     return null;
-  const plan = (budgetBytes: number): Candidate => {
+  const plan = function* (budgetBytes: number): Generator<void, Candidate, void> {
     const settings = { residentMemory: showByteSize(budgetBytes) };
-    const made = planAlternative(opened, options, { settings, isExact }, limitBytes);
+    const made = yield* planAlternative(opened, options, { settings, isExact }, limitBytes);
     return { ...made, chosen: { ...chosen, ...settings } };
   };
   const least = smallestBudget(budgetRequest(prepared)).sizeBytes;
-  const room = usable - plan(least).memory.totalBytes;
+  const room = usable - (yield* plan(least)).memory.totalBytes;
   // In whole megabytes, in which sizes are written.
-  return plan(least + Math.max(0, Math.floor(room / 1e6) - 1) * 1e6);
+  return yield* plan(least + Math.max(0, Math.floor(room / 1e6) - 1) * 1e6);
 }
 
 /** Of those that fit the one with the fewest changes that is about as fast as the fastest; one that rounds only where no other fits. */
