@@ -6,6 +6,7 @@
 import type { Message } from "../data/rows/messages.ts";
 import type { RenderOptions } from "../data/chat/chat-template.ts";
 import { encodeChat, encodePrompt } from "../data/chat/text-tools.ts";
+import { fewestTokens } from "../data/tokenizer/fewest-tokens.ts";
 import type { ReadAdapter } from "../format/adapters/read-adapter.ts";
 import { readAdapter } from "../format/by-path.ts";
 import type { Compute } from "../nn/compute.ts";
@@ -69,6 +70,8 @@ export interface TextPiece {
 }
 
 const MAX_LOADED = 16;
+/** Of a text that is encoded before it is held against what there is room for: that takes a few milliseconds. */
+const QUICK_CHARACTERS = 1 << 15;
 /** Tokens that a mark has at most, with white space behind it. */
 const MARK_TOKENS = 16;
 
@@ -115,6 +118,7 @@ export class ServingModel {
   readonly stopIds: readonly number[];
   /** What texts can be held to. */
   readonly grammars: Grammars;
+  readonly #fewestTokens: (numCharacters: number) => number;
 
   constructor(parts: TextParts, engine: ServingEngine, trainingSession: Session) {
     this.parts = parts;
@@ -122,6 +126,7 @@ export class ServingModel {
     this.trainingSession = trainingSession;
     this.stopIds = stopIdsOf(parts.tokenizer, parts.checkpoint);
     this.grammars = new Grammars(parts.origin.files);
+    this.#fewestTokens = fewestTokens(parts.tokenizer, parts.origin.files, QUICK_CHARACTERS);
   }
 
   /** How the model writes calls of functions. */
@@ -146,14 +151,19 @@ export class ServingModel {
     return Math.min(this.engine.session.model.maxKeptPositions, this.engine.capacityTokens);
   }
 
-  /** Encodes a text to go on from, with the bos that the tokenizer asks for but no eos. */
-  encodePrompt(text: string): number[] {
+  /** Encodes a text to go on from, with the bos that the tokenizer asks for but no eos; `check` hears first how many tokens it has at least. */
+  encodePrompt(text: string, check: (fewest: number) => void = () => {}): number[] {
+    check(this.#fewestTokens(text.length));
     return encodePrompt(this.parts, text);
   }
 
-  /** Encodes a conversation, up to the start of the assistant's next turn unless told. @throws UsageError "usage/chat-template" */
-  encodeChat(messages: readonly Message[], options?: RenderOptions): number[] {
-    return encodeChat(this.parts, messages, options);
+  /** Encodes a conversation, up to the start of the assistant's next turn unless told; `check` as of `encodePrompt`. @throws UsageError "usage/chat-template" */
+  encodeChat(
+    messages: readonly Message[],
+    options?: RenderOptions,
+    check: (fewest: number) => void = () => {},
+  ): number[] {
+    return encodeChat(this.parts, messages, options, (length) => check(this.#fewestTokens(length)));
   }
 
   /** Writes a text, piece by piece; stopping to read ends it. @throws as `ServingEngine.write` */

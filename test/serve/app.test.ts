@@ -92,6 +92,40 @@ test("errors are objects of OpenAI's form that name the key", async () => {
   assert.deepEqual(server.errors, []);
 });
 
+test("a prompt that is far too long is refused by what it has at least, before it is encoded", async () => {
+  const long = "ka lo ".repeat(12_000);
+  const messages = [{ role: "user", content: long }];
+  const cases: [string, object, string, RegExp][] = [
+    [
+      "/v1/completions",
+      { ...COMPLETION, prompt: long },
+      "prompt",
+      /^The prompt has at least \d+ tokens and 6 new/,
+    ],
+    [
+      "/v1/chat/completions",
+      { model: "tiny", messages },
+      "messages",
+      /^The prompt has at least \d+ tokens, exp/,
+    ],
+    ["/v1/responses", { model: "tiny", input: long }, "input", /^The prompt has at least \d+ tokens, exp/],
+    [
+      "/v1/embeddings",
+      { model: "tiny", input: ["ka", long] },
+      "input[1]",
+      /^input\[1\] has at least \d+ tokens/,
+    ],
+  ];
+  for (const [path, body, param, message] of cases) {
+    const { status, body: answer } = await post(path, body);
+    assert.deepEqual(
+      [status, answer.error.code, answer.error.param],
+      [400, "context_length_exceeded", param],
+    );
+    assert.match(answer.error.message, message);
+  }
+});
+
 test("an adapter whose file is cut off is told so, and where adapters lie is not", async () => {
   const path = await writeTinyAdapter(join(root, "model"), join(root, "adapters", "cut"), "lora", 4);
   const file = join(path, "adapter_model.safetensors");

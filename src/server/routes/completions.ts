@@ -6,7 +6,7 @@ import { grammarOf } from "../texts/response-format.ts";
 import { defineRoute } from "../route.ts";
 import type { ServerState } from "../server-state.ts";
 import { type EventWriter, sendEvents } from "../sse.ts";
-import { finishReasonOf, textJobs, usageOf } from "../texts/text-job.ts";
+import { fewestInRoom, finishReasonOf, textJobs, usageOf } from "../texts/text-job.ts";
 import { type Prompt, ToldText } from "../texts/told-text.ts";
 import { REFUSED_IN_COMPLETIONS, refuse } from "../unserved-keys.ts";
 import { COMPLETION_REQUEST, type CompletionRequest } from "../wire.ts";
@@ -28,10 +28,11 @@ export const completions = defineRoute({
     refuse(body, REFUSED_IN_COMPLETIONS);
     if (body.best_of != null && body.best_of !== (body.n ?? 1)) refuse(body, NO_BEST_OF);
     const adapter = await state.adapterOf(body.model);
-    const prompts = readPrompts(body.prompt, state);
+    const maxTokens = body.max_tokens ?? DEFAULT_TOKENS;
+    const prompts = readPrompts(body.prompt, maxTokens, state);
     const shared = {
       adapter,
-      maxTokens: body.max_tokens ?? DEFAULT_TOKENS,
+      maxTokens,
       topLogProbs: body.logprobs ?? null,
       grammar: await grammarOf(body.response_format, state),
       writtenIds: resumed?.written_ids,
@@ -114,14 +115,15 @@ async function stream(
   if (withUsage) await send({ ...head, choices: [], usage: usageOf(ends, numPrompts) });
 }
 
-function readPrompts(prompt: CompletionRequest["prompt"], { model }: ServerState): Prompt[] {
+function readPrompts(prompt: CompletionRequest["prompt"], maxTokens: number, state: ServerState): Prompt[] {
+  const { model } = state;
   const { tokenizer } = model.parts;
   const isOne = typeof prompt === "string" || typeof prompt[0] === "number";
   const list = (isOne ? [prompt] : prompt) as (string | number[])[];
   return list.map((each, i) => {
     const param = isOne ? "prompt" : `prompt[${i}]`;
     return typeof each === "string"
-      ? { ids: model.encodePrompt(each), text: each, param }
+      ? { ids: model.encodePrompt(each, fewestInRoom({ param, maxTokens }, state)), text: each, param }
       : { ids: each, text: tokenizer.decode(each, { skipSpecialTokens: true }), param };
   });
 }

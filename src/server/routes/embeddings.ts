@@ -66,20 +66,23 @@ export const embeddings = defineRoute({
 function readInputs({ input }: EmbeddingRequest, state: ServerState): number[][] {
   const { model } = state;
   const list = typeof input === "string" || typeof input[0] === "number" ? [input] : input;
-  const ids = (list as (string | number[])[]).map((each) =>
-    typeof each === "string" ? model.encodePrompt(each) : each,
-  );
-  for (const [i, own] of ids.entries()) {
-    const { length } = own;
+  return (list as (string | number[])[]).map((each, i) => {
     const param = list.length === 1 ? "input" : `input[${i}]`;
-    requireIds(own, param, state);
-    if (length <= model.maxTokens) continue;
-    throw new ApiError(400, `${param} has ${length} tokens, expected at most ${model.maxTokens}`, {
-      code: "context_length_exceeded",
-      param,
-    });
-  }
-  return ids;
+    const requireRoom = (numTokens: number, told: string): void => {
+      if (numTokens <= model.maxTokens) return;
+      throw new ApiError(400, `${param} has ${told} tokens, expected at most ${model.maxTokens}`, {
+        code: "context_length_exceeded",
+        param,
+      });
+    };
+    const ids =
+      typeof each === "string"
+        ? model.encodePrompt(each, (fewest) => requireRoom(fewest, `at least ${fewest}`))
+        : each;
+    requireIds(ids, param, state);
+    requireRoom(ids.length, `${ids.length}`);
+    return ids;
+  });
 }
 
 /** @throws ApiError 400 for another number than the model has: its numbers are not in an order of weight */

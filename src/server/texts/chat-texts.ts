@@ -7,7 +7,7 @@ import type { ServerState } from "../server-state.ts";
 import type { ChatRequest } from "../wire.ts";
 import { ChatAnswer } from "./chat-answer.ts";
 import { readMessage } from "./chat-messages.ts";
-import { textJobs } from "./text-job.ts";
+import { fewestInRoom, textJobs } from "./text-job.ts";
 import { readToolUse } from "./tool-use.ts";
 
 export interface ChatTexts {
@@ -24,11 +24,12 @@ export async function chatTexts(
 ): Promise<ChatTexts> {
   const adapter = await state.adapterOf(body.model);
   const use = await readToolUse(body, state);
-  const promptIds = state.model.encodeChat(body.messages.map(readMessage), {
-    tools: use.tools,
-    variables: body.chat_template_kwargs ?? {},
-  });
   const maxTokens = body.max_completion_tokens ?? body.max_tokens ?? null;
+  const promptIds = state.model.encodeChat(
+    body.messages.map(readMessage),
+    { tools: use.tools, variables: body.chat_template_kwargs ?? {} },
+    fewestInRoom({ param, maxTokens }, state),
+  );
   requireLogProbs(body);
   const topLogProbs = body.logprobs ? (body.top_logprobs ?? 0) : null;
   // What is held to a form from its first token on leaves no room for thoughts.

@@ -75,12 +75,29 @@ export function textJobs(settings: TextSettings, prompt: TextPrompt, state: Serv
 }
 
 /** @throws ApiError 400 for a prompt that leaves no room for the new tokens */
-function requireRoom({ promptIds, param, maxTokens }: TextPrompt, { model }: ServerState): void {
-  if (promptIds.length + (maxTokens ?? 1) <= model.maxTokens) return;
+function requireRoom({ promptIds, ...asked }: TextPrompt, state: ServerState): void {
+  requireRoomFor(promptIds.length, `${promptIds.length}`, asked, state);
+}
+
+/** Makes what refuses a prompt by the tokens that it has at least, before it is encoded. */
+export function fewestInRoom(
+  asked: Pick<TextPrompt, "param" | "maxTokens">,
+  state: ServerState,
+): (fewest: number) => void {
+  return (fewest) => requireRoomFor(fewest, `at least ${fewest}`, asked, state);
+}
+
+function requireRoomFor(
+  numTokens: number,
+  told: string,
+  { param, maxTokens }: Pick<TextPrompt, "param" | "maxTokens">,
+  { model }: ServerState,
+): void {
+  if (numTokens + (maxTokens ?? 1) <= model.maxTokens) return;
   const asked = maxTokens === null ? "" : ` and ${maxTokens} new ones are asked for`;
   throw new ApiError(
     400,
-    `The prompt has ${promptIds.length} tokens${asked}, expected at most ${model.maxTokens} in all`,
+    `The prompt has ${told} tokens${asked}, expected at most ${model.maxTokens} in all`,
     { code: "context_length_exceeded", param },
   );
 }
