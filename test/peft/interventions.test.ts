@@ -1,10 +1,11 @@
 /** @file RoAd on the residual stream: where it acts, halves of its pairs that are trained apart and added, text, files. */
 import assert from "node:assert/strict";
+import { readFileSync, writeFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import { Session } from "../../src/run/session.ts";
 import { factsOf } from "../../src/data/batches/pass-facts.ts";
 import { Generator } from "../../src/engine/generation/generator.ts";
-import { readAdapter } from "../../src/format/by-path.ts";
+import { readAdapter, readAdapterFolder } from "../../src/format/by-path.ts";
 import { combineAdapters } from "../../src/export/combined/combine.ts";
 import { makeExample } from "../../src/data/examples/example.ts";
 import { type Adapter, attach } from "../../src/peft/attach.ts";
@@ -157,6 +158,35 @@ describe("RoAd on the residual stream", () => {
       assert.ok(Math.abs(value - own[k]!) < 1e-5);
       assert.equal(other[k], plain[k]);
       assert.notEqual(own[k], plain[k]);
+    }
+  });
+
+  test("a folder says which pairs were trained, where peft does not look; one that does not is of all pairs", async () => {
+    for (const [pairs, variant] of [
+      ["lower", "road_1"],
+      ["upper", "road_4"],
+    ]) {
+      const adapter = await intervene({ pairs, variant });
+      const path = await save(adapter);
+      const { config, metadata } = await readAdapterFolder(path);
+      assert.equal(metadata["graft_road_pairs"], pairs);
+      assert.doesNotMatch(JSON.stringify(config), /pairs/);
+      const { adapter: read } = await readAdapter(path, base);
+      assert.equal(read.numTrained, adapter.numTrained);
+      assert.deepEqual(valuesOf(read), valuesOf(adapter));
+      const logits = await logitsOf(engine, base, adapter, batch);
+      assert.deepEqual(await logitsOf(engine, base, read, batch), logits);
+      const file = `${path}/adapter_model.safetensors`;
+      const bytes = readFileSync(file, "latin1");
+      writeFileSync(file, bytes.replace("graft_road_pairs", "other_road_pairs"), "latin1");
+      const { adapter: older } = await readAdapter(path, base);
+      assert.equal(older.numTrained, 2 * adapter.numTrained);
+      assert.deepEqual(await logitsOf(engine, base, older, batch), logits);
+      const other = pairs === "lower" ? "upper" : "lower";
+      writeFileSync(file, bytes.replace(`"${pairs}"`, `"${other}"`), "latin1");
+      await assert.rejects(readAdapter(path, base), { code: "usage/adapter", message: /road_theta/ });
+      writeFileSync(file, bytes.replace(`"${pairs}"`, '"outer"'), "latin1");
+      await assert.rejects(readAdapter(path, base), { code: "usage/adapter", message: /pairs/ });
     }
   });
 

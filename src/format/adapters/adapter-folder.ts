@@ -4,6 +4,7 @@
  * Knows no method: keys of tensors (`base_model.model.…`) and of the config pass through as they are.
  */
 import { FormatError } from "../../errors.ts";
+import { NOTE_PREFIX } from "../../peft/contract/adapter-file.ts";
 import { widen } from "../../quant/codes/half.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import { describeFolder, wrongContents } from "../contents.ts";
@@ -71,8 +72,15 @@ export async function readAdapterFolder(folder: Folder): Promise<AdapterFiles> {
   }
 }
 
+/** Settings of an adapter with those that stand in the head of its tensors' file. */
+export function withNotes({ config, metadata }: Pick<AdapterFiles, "config" | "metadata">): JsonObject {
+  const notes = Object.entries(metadata).filter(([key]) => key.startsWith(NOTE_PREFIX));
+  return { ...config, ...Object.fromEntries(notes) };
+}
+
 /** What `adapterFolderFiles` needs. */
 export interface AdapterFolderParts {
+  /** Those of its keys that begin with `NOTE_PREFIX` become notes. */
   readonly config: Readonly<Record<string, unknown>>;
   readonly tensors: Iterable<readonly [string, HostTensor]>;
   /** Notes for the head of the tensors' file; the format's own is added. */
@@ -90,10 +98,20 @@ export interface AdapterFolderParts {
  * @throws TypeError when a tensor is not of a float type
  */
 export function adapterFolderFiles(parts: AdapterFolderParts): FolderFile[] {
-  const config = { ...parts.config, inference_mode: true };
+  const isNote = ([key]: readonly [string, unknown]): boolean => key.startsWith(NOTE_PREFIX);
+  const settings = Object.entries(parts.config);
+  const config = Object.fromEntries([
+    ...settings.filter((setting) => !isNote(setting)),
+    ["inference_mode", true],
+  ]);
+  const notes = settings.filter(isNote).map(([key, value]) => [key, String(value)]);
   const tensors = [...parts.tensors].map(([name, tensor]) => [name, widen(tensor)] as const);
   return [
-    safetensorsFile(WEIGHTS_FILE, tensors, { format: "pt", ...parts.metadata }),
+    safetensorsFile(WEIGHTS_FILE, tensors, {
+      format: "pt",
+      ...parts.metadata,
+      ...Object.fromEntries(notes),
+    }),
     textFile(CONFIG_FILE, formatJson(config)),
     cardFile(adapterCard(config, parts)),
   ];

@@ -14,7 +14,7 @@ import { METHODS, findMethodOfConfig } from "../../peft/methods.ts";
 import { whileHeld } from "../../runtime/memory/vector-memory.ts";
 import { withModulesOfGraft, withoutCopies } from "./adapter-base.ts";
 import { checkBase } from "./base-record.ts";
-import { readAdapterFolder } from "./adapter-folder.ts";
+import { readAdapterFolder, withNotes } from "./adapter-folder.ts";
 import { fillAdapter } from "./adapter-tensors.ts";
 import { tensorsByOwnNames, withOwnPaths } from "./peft-names.ts";
 import type { Folder } from "../files/folder.ts";
@@ -54,7 +54,9 @@ export async function readAdapter(
   methods: readonly Method[] = METHODS,
 ): Promise<ReadAdapter> {
   const { path } = folder;
-  const { config, tensors: inFile, metadata } = await readAdapterFolder(folder);
+  const files = await readAdapterFolder(folder);
+  const { tensors: inFile, metadata } = files;
+  const config = withNotes(files);
   const { tensors, isRenamed } = tensorsByOwnNames(path, inFile, base.model);
   for (const [name, { data }] of inFile) {
     const count = countNonFinite(data);

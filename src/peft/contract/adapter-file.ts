@@ -9,6 +9,12 @@ export interface FileSite<S> {
   readonly storedTransposed: boolean | null;
 }
 
+/**
+ * How keys begin that PEFT does not know and need not, as it computes the same without. They stand in the head of the tensors' file:
+ * of others in adapter_config.json PEFT warns.
+ */
+export const NOTE_PREFIX = "graft_";
+
 /** How options stand in `adapter_config.json`. */
 export interface ConfigFile<O, S> {
   readonly peftType: string;

@@ -19,7 +19,7 @@ import { passInput } from "../../nn/pass.ts";
 import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
 import { roadAlgebra } from "./road/algebra.ts";
 import { roadRowForm, turnRows } from "./road/rows.ts";
-import { areNumbered } from "../contract/adapter-file.ts";
+import { NOTE_PREFIX, areNumbered } from "../contract/adapter-file.ts";
 import { ALL_LINEAR, NOTHING_FROZEN, defineMethod } from "../method.ts";
 import type { SitePlace } from "../sites/site.ts";
 import {
@@ -41,6 +41,10 @@ type RoadOptions = z.output<typeof OPTIONS>;
 
 const THETA = "road_theta";
 const ALPHA = "road_alpha";
+/** What the values are that stand for pairs which are not trained. */
+const START = { [THETA]: 0, [ALPHA]: 1 };
+/** A file has the values of all pairs, so that whoever does not know which were trained computes the same. */
+const PAIRS_KEY = `${NOTE_PREFIX}road_pairs`;
 
 interface RoadSite extends RoadLayout {
   readonly positions: RoadOptions["positions"];
@@ -117,29 +121,36 @@ export const road = defineMethod<RoadOptions, RoadSite>({
     // PEFT turns all tokens, whatever the file says.
     readBy: ({ positions }, paths) => (positions === "all" && !areNumbered(paths) ? "peft" : "graft"),
     claims: () => true,
-    toConfig: ({ variant, groupSize, positions, ...others }, sites) => ({
+    toConfig: ({ variant, groupSize, pairs, positions, ...others }, sites) => ({
       ...wholeModulesToConfig(others),
       variant,
       group_size: sites[0]?.options.groupSize ?? groupSize ?? USUAL_GROUP,
       init_weights: true,
       ...(positions === "all" ? {} : { positions }),
+      ...(pairs === "all" ? {} : { [PAIRS_KEY]: pairs }),
     }),
     fromConfig: (take) => {
       take("init_weights");
       return {
         variant: take("variant"),
         groupSize: take("group_size"),
+        pairs: take(PAIRS_KEY),
         positions: take("positions"),
         ...wholeModulesFromConfig(take),
       };
     },
     // A file has the values of all pairs, whichever were trained, so that it is PEFT's and adapters of halves can be added.
     toTensors: ({ [THETA]: theta, [ALPHA]: alpha }, layout) => ({
-      [THETA]: vector(toAllGroups(theta!.data, 0, layout)),
-      [ALPHA]: vector(toAllGroups(alpha!.data, 1, layout)),
+      [THETA]: vector(toAllGroups(theta!.data, START[THETA], layout)),
+      [ALPHA]: vector(toAllGroups(alpha!.data, START[ALPHA], layout)),
     }),
     fromTensors: (held, layout) =>
-      Object.fromEntries(Object.entries(held).map(([suffix, tensor]) => [suffix, trainedOf(tensor, layout)])),
+      Object.fromEntries(
+        Object.entries(held).map(([suffix, tensor]) => [
+          suffix,
+          trainedOf(tensor, START[suffix as keyof typeof START], layout),
+        ]),
+      ),
   },
 });
 
@@ -172,10 +183,11 @@ function refuseProjection({ path }: SitePlace): void {
   );
 }
 
-/** Cuts the trained values out of those of all groups; anything else stays as it is, to be refused. */
-function trainedOf(tensor: HostTensor<"float32">, layout: RoadLayout): HostTensor<"float32"> {
-  const [, length] = trainedRange({ ...layout, pairs: "all" });
-  return tensor.data.length === length ? vector(tensor.data.slice(...trainedRange(layout))) : tensor;
+/** Cuts the trained values out of those of all groups, the rest at its start; anything else stays as it is, to be refused. */
+function trainedOf(tensor: HostTensor<"float32">, start: number, layout: RoadLayout): HostTensor<"float32"> {
+  const trained = tensor.data.slice(...trainedRange(layout));
+  const all = toAllGroups(trained, start, layout);
+  return String(all) === String(tensor.data) ? vector(trained) : tensor;
 }
 
 function vector(data: Float32Array): HostTensor<"float32"> {
