@@ -118,37 +118,47 @@ export async function readDatasets<K extends DataKindName = "text">(
   options: ReadOptions<K>,
   parts: readonly (typeof PARTS)[number][] = PARTS,
 ): Promise<Dataset<DataUnits[K]>[]> {
-  type Part = DataPart<DataUnits[K]> & { readonly files: readonly string[] };
-  const sets: Partial<Record<(typeof PARTS)[number], Part>>[] = [];
-  for (const name of names) {
-    const set: (typeof sets)[number] = {};
-    if (typeof name === "string") {
-      const files = findDataFiles(name);
-      for (const part of parts) {
-        if (files[part].length > 0)
-          set[part] = { ...(await readFiles(files[part], options)), files: files[part] };
-      }
-    } else set.train = { ...(await readFiles([contentOf(name)], options)), files: [IN_MEMORY] };
-    sets.push(set);
-  }
+  const sets: DataSet<K>[] = [];
+  for (const name of names) sets.push(await readParts(name, options, parts));
   const reports = sets.flatMap((set) => Object.values(set).map(({ report }) => report));
   const shown = names.map((name) => (typeof name === "string" ? name : IN_MEMORY));
   const numExamples = reports.reduce((sum, report) => sum + report.numExamples, 0);
   requireExamples(shown, { ...reports[0]!, ...sumCounts(reports), numExamples }, options);
   return sets.map(({ train, valid, test }, i) => {
-    requireExamples([shown[i]!], (train as Part).report, options);
+    requireExamples([shown[i]!], train!.report, options);
     for (const part of [valid, test]) if (part) requireExamples(part.files, part.report, options);
     return {
-      train: (train as Part).examples,
+      train: train!.examples,
       valid: valid?.examples ?? null,
       test: test?.examples ?? null,
       reports: {
-        train: (train as Part).report,
+        train: train!.report,
         valid: valid?.report ?? null,
         test: test?.report ?? null,
       },
     };
   });
+}
+
+/** What was read of a name, with the files of each part. */
+type DataSet<K extends DataKindName> = Partial<
+  Record<(typeof PARTS)[number], DataPart<DataUnits[K]> & { readonly files: readonly string[] }>
+>;
+
+async function readParts<K extends DataKindName>(
+  name: DataName,
+  options: ReadOptions<K>,
+  parts: readonly (typeof PARTS)[number][],
+): Promise<DataSet<K>> {
+  if (typeof name !== "string")
+    return { train: { ...(await readFiles([contentOf(name)], options)), files: [IN_MEMORY] } };
+  const found = findDataFiles(name);
+  const set: DataSet<K> = {};
+  for (const part of parts) {
+    const files = found[part];
+    if (files.length > 0) set[part] = { ...(await readFiles(files, options)), files };
+  }
+  return set;
 }
 
 /** Reads the labels of the rows to train on, each once. @throws as `readDatasets`, but for faults of rows */

@@ -104,26 +104,33 @@ function labelsOf(
   const weights = new Float32Array(numLabels);
   const sequenceOf = new Int32Array(numLabels);
   let [next, sequence] = [0, 0];
-  const setLabel = (at: number, id: number, weight: number): void => {
-    labels[at] = id;
-    weights[next] = weight;
-    sequenceOf[next++] = sequence;
-  };
   for (const [rowIndex, row] of rows.entries()) {
     let at = rowIndex * T;
     for (const example of row) {
-      if ("label" in example) setLabel(at + example.labelIndex, example.label, 1);
-      else {
-        assertInternal(example.weights.length === example.ids.length, "one weight a token");
-        for (let i = 1; i < example.ids.length; i++) {
-          if (example.weights[i]! > 0) setLabel(at + i - 1, example.ids[i]!, example.weights[i]!);
-        }
-      }
+      eachLabel(example, (place, id, weight) => {
+        labels[at + place] = id;
+        weights[next] = weight;
+        sequenceOf[next++] = sequence;
+      });
       at += example.ids.length;
       sequence++;
     }
   }
   return { labels, numLabels, weights, sequenceOf };
+}
+
+/** Tells each label of an example: at which place in it, what it is, and its weight. */
+function eachLabel(
+  example: Example | ClassExample,
+  tell: (place: number, id: number, weight: number) => void,
+): void {
+  if ("label" in example) {
+    tell(example.labelIndex, example.label, 1);
+    return;
+  }
+  const { ids, weights } = example;
+  assertInternal(weights.length === ids.length, "one weight a token");
+  for (let i = 1; i < ids.length; i++) if (weights[i]! > 0) tell(i - 1, ids[i]!, weights[i]!);
 }
 
 /** What an example is to its group; one that is not compared is a group of its own. */

@@ -128,30 +128,38 @@ export class PagedPass {
     const { sequences, count } = rows;
     if (layout === "heads") heads.append(count, layers);
     for (const [layer, own] of layers.entries()) {
-      const { width, key, value } = own;
       const fresh = this.#fresh.get(layer) ?? null;
-      for (const [row, { numComputed, pages }] of sequences.entries()) {
-        for (let i = 0; i < count;) {
-          const position = numComputed + i;
-          const inPage = position % PAGE_TOKENS;
-          const run = Math.min(count - i, PAGE_TOKENS - inPage);
-          const page = pages[Math.floor(position / PAGE_TOKENS)];
-          // The row has ended while the pass ran.
-          if (page === undefined) break;
-          const at = ((page + 1) * PAGE_TOKENS + inPage) * width;
-          if (fresh) {
-            const [from, to] = [(row * count + i) * width, (row * count + i + run) * width];
-            key.set(fresh.key.data.subarray(from, to), at);
-            value.set(fresh.value.data.subarray(from, to), at);
-          }
-          // What the page held before, behind its first positions.
-          const end = (page + 2) * PAGE_TOKENS * width;
-          if (inPage === 0) for (const data of [key, value]) data.fill(0, at + run * width, end);
-          i += run;
-        }
-      }
+      for (const [row, sequence] of sequences.entries()) appendRow(own, sequence, row * count, count, fresh);
       if (fresh) own.fresh = fresh;
     }
+  }
+}
+
+/** Keeps the new tokens of a row in its pages; `first`: the first of them in `fresh`, null where heads have kept them. */
+function appendRow(
+  { width, key, value }: PoolLayer,
+  { numComputed, pages }: Sequence,
+  first: number,
+  count: number,
+  fresh: CacheRows | null,
+): void {
+  for (let i = 0; i < count;) {
+    const position = numComputed + i;
+    const inPage = position % PAGE_TOKENS;
+    const run = Math.min(count - i, PAGE_TOKENS - inPage);
+    const page = pages[Math.floor(position / PAGE_TOKENS)];
+    // The row has ended while the pass ran.
+    if (page === undefined) return;
+    const at = ((page + 1) * PAGE_TOKENS + inPage) * width;
+    if (fresh) {
+      const [from, to] = [(first + i) * width, (first + i + run) * width];
+      key.set(fresh.key.data.subarray(from, to), at);
+      value.set(fresh.value.data.subarray(from, to), at);
+    }
+    // What the page held before, behind its first positions.
+    const end = (page + 2) * PAGE_TOKENS * width;
+    if (inPage === 0) for (const data of [key, value]) data.fill(0, at + run * width, end);
+    i += run;
   }
 }
 
