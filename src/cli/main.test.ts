@@ -110,6 +110,21 @@ test("an unknown command is a usage error that names the nearest one", async () 
   );
 });
 
+test("of flags before the command --json counts there too; others are told to go behind it", async () => {
+  const commands = [makeCommand("train", async (_, io) => io.emit({ event: "done" }))];
+  const { status, stdout } = await run(["--json", "train"], commands);
+  assert.deepEqual([status, stdout], [0, '{"event":"done"}\n']);
+  assert.equal((await run(["--json"], commands)).status, 0);
+  for (const words of [["--model", "x", "train"], ["--json", "--model", "x"], ["--model"]]) {
+    const { status, stderr } = await run(words, commands);
+    assert.equal(status, 2);
+    assert.match(
+      stderr,
+      /^error\[usage\/flag\]: Cannot run "graft --model": it is a flag, expected a command\nhint: Write the command first/,
+    );
+  }
+});
+
 test("a group of commands has a help of its own", async () => {
   const commands = [makeCommand("data show", async () => {}), makeCommand("train", async () => {})];
   const { status, stdout } = await run(["data", "--help"], commands);

@@ -38,6 +38,11 @@ function groupOf(commands: readonly ListedCommand[], word?: string): readonly Li
 
 /** Explains a first word that is no command. */
 function unknownCommand(commands: readonly ListedCommand[], words: readonly string[]): UsageError {
+  const [first = ""] = words;
+  if (first.startsWith("-"))
+    return new UsageError("usage/flag", `Cannot run "graft ${first}": it is a flag, expected a command`, {
+      hint: "Write the command first, and its flags behind it; see graft --help.",
+    });
   const plain = words.filter((word) => !word.startsWith("-")).slice(0, 2);
   const names = commands.map((command) => command.name);
   const group = groupOf(commands, plain[0]).map((command) => command.name);
@@ -45,12 +50,13 @@ function unknownCommand(commands: readonly ListedCommand[], words: readonly stri
   const match =
     nearest(plain.join(" "), names) ??
     (group.length > 0 ? group.join(" or ") : nearest(plain[0] ?? "", firsts));
-  const found = plain.length === 0 ? (words[0] ?? "") : plain.join(" ");
   const hint =
     match === null
       ? "See graft --help for the commands."
       : `The nearest command is ${match}; see graft --help.`;
-  return new UsageError("usage/flag", `Cannot run "graft ${found}": there is no such command`, { hint });
+  return new UsageError("usage/flag", `Cannot run "graft ${plain.join(" ")}": there is no such command`, {
+    hint,
+  });
 }
 
 /** @throws FormatError "format/file" where somebody has removed the folder that the program was started in */
@@ -77,6 +83,8 @@ async function dispatch(
 ): Promise<number> {
   const [first = "--help"] = words;
   if (first === "help") return await dispatch([...words.slice(1), "--help"], commands, io);
+  // It has been read.
+  if (first === "--json") return await dispatch(words.slice(1), commands, io);
   if (first === "--version") {
     io.stdout(packageField("version"));
     io.emit({ event: "done", version: packageField("version") });
