@@ -1,4 +1,5 @@
 /** @file How a caller follows a run, stops it, and lends it what is open already. */
+import type { Tokenizer } from "../data/tokenizer/tokenizer.ts";
 import type { Environment } from "../environment.ts";
 import type { Method } from "../peft/method.ts";
 import type { BetweenBlocks } from "../run/blocks/forward-blocks.ts";
@@ -35,6 +36,8 @@ export interface TrainHooks {
 /** An open model. Its arithmetic and the way in which it holds weights count, not those of the settings. */
 export interface SharedModel {
   readonly session: Session;
+  /** The model's own, which takes long to make anew. */
+  readonly tokenizer?: Tokenizer;
   readonly betweenBlocks: BetweenBlocks;
   /** Is called before files are written: until the next block others may run. */
   readonly rest?: () => void;

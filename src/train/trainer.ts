@@ -116,6 +116,7 @@ class Training {
     const opened = await openRun(options, methods, {
       signal,
       env,
+      tokenizer: shared?.tokenizer,
       onProgress: ({ file, numRows, totalRows }) =>
         this.#emit({ event: "read", file, rows: numRows, total_rows: totalRows }),
     });

@@ -334,3 +334,20 @@ test("what is wrong with a job is told by the job, with the line", async () => {
   }
   assert.deepEqual(server.errors, []);
 });
+
+test("a job reads its data with the tokenizer that the server has open", async () => {
+  const own = await open(join(root, "tokenizer"));
+  after(() => own.stop());
+  const { tokenizer } = own.server.state.model.parts;
+  const encode = tokenizer.encode.bind(tokenizer);
+  let numTexts = 0;
+  tokenizer.encode = (...words) => {
+    numTexts++;
+    return encode(...words);
+  };
+  const file = await toFile(readFileSync(chats), "chats.jsonl");
+  const { id: data } = await own.client.files.create({ file, purpose: "fine-tune" });
+  const { id } = await own.client.fineTuning.jobs.create(request(data, { ...SETTINGS, steps: 1 }));
+  await until(own.client, id, "succeeded");
+  assert.ok(numTexts >= 24, `${numTexts} texts`);
+});

@@ -21,9 +21,13 @@ export interface TextTools {
   readonly origin: ToolsOrigin;
 }
 
-/** Makes the text tools of a model. @throws as `requireTokenizer` */
-export function openTextTools(modelName: string, files: TokenizerFiles | null): TextTools {
-  return makeTextTools({ files: requireTokenizer(modelName, files), now: new Date() });
+/** Makes the text tools of a model; `tokenizer`: that of the files, where it is open. @throws as `requireTokenizer` */
+export function openTextTools(
+  modelName: string,
+  files: TokenizerFiles | null,
+  tokenizer?: Tokenizer,
+): TextTools {
+  return makeTextTools({ files: requireTokenizer(modelName, files), now: new Date() }, tokenizer);
 }
 
 /** The tokenizer files of a model. @throws UsageError "usage/model" when it carries none. */
@@ -35,9 +39,11 @@ export function requireTokenizer(modelName: string, files: TokenizerFiles | null
 }
 
 /** Makes the tools of an origin. */
-export function makeTextTools(origin: ToolsOrigin): TextTools {
+export function makeTextTools(
+  origin: ToolsOrigin,
+  tokenizer: Tokenizer = createTokenizer(origin.files),
+): TextTools {
   const { files, now } = origin;
-  const tokenizer = createTokenizer(files);
   const template = createChatTemplate(files, { now });
   return { tokenizer, template, typedTokens: new TypedTokens(tokenizer, template.source ?? ""), origin };
 }

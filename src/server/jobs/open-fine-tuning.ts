@@ -84,7 +84,8 @@ function openWorker(
   places: TrainingPlaces,
   trained: TrainedModels,
 ): JobWorker {
-  const { trainingSession: session, engine } = state.model;
+  const { trainingSession: session, engine, parts } = state.model;
+  const { tokenizer } = parts;
   return new JobWorker({
     queue,
     base: fingerprint,
@@ -98,7 +99,7 @@ function openWorker(
       trainJob(taken, lease, {
         files,
         placesOf: (row) => placesFor(row, files, places),
-        share: () => ({ session, ...engine.turns.training() }),
+        share: () => ({ session, tokenizer, ...engine.turns.training() }),
         nameOf: resultName,
         now: () => state.seconds(),
         env,

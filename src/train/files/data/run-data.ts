@@ -1,6 +1,7 @@
 /** @file What a run trains and is evaluated on, whatever the model reads. */
 import type { ReadingProgress } from "../../../data/by-path.ts";
 import type { DataSource } from "../../../data/batches/order.ts";
+import type { Tokenizer } from "../../../data/tokenizer/tokenizer.ts";
 import type { TrainingUnit } from "../../../data/examples/training-unit.ts";
 import type { Environment } from "../../../environment.ts";
 
@@ -29,6 +30,8 @@ export interface ReadingHooks {
   readonly onProgress?: ((progress: ReadingProgress) => void) | undefined;
   /** Environment that says where models and data are kept; the process's own by default. */
   readonly env?: Environment | undefined;
+  /** The model's, where it is open already. */
+  readonly tokenizer?: Tokenizer | undefined;
 }
 
 /** What is held out of several data sets; null: nothing. */

@@ -22,10 +22,10 @@ export async function readTextData(
   model: Model,
   objective: Objective,
   tokenizerFiles: TokenizerFiles | null,
-  hooks: ReadingHooks,
+  { tokenizer, ...hooks }: ReadingHooks,
 ): Promise<RunData> {
   const { maxLength, evalData } = options;
-  const tools = openTextTools(options.model, tokenizerFiles);
+  const tools = openTextTools(options.model, tokenizerFiles, tokenizer);
   requireFit(options, model, objective);
   const fileHashes = new Map<string, string>();
   const how: ReadOptions<DataKindName> = {
