@@ -42,6 +42,10 @@ export interface FineTuning {
   readonly requireSettings: (job: Job) => void;
   /** Lets requests ask for what a job has trained by this name, if one has, wherever it trains, until it is removed, wherever that is. */
   readonly find: (name: string) => Promise<void>;
+  /** Whether a name is that of what a job trains, or has trained. */
+  readonly owns: (name: string) => Promise<boolean>;
+  /** Lets requests ask again for what a job has trained, by a name that an operator has taken away. */
+  readonly giveBack: (name: string) => Promise<void>;
   /** Removes what a job has trained, by its name; false: no job has trained that. */
   readonly removeResult: (name: string) => Promise<boolean>;
   /** Takes up what earlier processes have left. */
@@ -227,10 +231,25 @@ export class ServerState {
     this.#createdOf.set(name, created);
   }
 
-  /** Forgets an adapter until it is loaded again; texts that have it go on. */
-  unload(name: string): void {
+  /** Forgets an adapter; texts that have it go on. */
+  forget(name: string): void {
     this.model.engine.adapters.unregister(name);
-    this.#withdrawn.add(name);
     this.#createdOf.delete(name);
+  }
+
+  /** Forgets an adapter until it is loaded again. */
+  unload(name: string): void {
+    this.forget(name);
+    this.#withdrawn.add(name);
+  }
+
+  /** Whether an operator has taken a name away. */
+  isWithdrawn(name: string): boolean {
+    return this.#withdrawn.has(name);
+  }
+
+  /** Gives back a name that an operator has taken away. */
+  giveBack(name: string): void {
+    this.#withdrawn.delete(name);
   }
 }

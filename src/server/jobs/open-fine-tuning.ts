@@ -60,6 +60,8 @@ export function openFineTuning(state: ServerState, options: FineTuningOptions): 
       jobSettings(job, { ...places, initAdapter: null, data: ".jsonl", evalData, output: "." });
     },
     find: (name) => trained.find(name),
+    owns: (name) => trained.owns(name),
+    giveBack: (name) => trained.giveBack(name),
     removeResult: (name) => trained.remove(name),
     start: async () => {
       if (trainsHere) await queue.takeBackAll();

@@ -46,9 +46,11 @@ export class TrainedModels {
       for (const { step, path } of found) paths.set(checkpointName(job, step), path);
     }
     for (const { name } of this.#state.model.engine.adapters.list()) {
-      if (isOfJob(name, job) && !paths.delete(name)) this.#state.unload(name);
+      if (isOfJob(name, job) && !paths.delete(name)) this.#state.forget(name);
     }
-    for (const [name, path] of paths) this.#state.register(name, path, job.finished_at ?? undefined);
+    for (const [name, path] of paths) {
+      if (!this.#state.isWithdrawn(name)) this.#state.register(name, path, job.finished_at ?? undefined);
+    }
   }
 
   /** Names what earlier processes have left of jobs that have not ended. */
@@ -90,6 +92,17 @@ export class TrainedModels {
     if (!row) return;
     if (!hasEnded(row.job)) this.#followed.add(row.job.id);
     await this.name(row);
+  }
+
+  /** Whether a name is that of what a job trains, or has trained. */
+  async owns(name: string): Promise<boolean> {
+    return (await this.#jobOf(name)) !== null;
+  }
+
+  /** Lets requests ask again for what a job has trained, by a name that an operator has taken away. */
+  async giveBack(name: string): Promise<void> {
+    this.#state.giveBack(name);
+    await this.find(name);
   }
 
   /**

@@ -2,6 +2,7 @@
 import { nearest } from "../../messages/nearest.ts";
 import { ApiError } from "../api-error.ts";
 import { defineRoute } from "../route.ts";
+import type { ServerState } from "../server-state.ts";
 import { waitInTime } from "../within-time.ts";
 import { LOAD_ADAPTER_REQUEST, UNLOAD_ADAPTER_REQUEST } from "../wire.ts";
 
@@ -14,6 +15,11 @@ export const loadAdapter = defineRoute({
   answer: { whole: "text/plain" },
   handle: async ({ body, context, state }) => {
     const { lora_name: name, lora_path: path, load_inplace: replaces } = body;
+    const loaded = (): Response => context.text(`Success: LoRA adapter '${name}' added successfully.`);
+    if (await state.fineTuning?.owns(name)) {
+      await giveBack(name, path, state);
+      return loaded();
+    }
     if (!state.adapterRoot) {
       throw new ApiError(
         403,
@@ -28,9 +34,22 @@ export const loadAdapter = defineRoute({
     const isTaken = name === state.name || (!mayReplace && state.model.engine.adapters.has(name));
     const param = isTaken ? "lora_name" : "lora_path";
     await waitInTime(state, (signal) => state.loadFor(name, folder, { path, param, mayReplace, signal }));
-    return context.text(`Success: LoRA adapter '${name}' added successfully.`);
+    return loaded();
   },
 });
+
+/** Lets requests ask again for what a job has trained. @throws ApiError 400 for another adapter of its name, 404 where there is none yet */
+async function giveBack(name: string, path: string, state: ServerState): Promise<void> {
+  if (path !== name) {
+    throw new ApiError(
+      400,
+      `The name "${name}" is that of what a job trains: choose another, or give it as lora_path too, to serve that again`,
+      { code: "usage/adapter", param: "lora_name" },
+    );
+  }
+  await state.fineTuning?.giveBack(name);
+  await state.adapterOf(name);
+}
 
 export const unloadAdapter = defineRoute({
   method: "post",

@@ -46,7 +46,8 @@ export const deleteModel = defineRoute({
   answer: { whole: deletedAnswer("model") },
   handle: async ({ context, state }) => {
     const id = context.req.param("model") ?? "";
-    await state.adapterOf(id);
+    // What an operator has unloaded can be removed all the same.
+    if (!state.isWithdrawn(id)) await state.adapterOf(id);
     if (!(await requireJobs(state).removeResult(id))) {
       throw new ApiError(
         400,
