@@ -5,7 +5,7 @@ import { availableParallelism, cpus, totalmem } from "node:os";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 
-import { describeProcessor } from "../../src/train/files/folder/processor.ts";
+import { describeProcessor } from "../../src/train/files/processor.ts";
 import type { Json } from "../bench.ts";
 
 /** The folder of the project. */

@@ -6,7 +6,7 @@
  */
 import type { DType } from "../../graph/dtype.ts";
 import { Graph } from "../../graph/graph.ts";
-import { cast } from "../../graph/ops/cast.ts";
+import { cast } from "../../graph/ops/shapes/cast.ts";
 import type { Saved } from "../../run/blocks/block-runner.ts";
 import type { Session } from "../../run/session.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";

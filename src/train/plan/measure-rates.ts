@@ -1,8 +1,8 @@
 /** @file How fast a machine computes what steps are made of: one product of many rows in each arithmetic, one sum, one reading. */
 import { Graph, type Value } from "../../graph/graph.ts";
-import { add } from "../../graph/ops/elementwise.ts";
-import { matmul } from "../../graph/ops/matmul.ts";
-import { matmulInt8 } from "../../graph/ops/matmul-int8.ts";
+import { add } from "../../graph/ops/pointwise/elementwise.ts";
+import { matmul } from "../../graph/ops/products/matmul.ts";
+import { matmulInt8 } from "../../graph/ops/products/matmul-int8.ts";
 import { workOf } from "../../graph/program-work.ts";
 import { evaluateShape } from "../../graph/shape.ts";
 import { float32ToBfloat16, widenBfloat16 } from "../../quant/codes/half.ts";

@@ -3,7 +3,7 @@ import { arch, availableParallelism, release, totalmem, type } from "node:os";
 import { readFileSync } from "node:fs";
 import type { Fact } from "../../../format/cards/model-card.ts";
 import { formatBytes } from "../../../messages/numbers.ts";
-import { describeProcessor } from "./processor.ts";
+import { describeProcessor } from "../processor.ts";
 
 /** Says what runs here: versions, processor, memory. */
 export function describeEnvironment(threads: number | undefined): readonly Fact[] {

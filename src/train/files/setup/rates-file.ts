@@ -8,7 +8,7 @@ import { disk } from "../../../format/files/disk/calls.ts";
 import { homeFolderOf } from "../../../hub/models-folder.ts";
 import { createEngine } from "../../../runtime/create-engine.ts";
 import { engineVersion } from "../../../runtime/ort/ort-c-api.ts";
-import { describeProcessor } from "../folder/processor.ts";
+import { describeProcessor } from "../processor.ts";
 import { type MeasuredRates, measureRates } from "../../plan/measure-rates.ts";
 
 const FILE = "rates.json";
