@@ -5,11 +5,11 @@
  */
 import { gradients } from "../src/graph/autodiff.ts";
 import { type Value } from "../src/graph/graph.ts";
-import { add, div, mul } from "../src/graph/ops/elementwise.ts";
-import { matmul } from "../src/graph/ops/matmul.ts";
-import { reduceSum } from "../src/graph/ops/reduce-expand.ts";
-import { silu } from "../src/graph/ops/silu.ts";
-import { softmax } from "../src/graph/ops/softmax.ts";
+import { add, div, mul } from "../src/graph/ops/pointwise/elementwise.ts";
+import { matmul } from "../src/graph/ops/products/matmul.ts";
+import { reduceSum } from "../src/graph/ops/shapes/reduce-expand.ts";
+import { silu } from "../src/graph/ops/pointwise/silu.ts";
+import { softmax } from "../src/graph/ops/reductions/softmax.ts";
 import { neededInputs } from "../src/graph/program.ts";
 import { PartGraph } from "../src/models/graphs/part-graph.ts";
 import { PLAIN_PART } from "../src/models/graphs/part-options.ts";

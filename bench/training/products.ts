@@ -14,7 +14,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import { Graph } from "../../src/graph/graph.ts";
-import { matmul } from "../../src/graph/ops/matmul.ts";
+import { matmul } from "../../src/graph/ops/products/matmul.ts";
 import { openModel } from "../../src/models/families.ts";
 import type { Model, ModelLayer } from "../../src/models/model.ts";
 import { Random } from "../../src/random.ts";

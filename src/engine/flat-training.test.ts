@@ -7,7 +7,7 @@ import { TINY_CONFIGS } from "../../test/tiny/configs.ts";
 import { temporaryFolder, writeTinyModel } from "../../test/tiny/model.ts";
 import { makeExample } from "../data/examples/example.ts";
 import { toBatch } from "../data/batches/batch.ts";
-import { matmulPartsOp } from "../graph/ops/matmul-parts.ts";
+import { matmulPartsOp } from "../graph/ops/products/matmul-parts.ts";
 import { type ProgramSpec, nodesOf } from "../graph/program.ts";
 import { loadModel } from "../format/by-path.ts";
 import type { BaseModel } from "../models/base/base-model.ts";

@@ -5,10 +5,10 @@ import { evaluate } from "../../test/reference/evaluator.ts";
 import type { Array64 } from "../../test/ops/array64.ts";
 import { gradients } from "./autodiff.ts";
 import { applyOne, Graph, type Op, type Value } from "./graph.ts";
-import { add, exp, mul, sub } from "./ops/elementwise.ts";
-import { padLike } from "./ops/slice-pad.ts";
-import { reduceSum } from "./ops/reduce-expand.ts";
-import { rmsNorm } from "./ops/rms-norm.ts";
+import { add, exp, mul, sub } from "./ops/pointwise/elementwise.ts";
+import { padLike } from "./ops/shapes/slice-pad.ts";
+import { reduceSum } from "./ops/shapes/reduce-expand.ts";
+import { rmsNorm } from "./ops/norms/rms-norm.ts";
 
 const vector = (...values: number[]): Array64 => ({
   shape: [values.length],

@@ -1,6 +1,6 @@
 /** @file Reverse-mode differentiation: adds the gradient computation of a function to its graph. */
 import type { Value } from "./graph.ts";
-import { add } from "./ops/elementwise.ts";
+import { add } from "./ops/pointwise/elementwise.ts";
 import { sameShape, showShape } from "./shape.ts";
 
 /** A value together with the gradient that flows into it from outside. */

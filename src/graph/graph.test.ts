@@ -2,9 +2,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Graph } from "./graph.ts";
-import { add, exp } from "./ops/elementwise.ts";
-import { matmul } from "./ops/matmul.ts";
-import { rmsNorm } from "./ops/rms-norm.ts";
+import { add, exp } from "./ops/pointwise/elementwise.ts";
+import { matmul } from "./ops/products/matmul.ts";
+import { rmsNorm } from "./ops/norms/rms-norm.ts";
 
 test("apply() makes the same operation on the same values once", () => {
   const graph = new Graph();

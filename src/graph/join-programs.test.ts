@@ -4,10 +4,10 @@ import { createEngine } from "../runtime/create-engine.ts";
 import { hostTensor, zeros } from "../runtime/host-tensor.ts";
 import { Graph } from "./graph.ts";
 import { inPart, joinPrograms } from "./join-programs.ts";
-import { mul } from "./ops/elementwise.ts";
-import { matmulPartsOp } from "./ops/matmul-parts.ts";
-import { matmul } from "./ops/matmul.ts";
-import { reshape } from "./ops/reshape.ts";
+import { mul } from "./ops/pointwise/elementwise.ts";
+import { matmulPartsOp } from "./ops/products/matmul-parts.ts";
+import { matmul } from "./ops/products/matmul.ts";
+import { reshape } from "./ops/shapes/reshape.ts";
 import { type ProgramSpec, nodesOf } from "./program.ts";
 
 /** y = factor · (x W) W, with rows laid out anew in between. */

@@ -3,8 +3,8 @@
  * work in one pass over the weights. All else of a program is computed as it was.
  */
 import { type AnyNode, type Attributes, Graph, type Value } from "./graph.ts";
-import { matmulParts } from "./ops/matmul-parts.ts";
-import { matmulOp } from "./ops/matmul.ts";
+import { matmulParts } from "./ops/products/matmul-parts.ts";
+import { matmulOp } from "./ops/products/matmul.ts";
 import { type ProgramSpec, nodesOf } from "./program.ts";
 import { type Shape, renameSymbols, termsOf } from "./shape.ts";
 

@@ -6,8 +6,8 @@ import { Random } from "../random.ts";
 import { gradients } from "./autodiff.ts";
 import { Graph, type Value } from "./graph.ts";
 import { joinThinProducts } from "./join-thin-products.ts";
-import { add, mul } from "./ops/elementwise.ts";
-import { matmul, matmulOp } from "./ops/matmul.ts";
+import { add, mul } from "./ops/pointwise/elementwise.ts";
+import { matmul, matmulOp } from "./ops/products/matmul.ts";
 import { type ProgramSpec, nodesOf } from "./program.ts";
 
 const [NUM_ROWS, WIDTH, RANKS] = [3, 64, [2, 4]] as const;

@@ -4,9 +4,9 @@
  * a sum.
  */
 import type { AnyNode, Value } from "./graph.ts";
-import { concat } from "./ops/concat.ts";
-import { isThin, matmulOp } from "./ops/matmul.ts";
-import { split } from "./ops/split.ts";
+import { concat } from "./ops/shapes/concat.ts";
+import { isThin, matmulOp } from "./ops/products/matmul.ts";
+import { split } from "./ops/rows/split.ts";
 import { type ProgramSpec, nodesOf } from "./program.ts";
 
 /**

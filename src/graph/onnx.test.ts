@@ -5,10 +5,10 @@ import protobuf from "protobufjs";
 import { PLAIN_TARGET } from "./emitter.ts";
 import { Graph } from "./graph.ts";
 import { toOnnx } from "./onnx.ts";
-import { add } from "./ops/elementwise.ts";
-import { matmul } from "./ops/matmul.ts";
-import { reduceSum } from "./ops/reduce-expand.ts";
-import { transpose } from "./ops/transpose.ts";
+import { add } from "./ops/pointwise/elementwise.ts";
+import { matmul } from "./ops/products/matmul.ts";
+import { reduceSum } from "./ops/shapes/reduce-expand.ts";
+import { transpose } from "./ops/shapes/transpose.ts";
 
 // Written down apart from onnx.ts, from the field numbers of the public schema, so a slip there shows here.
 const { root } = protobuf.parse(`

@@ -1,48 +1,52 @@
-/** @file The list of operations, over which the conformance suite loops: one is a file in `ops/`, a line here, and cases in `test/ops/`. */
+/**
+ * @file The list of operations, over which the conformance suite loops: one is a file in a folder of `ops/`, a line here, and
+ * cases in `test/ops/`. The folders are shapes, pointwise, rows, reductions, norms, products, losses and attention; each imports
+ * only from those before it.
+ */
 import type { AnyOp } from "./graph.ts";
-import { attentionGradientOp, attentionOp } from "./ops/attention.ts";
-import { addRmsNormOp } from "./ops/add-rms-norm.ts";
-import { cachedAttentionOp } from "./ops/cached-attention.ts";
-import { castOp } from "./ops/cast.ts";
-import { equalOp, greaterOp } from "./ops/compare.ts";
-import { concatOp } from "./ops/concat.ts";
-import { crossEntropyOp, softmaxErrorOp } from "./ops/cross-entropy.ts";
-import { ELEMENTWISE_OPS } from "./ops/elementwise.ts";
-import { gatherColumnsOp } from "./ops/gather-columns.ts";
-import { gatherPagesOp } from "./ops/gather-pages.ts";
-import { addRowsOp, gatherRowsOp, scatterAddRowsOp } from "./ops/gather-scatter.ts";
-import { geluOp } from "./ops/gelu.ts";
-import { kthSmallestOp } from "./ops/kth-smallest.ts";
-import { layerNormOp } from "./ops/layer-norm.ts";
-import { int8CrossEntropyOp } from "./ops/int8-cross-entropy.ts";
-import { linearCrossEntropyOp } from "./ops/linear-cross-entropy.ts";
-import { logSumExpOp } from "./ops/log-sum-exp.ts";
-import { matmulBitsOp } from "./ops/matmul-bits.ts";
-import { matmulInt8Op } from "./ops/matmul-int8.ts";
-import { matmulPartsOp } from "./ops/matmul-parts.ts";
-import { matmulOp } from "./ops/matmul.ts";
-import { maximumOp } from "./ops/maximum.ts";
-import { pairwiseDistanceOp } from "./ops/pairwise-distance.ts";
-import { expandLikeOp, reduceSumOp } from "./ops/reduce-expand.ts";
-import { reduceMaxOp } from "./ops/reduce-max.ts";
-import { reduceMeanOp } from "./ops/reduce-mean.ts";
-import { repeatRowsOp, sumRepeatsOp } from "./ops/repeat-rows.ts";
-import { reshapeLikeOp, reshapeOp } from "./ops/reshape.ts";
-import { rmsNormOp } from "./ops/rms-norm.ts";
-import { ropeOp } from "./ops/rope.ts";
-import { rotatePairsOp } from "./ops/rotate-pairs.ts";
-import { routeRowsOp } from "./ops/route-rows.ts";
-import { siluOp } from "./ops/silu.ts";
-import { setColumnsOp } from "./ops/set-columns.ts";
-import { padLikeOp, sliceOp } from "./ops/slice-pad.ts";
-import { softThresholdOp } from "./ops/soft-threshold.ts";
-import { softmaxOp } from "./ops/softmax.ts";
-import { joinRowsOp, splitRowsOp } from "./ops/split-rows.ts";
-import { splitOp } from "./ops/split.ts";
-import { stopGradientOp } from "./ops/stop-gradient.ts";
-import { transposeOp } from "./ops/transpose.ts";
-import { unpackCodesOp } from "./ops/unpack-codes.ts";
-import { wholeAttentionOp } from "./ops/whole-attention.ts";
+import { attentionGradientOp, attentionOp } from "./ops/attention/attention.ts";
+import { addRmsNormOp } from "./ops/norms/add-rms-norm.ts";
+import { cachedAttentionOp } from "./ops/attention/cached-attention.ts";
+import { castOp } from "./ops/shapes/cast.ts";
+import { equalOp, greaterOp } from "./ops/pointwise/compare.ts";
+import { concatOp } from "./ops/shapes/concat.ts";
+import { crossEntropyOp, softmaxErrorOp } from "./ops/losses/cross-entropy.ts";
+import { ELEMENTWISE_OPS } from "./ops/pointwise/elementwise.ts";
+import { gatherColumnsOp } from "./ops/rows/gather-columns.ts";
+import { gatherPagesOp } from "./ops/rows/gather-pages.ts";
+import { addRowsOp, gatherRowsOp, scatterAddRowsOp } from "./ops/rows/gather-scatter.ts";
+import { geluOp } from "./ops/pointwise/gelu.ts";
+import { kthSmallestOp } from "./ops/reductions/kth-smallest.ts";
+import { layerNormOp } from "./ops/norms/layer-norm.ts";
+import { int8CrossEntropyOp } from "./ops/losses/int8-cross-entropy.ts";
+import { linearCrossEntropyOp } from "./ops/losses/linear-cross-entropy.ts";
+import { logSumExpOp } from "./ops/reductions/log-sum-exp.ts";
+import { matmulBitsOp } from "./ops/products/matmul-bits.ts";
+import { matmulInt8Op } from "./ops/products/matmul-int8.ts";
+import { matmulPartsOp } from "./ops/products/matmul-parts.ts";
+import { matmulOp } from "./ops/products/matmul.ts";
+import { maximumOp } from "./ops/pointwise/maximum.ts";
+import { pairwiseDistanceOp } from "./ops/products/pairwise-distance.ts";
+import { expandLikeOp, reduceSumOp } from "./ops/shapes/reduce-expand.ts";
+import { reduceMaxOp } from "./ops/reductions/reduce-max.ts";
+import { reduceMeanOp } from "./ops/reductions/reduce-mean.ts";
+import { repeatRowsOp, sumRepeatsOp } from "./ops/rows/repeat-rows.ts";
+import { reshapeLikeOp, reshapeOp } from "./ops/shapes/reshape.ts";
+import { rmsNormOp } from "./ops/norms/rms-norm.ts";
+import { ropeOp } from "./ops/attention/rope.ts";
+import { rotatePairsOp } from "./ops/products/rotate-pairs.ts";
+import { routeRowsOp } from "./ops/rows/route-rows.ts";
+import { siluOp } from "./ops/pointwise/silu.ts";
+import { setColumnsOp } from "./ops/rows/set-columns.ts";
+import { padLikeOp, sliceOp } from "./ops/shapes/slice-pad.ts";
+import { softThresholdOp } from "./ops/pointwise/soft-threshold.ts";
+import { softmaxOp } from "./ops/reductions/softmax.ts";
+import { joinRowsOp, splitRowsOp } from "./ops/rows/split-rows.ts";
+import { splitOp } from "./ops/rows/split.ts";
+import { stopGradientOp } from "./ops/shapes/stop-gradient.ts";
+import { transposeOp } from "./ops/shapes/transpose.ts";
+import { unpackCodesOp } from "./ops/products/unpack-codes.ts";
+import { wholeAttentionOp } from "./ops/attention/whole-attention.ts";
 
 export const OPS: readonly AnyOp[] = [
   ...ELEMENTWISE_OPS,

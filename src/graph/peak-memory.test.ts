@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { PLAIN_TARGET } from "./emitter.ts";
 import { Graph } from "./graph.ts";
-import { add, mul, neg } from "./ops/elementwise.ts";
-import { matmul } from "./ops/matmul.ts";
-import { matmulInt8 } from "./ops/matmul-int8.ts";
-import { reshape } from "./ops/reshape.ts";
+import { add, mul, neg } from "./ops/pointwise/elementwise.ts";
+import { matmul } from "./ops/products/matmul.ts";
+import { matmulInt8 } from "./ops/products/matmul-int8.ts";
+import { reshape } from "./ops/shapes/reshape.ts";
 import { peakBytes } from "./peak-memory.ts";
 
 const SIZE = 4 * 100 * 100;

@@ -6,8 +6,8 @@ import type { Array64 } from "../../test/ops/array64.ts";
 import { gradients } from "./autodiff.ts";
 import { PLAIN_TARGET } from "./emitter.ts";
 import { Graph, type Value } from "./graph.ts";
-import { add, exp, mul, sigmoid } from "./ops/elementwise.ts";
-import { rmsNorm } from "./ops/rms-norm.ts";
+import { add, exp, mul, sigmoid } from "./ops/pointwise/elementwise.ts";
+import { rmsNorm } from "./ops/norms/rms-norm.ts";
 import { type ProgramSpec, emitProgram, neededInputs, nodesOf } from "./program.ts";
 
 const vector = (...values: number[]): Array64 => ({

@@ -1,6 +1,6 @@
 /** @file A vector that all rows of x share, or one for each row, as it is multiplied with x or added to it. */
 import type { Value } from "../graph/graph.ts";
-import { reshape } from "../graph/ops/reshape.ts";
+import { reshape } from "../graph/ops/shapes/reshape.ts";
 import type { Dim } from "../graph/shape.ts";
 
 /** Whether each row has a vector of its own: [B, D] instead of [D]. */

@@ -3,19 +3,19 @@
  *
  *   q [B, T, H·E]   k, v [B, T, K·E]   S = past + T
  *
- * The chunks in which it is computed, and its gradient, are those of the operation (graph/ops/attention.ts).
+ * The chunks in which it is computed, and its gradient, are those of the operation (graph/ops/attention/attention.ts).
  */
 import type { Value } from "../graph/graph.ts";
-import { attend } from "../graph/ops/attention.ts";
-import type { AttentionAttributes } from "../graph/ops/attention-values.ts";
-import { div, mul, tanh } from "../graph/ops/elementwise.ts";
-import { concat } from "../graph/ops/concat.ts";
-import { reshape } from "../graph/ops/reshape.ts";
-import { rope } from "../graph/ops/rope.ts";
-import { transpose } from "../graph/ops/transpose.ts";
-import { attendWhole } from "../graph/ops/whole-attention.ts";
+import { attend } from "../graph/ops/attention/attention.ts";
+import type { AttentionAttributes } from "../graph/ops/attention/attention-values.ts";
+import { div, mul, tanh } from "../graph/ops/pointwise/elementwise.ts";
+import { concat } from "../graph/ops/shapes/concat.ts";
+import { reshape } from "../graph/ops/shapes/reshape.ts";
+import { rope } from "../graph/ops/attention/rope.ts";
+import { transpose } from "../graph/ops/shapes/transpose.ts";
+import { attendWhole } from "../graph/ops/attention/whole-attention.ts";
 import type { Dim } from "../graph/shape.ts";
-import { type HeadCache, attendOverHeads } from "../graph/ops/cached-attention.ts";
+import { type HeadCache, attendOverHeads } from "../graph/ops/attention/cached-attention.ts";
 import type { AttentionOptions } from "./builder.ts";
 
 /** Positions and segments of some tokens, int64 [B, T] each. */

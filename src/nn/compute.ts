@@ -4,7 +4,7 @@
  */
 import type { DType } from "../graph/dtype.ts";
 import type { Value } from "../graph/graph.ts";
-import type { LossAndProbabilities } from "../graph/ops/linear-cross-entropy.ts";
+import type { LossAndProbabilities } from "../graph/ops/losses/linear-cross-entropy.ts";
 import type { Planes } from "../quant/planes.ts";
 import type { StoredTensor } from "../quant/stored-tensor.ts";
 import type { StorageName } from "../quant/storages.ts";

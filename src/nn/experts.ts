@@ -8,15 +8,15 @@
  * runs for each expert are slower, but for a single token: docs/log.md#experts.
  */
 import type { Value } from "../graph/graph.ts";
-import { div, mul } from "../graph/ops/elementwise.ts";
-import { gatherRows } from "../graph/ops/gather-scatter.ts";
-import { reduceSum } from "../graph/ops/reduce-expand.ts";
-import { reshape, reshapeLike } from "../graph/ops/reshape.ts";
-import { repeatRows, sumRepeats } from "../graph/ops/repeat-rows.ts";
-import { routeRows } from "../graph/ops/route-rows.ts";
-import { softmax } from "../graph/ops/softmax.ts";
-import { joinRows } from "../graph/ops/split-rows.ts";
-import { transpose } from "../graph/ops/transpose.ts";
+import { div, mul } from "../graph/ops/pointwise/elementwise.ts";
+import { gatherRows } from "../graph/ops/rows/gather-scatter.ts";
+import { reduceSum } from "../graph/ops/shapes/reduce-expand.ts";
+import { reshape, reshapeLike } from "../graph/ops/shapes/reshape.ts";
+import { repeatRows, sumRepeats } from "../graph/ops/rows/repeat-rows.ts";
+import { routeRows } from "../graph/ops/rows/route-rows.ts";
+import { softmax } from "../graph/ops/reductions/softmax.ts";
+import { joinRows } from "../graph/ops/rows/split-rows.ts";
+import { transpose } from "../graph/ops/shapes/transpose.ts";
 import { type Dim, mulDims } from "../graph/shape.ts";
 import type { Builder } from "./builder.ts";
 import { type MlpOptions, gatedMlp } from "./gated-mlp.ts";

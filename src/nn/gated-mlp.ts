@@ -4,7 +4,7 @@
  * Paper: "GLU Variants Improve Transformer", arXiv:2002.05202, eq. 6.
  */
 import type { Value } from "../graph/graph.ts";
-import { mul } from "../graph/ops/elementwise.ts";
+import { mul } from "../graph/ops/pointwise/elementwise.ts";
 import type { Builder, StackPlace } from "./builder.ts";
 
 /** Sizes and activation of a feed-forward part. */

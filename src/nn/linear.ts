@@ -1,7 +1,7 @@
 /** @file A linear layer:  y = x Wᵀ + b.   x [..., in]  W [out, in], or kept as [in, out]  b [out]. */
 import type { Value } from "../graph/graph.ts";
-import { add } from "../graph/ops/elementwise.ts";
-import { matmul } from "../graph/ops/matmul.ts";
+import { add } from "../graph/ops/pointwise/elementwise.ts";
+import { matmul } from "../graph/ops/products/matmul.ts";
 
 /** Projects the last axis; `bias` null means that the layer has none. */
 export function linear(x: Value, weight: Value, bias: Value | null, isTransposed = false): Value {

@@ -1,9 +1,9 @@
 /** @file Norms with the tensors that they declare: root mean square, with w or 1 + w, and layer norm. */
 import type { Value } from "../graph/graph.ts";
-import { add, mul } from "../graph/ops/elementwise.ts";
-import { layerNorm as layerNormOf } from "../graph/ops/layer-norm.ts";
-import { reshape } from "../graph/ops/reshape.ts";
-import { rmsNorm as rmsNormOf } from "../graph/ops/rms-norm.ts";
+import { add, mul } from "../graph/ops/pointwise/elementwise.ts";
+import { layerNorm as layerNormOf } from "../graph/ops/norms/layer-norm.ts";
+import { reshape } from "../graph/ops/shapes/reshape.ts";
+import { rmsNorm as rmsNormOf } from "../graph/ops/norms/rms-norm.ts";
 import type { Dim } from "../graph/shape.ts";
 import { alongRows, isPerRow } from "./along-rows.ts";
 import type { Builder } from "./builder.ts";

@@ -3,7 +3,7 @@
  * and a projection of the output.
  */
 import type { Value } from "../graph/graph.ts";
-import { split } from "../graph/ops/split.ts";
+import { split } from "../graph/ops/rows/split.ts";
 import type { AttentionOptions, Builder, LinearOptions } from "./builder.ts";
 import type { Norm } from "./norms.ts";
 

@@ -9,7 +9,7 @@
  */
 import { z } from "zod";
 import type { Value } from "../graph/graph.ts";
-import { add, div, mul, sqrt, sub } from "../graph/ops/elementwise.ts";
+import { add, div, mul, sqrt, sub } from "../graph/ops/pointwise/elementwise.ts";
 import { decayed, mix } from "./moving-average.ts";
 import type { Optimizer } from "./optimizer.ts";
 

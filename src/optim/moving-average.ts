@@ -1,6 +1,6 @@
 /** @file What update rules share: the moving average of a state vector, and decoupled weight decay. */
 import type { Value } from "../graph/graph.ts";
-import { add, mul, sub } from "../graph/ops/elementwise.ts";
+import { add, mul, sub } from "../graph/ops/pointwise/elementwise.ts";
 
 /** Mixes old and new: β old + (1-β) new, both [P]. */
 export function mix(old: Value, fresh: Value, beta: number): Value {

@@ -10,7 +10,7 @@
  */
 import { z } from "zod";
 import type { Value } from "../graph/graph.ts";
-import { add, mul, sub } from "../graph/ops/elementwise.ts";
+import { add, mul, sub } from "../graph/ops/pointwise/elementwise.ts";
 import { decayed } from "./moving-average.ts";
 import type { Optimizer } from "./optimizer.ts";
 

@@ -1,6 +1,6 @@
 /** @file The update rule of an optimizer as a program: parameter, gradient and state in, parameter and state out. */
 import { Graph, type Value } from "../graph/graph.ts";
-import { mul } from "../graph/ops/elementwise.ts";
+import { mul } from "../graph/ops/pointwise/elementwise.ts";
 import type { ProgramSpec } from "../graph/program.ts";
 import type { Optimizer } from "./optimizer.ts";
 

@@ -4,7 +4,7 @@
  */
 import { UsageError } from "../errors.ts";
 import { Graph, type Value } from "../graph/graph.ts";
-import { transpose } from "../graph/ops/transpose.ts";
+import { transpose } from "../graph/ops/shapes/transpose.ts";
 import { neededInputs } from "../graph/program.ts";
 import type { BaseModel } from "../models/base/base-model.ts";
 import type { SiteSpec } from "../models/graphs/sites.ts";

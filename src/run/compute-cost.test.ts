@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout } from "node:timers/promises";
-import { mul } from "../graph/ops/elementwise.ts";
+import { mul } from "../graph/ops/pointwise/elementwise.ts";
 import type { Compute, Product } from "../nn/compute.ts";
 import { COMPUTES } from "../nn/computes.ts";
 import { f32, float32Product } from "../nn/computes/f32.ts";

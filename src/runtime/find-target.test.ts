@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Target } from "../graph/emitter.ts";
 import { Graph } from "../graph/graph.ts";
-import { matmulInt8, sumSharesInt8 } from "../graph/ops/matmul-int8.ts";
+import { matmulInt8, sumSharesInt8 } from "../graph/ops/products/matmul-int8.ts";
 import { emitProgram } from "../graph/program.ts";
 import { createEngine } from "./create-engine.ts";
 import type { Engine } from "./engine.ts";

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { gradients } from "../../src/graph/autodiff.ts";
 import { Graph, type Value } from "../../src/graph/graph.ts";
-import { attend } from "../../src/graph/ops/attention.ts";
+import { attend } from "../../src/graph/ops/attention/attention.ts";
 import { Random } from "../../src/random.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { hostTensor, zeros } from "../../src/runtime/host-tensor.ts";

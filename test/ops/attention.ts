@@ -1,6 +1,6 @@
 /** @file Reference and cases of attention and of its gradient, by one loop over heads, queries and keys. */
 import type { DType } from "../../src/graph/dtype.ts";
-import type { AttentionAttributes } from "../../src/graph/ops/attention-values.ts";
+import type { AttentionAttributes } from "../../src/graph/ops/attention/attention-values.ts";
 import { type Array64, at, build, put } from "./array64.ts";
 import {
   type Draw,

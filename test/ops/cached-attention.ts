@@ -1,5 +1,5 @@
 /** @file Cases of attention over heads that are extended in place; its reference is that of attention, on turned heads. */
-import type { CachedAttentionAttributes } from "../../src/graph/ops/cached-attention.ts";
+import type { CachedAttentionAttributes } from "../../src/graph/ops/attention/cached-attention.ts";
 import { type Array64, at, build } from "./array64.ts";
 import { type Size, weightsOf } from "./attention.ts";
 import { type InputSpec, type OpCase, type OpSuite, float, given, opCase, reject } from "./op-suite.ts";

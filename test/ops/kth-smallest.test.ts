@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Graph } from "../../src/graph/graph.ts";
-import { kthSmallest } from "../../src/graph/ops/kth-smallest.ts";
+import { kthSmallest } from "../../src/graph/ops/reductions/kth-smallest.ts";
 import { Random } from "../../src/random.ts";
 import { hostTensor, zeros } from "../../src/runtime/host-tensor.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";

@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Graph } from "../../src/graph/graph.ts";
-import { addRows, scatterAddRows } from "../../src/graph/ops/gather-scatter.ts";
-import { sumRepeats } from "../../src/graph/ops/repeat-rows.ts";
+import { addRows, scatterAddRows } from "../../src/graph/ops/rows/gather-scatter.ts";
+import { sumRepeats } from "../../src/graph/ops/rows/repeat-rows.ts";
 import { createNativeEngine } from "../../src/runtime/ort/ort-native.ts";
 import { createNodeEngine } from "../../src/runtime/ort/ort-node.ts";
 import { zeros } from "../../src/runtime/host-tensor.ts";

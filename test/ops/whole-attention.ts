@@ -1,5 +1,5 @@
 /** @file Cases of attention without chunks; its reference is that of attention, on heads that lie behind one another. */
-import type { WholeAttentionAttributes } from "../../src/graph/ops/whole-attention.ts";
+import type { WholeAttentionAttributes } from "../../src/graph/ops/attention/whole-attention.ts";
 import { type Array64, at, build } from "./array64.ts";
 import { type Sizes, packed, weightsOf } from "./attention.ts";
 import { type InputSpec, type OpCase, type OpSuite, float, opCase, reject } from "./op-suite.ts";

@@ -7,7 +7,7 @@ import { attachTo, perturb } from "../../../test/passes/model-passes.ts";
 import { temporaryFolder, writeTinyModel } from "../../../test/tiny/model.ts";
 import { readAdapter } from "../../format/by-path.ts";
 import { Graph } from "../../graph/graph.ts";
-import { matmulBits } from "../../graph/ops/matmul-bits.ts";
+import { matmulBits } from "../../graph/ops/products/matmul-bits.ts";
 import { findMethod } from "../../peft/methods.ts";
 import { Random } from "../../random.ts";
 import { createEngine } from "../../runtime/create-engine.ts";

@@ -3,9 +3,9 @@
  * norm, which its weight takes in.
  */
 import type { AnyNode, Value } from "../../graph/graph.ts";
-import { addRmsNormOp } from "../../graph/ops/add-rms-norm.ts";
-import { addOp, mul, mulOp } from "../../graph/ops/elementwise.ts";
-import { rmsNormOp } from "../../graph/ops/rms-norm.ts";
+import { addRmsNormOp } from "../../graph/ops/norms/add-rms-norm.ts";
+import { addOp, mul, mulOp } from "../../graph/ops/pointwise/elementwise.ts";
+import { rmsNormOp } from "../../graph/ops/norms/rms-norm.ts";
 import { sameShape } from "../../graph/shape.ts";
 
 /**

@@ -4,7 +4,7 @@ import {
   type CachedAttentionAttributes,
   attendJoined,
   cachedAttentionOp,
-} from "../../graph/ops/cached-attention.ts";
+} from "../../graph/ops/attention/cached-attention.ts";
 
 /** Applies attention that way, if it can be; `places`: which value of the new graph each has become. */
 export function joinHeads(node: AnyNode, places: Map<Value, Value>): boolean {

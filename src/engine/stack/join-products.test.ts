@@ -2,9 +2,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Graph, type Value } from "../../graph/graph.ts";
-import { add } from "../../graph/ops/elementwise.ts";
-import { matmulBits } from "../../graph/ops/matmul-bits.ts";
-import { matmulInt8 } from "../../graph/ops/matmul-int8.ts";
+import { add } from "../../graph/ops/pointwise/elementwise.ts";
+import { matmulBits } from "../../graph/ops/products/matmul-bits.ts";
+import { matmulInt8 } from "../../graph/ops/products/matmul-int8.ts";
 import { nodesOf } from "../../graph/program.ts";
 import { findJoined } from "./join-products.ts";
 

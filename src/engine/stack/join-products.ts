@@ -5,10 +5,10 @@
  * halves of a gated MLP, are then one. ONNX Runtime joins the constants when it compiles the program.
  */
 import type { AnyNode, Graph, Value } from "../../graph/graph.ts";
-import { concat } from "../../graph/ops/concat.ts";
-import { matmulBitsOp } from "../../graph/ops/matmul-bits.ts";
-import { matmulInt8Op } from "../../graph/ops/matmul-int8.ts";
-import { split } from "../../graph/ops/split.ts";
+import { concat } from "../../graph/ops/shapes/concat.ts";
+import { matmulBitsOp } from "../../graph/ops/products/matmul-bits.ts";
+import { matmulInt8Op } from "../../graph/ops/products/matmul-int8.ts";
+import { split } from "../../graph/ops/rows/split.ts";
 import type { Dim } from "../../graph/shape.ts";
 
 /** Operations with the axes of outputs in their inputs after the first. */

@@ -3,7 +3,7 @@
  * node of ONNX computes several. At one token a node takes some five microseconds, whatever it computes.
  */
 import { Graph, type Value } from "../../graph/graph.ts";
-import { gatherPages } from "../../graph/ops/gather-pages.ts";
+import { gatherPages } from "../../graph/ops/rows/gather-pages.ts";
 import { type ProgramSpec, neededInputs, nodesOf } from "../../graph/program.ts";
 import type { Dim } from "../../graph/shape.ts";
 import type { BuiltPart } from "../../models/graphs/built-part.ts";

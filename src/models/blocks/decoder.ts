@@ -4,8 +4,8 @@
  *   x ← x + attention(norm(x))      x ← x + mlp(norm(x))      logits = head(norm(x))
  */
 import type { Value } from "../../graph/graph.ts";
-import { add } from "../../graph/ops/elementwise.ts";
-import { silu } from "../../graph/ops/silu.ts";
+import { add } from "../../graph/ops/pointwise/elementwise.ts";
+import { silu } from "../../graph/ops/pointwise/silu.ts";
 import { type MlpOptions, gatedMlp } from "../../nn/gated-mlp.ts";
 import { type Norm, rmsNorm } from "../../nn/norms.ts";
 import { POSITIONS } from "../../nn/pass.ts";

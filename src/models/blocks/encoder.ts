@@ -8,8 +8,8 @@
  */
 import { z } from "zod";
 import type { Value } from "../../graph/graph.ts";
-import { add } from "../../graph/ops/elementwise.ts";
-import { gelu } from "../../graph/ops/gelu.ts";
+import { add } from "../../graph/ops/pointwise/elementwise.ts";
+import { gelu } from "../../graph/ops/pointwise/gelu.ts";
 import type { Builder } from "../../nn/builder.ts";
 import { layerNorm } from "../../nn/norms.ts";
 import { plainMlp } from "../../nn/plain-mlp.ts";

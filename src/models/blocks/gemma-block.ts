@@ -7,8 +7,8 @@
  * Papers: "Gemma 2", arXiv:2408.00118, section 2; "Gemma 3 Technical Report", arXiv:2503.19786, section 2.
  */
 import { z } from "zod";
-import { mul } from "../../graph/ops/elementwise.ts";
-import { gelu } from "../../graph/ops/gelu.ts";
+import { mul } from "../../graph/ops/pointwise/elementwise.ts";
+import { gelu } from "../../graph/ops/pointwise/gelu.ts";
 import { softCap } from "../../nn/attention.ts";
 import { rmsNormPlusOne } from "../../nn/norms.ts";
 import type { SelfAttentionOptions } from "../../nn/self-attention.ts";

@@ -1,6 +1,6 @@
 /** @file The BERT family with a head over classes: the pooled first token tells the class. Paper: arXiv:1810.04805. */
 import { z } from "zod";
-import { tanh } from "../../graph/ops/elementwise.ts";
+import { tanh } from "../../graph/ops/pointwise/elementwise.ts";
 import { POSITIONS } from "../../nn/pass.ts";
 import { ENCODER_FIELDS, encoder } from "../blocks/encoder.ts";
 import type { Family } from "../family.ts";

@@ -7,7 +7,7 @@
  */
 import { z } from "zod";
 import type { Value } from "../../graph/graph.ts";
-import { mul } from "../../graph/ops/elementwise.ts";
+import { mul } from "../../graph/ops/pointwise/elementwise.ts";
 import { rmsNorm } from "../../nn/norms.ts";
 import {
   type Transform,

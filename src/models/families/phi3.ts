@@ -6,9 +6,9 @@
  */
 import { z } from "zod";
 import type { Value } from "../../graph/graph.ts";
-import { mul } from "../../graph/ops/elementwise.ts";
-import { silu } from "../../graph/ops/silu.ts";
-import { split } from "../../graph/ops/split.ts";
+import { mul } from "../../graph/ops/pointwise/elementwise.ts";
+import { silu } from "../../graph/ops/pointwise/silu.ts";
+import { split } from "../../graph/ops/rows/split.ts";
 import { rmsNorm } from "../../nn/norms.ts";
 import { fusedAttention } from "../../nn/self-attention.ts";
 import { type Transform, plainDecoder, plainAttention, preNormBlock, repeat } from "../blocks/decoder.ts";

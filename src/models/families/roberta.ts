@@ -4,9 +4,9 @@
  * Paper: "RoBERTa", arXiv:1907.11692.
  */
 import { z } from "zod";
-import { tanh } from "../../graph/ops/elementwise.ts";
-import { gatherRows } from "../../graph/ops/gather-scatter.ts";
-import { slice } from "../../graph/ops/slice-pad.ts";
+import { tanh } from "../../graph/ops/pointwise/elementwise.ts";
+import { gatherRows } from "../../graph/ops/rows/gather-scatter.ts";
+import { slice } from "../../graph/ops/shapes/slice-pad.ts";
 import { POSITIONS } from "../../nn/pass.ts";
 import { ENCODER_FIELDS, encoder } from "../blocks/encoder.ts";
 import type { Family } from "../family.ts";

@@ -5,7 +5,7 @@
  */
 import { z } from "zod";
 import type { Value } from "../../graph/graph.ts";
-import { gelu } from "../../graph/ops/gelu.ts";
+import { gelu } from "../../graph/ops/pointwise/gelu.ts";
 import { layerNorm } from "../../nn/norms.ts";
 import { plainMlp } from "../../nn/plain-mlp.ts";
 import {

@@ -7,13 +7,13 @@
  */
 import { z } from "zod";
 import type { Value } from "../../graph/graph.ts";
-import { add } from "../../graph/ops/elementwise.ts";
-import { concat } from "../../graph/ops/concat.ts";
-import { expandLike } from "../../graph/ops/reduce-expand.ts";
-import { gelu } from "../../graph/ops/gelu.ts";
-import { reshape } from "../../graph/ops/reshape.ts";
-import { slice } from "../../graph/ops/slice-pad.ts";
-import { transpose } from "../../graph/ops/transpose.ts";
+import { add } from "../../graph/ops/pointwise/elementwise.ts";
+import { concat } from "../../graph/ops/shapes/concat.ts";
+import { expandLike } from "../../graph/ops/shapes/reduce-expand.ts";
+import { gelu } from "../../graph/ops/pointwise/gelu.ts";
+import { reshape } from "../../graph/ops/shapes/reshape.ts";
+import { slice } from "../../graph/ops/shapes/slice-pad.ts";
+import { transpose } from "../../graph/ops/shapes/transpose.ts";
 import type { Dim } from "../../graph/shape.ts";
 import type { Builder } from "../../nn/builder.ts";
 import { linear } from "../../nn/linear.ts";

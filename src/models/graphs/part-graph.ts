@@ -6,10 +6,10 @@
  * follows from what makes them: outputs of projections, branches and attention.
  */
 import { Graph, type Value, type Values } from "../../graph/graph.ts";
-import { add, mul } from "../../graph/ops/elementwise.ts";
-import { gatherRows } from "../../graph/ops/gather-scatter.ts";
-import { reduceSum } from "../../graph/ops/reduce-expand.ts";
-import { stopGradient } from "../../graph/ops/stop-gradient.ts";
+import { add, mul } from "../../graph/ops/pointwise/elementwise.ts";
+import { gatherRows } from "../../graph/ops/rows/gather-scatter.ts";
+import { reduceSum } from "../../graph/ops/shapes/reduce-expand.ts";
+import { stopGradient } from "../../graph/ops/shapes/stop-gradient.ts";
 import type { AttentionOptions, Builder, LinearOptions, TensorRole } from "../../nn/builder.ts";
 import type { Matrix } from "../../nn/compute.ts";
 import { asFloat32 } from "../../nn/computes/f32.ts";

@@ -1,6 +1,6 @@
 /** @file The frozen matrices that a part multiplies with, each in its arithmetic, and what they read. */
 import type { Value } from "../../graph/graph.ts";
-import { mul } from "../../graph/ops/elementwise.ts";
+import { mul } from "../../graph/ops/pointwise/elementwise.ts";
 import type { Matrix, OperandValues, Product } from "../../nn/compute.ts";
 import { SmoothedValues } from "../../nn/products/smoothing.ts";
 import type { PartOptions } from "./part-options.ts";

@@ -3,7 +3,7 @@
  * on that is told of all of them together: their share of the products, and the masks of their dropout.
  */
 import type { Value, Values } from "../../graph/graph.ts";
-import { splitRows } from "../../graph/ops/split-rows.ts";
+import { splitRows } from "../../graph/ops/rows/split-rows.ts";
 import type { Dim, Shape } from "../../graph/shape.ts";
 
 /** One of the parts. */

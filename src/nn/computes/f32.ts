@@ -1,7 +1,7 @@
 /** @file Products in float32. Any tensor can be read so: norms, biases, and matrices that are trained. */
 import type { Value } from "../../graph/graph.ts";
-import { linearCrossEntropy } from "../../graph/ops/linear-cross-entropy.ts";
-import { transpose } from "../../graph/ops/transpose.ts";
+import { linearCrossEntropy } from "../../graph/ops/losses/linear-cross-entropy.ts";
+import { transpose } from "../../graph/ops/shapes/transpose.ts";
 import type { DataOf } from "../../graph/dtype.ts";
 import type { Compute, Matrix, Preparation, Product } from "../compute.ts";
 import { linear } from "../linear.ts";

@@ -9,13 +9,13 @@
  * found anew in each product.
  */
 import type { Value } from "../../graph/graph.ts";
-import { cast } from "../../graph/ops/cast.ts";
-import { add, mul } from "../../graph/ops/elementwise.ts";
-import { gatherColumns } from "../../graph/ops/gather-columns.ts";
-import { scatterAddRows } from "../../graph/ops/gather-scatter.ts";
-import { matmulInt8 } from "../../graph/ops/matmul-int8.ts";
-import { matmul } from "../../graph/ops/matmul.ts";
-import { transpose } from "../../graph/ops/transpose.ts";
+import { cast } from "../../graph/ops/shapes/cast.ts";
+import { add, mul } from "../../graph/ops/pointwise/elementwise.ts";
+import { gatherColumns } from "../../graph/ops/rows/gather-columns.ts";
+import { scatterAddRows } from "../../graph/ops/rows/gather-scatter.ts";
+import { matmulInt8 } from "../../graph/ops/products/matmul-int8.ts";
+import { matmul } from "../../graph/ops/products/matmul.ts";
+import { transpose } from "../../graph/ops/shapes/transpose.ts";
 import { transposed } from "../../linalg/transposed.ts";
 import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
 import type { Matrix, Product, TensorReader } from "../compute.ts";

@@ -6,7 +6,7 @@
  * A matrix that is kept in such blocks is taken as it is; any other is rounded to a kind that is.
  */
 import type { Value } from "../../graph/graph.ts";
-import { matmulBits, weightOfBits } from "../../graph/ops/matmul-bits.ts";
+import { matmulBits, weightOfBits } from "../../graph/ops/products/matmul-bits.ts";
 import { transposed } from "../../linalg/transposed.ts";
 import { type StoredTensor, quantizeTo } from "../../quant/stored-tensor.ts";
 import type { StorageName } from "../../quant/storages.ts";

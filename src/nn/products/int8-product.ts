@@ -6,12 +6,12 @@
  * Weights are rounded once, with a scale for each output; rows of activations and of gradients whenever they are multiplied.
  */
 import type { Value } from "../../graph/graph.ts";
-import { cast } from "../../graph/ops/cast.ts";
-import { mul } from "../../graph/ops/elementwise.ts";
-import { int8CrossEntropy } from "../../graph/ops/int8-cross-entropy.ts";
-import { INT8_LARGEST, matmulInt8 } from "../../graph/ops/matmul-int8.ts";
-import { reshape } from "../../graph/ops/reshape.ts";
-import { transpose } from "../../graph/ops/transpose.ts";
+import { cast } from "../../graph/ops/shapes/cast.ts";
+import { mul } from "../../graph/ops/pointwise/elementwise.ts";
+import { int8CrossEntropy } from "../../graph/ops/losses/int8-cross-entropy.ts";
+import { INT8_LARGEST, matmulInt8 } from "../../graph/ops/products/matmul-int8.ts";
+import { reshape } from "../../graph/ops/shapes/reshape.ts";
+import { transpose } from "../../graph/ops/shapes/transpose.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import type { Matrix, Product, TensorReader } from "../compute.ts";
 

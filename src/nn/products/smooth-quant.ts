@@ -8,11 +8,11 @@
  * eq. 4 with α = 0.5.
  */
 import type { Value } from "../../graph/graph.ts";
-import { abs, div, mul, sqrt } from "../../graph/ops/elementwise.ts";
-import { maximum } from "../../graph/ops/maximum.ts";
-import { reduceMax } from "../../graph/ops/reduce-max.ts";
-import { reduceMean } from "../../graph/ops/reduce-mean.ts";
-import { reshape } from "../../graph/ops/reshape.ts";
+import { abs, div, mul, sqrt } from "../../graph/ops/pointwise/elementwise.ts";
+import { maximum } from "../../graph/ops/pointwise/maximum.ts";
+import { reduceMax } from "../../graph/ops/reductions/reduce-max.ts";
+import { reduceMean } from "../../graph/ops/reductions/reduce-mean.ts";
+import { reshape } from "../../graph/ops/shapes/reshape.ts";
 import type { SmoothingRule } from "../compute.ts";
 
 /** What is taken for a channel's largest entry at least, of that of the mean channel. */

@@ -1,7 +1,7 @@
 /** @file Factors on what projections read, before it is rounded: how they are read, and values times them. */
 import { assertInternal } from "../../errors.ts";
 import type { Value } from "../../graph/graph.ts";
-import { mul } from "../../graph/ops/elementwise.ts";
+import { mul } from "../../graph/ops/pointwise/elementwise.ts";
 import type { Preparation } from "../compute.ts";
 
 /** What follows a tensor's name in that of the factors on what it multiplies. */

@@ -9,8 +9,8 @@
 import { z } from "zod";
 import { UsageError } from "../../errors.ts";
 import type { Value } from "../../graph/graph.ts";
-import { concat } from "../../graph/ops/concat.ts";
-import { neg } from "../../graph/ops/elementwise.ts";
+import { concat } from "../../graph/ops/shapes/concat.ts";
+import { neg } from "../../graph/ops/pointwise/elementwise.ts";
 import type { SiteSpec } from "../../models/graphs/sites.ts";
 import type { Random } from "../../random.ts";
 import { LOW_RANK_STARTS, type LowRankStart, fillFactors, startsFromWeight } from "./start.ts";

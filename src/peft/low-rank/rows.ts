@@ -6,9 +6,9 @@
  * Zeros change nothing, so that a row may have less of everything than the largest. A method with a factor on the sum, g, has it
  * in its B too, and in c what keeps the base's bias as it is.
  */
-import { add, mul } from "../../graph/ops/elementwise.ts";
-import { matmul } from "../../graph/ops/matmul.ts";
-import { reshape } from "../../graph/ops/reshape.ts";
+import { add, mul } from "../../graph/ops/pointwise/elementwise.ts";
+import { matmul } from "../../graph/ops/products/matmul.ts";
+import { reshape } from "../../graph/ops/shapes/reshape.ts";
 import type { Dim } from "../../graph/shape.ts";
 import { hostTensor } from "../../runtime/host-tensor.ts";
 import type { RowForm, StackedBatch } from "../contract/row-batch.ts";

@@ -7,9 +7,9 @@
  */
 import { z } from "zod";
 import { UsageError } from "../../errors.ts";
-import { reshape } from "../../graph/ops/reshape.ts";
-import { split } from "../../graph/ops/split.ts";
-import { transpose } from "../../graph/ops/transpose.ts";
+import { reshape } from "../../graph/ops/shapes/reshape.ts";
+import { split } from "../../graph/ops/rows/split.ts";
+import { transpose } from "../../graph/ops/shapes/transpose.ts";
 import type { ParameterTargets } from "../method.ts";
 import type { SitePlace } from "../sites/site.ts";
 import { FACTOR_NAMES, type LowRankOptions, type LowRankSite } from "./low-rank.ts";

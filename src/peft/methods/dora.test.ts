@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Graph, type Value } from "../../graph/graph.ts";
-import { mul } from "../../graph/ops/elementwise.ts";
+import { mul } from "../../graph/ops/pointwise/elementwise.ts";
 import { neededInputs } from "../../graph/program.ts";
 import type { SiteGraph } from "../../models/graphs/site-graph.ts";
 import { linear } from "../../nn/linear.ts";

@@ -9,13 +9,13 @@
  */
 import { z } from "zod";
 import type { Value } from "../../graph/graph.ts";
-import { add, div, mul, sqrt, sub } from "../../graph/ops/elementwise.ts";
-import { greater } from "../../graph/ops/compare.ts";
-import { matmul } from "../../graph/ops/matmul.ts";
-import { maximum } from "../../graph/ops/maximum.ts";
-import { reduceSum } from "../../graph/ops/reduce-expand.ts";
-import { reshape } from "../../graph/ops/reshape.ts";
-import { stopGradient } from "../../graph/ops/stop-gradient.ts";
+import { add, div, mul, sqrt, sub } from "../../graph/ops/pointwise/elementwise.ts";
+import { greater } from "../../graph/ops/pointwise/compare.ts";
+import { matmul } from "../../graph/ops/products/matmul.ts";
+import { maximum } from "../../graph/ops/pointwise/maximum.ts";
+import { reduceSum } from "../../graph/ops/shapes/reduce-expand.ts";
+import { reshape } from "../../graph/ops/shapes/reshape.ts";
+import { stopGradient } from "../../graph/ops/shapes/stop-gradient.ts";
 import { lowRankFile } from "../low-rank/config.ts";
 import { BIAS_BACK, GAIN, lowRankRows } from "../low-rank/rows.ts";
 import {

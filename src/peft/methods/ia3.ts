@@ -7,8 +7,8 @@
  * section 3.3. l starts at 1, so the output starts as the base's.
  */
 import { z } from "zod";
-import { mul } from "../../graph/ops/elementwise.ts";
-import { reshape } from "../../graph/ops/reshape.ts";
+import { mul } from "../../graph/ops/pointwise/elementwise.ts";
+import { reshape } from "../../graph/ops/shapes/reshape.ts";
 import { hostTensor } from "../../runtime/host-tensor.ts";
 import type { SiteSpec } from "../../models/graphs/sites.ts";
 import { toPatterns } from "../algebra/patterns.ts";

@@ -10,10 +10,10 @@
  */
 import { z } from "zod";
 import type { Value } from "../../graph/graph.ts";
-import { add, mul } from "../../graph/ops/elementwise.ts";
-import { gatherRows } from "../../graph/ops/gather-scatter.ts";
-import { matmul } from "../../graph/ops/matmul.ts";
-import { transpose } from "../../graph/ops/transpose.ts";
+import { add, mul } from "../../graph/ops/pointwise/elementwise.ts";
+import { gatherRows } from "../../graph/ops/rows/gather-scatter.ts";
+import { matmul } from "../../graph/ops/products/matmul.ts";
+import { transpose } from "../../graph/ops/shapes/transpose.ts";
 import { LOW_RANK_ALGEBRA } from "../low-rank/algebra.ts";
 import { lowRankFile } from "../low-rank/config.ts";
 import {

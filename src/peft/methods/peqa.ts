@@ -11,8 +11,8 @@
  */
 import { z } from "zod";
 import type { Value } from "../../graph/graph.ts";
-import { add, mul, sub } from "../../graph/ops/elementwise.ts";
-import { reshape } from "../../graph/ops/reshape.ts";
+import { add, mul, sub } from "../../graph/ops/pointwise/elementwise.ts";
+import { reshape } from "../../graph/ops/shapes/reshape.ts";
 import { linear } from "../../nn/linear.ts";
 import { SCALE_STARTS, quantizeAffine } from "../../quant/affine/affine-quantize.ts";
 import { startAlgebra } from "../algebra/contract.ts";

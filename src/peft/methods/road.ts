@@ -10,9 +10,9 @@
 import { z } from "zod";
 import { UsageError } from "../../errors.ts";
 import type { Value } from "../../graph/graph.ts";
-import { add, mul, sub } from "../../graph/ops/elementwise.ts";
-import { rotatePairs } from "../../graph/ops/rotate-pairs.ts";
-import { transpose } from "../../graph/ops/transpose.ts";
+import { add, mul, sub } from "../../graph/ops/pointwise/elementwise.ts";
+import { rotatePairs } from "../../graph/ops/products/rotate-pairs.ts";
+import { transpose } from "../../graph/ops/shapes/transpose.ts";
 import type { SiteSpec } from "../../models/graphs/sites.ts";
 import type { SiteGraph } from "../../models/graphs/site-graph.ts";
 import { passInput } from "../../nn/pass.ts";

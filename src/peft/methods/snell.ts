@@ -10,7 +10,7 @@
  * adds may be dropped, as in the published code:  y = x Wᵀ + b + d ΔWˢᵀ, d for x.
  */
 import type { Graph, Value } from "../../graph/graph.ts";
-import { add, sub } from "../../graph/ops/elementwise.ts";
+import { add, sub } from "../../graph/ops/pointwise/elementwise.ts";
 import { linear } from "../../nn/linear.ts";
 import { ALL_LINEAR, NOTHING_FROZEN, defineMethod } from "../method.ts";
 import { PLAIN_FILE } from "../contract/adapter-file.ts";

@@ -10,10 +10,10 @@
  */
 import { z } from "zod";
 import type { Value } from "../../graph/graph.ts";
-import { add, mul } from "../../graph/ops/elementwise.ts";
-import { matmul } from "../../graph/ops/matmul.ts";
-import { reshape } from "../../graph/ops/reshape.ts";
-import { slice } from "../../graph/ops/slice-pad.ts";
+import { add, mul } from "../../graph/ops/pointwise/elementwise.ts";
+import { matmul } from "../../graph/ops/products/matmul.ts";
+import { reshape } from "../../graph/ops/shapes/reshape.ts";
+import { slice } from "../../graph/ops/shapes/slice-pad.ts";
 import type { SiteGraph } from "../../models/graphs/site-graph.ts";
 import type { SiteSpec } from "../../models/graphs/sites.ts";
 import { type HostTensor, zeros } from "../../runtime/host-tensor.ts";

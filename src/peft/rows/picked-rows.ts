@@ -7,8 +7,8 @@
  * Each adapter has a place in the programs, which the next may take when it has gone.
  */
 import type { Value } from "../../graph/graph.ts";
-import { addRows, gatherRows } from "../../graph/ops/gather-scatter.ts";
-import { splitRows } from "../../graph/ops/split-rows.ts";
+import { addRows, gatherRows } from "../../graph/ops/rows/gather-scatter.ts";
+import { splitRows } from "../../graph/ops/rows/split-rows.ts";
 import type { Dim } from "../../graph/shape.ts";
 import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
 import type { AdapterView } from "../adapter-view.ts";

@@ -4,7 +4,7 @@
  *   w[b] = w + δ[b]     δ: zero in a row that has the base's
  */
 import type { Value } from "../../graph/graph.ts";
-import { add } from "../../graph/ops/elementwise.ts";
+import { add } from "../../graph/ops/pointwise/elementwise.ts";
 import type { BaseModel } from "../../models/base/base-model.ts";
 import type { TensorGraph } from "../../models/graphs/site-graph.ts";
 import { hostTensor } from "../../runtime/host-tensor.ts";

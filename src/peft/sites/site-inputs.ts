@@ -1,6 +1,6 @@
 /** @file A site in a graph of its own: its weights as inputs, and the tensors of an adapter there. */
 import type { Graph, Value } from "../../graph/graph.ts";
-import { transpose } from "../../graph/ops/transpose.ts";
+import { transpose } from "../../graph/ops/shapes/transpose.ts";
 import type { AdaptedSite } from "../layout.ts";
 import type { SiteValues, SiteWeights } from "./site.ts";
 

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import { UsageError } from "../../errors.ts";
-import { packedBytes } from "../../graph/ops/unpack-codes.ts";
+import { packedBytes } from "../../graph/ops/products/unpack-codes.ts";
 import { hostTensor } from "../../runtime/host-tensor.ts";
 import type { AffineFormat, AffineKind, AffineWeight } from "./affine.ts";
 import { plane } from "../planes.ts";

@@ -4,7 +4,7 @@
  * A minimum m makes the zero a real number, z = −m / scale, which stays frozen: a new scale s moves the minimum to −s z.
  * A block of scale 0 has the one value m whatever its codes say. It is read as codes 0 and scale |m| / 16, exactly m.
  */
-import type { CodeBits } from "../../graph/ops/unpack-codes.ts";
+import type { CodeBits } from "../../graph/ops/products/unpack-codes.ts";
 import { hostTensor, type HostTensor } from "../../runtime/host-tensor.ts";
 import { type AffineFormat, type AffineKind, type AffineMemory, fitFloat16 } from "./affine.ts";
 import { BLOCK } from "../block.ts";

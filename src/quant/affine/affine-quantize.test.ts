@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { type CodeBits, packedBytes } from "../../graph/ops/unpack-codes.ts";
+import { type CodeBits, packedBytes } from "../../graph/ops/products/unpack-codes.ts";
 import { Random } from "../../random.ts";
 import type { AffineWeight } from "./affine.ts";
 import { type ScaleStart, quantizeAffine, quantizedFormat } from "./affine-quantize.ts";

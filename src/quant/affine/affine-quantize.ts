@@ -6,7 +6,7 @@
  * per group of a row. Arithmetic is float64; s is rounded to float32 before codes are computed; halves go to even; z is
  * added after rounding. 0 is always in the range, so it is exactly representable. A group of zeros has s = 1.
  */
-import { type CodeBits, packedBytes } from "../../graph/ops/unpack-codes.ts";
+import { type CodeBits, packedBytes } from "../../graph/ops/products/unpack-codes.ts";
 import { hostTensor } from "../../runtime/host-tensor.ts";
 import type { AffineFormat, AffineWeight } from "./affine.ts";
 import { roundHalfEven, searchScale } from "./clip-search.ts";

@@ -3,12 +3,12 @@
  *
  *   value[i, j] = scale[i, g] · (factor[i, f] · code[i, j] − zero[i, f])   g = ⌊j / groupSize⌋  f = ⌊j / factor.groupSize⌋
  *
- * Without factors they are 1, and zeros go with the scales. Codes are packed at their true width (graph/ops/unpack-codes).
+ * Without factors they are 1, and zeros go with the scales. Codes are packed at their true width (graph/ops/products/unpack-codes).
  * What a storage kind needs to be read so, and to be given other scales without a change of any code, is its `AffineKind`.
  */
 import { UsageError } from "../../errors.ts";
 import type { DataOf } from "../../graph/dtype.ts";
-import type { CodeBits } from "../../graph/ops/unpack-codes.ts";
+import type { CodeBits } from "../../graph/ops/products/unpack-codes.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import { float32ToFloat16, FLOAT16_VALUES } from "../codes/half.ts";
 import type { Planes } from "../planes.ts";

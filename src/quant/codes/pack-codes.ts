@@ -1,5 +1,5 @@
 /** @file Packs whole numbers of a few bits, and unpacks them: each row one bit stream, the lowest bit of each byte first. */
-import type { CodeBits } from "../../graph/ops/unpack-codes.ts";
+import type { CodeBits } from "../../graph/ops/products/unpack-codes.ts";
 
 /** Packs one row of codes below 2^bits into the bytes from `offset` on. */
 export function packRow(codes: Uint8Array, bits: CodeBits, into: Uint8Array, offset: number): void {

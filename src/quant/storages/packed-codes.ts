@@ -5,7 +5,7 @@
  * Planes: codes uint8 [rows, bytes], each row a bit stream; scale, a float type, and zero uint8 [rows, groups].
  */
 import { assertInternal, UsageError } from "../../errors.ts";
-import type { CodeBits } from "../../graph/ops/unpack-codes.ts";
+import type { CodeBits } from "../../graph/ops/products/unpack-codes.ts";
 import { hostTensor, type HostTensor } from "../../runtime/host-tensor.ts";
 import { type AffineKind, fitFloat16, type HoldCodes } from "../affine/affine.ts";
 import { float32ToBfloat16, FLOAT16_VALUES, widen } from "../codes/half.ts";

@@ -1,6 +1,6 @@
 /** @file Adds rows up at their places in a table in memory: those that change alone go through a program. */
 import { Graph } from "../../graph/graph.ts";
-import { addRows } from "../../graph/ops/gather-scatter.ts";
+import { addRows } from "../../graph/ops/rows/gather-scatter.ts";
 import type { BufferPool } from "../../runtime/memory/buffer-pool.ts";
 import type { Engine, Program } from "../../runtime/engine.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";

@@ -1,7 +1,7 @@
 /** @file Adds up the squares of vectors, for the norm of gradients. */
 import { Graph } from "../../graph/graph.ts";
-import { mul } from "../../graph/ops/elementwise.ts";
-import { reduceSum } from "../../graph/ops/reduce-expand.ts";
+import { mul } from "../../graph/ops/pointwise/elementwise.ts";
+import { reduceSum } from "../../graph/ops/shapes/reduce-expand.ts";
 import type { Engine, Program } from "../../runtime/engine.ts";
 import { zeros } from "../../runtime/host-tensor.ts";
 import { FlatChunks } from "../../runtime/flat-chunks.ts";

@@ -1,6 +1,6 @@
 /** @file Adds vectors up in their memory. */
 import { Graph } from "../../graph/graph.ts";
-import { add } from "../../graph/ops/elementwise.ts";
+import { add } from "../../graph/ops/pointwise/elementwise.ts";
 import type { Engine, Program } from "../../runtime/engine.ts";
 import { FlatChunks } from "../../runtime/flat-chunks.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";

@@ -1,8 +1,8 @@
 /** @file The programs of a model's head: logits, losses of labels, and gradients, with whatever adapter sits there. */
 import { gradients } from "../../graph/autodiff.ts";
 import type { Value } from "../../graph/graph.ts";
-import { crossEntropy } from "../../graph/ops/cross-entropy.ts";
-import { mul } from "../../graph/ops/elementwise.ts";
+import { crossEntropy } from "../../graph/ops/losses/cross-entropy.ts";
+import { mul } from "../../graph/ops/pointwise/elementwise.ts";
 import { type ProgramSpec, neededInputs } from "../../graph/program.ts";
 import type { BuiltPart } from "../../models/graphs/built-part.ts";
 import type { Model } from "../../models/model.ts";

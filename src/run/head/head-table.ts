@@ -4,7 +4,7 @@
  *   dW = (p - 1 at the labels)ᵀ (s ∘ h)     p [N, V] probabilities  h [N, D] what W multiplies  s [N, 1] scale of each position
  */
 import { Graph } from "../../graph/graph.ts";
-import { matmul } from "../../graph/ops/matmul.ts";
+import { matmul } from "../../graph/ops/products/matmul.ts";
 import type { ProgramSpec } from "../../graph/program.ts";
 import type { Parameter } from "../../peft/parameters.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";

@@ -4,7 +4,7 @@
  */
 import { gradients } from "../../graph/autodiff.ts";
 import type { Value } from "../../graph/graph.ts";
-import { logSumExp } from "../../graph/ops/log-sum-exp.ts";
+import { logSumExp } from "../../graph/ops/reductions/log-sum-exp.ts";
 import { type ProgramSpec, neededInputs } from "../../graph/program.ts";
 import type { PartGraph } from "../../models/graphs/part-graph.ts";
 import { type HeadProduct, PLAIN_PART } from "../../models/graphs/part-options.ts";

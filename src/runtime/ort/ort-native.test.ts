@@ -8,8 +8,8 @@ import { after, test } from "node:test";
 import { setTimeout } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
 import { Graph } from "../../graph/graph.ts";
-import { add, exp } from "../../graph/ops/elementwise.ts";
-import { matmul } from "../../graph/ops/matmul.ts";
+import { add, exp } from "../../graph/ops/pointwise/elementwise.ts";
+import { matmul } from "../../graph/ops/products/matmul.ts";
 import type { Program } from "../engine.ts";
 import { type HostTensor, hostTensor, zeros } from "../host-tensor.ts";
 import { loadKoffi } from "../load-koffi.ts";
@@ -172,7 +172,7 @@ test("the binding of onnxruntime-node is not loaded", () => {
 test("an engine works in a thread that ends without a word, and outside of it afterwards", async () => {
   const file = JSON.stringify(new URL("ort-native.ts", import.meta.url).href);
   const graphs = JSON.stringify(new URL("../../graph/graph.ts", import.meta.url).href);
-  const exps = JSON.stringify(new URL("../../graph/ops/elementwise.ts", import.meta.url).href);
+  const exps = JSON.stringify(new URL("../../graph/ops/pointwise/elementwise.ts", import.meta.url).href);
   const source = `
     import { parentPort } from "node:worker_threads";
     const { createNativeEngine } = await import(${file});

@@ -8,7 +8,7 @@
  *   weight[o, i] = scales[g, o] · (code[o, i] − zero[g, o])     g = ⌊i / groupSize⌋, so that g_idx says nothing new
  */
 import { UsageError } from "../../../errors.ts";
-import type { CodeBits } from "../../../graph/ops/unpack-codes.ts";
+import type { CodeBits } from "../../../graph/ops/products/unpack-codes.ts";
 import { roundScale } from "../../../quant/storages/packed-codes.ts";
 import { packRow } from "../../../quant/codes/pack-codes.ts";
 import { plane } from "../../../quant/planes.ts";

@@ -1,6 +1,6 @@
 /** @file Reading a folder in GPTQ's form: which variants are read, and how the parts of a layer become codes, scales and zeros. */
 import { FormatError, UsageError } from "../../../errors.ts";
-import { CODE_BITS, type CodeBits } from "../../../graph/ops/unpack-codes.ts";
+import { CODE_BITS, type CodeBits } from "../../../graph/ops/products/unpack-codes.ts";
 import { showShape } from "../../../graph/shape.ts";
 import { unpackRow } from "../../../quant/codes/pack-codes.ts";
 import type { StorageName } from "../../../quant/storages.ts";

@@ -1,9 +1,9 @@
 /**
  * @file What attention and its gradient share: the chunks of queries with the keys that they can see, and nodes of one chunk.
  */
-import { DTYPES } from "../dtype.ts";
-import { type Emitter, MICROSOFT } from "../emitter.ts";
-import type { Value } from "../graph.ts";
+import { DTYPES } from "../../dtype.ts";
+import { type Emitter, MICROSOFT } from "../../emitter.ts";
+import type { Value } from "../../graph.ts";
 import type { AttentionAttributes, AttentionValues } from "./attention-values.ts";
 import { type Places, emitMask } from "./attention-mask.ts";
 

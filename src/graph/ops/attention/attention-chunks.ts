@@ -5,8 +5,8 @@
  * sums over them are made; therefore a chunk's slices start at an offset that is computed, as zero, from what the chunk
  * before gave. That also keeps the gradient's scores from being taken for those of the forward pass, which would then be kept.
  */
-import type { Emitter } from "../emitter.ts";
-import type { Node, Value } from "../graph.ts";
+import type { Emitter } from "../../emitter.ts";
+import type { Node, Value } from "../../graph.ts";
 import { Attending, TOKENS } from "./attending.ts";
 import type { AttentionAttributes, AttentionValues } from "./attention-values.ts";
 import { TokenSums } from "./token-sums.ts";

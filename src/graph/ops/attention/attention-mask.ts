@@ -6,8 +6,8 @@
  * Segment and position are folded into one number, so that the keys that a query sees are an interval: two comparisons,
  * however many conditions. Truths are bytes; the one pass that writes floats multiplies as well (docs/log.md#costs-of-single-operators).
  */
-import { DTYPES } from "../dtype.ts";
-import type { Emitter } from "../emitter.ts";
+import { DTYPES } from "../../dtype.ts";
+import type { Emitter } from "../../emitter.ts";
 
 /** `causal`: keys after the query are hidden. `window`: how many keys a causal query sees, itself included. */
 interface MaskOptions {

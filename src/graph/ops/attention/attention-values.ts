@@ -1,5 +1,5 @@
 /** @file What attention by chunks is given: its settings and its values. */
-import type { Value } from "../graph.ts";
+import type { Value } from "../../graph.ts";
 
 /** Settings of attention. */
 export interface AttentionAttributes extends Record<string, unknown> {

@@ -8,7 +8,7 @@
  * gradient from o instead of P: "FlashAttention", arXiv:2205.14135, B.4. A chunk of causal queries reads only the keys
  * from the start of its first query's window or segment to its own end, so scores far outside are never computed.
  */
-import { applyOne, type Op, type Value } from "../graph.ts";
+import { applyOne, type Op, type Value } from "../../graph.ts";
 import {
   type Bindings,
   type Dim,
@@ -17,7 +17,7 @@ import {
   numElements,
   sameShape,
   showShape,
-} from "../shape.ts";
+} from "../../shape.ts";
 import { emitAttention, emitAttentionGradient } from "./attention-chunks.ts";
 import type { AttentionAttributes, AttentionValues } from "./attention-values.ts";
 

@@ -7,10 +7,10 @@
  * Nothing of the cache is copied where a program reads and writes it in the same memory. Papers: as `rope.ts`; grouped heads:
  * "GQA", arXiv:2305.13245.
  */
-import { MICROSOFT } from "../emitter.ts";
-import type { Op, Value, Values } from "../graph.ts";
-import { type Dim, sameShape, showShape } from "../shape.ts";
-import { splitOp } from "./split.ts";
+import { MICROSOFT } from "../../emitter.ts";
+import type { Op, Value, Values } from "../../graph.ts";
+import { type Dim, sameShape, showShape } from "../../shape.ts";
+import { splitOp } from "../rows/split.ts";
 
 /** Settings of causal attention over tokens that follow each other from position 0. */
 export interface CachedAttentionAttributes extends Record<string, unknown> {

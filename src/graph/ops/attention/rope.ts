@@ -6,10 +6,10 @@
  * R ≤ E: the first R elements of a head are turned, the others stay.
  * Paper: "RoFormer", arXiv:2104.09864, eq. 34, with pairs as halves. The gradient is the turn back: sin negated.
  */
-import { MICROSOFT } from "../emitter.ts";
-import { applyOne, type Op, type Value } from "../graph.ts";
-import { type Dim, sameShape, showShape } from "../shape.ts";
-import { neg } from "./elementwise.ts";
+import { MICROSOFT } from "../../emitter.ts";
+import { applyOne, type Op, type Value } from "../../graph.ts";
+import { type Dim, sameShape, showShape } from "../../shape.ts";
+import { neg } from "../pointwise/elementwise.ts";
 
 type RopeInputs = readonly [x: Value, positions: Value, cos: Value, sin: Value];
 

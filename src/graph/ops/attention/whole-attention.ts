@@ -6,10 +6,10 @@
  * Scores of all pairs exist at once, so that queries should be few, as they are where text is written; attention by chunks,
  * which has a gradient, is `attention.ts`. Papers as there. Places are int64.
  */
-import { DTYPES } from "../dtype.ts";
-import type { Emitter } from "../emitter.ts";
-import { applyOne, type Op, type Value } from "../graph.ts";
-import { type Dim, evaluateShape, sameShape, showShape } from "../shape.ts";
+import { DTYPES } from "../../dtype.ts";
+import type { Emitter } from "../../emitter.ts";
+import { applyOne, type Op, type Value } from "../../graph.ts";
+import { type Dim, evaluateShape, sameShape, showShape } from "../../shape.ts";
 import { emitMask } from "./attention-mask.ts";
 import type { AttentionValues } from "./attention-values.ts";
 

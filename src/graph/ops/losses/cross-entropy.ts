@@ -6,9 +6,9 @@
  * Through the logarithm of the softmax, so a loss of any size is finite. For heads whose logits are needed as such;
  * `linearCrossEntropy` joins the product with a plain matrix.
  */
-import { applyOne, type NoAttributes, type Op, type Value } from "../graph.ts";
-import { type Dim, showShape } from "../shape.ts";
-import { mul } from "./elementwise.ts";
+import { applyOne, type NoAttributes, type Op, type Value } from "../../graph.ts";
+import { type Dim, showShape } from "../../shape.ts";
+import { mul } from "../pointwise/elementwise.ts";
 
 type LabelledOp = Op<NoAttributes, readonly [logits: Value, labels: Value]>;
 

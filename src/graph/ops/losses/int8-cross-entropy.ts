@@ -6,16 +6,16 @@
  * Both products are in whole numbers. A label's own part of the gradient is taken apart from the sum over probabilities: beside
  * its entry of nearly -1 those would be rounded to nothing, thousands of them in a row.
  */
-import type { NoAttributes, Op, Value } from "../graph.ts";
-import { sizeBytesOf } from "../peak-memory.ts";
-import { type Dim, evaluateDim, evaluateShape, numElements, sameShape, showShape } from "../shape.ts";
-import { cast } from "./cast.ts";
-import { add, mul, sub } from "./elementwise.ts";
-import { gatherRows } from "./gather-scatter.ts";
+import type { NoAttributes, Op, Value } from "../../graph.ts";
+import { sizeBytesOf } from "../../peak-memory.ts";
+import { type Dim, evaluateDim, evaluateShape, numElements, sameShape, showShape } from "../../shape.ts";
+import { cast } from "../shapes/cast.ts";
+import { add, mul, sub } from "../pointwise/elementwise.ts";
+import { gatherRows } from "../rows/gather-scatter.ts";
 import { type LossAndProbabilities, emitLoss } from "./linear-cross-entropy.ts";
-import { emitInt8Product, sumSharesInt8, turnedBytes } from "./matmul-int8.ts";
-import { reduceSum } from "./reduce-expand.ts";
-import { reshape } from "./reshape.ts";
+import { emitInt8Product, sumSharesInt8, turnedBytes } from "../products/matmul-int8.ts";
+import { reduceSum } from "../shapes/reduce-expand.ts";
+import { reshape } from "../shapes/reshape.ts";
 
 export const int8CrossEntropyOp: Op<
   NoAttributes,

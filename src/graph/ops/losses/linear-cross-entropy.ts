@@ -6,12 +6,12 @@
  * The logits live only inside a program and only for the N positions it is given, so those of a batch never exist.
  * p is a second output for the gradient. A loss is at most 87.3 (p below 1e-38 counts as 1e-38).
  */
-import type { NoAttributes, Op, Value } from "../graph.ts";
-import { type Emitter, MICROSOFT } from "../emitter.ts";
-import { type Dim, evaluateDim, evaluateShape, numElements } from "../shape.ts";
-import { mul, neg, sub } from "./elementwise.ts";
-import { addRows, gatherRows } from "./gather-scatter.ts";
-import { matmul } from "./matmul.ts";
+import type { NoAttributes, Op, Value } from "../../graph.ts";
+import { type Emitter, MICROSOFT } from "../../emitter.ts";
+import { type Dim, evaluateDim, evaluateShape, numElements } from "../../shape.ts";
+import { mul, neg, sub } from "../pointwise/elementwise.ts";
+import { addRows, gatherRows } from "../rows/gather-scatter.ts";
+import { matmul } from "../products/matmul.ts";
 
 const SMALLEST_PROBABILITY = 1.2e-38;
 

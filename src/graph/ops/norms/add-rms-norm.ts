@@ -4,9 +4,9 @@
  * One node of ONNX where a residual stream takes in a branch and is normalised for the next; `rms-norm.ts` has the paper.
  * Programs that write text put it in the place of the two (`engine/stack/fuse-norm.ts`): it has no gradient, and is for three axes.
  */
-import { MICROSOFT } from "../emitter.ts";
-import type { Op, Value } from "../graph.ts";
-import { sameShape, showShape } from "../shape.ts";
+import { MICROSOFT } from "../../emitter.ts";
+import type { Op, Value } from "../../graph.ts";
+import { sameShape, showShape } from "../../shape.ts";
 
 export const addRmsNormOp: Op<
   Readonly<{ epsilon: number }>,

@@ -6,11 +6,11 @@
  * Paper: "Layer Normalization", arXiv:1607.06450, eq. 4. μ and r are outputs too, so that a backward program can take
  * them instead of computing them again.
  */
-import type { Op, Value } from "../graph.ts";
-import { type Dim, sameShape, showShape } from "../shape.ts";
-import { mul, sub } from "./elementwise.ts";
-import { sumTo } from "./reduce-expand.ts";
-import { reduceMean } from "./reduce-mean.ts";
+import type { Op, Value } from "../../graph.ts";
+import { type Dim, sameShape, showShape } from "../../shape.ts";
+import { mul, sub } from "../pointwise/elementwise.ts";
+import { sumTo } from "../shapes/reduce-expand.ts";
+import { reduceMean } from "../reductions/reduce-mean.ts";
 
 type NormAttributes = Readonly<{ epsilon: number }>;
 

@@ -6,11 +6,11 @@
  * Paper: "Root Mean Square Layer Normalization", arXiv:1910.07467, eq. 4. r is a second output, so that a backward
  * program can take it instead of computing it again.
  */
-import type { Op, Value } from "../graph.ts";
-import { type Dim, sameShape, showShape } from "../shape.ts";
-import { mul, sub } from "./elementwise.ts";
-import { sumTo } from "./reduce-expand.ts";
-import { reduceMean } from "./reduce-mean.ts";
+import type { Op, Value } from "../../graph.ts";
+import { type Dim, sameShape, showShape } from "../../shape.ts";
+import { mul, sub } from "../pointwise/elementwise.ts";
+import { sumTo } from "../shapes/reduce-expand.ts";
+import { reduceMean } from "../reductions/reduce-mean.ts";
 
 type NormAttributes = Readonly<{ epsilon: number }>;
 

@@ -1,7 +1,7 @@
 /** @file Comparisons a > b and a = b, broadcast: 1 where they hold, else 0, in the type that is compared. No gradient. */
-import { DTYPES } from "../dtype.ts";
-import { applyOne, type Value } from "../graph.ts";
-import { type BinaryOp, binaryOp } from "./broadcast.ts";
+import { DTYPES } from "../../dtype.ts";
+import { applyOne, type Value } from "../../graph.ts";
+import { type BinaryOp, binaryOp } from "../shapes/broadcast.ts";
 
 function comparison(name: string, onnxName: string): BinaryOp {
   return {

@@ -1,13 +1,13 @@
 /** @file Element-wise arithmetic, broadcast, and functions of one number, each with its derivative: all rules at once. */
-import type { Emitter } from "../emitter.ts";
-import { type AnyOp, applyOne, type Value } from "../graph.ts";
+import type { Emitter } from "../../emitter.ts";
+import { type AnyOp, applyOne, type Value } from "../../graph.ts";
 import {
   type BinaryPartials,
   type UnaryEmission,
   type UnaryPartial,
   binaryOp,
   unaryOp,
-} from "./broadcast.ts";
+} from "../shapes/broadcast.ts";
 
 /** ONNX operator, and the gradients of a and b from that of y (dy). */
 const BINARY = {

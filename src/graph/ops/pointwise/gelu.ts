@@ -6,7 +6,7 @@
  *
  * Paper: "Gaussian Error Linear Units", arXiv:1606.08415, section 2; (1 + tanh u) / 2 is sigmoid(2u).
  */
-import { applyOne, type Op, type Value } from "../graph.ts";
+import { applyOne, type Op, type Value } from "../../graph.ts";
 import { add, erf, exp, mul, sigmoid, sub } from "./elementwise.ts";
 
 /** Which approximation of Φ is meant; "none" is Φ itself. */

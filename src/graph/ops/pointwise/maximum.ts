@@ -1,6 +1,6 @@
 /** @file The larger of two, max(a, b), broadcast. Where they are equal, the gradient goes to b. */
-import { applyOne, type Value } from "../graph.ts";
-import { binaryOp } from "./broadcast.ts";
+import { applyOne, type Value } from "../../graph.ts";
+import { binaryOp } from "../shapes/broadcast.ts";
 import { greater } from "./compare.ts";
 import { mul, sub } from "./elementwise.ts";
 

@@ -3,9 +3,9 @@
  *
  * Derivative with s = sigmoid(x), y = x s:  s + y - y s, three passes once s and y are there.
  */
-import { MICROSOFT } from "../emitter.ts";
-import { applyOne, type Value } from "../graph.ts";
-import { unaryOp } from "./broadcast.ts";
+import { MICROSOFT } from "../../emitter.ts";
+import { applyOne, type Value } from "../../graph.ts";
+import { unaryOp } from "../shapes/broadcast.ts";
 import { add, mul, sigmoid, sub } from "./elementwise.ts";
 
 export const siluOp = unaryOp(

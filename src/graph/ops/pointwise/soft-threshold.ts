@@ -5,13 +5,13 @@
  *
  * The same out of abs, maximum and products takes twice the passes backward, among them one over signs.
  */
-import { applyOne, type NoAttributes, type Op, type Value } from "../graph.ts";
-import { showShape } from "../shape.ts";
+import { applyOne, type NoAttributes, type Op, type Value } from "../../graph.ts";
+import { showShape } from "../../shape.ts";
 import { greater } from "./compare.ts";
 import { abs, add, mul, neg, sub } from "./elementwise.ts";
 import { maximum } from "./maximum.ts";
-import { reduceSum } from "./reduce-expand.ts";
-import { reshape } from "./reshape.ts";
+import { reduceSum } from "../shapes/reduce-expand.ts";
+import { reshape } from "../shapes/reshape.ts";
 
 export const softThresholdOp: Op<NoAttributes, readonly [x: Value, t: Value]> = {
   name: "softThreshold",

@@ -8,14 +8,14 @@
  * with a scale of its own, which is several times faster at one row; the gradient takes the rounding for the identity. ONNX
  * Runtime is fast when codes are constants of the program, and a hundred times slower when they are fed; scales may be fed.
  */
-import { type Emitter, MICROSOFT } from "../emitter.ts";
-import { applyOne, type Op, type Value } from "../graph.ts";
-import { sameShape, showShape } from "../shape.ts";
-import { cast } from "./cast.ts";
-import { add, mul, sub } from "./elementwise.ts";
+import { type Emitter, MICROSOFT } from "../../emitter.ts";
+import { applyOne, type Op, type Value } from "../../graph.ts";
+import { sameShape, showShape } from "../../shape.ts";
+import { cast } from "../shapes/cast.ts";
+import { add, mul, sub } from "../pointwise/elementwise.ts";
 import { flattenRows, matmul } from "./matmul.ts";
-import { reduceSum } from "./reduce-expand.ts";
-import { reshape } from "./reshape.ts";
+import { reduceSum } from "../shapes/reduce-expand.ts";
+import { reshape } from "../shapes/reshape.ts";
 import { unpackCodes } from "./unpack-codes.ts";
 
 /** Columns that share a scale, where nothing says otherwise. */

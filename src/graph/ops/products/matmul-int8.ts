@@ -7,13 +7,13 @@
  * gradient takes the rounding for the identity and is such a product itself, of dy · s with the codes the other way round,
  * where these come as an input of their own: turning them round would take as long as the product. Without them it is in float32.
  */
-import { DTYPES } from "../dtype.ts";
-import { type Emitter, MICROSOFT, type Target } from "../emitter.ts";
-import { applyOne, type Op, type TensorType, type Value } from "../graph.ts";
-import { sizeBytesOf } from "../peak-memory.ts";
-import { type Bindings, type Dim, evaluateDim, evaluateShape, numElements, showShape } from "../shape.ts";
-import { cast } from "./cast.ts";
-import { mul } from "./elementwise.ts";
+import { DTYPES } from "../../dtype.ts";
+import { type Emitter, MICROSOFT, type Target } from "../../emitter.ts";
+import { applyOne, type Op, type TensorType, type Value } from "../../graph.ts";
+import { sizeBytesOf } from "../../peak-memory.ts";
+import { type Bindings, type Dim, evaluateDim, evaluateShape, numElements, showShape } from "../../shape.ts";
+import { cast } from "../shapes/cast.ts";
+import { mul } from "../pointwise/elementwise.ts";
 import { matmul } from "./matmul.ts";
 
 /** Largest code. */

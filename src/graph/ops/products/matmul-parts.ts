@@ -2,10 +2,10 @@
  * @file Several values times one matrix as one product:  Cᵢ = Aᵢ · op(B).  Aᵢ [..., K], each of its own leading axes; their rows
  * lie behind one another while they are multiplied, so that the matrix is read once for all.
  */
-import { MICROSOFT } from "../emitter.ts";
-import type { Op, Value, Values } from "../graph.ts";
-import { evaluateShape, numElements, showShape } from "../shape.ts";
-import { add, mul } from "./elementwise.ts";
+import { MICROSOFT } from "../../emitter.ts";
+import type { Op, Value, Values } from "../../graph.ts";
+import { evaluateShape, numElements, showShape } from "../../shape.ts";
+import { add, mul } from "../pointwise/elementwise.ts";
 import { flattenRows, matmul } from "./matmul.ts";
 
 type PartsAttributes = Readonly<{ transB: boolean }>;

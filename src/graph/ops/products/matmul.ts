@@ -3,8 +3,8 @@
  *
  * ONNX Runtime's FusedMatMul takes transposes and the factor, so one stored layout of a weight serves both directions.
  */
-import { MICROSOFT } from "../emitter.ts";
-import { applyOne, type Op, type Value } from "../graph.ts";
+import { MICROSOFT } from "../../emitter.ts";
+import { applyOne, type Op, type Value } from "../../graph.ts";
 import {
   type Dim,
   broadcastShapes,
@@ -13,10 +13,10 @@ import {
   mulDims,
   numElements,
   showShape,
-} from "../shape.ts";
-import { sumTo } from "./reduce-expand.ts";
-import { reshape } from "./reshape.ts";
-import { transpose } from "./transpose.ts";
+} from "../../shape.ts";
+import { sumTo } from "../shapes/reduce-expand.ts";
+import { reshape } from "../shapes/reshape.ts";
+import { transpose } from "../shapes/transpose.ts";
 
 /** Transposes and factor of a product. */
 interface MatmulOptions {

@@ -8,15 +8,15 @@
  * exact in float32, and a rest l: the whole parts cancel exactly, and only the small products with a rest are rounded.
  * D² is a second output for the gradient.
  */
-import { MICROSOFT, type Emitter } from "../emitter.ts";
-import type { NoAttributes, Op, Value } from "../graph.ts";
-import { showShape } from "../shape.ts";
-import { concat } from "./concat.ts";
-import { div, mul, sub } from "./elementwise.ts";
+import { MICROSOFT, type Emitter } from "../../emitter.ts";
+import type { NoAttributes, Op, Value } from "../../graph.ts";
+import { showShape } from "../../shape.ts";
+import { concat } from "../shapes/concat.ts";
+import { div, mul, sub } from "../pointwise/elementwise.ts";
 import { matmul } from "./matmul.ts";
-import { maximum } from "./maximum.ts";
-import { reduceSum } from "./reduce-expand.ts";
-import { slice } from "./slice-pad.ts";
+import { maximum } from "../pointwise/maximum.ts";
+import { reduceSum } from "../shapes/reduce-expand.ts";
+import { slice } from "../shapes/slice-pad.ts";
 
 /** Share of |u|² + |v|² that is taken off D², as much as rounding leaves: rows that coincide have distance 0. */
 const NOISE = 2 ** -31;

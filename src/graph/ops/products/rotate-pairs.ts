@@ -8,15 +8,15 @@
  * one for each pair, which both its elements use: ONNX Runtime's RotaryEmbedding then does all in one pass, when the
  * groups stand where it has positions.
  */
-import { type Emitter, MICROSOFT } from "../emitter.ts";
-import { applyOne, type Node, type Op, type Value } from "../graph.ts";
-import { type Dim, broadcastShapes, sameShape, showShape } from "../shape.ts";
-import { concat } from "./concat.ts";
-import { mul, neg } from "./elementwise.ts";
+import { type Emitter, MICROSOFT } from "../../emitter.ts";
+import { applyOne, type Node, type Op, type Value } from "../../graph.ts";
+import { type Dim, broadcastShapes, sameShape, showShape } from "../../shape.ts";
+import { concat } from "../shapes/concat.ts";
+import { mul, neg } from "../pointwise/elementwise.ts";
 import { flattenRows } from "./matmul.ts";
-import { reduceSum, sumTo } from "./reduce-expand.ts";
-import { reshape } from "./reshape.ts";
-import { split } from "./split.ts";
+import { reduceSum, sumTo } from "../shapes/reduce-expand.ts";
+import { reshape } from "../shapes/reshape.ts";
+import { split } from "../rows/split.ts";
 
 type RotateAttributes = Readonly<{ groupSize: number }>;
 

@@ -8,10 +8,10 @@
  * Shifts are by powers of two and all sums stay below 2^12, so both products are exact in float32. They take less time
  * than a table look-up or shifts and masks of integers: docs/log.md#costs-of-single-operators.
  */
-import { DTYPES } from "../dtype.ts";
-import type { Emitter } from "../emitter.ts";
-import { applyOne, type Op, type Value } from "../graph.ts";
-import { type Dim, showShape } from "../shape.ts";
+import { DTYPES } from "../../dtype.ts";
+import type { Emitter } from "../../emitter.ts";
+import { applyOne, type Op, type Value } from "../../graph.ts";
+import { type Dim, showShape } from "../../shape.ts";
 
 /** Bits that a code may have. */
 export const CODE_BITS = [2, 3, 4, 8] as const;

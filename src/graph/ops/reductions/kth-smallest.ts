@@ -7,13 +7,13 @@
  * bounds that the answer very likely lies between; what is below them is counted, and only what is between is selected
  * from. Counts that say otherwise open the bounds, so the answer does not depend on luck, only the time does.
  */
-import type { Emitter } from "../emitter.ts";
-import { applyOne, type Node, type Op, type Value } from "../graph.ts";
-import { numElements, showShape } from "../shape.ts";
-import { equal } from "./compare.ts";
-import { div, mul } from "./elementwise.ts";
-import { reduceSum } from "./reduce-expand.ts";
-import { reshape } from "./reshape.ts";
+import type { Emitter } from "../../emitter.ts";
+import { applyOne, type Node, type Op, type Value } from "../../graph.ts";
+import { numElements, showShape } from "../../shape.ts";
+import { equal } from "../pointwise/compare.ts";
+import { div, mul } from "../pointwise/elementwise.ts";
+import { reduceSum } from "../shapes/reduce-expand.ts";
+import { reshape } from "../shapes/reshape.ts";
 
 type KthAttributes = Readonly<Record<"k", number>>;
 

@@ -1,6 +1,6 @@
 /** @file The logarithm of the sum of exponentials over the last axis, kept as size 1. Derivative: dx = dy ∘ e^(x - y). */
-import { applyOne, type NoAttributes, type Op, type Value } from "../graph.ts";
-import { exp, mul, sub } from "./elementwise.ts";
+import { applyOne, type NoAttributes, type Op, type Value } from "../../graph.ts";
+import { exp, mul, sub } from "../pointwise/elementwise.ts";
 
 export const logSumExpOp: Op<NoAttributes, readonly [Value]> = {
   name: "logSumExp",

@@ -1,6 +1,6 @@
 /** @file The largest along axes, which stay with size 1. It is for measuring, and has no gradient. */
-import { applyOne, type Op, type Value } from "../graph.ts";
-import { type ReduceAttributes, reducedType } from "./reduce-expand.ts";
+import { applyOne, type Op, type Value } from "../../graph.ts";
+import { type ReduceAttributes, reducedType } from "../shapes/reduce-expand.ts";
 
 export const reduceMaxOp: Op<ReduceAttributes, readonly [Value]> = {
   name: "reduceMax",

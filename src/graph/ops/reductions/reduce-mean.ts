@@ -1,8 +1,8 @@
 /** @file Mean over axes, which stay with size 1; the axes must have known sizes. */
-import { applyOne, type Op, type Value } from "../graph.ts";
-import { numElements } from "../shape.ts";
-import { mul } from "./elementwise.ts";
-import { type ReduceAttributes, expandLike, reducedType } from "./reduce-expand.ts";
+import { applyOne, type Op, type Value } from "../../graph.ts";
+import { numElements } from "../../shape.ts";
+import { mul } from "../pointwise/elementwise.ts";
+import { type ReduceAttributes, expandLike, reducedType } from "../shapes/reduce-expand.ts";
 
 export const reduceMeanOp: Op<ReduceAttributes, readonly [Value]> = {
   name: "reduceMean",

@@ -1,7 +1,7 @@
 /** @file Softmax over the last axis. Derivative: dx = y ∘ (dy - Σ dy ∘ y). */
-import { applyOne, type NoAttributes, type Op, type Value } from "../graph.ts";
-import { mul, sub } from "./elementwise.ts";
-import { reduceSum } from "./reduce-expand.ts";
+import { applyOne, type NoAttributes, type Op, type Value } from "../../graph.ts";
+import { mul, sub } from "../pointwise/elementwise.ts";
+import { reduceSum } from "../shapes/reduce-expand.ts";
 
 export const softmaxOp: Op<NoAttributes, readonly [Value]> = {
   name: "softmax",

@@ -1,7 +1,7 @@
 /** @file Columns by number: [..., N] and int64 [C] give [..., C]. For programs without a gradient. */
-import type { Dim } from "../shape.ts";
-import { applyOne, type NoAttributes, type Op, type Value } from "../graph.ts";
-import { showShape } from "../shape.ts";
+import type { Dim } from "../../shape.ts";
+import { applyOne, type NoAttributes, type Op, type Value } from "../../graph.ts";
+import { showShape } from "../../shape.ts";
 
 export const gatherColumnsOp: Op<NoAttributes, readonly [x: Value, columns: Value]> = {
   name: "gatherColumns",

@@ -3,8 +3,8 @@
  *
  * P is a symbol of its own, so that what reads the result need not know of pages.
  */
-import { applyOne, type Op, type Value } from "../graph.ts";
-import { type Dim, showShape } from "../shape.ts";
+import { applyOne, type Op, type Value } from "../../graph.ts";
+import { type Dim, showShape } from "../../shape.ts";
 
 /** The size P in the result. */
 type PagesAttributes = Readonly<Record<"length", Dim>>;

@@ -2,9 +2,9 @@
  * @file Rows of a table by number, [V, D] and int64 [...] give [..., D], and their reverse: rows [..., D] added up at their
  * places in zeros of the shape of a table, or in a table. Each is the gradient of the other.
  */
-import type { Emitter } from "../emitter.ts";
-import { applyOne, type NoAttributes, type Op, type Value } from "../graph.ts";
-import { sameShape, showShape } from "../shape.ts";
+import type { Emitter } from "../../emitter.ts";
+import { applyOne, type NoAttributes, type Op, type Value } from "../../graph.ts";
+import { sameShape, showShape } from "../../shape.ts";
 
 export const gatherRowsOp: Op<NoAttributes, readonly [table: Value, rows: Value]> = {
   name: "gatherRows",

@@ -5,8 +5,8 @@
  * What comes any number of times is added up one element after another (`gather-scatter`); these lie side by side once their
  * numbers are sorted, those of one row in the order in which they came.
  */
-import { applyOne, type Op, type Value } from "../graph.ts";
-import { mulDims, sameShape, showShape } from "../shape.ts";
+import { applyOne, type Op, type Value } from "../../graph.ts";
+import { mulDims, sameShape, showShape } from "../../shape.ts";
 
 type Repeats = Readonly<{ k: number }>;
 

@@ -6,8 +6,8 @@
  *
  * Paper: "Outrageously Large Neural Networks", arXiv:1701.06538, section 2.1. No gradient: a choice has none.
  */
-import type { Op, Value } from "../graph.ts";
-import { mulDims, showShape } from "../shape.ts";
+import type { Op, Value } from "../../graph.ts";
+import { mulDims, showShape } from "../../shape.ts";
 
 export const routeRowsOp: Op<
   Readonly<{ k: number }>,

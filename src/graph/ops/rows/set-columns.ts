@@ -1,8 +1,8 @@
 /** @file Columns put in the place of others: [..., N] with [..., C] at numbers int64 [C], no two of which are equal. */
-import { applyOne, type NoAttributes, type Op, type Value } from "../graph.ts";
-import { sameShape, showShape } from "../shape.ts";
+import { applyOne, type NoAttributes, type Op, type Value } from "../../graph.ts";
+import { sameShape, showShape } from "../../shape.ts";
 import { gatherColumns } from "./gather-columns.ts";
-import { expandLike } from "./reduce-expand.ts";
+import { expandLike } from "../shapes/reduce-expand.ts";
 
 export const setColumnsOp: Op<NoAttributes, readonly [x: Value, own: Value, columns: Value]> = {
   name: "setColumns",

@@ -3,9 +3,9 @@
  * of the other. The sizes of the parts are symbols that nothing outside the program can know; `id` names them, so that they
  * are called the same where nodes are copied into another graph.
  */
-import type { Op, Value, Values } from "../graph.ts";
-import { sameShape, showShape } from "../shape.ts";
-import { mul } from "./elementwise.ts";
+import type { Op, Value, Values } from "../../graph.ts";
+import { sameShape, showShape } from "../../shape.ts";
+import { mul } from "../pointwise/elementwise.ts";
 
 type PartsAttributes = Readonly<{ numParts: number; id: number }>;
 

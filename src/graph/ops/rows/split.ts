@@ -1,8 +1,8 @@
 /** @file Parts of an axis, one after another. Its gradient joins the parts' gradients; a part without one counts as zeros. */
-import type { Op, Value, Values } from "../graph.ts";
-import { type Dim, addDims } from "../shape.ts";
-import { concat } from "./concat.ts";
-import { mul } from "./elementwise.ts";
+import type { Op, Value, Values } from "../../graph.ts";
+import { type Dim, addDims } from "../../shape.ts";
+import { concat } from "../shapes/concat.ts";
+import { mul } from "../pointwise/elementwise.ts";
 
 /** All sizes but the last must be known. */
 type SplitAttributes = Readonly<{ axis: number; sizes: readonly Dim[] }>;

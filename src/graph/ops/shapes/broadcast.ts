@@ -1,7 +1,7 @@
 /** @file What element-wise operations share: the contracts of one and of two inputs, the latter broadcast. */
-import type { Emitter } from "../emitter.ts";
-import type { NoAttributes, Op, Value } from "../graph.ts";
-import { broadcastShapes } from "../shape.ts";
+import type { Emitter } from "../../emitter.ts";
+import type { NoAttributes, Op, Value } from "../../graph.ts";
+import { broadcastShapes } from "../../shape.ts";
 import { sumTo } from "./reduce-expand.ts";
 
 /** An element-wise operation of one input. */

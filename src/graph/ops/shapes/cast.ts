@@ -1,6 +1,6 @@
 /** @file Another element type. */
-import { DTYPES, type DType } from "../dtype.ts";
-import { applyOne, type Op, type Value } from "../graph.ts";
+import { DTYPES, type DType } from "../../dtype.ts";
+import { applyOne, type Op, type Value } from "../../graph.ts";
 
 type CastAttributes = Readonly<{ dtype: DType }>;
 const isFloat = (dtype: DType): boolean => dtype.includes("float");

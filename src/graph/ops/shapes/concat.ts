@@ -1,6 +1,6 @@
 /** @file Values one after another along an axis; sizes must be known on that axis to differentiate. */
-import { applyOne, type Op, type Value, type Values } from "../graph.ts";
-import { type Dim, addDims, showShape } from "../shape.ts";
+import { applyOne, type Op, type Value, type Values } from "../../graph.ts";
+import { type Dim, addDims, showShape } from "../../shape.ts";
 import { slice } from "./slice-pad.ts";
 
 type ConcatAttributes = Readonly<{ axis: number }>;

@@ -1,6 +1,6 @@
 /** @file Sums over axes, and their reverse: repeating axes of size 1. Each is the gradient of the other. */
-import { applyOne, type NoAttributes, type Op, type TensorType, type Value } from "../graph.ts";
-import { type Dim, type Shape, broadcastShapes, sameShape, showShape } from "../shape.ts";
+import { applyOne, type NoAttributes, type Op, type TensorType, type Value } from "../../graph.ts";
+import { type Dim, type Shape, broadcastShapes, sameShape, showShape } from "../../shape.ts";
 import { reshape } from "./reshape.ts";
 
 /** Settings of a reduction. */

@@ -1,6 +1,6 @@
 /** @file Another shape for the same elements, given or that of another value; free in ONNX Runtime. */
-import { applyOne, type NoAttributes, type Op, type Value } from "../graph.ts";
-import { type Shape, mulDims, sameShape, showShape } from "../shape.ts";
+import { applyOne, type NoAttributes, type Op, type Value } from "../../graph.ts";
+import { type Shape, mulDims, sameShape, showShape } from "../../shape.ts";
 
 type ReshapeAttributes = Readonly<Record<"shape", Shape>>;
 

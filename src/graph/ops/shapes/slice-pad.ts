@@ -1,6 +1,6 @@
 /** @file A range of one axis, and its reverse: a value at a place of one axis, zeros elsewhere. Each is the other's gradient. */
-import { applyOne, type Op, type Value } from "../graph.ts";
-import { type Dim, addDims, showShape } from "../shape.ts";
+import { applyOne, type Op, type Value } from "../../graph.ts";
+import { type Dim, addDims, showShape } from "../../shape.ts";
 
 /** `end` null means: to the end. `size` is the size of the result. */
 type SliceAttributes = Readonly<{ axis: number; start: number; end: number | null; size: Dim }>;

@@ -1,5 +1,5 @@
 /** @file The same numbers, taken for constants: no gradient flows through. Not meant as an output: it would be a copy. */
-import { applyOne, type NoAttributes, type Op, type Value } from "../graph.ts";
+import { applyOne, type NoAttributes, type Op, type Value } from "../../graph.ts";
 
 export const stopGradientOp: Op<NoAttributes, readonly [Value]> = {
   name: "stopGradient",

@@ -1,6 +1,6 @@
 /** @file Axes in another order. */
-import { applyOne, type Op, type Value } from "../graph.ts";
-import { type Dim, showShape } from "../shape.ts";
+import { applyOne, type Op, type Value } from "../../graph.ts";
+import { type Dim, showShape } from "../../shape.ts";
 
 type TransposeAttributes = Readonly<Record<"order", readonly number[]>>;
 

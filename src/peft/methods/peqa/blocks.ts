@@ -6,13 +6,13 @@
  *           = 16 s f (h − 8) + s f (l − 8) + s · offset     where a code has 8 bits: its high and its low half
  */
 import type { Value } from "../../../graph/graph.ts";
-import { cast } from "../../../graph/ops/cast.ts";
-import { concat } from "../../../graph/ops/concat.ts";
-import { add, mul, sub } from "../../../graph/ops/elementwise.ts";
-import { BITS_BLOCK, blockSums, matmulBits } from "../../../graph/ops/matmul-bits.ts";
-import { matmul } from "../../../graph/ops/matmul.ts";
-import { reduceSum } from "../../../graph/ops/reduce-expand.ts";
-import { reshape } from "../../../graph/ops/reshape.ts";
+import { cast } from "../../../graph/ops/shapes/cast.ts";
+import { concat } from "../../../graph/ops/shapes/concat.ts";
+import { add, mul, sub } from "../../../graph/ops/pointwise/elementwise.ts";
+import { BITS_BLOCK, blockSums, matmulBits } from "../../../graph/ops/products/matmul-bits.ts";
+import { matmul } from "../../../graph/ops/products/matmul.ts";
+import { reduceSum } from "../../../graph/ops/shapes/reduce-expand.ts";
+import { reshape } from "../../../graph/ops/shapes/reshape.ts";
 import type { SiteSpec } from "../../../models/graphs/sites.ts";
 import type { AffineFormat } from "../../../quant/affine/affine.ts";
 import { type HostTensor, hostTensor } from "../../../runtime/host-tensor.ts";

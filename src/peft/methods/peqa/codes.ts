@@ -4,10 +4,10 @@
  */
 import { assertInternal, UsageError } from "../../../errors.ts";
 import type { Value } from "../../../graph/graph.ts";
-import { cast } from "../../../graph/ops/cast.ts";
-import { mul, sub } from "../../../graph/ops/elementwise.ts";
-import { reshape } from "../../../graph/ops/reshape.ts";
-import { packedBytes, unpackCodes } from "../../../graph/ops/unpack-codes.ts";
+import { cast } from "../../../graph/ops/shapes/cast.ts";
+import { mul, sub } from "../../../graph/ops/pointwise/elementwise.ts";
+import { reshape } from "../../../graph/ops/shapes/reshape.ts";
+import { packedBytes, unpackCodes } from "../../../graph/ops/products/unpack-codes.ts";
 import type { SiteSpec } from "../../../models/graphs/sites.ts";
 import type { AffineFormat, AffineKind, AffineWeight } from "../../../quant/affine/affine.ts";
 import { quantizedFormat, type ScaleStart } from "../../../quant/affine/affine-quantize.ts";

@@ -4,8 +4,8 @@
  *   y[b] = r[b] ∘ (x[b] Wᵀ) + bias     W: whole numbers and r their scales, one a row; or W a weight and r = 1 + δ
  */
 import type { Value } from "../../../graph/graph.ts";
-import { add, mul, sub } from "../../../graph/ops/elementwise.ts";
-import { reshape } from "../../../graph/ops/reshape.ts";
+import { add, mul, sub } from "../../../graph/ops/pointwise/elementwise.ts";
+import { reshape } from "../../../graph/ops/shapes/reshape.ts";
 import type { Dim } from "../../../graph/shape.ts";
 import type { SiteGraph } from "../../../models/graphs/site-graph.ts";
 import { linear } from "../../../nn/linear.ts";

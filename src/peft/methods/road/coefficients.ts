@@ -6,10 +6,10 @@
  * others have cosine 1 and sine 0, and in a file the values of the start.
  */
 import type { Value } from "../../../graph/graph.ts";
-import { concat } from "../../../graph/ops/concat.ts";
-import { cos, mul, sin } from "../../../graph/ops/elementwise.ts";
-import { reshape } from "../../../graph/ops/reshape.ts";
-import { split } from "../../../graph/ops/split.ts";
+import { concat } from "../../../graph/ops/shapes/concat.ts";
+import { cos, mul, sin } from "../../../graph/ops/pointwise/elementwise.ts";
+import { reshape } from "../../../graph/ops/shapes/reshape.ts";
+import { split } from "../../../graph/ops/rows/split.ts";
 
 /** What is shared inside a pair: all of its block, its rows, nothing. */
 export type RoadVariant = "road_1" | "road_2" | "road_4";

@@ -6,10 +6,10 @@
  * output are multiplied, the sines by the size of the groups, so that all variants and sizes share a batch.
  */
 import type { Value } from "../../../graph/graph.ts";
-import { add, mul } from "../../../graph/ops/elementwise.ts";
-import { reshape } from "../../../graph/ops/reshape.ts";
-import { rope } from "../../../graph/ops/rope.ts";
-import { quarterTurn, rotatePairs } from "../../../graph/ops/rotate-pairs.ts";
+import { add, mul } from "../../../graph/ops/pointwise/elementwise.ts";
+import { reshape } from "../../../graph/ops/shapes/reshape.ts";
+import { rope } from "../../../graph/ops/attention/rope.ts";
+import { quarterTurn, rotatePairs } from "../../../graph/ops/products/rotate-pairs.ts";
 import { type Dim, mulDims } from "../../../graph/shape.ts";
 import type { SiteGraph } from "../../../models/graphs/site-graph.ts";
 import { type PassInput, passInput } from "../../../nn/pass.ts";

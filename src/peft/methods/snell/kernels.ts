@@ -7,14 +7,24 @@
  * rank above R.
  */
 import type { Value } from "../../../graph/graph.ts";
-import { abs, add, div, exp, mul, neg, sigmoid, sign, sub } from "../../../graph/ops/elementwise.ts";
-import { matmul } from "../../../graph/ops/matmul.ts";
-import { pairwiseDistance } from "../../../graph/ops/pairwise-distance.ts";
-import { reduceSum } from "../../../graph/ops/reduce-expand.ts";
-import { slice } from "../../../graph/ops/slice-pad.ts";
-import { softmax } from "../../../graph/ops/softmax.ts";
-import { stopGradient } from "../../../graph/ops/stop-gradient.ts";
-import { transpose } from "../../../graph/ops/transpose.ts";
+import {
+  abs,
+  add,
+  div,
+  exp,
+  mul,
+  neg,
+  sigmoid,
+  sign,
+  sub,
+} from "../../../graph/ops/pointwise/elementwise.ts";
+import { matmul } from "../../../graph/ops/products/matmul.ts";
+import { pairwiseDistance } from "../../../graph/ops/products/pairwise-distance.ts";
+import { reduceSum } from "../../../graph/ops/shapes/reduce-expand.ts";
+import { slice } from "../../../graph/ops/shapes/slice-pad.ts";
+import { softmax } from "../../../graph/ops/reductions/softmax.ts";
+import { stopGradient } from "../../../graph/ops/shapes/stop-gradient.ts";
+import { transpose } from "../../../graph/ops/shapes/transpose.ts";
 
 /** What a kernel is made with. */
 export interface KernelShape {

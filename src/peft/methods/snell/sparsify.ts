@@ -9,12 +9,12 @@
  */
 import { numElements } from "../../../graph/shape.ts";
 import type { Value } from "../../../graph/graph.ts";
-import { abs, mul, sub } from "../../../graph/ops/elementwise.ts";
-import { greater } from "../../../graph/ops/compare.ts";
-import { kthSmallest } from "../../../graph/ops/kth-smallest.ts";
-import { maximum } from "../../../graph/ops/maximum.ts";
-import { softThreshold } from "../../../graph/ops/soft-threshold.ts";
-import { stopGradient } from "../../../graph/ops/stop-gradient.ts";
+import { abs, mul, sub } from "../../../graph/ops/pointwise/elementwise.ts";
+import { greater } from "../../../graph/ops/pointwise/compare.ts";
+import { kthSmallest } from "../../../graph/ops/reductions/kth-smallest.ts";
+import { maximum } from "../../../graph/ops/pointwise/maximum.ts";
+import { softThreshold } from "../../../graph/ops/pointwise/soft-threshold.ts";
+import { stopGradient } from "../../../graph/ops/shapes/stop-gradient.ts";
 
 export const SPARSIFIERS = ["soft", "hard-magnitude", "hard", "fixed", "none"] as const;
 
