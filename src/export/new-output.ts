@@ -38,10 +38,18 @@ export async function requireNewOutput(
   refuseTilde(path);
   const isGguf = path.endsWith(GGUF_ENDING);
   if (isGguf !== (format === "gguf")) {
-    const [found, expected] = isGguf
-      ? [`its name ends in ${GGUF_ENDING}`, "a folder"]
-      : ["it has another name", `a file whose name ends in ${GGUF_ENDING}`];
-    throw refuse(path, found, expected, "Choose another output, or the other format.");
+    const [found, expected, hint] = isGguf
+      ? [
+          `its name ends in ${GGUF_ENDING}`,
+          "a folder",
+          `Take the ending off, or ask for a file with --to gguf.`,
+        ]
+      : [
+          "it has another name",
+          `a file whose name ends in ${GGUF_ENDING}`,
+          `Put ${GGUF_ENDING} behind it, or ask for a folder: merge --to hf, convert --to peft.`,
+        ];
+    throw refuse(path, found, expected, hint);
   }
   for (const [what, input] of Object.entries(inputs)) {
     if (!`${resolve(path)}${sep}`.startsWith(`${resolve(input)}${sep}`)) continue;

@@ -80,8 +80,8 @@ test("graft merge refuses outputs and types before any work", async () => {
     ["merged", [], /usage\/output.*it holds files/],
     ["model/inside", [], /usage\/output.*lies in the model/],
     ["adapter/inside", [], /usage\/output.*lies in the adapter/],
-    ["new", ["--to", "gguf"], /usage\/output.*name ends in \.gguf/],
-    ["new.gguf", [], /usage\/output.*name ends in \.gguf, expected a folder/],
+    ["new", ["--to", "gguf"], /usage\/output.*name ends in \.gguf\nhint: .* merge --to hf/],
+    ["new.gguf", [], /usage\/output.*name ends in \.gguf, expected a folder\nhint: .* --to gguf/],
     ["new", ["--dtype", "q8_0"], /usage\/flag.*folder of type q8_0/],
     ["new", ["--eval-data", join(folder, "none.jsonl")], /none\.jsonl/],
   ] as const) {
