@@ -64,11 +64,21 @@ test("a pool tells of blocks that it gives up: those that are too small, and all
   );
 });
 
-test("tensors that last are of zeros, and V8 hears of them when they are dropped, once and however few they are", () => {
+test("tensors that last are of zeros, and V8 hears of them when they are dropped, once, unless they are tiny", () => {
   const tensors = new LastingTensors(makeUncounted);
   assert.ok(countedBy(() => tensors.zeros("float32", [5, 1e6]).data) < 10e6);
   const { dtype, shape, data } = tensors.zeros("int8", [3, 1e6]);
   assert.deepEqual([dtype, shape, data.constructor, data.length], ["int8", [3, 1e6], Int8Array, 3e6]);
   assert.ok(data.every((value) => value === 0));
   assert.deepEqual([madeBy(() => tensors.drop()), madeBy(() => tensors.drop())], [64e6, 0]);
+  for (const [length, heard] of [
+    [249_999, 0],
+    [250_000, 64e6],
+  ] as const) {
+    tensors.zeros("float32", [length]);
+    assert.equal(
+      madeBy(() => tensors.drop()),
+      heard,
+    );
+  }
 });

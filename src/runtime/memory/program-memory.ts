@@ -11,6 +11,8 @@ import { type HostTensor, hostTensor } from "../host-tensor.ts";
 
 /** V8 begins to collect when so much that it counts was made since it last did. */
 const ENOUGH_BYTES = 64e6;
+/** Fewer bytes than whoever drops them leaves on the heap of V8, which collects that in time. */
+const FEW_BYTES = 1e6;
 
 /** Makes memory of zeros that V8 does not count. The caller owns it. */
 export function makeUncounted(sizeBytes: number): ArrayBufferLike {
@@ -51,7 +53,7 @@ export type MakeMemory = (sizeBytes: number) => ArrayBufferLike;
 /** Makes tensors that are all needed as long as one of them is. */
 export class LastingTensors {
   readonly #makeMemory: MakeMemory;
-  #isEmpty = true;
+  #sizeBytes = 0;
 
   /** `makeMemory`: as the engine makes it that runs on them. */
   constructor(makeMemory: MakeMemory) {
@@ -61,14 +63,15 @@ export class LastingTensors {
   /** Makes one of zeros. */
   zeros<D extends DType>(dtype: D, shape: readonly number[]): HostTensor<D> {
     const { array, sizeBytes } = DTYPES[dtype];
-    this.#isEmpty = false;
-    const data: TensorData = new array(this.#makeMemory(numElements(shape) * sizeBytes) as ArrayBuffer);
+    const memory = this.#makeMemory(numElements(shape) * sizeBytes);
+    this.#sizeBytes += memory.byteLength;
+    const data: TensorData = new array(memory as ArrayBuffer);
     return hostTensor(dtype, shape, data as DataOf<D>);
   }
 
-  /** Has V8 free them, however few, as the next ones would be allocated beside them. The caller no longer holds any. */
+  /** Has V8 free them unless they are tiny, as the next ones would be allocated beside them. The caller no longer holds any. */
   drop(): void {
-    if (!this.#isEmpty) collectSoon();
-    this.#isEmpty = true;
+    if (this.#sizeBytes >= FEW_BYTES) collectSoon();
+    this.#sizeBytes = 0;
   }
 }
