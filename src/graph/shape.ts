@@ -11,22 +11,42 @@ export type Shape = readonly Dim[];
 /** Values of the symbols of one run. */
 export type Bindings = Readonly<Record<string, number>>;
 
-type Polynomial = Map<string, number>;
+/** One term of a size: a factor, and the symbols that it multiplies, in order. */
+interface Term {
+  readonly coefficient: number;
+  readonly symbols: readonly string[];
+}
 
-function parse(dim: Dim): Polynomial {
-  if (typeof dim === "number") return new Map([["", dim]]);
-  const terms: Polynomial = new Map();
-  for (const text of dim.split("+")) {
-    const factors = text.split("*");
-    const coefficient = /^-?\d+$/.test(factors[0] ?? "") ? Number(factors.shift()) : 1;
-    const symbols = factors.sort().join("*");
-    terms.set(symbols, (terms.get(symbols) ?? 0) + coefficient);
+/** Sizes that were taken apart before: the graphs of a model have few, and ask for them thousands of times. */
+const KNOWN = new Map<string, readonly Term[]>();
+const MAX_KNOWN = 10_000;
+
+/** Takes a size apart into the terms of its sum; the result is shared. */
+export function termsOf(dim: Dim): readonly Term[] {
+  if (typeof dim === "number") return [{ coefficient: dim, symbols: [] }];
+  let terms = KNOWN.get(dim);
+  if (!terms) {
+    if (KNOWN.size === MAX_KNOWN) KNOWN.clear();
+    terms = dim.split("+").map(parseTerm);
+    KNOWN.set(dim, terms);
   }
   return terms;
 }
 
-function format(terms: Polynomial): Dim {
-  const entries = [...terms].filter(([, coefficient]) => coefficient !== 0);
+function parseTerm(text: string): Term {
+  const factors = text.split("*");
+  const coefficient = /^-?\d+$/.test(factors[0] ?? "") ? Number(factors.shift()) : 1;
+  return { coefficient, symbols: factors.sort() };
+}
+
+/** Writes a sum in its one form: like terms together, in the order of their symbols. */
+function format(terms: readonly Term[]): Dim {
+  const sums = new Map<string, number>();
+  for (const { coefficient, symbols } of terms) {
+    const product = symbols.join("*");
+    sums.set(product, (sums.get(product) ?? 0) + coefficient);
+  }
+  const entries = [...sums].filter(([, coefficient]) => coefficient !== 0);
   if (entries.length === 0) return 0;
   if (entries.length === 1 && entries[0]?.[0] === "") return entries[0][1];
   return entries
@@ -37,52 +57,34 @@ function format(terms: Polynomial): Dim {
 
 /** Adds sizes. */
 export function addDims(a: Dim, b: Dim): Dim {
-  const sum = parse(a);
-  for (const [symbols, c] of parse(b)) sum.set(symbols, (sum.get(symbols) ?? 0) + c);
-  return format(sum);
+  if (typeof a === "number" && typeof b === "number") return a + b;
+  return format([...termsOf(a), ...termsOf(b)]);
 }
 
 /** Multiplies sizes. */
 export function mulDims(...dims: readonly Dim[]): Dim {
-  let product: Polynomial = new Map([["", 1]]);
-  for (const dim of dims) {
-    const next: Polynomial = new Map();
-    for (const [a, c] of product) {
-      for (const [b, d] of parse(dim)) {
-        const symbols = [a, b].filter(Boolean).join("*").split("*").sort().join("*");
-        next.set(symbols, (next.get(symbols) ?? 0) + c * d);
-      }
-    }
-    product = next;
-  }
-  return format(product);
+  return dims.reduce(mulTwo, 1);
+}
+
+function mulTwo(a: Dim, b: Dim): Dim {
+  if (a === 0 || b === 0) return 0;
+  if (typeof a === "number" && typeof b === "number") return a * b;
+  if (a === 1) return b;
+  if (b === 1) return a;
+  return format(
+    termsOf(a).flatMap((x) =>
+      termsOf(b).map((y) => ({
+        coefficient: x.coefficient * y.coefficient,
+        symbols: [...x.symbols, ...y.symbols].sort(),
+      })),
+    ),
+  );
 }
 
 /** Renames the symbols of a size. */
 export function renameSymbols(dim: Dim, rename: (symbol: string) => string): Dim {
   const terms = termsOf(dim).map(({ coefficient, symbols }) => mulDims(coefficient, ...symbols.map(rename)));
   return terms.reduce(addDims, 0);
-}
-
-/** A term of a sum: a factor, and the symbols that it multiplies. */
-interface Term {
-  readonly coefficient: number;
-  readonly symbols: readonly string[];
-}
-
-/** Of symbolic sizes, by their text: programs have few different ones, and evaluate them all the time. */
-const TERMS = new Map<string, readonly Term[]>();
-
-/** Takes a size apart into the terms of its sum. */
-export function termsOf(dim: Dim): readonly Term[] {
-  const known = typeof dim === "string" ? TERMS.get(dim) : undefined;
-  if (known) return known;
-  const terms = [...parse(dim)].map(([symbols, coefficient]) => ({
-    coefficient,
-    symbols: symbols === "" ? [] : symbols.split("*"),
-  }));
-  if (typeof dim === "string") TERMS.set(dim, terms);
-  return terms;
 }
 
 /** Puts numbers in for the symbols. @throws RangeError when a symbol has no number. */
