@@ -72,6 +72,9 @@ function findLlama3Scaling(file: GgufContents, found: Float32Array, theta: numbe
   };
 }
 
+/** YaRN's factor on cosine and sine, where a file has no other. */
+const yarnAttention = (factor: number): number => (factor <= 1 ? 1 : 0.1 * Math.log(factor) + 1);
+
 /** Those settings that a file has. */
 function known(settings: Readonly<Record<string, number | null>>): JsonObject {
   return Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== null));
@@ -102,10 +105,9 @@ export async function readRopeScaling(
   if (long !== null || short !== null || type === "longrope") {
     throw unsupported(file, `rope scaling ${JSON.stringify(type)} with one list of factors`, "both or none");
   }
-  if ((number("attn_factor") ?? 1) !== 1) {
-    throw unsupported(file, `rope.scaling.attn_factor is ${number("attn_factor")}`, "1");
-  }
-  const factor = number("factor") ?? 1;
+  const [factor, attention] = [number("factor") ?? 1, number("attn_factor") ?? 1];
+  if (attention !== 1 && type !== "yarn")
+    throw unsupported(file, `rope.scaling.attn_factor is ${attention}`, "1");
   switch (type) {
     case "none": {
       const factors = await factorsOf(LLAMA3_FACTORS);
@@ -116,7 +118,8 @@ export async function readRopeScaling(
     case "yarn": {
       const others = {
         original_max_position_embeddings: originalLength,
-        attention_factor: number("yarn_attn_factor"),
+        attention_factor:
+          number("yarn_attn_factor") ?? (attention === 1 ? null : attention * yarnAttention(factor)),
         beta_fast: number("yarn_beta_fast"),
         beta_slow: number("yarn_beta_slow"),
       };
@@ -144,13 +147,17 @@ export function ropeSettings({ scaling }: RopeConfig): Record<string, GgufValue>
   const stretched = { "rope.scaling.type": type, "rope.scaling.factor": float32(factor) };
   if (scaling.kind === "linear") return stretched;
   const { originalMaxPositions, attentionFactor, betaFast, betaSlow } = scaling;
-  const usual = factor <= 1 ? 1 : 0.1 * Math.log(factor) + 1;
+  const usual = yarnAttention(factor);
   return {
     ...stretched,
     "rope.scaling.original_context_length": uint32(originalMaxPositions),
     "rope.scaling.yarn_beta_fast": float32(betaFast),
     "rope.scaling.yarn_beta_slow": float32(betaSlow),
-    ...(attentionFactor === usual ? {} : { "rope.scaling.yarn_attn_factor": float32(attentionFactor) }),
+    // Converters write the first of these; llama.cpp passes over it, and multiplies its own factor by the second.
+    ...(attentionFactor !== usual && {
+      "rope.scaling.yarn_attn_factor": float32(attentionFactor),
+      "rope.scaling.attn_factor": float32(attentionFactor / usual),
+    }),
   };
 }
 
