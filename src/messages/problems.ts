@@ -52,8 +52,17 @@ export function findProblems(
   values: unknown,
   form: ValueForm = "written",
 ): readonly Problem[] {
-  const { error } = schema.safeParse(values);
-  if (error === undefined) return [];
+  return problemsOf(schema.safeParse(values).error?.issues ?? [], schema, values, form);
+}
+
+/** What the issues of a schema with values are, one problem for each key. */
+export function problemsOf(
+  issues: readonly z.core.$ZodIssue[],
+  schema: z.ZodType,
+  values: unknown,
+  form: ValueForm = "written",
+): readonly Problem[] {
+  if (issues.length === 0) return [];
   const root = schemaNode(schema);
   const problems = new Map<string, Problem>();
   const add = (path: readonly PropertyKey[], text: string): void => {
@@ -61,7 +70,7 @@ export function findProblems(
     const name = keys.join(".");
     if (!problems.has(name)) problems.set(name, { path: keys, text });
   };
-  for (const issue of error.issues) {
+  for (const issue of issues) {
     if (issue.code === "unrecognized_keys") {
       const known = membersOf(nodeAt(root, issue.path)).flatMap((form) => Object.keys(form.properties ?? {}));
       for (const key of issue.keys) add([...issue.path, key], unknownKey(key, known));

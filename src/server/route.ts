@@ -7,7 +7,7 @@ import type { Context } from "hono";
 import type { z } from "zod";
 import { parseJson as parseExactly, rounded } from "../data/formats/long-integer.ts";
 import { isRecord } from "../data/rows/row-error.ts";
-import { findProblems } from "../messages/problems.ts";
+import { problemsOf } from "../messages/problems.ts";
 import { readable } from "../printable.ts";
 import { ApiError } from "./api-error.ts";
 import type { ApiRole } from "./access/api-keys.ts";
@@ -62,6 +62,8 @@ export type Route = RouteBody<z.ZodType, z.ZodObject>;
 
 /** How far values may lie in one another: who follows them further runs out of stack. */
 const MAX_DEPTH = 256;
+/** Problems of a body that are listed: nobody reads more, and a body has room for a million. */
+const MAX_PROBLEMS = 32;
 const UTF8 = new TextDecoder("utf-8", { fatal: true });
 
 /** Checks a route's types and forgets the schema's, so that routes of different bodies fit in one list. */
@@ -74,12 +76,15 @@ export function parseBody(bytes: Uint8Array, schema: z.ZodType): unknown {
   return parseValues(parseJson(bytes), schema);
 }
 
-/** Holds values against what a body is to be. @throws ApiError 400 that lists every problem */
+/** Holds values against what a body is to be. @throws ApiError 400 that lists every problem, up to so many */
 export function parseValues<B extends z.ZodType>(values: unknown, schema: B): z.output<B> {
   const parsed = schema.safeParse(values);
   if (parsed.success) return parsed.data;
-  const problems = findProblems(schema, values);
-  const message = problems.map(({ path, text: found }) => `${nameOf(path)} ${found}`).join("; ");
+  const { issues } = parsed.error;
+  const problems = problemsOf(issues.slice(0, MAX_PROBLEMS), schema, values);
+  const numMore = issues.length - MAX_PROBLEMS;
+  const told = problems.map(({ path, text: found }) => `${nameOf(path)} ${found}`);
+  const message = [...told, ...(numMore > 0 ? [`and ${numMore} more`] : [])].join("; ");
   const [first] = problems;
   throw new ApiError(400, message, {
     code: "invalid_value",

@@ -102,8 +102,9 @@ export const COMPLETION_REQUEST = z.strictObject({
   prompt: z
     .union([
       z.string(),
-      z.array(z.string()).min(1),
+      // Before texts: what is not of a kind is an issue for each of its elements, and ids are many.
       z.array(z.int()).min(1),
+      z.array(z.string()).min(1),
       z.array(z.array(z.int()).min(1)).min(1),
     ])
     .describe("Text or token ids to go on from, or several"),
@@ -128,8 +129,8 @@ export const EMBEDDING_REQUEST = z.strictObject({
   input: z
     .union([
       z.string(),
-      z.array(z.string()).min(1).max(MAX_INPUTS),
       z.array(z.int().min(0)).min(1),
+      z.array(z.string()).min(1).max(MAX_INPUTS),
       z
         .array(z.array(z.int().min(0)).min(1))
         .min(1)

@@ -126,6 +126,15 @@ test("a prompt that is far too long is refused by what it has at least, before i
   }
 });
 
+test("of a body in which all is wrong the first problems are told, and how many more there are", async () => {
+  const messages = Array.from({ length: 2000 }, () => ({ role: "usr" }));
+  const { status, body } = await post("/v1/chat/completions", { model: "tiny", messages });
+  const { message, param } = body.error;
+  assert.deepEqual([status, param], [400, "messages[0].role"]);
+  assert.match(message, /^messages\[0\]\.role is "usr", expected .*; and \d+ more$/);
+  assert.ok(message.length < 5000, `${message.length} characters`);
+});
+
 test("an adapter whose file is cut off is told so, and where adapters lie is not", async () => {
   const path = await writeTinyAdapter(join(root, "model"), join(root, "adapters", "cut"), "lora", 4);
   const file = join(path, "adapter_model.safetensors");

@@ -46,7 +46,12 @@ test("what cannot be meant is refused by the key that it is in", async () => {
     ["completions", { ...completion, prompt: "" }, "prompt", /empty/],
     ["completions", { ...completion, prompt: ["ka", ""] }, "prompt[1]", /empty/],
     ["completions", { ...completion, prompt: [[65], [-1]] }, "prompt[1]", /-1/],
-    ["completions", { ...completion, prompt: 3 }, "prompt", /text or a non-empty list of texts/],
+    [
+      "completions",
+      { ...completion, prompt: 3 },
+      "prompt",
+      /text or a non-empty list of whole numbers or a non-empty list of texts/,
+    ],
     ["completions", { ...completion, logit_bias: { 99999: 1 } }, "logit_bias", /99999/],
     ["completions", { ...completion, logit_bias: { 5: 101 } }, "logit_bias[5]", /a number from -100 to 100/],
     ["completions", { ...completion, stream: "yes" }, "stream", /true or false/],
