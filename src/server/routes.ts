@@ -23,11 +23,10 @@ import { responses } from "./routes/responses.ts";
 import { detokenize, tokenize } from "./routes/tokenize.ts";
 
 /** Those whose streams go on in another server. */
-const STREAMS: readonly Route[] = [chatCompletions, completions];
+const STREAMS: readonly Route[] = [chatCompletions, completions, responses];
 
 const DESCRIBED: readonly Route[] = [
   ...STREAMS,
-  responses,
   embeddings,
   listModels,
   getModel,

@@ -38,7 +38,7 @@ export class RunningRequests {
   async move(id: string): Promise<MovedRequest> {
     const text = this.#texts.get(id);
     const ended = (): ApiError =>
-      new ApiError(404, `No stream with the id "${id}" is being written`, {
+      new ApiError(404, `No stream with the id "${id}" that can go on elsewhere is being written`, {
         code: "request_not_found",
         param: "id",
       });

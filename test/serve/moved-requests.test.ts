@@ -13,6 +13,20 @@ after(() => Promise.all([here.close(), there.close()]));
 
 interface Event {
   readonly id: string;
+  /** Of the Responses API. */
+  readonly type?: string;
+  readonly sequence_number?: number;
+  readonly item_id?: string;
+  readonly delta?: string;
+  readonly response?: {
+    readonly id: string;
+    readonly incomplete_details: { readonly reason: string } | null;
+    readonly output: readonly {
+      readonly id: string;
+      readonly content: readonly { readonly text: string }[];
+    }[];
+    readonly usage: object;
+  };
   readonly choices: {
     text?: string;
     logprobs?: { text_offset: number[] };
@@ -39,9 +53,13 @@ async function read(
     const lines = rest.split("\n\n");
     rest = lines.pop() as string;
     events.push(
-      ...lines.filter((line) => line.startsWith("data: {")).map((line) => JSON.parse(line.slice(6)) as Event),
+      ...lines.flatMap((line) => {
+        const data = /^data: (\{.*)$/m.exec(line)?.[1];
+        return data === undefined ? [] : [JSON.parse(data) as Event];
+      }),
     );
-    if (then && !called && events.length >= then[0]) called = then[1](events[0]?.id as string);
+    if (then && !called && events.length >= then[0])
+      called = then[1](events[0]?.id ?? (events[0]?.response?.id as string));
   }
   await called;
   return events;
@@ -97,6 +115,52 @@ for (const [name, path, body] of CASES) {
     assert.ok(ended.every(({ choices }) => choices[0]?.delta?.role === undefined));
   });
 }
+
+test("a response goes on elsewhere with its numbers and ids, and its end has all of it", async () => {
+  const path = "/v1/responses";
+  const body = {
+    model: "poet",
+    input: "ka",
+    max_output_tokens: 120,
+    stream: true,
+    seed: 4,
+    ignore_eos: true,
+  };
+  let moved = {};
+  const begun = await read(here, path, body, [
+    8,
+    async (id) => void (moved = (await here.post(`/v1/requests/${id}/export`, {})).body as object),
+  ]);
+  const left = begun.pop();
+  assert.deepEqual(
+    [left?.type, left?.response?.incomplete_details?.reason],
+    ["response.incomplete", "abort"],
+  );
+  const ended = await read(there, "/v1/requests/import", moved);
+  const whole = await read(there, path, body);
+  const all = [...begun, ...ended];
+  assert.deepEqual(
+    all.map(({ type, sequence_number, delta }) => [type, sequence_number, delta]),
+    whole.map(({ type, sequence_number, delta }) => [type, sequence_number, delta]),
+  );
+  const of = (events: readonly Event[]): NonNullable<Event["response"]> => events.at(-1)!.response!;
+  assert.equal(of(ended).id, begun[0]?.response?.id);
+  assert.deepEqual(of(ended).usage, of(whole).usage);
+  const [item, ...others] = of(ended).output;
+  assert.deepEqual([item?.content, others], [of(whole).output[0]?.content, []]);
+  assert.deepEqual(new Set(all.flatMap(({ item_id }) => item_id ?? [])), new Set([item?.id]));
+});
+
+test("a response with log-probabilities stays", async () => {
+  const include = ["message.output_text.logprobs"];
+  const body = { model: "tiny", input: "ka", max_output_tokens: 60, stream: true, include };
+  let status = 0;
+  await read(here, "/v1/responses", body, [
+    3,
+    async (id) => void ({ status } = await here.post(`/v1/requests/${id}/export`, {})),
+  ]);
+  assert.equal(status, 404);
+});
 
 test("what does not run, or would go on otherwise, is refused", async () => {
   assert.equal((await here.post("/v1/requests/cmpl-0/export", {})).status, 404);

@@ -9,7 +9,7 @@ import { NO_END } from "../../src/engine/serving/serve-request.ts";
 import { listen } from "../../src/server/listening/listen.ts";
 import { readInput } from "../../src/server/responses/input-items.ts";
 import { RESPONSE_REQUEST } from "../../src/server/responses/response-request.ts";
-import { WrittenResponse } from "../../src/server/responses/written-response.ts";
+import { WrittenResponse, headOf } from "../../src/server/responses/written-response.ts";
 import { parseValues } from "../../src/server/route.ts";
 import { ChatAnswer } from "../../src/server/texts/chat-answer.ts";
 import { temporaryFolder } from "../tiny/model.ts";
@@ -278,7 +278,7 @@ test("tokens of a thought are counted up to its end, and have no log-probabiliti
   const use = { tools: null, format: null, functions: [], isForced: false, isHeld: false, grammar: null };
   const answer = new ChatAnswer(use, new ThoughtReader(["<think>", "</think>"], false), String);
   const body = parseValues({ model: "tiny", input: "ka" }, RESPONSE_REQUEST);
-  const written = new WrittenResponse(body, answer, thinking.state);
+  const written = new WrittenResponse(body, answer, headOf(undefined, thinking.state), thinking.state);
   for (const [id, said] of ["<think>", "hm", "</thi", "nk>", "\n\nyes", "."].entries()) {
     const logProbs = { id: 65 + id, logProb: -id, top: [] };
     written.push({ text: said, token: { id: 65 + id, isStop: false, logProbs }, index: 0 });

@@ -53,7 +53,7 @@ export const RESPONSE_ANSWER = z.strictObject({
   completed_at: z.int().nullable().describe("In seconds"),
   status: z.enum(["in_progress", "completed", "incomplete", "failed"]),
   error: z.strictObject({ code: z.literal("server_error"), message: z.string() }).nullable(),
-  incomplete_details: z.strictObject({ reason: z.literal("max_output_tokens") }).nullable(),
+  incomplete_details: z.strictObject({ reason: z.enum(["max_output_tokens", "abort"]) }).nullable(),
   model: z.string(),
   output: z.array(ITEM),
   usage: USAGE.nullable(),

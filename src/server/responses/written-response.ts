@@ -1,6 +1,8 @@
 /** @file An answer of the Responses API while it is written: what clients are told as it grows, and the whole of it. */
 import type { ServeEnd } from "../../engine/serving/serve-request.ts";
+import { Sha256 } from "../../format/files/sha256.ts";
 import type { ErrorBody } from "../api-error.ts";
+import type { Resumed } from "../running-requests.ts";
 import type { ServerState } from "../server-state.ts";
 import type { ChatAnswer } from "../texts/chat-answer.ts";
 import { chatLogProbs } from "../texts/log-probs.ts";
@@ -9,8 +11,26 @@ import { askedOf } from "./asked.ts";
 import { type ResponseEvent, ResponseOutput } from "./response-output.ts";
 import type { ResponseRequest } from "./response-request.ts";
 
+/** Characters of the id of an item. */
+const ID_LENGTH = 32;
+
 /** An event with its place among all. */
 type NumberedEvent = ResponseEvent & { readonly sequence_number: number };
+
+/** What an answer is known by, here and in another server that goes on with it. */
+export interface ResponseHead {
+  readonly id: string;
+  readonly created: number;
+  /** Gives ids of items and calls: the same ones, in their order, to all who write the answer. */
+  readonly newId: () => string;
+}
+
+/** The head of a new answer, or of one that another server has begun. */
+export function headOf(resumed: Resumed | undefined, state: ServerState): ResponseHead {
+  const { id = `resp_${state.newId()}`, created = state.seconds() } = resumed ?? {};
+  let numIds = 0;
+  return { id, created, newId: () => new Sha256().update(`${id} ${numIds++}`).digest().slice(0, ID_LENGTH) };
+}
 
 export class WrittenResponse {
   readonly #state: ServerState;
@@ -23,12 +43,18 @@ export class WrittenResponse {
   /** Of tokens whose text has not been told. */
   #logProbs: object[] = [];
 
-  constructor(body: ResponseRequest, answer: ChatAnswer, state: ServerState) {
+  /** `newId`: of its items. */
+  constructor(
+    body: ResponseRequest,
+    answer: ChatAnswer,
+    { id, created, newId }: ResponseHead,
+    state: ServerState,
+  ) {
     this.#state = state;
     this.#answer = answer;
-    this.#output = new ResponseOutput(state.newId);
+    this.#output = new ResponseOutput(newId);
     this.#asked = askedOf(body);
-    this.#head = { id: `resp_${state.newId()}`, created_at: state.seconds() };
+    this.#head = { id, created_at: created };
   }
 
   /** What comes before the text. */
@@ -38,11 +64,11 @@ export class WrittenResponse {
   }
 
   /** Takes a piece of text. */
-  push({ text, token }: NumberedPiece): NumberedEvent[] {
+  push({ text, token, toldId }: NumberedPiece): NumberedEvent[] {
     const wasThinking = this.#answer.isThinking;
     const delta = this.#answer.push(text);
     const isThought = wasThinking || this.#answer.isThinking;
-    if (isThought && token && !token.isStop) this.#numThoughtTokens++;
+    if (isThought && (token ? !token.isStop : toldId !== undefined)) this.#numThoughtTokens++;
     const scored = chatLogProbs(this.#state.model.parts.tokenizer, token);
     if (scored && !isThought) this.#logProbs.push(scored);
     return delta ? this.#number(this.#output.add(delta, this.#takeLogProbs(delta))) : [];
@@ -57,6 +83,14 @@ export class WrittenResponse {
     const response = this.#whole(end);
     events.push({ type: isWhole ? "response.completed" : "response.incomplete", response });
     return { events: this.#number(events), response };
+  }
+
+  /** Tells of the end of one that goes on in another server: what is held back, and the ends of its items, are told there. */
+  leave(): NumberedEvent[] {
+    const incomplete_details = { reason: "abort" };
+    return this.#number([
+      { type: "response.incomplete", response: this.#describe({ status: "incomplete", incomplete_details }) },
+    ]);
   }
 
   /** Tells of an error as the end of the answer, and to those who look for errors alone. */

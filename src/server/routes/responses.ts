@@ -1,26 +1,32 @@
 /** @file POST /v1/responses: the assistant's next turn, as the Responses API has it. */
 import { RESPONSE_ANSWER, RESPONSE_EVENT } from "../answers/response-answers.ts";
-import { RESPONSE_REQUEST } from "../responses/response-request.ts";
+import type { TextJob } from "../../engine/serving-model.ts";
+import { LOG_PROBS, RESPONSE_REQUEST, type ResponseRequest } from "../responses/response-request.ts";
 import { inOwnNames, toChat } from "../responses/to-chat.ts";
-import { WrittenResponse } from "../responses/written-response.ts";
+import type { RunningText } from "../running-requests.ts";
+import { type ResponseHead, WrittenResponse, headOf } from "../responses/written-response.ts";
 import { defineRoute } from "../route.ts";
 import { type EventWriter, sendEvents } from "../sse.ts";
 import { chatTexts } from "../texts/chat-texts.ts";
 import { REFUSED_IN_RESPONSES, refuse } from "../unserved-keys.ts";
 import { type NumberedPiece, writeTexts } from "../texts/write-texts.ts";
 
+const PATH = "/v1/responses";
+
 export const responses = defineRoute({
   method: "post",
-  path: "/v1/responses",
+  path: PATH,
   summary: "Write the assistant's next turn, as items; it is not kept",
   access: "read",
   body: RESPONSE_REQUEST,
   answer: { whole: RESPONSE_ANSWER, events: RESPONSE_EVENT, hasNamedEvents: true },
-  handle: async ({ body, context, state }) => {
+  handle: async ({ body, context, state, resumed }) => {
     refuse({ ...body, background: body.background === false ? null : body.background }, REFUSED_IN_RESPONSES);
-    const { jobs, newAnswer } = await inOwnNames(() => chatTexts(toChat(body), { param: "input" }, state));
+    const head = headOf(resumed, state);
+    const how = { param: "input", resumed, newId: head.newId };
+    const { jobs, newAnswer } = await inOwnNames(() => chatTexts(toChat(body), how, state));
     const release = await inOwnNames(() => state.places.take(jobs));
-    const written = new WrittenResponse(body, newAnswer(), state);
+    const written = new WrittenResponse(body, newAnswer(), head, state);
     if (!body.stream) {
       const onPiece = (piece: NumberedPiece): void => void written.push(piece);
       const [end] = await writeTexts(state, jobs, context.req.raw.signal, { onPiece }).finally(release);
@@ -30,10 +36,25 @@ export const responses = defineRoute({
       const tell = async (events: readonly object[]): Promise<void> => {
         for (const event of events) await send(event);
       };
-      await tell(written.begin());
-      const [end] = await writeTexts(state, jobs, signal, { onPiece: (piece) => tell(written.push(piece)) });
-      await tell(written.end(end!).events);
+      const first = written.begin();
+      if (!resumed) await tell(first);
+      const onPiece = async (piece: NumberedPiece): Promise<void> => {
+        const events = written.push(piece);
+        if (piece.toldId === undefined) await tell(events);
+      };
+      const [end] = await writeTexts(state, jobs, signal, { onPiece }, movedBy(body, head, jobs));
+      await tell(end!.finishReason === "aborted" ? written.leave() : written.end(end!).events);
     };
     return sendEvents(context, write, state, release, (body) => written.fail(body));
   },
 });
+
+/** What another server needs to go on with an answer; undefined: log-probabilities are told once more at its end, and are known here alone. */
+function movedBy(
+  body: ResponseRequest,
+  { id, created }: ResponseHead,
+  jobs: readonly TextJob[],
+): RunningText["request"] | undefined {
+  if (body.include?.includes(LOG_PROBS)) return undefined;
+  return { id, created, path: PATH, body: { ...body, seed: jobs[0]?.seed } };
+}

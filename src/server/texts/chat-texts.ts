@@ -16,10 +16,14 @@ export interface ChatTexts {
   readonly newAnswer: () => ChatAnswer;
 }
 
-/** Makes texts of a chat; `param`: the key of the request that has its messages. @throws ApiError 400, 404 */
+/** Makes texts of a chat; `param`: the key of the request that has its messages; `newId`: of its calls. @throws ApiError 400, 404 */
 export async function chatTexts(
   body: ChatRequest,
-  { param, resumed }: { readonly param: string; readonly resumed?: Resumed | undefined },
+  {
+    param,
+    resumed,
+    newId,
+  }: { readonly param: string; readonly resumed?: Resumed | undefined; readonly newId?: () => string },
   state: ServerState,
 ): Promise<ChatTexts> {
   const adapter = await state.adapterOf(body.model);
@@ -44,7 +48,7 @@ export async function chatTexts(
   );
   return {
     jobs,
-    newAnswer: () => new ChatAnswer(use, marks && new ThoughtReader(marks, hasBegun), state.newId),
+    newAnswer: () => new ChatAnswer(use, marks && new ThoughtReader(marks, hasBegun), newId ?? state.newId),
   };
 }
 
