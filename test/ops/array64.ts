@@ -29,7 +29,8 @@ export function build(shape: readonly number[], element: (index: readonly number
 export function at(x: Array64, index: readonly number[]): number {
   const lead = index.length - x.shape.length;
   let offset = 0;
-  for (const [axis, size] of x.shape.entries()) {
+  for (let axis = 0; axis < x.shape.length; axis++) {
+    const size = x.shape[axis] as number;
     const i = size === 1 ? 0 : (index[lead + axis] as number);
     if (i >= size) throw new RangeError(`index ${i} of an axis of size ${size}`);
     offset = offset * size + i;
