@@ -3,11 +3,15 @@ import assert from "node:assert/strict";
 import { cpSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
+import { combineAdapters } from "../../src/export/combined/combine.ts";
 import { writeMergedModel } from "../../src/export/merged/merged-model.ts";
 import { loadModel, readAdapter } from "../../src/format/by-path.ts";
 import type { Adapter } from "../../src/peft/attach.ts";
+import { mergedModel } from "../../src/peft/merged-model.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { batchFromRows, logitsOf, lossAndGradients, trainSteps } from "../passes/model-passes.ts";
+import { saveAdapter } from "../files/save-adapter.ts";
+import { valuesOf } from "../passes/trained-values.ts";
 import { temporaryFolder } from "../tiny/model.ts";
 import {
   type GoldenBatch,
@@ -68,6 +72,65 @@ for (const [name, { model, ids }] of Object.entries(batches)) {
     });
   });
 }
+
+describe("single rows and nothing else, as peft's TRAINABLE_TOKENS", async () => {
+  const ofType = ["token-rows", "tokens"] as const;
+  const expected = await goldenTensors(...ofType, "logits.safetensors");
+  for (const [name, { model, ids }] of Object.entries(
+    goldenJson<typeof batches>(...ofType, "batches.json"),
+  )) {
+    test(`${name}: gives the logits of peft, also merged, and comes back from a folder of that type`, async () => {
+      const mask = ids.map((row) => row.map(() => 1));
+      const batch = batchFromRows({ input_ids: ids, attention_mask: mask, labels: ids });
+      const logits = expected.get(name) as Float32Array;
+      const { base, checkpoint } = await loadModel(goldenPath("models", model));
+      const folder = goldenPath(...ofType, name);
+      const { adapter } = await readAdapter(folder, base);
+      assert.equal(adapter.sites.size, 0);
+      assertLogits(await logitsOf(engine, base, adapter, batch), logits, mask, 1e-5);
+      const merged = await mergedModel(engine, base, adapter);
+      assertLogits(await logitsOf(engine, merged.model, null, batch), logits, mask, 1e-5);
+      await merged.release();
+      const path = await saveAdapter(join(root, `tokens-${name}`), adapter, { base, checkpoint });
+      const own = goldenJson<Record<string, unknown>>(...ofType, name, "adapter_config.json");
+      const written = JSON.parse(readFileSync(join(path, "adapter_config.json"), "utf8")) as typeof own;
+      for (const key of ["peft_type", "token_indices", "init_weights", "task_type"])
+        assert.deepEqual(written[key], own[key], key);
+      assert.match(
+        readFileSync(join(path, "adapter_model.safetensors"), "latin1"),
+        /\w\.trainable_tokens_delta"/,
+      );
+      const { adapter: again } = await readAdapter(path, base);
+      assert.deepEqual(valuesOf(again), valuesOf(adapter));
+      await checkpoint.close();
+    });
+  }
+
+  test("is refused where a table, a token or rows are not there, and in sums", async () => {
+    const path = join(root, "tokens-damaged");
+    cpSync(goldenPath(...ofType, "own"), path, { recursive: true });
+    const config = goldenJson<object>(...ofType, "own", "adapter_config.json");
+    const { base, checkpoint } = await loadModel(goldenPath("models", "llama"));
+    const tensors = join(path, "adapter_model.safetensors");
+    const bytes = readFileSync(tensors, "latin1");
+    for (const [changes, module, code, message] of [
+      [{ token_indices: [3, 17] }, "", "usage/adapter", /is \[3, 32\], expected \[2, 32\]/],
+      [{ token_indices: [3, 17, 96] }, "", "usage/target-modules", /no token 96/],
+      [{ token_indices: null }, "", "usage/adapter", /trainableTokenIndices/],
+      [{}, "embed_tokenz", "usage/target-modules", /"model.embed_tokenz" is no table of tokens/],
+    ] as const) {
+      writeFileSync(join(path, "adapter_config.json"), JSON.stringify({ ...config, ...changes }));
+      writeFileSync(tensors, module === "" ? bytes : bytes.replace("embed_tokens", module), "latin1");
+      await assert.rejects(readAdapter(path, base), { code, message });
+    }
+    await checkpoint.close();
+    const adapters = { a: goldenPath(...ofType, "own") };
+    await assert.rejects(combineAdapters({ expression: "2*a", adapters }), {
+      code: "usage/combine",
+      message: /rows of single tokens/,
+    });
+  });
+});
 
 interface Training {
   readonly model: string;

@@ -1,5 +1,6 @@
 /** @file Adapters whose modules peft calls otherwise than graft: of models with parts that are not read here, and without a head. */
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import {
   loadModel,
@@ -45,6 +46,24 @@ describe("Gemma 3 that reads images too", () => {
       if (method === "lora")
         assert.deepEqual(config["rank_pattern"], { "model.language_model.layers.0.self_attn.q_proj": 2 });
       const { adapter: again } = await readAdapter(`${folder}/${method}`, base);
+      assert.deepEqual(valuesOf(again), valuesOf(adapter));
+    }
+  });
+
+  test("rows of single tokens are those of transformers' class too, beside an adapter or alone", async () => {
+    const tokens = { "model.embed_tokens": [3, 17] };
+    const embedding = "model.language_model.embed_tokens";
+    for (const [modules, config] of [
+      [["q_proj"], { peft_type: "LORA", trainable_token_indices: { [embedding]: [3, 17] } }],
+      [[], { peft_type: "TRAINABLE_TOKENS", token_indices: [3, 17], target_modules: [embedding] }],
+    ] as const) {
+      const path = `${folder}/rows-${config.peft_type}`;
+      const adapter = await attachTo(base, findMethod("lora"), { trainableTokenIndices: tokens }, modules);
+      perturb(adapter, 0.1);
+      await writeAdapter(path, adapter, origin);
+      const written = JSON.parse(readFileSync(`${path}/adapter_config.json`, "utf8")) as object;
+      assert.deepEqual({ ...written, ...config }, written);
+      const { adapter: again } = await readAdapter(path, base);
       assert.deepEqual(valuesOf(again), valuesOf(adapter));
     }
   });

@@ -15,6 +15,7 @@ import { type Folder, readJsonIfPresent } from "../files/folder.ts";
 import { formatJson, type JsonObject } from "../files/json-file.ts";
 import { openSafetensors } from "../files/safetensors/safetensors.ts";
 import { safetensorsFile } from "../files/safetensors/safetensors-writer.ts";
+import { fromTokenFolder, toTokenFolder } from "./token-folder.ts";
 
 const CONFIG_FILE = "adapter_config.json";
 const WEIGHTS_FILE = "adapter_model.safetensors";
@@ -66,7 +67,7 @@ export async function readAdapterFolder(folder: Folder): Promise<AdapterFiles> {
       }
       tensors.set(name, widen(tensor));
     }
-    return { config, tensors, metadata: weights.metadata };
+    return { ...fromTokenFolder({ config, tensors }), metadata: weights.metadata };
   } finally {
     await weights.close();
   }
@@ -98,16 +99,17 @@ export interface AdapterFolderParts {
  * @throws TypeError when a tensor is not of a float type
  */
 export function adapterFolderFiles(parts: AdapterFolderParts): FolderFile[] {
+  const named = new Map([...parts.tensors].map(([name, tensor]) => [name, widen(tensor)]));
+  const { config: given, tensors } = toTokenFolder({ config: parts.config, tensors: named });
   const isNote = ([key]: readonly [string, unknown]): boolean => key.startsWith(NOTE_PREFIX);
-  const settings = Object.entries(parts.config);
+  const settings = Object.entries(given);
   const config = Object.fromEntries([
     ...settings.filter((setting) => !isNote(setting)),
     ["inference_mode", true],
   ]);
   const notes = settings.filter(isNote).map(([key, value]) => [key, String(value)]);
-  const tensors = [...parts.tensors].map(([name, tensor]) => [name, widen(tensor)] as const);
   return [
-    safetensorsFile(WEIGHTS_FILE, tensors, {
+    safetensorsFile(WEIGHTS_FILE, [...tensors], {
       format: "pt",
       ...parts.metadata,
       ...Object.fromEntries(notes),

@@ -4,12 +4,14 @@
  */
 import { FormatError } from "../../errors.ts";
 import type { Model } from "../../models/model.ts";
+import { moduleOf } from "../../models/module-path.ts";
+import { ROWS } from "../../peft/trained-rows.ts";
 import { patternValues } from "../../peft/sites/targets.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import { PREFIX } from "./adapter-tensors.ts";
 
-/** What a module has by itself: tensors of one that is trained whole. */
-const WHOLE_PARTS = ["weight", "bias"];
+/** What a module has by itself: tensors of one that is trained whole, and rows of one. */
+const WHOLE_PARTS = ["weight", "bias", ROWS];
 
 /** Inside of a module that is trained whole, where peft saves biases once more if all are trained. */
 const TWICE_SAVED = /\.(?:modules_to_save|original_module)\./;
@@ -23,7 +25,7 @@ type Tensors = ReadonlyMap<string, HostTensor<"float32">>;
 export function tensorsByOwnNames(
   path: string,
   tensors: Tensors,
-  { checkpoint }: Model,
+  { checkpoint, ties }: Model,
 ): { readonly tensors: Tensors; readonly isRenamed: boolean } {
   const own = new Map<string, HostTensor<"float32">>();
   let isRenamed = false;
@@ -44,6 +46,14 @@ export function tensorsByOwnNames(
       );
     }
     own.set(PREFIX + renamed, tensor);
+  }
+  // Rows that a tied head shares with the embedding are saved once more, where peft trains nothing else.
+  for (const [head, table] of ties) {
+    const [copy, rows] = [head, table].map((name) => `${PREFIX}${moduleOf(name)}.${ROWS}`) as [
+      string,
+      string,
+    ];
+    if (own.get(copy)?.data.join() === own.get(rows)?.data.join()) own.delete(copy);
   }
   return { tensors: own, isRenamed };
 }
