@@ -22,13 +22,14 @@ export function* parseTable(
   { hasNoHeader, onCount }: ParseOptions,
 ): Iterable<ParsedRow> {
   const faults: ParsedRow[] = [];
-  const isByLine = delimiters.includes("\t") && hasEvenLines(text);
-  const header = text.slice(0, text.search(/[\r\n]|$/));
-  const delimiter = delimiters.toSorted((a, b) => header.split(b).length - header.split(a).length)[0]!;
+  const told = TOLD_DELIMITER.exec(text)?.[1];
+  const delimiter = told ?? findDelimiter(text, delimiters);
+  const isByLine = delimiter === "\t" && hasEvenLines(text);
   let rows: TableRow[];
   try {
     rows = parse(text, {
       delimiter,
+      from_line: told === undefined ? 1 : 2,
       columns: hasNoHeader ? false : (names: readonly string[]) => checkNames(names, file),
       info: true,
       skip_empty_lines: true,
@@ -58,6 +59,21 @@ export function* parseTable(
       : record;
     yield { value, source: { file, line: info.lines } };
   }
+}
+
+/** The line in which Excel is told what parts the cells; it is no row. */
+const TOLD_DELIMITER = /^\uFEFF?"?sep=(.)"?(?:\r?\n|\r)/;
+
+/** Characters that a header is looked for in. */
+const HEADER_CHARACTERS = 65_536;
+
+/** The delimiter that the header has most of, outside of quotes; the first of equal ones. */
+function findDelimiter(text: string, delimiters: readonly string[]): string {
+  const [header = ""] = text
+    .slice(0, HEADER_CHARACTERS)
+    .replaceAll(/"(?:[^"]|"")*"/g, "")
+    .split(/[\r\n]/, 1);
+  return delimiters.toSorted((a, b) => header.split(b).length - header.split(a).length)[0]!;
 }
 
 function hasEvenLines(text: string): boolean {

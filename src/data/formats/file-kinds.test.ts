@@ -156,6 +156,24 @@ describe("tables", () => {
     assert.deepEqual(await textsOf(write("semi.csv", "prompt;completion\na,b;c\n")), ["a,bc"]);
   });
 
+  it("parts cells by what the header has outside of quotes, in a table of commas by tabs too", async () => {
+    const names = { columns: readColumns({ text: "a; b; c" }) };
+    assert.deepEqual(await textsOf(write("named.csv", '"a; b; c",n\nx,1\n'), names), ["x"]);
+    const broken = write("broken.csv", '"text\n(en)";n\n"x, y";1\n');
+    assert.deepEqual(await textsOf(broken, { columns: readColumns({ text: "text\n(en)" }) }), ["x, y"]);
+    assert.deepEqual(await textsOf(write("tabs.csv", 'text\tn\n"a, b" c\t1\n"d\t2\n')), ['"a, b" c', '"d']);
+    assert.deepEqual(await textsOf(write("one.csv", 'text\n"a\nb"\n')), ["a\nb"]);
+  });
+
+  it("takes the line in which Excel says what parts the cells", async () => {
+    assert.deepEqual(await textsOf(write("told.csv", "\uFEFFsep=;\r\ntext;n\r\na,b;1\r\n")), ["a,b"]);
+    assert.deepEqual(await textsOf(write("piped.csv", "sep=|\ntext|n\na;b|1\n")), ["a;b"]);
+    const bare = write("bare-told.csv", "sep=;\n1;one\n2;two\n3\n");
+    const columns = readColumns("text=2");
+    await assert.rejects(readDataset(bare, { ...options, columns }), /bare-told\.csv:4: Cannot parse row/);
+    assert.deepEqual(await textsOf(bare, { columns, skipFaulty: true }), ["one", "two"]);
+  });
+
   it("keeps quotes of texts parted by tabs", async () => {
     const path = write("quotes.tsv", 'text\tlabel\n"Hi there\t1\n"all of it"\t2\nsay "no"\t3\n');
     assert.deepEqual(await textsOf(path), ['"Hi there', "all of it", 'say "no"']);

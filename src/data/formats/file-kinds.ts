@@ -49,10 +49,10 @@ export const FILE_KINDS: readonly FileKind[] = [
   },
   { name: "Parquet", endings: [".parquet"], counts: "row", parse: null, parseBytes: readParquetRows },
   {
-    name: "CSV, with a header; parted by commas or semicolons",
+    name: "CSV, with a header; parted by commas, semicolons or tabs",
     endings: [".csv"],
     counts: "line",
-    parse: (text, file, options) => parseTable(text, file, [",", ";"], options),
+    parse: (text, file, options) => parseTable(text, file, [",", ";", "\t"], options),
     parseBytes: null,
   },
   {
