@@ -3,8 +3,8 @@ import { chmodSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
 
-import { METHODS, findMethod } from "../src/peft/methods.ts";
-import { temporaryFolder } from "../test/tiny/model.ts";
+import { METHODS, findMethod } from "../../src/peft/methods.ts";
+import { temporaryFolder } from "../../test/tiny/model.ts";
 import { checkPeers, problemsOf } from "./check-peers.ts";
 import { PEER_CASES, WITHOUT_PEER } from "./peer-cases.ts";
 
@@ -77,7 +77,7 @@ test("every method has a case that its schema takes, or a reason why peft cannot
   assert.equal(new Set(names).size, names.length);
   for (const { name } of METHODS) {
     const has = PEER_CASES.some(({ method }) => method === name);
-    assert.notEqual(has, name in WITHOUT_PEER, `${name}: expected a line in bench/peer-cases.ts`);
+    assert.notEqual(has, name in WITHOUT_PEER, `${name}: expected a line in bench/checks/peer-cases.ts`);
   }
   for (const { name, method, options } of PEER_CASES) {
     assert.ok(findMethod(method).options.safeParse(options).success, name);

@@ -9,19 +9,19 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-import { peersPython, pythonVersions, runPeer } from "./harness/peers.ts";
-import { formatTable } from "./harness/report.ts";
-import { GraftError } from "../src/errors.ts";
-import { loadModel } from "../src/format/by-path.ts";
-import type { Model } from "../src/models/model.ts";
-import type { Adapter } from "../src/peft/attach.ts";
-import { findMethod } from "../src/peft/methods.ts";
-import type { Engine } from "../src/runtime/engine.ts";
-import { createEngine } from "../src/runtime/create-engine.ts";
-import { attachTo, batchFromRows, logitsOf, perturb } from "../test/passes/model-passes.ts";
-import { writeTinyModel } from "../test/tiny/model.ts";
+import { peersPython, pythonVersions, runPeer } from "../harness/peers.ts";
+import { formatTable } from "../harness/report.ts";
+import { GraftError } from "../../src/errors.ts";
+import { loadModel } from "../../src/format/by-path.ts";
+import type { Model } from "../../src/models/model.ts";
+import type { Adapter } from "../../src/peft/attach.ts";
+import { findMethod } from "../../src/peft/methods.ts";
+import type { Engine } from "../../src/runtime/engine.ts";
+import { createEngine } from "../../src/runtime/create-engine.ts";
+import { attachTo, batchFromRows, logitsOf, perturb } from "../../test/passes/model-passes.ts";
+import { writeTinyModel } from "../../test/tiny/model.ts";
 import { PEER_CASES, PEER_MODELS, type PeerCase } from "./peer-cases.ts";
-import { saveAdapter } from "../test/files/save-adapter.ts";
+import { saveAdapter } from "../../test/files/save-adapter.ts";
 
 /** Largest difference of two logits: float32 in two programs, logits of size 1 to 10. */
 const TOLERANCE = 1e-4;

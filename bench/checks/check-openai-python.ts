@@ -9,11 +9,11 @@ import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { VENV_PYTHON } from "./harness/peers.ts";
-import { ServerProcess } from "../test/soak/server-process.ts";
-import { writeTinyChats, writeTinyModel } from "../test/tiny/model.ts";
+import { VENV_PYTHON } from "../harness/peers.ts";
+import { ServerProcess } from "../../test/soak/server-process.ts";
+import { writeTinyChats, writeTinyModel } from "../../test/tiny/model.ts";
 
-const SCRIPT = new URL("./peers/openai_client.py", import.meta.url).pathname;
+const SCRIPT = new URL("../peers/openai_client.py", import.meta.url).pathname;
 const KEY = "a-key-of-this-check";
 
 async function check(python: string): Promise<number> {

@@ -1,6 +1,6 @@
 /** @file The adapters that `npm run check:peers` has peft load; a new variant of a method is a line here. */
 
-import type { TinyModelOptions } from "../test/tiny/model.ts";
+import type { TinyModelOptions } from "../../test/tiny/model.ts";
 
 /** The tiny models that the adapters sit on. */
 export const PEER_MODELS = {

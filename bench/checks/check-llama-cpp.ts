@@ -2,13 +2,13 @@
  * @file Checks that llama.cpp loads a GGUF file and writes what graft writes with it, greedily, token for token.
  *
  *   npx graft bench setup                                    once
- *   node bench/llama-cpp-check.ts --model FILE.gguf [flags]   exit status 0: all texts are equal; 1: some differ
+ *   node bench/checks/check-llama-cpp.ts --model FILE.gguf [flags]   exit status 0: all texts are equal; 1: some differ
  */
-import { openTextModel } from "../src/engine/text-model.ts";
-import { GraftError, UsageError, exitStatus } from "../src/errors.ts";
-import type { FlagValues } from "./bench.ts";
-import { helpText, parseFlags } from "./harness/flags.ts";
-import { llamaVersion, runLlama } from "./harness/peers.ts";
+import { openTextModel } from "../../src/engine/text-model.ts";
+import { GraftError, UsageError, exitStatus } from "../../src/errors.ts";
+import type { FlagValues } from "../bench.ts";
+import { helpText, parseFlags } from "../harness/flags.ts";
+import { llamaVersion, runLlama } from "../harness/peers.ts";
 
 const FLAGS = {
   model: { value: "", help: "the .gguf file" },
