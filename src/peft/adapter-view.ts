@@ -67,7 +67,7 @@ const NO_INPUTS = {};
 
 /** Makes the view of an adapter. */
 export function viewAdapter(parts: ViewParts): AdapterView {
-  const { model, sites, parameters } = parts;
+  const { sites, parameters } = parts;
   const method = parts.method.kind === "adapter" ? parts.method : null;
   const siteAt = indexSites(sites.values());
   const [inputs, constants] = bindTensors(parts);
@@ -101,16 +101,22 @@ export function viewAdapter(parts: ViewParts): AdapterView {
           : graph.rows;
       return withRows(graph, found, rows);
     },
-    signature: (layer) =>
-      JSON.stringify([
-        parts.method.name,
-        ...(layer === null ? rows.map(({ name, shape }) => [name, shape]) : []),
-        ...placesOf(model, layer).map(({ name }) => {
-          const site = siteAt(layer, name);
-          return site ? [name, site.options, site.parameters.map((p) => p.shape), site.frozen] : null;
-        }),
-      ]),
+    signature: (layer) => signatureOf(parts, siteAt, layer === null ? rows : [], layer),
   };
+}
+
+/** All that decides which programs a layer has, as text. */
+function signatureOf(
+  { model, method }: Pick<ViewParts, "model" | "method">,
+  siteAt: ReturnType<typeof indexSites>,
+  rows: readonly { readonly name: string; readonly shape: readonly number[] }[],
+  layer: number | null,
+): string {
+  const places = placesOf(model, layer).map(({ name }) => {
+    const site = siteAt(layer, name);
+    return site ? [name, site.options, site.parameters.map((p) => p.shape), site.frozen] : null;
+  });
+  return JSON.stringify([method.name, ...rows.map(({ name, shape }) => [name, shape]), ...places]);
 }
 
 /** Adds the tensors of a site to a graph, as inputs. */

@@ -78,6 +78,7 @@ export async function combineModels(
   if (byFisher) refuseFisher(plan.members, algebraOf(WHOLE_MODEL));
   refuseCut(plan.members, algebraOf(WHOLE_MODEL), plan.combination);
   const names = plan.members.map(({ name }) => name);
+  const expression = formatExpression(sum);
   const open = <T>(use: (models: readonly Checkpoint[]) => Promise<T>): Promise<T> =>
     withCheckpoints(
       names.map((name) => paths[name] as string),
@@ -89,10 +90,7 @@ export async function combineModels(
     if (base) refuseOtherBase(names[0] as string, first, base);
     // What cannot be combined at all is found before anything is written.
     const [smallest] = [...first.tensors.values()].sort((a, b) => a.sizeBytes - b.sizeBytes);
-    if (smallest) {
-      const tensor = await combineFromStart(smallest.name, plan, await readAll(models, smallest.name), [0]);
-      refuseInfinite(formatExpression(sum), smallest.name, tensor);
-    }
+    if (smallest) await combineTensor(smallest.name, 0, plan, models, expression);
     const shapes = [...first.tensors.values()].map(({ shape }) => numElements(shape));
     return {
       method: WHOLE_MODEL.name,
@@ -107,7 +105,7 @@ export async function combineModels(
             readBy: "transformers",
             making: await combineMaking(sum, paths, options, license),
           });
-          const files = modelFolderFiles({ ...combinedParts(plan, again, formatExpression(sum)), card });
+          const files = modelFolderFiles({ ...combinedParts(plan, again, expression), card });
           await writeFolderAtomic(path, files, { isNew: true });
         }),
     };
@@ -122,14 +120,23 @@ function combinedParts(plan: Plan, models: readonly Checkpoint[], expression: st
     generationConfig,
     tokenizerFiles,
     tensors: [...tensors.values()].map(({ name, shape }, position) => {
-      const load = async (): Promise<HostTensor> => {
-        const tensor = await combineFromStart(name, plan, await readAll(models, name), [position]);
-        refuseInfinite(expression, name, tensor);
-        return tensor;
-      };
+      const load = (): Promise<HostTensor> => combineTensor(name, position, plan, models, expression);
       return [name, { dtype: "float32", shape, load }] as const;
     }),
   };
+}
+
+/** The sum of a tensor over all models. @throws UsageError "usage/combine" for numbers that float32 cannot hold */
+async function combineTensor(
+  name: string,
+  position: number,
+  plan: Plan,
+  models: readonly Checkpoint[],
+  expression: string,
+): Promise<HostTensor<"float32">> {
+  const tensor = await combineFromStart(name, plan, await readAll(models, name), [position]);
+  refuseInfinite(expression, name, tensor);
+  return tensor;
 }
 
 async function withCheckpoints<T>(
