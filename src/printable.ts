@@ -10,7 +10,7 @@
 const UNSAFE =
   // oxlint-disable-next-line no-control-regex
   /[\u0000-\u0008\u000B-\u001F\u007F-\u009F\u061C\u200B\u200E\u200F\u2028-\u202E\u2060-\u206F\uFEFF\u{E0000}-\u{E007F}\p{Cs}]/gu;
-/** The same without colours, which are what `picocolors` writes. */
+/** Colours, which are what `picocolors` writes and which stay, or an unsafe character. */
 const UNSAFE_BUT_COLORS = new RegExp(`\\u001B\\[[0-9;]{1,11}m|${UNSAFE.source}`, "gu");
 /** Characters of a message that are kept from its beginning and its end. */
 const [HEAD, TAIL] = [3000, 900];

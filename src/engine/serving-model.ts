@@ -70,7 +70,7 @@ export interface TextPiece {
 }
 
 const MAX_LOADED = 16;
-/** Of a text that is encoded before it is held against what there is room for: that takes a few milliseconds. */
+/** Length up to which a text is encoded before it is held against what there is room for: that takes a few milliseconds. */
 const QUICK_CHARACTERS = 1 << 15;
 /** Tokens that a mark has at most, with white space behind it. */
 const MARK_TOKENS = 16;

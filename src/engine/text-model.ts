@@ -73,7 +73,7 @@ export async function openTextParts(model: string, options: PartsOptions = {}): 
   }
 }
 
-/** The same without what is made of its tokenizer's files, which are there. */
+/** Opens a model with its adapter, without what is made of its tokenizer's files, which are there. */
 async function openWritingParts(model: string, options: PartsOptions): Promise<ModelParts> {
   const { name = model } = options;
   const checkpoint = await openCheckpoint(model);

@@ -27,11 +27,11 @@ export interface SchemaNode {
   readonly multipleOf?: number;
 }
 
-/** Of strings that are paths, which may hold commas. */
+/** Format of strings that are paths, which may hold commas. */
 export const PATH_FORMAT = "path";
-/** Of strings that are sizes of memory. */
+/** Format of strings that are sizes of memory. */
 export const SIZE_FORMAT = "size";
-/** Of strings that may be paths, or hold one behind a name. */
+/** Format of strings that may be paths, or hold one behind a name. */
 export const NAME_OR_PATH_FORMAT = "name-or-path";
 
 /** How values are written: typed behind a flag, or as values of a program or file. */

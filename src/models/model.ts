@@ -162,7 +162,7 @@ export class Model {
     return this.ties.get(tensor) ?? tensor;
   }
 
-  /** The same model with a matrix of its own for the output head. */
+  /** Returns the model with a matrix of its own for the output head. */
   untied(): Model {
     return this.ties.size === 0 ? this : new Model(this.family, { ...this.raw, tie_word_embeddings: false });
   }

@@ -27,7 +27,7 @@ export interface Places {
 /** What attention reads besides q, k and v. */
 interface AttentionInputs {
   readonly queries: Places;
-  /** Of the keys, [B, S]; the queries' own without a cache. */
+  /** Places of the keys, [B, S]; without a cache they are those of the queries. */
   readonly keys: Places;
   /** Tables [R, W/2] of rotary positions; null: queries and keys are not rotated. */
   readonly tables: { readonly cos: Value; readonly sin: Value } | null;

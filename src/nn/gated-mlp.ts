@@ -12,7 +12,7 @@ export interface MlpOptions {
   readonly intermediateSize: number;
   readonly activation: (x: Value) => Value;
   readonly bias: boolean;
-  /** Of an expert: where each of its matrices lies among those of all. */
+  /** Where each matrix of an expert lies among those of all experts. */
   readonly stacks?: Readonly<Record<"gate" | "up" | "down", StackPlace>>;
 }
 

@@ -6,7 +6,7 @@ import type { OperandSpec } from "./compute.ts";
 export type Operands = Readonly<Record<string, HostTensor>>;
 
 export interface OperandStore {
-  /** Those of a tensor as an earlier run made them, bit for bit, by the name under which they are kept; null: they are to be made. */
+  /** Finds the operands of a tensor as an earlier run made them, bit for bit, by the name under which they are kept; null: they are to be made. */
   find(tensor: string, keptAs: string, specs: readonly OperandSpec[]): Promise<Operands | null>;
   /** Takes note of what was made. What has changed by the time of `save` is not found again. */
   add(tensor: string, keptAs: string, made: Operands): void;

@@ -11,7 +11,7 @@ import type { Norm } from "./norms.ts";
 export interface SelfAttentionOptions extends AttentionOptions {
   /** Which projections have one. */
   readonly bias: { readonly qkv: boolean; readonly output: boolean };
-  /** Of projected queries and keys; null: none. */
+  /** Norms of projected queries and keys; null: there are none. */
   readonly queryNorm: Norm | null;
   readonly keyNorm: Norm | null;
 }

@@ -21,7 +21,7 @@ function halfCosine(progress: number): number {
   return 0.5 * (1 + Math.cos(Math.PI * progress));
 }
 
-/** Of the peak, what is left at the end: as large models are pretrained, and MobileFineTuner (arXiv:2512.08211) trains. */
+/** Share of the peak that is left at the end: as large models are pretrained, and MobileFineTuner (arXiv:2512.08211) trains. */
 const TENTH = 0.1;
 
 export const SCHEDULES: readonly Schedule[] = [

@@ -16,7 +16,7 @@ import { prefixed, updateProgram } from "./update-program.ts";
 
 /** Parameters whose numbers lie side by side. */
 export interface VectorGroup {
-  /** Of which block they are; null: of none. */
+  /** The block that they belong to; null: they lie outside the blocks. */
   readonly layer?: number | null;
   /** Changed in place. */
   readonly values: Float32Array;
@@ -44,7 +44,7 @@ export interface GroupState {
 
 /** One optimizer step. */
 export interface UpdateStep {
-  /** Those of each group, in the order of the groups. */
+  /** The gradients of each group, in the order of the groups. */
   readonly gradients: readonly GroupGradients[];
   /** Factor on every gradient: that of clipping. */
   readonly gradientScale: number;

@@ -171,7 +171,7 @@ export interface Preview {
   readonly numTrained: number;
   /** Memory of the tensors beside the base that are not trained. */
   readonly frozenBytes: number;
-  /** Of those, what lies in an adapter's file. */
+  /** Bytes of these that lie in an adapter's file. */
   readonly savedBytes: number;
 }
 

@@ -15,7 +15,7 @@ export const TRAINED_TOKENS = {
 
 /** Ids of tokens, or texts that the tokenizer is still to read. */
 type TokenList = z.output<typeof LIST>;
-/** Of the embedding, or by the names of modules. */
+/** Tokens of the embedding, or by the names of modules. */
 export type TrainedTokens = z.output<typeof TRAINED_TOKENS.trainableTokenIndices>;
 
 /** The lists with the names of their modules, null: the embedding, whatever its name; those that are empty left out. */
@@ -26,7 +26,7 @@ export function tokenLists(
   return all.filter(([, list]) => list.length > 0);
 }
 
-/** The same with other lists. */
+/** Changes each list of tokens. */
 export function mapTokens(tokens: TrainedTokens, change: (list: TokenList) => TokenList): TrainedTokens {
   if (Array.isArray(tokens)) return change(tokens);
   return Object.fromEntries(Object.entries(tokens).map(([module, list]) => [module, change(list)]));

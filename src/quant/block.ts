@@ -25,7 +25,7 @@ export interface Field {
   readonly dtype: FieldType;
   /** Elements of the plane for each block. */
   readonly count: number;
-  /** Of 4-bit codes, how far apart the two of a byte are in the file; null: the plane has the bytes of the file. */
+  /** How far apart the two 4-bit codes of a byte are in the file; null: the plane has the bytes of the file. */
   readonly distance: number | null;
 }
 

@@ -60,7 +60,7 @@ export const WRITABLE_NAMES = ROUNDED_NAMES.filter((name) => GGML_NAMES.includes
 /** Names of the kinds to which a base can be rounded when it is loaded. */
 export const BASE_KINDS = ROUNDED_NAMES.filter((name) => STORAGES[name].blockSize > 1);
 
-/** Those of them to which a plan may round a base so that a run fits, the nearest to the floats first. */
+/** The kinds to which a plan may round a base so that a run fits, the nearest to the floats first. */
 export const PLANNED_BASE_KINDS = BASE_KINDS.filter((name) => STORAGES[name].isPlanned).toSorted(
   (a, b) => bitsOf(b) - bitsOf(a),
 );

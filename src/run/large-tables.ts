@@ -5,7 +5,7 @@ import type { Compute } from "../nn/compute.ts";
 import { type StorageName, STORAGES } from "../quant/storages.ts";
 import type { Residency } from "./weights/weights.ts";
 
-/** Of a table of floats: that of a vocabulary of 49,152 tokens is held in float32, that of one of 262,144 is not. */
+/** Largest table of floats that is held in float32: that of a vocabulary of 49,152 tokens is, that of one of 262,144 is not. */
 export const MAX_TABLE_BYTES = 256e6;
 
 /** Rows of such a table that are read at a time, where all of them are needed: with 1024 positions 17 MB of logits. */

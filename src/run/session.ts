@@ -29,21 +29,21 @@ export interface Compiled<T> {
 
 /** How a session holds and computes. */
 export interface SessionOptions {
-  /** Tables of floats outside the blocks that are larger stay as they are stored, quantized ones in any case. */
+  /** Largest table of floats outside the blocks that is held whole in float32; a quantized one never is. */
   readonly maxTableBytes?: number;
-  /** Rows of such a table that are in float32 at a time. */
+  /** How many rows of a larger table are in float32 at a time. */
   readonly sliceRows?: number;
   /** Arithmetic of the products with frozen matrices in the blocks; what is trained, stem and head are in float32. */
   readonly compute?: Compute;
-  /** Queries that attention processes at once in whole passes; by the length of the rows unless given. */
+  /** Queries that attention takes at once, in passes without a cache; chosen by the length of the rows unless given. */
   readonly attentionChunk?: number | undefined;
-  /** Where frozen blocks are between two uses. */
+  /** Where frozen blocks wait between two uses. */
   readonly memory?: VectorMemory;
-  /** Factors on what matrices multiply, measured for this arithmetic; none unless given. */
+  /** Factors by which the inputs of matrices are multiplied, measured for this arithmetic; none unless given. */
   readonly smoothing?: Smoothing;
-  /** Measures those for products of many tokens, when they are first needed; there are none unless given. */
+  /** Measures the factors for products of many tokens, when they are first needed; there are none unless given. */
   readonly measureMany?: () => Promise<Smoothing>;
-  /** What lends weights and the memory of activations, and outlives the session; its own unless given. */
+  /** A session whose weights and memory of activations are used, and which ends later; its own unless given. */
   readonly lender?: Pick<Session, "pool" | "weights">;
 }
 
@@ -66,19 +66,17 @@ export class Session {
   readonly base: BaseModel;
   readonly weights: Weights;
   readonly pool: BufferPool;
-  /** Tables of floats outside the blocks that are larger stay as they are stored; their rows are read when they are used. */
   readonly maxTableBytes: number;
+  readonly sliceRows: number;
   readonly compute: Compute;
   readonly attentionChunk: number | null;
   readonly #smoothing: Map<string, HostTensor<"float32">>;
   readonly #measureMany: SessionOptions["measureMany"];
   #measured: Promise<void> | null = null;
-  /** Rows of such a table that are in float32 at a time. */
-  readonly sliceRows: number;
   readonly #lender: SessionOptions["lender"];
   /** Tables of rotary positions. */
   readonly tables = new PassTables();
-  /** Who has rows that go along with forward passes which share the session in turns; null: passes run alone. */
+  /** Whose rows go along with the forward passes of trainings that share the session; null: these run alone. */
   riders: Riders | null = null;
   /** Blocks whose tensors are bound in programs. */
   readonly #pinned: Lease[] = [];

@@ -13,7 +13,7 @@ import type { Session } from "./session.ts";
 export interface StemProgram {
   readonly part: PartGraph;
   readonly gradients: readonly GradientOutput[];
-  /** Of rows of trained tables that are looked up. */
+  /** Gradients of rows of trained tables that are looked up. */
   readonly rowGradients: readonly (GatheredRows & { readonly output: string })[];
 }
 

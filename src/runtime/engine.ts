@@ -65,7 +65,7 @@ export interface Engine {
   compile(spec: ProgramSpec, options?: CompileOptions): Promise<Program>;
 }
 
-/** The same engine for programs that run beside each other, each on so many threads. */
+/** An engine like another one, for programs that run beside each other, each on so many threads. */
 export function onThreads(engine: Engine, threads: number): Engine {
   const { name, makeMemory, target } = engine;
   return {

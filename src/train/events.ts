@@ -12,15 +12,15 @@ export interface StartEvent {
   /** Whether the model has a template for conversations. */
   readonly chat_template: boolean;
   readonly method: string;
-  /** Of the model. */
+  /** Parameters of the model. */
   readonly parameters: number;
   readonly trainable_parameters: number;
   /** Trainable parameters as a share of the model's. */
   readonly trainable_share: number;
   readonly examples: number;
-  /** Of all examples, once; positions where the model reads images. */
+  /** Tokens of all examples, once; positions where the model reads images. */
   readonly tokens: number;
-  /** Those that are learned. */
+  /** Tokens that are learned. */
   readonly trained_tokens: number;
   /** Examples that lost tokens to `max_length`. */
   readonly truncated_examples: number;

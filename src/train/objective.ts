@@ -48,7 +48,7 @@ export interface StepTotals {
 /** What a micro-batch adds to the step. */
 export interface Outcome {
   readonly loss: number;
-  /** Of the step's loss by each log-probability, [N]; a new array. */
+  /** Gradient of the step's loss by each log-probability, [N]; a new array. */
   readonly gradient: Float32Array;
   /** By the names that TRL gives them. */
   readonly metrics: Readonly<Record<string, number>>;

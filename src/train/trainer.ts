@@ -59,7 +59,7 @@ function givenKeys(input: TrainInput): ReadonlySet<string> {
 class Training {
   readonly #startedMs = performance.now();
   readonly #given: TrainOptions;
-  /** Of the settings that are no defaults. */
+  /** Keys of the settings that are no defaults. */
   readonly #keys: ReadonlySet<string>;
   readonly #hooks: TrainHooks;
   readonly #folder: RunFolder;

@@ -154,7 +154,7 @@ function tellReport({ numChanged, substitutes, rounding }: MergeReport, output: 
   }
 }
 
-/** The same as a part of an event. */
+/** Makes a part of an event of a report. */
 function reportEvent({ numChanged, substitutes, rounding }: MergeReport): object {
   return {
     changed_tensors: numChanged,

@@ -2,7 +2,7 @@
 
 /** Goes to the start of the line and erases it. */
 const ERASE_LINE = "\r\x1b[2K";
-/** Of a terminal that does not tell how wide it is. */
+/** Columns of a terminal that does not tell how wide it is. */
 const USUAL_COLUMNS = 80;
 
 /** Writes lines and keeps the status below them. */

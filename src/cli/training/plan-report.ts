@@ -80,7 +80,7 @@ export function planLines(plan: ToldPlan): string[] {
   ];
 }
 
-/** The same as an event. */
+/** Makes an event of a plan. */
 export function planEvent(plan: ToldPlan): { readonly event: "plan"; readonly [key: string]: unknown } {
   const { memory, chosen, limitBytes, prepared } = plan.fitted;
   return {

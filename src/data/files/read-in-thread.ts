@@ -13,7 +13,7 @@ export interface ReadUnits {
   readonly counts: RowCounts;
 }
 
-/** The same file in the sources and in the package. */
+/** The file of the thread, in the sources or in the package. */
 const WORKER = new URL(
   import.meta.url.endsWith(".ts") ? "./unit-worker.ts" : "./unit-worker.js",
   import.meta.url,

@@ -11,7 +11,7 @@ import type { ParsedRow, ParseOptions } from "./parsed-row.ts";
 /** One kind of file. */
 export interface FileKind {
   readonly name: string;
-  /** Of the names of files, in lower case; the likeliest first. */
+  /** Ends of the names of files, in lower case; the likeliest first. */
   readonly endings: readonly string[];
   /** What a row's number counts. */
   readonly counts: "line" | "item" | "row";

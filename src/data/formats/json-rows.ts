@@ -14,7 +14,7 @@ export function* parseJsonLines(text: string, file: string, options?: ParseOptio
   yield* parseLines([text], file);
 }
 
-/** The same from bytes, of which no more than a piece is text at a time. @throws as `decodeUtf8` */
+/** Parses lines out of bytes, of which no more than a piece is text at a time. @throws as `decodeUtf8` */
 export function* parseJsonLineBytes(
   bytes: Uint8Array,
   file: string,

@@ -1,7 +1,7 @@
 /** @file Pages of a group of a Parquet file, decompressed to be checked and kept for the library, which asks for each again. */
 import type { Compressors } from "hyparquet";
 
-/** Of pages that are kept; the others of a large group are decompressed once more. */
+/** Bytes of pages that are kept; the others of a large group are decompressed once more. */
 const MOST_BYTES = 1 << 27;
 /** Pages of a size that one is looked for among: the library reads them in the order in which they were checked, but for columns. */
 const MOST_LOOKS = 64;

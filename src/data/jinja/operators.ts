@@ -6,7 +6,7 @@ import { writeText, writeWithin } from "./written.ts";
 
 type Operator = (left: Value, right: Value, meter: Meter) => Value;
 
-/** Of two numbers: whole ones stay whole, if it can be. */
+/** An operation on two numbers: whole ones stay whole, if it can be. */
 interface Arithmetic {
   readonly whole: ((a: bigint, b: bigint) => Value) | null;
   readonly float: (a: number, b: number) => number;

@@ -16,11 +16,11 @@ const MAX_TOLD_APART = 1000;
 /** Rows with one kind of fault; plain data, which a thread can send. */
 export interface FaultKind {
   readonly code: ErrorCode;
-  /** Of the first row. */
+  /** The message of the first row. */
   readonly message: string;
   readonly hint: string | null;
   numRows: number;
-  /** Of the first rows. */
+  /** Places of the first rows. */
   readonly places: RowSource[];
 }
 

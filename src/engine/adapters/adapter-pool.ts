@@ -48,7 +48,7 @@ export class AdapterPool {
   readonly #options: AdapterPoolOptions;
   /** The one that was used longest ago first. */
   readonly #entries = new Map<string, Entry>();
-  /** Those in memory, by key. */
+  /** Adapters in memory, by key. */
   readonly #loaded = new Map<string, Entry>();
   readonly #programs: RowPrograms;
   readonly #groups: AdapterGroups;

@@ -47,7 +47,7 @@ export class RowPrograms {
     return this.#of(this.#viewOf(views));
   }
 
-  /** Those views, or some more, whose programs are compiled; null: there are none yet, but soon will be. */
+  /** Finds views whose programs are compiled: these, or these and more; null: there are none yet, but soon will be. */
   findReady(views: readonly AdapterView[]): readonly AdapterView[] | null {
     const view = this.#viewOf(views);
     // Who needs them is told of a failure.

@@ -52,7 +52,7 @@ export class PagedCache {
   readonly #maxPages: number;
   /** Pages that there is memory for. Page p lies at p + 1, behind one of zeros. */
   #numPages = 0;
-  /** Of rows that are read by heads. */
+  /** Keys and values of rows that are read by heads. */
   readonly #heads: HeadCache;
   readonly #best: CacheLayout;
   /** 0, 1, 2, …: the positions that rows begin with. */

@@ -96,7 +96,7 @@ export class PagedPass {
     return { positions, segments };
   }
 
-  /** Of rows that are read by heads, [B, K, C, E]; else of all pages, [N, PAGE_TOKENS, K·E]. */
+  /** Keys and values of earlier tokens: of rows that are read by heads [B, K, C, E], else of all pages [N, PAGE_TOKENS, K·E]. */
   past(layer: number): CacheRows {
     const { layout, heads, layers } = this.#parts;
     if (layout === "heads") return heads.rows(layer);

@@ -21,7 +21,7 @@ export interface Task {
   /** Folder of its adapter. */
   readonly path: string;
   readonly adapter: Adapter;
-  /** Of the template that it was trained with; null: not known. */
+  /** Hash of the chat template that it was trained with; null: not known. */
   readonly chatTemplateHash: string | null;
 }
 

@@ -33,7 +33,7 @@ export interface ModelParts {
   readonly base: BaseModel;
   readonly adapter: Adapter | null;
   readonly adapterPath: string | null;
-  /** Of the template that the adapter was trained with; null: not known. */
+  /** Hash of the chat template that the adapter was trained with; null: not known. */
   readonly chatTemplateHash: string | null;
 }
 

@@ -40,7 +40,7 @@ export class Scheduler {
     this.#options = options;
   }
 
-  /** Those that have pages, the one that was admitted first, first. */
+  /** The texts that have pages, in the order in which they were admitted. */
   get running(): readonly Sequence[] {
     return this.#running;
   }

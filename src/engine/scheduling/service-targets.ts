@@ -15,7 +15,7 @@ export interface ServiceTargets {
   readonly tokenMs: number;
 }
 
-/** Those of a reader: Loquetier's wait in the queue, and tokens as fast as somebody reads. */
+/** What a reader expects: Loquetier's wait in the queue, and tokens as fast as somebody reads. */
 export const DEFAULT_TARGETS: ServiceTargets = { queueMs: 6000, firstTokenMs: 3000, tokenMs: 250 };
 
 /** Texts as a policy sees them. */
@@ -47,9 +47,9 @@ export interface Texts {
   readonly maxRunning: number;
 }
 
-/** Of the target, what is aimed at: what passes take is known in the mean alone. */
+/** Share of the target that is aimed at: only the mean of what passes take is known. */
 const AIM = 0.95;
-/** Of the longest wait in the queue. */
+/** Share of the longest wait in the queue after which texts that run hurry. */
 const HURRY = 0.05;
 
 /** Says what texts need at a time. */
@@ -84,7 +84,7 @@ export function needsOf(
   };
 }
 
-/** Of a new measurement, what it changes of the mean. */
+/** Weight of a new measurement in the mean. */
 const WEIGHT = 0.2;
 
 /** Measures what passes take. */

@@ -42,7 +42,7 @@ export interface TurnPolicy {
 
 /** Largest number of steps of texts in a row, of Loquetier's scheduler for changing loads. */
 const MOST = 5;
-/** Of the time that both want, what a training gets however late texts are. */
+/** Share of the time that both want which a training gets however late texts are. */
 const LEAST_SHARE = 0.1;
 /** Fewer ids of a prompt at a time would cost nearly what these do. */
 const LEAST_PREFILL_TOKENS = 64;

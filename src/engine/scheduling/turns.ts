@@ -28,7 +28,7 @@ export interface TrainingTurns {
 export class Turns {
   readonly #options: TurnsOptions;
   readonly #decider: Decider;
-  /** Those who wait, in order. */
+  /** Who waits for a turn, in order. */
   readonly #waiting: Readonly<Record<TurnKind, (() => void)[]>> = { block: [], step: [] };
   #current: { readonly kind: TurnKind; readonly startedMs: number; isWholePass: boolean } | null = null;
   #last: Situation["last"] = null;

@@ -62,7 +62,7 @@ export interface ServeEnd {
   readonly totalMs: number;
 }
 
-/** Of a text that nobody reads to its end. */
+/** The end of a text that nobody reads to its end. */
 export const NO_END: ServeEnd = {
   finishReason: "aborted",
   numPromptTokens: 0,
@@ -73,7 +73,7 @@ export const NO_END: ServeEnd = {
   totalMs: 0,
 };
 
-/** Of a text that was cancelled before it began. */
+/** The end of a text that was cancelled before it began. */
 export function endBefore(numPromptTokens: number, waitedMs: number): ServeEnd {
   return { ...NO_END, numPromptTokens, queueMs: waitedMs, firstTokenMs: waitedMs, totalMs: waitedMs };
 }

@@ -179,7 +179,7 @@ async function bindConstants(
 export interface GroupPass {
   readonly context: PassContext;
   readonly cache: PagedPass;
-  /** Of the blocks' weights; null: all are bound. */
+  /** Lends the blocks' weights; null: all are bound. */
   readonly walk: WeightWalk | null;
 }
 

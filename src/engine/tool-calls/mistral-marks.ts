@@ -8,7 +8,7 @@ export const ARGS = "[ARGS]";
 /** Its templates take no ids of another length. */
 const ID_LENGTH = 9;
 
-/** Of every form that stands behind the mark. */
+/** What all forms have in common whose calls stand behind the mark. */
 export const BEHIND_MARK = {
   marks: [MARK],
   isWhole: false,

@@ -5,7 +5,7 @@ import { type CallRules, type ToolFormat, addCallsInTurn, addMark } from "./tool
 /** What a call begins and ends with. */
 export const [OPEN, CLOSE] = ["<tool_call>", "</tool_call>"] as const;
 
-/** Of every form that stands between these marks. */
+/** What all forms have in common whose calls stand between these marks. */
 export const BETWEEN_MARKS = {
   marks: [OPEN],
   tokens: [OPEN, CLOSE],

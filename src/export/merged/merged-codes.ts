@@ -19,7 +19,7 @@ export interface PlannedCodes {
   readonly readBy: CodesForm["readBy"];
 }
 
-/** Of what, and where to. */
+/** What is to be merged, and into what. */
 interface CodesRequest {
   readonly base: BaseModel;
   readonly checkpoint: Checkpoint;

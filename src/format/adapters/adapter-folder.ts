@@ -81,7 +81,7 @@ export function withNotes({ config, metadata }: Pick<AdapterFiles, "config" | "m
 
 /** What `adapterFolderFiles` needs. */
 export interface AdapterFolderParts {
-  /** Those of its keys that begin with `NOTE_PREFIX` become notes. */
+  /** The configuration; keys that begin with `NOTE_PREFIX` become notes. */
   readonly config: Readonly<Record<string, unknown>>;
   readonly tensors: Iterable<readonly [string, HostTensor]>;
   /** Notes for the head of the tensors' file; the format's own is added. */

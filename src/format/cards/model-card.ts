@@ -26,7 +26,7 @@ export interface Making {
   readonly parts: readonly { readonly name: string; readonly facts: readonly Fact[] }[];
 }
 
-/** Of a result of which nothing is known but what its files say. */
+/** The making of a result of which nothing is known but what its files say. */
 export const UNKNOWN_MAKING: Making = { license: null, datasets: [], facts: [], settings: null, parts: [] };
 
 /** What a card says. */

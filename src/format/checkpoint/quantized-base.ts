@@ -16,7 +16,7 @@ import { type StorageName, STORAGES } from "../../quant/storages.ts";
 import { dequantizeFrom, joinRows, quantizeTo, type StoredTensor } from "../../quant/stored-tensor.ts";
 import type { Checkpoint, TensorInfo } from "./checkpoint.ts";
 
-/** Of embedding and output head. */
+/** Storage of embedding and output head. */
 const TABLE_KIND: StorageName = "q8_0";
 /** Elements that are in float32 at a time. */
 const PIECE_ELEMENTS = 1 << 18;

@@ -101,7 +101,7 @@ export function llamaBlock(
   return preNormBlock(rmsNorm(c.rms_norm_eps), attentionPart(attention), mlp);
 }
 
-/** The same layer in all places. */
+/** Repeats one layer in all places. */
 export function repeat(
   layer: Layer,
   { num_hidden_layers: numLayers }: Pick<DecoderFields, "num_hidden_layers">,
@@ -128,9 +128,9 @@ export function upperWindowBlocks(
 /** What one decoder differs in from another outside its blocks. */
 export interface DecoderEnds {
   readonly finalNorm: Norm;
-  /** Of the embedded tokens. */
+  /** Scales the embedded tokens. */
   readonly scaleEmbedding: (x: Value) => Value;
-  /** Of the logits. */
+  /** Caps the logits. */
   readonly capLogits: (logits: Value) => Value;
   readonly names: DecoderNames;
   readonly checkpoint: CheckpointRules;

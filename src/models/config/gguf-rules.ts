@@ -143,13 +143,13 @@ const SIZES = {
   feed_forward_length: count("intermediate_size"),
   "attention.head_count": count("num_attention_heads"),
 };
-/** Of decoders that rotate heads and share keys. */
+/** Settings of decoders that rotate heads and share keys. */
 const ROTATED = {
   "attention.head_count_kv": count("num_key_value_heads", { sameAs: "num_attention_heads" }),
   "rope.freq_base": real("rope_theta", 10000),
 };
 const RMS_NORMS = { "attention.layer_norm_rms_epsilon": real("rms_norm_eps") };
-/** Of decoders whose norms subtract the mean. */
+/** Settings of decoders whose norms subtract the mean. */
 export const LAYER_NORMS = { "attention.layer_norm_epsilon": real("rms_norm_eps") };
 
 /** What a decoder says of its files. */

@@ -97,7 +97,7 @@ export class PartGraph implements Builder {
   readonly gathered: GatheredRows[] = [];
   /** Activations worth saving for the backward program. */
   readonly saved: Record<string, Value> = {};
-  /** Of the one attention of a block; null: there is none. */
+  /** The one attention of a block; null: there is none. */
   attention: PartAttention | null = null;
   /** Rows of the head's matrix, where not all of them are an input. */
   headRows: { readonly tensor: string; readonly rows: Value } | null = null;
@@ -109,7 +109,7 @@ export class PartGraph implements Builder {
   #options: PartOptions;
   readonly #rowParts = new RowParts();
   readonly #masks = new DropoutMasks(this.graph, this.#rowParts);
-  /** Of all products so far, for one token. */
+  /** Multiplications of all products so far, for one token. */
   #numMultiplications = 0;
   /** Outputs of sites that save something smaller instead, from which they are computed again. */
   readonly #cheap = new Set<Value>();

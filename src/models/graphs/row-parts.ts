@@ -11,7 +11,7 @@ interface RowPart {
   readonly counts: Value;
   readonly numParts: number;
   readonly index: number;
-  /** Of all parts. */
+  /** Rows of all parts. */
   readonly numRows: Dim;
   readonly share: number;
   /** Masks that its projections have taken. */

@@ -27,7 +27,7 @@ export interface SiteSpec {
   readonly name: string;
   readonly kind: "linear" | "embedding" | "residual" | "stack";
   readonly role: SiteRole;
-  /** Of an embedding: the number of its rows. */
+  /** Width of what is projected; of an embedding, the number of its rows. */
   readonly inFeatures: number;
   readonly outFeatures: number;
   readonly bias: boolean;
@@ -35,7 +35,7 @@ export interface SiteSpec {
   readonly storedTransposed: boolean;
   /** Its inputs are tokens of all texts, [N, in] in an order of their own, as a router and experts have them. */
   readonly ofTokens?: true;
-  /** Of a matrix in a stack: its place there; of a stack: that of its first matrix. */
+  /** The place of a matrix in its stack; of a stack, that of its first matrix. */
   readonly stack?: StackPlace;
 }
 

@@ -17,9 +17,9 @@ import type { Matrix, Product, TensorReader } from "../compute.ts";
 
 /** Codes as [in, out]. */
 export const CODES = ".int8";
-/** The same as [out, in]. */
+/** The same codes as [out, in], for the gradient. */
 const BACK = ".int8-back";
-/** Of outputs, [out]. */
+/** Scales of the outputs, [out]. */
 export const SCALES = ".int8-scales";
 
 /** Numbers of a matrix that are in float32 at a time: what each matrix left behind would add up while a model is rounded. */
@@ -91,7 +91,7 @@ export function int8Product(matrix: Matrix): Product {
   };
 }
 
-/** The same without gradients, for programs that bind their weights: one layout of the codes. */
+/** An int8 product without gradients, for programs that bind their weights: it needs one layout of the codes. */
 export function int8ForwardProduct(matrix: Matrix): Product {
   const { inFeatures, outFeatures } = matrix;
   return {

@@ -15,9 +15,9 @@ export type Normalization = (typeof NORMALIZATIONS)[number];
 
 /** What multiplies an adapter's parameters. */
 export interface Coefficient {
-  /** Of the factor that keeps its sign. */
+  /** Coefficient of the factor that keeps its sign. */
   readonly kept: number;
-  /** Of the factor that ⊖ negates, and of an effect that is linear. */
+  /** Coefficient of the factor that ⊖ negates, and of an effect that is linear. */
   readonly signed: number;
 }
 

@@ -20,7 +20,7 @@ type Tensor = HostTensor<"float32">;
 
 /** What was cut off by a lower rank, as a share of the Frobenius norm. */
 export interface Residual {
-  /** Of all sites together. */
+  /** The share of all sites together. */
   readonly total: number;
   /** The site that lost most. */
   readonly worst: { readonly path: string; readonly residual: number };

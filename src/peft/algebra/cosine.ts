@@ -11,7 +11,7 @@ export const LOW_COSINE = 0.5;
 /** The two adapters whose A's are farthest apart. */
 export interface StartCosine {
   readonly names: readonly [string, string];
-  /** Of their A's as one vector each, over the modules that both have; 1: the same direction. */
+  /** Cosine of their A's as one vector each, over the modules that both have; 1: the same direction. */
   readonly value: number;
 }
 

@@ -33,7 +33,7 @@ interface Picked {
 /** The places as they are until programs change. A pass that has begun reads those that it began with. */
 interface Generation {
   readonly places: readonly Picked[];
-  /** Of the next pass. */
+  /** What the rows of the next pass pick. */
   picked: Readonly<Record<string, HostTensor<"int64">>>;
   /** The rows that `picked` was made for; null: places have changed since. */
   rows: readonly (Adapter | null)[] | null;

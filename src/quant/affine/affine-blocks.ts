@@ -11,7 +11,7 @@ import { BLOCK } from "../block.ts";
 import { FLOAT16_VALUES, widen } from "../codes/half.ts";
 import { type Planes, plane } from "../planes.ts";
 
-/** Of a block that has one value, the distance of code 0 from the zero. A power of two keeps the product exact. */
+/** Distance of code 0 from the zero in a block that has one value. A power of two keeps the product exact. */
 const CONSTANT_DISTANCE = 16;
 
 /** Takes the packed codes out of planes: a view of the plane, or fresh. */

@@ -19,7 +19,7 @@ const ONE = 0x3c00;
 
 /** What such a kind says of itself. */
 interface SuperBlockKind {
-  /** Of a code as it is read. */
+  /** Bits of a code as it is read. */
   readonly bits: 4 | 8;
   readonly dtype: "uint8" | "int8";
   readonly readCodes: ReadCodes<"uint8" | "int8">;

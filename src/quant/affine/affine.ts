@@ -15,7 +15,7 @@ import type { Planes } from "../planes.ts";
 
 /** How the codes of a weight are kept. */
 export interface AffineFormat {
-  /** Of a packed code; one that has fewer in its file may be widened. */
+  /** Bits of a packed code; one that has fewer in its file may be widened. */
   readonly bits: CodeBits;
   /** Element type of the packed codes; "int8" when they are signed. */
   readonly codes: "uint8" | "int8";
@@ -89,9 +89,9 @@ export interface HoldCodes {
 
 /** What numbers are, for a message. */
 export interface Numbers {
-  /** Of the tensor. */
+  /** Name of the tensor. */
   readonly name: string;
-  /** Of the numbers in it: "scale". */
+  /** What the numbers in it are: "scale". */
   readonly what: string;
   readonly numGroups: number;
 }

@@ -9,7 +9,7 @@ export interface GradientSlice {
   /** The number of its first row. */
   readonly from: number;
   readonly view: HostTensor<"float32">;
-  /** The same memory as [N]. */
+  /** The memory of the rows as [N]. */
   readonly flat: HostTensor<"float32">;
   /** The part that it shares with other slices. */
   readonly part: GradientPart;

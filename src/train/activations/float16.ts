@@ -58,7 +58,7 @@ async function widened(session: Session, tensor: HostTensor<Float>): Promise<Hos
   return wide;
 }
 
-/** The same numbers in another type, lent from the pool. */
+/** Converts numbers to another type; the result is lent from the pool. */
 async function converted<D extends DType>(session: Session, from: HostTensor, to: D): Promise<HostTensor<D>> {
   const rank = from.shape.length;
   const { program } = await session.compile(`cast ${from.dtype} ${to} ${rank}`, () => {

@@ -15,7 +15,7 @@ const LARGEST_TENTHS = 9;
 /** What rates are made of, an entry for each branch. */
 export interface BranchCosts {
   readonly sensitivities: readonly number[];
-  /** Of the backward pass, in any unit. */
+  /** Cost of each branch's backward pass, in any unit. */
   readonly flops: readonly number[];
 }
 

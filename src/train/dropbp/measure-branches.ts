@@ -57,7 +57,7 @@ export async function measureBranches(
 
 /** The backward passes of a micro-batch, one block after another, and what their gradients have shown so far. */
 class Measuring {
-  /** Of each branch. */
+  /** The sensitivity of each branch. */
   readonly sensitivities: number[];
   readonly #turn: Turn;
   readonly #branches: readonly ModelBranch[];

@@ -5,7 +5,7 @@
 import { type LogEntry, type LogFormat, bytesOfText, wholeLines } from "./log-format.ts";
 
 const STEP = "step";
-/** Those that every event has. */
+/** The columns that every event has. */
 const FIRST = ["event", STEP];
 
 export const csv: LogFormat = {

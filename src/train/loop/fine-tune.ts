@@ -48,7 +48,7 @@ class Run {
   readonly #evaluator: Evaluator | null;
   #state: RunState;
   #evaluation: Evaluation | null = null;
-  /** Of the newest checkpoint of this run; -1: there is none. */
+  /** Step of the newest checkpoint of this run; -1: there is none. */
   #savedStep: number;
 
   private constructor(

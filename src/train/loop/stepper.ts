@@ -50,7 +50,7 @@ export class Stepper {
     return this.#updater.state;
   }
 
-  /** Of the branches that are dropped; null: none are. */
+  /** State of the branches that are dropped; null: none are. */
   get dropBp(): RunState["dropbp"] {
     return this.#dropper?.state ?? null;
   }

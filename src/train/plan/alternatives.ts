@@ -96,7 +96,7 @@ function splitBatches({
     .map((size) => ({ batchSize: size, gradientAccumulationSteps: numRows / size }));
 }
 
-/** Those of the settings that differ from the options. */
+/** The settings that differ from the options. */
 export function changesOf(options: TrainOptions, settings: PlannedSettings): PlannedSettings {
   return Object.fromEntries(
     Object.entries(settings).filter(([key, value]) => {

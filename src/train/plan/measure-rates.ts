@@ -87,14 +87,14 @@ function fresh(values: Readonly<Record<string, Value>>) {
   );
 }
 
-/** Of making float32 of 16-bit floats, as files hold them. */
+/** Measures how fast float32 is made of 16-bit floats, as files hold them. */
 async function readingRate(nowMs: () => number): Promise<number> {
   const values = new Float32Array(LENGTH / 4).fill(0.1);
   const bits = float32ToBfloat16(values);
   return values.byteLength / (await leastSeconds(nowMs, () => widenBfloat16(bits, values)));
 }
 
-/** Of many runs: rates are kept, and what else the machine does while they are measured must not be. */
+/** The shortest of many runs: rates are kept, and what else the machine does while they are measured must not be. */
 async function leastSeconds(nowMs: () => number, run: () => Promise<void> | void): Promise<number> {
   const endMs = nowMs() + TRY_MS;
   let least = Number.POSITIVE_INFINITY;

@@ -31,7 +31,7 @@ export interface BudgetRequest {
   readonly hasPlainPasses: boolean;
   readonly numSlots: number;
   readonly residency: Residency;
-  /** Of what is frozen outside the blocks, and read whole. */
+  /** Bytes of what is frozen outside the blocks, and read whole. */
   readonly outsideBytes: number;
 }
 
@@ -103,7 +103,7 @@ export function smallestBudget(request: BudgetRequest): Need {
   return needs.reduce((largest, need) => (need.sizeBytes > largest.sizeBytes ? need : largest));
 }
 
-/** Of tensors side by side, as they are read. */
+/** Bytes of tensors side by side, as they are read. */
 function shardBytes(tensors: readonly ModelTensor[]): number {
   return tensors.reduce((sum, tensor) => sum + alignedBytes(bytesOf([tensor])), 0);
 }

@@ -52,7 +52,7 @@ export interface MemoryRequest extends PassesRequest {
   readonly numLanes: number;
   readonly numTokens: number;
   readonly tokenizerFiles: TokenizerFiles | null;
-  /** Of frozen blocks, and of what is trained where that can wait on the disk; null: all is in memory. */
+  /** Bytes in memory of frozen blocks, and of what is trained where that can wait on the disk; null: all is in memory. */
   readonly budgetBytes: number | null;
 }
 

@@ -12,7 +12,7 @@ export interface Rates {
   readonly readBytes: number;
 }
 
-/** Of some processor with two cores: good enough to compare plans with each other. */
+/** Rates of some processor with two cores: good enough to compare plans with each other. */
 export const USUAL_RATES: Rates = { float32: 50e9, int8: 100e9, movedBytes: 10e9, readBytes: 2e9 };
 
 /** Estimates the seconds of a step. */

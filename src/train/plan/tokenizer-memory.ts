@@ -4,7 +4,7 @@
  */
 import type { TokenizerFiles } from "../../format/checkpoint/checkpoint.ts";
 
-/** Of a word, or of a merge. */
+/** Bytes of a word, or of a merge. */
 const ENTRY_BYTES = 165;
 
 /** Estimates the bytes; none without a tokenizer. */

@@ -19,10 +19,10 @@ export interface Energy {
 export interface EnergyFacts {
   readonly before: readonly EnergyCounter[];
   readonly after: readonly EnergyCounter[];
-  /** Of the whole device; null: not measured. */
+  /** Power of the whole device; null: not measured. */
   readonly watts: number | null;
   readonly elapsedMs: number;
-  /** Of all cores, for this process. */
+  /** Time of all cores, for this process. */
   readonly processorMs: number;
 }
 

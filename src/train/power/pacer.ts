@@ -55,7 +55,7 @@ export class Pacer {
   #reading: PowerReading | null = null;
   #nextReadingMs = -Infinity;
   #hasTold = false;
-  /** Of the step before; null: there is none. */
+  /** What the step before took; null: there is none. */
   #last: { readonly busyMs: number; readonly numCalls: number } | null = null;
   #step = { index: 0, startMs: 0, processorMs: 0, pausedMs: 0, numCalls: 0 };
   #counters: readonly EnergyCounter[] = [];

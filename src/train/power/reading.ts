@@ -4,7 +4,7 @@ import type { DeviceState } from "./policy.ts";
 
 /** A device at one time. */
 export interface PowerReading extends DeviceState {
-  /** Of the whole device, as it measures them; null: it does not. */
+  /** Power of the whole device, as it measures it; null: it does not. */
   readonly watts: number | null;
 }
 

@@ -38,7 +38,7 @@ export function changedSettings(
   );
 }
 
-/** Those of some settings, given or saved, that change the numbers, by the names of today; a new object. */
+/** Picks the settings that change the numbers out of given or saved ones, by the names of today; a new object. */
 export function numericSettings(settings: Readonly<Record<string, unknown>>): Record<string, unknown> {
   const named = Object.entries(settings).map(([key, value]): [string, unknown] => {
     const now = RENAMED_SETTINGS.get(key);

@@ -24,7 +24,7 @@ export interface ChosenObjective {
 /** What runs at a time. */
 export interface MicroBatch {
   readonly units: readonly TrainingUnit[];
-  /** The same, laid out. */
+  /** The same units, laid out. */
   readonly batch: Batch;
 }
 

@@ -43,7 +43,7 @@ export interface StepRunnerOptions {
   readonly recompute: Recompute;
   /** Default: in memory, as they are. */
   readonly activations?: ActivationPlace | undefined;
-  /** Of the dropout; null: nothing is dropped. */
+  /** Seed of the dropout; null: nothing is dropped. */
   readonly seed: number | null;
   readonly betweenBlocks?: BetweenBlocks | undefined;
 }
@@ -69,7 +69,7 @@ export class StepRunner {
   readonly #options: StepRunnerOptions;
   /** Branches of each block that are left out of the backward pass, and what is left of it. */
   #plan: BackwardPlan;
-  /** That of the micro-batch in work. */
+  /** Key of the micro-batch in work. */
   readonly #dropoutKey: { step: number; micro: number };
 
   private constructor(options: StepRunnerOptions, stages: Stages, key: { step: number; micro: number }) {

@@ -4,7 +4,7 @@ import { encodeStep } from "./json-pointer.ts";
 import { type Fields, SchemaError, requireFields } from "./schema-keywords.ts";
 import type { Members, PatternMember, View } from "./shape.ts";
 
-/** Of one schema, wherever in it they are. */
+/** Patterns of names that one schema may have, wherever in it they are. */
 const MAX_NAME_PATTERNS = 16;
 
 export class MemberReader {

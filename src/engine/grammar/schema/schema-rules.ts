@@ -15,7 +15,7 @@ import { MAX_UNIQUE, addUnique } from "./unique-items.ts";
 
 /** Where a bound is larger, no more than this is written. */
 const [MOST_CHARACTERS, MOST_ITEMS] = [16_384, 4096];
-/** The same of strings by patterns, which are counted in each place of them. */
+/** The most characters of strings with patterns, which are counted in each place of them. */
 const MOST_BY_PATTERN = 256;
 
 /**

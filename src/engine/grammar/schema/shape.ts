@@ -22,7 +22,7 @@ export type View = readonly Source[];
 export interface Members {
   readonly properties: ReadonlyMap<string, View>;
   readonly byPattern: readonly PatternMember[];
-  /** Of those that are none of the above; null: nothing is said of them. */
+  /** What members are that are none of the above; null: nothing is said of them. */
   readonly additional: View | null;
 }
 
@@ -44,7 +44,7 @@ export interface Shape {
   readonly minLength: number;
   readonly maxLength: number;
   readonly patterns: readonly string[];
-  /** Those of `STRING_FORMATS`. */
+  /** Formats of strings, of `STRING_FORMATS`. */
   readonly formats: readonly string[];
   /** What the first items are, one each. */
   readonly firstItems: readonly View[];
@@ -122,7 +122,7 @@ export function isNever(view: View | null): boolean {
   return view?.some(({ schema }) => schema === false) ?? false;
 }
 
-/** Of two shapes, what satisfies both; null: nothing does. */
+/** The shape of what satisfies both of two shapes; null: nothing does. */
 export function meet(a: Shape, b: Shape): Shape | null {
   const types = commonTypes(a.types, b.types);
   if (types.size === 0) return null;

@@ -19,7 +19,7 @@ export interface CodesTensor {
 
 /** A matrix to write. */
 export interface CodesSource {
-  /** That of the matrix, which ends in ".weight". */
+  /** Name of the matrix, which ends in ".weight". */
   readonly name: string;
   readonly shape: readonly number[];
   readonly storage: StorageName;

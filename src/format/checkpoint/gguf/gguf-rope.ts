@@ -75,7 +75,7 @@ function findLlama3Scaling(file: GgufContents, found: Float32Array, theta: numbe
 /** YaRN's factor on cosine and sine, where a file has no other. */
 const yarnAttention = (factor: number): number => (factor <= 1 ? 1 : 0.1 * Math.log(factor) + 1);
 
-/** Those settings that a file has. */
+/** The settings that a file has, of these. */
 function known(settings: Readonly<Record<string, number | null>>): JsonObject {
   return Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== null));
 }

@@ -14,7 +14,7 @@ import { damagedGguf } from "./gguf-header.ts";
 
 /** Elements of a piece: whole blocks of every kind. */
 export const PIECE_ELEMENTS = 1 << 18;
-/** The same of planes, which are written once: most matrices of a small model at once. */
+/** Elements of a piece of planes, which are written once: most matrices of a small model are one piece. */
 const PLANE_PIECE_ELEMENTS = 1 << 20;
 /** Pieces below this size, such as rows of an embedding, are looked at every time instead of remembered. */
 const REMEMBERED_ELEMENTS = 4096;

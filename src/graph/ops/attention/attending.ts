@@ -101,7 +101,7 @@ export class Attending {
     });
   }
 
-  /** Of each chunk the first place in any row of the segment of its first query, int64 [count]. */
+  /** For each chunk, the first place in any row of the segment of its first query, int64 [count]. */
   #firstSeen(): string {
     const { length, count } = this.attributes.chunk;
     const { segments } = this.#queryPlaces;

@@ -18,7 +18,7 @@ type RopeAttributes = Readonly<{ numHeads?: number }>;
 
 interface Sizes {
   readonly numHeads: Dim | undefined;
-  /** Of a head. */
+  /** Width of a head. */
   readonly width: Dim | undefined;
   readonly places: readonly (Dim | undefined)[];
 }

@@ -18,7 +18,7 @@ export interface RunData {
   readonly numDropped: number;
   /** SHA-256 of the files that were read, by their paths; of images none. */
   readonly fileHashes: ReadonlyMap<string, string>;
-  /** Of the template that the examples were written with; null: none. */
+  /** Hash of the chat template that the examples were written with; null: none. */
   readonly chatTemplateHash: string | null;
   /** Sentences that the caller should see. */
   readonly notes: readonly string[];

@@ -41,7 +41,7 @@ export interface FolderStoreParts {
   readonly keepLast: number;
   /** The settings as they took effect. */
   readonly configText: string;
-  /** Of the loss curve. */
+  /** Title of the loss curve. */
   readonly title: string;
   readonly reporter: RunReporter;
   /** Aborted: the run is about to end, and to be looked at. */

@@ -123,7 +123,7 @@ function* planAlternative(
   return { prepared: kept, memory, chosen: changesOf(options, settings), limitBytes, isExact };
 }
 
-/** The same with parameters that wait on the disk, as many in memory as there is room for; null: they cannot. */
+/** The same plan with parameters that wait on the disk, as many in memory as there is room for; null: they cannot. */
 function* withParametersOnDisk(
   opened: OpenedRun,
   candidate: Candidate,
@@ -146,7 +146,7 @@ function* withParametersOnDisk(
   return yield* plan(least + Math.max(0, Math.floor(room / 1e6) - 1) * 1e6);
 }
 
-/** Of those that fit the one with the fewest changes that is about as fast as the fastest; one that rounds only where no other fits. */
+/** Finds, among those that fit and are about as fast as the fastest, the one with the fewest changes; one that rounds only where no other fits. */
 function fastestWithin(candidates: readonly Candidate[], limitBytes: number): Candidate | undefined {
   const fitting = candidates.filter(({ memory }) => memory.totalBytes <= limitBytes);
   const exact = fitting.filter(({ isExact }) => isExact);

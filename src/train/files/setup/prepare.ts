@@ -61,7 +61,7 @@ export interface OpenedRun {
   /** To be closed by whoever opened it. */
   readonly checkpoint: Checkpoint;
   readonly model: Model;
-  /** Those that an adapter to start from may be of. */
+  /** Methods that an adapter to start from may be of. */
   readonly methods: readonly Method[];
   readonly data: RunData;
   /** The processor that its programs will be written for. */

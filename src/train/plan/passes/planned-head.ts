@@ -68,7 +68,7 @@ export class PlannedHead {
     return [hidden, labels, ...masks].map((type) => this.#lend(type, { N }));
   }
 
-  /** The same with gradients; returns dx. */
+  /** Runs head and loss with gradients; returns dx. */
   gradient(numLabels: number, bindings: Bindings): PlannedBlock {
     const { facts, pool, programs } = this.#place;
     const { model } = facts;

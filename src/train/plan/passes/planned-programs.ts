@@ -19,7 +19,7 @@ export class PlannedPrograms {
   readonly #needs = new Map<string, number>();
   /** What was found, by program and sizes. */
   readonly #known = new Map<string, { readonly need: number; readonly work: Work }>();
-  /** Of all runs since `takeWork`. */
+  /** Work of all runs since `takeWork`. */
   #work = NO_WORK;
 
   /** `target`: the processor that they would be written for. */
