@@ -16,6 +16,7 @@ import {
   type TextRequest,
   type WrittenText,
 } from "./text-model.ts";
+import { waitFor } from "../../test/process/wait-for.ts";
 import { saveAdapter } from "../../test/files/save-adapter.ts";
 
 const folder = temporaryFolder();
@@ -42,6 +43,19 @@ test("a prompt is encoded without eos, a chat through the template up to the ans
     "<|im_start|>user\nab<|im_end|>\n<|im_start|>assistant\n",
   );
   assert.deepEqual(model.stopIds, [IM_END]);
+  await model.close();
+});
+
+test("a template that tells the time tells that of each text", async () => {
+  const chatTemplate = join(folder, "time.jinja");
+  writeFileSync(chatTemplate, "{{ strftime_now('%S') }}");
+  const model = await openTextModel(modelPath, { threads: 1, chatTemplate });
+  const told = (): string =>
+    model.parts.tokenizer.decode(model.encodeChat([{ role: "user", content: "ab" }]));
+  const first = told();
+  assert.match(first, /^\d\d$/);
+  const later = await waitFor(() => (told() === first ? null : told()));
+  assert.match(later, /^\d\d$/);
   await model.close();
 });
 

@@ -130,12 +130,15 @@ describe("createChatTemplate()", () => {
     }
   });
 
-  it("tells strftime_now the given time", () => {
-    const now = new Date(2026, 6, 4, 15, 5, 9);
+  it("tells strftime_now the given time, that of each text", () => {
+    let now = new Date(2026, 6, 4, 15, 5, 9);
     const template = createChatTemplate(
       { ...files, chatTemplate: "{% if strftime_now is defined %}{{ strftime_now('%d %b %Y') }}{% endif %}" },
-      { now },
+      { now: () => now },
     );
+    now = new Date(2026, 6, 5);
+    assert.equal(template.render(messages), "05 Jul 2026");
+    now = new Date(2026, 6, 4, 15, 5, 9);
     assert.equal(template.render(messages), "04 Jul 2026");
     assert.equal(
       strftime(now, "%A %a %B %y-%m %H:%M:%S %I%p %% %q"),

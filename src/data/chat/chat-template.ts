@@ -44,7 +44,7 @@ export interface ChatTemplateOptions {
   /** Takes the place of the model's own template. */
   readonly template?: string;
   /** The time that `strftime_now` tells; the time of creation unless given. */
-  readonly now?: Date;
+  readonly now?: () => Date;
 }
 
 const NO_TEMPLATE_HINT =
@@ -63,13 +63,13 @@ function readSources(files: TokenizerFiles): Map<string, string> {
 }
 
 /** What every template of a model may ask for: its special tokens, and the time. */
-function variablesOf({ config }: TokenizerFiles, now: Date): Record<string, unknown> {
+function variablesOf({ config }: TokenizerFiles, now: () => Date): Record<string, unknown> {
   const tokens = Object.entries(config).flatMap(([key, value]) => {
     const text = key.endsWith("_token") ? specialTokenText(value) : null;
     return text === null ? [] : [[key, text] as const];
   });
   return {
-    strftime_now: ([format]: readonly unknown[]) => strftime(now, String(format)),
+    strftime_now: ([format]: readonly unknown[]) => strftime(now(), String(format)),
     ...Object.fromEntries(tokens),
   };
 }
@@ -106,7 +106,8 @@ export function createChatTemplate(files: TokenizerFiles, options: ChatTemplateO
   const sources =
     options.template === undefined ? readSources(files) : new Map([["default", options.template]]);
   const parsed = new Map([...sources].map(([name, source]) => [name, parseMarked(source)]));
-  const variables = variablesOf(files, options.now ?? new Date());
+  const created = new Date();
+  const variables = variablesOf(files, options.now ?? (() => created));
   const source = sources.get("default") ?? null;
 
   const pick = (tools: RenderOptions["tools"]): string =>

@@ -21,13 +21,21 @@ export interface TextTools {
   readonly origin: ToolsOrigin;
 }
 
-/** Makes the text tools of a model; `tokenizer`: that of the files, where it is open. @throws as `requireTokenizer` */
+/** What text tools are made with where that is not of their origin alone. */
+interface ToolsParts {
+  /** That of the files, where it is open. */
+  readonly tokenizer?: Tokenizer | undefined;
+  /** What the template takes as the time, whenever it is asked; that of the origin unless given. */
+  readonly clock?: () => Date;
+}
+
+/** Makes the text tools of a model. @throws as `requireTokenizer` */
 export function openTextTools(
   modelName: string,
   files: TokenizerFiles | null,
-  tokenizer?: Tokenizer,
+  parts: ToolsParts = {},
 ): TextTools {
-  return makeTextTools({ files: requireTokenizer(modelName, files), now: new Date() }, tokenizer);
+  return makeTextTools({ files: requireTokenizer(modelName, files), now: new Date() }, parts);
 }
 
 /** The tokenizer files of a model. @throws UsageError "usage/model" when it carries none. */
@@ -39,12 +47,10 @@ export function requireTokenizer(modelName: string, files: TokenizerFiles | null
 }
 
 /** Makes the tools of an origin. */
-export function makeTextTools(
-  origin: ToolsOrigin,
-  tokenizer: Tokenizer = createTokenizer(origin.files),
-): TextTools {
+export function makeTextTools(origin: ToolsOrigin, parts: ToolsParts = {}): TextTools {
   const { files, now } = origin;
-  const template = createChatTemplate(files, { now });
+  const { tokenizer = createTokenizer(files), clock = () => now } = parts;
+  const template = createChatTemplate(files, { now: clock });
   return { tokenizer, template, typedTokens: new TypedTokens(tokenizer, template.source ?? ""), origin };
 }
 

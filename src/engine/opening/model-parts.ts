@@ -57,7 +57,8 @@ export async function readParts(opened: Checkpoint, options: PartsOptions = {}):
 /** Makes the text tools of a model. @throws UsageError "usage/model" for a model without a tokenizer */
 export function withTextTools(parts: ModelParts): TextParts {
   const { base, adapterPath, checkpoint, chatTemplateHash } = parts;
-  const tools = openTextTools(base.name, checkpoint.tokenizerFiles);
+  // A server may run for weeks: templates that tell the date tell that of the text.
+  const tools = openTextTools(base.name, checkpoint.tokenizerFiles, { clock: () => new Date() });
   const isOther = chatTemplateHash !== null && chatTemplateHash !== tools.template.hash;
   const named = nameOfTemplate(chatTemplateHash);
   const advice = named === null ? "its answers may be poor" : `give it as --chat-template ${named}`;

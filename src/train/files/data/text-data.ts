@@ -25,7 +25,7 @@ export async function readTextData(
   { tokenizer, ...hooks }: ReadingHooks,
 ): Promise<RunData> {
   const { maxLength, evalData } = options;
-  const tools = openTextTools(options.model, tokenizerFiles, tokenizer);
+  const tools = openTextTools(options.model, tokenizerFiles, { tokenizer });
   requireFit(options, model, objective);
   const fileHashes = new Map<string, string>();
   const how: ReadOptions<DataKindName> = {
