@@ -16,7 +16,7 @@ import {
   writeRandomLlamaGguf,
 } from "./training/random-llama.ts";
 import { median } from "./harness/statistics.ts";
-import { type TrainingRun, runGraft, stepSecondsOf, summarize } from "./training/training-sides.ts";
+import { type TrainingRun, runGraft, stepSecondsOf, summarizeGraft } from "./training/training-sides.ts";
 
 /** Bytes of text that surely hold one token of the byte tokenizer. */
 const BYTES_PER_TOKEN = 2;
@@ -67,7 +67,7 @@ export const benchmark = defineBenchmark({
     const cut = { steps, "batch-size": batch, "max-length": length, packing: true } as const;
     const shared = [...flagWords({ ...places, ...cut, method: "lora" }), ...wordsOf(values["graft-flags"])];
     const train = async ({ path }: Model): Promise<TrainingRun> =>
-      summarize(await runGraft(["train", "--model", path, ...shared]), Number.NaN);
+      summarizeGraft(await runGraft(["train", "--model", path, ...shared]));
     const rounds = await interleave(
       values.rounds,
       { bf16: () => train(models.bf16), q4_0: () => train(models.q4_0) },

@@ -8,7 +8,7 @@ import { writeEnoughText } from "./harness/enough-text.ts";
 import { interleave } from "./harness/interleave.ts";
 import { largestPeak, showPeak } from "./harness/memory.ts";
 import { median, rounded } from "./harness/statistics.ts";
-import { runGraft, stepSecondsOf, summarize, type TrainingRun } from "./training/training-sides.ts";
+import { runGraft, stepSecondsOf, summarizeGraft, type TrainingRun } from "./training/training-sides.ts";
 
 export const benchmark = defineBenchmark({
   question: "What does a token of a long row cost in time and memory?",
@@ -40,7 +40,7 @@ export const benchmark = defineBenchmark({
     } as const;
     const train = async (length: number): Promise<TrainingRun> => {
       const words = flagWords({ ...flags, "max-length": length });
-      return summarize(await runGraft(["train", ...words]), Number.NaN);
+      return summarizeGraft(await runGraft(["train", ...words]));
     };
     const sides = Object.fromEntries(lengths.map((length) => [String(length), () => train(length)]));
     const rounds: Readonly<Record<string, readonly TrainingRun[]>> = await interleave(
