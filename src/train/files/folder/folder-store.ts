@@ -8,6 +8,7 @@ import { type Inputs, describeRun } from "../making.ts";
 import { RUN_FILES } from "./run-files.ts";
 import type { RunFolder } from "./run-folder.ts";
 import type { RunReporter } from "./run-reporter.ts";
+import { loadReports } from "./report-modules.ts";
 
 /** An adapter in a folder, for a run that stands at some step. */
 export interface GoOnFrom {
@@ -76,9 +77,7 @@ export function folderStore(parts: FolderStoreParts): RunStore {
     restore: (step) => folder.restore(adapter, step),
     async finish(state) {
       await parts.onFinish();
-      // Here, as they bring a library of some 600 files, which would be read before the first step.
-      const { dropBpChart } = await import("../../report/dropbp-chart.ts");
-      const { lossChart } = await import("../../report/loss-chart.ts");
+      const { dropBpChart, lossChart } = await loadReports();
       await folder.finish(adapter, originAt(state), state, {
         [RUN_FILES.config]: configText,
         [RUN_FILES.chart]: lossChart(title, state.log_history),

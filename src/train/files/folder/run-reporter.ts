@@ -7,6 +7,7 @@ import type { RunState } from "../../loop/run-state.ts";
 import { describeEnvironment } from "./environment.ts";
 import { RUN_FILES } from "./run-files.ts";
 import type { SettledOptions } from "../setup/prepare.ts";
+import { loadReports } from "./report-modules.ts";
 
 /** Least time between two reports while a run goes on: charts take a tenth of a second. */
 const EVERY_MS = 30_000;
@@ -46,8 +47,7 @@ export class RunReporter {
     const { title, start, options, ownOptions, inputs, nowMs } = this.#parts;
     this.#writtenMs = nowMs();
     const { resume: _resume, overwrite: _overwrite, ...settings } = options;
-    // What draws its charts is read when the first one is drawn.
-    const { writeReport } = await import("../../report/report.ts");
+    const { writeReport } = await loadReports();
     return writeReport({
       title,
       start,
