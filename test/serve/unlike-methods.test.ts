@@ -12,7 +12,13 @@ const root = temporaryFolder();
 const server = await serveTiny(root);
 after(() => server.close());
 const modelPath = join(root, "model");
-const NAMES = METHODS.filter((method) => method !== WHOLE_MODEL).map(({ name }) => name);
+const METHOD_NAMES = METHODS.filter((method) => method !== WHOLE_MODEL).map(({ name }) => name);
+const LETTERS = [97, 107, 108];
+/** All methods, and rows of single tokens beside one. */
+const ADAPTERS: Readonly<Record<string, readonly [method: string, options: object]>> = {
+  ...Object.fromEntries(METHOD_NAMES.map((name) => [name, [name, {}] as const])),
+  rows: ["lora", { trainableTokenIndices: { embed_tokens: LETTERS, lm_head: LETTERS.slice(1) } }],
+};
 const PROMPTS = ["ka lo", "mi ta so ne"];
 const NUM_TOKENS = 12;
 
@@ -40,9 +46,9 @@ async function ask(model: string, prompt: string): Promise<string> {
 
 test("texts by adapters of all methods at once, and by the base, are those of each alone", async () => {
   const expected = new Map([["tiny", await alone(null)]]);
-  for (const [seed, name] of NAMES.entries()) {
+  for (const [seed, [name, [method, options]]] of Object.entries(ADAPTERS).entries()) {
     const folder = join(root, "adapters", `of-${name}`);
-    await writeTinyAdapter(modelPath, folder, name, 10 + seed);
+    await writeTinyAdapter(modelPath, folder, method, 10 + seed, { options });
     const { status, body } = await server.post("/v1/load_lora_adapter", {
       lora_name: name,
       lora_path: `of-${name}`,
