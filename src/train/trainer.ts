@@ -122,11 +122,7 @@ class Training {
     });
     try {
       // What a run began with is not chosen anew.
-      const fitted = await fitRun(
-        opened,
-        options,
-        new Set([...this.#keys, ...(resume ? PLANNED_SETTINGS : [])]),
-      );
+      const fitted = await fitRun(opened, new Set([...this.#keys, ...(resume ? PLANNED_SETTINGS : [])]));
       const budgetBytes = parseByteSize(fitted.prepared.options.residentMemory ?? "");
       const shards = new ShardFolder(folder.path);
       await shards.sweep(budgetBytes !== null);

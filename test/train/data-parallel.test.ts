@@ -113,7 +113,7 @@ describe("graft train --data-parallel", () => {
       const options = parseTrainOptions(input);
       const opened = await openRun(options);
       try {
-        return (await breathing(estimateRun(memoryRequest(settleRun(opened, options)), true))).parts;
+        return (await breathing(estimateRun(memoryRequest(settleRun(opened)), true))).parts;
       } finally {
         await opened.checkpoint.close();
       }

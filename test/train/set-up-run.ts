@@ -8,5 +8,5 @@ import type { TrainOptions } from "../../src/train/settings/options.ts";
 /** Prepares a run; its checkpoint (`origin`) is closed by whoever asked. */
 export async function setUpRun(options: TrainOptions): Promise<TrainingSetup> {
   const opened = await openRun(options);
-  return await setUp(opened, await fitRun(opened, options, new Set(Object.keys(options))), RESIDENT);
+  return await setUp(opened, await fitRun(opened, new Set(Object.keys(options))), RESIDENT);
 }

@@ -35,7 +35,7 @@ export const command = defineCommand({
       onProgress: ({ file, numRows, totalRows }) => reading.update({ file, numRows, totalRows }),
     }).finally(() => reading.stop());
     try {
-      const fitted = await fitRun(opened, options, given);
+      const fitted = await fitRun(opened, given);
       const measured = await ratesOf(io.env, options.threads);
       // What was chosen stands in the place of the size, checkpointing too, which would otherwise go by what is free then.
       const { gradientCheckpointing } = fitted.prepared.options;

@@ -9,7 +9,7 @@ import { parseByteSize, showByteSize } from "../../../messages/byte-size.ts";
 import { kebabCase } from "../../../messages/setting-names.ts";
 import { configFileOf } from "../../../peft/method.ts";
 import { findMethod } from "../../../peft/methods.ts";
-import { type TrainOptions, sizedFor } from "../../settings/options.ts";
+import type { TrainOptions } from "../../settings/options.ts";
 import { AUTO_MEMORY } from "../../settings/setting-groups.ts";
 import {
   type Alternative,
@@ -57,12 +57,8 @@ const MAX_TOLD = 2;
  * settings that are not to be changed.
  * @throws CapacityError "capacity/memory"
  */
-export async function fitRun(
-  opened: OpenedRun,
-  settings: TrainOptions,
-  given: ReadonlySet<string>,
-): Promise<FittedRun> {
-  const options = sizedFor(settings, opened.model);
+export async function fitRun(opened: OpenedRun, given: ReadonlySet<string>): Promise<FittedRun> {
+  const { options } = opened;
   const { memory } = options;
   const freeBytes = process.availableMemory();
   const isOfFree = memory === undefined || memory === AUTO_MEMORY;
@@ -70,7 +66,7 @@ export async function fitRun(
   const usable = isOfFree ? limitBytes * (1 - RESERVE) : limitBytes * (1 - UNFORESEEN) - CHOOSING_BYTES;
   const isFree = (setting: PlannedSetting): boolean => memory !== undefined && !given.has(setting);
   const planAll = (all: readonly Alternative[]): Promise<Candidate[]> =>
-    breathing(each(all, (one) => planAlternative(opened, options, one, limitBytes)));
+    breathing(each(all, (one) => planAlternative(opened, one, limitBytes)));
   const onDisk = async (all: readonly Candidate[]): Promise<Candidate[]> =>
     (await breathing(each(all, (one) => withParametersOnDisk(opened, one, usable)))).filter(
       (made) => made !== null,
@@ -108,13 +104,13 @@ function* each<T, R>(
 
 function* planAlternative(
   opened: OpenedRun,
-  options: TrainOptions,
   { settings, isExact }: Alternative,
   limitBytes: number,
 ): Generator<void, Candidate, void> {
+  const { options } = opened;
   const base = settings.base === options.base ? undefined : settings.base;
   const checkpoint = withQuantizedBase(opened.checkpoint, base);
-  const prepared = settleRun({ ...opened, checkpoint }, { ...options, ...settings });
+  const prepared = settleRun({ ...opened, checkpoint, options: { ...options, ...settings } });
   const recompute = RECOMPUTES[prepared.options.gradientCheckpointing];
   const memory = yield* planMemory(memoryRequest(prepared), recompute);
   // A choice that nobody asked for may be another when the run goes on.
@@ -137,7 +133,7 @@ function* withParametersOnDisk(
     return null;
   const plan = function* (budgetBytes: number): Generator<void, Candidate, void> {
     const settings = { residentMemory: showByteSize(budgetBytes) };
-    const made = yield* planAlternative(opened, options, { settings, isExact }, limitBytes);
+    const made = yield* planAlternative({ ...opened, options }, { settings, isExact }, limitBytes);
     return { ...made, chosen: { ...chosen, ...settings } };
   };
   const least = smallestBudget(budgetRequest(prepared)).sizeBytes;

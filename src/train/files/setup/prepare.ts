@@ -57,6 +57,7 @@ export type SettledOptions = SizedOptions & { readonly learningRate: number; rea
 
 /** A run whose model is open and whose data are read. */
 export interface OpenedRun {
+  readonly options: SizedOptions;
   readonly path: string;
   /** To be closed by whoever opened it. */
   readonly checkpoint: Checkpoint;
@@ -124,7 +125,7 @@ export async function openRun(
       ...data.notes,
     ];
     const target = await createEngine({ threads: 1 }).target();
-    return { path, checkpoint, model, methods, data: { ...data, notes }, target };
+    return { options: sized, path, checkpoint, model, methods, data: { ...data, notes }, target };
   } catch (error) {
     await opened.close();
     throw error;
@@ -132,11 +133,7 @@ export async function openRun(
 }
 
 /** Settles the settings of an opened run. @throws errors of settings */
-export function settleRun(
-  { checkpoint, model, methods, data, target }: OpenedRun,
-  given: TrainOptions,
-): PreparedRun {
-  const options = sizedFor(given, model);
+export function settleRun({ options, checkpoint, model, methods, data, target }: OpenedRun): PreparedRun {
   const method = findMethod(options.method, methods);
   const withIds = withTokenIds(options.model, checkpoint, method, methodOptions(options, methods));
   const ofMethod = trainFreshHead(checkpoint, method, withIds);
