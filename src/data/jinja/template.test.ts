@@ -33,6 +33,12 @@ const WRITTEN: Readonly<Record<string, Readonly<Record<string, string>>>> = {
       '{"a":null,"b":"\\u00e9"}',
     "{{ {1: 2.0, none: true} | tojson }}": '{"1": 2.0, "null": true}',
   },
+  "rare cases of filters and tests": {
+    "{{ 'a,b,,c x_y' | wordcount }}|{{ [1, 'a'] | wordcount }}": "4|2",
+    "{{ false is even }}|{{ true is odd }}|{{ 1.0 is odd }}|{{ 1.5 is even }}": "True|True|True|False",
+    "{{ 'é😀ß'.title() }}|{{ 'ßA'.capitalize() }}": "É😀Ss|Ssa",
+    "[{{ '\na\n\nb' | indent(2, true) }}]": "[  \n  a\n\n  b]",
+  },
   "white space and characters of Python": {
     "[{{ messages[0].content.strip() }}]": "[a\u0085b 😀z]",
     "[{{ messages[0].content | trim }}]": "[a\u0085b 😀z]",

@@ -12,9 +12,12 @@ function operator(name: string): Test {
   return (value, [other = null], meter) => isTrue(BINARY[name]!(value, other, meter));
 }
 
-/** Whether a whole number leaves a rest. */
-function leaves(rest: bigint): Test {
-  return (value) => typeof value === "bigint" && (value % 2n === 0n ? 0n : 1n) === rest;
+/** Whether a number, which true and false are too, leaves a rest. */
+function leaves(rest: number): Test {
+  return (value) => {
+    if (typeof value === "bigint") return (value % 2n === 0n ? 0 : 1) === rest;
+    return (typeof value === "number" || typeof value === "boolean") && Math.abs(Number(value) % 2) === rest;
+  };
 }
 
 const isText = (value: Value): value is string => typeof value === "string";
@@ -36,8 +39,8 @@ const TESTS: Readonly<Record<string, Test>> = {
   sequence: isPart,
   iterable: (value) => isPart(value) || value instanceof Undefined,
   callable: (value) => typeof value === "function",
-  odd: leaves(1n),
-  even: leaves(0n),
+  odd: leaves(1),
+  even: leaves(0),
   divisibleby: (value, [by]) =>
     typeof value === "bigint" && typeof by === "bigint" && by !== 0n && value % by === 0n,
   lower: (value) => isText(value) && isLower(value),

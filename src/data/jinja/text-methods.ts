@@ -76,7 +76,8 @@ export function title(text: string): string {
 /** The first character in upper case, all others in lower case. */
 export function capitalize(text: string): string {
   const first = charactersOf(text)[0] ?? "";
-  return first.toUpperCase() + text.slice(first.length).toLowerCase();
+  const [letter = "", ...more] = first.toUpperCase();
+  return letter + more.join("").toLowerCase() + text.slice(first.length).toLowerCase();
 }
 
 function part(text: string, separator: string, at: number, isFirst: boolean): Value[] {

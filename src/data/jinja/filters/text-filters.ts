@@ -44,7 +44,7 @@ const indent = ofText((text, args, call) => {
   const lines = text.split("\n");
   call.meter.text(text.length + lines.length * padding.length);
   return lines
-    .map((line, i) => ((i === 0 && !first) || (line === "" && !blank) ? line : padding + line))
+    .map((line, i) => ((i === 0 ? first : line !== "" || blank) ? padding + line : line))
     .join("\n");
 });
 
@@ -83,5 +83,5 @@ export const TEXT_FILTERS: Readonly<Record<string, Filter>> = {
   tojson: toJson,
   trim: ofText((text, args) => strip(text, "both", args.textOrNone(0, "chars"))),
   upper: ofText((text) => text.toUpperCase()),
-  wordcount: ofText((text) => BigInt(split(text, null, -1).length)),
+  wordcount: ofText((text) => BigInt(text.match(/[\p{L}\p{N}_]+/gu)?.length ?? 0)),
 };
