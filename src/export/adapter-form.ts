@@ -2,7 +2,7 @@
 import { FormatError, UsageError } from "../errors.ts";
 import type { GGUF_ENDING } from "../format/checkpoint/checkpoint.ts";
 import type { LoadedModel } from "../format/by-path.ts";
-import type { Making } from "../format/cards/model-card.ts";
+import type { Provenance } from "../format/cards/model-card.ts";
 import { showShape } from "../graph/shape.ts";
 import { transposed } from "../linalg/transposed.ts";
 import type { SiteSpec } from "../models/graphs/sites.ts";
@@ -31,7 +31,7 @@ export interface AdapterForm {
    */
   read(path: string, model: LoadedModel): Promise<Factors>;
   /** Writes an adapter, whole or not at all. @throws UsageError "usage/adapter" for what the form cannot hold; FailedError "failed/write" */
-  write(path: string, factors: Factors, model: LoadedModel, making: Making): Promise<void>;
+  write(path: string, factors: Factors, model: LoadedModel, provenance: Provenance): Promise<void>;
 }
 
 /** The error for an adapter that a form cannot hold. */

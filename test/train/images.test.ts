@@ -95,7 +95,10 @@ describe("training on images", () => {
     const writing = run(process.execPath, [MAIN, "generate", ...flags, "--prompt", "hello"]);
     await assert.rejects(writing, (error: { code: number; stdout: string; stderr: string }) => {
       assert.equal(error.code, 2);
-      assert.match(error.stdout + error.stderr, /usage\/model.*image-classification.*expected causal-lm.*no adapter of classes/s);
+      assert.match(
+        error.stdout + error.stderr,
+        /usage\/model.*image-classification.*expected causal-lm.*no adapter of classes/s,
+      );
       return true;
     });
   });

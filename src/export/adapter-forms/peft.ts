@@ -76,7 +76,7 @@ export const peft: AdapterForm = {
     }
   },
 
-  async write(path, factors, { base, checkpoint }, making) {
+  async write(path, factors, { base, checkpoint }, provenance) {
     const method = findMethodOfConfig(path, { peft_type: "LORA" });
     const algebra = factorAlgebraOf(method);
     assertInternal(algebra, "LoRA is a product of factors");
@@ -102,7 +102,7 @@ export const peft: AdapterForm = {
         const { tensors } = joined.get(site.path)!;
         for (const [suffix, { data }] of Object.entries(tensors)) own[suffix]!.data.set(data);
       }
-      await writeAdapter(path, adapter, { base, checkpoint, chatTemplateHash: null, making });
+      await writeAdapter(path, adapter, { base, checkpoint, chatTemplateHash: null, provenance });
     } finally {
       adapter.release();
     }

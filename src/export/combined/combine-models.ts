@@ -22,7 +22,7 @@ import { type Checkpoint } from "../../format/checkpoint/checkpoint.ts";
 import { modelFolderFiles } from "../../format/checkpoint/model-folder-files.ts";
 import { openCheckpoint } from "../../format/by-path.ts";
 import { wholeModelCard } from "../../format/cards/whole-model-card.ts";
-import { combineMaking } from "../making.ts";
+import { describeCombination } from "../provenance.ts";
 import { readFisher } from "./fisher-file.ts";
 import { refuseInfinite } from "./large-numbers.ts";
 
@@ -103,7 +103,7 @@ export async function combineModels(
             task: base?.model.task ?? null,
             tags: ["merge"],
             readBy: "transformers",
-            making: await combineMaking(sum, paths, options, license),
+            provenance: await describeCombination(sum, paths, options, license),
           });
           const files = modelFolderFiles({ ...combinedParts(plan, again, expression), card });
           await writeFolderAtomic(path, files, { isNew: true });

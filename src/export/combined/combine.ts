@@ -20,7 +20,7 @@ import { writeAdapterFolder, readAdapter } from "../../format/by-path.ts";
 import { TEMPLATE_KEY } from "../../format/adapters/adapter.ts";
 import { combineModels, isModelFolder } from "./combine-models.ts";
 import { targetModules } from "./combined-targets.ts";
-import { combineMaking } from "../making.ts";
+import { describeCombination } from "../provenance.ts";
 import { refuseInfinite, warnOfLarge } from "./large-numbers.ts";
 import { readFisher } from "./fisher-file.ts";
 import { refuseUnlikeFolders } from "./refuse-unlike.ts";
@@ -77,7 +77,7 @@ export async function combineAdapters(input: CombineInput): Promise<CombinedFold
   refuseModels(adapters, areModels);
   const folders = await readFolders(adapters, base ?? null);
   const weights = await withFisher(folders, adapters, COMBINATIONS[options.type]);
-  const making = await combineMaking(sum, adapters, options, baseLicense);
+  const provenance = await describeCombination(sum, adapters, options, baseLicense);
   const adapter = await combineWeights(
     sum,
     weights,
@@ -86,7 +86,7 @@ export async function combineAdapters(input: CombineInput): Promise<CombinedFold
   );
   const { facts, isSameTemplate } = sharedFacts([...folders.values()]);
   const targets = targetModules([...folders.values()], adapter);
-  const parts = weightsFolderParts(adapter, targets, facts, making);
+  const parts = weightsFolderParts(adapter, targets, facts, provenance);
   const tensors = [
     ...adapter.base.values(),
     ...[...adapter.sites.values()].flatMap((site) => Object.values(site.tensors)),

@@ -34,7 +34,7 @@ import {
   RoundingTally,
 } from "./merged-tensors.ts";
 import { wholeModelCard } from "../../format/cards/whole-model-card.ts";
-import { mergeMaking } from "../making.ts";
+import { describeMerge } from "../provenance.ts";
 import type { TensorSource } from "../../format/files/safetensors/safetensors-writer.ts";
 
 /**
@@ -201,7 +201,7 @@ async function writeFolder(request: MergeRequest, tensors: readonly MergedTensor
     task: base.model.task,
     tags: [request.adapter.method.name, "merge"],
     readBy,
-    making: await mergeMaking(request),
+    provenance: await describeMerge(request),
   });
   const parts = {
     card,

@@ -9,7 +9,7 @@ import { widen } from "../../quant/codes/half.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import { describeFolder, wrongContents } from "../contents.ts";
 import { adapterCard } from "../cards/adapter-card.ts";
-import { CARD_FILE, type Making, cardFile } from "../cards/model-card.ts";
+import { CARD_FILE, type Provenance, cardFile } from "../cards/model-card.ts";
 import { type FolderFile, textFile } from "../files/folder-file.ts";
 import { type Folder, readJsonIfPresent } from "../files/folder.ts";
 import { formatJson, type JsonObject } from "../files/json-file.ts";
@@ -91,7 +91,7 @@ export interface AdapterFolderParts {
   /** To what its base was rounded in training; absent or null: it was not. */
   readonly roundedTo?: string | null;
   /** How it was made, for the card. */
-  readonly making?: Making;
+  readonly provenance?: Provenance;
 }
 
 /**

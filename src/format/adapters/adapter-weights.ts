@@ -16,7 +16,7 @@ import { TEMPLATE_KEY, settingsForFile } from "./adapter.ts";
 import { readSettings } from "./read-adapter.ts";
 import { withModulesOfGraft } from "./adapter-base.ts";
 import { BASE_SAMPLE_KEY } from "./base-record.ts";
-import type { Making } from "../cards/model-card.ts";
+import type { Provenance } from "../cards/model-card.ts";
 import { BASE_LAYER, PREFIX } from "./adapter-tensors.ts";
 import { CODES_KEY } from "./codes-hash.ts";
 import type { Folder } from "../files/folder.ts";
@@ -194,7 +194,7 @@ export function weightsFolderParts(
   adapter: AdapterWeights,
   targetModules: string | readonly string[] | null,
   { baseName, taskType, notes }: Pick<WeightsFolder, "baseName" | "taskType" | "notes">,
-  making: Making,
+  provenance: Provenance,
 ): AdapterFolderParts {
   const names = typeof targetModules === "string" ? namesOf(adapter) : (targetModules ?? []);
   const tensors = new Map<string, Tensor>(adapter.frozen);
@@ -220,7 +220,7 @@ export function weightsFolderParts(
     tensors,
     metadata: notes,
     readBy: configFileOf(adapter.method)?.readBy(adapter.options, [...adapter.sites.keys()]) ?? "graft",
-    making,
+    provenance,
   };
 }
 

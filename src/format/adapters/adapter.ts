@@ -13,7 +13,7 @@ import { savedModules } from "../../peft/trained-tensors.ts";
 import { whileHeld } from "../../runtime/memory/vector-memory.ts";
 import { withModulesOfPeft } from "./adapter-base.ts";
 import { BASE_SAMPLE_KEY } from "./base-record.ts";
-import { type Making, UNKNOWN_MAKING } from "../cards/model-card.ts";
+import { type Provenance, UNKNOWN_PROVENANCE } from "../cards/model-card.ts";
 import { wholeModelCard } from "../cards/whole-model-card.ts";
 import { classesMetadata } from "./adapter-classes.ts";
 import { ADAPTER_FILES, adapterFolderFiles } from "./adapter-folder.ts";
@@ -51,7 +51,7 @@ export interface AdapterOrigin {
   /** What its file is to say of the base (`recordBase`), so that it is refused on another; nothing unless given. */
   readonly baseRecord?: string;
   /** How it was made, for the card, beside the licence that the checkpoint tells. */
-  readonly making?: Omit<Making, "license">;
+  readonly provenance?: Omit<Provenance, "license">;
 }
 
 /** Names of all files that `adapterFiles` may plan. */
@@ -60,7 +60,7 @@ export const RESULT_FILES: readonly string[] = [...ADAPTER_FILES, ...MODEL_FILES
 /** The files that hold what was trained. */
 export function adapterFiles(adapter: Adapter, origin: AdapterOrigin): FolderFile[] {
   const { base, checkpoint } = origin;
-  const making = { ...UNKNOWN_MAKING, ...origin.making, license: checkpoint.license };
+  const provenance = { ...UNKNOWN_PROVENANCE, ...origin.provenance, license: checkpoint.license };
   const file = configFileOf(adapter.method);
   if (file === null) {
     const tensors = [...base.model.tensors.values()].map(({ name, shape }) => {
@@ -76,7 +76,7 @@ export function adapterFiles(adapter: Adapter, origin: AdapterOrigin): FolderFil
     const config = { ...ownConfig, dtype: "float32", torch_dtype: "float32" };
     const tags = [adapter.method.name];
     const { task } = base.model;
-    const card = wholeModelCard({ baseName: base.name, task, tags, readBy: "transformers", making });
+    const card = wholeModelCard({ baseName: base.name, task, tags, readBy: "transformers", provenance });
     return modelFolderFiles({ config, generationConfig, tokenizerFiles, tensors, card });
   }
   const tensors = [...heldTensors(adapter)].map(
@@ -97,7 +97,7 @@ export function adapterFiles(adapter: Adapter, origin: AdapterOrigin): FolderFil
     tensors,
     metadata,
     readBy,
-    making,
+    provenance,
     roundedTo: base.roundedTo,
   });
 }

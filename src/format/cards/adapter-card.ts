@@ -1,7 +1,7 @@
 /** @file The card of an adapter's folder: which programs read it, and how. */
 import type { JsonObject } from "../files/json-file.ts";
 import { shellWord } from "./escape.ts";
-import { type Making, type ModelCard, UNKNOWN_MAKING } from "./model-card.ts";
+import { type Provenance, type ModelCard, UNKNOWN_PROVENANCE } from "./model-card.ts";
 
 /** Classes of transformers that load the base, by PEFT's word for what it is for. */
 const LOADERS: Readonly<Record<string, string>> = {
@@ -12,7 +12,7 @@ const LOADERS: Readonly<Record<string, string>> = {
 /** What is known of a folder beside its configuration. */
 interface AdapterFacts {
   readonly readBy?: "peft" | "graft";
-  readonly making?: Making;
+  readonly provenance?: Provenance;
   /** To what its base was rounded in training. */
   readonly roundedTo?: string | null;
 }
@@ -20,7 +20,7 @@ interface AdapterFacts {
 /** Makes the card of an adapter from its configuration; PEFT reads the folder too unless it is said otherwise. */
 export function adapterCard(
   config: JsonObject,
-  { readBy = "peft", making = UNKNOWN_MAKING, roundedTo = null }: AdapterFacts = {},
+  { readBy = "peft", provenance = UNKNOWN_PROVENANCE, roundedTo = null }: AdapterFacts = {},
 ): ModelCard {
   const textOf = (key: string): string | null => {
     const value = config[key];
@@ -33,7 +33,7 @@ export function adapterCard(
     baseName,
     library: readBy,
     tags: [type.toLowerCase(), "graft"],
-    making,
+    provenance,
     usage: [
       readBy === "peft"
         ? "Made with graft. graft and [PEFT](https://github.com/huggingface/peft) read this folder:"

@@ -3,7 +3,7 @@ import { describe, test } from "node:test";
 import * as fc from "fast-check";
 import { parse } from "yaml";
 import { escapeText, shellWord, unescapeText } from "./escape.ts";
-import { type ModelCard, UNKNOWN_MAKING, formatCard } from "./model-card.ts";
+import { type ModelCard, UNKNOWN_PROVENANCE, formatCard } from "./model-card.ts";
 import { parseCard } from "./read-card.ts";
 
 const CARD: ModelCard = {
@@ -11,7 +11,7 @@ const CARD: ModelCard = {
   baseName: "owner/name",
   library: "peft",
   tags: ["lora", "graft"],
-  making: {
+  provenance: {
     license: "apache-2.0",
     datasets: ["owner/data"],
     facts: [["data", "train.jsonl, sha256 12ab"]],
@@ -60,17 +60,17 @@ describe("formatCard()", () => {
   });
 
   test("calls a licence that is no word of model sites other, and tells it", () => {
-    const text = formatCard({ ...CARD, making: { ...CARD.making, license: "Our own\nlicence" } });
+    const text = formatCard({ ...CARD, provenance: { ...CARD.provenance, license: "Our own\nlicence" } });
     assert.equal(frontMatter(text)["license"], "other");
     assert.match(text, /^\| licence of the base \| Our own licence \|$/m);
     assert.equal(
-      frontMatter(formatCard({ ...CARD, making: { ...CARD.making, license: "MIT" } }))["license"],
+      frontMatter(formatCard({ ...CARD, provenance: { ...CARD.provenance, license: "MIT" } }))["license"],
       "mit",
     );
   });
 
   test("says that what is not known is unknown", () => {
-    const text = formatCard({ ...CARD, baseName: null, making: UNKNOWN_MAKING });
+    const text = formatCard({ ...CARD, baseName: null, provenance: UNKNOWN_PROVENANCE });
     assert.equal(frontMatter(text)["license"], "unknown");
     assert.match(text, /\| base model \| unknown \|\n\| licence of the base \| unknown \|\n$/);
   });
@@ -90,8 +90,8 @@ describe("formatCard()", () => {
     );
     fc.assert(
       fc.property(hostile, hostile, (one, other) => {
-        const making = { ...CARD.making, facts: [[one, other]] as const, settings: { [one]: other } };
-        const text = formatCard({ ...CARD, title: other, making });
+        const provenance = { ...CARD.provenance, facts: [[one, other]] as const, settings: { [one]: other } };
+        const text = formatCard({ ...CARD, title: other, provenance });
         const plain = formatCard(CARD);
         assert.equal(text.split(/\r|\n|\u2028|\u2029/).length, plain.split("\n").length - 2);
         assert.deepEqual(frontMatter(text), frontMatter(plain));

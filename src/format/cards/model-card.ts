@@ -14,7 +14,7 @@ export const FACTS_HEADING = "How it was made";
 export type Fact = readonly [what: string, value: string];
 
 /** How a result was made. */
-export interface Making {
+export interface Provenance {
   /** Licence of the base, by its name on model sites; null: its files do not say. */
   readonly license: string | null;
   /** Data sets of model sites that it was trained on. */
@@ -26,8 +26,14 @@ export interface Making {
   readonly parts: readonly { readonly name: string; readonly facts: readonly Fact[] }[];
 }
 
-/** The making of a result of which nothing is known but what its files say. */
-export const UNKNOWN_MAKING: Making = { license: null, datasets: [], facts: [], settings: null, parts: [] };
+/** The provenance of a result of which nothing is known but what its files say. */
+export const UNKNOWN_PROVENANCE: Provenance = {
+  license: null,
+  datasets: [],
+  facts: [],
+  settings: null,
+  parts: [],
+};
 
 /** What a card says. */
 export interface ModelCard {
@@ -38,7 +44,7 @@ export interface ModelCard {
   /** The library that the result is for, by its name on model sites. */
   readonly library: "peft" | "transformers" | "graft";
   readonly tags: readonly string[];
-  readonly making: Making;
+  readonly provenance: Provenance;
   /** Markdown of our own: which programs read it, and how. */
   readonly usage: readonly string[];
 }
@@ -52,8 +58,8 @@ export function cardFile(card: ModelCard): FolderFile {
 }
 
 /** Writes a card. */
-export function formatCard({ title, baseName, library, tags, making, usage }: ModelCard): string {
-  const { license, datasets, facts, settings, parts } = making;
+export function formatCard({ title, baseName, library, tags, provenance, usage }: ModelCard): string {
+  const { license, datasets, facts, settings, parts } = provenance;
   // Model sites refuse cards whose base is not one of theirs.
   const repository = HUB_NAME.exec(baseName ?? "")?.[1];
   const all: readonly Fact[] = [

@@ -1,6 +1,6 @@
 /** @file The card of a model folder: trained whole, merged or combined. */
 import type { Task } from "../../models/family.ts";
-import type { Making, ModelCard } from "./model-card.ts";
+import type { Provenance, ModelCard } from "./model-card.ts";
 
 /** What a card of a model says of it. */
 interface WholeModelFacts {
@@ -11,7 +11,7 @@ interface WholeModelFacts {
   readonly tags: readonly string[];
   /** Whether transformers reads it, or graft alone: a form of our own. */
   readonly readBy: "transformers" | "graft";
-  readonly making: Making;
+  readonly provenance: Provenance;
 }
 
 /** Classes of transformers that load a model. */
@@ -22,14 +22,14 @@ const LOADERS: Readonly<Record<Task, string>> = {
 };
 
 /** Makes the card of a model folder. */
-export function wholeModelCard({ baseName, task, tags, readBy, making }: WholeModelFacts): ModelCard {
+export function wholeModelCard({ baseName, task, tags, readBy, provenance }: WholeModelFacts): ModelCard {
   const loader = task === null ? "AutoModel" : LOADERS[task];
   return {
     title: `Model made from ${baseName ?? "an unknown model"}`,
     baseName,
     library: readBy,
     tags: [...tags, "graft"],
-    making,
+    provenance,
     usage: [
       readBy === "transformers"
         ? "Made with graft: a model folder for graft and for transformers."

@@ -18,7 +18,7 @@ import { numericSettings } from "../settings/saved-settings.ts";
 import { resultOf, tellResume, tellStart } from "./tell-run.ts";
 import type { TrainHooks } from "../train-hooks.ts";
 import { folderStore } from "./folder/folder-store.ts";
-import { dataContents, namesByContent } from "./making.ts";
+import { dataContents, namesByContent } from "./provenance.ts";
 import { openPacer } from "./power/run-pacer.ts";
 import type { SettledOptions } from "./setup/prepare.ts";
 import type { RunFolder } from "./folder/run-folder.ts";

@@ -1,7 +1,7 @@
 /** @file Adapters of llama.cpp: any byte of the file, read onto the model that it was made for. */
 import { readFileSync, writeFileSync } from "node:fs";
 import { gguf } from "../../../src/export/adapter-forms/gguf.ts";
-import { UNKNOWN_MAKING } from "../../../src/format/cards/model-card.ts";
+import { UNKNOWN_PROVENANCE } from "../../../src/format/cards/model-card.ts";
 import { loadWeights } from "../../../src/format/checkpoint/load-model.ts";
 import { openCheckpoint } from "../../../src/format/checkpoint/open-checkpoint.ts";
 import { memoryFolder } from "../../../src/format/files/memory-folder.ts";
@@ -27,7 +27,7 @@ export const adapterGguf: FuzzFormat = {
       const up = hostTensor("float32", [outFeatures, RANK], new Float32Array(outFeatures * RANK));
       return [module, { down, up, scale: 2 }] as const;
     });
-    await gguf.write(path, new Map(factors), model, UNKNOWN_MAKING);
+    await gguf.write(path, new Map(factors), model, UNKNOWN_PROVENANCE);
     const bytes = readFileSync(path);
     return {
       make: (random) => mutateBytes(random, bytes),

@@ -4,7 +4,7 @@ import { restoreAdapter } from "../../../format/by-path.ts";
 import type { Adapter } from "../../../peft/attach.ts";
 import type { RunState } from "../../loop/run-state.ts";
 import type { RunStore } from "../../loop/run-store.ts";
-import { type Inputs, describeRun } from "../making.ts";
+import { type Inputs, describeRun } from "../provenance.ts";
 import { RUN_FILES } from "./run-files.ts";
 import type { RunFolder } from "./run-folder.ts";
 import type { RunReporter } from "./run-reporter.ts";
@@ -20,7 +20,7 @@ export interface GoOnFrom {
 export interface FolderStoreParts {
   readonly folder: RunFolder;
   readonly adapter: Adapter;
-  readonly origin: Omit<AdapterOrigin, "making">;
+  readonly origin: Omit<AdapterOrigin, "provenance">;
   /** What the run reads. */
   readonly inputs: Inputs;
   /** Whether to go on from the newest checkpoint. */
@@ -53,7 +53,7 @@ export interface FolderStoreParts {
 export function folderStore(parts: FolderStoreParts): RunStore {
   const { folder, adapter, inputs, settings, totalSteps, keepLast, configText, title, reporter } = parts;
   const originAt = (state: RunState): AdapterOrigin => {
-    return { ...parts.origin, making: describeRun(adapter, inputs, state) };
+    return { ...parts.origin, provenance: describeRun(adapter, inputs, state) };
   };
   return {
     async resume(optimizer) {

@@ -14,7 +14,7 @@ import type { VectorMemory } from "../../../runtime/memory/vector-memory.ts";
 import type { MemoryPlan } from "../../plan/memory-plan.ts";
 import { requireTrainedHead } from "./class-head.ts";
 import { makeAdapter } from "./first-adapter.ts";
-import { type Inputs, describeInputs } from "../making.ts";
+import { type Inputs, describeInputs } from "../provenance.ts";
 import type { FittedRun } from "./fit-run.ts";
 import type { OpenedRun, PreparedRun } from "./prepare.ts";
 

@@ -1,6 +1,6 @@
 /** @file How combined and merged results were made, for their cards; what they were made of tells by its own card. */
 import { basename, resolve } from "node:path";
-import type { Fact, Making } from "../format/cards/model-card.ts";
+import type { Fact, Provenance } from "../format/cards/model-card.ts";
 import { type ReadCard, readCard } from "../format/cards/read-card.ts";
 import { nodeFolder } from "../format/files/node-folder.ts";
 import type { Checkpoint } from "../format/checkpoint/checkpoint.ts";
@@ -10,12 +10,12 @@ import type { CombineOptions } from "../peft/algebra/combinations.ts";
 import { type Sum, formatExpression } from "../peft/algebra/expression.ts";
 
 /** Says how adapters or models were combined; `license` null: as their cards have it, where they agree. */
-export async function combineMaking(
+export async function describeCombination(
   sum: Sum,
   paths: Readonly<Record<string, string>>,
   { type, ...options }: CombineOptions,
   license: string | null,
-): Promise<Making> {
+): Promise<Provenance> {
   const cards: [name: string, ReadCard][] = [];
   for (const [name, path] of Object.entries(paths)) cards.push([name, await readCard(nodeFolder(path))]);
   // A card of somebody else tells the adapter's own licence, not the base's.
@@ -45,7 +45,7 @@ export interface Merged {
 }
 
 /** Says how an adapter was merged into its base. */
-export async function mergeMaking({ checkpoint, adapter, adapterPath, kind }: Merged): Promise<Making> {
+export async function describeMerge({ checkpoint, adapter, adapterPath, kind }: Merged): Promise<Provenance> {
   const name = adapterPath === undefined ? "the adapter" : basename(resolve(adapterPath));
   const card = adapterPath === undefined ? null : await readCard(nodeFolder(adapterPath));
   return {

@@ -4,7 +4,7 @@ import { readdirSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
 import { isThere } from "../../data/by-path.ts";
 import { readWeightedName } from "../../data/weighted-name.ts";
-import type { Fact, Making } from "../../format/cards/model-card.ts";
+import type { Fact, Provenance } from "../../format/cards/model-card.ts";
 import { disk } from "../../format/files/disk/calls.ts";
 import { readThrough } from "../../format/files/disk/read-through.ts";
 import type { BaseModel } from "../../models/base/base-model.ts";
@@ -22,7 +22,7 @@ const PATHS = ["model", "data", "evalData", "initAdapter", "chatTemplate"];
 const CACHED_SET = /[/\\]datasets--([\w.-]+?)--([\w.-]+)[/\\]snapshots[/\\]/;
 
 /** What a run was given, before it begins. */
-export type Inputs = Pick<Making, "datasets" | "facts">;
+export type Inputs = Pick<Provenance, "datasets" | "facts">;
 
 /** Names and hashes what a run reads; `known`: hashes of files by their paths. */
 export async function describeInputs(
@@ -101,7 +101,7 @@ export function describeRun(
   { method }: Pick<Adapter, "method">,
   inputs: Inputs,
   state: RunState,
-): Omit<Making, "license"> {
+): Omit<Provenance, "license"> {
   const { title, arxiv } = method.paper;
   const settings = Object.entries(state.settings).filter(([key]) => !PATHS.includes(key));
   // Read back, their order is another.
