@@ -10,6 +10,7 @@ import { defineCommand } from "../command.ts";
 import { findModel } from "../model/find-model.ts";
 import { MODEL_FLAGS } from "../model/model-flags.ts";
 import { PATH } from "../../messages/paths.ts";
+import { formatCountOf } from "../../messages/numbers.ts";
 
 const FORMS = ADAPTER_FORM_NAMES.map((name) => `${name}: ${ADAPTER_FORMS[name].summary}`).join("; ");
 
@@ -44,7 +45,7 @@ export const command = defineCommand({
     const model = await loadModel(path, { name });
     try {
       const numModules = await convertAdapter({ adapter, from, to, output, model });
-      io.stdout(`${numModules} modules from ${from} to ${to}: ${output}`);
+      io.stdout(`${formatCountOf(numModules, "module")} from ${from} to ${to}: ${output}`);
       io.emit({ event: "done", output, from, to, modules: numModules });
     } finally {
       await model.checkpoint.close();

@@ -17,6 +17,7 @@ import { EVALUATION_FLAGS, openUnits, readUnits } from "../data/evaluation.ts";
 import { MODEL_FLAGS } from "../model/model-flags.ts";
 import { findModel } from "../model/find-model.ts";
 import { PATH } from "../../messages/paths.ts";
+import { formatCountOf } from "../../messages/numbers.ts";
 
 const WHOLE = { method: WHOLE_MODEL, options: {} };
 
@@ -70,7 +71,7 @@ export const command = defineCommand({
         });
         const output = await writeFisher(flags.adapter ?? path, found);
         io.stdout(
-          `${adapter.numTrained.toLocaleString("en")} numbers on ${units.length} examples: ${output}`,
+          `${formatCountOf(adapter.numTrained, "number")} on ${formatCountOf(units.length, "example")}: ${output}`,
         );
         io.emit({ event: "done", output, examples: units.length, parameters: adapter.numTrained });
       } finally {

@@ -18,7 +18,7 @@ import { type CommandIO, defineCommand } from "../command.ts";
 import { type Evaluated, EVALUATION_FLAGS, evaluateWithProgress } from "../data/evaluation.ts";
 import { MODEL_FLAGS, tellNotes } from "../model/model-flags.ts";
 import { warn } from "../report.ts";
-import { formatLoss, formatPercent } from "../../messages/numbers.ts";
+import { formatCountOf, formatLoss, formatPercent } from "../../messages/numbers.ts";
 import type { Bar } from "../terminal/progress.ts";
 import { findModel } from "../model/find-model.ts";
 import { PATH } from "../../messages/paths.ts";
@@ -136,7 +136,7 @@ export const command = defineCommand({
 
 /** Tells what has been written, and what rounding did to it. */
 function tellReport({ numChanged, substitutes, rounding }: MergeReport, output: string, io: CommandIO): void {
-  io.stdout(`${numChanged} tensors merged; the model is in ${output}`);
+  io.stdout(`${formatCountOf(numChanged, "tensor")} merged; the model is in ${output}`);
   for (const { from, to: written, numTensors } of substitutes) {
     io.stdout(`${numTensors} tensors of type ${from}, which graft only reads, are written as ${written}`);
   }

@@ -125,8 +125,9 @@ describe("generate --prompts", () => {
       '{"prompt": "x", "id": 9007199254740993, "of": [{"it": -12345678901234567890}]}\n',
     );
     const output = join(folder, "ids-out.jsonl");
-    const { status, stderr } = await generate("--prompts", path, "--output", output);
+    const { status, stdout, stderr } = await generate("--prompts", path, "--output", output);
     assert.equal(status, 0, stderr);
+    assert.equal(stdout, `1 text in ${output}\n`);
     assert.match(
       readFileSync(output, "utf8"),
       /^\{"id":9007199254740993,"of":\[\{"it":-12345678901234567890\}\],/,

@@ -4,7 +4,7 @@ import { performance } from "node:perf_hooks";
 import type { SamplingOptions } from "../../engine/sampling/sampler.ts";
 import type { TextModel, WrittenText } from "../../engine/text-model.ts";
 import { writeTextAtomic } from "../../format/files/atomic.ts";
-import { formatFixed } from "../../messages/numbers.ts";
+import { formatCountOf, formatFixed } from "../../messages/numbers.ts";
 import type { CommandIO } from "../command.ts";
 import { textEvent, textRequest } from "./generation.ts";
 import { type FilePrompt, type PromptOptions, readPrompts } from "./prompts-file.ts";
@@ -61,7 +61,7 @@ export async function generateBatch(
     });
   }
   const seconds = (performance.now() - startedMs) / 1000;
-  if (output !== undefined) io.stdout(`${written.length} texts in ${output}`);
+  if (output !== undefined) io.stdout(`${formatCountOf(written.length, "text")} in ${output}`);
   io.emit({ event: "done", texts: written.length, tokens: numTokens, seconds, output: output ?? null });
   return 0;
 }

@@ -14,7 +14,7 @@ import {
 import { COMPUTE_NAMES } from "../../nn/computes.ts";
 import { printable } from "../../printable.ts";
 import type { CommandIO } from "../command.ts";
-import { formatFixed } from "../../messages/numbers.ts";
+import { formatCountOf, formatFixed } from "../../messages/numbers.ts";
 import { findModel } from "../model/find-model.ts";
 import { MODEL_FLAGS, tellNotes } from "../model/model-flags.ts";
 import { warn } from "../report.ts";
@@ -138,5 +138,7 @@ export function textEvent(written: WrittenText): Record<string, unknown> {
 /** Tells the speed to somebody who watches. */
 export function tellSpeed({ ids, tokensPerSecond }: WrittenText, io: CommandIO): void {
   if (!io.interactive) return;
-  io.stderr(io.color.dim(`${ids.length} tokens, ${formatFixed(tokensPerSecond, 1)} tokens/s`));
+  io.stderr(
+    io.color.dim(`${formatCountOf(ids.length, "token")}, ${formatFixed(tokensPerSecond, 1)} tokens/s`),
+  );
 }
