@@ -10,7 +10,7 @@ import {
   textOf,
 } from "../filter-call.ts";
 import { formatText } from "../operators.ts";
-import { capitalize, replace, split, strip, title } from "../text-methods.ts";
+import { capitalize, replace, strip, title } from "../text-methods.ts";
 import { isNumber } from "../values.ts";
 import { writeJson, writeWithin } from "../written.ts";
 
