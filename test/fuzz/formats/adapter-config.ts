@@ -5,7 +5,7 @@ import { readAdapterWeights } from "../../../src/format/adapters/adapter-weights
 import { loadWeights } from "../../../src/format/checkpoint/load-model.ts";
 import { openCheckpoint } from "../../../src/format/checkpoint/open-checkpoint.ts";
 import { memoryFolder } from "../../../src/format/files/memory-folder.ts";
-import { METHODS } from "../../../src/peft/methods.ts";
+import { METHODS, findMethod } from "../../../src/peft/methods.ts";
 import { folderInMemory, type MemoryFiles, tinyModelFiles } from "../../files/memory-files.ts";
 import { attachTo } from "../../passes/model-passes.ts";
 import type { FuzzFormat } from "../format.ts";
@@ -20,8 +20,14 @@ export const adapterConfig: FuzzFormat = {
     const checkpoint = await openCheckpoint(memoryFolder("m", await tinyModelFiles()));
     const base = await loadWeights("m", checkpoint);
     const corpus: MemoryFiles[] = [];
-    for (const method of METHODS.filter(({ name }) => name !== "full")) {
-      const adapter = await attachTo(base, method);
+    const rows = { trainableTokenIndices: { embed_tokens: [5, 17], lm_head: [5, 17] } };
+    const adapters = [
+      ...METHODS.filter(({ name }) => name !== "full").map((method) => attachTo(base, method)),
+      // Rows of single tokens beside an adapter, and alone, which is a type of its own.
+      attachTo(base, findMethod("lora"), rows, ["q_proj"]),
+      attachTo(base, findMethod("lora"), rows, []),
+    ];
+    for (const adapter of await Promise.all(adapters)) {
       corpus.push(await folderInMemory(adapterFiles(adapter, { base, checkpoint, chatTemplateHash: null })));
       adapter.release();
     }
