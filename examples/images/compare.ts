@@ -72,73 +72,81 @@ export async function compare(
   folder: string,
   say: (line: string) => void = () => {},
 ): Promise<Comparison> {
-  const path = (name: string): string => join(folder, name);
   const { before, after } = task;
   for (const [name, { train: own, test }] of Object.entries({ before, after })) {
-    writePictures(path(name), "train", own, task.sizes.imageSize);
-    writePictures(path(name), "held", test, task.sizes.imageSize);
+    writePictures(join(folder, name), "train", own, task.sizes.imageSize);
+    writePictures(join(folder, name), "held", test, task.sizes.imageSize);
   }
-  await writeStartModel(path("start"), task.sizes, settings.seed);
-  const common = {
-    batchSize: settings.batchSize,
-    schedule: "cosine",
-    seed: settings.seed,
-    evalEvery: settings.pretrainSteps + settings.tuneSteps,
-    ...(settings.threads === undefined ? {} : { threads: settings.threads }),
-  };
-  const pretraining = await train({
-    ...common,
+  await writeStartModel(join(folder, "start"), task.sizes, settings.seed);
+  const pretrained = await pretrain(settings, folder);
+  say(
+    `pre-trained: accuracy ${percent(pretrained.own)} on its own kind of images, ${percent(pretrained.other)} on the other`,
+  );
+  const results: Result[] = [];
+  for (const method of settings.methods) {
+    const result = await tune(settings, method, folder);
+    results.push(result);
+    say(`${result.method}: accuracy ${percent(result.accuracy)}`);
+  }
+  return { pretrained, results };
+}
+
+/** What all trainings have in common. */
+function common({ batchSize, seed, pretrainSteps, tuneSteps, threads }: Settings): Partial<TrainInput> {
+  const evalEvery = pretrainSteps + tuneSteps;
+  return { batchSize, schedule: "cosine", seed, evalEvery, ...(threads === undefined ? {} : { threads }) };
+}
+
+/** Trains the model on the pictures of before the change, whole. */
+async function pretrain(settings: Settings, folder: string): Promise<Comparison["pretrained"]> {
+  const model = join(folder, "pretrained");
+  const { seconds } = await train({
+    ...common(settings),
     method: "full",
-    model: path("start"),
-    data: path("before"),
-    output: path("pretrained"),
+    model: join(folder, "start"),
+    data: join(folder, "before"),
+    output: model,
     steps: settings.pretrainSteps,
     learningRate: 1e-3,
     warmupSteps: Math.ceil(settings.pretrainSteps / 20),
     weightDecay: 0.05,
   });
-  const measure = (model: string, kind: string, adapter: string | null = null): Promise<number> =>
-    accuracyOn(path(`${kind}/held-images-idx3-ubyte`), model, adapter, settings.threads);
-  const [own, other] = [
-    await measure(path("pretrained"), "before"),
-    await measure(path("pretrained"), "after"),
-  ];
-  const pretrained = { own, other, seconds: pretraining.seconds };
-  say(`pre-trained: accuracy ${percent(own)} on its own kind of images, ${percent(other)} on the other`);
-  const results: Result[] = [];
-  for (const input of settings.methods) {
-    const method = input.method ?? "lora";
-    const losses: number[] = [];
-    const result = await train(
-      {
-        ...common,
-        ...input,
-        model: path("pretrained"),
-        data: path("after"),
-        output: path(method),
-        steps: settings.tuneSteps,
-        warmupSteps: Math.ceil(settings.tuneSteps / 20),
-      },
-      { onEvent: (event) => void (event.event === "step" && losses.push((event satisfies StepEvent).loss)) },
-    );
-    const numParameters = result.trainable_parameters;
-    const whole = method === "full";
-    const accuracy = await measure(
-      whole ? path(method) : path("pretrained"),
-      "after",
-      whole ? null : path(method),
-    );
-    results.push({
-      method,
-      trainableParameters: numParameters,
-      optimizerBytes: numParameters * numSlots("adamw") * Float32Array.BYTES_PER_ELEMENT,
-      accuracy,
-      seconds: result.seconds,
-      losses,
-    });
-    say(`${method}: accuracy ${percent(accuracy)}`);
-  }
-  return { pretrained, results };
+  const own = await accuracyOn(heldOut(folder, "before"), model, null, settings.threads);
+  const other = await accuracyOn(heldOut(folder, "after"), model, null, settings.threads);
+  return { own, other, seconds };
+}
+
+/** Tunes the pre-trained model to the pictures of after the change by one method. */
+async function tune(settings: Settings, input: Partial<TrainInput>, folder: string): Promise<Result> {
+  const method = input.method ?? "lora";
+  const [model, output] = [join(folder, "pretrained"), join(folder, method)];
+  const losses: number[] = [];
+  const { trainable_parameters: numParameters, seconds } = await train(
+    {
+      ...common(settings),
+      ...input,
+      model,
+      data: join(folder, "after"),
+      output,
+      steps: settings.tuneSteps,
+      warmupSteps: Math.ceil(settings.tuneSteps / 20),
+    },
+    { onEvent: (event) => void (event.event === "step" && losses.push((event satisfies StepEvent).loss)) },
+  );
+  // What trains the model whole gives a model, the others an adapter for the one that they began with.
+  const [tuned, adapter] = method === "full" ? [output, null] : [model, output];
+  return {
+    method,
+    trainableParameters: numParameters,
+    optimizerBytes: numParameters * numSlots("adamw") * Float32Array.BYTES_PER_ELEMENT,
+    accuracy: await accuracyOn(heldOut(folder, "after"), tuned, adapter, settings.threads),
+    seconds,
+    losses,
+  };
+}
+
+function heldOut(folder: string, part: "before" | "after"): string {
+  return join(folder, part, "held-images-idx3-ubyte");
 }
 
 function numSlots(optimizer: string): number {
