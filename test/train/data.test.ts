@@ -88,7 +88,10 @@ describe("what is held out", () => {
     });
     const same = [{ text: "a" }, { text: "a" }];
     await assert.rejects(runTiny({ model, data: same, evalShare: 0.5, output }), {
-      message: /all examples are the same/,
+      message: /all examples are the same, expected two that differ/,
+    });
+    await assert.rejects(runTiny({ model, data: [{ text: "a" }], evalShare: 0.5, output }), {
+      message: /there is one example, expected two that differ/,
     });
   });
 });

@@ -39,9 +39,14 @@ function holdOut(data: RunData, share: number, options: TrainOptions): RunData {
   requireOneHeldOut(options, data.heldOut !== null);
   const drawn = drawHeldOut(data.train, share, options.seed);
   if (drawn.heldOut.length === 0) {
-    throw new UsageError("usage/flag", "Cannot hold out a share of the data: all examples are the same", {
-      hint: "Leave the share out, or give other data.",
-    });
+    const found = data.train.length === 1 ? "there is one example" : "all examples are the same";
+    throw new UsageError(
+      "usage/flag",
+      `Cannot hold out a share of the data: ${found}, expected two that differ`,
+      {
+        hint: "Leave the share out, or give other data.",
+      },
+    );
   }
   const isKept = new Set(drawn.train);
   let first = 0;
