@@ -46,6 +46,7 @@ import {
   unpacked,
   withTensors,
 } from "../passes/model-passes.ts";
+import { largestDifference } from "../reference/differences.ts";
 import { tinyModelParts } from "../tiny/model.ts";
 
 const engine = createEngine({ threads: 1 });
@@ -184,8 +185,7 @@ function assertNear(
   tolerance: number,
   what: string,
 ): void {
-  assert.equal(found.length, expected.length);
-  const apart = largest(Float64Array.from(found, (value, i) => value - expected[i]!));
+  const apart = largestDifference(found, expected);
   assert.ok(apart <= tolerance * largest(expected), `${what}: ${apart} apart of ${largest(expected)}`);
 }
 
@@ -391,7 +391,7 @@ describe("smoothing", () => {
     const exact = await logitsOf(engine, base, null, batch);
     const apart = async (options: SessionOptions): Promise<number> => {
       const found = await logitsOf(engine, base, null, batch, options);
-      return largest(found.map((value, i) => value - exact[i]!));
+      return largestDifference(found, exact);
     };
     const smoothed = await apart(await optionsOf(COMPUTES.int8, base, batch));
     const plain = await apart({ compute: COMPUTES.int8 });

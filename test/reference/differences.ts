@@ -2,12 +2,12 @@
 import assert from "node:assert/strict";
 
 /** The largest difference of two lists of equal length; one that is no number fails the test. */
-export function largestDifference(a: Float32Array, b: Float32Array): number {
+export function largestDifference(a: ArrayLike<number>, b: ArrayLike<number>): number {
   assert.equal(a.length, b.length);
   let largest = 0;
-  for (const [i, value] of a.entries()) {
-    const apart = Math.abs(value - b[i]!);
-    assert.ok(!Number.isNaN(apart), `number ${i} is ${value} against ${b[i]}`);
+  for (let i = 0; i < a.length; i++) {
+    const apart = Math.abs(a[i]! - b[i]!);
+    if (Number.isNaN(apart)) assert.fail(`number ${i} is ${a[i]} against ${b[i]}`);
     largest = Math.max(largest, apart);
   }
   return largest;

@@ -12,7 +12,7 @@ import { type HostTensor, hostTensor } from "../host-tensor.ts";
 /** V8 begins to collect when so much that it counts was made since it last did. */
 const ENOUGH_BYTES = 64e6;
 /** Fewer bytes than whoever drops them leaves on the heap of V8, which collects that in time. */
-const FEW_BYTES = 1e6;
+const FEW_BYTES = 4e6;
 
 /** Makes memory of zeros that V8 does not count. The caller owns it. */
 export function makeUncounted(sizeBytes: number): ArrayBufferLike {
