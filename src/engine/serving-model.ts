@@ -118,7 +118,7 @@ export class ServingModel {
   readonly stopIds: readonly number[];
   /** What texts can be held to. */
   readonly grammars: Grammars;
-  readonly #fewestTokens: (numCharacters: number) => number;
+  readonly #fewestTokens: (parts: readonly string[]) => number;
 
   constructor(parts: TextParts, engine: ServingEngine, trainingSession: Session) {
     this.parts = parts;
@@ -153,7 +153,7 @@ export class ServingModel {
 
   /** Encodes a text to go on from, with the bos that the tokenizer asks for but no eos; `check` hears first how many tokens it has at least. */
   encodePrompt(text: string, check: (fewest: number) => void = () => {}): number[] {
-    check(this.#fewestTokens(text.length));
+    check(this.#fewestTokens([text]));
     return encodePrompt(this.parts, text);
   }
 
@@ -163,7 +163,7 @@ export class ServingModel {
     options?: RenderOptions,
     check: (fewest: number) => void = () => {},
   ): number[] {
-    return encodeChat(this.parts, messages, options, (length) => check(this.#fewestTokens(length)));
+    return encodeChat(this.parts, messages, options, (parts) => check(this.#fewestTokens(parts)));
   }
 
   /** Writes a text, piece by piece; stopping to read ends it. @throws as `ServingEngine.write` */

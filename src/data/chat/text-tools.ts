@@ -61,17 +61,17 @@ export function encodePrompt({ tokenizer }: TextTools, text: string): number[] {
 
 /**
  * Encodes a conversation, up to the start of the assistant's next turn unless told. Special tokens are the template's alone,
- * and in what users say and tools give so are others that it writes: where somebody has typed one, its text is encoded. `onLength` hears how long it is before that. @throws UsageError "usage/chat-template"
+ * and in what users say and tools give so are others that it writes: where somebody has typed one, its text is encoded. `onParts` hears before that what is to be encoded. @throws UsageError "usage/chat-template"
  */
 export function encodeChat(
   { tokenizer, template, typedTokens }: TextTools,
   messages: readonly Message[],
   options: RenderOptions = {},
-  onLength: (numCharacters: number) => void = () => {},
+  onParts: (parts: readonly string[]) => void = () => {},
 ): number[] {
   const said = messages.map((message) => typedTokens.markMessage(message));
   const text = template.render(said, { addGenerationPrompt: true, ...typedTokens.mark(options) });
   const parts = typedTokens.parts(text);
-  onLength(parts.reduce((sum, { length }) => sum + length, 0));
+  onParts(parts);
   return parts.flatMap((part) => tokenizer.encode(part, { addSpecialTokens: false }));
 }

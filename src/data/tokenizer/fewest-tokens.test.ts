@@ -22,9 +22,9 @@ for (const { name, skip } of REAL_TOKENIZERS) {
     const fewest = fewestTokens(tokenizer, files, 0);
     for (const text of TEXTS) {
       const { length } = tokenizer.encode(text, { addSpecialTokens: false });
-      assert.ok(fewest(text.length) <= length, `${fewest(text.length)} of ${length}: ${text.slice(0, 40)}`);
+      assert.ok(fewest([text]) <= length, `${fewest([text])} of ${length}: ${text.slice(0, 40)}`);
     }
-    assert.ok(fewest(1e6) > 500, `${fewest(1e6)}`);
+    assert.ok(fewest(["a".repeat(1e6)]) > 500, `${fewest(["a".repeat(1e6)])}`);
   });
 }
 
@@ -32,7 +32,7 @@ describe("fewestTokens()", () => {
   const files = byteTokenizerFiles();
   const fewestOf = (own: object): number => {
     const changed = { ...files, tokenizer: { ...files.tokenizer, ...own } } as TokenizerFiles;
-    return fewestTokens(createTokenizer(files), changed, 100)(1200);
+    return fewestTokens(createTokenizer(files), changed, 100)(["a".repeat(1200)]);
   };
   const model = files.tokenizer["model"] as object;
   const [token] = files.tokenizer["added_tokens"] as object[];
@@ -40,7 +40,11 @@ describe("fewestTokens()", () => {
   test("says nothing of texts that are encoded soon", () => {
     const fewest = fewestTokens(createTokenizer(files), files, 100);
     // The longest token is <|endoftext|>, of 13.
-    assert.deepEqual([fewest(100), fewest(101), fewest(1200)], [0, 8, 93]);
+    assert.deepEqual(
+      [100, 101, 1200].map((length) => fewest(["a".repeat(length)])),
+      [0, 8, 93],
+    );
+    assert.equal(fewest(["a".repeat(600), "b".repeat(600)]), 93);
   });
 
   test("says nothing where steps leave characters out, or one token stands for any number", () => {
@@ -60,12 +64,16 @@ describe("fewestTokens()", () => {
       assert.equal(fewestOf(own), 0, JSON.stringify(own));
   });
 
-  test("says nothing of a vocabulary that lacks a byte", () => {
+  test("does not count characters that a vocabulary lacks, and says nothing where it lacks parts of others", () => {
     const tokenizer = createTokenizer(files);
-    const lacking = {
-      ...tokenizer,
-      tokenBytes: (id: number) => (id === 65 ? null : tokenizer.tokenBytes(id)),
+    const without = (lacking: number): ((parts: readonly string[]) => number) => {
+      const tokenBytes = (id: number): Uint8Array | null =>
+        id === lacking ? null : tokenizer.tokenBytes(id);
+      return fewestTokens({ ...tokenizer, tokenBytes }, files, 100);
     };
-    assert.equal(fewestTokens(lacking, files, 100)(1200), 0);
+    const [A, CONTINUATION] = [65, 0x80];
+    assert.equal(without(A)(["A".repeat(1200)]), 0);
+    assert.equal(without(A)(["A".repeat(600), "]".repeat(600), "a".repeat(600)]), 93);
+    assert.equal(without(CONTINUATION)(["a".repeat(1200)]), 0);
   });
 });

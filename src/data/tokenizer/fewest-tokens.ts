@@ -2,8 +2,9 @@
  * @file The fewest tokens that a text can have, without encoding it: a text that is far too long for a model is told at once, where
  * encoding it would take seconds.
  *
- * A token stands for its own characters and no more, so a text of n has at least n / longest. That holds of byte pair encodings which
- * know every byte, and of steps before them that leave nothing out; of others nothing is said.
+ * A token stands for its own characters and no more, so a text of n has at least n / longest. That holds of byte pair encodings, and of
+ * steps before them that leave nothing out; of others nothing is said. Characters that a vocabulary lacks are left out of a text:
+ * SmolLM2's lacks six, which nobody types.
  */
 import type { TokenizerFiles } from "../../format/checkpoint/checkpoint.ts";
 import type { Tokenizer } from "./tokenizer.ts";
@@ -14,28 +15,39 @@ type Fields = Readonly<Record<string, unknown>>;
 const COMPOSED: Readonly<Record<string, number>> = { Prepend: 1, Replace: 1, NFC: 4 };
 /** Steps that divide a text, and are handed all of it on. */
 const WHOLE: ReadonlySet<unknown> = new Set(["ByteLevel", "Digits", "Metaspace", "Split"]);
-/** Bytes that UTF-8 never has. */
-const isUnused = (byte: number): boolean => byte === 0xc0 || byte === 0xc1 || byte > 0xf4;
+/** Every character that is longer than a byte has one of these for each of its parts. */
+const [FIRST_CONTINUATION, NUM_CONTINUATIONS] = [0x80, 0x40];
 
-/** Finds for each text how many tokens it has at least; looks at the vocabulary when it is first asked about more than `freeLength` characters. */
+/** What a vocabulary says of the characters that its tokens stand for. */
+interface Coverage {
+  /** Characters that a token may stand for; Infinity: any number. */
+  readonly perToken: number;
+  /** Those that are left out, as no token has them; null: none. */
+  readonly lacking: RegExp | null;
+}
+
+const UNKNOWN: Coverage = { perToken: Infinity, lacking: null };
+
+/** Finds how many tokens the parts of a text have at least; looks at the vocabulary when it is first asked about more than `freeLength` characters. */
 export function fewestTokens(
   tokenizer: Pick<Tokenizer, "vocabSize" | "tokenBytes">,
   { tokenizer: file }: TokenizerFiles,
   freeLength: number,
-): (length: number) => number {
-  let perToken: number | null = null;
-  return (length) => {
-    if (length <= freeLength) return 0;
-    perToken ??= charactersPerToken(tokenizer, file);
-    return Math.ceil(length / perToken);
+): (parts: readonly string[]) => number {
+  let coverage: Coverage | null = null;
+  return (parts) => {
+    const sum = (lengthOf: (part: string) => number): number =>
+      parts.reduce((total, part) => total + lengthOf(part), 0);
+    if (sum(({ length }) => length) <= freeLength) return 0;
+    const { perToken, lacking } = (coverage ??= coverageOf(tokenizer, file));
+    return Math.ceil(sum((part) => (lacking ? part.replace(lacking, "") : part).length) / perToken);
   };
 }
 
-/** Characters that a token may stand for; Infinity: any number. */
-function charactersPerToken(
+function coverageOf(
   { vocabSize, tokenBytes }: Pick<Tokenizer, "vocabSize" | "tokenBytes">,
   file: Fields,
-): number {
+): Coverage {
   const composed = stepsOf(file["normalizer"], "normalizers").map(composedBy);
   const isWhole =
     (file["model"] as Fields | undefined)?.["type"] === "BPE" &&
@@ -43,7 +55,7 @@ function charactersPerToken(
     ((file["added_tokens"] ?? []) as readonly Fields[]).every(
       (token) => !token["lstrip"] && !token["rstrip"],
     );
-  if (!isWhole) return Infinity;
+  if (!isWhole) return UNKNOWN;
   const known = new Set<number>();
   let longest = 1;
   for (let id = 0; id < vocabSize; id++) {
@@ -51,8 +63,17 @@ function charactersPerToken(
     longest = Math.max(longest, bytes?.length ?? 0);
     if (bytes?.length === 1) known.add(bytes[0]!);
   }
-  const isKnown = Array.from({ length: 256 }, (_, byte) => known.has(byte) || isUnused(byte)).every(Boolean);
-  return isKnown ? composed.reduce((product, each) => product * each, longest) : Infinity;
+  const lacks = (byte: number): boolean => !known.has(byte);
+  if (Array.from({ length: NUM_CONTINUATIONS }, (_, i) => FIRST_CONTINUATION + i).some(lacks)) return UNKNOWN;
+  const lacking = Array.from({ length: FIRST_CONTINUATION }, (_, byte) => byte).filter(lacks);
+  return {
+    perToken: composed.reduce((product, each) => product * each, longest),
+    lacking: lacking.length === 0 ? null : new RegExp(`[${lacking.map(escaped).join("")}]`, "g"),
+  };
+}
+
+function escaped(byte: number): string {
+  return `\\x${byte.toString(16).padStart(2, "0")}`;
 }
 
 /** The steps of a part of tokenizer.json, those in sequences one after another. */
