@@ -6,6 +6,7 @@ import { requireTokenId } from "../../../untrusted/limits.ts";
 import { OutOfTime, type TimeBudget } from "../../../untrusted/time-budget.ts";
 import { type BytePairs, takeLists } from "./byte-pairs.ts";
 import { useCharacterMaps } from "./character-map.ts";
+import { markFirstAlone } from "./first-mark.ts";
 import { requireTokenizerForm } from "./tokenizer-form.ts";
 import { guardSteps, requireSteps } from "./tokenizer-guards.ts";
 import type { TokenizerStep } from "./tokenizer-step.ts";
@@ -24,6 +25,8 @@ interface HubTokenizer {
   normalizer: TokenizerStep | null;
   pre_tokenizer: TokenizerStep | null;
   decoder: TokenizerStep | null;
+  splitter_normalized: { split(text: string): string[] };
+  added_tokens_map: ReadonlyMap<string, unknown>;
   model: TokenizerModel & BytePairs & { unk_token_id?: number | undefined };
 }
 
@@ -78,7 +81,7 @@ function withFile<T>(verb: string, work: () => T): T {
 /** The part of the library's tokenizer that works on texts, guarded. */
 export interface OpenTokenizer extends Omit<
   HubTokenizer,
-  "encode" | "normalizer" | "pre_tokenizer" | "decoder" | "model"
+  "encode" | "normalizer" | "pre_tokenizer" | "decoder" | "model" | "splitter_normalized" | "added_tokens_map"
 > {
   encode(text: string, options?: { add_special_tokens?: boolean }): { ids: number[] };
   readonly numIds: number;
@@ -113,6 +116,7 @@ export function openHubTokenizer(files: TokenizerFiles, budget: TimeBudget): Ope
     useUnknownWord(hub, files);
     useCharacterMaps(hub.normalizer);
     const withinLimits = guardSteps(hub.normalizer, hub.pre_tokenizer, hub.decoder, budget);
+    markFirstAlone(hub);
     speedUp(hub.pre_tokenizer, hub.model);
     return [hub, withinLimits] as const;
   });

@@ -5,7 +5,7 @@
 """
 import json
 from pathlib import Path
-from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 
 HERE = Path(__file__).parent
 TEXTS = [
@@ -52,8 +52,23 @@ def metaspace(scheme):
     return case(f"metaspace, {scheme}", tokenizer, [" a", "  b", "a b", " c d", "   a", "c d"])
 
 
+def first_mark(name, pre_tokenizer):
+    """A mark of a space before what begins a text, where tokens that were added and spaces cut it."""
+    words = ["<unk>", "▁", "▁a", "▁b", "▁Q", "a", "b", "Q"]
+    tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="<unk>"))
+    tokenizer.normalizer = normalizers.NFC()
+    tokenizer.pre_tokenizer = pre_tokenizer
+    tokenizer.add_tokens([AddedToken("[N]", normalized=True), AddedToken("[P]", normalized=False)])
+    return case(f"metaspace behind {name}", tokenizer, MARKED)
+
+
+MARKED = ["a[N]b", "[N]a", "a[P]b[N]a", "[P]a", "Q", "[N][N]Q", "a b", "\u3000a", " a", "b[N]", "[N]", "[a"]
+
 if __name__ == "__main__":
     cases = [make(*parts) for parts in steps()] + [metaspace(scheme) for scheme in ["always", "first", "never"]]
+    first, split = pre_tokenizers.Metaspace(prepend_scheme="first", split=False), pre_tokenizers.WhitespaceSplit()
+    marks = [first_mark("nothing", first), first_mark("splitting", pre_tokenizers.Sequence([split, first]))]
+    cases += [each | {"texts": MARKED} for each in marks]
     texts = {"texts": TEXTS, "metaspace": [" a", "  b", "a b", " c d", "   a", "c d"]}
     lines = ",\n".join(json.dumps(each, separators=(",", ":")) for each in cases)
     (HERE / "steps.json").write_text('{"texts":' + json.dumps(texts["texts"]) + ',\n"metaspace":' + json.dumps(texts["metaspace"]) + ',\n"cases":[\n' + lines + "]}\n")

@@ -1,0 +1,52 @@
+/**
+ * @file The mark of a space that a `Metaspace` of the scheme "first" puts before a text: before what the text begins with, and
+ * neither before what follows a token that was added, nor before later words.
+ */
+import type { TokenizerStep } from "./tokenizer-step.ts";
+
+/** A step, or a list of them, as much as is used. */
+interface MarkingStep extends TokenizerStep {
+  readonly prepend_scheme?: string;
+  readonly replacement?: string;
+}
+
+/** The library's tokenizer, as much as is used. */
+interface SplittingTokenizer {
+  readonly pre_tokenizer: TokenizerStep | null;
+  /** Cuts a normalized text at tokens that were added. */
+  readonly splitter_normalized: { split(text: string): string[] };
+  readonly added_tokens_map: ReadonlyMap<string, unknown>;
+}
+
+function markingSteps(step: MarkingStep | null): MarkingStep[] {
+  if (step === null) return [];
+  return step.prepend_scheme === "first" ? [step] : (step.tokenizers ?? []).flatMap(markingSteps);
+}
+
+/** Has the steps of a tokenizer mark what begins a text alone. */
+export function markFirstAlone({
+  pre_tokenizer: preTokenizer,
+  splitter_normalized: splitter,
+  added_tokens_map: added,
+}: SplittingTokenizer): void {
+  const steps = markingSteps(preTokenizer);
+  if (steps.length === 0) return;
+  // What the part of a text begins with that is cut now; null: nothing that is still to be marked.
+  let first: string | null = null;
+  const split = splitter.split.bind(splitter);
+  splitter.split = (text) => {
+    const parts = split(text);
+    first = parts[0] === undefined || added.has(parts[0]) ? null : parts[0];
+    return parts;
+  };
+  for (const step of steps) {
+    const { replacement = "▁" } = step;
+    step.pre_tokenize_text = (text, options) => {
+      const { section_index: section } = options as { readonly section_index?: number };
+      const isFirst = section === 0 && first?.startsWith(text) === true;
+      first = null;
+      const marked = text.replaceAll(" ", replacement);
+      return [isFirst && !marked.startsWith(replacement) ? replacement + marked : marked];
+    };
+  }
+}
