@@ -93,7 +93,7 @@ function readMessage(value: unknown, index: number): WeightedMessage {
       what,
       `role ${JSON.stringify(named) ?? "is absent"}`,
       `${ROLES.slice(0, -1).join(", ")} or ${ROLES.at(-1)}`,
-      "Rename the role.",
+      "Call it assistant where the model is to speak, and user where it is spoken to.",
     );
   }
   const { role: _role, from: _from, value: _value, content: _content, weight: given, ...others } = value;

@@ -196,4 +196,11 @@ describe("readTargetRow()", () => {
       );
     });
   }
+
+  it("says which role names of people become", () => {
+    for (const message of [{ role: "Anna", content: "x" }, { content: "x" }])
+      assert.throws(() => readTargetRow({ messages: [message] }), {
+        hint: /^Call it assistant where the model is to speak, and user/,
+      });
+  });
 });
