@@ -9,9 +9,10 @@ import { flagWords, wordsOf } from "./harness/command-line.ts";
 import { writeEnoughText } from "./harness/enough-text.ts";
 import { interleave } from "./harness/interleave.ts";
 import { largestPeak, showPeak } from "./harness/memory.ts";
-import { asFolder, findModel, pythonVersions, runPeer } from "./harness/peers.ts";
+import { asFolder, findModel, pythonVersions } from "./harness/peers.ts";
 import { median, ratioOf, roundedSpread, showRatio, type Spread } from "./harness/statistics.ts";
 import {
+  drawStart,
   stepSecondsOf,
   trainWithGraft,
   trainWithPeft,
@@ -90,8 +91,7 @@ export const benchmark = defineBenchmark({
     const rows: Row[] = [];
     for (const name of splitNames(values.models)) {
       const model = await folderOf(name, values.model, context);
-      const adapter = join(context.scratch, `start-${name}`);
-      await runPeer("make_adapter.py", [model, "8", String(SEED), adapter]);
+      const adapter = await drawStart(model, 8, SEED, join(context.scratch, `start-${name}`));
       const task = { model, data, adapter, batchSize: batch, maxLength, learningRate: 2e-4, threads: 0 };
       const sides = sidesOf(task, steps, ways, join(context.scratch, "run"));
       const rounds = await interleave(values.rounds, sides, context);

@@ -8,11 +8,12 @@ import { interleave } from "./harness/interleave.ts";
 import { labelsPerStep, meanLoss, readExamples } from "./training/label-counts.ts";
 import { ROOT } from "./harness/machine.ts";
 import { largestPeak, peakRatio, showPeak } from "./harness/memory.ts";
-import { MODEL, asFolder, findModel, pythonVersions, runPeer } from "./harness/peers.ts";
+import { MODEL, asFolder, findModel, pythonVersions } from "./harness/peers.ts";
 import { median, ratioOf, rounded, roundedSpread, showRatio, type Spread } from "./harness/statistics.ts";
 import {
   AT_ONCE,
   cutStep,
+  drawStart,
   eventsOf,
   trainWithGraft,
   trainWithPeft,
@@ -54,8 +55,7 @@ export const benchmark = defineBenchmark({
   async run(values, context) {
     const { scratch } = context;
     const model = await asFolder(await findModel(values.model, context), context);
-    const adapter = join(scratch, "start");
-    await runPeer("make_adapter.py", [model, String(values.rank), String(values.seed), adapter]);
+    const adapter = await drawStart(model, values.rank, values.seed, join(scratch, "start"));
     const data = join(scratch, "conversations.jsonl");
     const isDefault = values.data === benchmark.flags.data.value;
     await copyRows(isDefault ? join(ROOT, values.data) : values.data, data, values.examples);

@@ -7,9 +7,10 @@ import { flagWords, wordsOf } from "./harness/command-line.ts";
 import { writeEnoughText } from "./harness/enough-text.ts";
 import { interleave } from "./harness/interleave.ts";
 import { largestPeak, peakRatio, showPeak } from "./harness/memory.ts";
-import { MODEL, asFolder, findModel, pythonVersions, runPeer } from "./harness/peers.ts";
+import { MODEL, asFolder, findModel, pythonVersions } from "./harness/peers.ts";
 import { median } from "./harness/statistics.ts";
 import {
+  drawStart,
   runGraft,
   stepSecondsOf,
   summarizeGraft,
@@ -78,8 +79,7 @@ export const benchmark = defineBenchmark({
     };
     const sides: Record<string, () => Promise<TrainingRun>> = {};
     if (values.peft !== "off") {
-      const adapter = join(scratch, "start");
-      await runPeer("make_adapter.py", [folder, "8", String(SEED), adapter]);
+      const adapter = await drawStart(folder, 8, SEED, join(scratch, "start"));
       const task = { model: folder, data, adapter, batchSize, maxLength, learningRate: 2e-4, threads: 0 };
       const flags = flagWords({ steps });
       sides["peft lora"] = () => trainWithPeft("peft_step.py", task, flags);

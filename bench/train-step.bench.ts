@@ -7,7 +7,7 @@ import { flagWords, wordsOf } from "./harness/command-line.ts";
 import { writeEnoughText } from "./harness/enough-text.ts";
 import { interleave } from "./harness/interleave.ts";
 import { largestPeak, peakRatio, showPeak } from "./harness/memory.ts";
-import { MODEL, asFolder, findModel, pythonVersions, runPeer } from "./harness/peers.ts";
+import { MODEL, asFolder, findModel, pythonVersions } from "./harness/peers.ts";
 import { measureProductsOf } from "./training/products.ts";
 import {
   largestDifference,
@@ -21,6 +21,7 @@ import {
 import {
   AT_ONCE,
   cutStep,
+  drawStart,
   stepSecondsOf,
   trainWithGraft,
   trainWithPeft,
@@ -48,8 +49,7 @@ export const benchmark = defineBenchmark({
   async run(values, context) {
     const { scratch } = context;
     const model = await asFolder(await findModel(values.model, context), context);
-    const adapter = join(scratch, "start");
-    await runPeer("make_adapter.py", [model, String(values.rank), String(values.seed), adapter]);
+    const adapter = await drawStart(model, values.rank, values.seed, join(scratch, "start"));
     const data = join(scratch, "text.txt");
     const numTokens = values.batch * values["max-length"] * values.steps;
     if (values.data !== "") await copyFile(values.data, data);

@@ -97,6 +97,12 @@ export function summarizeGraft(run: ChildRun): TrainingRun {
   return summarize(run, Number(first?.["tokens"]) / Number(first?.["tokens_per_second"]));
 }
 
+/** Has PEFT draw an adapter that both sides start from; returns its folder. */
+export async function drawStart(model: string, rank: number, seed: number, folder: string): Promise<string> {
+  await runPeer("make_adapter.py", [model, String(rank), String(seed), folder]);
+  return folder;
+}
+
 /** Runs one of the PEFT scripts; `extra` are its further flags. */
 export async function trainWithPeft(
   script: string,
