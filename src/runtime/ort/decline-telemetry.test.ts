@@ -9,7 +9,7 @@ import { temporaryFolder } from "../../../test/tiny/model.ts";
 const SCRIPT = `
   import { createEngine } from ${JSON.stringify(join(import.meta.dirname, "../create-engine.ts"))};
   import { Graph } from ${JSON.stringify(join(import.meta.dirname, "../../graph", "graph.ts"))};
-  import { neg } from ${JSON.stringify(join(import.meta.dirname, "../../graph", "ops", "elementwise.ts"))};
+  import { neg } from ${JSON.stringify(join(import.meta.dirname, "../../graph", "ops", "pointwise", "elementwise.ts"))};
   const x = new Graph().input("x", "float32", [4]);
   const program = await createEngine({ threads: 1 }).compile({ name: "probe", inputs: { x }, outputs: { y: neg(x) } });
   await program.release();
