@@ -1,4 +1,5 @@
 /** @file The adapter that a run begins with: a fresh one, or one that is read, which brings its own options along. */
+import { isDeepStrictEqual } from "node:util";
 import { UsageError } from "../../../errors.ts";
 import { readAdapter } from "../../../format/by-path.ts";
 import type { BaseModel } from "../../../models/base/base-model.ts";
@@ -50,7 +51,7 @@ function requireSameOptions(
 ): void {
   const own = adapter.options as Readonly<Record<string, unknown>>;
   const others = Object.entries(ofMethod as object).flatMap(([key, value]) =>
-    JSON.stringify(own[key]) === JSON.stringify(value)
+    isDeepStrictEqual(own[key], value)
       ? []
       : [`${key} is ${JSON.stringify(own[key])} there, ${JSON.stringify(value)} is asked for`],
   );
