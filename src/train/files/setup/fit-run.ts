@@ -73,7 +73,11 @@ export async function fitRun(opened: OpenedRun, given: ReadonlySet<string>): Pro
     );
   const canRound = (kind: NonNullable<TrainOptions["base"]>): boolean =>
     keepsBaseFrozen(findMethod(options.method, opened.methods)) && canRoundBase(opened.checkpoint, kind);
-  const asked = await planAll(listAlternatives(options, isFree, canRound));
+  const alternatives = listAlternatives(options, isFree, canRound);
+  const asked = await planAll(alternatives.slice(0, 1));
+  // Where only what is computed twice is to be chosen, nothing is faster than the first, which computes all once.
+  if (memory === undefined && asked[0]!.memory.totalBytes <= usable) return asked[0]!;
+  asked.push(...(await planAll(alternatives.slice(1))));
   const best = fastestWithin(asked, usable);
   if (best) return best;
   if (isFree("residentMemory")) {
