@@ -185,9 +185,11 @@ function refuseProjection({ path }: SitePlace): void {
 
 /** Cuts the trained values out of those of all groups, the rest at its start; anything else stays as it is, to be refused. */
 function trainedOf(tensor: HostTensor<"float32">, start: number, layout: RoadLayout): HostTensor<"float32"> {
-  const trained = tensor.data.slice(...trainedRange(layout));
-  const all = toAllGroups(trained, start, layout);
-  return String(all) === String(tensor.data) ? vector(trained) : tensor;
+  const { data } = tensor;
+  const [from, to] = trainedRange(layout);
+  const [, length] = trainedRange({ ...layout, pairs: "all" });
+  const isOfPairs = data.every((value, i) => (i >= from && i < to) || value === start);
+  return data.length === length && isOfPairs ? vector(data.slice(from, to)) : tensor;
 }
 
 function vector(data: Float32Array): HostTensor<"float32"> {
