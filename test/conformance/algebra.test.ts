@@ -15,11 +15,12 @@ import { patternValues } from "../../src/peft/sites/targets.ts";
 import { Random } from "../../src/random.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { perturb, withTensors } from "../passes/model-passes.ts";
+import { sharePrograms } from "../passes/shared-programs.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
 import { openUntilEnd } from "../files/open-until-end.ts";
 import { saveAdapter } from "../files/save-adapter.ts";
 
-const engine = createEngine({ threads: 1 });
+const engine = sharePrograms(createEngine({ threads: 1 }));
 const folder = temporaryFolder();
 const { base, checkpoint } = await openUntilEnd(
   await writeTinyModel(`${folder}/model`, {

@@ -19,10 +19,11 @@ import { Random } from "../../src/random.ts";
 import { blockGradient, buildBlock } from "../reference/block-reference.ts";
 import { largestDifference } from "../reference/differences.ts";
 import { attachTo, examplesFor, perturb, unpacked } from "../passes/model-passes.ts";
+import { sharePrograms } from "../passes/shared-programs.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
 import { openUntilEnd } from "../files/open-until-end.ts";
 
-const engine = createEngine({ threads: 1 });
+const engine = sharePrograms(createEngine({ threads: 1 }));
 const folder = temporaryFolder();
 
 /** All that a value is computed of, itself included; not beyond `stop`. */

@@ -46,10 +46,11 @@ import {
   unpacked,
   withTensors,
 } from "../passes/model-passes.ts";
+import { sharePrograms } from "../passes/shared-programs.ts";
 import { largestDifference } from "../reference/differences.ts";
 import { tinyModelParts } from "../tiny/model.ts";
 
-const engine = createEngine({ threads: 1 });
+const engine = sharePrograms(createEngine({ threads: 1 }));
 
 /** Weights as a bfloat16 upper half and what is lacking of it: exact, and of two operands of unlike types. */
 function halves(binding: "fed" | "bound", smoothing?: SmoothingRule): Compute {

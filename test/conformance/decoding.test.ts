@@ -11,11 +11,12 @@ import { fitsHeadCache } from "../../src/nn/attention.ts";
 import { Session } from "../../src/run/session.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { logitsOf, randomExamples } from "../passes/model-passes.ts";
+import { sharePrograms } from "../passes/shared-programs.ts";
 import { TINY_CONFIGS } from "../tiny/configs.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
 import { openUntilEnd } from "../files/open-until-end.ts";
 
-const engine = createEngine({ threads: 1 });
+const engine = sharePrograms(createEngine({ threads: 1 }));
 const folder = temporaryFolder();
 const HEADS = { num_attention_heads: 2, num_key_value_heads: 1, head_dim: 16 };
 

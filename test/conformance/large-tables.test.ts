@@ -19,11 +19,12 @@ import {
   perturb,
   unpacked,
 } from "../passes/model-passes.ts";
+import { sharePrograms } from "../passes/shared-programs.ts";
 import { TINY_CONFIGS } from "../tiny/configs.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
 import { openUntilEnd } from "../files/open-until-end.ts";
 
-const engine = createEngine({ threads: 1 });
+const engine = sharePrograms(createEngine({ threads: 1 }));
 const folder = temporaryFolder();
 /** Three slices of a vocabulary of 259, the last one shorter. */
 const SLICE_ROWS = 100;

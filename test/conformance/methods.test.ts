@@ -32,10 +32,11 @@ import { assertReadBack } from "./read-back.ts";
 import { TINY_FORMS } from "../tiny/configs.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
 import { changeValues, setValues, valuesOf } from "../passes/trained-values.ts";
+import { sharePrograms } from "../passes/shared-programs.ts";
 import { largestDifference } from "../reference/differences.ts";
 import { saveAdapter } from "../files/save-adapter.ts";
 
-const engine = createEngine({ threads: 1 });
+const engine = sharePrograms(createEngine({ threads: 1 }));
 const folder = temporaryFolder();
 
 /** Numbers that a method trains, from the sizes of its sites and of the model's tensors, as its paper counts them. */

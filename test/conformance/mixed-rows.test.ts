@@ -11,11 +11,12 @@ import { Session } from "../../src/run/session.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import type { Engine } from "../../src/runtime/engine.ts";
 import { attachTo, perturb } from "../passes/model-passes.ts";
+import { sharePrograms } from "../passes/shared-programs.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
 
 /** Programs of blocks that ran, in turn. */
 const runs: ProgramSpec[] = [];
-const engine = createEngine({ threads: 1 });
+const engine = sharePrograms(createEngine({ threads: 1 }));
 const counting: Engine = {
   ...engine,
   compile: async (spec, options) => {

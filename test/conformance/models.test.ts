@@ -23,12 +23,13 @@ import {
 } from "../reference/block-reference.ts";
 import { evaluate } from "../reference/evaluator.ts";
 import { attachTo, examplesFor, logitsOf, lossAndGradients } from "../passes/model-passes.ts";
+import { sharePrograms } from "../passes/shared-programs.ts";
 import type { Array64 } from "../ops/array64.ts";
 import { TINY_CONFIGS } from "../tiny/configs.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
 import { openUntilEnd } from "../files/open-until-end.ts";
 
-const engine = createEngine({ threads: 1 });
+const engine = sharePrograms(createEngine({ threads: 1 }));
 const folder = temporaryFolder();
 
 /** Rows `from` to `to` of axis 1. */

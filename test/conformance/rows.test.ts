@@ -22,9 +22,10 @@ import {
 import { memberOf, viewOfRows } from "../passes/rows-of-adapters.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
 import { changeValues } from "../passes/trained-values.ts";
+import { sharePrograms } from "../passes/shared-programs.ts";
 import { openUntilEnd } from "../files/open-until-end.ts";
 
-const engine = createEngine({ threads: 1 });
+const engine = sharePrograms(createEngine({ threads: 1 }));
 const config = { tie_word_embeddings: false, attention_bias: true, mlp_bias: true };
 const { base } = await openUntilEnd(await writeTinyModel(temporaryFolder(), { config }));
 

@@ -7,6 +7,7 @@ import type { Adapter } from "../../src/peft/attach.ts";
 import { mergeAdapter } from "../../src/peft/merge.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { batchFromRows, logitsOf, lossAndGradients, withTensors } from "../passes/model-passes.ts";
+import { sharePrograms } from "../passes/shared-programs.ts";
 import { temporaryFolder } from "../tiny/model.ts";
 import {
   type GoldenBatch,
@@ -32,7 +33,7 @@ const ownName = (key: string): string => key.slice(GRADIENT.length).replace(".ba
 const MERGED = "merged.";
 const TIED_HEAD = "merged.lm_head.weight";
 
-const engine = createEngine({ threads: 1 });
+const engine = sharePrograms(createEngine({ threads: 1 }));
 const isCase = (name: string): boolean => existsSync(goldenPath("methods", name, "golden.json"));
 /** Models and folders of `methods/`: those of llama stand there directly, the others below its name. */
 const CASES = readdirSync(goldenPath("methods")).flatMap((name) =>

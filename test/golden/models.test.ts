@@ -13,6 +13,7 @@ import {
   relativeDifference,
 } from "./golden-files.ts";
 import { type ClassBatch, type GoldenModel, openGoldenModel, readGoldenConfig } from "./golden-model.ts";
+import { sharePrograms } from "../passes/shared-programs.ts";
 
 /** Gradients that are zero but for rounding: the softmax takes out what a bias of the keys adds. */
 const VANISHING = /attention\.self\.key\.bias$/;
@@ -31,7 +32,7 @@ interface ClassifierGolden {
   readonly loss: number;
 }
 
-const engine = createEngine({ threads: 1 });
+const engine = sharePrograms(createEngine({ threads: 1 }));
 const NAMES = readdirSync(goldenPath("models")).filter((name) =>
   existsSync(goldenPath("models", name, "golden.json")),
 );

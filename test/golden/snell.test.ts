@@ -26,6 +26,7 @@ import {
   logitsOf,
   lossAndGradients,
 } from "../passes/model-passes.ts";
+import { sharePrograms } from "../passes/shared-programs.ts";
 import { linearSite } from "../tiny/sites.ts";
 import { goldenJson, goldenPath, goldenTensors, relativeDifference } from "./golden-files.ts";
 import { gradientsOf, groupOf } from "../tiny/one-group.ts";
@@ -51,7 +52,7 @@ const CURVE = 2e-5;
 const TRAINED = 1e-3;
 const NUM_STEPS = 10;
 
-const engine = createEngine({ threads: 1 });
+const engine = sharePrograms(createEngine({ threads: 1 }));
 
 /** The options of a variant for factors of width `rank`. */
 function optionsOf(

@@ -5,7 +5,7 @@ import { FAMILIES } from "../../src/models/families.ts";
 import { COMPUTES } from "../../src/nn/computes.ts";
 import { METHODS } from "../../src/peft/methods.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
-import { sharePrograms } from "./shared-programs.ts";
+import { sharePrograms } from "../passes/shared-programs.ts";
 import { temporaryFolder } from "../tiny/model.ts";
 import { describeCell } from "./cell.ts";
 import { cells } from "./cells.ts";

@@ -7,7 +7,7 @@ import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { createEngine } from "../../src/runtime/create-engine.ts";
-import { sharePrograms } from "./shared-programs.ts";
+import { sharePrograms } from "../passes/shared-programs.ts";
 import { temporaryFolder } from "../tiny/model.ts";
 import { describeCell } from "./cell.ts";
 import { type Cell, cells, nameOf } from "./cells.ts";

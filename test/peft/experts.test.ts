@@ -18,12 +18,13 @@ import {
   randomExamples,
   unpacked,
 } from "../passes/model-passes.ts";
+import { sharePrograms } from "../passes/shared-programs.ts";
 import { assertSlopes } from "../reference/slopes.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
 import { openUntilEnd } from "../files/open-until-end.ts";
 
 const folder = temporaryFolder();
-const engine = createEngine({ threads: 1 });
+const engine = sharePrograms(createEngine({ threads: 1 }));
 const examples = randomExamples([9, 5]);
 const batch = unpacked(examples);
 

@@ -33,11 +33,12 @@ import { assertSlopes } from "../reference/slopes.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny/model.ts";
 import { bytesOf, lossesOf, runTiny } from "../train/tiny-run.ts";
 import { frozenOf, valuesOf } from "../passes/trained-values.ts";
+import { sharePrograms } from "../passes/shared-programs.ts";
 import { largestDifference } from "../reference/differences.ts";
 import { openUntilEnd } from "../files/open-until-end.ts";
 import { saveAdapter } from "../files/save-adapter.ts";
 
-const engine = createEngine({ threads: 1 });
+const engine = sharePrograms(createEngine({ threads: 1 }));
 const folder = temporaryFolder();
 const examples = randomExamples([9, 6, 4]);
 const batch = unpacked(examples);

@@ -9,6 +9,7 @@ import { assertSlopes } from "../reference/slopes.ts";
 import { buildTinyGguf, ggufValues, type RawTensor, TINY_TOKENS } from "../tiny/gguf.ts";
 import { temporaryFolder, tinyModelParts, writeTinyModel } from "../tiny/model.ts";
 import { valuesOf } from "../passes/trained-values.ts";
+import { sharePrograms } from "../passes/shared-programs.ts";
 import { chooseKind, writeMergedModel } from "../../src/export/merged/merged-model.ts";
 import { type LoadedModel, openGguf, readAdapter } from "../../src/format/by-path.ts";
 import type { ModelFormat } from "../../src/format/checkpoint/checkpoint.ts";
@@ -29,7 +30,7 @@ import { saveAdapter } from "../files/save-adapter.ts";
 const [WIDTH, KEY_WIDTH] = [256, 128];
 const NUM_WEIGHTS = 5 * WIDTH * WIDTH + 2 * KEY_WIDTH * WIDTH;
 const NUM_ROWS = 5 * WIDTH + 2 * KEY_WIDTH;
-const engine = createEngine({ threads: 1 });
+const engine = sharePrograms(createEngine({ threads: 1 }));
 const root = temporaryFolder();
 const batch = batchFromRows({
   input_ids: [

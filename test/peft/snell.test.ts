@@ -36,13 +36,14 @@ import {
   unpacked,
   withTensors,
 } from "../passes/model-passes.ts";
+import { sharePrograms } from "../passes/shared-programs.ts";
 import { temporaryFolder } from "../tiny/model.ts";
 import { linearSite } from "../tiny/sites.ts";
 import type { Array64 } from "../ops/array64.ts";
 import { gradientsOf, groupOf } from "../tiny/one-group.ts";
 import { openUntilEnd } from "../files/open-until-end.ts";
 
-const engine = createEngine({ threads: 1 });
+const engine = sharePrograms(createEngine({ threads: 1 }));
 const folder = temporaryFolder();
 
 /** The update of a method on a projection alone, with its trained and its frozen tensors where they start. */

@@ -26,11 +26,12 @@ import {
   withTensors,
 } from "../passes/model-passes.ts";
 import { valuesOf } from "../passes/trained-values.ts";
+import { sharePrograms } from "../passes/shared-programs.ts";
 import { largestDifference } from "../reference/differences.ts";
 import { assertSlopes } from "../reference/slopes.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
 
-const engine = createEngine({ threads: 1 });
+const engine = sharePrograms(createEngine({ threads: 1 }));
 const folder = temporaryFolder();
 const lora = findMethod("lora");
 const ROWS = /trainable_tokens_delta$/;
