@@ -1,0 +1,34 @@
+/** @file A picture drawn by ECharts, as the text of an SVG file. */
+import { GridComponent, LegendComponent, TitleComponent } from "echarts/components";
+import { init, use } from "echarts/core";
+import { SVGRenderer } from "echarts/renderers";
+import type { Palette } from "../../src/train/report/palette.ts";
+
+use([GridComponent, LegendComponent, TitleComponent, SVGRenderer]);
+
+/** The outside of a picture. */
+export interface ChartFrame {
+  /** Null: none. */
+  readonly title: string | null;
+  readonly width: number;
+  readonly height: number;
+  readonly palette: Palette;
+}
+
+/** Draws a picture, whose kinds of series the caller has registered; returns the text of an SVG file. */
+export function svgChart(
+  { title, width, height, palette }: ChartFrame,
+  option: Readonly<Record<string, unknown>>,
+): string {
+  const chart = init(null, null, { renderer: "svg", ssr: true, width, height });
+  const textStyle = { color: palette.text };
+  chart.setOption({
+    animation: false,
+    backgroundColor: palette.background,
+    ...(title === null ? {} : { title: { text: title, left: "center", textStyle } }),
+    ...option,
+  });
+  const svg = chart.renderToSVGString();
+  chart.dispose();
+  return svg;
+}
