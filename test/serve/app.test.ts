@@ -92,6 +92,14 @@ test("errors are objects of OpenAI's form that name the key", async () => {
   assert.deepEqual(server.errors, []);
 });
 
+test("more new tokens than there is room for are told alone, whatever the prompt has", async () => {
+  const asked = { model: "tiny", max_tokens: 1e9, messages: [{ role: "user", content: "ka" }] };
+  const { status, body } = await post("/v1/chat/completions", asked);
+  const { error } = body;
+  assert.deepEqual([status, error.code, error.param], [400, "context_length_exceeded", "messages"]);
+  assert.match(error.message, /^1000000000 new tokens are asked for, expected at most \d+ with the prompt$/);
+});
+
 test("a prompt that is far too long is refused by what it has at least, before it is encoded", async () => {
   const long = "ka lo ".repeat(12_000);
   const messages = [{ role: "user", content: long }];

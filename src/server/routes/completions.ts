@@ -6,7 +6,8 @@ import { grammarOf } from "../texts/response-format.ts";
 import { defineRoute } from "../route.ts";
 import type { ServerState } from "../server-state.ts";
 import { type EventWriter, sendEvents } from "../sse.ts";
-import { fewestInRoom, finishReasonOf, textJobs, usageOf } from "../texts/text-job.ts";
+import { inTurns } from "../texts/in-turns.ts";
+import { fewestInRoom, finishReasonOf, requireRoom, textJobs, usageOf } from "../texts/text-job.ts";
 import { type Prompt, ToldText } from "../texts/told-text.ts";
 import { REFUSED_IN_COMPLETIONS, refuse } from "../unserved-keys.ts";
 import { COMPLETION_REQUEST, type CompletionRequest } from "../wire.ts";
@@ -29,7 +30,7 @@ export const completions = defineRoute({
     if (body.best_of != null && body.best_of !== (body.n ?? 1)) refuse(body, NO_BEST_OF);
     const adapter = await state.adapterOf(body.model);
     const maxTokens = body.max_tokens ?? DEFAULT_TOKENS;
-    const prompts = readPrompts(body.prompt, maxTokens, state);
+    const prompts = await readPrompts(body.prompt, maxTokens, state);
     const shared = {
       adapter,
       maxTokens,
@@ -115,15 +116,23 @@ async function stream(
   if (withUsage) await send({ ...head, choices: [], usage: usageOf(ends, numPrompts) });
 }
 
-function readPrompts(prompt: CompletionRequest["prompt"], maxTokens: number, state: ServerState): Prompt[] {
+async function readPrompts(
+  prompt: CompletionRequest["prompt"],
+  maxTokens: number,
+  state: ServerState,
+): Promise<Prompt[]> {
   const { model } = state;
   const { tokenizer } = model.parts;
   const isOne = typeof prompt === "string" || typeof prompt[0] === "number";
   const list = (isOne ? [prompt] : prompt) as (string | number[])[];
-  return list.map((each, i) => {
+  return await inTurns(list, (each, i) => {
     const param = isOne ? "prompt" : `prompt[${i}]`;
-    return typeof each === "string"
-      ? { ids: model.encodePrompt(each, fewestInRoom({ param, maxTokens }, state)), text: each, param }
-      : { ids: each, text: tokenizer.decode(each, { skipSpecialTokens: true }), param };
+    if (typeof each === "string") {
+      const ids = model.encodePrompt(each, fewestInRoom({ param, maxTokens }, state));
+      return { ids, text: each, param };
+    }
+    // Before it is decoded, which takes long for millions.
+    requireRoom({ promptIds: each, param, maxTokens }, state);
+    return { ids: each, text: tokenizer.decode(each, { skipSpecialTokens: true }), param };
   });
 }

@@ -5,6 +5,7 @@ import { EMBEDDING_ANSWER } from "../answers/text-answers.ts";
 import { ApiError } from "../api-error.ts";
 import { defineRoute } from "../route.ts";
 import type { ServerState } from "../server-state.ts";
+import { inTurns } from "../texts/in-turns.ts";
 import { requireIds } from "../texts/text-job.ts";
 import { withinTime } from "../within-time.ts";
 import { EMBEDDING_REQUEST } from "../wire.ts";
@@ -23,7 +24,7 @@ export const embeddings = defineRoute({
   answer: { whole: EMBEDDING_ANSWER },
   handle: async ({ body, context, state }) => {
     const adapter = await state.adapterOf(body.model);
-    const inputs = readInputs(body, state);
+    const inputs = await readInputs(body, state);
     requireDimensions(body, state);
     const release = state.places.take([{ promptIds: inputs.flat(), maxNewTokens: 0 }]);
     const { signal: gone } = context.req.raw;
@@ -63,10 +64,10 @@ export const embeddings = defineRoute({
 });
 
 /** The ids of each input. @throws ApiError 400 for one that is empty or too long */
-function readInputs({ input }: EmbeddingRequest, state: ServerState): number[][] {
+async function readInputs({ input }: EmbeddingRequest, state: ServerState): Promise<number[][]> {
   const { model } = state;
   const list = typeof input === "string" || typeof input[0] === "number" ? [input] : input;
-  return (list as (string | number[])[]).map((each, i) => {
+  return await inTurns(list as (string | number[])[], (each, i) => {
     const param = list.length === 1 ? "input" : `input[${i}]`;
     const requireRoom = (numTokens: number, told: string): void => {
       if (numTokens <= model.maxTokens) return;

@@ -6,6 +6,22 @@ import { defineRoute } from "../route.ts";
 import { requireIds } from "../texts/text-job.ts";
 import { DETOKENIZE_REQUEST, TOKENIZE_REQUEST } from "../wire.ts";
 
+/** Characters that are encoded, and ids that are decoded, at once: that takes less than a second, in which nobody else is served. */
+const MAX_LENGTH = 1 << 20;
+
+/** @throws ApiError 400 for a text of which nobody asks a model anything */
+function requireShort({ length }: string | readonly number[], param: string, what: string): void {
+  if (length <= MAX_LENGTH) return;
+  throw new ApiError(
+    400,
+    `${param} has ${length} ${what}, expected at most ${MAX_LENGTH}: send it in parts`,
+    {
+      code: "text_too_long",
+      param,
+    },
+  );
+}
+
 export const tokenize = defineRoute({
   method: "post",
   path: "/tokenize",
@@ -23,6 +39,7 @@ export const tokenize = defineRoute({
         param: "prompt",
       });
     }
+    requireShort(prompt ?? JSON.stringify(messages), prompt == null ? "messages" : "prompt", "characters");
     const { tokenizer } = model.parts;
     const tokens = messages
       ? model.encodeChat(messages.map(readMessage), {
@@ -49,6 +66,7 @@ export const detokenize = defineRoute({
   answer: { whole: DETOKENIZE_ANSWER },
   handle: async ({ body: { model, tokens }, context, state }) => {
     if (model != null) await state.adapterOf(model);
+    requireShort(tokens, "tokens", "ids");
     if (tokens.length > 0) requireIds(tokens, "tokens", state);
     return context.json({ prompt: state.model.parts.tokenizer.decode(tokens) });
   },

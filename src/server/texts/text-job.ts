@@ -75,7 +75,10 @@ export function textJobs(settings: TextSettings, prompt: TextPrompt, state: Serv
 }
 
 /** @throws ApiError 400 for a prompt that leaves no room for the new tokens */
-function requireRoom({ promptIds, ...asked }: TextPrompt, state: ServerState): void {
+export function requireRoom(
+  { promptIds, ...asked }: Pick<TextPrompt, "promptIds" | "param" | "maxTokens">,
+  state: ServerState,
+): void {
   requireRoomFor(promptIds.length, `${promptIds.length}`, asked, state);
 }
 
@@ -95,11 +98,11 @@ function requireRoomFor(
 ): void {
   if (numTokens + (maxTokens ?? 1) <= model.maxTokens) return;
   const asked = maxTokens === null ? "" : ` and ${maxTokens} new ones are asked for`;
-  throw new ApiError(
-    400,
-    `The prompt has ${told} tokens${asked}, expected at most ${model.maxTokens} in all`,
-    { code: "context_length_exceeded", param },
-  );
+  const message =
+    maxTokens !== null && maxTokens > model.maxTokens
+      ? `${maxTokens} new tokens are asked for, expected at most ${model.maxTokens} with the prompt`
+      : `The prompt has ${told} tokens${asked}, expected at most ${model.maxTokens} in all`;
+  throw new ApiError(400, message, { code: "context_length_exceeded", param });
 }
 
 /** @throws ApiError 400 for settings of a stream where there is none */
