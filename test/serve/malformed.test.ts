@@ -56,6 +56,8 @@ test("requests that are not HTTP are answered in the same form, and the connecti
     ["PUT /v1/models HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", 405],
     ["GET /v1/%2e%2e/%2e%2e/etc/passwd HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", 404],
     ["GET /v1/models/..%2f..%2fetc%00 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", 404],
+    ["GET /v1/nothing HTTP/1.1\r\nHost: x\r\nExpect: more\r\nConnection: close\r\n\r\n", 404],
+    ["CONNECT example.org:80 HTTP/1.1\r\nHost: x\r\n\r\n", 405],
     ["GET /v1/models/%ff%fe HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", 404],
   ];
   for (const [sent, status] of cases) {

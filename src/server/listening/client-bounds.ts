@@ -8,14 +8,19 @@ import type { Duplex } from "node:stream";
 import type { Socket } from "node:net";
 import { ApiError, errorAnswer } from "../api-error.ts";
 
+/** Of a request to connect to another server, which is no error of Node's. */
+const NO_PROXY = "CONNECT";
+
 /** Node's code of an error → status and words. */
 const FAULTS: Readonly<Record<string, readonly [status: number, message: string, code: string]>> = {
   HPE_HEADER_OVERFLOW: [431, "The headers are too large", "headers_too_large"],
   HPE_CHUNK_EXTENSIONS_OVERFLOW: [413, "The extensions of the chunks are too large", "body_too_large"],
+  [NO_PROXY]: [405, "No connections to other servers are made here", "method_not_allowed"],
   ERR_HTTP_REQUEST_TIMEOUT: [408, "The request did not arrive in time", "request_timeout"],
 };
 const REASONS: Readonly<Record<number, string>> = {
   400: "Bad Request",
+  405: "Method Not Allowed",
   408: "Request Timeout",
   413: "Content Too Large",
   431: "Request Header Fields Too Large",
@@ -52,6 +57,9 @@ export function boundClients(server: Server, clientTimeoutMs: number): void {
       socket.end(answerTo(code), () => socket.destroy());
     else socket.destroy();
   };
+  server.on("connect", (_, socket) => end(NO_PROXY, socket));
+  // Node answers what is expected beyond 100-continue with no body.
+  server.on("checkExpectation", (request, answer) => server.emit("request", request, answer));
   server.on("clientError", ({ code = "" }: NodeJS.ErrnoException, socket: Duplex) => {
     if (code !== "ERR_HTTP_REQUEST_TIMEOUT") return end(code, socket);
     const last = newest.get(socket);
