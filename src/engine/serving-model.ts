@@ -18,6 +18,7 @@ import { AdapterPool, type AdapterPoolOptions } from "./adapters/adapter-pool.ts
 import { type ComputeChoice, chooseCompute } from "./opening/choose-compute.ts";
 import { Grammars } from "./grammar/grammars.ts";
 import type { PromptReader } from "./prompts/prompt-reader.ts";
+import type { TokenLogProbs } from "./sampling/token-log-probs.ts";
 import type { PartsOptions, TextParts } from "./opening/model-parts.ts";
 import { ServingEngine } from "./serving/serving-engine.ts";
 import type { ServingOptions } from "./serving/serving-options.ts";
@@ -59,14 +60,19 @@ export interface TextJob extends Omit<ServeRequest, "adapter"> {
   readonly stop?: readonly string[];
   /** Special tokens that are part of the text; others are left out. */
   readonly shown?: readonly string[];
+  /** Of `writtenIds`, for who tells of them once more. */
+  readonly writtenLogProbs?: readonly (TokenLogProbs | null)[];
 }
+
+/** A token of a text, which does not end it. */
+export type WrittenToken = Pick<ServedToken, "id" | "logProbs">;
 
 /** The next piece of a text, possibly "", and the token that it came with; null: it was held back before the end. */
 export interface TextPiece {
   readonly text: string;
   readonly token: ServedToken | null;
-  /** Id of a token that the text had already, and that has been told elsewhere with this piece. */
-  readonly toldId?: number;
+  /** A token that the text had already, and that has been told elsewhere with this piece. */
+  readonly told?: WrittenToken;
 }
 
 const MAX_LOADED = 16;
@@ -168,7 +174,7 @@ export class ServingModel {
 
   /** Writes a text, piece by piece; stopping to read ends it. @throws as `ServingEngine.write` */
   async *write(job: TextJob): AsyncGenerator<TextPiece, ServeEnd, void> {
-    const { stop = [], shown = [], ...request } = job;
+    const { stop = [], shown = [], writtenLogProbs = [], ...request } = job;
     const { tokenizer } = this.parts;
     const shownIds = new Set(shown.flatMap((token) => tokenizer.specialTokens.get(token) ?? []));
     const decoder = tokenizer.stream({ skipSpecialTokens: true, shownIds });
@@ -177,8 +183,9 @@ export class ServingModel {
     const signal = request.signal ? AbortSignal.any([request.signal, cancel.signal]) : cancel.signal;
     const tokens = this.engine.write({ stopIds: this.stopIds, ...request, signal });
     try {
-      for (const id of job.writtenIds ?? []) {
-        yield { text: stopper.push(decoder.push(id)).text, token: null, toldId: id };
+      for (const [i, id] of (job.writtenIds ?? []).entries()) {
+        const told = { id, logProbs: writtenLogProbs[i] ?? null };
+        yield { text: stopper.push(decoder.push(id)).text, token: null, told };
       }
       for (;;) {
         const step = await tokens.next();

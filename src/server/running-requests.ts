@@ -1,4 +1,6 @@
 /** @file Streams that are being written, by the ids that clients know, so that one can go on in another server. */
+import type { TokenLogProbs } from "../engine/sampling/token-log-probs.ts";
+import type { WrittenToken } from "../engine/serving-model.ts";
 import { ApiError } from "./api-error.ts";
 
 /** A request as JSON, for another server of the same base and adapter to go on with. */
@@ -9,19 +11,31 @@ export interface MovedRequest {
   /** The route that it was sent to, and what was sent, with the seed that was drawn. */
   readonly path: string;
   readonly body: Readonly<Record<string, unknown>>;
+  /** What the adapter holds, by its values; null: the base alone. */
+  readonly adapter: string | null;
   /** Ids of the new tokens that have been told. */
   readonly written_ids: readonly number[];
+  /** And their log-probabilities, where they are asked for: the end of a response tells them once more. */
+  readonly written_log_probs?: readonly (TokenLogProbs | null)[] | undefined;
 }
 
 /** What another server has written of a request that goes on here. */
-export type Resumed = Pick<MovedRequest, "id" | "created" | "written_ids">;
+export type Resumed = Pick<MovedRequest, "id" | "created" | "written_ids" | "written_log_probs">;
+
+/** What has been told of a text that was stopped. */
+export interface StoppedText {
+  readonly wasStopped: boolean;
+  readonly written: readonly WrittenToken[];
+  /** What the adapter holds that it was written with; null: the base alone. */
+  readonly adapter: string | null;
+}
 
 /** A text of a stream. */
 export interface RunningText {
   readonly numTexts: number;
-  readonly request: Omit<MovedRequest, "version" | "written_ids">;
-  /** Ends the text, and waits until what was written of it has been told; false: it has ended before. */
-  stop(): Promise<{ readonly writtenIds: readonly number[]; readonly wasStopped: boolean }>;
+  readonly request: Pick<MovedRequest, "id" | "created" | "path" | "body">;
+  /** Ends the text, and waits until what was written of it has been told; `wasStopped` false: it has ended before. */
+  stop(): Promise<StoppedText>;
 }
 
 export class RunningRequests {
@@ -49,8 +63,16 @@ export class RunningRequests {
         param: "id",
       });
     }
-    const { writtenIds, wasStopped } = await text.stop();
+    const { written, wasStopped, adapter } = await text.stop();
     if (!wasStopped) throw ended();
-    return { version: 1, ...text.request, written_ids: writtenIds };
+    return {
+      version: 1,
+      ...text.request,
+      adapter,
+      written_ids: written.map((token) => token.id),
+      ...(written.some(({ logProbs }) => logProbs) && {
+        written_log_probs: written.map(({ logProbs }) => logProbs),
+      }),
+    };
   }
 }

@@ -11,19 +11,26 @@ const here = await serveTiny(roots[0]);
 const there = await serveTiny(roots[1]);
 after(() => Promise.all([here.close(), there.close()]));
 
+interface Score {
+  readonly token: string;
+  readonly logprob: number;
+  readonly top_logprobs: readonly Score[];
+}
+
 interface Event {
   readonly id: string;
   /** Of the Responses API. */
   readonly type?: string;
   readonly sequence_number?: number;
   readonly item_id?: string;
+  readonly logprobs?: readonly Score[];
   readonly delta?: string;
   readonly response?: {
     readonly id: string;
     readonly incomplete_details: { readonly reason: string } | null;
     readonly output: readonly {
       readonly id: string;
-      readonly content: readonly { readonly text: string }[];
+      readonly content: readonly { readonly text: string; readonly logprobs?: readonly Score[] }[];
     }[];
     readonly usage: object;
   };
@@ -151,15 +158,65 @@ test("a response goes on elsewhere with its numbers and ids, and its end has all
   assert.deepEqual(new Set(all.flatMap(({ item_id }) => item_id ?? [])), new Set([item?.id]));
 });
 
-test("a response with log-probabilities stays", async () => {
+test("a response goes on with its log-probabilities, which its end tells once more", async () => {
+  const path = "/v1/responses";
   const include = ["message.output_text.logprobs"];
-  const body = { model: "tiny", input: "ka", max_output_tokens: 60, stream: true, include };
-  let status = 0;
-  await read(here, "/v1/responses", body, [
-    3,
-    async (id) => void ({ status } = await here.post(`/v1/requests/${id}/export`, {})),
-  ]);
-  assert.equal(status, 404);
+  const body = {
+    model: "tiny",
+    input: "ka",
+    max_output_tokens: 60,
+    stream: true,
+    seed: 4,
+    ignore_eos: true,
+    include,
+    top_logprobs: 2,
+  };
+  let moved = {};
+  const keep = async (server: TinyServer, id: string): Promise<void> =>
+    void (moved = (await server.post(`/v1/requests/${id}/export`, {})).body as object);
+  const events = (await read(here, path, body, [8, (id) => keep(here, id)])).slice(0, -1);
+  const id = events[0]?.response?.id as string;
+  events.push(...(await read(there, "/v1/requests/import", moved, [8, () => keep(there, id)])).slice(0, -1));
+  events.push(...(await read(here, "/v1/requests/import", moved)));
+  const whole = await read(here, path, body);
+  // What was told in pieces, and what is told of all at the end.
+  const scoresOf = (all: readonly Event[]) => ({
+    pieces: all.flatMap(({ type, logprobs }) => (type?.endsWith(".delta") ? (logprobs ?? []) : [])),
+    end: all.at(-1)?.response?.output[0]?.content[0]?.logprobs ?? [],
+  });
+  const { pieces, end } = scoresOf(events);
+  assert.deepEqual(end, pieces);
+  const expected = scoresOf(whole).end;
+  assert.ok(expected.length > 30);
+  assert.deepEqual(
+    end.map(({ token, top_logprobs: top }) => [token, top.map((each) => each.token)]),
+    expected.map(({ token, top_logprobs: top }) => [token, top.map((each) => each.token)]),
+  );
+  // Where keys and values are computed again numbers are rounded otherwise.
+  for (const [i, { logprob }] of end.entries())
+    assert.ok(Math.abs(logprob - expected[i]!.logprob) < 1e-4, `${i}`);
+});
+
+test("a text goes on with the adapter that it was begun with, whatever has its name meanwhile", async () => {
+  const hashOf = async (change: () => Promise<unknown>): Promise<unknown> => {
+    let moved: Record<string, unknown> = {};
+    await read(here, "/v1/completions", completion, [
+      4,
+      async (id) => {
+        await change();
+        moved = (await here.post(`/v1/requests/${id}/export`, {})).body as typeof moved;
+      },
+    ]);
+    return moved["adapter"];
+  };
+  const load = (path: string) =>
+    here.post("/v1/load_lora_adapter", { lora_name: "poet", lora_path: path, load_inplace: true });
+  const poet = await hashOf(async () => {});
+  assert.equal(typeof poet, "string");
+  assert.equal(await hashOf(() => load("clerk")), poet);
+  await load("poet");
+  assert.equal(await hashOf(() => here.post("/v1/unload_lora_adapter", { lora_name: "poet" })), poet);
+  await load("poet");
 });
 
 test("what does not run, or would go on otherwise, is refused", async () => {

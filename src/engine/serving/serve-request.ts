@@ -1,4 +1,5 @@
 /** @file A text that is asked of the engine, its tokens, and what it ended with. */
+import type { Adapter } from "../../peft/attach.ts";
 import type { HeldAdapter } from "../adapters/held-adapter.ts";
 import type { Grammar } from "../grammar/token-grammar.ts";
 import type { Penalties } from "../sampling/penalties.ts";
@@ -37,6 +38,8 @@ export interface ServeRequest {
   /** How many of the likeliest tokens are told beside each; unless given no log-probability is told. */
   readonly topLogProbs?: number;
   readonly signal?: AbortSignal | undefined;
+  /** Is told the adapter that the text is written with, when it has come: it stays in memory until the text ends. */
+  readonly onAdapter?: (adapter: Adapter) => void;
   /** Is shown the logits [V] before each choice; they are valid during the call alone. */
   readonly onLogits?: (logits: Float32Array) => void;
 }

@@ -64,12 +64,13 @@ export class WrittenResponse {
   }
 
   /** Takes a piece of text. */
-  push({ text, token, toldId }: NumberedPiece): NumberedEvent[] {
+  push({ text, token, told }: NumberedPiece): NumberedEvent[] {
     const wasThinking = this.#answer.isThinking;
     const delta = this.#answer.push(text);
     const isThought = wasThinking || this.#answer.isThinking;
-    if (isThought && (token ? !token.isStop : toldId !== undefined)) this.#numThoughtTokens++;
-    const scored = chatLogProbs(this.#state.model.parts.tokenizer, token);
+    const written = token?.isStop ? null : (token ?? told);
+    if (isThought && written) this.#numThoughtTokens++;
+    const scored = chatLogProbs(this.#state.model.parts.tokenizer, written);
     if (scored && !isThought) this.#logProbs.push(scored);
     return delta ? this.#number(this.#output.add(delta, this.#takeLogProbs(delta))) : [];
   }

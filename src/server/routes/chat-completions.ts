@@ -91,11 +91,11 @@ async function stream(
   const answers = jobs.map(newAnswer);
   if (!resumed)
     for (const index of jobs.keys()) await send(chunk(index, { role: "assistant", content: "" }, null, null));
-  const told = {
-    onPiece: async ({ text, token, index, toldId }: NumberedPiece): Promise<void> => {
+  const tells = {
+    onPiece: async ({ text, token, index, told }: NumberedPiece): Promise<void> => {
       const scored = chatLogProbs(state.model.parts.tokenizer, token);
       const delta = answers[index]!.push(text);
-      if ((!delta && !scored) || toldId !== undefined) return;
+      if ((!delta && !scored) || told) return;
       await send(
         chunk(index, delta ?? { content: "" }, scored && { content: [scored], refusal: null }, null),
       );
@@ -110,6 +110,6 @@ async function stream(
   };
   const { id, created } = head;
   const request = { id, created, path: chatCompletions.path, body: { ...body, seed: jobs[0]?.seed } };
-  const ends = await writeTexts(state, jobs, signal, told, request);
+  const ends = await writeTexts(state, jobs, signal, tells, request);
   if (withUsage) await send({ ...head, object, choices: [], usage: usageOf(ends) });
 }

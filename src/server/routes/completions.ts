@@ -105,7 +105,7 @@ async function stream(
     onPiece: async (piece: NumberedPiece): Promise<void> => {
       const own = texts[piece.index]!;
       own.add(piece);
-      if (piece.toldId === undefined) await tell(piece.index, null);
+      if (!piece.told) await tell(piece.index, null);
       else own.take();
     },
     onEnd: (index: number, end: ServeEnd) => tell(index, finishReasonOf(end.finishReason)),

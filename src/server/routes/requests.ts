@@ -6,6 +6,9 @@ import { ApiError } from "../api-error.ts";
 import { type Route, type RouteAnswer, defineRoute, parseValues } from "../route.ts";
 import type { ServerState } from "../server-state.ts";
 
+/** A token with its log-probability. */
+const SCORED = { id: z.int().min(0), logProb: z.number() };
+
 /** A request as one server gives it away to another. */
 const MOVED = z.strictObject({
   version: z.literal(1),
@@ -16,6 +19,10 @@ const MOVED = z.strictObject({
   path: z.string().describe("The route that it was sent to"),
   body: z.record(z.string(), z.unknown()).describe("What was sent there"),
   written_ids: z.array(z.int().min(0)).describe("Ids of the new tokens that have been told"),
+  written_log_probs: z
+    .array(z.strictObject({ ...SCORED, top: z.array(z.strictObject(SCORED)) }).nullable())
+    .optional()
+    .describe("And their log-probabilities, where they are asked for"),
 });
 
 /** What several routes answer with. */
@@ -31,11 +38,9 @@ async function holdingsOf(
   model: unknown,
   state: ServerState,
 ): Promise<{ base: string; adapter: string | null }> {
-  const { session } = state.model.engine;
   const name = await state.adapterOf(String(model));
-  const base = await fingerprintOf(session.base);
-  if (name === null) return { base, adapter: null };
-  return { base, adapter: await state.withAdapter(name, hashOfAdapter) };
+  const adapter = name === null ? null : await state.withAdapter(name, hashOfAdapter);
+  return { base: await fingerprintOf(state.model.parts.base), adapter };
 }
 
 export const exportRequest = defineRoute({
@@ -48,7 +53,7 @@ export const exportRequest = defineRoute({
   answer: { whole: MOVED },
   handle: async ({ context, state }) => {
     const moved = await state.running.move(context.req.param("id") ?? "");
-    return context.json({ ...moved, ...(await holdingsOf(moved.body["model"], state)) });
+    return context.json({ ...moved, base: await fingerprintOf(state.model.parts.base) });
   },
 });
 

@@ -1,10 +1,8 @@
 /** @file POST /v1/responses: the assistant's next turn, as the Responses API has it. */
 import { RESPONSE_ANSWER, RESPONSE_EVENT } from "../answers/response-answers.ts";
-import type { TextJob } from "../../engine/serving-model.ts";
-import { LOG_PROBS, RESPONSE_REQUEST, type ResponseRequest } from "../responses/response-request.ts";
+import { RESPONSE_REQUEST } from "../responses/response-request.ts";
 import { inOwnNames, toChat } from "../responses/to-chat.ts";
-import type { RunningText } from "../running-requests.ts";
-import { type ResponseHead, WrittenResponse, headOf } from "../responses/written-response.ts";
+import { WrittenResponse, headOf } from "../responses/written-response.ts";
 import { defineRoute } from "../route.ts";
 import { type EventWriter, sendEvents } from "../sse.ts";
 import { chatTexts } from "../texts/chat-texts.ts";
@@ -40,21 +38,13 @@ export const responses = defineRoute({
       if (!resumed) await tell(first);
       const onPiece = async (piece: NumberedPiece): Promise<void> => {
         const events = written.push(piece);
-        if (piece.toldId === undefined) await tell(events);
+        if (!piece.told) await tell(events);
       };
-      const [end] = await writeTexts(state, jobs, signal, { onPiece }, movedBy(body, head, jobs));
+      const { id, created } = head;
+      const request = { id, created, path: PATH, body: { ...body, seed: jobs[0]?.seed } };
+      const [end] = await writeTexts(state, jobs, signal, { onPiece }, request);
       await tell(end!.finishReason === "aborted" ? written.leave() : written.end(end!).events);
     };
     return sendEvents(context, write, state, release, (body) => written.fail(body));
   },
 });
-
-/** What another server needs to go on with an answer; undefined: log-probabilities are told once more at its end, and are known here alone. */
-function movedBy(
-  body: ResponseRequest,
-  { id, created }: ResponseHead,
-  jobs: readonly TextJob[],
-): RunningText["request"] | undefined {
-  if (body.include?.includes(LOG_PROBS)) return undefined;
-  return { id, created, path: PATH, body: { ...body, seed: jobs[0]?.seed } };
-}

@@ -40,10 +40,10 @@ export async function chatTexts(
   const marks = use.isHeld ? null : state.model.thoughtMarks;
   const hasBegun = state.model.hasBegunThought(promptIds);
   const held = { grammar: use.grammar, shown: [...(use.format?.tokens ?? []), ...(marks ?? [])] };
-  const writtenIds = resumed?.written_ids;
+  const written = { writtenIds: resumed?.written_ids, writtenLogProbs: resumed?.written_log_probs };
   const jobs = textJobs(
     body,
-    { promptIds, param, adapter, maxTokens, topLogProbs, writtenIds, ...held },
+    { promptIds, param, adapter, maxTokens, topLogProbs, ...written, ...held },
     state,
   );
   return {

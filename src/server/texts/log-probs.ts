@@ -1,6 +1,6 @@
 /** @file Log-probabilities of tokens as clients read them: of chats, and in the older form of lists beside one another. */
 import type { Tokenizer } from "../../data/tokenizer/tokenizer.ts";
-import type { ServedToken } from "../../engine/serving/serve-request.ts";
+import type { WrittenToken } from "../../engine/serving-model.ts";
 import type { ScoredToken, TokenLogProbs } from "../../engine/sampling/token-log-probs.ts";
 import { TextOffsets } from "./text-offsets.ts";
 
@@ -23,9 +23,9 @@ function describe(tokenizer: Tokenizer, { id, logProb }: ScoredToken): Record<st
 /** One token of a chat's answer; null: none was asked for, or it is no part of the text. */
 export function chatLogProbs(
   tokenizer: Tokenizer,
-  token: ServedToken | null,
+  token: WrittenToken | null | undefined,
 ): Record<string, unknown> | null {
-  if (!token?.logProbs || token.isStop) return null;
+  if (!token?.logProbs) return null;
   const { top, ...own } = token.logProbs;
   return {
     ...describe(tokenizer, own),

@@ -2,6 +2,7 @@
 import type { TextJob } from "../../engine/serving-model.ts";
 import type { Grammar } from "../../engine/grammar/token-grammar.ts";
 import type { FinishReason, ServeEnd } from "../../engine/serving/serve-request.ts";
+import type { TokenLogProbs } from "../../engine/sampling/token-log-probs.ts";
 import { ApiError } from "../api-error.ts";
 import type { ServerState } from "../server-state.ts";
 import type { TextSettings } from "../wire.ts";
@@ -24,6 +25,7 @@ export interface TextPrompt {
   readonly shown?: readonly string[];
   /** New ids that another server has written already. */
   readonly writtenIds?: readonly number[] | undefined;
+  readonly writtenLogProbs?: readonly (TokenLogProbs | null)[] | undefined;
 }
 
 /** Ids that end a text that follows no form. */
@@ -36,7 +38,8 @@ function stopIdsOf(
 
 /** The texts that a request asks for, with seeds that follow one another. @throws ApiError 400 when nothing fits behind the prompt */
 export function textJobs(settings: TextSettings, prompt: TextPrompt, state: ServerState): TextJob[] {
-  const { promptIds, param, adapter, maxTokens, topLogProbs, grammar, shown = [], writtenIds } = prompt;
+  const { promptIds, param, adapter, maxTokens, topLogProbs, grammar, shown = [] } = prompt;
+  const { writtenIds, writtenLogProbs } = prompt;
   requireIds(promptIds, param, state);
   requireRoom(prompt, state);
   requireStream(settings);
@@ -70,6 +73,7 @@ export function textJobs(settings: TextSettings, prompt: TextPrompt, state: Serv
     isBatchInvariant: typeof settings.seed === "number",
     ...(topLogProbs === null ? {} : { topLogProbs }),
     ...(writtenIds && { writtenIds }),
+    ...(writtenLogProbs && { writtenLogProbs }),
   };
   return Array.from({ length: settings.n ?? 1 }, (_, i) => ({ ...job, seed: Math.abs(seed % MAX_SEED) + i }));
 }

@@ -38,11 +38,11 @@ export class ToldText {
   }
 
   /** Adds the next piece, before which the prompt has run. */
-  add({ text, token, toldId }: TextPiece): void {
+  add({ text, token, told }: TextPiece): void {
     this.#echo();
     this.#text += text;
     if (token && !token.isStop) this.#logProbs?.add(token.id, token.logProbs);
-    if (toldId !== undefined) this.#logProbs?.add(toldId, null);
+    if (told) this.#logProbs?.add(told.id, null);
   }
 
   /** Whether there is text to tell: what is held back comes with the log-probabilities of its tokens later. */

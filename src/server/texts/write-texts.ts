@@ -1,7 +1,9 @@
 /** @file Writes the texts of a request side by side, and counts them; whoever goes away ends them. */
+import { hashOfAdapter } from "../../engine/adapters/adapter-hash.ts";
 import type { ServeEnd } from "../../engine/serving/serve-request.ts";
-import type { TextJob, TextPiece } from "../../engine/serving-model.ts";
-import type { RunningText } from "../running-requests.ts";
+import type { TextJob, TextPiece, WrittenToken } from "../../engine/serving-model.ts";
+import type { Adapter } from "../../peft/attach.ts";
+import type { RunningText, StoppedText } from "../running-requests.ts";
 import type { ServerState } from "../server-state.ts";
 import { withinTime } from "../within-time.ts";
 
@@ -30,26 +32,14 @@ export async function writeTexts(
 ): Promise<ServeEnd[]> {
   // One that fails ends the others.
   const failed = new AbortController();
-  const writtenIds = [...(jobs[0]?.writtenIds ?? [])];
-  let hasEnded: (ends: readonly ServeEnd[]) => void = () => {};
-  const ended = new Promise<readonly ServeEnd[]>((resolve) => (hasEnded = resolve));
-  const forget =
-    request &&
-    state.running.add({
-      request,
-      numTexts: jobs.length,
-      stop: async () => {
-        failed.abort();
-        const ends = await ended;
-        return { writtenIds, wasStopped: ends.some(({ finishReason }) => finishReason === "aborted") };
-      },
-    });
+  const movable = request && new MovableText(jobs, state, () => failed.abort());
+  const forget = movable && state.running.add({ request, numTexts: jobs.length, stop: () => movable.stop() });
   try {
     const ends = await withinTime(state, signal, (inTime, late) => {
       const either = AbortSignal.any([inTime, failed.signal]);
       const write = async (job: TextJob, index: number): Promise<ServeEnd> => {
-        const pieces = state.model.write({ ...job, signal: either });
-        const tell = (): Promise<ServeEnd> => tellPieces(pieces, index, told, writtenIds);
+        const pieces = state.model.write({ ...job, signal: either, onAdapter: (has) => movable?.has(has) });
+        const tell = (): Promise<ServeEnd> => tellPieces(pieces, index, told, movable);
         const end = await state.metrics.count(job.adapter ?? state.name, tell, job.writtenIds?.length);
         if (end.finishReason === "aborted") late.throwIfAborted();
         await told.onEnd?.(index, end);
@@ -57,11 +47,47 @@ export async function writeTexts(
       };
       return allOf(jobs.map(write), () => failed.abort());
     });
-    hasEnded(ends);
+    movable?.hasEnded(ends);
     return ends;
   } finally {
-    hasEnded([]);
+    movable?.hasEnded([]);
     forget?.();
+  }
+}
+
+/** A text that may go on elsewhere, as far as it has been written. */
+class MovableText {
+  readonly written: WrittenToken[] = [];
+  hasEnded: (ends: readonly ServeEnd[]) => void = () => {};
+  readonly #ended = new Promise<readonly ServeEnd[]>((resolve) => (this.hasEnded = resolve));
+  readonly #name: string | null;
+  readonly #state: ServerState;
+  readonly #abort: () => void;
+  #adapter: Adapter | null = null;
+
+  constructor([job]: readonly TextJob[], state: ServerState, abort: () => void) {
+    this.#name = job?.adapter ?? null;
+    this.#state = state;
+    this.#abort = abort;
+  }
+
+  /** Is told the adapter that it is written with: another may have its name by the time it is stopped. */
+  has(adapter: Adapter): void {
+    this.#adapter = adapter;
+  }
+
+  /** The adapter is in memory as long as the text is written: it is looked at before. */
+  async stop(): Promise<StoppedText> {
+    const adapter = this.#adapter ? hashOfAdapter(this.#adapter) : await this.#coming();
+    this.#abort();
+    const ends = await this.#ended;
+    const wasStopped = ends.some(({ finishReason }) => finishReason === "aborted");
+    return { adapter, written: this.written, wasStopped };
+  }
+
+  /** What holds the adapter that is on its way. */
+  async #coming(): Promise<string | null> {
+    return this.#name === null ? null : await this.#state.withAdapter(this.#name, hashOfAdapter);
   }
 }
 
@@ -75,17 +101,18 @@ async function allOf<T>(results: readonly Promise<T>[], fail: () => void): Promi
   });
 }
 
-/** Tells of a text's pieces, and keeps the ids of its new tokens in a list; returns its end. */
+/** Tells of a text's pieces, and keeps its tokens where it may go on elsewhere; returns its end. */
 async function tellPieces(
   pieces: AsyncGenerator<TextPiece, ServeEnd, void>,
   index: number,
   { onPiece }: Told,
-  writtenIds: number[],
+  movable?: MovableText,
 ): Promise<ServeEnd> {
   let step = await pieces.next();
   for (; !step.done; step = await pieces.next()) {
-    const { token } = step.value;
-    if (token && !token.isStop) writtenIds.push(token.id);
+    const { token, told } = step.value;
+    if (told) movable?.written.push(told);
+    if (token && !token.isStop) movable?.written.push({ id: token.id, logProbs: token.logProbs });
     await onPiece?.({ ...step.value, index });
   }
   return step.value;
