@@ -118,6 +118,18 @@ test("an arithmetic that there is not is refused by name", async () => {
   });
 });
 
+test("ways to keep weights that there are not, and models without a name, are refused by name", async () => {
+  const message = 'Cannot use weights "int9": expected one of stored, float32';
+  await assert.rejects(openTextModel(modelPath, { weights: "int9" as "stored" }), {
+    code: "usage/flag",
+    message,
+  });
+  await assert.rejects(openTextModel(undefined as unknown as string), {
+    code: "usage/model",
+    message: "Cannot open a model by undefined: expected its name or path, a text",
+  });
+});
+
 test("two texts at once are written one after another, also when the first fails", async () => {
   const model = await openTextModel(modelPath, { threads: 1 });
   const ask = (prompt: string, numTokens: number): Promise<WrittenText> =>

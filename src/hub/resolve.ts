@@ -1,6 +1,7 @@
 /** @file From the name of a model to a folder or file on the local disk: asks the sources in order. */
 import type { Environment } from "../environment.ts";
-import { FailedError } from "../errors.ts";
+import { FailedError, UsageError } from "../errors.ts";
+import { showValue } from "../messages/expected.ts";
 import { entryFolder, modelsFolderOf } from "./models-folder.ts";
 import { parseModelName } from "./model-name.ts";
 import type { PullProgress, Source } from "./source.ts";
@@ -36,6 +37,11 @@ export interface ResolvedModel {
  */
 export async function resolveModel(name: string, options: ResolveOptions = {}): Promise<ResolvedModel> {
   const env = options.env ?? process.env;
+  // What comes from JavaScript may be anything.
+  if (typeof name !== "string") {
+    const found = `Cannot open a model by ${showValue(name)}: expected its name or path, a text`;
+    throw new UsageError("usage/model", found, { hint: "Give OWNER/NAME, a folder or a .gguf file." });
+  }
   const model = parseModelName(name);
   const context = {
     env,

@@ -4,6 +4,7 @@
  * Training, evaluation and generation share it: programs of equal structure are compiled once.
  */
 import type { ProgramSpec } from "../graph/program.ts";
+import { findNamed } from "../messages/find-named.ts";
 import type { BaseModel } from "../models/base/base-model.ts";
 import type { Model } from "../models/model.ts";
 import type { StorageName } from "../quant/storages.ts";
@@ -19,7 +20,7 @@ import { LastingTensors } from "../runtime/memory/program-memory.ts";
 import { RESIDENT, type VectorMemory } from "../runtime/memory/vector-memory.ts";
 import type { Riders } from "./blocks/riders.ts";
 import type { Lease, WeightTensors } from "./weights/lease.ts";
-import { type Residency, type Smoothing, Weights } from "./weights/weights.ts";
+import { RESIDENCIES, type Residency, type Smoothing, Weights } from "./weights/weights.ts";
 
 /** A compiled program with what it was made from. */
 export interface Compiled<T> {
@@ -101,6 +102,8 @@ export class Session {
       lender,
     }: SessionOptions = {},
   ) {
+    const forms = RESIDENCIES.map((name) => ({ name }));
+    findNamed("weights", forms, residency);
     this.engine = engine;
     this.base = base;
     this.#lender = lender;

@@ -96,6 +96,10 @@ describe("graft/core", () => {
     assert.equal(checkpoint.format, "gguf");
     const tensor = [...checkpoint.tensors.values()][0]!;
     assert.deepEqual((await checkpoint.read(tensor.name)).shape, tensor.shape);
+    await assert.rejects(core.openCheckpoint("a/path" as never), {
+      code: "usage/model",
+      message: 'Cannot open a model by "a/path": expected a Folder',
+    });
     await assert.rejects(core.openCheckpoint(core.memoryFolder("empty", {})), {
       code: "format/file",
       message: /"empty": it is an empty folder, expected a folder with config\.json or a \.gguf file/,

@@ -215,7 +215,7 @@ test("all problems are told at once", async () => {
     [
       "--no-dtype is not a flag, the nearest is --dtype",
       "--run-name has no value",
-      "--input-file is missing",
+      "INPUT-FILE is missing",
       "--learning-rate is 0, expected a number above 0",
       '--rank is "x", expected a whole number from 1 to 1024',
       '--dtype is "f16", expected one of f32, int8',

@@ -70,6 +70,11 @@ function readValues(
   return { values, unreadable };
 }
 
+/** An argument as the help calls it. */
+function argumentName(key: string): string {
+  return kebabCase(key).toUpperCase();
+}
+
 /** What the schema says is wrong, as the flag or the file calls it, and of which keys it says so. */
 function findWrong(
   command: Command,
@@ -89,6 +94,7 @@ function findWrong(
     // A flag takes precedence, so what is wrong is the file's where there is none.
     const name = argv.texts.has(key) ? undefined : file.names.get(key);
     if (name !== undefined) return `${[name, ...inner].join(".")} ${written[i]!.text}`;
+    if (command.positionals.includes(key) && values[key] === undefined) return `${argumentName(key)} ${text}`;
     // Values of a list are typed one by one, without a number.
     const inside = Array.isArray(values[key]) ? inner.slice(1) : inner;
     return `--${[kebabCase(key), ...inside].join(".")} ${text}`;

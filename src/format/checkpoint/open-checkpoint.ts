@@ -1,7 +1,8 @@
 /**
  * @file Opens a base model, whatever its format: a folder with config.json and safetensors, or with one .gguf file.
  */
-import { FormatError } from "../../errors.ts";
+import { FormatError, UsageError } from "../../errors.ts";
+import { showValue } from "../../messages/expected.ts";
 import { describeFolder, wrongContents } from "../contents.ts";
 import { type Folder, pathIn } from "../files/folder.ts";
 import { type Checkpoint, GGUF_ENDING } from "./checkpoint.ts";
@@ -26,6 +27,10 @@ export async function openGgufIn(folder: Folder, name: string): Promise<Checkpoi
  * @throws UsageError usage/model when a GGUF file holds a kind of model or tensor that graft does not know
  */
 export async function openCheckpoint(folder: Folder): Promise<Checkpoint> {
+  if (typeof (folder as Partial<Folder> | undefined)?.names !== "function") {
+    const found = `Cannot open a model by ${showValue(folder)}: expected a Folder`;
+    throw new UsageError("usage/model", found, { hint: "Make one of files in memory with memoryFolder()." });
+  }
   const names = await folder.names();
   const ggufNames = names.filter((name) => name.endsWith(GGUF_ENDING));
   const hasOtherWeights = names.some((name) => /\.(safetensors|bin|pth?)$/.test(name));
