@@ -93,6 +93,20 @@ const LLAMA_CASES: readonly PeerCase[] = [
     options: { rank: 4, trainableTokenIndices: [258, 7, 65] },
     modules: ["q_proj"],
   },
+  ...(["plain", "biased", "gemma3_text", "gpt2"] as const).map((model) => ({
+    name: `single tokens alone, ${model}`,
+    method: "trainable-tokens",
+    model,
+    options: { trainableTokenIndices: [258, 7, 65] },
+    modules: null,
+  })),
+  {
+    name: "single tokens alone, of both tables",
+    method: "trainable-tokens",
+    model: "plain",
+    options: { trainableTokenIndices: { embed_tokens: [258, 7], lm_head: [258, 7] } },
+    modules: null,
+  },
   {
     name: "dora, the modules' biases",
     method: "dora",

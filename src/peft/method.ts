@@ -44,6 +44,8 @@ interface Description<O> {
 export interface BaseMethod<O = unknown> extends Description<O> {
   readonly kind: "base";
   readonly trains: "all" | readonly TensorRole[];
+  /** Tokens whose rows of the embedding, or of the head, are trained alone. */
+  trainedTokens(options: O): TrainedTokens;
   /** An ordinary model, or an adapter folder with whole tensors of the base. */
   readonly result: "model" | ConfigFile<O, never>;
   readonly batch: "not-batchable" | RowBatch<unknown>;
@@ -200,9 +202,9 @@ export function trainedBiases(method: Method, options: unknown): TrainedBiases {
   return method.kind === "adapter" ? method.targets.trainedBiases(options) : "none";
 }
 
-/** Tokens whose rows are trained beside an adapter. */
+/** Tokens whose rows are trained, beside an adapter or alone. */
 export function trainedTokens(method: Method, options: unknown): TrainedTokens {
-  return method.kind === "adapter" ? method.targets.trainedTokens(options) : [];
+  return (method.kind === "adapter" ? method.targets : method).trainedTokens(options);
 }
 
 /** Whether a method trains a tensor of the base itself. */

@@ -11,6 +11,7 @@ import { peqa } from "./methods/peqa.ts";
 import { road } from "./methods/road.ts";
 import { roadLora } from "./methods/road-lora.ts";
 import { snell } from "./methods/snell.ts";
+import { trainableTokens } from "./methods/trainable-tokens.ts";
 import { vera } from "./methods/vera.ts";
 
 export const METHODS: readonly Method[] = [
@@ -23,6 +24,7 @@ export const METHODS: readonly Method[] = [
   snell,
   peqa,
   bitfit,
+  trainableTokens,
   full,
 ];
 

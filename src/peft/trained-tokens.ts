@@ -1,4 +1,4 @@
-/** @file The option of methods that rows of single tokens are trained beside their adapters. */
+/** @file The option of methods that train rows of single tokens, beside their adapters or alone. */
 import { z } from "zod";
 
 const LIST = z.array(z.union([z.int().min(0), z.string().min(1)]));
@@ -24,6 +24,11 @@ export function tokenLists(
 ): readonly (readonly [module: string | null, tokens: TokenList])[] {
   const all = Array.isArray(tokens) ? [[null, tokens] as const] : Object.entries(tokens);
   return all.filter(([, list]) => list.length > 0);
+}
+
+/** Why adapters with such rows are not added up, as words that follow the adapter; null: there are none. */
+export function refuseTokens(tokens: TrainedTokens): string | null {
+  return tokenLists(tokens).length > 0 ? "it trains rows of single tokens (trainable_token_indices)" : null;
 }
 
 /** Changes each list of tokens. */

@@ -106,7 +106,9 @@ function assertSame(actual: Changes, expected: Changes, size: number): void {
 }
 
 const COMPOSABLE = METHODS.filter((method) =>
-  method.kind === "adapter" ? method.algebra !== "not-composable" : method.result !== "model",
+  method.kind === "adapter"
+    ? method.algebra !== "not-composable"
+    : method.result !== "model" && method.trains.length > 0,
 );
 /** Methods whose adapters can be scaled, but not added. */
 const SCALED_ONLY = ["vera"];

@@ -18,8 +18,10 @@ import { createEngine } from "../../src/runtime/create-engine.ts";
 import { Evaluator } from "../../src/train/evaluate.ts";
 import { blockGradient } from "../reference/block-reference.ts";
 import {
+  NEEDED_OPTIONS,
   attachTo,
   examplesFor,
+  fitsModel,
   logitsOf,
   lossAndGradients,
   openPasses,
@@ -79,6 +81,11 @@ const FORMULAS: Readonly<Record<string, (adapter: Adapter, base: BaseModel) => n
     const { rank, pieces } = options as { rank: number; pieces: number };
     return sum([...sites.values()].map(({ spec }) => rank * (spec.inFeatures + spec.outFeatures) + pieces));
   },
+  "trainable-tokens": ({ parameters }, { model }) => {
+    const tokens = NEEDED_OPTIONS["trainable-tokens"] as { trainableTokenIndices: readonly number[] };
+    assert.equal(parameters.length, 1, "the embedding has rows, and a tied head those");
+    return tokens.trainableTokenIndices.length * model.width;
+  },
   full: (_, base) => sum([...base.model.tensors.values()].map(({ shape }) => numElements(shape))),
 };
 
@@ -108,6 +115,8 @@ const ALSO_SAVED: Readonly<Record<string, (adapter: Adapter) => number>> = {
     const largest = (sizes: number[]): number => Math.max(...sizes);
     return rank * (largest(specs.map((s) => s.inFeatures)) + largest(specs.map((s) => s.outFeatures)));
   },
+  // As in peft, a tied head has the rows of its embedding once more.
+  "trainable-tokens": ({ model, numTrained }) => (model.ties.size > 0 ? numTrained : 0),
 };
 
 function sum(numbers: readonly number[]): number {
@@ -151,6 +160,13 @@ for (const [family, method, form] of FAMILIES.flatMap((a) =>
       }),
     );
     after(() => checkpoint.close());
+    if (!fitsModel(method, base.model)) {
+      test("is refused: the model has no tokens", async () => {
+        const code = "usage/target-modules";
+        await assert.rejects(attachTo(base, method), { code, message: /no table of tokens/ });
+      });
+      return;
+    }
     const examples = examplesFor(base.model, [9, 6, 4]);
     const batch = unpacked(examples);
 
@@ -266,7 +282,7 @@ for (const [family, method, form] of FAMILIES.flatMap((a) =>
       const formula = FORMULAS[method.name];
       assert.ok(formula, `Cannot count ${method.name}: it has no formula in this test`);
       assert.equal(adapter.numTrained, formula(adapter, base));
-      const request = { method, options: {} };
+      const request = { method, options: NEEDED_OPTIONS[method.name] ?? {} };
       const { numTrained: count } = previewAttach(base.model, base.source, request);
       assert.equal(count, adapter.numTrained);
     });

@@ -1,9 +1,11 @@
 /** @file Every family with every method in every form, or a sample in which each comes. */
-import { METHODS } from "../../src/peft/methods.ts";
-import { FAMILIES } from "../../src/models/families.ts";
+import { METHODS, findMethod } from "../../src/peft/methods.ts";
+import { FAMILIES, openModel } from "../../src/models/families.ts";
 import type { Compute } from "../../src/nn/compute.ts";
 import { COMPUTES } from "../../src/nn/computes.ts";
 import { f32 } from "../../src/nn/computes/f32.ts";
+import { fitsModel } from "../passes/model-passes.ts";
+import { TINY_CONFIGS } from "../tiny/configs.ts";
 import { FORMS } from "./forms.ts";
 
 /** One family with one method in one form. */
@@ -32,9 +34,13 @@ export function cells(which: "all" | "sample"): readonly Cell[] {
       computes: [ARITHMETICS[i % ARITHMETICS.length] as Compute],
     }));
   }
-  return families.flatMap((family) =>
-    methods.flatMap((method) => forms.map((form) => ({ family, method, form, computes: ARITHMETICS }))),
-  );
+  return families.flatMap((family) => {
+    const model = openModel(TINY_CONFIGS[family]!);
+    const fitting = methods.filter((name) => fitsModel(findMethod(name), model));
+    return fitting.flatMap((method) =>
+      forms.map((form) => ({ family, method, form, computes: ARITHMETICS })),
+    );
+  });
 }
 
 /** The name of a cell. */

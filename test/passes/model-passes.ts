@@ -26,15 +26,35 @@ import { StepRunner } from "../../src/train/step/step-runner.ts";
 import { changeValues } from "./trained-values.ts";
 import type { Recompute } from "../../src/train/recompute.ts";
 
+/** Options without which a method trains nothing: letters, and tokens that `randomExamples` has. */
+export const NEEDED_OPTIONS: Readonly<Record<string, object>> = {
+  "trainable-tokens": {
+    trainableTokenIndices: [
+      ...new Set([
+        97,
+        107,
+        108,
+        ...randomExamples([9, 6, 4]).flatMap(({ ids }) => Array.from(ids.slice(1, 4))),
+      ]),
+    ],
+  },
+};
+
+/** Whether a method can be on a model: one that trains rows of tokens needs tokens. */
+export function fitsModel({ name }: Method, { embedding }: Model): boolean {
+  return name !== "trainable-tokens" || embedding !== null;
+}
+
 /** Attaches a method with its own targets, or those given. */
 export function attachTo(
   base: BaseModel,
   method: Method,
-  options: unknown = {},
+  options: object = {},
   modules: string | readonly string[] | null = null,
   seed = 3,
 ): Promise<Adapter> {
-  return attach(base, { method, options, targets: { modules } }, new Random(seed));
+  const request = { method, options: { ...NEEDED_OPTIONS[method.name], ...options }, targets: { modules } };
+  return attach(base, request, new Random(seed));
 }
 
 /** A model whose tensors are replaced by those given, a tied head by one of its own if there is one. */

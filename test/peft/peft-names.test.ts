@@ -55,7 +55,7 @@ describe("Gemma 3 that reads images too", () => {
     const embedding = "model.language_model.embed_tokens";
     for (const [modules, config] of [
       [["q_proj"], { peft_type: "LORA", trainable_token_indices: { [embedding]: [3, 17] } }],
-      [[], { peft_type: "TRAINABLE_TOKENS", token_indices: [3, 17], target_modules: [embedding] }],
+      [[], { peft_type: "TRAINABLE_TOKENS", token_indices: [3, 17], target_modules: embedding }],
     ] as const) {
       const path = `${folder}/rows-${config.peft_type}`;
       const adapter = await attachTo(base, findMethod("lora"), { trainableTokenIndices: tokens }, modules);

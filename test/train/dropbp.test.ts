@@ -8,6 +8,7 @@ import type { RunState } from "../../src/train/loop/run-state.ts";
 import { loadModel } from "../../src/format/by-path.ts";
 import { attach } from "../../src/peft/attach.ts";
 import { METHODS } from "../../src/peft/methods.ts";
+import { NEEDED_OPTIONS } from "../passes/model-passes.ts";
 import { lora } from "../../src/peft/methods/lora.ts";
 import { Random } from "../../src/random.ts";
 import { Session } from "../../src/run/session.ts";
@@ -187,9 +188,14 @@ describe("graft train --dropbp", () => {
         gradientAccumulationSteps: 2,
       };
       const more = { gradientCheckpointing: "on", dropbpRates: "gradient" };
-      const own = method === "lora" ? {} : { rank: undefined };
+      const own = { ...NEEDED_OPTIONS[method], ...(method !== "lora" && { rank: undefined }) };
       const output = join(folder, method);
-      const { events } = await runTiny({ ...input, ...own, ...more, method, output } as never);
+      const run = runTiny({ ...input, ...own, ...more, method, output } as never);
+      if (method === "trainable-tokens") {
+        await assert.rejects(run, { code: "usage/flag", message: /none of them holds a trained parameter/ });
+        continue;
+      }
+      const { events } = await run;
       assert.ok(lossesOf(events).every(Number.isFinite));
       assert.ok(stateOf(output).dropbp?.sensitivities, method);
     }

@@ -7,6 +7,7 @@ import type { DataKindName } from "../../src/data/examples/data-kinds.ts";
 import { openTextTools } from "../../src/data/chat/text-tools.ts";
 import { loadModel, readAdapter } from "../../src/format/by-path.ts";
 import { METHODS } from "../../src/peft/methods.ts";
+import { NEEDED_OPTIONS } from "../passes/model-passes.ts";
 import { Session } from "../../src/run/session.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { unitsToBatch } from "../../src/train/step/micro-batch.ts";
@@ -142,7 +143,11 @@ for (const { name, rows } of OBJECTIVES) {
 
     for (const { name: method } of METHODS) {
       test(`two steps with method ${method}`, async () => {
-        const { events } = await runTiny({ ...settingsFor(name, method, `${name}-${method}-two`), steps: 2 });
+        const { events } = await runTiny({
+          ...settingsFor(name, method, `${name}-${method}-two`),
+          ...NEEDED_OPTIONS[method],
+          steps: 2,
+        });
         assert.ok(lossesOf(events).length === 2 && lossesOf(events).every(Number.isFinite));
       });
     }

@@ -1,5 +1,6 @@
 /** @file Runs that train single rows of the embedding: texts of tokens, what else a run may be, and going on with one. */
 import assert from "node:assert/strict";
+import { existsSync, readFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import { readAdapter, readAdapterFolder } from "../../src/format/by-path.ts";
 import { trainAveraged } from "../../src/train/files/averaged-training.ts";
@@ -120,6 +121,39 @@ describe("going on", () => {
     assert.equal(result.steps, 1);
   });
 
+  test("rows alone begin as the base, resume with the same bits, and go on", async () => {
+    const { model } = settings;
+    const alone = { ...settings, method: "trainable-tokens", rank: undefined };
+    const { events, result } = await runTiny({ ...alone, output: `${folder}/alone` });
+    assert.equal(result.trainable_parameters, 3 * 64);
+    const { events: ofBase } = await runTiny({ ...SETTINGS, model, steps: 1, output: `${folder}/of-base` });
+    assert.ok(Math.abs(lossesOf(events)[0]! - lossesOf(ofBase)[0]!) < 1e-5, "they start as the base's");
+    const config = JSON.parse(readFileSync(`${folder}/alone/adapter_config.json`, "utf8")) as object;
+    const own = { peft_type: "TRAINABLE_TOKENS", token_indices: IDS, target_modules: "model.embed_tokens" };
+    assert.deepEqual({ ...config, ...own }, config);
+    const controller = new AbortController();
+    const onEvent = (event: { event: string }): void => {
+      if (event.event === "step") controller.abort();
+    };
+    const output = `${folder}/alone-parts`;
+    await assert.rejects(runTiny({ ...alone, output }, { signal: controller.signal, onEvent }), {
+      code: "train/stopped",
+    });
+    const resumed = await runTiny({ ...alone, output, resume: true });
+    assert.deepEqual(lossesOf(resumed.events), lossesOf(events).slice(1));
+    assert.ok(bytesOf(output, RESULT).equals(bytesOf(`${folder}/alone`, RESULT)));
+    const further = { ...alone, initAdapter: output, output: `${folder}/alone-further` };
+    for (const trainableTokenIndices of [TOKENS, undefined]) {
+      await runTiny({ ...further, trainableTokenIndices, overwrite: true, steps: 1 });
+      assert.ok(!bytesOf(further.output, RESULT).equals(bytesOf(output, RESULT)));
+    }
+    for (const base of ["nf4", undefined]) {
+      const trained = { ...alone, base, compute: "int8", gradientCheckpointing: "on" };
+      const inBits = await runTiny({ ...trained, output: `${folder}/alone-${base}` } as TrainInput);
+      assert.ok(lossesOf(inBits.events).every(Number.isFinite));
+    }
+  });
+
   test("one worker of an averaged training ends with the same bits", async () => {
     await once;
     const averaged = { ...settings, batchSize: 2, maxLength: 64, threads: 1, output: `${folder}/averaged` };
@@ -139,6 +173,21 @@ test("a text that is several tokens is refused before weights are read", async (
   await assert.rejects(refused({ trainableTokenIndices: ["k", 107] }), {
     message: /token 107 is there twice/,
   });
+  const alone = { method: "trainable-tokens", rank: undefined };
+  for (const [given, code, message] of [
+    [{}, "usage/flag", /method "trainable-tokens": nothing is chosen that it would train/],
+    [{ trainableTokenIndices: [] }, "usage/flag", /nothing is chosen that it would train/],
+    [{ trainableTokenIndices: [3], rank: 4 }, "usage/flag", /rank/],
+    [{ trainableTokenIndices: [3], targetModules: "q_proj" }, "usage/target-modules", /to modules or layers/],
+    [
+      { trainableTokenIndices: { embed_tokens: [3], lm_head: [4] } },
+      "usage/flag",
+      /same tokens in each module/,
+    ],
+    [{ trainableTokenIndices: [900] }, "usage/target-modules", /no token 900/],
+  ] as const)
+    await assert.rejects(refused({ ...alone, ...given }), { code, message });
+  assert.equal(existsSync(`${folder}/refused`), false, "nothing was written");
   await assert.rejects(refused({ trainableTokenIndices: [3], method: "ia3", rank: undefined }), {
     code: "usage/flag",
     message: /trainableTokenIndices/,

@@ -55,7 +55,8 @@ const SITES: readonly SiteSpec[] = Object.entries(SITE_ROLES).map(([name, role])
 /** Says what a method trains, with the shapes at its default options in attention and in the feed-forward part. */
 export function trainedBy(method: Method): string {
   if (method.kind === "base") {
-    return method.trains === "all" ? "every tensor of the model" : method.trains.join(", ");
+    if (method.trains === "all") return "every tensor of the model";
+    return method.trains.join(", ") || "rows of the tokens that are named";
   }
   const shapes = new Map<string, Set<string>>();
   for (const site of SITES) {

@@ -15,7 +15,7 @@ import { type Folder, readJsonIfPresent } from "../files/folder.ts";
 import { formatJson, type JsonObject } from "../files/json-file.ts";
 import { openSafetensors } from "../files/safetensors/safetensors.ts";
 import { safetensorsFile } from "../files/safetensors/safetensors-writer.ts";
-import { fromTokenFolder, toTokenFolder } from "./token-folder.ts";
+import { type TiedModules, fromTokenFolder, toTokenFolder } from "./token-folder.ts";
 
 const CONFIG_FILE = "adapter_config.json";
 const WEIGHTS_FILE = "adapter_model.safetensors";
@@ -88,6 +88,8 @@ export interface AdapterFolderParts {
   readonly metadata?: Readonly<Record<string, string>>;
   /** PEFT too, unless it is said otherwise. */
   readonly readBy?: "peft" | "graft";
+  /** Heads of the model that are tied; none unless given. */
+  readonly ties?: TiedModules;
   /** To what its base was rounded in training; absent or null: it was not. */
   readonly roundedTo?: string | null;
   /** How it was made, for the card. */
@@ -100,7 +102,10 @@ export interface AdapterFolderParts {
  */
 export function adapterFolderFiles(parts: AdapterFolderParts): FolderFile[] {
   const named = new Map([...parts.tensors].map(([name, tensor]) => [name, widen(tensor)]));
-  const { config: given, tensors } = toTokenFolder({ config: parts.config, tensors: named });
+  const { config: given, tensors } = toTokenFolder(
+    { config: parts.config, tensors: named },
+    parts.ties ?? [],
+  );
   const isNote = ([key]: readonly [string, unknown]): boolean => key.startsWith(NOTE_PREFIX);
   const settings = Object.entries(given);
   const config = Object.fromEntries([

@@ -3,7 +3,7 @@
  *
  * Knows no method: the method says its keys and its tensors' names.
  */
-import { lastNames, matchSuffix } from "../../models/module-path.ts";
+import { lastNames, matchSuffix, moduleOf } from "../../models/module-path.ts";
 import type { BaseModel } from "../../models/base/base-model.ts";
 import type { Adapter } from "../../peft/attach.ts";
 import { placesOf } from "../../peft/layout.ts";
@@ -96,10 +96,15 @@ export function adapterFiles(adapter: Adapter, origin: AdapterOrigin): FolderFil
     config: adapterConfig(adapter, base),
     tensors,
     metadata,
+    ties: [...base.model.ties].map(([head, table]) => [moduleInFile(head, base), moduleInFile(table, base)]),
     readBy,
     provenance,
     roundedTo: base.roundedTo,
   });
+}
+
+function moduleInFile(tensor: string, { model }: BaseModel): string {
+  return model.checkpoint.peftPath(moduleOf(tensor));
 }
 
 function adapterConfig(adapter: Adapter, base: BaseModel): Record<string, unknown> {

@@ -1,6 +1,6 @@
 /**
- * @file Folders of peft's TRAINABLE_TOKENS, which are rows of single tokens and nothing else: here LoRA on no module, beside
- * such rows.
+ * @file Folders of peft's TRAINABLE_TOKENS, which are rows of single tokens and nothing else: here such rows
+ * under the names that they have beside an adapter.
  */
 import { ROWS } from "../../peft/trained-rows.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
@@ -16,7 +16,7 @@ interface Contents<T extends HostTensor> {
   readonly tensors: ReadonlyMap<string, T>;
 }
 
-/** A folder of the type as one of LoRA; any other as it is. */
+/** A folder of the type with the keys and names of rows beside an adapter; any other as it is. */
 export function fromTokenFolder<T extends HostTensor>(folder: Contents<T>): Contents<T> {
   const { peft_type: type, token_indices: ids, init_weights: _, ...others } = folder.config;
   if (type !== TYPE) return folder;
@@ -24,13 +24,19 @@ export function fromTokenFolder<T extends HostTensor>(folder: Contents<T>): Cont
   // The names of its tensors say where the rows are: of what its targets mean, a tied head follows the embedding.
   const tokens = modules.length === 0 ? ids : Object.fromEntries(modules.map((module) => [module, ids]));
   return {
-    config: { ...others, peft_type: "LORA", target_modules: [], trainable_token_indices: tokens },
+    config: { ...others, peft_type: TYPE, target_modules: [], trainable_token_indices: tokens },
     tensors: renamed(OWN_ROWS, ROWS, folder.tensors),
   };
 }
 
-/** The reverse: LoRA on no module, which peft does not load, with the same tokens in all modules. */
-export function toTokenFolder<T extends HostTensor>(folder: Contents<T>): Contents<T> {
+/** Heads by their paths, with those of the tables that they are tied to. */
+export type TiedModules = readonly (readonly [head: string, table: string])[];
+
+/**
+ * The reverse: no module with an adapter, and the same tokens in all modules that have rows. As peft does it, a tied head has the
+ * rows of its table once more.
+ */
+export function toTokenFolder<T extends HostTensor>(folder: Contents<T>, ties: TiedModules): Contents<T> {
   const { target_modules: targets, trainable_token_indices: tokens = {}, ...others } = folder.config;
   const modules = modulesWith(ROWS, folder.tensors);
   const lists: unknown[] = Array.isArray(tokens) ? [tokens] : Object.values(tokens as object);
@@ -42,11 +48,21 @@ export function toTokenFolder<T extends HostTensor>(folder: Contents<T>): Conten
       ...Object.fromEntries(kept.map((key) => [key, others[key] ?? null])),
       init_weights: true,
       peft_type: TYPE,
-      target_modules: modules,
+      // Of a list with the embedding of a tied model peft warns, of the one name that it writes itself not.
+      target_modules: modules.length === 1 ? modules[0] : modules,
       token_indices: lists[0],
     },
-    tensors: renamed(ROWS, OWN_ROWS, folder.tensors),
+    tensors: withTiedRows(renamed(ROWS, OWN_ROWS, folder.tensors), ties),
   };
+}
+
+function withTiedRows<T>(tensors: ReadonlyMap<string, T>, ties: TiedModules): ReadonlyMap<string, T> {
+  const copies = ties.flatMap(([head, table]): (readonly [string, T])[] => {
+    const [copy, rows] = [head, table].map((module) => `${PREFIX}${module}.${OWN_ROWS}`) as [string, string];
+    const found = tensors.get(rows);
+    return found === undefined || tensors.has(copy) ? [] : [[copy, found]];
+  });
+  return new Map([...tensors, ...copies]);
 }
 
 function modulesWith(suffix: string, tensors: ReadonlyMap<string, unknown>): string[] {

@@ -1,7 +1,8 @@
 /** @file What is combined, and how: adapters without their model, with the weights that an expression gives them. */
 import { UsageError } from "../../errors.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
-import type { Method } from "../method.ts";
+import { type Method, trainedTokens } from "../method.ts";
+import { refuseTokens } from "../trained-tokens.ts";
 import { type Coefficient, paperCoefficients } from "./coefficients.ts";
 import { type Combination, type CombineOptions, findCombination } from "./combinations.ts";
 import { type Algebra, type SiteState, startAlgebra } from "./contract.ts";
@@ -73,7 +74,8 @@ export function toPlan(
 /** The arithmetic of a method. @throws UsageError "usage/combine" when it has none. */
 export function algebraOf(method: Method): Algebra<unknown, unknown> {
   // Tensors of the base change by their difference from what it has.
-  if (method.kind === "base") return startAlgebra();
+  if (method.kind === "base")
+    return { ...startAlgebra(), refuses: (options) => refuseTokens(trainedTokens(method, options)) };
   const { name, algebra } = method;
   if (algebra !== "not-composable") return algebra;
   throw new UsageError(

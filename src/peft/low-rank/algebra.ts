@@ -4,7 +4,7 @@ import { toPatterns } from "../algebra/patterns.ts";
 import type { Algebra, FactorPair } from "../algebra/contract.ts";
 import { FACTOR_NAMES, type LowRankOptions, type LowRankSite } from "./low-rank.ts";
 import type { SiteTensors } from "../sites/site.ts";
-import { tokenLists } from "../trained-tokens.ts";
+import { refuseTokens } from "../trained-tokens.ts";
 import { joinWholeModules } from "../whole-modules.ts";
 
 const [LINEAR] = FACTOR_NAMES as [(typeof FACTOR_NAMES)[number], ...(typeof FACTOR_NAMES)[number][]];
@@ -17,9 +17,8 @@ export const LOW_RANK_ALGEBRA: Algebra<LowRankOptions, LowRankSite> = {
     if (bias !== "none") return `it trains biases of the base (bias is "${bias}")`;
     if (targetParameters.length > 0)
       return `it sits on parameters (target_parameters is ${targetParameters.join(", ")})`;
-    if (tokenLists(trainableTokenIndices).length > 0)
-      return "it trains rows of single tokens (trainable_token_indices)";
-    return loraBias ? "its second matrix has a bias (lora_bias is true)" : null;
+    const ofTokens = refuseTokens(trainableTokenIndices);
+    return ofTokens ?? (loraBias ? "its second matrix has a bias (lora_bias is true)" : null);
   },
   suffixes: FACTOR_NAMES.flat(),
 

@@ -20,6 +20,7 @@ export const bitfit = defineBaseMethod({
   learningRate: 8e-4,
   options: z.strictObject({}),
   trains: ["norm", "bias"],
+  trainedTokens: () => [],
   batch: ONLY_VECTORS,
   // peft has no such type: the file holds whole tensors of the base under their own names.
   result: {

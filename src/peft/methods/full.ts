@@ -9,6 +9,7 @@ export const full = defineBaseMethod({
   learningRate: 2e-5,
   options: z.strictObject({}),
   trains: "all",
+  trainedTokens: () => [],
   batch: "not-batchable",
   result: "model",
 });

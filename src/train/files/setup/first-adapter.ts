@@ -6,6 +6,7 @@ import type { BaseModel } from "../../../models/base/base-model.ts";
 import { type Adapter, attach } from "../../../peft/attach.ts";
 import { type AttachRequest, previewAttach } from "../../../peft/layout.ts";
 import type { Method } from "../../../peft/method.ts";
+import { namesSameRows } from "./token-ids.ts";
 import { type Targets, readModules } from "../../../peft/sites/targets.ts";
 import { Random } from "../../../random.ts";
 import type { VectorMemory } from "../../../runtime/memory/vector-memory.ts";
@@ -51,7 +52,7 @@ function requireSameOptions(
 ): void {
   const own = adapter.options as Readonly<Record<string, unknown>>;
   const others = Object.entries(ofMethod as object).flatMap(([key, value]) =>
-    isDeepStrictEqual(own[key], value)
+    isDeepStrictEqual(own[key], value) || namesSameRows(key, value, adapter)
       ? []
       : [`${key} is ${JSON.stringify(own[key])} there, ${JSON.stringify(value)} is asked for`],
   );

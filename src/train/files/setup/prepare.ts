@@ -48,6 +48,7 @@ import {
   optimizerOf,
   requireFrozenBase,
   requireShortWarmup,
+  requireSomethingTrained,
 } from "./run-choices.ts";
 
 const DEFAULT_EPOCHS = 3;
@@ -149,6 +150,7 @@ export function settleRun({ options, checkpoint, model, methods, data, target }:
   const request = { method, options: ofMethod, targets };
   const layout = layOut(model, keptIn(checkpoint), request);
   const preview = previewLayout(layout);
+  requireSomethingTrained(options, method, preview.numTrained);
   const parsed = method.options.parse(ofMethod);
   const { width } = model;
   const rateOf = { method, methodOptions: parsed, optimizer, objective: objective.objective, width };

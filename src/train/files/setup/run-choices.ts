@@ -17,6 +17,7 @@ import {
   objectiveOptions,
   optimizerOptions,
 } from "../../settings/options.ts";
+import { keysOf } from "../../settings/own-options.ts";
 import type { ChosenObjective } from "../../step/objective-step.ts";
 
 const DEFAULT_SENSITIVITY = "norm";
@@ -29,6 +30,21 @@ export function residencyOf({ compute, weights }: TrainOptions): Residency {
 /** Whether a method leaves the matrices of the base and the codes that it has alone. */
 export function keepsBaseFrozen(method: Method): boolean {
   return !trainsRole(method, "weight") && !keepsCodes(method);
+}
+
+/** Refuses options that leave a fresh adapter nothing to learn. @throws UsageError "usage/flag" */
+export function requireSomethingTrained(
+  { initAdapter }: Pick<TrainOptions, "initAdapter">,
+  method: Method,
+  numTrained: number,
+): void {
+  if (numTrained > 0 || initAdapter !== undefined) return;
+  const own = keysOf(method);
+  throw new UsageError(
+    "usage/flag",
+    `Cannot train with method "${method.name}": nothing is chosen that it would train, expected some`,
+    { hint: own.length > 0 ? `Its options are ${own.join(", ")}.` : "Choose another method." },
+  );
 }
 
 /** Refuses methods that change the base itself, or the codes that it has. @throws UsageError "usage/flag" */

@@ -1,10 +1,13 @@
 /** @file Tokens that a method is to train, given as texts, as the ids that they are. */
+import { isDeepStrictEqual } from "node:util";
 import { requireTokenizer } from "../../../data/chat/text-tools.ts";
 import { type Tokenizer, createTokenizer } from "../../../data/tokenizer/tokenizer.ts";
 import { UsageError } from "../../../errors.ts";
 import type { Checkpoint } from "../../../format/checkpoint/checkpoint.ts";
 import { parseOptions } from "../../../peft/layout.ts";
+import type { Adapter } from "../../../peft/attach.ts";
 import { type Method, trainedTokens } from "../../../peft/method.ts";
+import { trainedRows } from "../../../peft/trained-rows.ts";
 import { type TRAINED_TOKENS, mapTokens, tokenLists } from "../../../peft/trained-tokens.ts";
 
 const KEY: keyof typeof TRAINED_TOKENS = "trainableTokenIndices";
@@ -26,6 +29,20 @@ export function withTokenIds(
   const toId = (token: number | string): number =>
     typeof token === "number" ? token : idOf(tokenizer, token);
   return { ...ofMethod, [KEY]: mapTokens(tokens, (list) => list.map(toId)) };
+}
+
+/** Whether an option names the rows that an adapter has, which other words may name too: a list, or lists by modules. */
+export function namesSameRows(
+  key: string,
+  value: unknown,
+  { model, method, options, sites }: Adapter,
+): boolean {
+  if (key !== KEY) return false;
+  const asked = { ...(options as object), [KEY]: value };
+  const [own, other] = [options, asked].map((each) =>
+    trainedRows(model, method, each, sites).map(({ rows }) => rows),
+  );
+  return isDeepStrictEqual(own, other);
 }
 
 function idOf(tokenizer: Tokenizer, text: string): number {

@@ -1,4 +1,4 @@
-"""Losses, gradients and three steps of AdamW of LoRA with single rows of the embedding and the head (peft), on the tiny models of ../models.
+"""Losses, gradients and three steps of AdamW of single rows of the embedding and the head, beside LoRA and alone (peft), on the tiny models of ../models.
 
     python -B make_training.py --models ../models --out .       # torch 2.13.0+cpu, transformers 5.24.0, peft 0.21.2
 """
@@ -24,6 +24,12 @@ CASES = {
     "gemma-both": ("gemma", BOTH),
     "qwen3-head": ("qwen3", HEAD),
 }
+# Rows and nothing else: of an embedding, which a tied head follows; of both tables; of a tied head alone.
+ALONE = {
+    **{f"alone-{model}": (model, None) for model in ["llama", "gemma3_text", "gpt2", "qwen3"]},
+    "alone-llama-both": ("llama", ["embed_tokens", "lm_head"]),
+    "alone-qwen3-head": ("qwen3", ["lm_head"]),
+}
 PREFIX = "base_model.model."
 
 
@@ -31,14 +37,21 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--models", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--only", default="")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    golden = {}
-    for name, (model, rows) in CASES.items():
+    file = args.out / "training" / "golden.json"
+    golden = json.loads(file.read_text()) if args.only else {}
+    for name, (model, rows) in {**CASES, **ALONE}.items():
+        if not name.startswith(args.only):
+            continue
         torch.manual_seed(2026)
         base = AutoModelForCausalLM.from_pretrained(args.models / model, attn_implementation="eager", dtype=torch.float32)
-        modules = TARGETS.get(model, ["q_proj", "v_proj"])
-        config = peft.LoraConfig(r=2, target_modules=modules, trainable_token_indices=rows, task_type="CAUSAL_LM")
+        if name in ALONE:
+            config = peft.TrainableTokensConfig(token_indices=ROWS, target_modules=rows, task_type="CAUSAL_LM")
+        else:
+            modules = TARGETS.get(model, ["q_proj", "v_proj"])
+            config = peft.LoraConfig(r=2, target_modules=modules, trainable_token_indices=rows, task_type="CAUSAL_LM")
         adapted = peft.get_peft_model(base, config)
         trained = {n: p for n, p in adapted.named_parameters() if p.requires_grad}
         for p in trained.values():
@@ -62,11 +75,12 @@ def main():
         save_file({key: value.contiguous() for key, value in tensors.items()}, folder / "golden.safetensors")
         golden[name] = {"model": model, "tied": base.config.tie_word_embeddings, "batch": batch, "losses": losses}
         print(name, losses)
-    (args.out / "training" / "golden.json").write_text(json.dumps(golden) + "\n")
+    file.write_text(json.dumps(golden) + "\n")
 
 
 def saved_name(name):
-    return name.removeprefix(PREFIX).replace(".default", "")
+    name = name.removeprefix(PREFIX).replace(".default", "")
+    return name if "token_adapter" in name else name.replace("trainable_tokens_delta", "token_adapter.trainable_tokens_delta")
 
 
 def make_batch(vocab_size):
