@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { BarChart } from "echarts/charts";
 import { use } from "echarts/core";
 import { NIGHT, PAPER, type Palette } from "../../src/train/report/palette.ts";
-import { svgChart } from "./svg-chart.ts";
+import { svgChart } from "../../src/train/report/svg-chart.ts";
 
 use([BarChart]);
 

@@ -1,19 +1,10 @@
 /** @file Lines over the steps of a run, or over another number, as an SVG picture. */
-import { type Axis, axisOf } from "./axis.ts";
-import { type Html, html as drawn } from "./html.ts";
-import {
-  type ChartFrame,
-  type Plot,
-  between,
-  drawBottomAxis,
-  drawDot,
-  drawLeftAxis,
-  drawLegend,
-  legendHeight,
-  legendLines,
-  round,
-  svgChart,
-} from "./svg-chart.ts";
+import { LineChart } from "echarts/charts";
+import { use } from "echarts/core";
+import type { Palette } from "./palette.ts";
+import { type ChartFrame, svgChart } from "./svg-chart.ts";
+
+use([LineChart]);
 
 /** A number of a run by step. */
 export interface Line {
@@ -36,66 +27,77 @@ export interface LineChartParts extends ChartFrame {
 const DOT_SIZE = 7;
 /** More dots would be a band. */
 const MOST_DOTS = 60;
-/** What a number is at most: differences of larger ones are none. */
-const LARGEST = 1e300;
+/** The library fails on axes of smaller numbers, and a picture is not to cost a run its result. */
+const SMALLEST = 1e-15;
 
-type Point = Line["points"][number];
+/** Points with numbers that an axis can have: what is infinite or none is left out. */
+function drawable(points: Line["points"]): [number, number][] {
+  return points.flatMap(([step, value]): [number, number][] =>
+    Number.isFinite(value) ? [[step, Math.abs(value) < SMALLEST ? 0 : value]] : [],
+  );
+}
 
 /** Draws lines; returns the text of an SVG file. */
 export function lineChart(parts: LineChartParts): string {
-  const { title, unit, across = "step", palette, width } = parts;
-  const lines = parts.lines
-    .map((line) => ({ ...line, points: drawable(line.points) }))
-    .filter(({ points }) => points.length > 0);
-  const legend = lines.length > 1 ? legendLines(lines, width) : [];
-  // A legend of several lines takes nothing from the plot.
-  const height = parts.height + Math.max(0, legendHeight(legend.slice(1)));
-  const plot: Plot = {
-    left: 64,
-    right: width - 24,
-    top: title !== null ? 50 : unit === "" ? 14 : 30,
-    bottom: height - 46 - legendHeight(legend),
+  const { title, unit, across = "step", palette } = parts;
+  const lines = parts.lines.filter(({ points }) => points.length > 0);
+  const hasLegend = lines.length > 1;
+  return svgChart(parts, {
+    textStyle: { fontFamily: "system-ui, sans-serif" },
+    legend: { show: hasLegend, bottom: 0, itemGap: 24, textStyle: { color: palette.text } },
+    grid: {
+      left: 64,
+      right: 24,
+      top: title !== null ? 50 : unit === "" ? 14 : 30,
+      bottom: hasLegend ? 66 : 46,
+    },
+    ...axesOf(across, unit, palette),
+    series: lines.map(seriesOf),
+  });
+}
+
+function axesOf(across: string, unit: string, { text: color, axis, grid }: Palette) {
+  const style = {
+    type: "value",
+    axisLine: { show: true, lineStyle: { color: axis } },
+    axisTick: { show: true, lineStyle: { color: axis } },
+    axisLabel: { color },
+    nameTextStyle: { color },
   };
-  const valuesAt = (i: 0 | 1): number[] => lines.flatMap(({ points }) => points.map((point) => point[i]));
-  const x = axisOf(valuesAt(0), { numMarks: 5, leastStep: 1, endsAtMarks: false });
-  const y = axisOf(valuesAt(1), { numMarks: 4, endsAtMarks: true });
-  return svgChart({ ...parts, height }, [
-    ...drawLeftAxis(y, plot, palette, unit),
-    ...drawBottomAxis(x, plot, palette, across),
-    ...lines.flatMap((line) => drawLine(line, { x, y, plot })),
-    ...drawLegend(legend, { ...parts, height }),
-  ]);
+  return {
+    xAxis: {
+      ...style,
+      name: across,
+      nameLocation: "middle",
+      nameGap: 26,
+      // One step alone would lie between halves of steps.
+      min: ({ min, max }: { readonly min: number; readonly max: number }) => (min === max ? min - 1 : min),
+      max: "dataMax",
+      minInterval: 1,
+      splitLine: { show: false },
+    },
+    yAxis: {
+      ...style,
+      name: unit,
+      scale: true,
+      splitNumber: 4,
+      splitLine: { lineStyle: { color: grid } },
+    },
+  };
 }
 
-/** Points with numbers that an axis can have: what is infinite or none is left out. */
-function drawable(points: Line["points"]): Point[] {
-  return points
-    .filter(([, value]) => Number.isFinite(value))
-    .map(([step, value]) => [step, Math.max(-LARGEST, Math.min(LARGEST, value))]);
-}
-
-function drawLine(
-  { points, color, width, hasDots }: Line,
-  { x, y, plot }: { readonly x: Axis; readonly y: Axis; readonly plot: Plot },
-): Html[] {
-  const { left, right, top, bottom } = plot;
-  const places = thinned(points, right - left).map(
-    ([step, value]) => [between(x, step, left, right), between(y, value, bottom, top)] as const,
-  );
-  const path = places.map(([px, py]) => `${round(px)} ${round(py)}`).join("L");
-  const line = drawn`<path d="M${path}" stroke="${color}" stroke-width="${width}" stroke-linejoin="bevel" fill="none"/>`;
-  const isDotted = (hasDots && points.length <= MOST_DOTS) || points.length === 1;
-  return [line, ...(isDotted ? places.map(([px, py]) => drawDot(px, py, DOT_SIZE, color)) : [])];
-}
-
-/** About as many points as there are pixels: of those that share two, the least and the largest, in their order. */
-function thinned(points: readonly Point[], numPixels: number): readonly Point[] {
-  const perPart = Math.ceil((2 * points.length) / numPixels);
-  if (perPart <= 2) return points;
-  return Array.from({ length: Math.ceil(points.length / perPart) }, (_, i) => {
-    const part = points.slice(i * perPart, (i + 1) * perPart);
-    const extreme = (isBetter: (a: number, b: number) => boolean): Point =>
-      part.reduce((best, point) => (isBetter(point[1], best[1]) ? point : best));
-    return [extreme((a, b) => a < b), extreme((a, b) => a > b)].sort(([a], [b]) => a - b);
-  }).flat();
+function seriesOf({ name, points, color, width, hasDots }: Line) {
+  return {
+    name,
+    type: "line",
+    data: drawable(points),
+    silent: true,
+    // As many points as there are pixels.
+    sampling: "lttb",
+    showSymbol: (hasDots && points.length <= MOST_DOTS) || points.length === 1,
+    symbol: "circle",
+    symbolSize: DOT_SIZE,
+    lineStyle: { color, width },
+    itemStyle: { color },
+  };
 }

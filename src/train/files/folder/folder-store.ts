@@ -8,8 +8,7 @@ import { type Inputs, describeRun } from "../provenance.ts";
 import { RUN_FILES } from "./run-files.ts";
 import type { RunFolder } from "./run-folder.ts";
 import type { RunReporter } from "./run-reporter.ts";
-import { dropBpChart } from "../../report/dropbp-chart.ts";
-import { lossChart } from "../../report/loss-chart.ts";
+import { loadReports } from "./report-modules.ts";
 
 /** An adapter in a folder, for a run that stands at some step. */
 export interface GoOnFrom {
@@ -73,15 +72,16 @@ export function folderStore(parts: FolderStoreParts): RunStore {
       await folder.save(adapter, originAt(state), optimizer, state, keepLast);
       parts.onSave();
       if (reporter.isDueAt(state) || parts.signal?.aborted === true)
-        await folder.write(RUN_FILES.report, reporter.write(state, false));
+        await folder.write(RUN_FILES.report, await reporter.write(state, false));
     },
     restore: (step) => folder.restore(adapter, step),
     async finish(state) {
       await parts.onFinish();
+      const { dropBpChart, lossChart } = await loadReports();
       await folder.finish(adapter, originAt(state), state, {
         [RUN_FILES.config]: configText,
         [RUN_FILES.chart]: lossChart(title, state.log_history),
-        [RUN_FILES.report]: reporter.write(state, true),
+        [RUN_FILES.report]: await reporter.write(state, true),
         ...(state.dropbp === null ? {} : { [RUN_FILES.branches]: dropBpChart(title, state.dropbp) }),
       });
     },

@@ -2,14 +2,14 @@
 import { join } from "node:path";
 import type { Fact } from "../../../format/cards/model-card.ts";
 import type { StartEvent } from "../../events.ts";
-import { writeReport } from "../../report/report.ts";
 import { mergeCommand, nextCommand, resumeCommand } from "../../report/next-command.ts";
 import type { RunState } from "../../loop/run-state.ts";
 import { describeEnvironment } from "./environment.ts";
 import { RUN_FILES } from "./run-files.ts";
 import type { SettledOptions } from "../setup/prepare.ts";
+import { loadReports } from "./report-modules.ts";
 
-/** Least time between two reports while a run goes on. */
+/** Least time between two reports while a run goes on: charts take a tenth of a second. */
 const EVERY_MS = 30_000;
 
 /** What is told of a run. */
@@ -43,10 +43,11 @@ export class RunReporter {
   }
 
   /** Writes the page. */
-  write(state: RunState, isDone: boolean): string {
+  async write(state: RunState, isDone: boolean): Promise<string> {
     const { title, start, options, ownOptions, inputs, nowMs } = this.#parts;
     this.#writtenMs = nowMs();
     const { resume: _resume, overwrite: _overwrite, ...settings } = options;
+    const { writeReport } = await loadReports();
     return writeReport({
       title,
       start,
