@@ -1,13 +1,8 @@
 /** @file The result of an experiment: a table on the terminal, a JSON line, a picture. */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { BarChart, LineChart } from "echarts/charts";
-import { GridComponent, LegendComponent, TitleComponent } from "echarts/components";
-import { init, use } from "echarts/core";
-import { SVGRenderer } from "echarts/renderers";
+import { init } from "echarts/dist/echarts.esm.min.mjs";
 import { ownVersions, readCommit } from "../bench/harness/machine.ts";
-
-use([BarChart, LineChart, GridComponent, LegendComponent, TitleComponent, SVGRenderer]);
 
 /** Folder of kept results. */
 export const RESULTS = fileURLToPath(new URL("results", import.meta.url));

@@ -1,11 +1,7 @@
 /** @file The branches of a DropBP run as an SVG picture: rate, realised rate and sensitivity of each. */
-import { BarChart, ScatterChart } from "echarts/charts";
-import { use } from "echarts/core";
 import type { DropState } from "../dropbp/drop-state.ts";
 import { PAPER, type Palette } from "./palette.ts";
 import { svgChart } from "./svg-chart.ts";
-
-use([BarChart, ScatterChart]);
 
 const HEIGHT = 480;
 const [MARGINS, WIDTH_OF_BRANCH, LEAST_WIDTH] = [140, 16, 600];

@@ -1,10 +1,6 @@
 /** @file Lines over the steps of a run, or over another number, as an SVG picture. */
-import { LineChart } from "echarts/charts";
-import { use } from "echarts/core";
 import type { Palette } from "./palette.ts";
 import { type ChartFrame, svgChart } from "./svg-chart.ts";
-
-use([LineChart]);
 
 /** A number of a run by step. */
 export interface Line {
