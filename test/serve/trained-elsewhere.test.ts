@@ -1,6 +1,6 @@
 /** @file A server whose jobs train in other processes answers with what they have trained as soon as anybody can know of it. */
 import assert from "node:assert/strict";
-import { cpSync } from "node:fs";
+import { cpSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { MemoryJobs } from "../jobs/memory-jobs.ts";
@@ -57,6 +57,23 @@ test("checkpoints of a job can be asked for while it trains, and its result when
   write();
   await queue.changeOwn(row, { status: "succeeded", fine_tuned_model: NAME }, []);
   assert.deepEqual(await Promise.all([ask(NAME), ask(NAME), ask(NAME)]), [200, 200, 200]);
+  assert.deepEqual(server.errors, []);
+});
+
+test("a checkpoint is read where it lies since its worker was lost", async () => {
+  const row = await take("ftjob-7");
+  const write = (folder: string): void => {
+    const path = join(files.runFolder("ftjob-7", folder), "checkpoint-2");
+    cpSync(join(root, "adapters", "poet"), path, { recursive: true });
+  };
+  const name = "ft:tiny:graft::7:ckpt-step-2";
+  write(row.folder);
+  // It has a name, and is in nobody's memory yet.
+  await fineTuning.find(name);
+  write("run-2");
+  await queue.changeOwn(row, {}, [], { folder: "run-2" });
+  rmSync(files.runFolder("ftjob-7", row.folder), { recursive: true });
+  assert.equal(await ask(name), 200);
   assert.deepEqual(server.errors, []);
 });
 

@@ -45,8 +45,11 @@ export class TrainedModels {
       const found = await files.listCheckpoints(job.id, folder).catch(() => []);
       for (const { step, path } of found) paths.set(checkpointName(job, step), path);
     }
-    for (const { name } of this.#state.model.engine.adapters.list()) {
-      if (isOfJob(name, job) && !paths.delete(name)) this.#state.forget(name);
+    for (const { name, path } of this.#state.model.engine.adapters.list()) {
+      if (!isOfJob(name, job)) continue;
+      // Who goes on with the run of a worker that was lost does so in a copy.
+      if (paths.get(name) === path) paths.delete(name);
+      else this.#state.forget(name);
     }
     for (const [name, path] of paths) {
       if (!this.#state.isWithdrawn(name)) this.#state.register(name, path, job.finished_at ?? undefined);
