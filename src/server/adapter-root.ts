@@ -26,15 +26,15 @@ export class AdapterRoot {
     this.#root = root;
   }
 
-  /** Finds a folder that a client names by its path. @throws ApiError 404 */
-  async find(path: string): Promise<string> {
+  /** Finds a folder that a client names by its path, in a key of its request. @throws ApiError 404 */
+  async find(path: string, param: string): Promise<string> {
     const found = await this.#inside(path);
     if (found !== null) return found;
     const alike = nearest(path, await this.namesBeside(path));
     const known = alike === null ? "" : `: did you mean "${alike}"?`;
     throw new ApiError(404, `There is no adapter "${path}" in the folder of adapters${known}`, {
       code: "adapter_not_found",
-      param: "lora_path",
+      param,
     });
   }
 

@@ -127,7 +127,7 @@ test("the time of a request counts while its adapter is read, and nothing is hel
   const { server } = await serve({ requestTimeoutMs: 100 });
   const { state } = server;
   const { adapters } = state.model.engine;
-  const folder = (await state.adapterRoot?.find("clerk")) ?? "";
+  const folder = (await state.adapterRoot?.findNamed("clerk")) ?? "";
   state.register("named", folder);
   const gate = Promise.withResolvers<void>();
   const open = async (...args: Parameters<typeof node.open>): Promise<node.FileHandle> => {

@@ -1,6 +1,6 @@
 /** @file A server whose jobs train in other processes answers with what they have trained as soon as anybody can know of it. */
 import assert from "node:assert/strict";
-import { cpSync, rmSync } from "node:fs";
+import { cpSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { MemoryJobs } from "../jobs/memory-jobs.ts";
@@ -75,6 +75,31 @@ test("a checkpoint is read where it lies since its worker was lost", async () =>
   rmSync(files.runFolder("ftjob-7", row.folder), { recursive: true });
   assert.equal(await ask(name), 200);
   assert.deepEqual(server.errors, []);
+});
+
+test("a job that is refused leaves nothing of the checkpoint that it was to go on from", async () => {
+  cpSync(join(root, "adapters", "poet"), join(root, "adapters", "checkpoint-2"), { recursive: true });
+  const form = new FormData();
+  form.set("purpose", "fine-tune");
+  form.set("file", new File(['{"text": "ka lo"}\n'], "rows.jsonl"));
+  const upload = await server.app.request("/v1/files", { method: "POST", body: form });
+  const { id: training_file } = (await upload.json()) as { id: string };
+  const create = async (resume_from: string) => {
+    const { status, body } = await server.post("/v1/fine_tuning/jobs", {
+      model: "tiny",
+      training_file,
+      resume_from,
+    });
+    return [status, (body as { error?: { param: unknown } }).error?.param];
+  };
+  assert.deepEqual(await create("checkpoint-3"), [404, "resume_from"]);
+  const before = readdirSync(join(root, "state", "jobs"));
+  const waiting = Array.from({ length: 8 }, (_, i) => newJob(`ftjob-waits-${i}`, {}));
+  const more = { base: fingerprint, baseName: "tiny", initAdapter: null };
+  for (const job of waiting) await queue.submit({ job, ...more });
+  assert.deepEqual(await create("checkpoint-2"), [429, null]);
+  assert.deepEqual(readdirSync(join(root, "state", "jobs")), before);
+  for (const { id } of waiting) await queue.cancel(id);
 });
 
 test("what is left of a job that was cancelled elsewhere can be asked for, until it is removed", async () => {

@@ -29,7 +29,7 @@ export const loadAdapter = defineRoute({
         },
       );
     }
-    const folder = await state.adapterRoot.find(path);
+    const folder = await state.adapterRoot.find(path, "lora_path");
     const mayReplace = replaces === true;
     const isTaken = name === state.name || (!mayReplace && state.model.engine.adapters.has(name));
     const param = isTaken ? "lora_name" : "lora_path";

@@ -65,9 +65,11 @@ export const createJob = defineRoute({
     }
     const path = state.list().find(({ id }) => id === adapter)?.path ?? null;
     const initAdapter = path === null ? null : files.toShared(path);
-    if (body.resume_from != null)
-      await files.importCheckpoint(job.id, await foundBelow(state, body.resume_from));
+    const from = body.resume_from == null ? null : await foundBelow(state, body.resume_from);
+    if (from !== null) await files.importCheckpoint(job.id, from);
     if (!(await queue.submit({ job, base: fingerprint, baseName: state.name, initAdapter }))) {
+      // Nobody knows the job, so nobody would remove it; where the database was lost it may be known.
+      if (from !== null) await files.removeRuns(job.id);
       throw new ApiError(429, "As many fine-tuning jobs wait as may", { code: "too_many_jobs" });
     }
     return context.json(job);
@@ -91,7 +93,7 @@ async function methodOf(adapter: string, { graft }: JobRequest, state: ServerSta
 
 /** Finds a folder that a client names. @throws ApiError 404 */
 async function foundBelow({ adapterRoot }: ServerState, path: string): Promise<string> {
-  if (adapterRoot) return await adapterRoot.find(path);
+  if (adapterRoot) return await adapterRoot.find(path, "resume_from");
   throw new ApiError(404, "This server reads no folders of clients: start it with --adapter-root FOLDER", {
     code: "adapters_disabled",
     param: "resume_from",
