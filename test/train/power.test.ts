@@ -116,6 +116,10 @@ describe("sources", () => {
     writeFileSync(path, '{"battery": "\u001b[31m"}');
     await assert.rejects(source.read(), /says "/);
     await assert.rejects(filePower(folder).read(), /it is a folder/);
+    // PowerShell puts a mark of byte order before what it writes.
+    writeFileSync(path, '\uFEFF{"battery": 14}\r\n');
+    const marked = filePower(path, () => assert.fail("waited for a whole file"));
+    assert.equal((await marked.read()).battery, 14);
   });
 
   test(

@@ -72,6 +72,8 @@ test("a reading is JSON with a battery, a temperature or both, and nothing that 
     temperature: null,
     watts: null,
   });
+  const marked = parseReading('\uFEFF{"battery": 55}\r\n');
+  assert.deepEqual(marked, { battery: 55, temperature: null, watts: null }, "as PowerShell writes it");
   for (const bad of [
     "",
     "hot",

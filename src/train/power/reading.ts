@@ -39,15 +39,18 @@ const READING = z.object({
 });
 const SHOWN_LENGTH = 80;
 
+/** Reads JSON, also behind the mark of byte order with which PowerShell begins a file; undefined: it is none. */
+export function readJson(text: string): unknown {
+  try {
+    return JSON.parse(text.trim());
+  } catch {
+    return undefined;
+  }
+}
+
 /** Reads the JSON of a source. @throws PowerProblem */
 export function parseReading(text: string): PowerReading {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    throw nonsense(text);
-  }
-  const parsed = READING.safeParse(value);
+  const parsed = READING.safeParse(readJson(text));
   if (!parsed.success) throw nonsense(text);
   const { battery, percentage, temperature, watts } = parsed.data;
   return requireState({

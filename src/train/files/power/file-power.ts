@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { disk } from "../../../format/files/disk/calls.ts";
 import { describeFileProblem } from "../../../messages/system-error.ts";
-import { PowerProblem, type PowerSource, parseReading } from "../../power/reading.ts";
+import { PowerProblem, type PowerSource, parseReading, readJson } from "../../power/reading.ts";
 
 const MAX_BYTES = 1 << 16;
 /** How often a file that is no JSON is looked at again, and after how long each time. */
@@ -19,24 +19,15 @@ export function filePower(path: string, wait: (ms: number) => Promise<unknown> =
       // A shell empties a file before the program that is to fill it has begun (`termux-battery-status > power.json`), and what
       // is written in parts is read in parts.
       const numLooks = maySoonBeWhole ? NUM_LOOKS : 0;
-      for (let look = 0; look < numLooks && !isJson(text); look++) {
+      for (let look = 0; look < numLooks && readJson(text) === undefined; look++) {
         await wait(LOOK_EVERY_MS);
         text = await readSmall(path);
       }
-      maySoonBeWhole = isJson(text);
+      maySoonBeWhole = readJson(text) !== undefined;
       return parseReading(text);
     },
     readEnergy: async () => [],
   };
-}
-
-function isJson(text: string): boolean {
-  try {
-    JSON.parse(text);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 async function readSmall(path: string): Promise<string> {
