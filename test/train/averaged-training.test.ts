@@ -1,6 +1,6 @@
 /** @file Several trainings of one adapter, brought together: one is the plain training, several are the same at every run. */
 import assert from "node:assert/strict";
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { outerStep } from "../../src/peft/algebra/outer-step.ts";
@@ -76,6 +76,23 @@ test("clients with data of their own count by their examples", async () => {
   const expected = first.map((value, i) => (many * value + few * (second[i] as number)) / (many + few));
   assert.ok(all.every((value, i) => Math.abs(value - (expected[i] as number)) < 1e-7));
   assert.ok(first.some((value, i) => value !== second[i]));
+});
+
+test("what trainings that are brought together cannot have is refused by name, and nothing is written", async () => {
+  const cases: Record<string, object> = {
+    earlyStopping: { evalShare: 0.3, evalEvery: 1, earlyStopping: 1 },
+    evalMetric: { evalShare: 0.3, evalEvery: 1, evalMetric: "loss" },
+    method: { method: "full", rank: undefined, targetModules: undefined },
+  };
+  for (const [key, own] of Object.entries(cases)) {
+    const output = join(root, `own-${key}`);
+    const input = { ...settingsOf(`own-${key}`), ...own };
+    await assert.rejects(trainAveraged(input, { workers: 2, syncEvery: 2 }), {
+      code: "usage/flag",
+      message: new RegExp(`Cannot use ${key} .* in an averaged training`),
+    });
+    assert.ok(!existsSync(output));
+  }
 });
 
 test("the outer step is Nesterov's on the weighted mean of what was changed", () => {

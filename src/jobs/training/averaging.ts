@@ -1,5 +1,6 @@
 /** @file What a job says about averaged training: into how many shares its training is split, and how rounds end. */
 import { z } from "zod";
+import { OF_ONE_TRAINING } from "../../train/files/averaged-training.ts";
 import type { Job } from "../job.ts";
 
 const AVERAGING = z.strictObject({
@@ -37,8 +38,12 @@ export function averagingProblems(
   if (typeof graft["steps"] !== "number") {
     problems.push({ path: ["graft", "steps"], message: "expected a number of steps of each share" });
   }
+  const none = "an averaged training has none: leave it out";
   for (const key of ["validation_file", "resume_from"] as const) {
-    if (isGiven(key)) problems.push({ path: [key], message: "an averaged training has none: leave it out" });
+    if (isGiven(key)) problems.push({ path: [key], message: none });
+  }
+  for (const key of OF_ONE_TRAINING) {
+    if (graft[key] !== undefined) problems.push({ path: ["graft", key], message: none });
   }
   return problems;
 }

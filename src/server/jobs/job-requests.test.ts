@@ -45,3 +45,24 @@ test("metadata are at most 16 pairs, of keys with up to 64 characters and values
     message: /512 characters; metadata is .*, expected at most 16 pairs, and keys of at most 64 characters$/,
   });
 });
+
+test("an averaged training has no file to be evaluated on, nothing to go on from, and nothing that ends it early", () => {
+  const request = { model: "tiny", training_file: "file-1" };
+  const graft = { steps: 4, averaging: { shares: 2, syncEvery: 2 } };
+  assert.ok(parseValues({ ...request, graft }, JOB_REQUEST));
+  const cases: [string, object][] = [
+    ["validation_file", { graft, validation_file: "file-2" }],
+    ["graft.earlyStopping", { graft: { ...graft, evalShare: 0.2, earlyStopping: 1 } }],
+    ["graft.evalMetric", { graft: { ...graft, evalShare: 0.2, evalMetric: "loss" } }],
+  ];
+  for (const [param, own] of cases) {
+    assert.throws(
+      () => parseValues({ ...request, ...own }, JOB_REQUEST),
+      (error: Error & { status: number; param: string }) => {
+        assert.deepEqual([error.status, error.param], [400, param]);
+        assert.match(error.message, /an averaged training has none: leave it out/);
+        return true;
+      },
+    );
+  }
+});

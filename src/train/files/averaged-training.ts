@@ -19,9 +19,11 @@ import {
   differenceOf,
   outerStep,
 } from "../../peft/algebra/outer-step.ts";
+import { configFileOf } from "../../peft/method.ts";
+import { findMethod } from "../../peft/methods.ts";
 import { hostTensor } from "../../runtime/host-tensor.ts";
 import type { TrainEvent } from "../events.ts";
-import type { TrainInput } from "../settings/options.ts";
+import { type TrainInput, parseTrainOptions } from "../settings/options.ts";
 import { findUnusable } from "../loop/checks.ts";
 import { train } from "../trainer.ts";
 import type { TrainHooks } from "../train-hooks.ts";
@@ -59,6 +61,27 @@ export interface Round {
 /** The settings of each training; `steps` are those of each worker. */
 export type AveragedInput = TrainInput & { readonly steps: number };
 
+/** Settings by which a training decides on its own where it ends, or which of its checkpoints is the result. */
+export const OF_ONE_TRAINING = [
+  "earlyStopping",
+  "evalMetric",
+] as const satisfies readonly (keyof TrainInput)[];
+
+/** Refuses what trainings that are brought together cannot have. @throws UsageError "usage/flag" */
+function requireAlike(input: AveragedInput): void {
+  const options = parseTrainOptions(input);
+  const refuse = (key: string, found: string, hint: string): never => {
+    const setting = `${key} ${JSON.stringify(options[key])}`;
+    throw new UsageError("usage/flag", `Cannot use ${setting} in an averaged training: ${found}`, { hint });
+  };
+  if (configFileOf(findMethod(options.method)) === null)
+    refuse("method", "its result is a model of its own, expected an adapter", "Choose another method.");
+  const own = OF_ONE_TRAINING.find((key) => options[key] !== undefined);
+  if (own === undefined) return;
+  const found = "each worker would decide by its own evaluations, expected the same steps of all";
+  refuse(own, found, `Leave ${own} out: what all have after the last step is the result.`);
+}
+
 /** Trains; the adapter is in the output. @throws as `train`; UsageError "usage/flag" */
 export async function trainAveraged(
   input: AveragedInput,
@@ -67,6 +90,7 @@ export async function trainAveraged(
 ): Promise<void> {
   const { output, steps } = input;
   const { workers } = options;
+  requireAlike(input);
   const clients = typeof workers === "number" ? await partsOf(input, workers) : workers;
   await drawStart({ ...input, data: clients[0] as Data }, hooks);
   for (const round of roundsOf(input, options.syncEvery)) {
