@@ -19,6 +19,7 @@ import { float16 } from "../../src/train/activations/float16.ts";
 import { float32 } from "../../src/train/activations/float32.ts";
 import type { ActivationForm } from "../../src/train/activations/keeping.ts";
 import { fineTune } from "../../src/train/loop/fine-tune.ts";
+import { type EvalMetric, LOSS, findEvalMetric } from "../../src/train/eval-metrics.ts";
 import { findObjective } from "../../src/train/objectives.ts";
 import { plannedModel } from "../../src/train/plan/passes/planned-model.ts";
 import { outerBytes } from "../../src/train/plan/weight-memory.ts";
@@ -60,6 +61,8 @@ interface Case {
   /** Its sensitivities are measured. */
   readonly sensitivity?: Sensitivity;
   readonly numSteps?: number;
+  /** What evaluations tell beside the loss. */
+  readonly evalMetric?: EvalMetric;
 }
 
 /**
@@ -98,6 +101,8 @@ function withPatientDisk(form: ActivationForm): { readonly form: ActivationForm;
 
 const [sensitivity] = SENSITIVITIES as [Sensitivity];
 
+const TOKEN_ACCURACY = findEvalMetric("token-accuracy", findObjective("cross-entropy"));
+
 const CASES: readonly Case[] = [
   { modelType: "llama", method: "lora", recompute: false },
   { modelType: "llama", method: "lora", options: { dropout: 0.1 }, recompute: true },
@@ -127,6 +132,7 @@ const CASES: readonly Case[] = [
     recompute: false,
   },
   { modelType: "qwen3_moe", method: "ia3", recompute: false },
+  { modelType: "llama", method: "lora", recompute: true, evalMetric: TOKEN_ACCURACY },
   { modelType: "llama", method: "lora", recompute: false, activations: float16, numLayers: 6 },
   { modelType: "llama", method: "lora", recompute: false, activations: disk, numLayers: 6 },
   { modelType: "llama", method: "lora", recompute: false, numLayers: 4, dropRate: 0.5, numSteps: 24 },
@@ -153,6 +159,7 @@ const CASES: readonly Case[] = [
 describe("walkPasses()", () => {
   for (const { modelType, method: name, options = {}, recompute, compute = "f32", ...each } of CASES) {
     const { activations = float32, numLayers = 2, dropRate = 0, sensitivity = null, numSteps = 3 } = each;
+    const { evalMetric: metric = LOSS } = each;
     const dropBp = dropRate > 0 ? { rate: dropRate, sensitivity, length: 16 } : null;
     const how = [
       ...Object.keys(options),
@@ -160,6 +167,7 @@ describe("walkPasses()", () => {
       ...(dropBp ? [`dropbp ${sensitivity?.name ?? "uniform"}`] : []),
       compute,
       activations.name,
+      ...(metric === LOSS ? [] : [metric.name]),
     ].join(" ");
     test(`${modelType} ${name} ${how}: as much is lent as in the run, by as many programs`, async () => {
       const config = numLayers === 2 ? {} : { config: { num_hidden_layers: numLayers } };
@@ -170,8 +178,10 @@ describe("walkPasses()", () => {
       const request: AttachRequest = { method, options };
       const { engine, names } = countingEngine();
       const session = new Session(engine, base, residency, { compute: COMPUTES[compute] });
+      const asked = requestFor(session, await attach(base, request, new Random(1)), recompute);
       const run = {
-        ...requestFor(session, await attach(base, request, new Random(1)), recompute),
+        ...asked,
+        evaluation: asked.evaluation && { ...asked.evaluation, metric },
         activations: withPatientDisk(activations),
         totalSteps: numSteps,
         dropBp,
@@ -192,6 +202,7 @@ describe("walkPasses()", () => {
             totalSteps: run.totalSteps,
             packing: false,
             heldOut: run.evaluation?.units ?? null,
+            predicts: metric.needsPredictions,
             seed: run.seed,
             activations,
             target: await engine.target(),

@@ -28,6 +28,8 @@ export interface PassesRequest {
   readonly totalSteps: number;
   readonly packing: boolean;
   readonly heldOut: readonly TrainingUnit[] | null;
+  /** Evaluations look at the logits of what they score. */
+  readonly predicts: boolean;
   readonly seed: number;
   readonly activations: ActivationForm;
   readonly target: Target;
@@ -75,12 +77,12 @@ export function* walkPasses(
   const scorer = new PlannedPass(place, adapter, false);
   const compared = referenceOf(request, adapter);
   const reference = compared === undefined ? null : new PlannedPass(place, compared, false);
-  const score = (shape: PassShape): void => {
-    scorer.score(shape);
+  const score = (shape: PassShape, predicts = false): void => {
+    scorer.score(shape, predicts);
     reference?.score(shape);
   };
   for (const shape of heldOut ? evaluationShapes(heldOut) : []) {
-    score(shape);
+    score(shape, request.predicts);
     yield;
   }
   const steps = new PlannedPass(place, adapter, true);

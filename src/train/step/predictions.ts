@@ -5,7 +5,7 @@ import type { Session } from "../../run/session.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 
 /** Logits of so many positions exist at a time. */
-const CHUNK = 256;
+export const PREDICTED_CHUNK = 256;
 
 /** Finds the likeliest output of each labelled position of x [B, T, D]. */
 export async function predict(
@@ -15,8 +15,8 @@ export async function predict(
   { indexes }: LabelledPositions,
 ): Promise<Int32Array> {
   const predicted = new Int32Array(indexes.length);
-  for (let from = 0; from < indexes.length; from += CHUNK) {
-    const chunk = indexes.subarray(from, from + CHUNK);
+  for (let from = 0; from < indexes.length; from += PREDICTED_CHUNK) {
+    const chunk = indexes.subarray(from, from + PREDICTED_CHUNK);
     const logits = await head.logitsAt(x, chunk);
     const numOutputs = logits.shape[1] as number;
     for (let row = 0; row < chunk.length; row++) {

@@ -1,4 +1,5 @@
 /** @file What of a prepared run decides how much memory it takes. */
+import { DATA_KINDS } from "../../../data/examples/data-kinds.ts";
 import { exampleLength } from "../../../data/examples/training-unit.ts";
 import { keptIn, residentBytes } from "../../../format/checkpoint/load-model.ts";
 import { parseByteSize } from "../../../messages/byte-size.ts";
@@ -6,6 +7,8 @@ import { COMPUTES } from "../../../nn/computes.ts";
 import { configFileOf } from "../../../peft/method.ts";
 import { outlineAdapter } from "../../../peft/outline.ts";
 import { findActivationForm } from "../../activations/forms.ts";
+import { findEvalMetric } from "../../eval-metrics.ts";
+import type { Objective } from "../../objective.ts";
 import { plannedModel } from "../../plan/passes/planned-model.ts";
 import type { MemoryRequest } from "../../plan/run-memory.ts";
 import { readersOf } from "../../plan/run-passes.ts";
@@ -15,6 +18,7 @@ import {
   requireFrozenShards,
   requireResidentBudget,
 } from "../../plan/resident-budget.ts";
+import type { TrainOptions } from "../../settings/options.ts";
 import type { PreparedRun } from "./prepare.ts";
 import { residencyOf } from "./run-choices.ts";
 
@@ -38,12 +42,18 @@ export function memoryRequest(run: PreparedRun): MemoryRequest {
     numLanes: options.dataParallel ?? 1,
     packing: options.packing,
     heldOut: data.heldOut,
+    predicts: looksAtLogits(options, run.objective.objective),
     numTokens: data.train.reduce((sum, unit) => sum + exampleLength(unit), 0),
     tokenizerFiles: checkpoint.tokenizerFiles,
     seed: options.seed,
     activations: findActivationForm(options.activations),
     budgetBytes,
   };
+}
+
+/** Whether evaluations find the likeliest tokens or classes: of classes they do in any case. */
+function looksAtLogits({ evalMetric }: Pick<TrainOptions, "evalMetric">, objective: Objective): boolean {
+  return DATA_KINDS[objective.rows].hasClasses || findEvalMetric(evalMetric, objective).needsPredictions;
 }
 
 /** What decides how much memory its parameters need at least. */

@@ -15,6 +15,7 @@ import { tableGradientProgram } from "../../../run/head/head-table.ts";
 import { VOCABULARY_CHUNK, headChunkOf } from "../../../run/head/label-head.ts";
 import { type VocabularyProgramKind, vocabularyProgram } from "../../../run/head/vocabulary-programs.ts";
 import { SLICE_ROWS } from "../../../run/large-tables.ts";
+import { PREDICTED_CHUNK } from "../../step/predictions.ts";
 import type { PlannedGradients } from "./planned-gradients.ts";
 import { type PassPlace, floats } from "./planned-place.ts";
 import type { PlannedBlock } from "./planned-pool.ts";
@@ -57,6 +58,25 @@ export class PlannedHead {
       const { made } = programs.build(program);
       const lent = [...this.#feeds(made.part, N), this.#lend(floats([N, 1]), {})];
       programs.run(program, { N });
+      pool.release(...lent);
+    }
+  }
+
+  /** Logits of labels, as `train/step/predictions` looks at them. */
+  predict(numLabels: number): void {
+    const { facts, pool, programs } = this.#place;
+    const { model } = facts;
+    const variant = this.#variant("logits");
+    const isSliced = readsSlices(facts, this.#adapter, variant.arithmetic);
+    for (const N of chunks(numLabels, PREDICTED_CHUNK)) {
+      const lent = [model.width, model.numOutputs].map((columns) => this.#lend(floats([N, columns]), {}));
+      if (isSliced) {
+        this.#walk((V) => {
+          const ofSlice = this.#lend(floats([N, V]), {});
+          programs.run(vocabularyProgram(model, "logits"), { N, V });
+          pool.release(ofSlice);
+        });
+      } else programs.run(headProgram(model, this.#adapter, variant), { N });
       pool.release(...lent);
     }
   }
@@ -130,20 +150,28 @@ export class PlannedHead {
       own.push(lend(N, 1), lend(N, model.width));
       return { own, gradient: [lend(N, model.width)] };
     });
-    const slice = (from: number): number => Math.min(SLICE_ROWS, model.numOutputs - from);
-    let ahead = lend(slice(0), model.width);
-    for (let from = 0; from < model.numOutputs; from += SLICE_ROWS) {
-      const rows = ahead;
-      const next = from + SLICE_ROWS;
-      if (next < model.numOutputs) ahead = lend(slice(next), model.width);
-      for (const N of counts) {
-        programs.run(program(hasGradient ? "log-sum-gradient" : "log-sum"), { N, V: slice(from) });
-      }
-      pool.release(rows);
-    }
+    this.#walk((V) => {
+      for (const N of counts) programs.run(program(hasGradient ? "log-sum-gradient" : "log-sum"), { N, V });
+    });
     for (const N of counts) programs.run(program(hasGradient ? "label-gradient" : "label"), { N });
     pool.release(...sums.flatMap(({ own }) => own));
     return [...hidden, ...sums.flatMap(({ gradient }) => gradient)];
+  }
+
+  /** Lends slices of the head's matrix one after another, the next while something is done with one of so many rows. */
+  #walk(visit: (numRows: number) => void): void {
+    const { pool, facts } = this.#place;
+    const { numOutputs, width } = facts.model;
+    const sliceAt = (from: number): number => Math.min(SLICE_ROWS, numOutputs - from);
+    const lend = (from: number): PlannedBlock => this.#lend(floats([sliceAt(from), width]), {});
+    let ahead = lend(0);
+    for (let from = 0; from < numOutputs; from += SLICE_ROWS) {
+      const rows = ahead;
+      const next = from + SLICE_ROWS;
+      if (next < numOutputs) ahead = lend(next);
+      visit(sliceAt(from));
+      pool.release(rows);
+    }
   }
 }
 

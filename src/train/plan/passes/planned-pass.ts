@@ -54,8 +54,8 @@ export class PlannedPass {
     this.#gradients.begin();
   }
 
-  /** Log-probabilities of labels, without gradients. */
-  score(shape: PassShape): void {
+  /** Log-probabilities of labels, without gradients; with predictions, their logits too. */
+  score(shape: PassShape, predicts = false): void {
     const pass = this.#begin(shape);
     let x = this.#embed(pass);
     for (const structure of this.#structures) {
@@ -64,6 +64,7 @@ export class PlannedPass {
       x = y;
     }
     this.#head.logProbs(shape.numLabels);
+    if (predicts) this.#head.predict(shape.numLabels);
     this.#place.pool.release(x, ...pass.made.values());
   }
 
