@@ -2,6 +2,7 @@
  * @file The front door of training: from settings to a folder with what was trained. In one file, so that it can be seen in
  * which order the folder is checked, locked and written, and what is given back when something fails.
  */
+import { residentBytes } from "../format/checkpoint/load-model.ts";
 import { COMPUTES } from "../nn/computes.ts";
 import type { Session } from "../run/session.ts";
 import { createEngine } from "../runtime/create-engine.ts";
@@ -130,7 +131,13 @@ class Training {
       const memory =
         budgetBytes === null
           ? RESIDENT
-          : new ShardMemory(budgetBytes, shards, shardDtype, (sizeBytes) => pages.reserve(sizeBytes));
+          : new ShardMemory(
+              budgetBytes,
+              shards,
+              shardDtype,
+              (sizeBytes) => pages.reserve(sizeBytes),
+              residentBytes(fitted.prepared.checkpoint),
+            );
       const activations = new ShardFolder(folder.path, ACTIVATIONS_FOLDER);
       await activations.sweep(findActivationForm(options.activations).usesDisk);
       try {

@@ -1,6 +1,15 @@
 /** @file Parameters on disk: the same bits as in memory, in a run, a resumed run, after a kill; and what is refused. */
 import assert from "node:assert/strict";
-import { cpSync, existsSync, mkdirSync, readdirSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import * as node from "node:fs/promises";
 import { describe, test } from "node:test";
 import { type Disk, withDisk } from "../../src/format/files/disk/calls.ts";
@@ -112,6 +121,32 @@ describe("parameters on disk", () => {
     await assert.rejects(runTiny({ ...FULL, output, residentMemory: "1MB", shardDtype: "float16" }), refused);
     const { residentMemory: _none, ...resident } = settings;
     await assert.rejects(runTiny({ ...resident, output, shardDtype: "float16" }), refused);
+  });
+
+  test("a base that is rounded stays in few bits beside its blocks, and counts", async () => {
+    const settings = { ...FULL, method: "lora", rank: 4, steps: 3 };
+    const leastOf = async (input: TrainInput): Promise<{ least: number; outside: number }> => {
+      const output = `${folder}/least`;
+      const error = await runTiny({ ...input, output, residentMemory: "1KB" }).catch((one: unknown) => one);
+      assert.ok(error instanceof CapacityError);
+      const bytesIn = (text: string | null, form: RegExp): number =>
+        1000 * Number(form.exec(text ?? "")?.[1]);
+      const outside = bytesIn(error.message, /(\d+)KB are frozen outside the blocks/);
+      return { least: bytesIn(error.hint, /--resident-memory (\d+)KB or more/), outside };
+    };
+    const rounded = { ...settings, base: "q8_0" as const };
+    const [{ least }, ofFloats] = [await leastOf(rounded), await leastOf(settings)];
+    // Nearly all of the file are matrices, of which down_proj has rows of 48; a block of 32 numbers has a scale of two bytes.
+    const codeBytes = (statSync(`${model}/model.safetensors`).size / 4 - 6 * 32 * 48) * (34 / 32);
+    // The embedding is not in memory in float32 then.
+    const blockBytes = ofFloats.least - ofFloats.outside;
+    assert.ok(Math.abs(least - blockBytes - codeBytes) < 0.1 * codeBytes, `${least} for ${codeBytes}`);
+    const [resident, sharded] = [`${folder}/memory-rounded`, `${folder}/disk-rounded`];
+    const { events } = await runTiny({ ...rounded, output: resident });
+    const run = await runTiny({ ...rounded, output: sharded, residentMemory: `${least / 1000}KB` });
+    assert.deepEqual(lossesOf(run.events), lossesOf(events));
+    for (const { resident_mb: mb } of stepsOf(run.events))
+      assert.ok(1e6 * mb! <= least && 1e6 * mb! > codeBytes, `${mb} MB of ${least} bytes`);
   });
 
   test("a budget that one group does not fit into is refused, with one that is enough, and nothing is written", async () => {

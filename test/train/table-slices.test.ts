@@ -57,6 +57,7 @@ describe("gradients of a large table", () => {
         hasPlainPasses: false,
         numSlots: 0,
         outsideBytes: 0,
+        storedBytes: 0,
         residency: "stored",
       });
       assert.ok(!tied || sizeBytes < 1.9 * TABLE_BYTES, `${sizeBytes}`);

@@ -41,28 +41,35 @@ export class ShardMemory implements VectorMemory {
   readonly frozenDtype: ShardDtype;
   readonly #disk: ShardDisk;
   readonly #reserve: (sizeBytes: number) => Pages | null;
+  readonly #takenBytes: number;
   readonly #shardOf = new WeakMap<ArrayBufferLike, Shard>();
   /** The shards in memory, the least recently used one first. */
   readonly #resident = new Set<Shard>();
   #numShards = 0;
-  #residentBytes = 0;
+  #residentBytes: number;
   /** Bytes of resident shards that are already on their way to the disk. */
   #leavingBytes = 0;
   #traffic = { peakBytes: 0, readBytes: 0, writtenBytes: 0, evictedBytes: 0 };
   /** Ends when the last request in the queue is done. */
   #last: Promise<unknown> = Promise.resolve();
 
-  /** `reserve`: where shards may lie; null, for one or all: in buffers of their own. */
+  /**
+   * `reserve`: where shards may lie; null, for one or all: in buffers of their own. `takenBytes`: what is in memory all the time
+   * without being a shard, and counts.
+   */
   constructor(
     budgetBytes: number,
     disk: ShardDisk,
     frozenDtype: ShardDtype = "float32",
     reserve: (sizeBytes: number) => Pages | null = () => null,
+    takenBytes = 0,
   ) {
     this.budgetBytes = budgetBytes;
     this.frozenDtype = frozenDtype;
     this.#disk = disk;
     this.#reserve = reserve;
+    this.#residentBytes = takenBytes;
+    this.#takenBytes = takenBytes;
   }
 
   make<T>(spec: MemorySpec, cut: (buffer: ArrayBuffer) => T): T {
@@ -267,7 +274,7 @@ export class ShardMemory implements VectorMemory {
 
   #tooSmall(wanted: readonly Shard[]): CapacityError {
     const held = sizeOf([...this.#resident].filter((s) => s.numHolds > 0 && !wanted.includes(s)));
-    const needed = held + sizeOf(wanted);
+    const needed = this.#takenBytes + held + sizeOf(wanted);
     return new CapacityError(
       "capacity/memory",
       `Cannot hold ${wanted.map(({ name }) => name).join(", ")}: it needs ${needed} bytes with what is used beside it, expected at most ${this.budgetBytes}`,

@@ -5,7 +5,8 @@
  *   a reference's block        all its tensors as the base has them
  *   update of a group          its numbers, a part of their gradients and one of the optimizer's state
  *
- * Of the head's matrix a slice of the gradient is there at a time. What is frozen outside the blocks is always there.
+ * Of the head's matrix a slice of the gradient is there at a time. What is frozen outside the blocks is always there, and a
+ * base that is held as it is kept.
  */
 import { CapacityError, UsageError } from "../../errors.ts";
 import { numElements } from "../../graph/shape.ts";
@@ -33,6 +34,8 @@ export interface BudgetRequest {
   readonly residency: Residency;
   /** Bytes of what is frozen outside the blocks, and read whole. */
   readonly outsideBytes: number;
+  /** Bytes of a base that is held as it is kept, in few bits mostly. */
+  readonly storedBytes: number;
 }
 
 interface Need {
@@ -65,20 +68,23 @@ export function requireResidentBudget(budgetBytes: number, request: BudgetReques
   }
   const { what, sizeBytes } = smallestBudget(request);
   if (sizeBytes <= budgetBytes) return;
-  const outside =
-    request.outsideBytes > 0
-      ? `, of which ${showByteSize(request.outsideBytes)} are frozen outside the blocks`
-      : "";
+  const always = [
+    [request.outsideBytes, "are frozen outside the blocks"],
+    [request.storedBytes, "are the base as it is kept"],
+  ] as const;
+  const told = always.flatMap(([bytes, what]) => (bytes > 0 ? [`${showByteSize(bytes)} ${what}`] : []));
+  const ofThese = told.length > 0 ? `, of which ${told.join(" and ")}` : "";
   throw new CapacityError(
     "capacity/memory",
-    `Cannot train within a resident memory of ${showByteSize(budgetBytes)}: ${what} needs ${showByteSize(sizeBytes)} at once${outside}, expected no more than that`,
+    `Cannot train within a resident memory of ${showByteSize(budgetBytes)}: ${what} needs ${showByteSize(sizeBytes)} at once${ofThese}, expected no more than that`,
     { hint: `Give --resident-memory ${showByteSize(sizeBytes)} or more.` },
   );
 }
 
 /** The piece of work that needs most. */
 export function smallestBudget(request: BudgetRequest): Need {
-  const { model, trained, waits, hasPlainPasses, numSlots, outsideBytes } = request;
+  const { model, trained, waits, hasPlainPasses, numSlots } = request;
+  const always = request.outsideBytes + request.storedBytes;
   const names = new Set(trained.map(({ name }) => name));
   const sliced = slicedTableOf(model, [...names], null);
   const sliceBytes = SLICE_ROWS * model.width * Float32Array.BYTES_PER_ELEMENT;
@@ -90,13 +96,13 @@ export function smallestBudget(request: BudgetRequest): Need {
     const table = waits && layer === null ? bytesOf(trained.filter(({ name }) => name === sliced)) : 0;
     const slice = Math.min(table, sliceBytes);
     return [
-      { what: groupName(layer), sizeBytes: outsideBytes + frozen + group + (group - table) + slice },
+      { what: groupName(layer), sizeBytes: always + frozen + group + (group - table) + slice },
       {
         what: `the update of ${groupName(layer)}`,
-        sizeBytes: outsideBytes + group + Math.max(group - table, slice) + state,
+        sizeBytes: always + group + Math.max(group - table, slice) + state,
       },
       ...(hasPlainPasses
-        ? [{ what: `${groupName(layer)} of the base`, sizeBytes: outsideBytes + shardBytes(all) }]
+        ? [{ what: `${groupName(layer)} of the base`, sizeBytes: always + shardBytes(all) }]
         : []),
     ];
   });

@@ -52,7 +52,7 @@ export interface MemoryRequest extends PassesRequest {
   readonly numLanes: number;
   readonly numTokens: number;
   readonly tokenizerFiles: TokenizerFiles | null;
-  /** Bytes in memory of frozen blocks, and of what is trained where that can wait on the disk; null: all is in memory. */
+  /** Bytes in memory of frozen weights, and of what is trained where that can wait on the disk; null: all is in memory. */
   readonly budgetBytes: number | null;
 }
 
@@ -122,7 +122,7 @@ function parameterParts(
     return { weights: storedBytes + outer + blocks(residency), ...ofTraining };
   }
   // As many blocks stay as there is room for.
-  const weights = outer + blocks("float32");
+  const weights = storedBytes + outer + blocks("float32");
   if (configFileOf(method) !== null) return { weights: Math.min(weights, budgetBytes), ...ofTraining };
   return {
     weights: Math.min(weights + (2 + numSlots) * trained, budgetBytes),

@@ -73,6 +73,7 @@ export function budgetRequest(run: PreparedRun): BudgetRequest {
     hasPlainPasses: readers.includes(null),
     numSlots: optimizer.slots.length,
     residency,
+    storedBytes: residentBytes(checkpoint),
     outsideBytes: Math.max(...readers.map((reader) => outerBytes(facts, reader))),
   };
 }
