@@ -238,6 +238,30 @@ test("a plan stops after each pass that it walks through", async () => {
   assert.equal(numStops, shapes.length);
 });
 
+test("copies of gradients that DropBP compares are planned", async () => {
+  const data = writeTinyChats(`${folder}/compared.jsonl`, 12);
+  const model = await writeTinyModel(`${folder}/compared`);
+  const { rank: _rank, ...run } = TINY_RUN;
+  const planned = async (dropbpRates: "norm" | "gradient"): Promise<number> => {
+    const settings = {
+      ...run,
+      method: "full",
+      model,
+      data,
+      output: `${folder}/never`,
+      dropbp: 0.5,
+      dropbpRates,
+    };
+    const opened = await openRun(parseTrainOptions(settings));
+    const { parts } = await breathing(planMemory(memoryRequest(settleRun(opened)), false));
+    await opened.checkpoint.close();
+    return parts.activations;
+  };
+  const more = (await planned("gradient")) - (await planned("norm"));
+  // Of the embedding and the last norm, twice.
+  assert.equal(more, 2 * 4 * (259 * 32 + 32));
+});
+
 test("what is trained outside the blocks is not counted as frozen too, under either name of a tied matrix", async () => {
   const frozenBytes: number[] = [];
   let tableBytes = 0;

@@ -104,7 +104,7 @@ class Measuring {
     const { gradients, runner, betweenBlocks } = this.#turn;
     const groups = gradients.groups.filter(({ group }) => group.layer === layer);
     const below: Way[] = [];
-    let whole: Float64Array[] = [];
+    let whole: ArrayLike<number>[] = [];
     for (const [i, way] of ways.entries()) {
       this.#signal?.throwIfAborted();
       await betweenBlocks?.();

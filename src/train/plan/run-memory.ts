@@ -7,6 +7,7 @@
  */
 import type { TokenizerFiles } from "../../format/checkpoint/checkpoint.ts";
 import type { Work } from "../../graph/program-work.ts";
+import { numElements } from "../../graph/shape.ts";
 import type { Compute } from "../../nn/compute.ts";
 import type { AdapterView } from "../../peft/adapter-view.ts";
 import type { KeptAs, Layout, Preview } from "../../peft/layout.ts";
@@ -27,7 +28,7 @@ export interface MemoryParts {
   readonly trained: number;
   readonly gradients: number;
   readonly optimizer: number;
-  /** What passes lend: kept activations, streams, masks, gradients that are added. */
+  /** What passes lend: kept activations, streams, masks, gradients that are added or compared. */
   readonly activations: number;
   /** What programs need of their own. */
   readonly scratch: number;
@@ -83,7 +84,7 @@ export function* estimateRun(request: MemoryRequest, recompute: Recompute): Gene
   const { pool, programs, stepWork, stepWalks } = yield* walkPasses(request, facts, adapter, recompute);
   const parts = {
     ...parameterParts(request, facts, adapter),
-    activations: numLanes * pool.residentBytes,
+    activations: numLanes * pool.residentBytes + comparedBytes(request, adapter),
     scratch: numLanes * programs.scratchBytes + NODE_BYTES * programs.numNodes,
     process: processBytes(request),
   };
@@ -94,6 +95,14 @@ export function* estimateRun(request: MemoryRequest, recompute: Recompute): Gene
     stepWork,
     stepReadBytes: walkBytes * stepWalks,
   };
+}
+
+/** Gradients of a block, or of what is outside of them, that DropBP compares. */
+function comparedBytes({ dropBp, model }: MemoryRequest, adapter: AdapterView): number {
+  const groups = [...model.layers.keys(), null].map((layer) =>
+    adapter.trained(layer).reduce((sum, { shape }) => sum + numElements(shape), 0),
+  );
+  return (dropBp?.sensitivity?.numCopies ?? 0) * FLOAT_BYTES * Math.max(...groups);
 }
 
 function processBytes({ compute, numTokens, tokenizerFiles }: MemoryRequest): number {
