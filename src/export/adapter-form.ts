@@ -3,7 +3,7 @@ import { FormatError, UsageError } from "../errors.ts";
 import type { GGUF_ENDING } from "../format/checkpoint/checkpoint.ts";
 import type { LoadedModel } from "../format/by-path.ts";
 import type { Provenance } from "../format/cards/model-card.ts";
-import { showShape } from "../graph/shape.ts";
+import { dimsOf, showShape } from "../graph/shape.ts";
 import { transposed } from "../linalg/transposed.ts";
 import type { SiteSpec } from "../models/graphs/sites.ts";
 import type { FactorPair } from "../peft/algebra/contract.ts";
@@ -78,6 +78,6 @@ export function unlikeModel(path: string, found: string, expected: string): Form
 
 /** The transpose of a matrix; fresh memory. */
 export function turned({ shape, data }: Matrix): Matrix {
-  const [numRows, numColumns] = shape as [number, number];
+  const [numRows, numColumns] = dimsOf(shape, 2);
   return hostTensor("float32", [numColumns, numRows], transposed(data, numRows, numColumns));
 }

@@ -1,6 +1,6 @@
 /** @file Collects the ONNX nodes, constants and names of one program. */
 import type { DType, TensorData } from "./dtype.ts";
-import type { Shape } from "./shape.ts";
+import { type Shape, knownShape } from "./shape.ts";
 
 /** A value of a graph, as far as a file tells of it. */
 interface NamedValue {
@@ -70,7 +70,7 @@ export class Emitter {
     const known = this.#names.get(value);
     if (known !== undefined) return known;
     const data = value.graph.constantData.get(value);
-    const name = data ? this.constant(value.dtype, value.shape as number[], data) : `%v${value.id}`;
+    const name = data ? this.constant(value.dtype, knownShape(value.shape), data) : `%v${value.id}`;
     this.#names.set(value, name);
     return name;
   }

@@ -6,7 +6,7 @@ import { type AnyNode, type Attributes, Graph, type Value } from "./graph.ts";
 import { matmulParts } from "./ops/products/matmul-parts.ts";
 import { matmulOp } from "./ops/products/matmul.ts";
 import { type ProgramSpec, nodesOf } from "./program.ts";
-import { type Shape, renameSymbols, termsOf } from "./shape.ts";
+import { type Shape, knownShape, renameSymbols, termsOf } from "./shape.ts";
 
 export interface ProgramPart {
   readonly spec: ProgramSpec;
@@ -93,7 +93,7 @@ class PartCopy {
     const known = this.#places.get(value);
     if (known) return known;
     const data = value.graph.constantData.get(value);
-    if (data) return this.#graph.constant(value.dtype, value.shape as number[], data);
+    if (data) return this.#graph.constant(value.dtype, knownShape(value.shape), data);
     this.#apply(value.node as AnyNode);
     return this.#places.get(value) as Value;
   }

@@ -8,6 +8,7 @@ import { concat } from "./ops/shapes/concat.ts";
 import { isThin, matmulOp } from "./ops/products/matmul.ts";
 import { split } from "./ops/rows/split.ts";
 import { type ProgramSpec, nodesOf } from "./program.ts";
+import { sizeAt } from "./shape.ts";
 
 /**
  * Joins such products among the nodes of a program, in the same graph. Returns which value has taken the place of each; those
@@ -51,6 +52,6 @@ function applyJoined(group: readonly AnyNode[], x: Value): readonly Value[] {
   const [{ op, attributes }] = group as [AnyNode];
   const matrices = group.map(({ inputs }) => inputs[1] as Value);
   const [y] = x.graph.apply(op, [x, concat(matrices, 0)], attributes) as [Value];
-  const sizes = matrices.map(({ shape }) => shape[0] as number);
+  const sizes = matrices.map(({ shape }) => sizeAt(shape, 0));
   return split(y, y.shape.length - 1, sizes);
 }

@@ -113,9 +113,51 @@ export function numElements(shape: readonly number[]): number {
   return shape.reduce((product, size) => product * size, 1);
 }
 
-/** Tells whether two shapes are the same. */
-export function sameShape(a: Shape, b: Shape): boolean {
-  return a.length === b.length && a.every((dim, i) => dim === b[i]);
+/** Returns the size of one axis, counted from the end where the number is negative. @throws RangeError when there is no such axis */
+export function dimAt<D extends Dim>(shape: readonly D[], axis: number): D {
+  const dim = shape.at(axis);
+  if (dim === undefined) throw new RangeError(`Cannot read axis ${axis} of ${showShape(shape)}`);
+  return dim;
+}
+
+/** Returns the size of one axis, which must be known. @throws RangeError when it is symbolic, or there is no such axis */
+export function sizeAt(shape: Shape, axis: number): number {
+  const dim = dimAt(shape, axis);
+  if (typeof dim === "string")
+    throw new RangeError(`Cannot read axis ${axis} of ${showShape(shape)}: its size is not known`);
+  return dim;
+}
+
+/** Sizes of shapes by their number of axes. */
+interface Axes<D> {
+  readonly 1: readonly [D];
+  readonly 2: readonly [D, D];
+  readonly 3: readonly [D, D, D];
+  readonly 4: readonly [D, D, D, D];
+}
+
+/** Returns the sizes of a shape that must have so many axes. @throws RangeError when it has others */
+export function dimsOf<D extends Dim, R extends keyof Axes<D>>(shape: readonly D[], rank: R): Axes<D>[R] {
+  if (!hasRank(shape, rank)) throw new RangeError(`Cannot read ${showShape(shape)} as ${rank} axes`);
+  return shape;
+}
+
+/** Tells whether a shape has so many axes. */
+function hasRank<D extends Dim, R extends keyof Axes<D>>(
+  shape: readonly D[],
+  rank: R,
+): shape is readonly D[] & Axes<D>[R] {
+  return shape.length === rank;
+}
+
+/** Returns a shape whose sizes must all be known. @throws RangeError when one is symbolic */
+export function knownShape(shape: Shape): readonly number[] {
+  return shape.map((_, axis) => sizeAt(shape, axis));
+}
+
+/** Tells whether a shape is the expected one; no shape is one of which a size is undefined. */
+export function sameShape(shape: Shape, expected: readonly (Dim | undefined)[]): boolean {
+  return shape.length === expected.length && shape.every((dim, i) => dim === expected[i]);
 }
 
 /** Writes a shape for a message. */

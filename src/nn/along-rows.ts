@@ -1,7 +1,7 @@
 /** @file A vector that all rows of x share, or one for each row, as it is multiplied with x or added to it. */
 import type { Value } from "../graph/graph.ts";
 import { reshape } from "../graph/ops/shapes/reshape.ts";
-import type { Dim } from "../graph/shape.ts";
+import { dimsOf } from "../graph/shape.ts";
 
 /** Whether each row has a vector of its own: [B, D] instead of [D]. */
 export function isPerRow(vector: Value): boolean {
@@ -11,6 +11,6 @@ export function isPerRow(vector: Value): boolean {
 /** A vector [D] as it is, and vectors of rows [B, D] as [B, 1, .., D], with the axes of x [B, .., D']. */
 export function alongRows(vector: Value, x: Value): Value {
   if (!isPerRow(vector)) return vector;
-  const [numRows, width] = vector.shape as [Dim, Dim];
+  const [numRows, width] = dimsOf(vector.shape, 2);
   return reshape(vector, [numRows, ...x.shape.slice(2).map(() => 1), width]);
 }

@@ -14,7 +14,7 @@ import { reshape } from "../graph/ops/shapes/reshape.ts";
 import { rope } from "../graph/ops/attention/rope.ts";
 import { transpose } from "../graph/ops/shapes/transpose.ts";
 import { attendWhole } from "../graph/ops/attention/whole-attention.ts";
-import type { Dim } from "../graph/shape.ts";
+import { dimAt, dimsOf } from "../graph/shape.ts";
 import { type HeadCache, attendOverHeads } from "../graph/ops/attention/cached-attention.ts";
 import type { AttentionOptions } from "./builder.ts";
 
@@ -60,7 +60,7 @@ export function attention(
   if (inputs.past && softcap === null) return overCache(q, k, v, options, { ...inputs, past: inputs.past });
   const { scale, causal, window } = options;
   const { queries, keys, tables, past, chunk } = inputs;
-  const [B, T] = q.shape as [Dim, Dim];
+  const [B, T] = dimsOf(q.shape, 3);
   const heads = (x: Value, n: number): Value => transpose(reshape(x, [B, T, n, E]), [0, 2, 1, 3]);
   const rotate = (x: Value): Value => (tables ? rope(x, queries.positions, tables.cos, tables.sin) : x);
   const query = rotate(heads(q, H)); // [B, H, T, E]
@@ -68,7 +68,7 @@ export function attention(
   const newKey = reshape(transpose(rotated, [0, 2, 1, 3]), [B, T, K * E]);
   const ofAll = (past: Value, fresh: Value): Value => {
     const all = concat([past, fresh], 1);
-    return transpose(reshape(all, [B, all.shape[1] as Dim, K, E]), [0, 2, 1, 3]);
+    return transpose(reshape(all, [B, dimAt(all.shape, 1), K, E]), [0, 2, 1, 3]);
   };
   const key = past ? ofAll(past.key, newKey) : rotated; // [B, K, S, E]
   const value = past ? ofAll(past.value, v) : heads(v, K);

@@ -5,6 +5,7 @@
  */
 import type { Value } from "../graph/graph.ts";
 import { mul } from "../graph/ops/pointwise/elementwise.ts";
+import { sizeAt } from "../graph/shape.ts";
 import type { Builder, StackPlace } from "./builder.ts";
 
 /** Sizes and activation of a feed-forward part. */
@@ -21,6 +22,6 @@ export function gatedMlp(b: Builder, x: Value, prefix: string, options: MlpOptio
   const { intermediateSize: F, activation, bias, stacks } = options;
   const gate = b.linear(`${prefix}gate_proj`, x, F, { role: "gate", bias, stack: stacks?.gate });
   const up = b.linear(`${prefix}up_proj`, x, F, { role: "up", bias, stack: stacks?.up });
-  const [inner, width] = [mul(activation(gate), up), x.shape.at(-1) as number];
+  const [inner, width] = [mul(activation(gate), up), sizeAt(x.shape, -1)];
   return b.linear(`${prefix}down_proj`, inner, width, { role: "down", bias, stack: stacks?.down });
 }

@@ -4,14 +4,14 @@ import { add, mul } from "../graph/ops/pointwise/elementwise.ts";
 import { layerNorm as layerNormOf } from "../graph/ops/norms/layer-norm.ts";
 import { reshape } from "../graph/ops/shapes/reshape.ts";
 import { rmsNorm as rmsNormOf } from "../graph/ops/norms/rms-norm.ts";
-import type { Dim } from "../graph/shape.ts";
+import { dimsOf, sizeAt } from "../graph/shape.ts";
 import { alongRows, isPerRow } from "./along-rows.ts";
 import type { Builder } from "./builder.ts";
 
 /** Builds the norm of the last axis of x by a tensor of this name. */
 export type Norm = (b: Builder, name: string, x: Value) => Value;
 
-const widthOf = (x: Value): number => x.shape.at(-1) as number;
+const widthOf = (x: Value): number => sizeAt(x.shape, -1);
 
 /** The root-mean-square norm with factors w. */
 export function rmsNorm(epsilon: number): Norm {
@@ -54,7 +54,7 @@ function filled(x: Value, value: number): Value {
 /** A norm of each head of x [B, T, n·E] by itself, with E factors. */
 export function headNorm(norm: Norm, numHeads: number): Norm {
   return (b, name, x) => {
-    const [B, T] = x.shape as [Dim, Dim];
+    const [B, T] = dimsOf(x.shape, 3);
     return reshape(norm(b, name, reshape(x, [B, T, numHeads, widthOf(x) / numHeads])), x.shape);
   };
 }

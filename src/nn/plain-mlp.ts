@@ -1,5 +1,6 @@
 /** @file The feed-forward part of a block without a gate:  Wdown f(Wup x). */
 import type { Value } from "../graph/graph.ts";
+import { sizeAt } from "../graph/shape.ts";
 import type { Builder, LinearOptions } from "./builder.ts";
 import type { MlpOptions } from "./gated-mlp.ts";
 
@@ -12,6 +13,6 @@ export function plainMlp(
   stored: Pick<LinearOptions, "storedTransposed"> = {},
 ): Value {
   const inner = b.linear(names.up, x, intermediateSize, { role: "up", bias, ...stored });
-  const width = x.shape.at(-1) as number;
+  const width = sizeAt(x.shape, -1);
   return b.linear(names.down, activation(inner), width, { role: "down", bias, ...stored });
 }

@@ -4,6 +4,7 @@
  */
 import type { Value } from "../graph/graph.ts";
 import { split } from "../graph/ops/rows/split.ts";
+import { sizeAt } from "../graph/shape.ts";
 import type { AttentionOptions, Builder, LinearOptions } from "./builder.ts";
 import type { Norm } from "./norms.ts";
 
@@ -52,7 +53,7 @@ export function selfAttention(
   const normed = (norm: Norm | null, name: string, value: Value): Value =>
     norm ? norm(b, `${prefix}${name}`, value) : value;
   const attended = b.attend(normed(queryNorm, "q_norm", q), normed(keyNorm, "k_norm", k), v, attention);
-  const width = x.shape.at(-1) as number;
+  const width = sizeAt(x.shape, -1);
   return b.linear(`${prefix}${names.output}`, attended, width, {
     role: "attention-output",
     bias: bias.output,
@@ -71,6 +72,6 @@ export function fusedAttention(
   const fused = b.linear(names.qkv, x, (H + 2 * K) * E, { role: "qkv", bias: bias.qkv, ...stored });
   const [q, k, v] = split(fused, 2, [H * E, K * E, K * E]) as [Value, Value, Value];
   const attended = b.attend(q, k, v, attention);
-  const width = x.shape.at(-1) as number;
+  const width = sizeAt(x.shape, -1);
   return b.linear(names.output, attended, width, { role: "attention-output", bias: bias.output, ...stored });
 }

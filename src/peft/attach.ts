@@ -1,4 +1,5 @@
 /** @file Puts a method on a model: makes its parameters, their first values, and what stays frozen beside them. */
+import { sizeAt } from "../graph/shape.ts";
 import type { BaseModel, WeightSource } from "../models/base/base-model.ts";
 import type { Model } from "../models/model.ts";
 import type { Random } from "../random.ts";
@@ -112,7 +113,7 @@ async function readRows(
   { table, ids }: TrainedRows["rows"],
   { data, shape }: HostTensor<"float32">,
 ): Promise<void> {
-  const width = shape[1] as number;
+  const width = sizeAt(shape, 1);
   for (const [i, id] of ids.entries())
     await source.readInto(table, data.subarray(i * width, (i + 1) * width), id * width);
 }

@@ -1,5 +1,6 @@
 /** @file Which rows of the embedding, and of the head, a method trains beside an adapter, and why it cannot. */
 import { UsageError } from "../errors.ts";
+import { sizeAt } from "../graph/shape.ts";
 import type { ModelTensor } from "../models/graphs/sites.ts";
 import type { Model } from "../models/model.ts";
 import { isWithin, lastNames, matchSuffix, moduleOf } from "../models/module-path.ts";
@@ -51,7 +52,7 @@ export function trainedRows(
     for (const reader of readers) refuseOtherwiseTrained(reader, sites, whole);
     const { table, shape } = tableOf(model, module);
     const name = `${module}.${ROWS}`;
-    const own = { name, path: name, shape: [ids.length, shape[1] as number] };
+    const own = { name, path: name, shape: [ids.length, sizeAt(shape, 1)] };
     return { ...own, role: "embedding", layer: null, rows: { table, ids, readers } };
   });
 }

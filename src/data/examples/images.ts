@@ -1,5 +1,6 @@
 /** @file Images with their classes, from IDX files: the examples that a vision model trains on. */
 import { UsageError } from "../../errors.ts";
+import { dimsOf } from "../../graph/shape.ts";
 import type { ImageConfig } from "../../models/family.ts";
 import type { Model } from "../../models/model.ts";
 import type { RowSource } from "../formats/parsed-row.ts";
@@ -34,7 +35,7 @@ export function pairImages(images: NamedIdx, labels: NamedIdx, model: ImageModel
   const { path } = images;
   const { image, maxPositions: numPositions } = model;
   if (!image) throw new RangeError(`Cannot read images "${path}": the model reads none`);
-  const [numImages, height, width] = images.shape as [number, number, number];
+  const [numImages, height, width] = dimsOf(images.shape, 3);
   if (labels.data.length !== numImages || numImages === 0) {
     throw new UsageError(
       "usage/data",

@@ -1,4 +1,5 @@
 /** @file One pass over rows whose keys and values lie in pages: what its blocks read of them, and where they write. */
+import { dimsOf } from "../../graph/shape.ts";
 import type { PassFacts } from "../../nn/pass.ts";
 import { type HostTensor, hostTensor, zeros } from "../../runtime/host-tensor.ts";
 import type { CacheRows, HeadCache, PagedLayer } from "./head-cache.ts";
@@ -83,7 +84,7 @@ export class PagedPass {
   #keysIn({ shape }: HostTensor<"int64">, newPositions: BigInt64Array): PassFacts["keys"] {
     const { ramp, rows } = this.#parts;
     const { sequences, count: length } = rows;
-    const [numRows, numPages] = shape as [number, number];
+    const [numRows, numPages] = dimsOf(shape, 2);
     const total = numPages * PAGE_TOKENS + length;
     const positions = new BigInt64Array(numRows * total);
     const segments = new Int32Array(numRows * total);

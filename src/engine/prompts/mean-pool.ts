@@ -1,5 +1,6 @@
 /** @file The mean of what a model makes of a prompt, after the final norm, of length 1: an embedding of the text. */
 import { FailedError } from "../../errors.ts";
+import { sizeAt } from "../../graph/shape.ts";
 import type { Head } from "../../run/head/head.ts";
 import type { PromptReader, ReadPart } from "./prompt-reader.ts";
 
@@ -7,7 +8,7 @@ export class MeanPool implements PromptReader {
   #sum = new Float64Array(0);
 
   async read(head: Head, { y, row, from }: ReadPart): Promise<void> {
-    const width = y.shape[2] as number;
+    const width = sizeAt(y.shape, 2);
     if (from === 0) this.#sum = new Float64Array(width);
     await head.withNormed(y, row, (normed) => {
       for (let i = 0; i < normed.length; i++) this.#sum[i % width]! += normed[i]!;

@@ -1,4 +1,5 @@
 /** @file How likely each id of a prompt is by those before it: what is told of a prompt that is given back. */
+import { sizeAt } from "../../graph/shape.ts";
 import type { Head } from "../../run/head/head.ts";
 import type { PromptReader, ReadPart } from "./prompt-reader.ts";
 import { type TokenLogProbs, tokenLogProbs } from "../sampling/token-log-probs.ts";
@@ -19,7 +20,7 @@ export class PromptScores implements PromptReader {
   }
 
   async read(head: Head, { y, row, ids, from }: ReadPart): Promise<void> {
-    const count = Math.min(y.shape[1] as number, this.#numPrompt - 1 - from);
+    const count = Math.min(sizeAt(y.shape, 1), this.#numPrompt - 1 - from);
     const width = head.numOutputs;
     for (let start = 0; start < count; start += CHUNK) {
       const places = Int32Array.from({ length: Math.min(CHUNK, count - start) }, (_, i) => start + i);

@@ -5,6 +5,7 @@
  * ids; text is the business of whoever asks.
  */
 import { CapacityError, assertInternal } from "../../errors.ts";
+import { sizeAt } from "../../graph/shape.ts";
 import type { Model } from "../../models/model.ts";
 import type { Ride, Riders } from "../../run/blocks/riders.ts";
 import type { Session } from "../../run/session.ts";
@@ -250,7 +251,7 @@ export class ServingEngine implements Riders {
       if (!this.#isAlive(job)) continue;
       this.#scheduler.computed(job.sequence, count);
       if (!isDrawn && job.sequence.numPending === 0) this.#end(job, "length");
-      if (logits && isDrawn) this.#draw(job, rowOf(logits.data, own, logits.shape[1] as number));
+      if (logits && isDrawn) this.#draw(job, rowOf(logits.data, own, sizeAt(logits.shape, 1)));
     }
     if (logits) this.session.pool.release(logits);
   }

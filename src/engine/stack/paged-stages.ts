@@ -1,4 +1,5 @@
 /** @file What runs a batch on pages: embedding, blocks and head, with an adapter or several side by side. */
+import { dimsOf, knownShape } from "../../graph/shape.ts";
 import type { AdapterView } from "../../peft/adapter-view.ts";
 import { PassContext } from "../../run/context.ts";
 import { Embedding } from "../../run/embedding.ts";
@@ -154,7 +155,7 @@ async function readPaged(
 
 /** One row of y [B, T, D], as [1, T, D]. */
 function rowOf({ data, shape }: HostTensor<"float32">, row: number): HostTensor<"float32"> {
-  const [, length = 0, width = 0] = shape as number[];
+  const [, length, width] = dimsOf(knownShape(shape), 3);
   const size = length * width;
   return hostTensor("float32", [1, length, width], data.subarray(row * size, (row + 1) * size));
 }

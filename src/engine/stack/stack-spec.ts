@@ -5,7 +5,7 @@
 import { Graph, type Value } from "../../graph/graph.ts";
 import { gatherPages } from "../../graph/ops/rows/gather-pages.ts";
 import { type ProgramSpec, neededInputs, nodesOf } from "../../graph/program.ts";
-import type { Dim } from "../../graph/shape.ts";
+import { type Dim, knownShape } from "../../graph/shape.ts";
 import type { BuiltPart } from "../../models/graphs/built-part.ts";
 import { PAST_KEY, PAST_VALUE, type PartAttention } from "../../models/graphs/part-attention.ts";
 import { operandNames } from "../../models/graphs/part-tensors.ts";
@@ -90,7 +90,7 @@ function copyNodes(
     if (place) return place;
     const data = value.graph.constantData.get(value);
     if (!data) throw new RangeError(`Cannot copy value ${value.id}: nothing before it makes it`);
-    return graph.constant(value.dtype, value.shape as number[], data);
+    return graph.constant(value.dtype, knownShape(value.shape), data);
   };
   const nodes = nodesOf(spec);
   const joined = findJoined(nodes, isBound);

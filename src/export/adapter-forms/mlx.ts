@@ -11,6 +11,7 @@ import { textFile } from "../../format/files/folder-file.ts";
 import { formatJson } from "../../format/files/json-file.ts";
 import type { Safetensors } from "../../format/files/safetensors/safetensors.ts";
 import { safetensorsFile } from "../../format/files/safetensors/safetensors-writer.ts";
+import { dimsOf, sizeAt } from "../../graph/shape.ts";
 import type { Model } from "../../models/model.ts";
 import type { FactorPair } from "../../peft/algebra/contract.ts";
 import { widen } from "../../quant/codes/half.ts";
@@ -37,8 +38,8 @@ const SETTINGS = z.object({
 /** A pair with the rank and scale that all are to have: zeros more in each, and what its own scale is more in B. */
 function alike({ down, up, scale }: FactorPair, rank: number, common: number): { a: Matrix; b: Matrix } {
   const a = turned(down);
-  const [inFeatures, own] = a.shape as [number, number];
-  const outFeatures = up.shape[0] as number;
+  const [inFeatures, own] = dimsOf(a.shape, 2);
+  const outFeatures = sizeAt(up.shape, 0);
   const wide = new Float32Array(inFeatures * rank);
   for (let row = 0; row < inFeatures; row++) {
     wide.set(a.data.subarray(row * own, (row + 1) * own), row * rank);
@@ -106,7 +107,7 @@ export const mlx: AdapterForm = {
 
   async write(path, factors, { base: { name, model } }) {
     const keys = [...new Set([...factors.keys()].map((module) => keyOf(module, model)))];
-    const rank = Math.max(...[...factors.values()].map(({ down }) => down.shape[0] as number));
+    const rank = Math.max(...[...factors.values()].map(({ down }) => sizeAt(down.shape, 0)));
     const [first] = [...factors.values()].map(({ scale }) => scale);
     // Of a module without a change it says nothing.
     const scale = first === undefined || first === 0 ? 1 : first;

@@ -1,7 +1,7 @@
 /**
  * @file What an adapter file holds of the base: copies of matrices that adapters sit on, and modules trained whole.
  */
-import { sameShape } from "../../graph/shape.ts";
+import { sameShape, sizeAt } from "../../graph/shape.ts";
 import { UsageError } from "../../errors.ts";
 import { isWithin, lastName, matchSuffix, moduleOf } from "../../models/module-path.ts";
 import type { BaseModel } from "../../models/base/base-model.ts";
@@ -52,7 +52,7 @@ function isNear(
   tolerance: number,
 ): boolean {
   if (!sameShape(shape, own.shape)) return false;
-  const width = shape.at(-1) as number;
+  const width = sizeAt(shape, -1);
   for (let start = 0; start < data.length; start += width) {
     let [apart, size] = [0, 0];
     for (let i = start; i < start + width; i++) {

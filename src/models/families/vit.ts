@@ -14,7 +14,7 @@ import { gelu } from "../../graph/ops/pointwise/gelu.ts";
 import { reshape } from "../../graph/ops/shapes/reshape.ts";
 import { slice } from "../../graph/ops/shapes/slice-pad.ts";
 import { transpose } from "../../graph/ops/shapes/transpose.ts";
-import type { Dim } from "../../graph/shape.ts";
+import { dimAt } from "../../graph/shape.ts";
 import type { Builder } from "../../nn/builder.ts";
 import { linear } from "../../nn/linear.ts";
 import { layerNorm } from "../../nn/norms.ts";
@@ -78,7 +78,7 @@ const CHECKPOINT: CheckpointRules = {
 
 /** Cuts pixels [B, C, H, W] into patches [B, N, C·P·P], row by row of the image. */
 function cutPatches(pixels: Value, { channels: C, size, patchSize: P }: ImageConfig): Value {
-  const [B] = pixels.shape as [Dim];
+  const B = dimAt(pixels.shape, 0);
   const side = size / P;
   const squares = transpose(reshape(pixels, [B, C, side, P, side, P]), [0, 2, 4, 1, 3, 5]);
   return reshape(squares, [B, side * side, C * P * P]);

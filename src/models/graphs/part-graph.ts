@@ -10,6 +10,7 @@ import { add, mul } from "../../graph/ops/pointwise/elementwise.ts";
 import { gatherRows } from "../../graph/ops/rows/gather-scatter.ts";
 import { reduceSum } from "../../graph/ops/shapes/reduce-expand.ts";
 import { stopGradient } from "../../graph/ops/shapes/stop-gradient.ts";
+import { sizeAt } from "../../graph/shape.ts";
 import type { AttentionOptions, Builder, LinearOptions, TensorRole } from "../../nn/builder.ts";
 import type { Matrix } from "../../nn/compute.ts";
 import { asFloat32 } from "../../nn/computes/f32.ts";
@@ -140,7 +141,7 @@ export class PartGraph implements Builder {
 
   linear(name: string, x: Value, outFeatures: number, options: LinearOptions): Value {
     const { role, bias: hasBias = false, storedTransposed = false, tiedTo = null, stack } = options;
-    const inFeatures = x.shape.at(-1) as number;
+    const inFeatures = sizeAt(x.shape, -1);
     if (role === "head") this.headInput = x;
     if (role === "head" && this.#options.headProduct !== "whole") return this.#partOfHead(name, x);
     if (tiedTo !== null) this.ties.set(`${name}.weight`, tiedTo);
@@ -183,7 +184,7 @@ export class PartGraph implements Builder {
   /** The product with rows of the head's matrix that whoever runs the program gives as `rows`. */
   #partOfHead(name: string, x: Value): Value {
     if (this.#options.headProduct === "none") return x;
-    const width = x.shape.at(-1) as number;
+    const width = sizeAt(x.shape, -1);
     const isSlice = this.#options.headProduct === "slice";
     const rows = this.graph.input("rows", "float32", [isSlice ? "V" : "N", width]);
     this.headRows = { tensor: `${name}.weight`, rows };
@@ -247,7 +248,7 @@ export class PartGraph implements Builder {
 
   /** The residual stream after a block, with whatever adapter sits there. */
   residual(x: Value): Value {
-    return this.#place(residualSite(x.shape.at(-1) as number), IDENTITY, x);
+    return this.#place(residualSite(sizeAt(x.shape, -1)), IDENTITY, x);
   }
 
   /** All inputs of the part but the activations that it reads, by name. */

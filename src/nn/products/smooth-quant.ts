@@ -13,6 +13,7 @@ import { maximum } from "../../graph/ops/pointwise/maximum.ts";
 import { reduceMax } from "../../graph/ops/reductions/reduce-max.ts";
 import { reduceMean } from "../../graph/ops/reductions/reduce-mean.ts";
 import { reshape } from "../../graph/ops/shapes/reshape.ts";
+import { sizeAt } from "../../graph/shape.ts";
 import type { SmoothingRule } from "../compute.ts";
 
 /** What is taken for a channel's largest entry at least, of that of the mean channel. */
@@ -33,5 +34,5 @@ export const smoothQuant: SmoothingRule = (x, weights) => {
 /** The largest |x| of each of the last axis' places, [n]. */
 function largestOfColumns(x: Value): Value {
   const axes = x.shape.slice(0, -1).map((_, axis) => axis);
-  return reshape(reduceMax(abs(x), axes), [x.shape.at(-1) as number]);
+  return reshape(reduceMax(abs(x), axes), [sizeAt(x.shape, -1)]);
 }

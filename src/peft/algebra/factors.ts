@@ -5,6 +5,7 @@
  * A and another one's B.
  */
 import { assertInternal } from "../../errors.ts";
+import { sizeAt } from "../../graph/shape.ts";
 import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
 import type { FactorPair, Term } from "./contract.ts";
 import type { Mix, Numbers } from "./mixing.ts";
@@ -93,7 +94,7 @@ function mixEach(
 
 /** The rank R of a pair. */
 export function rankOf({ down }: FactorPair): number {
-  return down.shape[0] as number;
+  return sizeAt(down.shape, 0);
 }
 
 function scaled({ shape, data }: Tensor, factor: number): Tensor {

@@ -6,6 +6,7 @@
  * The small middle is decomposed; what is cut off are its smallest singular values, which are those of the product.
  */
 import { Matrix, QrDecomposition, SingularValueDecomposition } from "ml-matrix";
+import { sizeAt } from "../../graph/shape.ts";
 import { hostTensor } from "../../runtime/host-tensor.ts";
 import type { FactorPair } from "./contract.ts";
 
@@ -45,7 +46,7 @@ function thinQr(matrix: Matrix): { q: Matrix; r: Matrix } {
 }
 
 function toMatrix({ shape, data }: FactorPair["up"]): Matrix {
-  return Matrix.from1DArray(shape[0] as number, shape[1] as number, data);
+  return Matrix.from1DArray(sizeAt(shape, 0), sizeAt(shape, 1), data);
 }
 
 function toTensor(matrix: Matrix): FactorPair["up"] {

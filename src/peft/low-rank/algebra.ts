@@ -1,5 +1,6 @@
 /** @file Arithmetic of adapters whose change is s · B · A, each site with a rank and a scale of its own. */
 import { assertInternal } from "../../errors.ts";
+import { sizeAt } from "../../graph/shape.ts";
 import { toPatterns } from "../algebra/patterns.ts";
 import type { Algebra, FactorPair } from "../algebra/contract.ts";
 import { FACTOR_NAMES, type LowRankOptions, type LowRankSite } from "./low-rank.ts";
@@ -37,7 +38,7 @@ export const LOW_RANK_ALGEBRA: Algebra<LowRankOptions, LowRankSite> = {
     const [a, b] = namesOf(like.tensors);
     return {
       tensors: { [a]: down, [b]: up },
-      options: { ...like.options, rank: down.shape[0] as number, scale },
+      options: { ...like.options, rank: sizeAt(down.shape, 0), scale },
     };
   },
 

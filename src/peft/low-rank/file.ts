@@ -1,4 +1,5 @@
 /** @file The tensors of methods with two thin matrices in files, which hold an ordinary adapter whatever the start was. */
+import { dimsOf, sizeAt } from "../../graph/shape.ts";
 import { Random } from "../../random.ts";
 import { hostTensor, zeros } from "../../runtime/host-tensor.ts";
 import type { SiteStart, SiteTensors } from "../sites/site.ts";
@@ -12,8 +13,8 @@ export function lowRankToTensors({ [FROZEN_A]: a0, [FROZEN_B]: b0, ...others }: 
   if (!a0 || !b0) return others;
   const [a, b] = LINEAR;
   const [down, up] = [others[a]!, others[b]!];
-  const [rank, inFeatures] = down.shape as [number, number];
-  const outFeatures = up.shape[0] as number;
+  const [rank, inFeatures] = dimsOf(down.shape, 2);
+  const outFeatures = sizeAt(up.shape, 0);
   const bothDown = new Float32Array(2 * rank * inFeatures);
   bothDown.set(down.data);
   bothDown.set(a0.data, down.data.length);
@@ -44,7 +45,7 @@ export function lowRankFromTensors(
   const [down, up] = [held[a], held[b]];
   if (!startsFromWeight(init) || !down || !up) return held;
   if (down.shape[0] !== 2 * rank || up.shape[1] !== 2 * rank) return onRemadeStart(held, options, site);
-  const [inFeatures, outFeatures] = [down.shape[1] as number, up.shape[0] as number];
+  const [inFeatures, outFeatures] = [sizeAt(down.shape, 1), sizeAt(up.shape, 0)];
   const half = (from: number, sign: number): Float32Array<ArrayBuffer> =>
     Float32Array.from({ length: outFeatures * rank }, (_, i) => {
       const [row, column] = [Math.floor(i / rank), i % rank];

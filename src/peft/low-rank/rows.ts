@@ -9,7 +9,7 @@
 import { add, mul } from "../../graph/ops/pointwise/elementwise.ts";
 import { matmul } from "../../graph/ops/products/matmul.ts";
 import { reshape } from "../../graph/ops/shapes/reshape.ts";
-import type { Dim } from "../../graph/shape.ts";
+import { dimAt } from "../../graph/shape.ts";
 import { hostTensor } from "../../runtime/host-tensor.ts";
 import type { RowForm, StackedBatch } from "../contract/row-batch.ts";
 import { lowRankToTensors } from "./file.ts";
@@ -58,6 +58,6 @@ export const lowRankRows: StackedBatch<LowRankSite> = {
     const base = site.project(x);
     const scaled = gain ? mul(base, add(gain, x.graph.scalar(1))) : base;
     const y = add(scaled, matmul(matmul(x, down, { transB: true }), up));
-    return bias ? add(y, reshape(bias, [bias.shape[0] as Dim, 1, site.spec.outFeatures])) : y;
+    return bias ? add(y, reshape(bias, [dimAt(bias.shape, 0), 1, site.spec.outFeatures])) : y;
   },
 };

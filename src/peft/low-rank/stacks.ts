@@ -10,6 +10,7 @@ import { UsageError } from "../../errors.ts";
 import { reshape } from "../../graph/ops/shapes/reshape.ts";
 import { split } from "../../graph/ops/rows/split.ts";
 import { transpose } from "../../graph/ops/shapes/transpose.ts";
+import { sizeAt } from "../../graph/shape.ts";
 import type { ParameterTargets } from "../method.ts";
 import type { SitePlace } from "../sites/site.ts";
 import { FACTOR_NAMES, type LowRankOptions, type LowRankSite } from "./low-rank.ts";
@@ -29,7 +30,7 @@ export const LOW_RANK_STACKS: ParameterTargets<LowRankOptions> = {
   names: ({ targetParameters = [] }) => targetParameters,
   split: ({ [A]: down, [B]: up }, { stack, outFeatures }) => {
     const { numExperts: E, numParts: P } = stack!;
-    const rank = (down!.shape[0] as number) / E;
+    const rank = sizeAt(down!.shape, 0) / E;
     const downs = split(down!, 0, Array<number>(E).fill(rank)); // [R, in]
     const byExpert = transpose(reshape(up!, [outFeatures, rank, E]), [2, 0, 1]); // [E, P·out, R]
     const ups = split(

@@ -9,6 +9,7 @@
  * base's. An embedding starts with A 0 and B normal.
  */
 import { Matrix, QrDecomposition } from "ml-matrix";
+import { dimsOf } from "../../graph/shape.ts";
 import type { Random } from "../../random.ts";
 import type { SiteStart, SiteTensors } from "../sites/site.ts";
 import { truncatedSvd } from "../../linalg/truncated-svd.ts";
@@ -63,7 +64,7 @@ export async function fillFactors(
 
 /** B: an orthonormal basis of the first R columns of W [out, in]; A = Bᵀ W. */
 function fillOrthonormal({ down, up }: Factors, weight: Float32Array): void {
-  const [rank, inFeatures] = down.shape as [number, number];
+  const [rank, inFeatures] = dimsOf(down.shape, 2);
   const rows = weight.length / inFeatures;
   const columns = Matrix.zeros(rows, rank);
   for (let row = 0; row < rows; row++) {

@@ -9,7 +9,7 @@
 import type { Value } from "../../graph/graph.ts";
 import { addRows, gatherRows } from "../../graph/ops/rows/gather-scatter.ts";
 import { splitRows } from "../../graph/ops/rows/split-rows.ts";
-import type { Dim } from "../../graph/shape.ts";
+import { dimAt } from "../../graph/shape.ts";
 import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
 import type { AdapterView } from "../adapter-view.ts";
 import type { Adapter } from "../attach.ts";
@@ -197,7 +197,7 @@ function viewPicked(
       if (places.every((sizes) => !sizes.has(key))) return y;
       const numParts = places.length + 1;
       const counts = graph.input(COUNTS, [numParts], "int64");
-      const picked = splitRows(graph.input(ROWS, [x.shape[0] as Dim], "int64"), counts, numParts);
+      const picked = splitRows(graph.input(ROWS, [dimAt(x.shape, 0)], "int64"), counts, numParts);
       for (const [index, sizes] of places.entries()) {
         const own = sizes.get(key);
         if (!own) continue;

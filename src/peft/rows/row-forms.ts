@@ -1,6 +1,7 @@
 /** @file What an adapter gives rows of a batch, made once when it comes: of its tensors, and of the base's weights where a method asks for that. */
 import { Graph } from "../../graph/graph.ts";
 import { neededInputs } from "../../graph/program.ts";
+import { knownShape } from "../../graph/shape.ts";
 import type { BaseModel } from "../../models/base/base-model.ts";
 import type { Engine, Program } from "../../runtime/engine.ts";
 import { type HostTensor, zeros } from "../../runtime/host-tensor.ts";
@@ -117,7 +118,7 @@ async function computeOfBase(
   const made = Object.fromEntries(
     Object.entries(program.spec.outputs).map(([name, { shape }]) => [
       name,
-      zeros("float32", shape as number[]),
+      zeros("float32", knownShape(shape)),
     ]),
   );
   await program.run(feeds, made);

@@ -5,7 +5,7 @@
  * begins, [rows, ...] where it had another. Where one comes that has more, a larger rank or other modules, the rows are made anew.
  */
 import { assertInternal } from "../../errors.ts";
-import { numElements } from "../../graph/shape.ts";
+import { numElements, sizeAt } from "../../graph/shape.ts";
 import type { BaseModel } from "../../models/base/base-model.ts";
 import { type HostTensor, hostTensor, zeros } from "../../runtime/host-tensor.ts";
 import type { AdapterView } from "../adapter-view.ts";
@@ -158,7 +158,7 @@ export class RowSlots implements RowSet {
         const most = shapes.get(suffix) ?? shape;
         shapes.set(
           suffix,
-          most.map((size, axis) => Math.max(size, shape[axis] as number)),
+          most.map((size, axis) => Math.max(size, sizeAt(shape, axis))),
         );
       }
       const tensors = Object.fromEntries(

@@ -1,5 +1,5 @@
 /** @file What an adapter has at a place, as one row of larger tensors: the rest of the row is zeros. */
-import { numElements } from "../../graph/shape.ts";
+import { dimsOf, numElements, sizeAt } from "../../graph/shape.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import type { RowForm } from "../contract/row-batch.ts";
 import type { SiteTensors } from "../sites/site.ts";
@@ -23,7 +23,7 @@ export function fillRow({ tensors: own, turned }: RowForm<unknown>, rows: SiteTe
     const tensor = own[suffix];
     if (tensor?.data.length !== size) into.fill(0);
     const factor = turned?.[suffix];
-    if (tensor && factor) copyTurned(tensor, factor, into, shape.at(-1) as number);
+    if (tensor && factor) copyTurned(tensor, factor, into, sizeAt(shape, -1));
     else if (tensor) copyInto(tensor, into, shape.slice(1));
   }
 }
@@ -38,9 +38,9 @@ function copyInto(
   for (let start = 0; start < data.length; start += width) {
     let [rest, place, stride] = [start / width, 0, shape.at(-1) ?? 1];
     for (let axis = from.length - 2; axis >= 0; axis--) {
-      const size = from[axis] as number;
+      const size = sizeAt(from, axis);
       place += (rest % size) * stride;
-      stride *= shape[axis] as number;
+      stride *= sizeAt(shape, axis);
       rest = Math.floor(rest / size);
     }
     to.set(data.subarray(start, start + width), place);
@@ -54,7 +54,7 @@ function copyTurned(
   to: Float32Array,
   width: number,
 ): void {
-  const [numLines, numColumns] = shape as [number, number];
+  const [numLines, numColumns] = dimsOf(shape, 2);
   for (let line = 0; line < numLines; line++) {
     const times = factor(line);
     for (let column = 0; column < numColumns; column++) {

@@ -1,4 +1,5 @@
 /** @file Reading the base's weight at a site, when a method asks for it. */
+import { dimsOf } from "../../graph/shape.ts";
 import { transposed } from "../../linalg/transposed.ts";
 import type { BaseModel, LendFloats } from "../../models/base/base-model.ts";
 import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
@@ -15,7 +16,7 @@ export function weightOf(
   const weight = async (memory?: LendFloats): Promise<HostTensor<"float32">> => {
     const values = await base.read(name, memory);
     if (!storedTransposed) return values;
-    const [numRows, numColumns] = values.shape as [number, number];
+    const [numRows, numColumns] = dimsOf(values.shape, 2);
     return hostTensor("float32", [numColumns, numRows], transposed(values.data, numRows, numColumns));
   };
   return {

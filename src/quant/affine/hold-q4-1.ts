@@ -2,6 +2,7 @@
  * @file Codes of up to 4 bits as q4_1 holds them, whoever made them: d = scale and m = −scale · zero in float16, the codes as
  * they are. A value moves by at most 2^-11 scale (code + zero) while neither is subnormal.
  */
+import { dimsOf } from "../../graph/shape.ts";
 import { hostTensor } from "../../runtime/host-tensor.ts";
 import { type AffineFormat, type AffineWeight, fitFloat16, type HoldCodes } from "./affine.ts";
 import { BLOCK } from "../block.ts";
@@ -19,7 +20,7 @@ export const holdInQ4_1: HoldCodes = {
     bits <= BITS && codes === "uint8" && factor === null && groupSize % BLOCK === 0,
 
   pack(format, weight, columns, name) {
-    const [numRows] = weight.scale.shape as [number, number];
+    const [numRows] = dimsOf(weight.scale.shape, 2);
     const rowBlocks = columns / BLOCK;
     const scales = new Float32Array(numRows * rowBlocks);
     const minima = new Float32Array(numRows * rowBlocks);
@@ -49,7 +50,7 @@ function widenCodes(
 ): Uint8Array<ArrayBuffer> {
   const packed = codes.data as Uint8Array<ArrayBuffer>;
   if (bits === BITS) return packed;
-  const [numRows, rowBytes] = codes.shape as [number, number];
+  const [numRows, rowBytes] = dimsOf(codes.shape, 2);
   const widened = new Uint8Array((numRows * columns) / 2);
   const row = new Uint8Array(columns);
   for (let i = 0; i < numRows; i++) {

@@ -11,6 +11,7 @@
 import type { Adapter } from "../../peft/attach.ts";
 import { type Parameter, type ParameterGroup, groupName, lengthOf } from "../../peft/parameters.ts";
 import { assertInternal } from "../../errors.ts";
+import { sizeAt } from "../../graph/shape.ts";
 import type { BufferPool } from "../../runtime/memory/buffer-pool.ts";
 import type { Engine } from "../../runtime/engine.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
@@ -167,9 +168,9 @@ export class GradientBuffer {
 
   /** Adds x [M, D] to rows of the gradient of a table; those of no number get 0. */
   async addRows(parameter: Parameter, rowNumbers: BigInt64Array, x: Float32Array): Promise<void> {
-    const width = parameter.shape[1] as number;
+    const width = sizeAt(parameter.shape, 1);
     for (const slice of this.#slot(parameter)) {
-      const end = slice.from + (slice.view.shape[0] as number);
+      const end = slice.from + sizeAt(slice.view.shape, 0);
       const places = [...rowNumbers.keys()].filter((i) => {
         const row = Number(rowNumbers[i]);
         return row >= slice.from && row < end;

@@ -1,4 +1,5 @@
 /** @file Where the gradients of parameters lie: each in one piece, or, of a large table, in slices of its rows. */
+import { sizeAt } from "../../graph/shape.ts";
 import { type Parameter, type ParameterGroup, lengthOf } from "../../peft/parameters.ts";
 import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
 import type { PartedVector, PartStretch } from "../../runtime/memory/parted-vector.ts";
@@ -54,7 +55,7 @@ export function endsOf({ parameters }: ParameterGroup, slicing: Slicing): number
     const { offset, length } = parameter;
     if (!slicing.isSliced(parameter)) continue;
     if (offset > 0) ends.add(offset);
-    const step = slicing.numRows * (parameter.shape[1] as number);
+    const step = slicing.numRows * sizeAt(parameter.shape, 1);
     for (let end = step; end < length; end += step) ends.add(offset + end);
     ends.add(offset + length);
   }

@@ -1,4 +1,5 @@
 /** @file Positions of a pass, as rows of its flattened activations [B·T, D]: those that a head needs, and where they come from. */
+import { sizeAt } from "../../graph/shape.ts";
 import type { BufferPool } from "../../runtime/memory/buffer-pool.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 
@@ -16,7 +17,7 @@ export function gatherPositions(
   indexes: Int32Array,
   pool: BufferPool,
 ): HostTensor<"float32"> {
-  const width = x.shape.at(-1) as number;
+  const width = sizeAt(x.shape, -1);
   const hidden = pool.acquire("float32", [indexes.length, width]);
   for (let i = 0; i < indexes.length; i++) {
     hidden.data.set(x.data.subarray(indexes[i]! * width, (indexes[i]! + 1) * width), i * width);
@@ -30,7 +31,7 @@ export function scatterPositions(
   indexes: Int32Array,
   into: HostTensor<"float32">,
 ): void {
-  const width = rows.shape[1] as number;
+  const width = sizeAt(rows.shape, 1);
   for (let i = 0; i < indexes.length; i++) {
     into.data.set(rows.data.subarray(i * width, (i + 1) * width), indexes[i]! * width);
   }
@@ -38,7 +39,7 @@ export function scatterPositions(
 
 /** The rows of a pass that positions of x [B, T, D] are in, of which the first of x is `firstRow`. */
 export function rowsOf({ shape }: HostTensor, positions: Int32Array, firstRow: number): Int32Array {
-  return positions.map((position) => firstRow + Math.floor(position / (shape[1] as number)));
+  return positions.map((position) => firstRow + Math.floor(position / sizeAt(shape, 1)));
 }
 
 /** Cuts them into chunks of a length. */

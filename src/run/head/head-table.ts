@@ -6,6 +6,7 @@
 import { Graph } from "../../graph/graph.ts";
 import { matmul } from "../../graph/ops/products/matmul.ts";
 import type { ProgramSpec } from "../../graph/program.ts";
+import { sizeAt } from "../../graph/shape.ts";
 import type { Parameter } from "../../peft/parameters.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import type { GradientBuffer } from "../gradients/gradient-buffer.ts";
@@ -39,7 +40,7 @@ export async function addTableGradient(
   const { numOutputs } = model;
   for (const [i, label] of labels.entries()) p.data[i * numOutputs + label]! -= 1;
   await buffer.writeSlices(table, async (gradient, from) => {
-    const count = gradient.shape[0] as number;
+    const count = sizeAt(gradient.shape, 0);
     const dLogits = pool.acquire("float32", [labels.length, count]);
     for (let i = 0; i < labels.length; i++) {
       const start = i * numOutputs + from;

@@ -1,4 +1,5 @@
 /** @file Final norm and output head of positions: their logits, and what the head's matrix multiplies. */
+import { dimsOf, sizeAt } from "../../graph/shape.ts";
 import type { AdapterView } from "../../peft/adapter-view.ts";
 import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
 import type { Amount } from "../arithmetic.ts";
@@ -45,13 +46,13 @@ export class Head {
     const own = compute.many ? amount : "any";
     if (own === "many") await this.#session.prepareMany();
     if (this.#programs.wayOf("logits", own).isSliced) {
-      const logits = pool.acquire("float32", [hidden.shape[0] as number, model.numOutputs]);
+      const logits = pool.acquire("float32", [sizeAt(hidden.shape, 0), model.numOutputs]);
       await this.#vocabulary.logits(hidden, logits.data);
       return logits;
     }
     const { program, made } = await this.#programs.get("logits", own);
     const weights = await this.#programs.weights(made);
-    const logits = pool.acquire("float32", [hidden.shape[0] as number, model.numOutputs]);
+    const logits = pool.acquire("float32", [sizeAt(hidden.shape, 0), model.numOutputs]);
     const ofPositions = this.#programs.ofPositions(made, rows);
     await program.run({ hidden, ...weights, ...ofPositions }, { logits });
     pool.release(...Object.values(ofPositions));
@@ -98,7 +99,7 @@ export class Head {
     read: (normed: Float32Array) => void,
   ): Promise<void> {
     const { pool } = this.#session;
-    const [numRows = 0, length = 0, width = 0] = x.shape as number[];
+    const [numRows, length, width] = dimsOf(x.shape, 3);
     const { program, made } = await this.#programs.get("normed");
     const weights = await this.#programs.weights(made);
     const hidden = hostTensor("float32", [numRows * length, width], x.data);

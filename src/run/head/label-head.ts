@@ -3,7 +3,7 @@
  *
  * Rows without a label are never multiplied with the head, and the logits of more than one chunk never exist.
  */
-import { evaluateShape } from "../../graph/shape.ts";
+import { evaluateShape, sizeAt } from "../../graph/shape.ts";
 import type { AdapterView } from "../../peft/adapter-view.ts";
 import type { Parameter } from "../../peft/parameters.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
@@ -124,7 +124,7 @@ export class LabelHead {
       const scale = pool.acquire("float32", [count, 1]);
       negate(derivatives.subarray(index * length, index * length + count), scale.data, 0);
       const loss = pool.acquire("float32", [count, 1]);
-      const dHidden = pool.acquire("float32", [count, x.shape[2] as number]);
+      const dHidden = pool.acquire("float32", [count, sizeAt(x.shape, 2)]);
       const bound = bindGradients(buffer, this.#adapter?.trained(null) ?? [], made.gradients);
       const { slicedTable } = made;
       const ofTable = slicedTable === null ? null : acquireForTable(this.#session, count);

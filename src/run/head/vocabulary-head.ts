@@ -6,6 +6,7 @@
  *
  * The logit of the label is a product of its own with one row of the matrix.
  */
+import { dimsOf, sizeAt } from "../../graph/shape.ts";
 import type { PartGraph } from "../../models/graphs/part-graph.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import type { Compiled, Session } from "../session.ts";
@@ -69,10 +70,10 @@ export class VocabularyHead {
 
   /** Writes all logits [N, V] of rows [N, D] into memory of the caller. */
   async logits(hidden: HostTensor<"float32">, into: Float32Array): Promise<void> {
-    const numRows = hidden.shape[0] as number;
+    const numRows = sizeAt(hidden.shape, 0);
     const { numOutputs } = this.#session.model;
     await this.#walk("logits", async (run, { from, rows }) => {
-      const count = rows.shape[0] as number;
+      const count = sizeAt(rows.shape, 0);
       const logits = this.#session.pool.acquire("float32", [numRows, count]);
       await run({ hidden }, { logits });
       for (let row = 0; row < numRows; row++) {
@@ -209,7 +210,7 @@ function addSlice(
   { from, rows: { shape, data } }: Slice,
 ): void {
   const { labels } = rows;
-  const [count, width] = shape as readonly [number, number];
+  const [count, width] = dimsOf(shape, 2);
   for (let i = 0; i < labels.length; i++) {
     const row = labels[i]! - from;
     const [start, end] = [i * width, (i + 1) * width];

@@ -1,4 +1,5 @@
 /** @file The likeliest tokens or classes beside what they should be, and what is told of them. */
+import { sizeAt } from "../../graph/shape.ts";
 import type { LabelledPositions } from "../../run/head/head-positions.ts";
 import type { Head } from "../../run/head/head.ts";
 import type { Session } from "../../run/session.ts";
@@ -18,7 +19,7 @@ export async function predict(
   for (let from = 0; from < indexes.length; from += PREDICTED_CHUNK) {
     const chunk = indexes.subarray(from, from + PREDICTED_CHUNK);
     const logits = await head.logitsAt(x, chunk);
-    const numOutputs = logits.shape[1] as number;
+    const numOutputs = sizeAt(logits.shape, 1);
     for (let row = 0; row < chunk.length; row++) {
       let best = row * numOutputs;
       for (let i = best + 1; i < (row + 1) * numOutputs; i++)

@@ -9,6 +9,7 @@
  */
 import { UsageError } from "../../../errors.ts";
 import type { CodeBits } from "../../../graph/ops/products/unpack-codes.ts";
+import { dimsOf } from "../../../graph/shape.ts";
 import { roundScale } from "../../../quant/storages/packed-codes.ts";
 import { packRow } from "../../../quant/codes/pack-codes.ts";
 import { plane } from "../../../quant/planes.ts";
@@ -94,7 +95,7 @@ export const gptqForm: CodesForm = {
 
 /** Zeros [out, groups] as bit streams [groups, words]. */
 function packZeros({ shape, data }: HostTensor<"uint8">, bits: CodeBits, offset: number): HostTensor {
-  const [numRows, numGroups] = shape as [number, number];
+  const [numRows, numGroups] = dimsOf(shape, 2);
   const rowBytes = (numRows * bits) / 8;
   const packed = new Uint8Array(numGroups * rowBytes);
   const zeros = new Uint8Array(numRows);
@@ -108,7 +109,7 @@ function packZeros({ shape, data }: HostTensor<"uint8">, bits: CodeBits, offset:
 /** Scales [out, groups] as float16 [groups, out]. @throws UsageError "usage/scale" */
 function halfScales(scale: HostTensor, { name }: CodesSource): HostTensor {
   const { shape, data } = roundScale(widen(scale), "float16", name);
-  const [numRows, numGroups] = shape as [number, number];
+  const [numRows, numGroups] = dimsOf(shape, 2);
   const turned = new Uint16Array(data.length);
   for (let row = 0; row < numRows; row++) {
     for (let group = 0; group < numGroups; group++)

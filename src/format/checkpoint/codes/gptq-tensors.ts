@@ -1,7 +1,7 @@
 /** @file Reading a folder in GPTQ's form: which variants are read, and how the parts of a layer become codes, scales and zeros. */
 import { FormatError, UsageError } from "../../../errors.ts";
 import { CODE_BITS, type CodeBits } from "../../../graph/ops/products/unpack-codes.ts";
-import { showShape } from "../../../graph/shape.ts";
+import { dimsOf, showShape, sizeAt } from "../../../graph/shape.ts";
 import { unpackRow } from "../../../quant/codes/pack-codes.ts";
 import type { StorageName } from "../../../quant/storages.ts";
 import type { StoredTensor } from "../../../quant/stored-tensor.ts";
@@ -184,7 +184,7 @@ export function transposedWords(bytes: Uint8Array, numRows: number): HostTensor<
 
 /** Scales [groups, out] as [out, groups], in their own type. */
 function turned({ dtype, shape, data }: HostTensor): HostTensor {
-  const [numGroups, numRows] = shape as [number, number];
+  const [numGroups, numRows] = dimsOf(shape, 2);
   const into = data.slice();
   for (let group = 0, at = 0; group < numGroups; group++) {
     for (let row = 0; row < numRows; row++, at++) into[row * numGroups + group] = data[at]!;
@@ -202,7 +202,7 @@ function unpackZeros(
   offset: number,
 ): HostTensor<"uint8"> {
   const packed = asBytes(tensor);
-  const numGroups = tensor.shape[0] as number;
+  const numGroups = sizeAt(tensor.shape, 0);
   const zeros = new Uint8Array(numRows * numGroups);
   const row = new Uint8Array(numRows);
   for (let group = 0; group < numGroups; group++) {

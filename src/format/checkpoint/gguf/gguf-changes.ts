@@ -5,6 +5,7 @@
  * in float32, so that nothing is rounded without a word.
  */
 import type { DataOf } from "../../../graph/dtype.ts";
+import { dimsOf } from "../../../graph/shape.ts";
 import type { GgufChange } from "../../../models/config/gguf-rules.ts";
 import {
   dequantize,
@@ -107,7 +108,7 @@ const isDense = (storage: StorageName): boolean => STORAGES[storage].blockSize =
 /** Turns a matrix round: elements as they are stored where each stands for itself. */
 function transpose(given: StoredTensor): StoredTensor {
   const stored = isDense(given.storage) ? given : inFloat32(given.shape, dequantize(given));
-  const [numRows, numColumns] = stored.shape as [number, number];
+  const [numRows, numColumns] = dimsOf(stored.shape, 2);
   const bytes = packStored(stored);
   const width = bytes.length / (numRows * numColumns);
   const turned = new Uint8Array(bytes.length);

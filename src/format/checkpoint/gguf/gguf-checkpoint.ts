@@ -2,7 +2,7 @@
 import { FormatError } from "../../../errors.ts";
 import { findGgufFamily, unknownGgufArchitecture } from "../../../models/families.ts";
 import type { GgufChange, GgufRules } from "../../../models/config/gguf-rules.ts";
-import { numElements } from "../../../graph/shape.ts";
+import { dimsOf, numElements } from "../../../graph/shape.ts";
 import type { Planes } from "../../../quant/planes.ts";
 import { storedBytes } from "../../../quant/storage.ts";
 import { STORAGES } from "../../../quant/storages.ts";
@@ -111,7 +111,7 @@ function readersOf(
       const { tensor, change } = find(name);
       if (change === null) return await file.readInto(tensor, start, into);
       const { place } = TENSOR_CHANGES[change];
-      const shape = tensor.shape as readonly [number, number];
+      const shape = dimsOf(tensor.shape, 2);
       if (place === null || shape.length !== 2 || into.length !== numElements(shape)) {
         return dequantizeFrom(await read(name), start, into);
       }

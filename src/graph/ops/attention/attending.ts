@@ -4,6 +4,7 @@
 import { DTYPES } from "../../dtype.ts";
 import { type Emitter, MICROSOFT } from "../../emitter.ts";
 import type { Value } from "../../graph.ts";
+import { sizeAt } from "../../shape.ts";
 import type { AttentionAttributes, AttentionValues } from "./attention-values.ts";
 import { type Places, emitMask } from "./attention-mask.ts";
 
@@ -63,9 +64,9 @@ export class Attending {
     this.emitter = emitter;
     this.attributes = attributes;
     [this.query, this.key, this.value] = emitter.names([query, key, value] as const);
-    this.numHeads = query.shape[1] as number;
-    this.numKeyHeads = key.shape[1] as number;
-    this.width = query.shape[3] as number;
+    this.numHeads = sizeAt(query.shape, 1);
+    this.numKeyHeads = sizeAt(key.shape, 1);
+    this.width = sizeAt(query.shape, 3);
     const narrow = (place: Value): string => {
       const name = emitter.name(place);
       return place.dtype === "int32" ? name : this.emit("Cast", [name], { to: DTYPES.int32.onnx });

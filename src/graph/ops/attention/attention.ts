@@ -11,7 +11,8 @@
 import { applyOne, type Op, type Value } from "../../graph.ts";
 import {
   type Bindings,
-  type Dim,
+  dimAt,
+  dimsOf,
   evaluateShape,
   mulDims,
   numElements,
@@ -25,8 +26,8 @@ function check(
   [query, key, value, ...places]: AttentionValues,
   { causal, window }: AttentionAttributes,
 ): void {
-  const [B, H, T, E] = query.shape as [Dim, Dim, Dim, Dim];
-  const [, K, S] = key.shape as [Dim, Dim, Dim];
+  const [B, H, T, E] = query.shape;
+  const [, K, S] = key.shape;
   const [segments, positions, keySegments, keyPositions] = places;
   const { dtype } = segments;
   const fits =
@@ -57,20 +58,21 @@ const FLOAT_BYTES = 4;
 
 /** Bytes of so many tensors of one chunk's scores, of queries and of keys; the mask is a number for each pair, and a byte. */
 function scratchBytes(
-  [query, key]: readonly Value[],
+  [query, key]: readonly [query: Value, key: Value, ...Value[]],
   { window, chunk: { length, count } }: AttentionAttributes,
   bindings: Bindings,
   times: { readonly scores: number; readonly queries: number; readonly keys: number },
 ): number {
-  const [queries, keys] = [query, key].map((one) => evaluateShape((one as Value).shape, bindings));
-  const [B, H, T] = queries as [number, number, number, number];
-  const S = keys?.[2] as number;
+  const queries = evaluateShape(query.shape, bindings);
+  const keys = evaluateShape(key.shape, bindings);
+  const [B, H, T] = dimsOf(queries, 4);
+  const S = dimAt(keys, 2);
   const t = count === 1 ? T : length;
   const s = count === 1 || window === null ? S : Math.min(S, window + t);
   const floats =
     (times.scores * H + 1.25) * B * t * s +
-    times.queries * numElements(queries as number[]) +
-    times.keys * numElements(keys as number[]);
+    times.queries * numElements(queries) +
+    times.keys * numElements(keys);
   return floats * FLOAT_BYTES;
 }
 
@@ -79,8 +81,8 @@ export const attentionOp: Op<AttentionAttributes, AttentionValues> = {
   infer: (inputs, attributes) => {
     check(inputs, attributes);
     const { dtype, shape } = inputs[0];
-    const [B, H, T, E] = shape as [Dim, number, Dim, number];
-    return [{ dtype, shape: [B, T, H * E] }];
+    const [B, H, T, E] = dimsOf(shape, 4);
+    return [{ dtype, shape: [B, T, mulDims(H, E)] }];
   },
   emit: emitAttention,
   scratchBytes: ({ inputs, attributes }, bindings) =>
@@ -99,14 +101,14 @@ export const attentionGradientOp: Op<
 > = {
   name: "attentionGradient",
   infer: ([query, key, value, ...rest]) => {
-    const [B, H, T, E] = query.shape as [Dim, Dim, Dim, Dim];
+    const [B, H, T, E] = dimsOf(query.shape, 4);
     for (const { shape } of rest.slice(-2)) {
       if (!sameShape(shape, [B, T, mulDims(H, E)]))
         throw new RangeError(
           `Cannot differentiate attention of ${showShape(query.shape)}: gradient ${showShape(shape)}`,
         );
     }
-    return [query, key, value].map(({ dtype, shape }) => ({ dtype, shape })) as never;
+    return [query, key, value];
   },
   emit: emitAttentionGradient,
   scratchBytes: ({ inputs, attributes }, bindings) => {

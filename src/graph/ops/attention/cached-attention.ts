@@ -9,7 +9,7 @@
  */
 import { MICROSOFT } from "../../emitter.ts";
 import type { Op, Value, Values } from "../../graph.ts";
-import { type Dim, sameShape, showShape } from "../../shape.ts";
+import { dimsOf, sameShape, showShape, sizeAt } from "../../shape.ts";
 import { splitOp } from "../rows/split.ts";
 
 /** Settings of causal attention over tokens that follow each other from position 0. */
@@ -62,19 +62,19 @@ export const cachedAttentionOp: Op<Attributes, Values, Outputs> = {
     const { projected, cache, tables } = partsOf(inputs, attributes);
     const [first] = projected as [Value];
     const [keys, values, lastKey, numKeys] = cache as [Value, Value, Value, Value];
-    const [B, T] = first.shape as [Dim, Dim];
+    const [B, T] = dimsOf(first.shape, 3);
     const widths = isJoined ? [(H + 2 * K) * E] : [H * E, K * E, K * E];
     const fits =
       H % K === 0 &&
-      projected.every(({ shape }, i) => sameShape(shape, [B, T, widths[i] as number])) &&
-      sameShape(keys.shape, [B, K, keys.shape[2] as Dim, E]) &&
+      projected.every(({ shape }, i) => sameShape(shape, [B, T, widths[i]])) &&
+      sameShape(keys.shape, [B, K, keys.shape[2], E]) &&
       sameShape(values.shape, keys.shape) &&
       lastKey.dtype === "int32" &&
       sameShape(lastKey.shape, [B]) &&
       numKeys.dtype === "int32" &&
       sameShape(numKeys.shape, [1]) &&
       (tables.length === 0 || tables.length === 2) &&
-      tables.every(({ shape }) => 2 * (shape[1] as number) <= E);
+      tables.every(({ shape }) => 2 * sizeAt(shape, 1) <= E);
     if (!fits) {
       const found = inputs.map((one) => `${one.dtype} ${showShape(one.shape)}`).join(", ");
       throw new RangeError(

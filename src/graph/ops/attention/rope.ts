@@ -8,7 +8,7 @@
  */
 import { MICROSOFT } from "../../emitter.ts";
 import { applyOne, type Op, type Value } from "../../graph.ts";
-import { type Dim, sameShape, showShape } from "../../shape.ts";
+import { type Dim, sameShape, showShape, sizeAt } from "../../shape.ts";
 import { neg } from "../pointwise/elementwise.ts";
 
 type RopeInputs = readonly [x: Value, positions: Value, cos: Value, sin: Value];
@@ -25,7 +25,7 @@ interface Sizes {
 
 function sizesOf({ shape }: Value, numHeads: number | undefined): Sizes {
   if (numHeads === undefined) return { numHeads: shape[1], width: shape[3], places: [shape[0], shape[2]] };
-  const width = (shape[2] as number) / numHeads;
+  const width = sizeAt(shape, 2) / numHeads;
   return { numHeads, width: Number.isInteger(width) ? width : undefined, places: [shape[0], shape[1]] };
 }
 
@@ -45,7 +45,7 @@ export const ropeOp: Op<RopeAttributes, RopeInputs> = {
       !fits ||
       sin.shape[1] !== half ||
       positions.dtype !== "int64" ||
-      !sameShape(positions.shape, places as Dim[])
+      !sameShape(positions.shape, places)
     ) {
       throw new RangeError(
         `Cannot rotate ${showShape(shape)} by positions ${showShape(positions.shape)} and tables of width ${half}`,
@@ -56,7 +56,7 @@ export const ropeOp: Op<RopeAttributes, RopeInputs> = {
   emit: (node, emitter) => {
     const [x, , cos] = node.inputs;
     const { numHeads, width } = sizesOf(x, node.attributes.numHeads) as { numHeads: number; width: number };
-    const turned = 2 * (cos.shape[1] as number);
+    const turned = 2 * sizeAt(cos.shape, 1);
     // The kernel reads the width of a head off the tables, or else off the number of heads.
     const part = turned < width ? { rotary_embedding_dim: turned, num_heads: numHeads } : {};
     emitter.simple(node, "RotaryEmbedding", { interleaved: 0, ...part }, MICROSOFT);

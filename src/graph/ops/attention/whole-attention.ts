@@ -9,7 +9,7 @@
 import { DTYPES } from "../../dtype.ts";
 import type { Emitter } from "../../emitter.ts";
 import { applyOne, type Op, type Value } from "../../graph.ts";
-import { type Dim, evaluateShape, sameShape, showShape } from "../../shape.ts";
+import { dimsOf, evaluateShape, sameShape, showShape } from "../../shape.ts";
 import { emitMask } from "./attention-mask.ts";
 import type { AttentionValues } from "./attention-values.ts";
 
@@ -29,11 +29,12 @@ const FLOAT_BYTES = 4;
 
 function check([query, key, value, ...places]: AttentionValues, attributes: WholeAttentionAttributes): void {
   const { numHeads: H, numKeyValueHeads: K, causal, window } = attributes;
-  const [B, T, width] = query.shape as [Dim, Dim, number];
-  const S = key.shape[1] as Dim;
+  const [B, T, width] = query.shape;
+  const S = key.shape[1];
   const [segments, positions, keySegments, keyPositions] = places;
   const fits =
     H % K === 0 &&
+    typeof width === "number" &&
     width % H === 0 &&
     sameShape(key.shape, [B, S, (width / H) * K]) &&
     sameShape(value.shape, key.shape) &&
@@ -73,8 +74,8 @@ export const wholeAttentionOp: Op<WholeAttentionAttributes, AttentionValues> = {
   },
   // Scores and weights; queries, keys and values by head.
   scratchBytes: ({ inputs: [query, key], attributes: { numHeads } }, bindings) => {
-    const [B, T, width] = evaluateShape(query.shape, bindings) as [number, number, number];
-    const [, S, keyWidth] = evaluateShape(key.shape, bindings) as [number, number, number];
+    const [B, T, width] = dimsOf(evaluateShape(query.shape, bindings), 3);
+    const [, S, keyWidth] = dimsOf(evaluateShape(key.shape, bindings), 3);
     return FLOAT_BYTES * B * ((2 * numHeads + 1) * T * S + 2 * T * width + 2 * S * keyWidth);
   },
   vjp: "not-differentiable",

@@ -7,7 +7,7 @@
  * `linearCrossEntropy` joins the product with a plain matrix.
  */
 import { applyOne, type NoAttributes, type Op, type Value } from "../../graph.ts";
-import { type Dim, showShape } from "../../shape.ts";
+import { dimAt, showShape } from "../../shape.ts";
 import { mul } from "../pointwise/elementwise.ts";
 
 type LabelledOp = Op<NoAttributes, readonly [logits: Value, labels: Value]>;
@@ -25,7 +25,7 @@ export const crossEntropyOp: LabelledOp = {
   name: "crossEntropy",
   infer: ([logits, labels]) => {
     checkLabels(logits, labels);
-    return [{ dtype: logits.dtype, shape: [logits.shape[0] as Dim, 1] }];
+    return [{ dtype: logits.dtype, shape: [dimAt(logits.shape, 0), 1] }];
   },
   emit: (node, emitter) => {
     const [logits, labels] = emitter.names(node.inputs);

@@ -8,7 +8,7 @@
  */
 import type { NoAttributes, Op, Value } from "../../graph.ts";
 import { sizeBytesOf } from "../../peak-memory.ts";
-import { type Dim, evaluateDim, evaluateShape, numElements, sameShape, showShape } from "../../shape.ts";
+import { dimAt, evaluateDim, evaluateShape, numElements, sameShape, showShape, sizeAt } from "../../shape.ts";
 import { cast } from "../shapes/cast.ts";
 import { add, mul, sub } from "../pointwise/elementwise.ts";
 import { gatherRows } from "../rows/gather-scatter.ts";
@@ -24,9 +24,11 @@ export const int8CrossEntropyOp: Op<
 > = {
   name: "int8CrossEntropy",
   infer: ([hidden, codes, scales, back, labels]) => {
-    const [n, d] = hidden.shape as [Dim, Dim];
-    const v = back.shape[0] as Dim;
+    const [n, d] = hidden.shape;
+    const v = back.shape[0];
     const fits =
+      n !== undefined &&
+      v !== undefined &&
       hidden.dtype === "float32" &&
       labels.dtype === "int64" &&
       codes.dtype === "int8" &&
@@ -48,13 +50,13 @@ export const int8CrossEntropyOp: Op<
   },
   emit: (node, emitter) => {
     const [hidden, codes, scales, , labels] = emitter.names(node.inputs);
-    const width = node.inputs[0].shape[1] as number;
+    const width = sizeAt(node.inputs[0].shape, 1);
     const logits = emitInt8Product(emitter, [hidden, codes, scales], { rows: "numbers", width });
     emitLoss(emitter, logits, labels, emitter.names(node.outputs));
   },
   multiplications: ({ inputs: [hidden], outputs: [, p] }, bindings) => ({
     kind: "int8",
-    count: numElements(evaluateShape(p.shape, bindings)) * evaluateDim(hidden.shape[1] as Dim, bindings),
+    count: numElements(evaluateShape(p.shape, bindings)) * evaluateDim(dimAt(hidden.shape, 1), bindings),
   }),
   // The logits.
   scratchBytes: ({ inputs: [, codes], outputs: [, p] }, bindings, target) =>
@@ -64,7 +66,7 @@ export const int8CrossEntropyOp: Op<
     // A zero that depends on the losses: by then p has been read for them, and the product may take its memory.
     const zero = mul(reduceSum(loss, [0]), p.graph.scalar(0));
     const expected = sumSharesInt8(mul(p, add(scales, zero)), back);
-    const ofLabels = reshape(gatherRows(scales, labels), [labels.shape[0] as Dim, 1]);
+    const ofLabels = reshape(gatherRows(scales, labels), [dimAt(labels.shape, 0), 1]);
     const labelRows = mul(cast(gatherRows(back, labels), "float32"), ofLabels);
     return [mul(dLoss, sub(expected, labelRows)), null, null, null, null];
   },

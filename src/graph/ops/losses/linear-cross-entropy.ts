@@ -8,7 +8,7 @@
  */
 import type { NoAttributes, Op, Value } from "../../graph.ts";
 import { type Emitter, MICROSOFT } from "../../emitter.ts";
-import { type Dim, evaluateDim, evaluateShape, numElements } from "../../shape.ts";
+import { dimAt, dimsOf, evaluateDim, evaluateShape, numElements } from "../../shape.ts";
 import { mul, neg, sub } from "../pointwise/elementwise.ts";
 import { addRows, gatherRows } from "../rows/gather-scatter.ts";
 import { matmul } from "../products/matmul.ts";
@@ -37,8 +37,8 @@ export const linearCrossEntropyOp: Op<
   name: "linearCrossEntropy",
   infer: ([hidden, weight, labels]) => {
     const { dtype } = hidden;
-    const [n, d] = hidden.shape as [Dim, Dim];
-    const [v, width] = weight.shape as [Dim, Dim];
+    const [n, d] = dimsOf(hidden.shape, 2);
+    const [v, width] = dimsOf(weight.shape, 2);
     if (d !== width || labels.shape[0] !== n || labels.dtype !== "int64") {
       throw new RangeError(`Cannot take the loss of hidden [${n}, ${d}] with a head of width ${width}`);
     }
@@ -55,7 +55,7 @@ export const linearCrossEntropyOp: Op<
   },
   multiplications: ({ inputs: [hidden], outputs: [, p] }, bindings) => ({
     kind: "float32",
-    count: numElements(evaluateShape(p.shape, bindings)) * evaluateDim(hidden.shape[1] as Dim, bindings),
+    count: numElements(evaluateShape(p.shape, bindings)) * evaluateDim(dimAt(hidden.shape, 1), bindings),
   }),
   vjp: ({ inputs: [hidden, weight, labels], outputs: [, p] }, [dLoss, dP]) => {
     if (dP || !dLoss) throw new TypeError("Cannot differentiate linearCrossEntropy: a gradient flows into p");

@@ -10,7 +10,7 @@
  */
 import { type Emitter, MICROSOFT } from "../../emitter.ts";
 import { applyOne, type Op, type Value } from "../../graph.ts";
-import { sameShape, showShape } from "../../shape.ts";
+import { sameShape, showShape, sizeAt } from "../../shape.ts";
 import { cast } from "../shapes/cast.ts";
 import { add, mul, sub } from "../pointwise/elementwise.ts";
 import { flattenRows, matmul } from "./matmul.ts";
@@ -159,7 +159,7 @@ export function matmulBits(
 /** Sums of the blocks of `size` columns of x [..., in], [..., in/size]: what a constant in each block of a matrix multiplies. */
 export function blockSums(x: Value, size: number): Value {
   const lead = x.shape.slice(0, -1);
-  const numBlocks = (x.shape.at(-1) as number) / size;
+  const numBlocks = sizeAt(x.shape, -1) / size;
   const sums = reduceSum(reshape(x, [...lead, numBlocks, size]), [lead.length + 1]);
   return reshape(sums, [...lead, numBlocks]);
 }

@@ -11,7 +11,17 @@ import { DTYPES } from "../../dtype.ts";
 import { type Emitter, MICROSOFT, type Target } from "../../emitter.ts";
 import { applyOne, type Op, type TensorType, type Value } from "../../graph.ts";
 import { sizeBytesOf } from "../../peak-memory.ts";
-import { type Bindings, type Dim, evaluateDim, evaluateShape, numElements, showShape } from "../../shape.ts";
+import {
+  type Bindings,
+  dimAt,
+  dimsOf,
+  evaluateDim,
+  evaluateShape,
+  knownShape,
+  numElements,
+  showShape,
+  sizeAt,
+} from "../../shape.ts";
 import { cast } from "../shapes/cast.ts";
 import { mul } from "../pointwise/elementwise.ts";
 import { matmul } from "./matmul.ts";
@@ -150,6 +160,11 @@ function emitShifted(emitter: Emitter, rows: string, rowScales: string, width: n
   return emitter.value("Add", [rows, emitter.value("Mul", [ofRows, column])]);
 }
 
+/** Counts the elements of a value in a run. */
+function countOf({ shape }: Value, bindings: Bindings): number {
+  return numElements(evaluateShape(shape, bindings));
+}
+
 export const matmulInt8Op: Op<
   RowKind,
   readonly [Value, Value, Value] | readonly [Value, Value, Value, Value]
@@ -168,6 +183,7 @@ export const matmulInt8Op: Op<
     }
     const [inner, outer] = codes.shape;
     const fits =
+      outer !== undefined &&
       x.shape.length >= 2 &&
       codes.shape.length === 2 &&
       x.shape.at(-1) === inner &&
@@ -179,13 +195,13 @@ export const matmulInt8Op: Op<
         `Cannot multiply ${showShape(x.shape)} by codes ${showShape(codes.shape)}${back ? ` and ${showShape(back.shape)}` : ""} with scales ${showShape(scales.shape)}: expected [..., in], [in, out], [out, in] and [out]`,
       );
     }
-    return [{ dtype: "float32", shape: [...x.shape.slice(0, -1), outer as Dim] }];
+    return [{ dtype: "float32", shape: [...x.shape.slice(0, -1), outer] }];
   },
   emit: (node, emitter) => {
     const [input, { shape }] = node.inputs;
     const [x, codes, scales] = emitter.names(node.inputs);
     const [output] = emitter.names(node.outputs);
-    const [width, numOutputs] = shape as [number, number];
+    const [width, numOutputs] = dimsOf(knownShape(shape), 2);
     const form = { ...node.attributes, width };
     // A product without a gradient in whole numbers is for writing text.
     const isForward = node.inputs.length === 3 && form.rows === "numbers" && width <= WIDEST_UNIT;
@@ -199,11 +215,11 @@ export const matmulInt8Op: Op<
   },
   multiplications: ({ inputs: [, codes], outputs: [y] }, bindings) => ({
     kind: "int8",
-    count: numElements(evaluateShape(y.shape, bindings)) * evaluateDim(codes.shape[0] as Dim, bindings),
+    count: countOf(y, bindings) * evaluateDim(dimAt(codes.shape, 0), bindings),
   }),
   scratchBytes: ({ inputs: [x, weight], outputs: [y], attributes: { rows } }, bindings, target) => {
-    const [numIn, numOut] = [x, y].map(({ shape }) => numElements(evaluateShape(shape, bindings)));
-    const [codes, numbers] = [numIn as number, FLOAT_BYTES * (numIn as number)];
+    const [codes, numOut] = [countOf(x, bindings), countOf(y, bindings)];
+    const numbers = FLOAT_BYTES * codes;
     const turned = turnedBytes(weight, bindings, target);
     if (rows === "shares") {
       // Rows are shifted by thresholds from a table before they are rounded.
@@ -211,12 +227,11 @@ export const matmulInt8Op: Op<
         turned +
         2 * numbers +
         codes +
-        FLOAT_BYTES * NUM_THRESHOLDS * evaluateDim(x.shape.at(-1) as Dim, bindings)
+        FLOAT_BYTES * NUM_THRESHOLDS * evaluateDim(dimAt(x.shape, -1), bindings)
       );
     }
     // |x|, then codes. With more than two axes, the product and the scaled product are two tensors.
-    const ofRows =
-      x.shape.length === 2 ? numbers : Math.max(numbers, codes + FLOAT_BYTES * (numOut as number));
+    const ofRows = x.shape.length === 2 ? numbers : Math.max(numbers, codes + FLOAT_BYTES * numOut);
     return turned + ofRows;
   },
   vjp: ({ inputs: [, codes, scales, back] }, [g]) => {
@@ -242,6 +257,6 @@ export function sumSharesInt8(x: Value, codes: Value): Value {
 
 /** Scales of one for the outputs of codes [in, out]. */
 function unscaled({ graph, shape }: Value): Value {
-  const numOutputs = shape[1] as number;
+  const numOutputs = sizeAt(shape, 1);
   return graph.constant("float32", [numOutputs], new Float32Array(numOutputs).fill(1));
 }

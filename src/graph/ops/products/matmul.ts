@@ -8,6 +8,7 @@ import { applyOne, type Op, type Value } from "../../graph.ts";
 import {
   type Dim,
   broadcastShapes,
+  dimAt,
   evaluateDim,
   evaluateShape,
   mulDims,
@@ -87,7 +88,7 @@ function lastTwo(value: Value, transposed: boolean): [Dim, Dim] {
 /** Joins all axes but the last. */
 export function flattenRows(value: Value): Value {
   if (value.shape.length === 2) return value;
-  return reshape(value, [mulDims(...value.shape.slice(0, -1)), value.shape.at(-1) as Dim]);
+  return reshape(value, [mulDims(...value.shape.slice(0, -1)), dimAt(value.shape, -1)]);
 }
 
 /** Multiplies matrices: [..., M, K] by [..., K, N] (or their transposes) gives [..., M, N]. */

@@ -10,7 +10,7 @@
  */
 import { MICROSOFT, type Emitter } from "../../emitter.ts";
 import type { NoAttributes, Op, Value } from "../../graph.ts";
-import { showShape } from "../../shape.ts";
+import { dimsOf, knownShape, showShape, sizeAt } from "../../shape.ts";
 import { concat } from "../shapes/concat.ts";
 import { div, mul, sub } from "../pointwise/elementwise.ts";
 import { matmul } from "./matmul.ts";
@@ -42,8 +42,8 @@ export const pairwiseDistanceOp: Op<
   },
   emit: (node, emitter) => {
     const [u, v] = node.inputs;
-    const [m, q] = u.shape as [number, number];
-    const [n] = v.shape as [number];
+    const [m, q] = dimsOf(knownShape(u.shape), 2);
+    const n = sizeAt(v.shape, 0);
     const emit: Emitter["value"] = (...given) => emitter.value(...given);
     const rows = emit("Concat", [emitter.name(u), emitter.name(v)], { axis: 0 });
     const largest = emit("ReduceMax", [emit("Abs", [rows])], { keepdims: 0 });
@@ -81,13 +81,13 @@ export const pairwiseDistanceOp: Op<
 
 /** Rows with a last column of ones, whose product adds up what meets them. */
 function withOnes(rows: Value): Value {
-  const count = rows.shape[0] as number;
+  const count = sizeAt(rows.shape, 0);
   return concat([rows, rows.graph.constant("float32", [count, 1], new Float32Array(count).fill(1))], 1);
 }
 
 /** rowsum ∘ u - R v of [R v, rowsum]. */
 function pull(u: Value, product: Value): Value {
-  const width = u.shape[1] as number;
+  const width = sizeAt(u.shape, 1);
   return sub(mul(slice(product, 1, width, width + 1), u), slice(product, 1, 0, width));
 }
 

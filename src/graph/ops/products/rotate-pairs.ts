@@ -10,7 +10,7 @@
  */
 import { type Emitter, MICROSOFT } from "../../emitter.ts";
 import { applyOne, type Node, type Op, type Value } from "../../graph.ts";
-import { type Dim, broadcastShapes, sameShape, showShape } from "../../shape.ts";
+import { type Dim, broadcastShapes, sameShape, showShape, sizeAt } from "../../shape.ts";
 import { concat } from "../shapes/concat.ts";
 import { mul, neg } from "../pointwise/elementwise.ts";
 import { flattenRows } from "./matmul.ts";
@@ -45,7 +45,7 @@ export const rotatePairsOp: Op<RotateAttributes, RotateInputs> = {
     const [{ shape }, { shape: coefficients }] = node.inputs;
     const [h, c, s] = emitter.names(node.inputs);
     const [z] = emitter.names(node.outputs);
-    const width = shape.at(-1) as number;
+    const width = sizeAt(shape, -1);
     if (isPerPair(width, coefficients)) {
       emitTurn(node, emitter, [c, s], z);
       return;
@@ -57,7 +57,7 @@ export const rotatePairsOp: Op<RotateAttributes, RotateInputs> = {
     emitter.node("Add", [emitter.value("Mul", [h, c]), emitter.value("Mul", [turned, s])], [z]);
   },
   vjp: ({ inputs: [h, c, s], attributes: { groupSize } }, [dz]) => {
-    const width = h.shape.at(-1) as number;
+    const width = sizeAt(h.shape, -1);
     const perPair = isPerPair(width, c.shape);
     const back = perPair ? neg(s) : neg(swapHalves(s, groupSize));
     const turned = quarterTurn(h, groupSize);
@@ -84,7 +84,7 @@ function emitTurn(
   const { groupSize } = node.attributes;
   const { shape } = node.inputs[0];
   const [h] = emitter.names(node.inputs);
-  const width = shape.at(-1) as number;
+  const width = sizeAt(shape, -1);
   // Neighbours are pairs of a kind that the kernel knows in heads of any width: one head is faster than many of 2.
   const neighbours = groupSize === 2;
   const head = neighbours ? width : groupSize;
@@ -104,7 +104,7 @@ function emitTurn(
 /** The halves of each group in the other order. */
 function swapHalves(x: Value, groupSize: number): Value {
   const lead = x.shape.slice(0, -1);
-  const width = x.shape.at(-1) as number;
+  const width = sizeAt(x.shape, -1);
   const halves = reshape(x, [...lead, width / groupSize, 2, groupSize / 2]);
   const [first, second] = split(halves, lead.length + 1, [1, 1]) as [Value, Value];
   return reshape(concat([second, first], lead.length + 1), x.shape);
@@ -120,7 +120,7 @@ export function rotatePairs(h: Value, c: Value, s: Value, groupSize: number): Va
 
 /** rot(h): each pair of h [..., D] turned by a right angle, (-h₂, h₁). */
 export function quarterTurn(h: Value, groupSize: number): Value {
-  const numPairs = (h.shape.at(-1) as number) / 2;
+  const numPairs = sizeAt(h.shape, -1) / 2;
   const constant = (value: number): Value =>
     h.graph.constant("float32", [numPairs], new Float32Array(numPairs).fill(value));
   return rotatePairs(h, constant(0), constant(1), groupSize);

@@ -11,7 +11,7 @@
 import { DTYPES } from "../../dtype.ts";
 import type { Emitter } from "../../emitter.ts";
 import { applyOne, type Op, type Value } from "../../graph.ts";
-import { type Dim, showShape } from "../../shape.ts";
+import { dimAt, showShape } from "../../shape.ts";
 
 /** Bits that a code may have. */
 export const CODE_BITS = [2, 3, 4, 8] as const;
@@ -41,7 +41,7 @@ export const unpackCodesOp: Op<UnpackAttributes, readonly [Value]> = {
         `Cannot unpack ${columns} codes of ${bits} bits from ${showShape(shape)}: expected ${packedBytes(bits, columns)} bytes a row`,
       );
     }
-    return [{ dtype: "float32", shape: [shape[0] as Dim, columns] }];
+    return [{ dtype: "float32", shape: [dimAt(shape, 0), columns] }];
   },
   emit: (node, emitter) => {
     const { bits, columns } = node.attributes;

@@ -9,7 +9,7 @@
  */
 import type { Emitter } from "../../emitter.ts";
 import { applyOne, type Node, type Op, type Value } from "../../graph.ts";
-import { numElements, showShape } from "../../shape.ts";
+import { knownShape, numElements, showShape, sizeAt } from "../../shape.ts";
 import { equal } from "../pointwise/compare.ts";
 import { div, mul } from "../pointwise/elementwise.ts";
 import { reduceSum } from "../shapes/reduce-expand.ts";
@@ -27,8 +27,8 @@ const MAX_ROW = 2 ** 24;
 export const kthSmallestOp: Op<KthAttributes, readonly [Value]> = {
   name: "kthSmallest",
   infer: ([{ dtype, shape }], { k }) => {
-    const count = numElements(shape as number[]);
-    if (!Number.isInteger(count) || dtype !== "float32" || (shape.at(-1) as number) >= MAX_ROW) {
+    const count = numElements(knownShape(shape));
+    if (!Number.isInteger(count) || dtype !== "float32" || sizeAt(shape, -1) >= MAX_ROW) {
       throw new RangeError(`Cannot select from ${dtype} ${showShape(shape)}: sizes must be known and small`);
     }
     if (!Number.isInteger(k) || k < 1 || k > count) {
@@ -38,7 +38,7 @@ export const kthSmallestOp: Op<KthAttributes, readonly [Value]> = {
   },
   emit: (node, emitter) => {
     const { k } = node.attributes;
-    const count = numElements(node.inputs[0].shape as number[]);
+    const count = numElements(knownShape(node.inputs[0].shape));
     const flat = emitter.value("Reshape", [...emitter.names(node.inputs), emitter.int64([-1])]);
     const [result] = emitter.names(node.outputs);
     if (count <= SMALL) select(emitter, flat, k, count, result);
@@ -97,7 +97,7 @@ function selectBetween(
   const infinity = (sign: 1 | -1): string => emitter.scalar(sign * Infinity);
   const rank = emitter.constant("int64", [], BigInt64Array.of(BigInt(k)));
   const int64 = (n: number): string => emitter.int64([n]);
-  const [low, high] = sampleBounds(emitter, flat, k, count, sampleStep(count, x.shape.at(-1) as number));
+  const [low, high] = sampleBounds(emitter, flat, k, count, sampleStep(count, sizeAt(x.shape, -1)));
 
   const countWhere = (comparison: string, limit: string): string => {
     const truth = emit("Cast", [emit(comparison, [emitter.name(x), limit])], { to: 1 });

@@ -1,5 +1,5 @@
 /** @file Columns by number: [..., N] and int64 [C] give [..., C]. For programs without a gradient. */
-import type { Dim } from "../../shape.ts";
+import { dimAt } from "../../shape.ts";
 import { applyOne, type NoAttributes, type Op, type Value } from "../../graph.ts";
 import { showShape } from "../../shape.ts";
 
@@ -11,7 +11,7 @@ export const gatherColumnsOp: Op<NoAttributes, readonly [x: Value, columns: Valu
         `Cannot take columns of ${showShape(shape)} by ${columns.dtype} ${showShape(columns.shape)}, expected int64 [C]`,
       );
     }
-    return [{ dtype, shape: [...shape.slice(0, -1), columns.shape[0] as Dim] }];
+    return [{ dtype, shape: [...shape.slice(0, -1), dimAt(columns.shape, 0)] }];
   },
   emit: (node, emitter) => emitter.simple(node, "Gather", { axis: -1 }),
   vjp: "not-differentiable",

@@ -4,7 +4,7 @@
  * P is a symbol of its own, so that what reads the result need not know of pages.
  */
 import { applyOne, type Op, type Value } from "../../graph.ts";
-import { type Dim, showShape } from "../../shape.ts";
+import { type Dim, dimAt, showShape } from "../../shape.ts";
 
 /** The size P in the result. */
 type PagesAttributes = Readonly<Record<"length", Dim>>;
@@ -19,7 +19,7 @@ export const gatherPagesOp: Op<PagesAttributes, readonly [pool: Value, pages: Va
         `Cannot take pages of ${showShape(pool.shape)} by ${pages.dtype} ${showShape(pages.shape)}, expected [N, S, ...] by int64 [B, M]`,
       );
     }
-    return [{ dtype: pool.dtype, shape: [pages.shape[0] as Dim, length, ...rest] }];
+    return [{ dtype: pool.dtype, shape: [dimAt(pages.shape, 0), length, ...rest] }];
   },
   emit: (node, emitter) => {
     const [pool, pages] = emitter.names(node.inputs);

@@ -1,6 +1,6 @@
 /** @file Values one after another along an axis; sizes must be known on that axis to differentiate. */
 import { applyOne, type Op, type Value, type Values } from "../../graph.ts";
-import { type Dim, addDims, showShape } from "../../shape.ts";
+import { addDims, dimAt, showShape } from "../../shape.ts";
 import { slice } from "./slice-pad.ts";
 
 type ConcatAttributes = Readonly<{ axis: number }>;
@@ -21,14 +21,14 @@ export const concatOp: Op<ConcatAttributes, Values> = {
         );
       }
     }
-    const size = inputs.map((v) => v.shape[axis] as Dim).reduce(addDims);
+    const size = inputs.map((v) => dimAt(v.shape, axis)).reduce(addDims);
     return [{ dtype: first.dtype, shape: first.shape.map((dim, i) => (i === axis ? size : dim)) }];
   },
   emit: (node, emitter) => emitter.simple(node, "Concat", { axis: node.attributes.axis }),
   vjp: ({ inputs, attributes: { axis } }, [gradient]) => {
     let start = 0;
     return inputs.map((input, i) => {
-      const size = input.shape[axis] as Dim;
+      const size = dimAt(input.shape, axis);
       const last = i === inputs.length - 1;
       if (typeof size !== "number" && !last) {
         throw new RangeError(`Cannot differentiate a join along axis ${axis}: size ${size} is unknown`);

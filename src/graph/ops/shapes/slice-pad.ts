@@ -1,6 +1,6 @@
 /** @file A range of one axis, and its reverse: a value at a place of one axis, zeros elsewhere. Each is the other's gradient. */
 import { applyOne, type Op, type Value } from "../../graph.ts";
-import { type Dim, addDims, showShape } from "../../shape.ts";
+import { type Dim, addDims, dimAt, showShape } from "../../shape.ts";
 
 /** `end` null means: to the end. `size` is the size of the result. */
 type SliceAttributes = Readonly<{ axis: number; start: number; end: number | null; size: Dim }>;
@@ -57,7 +57,7 @@ export const padLikeOp: Op<PadAttributes, readonly [Value, Value]> = {
     emitter.node("Pad", [x, pads, emitter.scalar(0), emitter.int64([axis])], emitter.names(node.outputs));
   },
   vjp: ({ inputs: [x, like], attributes: { axis, start } }, [gradient]) => {
-    const size = x.shape[axis] as Dim;
+    const size = dimAt(x.shape, axis);
     const end = typeof size === "number" ? start + size : null;
     if (end === null && addDims(size, start) !== like.shape[axis]) {
       throw new RangeError(

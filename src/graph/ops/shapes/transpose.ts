@@ -1,6 +1,6 @@
 /** @file Axes in another order. */
 import { applyOne, type Op, type Value } from "../../graph.ts";
-import { type Dim, showShape } from "../../shape.ts";
+import { dimAt, showShape } from "../../shape.ts";
 
 type TransposeAttributes = Readonly<Record<"order", readonly number[]>>;
 
@@ -10,7 +10,7 @@ export const transposeOp: Op<TransposeAttributes, readonly [Value]> = {
     if (order.length !== shape.length || shape.some((_, axis) => !order.includes(axis))) {
       throw new RangeError(`Cannot transpose ${shape.length} axes by ${showShape(order)}`);
     }
-    return [{ dtype, shape: order.map((axis) => shape[axis] as Dim) }];
+    return [{ dtype, shape: order.map((axis) => dimAt(shape, axis)) }];
   },
   emit: (node, emitter) => emitter.simple(node, "Transpose", { perm: node.attributes.order }),
   vjp: ({ attributes: { order } }, [gradient]) => {

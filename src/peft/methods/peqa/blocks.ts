@@ -13,6 +13,7 @@ import { BITS_BLOCK, blockSums, matmulBits } from "../../../graph/ops/products/m
 import { matmul } from "../../../graph/ops/products/matmul.ts";
 import { reduceSum } from "../../../graph/ops/shapes/reduce-expand.ts";
 import { reshape } from "../../../graph/ops/shapes/reshape.ts";
+import { dimsOf, knownShape, sizeAt } from "../../../graph/shape.ts";
 import type { SiteSpec } from "../../../models/graphs/sites.ts";
 import type { AffineFormat } from "../../../quant/affine/affine.ts";
 import { type HostTensor, hostTensor } from "../../../runtime/host-tensor.ts";
@@ -55,7 +56,7 @@ export function toBlocks(
   const { bits } = format;
   if (bits === 4) return hostTensor("uint8", shape, packed as Uint8Array);
   const { added } = shiftOf(format);
-  const blocks = new Uint8Array((shape[0] as number) * (inFeatures / 2));
+  const blocks = new Uint8Array(sizeAt(shape, 0) * (inFeatures / 2));
   const put = (row: number, column: number, code: number): void => {
     const at = (row * inFeatures + column) >> 1;
     blocks[at]! |= column % 2 === 0 ? code : code << 4;
@@ -131,14 +132,14 @@ export function projectBlocks(
 /** Each column of [rows, columns] as often as is said, side by side. */
 function repeated(value: Value, times: number): Value {
   if (times === 1) return value;
-  const [numRows, numColumns] = value.shape as [number, number];
+  const [numRows, numColumns] = dimsOf(knownShape(value.shape), 2);
   const spread = mul(reshape(value, [numRows, numColumns, 1]), onesOf(value, 1, times));
   return reshape(spread, [numRows, numColumns * times]);
 }
 
 /** A number, or one for each output. */
 function flat(value: Value): Value {
-  return value.shape.length === 0 ? value : reshape(value, [value.shape[0] as number]);
+  return value.shape.length === 0 ? value : reshape(value, [sizeAt(value.shape, 0)]);
 }
 
 /** The product with codes around the middle, of scales [out, blocks]. */

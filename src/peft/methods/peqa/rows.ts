@@ -6,7 +6,7 @@
 import type { Value } from "../../../graph/graph.ts";
 import { add, mul, sub } from "../../../graph/ops/pointwise/elementwise.ts";
 import { reshape } from "../../../graph/ops/shapes/reshape.ts";
-import type { Dim } from "../../../graph/shape.ts";
+import { dimAt } from "../../../graph/shape.ts";
 import type { SiteGraph } from "../../../models/graphs/site-graph.ts";
 import { linear } from "../../../nn/linear.ts";
 import { hostTensor } from "../../../runtime/host-tensor.ts";
@@ -39,7 +39,7 @@ export const peqaRows: StackedBatch<PeqaSite> = {
 
   adapt: (site, x, values, options) => {
     const row = values[ROW] as Value;
-    const perRow = reshape(row, [row.shape[0] as Dim, 1, site.spec.outFeatures]);
+    const perRow = reshape(row, [dimAt(row.shape, 0), 1, site.spec.outFeatures]);
     const y = mul(commonProduct(site, x, values, options), perRow);
     return site.bias ? add(y, site.bias) : y;
   },

@@ -10,7 +10,7 @@ import { add, mul } from "../../../graph/ops/pointwise/elementwise.ts";
 import { reshape } from "../../../graph/ops/shapes/reshape.ts";
 import { rope } from "../../../graph/ops/attention/rope.ts";
 import { quarterTurn, rotatePairs } from "../../../graph/ops/products/rotate-pairs.ts";
-import { type Dim, mulDims } from "../../../graph/shape.ts";
+import { dimsOf, mulDims } from "../../../graph/shape.ts";
 import type { SiteGraph } from "../../../models/graphs/site-graph.ts";
 import { type PassInput, passInput } from "../../../nn/pass.ts";
 import { type HostTensor, hostTensor } from "../../../runtime/host-tensor.ts";
@@ -67,7 +67,7 @@ interface RowTurn {
 
 function turnShared(site: SiteGraph, h: Value, values: SiteValues, { width, groupSize }: RoadLayout): Value {
   const numGroups = width / groupSize;
-  const [numRows, numTokens] = h.shape as [Dim, Dim, Dim];
+  const [numRows, numTokens] = dimsOf(h.shape, 3);
   const table = (value: Value): Value => reshape(value, [mulDims(numRows, numGroups), groupSize / 2]);
   const groups = reshape(h, [numRows, numTokens, numGroups, groupSize]);
   const z = rope(groups, site.context(placesOf(numGroups)), table(values[COS]!), table(values[PAIR_SIN]!));

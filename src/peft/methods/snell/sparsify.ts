@@ -7,7 +7,7 @@
  *
  * The quantile lies between two entries, so that the ⌊s(N-1)⌋+1 smallest are dropped.
  */
-import { numElements } from "../../../graph/shape.ts";
+import { knownShape, numElements } from "../../../graph/shape.ts";
 import type { Value } from "../../../graph/graph.ts";
 import { abs, mul, sub } from "../../../graph/ops/pointwise/elementwise.ts";
 import { greater } from "../../../graph/ops/pointwise/compare.ts";
@@ -51,7 +51,7 @@ export function sparsify(
   save: (threshold: Value) => Value = (threshold) => threshold,
 ): Value {
   const { sparsify: mode, through } = options;
-  const zeros = numZeros(options, numElements(delta.shape as number[]));
+  const zeros = numZeros(options, numElements(knownShape(delta.shape)));
   const isPlain = mode === "hard" || mode === "fixed";
   if (mode === "none" || (isPlain && zeros === 0)) return delta;
   const hold = (value: Value, held: boolean): Value => (held ? stopGradient(value) : value);

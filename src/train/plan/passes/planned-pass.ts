@@ -3,7 +3,7 @@
  * of numbers: what they lend, and what their programs need. One file, so that it can be read beside them.
  */
 import type { TensorType, Value } from "../../../graph/graph.ts";
-import { type Bindings, evaluateShape, numElements } from "../../../graph/shape.ts";
+import { type Bindings, evaluateShape, numElements, sizeAt } from "../../../graph/shape.ts";
 import type { PartGraph } from "../../../models/graphs/part-graph.ts";
 import type { AdapterView } from "../../../peft/adapter-view.ts";
 import { BackwardPlanner, type BlockPlan } from "../../../run/blocks/backward-plan.ts";
@@ -212,7 +212,7 @@ export class PlannedPass {
   #addRows({ shape }: Value, bindings: Bindings): void {
     const numRows = numElements(evaluateShape(shape.slice(0, -1), bindings));
     const numbers: TensorType = { dtype: "int64", shape: [numRows] };
-    const rows = floats([numRows, shape.at(-1) as number]);
+    const rows = floats([numRows, sizeAt(shape, -1)]);
     const lent = [rows, rows, rows, numbers].map((type) => this.#lend(type, {}));
     this.#place.pool.release(...lent);
   }
