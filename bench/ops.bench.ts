@@ -73,7 +73,7 @@ async function timeOperation(engine: Engine, suite: OpSuite, repeats: number): P
   const forwardInto = outputsOf(forward, realistic.bindings);
   const forwardMs = await time(engine, forward, feeds, forwardInto, repeats);
 
-  const seedValues = seeds.map(({ gradient }) => gradient);
+  const seedValues: Value[] = seeds.map(({ gradient }) => gradient);
   const wanted = inputs.filter((value, i) => value.dtype.includes("float") && suite.differentiable(i));
   const found = wanted.length > 0 ? gradients(seeds, wanted) : [];
   const computed = [...new Set(found)].filter((g): g is Value => g !== null && !seedValues.includes(g));

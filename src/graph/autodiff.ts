@@ -38,10 +38,11 @@ export function gradients(seeds: readonly Seed[], wrt: readonly Value[]): (Value
     if (node.op.vjp === "not-differentiable") {
       throw new TypeError(`Cannot differentiate ${node.op.name}: it has no gradient`);
     }
-    node.op.vjp(node, outputs).forEach((gradient, i) => {
-      const input = node.inputs[i] as Value;
+    const found = node.op.vjp(node, outputs);
+    for (const [i, input] of node.inputs.entries()) {
+      const gradient = found[i];
       if (gradient && wanted.has(input)) accumulate(input, gradient);
-    });
+    }
   }
   return wrt.map((value) => adjoint.get(value) ?? null);
 }

@@ -26,9 +26,15 @@ export interface Node<
   readonly outputs: O;
 }
 
+/** One at least. */
+export type Some<T> = readonly [T, ...T[]];
+
 /** A node of any operation. */
-export interface AnyNode extends Node<Attributes, Values, Values> {
+export interface AnyNode {
   readonly op: AnyOp;
+  readonly inputs: Some<Value>;
+  readonly attributes: Attributes;
+  readonly outputs: Some<Value>;
 }
 
 /** One tensor of a graph. */
@@ -39,6 +45,11 @@ export interface Value extends TensorType {
   readonly node: AnyNode | null;
   /** Name of an input, else null. */
   readonly name: string | null;
+}
+
+/** A value that whoever runs a program gives. */
+export interface InputValue extends Value {
+  readonly name: string;
 }
 
 /** Inputs or outputs of an operation. */
@@ -101,12 +112,12 @@ export class Graph {
   /** Data of constant values, by the value. */
   readonly constantData = new Map<Value, TensorData>();
 
-  #value(type: TensorType, node: AnyNode | null, name: string | null): Value {
-    return { graph: this, id: this.#numValues++, dtype: type.dtype, shape: type.shape, node, name };
+  #value<N extends string | null>({ dtype, shape }: TensorType, node: AnyNode | null, name: N) {
+    return { graph: this, id: this.#numValues++, dtype, shape, node, name };
   }
 
-  /** Makes an input: a value that the caller of a program gives. */
-  input(name: string, dtype: DType, shape: Shape): Value {
+  /** Makes an input. */
+  input(name: string, dtype: DType, shape: Shape): InputValue {
     return this.#value({ dtype, shape }, null, name);
   }
 
@@ -141,10 +152,41 @@ export class Graph {
     // Equal keys mean equal operations, which have equally many outputs.
     if (known) return known.outputs as unknown as O;
     const outputs: Value[] = [];
-    const node: AnyNode = { op, inputs, attributes, outputs };
+    const node = { op, inputs, attributes, outputs } as unknown as AnyNode;
     for (const type of op.infer(inputs, attributes)) outputs.push(this.#value(type, node, null));
     this.#made.set(key, node);
     return outputs as unknown as O;
+  }
+}
+
+/** A node of a certain operation. */
+export type NodeOf<T> = T extends Op<infer A, infer I, infer O> ? AnyNode & Node<A, I, O> : never;
+
+/** Tells whether a node is one of an operation, whose inputs, outputs and attributes are then known. */
+export function isNodeOf<A extends Attributes, I extends Values, O extends Values>(
+  node: AnyNode | null | undefined,
+  op: Op<A, I, O>,
+): node is AnyNode & Node<A, I, O> {
+  return node?.op === op;
+}
+
+/** Applies the operation of a node again, in the graph of other inputs, and notes in `places` what its outputs have become. */
+export function applyAgain(
+  node: AnyNode,
+  graph: Graph,
+  inputs: Values,
+  places: Map<Value, Value>,
+  attributes: Attributes = node.attributes,
+): void {
+  notePlaces(places, node.outputs, graph.apply(node.op, inputs, attributes));
+}
+
+/** Notes which values have taken the place of others, in their order. */
+export function notePlaces(places: Map<Value, Value>, values: Values, made: Values): void {
+  for (const [i, value] of values.entries()) {
+    const place = made[i];
+    if (!place) throw new RangeError(`Cannot replace ${values.length} values by ${made.length}`);
+    places.set(value, place);
   }
 }
 

@@ -2,7 +2,7 @@
  * @file Several programs as one, in which what they multiply with a matrix that they share is one product: rows of unlike
  * work in one pass over the weights. All else of a program is computed as it was.
  */
-import { type AnyNode, type Attributes, Graph, type Value } from "./graph.ts";
+import { type AnyNode, type Attributes, Graph, type Value, isNodeOf } from "./graph.ts";
 import { matmulParts } from "./ops/products/matmul-parts.ts";
 import { matmulOp } from "./ops/products/matmul.ts";
 import { type ProgramSpec, nodesOf } from "./program.ts";
@@ -71,8 +71,9 @@ class PartCopy {
     }
     const counts = new Map<Value, number>();
     for (const node of nodesOf(part.spec)) {
-      const matrix = this.#places.get(node.inputs[1] as Value);
-      if (!matrix || node.op !== matmulOp || !isPlain(node)) continue;
+      if (!isNodeOf(node, matmulOp) || !isPlain(node)) continue;
+      const matrix = this.#places.get(node.inputs[1]);
+      if (!matrix) continue;
       const count = counts.get(matrix) ?? 0;
       counts.set(matrix, count + 1);
       const key = JSON.stringify([matrix.name, node.attributes, count]);
@@ -102,17 +103,16 @@ class PartCopy {
     const product = this.#products.get(node);
     if (product && product.members.length > 1) {
       const { matrix, members } = product;
-      const rows = members.map((one) => one.part.place(one.node.inputs[0] as Value));
+      const rows = members.map((member) => member.part.place(member.node.inputs[0]));
       const made = matmulParts(rows, matrix, node.attributes["transB"] === true);
-      for (const [i, one] of members.entries())
-        one.part.#places.set(one.node.outputs[0] as Value, made[i] as Value);
+      for (const [i, { part, node: own }] of members.entries()) part.#places.set(own.outputs[0], made[i]!);
       return;
     }
     const inputs = node.inputs.map((input) => this.place(input));
     const made = this.#graph.apply(node.op, inputs, this.#rename(node.attributes) as Attributes);
     for (const [i, output] of node.outputs.entries()) {
       // An input stays an input.
-      if (!this.#places.has(output)) this.#places.set(output, made[i] as Value);
+      if (!this.#places.has(output)) this.#places.set(output, made[i]!);
     }
   }
 }

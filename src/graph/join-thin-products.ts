@@ -3,7 +3,18 @@
  * once, and so do its gradients: those of the matrices are one product, and what flows into the value is one in the place of
  * a sum.
  */
-import type { AnyNode, Value } from "./graph.ts";
+import {
+  type AnyNode,
+  type NodeOf,
+  type Some,
+  type Value,
+  type Values,
+  applyAgain,
+  applyOne,
+  isNodeOf,
+  notePlaces,
+} from "./graph.ts";
+import { type NodeGroups, groupNodes } from "./node-groups.ts";
 import { concat } from "./ops/shapes/concat.ts";
 import { isThin, matmulOp } from "./ops/products/matmul.ts";
 import { split } from "./ops/rows/split.ts";
@@ -20,38 +31,32 @@ export function joinThinProducts(spec: ProgramSpec): (value: Value) => Value {
   const places = new Map<Value, Value>();
   const placeOf = (value: Value): Value => places.get(value) ?? value;
   for (const node of nodes) {
-    const [output] = node.outputs as [Value];
+    const [output] = node.outputs;
     if (places.has(output)) continue;
     const group = groups.get(node);
     if (group !== undefined) {
-      const parts = applyJoined(group, placeOf(node.inputs[0] as Value));
-      for (const [i, { outputs }] of group.entries()) places.set(outputs[0] as Value, parts[i] as Value);
+      const values = group.map(({ outputs }) => outputs[0]);
+      notePlaces(places, values, applyJoined(group, placeOf(node.inputs[0])));
     } else if (node.inputs.some((input) => places.has(input))) {
-      const made = output.graph.apply(node.op, node.inputs.map(placeOf), node.attributes);
-      for (const [i, own] of node.outputs.entries()) places.set(own, made[i] as Value);
+      applyAgain(node, output.graph, node.inputs.map(placeOf), places);
     }
   }
   return placeOf;
 }
 
+type MatmulNode = NodeOf<typeof matmulOp>;
+
 /** Maps each product that is to be joined to its group, of two at least. */
-function findThin(nodes: readonly AnyNode[]): ReadonlyMap<AnyNode, readonly AnyNode[]> {
-  const groups = new Map<string, AnyNode[]>();
-  for (const node of nodes) {
-    const { op, inputs, attributes } = node;
-    const [x, matrix] = inputs as [Value, Value];
-    if (op !== matmulOp || attributes["transB"] !== true || !isThin(matrix, "rows")) continue;
-    const key = JSON.stringify([x.id, attributes]);
-    groups.set(key, [...(groups.get(key) ?? []), node]);
-  }
-  const joined = [...groups.values()].filter(({ length }) => length > 1);
-  return new Map(joined.flatMap((group) => group.map((node) => [node, group] as const)));
+function findThin(nodes: readonly AnyNode[]): NodeGroups<MatmulNode> {
+  const products = nodes.filter((node) => isNodeOf(node, matmulOp));
+  return groupNodes(products, ({ inputs: [x, matrix], attributes }) =>
+    attributes.transB && isThin(matrix, "rows") ? [x.id, attributes] : null,
+  );
 }
 
-function applyJoined(group: readonly AnyNode[], x: Value): readonly Value[] {
-  const [{ op, attributes }] = group as [AnyNode];
-  const matrices = group.map(({ inputs }) => inputs[1] as Value);
-  const [y] = x.graph.apply(op, [x, concat(matrices, 0)], attributes) as [Value];
+function applyJoined([first, ...others]: Some<MatmulNode>, x: Value): Values {
+  const matrices = [first, ...others].map(({ inputs: [, matrix] }) => matrix);
+  const y = applyOne(matmulOp, [x, concat(matrices, 0)], first.attributes);
   const sizes = matrices.map(({ shape }) => sizeAt(shape, 0));
   return split(y, y.shape.length - 1, sizes);
 }

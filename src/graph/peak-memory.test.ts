@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { PLAIN_TARGET } from "./emitter.ts";
-import { Graph } from "./graph.ts";
+import { Graph, type Value } from "./graph.ts";
 import { add, mul, neg } from "./ops/pointwise/elementwise.ts";
 import { matmul } from "./ops/products/matmul.ts";
 import { matmulInt8 } from "./ops/products/matmul-int8.ts";
@@ -11,7 +11,7 @@ import { peakBytes } from "./peak-memory.ts";
 const SIZE = 4 * 100 * 100;
 
 /** The peak of y = f(x) for x [N, N], N = 100. */
-function peakOf(f: (x: ReturnType<Graph["input"]>) => ReturnType<Graph["input"]>): number {
+function peakOf(f: (x: Value) => Value): number {
   const graph = new Graph();
   const x = graph.input("x", "float32", ["N", "N"]);
   return peakBytes({ name: "test", inputs: { x }, outputs: { y: f(x) } }, { N: 100 }, PLAIN_TARGET);
@@ -49,7 +49,7 @@ describe("peakBytes()", () => {
       peakOf((x) => matmul(reshape(reshape(matmul(x, x), ["N*N"]), ["N", "N"]), x)),
       SIZE,
     );
-    const held = (x: Parameters<typeof neg>[0]): Parameters<typeof neg>[0] => {
+    const held = (x: Value): Value => {
       const product = matmul(x, x);
       return add(matmul(neg(product), x), matmul(product, x));
     };
@@ -61,7 +61,7 @@ describe("peakBytes()", () => {
     const x = graph.input("x", "float32", ["N", 100]);
     const codes = graph.input("codes", "int8", [100, 100]);
     const scales = graph.input("scales", "float32", [100]);
-    const product = (of: typeof x): typeof x => matmulInt8(of, codes, scales, codes);
+    const product = (of: Value): Value => matmulInt8(of, codes, scales, codes);
     const spec = { name: "test", inputs: { x, codes, scales }, outputs: { y: product(product(x)) } };
     const [plain, turned] = [false, true].map((bytePairsOverflow) =>
       peakBytes(spec, { N: 10 }, { bytePairsOverflow }),

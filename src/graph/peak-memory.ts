@@ -36,7 +36,7 @@ export function peakBytes(spec: ProgramSpec, bindings: Bindings, target: Target)
   // Views are found before reads are counted, since a read of a view is a read of the memory that it lies in.
   for (const node of order) {
     const [input] = node.inputs;
-    if (node.op.memory === "view" && input) ownerOf.set(node.outputs[0] as Value, owner(input));
+    if (node.op.memory === "view" && input) ownerOf.set(node.outputs[0], owner(input));
     for (const each of new Set(node.inputs)) count(owner(each), 1);
   }
   const sizes = withUnknown(order, bindings);

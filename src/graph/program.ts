@@ -31,7 +31,7 @@ export function nodesOf(spec: ProgramSpec): AnyNode[] {
     nodes.add(node);
     for (const input of node.inputs) if (!given.has(input)) open.push(input);
   }
-  return [...nodes].sort((a, b) => (a.outputs[0] as Value).id - (b.outputs[0] as Value).id);
+  return [...nodes].sort((a, b) => a.outputs[0].id - b.outputs[0].id);
 }
 
 /**

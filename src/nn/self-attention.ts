@@ -70,7 +70,7 @@ export function fusedAttention(
 ): Value {
   const { numHeads: H, numKeyValueHeads: K, headWidth: E } = attention;
   const fused = b.linear(names.qkv, x, (H + 2 * K) * E, { role: "qkv", bias: bias.qkv, ...stored });
-  const [q, k, v] = split(fused, 2, [H * E, K * E, K * E]) as [Value, Value, Value];
+  const [q, k, v] = split(fused, 2, [H * E, K * E, K * E]);
   const attended = b.attend(q, k, v, attention);
   const width = sizeAt(x.shape, -1);
   return b.linear(names.output, attended, width, { role: "attention-output", bias: bias.output, ...stored });

@@ -90,7 +90,7 @@ async function compileProduct(
   };
   const made = await prepareOperands(product, reader);
   const operands = Object.fromEntries(Object.entries(made).map(([suffix, of]) => [`weight${suffix}`, of]));
-  const inputs = { x, ...Object.fromEntries(values.map(([, value]) => [value.name as string, value])) };
+  const inputs = { x, ...Object.fromEntries(values.map(([, value]) => [value.name, value])) };
   const outputs = { y: product.project(x, Object.fromEntries(values)) };
   const constants = product.binding === "bound" ? operands : {};
   const program = await engine.compile({ name: "compute-cost", inputs, outputs }, { constants });

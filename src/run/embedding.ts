@@ -74,7 +74,7 @@ export class Embedding {
     const lent: HostTensor[] = [];
     for (const { table, ids, rows } of part.gathered) {
       const gathered = await this.#readRows(table, numbersOf(ids, input, ofPass));
-      feeds[rows.name as string] = gathered;
+      feeds[rows.name] = gathered;
       lent.push(gathered);
     }
     return { feeds, lent };

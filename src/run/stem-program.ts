@@ -64,9 +64,9 @@ export function stemProgram(
     [{ value: x, gradient: dx }],
     [...trained.map(([, value]) => value), ...gathered.map(({ rows }) => rows)],
   );
-  const names = [...trained.map(([name]) => name), ...gathered.map(({ rows }) => rows.name as string)];
+  const names = [...trained.map(([name]) => name), ...gathered.map(({ rows }) => rows.name)];
   const { outputs, gradients: written } = writeGradients(names, found);
-  const rowGradients = gathered.map((each) => ({ ...each, output: gradientName(each.rows.name as string) }));
+  const rowGradients = gathered.map((each) => ({ ...each, output: gradientName(each.rows.name) }));
   return {
     spec: { name: "stem-backward", inputs: neededInputs(outputs, { ...given, dx }), outputs },
     made: { part, gradients: written.filter(({ input }) => wanted.has(input)), rowGradients },

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import * as fc from "fast-check";
 import { DTYPES, type DType } from "../graph/dtype.ts";
-import { Graph } from "../graph/graph.ts";
+import { Graph, type Value } from "../graph/graph.ts";
 import { concat } from "../graph/ops/shapes/concat.ts";
 import { exp } from "../graph/ops/pointwise/elementwise.ts";
 import { matmul } from "../graph/ops/products/matmul.ts";
@@ -26,7 +26,7 @@ function product() {
 function power(size: number) {
   const graph = new Graph();
   const x = graph.input("x", "float32", [size, size]);
-  let y = x;
+  let y: Value = x;
   for (let i = 0; i < 8; i++) y = matmul(y, x);
   return { name: "power", inputs: { x }, outputs: { y } };
 }

@@ -1,7 +1,7 @@
 /** @file Every operation of the list: shape rule, forward, and gradient against float64 references and differences. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { gradients } from "../../src/graph/autodiff.ts";
+import { type Seed, gradients } from "../../src/graph/autodiff.ts";
 import { type AnyOp, Graph, type Value } from "../../src/graph/graph.ts";
 import { OPS } from "../../src/graph/ops.ts";
 import type { ProgramSpec } from "../../src/graph/program.ts";
@@ -27,7 +27,7 @@ function buildCase(op: AnyOp, suite: OpSuite, testCase: OpCase) {
   const inputs = testCase.inputs.map(({ dtype, shape }, i) => graph.input(`x${i}`, dtype, shape));
   const outputs = graph.apply(op, inputs, testCase.attributes);
   const isFloat = (value: Value): boolean => value.dtype.includes("float");
-  const seeds = testCase.seeded.map((i) => {
+  const seeds: Seed[] = testCase.seeded.map((i) => {
     const value = outputs[i] as Value;
     return { value, gradient: graph.input(`seed${i}`, value.dtype, value.shape) };
   });

@@ -2,7 +2,7 @@
  * @file A sum and the norm of it, as one operation where a residual stream is normalised for the next branch; and factors on a
  * norm, which its weight takes in.
  */
-import type { AnyNode, Value } from "../../graph/graph.ts";
+import { type AnyNode, type Value, isNodeOf } from "../../graph/graph.ts";
 import { addRmsNormOp } from "../../graph/ops/norms/add-rms-norm.ts";
 import { addOp, mul, mulOp } from "../../graph/ops/pointwise/elementwise.ts";
 import { rmsNormOp } from "../../graph/ops/norms/rms-norm.ts";
@@ -17,15 +17,15 @@ export function fuseNorm(
   readers: ReadonlyMap<Value, number>,
   places: Map<Value, Value>,
 ): boolean {
-  const [x, weight] = node.inputs as [Value, Value];
-  const [y, deviation] = node.outputs as [Value, Value];
-  const sum = places.get(x);
+  if (!isNodeOf(node, rmsNormOp)) return false;
+  const { inputs, outputs, attributes } = node;
+  const [[x, weight], [y, deviation]] = [inputs, outputs];
   const factors = places.get(weight);
-  if (node.op !== rmsNormOp || readers.has(deviation) || !factors || sum?.node?.op !== addOp) return false;
-  const [a, b] = sum.node.inputs as [Value, Value];
-  if (sum.shape.length !== 3 || !sameShape(a.shape, b.shape)) return false;
-  const attributes = node.attributes as { readonly epsilon: number };
-  const [total, normed] = sum.graph.apply(addRmsNormOp, [a, b, factors], attributes);
+  const sum = places.get(x)?.node;
+  if (readers.has(deviation) || !factors || !isNodeOf(sum, addOp)) return false;
+  const [a, b] = sum.inputs;
+  if (sum.outputs[0].shape.length !== 3 || !sameShape(a.shape, b.shape)) return false;
+  const [total, normed] = factors.graph.apply(addRmsNormOp, [a, b, factors], attributes);
   places.set(x, total);
   places.set(y, normed);
   return true;
@@ -37,16 +37,23 @@ export function foldFactors(
   readers: ReadonlyMap<Value, number>,
   places: Map<Value, Value>,
 ): boolean {
-  const [y, factors] = node.inputs as [Value, Value];
-  const own = y?.node;
+  if (!isNodeOf(node, mulOp)) return false;
+  const [y, factors] = node.inputs;
+  const own = y.node;
   const made = places.get(y)?.node;
   const by = places.get(factors);
-  if (node.op !== mulOp || own?.op !== rmsNormOp || !made || !by || by.shape.length !== 1) return false;
-  if (readers.get(y) !== 1) return false;
-  const weight = mul(made.inputs.at(-1) as Value, by);
-  const values = by.graph.apply(made.op, [...made.inputs.slice(0, -1), weight], made.attributes);
-  const isSum = made.op === addRmsNormOp;
-  if (isSum) places.set(own.inputs[0] as Value, values[0] as Value);
-  places.set(node.outputs[0] as Value, values[isSum ? 1 : 0] as Value);
+  if (!isNodeOf(own, rmsNormOp) || !made || !by || by.shape.length !== 1 || readers.get(y) !== 1)
+    return false;
+  if (isNodeOf(made, addRmsNormOp)) {
+    const [a, b, weight] = made.inputs;
+    const [total, normed] = by.graph.apply(addRmsNormOp, [a, b, mul(weight, by)], made.attributes);
+    places.set(own.inputs[0], total);
+    places.set(node.outputs[0], normed);
+    return true;
+  }
+  if (!isNodeOf(made, rmsNormOp)) return false;
+  const [x, weight] = made.inputs;
+  const [normed] = by.graph.apply(rmsNormOp, [x, mul(weight, by)], made.attributes);
+  places.set(node.outputs[0], normed);
   return true;
 }

@@ -2,7 +2,7 @@
  * @file The program of several blocks on a cache: their graphs one behind the other, with operations put together where one
  * node of ONNX computes several. At one token a node takes some five microseconds, whatever it computes.
  */
-import { Graph, type Value } from "../../graph/graph.ts";
+import { Graph, type Value, applyAgain, notePlaces } from "../../graph/graph.ts";
 import { gatherPages } from "../../graph/ops/rows/gather-pages.ts";
 import { type ProgramSpec, neededInputs, nodesOf } from "../../graph/program.ts";
 import { type Dim, knownShape } from "../../graph/shape.ts";
@@ -98,16 +98,15 @@ function copyNodes(
   for (const value of [...Object.values(spec.outputs), ...nodes.flatMap(({ inputs }) => inputs)])
     readers.set(value, (readers.get(value) ?? 0) + 1);
   for (const node of nodes) {
-    if (places.has(node.outputs[0] as Value)) continue;
+    if (places.has(node.outputs[0])) continue;
     if (fuseNorm(node, readers, places) || foldFactors(node, readers, places) || joinHeads(node, places))
       continue;
     const group = joined.get(node);
     if (group) {
-      const values = applyJoined(group, graph, placeOf);
-      group.forEach(({ outputs: [output] }, i) => places.set(output as Value, values[i] as Value));
+      const values = group.map(({ outputs: [output] }) => output);
+      notePlaces(places, values, applyJoined(group, graph, placeOf));
       continue;
     }
-    const made = graph.apply(node.op, node.inputs.map(placeOf), node.attributes);
-    node.outputs.forEach((output, i) => places.set(output, made[i] as Value));
+    applyAgain(node, graph, node.inputs.map(placeOf), places);
   }
 }

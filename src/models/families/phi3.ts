@@ -67,7 +67,7 @@ export const phi3: Family = {
     const attend: Transform = (b, x) => fusedAttention(b, x, ATTENTION, attention);
     const mlp: Transform = (b, x) => {
       const fused = b.linear("mlp.gate_up_proj", x, 2 * F, { role: "gate-up" });
-      const [gate, up] = split(fused, 2, [F, F]) as [Value, Value];
+      const [gate, up] = split(fused, 2, [F, F]);
       return b.linear("mlp.down_proj", mul(silu(gate), up), width, { role: "down" });
     };
     return plainDecoder(raw, c, repeat(preNormBlock(rmsNorm(c.rms_norm_eps), attend, mlp), c));

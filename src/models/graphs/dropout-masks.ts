@@ -1,5 +1,5 @@
 /** @file Inputs of a part that are masks of dropout: one or two for each site, or for the sites of all parts of rows. */
-import type { Graph, Value } from "../../graph/graph.ts";
+import type { Graph, InputValue, Value } from "../../graph/graph.ts";
 import type { Shape } from "../../graph/shape.ts";
 import type { RowParts } from "./row-parts.ts";
 
@@ -10,7 +10,7 @@ export type DropoutUnit = "number" | "row";
 export interface DropoutMask {
   /** The first one that reads it. */
   readonly site: string;
-  readonly mask: Value;
+  readonly mask: InputValue;
   readonly unit: DropoutUnit;
   readonly probability: number;
 }

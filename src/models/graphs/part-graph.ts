@@ -5,7 +5,7 @@
  * projector that is passed in, so that adapters sit here without the family knowing. Which activations are worth saving
  * follows from what makes them: outputs of projections, branches and attention.
  */
-import { Graph, type Value, type Values } from "../../graph/graph.ts";
+import { Graph, type InputValue, type Value, type Values } from "../../graph/graph.ts";
 import { add, mul } from "../../graph/ops/pointwise/elementwise.ts";
 import { gatherRows } from "../../graph/ops/rows/gather-scatter.ts";
 import { reduceSum } from "../../graph/ops/shapes/reduce-expand.ts";
@@ -32,7 +32,7 @@ import { moduleOf } from "../module-path.ts";
 export interface GatheredRows {
   readonly table: string;
   readonly ids: Value;
-  readonly rows: Value;
+  readonly rows: InputValue;
 }
 
 /** What a residual branch holds. */
@@ -204,14 +204,10 @@ export class PartGraph implements Builder {
     };
     this.sites.push(spec);
     this.lookUps.set(ids, spec);
-    let rows: Value;
-    if (this.#options.isGathered(table)) {
-      this.#tensors.specs.push({ name: table, shape: [numRows, width], role: "embedding" });
-      rows = this.graph.input(`${name}.rows`, "float32", [...ids.shape, width]);
-      this.gathered.push({ table, ids, rows });
-    } else {
-      rows = gatherRows(this.tensor(table, [numRows, width], "embedding"), ids);
-    }
+    const shape = [numRows, width] as const;
+    const rows = this.#options.isGathered(table)
+      ? this.#gather(table, shape, ids, `${name}.rows`)
+      : gatherRows(this.tensor(table, shape, "embedding"), ids);
     return this.#options.lookUp({ spec, ids, rows, input: this.#siteInput(name) });
   }
 
@@ -221,6 +217,14 @@ export class PartGraph implements Builder {
     const { output, saved } = this.attention.outputs;
     for (const [name, value] of Object.entries(saved)) this.#save(name, value);
     return this.#save(ATTENDED, output);
+  }
+
+  /** Makes an input of the rows of a table [rows, width], which are looked up outside of the program. */
+  #gather(table: string, shape: readonly [number, number], ids: Value, name: string): Value {
+    this.#tensors.specs.push({ name: table, shape, role: "embedding" });
+    const rows = this.graph.input(name, "float32", [...ids.shape, shape[1]]);
+    this.gathered.push({ table, ids, rows });
+    return rows;
   }
 
   splitRows(rows: Value, counts: Value, numParts: number, numPerToken: number): Values {
@@ -260,10 +264,10 @@ export class PartGraph implements Builder {
       ...values(this.tables),
       ...this.attention?.past,
       ...this.tensors,
-      ...Object.fromEntries(this.gathered.map(({ rows }) => [rows.name as string, rows])),
+      ...Object.fromEntries(this.gathered.map(({ rows }) => [rows.name, rows])),
       ...(this.headRows ? { rows: this.headRows.rows } : {}),
       ...this.adapter,
-      ...Object.fromEntries(this.dropout.map(({ mask }) => [mask.name as string, mask])),
+      ...Object.fromEntries(this.dropout.map(({ mask }) => [mask.name, mask])),
     };
   }
 

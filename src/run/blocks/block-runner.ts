@@ -115,7 +115,7 @@ export class BlockRunner {
     for (const dropped of part.dropout) {
       const tensor = this.#acquire(dropped.mask, context);
       this.#fillDropout?.(layer, dropped, tensor.data);
-      feeds[dropped.mask.name as string] = tensor;
+      feeds[dropped.mask.name] = tensor;
       lent.push(tensor);
     }
     return { feeds, lent };

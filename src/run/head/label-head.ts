@@ -164,7 +164,7 @@ export class LabelHead {
     for (const dropped of part.dropout) {
       const drawn = pool.acquire("float32", evaluateShape(dropped.mask.shape, { N: labels.length }));
       this.#fillDropout?.(model.numLayers + chunk, dropped, drawn.data);
-      feeds[dropped.mask.name as string] = drawn;
+      feeds[dropped.mask.name] = drawn;
     }
     return { feeds, lent: Object.values(feeds) };
   }

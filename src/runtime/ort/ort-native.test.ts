@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { setTimeout } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
-import { Graph } from "../../graph/graph.ts";
+import { Graph, type Value } from "../../graph/graph.ts";
 import { add, exp } from "../../graph/ops/pointwise/elementwise.ts";
 import { matmul } from "../../graph/ops/products/matmul.ts";
 import type { Program } from "../engine.ts";
@@ -23,7 +23,7 @@ const SIZE = 400;
 function compilePower(exponent: number, constants = {}): Promise<Program> {
   const graph = new Graph();
   const [x, w] = [graph.input("x", "float32", [SIZE, SIZE]), graph.input("w", "float32", [SIZE, SIZE])];
-  let y = x;
+  let y: Value = x;
   for (let i = 0; i < exponent; i++) y = matmul(y, w);
   return engine.compile({ name: "power", inputs: { x, w }, outputs: { y } }, { constants });
 }

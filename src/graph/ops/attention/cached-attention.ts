@@ -49,22 +49,28 @@ const NUM_CACHE = 4;
 function partsOf(
   inputs: Values,
   { isJoined }: Attributes,
-): { projected: Values; cache: Values; tables: Values } {
+): { first: Value; projected: Values; cache: Values; tables: Values } {
   const start = isJoined ? 1 : 3;
   const end = start + NUM_CACHE;
-  return { projected: inputs.slice(0, start), cache: inputs.slice(start, end), tables: inputs.slice(end) };
+  const [first, ...others] = inputs.slice(0, start);
+  if (!first) throw new RangeError("Cannot attend over a cache without queries");
+  const projected = [first, ...others];
+  return { first, projected, cache: inputs.slice(start, end), tables: inputs.slice(end) };
 }
 
 export const cachedAttentionOp: Op<Attributes, Values, Outputs> = {
   name: "cachedAttention",
   infer: (inputs, attributes) => {
     const { numHeads: H, numKeyValueHeads: K, headWidth: E, isJoined } = attributes;
-    const { projected, cache, tables } = partsOf(inputs, attributes);
-    const [first] = projected as [Value];
-    const [keys, values, lastKey, numKeys] = cache as [Value, Value, Value, Value];
+    const { first, projected, cache, tables } = partsOf(inputs, attributes);
+    const [keys, values, lastKey, numKeys] = cache;
     const [B, T] = dimsOf(first.shape, 3);
     const widths = isJoined ? [(H + 2 * K) * E] : [H * E, K * E, K * E];
     const fits =
+      keys &&
+      values &&
+      lastKey &&
+      numKeys &&
       H % K === 0 &&
       projected.every(({ shape }, i) => sameShape(shape, [B, T, widths[i]])) &&
       sameShape(keys.shape, [B, K, keys.shape[2], E]) &&
@@ -85,10 +91,10 @@ export const cachedAttentionOp: Op<Attributes, Values, Outputs> = {
   },
   emit: (node, emitter) => {
     const { numHeads, numKeyValueHeads, scale, softcap, window } = node.attributes;
-    const { projected, cache, tables } = partsOf(node.inputs, node.attributes);
+    const { first, projected, cache, tables } = partsOf(node.inputs, node.attributes);
     const names = emitter.names(projected);
     // With one projection, ONNX Runtime derives the width of the output from that of the input, so the input declares it.
-    if (names.length === 1) emitter.declare(projected[0] as Value);
+    if (names.length === 1) emitter.declare(first);
     const given = [
       ...names,
       ...(names.length === 1 ? ["", ""] : []),
@@ -126,9 +132,9 @@ export function attendOverHeads(
 
 /** Applies attention on the one projection of which q, k and v are the parts, if they are; null: they are not. */
 export function attendJoined(inputs: Values, attributes: CachedAttentionAttributes): Outputs | null {
-  const [q, k, v, ...rest] = inputs as [Value, Value, Value, ...Value[]];
-  const { node } = q;
+  const [q, k, v, ...rest] = inputs;
+  const node = q?.node;
   if (node?.op !== splitOp || [q, k, v].some((part, i) => part !== node.outputs[i])) return null;
-  const joined = { ...attributes, isJoined: true };
-  return q.graph.apply(cachedAttentionOp, [node.inputs[0] as Value, ...rest], joined);
+  const [whole] = node.inputs;
+  return whole.graph.apply(cachedAttentionOp, [whole, ...rest], { ...attributes, isJoined: true });
 }

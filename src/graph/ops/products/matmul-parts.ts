@@ -11,20 +11,20 @@ import { flattenRows, matmul } from "./matmul.ts";
 type PartsAttributes = Readonly<{ transB: boolean }>;
 
 /** K and N of B, which are known. */
-function sizesOf(b: Value | undefined, transB: boolean): [inner: number, outer: number] {
-  const [inner, outer] = transB ? (b?.shape.toReversed() ?? []) : (b?.shape ?? []);
-  if (b?.shape.length !== 2 || typeof inner !== "number" || typeof outer !== "number") {
-    throw new RangeError(`Cannot multiply by ${showShape(b?.shape ?? [])}: expected a matrix of known sizes`);
+function sizesOf({ shape }: Value, transB: boolean): [inner: number, outer: number] {
+  const [inner, outer] = transB ? shape.toReversed() : shape;
+  if (shape.length !== 2 || typeof inner !== "number" || typeof outer !== "number") {
+    throw new RangeError(`Cannot multiply by ${showShape(shape)}: expected a matrix of known sizes`);
   }
   return [inner, outer];
 }
 
-export const matmulPartsOp: Op<PartsAttributes, Values, Values> = {
+export const matmulPartsOp: Op<PartsAttributes, readonly [b: Value, ...parts: Value[]], Values> = {
   name: "matmulParts",
   infer: ([b, ...parts], { transB }) => {
     const [inner, outer] = sizesOf(b, transB);
     return parts.map(({ dtype, shape }) => {
-      if (shape.length < 2 || shape.at(-1) !== inner || dtype !== b?.dtype) {
+      if (shape.length < 2 || shape.at(-1) !== inner || dtype !== b.dtype) {
         throw new RangeError(
           `Cannot multiply ${dtype} ${showShape(shape)} by a matrix: expected rows of ${inner}`,
         );
@@ -38,35 +38,31 @@ export const matmulPartsOp: Op<PartsAttributes, Values, Values> = {
       emitter.value("Reshape", [emitter.name(part), emitter.int64([-1, inner])]),
     );
     const counts = flat.map((rows) => emitter.value("Shape", [rows], { start: 0, end: 1 }));
-    const all = [emitter.value("Concat", flat, { axis: 0 }), emitter.name(b as Value)];
+    const all = [emitter.value("Concat", flat, { axis: 0 }), emitter.name(b)];
     const product = transB
       ? emitter.value("FusedMatMul", all, { transA: 0, transB: 1, alpha: { float: 1 } }, MICROSOFT)
       : emitter.value("MatMul", all);
     const cut = outputs.map(() => emitter.temporary());
     emitter.node("Split", [product, emitter.value("Concat", counts, { axis: 0 })], cut, { axis: 0 });
-    for (const [i, part] of parts.entries()) {
-      const lead = emitter.value("Shape", [emitter.name(part)], { start: 0, end: -1 });
+    for (const [i, output] of outputs.entries()) {
+      const lead = emitter.value("Shape", [emitter.name(parts[i]!)], { start: 0, end: -1 });
       const shape = emitter.value("Concat", [lead, emitter.int64([outer])], { axis: 0 });
-      emitter.node("Reshape", [cut[i] as string, shape], [emitter.name(outputs[i] as Value)]);
+      emitter.node("Reshape", [cut[i]!, shape], [emitter.name(output)]);
     }
   },
-  multiplications: ({ inputs: [b, ...parts], outputs, attributes: { transB } }, bindings) => ({
-    kind: "float32",
-    count: parts.reduce(
-      (sum, _, i) =>
-        sum + numElements(evaluateShape((outputs[i] as Value).shape, bindings)) * sizesOf(b, transB)[0],
-      0,
-    ),
-  }),
+  multiplications: ({ inputs: [b], outputs, attributes: { transB } }, bindings) => {
+    const [inner] = sizesOf(b, transB);
+    const counts = outputs.map(({ shape }) => numElements(evaluateShape(shape, bindings)) * inner);
+    return { kind: "float32", count: counts.reduce((sum, count) => sum + count, 0) };
+  },
   vjp: ({ inputs: [b, ...parts], outputs, attributes: { transB } }, gradients) => {
-    const matrix = b as Value;
     const given = outputs.map((output, i) => gradients[i] ?? mul(output, output.graph.scalar(0)));
     const ofMatrix = parts.map((part, i) => {
-      const [rows, gradient] = [flattenRows(part), flattenRows(given[i] as Value)];
+      const [rows, gradient] = [flattenRows(part), flattenRows(given[i]!)];
       const [left, right] = transB ? [gradient, rows] : [rows, gradient];
       return matmul(left, right, { transA: true });
     });
-    return [ofMatrix.reduce(add), ...matmulParts(given, matrix, !transB)];
+    return [ofMatrix.reduce(add), ...matmulParts(given, b, !transB)];
   },
 };
 

@@ -106,7 +106,7 @@ function swapHalves(x: Value, groupSize: number): Value {
   const lead = x.shape.slice(0, -1);
   const width = sizeAt(x.shape, -1);
   const halves = reshape(x, [...lead, width / groupSize, 2, groupSize / 2]);
-  const [first, second] = split(halves, lead.length + 1, [1, 1]) as [Value, Value];
+  const [first, second] = split(halves, lead.length + 1, [1, 1]);
   return reshape(concat([second, first], lead.length + 1), x.shape);
 }
 

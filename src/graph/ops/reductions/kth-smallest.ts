@@ -27,10 +27,11 @@ const MAX_ROW = 2 ** 24;
 export const kthSmallestOp: Op<KthAttributes, readonly [Value]> = {
   name: "kthSmallest",
   infer: ([{ dtype, shape }], { k }) => {
-    const count = numElements(knownShape(shape));
-    if (!Number.isInteger(count) || dtype !== "float32" || sizeAt(shape, -1) >= MAX_ROW) {
+    const isKnown = shape.every((dim) => typeof dim === "number");
+    if (!isKnown || dtype !== "float32" || (shape.at(-1) ?? 1) >= MAX_ROW) {
       throw new RangeError(`Cannot select from ${dtype} ${showShape(shape)}: sizes must be known and small`);
     }
+    const count = numElements(shape);
     if (!Number.isInteger(k) || k < 1 || k > count) {
       throw new RangeError(`Cannot select number ${k} of ${showShape(shape)}: it has ${count} elements`);
     }

@@ -30,16 +30,17 @@ export const splitRowsOp: Op<PartsAttributes, readonly [x: Value, counts: Value]
   },
 };
 
-export const joinRowsOp: Op<Pick<PartsAttributes, "id">, Values> = {
+type JoinedRows = readonly [like: Value, counts: Value, ...parts: Value[]];
+
+export const joinRowsOp: Op<Pick<PartsAttributes, "id">, JoinedRows> = {
   name: "joinRows",
-  infer: (inputs) => {
-    const [like, counts, ...parts] = inputs;
-    const [rows, ...rest] = like?.shape ?? [];
-    const fits = parts.every(({ shape }) => sameShape(shape.slice(1), (parts[0] as Value).shape.slice(1)));
-    if (rows === undefined || !fits || !sameShape(counts?.shape ?? [], [parts.length])) {
+  infer: ([like, counts, ...parts]) => {
+    const [rows, ...rest] = like.shape;
+    const [first] = parts;
+    const fits = parts.every(({ shape }) => sameShape(shape.slice(1), first!.shape.slice(1)));
+    if (rows === undefined || !first || !fits || !sameShape(counts.shape, [parts.length])) {
       throw new RangeError(`Cannot join ${parts.length} parts to ${showShape([rows ?? "?", ...rest])}`);
     }
-    const [first] = parts as [Value];
     return [{ dtype: first.dtype, shape: [rows, ...first.shape.slice(1)] }];
   },
   emit: ({ inputs, outputs }, emitter) => {
@@ -49,7 +50,7 @@ export const joinRowsOp: Op<Pick<PartsAttributes, "id">, Values> = {
   vjp: ({ inputs: [, counts, ...parts], attributes: { id } }, [gradient]) => [
     null,
     null,
-    ...splitRows(gradient, counts as Value, parts.length, id),
+    ...splitRows(gradient, counts, parts.length, id),
   ],
 };
 

@@ -1,6 +1,6 @@
 /** @file Parts of an axis, one after another. Its gradient joins the parts' gradients; a part without one counts as zeros. */
 import type { Op, Value, Values } from "../../graph.ts";
-import { type Dim, addDims } from "../../shape.ts";
+import { type Dim, addDims, knownShape } from "../../shape.ts";
 import { concat } from "../shapes/concat.ts";
 import { mul } from "../pointwise/elementwise.ts";
 
@@ -17,12 +17,13 @@ export const splitOp: Op<SplitAttributes, readonly [Value], Values> = {
   },
   emit: (node, emitter) => {
     const { axis, sizes } = node.attributes;
-    const known = sizes.slice(0, -1) as readonly number[];
+    const known = knownShape(sizes.slice(0, -1));
     const start = known.reduce((a, b) => a + b, 0);
     const [x] = emitter.names(node.inputs);
     const outputs = emitter.names(node.outputs);
-    if (typeof sizes.at(-1) === "number") {
-      emitter.node("Split", [x, emitter.int64(sizes as readonly number[])], outputs, { axis });
+    const size = sizes.at(-1);
+    if (typeof size === "number") {
+      emitter.node("Split", [x, emitter.int64([...known, size])], outputs, { axis });
       return;
     }
     const whole = emitter.value("Shape", [x], { start: axis, end: axis + 1 });
@@ -36,7 +37,12 @@ export const splitOp: Op<SplitAttributes, readonly [Value], Values> = {
   },
 };
 
-/** Cuts an axis into parts of the given sizes. */
-export function split(x: Value, axis: number, sizes: readonly Dim[]): Values {
-  return sizes.length === 1 ? [x] : x.graph.apply(splitOp, [x], { axis, sizes });
+/** Cuts an axis into parts of the given sizes, as many as these. */
+export function split<const S extends readonly Dim[]>(
+  x: Value,
+  axis: number,
+  sizes: S,
+): { readonly [K in keyof S]: Value } {
+  const parts: Values = sizes.length === 1 ? [x] : x.graph.apply(splitOp, [x], { axis, sizes });
+  return parts as { readonly [K in keyof S]: Value };
 }

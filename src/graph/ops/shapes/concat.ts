@@ -8,7 +8,8 @@ type ConcatAttributes = Readonly<{ axis: number }>;
 export const concatOp: Op<ConcatAttributes, Values> = {
   name: "concat",
   infer: (inputs, { axis }) => {
-    const first = inputs[0] as Value;
+    const [first] = inputs;
+    if (!first) throw new RangeError("Cannot join no values");
     for (const { dtype, shape } of inputs) {
       if (
         dtype !== first.dtype ||
@@ -43,5 +44,6 @@ export const concatOp: Op<ConcatAttributes, Values> = {
 
 /** Joins values along an axis. */
 export function concat(inputs: Values, axis: number): Value {
-  return inputs.length === 1 ? (inputs[0] as Value) : applyOne(concatOp, inputs, { axis });
+  const [first, ...others] = inputs;
+  return first && others.length === 0 ? first : applyOne(concatOp, inputs, { axis });
 }
