@@ -3,7 +3,7 @@ import type { Value } from "../../graph/graph.ts";
 import { linearCrossEntropy } from "../../graph/ops/losses/linear-cross-entropy.ts";
 import { transpose } from "../../graph/ops/shapes/transpose.ts";
 import type { DataOf } from "../../graph/dtype.ts";
-import type { Compute, Matrix, Preparation, Product } from "../compute.ts";
+import type { Compute, Matrix, OperandValues, Preparation, Product } from "../compute.ts";
 import { linear } from "../linear.ts";
 
 /** Reads a tensor of any shape as it is, in float32. */
@@ -23,13 +23,14 @@ export function asFloat32(shape: readonly number[]): Preparation {
 
 /** The matrix in float32, as files lay it out: one layout serves both directions. */
 export function float32Product({ inFeatures, outFeatures, storedTransposed }: Matrix): Product {
+  const weightOf = (operands: OperandValues): Value => operands[""]!;
   return {
     ...asFloat32(storedTransposed ? [inFeatures, outFeatures] : [outFeatures, inFeatures]),
-    project: (x, { "": weight }) => linear(x, weight as Value, null, storedTransposed),
-    dense: ({ "": weight }) => (storedTransposed ? transpose(weight as Value, [1, 0]) : (weight as Value)),
-    ...(storedTransposed
-      ? {}
-      : { crossEntropy: (x, { "": weight }, labels) => linearCrossEntropy(x, weight as Value, labels) }),
+    project: (x, operands) => linear(x, weightOf(operands), null, storedTransposed),
+    dense: (operands) => (storedTransposed ? transpose(weightOf(operands), [1, 0]) : weightOf(operands)),
+    ...(!storedTransposed && {
+      crossEntropy: (x, operands, labels) => linearCrossEntropy(x, weightOf(operands), labels),
+    }),
   };
 }
 

@@ -8,7 +8,6 @@
  * equally large in each channel; the others are not smoothed (docs/log.md#many-rows-and-prompts). Paper: "LLM.int8()", arXiv:2208.07339, where A is
  * found anew in each product.
  */
-import type { Value } from "../../graph/graph.ts";
 import { cast } from "../../graph/ops/shapes/cast.ts";
 import { add, mul } from "../../graph/ops/pointwise/elementwise.ts";
 import { gatherColumns } from "../../graph/ops/rows/gather-columns.ts";
@@ -17,9 +16,10 @@ import { matmulInt8 } from "../../graph/ops/products/matmul-int8.ts";
 import { matmul } from "../../graph/ops/products/matmul.ts";
 import { transpose } from "../../graph/ops/shapes/transpose.ts";
 import { transposed } from "../../linalg/transposed.ts";
-import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
+import { hostTensor } from "../../runtime/host-tensor.ts";
 import type { Matrix, Product, TensorReader } from "../compute.ts";
-import { CODES, SCALES, prepareCodes } from "./int8-product.ts";
+import { codeOperands, fillCodes } from "./int8-product.ts";
+import { roleProduct } from "./role-product.ts";
 
 const MASK = ".int8-mask";
 const COLUMNS = ".int8-columns";
@@ -32,22 +32,17 @@ const APART_OF = 48;
 export function apartProduct(matrix: Matrix): Product {
   const { inFeatures, outFeatures } = matrix;
   const numApart = Math.ceil(inFeatures / APART_OF);
-  const operands = [
-    { suffix: CODES, dtype: "int8", shape: [inFeatures, outFeatures] },
-    { suffix: SCALES, dtype: "float32", shape: [outFeatures] },
-    { suffix: MASK, dtype: "float32", shape: [inFeatures] },
-    { suffix: COLUMNS, dtype: "int64", shape: [numApart] },
-    { suffix: ROWS, dtype: "float32", shape: [numApart, outFeatures] },
-  ] as const;
-  return {
-    operands,
+  return roleProduct({
+    operands: {
+      ...codeOperands(matrix),
+      mask: { suffix: MASK, dtype: "float32", shape: [inFeatures] },
+      columns: { suffix: COLUMNS, dtype: "int64", shape: [numApart] },
+      rows: { suffix: ROWS, dtype: "float32", shape: [numApart, outFeatures] },
+    },
     binding: "bound",
     // The factors say which columns are apart; nothing is multiplied by them.
     unsmoothed: true,
-    prepare: async (reader, memory) => {
-      const mask = memory(MASK) as HostTensor<"float32">;
-      const columns = memory(COLUMNS) as HostTensor<"int64">;
-      const rows = memory(ROWS) as HostTensor<"float32">;
+    fill: async (reader, { mask, columns, rows, ...ofCodes }) => {
       const weights = await readColumns(matrix, reader);
       mask.data.fill(1);
       const divisors = new Float32Array(inFeatures).fill(1);
@@ -62,20 +57,17 @@ export function apartProduct(matrix: Matrix): Product {
         divisors[k] = Number.POSITIVE_INFINITY;
       }
       const others = { ...reader, smoothing: () => hostTensor("float32", [inFeatures], divisors) };
-      const made = await prepareCodes(matrix, others, memory);
-      return { ...made, [MASK]: mask, [COLUMNS]: columns, [ROWS]: rows };
+      await fillCodes(matrix, others, ofCodes);
     },
-    project: (x, values) => {
-      const [codes, scales, mask, columns, rows] = operands.map(({ suffix }) => values[suffix] as Value);
-      const most = matmulInt8(mul(x, mask!), codes!, scales!);
-      return add(most, matmul(gatherColumns(x, columns!), rows!));
+    project: (x, { codes, scales, mask, columns, rows }) => {
+      const most = matmulInt8(mul(x, mask), codes, scales);
+      return add(most, matmul(gatherColumns(x, columns), rows));
     },
-    dense: (values) => {
-      const [codes, scales, , columns, rows] = operands.map(({ suffix }) => values[suffix] as Value);
-      const most = mul(cast(codes!, "float32"), scales!);
-      return transpose(add(most, scatterAddRows(rows!, columns!, most)), [1, 0]);
+    dense: ({ codes, scales, columns, rows }) => {
+      const most = mul(cast(codes, "float32"), scales);
+      return transpose(add(most, scatterAddRows(rows, columns, most)), [1, 0]);
     },
-  };
+  });
 }
 
 /** The matrix as [in, out]. */

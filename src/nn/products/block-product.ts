@@ -5,14 +5,13 @@
  *
  * A matrix that is kept in such blocks is taken as it is; any other is rounded to a kind that is.
  */
-import type { Value } from "../../graph/graph.ts";
 import { matmulBits, weightOfBits } from "../../graph/ops/products/matmul-bits.ts";
 import { transposed } from "../../linalg/transposed.ts";
 import { type StoredTensor, quantizeTo } from "../../quant/stored-tensor.ts";
 import type { StorageName } from "../../quant/storages.ts";
 import { type BlockForm, blockFormOf, blockPlanes, readBlocks } from "../../quant/uniform-blocks.ts";
-import type { HostTensor } from "../../runtime/host-tensor.ts";
-import type { Matrix, OperandSpec, Product, TensorReader } from "../compute.ts";
+import type { Matrix, Product, TensorReader } from "../compute.ts";
+import { roleProduct } from "./role-product.ts";
 
 const CODES = ".codes";
 const SCALES = ".scales";
@@ -33,39 +32,27 @@ export function blockProduct(matrix: Matrix, storage: StorageName, rule: BlockRu
   const { inFeatures, outFeatures } = matrix;
   if (inFeatures % size !== 0) return null;
   const perBlock = [outFeatures, inFeatures / size];
-  const suffixes = { codes: `${CODES}${bits}`, scales: SCALES + size, offsets: OFFSETS + size };
-  const operands: OperandSpec[] = [
-    { suffix: suffixes.codes, dtype: "uint8", shape: [...perBlock, (size * bits) / 8] },
-    { suffix: suffixes.scales, dtype: "float32", shape: perBlock },
-    ...(hasOffsets ? [{ suffix: suffixes.offsets, dtype: "float32" as const, shape: perBlock }] : []),
-  ];
-  return {
-    operands,
+  return roleProduct({
+    operands: {
+      codes: { suffix: `${CODES}${bits}`, dtype: "uint8", shape: [...perBlock, (size * bits) / 8] },
+      scales: { suffix: SCALES + size, dtype: "float32", shape: perBlock },
+      ...(hasOffsets && { offsets: { suffix: OFFSETS + size, dtype: "float32", shape: perBlock } }),
+    },
     binding: "bound",
     keptAs: form ? "blocks" : rule.rounded,
     // Each block of the input gets a scale of its own.
     unsmoothed: true,
-    prepare: async (reader, memory) => {
-      const codes = memory(suffixes.codes) as HostTensor<"uint8">;
-      const scales = memory(suffixes.scales) as HostTensor<"float32">;
-      const offsets = hasOffsets ? (memory(suffixes.offsets) as HostTensor<"float32">) : null;
-      const blocks = { codes: codes.data, scales: scales.data, offsets: offsets && offsets.data };
+    fill: async (reader, { codes, scales, offsets }) => {
+      const blocks = { codes: codes.data, scales: scales.data, offsets: offsets?.data ?? null };
       const stored = form
         ? await reader.stored(blockPlanes(storage, blocks))
         : await roundedTo(rule.rounded, matrix, reader);
       readBlocks(stored, blocks);
-      const made: Record<string, HostTensor> = { [suffixes.codes]: codes, [suffixes.scales]: scales };
-      return offsets ? { ...made, [suffixes.offsets]: offsets } : made;
     },
-    project: (x, values) => {
-      const [codes, scales, offsets] = operands.map(({ suffix }) => values[suffix] as Value);
-      return matmulBits(x, codes!, scales!, { bits, activations: "int8" }, offsets);
-    },
-    dense: (values) => {
-      const [codes, scales, offsets] = operands.map(({ suffix }) => values[suffix] as Value);
-      return weightOfBits(codes!, scales!, bits, offsets);
-    },
-  };
+    project: (x, { codes, scales, offsets }) =>
+      matmulBits(x, codes, scales, { bits, activations: "int8" }, offsets),
+    dense: ({ codes, scales, offsets }) => weightOfBits(codes, scales, bits, offsets),
+  });
 }
 
 /** The matrix [out, in] rounded. */

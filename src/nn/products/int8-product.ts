@@ -5,22 +5,21 @@
  *
  * Weights are rounded once, with a scale for each output; rows of activations and of gradients whenever they are multiplied.
  */
-import type { Value } from "../../graph/graph.ts";
 import { cast } from "../../graph/ops/shapes/cast.ts";
 import { mul } from "../../graph/ops/pointwise/elementwise.ts";
 import { int8CrossEntropy } from "../../graph/ops/losses/int8-cross-entropy.ts";
 import { INT8_LARGEST, matmulInt8 } from "../../graph/ops/products/matmul-int8.ts";
 import { reshape } from "../../graph/ops/shapes/reshape.ts";
 import { transpose } from "../../graph/ops/shapes/transpose.ts";
-import type { HostTensor } from "../../runtime/host-tensor.ts";
 import type { Matrix, Product, TensorReader } from "../compute.ts";
+import { type RoleTensors, roleProduct } from "./role-product.ts";
 
 /** Codes as [in, out]. */
-export const CODES = ".int8";
+const CODES = ".int8";
 /** The same codes as [out, in], for the gradient. */
 const BACK = ".int8-back";
 /** Scales of the outputs, [out]. */
-export const SCALES = ".int8-scales";
+const SCALES = ".int8-scales";
 
 /** Numbers of a matrix that are in float32 at a time: what each matrix left behind would add up while a model is rounded. */
 const PIECE_LENGTH = 1 << 16;
@@ -67,58 +66,51 @@ function takeColumns(
 /** The product of a matrix with codes in both layouts, with gradients. */
 export function int8Product(matrix: Matrix): Product {
   const { inFeatures, outFeatures } = matrix;
-  return {
-    operands: [
-      { suffix: CODES, dtype: "int8", shape: [inFeatures, outFeatures] },
-      { suffix: BACK, dtype: "int8", shape: [outFeatures, inFeatures] },
-      { suffix: SCALES, dtype: "float32", shape: [outFeatures] },
-    ],
+  return roleProduct({
+    operands: {
+      codes: { suffix: CODES, dtype: "int8", shape: [inFeatures, outFeatures] },
+      back: { suffix: BACK, dtype: "int8", shape: [outFeatures, inFeatures] },
+      scales: { suffix: SCALES, dtype: "float32", shape: [outFeatures] },
+    },
     binding: "fed",
-    prepare: async (reader, memory) => {
-      const codes = memory(CODES) as HostTensor<"int8">;
-      const back = memory(BACK) as HostTensor<"int8">;
-      const scales = memory(SCALES) as HostTensor<"float32">;
+    fill: async (reader, { codes, back, scales }) => {
       await roundMatrix(matrix, reader, back.data, scales.data);
       turnRound(back.data, codes.data, outFeatures, inFeatures);
-      return { [CODES]: codes, [BACK]: back, [SCALES]: scales };
     },
-    project: (x, { [CODES]: codes, [BACK]: back, [SCALES]: scales }) =>
-      matmulInt8(x, codes as Value, scales as Value, back),
-    crossEntropy: (x, { [CODES]: codes, [SCALES]: scales, [BACK]: back }, labels) =>
-      int8CrossEntropy(x, codes as Value, scales as Value, back as Value, labels),
-    dense: ({ [BACK]: back, [SCALES]: scales }) =>
-      mul(cast(back as Value, "float32"), reshape(scales as Value, [outFeatures, 1])),
-  };
+    project: (x, { codes, scales, back }) => matmulInt8(x, codes, scales, back),
+    crossEntropy: (x, { codes, scales, back }, labels) => int8CrossEntropy(x, codes, scales, back, labels),
+    dense: ({ back, scales }) => mul(cast(back, "float32"), reshape(scales, [outFeatures, 1])),
+  });
+}
+
+/** Codes of a matrix as [in, out], and scales of its outputs. */
+export function codeOperands({ inFeatures, outFeatures }: Matrix) {
+  return {
+    codes: { suffix: CODES, dtype: "int8", shape: [inFeatures, outFeatures] },
+    scales: { suffix: SCALES, dtype: "float32", shape: [outFeatures] },
+  } as const;
 }
 
 /** An int8 product without gradients, for programs that bind their weights: it needs one layout of the codes. */
 export function int8ForwardProduct(matrix: Matrix): Product {
-  const { inFeatures, outFeatures } = matrix;
-  return {
-    operands: [
-      { suffix: CODES, dtype: "int8", shape: [inFeatures, outFeatures] },
-      { suffix: SCALES, dtype: "float32", shape: [outFeatures] },
-    ],
+  return roleProduct({
+    operands: codeOperands(matrix),
     binding: "bound",
-    prepare: (reader, memory) => prepareCodes(matrix, reader, memory),
-    project: (x, { [CODES]: codes, [SCALES]: scales }) => matmulInt8(x, codes as Value, scales as Value),
-    dense: ({ [CODES]: codes, [SCALES]: scales }) =>
-      transpose(mul(cast(codes as Value, "float32"), scales as Value), [1, 0]),
-  };
+    fill: (reader, tensors) => fillCodes(matrix, reader, tensors),
+    project: (x, { codes, scales }) => matmulInt8(x, codes, scales),
+    dense: ({ codes, scales }) => transpose(mul(cast(codes, "float32"), scales), [1, 0]),
+  });
 }
 
-/** Makes codes as [in, out] and scales of outputs. */
-export async function prepareCodes(
+/** Makes codes as [in, out] and scales of outputs, in memory that is given. */
+export async function fillCodes(
   matrix: Matrix,
   reader: TensorReader,
-  memory: (suffix: string) => HostTensor,
-): Promise<Readonly<Record<string, HostTensor>>> {
-  const codes = memory(CODES) as HostTensor<"int8">;
-  const scales = memory(SCALES) as HostTensor<"float32">;
+  { codes, scales }: RoleTensors<ReturnType<typeof codeOperands>>,
+): Promise<void> {
   const rows = new Int8Array(codes.data.length);
   await roundMatrix(matrix, reader, rows, scales.data);
   turnRound(rows, codes.data, matrix.outFeatures, matrix.inFeatures);
-  return { [CODES]: codes, [SCALES]: scales };
 }
 
 /** Rounds rows [out, in], times factors on their columns, to codes and scales [out]. `Math.round` takes five times as long as `floor`. */
@@ -149,7 +141,7 @@ function turnRound(from: Int8Array, into: Int8Array, numRows: number, numColumns
   for (let top = 0; top < numRows; top += tile) {
     const bottom = Math.min(numRows, top + tile);
     for (let k = 0; k < numColumns; k++) {
-      for (let n = top; n < bottom; n++) into[k * numRows + n] = from[n * numColumns + k] as number;
+      for (let n = top; n < bottom; n++) into[k * numRows + n] = from[n * numColumns + k]!;
     }
   }
 }

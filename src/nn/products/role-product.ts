@@ -1,0 +1,52 @@
+/**
+ * @file A product whose operands have roles, such as codes and scales: it names and types them by role, where the contract
+ * of an arithmetic knows them by the suffixes of their names.
+ */
+import type { Value } from "../../graph/graph.ts";
+import type { LossAndProbabilities } from "../../graph/ops/losses/linear-cross-entropy.ts";
+import type { HostTensor } from "../../runtime/host-tensor.ts";
+import type { OperandSpec, Product, TensorReader } from "../compute.ts";
+
+/** Operands by role. */
+type Roles = Readonly<Record<string, OperandSpec>>;
+
+/** Operands in memory. */
+export type RoleTensors<R extends Roles> = {
+  readonly [K in keyof R]: HostTensor<NonNullable<R[K]>["dtype"]>;
+};
+
+/** Operands in a graph. */
+export type RoleValues<R extends Roles> = { readonly [K in keyof R]: Value };
+
+interface RoleProduct<R extends Roles> extends Pick<Product, "binding" | "keptAs" | "unsmoothed"> {
+  readonly operands: R;
+  /** Writes all operands into memory that is lent. */
+  fill(reader: TensorReader, tensors: RoleTensors<R>): Promise<void>;
+  project(x: Value, values: RoleValues<R>): Value;
+  dense(values: RoleValues<R>): Value;
+  readonly crossEntropy?: (x: Value, values: RoleValues<R>, labels: Value) => LossAndProbabilities;
+}
+
+/** Makes the product that the contract knows. */
+export function roleProduct<const R extends Roles>(product: RoleProduct<R>): Product {
+  const { operands, fill, project, dense, crossEntropy, ...rest } = product;
+  const roles = Object.entries(operands);
+  const byRole = <T>(of: (suffix: string) => T) =>
+    Object.fromEntries(roles.map(([role, { suffix }]) => [role, of(suffix)]));
+  const values = (bySuffix: Readonly<Record<string, Value>>) =>
+    byRole((suffix) => bySuffix[suffix]) as RoleValues<R>;
+  return {
+    ...rest,
+    operands: Object.values(operands),
+    prepare: async (reader, memory) => {
+      const tensors = byRole(memory);
+      await fill(reader, tensors as RoleTensors<R>);
+      return Object.fromEntries(roles.map(([role, { suffix }]) => [suffix, tensors[role]!]));
+    },
+    project: (x, bySuffix) => project(x, values(bySuffix)),
+    dense: (bySuffix) => dense(values(bySuffix)),
+    ...(crossEntropy && {
+      crossEntropy: (x, bySuffix, labels) => crossEntropy(x, values(bySuffix), labels),
+    }),
+  };
+}
