@@ -8,10 +8,12 @@ import { type CsvError, parse } from "#csv-parse";
 import { FormatError } from "../../errors.ts";
 import type { ParsedRow, ParseOptions } from "./parsed-row.ts";
 
-/** What the parser gives for a row. */
+type TableRecord = Readonly<Record<string, string>> | readonly string[];
+
+/** A row with the line in which it begins. */
 interface TableRow {
-  readonly record: Readonly<Record<string, string>> | readonly string[];
-  readonly info: { readonly lines: number };
+  readonly record: TableRecord;
+  readonly line: number;
 }
 
 /** Parses a table of which `delimiters`, the likeliest first, may part the cells. @throws format/file */
@@ -25,13 +27,23 @@ export function* parseTable(
   const told = TOLD_DELIMITER.exec(text)?.[1];
   const delimiter = told ?? findDelimiter(text, delimiters);
   const isByLine = delimiter === "\t" && hasEvenLines(text);
+  const lineOf = countLines();
   let rows: TableRow[];
   try {
     rows = parse(text, {
       delimiter,
       from_line: told === undefined ? 1 : 2,
-      columns: hasNoHeader ? false : (names: readonly string[]) => checkNames(names, file),
-      info: true,
+      columns: hasNoHeader
+        ? false
+        : (names: readonly string[]) => {
+            lineOf(0, names);
+            return checkNames(names, file);
+          },
+      // What it gives takes the record's place, whatever the types of the parser say.
+      on_record: ((record: TableRecord, { lines }: { readonly lines: number }): TableRow => ({
+        record,
+        line: lineOf(lines, Object.values(record)),
+      })) as unknown as (record: string[]) => string[],
       skip_empty_lines: true,
       relax_quotes: true,
       ...(isByLine ? { quote: false, cast: withoutQuotes } : {}),
@@ -40,7 +52,7 @@ export function* parseTable(
         // Everything behind it is lost, not one row.
         if (error?.code === "CSV_QUOTE_NOT_CLOSED")
           throw new Error("a quote is not closed", { cause: error });
-        faults.push(faultOf(error, file));
+        faults.push(faultOf(error, file, lineOf));
       },
     }) as unknown as TableRow[];
   } catch (cause) {
@@ -53,12 +65,26 @@ export function* parseTable(
   }
   onCount?.(rows.length + faults.length);
   yield* faults;
-  for (const { record, info } of rows) {
+  for (const { record, line } of rows) {
     const value = Array.isArray(record)
       ? Object.fromEntries(record.map((cell: string, i) => [String(i + 1), cell]))
       : record;
-    yield { value, source: { file, line: info.lines } };
+    yield { value, source: { file, line } };
   }
+}
+
+/**
+ * Finds the lines in which rows begin, asked in their order. `lines`: what the parser has counted at the end of a row, where it
+ * counts a break within a cell twice that is "\r\n".
+ */
+function countLines(): (lines: number, cells: readonly string[]) => number {
+  let numTwice = 0;
+  const count = (cells: readonly string[], pattern: RegExp): number =>
+    cells.reduce((sum, cell) => sum + (cell.match(pattern)?.length ?? 0), 0);
+  return (lines, cells) => {
+    numTwice += count(cells, /\r\n/g);
+    return lines - numTwice - count(cells, /\r\n|\r|\n/g);
+  };
 }
 
 /** The line in which Excel is told what parts the cells; it is no row. */
@@ -98,8 +124,13 @@ function checkNames(names: readonly string[], file: string): (string | false)[] 
   );
 }
 
-function faultOf(error: CsvError | undefined, file: string): ParsedRow {
-  const line = typeof error?.["lines"] === "number" ? error["lines"] : 1;
+function faultOf(
+  error: CsvError | undefined,
+  file: string,
+  lineOf: ReturnType<typeof countLines>,
+): ParsedRow {
+  const cells = (error?.["record"] ?? []) as readonly string[];
+  const line = typeof error?.["lines"] === "number" ? lineOf(error["lines"], cells) : 1;
   const found = error?.message ?? "it cannot be read";
   const fault = new FormatError("format/file", `Cannot parse row: ${found.replace(/ on line \d+$/, "")}`, {
     hint: "Give the row as many cells as the header has.",

@@ -185,6 +185,17 @@ describe("tables", () => {
   });
 
   it("counts rows with other numbers of cells as faulty, with their lines", async () => {
+    for (const end of ["\n", "\r\n", "\r"]) {
+      const broken = ['"a', 'b",completion,prompt', '1,"x', "y", 'z",p', "2,3,p", '"q', 'w",5', "7,8,p,", ""];
+      const lines = write("lines.csv", broken.join(end));
+      await assert.rejects(readDataset(lines, options), { message: /lines\.csv:7, 9 \(2 rows\)/ });
+      const mended = write("mended.csv", broken.toSpliced(6, 3).join(end));
+      const { train } = await readDataset(mended, options);
+      assert.deepEqual(
+        train.map(({ source }) => source.line),
+        [3, 6],
+      );
+    }
     const path = write("odd.csv", "prompt,completion\na,b\nc\nd,e,f\ng,h\n");
     await assert.rejects(
       readDataset(path, options),
