@@ -355,6 +355,10 @@ describe("arithmetic of models that were fine-tuned whole", async () => {
       [-0.5, vb],
     ]);
     assertSame(await values(path), expected, normOf(expected));
+    const inside = (await combineAdapters({ expression: "a - 0.5*b", adapters: { a, b }, base })).write(
+      `${a}/in`,
+    );
+    await assert.rejects(inside, { code: "usage/output", message: /it lies in the adapter a "/ });
   });
 
   test("needs no base for an average, and says so for other sums before it writes", async () => {

@@ -166,6 +166,20 @@ const UNSAID: readonly [string, object, RegExp][] = [
   ["qwen3_moe", { norm_topk_prob: false }, /qwen3_moe model cannot say what layer 0 computes/],
   ["smollm3", { no_rope_layers: [1, 0, 1, 0] }, /smollm3 model cannot say the rotation of heads in layer 1/],
   ["gpt2", { activation_function: "gelu" }, /gpt2 model cannot say what layer 0 computes/],
+  [
+    "llama-scaled",
+    {
+      rope_parameters: {
+        rope_type: "llama3",
+        rope_theta: 500,
+        factor: 3.5,
+        low_freq_factor: 1.5,
+        high_freq_factor: 3,
+        original_max_position_embeddings: 12,
+      },
+    },
+    /^Cannot write model ".*" as GGUF: such a file could not be read \(.*other frequencies\), expected a model/,
+  ],
   ["llama-cls", {}, /tensor "score\.weight", expected tensors of llama alone/],
 ];
 

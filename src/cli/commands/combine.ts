@@ -2,7 +2,7 @@
 import { z } from "zod";
 
 import { UsageError } from "../../errors.ts";
-import { type CombinedFolder, combineAdapters } from "../../export/combined/combine.ts";
+import { type CombinedFolder, combineAdapters, inputsOf } from "../../export/combined/combine.ts";
 import { loadModel } from "../../format/by-path.ts";
 import { requireNewOutput } from "../../export/new-output.ts";
 import { COMBINE_OPTIONS } from "../../peft/algebra/combinations.ts";
@@ -71,8 +71,7 @@ export const command = defineCommand({
   }),
   async run({ adapter, model, output, ...input }, io) {
     const adapters = toAdapters(adapter);
-    const inputs = Object.entries(adapters).map(([name, path]) => [`adapter ${name}`, path]);
-    await requireNewOutput(output, "hf", Object.fromEntries(inputs) as Record<string, string>);
+    await requireNewOutput(output, "hf", inputsOf(adapters));
     const loaded = model === undefined ? null : await loadModel((await pullWithProgress(model, io)).path);
     try {
       const combined = await combineAdapters({

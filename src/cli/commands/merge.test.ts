@@ -60,8 +60,8 @@ test("graft merge writes a folder that has the loss of model and adapter, and on
   ]);
 });
 
-test("graft merge --to gguf --dtype q4_0 says what rounding costs, and the file can be merged into again", async () => {
-  const first = await merge("small.gguf", "--to", "gguf", "--dtype", "q4_0", "--eval-data", data);
+test("graft merge into a .gguf file with --dtype q4_0 says what rounding costs, and the file can be merged into again", async () => {
+  const first = await merge("small.gguf", "--dtype", "q4_0", "--eval-data", data);
   assert.equal(first.status, 0, first.stderr);
   assert.match(first.stdout, /^14 tensors merged; the model is in .*small\.gguf\n/);
   assert.match(
@@ -81,7 +81,7 @@ test("graft merge refuses outputs and types before any work", async () => {
     ["model/inside", [], /usage\/output.*lies in the model/],
     ["adapter/inside", [], /usage\/output.*lies in the adapter/],
     ["new", ["--to", "gguf"], /usage\/output.*name ends in \.gguf\nhint: .* merge --to hf/],
-    ["new.gguf", [], /usage\/output.*name ends in \.gguf, expected a folder\nhint: .* --to gguf/],
+    ["new.gguf", ["--to", "hf"], /usage\/output.*name ends in \.gguf, expected a folder\nhint: .* --to gguf/],
     ["new", ["--dtype", "q8_0"], /usage\/flag.*folder of type q8_0/],
     ["new", ["--eval-data", join(folder, "none.jsonl")], /none\.jsonl/],
   ] as const) {

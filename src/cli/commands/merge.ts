@@ -3,7 +3,7 @@ import { z } from "zod";
 
 import { type ModelParts, readParts } from "../../engine/opening/model-parts.ts";
 import { openCheckpoint } from "../../format/by-path.ts";
-import { MODEL_FORMATS } from "../../format/checkpoint/checkpoint.ts";
+import { GGUF_ENDING, MODEL_FORMATS } from "../../format/checkpoint/checkpoint.ts";
 import {
   chooseKind,
   type MergeReport,
@@ -27,7 +27,10 @@ const OPTIONS = z.strictObject({
   model: MODEL_FLAGS.model,
   adapter: PATH.describe("Adapter folder to merge into the model"),
   output: PATH.describe("Where to write: a new folder, or a new .gguf file"),
-  to: z.enum(MODEL_FORMATS).optional().describe("Format to write; default: that of the model"),
+  to: z
+    .enum(MODEL_FORMATS)
+    .optional()
+    .describe("Format to write; default: gguf where the output ends in .gguf, else that of the model"),
   dtype: z
     .enum(WRITABLE_NAMES)
     .optional()
@@ -102,7 +105,7 @@ export const command = defineCommand({
   async run(flags, io) {
     const { name, path } = await findModel(flags, io);
     const checkpoint = await openCheckpoint(path);
-    const to = flags.to ?? checkpoint.format;
+    const to = flags.to ?? (flags.output.endsWith(GGUF_ENDING) ? "gguf" : checkpoint.format);
     let before: Evaluated | null;
     let report: MergeReport;
     try {

@@ -20,6 +20,7 @@ import { writeAdapterFolder, readAdapter } from "../../format/by-path.ts";
 import { TEMPLATE_KEY } from "../../format/adapters/adapter.ts";
 import { combineModels, isModelFolder } from "./combine-models.ts";
 import { targetModules } from "./combined-targets.ts";
+import { requireNewOutput } from "../new-output.ts";
 import { describeCombination } from "../provenance.ts";
 import { refuseInfinite, warnOfLarge } from "./large-numbers.ts";
 import { readFisher } from "./fisher-file.ts";
@@ -72,7 +73,9 @@ export async function combineAdapters(input: CombineInput): Promise<CombinedFold
   const areModels = await Promise.all(paths.map(isModelFolder));
   if (paths.length > 0 && areModels.every(Boolean)) {
     const models = await combineModels(sum, adapters, options, { base: base ?? null, license: baseLicense });
-    return { ...models, expression: formatExpression(sum), residual: null, startCosine: null, warnings: [] };
+    const write = outsideOf(adapters, models.write.bind(models));
+    const expressionRead = formatExpression(sum);
+    return { ...models, write, expression: expressionRead, residual: null, startCosine: null, warnings: [] };
   }
   refuseModels(adapters, areModels);
   const folders = await readFolders(adapters, base ?? null);
@@ -108,7 +111,23 @@ export async function combineAdapters(input: CombineInput): Promise<CombinedFold
       ...warnOfStarts(adapter.startCosine),
       ...warnOfLarge(named),
     ],
-    write: (path) => writeAdapterFolder(path, parts, { isNew: true }),
+    write: outsideOf(adapters, (path) => writeAdapterFolder(path, parts, { isNew: true })),
+  };
+}
+
+/** The folders that are read, as messages call them. */
+export function inputsOf(adapters: CombineInput["adapters"]): Readonly<Record<string, string>> {
+  return Object.fromEntries(Object.entries(adapters).map(([name, path]) => [`adapter ${name}`, path]));
+}
+
+/** Writing that refuses paths within what is read. */
+function outsideOf(
+  adapters: CombineInput["adapters"],
+  write: CombinedFolder["write"],
+): CombinedFolder["write"] {
+  return async (path) => {
+    await requireNewOutput(path, "hf", inputsOf(adapters));
+    await write(path);
   };
 }
 

@@ -1,4 +1,5 @@
 /** @file Merged models as GGUF files: a copy of the base's file with other weights, or a file of a folder's model. */
+import { UsageError } from "../../errors.ts";
 import type { StorageName } from "../../quant/storages.ts";
 import type { StoredTensor } from "../../quant/stored-tensor.ts";
 import type { Checkpoint } from "../../format/checkpoint/checkpoint.ts";
@@ -32,7 +33,18 @@ async function requireSameModel(
   const tensors = new Map(sources.map((source) => [source.name, { ...source, offset: 0, sizeBytes: 0 }]));
   const read = async ({ name }: { readonly name: string }): Promise<StoredTensor> =>
     await (byName.get(name) as GgufSource).load();
-  const config = await buildConfig({ path: modelName, metadata, tensors, read }, family);
+  const config = await buildConfig({ path: modelName, metadata, tensors, read }, family).catch(
+    (cause: unknown) => {
+      if (!(cause instanceof UsageError)) throw cause;
+      // What cannot be read back is told by reading, of a file that there is not.
+      const found = cause.message.replace(/^Cannot open model ".*?": |, expected .*$/gs, "");
+      throw cannotWrite(
+        modelName,
+        `such a file could not be read (${found})`,
+        "a model that it can describe",
+      );
+    },
+  );
   const isTied = !byName.has("output.weight");
   const difference = findDifference(isTied ? model : model.untied(), new Model(family, config));
   if (difference === null) return;
