@@ -16,7 +16,7 @@ const UNSAFE_BUT_COLORS = new RegExp(`\\u001B\\[[0-9;]{1,11}m|${UNSAFE.source}`,
 const [HEAD, TAIL] = [3000, 900];
 
 function escape(sign: string): string {
-  return `\\u{${(sign.codePointAt(0) as number).toString(16)}}`;
+  return `\\u{${sign.codePointAt(0)!.toString(16)}}`;
 }
 
 /** Escapes what does not show. `keepsColors`: the text holds those of the program itself. */

@@ -96,7 +96,7 @@ export async function readTrained<K extends DataKindName = "text">(
   options: ReadOptions<K>,
 ): Promise<DataPart<DataUnits[K]>> {
   const [dataset] = await readDatasets([name], options, ["train"]);
-  const { train, reports } = dataset as Dataset<DataUnits[K]>;
+  const { train, reports } = dataset!;
   return { examples: train, report: reports.train };
 }
 
@@ -109,7 +109,7 @@ export async function readDataset<K extends DataKindName = "text">(
   options: ReadOptions<K>,
 ): Promise<Dataset<DataUnits[K]>> {
   const [dataset] = await readDatasets([path], options);
-  return dataset as Dataset<DataUnits[K]>;
+  return dataset!;
 }
 
 /** Reads several data sets; `parts` are those that are wanted of folders. @throws as `readDataset`, once for all */

@@ -223,7 +223,7 @@ export class TextModel {
     const rows = prompts.map((prompt) => ({ ...prompt, stopIds: this.stopIds }));
     const written = await this.tasks.writeRows(rows, signal, onDone);
     return written.map((completion, row) => {
-      const { promptIds } = prompts[row] as TaskPrompt;
+      const { promptIds } = prompts[row]!;
       const ids = completion.finishReason === "stop" ? completion.ids.slice(0, -1) : completion.ids;
       return { ...completion, promptIds, text: tokenizer.decode(ids, { skipSpecialTokens: true }) };
     });

@@ -40,7 +40,7 @@ export function joinPrograms(parts: readonly ProgramPart[]): ProgramSpec {
   const outputs: Record<string, Value> = {};
   const updates: Record<string, string> = {};
   for (const [index, { spec }] of parts.entries()) {
-    const copy = copies[index] as PartCopy;
+    const copy = copies[index]!;
     for (const [name, value] of Object.entries(spec.outputs))
       outputs[inPart(index, name)] = copy.place(value);
     for (const [output, input] of Object.entries(spec.updates ?? {}))
@@ -95,8 +95,8 @@ class PartCopy {
     if (known) return known;
     const data = value.graph.constantData.get(value);
     if (data) return this.#graph.constant(value.dtype, knownShape(value.shape), data);
-    this.#apply(value.node as AnyNode);
-    return this.#places.get(value) as Value;
+    this.#apply(value.node!);
+    return this.#places.get(value)!;
   }
 
   #apply(node: AnyNode): void {

@@ -74,7 +74,7 @@ export function emitProgram(spec: ProgramSpec, target: Target): Emitter {
     const recomputed = node.outputs.filter((value) => given.has(value));
     for (const value of recomputed) emitter.setName(value, emitter.temporary());
     node.op.emit(node, emitter);
-    for (const value of recomputed) emitter.setName(value, given.get(value) as string);
+    for (const value of recomputed) emitter.setName(value, given.get(value)!);
   }
   for (const [name, value] of copies) emitter.node("Identity", [emitter.name(value)], [name]);
   return emitter;

@@ -52,7 +52,7 @@ export function truncatedSvd(
   const [wide, tall] = isWide ? [along, across] : [across, along];
   const vectors = leadingVectors(wide, tall, size, rank, random);
   return vectors.map((vector) => {
-    const image = multiply(tall, [vector])[0] as Float64Array;
+    const image = multiply(tall, [vector])[0]!;
     const value = Math.sqrt(dot(image, image));
     if (value > 0) scale(image, 1 / value);
     const [left, right] = isWide ? [vector, image] : [image, vector];
@@ -66,7 +66,7 @@ function wholeSvd(weight: Float32Array, rows: number, columns: number, rank: num
     autoTranspose: true,
   });
   return Array.from({ length: rank }, (_, i) => ({
-    value: diagonal[i] as number,
+    value: diagonal[i]!,
     left: Float64Array.from(leftSingularVectors.getColumn(i)),
     right: Float64Array.from(rightSingularVectors.getColumn(i)),
   }));
@@ -90,7 +90,7 @@ function leadingVectors(
     const image = multiply(wide, multiply(tall, block));
     for (const [i, vector] of block.entries()) {
       basis.push(vector);
-      images.push(image[i] as Float64Array);
+      images.push(image[i]!);
       products.push(images.map((each) => dot(vector, each)));
     }
     const isWhole = basis.length === size;

@@ -52,7 +52,7 @@ export class Model {
     this.#definition = family.open(raw);
     this.#kinds = [...new Set(this.#definition.layers)];
     const kinds = this.#kinds.map((_, kind) => this.#traceLayer(kind));
-    this.layers = this.#definition.layers.map((layer) => kinds[this.#kinds.indexOf(layer)] as ModelLayer);
+    this.layers = this.#definition.layers.map((layer) => kinds[this.#kinds.indexOf(layer)]!);
     const { part: stem, x: ids } = this.buildStem(PLAIN_PART);
     const head = this.buildHead(PLAIN_PART).part;
     this.ties = head.ties;
@@ -60,7 +60,7 @@ export class Model {
     this.stem = { tensors: stem.specs, sites: stem.sites };
     this.head = { tensors: head.specs.filter(({ name }) => !head.ties.has(name)), sites: head.sites };
     const outside = (spec: TensorSpec): ModelTensor => ({ ...spec, layer: null, path: spec.name });
-    this.headTensor = outside(head.specs.findLast(({ role }) => role === "head") as TensorSpec);
+    this.headTensor = outside(head.specs.findLast(({ role }) => role === "head")!);
     const inBlocks = this.layers.flatMap(({ tensors }, layer) =>
       tensors.map((spec) => ({ ...spec, layer, path: spec.name, name: this.blockPrefix(layer) + spec.name })),
     );
@@ -115,7 +115,7 @@ export class Model {
 
   /** The module of the head that files of adapters hold whole: the first name in the path of its matrix. */
   get headModule(): string {
-    return this.headTensor.name.split(".")[0] as string;
+    return this.headTensor.name.split(".")[0]!;
   }
 
   get maxPositions(): number {
@@ -175,7 +175,7 @@ export class Model {
   #build(kind: number, options: PartOptions): BuiltPart {
     return buildPart(options, (part) => {
       const x = part.graph.input("x", "float32", ["B", "T", this.width]);
-      return { x, y: part.residual((this.#kinds[kind] as Layer).build(part, x)) };
+      return { x, y: part.residual(this.#kinds[kind]!.build(part, x)) };
     });
   }
 

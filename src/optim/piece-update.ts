@@ -41,13 +41,13 @@ export class PieceUpdate {
   /** Updates elements that all vectors have in one part each, of which the part of the gradients may have more. */
   async run(gradients: PartStretch, vectors: Vectors): Promise<void> {
     const [feeds, into, chunks] = [this.#feeds, this.#into, this.#chunks];
-    const { from, to } = vectors["parameter"] as PartStretch;
+    const { from, to } = vectors["parameter"]!;
     const piecesOf = ({ part, start }: PartStretch): readonly HostTensor<"float32">[] =>
       chunks.of(part, from - start, to - start);
     for (const [i, gradient] of piecesOf(gradients).entries()) {
       feeds["gradient"] = gradient;
       for (const [name, vector] of Object.entries(vectors)) {
-        feeds[name] = piecesOf(vector)[i] as HostTensor<"float32">;
+        feeds[name] = piecesOf(vector)[i]!;
         into[`new.${name}`] = chunks.scratch(name, gradient.data.length);
       }
       await this.#program.run(feeds, into);

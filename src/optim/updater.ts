@@ -104,7 +104,7 @@ export class Updater {
    */
   async step({ gradients, ...scalars }: UpdateStep, looks = false): Promise<boolean> {
     this.#rule.begin(scalars, looks);
-    const all = this.#groups.map((group, i) => ({ group, gradients: gradients[i] as GroupGradients }));
+    const all = this.#groups.map((group, i) => ({ group, gradients: gradients[i]! }));
     // Against the order of the backward pass, in which blocks come downwards and what is outside of them last: what it had is still there.
     const outside = all.filter(({ group }) => group.layer === null);
     const order = [...outside, ...all.filter((each) => !outside.includes(each))];
@@ -175,7 +175,7 @@ function piecesOf(
   for (let index = 0; index < parameters.length;) {
     const end = endOfRun(index, present, state.steps);
     if (present[index] === true) {
-      const step = (state.steps[index] as number) + 1;
+      const step = state.steps[index]! + 1;
       const [first, last] = [parameters[index], parameters[end - 1]] as (typeof parameters)[number][];
       for (const gradient of gradients.stretches(first!.offset, last!.offset + last!.length))
         for (const vectors of cutByState(values, state, gradient.from, gradient.to))
@@ -195,6 +195,6 @@ function cutByState(values: Float32Array, { slots }: GroupState, from: number, t
   const cuts = ofSlots[0]?.[1] ?? [{ from, to }];
   return cuts.map((cut, i) => ({
     parameter: { part: values, start: 0, from: cut.from, to: cut.to },
-    ...Object.fromEntries(ofSlots.map(([name, stretches]) => [name, stretches[i] as PartStretch])),
+    ...Object.fromEntries(ofSlots.map(([name, stretches]) => [name, stretches[i]!])),
   }));
 }

@@ -136,7 +136,7 @@ export function bindForm(
 ): BoundTensor | null {
   const form = method.kind === "adapter" ? method.frozen.bound(spec, options) : null;
   if (!form) return null;
-  const kept = tensors[form.of] as HostTensor;
+  const kept = tensors[form.of]!;
   const tensor = base.derived.form(kept, form.spec.suffix, () => form.make(kept));
   return { of: form.of, spec: form.spec, tensor };
 }

@@ -99,10 +99,10 @@ export function makeParameters(
         made.set(plan, { ...plan, offset, length, value });
         offset += length;
       }
-      return { layer, parameters: own.map((plan) => made.get(plan) as Parameter), values };
+      return { layer, parameters: own.map((plan) => made.get(plan)!), values };
     });
   });
-  return { parameters: plans.map((plan) => made.get(plan) as Parameter), groups, memory };
+  return { parameters: plans.map((plan) => made.get(plan)!), groups, memory };
 }
 
 /** What messages call the parameters of a layer. */

@@ -81,7 +81,7 @@ function idsByModule(model: Model, tokens: TrainedTokens): Map<string, readonly 
   for (const path of modules) {
     const [own, twice] = lists.filter(([name]) => means(name, path));
     if (twice) throw cannotTrain(`"${path}" is named twice`, "Name each module once.");
-    if (own) found.set(path, requireIds(own[1], tableOf(model, path).shape[0] as number));
+    if (own) found.set(path, requireIds(own[1], tableOf(model, path).shape[0]!));
   }
   return found;
 }

@@ -5,7 +5,6 @@ import type { PartGraph } from "../models/graphs/part-graph.ts";
 import type { AdapterView } from "../peft/adapter-view.ts";
 import type { HostTensor } from "../runtime/host-tensor.ts";
 import type { PassContext } from "./context.ts";
-import type { Parameter } from "../peft/parameters.ts";
 import type { GradientBuffer } from "./gradients/gradient-buffer.ts";
 import { bindGradients } from "./gradients/gradient-outputs.ts";
 import type { Compiled, Session } from "./session.ts";
@@ -102,7 +101,7 @@ export class Embedding {
   /** Embeds what the model reads to x [B, T, D]; the caller releases the result. */
   async forward(input: ModelInput, context: PassContext): Promise<HostTensor<"float32">> {
     const { program, made } = this.#forward;
-    const { shape } = program.spec.outputs["x"] as Value;
+    const { shape } = program.spec.outputs["x"]!;
     const x = this.#session.pool.acquire("float32", evaluateShape(shape, context.bindings));
     const { feeds, lent } = await this.#feeds(made.part, input, context);
     await program.run(feeds, { x });
@@ -124,7 +123,7 @@ export class Embedding {
     const { into, add } = bindGradients(buffer, trained, made.gradients);
     const { feeds, lent } = await this.#feeds(made.part, input, context);
     const rows = made.rowGradients.map((each) => {
-      const { shape } = program.spec.outputs[each.output] as Value;
+      const { shape } = program.spec.outputs[each.output]!;
       return { ...each, gradient: pool.acquire("float32", evaluateShape(shape, context.bindings)) };
     });
     const ofRows = Object.fromEntries(rows.map(({ output, gradient }) => [output, gradient]));
@@ -133,7 +132,7 @@ export class Embedding {
     await add();
     const ofPass = context.tensors(made.part);
     for (const { table, ids, gradient } of rows) {
-      const parameter = trained.find((each) => each.input === table) as Parameter;
+      const parameter = trained.find((each) => each.input === table)!;
       await buffer.addRows(parameter, numbersOf(ids, input, ofPass).data, gradient.data);
       pool.release(gradient);
     }
@@ -146,5 +145,5 @@ function numbersOf(
   input: ModelInput,
   ofPass: Readonly<Record<string, HostTensor>>,
 ): HostTensor<"int64"> {
-  return (ids.name === "input" ? input : ofPass[ids.name as string]) as HostTensor<"int64">;
+  return (ids.name === "input" ? input : ofPass[ids.name!]) as HostTensor<"int64">;
 }

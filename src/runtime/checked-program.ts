@@ -89,7 +89,7 @@ export class CheckedProgram<N> implements Program {
     this.#inputs = slotsOf(spec.inputs, updaters).filter(({ name }) => !constants.has(name));
     this.#outputs = slotsOf(spec.outputs, updates);
     this.#sizing = [...constants].filter(([name]) => spec.inputs[name]?.shape.some(isUnknown));
-    for (const [name] of this.#sizing) this.#shapes.add("bound", name, spec.inputs[name] as Value);
+    for (const [name] of this.#sizing) this.#shapes.add("bound", name, spec.inputs[name]!);
     for (const { name, value } of this.#inputs) this.#shapes.add("input", name, value);
     for (const { name, value } of this.#outputs) this.#shapes.add("output", name, value);
   }
@@ -133,7 +133,7 @@ export class CheckedProgram<N> implements Program {
         numWritten++;
       }
       for (const [i, one] of inputs.entries()) {
-        const { name, updates } = this.#inputs[i] as Slot;
+        const { name, updates } = this.#inputs[i]!;
         // An input that is updated in place is lent for writing, as the output.
         if (updates !== null) continue;
         lend(one.read(), this.#action, `memory of input "${name}" is being written`);

@@ -42,7 +42,7 @@ export class FlatChunks {
   scratch(name: string, length: number): Vector {
     let memory = this.#scratch.get(name);
     if (!memory) this.#scratch.set(name, (memory = new Float32Array(this.#chunkElements)));
-    return this.of(memory, 0, length)[0] as Vector;
+    return this.of(memory, 0, length)[0]!;
   }
 }
 

@@ -69,7 +69,7 @@ class Reader {
 
   #branch(): Piece {
     let whole = EMPTY;
-    while (this.#at < this.#source.length && !"|)".includes(this.#source[this.#at] as string)) {
+    while (this.#at < this.#source.length && !"|)".includes(this.#source[this.#at]!)) {
       const piece = this.#repeated(this.#atom());
       if (whole.numRepeats >= 2 && !piece.isOptional) throw new Risk();
       const numRepeats = whole.numRepeats + piece.numRepeats;

@@ -22,7 +22,7 @@ export const STORE = z
 const lowerFirst = (text: string): string => text.charAt(0).toLowerCase() + text.slice(1);
 
 /** Typed as a size, read as bytes. */
-const BYTE_SIZE = sizeSetting().transform((text) => parseByteSize(text) as number);
+const BYTE_SIZE = sizeSetting().transform((text) => parseByteSize(text)!);
 
 /** Longer waits a timer of Node does not know. */
 const MAX_SECONDS = Math.floor((2 ** 31 - 1) / 1000) - 1;

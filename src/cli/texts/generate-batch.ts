@@ -47,10 +47,10 @@ export async function generateBatch(
   // Half of them is no answer to the file.
   if (io.signal.aborted) return stoppedStatus(io.signal);
   const { output } = flags;
-  const lines = written.map((text, i) => JSON.stringify(outputRow(prompts[i] as FilePrompt, text)));
+  const lines = written.map((text, i) => JSON.stringify(outputRow(prompts[i]!, text)));
   if (output !== undefined) await writeTextAtomic(output, lines.map((line) => `${line}\n`).join(""));
   for (const [i, text] of written.entries()) {
-    const { line, task } = prompts[i] as FilePrompt;
+    const { line, task } = prompts[i]!;
     if (output === undefined) io.text(text.text);
     io.emit({
       event: "text",

@@ -60,7 +60,7 @@ export function fitComparison(comparison: Comparison, { maxLength, bosId }: FitO
   const { sequences } = comparison;
   const longest = Math.max(...sequences.map(({ ids }) => ids.length));
   if (longest <= maxLength) return comparison;
-  const first = sequences[0] as Sequence;
+  const first = sequences[0]!;
   const prompt = Math.min(...sequences.map((sequence) => sharedPrompt(first, sequence)));
   const numKept = prompt > 0 && first.ids[0] === bosId ? 1 : 0;
   const wanted = Math.max(Math.floor(maxLength / 2), maxLength - (longest - prompt));
@@ -84,7 +84,7 @@ export function isTelling({ sequences }: Comparison): boolean {
 export function mismatch(sequences: readonly Sequence[], maxLength: number): Sequence[] {
   if (sequences.length < 2) return [];
   return sequences.map((sequence, i) => {
-    const other = sequences.at(i - 1) as Sequence;
+    const other = sequences.at(i - 1)!;
     const [length, from] = [promptLength(sequence), promptLength(other)];
     const join = (own: ArrayLike<number>, others: ArrayLike<number>): number[] =>
       [...Array.from(own).slice(0, length), ...Array.from(others).slice(from)].slice(0, maxLength);

@@ -62,7 +62,7 @@ export function pairImages(images: NamedIdx, labels: NamedIdx, model: ImageModel
     pixels: images.data.subarray(i * height * width, (i + 1) * height * width),
     image,
     numPositions,
-    label: labels.data[i] as number,
+    label: labels.data[i]!,
     source: { file: path, line: i + 1 },
   }));
 }

@@ -65,7 +65,7 @@ export class HeadCache {
     const others = [...rows.keys()].filter((row) => !isKept(row));
     return rows.map((_, place) => {
       const kept = slots.indexOf(place);
-      return kept >= 0 ? kept : (others.shift() as number);
+      return kept >= 0 ? kept : others.shift()!;
     });
   }
 
@@ -93,7 +93,7 @@ export class HeadCache {
       cut = this.#layers.map((whole) => ({ key: ofRows(whole.key), value: ofRows(whole.value) }));
       this.#cuts.set(key, cut);
     }
-    return cut[layer] as CacheRows;
+    return cut[layer]!;
   }
 
   /** Copies the last `count` tokens of each row, which a pass has computed, to the pages. */
@@ -142,7 +142,7 @@ export class HeadCache {
 
   #move(from: number, to: number, length: number, layers: readonly PagedLayer[]): void {
     for (const [layer, { numHeads, headWidth }] of layers.entries()) {
-      const { key, value } = this.#layers[layer] as CacheRows;
+      const { key, value } = this.#layers[layer]!;
       for (let head = 0; head < numHeads; head++) {
         const source = this.#placeOf(from, head, 0, numHeads, headWidth);
         const target = this.#placeOf(to, head, 0, numHeads, headWidth);
@@ -169,7 +169,7 @@ export class HeadCache {
       if (page === undefined) return;
       const inPages = (page + 1) * PAGE_TOKENS + (token % PAGE_TOKENS);
       for (const [layer, { numHeads, headWidth, key, value }] of layers.entries()) {
-        const own = this.#layers[layer] as CacheRows;
+        const own = this.#layers[layer]!;
         for (let head = 0; head < numHeads; head++) {
           const paged = (inPages * numHeads + head) * headWidth;
           const held = this.#placeOf(slot, head, token, numHeads, headWidth);

@@ -90,7 +90,7 @@ export class PagePool {
     const [page] = this.#idle;
     if (page === undefined) return null;
     this.#idle.delete(page);
-    this.#published.delete(this.#keyOf.get(page) as string);
+    this.#published.delete(this.#keyOf.get(page)!);
     this.#keyOf.delete(page);
     return page;
   }

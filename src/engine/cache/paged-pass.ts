@@ -59,7 +59,7 @@ export class PagedPass {
       tokenTypes: null,
       keys: this.pages && this.#keysIn(this.pages, positions),
       isPromptEnd: (row, index) => {
-        const { numComputed, numPrompt } = sequences[row] as Sequence;
+        const { numComputed, numPrompt } = sequences[row]!;
         return numComputed + index === numPrompt - 1;
       },
     };
@@ -101,7 +101,7 @@ export class PagedPass {
   past(layer: number): CacheRows {
     const { layout, heads, layers } = this.#parts;
     if (layout === "heads") return heads.rows(layer);
-    const { key, value, width } = layers[layer] as PoolLayer;
+    const { key, value, width } = layers[layer]!;
     const whole = (data: Float32Array<ArrayBuffer>): HostTensor<"float32"> =>
       hostTensor("float32", [data.length / (PAGE_TOKENS * width), PAGE_TOKENS, width], data);
     return { key: whole(key), value: whole(value) };
@@ -111,7 +111,7 @@ export class PagedPass {
   fresh(layer: number): CacheRows | null {
     const { layout, layers, rows } = this.#parts;
     if (layout === "heads") return null;
-    const own = layers[layer] as PoolLayer;
+    const own = layers[layer]!;
     const shape = [rows.sequences.length, rows.count, own.width];
     const size = shape.reduce((product, n) => product * n, 1);
     const known = own.fresh && own.fresh.key.data.length >= size ? own.fresh : null;

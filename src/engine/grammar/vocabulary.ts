@@ -80,7 +80,7 @@ function* sortTokens(texts: Iterable<string>): Generator<void, string[]> {
   }
   const sorted: string[] = [];
   for (const start of [...groups.keys()].sort()) {
-    const group = groups.get(start) as string[];
+    const group = groups.get(start)!;
     for (const text of group.sort()) sorted.push(text);
     if (sorted.length % SLICE < group.length) yield;
   }

@@ -105,11 +105,7 @@ export class Scheduler {
     const numFull = Math.floor(sequence.numComputed / PAGE_TOKENS);
     while (sequence.next !== null && sequence.numPublished < numFull) {
       const place = sequence.numPublished++;
-      sequence.next = this.#pool.publish(
-        sequence.pages[place] as number,
-        sequence.next,
-        pageIds(sequence, place),
-      );
+      sequence.next = this.#pool.publish(sequence.pages[place]!, sequence.next, pageIds(sequence, place));
     }
   }
 
@@ -122,7 +118,7 @@ export class Scheduler {
         sequence.pages.push(page);
         continue;
       }
-      const last = this.#running.at(-1) as Sequence;
+      const last = this.#running.at(-1)!;
       this.#preempt(last);
       if (last === sequence) return;
     }

@@ -38,7 +38,7 @@ export async function readyRows(
     if (!alive.every(isAlive)) prepared = null;
   }
   const order = prepared.order ?? cache.arrange(alive.map(({ sequence }) => sequence));
-  const jobs = order.map((row) => alive[row] as TextInWork);
+  const jobs = order.map((row) => alive[row]!);
   const work = {
     sequences: jobs.map(({ sequence }) => sequence),
     count,

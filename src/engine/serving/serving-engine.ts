@@ -222,7 +222,7 @@ export class ServingEngine implements Riders {
       const ready = await this.#prepare(batch, jobs, count);
       if (ready) this.#follow(ready, await runPaged(ready.stages, ready.pass, ready.work));
     } catch (error) {
-      for (const row of batch.rows) this.#fail(jobs[row] as TextInWork, error);
+      for (const row of batch.rows) this.#fail(jobs[row]!, error);
     }
   }
 
@@ -233,7 +233,7 @@ export class ServingEngine implements Riders {
     count: number,
     layout?: CacheLayout,
   ): Promise<ReadyRows | null> {
-    const texts = batch.rows.map((row) => jobs[row] as TextInWork);
+    const texts = batch.rows.map((row) => jobs[row]!);
     return readyRows(batch, texts, count, {
       cache: this.#cache,
       layout,

@@ -145,7 +145,7 @@ export class BlockStack {
     return {
       block: async (layer) => {
         goOn();
-        const group = own[layer] as Group;
+        const group = own[layer]!;
         const y = (next = pool.acquire("float32", x.shape));
         const { feeds, into } = await feedGroup(group, this.#adapter, { context, cache, walk });
         return { key: group.key, spec: group.spec, feeds: { ...feeds, x: current }, into: { ...into, y } };

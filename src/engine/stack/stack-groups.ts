@@ -117,9 +117,7 @@ function groupProgram(
   return {
     key: JSON.stringify(["block-stack", layout, kinds]),
     make: () => {
-      const blocks = layers.map((layer) =>
-        buildBlock(model, adapter, layer, arithmetics[layer] as Arithmetic, layout),
-      );
+      const blocks = layers.map((layer) => buildBlock(model, adapter, layer, arithmetics[layer]!, layout));
       return { spec: stackSpec(blocks, layout), made: blocks.map(({ part }) => part) };
     },
   };
@@ -164,7 +162,7 @@ async function bindConstants(
   const constants: Record<string, HostTensor> = {};
   const inputs = byBlock(parts.length, spec.inputs);
   for (const [index, part] of parts.entries()) {
-    const layer = layers[index] as number;
+    const layer = layers[index]!;
     const own = adapter?.inputs(layer) ?? {};
     const bound = {
       ...(await constantsOf(session, layer, part, inputs[index]!, own)),
@@ -210,7 +208,7 @@ function give(
 ): void {
   for (const name in tensors) {
     const full = names.get(name);
-    if (full !== undefined) to[full] = tensors[name] as HostTensor;
+    if (full !== undefined) to[full] = tensors[name]!;
   }
 }
 

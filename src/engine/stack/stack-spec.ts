@@ -7,7 +7,7 @@ import { gatherPages } from "../../graph/ops/rows/gather-pages.ts";
 import { type ProgramSpec, neededInputs, nodesOf } from "../../graph/program.ts";
 import { type Dim, knownShape } from "../../graph/shape.ts";
 import type { BuiltPart } from "../../models/graphs/built-part.ts";
-import { PAST_KEY, PAST_VALUE, type PartAttention } from "../../models/graphs/part-attention.ts";
+import { PAST_KEY, PAST_VALUE } from "../../models/graphs/part-attention.ts";
 import { operandNames } from "../../models/graphs/part-tensors.ts";
 import { boundOf } from "../../run/arithmetic.ts";
 import { foldFactors, fuseNorm } from "./fuse-norm.ts";
@@ -46,7 +46,7 @@ export function stackSpec(blocks: readonly BuiltPart[], layout: CacheLayout): Pr
   let y: Value | null = null;
   for (const [index, block] of blocks.entries()) {
     const { passInputs, tables, attention } = block.part;
-    const { outputs: made, past } = attention as PartAttention;
+    const { outputs: made, past } = attention!;
     const { newKey, newValue } = made;
     const ends = { y: block.y, new_key: newKey, new_value: newValue };
     const given = neededInputs(ends, { x: block.x, ...block.part.inputs() });
@@ -66,7 +66,7 @@ export function stackSpec(blocks: readonly BuiltPart[], layout: CacheLayout): Pr
     const bound = new Set(names.map((name) => given[name]));
     const isBound = (value: Value): boolean => bound.has(value);
     copyNodes({ name: "block", inputs: given, outputs: ends }, graph, places, isBound);
-    const placeOf = (value: Value): Value => places.get(value) as Value;
+    const placeOf = (value: Value): Value => places.get(value)!;
     y = placeOf(block.y);
     outputs[inBlock(index, "new_key")] = placeOf(newKey);
     outputs[inBlock(index, "new_value")] = placeOf(newValue);
@@ -75,7 +75,7 @@ export function stackSpec(blocks: readonly BuiltPart[], layout: CacheLayout): Pr
       updates[inBlock(index, "new_value")] = inBlock(index, PAST_VALUE);
     }
   }
-  return { name: "block-stack", inputs, outputs: { ...outputs, y: y as Value }, updates };
+  return { name: "block-stack", inputs, outputs: { ...outputs, y: y! }, updates };
 }
 
 /** Applies the operations of a program again in another graph; `places` tells and learns which value became which. */

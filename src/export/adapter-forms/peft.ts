@@ -55,9 +55,7 @@ function splitAll(path: string, adapter: Adapter): Factors {
 
 /** The trained tensors of a site; views. */
 function trainedAt(adapter: Adapter, { path, parameters }: AdaptedSite): SiteTensors {
-  return Object.fromEntries(
-    parameters.map(({ suffix }) => [suffix, adapter.tensor(`${path}.${suffix}`) as SiteTensors[string]]),
-  );
+  return Object.fromEntries(parameters.map(({ suffix }) => [suffix, adapter.tensor(`${path}.${suffix}`)!]));
 }
 
 export const peft: AdapterForm = {
@@ -89,7 +87,7 @@ export const peft: AdapterForm = {
     const joined = new Map(
       [...usual.sites.values()].map((site) => {
         const like = { tensors: trainedAt(usual, site), options: site.options };
-        return [site.path, algebra.join(factors.get(site.path) as FactorPair, like)] as const;
+        return [site.path, algebra.join(factors.get(site.path)!, like)] as const;
       }),
     );
     usual.release();

@@ -81,13 +81,13 @@ export async function combineModels(
   const expression = formatExpression(sum);
   const open = <T>(use: (models: readonly Checkpoint[]) => Promise<T>): Promise<T> =>
     withCheckpoints(
-      names.map((name) => paths[name] as string),
+      names.map((name) => paths[name]!),
       use,
     );
   return open(async (models) => {
     refuseUnlike(names, models);
     const [first] = models as readonly [Checkpoint, ...Checkpoint[]];
-    if (base) refuseOtherBase(names[0] as string, first, base);
+    if (base) refuseOtherBase(names[0]!, first, base);
     // What cannot be combined at all is found before anything is written.
     const [smallest] = [...first.tensors.values()].sort((a, b) => a.sizeBytes - b.sizeBytes);
     if (smallest) await combineTensor(smallest.name, 0, plan, models, expression);
@@ -114,7 +114,7 @@ export async function combineModels(
 
 /** The model of a plan, like the first of those that it is made of; a tensor is combined when it is written. */
 function combinedParts(plan: Plan, models: readonly Checkpoint[], expression: string) {
-  const { config, generationConfig, tokenizerFiles, tensors } = models[0] as Checkpoint;
+  const { config, generationConfig, tokenizerFiles, tensors } = models[0]!;
   return {
     config: { ...config, dtype: "float32", torch_dtype: "float32" },
     generationConfig,

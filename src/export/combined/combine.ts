@@ -164,7 +164,7 @@ async function withFisher(
 ): Promise<Map<string, AdapterWeights>> {
   const weights = new Map<string, AdapterWeights>();
   for (const [name, { adapter }] of folders) {
-    const fisher = byFisher ? await readFisher(paths[name] as string, name) : null;
+    const fisher = byFisher ? await readFisher(paths[name]!, name) : null;
     weights.set(name, { ...adapter, fisher });
   }
   return weights;
@@ -175,7 +175,7 @@ function sharedFacts(folders: readonly WeightsFolder[]): {
   readonly facts: Pick<WeightsFolder, "baseName" | "taskType" | "notes">;
   readonly isSameTemplate: boolean;
 } {
-  const { baseName, taskType, notes } = folders[0] as WeightsFolder;
+  const { baseName, taskType, notes } = folders[0]!;
   const { [TEMPLATE_KEY]: template, ...others } = notes;
   const isSameTemplate = folders.every((folder) => folder.notes[TEMPLATE_KEY] === template);
   return { facts: { baseName, taskType, notes: isSameTemplate ? notes : others }, isSameTemplate };

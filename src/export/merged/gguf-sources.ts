@@ -72,7 +72,7 @@ export function toSources(modelName: string, model: Model, tensors: readonly Mer
 }
 
 function stackOf(modelName: string, name: string, parts: readonly MergedTensor[]): MergedSource {
-  const { storage, shape } = parts[0] as MergedTensor;
+  const { storage, shape } = parts[0]!;
   const other = parts.find((part) => part.storage !== storage);
   if (other) {
     throw cannotWrite(

@@ -32,7 +32,7 @@ async function requireSameModel(
   const family = findGgufFamily(modelName, rulesOf(modelName, model).architecture);
   const tensors = new Map(sources.map((source) => [source.name, { ...source, offset: 0, sizeBytes: 0 }]));
   const read = async ({ name }: { readonly name: string }): Promise<StoredTensor> =>
-    await (byName.get(name) as GgufSource).load();
+    await byName.get(name)!.load();
   const config = await buildConfig({ path: modelName, metadata, tensors, read }, family).catch(
     (cause: unknown) => {
       if (!(cause instanceof UsageError)) throw cause;

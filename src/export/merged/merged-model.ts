@@ -18,7 +18,6 @@ import {
   WRITABLE_NAMES,
 } from "../../quant/storages.ts";
 import type { StoredTensor } from "../../quant/stored-tensor.ts";
-import type { DType } from "../../graph/dtype.ts";
 import type { Engine } from "../../runtime/engine.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import { type Checkpoint, type ModelFormat } from "../../format/checkpoint/checkpoint.ts";
@@ -218,7 +217,7 @@ async function writeFolder(request: MergeRequest, tensors: readonly MergedTensor
       ...floats.map(({ name, shape, storage, load }): readonly [string, TensorSource] => [
         name,
         {
-          dtype: folderDtype(storage) as DType,
+          dtype: folderDtype(storage)!,
           shape,
           load: async () => (await load()).planes["data"] as HostTensor,
         },

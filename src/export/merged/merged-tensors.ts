@@ -155,7 +155,7 @@ async function make(
   if (!isMerged && own === storage) return kept;
   if (!isMerged) exact.set(before);
   const rounded = isExact
-    ? mergeInStorage(adapter, merger.placeOf(name) as MergePlace, storage, kept)
+    ? mergeInStorage(adapter, merger.placeOf(name)!, storage, kept)
     : quantizeTo(storage, exact, shape);
   const values = dequantize(rounded);
   refuseInfinite(name, storage, exact, values);

@@ -97,7 +97,7 @@ export async function fillAdapter(
     }
   }
   refuseUnlike(path, own, given);
-  for (const [name, { data }] of own) data.set((given.get(name) as Tensor).data);
+  for (const [name, { data }] of own) data.set(given.get(name)!.data);
 }
 
 /** The tensors of a file as the method has them in memory. */

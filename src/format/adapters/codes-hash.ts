@@ -19,7 +19,7 @@ export function codesMetadata(adapter: Adapter): Readonly<Record<string, string>
     const tensors = adapter.tensorsOf(site);
     for (const { suffix, saved, shared, dtype } of site.frozen) {
       if (saved || shared || dtype.includes("float")) continue;
-      codes.set(`${site.path}.${suffix}`, tensors[suffix] as HostTensor);
+      codes.set(`${site.path}.${suffix}`, tensors[suffix]!);
     }
   }
   if (codes.size === 0) return {};

@@ -46,7 +46,7 @@ function factsIn(lines: readonly string[]): Fact[] {
     const cells = /^\| ((?:[^|\\]|\\.)*) \| ((?:[^|\\]|\\.)*) \|$/.exec(line);
     if (!cells || facts.length > MAX_ROWS) break;
     const [what, value] = cells.slice(1).map((cell) => unescapeText(cell).slice(0, MAX_CHARACTERS));
-    facts.push([what as string, value as string]);
+    facts.push([what!, value!]);
   }
   // The head of the table, and the line below it.
   return facts.slice(2);

@@ -33,7 +33,7 @@ function memorySource(path: string, contents: FileContents): ByteSource {
 /** Makes a folder of files by their names; `path` is what messages call it. */
 export function memoryFolder(path: string, files: Readonly<Record<string, FileContents>>): Folder {
   const contentsOf = (name: string): FileContents | null =>
-    Object.hasOwn(files, name) ? (files[name] as FileContents) : null;
+    Object.hasOwn(files, name) ? files[name]! : null;
   return {
     path,
     names: async () => Object.keys(files).toSorted(),

@@ -2,7 +2,7 @@
  * @file A job in pieces: one for each share of a round of averaged training, and one for what is done between two rounds. A
  * worker takes a piece, and sees the job's row with the hold of that piece; here the row becomes that and back.
  */
-import { type Hold, type JobRow, type Share, TO_DO } from "../job-table.ts";
+import { type Hold, type JobRow, TO_DO } from "../job-table.ts";
 
 /** Of what nobody has had. */
 export const NEW_HOLD: Hold = { token: 0, owner: null, leaseUntilMs: null, maxSteps: 0, numLost: 0 };
@@ -13,7 +13,7 @@ function holdOf({ token, owner, leaseUntilMs, maxSteps, numLost }: Hold): Hold {
 
 /** The folder that a piece is done in. */
 export function folderOf({ folder, shares, share }: JobRow): string {
-  return share === null ? folder : (shares[share] as Share).folder;
+  return share === null ? folder : shares[share]!.folder;
 }
 
 /** Has a piece done in another folder, if one is named. */
@@ -24,7 +24,7 @@ export function withFolder(row: JobRow, folder = folderOf(row)): JobRow {
 
 /** Shows the row of a job as the owner of one of its pieces has it. */
 export function pieceOf(row: JobRow, share: number | null): JobRow {
-  return share === null ? row : { ...row, ...holdOf(row.shares[share] as Share), share };
+  return share === null ? row : { ...row, ...holdOf(row.shares[share]!), share };
 }
 
 /** Puts a piece into the row of its job. */

@@ -9,7 +9,6 @@ import { checkpointFolder } from "../../format/run-checkpoints.ts";
 import type { TrainEvent } from "../../train/events.ts";
 import {
   type AveragedInput,
-  type Round,
   drawStart,
   endRound,
   finish,
@@ -56,7 +55,7 @@ async function trainShare(
 ): Promise<void> {
   const { row } = lease;
   const rounds = roundsOf(input, averaging.syncEvery);
-  const round = rounds[row.round] as Round;
+  const round = rounds[row.round]!;
   await files.fetchRun(row.job.id, row.folder);
   const data = averaging.shares === 1 ? input.data : await findShard(partsFolder(input.output), share);
   const own = { ...input, data, output: files.runFolder(row.job.id, folderOf(row)) };
@@ -89,14 +88,14 @@ async function betweenRounds({
 }: AveragedJob): Promise<JobResult | null> {
   const { row } = lease;
   const rounds = roundsOf(input, averaging.syncEvery);
-  const results = row.shares.map(({ done }) => done as ShareResult);
+  const results = row.shares.map(({ done }) => done!);
   const ended = results.length === 0 ? 0 : row.round + 1;
   const loss = meanLoss(results);
   if (ended === 0) {
     const [data] = await partsOf(input, averaging.shares);
     await drawStart({ ...input, data: data! }, hooks);
   } else {
-    const round = rounds[row.round] as Round;
+    const round = rounds[row.round]!;
     const contributions = [];
     for (const { folder, done } of row.shares) {
       await files.fetchRun(row.job.id, folder);

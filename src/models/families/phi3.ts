@@ -5,7 +5,6 @@
  * Paper: "Phi-3 Technical Report", arXiv:2404.14219, section 2.
  */
 import { z } from "zod";
-import type { Value } from "../../graph/graph.ts";
 import { mul } from "../../graph/ops/pointwise/elementwise.ts";
 import { silu } from "../../graph/ops/pointwise/silu.ts";
 import { split } from "../../graph/ops/rows/split.ts";

@@ -130,7 +130,7 @@ export class PartGraph implements Builder {
   }
 
   tensor(name: string, shape: readonly number[], role: TensorRole): Value {
-    const value = this.#tensors.declare({ name, shape, role }, asFloat32(shape))[""] as Value;
+    const value = this.#tensors.declare({ name, shape, role }, asFloat32(shape))[""]!;
     return this.#options.readTensor({ name, value, input: this.#siteInput(name) });
   }
 

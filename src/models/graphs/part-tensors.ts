@@ -41,7 +41,7 @@ export class PartTensors {
   declareSmoothing(tensor: string, inFeatures: number): Value {
     const preparation = readSmoothing(inFeatures);
     this.#reads.set(tensor + SMOOTHING, { tensor, preparation });
-    return this.#read(tensor, preparation)[SMOOTHING] as Value;
+    return this.#read(tensor, preparation)[SMOOTHING]!;
   }
 
   #read(tensor: string, { operands }: Preparation): OperandValues {

@@ -51,6 +51,6 @@ export class RowParts {
       numRows,
       ...rest,
     ]);
-    return splitRows(mask, counts, numParts)[index] as Value;
+    return splitRows(mask, counts, numParts)[index]!;
   }
 }

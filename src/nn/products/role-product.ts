@@ -21,9 +21,9 @@ export type RoleValues<R extends Roles> = { readonly [K in keyof R]: Value };
 interface RoleProduct<R extends Roles> extends Pick<Product, "binding" | "keptAs" | "unsmoothed"> {
   readonly operands: R;
   /** Writes all operands into memory that is lent. */
-  fill(reader: TensorReader, tensors: RoleTensors<R>): Promise<void>;
-  project(x: Value, values: RoleValues<R>): Value;
-  dense(values: RoleValues<R>): Value;
+  readonly fill: (reader: TensorReader, tensors: RoleTensors<R>) => Promise<void>;
+  readonly project: (x: Value, values: RoleValues<R>) => Value;
+  readonly dense: (values: RoleValues<R>) => Value;
   readonly crossEntropy?: (x: Value, values: RoleValues<R>, labels: Value) => LossAndProbabilities;
 }
 

@@ -11,7 +11,7 @@ import type { Algebra, ChangeForm, SiteState, VectorAlgebra } from "./contract.t
 import type { Sum } from "./expression.ts";
 import { averageByFisher, refuseFisher } from "./fisher.ts";
 import type { SiteTensors } from "../sites/site.ts";
-import { type AdapterWeights, type Member, type Plan, type StartOf, algebraOf, toPlan } from "./plan.ts";
+import { type AdapterWeights, type Plan, type StartOf, algebraOf, toPlan } from "./plan.ts";
 import type { Truncation } from "./truncate.ts";
 import { weightedSum } from "./mixing.ts";
 import { refuseCut, refuseProduct, refuseUnlike, refuseUnlikeSites } from "./refusals.ts";
@@ -47,7 +47,7 @@ export async function combineWeights(
   const plan = toPlan(sum, adapters, options, startOf);
   const { members, combination } = plan;
   refuseUnlike(members, combination);
-  const { method, frozen } = (members[0] as Member).adapter;
+  const { method, frozen } = members[0]!.adapter;
   const algebra = algebraOf(method);
   refuseCut(members, algebra, combination);
   if (combination.byFisher) refuseFisher(members, algebra);
@@ -84,12 +84,12 @@ async function combineSite(
   algebra: Algebra<unknown, unknown>,
   position: number,
 ): Promise<{ state: SiteState<unknown>; cut: Truncation | null }> {
-  const states = plan.members.map(({ adapter }) => adapter.sites.get(path) as SiteState<unknown>);
-  const like = states[0] as SiteState<unknown>;
+  const states = plan.members.map(({ adapter }) => adapter.sites.get(path)!);
+  const like = states[0]!;
   const { byFisher } = plan.combination;
   if (algebra.kind === "factors" && !byFisher) {
     const terms = plan.members.map(({ weight, coefficient }, i) => {
-      return { weight, coefficient, of: algebra.split(states[i] as SiteState<unknown>) };
+      return { weight, coefficient, of: algebra.split(states[i]!) };
     });
     const { pair, cut } = plan.combination.factors(terms, plan.options, position);
     return { state: algebra.join(pair, like), cut };
@@ -146,7 +146,7 @@ function sumChanges(
       return [key, mix(values, signedWeights(plan), [position, which])];
     }),
   );
-  return form.fromChange(change, states[0] as SiteState<unknown>);
+  return form.fromChange(change, states[0]!);
 }
 
 /**

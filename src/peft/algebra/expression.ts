@@ -192,7 +192,7 @@ class Parser {
   }
 
   get #next(): Token {
-    return this.#tokens[this.#index] as Token;
+    return this.#tokens[this.#index]!;
   }
 
   #nextIs(symbol: string): boolean {

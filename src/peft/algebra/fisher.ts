@@ -10,7 +10,7 @@ import { UsageError } from "../../errors.ts";
 import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
 import type { Algebra } from "./contract.ts";
 import type { Numbers } from "./mixing.ts";
-import type { FisherOf, Member } from "./plan.ts";
+import type { Member } from "./plan.ts";
 
 type Tensor = HostTensor<"float32">;
 
@@ -40,9 +40,7 @@ export async function averageByFisher(
   members: readonly Member[],
   tensors: readonly Tensor[],
 ): Promise<Tensor> {
-  const fishers = await Promise.all(
-    members.map(async (member) => (await (member.adapter.fisher as FisherOf)(name)).data),
-  );
+  const fishers = await Promise.all(members.map(async (member) => (await member.adapter.fisher!(name)).data));
   const weights = members.map(({ coefficient }) => coefficient.signed);
   const values = tensors.map(({ data }) => data);
   return hostTensor(

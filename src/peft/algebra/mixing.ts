@@ -24,7 +24,7 @@ export type Mix = (
 export function weightedSum(tensors: readonly Numbers[], weights: readonly number[]): Float64Array {
   const sum = new Float64Array(tensors[0]?.length ?? 0);
   for (const [i, tensor] of tensors.entries()) {
-    const weight = weights[i] as number;
+    const weight = weights[i]!;
     for (let j = 0; j < sum.length; j++) sum[j] = sum[j]! + weight * tensor[j]!;
   }
   return sum;

@@ -64,7 +64,7 @@ export function toPlan(
   const coefficients = combination.averages ? paperCoefficients(sum, options.normalize) : null;
   const members = [...weightsOf(sum)].map(([name, weight]): Member => {
     const coefficient = coefficients?.get(name) ?? { kept: Math.abs(weight), signed: weight };
-    return { name, adapter: adapters.get(name) as AdapterWeights, weight, coefficient };
+    return { name, adapter: adapters.get(name)!, weight, coefficient };
   });
   const moving = members.filter(({ weight }) => weight !== 0);
   const isWhole = combination.mixesFactors || moving.length === 0;

@@ -35,7 +35,7 @@ export function refuseProduct(
 ): void {
   const product = algebra.kind === "vectors" ? algebra.product : "none";
   for (const member of members) {
-    const state = member.adapter.sites.get(path) as SiteState<unknown>;
+    const state = member.adapter.sites.get(path)!;
     const found = product === "none" ? null : product.refuses(state, member.weight);
     if (product !== "none" && found === null) continue;
     throw refusal(
@@ -118,7 +118,7 @@ export function refuseUnlikeSites(
 ): void {
   const [first, ...others] = members;
   if (!first) return;
-  const stateOf = ({ adapter }: Member): SiteState<unknown> => adapter.sites.get(path) as SiteState<unknown>;
+  const stateOf = ({ adapter }: Member): SiteState<unknown> => adapter.sites.get(path)!;
   const own = stateOf(first);
   for (const other of others) {
     const state = stateOf(other);

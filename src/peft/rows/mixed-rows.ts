@@ -95,7 +95,7 @@ export function arrangeRows(
     const asked = [...left].find((index) => hasRow(row, adapters[index] ?? null));
     return asked === undefined ? null : take(asked);
   });
-  const order = stays.map((asked) => asked ?? take([...left][0] as number));
+  const order = stays.map((asked) => asked ?? take([...left][0]!));
   const placed = order.map((asked) => adapters[asked] ?? null);
   for (const each of slots) each.place(0, placed);
   return order;

@@ -204,7 +204,7 @@ function viewPicked(
         const values: Record<string, Value> = {};
         for (const [suffix, shape] of Object.entries(own))
           values[suffix] = graph.input(inputName(suffix, index), shape, "float32");
-        const rows = picked[index] as Value;
+        const rows = picked[index]!;
         y = addRows(y, added(gatherRows(x, rows), values), rows);
       }
       return y;

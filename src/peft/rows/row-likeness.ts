@@ -49,7 +49,7 @@ export function commonTensors(members: readonly RowMember[], { path, site: place
       const site = adapter.sites.get(path);
       if (!site) continue;
       const own = adapter.tensorsOf(site)[suffix];
-      const known = (common[suffix] ??= own as HostTensor);
+      const known = (common[suffix] ??= own!);
       if (!shared && own?.data !== known.data) return null;
     }
   }

@@ -10,7 +10,7 @@ import type { BaseModel } from "../../models/base/base-model.ts";
 import { type HostTensor, hostTensor, zeros } from "../../runtime/host-tensor.ts";
 import type { AdapterView } from "../adapter-view.ts";
 import { type Adapter, bindForm } from "../attach.ts";
-import type { RowForm, StackedBatch } from "../contract/row-batch.ts";
+import type { StackedBatch } from "../contract/row-batch.ts";
 import { type RowMember, type RowPlace, formOfBase } from "./row-forms.ts";
 import { areAlike, commonTensors } from "./row-likeness.ts";
 import { type SuffixShape, fillRow, shapesOf } from "./row-tensors.ts";
@@ -129,10 +129,10 @@ export class RowSlots implements RowSet {
   /** Whether the rows are large enough for an adapter at all of its places. */
   #hasRoomFor({ forms }: RowMember): boolean {
     return [...forms].every(([path, form]) => {
-      const stack = this.#now.stacked.get(this.#places.get(path) as RowPlace);
+      const stack = this.#now.stacked.get(this.#places.get(path)!);
       return shapesOf(form).every(([suffix, shape]) => {
         const room = stack?.tensors[suffix]?.shape.slice(1);
-        return room !== undefined && shape.every((size, axis) => size <= (room[axis] as number));
+        return room !== undefined && shape.every((size, axis) => size <= room[axis]!);
       });
     });
   }
@@ -167,7 +167,7 @@ export class RowSlots implements RowSet {
       const common = commonTensors(members, place);
       assertInternal(common, "members have the same frozen tensors");
       const bound = place.site && bindForm(this.#base, this.#method, place.site, common);
-      const { options } = forms[0] as RowForm<unknown>;
+      const { options } = forms[0]!;
       now.stacked.set(place, { options, tensors, common, bound });
       for (const [suffix, tensor] of Object.entries(tensors)) addTo(now.inputs, place, suffix, tensor);
       for (const [suffix, tensor] of Object.entries(common)) {

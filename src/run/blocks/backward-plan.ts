@@ -3,7 +3,6 @@
  * plans their memory.
  */
 import { gradients } from "../../graph/autodiff.ts";
-import type { Value } from "../../graph/graph.ts";
 import type { Model } from "../../models/model.ts";
 import type { BlockStructure } from "./block-structure.ts";
 
@@ -70,7 +69,7 @@ function traceBackward(
 ): BackwardTrace {
   const { part, x, y } = model.buildBlock(layer, { ...options, dropped: new Set(dropped) });
   const dy = part.graph.input("dy", "float32", y.shape);
-  const values = trained.map((name) => (part.adapter[name] ?? part.tensors[name]) as Value);
+  const values = trained.map((name) => (part.adapter[name] ?? part.tensors[name])!);
   const [dx, ...found] = gradients([{ value: y, gradient: dy }], [x, ...values]);
   return { trains: found.some(Boolean), passesThrough: dx === dy };
 }

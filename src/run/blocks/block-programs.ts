@@ -84,7 +84,7 @@ function cutProgram(
     );
   if (kind === "forward" && variant.saves === false) return finish("forward", given, { y });
   const dy = part.graph.input("dy", "float32", y.shape);
-  const values = trained.map((name) => (part.adapter[name] ?? part.tensors[name]) as Value);
+  const values = trained.map((name) => (part.adapter[name] ?? part.tensors[name])!);
   const [dx, ...found] = gradients([{ value: y, gradient: dy }], [x, ...values]);
   const written = writeGradients(trained, found);
   const backward = { ...(inputGradient && dx ? { dx } : {}), ...written.outputs };

@@ -145,9 +145,9 @@ export class BlockRunner {
     const { feeds, lent } = await this.feeds(layer, layer + 1, pass, made.part);
     const { spec } = program;
     const { outputs } = spec;
-    const y = this.#acquire(outputs["y"] as Value, pass.context);
+    const y = this.#acquire(outputs["y"]!, pass.context);
     const saved = Object.fromEntries(
-      made.saved.map((name) => [name, this.#acquire(outputs[name] as Value, pass.context)]),
+      made.saved.map((name) => [name, this.#acquire(outputs[name]!, pass.context)]),
     );
     const own = { feeds: { ...feeds, x }, into: { ...saved, y } };
     if (pass.ride) {
@@ -183,7 +183,7 @@ export class BlockRunner {
       dropped,
     };
     const { program, made } = await compileBlock(this.session, this.structureOf(layer), variant);
-    const dx = inputGradient ? this.#acquire(program.spec.outputs["dx"] as Value, pass.context) : null;
+    const dx = inputGradient ? this.#acquire(program.spec.outputs["dx"]!, pass.context) : null;
     const trained = this.adapter?.trained(layer) ?? [];
     const { feeds, lent } = await this.feeds(layer, layer - 1, pass, made.part);
     const hold = await buffer.hold(trained);

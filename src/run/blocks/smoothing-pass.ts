@@ -62,7 +62,7 @@ export async function forwardSmoothing(
   const y = session.pool.acquire("float32", x.shape);
   const measured = Object.keys(made.tensors).map((name): [string, HostTensor<"float32">] => [
     name,
-    zeros("float32", (program.spec.outputs[name] as Value).shape as number[]),
+    zeros("float32", program.spec.outputs[name]!.shape as number[]),
   ]);
   await program.run({ ...feeds, x }, { ...Object.fromEntries(measured), y });
   session.pool.release(...lent);

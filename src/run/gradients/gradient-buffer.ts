@@ -93,7 +93,7 @@ export class GradientBuffer {
       return { group, values, present: parameters.map(() => false) };
     });
     // By the order of the adapter.
-    this.#slots = new Map(parameters.map((parameter) => [parameter, slots.get(parameter) as Slot]));
+    this.#slots = new Map(parameters.map((parameter) => [parameter, slots.get(parameter)!]));
   }
 
   /** Makes a buffer for what an adapter trains. */
@@ -145,12 +145,12 @@ export class GradientBuffer {
   target(parameter: Parameter): Tensor {
     const slot = this.#slot(parameter);
     assertInternal(slot.length === 1, `the gradient of ${parameter.name} is written as a whole`);
-    return this.#targetOf(slot[0] as GradientSlice);
+    return this.#targetOf(slot[0]!);
   }
 
   /** Adds what a program wrote into `tensor`. */
   add(parameter: Parameter, tensor: Tensor): Promise<void> {
-    return this.#add(this.#slot(parameter)[0] as GradientSlice, tensor);
+    return this.#add(this.#slot(parameter)[0]!, tensor);
   }
 
   /** Has the gradient of a parameter written, one slice of its rows after another. */
@@ -205,7 +205,7 @@ export class GradientBuffer {
   async addAll(other: GradientBuffer): Promise<void> {
     for (const [parameter, slot] of this.#slots) {
       for (const [i, { flat, isWritten }] of other.#slot(parameter).entries()) {
-        const slice = slot[i] as GradientSlice;
+        const slice = slot[i]!;
         if (!isWritten) continue;
         slice.part.squares = null;
         if (slice.isWritten) await this.#sums.add(slice.flat.data, flat.data);

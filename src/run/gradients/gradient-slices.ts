@@ -73,7 +73,7 @@ export function cutSlot(
   return values.stretches(offset, offset + length).map((stretch) => {
     const data = viewOf(stretch);
     const rows = data.length / rowLength;
-    const part = parts.get(stretch.part) as GradientPart;
+    const part = parts.get(stretch.part)!;
     const slice = {
       from: (stretch.from - offset) / rowLength,
       view: hostTensor("float32", shape.length === 0 ? [] : [rows, ...rest], data),

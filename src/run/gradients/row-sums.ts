@@ -33,7 +33,7 @@ export class RowSums {
     const numbers = this.#pool.acquire("int64", [rows.length]);
     copyRows(table.data, changed, before.data, changed.keys(), width);
     copyRows(x, places, added.data, places.keys(), width);
-    for (const [i, row] of rows.entries()) numbers.data[i] = BigInt(placeOf.get(row) as number);
+    for (const [i, row] of rows.entries()) numbers.data[i] = BigInt(placeOf.get(row)!);
     const program = await this.#program(width);
     await program.run({ table: before, x: added, rows: numbers }, { sum });
     copyRows(sum.data, changed.keys(), table.data, changed, width);
@@ -70,5 +70,5 @@ function copyRows(
 ): void {
   const places = [...toRows];
   for (const [i, row] of [...fromRows].entries())
-    to.set(from.subarray(row * width, (row + 1) * width), (places[i] as number) * width);
+    to.set(from.subarray(row * width, (row + 1) * width), places[i]! * width);
 }

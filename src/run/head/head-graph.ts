@@ -170,7 +170,7 @@ function cutProgram(
     spec: { name: `head-${kind}`, inputs: neededInputs(outputs, given), outputs },
     made: { part, gradients: written, ...sources },
   });
-  if (kind === "normed") return finish({ normed: part.headInput as Value });
+  if (kind === "normed") return finish({ normed: part.headInput! });
   if (kind === "logits") return finish({ logits });
   // A plain product joins with the loss, so that it is computed once less.
   const plain = part.plainProducts.get(logits);
@@ -179,18 +179,18 @@ function cutProgram(
   if (kind === "loss") return finish({ loss });
   const values = { ...part.tensors, ...part.adapter };
   const names = Object.keys(values).filter((name) => {
-    const tensor = tensorOf.get(name) as string;
+    const tensor = tensorOf.get(name)!;
     return trained.has(tensor) && tensor !== slicedTable;
   });
   const [dHidden, ...found] = gradients(
     [{ value: loss, gradient: scale }],
-    [hidden, ...names.map((name) => values[name] as Value)],
+    [hidden, ...names.map((name) => values[name]!)],
   );
-  const written = writeGradients(names, found, (name) => tensorOf.get(name) as string);
+  const written = writeGradients(names, found, (name) => tensorOf.get(name)!);
   return finish(
     {
       loss,
-      dHidden: dHidden as Value,
+      dHidden: dHidden!,
       ...(plain && joint && slicedTable !== null ? { p: joint.p, scaled: mul(scale, plain.x) } : {}),
       ...written.outputs,
     },

@@ -5,7 +5,6 @@
  */
 import { evaluateShape, sizeAt } from "../../graph/shape.ts";
 import type { AdapterView } from "../../peft/adapter-view.ts";
-import type { Parameter } from "../../peft/parameters.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import type { HeadArithmetic } from "../arithmetic.ts";
 import type { FillDropout } from "../blocks/block-runner.ts";
@@ -131,7 +130,7 @@ export class LabelHead {
       await program.run({ ...feeds, scale, ...weights }, { loss, dHidden, ...bound.into, ...ofTable });
       await bound.add();
       if (ofTable) {
-        const table = this.#adapter?.trained(null).find(({ input }) => input === slicedTable) as Parameter;
+        const table = this.#adapter!.trained(null).find(({ input }) => input === slicedTable)!;
         await addTableGradient(this.#session, ofTable, chunk.labels, table, buffer);
       }
       negate(loss.data, into, index * length);

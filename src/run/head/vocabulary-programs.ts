@@ -34,7 +34,7 @@ function cutProgram(kind: VocabularyProgramKind, part: PartGraph, hidden: Value,
   const seed = part.graph.input("seed", "float32", ["N", 1]);
   const gradientOf = (value: Value): Record<string, Value> => {
     const [dHidden] = gradients([{ value, gradient: seed }], [hidden]);
-    return { dHidden: dHidden as Value };
+    return { dHidden: dHidden! };
   };
   const outputs = {
     logits: () => ({ logits }),

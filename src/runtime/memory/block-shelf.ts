@@ -30,15 +30,15 @@ export class BlockShelf<B extends Sized> {
   /** Lends a block of at least this size. */
   take(sizeBytes: number): B {
     const place = this.#free.findIndex(({ capacityBytes }) => capacityBytes >= sizeBytes);
-    const fits = place >= 0 && (this.#free[place] as B).capacityBytes <= MAX_OVERSIZE * sizeBytes;
-    return fits ? (this.#free.splice(place, 1)[0] as B) : this.#allocate(sizeBytes);
+    const fits = place >= 0 && this.#free[place]!.capacityBytes <= MAX_OVERSIZE * sizeBytes;
+    return fits ? this.#free.splice(place, 1)[0]! : this.#allocate(sizeBytes);
   }
 
   #allocate(sizeBytes: number): B {
     // The next smaller free block is dropped, so that changing lengths do not each leave a set of blocks.
     const place = this.#free.findLastIndex(({ capacityBytes }) => capacityBytes < sizeBytes);
-    const isNear = place >= 0 && MAX_OVERSIZE * (this.#free[place] as B).capacityBytes >= sizeBytes;
-    if (isNear) this.#drop(this.#free.splice(place, 1)[0] as B);
+    const isNear = place >= 0 && MAX_OVERSIZE * this.#free[place]!.capacityBytes >= sizeBytes;
+    if (isNear) this.#drop(this.#free.splice(place, 1)[0]!);
     const made = this.#make(roundUp(sizeBytes));
     this.blocks.add(made);
     return made;

@@ -132,6 +132,6 @@ function overlaps({ start, end }: Stretch, others: readonly Stretch[]): boolean 
 /** The last is looked for first: loans mostly end in reverse order. */
 function removeOne(list: Stretch[], one: Stretch): void {
   const place = list.lastIndexOf(one);
-  const last = list.pop() as Stretch;
+  const last = list.pop()!;
   if (place < list.length) list[place] = last;
 }

@@ -162,7 +162,7 @@ function load(): OrtApi {
   const out = pointers(1);
   const make = (entry: Entry, ...args: readonly Argument[]): bigint => {
     check(calls[entry](...args, out));
-    return out[0] as bigint;
+    return out[0]!;
   };
   const collected = new FinalizationRegistry<readonly [Kind, bigint]>(([kind, pointer]) =>
     releases[kind](pointer),
@@ -184,7 +184,7 @@ function load(): OrtApi {
     if (!canCallAsync) return make("createEnv", LOG_ERRORS, "graft");
     const made = pointers(1);
     await callAsync("createEnv", LOG_ERRORS, "graft", made);
-    return made[0] as bigint;
+    return made[0]!;
   };
   const env = createEnv();
   // Whoever compiles awaits it, and gets its error.

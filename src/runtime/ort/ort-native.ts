@@ -124,7 +124,7 @@ class Session implements Executable<OrtValue> {
       clock.turned();
       const inputs = Object.keys(spec.inputs).filter((name) => !constants.has(name));
       const outputs = Object.keys(spec.outputs);
-      return new Session(api, env, clock, shareScratch, out[0] as bigint, inputs, outputs);
+      return new Session(api, env, clock, shareScratch, out[0]!, inputs, outputs);
     } catch (error) {
       if (shareScratch) leaveArena(api, env);
       throw new Error(`Cannot compile program "${spec.name}": ${(error as Error).message}`, { cause: error });

@@ -90,7 +90,7 @@ class Session implements Executable<Tensor> {
   }
 
   #tensors(names: readonly string[], of: readonly Borrowed<Tensor>[]): Record<string, Tensor> {
-    return Object.fromEntries(names.map((name, i) => [name, this.#view(of[i] as Borrowed<Tensor>)]));
+    return Object.fromEntries(names.map((name, i) => [name, this.#view(of[i]!)]));
   }
 
   #view(one: Borrowed<Tensor>): Tensor {

@@ -66,7 +66,7 @@ export class ResponseOutput {
   #addText(kind: TextKind, text: string, logProbs: readonly object[]): ResponseEvent[] {
     if (text === "") return [];
     const begun = this.#open?.kind === kind ? [] : [...this.#close("completed"), ...this.#begin(kind)];
-    const open = this.#open as OpenItem;
+    const open = this.#open!;
     open.text += text;
     open.logProbs.push(...logProbs);
     const told = kind === "message" ? { logprobs: logProbs } : {};

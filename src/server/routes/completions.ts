@@ -41,7 +41,7 @@ export const completions = defineRoute({
     const asked = prompts.map(({ ids: promptIds, param }) =>
       textJobs(body, { ...shared, promptIds, param }, state),
     );
-    const texts = asked.flatMap((own, i) => own.map(() => new ToldText(body, prompts[i] as Prompt, state)));
+    const texts = asked.flatMap((own, i) => own.map(() => new ToldText(body, prompts[i]!, state)));
     const jobs = asked.flat().map((job, i) => ({ ...job, ...texts[i]?.reading }));
     const head = {
       id: resumed?.id ?? `cmpl-${state.newId()}`,

@@ -33,7 +33,12 @@ export const getModel = defineRoute({
   handle: async ({ context, state }) => {
     const name = context.req.param("model") ?? "";
     await state.adapterOf(name);
-    return context.json(describe(state.list().find(({ id }) => id === name) as ListedModel, state));
+    return context.json(
+      describe(
+        state.list().find(({ id }) => id === name)!,
+        state,
+      ),
+    );
   },
 });
 

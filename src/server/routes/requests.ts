@@ -69,7 +69,7 @@ export function importRequest(routes: readonly Route[]): Route {
     answer: answersOf(routes),
     handle: async ({ body: moved, ...call }) => {
       const { state } = call;
-      const route = routes.find(({ path }) => path === moved.path) as Route;
+      const route = routes.find(({ path }) => path === moved.path)!;
       const body = parseValues(moved.body, route.body as z.ZodType);
       const own = await holdingsOf(moved.body["model"], state);
       for (const what of ["base", "adapter"] as const) {

@@ -12,7 +12,7 @@ export const float32: ActivationForm = {
     const kept: Saved[] = [];
     return {
       keep: (tensors) => Promise.resolve(void kept.push(tensors)),
-      bringBack: () => Promise.resolve(kept.pop() as Saved),
+      bringBack: () => Promise.resolve(kept.pop()!),
       end: () => Promise.resolve(pool.release(...kept.splice(0).flatMap((each) => Object.values(each)))),
     };
   },

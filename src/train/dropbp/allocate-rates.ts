@@ -30,12 +30,11 @@ export function allocateRates(
 ): number[] {
   const mostKept = Math.floor((1 - target) * flops.reduce((sum, cost) => sum + cost, 0));
   const tenths = flops.map(() => leastTenths);
-  const keptTenths = (): number =>
-    flops.reduce((sum, cost, i) => sum + cost * (10 - (tenths[i] as number)), 0);
+  const keptTenths = (): number => flops.reduce((sum, cost, i) => sum + cost * (10 - tenths[i]!), 0);
   while (keptTenths() > 10 * mostKept) {
     let [next, least] = [-1, Infinity];
     for (const [i, count] of tenths.entries()) {
-      const cost = (sensitivities[i] as number) * (count + 1);
+      const cost = sensitivities[i]! * (count + 1);
       // The first raise of each is free of the cap, as published.
       const isOpen = count < LARGEST_TENTHS || count === leastTenths;
       if (isOpen && cost <= least) [next, least] = [i, cost];
@@ -49,7 +48,7 @@ export function allocateRates(
         { hint: "Give a smaller --dropbp." },
       );
     }
-    tenths[next] = (tenths[next] as number) + 1;
+    tenths[next] = tenths[next]! + 1;
   }
   return tenths;
 }

@@ -16,8 +16,8 @@ export function chooseBranches(
   target: number,
   uniform: readonly number[],
 ): boolean[] {
-  const isDropped = rates.map((rate, i) => (uniform[i] as number) < rate);
-  const byRate = [...rates.keys()].sort((a, b) => (rates[b] as number) - (rates[a] as number) || a - b);
+  const isDropped = rates.map((rate, i) => uniform[i]! < rate);
+  const byRate = [...rates.keys()].sort((a, b) => rates[b]! - rates[a]! || a - b);
   let count = isDropped.filter(Boolean).length;
   for (const i of byRate) {
     if (count / rates.length >= target) break;

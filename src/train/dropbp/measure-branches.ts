@@ -39,7 +39,7 @@ export async function measureBranches(
   const measuring = new Measuring(turn, branches, sensitivity, signal);
   let ways: readonly Way[] = [{ without: null, dy: turn.dy }];
   for (let layer = runner.numLayers - 1; layer >= 0; layer--) {
-    const block = plan.blocks[layer] as BlockPlan;
+    const block = plan.blocks[layer]!;
     // A block that does not run in the whole pass does not run without a branch either.
     if (block.runs) ways = await measuring.runBlock(layer, block, ways);
   }
@@ -125,7 +125,7 @@ class Measuring {
 /** What the block of a branch does without it. */
 function planWithout({ runner, stemBackward }: Turn, { layer, name }: ModelBranch): BlockPlan {
   const dropped = Array.from({ length: runner.numLayers }, (_, each) => (each === layer ? [name] : []));
-  return runner.planBackward(dropped, stemBackward !== null).blocks[layer] as BlockPlan;
+  return runner.planBackward(dropped, stemBackward !== null).blocks[layer]!;
 }
 
 function copyOf({ shape, data }: Stream, pool: BufferPool): Stream {

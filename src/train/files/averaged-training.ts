@@ -92,7 +92,7 @@ export async function trainAveraged(
   const { workers } = options;
   requireAlike(input);
   const clients = typeof workers === "number" ? await partsOf(input, workers) : workers;
-  await drawStart({ ...input, data: clients[0] as Data }, hooks);
+  await drawStart({ ...input, data: clients[0]! }, hooks);
   for (const round of roundsOf(input, options.syncEvery)) {
     if (await has(output, basename(adapterAfter(output, round.until)))) continue;
     const contributions: Contribution[] = [];

@@ -6,7 +6,7 @@ import { clipFactor } from "../../optim/clip-factor.ts";
 import type { Updater } from "../../optim/updater.ts";
 import { BranchDropper } from "../dropbp/branch-dropper.ts";
 import { pacedBlocks } from "../power/paced-blocks.ts";
-import { type Lane, type Lanes, type MicroBatchRunner, type OpenLanes, openLanes } from "../step/lanes.ts";
+import { type Lanes, type MicroBatchRunner, type OpenLanes, openLanes } from "../step/lanes.ts";
 import { type MicroBatch, type StepOutcome, runStep } from "../step/objective-step.ts";
 import type { MicroBatchKey } from "../step/step-runner.ts";
 import { divergence, noMovement } from "./checks.ts";
@@ -71,7 +71,7 @@ export class Stepper {
   async differentiate(index: number): Promise<StepOutcome & { readonly dropRate: number | undefined }> {
     const { lanes } = this.#open;
     const outcome = await this.#run(index, this.#microBatches(index), lanes, (key, lane) =>
-      this.#dropper?.begin((lanes[lane] as Lane).steps, key),
+      this.#dropper?.begin(lanes[lane]!.steps, key),
     );
     return { ...outcome, dropRate: this.#dropper?.endStep() };
   }

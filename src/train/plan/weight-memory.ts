@@ -54,7 +54,7 @@ function countSlots(kinds: readonly number[]): number[] {
       if (slots.some((slot) => slot.layer === layer)) continue;
       const idle = slots.find((slot) => slot.kind === kinds[layer] && !isHeld(slot));
       if (idle) idle.layer = layer;
-      else slots.push({ kind: kinds[layer] as number, layer });
+      else slots.push({ kind: kinds[layer]!, layer });
     }
     held = wanted;
   }

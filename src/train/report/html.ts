@@ -21,7 +21,7 @@ const ENTITIES: Readonly<Record<string, string>> = {
 
 /** Escapes text for HTML and for its attributes. */
 function escapeHtml(text: string): string {
-  return text.replaceAll(/[&<>"']/g, (sign) => ENTITIES[sign] as string);
+  return text.replaceAll(/[&<>"']/g, (sign) => ENTITIES[sign]!);
 }
 
 function textOf(part: Part): string {

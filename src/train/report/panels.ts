@@ -86,7 +86,7 @@ function linesOf({ numbers }: Panel, history: readonly LogEntry[]): Line[] {
           : [];
       });
       if (points.length === 0) continue;
-      const color = PAGE.series[lines.length % PAGE.series.length] as string;
+      const color = PAGE.series[lines.length % PAGE.series.length]!;
       lines.push({ name: `${name}${suffix}`, points, color, width: 1.75, hasDots: event === "eval" });
     }
   }

@@ -48,9 +48,9 @@ export function optionFlags(kinds: readonly Kind[]): Record<string, z.ZodType> {
   return Object.fromEntries(
     [...flags].map(([key, options]) => {
       const [first, ...others] = options.map(({ schema }) => schema);
-      const schema = others.length === 0 ? first : z.union([first as z.ZodType, ...others]);
+      const schema = others.length === 0 ? first : z.union([first!, ...others]);
       const texts = options.map(({ owners, text }) => `${owners.join(", ")}: ${text}`);
-      return [key, (schema as z.ZodType).optional().describe(texts.join(". "))];
+      return [key, schema!.optional().describe(texts.join(". "))];
     }),
   );
 }

@@ -50,7 +50,7 @@ export const runBlocksBackward: BlocksBackward = async (turn) => {
   pool.release(turn.x);
   let { dy } = turn;
   for (let layer = runner.numLayers - 1; layer >= 0; layer--) {
-    const block = plan.blocks[layer] as BlockPlan;
+    const block = plan.blocks[layer]!;
     if (!block.runs) continue;
     await betweenBlocks?.();
     const activations = (await kept.bringBack()) as KeptBlock;

@@ -10,5 +10,5 @@ import { packRows } from "../../data/batches/packing.ts";
 export function fillRows<E extends TrainingExample>(examples: readonly E[]): E[][] {
   const lengths = examples.map(exampleLength);
   const order = examples.map((_, i) => i);
-  return packRows(order, lengths, Math.max(...lengths)).map((row) => row.map((i) => examples[i] as E));
+  return packRows(order, lengths, Math.max(...lengths)).map((row) => row.map((i) => examples[i]!));
 }

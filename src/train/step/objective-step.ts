@@ -75,7 +75,7 @@ export async function runStep(
   const failures: unknown[] = [];
   const runLane = async ({ steps, scorer }: Lane<MicroBatchRunner>, lane: number): Promise<void> => {
     for (let micro = lane; micro < microBatches.length && failures.length === 0; micro += lanes.length) {
-      const { batch } = microBatches[micro] as MicroBatch;
+      const { batch } = microBatches[micro]!;
       const key = { step, micro };
       begin(key, lane);
       const reference = await scorer.reference(batch);

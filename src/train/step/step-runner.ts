@@ -8,7 +8,7 @@ import { factsOf, labelledPositions } from "../../data/batches/pass-facts.ts";
 import type { DropoutUnit } from "../../models/graphs/dropout-masks.ts";
 import type { Adapter } from "../../peft/attach.ts";
 import { Random } from "../../random.ts";
-import type { BackwardPlan, BlockPlan } from "../../run/blocks/backward-plan.ts";
+import type { BackwardPlan } from "../../run/blocks/backward-plan.ts";
 import { type BlockPass, BlockRunner, type FillDropout } from "../../run/blocks/block-runner.ts";
 import { PassContext } from "../../run/context.ts";
 import { Embedding } from "../../run/embedding.ts";
@@ -215,7 +215,7 @@ export class StepRunner {
     const { runner, embedding } = this.#stages;
     let x = await this.#withStemAndHead(() => embedding.forward(batch.input, pass.context));
     await forwardBlocks(runner, pass, betweenBlocks, async (layer, withRide) => {
-      const { dropped, runs } = this.#plan.blocks[layer] as BlockPlan;
+      const { dropped, runs } = this.#plan.blocks[layer]!;
       const isTraced = kept !== null && runs;
       const { y, saved } = await runner.forward(layer, x, withRide, isTraced && savesOf(recompute), dropped);
       if (isTraced) await kept.keep({ ...saved, x });

@@ -13,7 +13,7 @@ export function addAnyText(book: RuleBook, from: Place): Place {
 /** Adds any text that ends with a mark of ASCII, and has it nowhere before. */
 export function addTextBefore(book: RuleBook, from: Place, mark: string): Place {
   const letters = [...new Set(mark)];
-  const codes = letters.map((letter) => letter.codePointAt(0) as number);
+  const codes = letters.map((letter) => letter.codePointAt(0)!);
   const others = otherCodes(codes.map((code) => [code, code] as const));
   // Each place has seen so much of the mark, as Knuth, Morris and Pratt find words.
   const places = Array.from(mark, () => book.place());

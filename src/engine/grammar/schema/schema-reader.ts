@@ -96,7 +96,7 @@ export class SchemaReader {
       for (const [j, other] of shapes.slice(0, i).entries()) {
         const areApart = own.every((a) => other.every((b) => areDisjoint(a, b, shapesOf)));
         if (areApart) continue;
-        const { path } = parts[i] as Source;
+        const { path } = parts[i]!;
         throw new SchemaError(
           path,
           `may hold together with number ${j} of oneOf`,

@@ -136,7 +136,7 @@ class SchemaRules {
     const most = maxLength === Infinity ? null : Math.min(maxLength, Math.max(minLength, limit));
     // A format is a note where something else says what the text is.
     const isFree = patterns.length === 0 && !hasLength;
-    const sources = isFree ? formats.map((name) => STRING_FORMATS[name] as string) : patterns;
+    const sources = isFree ? formats.map((name) => STRING_FORMATS[name]!) : patterns;
     const parts = sources.map((source) => (at: Place) => this.#pattern(at, source, view));
     if (hasLength || parts.length === 0) parts.push((at) => this.#json.string(at, minLength, most));
     return common(this.#book, from, `${JSON.stringify(sources)} ${minLength} ${most}`, parts);

@@ -14,7 +14,7 @@ import { roundScale } from "../../../quant/storages/packed-codes.ts";
 import { packRow } from "../../../quant/codes/pack-codes.ts";
 import { plane } from "../../../quant/planes.ts";
 import { widen } from "../../../quant/codes/half.ts";
-import { STORAGES, type StorageName } from "../../../quant/storages.ts";
+import { STORAGES } from "../../../quant/storages.ts";
 import type { StoredTensor } from "../../../quant/stored-tensor.ts";
 import { type HostTensor, hostTensor } from "../../../runtime/host-tensor.ts";
 import type { LazyTensor } from "../../files/safetensors/safetensors-writer.ts";
@@ -54,7 +54,7 @@ export const gptqForm: CodesForm = {
     if (old !== null) return { ...old, quant_method: "gptq" };
     return {
       quant_method: "gptq",
-      bits: STORAGES[[...kinds][0] as StorageName].blockBytes,
+      bits: STORAGES[[...kinds][0]!].blockBytes,
       group_size: [...groups][0],
       desc_act: false,
       sym: false,

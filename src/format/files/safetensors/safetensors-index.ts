@@ -38,7 +38,7 @@ export async function openSafetensorsIndex(folder: Folder, indexName: string): P
     const tensors = new Map<string, TensorRange>();
     const shardOf = new Map<string, Safetensors>();
     for (const [name, fileName] of fileOf) {
-      const shard = shards.get(fileName) as Safetensors;
+      const shard = shards.get(fileName)!;
       tensors.set(name, requireTensor(shard.tensors, name, pathIn(folder, fileName)));
       shardOf.set(name, shard);
     }

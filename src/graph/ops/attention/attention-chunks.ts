@@ -20,7 +20,7 @@ export function emitAttention(node: Node<AttentionAttributes, AttentionValues>, 
     const output = a.product(weights, a.slice(a.value, TOKENS, chunk.keys, null), {}, chunk);
     return a.reshape(output, [0, a.numHeads, -1, a.width]);
   });
-  const joined = outputs.length === 1 ? (outputs[0] as string) : a.emit("Concat", outputs, { axis: TOKENS });
+  const joined = outputs.length === 1 ? outputs[0]! : a.emit("Concat", outputs, { axis: TOKENS });
   const shape = emitter.int64([0, 0, a.numHeads * a.width]);
   emitter.node("Reshape", [a.byHead(joined), shape], emitter.names(node.outputs));
 }

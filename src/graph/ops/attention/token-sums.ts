@@ -14,7 +14,7 @@ export class TokenSums {
 
   /** The rows that the last part has changed. The sum before it is kept until they are computed. */
   get latest(): readonly string[] {
-    return [this.#sum as string, ...this.#done.slice(-1)];
+    return [this.#sum!, ...this.#done.slice(-1)];
   }
 
   /** Adds rows [B, K, s, E] that begin at or behind the last ones' beginning, and end at or behind their end. */
@@ -39,6 +39,6 @@ export class TokenSums {
   }
 
   finish(output: string): void {
-    this.#a.emitter.node("Concat", [...this.#done, this.#sum as string], [output], { axis: TOKENS });
+    this.#a.emitter.node("Concat", [...this.#done, this.#sum!], [output], { axis: TOKENS });
   }
 }

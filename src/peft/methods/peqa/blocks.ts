@@ -51,7 +51,7 @@ export function toBlocks(
   { inFeatures, outFeatures }: Sizes,
   format: AffineFormat,
 ): HostTensor {
-  const shape = blocksShape({ inFeatures, outFeatures }, format) as number[];
+  const shape = blocksShape({ inFeatures, outFeatures }, format)!;
   const packed = codes.data as Uint8Array | Int8Array;
   const { bits } = format;
   if (bits === 4) return hostTensor("uint8", shape, packed as Uint8Array);
@@ -171,7 +171,7 @@ function offsetOf(
   const whole = graph.scalar(offset);
   const moved = factors ? mul(cast(factors, "float32"), whole) : whole;
   if (zero === 0) return moved;
-  return sub(moved, typeof zero === "number" ? graph.scalar(zero) : cast(zeros as Value, "float32"));
+  return sub(moved, typeof zero === "number" ? graph.scalar(zero) : cast(zeros!, "float32"));
 }
 
 /** A matrix of ones, which ONNX Runtime makes when the program is compiled. */

@@ -38,7 +38,7 @@ export const peqaRows: StackedBatch<PeqaSite> = {
   },
 
   adapt: (site, x, values, options) => {
-    const row = values[ROW] as Value;
+    const row = values[ROW]!;
     const perRow = reshape(row, [dimAt(row.shape, 0), 1, site.spec.outFeatures]);
     const y = mul(commonProduct(site, x, values, options), perRow);
     return site.bias ? add(y, site.bias) : y;
@@ -55,7 +55,7 @@ function commonProduct(site: SiteGraph, x: Value, values: SiteValues, options: P
     if (isBound) return projectSteps(x, values, spec, format);
     return linear(x, weightOf(spec, values, onesOf(x, spec.outFeatures, 1), format), null);
   }
-  const start = values[START] as Value;
+  const start = values[START]!;
   return isBound
     ? projectBlocks(x, start, values, spec, format)
     : linear(x, weightOf(spec, values, start, format), null);

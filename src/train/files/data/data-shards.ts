@@ -38,7 +38,7 @@ export async function writeShards(
   }
   await makeFolders(folder);
   const paths = parts.map((_, i) => join(folder, `${partName(i)}.${rows === null ? TEXT : LINES}`));
-  for (const [i, part] of parts.entries()) await writeTextAtomic(paths[i] as string, part);
+  for (const [i, part] of parts.entries()) await writeTextAtomic(paths[i]!, part);
   return paths;
 }
 
@@ -65,7 +65,7 @@ function deal(lines: readonly string[], numShards: number, random: Random): stri
   const order = [...lines];
   for (let i = order.length - 1; i > 0; i--) {
     const j = Math.floor(random.uniform() * (i + 1));
-    [order[i], order[j]] = [order[j] as string, order[i] as string];
+    [order[i], order[j]] = [order[j]!, order[i]!];
   }
   const shards = Array.from({ length: numShards }, (_, shard) =>
     order.filter((_, i) => i % numShards === shard),

@@ -16,7 +16,6 @@ import {
   safetensorsFile,
 } from "../../../format/files/safetensors/safetensors-writer.ts";
 import { openSafetensors } from "../../../format/by-path.ts";
-import type { TensorRange } from "../../../format/files/safetensors/safetensors-header.ts";
 import type { GroupState } from "../../../optim/updater.ts";
 import type { Parameter, Parameters } from "../../../peft/parameters.ts";
 import { hostTensor } from "../../../runtime/host-tensor.ts";
@@ -30,7 +29,7 @@ export type OptimizerState = readonly GroupState[];
 export function optimizerFile({ groups }: Pick<Parameters, "groups">, state: OptimizerState): FolderFile {
   const tensors = groups.flatMap(({ parameters }, group) =>
     parameters.flatMap((parameter, index): [string, TensorSource][] => {
-      const { slots, steps } = state[group] as GroupState;
+      const { slots, steps } = state[group]!;
       const step = hostTensor("int64", [], BigInt64Array.of(BigInt(steps[index] ?? 0)));
       return [
         [stepName(parameter), step],
@@ -75,12 +74,12 @@ async function readEach(
   const expected = groups.flatMap(({ parameters }, group) =>
     parameters.flatMap((parameter) => [
       stepName(parameter),
-      ...Object.keys((state[group] as GroupState).slots).map((slot) => slotName(slot, parameter)),
+      ...Object.keys(state[group]!.slots).map((slot) => slotName(slot, parameter)),
     ]),
   );
   requireNames(file, expected);
   for (const [group, { parameters }] of groups.entries()) {
-    const { slots, steps } = state[group] as GroupState;
+    const { slots, steps } = state[group]!;
     for (const [index, parameter] of parameters.entries()) {
       for (const [slot, values] of Object.entries(slots)) {
         const name = slotName(slot, parameter);
@@ -119,7 +118,7 @@ async function readWhole(
     for (const parameter of parameters) {
       const { offset, length } = parameter;
       const own = whole.subarray(start, (start += length));
-      const { slots } = groupOf.get(parameter) as GroupState;
+      const { slots } = groupOf.get(parameter)!;
       await slots[slot]?.visit(offset, offset + length, "change", (view, at) =>
         view.set(own.subarray(at - offset, at - offset + view.length)),
       );
@@ -138,7 +137,7 @@ function requireNames(file: Safetensors, expected: readonly string[]): void {
 }
 
 function requireTensor(file: Safetensors, name: string, dtype: DType, shape: readonly number[]): void {
-  const found = file.tensors.get(name) as TensorRange;
+  const found = file.tensors.get(name)!;
   if (found.dtype === dtype && sameShape(found.shape, shape)) return;
   throw unlike(file, name, `${found.fileDtype} ${showShape(found.shape)}`, `${dtype} ${showShape(shape)}`);
 }

@@ -19,7 +19,7 @@ const POWER_SOURCES: readonly PowerSourceKind[] = [
 
 /** Opens the source that `--power` names. */
 export function openPowerSource(text: string): PowerSource {
-  return (POWER_SOURCES.find(({ takes }) => takes(text)) as PowerSourceKind).open(text);
+  return POWER_SOURCES.find(({ takes }) => takes(text))!.open(text);
 }
 
 /** Whether a name is that of a file to read, and not of one to run. */

@@ -123,7 +123,7 @@ export class PlannedHead {
   /** The gradient of the head's matrix, some rows at a time. */
   #table(table: string, N: number): void {
     const { facts, programs, pool } = this.#place;
-    const parameter = this.#trained.find(({ input }) => input === table) as Parameter;
+    const parameter = this.#trained.find(({ input }) => input === table)!;
     const [numRows = 0, width = 0] = parameter.shape;
     for (let from = 0; from < numRows; from += SLICE_ROWS) {
       const S = Math.min(SLICE_ROWS, numRows - from);

@@ -31,7 +31,7 @@ export class PlannedKept {
 
   /** Gives back what was kept last, in blocks that the caller releases; what comes next is on its way. */
   bringBack(): readonly PlannedBlock[] {
-    const entry = this.#entries.pop() as Entry;
+    const entry = this.#entries.pop()!;
     this.#move(entry, FLOAT_BYTES);
     const next = this.#entries.at(-1);
     if (next && this.#form.numWhole > 0) this.#move(next, FLOAT_BYTES);

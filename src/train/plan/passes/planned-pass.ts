@@ -93,7 +93,7 @@ export class PlannedPass {
     let x = this.#embed(pass);
     const given: string[][] = [];
     for (const [layer, block] of blocks.entries()) {
-      const structure = this.#structures[layer] as BlockStructure;
+      const structure = this.#structures[layer]!;
       const saves = block.runs && savesOf(recompute);
       const { y, saved } = this.#forward(structure, pass, saves, block.dropped);
       given.push(Object.keys(saved));
@@ -134,7 +134,7 @@ export class PlannedPass {
       const below: PlannedBlock[] = [];
       for (const dropped of [[], ...own.map(({ name }) => [name])]) {
         const only = turn.blocks.map((_, each) => (each === layer ? dropped : []));
-        const { runs } = this.#planner.plan(only, turn.trainsStem).blocks[layer] as BlockPlan;
+        const { runs } = this.#planner.plan(only, turn.trainsStem).blocks[layer]!;
         const copy = !runs && block.wantsInput ? pool.lend(whole.lentBytes) : null;
         this.#gradients.begin();
         const dx = runs ? this.#backward(layer, turn, { ...block, dropped }) : copy;
@@ -186,7 +186,7 @@ export class PlannedPass {
     const { programs, pool } = this.#place;
     const stem = this.#stem("forward");
     const { spec, made } = programs.build(stem);
-    const x = this.#lend(spec.outputs["x"] as Value, pass.bindings);
+    const x = this.#lend(spec.outputs["x"]!, pass.bindings);
     this.#makeInputs(made.part, pass);
     const rows = made.part.gathered.map((gathered) => this.#lend(gathered.rows, pass.bindings));
     programs.run(stem, pass.bindings);
@@ -229,9 +229,9 @@ export class PlannedPass {
     const { spec, made } = programs.build(program);
     this.#makeInputs(made.part, pass);
     const masks = made.part.dropout.map(({ mask }) => this.#lend(mask, pass.bindings));
-    const y = this.#lend(spec.outputs["y"] as Value, pass.bindings);
+    const y = this.#lend(spec.outputs["y"]!, pass.bindings);
     const saved = Object.fromEntries(
-      made.saved.map((name) => [name, this.#lend(spec.outputs[name] as Value, pass.bindings)]),
+      made.saved.map((name) => [name, this.#lend(spec.outputs[name]!, pass.bindings)]),
     );
     programs.run(program, pass.bindings);
     pool.release(...masks);
@@ -246,9 +246,9 @@ export class PlannedPass {
     const { programs, pool, facts } = this.#place;
     const given = pass.given[layer] ?? [];
     const variant = { kind: "backward", given, length: pass.bindings.T, inputGradient, dropped } as const;
-    const program = blockProgram(facts.model, this.#structures[layer] as BlockStructure, variant);
+    const program = blockProgram(facts.model, this.#structures[layer]!, variant);
     const { spec, made } = programs.build(program);
-    const dx = inputGradient ? this.#lend(spec.outputs["dx"] as Value, pass.bindings) : null;
+    const dx = inputGradient ? this.#lend(spec.outputs["dx"]!, pass.bindings) : null;
     this.#gradients.collect(this.#adapter?.trained(layer) ?? [], made.gradients, () => {
       const masks = made.part.dropout.map(({ mask }) => this.#lend(mask, pass.bindings));
       programs.run(program, pass.bindings);

@@ -62,7 +62,7 @@ export class PlannedPrograms {
 
   /** Nodes of those. */
   get numNodes(): number {
-    const specs = [...this.#needs.keys()].map((key) => (this.#built.get(key) as Built<unknown>).spec);
+    const specs = [...this.#needs.keys()].map((key) => this.#built.get(key)!.spec);
     return specs.reduce((sum, spec) => sum + nodesOf(spec).length, 0);
   }
 
