@@ -42,7 +42,7 @@ test("factors on norms are multiplied with their weights, all others with what t
   };
   const spec = stackSpec([base.model.buildBlock(0, smoothed), base.model.buildBlock(1, smoothed)], "pages");
   const ofVectors = nodesOf(spec).filter(
-    ({ op, outputs: [y] }) => op.name === "mul" && (y as Value).shape.length === 1,
+    ({ op, outputs: [y] }) => op.name === "mul" && y.shape.length === 1,
   );
   // Two norms a block; the outputs of attention and of the gated part have no norm before them.
   const { addRmsNorm, rmsNorm } = countOps(spec);
