@@ -165,7 +165,7 @@ async function denseOf(product: Product, stored: StoredTensor): Promise<HostTens
   );
   const weight = product.dense(values);
   const feeds = Object.fromEntries(Object.entries(operands).map(([suffix, of]) => [`w${suffix}`, of]));
-  const inputs = Object.fromEntries(Object.values(values).map((value) => [value.name as string, value]));
+  const inputs = Object.fromEntries(Object.values(values).map((value) => [value.name, value]));
   const program = await engine.compile({ name: "dense", inputs, outputs: { weight } });
   const into = zeros("float32", weight.shape as number[]);
   await program.run(feeds, { weight: into });
@@ -279,7 +279,7 @@ async function assertProduct(
   const [exactDx] = gradients([{ value: exact, gradient: dy }], [x]);
   const constants = Object.fromEntries(Object.entries(operands).map(([suffix, of]) => [`w${suffix}`, of]));
   const inputs = Object.fromEntries(
-    [x, dy, plain, ...Object.values(values)].map((value) => [value.name as string, value]),
+    [x, dy, plain, ...Object.values(values)].map((value) => [value.name, value]),
   );
   const outputs = { y, exact, dx: dx as Value, exactDx: exactDx as Value };
   const bound = product.binding === "bound" ? constants : {};

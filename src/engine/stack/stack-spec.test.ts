@@ -2,7 +2,6 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";
-import type { Value } from "../../graph/graph.ts";
 import { type ProgramSpec, nodesOf } from "../../graph/program.ts";
 import { PLAIN_PART } from "../../models/graphs/part-options.ts";
 import type { Matrix } from "../../nn/compute.ts";
@@ -41,9 +40,7 @@ test("factors on norms are multiplied with their weights, all others with what t
     isSmoothed: () => true,
   };
   const spec = stackSpec([base.model.buildBlock(0, smoothed), base.model.buildBlock(1, smoothed)], "pages");
-  const ofVectors = nodesOf(spec).filter(
-    ({ op, outputs: [y] }) => op.name === "mul" && y.shape.length === 1,
-  );
+  const ofVectors = nodesOf(spec).filter(({ op, outputs: [y] }) => op.name === "mul" && y.shape.length === 1);
   // Two norms a block; the outputs of attention and of the gated part have no norm before them.
   const { addRmsNorm, rmsNorm } = countOps(spec);
   assert.deepEqual([ofVectors.length, addRmsNorm, rmsNorm], [4, 3, 1]);
