@@ -143,7 +143,7 @@ export function dimsOf<D extends Dim, R extends keyof Axes<D>>(shape: readonly D
 }
 
 /** Tells whether a shape has so many axes. */
-function hasRank<D extends Dim, R extends keyof Axes<D>>(
+export function hasRank<D extends Dim, R extends keyof Axes<D>>(
   shape: readonly D[],
   rank: R,
 ): shape is readonly D[] & Axes<D>[R] {

@@ -2,7 +2,7 @@
 import { FormatError } from "../../../errors.ts";
 import { findGgufFamily, unknownGgufArchitecture } from "../../../models/families.ts";
 import type { GgufChange, GgufRules } from "../../../models/config/gguf-rules.ts";
-import { dimsOf, numElements } from "../../../graph/shape.ts";
+import { hasRank, numElements } from "../../../graph/shape.ts";
 import type { Planes } from "../../../quant/planes.ts";
 import { storedBytes } from "../../../quant/storage.ts";
 import { STORAGES } from "../../../quant/storages.ts";
@@ -111,8 +111,8 @@ function readersOf(
       const { tensor, change } = find(name);
       if (change === null) return await file.readInto(tensor, start, into);
       const { place } = TENSOR_CHANGES[change];
-      const shape = dimsOf(tensor.shape, 2);
-      if (place === null || shape.length !== 2 || into.length !== numElements(shape)) {
+      const { shape } = tensor;
+      if (place === null || !hasRank(shape, 2) || into.length !== numElements(shape)) {
         return dequantizeFrom(await read(name), start, into);
       }
       const rowsAtOnce = Math.max(1, Math.floor(PIECE_ELEMENTS / shape[1]));
