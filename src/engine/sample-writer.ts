@@ -1,4 +1,7 @@
-/** @file Writes texts beside training, on its session and with its adapter as it stands: the likeliest token each time. */
+/**
+ * @file Writes sample texts during a training, on its session and with its current adapter. It takes the likeliest token
+ * each time.
+ */
 import { encodeChat, encodePrompt } from "../data/chat/text-tools.ts";
 import type { MakeSampleWriter, Sample, SamplePrompt } from "../train/samples.ts";
 import { shownPrompt } from "../train/samples.ts";

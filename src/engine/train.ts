@@ -1,4 +1,4 @@
-/** @file The front door of training for whoever has the engine too: samples are written with it. */
+/** @file The entry point of training for programs that have the engine as well, which can then write samples. */
 import type { TrainInput } from "../train/settings/options.ts";
 import { type TrainResult, train as trainAlone } from "../train/trainer.ts";
 import type { TrainHooks } from "../train/train-hooks.ts";

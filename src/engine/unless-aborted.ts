@@ -1,4 +1,4 @@
-/** @file Waiting that a signal ends, for work that goes on by itself. */
+/** @file Stops waiting for work when a signal aborts. The work itself goes on. */
 
 /** Waits for work, but no longer than until the signal. @throws the signal's reason; as the work */
 export function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {

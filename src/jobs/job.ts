@@ -1,4 +1,4 @@
-/** @file A fine-tuning job, its events and its files, in the names of OpenAI's interface. */
+/** @file A fine-tuning job, its events and its files. Their names are those of OpenAI's interface. */
 import { z } from "zod";
 import { OBJECTIVES } from "../train/objectives.ts";
 

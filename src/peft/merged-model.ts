@@ -1,4 +1,4 @@
-/** @file A base with its adapter as a model of its own, of which nothing is in memory twice. */
+/** @file A base merged with its adapter as a model of its own. Nothing is in memory twice. */
 import { numElements } from "../graph/shape.ts";
 import { BaseModel } from "../models/base/base-model.ts";
 import type { Engine } from "../runtime/engine.ts";

@@ -1,4 +1,4 @@
-/** @file A vector of an adapter among those of other rows. */
+/** @file The vector of one row in the shape in which programs multiply it. */
 import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
 
 /** A row's vector as programs multiply it with [T, width]; the same memory. */

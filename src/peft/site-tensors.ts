@@ -1,4 +1,4 @@
-/** @file The tensors of the sites of an adapter: trained ones with their first values, and what stays frozen beside them. */
+/** @file The tensors of an adapter at its sites: trained ones with their first values, and frozen ones. */
 import { assertInternal } from "../errors.ts";
 import { sameShape, showShape } from "../graph/shape.ts";
 import type { BaseModel, LendFloats } from "../models/base/base-model.ts";

@@ -1,4 +1,4 @@
-/** @file Which rows of the embedding, and of the head, a method trains beside an adapter, and why it cannot. */
+/** @file Which rows of the embedding and of the head a method trains beside an adapter, and the reasons why it cannot. */
 import { UsageError } from "../errors.ts";
 import { sizeAt } from "../graph/shape.ts";
 import type { ModelTensor } from "../models/graphs/sites.ts";

@@ -1,4 +1,6 @@
-/** @file Which tensors of the base a method trains: its own choice, and modules and biases that are trained beside an adapter. */
+/**
+ * @file Which tensors of the base a method trains: those of the method itself, and modules and biases that an option adds.
+ */
 import { UsageError } from "../errors.ts";
 import { isWithin, lastName, lastNames, moduleOf } from "../models/module-path.ts";
 import type { Model } from "../models/model.ts";

@@ -1,4 +1,4 @@
-/** @file The option of methods that train rows of single tokens, beside their adapters or alone. */
+/** @file The option to train the rows of single tokens, beside an adapter or alone. */
 import { z } from "zod";
 
 const LIST = z.array(z.union([z.int().min(0), z.string().min(1)]));

@@ -1,4 +1,4 @@
-/** @file The option of methods that modules are trained whole beside their adapters, and its place in configurations. */
+/** @file The option to train whole modules beside an adapter, and its key in configuration files. */
 import { z } from "zod";
 
 /** Field of an options schema. */

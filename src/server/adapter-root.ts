@@ -1,4 +1,4 @@
-/** @file The folder from which clients may load adapters: what lies outside is none of theirs, links included. */
+/** @file The folder from which clients may load adapters. Paths and links that lead out of it are refused. */
 import { readdir, realpath, stat } from "node:fs/promises";
 import { dirname, join, relative, resolve, sep } from "node:path";
 import { UsageError } from "../errors.ts";

@@ -1,4 +1,7 @@
-/** @file The routes as one application of Web-standard requests and answers: keys, limits, errors. */
+/**
+ * @file Puts the routes together to one application that maps Web-standard requests to responses. It checks keys and
+ * limits, and turns errors into answers.
+ */
 import { Hono } from "hono";
 import { cors } from "hono/cors";
 import type { ContentfulStatusCode } from "hono/utils/http-status";

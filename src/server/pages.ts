@@ -1,4 +1,4 @@
-/** @file Lists in parts, as OpenAI's clients read them. */
+/** @file Cuts lists into pages, as OpenAI's clients read them. */
 import { z } from "zod";
 import { ApiError } from "./api-error.ts";
 

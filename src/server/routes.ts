@@ -1,4 +1,4 @@
-/** @file All routes, in the order in which they are tried. */
+/** @file The list of all routes, in the order in which they are tried. */
 import type { Route } from "./route.ts";
 import { loadAdapter, unloadAdapter } from "./routes/adapters.ts";
 import { chatCompletions } from "./routes/chat-completions.ts";

@@ -1,4 +1,4 @@
-/** @file Streams that are being written, by the ids that clients know, so that one can go on in another server. */
+/** @file The streams that are being written, by the ids that clients know. Another server can go on with one of them. */
 import type { TokenLogProbs } from "../engine/sampling/token-log-probs.ts";
 import type { WrittenToken } from "../engine/serving-model.ts";
 import { ApiError } from "./api-error.ts";

@@ -1,4 +1,4 @@
-/** @file What the routes of one server share. */
+/** @file The state that all routes of one server share. */
 import type { ServingModel } from "../engine/serving-model.ts";
 import { FormatError, UsageError } from "../errors.ts";
 import { nearest } from "../messages/nearest.ts";

@@ -1,4 +1,7 @@
-/** @file Server-sent events: one JSON object each; [DONE] behind the last, or each named by its type, as the Responses API has them. */
+/**
+ * @file Server-sent events. Each holds one JSON object. A stream ends with [DONE], or, in the Responses API, each event is
+ * named by its type.
+ */
 import type { Context } from "hono";
 import { streamSSE } from "hono/streaming";
 import { type ErrorBody, errorAnswer } from "./api-error.ts";

@@ -1,4 +1,7 @@
-/** @file What clients send, in OpenAI's names. Keys that nobody knows are refused; those that are not served are in unserved-keys.ts. */
+/**
+ * @file Schemas of what clients send, with OpenAI's names. An unknown key is refused. Keys that OpenAI has and this server
+ * does not serve are listed in unserved-keys.ts.
+ */
 import { z } from "zod";
 import { ROLES } from "../data/rows/messages.ts";
 import { RESPONSE_FORMAT } from "./texts/response-format.ts";

@@ -1,4 +1,4 @@
-/** @file The time that a request may take, after which its work is cut off; and the end of all of them with the server. */
+/** @file Limits the time that a request may take. Its work is cut off when that time is over, and when the server ends. */
 import { ApiError } from "./api-error.ts";
 import { unlessAborted } from "../engine/unless-aborted.ts";
 import type { Limits } from "./requests/limits.ts";

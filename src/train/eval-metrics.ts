@@ -1,4 +1,4 @@
-/** @file The list of numbers by which the best checkpoint of a run can be chosen. */
+/** @file The list of metrics by which a run can choose its best checkpoint. */
 import { UsageError } from "../errors.ts";
 import type { Objective } from "./objective.ts";
 

@@ -1,4 +1,7 @@
-/** @file Loss of a model on examples by an objective, without gradients: several of like length a pass. */
+/**
+ * @file Computes the loss of a model on examples by an objective, without gradients. Examples of similar length share a
+ * pass.
+ */
 import { DATA_KINDS } from "../data/examples/data-kinds.ts";
 import { type TrainingUnit, exampleLength } from "../data/examples/training-unit.ts";
 import type { Adapter } from "../peft/attach.ts";

@@ -1,4 +1,4 @@
-/** @file What the backward pass computes again instead of its having been kept, and the setting that says so. */
+/** @file The setting that says what the backward pass computes again because it was not kept. */
 import type { Saves } from "../run/blocks/block-programs.ts";
 import type { TrainOptions } from "./settings/options.ts";
 

@@ -1,4 +1,6 @@
-/** @file Tells what an adapter holds from what others hold, wherever it lies: a hash of its trained values. */
+/**
+ * @file Hashes the trained values of an adapter, so that adapters with equal values are known as equal wherever they lie.
+ */
 import { Sha256 } from "../../format/files/sha256.ts";
 import type { Adapter } from "../../peft/attach.ts";
 

@@ -1,4 +1,4 @@
-/** @file An adapter as requests name it, as it is in memory, and rows of several that run as one. */
+/** @file An adapter in memory under the name that requests use, and rows of several adapters that run as one. */
 import { UsageError } from "../../errors.ts";
 import type { Adapter } from "../../peft/attach.ts";
 import type { PagedStages } from "../stack/paged-stages.ts";

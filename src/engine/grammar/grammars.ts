@@ -1,4 +1,4 @@
-/** @file The grammars of one model: made once for each schema, while few are asked for. */
+/** @file The grammars of one model. Each schema's grammar is made once and kept as long as few schemas are asked for. */
 import type { TokenizerFiles } from "../../format/checkpoint/checkpoint.ts";
 import type { Place, RuleBook } from "./rules/automaton.ts";
 import { schemaRule } from "./schema/schema-rules.ts";

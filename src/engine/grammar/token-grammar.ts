@@ -1,4 +1,7 @@
-/** @file A grammar that tokens of a vocabulary follow: which ids may come next, cached by where a text is. */
+/**
+ * @file A grammar over the tokens of a vocabulary. It tells which ids may come next, and caches that for each state of a
+ * text.
+ */
 import { FailedError } from "../../errors.ts";
 import { Automaton, type Place, RuleBook, type State } from "./rules/automaton.ts";
 import { schemaRule } from "./schema/schema-rules.ts";

@@ -1,4 +1,7 @@
-/** @file Which arithmetic a model writes text in, where nobody says: that of its codes, if its file is of few bits. */
+/**
+ * @file Chooses the arithmetic in which a model writes text where the user names none: that of its codes, if its file has
+ * weights of few bits.
+ */
 import { findNamed } from "../../messages/find-named.ts";
 import type { BaseModel } from "../../models/base/base-model.ts";
 import type { Compute } from "../../nn/compute.ts";

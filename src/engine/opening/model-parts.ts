@@ -1,4 +1,4 @@
-/** @file What is read of a model's files before it runs: weights, an adapter on them, tokenizer and chat template. */
+/** @file Reads what a model needs before it runs: weights, an adapter on them, tokenizer and chat template. */
 import { compareTokenizerFiles } from "../../data/tokenizer/tokenizer-notes.ts";
 import { withChatTemplate } from "../../data/files/chat-template-file.ts";
 import { type TextTools, openTextTools } from "../../data/chat/text-tools.ts";

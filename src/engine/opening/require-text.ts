@@ -1,4 +1,4 @@
-/** @file Which models write text. */
+/** @file Checks that a model writes text. */
 import { UsageError } from "../../errors.ts";
 import type { Model } from "../../models/model.ts";
 

@@ -1,4 +1,4 @@
-/** @file The mean of what a model makes of a prompt, after the final norm, of length 1: an embedding of the text. */
+/** @file Makes the embedding of a text: the mean of the model's outputs after the final norm, scaled to length 1. */
 import { FailedError } from "../../errors.ts";
 import { sizeAt } from "../../graph/shape.ts";
 import type { Head } from "../../run/head/head.ts";

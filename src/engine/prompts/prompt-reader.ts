@@ -1,4 +1,7 @@
-/** @file What is taken of a prompt beside a text that goes on from it: it reads what the blocks make of each part of it. */
+/**
+ * @file Contract of what reads the outputs of the blocks for each part of a prompt, in addition to the text that continues
+ * it.
+ */
 import type { Head } from "../../run/head/head.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 

@@ -1,4 +1,4 @@
-/** @file How likely each id of a prompt is by those before it: what is told of a prompt that is given back. */
+/** @file Log-probabilities of the ids of a prompt, each given those before it, for answers that repeat the prompt. */
 import { sizeAt } from "../../graph/shape.ts";
 import type { Head } from "../../run/head/head.ts";
 import type { PromptReader, ReadPart } from "./prompt-reader.ts";

@@ -1,4 +1,4 @@
-/** @file What a prompt must be, and what the programs read of the tokens of one sequence as it grows. */
+/** @file Checks prompts, and makes what the programs read of the tokens of one sequence as it grows. */
 import { UsageError } from "../../errors.ts";
 import type { Model } from "../../models/model.ts";
 import type { PassFacts } from "../../nn/pass.ts";

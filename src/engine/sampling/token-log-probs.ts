@@ -1,4 +1,7 @@
-/** @file Log-probabilities of a drawn token and of the likeliest ones, by the model's own logits. */
+/**
+ * @file Log-probabilities of a drawn token and of the likeliest tokens, from the model's logits before any setting changes
+ * them.
+ */
 
 /** A token with the logarithm of its probability. */
 export interface ScoredToken {

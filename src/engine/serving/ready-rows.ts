@@ -1,4 +1,4 @@
-/** @file The next ids of texts that share a pass, with the programs and the pages that they run with. */
+/** @file Texts that share a pass, with their next ids and with the programs and pages that they run with. */
 import type { PreparedRows, RowBatch } from "../adapters/held-adapter.ts";
 import type { PagedCache } from "../cache/paged-cache.ts";
 import type { CacheLayout, PagedPass } from "../cache/paged-pass.ts";

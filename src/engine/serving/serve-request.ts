@@ -1,4 +1,4 @@
-/** @file A text that is asked of the engine, its tokens, and what it ended with. */
+/** @file A request to the engine for one text, the tokens that are written, and the reason why it ended. */
 import type { Adapter } from "../../peft/attach.ts";
 import type { HeldAdapter } from "../adapters/held-adapter.ts";
 import type { Grammar } from "../grammar/token-grammar.ts";

@@ -1,4 +1,7 @@
-/** @file How many texts are written at once and within what, and what an engine has done. */
+/**
+ * @file Options of the engine: how many texts it writes at once and within which limits. Also the counts of what it has
+ * done.
+ */
 import type { ServiceTargets } from "../scheduling/service-targets.ts";
 import type { TurnPolicy } from "../scheduling/turn-policies.ts";
 

@@ -1,4 +1,4 @@
-/** @file A text while it is written: the ids that it has, what it follows, and how its next token is drawn. */
+/** @file A text while it is written: its ids, the grammar that it follows, and how its next token is drawn. */
 import { FailedError } from "../../errors.ts";
 import { Random } from "../../random.ts";
 import type { HeldAdapter } from "../adapters/held-adapter.ts";

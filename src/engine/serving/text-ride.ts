@@ -1,4 +1,4 @@
-/** @file Rows of texts that go along with a pass of others: what each text is told when they are through. */
+/** @file Rows of texts that go along with a pass of a training. Each text is told its result when the pass is done. */
 import type { BlockRun, Ride } from "../../run/blocks/riders.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import { type PagedRide, ridePaged } from "../stack/paged-stages.ts";

@@ -1,4 +1,4 @@
-/** @file What settings of a text must be: programs may hand over any. */
+/** @file Checks the settings of a text, since callers may pass anything. */
 import { z } from "zod";
 import { parseSettings } from "../../messages/problems.ts";
 import { SAMPLING_OPTIONS } from "../sampling/sampler.ts";

@@ -1,4 +1,4 @@
-/** @file Values that one side gives and the other takes in its own time, with an end. */
+/** @file A queue of values that one side puts in and the other takes out when it is ready. It has an end. */
 
 export class TokenQueue<T, R> {
   readonly #values: T[] = [];

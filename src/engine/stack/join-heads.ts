@@ -1,4 +1,4 @@
-/** @file Attention on the one product that gives queries, keys and values, where they are parts of one. */
+/** @file Replaces attention on queries, keys and values that are cut from one product by attention on that product. */
 import { type AnyNode, type Value, isNodeOf, notePlaces } from "../../graph/graph.ts";
 import { attendJoined, cachedAttentionOp } from "../../graph/ops/attention/cached-attention.ts";
 

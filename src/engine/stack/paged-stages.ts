@@ -1,4 +1,4 @@
-/** @file What runs a batch on pages: embedding, blocks and head, with an adapter or several side by side. */
+/** @file Runs a batch on pages through embedding, blocks and head, with one adapter or several side by side. */
 import { dimsOf, knownShape } from "../../graph/shape.ts";
 import type { AdapterView } from "../../peft/adapter-view.ts";
 import { PassContext } from "../../run/context.ts";

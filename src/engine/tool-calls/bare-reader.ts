@@ -1,4 +1,7 @@
-/** @file Reads values as Gemma's calls write them: objects with bare keys, texts between marks, all else as JSON does. */
+/**
+ * @file Reads values in the form of Gemma's calls: objects have bare keys, texts stand between marks, and all else is as in
+ * JSON.
+ */
 import { readValue } from "./keyed-arguments.ts";
 
 /** No schema that anybody holds an answer to is deeper. */

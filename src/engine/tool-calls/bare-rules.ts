@@ -1,4 +1,7 @@
-/** @file Rules of values as Gemma's calls write them: objects with bare keys in their order, texts between marks, all else as JSON. */
+/**
+ * @file Grammar rules of values in the form of Gemma's calls: objects have bare keys in their order, texts stand between
+ * marks, and all else is as in JSON.
+ */
 import type { Place, RuleBook } from "../grammar/rules/automaton.ts";
 import { count, either } from "../grammar/rules/json-rules.ts";
 import { addAnyText, addTextBefore } from "../grammar/rules/raw-text.ts";

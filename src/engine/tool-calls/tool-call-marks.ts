@@ -1,4 +1,4 @@
-/** @file What forms have in common that stand between `<tool_call>` and `</tool_call>`. */
+/** @file What the formats have in common whose calls stand between `<tool_call>` and `</tool_call>`. */
 import type { Place, RuleBook } from "../grammar/rules/automaton.ts";
 import { type CallRules, type ToolFormat, addCallsInTurn, addMark } from "./tool-format.ts";
 

@@ -1,4 +1,4 @@
-/** @file The forms in which models write calls, in the order in which they are looked for. */
+/** @file The list of formats in which models write calls of functions, in the order in which they are tried. */
 import { DEEPSEEK, DEEPSEEK_V31 } from "./tool-formats/deepseek.ts";
 import { FUNCTION_GEMMA, GEMMA4 } from "./tool-formats/gemma.ts";
 import { GLM } from "./tool-formats/glm.ts";

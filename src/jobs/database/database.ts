@@ -1,4 +1,4 @@
-/** @file Contract of a PostgreSQL database: what of it is used. */
+/** @file Contract of a PostgreSQL database: the few calls that graft makes. */
 
 export interface Connection {
   /** Runs one statement; its rows, with JSON parsed. */

@@ -1,4 +1,7 @@
-/** @file What a database says when its disk is full or fails, in the words of our messages. */
+/**
+ * @file Checks that the disk of a database has room, and turns the error of a database whose disk is full or fails into one of
+ * graft's errors.
+ */
 import { statfs } from "node:fs/promises";
 import { FailedError } from "../../errors.ts";
 import { formatBytes } from "../../messages/numbers.ts";

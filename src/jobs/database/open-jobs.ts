@@ -1,4 +1,7 @@
-/** @file Opens the table of jobs: of the database at a URL, or of one inside of this process. Neither is loaded before. */
+/**
+ * @file Opens the table of jobs, either in the database at a URL or in one inside this process. The driver is loaded only
+ * when it is opened.
+ */
 import type { Database } from "./database.ts";
 import type { JobTable } from "../job-table.ts";
 import { tellingDiskFaults } from "./disk-faults.ts";

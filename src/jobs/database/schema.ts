@@ -1,4 +1,6 @@
-/** @file The tables, and their version: a database that another version of graft uses is left alone. */
+/**
+ * @file The tables and their version. A database whose tables another version of graft made is refused and left unchanged.
+ */
 import { FailedError, UsageError } from "../../errors.ts";
 import type { Connection, Database } from "./database.ts";
 

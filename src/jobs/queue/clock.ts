@@ -1,4 +1,4 @@
-/** @file Time as queues and workers see it, so that a simulation can have its own. */
+/** @file The clock of queues and workers, as a parameter, so that a simulation can have its own. */
 
 export interface Clock {
   /** Only goes forward, from anywhere. */

@@ -1,4 +1,4 @@
-/** @file The clock of the process. */
+/** @file The clock of this process. */
 import { setTimeout } from "node:timers/promises";
 import type { Clock } from "./clock.ts";
 

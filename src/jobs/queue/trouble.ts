@@ -1,4 +1,7 @@
-/** @file What goes wrong at every try, such as a database that is away: told once, and that it is over. */
+/**
+ * @file Reports a problem that repeats, such as a database that cannot be reached: once when it begins, and once when it is
+ * over.
+ */
 
 export interface TroubleOptions {
   /** Is told of what went wrong, and is tried again: once for as long as it is the same. */

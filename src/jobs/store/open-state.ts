@@ -1,4 +1,7 @@
-/** @file Opens the files of jobs: in a folder, which others may share, or in a store, with copies in a folder of one's own. */
+/**
+ * @file Opens the place where the files of jobs are kept. It is either a folder that several servers may share, or an
+ * object store with copies in a local folder.
+ */
 import type { Environment } from "../../environment.ts";
 import type { Clock } from "../queue/clock.ts";
 import { StateFolder } from "../state-folder.ts";

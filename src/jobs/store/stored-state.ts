@@ -1,4 +1,4 @@
-/** @file Files and runs of jobs in an S3-compatible store, with copies in a folder of this process. */
+/** @file Keeps the files and the runs of jobs in an S3-compatible store. Copies lie in a folder of this process. */
 import { mkdir } from "node:fs/promises";
 import { basename, dirname } from "node:path";
 import { z } from "zod";

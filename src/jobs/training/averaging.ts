@@ -1,4 +1,4 @@
-/** @file What a job says about averaged training: into how many shares its training is split, and how rounds end. */
+/** @file The settings of a job with averaged training: how many shares its training has, and how its rounds end. */
 import { z } from "zod";
 import { OF_ONE_TRAINING } from "../../train/files/averaged-training.ts";
 import type { Job } from "../job.ts";

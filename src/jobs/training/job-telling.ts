@@ -1,4 +1,4 @@
-/** @file What a training tells, as events of its job. */
+/** @file Turns the events of a training into events of its job. */
 import type { TrainEvent } from "../../train/events.ts";
 import type { Hyperparameters } from "../job.ts";
 import type { Telling } from "../queue/job-queue.ts";

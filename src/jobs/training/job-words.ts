@@ -1,4 +1,6 @@
-/** @file What a job tells of its files, and of the adapter that it goes on from: by their names, not by where they lie on this machine. */
+/**
+ * @file Replaces paths on this machine by names in what a job tells of its files and of the adapter that it started from.
+ */
 import type { Job } from "../job.ts";
 import type { JobPlaces } from "./job-settings.ts";
 import type { StateFolder } from "../state-folder.ts";

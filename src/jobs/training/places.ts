@@ -1,4 +1,4 @@
-/** @file Where the files of a job are, on the machine that trains it. */
+/** @file The paths of a job's files on the machine that trains it. */
 import { UsageError } from "../../errors.ts";
 import type { UploadedFile } from "../job.ts";
 import type { JobPlaces } from "./job-settings.ts";

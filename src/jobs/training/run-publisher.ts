@@ -1,4 +1,4 @@
-/** @file Gives what a run has written to others, one time after another. */
+/** @file Copies what a run has written to where others read it. Two copies never run at the same time. */
 
 export class RunPublisher {
   readonly #write: () => Promise<void>;

@@ -1,4 +1,4 @@
-/** @file The hyperparameters that a job trains with, where its client has left them to the server ("auto"). */
+/** @file The hyperparameters that a job trains with where its client has sent "auto" and so left them to the server. */
 import { findObjective } from "../../train/objectives.ts";
 import { type TrainOptions, objectiveOptions } from "../../train/settings/options.ts";
 import { type JobPlaces, usualRate } from "./job-settings.ts";

@@ -1,4 +1,4 @@
-/** @file The ways of combining adapters, each with the settings that it takes. */
+/** @file The list of ways to combine adapters, each with its settings. */
 import { z } from "zod";
 import { UsageError } from "../../errors.ts";
 import { NORMALIZATIONS } from "./coefficients.ts";

@@ -1,4 +1,4 @@
-/** @file What is combined, and how: adapters without their model, with the weights that an expression gives them. */
+/** @file A planned combination: the adapters, read without their model, with the weights that an expression gives them. */
 import { UsageError } from "../../errors.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import { type Method, trainedTokens } from "../method.ts";

@@ -1,4 +1,4 @@
-/** @file Adapters that do not fit each other, or the way in which they are to be combined. */
+/** @file Refuses to combine adapters that do not fit each other or the way in which they are to be combined. */
 import { sameShape, showShape } from "../../graph/shape.ts";
 import { UsageError } from "../../errors.ts";
 import type { Combination } from "./combinations.ts";

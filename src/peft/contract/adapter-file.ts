@@ -1,4 +1,4 @@
-/** @file Contract of a method: how its options and tensors stand in files of adapters. */
+/** @file Part of the contract of a method: how adapter files hold its options and tensors. */
 import type { SiteStart, SiteTensors } from "../sites/site.ts";
 
 /** A module in an adapter file. */

@@ -1,4 +1,4 @@
-/** @file Contract of a method: how an adapter goes into the weights. */
+/** @file Part of the contract of a method: how its adapter is merged into the weights. */
 import type { SiteSpec } from "../../models/graphs/sites.ts";
 import type { StoredTensor } from "../../quant/stored-tensor.ts";
 import type { StorageName } from "../../quant/storages.ts";

@@ -1,4 +1,4 @@
-/** @file Contract of a method: how the rows of one batch have adapters of their own. */
+/** @file Part of the contract of a method: how the rows of one batch can have different adapters. */
 import type { Value } from "../../graph/graph.ts";
 import type { SiteSpec } from "../../models/graphs/sites.ts";
 import type { SiteGraph } from "../../models/graphs/site-graph.ts";

@@ -1,4 +1,4 @@
-/** @file Arithmetic of adapters whose change is s · B · A, each site with a rank and a scale of its own. */
+/** @file Arithmetic of adapters whose change is s · B · A. Each site has its own rank and scale. */
 import { assertInternal } from "../../errors.ts";
 import { sizeAt } from "../../graph/shape.ts";
 import { toPatterns } from "../algebra/patterns.ts";

@@ -1,4 +1,7 @@
-/** @file The tensors of methods with two thin matrices in files, which hold an ordinary adapter whatever the start was. */
+/**
+ * @file How methods with two thin matrices keep their tensors in files. A file holds an ordinary adapter, whatever the
+ * start values were.
+ */
 import { dimsOf, sizeAt } from "../../graph/shape.ts";
 import { Random } from "../../random.ts";
 import { hostTensor, zeros } from "../../runtime/host-tensor.ts";

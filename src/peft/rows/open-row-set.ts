@@ -1,4 +1,7 @@
-/** @file Where the first adapter of some rows goes: a stack, or places that rows are picked for, as its method says. */
+/**
+ * @file Opens the row set for the first adapter of some rows. Its method says whether that is a stack or places that rows
+ * pick.
+ */
 import type { BaseModel } from "../../models/base/base-model.ts";
 import { PickedRows } from "./picked-rows.ts";
 import type { RowMember } from "./row-forms.ts";

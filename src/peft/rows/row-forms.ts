@@ -1,4 +1,7 @@
-/** @file What an adapter gives rows of a batch, made once when it comes: of its tensors, and of the base's weights where a method asks for that. */
+/**
+ * @file The tensors that an adapter gives to its rows of a batch. They are made once, when the adapter is added, and from
+ * the base's weights where a method needs these.
+ */
 import { Graph } from "../../graph/graph.ts";
 import { neededInputs } from "../../graph/program.ts";
 import { knownShape } from "../../graph/shape.ts";

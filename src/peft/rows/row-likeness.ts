@@ -1,4 +1,4 @@
-/** @file Which adapters rows may have beside each other in one set: those that programs read alike. */
+/** @file Tells which adapters can share one set of rows: those that the same programs can read. */
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import type { StackedBatch } from "../contract/row-batch.ts";
 import { type RowMember, type RowPlace, formOfBase } from "./row-forms.ts";

@@ -1,4 +1,7 @@
-/** @file Adapters of one method, or of several that are alike, in the rows of passes: whatever keeps their tensors. */
+/**
+ * @file Contract of what keeps the adapters that the rows of a pass have. They are of one method, or of several that are
+ * alike.
+ */
 import type { AdapterView } from "../adapter-view.ts";
 import type { Adapter } from "../attach.ts";
 import type { RowMember } from "./row-forms.ts";

@@ -1,4 +1,4 @@
-/** @file What an adapter has at a place, as one row of larger tensors: the rest of the row is zeros. */
+/** @file Writes the tensors of an adapter as one row of larger tensors. The rest of the row is zeros. */
 import { dimsOf, numElements, sizeAt } from "../../graph/shape.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import type { RowForm } from "../contract/row-batch.ts";

@@ -1,4 +1,4 @@
-/** @file How programs read adapters that lie side by side, each row its own. */
+/** @file How programs read adapters that lie side by side when each row has its own. */
 import type { Value } from "../../graph/graph.ts";
 import type { AdapterView, BoundTensor } from "../adapter-view.ts";
 import type { StackedBatch } from "../contract/row-batch.ts";

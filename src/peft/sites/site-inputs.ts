@@ -1,4 +1,4 @@
-/** @file A site in a graph of its own: its weights as inputs, and the tensors of an adapter there. */
+/** @file A site in a graph of its own, with its weights and the tensors of an adapter as inputs. */
 import type { Graph, Value } from "../../graph/graph.ts";
 import { transpose } from "../../graph/ops/shapes/transpose.ts";
 import type { AdaptedSite } from "../layout.ts";

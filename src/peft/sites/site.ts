@@ -1,4 +1,6 @@
-/** @file What a method knows of a site: where it lies, and its tensors in a graph, in memory, and as they are declared. */
+/**
+ * @file What a method knows of a site: its place in the model, and its tensors as declarations, in memory and in a graph.
+ */
 import type { DType } from "../../graph/dtype.ts";
 import type { Value } from "../../graph/graph.ts";
 import type { SiteSpec } from "../../models/graphs/sites.ts";

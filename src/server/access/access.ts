@@ -1,4 +1,7 @@
-/** @file Who calls, and whether they may: keys and roles, and pages of the web that call without being asked for a key. */
+/**
+ * @file Decides who sends a request and whether they may. It checks keys and roles, and the origin of web pages that send a
+ * request without a key.
+ */
 import type { Context } from "hono";
 import { ApiError } from "../api-error.ts";
 import { type ApiRole, type ReadKeys, findKey, mayUse } from "./api-keys.ts";

@@ -1,4 +1,4 @@
-/** @file What a request has to pass before its body is read: keys and roles, rates, a server that stops. */
+/** @file Checks a request before its body is read: key and role, rate, and whether the server is stopping. */
 import type { Context } from "hono";
 import { type Caller, requireAccess } from "./access.ts";
 import { ApiError, stopping } from "../api-error.ts";

@@ -1,4 +1,4 @@
-/** @file What clients are told of models, files, jobs, and what becomes of them, in OpenAI's names. */
+/** @file Schemas of the answers about models, files and jobs, and about what was done to them. Their names are OpenAI's. */
 import { z } from "zod";
 import { JOB, JOB_EVENT, UPLOADED_FILE } from "../../jobs/job.ts";
 

@@ -1,4 +1,4 @@
-/** @file What clients of the Responses API are answered, in OpenAI's names. */
+/** @file Schemas of the answers of the Responses API. Their names are OpenAI's. */
 import { z } from "zod";
 
 const STATUS = z.enum(["in_progress", "completed", "incomplete"]);

@@ -1,4 +1,4 @@
-/** @file What clients are answered that ask for texts, embeddings and tokens, in OpenAI's and vLLM's names. */
+/** @file Schemas of the answers to requests for texts, embeddings and tokens. Their names are those of OpenAI and vLLM. */
 import { z } from "zod";
 
 const HEAD = { id: z.string(), created: z.int().describe("In seconds"), model: z.string() };

@@ -1,4 +1,4 @@
-/** @file The fine-tuning jobs of a server: which there are, their files, and what their results are called. */
+/** @file The fine-tuning jobs of a server: the list of them, their files, and the names of their results. */
 import type { Job, UploadedFile } from "../../jobs/job.ts";
 import type { JobRow } from "../../jobs/job-table.ts";
 import type { StateFolder } from "../../jobs/state-folder.ts";

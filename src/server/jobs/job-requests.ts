@@ -1,4 +1,7 @@
-/** @file What clients send to make fine-tuning jobs, in OpenAI's names and graft's own. */
+/**
+ * @file Schemas of the requests that make fine-tuning jobs. They have OpenAI's names, and graft's own where OpenAI has
+ * none.
+ */
 import { z } from "zod";
 import { averagingProblems } from "../../jobs/training/averaging.ts";
 import { foreignSettings } from "../../jobs/training/job-settings.ts";

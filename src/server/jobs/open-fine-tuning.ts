@@ -1,4 +1,7 @@
-/** @file Joins a queue of jobs to a server's model: what is trained on it here, and what becomes of results from anywhere. */
+/**
+ * @file Connects a queue of jobs with the model that a server serves. This server trains jobs on that model, and loads the
+ * results of all jobs as adapters, wherever they were trained.
+ */
 import type { Environment } from "../../environment.ts";
 import { makeSampleWriter } from "../../engine/sample-writer.ts";
 import type { Clock } from "../../jobs/queue/clock.ts";

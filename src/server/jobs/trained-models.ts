@@ -1,4 +1,7 @@
-/** @file What jobs have trained, here or elsewhere, as adapters that requests ask for by name: results, and checkpoints before them. */
+/**
+ * @file The results and checkpoints of jobs as adapters that requests ask for by name. It does not matter which server
+ * trained them.
+ */
 import type { JobQueue } from "../../jobs/queue/job-queue.ts";
 import type { JobRow } from "../../jobs/job-table.ts";
 import { type Job, hasEnded } from "../../jobs/job.ts";

@@ -1,4 +1,7 @@
-/** @file The end of a server: what is in work may go on for a while, new requests are refused, jobs wait for the next process. */
+/**
+ * @file The end of a server. Work that has begun may go on for a while, new requests are refused, and jobs are left to the
+ * next process.
+ */
 import type { ServerState } from "../server-state.ts";
 import type { Listening } from "./listen.ts";
 

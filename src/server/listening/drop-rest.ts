@@ -1,4 +1,7 @@
-/** @file Answers that come before their request is whole, so that clients read them also who write all before they read. */
+/**
+ * @file Sends answers that are ready before their request has been read to its end. The rest of the request is dropped, so
+ * that clients which write everything before they read still get the answer.
+ */
 import type { IncomingMessage, ServerResponse } from "node:http";
 
 /** How long a client that has been refused may send nothing. */

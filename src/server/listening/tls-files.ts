@@ -1,4 +1,7 @@
-/** @file Certificate and key of a server, read and held against each other before anything else is done. */
+/**
+ * @file Reads the certificate and the key of a server. It checks that they belong together before the server does anything
+ * else.
+ */
 import { X509Certificate, createPrivateKey } from "node:crypto";
 import { createSecureContext } from "node:tls";
 import { FormatError, UsageError } from "../../errors.ts";

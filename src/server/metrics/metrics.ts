@@ -1,4 +1,4 @@
-/** @file Numbers of a server in Prometheus's form. */
+/** @file The metrics of a server in the text format of Prometheus. */
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { ServingStats } from "../../engine/serving/serving-options.ts";
 import type { ServeEnd } from "../../engine/serving/serve-request.ts";

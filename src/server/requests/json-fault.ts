@@ -1,4 +1,4 @@
-/** @file Where JSON text is wrong. The engine of JavaScript says so of some faults only. */
+/** @file Finds the place where JSON text is wrong. The JavaScript engine tells it for some faults only. */
 
 /** Longer texts are not searched: each try reads all before it. */
 const MAX_LENGTH = 1 << 16;

@@ -1,4 +1,6 @@
-/** @file What one client may take, so that a server answers "too much" instead of running out of memory. */
+/**
+ * @file The limits of what one client may use. Beyond them the server refuses a request instead of running out of memory.
+ */
 
 export interface Limits {
   /** Of one request. */

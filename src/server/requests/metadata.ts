@@ -1,4 +1,4 @@
-/** @file What clients note on what they make, within OpenAI's limits. */
+/** @file The metadata that clients attach to what they make, within OpenAI's limits. */
 import { z } from "zod";
 
 const MAX_PAIRS = 16;

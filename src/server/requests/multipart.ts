@@ -1,4 +1,7 @@
-/** @file Forms with files as browsers send them (RFC 7578), and as curl does, which writes a quote in a name as `\"`. */
+/**
+ * @file Reads forms with files (RFC 7578) as browsers send them. It also reads those of curl, which writes a quote in a
+ * name as `\"`.
+ */
 
 /** A quote in a name, which neither ends it nor the line. */
 const ESCAPED_QUOTE = /\\"(?=[^;\r\n])/g;

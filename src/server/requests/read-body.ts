@@ -1,4 +1,7 @@
-/** @file The body of a request, within limits: of itself, and of all that are in memory at a time. */
+/**
+ * @file Reads the body of a request. One limit holds for each body, another for all bodies that are in memory at the same
+ * time.
+ */
 import type { Context } from "hono";
 import { ApiError } from "../api-error.ts";
 import { type Limits, bodyMemory } from "./limits.ts";

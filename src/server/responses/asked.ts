@@ -1,4 +1,4 @@
-/** @file What answers of the Responses API say of their requests. */
+/** @file The settings of a request that answers of the Responses API repeat. */
 import type { ResponseRequest } from "./response-request.ts";
 
 /** What was asked for, and what is the same for all. */

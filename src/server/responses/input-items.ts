@@ -1,4 +1,4 @@
-/** @file Items of a conversation, as the Responses API has them, and the messages of a chat that they are. */
+/** @file The input items of a conversation in the Responses API, and the chat messages that they become. */
 import { z } from "zod";
 import { ApiError } from "../api-error.ts";
 import { parseValues } from "../route.ts";

@@ -1,4 +1,4 @@
-/** @file The items of an answer while it is written, and the events that tell of them. */
+/** @file The output items of an answer of the Responses API while it is written, and the events that report them. */
 import type { ChatDelta } from "../texts/chat-answer.ts";
 
 /** What clients are told, but for its number. */

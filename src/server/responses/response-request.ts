@@ -1,4 +1,7 @@
-/** @file What clients of the Responses API send, in OpenAI's names, and settings of texts in those of graft's other routes. */
+/**
+ * @file Schema of the requests of the Responses API. It has OpenAI's names, and for settings of texts also those of graft's
+ * other routes.
+ */
 import { z } from "zod";
 import { METADATA } from "../requests/metadata.ts";
 import { FLAT_FORMAT } from "../texts/response-format.ts";

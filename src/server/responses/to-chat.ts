@@ -1,4 +1,7 @@
-/** @file A request of the Responses API as the chat that it is, and errors of that chat in the names of the request. */
+/**
+ * @file Turns a request of the Responses API into the chat request that it stands for. Errors of that chat name the keys of
+ * the original request.
+ */
 import { ApiError } from "../api-error.ts";
 import type { ChatRequest } from "../wire.ts";
 import { readInput } from "./input-items.ts";

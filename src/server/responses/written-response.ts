@@ -1,4 +1,7 @@
-/** @file An answer of the Responses API while it is written: what clients are told as it grows, and the whole of it. */
+/**
+ * @file An answer of the Responses API while it is written: the events that clients are sent as it grows, and the complete
+ * answer at the end.
+ */
 import type { ServeEnd } from "../../engine/serving/serve-request.ts";
 import { Sha256 } from "../../format/files/sha256.ts";
 import type { ErrorBody } from "../api-error.ts";

@@ -1,4 +1,7 @@
-/** @file POST /v1/load_lora_adapter and /v1/unload_lora_adapter, in vLLM's form; adapters of any method. */
+/**
+ * @file POST /v1/load_lora_adapter and /v1/unload_lora_adapter, in the form that vLLM has. The adapters may be of any
+ * method.
+ */
 import { nearest } from "../../messages/nearest.ts";
 import { ApiError } from "../api-error.ts";
 import { defineRoute } from "../route.ts";

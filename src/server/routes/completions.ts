@@ -1,4 +1,4 @@
-/** @file POST /v1/completions: texts that go on from prompts. */
+/** @file POST /v1/completions: writes texts that continue prompts. */
 import type { TextJob } from "../../engine/serving-model.ts";
 import type { ServeEnd } from "../../engine/serving/serve-request.ts";
 import { COMPLETION_ANSWER, COMPLETION_EVENT } from "../answers/text-answers.ts";

@@ -1,4 +1,4 @@
-/** @file POST /v1/embeddings: what a model makes of texts, as one vector each. */
+/** @file POST /v1/embeddings: turns each text into one vector. */
 import type { z } from "zod";
 import { MeanPool } from "../../engine/prompts/mean-pool.ts";
 import { EMBEDDING_ANSWER } from "../answers/text-answers.ts";

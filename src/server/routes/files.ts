@@ -1,4 +1,4 @@
-/** @file /v1/files: data for fine-tuning. */
+/** @file /v1/files: uploaded files with data for fine-tuning. */
 import { z } from "zod";
 import { countLineEnds, findWrongByte } from "../../data/formats/utf8.ts";
 import { type UploadedFile, hasEnded } from "../../jobs/job.ts";

@@ -1,4 +1,4 @@
-/** @file /v1/fine_tuning/jobs: trainings on the base that is served, beside what it writes. */
+/** @file /v1/fine_tuning/jobs: trains adapters on the base that is being served, while it is served. */
 import type { Context } from "hono";
 import type { z } from "zod";
 import { UsageError } from "../../errors.ts";

@@ -1,4 +1,4 @@
-/** @file Whether the server lives, whether it takes requests, and its numbers. */
+/** @file Tells whether the server runs, whether it takes requests, and its metrics. */
 import { z } from "zod";
 import { stopping } from "../api-error.ts";
 import { defineRoute } from "../route.ts";

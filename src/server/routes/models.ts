@@ -1,4 +1,4 @@
-/** @file /v1/models: base and adapters, of which those that jobs have trained can be removed. */
+/** @file /v1/models: lists the base and its adapters. Adapters that jobs have trained can be removed. */
 import { MODELS_ANSWER, MODEL_ANSWER, deletedAnswer } from "../answers/list-answers.ts";
 import { ApiError } from "../api-error.ts";
 import { requireJobs } from "../jobs/fine-tuning.ts";

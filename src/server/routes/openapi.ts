@@ -1,4 +1,4 @@
-/** @file GET /openapi.json: the routes, described by the schemas that check what is sent. */
+/** @file GET /openapi.json: describes all routes by the same schemas that check requests. */
 import { z } from "zod";
 import { API_ROLES } from "../access/api-keys.ts";
 import { ERROR_BODY } from "../api-error.ts";

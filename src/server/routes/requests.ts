@@ -1,4 +1,4 @@
-/** @file /v1/requests: a stream that is being written goes on in another server, with the same text. */
+/** @file /v1/requests: moves a stream that is being written to another server, which goes on with the same text. */
 import { z } from "zod";
 import { hashOfAdapter } from "../../engine/adapters/adapter-hash.ts";
 import { fingerprintOf } from "../../models/base/fingerprint.ts";

@@ -1,4 +1,4 @@
-/** @file POST /v1/responses: the assistant's next turn, as the Responses API has it. */
+/** @file POST /v1/responses: the assistant's next turn of a conversation, in the form of the Responses API. */
 import { RESPONSE_ANSWER, RESPONSE_EVENT } from "../answers/response-answers.ts";
 import { RESPONSE_REQUEST } from "../responses/response-request.ts";
 import { inOwnNames, toChat } from "../responses/to-chat.ts";

@@ -1,4 +1,4 @@
-/** @file POST /tokenize and /detokenize, in vLLM's form. */
+/** @file POST /tokenize and /detokenize, in the form that vLLM has. */
 import { DETOKENIZE_ANSWER, TOKENIZE_ANSWER } from "../answers/text-answers.ts";
 import { ApiError } from "../api-error.ts";
 import { readMessage } from "../texts/chat-messages.ts";

@@ -1,4 +1,7 @@
-/** @file One answer of a chat while it is written: what was thought before it, its text, the calls in it, and what clients are told of them. */
+/**
+ * @file One answer of a chat while it is written. It is cut into thoughts, text and calls of functions, and clients are
+ * sent each part as it grows.
+ */
 import { CallReader, type ReadPart } from "../../engine/tool-calls/call-reader.ts";
 import type { ToolCall } from "../../engine/tool-calls/tool-format.ts";
 import type { ThoughtPart, ThoughtReader } from "../../engine/answers/thought-reader.ts";

@@ -1,4 +1,4 @@
-/** @file Messages of clients as chat templates read them. */
+/** @file Turns the messages that clients send into those that chat templates read. */
 import { type Message, readToolCalls } from "../../data/rows/messages.ts";
 import { ApiError } from "../api-error.ts";
 import type { ChatRequest } from "../wire.ts";

@@ -1,4 +1,4 @@
-/** @file A conversation as texts to write, and what reads their answers while they are written. */
+/** @file Turns a conversation into texts to write, and makes the readers of their answers. */
 import { ThoughtReader } from "../../engine/answers/thought-reader.ts";
 import type { TextJob } from "../../engine/serving-model.ts";
 import { ApiError } from "../api-error.ts";

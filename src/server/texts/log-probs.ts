@@ -1,4 +1,7 @@
-/** @file Log-probabilities of tokens as clients read them: of chats, and in the older form of lists beside one another. */
+/**
+ * @file Log-probabilities of tokens in the forms that clients read: that of chat completions, and the older one of parallel
+ * lists.
+ */
 import type { Tokenizer } from "../../data/tokenizer/tokenizer.ts";
 import type { WrittenToken } from "../../engine/serving-model.ts";
 import type { ScoredToken, TokenLogProbs } from "../../engine/sampling/token-log-probs.ts";

@@ -1,4 +1,6 @@
-/** @file What form an answer is asked for in, in OpenAI's names, and what holds a text to it. */
+/**
+ * @file The format that a request asks its answer to have, with OpenAI's names, and the grammar that makes a text have it.
+ */
 import { z } from "zod";
 import { SchemaError } from "../../engine/grammar/schema/schema-keywords.ts";
 import type { Grammar } from "../../engine/grammar/token-grammar.ts";

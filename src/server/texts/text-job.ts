@@ -1,4 +1,4 @@
-/** @file From the settings of a request to a text to write, and to what is told of its tokens. */
+/** @file Turns the settings of a request into a text to write, and says what is told of its tokens. */
 import type { TextJob } from "../../engine/serving-model.ts";
 import type { Grammar } from "../../engine/grammar/token-grammar.ts";
 import type { FinishReason, ServeEnd } from "../../engine/serving/serve-request.ts";

@@ -1,4 +1,7 @@
-/** @file Places for texts that are written or wait: who finds none is told to come again, instead of waiting in memory. */
+/**
+ * @file Places for texts that are being written or wait. A request that finds no place is refused with the advice to try
+ * again, so that it does not wait in memory.
+ */
 import type { TextJob } from "../../engine/serving-model.ts";
 import { ApiError } from "../api-error.ts";
 import type { Limits } from "../requests/limits.ts";

@@ -1,4 +1,7 @@
-/** @file One text of /v1/completions as it is told: after its prompt where that is asked for, with log-probabilities of both. */
+/**
+ * @file One text of /v1/completions in the form in which it is sent. On request the prompt stands before it, and
+ * log-probabilities of both come with it.
+ */
 import { PromptScores } from "../../engine/prompts/prompt-scores.ts";
 import type { TextPiece } from "../../engine/serving-model.ts";
 import { ListedLogProbs } from "./log-probs.ts";

@@ -1,4 +1,7 @@
-/** @file The functions that a request lets a model call, whether it must, and what holds the answer to that. */
+/**
+ * @file The functions that a request lets a model call, whether the model must call one, and the grammar that makes the
+ * answer do so.
+ */
 import { z } from "zod";
 import type { RuleBook } from "../../engine/grammar/rules/automaton.ts";
 import { either } from "../../engine/grammar/rules/json-rules.ts";

@@ -1,4 +1,4 @@
-/** @file Writes the texts of a request side by side, and counts them; whoever goes away ends them. */
+/** @file Writes the texts of one request side by side and counts their tokens. The texts end when their client has gone. */
 import { hashOfAdapter } from "../../engine/adapters/adapter-hash.ts";
 import type { ServeEnd } from "../../engine/serving/serve-request.ts";
 import type { TextJob, TextPiece, WrittenToken } from "../../engine/serving-model.ts";

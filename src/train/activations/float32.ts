@@ -1,4 +1,4 @@
-/** @file Activations that wait as they are. */
+/** @file Keeps activations unchanged between the two passes. */
 import type { Saved } from "../../run/blocks/block-runner.ts";
 import type { ActivationForm } from "./keeping.ts";
 

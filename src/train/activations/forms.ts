@@ -1,4 +1,4 @@
-/** @file The list of forms in which activations wait for the backward pass. */
+/** @file The list of forms in which activations are kept for the backward pass. */
 import { disk } from "./disk.ts";
 import { float16 } from "./float16.ts";
 import { float32 } from "./float32.ts";

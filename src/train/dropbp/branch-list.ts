@@ -1,4 +1,4 @@
-/** @file The residual branches of a model in their order, and what the backward pass of each costs. */
+/** @file The residual branches of a model in order, each with the cost of its backward pass. */
 import { UsageError } from "../../errors.ts";
 import type { Model } from "../../models/model.ts";
 import type { Adapter } from "../../peft/attach.ts";

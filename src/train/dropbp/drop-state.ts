@@ -1,4 +1,4 @@
-/** @file Where dropping branches stands: what a checkpoint keeps of it. */
+/** @file The state of DropBP that a checkpoint keeps. */
 import { z } from "zod";
 
 export const DROP_STATE = z.object({

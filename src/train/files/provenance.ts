@@ -1,4 +1,7 @@
-/** @file How a run made its result, for the card. No dates and no speeds: a resumed run ends with an equal card. */
+/**
+ * @file Describes for the model card how a run made its result. It holds no dates and no speeds, so that a resumed run ends
+ * with an equal card.
+ */
 import { createHash } from "node:crypto";
 import { readdirSync } from "node:fs";
 import { basename, join, resolve } from "node:path";

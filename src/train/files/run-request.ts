@@ -1,4 +1,4 @@
-/** @file What the loop of a run is asked for, made of its settings and what they opened. */
+/** @file Makes the request to the training loop from the settings of a run and from what they opened. */
 import { resolve } from "node:path";
 import { stringify } from "yaml";
 import { type Batch, toBatch } from "../../data/batches/batch.ts";

@@ -1,4 +1,4 @@
-/** @file The samples of a run by its settings: prompts, and what writes after them. */
+/** @file Makes the samples of a run from its settings: the prompts, and the writer that continues them. */
 import { openTextTools } from "../../data/chat/text-tools.ts";
 import { UsageError } from "../../errors.ts";
 import type { Session } from "../../run/session.ts";

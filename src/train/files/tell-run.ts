@@ -1,4 +1,4 @@
-/** @file What a run tells of itself at its start, where it goes on, and at its end. */
+/** @file The messages of a run at its start, when it is resumed, and at its end. */
 import { countLabels, exampleLength, sequencesOf } from "../../data/examples/training-unit.ts";
 import { numElements } from "../../graph/shape.ts";
 import type { Adapter } from "../../peft/attach.ts";

@@ -1,4 +1,4 @@
-/** @file What is told of pairs while they are learned, by TRL's names; means over the pairs of the step. */
+/** @file The metrics of training on pairs, with TRL's names. Each is a mean over the pairs of the step. */
 
 /** What one pair adds: rewards as the objective defines them, and log-probabilities. */
 export interface PairMetrics {

@@ -1,4 +1,4 @@
-/** @file Settings of a run that need less memory for the same steps, or are faster with more of it. */
+/** @file Other settings for the same steps: some need less memory, some are faster with more memory. */
 import { SAVING_COMPUTE, isExact } from "../../nn/computes.ts";
 import { attentionChunkOf } from "../../run/blocks/block-structure.ts";
 import { PLANNED_BASE_KINDS } from "../../quant/storages.ts";

@@ -1,4 +1,7 @@
-/** @file How fast a machine computes what steps are made of: one product of many rows in each arithmetic, one sum, one reading. */
+/**
+ * @file Measures how fast a machine does the work that steps consist of: a product of many rows in each arithmetic, a sum,
+ * and reading from the disk.
+ */
 import { Graph, type Value } from "../../graph/graph.ts";
 import { add } from "../../graph/ops/pointwise/elementwise.ts";
 import { matmul } from "../../graph/ops/products/matmul.ts";

@@ -1,4 +1,4 @@
-/** @file What a run will need, with the choice whether its activations are kept. */
+/** @file Plans the memory of a run and decides whether activations are kept. */
 import type { Recompute } from "../recompute.ts";
 import { type MemoryRequest, type RunNeeds, estimateRun } from "./run-memory.ts";
 

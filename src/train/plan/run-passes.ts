@@ -1,4 +1,4 @@
-/** @file The passes of a run, one after another as it makes them, over sizes. */
+/** @file Walks through the passes of a run in their order, with sizes in the place of numbers. */
 import type { TrainingUnit } from "../../data/examples/training-unit.ts";
 import type { StepPlan } from "../../data/batches/order.ts";
 import type { Target } from "../../graph/emitter.ts";

@@ -1,4 +1,4 @@
-/** @file The sizes of the micro-batches that a run will make, without making them. */
+/** @file Finds the sizes of the micro-batches of a run without making these. */
 import {
   type TrainingExample,
   type TrainingUnit,

@@ -1,4 +1,4 @@
-/** @file How long a step takes, from what it computes and how fast a machine is. */
+/** @file Estimates how long a step takes from the amount of its arithmetic and the speed of the machine. */
 import type { RunNeeds } from "./run-memory.ts";
 
 /** How much a machine does in a second. */

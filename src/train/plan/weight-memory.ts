@@ -1,4 +1,7 @@
-/** @file How much of a base model's weights is in memory at a time, as `run/weights/weights` lends them. */
+/**
+ * @file How much memory the weights of a base model take at a time, given that `run/weights/weights` lends them block by
+ * block.
+ */
 import { DTYPES } from "../../graph/dtype.ts";
 import { numElements } from "../../graph/shape.ts";
 import { PLAIN_PART } from "../../models/graphs/part-options.ts";

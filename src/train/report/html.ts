@@ -1,4 +1,4 @@
-/** @file HTML out of templates: every value that goes into one is text, unless it was made of a template itself. */
+/** @file Makes HTML from templates. Every value that is put into a template is escaped, unless a template made it. */
 
 /** Markup that was made here. */
 export class Html {

@@ -1,4 +1,4 @@
-/** @file The commands that go on from what was trained, written so that they can be pasted into a shell. */
+/** @file The commands with which a user goes on from a result, written so that they can be pasted into a shell. */
 import { shellWords } from "../../messages/shell-words.ts";
 import type { DoneEvent, StartEvent } from "../events.ts";
 import type { TrainInput } from "../settings/options.ts";

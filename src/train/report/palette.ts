@@ -1,4 +1,7 @@
-/** @file The colours of charts: fixed ones for files of their own, and those of the report, which follow light and dark. */
+/**
+ * @file The colours of charts. Charts in files of their own have fixed colours; those in the report follow light and dark
+ * mode.
+ */
 
 export interface Palette {
   readonly background: string;

@@ -1,4 +1,4 @@
-/** @file What a report is made of. */
+/** @file The parts of a report. */
 import type { Fact } from "../../format/cards/model-card.ts";
 import type { StartEvent } from "../events.ts";
 import type { RunState } from "../loop/run-state.ts";

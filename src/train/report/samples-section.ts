@@ -1,4 +1,4 @@
-/** @file What a run wrote after each prompt, over its steps, for the report. */
+/** @file The section of the report that shows what a run wrote after each prompt at different steps. */
 import { formatCount } from "../../messages/numbers.ts";
 import type { LogEntry } from "../logs/log-format.ts";
 import { type Html, html } from "./html.ts";

@@ -1,4 +1,4 @@
-/** @file The few numbers of a run that a report begins with. */
+/** @file The few figures of a run with which its report begins. */
 import { formatBytes, formatCount, formatDuration, formatFixed, formatLoss } from "../../messages/numbers.ts";
 import { type LogEntry, entriesOf, lossOf } from "../logs/log-format.ts";
 import type { RunState } from "../loop/run-state.ts";

@@ -1,4 +1,4 @@
-/** @file Several rules that are followed at once: a place is a state of each. */
+/** @file Several rules that a text must follow at the same time. A place is one state of each. */
 import { Automaton, type Place, type RuleBook, type State } from "./automaton.ts";
 
 /** A state of each rule; null: it takes nothing any more. */

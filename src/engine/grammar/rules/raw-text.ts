@@ -1,4 +1,4 @@
-/** @file Any text as it is, also up to a mark. */
+/** @file Rules for any text, and for any text up to a mark. */
 import type { Place, RuleBook } from "./automaton.ts";
 import { LAST_CODE, addCharacter, otherCodes } from "./characters.ts";
 

@@ -1,4 +1,4 @@
-/** @file Whether no value can have two shapes, as far as that is easily seen. */
+/** @file Tells whether no value can have both of two shapes. It finds the simple cases only. */
 import { type Shape, type View, isNever, meet, propertyOf, typeOf } from "./shape.ts";
 
 /** Levels of objects in which properties that tell them apart are looked for. */

@@ -1,4 +1,4 @@
-/** @file Steps of JSON pointers (RFC 6901), as texts and in the fragments of references. */
+/** @file Reads and writes the steps of JSON pointers (RFC 6901), as text and in the fragments of references. */
 
 /** Writes a name as a step. */
 export function encodeStep(name: string): string {

@@ -1,4 +1,4 @@
-/** @file Names of properties that a schema does not list, apart from each other by the patterns that are found in them. */
+/** @file Names of properties that a schema does not list. They are told apart by the patterns that they match. */
 import { UsageError } from "../../../errors.ts";
 import type { Place } from "../rules/automaton.ts";
 import { type CodeRange, commonCodes, otherCodes } from "../rules/characters.ts";

@@ -1,4 +1,4 @@
-/** @file Keywords of a JSON schema, each read by itself; what one cannot be is refused with its path. */
+/** @file Reads the keywords of a JSON schema one by one. A value that a keyword cannot have is refused with its path. */
 import { rounded } from "../../../data/formats/long-integer.ts";
 import { UsageError } from "../../../errors.ts";
 import { NO_BOUNDS } from "../rules/number-range.ts";

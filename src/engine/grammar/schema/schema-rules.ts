@@ -1,4 +1,7 @@
-/** @file From shapes of JSON schemas to rules over bytes: one rule for each set of schemas that hold in one place. */
+/**
+ * @file Turns the shapes of JSON schemas into rules over bytes. There is one rule for each set of schemas that hold at the
+ * same place.
+ */
 import { rounded } from "../../../data/formats/long-integer.ts";
 import type { Place, RuleBook } from "../rules/automaton.ts";
 import { common } from "../rules/common-rules.ts";

@@ -1,4 +1,7 @@
-/** @file Formats of strings that texts are held to, as patterns: each text by one is such a date, address or number. */
+/**
+ * @file The string formats of JSON schemas that texts can be held to, as patterns. Every text that matches a pattern is a
+ * date, address or number of that format.
+ */
 
 const YEAR = String.raw`(?:000[1-9]|00[1-9]\d|0[1-9]\d{2}|[1-9]\d{3})`;
 const FOURTH = "(?:0[48]|[2468][048]|[13579][26])";

@@ -1,4 +1,7 @@
-/** @file Items of which no two are equal, out of few values: a place for each set of values that a list has so far. */
+/**
+ * @file Rules for lists of which no two items are equal, where few values are possible. There is one place for each set of
+ * values that a list can have so far.
+ */
 import type { Place } from "../rules/automaton.ts";
 import type { JsonRules } from "../rules/json-rules.ts";
 

@@ -1,4 +1,4 @@
-/** @file The options of SNELL, their keys in a configuration, and which sites are too small for them. */
+/** @file The options of SNELL, their keys in a configuration, and the check for sites that are too small for them. */
 import { z } from "zod";
 import { UsageError } from "../../../errors.ts";
 import type { SitePlace } from "../../sites/site.ts";

@@ -1,4 +1,4 @@
-/** @file How settings name data: files and folders with weights, or rows in memory. */
+/** @file How settings name data: as files and folders with weights, or as rows in memory. */
 import { type DataName, isThere } from "../../../data/by-path.ts";
 import { readWeightedName } from "../../../data/weighted-name.ts";
 import { Sha256 } from "../../../format/files/sha256.ts";

@@ -1,4 +1,7 @@
-/** @file Data in parts, one for each of several trainings: rows in turn, or plain text in pieces of whole lines. */
+/**
+ * @file Splits data into one part for each of several trainings. Rows are dealt out in turn; plain text is cut into pieces
+ * of whole lines.
+ */
 import { join } from "node:path";
 import { openContent, rowsOf } from "../../../data/files/data-content.ts";
 import { decodeUtf8 } from "../../../data/formats/utf8.ts";

@@ -1,4 +1,4 @@
-/** @file Images that a run trains and is evaluated on. */
+/** @file The images on which a run trains and is evaluated. */
 import { readImageFile, readImages } from "../../../data/files/image-files.ts";
 import { UsageError } from "../../../errors.ts";
 import type { Model } from "../../../models/model.ts";

@@ -1,4 +1,7 @@
-/** @file Reads what a run trains and is evaluated on, as the model reads it, and holds a share of it out. */
+/**
+ * @file Reads the data on which a run trains and is evaluated, in the form that the model reads. A share of it can be held
+ * out.
+ */
 import { DATA_KINDS } from "../../../data/examples/data-kinds.ts";
 import { drawHeldOut } from "../../../data/batches/held-out.ts";
 import { FailedError, UsageError } from "../../../errors.ts";

@@ -1,4 +1,4 @@
-/** @file What a run trains and is evaluated on, whatever the model reads. */
+/** @file The data on which a run trains and is evaluated, whatever kind of input the model reads. */
 import type { ReadingProgress } from "../../../data/by-path.ts";
 import type { DataSource } from "../../../data/batches/order.ts";
 import type { Tokenizer } from "../../../data/tokenizer/tokenizer.ts";

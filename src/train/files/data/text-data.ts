@@ -1,4 +1,4 @@
-/** @file Texts that a run trains and is evaluated on, as tokens. */
+/** @file The texts on which a run trains and is evaluated, as tokens. */
 import { type Dataset, type ReadOptions, readDatasets, readHeldOut } from "../../../data/by-path.ts";
 import { openTextTools } from "../../../data/chat/text-tools.ts";
 import { classesOf } from "../../../data/examples/class-example.ts";

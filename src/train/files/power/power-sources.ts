@@ -1,4 +1,4 @@
-/** @file The list of places where the state of a device is read. */
+/** @file The list of sources from which the state of a device is read. */
 import { statSync } from "node:fs";
 import type { PowerSource } from "../../power/reading.ts";
 import { commandPower } from "./command-power.ts";

@@ -1,4 +1,4 @@
-/** @file Where the gradients of a planned step go, as `run/gradients/gradient-buffer` has them. */
+/** @file The memory of gradients in a planned step. It mirrors `run/gradients/gradient-buffer`. */
 import type { Parameter } from "../../../peft/parameters.ts";
 import type { GradientOutput } from "../../../run/gradients/gradient-outputs.ts";
 import { floats } from "./planned-place.ts";

@@ -1,4 +1,7 @@
-/** @file The head of a planned pass, as `run/head/label-head` and `run/head/vocabulary-head` make it: to be read beside them. */
+/**
+ * @file The head of a planned pass. It mirrors `run/head/label-head` and `run/head/vocabulary-head`, and is meant to be
+ * read beside them.
+ */
 import type { TensorType } from "../../../graph/graph.ts";
 import type { Bindings } from "../../../graph/shape.ts";
 import type { PartGraph } from "../../../models/graphs/part-graph.ts";

@@ -1,4 +1,7 @@
-/** @file Activations between the two passes, over sizes: whole while they are among the last, then in their form. */
+/**
+ * @file Sizes of the activations that are kept between the two passes. The last ones are kept whole, the others in the form
+ * in which they wait.
+ */
 import type { ActivationForm } from "../../activations/keeping.ts";
 import type { PlannedBlock, PlannedPool } from "./planned-pool.ts";
 

@@ -1,4 +1,4 @@
-/** @file What of a session is known before any weight is read. */
+/** @file The parts of a session that are known before any weight is read. */
 import type { WeightSource } from "../../../models/base/base-model.ts";
 import type { Model } from "../../../models/model.ts";
 import type { Compute } from "../../../nn/compute.ts";

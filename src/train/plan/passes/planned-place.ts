@@ -1,4 +1,7 @@
-/** @file What passes are planned on: a model without numbers, memory that is only counted, programs that do not run. */
+/**
+ * @file What planned passes run on: a model without numbers, memory that is only counted, and programs that are not
+ * executed.
+ */
 import type { TensorType } from "../../../graph/graph.ts";
 import type { PlannedModel } from "./planned-model.ts";
 import type { PlannedPool } from "./planned-pool.ts";

@@ -1,4 +1,7 @@
-/** @file A pool of buffers that has no memory: it lends as the real one does, and knows how much of that would be used. */
+/**
+ * @file A pool of buffers without memory. It lends buffers as the real pool does and records how much memory that would
+ * take.
+ */
 import { DTYPES } from "../../../graph/dtype.ts";
 import type { TensorType } from "../../../graph/graph.ts";
 import { type Bindings, evaluateShape, numElements } from "../../../graph/shape.ts";

@@ -1,4 +1,4 @@
-/** @file The programs of a run, built but not compiled, and the memory that each of them needs of its own. */
+/** @file Builds the programs of a run without compiling them, and estimates the memory that each needs for itself. */
 import type { Target } from "../../../graph/emitter.ts";
 import { peakBytes } from "../../../graph/peak-memory.ts";
 import { type ProgramSpec, nodesOf } from "../../../graph/program.ts";
