@@ -60,7 +60,7 @@ export interface TextJob extends Omit<ServeRequest, "adapter"> {
   readonly stop?: readonly string[];
   /** Special tokens that are part of the text; others are left out. */
   readonly shown?: readonly string[];
-  /** Of `writtenIds`, for who tells of them once more. */
+  /** Log-probabilities of `writtenIds`, for callers that report them again. */
   readonly writtenLogProbs?: readonly (TokenLogProbs | null)[];
 }
 

@@ -23,7 +23,7 @@ export interface ShareResult {
   readonly examples: number;
   /** Tokens of all its rounds. */
   readonly tokens: number;
-  /** Of its last step. */
+  /** Loss of the last step. */
   readonly loss: number;
 }
 
@@ -46,12 +46,15 @@ export interface JobRow extends Hold {
   readonly initAdapter: string | null;
   /** The folder that it is trained in, beside those of other jobs. */
   readonly folder: string;
-  /** Of averaged training: rounds that have ended, and the shares of the next; no shares: none has begun. */
+  /**
+   * State of averaged training: how many rounds have ended, and the shares of the next one. Without shares no round has
+   * begun.
+   */
   readonly round: number;
   readonly shares: readonly Share[];
   /** How often something of what it has trained was removed. */
   readonly removals: number;
-  /** Which of the shares the hold is of; null: that of the job, as it always is in the table. */
+  /** The share that is held; null: the job itself is held, as always in the table. */
   readonly share: number | null;
 }
 
@@ -67,11 +70,11 @@ export interface RowDecision<T> {
 /** Decides about a row that nobody else can change meanwhile. `nowMs`: the table's clock, one for all workers. */
 export type DecideOnRow<T> = (row: JobRow, nowMs: number) => RowDecision<T>;
 
-/** Which of a job's events. */
+/** Selects some of a job's events. */
 export interface EventPart {
-  /** Those that are older than the one of this id; unless given from the newest on. */
+  /** Only events older than the one with this id; by default from the newest on. */
   readonly after?: string | undefined;
-  /** As many at most; all unless given. */
+  /** At most so many events; by default all. */
   readonly limit?: number;
 }
 

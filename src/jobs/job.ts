@@ -27,10 +27,10 @@ export const HYPERPARAMETERS = z.strictObject({
   n_epochs: HYPERPARAMETER.default("auto"),
   batch_size: HYPERPARAMETER.default("auto"),
   learning_rate_multiplier: HYPERPARAMETER.default("auto"),
-  /** Of preferences alone. */
+  /** Used by training on preferences only. */
   beta: HYPERPARAMETER.optional(),
 });
-/** As clients may ask for them. */
+/** Hyperparameters as clients may send them. */
 export const ASKED_HYPERPARAMETERS = HYPERPARAMETERS.extend({
   batch_size: z.union([z.int().positive(), z.literal("auto")]).default("auto"),
 });
@@ -43,7 +43,7 @@ export const JOB_METHODS: readonly string[] = [SUPERVISED, ...OBJECTIVES.map(({ 
 
 const ERROR = z.object({ code: z.string(), message: z.string(), param: z.string().nullable() });
 
-/** As it is kept. Times are in seconds. */
+/** A job as it is kept in the table. Times are in seconds. */
 export const JOB = z.object({
   id: z.string(),
   object: z.literal("fine_tuning.job"),
@@ -53,9 +53,12 @@ export const JOB = z.object({
   fine_tuned_model: z.string().nullable(),
   organization_id: z.string(),
   status: z.enum(JOB_STATUSES),
-  /** As they were asked for. */
+  /** The hyperparameters that the client sent. */
   hyperparameters: HYPERPARAMETERS,
-  /** With which it trains, from its beginning on; clients see them in the place of those. */
+  /**
+   * The hyperparameters that the job trains with, known when it begins. Clients then see these instead of those that were
+   * sent.
+   */
   used: HYPERPARAMETERS.optional(),
   method: z.object({ type: z.enum(JOB_METHODS) }).loose(),
   training_file: z.string(),

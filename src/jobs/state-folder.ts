@@ -97,7 +97,7 @@ export class StateFolder {
     await rm(join(this.runFolder(job, folder), checkpointFolder(step)), { recursive: true, force: true });
   }
 
-  /** Those that a run has written, the first first. */
+  /** Lists the checkpoints that a run has written, in order. */
   async listCheckpoints(job: string, run: string): Promise<JobCheckpoint[]> {
     const folder = this.runFolder(job, run);
     const steps = checkpointSteps(await listNames(folder));

@@ -56,9 +56,9 @@ export interface ModelDefinition {
   readonly layers: readonly Layer[];
   /** What precedes a path inside block `layer`, with its dot. */
   blockPrefix(layer: number): string;
-  /** From ids int64 [B, T] or pixels [B, C, H, W] to x [B, T, D]. */
+  /** Builds the stem, from ids int64 [B, T] or pixels [B, C, H, W] to x [B, T, D]. */
   stem(b: Builder, input: Value): Value;
-  /** From some rows of the last block's output, [N, D], to logits [N, V]. */
+  /** Builds the head, from some rows [N, D] of the last block's output to logits [N, V]. */
   head(b: Builder, x: Value): Value;
   /** Which position of an example predicts its class; null: the task has none. */
   readonly classPosition: "first" | "last" | null;
@@ -71,7 +71,7 @@ export interface Family {
   readonly modelType: string;
   /** One line for the documentation: which models are of the family. */
   readonly summary: string;
-  /** For the documentation: what its models compute that others do not, in Markdown. */
+  /** What its models compute that others do not, in Markdown, for the documentation. */
   readonly traits: string;
   /** How its GGUF files differ from its folders. */
   readonly gguf: "not-in-gguf" | GgufRules;

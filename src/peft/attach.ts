@@ -20,7 +20,7 @@ export interface Adapter extends AdapterView {
   readonly model: Model;
   readonly options: unknown;
   readonly targets: Targets;
-  /** By path. */
+  /** Adapted sites by path. */
   readonly sites: ReadonlyMap<string, AdaptedSite>;
   readonly parameters: readonly Parameter[];
   readonly groups: readonly ParameterGroup[];

@@ -34,7 +34,7 @@ export class Merger {
   readonly #engine: Engine;
   readonly #base: BaseModel;
   readonly #adapter: Adapter;
-  /** By the tensor whose rows they are. */
+  /** Trained rows by the name of the tensor that they belong to. */
   readonly #rows: ReadonlyMap<string, TrainedRows>;
   readonly #places = new Map<string, MergePlace>();
   /** Sites of equal sizes and options share a program; null: the tensor stays as it is. */

@@ -105,7 +105,7 @@ export interface ParameterTargets<O> {
   split(values: SiteValues, stack: SiteSpec): readonly SiteValues[];
 }
 
-/** None of the base's biases, those of the modules with an adapter, or all. */
+/** Which biases of the base are trained: none, those of the modules with an adapter, or all. */
 type TrainedBiases = "none" | "adapted" | "all";
 
 /** Every projection, and nothing else. */
@@ -154,7 +154,7 @@ export function defineMethod<O, S>(method: AdapterMethod<O, S>): AdapterMethod {
   return method as unknown as AdapterMethod;
 }
 
-/** As `defineMethod`, for a method that trains the base. */
+/** Does the same as `defineMethod` for a method that trains the base. */
 export function defineBaseMethod<O>(method: BaseMethod<O>): BaseMethod {
   return method as BaseMethod;
 }

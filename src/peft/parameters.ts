@@ -47,7 +47,7 @@ type ParameterPlan = Pick<Parameter, "name" | "input" | "shape" | "layer" | "own
 export interface Parameters {
   /** Tensors of the base first, then site by site. */
   readonly parameters: readonly Parameter[];
-  /** By rising layer, that outside the blocks last; none is empty. */
+  /** Groups in the order of layers; the one outside the blocks is last. None is empty. */
   readonly groups: readonly ParameterGroup[];
   /** Where their numbers are; they are held while they are read or written. */
   readonly memory: VectorMemory;

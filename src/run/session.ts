@@ -77,7 +77,7 @@ export class Session {
   readonly #lender: SessionOptions["lender"];
   /** Tables of rotary positions. */
   readonly tables = new PassTables();
-  /** Whose rows go along with the forward passes of trainings that share the session; null: these run alone. */
+  /** Supplies rows of texts that go along with forward passes of trainings on this session; null: these run alone. */
   riders: Riders | null = null;
   /** Blocks whose tensors are bound in programs. */
   readonly #pinned: Lease[] = [];

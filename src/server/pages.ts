@@ -12,7 +12,7 @@ export interface AskedPart {
   readonly limit: number;
 }
 
-/** As clients read it. */
+/** A page of a list as clients read it. */
 export interface Page<T> {
   readonly object: "list";
   readonly data: readonly T[];
@@ -29,7 +29,7 @@ function pageQuery(most: number, usual: number) {
   };
 }
 
-/** As OpenAI has them. */
+/** The query that asks for a page, with OpenAI's names and defaults. */
 export const PAGE_QUERY = z.looseObject(pageQuery(100, 20));
 export const FILE_QUERY = z.looseObject({
   ...pageQuery(10_000, 10_000),

@@ -22,19 +22,19 @@ export interface ServerStateParts {
   readonly limits: Limits;
   /** Is told of errors that are nobody's fault but ours. */
   readonly onError: (error: unknown) => void;
-  /** From where clients load adapters; null: from nowhere. */
+  /** The folder from which clients may load adapters; null: they may load none. */
   readonly adapterRoot: AdapterRoot | null;
   /** What time it is, in milliseconds. */
   readonly now: () => number;
   /** A text that no other call gives. */
   readonly newId: () => string;
-  /** For a text of a request without one. */
+  /** Draws a seed for a request that has none. */
   readonly newSeed: () => number;
 }
 
 /** The jobs of a server, and where their files are. */
 export interface FineTuning {
-  /** Of the base: what jobs are for, whatever it is called. */
+  /** Fingerprint of the base. A job is for a base with this fingerprint, whatever its name is. */
   readonly fingerprint: string;
   readonly files: StateFolder;
   readonly queue: JobQueue;
@@ -59,7 +59,7 @@ export interface FineTuning {
 /** A model as clients choose one. */
 export interface ListedModel {
   readonly id: string;
-  /** In seconds. */
+  /** When the model was loaded, in seconds since 1970. */
   readonly created: number;
   /** Folder of an adapter; null: it is the base. */
   readonly path: string | null;

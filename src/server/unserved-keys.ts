@@ -20,7 +20,7 @@ const IGNORED = [
   "verbosity",
 ] as const;
 
-/** Of chats, with what to do instead. */
+/** Keys of chats that are refused, each with what to do instead. */
 export const REFUSED_IN_CHATS = {
   audio: "answers are text: leave it out",
   functions: "send tools instead",
@@ -33,7 +33,7 @@ export const REFUSED_IN_COMPLETIONS = {
   suffix: "texts are written behind the prompt alone: leave it out",
 } as const;
 
-/** Of the Responses API, where chats have other names for some. */
+/** Keys of the Responses API that are refused. Some have other names in chats. */
 export const REFUSED_IN_RESPONSES = {
   background: "nothing is kept to be fetched later: leave it out, and stream to see the answer come",
   context_management: "nothing is left out of a conversation here: leave it out, and send less",
@@ -58,7 +58,10 @@ function anything<K extends string>(keys: readonly K[], description: string): Ke
 const IGNORED_TEXT = "Accepted, and changes nothing";
 export const IGNORED_KEYS = anything(IGNORED, IGNORED_TEXT);
 
-/** In the Responses API as well: about tools that servers run, and about what models may see and say of it. */
+/**
+ * Keys that are ignored in the Responses API only: they are about tools that servers run, and about what models see and say
+ * of these.
+ */
 export const IGNORED_IN_RESPONSES = anything(
   ["access_programs", "image", "max_tool_calls", "reasoning", "truncation"],
   IGNORED_TEXT,

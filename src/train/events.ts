@@ -53,7 +53,7 @@ export interface PowerNumbers {
   readonly tokens_per_second_with_pauses?: number;
   /** Charge in per cent; absent where the device does not say. */
   readonly battery?: number;
-  /** In °C; absent where the device does not say. */
+  /** Temperature in °C; absent where the device does not report it. */
   readonly temperature?: number;
   /** Energy of the step, pauses included. */
   readonly joules?: number;
@@ -64,7 +64,7 @@ export interface PowerNumbers {
 /** One optimizer step. `loss`: mean over the step's label tokens before its update. */
 export interface StepEvent extends PowerNumbers {
   readonly event: "step";
-  /** From 1. */
+  /** Number of the step, counted from 1. */
   readonly step: number;
   readonly total_steps: number;
   readonly epoch: number;

@@ -27,9 +27,9 @@ export interface LabelLayout {
 
 /** Log-probabilities of the labels of a micro-batch. */
 export interface Scores extends LabelLayout {
-  /** By the model in training, [N]. */
+  /** Log-probabilities by the model in training, [N]. */
   readonly logProbs: Float32Array;
-  /** By the model without its adapter, [N]; null: the objective does not need it. */
+  /** Log-probabilities by the model without its adapter, [N]; null: the objective does not need them. */
   readonly reference: Float32Array | null;
 }
 
@@ -50,7 +50,7 @@ export interface Outcome {
   readonly loss: number;
   /** Gradient of the step's loss by each log-probability, [N]; a new array. */
   readonly gradient: Float32Array;
-  /** By the names that TRL gives them. */
+  /** Metrics under the names that TRL gives them. */
   readonly metrics: Readonly<Record<string, number>>;
 }
 
@@ -73,7 +73,10 @@ export interface Objective<O = unknown> {
   readonly rateFactor: number;
   /** The data that it reads. */
   readonly rows: DataKindName;
-  /** Beside the model's own log-probabilities: those of the reference, and of prompts with answers of others. */
+  /**
+   * What the objective needs besides the model's own log-probabilities: those of the reference model, or those of prompts
+   * with the answers to other prompts.
+   */
   readonly needs: readonly ("reference" | "mismatched")[];
   /** The gradient does not depend on `logProbs`, so it can be had before they are: one pass does. */
   readonly isSeparable: boolean;

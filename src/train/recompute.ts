@@ -5,7 +5,7 @@ import type { TrainOptions } from "./settings/options.ts";
 /** Whether activations are computed again; "all-but-attention": attention, which takes most of the time in long rows, is kept. */
 export type Recompute = boolean | "all-but-attention";
 
-/** By the setting `gradientCheckpointing`; an "auto" that was not replaced by another value keeps everything. */
+/** What each value of `gradientCheckpointing` means. An "auto" that was not replaced by another value keeps everything. */
 export const RECOMPUTES: Readonly<Record<TrainOptions["gradientCheckpointing"], Recompute>> = {
   auto: false,
   off: false,

@@ -13,7 +13,7 @@ export type SamplePrompt =
 
 /** A text that was written. */
 export interface Sample {
-  /** As people read it. */
+  /** The prompt as people read it. */
   readonly prompt: string;
   readonly text: string;
   /** New tokens. */

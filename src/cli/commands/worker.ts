@@ -30,7 +30,7 @@ import { DATABASE, STORE } from "../serving/serve-flags.ts";
 import { PATH } from "../../messages/paths.ts";
 
 const { adapter: _, ...MODEL } = { ...MODEL_FLAGS, model: modelFlag(DEFAULT_MODEL) };
-/** Between two looks for a job. */
+/** How long to wait before looking again for a job. */
 const POLL_MS = 1000;
 const nowSeconds = (): number => Math.floor(Date.now() / 1000);
 const newId = (): string => randomUUID().replaceAll("-", "");

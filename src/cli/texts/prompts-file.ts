@@ -16,7 +16,7 @@ import { UsageError } from "../../errors.ts";
 /** A prompt that can be written after. */
 export interface FilePrompt {
   readonly line: number;
-  /** As the file has it. */
+  /** The prompt as the file has it. */
   readonly shown: { readonly prompt: string } | { readonly messages: readonly Message[] };
   /** All that its row has besides. */
   readonly others: RawFields;

@@ -19,7 +19,7 @@ export interface ClassExample {
 
 /** What a classifier says of its classes. */
 export interface ClassOptions {
-  /** By number. */
+  /** Names of the classes by their numbers. */
   readonly names: readonly string[];
   /** The token whose position tells the class: the first in encoders, the last in decoders. */
   readonly readAt: "first" | "last";

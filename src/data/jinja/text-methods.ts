@@ -25,7 +25,7 @@ export function strip(text: string, ends: Ends, set: string | null = null): stri
   return characters.slice(from, to).join("");
 }
 
-/** In time linear in the text, unlike the pattern alone. */
+/** Trims the end of a text in linear time, which a pattern alone does not. */
 function trimEnd(text: string): string {
   let end = text.length;
   while (end > 0 && LAST_SPACES.test(text[end - 1]!)) end--;

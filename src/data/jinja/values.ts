@@ -135,7 +135,7 @@ export function compare(a: Value, b: Value): number {
   throw new Error(`${kindOf(a)} and ${kindOf(b)} have no order`);
 }
 
-/** By code points: those beyond U+FFFF come after all others, though their surrogates do not. */
+/** Compares texts by code points: those beyond U+FFFF come after all others, although their surrogates do not. */
 function compareTexts(a: string, b: string): number {
   const length = Math.min(a.length, b.length);
   for (let i = 0; i < length; i++) {

@@ -79,7 +79,7 @@ export interface JsonForm {
   readonly sortKeys: boolean;
 }
 
-/** On one line, with spaces behind the separators. */
+/** JSON on one line, with spaces behind the separators. */
 export const PLAIN_JSON: JsonForm = {
   ensureAscii: false,
   indent: null,

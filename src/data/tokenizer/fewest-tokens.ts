@@ -22,7 +22,7 @@ const [FIRST_CONTINUATION, NUM_CONTINUATIONS] = [0x80, 0x40];
 interface Coverage {
   /** Characters that a token may stand for; Infinity: any number. */
   readonly perToken: number;
-  /** Those that are left out, as no token has them; null: none. */
+  /** Characters that are left out because no token has them; null: none. */
   readonly lacking: RegExp | null;
 }
 

@@ -10,7 +10,10 @@ export function utf8(text: string): string {
   return String.fromCharCode(...new TextEncoder().encode(text));
 }
 
-/** From the written form of a token to its bytes, as the decoder of its file undoes it; null where words are put together. */
+/**
+ * Makes a function from the written form of a token to its bytes, as the decoder of its file has it; null where the decoder
+ * joins words.
+ */
 export function byteReader(decoder: unknown): ((token: string) => string) | null {
   const { type, decoders } = (decoder ?? {}) as Fields;
   const steps = type === "Sequence" ? (decoders as Fields[]) : [(decoder ?? {}) as Fields];
@@ -38,7 +41,10 @@ export function byteReader(decoder: unknown): ((token: string) => string) | null
   };
 }
 
-/** By the character that byte-level BPE writes for a byte, the byte: those that show stand for themselves, others from U+0100 on. */
+/**
+ * Maps the characters that byte-level BPE writes for bytes to these: printable ones stand for themselves, others begin at
+ * U+0100.
+ */
 function symbolBytes(): string[] {
   const bytes: string[] = [];
   let numHidden = 0;

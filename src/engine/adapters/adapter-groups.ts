@@ -13,7 +13,7 @@ import { FormBudget } from "./form-budget.ts";
 import type { HeldAdapter } from "./held-adapter.ts";
 import type { RowPrograms } from "./row-programs.ts";
 
-/** For updates as large as weights. */
+/** Default memory for adapters whose updates are as large as weights. */
 export const DEFAULT_UPDATE_BYTES = 2 * 2 ** 30;
 
 /** Adapters that can share a batch; those that cannot are alone, without slots. */

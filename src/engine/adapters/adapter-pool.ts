@@ -18,7 +18,7 @@ import { RowBatches } from "./row-batches.ts";
 import { RowPrograms } from "./row-programs.ts";
 
 interface Entry extends NamedAdapter {
-  /** In memory, or on the way. */
+  /** The adapter in memory, or being loaded. */
   held: Promise<HeldAdapter> | null;
   /** Requests that use it or wait for it. */
   numUsers: number;

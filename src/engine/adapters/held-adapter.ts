@@ -21,7 +21,7 @@ export interface HeldAdapter {
 
 /** Rows that run as one. */
 export interface RowBatch {
-  /** Which of the rows that were asked for. */
+  /** Indexes of these rows among those that were asked for. */
   readonly rows: readonly number[];
   /**
    * Makes programs and tensors ready for some of these rows, by what they have: no pass may run. Tells in which order they are
@@ -32,7 +32,7 @@ export interface RowBatch {
 
 export interface PreparedRows {
   readonly stages: PagedStages;
-  /** For each row of the pass, which of those that were asked for it is; null: it does not matter. */
+  /** For each row of the pass, its index among the rows that were asked for; null: any order will do. */
   readonly order: readonly number[] | null;
 }
 

@@ -17,7 +17,9 @@ interface Mix {
 
 export class RowPrograms {
   readonly #session: Session;
-  /** By view; those of the base by the session. Some of their programs may still be being compiled. */
+  /**
+   * Stages by the view of the rows, and those of the base by the session. Some of their programs may not be compiled yet.
+   */
   readonly #stages = new WeakMap<AdapterView | Session, Promise<PagedStages>>();
   /** Views whose programs are there. */
   readonly #ready = new WeakSet<AdapterView>();

@@ -217,7 +217,7 @@ export class HeadCache {
   }
 }
 
-/** As `set` of a part, without an object for so few numbers. */
+/** Does the same as `set` with a part of an array, but makes no object for so few numbers. */
 function copyNumbers(
   from: Float32Array,
   fromStart: number,

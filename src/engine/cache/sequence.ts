@@ -18,7 +18,10 @@ export class Sequence {
   numPreemptions = 0;
   /** Whether it is to be computed alike whatever runs beside it. */
   readonly isBatchInvariant: boolean;
-  /** When it was asked for, and when its first new id came; null: it has none. In milliseconds of one clock. */
+  /**
+   * When the text was asked for, and when its first new id came; null: there is none yet. Both in milliseconds of one
+   * clock.
+   */
   readonly submittedMs: number;
   firstMs: number | null = null;
   /** Pages that are published, and what follows them. */

@@ -16,7 +16,10 @@ import { NO_END, type ServeRequest } from "../serving/serve-request.ts";
 
 /** What a generator works with. `adapter` null: the base alone. */
 export interface GeneratorParts {
-  /** With weights held in float32: dequantizing every block for every token would take longer than running it. */
+  /**
+   * The session. Its weights are held in float32, since dequantizing every block for every token would take longer than
+   * running it.
+   */
   readonly session: Session;
   readonly adapter: Adapter | null;
 }

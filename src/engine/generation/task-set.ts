@@ -53,7 +53,7 @@ export interface TaskSetParts {
 interface Entry extends Task {
   /** Batches that have it in work. */
   numBatches: number;
-  /** As the engine has it for its rows, once a batch has asked for it. */
+  /** The adapter as the engine holds it for its rows, once a batch has asked for it. */
   held: Promise<HeldAdapter> | null;
 }
 

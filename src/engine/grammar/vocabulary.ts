@@ -19,7 +19,7 @@ export function specialBytes(token: string): number[] {
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** By id: one character for each byte; null: never written. */
+/** The bytes of each token by its id, with one character for each byte; null: the token is never written. */
 type ByteTexts = (string | null)[];
 
 /** Tokens that are read or sorted before others have their turn: a few milliseconds of work. */

@@ -13,7 +13,7 @@ export interface ReadPart {
   readonly row: number;
   /** All ids of the text. */
   readonly ids: readonly number[];
-  /** Which of them the first is; 0 begins anew. */
+  /** Index of the first of these ids in the text; 0 begins the prompt again. */
   readonly from: number;
 }
 

@@ -10,7 +10,7 @@ const CHUNK = 32;
 export class PromptScores implements PromptReader {
   readonly #numPrompt: number;
   readonly #numTop: number;
-  /** By position; the first has nothing before it. */
+  /** Scores by position. The first id has none, since nothing stands before it. */
   readonly scores: (TokenLogProbs | null)[] = [null];
 
   /** `numTop`: how many of the likeliest are told beside each. */

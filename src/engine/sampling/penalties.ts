@@ -13,7 +13,7 @@ export interface Penalties {
   /** 0: none. */
   readonly presence: number;
   readonly frequency: number;
-  /** By id. */
+  /** What is added to the logit of each id. */
   readonly bias: ReadonlyMap<number, number>;
 }
 

@@ -3,7 +3,10 @@ import { UsageError } from "../../errors.ts";
 import { f32 } from "../../nn/computes/f32.ts";
 import type { Session } from "../../run/session.ts";
 
-/** In turn, block by block; or, as Loquetier has it, as one batch with the texts that are there. */
+/**
+ * How a training shares the model with texts: they take turns block by block ("slices"), or run as one batch ("flat"), as
+ * in Loquetier.
+ */
 export const CO_TRAININGS = ["slices", "flat"] as const;
 export type CoTraining = (typeof CO_TRAININGS)[number];
 

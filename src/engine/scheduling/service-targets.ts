@@ -7,11 +7,11 @@ import type { Sequence } from "../cache/sequence.ts";
 
 /** Times within which texts are to be written, in milliseconds. */
 export interface ServiceTargets {
-  /** From the request to its first step. */
+  /** Time from the request to its first step. */
   readonly queueMs: number;
-  /** From the request to the first token. */
+  /** Time from the request to the first token. */
   readonly firstTokenMs: number;
-  /** From one token to the next, on average over a text. */
+  /** Time from one token to the next, averaged over a text. */
   readonly tokenMs: number;
 }
 
@@ -27,7 +27,7 @@ export interface TextNeeds {
   readonly hasPrompts: boolean;
   /** Until a step must begin so that no next token is late; below 0: one is. */
   readonly decodeSlackMs: number;
-  /** As much for first tokens. */
+  /** The same for first tokens. */
   readonly promptSlackMs: number;
   /** What one id of a prompt takes. */
   readonly promptTokenMs: number;

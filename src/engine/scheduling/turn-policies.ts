@@ -9,7 +9,7 @@ export type TurnKind = "block" | "step";
 
 /** What a policy decides by. Times are in milliseconds. */
 export interface Situation {
-  /** Whose turn has ended, and how long it took; null: nobody has had one. */
+  /** The turn that ended last and how long it took; null: there was none yet. */
   readonly last: { readonly kind: TurnKind; readonly tookMs: number } | null;
   /** What a block of a training takes at most, as measured. */
   readonly blockMs: number;

@@ -10,7 +10,7 @@ import type { TextNeeds } from "./service-targets.ts";
 export interface TurnsOptions {
   readonly policy: TurnPolicy;
   readonly needs: () => TextNeeds;
-  /** In milliseconds. */
+  /** The current time in milliseconds. */
   readonly now: () => number;
 }
 

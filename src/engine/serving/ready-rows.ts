@@ -8,7 +8,7 @@ import type { TextInWork } from "./text-in-work.ts";
 /** Rows that may run at once. */
 export interface ReadyRows {
   readonly stages: PagedStages;
-  /** Whose rows they are, in their order. */
+  /** The texts that the rows belong to, in the order of the rows. */
   readonly jobs: readonly TextInWork[];
   readonly work: PagedWork;
   readonly pass: PagedPass;

@@ -59,7 +59,7 @@ export interface ServeEnd {
   readonly numNewTokens: number;
   /** Ids of the prompt that did not run: their keys and values were there. */
   readonly numCachedTokens: number;
-  /** From the request to its first step, to its first token, and to its end. */
+  /** Times from the request to its first step, to its first token, and to its end. */
   readonly queueMs: number;
   readonly firstTokenMs: number;
   readonly totalMs: number;

@@ -17,7 +17,7 @@ export class TextInWork {
   readonly held: HeldAdapter | null;
   /** Ids of prompt and text at most. */
   readonly maxLength: number;
-  /** To whoever reads the text. */
+  /** Tokens on their way to the reader of the text. */
   readonly queue = new TokenQueue<ServedToken, ServeEnd>();
   /** When its first step began. */
   startedMs: number | null = null;

@@ -16,7 +16,7 @@ import { bestLayout } from "../cache/paged-cache.ts";
 import type { CacheLayout, PagedPass } from "../cache/paged-pass.ts";
 import { type CompiledGroup, type Group, compileGroups, feedGroup, singleGroups } from "./stack-groups.ts";
 
-/** From so many rows on an arithmetic's products for many tokens take over: docs/log.md#many-rows-and-prompts. */
+/** At so many rows or more, an arithmetic's products for many tokens are used (docs/log.md#many-rows-and-prompts). */
 const MANY_ROWS = 4;
 
 /** Rows on their way through the blocks in programs of others. */
@@ -30,9 +30,9 @@ export interface StackRide {
 export class BlockStack {
   readonly #session: Session;
   readonly #adapter: AdapterView | null;
-  /** By layout and amount: when all is read that programs bind, and when each is compiled. */
+  /** Programs by layout and amount. The outer promise waits for what they bind, each inner one for the compiled program. */
   readonly #groups = new Map<string, Promise<readonly Promise<CompiledGroup>[]>>();
-  /** By layout; null: they run in no program of others. */
+  /** Programs of single blocks by layout; null: the blocks of this layout never run alone. */
   readonly #singles = new Map<CacheLayout, readonly Group[] | null>();
 
   private constructor(session: Session, adapter: AdapterView | null) {

@@ -57,7 +57,7 @@ export async function warmUp(stages: PagedStages): Promise<void> {
 
 /** Rows of a pass, and what is wanted of them. */
 export interface PagedWork extends PagedRows {
-  /** For each row, whether the logits of its last id are. */
+  /** For each row, whether the logits of its last id are wanted. */
   readonly wants: readonly boolean[];
   /** See what the blocks make of all ids of their rows. */
   readonly readers?: readonly (PromptReader | null)[];

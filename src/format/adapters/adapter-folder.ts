@@ -90,7 +90,7 @@ export interface AdapterFolderParts {
   readonly readBy?: "peft" | "graft";
   /** Heads of the model that are tied; none unless given. */
   readonly ties?: TiedModules;
-  /** To what its base was rounded in training; absent or null: it was not. */
+  /** The storage to which its base was rounded in training; absent or null: it was not rounded. */
   readonly roundedTo?: string | null;
   /** How it was made, for the card. */
   readonly provenance?: Provenance;

@@ -30,7 +30,7 @@ export interface WeightsFolder {
   readonly targets: AskedTargets;
   /** The base that it was made for. */
   readonly baseName: string | null;
-  /** As the file's `task_type`: what the model is for. */
+  /** The file's `task_type`: what the model is for. */
   readonly taskType: unknown;
   /** Notes of graft in the head of its tensors' file. */
   readonly notes: Readonly<Record<string, string>>;

@@ -13,7 +13,7 @@ const LOADERS: Readonly<Record<string, string>> = {
 interface AdapterFacts {
   readonly readBy?: "peft" | "graft";
   readonly provenance?: Provenance;
-  /** To what its base was rounded in training. */
+  /** The storage to which its base was rounded in training. */
   readonly roundedTo?: string | null;
 }
 

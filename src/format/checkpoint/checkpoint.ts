@@ -70,7 +70,7 @@ export interface Checkpoint {
    * otherwise or files cannot be mapped. Only to be read. @throws as `read`
    */
   view(name: string): HostTensor<"float32"> | null;
-  /** To what its matrices are rounded on loading; absent: they are as their files keep them. */
+  /** The storage to which its matrices are rounded on loading; absent: they are as their files keep them. */
   readonly roundedTo?: StorageName;
   /** Memory of tensors that are held once they are used; absent: none when they can be read into memory of the caller, else all. */
   readonly heldBytes?: number;
@@ -79,7 +79,7 @@ export interface Checkpoint {
   readonly tokenizerFiles: TokenizerFiles | null;
   /** Others that lie in the same folder; null: there are none. */
   readonly unusedTokenizerFiles: UnusedTokenizerFiles | null;
-  /** By its name on model sites; null: its files do not say. */
+  /** The licence by its name on model sites; null: the files do not say. */
   readonly license: string | null;
   close(): Promise<void>;
 }

@@ -21,7 +21,7 @@ export interface ModelParts {
   readonly config: Record<string, unknown>;
   readonly generationConfig: Record<string, unknown> | null;
   readonly tokenizerFiles: TokenizerFiles | null;
-  /** None is written unless given. */
+  /** The model card. Without it no card is written. */
   readonly card?: ModelCard;
   readonly tensors: Iterable<readonly [string, TensorSource]>;
 }
@@ -50,7 +50,10 @@ export function modelFolderFiles(parts: ModelParts): FolderFile[] {
 /** Settings that transformers refuses as whole numbers. */
 const FRACTIONS = /^(\s*"(?:\w+_(?:eps|epsilon|softcapping|coef|range)|clip_qkv)": -?\d+)(?=,?$)/gm;
 
-/** As `formatJson`, with 30.0 where Python has to read a float: JavaScript knows one kind of number. */
+/**
+ * Does the same as `formatJson`, but writes 30.0 where Python has to read a float, since JavaScript has only one kind of
+ * number.
+ */
 function formatConfig(config: Record<string, unknown>): string {
   return formatJson(config).replace(FRACTIONS, "$1.0");
 }

@@ -42,7 +42,7 @@ type FileContent = Pick<FolderFile, "fill" | "check">;
 export interface WrittenFile {
   readonly name: string;
   readonly sizeBytes: number;
-  /** In hexadecimal. */
+  /** SHA-256 in hexadecimal. */
   readonly sha256: string;
 }
 

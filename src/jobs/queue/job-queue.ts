@@ -15,9 +15,9 @@ const ACTIVE: ReadonlySet<JobStatus> = new Set(["validating_files", "running"]);
 
 export interface JobQueueOptions {
   readonly table: JobTable;
-  /** Of a new row. */
+  /** How many jobs may wait when a new one is added. */
   readonly maxWaiting: number;
-  /** In seconds. */
+  /** The current time in seconds. */
   readonly now: () => number;
   readonly newId: () => string;
 }

@@ -19,7 +19,7 @@ export interface JobWorkerOptions extends TroubleOptions {
   readonly clock: Clock;
   /** How long a job stays a worker's that is not heard of. */
   readonly leaseMs: number;
-  /** Between two looks for a job, while there is none. */
+  /** How long to wait before looking again while there is no job. */
   readonly pollMs: number;
   /** Does a job, up to its end or to where the lease says to stop. Errors are the work's to tell. */
   readonly work: (taken: TakenJob, lease: Lease) => Promise<void>;
@@ -30,7 +30,7 @@ export interface JobWorkerOptions extends TroubleOptions {
 export class JobWorker {
   readonly #options: JobWorkerOptions;
   readonly #closed = new AbortController();
-  /** Of those that wait for a job. */
+  /** Wakes the loops that wait for a job. */
   readonly #wakes = new Set<AbortController>();
   readonly #leases = new Set<Lease>();
   readonly #trouble: Trouble;

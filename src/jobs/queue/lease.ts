@@ -10,11 +10,11 @@ import type { Job, JobEvent } from "../job.ts";
 import type { JobQueue, OwnChange, Telling } from "./job-queue.ts";
 import type { JobRow } from "../job-table.ts";
 
-/** Of a lease, so that a clock may run that much slower than the table's. */
+/** Share of a lease that a worker uses, so that its clock may run slower than the table's by the rest. */
 const SAFE = 0.9;
 /** Beats of a lease. */
 const NUM_BEATS = 5;
-/** Between two messages to the table, if all goes well. */
+/** How long to wait between two messages to the table when all goes well. */
 const TELL_MS = 500;
 
 export class Lease {

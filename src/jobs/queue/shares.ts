@@ -4,7 +4,7 @@
  */
 import { type Hold, type JobRow, TO_DO } from "../job-table.ts";
 
-/** Of what nobody has had. */
+/** The hold of a piece of work that nobody has held yet. */
 export const NEW_HOLD: Hold = { token: 0, owner: null, leaseUntilMs: null, maxSteps: 0, numLost: 0 };
 
 function holdOf({ token, owner, leaseUntilMs, maxSteps, numLost }: Hold): Hold {

@@ -27,7 +27,7 @@ export interface JobPlaces {
   readonly data: string;
   readonly evalData: string | null;
   readonly output: string;
-  /** Of the model. */
+  /** Width of the model. */
   readonly width: number;
   /** How the model is open: what a training on it cannot choose. */
   readonly compute: TrainOptions["compute"];
@@ -68,7 +68,7 @@ export interface SettingProblem {
   readonly hint: string;
 }
 
-/** Those of a job's own settings that it may not make, or not so. */
+/** Finds the settings of a job that a job may not make, or not with this value. */
 export function foreignSettings(given: object): SettingProblem[] {
   return Object.entries(given).flatMap(([key, value]): SettingProblem[] => {
     if (SERVERS.has(key)) return [{ key, found: "the server sets it", hint: "Leave it out." }];
@@ -81,7 +81,7 @@ export function foreignSettings(given: object): SettingProblem[] {
 /** Steps between two checkpoints, unless a job says another number. */
 const SAVE_EVERY = 20;
 
-/** Of the bases that are served. */
+/** The default objective for the kind of model that is served. */
 const USUAL_OBJECTIVE = defaultObjective("causal-lm");
 
 /** Makes the settings. @throws UsageError "usage/flag" that lists what is wrong with them */

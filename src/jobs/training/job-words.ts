@@ -22,7 +22,7 @@ export function wordsOf(files: StateFolder, job: Job): JobWords {
   };
 }
 
-/** When it is known where they are. */
+/** Replaces paths by names once the paths are known. */
 export async function wordsWith(
   files: StateFolder,
   job: Job,

@@ -33,7 +33,7 @@ export interface TrainJobOptions {
   readonly share: (() => Required<SharedModel>) | null;
   /** Name of what a job makes. */
   readonly nameOf: (job: Job) => string;
-  /** In seconds. */
+  /** The current time in seconds. */
   readonly now: () => number;
   /** Environment of trainings. */
   readonly env: Environment;

@@ -31,11 +31,11 @@ export interface WeightSource {
 export type LendFloats = (length: number) => Float32Array;
 
 export class BaseModel {
-  /** For adapter files: where the model came from. */
+  /** Where the model came from. Adapter files record it. */
   readonly name: string;
   readonly model: Model;
   readonly source: WeightSource;
-  /** To what its matrices were rounded on loading; null: they are as files keep them. */
+  /** The storage to which its matrices were rounded on loading; null: they are as files keep them. */
   readonly roundedTo: StorageName | null;
   /** Tensors that no file of the base has: of a head that was made anew. */
   readonly freshTensors: readonly string[];

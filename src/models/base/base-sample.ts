@@ -9,7 +9,10 @@ import { numElements } from "../../graph/shape.ts";
 import { STORAGES } from "../../quant/storages.ts";
 import type { BaseModel } from "./base-model.ts";
 
-/** From the first layer, one in the middle, and the last: so many vectors and matrices, and so many values of each. */
+/**
+ * How many vectors and matrices are sampled from the first layer, one in the middle and the last, and how many values of
+ * each.
+ */
 const NUM_TENSORS = 8;
 const NUM_VALUES = 16;
 /** One unit in the last place of bfloat16. */

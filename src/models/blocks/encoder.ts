@@ -58,7 +58,7 @@ interface EncoderParts {
   readonly ignored: RegExp;
   /** Rows of learned positions, [B, T, D]. */
   positions(b: Builder): Value;
-  /** From the first token's row [N, D] to logits [N, V]. */
+  /** Builds the head, from the first token's row [N, D] to logits [N, V]. */
   head(b: Builder, x: Value, numClasses: number): Value;
 }
 

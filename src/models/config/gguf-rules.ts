@@ -118,7 +118,7 @@ export const BLOCK_NAMES = {
   mlp: { ffn_gate: "mlp.gate_proj", ffn_up: "mlp.up_proj", ffn_down: "mlp.down_proj" },
 };
 
-/** By which tensors files say which projections of blocks like Llama's have biases. */
+/** Tensors whose presence in a file says that projections of blocks like Llama's have biases. */
 export const BIAS_SWITCHES = { attention_bias: "attn_q.bias", mlp_bias: "ffn_up.bias" } as const;
 
 /** A feed-forward part of experts: its modules, and what files say of it. */
@@ -164,7 +164,7 @@ export interface DecoderRules extends Partial<
   /** Names of modules in blocks; default: those of a block that has norms before its branches. */
   readonly blockNames?: Table<string>;
   readonly changes?: Table<GgufChange>;
-  /** Beside those that all decoders have. */
+  /** Settings besides those that all decoders have. */
   readonly settings?: Table<GgufSetting>;
   /** What says how norms keep from dividing by zero; default: as root mean squares say it. */
   readonly norms?: Table<GgufSetting>;

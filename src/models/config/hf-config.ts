@@ -100,7 +100,7 @@ export const DECODER_NAMES: DecoderNames = {
   blocks: "model.layers.",
 };
 
-/** For `refine`: heads divide the width between them. */
+/** A check for `refine`: the number of heads must divide the width. */
 export const HEADS_DIVIDE_WIDTH: [
   (c: { readonly hidden_size: number; readonly num_attention_heads: number }) => boolean,
   { path: string[]; message: string },

@@ -81,7 +81,7 @@ export class PartGraph implements Builder {
   readonly #tensors = new PartTensors(this.graph);
   readonly #matrices = new PartMatrices(this.#tensors);
   readonly #pass = new PassValues(this.graph);
-  /** In the order of their use. */
+  /** Tensors in the order of their use. */
   readonly specs: readonly TensorSpec[] = this.#tensors.specs;
   readonly sites: SiteSpec[] = [];
   readonly branches: BranchGraph[] = [];

@@ -17,9 +17,9 @@ export function operandNames({ tensor, preparation }: TensorRead): string[] {
 
 export class PartTensors {
   readonly #graph: Graph;
-  /** In the order of their use. */
+  /** Tensors in the order of their use. */
   readonly specs: TensorSpec[] = [];
-  /** By name: the tensors, or the operands of their arithmetic. */
+  /** Inputs by name: the tensors, or the operands of their arithmetic. */
   readonly inputs: Record<string, Value> = {};
   readonly #reads = new Map<string, TensorRead>();
 

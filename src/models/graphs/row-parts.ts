@@ -19,10 +19,10 @@ interface RowPart {
 }
 
 export class RowParts {
-  /** By the name of their number of rows. */
+  /** Parts by the symbol of their number of rows. */
   readonly #parts = new Map<Dim, RowPart>();
 
-  /** As `Builder.splitRows`. */
+  /** Does what `Builder.splitRows` says. */
   split(rows: Value, counts: Value, numParts: number, numPerToken: number): Values {
     const parts = splitRows(rows, counts, numParts);
     const [numRows = 1] = rows.shape;

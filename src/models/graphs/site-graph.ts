@@ -68,7 +68,7 @@ export interface LookupGraph {
 export interface TensorGraph {
   /** Its name in the part. */
   readonly name: string;
-  /** As the base has it. */
+  /** The tensor as the base has it. */
   readonly value: Value;
   /** Adds an input of the program, named after the tensor. */
   input(name: string, shape: Shape, dtype: DType): Value;

@@ -5,7 +5,7 @@ import type { SiteRole, StackPlace, TensorRole } from "../../nn/builder.ts";
 export interface TensorSpec {
   /** Path inside the block, "self_attn.q_proj.weight"; in the lists of a whole model its Hugging Face name. */
   readonly name: string;
-  /** As files keep it. */
+  /** Shape of the tensor as files keep it. */
   readonly shape: readonly number[];
   readonly role: TensorRole;
 }

@@ -17,7 +17,7 @@ export type FisherOf = (name: string) => Promise<Tensor>;
 export interface AdapterWeights {
   readonly method: Method;
   readonly options: unknown;
-  /** By full module path. */
+  /** Sites by full module path. */
   readonly sites: ReadonlyMap<string, SiteState<unknown>>;
   /** Trained tensors of the base itself, by name. */
   readonly base: ReadonlyMap<string, Tensor>;

@@ -26,7 +26,9 @@ interface Picked {
   /** Null: it has gone, and no row is picked. */
   member: RowMember | null;
   readonly sizes: Sizes;
-  /** By layer and module. Where the adapter has gone these are tensors of another, which no row reads. */
+  /**
+   * Tensors by layer and module. When the adapter has been removed, these are tensors of another one, which no row reads.
+   */
   tensors: ReadonlyMap<string, SiteTensors>;
 }
 
@@ -37,7 +39,7 @@ interface Generation {
   picked: Readonly<Record<string, HostTensor<"int64">>>;
   /** The rows that `picked` was made for; null: places have changed since. */
   rows: readonly (Adapter | null)[] | null;
-  /** By layer, made when they are asked for. */
+  /** Inputs by layer, made when they are first asked for. */
   readonly inputs: Map<number | null, Readonly<Record<string, HostTensor>>>;
   view: AdapterView | null;
 }

@@ -31,7 +31,7 @@ export interface RowPlace {
 export interface RowMember {
   readonly adapter: Adapter;
   readonly batch: RowBatch<unknown>;
-  /** By path, like the forms. */
+  /** Places by path, like the forms. */
   readonly places: ReadonlyMap<string, RowPlace>;
   readonly forms: ReadonlyMap<string, RowForm<unknown>>;
 }

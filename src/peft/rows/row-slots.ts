@@ -22,7 +22,10 @@ type ByLayer<T> = Map<number | null, Record<string, T>>;
 /** The memory of the rows, until larger rows are made. */
 interface Generation {
   readonly stacked: Map<RowPlace, StackedPlace>;
-  /** By layer and name of the input: the rows, what is the same in all, and what programs bind. */
+  /**
+   * Tensors by layer and name of the input: those with rows, those that are equal in all rows, and those that programs
+   * bind.
+   */
   readonly inputs: ByLayer<HostTensor<"float32">>;
   readonly common: ByLayer<HostTensor>;
   readonly constants: ByLayer<HostTensor>;

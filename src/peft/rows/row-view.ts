@@ -9,7 +9,7 @@ import type { BoundForm, Frozen, SiteTensors } from "../sites/site.ts";
 /** A place of the batch with the tensors of all adapters, and what programs read there. */
 export interface StackedPlace {
   readonly options: unknown;
-  /** By suffix, [rows, ...]: row i of a batch has the i-th. */
+  /** Tensors [rows, ...] by suffix. Row i of a batch uses row i of each. */
   readonly tensors: SiteTensors;
   /** What all adapters have of the base, by suffix. */
   readonly common: Frozen;

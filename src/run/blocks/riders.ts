@@ -23,6 +23,6 @@ export interface Ride {
 
 /** Whoever may have rows to go along. */
 export interface Riders {
-  /** Nobody else uses the session until the ride ends; null: there are none. */
+  /** Begins a ride: nobody else uses the session until it ends; null: there are no riders. */
   board(): Promise<Ride | null>;
 }

@@ -54,10 +54,10 @@ export interface GradientGroup {
 type Trained = Pick<Adapter, "groups" | "parameters" | "memory">;
 
 export class GradientBuffer {
-  /** In the order of the adapter's groups. */
+  /** Groups in the order of those of the adapter. */
   readonly groups: readonly (GradientGroup & { readonly present: boolean[] })[];
   readonly #slots: ReadonlyMap<Parameter, Slot>;
-  /** By their memory, group by group. */
+  /** Parts by their memory, group by group. */
   readonly #parts: ReadonlyMap<Float32Array, GradientPart>;
   /** Where the gradients are. */
   readonly memory: VectorMemory;

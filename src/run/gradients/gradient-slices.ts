@@ -20,7 +20,7 @@ export interface GradientSlice {
 /** Gradients side by side in one piece of memory. */
 export interface GradientPart {
   readonly memory: Float32Array;
-  /** In the order in which they lie. */
+  /** Slices in the order in which they lie in memory. */
   readonly slices: GradientSlice[];
   /** Sum of the squares of those that are written; null: not known. */
   squares: number | null;

@@ -8,7 +8,7 @@ import type { HostTensor } from "../../runtime/host-tensor.ts";
 export class RowSums {
   readonly #engine: Engine;
   readonly #pool: BufferPool;
-  /** By the width of the table; compiled when first needed. */
+  /** Programs by the width of the table, compiled when first needed. */
   readonly #programs = new Map<number, Promise<Program>>();
 
   constructor(engine: Engine, pool: BufferPool) {

@@ -25,7 +25,7 @@ export function alignedBytes(sizeBytes: number): number {
 export class BlockShards {
   readonly #base: BaseModel;
   readonly #memory: VectorMemory;
-  /** By layer, and what is read of it. */
+  /** Shards by layer and by what is read of it. */
   readonly #shards = new Map<string, WeightTensors>();
 
   constructor(base: BaseModel, memory: VectorMemory) {

@@ -32,7 +32,7 @@ interface Slot {
   /** Memory of the slot's own, by name. */
   readonly buffers: Record<string, HostTensor>;
   readonly tensors: Record<string, HostTensor>;
-  /** By the name of the first of a tensor's operands: one tensor may be read in two arithmetics. */
+  /** Tensors that are being read, by the name of their first operand, since one tensor may be read in two arithmetics. */
   filled: Map<string, Promise<void>>;
   layer: number;
   numLeases: number;
@@ -161,7 +161,7 @@ export class Weights implements Lender {
     return { tensors: slot.tensors, release };
   }
 
-  /** To be called when nothing of it is used any more. */
+  /** Gives the memory back. Call it when nothing of it is used any more. */
   release(): void {
     this.#slots.length = 0;
     this.#preparedOutside.clear();

@@ -50,7 +50,7 @@ export class Admission {
   }
 }
 
-/** Whose requests are counted together: those of a key, or of an address. */
+/** Names the caller for rate limits: requests with the same key, or else from the same address, are counted together. */
 function nameOf({ keyName }: Caller, context: Context): string {
   if (keyName !== null) return `key ${keyName}`;
   const { incoming } = (context.env ?? {}) as {

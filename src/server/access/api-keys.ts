@@ -11,7 +11,7 @@ export type ApiRole = (typeof API_ROLES)[number];
 export interface ApiKey {
   readonly name: string;
   readonly role: ApiRole;
-  /** Of the key, in hexadecimal. */
+  /** SHA-256 of the key, in hexadecimal. */
   readonly sha256: string;
 }
 

@@ -12,7 +12,7 @@ const USAGE = z.strictObject({
   total_tokens: z.int(),
   prompt_tokens_details: z.strictObject({ cached_tokens: z.int() }),
 });
-/** In all events but the last null, and absent unless it is asked for. */
+/** The usage in events: absent unless the client asks for it, and else null in all events but the last. */
 const USAGE_OF_EVENTS = USAGE.nullable().optional();
 
 const SCORED_TOKEN = z.strictObject({ token: z.string(), logprob: z.number(), bytes: z.array(z.int()) });

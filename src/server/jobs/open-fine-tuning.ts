@@ -18,7 +18,7 @@ import { TrainedModels } from "./trained-models.ts";
 
 /** How long a job stays a worker's that is not heard of. */
 const LEASE_MS = 30_000;
-/** Between two looks for jobs and results of other processes. */
+/** How long to wait before looking again for jobs and results of other processes. */
 const POLL_MS = 1000;
 
 /** What is kept of the command that serves. */

@@ -8,7 +8,7 @@ import type { Duplex } from "node:stream";
 import type { Socket } from "node:net";
 import { ApiError, errorAnswer } from "../api-error.ts";
 
-/** Of a request to connect to another server, which is no error of Node's. */
+/** The code of a request to connect to another server. Node does not report it as an error. */
 const NO_PROXY = "CONNECT";
 
 /** Node's code of an error → status and words. */

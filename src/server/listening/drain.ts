@@ -5,7 +5,7 @@
 import type { ServerState } from "../server-state.ts";
 import type { Listening } from "./listen.ts";
 
-/** For the last events of texts that are cut off. */
+/** How long the last events of texts that are cut off may take. */
 const LAST_WORDS_MS = 1000;
 
 /** Ends what still runs after a while; jobs stop after their step. */

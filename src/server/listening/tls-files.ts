@@ -8,7 +8,7 @@ import { FormatError, UsageError } from "../../errors.ts";
 import { disk } from "../../format/files/disk/calls.ts";
 import { toFailedRead } from "../../messages/system-error.ts";
 
-/** In PEM. */
+/** Certificate and key as PEM text. */
 export interface TlsFiles {
   readonly cert: string;
   readonly key: string;

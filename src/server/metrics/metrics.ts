@@ -15,7 +15,7 @@ export class ServerMetrics {
   readonly #registry = new Registry();
   readonly #labels = new Set<string>();
   readonly #gauges: ReadonlyMap<keyof ServingStats, Gauge>;
-  /** Of what the engine counts itself. */
+  /** Counters of what the engine itself counts. */
   readonly #counters: ReadonlyMap<keyof ServingStats, Counter>;
   readonly #requests: Counter<"adapter" | "finished_reason">;
   readonly #tokens: Counter<"adapter" | "kind">;

@@ -3,7 +3,7 @@
  */
 
 export interface Limits {
-  /** Of one request. */
+  /** Largest body of one request. */
   readonly maxBodyBytes: number;
   /** Requests a minute of one key, or of one address where no key is asked for; null: as many as come. */
   readonly requestsPerMinute: number | null;
@@ -11,7 +11,7 @@ export interface Limits {
   readonly maxTexts: number;
   /** Tokens of a request, prompts and new ones over all of its texts; null: what the model can. */
   readonly maxRequestTokens: number | null;
-  /** From the whole request to the end of its texts. */
+  /** Longest time from the arrival of the whole request to the end of its texts. */
   readonly requestTimeoutMs: number;
 }
 

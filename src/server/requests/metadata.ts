@@ -5,7 +5,7 @@ const MAX_PAIRS = 16;
 const MAX_KEY = 64;
 const MAX_VALUE = 512;
 
-/** Of characters, which may take two units of a string. */
+/** Counts characters, of which some take two units of a string. */
 const isWithin = (text: string, most: number): boolean =>
   text.length <= 2 * most && Array.from(text).length <= most;
 

@@ -14,7 +14,7 @@ const { n: _n, response_format: _format, stream_options: _options, ...SETTINGS }
 
 export const LOG_PROBS = "message.output_text.logprobs";
 
-/** Of all but the first there is nothing to tell. */
+/** Additions to an answer that a request may ask for. Only the first one changes answers of this server. */
 const INCLUDABLE = [
   LOG_PROBS,
   "code_interpreter_call.outputs",

@@ -43,7 +43,7 @@ export class WrittenResponse {
   readonly #head: { readonly id: string; readonly created_at: number };
   #numEvents = 0;
   #numThoughtTokens = 0;
-  /** Of tokens whose text has not been told. */
+  /** Log-probabilities of tokens whose text has not been sent yet. */
   #logProbs: object[] = [];
 
   /** `newId`: of its items. */

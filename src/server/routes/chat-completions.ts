@@ -39,7 +39,7 @@ interface AskedChat extends ChatTexts {
   readonly state: ServerState;
   /** What all chunks begin with. */
   readonly head: { readonly id: string; readonly created: number; readonly model: string };
-  /** Of a stream that began in another server. */
+  /** The state of a stream that began in another server. */
   readonly resumed: Resumed | undefined;
 }
 

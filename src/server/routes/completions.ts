@@ -64,7 +64,7 @@ interface AskedCompletion {
   readonly body: CompletionRequest;
   readonly state: ServerState;
   readonly jobs: readonly TextJob[];
-  /** As each is told. */
+  /** The texts in the form in which each is sent. */
   readonly texts: readonly ToldText[];
   readonly numPrompts: number;
   /** What all chunks begin with. */

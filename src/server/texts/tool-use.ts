@@ -70,7 +70,7 @@ export interface ToolUse {
   readonly tools: readonly unknown[] | null;
   /** How calls are read; null: there are none to read. */
   readonly format: ToolFormat | null;
-  /** Those that may be called. */
+  /** The functions that may be called. */
   readonly functions: readonly ToolFunction[];
   /** Whether the answer is calls, and no text. */
   readonly isForced: boolean;

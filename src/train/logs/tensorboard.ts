@@ -22,7 +22,7 @@ const VERSION = "brain.Event:2";
 const [HEAD_BYTES, LENGTH_BYTES, SUM_BYTES] = [12, 8, 4];
 /** What an event is about, in the names of its numbers. */
 const GROUPS: Readonly<Record<string, string>> = { step: "train", eval: "eval" };
-/** Beside the numbers of an event. */
+/** Keys of an event that are no curves. */
 const NO_NUMBERS: ReadonlySet<string> = new Set(["step", "total_steps"]);
 
 export const tensorboard: LogFormat = {

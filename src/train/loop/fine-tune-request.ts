@@ -19,7 +19,7 @@ import type { ActivationPlace } from "../step/step-runner.ts";
 /** How parameters move. */
 export interface OptimizerPlan {
   readonly optimizer: Optimizer;
-  /** As its schema gives them. */
+  /** The options of the objective, parsed by its schema. */
   readonly options: unknown;
   readonly schedule: Schedule;
   readonly learningRate: number;

@@ -2,7 +2,7 @@
 import type { MemoryTraffic } from "../../runtime/memory/vector-memory.ts";
 import type { StepEvent } from "../events.ts";
 
-/** In megabytes; nothing where all were in memory. */
+/** Returns the traffic in megabytes, or nothing where all was in memory. */
 export function trafficNumbers(traffic: MemoryTraffic | null): Partial<StepEvent> {
   if (traffic === null) return {};
   const megabytes = (sizeBytes: number): number => Math.round(sizeBytes / 1e3) / 1e3;

@@ -47,7 +47,10 @@ export interface PacedStep {
 
 /** Shorter ones are joined with the next. */
 const SHORTEST_SLEEP_MS = 1;
-/** For how many times as long as a reading took none follows: a slow source takes a tenth of the time at most. */
+/**
+ * After a reading, the pacer waits so many times as long as it took, so that a slow source takes at most a tenth of the
+ * time.
+ */
 const REST_AFTER_READING = 9;
 
 export class Pacer {

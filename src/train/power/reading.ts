@@ -17,7 +17,7 @@ export interface EnergyCounter {
 
 /** Where the state of a device is from. */
 export interface PowerSource {
-  /** For messages. */
+  /** Name of the source, for messages. */
   readonly name: string;
   /** Reads the state. @throws PowerProblem when there is none, or it is nonsense */
   read(): Promise<PowerReading>;
@@ -32,7 +32,7 @@ const [COLDEST, HOTTEST] = [-50, 150];
 const PERCENT = z.number().min(0).max(100);
 const READING = z.object({
   battery: PERCENT.nullish(),
-  /** As Termux calls it. */
+  /** State of charge under the name that Termux uses. */
   percentage: PERCENT.nullish(),
   temperature: z.number().min(COLDEST).max(HOTTEST).nullish(),
   watts: z.number().min(0).nullish(),

@@ -13,7 +13,7 @@ export interface Palette {
   readonly series: readonly string[];
 }
 
-/** On white, for pictures that stand alone. */
+/** Colours on white, for pictures in files of their own. */
 export const PAPER: Palette = {
   background: "#ffffff",
   text: "#54555a",
@@ -23,7 +23,7 @@ export const PAPER: Palette = {
   series: ["#2f6fd0", "#d0562f", "#2e8b57", "#8a5cc2"],
 };
 
-/** On what is dark. */
+/** Colours on a dark background. */
 export const NIGHT: Palette = {
   background: "#1c2027",
   text: "#9aa3b2",

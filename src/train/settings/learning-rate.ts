@@ -19,7 +19,7 @@ const [LEAST_FACTOR, LARGEST_FACTOR] = [1 / 3, 4];
 /** What a learning rate depends on. */
 export interface RateRequest {
   readonly method: Pick<Method, "learningRate">;
-  /** As its schema gives them. */
+  /** The options of the method, parsed by its schema. */
   readonly methodOptions: unknown;
   readonly optimizer: Pick<Optimizer, "rateFactor">;
   readonly objective: Pick<Objective, "rateFactor">;

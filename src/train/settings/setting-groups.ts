@@ -36,7 +36,10 @@ export function methodChoice(methods: readonly Method[]) {
 /** What `memory` says instead of a size: what is free. */
 export const AUTO_MEMORY = "auto";
 
-/** With fewer queries at a time attention would be all nodes of a program and next to no work. */
+/**
+ * Least number of queries that attention computes at a time. With fewer, running the nodes would take longer than their
+ * arithmetic.
+ */
 const LEAST_ATTENTION_CHUNK = 16;
 
 /** Rows in memory; each is checked like a row of a file. */

@@ -17,7 +17,7 @@ import type { MicroBatchKey } from "./step-runner.ts";
 /** An objective with its options. */
 export interface ChosenObjective {
   readonly objective: Objective;
-  /** As its schema gives them. */
+  /** The options of the objective, parsed by its schema. */
   readonly options: unknown;
 }
 
@@ -30,7 +30,7 @@ export interface MicroBatch {
 
 /** What one step runs over. */
 export interface StepWork {
-  /** From 0: dropout is drawn by it. */
+  /** Number of the step, counted from 0. Dropout is drawn by it. */
   readonly step: number;
   readonly microBatches: readonly MicroBatch[];
   /** Tokens of an example at most: some objectives put prompts and answers together anew. */

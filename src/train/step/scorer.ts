@@ -10,7 +10,7 @@ import { type PredictionCounts, predict } from "./predictions.ts";
 
 /** What is scored without gradients. */
 export interface ScorerParts {
-  /** In training; null: the base alone. */
+  /** The adapter that is being trained; null: the base alone. */
   readonly adapter: Adapter | null;
   /** What training started from, which never changes; null: the base alone. */
   readonly reference: Adapter | null;

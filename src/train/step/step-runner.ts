@@ -32,7 +32,7 @@ const DROPOUT_STREAMS: Readonly<Record<DropoutUnit, number>> = { number: 2, row:
 /** Where activations wait between the forward and the backward pass of their block. */
 export interface ActivationPlace {
   readonly form: ActivationForm;
-  /** For forms that use one. */
+  /** The disk, for forms of activations that use one. */
   readonly disk: ShardDisk | null;
 }
 

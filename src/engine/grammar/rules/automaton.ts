@@ -39,7 +39,7 @@ interface Config {
 export interface State {
   /** Whether the text may end here. */
   readonly isEnd: boolean;
-  /** By byte: what follows; null: nothing does, undefined: not known yet. */
+  /** The state that follows each byte; null: none does, undefined: not known yet. */
   readonly row: (State | null | undefined)[];
   readonly configs: readonly Config[];
   /** Equal in states from which the same tokens may follow; null: not known yet. */
@@ -59,7 +59,7 @@ export class RuleBook {
   readonly skips: Place[][] = [];
   readonly calls: { readonly rule: Place; readonly to: Place }[][] = [];
   readonly ends: boolean[] = [];
-  /** By place: one from which the same texts of up to `SIGHT` bytes may follow. */
+  /** For each place, one from which the same texts of up to `SIGHT` bytes may follow. */
   readonly likes: Place[] = [];
   readonly #rules = new Map<string, Place>();
 

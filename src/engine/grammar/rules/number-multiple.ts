@@ -66,7 +66,10 @@ function addPositive({ book }: JsonRules, from: Place, first: number, last: numb
     }
     return place;
   };
-  /** From a place with so many digits to come; `low` and `high` are those of a bound, if it is the bound so far. */
+  /**
+   * Adds the digits that may follow a place, with so many digits to come. `low` and `high` are the digits of a bound where
+   * the number equals it so far.
+   */
   const follow = (
     place: Place,
     numLeft: number,

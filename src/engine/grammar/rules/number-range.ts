@@ -8,7 +8,7 @@ import type { Place } from "./automaton.ts";
 import { addBytes } from "./characters.ts";
 import { type JsonRules, MAX_DIGITS, either } from "./json-rules.ts";
 
-/** Between what numbers lie: at least `low` and above `above`, at most `high` and below `below`. */
+/** The bounds of numbers: at least `low` and above `above`, at most `high` and below `below`. */
 export interface Bounds {
   readonly low: number;
   readonly above: number;
@@ -117,7 +117,7 @@ function addFraction({ book }: JsonRules, from: Place, least: number, most: numb
   const rule = book.rule(`fraction ${least} ${most}`, (start) => {
     const end = book.place();
     const known = new Map<string, Place>();
-    /** From a place behind `index` digits, which may be those of the least or the most. */
+    /** Adds what may follow a place after `index` digits, which may equal those of the lowest or the highest number. */
     const add = (at: Place, index: number, isLow: boolean, isHigh: boolean): void => {
       const [first, last] = [isLow ? (low[index] ?? 0) : 0, isHigh ? (high[index] ?? 0) : 9];
       const edges = new Set([...(isLow ? [first] : []), ...(isHigh ? [last] : [])]);

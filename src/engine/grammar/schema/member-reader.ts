@@ -8,7 +8,7 @@ import type { Members, PatternMember, View } from "./shape.ts";
 const MAX_NAME_PATTERNS = 16;
 
 export class MemberReader {
-  /** By pattern of names. */
+  /** Matchers by the pattern of names that they match. */
   readonly #matchers = new Map<string, PatternMember["hasMatch"]>();
 
   /** What a schema says of properties by their names, if it does. @throws SchemaError */

@@ -41,7 +41,7 @@ const READ = new Set(
 
 export class SchemaReader {
   readonly #root: unknown;
-  /** By the path of a schema. */
+  /** Shapes by the path of their schema. */
   readonly #known = new Map<string, readonly Shape[]>();
   readonly #members = new MemberReader();
 

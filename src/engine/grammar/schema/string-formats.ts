@@ -27,7 +27,7 @@ function shortened(numBefore: number): string {
 
 const IPV6 = [`(?:${GROUP}:){7}${GROUP}`, ...Array.from({ length: 7 }, (_, n) => shortened(n))].join("|");
 
-/** By the names that JSON schemas have for them. */
+/** Patterns of the formats, by their names in JSON schemas. */
 export const STRING_FORMATS: Readonly<Record<string, string>> = {
   date: `^${DATE}$`,
   time: `^${TIME}$`,

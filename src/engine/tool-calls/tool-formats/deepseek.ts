@@ -16,9 +16,9 @@ const TAIL = new RegExp(`^\\s*(?:\`\`\`)?\\s*(?:${END}|$)`);
 /** How one call is written. */
 interface CallForm {
   readonly addName: (book: RuleBook, from: Place, name: string, rules: CallRules) => Place;
-  /** Behind the arguments. */
+  /** The mark behind the arguments. */
   readonly end: string;
-  /** Between two calls. */
+  /** The mark between two calls. */
   readonly between: string;
 }
 

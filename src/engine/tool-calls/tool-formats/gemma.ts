@@ -11,7 +11,7 @@ import { type ToolFormat, addCallsInTurn, addMark } from "../tool-format.ts";
 interface Marks {
   readonly open: string;
   readonly close: string;
-  /** On both sides of a text. */
+  /** The mark on both sides of a text. */
   readonly quote: string;
 }
 

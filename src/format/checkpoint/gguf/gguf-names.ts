@@ -33,7 +33,7 @@ export function translateName(rules: GgufRules, ggufName: string): GgufName | nu
 interface HfName {
   readonly ggufName: string;
   readonly change: GgufChange | null;
-  /** Which of a stack it is. */
+  /** Index of the expert in its stack. */
   readonly expert: number;
 }
 

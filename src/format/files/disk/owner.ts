@@ -19,7 +19,7 @@ const HOST = hostname()
   .replaceAll(/[^A-Za-z0-9]/g, "")
   .slice(0, 40);
 
-/** In place of a start time, for a process of which only the number is left. */
+/** Stands for the start time of a process that has ended, of which only the number is known. */
 const ENDED = "ended";
 
 function readIfThere(path: string): string | null {

@@ -42,7 +42,7 @@ interface GgufInfo {
   /** The columns first. */
   readonly axes: readonly number[];
   readonly ggmlType: number;
-  /** From the begin of the data on. */
+  /** Offset in bytes from the beginning of the data. */
   readonly offset: number;
 }
 

@@ -24,7 +24,7 @@ import { manifestFile } from "./manifest.ts";
 import { type OptimizerState, optimizerFile } from "./optimizer-file.ts";
 import { type Resumed, STATE_FILE, readCheckpoint } from "./read-checkpoint.ts";
 
-/** Behind the name of a checkpoint that cannot be gone on from. */
+/** What is added to the name of a checkpoint from which no run can be resumed. */
 const DAMAGED = ".damaged";
 /** What earlier versions called folders that were being written. */
 const OLD_TEMPORARY = /^\.(checkpoint-\d+|staging)\.[0-9a-f]{8}\.tmp$/;

@@ -17,7 +17,7 @@ export interface ReporterParts {
   readonly title: string;
   readonly start: StartEvent;
   readonly result: "adapter" | "model";
-  /** As they took effect, with rows in memory told by what they are. */
+  /** The options that took effect. Rows in memory are described instead of listed. */
   readonly options: SettledOptions;
   /** What method, optimizer and objective have of their own, where it was not given too. */
   readonly ownOptions: Readonly<Record<string, unknown>>;

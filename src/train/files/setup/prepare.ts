@@ -60,7 +60,7 @@ export type SettledOptions = SizedOptions & { readonly learningRate: number; rea
 export interface OpenedRun {
   readonly options: SizedOptions;
   readonly path: string;
-  /** To be closed by whoever opened it. */
+  /** The checkpoint. The caller closes it. */
   readonly checkpoint: Checkpoint;
   readonly model: Model;
   /** Methods that an adapter to start from may be of. */

@@ -17,10 +17,10 @@ const RATES = z.object({
   int8: z.number().positive(),
   movedBytes: z.number().positive(),
   readBytes: z.number().positive(),
-  /** When it was, if other programs disturbed it. */
+  /** When the measurement was made, if other programs disturbed it. */
   disturbedMs: z.number().optional(),
 });
-/** For how long what was disturbed will do. */
+/** How long a disturbed measurement is used before it is made again. */
 const DISTURBED_FOR_MS = 10 * 60_000;
 const KEPT = z.record(z.string(), RATES).catch({});
 
