@@ -12,7 +12,7 @@ import { allocateRates } from "../../src/train/dropbp/allocate-rates.ts";
 import { branchesOf } from "../../src/train/dropbp/branch-list.ts";
 import { chooseBranches } from "../../src/train/dropbp/draw-branches.ts";
 import { measureBranches } from "../../src/train/dropbp/measure-branches.ts";
-import { SENSITIVITIES, type Sensitivity, squaredDistance } from "../../src/train/dropbp/sensitivity.ts";
+import { SENSITIVITIES, type Sensitivity } from "../../src/train/dropbp/sensitivity.ts";
 import { StepRunner } from "../../src/train/step/step-runner.ts";
 import { accumulateLoss, attachTo, batchFromRows } from "../passes/model-passes.ts";
 import { assertNear, goldenJson, goldenPath, goldenTensors, relativeDifference } from "./golden-files.ts";
@@ -179,7 +179,7 @@ for (const [name, { method, options }] of Object.entries(CASES)) {
               [0, 1, 2, 3].map((branch) => branch === i),
               0,
             );
-            const distance = squaredDistance(whole, await sensitivity.read(steps.gradients.groups));
+            const distance = await sensitivity.distance(whole, steps.gradients.groups);
             // The same gradients; their squares are added in another order.
             assertNear(sensitivities[i]! / distance, 1, 1e-13, `${ours} of branch ${i} by a pass of its own`);
           }

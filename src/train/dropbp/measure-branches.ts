@@ -11,7 +11,7 @@ import type { BufferPool } from "../../runtime/memory/buffer-pool.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import { type KeptBlock, type Turn, runBlockBackward } from "../step/blocks-backward.ts";
 import type { ModelBranch } from "./branch-list.ts";
-import { type Sensitivity, squaredDistance } from "./sensitivity.ts";
+import type { Sensitivity } from "./sensitivity.ts";
 
 type Stream = HostTensor<"float32">;
 
@@ -104,7 +104,7 @@ class Measuring {
     const { gradients, runner, betweenBlocks } = this.#turn;
     const groups = gradients.groups.filter(({ group }) => group.layer === layer);
     const below: Way[] = [];
-    let whole: ArrayLike<number>[] = [];
+    let whole: readonly ArrayLike<number>[] = [];
     for (const [i, way] of ways.entries()) {
       this.#signal?.throwIfAborted();
       await betweenBlocks?.();
@@ -114,9 +114,8 @@ class Measuring {
       gradients.finish();
       if (ways[i + 1]?.dy !== dy) runner.session.pool.release(dy);
       if (dx) below.push({ without, dy: dx });
-      const found = await this.#sensitivity.read(groups);
-      if (without === null) whole = found;
-      else this.sensitivities[without]! += squaredDistance(whole, found);
+      if (without === null) whole = await this.#sensitivity.read(groups);
+      else this.sensitivities[without]! += await this.#sensitivity.distance(whole, groups);
     }
     return below;
   }

@@ -9,73 +9,80 @@
  */
 import type { VectorGroup } from "../../optim/updater.ts";
 import type { GradientGroup } from "../../run/gradients/gradient-buffer.ts";
-import type { PartedVector } from "../../runtime/memory/parted-vector.ts";
 
 /** Gradients of a group of parameters. */
 interface Gradients extends Pick<GradientGroup, "values" | "present"> {
   readonly group: Pick<VectorGroup, "parameters">;
 }
 
+/** What is kept of gradients to compare others with: a number or a vector a parameter. */
+type Kept = readonly ArrayLike<number>[];
+
 /** A definition of the sensitivity. */
 export interface Sensitivity {
   readonly name: string;
-  /** Copies of the gradients of a group that are compared at a time. */
-  readonly numCopies: number;
-  /** What is compared of gradients. */
-  read(groups: readonly Gradients[]): Promise<ArrayLike<number>[]>;
+  /** Whether all gradients of a group are kept: they take as much memory once more. */
+  readonly keepsAll: boolean;
+  /** Reads what others are compared with. */
+  read(groups: readonly Gradients[]): Promise<Kept>;
+  /** Sums the squares of what is another than was kept. */
+  distance(kept: Kept, groups: readonly Gradients[]): Promise<number>;
 }
 
-/** The numbers of a parameter in the vector of its group. */
-type Read<T> = (values: PartedVector, from: number, to: number) => Promise<T>;
-
-/** Reads what is wanted of each parameter; `absent`: of one without gradient. */
-async function ofParameters<T>(
-  groups: readonly Gradients[],
-  read: Read<T>,
-  absent: (length: number) => T,
-): Promise<T[]> {
-  const found: T[] = [];
+/** Norm of the gradient of each parameter, 0 where there is none. */
+async function norms(groups: readonly Gradients[]): Promise<number[]> {
+  const found: number[] = [];
   for (const { group, values, present } of groups) {
-    for (const [i, { offset, length }] of group.parameters.entries())
-      found.push(present[i] ? await read(values, offset, offset + length) : absent(length));
+    for (const [i, { offset, length }] of group.parameters.entries()) {
+      let sum = 0;
+      // Where they are: a copy of an embedding's would be as large as the embedding.
+      const add = (view: Float32Array): void => {
+        for (let j = 0; j < view.length; j++) sum += view[j]! * view[j]!;
+      };
+      if (present[i] === true) await values.visit(offset, offset + length, "read", add);
+      found.push(Math.sqrt(sum));
+    }
   }
   return found;
 }
 
-/** Where the gradients are: a copy of an embedding's would be as large as the embedding. */
-const norm: Read<number> = async (values, from, to) => {
-  let sum = 0;
-  await values.visit(from, to, "read", (view) => {
-    for (let i = 0; i < view.length; i++) sum += view[i]! * view[i]!;
-  });
-  return Math.sqrt(sum);
+const norm: Sensitivity = {
+  name: "norm",
+  keepsAll: false,
+  read: async (groups) => [await norms(groups)],
+  async distance([kept = []], groups) {
+    const found = await norms(groups);
+    return found.reduce((sum, value, i) => sum + (kept[i]! - value) ** 2, 0);
+  },
 };
 
-export const SENSITIVITIES: readonly Sensitivity[] = [
-  {
-    name: "norm",
-    numCopies: 0,
-    read: async (groups) => [await ofParameters(groups, norm, () => 0)],
+const gradient: Sensitivity = {
+  name: "gradient",
+  keepsAll: true,
+  async read(groups) {
+    const found: Float32Array[] = [];
+    for (const { group, values, present } of groups) {
+      for (const [i, { offset, length }] of group.parameters.entries()) {
+        const isThere = present[i] === true;
+        found.push(isThere ? await values.read(offset, offset + length) : new Float32Array(length));
+      }
+    }
+    return found;
   },
-  {
-    name: "gradient",
-    // Of the whole pass, and of the one without a branch.
-    numCopies: 2,
-    read: (groups) =>
-      ofParameters<Float32Array>(
-        groups,
-        (values, from, to) => values.read(from, to),
-        (length) => new Float32Array(length),
-      ),
+  async distance(kept, groups) {
+    let [sum, parameterIndex] = [0, 0];
+    for (const { group, values, present } of groups) {
+      for (const [i, { offset, length }] of group.parameters.entries()) {
+        const whole = kept[parameterIndex++]!;
+        const add = (view: Float32Array, at: number): void => {
+          for (let j = 0; j < view.length; j++) sum += (whole[at - offset + j]! - view[j]!) ** 2;
+        };
+        if (present[i] === true) await values.visit(offset, offset + length, "read", add);
+        else for (let j = 0; j < length; j++) sum += whole[j]! ** 2;
+      }
+    }
+    return sum;
   },
-];
+};
 
-/** Sum of squared differences of what `read` gave. */
-export function squaredDistance(a: readonly ArrayLike<number>[], b: readonly ArrayLike<number>[]): number {
-  let sum = 0;
-  for (const [i, vector] of a.entries()) {
-    const other = b[i]!;
-    for (let j = 0; j < vector.length; j++) sum += (vector[j]! - other[j]!) ** 2;
-  }
-  return sum;
-}
+export const SENSITIVITIES: readonly Sensitivity[] = [norm, gradient];

@@ -97,12 +97,12 @@ export function* estimateRun(request: MemoryRequest, recompute: Recompute): Gene
   };
 }
 
-/** Gradients of a block, or of what is outside of them, that DropBP compares. */
+/** Gradients of a block, or of what is outside of them, that DropBP keeps to compare others with. */
 function comparedBytes({ dropBp, model }: MemoryRequest, adapter: AdapterView): number {
   const groups = [...model.layers.keys(), null].map((layer) =>
     adapter.trained(layer).reduce((sum, { shape }) => sum + numElements(shape), 0),
   );
-  return (dropBp?.sensitivity?.numCopies ?? 0) * FLOAT_BYTES * Math.max(...groups);
+  return dropBp?.sensitivity?.keepsAll === true ? FLOAT_BYTES * Math.max(...groups) : 0;
 }
 
 function processBytes({ compute, numTokens, tokenizerFiles }: MemoryRequest): number {
