@@ -88,6 +88,16 @@ export class StateFolder {
     return (await listNames(path)).length > 0;
   }
 
+  /** A folder that is not there, or not mounted, would fail every job. @throws UsageError "usage/flag" while there are no files */
+  async requireFiles(): Promise<void> {
+    if (await this.has(join(this.path, "files"))) return;
+    throw new UsageError(
+      "usage/flag",
+      `Cannot begin with jobs: there are no files of jobs in "${this.path}", expected the folder that is --state of the servers, with what was uploaded`,
+      { hint: "Look whether it is mounted, and wait for the first upload." },
+    );
+  }
+
   /** Removes what a job has trained, in whichever folders its workers did. */
   async removeRuns(job: string): Promise<void> {
     await rm(this.#at("jobs", job), { recursive: true, force: true });

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, readFileSync, readdirSync } from "node:fs";
+import { existsSync, readFileSync, readdirSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { test } from "node:test";
@@ -53,8 +53,7 @@ function start(words: readonly string[], env: NodeJS.ProcessEnv = {}) {
 }
 
 /** An empty table with a folder of state, and the words of workers on them. */
-async function openQueue(root: string, model: string, data: string) {
-  const url = URL_OF_TESTS ?? "";
+async function openQueue(root: string, model: string, data: string, url = URL_OF_TESTS ?? "") {
   const database = openPostgres(url);
   await database.query("drop schema if exists graft cascade");
   await prepareTables(database);
@@ -218,6 +217,31 @@ test("copies of a store that a killed worker has left go when another starts, th
   assert.deepEqual(readdirSync(files), []);
   await database.stop();
   await s3.close();
+});
+
+test("a worker that does not see the files of the servers leaves their jobs, says so, and goes on when it does", async () => {
+  const root = temporaryFolder();
+  const model = await writeTinyModel(join(root, "small"));
+  const data = writeTinyChats(join(root, "chats.jsonl"), 4);
+  const wire = new WireServer(await PGlite.create());
+  await wire.start();
+  const { queue, files, table, database, words, base } = await openQueue(root, model, data, wire.url);
+  const [away, there] = [join(root, "away"), join(files.path, "files")];
+  // As where what is shared is not mounted: the folder is there, and empty.
+  renameSync(there, away);
+  const job = newJob("ftjob-1", { graft: { steps: 1, batchSize: 1, maxLength: 32 } });
+  await queue.submit({ job, base, baseName: "small", initAdapter: null });
+  const worker = start(words);
+  await waitFor(() => worker.warnings.some((line) => line.includes("no files of jobs")));
+  assert.deepEqual([worker.taken, (await table.read("ftjob-1"))?.job.status], [[], "queued"]);
+  renameSync(away, there);
+  const { job: done } = await ended(table, "ftjob-1");
+  assert.equal(done.status, "succeeded", JSON.stringify(done.error));
+  worker.child.kill("SIGTERM");
+  await once(worker.child, "close");
+  assert.ok(worker.warnings.some((line) => line.includes("jobs go on")));
+  await database.close();
+  await wire.stop();
 });
 
 test("a worker without its database says so", async () => {

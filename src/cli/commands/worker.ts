@@ -81,6 +81,7 @@ export const command = defineCommand({
         pollMs: POLL_MS,
         onIdle: () => tellMisfits(queue, fingerprint, name, told, io),
         ...troublesTo(io),
+        ...(copies === null && { isReady: () => files.requireFiles() }),
         work: (taken, lease) => work(taken, lease, files, places, io),
       });
       io.emit({ event: "waiting", base: name, fingerprint });

@@ -21,6 +21,8 @@ export interface JobWorkerOptions extends TroubleOptions {
   readonly leaseMs: number;
   /** How long to wait before looking again while there is no job. */
   readonly pollMs: number;
+  /** Throws while no job could be done, which then wait for others. */
+  readonly isReady?: () => Promise<void>;
   /** Does a job, up to its end or to where the lease says to stop. Errors are the work's to tell. */
   readonly work: (taken: TakenJob, lease: Lease) => Promise<void>;
   /** Is called when there is nothing to do. */
@@ -63,12 +65,13 @@ export class JobWorker {
   }
 
   async #run(): Promise<void> {
-    const { queue, base, owner, clock, leaseMs, pollMs, onIdle } = this.#options;
+    const { queue, base, owner, clock, leaseMs, pollMs, isReady, onIdle } = this.#options;
     while (!this.#closed.signal.aborted) {
       const wake = new AbortController();
       this.#wakes.add(wake);
       const askedMs = clock.nowMs();
       try {
+        await isReady?.();
         const taken = await queue.take(base, owner, leaseMs);
         this.#trouble.end();
         if (taken) {
