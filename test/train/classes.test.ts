@@ -24,9 +24,8 @@ import { temporaryFolder, tinyModelParts, writeTinyModel } from "../tiny/model.t
 import { writeTinyRows } from "../tiny/rows.ts";
 import { valuesOf } from "../passes/trained-values.ts";
 import { runTiny } from "./tiny-run.ts";
-import { sampled } from "../matrix/sampled.ts";
 
-const MAIN = join(import.meta.dirname, "../../bin/graft.js");
+const MAIN = join(import.meta.dirname, "../../src/cli/main.ts");
 const run = promisify(execFile);
 const folder = temporaryFolder();
 const data = writeTinyRows(`${folder}/train.jsonl`, "classes", 40);
@@ -67,7 +66,7 @@ async function accuracyOf(model: string, adapterFolder: string | null): Promise<
   return accuracy;
 }
 
-for (const [family, [modelType, { config, saved, head }]] of Object.entries(CLASSIFIERS).entries()) {
+for (const [modelType, { config, saved, head }] of Object.entries(CLASSIFIERS)) {
   describe(`a classifier of family ${modelType}`, async () => {
     const model = await writeTinyModel(`${folder}/${modelType}`, { modelType, config });
     const settings = { model, data, evalData: heldOut, batchSize: 8, schedule: "constant", seed: 3 };
@@ -97,10 +96,9 @@ for (const [family, [modelType, { config, saved, head }]] of Object.entries(CLAS
     });
 
     test("its head is trained beside every method of adapters, unless something else is said", async () => {
-      for (const [turn, { name: method, kind }] of METHODS.entries()) {
+      for (const { name: method, kind } of METHODS) {
         if (kind === "base") continue;
-        const without = sampled([[]], () => (family + turn) % Object.keys(CLASSIFIERS).length === 0);
-        for (const modulesToSave of [undefined, ...without]) {
+        for (const modulesToSave of [undefined, []]) {
           const output = `${folder}/${modelType}-${method}-${modulesToSave?.length}`;
           const own = { method, modulesToSave, rank: undefined, steps: 1, output };
           await runTiny({ ...settings, ...own, evalData: undefined });

@@ -18,7 +18,6 @@ import { scoreSequences } from "../../src/train/step/sequence-scores.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
 import { writeTinyRows } from "../tiny/rows.ts";
 import { bytesOf, lossesOf, runTiny } from "./tiny-run.ts";
-import { inTurn } from "../matrix/sampled.ts";
 
 const folder = temporaryFolder();
 const MODELS = {
@@ -81,9 +80,9 @@ function linesOf(output: string): Line[] {
 const mean = (values: readonly number[]): number =>
   values.reduce((sum, value) => sum + value, 0) / values.length;
 
-for (const [turn, { name, rows }] of OBJECTIVES.entries()) {
+for (const { name, rows } of OBJECTIVES) {
   describe(`objective ${name}`, () => {
-    for (const method of inTurn(["lora", "road", "ia3", "full"], turn)) {
+    for (const method of ["lora", "road", "ia3", "full"]) {
       test(`${method} learns by it, and the run tells of it as TRL does`, async () => {
         const output = `${name}-${method}`;
         const evaluated = { evalData: HELD_OUT.get(rows) as string, evalEvery: 12 };

@@ -16,7 +16,7 @@ export type RoleTensors<R extends Roles> = {
 };
 
 /** Operands in a graph. */
-type RoleValues<R extends Roles> = { readonly [K in keyof R]: Value };
+export type RoleValues<R extends Roles> = { readonly [K in keyof R]: Value };
 
 interface RoleProduct<R extends Roles> extends Pick<Product, "binding" | "keptAs" | "unsmoothed"> {
   readonly operands: R;

@@ -7,7 +7,7 @@ import { requireIds } from "../texts/text-job.ts";
 import { DETOKENIZE_REQUEST, TOKENIZE_REQUEST } from "../wire.ts";
 
 /** Characters that are encoded, and ids that are decoded, at once: that takes less than a second, in which nobody else is served. */
-const MAX_LENGTH = 1 << 20;
+const MAX_LENGTH = 1 << 18;
 
 /** @throws ApiError 400 for a text of which nobody asks a model anything */
 function requireShort({ length }: string | readonly number[], param: string, what: string): void {

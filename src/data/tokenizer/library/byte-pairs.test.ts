@@ -2,35 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Tokenizer as Library } from "@huggingface/tokenizers";
-import { Random } from "../../../random.ts";
 import { byteTokenizerFiles } from "../../../../test/tiny/byte-tokenizer.ts";
 import { createTokenizer } from "../tokenizer.ts";
-
-test("long words have the ids that the library gives them", () => {
-  const files = byteTokenizerFiles();
-  const { vocab } = files.tokenizer["model"] as { vocab: Record<string, number> };
-  const pairs = ["a b", "b a", "ab a", "a a", "aa aa", "ab ab", "abab aa", "Ġ Ġ", "ĠĠ ĠĠ", "Ġ a", "aaaa Ġ"];
-  const merged = pairs.map((pair) => pair.replace(" ", ""));
-  const first = Object.keys(vocab).length + 9;
-  const model = {
-    type: "BPE",
-    merges: pairs,
-    vocab: { ...vocab, ...Object.fromEntries(merged.map((token, i) => [token, first + i])) },
-  };
-  const tokenizer = { ...files.tokenizer, model, pre_tokenizer: { type: "ByteLevel", use_regex: false } };
-  const library = new Library(tokenizer, files.config) as unknown as {
-    encode(text: string, options: object): { ids: number[] };
-  };
-  const ours = createTokenizer({ ...files, tokenizer });
-  const random = new Random(1);
-  const word = (length: number): string =>
-    Array.from({ length }, () => "aaab é"[Math.floor(6 * random.uniform())]).join("");
-  const words = Array.from({ length: 200 }, (_, i) => word(60 + 3 * i));
-  for (const text of words) {
-    const { ids } = library.encode(text, { add_special_tokens: false });
-    assert.deepEqual(ours.encode(text, { addSpecialTokens: false }), ids, text);
-  }
-});
 
 test("tokens as a list, merges as texts: the ids of the library, equal tokens and unknown ones too", () => {
   const files = byteTokenizerFiles();

@@ -6,10 +6,6 @@
  * a GGUF file, which lists its tokens, has to be turned into first.
  */
 import type { TokenizerFiles } from "../../../format/checkpoint/checkpoint.ts";
-import { mergeLong } from "./long-words.ts";
-
-/** Characters up to which a word is the library's to merge, which keeps what it has merged. */
-const MAX_SHORT_WORD = 64;
 
 /** The library's model of byte pairs, as much as is used. */
 export interface BytePairs {
@@ -18,10 +14,6 @@ export interface BytePairs {
   readonly vocab: (string | undefined)[];
   unk_token_id?: number | undefined;
   add_node?: (queue: { push(node: PairNode): void }, node: PairNode) => void;
-  /** Merges the characters of a word. */
-  bpe?: (word: string) => string[];
-  readonly end_of_word_suffix?: string | null;
-  readonly continuing_subword_suffix?: string | null;
 }
 
 /** A token of a word that is being merged, and the one after it. */
@@ -89,7 +81,4 @@ function fillMerges(made: BytePairs, merges: readonly string[]): void {
     node.score = rank + node.bias;
     queue.push(node);
   };
-  const merge = made.bpe?.bind(made);
-  if (!merge || made.end_of_word_suffix || made.continuing_subword_suffix) return;
-  made.bpe = (word) => (word.length > MAX_SHORT_WORD ? mergeLong(Array.from(word), ranks) : merge(word));
 }
