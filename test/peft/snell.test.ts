@@ -134,7 +134,7 @@ describe("gradients of SNELL's update equal central differences, with what is he
 
       const forward: ProgramSpec = { name: "forward", inputs: all, outputs: { delta } };
       const heldNodes = nodesOf(forward).filter(({ op }) => op.name === "stopGradient");
-      const held = Object.fromEntries(heldNodes.map(({ outputs }, i) => [`held${i}`, outputs[0] as Value]));
+      const held = Object.fromEntries(heldNodes.map(({ outputs }, i) => [`held${i}`, outputs[0]]));
       Object.assign(feeds, evaluate({ name: "held", inputs: all, outputs: held }, feeds));
       // An entry that is the threshold itself sits on a corner; it counts as dropped, as just below.
       for (const [name, { shape, data }] of Object.entries(feeds)) {
