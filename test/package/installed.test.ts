@@ -87,7 +87,7 @@ before(async () => {
   writeTinyChats(join(project, "chats.jsonl"), 8);
 });
 
-test("the package holds compiled files and types, and neither tests nor sources", () => {
+test("the package holds compiled files, types and documents, and neither tests nor sources", () => {
   for (const file of [
     "bin/graft.js",
     "dist/index.js",
@@ -100,7 +100,7 @@ test("the package holds compiled files and types, and neither tests nor sources"
   }
   const foreign = packed.filter(
     (path) =>
-      !/^(bin\/graft\.js|dist\/[\w/-]+(\.d\.ts|\.js)|examples\/quickstart\/[\w-]+\.jsonl|(LICENSE|README\.md|CHANGELOG\.md|package\.json))$/.test(
+      !/^(bin\/graft\.js|dist\/[\w/-]+(\.d\.ts|\.js)|docs\/[\w-]+\.(md|svg)|examples\/quickstart\/[\w-]+\.jsonl|(LICENSE|README\.md|CHANGELOG\.md|package\.json))$/.test(
         path,
       ),
   );
@@ -113,6 +113,13 @@ test("the installed command shows its help and version", () => {
   assert.match(help.stdout, /Usage: graft COMMAND/);
   const { version } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")) as { version: string };
   assert.equal(run(join("node_modules", ".bin", "graft"), ["--version"], project).stdout.trim(), version);
+});
+
+test("documents that the help of the installed command names are there", () => {
+  const { stdout } = run(join("node_modules", ".bin", "graft"), ["train", "--help"], project);
+  const named = stdout.match(/docs\/[\w-]+\.md/g) ?? [];
+  assert.ok(named.length > 0);
+  for (const name of named) assert.ok(existsSync(join(project, "node_modules", "graft", name)), name);
 });
 
 test("the installed command trains an adapter", () => {
