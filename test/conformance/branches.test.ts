@@ -22,6 +22,7 @@ import { attachTo, examplesFor, perturb, unpacked } from "../passes/model-passes
 import { sharePrograms } from "../passes/shared-programs.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
 import { openUntilEnd } from "../files/open-until-end.ts";
+import { inTurn } from "../matrix/sampled.ts";
 
 const engine = sharePrograms(createEngine({ threads: 1 }));
 const folder = temporaryFolder();
@@ -41,7 +42,7 @@ function bytesOf(saved: Saved): number {
   return Object.values(saved).reduce((sum, { data }) => sum + data.byteLength, 0);
 }
 
-for (const { modelType } of FAMILIES) {
+for (const [turn, { modelType }] of FAMILIES.entries()) {
   describe(`branches of ${modelType}`, async () => {
     const { base } = await openUntilEnd(await writeTinyModel(`${folder}/${modelType}`, { modelType }));
     const batch = unpacked(examplesFor(base.model, [9, 6, 4]));
@@ -50,8 +51,8 @@ for (const { modelType } of FAMILIES) {
     assert.deepEqual(names, ["attention", "mlp"]);
     const last = layers.length - 1;
 
-    for (const method of [full, lora]) {
-      for (const dropped of [["attention"], ["mlp"], names]) {
+    for (const [i, dropped] of [["attention"], ["mlp"], names].entries()) {
+      for (const method of inTurn([full, lora], turn + i)) {
         test(`${method.name} without the backward of ${dropped.join(" and ")}`, async () => {
           const adapter = await attachTo(base, method);
           perturb(adapter, 0.05);

@@ -49,6 +49,7 @@ import {
 import { sharePrograms } from "../passes/shared-programs.ts";
 import { largestDifference } from "../reference/differences.ts";
 import { tinyModelParts } from "../tiny/model.ts";
+import { inTurn } from "../matrix/sampled.ts";
 
 const engine = sharePrograms(createEngine({ threads: 1 }));
 
@@ -190,7 +191,7 @@ function assertNear(
   assert.ok(apart <= tolerance * largest(expected), `${what}: ${apart} apart of ${largest(expected)}`);
 }
 
-for (const compute of ALL) {
+for (const [turn, compute] of ALL.entries()) {
   describe(`arithmetic ${compute.name}`, () => {
     for (const storage of Object.keys(STORAGES) as StorageName[]) {
       if (STORAGES[storage].quantize === "read-only") continue;
@@ -223,11 +224,11 @@ for (const compute of ALL) {
       }
     }
 
-    for (const modelType of Object.keys(WIDTHS)) {
+    for (const [i, modelType] of Object.keys(WIDTHS).entries()) {
       test(`${modelType}: the model computes and trains as one in float32 of its weights`, async () => {
         const { base, rounded } = await modelsOf(compute, modelType);
         const batch = unpacked(examplesFor(base.model, [9, 6, 4]));
-        for (const method of [lora, dora]) {
+        for (const method of inTurn([lora, dora], turn + i)) {
           const [adapter, expected] = await Promise.all([
             movedLora(base, method),
             movedLora(rounded, method),
@@ -349,14 +350,14 @@ async function asStored(product: Product, matrix: Matrix, stored: StoredTensor):
 }
 
 describe("an arithmetic that is exact", () => {
-  for (const method of METHODS) {
+  for (const [turn, method] of METHODS.entries()) {
     test(`${method.name}: gives the gradients of float32, fed or bound`, async () => {
       const { base } = await modelsOf(f32, "llama");
       const batch = unpacked(examplesFor(base.model, [9, 6, 4]));
       const adapter = await attachTo(base, method);
       perturb(adapter, 0.01);
       const expected = await lossAndGradients(engine, base, adapter, [batch]);
-      for (const compute of MINE) {
+      for (const compute of inTurn(MINE, turn)) {
         const options = await optionsOf(compute, base, batch);
         const found = await lossAndGradients(engine, base, adapter, [batch], options);
         assert.deepEqual([...found.gradients.keys()], [...expected.gradients.keys()]);

@@ -13,6 +13,7 @@ import { prepareScenarios, SCENARIOS, type Scenario } from "../faults/scenarios.
 import { temporaryFolder } from "../tiny/model.ts";
 
 const PROGRAM = join(import.meta.dirname, "killed-program.ts");
+const CACHE = new URL("../../tools/compile-cache.js", import.meta.url).href;
 const KINDS: readonly FaultKind[] = ["write", "sync", "rename"];
 
 /** Defines a test for each command, which is killed as often; moments follow from the seed. */
@@ -36,20 +37,22 @@ async function killWriter(
     return join(folder, name, scenario.name.endsWith("gguf") ? "out.gguf" : "out");
   };
   const reference = place("reference");
+  await scenario.act(reference);
   const numCalls = new Map<FaultKind, number>();
-  for (const kind of KINDS) {
+  const countCalls = async (kind: FaultKind): Promise<number> => {
     const counter = faultyDisk(kind, 0);
-    await withDisk(counter.disk, () => scenario.act(kind === "write" ? reference : place(kind)));
-    numCalls.set(kind, counter.numCalls());
-  }
+    await withDisk(counter.disk, () => scenario.act(place(kind)));
+    return counter.numCalls();
+  };
   let numKilled = 0;
   for (let i = 0; i < numKills; i++) {
     const output = place(`killed-${i}`);
     const kind = KINDS[random.integer(KINDS.length)]!;
+    if (!numCalls.has(kind)) numCalls.set(kind, await countCalls(kind));
     // Where the number varies, it is rarely less than half of what it was.
     const nth = 1 + random.integer(Math.ceil(numCalls.get(kind)! / (scenario.varies ? 2 : 1)));
     const { words, env } = scenario.command!(output);
-    const child = spawn(process.execPath, [PROGRAM, kind, String(nth), ...words], {
+    const child = spawn(process.execPath, ["--import", CACHE, PROGRAM, kind, String(nth), ...words], {
       env: { ...process.env, ...env },
       stdio: ["ignore", "ignore", "pipe"],
     });

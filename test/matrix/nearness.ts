@@ -1,19 +1,11 @@
 /** @file How far numbers that are computed in two ways may be apart. */
 import assert from "node:assert/strict";
-
-/** The largest difference of two arrays; Infinity where one is no number. */
-export function distance(a: Float32Array, b: Float32Array): number {
-  assert.equal(a.length, b.length);
-  return a.reduce((max, value, i) => {
-    const apart = Math.abs(value - (b[i] as number));
-    return Number.isNaN(apart) ? Infinity : Math.max(max, apart);
-  }, 0);
-}
+import { largestDifference } from "../reference/differences.ts";
 
 /** Asserts that two arrays differ by a share of the larger one's size at most. */
 export function assertNear(actual: Float32Array, expected: Float32Array, share: number, what: string): void {
   const size = expected.reduce((max, value) => Math.max(max, Math.abs(value)), 1);
-  const apart = distance(actual, expected);
+  const apart = largestDifference(actual, expected);
   assert.ok(apart <= share * size, `${what}: ${apart} apart, of size ${size}`);
 }
 
@@ -26,7 +18,7 @@ export function assertGradientsNear(
   assert.deepEqual([...actual.keys()].sort(), [...expected.keys()].sort());
   for (const [name, gradient] of expected) {
     const size = gradient.reduce((max, value) => Math.max(max, Math.abs(value)), 0);
-    const apart = distance(actual.get(name) as Float32Array, gradient);
+    const apart = largestDifference(actual.get(name)!, gradient);
     // What the softmax takes out again, as biases of keys where nothing is turned, has no gradient but rounding.
     assert.ok(apart <= share * size + 5e-8, `${name} is ${apart} apart, of size ${size}`);
   }

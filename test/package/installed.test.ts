@@ -194,12 +194,14 @@ test(
 );
 
 test("a TypeScript program of the project finds the types, without those of Node, and a wrong call is refused", () => {
-  const check = (code: string, module: string, moduleResolution: string): string => {
-    writeFileSync(join(project, "program.ts"), code);
+  const check = (module: string, moduleResolution: string): string => {
     const options = { strict: true, noEmit: true, target: "es2024", lib: ["es2024", "dom"], types: [] };
     writeFileSync(
       join(project, "tsconfig.json"),
-      JSON.stringify({ compilerOptions: { ...options, module, moduleResolution }, files: ["program.ts"] }),
+      JSON.stringify({
+        compilerOptions: { ...options, module, moduleResolution },
+        files: ["program.ts", "wrong.ts"],
+      }),
     );
     return run(join(ROOT, "node_modules/.bin/tsc"), ["-p", "tsconfig.json"], project).text;
   };
@@ -208,7 +210,12 @@ import { METHODS } from "graft/core";
 export const names: readonly string[] = METHODS.map(({ name }) => name);
 export const steps: Promise<number> = train({ model: ${model}, data: "d", output: "o" }).then((r) => r.steps);
 `;
-  assert.equal(check(call('"m"'), "nodenext", "nodenext"), "");
-  assert.equal(check(call('"m"'), "esnext", "bundler"), "");
-  assert.match(check(call("1"), "nodenext", "nodenext"), /TS2322/);
+  writeFileSync(join(project, "program.ts"), call('"m"'));
+  writeFileSync(join(project, "wrong.ts"), call("1"));
+  for (const [module, resolution] of [
+    ["nodenext", "nodenext"],
+    ["esnext", "bundler"],
+  ] as const) {
+    assert.match(check(module, resolution), /^wrong\.ts\(\d+,\d+\): error TS2322: .*\n$/);
+  }
 });

@@ -24,8 +24,9 @@ import { temporaryFolder, tinyModelParts, writeTinyModel } from "../tiny/model.t
 import { writeTinyRows } from "../tiny/rows.ts";
 import { valuesOf } from "../passes/trained-values.ts";
 import { runTiny } from "./tiny-run.ts";
+import { sampled } from "../matrix/sampled.ts";
 
-const MAIN = join(import.meta.dirname, "../../src/cli/main.ts");
+const MAIN = join(import.meta.dirname, "../../bin/graft.js");
 const run = promisify(execFile);
 const folder = temporaryFolder();
 const data = writeTinyRows(`${folder}/train.jsonl`, "classes", 40);
@@ -66,7 +67,7 @@ async function accuracyOf(model: string, adapterFolder: string | null): Promise<
   return accuracy;
 }
 
-for (const [modelType, { config, saved, head }] of Object.entries(CLASSIFIERS)) {
+for (const [family, [modelType, { config, saved, head }]] of Object.entries(CLASSIFIERS).entries()) {
   describe(`a classifier of family ${modelType}`, async () => {
     const model = await writeTinyModel(`${folder}/${modelType}`, { modelType, config });
     const settings = { model, data, evalData: heldOut, batchSize: 8, schedule: "constant", seed: 3 };
@@ -96,9 +97,10 @@ for (const [modelType, { config, saved, head }] of Object.entries(CLASSIFIERS)) 
     });
 
     test("its head is trained beside every method of adapters, unless something else is said", async () => {
-      for (const { name: method, kind } of METHODS) {
+      for (const [turn, { name: method, kind }] of METHODS.entries()) {
         if (kind === "base") continue;
-        for (const modulesToSave of [undefined, []]) {
+        const without = sampled([[]], () => (family + turn) % Object.keys(CLASSIFIERS).length === 0);
+        for (const modulesToSave of [undefined, ...without]) {
           const output = `${folder}/${modelType}-${method}-${modulesToSave?.length}`;
           const own = { method, modulesToSave, rank: undefined, steps: 1, output };
           await runTiny({ ...settings, ...own, evalData: undefined });

@@ -14,7 +14,7 @@ import { TINY_IMAGE_SIZE, drawImages, writeImages } from "../tiny/images.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
 import { lossesOf, runTiny } from "./tiny-run.ts";
 
-const MAIN = join(import.meta.dirname, "../../src/cli/main.ts");
+const MAIN = join(import.meta.dirname, "../../bin/graft.js");
 const run = promisify(execFile);
 const engine = createEngine({ threads: 1 });
 const folder = temporaryFolder();

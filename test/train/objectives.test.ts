@@ -18,6 +18,7 @@ import { scoreSequences } from "../../src/train/step/sequence-scores.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
 import { writeTinyRows } from "../tiny/rows.ts";
 import { bytesOf, lossesOf, runTiny } from "./tiny-run.ts";
+import { inTurn } from "../matrix/sampled.ts";
 
 const folder = temporaryFolder();
 const MODELS = {
@@ -80,9 +81,9 @@ function linesOf(output: string): Line[] {
 const mean = (values: readonly number[]): number =>
   values.reduce((sum, value) => sum + value, 0) / values.length;
 
-for (const { name, rows } of OBJECTIVES) {
+for (const [turn, { name, rows }] of OBJECTIVES.entries()) {
   describe(`objective ${name}`, () => {
-    for (const method of ["lora", "road", "ia3", "full"]) {
+    for (const method of inTurn(["lora", "road", "ia3", "full"], turn)) {
       test(`${method} learns by it, and the run tells of it as TRL does`, async () => {
         const output = `${name}-${method}`;
         const evaluated = { evalData: HELD_OUT.get(rows) as string, evalEvery: 12 };

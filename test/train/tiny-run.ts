@@ -8,7 +8,7 @@ import type { TrainInput } from "../../src/train/settings/options.ts";
 import { type TrainResult, train } from "../../src/train/trainer.ts";
 import type { TrainHooks } from "../../src/train/train-hooks.ts";
 
-const MAIN = join(import.meta.dirname, "../../src/cli/main.ts");
+const MAIN = join(import.meta.dirname, "../../bin/graft.js");
 
 /** Settings that all tiny runs share; one thread, so that numbers do not depend on the machine. */
 export const TINY_RUN = { method: "lora", rank: 4, batchSize: 2, maxLength: 64, threads: 1, steps: 6 };

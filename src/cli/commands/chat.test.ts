@@ -9,7 +9,7 @@ import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { temporaryFolder, writeTinyModel } from "../../../test/tiny/model.ts";
 
-const MAIN = fileURLToPath(new URL("../main.ts", import.meta.url));
+const MAIN = fileURLToPath(new URL("../../../bin/graft.js", import.meta.url));
 const root = temporaryFolder();
 const model = await writeTinyModel(join(root, "model"));
 

@@ -86,7 +86,7 @@ describe("in a pseudo-terminal", { skip: noPty }, () => {
   }
 
   test("errors are coloured on a terminal, and not in a file", () => {
-    const refused = `"${process.execPath}" "${join(import.meta.dirname, "../main.ts")}" trian`;
+    const refused = `"${process.execPath}" "${join(import.meta.dirname, "../../../bin/graft.js")}" trian`;
     const env = { PATH: process.env["PATH"], TERM: "xterm" } as NodeJS.ProcessEnv;
     const file = join(folder, "errors");
     assert.ok(runInPty(80, ["sh", "-c", refused], env).bytes.includes("\u001b[31merror"));
@@ -103,7 +103,7 @@ describe("in a pseudo-terminal", { skip: noPty }, () => {
       const files = ["--model", await model, "--data", data, "--eval-data", data, "--output", output];
       const lines = await run(
         columns,
-        join(import.meta.dirname, "../main.ts"),
+        join(import.meta.dirname, "../../../bin/graft.js"),
         "train",
         ...settings,
         ...files,

@@ -15,7 +15,7 @@ import { temporaryFolder, tinyModelParts, writeTinyModel } from "../../../test/t
 import { type Said, runMain } from "../../../test/process/run-main.ts";
 import { saveAdapter } from "../../../test/files/save-adapter.ts";
 
-const MAIN = fileURLToPath(new URL("../main.ts", import.meta.url));
+const MAIN = fileURLToPath(new URL("../../../bin/graft.js", import.meta.url));
 const folder = temporaryFolder();
 const model = await writeTinyModel(join(folder, "model"));
 const adapter = await writeAdapter(join(folder, "adapter"));

@@ -16,7 +16,7 @@ export type RoleTensors<R extends Roles> = {
 };
 
 /** Operands in a graph. */
-export type RoleValues<R extends Roles> = { readonly [K in keyof R]: Value };
+type RoleValues<R extends Roles> = { readonly [K in keyof R]: Value };
 
 interface RoleProduct<R extends Roles> extends Pick<Product, "binding" | "keptAs" | "unsmoothed"> {
   readonly operands: R;
