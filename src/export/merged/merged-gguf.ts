@@ -36,13 +36,8 @@ async function requireSameModel(
   const config = await buildConfig({ path: modelName, metadata, tensors, read }, family).catch(
     (cause: unknown) => {
       if (!(cause instanceof UsageError)) throw cause;
-      // What cannot be read back is told by reading, of a file that there is not.
-      const found = cause.message.replace(/^Cannot open model ".*?": |, expected .*$/gs, "");
-      throw cannotWrite(
-        modelName,
-        `such a file could not be read (${found})`,
-        "a model that it can describe",
-      );
+      const found = `a file that could not be read again (${cause.message})`;
+      throw cannotWrite(modelName, found, "a model that it can describe");
     },
   );
   const isTied = !byName.has("output.weight");
