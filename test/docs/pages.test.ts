@@ -145,7 +145,7 @@ test("the ts blocks of all pages pass the type checker", () => {
     JSON.stringify({
       extends: join(ROOT, "tsconfig.json"),
       compilerOptions: { paths, typeRoots: [join(ROOT, "node_modules/@types")] },
-      include: ["*.ts"],
+      include: ["*.ts", join(ROOT, "src/**/*.d.ts")],
     }),
   );
   const { status, text } = run(join(ROOT, "node_modules/.bin/tsc"), ["-p", "tsconfig.json"], work);
