@@ -200,13 +200,18 @@ test("a response goes on with its log-probabilities, which its end tells once mo
 test("a text goes on with the adapter that it was begun with, whatever has its name meanwhile", async () => {
   const hashOf = async (change: () => Promise<unknown>): Promise<unknown> => {
     let moved: Record<string, unknown> = {};
-    await read(here, "/v1/completions", completion, [
+    // Many at once, so that it is being written still when its adapter is another one.
+    const others = Array.from({ length: 15 }, () =>
+      here.post("/v1/completions", { ...completion, model: "tiny", stream: false, max_tokens: 400 }),
+    );
+    await read(here, "/v1/completions", { ...completion, max_tokens: 400 }, [
       4,
       async (id) => {
         await change();
         moved = (await here.post(`/v1/requests/${id}/export`, {})).body as typeof moved;
       },
     ]);
+    await Promise.all(others);
     return moved["adapter"];
   };
   const load = (path: string) =>
