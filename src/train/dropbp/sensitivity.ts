@@ -29,19 +29,29 @@ export interface Sensitivity {
   distance(kept: Kept, groups: readonly Gradients[]): Promise<number>;
 }
 
+/** The gradient of each parameter, as a stretch of its group's; `isThere` false: it has none. */
+function ofParameters(groups: readonly Gradients[]) {
+  return groups.flatMap(({ group, values, present }) =>
+    group.parameters.map(({ offset, length }, i) => ({
+      values,
+      from: offset,
+      to: offset + length,
+      isThere: present[i] === true,
+    })),
+  );
+}
+
 /** Norm of the gradient of each parameter, 0 where there is none. */
 async function norms(groups: readonly Gradients[]): Promise<number[]> {
   const found: number[] = [];
-  for (const { group, values, present } of groups) {
-    for (const [i, { offset, length }] of group.parameters.entries()) {
-      let sum = 0;
-      // Where they are: a copy of an embedding's would be as large as the embedding.
-      const add = (view: Float32Array): void => {
-        for (let j = 0; j < view.length; j++) sum += view[j]! * view[j]!;
-      };
-      if (present[i] === true) await values.visit(offset, offset + length, "read", add);
-      found.push(Math.sqrt(sum));
-    }
+  for (const { values, from, to, isThere } of ofParameters(groups)) {
+    let sum = 0;
+    // Where they are: a copy of an embedding's would be as large as the embedding.
+    const add = (view: Float32Array): void => {
+      for (let j = 0; j < view.length; j++) sum += view[j]! * view[j]!;
+    };
+    if (isThere) await values.visit(from, to, "read", add);
+    found.push(Math.sqrt(sum));
   }
   return found;
 }
@@ -61,25 +71,19 @@ const gradient: Sensitivity = {
   keepsAll: true,
   async read(groups) {
     const found: Float32Array[] = [];
-    for (const { group, values, present } of groups) {
-      for (const [i, { offset, length }] of group.parameters.entries()) {
-        const isThere = present[i] === true;
-        found.push(isThere ? await values.read(offset, offset + length) : new Float32Array(length));
-      }
-    }
+    for (const { values, from, to, isThere } of ofParameters(groups))
+      found.push(isThere ? await values.read(from, to) : new Float32Array(to - from));
     return found;
   },
   async distance(kept, groups) {
-    let [sum, parameterIndex] = [0, 0];
-    for (const { group, values, present } of groups) {
-      for (const [i, { offset, length }] of group.parameters.entries()) {
-        const whole = kept[parameterIndex++]!;
-        const add = (view: Float32Array, at: number): void => {
-          for (let j = 0; j < view.length; j++) sum += (whole[at - offset + j]! - view[j]!) ** 2;
-        };
-        if (present[i] === true) await values.visit(offset, offset + length, "read", add);
-        else for (let j = 0; j < length; j++) sum += whole[j]! ** 2;
-      }
+    let sum = 0;
+    for (const [i, { values, from, to, isThere }] of ofParameters(groups).entries()) {
+      const whole = kept[i]!;
+      const add = (view: Float32Array, at: number): void => {
+        for (let j = 0; j < view.length; j++) sum += (whole[at - from + j]! - view[j]!) ** 2;
+      };
+      if (isThere) await values.visit(from, to, "read", add);
+      else for (let j = 0; j < whole.length; j++) sum += whole[j]! ** 2;
     }
     return sum;
   },

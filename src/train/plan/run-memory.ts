@@ -99,10 +99,11 @@ export function* estimateRun(request: MemoryRequest, recompute: Recompute): Gene
 
 /** Gradients of a block, or of what is outside of them, that DropBP keeps to compare others with. */
 function comparedBytes({ dropBp, model }: MemoryRequest, adapter: AdapterView): number {
+  if (dropBp?.sensitivity?.keepsAll !== true) return 0;
   const groups = [...model.layers.keys(), null].map((layer) =>
     adapter.trained(layer).reduce((sum, { shape }) => sum + numElements(shape), 0),
   );
-  return dropBp?.sensitivity?.keepsAll === true ? FLOAT_BYTES * Math.max(...groups) : 0;
+  return FLOAT_BYTES * Math.max(...groups);
 }
 
 function processBytes({ compute, numTokens, tokenizerFiles }: MemoryRequest): number {
