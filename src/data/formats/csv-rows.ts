@@ -79,11 +79,10 @@ export function* parseTable(
  */
 function countLines(): (lines: number, cells: readonly string[]) => number {
   let numTwice = 0;
-  const count = (cells: readonly string[], pattern: RegExp): number =>
-    cells.reduce((sum, cell) => sum + (cell.match(pattern)?.length ?? 0), 0);
   return (lines, cells) => {
-    numTwice += count(cells, /\r\n/g);
-    return lines - numTwice - count(cells, /\r\n|\r|\n/g);
+    const breaks = cells.flatMap((cell) => cell.match(/\r\n|\r|\n/g) ?? []);
+    numTwice += breaks.filter((text) => text === "\r\n").length;
+    return lines - numTwice - breaks.length;
   };
 }
 
