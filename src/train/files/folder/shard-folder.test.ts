@@ -1,6 +1,6 @@
 /** @file The folder of shards as such; what runs do with it is in test/train/shards. */
 import assert from "node:assert/strict";
-import { existsSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
 import { temporaryFolder } from "../../../../test/tiny/model.ts";
 import { ShardFolder } from "./shard-folder.ts";
@@ -15,4 +15,21 @@ test("what is written while a run ends is removed with the rest", async () => {
   assert.ok(!existsSync(folder.path));
   await next;
   assert.ok(!existsSync(folder.path));
+});
+
+test("a folder that is named like a shard is somebody else's: it is refused, and stays", async () => {
+  const folder = new ShardFolder(temporaryFolder());
+  mkdirSync(`${folder.path}/000000.shard`, { recursive: true });
+  writeFileSync(`${folder.path}/000000.shard/notes.txt`, "mine");
+  await assert.rejects(folder.sweep(true), { code: "usage/output", message: /it holds "000000.shard"/ });
+  await folder.sweep(false);
+  assert.deepEqual(readdirSync(`${folder.path}/000000.shard`), ["notes.txt"]);
+});
+
+test("what comes into the folder while a run works stays when it ends", async () => {
+  const folder = new ShardFolder(temporaryFolder());
+  await folder.write(0, new Uint8Array(8));
+  writeFileSync(`${folder.path}/notes.txt`, "mine");
+  await folder.close();
+  assert.deepEqual(readdirSync(folder.path), ["notes.txt"]);
 });

@@ -6,6 +6,7 @@
  * in place, which is ten times as fast as a new one: what fails is still in memory, and the run stops.
  */
 import { createHash, randomBytes } from "node:crypto";
+import type { Dirent } from "node:fs";
 import type { FileHandle } from "node:fs/promises";
 import { join } from "node:path";
 import { FormatError, UsageError } from "../../../errors.ts";
@@ -20,6 +21,8 @@ const SHARDS_FOLDER = "shards";
 export const ACTIVATIONS_FOLDER = "activations";
 const SHARD_FILE = /^\d{6}\.shard$/;
 const SEAL_BYTES = 32;
+/** Why a folder is not removed, or need not be: it holds something else, is a link to one, or is not there. */
+const STAYS: ReadonlySet<string> = new Set(["ENOTEMPTY", "EEXIST", "ENOTDIR", "ENOENT"]);
 
 export class ShardFolder implements ShardDisk {
   readonly path: string;
@@ -40,18 +43,12 @@ export class ShardFolder implements ShardDisk {
    * @throws UsageError "usage/output" when the folder is needed and holds something else, of which nothing is touched
    */
   async sweep(isNeeded: boolean): Promise<void> {
-    const names = await disk()
-      .readdir(this.path)
-      .catch((error: unknown) => {
-        if (systemCode(error) === "ENOENT") return [];
-        throw toFailedRead(error, this.path);
-      });
-    const foreign = names.find((name) => !SHARD_FILE.test(name));
+    const foreign = (await this.#entries()).find((entry) => !isShard(entry));
     if (foreign !== undefined) {
       if (!isNeeded) return;
       throw new UsageError(
         "usage/output",
-        `Cannot write shards to "${this.path}": it holds "${foreign}", expected nothing but shards`,
+        `Cannot write shards to "${this.path}": it holds "${foreign.name}", expected nothing but shards`,
         { hint: "Move it elsewhere, or choose another output folder." },
       );
     }
@@ -119,11 +116,23 @@ export class ShardFolder implements ShardDisk {
     this.#isMade = false;
   }
 
-  async #remove(): Promise<void> {
+  async #entries(): Promise<Dirent[]> {
     try {
-      await disk().rm(this.path, { recursive: true, force: true });
+      return await disk().readdir(this.path, { withFileTypes: true });
     } catch (error) {
-      throw toFailedWrite(error, this.path);
+      if (systemCode(error) === "ENOENT") return [];
+      throw toFailedRead(error, this.path);
+    }
+  }
+
+  /** Removes the shards, and the folder if nothing else is in it. */
+  async #remove(): Promise<void> {
+    const shards = (await this.#entries()).filter(isShard);
+    try {
+      for (const { name } of shards) await disk().rm(join(this.path, name), { force: true });
+      await disk().rmdir(this.path);
+    } catch (error) {
+      if (!STAYS.has(systemCode(error))) throw toFailedWrite(error, this.path);
     }
   }
 
@@ -134,6 +143,10 @@ export class ShardFolder implements ShardDisk {
   #seal(index: number, count: number, sizeBytes: number): Buffer {
     return createHash("sha256").update(this.#owner).update(`${index} ${count} ${sizeBytes}`).digest();
   }
+}
+
+function isShard(entry: Dirent): boolean {
+  return entry.isFile() && SHARD_FILE.test(entry.name);
 }
 
 async function withFile<T>(path: string, flags: string, work: (file: FileHandle) => Promise<T>): Promise<T> {
