@@ -36,6 +36,7 @@ describe("readRow() of preferences", () => {
 
   it("takes as prompt what conversations without one begin with", () => {
     assert.deepEqual(pairOf({ chosen: [user, good], rejected: [user, bad] }), PAIR);
+    assert.deepEqual(pairOf({ prompt: null, chosen: [user, good], rejected: [user, bad] }), PAIR);
     assert.deepEqual(pairOf({ chosen: [user, good], rejected: [user, good, user, bad] }), [
       [asked, ["assistant", "A", 1]],
       [asked, ["assistant", "A", 1], ["user", "Q", 1], ["assistant", "B", 1]],

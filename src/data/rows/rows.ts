@@ -60,14 +60,16 @@ export function readRow<R>(
   if (!isRecord(value)) {
     throw rowError("row", jsonKind(value), `an object: ${expected}`, "Write one object a row.");
   }
-  const form = forms.find((form) => form.matches(value));
+  // Tables have every column in every row.
+  const given = Object.fromEntries(Object.entries(value).filter(([, cell]) => cell !== null));
+  const form = forms.find((form) => form.matches(given)) ?? forms.find((form) => form.matches(value));
   if (form) return form.read(value);
   const keys = Object.keys(value);
   throw rowError(
     "row",
     keys.length === 0 ? "no keys" : `keys ${keys.map((key) => JSON.stringify(key)).join(", ")}`,
     expected,
-    others.some((form) => form.matches(value))
+    others.some((form) => form.matches(given))
       ? "Such rows are for another objective: choose that, or other data."
       : "Say which columns these are, such as --columns prompt=question,completion=answer (columns in the library).",
   );

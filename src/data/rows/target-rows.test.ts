@@ -50,6 +50,17 @@ describe("readTargetRow()", () => {
     assert.deepEqual(chatOf({ tools: JSON.stringify(tools), messages: [user, assistant] }).tools, tools);
   });
 
+  it("passes over columns without a value, as tables of several forms have them", () => {
+    const row = { messages: null, conversations: null, prompt: null, completion: null, instruction: null };
+    assert.deepEqual(readTargetRow({ ...row, text: "a" }), { kind: "text", text: "a" });
+    assert.deepEqual(turnsOf({ ...row, text: null, conversations: [user, assistant] })[1], [
+      "assistant",
+      "Yes?",
+      1,
+    ]);
+    assert.throws(() => readTargetRow({ ...row, prompt: "a" }), { message: /"messages": null, expected a list/ });
+  });
+
   it("joins text parts of content", () => {
     const parts = [
       { type: "text", text: "a" },
