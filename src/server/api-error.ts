@@ -44,8 +44,11 @@ export const ERROR_BODY = z.strictObject({
 });
 export type ErrorBody = z.output<typeof ERROR_BODY>;
 
-/** What others have to answer for, and may do again soon. */
-const AWAY: ReadonlySet<string> = new Set(["failed/database", "failed/store"]);
+/** What others have to answer for, and may do again soon. Where they are is not for clients to know. */
+const AWAY: ReadonlyMap<string, string> = new Map([
+  ["failed/database", "The database of the server does not answer, or has no room: try again soon"],
+  ["failed/store", "The store of the server does not answer, or refuses: try again soon"],
+]);
 
 const TYPES: Readonly<Record<number, string>> = {
   403: "permission_error",
@@ -67,8 +70,9 @@ export function errorAnswer(
   const isUntold = full !== null && !(thrown instanceof GraftError);
   const error = isUntold ? toFailedWrite(full, full.path ?? "of the server") : thrown;
   if (error instanceof GraftError) {
-    const isAway = full !== null || AWAY.has(error.code);
-    const status = isAway ? 503 : CODES[error.code][0] === "failed" ? 500 : 400;
+    const away = full === null ? AWAY.get(error.code) : undefined;
+    if (away !== undefined) return answer(503, away, null, error.code);
+    const status = full !== null ? 503 : CODES[error.code][0] === "failed" ? 500 : 400;
     const isTooLong = error.code === "usage/shape" || error.code === "capacity/memory";
     const reason = error.cause instanceof GraftError ? `: ${error.cause.message}` : "";
     const advice = error.hint === null ? "" : ` ${error.hint}`;
@@ -90,4 +94,15 @@ function answer(
 ): ReturnType<typeof errorAnswer> {
   const type = TYPES[status] ?? (status >= 500 ? "server_error" : "invalid_request_error");
   return { status, body: { error: { message, type, param, code } } };
+}
+
+/** Answers a request that fails; what its client cannot help is told to who runs the server. */
+export function answerFault(
+  thrown: unknown,
+  state: { readonly named: (text: string) => string; readonly onError: (error: unknown) => void },
+): ReturnType<typeof errorAnswer> {
+  const answered = errorAnswer(thrown, (text) => state.named(text));
+  const isAway = thrown instanceof GraftError && AWAY.has(thrown.code);
+  if (isAway || answered.status === 500) state.onError(thrown);
+  return answered;
 }

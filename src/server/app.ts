@@ -6,7 +6,7 @@ import { Hono } from "hono";
 import { cors } from "hono/cors";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { Admission, type AdmissionOptions } from "./access/admission.ts";
-import { ApiError, errorAnswer } from "./api-error.ts";
+import { ApiError, answerFault, errorAnswer } from "./api-error.ts";
 import { BodyReader } from "./requests/read-body.ts";
 import { type Route, parseBody, parseValues } from "./route.ts";
 import type { ServerState } from "./server-state.ts";
@@ -52,8 +52,7 @@ export function createApp(state: ServerState, routes: readonly Route[], options:
     return context.json(body, status as ContentfulStatusCode, { allow: known });
   });
   app.onError((error, context) => {
-    const { status, body } = errorAnswer(error, (text) => state.named(text));
-    if (status === 500) state.onError(error);
+    const { status, body } = answerFault(error, state);
     const retrySeconds = error instanceof ApiError ? error.retrySeconds : null;
     if (retrySeconds !== null) context.header("retry-after", `${retrySeconds}`);
     if (status === 401) context.header("www-authenticate", "Bearer");

@@ -4,7 +4,7 @@
  */
 import type { Context } from "hono";
 import { streamSSE } from "hono/streaming";
-import { type ErrorBody, errorAnswer } from "./api-error.ts";
+import { type ErrorBody, answerFault } from "./api-error.ts";
 import type { ServerState } from "./server-state.ts";
 
 /** Writes events, until the signal says that nobody reads them any more. */
@@ -31,8 +31,7 @@ export function sendEvents(
     try {
       await write(send, AbortSignal.any([gone.signal, context.req.raw.signal]));
     } catch (error) {
-      const { status, body } = errorAnswer(error, (text) => state.named(text));
-      if (status === 500) state.onError(error);
+      const { body } = answerFault(error, state);
       for (const event of tellError?.(body) ?? [body]) await send(event);
     } finally {
       done();

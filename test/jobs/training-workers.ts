@@ -89,7 +89,8 @@ export function movedClock(): {
 export function reachedUnless(isDown: () => boolean, table: JobTable): JobTable {
   return new Proxy<JobTable>(table, {
     get: (target, key: keyof JobTable) => {
-      if (isDown()) return () => Promise.reject(new FailedError("failed/database", "Cannot reach it"));
+      if (isDown())
+        return () => Promise.reject(new FailedError("failed/database", "Cannot reach 10.0.0.9:5432"));
       return (target[key] as (...args: unknown[]) => unknown).bind(target);
     },
   });

@@ -193,11 +193,14 @@ test("what a job goes on from stays until that job has ended", async () => {
   assert.equal(await ask(name), 404);
 });
 
-test("a name that nobody can have trained asks no database, and one that somebody can says that it cannot be reached", async () => {
+test("a name that nobody can have trained asks no database, and one that somebody can says that it does not answer", async () => {
   isDown = true;
   assert.equal(await ask("nobody"), 404);
   const { status, body } = await server.post("/v1/completions", { model: "ft:tiny:graft::9", prompt: "ka" });
   isDown = false;
   assert.equal(status, 503);
+  // Who runs the server is told where; clients are not.
   assert.match(JSON.stringify(body), /failed\/database/);
+  assert.doesNotMatch(JSON.stringify(body), /10\.0\.0\.9/);
+  assert.match(String(server.errors.splice(0)), /10\.0\.0\.9/);
 });
