@@ -94,6 +94,20 @@ async function checkParts(table: JobTable, id: string): Promise<void> {
   );
 }
 
+/** What JSON can say and JSON of PostgreSQL cannot is kept all the same, in keys too. */
+export async function checkTexts(table: JobTable): Promise<void> {
+  const texts = ["a\0b", "\ud800", "\udfff\ud83d", "😀", "\u001a", "\u001a0000", "\\u0000", "\\\0", '"\\'];
+  const metadata = Object.fromEntries(texts.map((text) => [text, text]));
+  const job = newJob("ftjob-texts", { metadata, graft: { samples: texts } });
+  const queue = new JobQueue({ table, maxWaiting: 9, now: () => 7, newId: () => "of-texts" });
+  assert.equal(await queue.submit({ job, base: "texts", baseName: "tiny", initAdapter: null }), true);
+  assert.deepEqual((await table.read(job.id))?.job, job);
+  assert.deepEqual((await table.list()).find((row) => row.job.id === job.id)?.job, job);
+  const events = [{ ...queue.eventOf({ message: texts.join(), data: { texts } }), id: "told-texts" }];
+  await table.withJob(job.id, () => ({ events, result: null }));
+  assert.deepEqual((await toldBy(table, job.id)).at(-1), events[0]);
+}
+
 /** Two rounds of two shares: a share has one owner, ends once, and what is said late of a round changes none. */
 export async function checkShares(table: JobTable): Promise<void> {
   let numIds = 0;

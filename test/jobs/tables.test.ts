@@ -8,7 +8,7 @@ import { prepareTables } from "../../src/jobs/database/schema.ts";
 import { SqlJobs } from "../../src/jobs/database/sql-jobs.ts";
 import type { Database } from "../../src/jobs/database/database.ts";
 import { temporaryFolder } from "../tiny/model.ts";
-import { checkShares, checkTable } from "./check-table.ts";
+import { checkShares, checkTable, checkTexts } from "./check-table.ts";
 import { MemoryJobs } from "./memory-jobs.ts";
 
 const URL = process.env["GRAFT_TEST_DATABASE"];
@@ -32,6 +32,7 @@ const DATABASES = [
 test("the table of the tests", async () => {
   await checkTable(new MemoryJobs());
   await checkShares(new MemoryJobs());
+  await checkTexts(new MemoryJobs());
 });
 
 for (const { name, open, skip } of DATABASES) {
@@ -46,6 +47,7 @@ for (const { name, open, skip } of DATABASES) {
       await Promise.all([prepareTables(database), prepareTables(database)]);
       await checkTable(new SqlJobs(database));
       await checkShares(new SqlJobs(database));
+      await checkTexts(new SqlJobs(database));
     });
 
     test("of another version is refused", async () => {

@@ -7,6 +7,7 @@ import { ENDED, JOB, JOB_EVENT, type JobEvent, type JobStatus } from "../job.ts"
 import { type DecideOnRow, type EventPart, type JobRow, type JobTable, TO_DO } from "../job-table.ts";
 import { heldUntilMs } from "../queue/shares.ts";
 import type { Connection, Database } from "./database.ts";
+import { fromJsonb, toJsonb } from "./json-text.ts";
 
 /** Held while a job is added, so that no more wait than may. */
 const ADDING = 7_265_386_113;
@@ -60,7 +61,7 @@ export class SqlJobs implements JobTable {
       if ((waiting?.count ?? 0) >= maxWaiting) return false;
       await connection.query(
         "insert into graft.jobs (id, base, status, lease_until_ms, content) values ($1, $2, $3, $4, $5)",
-        [row.job.id, row.base, row.job.status, heldUntilMs(row), JSON.stringify(row)],
+        [row.job.id, row.base, row.job.status, heldUntilMs(row), toJsonb(row)],
       );
       await addEvents(connection, row.job.id, events);
       return true;
@@ -85,12 +86,12 @@ export class SqlJobs implements JobTable {
     return this.#database.transaction(async (connection) => {
       const [found] = await connection.query<Found>(select, [value]);
       if (!found) return null;
-      const before = ROW.parse(found.content);
+      const before = ROW.parse(fromJsonb(found.content));
       const { row, events = [], result } = decide(before, found.now_ms);
       if (row) {
         await connection.query(
           "update graft.jobs set status = $2, lease_until_ms = $3, content = $4 where id = $1",
-          [row.job.id, row.job.status, heldUntilMs(row), JSON.stringify(row)],
+          [row.job.id, row.job.status, heldUntilMs(row), toJsonb(row)],
         );
       }
       await addEvents(connection, before.job.id, events);
@@ -100,12 +101,12 @@ export class SqlJobs implements JobTable {
 
   async read(id: string): Promise<JobRow | null> {
     const [found] = await this.#database.query<Found>("select content from graft.jobs where id = $1", [id]);
-    return found ? ROW.parse(found.content) : null;
+    return found ? ROW.parse(fromJsonb(found.content)) : null;
   }
 
   async list(): Promise<JobRow[]> {
     const found = await this.#database.query<Found>("select content from graft.jobs order by place");
-    return found.map(({ content }) => ROW.parse(content));
+    return found.map(({ content }) => ROW.parse(fromJsonb(content)));
   }
 
   async listEnded(): Promise<ReadonlyMap<string, number>> {
@@ -130,7 +131,7 @@ export class SqlJobs implements JobTable {
         order by place desc limit $3`,
       [id, from.place, limit ?? null],
     );
-    return found.map(({ content }) => JOB_EVENT.parse(content));
+    return found.map(({ content }) => JOB_EVENT.parse(fromJsonb(content)));
   }
 
   async listEventsOf(id: string, steps: readonly number[]): Promise<JobEvent[]> {
@@ -138,7 +139,7 @@ export class SqlJobs implements JobTable {
       "select content from graft.events where job = $1 and content -> 'data' ->> 'step' = any($2::text[]) order by place",
       [id, steps.map(String)],
     );
-    return found.map(({ content }) => JOB_EVENT.parse(content));
+    return found.map(({ content }) => JOB_EVENT.parse(fromJsonb(content)));
   }
 
   close(): Promise<void> {
@@ -152,6 +153,6 @@ async function addEvents(connection: Connection, job: string, events: readonly J
     `insert into graft.events (id, job, content)
       select event ->> 'id', $1, event from jsonb_array_elements($2::jsonb) with ordinality as e (event, nth)
       order by nth on conflict (id) do nothing`,
-    [job, JSON.stringify(events)],
+    [job, toJsonb(events)],
   );
 }
