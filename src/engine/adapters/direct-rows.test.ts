@@ -12,9 +12,11 @@ import { findMethod } from "../../peft/methods.ts";
 import { Random } from "../../random.ts";
 import { createEngine } from "../../runtime/create-engine.ts";
 import { hostTensor, zeros } from "../../runtime/host-tensor.ts";
+import { pageBytes } from "../cache/paged-cache.ts";
 import { AdapterPool } from "./adapter-pool.ts";
 import { chooseCompute } from "../opening/choose-compute.ts";
 import { GREEDY } from "../sampling/sampler.ts";
+import type { ServeRequest } from "../serving/serve-request.ts";
 import { ServingEngine } from "../serving/serving-engine.ts";
 import { openTextParts } from "../text-model.ts";
 import { openWritingSession } from "../opening/writing-session.ts";
@@ -169,16 +171,57 @@ test("such a text takes no pages of a text that was computed otherwise", async (
   assert.equal(engine.stats.numCachedTokens, before + 32, "its own it does");
 });
 
-test("a prompt that is cached in part goes on as it did when it was not", async () => {
+test("a prompt that is cached in part goes on as it did when it was not, and be it all but its last id", async () => {
   await adapters.prepareMany();
-  const promptIds = Array.from({ length: 40 }, (_, i) => 3 + ((7 * i) % 200));
-  const texts: number[][] = [];
-  for (let time = 0; time < 3; time++) {
-    const ids: number[] = [];
-    for await (const { id } of engine.write({ promptIds, maxNewTokens: 12 })) ids.push(id);
-    texts.push(ids);
+  for (const length of [40, 33]) {
+    const promptIds = Array.from({ length }, (_, i) => 3 + ((7 * i + length) % 200));
+    const before = engine.stats.numCachedTokens;
+    const texts: Awaited<ReturnType<typeof draw>>[] = [];
+    for (let time = 0; time < 3; time++) texts.push(await draw(engine, { promptIds, maxNewTokens: 12 }));
+    assert.ok(engine.stats.numCachedTokens - before >= 32, "two of them read pages");
+    assert.deepEqual(texts[1], texts[0]);
+    assert.deepEqual(texts[2], texts[0]);
   }
-  assert.ok(engine.stats.numCachedTokens >= 64, "two of them read pages");
-  assert.deepEqual(texts[1], texts[0]);
-  assert.deepEqual(texts[2], texts[0]);
 });
+
+test("a text that is to be computed alike is, where it loses its pages to others or goes on from what was written before", async () => {
+  await adapters.prepareMany();
+  const small = new ServingEngine(session, adapters, {
+    cacheBytes: 8 * pageBytes(session.model),
+    maxRunning: 8,
+  });
+  const sampling = { ...GREEDY, temperature: 1 };
+  const asked = Array.from({ length: 4 }, (_, seed) => ({
+    promptIds: Array.from({ length: 20 }, (_, i) => 3 + ((11 * i + seed) % 200)),
+    maxNewTokens: 40,
+    sampling,
+    seed,
+    isBatchInvariant: true,
+  }));
+  const alone: Awaited<ReturnType<typeof draw>>[] = [];
+  for (const request of asked) alone.push(await draw(engine, request));
+  const together = await Promise.all(asked.map((request) => draw(small, request)));
+  assert.ok(small.stats.numPreemptions > 0, "some lose their pages");
+  assert.deepEqual(together, alone);
+  // What was written was computed token by token, and as a prompt it is not.
+  const [first, text] = [asked[0]!, alone[0]!];
+  const next = { ...first, promptIds: [...first.promptIds, ...text.ids], maxNewTokens: 12 };
+  const known = await draw(engine, next);
+  const fresh = new ServingEngine(session, adapters, { cacheBytes: 2e6 });
+  assert.deepEqual(known, await draw(fresh, next));
+  await small.close();
+  await fresh.close();
+});
+
+/** The ids of a text and their log-probabilities. */
+async function draw(
+  of: ServingEngine,
+  request: ServeRequest,
+): Promise<{ ids: number[]; logProbs: number[] }> {
+  const [ids, logProbs]: [number[], number[]] = [[], []];
+  for await (const { id, logProbs: told } of of.write({ ...request, topLogProbs: 0 })) {
+    ids.push(id);
+    logProbs.push(told?.logProb ?? Number.NaN);
+  }
+  return { ids, logProbs };
+}

@@ -16,7 +16,7 @@ export class Sequence {
   numShared = 0;
   /** Times that it lost its pages to others. */
   numPreemptions = 0;
-  /** Whether it is to be computed alike whatever runs beside it. */
+  /** Whether it is to be computed alike whatever runs beside it, and whatever others have left in the cache. */
   readonly isBatchInvariant: boolean;
   /**
    * When the text was asked for, and when its first new id came; null: there is none yet. Both in milliseconds of one
@@ -52,5 +52,15 @@ export class Sequence {
   /** Ids that have not run. */
   get numPending(): number {
     return this.ids.length - this.numComputed;
+  }
+
+  /** Ids that run as a prompt does; where sums of one id and of several may round otherwise, what was drawn runs as it did then. */
+  get numAsPrompt(): number {
+    return this.isBatchInvariant ? this.numPrompt : this.ids.length;
+  }
+
+  /** Whether its next id runs with one of each of the others. */
+  get isDecoding(): boolean {
+    return this.numPending === 1 || this.numComputed >= this.numAsPrompt;
   }
 }

@@ -14,6 +14,7 @@ const text = fc.record({
   /** Step in which it comes, and after how many of its own steps it is cancelled. */
   comes: fc.nat(30),
   leaves: fc.option(fc.nat(20), { nil: null }),
+  isAlike: fc.boolean(),
 });
 
 const numPagesOf = (length: number): number => Math.ceil(length / PAGE_TOKENS);
@@ -32,9 +33,9 @@ test("pages are held by those that run alone, and every text ends", () => {
         for (let step = 0; waiting.length > 0 || alive.size > 0; step++) {
           assert.ok(step < 3000, "nothing goes on");
           while (waiting[0] && waiting[0].comes <= step) {
-            const { prompt, fresh, first, leaves } = waiting.shift() as (typeof texts)[number];
+            const { prompt, fresh, first, leaves, isAlike } = waiting.shift() as (typeof texts)[number];
             const ids = Array.from({ length: prompt }, (_, i) => (i === 20 ? first : 7));
-            const sequence = new Sequence(ids, "base");
+            const sequence = new Sequence(ids, isAlike ? "alike" : "base", { isBatchInvariant: isAlike });
             alive.set(sequence, { left: fresh, steps: 0, leaves });
             scheduler.add(sequence);
           }
@@ -43,6 +44,14 @@ test("pages are held by those that run alone, and every text ends", () => {
           assert.equal(new Set(runs.map(({ sequence }) => sequence)).size, runs.length);
           assert.ok(scheduler.running.length <= maxRunning);
           assert.ok(chunks.reduce((sum, { count }) => sum + count, 0) <= 20);
+          for (const { sequence, count } of runs) {
+            const { numPrompt, numComputed, isBatchInvariant } = sequence;
+            const isOfPrompt = numComputed < numPrompt;
+            const isAlone = count % 16 === 1 && numPrompt > 1;
+            assert.ok(!isOfPrompt || !isAlone, "an id of a prompt runs alone, in attention or in all");
+            assert.ok(!isBatchInvariant || isOfPrompt || count === 1, "what was drawn runs as it did");
+            assert.ok(!isBatchInvariant || !isOfPrompt || numComputed + count <= numPrompt);
+          }
           const holders = new Map<number, number>();
           for (const { pages } of alive.keys()) {
             assert.equal(new Set(pages).size, pages.length);

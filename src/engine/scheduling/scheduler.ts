@@ -8,6 +8,15 @@ import { type PagePool, PAGE_TOKENS } from "../cache/page-pool.ts";
 import type { Sequence } from "../cache/sequence.ts";
 import type { StepShape } from "./turn-policies.ts";
 
+/**
+ * Ids of a longer prompt that run at once, at least, and behind what attention takes at once: one alone is summed up otherwise than
+ * several, and the last bit of a sum may decide how products round. So a prompt comes out the same, however much of it was cached and
+ * whatever ran beside it.
+ */
+const LEAST_CHUNK = 2;
+/** Divides the number of queries that ONNX Runtime's attention takes at once: 32 with heads of 64. */
+const QUERY_BLOCK = 16;
+
 export interface SchedulerOptions {
   /** Sequences that have pages at a time. */
   readonly maxRunning: number;
@@ -79,21 +88,19 @@ export class Scheduler {
     for (const sequence of this.#running.slice()) {
       if (this.#running.includes(sequence)) this.#reserve(sequence);
     }
-    const canDecode = this.#running.filter(({ numPending }) => numPending === 1);
-    for (const sequence of this.#running) {
-      if (sequence.numPending === 1 || budget === 0) continue;
-      const count = Math.min(budget, sequence.numPending);
-      budget -= count;
-      chunks.push({ sequence, count });
-    }
+    const canDecode = this.#running.filter(({ isDecoding }) => isDecoding);
+    const add = (sequence: Sequence, most: number): number => {
+      const count = chunkOf(sequence, most, chunks.length === 0);
+      if (count > 0) chunks.push({ sequence, count });
+      return count;
+    };
+    for (const sequence of this.#running) if (!sequence.isDecoding) budget -= add(sequence, budget);
     while (budget > 0 && this.#running.length < this.#options.maxRunning) {
       const [sequence] = this.#waiting;
       if (!sequence || !this.#admit(sequence)) break;
       this.#waiting.shift();
       this.#running.push(sequence);
-      const count = Math.min(budget, sequence.numPending);
-      budget -= count;
-      chunks.push({ sequence, count });
+      budget -= add(sequence, budget);
     }
     // Where no prompt can run after all, texts go on.
     return { chunks, decodes: runsDecodes || chunks.length === 0 ? canDecode : [] };
@@ -102,7 +109,7 @@ export class Scheduler {
   /** Counts ids in that have run, and publishes the pages that are full with them. */
   computed(sequence: Sequence, count: number): void {
     sequence.numComputed += count;
-    const numFull = Math.floor(sequence.numComputed / PAGE_TOKENS);
+    const numFull = Math.floor(Math.min(sequence.numComputed, sequence.numAsPrompt) / PAGE_TOKENS);
     while (sequence.next !== null && sequence.numPublished < numFull) {
       const place = sequence.numPublished++;
       sequence.next = this.#pool.publish(sequence.pages[place]!, sequence.next, pageIds(sequence, place));
@@ -145,9 +152,10 @@ export class Scheduler {
     return true;
   }
 
-  /** Takes pages of others that begin alike; the last id runs in any case, for what follows it. */
+  /** Takes pages of others that begin alike; the last ids run in any case, for what follows them. */
   #share(sequence: Sequence): void {
-    while (sequence.next !== null && sequence.numComputed + PAGE_TOKENS < sequence.ids.length) {
+    const most = sequence.numAsPrompt - LEAST_CHUNK;
+    while (sequence.next !== null && sequence.numComputed + PAGE_TOKENS <= most) {
       const found = this.#pool.find(sequence.next, pageIds(sequence, sequence.numPublished));
       if (!found) return;
       sequence.pages.push(found.page);
@@ -164,6 +172,16 @@ export class Scheduler {
     sequence.numPublished = 0;
     sequence.next = sequence.root;
   }
+}
+
+/** Ids of a prompt to run next, of so many at most; `isFirst`: some in any case. */
+function chunkOf({ numAsPrompt, numComputed }: Sequence, budget: number, isFirst: boolean): number {
+  const left = numAsPrompt - numComputed;
+  if (left === 1) return Math.min(budget, 1);
+  const fits = (count: number): boolean => count % QUERY_BLOCK !== 1 && left - count !== 1;
+  let count = Math.min(budget, left);
+  while (count > 0 && !fits(count)) count--;
+  return count > 0 || !isFirst ? count : Math.min(budget, left);
 }
 
 function pagesOf({ ids }: Sequence): number {

@@ -64,9 +64,9 @@ export function needsOf(
   // Who waits for a place gets one when others end, so these hurry, long before the wait is too long.
   const hurries = isFull && next !== undefined && nowMs - next.submittedMs > queueMs * HURRY;
   let [decodeSlackMs, promptSlackMs, promptMs] = [Infinity, Infinity, 0];
-  for (const { submittedMs, firstMs, numNew, numPending } of [...running, ...waiting]) {
+  for (const { submittedMs, firstMs, numNew, numPending, isDecoding } of [...running, ...waiting]) {
     const dueMs = firstMs === null ? submittedMs + firstTokenMs : firstMs + numNew * tokenMs * AIM;
-    if (firstMs !== null && numPending === 1) {
+    if (firstMs !== null && isDecoding) {
       decodeSlackMs = Math.min(decodeSlackMs, (hurries ? 0 : dueMs - nowMs) - decodeMs);
     } else {
       promptMs += numPending * promptTokenMs;
@@ -77,7 +77,7 @@ export function needsOf(
     numRunning: running.length,
     numWaiting: waiting.length,
     maxRunning,
-    hasPrompts: running.some(({ numPending }) => numPending > 1) || (waiting.length > 0 && !isFull),
+    hasPrompts: running.some(({ isDecoding }) => !isDecoding) || (waiting.length > 0 && !isFull),
     decodeSlackMs,
     promptSlackMs,
     promptTokenMs,

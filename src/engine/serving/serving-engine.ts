@@ -7,6 +7,7 @@
 import { CapacityError, assertInternal } from "../../errors.ts";
 import { sizeAt } from "../../graph/shape.ts";
 import type { Model } from "../../models/model.ts";
+import { COMPUTES } from "../../nn/computes.ts";
 import type { Ride, Riders } from "../../run/blocks/riders.ts";
 import type { Session } from "../../run/session.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
@@ -123,7 +124,10 @@ export class ServingEngine implements Riders {
     // Tokens that another text was given may have been computed by products for few.
     const isApart = isBatchInvariant && this.session.compute.many !== undefined;
     const root = `${held?.key ?? "base"}${isApart ? " alike" : ""}`;
-    const sequence = new Sequence(promptIds, isShared ? root : null, { submittedMs, isBatchInvariant });
+    const sequence = new Sequence(promptIds, isShared ? root : null, {
+      submittedMs,
+      isBatchInvariant: isBatchInvariant && this.session.compute !== COMPUTES.f32,
+    });
     const job = new TextInWork(request, { sequence, held, maxLength });
     const abort = (): void => this.#end(job, "aborted");
     try {
