@@ -10,7 +10,7 @@ const LIST: Readonly<
     () => import("./commands/quickstart.ts"),
   ],
   pull: ["Download a model and print its path", () => import("./commands/pull.ts")],
-  plan: ["Say what a run will need in memory, before it", () => import("./commands/plan.ts")],
+  plan: ["Estimate the memory that a run needs, before it starts", () => import("./commands/plan.ts")],
   train: ["Fine-tune a model on your own data", () => import("./commands/train.ts")],
   eval: ["Evaluate a model on data: loss and perplexity, or accuracy", () => import("./commands/eval.ts")],
   generate: ["Generate text from a prompt", () => import("./commands/generate.ts")],
@@ -27,7 +27,7 @@ const LIST: Readonly<
     () => import("./commands/worker.ts"),
   ],
   merge: ["Merge an adapter into its model and write the result", () => import("./commands/merge.ts")],
-  convert: ["Write an adapter as peft, llama.cpp or mlx-lm read it", () => import("./commands/convert.ts")],
+  convert: ["Convert an adapter for peft, llama.cpp or mlx-lm", () => import("./commands/convert.ts")],
   combine: ["Add, scale and subtract adapters without training", () => import("./commands/combine.ts")],
   fisher: [
     "Estimate the Fisher information of an adapter, for combine",

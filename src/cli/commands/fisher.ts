@@ -37,7 +37,7 @@ export const command = defineCommand({
   options: z.strictObject({
     ...MODEL_FLAGS,
     adapter: PATH.optional().describe(
-      "Adapter folder whose trained numbers are looked at; without it, all weights of --model, a folder of your own",
+      "Adapter folder whose parameters are measured; without it, all weights of --model, which is then a folder of your own",
     ),
     data: PATH.describe(
       "Data that the adapter or model was trained on, in the forms that eval reads; of a folder the training files",

@@ -103,7 +103,7 @@ export const command = defineCommand({
       "Folder for the result; a run that it holds is replaced",
     ),
     epochs: z.number().positive().default(SETTINGS.epochs).describe("Passes over the examples"),
-    resume: z.boolean().default(false).describe("Go on with the run in the folder, which was stopped"),
+    resume: z.boolean().default(false).describe("Continue the stopped run in the folder"),
     threads: THREADS,
   }),
   async run({ model, output, epochs, resume, threads }, io) {

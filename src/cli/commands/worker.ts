@@ -47,7 +47,7 @@ const OPTIONS = z.strictObject({
     .number()
     .min(1)
     .default(30)
-    .describe("How long a job waits for a worker that is not heard of, before another takes it"),
+    .describe("How long a worker may be silent before another takes its job"),
 });
 
 export const command = defineCommand({

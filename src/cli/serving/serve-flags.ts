@@ -46,7 +46,7 @@ export const SERVE_OPTIONS = z.strictObject({
     .default([])
     .describe("Adapters to serve, each NAME=FOLDER or a folder, whose name it then has"),
   adapterRoot: PATH.optional().describe(
-    "Folder of more adapters: a request for a model that is called as a folder in it loads that, and keys of the role admin load any under other names",
+    "Folder of more adapters: a request whose model is the name of a folder in it loads that adapter; keys with the role admin may load any of them under another name",
   ),
   servedModelName: z.string().optional().describe("Name of the base for clients; default: that of the model"),
   cacheMemory: BYTE_SIZE.optional().describe(

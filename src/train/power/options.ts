@@ -32,7 +32,7 @@ export const POWER_OPTIONS = {
   powerTemperatureRates: RATES.default([2, 0.5]).describe(
     "Steps per second when cool and when hot; 0: no limit",
   ),
-  powerEvery: z.int().positive().default(1).describe("Read battery and temperature every so many steps"),
+  powerEvery: z.int().positive().default(1).describe("Steps between readings of battery and temperature"),
   powerSchedule: z
     .string()
     .refine((text) => readPauseSchedule(text) !== null, {
@@ -40,7 +40,7 @@ export const POWER_OPTIONS = {
     })
     .optional()
     .describe(
-      "Pauses set by hand, which come first: 0-99:300,100-:100 is 300 ms in the first 100 steps, then 100 ms",
+      "Pauses set by hand, which take precedence: 0-99:300,100-:100 is 300 ms in the first 100 steps, then 100 ms",
     ),
   powerMissing: z
     .enum(["run", "stop"])

@@ -51,7 +51,7 @@ const ROWS = z
 const PATHS = z.union([PATH, z.array(PATH).min(1)]);
 const DATA = `Training data: a file (${DATA_ENDINGS.join(", ")}, also .gz or .zst) or a folder of them; images: IDX files, or a folder of them; PATH=2 counts twice per epoch`;
 const EVAL_DATA = "Held-out data: a file or a folder";
-const SAMPLES = "File of prompts, one a line or a row: texts are written after them at each evaluation";
+const SAMPLES = "File of prompts, one per line or row, to continue at each evaluation";
 /** Prompts in memory: as lines of a file, or as rows. */
 const PROMPTS = z
   .array(z.union([z.string().min(1), z.custom<object>((row) => isRecord(row)).meta({ type: "object" })]))
@@ -100,7 +100,7 @@ export const SETTING_GROUPS = {
       .enum(SHARD_DTYPES)
       .optional()
       .describe(
-        "How frozen blocks wait on the disk with --resident-memory: read again from the model's files (default: float32), or rounded to float16",
+        "Where --resident-memory reads frozen blocks again: from the model's files (float32, the default), or from copies on the disk that are rounded to float16",
       ),
   },
   data: {
@@ -171,15 +171,13 @@ export const SETTING_GROUPS = {
         "How DropBP spreads the share over the branches once 10 % of the run is done: by how sensitive gradient norms or gradients are to each branch, or evenly; default: norm",
       ),
     seed: z.int().min(0).default(0).describe("Random seed"),
-    evalEvery: z
-      .int()
-      .positive()
-      .optional()
-      .describe("Evaluate every so many steps; default: once per epoch"),
+    evalEvery: z.int().positive().optional().describe("Steps between evaluations; default: an epoch"),
     evalMetric: z
       .enum(names(EVAL_METRICS))
       .optional()
-      .describe("What makes a checkpoint the best; given, the best checkpoint is the result; default: loss"),
+      .describe(
+        "Metric that the best checkpoint is chosen by; if given, that checkpoint is the result instead of the last; default: loss",
+      ),
     earlyStopping: z
       .int()
       .positive()
@@ -189,42 +187,38 @@ export const SETTING_GROUPS = {
       .enum(["auto", "on", "keep-attention", "off"])
       .default("auto")
       .describe(
-        "Recompute activations in the backward pass instead of keeping them; keep-attention: all but what attention gives, for long rows; auto: only when memory is short",
+        "Recompute activations in the backward pass instead of keeping them; keep-attention: all but the outputs of attention, for long rows; auto: only when memory is short",
       ),
     activations: z
       .enum(names(ACTIVATION_FORMS))
       .default("float32")
       .describe(
-        "How what is kept for the backward pass waits: as it is, in half the memory and rounded, or in files of the output folder",
+        "How activations are kept for the backward pass: as they are, rounded to half the memory, or in files of the output folder",
       ),
     attentionChunk: z
       .int()
       .min(LEAST_ATTENTION_CHUNK)
       .optional()
       .describe(
-        "Queries of a row whose attention is in memory at a time; default: 64, in rows of more than 512 tokens 128, of more than 2048 256",
+        "Queries of a row that attention computes at a time; default: 64, or 128 in rows of more than 512 tokens, 256 of more than 2048",
       ),
     threads: THREADS,
   },
   power: POWER_OPTIONS,
   output: {
     output: PATH.min(1).describe("Folder for the result"),
-    saveEvery: z
-      .int()
-      .positive()
-      .optional()
-      .describe("Save a checkpoint every so many steps; default: only at the end"),
+    saveEvery: z.int().positive().optional().describe("Steps between checkpoints; default: only at the end"),
     samples: z.union([PATH, PROMPTS]).optional().describe(`${SAMPLES}; or a list of prompts`),
-    sampleTokens: z.int().positive().default(64).describe("Most new tokens of a sample"),
+    sampleTokens: z.int().positive().default(64).describe("Maximum number of new tokens per sample"),
     keepLast: z.int().positive().default(2).describe("Number of checkpoints to keep, besides the best"),
     log: z
       .array(z.enum(names(LOG_FORMATS)))
       .min(1)
       .default(["jsonl"])
       .describe(
-        "Forms of the log in the output folder: lines of JSON, a table, an event file of TensorBoard",
+        "Formats of the log in the output folder: lines of JSON, a table, an event file of TensorBoard",
       ),
-    logEvery: z.int().positive().default(1).describe("Log every so many steps"),
+    logEvery: z.int().positive().default(1).describe("Steps between lines of the log"),
     resume: z
       .boolean()
       .default(false)
