@@ -6,7 +6,7 @@ import type { Job, JobEvent } from "./job.ts";
 
 /** Who has a piece of work. */
 export interface Hold {
-  /** Counts how often it was taken: who has an older number has lost it. */
+  /** Counts how often it was taken: a worker with an older number has lost it. */
   readonly token: number;
   readonly owner: string | null;
   /** Until when it is its owner's, in the table's milliseconds; null: it is nobody's. */

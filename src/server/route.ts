@@ -15,7 +15,7 @@ import { describeJsonFault } from "./requests/json-fault.ts";
 import type { Resumed } from "./running-requests.ts";
 import type { ServerState } from "./server-state.ts";
 
-/** Who may call a route: everybody, or, where keys are asked for, who has one of this role at least. */
+/** Who may call a route: everybody, or, if keys are asked for, those with a key of at least this role. */
 export type Access = "everybody" | ApiRole;
 
 /** What a route answers with where nothing is wrong. */

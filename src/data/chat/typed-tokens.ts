@@ -14,7 +14,7 @@ import { isRecord } from "../rows/row-error.ts";
 /** No text has it, and neither letter case, `trim` nor ways to quote a text change it. */
 const CUT = "\uFFFC\uFFFD\uFFFC";
 
-/** Who writes tokens of a template that are not special. */
+/** Roles whose text may contain tokens of a template that are not special. */
 const TRUSTED_ROLES: readonly string[] = ["system", "developer", "assistant"];
 /** A word between signs: not the spaces and words that some vocabularies have as such tokens. */
 const MARKUP = /^[\p{P}\p{S}].*[\p{P}\p{S}]$/u;

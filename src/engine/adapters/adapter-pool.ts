@@ -123,7 +123,7 @@ export class AdapterPool {
     if (this.#entries.has(name)) throw nameTaken("adapter", name);
   }
 
-  /** Forgets an adapter; who uses it does so to the end. @throws UsageError "usage/adapter" when there is none */
+  /** Forgets an adapter; texts that use it do so to the end. @throws UsageError "usage/adapter" when there is none */
   unregister(name: string): void {
     const entry = this.#entryOf(name);
     this.#entries.delete(name);
@@ -134,7 +134,7 @@ export class AdapterPool {
   /**
    * Gets an adapter into memory, to be let go of; null: the signal was aborted first, and there is nothing to let go of.
    * @throws UsageError "usage/adapter" when there is none of this name; FailedError "engine/adapter" when it cannot be read,
-   * which is not the fault of who asks
+   * which is not the caller's fault
    */
   async acquire(name: string): Promise<HeldAdapter>;
   async acquire(name: string, signal: AbortSignal | undefined): Promise<HeldAdapter | null>;

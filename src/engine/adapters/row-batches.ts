@@ -96,7 +96,7 @@ export class RowBatches {
           const views = slots.map(({ view }) => view);
           const areSame = (): boolean => slots.every(({ view }, i) => view === views[i]);
           const stages = await this.#options.programs.ofRows(views);
-          // Who came meanwhile may have made the rows anew, and so may this.
+          // Another caller may have made the rows anew meanwhile.
           const order = areSame() ? arrangeRows(slots, adapters) : [];
           if (areSame()) return { stages, order };
         }

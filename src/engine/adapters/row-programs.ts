@@ -52,7 +52,7 @@ export class RowPrograms {
   /** Finds views whose programs are compiled: these, or these and more; null: there are none yet, but soon will be. */
   findReady(views: readonly AdapterView[]): readonly AdapterView[] | null {
     const view = this.#viewOf(views);
-    // Who needs them is told of a failure.
+    // A failure is told when they are needed.
     this.#of(view).catch(() => {});
     const covers = (mix: Mix): boolean => views.every((own) => mix.views.includes(own));
     const ready = this.#mixes.filter((mix) => this.#ready.has(mix.view) && covers(mix));

@@ -40,7 +40,7 @@ export function sampleToken(logits: Float32Array, options: SamplingOptions, rand
 }
 
 /**
- * Draws by a race: who has the weight w comes after −ln(u) / w, by a u of its own, and wins with its share of all weights. What rounding
+ * Draws by a race: an id of weight w comes after −ln(u) / w, by a u of its own, and wins with its share of all weights. What rounding
  * changes in a weight moves that one alone; in a draw by sums of weights it would move all that come behind it, thousands of times
  * as often across what was drawn.
  */

@@ -1,8 +1,8 @@
 /**
  * @file Which sequences run next, and how many of their ids: counts and pages only.
  *
- * First come, first served. All that have one id to run do so together; prompts run in chunks beside them. Who finds no
- * page takes those of the sequence that came last, which starts again, from what is published of it, when there is room.
+ * First come, first served. All that have one id to run do so together; prompts run in chunks beside them. A sequence that
+ * finds no page takes those of the one that came last, which starts again, from what is published of it, when there is room.
  */
 import { type PagePool, PAGE_TOKENS } from "../cache/page-pool.ts";
 import type { Sequence } from "../cache/sequence.ts";
@@ -41,7 +41,7 @@ export class Scheduler {
   readonly #pool: PagePool;
   readonly #options: SchedulerOptions;
   readonly #waiting: Sequence[] = [];
-  /** The one that was admitted first, first. */
+  /** In the order of admission. */
   readonly #running: Sequence[] = [];
 
   constructor(pool: PagePool, options: SchedulerOptions) {
@@ -84,7 +84,7 @@ export class Scheduler {
   schedule({ decodes: runsDecodes, prefillTokens }: StepShape = this.fullShape): StepPlan {
     const chunks: Chunk[] = [];
     let budget = prefillTokens;
-    // Who finds no page preempts others, which changes the list.
+    // A sequence that finds no page preempts others, which changes the list.
     for (const sequence of this.#running.slice()) {
       if (this.#running.includes(sequence)) this.#reserve(sequence);
     }
@@ -102,7 +102,7 @@ export class Scheduler {
       this.#running.push(sequence);
       budget -= add(sequence, budget);
     }
-    // Where no prompt can run after all, texts go on.
+    // If no prompt can run after all, texts go on.
     return { chunks, decodes: runsDecodes || chunks.length === 0 ? canDecode : [] };
   }
 
@@ -145,7 +145,7 @@ export class Scheduler {
       this.#releasePages(sequence);
       return false;
     }
-    // Who starts again finds what it has published itself.
+    // A sequence that starts again finds its own pages: these are not shared.
     if (sequence.numPreemptions === 0)
       sequence.numShared = Math.min(sequence.numComputed, sequence.numPrompt);
     this.#reserve(sequence);

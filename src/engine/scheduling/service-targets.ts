@@ -61,7 +61,7 @@ export function needsOf(
 ): TextNeeds {
   const isFull = running.length >= maxRunning;
   const [next] = waiting;
-  // Who waits for a place gets one when others end, so these hurry, long before the wait is too long.
+  // Texts that wait get a place when others end, so these hurry, long before the wait is too long.
   const hurries = isFull && next !== undefined && nowMs - next.submittedMs > queueMs * HURRY;
   let [decodeSlackMs, promptSlackMs, promptMs] = [Infinity, Infinity, 0];
   for (const { submittedMs, firstMs, numNew, numPending, isDecoding } of [...running, ...waiting]) {

@@ -1,8 +1,8 @@
 /**
  * @file Who runs on the one machine: steps of texts, or blocks of trainings, in turn.
  *
- * Who is done gives the machine back and asks for it again; when both kinds ask, the policy decides. While only one kind
- * asks, it runs. Trainings take their blocks in the order in which they ask.
+ * Each gives the machine back when it is done, and asks for it again; when both kinds ask, the policy decides. While only one
+ * kind asks, it runs. Trainings take their blocks in the order in which they ask.
  */
 import type { Decider, Situation, StepShape, TurnKind, TurnPolicy } from "./turn-policies.ts";
 import type { TextNeeds } from "./service-targets.ts";
@@ -28,7 +28,7 @@ export interface TrainingTurns {
 export class Turns {
   readonly #options: TurnsOptions;
   readonly #decider: Decider;
-  /** Who waits for a turn, in order. */
+  /** Waiting for a turn, in order. */
   readonly #waiting: Readonly<Record<TurnKind, (() => void)[]>> = { block: [], step: [] };
   #current: { readonly kind: TurnKind; readonly startedMs: number; isWholePass: boolean } | null = null;
   #last: Situation["last"] = null;
@@ -60,7 +60,7 @@ export class Turns {
     this.#decideSoon();
   }
 
-  /** Says that who has the machine runs a whole pass with it, which tells nothing of what a block takes. */
+  /** Says that the current turn runs a whole pass, so that its time is not taken for that of a block. */
   takeWholePass(): void {
     if (this.#current) this.#current.isWholePass = true;
   }
@@ -88,7 +88,7 @@ export class Turns {
     };
   }
 
-  /** After who has just given it back had the time to ask again. */
+  /** Decides once the last one to give the machine back has had the time to ask again. */
   #decideSoon(): void {
     if (this.#isDeciding) return;
     this.#isDeciding = true;

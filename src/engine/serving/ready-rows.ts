@@ -30,7 +30,7 @@ export async function readyRows(
 ): Promise<ReadyRows | null> {
   let alive = texts;
   let prepared: PreparedRows | null = null;
-  // Who is cancelled while programs are made ready has no row.
+  // A text that is cancelled while programs are made ready has no row.
   while (!prepared) {
     alive = alive.filter(isAlive);
     if (alive.length === 0) return null;

@@ -2,7 +2,7 @@
  * @file Many texts at once on one base: schedule → run → follow up, as long as there is work.
  *
  * Texts come and go between two steps; each has its adapter, its settings and its generator of random numbers. It works on
- * ids; text is the business of whoever asks.
+ * ids; text is the caller's business.
  */
 import { CapacityError, assertInternal } from "../../errors.ts";
 import { sizeAt } from "../../graph/shape.ts";
@@ -41,7 +41,7 @@ const DEFAULT_RUNNING = 16;
 export class ServingEngine implements Riders {
   readonly session: Session;
   readonly adapters: AdapterPool;
-  /** Who runs on the machine: trainings on the same base take their turns here. */
+  /** Trainings on the same base take their turns with texts here. */
   readonly turns: Turns;
   readonly #pages: PagePool;
   readonly #cache: PagedCache;
@@ -171,7 +171,7 @@ export class ServingEngine implements Riders {
     }
   }
 
-  /** Waits for the step that runs, if one does: who has ended is in no later one. */
+  /** Waits for the step that runs, if any: a text that has ended is in no later one. */
   async afterStep(): Promise<void> {
     await this.#running.catch(() => {});
   }
@@ -251,7 +251,7 @@ export class ServingEngine implements Riders {
     for (const [i, job] of jobs.entries()) {
       const isDrawn = wants[i] === true;
       const own = isDrawn ? next++ : -1;
-      // Who was cancelled while the batch ran has no pages any more.
+      // A text that was cancelled while the batch ran has no pages any more.
       if (!this.#isAlive(job)) continue;
       this.#scheduler.computed(job.sequence, count);
       if (!isDrawn && job.sequence.numPending === 0) this.#end(job, "length");

@@ -77,7 +77,7 @@ export class TextInWork {
     this.#cursor?.restrict(logits, stopIds);
   }
 
-  /** Tells whoever reads it that the text has ended, and how long it took. */
+  /** Tells the reader that the text has ended, and how long it took. */
   end(finishReason: FinishReason, nowMs: number): void {
     const { submittedMs, firstMs, numPrompt, numNew, numShared } = this.sequence;
     this.queue.end({

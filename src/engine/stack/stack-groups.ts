@@ -77,7 +77,7 @@ export async function compileGroups(
     });
     return { ...groupOf(adapter, layers, { key, spec: program.spec, made }), program };
   });
-  // Who runs them is told of a failure.
+  // A failure is told when they run.
   for (const group of groups) group.catch(() => {});
   await read;
   return groups;

@@ -85,6 +85,6 @@ export async function writeTensors(path: string, tensors: ReadonlyMap<string, Su
       await write(new Uint8Array(aligned(bytes.length) - bytes.length));
     }
   };
-  // Who reads it looks at each tensor; nobody else is to read a model through it.
+  // Its reader looks at each tensor; nothing else is to read a model through it.
   await writeFileAtomic(path, { fill, check: () => Promise.resolve() }, 0o600);
 }

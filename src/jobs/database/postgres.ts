@@ -38,7 +38,7 @@ export function openPostgres(url: string): Database {
     idle_in_transaction_session_timeout: STATEMENT_MS,
     application_name: "graft",
   });
-  // Of connections that nobody uses; who needs one hears of it then.
+  // Idle connections fail too; a query that needs one hears of it then.
   pool.on("error", () => {});
   const use = <T>(work: (connection: Connection) => Promise<T>): Promise<T> =>
     retried(() => withConnection(pool, work));

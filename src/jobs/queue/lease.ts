@@ -121,7 +121,7 @@ export class Lease {
         await this.#clock.sleep(Math.max(0, waitMs - TELL_MS), this.#wake.signal);
       }
       if (over.aborted) return;
-      // Who let it lapse has stopped working on it, and does not take it up again.
+      // A worker that let it lapse has stopped working on it, and does not take it up again.
       const isHeard = this.isHeld() && (await this.#inOrder(() => this.#beat()));
       if (!this.isHeld()) this.#isLost = true;
       if (this.#isLost) this.stop();

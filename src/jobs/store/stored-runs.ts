@@ -2,7 +2,7 @@
  * @file Runs of jobs in an S3-compatible store, with copies in folders. A run is objects named by their hashes, and a manifest
  * that is put last and names them: readers see a run as it was at some time, or none.
  *
- * Only who holds a run's lease writes under its name; what was copied lies under another (job-queue.ts).
+ * Only the holder of a run's lease writes under its name; what was copied lies under another (job-queue.ts).
  */
 import { createHash } from "node:crypto";
 import { mkdir, readFile, readdir, rename, rm, stat } from "node:fs/promises";

@@ -2,7 +2,7 @@
  * @file The work of an averaged job, piece by piece (shares.ts): a share's part of a round, or what is done between two rounds,
  * which is making the outer step and opening the next.
  *
- * A piece reads files of pieces that have ended, and numbers of the table; so who does it changes no bit.
+ * A piece reads files of pieces that have ended, and numbers of the table; so any worker gets the same bits.
  */
 import { join } from "node:path";
 import { checkpointFolder } from "../../format/run-checkpoints.ts";
@@ -125,7 +125,7 @@ async function betweenRounds({
   return null;
 }
 
-/** Shares of the round that comes. Who had one before has lost it. */
+/** Shares of the next round. A worker that still has one of the last has lost it. */
 function nextShares({ shares }: JobRow, numShares: number): Share[] {
   return Array.from({ length: numShares }, (_, i) => {
     const before = shares[i];

@@ -66,7 +66,7 @@ export async function trainJob(taken: TakenJob, lease: Lease, options: TrainJobO
     );
     if (done) await onResult?.(done);
   } catch (error) {
-    // Who stopped it has said what it is now.
+    // Its new state has been set by what stopped it.
     if (lease.signal.aborted || !lease.isHeld()) return;
     const found = error instanceof Error ? error.message : String(error);
     const [message, param] = [words.named(found), words.paramOf(found)];

@@ -5,7 +5,7 @@ import type { BlockPass, BlockRunner } from "./block-runner.ts";
 export type BetweenBlocks = () => Promise<void>;
 
 /**
- * Runs the blocks of a pass. Who takes turns with others asks before each block; where rows of others go along, no turn is
+ * Runs the blocks of a pass. A run that takes turns with others asks before each block; where rows of others go along, no turn is
  * given until they and the pass are through.
  */
 export async function forwardBlocks(

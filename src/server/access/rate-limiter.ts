@@ -1,5 +1,5 @@
 /**
- * @file How many requests a minute each caller has left. Who has asked for nothing has a minute's worth, which fills up again
+ * @file How many requests a minute each caller has left. A new caller has a minute's worth, which fills up again
  * evenly: capacity N, N/60 a second.
  */
 
@@ -60,7 +60,7 @@ export class RateLimiter {
     bucket.atMs = nowMs;
   }
 
-  /** Forgets who has asked for nothing in the last minute; if that is nobody, who came first. */
+  /** Forgets callers that have all of their minute left; if there are none, the first that came. */
   #forget(nowMs: number): void {
     for (const [caller, bucket] of this.#buckets) {
       this.#refill(bucket, nowMs);

@@ -42,9 +42,9 @@ export function boundClients(server: Server, clientTimeoutMs: number): void {
     due.set(socket, own.add(answer));
     answer.once("close", () => own.delete(answer));
   });
-  // Who is late with a request is told first; this is for those who say nothing at all, and those who do not read.
+  // A client that is late with a request is told so first; this is for those that say nothing at all, and those that do not read.
   server.setTimeout(2 * clientTimeoutMs, (socket: Socket) => {
-    // Who waits for an answer may: requests have a limit of their own. Who does not read it may not.
+    // A client may wait for an answer, as requests have a limit of their own; it may not leave it unread.
     if (dueOn(socket).size > 0 && socket.writableLength === 0) socket.setTimeout(2 * clientTimeoutMs);
     else destroyUnlessMoving(socket);
   });

@@ -43,7 +43,7 @@ export const embeddings = defineRoute({
         }
       });
     } catch (error) {
-      // Who has gone away gets no answer, and it is nobody's fault.
+      // A client that has gone away gets no answer, and that is no error.
       if (gone.aborted) return context.body(null, 400);
       throw error;
     } finally {

@@ -69,7 +69,7 @@ export function textJobs(settings: TextSettings, prompt: TextPrompt, state: Serv
     },
     grammar,
     shown,
-    // Who gives a seed wants the same text again, whatever else is written then.
+    // A request with a seed asks for the same text again, whatever else is written then.
     isBatchInvariant: typeof settings.seed === "number",
     ...(topLogProbs === null ? {} : { topLogProbs }),
     ...(writtenIds && { writtenIds }),

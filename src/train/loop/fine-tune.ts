@@ -105,7 +105,7 @@ class Run {
     return step % everySteps === 0 || step === this.#request.totalSteps;
   }
 
-  /** Writes samples and evaluates, as far as that is due and not in the log: who was stopped meanwhile has it still to do. */
+  /** Writes samples and evaluates, as far as that is due and not in the log: a run that was stopped meanwhile has it still to do. */
   async *#look(): AsyncGenerator<EvalEvent | SampleEvent, void, void> {
     const { hooks, evaluation } = this.#request;
     const isLacking = (event: string): boolean =>

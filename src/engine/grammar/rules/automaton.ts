@@ -215,7 +215,7 @@ export class Automaton {
   }
 
   #callsTo(to: Place, below: Calls | null): Calls | null {
-    // Who returns to an end returns at once: lists that call themselves last stay flat.
+    // A return to an end returns at once, so lists that call themselves last stay flat.
     const { edges, skips, calls, ends } = this.#book;
     if (ends[to] && edges[to]!.length + skips[to]!.length + calls[to]!.length === 0) return below;
     const name = `${to} ${below?.id ?? 0}`;
