@@ -72,7 +72,7 @@ async function compileBoth(
   const names = Object.keys(part.adapter);
   const [dx, ...found] = gradients([{ value: y, gradient: dy }], [x, ...Object.values(part.adapter)]);
   const own = names.flatMap((name, i) => (found[i] ? [[`gradient:${name}`, found[i]] as const] : []));
-  const outputs = { dx: dx as Value, ...Object.fromEntries(own) };
+  const outputs = { dx: dx!, ...Object.fromEntries(own) };
   const compile = (outs: Record<string, Value>, ins: Record<string, Value>): Promise<Program> =>
     engine.compile({ name: "experts", inputs: neededInputs(outs, ins), outputs: outs });
   return {

@@ -31,7 +31,7 @@ const silent = { say: (): void => {} };
 test("every benchmark asks a question and explains its flags, and has a row in docs/benchmarks.md", async () => {
   const names = listBenchmarks();
   const docs = readFileSync(join(ROOT, "docs/benchmarks.md"), "utf8");
-  const listed = [...docs.matchAll(/^\| `([a-z-]+)` \|/gm)].map(([, name]) => name as string);
+  const listed = [...docs.matchAll(/^\| `([a-z-]+)` \|/gm)].map(([, name]) => name!);
   assert.deepEqual(listed.sort(), names);
   for (const name of names) {
     const { question, flags } = await loadBenchmark(name);
@@ -348,10 +348,10 @@ test("arrivalsOf() has texts come as Loquetier's loads do", () => {
   const scalable = arrivalsOf({ ...load, pattern: "scalable" }, 420);
   const ends = [0, 120, 180, 300, 420];
   const counts = ends.slice(1).map((end, phase) => {
-    return scalable.filter((ms) => ms >= 1000 * (ends[phase] as number) && ms < 1000 * end).length;
+    return scalable.filter((ms) => ms >= 1000 * ends[phase]! && ms < 1000 * end).length;
   });
   for (const [phase, count] of [120, 150, 240, 120].entries())
-    assert.ok(Math.abs((counts[phase] as number) - count) < 0.05 * count, counts.join(" "));
+    assert.ok(Math.abs(counts[phase]! - count) < 0.05 * count, counts.join(" "));
   assert.deepEqual(arrivalsOf({ ...load, pattern: "bursts" }, 17), [
     ...Array<number>(8).fill(8000),
     ...Array<number>(8).fill(16_000),

@@ -67,7 +67,7 @@ export const benchmark = defineBenchmark({
     );
     const rounds = await interleave(values.rounds, sides, context);
     const runsOf = ({ name }: Variant): readonly MethodRun[] => rounds[name] ?? [];
-    const first = runsOf(variants[0] as Variant);
+    const first = runsOf(variants[0]!);
     return {
       parameters: values,
       versions: {},

@@ -56,7 +56,7 @@ async function timeOperation(engine: Engine, suite: OpSuite, repeats: number): P
   const inputs = realistic.inputs.map(({ dtype, shape }, i) => graph.input(`x${i}`, dtype, shape));
   const outputs = graph.apply(op, inputs, realistic.attributes);
   const seeds = realistic.seeded.map((i) => {
-    const value = outputs[i] as Value;
+    const value = outputs[i]!;
     return { value, gradient: graph.input(`seed${i}`, value.dtype, value.shape) };
   });
 

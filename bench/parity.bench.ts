@@ -83,7 +83,7 @@ export const benchmark = defineBenchmark({
       }
     };
     await Promise.all(Array.from({ length: values.parallel }, (_, worker) => work(worker)));
-    const done = jobs.map((job) => ({ ...job, ...(runs.get(job.flags.join(" ")) as Losses) }));
+    const done = jobs.map((job) => ({ ...job, ...runs.get(job.flags.join(" "))! }));
     const data = sets.map(({ name }) => name);
     const { runs: _runs, parallel: _parallel, ...parameters } = values;
     return { parameters: { ...parameters, data }, versions: {}, ...compare(done, data, variants) };
@@ -134,8 +134,8 @@ function compare(
     runs.filter((run) => run.set === set && run.variant === variant);
   const cells = variants.flatMap(({ name }) =>
     sets.map((set) => {
-      const [own, first] = [of(set, name), of(set, (variants[0] as Variant).name)];
-      const percent = own.map(({ after }, i) => 100 * (after / (first[i] as Losses).after - 1));
+      const [own, first] = [of(set, name), of(set, variants[0]!.name)];
+      const percent = own.map(({ after }, i) => 100 * (after / first[i]!.after - 1));
       return { name, set, own, percent, interval: intervalOf(percent) };
     }),
   );

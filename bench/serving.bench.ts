@@ -68,7 +68,7 @@ async function loadAdapters(
 ): Promise<AdapterPool> {
   const read = async (path: string): Promise<ReadAdapter> => {
     const [kind, seed] = path.split("/") as [string, string];
-    const [method, options] = KINDS[kind] as (typeof KINDS)[string];
+    const [method, options] = KINDS[kind]!;
     const adapter = await drawAdapter(session.base, method, options, new Random(Number(seed)));
     return { adapter, chatTemplateHash: null };
   };

@@ -53,7 +53,7 @@ async function compare(values: Values, context: BenchContext): Promise<Outcome> 
   for (let row = 0; row < rows; row++) {
     const adapter = await drawAdapter(base, "lora", { rank: values.rank }, new Random(row));
     folders.push(join(scratch, `adapter-${row}`));
-    await saveAdapter(folders[row] as string, adapter, { base, checkpoint });
+    await saveAdapter(folders[row]!, adapter, { base, checkpoint });
   }
   const task = join(scratch, "task.json");
   writeFileSync(task, JSON.stringify({ model, adapters: folders, prompts, tokens, threads }));

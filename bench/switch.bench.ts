@@ -78,7 +78,7 @@ async function measure(
   numSwitches: number,
   maxNewTokens: number,
 ): Promise<Switches> {
-  const generator = await Generator.create({ session, adapter: tasks[0] as Adapter });
+  const generator = await Generator.create({ session, adapter: tasks[0]! });
   for (const task of tasks) await generator.prepare(task);
   const write = (): Promise<Completion> => generator.complete({ promptIds: PROMPT, maxNewTokens });
   await write();
@@ -88,7 +88,7 @@ async function measure(
   for (let i = 0; i < numSwitches; i++) {
     // The text before a switch is a second one of the same task, so that both sides see the same machine.
     before.push((await write()).tokensPerSecond);
-    const task = tasks[(i + 1) % tasks.length] as Adapter;
+    const task = tasks[(i + 1) % tasks.length]!;
     const start = performance.now();
     await generator.switchTo(task);
     switchMs.push(performance.now() - start);

@@ -15,7 +15,7 @@ export interface Score {
 
 /** The first token of an example's answer. */
 export function firstToken({ ids, weights }: Example): number {
-  return ids[weights.findIndex((weight) => weight > 0)] as number;
+  return ids[weights.findIndex((weight) => weight > 0)]!;
 }
 
 /** Scores examples whose answers begin with one of `choices`, all of which differ. `adapter` null: the base alone. */
@@ -37,12 +37,12 @@ export async function scoreChoices(
     await forward.run(batch.input, factsOf(batch), async (x) => {
       const all = await forward.head.logitsAt(x, indexes);
       for (const [i, index] of indexes.entries()) {
-        const label = labels[i] as number;
+        const label = labels[i]!;
         const logits = all.data.subarray(i * numOutputs, (i + 1) * numOutputs);
-        lossSum += logSumExp(logits) - (logits[label] as number);
+        lossSum += logSumExp(logits) - logits[label]!;
         numTokens++;
         if (!endsPrompt(batch, index)) continue;
-        const values = choices.map((id) => logits[id] as number);
+        const values = choices.map((id) => logits[id]!);
         if (choices[values.indexOf(Math.max(...values))] === label) numRight++;
       }
       session.pool.release(all);

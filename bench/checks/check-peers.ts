@@ -113,7 +113,7 @@ async function writeCases(
       mkdirSync(join(folder, "adapters"), { recursive: true });
       await saveAdapter(path, adapter, { base, checkpoint });
       const logits = await logitsBy(adapter);
-      if (logits.every((value, i) => Math.abs(value - (alone[i] as number)) < LEAST_EFFECT)) {
+      if (logits.every((value, i) => Math.abs(value - alone[i]!) < LEAST_EFFECT)) {
         throw new Error(`Cannot check "${caseName}": the adapter has no effect on the logits`);
       }
       written.push({ name: caseName, model, adapter: path, logits: writeLogits(`${path}.f32`, logits) });

@@ -73,7 +73,7 @@ function adapterOf({ adapters }: TextLoad, index: number): string | null {
 /** When texts come within so many seconds, in milliseconds; the same at every call. */
 export function arrivalsOf({ pattern, perSecond }: TextLoad, seconds: number): number[] {
   const random = new Random(1);
-  const gap = PATTERNS[pattern] as (typeof PATTERNS)[string];
+  const gap = PATTERNS[pattern]!;
   const arrivals: number[] = [];
   for (let atMs = 0; ; arrivals.push(atMs)) {
     atMs += (1000 / perSecond) * gap(random, arrivals.length, atMs / (1000 * seconds));
@@ -141,6 +141,6 @@ export function numInTime(texts: readonly WrittenText[], targets: ServiceTargets
 export function percentiles(values: readonly number[]): string {
   if (values.length === 0) return "";
   const sorted = [...values].sort((a, b) => a - b);
-  const high = sorted[Math.min(sorted.length - 1, Math.floor(0.95 * sorted.length))] as number;
-  return [median(values), high, sorted.at(-1) as number].map((value) => value.toFixed(0)).join(", ");
+  const high = sorted[Math.min(sorted.length - 1, Math.floor(0.95 * sorted.length))]!;
+  return [median(values), high, sorted.at(-1)!].map((value) => value.toFixed(0)).join(", ");
 }

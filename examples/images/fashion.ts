@@ -29,7 +29,7 @@ const SIZES = {
 export function alter({ pixels, label }: Picture, size = SIZE): Picture {
   const turned = pixels.map((_, place) => {
     const [row, column] = [Math.floor(place / size), place % size];
-    return 255 - (pixels[(size - 1 - column) * size + row] as number);
+    return 255 - pixels[(size - 1 - column) * size + row]!;
   });
   return { pixels: turned, label };
 }

@@ -58,7 +58,7 @@ test("the method is shorter than 60 lines, and it and its script import nothing 
     const imported = [...text.matchAll(/from "([^"]+)"/g)].map(([, name]) => name);
     const allowed = ["zod", "node:path", "../../src/index.ts", "./lora-fa.ts"];
     assert.deepEqual(
-      imported.filter((name) => !allowed.includes(name as string)),
+      imported.filter((name) => !allowed.includes(name!)),
       [],
     );
   }

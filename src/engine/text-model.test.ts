@@ -151,7 +151,7 @@ test("a stop id of the generation settings ends the text, and its own text is le
   const free = await openTextModel(path, { threads: 1 });
   const written = await free.write(free.encodePrompt("hello"), { maxNewTokens: 8 });
   await free.close();
-  const stopId = written.ids[4] as number;
+  const stopId = written.ids[4]!;
   writeFileSync(join(path, "generation_config.json"), JSON.stringify({ eos_token_id: [stopId, 3] }));
   const model = await openTextModel(path, { threads: 1 });
   assert.deepEqual(model.stopIds, [stopId, 3, IM_END]);

@@ -17,7 +17,7 @@ const vector = (...values: number[]): Array64 => ({
 
 function valueOf(output: Value, inputs: Record<string, Value>, feeds: Record<string, Array64>): number[] {
   const result = evaluate({ name: "test", inputs, outputs: { output } }, feeds, { N: 2 });
-  return [...(result["output"] as Array64).data];
+  return [...result["output"]!.data];
 }
 
 test("a value used twice gets both gradients", () => {

@@ -43,7 +43,7 @@ function twoAdapters(isJoined: boolean): ProgramSpec {
   const y = isJoined ? joinThinProducts(spec)(plain) : plain;
   const wanted = ["x", "mask", "a0", "b0", "a1", "b1"] as const;
   const found = gradients([{ value: y, gradient: of("seed") }], wanted.map(of));
-  const named = Object.fromEntries(wanted.map((name, i) => [`d ${name}`, found[i] as Value]));
+  const named = Object.fromEntries(wanted.map((name, i) => [`d ${name}`, found[i]!]));
   return { name: "adapters", inputs, outputs: { y, ...named } };
 }
 

@@ -66,6 +66,6 @@ describe("peakBytes()", () => {
     const [plain, turned] = [false, true].map((bytePairsOverflow) =>
       peakBytes(spec, { N: 10 }, { bytePairsOverflow }),
     );
-    assert.equal(turned, (plain as number) + 100 * 100);
+    assert.equal(turned, plain! + 100 * 100);
   });
 });

@@ -121,12 +121,12 @@ for (const engine of ENGINES) {
       test(`${what} as ${place}, and runs again when it is mended`, async () => {
         const call = good();
         const side = place === "y" ? call.into : call.feeds;
-        const right = side[place] as HostTensor;
+        const right = side[place]!;
         side[place] = make();
         await assert.rejects(run(call.feeds, call.into), { name, message });
         side[place] = right;
         await run(call.feeds, call.into);
-        assert.deepEqual([...(call.into["y"] as HostTensor).data], [7, 10, 15, 22]);
+        assert.deepEqual([...call.into["y"]!.data], [7, 10, 15, 22]);
       });
     }
 
@@ -149,7 +149,7 @@ for (const engine of ENGINES) {
 
     test("memory that is both input and output, or two outputs", async () => {
       const { feeds, into } = good();
-      await assert.rejects(run(feeds, { y: feeds["x"] as HostTensor }), RangeError);
+      await assert.rejects(run(feeds, { y: feeds["x"]! }), RangeError);
       const memory = new Float32Array(6);
       const overlapping = hostTensor("float32", [2, 2], memory.subarray(2, 6));
       await assert.rejects(
@@ -203,7 +203,7 @@ for (const engine of ENGINES) {
       const w = x();
       const bound = await compile(w);
       const { feeds, into } = good();
-      await assert.rejects(bound.run({ x: feeds["x"] as HostTensor }, { y: w }), RangeError);
+      await assert.rejects(bound.run({ x: feeds["x"]! }, { y: w }), RangeError);
       await assert.rejects(run(feeds, { y: w }), RangeError);
       await assert.rejects(bound.run(feeds, into), { name: "TypeError", message: /bound as a constant/ });
       assert.throws(() => structuredClone(w.data.buffer, { transfer: [w.data.buffer as ArrayBuffer] }));

@@ -18,7 +18,7 @@ export function readImports(folder = "src"): Map<string, readonly string[]> {
   return new Map(
     names.map((name) => {
       const text = readFileSync(join(ROOT, folder, name), "utf8").replace(/\/\*[\s\S]*?\*\//g, "");
-      const found = [...text.matchAll(IMPORT)].map(([, named, awaited]) => (named ?? awaited) as string);
+      const found = [...text.matchAll(IMPORT)].map(([, named, awaited]) => (named ?? awaited)!);
       const imports = found.map((to) =>
         to.startsWith(".")
           ? posix.normalize(posix.join(posix.dirname(name), to))

@@ -21,7 +21,7 @@ function folderOf(file: string): string | null {
 
 /** The folder of a file, or its own name where it lies beside the folders. */
 function layerOf(file: string): string {
-  return (file.split("/")[0] as string).replace(/\.ts$/, "");
+  return file.split("/")[0]!.replace(/\.ts$/, "");
 }
 
 /** Two files, or the folders that they lie in, beside each other: of `a/b/c` and `a/d`, `a/b` and `a/d`. */
@@ -34,7 +34,7 @@ function besideEachOther(one: string, other: string): [string, string] {
 function section(title: string): string {
   const [, text] = architecture.split(`\n## ${title}\n`);
   assert.ok(text, `ARCHITECTURE.md has "${title}"`);
-  return text.split("\n## ")[0] as string;
+  return text.split("\n## ")[0]!;
 }
 
 /** The layers, highest first: the lines of the picture, whose last column says what the others are. */
@@ -51,8 +51,8 @@ function readFolders(): Map<string, string[]> {
   const rows = section("Layers").matchAll(/^\| `([a-z]+)` \| (.*) \|$/gm);
   return new Map(
     [...rows].map(([, layer, text]) => [
-      layer as string,
-      [...(text as string).matchAll(/`([a-z-]+)`/g)].map(([, folder]) => `${layer}/${folder}`),
+      layer!,
+      [...text!.matchAll(/`([a-z-]+)`/g)].map(([, folder]) => `${layer}/${folder}`),
     ]),
   );
 }
@@ -61,9 +61,9 @@ function readFolders(): Map<string, string[]> {
 function readPackages(): { name: string; isExcept: boolean; folders: string[] }[] {
   return [...section("Dependencies").matchAll(/^\| `([^`]+)` \|[^|]*\|([^|]*)\|$/gm)].map(
     ([, name, known]) => ({
-      name: name as string,
-      isExcept: (known as string).trim().startsWith("all but"),
-      folders: [...(known as string).matchAll(/`([^`]+)\/`/g)].map(([, folder]) => folder as string).sort(),
+      name: name!,
+      isExcept: known!.trim().startsWith("all but"),
+      folders: [...known!.matchAll(/`([^`]+)\/`/g)].map(([, folder]) => folder!).sort(),
     }),
   );
 }
@@ -84,7 +84,7 @@ describe("ARCHITECTURE.md", () => {
       const isAllowed = (target: string): boolean => {
         const other = layerOf(target);
         if (APART.some(([from, to]) => from === own && to === other)) return false;
-        return other === own || (depths.get(other) as number) <= (depths.get(own) as number);
+        return other === own || depths.get(other)! <= depths.get(own)!;
       };
       return targets
         .filter((target) => imports.has(target) && !isAllowed(target))
@@ -131,7 +131,7 @@ describe("ARCHITECTURE.md", () => {
 
   test("says in which order the folders of the project import each other, tests left out", () => {
     const order = /^Beside `src\/` lie (.*?): each imports/m.exec(section("Layers"))?.[1] ?? "";
-    const folders = ["src", ...[...order.matchAll(/`([a-z]+)\/`/g)].map(([, folder]) => folder as string)];
+    const folders = ["src", ...[...order.matchAll(/`([a-z]+)\/`/g)].map(([, folder]) => folder!)];
     assert.equal(folders.length, 6);
     const wrong = folders.flatMap((folder, depth) =>
       [...readImports(folder)].flatMap(([file, targets]) =>

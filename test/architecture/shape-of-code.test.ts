@@ -193,7 +193,7 @@ describe("the shape of the code", () => {
   test(`the median file is under ${MEDIAN_LINES} lines and none over ${MAX_LINES}`, () => {
     const lines = files.map(({ name, text }) => ({ name, count: text.split("\n").length - 1 }));
     const sorted = lines.map(({ count }) => count).sort((a, b) => a - b);
-    assert.ok((sorted[Math.floor(sorted.length / 2)] as number) < MEDIAN_LINES);
+    assert.ok(sorted[Math.floor(sorted.length / 2)]! < MEDIAN_LINES);
     assert.deepEqual(
       lines.filter(({ count }) => count > MAX_LINES),
       [],
@@ -234,7 +234,7 @@ describe("the shape of the code", () => {
   test("every hint is a sentence that ends", () => {
     const texts = files.flatMap(({ name, text }) =>
       [...text.matchAll(HINT)].flatMap(([, found]) =>
-        (found as string).split(/(?<=["'`])\s*:\s*(?=["'`])/).map((hint) => ({ name, hint })),
+        found!.split(/(?<=["'`])\s*:\s*(?=["'`])/).map((hint) => ({ name, hint })),
       ),
     );
     assert.ok(texts.length > 80, `${texts.length} hints`);

@@ -80,7 +80,7 @@ const UNLIKE: Readonly<Record<string, readonly (readonly [config: RawConfig, say
 
 /** The settings of a family's text, changed. */
 function changed(modelType: string, config: RawConfig): RawConfig {
-  const tiny = TINY_CONFIGS[modelType] as RawConfig;
+  const tiny = TINY_CONFIGS[modelType]!;
   const text = tiny["text_config"] as RawConfig | undefined;
   if (!text || "text_config" in config) return { ...tiny, ...config };
   return { ...tiny, text_config: { ...text, ...config } };

@@ -6,7 +6,6 @@ import { openTextParts } from "../../src/engine/text-model.ts";
 import { createTokenizer } from "../../src/data/tokenizer/tokenizer.ts";
 import { compareTokenizerFiles } from "../../src/data/tokenizer/tokenizer-notes.ts";
 import { openCheckpoint } from "../../src/format/by-path.ts";
-import type { TokenizerFiles } from "../../src/format/checkpoint/checkpoint.ts";
 import { parseTrainOptions } from "../../src/train/settings/options.ts";
 import { byteTokenizerFiles } from "../tiny/byte-tokenizer.ts";
 import { TINY_METADATA, TINY_TENSORS, buildTinyGguf } from "../tiny/gguf.ts";
@@ -25,7 +24,7 @@ const opened = await openCheckpoint(`${folder}/tiny.gguf`);
 const { tokenizerFiles, unusedTokenizerFiles, config } = opened;
 assert.equal(unusedTokenizerFiles, null);
 await opened.close();
-const OWN = tokenizerFiles as TokenizerFiles;
+const OWN = tokenizerFiles!;
 const data = `${folder}/texts.txt`;
 writeFileSync(data, "ab a b ".repeat(20));
 

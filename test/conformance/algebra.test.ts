@@ -230,7 +230,7 @@ describe("arithmetic of low-rank adapters of unlike kinds", async () => {
   const changes = new Map<string, Changes>();
   for (const [index, [kind, { options, modules }]] of Object.entries(kinds).entries()) {
     paths.set(kind, await written(lora, index + 1, options, modules ?? ["q_proj", "down_proj"]));
-    changes.set(kind, await changesIn(paths.get(kind) as string));
+    changes.set(kind, await changesIn(paths.get(kind)!));
   }
   const names = Object.keys(kinds);
   const subset = fc.uniqueArray(fc.tuple(fc.constantFrom(...names), weight), {
@@ -240,10 +240,10 @@ describe("arithmetic of low-rank adapters of unlike kinds", async () => {
   });
   const toInput = (terms: readonly (readonly [string, number])[]): CombineInput => ({
     expression: terms.map(([, w], i) => `${w}*x${i}`).join(" + "),
-    adapters: Object.fromEntries(terms.map(([kind], i) => [`x${i}`, paths.get(kind) as string])),
+    adapters: Object.fromEntries(terms.map(([kind], i) => [`x${i}`, paths.get(kind)!])),
   });
   const expectedOf = (terms: readonly (readonly [string, number])[]): readonly [Changes, number] => {
-    const parts = terms.map(([kind, w]) => [w, changes.get(kind) as Changes] as const);
+    const parts = terms.map(([kind, w]) => [w, changes.get(kind)!] as const);
     return [sumOf(parts), parts.reduce((sum, [w, part]) => sum + (1 + Math.abs(w)) * normOf(part), 0)];
   };
 
@@ -325,7 +325,7 @@ describe("arithmetic of low-rank adapters of unlike kinds", async () => {
   });
 
   test("one adapter stays itself by every way that gives back one", async () => {
-    const [a, da] = [paths.get("rank-stabilized") as string, changes.get("rank-stabilized") as Changes];
+    const [a, da] = [paths.get("rank-stabilized")!, changes.get("rank-stabilized")!];
     for (const type of ["cat", "linear", "svd", "paper"] as const) {
       const { changes: own } = await combined({ expression: "a", adapters: { a }, type });
       assertSame(own, da, normOf(da));

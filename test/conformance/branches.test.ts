@@ -13,7 +13,6 @@ import { PassContext } from "../../src/run/context.ts";
 import { Embedding } from "../../src/run/embedding.ts";
 import { GradientBuffer } from "../../src/run/gradients/gradient-buffer.ts";
 import { Session } from "../../src/run/session.ts";
-import type { HostTensor } from "../../src/runtime/host-tensor.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { Random } from "../../src/random.ts";
 import { blockGradient, buildBlock } from "../reference/block-reference.ts";
@@ -78,7 +77,7 @@ for (const [turn, { modelType }] of FAMILIES.entries()) {
             for (const value of sourcesOf(sum, input))
               if (value !== sum && value !== input) inside.add(value);
           }
-          const isInside = (name: string): boolean => inside.has(built.part.saved[name] as Value);
+          const isInside = (name: string): boolean => inside.has(built.part.saved[name]!);
           assert.ok(Object.keys(part.saved).every((name) => !isInside(name) && name in whole.saved));
           const vanished = Object.fromEntries(Object.entries(whole.saved).filter(([name]) => isInside(name)));
           assert.ok(bytesOf(vanished) > 0);
@@ -88,8 +87,8 @@ for (const [turn, { modelType }] of FAMILIES.entries()) {
             buffer.begin();
             const dx = await runner.backward(last, { x, saved, dy }, pass, buffer, true, dropped);
             buffer.finish();
-            const found = new Map([["dx", (dx as HostTensor<"float32">).data.slice()]]);
-            pool.release(dx as HostTensor<"float32">);
+            const found = new Map([["dx", dx!.data.slice()]]);
+            pool.release(dx!);
             for (const { group, values, present } of buffer.groups) {
               for (const [i, { name, offset, length }] of group.parameters.entries())
                 if (present[i]) found.set(name, await values.read(offset, offset + length));
@@ -101,7 +100,7 @@ for (const [turn, { modelType }] of FAMILIES.entries()) {
           const own = { ...built.part.tensors, ...built.part.adapter };
           const expected = adapter
             .trained(last)
-            .filter(({ input }) => !inside.has(own[input] as Value))
+            .filter(({ input }) => !inside.has(own[input]!))
             .map(({ input }) => prefix + input);
           assert.deepEqual([...kept.keys()].sort(), ["dx", ...expected].sort());
           if (built.part.branches.at(-1)?.sum === built.y && dropped.length === names.length) {

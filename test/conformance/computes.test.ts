@@ -56,7 +56,7 @@ const engine = sharePrograms(createEngine({ threads: 1 }));
 /** Weights as a bfloat16 upper half and what is lacking of it: exact, and of two operands of unlike types. */
 function halves(binding: "fed" | "bound", smoothing?: SmoothingRule): Compute {
   const dense = (values: Readonly<Record<string, Value>>): Value =>
-    add(cast(values[".high"] as Value, "float32"), values[".low"] as Value);
+    add(cast(values[".high"]!, "float32"), values[".low"]!);
   return {
     name: `halves-${binding}${smoothing ? "-smoothed" : ""}`,
     summary: "of this test",
@@ -282,7 +282,7 @@ async function assertProduct(
   const inputs = Object.fromEntries(
     [x, dy, plain, ...Object.values(values)].map((value) => [value.name, value]),
   );
-  const outputs = { y, exact, dx: dx as Value, exactDx: exactDx as Value };
+  const outputs = { y, exact, dx: dx!, exactDx: exactDx! };
   const bound = product.binding === "bound" ? constants : {};
   const program = await engine.compile({ name: "product", inputs, outputs }, { constants: bound });
   const into = {
@@ -380,7 +380,7 @@ describe("smoothing", () => {
     });
     const scaled = changed.map(async ({ name, factor }): Promise<[string, HostTensor<"float32">]> => {
       const { shape, data } = await base.values(name);
-      const width = shape.at(-1) as number;
+      const width = shape.at(-1)!;
       const values = data.map((value, i) => (i % width === 3 ? factor * value : value));
       return [name, hostTensor("float32", [...shape], values)];
     });

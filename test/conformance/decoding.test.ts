@@ -28,7 +28,7 @@ const WIDE: Readonly<Record<string, (tiny: RawConfig) => Record<string, unknown>
 };
 
 const writing = FAMILIES.flatMap(({ modelType }) => {
-  const tiny = TINY_CONFIGS[modelType] as RawConfig;
+  const tiny = TINY_CONFIGS[modelType]!;
   return openModel(tiny).task === "causal-lm" ? [{ modelType, tiny }] : [];
 });
 
@@ -56,9 +56,7 @@ for (const { modelType, tiny } of writing) {
       assert.equal(rows.length, 5);
       return Math.max(
         ...rows.flatMap((row, i) =>
-          [...row].map((value, id) =>
-            Math.abs(value - (whole[(promptIds.length - 1 + i) * numOutputs + id] as number)),
-          ),
+          [...row].map((value, id) => Math.abs(value - whole[(promptIds.length - 1 + i) * numOutputs + id]!)),
         ),
       );
     }

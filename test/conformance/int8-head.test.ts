@@ -64,19 +64,16 @@ async function sumOfGradients(
   };
   const made = await prepareOperands(product, reader);
   const inputs = Object.fromEntries(
-    [hidden, labels, scale, ...operands.map(([, value]) => value)].map((value) => [
-      value.name as string,
-      value,
-    ]),
+    [hidden, labels, scale, ...operands.map(([, value]) => value)].map((value) => [value.name!, value]),
   );
-  const program = await engine.compile({ name: "head", inputs, outputs: { dHidden: dHidden as Value } });
+  const program = await engine.compile({ name: "head", inputs, outputs: { dHidden: dHidden! } });
   const into = zeros("float32", [POSITIONS, WIDTH]);
   const weights = Object.fromEntries(Object.entries(made).map(([suffix, of]) => [`w${suffix}`, of]));
   await program.run({ ...feeds, ...weights }, { dHidden: into });
   await program.release();
   return Array.from({ length: WIDTH }, (_, d) => {
     let sum = 0;
-    for (let n = 0; n < POSITIONS; n++) sum += into.data[n * WIDTH + d] as number;
+    for (let n = 0; n < POSITIONS; n++) sum += into.data[n * WIDTH + d]!;
     return sum;
   });
 }

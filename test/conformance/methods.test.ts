@@ -228,7 +228,7 @@ for (const { family, method, form } of CASES) {
           setValues(adapter, start);
           for (const { name, value } of own) {
             gradients.get(name)?.forEach((g, i) => {
-              value.data[i] = (value.data[i] as number) + (by * g) / norm;
+              value.data[i] = value.data[i]! + (by * g) / norm;
             });
           }
           return (await evaluator.evaluate(examples)).loss;
@@ -255,7 +255,7 @@ for (const { family, method, form } of CASES) {
       const anew = await lossAndGradients(engine, base, adapter, [batch], { recompute: true });
       assert.ok(Math.abs(kept.loss - anew.loss) < 1e-6);
       for (const [name, gradient] of kept.gradients) {
-        const difference = largestDifference(gradient, anew.gradients.get(name) as Float32Array);
+        const difference = largestDifference(gradient, anew.gradients.get(name)!);
         const size = Math.max(...gradient.map(Math.abs));
         assert.ok(difference <= 1e-5 * size, `${name} is ${difference} apart`);
       }
@@ -267,8 +267,7 @@ for (const { family, method, form } of CASES) {
       const start = valuesOf(adapter);
       await trainSteps(engine, base, adapter, batch, { numSteps: 3, learningRate: 0.01, weightDecay: 0.01 });
       assert.notDeepEqual(valuesOf(adapter), start);
-      for (const [name, bytes] of await bytesOf(base))
-        assert.ok(bytes.equals(before.get(name) as Buffer), name);
+      for (const [name, bytes] of await bytesOf(base)) assert.ok(bytes.equals(before.get(name)!), name);
     });
 
     test("merged weights compute what the adapted model computes", async (t) => {
@@ -277,8 +276,7 @@ for (const { family, method, form } of CASES) {
       const adapter = await moved(base, method);
       const before = await bytesOf(base);
       const merged = await mergeAdapter(engine, base, adapter);
-      for (const [name, bytes] of await bytesOf(base))
-        assert.ok(bytes.equals(before.get(name) as Buffer), name);
+      for (const [name, bytes] of await bytesOf(base)) assert.ok(bytes.equals(before.get(name)!), name);
       assert.ok(merged.size > 0);
       const difference = largestDifference(
         await logitsOf(engine, await withTensors(base, merged), null, batch),
@@ -339,13 +337,13 @@ for (const { family, method, form } of CASES) {
         const anew = await lossAndGradients(engine, base, adapter, [batch], { recompute: true });
         for (const { gradients } of [first, anew]) {
           const gradient = adapter.parameters.flatMap((p) => {
-            const own = gradients.get(p.name) as Float32Array;
+            const own = gradients.get(p.name)!;
             return [...(DETACHED[method.name]?.test(p.name) ? own.fill(0) : own)];
           });
           const norm = Math.hypot(...gradient);
           const start = valuesOf(adapter);
           const lossAt = async (by: number): Promise<number> => {
-            changeValues(adapter, (_, i) => (start[i] as number) + (by * (gradient[i] as number)) / norm);
+            changeValues(adapter, (_, i) => start[i]! + (by * gradient[i]!) / norm);
             return await passes.loss(batch, 0);
           };
           const step = 5e-3 / norm;
@@ -376,10 +374,10 @@ for (const { family, method, form } of CASES) {
           await attachTo(base, method, SMOOTH[method.name]),
         ];
         const { gradients, loss: without } = await lossAndGradients(engine, base, plain, [batch]);
-        const gradient = plain.parameters.flatMap((p) => [...(gradients.get(p.name) as Float32Array)]);
+        const gradient = plain.parameters.flatMap((p) => [...gradients.get(p.name)!]);
         const norm = Math.hypot(...gradient);
         for (const each of [adapter, plain]) {
-          changeValues(each, (value, i) => value - (0.05 * (gradient[i] as number)) / norm);
+          changeValues(each, (value, i) => value - (0.05 * gradient[i]!) / norm);
         }
         const passes = await openPasses(engine, base, adapter, { seed: 4 });
         const losses: number[] = [];

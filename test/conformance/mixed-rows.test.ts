@@ -109,7 +109,7 @@ async function assertMixed(chosen: readonly Row[]): Promise<ProgramSpec> {
   for (let tries = 1; ; tries++) {
     const numSteps = await assertWritten(chosen);
     // A prompt of each, and in every step but the first one pass for the next tokens of all.
-    if (numSteps <= 5 && runs.length === chosen.length + numSteps - 1) return runs.at(-1) as ProgramSpec;
+    if (numSteps <= 5 && runs.length === chosen.length + numSteps - 1) return runs.at(-1)!;
     assert.ok(tries < MAX_TRIES, `${runs.length} passes in ${numSteps} steps of ${chosen.length} texts`);
   }
 }
@@ -120,10 +120,10 @@ async function assertWritten(chosen: readonly Row[]): Promise<number> {
   const { numSteps } = mixed.stats;
   const texts = await Promise.all(chosen.map(({ held, promptIds }) => write(mixed, held, promptIds)));
   for (const [i, { ids, logits }] of texts.entries()) {
-    const { expected, method } = chosen[i] as Row;
+    const { expected, method } = chosen[i]!;
     assert.deepEqual(ids, expected.ids, method);
     for (const [step, found] of logits.entries()) {
-      const wanted = expected.logits[step] as Float32Array;
+      const wanted = expected.logits[step]!;
       const apart = Math.max(...found.map((value, k) => Math.abs(value - wanted[k]!)));
       assert.ok(apart <= 1e-5 * Math.max(1, ...wanted.map(Math.abs)), `${method} is ${apart} apart`);
     }

@@ -5,12 +5,10 @@ import { type Batch, toBatch } from "../../src/data/batches/batch.ts";
 import type { Example } from "../../src/data/examples/example.ts";
 import { Generator } from "../../src/engine/generation/generator.ts";
 import { openTextModel } from "../../src/engine/text-model.ts";
-import type { RawConfig } from "../../src/models/family.ts";
 import { FAMILIES, findFamily, openModel } from "../../src/models/families.ts";
 import { Session } from "../../src/run/session.ts";
 import { full } from "../../src/peft/methods/full.ts";
 import { gradients } from "../../src/graph/autodiff.ts";
-import type { Value } from "../../src/graph/graph.ts";
 import { Random } from "../../src/random.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import {
@@ -45,7 +43,7 @@ function cutRows({ shape, data }: Array64, from: number, to: number): Array64 {
 function assertClose(actual: Array64, expected: Array64, tolerance: number, what: string): void {
   assert.deepEqual(actual.shape, expected.shape, what);
   for (const [i, value] of expected.data.entries()) {
-    const apart = Math.abs((actual.data[i] as number) - value);
+    const apart = Math.abs(actual.data[i]! - value);
     assert.ok(apart <= tolerance, `${what}[${i}] is ${actual.data[i]}, expected ${value}`);
   }
 }
@@ -105,12 +103,12 @@ for (const family of FAMILIES) {
           ...contextFeeds(block, B, T),
           ...weights,
         };
-        const spec = blockProgram(block, { y: block.y, dx: dx as Value }, { dy: seed });
+        const spec = blockProgram(block, { y: block.y, dx: dx! }, { dy: seed });
         return evaluate(spec, feeds, { B, T });
       });
       for (const each of results.slice(1)) {
-        assertClose(each["y"] as Array64, results[0]?.["y"] as Array64, 1e-12, "y");
-        assertClose(each["dx"] as Array64, results[0]?.["dx"] as Array64, 1e-12, "dx");
+        assertClose(each["y"]!, results[0]!["y"]!, 1e-12, "y");
+        assertClose(each["dx"]!, results[0]!["dx"]!, 1e-12, "dx");
       }
     });
 
@@ -136,13 +134,13 @@ for (const family of FAMILIES) {
         const feeds: Feeds = {
           ...contextFeeds(cached, 1, T, P),
           x: cutRows(x, P, P + T),
-          past_key: cutRows(all["key"] as Array64, 0, P),
-          past_value: cutRows(all["value"] as Array64, 0, P),
+          past_key: cutRows(all["key"]!, 0, P),
+          past_value: cutRows(all["value"]!, 0, P),
           ...weights,
         };
         const part = evaluate(blockProgram(cached, rowsOf(cached)), feeds, { B: 1, T, P });
         for (const name of ["y", "key", "value"]) {
-          assertClose(part[name] as Array64, cutRows(all[name] as Array64, P, P + T), 1e-12, name);
+          assertClose(part[name]!, cutRows(all[name]!, P, P + T), 1e-12, name);
         }
       },
     );
@@ -155,9 +153,9 @@ for (const family of FAMILIES) {
         const packed = await lossAndGradients(engine, base, adapter, [toBatch(rows)]);
         assert.ok(Math.abs(packed.loss - expected.loss) < 2e-6, `${packed.loss}, unpacked ${expected.loss}`);
         for (const [name, gradient] of expected.gradients) {
-          const own = packed.gradients.get(name) as Float32Array;
+          const own = packed.gradients.get(name)!;
           const size = Math.max(...gradient.map(Math.abs));
-          const difference = Math.max(...gradient.map((g, i) => Math.abs(g - (own[i] as number))));
+          const difference = Math.max(...gradient.map((g, i) => Math.abs(g - own[i]!)));
           // What the softmax takes out again, as biases of keys where nothing is turned, has no gradient but rounding.
           assert.ok(difference <= 1e-5 * size + 5e-8, `${name}: ${difference} of ${size}`);
         }
@@ -172,7 +170,7 @@ for (const family of FAMILIES) {
         const alone = await logitsOf(engine, base, null, toBatch([[example]]));
         const from = row * batch.length * numOutputs;
         for (const [i, value] of alone.entries()) {
-          assert.ok(Math.abs(value - (together[from + i] as number)) < 1e-5, `row ${row}`);
+          assert.ok(Math.abs(value - together[from + i]!) < 1e-5, `row ${row}`);
         }
       }
     });
@@ -182,7 +180,7 @@ for (const family of FAMILIES) {
       const longer = await logitsOf(engine, base, null, toBatch([[example]]));
       const shorter = { ...example, ids: example.ids.slice(0, 4), weights: example.weights.slice(0, 4) };
       const start = await logitsOf(engine, base, null, toBatch([[shorter]]));
-      for (const [i, value] of start.entries()) assert.ok(Math.abs(value - (longer[i] as number)) < 1e-5);
+      for (const [i, value] of start.entries()) assert.ok(Math.abs(value - longer[i]!) < 1e-5);
     });
 
     test("it writes text exactly if it is for that", async () => {
@@ -203,7 +201,7 @@ for (const family of FAMILIES) {
 
     test("open() names each value that it cannot use", () => {
       const wrong = { hidden_size: -1, num_hidden_layers: "two" };
-      const tiny = TINY_CONFIGS[modelType] as RawConfig;
+      const tiny = TINY_CONFIGS[modelType]!;
       const raw = tiny["text_config"] ? { ...tiny, text_config: wrong } : { ...tiny, ...wrong };
       assert.throws(() => family.open(raw), {
         code: "usage/model",

@@ -28,14 +28,11 @@ function buildCase(op: AnyOp, suite: OpSuite, testCase: OpCase) {
   const outputs = graph.apply(op, inputs, testCase.attributes);
   const isFloat = (value: Value): boolean => value.dtype.includes("float");
   const seeds: Seed[] = testCase.seeded.map((i) => {
-    const value = outputs[i] as Value;
+    const value = outputs[i]!;
     return { value, gradient: graph.input(`seed${i}`, value.dtype, value.shape) };
   });
   const differentiable =
-    op.vjp !== "not-differentiable" &&
-    isFloat(outputs[0] as Value) &&
-    inputs.some(isFloat) &&
-    testCase.smooth;
+    op.vjp !== "not-differentiable" && isFloat(outputs[0]!) && inputs.some(isFloat) && testCase.smooth;
   const found = differentiable ? gradients(seeds, inputs) : [];
   const expected = inputs.map((value, i) => isFloat(value) && suite.differentiable(i));
   return { inputs, outputs, seeds: seeds.map(({ gradient }) => gradient), found, expected, differentiable };
@@ -47,10 +44,7 @@ const named = (prefix: string, values: readonly Value[]): Record<string, Value> 
 /** Runs a program in onnxruntime and returns its outputs as float64 arrays. */
 async function run(spec: ProgramSpec, feeds: Arrays, bindings: Bindings): Promise<Arrays> {
   const program = await engine.compile(spec);
-  const host = Object.entries(spec.inputs).map(([name, { dtype }]) => [
-    name,
-    toHost(dtype, feeds[name] as Array64),
-  ]);
+  const host = Object.entries(spec.inputs).map(([name, { dtype }]) => [name, toHost(dtype, feeds[name]!)]);
   const into = Object.entries(spec.outputs).map(
     ([name, { dtype, shape }]) => [name, zeros(dtype, evaluateShape(shape, bindings))] as const,
   );
@@ -64,7 +58,7 @@ async function run(spec: ProgramSpec, feeds: Arrays, bindings: Bindings): Promis
 function assertClose(actual: Array64, expected: Array64, tolerance: number, what: string): void {
   assert.deepEqual(actual.shape, expected.shape, `shape of ${what}`);
   for (const [i, value] of expected.data.entries()) {
-    const found = actual.data[i] as number;
+    const found = actual.data[i]!;
     const error = Math.abs(found - value);
     assert.ok(error <= tolerance * (1 + Math.abs(value)), `${what}[${i}] is ${found}, expected ${value}`);
   }
@@ -78,15 +72,15 @@ function centralDifferences(
   which: number,
   seeds: readonly Array64[],
 ): Array64 {
-  const x = inputs[which] as Array64;
+  const x = inputs[which]!;
   const along = (place: number, by: number): number => {
     const moved = { shape: x.shape, data: x.data.slice() };
-    moved.data[place] = (x.data[place] as number) + by;
+    moved.data[place] = x.data[place]! + by;
     const outputs = suite.reference(inputs.with(which, moved), attributes, bindings);
     let sum = 0;
     for (const [k, { data }] of seeds.entries()) {
-      const y = (outputs[seeded[k] as number] as Array64).data;
-      for (const [i, value] of y.entries()) sum += value * (data[i] as number);
+      const y = outputs[seeded[k]!]!.data;
+      for (const [i, value] of y.entries()) sum += value * data[i]!;
     }
     return sum;
   };
@@ -128,13 +122,13 @@ for (const op of OPS) {
           bindings,
         );
         for (const [i, y] of reference.entries()) {
-          assertClose(forward[`y${i}`] as Array64, y, tolerance, `y${i}`);
+          assertClose(forward[`y${i}`]!, y, tolerance, `y${i}`);
         }
         if (!differentiable) return;
 
         const random = new Random(100 + caseIndex);
         const seedValues = testCase.seeded.map((i): Array64 => {
-          const { shape } = reference[i] as Array64;
+          const { shape } = reference[i]!;
           return { shape, data: new Float64Array(count(shape)).map(() => Math.fround(random.normal())) };
         });
         assert.deepEqual(
@@ -157,13 +151,13 @@ for (const op of OPS) {
           if (!gradient) continue;
           const value = seedValues[seeds.indexOf(gradient)] ?? exact[`g${computed.indexOf(gradient)}`];
           const differences = centralDifferences(suite, testCase, drawn, i, seedValues);
-          assertClose(value as Array64, differences, GRADIENT_TOLERANCE, `gradient of x${i}`);
+          assertClose(value!, differences, GRADIENT_TOLERANCE, `gradient of x${i}`);
         }
         if (computed.length === 0) return;
         const single = await run(spec, allFeeds, bindings);
         // Gradients pass through more roundings than the function itself.
         for (const [name, value] of Object.entries(exact)) {
-          assertClose(single[name] as Array64, value, Math.max(8 * tolerance, 1e-5), name);
+          assertClose(single[name]!, value, Math.max(8 * tolerance, 1e-5), name);
         }
       });
     }

@@ -80,7 +80,7 @@ async function assertRows(rows: readonly (Adapter | null)[], view?: AdapterView)
     const alone = await logitsOf(engine, base, adapter, batch);
     const largest = Math.max(1, ...alone.map(Math.abs));
     for (let i = row * rowSize; i < (row + 1) * rowSize; i++) {
-      const apart = Math.abs((together[i] as number) - (alone[i] as number));
+      const apart = Math.abs(together[i]! - alone[i]!);
       assert.ok(apart <= 1e-5 * largest, `row ${row} is ${apart} apart`);
     }
   }

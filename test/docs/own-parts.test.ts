@@ -74,6 +74,6 @@ test("the objective's gradient equals central differences", () => {
   const step = 2 ** -8;
   for (const [i, exact] of at(logProbs).gradient.entries()) {
     const [above, below] = [step, -step].map((by) => at(logProbs.map((x, j) => (i === j ? x + by : x))).loss);
-    assert.ok(Math.abs(exact - ((above as number) - (below as number)) / (2 * step)) < 1e-5, String(i));
+    assert.ok(Math.abs(exact - (above! - below!) / (2 * step)) < 1e-5, String(i));
   }
 });

@@ -31,7 +31,7 @@ async function call([kind, ...words]: readonly string[]): Promise<Said> {
 async function answerCalls(calls: string): Promise<never> {
   for (;;) {
     const [folder, ...words] = (await readFile(`${calls}/request`, "utf8")).split("\0").slice(0, -1);
-    process.chdir(folder as string);
+    process.chdir(folder!);
     const { status, stdout, stderr } = await call(words);
     await writeFile(`${calls}/stdout`, stdout);
     await writeFile(`${calls}/stderr`, stderr);
@@ -42,5 +42,5 @@ async function answerCalls(calls: string): Promise<never> {
 if (import.meta.main) {
   // It ends with the test that began it, however that ends; a thread that waits for a pipe would hold up an exit.
   process.on("disconnect", () => process.kill(process.pid, "SIGKILL"));
-  await answerCalls(process.argv[2] as string);
+  await answerCalls(process.argv[2]!);
 }

@@ -23,7 +23,7 @@ export const CONTENT: Readonly<Record<string, Buffer>> = {
 
 /** How a hub lists a file that it has, under its name or another. */
 export function entryOf(name: string, path = name): Record<string, unknown> {
-  const content = CONTENT[name] as Buffer;
+  const content = CONTENT[name]!;
   const [size, sha256] = [content.length, createHash("sha256").update(content).digest("hex")];
   if (name.endsWith(".safetensors")) {
     return { type: "file", path, size, oid: "0".repeat(40), lfs: { oid: sha256, size, pointerSize: 130 } };

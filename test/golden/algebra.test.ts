@@ -77,7 +77,7 @@ for (const [method, cases] of Object.entries(CASES)) {
         const output = `${folder}/${method}-${name}`;
         await (await combineAdapters({ ...input, adapters })).write(output);
         const { adapter } = await readAdapter(output, base);
-        const expected = tensors.get(`logits.${name}`) as Float32Array;
+        const expected = tensors.get(`logits.${name}`)!;
         assertLogits(
           await logitsOf(engine, base, adapter, batch),
           expected,
@@ -91,7 +91,7 @@ for (const [method, cases] of Object.entries(CASES)) {
         ];
         assert.deepEqual([...own.tensors.keys()].sort(), [...reference.tensors.keys()].sort());
         for (const [key, { data }] of reference.tensors) {
-          const difference = relativeDifference(own.tensors.get(key)?.data as Float32Array, data);
+          const difference = relativeDifference(own.tensors.get(key)!.data, data);
           assert.ok(difference <= 1e-6, `${key} is ${difference} apart`);
         }
       });

@@ -72,7 +72,7 @@ for (const [name, { method, options }] of Object.entries(CASES)) {
     const golden = goldenJson<Golden>("dropbp", `llama-${name}.json`);
     const tensors = await goldenTensors("dropbp", `llama-${name}.safetensors`);
     const { ids, labels } = await integers(`llama-${name}.safetensors`);
-    const batches = ids.map((input_ids, k) => batchFromRows({ input_ids, labels: labels[k] as number[][] }));
+    const batches = ids.map((input_ids, k) => batchFromRows({ input_ids, labels: labels[k]! }));
     const keyOf = (parameter: string): string => parameter.replace(/(lora_[AB])\.weight$/, "$1");
 
     const start = async (): Promise<Adapter> => {

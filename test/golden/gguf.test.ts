@@ -69,7 +69,7 @@ for (const [name, ids] of Object.entries(allIds)) {
 
     test("it gives the logits of transformers", async () => {
       const logits = await opened(path, ({ base }) => run(base, null));
-      assertLogits(logits, allLogits.get(name) as Float32Array, mask, 1e-5);
+      assertLogits(logits, allLogits.get(name)!, mask, 1e-5);
     });
 
     test("a folder's model is written as the same file", async () => {

@@ -43,7 +43,7 @@ export function relativeDifference(actual: Float32Array, expected: Float32Array)
   let [difference, size] = [0, 0];
   expected.forEach((value, i) => {
     // Not Math.max alone: it would let NaN through as NaN, which no comparison notices.
-    const apart = Math.abs((actual[i] as number) - value);
+    const apart = Math.abs(actual[i]! - value);
     difference = Number.isNaN(apart) ? Infinity : Math.max(difference, apart);
     size = Math.max(size, Math.abs(value));
   });
@@ -55,7 +55,7 @@ export function relativeNorm(actual: Float32Array, expected: Float32Array): numb
   assert.equal(actual.length, expected.length);
   let [difference, size] = [0, 0];
   expected.forEach((value, i) => {
-    difference += ((actual[i] as number) - value) ** 2;
+    difference += (actual[i]! - value) ** 2;
     size += value ** 2;
   });
   return Math.sqrt(difference / size);
@@ -75,7 +75,7 @@ export function assertLogits(
   for (const [row, flag] of flags.entries()) {
     if (flag === 0) continue;
     for (let i = row * vocabSize; i < (row + 1) * vocabSize; i++) {
-      const apart = Math.abs((actual[i] as number) - (expected[i] as number));
+      const apart = Math.abs(actual[i]! - expected[i]!);
       largest = Number.isNaN(apart) ? Infinity : Math.max(largest, apart);
     }
   }

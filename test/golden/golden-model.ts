@@ -92,7 +92,7 @@ export function readGoldenConfig(name: string, file: string): unknown {
 
 /** Where a row says its class: a decoder at the last token, an encoder at the first. */
 function classPosition(base: BaseModel, rows: ClassBatch, row: number): number {
-  const mask = rows.attention_mask[row] as readonly number[];
+  const mask = rows.attention_mask[row]!;
   return row * mask.length + (base.model.classPosition === "last" ? mask.lastIndexOf(1) : 0);
 }
 

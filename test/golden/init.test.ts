@@ -69,7 +69,7 @@ describe("start values", () => {
   for (const { name, method, options, modules, bound: boundOf = LORA_BOUND } of CASES) {
     test(`${name} starts as peft's does`, async () => {
       const adapter = await attachTo(base, method, options, modules);
-      const golden = tensors[name] as Record<string, Start>;
+      const golden = tensors[name]!;
       const own = new Map(
         adapter.parameters.map((p) => [`base_model.model.${p.name}`, adapter.tensor(p.name) as HostTensor]),
       );
@@ -77,7 +77,7 @@ describe("start values", () => {
       const expectedNames = Object.keys(golden).filter((key) => !key.endsWith(".base_layer.weight"));
       assert.deepEqual([...own.keys()].sort(), expectedNames.sort());
       for (const [parameter, { shape, data }] of own) {
-        const expected = golden[parameter] as Start;
+        const expected = golden[parameter]!;
         assert.deepEqual(shape, expected.shape);
         const values = data as Float32Array;
         if ("constant" in expected) {
@@ -89,7 +89,7 @@ describe("start values", () => {
         }
         if (FROM_BASE.test(parameter)) {
           statistics(values).forEach((value, i) =>
-            assertNear(value, expected.min_max_mean_std[i] as number, 2e-6, parameter),
+            assertNear(value, expected.min_max_mean_std[i]!, 2e-6, parameter),
           );
           continue;
         }
@@ -99,7 +99,7 @@ describe("start values", () => {
           assertNear(deviation, 1, 4 / Math.sqrt(2 * values.length), `deviation of ${parameter}`);
           continue;
         }
-        const bound = boundOf(shape[1] as number);
+        const bound = boundOf(shape[1]!);
         const deviation = bound / Math.sqrt(3);
         const [, , , goldenDeviation] = expected.min_max_mean_std;
         assert.ok(Math.max(...values.map(Math.abs)) <= bound, `${parameter} leaves ±${bound}`);
@@ -132,10 +132,8 @@ describe("start values", () => {
       const adapter = await attachTo(base, lora, options, ["q_proj", "down_proj"]);
       for (const { path, spec } of adapter.sites.values()) {
         const { inFeatures, outFeatures } = spec;
-        const own = ["A", "B"].map((x) => adapter.tensor(`${path}.lora_${x}.weight`)?.data as Float32Array);
-        const peft = ["A", "B"].map(
-          (x) => golden.get(`base_model.model.${path}.lora_${x}.weight`) as Float32Array,
-        );
+        const own = ["A", "B"].map((x) => adapter.tensor(`${path}.lora_${x}.weight`)!.data);
+        const peft = ["A", "B"].map((x) => golden.get(`base_model.model.${path}.lora_${x}.weight`)!);
         const product = ([a, b]: Float32Array[]): Float32Array =>
           Float32Array.from({ length: outFeatures * inFeatures }, (_, i) => {
             const [row, column] = [Math.floor(i / inFeatures), i % inFeatures];
@@ -148,10 +146,10 @@ describe("start values", () => {
         }
         const weight = (await base.values(`${path}.weight`)).data;
         const residual = product(own).map((value, i) => weight[i]! - 2 * value);
-        const expected = golden.get(`residual.${path}.weight`) as Float32Array;
+        const expected = golden.get(`residual.${path}.weight`)!;
         assert.ok(relativeDifference(residual, expected) < 1e-5, path);
         for (const x of ["A", "B"]) {
-          const frozen = frozenOf(adapter).get(`${path}.lora_${x}0.weight`) as HostTensor;
+          const frozen = frozenOf(adapter).get(`${path}.lora_${x}0.weight`)!;
           assert.deepEqual(frozen.data, adapter.tensor(`${path}.lora_${x}.weight`)?.data);
         }
       }

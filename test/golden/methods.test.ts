@@ -49,7 +49,7 @@ for (const { model, name } of CASES) {
     const folder = goldenPath("methods", name, "adapter");
     const batch = batchFromRows(golden.batch);
     const mask = golden.batch.attention_mask;
-    const tensor = (key: string): Float32Array => tensors.get(key) as Float32Array;
+    const tensor = (key: string): Float32Array => tensors.get(key)!;
     // Opened by the first test that needs it: what is not known fails tests, not the file.
     let opened: Promise<GoldenModel> | null = null;
     const open = async (): Promise<GoldenModel & { readonly adapter: Adapter }> => {
@@ -70,7 +70,7 @@ for (const { model, name } of CASES) {
       const expected = [...tensors].filter(([key]) => key.startsWith(GRADIENT));
       assert.deepEqual([...gradients.keys()].sort(), expected.map(([key]) => ownName(key)).sort());
       for (const [key, gradient] of expected) {
-        const own = gradients.get(ownName(key)) as Float32Array;
+        const own = gradients.get(ownName(key))!;
         const difference = relativeDifference(own, gradient);
         assert.ok(difference <= 1e-4, `${key} is ${difference} apart`);
       }
@@ -82,7 +82,7 @@ for (const { model, name } of CASES) {
       const merged = await mergeAdapter(engine, base, adapter);
       for (const [key, weight] of tensors) {
         if (!key.startsWith(MERGED) || (isTied && key === TIED_HEAD)) continue;
-        const own = merged.get(key.slice(MERGED.length))?.data as Float32Array;
+        const own = merged.get(key.slice(MERGED.length))!.data;
         const difference = relativeDifference(own, weight);
         assert.ok(difference <= 1e-6, `${key} is ${difference} apart`);
       }

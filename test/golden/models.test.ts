@@ -41,7 +41,7 @@ for (const name of NAMES) {
   describe(`model ${name}`, async () => {
     const golden = goldenJson<ModelGolden | ClassifierGolden>("models", name, "golden.json");
     const tensors = await goldenTensors("models", name, "golden.safetensors");
-    const tensor = (key: string): Float32Array => tensors.get(key) as Float32Array;
+    const tensor = (key: string): Float32Array => tensors.get(key)!;
     // Opened by the first test that needs it: a family that is not known fails tests, not the file.
     let opened: Promise<GoldenModel> | null = null;
     const open = (): Promise<GoldenModel> => (opened ??= openGoldenModel(engine, name));
@@ -97,7 +97,7 @@ function assertGradients(
   const expected = [...golden].filter(([key]) => key.startsWith("grad."));
   assert.deepEqual([...own.keys()].sort(), expected.map(([key]) => key.slice("grad.".length)).sort());
   for (const [key, gradient] of expected) {
-    const found = own.get(key.slice("grad.".length)) as Float32Array;
+    const found = own.get(key.slice("grad.".length))!;
     if (VANISHING.test(key)) {
       assert.ok(
         found.every((value) => Math.abs(value) < 1e-6),

@@ -105,7 +105,7 @@ describe("degenerate groups", async () => {
     test(`${name}: codes, zeros and scales are those of the reference`, () => {
       const weight = tensor("weight");
       const shape = [weight.length / 8, 8] as const;
-      const made = quantizeAffine(weight, shape, { bits, groupSize: group as number, start: init });
+      const made = quantizeAffine(weight, shape, { bits, groupSize: group!, start: init });
       assert.deepEqual(listOf(made.codes.data), listOf(tensor(`${name}/packed_dense`)));
       assert.deepEqual(listOf(made.zero!.data), listOf(tensor(`${name}/zero`)));
       assert.deepEqual(made.scale.data, tensor(`${name}/scale`));
@@ -255,7 +255,7 @@ describe("PEQA on one linear layer", async () => {
     const one = graph.constant("float32", [1, 1], Float32Array.of(1));
     const found = gradients([{ value: loss, gradient: one }], [x, own["peqa_scale"] as Value]);
     assert.ok(method.merge !== "not-mergeable");
-    const outputs = { y, loss, "d.x": found[0] as Value, "d.scale": found[1] as Value };
+    const outputs = { y, loss, "d.x": found[0]!, "d.scale": found[1]! };
     return {
       program: { name: "peqa", inputs: { x, target, ...inputs, ...own }, outputs },
       merge: {

@@ -48,7 +48,7 @@ function assertRelative(actual: Float32Array, expected: Float32Array, tolerance:
  */
 function toStored(values: Float32Array, variant: RoadVariant): Float32Array {
   if (variant !== "road_4") return values;
-  return values.map((_, i) => values[i - (i % 4) + ([0, 3, 1, 2][i % 4] as number)] as number);
+  return values.map((_, i) => values[i - (i % 4) + [0, 3, 1, 2][i % 4]!]!);
 }
 
 async function run(
@@ -64,7 +64,7 @@ async function run(
   );
   await program.run(feeds, into);
   await program.release();
-  return (name) => into[name]?.data as Float32Array;
+  return (name) => into[name]!.data;
 }
 
 describe("RoAd on one linear layer", async () => {
@@ -101,7 +101,7 @@ describe("RoAd on one linear layer", async () => {
     const seed = graph.constant("float32", [1, 1], Float32Array.of(1));
     const wrt = { x: x!, ...own };
     const found = gradients([{ value: loss, gradient: seed }], Object.values(wrt));
-    const derivatives = Object.keys(wrt).map((name, i) => [`d.${name}`, found[i] as Value]);
+    const derivatives = Object.keys(wrt).map((name, i) => [`d.${name}`, found[i]!]);
     assert.ok(road.merge !== "not-mergeable");
     const merged = road.merge.graph({ weight: weight!, bias: bias! }, own, spec, layout);
     return {
@@ -111,7 +111,7 @@ describe("RoAd on one linear layer", async () => {
         y,
         ...Object.fromEntries(derivatives),
         weight_: merged.weight,
-        bias_: merged.bias as Value,
+        bias_: merged.bias!,
       },
     };
   }
@@ -151,17 +151,17 @@ describe("RoAd on one linear layer", async () => {
 
     test(`${variant}: the inverse of the blocks takes a merged weight back`, async () => {
       const { c, s } = coefficientsOf(parameter("param.theta"), parameter("param.alpha"), layout);
-      const partner = (values: Float32Array, k: number): number => values[k ^ 1] as number;
-      const determinant = c.map((value, k) => value * partner(c, k) + (s[k] as number) * partner(s, k));
+      const partner = (values: Float32Array, k: number): number => values[k ^ 1]!;
+      const determinant = c.map((value, k) => value * partner(c, k) + s[k]! * partner(s, k));
       const back = {
-        c: c.map((_, k) => partner(c, k) / (determinant[k] as number)),
-        s: s.map((value, k) => -value / (determinant[k] as number)),
+        c: c.map((_, k) => partner(c, k) / determinant[k]!),
+        s: s.map((value, k) => -value / determinant[k]!),
       };
       // A block's first row is (c, -s), its second (s, c).
       const blocks = Float32Array.from({ length: 2 * outFeatures }, (_, i) => {
         const row = Math.floor(i / 2);
         const onDiagonal = row % 2 === i % 2;
-        return onDiagonal ? (back.c[row] as number) : (row % 2 === 0 ? -1 : 1) * (back.s[row] as number);
+        return onDiagonal ? back.c[row]! : (row % 2 === 0 ? -1 : 1) * back.s[row]!;
       });
       assertRelative(blocks, tensor(`${variant}/inverse_blocks`), 1e-5, "inverse");
       const graph = new Graph();
@@ -196,14 +196,12 @@ describe("RoAd on all projections of a tiny Llama", async () => {
   const rows = goldenJson<{ input_ids: number[][][]; labels: number[][][] }>("road", "llama-batches.json");
   const tensors = await goldenTensors("road", "llama.safetensors");
   const { base } = await openUntilEnd(goldenPath("models", "tiny-llama"));
-  const batches = rows.input_ids.map((ids, k) =>
-    batchFromRows({ input_ids: ids, labels: rows.labels[k] as number[][] }),
-  );
+  const batches = rows.input_ids.map((ids, k) => batchFromRows({ input_ids: ids, labels: rows.labels[k]! }));
 
   for (const variant of VARIANTS) {
     const golden = curves[variant];
     const expected = (what: string, name: string): Float32Array =>
-      toStored(tensors.get(`${variant}/${what}.${name.replace("road_", "")}`) as Float32Array, variant);
+      toStored(tensors.get(`${variant}/${what}.${name.replace("road_", "")}`)!, variant);
     const start = async () => {
       const adapter = await attachTo(base, road, { variant, groupSize: 2 });
       for (const { name } of adapter.parameters) adapter.tensor(name)?.data.set(expected("param", name));
@@ -222,7 +220,7 @@ describe("RoAd on all projections of a tiny Llama", async () => {
     test(`${variant}: logits, loss and gradients`, async () => {
       const [adapter, batch] = [await start(), batches[0]!];
       const logits = await logitsOf(engine, base, adapter, batch);
-      assertRelative(logits, tensors.get(`${variant}/y`) as Float32Array, 1e-5, "logits");
+      assertRelative(logits, tensors.get(`${variant}/y`)!, 1e-5, "logits");
       const { loss, gradients: found } = await lossAndGradients(engine, base, adapter, [batch]);
       assertNear(loss, golden.loss, 2e-5, "loss");
       for (const [name, gradient] of found) {

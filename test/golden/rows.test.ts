@@ -33,6 +33,6 @@ for (const method of ["lora", "road"]) {
       ),
       batchFromRows(golden.batch),
     );
-    assertLogits(logits, expected as Float32Array, golden.batch.attention_mask, 5e-5);
+    assertLogits(logits, expected!, golden.batch.attention_mask, 5e-5);
   });
 }

@@ -73,7 +73,7 @@ describe("SmolLM2-135M-Instruct", { skip }, async () => {
     const adamw = findOptimizer("adamw");
     const updater = await createUpdater(engine, adamw, adamw.options.parse({}), adapter.groups);
     for (const [index, { loss, grad_norm, lr }] of golden.steps.slice(0, NUM_STEPS).entries()) {
-      const batch = batchFromRows({ input_ids: batches[index] as number[][] });
+      const batch = batchFromRows({ input_ids: batches[index]! });
       steps.gradients.begin();
       const lossSum = await accumulateLoss(steps, batch, 1 / batch.numLabels, index, 0);
       steps.gradients.finish();
@@ -90,9 +90,7 @@ describe("SmolLM2-135M-Instruct", { skip }, async () => {
     await session.release();
     if (NUM_STEPS < golden.steps.length) return;
     const final = await goldenTensors("smollm2", "lora", "final", "adapter_model.safetensors");
-    const joined = adapter.parameters.flatMap((p) => [
-      ...(final.get(`base_model.model.${p.name}`) as Float32Array),
-    ]);
+    const joined = adapter.parameters.flatMap((p) => [...final.get(`base_model.model.${p.name}`)!]);
     const difference = relativeNorm(valuesOf(adapter), Float32Array.from(joined));
     assert.ok(difference <= 1e-2, `result is ${difference} apart`);
   });

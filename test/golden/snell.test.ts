@@ -116,7 +116,7 @@ async function compile(spec: ProgramSpec) {
   return {
     run: async (feeds: Feeds): Promise<(name: string) => Float32Array> => {
       await program.run(feeds, into);
-      return (name) => into[name]?.data as Float32Array;
+      return (name) => into[name]!.data;
     },
     release: () => program.release(),
   };
@@ -238,7 +238,7 @@ function programs(
   const wrt: Record<string, Value> = { x, ...own };
   const gradient = graph.constant("float32", [1, 1], Float32Array.of(1));
   const found = gradients([{ value: loss, gradient }], Object.values(wrt));
-  const derivatives = Object.keys(wrt).map((suffix, i) => [`d.${suffix}`, found[i] as Value]);
+  const derivatives = Object.keys(wrt).map((suffix, i) => [`d.${suffix}`, found[i]!]);
   assert.ok(method.merge !== "not-mergeable");
   const merged = method.merge.graph({ weight, bias }, own, spec, options).weight;
   const delta = method.merge.graph({ weight: none, bias: null }, own, spec, options).weight;

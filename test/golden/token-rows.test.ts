@@ -42,7 +42,7 @@ for (const [name, { model, ids }] of Object.entries(batches)) {
   describe(`single rows beside LoRA, ${name}`, () => {
     const mask = ids.map((row) => row.map(() => 1));
     const batch = batchFromRows({ input_ids: ids, attention_mask: mask, labels: ids });
-    const expected = allLogits.get(name) as Float32Array;
+    const expected = allLogits.get(name)!;
 
     test("gives the logits of peft, also merged into the model", async () => {
       const { base, checkpoint } = await loadModel(goldenPath("models", model));
@@ -89,7 +89,7 @@ describe("single rows and nothing else, as peft's TRAINABLE_TOKENS", async () =>
     test(`${name}: gives the logits of peft, also merged, and comes back from a folder of that type`, async () => {
       const mask = ids.map((row) => row.map(() => 1));
       const batch = batchFromRows({ input_ids: ids, attention_mask: mask, labels: ids });
-      const logits = expected.get(name) as Float32Array;
+      const logits = expected.get(name)!;
       const { base, checkpoint } = await loadModel(goldenPath("models", model));
       const folder = goldenPath(...ofType, name);
       const { adapter } = await readAdapter(folder, base);
@@ -159,13 +159,13 @@ for (const [name, { model, tied, batch: rows, losses }] of Object.entries(
     test("gives its logits, its loss and its gradients", async () => {
       const adapter = await read();
       assert.equal(base.model.ties.size > 0, tied);
-      const logits = golden.get("logits") as Float32Array;
+      const logits = golden.get("logits")!;
       assertLogits(await logitsOf(engine, base, adapter, batch), logits, rows.attention_mask, 1e-5);
       const { loss, gradients } = await lossAndGradients(engine, base, adapter, [batch]);
       assertNear(loss, losses[0]!, 2e-6, "loss");
       assert.equal(gradients.size, [...golden.keys()].filter((key) => key.startsWith("grad.")).length);
       for (const [parameter, gradient] of gradients) {
-        const difference = relativeDifference(gradient, golden.get(`grad.${parameter}`) as Float32Array);
+        const difference = relativeDifference(gradient, golden.get(`grad.${parameter}`)!);
         assert.ok(difference <= 2e-5, `gradient of ${parameter} is ${difference} apart`);
       }
     });
@@ -176,7 +176,7 @@ for (const [name, { model, tied, batch: rows, losses }] of Object.entries(
       const own = await trainSteps(engine, base, adapter, batch, how);
       for (const [step, loss] of losses.entries()) assertNear(own[step]!, loss, 5e-6, `loss of step ${step}`);
       for (const { name: parameter, value } of adapter.parameters) {
-        const difference = relativeDifference(value.data, golden.get(`final.${parameter}`) as Float32Array);
+        const difference = relativeDifference(value.data, golden.get(`final.${parameter}`)!);
         assert.ok(difference <= 1e-4, `${parameter} is ${difference} apart`);
       }
     });

@@ -87,7 +87,7 @@ describe("ten steps of training", () => {
       for (const [index, expected] of golden.steps.entries()) {
         const rate = lr * findSchedule("cosine").factor(index, totalSteps, warmup);
         assertNear(rate, expected.lr, 1e-9, `learning rate of step ${index}`);
-        const batch = batches[index % batches.length] as Batch;
+        const batch = batches[index % batches.length]!;
         const [loss, norm] = await step([batch], index, { rate, weightDecay, maxNorm: clip });
         assertNear(loss, expected.loss, 2e-5, `loss of step ${index}`);
         assertNear(norm / expected.grad_norm, 1, 1e-4, `gradient norm of step ${index}`);
@@ -96,9 +96,7 @@ describe("ten steps of training", () => {
       assertNear(loss, golden.loss_on_batch_0_after_training, 2e-5, "loss after training");
       const file = name === "full" ? "model.safetensors" : "adapter_model.safetensors";
       const final = await goldenTensors("training", name, "final", file);
-      const joined = adapter.parameters.map(
-        (p) => final.get(name === "full" ? p.name : PREFIX + p.name) as Float32Array,
-      );
+      const joined = adapter.parameters.map((p) => final.get(name === "full" ? p.name : PREFIX + p.name)!);
       assert.equal(final.size, joined.length);
       const difference = relativeNorm(
         valuesOf(adapter),
@@ -121,7 +119,7 @@ describe("ten steps of training", () => {
     const expected = await goldenTensors("training", "accumulation", "golden.safetensors");
     assert.equal(expected.size, gradients.size);
     for (const [name, gradient] of gradients) {
-      const difference = relativeDifference(gradient, expected.get(`grad.${PREFIX}${name}`) as Float32Array);
+      const difference = relativeDifference(gradient, expected.get(`grad.${PREFIX}${name}`)!);
       assert.ok(difference <= 1e-4, `gradient of ${name} is ${difference} apart`);
     }
     const step = await trainer(engine, base, adapter);

@@ -17,7 +17,7 @@ describe("model vit", async () => {
   const { base } = await openUntilEnd(goldenPath("vit"));
   const golden = goldenJson<{ labels: number[]; loss: number }>("vit", "golden.json");
   const tensors = await goldenTensors("vit", "golden.safetensors");
-  const batch = batchOf(tensors.get("pixels") as Float32Array, golden.labels);
+  const batch = batchOf(tensors.get("pixels")!, golden.labels);
 
   /** Pixels as they are, which pass by the bytes of images. */
   function batchOf(pixels: Float32Array, classes: readonly number[]): Batch {
@@ -44,7 +44,7 @@ describe("model vit", async () => {
   test("its logits are those of transformers", async () => {
     const { numOutputs, maxPositions } = base.model;
     const logits = await logitsOf(engine, base, null, batch);
-    const expected = tensors.get("logits") as Float32Array;
+    const expected = tensors.get("logits")!;
     assert.equal(expected.length, golden.labels.length * numOutputs);
     for (const [row] of golden.labels.entries()) {
       const from = row * maxPositions * numOutputs;
@@ -65,7 +65,7 @@ describe("model vit", async () => {
         expected.map(([key]) => key.slice("grad.".length)).sort(),
       );
       for (const [key, gradient] of expected) {
-        const own = gradients.get(key.slice("grad.".length)) as Float32Array;
+        const own = gradients.get(key.slice("grad.".length))!;
         if (VANISHING.test(key)) {
           assert.ok(
             own.every((value) => Math.abs(value) < 1e-6),

@@ -24,8 +24,8 @@ export class VirtualTime {
     heap.push({ atMs, wake });
     for (let i = heap.length - 1; i > 0;) {
       const parent = (i - 1) >> 1;
-      if ((heap[parent] as Sleeper).atMs <= (heap[i] as Sleeper).atMs) return;
-      [heap[i], heap[parent]] = [heap[parent] as Sleeper, heap[i] as Sleeper];
+      if (heap[parent]!.atMs <= heap[i]!.atMs) return;
+      [heap[i], heap[parent]] = [heap[parent]!, heap[i]!];
       i = parent;
     }
   }
@@ -39,10 +39,10 @@ export class VirtualTime {
     for (let i = 0; ;) {
       const left = 2 * i + 1;
       const right = heap[left + 1];
-      const least = right && right.atMs < (heap[left] as Sleeper).atMs ? left + 1 : left;
+      const least = right && right.atMs < heap[left]!.atMs ? left + 1 : left;
       const child = heap[least];
-      if (!child || child.atMs >= (heap[i] as Sleeper).atMs) return first;
-      [heap[i], heap[least]] = [child, heap[i] as Sleeper];
+      if (!child || child.atMs >= heap[i]!.atMs) return first;
+      [heap[i], heap[least]] = [child, heap[i]!];
       i = least;
     }
   }

@@ -29,8 +29,7 @@ export function describeCell(
       // The types of Node do not know it.
       if (!(t as unknown as { readonly passed: boolean }).passed) failed.push(t.name);
     });
-    const open = (): Promise<FormedModel> =>
-      (opened ??= (FORMS[form] as (typeof FORMS)[string])(path, { modelType: family }));
+    const open = (): Promise<FormedModel> => (opened ??= FORMS[form]!(path, { modelType: family }));
     after(async () => {
       await (await opened)?.checkpoint.close();
       for (const written of [path, savedPath]) rmSync(written, { recursive: true, force: true });

@@ -29,9 +29,9 @@ export function cells(which: "all" | "sample"): readonly Cell[] {
   if (which === "sample") {
     return families.map((family, i) => ({
       family,
-      method: methods[i % methods.length] as string,
-      form: forms[i % forms.length] as string,
-      computes: [ARITHMETICS[i % ARITHMETICS.length] as Compute],
+      method: methods[i % methods.length]!,
+      form: forms[i % forms.length]!,
+      computes: [ARITHMETICS[i % ARITHMETICS.length]!],
     }));
   }
   return families.flatMap((family) => {

@@ -71,7 +71,7 @@ async function gradientIsTheSlope({ engine, cell: { method }, adapted }: Subject
   const norm = Math.hypot(...gradient);
   const start = valuesOf(adapter);
   const lossAt = async (by: number): Promise<number> => {
-    changeValues(adapter, (_, i) => (start[i] as number) + (by * (gradient[i] as number)) / norm);
+    changeValues(adapter, (_, i) => start[i]! + (by * gradient[i]!) / norm);
     return await passes.loss(batch);
   };
   // Where a router's choice changes, the loss jumps: then a shorter step tells, or that to the other side. A wrong

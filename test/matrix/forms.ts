@@ -69,7 +69,7 @@ export async function quantizeBase(base: BaseModel, storage: StorageName): Promi
   const tensors = new Map<string, StoredTensor>();
   for (const name of base.model.tensors.keys()) {
     const { shape, data } = await base.values(name);
-    const fits = shape.length === 2 && (shape[1] as number) % STORAGES[storage].blockSize === 0;
+    const fits = shape.length === 2 && shape[1]! % STORAGES[storage].blockSize === 0;
     tensors.set(name, quantizeTo(fits ? storage : "f32", data, shape));
   }
   return new BaseModel(base.name, base.model, memorySource(tensors));

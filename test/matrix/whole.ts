@@ -10,7 +10,7 @@ import { createEngine } from "../../src/runtime/create-engine.ts";
 import { sharePrograms } from "../passes/shared-programs.ts";
 import { temporaryFolder } from "../tiny/model.ts";
 import { describeCell } from "./cell.ts";
-import { type Cell, cells, nameOf } from "./cells.ts";
+import { cells, nameOf } from "./cells.ts";
 
 interface Result {
   readonly cell: string;
@@ -48,7 +48,7 @@ const before = readResults();
 // In large steps through the list, so that a run that is cut short has seen something of everything; the forms of a
 // family with a method after each other, for they run the same programs.
 const listed = Object.values(Object.groupBy(cells("all"), ({ family, method }) => `${method} on ${family}`));
-const spread = listed.map((_, i) => listed[(i * ORDER_STEP) % listed.length] as Cell[]);
+const spread = listed.map((_, i) => listed[(i * ORDER_STEP) % listed.length]!);
 if (new Set(spread).size < listed.length) throw new RangeError(`ORDER_STEP ${ORDER_STEP} leaves cells out`);
 const all = spread.filter((_, i) => i % numParts === part - 1).flat();
 const open = all.filter((cell) => before.get(nameOf(cell))?.failed.length !== 0);

@@ -1,5 +1,5 @@
 /** @file Reference and cases of addRmsNorm: the norm of a sum. */
-import { type Array64, at, build } from "./array64.ts";
+import { at, build } from "./array64.ts";
 import { type OpCase, type OpSuite, float, normal, opCase, reject } from "./op-suite.ts";
 import { rmsNormSuite } from "./rms-norm.ts";
 
@@ -19,10 +19,10 @@ const norm = (
 export const addRmsNormSuite: OpSuite = {
   op: "addRmsNorm",
   reference: ([a, b, weight], attributes, bindings) => {
-    const [left, right] = [a as Array64, b as Array64];
+    const [left, right] = [a!, b!];
     const sum = build(left.shape, (index) => at(left, index) + at(right, index));
-    const [y] = rmsNormSuite.reference([sum, weight as Array64], attributes, bindings);
-    return [sum, y as Array64];
+    const [y] = rmsNormSuite.reference([sum, weight!], attributes, bindings);
+    return [sum, y!];
   },
   differentiable: () => false,
   cases: [

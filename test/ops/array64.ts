@@ -30,12 +30,12 @@ export function at(x: Array64, index: readonly number[]): number {
   const lead = index.length - x.shape.length;
   let offset = 0;
   for (let axis = 0; axis < x.shape.length; axis++) {
-    const size = x.shape[axis] as number;
-    const i = size === 1 ? 0 : (index[lead + axis] as number);
+    const size = x.shape[axis]!;
+    const i = size === 1 ? 0 : index[lead + axis]!;
     if (i >= size) throw new RangeError(`index ${i} of an axis of size ${size}`);
     offset = offset * size + i;
   }
-  return x.data[offset] as number;
+  return x.data[offset]!;
 }
 
 /** Applies a function to every element. */
@@ -60,5 +60,5 @@ export function eachIndex(shape: readonly number[], visit: (index: number[]) => 
 
 /** Writes one element. */
 export function put(x: Array64, index: readonly number[], value: number): void {
-  x.data[index.reduce((offset, i, axis) => offset * (x.shape[axis] as number) + i, 0)] = value;
+  x.data[index.reduce((offset, i, axis) => offset * x.shape[axis]! + i, 0)] = value;
 }

@@ -189,14 +189,14 @@ export function weightsOf(
   { scale, softcap, causal, window }: AttentionAttributes,
   [b, h, t]: readonly [number, number, number],
 ): { readonly weights: number[]; readonly slopes: number[] } {
-  const [, H, , E] = (query as Array64).shape as [number, number, number, number];
-  const [, K, S] = (key as Array64).shape as [number, number, number];
-  const place = (x: Array64 | undefined, i: number): number => at(x as Array64, [b, i]);
+  const [, H, , E] = query!.shape as [number, number, number, number];
+  const [, K, S] = key!.shape as [number, number, number];
+  const place = (x: Array64 | undefined, i: number): number => at(x!, [b, i]);
   const slopes: number[] = [];
   const scores = Array.from({ length: S }, (_, s) => {
     let dot = 0;
     const k = Math.floor((h * K) / H);
-    for (let e = 0; e < E; e++) dot += at(query as Array64, [b, h, t, e]) * at(key as Array64, [b, k, s, e]);
+    for (let e = 0; e < E; e++) dot += at(query!, [b, h, t, e]) * at(key!, [b, k, s, e]);
     const bent = softcap === null ? scale * dot : softcap * Math.tanh((scale * dot) / softcap);
     slopes.push(softcap === null ? 1 : 1 - (bent / softcap) ** 2);
     const distance = place(queryPositions, t) - place(keyPositions, s);
@@ -217,7 +217,7 @@ export const attentionSuite: OpSuite = {
   reference: (inputs, attributes) => {
     const [query, , value] = inputs as [Array64, Array64, Array64];
     const [B, H, T, E] = query.shape as [number, number, number, number];
-    const K = value.shape[1] as number;
+    const K = value.shape[1]!;
     const rows = new Map<string, number[]>();
     return [
       build([B, T, H * E], ([b = 0, t = 0, column = 0]) => {
@@ -260,9 +260,9 @@ export const attentionGradientSuite: OpSuite = {
       const flow = (e: number): number => at(gradient, [b, t, h * E + e]);
       const mean = axis.reduce((sum, e) => sum + flow(e) * at(output, [b, t, h * E + e]), 0);
       for (let s = 0; s < S; s++) {
-        const weight = weights[s] as number;
+        const weight = weights[s]!;
         const own = axis.reduce((sum, e) => sum + flow(e) * at(value, [b, k, s, e]), 0);
-        const dScore = scale * weight * (own - mean) * (slopes[s] as number);
+        const dScore = scale * weight * (own - mean) * slopes[s]!;
         for (const e of axis) {
           grow(dQuery, [b, h, t, e], dScore * at(key, [b, k, s, e]));
           grow(dKey, [b, k, s, e], dScore * at(query, [b, h, t, e]));
@@ -275,7 +275,7 @@ export const attentionGradientSuite: OpSuite = {
   },
   differentiable: () => false,
   cases: CASES.map(({ inputs, ...testCase }) => {
-    const [B, H, T, E] = (inputs[0] as InputSpec).shape as [Size, number, Size, number];
+    const [B, H, T, E] = inputs[0]!.shape as [Size, number, Size, number];
     return { ...testCase, inputs: [...inputs, float([B, T, H * E]), float([B, T, H * E])], seeded: [] };
   }),
   rejected: [

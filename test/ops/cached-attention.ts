@@ -79,10 +79,10 @@ export const cachedAttentionSuite: OpSuite = {
     const [first] = inputs as [Array64];
     const apart = isJoined ? [first, first, first] : inputs.slice(0, 3);
     const starts = isJoined ? [0, H, H + K] : [0, 0, 0];
-    const [q, k, v] = apart.map((x, i) => heads(x, starts[i] as number, i === 0 ? H : K));
+    const [q, k, v] = apart.map((x, i) => heads(x, starts[i]!, i === 0 ? H : K));
     const [keys, values, lastKey, , ...tables] = inputs.slice(isJoined ? 1 : 3);
     const [B, , T] = q!.shape as [number, number, number];
-    const S = 1 + (lastKey!.data[0] as number);
+    const S = 1 + lastKey!.data[0]!;
     const past = S - T;
     const extended = (cached: Array64, fresh: Array64): Array64 =>
       build(cached.shape, ([b = 0, h = 0, s = 0, e = 0]) =>

@@ -1,6 +1,6 @@
 /** @file Reference and cases of cast. Rounding to float16 is left to the tolerance: the reference keeps float64. */
 import type { DType } from "../../src/graph/dtype.ts";
-import { type Array64, map } from "./array64.ts";
+import { map } from "./array64.ts";
 import {
   type InputSpec,
   type OpCase,
@@ -19,8 +19,8 @@ export const castSuite: OpSuite = {
   op: "cast",
   reference: ([x], attributes) => {
     const dtype = attributes["dtype"] as DType;
-    if (dtype === "bool") return [map(x as Array64, (v) => (v === 0 ? 0 : 1))];
-    return [dtype.includes("float") ? (x as Array64) : map(x as Array64, Math.trunc)];
+    if (dtype === "bool") return [map(x!, (v) => (v === 0 ? 0 : 1))];
+    return [dtype.includes("float") ? x! : map(x!, Math.trunc)];
   },
   differentiable: () => true,
   cases: [

@@ -1,5 +1,5 @@
 /** @file References and cases of crossEntropy and softmaxError. */
-import { type Array64, at, build } from "./array64.ts";
+import { at, build } from "./array64.ts";
 import {
   type Draw,
   type OpCase,
@@ -46,14 +46,14 @@ const realistic = onLogits("128 positions, 49152 words", [128, 49152]);
 export const crossEntropySuite: OpSuite = {
   op: "crossEntropy",
   reference: ([logits, labels]) => {
-    const z = logits as Array64;
+    const z = logits!;
     const [numRows, width] = z.shape as [number, number];
     return [
       build([numRows, 1], ([row]) => {
-        const values = Array.from({ length: width }, (_, i) => at(z, [row as number, i]));
+        const values = Array.from({ length: width }, (_, i) => at(z, [row!, i]));
         const largest = Math.max(...values);
         const total = values.reduce((sum, value) => sum + Math.exp(value - largest), 0);
-        const picked = at(z, [row as number, at(labels as Array64, [row as number])]);
+        const picked = at(z, [row!, at(labels!, [row!])]);
         return Math.log(total) + largest - picked;
       }),
     ];
@@ -67,11 +67,11 @@ export const crossEntropySuite: OpSuite = {
 export const softmaxErrorSuite: OpSuite = {
   op: "softmaxError",
   reference: ([logits, labels]) => {
-    const p = softmax(logits as Array64);
+    const p = softmax(logits!);
     return [
       build(p.shape, (index) => {
         const [row, word] = index as [number, number];
-        return at(p, index) - (word === at(labels as Array64, [row]) ? 1 : 0);
+        return at(p, index) - (word === at(labels!, [row]) ? 1 : 0);
       }),
     ];
   },

@@ -1,5 +1,5 @@
 /** @file References and cases of add, sub, mul and div. */
-import { type Array64, at, broadcastShape, build } from "./array64.ts";
+import { at, broadcastShape, build } from "./array64.ts";
 import {
   type Draw,
   type OpSuite,
@@ -18,9 +18,9 @@ function binarySuite(op: string, f: (a: number, b: number) => number, second: Dr
   return {
     op,
     reference: ([a, b]) => {
-      const [x, y] = [a as Array64, b as Array64];
+      const [x, y] = [a!, b!];
       if (x.shape.join() === y.shape.join()) {
-        return [{ shape: x.shape, data: x.data.map((value, i) => f(value, y.data[i] as number)) }];
+        return [{ shape: x.shape, data: x.data.map((value, i) => f(value, y.data[i]!)) }];
       }
       return [build(broadcastShape(x.shape, y.shape), (index) => f(at(x, index), at(y, index)))];
     },

@@ -1,5 +1,5 @@
 /** @file References and cases of the operations on single elements. */
-import { type Array64, map } from "./array64.ts";
+import { map } from "./array64.ts";
 import {
   type Draw,
   type OpCase,
@@ -15,7 +15,7 @@ import {
 function unarySuite(op: string, f: (x: number) => number, draw: Draw, extra: readonly OpCase[]): OpSuite {
   return {
     op,
-    reference: ([x]) => [map(x as Array64, f)],
+    reference: ([x]) => [map(x!, f)],
     differentiable: () => true,
     cases: [
       opCase("matrix", [float([4, 7], draw)]),

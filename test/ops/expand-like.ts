@@ -1,5 +1,5 @@
 /** @file Reference and cases of expandLike. */
-import { type Array64, at, build } from "./array64.ts";
+import { at, build } from "./array64.ts";
 import { type OpCase, type OpSuite, float, opCase, reject } from "./op-suite.ts";
 
 type Shape = readonly (number | string)[];
@@ -9,7 +9,7 @@ const expanded = (name: string, from: Shape, to: Shape, bindings: Record<string,
 
 export const expandLikeSuite: OpSuite = {
   op: "expandLike",
-  reference: ([x, like]) => [build((like as Array64).shape, (index) => at(x as Array64, index))],
+  reference: ([x, like]) => [build(like!.shape, (index) => at(x!, index))],
   differentiable: (input) => input === 0,
   cases: [
     expanded("a scalar", [], [2, 3]),

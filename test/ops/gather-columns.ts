@@ -1,11 +1,11 @@
 /** @file Reference and cases of gatherColumns. */
-import { type Array64, at, build } from "./array64.ts";
+import { at, build } from "./array64.ts";
 import { type OpSuite, float, given, int64, integers, opCase, reject } from "./op-suite.ts";
 
 export const gatherColumnsSuite: OpSuite = {
   op: "gatherColumns",
   reference: ([x, columns]) => {
-    const [values, numbers] = [x as Array64, columns as Array64];
+    const [values, numbers] = [x!, columns!];
     return [
       build([...values.shape.slice(0, -1), ...numbers.shape], (index) =>
         at(values, [...index.slice(0, -1), at(numbers, index.slice(-1))]),

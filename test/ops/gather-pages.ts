@@ -1,16 +1,16 @@
 /** @file Reference and cases of gatherPages. */
-import { type Array64, at, build } from "./array64.ts";
+import { at, build } from "./array64.ts";
 import { type OpSuite, float, given, int64, integers, opCase, reject } from "./op-suite.ts";
 
 export const gatherPagesSuite: OpSuite = {
   op: "gatherPages",
   reference: ([pool, pages]) => {
-    const [, S, ...rest] = (pool as Array64).shape as [number, number, ...number[]];
-    const [B, M] = (pages as Array64).shape as [number, number];
+    const [, S, ...rest] = pool!.shape as [number, number, ...number[]];
+    const [B, M] = pages!.shape as [number, number];
     return [
       build([B, M * S, ...rest], ([b, p, ...place]) => {
-        const page = at(pages as Array64, [b as number, Math.floor((p as number) / S)]);
-        return at(pool as Array64, [page, (p as number) % S, ...place]);
+        const page = at(pages!, [b!, Math.floor(p! / S)]);
+        return at(pool!, [page, p! % S, ...place]);
       }),
     ];
   },

@@ -1,5 +1,5 @@
 /** @file References and cases of erf and gelu. */
-import { type Array64, map } from "./array64.ts";
+import { map } from "./array64.ts";
 import { type Draw, type OpCase, type OpSuite, float, given, normal, opCase } from "./op-suite.ts";
 
 /** The error function to about 1e-15: its series near zero, the continued fraction of its complement farther out. */
@@ -35,7 +35,7 @@ function casesOf(draw: Draw, attributes: Readonly<Record<string, string>>, name 
 
 export const erfSuite: OpSuite = {
   op: "erf",
-  reference: ([x]) => [map(x as Array64, erf64)],
+  reference: ([x]) => [map(x!, erf64)],
   differentiable: () => true,
   cases: casesOf(normal(), {}),
   rejected: [],
@@ -51,7 +51,7 @@ export const geluSuite: OpSuite = {
   op: "gelu",
   reference: ([x], attributes) => {
     const reference = REFERENCES[attributes["approximate"] as string] as (value: number) => number;
-    return [map(x as Array64, reference)];
+    return [map(x!, reference)];
   },
   differentiable: () => true,
   cases: Object.keys(REFERENCES).flatMap((approximate) =>

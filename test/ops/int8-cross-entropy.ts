@@ -1,5 +1,5 @@
 /** @file Reference and cases of int8CrossEntropy: those of a head in float32 with the same weights. */
-import { type Array64, at, build } from "./array64.ts";
+import { at, build } from "./array64.ts";
 import { linearCrossEntropySuite } from "./linear-cross-entropy.ts";
 import { codedMatrix } from "./matmul-int8.ts";
 import {
@@ -23,11 +23,8 @@ const inputs = (n: number | string, d: number, v: number): OpCase["inputs"] => [
 export const int8CrossEntropySuite: OpSuite = {
   op: "int8CrossEntropy",
   reference: ([hidden, , scales, back, labels]) => {
-    const weight = build(
-      (back as Array64).shape,
-      (index) => at(back as Array64, index) * at(scales as Array64, [index[0]!]),
-    );
-    return linearCrossEntropySuite.reference([hidden as Array64, weight, labels as Array64], {}, {});
+    const weight = build(back!.shape, (index) => at(back!, index) * at(scales!, [index[0]!]));
+    return linearCrossEntropySuite.reference([hidden!, weight, labels!], {}, {});
   },
   differentiable: (input) => input === 0,
   cases: [

@@ -21,7 +21,7 @@ async function both(data: Float32Array, k: number): Promise<{ found: number; exp
   const y = zeros("float32", []);
   await program.run({ x: hostTensor("float32", [ROWS, COLUMNS], data) }, { y });
   await program.release();
-  return { found: y.data[0] as number, expected: data.toSorted()[k - 1] as number };
+  return { found: y.data[0]!, expected: data.toSorted()[k - 1]! };
 }
 
 const filled = (element: (i: number) => number): Float32Array =>

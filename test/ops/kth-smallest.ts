@@ -1,5 +1,4 @@
 /** @file Reference and cases of kthSmallest. */
-import type { Array64 } from "./array64.ts";
 import {
   type Draw,
   type OpCase,
@@ -27,8 +26,8 @@ const large = (name: string, shape: readonly number[], k: number, draw?: Draw): 
 export const kthSmallestSuite: OpSuite = {
   op: "kthSmallest",
   reference: ([x], attributes) => {
-    const sorted = (x as Array64).data.toSorted();
-    return [{ shape: [], data: Float64Array.of(sorted[(attributes["k"] as number) - 1] as number) }];
+    const sorted = x!.data.toSorted();
+    return [{ shape: [], data: Float64Array.of(sorted[(attributes["k"] as number) - 1]!) }];
   },
   differentiable: () => true,
   cases: [

@@ -1,5 +1,5 @@
 /** @file Reference and cases of layerNorm. */
-import { type Array64, at, build } from "./array64.ts";
+import { at, build } from "./array64.ts";
 import { type Draw, type OpCase, type OpSuite, float, normal, opCase, reject } from "./op-suite.ts";
 
 const norm = (
@@ -20,8 +20,8 @@ const norm = (
 export const layerNormSuite: OpSuite = {
   op: "layerNorm",
   reference: ([x, weight, bias], attributes) => {
-    const [input, w, b] = [x as Array64, weight as Array64, bias as Array64];
-    const width = input.shape.at(-1) as number;
+    const [input, w, b] = [x!, weight!, bias!];
+    const width = input.shape.at(-1)!;
     const moments = [...input.shape.slice(0, -1), 1];
     const meanOf = (index: readonly number[], f: (value: number) => number): number => {
       let sum = 0;

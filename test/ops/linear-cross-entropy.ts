@@ -1,5 +1,5 @@
 /** @file Reference and cases of linearCrossEntropy. */
-import { type Array64, at, build } from "./array64.ts";
+import { at, build } from "./array64.ts";
 import {
   type Draw,
   type OpCase,
@@ -28,14 +28,14 @@ export const linearCrossEntropySuite: OpSuite = {
   op: "linearCrossEntropy",
   reference: ([hidden, weight, labels]) => {
     const attributes = { transA: false, transB: true, alpha: 1 };
-    const [logits] = matmulSuite.reference([hidden as Array64, weight as Array64], attributes, {});
-    const p = softmax(logits as Array64);
+    const [logits] = matmulSuite.reference([hidden!, weight!], attributes, {});
+    const p = softmax(logits!);
     const [numRows] = p.shape as [number];
     const losses = build(
       [numRows, 1],
       ([row]) =>
         // The bound is part of what the operation promises.
-        -Math.log(Math.max(at(p, [row as number, at(labels as Array64, [row as number])]), 1.2e-38)),
+        -Math.log(Math.max(at(p, [row!, at(labels!, [row!])]), 1.2e-38)),
     );
     return [losses, p];
   },

@@ -1,15 +1,15 @@
 /** @file Reference and cases of logSumExp. */
-import { type Array64, at, build } from "./array64.ts";
+import { at, build } from "./array64.ts";
 import { type OpSuite, float, given, opCase, reject } from "./op-suite.ts";
 
 export const logSumExpSuite: OpSuite = {
   op: "logSumExp",
   reference: ([x]) => {
-    const { shape } = x as Array64;
-    const width = shape.at(-1) as number;
+    const { shape } = x!;
+    const width = shape.at(-1)!;
     return [
       build([...shape.slice(0, -1), 1], (index) => {
-        const row = Array.from({ length: width }, (_, i) => at(x as Array64, [...index.slice(0, -1), i]));
+        const row = Array.from({ length: width }, (_, i) => at(x!, [...index.slice(0, -1), i]));
         const largest = Math.max(...row);
         return largest + Math.log(row.reduce((sum, value) => sum + Math.exp(value - largest), 0));
       }),

@@ -1,5 +1,5 @@
 /** @file References and cases of abs, maximum and the comparisons: what thresholds are made of. */
-import { type Array64, at, broadcastShape, build, map } from "./array64.ts";
+import { at, broadcastShape, build, map } from "./array64.ts";
 import {
   type Draw,
   type OpSuite,
@@ -15,7 +15,7 @@ import {
 
 export const absSuite: OpSuite = {
   op: "abs",
-  reference: ([x]) => [map(x as Array64, Math.abs)],
+  reference: ([x]) => [map(x!, Math.abs)],
   differentiable: () => true,
   cases: [
     opCase("matrix", [float([4, 7], awayFromZero(0.01, 3))], { tolerance: 0 }),
@@ -37,7 +37,7 @@ function pairSuite(op: string, f: (a: number, b: number) => number, differentiab
   return {
     op,
     reference: ([a, b]) => {
-      const [x, y] = [a as Array64, b as Array64];
+      const [x, y] = [a!, b!];
       return [build(broadcastShape(x.shape, y.shape), (index) => f(at(x, index), at(y, index)))];
     },
     differentiable: () => differentiable,

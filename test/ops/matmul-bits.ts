@@ -1,5 +1,5 @@
 /** @file Reference and cases of matmulBits. */
-import { type Array64, build } from "./array64.ts";
+import { build } from "./array64.ts";
 import { type OpCase, type OpSuite, float, integers, opCase, reject } from "./op-suite.ts";
 
 const BLOCK = 32;
@@ -37,24 +37,24 @@ function product(
 export const matmulBitsSuite: OpSuite = {
   op: "matmulBits",
   reference: ([x, codes, scales, offsets], { bits }) => {
-    const [rows, packed, factors] = [x as Array64, codes as Array64, scales as Array64];
+    const [rows, packed, factors] = [x!, codes!, scales!];
     const [numRows, numBlocks] = factors.shape as [number, number];
-    const size = ((packed.shape[2] as number) * 8) / (bits as number);
+    const size = (packed.shape[2]! * 8) / (bits as number);
     const columns = numBlocks * size;
     const codeAt = (at: number): number => {
-      if (bits === 8) return (packed.data[at] as number) - 128;
-      const byte = packed.data[Math.floor(at / 2)] as number;
+      if (bits === 8) return packed.data[at]! - 128;
+      const byte = packed.data[Math.floor(at / 2)]!;
       return (at % 2 === 0 ? byte % 16 : Math.floor(byte / 16)) - 8;
     };
     return [
       build([...rows.shape.slice(0, -1), numRows], (index) => {
-        const n = index.at(-1) as number;
-        const row = index.slice(0, -1).reduce((flat, i, axis) => flat * (rows.shape[axis] as number) + i, 0);
+        const n = index.at(-1)!;
+        const row = index.slice(0, -1).reduce((flat, i, axis) => flat * rows.shape[axis]! + i, 0);
         let sum = 0;
         for (let k = 0; k < columns; k++) {
           const block = n * numBlocks + Math.floor(k / size);
-          const steps = (factors.data[block] as number) * codeAt(n * columns + k);
-          sum += (rows.data[row * columns + k] as number) * (steps + (offsets?.data[block] ?? 0));
+          const steps = factors.data[block]! * codeAt(n * columns + k);
+          sum += rows.data[row * columns + k]! * (steps + (offsets?.data[block] ?? 0));
         }
         return sum;
       }),

@@ -1,5 +1,5 @@
 /** @file Reference and cases of matmulInt8. */
-import { type Array64, build } from "./array64.ts";
+import { build } from "./array64.ts";
 import { type OpCase, type OpSuite, float, opCase, reject, uniform } from "./op-suite.ts";
 
 const ROWS = { attributes: { rows: "numbers" }, tolerance: 0.05 };
@@ -36,18 +36,18 @@ const inputs = (
 export const matmulInt8Suite: OpSuite = {
   op: "matmulInt8",
   reference: ([x, codes, scales]) => {
-    const [rows, matrix, factors] = [x as Array64, codes as Array64, scales as Array64];
-    const inFeatures = rows.shape.at(-1) as number;
-    const outFeatures = factors.shape[0] as number;
+    const [rows, matrix, factors] = [x!, codes!, scales!];
+    const inFeatures = rows.shape.at(-1)!;
+    const outFeatures = factors.shape[0]!;
     return [
       build([...rows.shape.slice(0, -1), outFeatures], (index) => {
-        const n = index.at(-1) as number;
-        const m = index.slice(0, -1).reduce((flat, i, axis) => flat * (rows.shape[axis] as number) + i, 0);
+        const n = index.at(-1)!;
+        const m = index.slice(0, -1).reduce((flat, i, axis) => flat * rows.shape[axis]! + i, 0);
         let sum = 0;
         for (let k = 0; k < inFeatures; k++) {
-          sum += (rows.data[m * inFeatures + k] as number) * (matrix.data[k * outFeatures + n] as number);
+          sum += rows.data[m * inFeatures + k]! * matrix.data[k * outFeatures + n]!;
         }
-        return sum * (factors.data[n] as number);
+        return sum * factors.data[n]!;
       }),
     ];
   },

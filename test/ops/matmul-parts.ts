@@ -1,5 +1,5 @@
 /** @file Reference and cases of matmulParts. */
-import { type Array64, at, build } from "./array64.ts";
+import { at, build } from "./array64.ts";
 import { type OpCase, type OpSuite, float, opCase, reject } from "./op-suite.ts";
 
 type Shape = readonly (number | string)[];
@@ -22,11 +22,11 @@ function products(
 export const matmulPartsSuite: OpSuite = {
   op: "matmulParts",
   reference: ([b, ...parts], { transB }) => {
-    const matrix = b as Array64;
+    const matrix = b!;
     const [inner, outer] = (transB ? matrix.shape.toReversed() : matrix.shape) as [number, number];
     return parts.map((part) =>
       build([...part.shape.slice(0, -1), outer], (place) => {
-        const [rows, column] = [place.slice(0, -1), place.at(-1) as number];
+        const [rows, column] = [place.slice(0, -1), place.at(-1)!];
         let sum = 0;
         for (let k = 0; k < inner; k++)
           sum += at(part, [...rows, k]) * at(matrix, transB ? [column, k] : [k, column]);

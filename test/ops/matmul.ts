@@ -27,8 +27,8 @@ function reference(a: Array64, b: Array64, { transA, transB, alpha }: MatmulAttr
       for (let j = 0; j < n; j++) {
         let sum = 0;
         for (let k = 0; k < numInner; k++) {
-          const left = a.data[startA + i * rowA + k * innerA] as number;
-          sum += left * (b.data[startB + k * innerB + j * columnB] as number);
+          const left = a.data[startA + i * rowA + k * innerA]!;
+          sum += left * b.data[startB + k * innerB + j * columnB]!;
         }
         data[place++] = alpha * sum;
       }
@@ -84,9 +84,7 @@ function allTransposes(
 
 export const matmulSuite: OpSuite = {
   op: "matmul",
-  reference: ([a, b], attributes) => [
-    reference(a as Array64, b as Array64, attributes as unknown as MatmulAttributes),
-  ],
+  reference: ([a, b], attributes) => [reference(a!, b!, attributes as unknown as MatmulAttributes)],
   differentiable: () => true,
   cases: [
     ...allTransposes("2-D by 2-D", [], [], {}),

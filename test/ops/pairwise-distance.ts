@@ -11,8 +11,8 @@ export const pairwiseDistanceSuite: OpSuite = {
   op: "pairwiseDistance",
   reference: (inputs) => {
     const [u, v] = inputs as [Array64, Array64];
-    const width = u.shape[1] as number;
-    const size = [u.shape[0] as number, v.shape[0] as number];
+    const width = u.shape[1]!;
+    const size = [u.shape[0]!, v.shape[0]!];
     const square = ([i, j]: readonly number[]): number => {
       let squares = 0;
       for (let q = 0; q < width; q++) {

@@ -1,6 +1,6 @@
 /** @file References and cases of slice, split, padLike and concat: taking pieces out of an axis and putting them back. */
 import { evaluateShape } from "../../src/graph/shape.ts";
-import { type Array64, at, build } from "./array64.ts";
+import { at, build } from "./array64.ts";
 import { type OpCase, type OpSuite, float, opCase, reject } from "./op-suite.ts";
 
 type Shape = readonly (number | string)[];
@@ -17,9 +17,9 @@ export const sliceSuite: OpSuite = {
   op: "slice",
   reference: ([x], attributes) => {
     const { axis, start, end } = attributes as { axis: number; start: number; end: number | null };
-    const { shape } = x as Array64;
+    const { shape } = x!;
     const sizes = shape.map((size, a) => (a === axis ? (end ?? size) - start : size));
-    return [build(sizes, (index) => at(x as Array64, shifted(index, axis, start)))];
+    return [build(sizes, (index) => at(x!, shifted(index, axis, start)))];
   },
   differentiable: () => true,
   cases: [
@@ -71,8 +71,8 @@ export const splitSuite: OpSuite = {
     return evaluateShape(sizes, bindings).map((size) => {
       const from = start;
       start += size;
-      const shape = (x as Array64).shape.with(axis, size);
-      return build(shape, (index) => at(x as Array64, shifted(index, axis, from)));
+      const shape = x!.shape.with(axis, size);
+      return build(shape, (index) => at(x!, shifted(index, axis, from)));
     });
   },
   differentiable: () => true,
@@ -107,11 +107,11 @@ export const padLikeSuite: OpSuite = {
   op: "padLike",
   reference: ([x, like], attributes) => {
     const { axis, start } = attributes as { axis: number; start: number };
-    const size = (x as Array64).shape[axis] as number;
+    const size = x!.shape[axis]!;
     return [
-      build((like as Array64).shape, (index) => {
-        const i = (index[axis] as number) - start;
-        return i < 0 || i >= size ? 0 : at(x as Array64, shifted(index, axis, -start));
+      build(like!.shape, (index) => {
+        const i = index[axis]! - start;
+        return i < 0 || i >= size ? 0 : at(x!, shifted(index, axis, -start));
       }),
     ];
   },
@@ -151,15 +151,15 @@ export const concatSuite: OpSuite = {
   op: "concat",
   reference: (inputs, attributes) => {
     const axis = attributes["axis"] as number;
-    const first = inputs[0] as Array64;
-    const total = inputs.reduce((sum, x) => sum + (x.shape[axis] as number), 0);
+    const first = inputs[0]!;
+    const total = inputs.reduce((sum, x) => sum + x.shape[axis]!, 0);
     return [
       build(
         first.shape.map((size, a) => (a === axis ? total : size)),
         (index) => {
-          let i = index[axis] as number;
+          let i = index[axis]!;
           for (const x of inputs) {
-            const size = x.shape[axis] as number;
+            const size = x.shape[axis]!;
             if (i < size)
               return at(
                 x,

@@ -28,7 +28,7 @@ const rejected = [
 
 export const reduceSumSuite: OpSuite = {
   op: "reduceSum",
-  reference: ([x], attributes) => [sum(x as Array64, attributes["axes"] as number[])],
+  reference: ([x], attributes) => [sum(x!, attributes["axes"] as number[])],
   differentiable: () => true,
   cases: [
     reduction("last axis", [3, 5], [1]),
@@ -48,10 +48,10 @@ export const reduceSumSuite: OpSuite = {
 export const reduceMeanSuite: OpSuite = {
   op: "reduceMean",
   reference: ([x], attributes) => {
-    const { shape } = x as Array64;
+    const { shape } = x!;
     const axes = attributes["axes"] as number[];
-    const count = axes.reduce((product, axis) => product * (shape[axis] as number), 1);
-    const total = sum(x as Array64, axes);
+    const count = axes.reduce((product, axis) => product * shape[axis]!, 1);
+    const total = sum(x!, axes);
     return [{ shape: total.shape, data: total.data.map((v) => v / count) }];
   },
   differentiable: () => true,
@@ -71,7 +71,7 @@ export const reduceMaxSuite: OpSuite = {
   op: "reduceMax",
   reference: ([x], attributes) => {
     const axes = attributes["axes"] as number[];
-    const from = x as Array64;
+    const from = x!;
     const result = build(
       from.shape.map((size, axis) => (axes.includes(axis) ? 1 : size)),
       () => -Infinity,

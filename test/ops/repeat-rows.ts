@@ -1,5 +1,5 @@
 /** @file References and cases of repeatRows and sumRepeats. */
-import { type Array64, at, build, eachIndex, put } from "./array64.ts";
+import { at, build, eachIndex, put } from "./array64.ts";
 import { type OpSuite, float, given, int64, opCase, reject } from "./op-suite.ts";
 
 /** Each of 1024 rows 8 times, mixed. */
@@ -8,7 +8,7 @@ const MIXED = (_: unknown, place: number): number => (place * 5) % 1024;
 export const repeatRowsSuite: OpSuite = {
   op: "repeatRows",
   reference: ([x, rows]) => {
-    const [source, r] = [x as Array64, rows as Array64];
+    const [source, r] = [x!, rows!];
     return [
       build([...r.shape, ...source.shape.slice(1)], ([i, ...rest]) => at(source, [at(r, [i!]), ...rest])),
     ];
@@ -34,8 +34,8 @@ export const repeatRowsSuite: OpSuite = {
 export const sumRepeatsSuite: OpSuite = {
   op: "sumRepeats",
   reference: ([x, rows, like]) => {
-    const [source, r] = [x as Array64, rows as Array64];
-    const result = build((like as Array64).shape, () => 0);
+    const [source, r] = [x!, rows!];
+    const result = build(like!.shape, () => 0);
     eachIndex(source.shape, (index) => {
       const [i, ...rest] = index;
       const to = [at(r, [i!]), ...rest];

@@ -1,5 +1,5 @@
 /** @file Reference and cases of rmsNorm. */
-import { type Array64, at, build } from "./array64.ts";
+import { at, build } from "./array64.ts";
 import { type OpCase, type OpSuite, type Draw, float, normal, opCase, reject } from "./op-suite.ts";
 
 const norm = (
@@ -18,8 +18,8 @@ const norm = (
 export const rmsNormSuite: OpSuite = {
   op: "rmsNorm",
   reference: ([x, weight], attributes) => {
-    const [input, w] = [x as Array64, weight as Array64];
-    const width = input.shape.at(-1) as number;
+    const [input, w] = [x!, weight!];
+    const width = input.shape.at(-1)!;
     const r = build([...input.shape.slice(0, -1), 1], (index) => {
       let squares = 0;
       for (let i = 0; i < width; i++) squares += at(input, [...index.slice(0, -1), i]) ** 2;

@@ -56,15 +56,15 @@ export const ropeSuite: OpSuite = {
   op: "rope",
   reference: ([x, positions, cos, sin], attributes) => {
     const [input, p, c, s] = [x, positions, cos, sin] as [Array64, Array64, Array64, Array64];
-    const half = c.shape[1] as number;
+    const half = c.shape[1]!;
     const { numHeads } = attributes as { readonly numHeads?: number };
-    const width = (input.shape.at(-1) as number) / (numHeads ?? 1);
+    const width = input.shape.at(-1)! / (numHeads ?? 1);
     return [
       build(input.shape, (index) => {
         const [b, t, last] = [index[0], index.at(-2), index.at(-1)] as [number, number, number];
         const e = last % width;
         if (e >= 2 * half) return at(input, index);
-        const position = at(p, [b, numHeads === undefined ? t : (index[1] as number)]);
+        const position = at(p, [b, numHeads === undefined ? t : index[1]!]);
         const i = e % half;
         const ofHead = (place: number): number => at(input, [...index.slice(0, -1), last - e + place]);
         const [first, second] = [ofHead(i), ofHead(i + half)];

@@ -23,12 +23,12 @@ export const rotatePairsSuite: OpSuite = {
     const [input, cosines, sines] = [h, c, s] as [Array64, Array64, Array64];
     const groupSize = attributes["groupSize"] as number;
     const half = groupSize / 2;
-    const width = input.shape.at(-1) as number;
+    const width = input.shape.at(-1)!;
     const perPair = cosines.shape.length === 1 && cosines.shape[0] === width / 2;
     return [
       build(input.shape, (index) => {
         const lead = index.slice(0, -1);
-        const k = index.at(-1) as number;
+        const k = index.at(-1)!;
         const [group, place] = [Math.floor(k / groupSize), k % groupSize];
         const first = place < half;
         const partner = at(input, [...lead, first ? k + half : k - half]);

@@ -1,16 +1,16 @@
 /** @file Reference and cases of routeRows. */
-import { type Array64, at, build } from "./array64.ts";
+import { at, build } from "./array64.ts";
 import { type OpSuite, float, given, opCase, reject, uniform } from "./op-suite.ts";
 
 export const routeRowsSuite: OpSuite = {
   op: "routeRows",
   reference: ([p], attributes) => {
-    const { shape } = p as Array64;
+    const { shape } = p!;
     const [M, E] = shape as [number, number];
     const k = attributes["k"] as number;
     const isChosen = (m: number, e: number): boolean => {
-      const larger = Array.from({ length: E }, (_, other) => at(p as Array64, [m, other])).filter(
-        (value) => value > at(p as Array64, [m, e]),
+      const larger = Array.from({ length: E }, (_, other) => at(p!, [m, other])).filter(
+        (value) => value > at(p!, [m, e]),
       );
       return larger.length < k;
     };
@@ -19,7 +19,7 @@ export const routeRowsSuite: OpSuite = {
     );
     const counts = Array.from({ length: E }, (_, e) => places.filter((p) => Math.floor(p / M) === e).length);
     return [
-      build([M, E], ([m, e]) => (isChosen(m as number, e as number) ? 1 : 0)),
+      build([M, E], ([m, e]) => (isChosen(m!, e!) ? 1 : 0)),
       { shape: [places.length], data: Float64Array.from(places, (place) => place % M) },
       { shape: [places.length], data: Float64Array.from(places) },
       { shape: [E], data: Float64Array.from(counts) },

@@ -1,11 +1,11 @@
 /** @file References and cases of gatherRows, scatterAddRows and addRows. */
-import { type Array64, at, build, eachIndex, put } from "./array64.ts";
+import { at, build, eachIndex, put } from "./array64.ts";
 import { type OpSuite, float, given, int64, integers, opCase, reject } from "./op-suite.ts";
 
 export const gatherRowsSuite: OpSuite = {
   op: "gatherRows",
   reference: ([table, rows]) => {
-    const [t, r] = [table as Array64, rows as Array64];
+    const [t, r] = [table!, rows!];
     const rank = r.shape.length;
     return [
       build([...r.shape, ...t.shape.slice(1)], (index) =>
@@ -33,8 +33,8 @@ export const gatherRowsSuite: OpSuite = {
 export const scatterAddRowsSuite: OpSuite = {
   op: "scatterAddRows",
   reference: ([x, rows, like]) => {
-    const [source, r] = [x as Array64, rows as Array64];
-    const result = build((like as Array64).shape, () => 0);
+    const [source, r] = [x!, rows!];
+    const result = build(like!.shape, () => 0);
     const rank = r.shape.length;
     eachIndex(source.shape, (index) => {
       const to = [at(r, index.slice(0, rank)), ...index.slice(rank)];
@@ -67,7 +67,7 @@ export const scatterAddRowsSuite: OpSuite = {
 export const addRowsSuite: OpSuite = {
   op: "addRows",
   reference: ([table, x, rows]) => {
-    const [start, source, r] = [table as Array64, x as Array64, rows as Array64];
+    const [start, source, r] = [table!, x!, rows!];
     const result = build(start.shape, (index) => at(start, index));
     const rank = r.shape.length;
     eachIndex(source.shape, (index) => {

@@ -1,11 +1,11 @@
 /** @file Reference and cases of setColumns. */
-import { type Array64, at, build, eachIndex, put } from "./array64.ts";
+import { at, build, eachIndex, put } from "./array64.ts";
 import { type OpSuite, float, given, int64, opCase, reject } from "./op-suite.ts";
 
 export const setColumnsSuite: OpSuite = {
   op: "setColumns",
   reference: ([x, own, columns]) => {
-    const [values, others, numbers] = [x as Array64, own as Array64, columns as Array64];
+    const [values, others, numbers] = [x!, own!, columns!];
     const result = build(values.shape, (index) => at(values, index));
     eachIndex(others.shape, (index) =>
       put(result, [...index.slice(0, -1), at(numbers, index.slice(-1))], at(others, index)),

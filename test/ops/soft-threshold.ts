@@ -1,5 +1,5 @@
 /** @file Reference and cases of softThreshold. */
-import { type Array64, map } from "./array64.ts";
+import { map } from "./array64.ts";
 import { type OpSuite, float, given, int64, integers, normal, opCase, reject } from "./op-suite.ts";
 
 const half = float([], given(0.5));
@@ -9,8 +9,8 @@ const clear = given(-2, -0.3, 0, 0.2, 0.9, -0.7, 0.499, 3);
 export const softThresholdSuite: OpSuite = {
   op: "softThreshold",
   reference: ([x, t]) => {
-    const threshold = (t as Array64).data[0] as number;
-    return [map(x as Array64, (value) => value * Math.max(Math.abs(value) - threshold, 0))];
+    const threshold = t!.data[0]!;
+    return [map(x!, (value) => value * Math.max(Math.abs(value) - threshold, 0))];
   },
   differentiable: () => true,
   cases: [

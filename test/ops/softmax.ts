@@ -4,7 +4,7 @@ import { type OpSuite, float, given, normal, opCase } from "./op-suite.ts";
 
 /** Softmax over the last axis. */
 export function softmax(x: Array64): Array64 {
-  const width = x.shape.at(-1) as number;
+  const width = x.shape.at(-1)!;
   const row = (index: readonly number[]): number[] =>
     Array.from({ length: width }, (_, i) => at(x, [...index.slice(0, -1), i]));
   return build(x.shape, (index) => {
@@ -17,7 +17,7 @@ export function softmax(x: Array64): Array64 {
 
 export const softmaxSuite: OpSuite = {
   op: "softmax",
-  reference: ([x]) => [softmax(x as Array64)],
+  reference: ([x]) => [softmax(x!)],
   differentiable: () => true,
   cases: [
     opCase("matrix", [float([3, 5])]),

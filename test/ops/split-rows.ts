@@ -1,17 +1,15 @@
 /** @file References and cases of splitRows and joinRows. Sizes of parts are symbols named after the input that tells them. */
-import { type Array64, at, build } from "./array64.ts";
+import { at, build } from "./array64.ts";
 import { type OpSuite, float, given, int64, opCase, reject } from "./op-suite.ts";
 
 export const splitRowsSuite: OpSuite = {
   op: "splitRows",
   reference: ([x, counts]) => {
     let from = 0;
-    return Array.from((counts as Array64).data, (count) => {
+    return Array.from(counts!.data, (count) => {
       const start = from;
       from += count;
-      return build([count, ...(x as Array64).shape.slice(1)], ([row, ...rest]) =>
-        at(x as Array64, [start + (row as number), ...rest]),
-      );
+      return build([count, ...x!.shape.slice(1)], ([row, ...rest]) => at(x!, [start + row!, ...rest]));
     });
   },
   differentiable: (input) => input === 0,
@@ -41,9 +39,9 @@ export const splitRowsSuite: OpSuite = {
 export const joinRowsSuite: OpSuite = {
   op: "joinRows",
   reference: ([like, , ...parts]) => {
-    const width = (parts[0] as Array64).shape.slice(1);
+    const width = parts[0]!.shape.slice(1);
     const data = Float64Array.from(parts.flatMap((part) => [...part.data]));
-    return [{ shape: [(like as Array64).shape[0] as number, ...width], data }];
+    return [{ shape: [like!.shape[0]!, ...width], data }];
   },
   differentiable: (input) => input >= 2,
   cases: [

@@ -1,5 +1,5 @@
 /** @file Reference and cases of transpose. */
-import { type Array64, at, build } from "./array64.ts";
+import { at, build } from "./array64.ts";
 import { type OpCase, type OpSuite, float, opCase, reject } from "./op-suite.ts";
 
 const transposed = (
@@ -13,14 +13,14 @@ export const transposeSuite: OpSuite = {
   op: "transpose",
   reference: ([x], attributes) => {
     const order = attributes["order"] as number[];
-    const { shape } = x as Array64;
+    const { shape } = x!;
     return [
       build(
-        order.map((axis) => shape[axis] as number),
+        order.map((axis) => shape[axis]!),
         (index) =>
           at(
-            x as Array64,
-            shape.map((_, axis) => index[order.indexOf(axis)] as number),
+            x!,
+            shape.map((_, axis) => index[order.indexOf(axis)]!),
           ),
       ),
     ];

@@ -1,6 +1,6 @@
 /** @file Reference and cases of unpackCodes: bits of a little-endian stream, one after another. */
 import type { DType } from "../../src/graph/dtype.ts";
-import { type Array64, build } from "./array64.ts";
+import { build } from "./array64.ts";
 import { type InputSpec, type OpCase, type OpSuite, given, integers, opCase, reject } from "./op-suite.ts";
 
 const bytes = (shape: readonly (number | string)[], dtype: DType = "uint8"): InputSpec => ({
@@ -20,16 +20,16 @@ export const unpackCodesSuite: OpSuite = {
   op: "unpackCodes",
   reference: ([packed], attributes) => {
     const { bits, columns } = attributes as { bits: number; columns: number };
-    const { shape, data } = packed as Array64;
+    const { shape, data } = packed!;
     const [numRows, rowBytes] = shape as [number, number];
-    if (bits === 8) return [packed as Array64];
+    if (bits === 8) return [packed!];
     return [
       build([numRows, columns], (index) => {
         const [row, column] = index as [number, number];
         let code = 0;
         for (let bit = 0; bit < bits; bit++) {
           const place = column * bits + bit;
-          const byte = data[row * rowBytes + Math.floor(place / 8)] as number;
+          const byte = data[row * rowBytes + Math.floor(place / 8)]!;
           code += (Math.floor(byte / 2 ** (place % 8)) % 2) * 2 ** bit;
         }
         return code;
@@ -79,5 +79,5 @@ export const unpackCodesSuite: OpSuite = {
 /** Byte i of row r: three walks through all bytes. */
 function threeBytes(_random: unknown, place: number): number {
   const row = Math.floor(place / 3);
-  return [row, (row * 7 + 1) % 256, 255 - row][place % 3] as number;
+  return [row, (row * 7 + 1) % 256, 255 - row][place % 3]!;
 }

@@ -33,9 +33,7 @@ const attended = (
 function byHead(x: Array64, numHeads: number): Array64 {
   const [B, T, width] = x.shape as [number, number, number];
   const E = width / numHeads;
-  return build([B, numHeads, T, E], ([b, h, t, e]) =>
-    at(x, [b as number, t as number, (h as number) * E + (e as number)]),
-  );
+  return build([B, numHeads, T, E], ([b, h, t, e]) => at(x, [b!, t!, h! * E + e!]));
 }
 
 const HEADS = { numHeads: 2, numKeyValueHeads: 1 };
@@ -61,10 +59,7 @@ export const wholeAttentionSuite: OpSuite = {
         const k = Math.floor((h * numKeyValueHeads) / numHeads);
         const options = { ...seen, softcap: null, chunk: { length: 1, count: 1 } };
         const { weights } = weightsOf([...heads, ...places], options, [b, h, t]);
-        return weights.reduce(
-          (sum, weight, s) => sum + weight * at(heads[2] as Array64, [b, k, s, place % E]),
-          0,
-        );
+        return weights.reduce((sum, weight, s) => sum + weight * at(heads[2]!, [b, k, s, place % E]), 0);
       }),
     ];
   },

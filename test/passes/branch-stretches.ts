@@ -1,6 +1,6 @@
 /** @file A block run branch by branch, each branch a program of its own that is cut at what the block marks as branches. */
 import { neededInputs } from "../../src/graph/program.ts";
-import type { BranchGraph, PartGraph } from "../../src/models/graphs/part-graph.ts";
+import type { PartGraph } from "../../src/models/graphs/part-graph.ts";
 import type { HostTensor } from "../../src/runtime/host-tensor.ts";
 import type { BlockPass, BlockRunner } from "../../src/run/blocks/block-runner.ts";
 import { type BlockStructure, compileOfBlock, programOfBlock } from "../../src/run/blocks/block-structure.ts";
@@ -29,7 +29,7 @@ function compileStretch(
   const program = programOfBlock(session.model, structure, own, facts, ({ part, x, y }) => {
     if (part.branches[0]?.input !== x)
       throw new RangeError("Cannot cut a block: it does not begin with a branch");
-    const { name, input, sum } = part.branches[index] as BranchGraph;
+    const { name, input, sum } = part.branches[index]!;
     const end = part.branches[index + 1]?.input ?? y;
     const outputs = { y: end };
     const inputs = neededInputs(outputs, { x: runsBranch ? input : sum, ...part.inputs() });
@@ -62,7 +62,7 @@ export async function forwardByBranch(
         compileStretch(session, structure, length, index, false),
     })),
   );
-  const { part } = (stretches[0] as (typeof stretches)[number]).whole.made;
+  const { part } = stretches[0]!.whole.made;
   const { feeds, lent } = await runner.feeds(layer, layer + 1, pass, part);
   let stream = pool.acquire("float32", x.shape);
   stream.data.set(x.data);

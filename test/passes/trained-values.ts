@@ -18,14 +18,14 @@ export function changeValues(adapter: Adapter, change: (value: number, i: number
   let start = 0;
   for (const { value } of adapter.parameters) {
     const { data } = value;
-    for (let i = 0; i < data.length; i++) data[i] = change(data[i] as number, start + i);
+    for (let i = 0; i < data.length; i++) data[i] = change(data[i]!, start + i);
     start += data.length;
   }
 }
 
 /** Puts what `valuesOf` copied back. */
 export function setValues(adapter: Adapter, values: ArrayLike<number>): void {
-  changeValues(adapter, (_, i) => values[i] as number);
+  changeValues(adapter, (_, i) => values[i]!);
 }
 
 /** Frozen tensors by full name, those that all sites share by their suffix. */
@@ -34,7 +34,7 @@ export function frozenOf(adapter: Adapter): Map<string, HostTensor> {
   for (const site of adapter.sites.values()) {
     const tensors = adapter.tensorsOf(site);
     for (const { suffix, shared } of site.frozen) {
-      if (!shared) found.set(`${site.path}.${suffix}`, tensors[suffix] as HostTensor);
+      if (!shared) found.set(`${site.path}.${suffix}`, tensors[suffix]!);
     }
   }
   return found;

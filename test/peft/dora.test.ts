@@ -23,7 +23,7 @@ const { base: whole } = await openUntilEnd(
 
 test("an output whose weights are all zero stays so, and all others train", async () => {
   const weight = await whole.values(`${PATH}.weight`);
-  const width = weight.shape[1] as number;
+  const width = weight.shape[1]!;
   const data = weight.data.slice().fill(0, 0, width);
   const base = await withTensors(whole, new Map([[`${PATH}.weight`, { ...weight, data }]]));
   const adapter = await attachTo(base, dora, { rank: 2 }, ["q_proj"]);

@@ -142,7 +142,7 @@ describe("gradients of SNELL's update equal central differences, with what is he
           feeds[name] = { shape, data: data.map((x) => x * (1 + 1e-4)) };
       }
       const found = gradients([{ value: delta, gradient: seed }], Object.values(inputs));
-      const outputs = Object.fromEntries(Object.keys(inputs).map((name, i) => [name, found[i] as Value]));
+      const outputs = Object.fromEntries(Object.keys(inputs).map((name, i) => [name, found[i]!]));
       const exact = evaluate({ name: "backward", inputs: { ...all, ...held }, outputs }, feeds);
 
       const anew = new Evaluation({ ...forward, inputs: { ...all, ...held } }, feeds);
@@ -308,7 +308,7 @@ async function fit(kernel: string, size: number, numSteps: number): Promise<numb
   const one = graph.constant("float32", [1, 1], Float32Array.of(1));
   const found = gradients([{ value: loss, gradient: one }], Object.values(inputs));
   const names = Object.keys(inputs);
-  const derivatives = Object.fromEntries(names.map((name, i) => [`d.${name}`, found[i] as Value]));
+  const derivatives = Object.fromEntries(names.map((name, i) => [`d.${name}`, found[i]!]));
   const program = await engine.compile({
     name: "fit",
     inputs: { ...inputs, none, target },

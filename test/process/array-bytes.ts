@@ -16,5 +16,5 @@ export async function arrayBytes(): Promise<number> {
     await nextTurn();
     counts.push(process.memoryUsage().arrayBuffers);
   } while (counts.length < STEADY || (new Set(counts.slice(-STEADY)).size > 1 && counts.length < MOST));
-  return counts.at(-1) as number;
+  return counts.at(-1)!;
 }

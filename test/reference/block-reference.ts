@@ -146,7 +146,7 @@ export async function blockGradient(
     ...contextFeeds(block, 2, 5),
     ...(await weightFeeds(base, adapter, layer, block)),
   };
-  const outputs = Object.fromEntries(wanted.map(([name], i) => [`d.${name}`, found[i] as Value]));
+  const outputs = Object.fromEntries(wanted.map(([name], i) => [`d.${name}`, found[i]!]));
   const exact = evaluate(blockProgram(block, outputs, { dy }), feeds, bindings);
   const held = heldValues(block.y);
   const constants = evaluate(blockProgram(block, held), feeds, bindings);
@@ -156,18 +156,18 @@ export async function blockGradient(
     bindings,
   );
   const along = (name: string, place: number, by: number): number => {
-    const x = feeds[name] as Array64;
+    const x = feeds[name]!;
     const data = x.data.slice();
-    data[place] = (data[place] as number) + by;
+    data[place] = data[place]! + by;
     const { y } = forward.outputs({ [name]: { shape: x.shape, data } });
-    return (y as Array64).data.reduce((sum, value, i) => sum + value * (feeds["dy"]?.data[i] as number), 0);
+    return y!.data.reduce((sum, value, i) => sum + value * feeds["dy"]!.data[i]!, 0);
   };
   return wanted.flatMap(([name]) =>
     Array.from({ length: ENTRIES_PER_INPUT }, () => {
-      const place = random.integer(count((feeds[name] as Array64).shape));
+      const place = random.integer(count(feeds[name]!.shape));
       return {
         name: `${name}[${place}]`,
-        exact: exact[`d.${name}`]?.data[place] as number,
+        exact: exact[`d.${name}`]!.data[place]!,
         difference: (along(name, place, STEP) - along(name, place, -STEP)) / (2 * STEP),
       };
     }),

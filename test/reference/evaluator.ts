@@ -62,7 +62,7 @@ export class Evaluation {
     const inputs = node.inputs.map((value) => read(value, values));
     const results = suite.reference(inputs, node.attributes, this.#bindings);
     for (const [i, output] of node.outputs.entries()) {
-      if (isWanted(output)) values.set(output, results[i] as Array64);
+      if (isWanted(output)) values.set(output, results[i]!);
     }
   }
 }

@@ -63,7 +63,7 @@ test("beside a thousand idle connections two hundred streams give each its own t
   );
   const sample = [0, 1, 2, 57, 131, NUM_STREAMS - 1];
   for (const i of sample) {
-    const alone = textOf(await (await post(stream(prompts[i] as string))).text());
+    const alone = textOf(await (await post(stream(prompts[i]!))).text());
     assert.equal(together[i], alone);
   }
   assert.equal((await fetch(`${url}/health`)).status, 200);

@@ -31,7 +31,7 @@ async function plainly(text: string, adapter: Adapter | null): Promise<number[]>
   const weight = (await session.weights.readOutsideBlocks(["model.norm.weight"]))["model.norm.weight"];
   assert.ok(weight);
   return await pass.run(input, continuation(0, ids.length, true), async ({ data, shape }) => {
-    const width = shape[2] as number;
+    const width = shape[2]!;
     const mean = Array.from({ length: width }, () => 0);
     for (let t = 0; t < ids.length; t++) {
       const row = data.subarray(t * width, (t + 1) * width);

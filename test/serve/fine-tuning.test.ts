@@ -98,7 +98,7 @@ test("a job trains beside texts, as in a process of its own, and its result is a
   assert.deepEqual(done.method, { type: "supervised", supervised: { hyperparameters: used } });
   assert.deepEqual(trained(job.id), await alone("alone"));
   assert.equal(await answer("tiny"), before);
-  const written = await answer(done.fine_tuned_model as string);
+  const written = await answer(done.fine_tuned_model!);
   const events = (await client.fineTuning.jobs.listEvents(job.id, { limit: 100 })).data;
   assert.equal(events.filter(({ type }) => type === "metrics").length, 6);
   assert.match(events.at(-1)?.message ?? "", /^Created/);
@@ -138,7 +138,7 @@ test("a job trains beside texts, as in a process of its own, and its result is a
   // What goes on from a result is named after the base, too, and a checkpoint can be removed by itself.
   const next = await client.fineTuning.jobs.create({
     ...request(file, { ...SETTINGS, steps: 1 }),
-    model: done.fine_tuned_model as string,
+    model: done.fine_tuned_model!,
   });
   const gone = `${done.fine_tuned_model}:ckpt-step-4`;
   assert.equal((await client.models.delete(gone)).deleted, true);
@@ -168,7 +168,7 @@ test("what a checkpoint tells of held-out data are the loss and the share of lik
   let [numTokens, numLikeliest, sum] = [0, 0, 0];
   for (const text of heldOut) {
     const prompt = [...Buffer.from(text), EOS];
-    const asked = { model: model as string, prompt, echo: true, logprobs: 1, max_tokens: 0 };
+    const asked = { model: model!, prompt, echo: true, logprobs: 1, max_tokens: 0 };
     const { token_logprobs: own = [], top_logprobs: tops = [] } =
       (await client.completions.create(asked)).choices[0]?.logprobs ?? {};
     for (const [i, logProb] of own.entries()) {
@@ -235,7 +235,7 @@ test("a job that is paused and resumed, or taken up by the next process, ends bi
   const names = (await second.client.models.list()).data.map(({ id }) => id);
   assert.equal(names.filter((name) => /^ft:.*:\d+$/.test(name)).length, 4);
   // What a job has trained can be removed, with its checkpoints; the base cannot.
-  const result = done.fine_tuned_model as string;
+  const result = done.fine_tuned_model!;
   assert.equal((await second.client.models.delete(result)).deleted, true);
   const left = (await second.client.models.list()).data.map(({ id }) => id);
   assert.ok(!left.some((name) => name.startsWith(result)));

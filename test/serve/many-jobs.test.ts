@@ -110,9 +110,9 @@ test("two jobs at once train as each alone, beside texts, and their checkpoints 
   assert.ok(runningAtOnce.has(TRAININGS.length), `at once: ${[...runningAtOnce].join(" ")}`);
   assert.ok(asked.size > 0);
   for (const [index, training] of TRAININGS.entries()) {
-    const id = ids[index] as string;
+    const id = ids[index]!;
     assert.deepEqual(trained("many", id), await alone(training, `${index}`), training.graft.method);
-    await write(server, (await jobOf(server, id)).fine_tuned_model as string);
+    await write(server, (await jobOf(server, id)).fine_tuned_model!);
   }
   assert.equal(await write(server, "tiny"), before);
   assert.deepEqual(server.errors, []);
@@ -120,14 +120,14 @@ test("two jobs at once train as each alone, beside texts, and their checkpoints 
 
 test("a job goes on in another server from a checkpoint, bit for bit, with the same data alone", async () => {
   const [training] = TRAININGS;
-  const run = join(root, "many", "state", "jobs", ids[0] as string, "run");
+  const run = join(root, "many", "state", "jobs", ids[0]!, "run");
   const name = readdirSync(run).find((file) => /^checkpoint-6$/.test(file));
   assert.ok(name);
   const to = await open("to", 1);
   cpSync(join(run, name), join(root, "to", "adapters", name), { recursive: true });
   const moved = await create(to, training, { resume_from: name });
   await until(to, moved, hasSucceeded);
-  assert.deepEqual(trained("to", moved), trained("many", ids[0] as string));
+  assert.deepEqual(trained("to", moved), trained("many", ids[0]!));
   const told = await to.state.fineTuning?.queue.table.listEvents(moved);
   assert.ok(told?.some(({ message }) => message === "Going on after step 6"));
   const other = await create(to, training, { resume_from: name, seed: 4 });

@@ -58,7 +58,7 @@ async function read(
   for await (const chunk of answer.body as unknown as AsyncIterable<Uint8Array>) {
     rest += decoder.decode(chunk, { stream: true });
     const lines = rest.split("\n\n");
-    rest = lines.pop() as string;
+    rest = lines.pop()!;
     events.push(
       ...lines.flatMap((line) => {
         const data = /^data: (\{.*)$/m.exec(line)?.[1];
@@ -66,7 +66,7 @@ async function read(
       }),
     );
     if (then && !called && events.length >= then[0])
-      called = then[1](events[0]?.id ?? (events[0]?.response?.id as string));
+      called = then[1](events[0]?.id ?? events[0]!.response!.id);
   }
   await called;
   return events;
@@ -175,7 +175,7 @@ test("a response goes on with its log-probabilities, which its end tells once mo
   const keep = async (server: TinyServer, id: string): Promise<void> =>
     void (moved = (await server.post(`/v1/requests/${id}/export`, {})).body as object);
   const events = (await read(here, path, body, [8, (id) => keep(here, id)])).slice(0, -1);
-  const id = events[0]?.response?.id as string;
+  const id = events[0]!.response!.id;
   events.push(...(await read(there, "/v1/requests/import", moved, [8, () => keep(there, id)])).slice(0, -1));
   events.push(...(await read(here, "/v1/requests/import", moved)));
   const whole = await read(here, path, body);

@@ -66,7 +66,7 @@ test("rows of one batch each hold their own schema, streamed or not", async () =
 });
 
 test("several texts of one request each follow it, and so do completions", async () => {
-  const schema = SCHEMAS[1] as Record<string, unknown>;
+  const schema = SCHEMAS[1]!;
   const answer = await client.chat.completions.create({ ...asked, n: 3, response_format: formatOf(schema) });
   const texts = answer.choices.map(({ message }) => message.content ?? "");
   assert.ok(new Set(texts).size > 1);

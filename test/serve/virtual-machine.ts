@@ -204,7 +204,7 @@ class VirtualMachine {
   async #runStep({ chunks, decodes }: StepPlan): Promise<void> {
     const { costs } = this.#options;
     for (const { sequence, count } of chunks) {
-      const text = this.#texts.get(sequence) as Text;
+      const text = this.#texts.get(sequence)!;
       text.startedMs ??= this.#clock.nowMs;
       await this.#clock.sleep(costs.prefill(count));
       this.#times.prefilled(count, costs.prefill(count));
@@ -214,7 +214,7 @@ class VirtualMachine {
     const beganMs = this.#clock.nowMs;
     for (const rows of Map.groupBy(decodes, (each) => this.#texts.get(each)?.group).values()) {
       await this.#clock.sleep(costs.decode(rows.length));
-      for (const sequence of rows) this.#follow(this.#texts.get(sequence) as Text, 1);
+      for (const sequence of rows) this.#follow(this.#texts.get(sequence)!, 1);
     }
     this.#times.decoded(this.#clock.nowMs - beganMs);
   }
@@ -234,7 +234,7 @@ class VirtualMachine {
     this.#texts.delete(sequence);
     this.#scheduler.remove(sequence);
     this.#served.push({
-      waitMs: (text.startedMs as number) - text.atMs,
+      waitMs: text.startedMs! - text.atMs,
       firstMs: sequence.firstMs - text.atMs,
       tokenMs: (nowMs - sequence.firstMs) / Math.max(1, text.tokens - 1),
     });

@@ -33,7 +33,7 @@ export async function writeDistinctAdapters(
     for (let tries = 0; ; tries++) {
       if (tries === MAX_TRIES) throw new Error(`a${i} says what others say, whatever its seed`);
       rmSync(path, { recursive: true, force: true });
-      await writeTinyAdapter(modelPath, path, METHODS[i % METHODS.length] as string, seed++);
+      await writeTinyAdapter(modelPath, path, METHODS[i % METHODS.length]!, seed++);
       adapters.register("tried", path);
       const answer = await answerOf(model, "tried");
       adapters.unregister("tried");

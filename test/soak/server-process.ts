@@ -47,7 +47,7 @@ export class ServerProcess {
 
   /** Ends it, with or without a chance to end well; gives its exit status. */
   async end(signal: "SIGKILL" | "SIGTERM"): Promise<number | null> {
-    const child = this.#child as ChildProcess;
+    const child = this.#child!;
     const ended = once(child, "exit") as Promise<[number | null]>;
     child.kill(signal);
     return (await ended)[0];

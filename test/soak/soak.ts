@@ -119,7 +119,7 @@ class Soak {
   }
 
   #pick(random: Random): string {
-    return [...this.#expected.keys()][random.integer(this.#expected.size)] as string;
+    return [...this.#expected.keys()][random.integer(this.#expected.size)]!;
   }
 
   async #talk(random: Random): Promise<void> {

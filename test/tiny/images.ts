@@ -32,7 +32,7 @@ export function drawImages(numImages: number, seed: number, inverted = false): T
     const label = i % SHAPES.length;
     const [left, top] = [RADIUS, RADIUS].map((edge) => edge + random.integer(size - 2 * edge));
     const pixels = new Uint8Array(size * size).map((_pixel, place) => {
-      const [x, y] = [(place % size) - (left as number), Math.floor(place / size) - (top as number)];
+      const [x, y] = [(place % size) - left!, Math.floor(place / size) - top!];
       const isInside = Math.max(Math.abs(x), Math.abs(y)) <= RADIUS;
       const bright = isInside && SHAPES[label]?.(x, y) ? 160 + random.integer(80) : random.integer(60);
       return inverted ? 255 - bright : bright;

@@ -72,7 +72,7 @@ export function temporaryFolder(): string {
 /** Writes short conversations with answers of changing lengths as JSONL; returns the path. */
 export function writeTinyChats(path: string, numRows: number, seed = 1): string {
   const random = new Random(seed);
-  const word = (): string => ["ka", "lo", "mi", "nu", "te", "so"][random.integer(6)] as string;
+  const word = (): string => ["ka", "lo", "mi", "nu", "te", "so"][random.integer(6)]!;
   const words = (): string => Array.from({ length: 1 + random.integer(5) }, word).join(" ");
   const rows = Array.from({ length: numRows }, () => ({
     messages: [

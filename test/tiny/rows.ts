@@ -30,7 +30,7 @@ const MAKERS: Readonly<Record<string, (draw: Draw, i: number) => Row>> = {
 /** Writes rows of a kind as JSONL; returns the path. */
 export function writeTinyRows(path: string, kind: string, numRows: number, seed = 1): string {
   const random = new Random(seed);
-  const draw: Draw = (words) => words[random.integer(words.length)] as string;
+  const draw: Draw = (words) => words[random.integer(words.length)]!;
   const make = MAKERS[kind];
   if (!make) throw new RangeError(`Cannot make rows of kind "${kind}"`);
   const rows = Array.from({ length: numRows }, (_, i) => make(draw, i));

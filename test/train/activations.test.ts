@@ -36,7 +36,7 @@ describe("activations", () => {
       assert.equal(half.losses[0], whole.losses[0]);
       assert.ok(!half.bytes.equals(whole.bytes));
       for (const [i, loss] of whole.losses.entries())
-        assert.ok(Math.abs((half.losses[i] as number) - loss) < 1e-2 * loss, `${half.losses[i]} ${loss}`);
+        assert.ok(Math.abs(half.losses[i]! - loss) < 1e-2 * loss, `${half.losses[i]} ${loss}`);
     });
   }
 

@@ -73,8 +73,8 @@ test("clients with data of their own count by their examples", async () => {
   };
   const [all, first, second] = ["clients", "clients/worker-0", "clients/worker-1"].map(numbers);
   assert.ok(all && first && second);
-  const expected = first.map((value, i) => (many * value + few * (second[i] as number)) / (many + few));
-  assert.ok(all.every((value, i) => Math.abs(value - (expected[i] as number)) < 1e-7));
+  const expected = first.map((value, i) => (many * value + few * second[i]!) / (many + few));
+  assert.ok(all.every((value, i) => Math.abs(value - expected[i]!) < 1e-7));
   assert.ok(first.some((value, i) => value !== second[i]));
 });
 

@@ -19,7 +19,7 @@ function writeTexts(name: string, numRows: number, seed: number): string {
   const random = new Random(seed);
   const rows = Array.from({ length: numRows }, (_, i) => {
     const label = i % NAMES.length;
-    const words = Array.from({ length: 1 + random.integer(3) }, () => WORDS[label] as string);
+    const words = Array.from({ length: 1 + random.integer(3) }, () => WORDS[label]!);
     return { text: ["a", ...words].join(" "), label: i % 2 === 0 ? label : NAMES[label] };
   });
   const path = join(folder, name);

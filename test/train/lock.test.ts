@@ -104,10 +104,10 @@ describe("the lock of an output folder", () => {
       ['{"pid":"1"}', "another run is working"],
     ].entries()) {
       const output = `${folder}/foreign-${i}`;
-      lockOf(output, text as string);
+      lockOf(output, text!);
       const before = snapshot(output);
       await assert.rejects(runTiny({ ...SETTINGS, output }), (error) => {
-        assertSays(error, { code: "usage/output", says: [found as string], hint: /remove ".*\.graft-lock"/ });
+        assertSays(error, { code: "usage/output", says: [found!], hint: /remove ".*\.graft-lock"/ });
         return true;
       });
       assert.deepEqual(snapshot(output), before);

@@ -51,8 +51,8 @@ describe("the training loop", () => {
     const [first, ...others] = runs;
     assert.ok(first);
     for (const { losses, values } of others) {
-      losses.forEach((loss, i) => assert.ok(Math.abs(loss - (first.losses[i] as number)) < 1e-5, `${loss}`));
-      const worst = Math.max(...values.map((v, i) => Math.abs(v - (first.values[i] as number))));
+      losses.forEach((loss, i) => assert.ok(Math.abs(loss - first.losses[i]!) < 1e-5, `${loss}`));
+      const worst = Math.max(...values.map((v, i) => Math.abs(v - first.values[i]!)));
       assert.ok(worst < 1e-5, `adapters are ${worst} apart`);
     }
   });
@@ -62,7 +62,7 @@ describe("the training loop", () => {
       const output = `${folder}/learn-${packing}`;
       const { events } = await runTiny({ ...SETTINGS, packing, steps: 30, batchSize: 4, output });
       const losses = lossesOf(events);
-      const [start, end] = [losses[0] as number, losses.at(-1) as number];
+      const [start, end] = [losses[0]!, losses.at(-1)!];
       assert.ok(end < start - 1, `loss ${start} to ${end}`);
     }
   });
@@ -87,11 +87,11 @@ describe("the training loop", () => {
         "done",
       ],
     );
-    const step = events.find((event): event is StepEvent => event.event === "step") as StepEvent;
+    const step = events.find((event): event is StepEvent => event.event === "step")!;
     assert.ok(step.loss > 0 && step.grad_norm > 0 && step.tokens > 0 && step.tokens_per_second > 0);
     assert.ok(step.peak_mb > 50);
     assert.equal(step.learning_rate, 0.01);
-    const evaluation = events.findLast((event): event is EvalEvent => event.event === "eval") as EvalEvent;
+    const evaluation = events.findLast((event): event is EvalEvent => event.event === "eval")!;
     assert.ok(Math.abs(Math.exp(evaluation.loss) - (evaluation.perplexity ?? NaN)) < 1e-9);
     assert.equal(result.evaluation?.loss, evaluation.loss);
     assert.deepEqual(readdirSync(output).sort(), [
@@ -186,7 +186,7 @@ describe("the training loop", () => {
     await assert.rejects(runTiny(settings), (error: Error & { code: string; hint: string }) => {
       assert.equal(error.code, "train/nan");
       assert.match(error.message, /^Cannot go on training: .*(NaN|Infinity).* in step \d+$/);
-      const named = /newest checkpoint is "(.+)"\.$/.exec(error.hint)?.[1] as string;
+      const named = /newest checkpoint is "(.+)"\.$/.exec(error.hint)![1]!;
       assert.ok(existsSync(`${named}/adapter_model.safetensors`), error.hint);
       return true;
     });
@@ -277,7 +277,7 @@ describe("the training loop", () => {
     const session = new Session(createEngine({ threads: 1 }), base);
     const evaluator = await Evaluator.create(session, null);
     const { loss } = await evaluator.evaluate(examples.slice(0, 2));
-    assert.ok(Math.abs(loss - (lossesOf(events)[0] as number)) < 1e-6);
+    assert.ok(Math.abs(loss - lossesOf(events)[0]!) < 1e-6);
     await session.release();
     await checkpoint.close();
   });

@@ -42,7 +42,7 @@ function settingsFor(objective: string, method: string, output: string): TrainIn
   const { rows } = findObjective(objective);
   return {
     model: MODELS[rows === "classes" ? "classes" : "text"],
-    data: DATA.get(rows) as string,
+    data: DATA.get(rows)!,
     method,
     rank: ["lora", "dora", "road-lora", "snell", "vera"].includes(method) ? 4 : undefined,
     objective,
@@ -86,7 +86,7 @@ for (const [turn, { name, rows }] of OBJECTIVES.entries()) {
     for (const method of inTurn(["lora", "road", "ia3", "full"], turn)) {
       test(`${method} learns by it, and the run tells of it as TRL does`, async () => {
         const output = `${name}-${method}`;
-        const evaluated = { evalData: HELD_OUT.get(rows) as string, evalEvery: 12 };
+        const evaluated = { evalData: HELD_OUT.get(rows)!, evalEvery: 12 };
         const { events, result } = await runTiny({
           ...settingsFor(name, method, output),
           ...evaluated,
@@ -96,7 +96,7 @@ for (const [turn, { name, rows }] of OBJECTIVES.entries()) {
         const [start, end] = [mean(losses.slice(0, 3)), mean(losses.slice(-3))];
         assert.ok(end < 0.97 * start, `loss ${start} to ${end}`);
         const lines = linesOf(output);
-        const told = METRICS[name] as readonly string[];
+        const told = METRICS[name]!;
         for (const line of lines) {
           // Not each step has answers of both kinds.
           const some = line["event"] === "eval" || name !== "kto";
@@ -163,7 +163,7 @@ async function logProbsOf(
   const { base, checkpoint } = await loadModel(model);
   const adapter = adapterFolder === null ? null : (await readAdapter(adapterFolder, base)).adapter;
   const session = new Session(createEngine({ threads: 1 }), base);
-  const { train: examples } = await readDataset<DataKindName>(HELD_OUT.get("preference") as string, {
+  const { train: examples } = await readDataset<DataKindName>(HELD_OUT.get("preference")!, {
     ...openTextTools(model, checkpoint.tokenizerFiles),
     maxLength: 64,
     kind: "preference",
@@ -178,7 +178,7 @@ async function logProbsOf(
 }
 
 describe("what a run is compared with", () => {
-  const evaluated = { evalData: HELD_OUT.get("preference") as string, evalEvery: 8, steps: 8, beta: 0.5 };
+  const evaluated = { evalData: HELD_OUT.get("preference")!, evalEvery: 8, steps: 8, beta: 0.5 };
   const base = MODELS.text;
 
   for (const [what, method, options] of [

@@ -77,7 +77,7 @@ function withPatientDisk(form: ActivationForm): { readonly form: ActivationForm;
       files.set(index, bytes.slice());
       await new Promise<void>((resolve) => writing.push(resolve));
     },
-    read: async (index, into) => into.set(files.get(index) as Uint8Array),
+    read: async (index, into) => into.set(files.get(index)!),
   };
   const whileWriting = async <T>(work: Promise<T>): Promise<T> => {
     const waits = { isDone: false };

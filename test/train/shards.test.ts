@@ -160,7 +160,7 @@ describe("parameters on disk", () => {
       /within a resident memory of 50KB: the update of what is outside the blocks needs 133KB/,
     );
     assert.ok(!existsSync(output));
-    const enough = /--resident-memory (\d+KB) or more/.exec(tooSmall.hint ?? "")?.[1] as string;
+    const enough = /--resident-memory (\d+KB) or more/.exec(tooSmall.hint ?? "")![1]!;
     await runTiny({ ...FULL, output, residentMemory: enough, steps: 1 });
   });
 
@@ -173,7 +173,7 @@ describe("parameters on disk", () => {
       /within a resident memory of 50KB: block \d needs \d+KB at once, of which \d+KB are frozen outside/,
     );
     assert.ok(!existsSync(input.output));
-    const enough = /--resident-memory (\d+KB) or more/.exec(tooSmall.hint ?? "")?.[1] as string;
+    const enough = /--resident-memory (\d+KB) or more/.exec(tooSmall.hint ?? "")![1]!;
     await runTiny({ ...input, residentMemory: enough });
   });
 
@@ -186,7 +186,7 @@ describe("parameters on disk", () => {
       const compared = { ...input, objective: "dpo", steps: 1 };
       const tooSmall = await runTiny({ ...compared, residentMemory: "1KB" }).catch((error: unknown) => error);
       assert.ok(tooSmall instanceof CapacityError);
-      const enough = /--resident-memory (\d+KB) or more/.exec(tooSmall.hint ?? "")?.[1] as string;
+      const enough = /--resident-memory (\d+KB) or more/.exec(tooSmall.hint ?? "")![1]!;
       await runTiny({ ...compared, residentMemory: enough });
     });
   }

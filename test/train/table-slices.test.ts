@@ -64,7 +64,7 @@ describe("gradients of a large table", () => {
       const files = new Map<number, Uint8Array>();
       const memory = new ShardMemory(sizeBytes, {
         write: async (index, bytes) => void files.set(index, bytes.slice()),
-        read: async (index, into) => into.set(files.get(index) as Uint8Array),
+        read: async (index, into) => into.set(files.get(index)!),
       });
       const adapter = await attach(base, FULL, new Random(1), memory);
       const session = new Session(engine, base, "stored", { sliceRows: 500, memory });

@@ -24,7 +24,7 @@ for (const [signal, expected] of SIGNALS) {
     const errors = text(child.stderr);
     const lines = createInterface(child.stdout)[Symbol.asyncIterator]();
     const nextEvent = async (): Promise<{ event: string; code?: string }> =>
-      JSON.parse((await lines.next()).value as string) as { event: string; code?: string };
+      JSON.parse((await lines.next()).value!) as { event: string; code?: string };
     child.stdin.write("hi\n");
     assert.equal((await nextEvent()).event, "answer");
     child.kill(signal);

@@ -49,7 +49,7 @@ test("it says where it listens first, answers, and ends with status 0 at SIGTERM
   child.kill("SIGTERM");
   const [status] = (await once(child, "close")) as [number];
   assert.equal(status, 0, await errors);
-  assert.deepEqual(JSON.parse((await lines.next()).value as string), { event: "stopped" });
+  assert.deepEqual(JSON.parse((await lines.next()).value!), { event: "stopped" });
 });
 
 test("at SIGTERM streams go on to their ends, nothing new is taken, and what takes too long is cut off", async () => {

@@ -103,7 +103,7 @@ test(
     assert.equal(row.job.status, "succeeded", JSON.stringify(row.job.error));
     assert.deepEqual([row.token, row.folder], [2, "run-2"]);
     other?.child.kill("SIGTERM");
-    const [status] = (await once(other?.child as NonNullable<typeof other>["child"], "close")) as [number];
+    const [status] = (await once(other!.child, "close")) as [number];
     assert.equal(status, 0);
     assert.deepEqual(
       readFileSync(join(files.runFolder("ftjob-1", row.folder), ADAPTER_FILE)),

@@ -132,7 +132,7 @@ describe("planSteps()", () => {
   it("keeps the sequences of a comparison in one micro-batch, and does not pack them", () => {
     const sides = (line: number): Comparison => ({
       sequences: (["chosen", "rejected"] as const).map((role) => ({
-        ...(examplesOf([2])[0] as Example),
+        ...examplesOf([2])[0]!,
         role,
         group: line,
       })),

@@ -102,7 +102,7 @@ describe("writeAll()", () => {
     const model = await openWith("ia3");
     const [promptIds] = PROMPTS as [number[]];
     const whole = await model.write(promptIds, { maxNewTokens: 12 });
-    const stopId = whole.ids[3] as number;
+    const stopId = whole.ids[3]!;
     const { generator, tasks } = model;
     const rows = [
       { promptIds, maxNewTokens: 12, stopIds: [stopId], task: null },

@@ -34,7 +34,7 @@ function run(cache: PagedCache, sequence: Sequence, count: number, byHeads = tru
         if (!byHeads) data.fill(1 + position, i * WIDTH, (i + 1) * WIDTH);
         else
           for (let head = 0; head < K; head++) {
-            const at = (head * (shape[2] as number) + position) * E;
+            const at = (head * shape[2]! + position) * E;
             data.fill(1 + position, at, at + E);
           }
       }
@@ -55,13 +55,13 @@ function readAll(cache: PagedCache, sequence: Sequence, byHeads: boolean): numbe
   if (!pages) {
     const [, numHeads, capacity, width] = key.shape as [number, number, number, number];
     assert.deepEqual([numHeads, width], [2, 3]);
-    const ofHead = (head: number) => positions.map((i) => key.data[(head * capacity + i) * width] as number);
+    const ofHead = (head: number) => positions.map((i) => key.data[(head * capacity + i) * width]!);
     assert.deepEqual(ofHead(1), ofHead(0));
     return ofHead(0);
   }
   return positions.map((i) => {
     const page = Number(pages.data[Math.floor(i / PAGE_TOKENS)]);
-    return key.data[(page * PAGE_TOKENS + (i % PAGE_TOKENS)) * WIDTH] as number;
+    return key.data[(page * PAGE_TOKENS + (i % PAGE_TOKENS)) * WIDTH]!;
   });
 }
 
@@ -130,7 +130,7 @@ test("rows by heads stay where they are, a hole is filled by the last, and what 
   const texts = [0, 1, 2, 3].map((i) => sequenceOn([2 * i, 2 * i + 1], 30));
   /** Runs one id of each row: writes 100 times the text and its position, and reads what the rows had before. */
   const step = (order: readonly number[]): void => {
-    const rows = order.map((i) => texts[i] as Sequence);
+    const rows = order.map((i) => texts[i]!);
     const pass = cache.begin({ sequences: rows, count: 1 }, "heads");
     for (let layer = 0; layer < NUM_LAYERS; layer++) {
       const { key, value } = pass.past(layer);
@@ -154,10 +154,10 @@ test("rows by heads stay where they are, a hole is filled by the last, and what 
     for (const row of rows) row.numComputed++;
   };
   const arranged = (some: readonly number[]): number[] =>
-    cache.arrange(some.map((i) => texts[i] as Sequence)).map((place) => some[place] as number);
+    cache.arrange(some.map((i) => texts[i]!)).map((place) => some[place]!);
   for (let i = 0; i < 3; i++) step([0, 1, 2]);
   assert.deepEqual(arranged([2, 0, 1]), [0, 1, 2]);
-  cache.forget(texts[0] as Sequence);
+  cache.forget(texts[0]!);
   assert.deepEqual(arranged([1, 2]), [2, 1]);
   step([2, 1]);
   // One by itself, while others keep their places.

@@ -43,7 +43,7 @@ async function assertEqualsFullForward(
     const at = (request.promptIds.length - 1 + i) * VOCAB;
     let largest = 0;
     logits.forEach((logit, id) => {
-      largest = Math.max(largest, Math.abs(logit - (full[at + id] as number)));
+      largest = Math.max(largest, Math.abs(logit - full[at + id]!));
     });
     assert.ok(largest <= 2e-5, `token ${i}: logits are ${largest} apart`);
     assert.equal(ids[i], logits.indexOf(Math.max(...logits)));
@@ -64,7 +64,7 @@ test("an adapter takes part in prefill and decoding", async () => {
   await assertEqualsFullForward(generator, { promptIds: ramp(9), maxNewTokens: 5 }, adapter);
   const plain = await fullLogits(ramp(9));
   const adapted = await fullLogits(ramp(9), adapter);
-  assert.ok(plain.some((logit, i) => Math.abs(logit - (adapted[i] as number)) > 0.01));
+  assert.ok(plain.some((logit, i) => Math.abs(logit - adapted[i]!) > 0.01));
 });
 
 test("a prompt that begins like the last sequence runs only what is new, with the same result", async () => {
@@ -88,7 +88,7 @@ test("a stop id ends the text and is its last id; length and a full model end it
   const generator = await Generator.create({ session, adapter: null });
   const free = await generator.complete({ promptIds: ramp(5), maxNewTokens: 6 });
   assert.equal(free.finishReason, "length");
-  const stopId = free.ids[3] as number;
+  const stopId = free.ids[3]!;
   const cut = free.ids.slice(0, free.ids.indexOf(stopId) + 1);
   const tokens: GeneratedToken[] = [];
   const stopped = await generator.complete(

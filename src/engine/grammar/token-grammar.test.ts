@@ -45,7 +45,7 @@ function draw(
     for (let id = 0; id < numIds; id++) if (logits[id] === 0) allowed.push(id);
     const ending = allowed.filter((id) => favour.has(id));
     const pool = ending.length > 0 && random.uniform() < 0.5 ? ending : allowed;
-    const id = pool[random.integer(pool.length)] as number;
+    const id = pool[random.integer(pool.length)]!;
     if (id === stop) return ids;
     ids.push(id);
     cursor.accept(id);

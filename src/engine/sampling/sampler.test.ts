@@ -13,14 +13,14 @@ function shares(logits: readonly number[], options: Partial<SamplingOptions>): n
   const array = Float32Array.from(logits);
   for (let i = 0; i < NUM_DRAWS; i++) {
     const id = sampleToken(array, { ...GREEDY, temperature: 1, ...options }, random);
-    counts[id] = (counts[id] as number) + 1;
+    counts[id] = counts[id]! + 1;
   }
   return counts.map((count) => count / NUM_DRAWS);
 }
 
 function assertShares(actual: readonly number[], expected: readonly number[]): void {
   for (const [id, share] of expected.entries()) {
-    const found = actual[id] as number;
+    const found = actual[id]!;
     // Four standard deviations.
     const allowed = 4 * Math.sqrt((share * (1 - share)) / NUM_DRAWS);
     assert.ok(Math.abs(found - share) <= allowed, `id ${id}: ${found}, expected ${share}`);
@@ -112,19 +112,17 @@ test("every draw is one of the k likeliest and inside the nucleus that sorting e
   fc.assert(
     fc.property(logits, fc.record(settings), fc.nat(), (values, options, seed) => {
       const array = Float32Array.from(values);
-      const order = [...array.keys()].sort((a, b) => (array[b] as number) - (array[a] as number) || a - b);
+      const order = [...array.keys()].sort((a, b) => array[b]! - array[a]! || a - b);
       const k = options.topK === 0 ? order.length : Math.min(options.topK, order.length);
-      const best = array[order[0] as number] as number;
-      const weights = order
-        .slice(0, k)
-        .map((id) => Math.exp(((array[id] as number) - best) / options.temperature));
+      const best = array[order[0]!]!;
+      const weights = order.slice(0, k).map((id) => Math.exp((array[id]! - best) / options.temperature));
       const total = weights.reduce((sum, weight) => sum + weight, 0);
       let [sum, count] = [0, 0];
       // A crumb more, for sums in another order.
-      while (count < k && sum < (options.topP + 1e-9) * total) sum += weights[count++] as number;
+      while (count < k && sum < (options.topP + 1e-9) * total) sum += weights[count++]!;
       const id = sampleToken(array, options, new Random(seed));
       assert.ok(order.slice(0, count).includes(id), `${id} is not in ${order.slice(0, count).join()}`);
-      assert.ok((weights[order.indexOf(id)] as number) >= options.minP, `${id} is below ${options.minP}`);
+      assert.ok(weights[order.indexOf(id)]! >= options.minP, `${id} is below ${options.minP}`);
     }),
   );
 });

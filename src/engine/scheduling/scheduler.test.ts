@@ -33,7 +33,7 @@ test("pages are held by those that run alone, and every text ends", () => {
         for (let step = 0; waiting.length > 0 || alive.size > 0; step++) {
           assert.ok(step < 3000, "nothing goes on");
           while (waiting[0] && waiting[0].comes <= step) {
-            const { prompt, fresh, first, leaves, isAlike } = waiting.shift() as (typeof texts)[number];
+            const { prompt, fresh, first, leaves, isAlike } = waiting.shift()!;
             const ids = Array.from({ length: prompt }, (_, i) => (i === 20 ? first : 7));
             const sequence = new Sequence(ids, isAlike ? "alike" : "base", { isBatchInvariant: isAlike });
             alive.set(sequence, { left: fresh, steps: 0, leaves });

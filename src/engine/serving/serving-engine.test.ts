@@ -66,10 +66,7 @@ type Named = ServeRequest & { readonly adapter?: string | null };
 
 const NAMES = [null, ...ADAPTERS.keys()];
 const REQUESTS = Array.from({ length: 12 }, (_, i): Named => {
-  const promptIds = Array.from(
-    { length: [3, 40, 17, 1, 70][i % 5] as number },
-    (_, t) => 33 + ((7 * t + i) % 90),
-  );
+  const promptIds = Array.from({ length: [3, 40, 17, 1, 70][i % 5]! }, (_, t) => 33 + ((7 * t + i) % 90));
   return { promptIds, maxNewTokens: 5 + 3 * (i % 4), adapter: NAMES[i % NAMES.length] ?? null, seed: i };
 });
 
@@ -187,7 +184,7 @@ test("an adapter that is replaced writes its texts to their ends, and new ones a
   const tokens = engine.write(request);
   const ids = [(await tokens.next()).value as ServedToken];
   engine.adapters.unregister("thin");
-  engine.adapters.register("thin", ADAPTERS.get("thick") as string);
+  engine.adapters.register("thin", ADAPTERS.get("thick")!);
   const [next] = await Promise.all([
     write(engine, request),
     (async () => {

@@ -74,7 +74,7 @@ function draw(
     // Texts that are written as they are end with a mark that chance would not write.
     const nexts = random.integer(4) > 0 ? nextOfMarks(bytes).filter((byte) => open.includes(byte)) : [];
     const from = nexts.length > 0 ? nexts : among;
-    const id = from[random.integer(from.length)] as number;
+    const id = from[random.integer(from.length)]!;
     if (id === STOP) break;
     bytes.push(...(id < FIRST_MARK ? [id] : new TextEncoder().encode(specials[id - FIRST_MARK])));
     cursor.accept(id);

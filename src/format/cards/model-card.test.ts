@@ -23,7 +23,7 @@ const CARD: ModelCard = {
 
 function frontMatter(text: string): Record<string, unknown> {
   const [, yaml] = /^---\n([\s\S]*?)\n---\n/.exec(text) ?? [];
-  return parse(yaml as string) as Record<string, unknown>;
+  return parse(yaml!) as Record<string, unknown>;
 }
 
 describe("formatCard()", () => {

@@ -110,7 +110,7 @@ test("graft push makes a repository, sends the weights and commits the files of 
     left_out: [".env", "checkpoint-3", "config.yaml", "log.jsonl", "notes.txt", "trainer_state.json"],
     notes: [],
   });
-  const sent = (path: string): Asked => asked.find((request) => request.path === path) as Asked;
+  const sent = (path: string): Asked => asked.find((request) => request.path === path)!;
   const made = JSON.parse(sent("/api/repos/create").body.toString()) as Record<string, unknown>;
   assert.deepEqual([made["organization"], made["name"], made["visibility"]], ["owner", "name", "private"]);
   const weights = readFileSync(`${own}/adapter_model.safetensors`);

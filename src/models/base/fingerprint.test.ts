@@ -23,7 +23,7 @@ test("a base has the same fingerprint wherever it lies, and another one after th
     view: () => null,
     readInto: async (tensor, into) => {
       await source.readInto(tensor, into);
-      into[0] = (into[0] as number) * (1 + 1e-6);
+      into[0] = into[0]! * (1 + 1e-6);
     },
   });
   assert.notEqual(await fingerprintOf(other), expected);

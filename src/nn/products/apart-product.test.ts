@@ -48,9 +48,7 @@ async function multiply(
   const values: Record<string, Value> = {};
   for (const { suffix, dtype, shape } of product.operands)
     values[suffix] = graph.input(`w${suffix}`, dtype, shape);
-  const inputs = Object.fromEntries(
-    [input, ...Object.values(values)].map((value) => [value.name as string, value]),
-  );
+  const inputs = Object.fromEntries([input, ...Object.values(values)].map((value) => [value.name!, value]));
   const outputs = { y: product.project(input, values), dense: product.dense(values) };
   const bound = Object.fromEntries(Object.entries(operands).map(([suffix, one]) => [`w${suffix}`, one]));
   const program = await engine.compile({ name: "product", inputs, outputs }, { constants: bound });

@@ -44,7 +44,7 @@ describe("ropeFrequencies()", () => {
       else {
         const smooth = (128 / wavelength - 1) / (4 - 1);
         const expected = ((1 - smooth) * frequency) / 8 + smooth * frequency;
-        assert.ok(Math.abs((scaled[i] as number) / expected - 1) < 1e-12);
+        assert.ok(Math.abs(scaled[i]! / expected - 1) < 1e-12);
       }
     }
     assert.ok(new Set(scaled.map((f, i) => f === plain[i])).size === 2);

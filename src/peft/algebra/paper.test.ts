@@ -103,7 +103,7 @@ function combine(
   options: Partial<CombineOptions> = {},
 ): Promise<Combined> {
   const used = NAMES.filter((name) => text.includes(name));
-  const adapters = new Map(used.map((name) => [name, all.get(name) as AdapterWeights]));
+  const adapters = new Map(used.map((name) => [name, all.get(name)!]));
   return combineWeights(
     parseExpression(text, used),
     adapters,
@@ -130,7 +130,7 @@ function evaluate(
   isNormalized: boolean,
   isOutermost = true,
 ): Module {
-  if (typeof node === "string") return modules[node] as Module;
+  if (typeof node === "string") return modules[node]!;
   const { terms } = node;
   const isAverage = isNormalized && (isOutermost || terms.every(([w]) => w > 0));
   const divisor = isAverage ? terms.reduce((size, [w]) => size + Math.abs(w), 0) : 1;

@@ -25,7 +25,7 @@ test("toPatterns() gives patterns that read back, in any order, and of which one
   const value = fc.integer({ min: 1, max: 3 });
   fc.assert(
     fc.property(fc.array(value, { minLength: PATHS.length, maxLength: PATHS.length }), (list) => {
-      const values = new Map(PATHS.map((path, i) => [path, list[i] as number]));
+      const values = new Map(PATHS.map((path, i) => [path, list[i]!]));
       const { common, others } = toPatterns(values);
       const sorted = Object.fromEntries(Object.entries(others).sort(([a], [b]) => (a < b ? -1 : 1)));
       for (const [path, expected] of values) {

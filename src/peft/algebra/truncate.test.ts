@@ -21,7 +21,7 @@ function randomPair(outFeatures: number, rank: number, inFeatures: number, seed:
 /** scale · up · down, [out, in]. */
 function dense({ down, up, scale }: FactorPair): Float64Array {
   const [rank, inFeatures] = down.shape as [number, number];
-  const outFeatures = up.shape[0] as number;
+  const outFeatures = up.shape[0]!;
   return Float64Array.from({ length: outFeatures * inFeatures }, (_, i) => {
     const [row, column] = [Math.floor(i / inFeatures), i % inFeatures];
     let sum = 0;

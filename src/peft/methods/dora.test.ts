@@ -57,7 +57,7 @@ test("dora drops inputs in what it adds to the base, and in nothing else", async
   await program.release();
 
   const at = (name: keyof typeof SHAPES, row: number, column: number): number =>
-    feeds[name]!.data[row * (SHAPES[name][1] ?? 1) + column] as number;
+    feeds[name]!.data[row * (SHAPES[name][1] ?? 1) + column]!;
   const update = (out: number, k: number): number =>
     SCALE *
     (at("lora_B.weight", out, 0) * at("lora_A.weight", 0, k) +

@@ -114,7 +114,7 @@ describe("coefficientValues() and coefficientsOf()", () => {
 describe("the width of RoAd's groups", () => {
   const site = (name: string, outFeatures: number): SiteSpec => linearSite(name, 8, outFeatures, false);
   const groupAt = (options: object, sites: readonly SiteSpec[], at = 0): number => {
-    const spec = sites[at] as SiteSpec;
+    const spec = sites[at]!;
     const place: SitePlace = { path: `layers.0.${spec.name}`, spec, storage: "f32", groupSize: null, sites };
     return (road.configure(road.options.parse(options))(place) as RoadLayout).groupSize;
   };

@@ -68,7 +68,7 @@ test(
     const path = join(folder, "collected");
     writeFileSync(path, new Uint8Array(8192).fill(5));
     const lastByte = await (async () => {
-      const view = new Uint8Array(map(path) as ArrayBuffer, 4096);
+      const view = new Uint8Array(map(path)!, 4096);
       await collect();
       assert.ok(isMapped(path));
       const buffer = view.buffer;

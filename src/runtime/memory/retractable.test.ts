@@ -42,7 +42,7 @@ test(
         memory.extend();
         const values = new Float32Array(memory.buffer, 0, LENGTH).fill(round * 10 + i);
         // Both at once: what is taken back lies where it was.
-        const other = vectors[(i + 3) % 8] as Retractable;
+        const other = vectors[(i + 3) % 8]!;
         other.extend();
         new Float32Array(other.buffer, 0, LENGTH).fill(7);
         other.retract();
@@ -79,7 +79,7 @@ for (const name of ["large pages", "resizable buffers"]) {
       const files = new Map<number, Uint8Array>();
       const disk = {
         write: async (index: number, bytes: Uint8Array) => void files.set(index, bytes.slice()),
-        read: async (index: number, into: Uint8Array) => into.set(files.get(index) as Uint8Array),
+        read: async (index: number, into: Uint8Array) => into.set(files.get(index)!),
       };
       const memory = new ShardMemory(BYTES, disk, "float32", reserve);
       const vectors = [1, 2, 3].map((i) =>

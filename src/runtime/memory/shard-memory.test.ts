@@ -26,7 +26,7 @@ function memoryDisk(): ShardDisk & { files: Map<number, Uint8Array>; log: string
       log.push(`read ${index}`);
       await Promise.resolve();
       if (disk.fails) throw new Error("the disk is gone");
-      into.set(files.get(index) as Uint8Array);
+      into.set(files.get(index)!);
     },
   };
   return disk;
@@ -119,7 +119,7 @@ describe("ShardMemory", () => {
           for (const each of held.filter(({ until }) => until <= at)) each.hold.release();
           held = held.filter(({ until }) => until > at);
           const indexes = [...new Set(drawn.map((i) => i % sizes.length))];
-          const views = indexes.map((i) => vectors[i] as Float32Array);
+          const views = indexes.map((i) => vectors[i]!);
           const fits = model.hold(
             indexes,
             held.flatMap((each) => each.indexes),
@@ -136,7 +136,7 @@ describe("ShardMemory", () => {
           );
           if (hold instanceof CapacityError) continue;
           for (const i of indexes) {
-            const vector = vectors[i] as Float32Array;
+            const vector = vectors[i]!;
             if (use !== "overwrite")
               assert.ok(
                 vector.every((value) => value === numbers[i]),

@@ -20,7 +20,7 @@ function rebuild(events: readonly ResponseEvent[]): Item[] {
       assert.equal(index, items.length);
       items.push(structuredClone(event["item"]) as Item);
     }
-    const item = items[index] as Item;
+    const item = items[index]!;
     if ("item_id" in event) assert.equal(event["item_id"], item.id);
     if (event.type === "response.content_part.added")
       item.content?.push(structuredClone(event["part"]) as { text: string });

@@ -71,7 +71,7 @@ for (const [name, { tokenizer, parts }] of [
           const offsets = new TextOffsets(tokenizer);
           let before = new Uint8Array(0);
           for (const [i, id] of all.entries()) {
-            const part = parts[id] as Uint8Array;
+            const part = parts[id]!;
             const place = offsets.push(id);
             if (part.length === 0) continue;
             assert.equal(

@@ -33,7 +33,7 @@ function memoryDisk(failsAt = Infinity): ShardDisk & { readonly files: Map<numbe
     },
     read: async (index, into) => {
       await Promise.resolve();
-      into.set(files.get(index) as Uint8Array);
+      into.set(files.get(index)!);
     },
   };
 }
@@ -64,11 +64,10 @@ for (const form of ACTIVATION_FORMS) {
         const found = copyOf(saved);
         if (form.isExact) assert.deepEqual(found, expected);
         for (const [name, values] of Object.entries(expected)) {
-          assert.equal(found[name]?.length, values.length);
+          const own = found[name]!;
+          assert.equal(own.length, values.length);
           for (const [i, value] of values.entries())
-            assert.ok(
-              Math.abs((found[name]?.[i] as number) - value) <= 2 ** -11 * Math.abs(value) + 2 ** -25,
-            );
+            assert.ok(Math.abs(own[i]! - value) <= 2 ** -11 * Math.abs(value) + 2 ** -25);
         }
         pool.release(...Object.values(saved));
       }

@@ -34,7 +34,7 @@ for (const sensitivity of SENSITIVITIES) {
     const distance = await sensitivity.distance(kept, other.groups);
     // Norms 5, √5 and 0 beside 0, 1 and 0.
     const expected = { norm: 25 + (Math.sqrt(5) - 1) ** 2, gradient: 9 + 16 + 0 + 4 }[name];
-    assert.ok(Math.abs(distance - (expected as number)) < 1e-12, `${distance}`);
+    assert.ok(Math.abs(distance - expected!) < 1e-12, `${distance}`);
     // What is absent is not read.
     assert.equal(copied, keepsAll ? NUMBERS.length - 1 : 0);
     assert.ok(!keepsAll || kept.every((vector) => vector instanceof Float32Array), "of twice the size");

@@ -40,7 +40,7 @@ test("runs that had to wait for a processor do not count", async () => {
   );
   assert.equal(beside.isDisturbed, true);
   for (const kind of ["float32", "int8", "movedBytes"] as const) {
-    const ofRun = (work[`rate-${kind}`] as number) / rates[kind];
+    const ofRun = work[`rate-${kind}`]! / rates[kind];
     assert.ok(Math.abs(ofRun - 0.015) < 1e-9, `${kind}: ${ofRun} s a run, expected 0.015`);
   }
 });

@@ -121,7 +121,7 @@ function pacerOf(
       name: "test",
       async read() {
         clock.now += readMs;
-        const reading = readings[Math.min(clock.numReads++, readings.length - 1)] as PowerReading | string;
+        const reading = readings[Math.min(clock.numReads++, readings.length - 1)]!;
         if (typeof reading === "string") throw new PowerProblem(reading);
         return reading;
       },

@@ -75,7 +75,7 @@ function partsOf(changes: Partial<ReportParts> = {}): ReportParts {
 function tagsOf(page: string): { names: string[]; bad: string[] } {
   const tags = [...page.matchAll(/<[!/]?([a-z]+)\b[^>]*>/gi)];
   return {
-    names: [...new Set(tags.map(([, name]) => (name as string).toLowerCase()))].sort(),
+    names: [...new Set(tags.map(([, name]) => name!.toLowerCase()))].sort(),
     bad: tags.map(([tag]) => tag).filter((tag) => /\s(on\w+|src|href|srcset|action|data)\s*=/i.test(tag)),
   };
 }

@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { z } from "zod";
 import { OPTIMIZERS } from "../../optim/optimizers.ts";
-import type { Method } from "../../peft/method.ts";
 import { METHODS } from "../../peft/methods.ts";
 import { TRAIN_OPTIONS, methodOptions, optimizerOptions, parseTrainOptions } from "./options.ts";
 import { keysOf } from "./own-options.ts";
@@ -129,7 +128,7 @@ test("an old name of a setting is refused with the name of today", () => {
 
 describe("a method that is not in the list", () => {
   const own = {
-    ...(METHODS[0] as Method),
+    ...METHODS[0]!,
     name: "own",
     options: z.strictObject({ width: z.int().default(3) }),
   };

@@ -35,7 +35,7 @@ export const adapterConfig: FuzzFormat = {
     return {
       make(random) {
         const number = random.integer(usable.length);
-        return `${number} ${mutateJson(random, (usable[number] as MemoryFiles)[FILE] as string)}`;
+        return `${number} ${mutateJson(random, usable[number]![FILE] as string)}`;
       },
       async read(input) {
         const [, number, text] = /^(\d+) ([^]*)$/.exec(input as string) as unknown as [

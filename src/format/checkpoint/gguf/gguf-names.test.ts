@@ -67,7 +67,7 @@ test("every tensor that a family's rules name has one name each way", () => {
       ...Object.keys(gguf.inBlock).map((module) => `blk.4.${module}.weight`),
     ]) {
       const hfName = translateName(gguf, name)?.hfName(3);
-      assert.equal(toGgufName(gguf, hfName as string)?.ggufName, name, `${modelType}: ${name}`);
+      assert.equal(toGgufName(gguf, hfName!)?.ggufName, name, `${modelType}: ${name}`);
     }
   }
 });
