@@ -22,7 +22,7 @@ export function stoppedStatus({ reason }: AbortSignal): number {
   return reason instanceof StoppedBySignal ? 128 + constants.signals[reason.signal] : INTERRUPTED_STATUS;
 }
 
-/** What the library calls a run that was stopped; the command ends with `stoppedStatus` then. */
+/** The library's code for a run that was stopped; the command then ends with `stoppedStatus`. */
 export const STOPPED_RUN = "train/stopped" satisfies ErrorCode;
 
 /** Codes that no class has, as they are the command's own: [exit status, one sentence for the documentation]. */

@@ -114,7 +114,7 @@ export class StateFolder {
     return steps.map((step) => ({ step, path: join(folder, checkpointFolder(step)) }));
   }
 
-  /** What a run had told at its last checkpoint; nothing where that cannot be read, which who goes on from it says. */
+  /** The events of a run up to its last checkpoint; none if that cannot be read, which the resumed run reports. */
   async readHistory(job: string, run: string): Promise<readonly TrainEvent[]> {
     const last = (await this.listCheckpoints(job, run)).at(-1);
     if (!last) return [];

@@ -76,7 +76,7 @@ function readOne(text: string, { kinds, choices }: Pick<Flag, "kinds" | "choices
   return null;
 }
 
-/** What is not a list where either may be given: other texts would be YAML as well. */
+/** A text that is a mapping where a list may be given too: other texts would be YAML as well. */
 const MAPPING = /^\s*\{.*:.*\}\s*$/s;
 
 /** Reads all texts that were given for one flag; only an array can have more than one. */

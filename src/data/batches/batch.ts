@@ -133,7 +133,7 @@ function eachLabel(
   for (let i = 1; i < ids.length; i++) if (weights[i]! > 0) tell(i - 1, ids[i]!, weights[i]!);
 }
 
-/** What an example is to its group; one that is not compared is a group of its own. */
+/** Role and group of an example; one that is not compared is a group of its own. */
 function partOf(example: TrainingExample, index: number): Batch["sequences"][number] {
   return "role" in example ? { role: example.role, group: example.group } : { role: "target", group: index };
 }

@@ -4,7 +4,7 @@ import { hostTensor } from "../../runtime/host-tensor.ts";
 import type { Batch } from "./batch.ts";
 import { factsOf } from "./pass-facts.ts";
 
-/** What a pass reads of the first tokens of each row, `atMost` in all but one a row at least; of images all. New arrays. */
+/** Cuts a batch to the first tokens of each row: `atMost` in all, but at least one a row; images stay whole. New arrays. */
 export function firstTokens(batch: Batch, atMost: number): { input: Batch["input"]; facts: PassFacts } {
   const { input, numRows } = batch;
   const facts = factsOf(batch);

@@ -3,7 +3,7 @@ import type { PassFacts } from "../../nn/pass.ts";
 import type { LabelledPositions } from "../../run/head/head-positions.ts";
 import { type Batch, NO_LABEL, endsPrompt } from "./batch.ts";
 
-/** What programs may want to know of a batch. */
+/** The facts of a batch that programs may read. */
 export function factsOf(batch: Batch): PassFacts {
   const { numRows, length, positions, segments, tokenTypes } = batch;
   const isPromptEnd = (row: number, index: number): boolean => endsPrompt(batch, row * length + index);

@@ -21,9 +21,9 @@ export interface TextTools {
   readonly origin: ToolsOrigin;
 }
 
-/** What text tools are made with where that is not of their origin alone. */
+/** Parts of text tools that are not made from their origin alone. */
 interface ToolsParts {
-  /** That of the files, where it is open. */
+  /** The tokenizer of the files, if it is open already. */
   readonly tokenizer?: Tokenizer | undefined;
   /** What the template takes as the time, whenever it is asked; that of the origin unless given. */
   readonly clock?: () => Date;

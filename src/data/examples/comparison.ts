@@ -9,7 +9,7 @@ import { countTrained, type Example } from "./example.ts";
 
 export const ROLES = ["target", "chosen", "rejected", "desirable", "undesirable", "mismatched"] as const;
 
-/** What a sequence is in its group. A target is alone and learned as it is; mismatched: a prompt with another's answer. */
+/** The part of a sequence in its group. A target is alone and learned as it is; mismatched: a prompt with another's answer. */
 export type Role = (typeof ROLES)[number];
 
 /** An example with its part in a comparison. */

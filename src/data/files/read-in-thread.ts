@@ -19,7 +19,7 @@ const WORKER = new URL(
   import.meta.url,
 );
 
-/** What a row leaves behind is garbage at once, and without a limit a hundred megabytes of it lie about. */
+/** Rows are garbage as soon as they are read; without a limit V8 lets a hundred megabytes of them pile up. */
 const YOUNG_MEGABYTES = 12;
 
 /** Reads some content in a thread, which takes the bytes: the caller has none afterwards. @throws as `readContent`; the reason of `signal` when it was stopped */
@@ -53,7 +53,7 @@ export async function readInThread(
   }
 }
 
-/** What ends a thread that tells its own faults is mostly want of memory. */
+/** A thread tells its own faults; one that ends without a word has mostly run out of memory. */
 function lostThread(found: string, cause?: unknown): CapacityError {
   return new CapacityError("capacity/memory", `Cannot read data in a thread: ${found}`, {
     hint: "Split the file into smaller ones, or close other programs.",

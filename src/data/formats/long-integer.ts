@@ -21,7 +21,7 @@ export function rounded(value: unknown): unknown {
   return value instanceof LongInteger ? Number(value.digits) : value;
 }
 
-/** What every such number has in it; most texts have none. */
+/** Every such number contains this; most texts do not. */
 const MANY_DIGITS = /\d{16}/;
 
 /** Parses JSON, of which whole numbers beyond 2⁵³ become `LongInteger`. @throws SyntaxError */

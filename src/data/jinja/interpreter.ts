@@ -20,10 +20,10 @@ import type {
 import { type Callable, Namespace, Tuple, Undefined, type Value, isTrue, kindOf } from "./values.ts";
 import { writeText } from "./written.ts";
 
-/** What a turn of a loop costs, which makes scopes and tells where it stands. */
+/** Cost of a turn of a loop, which makes a scope and the `loop` variable. */
 const STEPS_OF_TURN = 10;
 
-/** What ends a turn of a loop before its end. */
+/** How a turn of a loop is left early. */
 type Jump = "Break" | "Continue" | null;
 
 /** Pieces of text that are written. */
@@ -148,7 +148,7 @@ function parameterName(parameter: Expression): string {
   throw new Error(`${target.type} is no name of a parameter`);
 }
 
-/** What a template may ask of the turn it is in. */
+/** The `loop` variable of a turn. */
 function loopFacts(index: number, length: number, before: Value, after: Value): Namespace {
   const cycle: Callable = (args) => args[index % args.length] ?? null;
   const facts = {

@@ -41,7 +41,7 @@ export function lengthOf(value: Value): number {
   throw new Error(`${kindOf(value)} has no length`);
 }
 
-/** What a loop goes through. @throws Error for what is no list, text or dict */
+/** The items that a loop goes through. @throws Error for what is no list, text or dict */
 export function itemsOf(value: Value): readonly Value[] {
   if (Array.isArray(value)) return value;
   if (value instanceof Map) return [...value.keys()];
@@ -87,7 +87,7 @@ export function sliceOf(value: Value, ends: readonly (Value | undefined)[], mete
   return value instanceof Tuple ? Tuple.from(parts) : parts;
 }
 
-/** What was looked for; JavaScript's undefined: there is none. */
+/** The item that was looked for, or an `Undefined` that names it. */
 function found(item: Value | undefined, holder: Value, name: string): Value {
   return item === undefined ? new Undefined(`"${name}", which ${kindOf(holder)} has not,`) : item;
 }

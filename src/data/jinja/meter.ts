@@ -12,9 +12,9 @@ const [MOST_STEPS, STEPS_OF_RENDERING, STEPS_OF_MESSAGE] = [2e6, 50_000, 2000];
 const [MAX_ITEMS, MAX_TEXT] = [100_000, 1 << 24];
 /** Values in each other that are written at once, counted as often as they are: lists in lists double with each level. */
 const MAX_NESTED = 1_000_000;
-/** What is worked on costs a step for so many characters, or values. */
+/** Characters of a text, and values of a list, whose reading costs one step. */
 const [TEXT_OF_STEP, VALUES_OF_STEP] = [256, 8];
-/** What a step takes of the budget of time, in its characters. */
+/** Cost of a step in the budget of time, which counts characters. */
 const CHARACTERS_OF_STEP = 1000;
 
 export class Meter {

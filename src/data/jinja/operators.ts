@@ -86,7 +86,7 @@ function ordered(test: (order: number) => boolean): Operator {
 
 const isSame: Operator = (left, right, meter) => isEqual(left, right, meter.counter());
 
-/** What takes two values that are both evaluated. */
+/** Operators on two values that are both evaluated. */
 export const BINARY: Readonly<Record<string, Operator>> = {
   ...Object.fromEntries(Object.keys(ARITHMETIC).map((operator) => [operator, between(operator)])),
   "~": (left, right, meter) => {

@@ -14,7 +14,7 @@ export type Statement =
   | { readonly type: "Continue" }
   | { readonly type: "Comment" };
 
-/** What writes a value. */
+/** Statements that write a value. */
 export type WritingStatement =
   | Expression
   | {

@@ -14,7 +14,7 @@ const MAX_SPACE_SQUARES = 1e8;
 /** Renders a template with its variables, data of JSON or functions, of which `messages` are counted. */
 export type Template = (variables: Readonly<Record<string, unknown>>) => string;
 
-/** What there is in every template, as `apply_chat_template` gives it. */
+/** The globals of every template, as `apply_chat_template` gives them. */
 function globalsOf(meter: Meter): Readonly<Record<string, Value>> {
   const dict: Callable = ([given], named) => {
     const pairs = given instanceof Map ? [...given] : itemsOf(given ?? []).map((pair) => itemsOf(pair));

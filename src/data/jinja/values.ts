@@ -1,7 +1,7 @@
 /** @file Values of templates, which are Python's: whole numbers are bigint, all other numbers floats. */
 import { LongInteger } from "../formats/long-integer.ts";
 
-/** What there is not: it is written as nothing, and nothing can be taken from it. */
+/** A missing value: it is written as nothing, and has no members. */
 export class Undefined {
   /** Says in messages what is missing. */
   readonly what: string;
@@ -18,7 +18,7 @@ export class Tuple extends Array<Value> {
   }
 }
 
-/** What filters that go through a list give: true even where nothing is in it. */
+/** What filters of lists give, a generator in Python: true even when it is empty. */
 export class Stream extends Array<Value> {
   static override get [Symbol.species](): ArrayConstructor {
     return Array;

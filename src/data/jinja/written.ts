@@ -53,7 +53,7 @@ const SHORT_ESCAPES: Readonly<Record<string, string>> = {
   "\t": "\\t",
   "\\": "\\\\",
 };
-/** What Python does not print as it is. */
+/** Characters that Python's `repr` escapes. */
 const HIDDEN = /[\p{C}\p{Z}\\]/gu;
 
 function quote(text: string): string {

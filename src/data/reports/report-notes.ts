@@ -24,7 +24,7 @@ export function noteTroubles(counts: Counts, maxLength: number, what = ""): stri
   ];
 }
 
-/** Says that rows are learned in another form than a chat will have, and how they are written to have it. */
+/** Notes that rows are learned in another form than a chat will have, and how to write them for a chat. */
 export function notePlainPrompts(
   { numPlainPrompts: count }: Pick<Counts, "numPlainPrompts">,
   kind: DataKindName,

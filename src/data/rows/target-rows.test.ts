@@ -58,7 +58,9 @@ describe("readTargetRow()", () => {
       "Yes?",
       1,
     ]);
-    assert.throws(() => readTargetRow({ ...row, prompt: "a" }), { message: /"messages": null, expected a list/ });
+    assert.throws(() => readTargetRow({ ...row, prompt: "a" }), {
+      message: /"messages": null, expected a list/,
+    });
   });
 
   it("joins text parts of content", () => {

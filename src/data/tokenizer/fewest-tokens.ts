@@ -18,7 +18,7 @@ const WHOLE: ReadonlySet<unknown> = new Set(["ByteLevel", "Digits", "Metaspace",
 /** Every character that is longer than a byte has one of these for each of its parts. */
 const [FIRST_CONTINUATION, NUM_CONTINUATIONS] = [0x80, 0x40];
 
-/** What a vocabulary says of the characters that its tokens stand for. */
+/** How the tokens of a vocabulary cover characters. */
 interface Coverage {
   /** Characters that a token may stand for; Infinity: any number. */
   readonly perToken: number;

@@ -35,7 +35,7 @@ export function compareTokenizerFiles({
   return notes;
 }
 
-/** What begins and ends texts by the configuration, and is no token. */
+/** Notes the tokens that begin and end texts by the configuration, and are not in the vocabulary. */
 function noteUnknownTokens(path: string, { tokenizer, config, tokens }: TokenizerFiles): string[] {
   const { model, added_tokens: added } = tokenizer;
   const more = isRecord(config["added_tokens_decoder"]) ? Object.values(config["added_tokens_decoder"]) : [];

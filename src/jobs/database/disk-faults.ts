@@ -9,7 +9,7 @@ import type { Database } from "./database.ts";
 
 /** Classes of PostgreSQL's codes: too little room, and faults of the system. */
 const OF_THE_DISK = /^(53|58)/;
-/** What PostgreSQL in WebAssembly throws of files when it does not go on: no Error, but a number of WASI's. */
+/** What PostgreSQL in WebAssembly throws when a file fails: no Error, but an errno of WASI's. */
 const [FILE_FAULT, NO_SPACE] = ["ErrnoError", 51];
 
 /** PostgreSQL begins a log of 16 MB now and then; where that cannot be, the one in WebAssembly computes for ever. */

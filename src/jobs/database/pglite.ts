@@ -29,7 +29,7 @@ function connectionOf(querying: Querying): Connection {
 /** A database that runs, until it has died. */
 class Running {
   readonly #pglite: PGlite;
-  /** What it died of; null: it lives. */
+  /** The error that ended it; null: it is alive. */
   #fault: unknown = null;
 
   private constructor(pglite: PGlite) {

@@ -38,13 +38,13 @@ export interface TakenJob {
 
 /** What an owner changes beside the job itself. */
 export interface OwnChange extends Partial<Pick<JobRow, "round" | "shares">> {
-  /** That in which the owner does its piece. */
+  /** Folder in which the owner does its piece. */
   readonly folder?: string;
   /** Ends the owner's share of the round, as `shares` ends what is done between two. */
   readonly done?: ShareResult;
 }
 
-/** What an owner hears: the job is its own; somebody else's; or its own, but to be stopped. */
+/** An owner's standing: the job is its own; somebody else's; or its own, but to be stopped. */
 export type Held = "held" | "lost" | "stopped";
 
 export class JobQueue {

@@ -14,10 +14,10 @@ export interface JobWorkerOptions extends TroubleOptions {
   readonly base: string;
   /** Jobs at a time. */
   readonly maxRunning?: number;
-  /** What it is called, for people. */
+  /** The worker's name, for people. */
   readonly owner: string;
   readonly clock: Clock;
-  /** How long a job stays a worker's that is not heard of. */
+  /** How long a silent worker keeps its job. */
   readonly leaseMs: number;
   /** How long to wait before looking again while there is no job. */
   readonly pollMs: number;

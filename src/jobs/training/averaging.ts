@@ -11,10 +11,10 @@ const AVERAGING = z.strictObject({
 });
 export type Averaging = z.output<typeof AVERAGING>;
 
-/** Where it stands among a job's own settings. */
+/** Its key among a job's own settings. */
 const KEY = "averaging";
 
-/** Reads it; null: the job is one training. */
+/** Reads the settings of a job's averaging; null: the job is one training. */
 export function averagingOf({ graft }: Pick<Job, "graft">): Averaging | null {
   return graft[KEY] === undefined ? null : AVERAGING.parse(graft[KEY]);
 }
@@ -25,7 +25,7 @@ export function ownSettings({ graft }: Pick<Job, "graft">): Job["graft"] {
   return own;
 }
 
-/** What keeps a job from being averaged; empty where it is not to be, or nothing does. */
+/** Problems that keep a job from being averaged; none if it is not to be. */
 export function averagingProblems(
   graft: Job["graft"],
   isGiven: (key: "validation_file" | "resume_from") => boolean,

@@ -26,7 +26,7 @@ export function follow(
   tell(lease, event, words, heard);
 }
 
-/** What a worker that was lost has told of steps that are done again, as none of its checkpoints has them: they come out the same. */
+/** Messages of a lost worker about steps that are done again, as no checkpoint has them: they come out the same, and are not told twice. */
 export async function heardFromLost(lease: Lease, files: StateFolder): Promise<ReadonlySet<string>> {
   const { job, folder, maxSteps } = lease.row;
   const kept = (await files.listCheckpoints(job.id, folder)).at(-1)?.step ?? 0;

@@ -27,7 +27,7 @@ import { FIRST_RUN, type StateFolder } from "../state-folder.ts";
 
 export interface TrainJobOptions {
   readonly files: StateFolder;
-  /** Where a job trains from and to. @throws what is wrong with the job */
+  /** The paths of a job's files. @throws what is wrong with the job */
   readonly placesOf: (row: JobRow) => Promise<JobPlaces>;
   /** Begins a training's part on a session that others use, which rests at its end; null: it opens the model itself. */
   readonly share: (() => Required<SharedModel>) | null;
@@ -149,7 +149,7 @@ async function bringRun({ isFromLost }: TakenJob, lease: Lease, files: StateFold
   return (await lease.change({}, undefined, { folder: copy })) !== null;
 }
 
-/** What a training asks of whoever holds its lease. */
+/** The hooks by which a training keeps to its lease and publishes its checkpoints. */
 function hooksOf(
   lease: Lease,
   { env, makeSampleWriter, onCheckpoint }: TrainJobOptions,

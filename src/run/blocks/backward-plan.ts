@@ -1,6 +1,6 @@
 /**
- * @file What of a model runs backward when some branches are left out, found out without compiling: by trainings, and by who
- * plans their memory.
+ * @file What of a model runs backward when some branches are left out, found out without compiling: for trainings, and for
+ * plans of their memory.
  */
 import { gradients } from "../../graph/autodiff.ts";
 import type { Model } from "../../models/model.ts";

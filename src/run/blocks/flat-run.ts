@@ -1,5 +1,5 @@
 /**
- * @file A block's program run together with those of others who go through the same block: rows of a training, of prompts and of
+ * @file A block's program run together with those of others that go through the same block: rows of a training, of prompts and of
  * next tokens in one pass over the weights.
  *
  * The flat batch of Loquetier, arXiv:2511.00101: each part has its own adapter, its own attention and its own loss, and the

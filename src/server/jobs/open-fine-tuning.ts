@@ -16,7 +16,7 @@ import { resultName } from "./fine-tuning.ts";
 import type { FineTuning, ServerState } from "../server-state.ts";
 import { TrainedModels } from "./trained-models.ts";
 
-/** How long a job stays a worker's that is not heard of. */
+/** How long a silent worker keeps its job. */
 const LEASE_MS = 30_000;
 /** How long to wait before looking again for jobs and results of other processes. */
 const POLL_MS = 1000;

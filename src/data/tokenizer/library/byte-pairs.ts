@@ -25,7 +25,7 @@ interface PairNode {
   score: number;
 }
 
-/** What is left out of a tokenizer's file, and put into the model that the library made of the rest. */
+/** A tokenizer's file without its long lists, and how they are put into the model that the library makes of the rest. */
 export interface Lists {
   readonly tokenizer: TokenizerFiles["tokenizer"];
   readonly fill: (model: BytePairs) => void;

@@ -68,7 +68,7 @@ function joined(pieces: readonly Piece[], joins: (piece: Piece, before: Piece) =
   return words;
 }
 
-/** What a text is split into by a pattern; what is found stands alone where `behavior` says nothing else. */
+/** Splits a text by a pattern; each match is a piece of its own unless `behavior` says otherwise. */
 function splitText(text: string, pattern: RegExp, { behavior = "", invert = false }: StepSettings): string[] {
   const pieces = piecesOf(text, pattern, invert);
   switch (behavior.toLowerCase()) {
@@ -85,7 +85,7 @@ function splitText(text: string, pattern: RegExp, { behavior = "", invert = fals
   }
 }
 
-/** What BERT makes of a text, with the library's own cleaning. */
+/** BERT's normalizer, with the library's own cleaning. */
 function bertText(step: BertStep, settings: StepSettings): (text: string) => string {
   return (text) => {
     let made = settings.clean_text === true ? step.clean_text(text) : text;
@@ -100,7 +100,7 @@ interface BertStep extends TokenizerStep {
   strip_accents(text: string): string;
 }
 
-/** What the marks of spaces in the first token stand for is nothing, unless none is put before a text. */
+/** Turns marks into spaces; in the first token they stand for nothing, unless no space is put before a text. */
 function withSpaces({
   replacement = "▁",
   prepend_scheme: scheme,

@@ -4,7 +4,7 @@
  * A hit moves nothing, where a list in the order of use would be written to at every look.
  */
 
-/** What was asked for lately, at least `capacity` entries of it and at most twice as many. */
+/** The entries that were used last: at least `capacity` and at most twice as many. */
 export class RecentMap<V> {
   readonly #capacity: number;
   #young = new Map<string, V>();
