@@ -66,7 +66,7 @@ async function read(
       }),
     );
     if (then && !called && events.length >= then[0])
-      called = then[1](events[0]?.id ?? events[0]!.response!.id);
+      called = then[1](events[0]?.id ?? events[0]?.response?.id ?? "");
   }
   await called;
   return events;
