@@ -132,6 +132,20 @@ test("a prompt that is given back has log-probabilities too, whole and in a stre
   assert.ok(Math.abs(loss + sum / 7) < 1e-5, `${loss} ${sum / 7}`);
 });
 
+test("special tokens of a prompt that is given back are where they stand in it", async () => {
+  const specials = [...server.state.model.parts.tokenizer.specialTokens.keys()];
+  const prompt = `ka${specials.join(" ")}lo €${specials[0]!}mi`;
+  const asked = { ...completion, prompt, echo: true, logprobs: 0, max_tokens: 2 };
+  const [choice] = (await post("/v1/completions", asked)).body.choices;
+  const { text, logprobs } = choice!;
+  assert.ok(text.startsWith(prompt));
+  const { tokens, text_offset: offsets } = logprobs;
+  assert.ok(specials.every((special) => tokens.includes(special)));
+  for (const [i, token] of tokens.entries()) {
+    if (!token.startsWith("bytes:")) assert.ok(text.startsWith(token, offsets[i]), `${token} ${offsets[i]}`);
+  }
+});
+
 test("a text that ends at once has lists of log-probabilities, with nothing in them", async () => {
   const told = await post("/v1/completions", { ...completion, logit_bias: { 257: 100 }, logprobs: 1 });
   const [choice] = told.body.choices;

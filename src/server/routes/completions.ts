@@ -129,7 +129,9 @@ async function readPrompts(
     const param = isOne ? "prompt" : `prompt[${i}]`;
     if (typeof each === "string") {
       const ids = model.encodePrompt(each, fewestInRoom({ param, maxTokens }, state));
-      return { ids, text: each, param };
+      // Those that the tokenizer puts before it do not.
+      const shownIds = new Set(ids.slice(tokenizer.prefixIds.length));
+      return { ids, text: each, shownIds, param };
     }
     // Before it is decoded, which takes long for millions.
     requireRoom({ promptIds: each, param, maxTokens }, state);

@@ -42,9 +42,10 @@ export class ListedLogProbs {
   readonly #offsets: TextOffsets;
   #told = emptyLists();
 
-  constructor(tokenizer: Tokenizer) {
+  /** `shownIds`: as of `TextOffsets`. */
+  constructor(tokenizer: Tokenizer, shownIds?: ReadonlySet<number>) {
     this.#tokenizer = tokenizer;
-    this.#offsets = new TextOffsets(tokenizer);
+    this.#offsets = new TextOffsets(tokenizer, shownIds);
   }
 
   /** Adds a token; null: nothing comes before it, so it has no probability. */

@@ -8,26 +8,28 @@ import type { TokenStream } from "../../data/tokenizer/token-stream.ts";
 import type { Tokenizer } from "../../data/tokenizer/tokenizer.ts";
 
 const NO_BYTES = new Uint8Array(0);
+const NO_IDS: ReadonlySet<number> = new Set();
 /** A character has one byte more at most. */
 const MAX_OPEN_BYTES = 3;
 
 export class TextOffsets {
   readonly #tokenizer: Tokenizer;
-  readonly #specialIds: ReadonlySet<number>;
+  #hiddenIds: ReadonlySet<number>;
   #stream: TokenStream;
   #numSettled = 0;
   /** The beginning of a character that is not whole yet. */
   #open: Uint8Array = NO_BYTES;
 
-  constructor(tokenizer: Tokenizer) {
+  /** `shownIds`: special tokens that are part of the text that it begins with. */
+  constructor(tokenizer: Tokenizer, shownIds: ReadonlySet<number> = NO_IDS) {
     this.#tokenizer = tokenizer;
-    this.#specialIds = new Set(tokenizer.specialTokens.values());
-    this.#stream = tokenizer.stream({ skipSpecialTokens: true });
+    this.#hiddenIds = new Set([...tokenizer.specialTokens.values()].filter((id) => !shownIds.has(id)));
+    this.#stream = tokenizer.stream({ skipSpecialTokens: true, shownIds });
   }
 
-  /** Takes the next token, and returns where it begins. Special ones have no text. */
+  /** Takes the next token, and returns where it begins. Special ones have no text unless they are shown. */
   push(id: number): number {
-    const bytes = this.#specialIds.has(id) ? NO_BYTES : (this.#tokenizer.tokenBytes(id) ?? NO_BYTES);
+    const bytes = this.#hiddenIds.has(id) ? NO_BYTES : (this.#tokenizer.tokenBytes(id) ?? NO_BYTES);
     const isPart =
       this.#open.length > 0 && begun(Uint8Array.of(...this.#open, ...bytes.subarray(0, 1))) !== null;
     const place = this.#numSettled + Number(this.#stream.isHolding && !isPart);
@@ -38,6 +40,7 @@ export class TextOffsets {
 
   /** Begins anew behind a text, whose last bytes those of the next token do not complete. */
   startBehind(text: string): void {
+    this.#hiddenIds = new Set(this.#tokenizer.specialTokens.values());
     this.#stream = this.#tokenizer.stream({ skipSpecialTokens: true });
     this.#numSettled = numCharacters(text);
     this.#open = NO_BYTES;

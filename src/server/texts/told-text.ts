@@ -12,6 +12,8 @@ import type { CompletionRequest } from "../wire.ts";
 export interface Prompt {
   readonly ids: readonly number[];
   readonly text: string;
+  /** Special tokens that stand in it. */
+  readonly shownIds?: ReadonlySet<number>;
   /** Where in the request it is. */
   readonly param: string;
 }
@@ -31,7 +33,8 @@ export class ToldText {
   ) {
     this.#prompt = prompt;
     this.#isEchoDue = echo === true;
-    this.#logProbs = logprobs == null ? null : new ListedLogProbs(model.parts.tokenizer);
+    const shownIds = this.#isEchoDue ? prompt.shownIds : undefined;
+    this.#logProbs = logprobs == null ? null : new ListedLogProbs(model.parts.tokenizer, shownIds);
     this.#scores = this.#isEchoDue && logprobs != null ? new PromptScores(prompt.ids.length, logprobs) : null;
   }
 
