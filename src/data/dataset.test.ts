@@ -195,6 +195,18 @@ describe("readDataset()", () => {
     );
   });
 
+  it("says that nothing is to be learned where nothing was too long", async () => {
+    const question = { role: "user", content: "Q" };
+    const answer = { role: "assistant", content: "A" };
+    const messages = [question, answer, question, { ...answer, weight: 0 }];
+    await assertFails(
+      write("unlearned.jsonl", lines({ messages })),
+      "usage/data",
+      'Cannot use data set "FILE": no token of its 1 example counts in the loss, expected at least one',
+      { trainOn: "last-assistant" },
+    );
+  });
+
   it("names file and line of broken JSON", async () => {
     const path = write("broken.jsonl", `${lines({ text: "a" })}{"text": "b"\n`);
     await assert.rejects(

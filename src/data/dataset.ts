@@ -6,6 +6,7 @@
  * are looked for and what they become is a matter of the kind of data.
  */
 import { UsageError } from "../errors.ts";
+import { formatCountOf } from "../messages/numbers.ts";
 import { exampleLength, sequencesOf, type TrainingUnit } from "./examples/training-unit.ts";
 import { areNumbered, type Columns, renameColumns } from "./rows/columns.ts";
 import {
@@ -146,10 +147,15 @@ export function requireExamples(
   faults.addAll(report.faults);
   if (!skipFaulty) faults.requireNone(names);
   if (report.numExamples > 0) return;
-  const { numDropped } = report;
+  const { numDropped, longest } = report;
   const [found, hint] =
     numDropped > 0
-      ? [`all ${numDropped} examples were dropped at ${maxLength} tokens`, "Raise the maximum length."]
+      ? longest > maxLength
+        ? [`all ${numDropped} examples were dropped at ${maxLength} tokens`, "Raise the maximum length."]
+        : [
+            `no token of its ${formatCountOf(numDropped, "example")} counts in the loss`,
+            "Say what is learned by --train-on (trainOn in the library) and weights above 0; of a text the first token never is.",
+          ]
       : faults.numRows > 0
         ? [`all ${faults.numRows} rows are faulty`, faults.describe()[0] ?? ""]
         : ["no examples", "Put rows into the file."];

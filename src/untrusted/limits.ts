@@ -30,6 +30,9 @@ export const MAX_PATTERN_LENGTH = 1 << 14;
 /** Turns of one conversation that are each found by rendering what is before them: 1024 of them take seconds, and time is their square. */
 export const MAX_RENDERED_TURNS = 1024;
 
+/** Examples that an epoch has of one data set: their order is a list in memory, of 512 MB then. */
+export const MAX_EPOCH_EXAMPLES = 1 << 26;
+
 const LAYER_KEYS = ["num_hidden_layers", "n_layer"];
 const EXPERT_KEYS = ["num_experts", "num_local_experts"];
 const WIDTH_KEYS = ["head_dim"];

@@ -1,6 +1,6 @@
 /** @file What a run reads: several data sets with weights, and the same from the library. */
 import assert from "node:assert/strict";
-import { readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import { parseArgv } from "../../src/cli/flags/argv.ts";
 import { flagsOf } from "../../src/cli/flags/flags.ts";
@@ -50,6 +50,16 @@ describe("several data sets", () => {
     const words = ["--data", first, "--data", `${second}=2`, "--output", "x"];
     const { options } = await readOptions(trainCommand, flags, parseArgv(words, flags, []), {});
     assert.deepEqual(options["data"], [first, `${second}=2`]);
+  });
+
+  test("that an epoch would have more often than it can are refused", async () => {
+    const output = `${folder}/too-often`;
+    await assert.rejects(runTiny({ model, data: [first, `${second}=1e9`], output }), {
+      code: "usage/flag",
+      message:
+        /Cannot draw data set ".*b\.jsonl" 1000000000 times an epoch: it has 4 examples, expected at most 67,108,864/,
+    });
+    assert.ok(!existsSync(output));
   });
 
   test("that lie in the output are refused", async () => {

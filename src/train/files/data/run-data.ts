@@ -1,9 +1,12 @@
 /** @file The data on which a run trains and is evaluated, whatever kind of input the model reads. */
-import type { ReadingProgress } from "../../../data/by-path.ts";
+import type { DataName, ReadingProgress } from "../../../data/by-path.ts";
 import type { DataSource } from "../../../data/batches/order.ts";
 import type { Tokenizer } from "../../../data/tokenizer/tokenizer.ts";
 import type { TrainingUnit } from "../../../data/examples/training-unit.ts";
 import type { Environment } from "../../../environment.ts";
+import { UsageError } from "../../../errors.ts";
+import { formatCount, formatCountOf } from "../../../messages/numbers.ts";
+import { MAX_EPOCH_EXAMPLES } from "../../../untrusted/limits.ts";
 
 /** Examples of a run. */
 export interface RunData {
@@ -40,10 +43,18 @@ export function joinHeldOut<U>(sets: readonly (readonly U[] | null)[]): readonly
   return all.length > 0 ? all : null;
 }
 
-/** Where the examples of several data sets are from, with the weights of their names. */
+/** Where the examples of several data sets are from, with the weights of their names. @throws UsageError "usage/flag" */
 export function sourcesOf(
   sets: readonly { readonly train: readonly unknown[] }[],
-  names: readonly { readonly weight: number }[],
+  names: readonly { readonly name: DataName; readonly weight: number }[],
 ): DataSource[] {
-  return sets.map(({ train }, i) => ({ numExamples: train.length, weight: names[i]!.weight }));
+  return sets.map(({ train: { length: numExamples } }, i) => {
+    const { name, weight } = names[i]!;
+    if (numExamples * weight <= MAX_EPOCH_EXAMPLES) return { numExamples, weight };
+    throw new UsageError(
+      "usage/flag",
+      `Cannot draw data set "${String(name)}" ${weight} times an epoch: it has ${formatCountOf(numExamples, "example")}, expected at most ${formatCount(MAX_EPOCH_EXAMPLES)} drawn`,
+      { hint: "Give a smaller weight, and a longer run by --epochs or --steps." },
+    );
+  });
 }
