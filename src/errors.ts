@@ -63,7 +63,10 @@ export const CODES = {
   "engine/adapter": ["failed", "An adapter that a text asks for cannot be read, or not any more."],
   "engine/nan": ["failed", "What a model gives for the next token is not a number."],
   "engine/grammar": ["failed", "No token of a model is what the grammar of a text asks for."],
-  "train/no-movement": ["failed", "No trainable parameter moved in the first step."],
+  "train/no-movement": [
+    "failed",
+    "No trainable parameter moved in the first step with a gradient, or a whole epoch had none.",
+  ],
   "train/power": [
     "failed",
     "Battery and temperature cannot be read, and the run is to stop then; it can be resumed.",

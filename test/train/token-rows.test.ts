@@ -193,3 +193,29 @@ test("a text that is several tokens is refused before weights are read", async (
     message: /trainableTokenIndices/,
   });
 });
+
+test("steps without the trained tokens move nothing and go on; a whole epoch of them ends the run", async () => {
+  const settings = {
+    model: models["not tied"],
+    method: "trainable-tokens",
+    rank: undefined,
+    trainableTokenIndices: ["k"],
+    batchSize: 1,
+    shuffle: false,
+    steps: 6,
+  };
+  const rows = ["ab", "cd", "ke"].map((text) => ({ text }));
+  const { events } = await runTiny({ ...settings, data: rows, output: `${folder}/seldom` });
+  const norms = events.flatMap((event) => (event.event === "step" ? [event.grad_norm > 0] : []));
+  assert.deepEqual(norms, [false, false, true, false, false, true]);
+  const never = { ...settings, data: rows.slice(0, 2), output: `${folder}/never` };
+  await assert.rejects(runTiny(never), {
+    code: "train/no-movement",
+    message: "Cannot train: no parameter moved in step 2, gradient norm 0",
+    hint: /tokens that are trained occur in the data/,
+  });
+  await assert.rejects(runTiny({ ...never, steps: 1, overwrite: true }), {
+    code: "train/no-movement",
+    message: /in step 1/,
+  });
+});

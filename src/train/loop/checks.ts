@@ -56,12 +56,17 @@ export function findUnusable(values: Float32Array): string | null {
   return null;
 }
 
-/** Makes the error of a run in which a step with a learning rate changed nothing. */
+/** Makes the error of a run in which a step with a learning rate and a gradient changed nothing, or a whole epoch had no gradient. */
 export function noMovement(step: number, gradientNorm: number): FailedError {
   return new FailedError(
     "train/no-movement",
     `Cannot train: no parameter moved in step ${step}, gradient norm ${gradientNorm}`,
-    { hint: "Check that the target modules are used and that the learning rate is not too small." },
+    {
+      hint:
+        gradientNorm === 0
+          ? "Check that the target modules are used, and that tokens that are trained occur in the data."
+          : "Check that the target modules are used and that the learning rate is not too small.",
+    },
   );
 }
 

@@ -18,8 +18,10 @@ export class Stepper {
   readonly #open: OpenLanes;
   readonly #updater: Updater;
   readonly #dropper: BranchDropper | null;
-  /** Looked at in the first step with a learning rate: a warm-up begins at 0. */
+  /** Looked at in the first step with a learning rate and a gradient: a warm-up begins at 0. */
   #hasMoved = false;
+  /** Steps in which nothing could move, as where tokens whose rows are trained are not in them. */
+  #numFlat = 0;
 
   private constructor(
     request: FineTuneRequest,
@@ -99,7 +101,7 @@ export class Stepper {
 
   /** Moves the parameters by the gradients that were collected. @throws FailedError "train/nan", "train/no-movement" */
   async move(index: number, loss: number): Promise<{ gradientNorm: number; learningRate: number }> {
-    const { adapter, totalSteps, store } = this.#request;
+    const { adapter, plan, totalSteps, store } = this.#request;
     const { schedule, learningRate: peak, warmupSteps, weightDecay, maxGradNorm } = this.#request.optimizer;
     const { gradients } = this.#open.lanes[0].steps;
     const absent = gradients.finish();
@@ -113,7 +115,10 @@ export class Stepper {
     const gradientScale = maxGradNorm > 0 ? clipFactor(gradientNorm, maxGradNorm) : 1;
     const update = { gradients: gradients.groups, gradientScale, learningRate, weightDecay };
     const hasMoved = await this.#updater.step(update, looks);
-    if (looks && !hasMoved) throw noMovement(index + 1, gradientNorm);
+    if (looks && !hasMoved) {
+      const isFlat = gradientNorm === 0 && ++this.#numFlat < plan.stepsPerEpoch && index + 1 < totalSteps;
+      if (!isFlat) throw noMovement(index + 1, gradientNorm);
+    }
     this.#hasMoved ||= hasMoved;
     return { gradientNorm, learningRate };
   }
