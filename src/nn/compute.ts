@@ -85,6 +85,8 @@ export interface Compute {
    * of one suffix are alike for all kinds of storage.
    */
   product(matrix: Matrix, storage: StorageName): Product | null;
+  /** Nothing is rounded to fewer bits, so that the last bit of a sum decides no more than itself; absent: something is. */
+  readonly isExact?: true;
   /** Replaces `product` where text is written and so many tokens run at once; absent: nothing does. */
   readonly many?: Pick<Compute, "product" | "smoothing" | "hasHead">;
   /**

@@ -12,7 +12,7 @@ export type ComputeName = keyof typeof COMPUTES;
 
 /** Whether an arithmetic rounds nothing, so that weights may be held in any form. */
 export function isExact(compute: ComputeName): boolean {
-  return COMPUTES[compute] === f32;
+  return COMPUTES[compute].isExact === true;
 }
 
 /** With which a training needs less memory than in float32. */

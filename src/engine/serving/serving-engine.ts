@@ -7,7 +7,6 @@
 import { CapacityError, assertInternal } from "../../errors.ts";
 import { sizeAt } from "../../graph/shape.ts";
 import type { Model } from "../../models/model.ts";
-import { COMPUTES } from "../../nn/computes.ts";
 import type { Ride, Riders } from "../../run/blocks/riders.ts";
 import type { Session } from "../../run/session.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
@@ -126,7 +125,7 @@ export class ServingEngine implements Riders {
     const root = `${held?.key ?? "base"}${isApart ? " alike" : ""}`;
     const sequence = new Sequence(promptIds, isShared ? root : null, {
       submittedMs,
-      isBatchInvariant: isBatchInvariant && this.session.compute !== COMPUTES.f32,
+      isBatchInvariant: isBatchInvariant && !this.session.compute.isExact,
     });
     const job = new TextInWork(request, { sequence, held, maxLength });
     const abort = (): void => this.#end(job, "aborted");

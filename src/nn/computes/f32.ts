@@ -38,4 +38,5 @@ export const f32: Compute = {
   name: "f32",
   summary: "float32 throughout: 4 bytes a weight, and exact.",
   product: float32Product,
+  isExact: true,
 };
