@@ -65,7 +65,7 @@ export const CODES = {
   "engine/grammar": ["failed", "No token of a model is what the grammar of a text asks for."],
   "train/no-movement": [
     "failed",
-    "No trainable parameter moved in the first step with a gradient, or a whole epoch had none.",
+    "No trainable parameter moved in the first step, or no step of an epoch has a token whose row is trained.",
   ],
   "train/power": [
     "failed",

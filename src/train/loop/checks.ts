@@ -56,7 +56,7 @@ export function findUnusable(values: Float32Array): string | null {
   return null;
 }
 
-/** Makes the error of a run in which a step with a learning rate and a gradient changed nothing, or a whole epoch had no gradient. */
+/** Makes the error of a run in which a step with a learning rate changed nothing, or no step of an epoch has the tokens of the rows. */
 export function noMovement(step: number, gradientNorm: number): FailedError {
   return new FailedError(
     "train/no-movement",

@@ -4,6 +4,7 @@
  */
 import { clipFactor } from "../../optim/clip-factor.ts";
 import type { Updater } from "../../optim/updater.ts";
+import { trainedRowsIn } from "../../peft/token-rows.ts";
 import { BranchDropper } from "../dropbp/branch-dropper.ts";
 import { pacedBlocks } from "../power/paced-blocks.ts";
 import { type Lanes, type MicroBatchRunner, type OpenLanes, openLanes } from "../step/lanes.ts";
@@ -18,10 +19,10 @@ export class Stepper {
   readonly #open: OpenLanes;
   readonly #updater: Updater;
   readonly #dropper: BranchDropper | null;
-  /** Looked at in the first step with a learning rate and a gradient: a warm-up begins at 0. */
+  /** Looked at in the first step with a learning rate: a warm-up begins at 0. */
   #hasMoved = false;
-  /** Steps in which nothing could move, as where tokens whose rows are trained are not in them. */
-  #numFlat = 0;
+  /** Steps that an epoch still has in which nothing need move: where rows of tokens alone are trained, a step may have none of these. */
+  #numIdle: number;
 
   private constructor(
     request: FineTuneRequest,
@@ -33,6 +34,9 @@ export class Stepper {
     this.#open = open;
     this.#updater = updater;
     this.#dropper = dropper;
+    const { adapter, plan, totalSteps } = request;
+    const hasRowsAlone = trainedRowsIn(adapter.parameters).length === adapter.parameters.length;
+    this.#numIdle = hasRowsAlone ? Math.min(plan.stepsPerEpoch, totalSteps) - 1 : 0;
   }
 
   /** Compiles what steps run. It owns the updater from now on. */
@@ -101,7 +105,7 @@ export class Stepper {
 
   /** Moves the parameters by the gradients that were collected. @throws FailedError "train/nan", "train/no-movement" */
   async move(index: number, loss: number): Promise<{ gradientNorm: number; learningRate: number }> {
-    const { adapter, plan, totalSteps, store } = this.#request;
+    const { adapter, totalSteps, store } = this.#request;
     const { schedule, learningRate: peak, warmupSteps, weightDecay, maxGradNorm } = this.#request.optimizer;
     const { gradients } = this.#open.lanes[0].steps;
     const absent = gradients.finish();
@@ -115,10 +119,8 @@ export class Stepper {
     const gradientScale = maxGradNorm > 0 ? clipFactor(gradientNorm, maxGradNorm) : 1;
     const update = { gradients: gradients.groups, gradientScale, learningRate, weightDecay };
     const hasMoved = await this.#updater.step(update, looks);
-    if (looks && !hasMoved) {
-      const isFlat = gradientNorm === 0 && ++this.#numFlat < plan.stepsPerEpoch && index + 1 < totalSteps;
-      if (!isFlat) throw noMovement(index + 1, gradientNorm);
-    }
+    const mayIdle = gradientNorm === 0 && this.#numIdle-- > 0;
+    if (looks && !hasMoved && !mayIdle) throw noMovement(index + 1, gradientNorm);
     this.#hasMoved ||= hasMoved;
     return { gradientNorm, learningRate };
   }
