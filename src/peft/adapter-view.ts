@@ -17,7 +17,7 @@ import { type AdaptedSite, type Layout, indexSites, placesOf } from "./layout.ts
 import { type AdapterMethod, type Method, splitStack } from "./method.ts";
 import type { Parameter } from "./parameters.ts";
 import type { BoundForm, FrozenSpec, SiteValues } from "./sites/site.ts";
-import { rowNumbers, trainedRowsIn, withColumns, withRows } from "./token-rows.ts";
+import { rowNumbers, trainedRowsIn, withColumns, withRows } from "./trained-base/token-rows.ts";
 
 export interface AdapterView {
   /** Builds the projections of a block. */

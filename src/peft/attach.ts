@@ -11,7 +11,7 @@ import { type Method, configFileOf } from "./method.ts";
 import { type Parameter, type ParameterGroup, lengthOf, makeParameters } from "./parameters.ts";
 import { SiteTensorSet } from "./site-tensors.ts";
 import type { Targets } from "./sites/targets.ts";
-import type { TrainedRows } from "./trained-rows.ts";
+import type { TrainedRows } from "./trained-base/trained-rows.ts";
 
 /** A method on a model, with its parameters. */
 export interface Adapter extends AdapterView {

@@ -19,8 +19,8 @@ import {
   selectTargets,
   withoutTrainedWhole,
 } from "./sites/targets.ts";
-import { trainedTensors } from "./trained-tensors.ts";
-import { type TrainedTensor, trainedRows } from "./trained-rows.ts";
+import { trainedTensors } from "./trained-base/trained-tensors.ts";
+import { type TrainedTensor, trainedRows } from "./trained-base/trained-rows.ts";
 
 /** A site with an adapter. */
 export interface AdaptedSite extends SitePlace {

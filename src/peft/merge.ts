@@ -16,8 +16,8 @@ import type { AdaptedSite } from "./layout.ts";
 import { type Method, configFileOf, splitStack } from "./method.ts";
 import { inputSite } from "./sites/site-inputs.ts";
 import type { SiteWeights } from "./sites/site.ts";
-import { trainedRowsIn } from "./token-rows.ts";
-import { type TrainedRows, putRows } from "./trained-rows.ts";
+import { trainedRowsIn } from "./trained-base/token-rows.ts";
+import { type TrainedRows, putRows } from "./trained-base/trained-rows.ts";
 
 type Part = "weight" | "bias";
 

@@ -25,7 +25,7 @@ import type {
   SiteTensors,
   SiteValues,
 } from "./sites/site.ts";
-import type { TrainedTokens } from "./trained-tokens.ts";
+import type { TrainedTokens } from "./trained-base/trained-tokens.ts";
 
 /** What every method says of itself. `O`: its options as a user gives them. */
 interface Description<O> {

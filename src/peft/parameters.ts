@@ -8,7 +8,7 @@ import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
 import { RESIDENT, type VectorMemory } from "../runtime/memory/vector-memory.ts";
 import { numElements } from "../graph/shape.ts";
 import type { AdaptedSite, Layout } from "./layout.ts";
-import type { TrainedTensor } from "./trained-rows.ts";
+import type { TrainedTensor } from "./trained-base/trained-rows.ts";
 
 /** The owner of a parameter: a site that has it among its tensors, or the base, one of whose tensors, or rows of it, it replaces. */
 type ParameterOwner =

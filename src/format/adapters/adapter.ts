@@ -9,7 +9,7 @@ import type { Adapter } from "../../peft/attach.ts";
 import { placesOf } from "../../peft/layout.ts";
 import type { FileSite } from "../../peft/contract/adapter-file.ts";
 import { configFileOf } from "../../peft/method.ts";
-import { savedModules } from "../../peft/trained-tensors.ts";
+import { savedModules } from "../../peft/trained-base/trained-tensors.ts";
 import { whileHeld } from "../../runtime/memory/vector-memory.ts";
 import { withModulesOfPeft } from "./adapter-base.ts";
 import { BASE_SAMPLE_KEY } from "./base-record.ts";

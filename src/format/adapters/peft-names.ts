@@ -5,7 +5,7 @@
 import { FormatError } from "../../errors.ts";
 import type { Model } from "../../models/model.ts";
 import { moduleOf } from "../../models/module-path.ts";
-import { ROWS } from "../../peft/trained-rows.ts";
+import { ROWS } from "../../peft/trained-base/trained-rows.ts";
 import { patternValues } from "../../peft/sites/targets.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import { PREFIX } from "./adapter-tensors.ts";

@@ -2,7 +2,7 @@
  * @file Folders of peft's TRAINABLE_TOKENS, which are rows of single tokens and nothing else: here such rows
  * under the names that they have beside an adapter.
  */
-import { ROWS } from "../../peft/trained-rows.ts";
+import { ROWS } from "../../peft/trained-base/trained-rows.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import { PREFIX } from "./adapter-tensors.ts";
 

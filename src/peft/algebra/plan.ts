@@ -2,7 +2,7 @@
 import { UsageError } from "../../errors.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import { type Method, trainedTokens } from "../method.ts";
-import { refuseTokens } from "../trained-tokens.ts";
+import { refuseTokens } from "../trained-base/trained-tokens.ts";
 import { type Coefficient, paperCoefficients } from "./coefficients.ts";
 import { type Combination, type CombineOptions, findCombination } from "./combinations.ts";
 import { type Algebra, type SiteState, startAlgebra } from "./contract.ts";

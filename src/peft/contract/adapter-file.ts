@@ -68,3 +68,9 @@ export const PLAIN_FILE: Pick<
   toTensors: (tensors) => tensors,
   fromTensors: (held) => held,
 };
+
+/** PEFT's `fan_in_fan_out`: whether the base keeps the weights of all projections as [in, out]. Tensors of adapters stay as they are. */
+export function areTransposed(sites: readonly Pick<FileSite<unknown>, "storedTransposed">[]): boolean {
+  const projections = sites.filter(({ storedTransposed }) => storedTransposed !== null);
+  return projections.length > 0 && projections.every(({ storedTransposed }) => storedTransposed);
+}

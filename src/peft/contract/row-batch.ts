@@ -2,6 +2,7 @@
 import type { Value } from "../../graph/graph.ts";
 import type { SiteSpec } from "../../models/graphs/sites.ts";
 import type { SiteGraph } from "../../models/graphs/site-graph.ts";
+import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
 import type { SiteTensors, SiteValues, SiteWeights } from "../sites/site.ts";
 
 /** What an adapter gives at a site to the rows that have it. */
@@ -53,3 +54,8 @@ export const ONLY_VECTORS: StackedBatch<unknown> = {
   identity: (_site, options) => ({ tensors: {}, options }),
   adapt: (site, x) => site.project(x),
 };
+
+/** A row's vector as programs multiply it with [T, width]; the same memory. */
+export function perToken(data: Float32Array): HostTensor<"float32"> {
+  return hostTensor("float32", [1, data.length], data);
+}

@@ -5,8 +5,8 @@ import { toPatterns } from "../algebra/patterns.ts";
 import type { Algebra, FactorPair } from "../algebra/contract.ts";
 import { FACTOR_NAMES, type LowRankOptions, type LowRankSite } from "./low-rank.ts";
 import type { SiteTensors } from "../sites/site.ts";
-import { refuseTokens } from "../trained-tokens.ts";
-import { joinWholeModules } from "../whole-modules.ts";
+import { refuseTokens } from "../trained-base/trained-tokens.ts";
+import { joinWholeModules } from "../trained-base/whole-modules.ts";
 
 const [LINEAR] = FACTOR_NAMES as [(typeof FACTOR_NAMES)[number], ...(typeof FACTOR_NAMES)[number][]];
 

@@ -1,13 +1,12 @@
 /** @file The options of methods with two thin matrices as keys of PEFT's `adapter_config.json`, and back. */
 import { toPatterns } from "../algebra/patterns.ts";
 import { startsFromWeight } from "./start.ts";
-import { type AdapterFile, type FileSite, areNumbered } from "../contract/adapter-file.ts";
+import { type AdapterFile, type FileSite, areNumbered, areTransposed } from "../contract/adapter-file.ts";
 import { lowRankFromTensors, lowRankToTensors } from "./file.ts";
 import type { LowRankOptions, LowRankSite } from "./low-rank.ts";
 import { patternValues } from "../sites/targets.ts";
-import { areTransposed } from "../fan-in-fan-out.ts";
-import { tokenLists } from "../trained-tokens.ts";
-import { wholeModulesFromConfig, wholeModulesToConfig } from "../whole-modules.ts";
+import { tokenLists } from "../trained-base/trained-tokens.ts";
+import { wholeModulesFromConfig, wholeModulesToConfig } from "../trained-base/whole-modules.ts";
 
 /** Values of PEFT's `init_lora_weights` that leave the base as it is. */
 const STARTS_BESIDE: readonly unknown[] = [undefined, true, false, "gaussian", "orthogonal", "eva"];

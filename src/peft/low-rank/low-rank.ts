@@ -17,8 +17,8 @@ import { LOW_RANK_STARTS, type LowRankStart, fillFactors, startsFromWeight } fro
 import { ALL_LINEAR, type MethodTargets } from "../method.ts";
 import type { FrozenSpec, ParameterSpec, SitePlace, SiteStart, SiteValues } from "../sites/site.ts";
 import { patternValues } from "../sites/targets.ts";
-import type { TrainedTokens } from "../trained-tokens.ts";
-import { MODULES_TO_SAVE, WHOLE_MODULES } from "../whole-modules.ts";
+import type { TrainedTokens } from "../trained-base/trained-tokens.ts";
+import { MODULES_TO_SAVE, WHOLE_MODULES } from "../trained-base/whole-modules.ts";
 
 /** Fields of an options schema. */
 export const LOW_RANK_FIELDS = {

@@ -11,10 +11,9 @@ import { matmul } from "../../graph/ops/products/matmul.ts";
 import { reshape } from "../../graph/ops/shapes/reshape.ts";
 import { dimAt } from "../../graph/shape.ts";
 import { hostTensor } from "../../runtime/host-tensor.ts";
-import type { RowForm, StackedBatch } from "../contract/row-batch.ts";
+import { type RowForm, type StackedBatch, perToken } from "../contract/row-batch.ts";
 import { lowRankToTensors } from "./file.ts";
 import { type LowRankSite, OWN_BIAS, lowRankFactors, namesOf } from "./low-rank.ts";
-import { perToken } from "../per-token.ts";
 
 /** Names of what a method may compute of the base: a factor on each output [out], and what keeps the base's bias as it is under that factor [out]. */
 export const GAIN = "gain";

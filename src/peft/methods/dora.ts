@@ -30,7 +30,7 @@ import {
   lowRankParameters,
 } from "../low-rank/low-rank.ts";
 import { NOTHING_FROZEN, defineMethod } from "../method.ts";
-import { TRAINED_TOKENS } from "../trained-tokens.ts";
+import { TRAINED_TOKENS } from "../trained-base/trained-tokens.ts";
 
 const M = "lora_magnitude_vector";
 

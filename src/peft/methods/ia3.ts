@@ -13,8 +13,8 @@ import { hostTensor } from "../../runtime/host-tensor.ts";
 import type { SiteSpec } from "../../models/graphs/sites.ts";
 import { toPatterns } from "../algebra/patterns.ts";
 import { ALL_LINEAR, NOTHING_FROZEN, defineMethod } from "../method.ts";
-import { PLAIN_FILE, areNumbered } from "../contract/adapter-file.ts";
-import { areTransposed } from "../fan-in-fan-out.ts";
+import { PLAIN_FILE, areNumbered, areTransposed } from "../contract/adapter-file.ts";
+import { perToken } from "../contract/row-batch.ts";
 import { matchSuffix } from "../../models/module-path.ts";
 import { matcher, readModules } from "../sites/targets.ts";
 import {
@@ -23,8 +23,7 @@ import {
   joinWholeModules,
   wholeModulesFromConfig,
   wholeModulesToConfig,
-} from "../whole-modules.ts";
-import { perToken } from "../per-token.ts";
+} from "../trained-base/whole-modules.ts";
 
 const OPTIONS = z.strictObject({
   feedforwardModules: z

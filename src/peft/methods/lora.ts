@@ -32,7 +32,7 @@ import { lowRankRows } from "../low-rank/rows.ts";
 import { LOW_RANK_STACKS, TARGET_PARAMETERS, refuseOnParameter } from "../low-rank/stacks.ts";
 import { NOTHING_FROZEN, defineMethod } from "../method.ts";
 import type { SiteValues } from "../sites/site.ts";
-import { TRAINED_TOKENS } from "../trained-tokens.ts";
+import { TRAINED_TOKENS } from "../trained-base/trained-tokens.ts";
 
 const OPTIONS = z
   .strictObject({

@@ -25,7 +25,7 @@ import {
   joinWholeModules,
   wholeModulesFromConfig,
   wholeModulesToConfig,
-} from "../whole-modules.ts";
+} from "../trained-base/whole-modules.ts";
 import { BLOCKS, blocksShape, projectBlocks, toBlocks } from "./peqa/blocks.ts";
 import { peqaRows } from "./peqa/rows.ts";
 import {

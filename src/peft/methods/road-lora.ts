@@ -15,7 +15,7 @@ import { PLAIN_FILE } from "../contract/adapter-file.ts";
 import type { MergeRule } from "../contract/merge-rule.ts";
 import type { RowForm, StackedBatch } from "../contract/row-batch.ts";
 import type { SiteValues } from "../sites/site.ts";
-import { MODULES_TO_SAVE, WHOLE_MODULES, configKeys } from "../whole-modules.ts";
+import { MODULES_TO_SAVE, WHOLE_MODULES, configKeys } from "../trained-base/whole-modules.ts";
 import { ROAD_FIELDS } from "./road/fields.ts";
 
 const OPTIONS = z.strictObject({

@@ -31,7 +31,11 @@ import {
 } from "./road/coefficients.ts";
 import { ROAD_FIELDS } from "./road/fields.ts";
 import { matchSuffix } from "../../models/module-path.ts";
-import { WHOLE_MODULES, wholeModulesFromConfig, wholeModulesToConfig } from "../whole-modules.ts";
+import {
+  WHOLE_MODULES,
+  wholeModulesFromConfig,
+  wholeModulesToConfig,
+} from "../trained-base/whole-modules.ts";
 
 /** Width of the groups that PEFT chooses. */
 const USUAL_GROUP = 64;

@@ -25,7 +25,7 @@ import {
 } from "./snell/options.ts";
 import { sparsify } from "./snell/sparsify.ts";
 import { patternValues } from "../sites/targets.ts";
-import { WHOLE_MODULES } from "../whole-modules.ts";
+import { WHOLE_MODULES } from "../trained-base/whole-modules.ts";
 
 const A = "snell_A";
 const B = "snell_B";

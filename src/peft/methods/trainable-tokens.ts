@@ -7,7 +7,7 @@
  */
 import { z } from "zod";
 import { defineBaseMethod } from "../method.ts";
-import { TRAINED_TOKENS, type TrainedTokens, tokenLists } from "../trained-tokens.ts";
+import { TRAINED_TOKENS, type TrainedTokens, tokenLists } from "../trained-base/trained-tokens.ts";
 
 interface TokenOptions {
   readonly trainableTokenIndices: TrainedTokens;

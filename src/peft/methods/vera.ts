@@ -19,11 +19,15 @@ import type { SiteSpec } from "../../models/graphs/sites.ts";
 import { type HostTensor, zeros } from "../../runtime/host-tensor.ts";
 import type { SiteState } from "../algebra/contract.ts";
 import { ALL_LINEAR, NOTHING_FROZEN, defineMethod } from "../method.ts";
-import { PLAIN_FILE, areNumbered } from "../contract/adapter-file.ts";
+import { PLAIN_FILE, areNumbered, areTransposed } from "../contract/adapter-file.ts";
+import { perToken } from "../contract/row-batch.ts";
 import type { SiteValues } from "../sites/site.ts";
-import { areTransposed } from "../fan-in-fan-out.ts";
-import { MODULES_TO_SAVE, WHOLE_MODULES, configKeys, joinWholeModules } from "../whole-modules.ts";
-import { perToken } from "../per-token.ts";
+import {
+  MODULES_TO_SAVE,
+  WHOLE_MODULES,
+  configKeys,
+  joinWholeModules,
+} from "../trained-base/whole-modules.ts";
 import { torchUniform } from "./vera/torch-uniform.ts";
 
 const OPTIONS = z.strictObject({

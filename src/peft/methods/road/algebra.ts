@@ -9,7 +9,7 @@ import type { Algebra } from "../../algebra/contract.ts";
 import type { RoadLayout, RoadVariant } from "./coefficients.ts";
 import { ALPHA, THETA, coefficientsIn, tensorsFrom } from "./numbers.ts";
 import { roadProduct } from "./product.ts";
-import { joinWholeModules } from "../../whole-modules.ts";
+import { joinWholeModules } from "../../trained-base/whole-modules.ts";
 
 interface RoadOptions {
   readonly variant: RoadVariant;

@@ -1,6 +1,6 @@
 /** @file The options of RoAd, for its schema and for those of methods that turn outputs among other things. */
 import { z } from "zod";
-import { MODULES_TO_SAVE } from "../../whole-modules.ts";
+import { MODULES_TO_SAVE } from "../../trained-base/whole-modules.ts";
 
 export const ROAD_FIELDS = {
   variant: z

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { UsageError } from "../../../errors.ts";
 import type { SitePlace } from "../../sites/site.ts";
-import { MODULES_TO_SAVE, configKeys } from "../../whole-modules.ts";
+import { MODULES_TO_SAVE, configKeys } from "../../trained-base/whole-modules.ts";
 import { KERNELS, type KernelName, type KernelShape } from "./kernels.ts";
 import { SPARSIFIERS, type Sparsity, THROUGH, numZeros } from "./sparsify.ts";
 

@@ -7,8 +7,8 @@ import type { Checkpoint } from "../../../format/checkpoint/checkpoint.ts";
 import { parseOptions } from "../../../peft/layout.ts";
 import type { Adapter } from "../../../peft/attach.ts";
 import { type Method, trainedTokens } from "../../../peft/method.ts";
-import { trainedRows } from "../../../peft/trained-rows.ts";
-import { type TRAINED_TOKENS, mapTokens, tokenLists } from "../../../peft/trained-tokens.ts";
+import { trainedRows } from "../../../peft/trained-base/trained-rows.ts";
+import { type TRAINED_TOKENS, mapTokens, tokenLists } from "../../../peft/trained-base/trained-tokens.ts";
 
 const KEY: keyof typeof TRAINED_TOKENS = "trainableTokenIndices";
 

@@ -1,11 +1,11 @@
 /** @file Which rows of the embedding and of the head a method trains beside an adapter, and the reasons why it cannot. */
-import { UsageError } from "../errors.ts";
-import { sizeAt } from "../graph/shape.ts";
-import type { ModelTensor } from "../models/graphs/sites.ts";
-import type { Model } from "../models/model.ts";
-import { isWithin, lastNames, matchSuffix, moduleOf } from "../models/module-path.ts";
-import type { HostTensor } from "../runtime/host-tensor.ts";
-import { type Method, trainedTokens } from "./method.ts";
+import { UsageError } from "../../errors.ts";
+import { sizeAt } from "../../graph/shape.ts";
+import type { ModelTensor } from "../../models/graphs/sites.ts";
+import type { Model } from "../../models/model.ts";
+import { isWithin, lastNames, matchSuffix, moduleOf } from "../../models/module-path.ts";
+import type { HostTensor } from "../../runtime/host-tensor.ts";
+import { type Method, trainedTokens } from "../method.ts";
 import { savedModules } from "./trained-tensors.ts";
 import { type TrainedTokens, tokenLists } from "./trained-tokens.ts";
 

@@ -5,17 +5,17 @@
  *
  * The table stays as it is stored: of what is looked up rows of R are chosen, and of logits k columns are h Rᵀ.
  */
-import type { Value } from "../graph/graph.ts";
-import { cast } from "../graph/ops/shapes/cast.ts";
-import { equal } from "../graph/ops/pointwise/compare.ts";
-import { add, mul, sub } from "../graph/ops/pointwise/elementwise.ts";
-import { matmul } from "../graph/ops/products/matmul.ts";
-import { reduceSum } from "../graph/ops/shapes/reduce-expand.ts";
-import { reshape } from "../graph/ops/shapes/reshape.ts";
-import { setColumns } from "../graph/ops/rows/set-columns.ts";
-import type { LookupGraph, SiteGraph } from "../models/graphs/site-graph.ts";
-import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
-import type { Parameter } from "./parameters.ts";
+import type { Value } from "../../graph/graph.ts";
+import { cast } from "../../graph/ops/shapes/cast.ts";
+import { equal } from "../../graph/ops/pointwise/compare.ts";
+import { add, mul, sub } from "../../graph/ops/pointwise/elementwise.ts";
+import { matmul } from "../../graph/ops/products/matmul.ts";
+import { reduceSum } from "../../graph/ops/shapes/reduce-expand.ts";
+import { reshape } from "../../graph/ops/shapes/reshape.ts";
+import { setColumns } from "../../graph/ops/rows/set-columns.ts";
+import type { LookupGraph, SiteGraph } from "../../models/graphs/site-graph.ts";
+import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
+import type { Parameter } from "../parameters.ts";
 import { ROWS, type TrainedRows } from "./trained-rows.ts";
 
 /** What PEFT calls the numbers by which the rows are put in place, after the module's path. */

@@ -1,11 +1,11 @@
 /**
  * @file Which tensors of the base a method trains: those of the method itself, and modules and biases that an option adds.
  */
-import { UsageError } from "../errors.ts";
-import { isWithin, lastName, lastNames, moduleOf } from "../models/module-path.ts";
-import type { Model } from "../models/model.ts";
-import type { ModelTensor } from "../models/graphs/sites.ts";
-import { type Method, modulesToSave, trainedBiases, trainsRole } from "./method.ts";
+import { UsageError } from "../../errors.ts";
+import { isWithin, lastName, lastNames, moduleOf } from "../../models/module-path.ts";
+import type { Model } from "../../models/model.ts";
+import type { ModelTensor } from "../../models/graphs/sites.ts";
+import { type Method, modulesToSave, trainedBiases, trainsRole } from "../method.ts";
 
 /** Modules with an adapter, by path. */
 type Sites = { has(path: string): boolean };
