@@ -4,7 +4,7 @@
  */
 import { clipFactor } from "../../optim/clip-factor.ts";
 import type { Updater } from "../../optim/updater.ts";
-import { trainedRowsIn } from "../../peft/token-rows.ts";
+import { trainedRowsIn } from "../../peft/trained-base/token-rows.ts";
 import { BranchDropper } from "../dropbp/branch-dropper.ts";
 import { pacedBlocks } from "../power/paced-blocks.ts";
 import { type Lanes, type MicroBatchRunner, type OpenLanes, openLanes } from "../step/lanes.ts";
