@@ -9,11 +9,29 @@ function limitOf({ length }: Uint8Array): { maxOutputLength: number } {
   return { maxOutputLength: maxDecompressedBytes(length) };
 }
 
+/** Decompresses frames one behind the other, of which Node reads the first alone. */
+function unzstd(bytes: Uint8Array, { maxOutputLength: mostBytes }: ReturnType<typeof limitOf>): Uint8Array {
+  const parts: Uint8Array[] = [];
+  let [at, numMade] = [0, 0];
+  do {
+    const options = { maxOutputLength: Math.max(1, mostBytes - numMade), info: true };
+    // Its types do not know what `info` asks for.
+    const { buffer, engine } = zlib.zstdDecompressSync(bytes.subarray(at), options) as unknown as {
+      readonly buffer: Uint8Array;
+      readonly engine: { readonly bytesWritten: number };
+    };
+    parts.push(buffer);
+    at += engine.bytesWritten;
+    numMade += buffer.length;
+  } while (at < bytes.length);
+  return parts.length === 1 ? parts[0]! : Buffer.concat(parts);
+}
+
 export const DECOMPRESS: Readonly<Record<CompressedEnding, (bytes: Uint8Array) => Uint8Array>> = {
   ".gz": (bytes) => zlib.gunzipSync(bytes, limitOf(bytes)),
   // Node has it from 22.15 on.
   ".zst": (bytes) =>
     typeof zlib.zstdDecompressSync === "function"
-      ? zlib.zstdDecompressSync(bytes, limitOf(bytes))
+      ? unzstd(bytes, limitOf(bytes))
       : decompressZst(bytes, maxDecompressedBytes(bytes.length)),
 };

@@ -1,0 +1,28 @@
+/** @file Compressed files of several parts, one behind the other, as `cat` and programs of many threads make them. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { gzipSync, zstdCompressSync } from "node:zlib";
+import { DECOMPRESS } from "./compressions.ts";
+import { decompressZst } from "./zstd.ts";
+
+const LINES = ["first\n", "second\n", "", "third\n"];
+const WHOLE = LINES.join("");
+const COMPRESS = { ".gz": gzipSync, ".zst": zstdCompressSync } as const;
+
+for (const [ending, compress] of Object.entries(COMPRESS) as [keyof typeof COMPRESS, typeof gzipSync][]) {
+  test(`${ending}: all parts are read, and refused when they are more than a file may become`, () => {
+    const parts = LINES.map((line) => compress(line));
+    assert.equal(Buffer.from(DECOMPRESS[ending](Buffer.concat(parts))).toString(), WHOLE);
+    const zeros = compress(new Uint8Array(1 << 25));
+    assert.throws(() => DECOMPRESS[ending](Buffer.concat([zeros, zeros, zeros])));
+    assert.throws(() => DECOMPRESS[ending](Buffer.concat(parts).subarray(0, -3)));
+  });
+}
+
+test(".zst: what is to be skipped is, as pzstd writes it before each part, and nothing else", () => {
+  const skipped = Buffer.from([0x50, 0x2a, 0x4d, 0x18, 4, 0, 0, 0, 1, 2, 3, 4]);
+  const parts = LINES.flatMap((line) => [skipped, zstdCompressSync(line)]);
+  for (const decompress of [DECOMPRESS[".zst"], (bytes: Uint8Array) => decompressZst(bytes, 1 << 20)])
+    assert.equal(Buffer.from(decompress(Buffer.concat([...parts, skipped]))).toString(), WHOLE);
+  assert.throws(() => DECOMPRESS[".zst"](Buffer.concat([...parts, Buffer.from("no frame")])));
+});
