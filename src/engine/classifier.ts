@@ -12,10 +12,10 @@ import type { Session } from "../run/session.ts";
 /** Positions of one pass: enough examples to fill the machine, few enough for small memory. */
 const PASS_POSITIONS = 1024;
 
-/** What has a class. */
+/** An example with a class. */
 export type Classified = ImageExample | ClassExample;
 
-/** What is seen in an example. */
+/** The class that is found for an example. */
 export interface Classification {
   /** The likeliest class. */
   readonly label: number;

@@ -12,7 +12,7 @@ import { Random } from "../random.ts";
 import type { Engine, Program } from "../runtime/engine.ts";
 import { type HostTensor, hostTensor, zeros } from "../runtime/host-tensor.ts";
 
-/** What was found. */
+/** The cost of an arithmetic beside float32. */
 interface ComputeCost {
   /** Time of a product, of that in float32. */
   readonly time: number;

@@ -2,7 +2,7 @@
 import { UsageError } from "../errors.ts";
 import type { Objective } from "./objective.ts";
 
-/** What says which numbers an objective has. */
+/** The facts of an objective that decide which metrics it has. */
 type Measured = Pick<Objective, "rows" | "hasPerplexity">;
 
 export interface EvalMetric {

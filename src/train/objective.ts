@@ -9,7 +9,7 @@ import type { z } from "zod";
 import type { Role } from "../data/examples/comparison.ts";
 import type { DataKindName } from "../data/examples/data-kinds.ts";
 
-/** Where an objective was published; null: it is nobody's. */
+/** The paper that an objective is from. */
 export interface ObjectivePaper {
   readonly title: string;
   readonly url: string;

@@ -17,7 +17,7 @@ export function findThoughtMarks(template: string): ThoughtMarks | null {
   return MARKS.find(([, close]) => template.includes(close)) ?? null;
 }
 
-/** What is settled. */
+/** Text that certainly belongs to the thought or to the answer. */
 export interface ThoughtPart {
   readonly reasoning: string;
   readonly content: string;
@@ -25,9 +25,9 @@ export interface ThoughtPart {
 
 export class ThoughtReader {
   readonly #marks: ThoughtMarks;
-  /** What the next character is of. */
+  /** The part that the next character belongs to. */
   #part: "start" | "thought" | "answer";
-  /** What is not settled. */
+  /** Text that may yet turn out to be the beginning of a mark. */
   #held = "";
   /** Whether nothing but white space has come since the last mark. */
   #isBehindMark: boolean;

@@ -9,7 +9,7 @@ import { assertInternal } from "../../errors.ts";
 /** Positions of a page. */
 export const PAGE_TOKENS = 16;
 
-/** What a page follows: the page before it, or what sits on the model. */
+/** Names all that comes before a page: the page before it, or the adapter on the model. */
 export type PrefixKey = string;
 
 /** A published page. */

@@ -42,7 +42,7 @@ export interface TaskRow extends Omit<GenerateRequest, "signal" | "onLogits"> {
   readonly task?: string | null;
 }
 
-/** What tasks are switched on. */
+/** The parts of a task set: the base, the generator that switches between tasks, and what reads their adapters. */
 export interface TaskSetParts {
   readonly base: BaseModel;
   readonly generator: Generator;

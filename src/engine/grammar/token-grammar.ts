@@ -76,7 +76,7 @@ export class TokenGrammar implements Grammar {
     return mask;
   }
 
-  /** Where an id leads; null: it may not follow. */
+  /** The state after an id; null: it may not follow. */
   follow(state: State, id: number): State | null {
     return this.#vocabulary.follow(this.#automaton, state, id);
   }

@@ -190,7 +190,7 @@ export class Vocabulary {
     return this.#texts[id] ?? "";
   }
 
-  /** Where a token leads; null: it may not follow. */
+  /** The state after a token; null: it may not follow. */
   follow(automaton: Automaton, state: State, id: number): State | null {
     const text = this.bytesOf(id);
     return text === "" ? null : automaton.follow(state, text);

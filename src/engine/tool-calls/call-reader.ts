@@ -4,7 +4,7 @@
  */
 import type { ToolCall, ToolFormat, ToolFunction } from "./tool-format.ts";
 
-/** What is settled. */
+/** Text that is certainly none of a call, and calls that are complete. */
 export interface ReadPart {
   readonly content: string;
   readonly calls: readonly ToolCall[];
@@ -13,7 +13,7 @@ export interface ReadPart {
 export class CallReader {
   readonly #format: ToolFormat;
   readonly #functions: readonly ToolFunction[];
-  /** What is not settled. */
+  /** Text that may yet turn out to be a call. */
   #held = "";
   /** Whether text has been given, behind which a form may have no calls. */
   #hasText = false;

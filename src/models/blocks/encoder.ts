@@ -51,7 +51,7 @@ export const ENCODER_MLP = { up: "intermediate.dense", down: "output.dense" };
 
 /** What one encoder differs in from another. */
 interface EncoderParts {
-  /** What names of tensors before the head begin with: "bert". */
+  /** Prefix of the names of tensors before the head: "bert". */
   readonly prefix: string;
   readonly maxPositions: number;
   /** Tensors in files that belong to heads for other tasks. */

@@ -3,7 +3,7 @@ import { UsageError } from "../../errors.ts";
 import type { RawConfig } from "../family.ts";
 import { isClassifier } from "./hf-config.ts";
 
-/** What the names of models for a task end in. */
+/** The task at the end of a model's class name. */
 const TASK = /(?:ForCausalLM|LMHeadModel|For[A-Z]\w*|Model)$/;
 
 /** Whether a configuration is of a model that tells classes, of texts or images. */

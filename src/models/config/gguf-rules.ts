@@ -166,7 +166,7 @@ export interface DecoderRules extends Partial<
   readonly changes?: Table<GgufChange>;
   /** Settings besides those that all decoders have. */
   readonly settings?: Table<GgufSetting>;
-  /** What says how norms keep from dividing by zero; default: as root mean squares say it. */
+  /** The setting of the norms' epsilon; default: that of RMS norms. */
   readonly norms?: Table<GgufSetting>;
 }
 

@@ -198,7 +198,7 @@ export function requireEnoughExperts(raw: RawConfig, numExperts: number, numChos
   throw unusable(raw, `num_experts_per_tok is ${numChosen} (expected at most num_experts, ${numExperts})`);
 }
 
-/** What transformers calls it when each text has one class. */
+/** transformers' `problem_type` of texts with one class each. */
 const ONE_OF_CLASSES = "single_label_classification";
 
 /**

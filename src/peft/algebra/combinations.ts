@@ -7,7 +7,7 @@ import { averageFactors, mixFactors, rankOf, scale, stack } from "./factors.ts";
 import { type Truncation, truncate } from "./truncate.ts";
 import { MAJORITIES, type Mix, dareMix, magnitudeMix, tiesMix, weightedSum } from "./mixing.ts";
 
-/** What came of factors; `cut` null when nothing was cut off. */
+/** The combined factors; `cut` null when nothing was cut off. */
 interface Outcome {
   readonly pair: FactorPair;
   readonly cut: Truncation | null;

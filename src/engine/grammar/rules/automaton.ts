@@ -35,7 +35,7 @@ interface Config {
   readonly calls: Calls | null;
 }
 
-/** Where a text may go on. */
+/** The ways in which a text may go on. */
 export interface State {
   /** Whether the text may end here. */
   readonly isEnd: boolean;
@@ -156,7 +156,7 @@ export class Automaton {
     return next;
   }
 
-  /** Where some bytes lead, one character each; null: they may not follow. */
+  /** The state after some bytes, one character each; null: they may not follow. */
   follow(state: State, bytes: string): State | null {
     let at: State | null = state;
     for (let i = 0; i < bytes.length && at; i++) at = this.next(at, bytes.charCodeAt(i));

@@ -5,7 +5,7 @@ import type { Place, RuleBook } from "./automaton.ts";
 export type CodeRange = readonly [number, number];
 
 export const LAST_CODE = 0x10ffff;
-/** Where UTF-8 takes another byte; halves of pairs are no characters, and decoders take U+FEFF for a mark and drop it. */
+/** Ranges of equal length in UTF-8, without surrogates, which are no characters, and U+FEFF, which decoders drop as a byte order mark. */
 const LENGTHS: readonly CodeRange[] = [
   [0, 0x7f],
   [0x80, 0x7ff],
@@ -14,7 +14,7 @@ const LENGTHS: readonly CodeRange[] = [
   [0xff00, 0xffff],
   [0x10000, LAST_CODE],
 ];
-/** All that are longer than a byte. */
+/** Characters that are longer than a byte. */
 export const WIDE: readonly CodeRange[] = [[0x80, LAST_CODE]];
 
 /** Sorts ranges and joins those that touch. */

@@ -11,7 +11,7 @@ import { type CodeRange, WIDE, addCharacter } from "./characters.ts";
 const MAX_INDENT = 24;
 /** Digits before and after the point, and of the exponent. */
 export const [MAX_DIGITS, MAX_FRACTION, MAX_EXPONENT] = [15, 15, 2];
-/** What stands in a string as it is. */
+/** Characters that need no escape in a string. */
 const PLAIN: readonly CodeRange[] = [[0x20, 0x21], [0x23, 0x5b], [0x5d, 0x7f], ...WIDE];
 const [ZERO, NINE, QUOTE, BACKSLASH] = [0x30, 0x39, 0x22, 0x5c];
 

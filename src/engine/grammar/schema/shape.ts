@@ -22,11 +22,11 @@ export type View = readonly Source[];
 export interface Members {
   readonly properties: ReadonlyMap<string, View>;
   readonly byPattern: readonly PatternMember[];
-  /** What members are that are none of the above; null: nothing is said of them. */
+  /** View of all other members; null: the schema says nothing of them. */
   readonly additional: View | null;
 }
 
-/** What is said of the properties in whose names a pattern is found. */
+/** View of the properties whose names match a pattern. */
 export interface PatternMember {
   readonly pattern: string;
   readonly view: View;
@@ -36,7 +36,7 @@ export interface PatternMember {
 export interface Shape {
   /** "number" includes "integer". */
   readonly types: ReadonlySet<JsonType>;
-  /** Values of which it is one. */
+  /** The values that it may be; null: any. */
   readonly literals: readonly unknown[] | null;
   readonly bounds: Bounds;
   /** Numbers of which it is a multiple. */
@@ -46,20 +46,20 @@ export interface Shape {
   readonly patterns: readonly string[];
   /** Formats of strings, of `STRING_FORMATS`. */
   readonly formats: readonly string[];
-  /** What the first items are, one each. */
+  /** Views of the first items, one each. */
   readonly firstItems: readonly View[];
-  /** What those behind them are. */
+  /** View of the items after them. */
   readonly items: View;
   readonly minItems: number;
   readonly maxItems: number;
   /** Path of the keyword by which no two items are equal; null: they may be. */
   readonly unique: string | null;
-  /** All of which hold. */
+  /** All of them hold. */
   readonly members: readonly Members[];
   readonly required: ReadonlySet<string>;
 }
 
-/** What anything is. */
+/** The shape of any value. */
 export const ANYTHING: Shape = {
   types: new Set(JSON_TYPES.filter((type) => type !== "integer")),
   literals: null,

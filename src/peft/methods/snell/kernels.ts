@@ -26,7 +26,7 @@ import { softmax } from "../../../graph/ops/reductions/softmax.ts";
 import { stopGradient } from "../../../graph/ops/shapes/stop-gradient.ts";
 import { transpose } from "../../../graph/ops/shapes/transpose.ts";
 
-/** What a kernel is made with. */
+/** Sizes of a kernel, and where its α begins. */
 export interface KernelShape {
   /** Width R of the factors. */
   readonly rank: number;
