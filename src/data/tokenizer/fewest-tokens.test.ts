@@ -39,12 +39,14 @@ describe("fewestTokens()", () => {
 
   test("says nothing of texts that are encoded soon", () => {
     const fewest = fewestTokens(createTokenizer(files), files, 100);
-    // The longest token is <|endoftext|>, of 13.
+    // The longest token with an "a" is <|im_start|>, of 12; "b" is in none but its own.
     assert.deepEqual(
       [100, 101, 1200].map((length) => fewest(["a".repeat(length)])),
-      [0, 8, 93],
+      [0, 9, 100],
     );
-    assert.equal(fewest(["a".repeat(600), "b".repeat(600)]), 93);
+    assert.equal(fewest(["a".repeat(600), "b".repeat(600)]), 650);
+    // Of longer characters the longest of all, <|endoftext|>, counts: of 13.
+    assert.equal(fewest(["é".repeat(1300)]), 100);
   });
 
   test("says nothing where steps leave characters out, or one token stands for any number", () => {
@@ -73,7 +75,7 @@ describe("fewestTokens()", () => {
     };
     const [A, CONTINUATION] = [65, 0x80];
     assert.equal(without(A)(["A".repeat(1200)]), 0);
-    assert.equal(without(A)(["A".repeat(600), "]".repeat(600), "a".repeat(600)]), 93);
+    assert.equal(without(A)(["A".repeat(600), "]".repeat(600), "a".repeat(600)]), 650);
     assert.equal(without(CONTINUATION)(["a".repeat(1200)]), 0);
   });
 });

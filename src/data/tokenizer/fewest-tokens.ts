@@ -2,9 +2,10 @@
  * @file The fewest tokens that a text can have, without encoding it: a text that is far too long for a model is told at once, where
  * encoding it would take seconds.
  *
- * A token stands for its own characters and no more, so a text of n has at least n / longest. That holds of byte pair encodings, and of
- * steps before them that leave nothing out; of others nothing is said. Characters that a vocabulary lacks are left out of a text:
- * SmolLM2's lacks six, which nobody types.
+ * A token stands for its own characters and no more, so each character is at least the share 1 / longest of one, of the longest token that
+ * it is in: Σ over characters of 1 / longest(c) tokens. That holds of byte pair encodings, and of steps before them that leave nothing
+ * out; of others nothing is said. Where steps change characters, the longest token of all counts for each. Characters that a vocabulary
+ * lacks are left out of a text: SmolLM2's lacks six, which nobody types.
  */
 import type { TokenizerFiles } from "../../format/checkpoint/checkpoint.ts";
 import type { Tokenizer } from "./tokenizer.ts";
@@ -18,15 +19,15 @@ const WHOLE: ReadonlySet<unknown> = new Set(["ByteLevel", "Digits", "Metaspace",
 /** Every character that is longer than a byte has one of these for each of its parts. */
 const [FIRST_CONTINUATION, NUM_CONTINUATIONS] = [0x80, 0x40];
 
-/** How the tokens of a vocabulary cover characters. */
-interface Coverage {
-  /** Characters that a token may stand for; Infinity: any number. */
-  readonly perToken: number;
-  /** Characters that are left out because no token has them; null: none. */
-  readonly lacking: RegExp | null;
-}
+/** The place behind characters of one byte, by their codes, which all others share. */
+const OTHERS = FIRST_CONTINUATION;
 
-const UNKNOWN: Coverage = { perToken: Infinity, lacking: null };
+/** Characters that a token may stand for if it has one of these; Infinity: any number, or it is left out. */
+type Coverage = Float64Array;
+
+const UNKNOWN: Coverage = new Float64Array(OTHERS + 1).fill(Infinity);
+/** What sums in floats are wrong by, and more. */
+const ROUNDING = 1e-9;
 
 /** Finds how many tokens the parts of a text have at least; looks at the vocabulary when it is first asked about more than `freeLength` characters. */
 export function fewestTokens(
@@ -36,12 +37,20 @@ export function fewestTokens(
 ): (parts: readonly string[]) => number {
   let coverage: Coverage | null = null;
   return (parts) => {
-    const sum = (lengthOf: (part: string) => number): number =>
-      parts.reduce((total, part) => total + lengthOf(part), 0);
-    if (sum(({ length }) => length) <= freeLength) return 0;
-    const { perToken, lacking } = (coverage ??= coverageOf(tokenizer, file));
-    return Math.ceil(sum((part) => (lacking ? part.replace(lacking, "") : part).length) / perToken);
+    if (parts.reduce((total, { length }) => total + length, 0) <= freeLength) return 0;
+    const perToken = (coverage ??= coverageOf(tokenizer, file));
+    const counts = countCharacters(parts);
+    const sum = counts.reduce((total, count, code) => total + count / perToken[code]!, 0);
+    return Math.ceil(sum * (1 - ROUNDING));
   };
+}
+
+function countCharacters(parts: readonly string[]): Float64Array {
+  const counts = new Float64Array(OTHERS + 1);
+  for (const part of parts) {
+    for (let i = 0; i < part.length; i++) counts[Math.min(part.charCodeAt(i), OTHERS)]!++;
+  }
+  return counts;
 }
 
 function coverageOf(
@@ -49,31 +58,31 @@ function coverageOf(
   file: Fields,
 ): Coverage {
   const composed = stepsOf(file["normalizer"], "normalizers").map(composedBy);
+  const steps = stepsOf(file["pre_tokenizer"], "pretokenizers");
   const isWhole =
     (file["model"] as Fields | undefined)?.["type"] === "BPE" &&
-    stepsOf(file["pre_tokenizer"], "pretokenizers").every(keepsAll) &&
+    steps.every(keepsAll) &&
     ((file["added_tokens"] ?? []) as readonly Fields[]).every(
       (token) => !token["lstrip"] && !token["rstrip"],
     );
   if (!isWhole) return UNKNOWN;
   const known = new Set<number>();
+  const perToken = new Float64Array(OTHERS + 1);
   let longest = 1;
   for (let id = 0; id < vocabSize; id++) {
-    const bytes = tokenBytes(id);
-    longest = Math.max(longest, bytes?.length ?? 0);
-    if (bytes?.length === 1) known.add(bytes[0]!);
+    const bytes = tokenBytes(id) ?? [];
+    longest = Math.max(longest, bytes.length);
+    if (bytes.length === 1) known.add(bytes[0]!);
+    for (const byte of bytes) if (byte < OTHERS) perToken[byte] = Math.max(perToken[byte]!, bytes.length);
   }
   const lacks = (byte: number): boolean => !known.has(byte);
   if (Array.from({ length: NUM_CONTINUATIONS }, (_, i) => FIRST_CONTINUATION + i).some(lacks)) return UNKNOWN;
-  const lacking = Array.from({ length: FIRST_CONTINUATION }, (_, byte) => byte).filter(lacks);
-  return {
-    perToken: composed.reduce((product, each) => product * each, longest),
-    lacking: lacking.length === 0 ? null : new RegExp(`[${lacking.map(escaped).join("")}]`, "g"),
-  };
-}
-
-function escaped(byte: number): string {
-  return `\\x${byte.toString(16).padStart(2, "0")}`;
+  const isAsWritten = composed.length === 0 && steps.every(({ type }) => type !== "Metaspace");
+  const most = composed.reduce((product, each) => product * each, longest);
+  return perToken.map((length, code) => {
+    if (code !== OTHERS && lacks(code)) return Infinity;
+    return isAsWritten && code !== OTHERS ? length : most;
+  });
 }
 
 /** The steps of a part of tokenizer.json, those in sequences one after another. */
