@@ -2,10 +2,10 @@
  * @file The fewest tokens that a text can have, without encoding it: a text that is far too long for a model is told at once, where
  * encoding it would take seconds.
  *
- * A token stands for its own characters and no more, so each character is at least the share 1 / longest of one, of the longest token that
- * it is in: Σ over characters of 1 / longest(c) tokens. That holds of byte pair encodings, and of steps before them that leave nothing
- * out; of others nothing is said. Where steps change characters, the longest token of all counts for each. Characters that a vocabulary
- * lacks are left out of a text: SmolLM2's lacks six, which nobody types.
+ * A token stands for its own bytes and no more, so each byte is at least the share 1 / longest of one, of the longest token that it is
+ * in: Σ over bytes of 1 / longest(byte) tokens. That holds of byte pair encodings, and of steps before them that leave nothing out; of
+ * others nothing is said. Where steps change characters, these are counted, by the longest token of all. What a vocabulary lacks is left
+ * out of a text: SmolLM2's lacks six characters, which nobody types.
  */
 import type { TokenizerFiles } from "../../format/checkpoint/checkpoint.ts";
 import type { Tokenizer } from "./tokenizer.ts";
@@ -19,13 +19,18 @@ const WHOLE: ReadonlySet<unknown> = new Set(["ByteLevel", "Digits", "Metaspace",
 /** Every character that is longer than a byte has one of these for each of its parts. */
 const [FIRST_CONTINUATION, NUM_CONTINUATIONS] = [0x80, 0x40];
 
-/** The place behind characters of one byte, by their codes, which all others share. */
-const OTHERS = FIRST_CONTINUATION;
+const NUM_BYTES = 256;
+const UTF8 = new TextEncoder();
 
-/** Characters that a token may stand for if it has one of these; Infinity: any number, or it is left out. */
-type Coverage = Float64Array;
+/** How the tokens of a vocabulary cover texts. */
+interface Coverage {
+  /** Whether tokens have the bytes that a text has. */
+  readonly isAsWritten: boolean;
+  /** Bytes that a token may have if it has one of these, or characters; Infinity: any number, or it is left out. */
+  readonly perToken: Float64Array;
+}
 
-const UNKNOWN: Coverage = new Float64Array(OTHERS + 1).fill(Infinity);
+const UNKNOWN: Coverage = { isAsWritten: false, perToken: new Float64Array(NUM_BYTES).fill(Infinity) };
 /** What sums in floats are wrong by, and more. */
 const ROUNDING = 1e-9;
 
@@ -38,19 +43,21 @@ export function fewestTokens(
   let coverage: Coverage | null = null;
   return (parts) => {
     if (parts.reduce((total, { length }) => total + length, 0) <= freeLength) return 0;
-    const perToken = (coverage ??= coverageOf(tokenizer, file));
-    const counts = countCharacters(parts);
-    const sum = counts.reduce((total, count, code) => total + count / perToken[code]!, 0);
+    const { isAsWritten, perToken } = (coverage ??= coverageOf(tokenizer, file));
+    const counts = new Float64Array(NUM_BYTES);
+    for (const part of parts) (isAsWritten ? countBytes : countCharacters)(part, counts);
+    const sum = counts.reduce((total, count, byte) => total + count / perToken[byte]!, 0);
     return Math.ceil(sum * (1 - ROUNDING));
   };
 }
 
-function countCharacters(parts: readonly string[]): Float64Array {
-  const counts = new Float64Array(OTHERS + 1);
-  for (const part of parts) {
-    for (let i = 0; i < part.length; i++) counts[Math.min(part.charCodeAt(i), OTHERS)]!++;
-  }
-  return counts;
+function countBytes(text: string, counts: Float64Array): void {
+  for (const byte of UTF8.encode(text)) counts[byte]!++;
+}
+
+/** All that are longer than a byte are counted as one kind. */
+function countCharacters(text: string, counts: Float64Array): void {
+  for (let i = 0; i < text.length; i++) counts[Math.min(text.charCodeAt(i), FIRST_CONTINUATION)]!++;
 }
 
 function coverageOf(
@@ -67,22 +74,20 @@ function coverageOf(
     );
   if (!isWhole) return UNKNOWN;
   const known = new Set<number>();
-  const perToken = new Float64Array(OTHERS + 1);
+  const perToken = new Float64Array(NUM_BYTES);
   let longest = 1;
   for (let id = 0; id < vocabSize; id++) {
     const bytes = tokenBytes(id) ?? [];
     longest = Math.max(longest, bytes.length);
     if (bytes.length === 1) known.add(bytes[0]!);
-    for (const byte of bytes) if (byte < OTHERS) perToken[byte] = Math.max(perToken[byte]!, bytes.length);
+    for (const byte of bytes) perToken[byte] = Math.max(perToken[byte]!, bytes.length);
   }
   const lacks = (byte: number): boolean => !known.has(byte);
   if (Array.from({ length: NUM_CONTINUATIONS }, (_, i) => FIRST_CONTINUATION + i).some(lacks)) return UNKNOWN;
   const isAsWritten = composed.length === 0 && steps.every(({ type }) => type !== "Metaspace");
   const most = composed.reduce((product, each) => product * each, longest);
-  return perToken.map((length, code) => {
-    if (code !== OTHERS && lacks(code)) return Infinity;
-    return isAsWritten && code !== OTHERS ? length : most;
-  });
+  const perByte = perToken.map((length, byte) => (lacks(byte) ? Infinity : isAsWritten ? length : most));
+  return { isAsWritten, perToken: perByte };
 }
 
 /** The steps of a part of tokenizer.json, those in sequences one after another. */
