@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { byteTokenizerFiles } from "../../test/tiny/byte-tokenizer.ts";
@@ -18,6 +18,7 @@ import {
 } from "./text-model.ts";
 import { waitFor } from "../../test/process/wait-for.ts";
 import { saveAdapter } from "../../test/files/save-adapter.ts";
+import { readJson } from "../../test/files/read-json.ts";
 
 const folder = temporaryFolder();
 const modelPath = await writeTinyModel(join(folder, "model"));
@@ -269,7 +270,7 @@ test("setSystem() replaces the system's message alone", async () => {
 test("the template's refusal of messages passes through", async () => {
   const path = await writeTinyModel(join(folder, "strict"));
   const configPath = join(path, "tokenizer_config.json");
-  const config = JSON.parse(readFileSync(configPath, "utf8")) as Record<string, unknown>;
+  const config = readJson(configPath);
   config["chat_template"] = "{{ raise_exception('no system') }}";
   rmSync(join(path, "chat_template.jinja"), { force: true });
   writeFileSync(configPath, JSON.stringify(config));

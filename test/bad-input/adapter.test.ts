@@ -7,6 +7,7 @@ import { runTiny } from "../train/tiny-run.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny/model.ts";
 import { assertRefused, assertSays } from "./refusals.ts";
 import { openUntilEnd } from "../files/open-until-end.ts";
+import { readJson } from "../files/read-json.ts";
 
 const folder = temporaryFolder();
 const data = writeTinyChats(`${folder}/chats.jsonl`, 4);
@@ -20,7 +21,7 @@ await runTiny({ model, data, output: trained, steps: 1 });
 function adapterWith(name: string, config: object): string {
   const path = `${folder}/${name}`;
   cpSync(trained, path, { recursive: true });
-  const old = JSON.parse(readFileSync(`${path}/adapter_config.json`, "utf8")) as object;
+  const old = readJson(`${path}/adapter_config.json`);
   writeFileSync(`${path}/adapter_config.json`, JSON.stringify({ ...old, ...config }));
   return path;
 }
@@ -143,7 +144,7 @@ describe("an adapter that does not fit", () => {
     const { base } = await openUntilEnd(model);
     const path = `${folder}/excluding`;
     await runTiny({ model, data, output: path, steps: 1, targetModules: "q_proj,v_proj" });
-    const config = JSON.parse(readFileSync(`${path}/adapter_config.json`, "utf8")) as object;
+    const config = readJson(`${path}/adapter_config.json`);
     const changed = {
       ...config,
       target_modules: ["q_proj", "k_proj", "v_proj"],

@@ -13,6 +13,7 @@ import { temporaryFolder, tinyModelParts, writeTinyChats, writeTinyModel } from 
 import type { TrainEvent } from "../../src/train/events.ts";
 import { runTiny } from "../train/tiny-run.ts";
 import { assertRefused } from "./refusals.ts";
+import { readJson } from "../files/read-json.ts";
 
 const folder = temporaryFolder();
 const data = writeTinyChats(`${folder}/chats.jsonl`, 4);
@@ -36,7 +37,7 @@ async function modelWith(
 /** Writes the tiny model with other settings, its tensors as they were. */
 async function modelWithConfig(name: string, config: object): Promise<string> {
   const path = await writeTinyModel(`${folder}/${name}`);
-  const old = JSON.parse(readFileSync(`${path}/config.json`, "utf8")) as object;
+  const old = readJson(`${path}/config.json`);
   writeFileSync(`${path}/config.json`, JSON.stringify({ ...old, ...config }));
   return path;
 }
@@ -291,7 +292,7 @@ describe("a model that cannot be used", () => {
   test("a model without a chat template on conversations", async () => {
     const model = await writeTinyModel(`${folder}/no-template`);
     const path = `${model}/tokenizer_config.json`;
-    const config = JSON.parse(readFileSync(path, "utf8")) as Record<string, unknown>;
+    const config = readJson(path);
     writeFileSync(path, JSON.stringify({ ...config, chat_template: null }));
     await assertRefused(
       { model, data, output },

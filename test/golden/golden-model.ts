@@ -2,7 +2,6 @@
  * @file A golden model, opened, with everything that tests ask of it. The one place of these tests that knows how a
  * configuration becomes a model and how a model is run.
  */
-import { readFileSync } from "node:fs";
 import { type Batch, NO_LABEL } from "../../src/data/batches/batch.ts";
 import { Generator } from "../../src/engine/generation/generator.ts";
 import type { Checkpoint } from "../../src/format/checkpoint/checkpoint.ts";
@@ -15,6 +14,7 @@ import type { Engine } from "../../src/runtime/engine.ts";
 import { attachTo, batchFromRows, logitsOf, lossAndGradients } from "../passes/model-passes.ts";
 import { type GoldenBatch, goldenPath } from "./golden-files.ts";
 import type { Recompute } from "../../src/train/recompute.ts";
+import { readJson } from "../files/read-json.ts";
 
 /** The batch of a classifier: one class a row. */
 export interface ClassBatch {
@@ -85,7 +85,7 @@ export async function openGoldenModel(engine: Engine, name: string): Promise<Gol
 
 /** What a configuration file of `models/NAME` is read as. */
 export function readGoldenConfig(name: string, file: string): unknown {
-  const raw = JSON.parse(readFileSync(goldenPath("models", name, file), "utf8")) as Record<string, unknown>;
+  const raw = readJson(goldenPath("models", name, file));
   const { task, numOutputs, maxPositions, layers, tensors, ties } = openModel(raw);
   return { task, numOutputs, maxPositions, layers, tensors: [...tensors], ties: [...ties] };
 }

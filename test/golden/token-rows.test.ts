@@ -22,6 +22,7 @@ import {
   goldenTensors,
   relativeDifference,
 } from "./golden-files.ts";
+import { readJson } from "../files/read-json.ts";
 
 /** The names of the tensors of a file. */
 async function namesIn(path: string): Promise<readonly string[]> {
@@ -61,7 +62,7 @@ for (const [name, { model, ids }] of Object.entries(batches)) {
       const path = join(root, `${name}-damaged`);
       cpSync(goldenPath("token-rows", name), path, { recursive: true });
       const file = join(path, "adapter_config.json");
-      const config = JSON.parse(readFileSync(file, "utf8")) as Record<string, unknown>;
+      const config = readJson(file);
       const { base, checkpoint } = await loadModel(goldenPath("models", model));
       const hasBoth = name.startsWith("both");
       for (const [indices, code, message] of [

@@ -1,6 +1,5 @@
 /** @file Adapters whose modules peft calls otherwise than graft: of models with parts that are not read here, and without a head. */
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import {
   loadModel,
@@ -20,6 +19,7 @@ import { attachTo, logitsOf, perturb, randomExamples, unpacked } from "../passes
 import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
 import { valuesOf } from "../passes/trained-values.ts";
 import { openUntilEnd } from "../files/open-until-end.ts";
+import { readJson } from "../files/read-json.ts";
 
 const engine = createEngine({ threads: 1 });
 const folder = temporaryFolder();
@@ -61,7 +61,7 @@ describe("Gemma 3 that reads images too", () => {
       const adapter = await attachTo(base, findMethod("lora"), { trainableTokenIndices: tokens }, modules);
       perturb(adapter, 0.1);
       await writeAdapter(path, adapter, origin);
-      const written = JSON.parse(readFileSync(`${path}/adapter_config.json`, "utf8")) as object;
+      const written = readJson(`${path}/adapter_config.json`);
       assert.deepEqual({ ...written, ...config }, written);
       const { adapter: again } = await readAdapter(path, base);
       assert.deepEqual(valuesOf(again), valuesOf(adapter));

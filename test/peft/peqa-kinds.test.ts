@@ -26,6 +26,7 @@ import { createEngine } from "../../src/runtime/create-engine.ts";
 import { largestDifference } from "../reference/differences.ts";
 import { openUntilEnd } from "../files/open-until-end.ts";
 import { saveAdapter } from "../files/save-adapter.ts";
+import { readJson } from "../files/read-json.ts";
 
 const [WIDTH, KEY_WIDTH] = [256, 128];
 const NUM_WEIGHTS = 5 * WIDTH * WIDTH + 2 * KEY_WIDTH * WIDTH;
@@ -261,7 +262,7 @@ test("a folder from before k-quants were trained on their own codes is read as i
   const folder = join(root, "once");
   await saveAdapter(folder, adapter, { base, checkpoint });
   const file = join(folder, "adapter_config.json");
-  const { scales, own_codes, ...once } = JSON.parse(readFileSync(file, "utf8")) as Record<string, unknown>;
+  const { scales, own_codes, ...once } = readJson(file);
   assert.deepEqual([scales, own_codes, once["bits"], once["group_size"]], ["group", "written", 4, 0]);
   writeFileSync(file, JSON.stringify({ ...once, bits: null, group_size: null }));
   const { adapter: read } = await readAdapter(folder, base);

@@ -1,6 +1,6 @@
 /** @file Texts with classes, on every family that names classes: graft train, then graft eval. */
 import assert from "node:assert/strict";
-import { readFileSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { FAMILIES } from "../../src/models/families.ts";
@@ -9,6 +9,7 @@ import { TINY_CONFIGS } from "../tiny/configs.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
 import { lossesOf, runTiny } from "./tiny-run.ts";
 import { runMain } from "../process/run-main.ts";
+import { readJson } from "../files/read-json.ts";
 
 const folder = temporaryFolder();
 const NAMES = ["bad", "good", "neither"];
@@ -130,7 +131,7 @@ describe("classes of texts", () => {
 
   test("an adapter whose configuration names the heads of other models too, as PEFT writes it, is read", async () => {
     const path = join(folder, "roberta-adapter", "adapter_config.json");
-    const config = JSON.parse(readFileSync(path, "utf8")) as Record<string, unknown>;
+    const config = readJson(path);
     assert.deepEqual([config["task_type"], config["modules_to_save"]], ["SEQ_CLS", ["classifier"]]);
     const words = ["--model", join(folder, "roberta"), "--adapter", join(folder, "roberta-adapter")];
     const { event: before } = await evaluate(...words);

@@ -4,6 +4,7 @@ import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, write
 import { before, describe, test } from "node:test";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny/model.ts";
 import { bytesOf, runTiny } from "./tiny-run.ts";
+import { readJson } from "../files/read-json.ts";
 
 const RESULT = "adapter_model.safetensors";
 const folder = temporaryFolder();
@@ -25,7 +26,7 @@ function killedRun(name: string): string {
 }
 
 function editJson(path: string, edit: (value: Record<string, unknown>) => void): void {
-  const value = JSON.parse(readFileSync(path, "utf8")) as Record<string, unknown>;
+  const value = readJson(path);
   edit(value);
   writeFileSync(path, JSON.stringify(value));
 }

@@ -8,6 +8,7 @@ import { readOptions } from "../../src/cli/flags/options.ts";
 import { loadCommands } from "../../src/cli/commands.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny/model.ts";
 import { bytesOf, lossesOf, runTiny } from "./tiny-run.ts";
+import { readJson } from "../files/read-json.ts";
 
 const folder = temporaryFolder();
 const model = await writeTinyModel(`${folder}/model`);
@@ -173,10 +174,7 @@ describe("what is loud at the start", () => {
     assert.deepEqual(await notesOf(model, [messages, { text: "c", prompt: "a" }]), []);
     const bare = await writeTinyModel(`${folder}/without-template`);
     const settings = `${bare}/tokenizer_config.json`;
-    const { chat_template: _, ...config } = JSON.parse(readFileSync(settings, "utf8")) as Record<
-      string,
-      unknown
-    >;
+    const { chat_template: _, ...config } = readJson(settings);
     writeFileSync(settings, JSON.stringify(config));
     assert.deepEqual(await notesOf(bare, [plain]), []);
   });

@@ -14,6 +14,7 @@ import { unitsToBatch } from "../../src/train/step/micro-batch.ts";
 import { randomExamples } from "../passes/model-passes.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny/model.ts";
 import { bytesOf, runTiny } from "./tiny-run.ts";
+import { readJson } from "../files/read-json.ts";
 
 const folder = temporaryFolder();
 const model = await writeTinyModel(`${folder}/model`);
@@ -35,7 +36,7 @@ describe("the best checkpoint", () => {
     const told = events.filter((event): event is EvalEvent => event.event === "eval");
     const values = told.map((event) => event.token_accuracy ?? Number.NaN);
     const best = values.indexOf(Math.max(...values));
-    const state = JSON.parse(readFileSync(`${output}/trainer_state.json`, "utf8")) as Record<string, unknown>;
+    const state = readJson(`${output}/trainer_state.json`);
     assert.deepEqual([state["best_global_step"], state["best_metric"]], [best, values[best]]);
     assert.deepEqual([result.result_step, result.held_out_loss], [best, told[best]?.loss]);
     assert.ok(values[best]! > values[0]!, `accuracies ${values.join()}`);

@@ -12,6 +12,7 @@ import { readDataset } from "../../src/data/by-path.ts";
 import { openTextTools } from "../../src/data/chat/text-tools.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny/model.ts";
 import { bytesOf, lossesOf, runTiny } from "./tiny-run.ts";
+import { readJson } from "../files/read-json.ts";
 
 const folder = temporaryFolder();
 const model = await writeTinyModel(`${folder}/model`);
@@ -155,7 +156,7 @@ describe("the training loop", () => {
         bytesOf(output, `checkpoint-${best}`, "adapter_model.safetensors"),
       ),
     );
-    const state = JSON.parse(readFileSync(`${output}/trainer_state.json`, "utf8")) as Record<string, unknown>;
+    const state = readJson(`${output}/trainer_state.json`);
     assert.equal(state["best_global_step"], best);
     assert.equal(state["best_metric"], losses[best]);
   });

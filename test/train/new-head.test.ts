@@ -21,6 +21,7 @@ import { temporaryFolder, tinyModelParts, writeTinyModel } from "../tiny/model.t
 import { writeTinyRows } from "../tiny/rows.ts";
 import { valuesOf } from "../passes/trained-values.ts";
 import { lossesOf, runTiny } from "./tiny-run.ts";
+import { readJson } from "../files/read-json.ts";
 
 const folder = temporaryFolder();
 const data = writeTinyRows(`${folder}/train.jsonl`, "classes", 40);
@@ -121,7 +122,7 @@ for (const [what, { model, saved, name }] of Object.entries(BASES)) {
     );
     const after = await evaluate("--model", merged);
     assert.ok(Math.abs(Number(after["loss"]) - Number(own["loss"])) < 1e-4);
-    const written = JSON.parse(readFileSync(`${merged}/config.json`, "utf8")) as Record<string, unknown>;
+    const written = readJson(`${merged}/config.json`);
     assert.deepEqual(
       [written["architectures"], written["id2label"], written["label2id"]],
       [[name], id2label, { bad: 0, good: 1 }],
@@ -196,7 +197,7 @@ describe("a new head", () => {
     });
     const { accuracy } = await evaluate("--model", output);
     assert.ok(Number(accuracy) > 0.9, `accuracy ${String(accuracy)}`);
-    const config = JSON.parse(readFileSync(`${output}/config.json`, "utf8")) as Record<string, unknown>;
+    const config = readJson(`${output}/config.json`);
     assert.deepEqual(config["id2label"], id2label);
   });
 

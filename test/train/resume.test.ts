@@ -6,6 +6,7 @@ import type { ResumeEvent, TrainEvent } from "../../src/train/events.ts";
 import type { TrainInput } from "../../src/train/settings/options.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny/model.ts";
 import { bytesOf, flagsFor, lossesOf, runTiny, startProgram } from "./tiny-run.ts";
+import { readJson } from "../files/read-json.ts";
 
 const RESULT = "adapter_model.safetensors";
 const folder = temporaryFolder();
@@ -216,7 +217,7 @@ describe("making a complete run longer", () => {
         "The run now has 5 steps instead of 3: its result is exactly that of a run of 5 steps from the start.",
       ],
     });
-    const state = JSON.parse(readFileSync(`${parts}/trainer_state.json`, "utf8")) as Record<string, unknown>;
+    const state = readJson(`${parts}/trainer_state.json`);
     assert.equal(state["max_steps"], 5);
   });
 

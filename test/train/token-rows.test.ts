@@ -1,6 +1,6 @@
 /** @file Runs that train single rows of the embedding: texts of tokens, what else a run may be, and going on with one. */
 import assert from "node:assert/strict";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { describe, test } from "node:test";
 import { readAdapter, readAdapterFolder } from "../../src/format/by-path.ts";
 import { trainAveraged } from "../../src/train/files/averaged-training.ts";
@@ -9,6 +9,7 @@ import { openUntilEnd } from "../files/open-until-end.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny/model.ts";
 import { writeTinyRows } from "../tiny/rows.ts";
 import { bytesOf, lossesOf, runTiny } from "./tiny-run.ts";
+import { readJson } from "../files/read-json.ts";
 
 const RESULT = "adapter_model.safetensors";
 const KEY = "base_model.model.model.embed_tokens.token_adapter.trainable_tokens_delta";
@@ -128,7 +129,7 @@ describe("going on", () => {
     assert.equal(result.trainable_parameters, 3 * 64);
     const { events: ofBase } = await runTiny({ ...SETTINGS, model, steps: 1, output: `${folder}/of-base` });
     assert.ok(Math.abs(lossesOf(events)[0]! - lossesOf(ofBase)[0]!) < 1e-5, "they start as the base's");
-    const config = JSON.parse(readFileSync(`${folder}/alone/adapter_config.json`, "utf8")) as object;
+    const config = readJson(`${folder}/alone/adapter_config.json`);
     const own = { peft_type: "TRAINABLE_TOKENS", token_indices: IDS, target_modules: "model.embed_tokens" };
     assert.deepEqual({ ...config, ...own }, config);
     const controller = new AbortController();

@@ -12,6 +12,7 @@ import { temporaryFolder, writeTinyModel } from "../../../test/tiny/model.ts";
 import { type Said, runMain } from "../../../test/process/run-main.ts";
 import { openUntilEnd } from "../../../test/files/open-until-end.ts";
 import { saveAdapter } from "../../../test/files/save-adapter.ts";
+import { readJson } from "../../../test/files/read-json.ts";
 
 const folder = temporaryFolder();
 const model = await writeTinyModel(join(folder, "model"));
@@ -41,7 +42,7 @@ function edited(name: string, from: string, edit: (config: Record<string, unknow
   const path = join(folder, name);
   cpSync(from, path, { recursive: true });
   const file = join(path, "adapter_config.json");
-  const config = JSON.parse(readFileSync(file, "utf8")) as Record<string, unknown>;
+  const config = readJson(file);
   edit(config);
   writeFileSync(file, JSON.stringify(config));
   return path;
