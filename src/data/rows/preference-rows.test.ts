@@ -36,6 +36,8 @@ describe("readRow() of preferences", () => {
 
   it("takes as prompt what conversations without one begin with", () => {
     assert.deepEqual(pairOf({ chosen: [user, good], rejected: [user, bad] }), PAIR);
+    const mirrored = [user, bad].map(({ role, content }) => ({ content, role }));
+    assert.deepEqual(pairOf({ chosen: [user, good], rejected: mirrored }), PAIR, "keys in another order");
     assert.deepEqual(pairOf({ prompt: null, chosen: [user, good], rejected: [user, bad] }), PAIR);
     assert.deepEqual(pairOf({ chosen: [user, good], rejected: [user, good, user, bad] }), [
       [asked, ["assistant", "A", 1]],

@@ -20,12 +20,19 @@ function checkWeights(row: TargetRow, key: string): TargetRow {
   );
 }
 
+/** A value as text, the same in whatever order keys are. */
+function asText(value: unknown): string {
+  const inOrder = (one: RawFields): RawFields =>
+    Object.fromEntries(Object.entries(one).sort(([a], [b]) => (a < b ? -1 : 1)));
+  return JSON.stringify(value, (_, one: unknown) => (isRecord(one) ? inOrder(one) : one));
+}
+
 function readAnswer(prompt: unknown, answer: unknown, key: string, row: RawFields): TargetRow {
   return checkWeights(promptWith(prompt, answer, key, row), key);
 }
 
 function pair(prompt: unknown, chosen: unknown, rejected: unknown, row: RawFields): PreferenceRow {
-  if (JSON.stringify(chosen) === JSON.stringify(rejected)) {
+  if (asText(chosen) === asText(rejected)) {
     throw rowError(
       '"chosen" and "rejected"',
       "the same answer twice",
@@ -46,7 +53,7 @@ function hasPromptInside({ prompt, chosen, rejected }: RawFields): boolean {
     Array.isArray(answer) &&
     answer.length > 1 &&
     (typeof prompt === "string" ||
-      (Array.isArray(prompt) && JSON.stringify(answer.slice(0, prompt.length)) === JSON.stringify(prompt)));
+      (Array.isArray(prompt) && asText(answer.slice(0, prompt.length)) === asText(prompt)));
   return begins(chosen) && begins(rejected);
 }
 
@@ -64,11 +71,11 @@ function readImplicit(row: RawFields): PreferenceRow {
   }
   const shortest = Math.min(chosen.length, rejected.length);
   let length = 0;
-  while (length < shortest && JSON.stringify(chosen[length]) === JSON.stringify(rejected[length])) length++;
+  while (length < shortest && asText(chosen[length]) === asText(rejected[length])) length++;
   // A list that the other goes on from would be all prompt, and a word must not be cut.
   if (isText) length = chosen.slice(0, length).search(/\s+\S*$/u);
   else if (length === shortest) length--;
-  if (length <= 0 && JSON.stringify(chosen) !== JSON.stringify(rejected)) {
+  if (length <= 0 && asText(chosen) !== asText(rejected)) {
     throw rowError(
       '"chosen" and "rejected"',
       "no common beginning",
