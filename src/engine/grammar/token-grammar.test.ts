@@ -190,6 +190,21 @@ test("parts that must hold together, references and choices apart are held", () 
         required: ["kind", kind],
       })),
     },
+    {
+      oneOf: [
+        { type: "integer", maximum: 5 },
+        { type: "number", exclusiveMinimum: 5, maximum: 9 },
+      ],
+    },
+    { oneOf: [1, 3].map((least) => ({ type: "string", minLength: least, maxLength: least + 1 })) },
+    {
+      oneOf: [0, 2].map((least) => ({
+        type: "array",
+        minItems: least,
+        maxItems: least + 1,
+        items: { const: 1 },
+      })),
+    },
     { type: "object", properties: { a: {}, b: {} }, anyOf: [{ required: ["a"] }, { required: ["b"] }] },
     { type: "object", additionalProperties: { type: "integer" }, required: ["n"] },
   ];
@@ -494,6 +509,15 @@ test("what cannot be held is refused with its path, soon", () => {
     [{ $ref: "#" }, ""],
     [{ $ref: "http://example.org/schema" }, "/$ref"],
     [{ oneOf: [{ type: "string" }, { type: ["string", "null"] }] }, "/oneOf/1"],
+    [
+      {
+        oneOf: [
+          { type: "number", maximum: 5 },
+          { type: "integer", minimum: 5 },
+        ],
+      },
+      "/oneOf/1",
+    ],
     [{ type: "string", pattern: "(?=a)b" }, ""],
     [{ type: "string", pattern: "(((a{900}){900}){900}){900}" }, ""],
     [{ type: "string", allOf: [{ pattern: "^a$" }, { pattern: "^b$" }] }, ""],

@@ -33,6 +33,13 @@ export function isWithin(value: number, bounds: Bounds): boolean {
   return isHighEnough(value, bounds) && isLowEnough(value, bounds);
 }
 
+/** Whether no number lies between bounds. */
+export function hasNone(bounds: Bounds): boolean {
+  const least = Math.max(bounds.low, bounds.above);
+  const most = Math.min(bounds.high, bounds.below);
+  return least > most || (least === most && !isWithin(least, bounds));
+}
+
 function isHighEnough(value: number, { low, above }: Bounds): boolean {
   return value >= low && value > above;
 }

@@ -1,5 +1,6 @@
 /** @file Tells whether no value can have both of two shapes. It finds the simple cases only. */
-import { type Shape, type View, isNever, meet, propertyOf, typeOf } from "./shape.ts";
+import { hasNone } from "../rules/number-range.ts";
+import { type JsonType, type Shape, type View, isNever, meet, propertyOf, typeOf } from "./shape.ts";
 
 /** Levels of objects in which properties that tell them apart are looked for. */
 const MAX_DEPTH = 4;
@@ -20,7 +21,9 @@ export function areDisjoint(
     });
     return !isOpen;
   }
-  if (depth >= MAX_DEPTH || both.types.size > 1 || !both.types.has("object")) return false;
+  const types = [...both.types].filter((type) => !isEmpty(type, both));
+  if (types.length === 0) return true;
+  if (depth >= MAX_DEPTH || types.length > 1 || types[0] !== "object") return false;
   return [...both.required].some((name) => {
     const [own, other] = [propertyOf(a, name), propertyOf(b, name)];
     if (isNever(own) || isNever(other)) return true;
@@ -28,4 +31,10 @@ export function areDisjoint(
       shapesOf(other).every((another) => areDisjoint(one, another, shapesOf, depth + 1)),
     );
   });
+}
+
+/** Whether a shape surely has no value of a type, by its bounds. */
+function isEmpty(type: JsonType, { bounds, minLength, maxLength, minItems, maxItems }: Shape): boolean {
+  if (type === "integer" || type === "number") return hasNone(bounds);
+  return (type === "string" && minLength > maxLength) || (type === "array" && minItems > maxItems);
 }
