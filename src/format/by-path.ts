@@ -27,6 +27,7 @@ import * as gguf from "./files/gguf/gguf.ts";
 import type { GgufFile, GgufSettings } from "./files/gguf/gguf.ts";
 import type { GgufSource, LoadStored } from "./files/gguf/gguf-writer.ts";
 import type { JsonObject } from "./files/json-file.ts";
+import { isOutline, openOutline } from "./checkpoint/outlined-checkpoint.ts";
 import { nodeFolder } from "./files/node-folder.ts";
 import * as safetensors from "./files/safetensors/safetensors.ts";
 
@@ -49,6 +50,12 @@ export async function openCheckpoint(path: string): Promise<Checkpoint> {
   if (path.endsWith(GGUF_ENDING))
     return await checkpoints.openGgufIn(nodeFolder(dirname(path)), basename(path));
   throw wrongContents("open", "model", path, describeFileName(path), "a model folder or a .gguf file");
+}
+
+/** The same, and a folder with a configuration and no weights, of which nothing can be read: enough for a plan. @throws as `openOutline` */
+export async function openOutlined(path: string): Promise<Checkpoint> {
+  const folder = (await isFolder(path)) ? nodeFolder(path) : null;
+  return folder && isOutline(await folder.names()) ? await openOutline(folder) : await openCheckpoint(path);
 }
 
 /** A loaded model with its open checkpoint; whoever loads closes the checkpoint. */

@@ -1,6 +1,6 @@
 /** Tests of `graft plan` and of runs that are fitted into memory: what is told, chosen, kept for going on, and refused. */
 import assert from "node:assert/strict";
-import { readFileSync, writeFileSync } from "node:fs";
+import { cpSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { runMain } from "../../../test/process/run-main.ts";
@@ -18,6 +18,7 @@ interface Plan {
   readonly bytes: Readonly<Record<string, number>>;
   readonly chosen: Readonly<Record<string, unknown>>;
   readonly step_seconds: number;
+  readonly total_steps: number;
   readonly command: string;
 }
 
@@ -65,6 +66,53 @@ test("a plan says bytes by what they are for, time, and the command that trains 
   );
   assert.ok(seconds > 0);
   assert.match(command, /^npx graft train .*--model .* --data .* --max-length 64 /);
+});
+
+test("a configuration is enough: neither weights nor data need be there", async () => {
+  const outline = join(folder, "outline");
+  cpSync(model, outline, { recursive: true, filter: (path) => !path.endsWith(".safetensors") });
+  for (const words of [
+    [],
+    ["--objective", "dpo"],
+    ["--method", "full", "--eval-share", "0.1"],
+    ["--base", "q8_0"],
+    ["--objective", "classification", "--num-classes", "3"],
+  ]) {
+    const [whole, alone] = [
+      await planOf(["--model", model, "--max-length", "64", ...words]),
+      await planOf(["--model", outline, "--max-length", "64", ...words]),
+    ];
+    assert.deepEqual(alone.bytes, whole.bytes);
+    assert.equal(alone.total_steps, 1);
+  }
+  // Rows as long as they may be take what the longest of a file do.
+  const text = join(folder, "long.txt");
+  writeFileSync(text, "Rain fell on the hills. ".repeat(60));
+  const { bytes: found } = await planOf(["--model", model, "--max-length", "64", "--data", text]);
+  const { bytes, command } = await planOf(["--model", outline, "--max-length", "64", "--steps", "5"]);
+  for (const [part, size] of Object.entries(bytes))
+    assert.ok(Math.abs(size - (found[part] ?? 0)) <= 1e-3 * size, `${part}: ${size} and ${found[part]}`);
+  assert.match(command, /^npx graft train --data FILE --output \S+ --model \S+outline .*--steps 5$/);
+  const { stderr } = await run("plan", "--model", outline);
+  assert.match(stderr, /^Without data: every row is taken to have 512 tokens$/m);
+  rmSync(join(outline, "tokenizer.json"));
+  const { bytes: bare } = await planOf(["--model", outline, "--max-length", "64"]);
+  assert.ok(Math.abs((bare["process"] ?? 0) - (bytes["process"] ?? 0)) < 1e6);
+  for (const [words, message] of [
+    [["plan", "--model", outline, "--max-length", "9999"], /usage\/flag.*the model has 512 positions/],
+    [
+      ["plan", "--model", outline, "--objective", "classification"],
+      /usage\/flag.*neither classes nor data are given/,
+    ],
+    [
+      ["train", "--model", outline, "--data", data, "--output", join(folder, "none")],
+      /format\/file.*no weights/,
+    ],
+  ] as const) {
+    const refused = await run(...words);
+    assert.notEqual(refused.status, 0);
+    assert.match(refused.stderr, message);
+  }
 });
 
 test("a size chooses what fits, and never changes what is given", async () => {

@@ -1,5 +1,7 @@
-/** @file `graft plan`: what a run will need in memory and time, before any weight is read, and settings that fit. */
+/** @file `graft plan`: what a run will need in memory and time, before there need be weights or data, and settings that fit. */
 import { DEFAULT_MODEL } from "../../hub/resolve.ts";
+import { openOutlined } from "../../format/by-path.ts";
+import { longestRows } from "../../train/files/data/longest-rows.ts";
 import { fitRun } from "../../train/files/setup/fit-run.ts";
 import { openRun } from "../../train/files/setup/prepare.ts";
 import { ratesOf } from "../../train/files/setup/rates-file.ts";
@@ -12,6 +14,8 @@ import { ReadingBar } from "../data/reading.ts";
 import { TRAIN_CHOOSERS } from "../training/train-choosers.ts";
 
 const DEFAULT_OUTPUT = "runs/mine";
+/** What the command to type has in the place of data that are not there yet. */
+const NO_DATA = "FILE";
 
 export const command = defineCommand({
   example: "npx graft plan --data chats.jsonl --max-length 1024 --memory 2GB",
@@ -20,18 +24,26 @@ export const command = defineCommand({
     model: TRAIN_OPTIONS.shape.model.default(DEFAULT_MODEL),
     output: TRAIN_OPTIONS.shape.output.default(DEFAULT_OUTPUT),
     ...NAMED_DATA,
+    data: NAMED_DATA.data
+      .optional()
+      .describe(`${NAMED_DATA.data.description}; without it, all rows are of --max-length tokens`),
   }),
   groups: TRAIN_GROUPS,
   choosers: TRAIN_CHOOSERS,
   findProblems: (values, form) =>
-    findTrainProblems({ model: DEFAULT_MODEL, output: DEFAULT_OUTPUT, ...values }, form),
+    findTrainProblems({ model: DEFAULT_MODEL, output: DEFAULT_OUTPUT, data: NO_DATA, ...values }, form),
   async run(flags, io, given) {
-    const options = flags as TrainOptions;
+    const hasData = flags.data !== undefined;
+    // Without data nobody knows how many steps an epoch has.
+    const ofOneStep = { data: NO_DATA, ...(flags.epochs === undefined && { steps: flags.steps ?? 1 }) };
+    const options = { ...flags, ...(hasData ? {} : ofOneStep) } as TrainOptions;
     await pullWithProgress(options.model, io);
     const reading = new ReadingBar(io);
     const opened = await openRun(options, undefined, {
       signal: io.signal,
       env: io.env,
+      open: openOutlined,
+      makeData: hasData ? undefined : longestRows,
       onProgress: ({ file, numRows, totalRows }) => reading.update({ file, numRows, totalRows }),
     }).finally(() => reading.stop());
     try {
@@ -40,7 +52,7 @@ export const command = defineCommand({
       // What was chosen stands in the place of the size, checkpointing too, which would otherwise go by what is free then.
       const { gradientCheckpointing } = fitted.prepared.options;
       const chosen = options.memory === undefined ? {} : { ...fitted.chosen, gradientCheckpointing };
-      const keys = new Set(["output", ...given, ...Object.keys(chosen)]);
+      const keys = new Set([...(hasData ? [] : ["data"]), "output", ...given, ...Object.keys(chosen)]);
       keys.delete("memory");
       const settings = { ...options, ...chosen } as TrainOptions;
       const plan = { fitted, measured, words: ["npx", "graft", "train", ...trainWords(settings, keys)] };

@@ -15,7 +15,11 @@ import { openSafetensors, type Safetensors } from "../files/safetensors/safetens
 import { openSafetensorsIndex } from "../files/safetensors/safetensors-index.ts";
 
 /** Storage kind of each element type that weights can have. */
-const STORAGE_OF: Partial<Record<DType, StorageName>> = { float32: "f32", float16: "f16", bfloat16: "bf16" };
+export const STORAGE_OF: Partial<Record<DType, StorageName>> = {
+  float32: "f32",
+  float16: "f16",
+  bfloat16: "bf16",
+};
 
 /** The element type of a storage kind in a model folder; null for kinds that such folders do not know. */
 export function folderDtype(storage: StorageName): DType | null {

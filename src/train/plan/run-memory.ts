@@ -106,9 +106,9 @@ function comparedBytes({ dropBp, model }: MemoryRequest, adapter: AdapterView): 
   return FLOAT_BYTES * Math.max(...groups);
 }
 
-function processBytes({ compute, numTokens, tokenizerFiles }: MemoryRequest): number {
+function processBytes({ model, compute, numTokens, tokenizerFiles }: MemoryRequest): number {
   const factors = compute.smoothing ? FACTORS_BYTES : 0;
-  return PROCESS_BYTES + factors + TOKEN_BYTES * numTokens + tokenizerBytes(tokenizerFiles);
+  return PROCESS_BYTES + factors + TOKEN_BYTES * numTokens + tokenizerBytes(tokenizerFiles, model.vocabSize);
 }
 
 /** What is read of weights and trained of them. */

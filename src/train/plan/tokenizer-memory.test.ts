@@ -32,4 +32,9 @@ test("a vocabulary that would have to be made is not looked at", () => {
   assert.equal(2 * tokenizerBytes(filesOf(model, WORDS)), tokenizerBytes(twice));
 });
 
-test("none takes nothing", () => assert.equal(tokenizerBytes(null), 0));
+test("none takes nothing, and one that is not there yet what its words will", () => {
+  assert.equal(tokenizerBytes(null), 0);
+  const vocab = Object.fromEntries(WORDS.map((word, id) => [word, id]));
+  const merges = WORDS.map((word) => `${word} ${word}`);
+  assert.equal(tokenizerBytes(null, WORDS.length), tokenizerBytes(filesOf({ vocab, merges })));
+});

@@ -7,9 +7,9 @@ import type { TokenizerFiles } from "../../format/checkpoint/checkpoint.ts";
 /** Bytes of a word, or of a merge. */
 const ENTRY_BYTES = 165;
 
-/** Estimates the bytes; none without a tokenizer. */
-export function tokenizerBytes(files: TokenizerFiles | null): number {
-  if (files === null) return 0;
+/** Estimates the bytes. Without files, which only plans are, each word of the model is one and is merged of a pair. */
+export function tokenizerBytes(files: TokenizerFiles | null, vocabSize: number | null = null): number {
+  if (files === null) return 2 * ENTRY_BYTES * (vocabSize ?? 0);
   const { tokens, tokenizer } = files;
   const model = (tokenizer["model"] ?? {}) as { readonly vocab?: object; readonly merges?: unknown };
   const numMerges = Array.isArray(model.merges) ? model.merges.length : 0;

@@ -78,7 +78,7 @@ function requireOneHeldOut({ evalShare, evalData }: TrainOptions, hasFiles: bool
 }
 
 /** Refuses an objective that is not for what the model is for. @throws UsageError "usage/flag" */
-function requireTask({ task }: Model, { name, rows }: Objective): void {
+export function requireTask({ task }: Model, { name, rows }: Objective): void {
   const wantsClasses = task !== "causal-lm";
   if (wantsClasses === DATA_KINDS[rows].hasClasses) return;
   throw new UsageError(

@@ -83,7 +83,7 @@ function rowsOf(
 }
 
 /** @throws UsageError "usage/flag" for rows that are longer than the model takes, or packed where they must not be */
-function requireFit(
+export function requireFit(
   { maxLength, packing }: SizedOptions,
   { maxPositions }: Model,
   objective: Objective,

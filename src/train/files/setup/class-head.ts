@@ -33,10 +33,14 @@ export interface WithClasses {
 }
 
 /**
- * Gives a model without classes a head, where the objective learns classes.
- * @throws UsageError "usage/flag" for classes that contradict the model's own; as `inferClassNames`
+ * Gives a model without classes a head, where the objective learns classes. `hasData`: false, where nothing can be read of it.
+ * @throws UsageError "usage/flag" for classes that contradict the model's own, or that nothing tells; as `inferClassNames`
  */
-export async function withRunClasses(options: TrainOptions, opened: Checkpoint): Promise<WithClasses> {
+export async function withRunClasses(
+  options: TrainOptions,
+  opened: Checkpoint,
+  hasData: boolean,
+): Promise<WithClasses> {
   const checkpoint = await withHeadOf(opened, options.initAdapter);
   const { config } = checkpoint;
   const objective =
@@ -54,6 +58,7 @@ export async function withRunClasses(options: TrainOptions, opened: Checkpoint):
     notes,
   });
   if (given.names !== null) return withNames(given.names, []);
+  if (!hasData) return withNames(unnamedClasses(requireCount(given)), []);
   const found = await classNamesOf(
     namesOf(options).map(({ name }) => name),
     options.columns,
@@ -81,6 +86,13 @@ export async function classNamesOf(
     `Cannot make a head of ${count} classes: the labels of the data are ${showClasses(names)}`,
     { hint: `Name all classes with --classes, or give --num-classes ${names.length}.` },
   );
+}
+
+function requireCount({ count }: GivenClasses): number {
+  if (count !== null) return count;
+  throw new UsageError("usage/flag", "Cannot make a head: neither classes nor data are given", {
+    hint: "Give --num-classes, --classes or --data.",
+  });
 }
 
 function ownOptions(options: TrainOptions, { name, options: schema }: Objective): unknown {

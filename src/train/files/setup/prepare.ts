@@ -30,6 +30,7 @@ import { METHODS, findMethod } from "../../../peft/methods.ts";
 import { requireMatchedPatterns } from "../../../peft/sites/targets.ts";
 import { createEngine } from "../../../runtime/create-engine.ts";
 import type { DropPlan } from "../../dropbp/branch-dropper.ts";
+import type { Objective } from "../../objective.ts";
 import { findEvalMetric } from "../../eval-metrics.ts";
 import { suitableLearningRate, suitableWarmup } from "../../settings/learning-rate.ts";
 import type { ChosenObjective } from "../../step/objective-step.ts";
@@ -90,11 +91,17 @@ export interface PreparedRun {
   readonly target: Target;
 }
 
+/** How a run is opened: a plan needs neither weights nor data. */
+export interface OpeningHooks extends ReadingHooks {
+  readonly open?: typeof openCheckpoint;
+  readonly makeData?: ((options: SizedOptions, model: Model, objective: Objective) => RunData) | undefined;
+}
+
 /** Opens the model and reads the data. @throws errors of settings, model and data */
 export async function openRun(
   options: TrainOptions,
   methods: readonly Method[] = METHODS,
-  hooks: ReadingHooks = {},
+  { open = openCheckpoint, makeData, ...hooks }: OpeningHooks = {},
 ): Promise<OpenedRun> {
   // What is wrong with these is told before anything is read.
   optimizerOf(options);
@@ -103,16 +110,22 @@ export async function openRun(
   requireManyAtOnce(options);
   requireSource(options);
   const { path } = await resolveModel(options.model, hooks.env ? { env: hooks.env } : {});
-  const opened = await openCheckpoint(path);
+  const opened = await open(path);
   try {
-    const classes = await withRunClasses(options, withChatTemplate(opened, options.chatTemplate));
+    const classes = await withRunClasses(
+      options,
+      withChatTemplate(opened, options.chatTemplate),
+      makeData === undefined,
+    );
     const checkpoint = withQuantizedBase(classes.checkpoint, options.base);
     const model = openModel(checkpoint.config);
     const { objective } = chooseObjective(options, model);
     const sized = sizedFor(options, model);
     dropPlan(sized);
     findEvalMetric(options.evalMetric, objective);
-    const data = await readRunData(sized, model, objective, checkpoint.tokenizerFiles, hooks);
+    const data =
+      makeData?.(sized, model, objective) ??
+      (await readRunData(sized, model, objective, checkpoint.tokenizerFiles, hooks));
     if ((options.earlyStopping ?? options.evalMetric) !== undefined && data.heldOut === null) {
       const aim = options.earlyStopping === undefined ? "keep the best checkpoint" : "stop early";
       throw new UsageError("usage/flag", `Cannot ${aim}: there is no held-out data to evaluate on`, {

@@ -1,0 +1,62 @@
+import assert from "node:assert/strict";
+import { cpSync, mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+import { TINY_CONFIGS } from "../../../test/tiny/configs.ts";
+import { temporaryFolder, writeTinyModel } from "../../../test/tiny/model.ts";
+import { openModel } from "../../models/families.ts";
+import { openCheckpoint, openOutlined } from "../by-path.ts";
+
+const root = temporaryFolder();
+
+/** Writes a folder with a configuration alone. */
+function writeConfig(name: string, config: object): string {
+  const folder = join(root, name);
+  mkdirSync(folder);
+  writeFileSync(join(folder, "config.json"), JSON.stringify(config));
+  return folder;
+}
+
+describe("openOutlined()", () => {
+  for (const [modelType, config] of Object.entries(TINY_CONFIGS)) {
+    test(`${modelType}: tensors are those of the files`, async () => {
+      const whole = await openCheckpoint(await writeTinyModel(join(root, modelType), { modelType }));
+      const outline = await openOutlined(writeConfig(`${modelType}-outline`, config));
+      const names = [...openModel(config).tensors.keys()];
+      assert.ok(names.length > 0);
+      for (const name of names) assert.deepEqual(outline.tensors.get(name), whole.tensors.get(name));
+      assert.equal(outline.tensors.size, names.length);
+      assert.equal(outline.tokenizerFiles, null);
+      const [first = ""] = names;
+      await assert.rejects(outline.read(first), { code: "format/file", message: /there are no weights/ });
+      await whole.close();
+    });
+  }
+
+  test("weights are kept as the configuration says, and as no other", async () => {
+    const { llama: config, gemma3 } = TINY_CONFIGS;
+    const storagesOf = async (name: string, more: object): Promise<string[]> => {
+      const { tensors } = await openOutlined(writeConfig(name, more));
+      return [...new Set([...tensors.values()].map(({ storage }) => storage))];
+    };
+    assert.deepEqual(await storagesOf("half", { ...config, torch_dtype: "float16" }), ["f16"]);
+    assert.deepEqual(await storagesOf("brain", { ...config, dtype: "bfloat16" }), ["bf16"]);
+    const text = { ...(gemma3?.["text_config"] as object), dtype: "bfloat16" };
+    assert.deepEqual(await storagesOf("nested", { ...gemma3, text_config: text }), ["bf16"]);
+    for (const [name, more, message] of [
+      ["eighths", { dtype: "float8_e4m3fn" }, /dtype "float8_e4m3fn", expected float32, float16, bfloat16$/],
+      ["codes", { quantization_config: { quant_method: "gptq" } }, /quantization_config, expected weights/],
+    ] as const) {
+      const folder = writeConfig(name, { ...config, ...more });
+      await assert.rejects(openOutlined(folder), { code: "usage/model", message });
+    }
+  });
+
+  test("a folder whose weights are missing in part is none", async () => {
+    const whole = await writeTinyModel(join(root, "whole"));
+    const part = join(root, "part");
+    cpSync(join(whole, "config.json"), join(part, "config.json"));
+    writeFileSync(join(part, "model.safetensors.index.json"), "{}");
+    await assert.rejects(openOutlined(part), { code: "format/file", message: /no weight_map/ });
+  });
+});
