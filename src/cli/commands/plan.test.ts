@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { runMain } from "../../../test/process/run-main.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../../../test/tiny/model.ts";
-import { CHOOSING_BYTES, UNFORESEEN } from "../../train/files/setup/fit-run.ts";
+import { sizeToAsk } from "../../train/files/setup/fit-run.ts";
 
 const folder = temporaryFolder();
 const model = await writeTinyModel(join(folder, "model"));
@@ -24,7 +24,7 @@ interface Plan {
 
 /** The size to ask for so that plans of so many bytes fit. */
 function sizeFor(bytes: number): string {
-  return `${Math.ceil((bytes + CHOOSING_BYTES) / (1 - UNFORESEEN) / 1e3)}KB`;
+  return `${Math.ceil(sizeToAsk(bytes) / 1e3)}KB`;
 }
 
 async function run(...words: readonly string[]): ReturnType<typeof runMain> {
@@ -137,6 +137,14 @@ test("a size chooses what fits, and never changes what is given", async () => {
   assert.equal(status, 1);
   assert.match(stderr, /capacity\/memory.*Cannot train with this plan: it needs about/);
   assert.match(stderr, /Give --(gradient-checkpointing (keep-attention|on)|batch-size|weights|compute)/);
+});
+
+test("the size that a refusal names is enough", async () => {
+  const { status, stderr } = await run("plan", ...SETTINGS, "--memory", "100MB");
+  assert.equal(status, 1);
+  const [, least = ""] =
+    /the least that this one can do with is about \d+ MB \(memory "(\d+MB)"\)/.exec(stderr) ?? [];
+  assert.ok((await plan("--memory", least)).bytes["peak"]! > 0);
 });
 
 test("attention of fewer queries at a time takes less memory for the same losses, and is chosen where that is enough", async () => {

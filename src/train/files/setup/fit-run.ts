@@ -44,9 +44,14 @@ interface Candidate extends FittedRun {
 /** Share of the free memory that automatic choices leave alone: other programs may want some. */
 const RESERVE = 0.15;
 /** Share of a size that is asked for that plans leave alone: they were up to 10 % below the peak (`graft bench memory-plan`). */
-export const UNFORESEEN = 0.08;
+const UNFORESEEN = 0.08;
 /** Left alone of it as well: what plans of many settings leave in the heap of V8, 30 to 60 MB (docs/log.md#plans-of-memory). */
-export const CHOOSING_BYTES = 30e6;
+const CHOOSING_BYTES = 30e6;
+/** The size to ask for, with which a plan of so many bytes fits. */
+export function sizeToAsk(bytes: number): number {
+  return (bytes + CHOOSING_BYTES) / (1 - UNFORESEEN);
+}
+
 /** Times that differ less are estimated too roughly to choose by. */
 const SAME_TIME = 0.1;
 /** Changes that a refusal names. */
@@ -93,7 +98,9 @@ export async function fitRun(opened: OpenedRun, given: ReadonlySet<string>): Pro
     ? "is free"
     : `may be used (memory "${memory}"), of which ${megabytes(limitBytes - usable)} are left for what no plan foresees`;
   const told = `${megabytes(limitBytes)} ${limit}`;
-  throw tooLarge(asked, all, isOfFree ? limitBytes : usable, told);
+  const sizeOf = (bytes: number): string =>
+    `about ${megabytes(bytes)}${isOfFree ? "" : ` (memory "${Math.ceil(sizeToAsk(bytes) / 1e6)}MB")`}`;
+  throw tooLarge(asked, all, isOfFree ? limitBytes : usable, told, sizeOf);
 }
 
 /** Does the work of each, one after another. */
@@ -170,6 +177,7 @@ function tooLarge(
   others: readonly Candidate[],
   limitBytes: number,
   limit: string,
+  sizeOf: (bytes: number) => string,
 ): CapacityError {
   const fitting = others
     .filter(({ memory }) => memory.totalBytes <= limitBytes)
@@ -187,7 +195,7 @@ function tooLarge(
       hint:
         told.length > 0
           ? `Give ${told.map(describe).join(", or ")}.`
-          : `Choose a smaller max length, or a smaller model: the least that this one can do with is about ${megabytes(smallest.memory.totalBytes)}, with ${describeSettings(smallest.chosen) || "these settings"}.`,
+          : `Choose a smaller max length, or a smaller model: the least that this one can do with is ${sizeOf(smallest.memory.totalBytes)}, with ${describeSettings(smallest.chosen) || "these settings"}.`,
     },
   );
 }
