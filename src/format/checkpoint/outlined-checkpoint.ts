@@ -11,7 +11,7 @@ import { readTokenizerFiles } from "./tokenizer-folder.ts";
 
 /** Whether a file holds weights, or says which files do. */
 const WEIGHTS = /\.(safetensors|gguf|bin|pth?)(\.index\.json)?$/;
-/** What transformers saves a model as whose configuration does not say. */
+/** transformers' own, where a configuration names none. */
 const USUAL_DTYPE = "float32";
 
 /** Whether a folder with these files has a configuration and no weights. */
@@ -53,7 +53,7 @@ export async function openOutline(folder: Folder): Promise<Checkpoint> {
   };
 }
 
-/** How the weights will be kept that are not there. */
+/** The storage of weights that are not there yet. */
 function storageOf(path: string, config: Readonly<Record<string, unknown>>): TensorInfo["storage"] {
   const { quantization_config: quantized, text_config: text } = config;
   const { dtype, torch_dtype: older } = { ...(text as typeof config | undefined), ...config };
