@@ -49,7 +49,7 @@ test("without a terminal a run says what it is about to do, and what has come of
   assert.equal(lines[3], "Held out  7 examples");
   assert.equal(lines[4], "Steps     2, 2 per epoch");
   assert.match(lines[5] ?? "", /^held-out loss before training: /);
-  assert.match(lines[7] ?? "", /^Done {6}2 steps in \d+ s$/);
+  assert.match(lines[7] ?? "", /^Done {6}2 steps in \d+(\.\d)? s$/);
   assert.match(lines[8] ?? "", /^Loss {6}\d\.\d{4} in the first step, \d\.\d{4} in the last$/);
   assert.match(lines[9] ?? "", /^Held out {2}loss \d\.\d{4} -> \d\.\d{4}$/);
   assert.equal(lines[10], `Result    adapter in ${output}; report in ${output}/report.html`);
