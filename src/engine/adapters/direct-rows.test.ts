@@ -173,12 +173,15 @@ test("such a text takes no pages of a text that was computed otherwise", async (
 
 test("a prompt that is cached in part goes on as it did when it was not, and be it all but its last id", async () => {
   await adapters.prepareMany();
-  for (const length of [40, 33]) {
+  for (const [length, numCached] of [
+    [40, 64],
+    [33, 32],
+  ] as const) {
     const promptIds = Array.from({ length }, (_, i) => 3 + ((7 * i + length) % 200));
     const before = engine.stats.numCachedTokens;
     const texts: Awaited<ReturnType<typeof draw>>[] = [];
     for (let time = 0; time < 3; time++) texts.push(await draw(engine, { promptIds, maxNewTokens: 12 }));
-    assert.ok(engine.stats.numCachedTokens - before >= 32, "two of them read pages");
+    assert.ok(engine.stats.numCachedTokens - before >= numCached, "two of them read pages");
     assert.deepEqual(texts[1], texts[0]);
     assert.deepEqual(texts[2], texts[0]);
   }
