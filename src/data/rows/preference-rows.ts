@@ -3,6 +3,7 @@
  *
  * Without a prompt it is what both answers begin with: whole messages, or text up to the last space before they differ.
  */
+import { formatJson } from "../../format/files/json-file.ts";
 import { jsonKind, isRecord, type RawFields, rowError } from "./row-error.ts";
 import type { JudgedRow, PreferenceRow, RowForm, TargetRow } from "./rows.ts";
 import { promptWith, readJudgement } from "./target-rows.ts";
@@ -20,19 +21,12 @@ function checkWeights(row: TargetRow, key: string): TargetRow {
   );
 }
 
-/** A value as text, the same in whatever order keys are. */
-function asText(value: unknown): string {
-  const inOrder = (one: RawFields): RawFields =>
-    Object.fromEntries(Object.entries(one).sort(([a], [b]) => (a < b ? -1 : 1)));
-  return JSON.stringify(value, (_, one: unknown) => (isRecord(one) ? inOrder(one) : one));
-}
-
 function readAnswer(prompt: unknown, answer: unknown, key: string, row: RawFields): TargetRow {
   return checkWeights(promptWith(prompt, answer, key, row), key);
 }
 
 function pair(prompt: unknown, chosen: unknown, rejected: unknown, row: RawFields): PreferenceRow {
-  if (asText(chosen) === asText(rejected)) {
+  if (formatJson(chosen) === formatJson(rejected)) {
     throw rowError(
       '"chosen" and "rejected"',
       "the same answer twice",
@@ -53,7 +47,7 @@ function hasPromptInside({ prompt, chosen, rejected }: RawFields): boolean {
     Array.isArray(answer) &&
     answer.length > 1 &&
     (typeof prompt === "string" ||
-      (Array.isArray(prompt) && asText(answer.slice(0, prompt.length)) === asText(prompt)));
+      (Array.isArray(prompt) && formatJson(answer.slice(0, prompt.length)) === formatJson(prompt)));
   return begins(chosen) && begins(rejected);
 }
 
@@ -71,11 +65,11 @@ function readImplicit(row: RawFields): PreferenceRow {
   }
   const shortest = Math.min(chosen.length, rejected.length);
   let length = 0;
-  while (length < shortest && asText(chosen[length]) === asText(rejected[length])) length++;
+  while (length < shortest && formatJson(chosen[length]) === formatJson(rejected[length])) length++;
   // A list that the other goes on from would be all prompt, and a word must not be cut.
   if (isText) length = chosen.slice(0, length).search(/\s+\S*$/u);
   else if (length === shortest) length--;
-  if (length <= 0 && asText(chosen) !== asText(rejected)) {
+  if (length <= 0 && formatJson(chosen) !== formatJson(rejected)) {
     throw rowError(
       '"chosen" and "rejected"',
       "no common beginning",
