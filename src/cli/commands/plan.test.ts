@@ -1,6 +1,6 @@
 /** Tests of `graft plan` and of runs that are fitted into memory: what is told, chosen, kept for going on, and refused. */
 import assert from "node:assert/strict";
-import { cpSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { runMain } from "../../../test/process/run-main.ts";
@@ -137,6 +137,21 @@ test("a size chooses what fits, and never changes what is given", async () => {
   assert.equal(status, 1);
   assert.match(stderr, /capacity\/memory.*Cannot train with this plan: it needs about/);
   assert.match(stderr, /Give --(gradient-checkpointing (keep-attention|on)|batch-size|weights|compute)/);
+});
+
+test("a configuration of a model for images is enough as well", async () => {
+  const whole = await writeTinyModel(join(folder, "vit"), { modelType: "vit" });
+  const outline = join(folder, "vit-outline");
+  mkdirSync(outline);
+  cpSync(join(whole, "config.json"), join(outline, "config.json"));
+  const { bytes } = await planOf(["--model", outline]);
+  assert.deepEqual(bytes, (await planOf(["--model", whole])).bytes);
+  const { stderr } = await run("plan", "--model", outline);
+  assert.match(stderr, /^Without data: every row is taken to have an image$/m);
+  assert.match(
+    (await run("plan", "--model", outline, "--packing")).stderr,
+    /usage\/flag.*Cannot pack images/,
+  );
 });
 
 test("the size that a refusal names is enough", async () => {

@@ -51,8 +51,8 @@ export interface DataKind<U> {
   fit(unit: U, options: UnitOptions): U;
   /** Whether there is something to learn from it. */
   isUseful(unit: U): boolean;
-  /** Makes one whose sequences have so many tokens each, as plans without data do. */
-  ofLength(length: number, source: RowSource): U;
+  /** Makes one whose sequences are all this text, as plans without data do. */
+  ofText(text: Example): U;
 }
 
 /** Puts answers into a group; what is learned of them does not depend on what is chosen for conversations. */
@@ -69,16 +69,11 @@ function compare(
   return { sequences, source };
 }
 
-/** A text in which everything is learned that can be. */
-function exampleOfLength(length: number, source: RowSource): Example {
-  return { ids: new Int32Array(length), weights: new Float32Array(length).fill(1, 1), source };
-}
-
-/** Sequences of one length in these parts. */
-function comparisonOfLength(roles: readonly Role[]): DataKind<Comparison>["ofLength"] {
-  return (length, source) => ({
-    sequences: roles.map((role) => ({ ...exampleOfLength(length, source), role, group: source.line })),
-    source,
+/** Makes comparisons whose sequences are one text in these parts. */
+function comparisonOf(roles: readonly Role[]): DataKind<Comparison>["ofText"] {
+  return (text) => ({
+    sequences: roles.map((role) => ({ ...text, role, group: text.source.line })),
+    source: text.source,
   });
 }
 
@@ -109,7 +104,7 @@ export const DATA_KINDS: { readonly [K in DataKindName]: DataKind<DataUnits[K]> 
       source,
     }),
     isUseful: (example) => countTrained(example) > 0,
-    ofLength: exampleOfLength,
+    ofText: (text) => text,
   },
   preference: {
     summary: "two answers to a prompt, one of them better",
@@ -126,7 +121,7 @@ export const DATA_KINDS: { readonly [K in DataKindName]: DataKind<DataUnits[K]> 
       );
     },
     ...COMPARISONS,
-    ofLength: comparisonOfLength(["chosen", "rejected"]),
+    ofText: comparisonOf(["chosen", "rejected"]),
   },
   unpaired: {
     summary: "answers that are each called good or bad",
@@ -136,7 +131,7 @@ export const DATA_KINDS: { readonly [K in DataKindName]: DataKind<DataUnits[K]> 
       return compare([[isDesirable ? "desirable" : "undesirable", answer]], options, source);
     },
     ...COMPARISONS,
-    ofLength: comparisonOfLength(["desirable"]),
+    ofText: comparisonOf(["desirable"]),
   },
   classes: {
     summary: "texts and the class of each",
@@ -154,6 +149,6 @@ export const DATA_KINDS: { readonly [K in DataKindName]: DataKind<DataUnits[K]> 
     hasClasses: true,
     fit: fitClassExample,
     isUseful: ({ ids }) => ids.length > 0,
-    ofLength: (length, source) => ({ ids: new Int32Array(length), label: 0, labelIndex: length - 1, source }),
+    ofText: ({ ids, source }) => ({ ids, label: 0, labelIndex: ids.length - 1, source }),
   },
 };

@@ -8,11 +8,7 @@ import { type RunData, joinHeldOut, sourcesOf } from "./run-data.ts";
 
 /** Reads the images of a run. @throws as `readRunData` */
 export function readImageData(options: TrainOptions, model: Model): RunData {
-  if (options.packing) {
-    throw new UsageError("usage/flag", "Cannot pack images: each takes a row of its own", {
-      hint: "Leave packing out.",
-    });
-  }
+  requireUnpacked(options);
   const names = namesOf(options);
   const { evalData } = options;
   if (areRows(options.data) || areRows(evalData)) {
@@ -34,4 +30,12 @@ export function readImageData(options: TrainOptions, model: Model): RunData {
     numDropped: 0,
     notes: [],
   };
+}
+
+/** @throws UsageError "usage/flag" for images that are to be packed */
+export function requireUnpacked({ packing }: Pick<TrainOptions, "packing">): void {
+  if (!packing) return;
+  throw new UsageError("usage/flag", "Cannot pack images: each takes a row of its own", {
+    hint: "Leave packing out.",
+  });
 }

@@ -2,10 +2,12 @@
 import { DATA_KINDS } from "../../../data/examples/data-kinds.ts";
 import type { TrainingUnit } from "../../../data/examples/training-unit.ts";
 import type { RowSource } from "../../../data/formats/parsed-row.ts";
+import type { ImageConfig } from "../../../models/family.ts";
 import type { Model } from "../../../models/model.ts";
 import { numElements } from "../../../graph/shape.ts";
 import type { Objective } from "../../objective.ts";
 import type { SizedOptions } from "../../settings/options.ts";
+import { requireUnpacked } from "./image-data.ts";
 import { requireTask } from "./read-run-data.ts";
 import type { RunData } from "./run-data.ts";
 import { requireFit } from "./text-data.ts";
@@ -14,9 +16,11 @@ import { requireFit } from "./text-data.ts";
 export function longestRows(options: SizedOptions, model: Model, objective: Objective): RunData {
   const { maxLength, batchSize, gradientAccumulationSteps, evalData, evalShare } = options;
   requireTask(model, objective);
-  requireFit(options, model, objective);
+  if (model.image) requireUnpacked(options);
+  else requireFit(options, model, objective);
+  const makeRow = model.image ? imageMaker(model, model.image) : textMaker(maxLength, objective);
   const train = Array.from({ length: batchSize * gradientAccumulationSteps }, (_, i) =>
-    longestRow(maxLength, model, objective, { file: "", line: i + 1 }),
+    makeRow({ file: "", line: i + 1 }),
   );
   const isEvaluated = evalData !== undefined || evalShare !== undefined;
   return {
@@ -31,13 +35,18 @@ export function longestRows(options: SizedOptions, model: Model, objective: Obje
   };
 }
 
-function longestRow(
-  maxLength: number,
-  { image, maxPositions: numPositions }: Model,
-  { rows }: Objective,
-  source: RowSource,
-): TrainingUnit {
-  if (!image) return DATA_KINDS[rows].ofLength(maxLength, source);
+/** Makes rows of a kind of data, which share their tokens. */
+function textMaker(maxLength: number, { rows }: Objective): (source: RowSource) => TrainingUnit {
+  const ids = new Int32Array(maxLength);
+  const weights = new Float32Array(maxLength).fill(1, 1);
+  return (source) => DATA_KINDS[rows].ofText({ ids, weights, source });
+}
+
+/** Makes images, which share their pixels. */
+function imageMaker(
+  { maxPositions: numPositions }: Model,
+  image: ImageConfig,
+): (source: RowSource) => TrainingUnit {
   const pixels = new Uint8Array(numElements([image.channels, image.size, image.size]));
-  return { pixels, image, label: 0, numPositions, source };
+  return (source) => ({ pixels, image, label: 0, numPositions, source });
 }
