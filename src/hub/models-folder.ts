@@ -21,6 +21,11 @@ export function modelsFolderOf(env: Environment): string {
   return join(homeFolderOf(env), "models");
 }
 
+/** Folder of models of which only the small files were fetched. */
+export function outlinesFolderOf(env: Environment): string {
+  return join(homeFolderOf(env), "outlines");
+}
+
 /** Path of the cache entry of a repository at a revision. */
 export function entryFolder(modelsFolder: string, repository: string, revision: string | null): string {
   const suffix = revision === null ? "" : `@${revision.replaceAll("/", "--")}`;

@@ -35,7 +35,7 @@ export interface Found {
 }
 
 /** The source was asked and cannot give the model; `reason` is one line. */
-interface Unreachable {
+export interface Unreachable {
   readonly kind: "unreachable";
   readonly reason: string;
 }

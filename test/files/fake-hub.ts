@@ -22,8 +22,7 @@ export const CONTENT: Readonly<Record<string, Buffer>> = {
 };
 
 /** How a hub lists a file that it has, under its name or another. */
-export function entryOf(name: string, path = name): Record<string, unknown> {
-  const content = CONTENT[name]!;
+export function entryOf(name: string, path = name, content = CONTENT[name]!): Record<string, unknown> {
   const [size, sha256] = [content.length, createHash("sha256").update(content).digest("hex")];
   if (name.endsWith(".safetensors")) {
     return { type: "file", path, size, oid: "0".repeat(40), lfs: { oid: sha256, size, pointerSize: 130 } };
@@ -55,11 +54,13 @@ export interface Faults {
 export class FakeHub implements AsyncDisposable {
   readonly requests: { path: string; range: string | undefined; token: string | undefined }[] = [];
   readonly faults: Faults;
+  readonly content: Readonly<Record<string, Buffer>>;
   readonly home = mkdtempSync(join(tmpdir(), "graft-hub-"));
   readonly #server = createServer((request, response) => this.#answer(request, response));
 
-  constructor(faults: Faults = {}) {
+  constructor(faults: Faults = {}, content = CONTENT) {
     this.faults = faults;
+    this.content = content;
   }
 
   async listen(): Promise<this> {
@@ -95,7 +96,7 @@ export class FakeHub implements AsyncDisposable {
     }
     if (/^\/api\/models\/owner\/tiny\/tree\/(main|v1)\?/.test(path)) return this.#list(response);
     const file = /^\/owner\/tiny\/resolve\/(main|v1)\/(.+)$/.exec(path)?.[2] ?? "";
-    const content = CONTENT[file];
+    const content = this.content[file];
     if (content === undefined) return void response.writeHead(404).end();
     this.#send(file, content, range, response);
   }
@@ -103,7 +104,10 @@ export class FakeHub implements AsyncDisposable {
   #list(response: ServerResponse): void {
     const others = ["pytorch_model.bin", "consolidated.safetensors", "LICENSE"];
     const surplus = others.map((path) => ({ type: "file", path, size: 1, oid: "1".repeat(40) }));
-    const list = this.faults.list ?? [...Object.keys(CONTENT).map((name) => entryOf(name)), ...surplus];
+    const list = this.faults.list ?? [
+      ...Object.entries(this.content).map(([name, content]) => entryOf(name, name, content)),
+      ...surplus,
+    ];
     response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(list));
   }
 
@@ -132,8 +136,8 @@ export class FakeHub implements AsyncDisposable {
 }
 
 const hubs: FakeHub[] = [];
-export async function startHub(faults: Faults = {}): Promise<FakeHub> {
-  const fake = await new FakeHub(faults).listen();
+export async function startHub(faults: Faults = {}, content = CONTENT): Promise<FakeHub> {
+  const fake = await new FakeHub(faults, content).listen();
   hubs.push(fake);
   return fake;
 }

@@ -1,6 +1,7 @@
 /** @file `graft plan`: what a run will need in memory and time, before there need be weights or data, and settings that fit. */
 import { DEFAULT_MODEL } from "../../hub/resolve.ts";
 import { openOutlined } from "../../format/by-path.ts";
+import { OUTLINE_SOURCES } from "../../hub/sources.ts";
 import { longestRows } from "../../train/files/data/longest-rows.ts";
 import { fitRun } from "../../train/files/setup/fit-run.ts";
 import { openRun } from "../../train/files/setup/prepare.ts";
@@ -37,12 +38,13 @@ export const command = defineCommand({
     // Without data nobody knows how many steps an epoch has.
     const ofOneStep = { data: NO_DATA, ...(flags.epochs === undefined && { steps: flags.steps ?? 1 }) };
     const options = { ...flags, ...(hasData ? {} : ofOneStep) } as TrainOptions;
-    await pullWithProgress(options.model, io);
+    await pullWithProgress(options.model, io, { sources: OUTLINE_SOURCES });
     const reading = new ReadingBar(io);
     const opened = await openRun(options, undefined, {
       signal: io.signal,
       env: io.env,
       open: openOutlined,
+      sources: OUTLINE_SOURCES,
       makeData: hasData ? undefined : longestRows,
       onProgress: ({ file, numRows, totalRows }) => reading.update({ file, numRows, totalRows }),
     }).finally(() => reading.stop());

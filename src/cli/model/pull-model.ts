@@ -8,7 +8,7 @@ import type { Bar } from "../terminal/progress.ts";
 export async function pullWithProgress(
   name: string,
   io: CommandIO,
-  options: Pick<ResolveOptions, "verify"> = {},
+  options: Pick<ResolveOptions, "verify" | "sources"> = {},
 ): Promise<ResolvedModel> {
   let bar: Bar | null = null;
   let source = "";

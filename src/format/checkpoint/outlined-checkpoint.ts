@@ -26,7 +26,8 @@ export function isOutline(names: readonly string[]): boolean {
 export async function openOutline(folder: Folder): Promise<Checkpoint> {
   const { path } = folder;
   const config = await readJson(folder, "config.json");
-  const storage = storageOf(path, config);
+  const storage = outlineStorage(config);
+  if (storage === null) throw unknownSizes(path, config);
   const tensors = [...openModel(config).tensors.values()].map(({ name, shape }): [string, TensorInfo] => [
     name,
     { name, shape, storage, sizeBytes: storedBytes(STORAGES[storage], shape) },
@@ -53,22 +54,29 @@ export async function openOutline(folder: Folder): Promise<Checkpoint> {
   };
 }
 
-/** The storage of weights that are not there yet. */
-function storageOf(path: string, config: Readonly<Record<string, unknown>>): TensorInfo["storage"] {
-  const { quantization_config: quantized, text_config: text } = config;
-  const { dtype, torch_dtype: older } = { ...(text as typeof config | undefined), ...config };
-  const named = dtype ?? older ?? USUAL_DTYPE;
-  const found = Object.entries(STORAGE_OF).find(([name]) => name === named)?.[1];
-  if (quantized == null && found !== undefined) return found;
+/** The storage that a configuration says its weights have; null where it does not tell their sizes. */
+export function outlineStorage(config: Readonly<Record<string, unknown>>): TensorInfo["storage"] | null {
+  if (config["quantization_config"] != null) return null;
+  const named = namedDtype(config);
+  return Object.entries(STORAGE_OF).find(([name]) => name === named)?.[1] ?? null;
+}
+
+function namedDtype(config: Readonly<Record<string, unknown>>): unknown {
+  const { dtype, torch_dtype: older } = {
+    ...(config["text_config"] as typeof config | undefined),
+    ...config,
+  };
+  return dtype ?? older ?? USUAL_DTYPE;
+}
+
+function unknownSizes(path: string, config: Readonly<Record<string, unknown>>): UsageError {
   const [what, expected] =
-    quantized == null
-      ? [`dtype ${showValue(named)}`, Object.keys(STORAGE_OF).join(", ")]
+    config["quantization_config"] == null
+      ? [`dtype ${showValue(namedDtype(config))}`, Object.keys(STORAGE_OF).join(", ")]
       : ["quantization_config", "weights, whose sizes it does not tell"];
-  throw new UsageError(
+  return new UsageError(
     "usage/model",
     `Cannot plan with the configuration of "${path}": ${what}, expected ${expected}`,
-    {
-      hint: "Fetch the whole model, then plan again.",
-    },
+    { hint: "Fetch the whole model, then plan again." },
   );
 }

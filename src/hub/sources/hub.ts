@@ -11,7 +11,15 @@ import { download } from "../download/download.ts";
 import { type Endpoint, readEndpoint } from "../remote/endpoint.ts";
 import { listRepository, type ListedFile } from "../remote/hub-list.ts";
 import { findDamage, MANIFEST_FILE, writeManifest } from "../download/manifest.ts";
-import { unreachable, UnreachableError, type Source, type SourceContext } from "../source.ts";
+import type { ModelName } from "../model-name.ts";
+import {
+  unreachable,
+  UnreachableError,
+  type Found,
+  type Source,
+  type SourceContext,
+  type Unreachable,
+} from "../source.ts";
 import { makeFolder } from "../download/staging.ts";
 
 const OTHER_FILES = new Set([
@@ -90,32 +98,42 @@ async function fetchFiles(
   for (const name of surplus) await disk().rm(join(folder, name), { recursive: true, force: true });
 }
 
+/**
+ * Copies a model, or those of its files that `choose` leaves, into its entry of a folder of models.
+ * @throws FailedError "source/corrupt", "failed/write"
+ */
+export async function copyFromHub(
+  { repository, revision }: ModelName,
+  modelsFolder: string,
+  context: SourceContext,
+  choose: (files: readonly ListedFile[]) => readonly ListedFile[] = (files) => files,
+): Promise<Found | Unreachable | null> {
+  if (repository === null) return null;
+  if (/^(1|true|yes|on)$/i.test(context.env["HF_HUB_OFFLINE"] ?? "")) {
+    return unreachable("HF_HUB_OFFLINE is set");
+  }
+  const branch = revision ?? "main";
+  const path = `/${repository}/resolve/${encodeURIComponent(branch)}`;
+  const target = entryFolder(modelsFolder, repository, revision);
+  try {
+    const endpoint = readEndpoint(context.env);
+    const files = choose(await findFiles(repository, branch, endpoint, context));
+    const damage = await findDamage(target, context.verifies, context.signal);
+    await makeFolder(
+      target,
+      "hub",
+      (folder) => fetchFiles(folder, files, endpoint, path, context),
+      damage !== null,
+    );
+    return { kind: "found", path: target };
+  } catch (error) {
+    if (error instanceof UnreachableError) return unreachable(error.message);
+    throw error;
+  }
+}
+
 /** Finds models on the hub and copies them into the cache. */
 export const hub: Source = {
   name: "Hugging Face hub",
-  async find(model, context) {
-    if (model.repository === null) return null;
-    if (/^(1|true|yes|on)$/i.test(context.env["HF_HUB_OFFLINE"] ?? "")) {
-      return unreachable("HF_HUB_OFFLINE is set");
-    }
-    const { repository } = model;
-    const revision = model.revision ?? "main";
-    const path = `/${repository}/resolve/${encodeURIComponent(revision)}`;
-    const target = entryFolder(context.modelsFolder, repository, model.revision);
-    try {
-      const endpoint = readEndpoint(context.env);
-      const files = await findFiles(repository, revision, endpoint, context);
-      const damage = await findDamage(target, context.verifies, context.signal);
-      await makeFolder(
-        target,
-        "hub",
-        (folder) => fetchFiles(folder, files, endpoint, path, context),
-        damage !== null,
-      );
-      return { kind: "found", path: target };
-    } catch (error) {
-      if (error instanceof UnreachableError) return unreachable(error.message);
-      throw error;
-    }
-  },
+  find: (model, context) => copyFromHub(model, context.modelsFolder, context),
 };

@@ -13,7 +13,7 @@ import type { Checkpoint } from "../../../format/checkpoint/checkpoint.ts";
 import { withQuantizedBase } from "../../../format/checkpoint/quantized-base.ts";
 import { keptIn } from "../../../format/checkpoint/load-model.ts";
 import type { Target } from "../../../graph/emitter.ts";
-import { resolveModel } from "../../../hub/resolve.ts";
+import { type ResolveOptions, resolveModel } from "../../../hub/resolve.ts";
 import { openModel } from "../../../models/families.ts";
 import type { Model } from "../../../models/model.ts";
 import type { Optimizer } from "../../../optim/optimizer.ts";
@@ -94,6 +94,7 @@ export interface PreparedRun {
 /** How a run is opened: a plan needs neither weights nor data. */
 export interface OpeningHooks extends ReadingHooks {
   readonly open?: typeof openCheckpoint;
+  readonly sources?: ResolveOptions["sources"];
   readonly makeData?: ((options: SizedOptions, model: Model, objective: Objective) => RunData) | undefined;
 }
 
@@ -101,7 +102,7 @@ export interface OpeningHooks extends ReadingHooks {
 export async function openRun(
   options: TrainOptions,
   methods: readonly Method[] = METHODS,
-  { open = openCheckpoint, makeData, ...hooks }: OpeningHooks = {},
+  { open = openCheckpoint, sources, makeData, ...hooks }: OpeningHooks = {},
 ): Promise<OpenedRun> {
   // What is wrong with these is told before anything is read.
   optimizerOf(options);
@@ -109,7 +110,10 @@ export async function openRun(
   requireFrozenBase(options, methods);
   requireManyAtOnce(options);
   requireSource(options);
-  const { path } = await resolveModel(options.model, hooks.env ? { env: hooks.env } : {});
+  const { path } = await resolveModel(options.model, {
+    ...(hooks.env && { env: hooks.env }),
+    ...(sources && { sources }),
+  });
   const opened = await open(path);
   try {
     const classes = await withRunClasses(
