@@ -64,7 +64,36 @@ test("to close a model twice does no harm, and nothing is written by it then", a
   const model = await openTextModel(modelPath, { threads: 1 });
   await model.close();
   await model.close();
-  await assert.rejects(model.write([97], { maxNewTokens: 1 }), /released/);
+  const request = { promptIds: [97], maxNewTokens: 1 };
+  const refused = { name: "UsageError", code: "usage/state", message: /released/ };
+  await assert.rejects(model.write([97], { maxNewTokens: 1 }), refused);
+  await assert.rejects(model.writeAll([request]), refused);
+  await assert.rejects(model.generator.complete(request), refused);
+  await assert.rejects(model.tasks.load("late", await writeAdapter("late", null)), refused);
+});
+
+test("a model that is closed writes first what it was asked for, and nothing that is asked for meanwhile", async () => {
+  const model = await openTextModel(modelPath, { threads: 1 });
+  const request = { promptIds: [97, 98], maxNewTokens: 20 };
+  const batch = model.writeAll([request, request]);
+  const text = model.write([97, 98], { maxNewTokens: 20 });
+  const [closed, again] = [model.close(), model.close()];
+  await assert.rejects(model.writeAll([request]), { code: "usage/state" });
+  assert.deepEqual(
+    [...(await batch), await text].map(({ ids }) => ids.length),
+    [20, 20, 20],
+  );
+  await Promise.all([closed, again]);
+});
+
+test("a stream that is read by half ends when its model is closed", async () => {
+  const model = await openTextModel(modelPath, { threads: 1 });
+  const stream = model.generator.generate({ promptIds: [97], maxNewTokens: 500 });
+  await stream.next();
+  await model.close();
+  let end = await stream.next();
+  for (let i = 0; i < 500 && !end.done; i++) end = await stream.next();
+  assert.equal(end.done && end.value.finishReason, "aborted");
 });
 
 test("write() tells pieces that join to the text, which is that of the ids without special tokens", async () => {

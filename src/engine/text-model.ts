@@ -25,6 +25,7 @@ import {
   readParts,
   withTextTools,
 } from "./opening/model-parts.ts";
+import { closedModel } from "./opening/closed-model.ts";
 import { requireText } from "./opening/require-text.ts";
 import { stopIdsOf } from "./answers/stop-ids.ts";
 import { type Task, type TaskRow, TaskSet } from "./generation/task-set.ts";
@@ -151,6 +152,9 @@ export class TextModel {
   readonly #release: () => Promise<void>;
   /** Settled when no text is being written. */
   #lastWrite: Promise<unknown> = Promise.resolve();
+  /** Batches that are being written. */
+  readonly #batches = new Set<Promise<unknown>>();
+  #closed: Promise<void> | null = null;
 
   constructor(parts: TextParts, { generator, methods, release }: TextModelEngine) {
     this.parts = parts;
@@ -184,6 +188,7 @@ export class TextModel {
     request: TextRequest,
     onText: (piece: string) => void = () => {},
   ): Promise<WrittenText> {
+    this.#requireOpen();
     const written = this.#lastWrite.then(() => this.#writeNow(promptIds, request, onText));
     this.#lastWrite = written.catch(() => {});
     return await written;
@@ -219,9 +224,12 @@ export class TextModel {
     signal?: AbortSignal,
     onDone?: (completion: Completion, row: number) => void,
   ): Promise<WrittenText[]> {
+    this.#requireOpen();
     const { tokenizer } = this.parts;
     const rows = prompts.map((prompt) => ({ ...prompt, stopIds: this.stopIds }));
-    const written = await this.tasks.writeRows(rows, signal, onDone);
+    const batch = this.tasks.writeRows(rows, signal, onDone);
+    this.#batches.add(batch);
+    const written = await batch.finally(() => this.#batches.delete(batch));
     return written.map((completion, row) => {
       const { promptIds } = prompts[row]!;
       const ids = completion.finishReason === "stop" ? completion.ids.slice(0, -1) : completion.ids;
@@ -229,9 +237,20 @@ export class TextModel {
     });
   }
 
-  /** Frees the programs and closes the checkpoint. */
+  /**
+   * Frees the programs and closes the checkpoint, when what `write` and `writeAll` were asked for is written; streams of the
+   * generator end as "aborted". What is asked for later is refused ("usage/state"). Once is enough.
+   */
   async close(): Promise<void> {
-    await this.#lastWrite;
+    await (this.#closed ??= this.#close());
+  }
+
+  #requireOpen(): void {
+    if (this.#closed) throw closedModel("write a text", this.parts.base.name);
+  }
+
+  async #close(): Promise<void> {
+    await Promise.allSettled([this.#lastWrite, ...this.#batches]);
     await this.parts.base.source.operands?.save();
     await this.generator.engine.close();
     await this.#release();

@@ -59,6 +59,7 @@ export class ForwardPass {
     facts: PassFacts,
     read: (x: HostTensor<"float32">) => Promise<T>,
   ): Promise<T> {
+    this.session.requireOpen(`run model "${this.session.base.name}"`);
     const { pool, tables } = this.session;
     const pass = this.#runner.begin(new PassContext(facts, pool, tables));
     try {

@@ -3,6 +3,7 @@
  *
  * Training, evaluation and generation share it: programs of equal structure are compiled once.
  */
+import { UsageError } from "../errors.ts";
 import type { ProgramSpec } from "../graph/program.ts";
 import { findNamed } from "../messages/find-named.ts";
 import type { BaseModel } from "../models/base/base-model.ts";
@@ -85,6 +86,7 @@ export class Session {
   /** Numbers of tensors, for the keys of programs that bind them. */
   readonly #ids = new WeakMap<HostTensor, number>();
   #numIds = 0;
+  #isReleased = false;
 
   /** `residency`: how weights are kept between uses; what is stored is read or dequantized at every use. */
   constructor(
@@ -138,6 +140,14 @@ export class Session {
     return this.base.model;
   }
 
+  /** `action` follows "Cannot". @throws UsageError "usage/state" after `release` */
+  requireOpen(action: string): void {
+    if (!this.#isReleased) return;
+    throw new UsageError("usage/state", `Cannot ${action}: its session is released, expected an open one`, {
+      hint: "Release a session when nothing runs on it any more, or make another.",
+    });
+  }
+
   get smoothing(): Smoothing {
     return this.#smoothing;
   }
@@ -188,6 +198,7 @@ export class Session {
   }
 
   async #compile<T>(key: string, make: () => Source<T>): Promise<Compiled<T>> {
+    this.requireOpen(`compile a program for model "${this.base.name}"`);
     const { spec, made, constants } = make();
     const bound = (await constants?.()) ?? {};
     const program = await this.engine.compile(spec, { constants: bound });
@@ -199,8 +210,9 @@ export class Session {
     return { program, made };
   }
 
-  /** Frees all programs, and the memory that nobody has borrowed. */
+  /** Frees all programs, and the memory that nobody has borrowed; what is asked of it then is refused. Once is enough. */
   async release(): Promise<void> {
+    this.#isReleased = true;
     const compiled = [...this.#programs.values()];
     this.#programs.clear();
     for (const each of compiled) await (await each.catch(() => null))?.program.release();

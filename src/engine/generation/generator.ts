@@ -4,6 +4,7 @@
  * The cache stays from one call to the next: a prompt that begins like an earlier one (a chat that goes on) runs only what
  * is new, by whole pages.
  */
+import { UsageError } from "../../errors.ts";
 import type { Adapter } from "../../peft/attach.ts";
 import type { Session } from "../../run/session.ts";
 import { AdapterPool } from "../adapters/adapter-pool.ts";
@@ -80,7 +81,7 @@ export class Generator {
   /**
    * Switches to another adapter of the same base, or to the base alone; what was cached with it is forgotten. Adapters of
    * equal structure share programs, so that between them nothing is loaded, computed or compiled.
-   * @throws RangeError while a generation is in work.
+   * @throws UsageError "usage/state" while a generation is in work
    */
   async switchTo(adapter: Adapter | null): Promise<void> {
     this.#refuseBusy("switch adapters");
@@ -91,12 +92,16 @@ export class Generator {
 
   #refuseBusy(what: string): void {
     const other = what === "generate" ? "another" : "a";
-    if (this.#isBusy) throw new RangeError(`Cannot ${what}: ${other} generation is in work`);
+    if (!this.#isBusy) return;
+    throw new UsageError("usage/state", `Cannot ${what}: ${other} generation is in work`, {
+      hint: "Wait for its end, or stop reading it; `TaskSet.writeRows` and `TextModel.writeAll` write several texts at once.",
+    });
   }
 
   /**
    * Generates token by token; stopping to read ends it.
-   * @throws UsageError "usage/shape" for a prompt that is empty or longer than the model's positions.
+   * @throws UsageError "usage/shape" for a prompt that is empty or longer than the model's positions, "usage/flag" for settings
+   * that mean nothing, "usage/state" while another generation is in work and after the model was closed
    */
   async *generate(request: GenerateRequest): AsyncGenerator<GeneratedToken, GenerationEnd, void> {
     this.#refuseBusy("generate");

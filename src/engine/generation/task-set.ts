@@ -13,6 +13,7 @@ import type { Adapter } from "../../peft/attach.ts";
 import { type HeldAdapter, nameTaken } from "../adapters/held-adapter.ts";
 import { type Completion, completeText } from "./completion.ts";
 import type { GenerateRequest, Generator } from "./generator.ts";
+import { closedModel } from "../opening/closed-model.ts";
 import { checkPrompt } from "../prompts/prompt.ts";
 
 /** A task that is loaded. */
@@ -63,6 +64,7 @@ export class TaskSet {
   /** Names whose adapters are being read. */
   readonly #loading = new Set<string>();
   #active: Entry | null = null;
+  #isReleased = false;
 
   /** `first`: the task whose adapter the generator has already. */
   constructor(parts: TaskSetParts, first: Task | null) {
@@ -117,6 +119,7 @@ export class TaskSet {
    */
   async load(name: string, folder: string): Promise<Task> {
     const { base, generator, read } = this.#parts;
+    this.#requireOpen(`load task "${name}"`);
     if (generator.session.base !== base) {
       throw new UsageError(
         "usage/adapter",
@@ -130,6 +133,7 @@ export class TaskSet {
       const { adapter, chatTemplateHash } = await read(folder);
       try {
         await generator.prepare(adapter);
+        this.#requireOpen(`load task "${name}"`);
       } catch (error) {
         adapter.release();
         throw error;
@@ -142,7 +146,7 @@ export class TaskSet {
 
   /**
    * Lets another task write, or (null) the base alone; what was cached of the last text is forgotten.
-   * @throws UsageError "usage/adapter" when none of this name is loaded; RangeError while a text is being written
+   * @throws UsageError "usage/adapter" when none of this name is loaded, "usage/state" while a text is being written
    */
   async switch(name: string | null): Promise<void> {
     const task = name === null ? null : this.#entryOf(name);
@@ -193,7 +197,9 @@ export class TaskSet {
   async unload(name: string): Promise<void> {
     const task = this.#entryOf(name);
     if (task.numBatches > 0) {
-      throw new RangeError(`Cannot unload task "${name}": a batch with it is in work`);
+      throw new UsageError("usage/state", `Cannot unload task "${name}": a batch with it is in work`, {
+        hint: "Wait for the end of the batch, or stop it by its signal.",
+      });
     }
     if (task === this.#active) await this.switch(null);
     this.#tasks.delete(name);
@@ -202,8 +208,13 @@ export class TaskSet {
     task.adapter.release();
   }
 
+  #requireOpen(action: string): void {
+    if (this.#isReleased) throw closedModel(action, this.#parts.base.name);
+  }
+
   /** Forgets all tasks; the model must not write any more. */
   release(): void {
+    this.#isReleased = true;
     for (const { adapter } of this.#tasks.values()) adapter.release();
     this.#tasks.clear();
     this.#active = null;

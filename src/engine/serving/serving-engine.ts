@@ -21,6 +21,7 @@ import { Scheduler } from "../scheduling/scheduler.ts";
 import { TextInWork } from "./text-in-work.ts";
 import { type ReadyRows, readyRows } from "./ready-rows.ts";
 import { TextRide } from "./text-ride.ts";
+import { closedModel } from "../opening/closed-model.ts";
 import { withTextSettings } from "./text-settings.ts";
 import type { ServingOptions, ServingStats } from "./serving-options.ts";
 import {
@@ -50,6 +51,7 @@ export class ServingEngine implements Riders {
   readonly #now: () => number;
   #loop: Promise<void> | null = null;
   #running: Promise<void> = Promise.resolve();
+  #isClosed = false;
   #counts = { numSteps: 0, numPromptTokens: 0, numCachedTokens: 0, numNewTokens: 0, numPreemptions: 0 };
 
   /** @throws CapacityError "capacity/memory" for a budget of less than one page */
@@ -87,9 +89,10 @@ export class ServingEngine implements Riders {
   /**
    * Writes a text; stopping to read ends it.
    * @throws UsageError "usage/shape" for a prompt that is empty, too long or of foreign ids, "usage/flag" for settings that mean
-   * nothing, "usage/adapter" for an adapter that is not known; CapacityError "capacity/memory" for a text that the cache cannot hold; FailedError "engine/nan"
+   * nothing, "usage/adapter" for an adapter that is not known, "usage/state" after `close`; CapacityError "capacity/memory" for a text that the cache cannot hold; FailedError "engine/nan"
    */
   async *write(given: ServeRequest): AsyncGenerator<ServedToken, ServeEnd, void> {
+    this.#requireOpen();
     const request = withTextSettings(given);
     const submittedMs = this.#now();
     const { model } = this.session;
@@ -131,7 +134,7 @@ export class ServingEngine implements Riders {
     const abort = (): void => this.#end(job, "aborted");
     try {
       this.#jobs.set(sequence, job);
-      if (signal?.aborted) abort();
+      if (signal?.aborted || this.#isClosed) abort();
       else if (maxLength <= sequence.ids.length && !request.reader) this.#end(job, "length");
       else {
         signal?.addEventListener("abort", abort);
@@ -140,9 +143,14 @@ export class ServingEngine implements Riders {
       }
       return yield* job.queue.take();
     } finally {
-      signal?.removeEventListener("abort", abort);
       this.#end(job, "aborted");
+      signal?.removeEventListener("abort", abort);
     }
+  }
+
+  #requireOpen(): void {
+    this.session.requireOpen("write a text");
+    if (this.#isClosed) throw closedModel("write a text", this.session.base.name);
   }
 
   #requireRoom(length: number): void {
@@ -324,8 +332,9 @@ export class ServingEngine implements Riders {
     return true;
   }
 
-  /** Ends all texts; waits for what runs. */
+  /** Ends all texts; waits for what runs. No other begins. */
   async close(): Promise<void> {
+    this.#isClosed = true;
     for (const job of this.#jobs.values()) this.#end(job, "aborted");
     await this.#loop;
   }

@@ -1,0 +1,9 @@
+/** @file What a model that was closed is asked for is refused. */
+import { UsageError } from "../../errors.ts";
+
+/** `action` follows "Cannot". */
+export function closedModel(action: string, name: string): UsageError {
+  return new UsageError("usage/state", `Cannot ${action}: model "${name}" is closed and its programs released`, {
+    hint: "Close a model when nothing is to be written any more, or open it again.",
+  });
+}
