@@ -31,6 +31,8 @@ export const float16: ActivationForm = {
         const halves: Record<string, HostTensor<Float>> = {};
         for (const [name, tensor] of Object.entries(tensors)) halves[name] = await narrowed(session, tensor);
         kept.push(halves);
+        // Not before all are: the next ones would take their memory, of which they need a half.
+        pool.release(...Object.values(tensors).filter((tensor) => !Object.values(halves).includes(tensor)));
       },
       bringBack: async () => {
         const wide: Saved = {};
@@ -47,8 +49,9 @@ async function narrowed(session: Session, tensor: HostTensor<"float32">): Promis
   if (tensor.shape.length === 0) return tensor;
   const half = await converted(session, tensor, "float16");
   const isWhole = half.data.every((bits) => (bits & NOT_FINITE) !== NOT_FINITE);
-  session.pool.release(isWhole ? tensor : half);
-  return isWhole ? half : tensor;
+  if (isWhole) return half;
+  session.pool.release(half);
+  return tensor;
 }
 
 async function widened(session: Session, tensor: HostTensor<Float>): Promise<HostTensor<"float32">> {

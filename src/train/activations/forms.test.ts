@@ -100,6 +100,18 @@ test("what half precision cannot hold waits as it is, and so does a single numbe
   assert.deepEqual(copyOf(await kept.bringBack()), expected);
 });
 
+test("what waits in half precision takes half the memory, and none that the next block writes into", async () => {
+  const { session, pool } = place();
+  const [, float16] = ACTIVATION_FORMS;
+  const kept = float16.begin(session, null);
+  const names = ["q", "k", "v", "x"];
+  const acquire = (): Saved =>
+    Object.fromEntries(names.map((name) => [name, pool.acquire("float32", [1024])]));
+  for (let i = 0; i < 8; i++) await kept.keep(acquire());
+  assert.equal(pool.allocatedBytes, 4 * 1024 * (8 * 2 + 4));
+  await kept.end();
+});
+
 test("a disk that fails is told by the next to be kept, or brought back", async () => {
   const [, , disk] = ACTIVATION_FORMS;
   for (const numKept of [3, 2]) {
