@@ -127,6 +127,42 @@ describe("resuming", () => {
     assert.ok(bytesOf(settings.output, RESULT).equals(await wholeOf(60)));
   }
 
+  test("made longer, it stops early where a run of the new length does, with the same bits", async () => {
+    const settings = {
+      ...SETTINGS,
+      evalData: writeTinyChats(`${folder}/few-held-out.jsonl`, 4, 2),
+      evalEvery: 3,
+      earlyStopping: 2,
+      keepLast: 1,
+      schedule: "constant",
+      warmupSteps: 0,
+      learningRate: 0.1,
+      steps: 30,
+    } as const;
+    const straight = `${folder}/straight`;
+    const { result } = await runTiny({ ...settings, output: straight });
+    assert.deepEqual([result.steps, result.result_step], [21, 15]);
+    // At the first of these ends the loss is less than that of the next two evaluations; at the other it is more than before.
+    for (const steps of [8, 17]) {
+      const output = `${folder}/longer-${steps}`;
+      await runTiny({ ...settings, steps, output });
+      const kept = readdirSync(output).filter((name) => name.startsWith("checkpoint-"));
+      assert.deepEqual(
+        kept.sort(),
+        steps === 8 ? ["checkpoint-6", "checkpoint-8"] : ["checkpoint-15", "checkpoint-17"],
+      );
+      const longer = await runTiny({ ...settings, resume: true, output });
+      assert.deepEqual(
+        [longer.result.steps, longer.result.result_step, longer.result.held_out_loss],
+        [result.steps, result.result_step, result.held_out_loss],
+        `made longer after step ${steps}`,
+      );
+      assert.ok(bytesOf(output, RESULT).equals(bytesOf(straight, RESULT)));
+      const told = longer.events.find((event): event is ResumeEvent => event.event === "resume");
+      assert.match(told?.notes.join() ?? "", /exactly that of a run of 30 steps/);
+    }
+  });
+
   test("stopped in the middle of an evaluation, it evaluates when it goes on, and ends with the same bits", async () => {
     const settings = {
       ...SETTINGS,

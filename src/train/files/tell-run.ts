@@ -7,7 +7,7 @@ import { entriesOf, lossOf } from "../logs/log-format.ts";
 import type { TrainingSetup } from "./setup/setup.ts";
 import { describeNewLength } from "../settings/new-length.ts";
 import { sumPower } from "../power/paced-events.ts";
-import type { RunState } from "../loop/run-state.ts";
+import { type RunState, withLength } from "../loop/run-state.ts";
 
 /** Tells what a run is about to do. */
 export function tellStart({ options, base, adapter, data, plan, totalSteps }: TrainingSetup): StartEvent {
@@ -37,8 +37,9 @@ export function tellStart({ options, base, adapter, data, plan, totalSteps }: Tr
 
 /** Tells from where a run goes on, and what its length means now. */
 export function tellResume(setup: TrainingSetup, checkpoint: string, saved: RunState): ResumeEvent {
-  const { options, totalSteps, plan } = setup;
-  const { global_step: step, max_steps: before, evaluations_without_improvement: idle } = saved;
+  const { options, totalSteps } = setup;
+  const { global_step: step, max_steps: before } = saved;
+  const { evaluations_without_improvement: idle } = withLength(saved, totalSteps);
   const notes: string[] = [];
   if (options.earlyStopping !== undefined && idle >= options.earlyStopping) {
     notes.push(
@@ -47,9 +48,8 @@ export function tellResume(setup: TrainingSetup, checkpoint: string, saved: RunS
   } else if (step === totalSteps) {
     notes.push("The run is complete: nothing is left to do. More steps or epochs make it longer.");
   } else if (before !== totalSteps) {
-    const everySteps = options.earlyStopping === undefined ? null : (options.evalEvery ?? plan.stepsPerEpoch);
     const measuresBranches = setup.dropBp !== null && setup.dropBp.sensitivity !== null;
-    const length = { step, before, now: totalSteps, everySteps, measuresBranches };
+    const length = { step, before, now: totalSteps, measuresBranches };
     notes.push(describeNewLength({ ...options, ...length }));
   }
   return { event: "resume", checkpoint, step, total_steps: totalSteps, notes };

@@ -12,7 +12,7 @@ import { LOSS, isBetter, keepsBest } from "../eval-metrics.ts";
 import { type Evaluation, Evaluator } from "../evaluate.ts";
 import type { EvalEvent, SampleEvent, StepEvent } from "../events.ts";
 import type { FineTuneRequest } from "./fine-tune-request.ts";
-import { type RunState, firstState } from "./run-state.ts";
+import { type RunState, firstState, withLength } from "./run-state.ts";
 import { powerNumbers } from "../power/paced-events.ts";
 import { Stepper } from "./stepper.ts";
 import { trafficNumbers } from "./traffic-numbers.ts";
@@ -62,7 +62,7 @@ class Run {
     this.#stepper = stepper;
     this.#evaluator = evaluator;
     this.#state = resumed
-      ? { ...resumed, max_steps: totalSteps, settings }
+      ? { ...withLength(resumed, totalSteps), settings }
       : firstState(totalSteps, adapter.numTrained, settings);
     this.#savedStep = resumed?.global_step ?? -1;
   }
@@ -190,14 +190,21 @@ class Run {
       ),
     );
     this.#evaluation = evaluation;
-    const { global_step: step, best_metric: best, evaluations_without_improvement: idle } = this.#state;
+    const {
+      global_step: step,
+      best_metric: best,
+      best_global_step: bestStep,
+      evaluations_without_improvement: idle,
+    } = this.#state;
+    const before = { best_metric: best, best_global_step: bestStep, evaluations_without_improvement: idle };
     const value = { ...evaluation, ...evaluation.metrics }[metric.key] as number;
     const better = isBetter(metric, value, best);
     this.#state = {
       ...this.#state,
       best_metric: better ? value : best,
-      best_global_step: better ? step : this.#state.best_global_step,
+      best_global_step: better ? step : bestStep,
       evaluations_without_improvement: better ? 0 : idle + 1,
+      found_before_end: step % plan.everySteps === 0 ? null : before,
     };
     const { metrics, ...numbers } = evaluation;
     const event: EvalEvent = { event: "eval", step, ...numbers, ...metrics };

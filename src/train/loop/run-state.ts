@@ -2,13 +2,20 @@
 import { z } from "zod";
 import { DROP_STATE } from "../dropbp/drop-state.ts";
 
+/** What evaluations have found. */
+const FOUND = {
+  best_metric: z.number().nullable(),
+  best_global_step: z.int().nullable(),
+  evaluations_without_improvement: z.int().min(0),
+};
+
 export const RUN_STATE = z.object({
   global_step: z.int().min(0),
   max_steps: z.int().min(0),
   epoch: z.number(),
-  best_metric: z.number().nullable(),
-  best_global_step: z.int().nullable(),
-  evaluations_without_improvement: z.int().min(0),
+  ...FOUND,
+  /** What they had found before one that is only made because the run ends; null: none was. */
+  found_before_end: z.object(FOUND).nullable().default(null),
   trained_tokens: z.int().min(0),
   trainable_parameters: z.int().min(0),
   /** Settings that must be the same for the run to go on as if it had never stopped. */
@@ -18,6 +25,17 @@ export const RUN_STATE = z.object({
   log_history: z.array(z.record(z.string(), z.unknown())),
 });
 export type RunState = z.output<typeof RUN_STATE>;
+
+/** Where a run stands that is to have another length: what was found at its former end alone belongs to the shorter run. */
+export function withLength(state: RunState, totalSteps: number): RunState {
+  const isLonger = totalSteps > state.global_step;
+  return {
+    ...state,
+    ...(isLonger && state.found_before_end),
+    found_before_end: isLonger ? null : state.found_before_end,
+    max_steps: totalSteps,
+  };
+}
 
 /** Where a new run stands. */
 export function firstState(
@@ -32,6 +50,7 @@ export function firstState(
     best_metric: null,
     best_global_step: null,
     evaluations_without_improvement: 0,
+    found_before_end: null,
     trained_tokens: 0,
     trainable_parameters: numTrained,
     settings,

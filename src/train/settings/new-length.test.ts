@@ -10,7 +10,6 @@ const RUN = {
   step: 20,
   before: 20,
   now: 40,
-  everySteps: null,
   measuresBranches: false,
 };
 
@@ -19,7 +18,6 @@ test("a longer run with a constant rate, or one that the new length does not cha
     RUN,
     { ...RUN, warmupSteps: 5 },
     { ...RUN, step: 5, schedule: "linear", warmupSteps: 7 },
-    { ...RUN, everySteps: 10 },
   ]) {
     assert.match(describeNewLength(run), /40 steps instead of 20: its result is exactly that of a run of 40/);
   }
@@ -43,8 +41,4 @@ test("DropBP measures at another step of a longer run", () => {
   const run = { ...RUN, measuresBranches: true };
   assert.match(describeNewLength(run), /differs .* DropBP measures its branches after step 2, not 4/);
   assert.match(describeNewLength({ ...run, step: 2 }), /exactly/);
-});
-
-test("an evaluation at the former end counts for early stopping", () => {
-  assert.match(describeNewLength({ ...RUN, everySteps: 8 }), /differs .* the evaluation after step 20/);
 });

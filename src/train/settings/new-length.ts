@@ -15,21 +15,16 @@ export interface NewLength {
   readonly before: number;
   /** Steps that it is to have. */
   readonly now: number;
-  /** Steps between evaluations that may stop the run early; null: none may. */
-  readonly everySteps: number | null;
   /** Whether DropBP measures the branches on the way. */
   readonly measuresBranches: boolean;
 }
 
 /** Says in a sentence whether the result is that of a run that had the new length from the start, and why not. */
 export function describeNewLength(run: NewLength): string {
-  const { step, before, now, everySteps, measuresBranches } = run;
+  const { step, before, now, measuresBranches } = run;
   const [measured, measuredNow] = [measuredAfter(before), measuredAfter(now)];
   const reasons = [
     ...differentRates(run),
-    ...(everySteps !== null && before <= step && before % everySteps !== 0
-      ? [`the evaluation after step ${before}, its end until now, counts for early stopping`]
-      : []),
     ...(measuresBranches && measured !== measuredNow && step > Math.min(measured, measuredNow)
       ? [`DropBP measures its branches after step ${step > measured ? measured : step}, not ${measuredNow}`]
       : []),

@@ -152,7 +152,7 @@ export class RunFolder {
     return (await this.#checkpoints()).at(-1) ?? null;
   }
 
-  /** Writes a checkpoint, then drops the older ones beyond `keepLast`, but never the best. */
+  /** Writes a checkpoint, then drops the older ones beyond `keepLast`, but never the best, nor that of a longer run. */
   async save(
     adapter: Adapter,
     origin: AdapterOrigin,
@@ -168,9 +168,8 @@ export class RunFolder {
     ];
     await writeFolderAtomic(this.checkpoint(step), files, { seal: (written) => manifestFile(step, written) });
     const old = (await this.#checkpoints()).slice(0, -keepLast);
-    for (const other of old) {
-      if (other !== state.best_global_step) await this.#remove(this.checkpoint(other));
-    }
+    const best = [state.best_global_step, state.found_before_end?.best_global_step];
+    for (const other of old) if (!best.includes(other)) await this.#remove(this.checkpoint(other));
   }
 
   async #remove(path: string): Promise<void> {
