@@ -163,6 +163,17 @@ describe("resuming", () => {
     }
   });
 
+  test("logs that were begun are gone on with, whatever forms are asked for later", async () => {
+    const output = `${folder}/logs`;
+    await runTiny({ ...SETTINGS, warmupSteps: 1, steps: 2, output });
+    writeFileSync(`${output}/log.jsonl`, `${JSON.stringify({ event: "step", step: 3 })}\n`, { flag: "a" });
+    await runTiny({ ...SETTINGS, warmupSteps: 1, steps: 4, output, log: ["csv"], resume: true });
+    assert.deepEqual(stepsLogged(output), [1, 2, 3, 4]);
+    const rows = readFileSync(`${output}/log.csv`, "utf8").trim().split("\n");
+    assert.equal(rows.length, 1 + 4, "the new form has what happened before too");
+    assert.ok(!existsSync(`${output}/events.out.tfevents.graft`));
+  });
+
   test("stopped in the middle of an evaluation, it evaluates when it goes on, and ends with the same bits", async () => {
     const settings = {
       ...SETTINGS,

@@ -18,6 +18,7 @@ import { systemCode, toFailedWrite } from "../../../messages/system-error.ts";
 import type { Adapter } from "../../../peft/attach.ts";
 import type { RunState } from "../../loop/run-state.ts";
 import type { LogEntry, LogFormat } from "../../logs/log-format.ts";
+import { LOG_FORMATS } from "../../logs/log-formats.ts";
 import { OF_A_RUN, OF_A_RUN_ALONE, SAMPLES } from "./run-files.ts";
 import { RunLogs } from "./run-logs.ts";
 import { manifestFile } from "./manifest.ts";
@@ -42,8 +43,8 @@ export class RunFolder {
 
   constructor(path: string, { logs, hasSamples }: FolderForms) {
     this.path = path;
-    this.#logs = new RunLogs(path, logs);
-    this.#samples = new RunLogs(path, hasSamples ? [SAMPLES] : []);
+    this.#logs = new RunLogs(path, logs, LOG_FORMATS);
+    this.#samples = new RunLogs(path, hasSamples ? [SAMPLES] : [], [SAMPLES]);
   }
 
   /**

@@ -14,13 +14,17 @@ interface OpenLog {
 }
 
 export class RunLogs {
-  readonly #logs: readonly OpenLog[];
+  readonly #logs: OpenLog[];
+  /** Of forms that are not asked for: what an earlier part of the run has begun, it goes on with. */
+  readonly #others: readonly OpenLog[];
 
-  constructor(folder: string, formats: readonly LogFormat[]) {
-    this.#logs = formats.map((format) => {
+  constructor(folder: string, formats: readonly LogFormat[], others: readonly LogFormat[]) {
+    const open = (format: LogFormat): OpenLog => {
       const file = logFile(join(folder, format.file));
       return { format, file, write: format.open(file, Date.now) };
-    });
+    };
+    this.#logs = formats.map(open);
+    this.#others = others.filter((format) => !formats.includes(format)).map(open);
   }
 
   /** Makes logs without events. @throws FailedError "failed/write" */
@@ -33,6 +37,7 @@ export class RunLogs {
    * begins with what happened before.
    */
   async cut(step: number, history: readonly LogEntry[]): Promise<void> {
+    for (const other of this.#others) if ((await other.file.read()) !== null) this.#logs.push(other);
     for (const { format, file, write } of this.#logs) {
       const log = await file.read();
       await file.replace(log === null ? format.head() : format.cut(log, step));
