@@ -1,5 +1,5 @@
 /** @file The fine-tuning jobs of a server: the list of them, their files, and the names of their results. */
-import type { Job, UploadedFile } from "../../jobs/job.ts";
+import type { Job, JobCheckpoint, UploadedFile } from "../../jobs/job.ts";
 import type { JobRow } from "../../jobs/job-table.ts";
 import type { StateFolder } from "../../jobs/state-folder.ts";
 import { ApiError } from "../api-error.ts";
@@ -24,6 +24,14 @@ export function checkpointName(job: Job, step: number): string {
 /** What the names of a job's checkpoints begin with. */
 export function checkpointPrefix(job: Job): string {
   return `${resultName(job)}:ckpt-step-`;
+}
+
+/** Lists the checkpoints that can be asked for, in order; before its first step a job has learned nothing. */
+export async function trainedCheckpoints(
+  files: StateFolder,
+  { job, folder }: JobRow,
+): Promise<JobCheckpoint[]> {
+  return (await files.listCheckpoints(job.id, folder)).filter(({ step }) => step > 0);
 }
 
 /** @throws ApiError 404 for a server that keeps no state */

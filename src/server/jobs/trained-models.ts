@@ -7,7 +7,13 @@ import type { JobRow } from "../../jobs/job-table.ts";
 import { type Job, hasEnded } from "../../jobs/job.ts";
 import type { StateFolder } from "../../jobs/state-folder.ts";
 import { ApiError } from "../api-error.ts";
-import { RESULT_START, checkpointName, checkpointPrefix, resultName } from "./fine-tuning.ts";
+import {
+  RESULT_START,
+  checkpointName,
+  checkpointPrefix,
+  resultName,
+  trainedCheckpoints,
+} from "./fine-tuning.ts";
 import type { ServerState } from "../server-state.ts";
 
 export interface TrainedModelsParts {
@@ -39,13 +45,14 @@ export class TrainedModels {
     return named;
   }
 
-  async #name({ job, folder }: JobRow): Promise<void> {
+  async #name(row: JobRow): Promise<void> {
+    const { job, folder } = row;
     const { files } = this.#parts;
     const paths = new Map<string, string>();
     if (await files.fetchRun(job.id, folder)) {
       if (job.status === "succeeded") paths.set(resultOf(job), files.runFolder(job.id, folder));
       // One that cannot be listed is not served.
-      const found = await files.listCheckpoints(job.id, folder).catch(() => []);
+      const found = await trainedCheckpoints(files, row).catch(() => []);
       for (const { step, path } of found) paths.set(checkpointName(job, step), path);
     }
     for (const { name, path } of this.#state.model.engine.adapters.list()) {

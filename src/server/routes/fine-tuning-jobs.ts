@@ -7,7 +7,13 @@ import type { JobRow } from "../../jobs/job-table.ts";
 import { shownJob } from "../../jobs/training/used-hyperparameters.ts";
 import { CHECKPOINT_ANSWER, JOB_ANSWER, JOB_EVENT_ANSWER, pageAnswer } from "../answers/list-answers.ts";
 import { ApiError } from "../api-error.ts";
-import { checkpointName, requireFile, requireJob, requireJobs } from "../jobs/fine-tuning.ts";
+import {
+  checkpointName,
+  requireFile,
+  requireJob,
+  requireJobs,
+  trainedCheckpoints,
+} from "../jobs/fine-tuning.ts";
 import { JOB_REQUEST, type JobRequest } from "../jobs/job-requests.ts";
 import { type AskedPart, PAGE_QUERY, pageOf, toPage } from "../pages.ts";
 import { type Route, defineRoute } from "../route.ts";
@@ -190,10 +196,11 @@ export const listJobCheckpoints = listOfJob(
   "/checkpoints",
   "List the checkpoints of a job, the newest first; each can be asked for as a model",
   CHECKPOINT_ANSWER,
-  async ({ job, folder }, state, part) => {
+  async (row, state, part) => {
+    const { job, folder } = row;
     const { files, queue } = requireJobs(state);
     await files.fetchRun(job.id, folder);
-    const found = (await files.listCheckpoints(job.id, folder)).map(({ step }) => ({
+    const found = (await trainedCheckpoints(files, row)).map(({ step }) => ({
       id: `ftckpt-${job.id.slice("ftjob-".length)}-${step}`,
       step,
     }));
