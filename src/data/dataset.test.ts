@@ -106,6 +106,14 @@ describe("readDataset()", () => {
     assert.equal(reports.test?.numTokens, 5);
   });
 
+  it("reads a text of Windows as the same text with line feeds alone, and keeps what strings of rows say", async () => {
+    const textsOf = async (path: string): Promise<string[]> =>
+      (await readDataset(path, options)).train.map(({ ids }) => textOf(ids));
+    for (const [i, end] of ["\n", "\r\n", "\r"].entries())
+      assert.deepEqual(await textsOf(write(`ends-${i}.txt`, ["a", "", "b", ""].join(end))), ["a\n\nb\n"]);
+    assert.deepEqual(await textsOf(write("ends.jsonl", lines({ text: "a\r\nb" }))), ["a\r\nb<|im_end|>"]);
+  });
+
   it("cuts a text file into windows in order, with loss on all, and keeps a tail of two tokens", async () => {
     const { train } = await readDataset(write("a.txt", "abcdefgh"), { ...options, maxLength: 3 });
     assert.deepEqual(

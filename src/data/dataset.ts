@@ -90,7 +90,11 @@ export class UnitReader<K extends DataKindName = "text"> {
     }
   }
 
-  /** Cuts a text into windows of maxLength tokens; a last one of at least two tokens is kept. @throws usage/data for data that are rows */
+  /**
+   * Cuts a text into windows of maxLength tokens; a last one of at least two tokens is kept. Its lines end in line feeds,
+   * also where a file of Windows has more: else a model would learn to write those.
+   * @throws usage/data for data that are rows
+   */
   addText(text: string, file: string): void {
     if (this.#kind !== (DATA_KINDS.text as DataKind<unknown>)) {
       throw new UsageError(
@@ -100,7 +104,7 @@ export class UnitReader<K extends DataKindName = "text"> {
       );
     }
     const { tokenizer, maxLength } = this.#options;
-    const ids = tokenizer.encode(text, { addSpecialTokens: false });
+    const ids = tokenizer.encode(text.replaceAll(/\r\n?/g, "\n"), { addSpecialTokens: false });
     for (let start = 0; ids.length - start >= 2; start += maxLength) {
       const window = makeExample(ids.slice(start, start + maxLength), () => true, { file, line: 1 });
       this.#keep(window as DataUnits[K]);

@@ -83,6 +83,10 @@ function requireKind(path: string): FileKind {
 const EXPORTS: readonly (readonly [RegExp, string])[] = [
   [/\.(xlsx?|xlsm|xlsb|ods|numbers)$/i, "Save the sheet as CSV in UTF-8, one with a line of column names."],
   [/\.(docx?|odt|rtf|pages|pdf|epub|html?)$/i, "Save its text as a .txt or .md file in UTF-8."],
+  [
+    /\.(arrow|feather)$/i,
+    "Write it as Parquet in Python, with to_parquet of a Dataset of datasets or of a DataFrame of pandas.",
+  ],
   [/\.(zip|tar|tgz|7z|rar|bz2|xz|tar\.gz|tar\.zst)$/i, "Unpack it, and give the folder or one of its files."],
 ];
 

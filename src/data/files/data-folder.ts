@@ -114,6 +114,7 @@ function listFiles(root: string, below: string): string[] {
   const found: string[] = [];
   const stems = new Map<string, string>();
   const entries = entriesOf(join(root, below));
+  refuseArrow(join(root, below), entries);
   for (const entry of entries.toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
     const name = join(below, entry.name);
     if (NO_DATA.test(entry.name)) continue;
@@ -125,6 +126,17 @@ function listFiles(root: string, below: string): string[] {
     }
   }
   return [...stems.values(), ...found];
+}
+
+/** Refuses what `save_to_disk` of Python's datasets wrote, whose files of settings look like data. @throws UsageError "usage/data" */
+function refuseArrow(path: string, entries: readonly Dirent[]): void {
+  const arrow = entries.find(({ name }) => name.endsWith(".arrow"));
+  if (arrow === undefined || !entries.some(({ name }) => name === "state.json")) return;
+  throw new UsageError(
+    "usage/data",
+    `Cannot read data set "${path}": it is a folder of Arrow files by Python's datasets, with ${arrow.name}, expected files that end in ${DATA_ENDINGS.join(", ")}`,
+    { hint: `Write it as Parquet in Python: datasets.load_from_disk("${path}").to_parquet("train.parquet")` },
+  );
 }
 
 function stemOf(name: string): string {

@@ -139,6 +139,7 @@ describe("kinds of files", () => {
       ["book.xlsx", /^Save the sheet as CSV/],
       ["report.PDF", /^Save its text as a \.txt/],
       ["notes.tar.gz", /^Unpack it/],
+      ["data-00000-of-00001.arrow", /to_parquet/],
       ["rows.xyz", /^Rename the file/],
     ] as const;
     for (const [name, hint] of hints)
@@ -278,6 +279,20 @@ describe("folders", () => {
     write("plain/.hidden.jsonl", row("not this"));
     write("plain/sub/c.txt", "c!");
     assert.deepEqual(await textsOf(join(folder, "plain")), ["a", "b", "c!"]);
+  });
+
+  it("refuses folders of Python's datasets, whose settings are no rows", async () => {
+    for (const part of ["train", "test"])
+      for (const name of ["data-00000-of-00001.arrow", "dataset_info.json", "state.json"])
+        write(`saved/${part}/${name}`, "{}");
+    write("saved/dataset_dict.json", "{}");
+    for (const path of [join(folder, "saved"), join(folder, "saved/train")]) {
+      await assert.rejects(readDataset(path, options), {
+        code: "usage/data",
+        message: /it is a folder of Arrow files .* expected files that end in \.jsonl/,
+        hint: /to_parquet/,
+      });
+    }
   });
 
   it("refuses a folder of several data sets", async () => {
