@@ -62,24 +62,28 @@ async function answer(
   io.emit({ event: "answer", ...textEvent(written), dropped_turns: numDropped });
 }
 
-/** Does what a line asks for. What the model cannot take, or no command can do, is told, and the conversation goes on. */
+/**
+ * Does what a line asks for. What the model cannot take, or no command can do, is told, and the conversation goes on; returns
+ * the status of that failure, else 0.
+ */
 async function handleLine(
   line: string,
   state: ChatState,
   request: ReturnType<typeof textRequest>,
   io: CommandIO,
-): Promise<void> {
+): Promise<number> {
   try {
     if (!isChatCommand(line)) {
       await answer(state.conversation, line, request, io);
-      return;
+      return 0;
     }
     const told = await runChatCommand(line, state);
     io.stdout(io.color.dim(told));
     io.emit({ event: "command", line, text: told });
+    return 0;
   } catch (error) {
     if (!(error instanceof GraftError)) throw error;
-    reportError(error, io);
+    return reportError(error, io);
   }
 }
 
@@ -108,13 +112,15 @@ export const command = defineCommand({
       if (isTerminal) io.stderr(io.color.dim("/help shows the commands; exit or Ctrl-D leaves"));
       if (isTerminal) input.prompt();
       let isLeft = false;
+      let failed = 0;
       for await (const line of input) {
         const words = line.trim();
         isLeft = isExit(words);
         if (isLeft) break;
         if (words !== "") {
           answering = new AbortController();
-          await handleLine(words, state, textRequest(flags, answering.signal), io);
+          const status = await handleLine(words, state, textRequest(flags, answering.signal), io);
+          failed ||= status;
           tellNotes(model.parts, io);
           answering = null;
         }
@@ -123,6 +129,8 @@ export const command = defineCommand({
       // After Ctrl-D the cursor stands behind the prompt.
       if (isTerminal && !isLeft) io.stderr("");
       io.signal.throwIfAborted();
+      // A person has seen what failed; a script learns it at the end.
+      return isTerminal ? 0 : failed;
     } finally {
       io.signal.removeEventListener("abort", leave);
       input.close();
