@@ -95,15 +95,42 @@ test("the next command suits what was trained, and can be pasted into a shell", 
   const done = { output: "my runs/it's", result: "adapter" } as DoneEvent;
   const settings = { model: "", output: "", data: ["a.jsonl", "b.jsonl"] };
   assert.equal(
-    nextCommand(start, done, settings),
+    nextCommand(start, done, settings, () => false),
     `npx graft chat --model owner/name --adapter 'my runs/it'\\''s'`,
   );
   assert.equal(
-    nextCommand({ ...start, chat_template: false }, { ...done, result: "model", output: "m" }, settings),
+    nextCommand(
+      { ...start, chat_template: false },
+      { ...done, result: "model", output: "m" },
+      settings,
+      () => false,
+    ),
     "npx graft generate --model m --prompt 'Once upon a time'",
   );
   assert.equal(
-    nextCommand({ ...start, task: "image-classification" }, { ...done, output: "m" }, settings),
+    nextCommand({ ...start, task: "image-classification" }, { ...done, output: "m" }, settings, () => false),
     "npx graft eval --model owner/name --adapter m --data a.jsonl",
   );
+});
+
+test("the next command gives what the run was given beside the model", () => {
+  const start = { model: "owner/name", task: "causal-lm", chat_template: true } as StartEvent;
+  const done = { output: "a", result: "adapter" } as DoneEvent;
+  const given = { model: "", output: "", data: "rows.tsv=2", chatTemplate: "chatml", base: "nf4" } as const;
+  assert.equal(
+    nextCommand(start, done, given, () => false),
+    "npx graft chat --model owner/name --base nf4 --adapter a --chat-template chatml",
+  );
+  assert.equal(
+    nextCommand(start, { ...done, result: "model" }, given, () => false),
+    "npx graft chat --model a",
+  );
+  const classes = { ...start, task: "sequence-classification" } as const;
+  for (const [columns, words] of [
+    ["text=2,label=1", "text=2,label=1"],
+    [{ text: "a, b", label: "c" }, `'{"text":"a, b","label":"c"}'`],
+  ] as const) {
+    const command = nextCommand(classes, done, { data: "rows.tsv=2", columns }, () => false);
+    assert.equal(command, `npx graft eval --model owner/name --adapter a --data rows.tsv --columns ${words}`);
+  }
 });

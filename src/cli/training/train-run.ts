@@ -1,4 +1,5 @@
 /** @file A training on the terminal: its bar, its events, and what is told of it. */
+import { isThere } from "../../data/by-path.ts";
 import { train as fineTune } from "../../engine/train.ts";
 import { formatBytes, formatFixed, formatLoss } from "../../messages/numbers.ts";
 import type { EvalEvent, StartEvent, StepEvent, TrainEvent } from "../../train/events.ts";
@@ -51,7 +52,7 @@ class TrainTeller {
     sample: ({ prompt, text }) => this.#show(sampleLines(prompt, text)),
     eval: (event) => this.#io.stdout(describeEvaluation(event)),
     done: (event) => {
-      if (this.#start) this.nextCommand = nextCommand(this.#start, event, this.#options);
+      if (this.#start) this.nextCommand = nextCommand(this.#start, event, this.#options, isThere);
     },
   };
 
@@ -59,6 +60,11 @@ class TrainTeller {
     this.#io = io;
     this.#options = options;
     this.#reading = new ReadingBar(io);
+  }
+
+  /** Whether data and model are there, so that a step comes next. */
+  get hasStarted(): boolean {
+    return this.#start !== null;
   }
 
   tell(event: TrainEvent): void {
@@ -95,7 +101,9 @@ export async function trainWithProgress(
   await pullWithProgress(options.model, io);
   const teller = new TrainTeller(io, options);
   const tellStop = (): void =>
-    io.stderr("Stopping after this step, with a checkpoint; once more ends at once.");
+    io.stderr(
+      `Stopping${teller.hasStarted ? " after this step, with a checkpoint" : ""}; once more ends at once.`,
+    );
   io.signal.addEventListener("abort", tellStop);
   try {
     const result = await fineTune(options, {

@@ -1,21 +1,41 @@
 /** @file The commands with which a user goes on from a result, written so that they can be pasted into a shell. */
+import { readWeightedName } from "../../data/weighted-name.ts";
 import { shellWords } from "../../messages/shell-words.ts";
 import type { DoneEvent, StartEvent } from "../events.ts";
 import type { TrainInput } from "../settings/options.ts";
 
-/** Writes the command that tries what was trained. */
-export function nextCommand(start: NextStart, done: NextDone, { data, evalData }: NextData): string {
-  const trained =
-    done.result === "model" ? ["--model", done.output] : ["--model", start.model, "--adapter", done.output];
-  if (start.task !== "causal-lm") return graft("eval", ...trained, "--data", firstFile(evalData ?? data));
+/** Writes the command that tries what was trained, as it was trained; `exists` tells files with a = of their own. */
+export function nextCommand(
+  start: NextStart,
+  done: NextDone,
+  options: NextOptions,
+  exists: (path: string) => boolean,
+): string {
+  const { data, evalData, columns, chatTemplate, base } = options;
+  // A whole model is written as it is used, with its template.
+  const [trained, template] =
+    done.result === "model"
+      ? [["--model", done.output], []]
+      : [
+          ["--model", start.model, ...flag("--base", base), "--adapter", done.output],
+          flag("--chat-template", chatTemplate),
+        ];
+  if (start.task !== "causal-lm")
+    return graft(
+      "eval",
+      ...trained,
+      "--data",
+      firstFile(evalData ?? data, exists),
+      ...flag("--columns", columns),
+    );
   return start.chat_template
-    ? graft("chat", ...trained)
+    ? graft("chat", ...trained, ...template)
     : graft("generate", ...trained, "--prompt", "Once upon a time");
 }
 
 type NextStart = Pick<StartEvent, "model" | "task" | "chat_template">;
 type NextDone = Pick<DoneEvent, "output" | "result">;
-type NextData = Pick<TrainInput, "data" | "evalData">;
+type NextOptions = Pick<TrainInput, "data" | "evalData" | "columns" | "chatTemplate" | "base">;
 
 /** Writes the command by which a run goes on; `configFile`: its settings. */
 export function resumeCommand(configFile: string): string {
@@ -27,8 +47,15 @@ export function mergeCommand(start: NextStart, { output }: NextDone): string {
   return graft("merge", "--model", start.model, "--adapter", output, "--output", `${output}-merged`);
 }
 
-function firstFile(data: unknown): string {
-  return [data].flat().find((name) => typeof name === "string") ?? "";
+function flag(name: string, value: TrainInput["columns"]): string[] {
+  if (value === undefined) return [];
+  return [name, typeof value === "string" ? value : JSON.stringify(value)];
+}
+
+/** The first file, without the weight that it was drawn with. */
+function firstFile(data: unknown, exists: (path: string) => boolean): string {
+  const name = [data].flat().find((name) => typeof name === "string");
+  return name === undefined ? "" : readWeightedName(name, exists).path;
 }
 
 function graft(...words: readonly string[]): string {
