@@ -32,6 +32,9 @@ const SHAREGPT_ROLES: Record<string, Role> = {
   observation: "tool",
 };
 
+/** Name of a message of calls in the ShareGPT files of LLaMA-Factory. */
+const CALLS = "function_call";
+
 /** Reads content, which may be a string, absent beside tool calls, or a list of text parts, which are joined. */
 function readContent(content: unknown, hasToolCalls: boolean, what: string): string {
   if (typeof content === "string") return content;
@@ -73,18 +76,47 @@ export function readToolCalls(calls: unknown, what: string): unknown {
     if (!isRecord(call) || !isRecord(call["function"])) return call;
     const given = call["function"]["arguments"];
     if (typeof given !== "string") return call;
-    try {
-      return { ...call, function: { ...call["function"], arguments: parseJson(given) } };
-    } catch {
-      return call; // not JSON: the template prints the string
-    }
+    // What is no JSON is printed by the template as it is.
+    return { ...call, function: { ...call["function"], arguments: parsedOr(given, given) } };
   });
 }
 
-function readMessage(value: unknown, index: number): WeightedMessage {
+/** Gives LLaMA-Factory's message of calls, whose value is one call or a list of them, the form that others have. @throws usage/data */
+function withCallsOfValue({ value, ...others }: RawFields, what: string): RawFields {
+  const parsed = parsedOr(value, null);
+  const calls = Array.isArray(parsed) ? (parsed as unknown[]) : [parsed];
+  if (calls.length === 0 || !calls.every((call) => isRecord(call) && typeof call["name"] === "string")) {
+    throw rowError(
+      what,
+      `${CALLS} ${JSON.stringify(value)}`,
+      'a call as JSON, {"name": …, "arguments": {…}}, or a list of such',
+      "Mend the call, or remove the row.",
+    );
+  }
+  return {
+    ...others,
+    from: "assistant",
+    value: "",
+    tool_calls: calls.map((call) => ({ type: "function", function: call })),
+  };
+}
+
+/** What JSON in a string says, or the value as it is; another value for a string that is none. */
+function parsedOr(value: unknown, otherwise: unknown): unknown {
+  if (typeof value !== "string") return value;
+  try {
+    return parseJson(value);
+  } catch {
+    return otherwise;
+  }
+}
+
+function readMessage(given: unknown, index: number): WeightedMessage {
   const what = `message ${index + 1}`;
-  if (!isRecord(value))
-    throw rowError(what, jsonKind(value), "an object with role and content", "Mend the row.");
+  if (!isRecord(given))
+    throw rowError(what, jsonKind(given), "an object with role and content", "Mend the row.");
+  const hasCalls = given["role"] === undefined && given["from"] === CALLS;
+  const value = hasCalls ? withCallsOfValue(given, what) : given;
   const isShareGpt = value["role"] === undefined && value["from"] !== undefined;
   const named = isShareGpt ? value["from"] : value["role"];
   const role = ROLES.find((role) => role === named || (isShareGpt && role === SHAREGPT_ROLES[String(named)]));
@@ -96,9 +128,9 @@ function readMessage(value: unknown, index: number): WeightedMessage {
       "Call it assistant where the model is to speak, and user where it is spoken to.",
     );
   }
-  const { role: _role, from: _from, value: _value, content: _content, weight: given, ...others } = value;
+  const { role: _role, from: _from, value: _value, content: _content, weight: ofRow, ...others } = value;
   // Tables have every key in every message.
-  const weight = given ?? 1;
+  const weight = ofRow ?? 1;
   const rest = withToolCalls(others);
   // As a float of 32 bits, which weights become.
   if (typeof weight !== "number" || !(weight >= 0 && Number.isFinite(Math.fround(weight)))) {

@@ -90,6 +90,53 @@ describe("readTargetRow()", () => {
     ]);
   });
 
+  it("reads calls of functions as LLaMA-Factory writes them in ShareGPT conversations", () => {
+    const weather = { name: "weather", description: "Tells it", parameters: { type: "object" } };
+    const call = { name: "weather", arguments: { city: "Rome" } };
+    const called = (value: unknown, tools: unknown): unknown =>
+      readTargetRow({
+        conversations: [
+          { from: "human", value: "a" },
+          { from: "function_call", value },
+          { from: "observation", value: "warm" },
+          { from: "gpt", value: "b" },
+        ],
+        tools,
+      });
+    const said = (...calls: unknown[]): unknown => ({
+      kind: "chat",
+      messages: [
+        { message: { role: "user", content: "a" }, weight: 1 },
+        {
+          message: {
+            role: "assistant",
+            content: "",
+            tool_calls: calls.map((one) => ({ type: "function", function: one })),
+          },
+          weight: 1,
+        },
+        { message: { role: "tool", content: "warm" }, weight: 1 },
+        { message: { role: "assistant", content: "b" }, weight: 1 },
+      ],
+      tools: [{ type: "function", function: weather }],
+    });
+    const tools = JSON.stringify([weather]);
+    assert.deepEqual(called(JSON.stringify(call), tools), said(call));
+    assert.deepEqual(called(JSON.stringify([call, call]), tools), said(call, call));
+    assert.deepEqual(called(call, [{ type: "function", function: weather }]), said(call));
+    assert.deepEqual(
+      called(JSON.stringify({ ...call, arguments: JSON.stringify(call.arguments) }), [weather]),
+      said(call),
+    );
+    for (const value of ["weather(Rome)", '{"city": "Rome"}', "[]", null]) {
+      assert.throws(() => called(value, tools), {
+        code: "usage/data",
+        message: /Cannot read message 2: function_call .*, expected a call as JSON, .*name.*arguments/,
+        hint: /remove the row/,
+      });
+    }
+  });
+
   it("reads Alpaca rows with input, system and history", () => {
     assert.deepEqual(turnsOf({ instruction: "a", input: "", output: "b" }), [
       ["user", "a", 1],

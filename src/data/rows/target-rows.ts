@@ -18,14 +18,27 @@ function chat(messages: readonly WeightedMessage[], row: RawFields): TargetRow {
   if (tools !== null && !Array.isArray(tools)) {
     throw rowError('"tools"', jsonKind(tools), "a list of functions", "Write the tools as a JSON list.");
   }
-  return { kind: "chat", messages, tools };
+  // Files of LLaMA-Factory have functions by themselves, where templates expect what surrounds them.
+  return {
+    kind: "chat",
+    messages,
+    tools: tools?.map((tool) => (isBare(tool) ? wrapped(tool) : tool)) ?? null,
+  };
+}
+
+function isBare(tool: unknown): boolean {
+  return isRecord(tool) && typeof tool["name"] === "string" && !("type" in tool) && !("function" in tool);
+}
+
+function wrapped(tool: unknown): unknown {
+  return { type: "function", function: tool };
 }
 
 /** Gives OpenAI's older list of functions the newer form; null: there is none. */
 function toolsOf(functions: unknown): unknown[] | null {
   const isFunction = (one: unknown): boolean => isRecord(one) && typeof one["name"] === "string";
   if (!Array.isArray(functions) || functions.length === 0 || !functions.every(isFunction)) return null;
-  return functions.map((one: unknown) => ({ type: "function", function: one }));
+  return functions.map(wrapped);
 }
 
 /** Joins a prompt, on which nothing is learned, and its completion. @throws usage/data when their forms differ */
