@@ -1,0 +1,134 @@
+/**
+ * @file Copies of models from the Hugging Face hub, or a mirror of it (`HF_ENDPOINT`, `HF_TOKEN`, `HF_HUB_OFFLINE`).
+ *
+ * The list of a repository (hub-list.ts) says which files there are; their bytes are fetched one file after another.
+ */
+import { join } from "node:path";
+import { disk } from "../../format/files/disk/calls.ts";
+import { entryFolder } from "../models-folder.ts";
+import { download } from "./download.ts";
+import { type Endpoint, readEndpoint } from "../remote/endpoint.ts";
+import { listRepository, type ListedFile } from "../remote/hub-list.ts";
+import { findDamage, MANIFEST_FILE, writeManifest } from "./manifest.ts";
+import type { ModelName } from "../model-name.ts";
+import {
+  unreachable,
+  UnreachableError,
+  type Found,
+  type SourceContext,
+  type Unreachable,
+} from "../source.ts";
+import { makeFolder } from "./staging.ts";
+
+/** Name of the hub among sources. */
+export const HUB_NAME = "Hugging Face hub";
+
+const OTHER_FILES = new Set([
+  "config.json",
+  "model.safetensors.index.json",
+  "tokenizer.json",
+  "tokenizer_config.json",
+  "chat_template.jinja",
+  "generation_config.json",
+  "quantize_config.json",
+  "special_tokens_map.json",
+  // Says the licence.
+  "README.md",
+]);
+const MODEL_SHARD = /^model(-\d+-of-\d+)?\.safetensors$/;
+
+/** Chooses the files that graft reads, small ones first; other spellings of the same weights are left out. */
+function chooseFiles(files: readonly ListedFile[]): ListedFile[] {
+  const weights = files.filter(({ name }) => name.endsWith(".safetensors"));
+  const shards = weights.filter(({ name }) => MODEL_SHARD.test(name));
+  const others = files.filter(({ name }) => OTHER_FILES.has(name));
+  return [...others, ...(shards.length > 0 ? shards : weights)];
+}
+
+/** Lists and chooses. @throws UnreachableError when the repository has no model that graft reads */
+async function findFiles(
+  repository: string,
+  revision: string,
+  endpoint: Endpoint,
+  context: SourceContext,
+): Promise<ListedFile[]> {
+  const { files, inFolders } = await listRepository(repository, revision, endpoint, context);
+  const chosen = chooseFiles(files);
+  if (!chosen.some(({ name }) => name === "config.json"))
+    throw new UnreachableError("it has no config.json there");
+  if (!chosen.some(({ name }) => name.endsWith(".safetensors"))) {
+    const isBelow = inFolders.some((name) => name.endsWith(".safetensors"));
+    throw new UnreachableError(
+      `it has no .safetensors files there${isBelow ? ", only in folders below, which graft does not read" : ""}`,
+    );
+  }
+  return chosen;
+}
+
+/** Fetches the chosen files into `folder`, as far as they are not there, and removes what does not belong to them. */
+async function fetchFiles(
+  folder: string,
+  files: readonly ListedFile[],
+  endpoint: Endpoint,
+  path: string,
+  context: SourceContext,
+): Promise<void> {
+  const totalBytes = files.reduce((sum, file) => sum + file.sizeBytes, 0);
+  let doneBytes = 0;
+  for (const file of files) {
+    const report = (bytes: number): void =>
+      context.onProgress({
+        source: HUB_NAME,
+        file: file.name,
+        receivedBytes: doneBytes + bytes,
+        totalBytes,
+      });
+    report(0);
+    const url = `${endpoint.url}${path}/${encodeURIComponent(file.name)}`;
+    await download(
+      join(folder, file.name),
+      { url, headers: endpoint.headersFor(url), sizeBytes: file.sizeBytes, digest: file.digest },
+      { signal: context.signal, timeoutMs: context.timeoutMs, onBytes: report },
+    );
+    doneBytes += file.sizeBytes;
+    report(0);
+  }
+  await writeManifest(folder, files);
+  const wanted = new Set([MANIFEST_FILE, ...files.map(({ name }) => name)]);
+  const surplus = (await disk().readdir(folder)).filter((name) => !wanted.has(name));
+  for (const name of surplus) await disk().rm(join(folder, name), { recursive: true, force: true });
+}
+
+/**
+ * Copies a model, or those of its files that `choose` leaves, into its entry of a folder of models.
+ * @throws FailedError "source/corrupt", "failed/write"
+ */
+export async function copyFromHub(
+  { repository, revision }: ModelName,
+  modelsFolder: string,
+  context: SourceContext,
+  choose: (files: readonly ListedFile[]) => readonly ListedFile[] = (files) => files,
+): Promise<Found | Unreachable | null> {
+  if (repository === null) return null;
+  if (/^(1|true|yes|on)$/i.test(context.env["HF_HUB_OFFLINE"] ?? "")) {
+    return unreachable("HF_HUB_OFFLINE is set");
+  }
+  const branch = revision ?? "main";
+  const path = `/${repository}/resolve/${encodeURIComponent(branch)}`;
+  const target = entryFolder(modelsFolder, repository, revision);
+  try {
+    const endpoint = readEndpoint(context.env);
+    const files = choose(await findFiles(repository, branch, endpoint, context));
+    const damage = await findDamage(target, context.verifies, context.signal);
+    await makeFolder(
+      target,
+      "hub",
+      (folder) => fetchFiles(folder, files, endpoint, path, context),
+      damage !== null,
+    );
+    return { kind: "found", path: target };
+  } catch (error) {
+    if (error instanceof UnreachableError) return unreachable(error.message);
+    throw error;
+  }
+}
