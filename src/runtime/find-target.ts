@@ -1,7 +1,8 @@
 /** @file What a processor is like, as far as programs are written for it: a try tells, on any of them, without a list. */
 import { PLAIN_TARGET, type Target } from "../graph/emitter.ts";
 import { Graph } from "../graph/graph.ts";
-import { INT8_LARGEST, matmulInt8 } from "../graph/ops/products/matmul-int8.ts";
+import { INT8_LARGEST } from "../graph/ops/products/int8-nodes.ts";
+import { matmulInt8 } from "../graph/ops/products/matmul-int8.ts";
 import type { Engine } from "./engine.ts";
 import { hostTensor, zeros } from "./host-tensor.ts";
 

@@ -8,7 +8,8 @@
 import { cast } from "../../graph/ops/shapes/cast.ts";
 import { mul } from "../../graph/ops/pointwise/elementwise.ts";
 import { int8CrossEntropy } from "../../graph/ops/losses/int8-cross-entropy.ts";
-import { INT8_LARGEST, matmulInt8 } from "../../graph/ops/products/matmul-int8.ts";
+import { INT8_LARGEST } from "../../graph/ops/products/int8-nodes.ts";
+import { matmulInt8 } from "../../graph/ops/products/matmul-int8.ts";
 import { reshape } from "../../graph/ops/shapes/reshape.ts";
 import { transpose } from "../../graph/ops/shapes/transpose.ts";
 import type { Matrix, Product, TensorReader } from "../compute.ts";

@@ -13,7 +13,8 @@ import { cast } from "../shapes/cast.ts";
 import { add, mul, sub } from "../pointwise/elementwise.ts";
 import { gatherRows } from "../rows/gather-scatter.ts";
 import { type LossAndProbabilities, emitLoss } from "./linear-cross-entropy.ts";
-import { emitInt8Product, sumSharesInt8, turnedBytes } from "../products/matmul-int8.ts";
+import { emitInt8Product } from "../products/int8-nodes.ts";
+import { sumSharesInt8, turnedBytes } from "../products/matmul-int8.ts";
 import { reduceSum } from "../shapes/reduce-expand.ts";
 import { reshape } from "../shapes/reshape.ts";
 
