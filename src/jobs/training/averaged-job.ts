@@ -7,15 +7,12 @@
 import { join } from "node:path";
 import { checkpointFolder } from "../../format/run-checkpoints.ts";
 import type { TrainEvent } from "../../train/events.ts";
+import { endRound, finish, readContribution, roundsOf } from "../../train/files/averaged-rounds.ts";
 import {
   type AveragedInput,
   drawStart,
-  endRound,
-  finish,
   partsFolder,
   partsOf,
-  readContribution,
-  roundsOf,
   trainContribution,
 } from "../../train/files/averaged-training.ts";
 import { findShard } from "../../train/files/data/data-shards.ts";

@@ -1,61 +1,46 @@
 /**
  * @file Several trainings of one adapter, each on data of its own, brought together every so many steps: local SGD with outer
- * momentum (peft/algebra/outer-step). Files in the output: start/, the adapter before all; worker-K/, a run each;
- * checkpoint-N/, the adapter after N steps; velocity-N/, what outer momentum remembers.
+ * momentum. The output holds worker-K/, a run each, beside its rounds (averaged-rounds).
  *
  * A worker keeps its optimizer's state, and hands in what it has changed. Which machine it runs on changes no number, and an
  * output that holds a part of this is gone on with.
  */
-import { cp } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { join } from "node:path";
 import { FailedError, UsageError } from "../../errors.ts";
-import { ADAPTER_FILES } from "../../format/adapters/adapter-folder.ts";
-import { readAdapterFolder, writeAdapterFolder } from "../../format/by-path.ts";
-import { disk } from "../../format/files/disk/calls.ts";
-import { checkpointFolder, checkpointSteps } from "../../format/run-checkpoints.ts";
-import {
-  type Contribution,
-  type NumbersByName,
-  differenceOf,
-  outerStep,
-} from "../../peft/algebra/outer-step.ts";
+import { checkpointFolder } from "../../format/run-checkpoints.ts";
+import type { Contribution } from "../../peft/algebra/outer-step.ts";
 import { configFileOf } from "../../peft/method.ts";
 import { findMethod } from "../../peft/methods.ts";
-import { hostTensor } from "../../runtime/host-tensor.ts";
 import type { TrainEvent } from "../events.ts";
 import { type TrainInput, parseTrainOptions } from "../settings/options.ts";
-import { findUnusable } from "../loop/checks.ts";
-import { train } from "../trainer.ts";
 import type { TrainHooks } from "../train-hooks.ts";
+import { train } from "../trainer.ts";
+import {
+  type OuterOptions,
+  type Round,
+  endRound,
+  finish,
+  hasAdapterAfter,
+  newestStep,
+  readContribution,
+  roundsOf,
+  writeStart,
+} from "./averaged-rounds.ts";
 import { writeShards } from "./data/data-shards.ts";
 
 type Data = TrainInput["data"];
 
 /** How trainings are brought together. */
-export interface AveragedOptions {
+export interface AveragedOptions extends OuterOptions {
   /** So many parts are made of the data; or what each client has, which stays where it is. */
   readonly workers: number | readonly Data[];
   /** Steps of a round. */
   readonly syncEvery: number;
-  /** 1 unless given. */
-  readonly outerLearningRate?: number;
-  /** 0 unless given. */
-  readonly outerMomentum?: number;
 }
 
 export interface AveragedHooks extends Pick<TrainHooks, "env" | "shared" | "signal"> {
   /** `worker`: whose event it is. */
   readonly onEvent?: (event: TrainEvent, worker: number) => void;
-}
-
-/** How rounds end: what an outer step is made with. */
-export type OuterOptions = Pick<AveragedOptions, "outerLearningRate" | "outerMomentum">;
-
-/** A round of one worker: from which step to which, and the folder of the adapter that all begin it with. */
-export interface Round {
-  readonly from: number;
-  readonly until: number;
-  readonly adapter: string;
 }
 
 /** The settings of each training; `steps` are those of each worker. */
@@ -94,7 +79,7 @@ export async function trainAveraged(
   const clients = typeof workers === "number" ? await partsOf(input, workers) : workers;
   await drawStart({ ...input, data: clients[0]! }, hooks);
   for (const round of roundsOf(input, options.syncEvery)) {
-    if (await has(output, basename(adapterAfter(output, round.until)))) continue;
+    if (await hasAdapterAfter(output, round.until)) continue;
     const contributions: Contribution[] = [];
     for (const [worker, data] of clients.entries()) {
       const own = { ...input, data, output: join(output, `worker-${worker}`) };
@@ -104,58 +89,6 @@ export async function trainAveraged(
     await endRound(output, round, contributions, options);
   }
   await finish(output, steps);
-}
-
-/** The rounds of a training, in order. */
-export function roundsOf(
-  { output, steps }: Pick<AveragedInput, "output" | "steps">,
-  syncEvery: number,
-): Round[] {
-  return Array.from({ length: Math.ceil(steps / syncEvery) }, (_, i) => {
-    const from = i * syncEvery;
-    return { from, until: Math.min(from + syncEvery, steps), adapter: adapterAfter(output, from) };
-  });
-}
-
-function adapterAfter(output: string, step: number): string {
-  return join(output, step === 0 ? "start" : checkpointFolder(step));
-}
-
-function velocityAfter(output: string, step: number): string {
-  return join(output, `velocity-${step}`);
-}
-
-/** Writes what a round makes of an adapter, unless it is there. */
-export async function endRound(
-  output: string,
-  { from, until, adapter }: Round,
-  contributions: readonly Contribution[],
-  { outerLearningRate: learningRate = 1, outerMomentum: momentum = 0 }: OuterOptions,
-): Promise<void> {
-  const after = adapterAfter(output, until);
-  if (await has(output, basename(after))) return;
-  const velocity = from === 0 ? null : await numbersOf(velocityAfter(output, from));
-  const step = outerStep(await numbersOf(adapter), contributions, velocity, { learningRate, momentum });
-  requireUsable(step.next, until);
-  // The adapter last: a round that is there is whole.
-  await writeNumbers(velocityAfter(output, until), adapter, step.velocity);
-  await writeNumbers(after, adapter, step.next);
-}
-
-/** @throws FailedError "train/nan" for what rounds cannot go on from */
-function requireUsable(numbers: ReadonlyMap<string, Float32Array>, step: number): void {
-  for (const [name, values] of numbers) {
-    const bad = findUnusable(values);
-    if (bad === null) continue;
-    throw new FailedError("train/nan", `Cannot go on training: ${name} is ${bad} in step ${step}`, {
-      hint: "Choose a lower outer learning rate or outer momentum.",
-    });
-  }
-}
-
-/** Makes the adapter after the last step the output's own. */
-export async function finish(output: string, steps: number): Promise<void> {
-  for (const name of ADAPTER_FILES) await cp(join(adapterAfter(output, steps), name), join(output, name));
 }
 
 /**
@@ -181,28 +114,17 @@ export async function trainContribution(
   return await readContribution(output, round, weight);
 }
 
-/** Reads what a worker that has trained a round in its folder has changed. */
-export async function readContribution(
-  folder: string,
-  { until, adapter }: Round,
-  weight: number,
-): Promise<Contribution> {
-  const trained = await numbersOf(join(folder, checkpointFolder(until)));
-  return { difference: differenceOf(trained, await numbersOf(adapter)), weight };
-}
-
 /** Writes the adapter that the trainings of a seed begin with, unless it is there. */
 export async function drawStart(
   input: AveragedInput,
   hooks: Pick<TrainHooks, "env" | "shared" | "signal">,
 ): Promise<void> {
-  const start = adapterAfter(input.output, 0);
-  if (await has(input.output, basename(start))) return;
+  if (await hasAdapterAfter(input.output, 0)) return;
   const output = join(input.output, "drawn");
   const own = { ...input, output, resume: false, overwrite: true };
   // Nobody is told of a training that only draws.
   await trainUntil(own, { ...hooks, onEvent: () => {} }, ({ event }) => event === "start");
-  await writeNumbers(start, join(output, checkpointFolder(0)), new Map());
+  await writeStart(input.output, join(output, checkpointFolder(0)));
 }
 
 /** Trains until an event is enough, or to the end. @throws as `train`, but not for having stopped then */
@@ -240,36 +162,4 @@ export async function partsOf(
   throw new UsageError("usage/flag", `Cannot part the data among ${numParts} workers: expected one file`, {
     hint: "Give one file, or the data of each client.",
   });
-}
-
-async function numbersOf(folder: string): Promise<NumbersByName> {
-  const { tensors } = await readAdapterFolder(folder);
-  return new Map([...tensors].map(([name, { data }]) => [name, data]));
-}
-
-/** Writes an adapter like another, with other numbers where there are some. */
-async function writeNumbers(
-  folder: string,
-  like: string,
-  numbers: ReadonlyMap<string, Float32Array>,
-): Promise<void> {
-  const { config, tensors, metadata } = await readAdapterFolder(like);
-  const own = [...tensors].map(([name, { shape, data }]) => {
-    return [name, hostTensor("float32", shape, numbers.get(name) ?? data)] as const;
-  });
-  await writeAdapterFolder(folder, { config, tensors: own, metadata });
-}
-
-async function namesIn(folder: string): Promise<string[]> {
-  return await disk()
-    .readdir(folder)
-    .catch(() => []);
-}
-
-async function has(folder: string, name: string): Promise<boolean> {
-  return (await namesIn(folder)).includes(name);
-}
-
-async function newestStep(folder: string): Promise<number | null> {
-  return checkpointSteps(await namesIn(folder)).at(-1) ?? null;
 }

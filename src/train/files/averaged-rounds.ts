@@ -1,0 +1,134 @@
+/**
+ * @file The rounds of an averaged training as its output holds them: start/, the adapter before all; checkpoint-N/, the adapter
+ * after N steps; velocity-N/, what outer momentum remembers (peft/algebra/outer-step).
+ */
+import { cp } from "node:fs/promises";
+import { basename, join } from "node:path";
+import { FailedError } from "../../errors.ts";
+import { ADAPTER_FILES } from "../../format/adapters/adapter-folder.ts";
+import { readAdapterFolder, writeAdapterFolder } from "../../format/by-path.ts";
+import { disk } from "../../format/files/disk/calls.ts";
+import { checkpointFolder, checkpointSteps } from "../../format/run-checkpoints.ts";
+import {
+  type Contribution,
+  type NumbersByName,
+  differenceOf,
+  outerStep,
+} from "../../peft/algebra/outer-step.ts";
+import { hostTensor } from "../../runtime/host-tensor.ts";
+import { findUnusable } from "../loop/checks.ts";
+
+/** How rounds end: what an outer step is made with. */
+export interface OuterOptions {
+  /** 1 unless given. */
+  readonly outerLearningRate?: number;
+  /** 0 unless given. */
+  readonly outerMomentum?: number;
+}
+
+/** A round of one worker: from which step to which, and the folder of the adapter that all begin it with. */
+export interface Round {
+  readonly from: number;
+  readonly until: number;
+  readonly adapter: string;
+}
+
+/** The rounds of a training, in order. */
+export function roundsOf(
+  { output, steps }: { readonly output: string; readonly steps: number },
+  syncEvery: number,
+): Round[] {
+  return Array.from({ length: Math.ceil(steps / syncEvery) }, (_, i) => {
+    const from = i * syncEvery;
+    return { from, until: Math.min(from + syncEvery, steps), adapter: adapterAfter(output, from) };
+  });
+}
+
+function adapterAfter(output: string, step: number): string {
+  return join(output, step === 0 ? "start" : checkpointFolder(step));
+}
+
+function velocityAfter(output: string, step: number): string {
+  return join(output, `velocity-${step}`);
+}
+
+/** Whether the output has the adapter after so many steps; a round whose adapter is there is whole. */
+export async function hasAdapterAfter(output: string, step: number): Promise<boolean> {
+  return (await namesIn(output)).includes(basename(adapterAfter(output, step)));
+}
+
+/** Writes the adapter that the first round begins with: as it is in a folder. */
+export async function writeStart(output: string, like: string): Promise<void> {
+  await writeNumbers(adapterAfter(output, 0), like, new Map());
+}
+
+/** Writes what a round makes of an adapter, unless it is there. */
+export async function endRound(
+  output: string,
+  { from, until, adapter }: Round,
+  contributions: readonly Contribution[],
+  { outerLearningRate: learningRate = 1, outerMomentum: momentum = 0 }: OuterOptions,
+): Promise<void> {
+  if (await hasAdapterAfter(output, until)) return;
+  const velocity = from === 0 ? null : await numbersOf(velocityAfter(output, from));
+  const step = outerStep(await numbersOf(adapter), contributions, velocity, { learningRate, momentum });
+  requireUsable(step.next, until);
+  await writeNumbers(velocityAfter(output, until), adapter, step.velocity);
+  // The adapter last: where it is, the round is whole.
+  await writeNumbers(adapterAfter(output, until), adapter, step.next);
+}
+
+/** @throws FailedError "train/nan" for what rounds cannot go on from */
+function requireUsable(numbers: ReadonlyMap<string, Float32Array>, step: number): void {
+  for (const [name, values] of numbers) {
+    const bad = findUnusable(values);
+    if (bad === null) continue;
+    throw new FailedError("train/nan", `Cannot go on training: ${name} is ${bad} in step ${step}`, {
+      hint: "Choose a lower outer learning rate or outer momentum.",
+    });
+  }
+}
+
+/** Makes the adapter after the last step the output's own. */
+export async function finish(output: string, steps: number): Promise<void> {
+  for (const name of ADAPTER_FILES) await cp(join(adapterAfter(output, steps), name), join(output, name));
+}
+
+/** Reads what a worker that has trained a round in its folder has changed. */
+export async function readContribution(
+  folder: string,
+  { until, adapter }: Round,
+  weight: number,
+): Promise<Contribution> {
+  const trained = await numbersOf(join(folder, checkpointFolder(until)));
+  return { difference: differenceOf(trained, await numbersOf(adapter)), weight };
+}
+
+async function numbersOf(folder: string): Promise<NumbersByName> {
+  const { tensors } = await readAdapterFolder(folder);
+  return new Map([...tensors].map(([name, { data }]) => [name, data]));
+}
+
+/** Writes an adapter like another, with other numbers where there are some. */
+async function writeNumbers(
+  folder: string,
+  like: string,
+  numbers: ReadonlyMap<string, Float32Array>,
+): Promise<void> {
+  const { config, tensors, metadata } = await readAdapterFolder(like);
+  const own = [...tensors].map(([name, { shape, data }]) => {
+    return [name, hostTensor("float32", shape, numbers.get(name) ?? data)] as const;
+  });
+  await writeAdapterFolder(folder, { config, tensors: own, metadata });
+}
+
+async function namesIn(folder: string): Promise<string[]> {
+  return await disk()
+    .readdir(folder)
+    .catch(() => []);
+}
+
+/** Step of the newest checkpoint in a folder; null: there is none. */
+export async function newestStep(folder: string): Promise<number | null> {
+  return checkpointSteps(await namesIn(folder)).at(-1) ?? null;
+}
