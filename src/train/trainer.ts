@@ -91,7 +91,9 @@ class Training {
   }
 
   async #checkFolder(): Promise<void> {
-    await (this.#given.resume ? this.#folder.checkResumable() : this.#folder.check(this.#given.overwrite));
+    await (this.#given.resume
+      ? this.#folder.checkpoints.requireSome()
+      : this.#folder.check(this.#given.overwrite));
   }
 
   /** What is read is not to be written over. */
@@ -131,13 +133,11 @@ class Training {
       const memory =
         budgetBytes === null
           ? RESIDENT
-          : new ShardMemory(
-              budgetBytes,
-              shards,
-              shardDtype,
-              (sizeBytes) => pages.reserve(sizeBytes),
-              residentBytes(fitted.prepared.checkpoint),
-            );
+          : new ShardMemory(budgetBytes, shards, {
+              frozenDtype: shardDtype,
+              reserve: (sizeBytes) => pages.reserve(sizeBytes),
+              takenBytes: residentBytes(fitted.prepared.checkpoint),
+            });
       const activations = new ShardFolder(folder.path, ACTIVATIONS_FOLDER);
       await activations.sweep(findActivationForm(options.activations).usesDisk);
       try {

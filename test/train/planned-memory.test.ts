@@ -13,7 +13,7 @@ import { Random } from "../../src/random.ts";
 import { Session } from "../../src/run/session.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import type { Engine } from "../../src/runtime/engine.ts";
-import type { ShardDisk } from "../../src/runtime/memory/shard-memory.ts";
+import type { ShardDisk } from "../../src/runtime/memory/shard.ts";
 import { disk } from "../../src/train/activations/disk.ts";
 import { float16 } from "../../src/train/activations/float16.ts";
 import { float32 } from "../../src/train/activations/float32.ts";

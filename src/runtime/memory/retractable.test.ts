@@ -81,7 +81,7 @@ for (const name of ["large pages", "resizable buffers"]) {
         write: async (index: number, bytes: Uint8Array) => void files.set(index, bytes.slice()),
         read: async (index: number, into: Uint8Array) => into.set(files.get(index)!),
       };
-      const memory = new ShardMemory(BYTES, disk, "float32", reserve);
+      const memory = new ShardMemory(BYTES, disk, { reserve });
       const vectors = [1, 2, 3].map((i) =>
         memory.make(
           { name: `vector ${i}`, sizeBytes: BYTES },

@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import * as fc from "fast-check";
 import { CapacityError } from "../../errors.ts";
-import { ShardMemory, type ShardDisk } from "./shard-memory.ts";
+import { ShardMemory } from "./shard-memory.ts";
+import type { ShardDisk } from "./shard.ts";
 import type { Hold, Use } from "./vector-memory.ts";
 
 const BYTES = Float32Array.BYTES_PER_ELEMENT;

@@ -3,35 +3,22 @@
  * equally often, what was used longest ago; of what it uses once, in the same order each time, what was used last.
  *
  * Bytes in memory never exceed the budget, at no instant. What is held never goes; what is there is never in the way of
- * itself; what has not changed since it was written is dropped without writing. Shards move for one request at a time.
+ * itself. Shards move for one request at a time.
  */
 import { CapacityError } from "../../errors.ts";
 import { showByteSize } from "../../messages/byte-size.ts";
 import { allDone } from "./all-done.ts";
-import { type Pages, Retractable } from "./retractable.ts";
+import type { Pages } from "./retractable.ts";
+import { Shard, type ShardDisk } from "./shard.ts";
 import type { Hold, MemorySpec, MemoryTraffic, ShardDtype, Use, VectorMemory } from "./vector-memory.ts";
 
-/** Where shards are while they are not in memory: by number, so that no two names can fall together. */
-export interface ShardDisk {
-  /** Keeps the bytes of a shard, whole or not at all. */
-  write(index: number, bytes: Uint8Array): Promise<void>;
-  /** Reads what was last written of a shard. */
-  read(index: number, into: Uint8Array): Promise<void>;
-}
-
-interface Shard extends MemorySpec {
-  readonly index: number;
-  readonly usesPerStep: number;
-  readonly memory: Retractable;
-  numHolds: number;
-  /** Numbers in memory are newer than those on the disk. */
-  isDirty: boolean;
-  /** The disk has numbers that count; if not, they are zeros. */
-  isStored: boolean;
-  /** Ends when the shard has been written; null: it is not being written. */
-  moving: Promise<void> | null;
-  /** It was brought in ahead, and nobody has held it yet. */
-  isAhead: boolean;
+export interface ShardMemoryOptions {
+  /** How frozen numbers wait on the disk; "float32" unless given. */
+  readonly frozenDtype?: ShardDtype | undefined;
+  /** Where a shard of so many bytes may lie; null, as for all unless given: in a buffer of its own. */
+  readonly reserve?: (sizeBytes: number) => Pages | null;
+  /** Bytes in memory all the time that are no shard, and count; 0 unless given. */
+  readonly takenBytes?: number;
 }
 
 type View = Pick<ArrayBufferView, "buffer">;
@@ -53,17 +40,8 @@ export class ShardMemory implements VectorMemory {
   /** Ends when the last request in the queue is done. */
   #last: Promise<unknown> = Promise.resolve();
 
-  /**
-   * `reserve`: where shards may lie; null, for one or all: in buffers of their own. `takenBytes`: what is in memory all the time
-   * without being a shard, and counts.
-   */
-  constructor(
-    budgetBytes: number,
-    disk: ShardDisk,
-    frozenDtype: ShardDtype = "float32",
-    reserve: (sizeBytes: number) => Pages | null = () => null,
-    takenBytes = 0,
-  ) {
+  constructor(budgetBytes: number, disk: ShardDisk, options: ShardMemoryOptions = {}) {
+    const { frozenDtype = "float32", reserve = () => null, takenBytes = 0 } = options;
     this.budgetBytes = budgetBytes;
     this.frozenDtype = frozenDtype;
     this.#disk = disk;
@@ -73,12 +51,10 @@ export class ShardMemory implements VectorMemory {
   }
 
   make<T>(spec: MemorySpec, cut: (buffer: ArrayBuffer) => T): T {
-    const memory = new Retractable(spec.sizeBytes, this.#reserve(spec.sizeBytes));
-    const state = { numHolds: 0, isDirty: false, isStored: false, moving: null, isAhead: false };
-    const { usesPerStep = Infinity } = spec;
-    this.#shardOf.set(memory.buffer, { ...spec, ...state, usesPerStep, index: this.#numShards++, memory });
+    const shard = new Shard(spec, this.#numShards++, this.#disk, this.#reserve(spec.sizeBytes));
+    this.#shardOf.set(shard.memory.buffer, shard);
     // A new shard is not given back: none of its pages has been touched, and giving it back would touch all of them.
-    return cut(memory.buffer);
+    return cut(shard.memory.buffer);
   }
 
   async hold(views: Iterable<View>, use: Use): Promise<Hold> {
@@ -100,7 +76,7 @@ export class ShardMemory implements VectorMemory {
     for (const shard of shards) {
       this.#touch(shard);
       shard.isAhead = false;
-      if (use !== "read") shard.isDirty = true;
+      if (use !== "read") shard.change();
     }
     return { release };
   }
@@ -117,8 +93,7 @@ export class ShardMemory implements VectorMemory {
 
   discard(views: Iterable<View>): void {
     for (const shard of this.#find(views)) {
-      shard.isDirty = false;
-      shard.isStored = false;
+      shard.forget();
       this.#dropIdle(shard);
     }
   }
@@ -164,7 +139,7 @@ export class ShardMemory implements VectorMemory {
     this.#residentBytes += sizeBytes;
     this.#traffic.peakBytes = Math.max(this.#traffic.peakBytes, this.#residentBytes);
     try {
-      const numBytes = await this.#fill(shard, use, isNew);
+      const numBytes = await shard.fill(use, isNew);
       this.#traffic.readBytes += numBytes;
     } catch (error) {
       this.#residentBytes -= sizeBytes;
@@ -172,32 +147,6 @@ export class ShardMemory implements VectorMemory {
       throw error;
     }
     this.#touch(shard);
-  }
-
-  /** Gives a shard its numbers; returns how many bytes were read for them. `isNew`: its memory is all zeros. */
-  async #fill(shard: Shard, use: Use, isNew: boolean): Promise<number> {
-    const { index, load, form, sizeBytes } = shard;
-    const { buffer } = shard.memory;
-    if (load && !(form && shard.isStored)) {
-      await load();
-      if (form) {
-        // Encoded and decoded once, so that the first use reads the same rounded numbers as all later ones.
-        const bytes = form.encode(buffer);
-        form.place(buffer).set(bytes);
-        form.decode(buffer);
-        shard.isDirty = true;
-      }
-      return sizeBytes;
-    }
-    if (use === "overwrite") return 0;
-    if (!shard.isStored) {
-      if (!isNew) new Uint8Array(buffer).fill(0);
-      return 0;
-    }
-    const into = form?.place(buffer) ?? new Uint8Array(buffer);
-    await this.#disk.read(index, into);
-    form?.decode(buffer);
-    return into.length;
   }
 
   /** Drops what is used least, and nothing of these shards themselves, until all of them fit. @throws CapacityError if they cannot */
@@ -243,28 +192,13 @@ export class ShardMemory implements VectorMemory {
   }
 
   async #writeBack(shard: Shard): Promise<void> {
-    while (shard.moving) await shard.moving.catch(() => {});
-    if (!shard.isDirty) return;
-    shard.moving = this.#write(shard).finally(() => (shard.moving = null));
-    await shard.moving;
-  }
-
-  async #write(shard: Shard): Promise<void> {
-    Object.assign(shard, { isDirty: false, isStored: true });
-    const { buffer } = shard.memory;
-    const bytes = shard.form?.encode(buffer) ?? new Uint8Array(buffer);
-    try {
-      await this.#disk.write(shard.index, bytes);
-    } catch (error) {
-      shard.isDirty = true;
-      throw error;
-    }
-    this.#traffic.writtenBytes += bytes.length;
+    const numBytes = await shard.writeBack();
+    this.#traffic.writtenBytes += numBytes;
   }
 
   /** Drops a shard, unless it is being written or somebody holds it again. */
   #dropIdle(shard: Shard): void {
-    if (shard.numHolds > 0 || shard.isDirty || shard.moving || !this.#resident.has(shard)) return;
+    if (!shard.isIdle || !this.#resident.has(shard)) return;
     shard.memory.retract();
     shard.isAhead = false;
     this.#resident.delete(shard);

@@ -5,7 +5,7 @@ import type { Saved } from "../../run/blocks/block-runner.ts";
 import type { Session } from "../../run/session.ts";
 import { BufferPool } from "../../runtime/memory/buffer-pool.ts";
 import { createEngine } from "../../runtime/create-engine.ts";
-import type { ShardDisk } from "../../runtime/memory/shard-memory.ts";
+import type { ShardDisk } from "../../runtime/memory/shard.ts";
 import { ACTIVATION_FORMS } from "./forms.ts";
 
 const engine = createEngine({ threads: 1 });

@@ -1,7 +1,7 @@
 /** @file The contract of a form in which activations are kept between the forward and the backward pass of their block. */
 import type { Saved } from "../../run/blocks/block-runner.ts";
 import type { Session } from "../../run/session.ts";
-import type { ShardDisk } from "../../runtime/memory/shard-memory.ts";
+import type { ShardDisk } from "../../runtime/memory/shard.ts";
 
 /** Activations of one pass: what was kept last is brought back first. */
 export interface KeptActivations {

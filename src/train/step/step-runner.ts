@@ -19,7 +19,7 @@ import { slicedTableOf } from "../../run/head/head-graph.ts";
 import type { Session } from "../../run/session.ts";
 import { trainedValues } from "../../run/weights/trained-values.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
-import type { ShardDisk } from "../../runtime/memory/shard-memory.ts";
+import type { ShardDisk } from "../../runtime/memory/shard.ts";
 import { whileHeld } from "../../runtime/memory/vector-memory.ts";
 import { float32 } from "../activations/float32.ts";
 import type { ActivationForm, KeptActivations } from "../activations/keeping.ts";

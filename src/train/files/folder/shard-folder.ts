@@ -13,7 +13,7 @@ import { FormatError, UsageError } from "../../../errors.ts";
 import { writeAll } from "../../../format/files/disk/write-all.ts";
 import { disk } from "../../../format/files/disk/calls.ts";
 import { systemCode, toFailedRead, toFailedWrite } from "../../../messages/system-error.ts";
-import type { ShardDisk } from "../../../runtime/memory/shard-memory.ts";
+import type { ShardDisk } from "../../../runtime/memory/shard.ts";
 
 /** Where a run keeps its shards, in its folder. */
 const SHARDS_FOLDER = "shards";

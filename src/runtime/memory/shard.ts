@@ -1,0 +1,108 @@
+/**
+ * @file A shard: a piece of memory whose numbers are in memory, on the disk, or in both. What is in memory and has not changed
+ * since it was written is dropped without writing.
+ */
+import { type Pages, Retractable } from "./retractable.ts";
+import type { MemorySpec, Use } from "./vector-memory.ts";
+
+/** Where shards are while they are not in memory: by number, so that no two names can fall together. */
+export interface ShardDisk {
+  /** Keeps the bytes of a shard, whole or not at all. */
+  write(index: number, bytes: Uint8Array): Promise<void>;
+  /** Reads what was last written of a shard. */
+  read(index: number, into: Uint8Array): Promise<void>;
+}
+
+export class Shard {
+  readonly name: string;
+  readonly sizeBytes: number;
+  readonly usesPerStep: number;
+  readonly memory: Retractable;
+  numHolds = 0;
+  /** It was brought in ahead, and nobody has held it yet. */
+  isAhead = false;
+  readonly #spec: MemorySpec;
+  readonly #index: number;
+  readonly #disk: ShardDisk;
+  /** Numbers in memory are newer than those on the disk. */
+  #isDirty = false;
+  /** The disk has numbers that count; if not, they are zeros. */
+  #isStored = false;
+  /** Ends when the shard has been written, with the bytes of that; null: it is not being written. */
+  #moving: Promise<number> | null = null;
+
+  /** `pages`: where it may lie; null: in a buffer of its own. */
+  constructor(spec: MemorySpec, index: number, disk: ShardDisk, pages: Pages | null) {
+    this.name = spec.name;
+    this.sizeBytes = spec.sizeBytes;
+    this.usesPerStep = spec.usesPerStep ?? Infinity;
+    this.memory = new Retractable(spec.sizeBytes, pages);
+    this.#spec = spec;
+    this.#index = index;
+    this.#disk = disk;
+  }
+
+  /** Whether it can leave memory at once: nobody holds it, and the disk has its numbers. */
+  get isIdle(): boolean {
+    return this.numHolds === 0 && !this.#isDirty && !this.#moving;
+  }
+
+  /** Notes that its numbers in memory change. */
+  change(): void {
+    this.#isDirty = true;
+  }
+
+  /** Forgets its numbers: they are zeros again. */
+  forget(): void {
+    this.#isDirty = false;
+    this.#isStored = false;
+  }
+
+  /** Gives memory its numbers; returns how many bytes were read for them. `isNew`: its memory is all zeros. */
+  async fill(use: Use, isNew: boolean): Promise<number> {
+    const { load, form, sizeBytes } = this.#spec;
+    const { buffer } = this.memory;
+    if (load && !(form && this.#isStored)) {
+      await load();
+      if (form) {
+        // Encoded and decoded once, so that the first use reads the same rounded numbers as all later ones.
+        const bytes = form.encode(buffer);
+        form.place(buffer).set(bytes);
+        form.decode(buffer);
+        this.#isDirty = true;
+      }
+      return sizeBytes;
+    }
+    if (use === "overwrite") return 0;
+    if (!this.#isStored) {
+      if (!isNew) new Uint8Array(buffer).fill(0);
+      return 0;
+    }
+    const into = form?.place(buffer) ?? new Uint8Array(buffer);
+    await this.#disk.read(this.#index, into);
+    form?.decode(buffer);
+    return into.length;
+  }
+
+  /** Has the disk hold its numbers; returns how many bytes this call has written. */
+  async writeBack(): Promise<number> {
+    while (this.#moving) await this.#moving.catch(() => {});
+    if (!this.#isDirty) return 0;
+    this.#moving = this.#write().finally(() => (this.#moving = null));
+    return await this.#moving;
+  }
+
+  async #write(): Promise<number> {
+    this.#isDirty = false;
+    this.#isStored = true;
+    const { buffer } = this.memory;
+    const bytes = this.#spec.form?.encode(buffer) ?? new Uint8Array(buffer);
+    try {
+      await this.#disk.write(this.#index, bytes);
+    } catch (error) {
+      this.#isDirty = true;
+      throw error;
+    }
+    return bytes.length;
+  }
+}
