@@ -43,9 +43,11 @@ export async function begunWith(
 
 /** The length that the run was last to have, as its newest checkpoint says. */
 async function savedLength(folder: RunFolder): Promise<Pick<TrainOptions, "steps" | "epochs">> {
-  const newest = await folder.newest();
+  const newest = await folder.checkpoints.newest();
   const state =
-    newest === null ? null : await readJson(join(folder.checkpoint(newest), STATE_FILE)).catch(() => null);
+    newest === null
+      ? null
+      : await readJson(join(folder.checkpoints.at(newest), STATE_FILE)).catch(() => null);
   return SAVED_LENGTH.catch({ settings: {} }).parse(state).settings;
 }
 

@@ -6,6 +6,7 @@ import type { RunState } from "../../loop/run-state.ts";
 import type { RunStore } from "../../loop/run-store.ts";
 import { type Inputs, describeRun } from "../provenance.ts";
 import { RUN_FILES } from "./run-files.ts";
+import type { Trained } from "./checkpoints.ts";
 import type { RunFolder } from "./run-folder.ts";
 import type { RunReporter } from "./run-reporter.ts";
 import { loadReports } from "./report-modules.ts";
@@ -52,8 +53,9 @@ export interface FolderStoreParts {
 /** Makes the store of a run in a folder. */
 export function folderStore(parts: FolderStoreParts): RunStore {
   const { folder, adapter, inputs, settings, totalSteps, keepLast, configText, title, reporter } = parts;
-  const originAt = (state: RunState): AdapterOrigin => {
-    return { ...parts.origin, provenance: describeRun(adapter, inputs, state) };
+  const trainedAt = (state: RunState): Trained => {
+    const origin = { ...parts.origin, provenance: describeRun(adapter, inputs, state) };
+    return { adapter, origin, state };
   };
   return {
     async resume(optimizer) {
@@ -64,21 +66,21 @@ export function folderStore(parts: FolderStoreParts): RunStore {
       if (goOnFrom && goOnFrom.step === (state?.global_step ?? 0))
         await restoreAdapter(goOnFrom.adapter, adapter);
       if (state === null) return null;
-      parts.onResume(state, folder.checkpoint(state.global_step));
+      parts.onResume(state, folder.checkpoints.at(state.global_step));
       return state;
     },
     log: (event) => folder.log({ ...event }),
     async save(state, optimizer) {
-      await folder.save(adapter, originAt(state), optimizer, state, keepLast);
+      await folder.checkpoints.save(trainedAt(state), optimizer, keepLast);
       parts.onSave();
       if (reporter.isDueAt(state) || parts.signal?.aborted === true)
         await folder.write(RUN_FILES.report, await reporter.write(state, false));
     },
-    restore: (step) => folder.restore(adapter, step),
+    restore: (step) => restoreAdapter(folder.checkpoints.at(step), adapter),
     async finish(state) {
       await parts.onFinish();
       const { dropBpChart, lossChart } = await loadReports();
-      await folder.finish(adapter, originAt(state), state, {
+      await folder.finish(trainedAt(state), {
         [RUN_FILES.config]: configText,
         [RUN_FILES.chart]: lossChart(title, state.log_history),
         [RUN_FILES.report]: await reporter.write(state, true),
@@ -86,8 +88,8 @@ export function folderStore(parts: FolderStoreParts): RunStore {
       });
     },
     newestCheckpoint: async () => {
-      const step = await folder.newest();
-      return step === null ? null : folder.checkpoint(step);
+      const step = await folder.checkpoints.newest();
+      return step === null ? null : folder.checkpoints.at(step);
     },
   };
 }

@@ -1,0 +1,137 @@
+/**
+ * @file The checkpoints of a run, in its folder.
+ *
+ * A checkpoint appears whole or not at all, so what a killed run leaves behind can always be resumed.
+ */
+import { join } from "node:path";
+import { FormatError, UsageError } from "../../../errors.ts";
+import { type AdapterOrigin, adapterFiles } from "../../../format/adapters/adapter.ts";
+import { writeFolderAtomic } from "../../../format/files/atomic.ts";
+import { disk } from "../../../format/files/disk/calls.ts";
+import { type FolderFile, textFile } from "../../../format/files/folder-file.ts";
+import { checkpointFolder, checkpointSteps, isCheckpointFolder } from "../../../format/run-checkpoints.ts";
+import { toFailedWrite } from "../../../messages/system-error.ts";
+import type { Adapter } from "../../../peft/attach.ts";
+import type { RunState } from "../../loop/run-state.ts";
+import { entriesOf, removeEntry } from "./folder-entries.ts";
+import { manifestFile } from "./manifest.ts";
+import { type OptimizerState, optimizerFile } from "./optimizer-file.ts";
+import { type Resumed, STATE_FILE, readCheckpoint } from "./read-checkpoint.ts";
+
+/** What is added to the name of a checkpoint from which no run can be resumed. */
+const DAMAGED = ".damaged";
+
+/** What a run has trained, and where it stands. */
+export interface Trained {
+  readonly adapter: Adapter;
+  readonly origin: AdapterOrigin;
+  readonly state: RunState;
+}
+
+/** A checkpoint that is not whole. */
+interface Damaged {
+  readonly step: number;
+  readonly error: FormatError;
+}
+
+/** Makes the files of what a run has trained: the adapter, and the state of the run. */
+export function trainedFiles({ adapter, origin, state }: Trained): FolderFile[] {
+  return [...adapterFiles(adapter, origin), textFile(STATE_FILE, JSON.stringify(state, null, 2))];
+}
+
+/** Whether a name is that of a checkpoint, or of one that was put aside. */
+export function isOfCheckpoints(name: string): boolean {
+  return isCheckpointFolder(name.replace(DAMAGED, ""));
+}
+
+export class Checkpoints {
+  readonly #folder: string;
+
+  /** `folder`: that of the run. */
+  constructor(folder: string) {
+    this.#folder = folder;
+  }
+
+  /** The path of a checkpoint. */
+  at(step: number): string {
+    return join(this.#folder, checkpointFolder(step));
+  }
+
+  async #steps(): Promise<number[]> {
+    return checkpointSteps(await entriesOf(this.#folder));
+  }
+
+  /** Step of the newest checkpoint; null when there is none. */
+  async newest(): Promise<number | null> {
+    return (await this.#steps()).at(-1) ?? null;
+  }
+
+  /** Checks that there is something to go on from. @throws UsageError "usage/resume" when there is not. */
+  async requireSome(): Promise<void> {
+    if ((await this.newest()) !== null) return;
+    throw new UsageError("usage/resume", `Cannot resume "${this.#folder}": it holds no checkpoint`, {
+      hint: "Start a new run in another folder, from the adapter in this one with --init-adapter if there is one; --save-every makes checkpoints on the way.",
+    });
+  }
+
+  /**
+   * Writes a checkpoint, then drops the older ones beyond `keepLast`, but never the best, nor that of a longer run.
+   * @throws FailedError "failed/write"
+   */
+  async save(trained: Trained, optimizer: OptimizerState, keepLast: number): Promise<void> {
+    const { adapter, state } = trained;
+    const { global_step: step } = state;
+    const files = [...trainedFiles(trained), optimizerFile(adapter, optimizer)];
+    await writeFolderAtomic(this.at(step), files, { seal: (written) => manifestFile(step, written) });
+    const old = (await this.#steps()).slice(0, -keepLast);
+    const best = [state.best_global_step, state.found_before_end?.best_global_step];
+    for (const other of old) if (!best.includes(other)) await removeEntry(this.at(other));
+  }
+
+  /**
+   * Reads the newest checkpoint that is whole into an adapter and the state of its optimizer, and has `cutLogs` bring the logs to
+   * it; returns where the run stands. Damaged ones after it are put aside, which `tell` hears of.
+   * @throws UsageError "usage/resume" when there is none, or it was made with other settings; FormatError when all are
+   * damaged.
+   */
+  async resume(
+    into: Resumed,
+    cutLogs: (state: RunState) => Promise<void>,
+    tell: (note: string) => void,
+  ): Promise<RunState> {
+    await this.requireSome();
+    const damaged: Damaged[] = [];
+    for (const step of (await this.#steps()).toReversed()) {
+      try {
+        const state = await readCheckpoint(this.at(step), step, into);
+        for (const bad of damaged) tell(await this.#putAside(bad, step));
+        await cutLogs(state);
+        return state;
+      } catch (error) {
+        if (!(error instanceof FormatError)) throw error;
+        damaged.push({ step, error });
+      }
+    }
+    const found = damaged.map(({ error }) => error.message.replace(/^Cannot resume /, ""));
+    throw new FormatError(
+      "format/file",
+      `Cannot resume "${this.#folder}": none of its checkpoints is whole\n  ${found.join("\n  ")}`,
+      {
+        hint: "Start a new run in another folder, or put a whole copy of a checkpoint here.",
+        cause: damaged[0]?.error,
+      },
+    );
+  }
+
+  /** Gives a damaged checkpoint a name under which it is none; says so. `taken`: the step from which the run goes on. */
+  async #putAside({ step, error: { message } }: Damaged, taken: number): Promise<string> {
+    const aside = `${this.at(step)}${DAMAGED}`;
+    try {
+      await disk().rm(aside, { recursive: true, force: true });
+      await disk().rename(this.at(step), aside);
+    } catch (error) {
+      throw toFailedWrite(error, aside);
+    }
+    return `Checkpoint ${step} is damaged, the run goes on from ${taken}; it is kept as "${aside}" (${message})`;
+  }
+}
