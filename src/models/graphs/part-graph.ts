@@ -24,9 +24,8 @@ import { PartTensors, type TensorRead } from "./part-tensors.ts";
 import { PassValues } from "./pass-values.ts";
 import { RowParts } from "./row-parts.ts";
 import { PLAIN_PART, type PartOptions } from "./part-options.ts";
-import type { SiteGraph } from "./site-graph.ts";
+import { type FrozenSite, PartSites } from "./part-sites.ts";
 import { type SiteSpec, type TensorSpec, residualSite } from "./sites.ts";
-import { moduleOf } from "../module-path.ts";
 
 /** Rows that are looked up outside of the program. */
 export interface GatheredRows {
@@ -68,7 +67,7 @@ export function hasFixedSize({ shape }: Value): boolean {
 export const ATTENDED = "attended";
 
 /** The residual stream as a projection. */
-const IDENTITY: Pick<SiteGraph, "weight" | "bias" | "project"> = {
+const IDENTITY: FrozenSite = {
   get weight(): Value {
     throw new TypeError("Cannot read the weight of the residual stream: it has none");
   },
@@ -83,14 +82,11 @@ export class PartGraph implements Builder {
   readonly #pass = new PassValues(this.graph);
   /** Tensors in the order of their use. */
   readonly specs: readonly TensorSpec[] = this.#tensors.specs;
-  readonly sites: SiteSpec[] = [];
   readonly branches: BranchGraph[] = [];
   /** Tied matrices: the name of the embedding's tensor, by that of the matrix. */
   readonly ties = new Map<string, string>();
   /** What programs read of the part's tensors, by name: the tensors, or the operands of their arithmetic. */
   readonly tensors: Readonly<Record<string, Value>> = this.#tensors.inputs;
-  /** What projectors added, by site and name: `self_attn.q_proj.lora_A.weight`. */
-  readonly adapter: Record<string, Value> = {};
   readonly passInputs = this.#pass.inputs;
   readonly tables = this.#pass.tables;
   /** Embeddings, by the ids that choose their rows. */
@@ -112,8 +108,15 @@ export class PartGraph implements Builder {
   readonly #masks = new DropoutMasks(this.graph, this.#rowParts);
   /** Multiplications of all products so far, for one token. */
   #numMultiplications = 0;
-  /** Outputs of sites that save something smaller instead, from which they are computed again. */
-  readonly #cheap = new Set<Value>();
+  readonly #sites = new PartSites({
+    graph: this.graph,
+    masks: this.#masks,
+    ties: this.ties,
+    save: (name, value) => this.#save(name, value),
+    context: (input) => this.input(input),
+  });
+  readonly sites: readonly SiteSpec[] = this.#sites.specs;
+  readonly adapter: Readonly<Record<string, Value>> = this.#sites.adapter;
 
   constructor(options: PartOptions) {
     this.#options = options;
@@ -131,7 +134,7 @@ export class PartGraph implements Builder {
 
   tensor(name: string, shape: readonly number[], role: TensorRole): Value {
     const value = this.#tensors.declare({ name, shape, role }, asFloat32(shape))[""]!;
-    return this.#options.readTensor({ name, value, input: this.#siteInput(name) });
+    return this.#options.readTensor({ name, value, input: this.#sites.inputOf(name) });
   }
 
   /** The tensors of which something is among the inputs of a program. */
@@ -162,7 +165,7 @@ export class PartGraph implements Builder {
       ...ofTokens,
       ...(stack && { stack }),
     };
-    this.sites.push(spec);
+    this.#sites.specs.push(spec);
     this.#numMultiplications += inFeatures * outFeatures * this.#rowParts.shareOf(x);
     const frozen = {
       get weight() {
@@ -174,11 +177,9 @@ export class PartGraph implements Builder {
         return bias ? add(y, bias) : y;
       },
     };
-    const numInputs = Object.keys(this.adapter).length;
-    const y = this.#place(spec, frozen, x);
-    if (bias === null && numInputs === Object.keys(this.adapter).length)
-      this.plainProducts.set(y, { x: smooth(x), product, operands });
-    return this.#cheap.has(y) ? y : this.#save(`${name}.output`, y);
+    const { output: y, isPlain, isCheap } = this.#sites.place(spec, frozen, x, this.#options);
+    if (bias === null && isPlain) this.plainProducts.set(y, { x: smooth(x), product, operands });
+    return isCheap ? y : this.#save(`${name}.output`, y);
   }
 
   /** The product with rows of the head's matrix that whoever runs the program gives as `rows`. */
@@ -202,13 +203,13 @@ export class PartGraph implements Builder {
       bias: false,
       storedTransposed: false,
     };
-    this.sites.push(spec);
+    this.#sites.specs.push(spec);
     this.lookUps.set(ids, spec);
     const shape = [numRows, width] as const;
     const rows = this.#options.isGathered(table)
       ? this.#gather(table, shape, ids, `${name}.rows`)
       : gatherRows(this.tensor(table, shape, "embedding"), ids);
-    return this.#options.lookUp({ spec, ids, rows, input: this.#siteInput(name) });
+    return this.#options.lookUp({ spec, ids, rows, input: this.#sites.inputOf(name) });
   }
 
   attend(q: Value, k: Value, v: Value, options: AttentionOptions): Value {
@@ -252,7 +253,7 @@ export class PartGraph implements Builder {
 
   /** The residual stream after a block, with whatever adapter sits there. */
   residual(x: Value): Value {
-    return this.#place(residualSite(sizeAt(x.shape, -1)), IDENTITY, x);
+    return this.#sites.place(residualSite(sizeAt(x.shape, -1)), IDENTITY, x, this.#options).output;
   }
 
   /** All inputs of the part but the activations that it reads, by name. */
@@ -274,46 +275,5 @@ export class PartGraph implements Builder {
   #save(name: string, value: Value): Value {
     if (hasFixedSize(value)) this.saved[name] = value;
     return value;
-  }
-
-  #siteInput(site: string): SiteGraph["input"] {
-    return (suffix, shape, dtype) =>
-      (this.adapter[`${site}.${suffix}`] ??= this.graph.input(`${site}.${suffix}`, dtype, shape));
-  }
-
-  #place(spec: SiteSpec, frozen: Pick<SiteGraph, "weight" | "bias" | "project">, input: Value): Value {
-    const { name } = spec;
-    let isCheap = false;
-    const site: SiteGraph = {
-      spec,
-      get weight() {
-        return frozen.weight;
-      },
-      bias: frozen.bias,
-      project: (value) => frozen.project(value),
-      input: this.#siteInput(name),
-      inputOfStack: (...of) => {
-        if (!spec.stack) throw new TypeError(`Cannot add inputs of a stack: "${name}" is in none`);
-        return this.#siteInput(spec.stack.name)(...of);
-      },
-      inputOfTied: (...of) => {
-        const tied = this.ties.get(`${name}.weight`);
-        if (tied === undefined)
-          throw new TypeError(`Cannot add inputs of a tied module: "${name}" is not tied`);
-        return this.#siteInput(moduleOf(tied))(...of);
-      },
-      dropout: (value, probability, unit = "number") => {
-        if (!this.#options.training || probability === 0) return value;
-        return mul(value, this.#masks.of(name, value, probability, unit));
-      },
-      context: (passInput) => this.input(passInput),
-      save: (suffix, value, { insteadOfOutput } = { insteadOfOutput: false }) => {
-        isCheap ||= insteadOfOutput;
-        return this.#save(`${name}.${suffix}`, value);
-      },
-    };
-    const output = this.#options.projector(site, input);
-    if (isCheap) this.#cheap.add(output);
-    return output;
   }
 }

@@ -1,0 +1,96 @@
+/**
+ * @file The sites of a part: which there are, what projectors add to them, and what of theirs is worth saving.
+ */
+import type { Graph, Value } from "../../graph/graph.ts";
+import { mul } from "../../graph/ops/pointwise/elementwise.ts";
+import type { PassInput } from "../../nn/pass.ts";
+import { moduleOf } from "../module-path.ts";
+import type { DropoutMasks } from "./dropout-masks.ts";
+import type { Projector, SiteGraph } from "./site-graph.ts";
+import type { SiteSpec } from "./sites.ts";
+
+/** The frozen parts of a projection. */
+export type FrozenSite = Pick<SiteGraph, "weight" | "bias" | "project">;
+
+/** What projectors may use of the part that their sites are in. */
+interface SitesParts {
+  readonly graph: Graph;
+  readonly masks: DropoutMasks;
+  /** Tied matrices: the name of the embedding's tensor, by that of the matrix. */
+  readonly ties: ReadonlyMap<string, string>;
+  readonly save: (name: string, value: Value) => Value;
+  readonly context: (input: PassInput) => Value;
+}
+
+/** What a site is built with. */
+interface Placing {
+  readonly projector: Projector;
+  /** Draws dropout. */
+  readonly training: boolean;
+}
+
+/** What a projector makes of a site. */
+export interface PlacedSite {
+  readonly output: Value;
+  /** The projector added no inputs. */
+  readonly isPlain: boolean;
+  /** Something smaller is saved in the place of the output, which is computed from it again. */
+  readonly isCheap: boolean;
+}
+
+export class PartSites {
+  readonly specs: SiteSpec[] = [];
+  /** What projectors added, by site and name: `self_attn.q_proj.lora_A.weight`. */
+  readonly adapter: Record<string, Value> = {};
+  readonly #parts: SitesParts;
+
+  constructor(parts: SitesParts) {
+    this.#parts = parts;
+  }
+
+  /** Gives what adds inputs named after a site. */
+  inputOf(site: string): SiteGraph["input"] {
+    return (suffix, shape, dtype) => {
+      const name = `${site}.${suffix}`;
+      return (this.adapter[name] ??= this.#parts.graph.input(name, dtype, shape));
+    };
+  }
+
+  /** Builds a site's projection of x as its projector does. */
+  place(spec: SiteSpec, frozen: FrozenSite, x: Value, { projector, training }: Placing): PlacedSite {
+    const { name } = spec;
+    const { masks, ties, save, context } = this.#parts;
+    let isCheap = false;
+    const site: SiteGraph = {
+      spec,
+      get weight() {
+        return frozen.weight;
+      },
+      bias: frozen.bias,
+      project: (value) => frozen.project(value),
+      input: this.inputOf(name),
+      inputOfStack: (...of) => {
+        if (!spec.stack) throw new TypeError(`Cannot add inputs of a stack: "${name}" is in none`);
+        return this.inputOf(spec.stack.name)(...of);
+      },
+      inputOfTied: (...of) => {
+        const tied = ties.get(`${name}.weight`);
+        if (tied === undefined)
+          throw new TypeError(`Cannot add inputs of a tied module: "${name}" is not tied`);
+        return this.inputOf(moduleOf(tied))(...of);
+      },
+      dropout: (value, probability, unit = "number") => {
+        if (!training || probability === 0) return value;
+        return mul(value, masks.of(name, value, probability, unit));
+      },
+      context,
+      save: (suffix, value, { insteadOfOutput } = { insteadOfOutput: false }) => {
+        isCheap ||= insteadOfOutput;
+        return save(`${name}.${suffix}`, value);
+      },
+    };
+    const numInputs = Object.keys(this.adapter).length;
+    const output = projector(site, x);
+    return { output, isCheap, isPlain: Object.keys(this.adapter).length === numInputs };
+  }
+}
