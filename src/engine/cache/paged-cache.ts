@@ -5,6 +5,7 @@
  * not a number stays none when it is weighed with nothing. Rows may be read by heads instead, in memory of their own that is
  * extended in place (`head-cache.ts`).
  */
+import { CapacityError } from "../../errors.ts";
 import type { Model } from "../../models/model.ts";
 import { fitsHeadCache } from "../../nn/attention.ts";
 import { HeadCache } from "./head-cache.ts";
@@ -45,6 +46,17 @@ export function textBytes(model: CachedModel & { readonly maxKeptPositions: numb
 /** Bytes of keys and values where nobody says how many: of one text as long as the model allows, within bounds. */
 export function usualCacheBytes(model: Parameters<typeof textBytes>[0]): number {
   return Math.min(MAX_USUAL_BYTES, Math.max(MIN_USUAL_BYTES, textBytes(model)));
+}
+
+/** Counts the pages that some bytes make. @throws CapacityError "capacity/memory" for fewer than one */
+export function pagesIn(cacheBytes: number, model: CachedModel): number {
+  const bytesEach = pageBytes(model);
+  if (cacheBytes >= bytesEach) return Math.floor(cacheBytes / bytesEach);
+  throw new CapacityError(
+    "capacity/memory",
+    `Cannot keep keys and values in ${cacheBytes} bytes: a page takes ${bytesEach}`,
+    { hint: "Give the cache more memory." },
+  );
 }
 
 export class PagedCache {

@@ -9,7 +9,7 @@ import type { TextInWork } from "./text-in-work.ts";
 export interface ReadyRows {
   readonly stages: PagedStages;
   /** The texts that the rows belong to, in the order of the rows. */
-  readonly jobs: readonly TextInWork[];
+  readonly texts: readonly TextInWork[];
   readonly work: PagedWork;
   readonly pass: PagedPass;
 }
@@ -18,17 +18,17 @@ interface RowSource {
   readonly cache: PagedCache;
   readonly layout: CacheLayout | undefined;
   /** Whether a text is still to be written. */
-  readonly isAlive: (job: TextInWork) => boolean;
+  readonly isAlive: (text: TextInWork) => boolean;
 }
 
 /** Makes the next `count` ids of texts of a batch ready to run, which is to begin at once; null: nobody is left. */
 export async function readyRows(
   batch: RowBatch,
-  texts: readonly TextInWork[],
+  given: readonly TextInWork[],
   count: number,
   { cache, layout, isAlive }: RowSource,
 ): Promise<ReadyRows | null> {
-  let alive = texts;
+  let alive = given;
   let prepared: PreparedRows | null = null;
   // A text that is cancelled while programs are made ready has no row.
   while (!prepared) {
@@ -38,14 +38,14 @@ export async function readyRows(
     if (!alive.every(isAlive)) prepared = null;
   }
   const order = prepared.order ?? cache.arrange(alive.map(({ sequence }) => sequence));
-  const jobs = order.map((row) => alive[row]!);
+  const texts = order.map((row) => alive[row]!);
   const work = {
-    sequences: jobs.map(({ sequence }) => sequence),
+    sequences: texts.map(({ sequence }) => sequence),
     count,
-    wants: jobs.map(
+    wants: texts.map(
       ({ sequence: { numPending, ids }, maxLength }) => numPending === count && ids.length < maxLength,
     ),
-    readers: jobs.map(({ request }) => request.reader ?? null),
+    readers: texts.map(({ request }) => request.reader ?? null),
   };
-  return { stages: prepared.stages, jobs, work, pass: cache.begin(work, layout) };
+  return { stages: prepared.stages, texts, work, pass: cache.begin(work, layout) };
 }

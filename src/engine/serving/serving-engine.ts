@@ -6,31 +6,25 @@
  */
 import { CapacityError, assertInternal } from "../../errors.ts";
 import { sizeAt } from "../../graph/shape.ts";
-import type { Model } from "../../models/model.ts";
 import type { Ride, Riders } from "../../run/blocks/riders.ts";
 import type { Session } from "../../run/session.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import type { AdapterPool } from "../adapters/adapter-pool.ts";
 import type { HeldAdapter, RowBatch } from "../adapters/held-adapter.ts";
 import { PAGE_TOKENS, PagePool } from "../cache/page-pool.ts";
-import { PagedCache, pageBytes, usualCacheBytes } from "../cache/paged-cache.ts";
+import { PagedCache, pagesIn, usualCacheBytes } from "../cache/paged-cache.ts";
 import type { CacheLayout } from "../cache/paged-pass.ts";
 import { runPaged } from "../stack/paged-stages.ts";
 import { PREFILL_CHUNK, checkPrompt } from "../prompts/prompt.ts";
 import { Scheduler } from "../scheduling/scheduler.ts";
 import { TextInWork } from "./text-in-work.ts";
+import { TextsInWork } from "./texts-in-work.ts";
 import { type ReadyRows, readyRows } from "./ready-rows.ts";
 import { TextRide } from "./text-ride.ts";
 import { closedModel } from "../opening/closed-model.ts";
 import { withTextSettings } from "./text-settings.ts";
 import type { ServingOptions, ServingStats } from "./serving-options.ts";
-import {
-  type FinishReason,
-  type ServeEnd,
-  type ServeRequest,
-  type ServedToken,
-  endBefore,
-} from "./serve-request.ts";
+import { type ServeEnd, type ServeRequest, type ServedToken, endBefore } from "./serve-request.ts";
 import { Sequence } from "../cache/sequence.ts";
 import { DEFAULT_TARGETS, PassClock, type TextNeeds, needsOf } from "../scheduling/service-targets.ts";
 import { DEFAULT_POLICY, findPolicy } from "../scheduling/turn-policies.ts";
@@ -46,13 +40,13 @@ export class ServingEngine implements Riders {
   readonly #pages: PagePool;
   readonly #cache: PagedCache;
   readonly #scheduler: Scheduler;
-  readonly #jobs = new Map<Sequence, TextInWork>();
+  readonly #texts: TextsInWork;
   readonly #times = new PassClock();
   readonly #now: () => number;
   #loop: Promise<void> | null = null;
   #running: Promise<void> = Promise.resolve();
+  #numSteps = 0;
   #isClosed = false;
-  #counts = { numSteps: 0, numPromptTokens: 0, numCachedTokens: 0, numNewTokens: 0, numPreemptions: 0 };
 
   /** @throws CapacityError "capacity/memory" for a budget of less than one page */
   constructor(session: Session, adapters: AdapterPool, options: ServingOptions) {
@@ -67,6 +61,7 @@ export class ServingEngine implements Riders {
     this.#pages = new PagePool(numPages);
     this.#cache = new PagedCache(session.model, numPages);
     this.#scheduler = new Scheduler(this.#pages, { maxRunning, prefillTokens });
+    this.#texts = new TextsInWork({ scheduler: this.#scheduler, cache: this.#cache, now });
     const needs = (): TextNeeds => needsOf(this.#scheduler, targets, this.#times, now());
     this.turns = new Turns({ policy, needs, now });
   }
@@ -78,7 +73,8 @@ export class ServingEngine implements Riders {
 
   get stats(): ServingStats {
     return {
-      ...this.#counts,
+      ...this.#texts.counts,
+      numSteps: this.#numSteps,
       numRunning: this.#scheduler.running.length,
       numWaiting: this.#scheduler.waiting.length,
       numPages: this.#pages.numPages,
@@ -130,20 +126,20 @@ export class ServingEngine implements Riders {
       submittedMs,
       isBatchInvariant: isBatchInvariant && !this.session.compute.isExact,
     });
-    const job = new TextInWork(request, { sequence, held, maxLength });
-    const abort = (): void => this.#end(job, "aborted");
+    const text = new TextInWork(request, { sequence, held, maxLength });
+    const abort = (): void => this.#texts.end(text, "aborted");
     try {
-      this.#jobs.set(sequence, job);
+      this.#texts.add(text);
       if (signal?.aborted || this.#isClosed) abort();
-      else if (maxLength <= sequence.ids.length && !request.reader) this.#end(job, "length");
+      else if (maxLength <= sequence.ids.length && !request.reader) this.#texts.end(text, "length");
       else {
         signal?.addEventListener("abort", abort);
         this.#scheduler.add(sequence);
         this.#loop ??= this.#run();
       }
-      return yield* job.queue.take();
+      return yield* text.queue.take();
     } finally {
-      this.#end(job, "aborted");
+      this.#texts.end(text, "aborted");
       signal?.removeEventListener("abort", abort);
     }
   }
@@ -165,7 +161,7 @@ export class ServingEngine implements Riders {
 
   async #run(): Promise<void> {
     try {
-      while (this.#jobs.size > 0) {
+      while (!this.#texts.isEmpty) {
         await this.turns.take("step");
         try {
           await (this.#running = this.#step());
@@ -188,26 +184,26 @@ export class ServingEngine implements Riders {
       this.turns.shape(this.#scheduler.fullShape.prefillTokens),
     );
     const isIdle = chunks.length === 0 && decodes.length === 0;
-    assertInternal(!isIdle || this.#jobs.size === 0, "something runs while there are texts to write");
-    this.#counts.numSteps++;
+    assertInternal(!isIdle || this.#texts.isEmpty, "something runs while there are texts to write");
+    this.#numSteps++;
     for (const { sequence, count } of chunks) {
-      const job = this.#jobs.get(sequence);
-      if (!job) continue;
-      this.#start(job);
+      const [text] = this.#texts.of([sequence]);
+      if (!text) continue;
+      this.#texts.start(text);
       const chunkMs = this.#now();
-      await this.#passAll([job], count);
+      await this.#passAll([text], count);
       this.#times.prefilled(count, this.#now() - chunkMs);
     }
-    const jobs = this.#jobsOf(decodes);
-    if (jobs.length === 0) return;
+    const texts = this.#texts.of(decodes);
+    if (texts.length === 0) return;
     const decodesMs = this.#now();
-    await this.#passAll(jobs, 1);
+    await this.#passAll(texts, 1);
     this.#times.decoded(this.#now() - decodesMs);
   }
 
   /** Runs the next ids of some rows in as few batches as their adapters allow. */
-  async #passAll(jobs: readonly TextInWork[], count: number): Promise<void> {
-    const alive = jobs.filter((job) => this.#isAlive(job));
+  async #passAll(texts: readonly TextInWork[], count: number): Promise<void> {
+    const alive = texts.filter((text) => this.#texts.isAlive(text));
     try {
       const isInvariant = alive.some(({ sequence }) => sequence.isBatchInvariant);
       const batches = await this.adapters.rows.of(
@@ -216,53 +212,46 @@ export class ServingEngine implements Riders {
       );
       for (const batch of batches) await this.#pass(batch, alive, count);
     } catch (error) {
-      for (const job of alive) this.#fail(job, error);
+      for (const text of alive) this.#texts.fail(text, error);
     }
   }
 
-  #start(job: TextInWork): void {
-    if (job.startedMs !== null) return;
-    job.startedMs = this.#now();
-    this.#counts.numPromptTokens += job.sequence.numPrompt;
-    this.#counts.numCachedTokens += job.sequence.numShared;
-  }
-
   /** Runs the next ids of a batch, and draws what follows the last of each. */
-  async #pass(batch: RowBatch, jobs: readonly TextInWork[], count: number): Promise<void> {
+  async #pass(batch: RowBatch, texts: readonly TextInWork[], count: number): Promise<void> {
     try {
-      const ready = await this.#prepare(batch, jobs, count);
+      const ready = await this.#prepare(batch, texts, count);
       if (ready) this.#follow(ready, await runPaged(ready.stages, ready.pass, ready.work));
     } catch (error) {
-      for (const row of batch.rows) this.#fail(jobs[row]!, error);
+      for (const row of batch.rows) this.#texts.fail(texts[row]!, error);
     }
   }
 
   /** Makes the next ids of a batch ready to run, which is to begin at once; null: nobody is left. */
   #prepare(
     batch: RowBatch,
-    jobs: readonly TextInWork[],
+    texts: readonly TextInWork[],
     count: number,
     layout?: CacheLayout,
   ): Promise<ReadyRows | null> {
-    const texts = batch.rows.map((row) => jobs[row]!);
-    return readyRows(batch, texts, count, {
+    const ofRows = batch.rows.map((row) => texts[row]!);
+    return readyRows(batch, ofRows, count, {
       cache: this.#cache,
       layout,
-      isAlive: (job) => this.#isAlive(job),
+      isAlive: (text) => this.#texts.isAlive(text),
     });
   }
 
   /** Counts in what has run, and draws from logits [n, V], which it releases, what follows. */
-  #follow({ jobs, work: { count, wants } }: ReadyRows, logits: HostTensor<"float32"> | null): void {
+  #follow({ texts, work: { count, wants } }: ReadyRows, logits: HostTensor<"float32"> | null): void {
     let next = 0;
-    for (const [i, job] of jobs.entries()) {
+    for (const [i, text] of texts.entries()) {
       const isDrawn = wants[i] === true;
       const own = isDrawn ? next++ : -1;
       // A text that was cancelled while the batch ran has no pages any more.
-      if (!this.#isAlive(job)) continue;
-      this.#scheduler.computed(job.sequence, count);
-      if (!isDrawn && job.sequence.numPending === 0) this.#end(job, "length");
-      if (logits && isDrawn) this.#draw(job, rowOf(logits.data, own, sizeAt(logits.shape, 1)));
+      if (!this.#texts.isAlive(text)) continue;
+      this.#scheduler.computed(text.sequence, count);
+      if (!isDrawn && text.sequence.numPending === 0) this.#texts.end(text, "length");
+      if (logits && isDrawn) this.#texts.draw(text, rowOf(logits.data, own, sizeAt(logits.shape, 1)));
     }
     if (logits) this.session.pool.release(logits);
   }
@@ -273,81 +262,35 @@ export class ServingEngine implements Riders {
     const { rows } = this.adapters;
     const ride = new TextRide({
       follow: (ready, logits) => this.#follow(ready, logits),
-      fail: (jobs, error) => jobs.forEach((job) => this.#fail(job, error)),
+      fail: (texts, error) => texts.forEach((text) => this.#texts.fail(text, error)),
     });
     for (const { sequence, count } of chunks.slice(0, 1)) {
-      const job = this.#jobs.get(sequence);
-      if (!job) continue;
-      this.#start(job);
+      const [text] = this.#texts.of([sequence]);
+      if (!text) continue;
+      this.#texts.start(text);
       // Rows by heads are those of one pass, and so are the places of adapters side by side.
-      await ride.add([job], () => this.#prepare(rows.alone(job.held), [job], count, "pages"));
+      await ride.add([text], () => this.#prepare(rows.alone(text.held), [text], count, "pages"));
     }
-    const jobs = this.#jobsOf(decodes);
-    if (jobs.length > 0) {
-      const held = jobs.map((job) => job.held);
-      await ride.add(jobs, async () => {
+    const texts = this.#texts.of(decodes);
+    if (texts.length > 0) {
+      const held = texts.map((text) => text.held);
+      await ride.add(texts, async () => {
         const [batch] = await rows.of(held, false);
-        return batch ? await this.#prepare(batch, jobs, 1) : null;
+        return batch ? await this.#prepare(batch, texts, 1) : null;
       });
     }
     if (ride.isEmpty) return null;
-    this.#counts.numSteps++;
+    this.#numSteps++;
     this.turns.takeWholePass();
     return ride;
-  }
-
-  #jobsOf(sequences: readonly Sequence[]): TextInWork[] {
-    return sequences.flatMap((sequence) => this.#jobs.get(sequence) ?? []);
-  }
-
-  #isAlive({ sequence }: TextInWork): boolean {
-    return this.#jobs.has(sequence);
-  }
-
-  #draw(job: TextInWork, logits: Float32Array): void {
-    try {
-      const reason = job.draw(logits);
-      job.sequence.firstMs ??= this.#now();
-      this.#counts.numNewTokens++;
-      if (reason !== null) this.#end(job, reason);
-    } catch (error) {
-      this.#fail(job, error);
-    }
-  }
-
-  #end(job: TextInWork, finishReason: FinishReason): void {
-    if (this.#drop(job)) job.end(finishReason, this.#now());
-  }
-
-  #fail(job: TextInWork, error: unknown): void {
-    if (this.#drop(job)) job.queue.fail(error);
-  }
-
-  /** Forgets a job and frees its pages; false: it had ended. */
-  #drop({ sequence }: TextInWork): boolean {
-    if (!this.#jobs.delete(sequence)) return false;
-    this.#scheduler.remove(sequence);
-    this.#cache.forget(sequence);
-    this.#counts.numPreemptions += sequence.numPreemptions;
-    return true;
   }
 
   /** Ends all texts; waits for what runs. No other begins. */
   async close(): Promise<void> {
     this.#isClosed = true;
-    for (const job of this.#jobs.values()) this.#end(job, "aborted");
+    this.#texts.abort();
     await this.#loop;
   }
-}
-
-function pagesIn(cacheBytes: number, model: Model): number {
-  const bytesEach = pageBytes(model);
-  if (cacheBytes >= bytesEach) return Math.floor(cacheBytes / bytesEach);
-  throw new CapacityError(
-    "capacity/memory",
-    `Cannot keep keys and values in ${cacheBytes} bytes: a page takes ${bytesEach}`,
-    { hint: "Give the cache more memory." },
-  );
 }
 
 function rowOf(data: Float32Array, row: number, width: number): Float32Array {

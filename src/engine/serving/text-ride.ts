@@ -8,7 +8,7 @@ import type { TextInWork } from "./text-in-work.ts";
 export interface TextRideOptions {
   /** Goes on with rows that have run; takes the logits [n, V] of those that are wanted. */
   readonly follow: (ready: ReadyRows, logits: HostTensor<"float32"> | null) => void;
-  readonly fail: (jobs: readonly TextInWork[], error: unknown) => void;
+  readonly fail: (texts: readonly TextInWork[], error: unknown) => void;
 }
 
 export class TextRide implements Ride {
@@ -23,14 +23,14 @@ export class TextRide implements Ride {
     return this.#rows.length === 0;
   }
 
-  /** Takes rows of some jobs along, unless their programs are their own. */
-  async add(jobs: readonly TextInWork[], prepare: () => Promise<ReadyRows | null>): Promise<void> {
+  /** Takes rows of some texts along, unless their programs are their own. */
+  async add(texts: readonly TextInWork[], prepare: () => Promise<ReadyRows | null>): Promise<void> {
     try {
       const ready = await prepare();
       if (!ready?.stages.blocks.canRide) return;
       this.#rows.push({ ready, ride: await ridePaged(ready.stages, ready.pass, ready.work) });
     } catch (error) {
-      this.#options.fail(jobs, error);
+      this.#options.fail(texts, error);
     }
   }
 
@@ -43,7 +43,7 @@ export class TextRide implements Ride {
       try {
         this.#options.follow(ready, await ride.land());
       } catch (error) {
-        this.#options.fail(ready.jobs, error);
+        this.#options.fail(ready.texts, error);
       }
     }
   }
