@@ -8,10 +8,11 @@ import type { Method } from "../../src/peft/method.ts";
 import { METHODS } from "../../src/peft/methods.ts";
 import { OBJECTIVES } from "../../src/train/objectives.ts";
 import {
+  code,
   commandTable,
   defaultModules,
   errorTable,
-  firstSitePath,
+  familyTable,
   methodTable,
   modelTable,
   objectiveTable,
@@ -19,11 +20,9 @@ import {
   optimizerTable,
   rateFactors,
   optionTable,
-  readFrom,
   rowForms,
   scheduleTable,
-  siteNames,
-  taskWords,
+  table,
 } from "./tables.ts";
 import { page } from "./page.ts";
 import { STEP_PICTURE, stepPicture, stepPictureLines } from "./step-picture.ts";
@@ -31,22 +30,39 @@ import { storagePage } from "./storage-page.ts";
 
 const commands = await loadCommands();
 
+/** One row for each set of modules that families have by default. */
 function defaultTargets(method: Method): string {
-  return FAMILIES.map((family) => {
-    const words = defaultModules(method, family).map((word) => `\`${word}\``);
-    return `${family.modelType}: ${words.length === 0 ? "none" : words.join(", ")}`;
-  }).join("; ");
+  const families = new Map<string, string[]>();
+  for (const family of FAMILIES) {
+    const words = defaultModules(method, family).map(code).join(", ") || "none";
+    families.set(words, [...(families.get(words) ?? []), code(family.modelType)]);
+  }
+  const rows = [...families].map(([words, names]) => [words, names.join(", ")]);
+  if (rows.length === 1) return `Modules that are adapted when none are named: ${rows[0]![0]}.`;
+  return table(["modules that are adapted when none are named", "families"], rows);
 }
 
-const READ =
-  "Folders hold `config.json`, `model.safetensors` or its shards with an index (float32, float16 or bfloat16; pickled " +
-  "files such as `pytorch_model.bin` are not read), and for text `tokenizer.json`. A GGUF file is one file with all of " +
-  "that. What would leave a choice is refused: a key that comes twice in a JSON file of settings, two added tokens of one " +
-  "id, a tied head with other numbers than the embedding. " +
-  "`architectures` says what a model is for: a name that ends in `ForSequenceClassification` makes a head over the " +
-  "classes of `id2label`, which decoders read at the last token of a text and encoders at the first. Rotary positions " +
-  "may be scaled by the rules `linear`, `llama3`, `yarn` and `longrope`; `dynamic` changes nothing up to the positions of " +
-  "the model, and no text is longer.";
+/** What is read of the files of a model. */
+const FILES = [
+  table(
+    ["file of a folder", "what is read"],
+    [
+      ["`config.json`", "family and sizes"],
+      [
+        "`model.safetensors`, or its shards with an index",
+        "weights in float32, float16 or bfloat16; pickled files such as `pytorch_model.bin` are not read",
+      ],
+      ["`tokenizer.json`", "for models that read text"],
+    ],
+  ),
+  "A GGUF file is one file with all of that.",
+  "`architectures` in `config.json` says what a model is for. A name that ends in `ForSequenceClassification` makes a head over " +
+    "the classes of `id2label`. Decoders read it at the last token of a text, encoders at the first.",
+  "Rotary positions may be scaled by the rules `linear`, `llama3`, `yarn` and `longrope`. `dynamic` is read too: up to the " +
+    "positions of the model it changes nothing, and no text is longer.",
+  "Files that say two things are refused: a key that comes twice in a JSON file of settings, two added tokens of one id, a tied " +
+    "head with other numbers than the embedding.",
+];
 /** What all objectives share, and how a run with one is started. */
 const OBJECTIVE_NOTES = [
   "Every objective goes with every method. Without `--objective` a run takes `cross-entropy`, or `classification` for a model with classes.",
@@ -79,7 +95,7 @@ function methodsPage(): string {
     methodTable(),
     ...METHODS.flatMap((method) => [
       `## ${method.name}`,
-      `Modules that are adapted when none are named: ${defaultTargets(method)}.`,
+      defaultTargets(method),
       optionTable(method.options),
     ]),
   );
@@ -88,17 +104,14 @@ function methodsPage(): string {
 function modelsPage(): string {
   return page(
     "Models",
-    "A model is used when its `config.json` (or the header of its GGUF file) names one of these families and holds no setting that graft does not compute: a setting that would change the numbers and is not known is an error that names it.",
-    READ,
+    "A model is used when the `model_type` of its `config.json` (or the header of its GGUF file) is one of these families. A setting that graft does not know, and that would change the numbers, is an error that names it.",
     modelTable(),
-    ...FAMILIES.flatMap((family) => [
-      `## ${family.modelType}`,
-      `${family.traits} For: ${taskWords(family)}. Read from: ${readFrom(family)}.`,
-      `\`--target-modules\` takes ${siteNames(family)
-        .map((name) => `\`${name}\``)
-        .join(", ")}, whole paths such as \`${firstSitePath(family)}\`, ` +
-        "a regular expression for the whole path, or `all-linear`.",
-    ]),
+    "## Modules",
+    "`--target-modules` takes the names of modules in the last column, their whole paths, a regular expression for the whole path, or `all-linear`.",
+    "## What is special",
+    familyTable(),
+    "## Files",
+    ...FILES,
   );
 }
 

@@ -31,7 +31,7 @@ export function table(head: readonly string[], rows: readonly (readonly string[]
   return [line(head), line(head.map(() => "---")), ...rows.map(line)].join("\n");
 }
 
-const code = (text: string): string => `\`${text}\``;
+export const code = (text: string): string => `\`${text}\``;
 const paperLink = ({ title, arxiv }: Method["paper"]): string =>
   /^\d/.test(arxiv) ? `[${title}](https://arxiv.org/abs/${arxiv})` : title;
 
@@ -188,6 +188,14 @@ export function modelTable(): string {
       readFrom(family),
       siteNames(family).map(code).join(", "),
     ]),
+  );
+}
+
+/** One row a family: what its blocks are, and the path of a module. */
+export function familyTable(): string {
+  return table(
+    ["`model_type`", "what is special", "path of its first module"],
+    FAMILIES.map((family) => [code(family.modelType), family.traits, code(firstSitePath(family))]),
   );
 }
 
