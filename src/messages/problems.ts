@@ -55,6 +55,25 @@ export function findProblems(
   return problemsOf(schema.safeParse(values).error?.issues ?? [], schema, values, form);
 }
 
+/** The key that schemas of mappings pass over without a word, since it would be the prototype of an object made key by key. */
+const DROPPED = "__proto__";
+
+/** Whether a value has that key itself. */
+export function hasDroppedKey(value: unknown): boolean {
+  return typeof value === "object" && value !== null && Object.hasOwn(value, DROPPED);
+}
+
+/** Finds that key wherever it is in values, which may be in each other. */
+export function findDroppedKeys(values: unknown, seen = new Set<unknown>()): readonly Problem[] {
+  if (typeof values !== "object" || values === null || seen.has(values)) return [];
+  seen.add(values);
+  return Object.entries(values).flatMap(([key, value]) =>
+    key === DROPPED
+      ? { path: [key], text: UNKNOWN }
+      : findDroppedKeys(value, seen).map(({ path, text }) => ({ path: [key, ...path], text })),
+  );
+}
+
 /** What the issues of a schema with values are, one problem for each key. */
 export function problemsOf(
   issues: readonly z.core.$ZodIssue[],

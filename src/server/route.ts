@@ -7,7 +7,7 @@ import type { Context } from "hono";
 import type { z } from "zod";
 import { parseJson as parseExactly, rounded } from "../data/formats/long-integer.ts";
 import { isRecord } from "../data/rows/row-error.ts";
-import { problemsOf } from "../messages/problems.ts";
+import { type Problem, findDroppedKeys, hasDroppedKey, problemsOf } from "../messages/problems.ts";
 import { readable } from "../printable.ts";
 import { ApiError } from "./api-error.ts";
 import type { ApiRole } from "./access/api-keys.ts";
@@ -81,12 +81,18 @@ export function parseValues<B extends z.ZodType>(values: unknown, schema: B): z.
   const parsed = schema.safeParse(values);
   if (parsed.success) return parsed.data;
   const { issues } = parsed.error;
-  const problems = problemsOf(issues.slice(0, MAX_PROBLEMS), schema, values);
-  const numMore = issues.length - MAX_PROBLEMS;
+  throw invalidValues(
+    problemsOf(issues.slice(0, MAX_PROBLEMS), schema, values),
+    issues.length - MAX_PROBLEMS,
+  );
+}
+
+/** An error that lists problems, and how many more there are. */
+function invalidValues(problems: readonly Problem[], numMore: number): ApiError {
   const told = problems.map(({ path, text: found }) => `${nameOf(path)} ${found}`);
   const message = [...told, ...(numMore > 0 ? [`and ${numMore} more`] : [])].join("; ");
   const [first] = problems;
-  throw new ApiError(400, message, {
+  return new ApiError(400, message, {
     code: "invalid_value",
     ...(first && first.path.length > 0 && { param: nameOf(first.path) }),
   });
@@ -108,18 +114,22 @@ function parseJson(bytes: Uint8Array): unknown {
       code: "invalid_json",
     });
   }
-  requireShallow(value);
+  requireReadable(value);
   if (!isRecord(value)) return value;
   return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, rounded(each)]));
 }
 
-/** @throws ApiError 400 */
-function requireShallow(value: unknown): void {
+/** Refuses values too deep in one another, and keys that schemas drop. @throws ApiError 400 */
+function requireReadable(value: unknown): void {
   let level = [value];
   for (let depth = 0; level.length > 0; depth++) {
     if (depth > MAX_DEPTH) {
       const message = `The body has values more than ${MAX_DEPTH} deep in one another`;
       throw new ApiError(400, message, { code: "invalid_json" });
+    }
+    if (level.some(hasDroppedKey)) {
+      const problems = findDroppedKeys(value);
+      throw invalidValues(problems.slice(0, MAX_PROBLEMS), problems.length - MAX_PROBLEMS);
     }
     level = level.flatMap((each) => (typeof each === "object" && each !== null ? Object.values(each) : []));
   }

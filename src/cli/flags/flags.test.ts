@@ -274,6 +274,14 @@ test("an unknown key of a settings file is an error that names the nearest one",
   assert.match(message, /key "lora_r" of .* is not a setting: it is called "rank" here/);
 });
 
+test("a key that schemas of mappings drop is told like any unknown key", async () => {
+  const path = writeSettings('init: {"a": 1, "__proto__": 2}\n__proto__: 3\n');
+  const message = await problemsOf("a", "--config", path);
+  assert.match(message, /key "init" of .*\.__proto__ is not a setting/);
+  assert.match(message, /key "__proto__" of .* is not a setting/);
+  assert.match(await problemsOf("a", "--init", "{__proto__: 2}"), /--init\.__proto__ is not a setting/);
+});
+
 test("what is wrong with a key of a settings file is said of it, with the file, and of a flag that takes its place not", async () => {
   const path = writeSettings("learning_rate: -1\nrank: many\npacking: 7\n");
   const message = await problemsOf("a", "--config", path, "--rank", "x");

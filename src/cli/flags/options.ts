@@ -3,7 +3,7 @@ import type { Environment } from "../../environment.ts";
 import { UsageError } from "../../errors.ts";
 import { expandHome } from "../../hub/model-name.ts";
 import { showValue, type ValueForm } from "../../messages/expected.ts";
-import { findProblems, type Problem } from "../../messages/problems.ts";
+import { findDroppedKeys, findProblems, type Problem } from "../../messages/problems.ts";
 import { kebabCase } from "../../messages/setting-names.ts";
 import type { ParsedArgv } from "./argv.ts";
 import type { Command } from "../command.ts";
@@ -82,8 +82,11 @@ function findWrong(
   file: ConfigFile,
   values: Readonly<Record<string, unknown>>,
 ): { readonly found: readonly string[]; readonly keys: ReadonlySet<string> } {
-  const find = (form: ValueForm): readonly Problem[] =>
-    command.findProblems?.(values, form) ?? findProblems(command.options, values, form);
+  const dropped = findDroppedKeys(values);
+  const find = (form: ValueForm): readonly Problem[] => [
+    ...(command.findProblems?.(values, form) ?? findProblems(command.options, values, form)),
+    ...dropped,
+  ];
   const typed = find("typed");
   const written = file.names.size > 0 && typed.length > 0 ? find("written") : typed;
   const found = typed.flatMap(({ path, text }, i): string | [] => {

@@ -1,7 +1,7 @@
 /** @file What a request for a job may say. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { parseValues } from "../route.ts";
+import { parseBody, parseValues } from "../route.ts";
 import { JOB_REQUEST } from "./job-requests.ts";
 
 const pairs = (count: number): object =>
@@ -63,6 +63,22 @@ test("an averaged training has no file to be evaluated on, nothing to go on from
         assert.match(error.message, /an averaged training has none: leave it out/);
         return true;
       },
+    );
+  }
+});
+
+test("a key that schemas of mappings drop is told like any unknown key, wherever it is", () => {
+  const cases: [string, string][] = [
+    ["graft.__proto__", '{"graft": {"__proto__": {"rank": 4}}}'],
+    ["graft.rankPattern.__proto__", '{"graft": {"rankPattern": {"q_proj": 4, "__proto__": 2}}}'],
+    ["metadata.__proto__", '{"metadata": {"__proto__": "a"}}'],
+    ["integrations[0].__proto__", '{"integrations": [{"\\u005f_proto__": null}]}'],
+  ];
+  for (const [param, body] of cases) {
+    assert.throws(
+      () =>
+        parseBody(Buffer.from(`{"model": "tiny", "training_file": "file-1", ${body.slice(1)}`), JOB_REQUEST),
+      { status: 400, param, message: `${param} is not a setting` },
     );
   }
 });
