@@ -7,6 +7,7 @@ import { test } from "node:test";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../../../test/tiny/model.ts";
 import type { DoneEvent, StartEvent } from "../../train/events.ts";
 import { nextCommand } from "../../train/report/next-command.ts";
+import { evaluationLine } from "../training/run-report.ts";
 import { runMain } from "../../../test/process/run-main.ts";
 
 const folder = temporaryFolder();
@@ -88,6 +89,21 @@ test("--json tells the same as events", async () => {
   const again = await read("--steps", "3", "--resume");
   const { checkpoint, step } = again[1] ?? {};
   assert.deepEqual([checkpoint, step], [join(output, "checkpoint-2"), 2]);
+});
+
+test("an evaluation tells each number that can choose the best checkpoint", () => {
+  const event = { event: "eval", step: 6, loss: 0.5, tokens: 9 } as const;
+  assert.equal(evaluationLine(event), "held-out loss after step 6: 0.5000");
+  const text = { ...event, perplexity: 1.649, token_accuracy: 0.85185 };
+  assert.equal(
+    evaluationLine(text),
+    "held-out loss after step 6: 0.5000 (perplexity 1.65, token-accuracy 85.19 %)",
+  );
+  const classes = { ...event, step: 0, accuracy: 0.75, macro_f1: 0.5 };
+  assert.equal(
+    evaluationLine(classes),
+    "held-out loss before training: 0.5000 (accuracy 75.00 %, macro-f1 50.00 %)",
+  );
 });
 
 test("the next command suits what was trained, and can be pasted into a shell", () => {

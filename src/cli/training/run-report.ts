@@ -1,12 +1,14 @@
 /** @file What `graft train` says to people at the start of a run, where it goes on, and at its end. */
 import { join } from "node:path";
 
-import type { DoneEvent, ResumeEvent, StartEvent } from "../../train/events.ts";
+import { EVAL_METRICS, LOSS } from "../../train/eval-metrics.ts";
+import type { DoneEvent, EvalEvent, ResumeEvent, StartEvent } from "../../train/events.ts";
 import { RUN_FILES } from "../../train/files/folder/run-files.ts";
 import {
   formatCount,
   formatCountOf,
   formatDuration,
+  formatFixed,
   formatLoss,
   formatPercent,
 } from "../../messages/numbers.ts";
@@ -52,6 +54,20 @@ function describeData(start: StartEvent): string {
 export function resumeLines({ checkpoint, step, total_steps: total, notes }: ResumeEvent): string[] {
   const at = `${checkpoint}, step ${formatCount(step)} of ${formatCount(total)}`;
   return [row("Resume", at), ...notes.map((note) => row("", note))];
+}
+
+/** Says what an evaluation found: the loss, and whatever else can choose the best checkpoint. */
+export function evaluationLine(event: EvalEvent): string {
+  const { step, loss } = event;
+  const numbers: Readonly<Record<string, unknown>> = { ...event };
+  const others = EVAL_METRICS.flatMap(({ name, key, better }) => {
+    const value = numbers[key];
+    if (name === LOSS.name || typeof value !== "number") return [];
+    return `${name} ${better === "lower" ? formatFixed(value, 2) : formatPercent(value, 4)}`;
+  });
+  const when = step === 0 ? "before training" : `after step ${step}`;
+  const told = others.length === 0 ? "" : ` (${others.join(", ")})`;
+  return `held-out loss ${when}: ${formatLoss(loss)}${told}`;
 }
 
 /** Shows a text that was written while the run went on. */

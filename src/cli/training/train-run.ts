@@ -1,15 +1,15 @@
 /** @file A training on the terminal: its bar, its events, and what is told of it. */
 import { isThere } from "../../data/by-path.ts";
 import { train as fineTune } from "../../engine/train.ts";
-import { formatBytes, formatFixed, formatLoss } from "../../messages/numbers.ts";
-import type { EvalEvent, StartEvent, StepEvent, TrainEvent } from "../../train/events.ts";
+import { formatBytes, formatLoss } from "../../messages/numbers.ts";
+import type { StartEvent, StepEvent, TrainEvent } from "../../train/events.ts";
 import { nextCommand } from "../../train/report/next-command.ts";
 import type { TrainInput } from "../../train/settings/options.ts";
 import type { TrainHooks } from "../../train/train-hooks.ts";
 import type { CommandIO } from "../command.ts";
 import { pullWithProgress } from "../model/pull-model.ts";
 import { ReadingBar } from "../data/reading.ts";
-import { resumeLines, sampleLines, startLines } from "./run-report.ts";
+import { evaluationLine, resumeLines, sampleLines, startLines } from "./run-report.ts";
 import type { Bar } from "../terminal/progress.ts";
 
 function notesOf(event: StepEvent): Record<string, string> {
@@ -18,12 +18,6 @@ function notesOf(event: StepEvent): Record<string, string> {
     speed: `${Math.round(event.tokens_per_second)} tokens/s`,
     memory: formatBytes(event.peak_mb * 1e6),
   };
-}
-
-function describeEvaluation({ step, loss, perplexity }: EvalEvent): string {
-  const when = step === 0 ? "before training" : `after step ${step}`;
-  const told = perplexity === undefined ? "" : ` (perplexity ${formatFixed(perplexity, 2)})`;
-  return `held-out loss ${when}: ${formatLoss(loss)}${told}`;
 }
 
 /** Tells the events of a training on the terminal, beside a bar of its steps. */
@@ -50,7 +44,7 @@ class TrainTeller {
     },
     step: (event) => this.#draw(event.step, event.total_steps, notesOf(event)),
     sample: ({ prompt, text }) => this.#show(sampleLines(prompt, text)),
-    eval: (event) => this.#io.stdout(describeEvaluation(event)),
+    eval: (event) => this.#io.stdout(evaluationLine(event)),
     done: (event) => {
       if (this.#start) this.nextCommand = nextCommand(this.#start, event, this.#options, isThere);
     },
