@@ -88,7 +88,7 @@ describe("parseExpression() refuses", () => {
   test("names that are not given, with the nearest one", () => {
     assert.throws(() => parseExpression("0.6*sale", ["sales", "toxic"]), {
       code: "usage/combine",
-      message: /"sale" at character 5 of "0\.6\*sale": there are sales, toxic/,
+      message: /"sale" at character 5 of "0\.6\*sale": expected one of sales, toxic/,
       hint: /nearest name is "sales"/,
     });
     assert.throws(() => parseExpression("zzzzzzzz", ["a"]), { hint: /--adapter zzzzzzzz=/ });

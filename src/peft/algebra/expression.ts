@@ -174,19 +174,25 @@ class Parser {
 
   #name({ text, at }: Token): string {
     if (this.#names.includes(text)) return text;
-    const given = this.#names.length === 0 ? "none is given" : `there are ${this.#names.join(", ")}`;
+    const names = this.#names;
+    const expected =
+      names.length === 0
+        ? "one that is given"
+        : names.length === 1
+          ? names[0]!
+          : `one of ${names.join(", ")}`;
     const parts = text.split("-");
     const isDifference = parts.length > 1 && parts.every((part) => this.#names.includes(part));
     const match = nearest(text, this.#names);
     throw new UsageError(
       "usage/combine",
-      `Cannot find adapter "${text}" at character ${at + 1} of "${this.#text}": ${given}`,
+      `Cannot find adapter "${text}" at character ${at + 1} of "${this.#text}": expected ${expected}`,
       {
         hint: isDifference
           ? `A name may hold a minus; write a difference with spaces: ${parts.join(" - ")}.`
           : match === null
-            ? `Give it with --adapter ${text}=FOLDER`
-            : `The nearest name is "${match}"`,
+            ? `Give it with --adapter ${text}=FOLDER.`
+            : `The nearest name is "${match}".`,
       },
     );
   }
