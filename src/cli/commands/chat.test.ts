@@ -1,4 +1,4 @@
-/** @file `graft chat` as a process that a signal stops, or that a script feeds. */
+/** @file `graft chat` as a process that a signal stops. */
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -33,16 +33,3 @@ for (const [signal, expected] of SIGNALS) {
     assert.equal(await errors, "stopped\n");
   });
 }
-
-test("lines from a script go on after one that fails, and the status at the end tells of it", async () => {
-  const words = ["chat", "--model", model, "--max-new-tokens", "2", "--json"];
-  const child = spawn(process.execPath, [MAIN, ...words], { env: { ...process.env, GRAFT_HOME: root } });
-  const told = text(child.stdout);
-  child.stdin.end("/nonsense\nhi\n");
-  const [status] = (await once(child, "close")) as [number];
-  const events = (await told)
-    .trim()
-    .split("\n")
-    .map((line) => (JSON.parse(line) as { event: string }).event);
-  assert.deepEqual([events, status], [["error", "answer"], 2]);
-});

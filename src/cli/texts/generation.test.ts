@@ -188,10 +188,10 @@ test("chat answers each line of a pipe, remembers, forgets at /reset and leaves 
   assert.deepEqual([third, answers[2]?.["ids"]], [first, answers[0]?.["ids"]]);
 });
 
-test("chat tells of a message that it cannot take and goes on", async () => {
+test("chat tells of a message that it cannot take and goes on; its status tells a script of it at the end", async () => {
   const words = ["chat", "--model", model, "--max-new-tokens", "1"];
   const { status, stderr, stdout } = await runProcess(words, `${"x".repeat(600)}\nhi\n`);
-  assert.equal(status, 0);
+  assert.equal(status, 2);
   assert.match(stderr, /^error\[usage\/shape\]: .*\nhint: .*\n$/);
   assert.equal(stdout.split("\n").length, 2);
 });
@@ -226,7 +226,7 @@ test("chat has commands: help, system, save, adapters; exit leaves", async () =>
   ];
   const words = ["chat", "--model", model, "--max-new-tokens", "2", "--json"];
   const { status, stdout, stderr } = await runProcess(words, input.map((line) => `${line}\n`).join(""));
-  assert.equal(status, 0, stderr);
+  assert.equal(status, 2, stderr);
   const events = lines(stdout);
   const told = events.flatMap(({ event, text: said, code }) =>
     event === "answer" ? [] : [String(code ?? said)],
