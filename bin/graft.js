@@ -10,6 +10,7 @@ import { existsSync, readFileSync } from "node:fs";
 import module from "node:module";
 import { constants } from "node:os";
 import { fileURLToPath } from "node:url";
+import { registerOwnImports } from "./own-imports.js";
 
 const source = new URL("../src/cli/main.ts", import.meta.url);
 const compiled = new URL("../dist/cli/main.js", import.meta.url);
@@ -29,15 +30,7 @@ if (process.argv.length === 3 && process.argv[2] === "--version") {
   const program = isClone ? source : compiled;
   const own = new URL("..", program).href;
   const format = isClone ? "module-typescript" : "module";
-  // Imports by relative paths are files as they are named: Node need not ask the disk what each is, nor, inside the program, of
-  // which package.
-  module.registerHooks?.({
-    resolve: (name, context, next) => {
-      if (!name.startsWith(".") || !context.conditions.includes("import")) return next(name, context);
-      const { href: url } = new URL(name, context.parentURL);
-      return { url, ...(url.startsWith(own) && { format }), shortCircuit: true };
-    },
-  });
+  registerOwnImports((url) => url.startsWith(own), format);
   const { main } = await import(program.href);
   process.exitCode = await main(process.argv.slice(2));
 } else if (process.execPath !== ownNode && existsSync(ownNode)) {

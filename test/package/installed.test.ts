@@ -90,6 +90,7 @@ before(async () => {
 test("the package holds compiled files, types and documents, and neither tests nor sources", () => {
   for (const file of [
     "bin/graft.js",
+    "bin/own-imports.js",
     "dist/index.js",
     "dist/index.d.ts",
     "dist/cli/main.js",
@@ -100,7 +101,7 @@ test("the package holds compiled files, types and documents, and neither tests n
   }
   const foreign = packed.filter(
     (path) =>
-      !/^(bin\/graft\.js|dist\/[\w/-]+(\.d\.ts|\.js)|docs\/[\w-]+\.(md|svg)|examples\/quickstart\/[\w-]+\.jsonl|(LICENSE|README\.md|CHANGELOG\.md|package\.json))$/.test(
+      !/^(bin\/(graft|own-imports)\.js|dist\/[\w/-]+(\.d\.ts|\.js)|docs\/[\w-]+\.(md|svg)|examples\/quickstart\/[\w-]+\.jsonl|(LICENSE|README\.md|CHANGELOG\.md|package\.json))$/.test(
         path,
       ),
   );
