@@ -8,6 +8,7 @@
  * out of a text: SmolLM2's lacks six characters, which nobody types.
  */
 import type { TokenizerFiles } from "../../format/checkpoint/checkpoint.ts";
+import { type Step, stepsOf } from "../../format/checkpoint/gguf/tokenizer-steps.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -64,8 +65,8 @@ function coverageOf(
   { vocabSize, tokenBytes }: Pick<Tokenizer, "vocabSize" | "tokenBytes">,
   file: Fields,
 ): Coverage {
-  const composed = stepsOf(file["normalizer"], "normalizers").map(composedBy);
-  const steps = stepsOf(file["pre_tokenizer"], "pretokenizers");
+  const composed = stepsOf(file["normalizer"] as Step | null).map(composedBy);
+  const steps = stepsOf(file["pre_tokenizer"] as Step | null);
   const isWhole =
     (file["model"] as Fields | undefined)?.["type"] === "BPE" &&
     steps.every(keepsAll) &&
@@ -88,14 +89,6 @@ function coverageOf(
   const most = composed.reduce((product, each) => product * each, longest);
   const perByte = perToken.map((length, byte) => (lacks(byte) ? Infinity : isAsWritten ? length : most));
   return { isAsWritten, perToken: perByte };
-}
-
-/** The steps of a part of tokenizer.json, those in sequences one after another. */
-function stepsOf(step: unknown, list: string): readonly Fields[] {
-  if (step == null) return [];
-  const fields = step as Fields;
-  if (fields["type"] !== "Sequence") return [fields];
-  return ((fields[list] ?? []) as readonly unknown[]).flatMap((each) => stepsOf(each, list));
 }
 
 function composedBy(step: Fields): number {

@@ -9,14 +9,18 @@ import type { Checkpoint, TensorInfo } from "./checkpoint.ts";
 import { STORAGE_OF } from "./hf-folder.ts";
 import { readTokenizerFiles } from "./tokenizer-folder.ts";
 
-/** Whether a file holds weights, or says which files do. */
 const WEIGHTS = /\.(safetensors|gguf|bin|pth?)(\.index\.json)?$/;
 /** transformers' own, where a configuration names none. */
 const USUAL_DTYPE = "float32";
 
+/** Whether a file holds weights, or says which files do. */
+export function isOfWeights(name: string): boolean {
+  return WEIGHTS.test(name);
+}
+
 /** Whether a folder with these files has a configuration and no weights. */
 export function isOutline(names: readonly string[]): boolean {
-  return names.includes("config.json") && !names.some((name) => WEIGHTS.test(name));
+  return names.includes("config.json") && !names.some(isOfWeights);
 }
 
 /**

@@ -3,16 +3,13 @@
  * weights; otherwise the whole model.
  */
 import { existsSync } from "node:fs";
-import { outlineStorage } from "../../format/checkpoint/outlined-checkpoint.ts";
+import { isOfWeights, outlineStorage } from "../../format/checkpoint/outlined-checkpoint.ts";
 import { readJson } from "../../format/files/folder.ts";
 import { nodeFolder } from "../../format/files/node-folder.ts";
 import { HUB_NAME, copyFromHub } from "../download/hub-copy.ts";
 import { findDamage } from "../download/manifest.ts";
 import { entryFolder, outlinesFolderOf } from "../models-folder.ts";
 import type { Source } from "../source.ts";
-
-/** Weights, and what says which files hold which of them. */
-const WEIGHTS = /\.safetensors(\.index\.json)?$/;
 
 /** Finds what a plan needs of a model on the hub. */
 export const hubOutline: Source = {
@@ -24,7 +21,7 @@ export const hubOutline: Source = {
     const isThere = existsSync(folder) && (await findDamage(folder, true, context.signal)) === null;
     if (!isThere) {
       const small = await copyFromHub(model, outlines, context, (files) =>
-        files.filter(({ name }) => !WEIGHTS.test(name)),
+        files.filter(({ name }) => !isOfWeights(name)),
       );
       if (small?.kind !== "found") return small;
     }
