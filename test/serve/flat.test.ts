@@ -12,7 +12,7 @@ import { serveTiny } from "./tiny-server.ts";
 
 const root = temporaryFolder();
 const data = writeTinyChats(join(root, "chats.jsonl"), 24);
-const settings = { maxLength: 64, saveEvery: 4, steps: 40 };
+const settings = { maxLength: 64, saveEvery: 4, steps: 20 };
 const alone = await trainAlone({
   ...settings,
   model: await writeTinyModel(join(root, "model")),
