@@ -1,4 +1,13 @@
 /** @file Code blocks of Markdown pages, with the reason when a block is not to be run. */
+import { readdirSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+
+const DOCS = fileURLToPath(new URL("../../docs/", import.meta.url));
+
+/** The pages whose blocks are run and have their types checked, by their paths in the repository. */
+export const PAGES = ["README.md", ...readdirSync(DOCS).map((name) => `docs/${name}`)].filter((name) =>
+  name.endsWith(".md"),
+);
 
 /** A fenced block. */
 export interface CodeBlock {

@@ -12,6 +12,7 @@ import { fileURLToPath } from "node:url";
 
 import * as core from "../../src/core.ts";
 import * as library from "../../src/index.ts";
+import { PAGES, codeBlocks } from "../docs/code-blocks.ts";
 import { readJson } from "../files/read-json.ts";
 import { TAKES_ALL } from "../matrix/sampled.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny/model.ts";
@@ -195,6 +196,12 @@ test(
   },
 );
 
+/** Runs the type checker in the project. */
+function typeCheck(config: object): { status: number | null; text: string } {
+  writeFileSync(join(project, "tsconfig.json"), JSON.stringify(config));
+  return run(join(ROOT, "node_modules/.bin/tsc"), ["-p", "tsconfig.json"], project);
+}
+
 test("a TypeScript program of the project finds the types, without those of Node, and a wrong call is refused", () => {
   const check = (module: string, moduleResolution: string): string => {
     // Where links lie, not where they lead: there Node's types are found.
@@ -206,14 +213,8 @@ test("a TypeScript program of the project finds the types, without those of Node
       types: [],
       preserveSymlinks: true,
     };
-    writeFileSync(
-      join(project, "tsconfig.json"),
-      JSON.stringify({
-        compilerOptions: { ...options, module, moduleResolution },
-        files: ["program.ts", "wrong.ts"],
-      }),
-    );
-    return run(join(ROOT, "node_modules/.bin/tsc"), ["-p", "tsconfig.json"], project).text;
+    const compilerOptions = { ...options, module, moduleResolution };
+    return typeCheck({ compilerOptions, files: ["program.ts", "wrong.ts"] }).text;
   };
   const call = (model: string): string => `import { train } from "graft";
 import { METHODS } from "graft/core";
@@ -228,4 +229,22 @@ export const steps: Promise<number> = train({ model: ${model}, data: "d", output
   ] as const) {
     assert.match(check(module, resolution), /^wrong\.ts\(\d+,\d+\): error TS2322: .*\n$/);
   }
+});
+
+test("the ts blocks of all pages pass the type checker with the types of the package", () => {
+  const blocks = join(project, "blocks");
+  mkdirSync(blocks);
+  for (const page of PAGES) {
+    for (const { language, code, line } of codeBlocks(readFileSync(join(ROOT, page), "utf8"))) {
+      if (language !== "ts") continue;
+      writeFileSync(join(blocks, `${page.replaceAll("/", "-")}-${line}.ts`), code);
+    }
+  }
+  assert.ok(readdirSync(blocks).length > 0);
+  const { status, text } = typeCheck({
+    extends: join(ROOT, "tsconfig.json"),
+    compilerOptions: { typeRoots: [join(ROOT, "node_modules/@types")] },
+    include: ["blocks/*.ts"],
+  });
+  assert.equal(status, 0, text);
 });
