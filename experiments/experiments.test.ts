@@ -1,6 +1,7 @@
 /** @file The experiments: their texts are right and the same for a seed, and each runs through at a tiny size. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { sampled } from "../test/matrix/sampled.ts";
 import { analogy } from "./analogy.ts";
 import { onSmallModel } from "./command.ts";
 import { SETTINGS, composition } from "./composition.ts";
@@ -13,7 +14,9 @@ import { COUNTS, HABIT, HARBOUR, VILLAGE, countRows, factRows, moodRows, storyTe
 import { spam } from "./spam.ts";
 import { unlearning } from "./unlearning.ts";
 
-const TINY = onSmallModel({ train: 8, test: 2, steps: 2 });
+/** Each measures every singular value of a model. */
+const RANKED = sampled(["hard", "LoRA"], (_, i) => i === 0);
+const TINY = { ...onSmallModel({ train: 8, test: 2, steps: 2 }), batchSize: 4 };
 
 describe("the texts of the experiments", () => {
   test("are the same for a seed, and others for another", () => {
@@ -53,7 +56,7 @@ describe("an experiment runs through:", () => {
     ["unlearning", () => unlearning(TINY, [0, 0.5]), 2],
     ["spam", () => spam(TINY, { ham: storyTexts(1, 40), spam: storyTexts(2, 40) }, [0.4]), 7],
     ["analogy", () => analogy(TINY, [0, 0.2]), 2],
-    ["snell-rank", () => snellRank(1, ["LoRA", "hard"]), 2],
+    ["snell-rank", () => snellRank(1, RANKED), RANKED.length],
     ["rounding", () => rounding({ ...TINY, train: 400, test: 200 }, [3], { lora: [1e-3], peqa: [1e-3] }), 8],
     ["composition-prompt-end", () => composition(SETTINGS[0]!, TINY, [1]), 6],
   ] as const) {

@@ -60,7 +60,10 @@ async function measure(adapterPath: string) {
 }
 
 /** Trains each way, or those that are named, for so many steps on facts that the model does not know. */
-export async function snellRank(steps: number, labels = Object.keys(WAYS)): Promise<Result> {
+export async function snellRank(
+  steps: number,
+  labels: readonly string[] = Object.keys(WAYS),
+): Promise<Result> {
   const folder = mkdtempSync(join(tmpdir(), "graft-snell-"));
   const [data, evalData] = [join(folder, "train.jsonl"), join(folder, "held-out.jsonl")];
   writeFileSync(data, documentRows(transferText(40_000, 1)));

@@ -193,9 +193,9 @@ function assertNear(
 
 for (const [turn, compute] of ALL.entries()) {
   describe(`arithmetic ${compute.name}`, () => {
-    for (const storage of Object.keys(STORAGES) as StorageName[]) {
+    for (const [i, storage] of (Object.keys(STORAGES) as StorageName[]).entries()) {
       if (STORAGES[storage].quantize === "read-only") continue;
-      for (const storedTransposed of [false, true]) {
+      for (const storedTransposed of inTurn([false, true], turn + i)) {
         test(`a matrix kept as ${storage}${storedTransposed ? ", transposed" : ""}`, async () => {
           const matrix: Matrix = { role: "up", inFeatures: 256, outFeatures: 320, storedTransposed };
           const product = compute.product(matrix, storage);
@@ -431,8 +431,8 @@ async function write(
 }
 
 describe("generating", () => {
-  for (const compute of ALL) {
-    for (const residency of ["stored", "float32"] as const) {
+  for (const [turn, compute] of ALL.entries()) {
+    for (const residency of inTurn(["stored", "float32"] as const, turn)) {
       test(`${compute.name}, ${residency}: groups of blocks write what float32 of its weights writes`, async () => {
         const { base, rounded } = await modelsOf(compute, "llama");
         const batch = unpacked(examplesFor(base.model, [9, 6, 4]));

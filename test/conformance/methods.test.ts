@@ -37,7 +37,7 @@ import { changeValues, setValues, valuesOf } from "../passes/trained-values.ts";
 import { sharePrograms } from "../passes/shared-programs.ts";
 import { largestDifference } from "../reference/differences.ts";
 import { saveAdapter } from "../files/save-adapter.ts";
-import { sampled } from "../matrix/sampled.ts";
+import { inTurn, sampled } from "../matrix/sampled.ts";
 
 const engine = sharePrograms(createEngine({ threads: 1 }));
 const folder = temporaryFolder();
@@ -151,7 +151,7 @@ function kindOf(name: string): string {
 
 /** Families that have forms, each of which is plain and something else. */
 const FORMED = FAMILIES.filter(({ modelType }) => TINY_FORMS[modelType]);
-/** Every method on every such family where it is plain; the other form on one family each, so that both have half of them. */
+/** Every method on every such family where it is plain; the other form with every fourth pair of them. */
 const CASES = sampled(
   FORMED.flatMap((family, i) =>
     METHODS.flatMap((method, j) =>
@@ -163,7 +163,7 @@ const CASES = sampled(
       })),
     ),
   ),
-  ({ form: [name], turn }) => name === "plain" || turn % 2 === 0,
+  ({ form: [name], turn }) => name === "plain" || turn % 4 === 0,
 );
 
 for (const { family, method, form } of CASES) {
@@ -364,9 +364,10 @@ for (const { family, method, form } of CASES) {
         assert.equal(losses[0], losses[1]);
       });
 
-      test(`${option} keeps the mean`, async (t) => {
-        // 200 passes, and masks know nothing of biases and heads.
-        if (formName !== "plain") return t.skip("one form of each family tells");
+      // 200 passes: one form of each family tells, one family after another in the sample.
+      const told = formName === "plain" ? inTurn(FORMED, METHODS.indexOf(method)) : [];
+      if (!told.includes(family)) continue;
+      test(`${option} keeps the mean`, async () => {
         // After a small step against the gradient the loss is nearly linear in the step, so that the mean of the losses
         // is the loss of the mean.
         const [adapter, plain] = [

@@ -11,6 +11,7 @@ import { Session } from "../../src/run/session.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import type { Engine } from "../../src/runtime/engine.ts";
 import { attachTo, perturb } from "../passes/model-passes.ts";
+import { sampled } from "../matrix/sampled.ts";
 import { sharePrograms } from "../passes/shared-programs.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
 
@@ -132,7 +133,7 @@ async function assertWritten(chosen: readonly Row[]): Promise<number> {
 }
 
 for (const [i, one] of METHODS_THAT_MIX.entries()) {
-  for (const other of METHODS_THAT_MIX.slice(i + 1)) {
+  for (const other of sampled(METHODS_THAT_MIX.slice(i + 1), (_, k) => k % 2 === 0)) {
     test(`rows of ${one} and of ${other}, without rows of the base and with one`, async () => {
       const both = [...rows.get(one)!, ...rows.get(other)!];
       await assertMixed(both);

@@ -33,6 +33,7 @@ import { assertSlopes } from "../reference/slopes.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny/model.ts";
 import { bytesOf, lossesOf, runTiny } from "../train/tiny-run.ts";
 import { frozenOf, valuesOf } from "../passes/trained-values.ts";
+import { inTurn } from "../matrix/sampled.ts";
 import { sharePrograms } from "../passes/shared-programs.ts";
 import { largestDifference } from "../reference/differences.ts";
 import { openUntilEnd } from "../files/open-until-end.ts";
@@ -221,10 +222,10 @@ const OUTER: Readonly<Record<string, { options?: object; modules: readonly strin
   },
 };
 
-for (const [modelName, model] of Object.entries(MODELS)) {
-  const { base } = model;
-  const isTied = base.model.ties.size > 0;
-  for (const [name, { options = {}, modules, changed }] of Object.entries(OUTER)) {
+for (const [turn, [name, { options = {}, modules, changed }]] of Object.entries(OUTER).entries()) {
+  for (const [modelName, model] of inTurn(Object.entries(MODELS), turn)) {
+    const { base } = model;
+    const isTied = base.model.ties.size > 0;
     describe(`LoRA ${name}, ${modelName} model`, () => {
       const make = (): Promise<Adapter> => moved(base, lora, { rank: 3, ...options }, modules);
 

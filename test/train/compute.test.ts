@@ -10,16 +10,18 @@ import { lossesOf, runTiny } from "./tiny-run.ts";
 const folder = temporaryFolder();
 const data = writeTinyChats(join(folder, "chats.jsonl"), 12);
 const config = { hidden_size: 64, intermediate_size: 128 };
+const RUN = { data, steps: 8, learningRate: 0.002, saveEvery: 4, keepLast: 9 };
 let model: string;
+let exact: number[];
 before(async () => {
   model = await writeTinyModel(join(folder, "model"), { config });
+  exact = lossesOf((await runTiny({ ...RUN, model, output: join(folder, "exact") })).events);
 });
 
 for (const compute of COMPUTE_NAMES) {
   test(`--compute ${compute}: losses near those of float32, and a resumed run is bit-equal`, async () => {
     const output = join(folder, compute);
-    const input = { model, data, steps: 8, learningRate: 0.002, saveEvery: 4, keepLast: 9 };
-    const exact = lossesOf((await runTiny({ ...input, output: `${output}-exact` })).events);
+    const input = { ...RUN, model };
     const { events } = await runTiny({ ...input, output, compute });
     const losses = lossesOf(events);
     for (const [i, loss] of losses.entries()) {

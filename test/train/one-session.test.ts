@@ -21,6 +21,7 @@ import { parseTrainOptions } from "../../src/train/settings/options.ts";
 import { attachTo, perturb, randomExamples } from "../passes/model-passes.ts";
 import { TINY_CONFIGS } from "../tiny/configs.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny/model.ts";
+import { sharePrograms } from "../passes/shared-programs.ts";
 import { valuesOf } from "../passes/trained-values.ts";
 import { requestFor } from "./fine-tune-request.ts";
 import { setUpRun } from "./set-up-run.ts";
@@ -28,6 +29,7 @@ import { TINY_RUN, lossesOf, runTiny } from "./tiny-run.ts";
 import { openUntilEnd } from "../files/open-until-end.ts";
 
 const engine = createEngine({ threads: 1 });
+const shared = sharePrograms(engine);
 const folder = temporaryFolder();
 const PROMPT = [5, 99, 23, 7, 42, 11];
 
@@ -59,7 +61,7 @@ for (const [modelType, residency, recompute] of CASES) {
       const other = await attachTo(base, lora, { rank: 4 }, null, 9);
       perturb(other, 0.1);
       const units = randomExamples([7, 4], 5);
-      const open = (): Session => new Session(engine, base, residency);
+      const open = (): Session => new Session(shared, base, residency);
 
       const alone = open();
       const expected = await trained(requestFor(alone, await start(), recompute));

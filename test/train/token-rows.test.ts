@@ -6,6 +6,7 @@ import { readAdapter, readAdapterFolder } from "../../src/format/by-path.ts";
 import { trainAveraged } from "../../src/train/files/averaged-training.ts";
 import type { TrainInput } from "../../src/train/settings/options.ts";
 import { openUntilEnd } from "../files/open-until-end.ts";
+import { inTurn } from "../matrix/sampled.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny/model.ts";
 import { writeTinyRows } from "../tiny/rows.ts";
 import { bytesOf, lossesOf, runTiny } from "./tiny-run.ts";
@@ -55,8 +56,8 @@ const MANNERS: Readonly<Record<string, Partial<TrainInput>>> = {
   preferences: { data: pairs, objective: "dpo" },
 };
 
-for (const [name, model] of Object.entries(models)) {
-  for (const [manner, settings] of Object.entries(MANNERS)) {
+for (const [turn, [manner, settings]] of Object.entries(MANNERS).entries()) {
+  for (const [name, model] of inTurn(Object.entries(models), turn)) {
     test(`${name}, ${manner}: a run starts as without rows, and moves them`, async () => {
       const output = `${folder}/${name}-${manner}`;
       const own = { ...SETTINGS, ...settings, model };
