@@ -9,7 +9,7 @@ import {
 import type { StepPlan } from "../../data/batches/order.ts";
 import { passesOf } from "../evaluate.ts";
 import { fillRows } from "../step/fill-rows.ts";
-import type { PassShape } from "./passes/planned-pass.ts";
+import type { PassShape } from "./passes/planned-place.ts";
 
 /** Steps that are looked at. */
 const MAX_STEPS = 500;

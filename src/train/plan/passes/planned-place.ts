@@ -4,7 +4,8 @@
  */
 import type { TensorType } from "../../../graph/graph.ts";
 import type { PlannedModel } from "./planned-model.ts";
-import type { PlannedPool } from "./planned-pool.ts";
+import type { PartGraph } from "../../../models/graphs/part-graph.ts";
+import type { PlannedBlock, PlannedPool } from "./planned-pool.ts";
 import type { PlannedPrograms } from "./planned-programs.ts";
 
 /** What passes are planned on. */
@@ -12,6 +13,31 @@ export interface PassPlace {
   readonly facts: PlannedModel;
   readonly pool: PlannedPool;
   readonly programs: PlannedPrograms;
+}
+
+/** Sizes of a micro-batch: rows B, tokens of a row T, positions with a label N. */
+export interface PassShape {
+  readonly numRows: number;
+  readonly length: number;
+  readonly numLabels: number;
+}
+
+/** One pass: its sizes, and what was made for it. */
+export interface Pass {
+  readonly bindings: Readonly<Record<"B" | "T" | "P" | "R", number>>;
+  readonly made: Map<string, PlannedBlock>;
+}
+
+/** Begins a pass. */
+export function beginPass({ numRows, length }: PassShape): Pass {
+  return { bindings: { B: numRows, T: length, P: 0, R: length }, made: new Map() };
+}
+
+/** Lends the inputs of a program that are made of a pass's facts, once for each name. */
+export function makeInputs(pool: PlannedPool, { passInputs }: PartGraph, { bindings, made }: Pass): void {
+  for (const [name, { input }] of passInputs) {
+    if (!made.has(name)) made.set(name, pool.acquire(input, bindings));
+  }
 }
 
 /** A tensor of floats that is only counted. */

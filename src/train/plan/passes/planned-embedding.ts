@@ -1,0 +1,69 @@
+/** @file The embedding in a planned pass, forward and backward. It mirrors `run/embedding`. */
+import type { TensorType, Value } from "../../../graph/graph.ts";
+import { type Bindings, evaluateShape, numElements, sizeAt } from "../../../graph/shape.ts";
+import type { AdapterView } from "../../../peft/adapter-view.ts";
+import { stemProgram, trainsStem } from "../../../run/stem-program.ts";
+import type { PlannedGradients } from "./planned-gradients.ts";
+import { type Pass, type PassPlace, floats, makeInputs } from "./planned-place.ts";
+import type { PlannedBlock } from "./planned-pool.ts";
+
+export class PlannedEmbedding {
+  readonly #place: PassPlace;
+  readonly #adapter: AdapterView | null;
+  readonly #gradients: PlannedGradients;
+
+  constructor(place: PassPlace, adapter: AdapterView | null, gradients: PlannedGradients) {
+    this.#place = place;
+    this.#adapter = adapter;
+    this.#gradients = gradients;
+  }
+
+  /** Whether a gradient goes through it. */
+  trains(): boolean {
+    const { part } = this.#place.programs.build(this.#stem("forward")).made;
+    const trained = (this.#adapter?.trained(null) ?? []).map(({ input }) => input);
+    return trainsStem(part, trained);
+  }
+
+  forward(pass: Pass): PlannedBlock {
+    const { programs, pool } = this.#place;
+    const stem = this.#stem("forward");
+    const { spec, made } = programs.build(stem);
+    const x = pool.acquire(spec.outputs["x"]!, pass.bindings);
+    makeInputs(pool, made.part, pass);
+    const rows = made.part.gathered.map((gathered) => pool.acquire(gathered.rows, pass.bindings));
+    programs.run(stem, pass.bindings);
+    pool.release(...rows);
+    return x;
+  }
+
+  backward(pass: Pass): void {
+    const { programs, pool } = this.#place;
+    const stem = this.#stem("backward");
+    const { made } = programs.build(stem);
+    const rows = made.part.gathered.map((gathered) => pool.acquire(gathered.rows, pass.bindings));
+    this.#gradients.collect(this.#adapter?.trained(null) ?? [], made.gradients, () => {
+      const ofRows = made.rowGradients.map((each) => pool.acquire(each.rows, pass.bindings));
+      programs.run(stem, pass.bindings);
+      pool.release(...rows);
+      for (const { rows: like } of made.rowGradients) this.#addRows(like, pass.bindings);
+      pool.release(...ofRows);
+    });
+  }
+
+  /** Lends what adding rows to a table takes: the old rows, what is added, their sum, and the numbers of the rows. */
+  #addRows({ shape }: Value, bindings: Bindings): void {
+    const numRows = numElements(evaluateShape(shape.slice(0, -1), bindings));
+    const numbers: TensorType = { dtype: "int64", shape: [numRows] };
+    const rows = floats([numRows, sizeAt(shape, -1)]);
+    const { pool } = this.#place;
+    const lent = [rows, rows, rows, numbers].map((type) => pool.acquire(type, {}));
+    pool.release(...lent);
+  }
+
+  #stem(direction: "forward" | "backward") {
+    const make = (): ReturnType<typeof stemProgram> =>
+      stemProgram(this.#place.facts, this.#adapter, direction);
+    return { key: `stem ${direction} ${this.#adapter === null}`, make };
+  }
+}
