@@ -85,7 +85,10 @@ for (const [turn, { modelType }] of FAMILIES.entries()) {
 
           const gradientsOf = async (saved: Saved): Promise<Map<string, Float32Array>> => {
             buffer.begin();
-            const dx = await runner.backward(last, { x, saved, dy }, pass, buffer, true, dropped);
+            const dx = await runner.backward(last, { x, saved, dy }, pass, buffer, {
+              dropped,
+              wantsInput: true,
+            });
             buffer.finish();
             const found = new Map([["dx", dx!.data.slice()]]);
             pool.release(dx!);

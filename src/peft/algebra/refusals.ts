@@ -136,7 +136,7 @@ export function refuseUnlikeSites(
       );
     }
     if (algebra.kind !== "factors") {
-      refuseUnlikeNumbers(path, first, other, own, state);
+      refuseUnlikeNumbers(path, [first, other], own, state);
       continue;
     }
     if (!combination.mixesFactors && algebra.notConcatenable !== null) {
@@ -148,22 +148,21 @@ export function refuseUnlikeSites(
       );
     }
     if (combination.mixesFactors)
-      refuseUnlikeFactors(path, first, other, algebra.split(own), algebra.split(state), combination);
+      refuseUnlikeFactors(path, [first, other], [algebra.split(own), algebra.split(state)], combination);
   }
 }
 
 /** Refuses numbers that do not mean the same. */
 function refuseUnlikeNumbers(
   path: string,
-  first: Member,
-  other: Member,
+  members: readonly [Member, Member],
   own: SiteState<unknown>,
   state: SiteState<unknown>,
 ): void {
   const [options, otherOptions] = [JSON.stringify(own.options), JSON.stringify(state.options)];
   if (options !== otherOptions) {
     throw refusal(
-      [first, other],
+      members,
       `their options at "${path}" are ${options} and ${otherOptions}`,
       "equal ones",
       "Train both with the same options.",
@@ -173,7 +172,7 @@ function refuseUnlikeNumbers(
     const found = state.tensors[suffix]?.shape ?? [];
     if (sameShape(shape, found)) continue;
     throw refusal(
-      [first, other],
+      members,
       `"${path}.${suffix}" is ${showShape(shape)} in one and ${showShape(found)} in the other`,
       "equal shapes",
       "Choose adapters that were trained on one base model with the same options.",
@@ -183,20 +182,18 @@ function refuseUnlikeNumbers(
 
 function refuseUnlikeFactors(
   path: string,
-  first: Member,
-  other: Member,
-  a: FactorPair,
-  b: FactorPair,
+  members: readonly [Member, Member],
+  [a, b]: readonly [FactorPair, FactorPair],
   { averages }: Combination,
 ): void {
   const hint = "Choose type cat or svd, which add changes of any rank and scale.";
   if (!sameShape(a.down.shape, b.down.shape)) {
     const ranks = `${a.down.shape[0]} and ${b.down.shape[0]}`;
-    throw refusal([first, other], `their ranks at "${path}" are ${ranks}`, "equal ranks", hint);
+    throw refusal(members, `their ranks at "${path}" are ${ranks}`, "equal ranks", hint);
   }
   if (averages && a.scale !== b.scale) {
     throw refusal(
-      [first, other],
+      members,
       `their scales at "${path}" are ${a.scale} and ${b.scale}`,
       "equal scales for an average of parameters",
       hint,

@@ -11,7 +11,7 @@ import type { PartGraph } from "../../models/graphs/part-graph.ts";
 import type { TensorRead } from "../../models/graphs/part-tensors.ts";
 import type { AdapterView } from "../../peft/adapter-view.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
-import { type BackwardPlan, BackwardPlanner } from "./backward-plan.ts";
+import { type BackwardPlan, BackwardPlanner, type BlockPlan } from "./backward-plan.ts";
 import { type BlockVariant, type Saves, blockProgram, compileBlock } from "./block-programs.ts";
 import { type BlockStructure, structuresOf, tensorsRead } from "./block-structure.ts";
 import type { PassContext } from "../context.ts";
@@ -160,7 +160,7 @@ export class BlockRunner {
 
   /**
    * Runs a block backward from dy [B, T, D]; gradients go into the buffer. Activations that are not among the
-   * `saved` are computed again. Returns dx, or null when `inputGradient` is false.
+   * `saved` are computed again. Returns dx, or null when the block plans for none.
    */
   async backward(
     layer: number,
@@ -171,8 +171,7 @@ export class BlockRunner {
     },
     pass: BlockPass,
     buffer: GradientBuffer,
-    inputGradient: boolean,
-    dropped: readonly string[] = ALL_BRANCHES,
+    { dropped, wantsInput: inputGradient }: Pick<BlockPlan, "dropped" | "wantsInput">,
   ): Promise<HostTensor<"float32"> | null> {
     const { x, saved, dy } = activations;
     const variant: BlockVariant = {

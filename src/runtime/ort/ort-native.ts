@@ -67,6 +67,21 @@ class Clock {
   }
 }
 
+/** What a session is made of. */
+interface SessionParts {
+  readonly api: OrtApi;
+  /** Handle of the environment. */
+  readonly env: bigint;
+  readonly clock: Clock;
+  /** Whether its scratch is shared with other sessions. */
+  readonly shareScratch: boolean;
+  /** Handle of the session. */
+  readonly session: bigint;
+  /** Names of inputs and outputs, in their order. */
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+}
+
 class Session implements Executable<OrtValue> {
   readonly #api: OrtApi;
   readonly #env: bigint;
@@ -79,22 +94,14 @@ class Session implements Executable<OrtValue> {
   readonly #sharesScratch: boolean;
   #lastRunMs = Number.POSITIVE_INFINITY;
 
-  private constructor(
-    api: OrtApi,
-    env: bigint,
-    clock: Clock,
-    shareScratch: boolean,
-    session: bigint,
-    inputNames: readonly string[],
-    outputNames: readonly string[],
-  ) {
+  private constructor({ api, env, clock, shareScratch, session, inputs, outputs }: SessionParts) {
     this.#api = api;
     this.#env = env;
     this.#clock = clock;
     this.#session = session;
     this.#sharesScratch = shareScratch;
-    this.#inputNames = new Texts(api, inputNames);
-    this.#outputNames = new Texts(api, outputNames);
+    this.#inputNames = new Texts(api, inputs);
+    this.#outputNames = new Texts(api, outputs);
     api.releaseWith(this, "session", session);
   }
 
@@ -124,7 +131,7 @@ class Session implements Executable<OrtValue> {
       clock.turned();
       const inputs = Object.keys(spec.inputs).filter((name) => !constants.has(name));
       const outputs = Object.keys(spec.outputs);
-      return new Session(api, env, clock, shareScratch, out[0]!, inputs, outputs);
+      return new Session({ api, env, clock, shareScratch, session: out[0]!, inputs, outputs });
     } catch (error) {
       if (shareScratch) leaveArena(api, env);
       throw new Error(`Cannot compile program "${spec.name}": ${(error as Error).message}`, { cause: error });

@@ -38,9 +38,9 @@ export function runBlockBackward(
   layer: number,
   { x, ...saved }: KeptBlock,
   dy: Stream,
-  { dropped, wantsInput }: BlockPlan,
+  block: BlockPlan,
 ): Promise<Stream | null> {
-  return runner.backward(layer, { x, saved, dy }, pass, gradients, wantsInput, dropped);
+  return runner.backward(layer, { x, saved, dy }, pass, gradients, block);
 }
 
 /** Runs the blocks backward as they are planned. */
