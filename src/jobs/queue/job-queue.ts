@@ -1,17 +1,24 @@
 /**
- * @file Who works on which job: taking one with a lease, keeping it, losing it; and what clients do to it.
+ * @file Who works on which job: taking one with a lease, keeping it, losing it (holds.ts); and what clients do to it.
  *
  * Every lease has a number, larger than all before it for that job. What an owner says counts only with the newest number,
  * looked at in the transaction that does it: so a job ends once, whatever owners that were thought dead still do.
  */
 import { FIRST_RUN } from "../state-folder.ts";
-import { type Job, type JobEvent, type JobStatus, hasEnded } from "../job.ts";
-import type { DecideOnRow, JobRow, JobTable, RowDecision, ShareResult } from "../job-table.ts";
-import { NEW_HOLD, freePiece, heldPieces, pieceOf, withFolder, withPiece } from "./shares.ts";
-
-/** Owners in a row that may vanish at the same place before the job is at fault. */
-const MAX_LOST = 5;
-const ACTIVE: ReadonlySet<JobStatus> = new Set(["validating_files", "running"]);
+import { type Job, type JobEvent, hasEnded } from "../job.ts";
+import type { DecideOnRow, JobRow, JobTable, RowDecision } from "../job-table.ts";
+import {
+  type Held,
+  MAX_LOST,
+  type OwnChange,
+  changed,
+  endsPiece,
+  givenBack,
+  isActive,
+  kept,
+  taken,
+} from "./holds.ts";
+import { NEW_HOLD, freePiece, heldPieces, pieceOf, withPiece } from "./shares.ts";
 
 export interface JobQueueOptions {
   readonly table: JobTable;
@@ -35,17 +42,6 @@ export interface TakenJob {
   /** The one before did not give it back, and may still write. */
   readonly isFromLost: boolean;
 }
-
-/** What an owner changes beside the job itself. */
-export interface OwnChange extends Partial<Pick<JobRow, "round" | "shares">> {
-  /** Folder in which the owner does its piece. */
-  readonly folder?: string;
-  /** Ends the owner's share of the round, as `shares` ends what is done between two. */
-  readonly done?: ShareResult;
-}
-
-/** An owner's standing: the job is its own; somebody else's; or its own, but to be stopped. */
-export type Held = "held" | "lost" | "stopped";
 
 export class JobQueue {
   readonly table: JobTable;
@@ -127,29 +123,20 @@ export class JobQueue {
   /** Takes the oldest job of a base that nobody has, or a share of it, for so long. */
   async take(base: string, owner: string, leaseMs: number): Promise<TakenJob | null> {
     for (;;) {
-      const taken = await this.table.withNext<TakenJob | "at fault" | null>(base, (whole, nowMs) => {
+      const found = await this.table.withNext<TakenJob | "at fault" | null>(base, (whole, nowMs) => {
         const row = freePiece(whole, nowMs);
         if (row === null) return { result: null };
+        const next = taken(row, owner, nowMs + leaseMs);
+        if (next === null) return this.#giveUp(whole, row);
         const isFromLost = row.leaseUntilMs !== null;
-        const numLost = row.numLost + Number(isFromLost);
-        if (numLost > MAX_LOST) return this.#giveUp(whole, row);
-        const isNew = row.shares.length === 0;
-        const next: JobRow = {
-          ...row,
-          job: { ...row.job, status: isNew ? "validating_files" : "running" },
-          token: row.token + 1,
-          owner,
-          leaseUntilMs: nowMs + leaseMs,
-          numLost,
-        };
         const what = row.share === null ? "Its worker" : `The worker of share ${row.share + 1}`;
         const events = [
           ...(isFromLost ? [{ message: `${what} was lost; the job goes on`, level: "warn" } as const] : []),
-          ...(isNew ? [{ message: "Validating the files" }] : []),
+          ...(row.shares.length === 0 ? [{ message: "Validating the files" }] : []),
         ].map((event) => this.eventOf(event));
         return { row: withPiece(whole, next), events, result: { row: next, isFromLost } };
       });
-      if (taken !== "at fault") return taken;
+      if (found !== "at fault") return found;
     }
   }
 
@@ -182,11 +169,10 @@ export class JobQueue {
   /** Keeps a job for so long from now, with what it has told. `numSteps`: how far it has come. */
   async keep(own: JobRow, leaseMs: number, numSteps: number, events: readonly JobEvent[]): Promise<Held> {
     const held = await this.#withOwn<Held>(own, (row, nowMs) => {
-      if (row.token !== own.token || row.leaseUntilMs === null) return { result: "lost" };
-      const leaseUntilMs = nowMs + leaseMs;
-      const isFurther = numSteps > row.maxSteps;
-      const kept = { ...row, leaseUntilMs, ...(isFurther ? { maxSteps: numSteps, numLost: 0 } : {}) };
-      return { row: kept, events, result: ACTIVE.has(row.job.status) ? "held" : "stopped" };
+      const next = kept(row, own, nowMs + leaseMs, numSteps);
+      return next === null
+        ? { result: "lost" }
+        : { row: next, events, result: isActive(row) ? "held" : "stopped" };
     });
     return held ?? "lost";
   }
@@ -196,38 +182,24 @@ export class JobQueue {
     own: JobRow,
     change: Partial<Job>,
     telling: readonly JobEvent[],
-    { folder, done, ...more }: OwnChange = {},
+    ofOwn: OwnChange = {},
   ): Promise<JobRow | null> {
-    const isPieceDone = done !== undefined || more.shares !== undefined;
-    const changed = await this.#withOwn<JobRow | null>(own, (row) => {
-      if (row.token !== own.token) return { result: null };
-      // What was done, but not heard of, is done.
-      if (hasEnded(row.job) && row.job.status === change.status) return { result: row };
-      if (!ACTIVE.has(row.job.status)) return { result: null };
-      if (isPieceDone && row.leaseUntilMs === null) return { result: row };
-      const job = { ...row.job, ...change };
-      const isOver = isPieceDone || !ACTIVE.has(job.status);
-      const moved = withFolder({ ...row, ...more, job }, folder);
-      const shares = moved.shares.map((share, i) => (done && i === own.share ? { ...share, done } : share));
-      const next = { ...moved, shares, ...(isOver ? { owner: null, leaseUntilMs: null } : {}) };
-      return { row: next, events: telling, result: next };
+    const next = await this.#withOwn<JobRow | null>(own, (row) => {
+      const result = changed(row, own, change, ofOwn);
+      return result === null || result === row ? { result } : { row: result, events: telling, result };
     });
-    if (changed && isPieceDone) this.#tell(own.job.id, "waits");
-    return changed;
+    if (next && endsPiece(ofOwn)) this.#tell(own.job.id, "waits");
+    return next;
   }
 
   /** Lets go of a job that an owner has, and will not write to any more; one that was not stopped waits again. */
   async giveBack(own: JobRow, events: readonly JobEvent[] = []): Promise<void> {
-    const waits = await this.#withOwn<boolean>(own, (row) => {
-      if (row.token !== own.token || row.leaseUntilMs === null) return { result: false };
-      const isOthers = row.shares.some(({ leaseUntilMs }, i) => i !== row.share && leaseUntilMs !== null);
-      const waits = ACTIVE.has(row.job.status);
-      const status = waits && !isOthers ? "queued" : row.job.status;
-      const job: Job = { ...row.job, status };
-      const isToDo = waits || status === "queued";
-      return { row: { ...row, job, owner: null, leaseUntilMs: null }, events, result: isToDo };
+    const isToDo = await this.#withOwn<boolean>(own, (row) => {
+      const next = givenBack(row, own);
+      if (next === null) return { result: false };
+      return { row: next, events, result: isActive(row) || next.job.status === "queued" };
     });
-    if (waits) this.#tell(own.job.id, "waits");
+    if (isToDo) this.#tell(own.job.id, "waits");
   }
 
   /** Takes all jobs back from owners that are known to be gone: the table was theirs alone, as it is now ours. */

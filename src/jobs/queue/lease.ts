@@ -7,7 +7,8 @@
  */
 import type { Clock } from "./clock.ts";
 import type { Job, JobEvent } from "../job.ts";
-import type { JobQueue, OwnChange, Telling } from "./job-queue.ts";
+import type { OwnChange } from "./holds.ts";
+import type { JobQueue, Telling } from "./job-queue.ts";
 import type { JobRow } from "../job-table.ts";
 
 /** Share of a lease that a worker uses, so that its clock may run slower than the table's by the rest. */
