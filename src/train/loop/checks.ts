@@ -21,6 +21,15 @@ export async function divergence(store: RunStore, found: string, step: number): 
   });
 }
 
+/** Makes the error of a run that stops before its end; its hint says how to go on. */
+export function stopped(step: number, totalSteps: number, hint: string): FailedError {
+  return new FailedError(
+    "train/stopped",
+    `Cannot finish: the run was stopped after step ${step} of ${totalSteps}`,
+    { hint },
+  );
+}
+
 /**
  * An error of a run, told with the way on: what stopped for want of a place to write goes on from its newest checkpoint, or
  * begins anew. `replaces`: the same command does that.

@@ -5,14 +5,14 @@
  * What a step does depends only on the request and its number: data order and dropout are functions of the seed and the
  * step, and parameters and optimizer state are what a checkpoint holds. So a resumed run ends bit-equal.
  */
-import { FailedError } from "../../errors.ts";
 import { createUpdater } from "../../optim/updater.ts";
-import { divergence, requireFinite } from "./checks.ts";
+import { stopped } from "./checks.ts";
 import { LOSS, isBetter, keepsBest } from "../eval-metrics.ts";
 import { type Evaluation, Evaluator } from "../evaluate.ts";
 import type { EvalEvent, SampleEvent, StepEvent } from "../events.ts";
 import type { FineTuneRequest } from "./fine-tune-request.ts";
-import { type RunState, firstState, withLength } from "./run-state.ts";
+import { type RunState, firstState, withFound, withLength } from "./run-state.ts";
+import { SoundCheckpoints } from "./sound-checkpoints.ts";
 import { powerNumbers } from "../power/paced-events.ts";
 import { Stepper } from "./stepper.ts";
 import { trafficNumbers } from "./traffic-numbers.ts";
@@ -48,8 +48,7 @@ class Run {
   readonly #evaluator: Evaluator | null;
   #state: RunState;
   #evaluation: Evaluation | null = null;
-  /** Step of the newest checkpoint of this run; -1: there is none. */
-  #savedStep: number;
+  readonly #checkpoints: SoundCheckpoints;
 
   private constructor(
     request: FineTuneRequest,
@@ -64,7 +63,7 @@ class Run {
     this.#state = resumed
       ? { ...withLength(resumed, totalSteps), settings }
       : firstState(totalSteps, adapter.numTrained, settings);
-    this.#savedStep = resumed?.global_step ?? -1;
+    this.#checkpoints = new SoundCheckpoints(request, stepper, resumed);
   }
 
   static async start(request: FineTuneRequest): Promise<Run> {
@@ -86,16 +85,17 @@ class Run {
       if (hooks.signal?.aborted) await this.#stop();
       await this.#beginStep();
       const event = await this.#step();
-      this.#requireStore();
+      this.#checkpoints.requireOwn(this.#state);
       this.#state.log_history.push({ ...event });
       if (this.#isDue(logEverySteps)) {
         await this.#request.store.log(event);
         yield event;
       }
       yield* this.#look();
-      if (saveEverySteps !== null && this.#isDue(saveEverySteps) && !this.#isOver()) await this.#save();
+      if (saveEverySteps !== null && this.#isDue(saveEverySteps) && !this.#isOver())
+        await this.#checkpoints.save(this.#state);
     }
-    await this.#conclude();
+    await this.#checkpoints.conclude(this.#state);
     return { state: this.#state, evaluation: this.#evaluation };
   }
 
@@ -128,7 +128,7 @@ class Run {
     try {
       await this.#request.hooks.pacer?.begin(this.#state.global_step);
     } catch (error) {
-      await this.#save();
+      await this.#checkpoints.save(this.#state);
       throw error;
     }
   }
@@ -190,63 +190,16 @@ class Run {
       ),
     );
     this.#evaluation = evaluation;
-    const {
-      global_step: step,
-      best_metric: best,
-      best_global_step: bestStep,
-      evaluations_without_improvement: idle,
-    } = this.#state;
-    const before = { best_metric: best, best_global_step: bestStep, evaluations_without_improvement: idle };
+    const { global_step: step, best_metric: best } = this.#state;
     const value = { ...evaluation, ...evaluation.metrics }[metric.key] as number;
     const better = isBetter(metric, value, best);
-    this.#state = {
-      ...this.#state,
-      best_metric: better ? value : best,
-      best_global_step: better ? step : bestStep,
-      evaluations_without_improvement: better ? 0 : idle + 1,
-      found_before_end: step % plan.everySteps === 0 ? null : before,
-    };
+    this.#state = withFound(this.#state, { value, better, isOnlyAtEnd: step % plan.everySteps !== 0 });
     const { metrics, ...numbers } = evaluation;
     const event: EvalEvent = { event: "eval", step, ...numbers, ...metrics };
     this.#state.log_history.push({ ...event });
     await this.#request.store.log(event);
     yield event;
-    if (better && keepsBest(plan)) await this.#save();
-  }
-
-  /** Returns whether anything was left to save. */
-  async #save(): Promise<boolean> {
-    const { adapter, store } = this.#request;
-    const { global_step: step } = this.#state;
-    if (this.#savedStep === step) return false;
-    this.#requireStore();
-    this.#request.hooks.rest?.();
-    await requireFinite(adapter, store, step);
-    const found = await this.#findBadLoss();
-    if (found !== null) throw await divergence(store, found, step);
-    await store.save(this.#state, this.#stepper.optimizerState);
-    this.#savedStep = step;
-    return true;
-  }
-
-  /**
-   * Says what held-out data or, where they were not looked at, those of the step find in parameters that are finite; null: a
-   * loss that is a number.
-   */
-  async #findBadLoss(): Promise<string | null> {
-    const { global_step: step, log_history: log } = this.#state;
-    if (step === 0) return null;
-    const told = log.findLast(({ event }) => event === "eval");
-    const isTold = told?.["step"] === step;
-    const loss = isTold ? Number(told["loss"]) : await this.#stepper.lossNow(step - 1);
-    this.#request.hooks.rest?.();
-    if (Number.isFinite(loss)) return null;
-    return isTold ? `validation loss ${loss}` : `the loss is ${loss} after the parameters moved`;
-  }
-
-  #requireStore(): void {
-    if (this.#request.hooks.mayWrite?.() ?? true) return;
-    throw this.#stopped("Somebody else goes on with the run.");
+    if (better && keepsBest(plan)) await this.#checkpoints.save(this.#state);
   }
 
   /** Waits for work that throws the signal's reason: then the run stops. */
@@ -259,30 +212,9 @@ class Run {
   }
 
   async #stop(): Promise<never> {
-    await this.#save();
-    throw this.#stopped("Go on with the same command and --resume.");
-  }
-
-  #stopped(hint: string): FailedError {
-    return new FailedError(
-      "train/stopped",
-      `Cannot finish: the run was stopped after step ${this.#state.global_step} of ${this.#request.totalSteps}`,
-      { hint },
-    );
-  }
-
-  /** Makes the adapter what the run is to give. */
-  async #conclude(): Promise<void> {
-    const { adapter, store, evaluation } = this.#request;
-    const { best_global_step: best, global_step: step } = this.#state;
-    const goesBack = evaluation !== null && keepsBest(evaluation) && best !== null && best !== step;
-    // From where the run is made longer: from an earlier one where nothing can be computed with the last parameters.
-    const isSound = !goesBack || (await this.#findBadLoss()) === null;
-    const isChecked = isSound && (await this.#save());
-    if (goesBack) await store.restore(best);
-    if (goesBack || !isChecked) await requireFinite(adapter, store, step);
-    this.#requireStore();
-    this.#request.hooks.rest?.();
+    await this.#checkpoints.save(this.#state);
+    const hint = "Go on with the same command and --resume.";
+    throw stopped(this.#state.global_step, this.#request.totalSteps, hint);
   }
 
   async release(): Promise<void> {

@@ -37,6 +37,25 @@ export function withLength(state: RunState, totalSteps: number): RunState {
   };
 }
 
+/** What an evaluation has found. */
+interface Found {
+  readonly value: number;
+  /** Whether it is better than all before. */
+  readonly better: boolean;
+  /** Whether it was only made because the run ends. */
+  readonly isOnlyAtEnd: boolean;
+}
+
+/** Where a run stands after an evaluation. */
+export function withFound(state: RunState, { value, better, isOnlyAtEnd }: Found): RunState {
+  const { global_step, best_metric, best_global_step, evaluations_without_improvement } = state;
+  const before = { best_metric, best_global_step, evaluations_without_improvement };
+  const found = better
+    ? { best_metric: value, best_global_step: global_step, evaluations_without_improvement: 0 }
+    : { ...before, evaluations_without_improvement: evaluations_without_improvement + 1 };
+  return { ...state, ...found, found_before_end: isOnlyAtEnd ? before : null };
+}
+
 /** Where a new run stands. */
 export function firstState(
   totalSteps: number,
