@@ -135,7 +135,9 @@ function refuseArrow(path: string, entries: readonly Dirent[]): void {
   throw new UsageError(
     "usage/data",
     `Cannot read data set "${path}": it is a folder of Arrow files by Python's datasets, with ${arrow.name}, expected files that end in ${DATA_ENDINGS.join(", ")}`,
-    { hint: `Write it as Parquet in Python: datasets.load_from_disk("${path}").to_parquet("train.parquet")` },
+    {
+      hint: `Write it as Parquet in Python: datasets.load_from_disk("${path}").to_parquet("train.parquet").`,
+    },
   );
 }
 
