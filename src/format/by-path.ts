@@ -1,6 +1,6 @@
 /**
- * @file Models, adapters and their files by paths of the disk: what reads a `Folder` or a `ByteSource`, and what plans
- * files, with Node's file system under it.
+ * @file Models, adapters and their files by paths of the disk. What reads a `Folder` or a `ByteSource`, and what plans files, gets
+ * Node's file system here.
  */
 import { stat } from "node:fs/promises";
 import { basename, dirname } from "node:path";

@@ -1,4 +1,4 @@
-/** @file What a folder or file is that was given where something else was expected, and where it goes instead. */
+/** @file What a folder or file holds. Where something else was expected, messages say what it is and where it belongs. */
 import { FormatError } from "../errors.ts";
 import type { Folder } from "./files/folder.ts";
 import { pathIn, readJsonIfPresent } from "./files/folder.ts";

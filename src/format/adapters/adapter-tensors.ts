@@ -1,7 +1,7 @@
 /**
  * @file The tensors of an adapter by their names in a file, both ways.
  *
- * Knows no method: the method says its tensors, and how a file holds those of a site where that is not one by one.
+ * Knows no method. The method says which tensors it has; where a file holds those of a site in another form, it says how.
  */
 import { sameShape, showShape } from "../../graph/shape.ts";
 import { FormatError, UsageError } from "../../errors.ts";

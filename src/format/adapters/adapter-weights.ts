@@ -1,6 +1,5 @@
 /**
- * @file Adapter folders read and written without their model: modules and sizes are what names and shapes of the file's
- * tensors say.
+ * @file Adapter folders read and written without their model: names of tensors tell the modules, shapes their sizes.
  */
 import { showShape } from "../../graph/shape.ts";
 import { FormatError, UsageError } from "../../errors.ts";

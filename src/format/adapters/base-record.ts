@@ -1,8 +1,8 @@
 /**
- * @file What an adapter's file says of the base that it was trained on: numbers of it, so that another model of equal shapes
- * is refused, and the same one in another form of its files is not.
+ * @file What an adapter's file says of the base that it was trained on: some of its numbers. By them another model of equal
+ * shapes is refused, while the same model in other files is not.
  *
- * In the head of the tensors' file, which peft passes over; a name alone would not do, for it may be a path.
+ * They are in the header of the tensors' file, which peft passes over. A name would not do: it may be a path.
  */
 import { z } from "zod";
 import { FormatError, UsageError } from "../../errors.ts";

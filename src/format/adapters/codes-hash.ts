@@ -1,6 +1,6 @@
 /**
- * @file A hash of the whole numbers that an adapter's programs take from the base: an adapter on other codes than its own
- * would compute nonsense, in the right shapes.
+ * @file A hash of the whole numbers (codes) of the base that an adapter's programs read. On other codes an adapter would compute
+ * nonsense in the right shapes.
  *
  * Frozen floats are left out: another machine may round them another way.
  */

@@ -1,6 +1,6 @@
 /**
- * @file Names of modules as peft has them: those of transformers' classes, where a family calls them otherwise here, or of a
- * model without its head.
+ * @file Names of modules as peft has them. They are those of transformers' classes, which may differ from the names of a family
+ * here, or those of a model without its head.
  */
 import { FormatError } from "../../errors.ts";
 import type { Model } from "../../models/model.ts";

@@ -1,6 +1,6 @@
 /**
- * @file Folders of peft's TRAINABLE_TOKENS, which are rows of single tokens and nothing else: here such rows
- * under the names that they have beside an adapter.
+ * @file Folders of peft's TRAINABLE_TOKENS, which hold rows of single tokens and nothing else. Here such rows have the names that
+ * they have beside an adapter.
  */
 import { ROWS } from "../../peft/trained-base/trained-rows.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";

@@ -1,6 +1,6 @@
 /**
- * @file A base without classes as a classifier: its configuration with a head over classes, and numbers for what its files
- * lack of that. As transformers makes them: normal around 0 with the deviation `initializer_range`, biases 0.
+ * @file A base without classes as a classifier: its configuration gets a head over classes, and what its files lack of that head
+ * gets numbers. They are drawn as transformers does: normal around 0 with the deviation `initializer_range`, biases 0.
  */
 import { isWithin, lastName, moduleOf } from "../../models/module-path.ts";
 import { numElements } from "../../graph/shape.ts";

@@ -1,5 +1,5 @@
 /**
- * @file Loads a base model: finds its family, holds the file's tensors against what the family needs, reads them.
+ * @file Loads a base model: finds its family, compares the file's tensors with what the family needs, reads them.
  *
  * Nothing is read before the list of tensors has been found right: every missing, surplus or misshaped one is named.
  */

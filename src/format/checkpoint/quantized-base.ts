@@ -1,9 +1,9 @@
 /**
  * @file A base of floats whose matrices are rounded to few bits when they are first used, some rows at a time, and kept so.
  *
- * Rounded are the matrices of the blocks, and embedding and output head to 8 bits at least: their errors reach every token.
- * Norms, biases, routers (a small error of which is a large one) and heads of classes stay as they are, and matrices whose
- * rows do not fill blocks of the kind.
+ * Rounded are the matrices of the blocks, the embedding and the output head; the last two to 8 bits at least, since their errors
+ * reach every token. Norms, biases and heads of classes stay as they are; so do routers, where a small error may choose other
+ * experts, and matrices whose rows do not fill blocks of the kind.
  */
 import { UsageError } from "../../errors.ts";
 import { numElements } from "../../graph/shape.ts";

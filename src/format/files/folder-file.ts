@@ -1,4 +1,4 @@
-/** @file A file to write, which is filled when its turn comes: the way in which formats say what they write. */
+/** @file A file to write, as formats describe it: its bytes are made when its turn comes. */
 import { FormatError } from "../../errors.ts";
 import type { ByteSource } from "./byte-source.ts";
 

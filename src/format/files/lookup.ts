@@ -1,4 +1,4 @@
-/** @file Looking up a word of a file in a table, where the word may be "constructor" or worse. */
+/** @file Looking up a word of a file in a table. The word may be a name that every object has, such as "constructor". */
 
 /** Finds the entry of a table; undefined for words that only the table's prototype knows. */
 export function lookup<T>(table: Readonly<Record<string, T>>, word: string): T | undefined {

@@ -1,6 +1,6 @@
 /**
- * @file Folders of downloads, which appear whole or not at all and are gone on with after a failure. (What is computed is
- * written anew: format/files/atomic.ts.)
+ * @file Folders of downloads. They appear whole or not at all, and after a failure a download goes on where it was. (What is
+ * computed is written anew instead: format/files/atomic.ts.)
  *
  * At rest an unfinished folder is `TARGET.PURPOSE.partial`. A process works on it only after it has renamed it to
  * `TARGET.PURPOSE.partial-HOST-PID-START-RANDOM`; a rename has one winner, so two pulls never write the same file, and no lock

@@ -1,10 +1,9 @@
 /**
- * @file What programs bind of a model's file, kept on the disk: the next run maps it into memory, and neither reads codes nor
- * makes operands of them.
+ * @file What programs bind of a model's file (operands), kept on the disk. The next run maps it into memory, and neither reads
+ * codes nor makes operands of them.
  *
- * The name of what is kept is a digest of which file it is of, down to the time of its last change, so that it is of no
- * other. The folder holds so many bytes at most; what was not used for the longest goes first. A disk that refuses is no
- * reason to fail.
+ * Its name is a digest of the file that it was made of, with the time of that file's last change. The folder holds a limited
+ * number of bytes; what was not used for the longest goes first. When the disk refuses, texts are written without it.
  */
 import { createHash } from "node:crypto";
 import { stat, utimes } from "node:fs/promises";

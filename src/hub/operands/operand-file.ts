@@ -1,8 +1,8 @@
 /**
  * @file A file of tensors that programs bind where they lie: a line of JSON, and the tensors behind it.
  *
- * A tensor is known by its checksum, which is over its name, type and shape too. It is looked at when it is asked for, so that
- * what comes first is used while the rest is looked at.
+ * Each tensor has a checksum, over its name, type and shape too. It is checked when the tensor is asked for, so that the first ones
+ * are used while the others are still checked.
  */
 import * as zlib from "node:zlib";
 import { writeFileAtomic } from "../../format/files/atomic.ts";

@@ -1,6 +1,6 @@
 /**
- * @file What of a folder is pushed, once it is sure that others can read it: the files of an adapter or a model by their
- * known names, so that nothing else that lies there is published.
+ * @file Which files of a folder are pushed: those of an adapter or a model, by their known names, so that nothing else is
+ * published. First the folder is read as others would read it.
  */
 import { join } from "node:path";
 

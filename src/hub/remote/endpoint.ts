@@ -1,8 +1,8 @@
 /**
  * @file The hub's address and the token for it, out of `HF_ENDPOINT` and `HF_TOKEN`.
  *
- * The token goes to the address's own origin alone, whatever links and redirects say, and neither it nor a password is ever
- * part of a message: what cannot be used is not quoted.
+ * The token goes to the address's own origin alone, whatever links and redirects say. Neither the token nor a password is ever part
+ * of a message: an address that cannot be used is not quoted.
  */
 import type { Environment } from "../../environment.ts";
 import { UnreachableError } from "../source.ts";

@@ -1,6 +1,6 @@
 /**
- * @file The list of a repository's files, as a hub gives it: not trusted, so every entry is checked, and pages, bytes and
- * time are limited.
+ * @file The list of a repository's files, as a hub gives it. It is not trusted: every entry is checked, and pages, bytes and time
+ * are limited.
  */
 import { z } from "zod";
 

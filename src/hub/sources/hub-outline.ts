@@ -1,6 +1,6 @@
 /**
- * @file Source: the small files of a model on the hub, its configuration and tokenizer, where these tell the sizes of its
- * weights; otherwise the whole model.
+ * @file Source: the configuration and tokenizer of a model on the hub, where they tell the sizes of its weights; otherwise the
+ * whole model.
  */
 import { existsSync } from "node:fs";
 import { isOfWeights, outlineStorage } from "../../format/checkpoint/outlined-checkpoint.ts";

@@ -1,8 +1,8 @@
 /**
  * @file What converters to GGUF change in the numbers of a tensor: undone on reading, done again on writing.
  *
- * Rows and whole tensors are moved as they are stored. What cannot be done to numbers in blocks of their own scale is done
- * in float32, so that nothing is rounded without a word.
+ * Rows and whole tensors are moved as they are stored. Other changes would need new scales of blocks: these are made in float32, so
+ * that nothing is rounded unseen.
  */
 import type { DataOf } from "../../../graph/dtype.ts";
 import { dimsOf } from "../../../graph/shape.ts";

@@ -1,4 +1,4 @@
-/** @file What builds a configuration reads of a GGUF file, and its numbers. */
+/** @file What of a GGUF file a configuration is built from, and the numbers in it. */
 import { UsageError } from "../../../errors.ts";
 import type { GgufFile, GgufMetadata } from "../../files/gguf/gguf.ts";
 

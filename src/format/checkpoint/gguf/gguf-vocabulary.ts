@@ -1,8 +1,8 @@
 /**
  * @file The tokenizer settings of a GGUF file for the tokenizer files of a folder: the inverse of gguf-tokenizer.ts.
  *
- * The kinds of BPE that gguf-tokenizer.ts knows, cut in one of its ways: what such a file cannot say is an error, because
- * a tokenizer that is nearly the same makes answers worse without a word.
+ * The kinds of BPE are those of gguf-tokenizer.ts, and so are the ways of cutting text. What such a file cannot say is an error: a
+ * tokenizer that is nearly the same makes answers worse, and nobody would know why.
  */
 import { UsageError } from "../../../errors.ts";
 import type { TokenizerFiles } from "../checkpoint.ts";

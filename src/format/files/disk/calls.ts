@@ -2,7 +2,7 @@
  * @file The calls of the operating system through which files are read, written and renamed: one seam, so that a test can let
  * the n-th of them fail and see what is left behind. A pipe or a device is refused here: to open one may wait for ever.
  *
- * Scoped and not a parameter, since every path from a command to a byte would have to carry it.
+ * It is a scope and no parameter: a parameter would pass through every function between a command and a byte.
  */
 import { AsyncLocalStorage } from "node:async_hooks";
 import * as node from "node:fs/promises";

@@ -1,8 +1,8 @@
 /**
  * @file A lock on a folder, so that one process works in it at a time: `.graft-lock/owner.json`, which says whose it is.
  *
- * It is a folder since a rename onto one that holds something fails, which makes taking it one step, with its contents, on
- * every file system. A lock whose process has ended is taken away under a second lock: two that find it may not both do so.
+ * It is a folder because a rename onto a folder that holds something fails on every file system: so it is taken in one step, with
+ * its contents. A lock whose process has ended is taken away under a second lock: two that find it may not both do so.
  */
 import { renameSync, rmSync } from "node:fs";
 import { join } from "node:path";

@@ -1,4 +1,4 @@
-/** @file Folders that are to be new when they get what was made for them: of several writers that began at once, one has it. */
+/** @file Folders that must still be new when what was made for them is written: of several writers that began at once, one wins. */
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { UsageError } from "../../../errors.ts";

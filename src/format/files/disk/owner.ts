@@ -1,7 +1,7 @@
 /**
  * @file Which process a lock or a temporary file belongs to, and whether that process is still there.
  *
- * A number of a process is given again, after a restart of the machine at the latest, so its start time goes with it.
+ * The system gives numbers of processes again, after a restart at the latest. So the start time of the process goes with its number.
  */
 import { readFileSync } from "node:fs";
 import { hostname } from "node:os";

@@ -1,6 +1,6 @@
 /**
- * @file Names of what is still being written, `.NAME.graft-HOST-PID-START-RANDOM.tmp`, and the removal of what a process left
- * that was killed.
+ * @file Names of what is still being written, `.NAME.graft-HOST-PID-START-RANDOM.tmp`, and the removal of what killed processes
+ * left.
  */
 import { randomUUID } from "node:crypto";
 import { basename, dirname, join } from "node:path";

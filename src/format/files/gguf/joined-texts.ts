@@ -1,6 +1,6 @@
 /**
- * @file Many short texts out of one stretch of bytes: decoded together and cut apart, which takes a tenth of the time of
- * decoding one after another.
+ * @file Many short texts out of one stretch of bytes. They are decoded together and then cut apart, in a tenth of the time that
+ * decoding each would take.
  */
 
 /** Where texts begin and end. */
