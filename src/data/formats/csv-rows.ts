@@ -24,13 +24,37 @@ export function* parseTable(
   { hasNoHeader, onCount }: ParseOptions,
 ): Iterable<ParsedRow> {
   const faults: ParsedRow[] = [];
+  const rows = readRows(text, file, delimiters, {
+    hasNoHeader,
+    onFault: (row) => faults.push(row),
+  });
+  onCount?.(rows.length + faults.length);
+  yield* faults;
+  for (const { record, line } of rows) {
+    const value = Array.isArray(record)
+      ? Object.fromEntries(record.map((cell: string, i) => [String(i + 1), cell]))
+      : record;
+    yield { value, source: { file, line } };
+  }
+}
+
+interface ReadOptions extends Pick<ParseOptions, "hasNoHeader"> {
+  /** Hears of a row that cannot be read. */
+  readonly onFault: (row: ParsedRow) => void;
+}
+
+function readRows(
+  text: string,
+  file: string,
+  delimiters: readonly string[],
+  { hasNoHeader, onFault }: ReadOptions,
+): TableRow[] {
   const told = TOLD_DELIMITER.exec(text)?.[1];
   const delimiter = told ?? findDelimiter(text, delimiters);
   const isByLine = delimiter === "\t" && hasEvenLines(text);
   const lineOf = countLines();
-  let rows: TableRow[];
   try {
-    rows = parse(text, {
+    return parse(text, {
       delimiter,
       from_line: told === undefined ? 1 : 2,
       columns: hasNoHeader
@@ -52,7 +76,7 @@ export function* parseTable(
         // Everything behind it is lost, not one row.
         if (error?.code === "CSV_QUOTE_NOT_CLOSED")
           throw new Error("a quote is not closed", { cause: error });
-        faults.push(faultOf(error, file, lineOf));
+        onFault(faultOf(error, file, lineOf));
       },
     }) as unknown as TableRow[];
   } catch (cause) {
@@ -62,14 +86,6 @@ export function* parseTable(
       hint: "Write cells with line breaks or quotes as other programs do: in double quotes, with quotes inside doubled.",
       cause,
     });
-  }
-  onCount?.(rows.length + faults.length);
-  yield* faults;
-  for (const { record, line } of rows) {
-    const value = Array.isArray(record)
-      ? Object.fromEntries(record.map((cell: string, i) => [String(i + 1), cell]))
-      : record;
-    yield { value, source: { file, line } };
   }
 }
 

@@ -4,7 +4,7 @@
  *
  * A step of k digits behind the point is counted in 10⁻ᵏ, and all of these digits are written.
  */
-import type { Place } from "./automaton.ts";
+import type { Place, RuleBook } from "./automaton.ts";
 import { type JsonRules, MAX_DIGITS, either } from "./json-rules.ts";
 import { type Bounds, stepsWithin } from "./number-range.ts";
 
@@ -55,45 +55,7 @@ export function addMultiple(rules: JsonRules, from: Place, bounds: Bounds, step:
 
 /** Multiples without a sign, in units; there may be none. */
 function addPositive({ book }: JsonRules, from: Place, first: number, last: number, step: Step): Place {
-  const end = book.place();
-  const known = new Map<string, Place>();
-  const placeOf = (numLeft: number, rest: number): Place => {
-    const key = `${numLeft} ${rest}`;
-    const place = known.get(key) ?? book.place();
-    if (!known.has(key)) {
-      known.set(key, place);
-      follow(place, numLeft, rest, null, null);
-    }
-    return place;
-  };
-  /**
-   * Adds the digits that may follow a place, with so many digits to come. `low` and `high` are the digits of a bound where
-   * the number equals it so far.
-   */
-  const follow = (
-    place: Place,
-    numLeft: number,
-    rest: number,
-    low: string | null,
-    high: string | null,
-  ): void => {
-    const at = numLeft === step.digits && numLeft > 0 ? book.text(place, ".") : place;
-    for (let digit = Number(low?.[0] ?? 0); digit <= Number(high?.[0] ?? 9); digit++) {
-      const left = (rest * 10 + digit) % step.units;
-      const byte = ZERO + digit;
-      if (numLeft === 1) {
-        if (left === 0) book.byte(at, byte, byte, end);
-        continue;
-      }
-      const lower = low !== null && digit === Number(low[0]) ? low.slice(1) : null;
-      const higher = high !== null && digit === Number(high[0]) ? high.slice(1) : null;
-      if (lower === null && higher === null) {
-        book.byte(at, byte, byte, placeOf(numLeft - 1, left));
-      } else {
-        follow(book.byte(at, byte), numLeft - 1, left, lower, higher);
-      }
-    }
-  };
+  const digits = new Digits(book, step);
   // One digit stands before the point at least, and is no zero where there are more.
   for (let length = step.digits + 1; length <= MAX_DIGITS; length++) {
     const least = Math.max(first, length === step.digits + 1 ? 0 : 10 ** (length - 1));
@@ -102,7 +64,55 @@ function addPositive({ book }: JsonRules, from: Place, first: number, last: numb
     const digitsOf = (units: number): string => `${units}`.padStart(length, "0");
     const start = book.place();
     book.skip(from, start);
-    follow(start, length, 0, digitsOf(least), digitsOf(most));
+    digits.follow(start, length, 0, [digitsOf(least), digitsOf(most)]);
   }
-  return end;
+  return digits.end;
+}
+
+/** The digits of a bound below and above that are still to come; null: the number does not equal that bound so far. */
+type Rest = readonly [low: string | null, high: string | null];
+
+/** The digits of multiples of a step, up to a common end. Where bounds do not matter, equal remainders share a place. */
+class Digits {
+  readonly end: Place;
+  readonly #book: RuleBook;
+  readonly #step: Step;
+  readonly #known = new Map<string, Place>();
+
+  constructor(book: RuleBook, step: Step) {
+    this.end = book.place();
+    this.#book = book;
+    this.#step = step;
+  }
+
+  #placeOf(numLeft: number, rest: number): Place {
+    const key = `${numLeft} ${rest}`;
+    const known = this.#known.get(key);
+    if (known !== undefined) return known;
+    const place = this.#book.place();
+    this.#known.set(key, place);
+    this.follow(place, numLeft, rest, [null, null]);
+    return place;
+  }
+
+  /** Adds the digits that may follow a place, with so many digits to come. `rest`: of those before, divided by the step. */
+  follow(place: Place, numLeft: number, rest: number, [low, high]: Rest): void {
+    const [book, step] = [this.#book, this.#step];
+    const at = numLeft === step.digits && numLeft > 0 ? book.text(place, ".") : place;
+    for (let digit = Number(low?.[0] ?? 0); digit <= Number(high?.[0] ?? 9); digit++) {
+      const left = (rest * 10 + digit) % step.units;
+      const byte = ZERO + digit;
+      if (numLeft === 1) {
+        if (left === 0) book.byte(at, byte, byte, this.end);
+        continue;
+      }
+      const lower = low !== null && digit === Number(low[0]) ? low.slice(1) : null;
+      const higher = high !== null && digit === Number(high[0]) ? high.slice(1) : null;
+      if (lower === null && higher === null) {
+        book.byte(at, byte, byte, this.#placeOf(numLeft - 1, left));
+      } else {
+        this.follow(book.byte(at, byte), numLeft - 1, left, [lower, higher]);
+      }
+    }
+  }
 }
