@@ -5,6 +5,7 @@ import type { TokenizerFiles } from "../../../format/checkpoint/checkpoint.ts";
 import { requireTokenId } from "../../../untrusted/limits.ts";
 import { OutOfTime, type TimeBudget } from "../../../untrusted/time-budget.ts";
 import { type BytePairs, takeLists } from "./byte-pairs.ts";
+import { stripAddedSpaces } from "./added-spaces.ts";
 import { useCharacterMaps } from "./character-map.ts";
 import { markFirstAlone } from "./first-mark.ts";
 import { requireTokenizerForm } from "./tokenizer-form.ts";
@@ -26,7 +27,9 @@ interface HubTokenizer {
   pre_tokenizer: TokenizerStep | null;
   decoder: TokenizerStep | null;
   splitter_normalized: { split(text: string): string[] };
-  added_tokens_map: ReadonlyMap<string, unknown>;
+  splitter_unnormalized: { split(text: string): string[] };
+  added_tokens: { lstrip: boolean; rstrip: boolean }[];
+  added_tokens_map: ReadonlyMap<string, { lstrip: boolean; rstrip: boolean }>;
   model: TokenizerModel & BytePairs & { unk_token_id?: number | undefined };
 }
 
@@ -81,7 +84,15 @@ function withFile<T>(verb: string, work: () => T): T {
 /** The part of the library's tokenizer that works on texts, guarded. */
 export interface OpenTokenizer extends Omit<
   HubTokenizer,
-  "encode" | "normalizer" | "pre_tokenizer" | "decoder" | "model" | "splitter_normalized" | "added_tokens_map"
+  | "encode"
+  | "normalizer"
+  | "pre_tokenizer"
+  | "decoder"
+  | "model"
+  | "splitter_normalized"
+  | "splitter_unnormalized"
+  | "added_tokens"
+  | "added_tokens_map"
 > {
   encode(text: string, options?: { add_special_tokens?: boolean }): { ids: number[] };
   readonly numIds: number;
@@ -116,6 +127,7 @@ export function openHubTokenizer(files: TokenizerFiles, budget: TimeBudget): Ope
     useUnknownWord(hub, files);
     useCharacterMaps(hub.normalizer);
     const withinLimits = guardSteps(hub.normalizer, hub.pre_tokenizer, hub.decoder, budget);
+    stripAddedSpaces(hub);
     markFirstAlone(hub);
     speedUp(hub.pre_tokenizer, hub.model);
     return [hub, withinLimits] as const;

@@ -62,6 +62,21 @@ def first_mark(name, pre_tokenizer):
     return case(f"metaspace behind {name}", tokenizer, MARKED)
 
 
+def added_spaces(normalized):
+    """Tokens that were added and take away white space before them, behind them, or both."""
+    signs = ["<unk>", "a", " ", "\t", "\u0085", "\u00a0", "\u200b", "\u3000", "\ufeff"]
+    tokenizer = Tokenizer(models.WordLevel({sign: i for i, sign in enumerate(signs)}, unk_token="<unk>"))
+    tokenizer.normalizer = normalizers.NFC()
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
+    tokens = [("[L]", True, False), ("[R]", False, True), ("[B]", True, True)]
+    tokenizer.add_tokens([AddedToken(text, lstrip=left, rstrip=right, normalized=normalized) for text, left, right in tokens])
+    tokenizer.add_tokens([AddedToken("\t\t", normalized=normalized)])
+    return case(f"white space beside added tokens{', normalized' if normalized else ''}", tokenizer, SPACED)
+
+
+SPACED = [around.replace("#", token) for token in ["[L]", "[R]", "[B]"] for around in [
+    "a#a", "a # a", "a\ufeff#\ufeffa", "a\u0085#\u0085a", " \u3000\ufeff #\u00a0 \ufeff a", "\u200b#\u200b", "\t\t#\t\ta", " # # ", "a\u0085",
+]]
 MARKED = ["a[N]b", "[N]a", "a[P]b[N]a", "[P]a", "Q", "[N][N]Q", "a b", "\u3000a", " a", "b[N]", "[N]", "[a"]
 
 if __name__ == "__main__":
@@ -69,6 +84,7 @@ if __name__ == "__main__":
     first, split = pre_tokenizers.Metaspace(prepend_scheme="first", split=False), pre_tokenizers.WhitespaceSplit()
     marks = [first_mark("nothing", first), first_mark("splitting", pre_tokenizers.Sequence([split, first]))]
     cases += [each | {"texts": MARKED} for each in marks]
+    cases += [added_spaces(normalized) | {"texts": SPACED} for normalized in [False, True]]
     texts = {"texts": TEXTS, "metaspace": [" a", "  b", "a b", " c d", "   a", "c d"]}
     lines = ",\n".join(json.dumps(each, separators=(",", ":")) for each in cases)
     (HERE / "steps.json").write_text('{"texts":' + json.dumps(texts["texts"]) + ',\n"metaspace":' + json.dumps(texts["metaspace"]) + ',\n"cases":[\n' + lines + "]}\n")
