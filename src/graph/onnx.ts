@@ -3,7 +3,7 @@
  *
  * The message types below are the part of the public ONNX schema (onnx.proto, IR version 10) that graft writes.
  */
-import { type MessageFields, protobufSchema } from "./protobuf-schema.ts";
+import { encodeMessage, type MessageFields } from "./protobuf-writer.ts";
 import { DTYPES, type TensorData } from "./dtype.ts";
 import type { OnnxAttribute, Target } from "./emitter.ts";
 import type { TensorType } from "./graph.ts";
@@ -68,8 +68,6 @@ const MESSAGES: Readonly<Record<string, MessageFields>> = {
   DimensionProto: { dimValue: ["int64", 1], dimParam: ["string", 2] },
 };
 
-const MODEL = protobufSchema(MESSAGES).lookupType("ModelProto");
-
 /** Shapes of inputs that are no inputs of the file but tensors whose data comes from elsewhere, by name. */
 type ExternalShapes = ReadonlyMap<string, readonly number[]>;
 
@@ -111,7 +109,7 @@ export function toOnnx(spec: ProgramSpec, target: Target, external: ExternalShap
       valueInfo: [...emitter.declared].map((value) => valueInfo(emitter.name(value), value)),
     },
   };
-  return MODEL.encode(MODEL.create(model)).finish();
+  return encodeMessage(MESSAGES, "ModelProto", model);
 }
 
 function bytesOf(data: TensorData): Uint8Array {

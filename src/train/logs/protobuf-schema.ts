@@ -1,8 +1,6 @@
-/** @file Messages of protobuf from a table of their fields: what graft writes of other programs' schemas. */
+/** @file Messages of protobuf from a table of their fields: what graft writes and reads of other programs' schemas. */
 import protobuf from "protobufjs/light.js";
-
-/** Field → its type, its number, and whether there are several. */
-export type MessageFields = Readonly<Record<string, readonly [type: string, id: number, rule?: "repeated"]>>;
+import type { MessageFields } from "../../graph/protobuf-writer.ts";
 
 /** Makes the messages of a schema, by name. */
 export function protobufSchema(messages: Readonly<Record<string, MessageFields>>): protobuf.Root {

@@ -1,0 +1,39 @@
+/**
+ * @file Messages of protobuf from a table of their fields: what graft writes of other programs' schemas. A page may forbid code
+ * that is made of text, of which protobufjs' own encoders are made: this has its writer alone.
+ */
+import protobuf from "protobufjs/minimal.js";
+
+/** Types of fields that are no messages, with how they lie in a file. */
+const WIRE_TYPES = { int32: 0, int64: 0, double: 1, string: 2, bytes: 2, float: 5 } as const;
+type Scalar = keyof typeof WIRE_TYPES;
+const MESSAGE = 2;
+
+/** Field → its type, its number, and whether there are several. */
+export type MessageFields = Readonly<Record<string, readonly [type: string, id: number, rule?: "repeated"]>>;
+
+/** A message as the tables have it; fields that it has not are left out. */
+type Message = Readonly<Record<string, unknown>>;
+
+/** Encodes a message of a schema; fields come in the order of the table. The bytes are fresh. */
+export function encodeMessage(
+  messages: Readonly<Record<string, MessageFields>>,
+  name: string,
+  message: Message,
+): Uint8Array {
+  const write = (writer: protobuf.Writer, type: string, value: unknown, id: number): void => {
+    const wire = WIRE_TYPES[type as Scalar] as number | undefined;
+    writer.uint32((id << 3) | (wire ?? MESSAGE));
+    if (wire !== undefined) writer[type as Scalar](value as never);
+    else writeFields(writer.fork(), type, value as Message).ldelim();
+  };
+  const writeFields = (writer: protobuf.Writer, type: string, fields: Message): protobuf.Writer => {
+    for (const [field, [fieldType, id, rule]] of Object.entries(messages[type]!)) {
+      const value = fields[field];
+      if (value === undefined) continue;
+      for (const each of rule ? (value as readonly unknown[]) : [value]) write(writer, fieldType, each, id);
+    }
+    return writer;
+  };
+  return writeFields(protobuf.Writer.create(), name, message).finish();
+}
