@@ -5,7 +5,12 @@
  * text, and who has an engine passes it in. `test/architecture/core.test.ts` holds that, and `test/package/surface.test.ts` the list of names.
  */
 export * from "./everywhere.ts";
-export type { Engine } from "./runtime/engine.ts";
+export type { CompileOptions, Engine, Program, Tensors } from "./runtime/engine.ts";
+export type { HostTensor } from "./runtime/host-tensor.ts";
+export type { MakeMemory } from "./runtime/memory/program-memory.ts";
+export { PLAIN_TARGET, type Target } from "./graph/emitter.ts";
+export { toOnnx } from "./graph/onnx.ts";
+export type { ProgramSpec } from "./graph/program.ts";
 export type { ByteSource } from "./format/files/byte-source.ts";
 export type { Folder } from "./format/files/folder.ts";
 export type { FolderFile, Write } from "./format/files/folder-file.ts";

@@ -27,7 +27,7 @@ export interface Program {
 }
 
 /** How to compile. */
-interface CompileOptions {
+export interface CompileOptions {
   /**
    * Inputs that never change: where the engine can, bound once, without a copy, and laid out as it likes. They are not fed
    * by `run`; their memory is lent until the program is released. Names that the program does not have are not looked at.

@@ -83,6 +83,7 @@ test('"graft/core" exports exactly these names', () => {
     "OBJECTIVES",
     "OPTIMIZERS",
     "PLAIN_FILE",
+    "PLAIN_TARGET",
     "Random",
     "SCHEDULES",
     "Session",
@@ -110,6 +111,7 @@ test('"graft/core" exports exactly these names', () => {
     "readExamples",
     "recordBase",
     "toBatch",
+    "toOnnx",
     "unitsToBatch",
   ]);
 });
