@@ -4,6 +4,8 @@
  * Every turn renders the whole conversation; the generator runs only what its cache does not hold yet. What no longer
  * fits the model's positions loses its oldest turns.
  */
+import { z } from "zod";
+import { checkArguments, objectWith } from "../messages/arguments.ts";
 import type { Message } from "../data/rows/messages.ts";
 import type { TextModel, TextRequest, WrittenText } from "./text-model.ts";
 
@@ -11,6 +13,15 @@ import type { TextModel, TextRequest, WrittenText } from "./text-model.ts";
 const MAX_ANSWER_SHARE = 0.25;
 /** Share of what may be asked that is left when turns are dropped: else the next question would drop some again. */
 const KEPT_SHARE = 0.75;
+
+const SYSTEM = z.strictObject({ system: z.string().nullable() });
+const PARTS = SYSTEM.extend({
+  model: objectWith<TextModel>("a model, as openTextModel() opens it", "parts", "write", "encodeChat"),
+});
+const QUESTION = z.strictObject({
+  question: z.string(),
+  request: z.looseObject({ maxNewTokens: z.int().min(0) }),
+});
 
 /** An answer. */
 export interface Answer extends WrittenText {
@@ -26,6 +37,7 @@ export class Conversation {
 
   /** `system` null: none but what the template puts there itself. */
   constructor(model: TextModel, system: string | null = null) {
+    checkArguments("Conversation", PARTS, { model, system });
     this.#model = model;
     this.#system = system;
   }
@@ -37,6 +49,7 @@ export class Conversation {
 
   /** Replaces the system's message, and keeps all others; null: there is none. */
   setSystem(system: string | null): void {
+    checkArguments("setSystem", SYSTEM, { system });
     this.#system = system;
   }
 
@@ -52,6 +65,7 @@ export class Conversation {
    * "usage/chat-template".
    */
   async ask(question: string, request: TextRequest, onText?: (piece: string) => void): Promise<Answer> {
+    checkArguments("ask", QUESTION, { question, request });
     const asked: Message[] = [...this.#turns, { role: "user", content: question }];
     const { turns, ids } = this.#fit(asked, request.maxNewTokens);
     const answer = await this.#model.write(ids, request, onText);

@@ -3,6 +3,8 @@
  *
  * What it calls works on ids.
  */
+import { z } from "zod";
+import { A_FUNCTION, A_NAME, checkArguments, objectWith } from "../messages/arguments.ts";
 import type { Message } from "../data/rows/messages.ts";
 import { encodeChat, encodePrompt, requireTokenizer } from "../data/chat/text-tools.ts";
 import type { ReadAdapter } from "../format/adapters/read-adapter.ts";
@@ -10,9 +12,10 @@ import { readAdapter } from "../format/by-path.ts";
 import { openCheckpoint } from "../hub/open-model.ts";
 import { openModel } from "../models/families.ts";
 import type { BaseModel } from "../models/base/base-model.ts";
-import { type Method, materializesWeight } from "../peft/method.ts";
+import { METHOD_LIST, type Method, materializesWeight } from "../peft/method.ts";
 import { mergedModel } from "../peft/merged-model.ts";
 import type { Session } from "../run/session.ts";
+import { STORAGES, type StorageName } from "../quant/storages.ts";
 import type { Residency } from "../run/weights/weights.ts";
 import { createEngine } from "../runtime/create-engine.ts";
 import { type ComputeChoice, chooseCompute } from "./opening/choose-compute.ts";
@@ -45,6 +48,28 @@ export interface OpenTextOptions extends PartsOptions {
   /** All processors unless given. */
   readonly threads?: number;
 }
+
+const ANYTHING = z.unknown().optional();
+/** What others look at takes anything here. */
+const OPEN_ARGUMENTS = z.strictObject({
+  options: z.strictObject({
+    name: A_NAME.optional(),
+    adapterPath: A_NAME.optional(),
+    chatTemplate: A_NAME.optional(),
+    base: z.enum(Object.keys(STORAGES) as StorageName[]).optional(),
+    methods: METHOD_LIST.optional(),
+    mergeAdapter: z.boolean().optional(),
+    weights: ANYTHING,
+    compute: ANYTHING,
+    threads: ANYTHING,
+  }),
+});
+const ON_TEXT = z.strictObject({ onText: A_FUNCTION });
+const PROMPTS = z.strictObject({ prompts: z.array(ANYTHING) });
+const A_TEXT = z.strictObject({ text: z.string() });
+const MESSAGES = z.strictObject({
+  messages: z.array(objectWith<Message>("a message with its role and content", "role", "content")),
+});
 
 /** Settings of a text to write. */
 export type TextRequest = Omit<GenerateRequest, "promptIds" | "stopIds">;
@@ -90,6 +115,7 @@ async function openWritingParts(model: string, options: PartsOptions): Promise<M
 
 /** Opens a model that writes text by name or path, fetching it if need be; the caller closes it. @throws as `openTextParts` */
 export async function openTextModel(model: string, options: OpenTextOptions = {}): Promise<TextModel> {
+  checkArguments("openTextModel", OPEN_ARGUMENTS, { options });
   const engine = createEngine({ threads: options.threads });
   const opened = await openWritingParts(model, options);
   const { base, adapter } = opened;
@@ -171,11 +197,13 @@ export class TextModel {
 
   /** Encodes a text to go on from, with the bos that the tokenizer asks for but no eos. */
   encodePrompt(text: string): number[] {
+    checkArguments("encodePrompt", A_TEXT, { text });
     return encodePrompt(this.parts, text);
   }
 
   /** Encodes a conversation up to the start of the assistant's next turn. @throws UsageError "usage/chat-template" */
   encodeChat(messages: readonly Message[]): number[] {
+    checkArguments("encodeChat", MESSAGES, { messages });
     return encodeChat(this.parts, messages);
   }
 
@@ -189,6 +217,7 @@ export class TextModel {
     onText: (piece: string) => void = () => {},
   ): Promise<WrittenText> {
     this.#requireOpen();
+    checkArguments("write", ON_TEXT, { onText });
     const written = this.#lastWrite.then(() => this.#writeNow(promptIds, request, onText));
     this.#lastWrite = written.catch(() => {});
     return await written;
@@ -225,6 +254,7 @@ export class TextModel {
     onDone?: (completion: Completion, row: number) => void,
   ): Promise<WrittenText[]> {
     this.#requireOpen();
+    checkArguments("writeAll", PROMPTS, { prompts });
     const { tokenizer } = this.parts;
     const rows = prompts.map((prompt) => ({ ...prompt, stopIds: this.stopIds }));
     const batch = this.tasks.writeRows(rows, signal, onDone);

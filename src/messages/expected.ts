@@ -169,17 +169,32 @@ export function describeSchema(node: SchemaNode, form: ValueForm): string {
   return [...new Set(words)].join(" or ") || "null";
 }
 
-/** Writes a value as it would be typed; long ones are cut. */
+/** Writes a value as it would be typed; long ones are cut, and of what cannot be typed its kind is told. */
 export function showValue(value: unknown): string {
+  const kind = kindOf(value);
+  if (kind !== null) return kind;
   // JSON has no word for numbers without end.
   const text = typeof value === "number" ? String(value) : (toJson(value) ?? String(value));
   return text.length > 60 ? `${text.slice(0, 57)}...` : text;
 }
 
+/** What a function, or an object that a class has made, is; null: a value that is written as itself. */
+function kindOf(value: unknown): string | null {
+  if (typeof value === "function") return "a function";
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return null;
+  const prototype = Object.getPrototypeOf(value) as { constructor?: { name?: unknown } } | null;
+  if (prototype === null || prototype === Object.prototype) return null;
+  const name = prototype.constructor?.name;
+  if (typeof name !== "string" || name === "") return "an object";
+  return `${/^[AEIOU]/.test(name) ? "an" : "a"} ${name}`;
+}
+
 /** Values of settings files and calls may hold themselves, or whole numbers of any size. */
 function toJson(value: unknown): string | undefined {
   try {
-    return JSON.stringify(value);
+    return JSON.stringify(value, (_key, inner: unknown) =>
+      ArrayBuffer.isView(inner) ? kindOf(inner) : inner,
+    );
   } catch {
     return typeof value === "bigint" ? `${value}n` : "a value that JSON cannot hold";
   }

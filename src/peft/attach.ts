@@ -1,13 +1,15 @@
 /** @file Puts a method on a model: makes its parameters, their first values, and what stays frozen beside them. */
+import { z } from "zod";
 import { sizeAt } from "../graph/shape.ts";
-import type { BaseModel, WeightSource } from "../models/base/base-model.ts";
+import { checkArguments, objectWith } from "../messages/arguments.ts";
+import { A_BASE, type BaseModel, type WeightSource } from "../models/base/base-model.ts";
 import type { Model } from "../models/model.ts";
 import type { Random } from "../random.ts";
 import type { HostTensor } from "../runtime/host-tensor.ts";
 import { RESIDENT, type VectorMemory, whileHeld } from "../runtime/memory/vector-memory.ts";
 import { type AdapterView, type BoundTensor, viewAdapter } from "./adapter-view.ts";
 import { type AdaptedSite, type AttachRequest, layOut } from "./layout.ts";
-import { type Method, configFileOf } from "./method.ts";
+import { A_METHOD, type Method, configFileOf } from "./method.ts";
 import { type Parameter, type ParameterGroup, lengthOf, makeParameters } from "./parameters.ts";
 import { SiteTensorSet } from "./site-tensors.ts";
 import type { Targets } from "./sites/targets.ts";
@@ -40,6 +42,32 @@ export interface Adapter extends AdapterView {
   release(): void;
 }
 
+const MODULES = z.union([z.string(), z.array(z.string())]);
+const ARGUMENTS = z.strictObject({
+  base: A_BASE,
+  request: z.looseObject({
+    method: A_METHOD,
+    targets: z
+      .looseObject({
+        modules: MODULES.nullish(),
+        exclude: MODULES.optional(),
+        layers: z.array(z.int().min(0)).nullish(),
+      })
+      .optional(),
+  }),
+  random: objectWith<Random>("a Random, or null", "uniform", "normal").nullable(),
+});
+
+/** What callers give as an adapter. */
+export const AN_ADAPTER = objectWith<Adapter>(
+  "an adapter, as attach() or readAdapter() gives it",
+  "method",
+  "sites",
+  "parameters",
+  "tensorsOf",
+  "forWriting",
+);
+
 /**
  * Attaches a method to a model; the model is read where values are made from its weights, and stays as it is. `random`
  * null: what is trained, or lies in an adapter's file, is left for whoever fills it in. `memory`: of what is trained,
@@ -52,6 +80,7 @@ export async function attach(
   random: Random | null,
   memory: VectorMemory = RESIDENT,
 ): Promise<Adapter> {
+  checkArguments("attach", ARGUMENTS, { base, request, random });
   const { method } = request;
   const { model } = base;
   const layout = layOut(model, base.source, request);

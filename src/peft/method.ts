@@ -4,7 +4,8 @@
  * Freezing, counting, saving, loading, merging, batching and combining are written once, outside. What a method cannot do
  * it says by a word, so no member is missing. Adding a method: a file and a line in `methods.ts`.
  */
-import type { z } from "zod";
+import { objectWith } from "../messages/arguments.ts";
+import { z } from "zod";
 import { assertInternal } from "../errors.ts";
 import type { Value } from "../graph/graph.ts";
 import type { SiteSpec } from "../models/graphs/sites.ts";
@@ -148,6 +149,17 @@ export const NOTHING_FROZEN: FrozenTensors<unknown, unknown> = {
   bound: () => null,
   share: () => ({}),
 };
+
+/** What callers give as a method. */
+export const A_METHOD = objectWith<Method>(
+  "a method, as defineMethod() or defineBaseMethod() gives it",
+  "name",
+  "kind",
+  "options",
+);
+
+/** What callers give as the methods to choose from. */
+export const METHOD_LIST = z.array(A_METHOD);
 
 /** Forgets the types of a method's options, for lists; the schema still guards them. */
 export function defineMethod<O, S>(method: AdapterMethod<O, S>): AdapterMethod {

@@ -5,12 +5,13 @@
  */
 import { UsageError } from "../errors.ts";
 import type { ProgramSpec } from "../graph/program.ts";
+import { A_COUNT, AN_AMOUNT, checkArguments, objectWith, withMembers } from "../messages/arguments.ts";
 import { findNamed } from "../messages/find-named.ts";
-import type { BaseModel } from "../models/base/base-model.ts";
+import { A_BASE, type BaseModel } from "../models/base/base-model.ts";
 import type { Model } from "../models/model.ts";
 import type { StorageName } from "../quant/storages.ts";
 import { BufferPool } from "../runtime/memory/buffer-pool.ts";
-import { type Engine, type Program, onThreads } from "../runtime/engine.ts";
+import { AN_ENGINE, type Engine, type Program, onThreads } from "../runtime/engine.ts";
 import type { HostTensor } from "../runtime/host-tensor.ts";
 import type { TensorRead } from "../models/graphs/part-tensors.ts";
 import type { Compute } from "../nn/compute.ts";
@@ -22,6 +23,16 @@ import { RESIDENT, type VectorMemory } from "../runtime/memory/vector-memory.ts"
 import type { Riders } from "./blocks/riders.ts";
 import type { Lease, WeightTensors } from "./weights/lease.ts";
 import { RESIDENCIES, type Residency, type Smoothing, Weights } from "./weights/weights.ts";
+
+const ARGUMENTS = withMembers({
+  engine: AN_ENGINE,
+  base: A_BASE,
+  options: withMembers({
+    maxTableBytes: AN_AMOUNT.optional(),
+    sliceRows: A_COUNT.optional(),
+    attentionChunk: A_COUNT.optional(),
+  }),
+});
 
 /** A compiled program with what it was made from. */
 export interface Compiled<T> {
@@ -93,17 +104,16 @@ export class Session {
     engine: Engine,
     base: BaseModel,
     residency: Residency = "stored",
-    {
+    options: SessionOptions = {},
+  ) {
+    checkArguments("Session", ARGUMENTS, { engine, base, options });
+    const {
       maxTableBytes = MAX_TABLE_BYTES,
       sliceRows = SLICE_ROWS,
       compute = f32,
       attentionChunk,
-      memory = RESIDENT,
-      smoothing = new Map(),
-      measureMany,
-      lender,
-    }: SessionOptions = {},
-  ) {
+    } = options;
+    const { memory = RESIDENT, smoothing = new Map(), measureMany, lender } = options;
     const forms = RESIDENCIES.map((name) => ({ name }));
     findNamed("weights", forms, residency);
     this.engine = engine;
@@ -222,3 +232,6 @@ export class Session {
     this.weights.release();
   }
 }
+
+/** What callers give as a session. */
+export const A_SESSION = objectWith<Session>("a Session", "engine", "base", "compile", "release");

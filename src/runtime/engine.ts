@@ -3,6 +3,7 @@
  *
  * A program's outputs go into memory that the caller owns, so that a steady loop allocates nothing.
  */
+import { objectWith } from "../messages/arguments.ts";
 import type { Target } from "../graph/emitter.ts";
 import type { ProgramSpec } from "../graph/program.ts";
 import type { HostTensor } from "./host-tensor.ts";
@@ -64,6 +65,14 @@ export interface Engine {
   /** Compiles a program. @throws RangeError, TypeError for a constant that does not fit */
   compile(spec: ProgramSpec, options?: CompileOptions): Promise<Program>;
 }
+
+/** What callers give as an engine. */
+export const AN_ENGINE = objectWith<Engine>(
+  "an engine, as createEngine() makes it",
+  "compile",
+  "makeMemory",
+  "target",
+);
 
 /** An engine like another one, for programs that run beside each other, each on so many threads. */
 export function onThreads(engine: Engine, threads: number): Engine {

@@ -85,11 +85,15 @@ function makeWorkFolder(page: string): string {
   const library = join(work, "node_modules", "graft");
   mkdirSync(library, { recursive: true });
   symlinkSync(join(ROOT, "examples"), join(work, "examples"));
-  symlinkSync(join(ROOT, "node_modules/zod"), join(work, "node_modules/zod"));
-  const index = new URL("../../src/index.ts", import.meta.url).href;
+  for (const name of ["zod", "onnxruntime-common"])
+    symlinkSync(join(ROOT, "node_modules", name), join(work, "node_modules", name));
   writeFileSync(join(work, "package.json"), '{"type":"module"}');
-  writeFileSync(join(library, "package.json"), '{"type":"module","exports":"./index.js"}');
-  writeFileSync(join(library, "index.js"), `export * from ${JSON.stringify(index)};\n`);
+  const exported = { ".": "./index.js", "./core": "./core.js" };
+  writeFileSync(join(library, "package.json"), JSON.stringify({ type: "module", exports: exported }));
+  for (const name of ["index", "core"]) {
+    const source = new URL(`../../src/${name}.ts`, import.meta.url).href;
+    writeFileSync(join(library, `${name}.js`), `export * from ${JSON.stringify(source)};\n`);
+  }
   return work;
 }
 

@@ -4,9 +4,11 @@
  * The cache stays from one call to the next: a prompt that begins like an earlier one (a chat that goes on) runs only what
  * is new, by whole pages.
  */
+import { z } from "zod";
 import { UsageError } from "../../errors.ts";
-import type { Adapter } from "../../peft/attach.ts";
-import type { Session } from "../../run/session.ts";
+import { A_FUNCTION, checkArguments } from "../../messages/arguments.ts";
+import { type Adapter, AN_ADAPTER } from "../../peft/attach.ts";
+import { A_SESSION, type Session } from "../../run/session.ts";
 import { AdapterPool } from "../adapters/adapter-pool.ts";
 import type { HeldAdapter } from "../adapters/held-adapter.ts";
 import { type Completion, type GenerationEnd, completeText } from "./completion.ts";
@@ -24,6 +26,10 @@ export interface GeneratorParts {
   readonly session: Session;
   readonly adapter: Adapter | null;
 }
+
+const ADAPTER = z.strictObject({ adapter: AN_ADAPTER.nullable() });
+const PARTS = ADAPTER.extend({ session: A_SESSION });
+const ON_TOKEN = z.strictObject({ onToken: A_FUNCTION });
 
 /** What to write after. */
 export type GenerateRequest = Pick<
@@ -55,7 +61,9 @@ export class Generator {
   }
 
   /** Compiles the programs. @throws UsageError "usage/model" for a model that writes no text */
-  static async create({ session, adapter }: GeneratorParts): Promise<Generator> {
+  static async create(parts: GeneratorParts): Promise<Generator> {
+    checkArguments("Generator.create", PARTS, parts);
+    const { session, adapter } = parts;
     const { base, model } = session;
     requireText(base.name, model);
     const adapters = new AdapterPool({ session, maxLoaded: 0, isOwnFirst: true });
@@ -75,6 +83,7 @@ export class Generator {
    * written is not disturbed.
    */
   async prepare(adapter: Adapter | null): Promise<void> {
+    checkArguments("prepare", ADAPTER, { adapter });
     await this.engine.adapters.warmUp(adapter);
   }
 
@@ -84,6 +93,7 @@ export class Generator {
    * @throws UsageError "usage/state" while a generation is in work
    */
   async switchTo(adapter: Adapter | null): Promise<void> {
+    checkArguments("switchTo", ADAPTER, { adapter });
     this.#refuseBusy("switch adapters");
     const held = await this.engine.adapters.hold(adapter);
     this.#refuseBusy("switch adapters");
@@ -129,6 +139,7 @@ export class Generator {
     request: GenerateRequest,
     onToken: (token: GeneratedToken) => void = () => {},
   ): Promise<Completion> {
+    checkArguments("complete", ON_TOKEN, { onToken });
     this.#refuseBusy("generate");
     this.#isBusy = true;
     try {

@@ -5,8 +5,11 @@
  * then changes which tensors programs read and nothing else. Nothing is merged, so the base stays what it is. A task stays until
  * whoever loaded it unloads it; those of a server come and go with requests (`adapters/adapter-pool`).
  */
+import { z } from "zod";
 import { UsageError } from "../../errors.ts";
 import type { ReadAdapter } from "../../format/adapters/read-adapter.ts";
+import { A_FUNCTION, A_NAME, checkArguments } from "../../messages/arguments.ts";
+import { withTextSettings } from "../serving/text-settings.ts";
 import type { BaseModel } from "../../models/base/base-model.ts";
 import { nearest } from "../../messages/nearest.ts";
 import type { Adapter } from "../../peft/attach.ts";
@@ -50,6 +53,10 @@ export interface TaskSetParts {
   /** Reads the adapter in a folder onto the base. */
   readonly read: (folder: string) => Promise<ReadAdapter>;
 }
+
+const NAME = z.strictObject({ name: A_NAME });
+const LOADED = NAME.extend({ folder: A_NAME });
+const ROWS = z.strictObject({ requests: z.array(z.unknown()), onDone: A_FUNCTION });
 
 interface Entry extends Task {
   /** Batches that have it in work. */
@@ -102,6 +109,7 @@ export class TaskSet {
   #entryOf(name: string): Entry {
     const task = this.#tasks.get(name);
     if (task) return task;
+    checkArguments("TaskSet", NAME, { name });
     const names = [...this.#tasks.keys()];
     const alike = nearest(name, names);
     const known = names.map((each) => `"${each}"`).join(", ");
@@ -118,6 +126,7 @@ export class TaskSet {
    * as `readAdapter`
    */
   async load(name: string, folder: string): Promise<Task> {
+    checkArguments("load", LOADED, { name, folder });
     const { base, generator, read } = this.#parts;
     this.#requireOpen(`load task "${name}"`);
     if (generator.session.base !== base) {
@@ -165,6 +174,8 @@ export class TaskSet {
     signal?: AbortSignal,
     onDone: (completion: Completion, row: number) => void = () => {},
   ): Promise<Completion[]> {
+    checkArguments("writeRows", ROWS, { requests, onDone });
+    for (const request of requests) withTextSettings({ ...request, signal });
     const { engine } = this.#parts.generator;
     const tasks = requests.map(({ task = this.active }) => (task === null ? null : this.#entryOf(task)));
     for (const { promptIds } of requests) checkPrompt(engine.session.model, promptIds);

@@ -1,5 +1,6 @@
 /** @file Checks prompts, and makes what the programs read of the tokens of one sequence as it grows. */
 import { UsageError } from "../../errors.ts";
+import { showValue } from "../../messages/expected.ts";
 import type { Model } from "../../models/model.ts";
 import type { PassFacts } from "../../nn/pass.ts";
 
@@ -24,11 +25,11 @@ export function checkPrompt(
       { hint: "Shorten the prompt, or start a new conversation." },
     );
   }
-  const foreign = promptIds.find((id) => !(Number.isInteger(id) && id >= 0 && id < numOutputs));
-  if (foreign !== undefined) {
+  const at = promptIds.findIndex((id) => !(Number.isInteger(id) && id >= 0 && id < numOutputs));
+  if (at >= 0) {
     throw new UsageError(
       "usage/shape",
-      `Cannot generate: the prompt has id ${foreign}, expected ids below ${numOutputs}`,
+      `Cannot generate: the prompt has id ${showValue(promptIds[at])}, expected ids below ${numOutputs}`,
       { hint: "Use the tokenizer that belongs to the model." },
     );
   }

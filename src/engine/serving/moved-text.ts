@@ -3,7 +3,11 @@
  *
  * Keys and values are computed again there, and the draws that were made are skipped, so that the text is the same.
  */
+import { z } from "zod";
 import { UsageError } from "../../errors.ts";
+import { checkArguments, IDS } from "../../messages/arguments.ts";
+import { showValue } from "../../messages/expected.ts";
+import { withTextSettings } from "./text-settings.ts";
 import type { Penalties } from "../sampling/penalties.ts";
 import type { ServeRequest } from "./serve-request.ts";
 
@@ -20,6 +24,14 @@ type Kept = Pick<
   | "writtenIds"
 >;
 
+const NEW_IDS = z.strictObject({ newIds: IDS });
+const MOVED = z.strictObject({
+  moved: z.looseObject({
+    adapter: z.string().nullable(),
+    penalties: z.looseObject({ bias: z.array(z.array(z.number())) }).nullable(),
+  }),
+});
+
 /** A text as JSON holds it. */
 export interface MovedText extends Kept {
   readonly version: 1;
@@ -34,7 +46,8 @@ export interface MovedText extends Kept {
  * @throws UsageError "usage/shape" for one that follows a grammar, or whose adapter has no name
  */
 export function exportText(request: ServeRequest, newIds: readonly number[]): MovedText {
-  const { adapter = null, penalties, grammar, reader, writtenIds = [] } = request;
+  checkArguments("exportText", NEW_IDS, { newIds });
+  const { adapter = null, penalties, grammar, reader, writtenIds = [] } = withTextSettings(request);
   if (grammar || reader || (adapter !== null && typeof adapter !== "string")) {
     throw new UsageError(
       "usage/shape",
@@ -64,12 +77,20 @@ export function exportText(request: ServeRequest, newIds: readonly number[]): Mo
   };
 }
 
-/** The request that goes on with an exported text: only what comes next is told. @throws UsageError "usage/shape" */
-export function importText({ version, penalties, ...text }: MovedText): ServeRequest {
+/**
+ * The request that goes on with an exported text: only what comes next is told.
+ * @throws UsageError "usage/shape" for what another version has exported, "usage/flag" for what is no such text
+ */
+export function importText(moved: MovedText): ServeRequest {
+  checkArguments("importText", MOVED, { moved });
+  const { version, penalties, ...text } = moved;
   if (version !== 1) {
-    throw new UsageError("usage/shape", `Cannot import a text: version ${String(version)}, expected 1`, {
+    throw new UsageError("usage/shape", `Cannot import a text: version ${showValue(version)}, expected 1`, {
       hint: "Export it with this version of graft.",
     });
   }
-  return { ...text, ...(penalties && { penalties: { ...penalties, bias: new Map(penalties.bias) } }) };
+  return withTextSettings({
+    ...text,
+    ...(penalties && { penalties: { ...penalties, bias: new Map(penalties.bias) } }),
+  });
 }

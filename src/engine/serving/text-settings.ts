@@ -1,13 +1,24 @@
 /** @file Checks the settings of a text, since callers may pass anything. */
 import { z } from "zod";
+import { A_FUNCTION, A_SIGNAL, IDS, objectWith } from "../../messages/arguments.ts";
 import { parseSettings } from "../../messages/problems.ts";
 import { SAMPLING_OPTIONS } from "../sampling/sampler.ts";
+import type { Grammar } from "../grammar/token-grammar.ts";
 import type { ServeRequest } from "./serve-request.ts";
 
 const NEW_TOKENS = z.int().min(0);
+const ID_LIST = z.array(z.int().min(0));
 
-/** `seed` is any whole number. */
+/** `seed` is any whole number; of `promptIds` the model knows more. */
 const TEXT_SETTINGS = z.object({
+  promptIds: IDS,
+  writtenIds: ID_LIST.optional(),
+  stopIds: ID_LIST.optional(),
+  topLogProbs: z.int().min(0).optional(),
+  grammar: objectWith<Grammar>("a grammar", "begin").nullish(),
+  signal: A_SIGNAL.optional(),
+  onAdapter: A_FUNCTION.optional(),
+  onLogits: A_FUNCTION.optional(),
   maxNewTokens: NEW_TOKENS,
   minNewTokens: NEW_TOKENS.optional(),
   sampling: SAMPLING_OPTIONS.omit({ seed: true }).optional(),
@@ -16,11 +27,11 @@ const TEXT_SETTINGS = z.object({
 
 /** A request whose settings mean something, with those of a draw that are left out. @throws UsageError "usage/flag" */
 export function withTextSettings(request: ServeRequest): ServeRequest {
-  const { maxNewTokens, minNewTokens, sampling, seed } = request;
   const settings = parseSettings(
     TEXT_SETTINGS,
-    { maxNewTokens, minNewTokens, sampling, seed },
+    request,
     "these settings of a text",
+    "See the declaration of `GenerateRequest` for what a text takes.",
   );
   return settings.sampling === undefined ? request : { ...request, sampling: settings.sampling };
 }

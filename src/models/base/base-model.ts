@@ -1,4 +1,5 @@
 /** @file A base model: what its family says of it, and where its tensors come from. */
+import { objectWith } from "../../messages/arguments.ts";
 import type { StoredTensor } from "../../quant/stored-tensor.ts";
 import type { OperandStore } from "../../nn/operand-store.ts";
 import type { Planes } from "../../quant/planes.ts";
@@ -89,3 +90,11 @@ export class BaseModel {
     return hostTensor("float32", shape, data);
   }
 }
+
+/** What callers give as a base. */
+export const A_BASE = objectWith<BaseModel>(
+  "a base model, as loadModel() or loadWeights() gives it",
+  "model",
+  "source",
+  "derived",
+);

@@ -2,7 +2,7 @@
  * @file The log as an event file of TensorBoard: records of a length, its checksum, an Event of protobuf, its checksum. The
  * fields below are those of the public schema (event.proto, summary.proto) that graft writes.
  */
-import { protobufSchema } from "./protobuf-schema.ts";
+import { protobufSchema } from "../../graph/protobuf-schema.ts";
 import { type LogEntry, type LogFormat } from "./log-format.ts";
 import { maskedCrc32c } from "./crc32c.ts";
 

@@ -1,6 +1,6 @@
 /** @file Messages of protobuf from a table of their fields: what graft writes and reads of other programs' schemas. */
 import protobuf from "protobufjs/light.js";
-import type { MessageFields } from "../../graph/protobuf-writer.ts";
+import type { MessageFields } from "./protobuf-writer.ts";
 
 /** Makes the messages of a schema, by name. */
 export function protobufSchema(messages: Readonly<Record<string, MessageFields>>): protobuf.Root {
