@@ -5,6 +5,8 @@
  * that was passed in, so equal seeds give equal runs.
  */
 
+import { UsageError } from "./errors.ts";
+
 function rotateLeft(x: number, bits: number): number {
   return (x << bits) | (x >>> (32 - bits));
 }
@@ -22,6 +24,11 @@ export class Random {
 
   /** Makes a generator from an integer seed and, for independent streams of one seed, further integers. */
   constructor(seed: number, ...stream: readonly number[]) {
+    if (!Number.isInteger(seed)) {
+      throw new UsageError("usage/flag", `Cannot draw by seed ${String(seed)}: expected an integer`, {
+        hint: "Give any integer; equal ones give equal draws.",
+      });
+    }
     let x = seed >>> 0;
     const next = (): number => {
       x = (x + 0x9e3779b9) | 0;

@@ -4,6 +4,7 @@
  * Large files are read in a thread and kept in the cache, where the caller says what tokenizer and template were made of:
  * a thread has to make them anew. Small ones are read at once, as starting a thread would take longer.
  */
+import { z } from "zod";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Environment } from "../environment.ts";
@@ -12,7 +13,21 @@ import type { TrainingUnit } from "./examples/training-unit.ts";
 import type { Columns } from "./rows/columns.ts";
 import type { DataKindName, DataUnits } from "./examples/data-kinds.ts";
 import { type DataReport, reportOn, type RowCounts, sumCounts } from "./reports/data-report.ts";
-import { type DataPart, type DatasetOptions, IN_MEMORY, requireExamples } from "./dataset.ts";
+import {
+  A_FUNCTION,
+  A_NAME,
+  A_SIGNAL,
+  AN_AMOUNT,
+  AN_ENVIRONMENT,
+  checkArguments,
+} from "../messages/arguments.ts";
+import {
+  type DataPart,
+  DATASET_OPTIONS,
+  type DatasetOptions,
+  IN_MEMORY,
+  requireExamples,
+} from "./dataset.ts";
 import type { Example } from "./examples/example.ts";
 import { FILE_KINDS, findFileKind, withoutCompression } from "./formats/file-kinds.ts";
 import { type DataContent, hashBytes, openContent, readContent } from "./files/data-content.ts";
@@ -100,6 +115,18 @@ export async function readTrained<K extends DataKindName = "text">(
   return { examples: train, report: reports.train };
 }
 
+const ARGUMENTS = z.strictObject({
+  path: A_NAME,
+  options: DATASET_OPTIONS.extend({
+    signal: A_SIGNAL.optional(),
+    onProgress: A_FUNCTION.optional(),
+    onFile: A_FUNCTION.optional(),
+    cacheFolder: A_NAME.nullish(),
+    env: AN_ENVIRONMENT.optional(),
+    largeBytes: AN_AMOUNT.optional(),
+  }),
+});
+
 /**
  * Reads a data set from a file or folder.
  * @throws format/file, format/json, usage/data, usage/chat-template, each naming the file and line
@@ -108,6 +135,7 @@ export async function readDataset<K extends DataKindName = "text">(
   path: string,
   options: ReadOptions<K>,
 ): Promise<Dataset<DataUnits[K]>> {
+  checkArguments("readDataset", ARGUMENTS, { path, options });
   const [dataset] = await readDatasets([path], options);
   return dataset!;
 }

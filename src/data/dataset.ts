@@ -5,7 +5,11 @@
  * are cut, dropped or refused as `overlong` says, and counted. All faulty rows are told in one error, or left out. What rows
  * are looked for and what they become is a matter of the kind of data.
  */
+import { z } from "zod";
+import type { ChatTemplate } from "./chat/chat-template.ts";
+import type { Tokenizer } from "./tokenizer/tokenizer.ts";
 import { UsageError } from "../errors.ts";
+import { A_COUNT, A_NAME, argument, checkArguments, objectWith } from "../messages/arguments.ts";
 import { formatCountOf } from "../messages/numbers.ts";
 import { exampleLength, sequencesOf, type TrainingUnit } from "./examples/training-unit.ts";
 import { areNumbered, type Columns, renameColumns } from "./rows/columns.ts";
@@ -17,7 +21,7 @@ import {
   type UnitOptions,
 } from "./examples/data-kinds.ts";
 import { type DataReport, reportOn, type RowCounts } from "./reports/data-report.ts";
-import { makeExample, type Example } from "./examples/example.ts";
+import { makeExample, type Example, TRAIN_ON } from "./examples/example.ts";
 import { Faults } from "./reports/faults.ts";
 import { DATA_ENDINGS, findFileKind, isPlainText } from "./formats/file-kinds.ts";
 import type { ParsedRow, ParseOptions } from "./formats/parsed-row.ts";
@@ -38,6 +42,25 @@ export interface DatasetOptions<K extends DataKindName = "text"> extends UnitOpt
   /** Leave faulty rows out, and count them, instead of refusing the data set. */
   readonly skipFaulty?: boolean;
 }
+
+/** What callers give as options. */
+export const DATASET_OPTIONS = z.looseObject({
+  tokenizer: objectWith<Tokenizer>(
+    "a tokenizer, as createTokenizer() makes it",
+    "encode",
+    "decode",
+    "bosId",
+    "eosId",
+  ),
+  template: objectWith<ChatTemplate>("a chat template, as createChatTemplate() makes it", "render", "source"),
+  maxLength: A_COUNT,
+  trainOn: z.enum(TRAIN_ON).optional(),
+  kind: z.enum(Object.keys(DATA_KINDS) as DataKindName[]).optional(),
+  overlong: z.enum(OVERLONG).optional(),
+  columns: argument<Columns>("a Map of columns by name", (value) => value instanceof Map).optional(),
+  skipFaulty: z.boolean().optional(),
+});
+const ARGUMENTS = z.strictObject({ text: z.string(), path: A_NAME, options: DATASET_OPTIONS });
 
 /** Examples of one file, and what reading them did. */
 export interface DataPart<U extends TrainingUnit = Example> {
@@ -178,6 +201,7 @@ export function readExamples<K extends DataKindName = "text">(
   path: string,
   options: DatasetOptions<K>,
 ): DataPart<DataUnits[K]> {
+  checkArguments("readExamples", ARGUMENTS, { text, path, options });
   const examples: DataUnits[K][] = [];
   const reader = new UnitReader(options, (unit) => void examples.push(unit));
   const kind = findFileKind(path);

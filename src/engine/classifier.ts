@@ -1,13 +1,16 @@
 /** @file Classes of images and texts: the logits of the position that tells the class, several examples a pass. */
+import { z } from "zod";
 import { toBatch } from "../data/batches/batch.ts";
-import { type TrainingExample, exampleLength } from "../data/examples/training-unit.ts";
+import { type TrainingExample, UNIT_LIST, exampleLength } from "../data/examples/training-unit.ts";
 import type { ClassExample } from "../data/examples/class-example.ts";
 import type { ImageExample } from "../data/examples/images.ts";
 import { factsOf, labelledPositions } from "../data/batches/pass-facts.ts";
 import { UsageError } from "../errors.ts";
-import type { Adapter } from "../peft/attach.ts";
+import { checkArguments } from "../messages/arguments.ts";
+import { type Adapter, AN_ADAPTER } from "../peft/attach.ts";
 import { ForwardPass } from "../run/forward-pass.ts";
-import type { Session } from "../run/session.ts";
+import { requireReadable } from "../train/loop/checks.ts";
+import { A_SESSION, type Session } from "../run/session.ts";
 
 /** Positions of one pass: enough examples to fill the machine, few enough for small memory. */
 const PASS_POSITIONS = 1024;
@@ -23,6 +26,9 @@ export interface Classification {
   readonly logits: Float32Array;
 }
 
+const PARTS = z.strictObject({ session: A_SESSION, adapter: AN_ADAPTER.nullable() });
+const EXAMPLES = z.strictObject({ examples: UNIT_LIST });
+
 export class Classifier {
   readonly #forward: ForwardPass;
 
@@ -32,6 +38,7 @@ export class Classifier {
 
   /** Compiles what is not tied to a block. `adapter` null: the base alone. @throws UsageError "usage/model" for a model that tells no classes */
   static async create(session: Session, adapter: Adapter | null): Promise<Classifier> {
+    checkArguments("Classifier.create", PARTS, { session, adapter });
     const { task, modelType, classPosition } = session.model;
     if (classPosition === null) {
       throw new UsageError(
@@ -43,8 +50,10 @@ export class Classifier {
     return new Classifier(await ForwardPass.create(session, adapter));
   }
 
-  /** Classifies examples in their order; their own labels are not looked at. */
+  /** Classifies examples in their order; their own labels are not looked at. @throws as `Evaluator.evaluate` */
   async classify(examples: readonly Classified[]): Promise<Classification[]> {
+    checkArguments("classify", EXAMPLES, { examples });
+    requireReadable(examples, this.#forward.session.model);
     const results: Classification[] = [];
     let from = 0;
     while (from < examples.length) {

@@ -2,11 +2,13 @@
  * @file Models, adapters and their files by paths of the disk. What reads a `Folder` or a `ByteSource`, and what plans files, gets
  * Node's file system here.
  */
+import { z } from "zod";
 import { stat } from "node:fs/promises";
 import { basename, dirname } from "node:path";
 import { FormatError } from "../errors.ts";
 import type { BaseModel } from "../models/base/base-model.ts";
-import type { Adapter } from "../peft/attach.ts";
+import { A_NAME, checkArguments } from "../messages/arguments.ts";
+import { type Adapter, AN_ADAPTER } from "../peft/attach.ts";
 import type { Method } from "../peft/method.ts";
 import { describeFileProblem } from "../messages/system-error.ts";
 import * as adapters from "./adapters/adapter.ts";
@@ -104,8 +106,12 @@ export async function writeModel(
   await writeFolderAtomic(path, modelFolderFiles(parts), options);
 }
 
+const PATH = z.strictObject({ path: A_NAME });
+const WRITTEN = PATH.extend({ adapter: AN_ADAPTER, origin: adapters.AN_ORIGIN });
+
 /** The folder of an adapter. @throws FormatError format/file when there is a file or nothing */
 async function adapterFolderAt(path: string): Promise<Folder> {
+  checkArguments("readAdapter", PATH, { path });
   let isFile: boolean;
   try {
     isFile = (await stat(path)).isFile();
@@ -140,6 +146,7 @@ export async function writeAdapter(
   adapter: Adapter,
   origin: adapters.AdapterOrigin,
 ): Promise<void> {
+  checkArguments("writeAdapter", WRITTEN, { path, adapter, origin });
   const baseRecord = await recordBase(origin.base);
   await writeFolderAtomic(path, adapters.adapterFiles(adapter, { baseRecord, ...origin }));
 }

@@ -1,4 +1,13 @@
 /** @file From the name of a model to a folder or file on the local disk: asks the sources in order. */
+import { z } from "zod";
+import {
+  A_FUNCTION,
+  A_NAME,
+  A_SIGNAL,
+  AN_AMOUNT,
+  AN_ENVIRONMENT,
+  checkArguments,
+} from "../messages/arguments.ts";
 import type { Environment } from "../environment.ts";
 import { FailedError, UsageError } from "../errors.ts";
 import { showValue } from "../messages/expected.ts";
@@ -23,6 +32,20 @@ export interface ResolveOptions {
   readonly sources?: readonly Source[];
 }
 
+/** Of what opens models too, whose options are others' as well. */
+const ARGUMENTS = z.strictObject({
+  options: z.looseObject({
+    onProgress: A_FUNCTION.optional(),
+    signal: A_SIGNAL.optional(),
+    env: AN_ENVIRONMENT.optional(),
+    timeoutMs: AN_AMOUNT.optional(),
+    verify: z.boolean().optional(),
+    sources: z.array(z.unknown()).optional(),
+    name: A_NAME.optional(),
+    adapter: A_NAME.optional(),
+  }),
+});
+
 /** Where a model lies and which source gave it. */
 export interface ResolvedModel {
   /** A model folder, or a .gguf file. */
@@ -36,6 +59,7 @@ export interface ResolvedModel {
  * "source/corrupt" for a wrong checksum, "failed/write" when the cache cannot be written.
  */
 export async function resolveModel(name: string, options: ResolveOptions = {}): Promise<ResolvedModel> {
+  checkArguments("resolveModel", ARGUMENTS, { options });
   const env = options.env ?? process.env;
   // What comes from JavaScript may be anything.
   if (typeof name !== "string") {

@@ -32,8 +32,20 @@ export const A_SIGNAL = objectWith<AbortSignal>(
   "throwIfAborted",
 );
 
+/** Variables by name, such as `process.env`. */
+export const AN_ENVIRONMENT = argument<object>(
+  "variables by name",
+  (value) => typeof value === "object" && value !== null,
+);
+
 /** A path or name. */
 export const A_NAME = z.string().min(1);
+
+/** Text, which may be empty. */
+export const A_TEXT = z.string();
+
+/** True or false. */
+export const A_CHOICE = z.boolean();
 
 /** How many there are of something. */
 export const A_COUNT = z.int().min(1);

@@ -1,4 +1,5 @@
 /** @file One of a kind by the name that a setting gives. */
+import { showValue } from "./expected.ts";
 import { UsageError } from "../errors.ts";
 import { nearest } from "./nearest.ts";
 
@@ -11,8 +12,9 @@ export function findNamed<T extends { readonly name: string }>(
   const found = list.find((one) => one.name === name);
   if (found) return found;
   const names = list.map((one) => one.name);
-  const alike = nearest(name, names);
-  throw new UsageError("usage/flag", `Cannot use ${kind} "${name}": expected one of ${names.join(", ")}`, {
+  const alike = typeof name === "string" ? nearest(name, names) : null;
+  const shown = typeof name === "string" ? `"${name}"` : showValue(name);
+  throw new UsageError("usage/flag", `Cannot use ${kind} ${shown}: expected one of ${names.join(", ")}`, {
     hint: alike === null ? "Choose one of these." : `Did you mean "${alike}"?`,
   });
 }

@@ -2,16 +2,18 @@
  * @file Merges an adapter into the base: the weights of an ordinary model that computes the same. Written once for all
  * methods; a method says only how one projection's weights change.
  */
+import { z } from "zod";
+import { checkArguments } from "../messages/arguments.ts";
 import { UsageError } from "../errors.ts";
 import { Graph, type Value } from "../graph/graph.ts";
 import { transpose } from "../graph/ops/shapes/transpose.ts";
 import { neededInputs } from "../graph/program.ts";
-import type { BaseModel } from "../models/base/base-model.ts";
+import { A_BASE, type BaseModel } from "../models/base/base-model.ts";
 import type { SiteSpec } from "../models/graphs/sites.ts";
 import { moduleOf } from "../models/module-path.ts";
-import type { Engine, Program } from "../runtime/engine.ts";
+import { AN_ENGINE, type Engine, type Program } from "../runtime/engine.ts";
 import { type HostTensor, hostTensor, zeros } from "../runtime/host-tensor.ts";
-import type { Adapter } from "./attach.ts";
+import { type Adapter, AN_ADAPTER } from "./attach.ts";
 import type { AdaptedSite } from "./layout.ts";
 import { type Method, configFileOf, splitStack } from "./method.ts";
 import { inputSite } from "./sites/site-inputs.ts";
@@ -29,6 +31,8 @@ export interface MergePlace {
   readonly spec: SiteSpec;
 }
 
+const ARGUMENTS = z.strictObject({ engine: AN_ENGINE, base: A_BASE, adapter: AN_ADAPTER });
+
 /** Computes merged tensors one at a time, by Hugging Face name. */
 export class Merger {
   readonly #engine: Engine;
@@ -42,6 +46,7 @@ export class Merger {
 
   /** @throws UsageError "usage/adapter" when the method's result is not a change of weights. */
   constructor(engine: Engine, base: BaseModel, adapter: Adapter) {
+    checkArguments("mergeAdapter", ARGUMENTS, { engine, base, adapter });
     const { method } = adapter;
     if (method.kind === "adapter" && method.merge === "not-mergeable") {
       throw new UsageError(

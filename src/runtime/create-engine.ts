@@ -1,16 +1,23 @@
 /** @file Chooses the engine: ONNX Runtime by its C API, or by its own binding where that cannot be called. */
+import { A_CHOICE, A_TEXT, checkArguments, withMembers } from "../messages/arguments.ts";
+import { showValue } from "../messages/expected.ts";
 import { UsageError } from "../errors.ts";
 import { type Engine, type EngineOptions, MAX_THREADS } from "./engine.ts";
 import { createNativeEngine } from "./ort/ort-native.ts";
 import { createNodeEngine } from "./ort/ort-node.ts";
 
+const ARGUMENTS = withMembers({
+  options: withMembers({ shareScratch: A_CHOICE.optional(), profilePrefix: A_TEXT.optional() }),
+});
+
 /** Makes the engine of this machine. @throws UsageError `usage/flag` for a number of threads that no program can have */
 export function createEngine(options: EngineOptions = {}): Engine {
+  checkArguments("createEngine", ARGUMENTS, { options });
   const { threads = 1 } = options;
   if (!(Number.isInteger(threads) && threads >= 1 && threads <= MAX_THREADS)) {
     throw new UsageError(
       "usage/flag",
-      `Cannot compute on ${threads} threads: expected a whole number from 1 to ${MAX_THREADS}`,
+      `Cannot compute on ${showValue(threads)} threads: expected a whole number from 1 to ${MAX_THREADS}`,
       { hint: "Leave it out for all processors; more threads than processors make nothing faster." },
     );
   }

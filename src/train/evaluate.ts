@@ -2,11 +2,14 @@
  * @file Computes the loss of a model on examples by an objective, without gradients. Examples of similar length share a
  * pass.
  */
+import { z } from "zod";
+import { AN_OBJECTIVE } from "./objective.ts";
 import { DATA_KINDS } from "../data/examples/data-kinds.ts";
-import { type TrainingUnit, exampleLength } from "../data/examples/training-unit.ts";
-import type { Adapter } from "../peft/attach.ts";
+import { type TrainingUnit, UNIT_LIST, exampleLength } from "../data/examples/training-unit.ts";
+import { A_FUNCTION, checkArguments } from "../messages/arguments.ts";
+import { type Adapter, AN_ADAPTER } from "../peft/attach.ts";
 import type { BetweenBlocks } from "../run/blocks/forward-blocks.ts";
-import type { Session } from "../run/session.ts";
+import { A_SESSION, type Session } from "../run/session.ts";
 import { requireReadable } from "./loop/checks.ts";
 import { unitsToBatch } from "./step/micro-batch.ts";
 import { type ChosenObjective, addMetrics } from "./step/objective-step.ts";
@@ -33,6 +36,14 @@ const PASS_TOKENS = 1024;
 /** The loss of the next token. */
 export const NEXT_TOKEN: ChosenObjective = { objective: crossEntropy, options: {} };
 
+const PARTS = z.strictObject({
+  session: A_SESSION,
+  adapter: AN_ADAPTER.nullable(),
+  chosen: z.looseObject({ objective: AN_OBJECTIVE }),
+  reference: AN_ADAPTER.nullable(),
+});
+const EXAMPLES = z.strictObject({ units: UNIT_LIST.min(1), onProgress: A_FUNCTION });
+
 /** Computes losses with programs that are compiled once. */
 export class Evaluator {
   readonly #session: Session;
@@ -53,6 +64,7 @@ export class Evaluator {
     reference: Adapter | null = null,
     betweenBlocks?: BetweenBlocks,
   ): Promise<Evaluator> {
+    checkArguments("Evaluator.create", PARTS, { session, adapter, chosen, reference });
     const scorer = await Scorer.create(session, { adapter, reference }, chosen.objective, betweenBlocks);
     return new Evaluator(session, scorer, chosen);
   }
@@ -60,12 +72,14 @@ export class Evaluator {
   /**
    * Evaluates examples; `onProgress` is told how many are done. `withPredictions`: tells also how often the likeliest token
    * or class is the right one, which it does of classes anyway.
+   * @throws UsageError "usage/flag" when there is no example, "usage/model" and "usage/shape" for one that the model cannot read
    */
   async evaluate(
     units: readonly TrainingUnit[],
     onProgress: (numDone: number) => void = () => {},
     withPredictions = false,
   ): Promise<Evaluation> {
+    checkArguments("evaluate", EXAMPLES, { units, onProgress });
     requireReadable(units, this.#session.model);
     const { objective, options } = this.#chosen;
     const passes = passesOf(units);

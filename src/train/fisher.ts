@@ -6,15 +6,24 @@
  * Paper: "Merging Models with Fisher-Weighted Averaging", arXiv:2111.09832, section 3.1; there labels are drawn from the
  * model. One example a pass: the square of a sum of gradients is not the sum of their squares.
  */
-import type { TrainingUnit } from "../data/examples/training-unit.ts";
+import { z } from "zod";
+import { type TrainingUnit, UNIT_LIST } from "../data/examples/training-unit.ts";
 import { UsageError } from "../errors.ts";
-import type { Adapter } from "../peft/attach.ts";
+import { A_FUNCTION, checkArguments } from "../messages/arguments.ts";
+import { type Adapter, AN_ADAPTER } from "../peft/attach.ts";
 import type { Parameter } from "../peft/parameters.ts";
 import type { GradientGroup } from "../run/gradients/gradient-buffer.ts";
-import type { Session } from "../run/session.ts";
+import { A_SESSION, type Session } from "../run/session.ts";
 import { requireReadable } from "./loop/checks.ts";
 import { unitsToBatch } from "./step/micro-batch.ts";
 import { StepRunner } from "./step/step-runner.ts";
+
+const ARGUMENTS = z.strictObject({
+  session: A_SESSION,
+  adapter: AN_ADAPTER,
+  units: UNIT_LIST,
+  onProgress: A_FUNCTION,
+});
 
 /**
  * Estimates it on examples, without dropout; numbers of each parameter in its order, in new memory. `onProgress` is told
@@ -27,6 +36,7 @@ export async function estimateFisher(
   units: readonly TrainingUnit[],
   onProgress: (numDone: number) => void = () => {},
 ): Promise<ReadonlyMap<Parameter, Float32Array>> {
+  checkArguments("estimateFisher", ARGUMENTS, { session, adapter, units, onProgress });
   if (units.length === 0) {
     throw new UsageError(
       "usage/data",

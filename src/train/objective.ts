@@ -5,6 +5,7 @@
  * for the loss and its gradient by each of them, and carries that gradient back through the model. Every number of an
  * outcome is a share of the step: over the micro-batches of a step they add up, however it is cut into micro-batches.
  */
+import { objectWith } from "../messages/arguments.ts";
 import type { z } from "zod";
 import type { Role } from "../data/examples/comparison.ts";
 import type { DataKindName } from "../data/examples/data-kinds.ts";
@@ -84,3 +85,6 @@ export interface Objective<O = unknown> {
   readonly hasPerplexity?: boolean;
   evaluate(scores: Scores, totals: StepTotals, options: O): Outcome;
 }
+
+/** What callers give as an objective. */
+export const AN_OBJECTIVE = objectWith<Objective>("an objective", "name", "options", "rows", "evaluate");

@@ -1,7 +1,9 @@
 /** @file How a caller follows a run, stops it, and lends it what is open already. */
+import { z } from "zod";
 import type { Tokenizer } from "../data/tokenizer/tokenizer.ts";
 import type { Environment } from "../environment.ts";
-import type { Method } from "../peft/method.ts";
+import { A_FUNCTION, A_NAME, A_SIGNAL, AN_ENVIRONMENT, argument, objectWith } from "../messages/arguments.ts";
+import { METHOD_LIST, type Method } from "../peft/method.ts";
 import type { BetweenBlocks } from "../run/blocks/forward-blocks.ts";
 import type { Session } from "../run/session.ts";
 import type { TrainEvent } from "./events.ts";
@@ -42,3 +44,24 @@ export interface SharedModel {
   /** Is called before files are written: until the next block others may run. */
   readonly rest?: () => void;
 }
+
+/** What callers give as hooks. */
+export const HOOKS = z.strictObject({
+  hooks: z.strictObject({
+    onEvent: A_FUNCTION.optional(),
+    signal: A_SIGNAL.optional(),
+    mayWrite: A_FUNCTION.optional(),
+    env: AN_ENVIRONMENT.optional(),
+    given: argument<ReadonlySet<string>>("a Set of keys", (value) => value instanceof Set).optional(),
+    methods: METHOD_LIST.optional(),
+    shared: objectWith<SharedModel>(
+      "an open model: its session and betweenBlocks",
+      "session",
+      "betweenBlocks",
+    ).optional(),
+    namesByContent: z.boolean().optional(),
+    onCheckpoint: A_FUNCTION.optional(),
+    goOnFrom: z.strictObject({ step: z.int().min(0), adapter: A_NAME }).optional(),
+    makeSampleWriter: A_FUNCTION.optional(),
+  }),
+});

@@ -31,7 +31,8 @@ import { openSession } from "./open-session.ts";
 import { type TrainInput, type TrainOptions, parseTrainOptions } from "./settings/options.ts";
 import { PLANNED_SETTINGS } from "./plan/alternatives.ts";
 import { tellDone, tellStart } from "./files/tell-run.ts";
-import type { TrainHooks } from "./train-hooks.ts";
+import { checkArguments } from "../messages/arguments.ts";
+import { HOOKS, type TrainHooks } from "./train-hooks.ts";
 
 /** What a run ended with. */
 export interface TrainResult extends DoneEvent {
@@ -45,6 +46,7 @@ export interface TrainResult extends DoneEvent {
  * "train/no-movement", "train/stopped" later, with the last good checkpoint in place.
  */
 export async function train(input: TrainInput, hooks: TrainHooks = {}): Promise<TrainResult> {
+  checkArguments("train", HOOKS, { hooks });
   return await new Training(
     parseTrainOptions(input, hooks.methods),
     hooks.given ?? givenKeys(input),

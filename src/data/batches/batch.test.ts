@@ -49,7 +49,11 @@ describe("toBatch()", () => {
   it("pads to a given length and refuses one that is too short", () => {
     const rows = [[example([1, 2], [0, 1])]];
     assert.equal(toBatch(rows, 4).input.data.length, 4);
-    assert.throws(() => toBatch(rows, 1), new RangeError("Cannot batch row: 2 tokens, expected at most 1"));
+    assert.throws(() => toBatch(rows, 1), {
+      name: "UsageError",
+      code: "usage/shape",
+      message: "Cannot batch row: 2 tokens, expected at most 1",
+    });
   });
 
   it("says of each label its weight and its sequence, and of each sequence its group and role", () => {

@@ -3,13 +3,15 @@
  *
  * Labels of tokens are shifted here and never cross an example; the class of an image is the label of its first position.
  */
-import { assertInternal } from "../../errors.ts";
+import { z } from "zod";
+import { UsageError, assertInternal } from "../../errors.ts";
 import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
 import type { ClassExample } from "../examples/class-example.ts";
 import type { Role } from "../examples/comparison.ts";
 import type { Example } from "../examples/example.ts";
 import type { ImageExample } from "../examples/images.ts";
-import { countLabels, rowLength, type TrainingExample } from "../examples/training-unit.ts";
+import { A_COUNT, checkArguments } from "../../messages/arguments.ts";
+import { countLabels, rowLength, type TrainingExample, UNIT_LIST } from "../examples/training-unit.ts";
 
 /** The label of a position that has nothing to predict with loss. */
 export const NO_LABEL = -100;
@@ -45,8 +47,11 @@ export interface Batch {
   readonly sequences: readonly { readonly role: Role; readonly group: number }[];
 }
 
-/** Lays rows side by side, padded to `length` or to the longest row. The caller owns the arrays. @throws RangeError when a row is longer */
+const ARGUMENTS = z.strictObject({ rows: z.array(UNIT_LIST), length: A_COUNT.optional() });
+
+/** Lays rows side by side, padded to `length` or to the longest row. The caller owns the arrays. @throws UsageError "usage/shape" when a row is longer */
 export function toBatch(rows: readonly (readonly TrainingExample[])[], length?: number): Batch {
+  checkArguments("toBatch", ARGUMENTS, { rows, length });
   const images = rows.flat().filter((example) => "pixels" in example);
   return images.length > 0 ? toImageBatch(images) : toTokenBatch(rows as TokenRows, length);
 }
@@ -63,7 +68,9 @@ function toTokenBatch(rows: TokenRows, length?: number): Batch {
   const longest = rows.reduce((max, row) => Math.max(max, rowLength(row)), 0);
   const T = length ?? longest;
   if (longest > T) {
-    throw new RangeError(`Cannot batch row: ${longest} tokens, expected at most ${T}`);
+    throw new UsageError("usage/shape", `Cannot batch row: ${longest} tokens, expected at most ${T}`, {
+      hint: "Leave the length out, or shorten the examples.",
+    });
   }
   const size = rows.length * T;
   const ids = new BigInt64Array(size);

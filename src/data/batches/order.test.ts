@@ -113,20 +113,24 @@ describe("planSteps()", () => {
   });
 
   it("refuses sizes and steps that make no sense", () => {
-    for (const [change, message] of [
-      [{ batchSize: 0 }, "Cannot plan steps: batchSize 0, expected a positive integer"],
+    const refused = "Cannot use the arguments of planSteps(): options.";
+    for (const [change, found] of [
+      [{ batchSize: 0 }, "batchSize is 0, expected a whole number of at least 1"],
       [
         { gradientAccumulationSteps: 1.5 },
-        "Cannot plan steps: gradientAccumulationSteps 1.5, expected a positive integer",
+        "gradientAccumulationSteps is 1.5, expected a whole number of at least 1",
       ],
-      [{ examples: [] }, "Cannot plan steps: numExamples 0, expected a positive integer"],
+      [{ examples: [] }, "examples is [], expected a non-empty list"],
+      [{ seed: Number.NaN }, "seed is NaN, expected a whole number"],
     ] as const) {
-      assert.throws(() => planSteps({ ...base, ...change }), new RangeError(message));
+      const error = { name: "UsageError", code: "usage/flag", message: `${refused}${found}` };
+      assert.throws(() => planSteps({ ...base, ...change }), error);
     }
-    assert.throws(
-      () => planSteps(base).microBatches(-1),
-      new RangeError("Cannot plan step -1: expected an integer from 0"),
-    );
+    assert.throws(() => planSteps(base).microBatches(-1), {
+      name: "UsageError",
+      code: "usage/flag",
+      message: "Cannot plan step -1: expected an integer from 0",
+    });
   });
 
   it("keeps the sequences of a comparison in one micro-batch, and does not pack them", () => {

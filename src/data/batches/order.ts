@@ -3,7 +3,9 @@
  *
  * Nothing is carried from step to step, so a run that is resumed at any step goes on exactly.
  */
-import { assertInternal } from "../../errors.ts";
+import { z } from "zod";
+import { UsageError, assertInternal } from "../../errors.ts";
+import { A_CHOICE, A_COUNT, checkArguments } from "../../messages/arguments.ts";
 import { Random } from "../../random.ts";
 import { type TrainingUnit, exampleLength } from "../examples/training-unit.ts";
 import type { Example } from "../examples/example.ts";
@@ -102,18 +104,31 @@ function chunk<T>(items: readonly T[], size: number): T[][] {
   );
 }
 
-/** @throws RangeError */
+const ARGUMENTS = z.strictObject({
+  options: z.looseObject({
+    examples: z.array(z.unknown()).min(1),
+    batchSize: A_COUNT,
+    gradientAccumulationSteps: A_COUNT,
+    packing: A_CHOICE,
+    maxLength: A_COUNT,
+    shuffle: A_CHOICE,
+    seed: z.int(),
+    sources: z.array(z.looseObject({ numExamples: z.int().min(0), weight: z.number().gt(0) })).optional(),
+  }),
+});
+
+/** @throws UsageError as `planSteps` */
 function requirePlannable<E extends TrainingUnit>(options: PlanOptions<E>): void {
-  const { examples, batchSize, gradientAccumulationSteps, packing } = options;
-  const counts = { batchSize, gradientAccumulationSteps, numExamples: examples.length };
-  for (const [name, value] of Object.entries(counts)) {
-    if (!Number.isInteger(value) || value < 1) {
-      throw new RangeError(`Cannot plan steps: ${name} ${value}, expected a positive integer`);
-    }
-  }
-  if (packing && examples.some((unit) => "sequences" in unit)) {
-    throw new RangeError("Cannot plan steps: packs of comparisons, expected one comparison a row");
-  }
+  checkArguments("planSteps", ARGUMENTS, { options });
+  const { examples, packing } = options;
+  if (!packing || !examples.some((unit) => "sequences" in unit)) return;
+  throw new UsageError(
+    "usage/data",
+    "Cannot plan steps: packs of comparisons, expected one comparison a row",
+    {
+      hint: "Leave packing out.",
+    },
+  );
 }
 
 /** The examples of each row by their indices, source by source, and how many rows each source has. */
@@ -147,12 +162,12 @@ function layRows<E extends TrainingUnit>(
  * Plans all steps. Packs are made once, source by source, over the order of epoch 0, and shuffled anew in each epoch, so
  * every epoch has equally many steps; the last step of an epoch may be smaller.
  *
- * @throws RangeError when there is no example, a size is not a positive integer, an example does not fit a pack, or
- * comparisons are to be packed
+ * @throws UsageError "usage/flag" when there is no example or a size is not a positive integer, "usage/data" when comparisons are to be
+ * packed; RangeError when an example does not fit a pack
  */
 export function planSteps<E extends TrainingUnit>(options: PlanOptions<E>): StepPlan<E> {
-  const { examples, batchSize, gradientAccumulationSteps } = options;
   requirePlannable(options);
+  const { examples, batchSize, gradientAccumulationSteps } = options;
   const { rows, sets } = layRows(options);
   const orderOf = draws(sets, options);
   const numRows = sets.reduce((sum, { numItems, weight }) => sum + numDrawn(numItems, weight), 0);
@@ -165,7 +180,9 @@ export function planSteps<E extends TrainingUnit>(options: PlanOptions<E>): Step
     stepsPerEpoch,
     microBatches(step) {
       if (!Number.isInteger(step) || step < 0) {
-        throw new RangeError(`Cannot plan step ${step}: expected an integer from 0`);
+        throw new UsageError("usage/flag", `Cannot plan step ${step}: expected an integer from 0`, {
+          hint: "Steps are counted from 0, over all epochs.",
+        });
       }
       const epoch = Math.floor(step / stepsPerEpoch);
       if (cached?.epoch !== epoch) cached = { epoch, order: orderOf(epoch) };

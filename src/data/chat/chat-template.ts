@@ -4,6 +4,8 @@
  * The template is Jinja and comes with the model. Its hash goes into an adapter's folder, so that serving with another
  * template is noticed. A model without a template still has a ChatTemplate; only rendering with it is an error.
  */
+import { z } from "zod";
+import { A_FUNCTION, checkArguments } from "../../messages/arguments.ts";
 import { UsageError } from "../../errors.ts";
 import type { TokenizerFiles } from "../../format/checkpoint/checkpoint.ts";
 import { Sha256 } from "../../format/files/sha256.ts";
@@ -58,7 +60,7 @@ function readSources(files: TokenizerFiles): Map<string, string> {
     const { name, template } = (entry ?? {}) as { name?: unknown; template?: unknown };
     if (typeof name === "string" && typeof template === "string") sources.set(name, template);
   }
-  if (files.chatTemplate !== null) sources.set("default", files.chatTemplate);
+  if (files.chatTemplate != null) sources.set("default", files.chatTemplate);
   return sources;
 }
 
@@ -101,8 +103,14 @@ function renderEither<T>(messages: readonly Message[], render: (messages: readon
   }
 }
 
+const ARGUMENTS = z.strictObject({
+  files: z.looseObject({ config: z.looseObject({}), chatTemplate: z.string().nullish() }),
+  options: z.strictObject({ template: z.string().optional(), now: A_FUNCTION.optional() }),
+});
+
 /** Makes the chat template of a model. @throws format/file when a template cannot be parsed */
 export function createChatTemplate(files: TokenizerFiles, options: ChatTemplateOptions = {}): ChatTemplate {
+  checkArguments("createChatTemplate", ARGUMENTS, { files, options });
   const sources =
     options.template === undefined ? readSources(files) : new Map([["default", options.template]]);
   const parsed = new Map([...sources].map(([name, source]) => [name, parseMarked(source)]));

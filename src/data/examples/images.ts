@@ -1,4 +1,6 @@
 /** @file Images with their classes, from IDX files: the examples that a vision model trains on. */
+import { z } from "zod";
+import { A_COUNT, argument, checkArguments, objectWith } from "../../messages/arguments.ts";
 import { UsageError } from "../../errors.ts";
 import { dimsOf } from "../../graph/shape.ts";
 import type { ImageConfig } from "../../models/family.ts";
@@ -22,6 +24,19 @@ export interface ImageExample {
 /** What of a model's configuration its images must fit. */
 export type ImageModel = Pick<Model, "image" | "maxPositions" | "numOutputs">;
 
+/** What callers give as such a model. */
+export const AN_IMAGE_MODEL = objectWith<ImageModel>(
+  "a model, as `base.model` is one",
+  "image",
+  "maxPositions",
+  "numOutputs",
+);
+const BYTES = argument<Uint8Array>("a Uint8Array", (value) => value instanceof Uint8Array);
+const AN_IDX = z.looseObject({ path: z.string(), shape: z.array(z.int().min(0)), data: BYTES });
+const PAIRED = z.strictObject({ images: AN_IDX, labels: AN_IDX, model: AN_IMAGE_MODEL });
+const AN_IMAGE = z.looseObject({ pixels: BYTES, label: z.int().min(0).max(255) });
+const WRITTEN = z.strictObject({ images: z.array(AN_IMAGE), height: A_COUNT, width: A_COUNT });
+
 /** A decoded file, and what messages call it. */
 export interface NamedIdx extends IdxArray {
   readonly path: string;
@@ -32,9 +47,18 @@ export interface NamedIdx extends IdxArray {
  * @throws UsageError "usage/data" when images and labels do not pair or the model has other sizes or fewer classes
  */
 export function pairImages(images: NamedIdx, labels: NamedIdx, model: ImageModel): ImageExample[] {
+  checkArguments("pairImages", PAIRED, { images, labels, model });
   const { path } = images;
   const { image, maxPositions: numPositions } = model;
-  if (!image) throw new RangeError(`Cannot read images "${path}": the model reads none`);
+  if (!image) {
+    throw new UsageError(
+      "usage/model",
+      `Cannot read images "${path}": the model reads none, expected one that does`,
+      {
+        hint: "Choose a vision model.",
+      },
+    );
+  }
   const [numImages, height, width] = dimsOf(images.shape, 3);
   if (labels.data.length !== numImages || numImages === 0) {
     throw new UsageError(
@@ -73,6 +97,7 @@ export function imageFiles(
   height: number,
   width: number,
 ): Record<string, Uint8Array> {
+  checkArguments("imageFiles", WRITTEN, { images, height, width });
   const pixels = new Uint8Array(images.length * height * width);
   for (const [i, image] of images.entries()) pixels.set(image.pixels, i * height * width);
   const labels = Uint8Array.from(images, ({ label }) => label);

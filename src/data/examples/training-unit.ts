@@ -1,4 +1,6 @@
 /** @file What a model is trained on, of whatever kind: how long it is, and how much of it is learned. */
+import { z } from "zod";
+import { argument } from "../../messages/arguments.ts";
 import type { ClassExample } from "./class-example.ts";
 import type { Comparison, Sequence } from "./comparison.ts";
 import { countTrained, type Example } from "./example.ts";
@@ -30,3 +32,22 @@ export function countLabels(example: TrainingExample): number {
 export function rowLength(row: readonly TrainingExample[]): number {
   return row.reduce((sum, example) => sum + exampleLength(example), 0);
 }
+
+/** Whether a value that a caller gives has what a unit has. */
+function isUnit(value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  const { sequences, pixels, image, ids, weights, label, source } = value as Readonly<
+    Record<string, unknown>
+  >;
+  if (typeof source !== "object" || source === null) return false;
+  if (sequences !== undefined) return Array.isArray(sequences) && sequences.every(isUnit);
+  if (pixels !== undefined)
+    return pixels instanceof Uint8Array && typeof image === "object" && image !== null;
+  if (!(ids instanceof Int32Array)) return false;
+  return weights instanceof Float32Array ? weights.length === ids.length : Number.isInteger(label);
+}
+
+/** What callers give as examples. */
+export const UNIT_LIST = z.array(
+  argument<TrainingUnit>("an example, as readDataset() or readExamples() makes it", isUnit),
+);

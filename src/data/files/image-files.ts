@@ -4,6 +4,7 @@
  * The labels of FOLDER/NAME-images-idx3-ubyte lie in FOLDER/NAME-labels-idx1-ubyte; either may end in .gz. A folder has those
  * to train on under "train" and, for evaluation, others under "t10k", "test" or "valid".
  */
+import { z } from "zod";
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
@@ -11,7 +12,14 @@ import { UsageError } from "../../errors.ts";
 import { maxDecompressedBytes } from "../../untrusted/limits.ts";
 import { describeFileProblem, refuseEndless } from "../../messages/system-error.ts";
 import { decodeIdx, type IdxArray, unusableIdx } from "../formats/idx-file.ts";
-import { type ImageExample, type ImageModel, type NamedIdx, pairImages } from "../examples/images.ts";
+import { A_NAME, checkArguments } from "../../messages/arguments.ts";
+import {
+  AN_IMAGE_MODEL,
+  type ImageExample,
+  type ImageModel,
+  type NamedIdx,
+  pairImages,
+} from "../examples/images.ts";
 import { isFolder } from "./data-folder.ts";
 
 function existing(...paths: readonly string[]): string | null {
@@ -43,11 +51,14 @@ export function readIdxFile(path: string, rank: number): IdxArray {
   return decodeIdx(bytes, rank, path);
 }
 
+const ARGUMENTS = z.strictObject({ path: A_NAME, model: AN_IMAGE_MODEL });
+
 /**
  * Reads a file of images and the labels beside it, for a model that reads images; pixels are views of one array.
  * @throws FormatError "format/file" for damaged files; as `pairImages`
  */
 export function readImageFile(path: string, model: ImageModel): ImageExample[] {
+  checkArguments("readImageFile", ARGUMENTS, { path, model });
   const bare = path.replace(/\.gz$/, "").replace(/images-idx3-ubyte$/, "labels-idx1-ubyte");
   const labelPath = existing(`${bare}${path.endsWith(".gz") ? ".gz" : ""}`, bare, `${bare}.gz`) ?? bare;
   const read = (file: string, rank: number): NamedIdx => ({ ...readIdxFile(file, rank), path: file });
@@ -56,6 +67,7 @@ export function readImageFile(path: string, model: ImageModel): ImageExample[] {
 
 /** Reads a file of images, or a folder with such files. @throws as `readImageFile`, and UsageError "usage/data" for a folder without training images */
 export function readImages(path: string, model: ImageModel): ImageSet {
+  checkArguments("readImages", ARGUMENTS, { path, model });
   const findImages = (part: string): string | null => {
     const images = join(path, `${part}-images-idx3-ubyte`);
     return existing(images, `${images}.gz`);

@@ -3,6 +3,8 @@
  *
  *   0 0 type rank | size of each axis, 32 bits, high byte first | elements, the last axis fastest
  */
+import { z } from "zod";
+import { A_COUNT, argument, checkArguments } from "../../messages/arguments.ts";
 import { numElements } from "../../graph/shape.ts";
 import { FormatError } from "../../errors.ts";
 
@@ -31,11 +33,18 @@ export function unusableIdx(path: string, found: string, hint: string, cause?: u
   return new FormatError("format/file", `Cannot read IDX file "${path}": ${found}`, { hint, cause });
 }
 
+const ARGUMENTS = z.strictObject({
+  bytes: argument<Uint8Array>("a Uint8Array", (value) => value instanceof Uint8Array),
+  rank: A_COUNT,
+  path: z.string(),
+});
+
 /**
  * Decodes an IDX file of bytes with `rank` axes; the data are a view of `bytes`. `path`: what messages call it.
  * @throws FormatError "format/file" when it is damaged, truncated, or of another kind
  */
 export function decodeIdx(bytes: Uint8Array, rank: number, path: string): IdxArray {
+  checkArguments("decodeIdx", ARGUMENTS, { bytes, rank, path });
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (bytes.length < 4 || view.getUint16(0) !== 0) {
     throw unusableIdx(path, "it does not begin as an IDX file", "Give an idx3-ubyte or idx1-ubyte file.");

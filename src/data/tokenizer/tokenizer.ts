@@ -5,6 +5,8 @@
  * text as `add_bos_token` and `add_eos_token` say, spaces before punctuation are never "cleaned up" (it corrupts
  * decoded text), and ids beyond the vocabulary (padded embeddings) decode to nothing.
  */
+import { z } from "zod";
+import { checkArguments, IDS } from "../../messages/arguments.ts";
 import type { TokenizerFiles } from "../../format/checkpoint/checkpoint.ts";
 import { TimeBudget } from "../../untrusted/time-budget.ts";
 import { type OpenTokenizer, openHubTokenizer } from "./library/hub-tokenizer.ts";
@@ -94,6 +96,9 @@ function tokenBytesOf(
   };
 }
 
+const TEXT = z.strictObject({ text: z.string() });
+const IDS_ALONE = z.strictObject({ ids: IDS });
+
 /** Makes a tokenizer. Encoding takes time linear in the text, or fails: `budget` says how much. @throws format/file */
 export function createTokenizer(files: TokenizerFiles, budget = new TimeBudget()): Tokenizer {
   const hub = openHubTokenizer(files, budget);
@@ -115,6 +120,7 @@ export function createTokenizer(files: TokenizerFiles, budget = new TimeBudget()
   const suffix = applySetting(affixes.suffix, eosId, config["add_eos_token"]);
 
   const decode = (ids: readonly number[] | Int32Array, options: DecodeOptions = {}): string => {
+    if (!Array.isArray(ids)) checkArguments("decode", IDS_ALONE, { ids });
     const known = Array.from(ids).filter(
       (id) =>
         hub.id_to_token(id) !== undefined &&
@@ -133,6 +139,8 @@ export function createTokenizer(files: TokenizerFiles, budget = new TimeBudget()
     prefixIds: prefix,
     suffixIds: suffix,
     encode(text, options = {}) {
+      // Thousands of texts are encoded one after another: no schema.
+      if (typeof text !== "string") checkArguments("encode", TEXT, { text });
       const { ids } = hub.encode(text, { add_special_tokens: false });
       return options.addSpecialTokens === false ? ids : [...prefix, ...ids, ...suffix];
     },

@@ -3,10 +3,11 @@
  *
  * The model is not needed, but for adapters that train tensors of the base itself.
  */
-import type { z } from "zod";
+import { z } from "zod";
+import { A_NAME, checkArguments } from "../../messages/arguments.ts";
 import { UsageError } from "../../errors.ts";
 import { parseSettings } from "../../messages/problems.ts";
-import type { BaseModel } from "../../models/base/base-model.ts";
+import { A_BASE, type BaseModel } from "../../models/base/base-model.ts";
 import { COMBINATIONS, type Combination, COMBINE_OPTIONS } from "../../peft/algebra/combinations.ts";
 import { type Residual, combineWeights } from "../../peft/algebra/combine.ts";
 import { LOW_COSINE, type StartCosine } from "../../peft/algebra/cosine.ts";
@@ -60,12 +61,23 @@ export interface CombinedFolder {
   write(path: string): Promise<void>;
 }
 
+/** Settings are looked at by themselves. */
+const ARGUMENTS = z.strictObject({
+  input: z.looseObject({
+    expression: z.string(),
+    adapters: z.record(z.string(), A_NAME),
+    base: A_BASE.optional(),
+    baseLicense: z.string().nullish(),
+  }),
+});
+
 /**
  * Combines adapter folders; writes nothing.
  * @throws UsageError "usage/combine" for an expression that cannot be read and adapters that do not fit each other,
  * "usage/flag" for bad settings; as `readAdapterWeights`, and as `readAdapter` when a base is given.
  */
 export async function combineAdapters(input: CombineInput): Promise<CombinedFolder> {
+  checkArguments("combineAdapters", ARGUMENTS, { input });
   const { expression, adapters, base, baseLicense = null, ...settings } = input;
   const options = parseSettings(COMBINE_OPTIONS, settings, "these settings", "See graft combine --help.");
   const sum = parseExpression(expression, Object.keys(adapters));

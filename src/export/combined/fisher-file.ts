@@ -2,11 +2,14 @@
  * @file Fisher information beside the adapter or model that it was estimated for: fisher.safetensors, by the names of what
  * is trained. Its head holds a hash of the weights, since that of other weights would say nothing.
  */
+import { z } from "zod";
+import { A_NAME, argument, checkArguments } from "../../messages/arguments.ts";
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { FormatError, UsageError } from "../../errors.ts";
 import { openSafetensors } from "../../format/by-path.ts";
 import { writeFolderAtomic } from "../../format/files/atomic.ts";
+import { describeFileProblem } from "../../messages/system-error.ts";
 import { disk } from "../../format/files/disk/calls.ts";
 import { readThrough } from "../../format/files/disk/read-through.ts";
 import { safetensorsFile } from "../../format/files/safetensors/safetensors-writer.ts";
@@ -19,15 +22,24 @@ import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
 export const FISHER_FILE = "fisher.safetensors";
 const HASH_KEY = "weights_sha256";
 
+const ARGUMENTS = z.strictObject({
+  folder: A_NAME,
+  fisher: argument<ReadonlyMap<Parameter, Float32Array>>(
+    "a Map, as estimateFisher() returns it",
+    (value) => value instanceof Map,
+  ),
+});
+
 /**
  * Writes Fisher information, as `estimateFisher` returns it, into the folder that its adapter or model was read from; returns
  * the file's path.
- * @throws FailedError "failed/write"
+ * @throws FailedError "failed/write", FormatError "format/file" when there is no such folder
  */
 export async function writeFisher(
   folder: string,
   fisher: ReadonlyMap<Parameter, Float32Array>,
 ): Promise<string> {
+  checkArguments("writeFisher", ARGUMENTS, { folder, fisher });
   const tensors = [...fisher].map(([{ name, shape }, values]) => {
     return [name, hostTensor("float32", shape, values)] as const;
   });
@@ -45,8 +57,7 @@ export async function readFisher(folder: string, name: string): Promise<FisherOf
     new UsageError("usage/combine", `Cannot average "${name}" by Fisher information: ${found}`, {
       hint: `Estimate it on data that "${name}" was trained on: graft fisher --adapter ${folder} --data FILE; --model ${folder} when it is a whole model.`,
     });
-  if (!(await disk().readdir(folder)).includes(FISHER_FILE))
-    throw refuse(`${folder} holds no ${FISHER_FILE}`);
+  if (!(await namesIn(folder)).includes(FISHER_FILE)) throw refuse(`${folder} holds no ${FISHER_FILE}`);
   const path = join(folder, FISHER_FILE);
   const withFile = async <T>(
     use: (file: Awaited<ReturnType<typeof openSafetensors>>) => Promise<T>,
@@ -89,9 +100,22 @@ export async function readFisher(folder: string, name: string): Promise<FisherOf
   };
 }
 
+/** @throws FormatError "format/file" for a folder that cannot be listed */
+async function namesIn(folder: string): Promise<readonly string[]> {
+  try {
+    return await disk().readdir(folder);
+  } catch (cause) {
+    throw new FormatError(
+      "format/file",
+      `Cannot use Fisher information of "${folder}": ${describeFileProblem(cause)}, expected the folder of an adapter or a model`,
+      { hint: "Check the path.", cause },
+    );
+  }
+}
+
 /** Hashes the weights of an adapter or a model. */
 async function hashWeights(folder: string): Promise<string> {
-  const files = (await disk().readdir(folder)).filter((name) => /\.(safetensors|bin)$/.test(name));
+  const files = (await namesIn(folder)).filter((name) => /\.(safetensors|bin)$/.test(name));
   const hash = createHash("sha256");
   for (const name of files.filter((file) => file !== FISHER_FILE).sort()) {
     await readThrough(join(folder, name), (piece) => void hash.update(piece));

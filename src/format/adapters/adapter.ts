@@ -3,9 +3,11 @@
  *
  * Knows no method: the method says its keys and its tensors' names.
  */
+import { z } from "zod";
+import { A_TEXT, checkArguments } from "../../messages/arguments.ts";
 import { lastNames, matchSuffix, moduleOf } from "../../models/module-path.ts";
-import type { BaseModel } from "../../models/base/base-model.ts";
-import type { Adapter } from "../../peft/attach.ts";
+import { A_BASE, type BaseModel } from "../../models/base/base-model.ts";
+import { type Adapter, AN_ADAPTER } from "../../peft/attach.ts";
 import { placesOf } from "../../peft/layout.ts";
 import type { FileSite } from "../../peft/contract/adapter-file.ts";
 import { configFileOf } from "../../peft/method.ts";
@@ -20,7 +22,7 @@ import { ADAPTER_FILES, adapterFolderFiles } from "./adapter-folder.ts";
 import { heldTensors } from "./adapter-tensors.ts";
 import { peftName, withPeftPaths } from "./peft-names.ts";
 import type { FolderFile } from "../files/folder-file.ts";
-import type { Checkpoint } from "../checkpoint/checkpoint.ts";
+import { A_CHECKPOINT, type Checkpoint } from "../checkpoint/checkpoint.ts";
 import { MODEL_FILES, modelFolderFiles } from "../checkpoint/model-folder-files.ts";
 import { codesMetadata } from "./codes-hash.ts";
 import type { StreamedTensor } from "../files/safetensors/safetensors-writer.ts";
@@ -57,8 +59,18 @@ export interface AdapterOrigin {
 /** Names of all files that `adapterFiles` may plan. */
 export const RESULT_FILES: readonly string[] = [...ADAPTER_FILES, ...MODEL_FILES];
 
+/** What callers give as the origin of an adapter. */
+export const AN_ORIGIN = z.looseObject({
+  base: A_BASE,
+  checkpoint: A_CHECKPOINT,
+  chatTemplateHash: A_TEXT.nullable(),
+  baseRecord: A_TEXT.optional(),
+});
+const ARGUMENTS = z.strictObject({ adapter: AN_ADAPTER, origin: AN_ORIGIN });
+
 /** The files that hold what was trained. */
 export function adapterFiles(adapter: Adapter, origin: AdapterOrigin): FolderFile[] {
+  checkArguments("adapterFiles", ARGUMENTS, { adapter, origin });
   const { base, checkpoint } = origin;
   const provenance = { ...UNKNOWN_PROVENANCE, ...origin.provenance, license: checkpoint.license };
   const file = configFileOf(adapter.method);

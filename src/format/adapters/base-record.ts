@@ -4,9 +4,10 @@
  *
  * They are in the header of the tensors' file, which peft passes over. A name would not do: it may be a path.
  */
+import { checkArguments } from "../../messages/arguments.ts";
 import { z } from "zod";
 import { FormatError, UsageError } from "../../errors.ts";
-import type { BaseModel } from "../../models/base/base-model.ts";
+import { A_BASE, type BaseModel } from "../../models/base/base-model.ts";
 import { type BaseSample, mayBeOneModel, sampleBase } from "../../models/base/base-sample.ts";
 import { Sha256 } from "../files/sha256.ts";
 
@@ -21,8 +22,11 @@ interface Found {
   readonly sample: BaseSample;
 }
 
+const BASE = z.strictObject({ base: A_BASE });
+
 /** Reads what the head of a file is to say of a base. @throws as reading tensors */
 export async function recordBase(base: BaseModel): Promise<string> {
+  checkArguments("recordBase", BASE, { base });
   const { vectors, matrices, isRounded } = await sampleBase(base);
   return JSON.stringify({ vectors: encode(vectors), matrices: encode(matrices), rounded: isRounded });
 }

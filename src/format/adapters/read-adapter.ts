@@ -1,9 +1,12 @@
 /** @file Adapters from files: what a PEFT folder holds, on the model that it was made for. Knows no method, as adapter.ts. */
+import { checkArguments } from "../../messages/arguments.ts";
+import { A_FOLDER } from "../files/folder.ts";
+import { METHOD_LIST } from "../../peft/method.ts";
 import { z } from "zod";
 import { findProblems, listProblems } from "../../messages/problems.ts";
 import { FormatError, UsageError } from "../../errors.ts";
 import { sameShape, showShape } from "../../graph/shape.ts";
-import type { BaseModel } from "../../models/base/base-model.ts";
+import { A_BASE, type BaseModel } from "../../models/base/base-model.ts";
 import { countNonFinite, nonFiniteNote } from "../../models/base/watch-numbers.ts";
 import { type Adapter, attach } from "../../peft/attach.ts";
 import { requireAdapterSize } from "../../untrusted/limits.ts";
@@ -43,6 +46,8 @@ export interface ReadAdapter {
   readonly chatTemplateHash: string | null;
 }
 
+const ARGUMENTS = z.strictObject({ folder: A_FOLDER, base: A_BASE, methods: METHOD_LIST });
+
 /**
  * Reads an adapter folder onto a model; `methods` are those that it may be of.
  * @throws UsageError "usage/adapter" when it was made for another model or says what graft does not do;
@@ -53,6 +58,7 @@ export async function readAdapter(
   base: BaseModel,
   methods: readonly Method[] = METHODS,
 ): Promise<ReadAdapter> {
+  checkArguments("readAdapter", ARGUMENTS, { folder, base, methods });
   const { path } = folder;
   const files = await readAdapterFolder(folder);
   const { tensors: inFile, metadata } = files;

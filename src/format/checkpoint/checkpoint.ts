@@ -1,4 +1,5 @@
 /** @file What an open base model is, whatever its format: config, tensors under Hugging Face names, tokenizer files. */
+import { objectWith } from "../../messages/arguments.ts";
 import type { OperandStore } from "../../nn/operand-store.ts";
 import type { Planes } from "../../quant/planes.ts";
 import type { StorageName } from "../../quant/storages.ts";
@@ -83,3 +84,11 @@ export interface Checkpoint {
   readonly license: string | null;
   close(): Promise<void>;
 }
+
+/** What callers give as a checkpoint. */
+export const A_CHECKPOINT = objectWith<Checkpoint>(
+  "a checkpoint, as openCheckpoint() opens it",
+  "config",
+  "tensors",
+  "read",
+);

@@ -3,6 +3,7 @@
  *
  * Nothing is read before the list of tensors has been found right: every missing, surplus or misshaped one is named.
  */
+import { z } from "zod";
 import { numElements, sameShape, showShape } from "../../graph/shape.ts";
 import { FormatError } from "../../errors.ts";
 import { openModel } from "../../models/families.ts";
@@ -10,7 +11,8 @@ import type { Model } from "../../models/model.ts";
 import { BaseModel, type WeightSource } from "../../models/base/base-model.ts";
 import { watchNumbers } from "../../models/base/watch-numbers.ts";
 import { type StoredTensor, dequantizeFrom } from "../../quant/stored-tensor.ts";
-import type { Checkpoint, TensorInfo } from "./checkpoint.ts";
+import { A_NAME, A_TEXT, checkArguments } from "../../messages/arguments.ts";
+import { A_CHECKPOINT, type Checkpoint, type TensorInfo } from "./checkpoint.ts";
 
 /** How many names a message lists. */
 const MAX_LISTED = 5;
@@ -21,6 +23,12 @@ export interface LoadOptions {
   readonly name?: string;
 }
 
+const ARGUMENTS = z.strictObject({
+  path: A_TEXT,
+  checkpoint: A_CHECKPOINT,
+  options: z.looseObject({ name: A_NAME.optional() }),
+});
+
 /**
  * Reads the weights of an open checkpoint. `path`: what messages call it.
  * @throws FormatError "format/tensor" when tensors do not fit the configuration; UsageError "usage/model".
@@ -30,6 +38,7 @@ export async function loadWeights(
   checkpoint: Checkpoint,
   options: LoadOptions = {},
 ): Promise<BaseModel> {
+  checkArguments("loadWeights", ARGUMENTS, { path, checkpoint, options });
   const model = openModel(checkpoint.config);
   const renamed = renameTensors(path, checkpoint, model);
   checkTensors(path, model, renamed.tensors);

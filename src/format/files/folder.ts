@@ -1,4 +1,5 @@
 /** @file A folder as readers of models and adapters see it: names, and what is under each; on a disk or not. */
+import { objectWith } from "../../messages/arguments.ts";
 import { FormatError } from "../../errors.ts";
 import type { ByteSource } from "./byte-source.ts";
 import { type JsonObject, findRepeatedKey, parseJsonObject } from "./json-file.ts";
@@ -52,3 +53,12 @@ export async function readJson(folder: Folder, name: string): Promise<JsonObject
   if (value === null) throw missingFile(pathIn(folder, name), "a JSON file");
   return value;
 }
+
+/** What callers give as a folder. */
+export const A_FOLDER = objectWith<Folder>(
+  "a Folder, such as memoryFolder() makes",
+  "path",
+  "names",
+  "open",
+  "text",
+);

@@ -5,6 +5,9 @@
  *
  * with Nesterov's momentum; μ = 0 and η = 1 is the weighted average, ⊕, of the θₖ. Sums are made in float64, in the order given.
  */
+import { z } from "zod";
+import { UsageError } from "../../errors.ts";
+import { AN_AMOUNT, argument, checkArguments } from "../../messages/arguments.ts";
 import { type Numbers, weightedSum } from "./mixing.ts";
 
 /** Numbers by the names of their tensors. */
@@ -30,16 +33,54 @@ export function differenceOf(trained: NumbersByName, start: NumbersByName): Numb
   );
 }
 
+const isNumbers = (value: unknown): boolean => value instanceof Float32Array || value instanceof Float64Array;
+const NUMBERS = argument<NumbersByName>(
+  "a Map of float arrays by the names of tensors",
+  (value) => value instanceof Map && [...(value as Map<unknown, unknown>).values()].every(isNumbers),
+);
+const ARGUMENTS = z.strictObject({
+  current: NUMBERS,
+  contributions: z.array(z.looseObject({ difference: NUMBERS, weight: AN_AMOUNT })).min(1),
+  velocity: NUMBERS.nullable(),
+  options: z.looseObject({ learningRate: AN_AMOUNT, momentum: AN_AMOUNT }),
+});
+
+/** @throws UsageError "usage/shape" for numbers that others lack, or have of another length; "usage/flag" where nothing weighs */
+function requireAlike(current: NumbersByName, contributions: readonly Contribution[]): void {
+  if (!contributions.some(({ weight }) => weight > 0)) {
+    throw new UsageError(
+      "usage/flag",
+      "Cannot make an outer step: all contributions weigh 0, expected one above 0",
+      {
+        hint: "Weigh each by its examples.",
+      },
+    );
+  }
+  for (const [name, { length }] of current) {
+    const other = contributions.find(({ difference }) => difference.get(name)?.length !== length);
+    if (!other) continue;
+    const found = other.difference.get(name)?.length ?? "no";
+    throw new UsageError(
+      "usage/shape",
+      `Cannot make an outer step: a contribution has ${found} numbers of "${name}", expected ${length}`,
+      { hint: "All contributions are to begin with the same adapter." },
+    );
+  }
+}
+
 /** Makes the step; the new θ and v are in new memory. `velocity` null: this is the first. */
 export function outerStep(
   current: NumbersByName,
   contributions: readonly Contribution[],
   velocity: NumbersByName | null,
-  { learningRate, momentum }: OuterStepOptions,
+  options: OuterStepOptions,
 ): {
   readonly next: ReadonlyMap<string, Float32Array>;
   readonly velocity: ReadonlyMap<string, Float32Array>;
 } {
+  checkArguments("outerStep", ARGUMENTS, { current, contributions, velocity, options });
+  requireAlike(current, contributions);
+  const { learningRate, momentum } = options;
   const total = contributions.reduce((sum, { weight }) => sum + weight, 0);
   const weights = contributions.map(({ weight }) => weight / total);
   const next = new Map<string, Float32Array>();

@@ -5,11 +5,20 @@
  * A worker keeps its optimizer's state, and hands in what it has changed. Which machine it runs on changes no number, and an
  * output that holds a part of this is gone on with.
  */
+import { z } from "zod";
 import { join } from "node:path";
 import { FailedError, UsageError } from "../../errors.ts";
 import { checkpointFolder } from "../../format/run-checkpoints.ts";
 import type { Contribution } from "../../peft/algebra/outer-step.ts";
 import { configFileOf } from "../../peft/method.ts";
+import {
+  A_COUNT,
+  A_FUNCTION,
+  A_NAME,
+  A_SIGNAL,
+  AN_ENVIRONMENT,
+  checkArguments,
+} from "../../messages/arguments.ts";
 import { findMethod } from "../../peft/methods.ts";
 import type { TrainEvent } from "../events.ts";
 import { type TrainInput, parseTrainOptions } from "../settings/options.ts";
@@ -29,6 +38,9 @@ import {
 import { writeShards } from "./data/data-shards.ts";
 
 type Data = TrainInput["data"];
+
+/** More parts than anybody has machines for; each is a training. */
+const MAX_WORKERS = 4096;
 
 /** How trainings are brought together. */
 export interface AveragedOptions extends OuterOptions {
@@ -67,12 +79,29 @@ function requireAlike(input: AveragedInput): void {
   refuse(own, found, `Leave ${own} out: what all have after the last step is the result.`);
 }
 
+const ARGUMENTS = z.strictObject({
+  steps: A_COUNT,
+  options: z.strictObject({
+    workers: z.union([A_COUNT.max(MAX_WORKERS), z.array(z.unknown()).min(1)]),
+    syncEvery: A_COUNT,
+    outerLearningRate: z.number().gt(0).optional(),
+    outerMomentum: z.number().min(0).lt(1).optional(),
+  }),
+  hooks: z.strictObject({
+    onEvent: A_FUNCTION.optional(),
+    signal: A_SIGNAL.optional(),
+    env: AN_ENVIRONMENT.optional(),
+    shared: z.unknown().optional(),
+  }),
+});
+
 /** Trains; the adapter is in the output. @throws as `train`; UsageError "usage/flag" */
 export async function trainAveraged(
   input: AveragedInput,
   options: AveragedOptions,
   hooks: AveragedHooks = {},
 ): Promise<void> {
+  checkArguments("trainAveraged", ARGUMENTS, { steps: input?.steps, options, hooks });
   const { output, steps } = input;
   const { workers } = options;
   requireAlike(input);
@@ -91,6 +120,9 @@ export async function trainAveraged(
   await finish(output, steps);
 }
 
+const ROUND = z.looseObject({ from: z.int().min(0), until: A_COUNT, adapter: A_NAME });
+const OF_ROUND = z.strictObject({ steps: A_COUNT, round: ROUND });
+
 /**
  * Trains one worker's round in its folder, and gives what it has changed, weighted by its examples: all that leaves a client.
  * A round that was begun is gone on with. @throws as `train`
@@ -100,6 +132,7 @@ export async function trainContribution(
   round: Round,
   hooks: TrainHooks = {},
 ): Promise<Contribution> {
+  checkArguments("trainContribution", OF_ROUND, { steps: input?.steps, round });
   const { from, until, adapter } = round;
   const { output, steps } = input;
   const newest = await newestStep(output);

@@ -109,11 +109,11 @@ export function requireReadable(
         { hint: "Choose a lower max length, or shorten the text." },
       );
     }
-    const unknown = ids.find((id) => id >= vocabSize);
+    const unknown = ids.find((id) => id < 0 || id >= vocabSize);
     if (unknown === undefined) continue;
     throw new UsageError(
       "usage/model",
-      `Cannot use example "${describeSource(source)}": token id ${unknown}, expected less than ${vocabSize}`,
+      `Cannot use example "${describeSource(source)}": token id ${unknown}, expected ${unknown < 0 ? "0 or more" : `less than ${vocabSize}`}`,
       { hint: "The tokenizer has more tokens than the model's embedding: use the model's own tokenizer." },
     );
   }

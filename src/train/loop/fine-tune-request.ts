@@ -19,7 +19,7 @@ import type { ActivationPlace } from "../step/step-runner.ts";
 /** How parameters move. */
 export interface OptimizerPlan {
   readonly optimizer: Optimizer;
-  /** The options of the objective, parsed by its schema. */
+  /** The options of the optimizer; those that are left out have its defaults. */
   readonly options: unknown;
   readonly schedule: Schedule;
   readonly learningRate: number;

@@ -10,6 +10,7 @@ import { stopped } from "./checks.ts";
 import { LOSS, isBetter, keepsBest } from "../eval-metrics.ts";
 import { type Evaluation, Evaluator } from "../evaluate.ts";
 import type { EvalEvent, SampleEvent, StepEvent } from "../events.ts";
+import { withDefaults } from "./fine-tune-arguments.ts";
 import type { FineTuneRequest } from "./fine-tune-request.ts";
 import { type RunState, firstState, withFound, withLength } from "./run-state.ts";
 import { SoundCheckpoints } from "./sound-checkpoints.ts";
@@ -26,11 +27,12 @@ export interface FineTuneResult {
 
 /**
  * Trains an adapter on a session's model; gives each event when it has happened. What was trained is in the adapter.
- * @throws FailedError "train/nan", "train/no-movement", "train/stopped", with the last good checkpoint in place
+ * @throws UsageError "usage/flag" for a request that means nothing; FailedError "train/nan", "train/no-movement", "train/stopped", with the last good checkpoint in place
  */
 export async function* fineTune(
-  request: FineTuneRequest,
+  given: FineTuneRequest,
 ): AsyncGenerator<StepEvent | EvalEvent | SampleEvent, FineTuneResult, void> {
+  const request = withDefaults(given);
   const run = await Run.start(request);
   let result: FineTuneResult;
   try {

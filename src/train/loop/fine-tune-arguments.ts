@@ -1,0 +1,113 @@
+/** @file What callers may ask of the fine-tuning loop: a loop of one's own may be of plain JavaScript. */
+import { z } from "zod";
+import { UNIT_LIST } from "../../data/examples/training-unit.ts";
+import { parseSettings } from "../../messages/problems.ts";
+import {
+  checkArguments,
+  A_COUNT,
+  A_FUNCTION,
+  AN_AMOUNT,
+  A_SIGNAL,
+  objectWith,
+} from "../../messages/arguments.ts";
+import type { Optimizer } from "../../optim/optimizer.ts";
+import type { Schedule } from "../../optim/schedule.ts";
+import { AN_ADAPTER } from "../../peft/attach.ts";
+import { A_SESSION } from "../../run/session.ts";
+import { AN_OBJECTIVE } from "../objective.ts";
+import type { FineTuneRequest } from "./fine-tune-request.ts";
+import type { RunStore } from "./run-store.ts";
+
+const A_PLAN = objectWith<FineTuneRequest["plan"]>(
+  "a plan, as planSteps() makes it",
+  "microBatches",
+  "stepsPerEpoch",
+);
+const AN_OPTIMIZER = objectWith<Optimizer>(
+  "an optimizer, such as one of OPTIMIZERS",
+  "options",
+  "name",
+  "slots",
+  "scalars",
+  "update",
+);
+const A_SCHEDULE = objectWith<Schedule>("a schedule, such as one of SCHEDULES", "name", "factor");
+const A_STORE = objectWith<RunStore>(
+  "a store, such as NO_STORE",
+  "resume",
+  "log",
+  "save",
+  "restore",
+  "finish",
+  "newestCheckpoint",
+);
+
+const OPTIMIZER_PLAN = z.looseObject({
+  optimizer: AN_OPTIMIZER,
+  schedule: A_SCHEDULE,
+  learningRate: AN_AMOUNT,
+  warmupSteps: z.int().min(0),
+  weightDecay: AN_AMOUNT,
+  maxGradNorm: AN_AMOUNT,
+});
+
+const HOOKS = z.looseObject({
+  signal: A_SIGNAL.optional(),
+  mayWrite: A_FUNCTION.optional(),
+  peakMegabytes: A_FUNCTION,
+  betweenBlocks: A_FUNCTION.optional(),
+  rest: A_FUNCTION.optional(),
+});
+
+const ARGUMENTS = z.strictObject({
+  request: z.looseObject({
+    session: A_SESSION,
+    adapter: AN_ADAPTER,
+    plan: A_PLAN,
+    totalSteps: z.int().min(0),
+    toBatch: A_FUNCTION,
+    maxLength: A_COUNT,
+    objective: z.looseObject({ objective: AN_OBJECTIVE }),
+    reference: AN_ADAPTER.nullable(),
+    optimizer: OPTIMIZER_PLAN,
+    evaluation: z
+      .looseObject({ units: UNIT_LIST.min(1), everySteps: A_COUNT, patience: A_COUNT.nullable() })
+      .nullable(),
+    recompute: z.union([z.boolean(), z.literal("all-but-attention")]),
+    numLanes: A_COUNT.optional(),
+    dropBp: z.looseObject({ rate: z.number().min(0).max(0.9) }).nullable(),
+    seed: z.int(),
+    store: A_STORE,
+    saveEverySteps: A_COUNT.nullable(),
+    logEverySteps: A_COUNT,
+    settings: z.record(z.string(), z.unknown()),
+    hooks: HOOKS,
+  }),
+});
+
+/** A request that means something, with those options of its objective and optimizer that are left out. @throws UsageError "usage/flag" */
+export function withDefaults(request: FineTuneRequest): FineTuneRequest {
+  checkArguments("fineTune", ARGUMENTS, { request });
+  const { objective, optimizer } = request;
+  return {
+    ...request,
+    objective: {
+      ...objective,
+      options: optionsOf("objective", objective.objective, objective.options),
+    },
+    optimizer: { ...optimizer, options: optionsOf("optimizer", optimizer.optimizer, optimizer.options) },
+  };
+}
+
+function optionsOf(
+  kind: string,
+  { name, options }: { readonly name: string; readonly options: z.ZodType },
+  given: unknown,
+): unknown {
+  return parseSettings(
+    options,
+    given,
+    `options of ${kind} "${name}"`,
+    "Leave out what is to have its default.",
+  );
+}

@@ -1,0 +1,177 @@
+/** What plain JavaScript passes to the library's functions by mistake is refused by name, as a `UsageError`, and nothing hangs. */
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { test } from "node:test";
+import { inspect } from "node:util";
+import * as core from "../../src/core.ts";
+import * as graft from "../../src/index.ts";
+import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny/model.ts";
+
+const folder = temporaryFolder();
+const path = await writeTinyModel(join(folder, "model"));
+const chats = join(folder, "chats.jsonl");
+writeTinyChats(chats, 4);
+
+const { base, checkpoint } = await graft.loadModel(path);
+const tokenizer = graft.createTokenizer(checkpoint.tokenizerFiles!);
+const template = graft.createChatTemplate(checkpoint.tokenizerFiles!);
+const reading = { tokenizer, template, maxLength: 64 };
+const { train: examples } = await graft.readDataset(chats, reading);
+const engine = graft.createEngine({ threads: 1 });
+const session = new graft.Session(engine, base);
+const method = graft.METHODS.find(({ name }) => name === "lora")!;
+const adapter = await graft.attach(base, { method, options: {} }, new graft.Random(0));
+const model = await graft.openTextModel(path, { threads: 1 });
+const prompt = model.encodePrompt("ka");
+const evaluator = await graft.Evaluator.create(session, null);
+const numbers = new Map([["x", new Float32Array(2)]]);
+const order = { gradientAccumulationSteps: 1, packing: false, maxLength: 64, shuffle: true, seed: 0 };
+const plan = { examples, batchSize: 2, ...order };
+const training = { model: path, data: chats, output: join(folder, "never"), steps: 1 };
+const text = { promptIds: prompt, maxNewTokens: 1 };
+const moved = graft.exportText({ ...text, adapter: null }, []);
+const origin = { base, checkpoint, chatTemplateHash: null };
+
+/** What is never right. */
+const WRONG: readonly unknown[] = [null, Number.NaN, -1, 1.5, true, 1n, Symbol("a symbol")];
+const [LIST, OBJECT, FUNCTION]: readonly unknown[] = [[], {}, () => {}];
+
+/** A function that is called with one wrong argument, what that is called in messages, and what else is wrong there. */
+type Door = readonly [call: (wrong: never) => unknown, name: string, ...others: readonly unknown[]];
+
+const DOORS: Readonly<Record<string, readonly Door[]>> = {
+  openTextModel: [
+    [(options) => graft.openTextModel(path, options), "options", LIST, FUNCTION],
+    [(adapterPath) => graft.openTextModel(path, { adapterPath }), "options.adapterPath", "", LIST, OBJECT],
+    [(name) => graft.openTextModel(path, { name }), "options.name", "", LIST, OBJECT],
+    [(methods) => graft.openTextModel(path, { methods }), "options.methods", "x", OBJECT],
+    [
+      (it) => graft.openTextModel(path, { mergeAdapter: it === true ? (1 as never) : it }),
+      "options.mergeAdapter",
+      "x",
+    ],
+    [(it) => graft.openTextModel(path, { base: it }), "options.base", "x", LIST],
+  ],
+  write: [
+    [(ids) => model.write(ids, { maxNewTokens: 1 }), "promptIds", OBJECT, "x"],
+    [(signal) => model.write(prompt, { maxNewTokens: 1, signal }), "signal", OBJECT, "x", { aborted: false }],
+    [
+      (grammar) => model.write(prompt, { maxNewTokens: 1, grammar: grammar ?? ("x" as never) }),
+      "grammar",
+      OBJECT,
+    ],
+    [(onLogits) => model.write(prompt, { maxNewTokens: 1, onLogits }), "onLogits", OBJECT],
+    [(onText) => model.write(prompt, { maxNewTokens: 1 }, onText), "onText", OBJECT],
+    [(prompts) => model.writeAll(prompts), "prompts", OBJECT, "x"],
+    [(signal) => model.writeAll([text], signal), "signal", OBJECT, "x"],
+    [(one) => model.writeAll([one]), "promptIds", OBJECT],
+    [(it) => model.encodePrompt(it), "text", LIST, OBJECT],
+    [(it) => model.encodeChat(it), "messages", OBJECT, "x"],
+    [(stopIds) => model.generator.complete({ ...text, stopIds }), "stopIds", OBJECT, [1.5]],
+    [(it) => model.generator.switchTo(it ?? (1 as never)), "adapter", OBJECT],
+    [(name) => model.tasks.switch(name ?? (1 as never)), "name", OBJECT, LIST],
+    [(to) => model.tasks.load("a", to), "folder", OBJECT, ""],
+    [(it) => new graft.Conversation(it), "model", OBJECT],
+    [(it) => new graft.Conversation(model).ask(it, { maxNewTokens: 1 }), "question", OBJECT],
+    [(promptIds) => graft.exportText({ promptIds, maxNewTokens: 1 }, []), "promptIds", OBJECT],
+    [(it) => graft.importText(it), "moved", LIST],
+    [(promptIds) => graft.importText({ ...moved, promptIds }), "promptIds", OBJECT],
+  ],
+  train: [
+    [(hooks) => graft.train(training, hooks), "hooks", LIST, FUNCTION],
+    [(signal) => graft.train(training, { signal }), "hooks.signal", OBJECT],
+    [(onEvent) => graft.train(training, { onEvent }), "hooks.onEvent", OBJECT],
+    [(workers) => graft.trainAveraged(training, { workers, syncEvery: 1 }), "options.workers", LIST, 1e9],
+    [(syncEvery) => graft.trainAveraged(training, { workers: 2, syncEvery }), "options.syncEvery", 0, "x"],
+    [(it) => graft.outerStep(it, [], null, { learningRate: 1, momentum: 0 }), "current", OBJECT],
+    [(it) => graft.outerStep(numbers, it, null, { learningRate: 1, momentum: 0 }), "contributions", LIST],
+    [(it) => graft.planSteps(it), "options", LIST],
+    [(batchSize) => graft.planSteps({ ...plan, batchSize }), "options.batchSize", 0, "x"],
+    [
+      (seed) => graft.planSteps({ ...plan, seed: seed === -1 ? ("x" as never) : seed }),
+      "options.seed",
+      OBJECT,
+    ],
+    [(it) => graft.toBatch(it), "rows", OBJECT],
+    [(it) => graft.unitsToBatch([it]), "units.0", OBJECT, { ids: [1], weights: [1] }],
+    [(it) => graft.estimateFisher(session, adapter, it), "units", OBJECT],
+    [(it) => evaluator.evaluate(it), "units", LIST, OBJECT],
+    [(it) => evaluator.evaluate([{ ...examples[0]!, ids: it }]), "units.0", LIST, OBJECT],
+    [async (it) => await graft.fineTune(it).next(), "request", LIST],
+    [
+      async (signal) => await graft.fineTune({ hooks: { signal } } as never).next(),
+      "request.hooks.signal",
+      OBJECT,
+    ],
+  ],
+  models: [
+    [(options) => graft.loadModel(path, options), "options", LIST, FUNCTION],
+    [(signal) => graft.resolveModel(path, { signal }), "options.signal", OBJECT],
+    [(it) => graft.readAdapter(it, base), "path", "", LIST],
+    [(it) => core.readAdapter(it, base), "folder", OBJECT],
+    [(it) => core.readAdapter(core.memoryFolder("none", {}), it), "base", OBJECT],
+    [(it) => core.loadWeights("model", it), "checkpoint", OBJECT],
+    [(it) => core.memoryFolder("model", it), "files"],
+    [(it) => core.memoryFolder("model", { "config.json": it }), "files.config.json", LIST, OBJECT],
+    [(it) => core.adapterFiles(it, origin), "adapter", OBJECT],
+    [(it) => graft.writeAdapter(it, adapter, origin), "path", "", LIST],
+    [(it) => new graft.Session(it, base), "engine", OBJECT],
+    [(it) => new graft.Session(engine, it), "base", OBJECT],
+    [(it) => graft.attach(it, { method, options: {} }, null), "base", OBJECT],
+    [(it) => graft.attach(base, { method: it, options: {} }, null), "request.method", OBJECT],
+    [(it) => graft.attach(base, { method, options: {} }, it ?? ("x" as never)), "random", OBJECT],
+    [(it) => graft.mergeAdapter(engine, base, it), "adapter", OBJECT],
+    [(it) => graft.combineAdapters({ expression: it, adapters: {} }), "input.expression", LIST],
+    [(it) => graft.writeFisher(join(folder, "none"), it), "fisher", OBJECT],
+    [(it) => graft.defineMethod(it), "method", LIST],
+    [(it) => graft.createEngine(it), "options", FUNCTION],
+  ],
+  data: [
+    [(it) => graft.readDataset(it, reading), "path", "", LIST],
+    [(it) => graft.readDataset(chats, { ...reading, tokenizer: it }), "options.tokenizer", OBJECT],
+    [(it) => core.readExamples("", "a.jsonl", { ...reading, maxLength: it }), "options.maxLength", 0],
+    [(it) => graft.createChatTemplate(it), "files", LIST, OBJECT],
+    [(it) => tokenizer.encode(it), "text", LIST, OBJECT],
+    [(it) => graft.readImages(it, base.model), "path", "", LIST],
+    [(it) => graft.imageFiles(it, 1, 1), "images", OBJECT],
+    [(it) => core.decodeIdx(it, 1, "a file"), "bytes", LIST, OBJECT],
+  ],
+};
+
+for (const [subject, doors] of Object.entries(DOORS)) {
+  test(`wrong arguments of ${subject} are refused by name`, async () => {
+    for (const [call, name, ...others] of doors) {
+      for (const wrong of [...WRONG, ...others]) {
+        const shown = `${String(call)} of ${typeof wrong} ${inspect(wrong)}`;
+        const refusal: unknown = await Promise.resolve()
+          .then(() => call(wrong as never))
+          .then(
+            () => null,
+            (error: unknown) => error,
+          );
+        assert.ok(refusal instanceof graft.UsageError, `${shown}: ${String(refusal)}`);
+        assert.equal(refusal.code, "usage/flag", shown);
+        assert.ok(
+          refusal.message.includes(`${name} is `) || refusal.message.includes(`${name}.`),
+          `${shown}: ${refusal.message}`,
+        );
+        assert.ok(refusal.hint !== null, shown);
+      }
+    }
+  });
+}
+
+test("what is told of a wrong argument is its kind, not its contents", () => {
+  assert.throws(() => new graft.Session({ weights: new Float32Array(1e6) } as never, base), {
+    message:
+      'Cannot use the arguments of Session(): engine is {"weights":"a Float32Array"}, expected an engine, as createEngine() makes it',
+    hint: "See the declaration of Session() for what it takes.",
+  });
+});
+
+test("after wrong arguments a model writes as before", async () => {
+  assert.equal((await model.write(prompt, { maxNewTokens: 3 })).ids.length, 3);
+  await model.close();
+  await session.release();
+  await checkpoint.close();
+});
