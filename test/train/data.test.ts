@@ -150,7 +150,7 @@ describe("what is loud at the start", () => {
       events.flatMap((event) => (event.event === "note" ? [event.message] : [])),
       [
         'Warning: 1 faulty row was left out:\n  data row 3: Cannot read row: keys "b", expected {"messages"}, {"conversations"}, {"prompt", "completion"}, {"instruction", "output"} or {"text"}',
-        "Warning: every one of the 2 examples was cut to 64 tokens, so no end of a text or answer is learned. Raise --max-length: the longest has 91 tokens.",
+        "Warning: every one of the 2 examples was cut to 64 tokens, so no end of a text or answer is learned. Raise --max-length, as far as the model has positions: the longest has 91 tokens.",
       ],
     );
   });

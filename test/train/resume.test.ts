@@ -1,6 +1,6 @@
 /** @file A run that was stopped or killed and then resumed ends bit-equal to one that never stopped. */
 import assert from "node:assert/strict";
-import { existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import type { ResumeEvent, TrainEvent } from "../../src/train/events.ts";
 import type { TrainInput } from "../../src/train/settings/options.ts";
@@ -302,6 +302,25 @@ describe("making a complete run longer", () => {
     writeTinyChats(own, 6);
     const { result } = await runTiny({ ...SETTINGS, data: own, output, steps: 5, resume: true });
     assert.equal(result.steps, 5);
+  });
+
+  test("it goes on with the same data under another path, and with no other held-out data", async () => {
+    const [output, moved] = [`${folder}/moved`, `${folder}/elsewhere`];
+    const place = (under: string, seed: number): { readonly data: string; readonly evalData: string } => {
+      mkdirSync(under, { recursive: true });
+      const [data, evalData] = [`${under}/rows.jsonl`, `${under}/held-out.jsonl`];
+      return { data: writeTinyChats(data, 6), evalData: writeTinyChats(evalData, 2, seed) };
+    };
+    await runTiny({ ...SETTINGS, ...place(folder, 3), output, steps: 4 });
+    const { result } = await runTiny({ ...SETTINGS, ...place(moved, 3), output, steps: 5, resume: true });
+    assert.equal(result.steps, 5);
+    const other = { ...SETTINGS, ...place(moved, 4), output, steps: 6, resume: true };
+    await assert.rejects(runTiny(other), { code: "usage/resume", message: /settings: evalDataContents was/ });
+    const { evalData: _, ...without } = other;
+    await assert.rejects(runTiny({ ...without }), {
+      code: "usage/resume",
+      message: /evalData was .*, is not given/,
+    });
   });
 
   test("it cannot be made shorter than it is", async () => {

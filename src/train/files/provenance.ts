@@ -53,9 +53,13 @@ export async function describeInputs(
   return { datasets: [...datasets], facts };
 }
 
-/** Under one path there may be other data when a run goes on: what it holds, as a setting. */
+/** Under one path there may be other data when a run goes on, and the same under another: what it holds, as settings. */
 export function dataContents({ facts }: Inputs): Record<string, unknown> {
-  return { [DATA_CONTENTS]: factsOf(facts, "data") };
+  const heldOut = factsOf(facts, "held-out data");
+  return {
+    [DATA_CONTENTS.data]: factsOf(facts, "data"),
+    ...(heldOut.length > 0 && { [DATA_CONTENTS.evalData]: heldOut }),
+  };
 }
 
 function factsOf(facts: Inputs["facts"], what: string): readonly unknown[] {

@@ -21,20 +21,19 @@ const FREE_VALUES: Readonly<Record<string, readonly unknown[]>> = {
 /** Settings that say how long a run is: it can be made longer. */
 const LENGTH_SETTINGS = ["steps", "epochs"];
 
-/** The setting that says what the data holds; runs that are older do not have it. */
-export const DATA_CONTENTS = "dataContents";
+/** Settings that name data, and the settings that say what is in these; runs that are older do not have the latter. */
+export const DATA_CONTENTS = { data: "dataContents", evalData: "evalDataContents" } as const;
 
-/** Names of the settings that must be the same when a run goes on, and are not, by the names of today. */
+/** Names of the settings that must be the same when a run goes on, and are not, by the names of today. Data may have moved. */
 export function changedSettings(
   saved: Readonly<Record<string, unknown>>,
   given: Readonly<Record<string, unknown>>,
 ): string[] {
-  const isKnown = (key: string): boolean => key !== DATA_CONTENTS || saved[key] !== undefined;
+  const free = new Set(LENGTH_SETTINGS);
+  for (const [name, contents] of Object.entries(DATA_CONTENTS))
+    free.add(saved[contents] === undefined || given[contents] === undefined ? contents : name);
   return Object.keys({ ...saved, ...given }).filter(
-    (key) =>
-      !LENGTH_SETTINGS.includes(key) &&
-      isKnown(key) &&
-      JSON.stringify(saved[key]) !== JSON.stringify(given[key]),
+    (key) => !free.has(key) && JSON.stringify(saved[key]) !== JSON.stringify(given[key]),
   );
 }
 
