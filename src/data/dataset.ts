@@ -178,7 +178,10 @@ export function requireExamples(
   const [found, hint] =
     numDropped > 0
       ? longest > maxLength
-        ? [`all ${numDropped} examples were dropped at ${maxLength} tokens`, "Raise the maximum length."]
+        ? [
+            `all ${numDropped} examples were dropped at ${maxLength} tokens`,
+            "Raise the maximum length, as far as the model has positions, or shorten the texts.",
+          ]
         : [
             `no token of its ${formatCountOf(numDropped, "example")} counts in the loss`,
             "Say what is learned by --train-on (trainOn in the library) and weights above 0; of a text the first token never is.",

@@ -19,7 +19,7 @@ export function noteTroubles(counts: Counts, maxLength: number, what = ""): stri
   return [
     ...(faults.numRows > 0 ? [[`${countRows(faults.numRows, what)} left out:`, ...lines].join("\n")] : []),
     ...(isAllCut(counts) && numTruncated > 0
-      ? [`${all}. Raise --max-length: the longest has ${longest} tokens.`]
+      ? [`${all}. Raise --max-length, as far as the model has positions: the longest has ${longest} tokens.`]
       : []),
   ];
 }
