@@ -38,11 +38,12 @@ export function createApp(state: ServerState, routes: readonly Route[], options:
   }
   app.notFound((context) => {
     const { method, path } = context.req;
-    const others = routes.filter((route) => patternOf(route).test(path));
+    const routesOf = (path: string): Route[] => routes.filter((route) => patternOf(route).test(path));
+    const others = routesOf(path);
     if (others.length === 0) {
-      const { status, body } = errorAnswer(
-        new ApiError(404, `There is no ${path} here`, { code: "unknown_url" }),
-      );
+      const meant = otherBases(path).find((other) => routesOf(other).length > 0);
+      const told = `There is no ${path} here${meant === undefined ? "" : `: did you mean ${meant}?`}`;
+      const { status, body } = errorAnswer(new ApiError(404, told, { code: "unknown_url" }));
       return context.json(body, status as ContentfulStatusCode);
     }
     const known = others.map((route) => route.method.toUpperCase()).join(", ");
@@ -59,6 +60,11 @@ export function createApp(state: ServerState, routes: readonly Route[], options:
     return context.json(body, status as ContentfulStatusCode);
   });
   return app;
+}
+
+/** Paths that a client means whose base address lacks its `/v1`, or has it twice. */
+function otherBases(path: string): string[] {
+  return [`/v1${path}`, path.replace(/^\/v1(?=\/v1\/)/, "")];
 }
 
 /** What the path of a request to a route looks like, whatever it names. */

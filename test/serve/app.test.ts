@@ -79,6 +79,13 @@ test("errors are objects of OpenAI's form that name the key", async () => {
     ["/v1/completions", { ...COMPLETION, model: "tiiny" }, /did you mean "tiny"\?/],
     ["/v1/unload_lora_adapter", { lora_name: "naer" }, /did you mean "near"\?/],
     ["/v1/load_lora_adapter", { lora_name: "x", lora_path: "peot" }, /did you mean "poet"\?/],
+    [
+      "/chat/completions",
+      {},
+      /^There is no \/chat\/completions here: did you mean \/v1\/chat\/completions\?$/,
+    ],
+    ["/v1/v1/completions", {}, /: did you mean \/v1\/completions\?$/],
+    ["/v1/nothing", {}, /^There is no \/v1\/nothing here$/],
   ];
   for (const [path, body, message] of misspelt) {
     assert.match((await post(path, body)).body.error.message, message);
