@@ -144,6 +144,10 @@ test("the file keeps no key, only its owner may read it, and removed keys are re
   assert.equal((await ask("GET", "/v1/models", { authorization })).status, 401);
   const twice = await runMain(["keys", "add", "first", "--state", state], {});
   assert.equal(twice.status, 2);
+  assert.ok(
+    twice.stderr.endsWith(`remove it first: graft keys remove first --state ${state}\n`),
+    twice.stderr,
+  );
   const bad = await runMain(["keys", "add", "a b", "--state", state], {});
   assert.equal(bad.status, 2);
 });

@@ -4,13 +4,14 @@
  * A server looks whether it was written before each request, so that a key that is removed is refused at once.
  */
 import { randomBytes } from "node:crypto";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { z } from "zod";
 import { FormatError, UsageError } from "../../errors.ts";
 import { writeTextAtomic } from "../../format/files/atomic.ts";
 import { disk } from "../../format/files/disk/calls.ts";
 import { formatJson, parseJsonObject } from "../../format/files/json-file.ts";
 import { nearest } from "../../messages/nearest.ts";
+import { shellWords } from "../../messages/shell-words.ts";
 import { systemCode, toFailedRead } from "../../messages/system-error.ts";
 import { API_ROLES, type ApiKey, type ApiRole, hashOfKey } from "./api-keys.ts";
 
@@ -91,7 +92,7 @@ export class KeyFile {
     const keys = (await this.read()) ?? [];
     if (keys.some((key) => key.name === name)) {
       throw new UsageError("usage/flag", `Cannot add key "${name}": there is one of this name`, {
-        hint: `Choose another name, or remove it first: graft keys remove ${name}.`,
+        hint: `Choose another name, or remove it first: ${shellWords(["graft", "keys", "remove", name, "--state", dirname(this.#path)])}`,
       });
     }
     const key = `graft-${randomBytes(KEY_BYTES).toString("base64url")}`;
