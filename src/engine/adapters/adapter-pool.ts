@@ -5,25 +5,17 @@
  * Which of them share rows of a pass is the business of `adapter-groups`; a change of members makes new tensors beside the old
  * ones, so nothing that runs is disturbed.
  */
-import { FailedError, UsageError, assertInternal } from "../../errors.ts";
+import { FailedError, assertInternal } from "../../errors.ts";
 import type { ReadAdapter } from "../../format/adapters/read-adapter.ts";
-import { nearest } from "../../messages/nearest.ts";
 import type { Adapter } from "../../peft/attach.ts";
 import type { Session } from "../../run/session.ts";
 import { unlessAborted } from "../unless-aborted.ts";
 import { AdapterGroups, DEFAULT_UPDATE_BYTES } from "./adapter-groups.ts";
-import { type HeldAdapter, type NamedAdapter, nameTaken } from "./held-adapter.ts";
+import { AdapterNames, type Entry, newEntry } from "./adapter-names.ts";
+import type { HeldAdapter, NamedAdapter } from "./held-adapter.ts";
 import { prepareForMany, warmUp } from "../stack/paged-stages.ts";
 import { RowBatches } from "./row-batches.ts";
 import { RowPrograms } from "./row-programs.ts";
-
-interface Entry extends NamedAdapter {
-  /** The adapter in memory, or being loaded. */
-  held: Promise<HeldAdapter> | null;
-  /** Requests that use it or wait for it. */
-  numUsers: number;
-  isGone: boolean;
-}
 
 export interface AdapterPoolOptions {
   readonly session: Session;
@@ -46,8 +38,7 @@ export class AdapterPool {
   /** What runs as one of rows with these adapters. */
   readonly rows: RowBatches;
   readonly #options: AdapterPoolOptions;
-  /** The one that was used longest ago first. */
-  readonly #entries = new Map<string, Entry>();
+  readonly #names = new AdapterNames();
   /** Adapters in memory, by key. */
   readonly #loaded = new Map<string, Entry>();
   readonly #programs: RowPrograms;
@@ -79,22 +70,22 @@ export class AdapterPool {
 
   /** All adapters that can be asked for. */
   list(): NamedAdapter[] {
-    return [...this.#entries.values()].map(({ name, path }) => ({ name, path }));
+    return [...this.#names.entries()].map(({ name, path }) => ({ name, path }));
   }
 
   has(name: string): boolean {
-    return this.#entries.has(name);
+    return this.#names.has(name);
   }
 
   /** Names of those in memory. */
   get loaded(): readonly string[] {
-    return [...this.#entries.values()].flatMap(({ name, held }) => (held ? [name] : []));
+    return [...this.#names.entries()].flatMap(({ name, held }) => (held ? [name] : []));
   }
 
   /** Lets an adapter be asked for. @throws UsageError "usage/adapter" when the name is taken */
   register(name: string, path: string): void {
-    this.#requireFree(name);
-    this.#entries.set(name, newEntry(name, path));
+    this.#names.requireFree(name);
+    this.#names.add(newEntry(name, path));
   }
 
   /**
@@ -102,15 +93,15 @@ export class AdapterPool {
    * @throws UsageError "usage/adapter" when the name is taken; the signal's reason when it is aborted by then; as reading it
    */
   async add(name: string, path: string, mayReplace: boolean, signal?: AbortSignal): Promise<void> {
-    if (!mayReplace) this.#requireFree(name);
+    if (!mayReplace) this.#names.requireFree(name);
     const entry = newEntry(name, path);
     entry.numUsers++;
     await (entry.held = this.#load(entry));
     try {
       signal?.throwIfAborted();
-      if (!mayReplace) this.#requireFree(name);
+      if (!mayReplace) this.#names.requireFree(name);
       if (this.has(name)) this.unregister(name);
-      this.#entries.set(name, entry);
+      this.#names.add(entry);
     } catch (error) {
       entry.isGone = true;
       throw error;
@@ -119,14 +110,9 @@ export class AdapterPool {
     }
   }
 
-  #requireFree(name: string): void {
-    if (this.#entries.has(name)) throw nameTaken("adapter", name);
-  }
-
   /** Forgets an adapter; texts that use it do so to the end. @throws UsageError "usage/adapter" when there is none */
   unregister(name: string): void {
-    const entry = this.#entryOf(name);
-    this.#entries.delete(name);
+    const entry = this.#names.remove(name);
     entry.isGone = true;
     if (entry.numUsers === 0) this.#forget(entry);
   }
@@ -139,7 +125,7 @@ export class AdapterPool {
   async acquire(name: string): Promise<HeldAdapter>;
   async acquire(name: string, signal: AbortSignal | undefined): Promise<HeldAdapter | null>;
   async acquire(name: string, signal?: AbortSignal): Promise<HeldAdapter | null> {
-    const coming = this.#use(this.#entryOf(name));
+    const coming = this.#use(this.#names.use(name));
     if (!signal) return await coming;
     try {
       return await unlessAborted(coming, signal);
@@ -156,8 +142,6 @@ export class AdapterPool {
 
   async #use(entry: Entry): Promise<HeldAdapter> {
     const { name } = entry;
-    this.#entries.delete(name);
-    this.#entries.set(name, entry);
     entry.numUsers++;
     entry.held ??= this.#load(entry);
     try {
@@ -214,15 +198,6 @@ export class AdapterPool {
     await prepareForMany(await this.#programs.ofOne(null));
   }
 
-  #entryOf(name: string): Entry {
-    const entry = this.#entries.get(name);
-    if (entry) return entry;
-    const alike = nearest(name, [...this.#entries.keys()]);
-    throw new UsageError("usage/adapter", `Cannot use adapter "${name}": it is not known`, {
-      hint: alike === null ? "Load it first." : `Did you mean "${alike}"?`,
-    });
-  }
-
   async #load(entry: Entry): Promise<HeldAdapter> {
     const { name, path } = entry;
     const { read } = this.#options;
@@ -253,7 +228,7 @@ export class AdapterPool {
 
   /** Drops those that nobody uses until one more fits. */
   async #makeRoom(): Promise<void> {
-    for (const entry of this.#entries.values()) {
+    for (const entry of this.#names.entries()) {
       if (this.#loaded.size < this.#options.maxLoaded) return;
       if (entry.numUsers === 0 && entry.held) await this.#drop(entry);
     }
@@ -282,11 +257,7 @@ export class AdapterPool {
     await this.#change;
     for (const entry of this.#loaded.values()) (await entry.held)?.adapter.release();
     this.#loaded.clear();
-    this.#entries.clear();
+    this.#names.clear();
     this.#groups.clear();
   }
-}
-
-function newEntry(name: string, path: string): Entry {
-  return { name, path, held: null, numUsers: 0, isGone: false };
 }
