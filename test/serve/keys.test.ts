@@ -145,7 +145,9 @@ test("the file keeps no key, only its owner may read it, and removed keys are re
   const twice = await runMain(["keys", "add", "first", "--state", state], {});
   assert.equal(twice.status, 2);
   assert.ok(
-    twice.stderr.endsWith(`remove it first: graft keys remove first --state ${state}\n`),
+    twice.stderr.endsWith(
+      `Remove it first (graft keys remove first --state ${state}), or choose another name.\n`,
+    ),
     twice.stderr,
   );
   const bad = await runMain(["keys", "add", "a b", "--state", state], {});

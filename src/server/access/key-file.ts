@@ -92,7 +92,7 @@ export class KeyFile {
     const keys = (await this.read()) ?? [];
     if (keys.some((key) => key.name === name)) {
       throw new UsageError("usage/flag", `Cannot add key "${name}": there is one of this name`, {
-        hint: `Choose another name, or remove it first: ${shellWords(["graft", "keys", "remove", name, "--state", dirname(this.#path)])}`,
+        hint: `Remove it first (${shellWords(["graft", "keys", "remove", name, "--state", dirname(this.#path)])}), or choose another name.`,
       });
     }
     const key = `graft-${randomBytes(KEY_BYTES).toString("base64url")}`;
