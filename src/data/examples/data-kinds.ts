@@ -15,7 +15,7 @@ import {
 import { type Comparison, fitComparison, isTelling, type Role } from "./comparison.ts";
 import { countTrained, type Example, type ExampleOptions, toExample } from "./example.ts";
 import { JUDGED_FORMS, PREFERENCE_FORMS } from "../rows/preference-rows.ts";
-import { type RowForm, readRow, type TargetRow } from "../rows/rows.ts";
+import { type OtherRows, type RowForm, readRow, type TargetRow } from "../rows/rows.ts";
 import { TARGET_FORMS } from "../rows/target-rows.ts";
 
 /** What each kind of data becomes. */
@@ -85,9 +85,9 @@ const COMPARISONS = {
   isUseful: isTelling,
 };
 
-/** Rows of every kind but one: what the data may have been made for instead. */
-function formsBesides(forms: readonly RowForm<unknown>[]): RowForm<unknown>[] {
-  return Object.values(DATA_KINDS).flatMap((kind) => (kind.forms === forms ? [] : kind.forms));
+/** Every kind of rows but one: what the data may have been made for instead. */
+function kindsBesides(forms: readonly RowForm<unknown>[]): OtherRows[] {
+  return Object.values(DATA_KINDS).filter((kind) => kind.forms !== forms);
 }
 
 export const DATA_KINDS: { readonly [K in DataKindName]: DataKind<DataUnits[K]> } = {
@@ -95,7 +95,7 @@ export const DATA_KINDS: { readonly [K in DataKindName]: DataKind<DataUnits[K]> 
     summary: "texts and conversations that are learned as they are",
     forms: TARGET_FORMS,
     toUnit: (value, options, source) =>
-      toExample(readRow(value, TARGET_FORMS, formsBesides(TARGET_FORMS)), options, source),
+      toExample(readRow(value, TARGET_FORMS, kindsBesides(TARGET_FORMS)), options, source),
     isCompared: false,
     hasClasses: false,
     fit: ({ ids, weights, source }, { maxLength }) => ({
@@ -110,7 +110,7 @@ export const DATA_KINDS: { readonly [K in DataKindName]: DataKind<DataUnits[K]> 
     summary: "two answers to a prompt, one of them better",
     forms: PREFERENCE_FORMS,
     toUnit: (value, options, source) => {
-      const { chosen, rejected } = readRow(value, PREFERENCE_FORMS, formsBesides(PREFERENCE_FORMS));
+      const { chosen, rejected } = readRow(value, PREFERENCE_FORMS, kindsBesides(PREFERENCE_FORMS));
       return compare(
         [
           ["chosen", chosen],
@@ -127,7 +127,7 @@ export const DATA_KINDS: { readonly [K in DataKindName]: DataKind<DataUnits[K]> 
     summary: "answers that are each called good or bad",
     forms: JUDGED_FORMS,
     toUnit: (value, options, source) => {
-      const { answer, isDesirable } = readRow(value, JUDGED_FORMS, formsBesides(JUDGED_FORMS));
+      const { answer, isDesirable } = readRow(value, JUDGED_FORMS, kindsBesides(JUDGED_FORMS));
       return compare([[isDesirable ? "desirable" : "undesirable", answer]], options, source);
     },
     ...COMPARISONS,
@@ -138,7 +138,7 @@ export const DATA_KINDS: { readonly [K in DataKindName]: DataKind<DataUnits[K]> 
     forms: CLASS_FORMS,
     toUnit: (value, { tokenizer, classes }, source) => {
       if (classes) {
-        const row = readRow(value, CLASS_FORMS, formsBesides(CLASS_FORMS));
+        const row = readRow(value, CLASS_FORMS, kindsBesides(CLASS_FORMS));
         return toClassExample(row, { tokenizer, classes }, source);
       }
       throw new UsageError("usage/model", "Cannot read classes: the model has none", {

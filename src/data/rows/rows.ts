@@ -46,14 +46,20 @@ export interface RowForm<R> {
   read(row: RawFields): R;
 }
 
+/** Rows of another kind of data, and what they are. */
+export interface OtherRows {
+  readonly summary: string;
+  readonly forms: readonly RowForm<unknown>[];
+}
+
 /**
- * Reads one row that has one of some forms, the first that matches; `others` are forms of data for something else.
+ * Reads one row that has one of some forms, the first that matches; `others` are kinds of data for something else.
  * @throws usage/data when it has none of the forms or breaks the one that it has
  */
 export function readRow<R>(
   value: unknown,
   forms: readonly RowForm<R>[],
-  others: readonly RowForm<unknown>[] = [],
+  others: readonly OtherRows[] = [],
 ): R {
   const names = forms.map(({ keys }) => keys);
   const expected = names.length === 1 ? names[0]! : `${names.slice(0, -1).join(", ")} or ${names.at(-1)}`;
@@ -65,12 +71,13 @@ export function readRow<R>(
   const form = forms.find((form) => form.matches(given)) ?? forms.find((form) => form.matches(value));
   if (form) return form.read(value);
   const keys = Object.keys(value);
+  const other = others.find(({ forms }) => forms.some((form) => form.matches(given)));
   throw rowError(
     "row",
     keys.length === 0 ? "no keys" : `keys ${keys.map((key) => JSON.stringify(key)).join(", ")}`,
     expected,
-    others.some((form) => form.matches(given))
-      ? "Such rows are for another objective: choose that, or other data."
+    other
+      ? `Such rows are for another objective (${other.summary}): choose one that learns from them by --objective, or other data.`
       : "Say which columns these are, such as --columns prompt=question,completion=answer (columns in the library).",
   );
 }
