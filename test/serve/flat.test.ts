@@ -12,14 +12,12 @@ import { serveTiny } from "./tiny-server.ts";
 
 const root = temporaryFolder();
 const data = writeTinyChats(join(root, "chats.jsonl"), 24);
-const settings = { maxLength: 64, saveEvery: 4, steps: 20 };
-const alone = await trainAlone({
-  ...settings,
-  model: await writeTinyModel(join(root, "model")),
-  data,
-  output: join(root, "alone"),
-  batchSize: 2,
-});
+const settings = { maxLength: 64, saveEvery: 4 };
+const model = await writeTinyModel(join(root, "model"));
+/** Of a job beside chats, and of one that is to be killed before its end. */
+const [NUM_STEPS, NUM_STEPS_KILLED] = [8, 20];
+const alone = (steps: number): Promise<Buffer> =>
+  trainAlone({ ...settings, steps, model, data, output: join(root, `alone-${steps}`), batchSize: 2 });
 
 /** Sends a request, and gives the JSON of its answer. */
 type Send = (path: string, init?: RequestInit) => Promise<Response>;
@@ -51,13 +49,19 @@ class Client {
     return choices[0]?.message.content ?? "";
   }
 
-  async train(): Promise<string> {
+  async train(steps: number): Promise<string> {
     const form = new FormData();
     form.set("purpose", "fine-tune");
     form.set("file", new File([readFileSync(data)], "chats.jsonl"));
     const file = await this.#json<{ id: string }>("/files", { method: "POST", body: form });
     const hyperparameters = { batch_size: 2 };
-    const asked = { model: "tiny", training_file: file.id, seed: 3, hyperparameters, graft: settings };
+    const asked = {
+      model: "tiny",
+      training_file: file.id,
+      seed: 3,
+      hyperparameters,
+      graft: { ...settings, steps },
+    };
     return (await this.#post<Job>("/fine_tuning/jobs", asked)).id;
   }
 
@@ -86,13 +90,12 @@ async function chatUntil(
 }
 
 /** Holds an adapter against that of a training alone: rows of several texts in one product are summed in another order. */
-function assertTrained(folder: string, id: string): void {
-  const [found, expected] = [readFileSync(join(folder, "jobs", id, "run", ADAPTER_FILE)), alone].map(
-    (bytes) => {
-      const start = 8 + Number(bytes.readBigUInt64LE());
-      return new Float32Array(Uint8Array.from(bytes.subarray(start)).buffer);
-    },
-  );
+async function assertTrained(folder: string, id: string, steps: number): Promise<void> {
+  const trained = readFileSync(join(folder, "jobs", id, "run", ADAPTER_FILE));
+  const [found, expected] = [trained, await alone(steps)].map((bytes) => {
+    const start = 8 + Number(bytes.readBigUInt64LE());
+    return new Float32Array(Uint8Array.from(bytes.subarray(start)).buffer);
+  });
   assert.equal(found!.length, expected!.length);
   const largest = Math.max(...expected!.map(Math.abs));
   assert.ok(largest > 0);
@@ -122,22 +125,22 @@ test("chats beside a job go along with its passes, and are what they were", asyn
     if (ride) numRides++;
     return ride;
   };
-  const id = await client.train();
+  const id = await client.train(NUM_STEPS);
   await chatUntil(client, expected, () => hasSucceeded(client, id));
   assert.ok(numRides > 0);
-  assertTrained(join(root, "state"), id);
+  await assertTrained(join(root, "state"), id, NUM_STEPS);
   assert.deepEqual(server.errors, []);
 });
 
 test("a server that is killed goes on with its job from a checkpoint, beside the same chats", async () => {
   const state = join(root, "killed");
-  const model = ["--model", join(root, "model"), "--served-model-name", "tiny", "--chat-template", "chatml"];
+  const words = ["--model", model, "--served-model-name", "tiny", "--chat-template", "chatml"];
   const flat = ["--co-training", "flat", "--compute", "f32", "--train-compute", "f32"];
-  const server = new ServerProcess([...model, ...flat, "--state", state]);
+  const server = new ServerProcess([...words, ...flat, "--state", state]);
   await server.start();
   const client = new Client((path, init) => fetch(`${server.url}${path}`, init));
   const expected = await ask(client);
-  const id = await client.train();
+  const id = await client.train(NUM_STEPS_KILLED);
   const isPastCheckpoint = async (): Promise<boolean> =>
     (await client.told(id)).some((message) => message.startsWith(`Step ${settings.saveEvery + 1}/`));
   await chatUntil(client, expected, isPastCheckpoint);
@@ -151,5 +154,5 @@ test("a server that is killed goes on with its job from a checkpoint, beside the
     told.some((message) => /^Going on after step \d+$/.test(message)),
     told.join("\n"),
   );
-  assertTrained(state, id);
+  await assertTrained(state, id, NUM_STEPS_KILLED);
 });

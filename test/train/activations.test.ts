@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import * as node from "node:fs/promises";
 import { describe, test } from "node:test";
 import { withDisk } from "../../src/format/files/disk/calls.ts";
+import { inTurn } from "../matrix/sampled.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny/model.ts";
 import { bytesOf, lossesOf, runTiny } from "./tiny-run.ts";
 
@@ -21,8 +22,9 @@ const CASES = {
 } as const;
 
 describe("activations", () => {
-  for (const [name, more] of Object.entries(CASES)) {
-    test(`${name}: on disk the same bits, in half precision the same first loss and nearly the same others`, async () => {
+  for (const [turn, [name, more]] of Object.entries(CASES).entries()) {
+    const forms = inTurn(["float16", "disk"], turn);
+    test(`${name}: on disk the same bits, in half precision the same first loss and nearly the same others (${forms.join()})`, async () => {
       const run = async (activations: "float32" | "float16" | "disk") => {
         const output = `${folder}/${name}-${activations}`;
         const input = { model, data, output, activations, learningRate: 0.01, ...more };
@@ -30,9 +32,14 @@ describe("activations", () => {
         assert.ok(!existsSync(`${output}/activations`));
         return { losses, bytes: bytesOf(output, NAME) };
       };
-      const [whole, onDisk, half] = [await run("float32"), await run("disk"), await run("float16")];
-      assert.deepEqual(onDisk.losses, whole.losses);
-      assert.ok(onDisk.bytes.equals(whole.bytes));
+      const whole = await run("float32");
+      if (forms.includes("disk")) {
+        const onDisk = await run("disk");
+        assert.deepEqual(onDisk.losses, whole.losses);
+        assert.ok(onDisk.bytes.equals(whole.bytes));
+      }
+      if (!forms.includes("float16")) return;
+      const half = await run("float16");
       assert.equal(half.losses[0], whole.losses[0]);
       assert.ok(!half.bytes.equals(whole.bytes));
       for (const [i, loss] of whole.losses.entries())
