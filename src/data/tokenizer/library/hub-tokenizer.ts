@@ -8,10 +8,12 @@ import { type BytePairs, takeLists } from "./byte-pairs.ts";
 import { stripAddedSpaces } from "./added-spaces.ts";
 import { useCharacterMaps } from "./character-map.ts";
 import { markFirstAlone } from "./first-mark.ts";
+import { splitAtMarks } from "./split-marks.ts";
 import { requireTokenizerForm } from "./tokenizer-form.ts";
 import { guardSteps, requireSteps } from "./tokenizer-guards.ts";
 import type { TokenizerStep } from "./tokenizer-step.ts";
 import { speedUp, type TokenizerModel } from "./tokenizer-speed.ts";
+import { type UnknowingModel, useUnknownParts } from "./unknown-parts.ts";
 
 /** The part of the library's class that is used; its own declarations do not resolve under NodeNext. */
 interface HubTokenizer {
@@ -30,7 +32,7 @@ interface HubTokenizer {
   splitter_unnormalized: { split(text: string): string[] };
   added_tokens: { lstrip: boolean; rstrip: boolean }[];
   added_tokens_map: ReadonlyMap<string, { lstrip: boolean; rstrip: boolean }>;
-  model: TokenizerModel & BytePairs & { unk_token_id?: number | undefined };
+  model: TokenizerModel & BytePairs & UnknowingModel;
 }
 
 const HubTokenizer = UntypedHubTokenizer as new (tokenizer: object, config: object) => HubTokenizer;
@@ -108,12 +110,6 @@ function requireKnown({ ids, tokens }: ReturnType<HubTokenizer["encode"]>): { id
   return { ids: ids as number[] };
 }
 
-/** A vocabulary of whole words names the token for others beside it; the library looks for it in tokenizer_config.json alone. */
-function useUnknownWord({ model }: HubTokenizer, { tokenizer }: TokenizerFiles): void {
-  const { type, unk_token: unknown } = tokenizer["model"] as { type?: unknown; unk_token?: unknown };
-  if (type === "WordLevel") model.unk_token_id = model.tokens_to_ids.get(String(unknown));
-}
-
 /** Opens the library's tokenizer. @throws FormatError "format/file", here and from its calls */
 export function openHubTokenizer(files: TokenizerFiles, budget: TimeBudget): OpenTokenizer {
   const [hub, withinLimits] = withFile("read", () => {
@@ -124,11 +120,12 @@ export function openHubTokenizer(files: TokenizerFiles, budget: TimeBudget): Ope
     const { tokenizer, fill } = takeLists(files);
     const hub = new HubTokenizer(tokenizer, files.config);
     fill(hub.model);
-    useUnknownWord(hub, files);
+    useUnknownParts(hub, files);
     useCharacterMaps(hub.normalizer);
     const withinLimits = guardSteps(hub.normalizer, hub.pre_tokenizer, hub.decoder, budget);
     stripAddedSpaces(hub);
     markFirstAlone(hub);
+    splitAtMarks(hub.pre_tokenizer, preTokenizer);
     speedUp(hub.pre_tokenizer, hub.model);
     return [hub, withinLimits] as const;
   });

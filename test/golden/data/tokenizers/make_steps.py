@@ -74,6 +74,24 @@ def added_spaces(normalized):
     return case(f"white space beside added tokens{', normalized' if normalized else ''}", tokenizer, SPACED)
 
 
+def unknown_parts():
+    """What is unknown within words, and in words next to each other."""
+    pieces = ["<unk>", "a", "b", "▁a", "ab"]
+    unigram = Tokenizer(models.Unigram([(piece, -float(i)) for i, piece in enumerate(pieces)], unk_id=0))
+    unigram.pre_tokenizer = pre_tokenizers.Metaspace()
+    ids = {piece: i for i, piece in enumerate(pieces)}
+    for fuses in [True, False]:
+        pairs = Tokenizer(models.BPE(ids, [("a", "b")], unk_token="<unk>", fuse_unk=fuses))
+        pairs.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+        yield case(f"unknown parts, pairs{', fused' if fuses else ''}", pairs, UNKNOWN)
+    yield case("unknown parts, pieces", unigram, UNKNOWN)
+    marks = ["<unk>", "▁", "▁▁", "a", "▁a", "a▁", "b", "c▁b"]
+    cut = Tokenizer(models.Unigram([(piece, -float(i)) for i, piece in enumerate(marks)], unk_id=0))
+    cut.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first", split=True)
+    yield case("pieces that marks cut", cut, UNKNOWN)
+
+
+UNKNOWN = ["xx yy", "axx yb", "a x  y b", "xaxy", "x", "ab xyab yx", "a  b", "  a ", "c b a"]
 SPACED = [around.replace("#", token) for token in ["[L]", "[R]", "[B]"] for around in [
     "a#a", "a # a", "a\ufeff#\ufeffa", "a\u0085#\u0085a", " \u3000\ufeff #\u00a0 \ufeff a", "\u200b#\u200b", "\t\t#\t\ta", " # # ", "a\u0085",
 ]]
@@ -85,6 +103,7 @@ if __name__ == "__main__":
     marks = [first_mark("nothing", first), first_mark("splitting", pre_tokenizers.Sequence([split, first]))]
     cases += [each | {"texts": MARKED} for each in marks]
     cases += [added_spaces(normalized) | {"texts": SPACED} for normalized in [False, True]]
+    cases += [each | {"texts": UNKNOWN} for each in unknown_parts()]
     texts = {"texts": TEXTS, "metaspace": [" a", "  b", "a b", " c d", "   a", "c d"]}
     lines = ",\n".join(json.dumps(each, separators=(",", ":")) for each in cases)
     (HERE / "steps.json").write_text('{"texts":' + json.dumps(texts["texts"]) + ',\n"metaspace":' + json.dumps(texts["metaspace"]) + ',\n"cases":[\n' + lines + "]}\n")

@@ -1,0 +1,26 @@
+/** @file What a vocabulary does not have: a word, or characters next to each other within one, are one unknown token. */
+import type { TokenizerFiles } from "../../../format/checkpoint/checkpoint.ts";
+
+/** The library's model, as much as is used. */
+export interface UnknowingModel {
+  unk_token_id?: number | undefined;
+  readonly tokens_to_ids: ReadonlyMap<string, number>;
+  /** Whether unknown characters are put together. */
+  readonly fuse_unk?: boolean;
+  /** Makes tokens of words. */
+  _call(words: readonly string[]): string[];
+}
+
+/** Has a tokenizer find unknown tokens as its file says. */
+export function useUnknownParts(
+  { model }: { readonly model: UnknowingModel },
+  { tokenizer }: TokenizerFiles,
+): void {
+  // A vocabulary of whole words names the token for others beside it; the library looks for it in tokenizer_config.json alone.
+  const { type, unk_token: unknown } = tokenizer["model"] as { type?: unknown; unk_token?: unknown };
+  if (type === "WordLevel") model.unk_token_id = model.tokens_to_ids.get(String(unknown));
+  if (model.fuse_unk !== true) return;
+  // The library puts those of words next to each other together too.
+  const tokensOf = model._call.bind(model);
+  model._call = (words) => words.flatMap((word) => tokensOf([word]));
+}
