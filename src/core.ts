@@ -6,7 +6,6 @@
  */
 export * from "./everywhere.ts";
 export type { CompileOptions, Engine, Program, Tensors } from "./runtime/engine.ts";
-export type { HostTensor } from "./runtime/host-tensor.ts";
 export type { MakeMemory } from "./runtime/memory/program-memory.ts";
 export { PLAIN_TARGET, type Target } from "./graph/emitter.ts";
 export { toOnnx } from "./graph/onnx.ts";

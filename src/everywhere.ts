@@ -72,4 +72,15 @@ export type { Objective, Outcome, Scores, StepTotals } from "./train/objective.t
 export { OBJECTIVES } from "./train/objectives.ts";
 export type { RunState } from "./train/loop/run-state.ts";
 export { NO_STORE, type RunStore } from "./train/loop/run-store.ts";
-export { Generator, type GenerateRequest } from "./engine/generation/generator.ts";
+export {
+  type GeneratedToken,
+  Generator,
+  type GenerateRequest,
+  type GeneratorParts,
+} from "./engine/generation/generator.ts";
+export type { Completion, GenerationEnd } from "./engine/generation/completion.ts";
+export type { Grammar, GrammarCursor } from "./engine/grammar/token-grammar.ts";
+export type { SamplingOptions } from "./engine/sampling/sampler.ts";
+export type { Message } from "./data/rows/messages.ts";
+export type { Schedule } from "./optim/schedule.ts";
+export type { HostTensor } from "./runtime/host-tensor.ts";

@@ -31,15 +31,17 @@ export type {
   TrainEvent,
 } from "./train/events.ts";
 export {
+  type AveragedHooks,
   type AveragedInput,
   type AveragedOptions,
   trainAveraged,
   trainContribution,
 } from "./train/files/averaged-training.ts";
+export type { Round } from "./train/files/averaged-rounds.ts";
 export { type Contribution, outerStep } from "./peft/algebra/outer-step.ts";
 export type { TrainInput, TrainOptions } from "./train/settings/options.ts";
 export type { TrainResult } from "./train/trainer.ts";
-export type { TrainHooks } from "./train/train-hooks.ts";
+export type { SharedModel, TrainHooks } from "./train/train-hooks.ts";
 export { train } from "./engine/train.ts";
 export { type Classification, Classifier } from "./engine/classifier.ts";
 export { Conversation } from "./engine/conversation.ts";

@@ -140,6 +140,24 @@ test("settings of a text that mean nothing are refused by name, and what is left
   await model.close();
 });
 
+test("a text is held to the JSON schema of its grammar, and schemas that cannot be held are refused", async () => {
+  const model = await openTextModel(modelPath, { threads: 1 });
+  const grammar = await model.grammarOf({ enum: ["ab", "cd"] });
+  const draw = { temperature: 2, topK: 0, topP: 1, minP: 0 };
+  const request = { promptIds: [97], maxNewTokens: 40, sampling: draw, grammar };
+  for (let seed = 0; seed < 4; seed++) {
+    const [row] = await model.writeAll([{ ...request, seed }]);
+    const alone = await model.write([97], { ...request, seed });
+    for (const { text, finishReason } of [row!, alone]) {
+      assert.equal(finishReason, "stop", text);
+      assert.ok(["ab", "cd"].includes(JSON.parse(text) as string), text);
+    }
+  }
+  await assert.rejects(model.grammarOf({ type: "text" }), { code: "usage/grammar" });
+  await assert.rejects(model.grammarOf("x" as unknown as object), { code: "usage/flag" });
+  await model.close();
+});
+
 test("an arithmetic that there is not is refused by name", async () => {
   await assert.rejects(openTextModel(modelPath, { compute: "int9" as "int8" }), {
     code: "usage/flag",

@@ -29,6 +29,8 @@ import {
   withTextTools,
 } from "./opening/model-parts.ts";
 import { closedModel } from "./opening/closed-model.ts";
+import { Grammars } from "./grammar/grammars.ts";
+import type { Grammar } from "./grammar/token-grammar.ts";
 import { requireText } from "./opening/require-text.ts";
 import { stopIdsOf } from "./answers/stop-ids.ts";
 import { type Task, type TaskRow, TaskSet } from "./generation/task-set.ts";
@@ -66,6 +68,7 @@ const OPEN_ARGUMENTS = z.strictObject({
 });
 const ON_TEXT = z.strictObject({ onText: A_FUNCTION });
 const PROMPTS = z.strictObject({ prompts: z.array(ANYTHING) });
+const SCHEMA = z.strictObject({ schema: z.looseObject({}) });
 const A_TEXT = z.strictObject({ text: z.string() });
 const MESSAGES = z.strictObject({
   messages: z.array(objectWith<Message>("a message with its role and content", "role", "content")),
@@ -181,6 +184,7 @@ export class TextModel {
   /** Batches that are being written. */
   readonly #batches = new Set<Promise<unknown>>();
   #closed: Promise<void> | null = null;
+  #grammars: Grammars | null = null;
 
   constructor(parts: TextParts, { generator, methods, release }: TextModelEngine) {
     this.parts = parts;
@@ -205,6 +209,16 @@ export class TextModel {
   encodeChat(messages: readonly Message[]): number[] {
     checkArguments("encodeChat", MESSAGES, { messages });
     return encodeChat(this.parts, messages);
+  }
+
+  /**
+   * What holds a text to JSON that satisfies a schema, for `grammar` of a request. @throws UsageError "usage/grammar" for a schema that
+   * cannot be held; FormatError "format/file" for a tokenizer without bytes
+   */
+  async grammarOf(schema: object): Promise<Grammar> {
+    checkArguments("grammarOf", SCHEMA, { schema });
+    this.#grammars ??= new Grammars(this.parts.origin.files);
+    return await this.#grammars.ofSchema(schema);
   }
 
   /**
@@ -262,7 +276,9 @@ export class TextModel {
     const written = await batch.finally(() => this.#batches.delete(batch));
     return written.map((completion, row) => {
       const { promptIds } = prompts[row]!;
-      const ids = completion.finishReason === "stop" ? completion.ids.slice(0, -1) : completion.ids;
+      // What follows a grammar may end without a stop id.
+      const isStopped = this.stopIds.includes(completion.ids.at(-1) ?? -1);
+      const ids = isStopped ? completion.ids.slice(0, -1) : completion.ids;
       return { ...completion, promptIds, text: tokenizer.decode(ids, { skipSpecialTokens: true }) };
     });
   }

@@ -50,6 +50,7 @@ export interface AveragedOptions extends OuterOptions {
   readonly syncEvery: number;
 }
 
+/** How a caller follows and stops the trainings. */
 export interface AveragedHooks extends Pick<TrainHooks, "env" | "shared" | "signal"> {
   /** `worker`: whose event it is. */
   readonly onEvent?: (event: TrainEvent, worker: number) => void;
