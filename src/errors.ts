@@ -75,6 +75,7 @@ export const CODES = {
   "train/stopped": ["failed", "The run was stopped from outside; it can be resumed."],
 } as const satisfies Record<string, readonly [ErrorKind, string]>;
 
+/** A code of the table. */
 export type ErrorCode = keyof typeof CODES;
 
 /** The codes of a kind. */

@@ -29,6 +29,7 @@ export interface Classification {
 const PARTS = z.strictObject({ session: A_SESSION, adapter: AN_ADAPTER.nullable() });
 const EXAMPLES = z.strictObject({ examples: UNIT_LIST });
 
+/** Tells classes of texts and images; its session is the caller's. */
 export class Classifier {
   readonly #forward: ForwardPass;
 

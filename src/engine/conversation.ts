@@ -29,6 +29,7 @@ export interface Answer extends WrittenText {
   readonly numDroppedTurns: number;
 }
 
+/** A conversation with a model, which is the caller's. */
 export class Conversation {
   readonly #model: TextModel;
   #system: string | null;

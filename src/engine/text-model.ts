@@ -171,6 +171,7 @@ export interface TextModelEngine {
   readonly release: () => Promise<void>;
 }
 
+/** A model that reads and writes text. Whoever opens it closes it. */
 export class TextModel {
   readonly parts: TextParts;
   readonly generator: Generator;

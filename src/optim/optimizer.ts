@@ -30,6 +30,7 @@ interface UpdateOutputs {
   readonly slots: Readonly<Record<string, Value>>;
 }
 
+/** An optimizer: options, state and update rule. */
 export interface Optimizer<O = unknown> {
   readonly name: string;
   readonly paper: OptimizerPaper;

@@ -4,6 +4,7 @@
  * Adding one: a line in `schedules.ts`.
  */
 
+/** A learning-rate schedule. */
 export interface Schedule {
   readonly name: string;
   /** Share of the run's steps that are warm-up unless the user says. */

@@ -74,6 +74,7 @@ export interface Makeable<T> {
   readonly make: () => { readonly spec: ProgramSpec; readonly made: T };
 }
 
+/** One base model with the engine that runs it. Whoever makes it releases it. */
 export class Session {
   readonly engine: Engine;
   readonly base: BaseModel;

@@ -50,6 +50,7 @@ export interface GeneratedToken {
 const MAX_TEXTS = 16;
 const MAX_CACHE_BYTES = 1e9;
 
+/** Writes texts of ids, one at a time; its session is the caller's. */
 export class Generator {
   /** What it writes with; others may write on it meanwhile. */
   readonly engine: ServingEngine;

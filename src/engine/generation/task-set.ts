@@ -65,6 +65,7 @@ interface Entry extends Task {
   held: Promise<HeldAdapter> | null;
 }
 
+/** Adapters by name beside one open model, and which of them writes. */
 export class TaskSet {
   readonly #parts: TaskSetParts;
   readonly #tasks = new Map<string, Entry>();

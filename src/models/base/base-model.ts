@@ -31,6 +31,7 @@ export interface WeightSource {
 /** Lends memory of a length. */
 export type LendFloats = (length: number) => Float32Array;
 
+/** A base model, whose tensors are read when they are asked for: its checkpoint stays open as long. */
 export class BaseModel {
   /** Where the model came from. Adapter files record it. */
   readonly name: string;
