@@ -20,6 +20,7 @@ import {
   AN_AMOUNT,
   AN_ENVIRONMENT,
   checkArguments,
+  lazily,
 } from "../messages/arguments.ts";
 import {
   type DataPart,
@@ -115,17 +116,19 @@ export async function readTrained<K extends DataKindName = "text">(
   return { examples: train, report: reports.train };
 }
 
-const ARGUMENTS = z.strictObject({
-  path: A_NAME,
-  options: DATASET_OPTIONS.extend({
-    signal: A_SIGNAL.optional(),
-    onProgress: A_FUNCTION.optional(),
-    onFile: A_FUNCTION.optional(),
-    cacheFolder: A_NAME.nullish(),
-    env: AN_ENVIRONMENT.optional(),
-    largeBytes: AN_AMOUNT.optional(),
+const ARGUMENTS = lazily(() =>
+  z.strictObject({
+    path: A_NAME,
+    options: DATASET_OPTIONS.extend({
+      signal: A_SIGNAL.optional(),
+      onProgress: A_FUNCTION.optional(),
+      onFile: A_FUNCTION.optional(),
+      cacheFolder: A_NAME.nullish(),
+      env: AN_ENVIRONMENT.optional(),
+      largeBytes: AN_AMOUNT.optional(),
+    }),
   }),
-});
+);
 
 /**
  * Reads a data set from a file or folder.

@@ -9,7 +9,7 @@ import { z } from "zod";
 import type { ChatTemplate } from "./chat/chat-template.ts";
 import type { Tokenizer } from "./tokenizer/tokenizer.ts";
 import { UsageError } from "../errors.ts";
-import { A_COUNT, A_NAME, argument, checkArguments, objectWith } from "../messages/arguments.ts";
+import { A_COUNT, A_NAME, argument, checkArguments, objectWith, lazily } from "../messages/arguments.ts";
 import { formatCountOf } from "../messages/numbers.ts";
 import { exampleLength, sequencesOf, type TrainingUnit } from "./examples/training-unit.ts";
 import { areNumbered, type Columns, renameColumns } from "./rows/columns.ts";
@@ -60,7 +60,7 @@ export const DATASET_OPTIONS = z.looseObject({
   columns: argument<Columns>("a Map of columns by name", (value) => value instanceof Map).optional(),
   skipFaulty: z.boolean().optional(),
 });
-const ARGUMENTS = z.strictObject({ text: z.string(), path: A_NAME, options: DATASET_OPTIONS });
+const ARGUMENTS = lazily(() => z.strictObject({ text: z.string(), path: A_NAME, options: DATASET_OPTIONS }));
 
 /** Examples of one file, and what reading them did. */
 export interface DataPart<U extends TrainingUnit = Example> {

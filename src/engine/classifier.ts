@@ -6,7 +6,7 @@ import type { ClassExample } from "../data/examples/class-example.ts";
 import type { ImageExample } from "../data/examples/images.ts";
 import { factsOf, labelledPositions } from "../data/batches/pass-facts.ts";
 import { UsageError } from "../errors.ts";
-import { checkArguments } from "../messages/arguments.ts";
+import { checkArguments, lazily } from "../messages/arguments.ts";
 import { type Adapter, AN_ADAPTER } from "../peft/attach.ts";
 import { ForwardPass } from "../run/forward-pass.ts";
 import { requireReadable } from "../train/loop/checks.ts";
@@ -26,8 +26,8 @@ export interface Classification {
   readonly logits: Float32Array;
 }
 
-const PARTS = z.strictObject({ session: A_SESSION, adapter: AN_ADAPTER.nullable() });
-const EXAMPLES = z.strictObject({ examples: UNIT_LIST });
+const PARTS = lazily(() => z.strictObject({ session: A_SESSION, adapter: AN_ADAPTER.nullable() }));
+const EXAMPLES = lazily(() => z.strictObject({ examples: UNIT_LIST }));
 
 /** Tells classes of texts and images; its session is the caller's. */
 export class Classifier {

@@ -5,7 +5,7 @@
  * fits the model's positions loses its oldest turns.
  */
 import { z } from "zod";
-import { checkArguments, objectWith } from "../messages/arguments.ts";
+import { checkArguments, objectWith, lazily } from "../messages/arguments.ts";
 import type { Message } from "../data/rows/messages.ts";
 import type { TextModel, TextRequest, WrittenText } from "./text-model.ts";
 
@@ -14,14 +14,18 @@ const MAX_ANSWER_SHARE = 0.25;
 /** Share of what may be asked that is left when turns are dropped: else the next question would drop some again. */
 const KEPT_SHARE = 0.75;
 
-const SYSTEM = z.strictObject({ system: z.string().nullable() });
-const PARTS = SYSTEM.extend({
-  model: objectWith<TextModel>("a model, as openTextModel() opens it", "parts", "write", "encodeChat"),
-});
-const QUESTION = z.strictObject({
-  question: z.string(),
-  request: z.looseObject({ maxNewTokens: z.int().min(0) }),
-});
+const SYSTEM = lazily(() => z.strictObject({ system: z.string().nullable() }));
+const PARTS = lazily(() =>
+  SYSTEM().extend({
+    model: objectWith<TextModel>("a model, as openTextModel() opens it", "parts", "write", "encodeChat"),
+  }),
+);
+const QUESTION = lazily(() =>
+  z.strictObject({
+    question: z.string(),
+    request: z.looseObject({ maxNewTokens: z.int().min(0) }),
+  }),
+);
 
 /** An answer. */
 export interface Answer extends WrittenText {

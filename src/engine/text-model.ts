@@ -4,7 +4,7 @@
  * What it calls works on ids.
  */
 import { z } from "zod";
-import { A_FUNCTION, A_NAME, checkArguments, objectWith } from "../messages/arguments.ts";
+import { A_FUNCTION, A_NAME, checkArguments, objectWith, lazily } from "../messages/arguments.ts";
 import type { Message } from "../data/rows/messages.ts";
 import { encodeChat, encodePrompt, requireTokenizer } from "../data/chat/text-tools.ts";
 import type { ReadAdapter } from "../format/adapters/read-adapter.ts";
@@ -53,26 +53,30 @@ export interface OpenTextOptions extends PartsOptions {
 
 const ANYTHING = z.unknown().optional();
 /** What others look at takes anything here. */
-const OPEN_ARGUMENTS = z.strictObject({
-  options: z.strictObject({
-    name: A_NAME.optional(),
-    adapterPath: A_NAME.optional(),
-    chatTemplate: A_NAME.optional(),
-    base: z.enum(Object.keys(STORAGES) as StorageName[]).optional(),
-    methods: METHOD_LIST.optional(),
-    mergeAdapter: z.boolean().optional(),
-    weights: ANYTHING,
-    compute: ANYTHING,
-    threads: ANYTHING,
+const OPEN_ARGUMENTS = lazily(() =>
+  z.strictObject({
+    options: z.strictObject({
+      name: A_NAME.optional(),
+      adapterPath: A_NAME.optional(),
+      chatTemplate: A_NAME.optional(),
+      base: z.enum(Object.keys(STORAGES) as StorageName[]).optional(),
+      methods: METHOD_LIST.optional(),
+      mergeAdapter: z.boolean().optional(),
+      weights: ANYTHING,
+      compute: ANYTHING,
+      threads: ANYTHING,
+    }),
   }),
-});
-const ON_TEXT = z.strictObject({ onText: A_FUNCTION });
-const PROMPTS = z.strictObject({ prompts: z.array(ANYTHING) });
-const SCHEMA = z.strictObject({ schema: z.looseObject({}) });
-const A_TEXT = z.strictObject({ text: z.string() });
-const MESSAGES = z.strictObject({
-  messages: z.array(objectWith<Message>("a message with its role and content", "role", "content")),
-});
+);
+const ON_TEXT = lazily(() => z.strictObject({ onText: A_FUNCTION }));
+const PROMPTS = lazily(() => z.strictObject({ prompts: z.array(ANYTHING) }));
+const SCHEMA = lazily(() => z.strictObject({ schema: z.looseObject({}) }));
+const A_TEXT = lazily(() => z.strictObject({ text: z.string() }));
+const MESSAGES = lazily(() =>
+  z.strictObject({
+    messages: z.array(objectWith<Message>("a message with its role and content", "role", "content")),
+  }),
+);
 
 /** Settings of a text to write. */
 export type TextRequest = Omit<GenerateRequest, "promptIds" | "stopIds">;

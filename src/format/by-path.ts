@@ -7,7 +7,7 @@ import { stat } from "node:fs/promises";
 import { basename, dirname } from "node:path";
 import { FormatError } from "../errors.ts";
 import type { BaseModel } from "../models/base/base-model.ts";
-import { A_NAME, checkArguments } from "../messages/arguments.ts";
+import { A_NAME, checkArguments, lazily } from "../messages/arguments.ts";
 import { type Adapter, AN_ADAPTER } from "../peft/attach.ts";
 import type { Method } from "../peft/method.ts";
 import { describeFileProblem } from "../messages/system-error.ts";
@@ -106,8 +106,8 @@ export async function writeModel(
   await writeFolderAtomic(path, modelFolderFiles(parts), options);
 }
 
-const PATH = z.strictObject({ path: A_NAME });
-const WRITTEN = PATH.extend({ adapter: AN_ADAPTER, origin: adapters.AN_ORIGIN });
+const PATH = lazily(() => z.strictObject({ path: A_NAME }));
+const WRITTEN = lazily(() => PATH().extend({ adapter: AN_ADAPTER, origin: adapters.AN_ORIGIN }));
 
 /** The folder of an adapter. @throws FormatError format/file when there is a file or nothing */
 async function adapterFolderAt(path: string): Promise<Folder> {

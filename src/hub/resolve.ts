@@ -7,6 +7,7 @@ import {
   AN_AMOUNT,
   AN_ENVIRONMENT,
   checkArguments,
+  lazily,
 } from "../messages/arguments.ts";
 import type { Environment } from "../environment.ts";
 import { FailedError, UsageError } from "../errors.ts";
@@ -33,18 +34,20 @@ export interface ResolveOptions {
 }
 
 /** Of what opens models too, whose options are others' as well. */
-const ARGUMENTS = z.strictObject({
-  options: z.looseObject({
-    onProgress: A_FUNCTION.optional(),
-    signal: A_SIGNAL.optional(),
-    env: AN_ENVIRONMENT.optional(),
-    timeoutMs: AN_AMOUNT.optional(),
-    verify: z.boolean().optional(),
-    sources: z.array(z.unknown()).optional(),
-    name: A_NAME.optional(),
-    adapter: A_NAME.optional(),
+const ARGUMENTS = lazily(() =>
+  z.strictObject({
+    options: z.looseObject({
+      onProgress: A_FUNCTION.optional(),
+      signal: A_SIGNAL.optional(),
+      env: AN_ENVIRONMENT.optional(),
+      timeoutMs: AN_AMOUNT.optional(),
+      verify: z.boolean().optional(),
+      sources: z.array(z.unknown()).optional(),
+      name: A_NAME.optional(),
+      adapter: A_NAME.optional(),
+    }),
   }),
-});
+);
 
 /** Where a model lies and which source gave it. */
 export interface ResolvedModel {

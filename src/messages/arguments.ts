@@ -62,13 +62,19 @@ export const IDS = argument<readonly number[]>(
   (value) => Array.isArray(value) || (ArrayBuffer.isView(value) && !(value instanceof DataView)),
 );
 
+/** Makes a schema when it is first needed: a run of the program needs few of the library's. */
+export function lazily<T extends z.ZodType>(make: () => T): () => T {
+  let made: T | null = null;
+  return () => (made ??= make());
+}
+
 /**
  * Checks the arguments of a function, by their names.
  * @throws UsageError "usage/flag" that lists every problem
  */
-export function checkArguments(call: string, schema: z.ZodType, given: object): void {
+export function checkArguments(call: string, schema: () => z.ZodType, given: object): void {
   parseSettings(
-    schema,
+    schema(),
     given,
     `the arguments of ${call}()`,
     `See the declaration of ${call}() for what it takes.`,

@@ -1,7 +1,7 @@
 /** @file Puts a method on a model: makes its parameters, their first values, and what stays frozen beside them. */
 import { z } from "zod";
 import { sizeAt } from "../graph/shape.ts";
-import { checkArguments, objectWith } from "../messages/arguments.ts";
+import { checkArguments, objectWith, lazily } from "../messages/arguments.ts";
 import { A_BASE, type BaseModel, type WeightSource } from "../models/base/base-model.ts";
 import type { Model } from "../models/model.ts";
 import type { Random } from "../random.ts";
@@ -43,20 +43,22 @@ export interface Adapter extends AdapterView {
 }
 
 const MODULES = z.union([z.string(), z.array(z.string())]);
-const ARGUMENTS = z.strictObject({
-  base: A_BASE,
-  request: z.looseObject({
-    method: A_METHOD,
-    targets: z
-      .looseObject({
-        modules: MODULES.nullish(),
-        exclude: MODULES.optional(),
-        layers: z.array(z.int().min(0)).nullish(),
-      })
-      .optional(),
+const ARGUMENTS = lazily(() =>
+  z.strictObject({
+    base: A_BASE,
+    request: z.looseObject({
+      method: A_METHOD,
+      targets: z
+        .looseObject({
+          modules: MODULES.nullish(),
+          exclude: MODULES.optional(),
+          layers: z.array(z.int().min(0)).nullish(),
+        })
+        .optional(),
+    }),
+    random: objectWith<Random>("a Random, or null", "uniform", "normal").nullable(),
   }),
-  random: objectWith<Random>("a Random, or null", "uniform", "normal").nullable(),
-});
+);
 
 /** What callers give as an adapter. */
 export const AN_ADAPTER = objectWith<Adapter>(

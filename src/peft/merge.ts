@@ -3,7 +3,7 @@
  * methods; a method says only how one projection's weights change.
  */
 import { z } from "zod";
-import { checkArguments } from "../messages/arguments.ts";
+import { checkArguments, lazily } from "../messages/arguments.ts";
 import { UsageError } from "../errors.ts";
 import { Graph, type Value } from "../graph/graph.ts";
 import { transpose } from "../graph/ops/shapes/transpose.ts";
@@ -31,7 +31,7 @@ export interface MergePlace {
   readonly spec: SiteSpec;
 }
 
-const ARGUMENTS = z.strictObject({ engine: AN_ENGINE, base: A_BASE, adapter: AN_ADAPTER });
+const ARGUMENTS = lazily(() => z.strictObject({ engine: AN_ENGINE, base: A_BASE, adapter: AN_ADAPTER }));
 
 /** Computes merged tensors one at a time, by Hugging Face name. */
 export class Merger {

@@ -4,7 +4,7 @@
  * Freezing, counting, saving, loading, merging, batching and combining are written once, outside. What a method cannot do
  * it says by a word, so no member is missing. Adding a method: a file and a line in `methods.ts`.
  */
-import { A_FUNCTION, A_NAME, argument, checkArguments, objectWith } from "../messages/arguments.ts";
+import { A_FUNCTION, A_NAME, argument, checkArguments, objectWith, lazily } from "../messages/arguments.ts";
 import { z } from "zod";
 import { assertInternal } from "../errors.ts";
 import type { Value } from "../graph/graph.ts";
@@ -170,31 +170,35 @@ const COMMON = {
   options: objectWith<z.ZodType>("a schema of zod", "parse", "safeParse"),
   batch: SOMETHING,
 };
-const ADAPTER_METHOD = z.strictObject({
-  method: z.looseObject({
-    ...COMMON,
-    kind: z.literal("adapter"),
-    targets: SOMETHING,
-    configure: A_FUNCTION,
-    trained: SOMETHING,
-    frozen: SOMETHING,
-    adapt: A_FUNCTION,
-    materializesWeight: A_FUNCTION,
-    lookup: SOMETHING,
-    merge: SOMETHING,
-    algebra: SOMETHING,
-    file: SOMETHING,
+const ADAPTER_METHOD = lazily(() =>
+  z.strictObject({
+    method: z.looseObject({
+      ...COMMON,
+      kind: z.literal("adapter"),
+      targets: SOMETHING,
+      configure: A_FUNCTION,
+      trained: SOMETHING,
+      frozen: SOMETHING,
+      adapt: A_FUNCTION,
+      materializesWeight: A_FUNCTION,
+      lookup: SOMETHING,
+      merge: SOMETHING,
+      algebra: SOMETHING,
+      file: SOMETHING,
+    }),
   }),
-});
-const BASE_METHOD = z.strictObject({
-  method: z.looseObject({
-    ...COMMON,
-    kind: z.literal("base"),
-    trains: SOMETHING,
-    trainedTokens: A_FUNCTION,
-    result: SOMETHING,
+);
+const BASE_METHOD = lazily(() =>
+  z.strictObject({
+    method: z.looseObject({
+      ...COMMON,
+      kind: z.literal("base"),
+      trains: SOMETHING,
+      trainedTokens: A_FUNCTION,
+      result: SOMETHING,
+    }),
   }),
-});
+);
 
 /** Forgets the types of a method's options, for lists; the schema still guards them. */
 export function defineMethod<O, S>(method: AdapterMethod<O, S>): AdapterMethod {

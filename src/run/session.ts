@@ -5,7 +5,14 @@
  */
 import { UsageError } from "../errors.ts";
 import type { ProgramSpec } from "../graph/program.ts";
-import { A_COUNT, AN_AMOUNT, checkArguments, objectWith, withMembers } from "../messages/arguments.ts";
+import {
+  A_COUNT,
+  AN_AMOUNT,
+  checkArguments,
+  objectWith,
+  withMembers,
+  lazily,
+} from "../messages/arguments.ts";
 import { findNamed } from "../messages/find-named.ts";
 import { A_BASE, type BaseModel } from "../models/base/base-model.ts";
 import type { Model } from "../models/model.ts";
@@ -24,15 +31,17 @@ import type { Riders } from "./blocks/riders.ts";
 import type { Lease, WeightTensors } from "./weights/lease.ts";
 import { RESIDENCIES, type Residency, type Smoothing, Weights } from "./weights/weights.ts";
 
-const ARGUMENTS = withMembers({
-  engine: AN_ENGINE,
-  base: A_BASE,
-  options: withMembers({
-    maxTableBytes: AN_AMOUNT.optional(),
-    sliceRows: A_COUNT.optional(),
-    attentionChunk: A_COUNT.optional(),
+const ARGUMENTS = lazily(() =>
+  withMembers({
+    engine: AN_ENGINE,
+    base: A_BASE,
+    options: withMembers({
+      maxTableBytes: AN_AMOUNT.optional(),
+      sliceRows: A_COUNT.optional(),
+      attentionChunk: A_COUNT.optional(),
+    }),
   }),
-});
+);
 
 /** A compiled program with what it was made from. */
 export interface Compiled<T> {

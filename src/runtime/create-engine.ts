@@ -1,14 +1,16 @@
 /** @file Chooses the engine: ONNX Runtime by its C API, or by its own binding where that cannot be called. */
-import { A_CHOICE, A_TEXT, checkArguments, withMembers } from "../messages/arguments.ts";
+import { A_CHOICE, A_TEXT, checkArguments, withMembers, lazily } from "../messages/arguments.ts";
 import { showValue } from "../messages/expected.ts";
 import { UsageError } from "../errors.ts";
 import { type Engine, type EngineOptions, MAX_THREADS } from "./engine.ts";
 import { createNativeEngine } from "./ort/ort-native.ts";
 import { createNodeEngine } from "./ort/ort-node.ts";
 
-const ARGUMENTS = withMembers({
-  options: withMembers({ shareScratch: A_CHOICE.optional(), profilePrefix: A_TEXT.optional() }),
-});
+const ARGUMENTS = lazily(() =>
+  withMembers({
+    options: withMembers({ shareScratch: A_CHOICE.optional(), profilePrefix: A_TEXT.optional() }),
+  }),
+);
 
 /** Makes the engine of this machine. @throws UsageError `usage/flag` for a number of threads that no program can have */
 export function createEngine(options: EngineOptions = {}): Engine {

@@ -6,7 +6,7 @@ import { z } from "zod";
 import { AN_OBJECTIVE } from "./objective.ts";
 import { DATA_KINDS } from "../data/examples/data-kinds.ts";
 import { type TrainingUnit, UNIT_LIST, exampleLength } from "../data/examples/training-unit.ts";
-import { A_FUNCTION, checkArguments } from "../messages/arguments.ts";
+import { A_FUNCTION, checkArguments, lazily } from "../messages/arguments.ts";
 import { type Adapter, AN_ADAPTER } from "../peft/attach.ts";
 import type { BetweenBlocks } from "../run/blocks/forward-blocks.ts";
 import { A_SESSION, type Session } from "../run/session.ts";
@@ -36,13 +36,15 @@ const PASS_TOKENS = 1024;
 /** The loss of the next token. */
 export const NEXT_TOKEN: ChosenObjective = { objective: crossEntropy, options: {} };
 
-const PARTS = z.strictObject({
-  session: A_SESSION,
-  adapter: AN_ADAPTER.nullable(),
-  chosen: z.looseObject({ objective: AN_OBJECTIVE }),
-  reference: AN_ADAPTER.nullable(),
-});
-const EXAMPLES = z.strictObject({ units: UNIT_LIST.min(1), onProgress: A_FUNCTION });
+const PARTS = lazily(() =>
+  z.strictObject({
+    session: A_SESSION,
+    adapter: AN_ADAPTER.nullable(),
+    chosen: z.looseObject({ objective: AN_OBJECTIVE }),
+    reference: AN_ADAPTER.nullable(),
+  }),
+);
+const EXAMPLES = lazily(() => z.strictObject({ units: UNIT_LIST.min(1), onProgress: A_FUNCTION }));
 
 /** Computes losses with programs that are compiled once. */
 export class Evaluator {

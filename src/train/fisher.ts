@@ -9,7 +9,7 @@
 import { z } from "zod";
 import { type TrainingUnit, UNIT_LIST } from "../data/examples/training-unit.ts";
 import { UsageError } from "../errors.ts";
-import { A_FUNCTION, checkArguments } from "../messages/arguments.ts";
+import { A_FUNCTION, checkArguments, lazily } from "../messages/arguments.ts";
 import { type Adapter, AN_ADAPTER } from "../peft/attach.ts";
 import type { Parameter } from "../peft/parameters.ts";
 import type { GradientGroup } from "../run/gradients/gradient-buffer.ts";
@@ -18,12 +18,14 @@ import { requireReadable } from "./loop/checks.ts";
 import { unitsToBatch } from "./step/micro-batch.ts";
 import { StepRunner } from "./step/step-runner.ts";
 
-const ARGUMENTS = z.strictObject({
-  session: A_SESSION,
-  adapter: AN_ADAPTER,
-  units: UNIT_LIST,
-  onProgress: A_FUNCTION,
-});
+const ARGUMENTS = lazily(() =>
+  z.strictObject({
+    session: A_SESSION,
+    adapter: AN_ADAPTER,
+    units: UNIT_LIST,
+    onProgress: A_FUNCTION,
+  }),
+);
 
 /**
  * Estimates it on examples, without dropout; numbers of each parameter in its order, in new memory. `onProgress` is told

@@ -2,7 +2,15 @@
 import { z } from "zod";
 import type { Tokenizer } from "../data/tokenizer/tokenizer.ts";
 import type { Environment } from "../environment.ts";
-import { A_FUNCTION, A_NAME, A_SIGNAL, AN_ENVIRONMENT, argument, objectWith } from "../messages/arguments.ts";
+import {
+  A_FUNCTION,
+  A_NAME,
+  A_SIGNAL,
+  AN_ENVIRONMENT,
+  argument,
+  objectWith,
+  lazily,
+} from "../messages/arguments.ts";
 import { METHOD_LIST, type Method } from "../peft/method.ts";
 import type { BetweenBlocks } from "../run/blocks/forward-blocks.ts";
 import type { Session } from "../run/session.ts";
@@ -46,22 +54,24 @@ export interface SharedModel {
 }
 
 /** What callers give as hooks. */
-export const HOOKS = z.strictObject({
-  hooks: z.strictObject({
-    onEvent: A_FUNCTION.optional(),
-    signal: A_SIGNAL.optional(),
-    mayWrite: A_FUNCTION.optional(),
-    env: AN_ENVIRONMENT.optional(),
-    given: argument<ReadonlySet<string>>("a Set of keys", (value) => value instanceof Set).optional(),
-    methods: METHOD_LIST.optional(),
-    shared: objectWith<SharedModel>(
-      "an open model: its session and betweenBlocks",
-      "session",
-      "betweenBlocks",
-    ).optional(),
-    namesByContent: z.boolean().optional(),
-    onCheckpoint: A_FUNCTION.optional(),
-    goOnFrom: z.strictObject({ step: z.int().min(0), adapter: A_NAME }).optional(),
-    makeSampleWriter: A_FUNCTION.optional(),
+export const HOOKS = lazily(() =>
+  z.strictObject({
+    hooks: z.strictObject({
+      onEvent: A_FUNCTION.optional(),
+      signal: A_SIGNAL.optional(),
+      mayWrite: A_FUNCTION.optional(),
+      env: AN_ENVIRONMENT.optional(),
+      given: argument<ReadonlySet<string>>("a Set of keys", (value) => value instanceof Set).optional(),
+      methods: METHOD_LIST.optional(),
+      shared: objectWith<SharedModel>(
+        "an open model: its session and betweenBlocks",
+        "session",
+        "betweenBlocks",
+      ).optional(),
+      namesByContent: z.boolean().optional(),
+      onCheckpoint: A_FUNCTION.optional(),
+      goOnFrom: z.strictObject({ step: z.int().min(0), adapter: A_NAME }).optional(),
+      makeSampleWriter: A_FUNCTION.optional(),
+    }),
   }),
-});
+);

@@ -1,5 +1,5 @@
 /**
- * @file SmolLM2-135M-Instruct against transformers and peft: tokenizer, perplexity, steps of LoRA (two, or all eight
+ * @file SmolLM2-135M-Instruct against transformers and peft: tokenizer, perplexity, steps of LoRA (three, or all eight
  * with GRAFT_SLOW_TESTS=1). Runs when the model is in the cache (`graft pull SmolLM2-135M-Instruct`); otherwise it is
  * skipped and says so.
  */
@@ -25,7 +25,7 @@ const entry = await modelInFolder(entryFolder(modelsFolderOf(process.env), DEFAU
 const skip = "path" in entry ? false : `${DEFAULT_MODEL} is not in the cache: ${entry.problem}`;
 
 /** All eight take half a minute. */
-const NUM_STEPS = process.env["GRAFT_SLOW_TESTS"] === "1" ? 8 : 2;
+const NUM_STEPS = process.env["GRAFT_SLOW_TESTS"] === "1" ? 8 : 3;
 
 describe("SmolLM2-135M-Instruct", { skip }, async () => {
   if (!("path" in entry)) return;

@@ -2,5 +2,5 @@
 import { describeKills } from "./kill-runs.ts";
 import { describeWriterKills } from "./kill-writers.ts";
 
-describeKills(3, 1);
+describeKills(4, 1);
 await describeWriterKills(1, 1);

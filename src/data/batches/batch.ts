@@ -10,7 +10,7 @@ import type { ClassExample } from "../examples/class-example.ts";
 import type { Role } from "../examples/comparison.ts";
 import type { Example } from "../examples/example.ts";
 import type { ImageExample } from "../examples/images.ts";
-import { A_COUNT, checkArguments } from "../../messages/arguments.ts";
+import { A_COUNT, checkArguments, lazily } from "../../messages/arguments.ts";
 import { countLabels, rowLength, type TrainingExample, UNIT_LIST } from "../examples/training-unit.ts";
 
 /** The label of a position that has nothing to predict with loss. */
@@ -47,7 +47,7 @@ export interface Batch {
   readonly sequences: readonly { readonly role: Role; readonly group: number }[];
 }
 
-const ARGUMENTS = z.strictObject({ rows: z.array(UNIT_LIST), length: A_COUNT.optional() });
+const ARGUMENTS = lazily(() => z.strictObject({ rows: z.array(UNIT_LIST), length: A_COUNT.optional() }));
 
 /** Lays rows side by side, padded to `length` or to the longest row. The caller owns the arrays. @throws UsageError "usage/shape" when a row is longer */
 export function toBatch(rows: readonly (readonly TrainingExample[])[], length?: number): Batch {

@@ -5,7 +5,7 @@
  */
 import { z } from "zod";
 import { UsageError, assertInternal } from "../../errors.ts";
-import { A_CHOICE, A_COUNT, checkArguments } from "../../messages/arguments.ts";
+import { A_CHOICE, A_COUNT, checkArguments, lazily } from "../../messages/arguments.ts";
 import { Random } from "../../random.ts";
 import { type TrainingUnit, exampleLength } from "../examples/training-unit.ts";
 import type { Example } from "../examples/example.ts";
@@ -104,18 +104,20 @@ function chunk<T>(items: readonly T[], size: number): T[][] {
   );
 }
 
-const ARGUMENTS = z.strictObject({
-  options: z.looseObject({
-    examples: z.array(z.unknown()).min(1),
-    batchSize: A_COUNT,
-    gradientAccumulationSteps: A_COUNT,
-    packing: A_CHOICE,
-    maxLength: A_COUNT,
-    shuffle: A_CHOICE,
-    seed: z.int(),
-    sources: z.array(z.looseObject({ numExamples: z.int().min(0), weight: z.number().gt(0) })).optional(),
+const ARGUMENTS = lazily(() =>
+  z.strictObject({
+    options: z.looseObject({
+      examples: z.array(z.unknown()).min(1),
+      batchSize: A_COUNT,
+      gradientAccumulationSteps: A_COUNT,
+      packing: A_CHOICE,
+      maxLength: A_COUNT,
+      shuffle: A_CHOICE,
+      seed: z.int(),
+      sources: z.array(z.looseObject({ numExamples: z.int().min(0), weight: z.number().gt(0) })).optional(),
+    }),
   }),
-});
+);
 
 /** @throws UsageError as `planSteps` */
 function requirePlannable<E extends TrainingUnit>(options: PlanOptions<E>): void {

@@ -5,7 +5,7 @@
  * template is noticed. A model without a template still has a ChatTemplate; only rendering with it is an error.
  */
 import { z } from "zod";
-import { A_FUNCTION, checkArguments } from "../../messages/arguments.ts";
+import { A_FUNCTION, checkArguments, lazily } from "../../messages/arguments.ts";
 import { UsageError } from "../../errors.ts";
 import type { TokenizerFiles } from "../../format/checkpoint/checkpoint.ts";
 import { Sha256 } from "../../format/files/sha256.ts";
@@ -103,10 +103,12 @@ function renderEither<T>(messages: readonly Message[], render: (messages: readon
   }
 }
 
-const ARGUMENTS = z.strictObject({
-  files: z.looseObject({ config: z.looseObject({}), chatTemplate: z.string().nullish() }),
-  options: z.strictObject({ template: z.string().optional(), now: A_FUNCTION.optional() }),
-});
+const ARGUMENTS = lazily(() =>
+  z.strictObject({
+    files: z.looseObject({ config: z.looseObject({}), chatTemplate: z.string().nullish() }),
+    options: z.strictObject({ template: z.string().optional(), now: A_FUNCTION.optional() }),
+  }),
+);
 
 /** Makes the chat template of a model. @throws format/file when a template cannot be parsed */
 export function createChatTemplate(files: TokenizerFiles, options: ChatTemplateOptions = {}): ChatTemplate {

@@ -1,6 +1,6 @@
 /** @file Images with their classes, from IDX files: the examples that a vision model trains on. */
 import { z } from "zod";
-import { A_COUNT, argument, checkArguments, objectWith } from "../../messages/arguments.ts";
+import { A_COUNT, argument, checkArguments, objectWith, lazily } from "../../messages/arguments.ts";
 import { UsageError } from "../../errors.ts";
 import { dimsOf } from "../../graph/shape.ts";
 import type { ImageConfig } from "../../models/family.ts";
@@ -33,9 +33,9 @@ export const AN_IMAGE_MODEL = objectWith<ImageModel>(
 );
 const BYTES = argument<Uint8Array>("a Uint8Array", (value) => value instanceof Uint8Array);
 const AN_IDX = z.looseObject({ path: z.string(), shape: z.array(z.int().min(0)), data: BYTES });
-const PAIRED = z.strictObject({ images: AN_IDX, labels: AN_IDX, model: AN_IMAGE_MODEL });
+const PAIRED = lazily(() => z.strictObject({ images: AN_IDX, labels: AN_IDX, model: AN_IMAGE_MODEL }));
 const AN_IMAGE = z.looseObject({ pixels: BYTES, label: z.int().min(0).max(255) });
-const WRITTEN = z.strictObject({ images: z.array(AN_IMAGE), height: A_COUNT, width: A_COUNT });
+const WRITTEN = lazily(() => z.strictObject({ images: z.array(AN_IMAGE), height: A_COUNT, width: A_COUNT }));
 
 /** A decoded file, and what messages call it. */
 export interface NamedIdx extends IdxArray {

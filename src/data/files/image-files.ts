@@ -12,7 +12,7 @@ import { UsageError } from "../../errors.ts";
 import { maxDecompressedBytes } from "../../untrusted/limits.ts";
 import { describeFileProblem, refuseEndless } from "../../messages/system-error.ts";
 import { decodeIdx, type IdxArray, unusableIdx } from "../formats/idx-file.ts";
-import { A_NAME, checkArguments } from "../../messages/arguments.ts";
+import { A_NAME, checkArguments, lazily } from "../../messages/arguments.ts";
 import {
   AN_IMAGE_MODEL,
   type ImageExample,
@@ -51,7 +51,7 @@ export function readIdxFile(path: string, rank: number): IdxArray {
   return decodeIdx(bytes, rank, path);
 }
 
-const ARGUMENTS = z.strictObject({ path: A_NAME, model: AN_IMAGE_MODEL });
+const ARGUMENTS = lazily(() => z.strictObject({ path: A_NAME, model: AN_IMAGE_MODEL }));
 
 /**
  * Reads a file of images and the labels beside it, for a model that reads images; pixels are views of one array.

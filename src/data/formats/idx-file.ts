@@ -4,7 +4,7 @@
  *   0 0 type rank | size of each axis, 32 bits, high byte first | elements, the last axis fastest
  */
 import { z } from "zod";
-import { A_COUNT, argument, checkArguments } from "../../messages/arguments.ts";
+import { A_COUNT, argument, checkArguments, lazily } from "../../messages/arguments.ts";
 import { numElements } from "../../graph/shape.ts";
 import { FormatError } from "../../errors.ts";
 
@@ -33,11 +33,13 @@ export function unusableIdx(path: string, found: string, hint: string, cause?: u
   return new FormatError("format/file", `Cannot read IDX file "${path}": ${found}`, { hint, cause });
 }
 
-const ARGUMENTS = z.strictObject({
-  bytes: argument<Uint8Array>("a Uint8Array", (value) => value instanceof Uint8Array),
-  rank: A_COUNT,
-  path: z.string(),
-});
+const ARGUMENTS = lazily(() =>
+  z.strictObject({
+    bytes: argument<Uint8Array>("a Uint8Array", (value) => value instanceof Uint8Array),
+    rank: A_COUNT,
+    path: z.string(),
+  }),
+);
 
 /**
  * Decodes an IDX file of bytes with `rank` axes; the data are a view of `bytes`. `path`: what messages call it.

@@ -6,7 +6,7 @@
  * decoded text), and ids beyond the vocabulary (padded embeddings) decode to nothing.
  */
 import { z } from "zod";
-import { checkArguments, IDS } from "../../messages/arguments.ts";
+import { checkArguments, IDS, lazily } from "../../messages/arguments.ts";
 import type { TokenizerFiles } from "../../format/checkpoint/checkpoint.ts";
 import { TimeBudget } from "../../untrusted/time-budget.ts";
 import { type OpenTokenizer, openHubTokenizer } from "./library/hub-tokenizer.ts";
@@ -96,8 +96,8 @@ function tokenBytesOf(
   };
 }
 
-const TEXT = z.strictObject({ text: z.string() });
-const IDS_ALONE = z.strictObject({ ids: IDS });
+const TEXT = lazily(() => z.strictObject({ text: z.string() }));
+const IDS_ALONE = lazily(() => z.strictObject({ ids: IDS }));
 
 /** Makes a tokenizer. Encoding takes time linear in the text, or fails: `budget` says how much. @throws format/file */
 export function createTokenizer(files: TokenizerFiles, budget = new TimeBudget()): Tokenizer {

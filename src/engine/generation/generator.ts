@@ -6,7 +6,7 @@
  */
 import { z } from "zod";
 import { UsageError } from "../../errors.ts";
-import { A_FUNCTION, checkArguments } from "../../messages/arguments.ts";
+import { A_FUNCTION, checkArguments, lazily } from "../../messages/arguments.ts";
 import { type Adapter, AN_ADAPTER } from "../../peft/attach.ts";
 import { A_SESSION, type Session } from "../../run/session.ts";
 import { AdapterPool } from "../adapters/adapter-pool.ts";
@@ -27,9 +27,9 @@ export interface GeneratorParts {
   readonly adapter: Adapter | null;
 }
 
-const ADAPTER = z.strictObject({ adapter: AN_ADAPTER.nullable() });
-const PARTS = ADAPTER.extend({ session: A_SESSION });
-const ON_TOKEN = z.strictObject({ onToken: A_FUNCTION });
+const ADAPTER = lazily(() => z.strictObject({ adapter: AN_ADAPTER.nullable() }));
+const PARTS = lazily(() => ADAPTER().extend({ session: A_SESSION }));
+const ON_TOKEN = lazily(() => z.strictObject({ onToken: A_FUNCTION }));
 
 /** What to write after. */
 export type GenerateRequest = Pick<

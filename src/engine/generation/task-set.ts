@@ -8,7 +8,7 @@
 import { z } from "zod";
 import { UsageError } from "../../errors.ts";
 import type { ReadAdapter } from "../../format/adapters/read-adapter.ts";
-import { A_FUNCTION, A_NAME, checkArguments } from "../../messages/arguments.ts";
+import { A_FUNCTION, A_NAME, checkArguments, lazily } from "../../messages/arguments.ts";
 import { withTextSettings } from "../serving/text-settings.ts";
 import type { BaseModel } from "../../models/base/base-model.ts";
 import { nearest } from "../../messages/nearest.ts";
@@ -54,9 +54,9 @@ export interface TaskSetParts {
   readonly read: (folder: string) => Promise<ReadAdapter>;
 }
 
-const NAME = z.strictObject({ name: A_NAME });
-const LOADED = NAME.extend({ folder: A_NAME });
-const ROWS = z.strictObject({ requests: z.array(z.unknown()), onDone: A_FUNCTION });
+const NAME = lazily(() => z.strictObject({ name: A_NAME }));
+const LOADED = lazily(() => NAME().extend({ folder: A_NAME }));
+const ROWS = lazily(() => z.strictObject({ requests: z.array(z.unknown()), onDone: A_FUNCTION }));
 
 interface Entry extends Task {
   /** Batches that have it in work. */

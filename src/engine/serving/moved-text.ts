@@ -5,7 +5,7 @@
  */
 import { z } from "zod";
 import { UsageError } from "../../errors.ts";
-import { checkArguments, IDS } from "../../messages/arguments.ts";
+import { checkArguments, IDS, lazily } from "../../messages/arguments.ts";
 import { showValue } from "../../messages/expected.ts";
 import { withTextSettings } from "./text-settings.ts";
 import type { Penalties } from "../sampling/penalties.ts";
@@ -24,13 +24,15 @@ type Kept = Pick<
   | "writtenIds"
 >;
 
-const NEW_IDS = z.strictObject({ newIds: IDS });
-const MOVED = z.strictObject({
-  moved: z.looseObject({
-    adapter: z.string().nullable(),
-    penalties: z.looseObject({ bias: z.array(z.array(z.number())) }).nullable(),
+const NEW_IDS = lazily(() => z.strictObject({ newIds: IDS }));
+const MOVED = lazily(() =>
+  z.strictObject({
+    moved: z.looseObject({
+      adapter: z.string().nullable(),
+      penalties: z.looseObject({ bias: z.array(z.array(z.number())) }).nullable(),
+    }),
   }),
-});
+);
 
 /** A text as JSON holds it. */
 export interface MovedText extends Kept {

@@ -4,7 +4,7 @@
  * The model is not needed, but for adapters that train tensors of the base itself.
  */
 import { z } from "zod";
-import { A_NAME, checkArguments } from "../../messages/arguments.ts";
+import { A_NAME, checkArguments, lazily } from "../../messages/arguments.ts";
 import { UsageError } from "../../errors.ts";
 import { parseSettings } from "../../messages/problems.ts";
 import { A_BASE, type BaseModel } from "../../models/base/base-model.ts";
@@ -62,14 +62,16 @@ export interface CombinedFolder {
 }
 
 /** Settings are looked at by themselves. */
-const ARGUMENTS = z.strictObject({
-  input: z.looseObject({
-    expression: z.string(),
-    adapters: z.record(z.string(), A_NAME),
-    base: A_BASE.optional(),
-    baseLicense: z.string().nullish(),
+const ARGUMENTS = lazily(() =>
+  z.strictObject({
+    input: z.looseObject({
+      expression: z.string(),
+      adapters: z.record(z.string(), A_NAME),
+      base: A_BASE.optional(),
+      baseLicense: z.string().nullish(),
+    }),
   }),
-});
+);
 
 /**
  * Combines adapter folders; writes nothing.

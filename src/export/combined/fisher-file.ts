@@ -3,7 +3,7 @@
  * is trained. Its head holds a hash of the weights, since that of other weights would say nothing.
  */
 import { z } from "zod";
-import { A_NAME, argument, checkArguments } from "../../messages/arguments.ts";
+import { A_NAME, argument, checkArguments, lazily } from "../../messages/arguments.ts";
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { FormatError, UsageError } from "../../errors.ts";
@@ -22,13 +22,15 @@ import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
 export const FISHER_FILE = "fisher.safetensors";
 const HASH_KEY = "weights_sha256";
 
-const ARGUMENTS = z.strictObject({
-  folder: A_NAME,
-  fisher: argument<ReadonlyMap<Parameter, Float32Array>>(
-    "a Map, as estimateFisher() returns it",
-    (value) => value instanceof Map,
-  ),
-});
+const ARGUMENTS = lazily(() =>
+  z.strictObject({
+    folder: A_NAME,
+    fisher: argument<ReadonlyMap<Parameter, Float32Array>>(
+      "a Map, as estimateFisher() returns it",
+      (value) => value instanceof Map,
+    ),
+  }),
+);
 
 /**
  * Writes Fisher information, as `estimateFisher` returns it, into the folder that its adapter or model was read from; returns

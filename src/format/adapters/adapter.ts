@@ -4,7 +4,7 @@
  * Knows no method: the method says its keys and its tensors' names.
  */
 import { z } from "zod";
-import { A_TEXT, checkArguments } from "../../messages/arguments.ts";
+import { A_TEXT, checkArguments, lazily } from "../../messages/arguments.ts";
 import { lastNames, matchSuffix, moduleOf } from "../../models/module-path.ts";
 import { A_BASE, type BaseModel } from "../../models/base/base-model.ts";
 import { type Adapter, AN_ADAPTER } from "../../peft/attach.ts";
@@ -66,7 +66,7 @@ export const AN_ORIGIN = z.looseObject({
   chatTemplateHash: A_TEXT.nullable(),
   baseRecord: A_TEXT.optional(),
 });
-const ARGUMENTS = z.strictObject({ adapter: AN_ADAPTER, origin: AN_ORIGIN });
+const ARGUMENTS = lazily(() => z.strictObject({ adapter: AN_ADAPTER, origin: AN_ORIGIN }));
 
 /** The files that hold what was trained. */
 export function adapterFiles(adapter: Adapter, origin: AdapterOrigin): FolderFile[] {

@@ -4,7 +4,7 @@
  *
  * They are in the header of the tensors' file, which peft passes over. A name would not do: it may be a path.
  */
-import { checkArguments } from "../../messages/arguments.ts";
+import { checkArguments, lazily } from "../../messages/arguments.ts";
 import { z } from "zod";
 import { FormatError, UsageError } from "../../errors.ts";
 import { A_BASE, type BaseModel } from "../../models/base/base-model.ts";
@@ -22,7 +22,7 @@ interface Found {
   readonly sample: BaseSample;
 }
 
-const BASE = z.strictObject({ base: A_BASE });
+const BASE = lazily(() => z.strictObject({ base: A_BASE }));
 
 /** Reads what the head of a file is to say of a base. @throws as reading tensors */
 export async function recordBase(base: BaseModel): Promise<string> {

@@ -1,5 +1,5 @@
 /** @file Adapters from files: what a PEFT folder holds, on the model that it was made for. Knows no method, as adapter.ts. */
-import { checkArguments } from "../../messages/arguments.ts";
+import { checkArguments, lazily } from "../../messages/arguments.ts";
 import { A_FOLDER } from "../files/folder.ts";
 import { METHOD_LIST } from "../../peft/method.ts";
 import { z } from "zod";
@@ -46,7 +46,7 @@ export interface ReadAdapter {
   readonly chatTemplateHash: string | null;
 }
 
-const ARGUMENTS = z.strictObject({ folder: A_FOLDER, base: A_BASE, methods: METHOD_LIST });
+const ARGUMENTS = lazily(() => z.strictObject({ folder: A_FOLDER, base: A_BASE, methods: METHOD_LIST }));
 
 /**
  * Reads an adapter folder onto a model; `methods` are those that it may be of.

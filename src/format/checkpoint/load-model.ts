@@ -11,7 +11,7 @@ import type { Model } from "../../models/model.ts";
 import { BaseModel, type WeightSource } from "../../models/base/base-model.ts";
 import { watchNumbers } from "../../models/base/watch-numbers.ts";
 import { type StoredTensor, dequantizeFrom } from "../../quant/stored-tensor.ts";
-import { A_NAME, A_TEXT, checkArguments } from "../../messages/arguments.ts";
+import { A_NAME, A_TEXT, checkArguments, lazily } from "../../messages/arguments.ts";
 import { A_CHECKPOINT, type Checkpoint, type TensorInfo } from "./checkpoint.ts";
 
 /** How many names a message lists. */
@@ -23,11 +23,13 @@ export interface LoadOptions {
   readonly name?: string;
 }
 
-const ARGUMENTS = z.strictObject({
-  path: A_TEXT,
-  checkpoint: A_CHECKPOINT,
-  options: z.looseObject({ name: A_NAME.optional() }),
-});
+const ARGUMENTS = lazily(() =>
+  z.strictObject({
+    path: A_TEXT,
+    checkpoint: A_CHECKPOINT,
+    options: z.looseObject({ name: A_NAME.optional() }),
+  }),
+);
 
 /**
  * Reads the weights of an open checkpoint. `path`: what messages call it.

@@ -1,6 +1,6 @@
 /** @file A folder in memory, or of files that a browser was given (`Blob`), which are read only where they are needed. */
 import { z } from "zod";
-import { argument, checkArguments } from "../../messages/arguments.ts";
+import { argument, checkArguments, lazily } from "../../messages/arguments.ts";
 import { type ByteSource, readBytes, truncated } from "./byte-source.ts";
 import { type Folder, missingFile, pathIn } from "./folder.ts";
 
@@ -32,16 +32,18 @@ function memorySource(path: string, contents: FileContents): ByteSource {
   };
 }
 
-const ARGUMENTS = z.strictObject({
-  path: z.string(),
-  files: z.record(
-    z.string(),
-    argument<FileContents>(
-      "text, a Uint8Array or a Blob",
-      (value) => typeof value === "string" || value instanceof Uint8Array || value instanceof Blob,
+const ARGUMENTS = lazily(() =>
+  z.strictObject({
+    path: z.string(),
+    files: z.record(
+      z.string(),
+      argument<FileContents>(
+        "text, a Uint8Array or a Blob",
+        (value) => typeof value === "string" || value instanceof Uint8Array || value instanceof Blob,
+      ),
     ),
-  ),
-});
+  }),
+);
 
 /** Makes a folder of files by their names; `path` is what messages call it. */
 export function memoryFolder(path: string, files: Readonly<Record<string, FileContents>>): Folder {

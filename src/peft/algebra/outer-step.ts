@@ -7,7 +7,7 @@
  */
 import { z } from "zod";
 import { UsageError } from "../../errors.ts";
-import { AN_AMOUNT, argument, checkArguments } from "../../messages/arguments.ts";
+import { AN_AMOUNT, argument, checkArguments, lazily } from "../../messages/arguments.ts";
 import { type Numbers, weightedSum } from "./mixing.ts";
 
 /** Numbers by the names of their tensors. */
@@ -38,12 +38,14 @@ const NUMBERS = argument<NumbersByName>(
   "a Map of float arrays by the names of tensors",
   (value) => value instanceof Map && [...(value as Map<unknown, unknown>).values()].every(isNumbers),
 );
-const ARGUMENTS = z.strictObject({
-  current: NUMBERS,
-  contributions: z.array(z.looseObject({ difference: NUMBERS, weight: AN_AMOUNT })).min(1),
-  velocity: NUMBERS.nullable(),
-  options: z.looseObject({ learningRate: AN_AMOUNT, momentum: AN_AMOUNT }),
-});
+const ARGUMENTS = lazily(() =>
+  z.strictObject({
+    current: NUMBERS,
+    contributions: z.array(z.looseObject({ difference: NUMBERS, weight: AN_AMOUNT })).min(1),
+    velocity: NUMBERS.nullable(),
+    options: z.looseObject({ learningRate: AN_AMOUNT, momentum: AN_AMOUNT }),
+  }),
+);
 
 /** @throws UsageError "usage/shape" for numbers that others lack, or have of another length; "usage/flag" where nothing weighs */
 function requireAlike(current: NumbersByName, contributions: readonly Contribution[]): void {

@@ -18,6 +18,7 @@ import {
   A_SIGNAL,
   AN_ENVIRONMENT,
   checkArguments,
+  lazily,
 } from "../../messages/arguments.ts";
 import { findMethod } from "../../peft/methods.ts";
 import type { TrainEvent } from "../events.ts";
@@ -80,21 +81,23 @@ function requireAlike(input: AveragedInput): void {
   refuse(own, found, `Leave ${own} out: what all have after the last step is the result.`);
 }
 
-const ARGUMENTS = z.strictObject({
-  steps: A_COUNT,
-  options: z.strictObject({
-    workers: z.union([A_COUNT.max(MAX_WORKERS), z.array(z.unknown()).min(1)]),
-    syncEvery: A_COUNT,
-    outerLearningRate: z.number().gt(0).optional(),
-    outerMomentum: z.number().min(0).lt(1).optional(),
+const ARGUMENTS = lazily(() =>
+  z.strictObject({
+    steps: A_COUNT,
+    options: z.strictObject({
+      workers: z.union([A_COUNT.max(MAX_WORKERS), z.array(z.unknown()).min(1)]),
+      syncEvery: A_COUNT,
+      outerLearningRate: z.number().gt(0).optional(),
+      outerMomentum: z.number().min(0).lt(1).optional(),
+    }),
+    hooks: z.strictObject({
+      onEvent: A_FUNCTION.optional(),
+      signal: A_SIGNAL.optional(),
+      env: AN_ENVIRONMENT.optional(),
+      shared: z.unknown().optional(),
+    }),
   }),
-  hooks: z.strictObject({
-    onEvent: A_FUNCTION.optional(),
-    signal: A_SIGNAL.optional(),
-    env: AN_ENVIRONMENT.optional(),
-    shared: z.unknown().optional(),
-  }),
-});
+);
 
 /** Trains; the adapter is in the output. @throws as `train`; UsageError "usage/flag" */
 export async function trainAveraged(
@@ -122,7 +125,7 @@ export async function trainAveraged(
 }
 
 const ROUND = z.looseObject({ from: z.int().min(0), until: A_COUNT, adapter: A_NAME });
-const OF_ROUND = z.strictObject({ steps: A_COUNT, round: ROUND });
+const OF_ROUND = lazily(() => z.strictObject({ steps: A_COUNT, round: ROUND }));
 
 /**
  * Trains one worker's round in its folder, and gives what it has changed, weighted by its examples: all that leaves a client.

@@ -9,6 +9,7 @@ import {
   AN_AMOUNT,
   A_SIGNAL,
   objectWith,
+  lazily,
 } from "../../messages/arguments.ts";
 import type { Optimizer } from "../../optim/optimizer.ts";
 import type { Schedule } from "../../optim/schedule.ts";
@@ -59,31 +60,33 @@ const HOOKS = z.looseObject({
   rest: A_FUNCTION.optional(),
 });
 
-const ARGUMENTS = z.strictObject({
-  request: z.looseObject({
-    session: A_SESSION,
-    adapter: AN_ADAPTER,
-    plan: A_PLAN,
-    totalSteps: z.int().min(0),
-    toBatch: A_FUNCTION,
-    maxLength: A_COUNT,
-    objective: z.looseObject({ objective: AN_OBJECTIVE }),
-    reference: AN_ADAPTER.nullable(),
-    optimizer: OPTIMIZER_PLAN,
-    evaluation: z
-      .looseObject({ units: UNIT_LIST.min(1), everySteps: A_COUNT, patience: A_COUNT.nullable() })
-      .nullable(),
-    recompute: z.union([z.boolean(), z.literal("all-but-attention")]),
-    numLanes: A_COUNT.optional(),
-    dropBp: z.looseObject({ rate: z.number().min(0).max(0.9) }).nullable(),
-    seed: z.int(),
-    store: A_STORE,
-    saveEverySteps: A_COUNT.nullable(),
-    logEverySteps: A_COUNT,
-    settings: z.record(z.string(), z.unknown()),
-    hooks: HOOKS,
+const ARGUMENTS = lazily(() =>
+  z.strictObject({
+    request: z.looseObject({
+      session: A_SESSION,
+      adapter: AN_ADAPTER,
+      plan: A_PLAN,
+      totalSteps: z.int().min(0),
+      toBatch: A_FUNCTION,
+      maxLength: A_COUNT,
+      objective: z.looseObject({ objective: AN_OBJECTIVE }),
+      reference: AN_ADAPTER.nullable(),
+      optimizer: OPTIMIZER_PLAN,
+      evaluation: z
+        .looseObject({ units: UNIT_LIST.min(1), everySteps: A_COUNT, patience: A_COUNT.nullable() })
+        .nullable(),
+      recompute: z.union([z.boolean(), z.literal("all-but-attention")]),
+      numLanes: A_COUNT.optional(),
+      dropBp: z.looseObject({ rate: z.number().min(0).max(0.9) }).nullable(),
+      seed: z.int(),
+      store: A_STORE,
+      saveEverySteps: A_COUNT.nullable(),
+      logEverySteps: A_COUNT,
+      settings: z.record(z.string(), z.unknown()),
+      hooks: HOOKS,
+    }),
   }),
-});
+);
 
 /** A request that means something, with those options of its objective and optimizer that are left out. @throws UsageError "usage/flag" */
 export function withDefaults(request: FineTuneRequest): FineTuneRequest {

@@ -1,12 +1,12 @@
 /** @file The batches of a step: of what is learned, and of prompts with the answers of others. */
 import { z } from "zod";
 import { type Batch, toBatch } from "../../data/batches/batch.ts";
-import { checkArguments } from "../../messages/arguments.ts";
+import { checkArguments, lazily } from "../../messages/arguments.ts";
 import { sequencesOf, type TrainingUnit, UNIT_LIST } from "../../data/examples/training-unit.ts";
 import { mismatch, type Sequence } from "../../data/examples/comparison.ts";
 import { fillRows } from "./fill-rows.ts";
 
-const ARGUMENTS = z.strictObject({ units: UNIT_LIST });
+const ARGUMENTS = lazily(() => z.strictObject({ units: UNIT_LIST }));
 
 /**
  * Lays all sequences of some units into as few rows as the longest one allows. Groups are numbered anew: rows of several
