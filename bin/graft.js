@@ -10,7 +10,6 @@ import { existsSync, readFileSync } from "node:fs";
 import module from "node:module";
 import { constants } from "node:os";
 import { fileURLToPath } from "node:url";
-import { registerOwnImports } from "./own-imports.js";
 
 const source = new URL("../src/cli/main.ts", import.meta.url);
 const compiled = new URL("../dist/cli/main.js", import.meta.url);
@@ -30,6 +29,7 @@ if (process.argv.length === 3 && process.argv[2] === "--version") {
   const program = isClone ? source : compiled;
   const own = new URL("..", program).href;
   const format = isClone ? "module-typescript" : "module";
+  const { registerOwnImports } = await import("./own-imports.js");
   registerOwnImports((url) => url.startsWith(own), format);
   const { main } = await import(program.href);
   process.exitCode = await main(process.argv.slice(2));

@@ -93,7 +93,8 @@ test("the version loads next to nothing, and the help of a command only that one
   assert.deepEqual(await loadedFiles("--help"), forVersion);
   assert.deepEqual(await loadedBy(BIN, "--version"), [pathToFileURL(BIN).href]);
   const started = await loadedBy(BIN, "--help");
-  assert.deepEqual(started, [pathToFileURL(BIN).href, ...forVersion]);
+  const ownImports = new URL("own-imports.js", pathToFileURL(BIN)).href;
+  assert.deepEqual(started, [pathToFileURL(BIN).href, ownImports, ...forVersion]);
   const forPull = await loadedFiles("pull", "--help");
   assert.ok(forPull.some((url) => url.endsWith("/src/cli/commands/pull.ts")));
   assert.ok(

@@ -29,7 +29,8 @@ import * as gguf from "./files/gguf/gguf.ts";
 import type { GgufFile, GgufSettings } from "./files/gguf/gguf.ts";
 import type { GgufSource, LoadStored } from "./files/gguf/gguf-writer.ts";
 import type { JsonObject } from "./files/json-file.ts";
-import { isOutline, openOutline } from "./checkpoint/outlined-checkpoint.ts";
+import { isOutline } from "./checkpoint/outline.ts";
+import { openOutline } from "./checkpoint/outlined-checkpoint.ts";
 import { nodeFolder } from "./files/node-folder.ts";
 import * as safetensors from "./files/safetensors/safetensors.ts";
 

@@ -19,7 +19,7 @@ import { createEngine } from "../../src/runtime/create-engine.ts";
 import type { HostTensor } from "../../src/runtime/host-tensor.ts";
 import { type Checkpoint, type ModelFormat } from "../../src/format/checkpoint/checkpoint.ts";
 import { openCheckpoint, writeModel, openGguf } from "../../src/format/by-path.ts";
-import { folderDtype } from "../../src/format/checkpoint/hf-folder.ts";
+import { folderDtype } from "../../src/format/checkpoint/folder-dtypes.ts";
 import { loadWeights } from "../../src/format/checkpoint/load-model.ts";
 import { chooseKind, type MergeReport, writeMergedModel } from "../../src/export/merged/merged-model.ts";
 import { requireNewOutput } from "../../src/export/new-output.ts";

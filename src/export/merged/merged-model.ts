@@ -22,7 +22,7 @@ import type { Engine } from "../../runtime/engine.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import { type Checkpoint, type ModelFormat } from "../../format/checkpoint/checkpoint.ts";
 import { writeModel } from "../../format/by-path.ts";
-import { folderDtype } from "../../format/checkpoint/hf-folder.ts";
+import { folderDtype } from "../../format/checkpoint/folder-dtypes.ts";
 import { planCodes } from "./merged-codes.ts";
 import { writeGgufOfFolder, writeGgufOfGguf } from "./merged-gguf.ts";
 import {

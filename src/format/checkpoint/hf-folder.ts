@@ -1,7 +1,5 @@
 /** @file Opening model folders as Hugging Face has them: config.json, safetensors, tokenizer files. */
 import { FormatError } from "../../errors.ts";
-import type { DType } from "../../graph/dtype.ts";
-import type { StorageName } from "../../quant/storages.ts";
 import { hasFiniteScales, type StoredTensor } from "../../quant/stored-tensor.ts";
 import { type Folder, readJson, readJsonIfPresent } from "../files/folder.ts";
 import { requireModelSize } from "../../untrusted/limits.ts";
@@ -9,23 +7,11 @@ import { numElements } from "../../graph/shape.ts";
 import type { Checkpoint, TensorInfo } from "./checkpoint.ts";
 import type { CodesTensor } from "./codes/codes-form.ts";
 import { findForm, type FoundForm } from "./codes/codes-forms.ts";
+import { STORAGE_OF } from "./folder-dtypes.ts";
 import { readTokenizerFiles } from "./tokenizer-folder.ts";
 import { readCard } from "../cards/read-card.ts";
 import { openSafetensors, type Safetensors } from "../files/safetensors/safetensors.ts";
 import { openSafetensorsIndex } from "../files/safetensors/safetensors-index.ts";
-
-/** Storage kind of each element type that weights can have. */
-export const STORAGE_OF: Partial<Record<DType, StorageName>> = {
-  float32: "f32",
-  float16: "f16",
-  bfloat16: "bf16",
-};
-
-/** The element type of a storage kind in a model folder; null for kinds that such folders do not know. */
-export function folderDtype(storage: StorageName): DType | null {
-  const found = Object.entries(STORAGE_OF).find(([, kind]) => kind === storage);
-  return (found?.[0] as DType | undefined) ?? null;
-}
 
 async function openWeights(folder: Folder, names: readonly string[]): Promise<Safetensors> {
   if (names.includes("model.safetensors"))

@@ -3,7 +3,7 @@
  * whole model.
  */
 import { existsSync } from "node:fs";
-import { isOfWeights, outlineStorage } from "../../format/checkpoint/outlined-checkpoint.ts";
+import { isOfWeights, outlineStorage } from "../../format/checkpoint/outline.ts";
 import { readJson } from "../../format/files/folder.ts";
 import { nodeFolder } from "../../format/files/node-folder.ts";
 import { HUB_NAME, copyFromHub } from "../download/hub-copy.ts";
