@@ -14,7 +14,8 @@ interface OpenLog {
 }
 
 export class RunLogs {
-  readonly #logs: OpenLog[];
+  /** Those that are written to. */
+  #logs: readonly OpenLog[];
   /** Of forms that are not asked for: what an earlier part of the run has begun, it goes on with. */
   readonly #others: readonly OpenLog[];
 
@@ -37,12 +38,16 @@ export class RunLogs {
    * begins with what happened before.
    */
   async cut(step: number, history: readonly LogEntry[]): Promise<void> {
-    for (const other of this.#others) if ((await other.file.read()) !== null) this.#logs.push(other);
-    for (const { format, file, write } of this.#logs) {
+    const goOn: OpenLog[] = [];
+    for (const each of new Set([...this.#logs, ...this.#others])) {
+      const { format, file, write } = each;
       const log = await file.read();
+      if (log === null && this.#others.includes(each)) continue;
       await file.replace(log === null ? format.head() : format.cut(log, step));
       if (log === null) for (const entry of history) await write(entry);
+      goOn.push(each);
     }
+    this.#logs = goOn;
   }
 
   /** Adds an event to each. @throws FailedError "failed/write" */
