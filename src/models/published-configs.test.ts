@@ -108,7 +108,26 @@ test("SmolLM3 leaves out that its head is the embedding, and has other settings 
 });
 
 test("files may name what no model reads", () => {
+  const identity = "torch.nn.modules.linear.Identity";
+  const classifier = { ...LLAMA_SIZES, architectures: ["BertForSequenceClassification"], model_type: "bert" };
   const unread: readonly RawConfig[] = [
+    { ...LLAMA_SIZES, model_type: "llama", activation: "swiglu" },
+    { ...LLAMA_SIZES, model_type: "starcoder2", activation_function: "gelu" },
+    { ...classifier, sentence_transformers: { activation_fn: identity, version: "4.1.0.dev0" } },
+    { ...classifier, sbert_ce_default_activation_function: identity },
+    {
+      ...LLAMA_SIZES,
+      model_type: "qwen2",
+      num_key_value_heads: 4,
+      qkv_bias: true,
+      rotary_emb_base: 1_000_000,
+      seq_length: 65_536,
+      dual_chunk_attention_config: {
+        chunk_size: 262_144,
+        local_size: 8192,
+        original_max_position_embeddings: 262_144,
+      },
+    },
     { ...GPT2, _num_labels: 1, id2label: { 0: "LABEL_0" }, label2id: { LABEL_0: 0 } },
     { ...GPT2, n_special: 0, output_past: true, predict_special_tokens: true },
     { ...LLAMA_SIZES, model_type: "llama", max_sequence_length: 2048, pretraining_tp: 2 },
@@ -126,6 +145,41 @@ test("files may name what no model reads", () => {
     },
   ];
   for (const config of unread) assert.ok(openModel(config).numLayers > 0);
+});
+
+test("Stanford's GPT-2 divides scores by the number of the layer too", () => {
+  const scalesOf = (more: RawConfig): unknown[] =>
+    openModel({ ...GPT2, n_layer: 3, ...more }).layers.map(({ attention }) => attention?.scale);
+  assert.deepEqual(scalesOf({}), [1 / 8, 1 / 8, 1 / 8]);
+  assert.deepEqual(scalesOf({ scale_attn_by_inverse_layer_idx: true }), [1 / 8, 1 / 16, 1 / 24]);
+});
+
+test("Qwen3-Coder names settings of its own code", () => {
+  const config = {
+    ...LLAMA_SIZES,
+    model_type: "qwen3_moe",
+    moe_intermediate_size: 64,
+    qkv_bias: false,
+    use_qk_norm: true,
+    shared_expert_intermediate_size: 0,
+  };
+  assert.ok(openModel(config).numLayers > 0);
+  assert.throws(
+    () => openModel({ ...config, shared_expert_intermediate_size: 512 }),
+    /shared_expert_intermediate_size is 512, expected 0/,
+  );
+});
+
+test("rotary settings may name what transformers passes over", () => {
+  const scalingOf = (more: RawConfig): unknown =>
+    openModel({
+      ...LLAMA_SIZES,
+      model_type: "llama",
+      rope_scaling: { rope_type: "yarn", factor: 4, original_max_position_embeddings: 32_768, ...more },
+    }).layers[0]?.attention?.rope?.scaling;
+  // Of DeepSeek-R1-0528-Qwen3-8B, and of Yarn-Llama-2-7b-128k.
+  for (const more of [{ attn_factor: 0.8782488562869419 }, { finetuned: true }])
+    assert.deepEqual(scalingOf(more), scalingOf({}));
 });
 
 test("what a file leaves out is what transformers takes", () => {

@@ -47,7 +47,7 @@ const UNLIKE: Readonly<Record<string, readonly (readonly [config: RawConfig, say
   gemma3_text: [[{ use_bidirectional_attention: true }, "use_bidirectional_attention is true"]],
   gemma3: [[{ text_config: "small" }, "text_config is missing"]],
   gpt2: [
-    [{ scale_attn_by_inverse_layer_idx: true }, "scale_attn_by_inverse_layer_idx is true"],
+    [{ scale_attn_weights: false }, "scale_attn_weights is false"],
     [{ n_head: 5 }, "n_head is 5"],
   ],
   granite: [[{ logits_scaling: 0 }, "logits_scaling is 0"]],

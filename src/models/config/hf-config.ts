@@ -29,7 +29,8 @@ const NEUTRAL = new Set(
   tie_encoder_decoder torchscript use_bfloat16 tf_legacy_loss pruned_heads n_ctx vocab_file language
   _sliding_window_pattern sliding_window_size max_sequence_length pretraining_tp _num_labels n_special output_past
   predict_special_tokens directionality pooler_fc_size pooler_num_attention_heads pooler_num_fc_layers
-  pooler_size_per_head pooler_type`.split(/\s+/),
+  pooler_size_per_head pooler_type sentence_transformers sbert_ce_default_activation_function seq_length
+  rotary_emb_base`.split(/\s+/),
 );
 
 /**
@@ -56,11 +57,15 @@ export function parseConfig<S extends z.ZodObject>(
 }
 
 /** The error for a configuration with values that are not implemented. */
-export function unusable(raw: RawConfig, found: string): UsageError {
+export function unusable(
+  raw: RawConfig,
+  found: string,
+  hint = "Check config.json; only what the message says is missing from graft.",
+): UsageError {
   return new UsageError(
     "usage/model",
     `Cannot use the configuration of this "${String(raw["model_type"])}" model: ${found}`,
-    { hint: "Check config.json; only what the message says is missing from graft." },
+    { hint },
   );
 }
 

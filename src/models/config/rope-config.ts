@@ -27,6 +27,9 @@ const SETTINGS = z.strictObject({
   long_factor: z.array(positive).optional(),
   short_mscale: positive.nullish(),
   long_mscale: positive.nullish(),
+  // Of other programs: transformers passes over them.
+  finetuned: z.boolean().nullish(),
+  attn_factor: positive.nullish(),
 });
 type Settings = z.output<typeof SETTINGS>;
 

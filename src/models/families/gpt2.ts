@@ -12,7 +12,7 @@ import { layerNorm } from "../../nn/norms.ts";
 import { plainMlp } from "../../nn/plain-mlp.ts";
 import { fusedAttention, unrotatedAttention } from "../../nn/self-attention.ts";
 import { type Transform, decoder, plainEnds, preNormBlock, repeat } from "../blocks/decoder.ts";
-import { type Family, prefixedCheckpoint } from "../family.ts";
+import { type Family, type Layer, prefixedCheckpoint } from "../family.ts";
 import { TRANSPOSED, decoderGguf, fusedNames, preNormNames, real } from "../config/gguf-rules.ts";
 import { EARLY_KEYS, HEADS_DIVIDE_WIDTH, SIZE_FIELDS, parseConfig } from "../config/hf-config.ts";
 
@@ -25,7 +25,7 @@ const SCHEMA = z
     layer_norm_epsilon: z.number().positive().default(1e-5),
     tie_word_embeddings: z.boolean().default(true),
     scale_attn_weights: z.literal(true).default(true),
-    scale_attn_by_inverse_layer_idx: z.literal(false).default(false),
+    scale_attn_by_inverse_layer_idx: z.boolean().default(false),
     add_cross_attention: z.literal(false).default(false),
   })
   .refine(...HEADS_DIVIDE_WIDTH);
@@ -65,9 +65,15 @@ export const gpt2: Family = {
     const activation = (x: Value): Value => gelu(x, c.hidden_act === "gelu" ? "none" : "tanh");
     const mlp = { intermediateSize: c.intermediate_size, activation, bias: true };
     const norm = layerNorm(c.layer_norm_epsilon);
-    const attend: Transform = (b, x) => fusedAttention(b, x, ATTENTION, attention, STORED);
-    const layer = preNormBlock(norm, attend, (b, x) => plainMlp(b, x, MLP, mlp, STORED), NORMS);
+    const layerOf = (scale: number): Layer => {
+      const attend: Transform = (b, x) => fusedAttention(b, x, ATTENTION, { ...attention, scale }, STORED);
+      return preNormBlock(norm, attend, (b, x) => plainMlp(b, x, MLP, mlp, STORED), NORMS);
+    };
+    // Of Mistral, Stanford's GPT-2: the scores of a layer are divided by its number too.
+    const layers = c.scale_attn_by_inverse_layer_idx
+      ? Array.from({ length: c.num_hidden_layers }, (_, layer) => layerOf(attention.scale / (layer + 1)))
+      : repeat(layerOf(attention.scale), c);
     const checkpoint = prefixedCheckpoint("transformer.", /^(wte|wpe|h|ln_f)\./, /\.attn\.(masked_)?bias$/);
-    return decoder(raw, c, repeat(layer, c), { ...plainEnds(norm, NAMES), checkpoint });
+    return decoder(raw, c, layers, { ...plainEnds(norm, NAMES), checkpoint });
   },
 };

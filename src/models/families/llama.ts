@@ -15,6 +15,8 @@ const SCHEMA = z.object({
   ...DECODER_FIELDS,
   ...BIAS_FIELDS,
   hidden_act: z.literal("silu").default("silu"),
+  // Falcon 3 says it twice.
+  activation: z.literal("swiglu").nullish(),
 });
 
 export const llama: Family = {

@@ -17,6 +17,9 @@ const SCHEMA = z.object({
   sliding_window: z.int().positive().nullable().default(4096),
   hidden_act: z.literal("silu").default("silu"),
   use_mrope: z.literal(false).default(false),
+  qkv_bias: z.literal(true).nullish(),
+  // How vLLM reads prompts of more than 250,000 tokens; transformers passes over it.
+  dual_chunk_attention_config: z.record(z.string(), z.unknown()).nullish(),
 });
 
 export const qwen2: Family = {

@@ -23,6 +23,10 @@ const SCHEMA = z.object({
   norm_topk_prob: z.boolean().default(false),
   decoder_sparse_step: z.int().positive().default(1),
   mlp_only_layers: z.array(z.int().min(0)).nullish(),
+  // Of the code that Qwen3-Coder was trained with, for what all these models are.
+  qkv_bias: z.literal(false).nullish(),
+  use_qk_norm: z.literal(true).nullish(),
+  shared_expert_intermediate_size: z.literal(0).nullish(),
 });
 
 function countExperts({ num_experts, num_local_experts }: RawConfig): number {

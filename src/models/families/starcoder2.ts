@@ -30,6 +30,7 @@ const SCHEMA = z.object({
   sliding_window: z.int().positive().nullish(),
   use_bias: z.boolean().default(true),
   // Of the code that the model was trained with; transformers reads none of them.
+  activation_function: z.string().nullish(),
   layer_norm_epsilon: z.number().nullish(),
   mlp_type: z.literal("default").nullish(),
   norm_type: z.literal("layer_norm").nullish(),
