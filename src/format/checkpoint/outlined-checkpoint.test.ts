@@ -6,6 +6,7 @@ import { TINY_CONFIGS } from "../../../test/tiny/configs.ts";
 import { temporaryFolder, writeTinyModel } from "../../../test/tiny/model.ts";
 import { openModel } from "../../models/families.ts";
 import { openCheckpoint, openOutlined } from "../by-path.ts";
+import { withFreshHead } from "./fresh-head.ts";
 
 const root = temporaryFolder();
 
@@ -50,6 +51,28 @@ describe("openOutlined()", () => {
       const folder = writeConfig(name, { ...config, ...more });
       await assert.rejects(openOutlined(folder), { code: "usage/model", message });
     }
+  });
+
+  test("an encoder without classes holds what lies before a head, and gets one", async () => {
+    const { id2label: _none, ...encoder } = TINY_CONFIGS["bert"]!;
+    const outline = await openOutlined(
+      writeConfig("masked", { ...encoder, architectures: ["BertForMaskedLM"] }),
+    );
+    assert.ok(outline.tensors.has("bert.encoder.layer.1.output.dense.weight"));
+    assert.ok(![...outline.tensors.keys()].some((name) => /classifier|pooler/.test(name)));
+    const { tensors, freshTensors } = withFreshHead(outline, ["bad", "good"], null);
+    assert.deepEqual(freshTensors, [
+      "bert.pooler.dense.weight",
+      "bert.pooler.dense.bias",
+      "classifier.weight",
+      "classifier.bias",
+    ]);
+    assert.deepEqual(tensors.get("classifier.weight")?.shape, [2, 32]);
+    const folder = writeConfig("faulty", { ...encoder, architectures: ["BertModel"], hidden_act: "relu" });
+    await assert.rejects(openOutlined(folder), {
+      code: "usage/model",
+      message: /hidden_act is "relu", expected gelu/,
+    });
   });
 
   test("a folder whose weights are missing in part is none", async () => {

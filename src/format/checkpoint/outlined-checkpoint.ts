@@ -1,12 +1,28 @@
 /** @file A model of which only the configuration is there, for plans: the sizes of its tensors are known, their numbers are not. */
 import { FormatError } from "../../errors.ts";
+import { tellsClasses, withClasses } from "../../models/config/class-head.ts";
+import type { RawConfig } from "../../models/config/raw-config.ts";
 import { openModel } from "../../models/families.ts";
+import type { TensorSpec } from "../../models/graphs/sites.ts";
 import { storedBytes } from "../../quant/storage.ts";
 import { STORAGES } from "../../quant/storages.ts";
 import { type Folder, readJson } from "../files/folder.ts";
 import type { Checkpoint, TensorInfo } from "./checkpoint.ts";
 import { outlineStorage, unknownSizes } from "./outline.ts";
 import { readTokenizerFiles } from "./tokenizer-folder.ts";
+
+/** Lists what files of a model hold. @throws UsageError "usage/model" */
+function tensorsOf(config: RawConfig): readonly TensorSpec[] {
+  try {
+    return [...openModel(config).tensors.values()];
+  } catch (error) {
+    if (tellsClasses(config)) throw error;
+    // An encoder is a model once a run gives it classes: its files hold what lies before their head.
+    const { tensors, head } = openModel(withClasses(config, ["LABEL_0", "LABEL_1"]));
+    const ofHead = new Set(head.tensors.map(({ name }) => name));
+    return [...tensors.values()].filter(({ name }) => !ofHead.has(name));
+  }
+}
 
 /**
  * Opens a folder without weights; no tensor can be read.
@@ -17,7 +33,7 @@ export async function openOutline(folder: Folder): Promise<Checkpoint> {
   const config = await readJson(folder, "config.json");
   const storage = outlineStorage(config);
   if (storage === null) throw unknownSizes(path, config);
-  const tensors = [...openModel(config).tensors.values()].map(({ name, shape }): [string, TensorInfo] => [
+  const tensors = tensorsOf(config).map(({ name, shape }): [string, TensorInfo] => [
     name,
     { name, shape, storage, sizeBytes: storedBytes(STORAGES[storage], shape) },
   ]);

@@ -70,6 +70,7 @@ export function encoder(raw: RawConfig, c: z.output<typeof FIELDS>, parts: Encod
     throw unusable(
       raw,
       `architectures is ${JSON.stringify(raw["architectures"])} (expected one that ends in ForSequenceClassification)`,
+      "Give this encoder a head for the classes of the data by --objective classification, or take one whose config.json names such a head.",
     );
   }
   const attention = unrotatedAttention(width, numHeads, false);
