@@ -1,8 +1,9 @@
-/** @file How much memory does a LoRA step of a model of a billion parameters need, in bfloat16 and in four bits? */
+/** @file How much memory does a step of a model of a billion parameters need, in bfloat16 and in four bits? */
 import { existsSync, statSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
+import { UsageError } from "../src/errors.ts";
 import { smallModelText } from "../tools/small-model/make-text.ts";
 import { type BenchContext, type Outcome, defineBenchmark } from "./bench.ts";
 import { flagWords, wordsOf } from "./harness/command-line.ts";
@@ -22,6 +23,9 @@ import { type TrainingRun, runGraft, stepSecondsOf, summarizeGraft } from "./tra
 const BYTES_PER_TOKEN = 2;
 const SEED = 1;
 
+/** How the weights of a model may be stored. */
+const FORMS = ["bf16", "q4_0"] as const;
+
 /** Where the weights of a model lie. */
 interface Model {
   readonly path: string;
@@ -32,7 +36,7 @@ async function makeModels(
   folder: string,
   sizes: RandomLlamaSizes,
   { say }: BenchContext,
-): Promise<Readonly<Record<"bf16" | "q4_0", Model>>> {
+): Promise<Readonly<Record<(typeof FORMS)[number], Model>>> {
   await mkdir(folder, { recursive: true });
   const name = `random-llama-${Object.values(sizes).join("-")}`;
   const [whole, small] = [join(folder, name), join(folder, `${name}.q4_0.gguf`)];
@@ -50,6 +54,8 @@ export const benchmark = defineBenchmark({
     folder: { value: "", help: "keeps the models (3.3 GB) here; a temporary folder when not given" },
     layers: { value: LLAMA_1B.numLayers, help: "blocks of the model, which is else Llama 3.2 1B" },
     vocabulary: { value: LLAMA_1B.vocabSize, help: "rows of its embedding, which is its head too" },
+    forms: { value: "bf16,q4_0", help: "how its weights are stored, with commas" },
+    method: { value: "lora", help: "what is trained, as --method of graft train" },
     batch: { value: 1, help: "rows of a step" },
     "max-length": { value: 256, help: "tokens of a row" },
     steps: { value: 2, help: "steps of a run" },
@@ -58,6 +64,7 @@ export const benchmark = defineBenchmark({
   },
   async run(values, context) {
     const { scratch } = context;
+    const forms = formsOf(values.forms);
     const sizes = { ...LLAMA_1B, numLayers: values.layers, vocabSize: values.vocabulary };
     const models = await makeModels(values.folder || scratch, sizes, context);
     const data = join(scratch, "text.txt");
@@ -65,19 +72,33 @@ export const benchmark = defineBenchmark({
     await writeFile(data, smallModelText(batch * length * steps * BYTES_PER_TOKEN, SEED));
     const places = { data, output: join(scratch, "run"), overwrite: true } as const;
     const cut = { steps, "batch-size": batch, "max-length": length, packing: true } as const;
-    const shared = [...flagWords({ ...places, ...cut, method: "lora" }), ...wordsOf(values["graft-flags"])];
+    const shared = [
+      ...flagWords({ ...places, ...cut, method: values.method }),
+      ...wordsOf(values["graft-flags"]),
+    ];
     const train = async ({ path }: Model): Promise<TrainingRun> =>
       summarizeGraft(await runGraft(["train", "--model", path, ...shared]));
-    const rounds = await interleave(
+    const sides = Object.fromEntries(forms.map((name) => [name, () => train(models[name])]));
+    const rounds: Readonly<Record<string, readonly TrainingRun[]>> = await interleave(
       values.rounds,
-      { bf16: () => train(models.bf16), q4_0: () => train(models.q4_0) },
+      sides,
       context,
     );
-    const rows = (["bf16", "q4_0"] as const).map((name) => rowOf(name, models[name], rounds[name]));
+    const rows = forms.map((name) => rowOf(name, models[name], rounds[name] ?? []));
     const parameters = { ...values, parameters: countParameters(sizes) };
     return { parameters, versions: {}, ...report(rows) };
   },
 });
+
+/** @throws UsageError for a name that is no form */
+function formsOf(names: string): (typeof FORMS)[number][] {
+  return names.split(",").map((name) => {
+    const form = FORMS.find((known) => known === name);
+    if (form === undefined)
+      throw new UsageError("usage/flag", `Cannot read --forms "${name}": expected ${FORMS.join(", ")}`);
+    return form;
+  });
+}
 
 /** What a form of the weights needs. */
 interface Row {
