@@ -1,7 +1,7 @@
 /** @file What makes a checkpoint the best: the list, its directions, and counts of predictions. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { EVAL_METRICS, LOSS, findEvalMetric, isBetter } from "./eval-metrics.ts";
+import { EVAL_METRICS, LOSS, findEvalMetric, isBetter, metricsOf } from "./eval-metrics.ts";
 import { OBJECTIVES, findObjective } from "./objectives.ts";
 import { PredictionCounts } from "./step/predictions.ts";
 
@@ -41,10 +41,37 @@ test("shares and F1 of predictions, counted over batches", () => {
   counts.add(Int32Array.of(2, 0), Int32Array.of(2, 2), Float32Array.of(1, 1));
   // Class 0: TP 1, FP 2, FN 0; class 1: TP 1, FP 0, FN 1; class 2: TP 1, FP 0, FN 1.
   const expected = (2 / 4 + 2 / 3 + 2 / 3) / 3;
-  const { accuracy, macro_f1: f1 } = counts.metrics(true);
+  const { accuracy, macroF1 } = counts;
   assert.equal(accuracy, 3 / 5);
-  assert.ok(Math.abs(f1! - expected) < 1e-12);
+  assert.ok(Math.abs(macroF1 - expected) < 1e-12);
   const weighted = new PredictionCounts();
   weighted.add(Int32Array.of(5, 6), Int32Array.of(5, 7), Float32Array.of(3, 1));
-  assert.deepEqual(weighted.metrics(false), { token_accuracy: 0.75 });
+  assert.equal(weighted.accuracy, 0.75);
+});
+
+test("an evaluation tells the number of every metric of its objective, whatever the metric makes it of", () => {
+  const predictions = { accuracy: 0.5, macroF1: 0.25 };
+  for (const objective of OBJECTIVES) {
+    const told = metricsOf(objective, { loss: 2, predictions, metrics: { "rewards/accuracies": 0.75 } });
+    const own = EVAL_METRICS.filter((metric) => metric.isOf(objective));
+    assert.deepEqual(
+      Object.keys(told),
+      own.map(({ key }) => key),
+      objective.name,
+    );
+    for (const [key, value] of Object.entries(told))
+      assert.ok(Number.isFinite(value), `${objective.name}: ${key}`);
+    const unseen = Object.keys(metricsOf(objective, { loss: 2, predictions: null, metrics: {} }));
+    assert.deepEqual(
+      unseen,
+      own.filter((metric) => !metric.needsPredictions).map(({ key }) => key),
+      objective.name,
+    );
+  }
+  const crossEntropy = findObjective("cross-entropy");
+  assert.deepEqual(metricsOf(crossEntropy, { loss: 2, predictions, metrics: {} }), {
+    loss: 2,
+    perplexity: Math.exp(2),
+    token_accuracy: 0.5,
+  });
 });

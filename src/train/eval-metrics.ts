@@ -5,6 +5,15 @@ import type { Objective } from "./objective.ts";
 /** The facts of an objective that decide which metrics it has. */
 type Measured = Pick<Objective, "rows" | "hasPerplexity">;
 
+/** What an evaluation has found, of which the numbers of metrics are made. */
+export interface Found {
+  readonly loss: number;
+  /** The likeliest tokens or classes beside the right ones; null: nobody has looked at them. */
+  readonly predictions: { readonly accuracy: number; readonly macroF1: number } | null;
+  /** What the objective tells. */
+  readonly metrics: Readonly<Record<string, number>>;
+}
+
 export interface EvalMetric {
   readonly name: string;
   /** Its name in the events of evaluations. */
@@ -14,6 +23,8 @@ export interface EvalMetric {
   isOf(objective: Measured): boolean;
   /** Whether the likeliest tokens or classes are looked at, which takes the logits of all labels. */
   readonly needsPredictions: boolean;
+  /** Its number; NaN: there is none. `predictions` are there where it needs them. */
+  valueOf(found: Found): number;
 }
 
 export const LOSS: EvalMetric = {
@@ -22,20 +33,20 @@ export const LOSS: EvalMetric = {
   better: "lower",
   isOf: () => true,
   needsPredictions: false,
-};
-
-/** e to the power of the held-out loss. */
-export const PERPLEXITY: EvalMetric = {
-  name: "perplexity",
-  key: "perplexity",
-  better: "lower",
-  isOf: ({ hasPerplexity = false }) => hasPerplexity,
-  needsPredictions: false,
+  valueOf: ({ loss }) => loss,
 };
 
 export const EVAL_METRICS: readonly EvalMetric[] = [
   LOSS,
-  PERPLEXITY,
+  // e to the power of the loss.
+  {
+    name: "perplexity",
+    key: "perplexity",
+    better: "lower",
+    isOf: ({ hasPerplexity = false }) => hasPerplexity,
+    needsPredictions: false,
+    valueOf: ({ loss }) => Math.exp(loss),
+  },
   // Share of the learned tokens that are the likeliest, each with its weight.
   {
     name: "token-accuracy",
@@ -43,6 +54,7 @@ export const EVAL_METRICS: readonly EvalMetric[] = [
     better: "higher",
     isOf: ({ rows }) => rows === "text",
     needsPredictions: true,
+    valueOf: ({ predictions }) => predictions?.accuracy ?? NaN,
   },
   // Share of the examples whose likeliest class is their own.
   {
@@ -51,6 +63,7 @@ export const EVAL_METRICS: readonly EvalMetric[] = [
     better: "higher",
     isOf: ({ rows }) => rows === "classes",
     needsPredictions: true,
+    valueOf: ({ predictions }) => predictions?.accuracy ?? NaN,
   },
   // Mean over the classes of F1, which is 2TP / (2TP + FP + FN).
   {
@@ -59,6 +72,7 @@ export const EVAL_METRICS: readonly EvalMetric[] = [
     better: "higher",
     isOf: ({ rows }) => rows === "classes",
     needsPredictions: true,
+    valueOf: ({ predictions }) => predictions?.macroF1 ?? NaN,
   },
   // Share of the pairs whose chosen answer has the higher reward.
   {
@@ -67,6 +81,7 @@ export const EVAL_METRICS: readonly EvalMetric[] = [
     better: "higher",
     isOf: ({ rows }) => rows === "preference",
     needsPredictions: false,
+    valueOf: ({ metrics }) => metrics["rewards/accuracies"] ?? NaN,
   },
 ];
 
@@ -80,6 +95,14 @@ export function findEvalMetric(name: string | undefined, objective: Objective): 
     `Cannot use eval metric "${name}" with objective "${objective.name}": expected one of ${expected.join(", ")}`,
     { hint: "Choose one of these, or leave the metric out." },
   );
+}
+
+/** The numbers of an objective's metrics by their keys, but those for which nobody has looked at predictions. */
+export function metricsOf(objective: Measured, found: Found): Record<string, number> {
+  const told = EVAL_METRICS.filter(
+    (one) => one.isOf(objective) && (!one.needsPredictions || found.predictions !== null),
+  );
+  return Object.fromEntries(told.map((one) => [one.key, one.valueOf(found)]));
 }
 
 /** Whether a value is better than the best so far; NaN never is. */

@@ -13,7 +13,7 @@ import { A_SESSION, type Session } from "../run/session.ts";
 import { requireReadable } from "./loop/checks.ts";
 import { unitsToBatch } from "./step/micro-batch.ts";
 import { type ChosenObjective, addMetrics } from "./step/objective-step.ts";
-import { PERPLEXITY } from "./eval-metrics.ts";
+import { metricsOf } from "./eval-metrics.ts";
 import { Scorer } from "./step/scorer.ts";
 import { crossEntropy } from "./objectives/cross-entropy.ts";
 import { PredictionCounts } from "./step/predictions.ts";
@@ -26,7 +26,7 @@ export interface Evaluation {
   readonly perplexity?: number;
   /** Predicted tokens, or classes. */
   readonly tokens: number;
-  /** What else the objective tells, by TRL's names. */
+  /** What else the objective tells, by TRL's names, and the metrics of checkpoints by their keys. */
   readonly metrics: Readonly<Record<string, number>>;
 }
 
@@ -99,9 +99,13 @@ export class Evaluator {
       numDone += passes[pass]?.length ?? 0;
       onProgress(numDone);
     }
-    if (counts) addMetrics(metrics, counts.metrics(hasClasses));
-    const perplexity = PERPLEXITY.isOf(objective) ? { perplexity: Math.exp(loss) } : {};
-    return { loss, ...perplexity, tokens, metrics };
+    const { loss: _, perplexity, ...others } = metricsOf(objective, { loss, predictions: counts, metrics });
+    return {
+      loss,
+      ...(perplexity !== undefined && { perplexity }),
+      tokens,
+      metrics: { ...metrics, ...others },
+    };
   }
 }
 

@@ -1,4 +1,4 @@
-/** @file The likeliest tokens or classes beside what they should be, and what is told of them. */
+/** @file The likeliest tokens or classes beside what they should be. */
 import { sizeAt } from "../../graph/shape.ts";
 import type { LabelledPositions } from "../../run/head/head-positions.ts";
 import type { Head } from "../../run/head/head.ts";
@@ -62,14 +62,16 @@ export class PredictionCounts {
     return counts;
   }
 
-  /** What is told of classes or of tokens, by the names of `EVAL_METRICS`. */
-  metrics(areClasses: boolean): Record<string, number> {
-    const accuracy = this.#rightWeight / this.#weight;
-    if (!areClasses) return { token_accuracy: accuracy };
-    // Classes that are nowhere have no F1.
+  /** Share of the right ones, by their weights. */
+  get accuracy(): number {
+    return this.#rightWeight / this.#weight;
+  }
+
+  /** Mean over the classes of F1; those that are nowhere have none. */
+  get macroF1(): number {
     const scores = [...this.#classes.values()].map(
       ({ right, labelled, predicted }) => (2 * right) / (labelled + predicted),
     );
-    return { accuracy, macro_f1: scores.reduce((sum, score) => sum + score, 0) / scores.length };
+    return scores.reduce((sum, score) => sum + score, 0) / scores.length;
   }
 }
