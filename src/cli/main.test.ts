@@ -65,7 +65,28 @@ test("a command that hands words on gets all of them, flags too", async () => {
 });
 
 test("graft --version prints the version alone", async () => {
-  assert.match((await run(["--version"])).stdout, /^\d+\.\d+\.\d+\n$/);
+  const { stdout } = await run(["--version"]);
+  assert.match(stdout, /^\d+\.\d+\.\d+\n$/);
+  for (const short of ["-V", "-v"]) assert.equal((await run([short])).stdout, stdout, short);
+});
+
+test("help may be asked for before the command, and more than once", async () => {
+  const own = (await run(["pull", "--help"])).stdout;
+  for (const words of [
+    ["--help", "pull"],
+    ["-h", "pull"],
+    ["help", "pull", "-h"],
+    ["-h", "--help", "pull"],
+  ])
+    assert.equal((await run(words)).stdout, own, words.join(" "));
+  const all = (await run(["--help"])).stdout;
+  for (const words of [
+    ["-h", "-h"],
+    ["help", "--help"],
+    ["help", "help"],
+  ])
+    assert.equal((await run(words)).stdout, all, words.join(" "));
+  assert.equal((await run(["--help", "pul"])).status, 2);
 });
 
 /** Runs the sources as a process; returns the files that it loaded. */

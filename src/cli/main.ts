@@ -21,6 +21,9 @@ function packageField(name: "version" | "description"): string {
   return (JSON.parse(text) as Record<typeof name, string>)[name];
 }
 
+/** Words that ask for the version; Node says -v, others -V. */
+const VERSION_WORDS: ReadonlySet<string> = new Set(["--version", "-v", "-V"]);
+
 /** Finds the command that the first words name, the longest name first. */
 function findCommand(commands: readonly ListedCommand[], words: readonly string[]): ListedCommand | null {
   for (const length of [2, 1]) {
@@ -85,12 +88,14 @@ async function dispatch(
   if (first === "help") return await dispatch([...words.slice(1), "--help"], commands, io);
   // It has been read.
   if (first === "--json") return await dispatch(words.slice(1), commands, io);
-  if (first === "--version") {
+  if (VERSION_WORDS.has(first)) {
     io.stdout(packageField("version"));
     io.emit({ event: "done", version: packageField("version") });
     return 0;
   }
   if (isHelp(first)) {
+    const asked = words.filter((word) => !isHelp(word));
+    if (asked.length > 0) return await dispatch([...asked, first], commands, io);
     return showHelp(programHelp(commands, `graft: ${packageField("description")}.`, io.width), io);
   }
   const command = findCommand(commands, words);
