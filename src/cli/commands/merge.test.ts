@@ -70,6 +70,13 @@ test("graft merge into a .gguf file with --dtype q4_0 says what rounding costs, 
   );
   assert.match(first.stdout, /loss \d+\.\d{4} with the adapter, \d+\.\d{4} merged, over \d+ tokens/);
   const words = ["--model", join(folder, "small.gguf"), "--adapter", adapter];
+  const third = await run([...words, "--output", join(folder, "of-file"), "--json"]);
+  assert.equal(third.status, 0, third.stderr);
+  assert.equal(
+    (JSON.parse(third.stdout) as { format: string }).format,
+    "hf",
+    "a name without .gguf is a folder's",
+  );
   const second = await run([...words, "--output", join(folder, "twice.gguf"), "--json"]);
   assert.equal(second.status, 0, second.stderr);
   assert.equal((JSON.parse(second.stdout) as { format: string }).format, "gguf");

@@ -3,7 +3,7 @@ import { z } from "zod";
 
 import { type ModelParts, readParts } from "../../engine/opening/model-parts.ts";
 import { openCheckpoint } from "../../format/by-path.ts";
-import { GGUF_ENDING, MODEL_FORMATS } from "../../format/checkpoint/checkpoint.ts";
+import { GGUF_ENDING, MODEL_FORMATS, type ModelFormat } from "../../format/checkpoint/checkpoint.ts";
 import {
   chooseKind,
   type MergeReport,
@@ -30,7 +30,9 @@ const OPTIONS = z.strictObject({
   to: z
     .enum(MODEL_FORMATS)
     .optional()
-    .describe("Format to write; default: gguf where the output ends in .gguf, else that of the model"),
+    .describe(
+      "Format to write; default: gguf where the output ends in .gguf, else a folder: of the form of the model, or hf",
+    ),
   dtype: z
     .enum(WRITABLE_NAMES)
     .optional()
@@ -42,6 +44,12 @@ const OPTIONS = z.strictObject({
   threads: MODEL_FLAGS.threads,
 });
 type MergeFlags = z.output<typeof OPTIONS>;
+
+/** The format that the name of the output asks for, beside that of the model. */
+function formatNamed(output: string, own: ModelFormat): ModelFormat {
+  if (output.endsWith(GGUF_ENDING)) return "gguf";
+  return own === "gguf" ? "hf" : own;
+}
 
 /** Computes the loss on `--eval-data`; null without. */
 async function evaluateModel(
@@ -105,7 +113,7 @@ export const command = defineCommand({
   async run(flags, io) {
     const { name, path } = await findModel(flags, io);
     const checkpoint = await openCheckpoint(path);
-    const to = flags.to ?? (flags.output.endsWith(GGUF_ENDING) ? "gguf" : checkpoint.format);
+    const to = flags.to ?? formatNamed(flags.output, checkpoint.format);
     let before: Evaluated | null;
     let report: MergeReport;
     try {
