@@ -58,6 +58,8 @@ export interface TextJob extends Omit<ServeRequest, "adapter"> {
   readonly adapter?: string | null;
   /** Strings before which the text ends. */
   readonly stop?: readonly string[];
+  /** Whether it goes on with the text of its prompt; else it begins one. */
+  readonly goesOn?: boolean;
   /** Special tokens that are part of the text; others are left out. */
   readonly shown?: readonly string[];
   /** Log-probabilities of `writtenIds`, for callers that report them again. */
@@ -174,10 +176,11 @@ export class ServingModel {
 
   /** Writes a text, piece by piece; stopping to read ends it. @throws as `ServingEngine.write` */
   async *write(job: TextJob): AsyncGenerator<TextPiece, ServeEnd, void> {
-    const { stop = [], shown = [], writtenLogProbs = [], ...request } = job;
+    const { stop = [], shown = [], goesOn = false, writtenLogProbs = [], ...request } = job;
     const { tokenizer } = this.parts;
     const shownIds = new Set(shown.flatMap((token) => tokenizer.specialTokens.get(token) ?? []));
-    const decoder = tokenizer.stream({ skipSpecialTokens: true, shownIds });
+    const after = goesOn ? job.promptIds : [];
+    const decoder = tokenizer.stream({ skipSpecialTokens: true, shownIds, after });
     const stopper = new StopStrings(stop);
     const cancel = new AbortController();
     const signal = request.signal ? AbortSignal.any([request.signal, cancel.signal]) : cancel.signal;

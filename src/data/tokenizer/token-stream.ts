@@ -17,10 +17,21 @@ export interface TokenStream {
 
 const REPLACEMENT = "\uFFFD";
 
-/** Makes a stream from a function that decodes a list of ids. */
-export function createTokenStream(decode: (ids: readonly number[]) => string): TokenStream {
+function isWhole(text: string): boolean {
+  return text !== "" && !text.includes(REPLACEMENT);
+}
+
+/**
+ * Makes a stream from a function that decodes a list of ids. `before`: what the text goes on from. Its last id with text of its
+ * own says that it does; bytes at its end that begin a character are not completed.
+ */
+export function createTokenStream(
+  decode: (ids: readonly number[]) => string,
+  before: readonly number[] = [],
+): TokenStream {
+  const last = before.findLast((id) => isWhole(decode([id])));
   // `context` ids are settled and stay for decoders that treat the first token of a text in a special way.
-  let context: number[] = [];
+  let context = last === undefined ? [] : [last];
   let pending: number[] = [];
   let numEmitted = 0; // characters of the pending ids' text that have been emitted
   let isHolding = false;

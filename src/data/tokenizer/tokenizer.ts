@@ -27,6 +27,11 @@ export interface DecodeOptions {
   readonly shownIds?: ReadonlySet<number>;
 }
 
+export interface StreamOptions extends DecodeOptions {
+  /** Ids that the text goes on from: some decoders strip a space where a text begins. */
+  readonly after?: readonly number[];
+}
+
 /** Text to token ids and back. Special tokens are recognised in the text itself. */
 export interface Tokenizer {
   /** Highest id plus one. */
@@ -48,7 +53,7 @@ export interface Tokenizer {
   /** The bytes of one token, which may be a part of a character; null for an id that there is not. */
   tokenBytes(id: number): Uint8Array | null;
   /** Starts a decoder that takes one id at a time and emits whole characters. */
-  stream(options?: DecodeOptions): TokenStream;
+  stream(options?: StreamOptions): TokenStream;
 }
 
 /** Reads a token of tokenizer_config.json, which is a string or an object with `content`; null when absent. */
@@ -147,6 +152,6 @@ export function createTokenizer(files: TokenizerFiles, budget = new TimeBudget()
     decode,
     tokenToId,
     tokenBytes: tokenBytesOf(hub, files, decode),
-    stream: (options = {}) => createTokenStream((ids) => decode(ids, options)),
+    stream: (options = {}) => createTokenStream((ids) => decode(ids, options), options.after),
   };
 }

@@ -42,7 +42,7 @@ export const completions = defineRoute({
       textJobs(body, { ...shared, promptIds, param }, state),
     );
     const texts = asked.flatMap((own, i) => own.map(() => new ToldText(body, prompts[i]!, state)));
-    const jobs = asked.flat().map((job, i) => ({ ...job, ...texts[i]?.reading }));
+    const jobs = asked.flat().map((job, i) => ({ ...job, goesOn: true, ...texts[i]?.reading }));
     const head = {
       id: resumed?.id ?? `cmpl-${state.newId()}`,
       object: "text_completion",

@@ -59,9 +59,9 @@ export class ListedLogProbs {
     this.#told.text_offset.push(this.#offsets.push(id));
   }
 
-  /** Counts from the end of a text, which is another than what follows. */
-  startBehind(text: string): void {
-    this.#offsets.startBehind(text);
+  /** Counts from the end of a text of `ids`, which is another than what follows. */
+  startBehind(text: string, ids: readonly number[]): void {
+    this.#offsets.startBehind(text, ids);
   }
 
   /** What was added since it was last told. */

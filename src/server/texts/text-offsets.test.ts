@@ -101,7 +101,7 @@ test("what follows a text that is given back is counted from its end, whatever i
     [0x61, 0xe2].map((id) => offsets.push(id)),
     [0, 1],
   );
-  offsets.startBehind("a\uFFFD");
+  offsets.startBehind("a\uFFFD", [0x61, 0xe2]);
   assert.deepEqual(
     [0x82, 0x62].map((id) => offsets.push(id)),
     [2, 3],

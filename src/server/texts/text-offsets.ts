@@ -38,10 +38,10 @@ export class TextOffsets {
     return place;
   }
 
-  /** Begins anew behind a text, whose last bytes those of the next token do not complete. */
-  startBehind(text: string): void {
+  /** Begins anew behind a text of `ids`, whose last bytes those of the next token do not complete. */
+  startBehind(text: string, ids: readonly number[]): void {
     this.#hiddenIds = new Set(this.#tokenizer.specialTokens.values());
-    this.#stream = this.#tokenizer.stream({ skipSpecialTokens: true });
+    this.#stream = this.#tokenizer.stream({ skipSpecialTokens: true, after: ids });
     this.#numSettled = numCharacters(text);
     this.#open = NO_BYTES;
   }

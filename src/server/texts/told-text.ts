@@ -35,6 +35,7 @@ export class ToldText {
     this.#isEchoDue = echo === true;
     const shownIds = this.#isEchoDue ? prompt.shownIds : undefined;
     this.#logProbs = logprobs == null ? null : new ListedLogProbs(model.parts.tokenizer, shownIds);
+    if (!this.#isEchoDue) this.#logProbs?.startBehind("", prompt.ids);
     this.#scores = this.#isEchoDue && logprobs != null ? new PromptScores(prompt.ids.length, logprobs) : null;
   }
 
@@ -70,6 +71,6 @@ export class ToldText {
     this.#text = this.#prompt.text;
     for (const [i, id] of this.#prompt.ids.entries())
       this.#logProbs?.add(id, this.#scores?.scores[i] ?? null);
-    this.#logProbs?.startBehind(this.#prompt.text);
+    this.#logProbs?.startBehind(this.#prompt.text, this.#prompt.ids);
   }
 }
