@@ -49,6 +49,16 @@ async function writeEncoder(modelType: "bert" | "roberta", hasPooler: boolean): 
   return path;
 }
 
+/** A decoder that says it is tied, and whose file has its one matrix under the head's name alone. */
+async function writeHeadAlone(): Promise<string> {
+  const { config, tensors } = tinyModelParts({ config: { tie_word_embeddings: true } });
+  const [embedding, head] = ["model.embed_tokens.weight", "lm_head.weight"];
+  const named = [...tensors].map(([name, tensor]) => [name === embedding ? head : name, tensor] as const);
+  const parts = { config, generationConfig: null, tokenizerFiles: byteTokenizerFiles() };
+  await writeModel(`${folder}/head alone`, { ...parts, tensors: new Map(named) });
+  return `${folder}/head alone`;
+}
+
 const BASES = {
   llama: {
     model: await writeTinyModel(`${folder}/llama`),
@@ -59,6 +69,11 @@ const BASES = {
     model: await writeTinyModel(`${folder}/gpt2`, { modelType: "gpt2" }),
     saved: ["score"],
     name: "GPT2ForSequenceClassification",
+  },
+  "tied, with the head alone": {
+    model: await writeHeadAlone(),
+    saved: ["score"],
+    name: "LlamaForSequenceClassification",
   },
   gguf: { model: GGUF, saved: ["score"], name: "Qwen3ForSequenceClassification" },
   bert: {

@@ -85,6 +85,23 @@ export interface Checkpoint {
   close(): Promise<void>;
 }
 
+/** A checkpoint whose tensors are called otherwise. `inFile`: what it calls them itself, of those whose names differ. */
+export function withTensorNames(
+  checkpoint: Checkpoint,
+  tensors: ReadonlyMap<string, TensorInfo>,
+  inFile: ReadonlyMap<string, string>,
+): Checkpoint {
+  const { readInto } = checkpoint;
+  const fileName = (name: string): string => inFile.get(name) ?? name;
+  return {
+    ...checkpoint,
+    tensors,
+    read: (name, memory) => checkpoint.read(fileName(name), memory),
+    view: (name) => checkpoint.view(fileName(name)),
+    readInto: readInto && ((name, into, start) => readInto(fileName(name), into, start)),
+  };
+}
+
 /** What callers give as a checkpoint. */
 export const A_CHECKPOINT = objectWith<Checkpoint>(
   "a checkpoint, as openCheckpoint() opens it",

@@ -8,21 +8,39 @@ import { withClasses } from "../../models/config/class-head.ts";
 import { openModel } from "../../models/families.ts";
 import type { Random } from "../../random.ts";
 import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
-import type { Checkpoint, TensorInfo } from "./checkpoint.ts";
+import { type Checkpoint, type TensorInfo, withTensorNames } from "./checkpoint.ts";
 
 const DEFAULT_DEVIATION = 0.02;
+
+/** A decoder with its embedding under its own name: a tied one's files may have it as the head's alone, which goes with the old task. */
+function withEmbedding(checkpoint: Checkpoint): Checkpoint {
+  const { ties, checkpoint: rules } = openModel(checkpoint.config);
+  const fileNames = new Map([...checkpoint.tensors.keys()].map((name) => [rules.rename(name), name]));
+  const tensors = new Map(checkpoint.tensors);
+  const inFile = new Map<string, string>();
+  for (const [head, embedding] of ties) {
+    const name = fileNames.get(head);
+    const info = name === undefined ? undefined : tensors.get(name);
+    if (name === undefined || info === undefined || fileNames.has(embedding)) continue;
+    tensors.delete(name);
+    tensors.set(embedding, { ...info, name: embedding });
+    inFile.set(embedding, name);
+  }
+  return inFile.size === 0 ? checkpoint : withTensorNames(checkpoint, tensors, inFile);
+}
 
 /**
  * Gives a checkpoint a head over classes of these names. `random` null: its numbers are zeros, for whoever fills them in.
  * @throws UsageError "usage/model" for a model that has classes already
  */
 export function withFreshHead(
-  checkpoint: Checkpoint,
+  base: Checkpoint,
   classNames: readonly string[],
   random: Random | null,
 ): Checkpoint {
-  const config = withClasses(checkpoint.config, classNames);
-  const { head, checkpoint: rules } = openModel(config);
+  const config = withClasses(base.config, classNames);
+  const { head, checkpoint: rules, classPosition } = openModel(config);
+  const checkpoint = classPosition === "last" ? withEmbedding(base) : base;
   const held = new Set([...checkpoint.tensors.keys()].map((name) => rules.rename(name)));
   const { initializer_range: given } = config;
   const deviation = typeof given === "number" ? given : DEFAULT_DEVIATION;

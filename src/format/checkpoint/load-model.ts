@@ -12,7 +12,7 @@ import { BaseModel, type WeightSource } from "../../models/base/base-model.ts";
 import { watchNumbers } from "../../models/base/watch-numbers.ts";
 import { type StoredTensor, dequantizeFrom } from "../../quant/stored-tensor.ts";
 import { A_NAME, A_TEXT, checkArguments, lazily } from "../../messages/arguments.ts";
-import { A_CHECKPOINT, type Checkpoint, type TensorInfo } from "./checkpoint.ts";
+import { A_CHECKPOINT, type Checkpoint, type TensorInfo, withTensorNames } from "./checkpoint.ts";
 
 /** How many names a message lists. */
 const MAX_LISTED = 5;
@@ -76,15 +76,7 @@ function renameTensors(path: string, checkpoint: Checkpoint, { checkpoint: rules
     tensors.delete(name);
     fileNames.set(own, fileNames.get(name) ?? name);
   }
-  const { readInto } = checkpoint;
-  const inFile = (name: string): string => fileNames.get(name) ?? name;
-  return {
-    ...checkpoint,
-    tensors,
-    read: (name, memory) => checkpoint.read(inFile(name), memory),
-    view: (name) => checkpoint.view(inFile(name)),
-    readInto: readInto && ((name, into, start) => readInto(inFile(name), into, start)),
-  };
+  return withTensorNames(checkpoint, tensors, fileNames);
 }
 
 /**
