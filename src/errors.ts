@@ -63,7 +63,7 @@ export const CODES = {
   "server/port": ["failed", "A port cannot be listened on."],
   "engine/adapter": ["failed", "An adapter that a text asks for cannot be read, or not any more."],
   "engine/nan": ["failed", "What a model gives for the next token is not a number."],
-  "engine/grammar": ["failed", "No token of a model is what the grammar of a text asks for."],
+  "engine/grammar": ["usage", "No token of a model is what the grammar of a text asks for."],
   "train/no-movement": [
     "failed",
     "No trainable parameter moved in the first step, or no step of an epoch has a token whose row is trained.",

@@ -620,3 +620,16 @@ test("a text is free until it begins a call, and held to it from there on", () =
   for (const id of ids("x [CALL]")) whole.accept(id);
   assert.ok(isOpen(whole, 0x78));
 });
+
+test("a vocabulary without the characters of a grammar is the caller's to mend", async () => {
+  const files = byteTokenizerFiles();
+  const model = files.tokenizer["model"] as { vocab: Record<string, number> };
+  const { "{": _, ...vocab } = model.vocab;
+  const lacking = { ...files, tokenizer: { ...files.tokenizer, model: { ...model, vocab } } };
+  const vocabulary = await Vocabulary.create(lacking, async () => {});
+  const cursor = TokenGrammar.ofSchema(vocabulary, { type: "object" }).begin();
+  assert.throws(() => cursor.restrict(new Float32Array(259), [STOP]), {
+    name: "UsageError",
+    code: "engine/grammar",
+  });
+});

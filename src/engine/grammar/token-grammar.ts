@@ -2,7 +2,7 @@
  * @file A grammar over the tokens of a vocabulary. It tells which ids may come next, and caches that for each state of a
  * text.
  */
-import { FailedError } from "../../errors.ts";
+import { UsageError } from "../../errors.ts";
 import { Automaton, type Place, RuleBook, type State } from "./rules/automaton.ts";
 import { schemaRule } from "./schema/schema-rules.ts";
 import { SchemaError } from "./schema/schema-keywords.ts";
@@ -15,7 +15,7 @@ const MAX_MASKS = 512;
 export interface GrammarCursor {
   /** Whether the text is whole and nothing can follow. */
   readonly isDone: boolean;
-  /** Forbids ids that cannot follow: their logits [V] become -Infinity. @throws FailedError "engine/grammar" when none can */
+  /** Forbids ids that cannot follow: their logits [V] become -Infinity. @throws UsageError "engine/grammar" when none can */
   restrict(logits: Float32Array, stopIds: readonly number[]): void;
   /** Goes on with an id that was allowed. */
   accept(id: number): void;
@@ -109,7 +109,7 @@ class Cursor implements GrammarCursor {
     }
     for (const [id, logit] of stops) logits[id] = logit;
     if (isOpen) return;
-    throw new FailedError(
+    throw new UsageError(
       "engine/grammar",
       "Cannot go on with a text: no token of the model is what its grammar asks for",
       {
