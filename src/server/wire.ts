@@ -66,13 +66,14 @@ export const TEXT = {
   response_format: RESPONSE_FORMAT.nullish().describe("What form the text has; it is held to that"),
 };
 
+const CALLED = z.looseObject({ name: z.string(), arguments: z.string() });
 const MESSAGE = z
   .looseObject({
     role: z.enum(ROLES),
     content: z.union([z.string(), z.array(z.unknown())]).nullish(),
-    tool_calls: z
-      .array(z.looseObject({ function: z.looseObject({ name: z.string(), arguments: z.string() }) }))
-      .nullish(),
+    refusal: z.string().nullish(),
+    tool_calls: z.array(z.looseObject({ function: CALLED })).nullish(),
+    function_call: CALLED.nullish().describe("The older form of one call"),
   })
   .refine(({ role, content }) => role === "assistant" || content != null, {
     path: ["content"],

@@ -3,16 +3,24 @@ import { type Message, readToolCalls } from "../../data/rows/messages.ts";
 import { ApiError } from "../api-error.ts";
 import type { ChatRequest } from "../wire.ts";
 
-/** Reads a message, for instance of an assistant with calls, or of a tool. @throws ApiError 400 for parts that are no text */
+/** Reads a message, for instance of an assistant with calls, or of a tool. @throws ApiError 400 for what is no text */
 export function readMessage(message: ChatRequest["messages"][number], place: number): Message {
-  const { content, tool_calls: calls, ...others } = message;
+  const { content, refusal, tool_calls: listed, function_call: older, audio, ...others } = message;
+  const what = `messages[${place}]`;
+  if (audio != null) {
+    throw new ApiError(400, `${what}.audio is not served: send what was said as content`, {
+      code: "unsupported_parameter",
+      param: `${what}.audio`,
+    });
+  }
   // Clients send back what has no value as null, which templates would take for something.
   const rest = Object.fromEntries(Object.entries(others).filter(([, value]) => value !== null));
+  const calls = listed?.length ? listed : older ? [{ type: "function", function: older }] : [];
   return {
     ...rest,
     role: message.role,
-    content: readContent(content, `messages[${place}].content`),
-    ...(calls && calls.length > 0 && { tool_calls: readToolCalls(calls, `messages[${place}]`) }),
+    content: readContent(content ?? refusal, `${what}.content`),
+    ...(calls.length > 0 && { tool_calls: readToolCalls(calls, what) }),
   };
 }
 
