@@ -82,3 +82,16 @@ test("a key that schemas of mappings drop is told like any unknown key, wherever
     );
   }
 });
+
+test("hyperparameters stand in one place, their own or that of the method", () => {
+  const request = { model: "tiny", training_file: "file-1" };
+  const own = { hyperparameters: { n_epochs: 1 } };
+  const nested = { type: "supervised", supervised: { hyperparameters: { n_epochs: 2 } } };
+  for (const fits of [own, { method: nested }, { ...own, method: { type: "supervised" } }])
+    assert.ok(parseValues({ ...request, ...fits }, JOB_REQUEST));
+  assert.throws(() => parseValues({ ...request, ...own, method: nested }, JOB_REQUEST), {
+    status: 400,
+    param: "hyperparameters",
+    message: /in one place/,
+  });
+});

@@ -55,7 +55,16 @@ const FIELDS = z.strictObject({
     ),
 });
 
+/** Whether both places for hyperparameters are used, of which one would be passed over. */
+function hasBoth({ hyperparameters, method }: z.output<typeof FIELDS>): boolean {
+  return hyperparameters != null && method != null && method[method.type] !== undefined;
+}
+
 export const JOB_REQUEST = FIELDS.superRefine((request, context) => {
+  if (hasBoth(request)) {
+    const message = "stands beside those of method: give them in one place";
+    context.addIssue({ code: "custom", path: ["hyperparameters"], message });
+  }
   const problems = averagingProblems(request.graft ?? {}, (key) => request[key] != null);
   for (const problem of problems) context.addIssue({ code: "custom", ...problem });
 });
