@@ -58,6 +58,12 @@ test("what cannot be meant is refused by the key that it is in", async () => {
     ["completions", { ...completion, stream_options: { include_usage: true } }, "stream_options", /stream/],
     ["chat/completions", { ...chat, stream_options: { include_usage: true } }, "stream_options", /stream/],
     ["chat/completions", { ...chat, top_logprobs: 2 }, "top_logprobs", /logprobs/],
+    [
+      "chat/completions",
+      { ...chat, messages: [...chat.messages, { role: "assistant", audio: { id: "a" } }] },
+      "messages[1].audio",
+      /as content/,
+    ],
     ["chat/completions", { ...chat, messages: [{ role: "user" }] }, "messages[0].content", /missing/],
     [
       "chat/completions",
@@ -339,4 +345,17 @@ test("files are taken for training alone, with rows in them, and given back", as
   const misspelt = await post("/v1/fine_tuning/jobs", { ...job, graft: { methd: "lora" } });
   assert.deepEqual([misspelt.status, misspelt.body.error.param], [400, "graft"]);
   assert.match(misspelt.body.error.message, /methd.*method/);
+});
+
+test("more new tokens than the model has room for are refused by the key that asks for them", async () => {
+  const { max_tokens: _, ...open } = chat;
+  for (const [path, body, param] of [
+    ["completions", { ...completion, max_tokens: 1e9 }, "max_tokens"],
+    ["chat/completions", { ...open, max_tokens: 1e9 }, "max_tokens"],
+    ["chat/completions", { ...open, max_completion_tokens: 1e9 }, "max_completion_tokens"],
+    ["responses", { model: "tiny", input: "ka", max_output_tokens: 1e9 }, "max_output_tokens"],
+  ] as const) {
+    const { status, body: told } = await post(`/v1/${path}`, body);
+    assert.deepEqual([status, told.error.param, told.error.code], [400, param, "context_length_exceeded"]);
+  }
 });

@@ -201,7 +201,7 @@ test("what is not served is refused by its key, with what to do instead", async 
     ],
     [items({ type: "function_call", name: "a" }), "input[0].call_id", /missing/],
     [items({ role: "tool", content: "ka" }), "input[0].role", /developer/],
-    [{ max_output_tokens: 1e6 }, "input", /expected at most/],
+    [{ max_output_tokens: 1e6 }, "max_output_tokens", /expected at most/],
     [{ n: 2 }, "n", /not a setting/],
     [{ stream_options: { include_obfuscation: false } }, "stream_options", /stream/],
     [{ metadata: { a: 1 } }, "metadata.a", /expected/],

@@ -11,7 +11,7 @@ import { LOG_PROBS, type ResponseRequest } from "./response-request.ts";
 const NAMES: readonly (readonly [RegExp, string])[] = [
   [/^response_format\.json_schema\b/, "text.format"],
   [/^(tools\[\d+\])\.function\b/, "$1"],
-  [/^max_tokens$/, "max_output_tokens"],
+  [/^max_(completion_)?tokens$/, "max_output_tokens"],
 ];
 
 /** Makes a chat of a request. @throws ApiError 400 */

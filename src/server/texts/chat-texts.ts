@@ -28,11 +28,12 @@ export async function chatTexts(
 ): Promise<ChatTexts> {
   const adapter = await state.adapterOf(body.model);
   const use = await readToolUse(body, state);
-  const maxTokens = body.max_completion_tokens ?? body.max_tokens ?? null;
+  const maxKey = body.max_completion_tokens == null ? "max_tokens" : "max_completion_tokens";
+  const maxTokens = body[maxKey] ?? null;
   const promptIds = state.model.encodeChat(
     body.messages.map(readMessage),
     { tools: use.tools, variables: body.chat_template_kwargs ?? {} },
-    fewestInRoom({ param, maxTokens }, state),
+    fewestInRoom({ param, maxTokens, maxKey }, state),
   );
   requireLogProbs(body);
   const topLogProbs = body.logprobs ? (body.top_logprobs ?? 0) : null;

@@ -86,27 +86,29 @@ export function requireRoom(
   requireRoomFor(promptIds.length, `${promptIds.length}`, asked, state);
 }
 
+/** What is said of a text before its prompt is encoded; `maxKey`: the key that has `maxTokens`. */
+type AskedRoom = Pick<TextPrompt, "param" | "maxTokens"> & { readonly maxKey?: string };
+
 /** Makes what refuses a prompt by the tokens that it has at least, before it is encoded. */
-export function fewestInRoom(
-  asked: Pick<TextPrompt, "param" | "maxTokens">,
-  state: ServerState,
-): (fewest: number) => void {
+export function fewestInRoom(asked: AskedRoom, state: ServerState): (fewest: number) => void {
   return (fewest) => requireRoomFor(fewest, `at least ${fewest}`, asked, state);
 }
 
 function requireRoomFor(
   numTokens: number,
   told: string,
-  { param, maxTokens }: Pick<TextPrompt, "param" | "maxTokens">,
+  { param, maxTokens, maxKey = "max_tokens" }: AskedRoom,
   { model }: ServerState,
 ): void {
   if (numTokens + (maxTokens ?? 1) <= model.maxTokens) return;
+  const code = "context_length_exceeded";
+  if (maxTokens !== null && maxTokens > model.maxTokens) {
+    const message = `${maxTokens} new tokens are asked for, expected at most ${model.maxTokens} with the prompt`;
+    throw new ApiError(400, message, { code, param: maxKey });
+  }
   const asked = maxTokens === null ? "" : ` and ${maxTokens} new ones are asked for`;
-  const message =
-    maxTokens !== null && maxTokens > model.maxTokens
-      ? `${maxTokens} new tokens are asked for, expected at most ${model.maxTokens} with the prompt`
-      : `The prompt has ${told} tokens${asked}, expected at most ${model.maxTokens} in all`;
-  throw new ApiError(400, message, { code: "context_length_exceeded", param });
+  const message = `The prompt has ${told} tokens${asked}, expected at most ${model.maxTokens} in all`;
+  throw new ApiError(400, message, { code, param });
 }
 
 /** @throws ApiError 400 for settings of a stream where there is none */
