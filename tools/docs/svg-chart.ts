@@ -1,20 +1,11 @@
-/** @file What all pictures of runs have in common: drawn by ECharts, as the text of an SVG file. */
+/** @file A picture drawn by ECharts, as the text of an SVG file. */
 // The whole library in one file: as 585 modules it takes ten times as long to load.
 import { init } from "echarts/dist/echarts.esm.min.mjs";
-import type { Palette } from "./palette.ts";
-
-/** The outside of a picture. */
-export interface ChartFrame {
-  /** Null: none. */
-  readonly title: string | null;
-  readonly width: number;
-  readonly height: number;
-  readonly palette: Palette;
-}
+import type { PictureFrame } from "../../src/train/report/picture.ts";
 
 /** Draws a picture; returns the text of an SVG file. */
 export function svgChart(
-  { title, width, height, palette }: ChartFrame,
+  { title, width, height, palette }: PictureFrame,
   option: Readonly<Record<string, unknown>>,
 ): string {
   const chart = init(null, null, { renderer: "svg", ssr: true, width, height });
