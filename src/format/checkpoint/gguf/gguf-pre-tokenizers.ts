@@ -49,12 +49,25 @@ const TEKKEN_WORDS =
 const GPT_4O_WORDS =
   "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]*[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]+[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
 
+const CHINESE = cutAt("[\u4e00-\u9fa5\u0800-\u4e00\uac00-\ud7ff]+");
+
 /** Lines, words, signs and Chinese characters apart, digits one by one. */
 const DEEPSEEK_CODER: readonly JsonObject[] = [
   cutAt("[\r\n]"),
   cutAt("\\s?\\p{L}+"),
   cutAt("\\s?\\p{P}+"),
-  cutAt("[\u4e00-\u9fa5\u0800-\u4e00\uac00-\ud7ff]+"),
+  CHINESE,
+  { type: "Digits", individual_digits: true },
+  { ...BYTE_LEVEL, use_regex: false },
+];
+
+/** The same, but letters that have no case and signs of other scripts are left to what is around them. */
+const DEEPSEEK_LLM: readonly JsonObject[] = [
+  cutAt("[\r\n]"),
+  cutAt("\\s?[\\p{Lu}\\p{Ll}\\p{Lt}]+"),
+  cutAt("\\s?[!-/:-~\uff01-\uff0f\uff1a-\uff5e\u2018-\u201f\u3000-\u3002]+"),
+  cutAt("\\s+$"),
+  CHINESE,
   { type: "Digits", individual_digits: true },
   { ...BYTE_LEVEL, use_regex: false },
 ];
@@ -70,6 +83,7 @@ export const PRE_TOKENIZERS: Readonly<Record<string, PreTokenizer>> = {
   tekken: { ...LLAMA3, steps: splitBy(TEKKEN_WORDS) },
   "gpt-4o": { ...GPT2, steps: splitBy(GPT_4O_WORDS) },
   "deepseek-coder": { ...GPT2, steps: DEEPSEEK_CODER },
+  "deepseek-llm": { ...GPT2, steps: DEEPSEEK_LLM },
 };
 
 /** Other words for the same, which are read and never written. */

@@ -62,14 +62,16 @@ test("each pre-tokenizer cuts numbers, spaces and apostrophes in its own way", (
     ["llama-bpe", ["<|begin|>", "123", "4", "Ġ", "Ġ", "1", "'S"]],
     ["gpt-4o", ["123", "4", "Ġ", "Ġ", "1", "'S"]],
     ["deepseek-coder", ["1", "2", "3", "4", "ĠĠ", "1", "'", "S"]],
+    ["deepseek-llm", ["1", "2", "3", "4", "ĠĠ", "1", "'", "S"]],
     ["refact", ["1", "2", "3", "4", "ĠĠ", "1", "'", "S"]],
   ] as const) {
     assert.deepEqual(piecesOf({ "tokenizer.ggml.pre": pre }, text), pieces, pre);
   }
 });
 
-test("deepseek-coder takes one space with a word", () => {
-  assert.deepEqual(piecesOf({ "tokenizer.ggml.pre": "deepseek-coder" }, "  hi"), ["Ġ", "Ġhi"]);
+test("DeepSeek's first models take one space with a word", () => {
+  for (const pre of ["deepseek-coder", "deepseek-llm"])
+    assert.deepEqual(piecesOf({ "tokenizer.ggml.pre": pre }, "  hi"), ["Ġ", "Ġhi"], pre);
 });
 
 test("qwen2 composes letters and accents, the others leave them", () => {
