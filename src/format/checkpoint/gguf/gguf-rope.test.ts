@@ -25,6 +25,9 @@ test("an own factor of YaRN's attention is written as converters write it and as
     ];
   assert.equal(await read({ yarn_attn_factor: 1.3, attn_factor: 1.3 / usual }), 1.3);
   assert.equal(await read({ attn_factor: 0.5 }), usual / 2);
+  assert.equal(await read({ yarn_attn_factor: 0.9, attn_factor: 0.9 / usual }), 0.9);
+  // `attn_factor` of DeepSeek-R1-0528-Qwen3-8B, which transformers and llama.cpp pass over.
+  assert.equal(await read({ yarn_attn_factor: 0.8782488562869419 }), undefined);
   assert.equal(await read({}), undefined);
   await assert.rejects(read({ type: "linear", attn_factor: 0.5 }), /attn_factor is 0.5/);
 });

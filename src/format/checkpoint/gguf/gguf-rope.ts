@@ -116,10 +116,12 @@ export async function readRopeScaling(
     case "linear":
       return { rope_type: "linear", factor };
     case "yarn": {
+      const whole = number("yarn_attn_factor");
+      // Alone and below 1 it is `attn_factor` of a configuration, which transformers and llama.cpp pass over.
+      const isKnown = whole !== null && (whole >= 1 || attention !== 1);
       const others = {
         original_max_position_embeddings: originalLength,
-        attention_factor:
-          number("yarn_attn_factor") ?? (attention === 1 ? null : attention * yarnAttention(factor)),
+        attention_factor: isKnown ? whole : attention === 1 ? null : attention * yarnAttention(factor),
         beta_fast: number("yarn_beta_fast"),
         beta_slow: number("yarn_beta_slow"),
       };
