@@ -112,6 +112,12 @@ export class CapacityError extends GraftError<"capacity"> {}
 /** The work failed for a reason outside the call. */
 export class FailedError extends GraftError<"failed"> {}
 
+/** Tells an error in one text: what was found, why, and how to mend it. */
+export function toldWhole({ message, cause, hint }: Pick<GraftError, "message" | "cause" | "hint">): string {
+  const reason = cause instanceof GraftError ? `: ${cause.message}` : "";
+  return `${message}${reason}.${hint === null ? "" : ` ${hint}`}`;
+}
+
 /** Exit status of a process that ends with this error: 2 for usage, 1 for everything else. */
 export function exitStatus(error: unknown): 1 | 2 {
   return error instanceof GraftError && CODES[error.code][0] === "usage" ? 2 : 1;

@@ -1,6 +1,6 @@
 /** @file Errors as clients of OpenAI's interface know them: { error: { message, type, param, code } }. */
 import { z } from "zod";
-import { CODES, GraftError } from "../errors.ts";
+import { CODES, GraftError, toldWhole } from "../errors.ts";
 import { findFullDisk, toFailedWrite } from "../messages/system-error.ts";
 
 /** An answer that is an error. */
@@ -74,14 +74,8 @@ export function errorAnswer(
     if (away !== undefined) return answer(503, away, null, error.code);
     const status = full !== null ? 503 : CODES[error.code][0] === "failed" ? 500 : 400;
     const isTooLong = error.code === "usage/shape" || error.code === "capacity/memory";
-    const reason = error.cause instanceof GraftError ? `: ${error.cause.message}` : "";
-    const advice = error.hint === null ? "" : ` ${error.hint}`;
-    return answer(
-      status,
-      named(`${error.message}${reason}.${advice}`),
-      null,
-      isTooLong ? "context_length_exceeded" : error.code,
-    );
+    const code = isTooLong ? "context_length_exceeded" : error.code;
+    return answer(status, named(toldWhole(error)), null, code);
   }
   return answer(500, "Internal error", null, "internal_error");
 }

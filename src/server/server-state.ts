@@ -1,6 +1,6 @@
 /** @file The state that all routes of one server share. */
 import type { ServingModel } from "../engine/serving-model.ts";
-import { FormatError, UsageError } from "../errors.ts";
+import { FormatError, toldWhole, UsageError } from "../errors.ts";
 import { nearest } from "../messages/nearest.ts";
 import type { AdapterRoot } from "./adapter-root.ts";
 import { ApiError, stopping } from "./api-error.ts";
@@ -202,7 +202,7 @@ export class ServerState {
       await this.load(name, folder, more);
     } catch (error) {
       if (!(error instanceof FormatError || error instanceof UsageError)) throw error;
-      throw new ApiError(400, this.named(error.message.replaceAll(folder, path)), {
+      throw new ApiError(400, this.named(toldWhole(error).replaceAll(folder, path)), {
         code: error.code,
         param,
       });

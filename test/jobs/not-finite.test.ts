@@ -42,14 +42,14 @@ async function run(
   return { job: row.job, told, kept };
 }
 
-/** Checks that a job has failed as one that left the finite numbers, in a step. */
+/** Checks that a job has failed as one that left the finite numbers, in a step, and says what to do about it. */
 function requireFailed({ job, told }: { job: Job; told: readonly string[] }, step: number): void {
   assert.equal(job.status, "failed");
   assert.equal(job.fine_tuned_model, null);
   assert.deepEqual(Object.keys(job.error ?? {}).toSorted(), ["code", "message", "param"]);
   assert.equal(job.error?.code, "train/nan", job.error?.message);
   assert.equal(job.error?.param, null);
-  assert.match(job.error?.message ?? "", new RegExp(`in step ${step}$`));
+  assert.match(job.error?.message ?? "", new RegExp(`in step ${step}\\. Choose a lower .*\\.$`));
   assert.equal(told.at(-1), `error The job has failed: ${job.error?.message}`);
 }
 

@@ -5,7 +5,7 @@
  * write: nobody reads what it writes then.
  */
 import type { Environment } from "../../environment.ts";
-import { GraftError, assertInternal } from "../../errors.ts";
+import { GraftError, assertInternal, toldWhole } from "../../errors.ts";
 import type { TrainOptions } from "../../train/settings/options.ts";
 import type { MakeSampleWriter } from "../../train/samples.ts";
 import { train } from "../../train/trainer.ts";
@@ -68,7 +68,7 @@ export async function trainJob(taken: TakenJob, lease: Lease, options: TrainJobO
   } catch (error) {
     // Its new state has been set by what stopped it.
     if (lease.signal.aborted || !lease.isHeld()) return;
-    const found = error instanceof Error ? error.message : String(error);
+    const found = toldOf(error);
     const [message, param] = [words.named(found), words.paramOf(found)];
     const code = error instanceof GraftError ? error.code : "internal_error";
     await lease.change(
@@ -78,13 +78,18 @@ export async function trainJob(taken: TakenJob, lease: Lease, options: TrainJobO
   }
 }
 
+function toldOf(error: unknown): string {
+  if (error instanceof GraftError) return toldWhole(error);
+  return error instanceof Error ? error.message : String(error);
+}
+
 /** Ids of what a job's steps came to. A training is not lost with a table. */
 async function resultsOf(lease: Lease, files: StateFolder, seconds: number): Promise<string[]> {
   const { job } = lease.row;
   try {
     return await keepResults(files, job, folderOf(lease.row), seconds);
   } catch (error) {
-    const found = files.withoutPath(error instanceof Error ? error.message : String(error));
+    const found = files.withoutPath(toldOf(error));
     lease.tell({ level: "warn", message: `The table of its steps is not kept: ${found}` });
     return [];
   }

@@ -1,7 +1,7 @@
 /** @file /v1/fine_tuning/jobs: trains adapters on the base that is being served, while it is served. */
 import type { Context } from "hono";
 import type { z } from "zod";
-import { UsageError } from "../../errors.ts";
+import { toldWhole, UsageError } from "../../errors.ts";
 import { HYPERPARAMETERS, type Job, type JobEvent, SUPERVISED } from "../../jobs/job.ts";
 import type { JobRow } from "../../jobs/job-table.ts";
 import { shownJob } from "../../jobs/training/used-hyperparameters.ts";
@@ -67,7 +67,7 @@ export const createJob = defineRoute({
       requireSettings(job);
     } catch (error) {
       if (!(error instanceof UsageError)) throw error;
-      throw new ApiError(400, error.message, { code: "invalid_value", param: "graft" });
+      throw new ApiError(400, toldWhole(error), { code: "invalid_value", param: "graft" });
     }
     const path = state.list().find(({ id }) => id === adapter)?.path ?? null;
     const initAdapter = path === null ? null : files.toShared(path);

@@ -4,7 +4,7 @@
 import { z } from "zod";
 import { SchemaError } from "../../engine/grammar/schema/schema-keywords.ts";
 import type { Grammar } from "../../engine/grammar/token-grammar.ts";
-import { UsageError } from "../../errors.ts";
+import { toldWhole, UsageError } from "../../errors.ts";
 import { ApiError } from "../api-error.ts";
 import type { ServerState } from "../server-state.ts";
 
@@ -67,7 +67,7 @@ export function refuseSchema(param: string, error: unknown): never {
   // One that grows too large has no path.
   if (!(error instanceof UsageError && error.code === "usage/grammar")) throw error;
   const path = error instanceof SchemaError ? error.path : "";
-  throw new ApiError(400, `${error.message}. ${error.hint}`, {
+  throw new ApiError(400, toldWhole(error), {
     code: "invalid_json_schema",
     param: `${param}${path.replaceAll("/", ".")}`,
   });
