@@ -24,8 +24,9 @@ export class Random {
 
   /** Makes a generator from an integer seed and, for independent streams of one seed, further integers. */
   constructor(seed: number, ...stream: readonly number[]) {
-    if (!Number.isInteger(seed)) {
-      throw new UsageError("usage/flag", `Cannot draw by seed ${String(seed)}: expected an integer`, {
+    for (const one of [seed, ...stream]) {
+      if (Number.isInteger(one)) continue;
+      throw new UsageError("usage/flag", `Cannot draw by seed ${String(one)}: expected an integer`, {
         hint: "Give any integer; equal ones give equal draws.",
       });
     }
@@ -66,8 +67,15 @@ export class Random {
     return (index) => ((mix(mix(index ^ first) ^ second) >>> 0) + 0.5) / 4294967296;
   }
 
-  /** Draws an integer in [0, below). */
+  /** Draws an integer in [0, below). @throws UsageError "usage/flag" */
   integer(below: number): number {
+    if (!Number.isInteger(below) || below < 1) {
+      throw new UsageError(
+        "usage/flag",
+        `Cannot draw an integer below ${String(below)}: expected an integer of 1 or more`,
+        { hint: "Give how many integers there are to draw from, 0 among them." },
+      );
+    }
     return Math.floor(this.uniform() * below);
   }
 
@@ -76,8 +84,13 @@ export class Random {
     return Math.sqrt(-2 * Math.log(1 - this.uniform())) * Math.cos(2 * Math.PI * this.uniform());
   }
 
-  /** Puts a list in random order, in place (Fisher and Yates). */
+  /** Puts a list in random order, in place (Fisher and Yates). @throws UsageError "usage/flag" */
   shuffle<T>(items: T[]): T[] {
+    if (!Array.isArray(items)) {
+      throw new UsageError("usage/flag", `Cannot shuffle ${typeof items}: expected a list`, {
+        hint: "Give an array; it is put in another order in place.",
+      });
+    }
     for (let i = items.length - 1; i > 0; i--) {
       const j = this.integer(i + 1);
       const swap = items[i] as T;

@@ -206,12 +206,14 @@ export class TextModel {
 
   /** Encodes a text to go on from, with the bos that the tokenizer asks for but no eos. */
   encodePrompt(text: string): number[] {
+    this.#requireOpen("encode a prompt");
     checkArguments("encodePrompt", A_TEXT, { text });
     return encodePrompt(this.parts, text);
   }
 
   /** Encodes a conversation up to the start of the assistant's next turn. @throws UsageError "usage/chat-template" */
   encodeChat(messages: readonly Message[]): number[] {
+    this.#requireOpen("encode a conversation");
     checkArguments("encodeChat", MESSAGES, { messages });
     return encodeChat(this.parts, messages);
   }
@@ -221,6 +223,7 @@ export class TextModel {
    * cannot be held; FormatError "format/file" for a tokenizer without bytes
    */
   async grammarOf(schema: object): Promise<Grammar> {
+    this.#requireOpen("make a grammar");
     checkArguments("grammarOf", SCHEMA, { schema });
     this.#grammars ??= new Grammars(this.parts.origin.files);
     return await this.#grammars.ofSchema(schema);
@@ -235,7 +238,7 @@ export class TextModel {
     request: TextRequest,
     onText: (piece: string) => void = () => {},
   ): Promise<WrittenText> {
-    this.#requireOpen();
+    this.#requireOpen("write a text");
     checkArguments("write", ON_TEXT, { onText });
     const written = this.#lastWrite.then(() => this.#writeNow(promptIds, request, onText));
     this.#lastWrite = written.catch(() => {});
@@ -272,7 +275,7 @@ export class TextModel {
     signal?: AbortSignal,
     onDone?: (completion: Completion, row: number) => void,
   ): Promise<WrittenText[]> {
-    this.#requireOpen();
+    this.#requireOpen("write texts");
     checkArguments("writeAll", PROMPTS, { prompts });
     const { tokenizer } = this.parts;
     const rows = prompts.map((prompt) => ({ ...prompt, stopIds: this.stopIds }));
@@ -296,8 +299,8 @@ export class TextModel {
     await (this.#closed ??= this.#close());
   }
 
-  #requireOpen(): void {
-    if (this.#closed) throw closedModel("write a text", this.parts.base.name);
+  #requireOpen(action: string): void {
+    if (this.#closed) throw closedModel(action, this.parts.base.name);
   }
 
   async #close(): Promise<void> {

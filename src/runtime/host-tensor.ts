@@ -1,6 +1,7 @@
 /** @file Tensors in host memory: a typed array (or a view into one) with a shape, row-major. */
 import { DTYPES, type DataOf, type DType, type TensorData } from "../graph/dtype.ts";
 import { numElements, showShape } from "../graph/shape.ts";
+import { claim } from "./memory/claim.ts";
 
 /** A tensor in host memory. Whoever made `data` owns it. */
 export interface HostTensor<D extends DType = DType> {
@@ -23,7 +24,11 @@ export function hostTensor<D extends DType>(
   return { dtype, shape, data };
 }
 
-/** Makes a tensor of zeros; the caller owns it. */
+/** Makes a tensor of zeros; the caller owns it. @throws CapacityError "capacity/memory" where there is not so much */
 export function zeros<D extends DType>(dtype: D, shape: readonly number[]): HostTensor<D> {
-  return { dtype, shape, data: new DTYPES[dtype].array(numElements(shape)) as TensorData as DataOf<D> };
+  const { array } = DTYPES[dtype];
+  const length = numElements(shape);
+  const what = `${dtype} ${showShape(shape)}`;
+  const data = claim(what, length * array.BYTES_PER_ELEMENT, () => new array(length) as TensorData);
+  return { dtype, shape, data: data as DataOf<D> };
 }

@@ -132,6 +132,9 @@ const DOORS: Readonly<Record<string, readonly Door[]>> = {
     [(it) => core.readExamples("", "a.jsonl", { ...reading, maxLength: it }), "options.maxLength", 0],
     [(it) => graft.createChatTemplate(it), "files", LIST, OBJECT],
     [(it) => tokenizer.encode(it), "text", LIST, OBJECT],
+    [(it) => tokenizer.encode("ka", it), "options", FUNCTION, "x"],
+    [(it) => tokenizer.decode([1], it), "options", FUNCTION, "x"],
+    [(it) => tokenizer.stream(it), "options", FUNCTION, "x"],
     [(it) => graft.readImages(it, base.model), "path", "", LIST],
     [(it) => graft.imageFiles(it, 1, 1), "images", OBJECT],
     [(it) => core.decodeIdx(it, 1, "a file"), "bytes", LIST, OBJECT],
@@ -160,6 +163,31 @@ for (const [subject, doors] of Object.entries(DOORS)) {
     }
   });
 }
+
+test("draws by what is no integer are refused, and orders of what is no list", () => {
+  const random = new graft.Random(1);
+  const refused = (call: () => unknown, found: RegExp): void =>
+    assert.throws(call, { name: "UsageError", code: "usage/flag", message: found });
+  for (const wrong of [...WRONG, 0, "3"].filter((value) => value !== -1)) {
+    refused(() => random.integer(wrong as never), /^Cannot draw an integer below .*: expected an integer of 1/);
+    if (wrong !== 0) refused(() => new graft.Random(1, wrong as never), /^Cannot draw by seed .*: expected an integer$/);
+  }
+  refused(() => random.integer(-1), /below -1/);
+  for (const wrong of [...WRONG, OBJECT]) refused(() => random.shuffle(wrong as never), /^Cannot shuffle /);
+});
+
+test("an adapter that no memory holds is told to be too large", async () => {
+  for (const name of ["lora", "dora", "vera"]) {
+    const large = graft.METHODS.find((each) => each.name === name)!;
+    for (const rank of [1e12, Number.MAX_SAFE_INTEGER]) {
+      await assert.rejects(
+        graft.attach(base, { method: large, options: { rank } }, new graft.Random(1)),
+        { name: "CapacityError", code: "capacity/memory", message: /^Cannot make .*, expected no more/ },
+        `${name} of rank ${rank}`,
+      );
+    }
+  }
+});
 
 test("what is told of a wrong argument is its kind, not its contents", () => {
   assert.throws(() => new graft.Session({ weights: new Float32Array(1e6) } as never, base), {

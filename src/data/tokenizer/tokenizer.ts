@@ -101,8 +101,13 @@ function tokenBytesOf(
   };
 }
 
-const TEXT = lazily(() => z.strictObject({ text: z.string() }));
-const IDS_ALONE = lazily(() => z.strictObject({ ids: IDS }));
+const OPTIONS = lazily(() => z.strictObject({ options: z.object({}) }));
+const ENCODE = lazily(() => OPTIONS().extend({ text: z.string() }));
+const DECODE = lazily(() => OPTIONS().extend({ ids: IDS }));
+
+function isObject(value: unknown): value is object {
+  return typeof value === "object" && value !== null;
+}
 
 /** Makes a tokenizer. Encoding takes time linear in the text, or fails: `budget` says how much. @throws format/file */
 export function createTokenizer(files: TokenizerFiles, budget = new TimeBudget()): Tokenizer {
@@ -125,7 +130,7 @@ export function createTokenizer(files: TokenizerFiles, budget = new TimeBudget()
   const suffix = applySetting(affixes.suffix, eosId, config["add_eos_token"]);
 
   const decode = (ids: readonly number[] | Int32Array, options: DecodeOptions = {}): string => {
-    if (!Array.isArray(ids)) checkArguments("decode", IDS_ALONE, { ids });
+    if (!Array.isArray(ids) || !isObject(options)) checkArguments("decode", DECODE, { ids, options });
     const known = Array.from(ids).filter(
       (id) =>
         hub.id_to_token(id) !== undefined &&
@@ -145,13 +150,16 @@ export function createTokenizer(files: TokenizerFiles, budget = new TimeBudget()
     suffixIds: suffix,
     encode(text, options = {}) {
       // Thousands of texts are encoded one after another: no schema.
-      if (typeof text !== "string") checkArguments("encode", TEXT, { text });
+      if (typeof text !== "string" || !isObject(options)) checkArguments("encode", ENCODE, { text, options });
       const { ids } = hub.encode(text, { add_special_tokens: false });
       return options.addSpecialTokens === false ? ids : [...prefix, ...ids, ...suffix];
     },
     decode,
     tokenToId,
     tokenBytes: tokenBytesOf(hub, files, decode),
-    stream: (options = {}) => createTokenStream((ids) => decode(ids, options), options.after),
+    stream(options = {}) {
+      if (!isObject(options)) checkArguments("stream", OPTIONS, { options });
+      return createTokenStream((ids) => decode(ids, options), options.after);
+    },
   };
 }

@@ -156,9 +156,11 @@ export class TaskSet {
 
   /**
    * Lets another task write, or (null) the base alone; what was cached of the last text is forgotten.
-   * @throws UsageError "usage/adapter" when none of this name is loaded, "usage/state" while a text is being written
+   * @throws UsageError "usage/adapter" when none of this name is loaded, "usage/state" while a text is being written and after
+   * the model was closed
    */
   async switch(name: string | null): Promise<void> {
+    this.#requireOpen("switch to another task");
     const task = name === null ? null : this.#entryOf(name);
     if (task === this.#active) return;
     await this.#parts.generator.switchTo(task?.adapter ?? null);

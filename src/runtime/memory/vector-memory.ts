@@ -4,6 +4,8 @@
  * Whoever reads or writes numbers of such a vector holds it meanwhile; all that stays in memory costs nothing to hold.
  */
 
+import { claim } from "./claim.ts";
+
 /** What a holder does with the memory; `overwrite` does not need the old numbers. */
 export type Use = "read" | "change" | "overwrite";
 
@@ -56,7 +58,7 @@ export interface VectorMemory {
   readonly budgetBytes: number | null;
   /** How frozen blocks wait on the disk: in the model's own files, read again, or rounded to halves. */
   readonly frozenDtype: ShardDtype;
-  /** Makes memory of zeros; `cut` makes views of it, which last. */
+  /** Makes memory of zeros; `cut` makes views of it, which last. @throws CapacityError "capacity/memory" where there is not so much */
   make<T>(spec: MemorySpec, cut: (buffer: ArrayBuffer) => T): T;
   /**
    * Brings memory in and keeps it there until the hold is released; views into other memory are passed over.
@@ -77,7 +79,7 @@ const NO_HOLD: Hold = { release: () => {} };
 export const RESIDENT: VectorMemory = {
   budgetBytes: null,
   frozenDtype: "float32",
-  make: ({ sizeBytes }, cut) => cut(new ArrayBuffer(sizeBytes)),
+  make: ({ name, sizeBytes }, cut) => cut(claim(name, sizeBytes, () => new ArrayBuffer(sizeBytes))),
   hold: async () => NO_HOLD,
   prefetch: () => {},
   discard: () => {},
