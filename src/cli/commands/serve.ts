@@ -152,7 +152,7 @@ async function openJobs(
   // Takes long on a busy machine.
   if (database === undefined)
     io.stderr(`${existsSync(own) ? "opening" : "making"} the database of jobs in ${own}`);
-  const table = database === undefined ? await openOwnJobs(own) : await openSharedJobs(database);
+  const table = database === undefined ? await openOwnJobs(own, io.signal) : await openSharedJobs(database);
   const { newId } = state;
   return openFineTuning(state, {
     fingerprint: await fingerprintOf(state.model.parts.base),

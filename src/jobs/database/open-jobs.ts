@@ -12,10 +12,10 @@ export async function openSharedJobs(url: string): Promise<JobTable> {
   return await open(openPostgres(url));
 }
 
-/** Opens the jobs of a folder, for this process alone. @throws as `prepareTables` */
-export async function openOwnJobs(folder: string): Promise<JobTable> {
+/** Opens the jobs of a folder, for this process alone; `signal` stops making them. @throws as `prepareTables` and `openPglite` */
+export async function openOwnJobs(folder: string, signal: AbortSignal): Promise<JobTable> {
   const { openPglite } = await import("./pglite.ts");
-  return await open(await openPglite(folder));
+  return await open(await openPglite(folder, signal));
 }
 
 async function open(database: Database): Promise<JobTable> {

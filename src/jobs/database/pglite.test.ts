@@ -4,6 +4,7 @@ import fs from "node:fs";
 import { syncBuiltinESMExports } from "node:module";
 import { join } from "node:path";
 import { after, test } from "node:test";
+import { waitFor } from "../../../test/process/wait-for.ts";
 import { temporaryFolder } from "../../../test/tiny/model.ts";
 import type { FailedError } from "../../errors.ts";
 import { openPglite } from "./pglite.ts";
@@ -27,6 +28,27 @@ syncBuiltinESMExports();
 after(() => {
   Object.assign(fs, { openSync, writeSync });
   syncBuiltinESMExports();
+});
+
+test("a database that is stopped while it is made leaves nothing, and is made by the next start, as after a kill", async () => {
+  const state = temporaryFolder();
+  const folder = join(state, "db");
+  const reason = new Error("stopped");
+  const stop = new AbortController();
+  const making = openPglite(folder, stop.signal);
+  const unfinished = join(state, "db.unfinished");
+  await waitFor(() => fs.existsSync(join(unfinished, "global")));
+  // The caller's thread is free meanwhile.
+  stop.abort(reason);
+  await assert.rejects(making, reason);
+  assert.deepEqual([fs.readdirSync(state), fs.readdirSync(folder)], [["db"], []]);
+  // What a process that was killed has left.
+  fs.mkdirSync(join(unfinished, "base"), { recursive: true });
+  fs.writeFileSync(join(unfinished, "PG_VERSION"), "17\n");
+  const database = await openPglite(folder);
+  assert.deepEqual(await database.query("select 1 as one"), [{ one: 1 }]);
+  assert.deepEqual(fs.readdirSync(state), ["db"]);
+  await database.close();
 });
 
 test("a log that cannot be written ends the database within a transaction, and not the process", async () => {

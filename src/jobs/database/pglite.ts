@@ -2,11 +2,12 @@
  * @file PostgreSQL inside of this process, in a folder: PGlite. It has one connection, and hands it out in turn. Where it dies
  * within a call, as by a fault of its log's disk, it is opened anew at the next: all that it had committed is there.
  */
-import { mkdir } from "node:fs/promises";
+import { mkdir, readdir } from "node:fs/promises";
 import { PGlite } from "@electric-sql/pglite";
 import { FailedError } from "../../errors.ts";
 import type { Connection, Database } from "./database.ts";
 import { requireRoom, toDiskFault } from "./disk-faults.ts";
+import { makeFiles } from "./make-files.ts";
 
 type Querying = Pick<PGlite, "query">;
 
@@ -104,13 +105,20 @@ function toDeath(error: unknown): unknown {
   );
 }
 
+/** Makes a database in an empty folder, on the thread of the caller. @throws FailedError "failed/database" */
+export async function makeOnce(folder: string): Promise<void> {
+  await (await Running.start(folder)).close();
+}
+
 /**
- * Opens the database of a folder, which is made if need be and must be no other process's.
- * @throws FailedError "failed/database" where its disk is full or fails
+ * Opens the database of a folder, which is made if need be, unless `signal` stops that, and must be no other process's.
+ * @throws FailedError "failed/database" where its disk is full or fails; the reason of `signal`
  */
-export async function openPglite(folder: string): Promise<Database> {
+export async function openPglite(folder: string, signal?: AbortSignal): Promise<Database> {
   await mkdir(folder, { recursive: true });
   await requireRoom(folder);
+  if ((await readdir(folder)).length === 0) await makeFiles(folder, signal);
+  signal?.throwIfAborted();
   const start = (): Promise<Running> => Running.start(folder);
   let running = start();
   await running;
