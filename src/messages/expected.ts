@@ -107,15 +107,21 @@ function describeText({ minLength = 0, maxLength }: SchemaNode): string {
       : "text";
 }
 
+/** What items of one kind are, in the plural; null: it takes more words. */
+function describeItem(node: SchemaNode): string | null {
+  if (choicesOf(node) !== null) return null;
+  if (node.format === PATH_FORMAT) return "paths";
+  if (node.type === "string") return "texts";
+  if (node.type === "array") return "lists";
+  if (node.type === "object") return "objects";
+  const [, number, limits] = /^a ((?:whole )?number)(.*)$/.exec(describeNumber(node)) ?? [];
+  return /^(number|integer)$/.test(String(node.type)) && number !== undefined ? `${number}s${limits}` : null;
+}
+
 /** What the items of a list are, in the plural; null: it takes more words. */
 function describeItems(node: SchemaNode): string | null {
-  const [item, ...others] = membersOf(node);
-  if (item === undefined || others.length > 0 || choicesOf(item) !== null) return null;
-  if (item.format === PATH_FORMAT) return "paths";
-  if (item.type === "string") return "texts";
-  if (item.type === "array") return "lists";
-  if (item.type === "object") return "objects";
-  return item.type === "integer" && describeNumber(item) === "a whole number" ? "whole numbers" : null;
+  const [word, ...others] = new Set(membersOf(node).map(describeItem));
+  return word === undefined || others.length > 0 ? null : word;
 }
 
 function describeOne(node: SchemaNode, form: ValueForm): string {

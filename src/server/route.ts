@@ -89,7 +89,9 @@ export function parseValues<B extends z.ZodType>(values: unknown, schema: B): z.
 
 /** An error that lists problems, and how many more there are. */
 function invalidValues(problems: readonly Problem[], numMore: number): ApiError {
-  const told = problems.map(({ path, text: found }) => `${nameOf(path)} ${found}`);
+  const told = problems.map(
+    ({ path, text: found }) => `${nameOf(path)}${path.length === 0 ? " is" : ""} ${found}`,
+  );
   const message = [...told, ...(numMore > 0 ? [`and ${numMore} more`] : [])].join("; ");
   const [first] = problems;
   return new ApiError(400, message, {

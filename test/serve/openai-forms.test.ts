@@ -79,6 +79,12 @@ test("what cannot be meant is refused by the key that it is in", async () => {
     ],
     ["embeddings", { model: "tiny", input: [] }, "input", /at most 2048 texts or/],
     ["chat/completions", { ...chat, messages: [] }, "messages", /a non-empty list of objects/],
+    [
+      "embeddings",
+      { model: "tiny", input: [[]] },
+      "input[0]",
+      /^input\[0\] is \[\], expected .* or a non-empty list of whole numbers of at least 0$/,
+    ],
     ["chat/completions", { ...chat, tools: [{ type: "custom" }] }, "tools[0].type", /expected function/],
     [
       "chat/completions",

@@ -185,7 +185,7 @@ test("what is not served is refused by its key, with what to do instead", async 
       /not/,
     ],
     [{ top_logprobs: 2 }, "top_logprobs", /include/],
-    [{ input: [] }, "input", /non-empty/],
+    [{ input: [] }, "input", /^input is \[\], expected text or a non-empty list of objects$/],
     [{ input: undefined }, "input", /missing/],
     [
       user({ type: "input_image", image_url: "a" }),
