@@ -317,8 +317,8 @@ describe("a model that cannot be used", () => {
       { model, data, output, memory: "50MB" },
       {
         code: "capacity/memory",
-        says: [/needs about [\d,]+ MB, 50 MB may be used \(memory "50MB"\)/],
-        hint: /the least that this one can do with is about/,
+        says: [/needs about [\d,]+ MB, expected at most --memory 50MB$/],
+        hint: /^Give --memory \d+MB( with --.*)?, or choose a smaller max length or a smaller model\.$/,
       },
     );
   });

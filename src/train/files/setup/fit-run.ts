@@ -94,13 +94,7 @@ export async function fitRun(opened: OpenedRun, given: ReadonlySet<string>): Pro
   if (tight && isOfFree) return tight;
   const others = await planAll(listAlternatives(options, () => true, canRound));
   const all = [...others, ...(await onDisk(others))];
-  const limit = isOfFree
-    ? "is free"
-    : `may be used (memory "${memory}"), of which ${megabytes(limitBytes - usable)} are left for what no plan foresees`;
-  const told = `${megabytes(limitBytes)} ${limit}`;
-  const sizeOf = (bytes: number): string =>
-    `about ${megabytes(bytes)}${isOfFree ? "" : ` (memory "${Math.ceil(sizeToAsk(bytes) / 1e6)}MB")`}`;
-  throw tooLarge(asked, all, isOfFree ? limitBytes : usable, told, sizeOf);
+  throw tooLarge(asked, all, isOfFree ? { limitBytes, asked: null } : { limitBytes: usable, asked: memory });
 }
 
 /** Does the work of each, one after another. */
@@ -171,32 +165,39 @@ function numChanges({ chosen }: Candidate): number {
   return Object.keys(chosen).length;
 }
 
-/** Says what does not fit into so many bytes, and the smallest changes that do. */
+/** What plans are to fit into. */
+interface Limit {
+  readonly limitBytes: number;
+  /** The size that was asked for, of which some is left for what no plan foresees; null: what is free. */
+  readonly asked: string | null;
+}
+
+/** Says what does not fit, and the smallest changes that do; where a size was asked for, as sizes to ask for. */
 function tooLarge(
-  asked: readonly Candidate[],
+  tried: readonly Candidate[],
   others: readonly Candidate[],
-  limitBytes: number,
-  limit: string,
-  sizeOf: (bytes: number) => string,
+  { limitBytes, asked }: Limit,
 ): CapacityError {
+  const sizeOf = ({ memory }: Candidate): number =>
+    asked === null ? memory.totalBytes : sizeToAsk(memory.totalBytes);
   const fitting = others
     .filter(({ memory }) => memory.totalBytes <= limitBytes)
     .toSorted((a, b) => numChanges(a) - numChanges(b) || b.memory.totalBytes - a.memory.totalBytes);
   const fewest = fitting[0] && numChanges(fitting[0]);
   const told = fitting.filter((each) => numChanges(each) === fewest).slice(0, MAX_TOLD);
-  const describe = ({ chosen, memory }: Candidate): string =>
-    `${describeSettings(chosen)} (about ${megabytes(memory.totalBytes)})`;
+  const describe = (each: Candidate): string =>
+    `${describeSettings(each.chosen)} (about ${megabytes(sizeOf(each))})`;
   const smallest = leastOf(others);
-  const found = megabytes(leastOf(asked).memory.totalBytes);
+  const settings = describeSettings(smallest.chosen);
+  const least =
+    asked === null
+      ? `Choose a smaller max length or a smaller model: this one needs about ${megabytes(sizeOf(smallest))} at least, with ${settings || "these settings"}.`
+      : `Give --memory ${Math.ceil(sizeOf(smallest) / 1e6)}MB${settings === "" ? "" : ` with ${settings}`}, or choose a smaller max length or a smaller model.`;
+  const limit = asked === null ? `${megabytes(limitBytes)}, which are free` : `--memory ${asked}`;
   return new CapacityError(
     "capacity/memory",
-    `Cannot train with this plan: it needs about ${found}, ${limit}`,
-    {
-      hint:
-        told.length > 0
-          ? `Give ${told.map(describe).join(", or ")}.`
-          : `Choose a smaller max length, or a smaller model: the least that this one can do with is ${sizeOf(smallest.memory.totalBytes)}, with ${describeSettings(smallest.chosen) || "these settings"}.`,
-    },
+    `Cannot train with this plan: it needs about ${megabytes(sizeOf(leastOf(tried)))}, expected at most ${limit}`,
+    { hint: told.length > 0 ? `Give ${told.map(describe).join(", or ")}.` : least },
   );
 }
 
