@@ -1,6 +1,6 @@
 /** @file Classes of images and texts: the logits of the position that tells the class, several examples a pass. */
 import { z } from "zod";
-import { toBatch } from "../data/batches/batch.ts";
+import { layRows } from "../data/batches/batch.ts";
 import { type TrainingExample, UNIT_LIST, exampleLength } from "../data/examples/training-unit.ts";
 import type { ClassExample } from "../data/examples/class-example.ts";
 import type { ImageExample } from "../data/examples/images.ts";
@@ -72,7 +72,7 @@ export class Classifier {
   #pass(examples: readonly Classified[]): Promise<Classification[]> {
     const { session, head } = this.#forward;
     const { numOutputs } = session.model;
-    const batch = toBatch(examples.map((example) => [example]));
+    const batch = layRows(examples.map((example) => [example]));
     return this.#forward.run(batch.input, factsOf(batch), async (x) => {
       const all = await head.logitsAt(x, labelledPositions(batch).indexes);
       const results = examples.map((_, row) => {

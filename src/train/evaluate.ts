@@ -11,7 +11,7 @@ import { type Adapter, AN_ADAPTER } from "../peft/attach.ts";
 import type { BetweenBlocks } from "../run/blocks/forward-blocks.ts";
 import { A_SESSION, type Session } from "../run/session.ts";
 import { requireReadable } from "./loop/checks.ts";
-import { unitsToBatch } from "./step/micro-batch.ts";
+import { layUnits } from "./step/micro-batch.ts";
 import { type ChosenObjective, addMetrics } from "./step/objective-step.ts";
 import { metricsOf } from "./eval-metrics.ts";
 import { Scorer } from "./step/scorer.ts";
@@ -85,7 +85,7 @@ export class Evaluator {
     requireReadable(units, this.#session.model);
     const { objective, options } = this.#chosen;
     const passes = passesOf(units);
-    const batches = passes.map(unitsToBatch);
+    const batches = passes.map(layUnits);
     const totals = countStep(batches);
     const metrics: Record<string, number> = {};
     const { hasClasses } = DATA_KINDS[objective.rows];

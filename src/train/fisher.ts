@@ -15,7 +15,7 @@ import type { Parameter } from "../peft/parameters.ts";
 import type { GradientGroup } from "../run/gradients/gradient-buffer.ts";
 import { A_SESSION, type Session } from "../run/session.ts";
 import { requireReadable } from "./loop/checks.ts";
-import { unitsToBatch } from "./step/micro-batch.ts";
+import { layUnits } from "./step/micro-batch.ts";
 import { StepRunner } from "./step/step-runner.ts";
 
 const ARGUMENTS = lazily(() =>
@@ -53,7 +53,7 @@ export async function estimateFisher(
   const sums = steps.gradients.groups.map(({ values }) => new Float32Array(values.length));
   try {
     for (const [index, unit] of units.entries()) {
-      const batch = unitsToBatch([unit]);
+      const batch = layUnits([unit]);
       steps.gradients.begin();
       await steps.accumulate(batch, batch.weights, { step: 0, micro: index });
       steps.gradients.finish();

@@ -169,8 +169,12 @@ test("draws by what is no integer are refused, and orders of what is no list", (
   const refused = (call: () => unknown, found: RegExp): void =>
     assert.throws(call, { name: "UsageError", code: "usage/flag", message: found });
   for (const wrong of [...WRONG, 0, "3"].filter((value) => value !== -1)) {
-    refused(() => random.integer(wrong as never), /^Cannot draw an integer below .*: expected an integer of 1/);
-    if (wrong !== 0) refused(() => new graft.Random(1, wrong as never), /^Cannot draw by seed .*: expected an integer$/);
+    refused(
+      () => random.integer(wrong as never),
+      /^Cannot draw an integer below .*: expected an integer of 1/,
+    );
+    if (wrong !== 0)
+      refused(() => new graft.Random(1, wrong as never), /^Cannot draw by seed .*: expected an integer$/);
   }
   refused(() => random.integer(-1), /below -1/);
   for (const wrong of [...WRONG, OBJECT]) refused(() => random.shuffle(wrong as never), /^Cannot shuffle /);
@@ -187,6 +191,23 @@ test("an adapter that no memory holds is told to be too large", async () => {
       );
     }
   }
+});
+
+test("examples are looked at once, at the door that they come through", async () => {
+  let numLooks = 0;
+  const looked = examples.map((example) =>
+    Object.defineProperty({ ...example }, "source", {
+      get: () => (numLooks++, example.source),
+    }),
+  );
+  const looksOf = async (call: () => unknown): Promise<number> => {
+    numLooks = 0;
+    await call();
+    return numLooks / looked.length;
+  };
+  assert.equal(await looksOf(() => evaluator.evaluate(looked)), 1);
+  assert.equal(await looksOf(() => graft.unitsToBatch(looked)), 1);
+  assert.equal(await looksOf(() => graft.toBatch([looked as never])), 1);
 });
 
 test("what is told of a wrong argument is its kind, not its contents", () => {

@@ -17,7 +17,7 @@ import type { Residency } from "../../run/weights/weights.ts";
 import { createEngine } from "../../runtime/create-engine.ts";
 import { Evaluator } from "../../train/evaluate.ts";
 import { defaultObjective } from "../../train/objectives.ts";
-import { unitsToBatch } from "../../train/step/micro-batch.ts";
+import { layUnits } from "../../train/step/micro-batch.ts";
 import { openSession } from "../../train/open-session.ts";
 import { classesOf } from "../../data/examples/class-example.ts";
 import type { CommandIO } from "../command.ts";
@@ -116,7 +116,7 @@ export function openUnits(
   units: readonly TrainingUnit[],
   io: CommandIO,
 ): Promise<Session> {
-  const batch = unitsToBatch(units.slice(0, SMOOTHING_UNITS));
+  const batch = layUnits(units.slice(0, SMOOTHING_UNITS));
   return openSession(createEngine({ threads }), base, weights, {
     compute: COMPUTES[compute],
     batch,

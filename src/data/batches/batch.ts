@@ -49,9 +49,17 @@ export interface Batch {
 
 const ARGUMENTS = lazily(() => z.strictObject({ rows: z.array(UNIT_LIST), length: A_COUNT.optional() }));
 
-/** Lays rows side by side, padded to `length` or to the longest row. The caller owns the arrays. @throws UsageError "usage/shape" when a row is longer */
+/**
+ * Lays rows side by side, padded to `length` or to the longest row. The caller owns the arrays.
+ * @throws UsageError "usage/flag" for rows that are none, "usage/shape" when one is longer
+ */
 export function toBatch(rows: readonly (readonly TrainingExample[])[], length?: number): Batch {
   checkArguments("toBatch", ARGUMENTS, { rows, length });
+  return layRows(rows, length);
+}
+
+/** As `toBatch`, of examples that have been looked at. */
+export function layRows(rows: readonly (readonly TrainingExample[])[], length?: number): Batch {
   const images = rows.flat().filter((example) => "pixels" in example);
   return images.length > 0 ? toImageBatch(images) : toTokenBatch(rows as TokenRows, length);
 }

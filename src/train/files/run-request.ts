@@ -1,7 +1,7 @@
 /** @file Makes the request to the training loop from the settings of a run and from what they opened. */
 import { resolve } from "node:path";
 import { stringify } from "yaml";
-import { type Batch, toBatch } from "../../data/batches/batch.ts";
+import { type Batch, layRows } from "../../data/batches/batch.ts";
 import type { TrainingExample, TrainingUnit } from "../../data/examples/training-unit.ts";
 import { findSchedule } from "../../optim/schedules.ts";
 import type { Session } from "../../run/session.ts";
@@ -11,7 +11,7 @@ import type { TrainEvent } from "../events.ts";
 import type { EvaluationPlan, FineTuneRequest, OptimizerPlan } from "../loop/fine-tune-request.ts";
 import type { RunState } from "../loop/run-state.ts";
 import type { RunStore } from "../loop/run-store.ts";
-import { unitsToBatch } from "../step/micro-batch.ts";
+import { layUnits } from "../step/micro-batch.ts";
 import type { TrainOptions } from "../settings/options.ts";
 import { areRows, describeRows } from "./data/data-names.ts";
 import { numericSettings } from "../settings/saved-settings.ts";
@@ -151,7 +151,7 @@ function reporterOf(setup: TrainingSetup, title: string): RunReporter {
 
 /** Lays the rows of a micro-batch out. */
 export function layOut({ packing }: TrainOptions, rows: readonly (readonly TrainingUnit[])[]): Batch {
-  return packing ? toBatch(rows as readonly (readonly TrainingExample[])[]) : unitsToBatch(rows.flat());
+  return packing ? layRows(rows as readonly (readonly TrainingExample[])[]) : layUnits(rows.flat());
 }
 
 /** Rows in memory are told by what they are: a run goes on with the same ones alone. */

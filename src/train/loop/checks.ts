@@ -101,11 +101,11 @@ export function requireReadable(
   if (vocabSize === null) return;
   for (const example of units.flatMap((unit) => [...sequencesOf(unit)])) {
     if ("pixels" in example) continue;
-    const { ids, source } = example;
+    const { ids } = example;
     if (ids.length > maxPositions) {
       throw new UsageError(
         "usage/shape",
-        `Cannot use example "${describeSource(source)}": ${ids.length} tokens, expected at most ${maxPositions}, the model's positions`,
+        `Cannot use example "${describeSource(example.source)}": ${ids.length} tokens, expected at most ${maxPositions}, the model's positions`,
         { hint: "Choose a lower max length, or shorten the text." },
       );
     }
@@ -113,7 +113,7 @@ export function requireReadable(
     if (unknown === undefined) continue;
     throw new UsageError(
       "usage/model",
-      `Cannot use example "${describeSource(source)}": token id ${unknown}, expected ${unknown < 0 ? "0 or more" : `less than ${vocabSize}`}`,
+      `Cannot use example "${describeSource(example.source)}": token id ${unknown}, expected ${unknown < 0 ? "0 or more" : `less than ${vocabSize}`}`,
       { hint: "The tokenizer has more tokens than the model's embedding: use the model's own tokenizer." },
     );
   }

@@ -1,6 +1,6 @@
 /** @file The batches of a step: of what is learned, and of prompts with the answers of others. */
 import { z } from "zod";
-import { type Batch, toBatch } from "../../data/batches/batch.ts";
+import { type Batch, layRows } from "../../data/batches/batch.ts";
 import { checkArguments, lazily } from "../../messages/arguments.ts";
 import { sequencesOf, type TrainingUnit, UNIT_LIST } from "../../data/examples/training-unit.ts";
 import { mismatch, type Sequence } from "../../data/examples/comparison.ts";
@@ -9,15 +9,23 @@ import { fillRows } from "./fill-rows.ts";
 const ARGUMENTS = lazily(() => z.strictObject({ units: UNIT_LIST }));
 
 /**
- * Lays all sequences of some units into as few rows as the longest one allows. Groups are numbered anew: rows of several
- * files have equal numbers, and one that is drawn twice would be one pair with itself.
+ * Lays all sequences of some units into as few rows as the longest one allows. The caller owns the arrays.
+ * @throws UsageError "usage/flag" for units that are none
  */
 export function unitsToBatch(units: readonly TrainingUnit[]): Batch {
   checkArguments("unitsToBatch", ARGUMENTS, { units });
+  return layUnits(units);
+}
+
+/**
+ * As `unitsToBatch`, of units that have been looked at. Groups are numbered anew: rows of several files have equal numbers, and
+ * one that is drawn twice would be one pair with itself.
+ */
+export function layUnits(units: readonly TrainingUnit[]): Batch {
   const sequences = units.flatMap((unit, group) =>
     sequencesOf(unit).map((one) => ("role" in one ? { ...one, group } : one)),
   );
-  return toBatch(fillRows(sequences));
+  return layRows(fillRows(sequences));
 }
 
 /**
@@ -34,5 +42,5 @@ export function mismatchedBatches(
   const others = mismatch(sequences.flat(), maxLength);
   if (others.length === 0) return [];
   let start = 0;
-  return sequences.map(({ length }) => toBatch(fillRows(others.slice(start, (start += length)))));
+  return sequences.map(({ length }) => layRows(fillRows(others.slice(start, (start += length)))));
 }
