@@ -141,10 +141,32 @@ for (const engine of ENGINES) {
       await assert.rejects(run(feeds, into), RangeError);
       (feeds["x"] as { shape: unknown }).shape = [2, 2];
       await run(feeds, into);
-      // Only a buffer that no run on another thread has had can still be taken away.
-      const buffer = data.buffer as ArrayBuffer;
-      structuredClone(buffer, { transfer: [buffer] });
-      await assert.rejects(run(feeds, into), RangeError);
+      await assert.rejects(run(feeds, { y: zeros("float32", [3, 2]) }), RangeError);
+    });
+
+    test("a tensor that was known, and whose memory was taken away since", async () => {
+      const { feeds, into } = good();
+      const { buffer } = feeds["x"]!.data;
+      // It is known from here on, and no run has had it: one on another thread would forbid to take it away.
+      await assert.rejects(run(feeds, { y: zeros("float32", [3, 2]) }), RangeError);
+      structuredClone(buffer, { transfer: [buffer as ArrayBuffer] });
+      await assert.rejects(run(feeds, into), { name: "RangeError", message: /transferred/ });
+    });
+
+    test("a tensor whose memory was taken away after a run, or forbids to take it away", async () => {
+      const { feeds, into } = good();
+      await run(feeds, into);
+      const { buffer } = feeds["x"]!.data;
+      const isTaken = await Promise.resolve()
+        .then(() => structuredClone(buffer, { transfer: [buffer as ArrayBuffer] }))
+        .then(
+          () => true,
+          (error: Error) => error.name !== "DataCloneError",
+        );
+      // Which of them is a matter of how long the run before took, after which a run is on another thread.
+      if (isTaken) await assert.rejects(run(feeds, into), { name: "RangeError", message: /transferred/ });
+      else await run(feeds, into);
+      assert.deepEqual([...into["y"]!.data], [7, 10, 15, 22]);
     });
 
     test("memory that is both input and output, or two outputs", async () => {
