@@ -4,12 +4,19 @@ import { existsSync, mkdirSync, readdirSync, rmSync, truncateSync, writeFileSync
 import { join } from "node:path";
 import { test } from "node:test";
 
-import { assertWhole, CONTENT, type FakeHub, NAME, startHub } from "../../test/files/fake-hub.ts";
+import {
+  assertWhole,
+  CONTENT,
+  type FakeHub,
+  NAME,
+  PATIENCE_MS,
+  startHub,
+} from "../../test/files/fake-hub.ts";
 import { resolveModel, type ResolvedModel } from "./resolve.ts";
 
 /** Pulls as the command does: from the cache if all is well there. */
 const pull = (fake: FakeHub, verify = true): Promise<ResolvedModel> =>
-  resolveModel(NAME, { env: fake.env, verify, timeoutMs: 2000 });
+  resolveModel(NAME, { env: fake.env, verify, timeoutMs: PATIENCE_MS });
 
 /** Files that were asked for since the last look. */
 function fetched(fake: FakeHub): string[] {

@@ -76,6 +76,7 @@ export async function resolveModel(name: string, options: ResolveOptions = {}): 
     modelsFolder: modelsFolderOf(env),
     verifies: options.verify ?? false,
     timeoutMs: options.timeoutMs ?? 5000,
+    startTimer: (call: () => void, delayMs: number) => setTimeout(call, delayMs),
     onProgress: options.onProgress ?? (() => {}),
   };
   const reasons: string[] = [];

@@ -15,6 +15,9 @@ export interface PullProgress {
   readonly totalBytes: number | null;
 }
 
+/** Calls back after a time, unless what it gives is disposed before. */
+export type StartTimer = (call: () => void, delayMs: number) => Disposable;
+
 /** What every source may use; nothing is read from the process itself. */
 export interface SourceContext {
   readonly env: Environment;
@@ -25,6 +28,7 @@ export interface SourceContext {
   readonly verifies: boolean;
   /** Time until the first byte after which a source counts as unreachable. */
   readonly timeoutMs: number;
+  readonly startTimer: StartTimer;
   readonly onProgress: (progress: PullProgress) => void;
 }
 

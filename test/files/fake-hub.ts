@@ -9,7 +9,12 @@ import { join } from "node:path";
 import { after } from "node:test";
 import { hub } from "../../src/hub/sources/hub.ts";
 import { FailedError } from "../../src/errors.ts";
+import { waitFor } from "../process/wait-for.ts";
+import type { Source, StartTimer } from "../../src/hub/source.ts";
 import { resolveModel, type ResolveOptions } from "../../src/hub/resolve.ts";
+
+/** For hubs that answer: on a busy machine that may take long. */
+export const PATIENCE_MS = 600_000;
 
 export const NAME = "owner/tiny";
 const WEIGHTS = Buffer.from(Array.from({ length: 300_000 }, (_, i) => (i * 31 + (i >> 8)) & 255));
@@ -20,6 +25,39 @@ export const CONTENT: Readonly<Record<string, Buffer>> = {
   "tokenizer.json": Buffer.from("{}"),
   "README.md": Buffer.from("---\nlicense: mit\n---\n"),
 };
+
+/** Timers that run until a test has them go off, so that nothing hangs on how fast a machine is. */
+export class HeldTimers {
+  /** The times of all that were started, in their order. */
+  readonly delaysMs: number[] = [];
+  readonly #running = new Map<object, { readonly call: () => void; readonly delayMs: number }>();
+
+  /** The hub as a source, with these timers. */
+  get sources(): readonly Source[] {
+    const start: StartTimer = (call, delayMs) => {
+      this.delaysMs.push(delayMs);
+      const timer = { [Symbol.dispose]: () => void this.#running.delete(timer) };
+      this.#running.set(timer, { call, delayMs });
+      return timer;
+    };
+    return [{ ...hub, find: (model, context) => hub.find(model, { ...context, startTimer: start }) }];
+  }
+
+  /** How many were started that go off after so long. */
+  numStarted(delayMs: number): number {
+    return this.delaysMs.filter((each) => each === delayMs).length;
+  }
+
+  /** Has those that go off after so long do so; whether there were any. */
+  goOff(delayMs: number): boolean {
+    const due = [...this.#running].filter(([, timer]) => timer.delayMs === delayMs);
+    for (const [timer, { call }] of due) {
+      this.#running.delete(timer);
+      call();
+    }
+    return due.length > 0;
+  }
+}
 
 /** How a hub lists a file that it has, under its name or another. */
 export function entryOf(name: string, path = name, content = CONTENT[name]!): Record<string, unknown> {
@@ -76,7 +114,7 @@ export class FakeHub implements AsyncDisposable {
   }
 
   pull(options: ResolveOptions = {}, name = NAME): ReturnType<typeof resolveModel> {
-    return resolveModel(name, { env: this.env, timeoutMs: 2000, sources: [hub], ...options });
+    return resolveModel(name, { env: this.env, timeoutMs: PATIENCE_MS, sources: [hub], ...options });
   }
 
   get models(): string {
@@ -159,4 +197,16 @@ export async function unreachableMessage(pull: Promise<unknown>): Promise<string
   );
   assert.ok(error instanceof FailedError && error.code === "source/unreachable", String(error));
   return error.message;
+}
+
+/** Waits for work whose timers go off when they are asked to, again and again. */
+export async function settledBy<T>(work: Promise<T>, goOff: () => unknown): Promise<T> {
+  let isOver = false;
+  const over = (): void => void (isOver = true);
+  work.then(over, over);
+  await waitFor(() => {
+    goOff();
+    return isOver;
+  });
+  return await work;
 }

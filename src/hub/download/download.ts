@@ -11,7 +11,7 @@ import { writeAll } from "../../format/files/disk/write-all.ts";
 import { disk } from "../../format/files/disk/calls.ts";
 import { hashFile, type Digest } from "../remote/digest.ts";
 import { fetchReason, Watchdog } from "../remote/reach.ts";
-import { UnreachableError } from "../source.ts";
+import { type SourceContext, UnreachableError } from "../source.ts";
 
 /** A file to fetch. */
 interface RemoteFile {
@@ -23,9 +23,7 @@ interface RemoteFile {
 }
 
 /** How to fetch it. */
-interface DownloadOptions {
-  readonly signal: AbortSignal;
-  readonly timeoutMs: number;
+interface DownloadOptions extends Pick<SourceContext, "signal" | "timeoutMs" | "startTimer"> {
   readonly onBytes: (receivedBytes: number) => void;
 }
 
@@ -71,7 +69,7 @@ export async function publish(part: string, path: string): Promise<void> {
 /** Appends what is missing to `part` over one connection; a server that ignores the range makes it start again. */
 async function fetchInto(part: string, file: RemoteFile, options: DownloadOptions): Promise<void> {
   const offset = (await sizeOf(part)) ?? 0;
-  using watchdog = new Watchdog(options.timeoutMs);
+  using watchdog = new Watchdog(options);
   const response = await fetch(file.url, {
     // A compressed answer could not be resumed: its offsets are not those of the file.
     headers: {

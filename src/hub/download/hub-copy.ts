@@ -88,7 +88,7 @@ async function fetchFiles(
     await download(
       join(folder, file.name),
       { url, headers: endpoint.headersFor(url), sizeBytes: file.sizeBytes, digest: file.digest },
-      { signal: context.signal, timeoutMs: context.timeoutMs, onBytes: report },
+      { ...context, onBytes: report },
     );
     doneBytes += file.sizeBytes;
     report(0);

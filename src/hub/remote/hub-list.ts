@@ -119,7 +119,7 @@ export async function listRepository(
   endpoint: Endpoint,
   context: SourceContext,
 ): Promise<{ readonly files: readonly ListedFile[]; readonly inFolders: readonly string[] }> {
-  using watchdog = new Watchdog(context.timeoutMs, context.timeoutMs * LIST_TIME_FACTOR);
+  using watchdog = new Watchdog(context, context.timeoutMs * LIST_TIME_FACTOR);
   const signal = AbortSignal.any([context.signal, watchdog.signal]);
   const entries: Page[number][] = [];
   const path = `/api/models/${repository}/tree/${encodeURIComponent(revision)}`;

@@ -1,5 +1,5 @@
 /** @file Giving up on a silent server, and saying in one line why a server could not be reached. */
-import { UnreachableError } from "../source.ts";
+import { type SourceContext, type StartTimer, UnreachableError } from "../source.ts";
 import { systemCode } from "../../messages/system-error.ts";
 
 /** How much longer than the first byte any later piece may take. */
@@ -10,14 +10,16 @@ const MIN_PIECE_BYTES = 1 << 14;
 /** Aborts its signal when too little comes for a while; dispose it to stop the clocks. */
 export class Watchdog implements Disposable {
   readonly #controller = new AbortController();
+  readonly #startTimer: StartTimer;
   readonly #stallMs: number;
-  readonly #total: NodeJS.Timeout | undefined;
-  #timer: NodeJS.Timeout;
+  readonly #total: Disposable | undefined;
+  #timer: Disposable;
   /** Since the timer was started; null before the first byte. */
   #numBytes: number | null = null;
 
   /** Starts the clocks: the first byte must come within `timeoutMs`, all within `totalMs`, if it is given. */
-  constructor(timeoutMs: number, totalMs?: number) {
+  constructor({ timeoutMs, startTimer }: Pick<SourceContext, "timeoutMs" | "startTimer">, totalMs?: number) {
+    this.#startTimer = startTimer;
     this.#stallMs = timeoutMs * STALL_FACTOR;
     this.#timer = this.#start(timeoutMs, `no answer within ${timeoutMs / 1000} s`);
     this.#total =
@@ -28,22 +30,22 @@ export class Watchdog implements Disposable {
     return this.#controller.signal;
   }
 
-  #start(delayMs: number, reason: string): NodeJS.Timeout {
-    return setTimeout(() => this.#controller.abort(new UnreachableError(reason)), delayMs);
+  #start(delayMs: number, reason: string): Disposable {
+    return this.#startTimer(() => this.#controller.abort(new UnreachableError(reason)), delayMs);
   }
 
   /** Tells that something came. */
   feed(numBytes: number): void {
     if (this.#numBytes !== null && (this.#numBytes += numBytes) < MIN_PIECE_BYTES) return;
     this.#numBytes = 0;
-    clearTimeout(this.#timer);
+    this.#timer[Symbol.dispose]();
     const seconds = this.#stallMs / 1000;
     this.#timer = this.#start(this.#stallMs, `less than ${MIN_PIECE_BYTES} bytes within ${seconds} s`);
   }
 
   [Symbol.dispose](): void {
-    clearTimeout(this.#timer);
-    clearTimeout(this.#total);
+    this.#timer[Symbol.dispose]();
+    this.#total?.[Symbol.dispose]();
   }
 }
 

@@ -5,7 +5,16 @@ import type { ServerResponse } from "node:http";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
 
-import { assertWhole, CONTENT, entryOf, startHub, unreachableMessage } from "../../../test/files/fake-hub.ts";
+import {
+  assertWhole,
+  CONTENT,
+  entryOf,
+  HeldTimers,
+  settledBy,
+  startHub,
+  unreachableMessage,
+} from "../../../test/files/fake-hub.ts";
+import { waitFor } from "../../../test/process/wait-for.ts";
 
 const CONFIG = entryOf("config.json");
 
@@ -58,10 +67,12 @@ test("a list that is none, or has an entry that is none, is refused with its pla
   assert.match(await unreachableMessage(page.pull()), /does not answer as a hub/);
 });
 
-/** Writes a piece now and again, until the other side has gone. */
-function trickle(response: ServerResponse, piece: Buffer, everyMs: number): void {
-  const timer = setInterval(() => response.write(piece), everyMs);
+/** Writes a piece now and again, until the other side has gone; tells how many it has written. */
+function trickle(response: ServerResponse, piece: Buffer, everyMs: number): () => number {
+  let numWritten = 0;
+  const timer = setInterval(() => response.write(piece, () => numWritten++), everyMs);
   response.on("close", () => clearInterval(timer));
+  return () => numWritten;
 }
 
 test("a list that never ends is given up: by pages, by bytes, by time", async () => {
@@ -78,19 +89,31 @@ test("a list that never ends is given up: by pages, by bytes, by time", async ()
   const spaces = Buffer.alloc(1 << 22, " ");
   const bytes = await startHub({ answer: (_, response) => trickle(response, spaces, 1) });
   assert.match(await unreachableMessage(bytes.pull()), /the answer is longer than \d+ bytes/);
-  const slow = await startHub({ answer: (_, response) => trickle(response, Buffer.from("[ "), 10) });
-  assert.match(
-    await unreachableMessage(slow.pull({ timeoutMs: 150 })),
-    /less than 16384 bytes within 0\.45 s/,
-  );
-  const steady = await startHub({
-    answer: (_, response) => trickle(response, Buffer.alloc(20_000, " "), 10),
+  let numWritten = (): number => 0;
+  const slow = await startHub({
+    answer: (_, response) => void (numWritten = trickle(response, Buffer.from("[ "), 1)),
   });
-  assert.match(await unreachableMessage(steady.pull({ timeoutMs: 150 })), /not done within 1\.8 s/);
+  const ofSlow = new HeldTimers();
+  const given = unreachableMessage(slow.pull({ timeoutMs: 150, sources: ofSlow.sources }));
+  // However many pieces come, they are too little to begin anew.
+  await waitFor(() => ofSlow.numStarted(450) > 0 && numWritten() > 30);
+  assert.deepEqual(ofSlow.delaysMs, [150, 1800, 450]);
+  ofSlow.goOff(450);
+  assert.match(await given, /less than 16384 bytes within 0\.45 s/);
+  const steady = await startHub({
+    answer: (_, response) => void trickle(response, Buffer.alloc(20_000, " "), 1),
+  });
+  const ofSteady = new HeldTimers();
+  const long = unreachableMessage(steady.pull({ timeoutMs: 150, sources: ofSteady.sources }));
+  await waitFor(() => ofSteady.numStarted(450) > 5);
+  assert.equal(ofSteady.numStarted(1800), 1);
+  ofSteady.goOff(1800);
+  assert.match(await long, /not done within 1\.8 s/);
 });
 
 test("a file of which two bytes come now and again is given up", async () => {
   const fake = await startHub();
+  let numWritten = (): number => 0;
   fake.faults.answer = ({ url }, response) => {
     if (url?.includes("/tree/")) {
       response.end(JSON.stringify([CONFIG, entryOf("model.safetensors")]));
@@ -100,12 +123,13 @@ test("a file of which two bytes come now and again is given up", async () => {
       response.end(CONTENT["config.json"]);
       return;
     }
-    trickle(response, Buffer.from("{}"), 10);
+    numWritten = trickle(response, Buffer.from("{}"), 1);
   };
-  assert.match(
-    await unreachableMessage(fake.pull({ timeoutMs: 150 })),
-    /less than 16384 bytes within 0\.45 s/,
-  );
+  const timers = new HeldTimers();
+  const given = unreachableMessage(fake.pull({ timeoutMs: 150, sources: timers.sources }));
+  // Each connection brings something, so another is made, but not for ever.
+  const message = await settledBy(given, () => numWritten() > 30 && timers.goOff(450));
+  assert.match(message, /less than 16384 bytes within 0\.45 s/);
   assert.ok(!existsSync(join(fake.models, "owner--tiny")));
 });
 

