@@ -20,7 +20,8 @@ export interface RenderedTurns {
   readonly spans: readonly TextSpan[];
 }
 
-interface Conversation {
+/** A conversation with the text that it was rendered to. */
+export interface Conversation {
   readonly template: ChatTemplate;
   readonly messages: readonly Message[];
   readonly tools: readonly unknown[] | null;
@@ -81,7 +82,7 @@ function requireFewTurns(numTurns: number): void {
   if (numTurns <= MAX_RENDERED_TURNS) return;
   throw new UsageError(
     "usage/chat-template",
-    `Cannot find ${numTurns} assistant messages in a rendered conversation: each is found by rendering all before it, expected at most ${MAX_RENDERED_TURNS}`,
+    `Cannot find ${numTurns} messages in a rendered conversation: each is found by rendering all before it, expected at most ${MAX_RENDERED_TURNS}`,
     { hint: "Divide the conversation, or train on the last assistant turn alone." },
   );
 }
@@ -125,11 +126,28 @@ export function renderTurns(
     const names = calledNames(messages[index]!);
     if (span !== null && names.every((name) => text.slice(span.start, span.end).includes(name))) return span;
     if (span !== null) throw notShown(`the tool calls of message ${index + 1}`, "tool_calls");
-    throw new UsageError(
-      "usage/chat-template",
-      `Cannot find assistant message ${index + 1} in the rendered conversation: the chat template writes it differently, expected its content`,
-      { hint: "Train on the last assistant turn alone, or name another template." },
-    );
+    throw notFound("assistant message", index, "Train on the last assistant turn alone");
   });
   return { text, spans };
+}
+
+/**
+ * Finds messages of any role in a rendered conversation: what they say and their end-of-turn token, by way 3.
+ * @throws usage/chat-template when one cannot be found in its text
+ */
+export function messageSpans(conversation: Conversation, indexes: readonly number[]): readonly TextSpan[] {
+  requireFewTurns(indexes.length);
+  return indexes.map((index) => {
+    const span = spanByReplacement(conversation, index);
+    if (span === null) throw notFound("message", index, "Leave out its weight");
+    return span;
+  });
+}
+
+function notFound(what: string, index: number, remedy: string): UsageError {
+  return new UsageError(
+    "usage/chat-template",
+    `Cannot find ${what} ${index + 1} in the rendered conversation: the chat template writes it differently, expected its content`,
+    { hint: `${remedy}, or name another template.` },
+  );
 }

@@ -95,6 +95,34 @@ describe("toExample() of a conversation", () => {
     );
   });
 
+  it("has loss on questions and system messages by their weights when all are learned", () => {
+    const [system, ...others] = [{ role: "system", content: "Be kind" }, ...conversation.messages];
+    const row = {
+      messages: [{ ...system, weight: 0 }, ...others.map((one, i) => ({ ...one, weight: i % 2 }))],
+    };
+    assert.equal(
+      show(row, CHATML, { trainOn: "all" }),
+      "<|im_start|>[system\n]Be kind<|im_end|>[\n<|im_start|>user\n]Q1<|im_end|>[\n<|im_start|>assistant\nA1<|im_end|>\n" +
+        "<|im_start|>user\n]Q2<|im_end|>[\n<|im_start|>assistant\nA2<|im_end|>\n]",
+    );
+    // Where a template marks what assistants write, too.
+    const marked = loop(
+      "<|im_start|>{{ message.role }}\n{% if message.role == 'assistant' %}{% generation %}{{ message.content }}<|im_end|>{% endgeneration %}{% else %}{{ message.content }}<|im_end|>{% endif %}{{ '\\n' }}",
+    );
+    assert.equal(show(row, marked, { trainOn: "all" }), show(row, CHATML, { trainOn: "all" }));
+    const half = { messages: others.map((one) => (one.role === "user" ? { ...one, weight: 0.5 } : one)) };
+    const how = { tokenizer: bytes, template: createChatTemplate(files) };
+    const { ids, weights } = toExample(readTargetRow(half), { ...how, trainOn: "all" }, source);
+    assert.equal(bytes.decode(ids.filter((_, i) => weights[i] === 0.5)), "Q1<|im_end|>Q2<|im_end|>");
+    // They are not learned otherwise.
+    assert.equal(show(half), show({ messages: others }));
+    const hidden = loop("{% if message.role == 'assistant' %}{{ message.content }}<|im_end|>{% endif %}");
+    assert.throws(() => show(half, hidden, { trainOn: "all" }), {
+      code: "usage/chat-template",
+      message: /^Cannot find message 1 in the rendered conversation/,
+    });
+  });
+
   it("keeps a default system prompt that the template puts in", () => {
     const template = `{% if messages[0].role != 'system' %}<|im_start|>system\nBe kind<|im_end|>\n{% endif %}${CHATML}`;
     assert.equal(

@@ -13,7 +13,7 @@ import type { RowSource } from "../formats/parsed-row.ts";
 import type { TargetRow } from "../rows/rows.ts";
 import { isAllShown, withKnownRoles } from "../chat/shown-parts.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
-import { renderTurns } from "../chat/turn-spans.ts";
+import { messageSpans, renderTurns } from "../chat/turn-spans.ts";
 
 export const TRAIN_ON = ["assistant", "last-assistant", "all"] as const;
 
@@ -69,17 +69,20 @@ function chatExample(row: TargetRow & { kind: "chat" }, options: ExampleOptions,
   // Turns have to be found where they differ from the text around them.
   const around = trainOn === "all" ? 1 : 0;
   const isWanted = (index: number): boolean => weightOf(index) !== around;
-  const { text, spans } = renderTurns(
-    template,
-    messages,
-    row.tools,
-    [...tokenizer.specialTokens.keys()],
-    isWanted,
-  );
+  const specialTokens = [...tokenizer.specialTokens.keys()];
+  const { text, spans } = renderTurns(template, messages, row.tools, specialTokens, isWanted);
   const turns = messages.flatMap(({ role }, i) => (role === "assistant" ? [i] : []));
-  const wanted = spans.flatMap((span, i) =>
-    isWanted(turns[i] ?? -1) ? [{ ...span, weight: weightOf(turns[i] ?? -1) }] : [],
+  const asked = messages.flatMap(({ role }, i) =>
+    trainOn === "all" && role !== "assistant" && isWanted(i) ? [i] : [],
   );
+  const conversation = { template, messages, tools: row.tools, specialTokens, text };
+  const askedSpans = messageSpans(conversation, asked);
+  const wanted = [
+    ...spans.map((span, i) => ({ ...span, index: turns[i] ?? -1 })),
+    ...askedSpans.map((span, i) => ({ ...span, index: asked[i] ?? -1 })),
+  ]
+    .filter(({ index }) => isWanted(index))
+    .toSorted((a, b) => a.start - b.start);
   const isShown = spans.every(({ start, end }, i) => {
     const index = turns[i] ?? -1;
     return weightOf(index) === 0 || start === end || isAllShown(messages[index]!, text.slice(start, end));
@@ -91,8 +94,8 @@ function chatExample(row: TargetRow & { kind: "chat" }, options: ExampleOptions,
     wanted.flatMap(({ start, end }) => [start, end]),
   );
   const weights = new Float32Array(ids.length).fill(around);
-  for (const [i, { weight }] of wanted.entries()) {
-    weights.fill(weight, tokenCuts[2 * i], tokenCuts[2 * i + 1]);
+  for (const [i, { index }] of wanted.entries()) {
+    weights.fill(weightOf(index), tokenCuts[2 * i], tokenCuts[2 * i + 1]);
   }
   return makeExample(ids, (i) => weights[i] ?? 0, source);
 }
