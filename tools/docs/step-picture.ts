@@ -1,7 +1,7 @@
 /** @file A picture of a training step beside PEFT's, of results that `graft bench train-step` has kept, and where they come from. */
 import { existsSync, readFileSync } from "node:fs";
 import { NIGHT, PAPER, type Palette } from "../../src/train/report/palette.ts";
-import { svgChart } from "./svg-chart.ts";
+import { svgChart } from "../../src/train/report/svg-chart.ts";
 
 /** Where the picture lies. */
 export const STEP_PICTURE = "docs/step-beside-peft.svg";

@@ -23,6 +23,7 @@ import { openFineTuning } from "../../server/jobs/open-fine-tuning.ts";
 import { ROUTES } from "../../server/routes.ts";
 import { type FineTuning, ServerState } from "../../server/server-state.ts";
 import { type TlsFiles, readTls } from "../../server/listening/tls-files.ts";
+import { loadReports } from "../../train/files/folder/report-modules.ts";
 import { lockRun } from "../../train/files/folder/run-lock.ts";
 import { type CommandIO, defineCommand } from "../command.ts";
 import { findModel, servedName } from "../model/find-model.ts";
@@ -153,6 +154,8 @@ async function openJobs(
   if (database === undefined)
     io.stderr(`${existsSync(own) ? "opening" : "making"} the database of jobs in ${own}`);
   const table = database === undefined ? await openOwnJobs(own, io.signal) : await openSharedJobs(database);
+  // Now, and not when the first job ends: nobody is served while they are read.
+  if (database === undefined) await loadReports();
   const { newId } = state;
   return openFineTuning(state, {
     fingerprint: await fingerprintOf(state.model.parts.base),

@@ -1,4 +1,4 @@
-/** @file What draws the charts of runs, which is read when the first run has something to draw. */
+/** @file What draws the charts of runs: a library of a megabyte, which is read when the first run has something to draw, or when a server has time. */
 
 /** Loads it, once. */
 export async function loadReports() {

@@ -1,11 +1,20 @@
-/** @file A picture drawn by ECharts, as the text of an SVG file. */
+/** @file What all pictures of runs have in common: drawn by ECharts, as the text of an SVG file. */
 // The whole library in one file: as 585 modules it takes ten times as long to load.
 import { init } from "echarts/dist/echarts.esm.min.mjs";
-import type { PictureFrame } from "../../src/train/report/picture.ts";
+import type { Palette } from "./palette.ts";
+
+/** The outside of a picture. */
+export interface ChartFrame {
+  /** Null: none. */
+  readonly title: string | null;
+  readonly width: number;
+  readonly height: number;
+  readonly palette: Palette;
+}
 
 /** Draws a picture; returns the text of an SVG file. */
 export function svgChart(
-  { title, width, height, palette }: PictureFrame,
+  { title, width, height, palette }: ChartFrame,
   option: Readonly<Record<string, unknown>>,
 ): string {
   const chart = init(null, null, { renderer: "svg", ssr: true, width, height });
