@@ -81,6 +81,7 @@ export {
 export type { Completion, GenerationEnd } from "./engine/generation/completion.ts";
 export type { Grammar, GrammarCursor } from "./engine/grammar/token-grammar.ts";
 export type { SamplingOptions } from "./engine/sampling/sampler.ts";
+export type { ScoredToken, TokenLogProbs } from "./engine/sampling/token-log-probs.ts";
 export type { Message } from "./data/rows/messages.ts";
 export type { Schedule } from "./optim/schedule.ts";
 export type { HostTensor } from "./runtime/host-tensor.ts";

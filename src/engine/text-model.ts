@@ -230,6 +230,15 @@ export class TextModel {
   }
 
   /**
+   * Makes the embedding [D] of a prompt: the mean of what the model, or the active task's adapter on it, gives after the final norm,
+   * scaled to length 1. Comes in turn with what `write` is asked for; the caller owns the numbers. @throws as `Generator.embed`
+   */
+  async embed(promptIds: readonly number[], signal?: AbortSignal): Promise<Float32Array> {
+    this.#requireOpen("embed a text");
+    return await this.#inTurn(() => this.generator.embed(promptIds, signal));
+  }
+
+  /**
    * Writes text after a prompt; `onText` is told of each piece as it comes. Calls are answered one after another: all use
    * one cache. @throws as `Generator.generate`
    */
@@ -240,9 +249,13 @@ export class TextModel {
   ): Promise<WrittenText> {
     this.#requireOpen("write a text");
     checkArguments("write", ON_TEXT, { onText });
-    const written = this.#lastWrite.then(() => this.#writeNow(promptIds, request, onText));
-    this.#lastWrite = written.catch(() => {});
-    return await written;
+    return await this.#inTurn(() => this.#writeNow(promptIds, request, onText));
+  }
+
+  async #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#lastWrite.then(work);
+    this.#lastWrite = done.catch(() => {});
+    return await done;
   }
 
   async #writeNow(

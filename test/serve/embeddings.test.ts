@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import OpenAI from "openai";
+import { openTextModel } from "../../src/engine/text-model.ts";
 import { readAdapter } from "../../src/format/by-path.ts";
 import type { Adapter } from "../../src/peft/attach.ts";
 import { continuation } from "../../src/engine/prompts/prompt.ts";
@@ -74,6 +75,63 @@ test("an adapter is asked for by its name, ids go for texts", async () => {
     const { data } = await client.embeddings.create({ model: name, input });
     requireClose(data[0]?.embedding, await plainly("ka lo mi", adapter));
   }
+});
+
+test("the library gives the numbers that the server gives: embeddings, and log-probabilities of what is written", async () => {
+  const model = await openTextModel(join(root, "model"), { threads: 1, chatTemplate: "chatml" });
+  await model.tasks.load("poet", join(root, "adapters", "poet"));
+  await client.post("/load_lora_adapter", { body: { lora_name: "poet", lora_path: "poet" } }).catch(() => {});
+  const messages = [{ role: "user" as const, content: "ka lo mi" }];
+  const promptIds = model.encodeChat(messages);
+  for (const task of [null, "poet"]) {
+    await model.tasks.switch(task);
+    const input = [promptIds];
+    const { data } = await client.embeddings.create({ model: task ?? "tiny", input });
+    const found = await model.embed(promptIds);
+    assert.ok(found instanceof Float32Array);
+    requireClose([...found], data[0]?.embedding ?? []);
+    const { choices } = await client.chat.completions.create({
+      model: task ?? "tiny",
+      messages,
+      max_tokens: 5,
+      temperature: 0,
+      logprobs: true,
+      top_logprobs: 3,
+    });
+    const told = choices[0]?.logprobs?.content ?? [];
+    const text = await model.write(promptIds, { maxNewTokens: 5, topLogProbs: 3 });
+    const [row] = await model.writeAll([{ promptIds, maxNewTokens: 5, topLogProbs: 3 }]);
+    for (const { ids, logProbs } of [text, row!]) {
+      assert.deepEqual(
+        logProbs?.map(({ id }) => id),
+        ids,
+      );
+      requireClose(
+        logProbs?.map(({ logProb }) => logProb),
+        told.map(({ logprob }) => logprob),
+      );
+      for (const [i, { top }] of (logProbs ?? []).entries())
+        requireClose(
+          top.map(({ logProb }) => logProb),
+          told[i]?.top_logprobs.map(({ logprob }) => logprob) ?? [],
+        );
+    }
+    assert.equal(text.text, choices[0]?.message.content);
+    const seen: unknown[] = [];
+    const request = { promptIds, maxNewTokens: 5, topLogProbs: 3, stopIds: model.stopIds };
+    for await (const { logProbs } of model.generator.generate(request)) seen.push(logProbs);
+    assert.deepEqual(seen, text.logProbs);
+    assert.equal((await model.write(promptIds, { maxNewTokens: 1 })).logProbs, undefined);
+  }
+  const stopped = AbortSignal.abort(new Error("enough"));
+  await assert.rejects(model.embed(promptIds, stopped), { message: "enough" });
+  await assert.rejects(model.embed([]), { code: "usage/shape" });
+  await assert.rejects(model.embed(promptIds, {} as AbortSignal), {
+    code: "usage/flag",
+    message: /signal is/,
+  });
+  await model.close();
+  await assert.rejects(model.embed(promptIds), { code: "usage/state", message: /^Cannot embed a text: / });
 });
 
 test("what cannot be embedded is refused", async () => {

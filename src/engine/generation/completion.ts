@@ -1,4 +1,5 @@
 /** @file A text of ids that was written, with its speed. */
+import type { TokenLogProbs } from "../sampling/token-log-probs.ts";
 import type { FinishReason, ServeEnd, ServedToken } from "../serving/serve-request.ts";
 
 /** What generation ended with. */
@@ -12,6 +13,8 @@ export interface GenerationEnd {
 export interface Completion extends GenerationEnd {
   /** New ids; a stop id is the last of them. */
   readonly ids: readonly number[];
+  /** Log-probabilities of each of the ids, by the model's own logits; only where `topLogProbs` asks for them. */
+  readonly logProbs?: readonly TokenLogProbs[];
   /** Time until the first new token, in milliseconds. */
   readonly firstTokenMs: number;
   /** New tokens a second after the first one; with one token or none, over the whole time. */
@@ -24,15 +27,18 @@ export async function completeText(
   onToken: (token: ServedToken, index: number) => void = () => {},
 ): Promise<Completion> {
   const ids: number[] = [];
+  const logProbs: TokenLogProbs[] = [];
   for (;;) {
     const step = await tokens.next();
     if (step.done) {
       const { finishReason, numCachedTokens: numReusedTokens, firstTokenMs, totalMs } = step.value;
       const [count, ms] = ids.length > 1 ? [ids.length - 1, totalMs - firstTokenMs] : [ids.length, totalMs];
       const tokensPerSecond = (1000 * count) / Math.max(1e-3, ms);
-      return { finishReason, numReusedTokens, ids, firstTokenMs, tokensPerSecond };
+      const scores = logProbs.length > 0 ? { logProbs } : {};
+      return { finishReason, numReusedTokens, ids, ...scores, firstTokenMs, tokensPerSecond };
     }
     ids.push(step.value.id);
+    if (step.value.logProbs) logProbs.push(step.value.logProbs);
     onToken(step.value, ids.length - 1);
   }
 }

@@ -96,7 +96,7 @@ test("a stop id ends the text and is its last id; length and a full model end it
     (token) => tokens.push(token),
   );
   assert.deepEqual([stopped.finishReason, stopped.ids], ["stop", cut]);
-  assert.deepEqual(tokens.at(-1), { id: stopId, index: cut.length - 1, isStop: true });
+  assert.deepEqual(tokens.at(-1), { id: stopId, index: cut.length - 1, isStop: true, logProbs: null });
   const full = await generator.complete({ promptIds: ramp(510), maxNewTokens: 50 });
   assert.deepEqual([full.finishReason, full.ids.length], ["length", 3]);
   const none = await generator.complete({ promptIds: ramp(5), maxNewTokens: 0 });

@@ -13,7 +13,10 @@ import { AdapterPool } from "../adapters/adapter-pool.ts";
 import type { HeldAdapter } from "../adapters/held-adapter.ts";
 import { type Completion, type GenerationEnd, completeText } from "./completion.ts";
 import { textBytes } from "../cache/paged-cache.ts";
+import { closedModel } from "../opening/closed-model.ts";
 import { requireText } from "../opening/require-text.ts";
+import { MeanPool } from "../prompts/mean-pool.ts";
+import type { TokenLogProbs } from "../sampling/token-log-probs.ts";
 import { ServingEngine } from "../serving/serving-engine.ts";
 import { NO_END, type ServeRequest } from "../serving/serve-request.ts";
 
@@ -34,7 +37,15 @@ const ON_TOKEN = lazily(() => z.strictObject({ onToken: A_FUNCTION }));
 /** What to write after. */
 export type GenerateRequest = Pick<
   ServeRequest,
-  "promptIds" | "maxNewTokens" | "stopIds" | "sampling" | "grammar" | "seed" | "signal" | "onLogits"
+  | "promptIds"
+  | "maxNewTokens"
+  | "stopIds"
+  | "sampling"
+  | "grammar"
+  | "seed"
+  | "topLogProbs"
+  | "signal"
+  | "onLogits"
 >;
 
 /** One new token. */
@@ -44,6 +55,8 @@ export interface GeneratedToken {
   readonly index: number;
   /** Whether it is one of the stop ids, which are no part of the text. */
   readonly isStop: boolean;
+  /** Its log-probability beside those of the likeliest; null unless `topLogProbs` asks for them. */
+  readonly logProbs: TokenLogProbs | null;
 }
 
 /** Texts of full length that the cache has room for, within so many bytes; one in any case. */
@@ -125,7 +138,7 @@ export class Generator {
           const { finishReason, numCachedTokens } = step.value;
           return { finishReason, numReusedTokens: numCachedTokens };
         }
-        yield { id: step.value.id, index, isStop: step.value.isStop };
+        yield { ...step.value, index };
       }
     } finally {
       await tokens.return(NO_END);
@@ -141,11 +154,27 @@ export class Generator {
     onToken: (token: GeneratedToken) => void = () => {},
   ): Promise<Completion> {
     checkArguments("complete", ON_TOKEN, { onToken });
+    return await this.#complete(request, onToken);
+  }
+
+  /**
+   * Makes the embedding [D] of a prompt: the mean of the outputs after the final norm, scaled to length 1. The caller owns it.
+   * @throws as `generate`; the reason of `signal`; FailedError "engine/nan"
+   */
+  async embed(promptIds: readonly number[], signal?: AbortSignal): Promise<Float32Array> {
+    const reader = new MeanPool();
+    const { finishReason } = await this.#complete({ promptIds, maxNewTokens: 0, signal, reader });
+    signal?.throwIfAborted();
+    if (finishReason === "aborted") throw closedModel("embed a text", this.session.base.name);
+    return reader.embedding;
+  }
+
+  async #complete(request: ServeRequest, onToken?: (token: GeneratedToken) => void): Promise<Completion> {
     this.#refuseBusy("generate");
     this.#isBusy = true;
     try {
       return await completeText(this.engine.write({ ...request, adapter: this.#held }), (token, index) =>
-        onToken({ id: token.id, index, isStop: token.isStop }),
+        onToken?.({ ...token, index }),
       );
     } finally {
       await this.engine.afterStep();
