@@ -1,6 +1,6 @@
 /**
  * @file Messages of protobuf from a table of their fields: what graft writes of other programs' schemas. A page may forbid code
- * that is made of text, of which protobufjs' own encoders are made: this has its writer alone.
+ * that is made of text, of which protobufjs' own encoders are made: this has its writer and reader alone.
  */
 import protobuf from "protobufjs/minimal.js";
 
@@ -36,4 +36,15 @@ export function encodeMessage(
     return writer;
   };
   return writeFields(protobuf.Writer.create(), name, message).finish();
+}
+
+/** Reads a field of whole numbers out of an encoded message; null: it has none. */
+export function readInteger(message: Uint8Array, id: number): number | null {
+  const reader = protobuf.Reader.create(message);
+  while (reader.pos < reader.len) {
+    const tag = reader.uint32();
+    if (tag === ((id << 3) | WIRE_TYPES.int64)) return Number(reader.int64());
+    reader.skipType(tag & 7);
+  }
+  return null;
 }

@@ -3,9 +3,7 @@ import { DEFAULT_MODEL } from "../../hub/resolve.ts";
 import { TRAIN_OPTIONS, type TrainInput, findTrainProblems } from "../../train/settings/options.ts";
 import { NAMED_DATA, TRAIN_GROUPS } from "../../train/settings/setting-groups.ts";
 import { defineCommand } from "../command.ts";
-import { doneLines } from "../training/run-report.ts";
 import { TRAIN_CHOOSERS } from "../training/train-choosers.ts";
-import { trainWithProgress } from "../training/train-run.ts";
 
 export const command = defineCommand({
   example: "npx graft train --data chats.jsonl --eval-data held-out.jsonl --output runs/mine",
@@ -18,6 +16,11 @@ export const command = defineCommand({
   choosers: TRAIN_CHOOSERS,
   findProblems: (values, form) => findTrainProblems({ model: DEFAULT_MODEL, ...values }, form),
   async run(options, io, given) {
+    // Here, so that help does without.
+    const [{ trainWithProgress }, { doneLines }] = await Promise.all([
+      import("../training/train-run.ts"),
+      import("../training/run-report.ts"),
+    ]);
     const result = await trainWithProgress(options as TrainInput, io, { given });
     for (const line of doneLines(result, result.nextCommand)) io.stdout(line);
   },

@@ -10,19 +10,21 @@ const WHOLE = LINES.join("");
 const COMPRESS = { ".gz": gzipSync, ".zst": zstdCompressSync } as const;
 
 for (const [ending, compress] of Object.entries(COMPRESS) as [keyof typeof COMPRESS, typeof gzipSync][]) {
-  test(`${ending}: all parts are read, and refused when they are more than a file may become`, () => {
+  test(`${ending}: all parts are read, and refused when they are more than a file may become`, async () => {
     const parts = LINES.map((line) => compress(line));
-    assert.equal(Buffer.from(DECOMPRESS[ending](Buffer.concat(parts))).toString(), WHOLE);
+    assert.equal(Buffer.from(await DECOMPRESS[ending](Buffer.concat(parts))).toString(), WHOLE);
     const zeros = compress(new Uint8Array(1 << 25));
-    assert.throws(() => DECOMPRESS[ending](Buffer.concat([zeros, zeros, zeros])));
-    assert.throws(() => DECOMPRESS[ending](Buffer.concat(parts).subarray(0, -3)));
+    await assert.rejects(async () => await DECOMPRESS[ending](Buffer.concat([zeros, zeros, zeros])));
+    await assert.rejects(async () => await DECOMPRESS[ending](Buffer.concat(parts).subarray(0, -3)));
   });
 }
 
-test(".zst: what is to be skipped is, as pzstd writes it before each part, and nothing else", () => {
+test(".zst: what is to be skipped is, as pzstd writes it before each part, and nothing else", async () => {
   const skipped = Buffer.from([0x50, 0x2a, 0x4d, 0x18, 4, 0, 0, 0, 1, 2, 3, 4]);
   const parts = LINES.flatMap((line) => [skipped, zstdCompressSync(line)]);
   for (const decompress of [DECOMPRESS[".zst"], (bytes: Uint8Array) => decompressZst(bytes, 1 << 20)])
-    assert.equal(Buffer.from(decompress(Buffer.concat([...parts, skipped]))).toString(), WHOLE);
-  assert.throws(() => DECOMPRESS[".zst"](Buffer.concat([...parts, Buffer.from("no frame")])));
+    assert.equal(Buffer.from(await decompress(Buffer.concat([...parts, skipped]))).toString(), WHOLE);
+  await assert.rejects(
+    async () => await DECOMPRESS[".zst"](Buffer.concat([...parts, Buffer.from("no frame")])),
+  );
 });

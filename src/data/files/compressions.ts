@@ -2,7 +2,6 @@
 import * as zlib from "node:zlib";
 import { maxDecompressedBytes } from "../../untrusted/limits.ts";
 import type { CompressedEnding } from "../formats/file-kinds.ts";
-import { decompressZst } from "./zstd.ts";
 
 /** Files of little that would become all memory are refused. */
 function limitOf({ length }: Uint8Array): { maxOutputLength: number } {
@@ -27,11 +26,14 @@ function unzstd(bytes: Uint8Array, { maxOutputLength: mostBytes }: ReturnType<ty
   return parts.length === 1 ? parts[0]! : Buffer.concat(parts);
 }
 
-export const DECOMPRESS: Readonly<Record<CompressedEnding, (bytes: Uint8Array) => Uint8Array>> = {
+type Decompress = (bytes: Uint8Array) => Uint8Array | Promise<Uint8Array>;
+
+export const DECOMPRESS: Readonly<Record<CompressedEnding, Decompress>> = {
   ".gz": (bytes) => zlib.gunzipSync(bytes, limitOf(bytes)),
-  // Node has it from 22.15 on.
-  ".zst": (bytes) =>
-    typeof zlib.zstdDecompressSync === "function"
-      ? unzstd(bytes, limitOf(bytes))
-      : decompressZst(bytes, maxDecompressedBytes(bytes.length)),
+  // Node has it from 22.15 on; the library is read where it is needed alone.
+  ".zst": async (bytes) => {
+    if (typeof zlib.zstdDecompressSync === "function") return unzstd(bytes, limitOf(bytes));
+    const { decompressZst } = await import("./zstd.ts");
+    return decompressZst(bytes, maxDecompressedBytes(bytes.length));
+  },
 };

@@ -49,7 +49,7 @@ export async function openContent(path: string): Promise<DataContent> {
   const facts = { sha256: hashBytes(bytes), file: path, kind: kind.name };
   if (compression === null) return { bytes, ...facts };
   try {
-    return { bytes: DECOMPRESS[compression](bytes), ...facts };
+    return { bytes: await DECOMPRESS[compression](bytes), ...facts };
   } catch (cause) {
     const found = cause instanceof Error ? cause.message : String(cause);
     throw unreadable(path, found, "Check that the file was copied whole.", cause);

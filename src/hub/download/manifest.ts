@@ -8,25 +8,27 @@ import { z } from "zod";
 
 import { writeTextAtomic } from "../../format/files/atomic.ts";
 import { disk } from "../../format/files/disk/calls.ts";
+import { lazily } from "../../messages/arguments.ts";
 import { describeFileProblem, systemCode } from "../../messages/system-error.ts";
 import { hashFile, type Digest } from "../remote/digest.ts";
-import { BARE_NAME } from "../remote/hub-list.ts";
+import { BARE_NAME, hexSchema } from "../remote/hub-list.ts";
 
 export const MANIFEST_FILE = "graft-files.json";
 
-const hex = (length: number): z.ZodString => z.string().regex(new RegExp(`^[0-9a-f]{${length}}$`));
-const MANIFEST = z.strictObject({
-  files: z.array(
-    z.strictObject({
-      name: z.string().regex(BARE_NAME),
-      sizeBytes: z.int().min(0),
-      digest: z.discriminatedUnion("algorithm", [
-        z.strictObject({ algorithm: z.literal("sha256"), hex: hex(64) }),
-        z.strictObject({ algorithm: z.literal("git-sha1"), hex: hex(40) }),
-      ]),
-    }),
-  ),
-});
+const MANIFEST = lazily(() =>
+  z.strictObject({
+    files: z.array(
+      z.strictObject({
+        name: z.string().regex(BARE_NAME),
+        sizeBytes: z.int().min(0),
+        digest: z.discriminatedUnion("algorithm", [
+          z.strictObject({ algorithm: z.literal("sha256"), hex: hexSchema(64) }),
+          z.strictObject({ algorithm: z.literal("git-sha1"), hex: hexSchema(40) }),
+        ]),
+      }),
+    ),
+  }),
+);
 
 /** A file that was fetched. */
 interface FetchedFile {
@@ -49,9 +51,9 @@ export async function writeManifest(folder: string, fetched: readonly FetchedFil
   await writeTextAtomic(join(folder, MANIFEST_FILE), `${JSON.stringify({ files }, null, 2)}\n`);
 }
 
-async function readManifest(path: string): Promise<z.output<typeof MANIFEST> | "damaged" | null> {
+async function readManifest(path: string): Promise<z.output<ReturnType<typeof MANIFEST>> | "damaged" | null> {
   try {
-    const parsed = MANIFEST.safeParse(JSON.parse(await disk().readFile(path, "utf8")));
+    const parsed = MANIFEST().safeParse(JSON.parse(await disk().readFile(path, "utf8")));
     return parsed.success ? parsed.data : "damaged";
   } catch (error) {
     return ["ENOENT", "ENOTDIR"].includes(systemCode(error)) ? null : "damaged";

@@ -6,6 +6,7 @@ import { z } from "zod";
 
 import type { Digest } from "./digest.ts";
 import type { Endpoint } from "./endpoint.ts";
+import { lazily } from "../../messages/arguments.ts";
 import { bodyOf, fetchReason, Watchdog } from "./reach.ts";
 import { UnreachableError, type SourceContext } from "../source.ts";
 
@@ -29,19 +30,27 @@ const LIST_TIME_FACTOR = 12;
 /** More than any file of a model has. */
 const MAX_FILE_BYTES = 2 ** 41;
 
-const size = z.int().min(0).max(MAX_FILE_BYTES);
-const FILE = z.object({
-  type: z.literal("file"),
-  path: z.string().min(1),
-  size,
-  oid: z
-    .string()
-    .regex(/^[0-9a-f]{40}$/)
-    .optional(),
-  lfs: z.object({ oid: z.string().regex(/^[0-9a-f]{64}$/), size }).optional(),
+/** A checksum of so many digits. */
+export function hexSchema(length: number): z.ZodString {
+  return z.string().regex(new RegExp(`^[0-9a-f]{${length}}$`));
+}
+
+/** What is read of a file's entry. */
+const FILE = lazily(() => {
+  const size = z.int().min(0).max(MAX_FILE_BYTES);
+  return z.object({
+    type: z.literal("file"),
+    path: z.string().min(1),
+    size,
+    oid: hexSchema(40).optional(),
+    lfs: z.object({ oid: hexSchema(64), size }).optional(),
+  });
 });
-const PAGE = z.array(z.union([FILE, z.object({ type: z.enum(["directory", "unknown"]), path: z.string() })]));
-type Page = z.output<typeof PAGE>;
+/** What a page of the list may hold. */
+const PAGE = lazily(() =>
+  z.array(z.union([FILE(), z.object({ type: z.enum(["directory", "unknown"]), path: z.string() })])),
+);
+type Page = z.output<ReturnType<typeof PAGE>>;
 
 /** Quotes a text of the hub, on one line and not too long. */
 function quote(text: string): string {
@@ -55,7 +64,7 @@ function parsePage(bytes: Buffer, { url }: Endpoint): Page {
   } catch {
     throw new UnreachableError(`${url} does not answer as a hub`);
   }
-  const parsed = PAGE.safeParse(value);
+  const parsed = PAGE().safeParse(value);
   if (parsed.success) return parsed.data;
   const place = parsed.error.issues[0]?.path.map(String).join(".") ?? "";
   throw new UnreachableError(

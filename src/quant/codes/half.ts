@@ -8,19 +8,28 @@ import { showShape } from "../../graph/shape.ts";
 import type { DataOf } from "../../graph/dtype.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 
-/** Converts the 16 bits of a float16 to a number. */
-function decodeFloat16(bits: number): number {
-  const sign = bits & 0x8000 ? -1 : 1;
-  const exponent = (bits >> 10) & 0x1f;
-  const mantissa = bits & 0x3ff;
-  if (exponent === 0) return sign * mantissa * 2 ** -24;
-  if (exponent === 0x1f) return mantissa === 0 ? sign * Infinity : NaN;
-  return sign * (1 + mantissa / 1024) * 2 ** (exponent - 15);
+/** Writes the numbers of all float16, one power of two after another: this is done at every start. */
+function decodeAll(): Float32Array {
+  const values = new Float32Array(65536);
+  for (let exponent = 0; exponent < 0x1f; exponent++) {
+    // Subnormal numbers lack the leading one.
+    const leading = exponent === 0 ? 0 : 1024;
+    const unit = 2 ** (Math.max(exponent, 1) - 25);
+    for (let mantissa = 0; mantissa < 1024; mantissa++) {
+      const at = (exponent << 10) | mantissa;
+      const value = (leading + mantissa) * unit;
+      values[at] = value;
+      values[at | 0x8000] = -value;
+    }
+  }
+  values.fill(NaN, 0x7c00, 0x8000).fill(NaN, 0xfc00);
+  values[0x7c00] = Infinity;
+  values[0xfc00] = -Infinity;
+  return values;
 }
 
 /** Value of each of the 65,536 float16 bit patterns: one load a value where bit code costs ten operations. */
-export const FLOAT16_VALUES: Float32Array = new Float32Array(65536);
-for (let bits = 0; bits < FLOAT16_VALUES.length; bits++) FLOAT16_VALUES[bits] = decodeFloat16(bits);
+export const FLOAT16_VALUES: Float32Array = decodeAll();
 
 /** Rounds the bits of a float32 to those of a float16, ties to even; what is too large becomes infinity. */
 function roundToFloat16(bits: number): number {

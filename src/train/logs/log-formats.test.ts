@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { parse } from "csv-parse/sync";
+import protobuf from "protobufjs/light.js";
 import { crc32c, maskedCrc32c } from "./crc32c.ts";
 import { csv } from "./csv.ts";
 import { jsonl } from "./jsonl.ts";
@@ -24,6 +25,22 @@ const EVENTS: readonly Readonly<Record<string, string | number | null>>[] = [
   { event: "eval", step: 2, loss: 1.75, accuracy: 0.25 },
   { event: "step", step: 3, total_steps: 3, loss: 1.25, "rewards/margins": 1 },
 ];
+
+/** An event as TensorBoard reads it. */
+const EVENT = protobuf.Root.fromJSON({
+  nested: {
+    Event: {
+      fields: {
+        wallTime: { type: "double", id: 1 },
+        step: { type: "int64", id: 2 },
+        fileVersion: { type: "string", id: 3 },
+        summary: { type: "Summary", id: 5 },
+      },
+    },
+    Summary: { fields: { value: { type: "SummaryValue", id: 1, rule: "repeated" } } },
+    SummaryValue: { fields: { tag: { type: "string", id: 1 }, simpleValue: { type: "float", id: 2 } } },
+  },
+}).lookupType("Event");
 
 /** A file in memory. */
 function memoryLog(): LogFile & { bytes(): Uint8Array } {
@@ -95,7 +112,9 @@ test("a CSV reader finds every number in the column of its name, text in one lin
 });
 
 test("records of an event file hold each number under the name of its group", async () => {
-  const records = [...readRecords(await logOf(tensorboard, EVENTS))].map(({ event }) => event);
+  const records = [...readRecords(await logOf(tensorboard, EVENTS))].map(({ data }) =>
+    EVENT.toObject(EVENT.decode(data), { longs: Number }),
+  );
   assert.equal(records[0]!["fileVersion"], "brain.Event:2");
   assert.deepEqual(records[2], {
     wallTime: 1_700_000_000.5,

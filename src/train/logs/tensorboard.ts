@@ -2,11 +2,11 @@
  * @file The log as an event file of TensorBoard: records of a length, its checksum, an Event of protobuf, its checksum. The
  * fields below are those of the public schema (event.proto, summary.proto) that graft writes.
  */
-import { protobufSchema } from "../../graph/protobuf-schema.ts";
+import { encodeMessage, type MessageFields, readInteger } from "../../graph/protobuf-writer.ts";
 import { type LogEntry, type LogFormat } from "./log-format.ts";
 import { maskedCrc32c } from "./crc32c.ts";
 
-const EVENT = protobufSchema({
+const SCHEMA: Readonly<Record<string, MessageFields>> = {
   Event: {
     wallTime: ["double", 1],
     step: ["int64", 2],
@@ -15,7 +15,9 @@ const EVENT = protobufSchema({
   },
   Summary: { value: ["SummaryValue", 1, "repeated"] },
   SummaryValue: { tag: ["string", 1], simpleValue: ["float", 2] },
-}).lookupType("Event");
+};
+/** The number of an event's step in the schema. */
+const STEP = 2;
 /** What a reader takes an event file by. */
 const VERSION = "brain.Event:2";
 /** Before the event: its length and a checksum; after it: a checksum. */
@@ -33,8 +35,8 @@ export const tensorboard: LogFormat = {
   head: () => recordOf({ wallTime: 0, fileVersion: VERSION }),
   cut(log, step) {
     let end = 0;
-    for (const { event, endAt } of readRecords(log)) {
-      if (Number(event["step"] ?? 0) > step) break;
+    for (const { data, endAt } of readRecords(log)) {
+      if ((readInteger(data, STEP) ?? 0) > step) break;
       end = endAt;
     }
     return end === 0 ? tensorboard.head() : log.slice(0, end);
@@ -54,8 +56,8 @@ function scalarsOf(entry: LogEntry): { readonly tag: string; readonly simpleValu
   );
 }
 
-function recordOf(event: object): Uint8Array {
-  const data = EVENT.encode(EVENT.create(event)).finish();
+function recordOf(event: LogEntry): Uint8Array {
+  const data = encodeMessage(SCHEMA, "Event", event);
   const record = new Uint8Array(HEAD_BYTES + data.length + SUM_BYTES);
   const view = new DataView(record.buffer);
   view.setBigUint64(0, BigInt(data.length), true);
@@ -65,10 +67,10 @@ function recordOf(event: object): Uint8Array {
   return record;
 }
 
-/** Reads records up to the first that is not whole; `endAt` is where each ends. */
+/** Reads records up to the first that is not whole: the event of each, encoded, and where it ends. */
 export function* readRecords(
   log: Uint8Array,
-): Generator<{ readonly event: LogEntry; readonly endAt: number }> {
+): Generator<{ readonly data: Uint8Array; readonly endAt: number }> {
   const view = new DataView(log.buffer, log.byteOffset, log.byteLength);
   for (let at = 0; at + HEAD_BYTES + SUM_BYTES <= log.length;) {
     const length = Number(view.getBigUint64(at, true));
@@ -77,7 +79,7 @@ export function* readRecords(
     if (endAt > log.length) return;
     if (view.getUint32(at + LENGTH_BYTES, true) !== maskedCrc32c(log.subarray(at, at + LENGTH_BYTES))) return;
     if (view.getUint32(endAt - SUM_BYTES, true) !== maskedCrc32c(data)) return;
-    yield { event: EVENT.toObject(EVENT.decode(data), { longs: Number }), endAt };
+    yield { data, endAt };
     at = endAt;
   }
 }
