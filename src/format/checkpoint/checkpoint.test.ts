@@ -18,6 +18,9 @@ import { FormatError } from "../../errors.ts";
 import { dequantize } from "../../quant/stored-tensor.ts";
 import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
 import { openCheckpoint, writeModel } from "../by-path.ts";
+import { memoryFolder } from "../files/memory-folder.ts";
+import { modelFolderFiles } from "./model-folder-files.ts";
+import { readTokenizerFiles } from "./tokenizer-folder.ts";
 import { MODEL_FILES } from "./model-folder-files.ts";
 import { writeSafetensors } from "../../../test/files/write-safetensors.ts";
 
@@ -166,6 +169,26 @@ test("the chat template is that of chat_template.jinja, else that of tokenizer_c
     const checkpoint = await openCheckpoint(path);
     await checkpoint.close();
     assert.equal(checkpoint.tokenizerFiles?.chatTemplate, expected);
+  }
+});
+
+test("a template for tools is found beside the default one, in a list or as transformers 5 writes it", async () => {
+  const named = [
+    { name: "default", template: "D" },
+    { name: "tool_use", template: "T" },
+  ];
+  for (const [name, config, files] of [
+    ["tools-list", { chat_template: named }, {}],
+    ["tools-file", {}, { "chat_template.jinja": "D", "additional_chat_templates/tool_use.jinja": "T" }],
+  ] as const) {
+    const parts = { "tokenizer.json": "{}", "tokenizer_config.json": JSON.stringify(config) };
+    const tokenizerFiles = await readTokenizerFiles(memoryFolder(name, { ...parts, ...files }));
+    assert.ok(tokenizerFiles);
+    assert.equal(tokenizerFiles.chatTemplate, "D");
+    assert.deepEqual(tokenizerFiles.config["chat_template"], named);
+    // As a file beside it, the default one would be all that transformers reads.
+    const written = modelFolderFiles({ config: {}, generationConfig: null, tokenizerFiles, tensors: [] });
+    assert.ok(!written.some((file) => file.name === "chat_template.jinja"));
   }
 });
 

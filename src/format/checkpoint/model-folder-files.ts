@@ -5,6 +5,7 @@ import { formatJson } from "../files/json-file.ts";
 import { type TensorSource, safetensorsFile } from "../files/safetensors/safetensors-writer.ts";
 import type { TokenizerFiles } from "./checkpoint.ts";
 import { TOKENIZER_FILE } from "./tokenizer-folder.ts";
+import { listedTemplate } from "./tool-use-template.ts";
 
 /** Names of the files that `modelFolderFiles` plans. */
 export const MODEL_FILES = [
@@ -40,7 +41,9 @@ export function modelFolderFiles(parts: ModelParts): FolderFile[] {
       textFile(TOKENIZER_FILE, JSON.stringify(tokenizerFiles.tokenizer)),
       textFile("tokenizer_config.json", formatJson(tokenizerFiles.config)),
     );
-    if (tokenizerFiles.chatTemplate !== null)
+    // transformers passes over a list of several beside a file of one.
+    const isListed = listedTemplate(tokenizerFiles.config, "default") === tokenizerFiles.chatTemplate;
+    if (tokenizerFiles.chatTemplate !== null && !isListed)
       files.push(textFile("chat_template.jinja", tokenizerFiles.chatTemplate));
   }
   if (card !== undefined) files.push(cardFile(card));

@@ -2,6 +2,7 @@
 import { type Folder, pathIn, readJsonIfPresent } from "../files/folder.ts";
 import { type JsonObject, parseJsonObject } from "../files/json-file.ts";
 import type { TokenizerFiles, UnusedTokenizerFiles } from "./checkpoint.ts";
+import { TOOL_USE_FILE, listedTemplate, withToolUse } from "./tool-use-template.ts";
 
 /** The file without which a folder has no tokenizer that can be used. */
 export const TOKENIZER_FILE = "tokenizer.json";
@@ -9,11 +10,7 @@ export const TOKENIZER_FILE = "tokenizer.json";
 /** Finds the chat template in tokenizer_config.json: a string, or a list of named ones. */
 function templateOf(config: JsonObject): string | null {
   const template = config["chat_template"];
-  if (typeof template === "string") return template;
-  if (!Array.isArray(template)) return null;
-  const named = template as readonly { name?: unknown; template?: unknown }[];
-  const found = named.find(({ name }) => name === "default")?.template;
-  return typeof found === "string" ? found : null;
+  return typeof template === "string" ? template : listedTemplate(config, "default");
 }
 
 /** Reads what there is of a tokenizer in a folder. @throws FormatError format/json */
@@ -24,7 +21,9 @@ export async function readAnyTokenizerFiles(folder: Folder): Promise<UnusedToken
 
 async function readTokenizerSettings(folder: Folder): Promise<Omit<TokenizerFiles, "tokenizer">> {
   const config = (await readJsonIfPresent(folder, "tokenizer_config.json")) ?? {};
-  return { config, chatTemplate: (await folder.text("chat_template.jinja")) ?? templateOf(config) };
+  const chatTemplate = (await folder.text("chat_template.jinja")) ?? templateOf(config);
+  const toolUse = await folder.text(TOOL_USE_FILE);
+  return { config: toolUse === null ? config : withToolUse(config, chatTemplate, toolUse), chatTemplate };
 }
 
 /** Reads the tokenizer files of a folder; null without tokenizer.json. @throws FormatError format/json */

@@ -5,6 +5,7 @@ import { UsageError } from "../../../errors.ts";
 import { findGgufFamily } from "../../../models/families.ts";
 import type { GgufMetadata } from "../../files/gguf/gguf.ts";
 import { buildTokenizerFiles } from "./gguf-tokenizer.ts";
+import { tokenizerSettings } from "./gguf-vocabulary.ts";
 
 /** Bytes that byte-level vocabularies show as they are; others move up, as in GPT-2. */
 function letterOf(byte: number, moved: { count: number }): string {
@@ -119,6 +120,18 @@ test("the configuration names the special tokens and the template", () => {
     pad_token: "<|end|>",
   });
   assert.equal(files.chatTemplate, "{{ x }}");
+});
+
+test("a template for tools is read and written", () => {
+  const keys = { "tokenizer.chat_template": "{{ x }}", "tokenizer.chat_template.tool_use": "{{ tools }}" };
+  const files = buildTokenizerFiles(fileWith(keys));
+  assert.deepEqual(files?.config["chat_template"], [
+    { name: "default", template: "{{ x }}" },
+    { name: "tool_use", template: "{{ tools }}" },
+  ]);
+  const settings = tokenizerSettings("tiny", files, { vocabSize: TOKENS.length, generationConfig: null });
+  for (const [key, value] of Object.entries(keys)) assert.equal(settings[key]?.value, value);
+  assert.deepEqual(settings["tokenizer.chat_templates"]?.value, ["tool_use"]);
 });
 
 test("a family says which tokens of SentencePiece take the spaces behind them; byte pairs take none", () => {

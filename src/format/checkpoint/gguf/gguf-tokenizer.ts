@@ -8,6 +8,7 @@ import { FormatError, UsageError } from "../../../errors.ts";
 import type { GgufRules } from "../../../models/config/gguf-rules.ts";
 import type { TokenizerFiles } from "../checkpoint.ts";
 import type { GgufMetadata } from "../../files/gguf/gguf.ts";
+import { TOOL_USE_KEY, withToolUse } from "../tool-use-template.ts";
 import { metadataNumber } from "./gguf-metadata.ts";
 import { PRE_TOKENIZERS, findPreTokenizer } from "./gguf-pre-tokenizers.ts";
 import { mergesOfPieces, pieceDecoder, pieceOfText, spaceNormalizer } from "./gguf-sentencepiece.ts";
@@ -221,6 +222,9 @@ export function buildTokenizerFiles(
   const addsBos =
     (file.metadata["tokenizer.ggml.add_bos_token"] ?? parts.addsBos) === true && bos !== undefined;
   const template = file.metadata["tokenizer.chat_template"];
+  const chatTemplate = typeof template === "string" ? template : null;
+  const toolUse = file.metadata[TOOL_USE_KEY];
+  const config = configOf(file, parts, addsBos);
   return {
     tokenizer: {
       version: "1.0",
@@ -234,7 +238,7 @@ export function buildTokenizerFiles(
       model: withVocabulary(parts.model, tokens),
     },
     tokens,
-    config: configOf(file, parts, addsBos),
-    chatTemplate: typeof template === "string" ? template : null,
+    config: typeof toolUse === "string" ? withToolUse(config, chatTemplate, toolUse) : config,
+    chatTemplate,
   };
 }

@@ -4,6 +4,7 @@
  * The kinds of BPE are those of gguf-tokenizer.ts, and so are the ways of cutting text. What such a file cannot say is an error: a
  * tokenizer that is nearly the same makes answers worse, and nobody would know why.
  */
+import { TEMPLATE_NAMES_KEY, TOOL_USE_KEY, toolUseOf } from "../tool-use-template.ts";
 import { UsageError } from "../../../errors.ts";
 import type { TokenizerFiles } from "../checkpoint.ts";
 import { PRE_TOKENIZERS, type PreTokenizer } from "./gguf-pre-tokenizers.ts";
@@ -228,10 +229,15 @@ export function tokenizerSettings(
   };
   const ids = new Map(tokens.map((token, id) => [token, id]));
   Object.assign(settings, specialTokens(json, files.config, ids, generationConfig));
+  const toolUse = toolUseOf(files.config);
   return {
     ...Object.fromEntries(Object.entries(settings).map(([key, value]) => [`tokenizer.ggml.${key}`, value])),
     ...(files.chatTemplate === null
       ? {}
       : { "tokenizer.chat_template": { type: "string", value: files.chatTemplate } as const }),
+    ...(toolUse !== null && {
+      [TEMPLATE_NAMES_KEY]: { type: "strings", value: ["tool_use"] } as const,
+      [TOOL_USE_KEY]: { type: "string", value: toolUse } as const,
+    }),
   };
 }
