@@ -7,7 +7,7 @@ import { COMPUTES } from "../nn/computes.ts";
 import { f32, float32Product } from "../nn/computes/f32.ts";
 import { createEngine } from "../runtime/create-engine.ts";
 import type { Engine } from "../runtime/engine.ts";
-import { describeCost, measureCompute } from "./compute-cost.ts";
+import { costOf, describeCost, measureCompute } from "./compute-cost.ts";
 
 const engine = createEngine({ threads: 1 });
 
@@ -66,4 +66,24 @@ test("an arithmetic that is slower than float32 is told, one that is faster is n
     /take 2\.3 times as long as in float32/,
   );
   assert.equal(describeCost({ name }, { time: 0.4, error: 0.01 }), null);
+});
+
+test("what an arithmetic costs is measured once in a process, and again where that failed", async () => {
+  const once: Compute = { name: "once", summary: "of this test", product: float32Product };
+  let [numCompiled, fails] = [0, true];
+  const counted: Engine = {
+    ...engine,
+    async compile(...request) {
+      numCompiled++;
+      if (fails) throw new Error("made up");
+      return await engine.compile(...request);
+    },
+  };
+  await assert.rejects(costOf(counted, once), { message: "made up" });
+  fails = false;
+  numCompiled = 0;
+  const [first, second] = await Promise.all([costOf(counted, once), costOf({ ...counted }, once)]);
+  assert.equal(await costOf(counted, once), first);
+  assert.equal(second, first);
+  assert.equal(numCompiled, 2, "its own product and float32's");
 });

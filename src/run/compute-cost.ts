@@ -48,6 +48,22 @@ export async function measureCompute(engine: Engine, compute: Compute): Promise<
   return { time: ownMs / exactMs, error: apart / size };
 }
 
+/** What was measured in this process, by arithmetic, and by the engine's kind and threads. */
+const KNOWN = new WeakMap<Compute, Map<string, Promise<ComputeCost>>>();
+
+/** Gives what an arithmetic costs on this processor: measured once, as processor and products stay the same. */
+export async function costOf(engine: Engine, compute: Compute): Promise<ComputeCost> {
+  const known = KNOWN.get(compute) ?? new Map<string, Promise<ComputeCost>>();
+  KNOWN.set(compute, known);
+  const key = `${engine.name} on ${engine.threads}`;
+  const cost = known.get(key) ?? measureCompute(engine, compute);
+  known.set(key, cost);
+  return cost.catch((error: unknown) => {
+    known.delete(key);
+    throw error;
+  });
+}
+
 /** Says what the user should know before choosing an arithmetic on this processor; null: nothing. */
 export function describeCost({ name }: Pick<Compute, "name">, { time, error }: ComputeCost): string | null {
   const facts: string[] = [];

@@ -3,7 +3,7 @@ import type { Batch } from "../data/batches/batch.ts";
 import { firstTokens } from "../data/batches/first-tokens.ts";
 import type { BaseModel } from "../models/base/base-model.ts";
 import { f32 } from "../nn/computes/f32.ts";
-import { describeCost, measureCompute } from "../run/compute-cost.ts";
+import { costOf, describeCost } from "../run/compute-cost.ts";
 import { Session, type SessionOptions } from "../run/session.ts";
 import { measureSmoothing } from "../run/smoothing.ts";
 import type { Residency } from "../run/weights/weights.ts";
@@ -20,7 +20,7 @@ export async function openSession(
   { batch, warn, ...options }: SessionOptions & { batch: Batch; warn: (message: string) => void },
 ): Promise<Session> {
   const { compute = f32 } = options;
-  const cost = describeCost(compute, await measureCompute(engine, compute));
+  const cost = describeCost(compute, await costOf(engine, compute));
   if (cost !== null) warn(cost);
   const smoothing = await measureSmoothing(engine, base, compute, firstTokens(batch, SMOOTHING_TOKENS));
   return new Session(engine, base, residency, { ...options, smoothing });

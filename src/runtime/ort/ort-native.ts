@@ -31,6 +31,9 @@ const SPIN_US = "60";
 /** After this time of short runs the event loop gets a turn: timers, signals, what was collected. */
 const MAX_BUSY_MS = 10;
 
+/** What the processor is like, found by the first engine that asks: it is the same for all. */
+let findsTarget: Engine["target"] | undefined;
+
 /** Makes an engine on the C API. @throws Error where koffi or the library has no build */
 export function createNativeEngine(options: EngineOptions = {}): Engine {
   const api = loadOrtApi();
@@ -43,7 +46,7 @@ export function createNativeEngine(options: EngineOptions = {}): Engine {
       CheckedProgram.create(spec, constants, borrowed, async (bound) =>
         Session.create(api, clock, spec, { ...options, threads, target: await target() }, bound),
       );
-  const target = findTarget(compileFor);
+  const target = (findsTarget ??= findTarget(compileFor));
   return {
     name: "onnxruntime",
     threads: all,
