@@ -123,6 +123,21 @@ test("the version loads next to nothing, and the help of a command only that one
   );
 });
 
+test("the help of a training loads what can be chosen, and nothing that trains", async () => {
+  const forTrain = await loadedFiles("train", "--help");
+  for (const chosen of ["peft/methods", "optim/optimizers", "train/objectives"])
+    assert.ok(
+      forTrain.some((url) => url.endsWith(`/src/${chosen}.ts`)),
+      chosen,
+    );
+  const trains =
+    /\/src\/(engine|models\/families|run\/blocks|train\/(trainer|loop|plan|report|files))\b|hyparquet/;
+  assert.deepEqual(
+    forTrain.filter((url) => trains.test(url)),
+    [],
+  );
+});
+
 test("an unknown command is a usage error that names the nearest one", async () => {
   const { status, stdout, stderr } = await run(["pul", "x"]);
   assert.deepEqual([status, stdout], [2, ""]);
