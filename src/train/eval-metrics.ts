@@ -85,6 +85,11 @@ export const EVAL_METRICS: readonly EvalMetric[] = [
   },
 ];
 
+/** The name of a number of an evaluation: that of its metric, or its own. */
+export function nameOfNumber(key: string): string {
+  return EVAL_METRICS.find((one) => one.key === key)?.name ?? key;
+}
+
 /** Finds the metric of a run. @throws UsageError "usage/flag" for one that the objective does not have */
 export function findEvalMetric(name: string | undefined, objective: Objective): EvalMetric {
   const metric = name === undefined ? LOSS : EVAL_METRICS.find((one) => one.name === name);

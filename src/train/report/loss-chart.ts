@@ -22,7 +22,11 @@ function lossLines(
   { pale, series: [first = pale, second = pale] }: Palette,
 ): Line[] {
   const [training, heldOut] = [lossesBySteps(history, "step"), lossesBySteps(history, "eval")];
-  const window = Math.max(1, Math.round(training.length * WINDOW));
+  const window = Math.round(training.length * WINDOW);
+  const measured = { name: "held-out", points: heldOut, color: second, width: 2.5, hasDots: true };
+  // The mean of one step is its loss.
+  if (window < 2)
+    return [{ name: "training", points: training, color: first, width: 2.5, hasDots: false }, measured];
   const mean = training.map(([step], i) => {
     const part = training.slice(Math.max(0, i - window + 1), i + 1);
     return [step, part.reduce((sum, [, loss]) => sum + loss, 0) / part.length] as const;
@@ -30,7 +34,7 @@ function lossLines(
   return [
     { name: "training", points: training, color: pale, width: 1, hasDots: false },
     { name: "running mean", points: mean, color: first, width: 2.5, hasDots: false },
-    { name: "held-out", points: heldOut, color: second, width: 2.5, hasDots: true },
+    measured,
   ];
 }
 

@@ -2,6 +2,7 @@
  * @file The charts of a report: which numbers of the log stand together. Numbers that no panel names get one of their own,
  * those with a slash in their name one for all that have the part before it: what an objective tells is drawn as well.
  */
+import { nameOfNumber } from "../eval-metrics.ts";
 import type { LogEntry } from "../logs/log-format.ts";
 import { type Line, lineChart } from "./line-chart.ts";
 import { PAGE } from "./palette.ts";
@@ -33,6 +34,16 @@ const PANELS: readonly Panel[] = [
   { title: "Temperature", unit: "°C", numbers: { temperature: "temperature" } },
   { title: "Pause in each step", unit: "ms", numbers: { pause_ms: "pause" } },
   { title: "Energy of each step", unit: "J", numbers: { joules: "energy" } },
+  {
+    title: "Parameters on disk, in each step",
+    unit: "MB",
+    numbers: {
+      resident_mb: "in memory",
+      shards_read_mb: "read",
+      shards_written_mb: "written",
+      evicted_mb: "made room",
+    },
+  },
   { title: "Backward pass left out by DropBP", unit: "share", numbers: { drop_rate: "left out" } },
 ];
 /** Drawn elsewhere, or no numbers to draw. */
@@ -69,7 +80,7 @@ function otherPanels(history: readonly LogEntry[]): Panel[] {
       groups.set(group, { ...groups.get(group), [name]: part });
     }
   }
-  return [...groups].map(([title, numbers]) => ({ title, unit: "", numbers }));
+  return [...groups].map(([group, numbers]) => ({ title: nameOfNumber(group), unit: "", numbers }));
 }
 
 function linesOf({ numbers }: Panel, history: readonly LogEntry[]): Line[] {

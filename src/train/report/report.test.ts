@@ -2,9 +2,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { StartEvent } from "../events.ts";
+import type { LogEntry } from "../logs/log-format.ts";
 import { type RunState, firstState } from "../loop/run-state.ts";
 import { html } from "./html.ts";
 import { lineChart } from "./line-chart.ts";
+import { lossChart } from "./loss-chart.ts";
 import { PAGE } from "./palette.ts";
 import { drawPanels } from "./panels.ts";
 import type { ReportParts } from "./report-parts.ts";
@@ -178,6 +180,45 @@ test("numbers that no panel names get one of their own, together where their nam
     "accuracy",
   ]);
 });
+
+test("metrics of checkpoints have the names that flags give them, in panels and in the table", () => {
+  const { log_history: history } = stateOf();
+  const evaluated = [...history, { event: "eval", step: 3, loss: 1, token_accuracy: 0.5, macro_f1: 0.25 }];
+  const titles = drawPanels(evaluated).map(({ title }) => title);
+  assert.deepEqual(titles.slice(-2), ["token-accuracy", "macro-f1"]);
+  const page = writeReport(partsOf({ state: { ...stateOf(), log_history: evaluated } }));
+  for (const name of ["loss", "token-accuracy", "macro-f1"])
+    assert.match(page, new RegExp(`<th scope="col">${name}</th>`));
+  assert.doesNotMatch(page, /token_accuracy|macro_f1/);
+});
+
+test("memory within a budget and what went to the disk share a panel", () => {
+  const { log_history: history } = stateOf({
+    resident_mb: 200,
+    shards_read_mb: 5,
+    shards_written_mb: 3,
+    evicted_mb: 4,
+  });
+  const last = drawPanels(history).at(-1)!;
+  assert.equal(last.title, "Parameters on disk, in each step");
+  for (const text of ["in memory", "read", "written", "MB"])
+    assert.ok(labelsOf(last.svg).includes(text), text);
+});
+
+test("a run of few steps has no running mean, which would be the loss of each step", () => {
+  const steps = (count: number): LogEntry[] => [
+    { event: "eval", step: 0, loss: 3 },
+    ...Array.from({ length: count }, (_, i) => ({ event: "step", step: i + 1, loss: 3 - i / 100 })),
+  ];
+  const [few, many] = [20, 40].map((count) => labelsOf(lossChart(null, steps(count))));
+  assert.ok(few!.includes("training") && !few!.includes("running mean"));
+  assert.ok(many!.includes("training") && many!.includes("running mean"));
+});
+
+/** Texts in a picture. */
+function labelsOf(svg: string): string[] {
+  return [...svg.matchAll(/>([^<>]+)<\/text>/g)].map(([, label]) => label!);
+}
 
 /** Draws a line of these values, a step each. */
 function draw(values: readonly number[]): string {

@@ -4,6 +4,7 @@
  */
 import type { Fact } from "../../format/cards/model-card.ts";
 import { formatCount, formatFixed, formatPercent } from "../../messages/numbers.ts";
+import { nameOfNumber } from "../eval-metrics.ts";
 import type { StartEvent } from "../events.ts";
 import { type LogEntry, entriesOf } from "../logs/log-format.ts";
 import type { RunState } from "../loop/run-state.ts";
@@ -123,7 +124,7 @@ function evaluationsOf(evaluations: readonly LogEntry[], best: number | null): H
     <div class="card scroll">
       <table class="numbers">
         <tr>
-          ${names.map((name) => html`<th scope="col">${name}</th>`)}
+          ${names.map((name) => html`<th scope="col">${nameOfNumber(name)}</th>`)}
         </tr>
         ${rows}
       </table>
