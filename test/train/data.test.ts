@@ -145,12 +145,15 @@ describe("what is loud at the start", () => {
 
   test("every example losing its end, and faulty rows that are left out", async () => {
     const data = [{ text: "a".repeat(90) }, { text: "b".repeat(80) }, { b: 1 }];
-    const { events } = await runTiny({ model, data, steps: 1, skipFaulty: true, output: `${folder}/loud` });
+    const evalData = [{ text: "c".repeat(70) }];
+    const output = `${folder}/loud`;
+    const { events } = await runTiny({ model, data, evalData, steps: 1, skipFaulty: true, output });
     assert.deepEqual(
       events.flatMap((event) => (event.event === "note" ? [event.message] : [])),
       [
         'Warning: 1 faulty row was left out:\n  data row 3: Cannot read row: keys "b", expected {"messages"}, {"conversations"}, {"prompt", "completion"}, {"instruction", "output"} or {"text"}',
         "Warning: every one of the 2 examples was cut to 64 tokens, so no end of a text or answer is learned. Raise --max-length, as far as the model has positions: the longest has 91 tokens.",
+        "Warning: every one of the 1 held-out examples was cut to 64 tokens, so no end of a text or answer is evaluated. Raise --max-length, as far as the model has positions: the longest has 71 tokens.",
       ],
     );
   });

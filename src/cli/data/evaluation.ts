@@ -92,7 +92,7 @@ async function readTexts(
       ...classesOf(model),
     }),
   );
-  for (const note of noteReport(report, length)) warn(note, io);
+  for (const note of noteReport(report, length, "text", "evaluated")) warn(note, io);
   return examples;
 }
 

@@ -3,19 +3,22 @@ import type { DataKindName } from "../examples/data-kinds.ts";
 import type { RowCounts } from "./data-report.ts";
 import { Faults } from "./faults.ts";
 
+/** What becomes of rows, unless something else is said. */
+const LEARNED = "learned";
+
 /** Counts of what was read. */
 type Counts = RowCounts & { readonly numExamples: number };
 
 /**
  * Says what nobody wants: rows that were left out as faulty, and that every example is cut; `what` stands before
- * "examples". Nothing: all is well.
+ * "examples", and `use` is what becomes of them. Nothing: all is well.
  */
-export function noteTroubles(counts: Counts, maxLength: number, what = ""): string[] {
+export function noteTroubles(counts: Counts, maxLength: number, what = "", use = LEARNED): string[] {
   const { numExamples, numTruncated, longest } = counts;
   const faults = new Faults();
   faults.addAll(counts.faults);
   const lines = faults.describe().map((line) => `  ${line}`);
-  const all = `every one of the ${numExamples} ${what}examples was cut to ${maxLength} tokens, so no end of a text or answer is learned`;
+  const all = `every one of the ${numExamples} ${what}examples was cut to ${maxLength} tokens, so no end of a text or answer is ${use}`;
   return [
     ...(faults.numRows > 0 ? [[`${countRows(faults.numRows, what)} left out:`, ...lines].join("\n")] : []),
     ...(isAllCut(counts) && numTruncated > 0
@@ -54,10 +57,15 @@ function countRows(numRows: number, what: string): string {
 }
 
 /** Says besides how many examples were cut and left out. */
-export function noteReport(counts: Counts, maxLength: number, kind: DataKindName = "text"): string[] {
+export function noteReport(
+  counts: Counts,
+  maxLength: number,
+  kind: DataKindName = "text",
+  use = LEARNED,
+): string[] {
   const { numTruncated, numDropped } = counts;
   return [
-    ...noteTroubles(counts, maxLength),
+    ...noteTroubles(counts, maxLength, "", use),
     ...notePlainPrompts(counts, kind),
     ...noteUnshown(counts),
     ...(numTruncated > 0 && !isAllCut(counts)

@@ -61,7 +61,7 @@ export async function readTextData(
       ...noteTroubles(counts, maxLength),
       ...notePlainPrompts(counts, objective.rows),
       ...noteUnshown(counts),
-      ...noteTroubles(heldOutCounts, maxLength, "held-out "),
+      ...noteTroubles(heldOutCounts, maxLength, "held-out ", "evaluated"),
     ].map((note) => `Warning: ${note}`),
   };
 }
