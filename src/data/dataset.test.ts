@@ -8,6 +8,7 @@ import { byteTokenizerFiles, createByteTokenizer } from "../../test/tiny/byte-to
 import { createChatTemplate } from "./chat/chat-template.ts";
 import { type DatasetOptions } from "./dataset.ts";
 import { readDataset } from "./by-path.ts";
+import { DATA_ENDINGS } from "./formats/file-kinds.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "graft-data-"));
 after(() => rmSync(folder, { recursive: true }));
@@ -171,7 +172,7 @@ describe("readDataset()", () => {
     await assertFails(
       join(folder, "none.jsonl"),
       "format/file",
-      'Cannot read data set "FILE": no such file, expected a file (.jsonl, .ndjson, .json, .parquet, .csv, .tsv, .txt, .md, .markdown; also .gz, .zst) or a folder',
+      `Cannot read data set "FILE": no such file, expected a file (${DATA_ENDINGS.join(", ")}; also .gz, .zst) or a folder`,
     );
   });
 
@@ -184,7 +185,7 @@ describe("readDataset()", () => {
     await assertFails(
       join(folder, "hollow"),
       "usage/data",
-      'Cannot read data set "FILE": the folder has no training file, expected train.jsonl or other files that end in .jsonl, .ndjson, .json, .parquet, .csv, .tsv, .txt, .md, .markdown',
+      `Cannot read data set "FILE": the folder has no training file, expected train.jsonl or other files that end in ${DATA_ENDINGS.join(", ")}`,
     );
   });
 

@@ -71,9 +71,11 @@ describe("parseTrainOptions()", () => {
       message({ method: "road", groupSize: 3 }),
       "groupSize is 3, expected an even number of at least 2",
     );
+    const ranked = METHODS.filter(({ options }) => "rank" in (options as z.ZodObject).shape);
+    assert.ok(ranked.length > 4);
     assert.equal(
       message({ method: "full", rank: 3 }),
-      "rank is for method lora, dora, road-lora, vera, snell, not for full",
+      `rank is for method ${ranked.map(({ name }) => name).join(", ")}, not for full`,
     );
     assert.equal(
       message({ objective: "dpo", lossType: "ipo", labelSmoothing: 0.1 }),
