@@ -38,21 +38,24 @@ async function takeSoon(of: JobQueue, base: string): Promise<TakenJob> {
   }
 }
 
-test("a database that lets nobody in says why, and is not asked for more", async () => {
-  const why = 'password authentication failed for user "graft"';
-  const fields = Buffer.from(`SFATAL\0C28P01\0M${why}\0\0`);
-  const refusal = Buffer.concat([Buffer.from("E\0\0\0\0"), fields]);
-  refusal.writeInt32BE(4 + fields.length, 1);
-  const closed = createServer((socket) => socket.once("data", () => socket.end(refusal)));
-  await once(closed.listen(0, "127.0.0.1"), "listening");
-  const { port } = closed.address() as AddressInfo;
-  await assert.rejects(openSharedJobs(`postgres://graft@127.0.0.1:${port}/graft`), {
-    code: "failed/database",
-    message: `Cannot reach the database: ${why}`,
-    hint: /PGPASSWORD/,
+for (const [code, why, hint] of [
+  ["28P01", 'password authentication failed for user "graft"', /PGPASSWORD/],
+  ["3D000", 'database "graft" does not exist', /createdb/],
+] as const)
+  test(`a database that lets nobody in says why, and is not asked for more: ${code}`, async () => {
+    const fields = Buffer.from(`SFATAL\0C${code}\0M${why}\0\0`);
+    const refusal = Buffer.concat([Buffer.from("E\0\0\0\0"), fields]);
+    refusal.writeInt32BE(4 + fields.length, 1);
+    const closed = createServer((socket) => socket.once("data", () => socket.end(refusal)));
+    await once(closed.listen(0, "127.0.0.1"), "listening");
+    const { port } = closed.address() as AddressInfo;
+    await assert.rejects(openSharedJobs(`postgres://graft@127.0.0.1:${port}/graft`), {
+      code: "failed/database",
+      message: `Cannot reach the database: ${why}`,
+      hint,
+    });
+    closed.close();
   });
-  closed.close();
-});
 
 test("a table behind the protocol does what every table does", async () => {
   const [table] = tables;

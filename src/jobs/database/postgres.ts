@@ -13,6 +13,8 @@ const CONNECT_MS = 5000;
 const STATEMENT_MS = 10_000;
 /** Codes of Node and of PostgreSQL that say nothing about the statement: connections, shutting down, too many clients. */
 const LOST = /^(E[A-Z]+|08.{3}|57P0[1-5]|53300|40001|40P01)$/;
+/** The code of PostgreSQL where it has no database of the name. */
+const NO_DATABASE = "3D000";
 const LOST_MESSAGE = /connection (terminated|ended)|timeout|not queryable/i;
 
 function isLost(error: unknown): boolean {
@@ -100,8 +102,11 @@ function ignore(): void {}
 function unreachable(error: unknown): FailedError {
   const first: unknown = error instanceof AggregateError ? error.errors[0] : error;
   const found = first instanceof Error ? first.message : String(first);
+  const isMissing = (first as { readonly code?: unknown }).code === NO_DATABASE;
   return new FailedError("failed/database", `Cannot reach the database: ${found}`, {
-    hint: "Look whether it runs, whether --database is its URL, and whether the URL or PGPASSWORD has its password.",
+    hint: isMissing
+      ? "Make it, as with createdb, or name another in --database."
+      : "Look whether it runs, whether --database is its URL, and whether the URL or PGPASSWORD has its password.",
     cause: error,
   });
 }
