@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { editDistance, nearest } from "./nearest.ts";
+import { nearestName } from "./setting-names.ts";
 
 test("editDistance() counts insertions, deletions, changes and swaps", () => {
   assert.deepEqual(
@@ -21,4 +22,11 @@ test("editDistance() counts insertions, deletions, changes and swaps", () => {
 test("nearest() finds a slip and leaves unlike words alone", () => {
   assert.equal(nearest("rnak", ["rank", "alpha"]), "rank");
   assert.equal(nearest("zzzz", ["rank", "alpha"]), null);
+});
+
+test("nearestName() finds a slip of one letter before what a name may be short for", () => {
+  const known = ["adapter", "max-adapters", "target-modules"];
+  assert.equal(nearestName("adapters", known)?.name, "adapter");
+  assert.equal(nearestName("target-mod", known)?.name, "target-modules");
+  assert.equal(nearestName("adapters", known.slice(1))?.name, "max-adapters");
 });

@@ -1,5 +1,5 @@
 /** @file Names of settings: their spellings, what other tools call them, and the one that was probably meant. */
-import { nearest } from "./nearest.ts";
+import { editDistance, nearest } from "./nearest.ts";
 
 /** Turns `batchSize` into `batch-size`. */
 export function kebabCase(key: string): string {
@@ -162,9 +162,10 @@ export function nearestName(unknown: string, known: readonly string[]): NameMatc
   // What has advice of its own is no slip.
   if (adviceFor(name) !== null) return null;
   const plain = known.map(plainName);
+  const slip = plain.find((candidate) => editDistance(name, candidate) === 1);
   const longer =
     name.length < MIN_ABBREVIATION ? [] : plain.filter((candidate) => abbreviates(name, candidate));
-  const found = find((longer.length === 1 ? longer[0] : null) ?? nearest(name, plain));
+  const found = find(slip ?? (longer.length === 1 ? longer[0] : null) ?? nearest(name, plain));
   return found === undefined ? null : match(found);
 }
 
