@@ -43,6 +43,22 @@ test("a job is resumed once, however often that is asked: one that runs already 
   assert.equal(await queue.resume("ftjob-1"), null);
 });
 
+test("a job at which one worker after another is lost fails, and says what may help", async () => {
+  const table = new MemoryJobs(() => 0);
+  const queue = queueOf(table);
+  await queue.submit({ job: newJob("ftjob-1"), base: "tiny", baseName: "tiny", initAdapter: null });
+  // Each lease is over when the next worker asks.
+  for (let i = 0; i < 6; i++) assert.ok(await queue.take("tiny", `w${i}`, -1), `worker ${i}`);
+  assert.equal(await queue.take("tiny", "last", -1), null);
+  const { status, error } = (await table.read("ftjob-1"))!.job;
+  assert.deepEqual([status, error?.code], ["failed", "worker_lost"]);
+  assert.match(
+    error?.message ?? "",
+    /^6 workers in a row were lost at this job\. Look at what they wrote last; .* choose a lower maxLength or batchSize\.$/,
+  );
+  assert.equal((await toldBy(table, "ftjob-1")).at(-1)?.message, `The job has failed: ${error?.message}`);
+});
+
 /** A table that holds that what has ended stays so, and that no owner is followed by an older one. */
 function watched(table: JobTable): JobTable {
   let last: JobRow | null = null;

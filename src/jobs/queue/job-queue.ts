@@ -141,7 +141,9 @@ export class JobQueue {
   }
 
   #giveUp(whole: JobRow, row: JobRow): RowDecision<"at fault"> {
-    const message = `${MAX_LOST + 1} workers in a row were lost at this job`;
+    const remedy =
+      "Look at what they wrote last; if memory was short, choose a lower maxLength or batchSize.";
+    const message = `${MAX_LOST + 1} workers in a row were lost at this job. ${remedy}`;
     const error = { code: "worker_lost", message, param: null };
     const job: Job = { ...row.job, status: "failed", finished_at: this.#options.now(), error };
     return {
