@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { FormatError } from "./errors.ts";
-import { printable, printableJson, readable } from "./printable.ts";
+import { printable, printableInColor, printableJson, readable } from "./printable.ts";
 
 /** Erases, sets a title, goes back, turns round, hides; C1's own ways to the same. */
 const HOSTILE =
@@ -16,9 +16,9 @@ test("printable() leaves nothing that a terminal acts on, and every language as 
   assert.equal(printable(plain), plain);
 });
 
-test("printable() keeps colours where they are the program's own, and nothing else", () => {
+test("printableInColor() keeps colours, and nothing else that a terminal acts on", () => {
   const text = "\u001B[31mred\u001B[39m \u001B[2J";
-  assert.equal(printable(text, true), "\u001B[31mred\u001B[39m \\u{1b}[2J");
+  assert.equal(printableInColor(text), "\u001B[31mred\u001B[39m \\u{1b}[2J");
   assert.equal(printable(text), "\\u{1b}[31mred\\u{1b}[39m \\u{1b}[2J");
 });
 

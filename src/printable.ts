@@ -19,9 +19,13 @@ function escape(sign: string): string {
   return `\\u{${sign.codePointAt(0)!.toString(16)}}`;
 }
 
-/** Escapes what does not show. `keepsColors`: the text holds those of the program itself. */
-export function printable(text: string, keepsColors = false): string {
-  if (!keepsColors) return text.replace(UNSAFE, escape);
+/** Escapes what does not show. */
+export function printable(text: string): string {
+  return text.replace(UNSAFE, escape);
+}
+
+/** As `printable`, for text that holds colours of the program itself, which stay. */
+export function printableInColor(text: string): string {
   return text.replace(UNSAFE_BUT_COLORS, (sign) => (sign.endsWith("m") ? sign : escape(sign)));
 }
 

@@ -122,7 +122,7 @@ export async function main(
   using owned = terminal === undefined ? openProcessTerminal() : null;
   const plainFrom = argv.indexOf("--");
   const json = argv.slice(0, plainFrom < 0 ? argv.length : plainFrom).includes("--json");
-  const io = createIO((terminal ?? owned)!, json);
+  const io = createIO((terminal ?? owned)!, { json });
   try {
     return await dispatch(argv, commands, io);
   } catch (error) {

@@ -104,7 +104,7 @@ class PartCopy {
     if (product && product.members.length > 1) {
       const { matrix, members } = product;
       const rows = members.map((member) => member.part.place(member.node.inputs[0]));
-      const made = matmulParts(rows, matrix, node.attributes["transB"] === true);
+      const made = matmulParts(rows, matrix, { transB: node.attributes["transB"] === true });
       for (const [i, { part, node: own }] of members.entries()) part.#places.set(own.outputs[0], made[i]!);
       return;
     }

@@ -18,7 +18,15 @@ export interface SelfAttentionOptions extends AttentionOptions {
 }
 
 /** Attention over heads that divide a width, not rotated: positions are learned or there are none. Biases everywhere. */
-export function unrotatedAttention(width: number, numHeads: number, causal: boolean): SelfAttentionOptions {
+export function unrotatedAttention({
+  width,
+  numHeads,
+  causal,
+}: {
+  readonly width: number;
+  readonly numHeads: number;
+  readonly causal: boolean;
+}): SelfAttentionOptions {
   const headWidth = width / numHeads;
   return {
     numHeads,

@@ -23,7 +23,6 @@ import type { RawConfig } from "../../src/models/family.ts";
 import type { Compute, Matrix, Product, SmoothingRule } from "../../src/nn/compute.ts";
 import { COMPUTES } from "../../src/nn/computes.ts";
 import { f32 } from "../../src/nn/computes/f32.ts";
-import { linear } from "../../src/nn/linear.ts";
 import { METHODS } from "../../src/peft/methods.ts";
 import { dora } from "../../src/peft/methods/dora.ts";
 import { lora } from "../../src/peft/methods/lora.ts";
@@ -84,7 +83,7 @@ function halves(binding: "fed" | "bound", smoothing?: SmoothingRule): Compute {
           for (let i = 0; i < upper.length; i++) values[i]! -= upper[i]!;
           return { ".high": high, ".low": low };
         },
-        project: (x, values) => linear(x, dense(values), null, storedTransposed),
+        project: (x, values) => matmul(x, dense(values), { transB: !storedTransposed }),
         dense: (values) => (storedTransposed ? transpose(dense(values), [1, 0]) : dense(values)),
       };
     },

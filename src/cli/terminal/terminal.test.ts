@@ -27,7 +27,12 @@ function openFakeTerminal(columns: number) {
   };
   let bytes = "";
   screen.on("data", (data: Buffer) => (bytes += data.toString()));
-  return { io: createIO(terminal, false), clock, read: async () => await readScreen(bytes, columns), screen };
+  return {
+    io: createIO(terminal, { json: false }),
+    clock,
+    read: async () => await readScreen(bytes, columns),
+    screen,
+  };
 }
 
 for (const columns of [40, 60, 80, 120]) {

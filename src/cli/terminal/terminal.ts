@@ -3,7 +3,7 @@ import colors from "picocolors";
 
 import type { Environment } from "../../environment.ts";
 import { FailedError } from "../../errors.ts";
-import { printable, printableJson } from "../../printable.ts";
+import { printable, printableInColor, printableJson } from "../../printable.ts";
 import type { CommandIO } from "../command.ts";
 import { createProgress } from "./progress.ts";
 import { StoppedBySignal, reportError, stoppedStatus } from "../report.ts";
@@ -71,7 +71,7 @@ export function openProcessTerminal(): ProcessTerminal {
     const failed = new FailedError("failed/write", `Cannot write the output: ${code}, expected room for it`, {
       hint: "Free some space on the disk, or send the output elsewhere.",
     });
-    process.exit(reportError(failed, createIO(terminal, false)));
+    process.exit(reportError(failed, createIO(terminal, { json: false })));
   };
   for (const stream of [stdout, stderr]) stream.on("error", onError);
   return {
@@ -84,17 +84,17 @@ export function openProcessTerminal(): ProcessTerminal {
 }
 
 /** Makes what a command gets to see of the terminal. */
-export function createIO(terminal: Terminal, json: boolean): CommandIO {
+export function createIO(terminal: Terminal, { json }: { readonly json: boolean }): CommandIO {
   const { stdout, stderr, interactive } = terminal;
   const screen = interactive ? createScreen(stderr) : null;
-  const keepsColors = terminal.hasColor;
+  const shown = terminal.hasColor ? printableInColor : printable;
   const write = (stream: NodeJS.WritableStream, text: string): void => {
     if (screen) screen.write(stream, `${text}\n`);
     else stream.write(`${text}\n`);
   };
   return {
-    stdout: (text) => void (json || write(stdout, printable(text, keepsColors))),
-    stderr: (text) => write(stderr, printable(text, keepsColors)),
+    stdout: (text) => void (json || write(stdout, shown(text))),
+    stderr: (text) => write(stderr, shown(text)),
     endWhenUnread: () => void stdout.once("error", () => process.exit(0)),
     text: (text) => void (json || write(stdout, columnsOf(stdout) === null ? text : printable(text))),
     emit: (event) => void (json && write(stdout, printableJson(JSON.stringify(event)))),

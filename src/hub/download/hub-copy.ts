@@ -119,13 +119,10 @@ export async function copyFromHub(
   try {
     const endpoint = readEndpoint(context.env);
     const files = choose(await findFiles(repository, branch, endpoint, context));
-    const damage = await findDamage(target, context.verifies, context.signal);
-    await makeFolder(
-      target,
-      "hub",
-      (folder) => fetchFiles(folder, files, endpoint, path, context),
-      damage !== null,
-    );
+    const damage = await findDamage(target, context);
+    await makeFolder(target, "hub", (folder) => fetchFiles(folder, files, endpoint, path, context), {
+      isDamaged: damage !== null,
+    });
     return { kind: "found", path: target };
   } catch (error) {
     if (error instanceof UnreachableError) return unreachable(error.message);

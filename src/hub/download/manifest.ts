@@ -61,13 +61,12 @@ async function readManifest(path: string): Promise<z.output<ReturnType<typeof MA
 }
 
 /**
- * Says what is wrong with a pulled folder; `null` when nothing is, or it has no list. Sizes are always looked at, checksums
- * where `reads` is set.
+ * Says what is wrong with a pulled folder; `null` when nothing is, or it has no list. Sizes are always looked at; files are
+ * read, and their checksums compared, where `verifies` is set.
  */
 export async function findDamage(
   folder: string,
-  reads: boolean,
-  signal: AbortSignal,
+  { verifies, signal }: { readonly verifies: boolean; readonly signal: AbortSignal },
 ): Promise<string | null> {
   const manifest = await readManifest(join(folder, MANIFEST_FILE));
   if (manifest === null) return null;
@@ -78,7 +77,7 @@ export async function findDamage(
       const found = await disk().stat(path);
       if (!found.isFile()) return `${path} is not a file`;
       if (found.size !== sizeBytes) return `${path} has ${found.size} bytes, expected ${sizeBytes}`;
-      if (reads && (await hashFile(path, digest.algorithm, sizeBytes, signal)) !== digest.hex) {
+      if (verifies && (await hashFile(path, digest.algorithm, sizeBytes, signal)) !== digest.hex) {
         return `${path} has another checksum than when it was fetched`;
       }
     } catch (error) {

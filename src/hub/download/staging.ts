@@ -71,7 +71,7 @@ export async function makeFolder(
   target: string,
   purpose: string,
   fill: (folder: string) => Promise<void>,
-  isDamaged = false,
+  { isDamaged = false }: { readonly isDamaged?: boolean } = {},
 ): Promise<void> {
   const unfinished = `${target}.${purpose}.partial`;
   let own: string | null = null;

@@ -9,7 +9,7 @@ export const cache: Source = {
   async find(model, context) {
     if (model.repository === null) return null;
     const folder = entryFolder(context.modelsFolder, model.repository, model.revision);
-    const damage = await findDamage(folder, context.verifies, context.signal);
+    const damage = await findDamage(folder, context);
     if (damage !== null) return unreachable(damage);
     const entry = await modelInFolder(folder);
     return "path" in entry ? { kind: "found", path: entry.path } : unreachable(entry.problem);

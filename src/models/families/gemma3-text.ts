@@ -38,13 +38,17 @@ export function openGemma3(raw: RawConfig): ModelDefinition {
     queryNorm: headNorm(norm, plain.numHeads),
     keyNorm: headNorm(norm, plain.numKeyValueHeads),
   };
-  const rope = (layerType: string, theta: number, isScaled: boolean): RopeConfig =>
-    readRope(raw, plain.headWidth, { theta, maxPositions: c.max_position_embeddings, layerType, isScaled });
-  const full = { ...attention, rope: rope("full_attention", c.rope_theta ?? FULL_BASE, true) };
+  const rope = (own: { layerType: string; theta: number; isScaled: boolean }): RopeConfig =>
+    readRope(raw, plain.headWidth, { maxPositions: c.max_position_embeddings, ...own });
+  const full = {
+    ...attention,
+    rope: rope({ layerType: "full_attention", theta: c.rope_theta ?? FULL_BASE, isScaled: true }),
+  };
+  const theta = c.rope_local_base_freq ?? WINDOW_BASE;
   const windowed = {
     ...attention,
     window: c.sliding_window,
-    rope: rope("sliding_attention", c.rope_local_base_freq ?? WINDOW_BASE, false),
+    rope: rope({ layerType: "sliding_attention", theta, isScaled: false }),
   };
   const pattern = c.sliding_window_pattern ?? DEFAULT_PATTERN;
   return gemmaDecoder(raw, c, { full, windowed }, (layer) => (layer + 1) % pattern !== 0);

@@ -1,10 +1,10 @@
 /** @file Products in float32. Any tensor can be read so: norms, biases, and matrices that are trained. */
 import type { Value } from "../../graph/graph.ts";
 import { linearCrossEntropy } from "../../graph/ops/losses/linear-cross-entropy.ts";
+import { matmul } from "../../graph/ops/products/matmul.ts";
 import { transpose } from "../../graph/ops/shapes/transpose.ts";
 import type { DataOf } from "../../graph/dtype.ts";
 import type { Compute, Matrix, OperandValues, Preparation, Product } from "../compute.ts";
-import { linear } from "../linear.ts";
 
 /** Reads a tensor of any shape as it is, in float32. */
 export function asFloat32(shape: readonly number[]): Preparation {
@@ -26,7 +26,7 @@ export function float32Product({ inFeatures, outFeatures, storedTransposed }: Ma
   const weightOf = (operands: OperandValues): Value => operands[""]!;
   return {
     ...asFloat32(storedTransposed ? [inFeatures, outFeatures] : [outFeatures, inFeatures]),
-    project: (x, operands) => linear(x, weightOf(operands), null, storedTransposed),
+    project: (x, operands) => matmul(x, weightOf(operands), { transB: !storedTransposed }),
     dense: (operands) => (storedTransposed ? transpose(weightOf(operands), [1, 0]) : weightOf(operands)),
     ...(!storedTransposed && {
       crossEntropy: (x, operands, labels) => linearCrossEntropy(x, weightOf(operands), labels),

@@ -62,11 +62,11 @@ export const matmulPartsOp: Op<PartsAttributes, readonly [b: Value, ...parts: Va
       const [left, right] = transB ? [gradient, rows] : [rows, gradient];
       return matmul(left, right, { transA: true });
     });
-    return [ofMatrix.reduce(add), ...matmulParts(given, b, !transB)];
+    return [ofMatrix.reduce(add), ...matmulParts(given, b, { transB: !transB })];
   },
 };
 
 /** Multiplies each part [..., K] by b [K, N], or its transpose as it is stored, [N, K]. */
-export function matmulParts(parts: Values, b: Value, transB: boolean): Values {
-  return b.graph.apply(matmulPartsOp, [b, ...parts], { transB });
+export function matmulParts(parts: Values, b: Value, attributes: PartsAttributes): Values {
+  return b.graph.apply(matmulPartsOp, [b, ...parts], attributes);
 }
