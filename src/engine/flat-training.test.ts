@@ -99,7 +99,7 @@ class Both {
     const found: Float32Array[] = [];
     for (const micro of [0, 1, 2]) {
       const derivatives = new Float32Array(BATCH.numLabels).fill(-1 / BATCH.numLabels);
-      found.push(await runner.accumulate(BATCH, derivatives, { step: 0, micro }, micro === 2));
+      found.push(await runner.accumulate(BATCH, derivatives, { step: 0, micro }, { isLast: micro === 2 }));
     }
     runner.gradients.finish();
     for (const { group, values } of runner.gradients.groups)

@@ -13,16 +13,16 @@ export class PieceUpdate {
   /** Inputs of the program: scalars stay until they are set anew, vectors are those of a piece. */
   readonly #feeds: Record<string, HostTensor<"float32">> = {};
   readonly #into: Record<string, HostTensor<"float32">> = {};
-  #looks = false;
+  #watches = false;
   #hasMoved = false;
 
   constructor(program: Program) {
     this.#program = program;
   }
 
-  /** Begins a step. `looks`: to find out whether a parameter moves in it. */
-  begin(scalars: Readonly<Record<string, number>>, looks: boolean): void {
-    this.#looks = looks;
+  /** Begins a step. `watches`: to find out whether a parameter moves in it. */
+  begin(scalars: Readonly<Record<string, number>>, { watches }: { readonly watches: boolean }): void {
+    this.#watches = watches;
     this.#hasMoved = false;
     this.set(scalars);
   }
@@ -51,7 +51,7 @@ export class PieceUpdate {
         into[`new.${name}`] = chunks.scratch(name, gradient.data.length);
       }
       await this.#program.run(feeds, into);
-      if (this.#looks && !this.#hasMoved) {
+      if (this.#watches && !this.#hasMoved) {
         const now = into["new.parameter"]?.data;
         this.#hasMoved = feeds["parameter"]?.data.some((value, at) => value !== now?.[at]) ?? false;
       }

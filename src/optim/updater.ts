@@ -99,11 +99,15 @@ export class Updater {
   }
 
   /**
-   * Updates the parameters that have a gradient; with `looks`, says whether a number of them is another now.
+   * Updates the parameters that have a gradient. Returns whether a number of them is another now, which is only found out
+   * where `watches` is set; else false.
    * @throws RangeError when a vector is of another length.
    */
-  async step({ gradients, ...scalars }: UpdateStep, looks = false): Promise<boolean> {
-    this.#rule.begin(scalars, looks);
+  async step(
+    { gradients, ...scalars }: UpdateStep,
+    { watches }: { readonly watches: boolean } = { watches: false },
+  ): Promise<boolean> {
+    this.#rule.begin(scalars, { watches });
     const all = this.#groups.map((group, i) => ({ group, gradients: gradients[i]! }));
     // Against the order of the backward pass, in which blocks come downwards and what is outside of them last: what it had is still there.
     const outside = all.filter(({ group }) => group.layer === null);

@@ -15,5 +15,6 @@ export const RECOMPUTES: Readonly<Record<TrainOptions["gradientCheckpointing"], 
 
 /** What a block that will run backward saves. */
 export function savesOf(recompute: Recompute): Saves {
-  return recompute === "all-but-attention" ? "attention" : !recompute;
+  if (recompute === "all-but-attention") return "attention";
+  return recompute ? "nothing" : "all";
 }

@@ -65,8 +65,8 @@ for (const [turn, { modelType }] of FAMILIES.entries()) {
           const random = new Random(4);
           dy.data.forEach((_, i) => (dy.data[i] = random.normal()));
 
-          const whole = await runner.forward(last, x, pass, true);
-          const part = await runner.forward(last, x, pass, true, dropped);
+          const whole = await runner.forward(last, x, pass, "all");
+          const part = await runner.forward(last, x, pass, "all", dropped);
           assert.deepEqual(part.y.data, whole.y.data, "forward is another");
 
           // What is inside of a dropped branch is not saved, and nothing else is missing.
@@ -146,7 +146,7 @@ for (const [turn, { modelType }] of FAMILIES.entries()) {
       const pass = runner.begin(new PassContext(factsOf(batch), pool, session.tables));
       let x = await (await Embedding.create(session, adapter)).forward(batch.input, pass.context);
       for (const layer of layers.keys()) {
-        const { y } = await runner.forward(layer, x, pass, false);
+        const { y } = await runner.forward(layer, x, pass, "nothing");
         const asked: string[] = [];
         const parts = await forwardByBranch(runner, layer, x, pass, (branch, stream) => {
           assert.equal(stream.shape.at(-1), width);

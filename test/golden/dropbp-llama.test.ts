@@ -12,6 +12,7 @@ import { allocateRates } from "../../src/train/dropbp/allocate-rates.ts";
 import { branchesOf } from "../../src/train/dropbp/branch-list.ts";
 import { chooseBranches } from "../../src/train/dropbp/draw-branches.ts";
 import { measureBranches } from "../../src/train/dropbp/measure-branches.ts";
+import type { Turn } from "../../src/train/step/blocks-backward.ts";
 import { SENSITIVITIES, type Sensitivity } from "../../src/train/dropbp/sensitivity.ts";
 import { StepRunner } from "../../src/train/step/step-runner.ts";
 import { accumulateLoss, attachTo, batchFromRows } from "../passes/model-passes.ts";
@@ -123,9 +124,10 @@ for (const [name, { method, options }] of Object.entries(CASES)) {
       let sensitivities: number[] = [];
       steps.dropBranches([]);
       steps.gradients.begin();
-      await steps.accumulate(batch, derivatives, { step: 0, micro: 0 }, false, async (turn) => {
+      const blocksBackward = async (turn: Turn): Promise<void> => {
         sensitivities = await measureBranches(turn, branches, sensitivity);
-      });
+      };
+      await steps.accumulate(batch, derivatives, { step: 0, micro: 0 }, { blocksBackward });
       return sensitivities;
     };
 

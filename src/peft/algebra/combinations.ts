@@ -64,7 +64,8 @@ export interface Combination {
   factors(terms: readonly Term<FactorPair>[], settings: CombineSettings, position: number): Outcome;
 }
 
-const EXACT = {
+/** What a way of combining is unless it says otherwise. */
+const ORDINARY = {
   mixesFactors: false,
   averages: false,
   sumsParameters: false,
@@ -75,22 +76,13 @@ const EXACT = {
 };
 
 /** A way that mixes factors one by one. */
-function mixing(
-  summary: string,
-  takes: Combination["takes"],
-  mix: Combination["mix"],
-  sumsParameters = false,
-): Combination {
+function mixing(summary: string, takes: Combination["takes"], mix: Combination["mix"]): Combination {
   return {
+    ...ORDINARY,
     summary,
     takes,
     mix,
-    sumsParameters,
     mixesFactors: true,
-    averages: false,
-    byFisher: false,
-    multiplies: false,
-    cuts: false,
     factors: (terms, settings, position) => ({
       pair: mixFactors(terms, mix(settings), position),
       cut: null,
@@ -99,7 +91,7 @@ function mixing(
 }
 
 const CAT: Combination = {
-  ...EXACT,
+  ...ORDINARY,
   summary: "the exact sum of the changes; ranks add up",
   takes: [],
   factors: (terms) => {
@@ -111,7 +103,7 @@ const CAT: Combination = {
 export const COMBINATIONS = {
   cat: CAT,
   paper: {
-    ...EXACT,
+    ...ORDINARY,
     summary: "parameters are averaged (⊕), a minus turns the effect round (⊖)",
     takes: ["negate", "normalize"],
     mixesFactors: true,
@@ -126,9 +118,12 @@ export const COMBINATIONS = {
     averages: true,
     byFisher: true,
   },
-  linear: mixing("factors are summed apart, with √|w|, as peft does", [], () => weightedSum, true),
+  linear: {
+    ...mixing("factors are summed apart, with √|w|, as peft does", [], () => weightedSum),
+    sumsParameters: true,
+  },
   svd: {
-    ...EXACT,
+    ...ORDINARY,
     summary: "the exact sum, cut to a rank",
     takes: ["rank"],
     cuts: true,

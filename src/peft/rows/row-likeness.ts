@@ -4,17 +4,13 @@ import type { StackedBatch } from "../contract/row-batch.ts";
 import { type RowMember, type RowPlace, formOfBase } from "./row-forms.ts";
 import type { Frozen } from "../sites/site.ts";
 
-/** Whether rows of a stack may have any of these adapters, and none where `withNone`. */
-export function areAlike(
-  batch: StackedBatch<unknown>,
-  members: readonly RowMember[],
-  withNone: boolean,
-): boolean {
+/** Whether the rows of one stack may have any of these adapters; null: none. */
+export function areAlike(batch: StackedBatch<unknown>, rows: readonly (RowMember | null)[]): boolean {
+  const members = rows.filter((member) => member !== null);
   if (members.some(({ batch: own }) => own.added !== null || own.adapt !== batch.adapt)) return false;
   const places = new Map(members.flatMap((member) => [...member.places]));
   const areAlikeAt = (place: RowPlace): boolean => {
-    const forms = members.map(({ forms }) => forms.get(place.path) ?? formOfBase(batch, place));
-    if (withNone) forms.push(formOfBase(batch, place));
+    const forms = rows.map((member) => member?.forms.get(place.path) ?? formOfBase(batch, place));
     const options = forms.map((form) => form && JSON.stringify(form.options));
     return !options.includes(null) && new Set(options).size === 1 && commonTensors(members, place) !== null;
   };

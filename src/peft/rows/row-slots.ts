@@ -63,7 +63,7 @@ export class RowSlots implements RowSet {
     this.#base = base;
     this.#batch = batch;
     this.#method = first.adapter.method;
-    this.takesNone = areAlike(batch, [first], true);
+    this.takesNone = areAlike(batch, [first, null]);
     this.add(first);
   }
 
@@ -82,7 +82,8 @@ export class RowSlots implements RowSet {
 
   /** Lets rows have an adapter; false: it cannot share a batch with those that may. */
   add(member: RowMember): boolean {
-    if (!areAlike(this.#batch, [...this.#members.values(), member], this.takesNone)) return false;
+    const rows = [...this.#members.values(), member, ...(this.takesNone ? [null] : [])];
+    if (!areAlike(this.#batch, rows)) return false;
     for (const [path, place] of member.places) {
       if (!this.#places.has(path)) this.#places.set(path, place);
     }

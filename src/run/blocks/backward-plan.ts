@@ -16,6 +16,14 @@ export interface BlockPlan {
   readonly wantsInput: boolean;
 }
 
+/** What decides how far a backward pass goes, beside what is trained in the blocks. */
+export interface BackwardRequest {
+  /** By block, the branches that are left out. */
+  readonly dropped: readonly (readonly string[])[];
+  /** Whether what lies before the blocks is trained. */
+  readonly trainsStem: boolean;
+}
+
 export interface BackwardPlan {
   readonly blocks: readonly BlockPlan[];
   /** Whether nothing below the head is trained. */
@@ -40,8 +48,8 @@ export class BackwardPlanner {
     this.#structures = structures;
   }
 
-  /** Plans a backward pass. `dropped`: by block, the branches that are left out; `trainsStem`: what lies before the blocks is trained. */
-  plan(dropped: readonly (readonly string[])[], trainsStem: boolean): BackwardPlan {
+  /** Plans a backward pass. */
+  plan({ dropped, trainsStem }: BackwardRequest): BackwardPlan {
     const traces = this.#structures.map((structure, layer) => this.#trace(structure, dropped[layer] ?? []));
     const lowestTrained = traces.findIndex(({ trains }) => trains);
     const stopsAtHead = !trainsStem && lowestTrained < 0;

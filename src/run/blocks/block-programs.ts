@@ -15,8 +15,8 @@ import { type BlockFacts, type BlockStructure, compileOfBlock, programOfBlock } 
 import { type GradientOutput, writeGradients } from "../gradients/gradient-outputs.ts";
 import type { Compiled, Makeable, Session } from "../session.ts";
 
-/** The activations that a forward program saves: none, all that the backward program reads, or the output of attention alone. */
-export type Saves = boolean | "attention";
+/** The activations that a forward program saves: none, the output of attention alone, or all that the backward program reads. */
+export type Saves = "nothing" | "attention" | "all";
 
 /** What makes a program differ from another of the same block. `given`: the saved activations that a backward program reads. */
 export type BlockVariant = VariantFacts &
@@ -82,14 +82,14 @@ function cutProgram(
     Object.fromEntries(
       Object.entries(part.saved).flatMap(([name, value]) => (isWanted(name) ? [[name, joined(value)]] : [])),
     );
-  if (kind === "forward" && variant.saves === false) return finish("forward", given, { y });
+  if (kind === "forward" && variant.saves === "nothing") return finish("forward", given, { y });
   const dy = part.graph.input("dy", "float32", y.shape);
   const values = trained.map((name) => (part.adapter[name] ?? part.tensors[name])!);
   const [dx, ...found] = gradients([{ value: y, gradient: dy }], [x, ...values]);
   const written = writeGradients(trained, found);
   const backward = { ...(inputGradient && dx ? { dx } : {}), ...written.outputs };
   if (kind === "forward") {
-    const wanted = pick((name) => variant.saves === true || name === ATTENDED);
+    const wanted = pick((name) => variant.saves === "all" || name === ATTENDED);
     const needed = neededInputs(backward, { ...given, ...wanted });
     const saved = pick((name) => name in needed && name in wanted);
     return finish("forwardSaving", given, { y, ...saved }, { saved: Object.keys(saved) });

@@ -11,7 +11,7 @@ import type { PartGraph } from "../../models/graphs/part-graph.ts";
 import type { TensorRead } from "../../models/graphs/part-tensors.ts";
 import type { AdapterView } from "../../peft/adapter-view.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
-import { type BackwardPlan, BackwardPlanner, type BlockPlan } from "./backward-plan.ts";
+import { type BackwardPlan, BackwardPlanner, type BackwardRequest, type BlockPlan } from "./backward-plan.ts";
 import { type BlockVariant, type Saves, blockProgram, compileBlock } from "./block-programs.ts";
 import { type BlockStructure, structuresOf, tensorsRead } from "./block-structure.ts";
 import type { PassContext } from "../context.ts";
@@ -54,7 +54,7 @@ export class BlockRunner {
     this.session = session;
     this.adapter = adapter;
     this.#fillDropout = fillDropout;
-    this.#structures = structuresOf(session, adapter, fillDropout !== null);
+    this.#structures = structuresOf(session, adapter, { training: fillDropout !== null });
     this.#planner = new BackwardPlanner(session.model, this.#structures);
   }
 
@@ -63,8 +63,8 @@ export class BlockRunner {
   }
 
   /** What is left of the backward pass without some branches, by block. */
-  planBackward(dropped: readonly (readonly string[])[], trainsStem: boolean): BackwardPlan {
-    return this.#planner.plan(dropped, trainsStem);
+  planBackward(request: BackwardRequest): BackwardPlan {
+    return this.#planner.plan(request);
   }
 
   /** Begins a pass; whoever does ends it. */
@@ -138,7 +138,7 @@ export class BlockRunner {
       saves,
       length: pass.context.facts.length,
       inputGradient: true,
-      dropped: saves ? dropped : ALL_BRANCHES,
+      dropped: saves === "nothing" ? ALL_BRANCHES : dropped,
     };
     const structure = this.structureOf(layer);
     const { program, made } = await compileBlock(this.session, structure, variant);

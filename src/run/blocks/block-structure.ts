@@ -47,7 +47,7 @@ export interface BlockStructure {
 export function structuresOf(
   facts: ArithmeticFacts & Pick<Session, "attentionChunk">,
   adapter: AdapterView | null,
-  training: boolean,
+  { training }: { readonly training: boolean },
 ): readonly BlockStructure[] {
   return facts.model.layers.map(({ kind }, layer) => {
     const { key: products, product, isSmoothed } = arithmeticOf(facts, adapter, layer);

@@ -30,7 +30,11 @@ export class HeadPrograms {
   readonly #ways = new Map<string, HeadWay>();
 
   /** `adapter` null: the base alone; `drawsDropout`: in losses. Programs are compiled when first needed. */
-  constructor(session: Session, adapter: AdapterView | null, drawsDropout: boolean) {
+  constructor(
+    session: Session,
+    adapter: AdapterView | null,
+    { drawsDropout }: { readonly drawsDropout: boolean },
+  ) {
     this.#session = session;
     this.#adapter = adapter;
     this.#drawsDropout = drawsDropout;

@@ -17,7 +17,7 @@ export class Head {
   /** `adapter` null: the base alone. `betweenSlices` as `VocabularyHead`. Programs are compiled when first needed. */
   constructor(session: Session, adapter: AdapterView | null, betweenSlices?: () => Promise<void>) {
     this.#session = session;
-    this.#programs = new HeadPrograms(session, adapter, false);
+    this.#programs = new HeadPrograms(session, adapter, { drawsDropout: false });
     this.#vocabulary = new VocabularyHead(session, betweenSlices);
   }
 

@@ -62,7 +62,7 @@ export class LabelHead {
     this.#session = session;
     this.#adapter = adapter;
     this.#fillDropout = fillDropout;
-    this.#programs = new HeadPrograms(session, adapter, fillDropout !== null);
+    this.#programs = new HeadPrograms(session, adapter, { drawsDropout: fillDropout !== null });
     this.#vocabulary = new VocabularyHead(session, betweenChunks);
     this.#betweenChunks = betweenChunks;
   }

@@ -107,8 +107,10 @@ export class BranchDropper {
       gradients: steps.gradients,
       logProbs: (batch, key) => steps.logProbs(batch, key),
       accumulate: (batch, derivatives, key) =>
-        steps.accumulate(batch, derivatives, key, false, async (turn) => {
-          sensitivities = await measureBranches(turn, this.#branches, sensitivity, signal);
+        steps.accumulate(batch, derivatives, key, {
+          blocksBackward: async (turn) => {
+            sensitivities = await measureBranches(turn, this.#branches, sensitivity, signal);
+          },
         }),
     });
     const flops = this.#branches.map((branch) => branch.flops);

@@ -124,7 +124,7 @@ class Measuring {
 /** What the block of a branch does without it. */
 function planWithout({ runner, stemBackward }: Turn, { layer, name }: ModelBranch): BlockPlan {
   const dropped = Array.from({ length: runner.numLayers }, (_, each) => (each === layer ? [name] : []));
-  return runner.planBackward(dropped, stemBackward !== null).blocks[layer]!;
+  return runner.planBackward({ dropped, trainsStem: stemBackward !== null }).blocks[layer]!;
 }
 
 function copyOf({ shape, data }: Stream, pool: BufferPool): Stream {

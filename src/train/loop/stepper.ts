@@ -115,12 +115,12 @@ export class Stepper {
     }
     const learningRate = peak * schedule.factor(index, totalSteps, warmupSteps);
     const canMove = learningRate > 0 && absent.length < adapter.parameters.length;
-    const looks = !this.#hasMoved && canMove;
+    const watches = !this.#hasMoved && canMove;
     const gradientScale = maxGradNorm > 0 ? clipFactor(gradientNorm, maxGradNorm) : 1;
     const update = { gradients: gradients.groups, gradientScale, learningRate, weightDecay };
-    const hasMoved = await this.#updater.step(update, looks);
+    const hasMoved = await this.#updater.step(update, { watches });
     const mayIdle = gradientNorm === 0 && this.#numIdle-- > 0;
-    if (looks && !hasMoved && !mayIdle) throw noMovement(index + 1, gradientNorm);
+    if (watches && !hasMoved && !mayIdle) throw noMovement(index + 1, gradientNorm);
     this.#hasMoved ||= hasMoved;
     return { gradientNorm, learningRate };
   }

@@ -75,18 +75,18 @@ export function* walkPasses(
 ): Generator<void, PlannedPasses, void> {
   const { objective, heldOut, plan, activations } = request;
   const place = { facts, pool: new PlannedPool(), programs: new PlannedPrograms(request.target) };
-  const scorer = new PlannedPass(place, adapter, false);
+  const scorer = new PlannedPass(place, adapter, { training: false });
   const compared = referenceOf(request, adapter);
-  const reference = compared === undefined ? null : new PlannedPass(place, compared, false);
-  const score = (shape: PassShape, predicts = false): void => {
-    scorer.score(shape, predicts);
+  const reference = compared === undefined ? null : new PlannedPass(place, compared, { training: false });
+  const score = (shape: PassShape, { predicts }: { readonly predicts: boolean }): void => {
+    scorer.score(shape, { predicts });
     reference?.score(shape);
   };
   for (const shape of heldOut ? evaluationShapes(heldOut) : []) {
-    score(shape, request.predicts);
+    score(shape, request);
     yield;
   }
-  const steps = new PlannedPass(place, adapter, true);
+  const steps = new PlannedPass(place, adapter, { training: true });
   const { shapes, meanTokens, meanMicroBatches } = stepShapes(plan, request.totalSteps, request.packing);
   const hasMismatched = objective.needs.includes("mismatched");
   // Gradients of a second micro-batch are written beside those of the first.
@@ -100,7 +100,7 @@ export function* walkPasses(
     for (const shape of shapes) {
       steps.beginStep();
       for (let micro = 0; micro < numMicro; micro++) {
-        if (hasMismatched) score(shape);
+        if (hasMismatched) score(shape, { predicts: false });
         reference?.score(shape);
         if (!objective.isSeparable) steps.score(shape);
         steps.accumulate(shape, keeping, dropped);

@@ -18,7 +18,7 @@ import type { PlannedModel } from "./passes/planned-model.ts";
 export function blockBytes(facts: PlannedModel, adapter: AdapterView | null, residency: Residency): number {
   const { model } = facts;
   const known = new Map<string, { fed: number; bound: number }>();
-  const sizes = structuresOf(facts, adapter, true).map((structure) => {
+  const sizes = structuresOf(facts, adapter, { training: true }).map((structure) => {
     let size = known.get(structure.key);
     if (!size) {
       size = { fed: 0, bound: 0 };

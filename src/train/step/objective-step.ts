@@ -86,7 +86,7 @@ export async function runStep(
         : await steps.logProbs(batch, key);
       const { gradient } = evaluate(before);
       const isLast = lanes.length === 1 && micro === microBatches.length - 1;
-      outcomes[micro] = evaluate(await steps.accumulate(batch, gradient, key, isLast));
+      outcomes[micro] = evaluate(await steps.accumulate(batch, gradient, key, { isLast }));
     }
   };
   // To the end of the pass of every lane, even when one fails: it runs in memory that is lent again after.

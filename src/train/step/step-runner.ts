@@ -62,6 +62,14 @@ interface Stages {
   readonly gradients: GradientBuffer;
 }
 
+/** How a micro-batch runs backward. */
+interface AccumulateOptions {
+  /** Whether no other micro-batch follows in the step. */
+  readonly isLast?: boolean;
+  /** What runs the blocks backward. */
+  readonly blocksBackward?: BlocksBackward;
+}
+
 export class StepRunner {
   /** Gradients of the step. */
   readonly gradients: GradientBuffer;
@@ -77,7 +85,10 @@ export class StepRunner {
     this.#stages = stages;
     this.#dropoutKey = key;
     this.gradients = stages.gradients;
-    this.#plan = stages.runner.planBackward([], stages.embedding.isTrained);
+    this.#plan = stages.runner.planBackward({
+      dropped: [],
+      trainsStem: stages.embedding.isTrained,
+    });
   }
 
   /**
@@ -86,7 +97,7 @@ export class StepRunner {
    */
   dropBranches(dropped: readonly (readonly string[])[]): void {
     const { runner, embedding } = this.#stages;
-    this.#plan = runner.planBackward(dropped, embedding.isTrained);
+    this.#plan = runner.planBackward({ dropped, trainsStem: embedding.isTrained });
   }
 
   /** Whether nothing that is trained would have a gradient. */
@@ -139,15 +150,13 @@ export class StepRunner {
 
   /**
    * Adds the gradients of a function of the log-probabilities of the batch's labels to `gradients`; `derivatives` are
-   * those of the function by each. Returns the log-probabilities. `isLast`: no other micro-batch follows in the step;
-   * `blocksBackward`: what runs the blocks backward.
+   * those of the function by each. Returns the log-probabilities.
    */
   accumulate(
     batch: Batch,
     derivatives: Float32Array,
     key: MicroBatchKey,
-    isLast = false,
-    blocksBackward: BlocksBackward = runBlocksBackward,
+    { isLast = false, blocksBackward = runBlocksBackward }: AccumulateOptions = {},
   ): Promise<Float32Array> {
     this.gradients.isLast = isLast;
     if (this.isIdle) return this.logProbs(batch, key);
@@ -217,7 +226,8 @@ export class StepRunner {
     await forwardBlocks(runner, pass, betweenBlocks, async (layer, withRide) => {
       const { dropped, runs } = this.#plan.blocks[layer]!;
       const isTraced = kept !== null && runs;
-      const { y, saved } = await runner.forward(layer, x, withRide, isTraced && savesOf(recompute), dropped);
+      const saves = isTraced ? savesOf(recompute) : "nothing";
+      const { y, saved } = await runner.forward(layer, x, withRide, saves, dropped);
       if (isTraced) await kept.keep({ ...saved, x });
       else session.pool.release(x);
       x = y;

@@ -1,6 +1,11 @@
 /** @file The blocks in a planned pass, forward and backward. It mirrors `run/blocks/block-runner`. */
 import type { AdapterView } from "../../../peft/adapter-view.ts";
-import { type BackwardPlan, BackwardPlanner, type BlockPlan } from "../../../run/blocks/backward-plan.ts";
+import {
+  type BackwardPlan,
+  BackwardPlanner,
+  type BackwardRequest,
+  type BlockPlan,
+} from "../../../run/blocks/backward-plan.ts";
 import { type Saves, blockProgram } from "../../../run/blocks/block-programs.ts";
 import { type BlockStructure, structuresOf } from "../../../run/blocks/block-structure.ts";
 import type { PlannedGradients } from "./planned-gradients.ts";
@@ -14,10 +19,16 @@ export class PlannedBlocks {
   readonly #planner: BackwardPlanner;
   readonly #gradients: PlannedGradients;
 
-  constructor(place: PassPlace, adapter: AdapterView | null, training: boolean, gradients: PlannedGradients) {
+  /** `training`: dropout is drawn. */
+  constructor(
+    place: PassPlace,
+    adapter: AdapterView | null,
+    gradients: PlannedGradients,
+    { training }: { readonly training: boolean },
+  ) {
     this.#place = place;
     this.#adapter = adapter;
-    this.#structures = structuresOf(place.facts, adapter, training);
+    this.#structures = structuresOf(place.facts, adapter, { training });
     this.#planner = new BackwardPlanner(place.facts.model, this.#structures);
     this.#gradients = gradients;
   }
@@ -27,8 +38,8 @@ export class PlannedBlocks {
   }
 
   /** Plans a backward pass. */
-  plan(dropped: readonly (readonly string[])[], trainsStem: boolean): BackwardPlan {
-    return this.#planner.plan(dropped, trainsStem);
+  plan(request: BackwardRequest): BackwardPlan {
+    return this.#planner.plan(request);
   }
 
   /** Runs a block forward: what it gives, and what is saved of it by name. */
@@ -39,7 +50,11 @@ export class PlannedBlocks {
     dropped: readonly string[],
   ): { y: PlannedBlock; saved: Readonly<Record<string, PlannedBlock>> } {
     const { programs, pool, facts } = this.#place;
-    const sizes = { length: pass.bindings.T, inputGradient: true, dropped: saves ? dropped : [] };
+    const sizes = {
+      length: pass.bindings.T,
+      inputGradient: true,
+      dropped: saves === "nothing" ? [] : dropped,
+    };
     const program = blockProgram(facts.model, this.#structures[layer]!, { kind: "forward", saves, ...sizes });
     const { spec, made } = programs.build(program);
     makeInputs(pool, made.part, pass);

@@ -30,7 +30,12 @@ export class PlannedHead {
   readonly #gradients: PlannedGradients;
 
   /** `training`: dropout is drawn. */
-  constructor(place: PassPlace, adapter: AdapterView | null, training: boolean, gradients: PlannedGradients) {
+  constructor(
+    place: PassPlace,
+    adapter: AdapterView | null,
+    gradients: PlannedGradients,
+    { training }: { readonly training: boolean },
+  ) {
     this.#place = place;
     this.#adapter = adapter;
     this.#training = training;
@@ -55,7 +60,7 @@ export class PlannedHead {
     const { facts, pool, programs } = this.#place;
     const variant = this.#variant("loss");
     if (readsSlices(facts, this.#adapter, variant.arithmetic))
-      return pool.release(...this.#vocabulary(numLabels, false));
+      return pool.release(...this.#vocabulary("loss", numLabels));
     const program = headProgram(facts.model, this.#adapter, variant);
     for (const N of chunks(numLabels, headChunkOf(variant.arithmetic))) {
       const { made } = programs.build(program);
@@ -98,7 +103,7 @@ export class PlannedHead {
     const dx = this.#lend(floats(["B", "T", model.width]), bindings);
     const variant = this.#variant("lossAndGradients");
     if (readsSlices(facts, this.#adapter, variant.arithmetic)) {
-      pool.release(...this.#vocabulary(numLabels, true));
+      pool.release(...this.#vocabulary("gradient", numLabels));
       return dx;
     }
     const program = headProgram(model, this.#adapter, variant);
@@ -139,7 +144,8 @@ export class PlannedHead {
   }
 
   /** One walk over the vocabulary for all positions, in chunks; returns what is given back after it. */
-  #vocabulary(numLabels: number, hasGradient: boolean): PlannedBlock[] {
+  #vocabulary(wanted: "loss" | "gradient", numLabels: number): PlannedBlock[] {
+    const hasGradient = wanted === "gradient";
     const { facts, pool, programs } = this.#place;
     const { model } = facts;
     const program = (kind: VocabularyProgramKind): ReturnType<typeof vocabularyProgram> =>

@@ -29,13 +29,13 @@ export class PlannedPass {
   readonly #head: PlannedHead;
 
   /** `training`: dropout is drawn. */
-  constructor(place: PassPlace, adapter: AdapterView | null, training: boolean) {
+  constructor(place: PassPlace, adapter: AdapterView | null, { training }: { readonly training: boolean }) {
     this.#place = place;
     this.#adapter = adapter;
     this.#gradients = new PlannedGradients(place.pool);
     this.#embedding = new PlannedEmbedding(place, adapter, this.#gradients);
-    this.#blocks = new PlannedBlocks(place, adapter, training, this.#gradients);
-    this.#head = new PlannedHead(place, adapter, training, this.#gradients);
+    this.#blocks = new PlannedBlocks(place, adapter, this.#gradients, { training });
+    this.#head = new PlannedHead(place, adapter, this.#gradients, { training });
   }
 
   /** A step begins: no gradient has been written. */
@@ -44,11 +44,11 @@ export class PlannedPass {
   }
 
   /** Log-probabilities of labels, without gradients; with predictions, their logits too. */
-  score(shape: PassShape, predicts = false): void {
+  score(shape: PassShape, { predicts }: { readonly predicts: boolean } = { predicts: false }): void {
     const pass = beginPass(shape);
     let x = this.#embedding.forward(pass);
     for (let layer = 0; layer < this.#blocks.count; layer++) {
-      const { y } = this.#blocks.forward(layer, pass, false, []);
+      const { y } = this.#blocks.forward(layer, pass, "nothing", []);
       this.#place.pool.release(x);
       x = y;
     }
@@ -76,13 +76,13 @@ export class PlannedPass {
     const { pool } = this.#place;
     const pass = beginPass(shape);
     const trainsStem = this.#embedding.trains();
-    const { blocks, stopsAtHead } = this.#blocks.plan(dropped, trainsStem);
+    const { blocks, stopsAtHead } = this.#blocks.plan({ dropped, trainsStem });
     if (stopsAtHead && (this.#adapter?.trained(null).length ?? 0) === 0) return this.score(shape);
     const kept = new PlannedKept(pool, activations);
     let x = this.#embedding.forward(pass);
     const given: string[][] = [];
     for (const [layer, block] of blocks.entries()) {
-      const saves = block.runs && savesOf(recompute);
+      const saves = block.runs ? savesOf(recompute) : "nothing";
       const { y, saved } = this.#blocks.forward(layer, pass, saves, block.dropped);
       given.push(Object.keys(saved));
       if (block.runs) kept.keep([...Object.values(saved), x]);
@@ -125,8 +125,9 @@ export class PlannedPass {
       const own = facts.model.layers[layer]?.branches ?? [];
       const below: PlannedBlock[] = [];
       for (const dropped of [[], ...own.map(({ name }) => [name])]) {
-        const only = turn.blocks.map((_, each) => (each === layer ? dropped : []));
-        const { runs } = this.#blocks.plan(only, turn.trainsStem).blocks[layer]!;
+        const byBlock = turn.blocks.map((_, each) => (each === layer ? dropped : []));
+        const { trainsStem } = turn;
+        const { runs } = this.#blocks.plan({ dropped: byBlock, trainsStem }).blocks[layer]!;
         const copy = !runs && block.wantsInput ? pool.lend(whole.lentBytes) : null;
         this.#gradients.begin();
         const dx = runs ? this.#backward(layer, turn, { ...block, dropped }) : copy;
