@@ -147,17 +147,14 @@ export function nearestName(unknown: string, known: readonly string[]): NameMatc
   const name = plainName(unknown);
   const find = (plain: string | null): string | undefined =>
     known.find((candidate) => plain !== null && plainName(candidate) === plain);
-  const match = (found: string, value: string | null = null, isSynonym = false): NameMatch => ({
-    name: found,
-    value,
-    isSynonym,
-    text: value === null ? found : `${found} ${value}`,
-  });
+  const match = (found: string): NameMatch => ({ name: found, value: null, isSynonym: false, text: found });
   const same = find(name) ?? find(name.replace(/^no-/, ""));
   if (same !== undefined) return match(same);
   for (const row of SYNONYM_ROWS) {
     const found = row.others.includes(name) ? find(row.name) : undefined;
-    if (found !== undefined) return match(found, row.value, true);
+    if (found === undefined) continue;
+    const { value } = row;
+    return { name: found, value, isSynonym: true, text: value === null ? found : `${found} ${value}` };
   }
   // What has advice of its own is no slip.
   if (adviceFor(name) !== null) return null;

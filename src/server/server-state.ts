@@ -213,14 +213,14 @@ export class ServerState {
   async load(
     name: string,
     path: string,
-    { mayReplace = false, signal }: { mayReplace?: boolean; signal?: AbortSignal } = {},
+    options: { mayReplace?: boolean; signal?: AbortSignal } = {},
   ): Promise<void> {
     if (name === this.name) {
       throw new UsageError("usage/adapter", `Cannot name an adapter "${name}": the model has that name`, {
         hint: "Choose another name.",
       });
     }
-    await this.model.engine.adapters.add(name, path, mayReplace, signal);
+    await this.model.engine.adapters.add(name, path, options);
     this.#withdrawn.delete(name);
     this.#createdOf.set(name, this.seconds());
   }

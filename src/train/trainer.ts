@@ -93,9 +93,7 @@ class Training {
   }
 
   async #checkFolder(): Promise<void> {
-    await (this.#given.resume
-      ? this.#folder.checkpoints.requireSome()
-      : this.#folder.check(this.#given.overwrite));
+    await (this.#given.resume ? this.#folder.checkpoints.requireSome() : this.#folder.check(this.#given));
   }
 
   /** What is read is not to be written over. */
@@ -130,7 +128,7 @@ class Training {
       const fitted = await fitRun(opened, new Set([...this.#keys, ...(resume ? PLANNED_SETTINGS : [])]));
       const budgetBytes = parseByteSize(fitted.prepared.options.residentMemory ?? "");
       const shards = new ShardFolder(folder.path);
-      await shards.sweep(budgetBytes !== null);
+      await shards.sweep({ isNeeded: budgetBytes !== null });
       const pages = new LargePages();
       const memory =
         budgetBytes === null
@@ -141,7 +139,7 @@ class Training {
               takenBytes: residentBytes(fitted.prepared.checkpoint),
             });
       const activations = new ShardFolder(folder.path, ACTIVATIONS_FOLDER);
-      await activations.sweep(findActivationForm(options.activations).usesDisk);
+      await activations.sweep({ isNeeded: findActivationForm(options.activations).usesDisk });
       try {
         const setup = await setUp(opened, fitted, memory, shared?.session.base);
         for (const message of describeFit(fitted)) this.#tell(message);
@@ -183,7 +181,7 @@ class Training {
         try {
           return await run.next();
         } catch (error) {
-          throw await withWayOn(error, request.store, options.overwrite);
+          throw await withWayOn(error, request.store, options);
         } finally {
           tellNew();
         }

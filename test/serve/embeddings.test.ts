@@ -6,7 +6,7 @@ import OpenAI from "openai";
 import { openTextModel } from "../../src/engine/text-model.ts";
 import { readAdapter } from "../../src/format/by-path.ts";
 import type { Adapter } from "../../src/peft/attach.ts";
-import { continuation } from "../../src/engine/prompts/prompt.ts";
+import { factsOfText } from "../../src/engine/prompts/prompt.ts";
 import { ForwardPass } from "../../src/run/forward-pass.ts";
 import { hostTensor } from "../../src/runtime/host-tensor.ts";
 import { listen } from "../../src/server/listening/listen.ts";
@@ -31,7 +31,8 @@ async function plainly(text: string, adapter: Adapter | null): Promise<number[]>
   const input = hostTensor("int64", [1, ids.length], BigInt64Array.from(ids, BigInt));
   const weight = (await session.weights.readOutsideBlocks(["model.norm.weight"]))["model.norm.weight"];
   assert.ok(weight);
-  return await pass.run(input, continuation(0, ids.length, true), async ({ data, shape }) => {
+  const isPromptEnd = (_row: number, index: number): boolean => index === ids.length - 1;
+  return await pass.run(input, { ...factsOfText(ids.length), isPromptEnd }, async ({ data, shape }) => {
     const width = shape[2]!;
     const mean = Array.from({ length: width }, () => 0);
     for (let t = 0; t < ids.length; t++) {

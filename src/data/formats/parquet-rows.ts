@@ -51,7 +51,7 @@ export async function* readParquetRows(
         rowEnd: line + numRows,
       });
     });
-    for (const row of rows) yield { value: toJson(row, true), source: { file, line: ++line } };
+    for (const row of rows) yield { value: rowToJson(row), source: { file, line: ++line } };
   }
 }
 
@@ -78,13 +78,18 @@ function columnsOf(schema: SchemaTree, { row_groups: groups }: FileMetaData): Co
   });
 }
 
-/** 64-bit integers are bigint in Parquet, and what lies in a column has every field that a row of it has, most of them null. */
-function toJson(value: unknown, isColumn = false): unknown {
+/** A row keeps the columns that are null. */
+function rowToJson(row: Readonly<Record<string, unknown>>): unknown {
+  return Object.fromEntries(Object.entries(row).map(([key, each]) => [key, toJson(each)]));
+}
+
+/** 64-bit integers are bigint in Parquet. An object in a column has every field that any of the column has: what is null was not there. */
+function toJson(value: unknown): unknown {
   if (typeof value === "bigint")
     return Number.isSafeInteger(Number(value)) ? Number(value) : new LongInteger(String(value));
   if (Array.isArray(value)) return value.map((each) => toJson(each));
   if (typeof value !== "object" || value === null || ArrayBuffer.isView(value) || value instanceof Date)
     return value;
-  const fields = Object.entries(value).filter(([, each]) => isColumn || each !== null);
+  const fields = Object.entries(value).filter(([, each]) => each !== null);
   return Object.fromEntries(fields.map(([key, each]) => [key, toJson(each)]));
 }

@@ -28,7 +28,8 @@ const map: Filter = (value, call) => {
   return Stream.from(isTrue(value) ? listOf(value, call) : [], each);
 };
 
-function toNumber(value: Value, otherwise: Value, isWhole: boolean): Value {
+function toNumber(value: Value, otherwise: Value, type: "float" | "int"): Value {
+  const isWhole = type === "int";
   if (isNumber(value)) return isWhole ? BigInt(Math.trunc(Number(value))) : Number(value);
   const text = typeof value === "string" ? strip(value, "both") : "";
   if (isWhole && /^[-+]?\d+$/.test(text)) return BigInt(text.replace("+", ""));
@@ -56,8 +57,8 @@ const FILTERS: Readonly<Record<string, Filter>> = {
       : itemOf(value, name, meter),
   d: defaultOf,
   default: defaultOf,
-  float: (value, call) => toNumber(value, argument(call, 0, "default") ?? 0, false),
-  int: (value, call) => toNumber(value, argument(call, 0, "default") ?? 0n, true),
+  float: (value, call) => toNumber(value, argument(call, 0, "default") ?? 0, "float"),
+  int: (value, call) => toNumber(value, argument(call, 0, "default") ?? 0n, "int"),
   map,
 };
 

@@ -36,7 +36,7 @@ export function createTokenStream(
   let numEmitted = 0; // characters of the pending ids' text that have been emitted
   let isHolding = false;
 
-  const takeText = (isLast: boolean): string => {
+  const takeText = ({ isLast }: { readonly isLast: boolean }): string => {
     const text = decode([...context, ...pending]).slice(decode(context).length);
     isHolding = !isLast && text.endsWith(REPLACEMENT);
     const numSettled = isHolding ? text.length - 1 : text.length;
@@ -54,10 +54,10 @@ export function createTokenStream(
   return {
     push(id) {
       pending.push(id);
-      return takeText(false);
+      return takeText({ isLast: false });
     },
     end() {
-      const rest = takeText(true);
+      const rest = takeText({ isLast: true });
       context = [];
       pending = [];
       numEmitted = 0;

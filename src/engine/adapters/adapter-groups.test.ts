@@ -42,7 +42,7 @@ after(async () => {
 
 /** Which rows run together. */
 async function batchesOf(rows: readonly (HeldAdapter | null)[]): Promise<(readonly number[])[]> {
-  return (await adapters.rows.of(rows, false)).map((batch) => batch.rows);
+  return (await adapters.rows.of(rows)).map((batch) => batch.rows);
 }
 
 async function write(adapter: string | null): Promise<number[]> {
@@ -66,7 +66,7 @@ test("those that texts have stay; of the others the one that was used longest ag
   adapters.release(two);
   adapters.release(three);
   // The second was used before the third.
-  await adapters.rows.of([three], false);
+  await adapters.rows.of([three]);
   const again = await adapters.acquire("one");
   assert.deepEqual(await batchesOf([again, three, null]), [[0, 1, 2]]);
   const last = await adapters.acquire("two");
@@ -106,7 +106,7 @@ test("adapters on experts, whose inputs are sorted by expert, write in turn with
   const alone = [];
   for (const held of rows) alone.push(await writeWith(held));
   assert.deepEqual(await Promise.all(rows.map(writeWith)), alone);
-  assert.equal((await pool.rows.of(rows, false)).length, 3);
+  assert.equal((await pool.rows.of(rows)).length, 3);
 });
 
 test("texts are the same whether their adapters share a pass or take turns", async () => {
@@ -129,7 +129,7 @@ test("who loads an adapter that takes turns hears why", async () => {
     onNote: (note) => notes.push(note),
   });
   after(() => pool.close());
-  await pool.add("alone", "", false);
+  await pool.add("alone", "");
   assert.deepEqual(notes, [
     'Texts with adapter "alone" take turns with those of others, not one pass with them: it sits on lm_head',
   ]);

@@ -167,7 +167,7 @@ test("an adapter that nobody waits for any more when it cannot be read is read a
 test("what was to be loaded, and nobody waits for any more, cannot be asked for", async () => {
   const { pool, gate, freed } = openGated();
   const stop = new AbortController();
-  const added = pool.add("slow", "slow", false, stop.signal);
+  const added = pool.add("slow", "slow", { signal: stop.signal });
   stop.abort(new Error("late"));
   gate.resolve();
   await assert.rejects(added, { message: "late" });

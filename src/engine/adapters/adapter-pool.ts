@@ -92,7 +92,11 @@ export class AdapterPool {
    * Reads an adapter, and only then lets it be asked for, in the place of one of its name if it may replace that.
    * @throws UsageError "usage/adapter" when the name is taken; the signal's reason when it is aborted by then; as reading it
    */
-  async add(name: string, path: string, mayReplace: boolean, signal?: AbortSignal): Promise<void> {
+  async add(
+    name: string,
+    path: string,
+    { mayReplace = false, signal }: { readonly mayReplace?: boolean; readonly signal?: AbortSignal } = {},
+  ): Promise<void> {
     if (!mayReplace) this.#names.requireFree(name);
     const entry = newEntry(name, path);
     entry.numUsers++;

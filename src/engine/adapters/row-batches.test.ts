@@ -73,10 +73,7 @@ for (const [method, options, numBatches] of [
     const { adapters } = model.generator.engine;
     const held = new Map<string | null, HeldAdapter | null>([[null, null]]);
     for (const name of ["a", "b"]) held.set(name, await adapters.hold(model.tasks.get(name).adapter));
-    const batches = await adapters.rows.of(
-      TASKS.map((name) => held.get(name) ?? null),
-      false,
-    );
+    const batches = await adapters.rows.of(TASKS.map((name) => held.get(name) ?? null));
     assert.equal(batches.length, numBatches);
   });
 }

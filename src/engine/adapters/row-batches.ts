@@ -41,7 +41,10 @@ export class RowBatches {
    * alike whatever runs beside it. Where products round, the last bit of a float decides roundings, so each method then has
    * a batch of its own, and so have rows without an adapter.
    */
-  async of(rows: readonly (HeldAdapter | null)[], isInvariant: boolean): Promise<RowBatch[]> {
+  async of(
+    rows: readonly (HeldAdapter | null)[],
+    { isInvariant = false }: { readonly isInvariant?: boolean } = {},
+  ): Promise<RowBatch[]> {
     const asked = new Set(rows);
     const [first = null, ...others] = asked;
     if (others.length === 0 && (first === null || this.#options.isOwnFirst)) {

@@ -6,7 +6,7 @@ import { ThoughtReader, findThoughtMarks } from "./thought-reader.ts";
 const MARKS = ["<t>", "</t>"] as const;
 
 function read(pieces: readonly string[], hasBegun: boolean): { reasoning: string; content: string } {
-  const reader = new ThoughtReader(MARKS, hasBegun);
+  const reader = new ThoughtReader(MARKS, { hasBegun });
   const parts = [...pieces.map((piece) => reader.push(piece)), reader.end()];
   const all = (of: "reasoning" | "content"): string => parts.map((part) => part[of]).join("");
   return { reasoning: all("reasoning"), content: all("content") };
@@ -45,7 +45,7 @@ test("however a text is cut into pieces, thought and answer are the same", () =>
 });
 
 test("nothing is held back but what may be a mark, or white space before one", () => {
-  const reader = new ThoughtReader(MARKS, false);
+  const reader = new ThoughtReader(MARKS);
   assert.deepEqual(reader.push(" <t"), { reasoning: "", content: "" });
   assert.deepEqual(reader.push("> one <"), { reasoning: "one", content: "" });
   assert.deepEqual(reader.push("b"), { reasoning: " <b", content: "" });

@@ -33,7 +33,7 @@ export class ThoughtReader {
   #isBehindMark: boolean;
 
   /** `hasBegun`: the prompt ends with the first mark, so the text begins with a thought. */
-  constructor(marks: ThoughtMarks, hasBegun: boolean) {
+  constructor(marks: ThoughtMarks, { hasBegun = false }: { readonly hasBegun?: boolean } = {}) {
     this.#marks = marks;
     this.#part = hasBegun ? "thought" : "start";
     this.#isBehindMark = hasBegun;
@@ -47,15 +47,15 @@ export class ThoughtReader {
   /** Takes the next piece. */
   push(text: string): ThoughtPart {
     this.#held += text;
-    return this.#read(false);
+    return this.#read({ isEnd: false });
   }
 
   /** Ends the text; a thought without an end is one all the same. */
   end(): ThoughtPart {
-    return this.#read(true);
+    return this.#read({ isEnd: true });
   }
 
-  #read(isEnd: boolean): ThoughtPart {
+  #read({ isEnd }: { readonly isEnd: boolean }): ThoughtPart {
     const [open, close] = this.#marks;
     if (this.#part === "start") {
       const text = this.#held.trimStart();

@@ -10,7 +10,7 @@ import { measureSmoothing } from "../../run/smoothing.ts";
 import type { Residency, Smoothing } from "../../run/weights/weights.ts";
 import type { Engine } from "../../runtime/engine.ts";
 import { hostTensor } from "../../runtime/host-tensor.ts";
-import { continuation } from "../prompts/prompt.ts";
+import { factsOfText } from "../prompts/prompt.ts";
 
 /** Prose, talk, numbers, code. */
 const TEXT = `The old house by the river had stood empty for years. "Who lives there?" she asked, and nobody answered. \
@@ -37,7 +37,7 @@ export async function openWritingSession(
       .slice(0, maxPositions);
     if (ids.length === 0) return new Map();
     const input = hostTensor("int64", [1, ids.length], BigInt64Array.from(ids, BigInt));
-    const facts = continuation(0, ids.length, false);
+    const facts = factsOfText(ids.length);
     return await measureSmoothing(engine, base, arithmetic, { input, facts });
   };
   const measureMany = (): Promise<Smoothing> => measure(compute.many ?? {});

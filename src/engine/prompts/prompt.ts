@@ -35,18 +35,17 @@ export function checkPrompt(
   }
 }
 
-/** `length` tokens of one sequence that follow `past` cached ones; the last may be the end of the prompt. */
-export function continuation(past: number, length: number, endsPrompt: boolean): PassFacts {
-  const total = past + length;
-  const positions = BigInt64Array.from({ length: total }, (_, t) => BigInt(t));
-  const segments = new Int32Array(total).fill(1);
+/** The facts of a pass through one text of `length` tokens, which is no prompt. */
+export function factsOfText(length: number): PassFacts {
+  const positions = BigInt64Array.from({ length }, (_, t) => BigInt(t));
+  const segments = new Int32Array(length).fill(1);
   return {
     numRows: 1,
     length,
-    positions: positions.subarray(past),
-    segments: segments.subarray(past),
+    positions,
+    segments,
     tokenTypes: null,
     keys: { positions, segments },
-    isPromptEnd: endsPrompt ? (_row, index) => index === length - 1 : null,
+    isPromptEnd: null,
   };
 }

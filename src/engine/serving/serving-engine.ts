@@ -206,10 +206,8 @@ export class ServingEngine implements Riders {
     const alive = texts.filter((text) => this.#texts.isAlive(text));
     try {
       const isInvariant = alive.some(({ sequence }) => sequence.isBatchInvariant);
-      const batches = await this.adapters.rows.of(
-        alive.map(({ held }) => held),
-        isInvariant,
-      );
+      const held = alive.map((text) => text.held);
+      const batches = await this.adapters.rows.of(held, { isInvariant });
       for (const batch of batches) await this.#pass(batch, alive, count);
     } catch (error) {
       for (const text of alive) this.#texts.fail(text, error);
@@ -275,7 +273,7 @@ export class ServingEngine implements Riders {
     if (texts.length > 0) {
       const held = texts.map((text) => text.held);
       await ride.add(texts, async () => {
-        const [batch] = await rows.of(held, false);
+        const [batch] = await rows.of(held);
         return batch ? await this.#prepare(batch, texts, 1) : null;
       });
     }

@@ -21,7 +21,11 @@ export class CallReader {
   #hasCalls: boolean;
 
   /** `functions` that there are: calls of others are text. `isForced`: the answer is held to calls, and no text. */
-  constructor(format: ToolFormat, functions: readonly ToolFunction[], isForced = false) {
+  constructor(
+    format: ToolFormat,
+    functions: readonly ToolFunction[],
+    { isForced = false }: { readonly isForced?: boolean } = {},
+  ) {
     this.#format = format;
     this.#hasCalls = isForced;
     this.#functions = functions;
@@ -30,15 +34,15 @@ export class CallReader {
   /** Takes the next piece. */
   push(text: string): ReadPart {
     this.#held += text;
-    return this.#read(false);
+    return this.#read({ isEnd: false });
   }
 
   /** Ends the answer. */
   end(): ReadPart {
-    return this.#read(true);
+    return this.#read({ isEnd: true });
   }
 
-  #read(isEnd: boolean): ReadPart {
+  #read({ isEnd }: { readonly isEnd: boolean }): ReadPart {
     let content = "";
     const calls: ToolCall[] = [];
     const give = (length: number): void => {

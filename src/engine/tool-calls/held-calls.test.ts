@@ -102,7 +102,7 @@ for (const format of TOOL_FORMATS) {
       for (let seed = 0; seed < 6; seed++) {
         const text = draw(grammar, vocabulary.size, specials, new Random(seed));
         if (text === null) continue;
-        const reader = new CallReader(format, FUNCTIONS, true);
+        const reader = new CallReader(format, FUNCTIONS, { isForced: true });
         const parts = [reader.push(text), reader.end()];
         assert.equal(parts.map(({ content }) => content).join(""), "", text);
         for (const call of parts.flatMap(({ calls }) => calls)) {

@@ -12,11 +12,12 @@ import { PREFIX } from "./adapter-tensors.ts";
 const CLASSES_KEY = "id2label";
 
 /** The classes of a model whose files have no head for them, as notes for the tensors' file. */
-export function classesMetadata(
-  { raw }: { readonly raw: Readonly<Record<string, unknown>> },
-  isFresh: boolean,
-): Record<string, string> {
-  return isFresh ? { [CLASSES_KEY]: JSON.stringify(raw["id2label"]) } : {};
+export function classesMetadata({
+  raw,
+}: {
+  readonly raw: Readonly<Record<string, unknown>>;
+}): Record<string, string> {
+  return { [CLASSES_KEY]: JSON.stringify(raw["id2label"]) };
 }
 
 /**

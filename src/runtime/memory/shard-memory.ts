@@ -139,7 +139,7 @@ export class ShardMemory implements VectorMemory {
     this.#residentBytes += sizeBytes;
     this.#traffic.peakBytes = Math.max(this.#traffic.peakBytes, this.#residentBytes);
     try {
-      const numBytes = await shard.fill(use, isNew);
+      const numBytes = await shard.fill(use, { isNew });
       this.#traffic.readBytes += numBytes;
     } catch (error) {
       this.#residentBytes -= sizeBytes;

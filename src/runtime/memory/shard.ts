@@ -59,7 +59,7 @@ export class Shard {
   }
 
   /** Gives memory its numbers; returns how many bytes were read for them. `isNew`: its memory is all zeros. */
-  async fill(use: Use, isNew: boolean): Promise<number> {
+  async fill(use: Use, { isNew }: { readonly isNew: boolean }): Promise<number> {
     const { load, form, sizeBytes } = this.#spec;
     const { buffer } = this.memory;
     if (load && !(form && this.#isStored)) {

@@ -57,7 +57,7 @@ test("what comes after a call is an item of its own, in the order in which it wa
     ...output.add({ content: "go" }, [{ token: "go" }]),
     ...output.add({ content: ".", tool_calls: [call, { ...call, id: "call_2" }] }, []),
     ...output.add({ content: "done" }, []),
-    ...output.end(true, []),
+    ...output.end("completed", []),
   ];
   assert.deepEqual(rebuild(events), output.items);
   assert.deepEqual(
@@ -78,11 +78,11 @@ test("what is cut off says so, and an answer of nothing is an empty text", () =>
   const cut = newOutput();
   const begun = cut.add({ content: "ka" }, []);
   assert.equal((cut.items[0] as Item).status, "incomplete");
-  const events = [...begun, ...cut.end(false, [{ token: "" }])];
+  const events = [...begun, ...cut.end("incomplete", [{ token: "" }])];
   const [item] = cut.items as Item[];
   assert.deepEqual([item?.status, item?.content?.[0]?.logprobs], ["incomplete", [{ token: "" }]]);
   assert.equal(events.filter(({ type }) => type === "response.output_item.done").length, 1);
   const empty = newOutput();
-  assert.deepEqual(rebuild(empty.end(true, [])), empty.items);
+  assert.deepEqual(rebuild(empty.end("completed", [])), empty.items);
   assert.equal((empty.items[0] as Item).content?.[0]?.text, "");
 });

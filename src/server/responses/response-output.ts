@@ -57,10 +57,10 @@ export class ResponseOutput {
   }
 
   /** Ends the last item; `logProbs` are of tokens without a text, at its end. An answer of nothing has an empty text. */
-  end(isWhole: boolean, logProbs: readonly object[]): ResponseEvent[] {
+  end(status: "completed" | "incomplete", logProbs: readonly object[]): ResponseEvent[] {
     const begun = this.#open || this.#items.length > 0 ? [] : this.#begin("message");
     if (this.#open?.kind === "message") this.#open.logProbs.push(...logProbs);
-    return [...begun, ...this.#close(isWhole ? "completed" : "incomplete")];
+    return [...begun, ...this.#close(status)];
   }
 
   #addText(kind: TextKind, text: string, logProbs: readonly object[]): ResponseEvent[] {

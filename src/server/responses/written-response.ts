@@ -82,10 +82,10 @@ export class WrittenResponse {
   end(end: ServeEnd): { readonly events: NumberedEvent[]; readonly response: object } {
     const last = this.#answer.end();
     const events = last ? this.#output.add(last, this.#takeLogProbs(last)) : [];
-    const isWhole = end.finishReason === "stop";
-    events.push(...this.#output.end(isWhole, this.#logProbs));
+    const status = end.finishReason === "stop" ? "completed" : "incomplete";
+    events.push(...this.#output.end(status, this.#logProbs));
     const response = this.#whole(end);
-    events.push({ type: isWhole ? "response.completed" : "response.incomplete", response });
+    events.push({ type: `response.${status}`, response });
     return { events: this.#number(events), response };
   }
 

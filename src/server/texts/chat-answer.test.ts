@@ -9,7 +9,7 @@ const use = { tools: [], format: HERMES, functions: [now], isForced: false, isHe
 
 test("what a model thinks is told under a name of its own, and calls in it are none", () => {
   const call = '<tool_call>{"name": "now", "arguments": {}}</tool_call>';
-  const answer = new ChatAnswer(use, new ThoughtReader(["<think>", "</think>"], false), () => "1");
+  const answer = new ChatAnswer(use, new ThoughtReader(["<think>", "</think>"]), () => "1");
   const deltas = [..."<think>\nmay I ".split(""), call, "?\n</think>\n\nyes ", call].map((piece) =>
     answer.push(piece),
   );
@@ -32,7 +32,7 @@ test("what a model thinks is told under a name of its own, and calls in it are n
 test("an answer without a thought has no key for one", () => {
   const answer = new ChatAnswer(
     { ...use, format: null },
-    new ThoughtReader(["<think>", "</think>"], false),
+    new ThoughtReader(["<think>", "</think>"]),
     () => "1",
   );
   assert.deepEqual(answer.push("y"), { content: "y" });

@@ -4,7 +4,7 @@
  */
 import { CallReader, type ReadPart } from "../../engine/tool-calls/call-reader.ts";
 import type { ToolCall } from "../../engine/tool-calls/tool-format.ts";
-import type { ThoughtPart, ThoughtReader } from "../../engine/answers/thought-reader.ts";
+import type { ThoughtReader } from "../../engine/answers/thought-reader.ts";
 import type { FinishReason } from "../../engine/serving/serve-request.ts";
 import { finishReasonOf } from "./text-job.ts";
 import type { ToolUse } from "./tool-use.ts";
@@ -35,7 +35,7 @@ export class ChatAnswer {
   /** `thoughts` null: the model does not think. */
   constructor({ format, functions, isForced }: ToolUse, thoughts: ThoughtReader | null, newId: () => string) {
     this.#thoughts = thoughts;
-    this.#reader = format && new CallReader(format, functions, isForced);
+    this.#reader = format && new CallReader(format, functions, { isForced });
     this.#idOf = format?.idOf ?? String;
     this.#newId = newId;
   }
@@ -47,27 +47,24 @@ export class ChatAnswer {
 
   /** Takes a piece of text; null: nothing can be told yet. */
   push(text: string): ChatDelta | null {
-    return this.#take(this.#thoughts?.push(text) ?? { reasoning: "", content: text }, false);
+    const { reasoning, content } = this.#thoughts?.push(text) ?? { reasoning: "", content: text };
+    return this.#add(reasoning, [this.#read(content)]);
   }
 
   /** Takes the end. */
   end(): ChatDelta | null {
-    return this.#take(this.#thoughts?.end() ?? { reasoning: "", content: "" }, true);
+    const { reasoning, content } = this.#thoughts?.end() ?? { reasoning: "", content: "" };
+    return this.#add(reasoning, [this.#read(content), ...(this.#reader ? [this.#reader.end()] : [])]);
   }
 
   /** Calls are read out of what is no thought. */
-  #take({ reasoning, content }: ThoughtPart, isEnd: boolean): ChatDelta | null {
-    const parts = this.#reader
-      ? [this.#reader.push(content), ...(isEnd ? [this.#reader.end()] : [])]
-      : [{ content, calls: [] }];
-    return this.#add({
-      reasoning,
-      content: parts.map((part) => part.content).join(""),
-      calls: parts.flatMap((part) => part.calls),
-    });
+  #read(content: string): ReadPart {
+    return this.#reader?.push(content) ?? { content, calls: [] };
   }
 
-  #add({ reasoning, content, calls }: ThoughtPart & ReadPart): ChatDelta | null {
+  #add(reasoning: string, parts: readonly ReadPart[]): ChatDelta | null {
+    const content = parts.map((part) => part.content).join("");
+    const calls = parts.flatMap((part) => part.calls);
     this.#reasoning += reasoning;
     this.#content += content;
     const first = this.#calls.length;

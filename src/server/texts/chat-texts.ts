@@ -49,7 +49,8 @@ export async function chatTexts(
   );
   return {
     jobs,
-    newAnswer: () => new ChatAnswer(use, marks && new ThoughtReader(marks, hasBegun), newId ?? state.newId),
+    newAnswer: () =>
+      new ChatAnswer(use, marks && new ThoughtReader(marks, { hasBegun }), newId ?? state.newId),
   };
 }
 

@@ -24,7 +24,9 @@ export async function openSamples(
   }
   const { checkpoint } = origin;
   const tools = openTextTools(options.model, checkpoint.tokenizerFiles);
-  const prompts = await readSamplePrompts(options.samples, tools.template.hash !== null);
+  const prompts = await readSamplePrompts(options.samples, {
+    hasTemplate: tools.template.hash !== null,
+  });
   const maxNewTokens = options.sampleTokens;
   return {
     everySteps: options.evalEvery ?? plan.stepsPerEpoch,

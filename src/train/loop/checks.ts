@@ -32,12 +32,16 @@ export function stopped(step: number, totalSteps: number, hint: string): FailedE
 
 /**
  * An error of a run, told with the way on: what stopped for want of a place to write goes on from its newest checkpoint, or
- * begins anew. `replaces`: the same command does that.
+ * begins anew. `overwrite`: the same command does that.
  */
-export async function withWayOn(failure: unknown, store: RunStore, replaces: boolean): Promise<unknown> {
+export async function withWayOn(
+  failure: unknown,
+  store: RunStore,
+  { overwrite }: { readonly overwrite: boolean },
+): Promise<unknown> {
   if (!(failure instanceof FailedError) || failure.code !== "failed/write") return failure;
   const isBegun = (await store.newestCheckpoint().catch(() => null)) !== null;
-  const anew = replaces ? "begin anew with the same command" : "begin anew with --overwrite";
+  const anew = overwrite ? "begin anew with the same command" : "begin anew with --overwrite";
   const way = isBegun ? "go on with the same command and --resume" : anew;
   const hint = `${failure.hint ?? ""} Then ${way}.`.trimStart();
   return new FailedError(failure.code, failure.message, { hint, cause: failure });

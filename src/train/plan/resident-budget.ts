@@ -46,8 +46,7 @@ interface Need {
 /** Refuses a form of shards where there are none of it. @throws UsageError "usage/flag" */
 export function requireFrozenShards(
   shardDtype: ShardDtype | undefined,
-  hasBudget: boolean,
-  trainsAll: boolean,
+  { hasBudget, trainsAll }: { readonly hasBudget: boolean; readonly trainsAll: boolean },
 ): void {
   if (shardDtype === undefined || (hasBudget && (shardDtype === "float32" || !trainsAll))) return;
   throw new UsageError(

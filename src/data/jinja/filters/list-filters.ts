@@ -38,7 +38,7 @@ function extreme(sign: number): Filter {
 }
 
 /** Keeps the items of a list that pass a test, or those that do not; `hasPath`: the first argument says of what of them. */
-function selecting(keeps: boolean, hasPath: boolean): Filter {
+function selecting({ keeps, hasPath }: { readonly keeps: boolean; readonly hasPath: boolean }): Filter {
   return (value, call) => {
     const [path, ...rest] = hasPath ? call.args : [null, ...call.args];
     const [name, ...args] = rest;
@@ -80,14 +80,14 @@ export const LIST_FILTERS: Readonly<Record<string, Filter>> = {
   list: (value, call) => [...listOf(value, call)],
   max: extreme(1),
   min: extreme(-1),
-  reject: selecting(false, false),
-  rejectattr: selecting(false, true),
+  reject: selecting({ keeps: false, hasPath: false }),
+  rejectattr: selecting({ keeps: false, hasPath: true }),
   reverse: (value, call) => {
     if (typeof value === "string") return charactersOf(value).toReversed().join("");
     return Stream.from(listOf(value, call).toReversed());
   },
-  select: selecting(true, false),
-  selectattr: selecting(true, true),
+  select: selecting({ keeps: true, hasPath: false }),
+  selectattr: selecting({ keeps: true, hasPath: true }),
   sort: (value, call) => {
     const isSensitive = flag(call, 1, "case_sensitive");
     const keyOf = keyReader(call, argument(call, 2, "attribute") ?? null, isSensitive);

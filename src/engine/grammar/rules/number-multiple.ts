@@ -6,7 +6,7 @@
  */
 import type { Place, RuleBook } from "./automaton.ts";
 import { type JsonRules, MAX_DIGITS, either } from "./json-rules.ts";
-import { type Bounds, stepsWithin } from "./number-range.ts";
+import { type Bounds, type NumberType, stepsWithin } from "./number-range.ts";
 
 /** Each remainder has its place behind each digit. */
 const MAX_STEP = 1000;
@@ -18,8 +18,9 @@ export interface Step {
   readonly digits: number;
 }
 
-/** The least number that is a multiple of each, and whole if asked; null: none that can be followed. */
-export function commonStep(numbers: readonly number[], isWhole: boolean): Step | null {
+/** The least number of a type of JSON schemas that is a multiple of each; null: none that can be followed. */
+export function commonStep(numbers: readonly number[], type: NumberType): Step | null {
+  const isWhole = type === "integer";
   const steps = [...numbers, ...(isWhole ? [1] : [])].map((each) => /^(\d+)(?:\.(\d+))?$/.exec(`${each}`));
   const digits = Math.max(...steps.map((found) => found?.[2]?.length ?? 0));
   const units = steps.reduce((least, found) => {

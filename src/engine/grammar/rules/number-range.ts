@@ -53,17 +53,20 @@ const LARGEST = 10 ** MAX_DIGITS - 1;
 const FRACTION_DIGITS = 6;
 const STEPS = 10 ** FRACTION_DIGITS;
 
-/** A whole number, or any, between bounds. */
-export function addNumber(rules: JsonRules, from: Place, bounds: Bounds, isWhole: boolean): Place {
+/** What JSON schemas call a whole number, and any. */
+export type NumberType = "integer" | "number";
+
+/** A number between bounds. */
+export function addNumber(rules: JsonRules, from: Place, bounds: Bounds, type: NumberType): Place {
   const { book } = rules;
   const low = Math.max(Math.ceil(bounds.low), Math.floor(bounds.above) + 1, -LARGEST);
   const high = Math.min(Math.floor(bounds.high), Math.ceil(bounds.below) - 1, LARGEST);
   const { low: least, above, high: most, below } = bounds;
-  const rule = book.rule(`number ${[least, above, most, below, isWhole].join(" ")}`, (start) =>
+  const rule = book.rule(`number ${[least, above, most, below, type].join(" ")}`, (start) =>
     either(book, start, [
       (at) => addWhole(rules, at, 0, Math.max(low, 0), high),
       (at) => addWhole(rules, book.text(at, "-"), 1, Math.max(-high, 1), -low),
-      ...(isWhole ? [] : withFraction(rules, bounds)),
+      ...(type === "integer" ? [] : withFraction(rules, bounds)),
     ]),
   );
   return book.call(from, rule);

@@ -7,7 +7,7 @@ import type { Place, RuleBook } from "../rules/automaton.ts";
 import { common } from "../rules/common-rules.ts";
 import { JsonRules, count, either } from "../rules/json-rules.ts";
 import { type Step, addMultiple, commonStep, isMultiple } from "../rules/number-multiple.ts";
-import { NO_BOUNDS, addNumber, isWithin } from "../rules/number-range.ts";
+import { NO_BOUNDS, type NumberType, addNumber, isWithin } from "../rules/number-range.ts";
 import { addMembers } from "./members.ts";
 import { STRING_FORMATS } from "./string-formats.ts";
 import { PatternFault, addPattern } from "../rules/pattern-rules.ts";
@@ -81,10 +81,10 @@ class SchemaRules {
       case "integer":
       case "number":
         if (shape.multiples.length > 0) {
-          return addMultiple(this.#json, from, shape.bounds, this.#step(shape, view, type === "integer"));
+          return addMultiple(this.#json, from, shape.bounds, this.#step(shape, view, type));
         }
         if (shape.bounds !== NO_BOUNDS && isBound(shape)) {
-          return addNumber(this.#json, from, shape.bounds, type === "integer");
+          return addNumber(this.#json, from, shape.bounds, type);
         }
         return type === "integer" ? this.#json.integer(from) : this.#json.number(from);
       case "string":
@@ -101,7 +101,7 @@ class SchemaRules {
   #holds(value: unknown, shape: Shape, view: View): boolean {
     const number = rounded(value);
     if (typeof number === "number") {
-      const isStep = shape.multiples.length === 0 || isMultiple(number, this.#step(shape, view, false));
+      const isStep = shape.multiples.length === 0 || isMultiple(number, this.#step(shape, view, "number"));
       return isStep && isWithin(number, shape.bounds);
     }
     if (typeof value === "string") {
@@ -121,8 +121,8 @@ class SchemaRules {
     return true;
   }
 
-  #step({ multiples }: Shape, view: View, isWhole: boolean): Step {
-    const step = commonStep(multiples, isWhole);
+  #step({ multiples }: Shape, view: View, type: NumberType): Step {
+    const step = commonStep(multiples, type);
     if (step) return step;
     const path = `${view.at(-1)?.path ?? ""}/multipleOf`;
     throw new SchemaError(

@@ -22,7 +22,7 @@ export async function readRunData(
   hooks: ReadingHooks,
 ): Promise<RunData> {
   requireTask(model, objective);
-  requireOneHeldOut(options, false);
+  requireOneHeldOut(options, { hasFiles: false });
   try {
     const data = model.image
       ? readImageData(options, model)
@@ -39,7 +39,7 @@ export async function readRunData(
 
 /** Moves a share of the examples out of training. @throws UsageError "usage/flag" */
 function holdOut(data: RunData, share: number, options: TrainOptions): RunData {
-  requireOneHeldOut(options, data.heldOut !== null);
+  requireOneHeldOut(options, { hasFiles: data.heldOut !== null });
   const drawn = drawHeldOut(data.train, share, options.seed);
   if (drawn.heldOut.length === 0) {
     const found = data.train.length === 1 ? "there is one example" : "all examples are the same";
@@ -68,7 +68,10 @@ function holdOut(data: RunData, share: number, options: TrainOptions): RunData {
 }
 
 /** Refuses two answers to the question what is held out. @throws UsageError "usage/flag" */
-function requireOneHeldOut({ evalShare, evalData }: TrainOptions, hasFiles: boolean): void {
+function requireOneHeldOut(
+  { evalShare, evalData }: TrainOptions,
+  { hasFiles }: { readonly hasFiles: boolean },
+): void {
   if (evalShare === undefined || (evalData === undefined && !hasFiles)) return;
   throw new UsageError(
     "usage/flag",

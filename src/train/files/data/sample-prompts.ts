@@ -14,7 +14,7 @@ import type { SamplePrompt } from "../../samples.ts";
  */
 export async function readSamplePrompts(
   samples: NonNullable<TrainOptions["samples"]>,
-  hasTemplate: boolean,
+  { hasTemplate }: { readonly hasTemplate: boolean },
 ): Promise<SamplePrompt[]> {
   if (typeof samples === "string") return readPromptFile(samples, hasTemplate);
   return samples.map((each, i) => {

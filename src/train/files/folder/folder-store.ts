@@ -74,7 +74,7 @@ export function folderStore(parts: FolderStoreParts): RunStore {
       await folder.checkpoints.save(trainedAt(state), optimizer, keepLast);
       parts.onSave();
       if (reporter.isDueAt(state) || parts.signal?.aborted === true)
-        await folder.write(RUN_FILES.report, await reporter.write(state, false));
+        await folder.write(RUN_FILES.report, await reporter.write(state, { isDone: false }));
     },
     restore: (step) => restoreAdapter(folder.checkpoints.at(step), adapter),
     async finish(state) {
@@ -83,7 +83,7 @@ export function folderStore(parts: FolderStoreParts): RunStore {
       await folder.finish(trainedAt(state), {
         [RUN_FILES.config]: configText,
         [RUN_FILES.chart]: lossChart(title, state.log_history),
-        [RUN_FILES.report]: await reporter.write(state, true),
+        [RUN_FILES.report]: await reporter.write(state, { isDone: true }),
         ...(state.dropbp === null ? {} : { [RUN_FILES.branches]: dropBpChart(title, state.dropbp) }),
       });
     },

@@ -45,7 +45,7 @@ export class RunFolder {
    * Checks that a new run may write here, before work begins.
    * @throws UsageError "usage/output" when the folder holds something that may not be replaced.
    */
-  async check(overwrite: boolean): Promise<void> {
+  async check({ overwrite }: { readonly overwrite: boolean }): Promise<void> {
     refuseTilde(this.path);
     const found = await entriesOf(this.path);
     if (found.length === 0) return;

@@ -44,7 +44,7 @@ export class RunReporter {
   }
 
   /** Writes the page. */
-  async write(state: RunState, isDone: boolean): Promise<string> {
+  async write(state: RunState, { isDone }: { readonly isDone: boolean }): Promise<string> {
     const { title, start, options, ownOptions, inputs, nowMs } = this.#parts;
     this.#writtenMs = nowMs();
     const { resume: _resume, overwrite: _overwrite, ...settings } = options;

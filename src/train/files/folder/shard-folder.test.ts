@@ -21,8 +21,11 @@ test("a folder that is named like a shard is somebody else's: it is refused, and
   const folder = new ShardFolder(temporaryFolder());
   mkdirSync(`${folder.path}/000000.shard`, { recursive: true });
   writeFileSync(`${folder.path}/000000.shard/notes.txt`, "mine");
-  await assert.rejects(folder.sweep(true), { code: "usage/output", message: /it holds "000000.shard"/ });
-  await folder.sweep(false);
+  await assert.rejects(folder.sweep({ isNeeded: true }), {
+    code: "usage/output",
+    message: /it holds "000000.shard"/,
+  });
+  await folder.sweep({ isNeeded: false });
   assert.deepEqual(readdirSync(`${folder.path}/000000.shard`), ["notes.txt"]);
 });
 

@@ -42,7 +42,7 @@ export class ShardFolder implements ShardDisk {
    * Removes shards that a killed run left. `isNeeded`: shards are to be written here.
    * @throws UsageError "usage/output" when the folder is needed and holds something else, of which nothing is touched
    */
-  async sweep(isNeeded: boolean): Promise<void> {
+  async sweep({ isNeeded }: { readonly isNeeded: boolean }): Promise<void> {
     const foreign = (await this.#entries()).find((entry) => !isShard(entry));
     if (foreign !== undefined) {
       if (!isNeeded) return;

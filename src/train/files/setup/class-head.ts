@@ -39,7 +39,7 @@ export interface WithClasses {
 export async function withRunClasses(
   options: TrainOptions,
   opened: Checkpoint,
-  hasData: boolean,
+  { hasData }: { readonly hasData: boolean },
 ): Promise<WithClasses> {
   const checkpoint = await withHeadOf(opened, options.initAdapter);
   const { config } = checkpoint;

@@ -26,8 +26,10 @@ import { residencyOf } from "./run-choices.ts";
 export function memoryRequest(run: PreparedRun): MemoryRequest {
   const { options, checkpoint, data, optimizer } = run;
   const budgetBytes = parseByteSize(options.residentMemory ?? "");
-  const waits = configFileOf(run.method) === null;
-  requireFrozenShards(options.shardDtype, budgetBytes !== null, waits);
+  requireFrozenShards(options.shardDtype, {
+    hasBudget: budgetBytes !== null,
+    trainsAll: configFileOf(run.method) === null,
+  });
   if (budgetBytes !== null) requireResidentBudget(budgetBytes, budgetRequest(run));
   return {
     ...run,

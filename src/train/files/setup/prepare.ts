@@ -116,11 +116,8 @@ export async function openRun(
   });
   const opened = await open(path);
   try {
-    const classes = await withRunClasses(
-      options,
-      withChatTemplate(opened, options.chatTemplate),
-      makeData === undefined,
-    );
+    const templated = withChatTemplate(opened, options.chatTemplate);
+    const classes = await withRunClasses(options, templated, { hasData: makeData === undefined });
     const checkpoint = withQuantizedBase(classes.checkpoint, options.base);
     const model = openModel(checkpoint.config);
     const { objective } = chooseObjective(options, model);
