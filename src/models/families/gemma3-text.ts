@@ -5,7 +5,6 @@
  * Paper: "Gemma 3 Technical Report", arXiv:2503.19786, section 2.
  */
 import { z } from "zod";
-import type { RopeConfig } from "../../nn/rope/rope-tables.ts";
 import { headNorm, rmsNormPlusOne } from "../../nn/norms.ts";
 import type { Family, ModelDefinition, RawConfig } from "../family.ts";
 import { GEMMA_FIELDS, gemmaAttention, gemmaDecoder, gemmaGguf } from "../blocks/gemma-block.ts";
@@ -38,18 +37,12 @@ export function openGemma3(raw: RawConfig): ModelDefinition {
     queryNorm: headNorm(norm, plain.numHeads),
     keyNorm: headNorm(norm, plain.numKeyValueHeads),
   };
-  const rope = (own: { layerType: string; theta: number; isScaled: boolean }): RopeConfig =>
-    readRope(raw, plain.headWidth, { maxPositions: c.max_position_embeddings, ...own });
-  const full = {
-    ...attention,
-    rope: rope({ layerType: "full_attention", theta: c.rope_theta ?? FULL_BASE, isScaled: true }),
-  };
-  const theta = c.rope_local_base_freq ?? WINDOW_BASE;
-  const windowed = {
-    ...attention,
-    window: c.sliding_window,
-    rope: rope({ layerType: "sliding_attention", theta, isScaled: false }),
-  };
+  const maxPositions = c.max_position_embeddings;
+  const [fullBase, windowBase] = [c.rope_theta ?? FULL_BASE, c.rope_local_base_freq ?? WINDOW_BASE];
+  const ofFull = { maxPositions, layerType: "full_attention", theta: fullBase, isScaled: true };
+  const ofWindow = { maxPositions, layerType: "sliding_attention", theta: windowBase, isScaled: false };
+  const full = { ...attention, rope: readRope(raw, plain.headWidth, ofFull) };
+  const windowed = { ...attention, window: c.sliding_window, rope: readRope(raw, plain.headWidth, ofWindow) };
   const pattern = c.sliding_window_pattern ?? DEFAULT_PATTERN;
   return gemmaDecoder(raw, c, { full, windowed }, (layer) => (layer + 1) % pattern !== 0);
 }
