@@ -6,7 +6,7 @@ import { z } from "zod";
 import { AN_OBJECTIVE } from "./objective.ts";
 import { DATA_KINDS } from "../data/examples/data-kinds.ts";
 import { type TrainingUnit, UNIT_LIST, exampleLength } from "../data/examples/training-unit.ts";
-import { A_FUNCTION, checkArguments, lazily } from "../messages/arguments.ts";
+import { A_CHOICE, A_FUNCTION, checkArguments, lazily } from "../messages/arguments.ts";
 import { type Adapter, AN_ADAPTER } from "../peft/attach.ts";
 import type { BetweenBlocks } from "../run/blocks/forward-blocks.ts";
 import { A_SESSION, type Session } from "../run/session.ts";
@@ -44,7 +44,19 @@ const PARTS = lazily(() =>
     reference: AN_ADAPTER.nullable(),
   }),
 );
-const EXAMPLES = lazily(() => z.strictObject({ units: UNIT_LIST.min(1), onProgress: A_FUNCTION }));
+const EXAMPLES = lazily(() =>
+  z.strictObject({
+    units: UNIT_LIST.min(1),
+    options: z.strictObject({ onProgress: A_FUNCTION.optional(), withPredictions: A_CHOICE.optional() }),
+  }),
+);
+
+interface EvaluateOptions {
+  /** Is told how many examples are done. */
+  readonly onProgress?: (numDone: number) => void;
+  /** Whether to tell how often the likeliest token is the right one; of classes that is told anyway. */
+  readonly withPredictions?: boolean;
+}
 
 /** Computes losses with programs that are compiled once. */
 export class Evaluator {
@@ -72,18 +84,14 @@ export class Evaluator {
   }
 
   /**
-   * Evaluates examples; `onProgress` is told how many are done. `withPredictions`: tells also how often the likeliest token
-   * or class is the right one, which it does of classes anyway.
+   * Evaluates examples.
    * @throws UsageError "usage/flag" when there is no example, "usage/model" and "usage/shape" for one that the model cannot read
    */
-  async evaluate(
-    units: readonly TrainingUnit[],
-    onProgress: (numDone: number) => void = () => {},
-    withPredictions = false,
-  ): Promise<Evaluation> {
-    checkArguments("evaluate", EXAMPLES, { units, onProgress });
+  async evaluate(units: readonly TrainingUnit[], options: EvaluateOptions = {}): Promise<Evaluation> {
+    checkArguments("evaluate", EXAMPLES, { units, options });
     requireReadable(units, this.#session.model);
-    const { objective, options } = this.#chosen;
+    const { objective, options: ofObjective } = this.#chosen;
+    const { onProgress, withPredictions = false } = options;
     const passes = passesOf(units);
     const batches = passes.map(layUnits);
     const totals = countStep(batches);
@@ -92,12 +100,12 @@ export class Evaluator {
     const counts = withPredictions || hasClasses ? new PredictionCounts() : null;
     let [loss, tokens, numDone] = [0, 0, 0];
     for (const [pass, batch] of batches.entries()) {
-      const outcome = objective.evaluate(await this.#scorer.scores(batch, counts), totals, options);
+      const outcome = objective.evaluate(await this.#scorer.scores(batch, counts), totals, ofObjective);
       loss += outcome.loss;
       addMetrics(metrics, outcome.metrics);
       tokens += batch.numLabels;
       numDone += passes[pass]?.length ?? 0;
-      onProgress(numDone);
+      onProgress?.(numDone);
     }
     const { loss: _, perplexity, ...others } = metricsOf(objective, { loss, predictions: counts, metrics });
     return {

@@ -97,6 +97,8 @@ const DOORS: Readonly<Record<string, readonly Door[]>> = {
     [(it) => graft.estimateFisher(session, adapter, it), "units", OBJECT],
     [(it) => evaluator.evaluate(it), "units", LIST, OBJECT],
     [(it) => evaluator.evaluate([{ ...examples[0]!, ids: it }]), "units.0", LIST, OBJECT],
+    [(it) => evaluator.evaluate(examples, it), "options", LIST, FUNCTION],
+    [(it) => evaluator.evaluate(examples, { onProgress: it }), "options.onProgress", OBJECT],
     [async (it) => await graft.fineTune(it).next(), "request", LIST],
     [
       async (signal) => await graft.fineTune({ hooks: { signal } } as never).next(),

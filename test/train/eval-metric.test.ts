@@ -80,7 +80,9 @@ test("token accuracy is that of the largest logits, position by position", async
   const { base, checkpoint } = await loadModel(model);
   const session = new Session(createEngine({ threads: 1 }), base);
   const units = randomExamples([9, 6, 12], 3);
-  const { metrics } = await (await Evaluator.create(session, null)).evaluate(units, undefined, true);
+  const { metrics } = await (
+    await Evaluator.create(session, null)
+  ).evaluate(units, { withPredictions: true });
   let [right, all] = [0, 0];
   const pass = await ForwardPass.create(session, null);
   for (const unit of units) {

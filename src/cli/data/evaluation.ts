@@ -137,10 +137,11 @@ export async function evaluateWithProgress(
   const bar = io.progress("evaluating", units.length, "steps");
   try {
     const evaluator = await Evaluator.create(session, adapter);
-    const { loss, tokens } = await evaluator.evaluate(units, (numDone) => {
+    const onProgress = (numDone: number): void => {
       bar.update(numDone);
       io.signal.throwIfAborted();
-    });
+    };
+    const { loss, tokens } = await evaluator.evaluate(units, { onProgress });
     const perplexity = Math.exp(loss);
     if (task === "causal-lm") return { loss, perplexity, accuracy: null, count: tokens, unit: "tokens" };
     const classifier = await Classifier.create(session, adapter);

@@ -185,11 +185,10 @@ class Run {
     if (!evaluator || !plan) return;
     const { units, metric = LOSS } = plan;
     const evaluation = await this.#stopWhenAborted(
-      evaluator.evaluate(
-        units,
-        (numDone) => numDone < units.length && hooks.signal?.throwIfAborted(),
-        metric.needsPredictions,
-      ),
+      evaluator.evaluate(units, {
+        onProgress: (numDone) => numDone < units.length && hooks.signal?.throwIfAborted(),
+        withPredictions: metric.needsPredictions,
+      }),
     );
     this.#evaluation = evaluation;
     const { global_step: step, best_metric: best } = this.#state;
