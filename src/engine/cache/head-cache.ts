@@ -29,6 +29,14 @@ interface Held {
   length: number;
 }
 
+/** `count` tokens of a text from `start` on, and the slot that the text has. */
+interface TokensInSlot {
+  readonly sequence: Sequence;
+  readonly slot: number;
+  readonly start: number;
+  readonly count: number;
+}
+
 interface Sizes {
   readonly numSlots: number;
   readonly capacity: number;
@@ -100,7 +108,7 @@ export class HeadCache {
   append(count: number, layers: readonly PagedLayer[]): void {
     for (const [i, sequence] of this.#rows.entries()) {
       const slot = this.#start + i;
-      this.#copy(sequence, slot, sequence.numComputed, count, layers, "heads");
+      this.#copy({ sequence, slot, start: sequence.numComputed, count }, layers, "heads");
       const held = this.#held[slot];
       if (held?.sequence === sequence) held.length += count;
     }
@@ -135,7 +143,7 @@ export class HeadCache {
     const from = this.#slotOf(sequence);
     const isHere = from >= 0 && this.#held[from]?.length === length;
     if (from >= 0) this.#held[from] = null;
-    if (!isHere) this.#copy(sequence, slot, 0, length, layers, "pages");
+    if (!isHere) this.#copy({ sequence, slot, start: 0, count: length }, layers, "pages");
     else if (from !== slot) this.#move(from, slot, length, layers);
     this.#held[slot] = { sequence, length };
   }
@@ -157,10 +165,7 @@ export class HeadCache {
 
   /** Copies tokens of a text from or to its pages, which it may have lost. */
   #copy(
-    { pages }: Sequence,
-    slot: number,
-    start: number,
-    count: number,
+    { sequence: { pages }, slot, start, count }: TokensInSlot,
     layers: readonly PagedLayer[],
     from: "pages" | "heads",
   ): void {

@@ -1,18 +1,11 @@
-/**
- * @file The tensors that an adapter gives to its rows of a batch. They are made once, when the adapter is added, and from
- * the base's weights where a method needs these.
- */
-import { Graph } from "../../graph/graph.ts";
-import { neededInputs } from "../../graph/program.ts";
-import { knownShape } from "../../graph/shape.ts";
+/** @file The tensors that an adapter gives to its rows of a batch, made once, when the adapter is added. */
 import type { BaseModel } from "../../models/base/base-model.ts";
-import type { Engine, Program } from "../../runtime/engine.ts";
-import { type HostTensor, zeros } from "../../runtime/host-tensor.ts";
+import type { Engine } from "../../runtime/engine.ts";
 import type { Adapter } from "../attach.ts";
 import type { AdaptedSite } from "../layout.ts";
 import type { RowBatch, RowForm, StackedBatch } from "../contract/row-batch.ts";
+import { BaseForms } from "./base-forms.ts";
 import { NO_CHANGE, formVector, vectorsOf } from "./row-vectors.ts";
-import { inputSite } from "../sites/site-inputs.ts";
 import type { SiteTensors } from "../sites/site.ts";
 
 /** A place where rows differ. */
@@ -57,18 +50,18 @@ export async function formRows(
     places.set(path, { path, layer, name, site: null });
     forms.set(path, await formVector(base, vector));
   }
-  const programs = new Map<string, Promise<Program>>();
+  const ofBase = new BaseForms(engine, base, adapter, batch);
   try {
     for (const [path, site] of adapter.sites) {
       places.set(path, { path, layer: site.layer, name: site.spec.name, site });
       const tensors = adapter.tensorsOf(site) as SiteTensors;
-      const made = await computeOfBase(engine, base, adapter, site, batch, programs);
+      const made = await ofBase.compute(site);
       const form = batch.form({ ...tensors, ...made }, site.spec, site.options);
       if (!form) return `its settings at ${path} are its own`;
       forms.set(path, form);
     }
   } finally {
-    for (const program of programs.values()) await (await program.catch(() => null))?.release();
+    await ofBase.release();
   }
   return { adapter, batch, places, forms };
 }
@@ -87,43 +80,4 @@ export function largeFormBytes({ method, sites }: Pick<Adapter, "method" | "site
 /** What a row has without an adapter; null: there is no such row. */
 export function formOfBase(batch: StackedBatch<unknown>, { site }: RowPlace): RowForm<unknown> | null {
   return site ? batch.identity(site.spec, site.options) : NO_CHANGE;
-}
-
-/** Computes what a form needs of the base's weights at a site, by name; sites of equal sizes and options share a program. */
-async function computeOfBase(
-  engine: Engine,
-  base: BaseModel,
-  adapter: Adapter,
-  site: AdaptedSite,
-  { ofBase }: RowBatch<unknown>,
-  programs: Map<string, Promise<Program>>,
-): Promise<SiteTensors> {
-  if (!ofBase) return {};
-  const { spec, options, path } = site;
-  const key = JSON.stringify([{ ...spec, name: "" }, options, site.parameters, site.frozen]);
-  let compiled = programs.get(key);
-  if (!compiled) {
-    const { weights, values, inputs } = inputSite(new Graph(), site);
-    const outputs = ofBase(weights, values, spec, options);
-    const name = `rows-${adapter.method.name}`;
-    compiled = engine.compile({ name, inputs: neededInputs(outputs, inputs), outputs });
-    programs.set(key, compiled);
-  }
-  const program = await compiled;
-  const feeds: Record<string, HostTensor> = {};
-  for (const [suffix, tensor] of Object.entries(adapter.tensorsOf(site))) {
-    if (suffix in program.spec.inputs) feeds[suffix] = tensor;
-  }
-  for (const own of ["weight", "bias"]) {
-    const name = `${path}.${own}`;
-    if (own in program.spec.inputs) feeds[own] = adapter.tensor(name) ?? (await base.values(name));
-  }
-  const made = Object.fromEntries(
-    Object.entries(program.spec.outputs).map(([name, { shape }]) => [
-      name,
-      zeros("float32", knownShape(shape)),
-    ]),
-  );
-  await program.run(feeds, made);
-  return made;
 }

@@ -59,7 +59,7 @@ export function addCharacter(book: RuleBook, from: Place, ranges: readonly CodeR
   const rule = book.rule(`characters ${wide.join()}`, (start) => {
     const end = book.place();
     for (const [low, high] of commonCodes(wide, LENGTHS))
-      addBytes(book, start, encode(low), encode(high), end);
+      addBytes(book, { from: start, to: end }, { low: encode(low), high: encode(high) });
     return end;
   });
   book.call(from, rule, to);
@@ -75,15 +75,13 @@ function encode(code: number): number[] {
  */
 export function addBytes(
   book: RuleBook,
-  from: Place,
-  low: readonly number[],
-  high: readonly number[],
-  to: Place,
+  { from, to }: { readonly from: Place; readonly to: Place },
+  { low, high }: { readonly low: readonly number[]; readonly high: readonly number[] },
   rest: CodeRange = [0x80, 0xbf],
 ): void {
   const [[first = 0, ...lowRest], [last = 0, ...highRest]] = [low, high];
-  const go = (start: Place, from1: readonly number[], to1: readonly number[]): void =>
-    addBytes(book, start, from1, to1, to, rest);
+  const go = (start: Place, lowest: readonly number[], highest: readonly number[]): void =>
+    addBytes(book, { from: start, to }, { low: lowest, high: highest }, rest);
   if (lowRest.length === 0) {
     book.byte(from, first, last, to);
     return;

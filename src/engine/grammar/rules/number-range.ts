@@ -161,7 +161,7 @@ function addWhole({ book }: JsonRules, from: Place, least: number, low: number, 
     const last = Math.min(high, 10 ** length - 1);
     if (first > last) continue;
     const bytesOf = (number: number): number[] => [...new TextEncoder().encode(`${number}`)];
-    addBytes(book, from, bytesOf(first), bytesOf(last), end, [ZERO, NINE]);
+    addBytes(book, { from, to: end }, { low: bytesOf(first), high: bytesOf(last) }, [ZERO, NINE]);
   }
   return end;
 }

@@ -95,14 +95,13 @@ async function findOne(
       planes: {
         codes: hostTensor("uint8", [numRows, (numColumns * bits) / 8], asBytes(codes)),
         scale: turned(await weights.read(scales)),
-        zero: unpackZeros(
-          weights.path,
-          qzeros,
-          await weights.read(qzeros),
+        zero: unpackZeros(await weights.read(qzeros), {
+          path: weights.path,
+          name: qzeros,
           bits,
           numRows,
-          zeroOffset(settings),
-        ),
+          offset: zeroOffset(settings),
+        }),
       },
     };
   };
@@ -192,14 +191,20 @@ function turned({ dtype, shape, data }: HostTensor): HostTensor {
   return { dtype, shape: [numRows, numGroups], data: into };
 }
 
+/** How zeros are packed, and what their tensor is called in errors. */
+interface PackedZeros {
+  readonly path: string;
+  readonly name: string;
+  readonly bits: CodeBits;
+  readonly numRows: number;
+  /** What is added to each as it is stored. */
+  readonly offset: number;
+}
+
 /** Zeros [out, groups]. @throws FormatError "format/tensor" for one past a byte */
 function unpackZeros(
-  path: string,
-  name: string,
   tensor: HostTensor,
-  bits: CodeBits,
-  numRows: number,
-  offset: number,
+  { path, name, bits, numRows, offset }: PackedZeros,
 ): HostTensor<"uint8"> {
   const packed = asBytes(tensor);
   const numGroups = sizeAt(tensor.shape, 0);

@@ -1,0 +1,72 @@
+/** @file Computes what the rows of an adapter need of the base's weights at its sites, where a method needs any. */
+import { Graph } from "../../graph/graph.ts";
+import { neededInputs } from "../../graph/program.ts";
+import { knownShape } from "../../graph/shape.ts";
+import type { BaseModel } from "../../models/base/base-model.ts";
+import type { Engine, Program } from "../../runtime/engine.ts";
+import { type HostTensor, zeros } from "../../runtime/host-tensor.ts";
+import type { Adapter } from "../attach.ts";
+import type { RowBatch } from "../contract/row-batch.ts";
+import type { AdaptedSite } from "../layout.ts";
+import { inputSite } from "../sites/site-inputs.ts";
+import type { SiteTensors } from "../sites/site.ts";
+
+export class BaseForms {
+  readonly #engine: Engine;
+  readonly #base: BaseModel;
+  readonly #adapter: Adapter;
+  readonly #ofBase: RowBatch<unknown>["ofBase"];
+  /** Sites of equal sizes and options share a program. */
+  readonly #programs = new Map<string, Promise<Program>>();
+
+  constructor(engine: Engine, base: BaseModel, adapter: Adapter, { ofBase }: RowBatch<unknown>) {
+    this.#engine = engine;
+    this.#base = base;
+    this.#adapter = adapter;
+    this.#ofBase = ofBase;
+  }
+
+  /** Computes what a form needs at a site, by name; nothing where its method needs nothing. */
+  async compute(site: AdaptedSite): Promise<SiteTensors> {
+    if (!this.#ofBase) return {};
+    const program = await this.#programFor(site, this.#ofBase);
+    const feeds = await this.#feedsOf(site, program);
+    const made: Record<string, HostTensor<"float32">> = {};
+    for (const [name, { shape }] of Object.entries(program.spec.outputs)) {
+      made[name] = zeros("float32", knownShape(shape));
+    }
+    await program.run(feeds, made);
+    return made;
+  }
+
+  #programFor(site: AdaptedSite, ofBase: NonNullable<RowBatch<unknown>["ofBase"]>): Promise<Program> {
+    const { spec, options, parameters, frozen } = site;
+    const key = JSON.stringify([{ ...spec, name: "" }, options, parameters, frozen]);
+    let compiled = this.#programs.get(key);
+    if (!compiled) {
+      const { weights, values, inputs } = inputSite(new Graph(), site);
+      const outputs = ofBase(weights, values, spec, options);
+      const name = `rows-${this.#adapter.method.name}`;
+      compiled = this.#engine.compile({ name, inputs: neededInputs(outputs, inputs), outputs });
+      this.#programs.set(key, compiled);
+    }
+    return compiled;
+  }
+
+  async #feedsOf(site: AdaptedSite, { spec: { inputs } }: Program): Promise<Record<string, HostTensor>> {
+    const feeds: Record<string, HostTensor> = {};
+    for (const [suffix, tensor] of Object.entries(this.#adapter.tensorsOf(site))) {
+      if (suffix in inputs) feeds[suffix] = tensor;
+    }
+    for (const own of ["weight", "bias"]) {
+      const name = `${site.path}.${own}`;
+      if (own in inputs) feeds[own] = this.#adapter.tensor(name) ?? (await this.#base.values(name));
+    }
+    return feeds;
+  }
+
+  /** Frees the programs. */
+  async release(): Promise<void> {
+    for (const program of this.#programs.values()) await (await program.catch(() => null))?.release();
+  }
+}
