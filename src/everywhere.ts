@@ -22,12 +22,11 @@ export { type Adapter, attach } from "./peft/attach.ts";
 export type { AttachRequest } from "./peft/layout.ts";
 export { mergeAdapter } from "./peft/merge.ts";
 export { mergedModel } from "./peft/merged-model.ts";
+export { defineBaseMethod, defineMethod } from "./peft/define-method.ts";
 export {
   type AdapterMethod,
   ALL_LINEAR,
   type BaseMethod,
-  defineBaseMethod,
-  defineMethod,
   type Method,
   NOTHING_FROZEN,
 } from "./peft/method.ts";

@@ -11,7 +11,8 @@ import {
   objectWith,
   lazily,
 } from "../messages/arguments.ts";
-import { METHOD_LIST, type Method } from "../peft/method.ts";
+import { METHOD_LIST } from "../peft/define-method.ts";
+import type { Method } from "../peft/method.ts";
 import type { BetweenBlocks } from "../run/blocks/forward-blocks.ts";
 import type { Session } from "../run/session.ts";
 import type { TrainEvent } from "./events.ts";

@@ -1,7 +1,7 @@
 /** @file Adapters from files: what a PEFT folder holds, on the model that it was made for. Knows no method, as adapter.ts. */
 import { checkArguments, lazily } from "../../messages/arguments.ts";
 import { A_FOLDER } from "../files/folder.ts";
-import { METHOD_LIST } from "../../peft/method.ts";
+import { METHOD_LIST } from "../../peft/define-method.ts";
 import { z } from "zod";
 import { findProblems, listProblems } from "../../messages/problems.ts";
 import { FormatError, UsageError } from "../../errors.ts";

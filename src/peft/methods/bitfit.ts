@@ -8,7 +8,7 @@
  */
 import { z } from "zod";
 import { ONLY_VECTORS } from "../contract/row-batch.ts";
-import { defineBaseMethod } from "../method.ts";
+import { defineBaseMethod } from "../define-method.ts";
 
 export const bitfit = defineBaseMethod({
   kind: "base",

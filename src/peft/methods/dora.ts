@@ -29,7 +29,8 @@ import {
   lowRankFrozen,
   lowRankParameters,
 } from "../low-rank/low-rank.ts";
-import { NOTHING_FROZEN, defineMethod } from "../method.ts";
+import { defineMethod } from "../define-method.ts";
+import { NOTHING_FROZEN } from "../method.ts";
 import { TRAINED_TOKENS } from "../trained-base/trained-tokens.ts";
 
 const M = "lora_magnitude_vector";

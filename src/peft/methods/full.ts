@@ -1,6 +1,6 @@
 /** @file Full fine-tuning: every tensor of the base is trained; no adapter, the result is an ordinary model. */
 import { z } from "zod";
-import { defineBaseMethod } from "../method.ts";
+import { defineBaseMethod } from "../define-method.ts";
 
 export const full = defineBaseMethod({
   kind: "base",

@@ -30,7 +30,8 @@ import {
 } from "../low-rank/low-rank.ts";
 import { lowRankRows } from "../low-rank/rows.ts";
 import { LOW_RANK_STACKS, TARGET_PARAMETERS, refuseOnParameter } from "../low-rank/stacks.ts";
-import { NOTHING_FROZEN, defineMethod } from "../method.ts";
+import { defineMethod } from "../define-method.ts";
+import { NOTHING_FROZEN } from "../method.ts";
 import type { SiteValues } from "../sites/site.ts";
 import { TRAINED_TOKENS } from "../trained-base/trained-tokens.ts";
 

@@ -16,7 +16,8 @@ import { reshape } from "../../graph/ops/shapes/reshape.ts";
 import { linear } from "../../nn/linear.ts";
 import { SCALE_STARTS, quantizeAffine } from "../../quant/affine/affine-quantize.ts";
 import { startAlgebra } from "../algebra/contract.ts";
-import { ALL_LINEAR, defineMethod } from "../method.ts";
+import { defineMethod } from "../define-method.ts";
+import { ALL_LINEAR } from "../method.ts";
 import { PLAIN_FILE } from "../contract/adapter-file.ts";
 import type { SiteValues } from "../sites/site.ts";
 import {

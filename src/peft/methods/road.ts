@@ -20,7 +20,8 @@ import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
 import { roadAlgebra } from "./road/algebra.ts";
 import { roadRowForm, turnRows } from "./road/rows.ts";
 import { NOTE_PREFIX, areNumbered } from "../contract/adapter-file.ts";
-import { ALL_LINEAR, NOTHING_FROZEN, defineMethod } from "../method.ts";
+import { defineMethod } from "../define-method.ts";
+import { ALL_LINEAR, NOTHING_FROZEN } from "../method.ts";
 import type { SitePlace } from "../sites/site.ts";
 import {
   type RoadLayout,

@@ -12,7 +12,8 @@
 import type { Graph, Value } from "../../graph/graph.ts";
 import { add, sub } from "../../graph/ops/pointwise/elementwise.ts";
 import { linear } from "../../nn/linear.ts";
-import { ALL_LINEAR, NOTHING_FROZEN, defineMethod } from "../method.ts";
+import { defineMethod } from "../define-method.ts";
+import { ALL_LINEAR, NOTHING_FROZEN } from "../method.ts";
 import { PLAIN_FILE } from "../contract/adapter-file.ts";
 import type { ParameterSpec, SiteValues } from "../sites/site.ts";
 import { kernelOf } from "./snell/kernels.ts";

@@ -6,7 +6,7 @@
  * How rows stand in the graphs of look-up and head is written in `token-rows.ts`: methods of adapters train such beside theirs.
  */
 import { z } from "zod";
-import { defineBaseMethod } from "../method.ts";
+import { defineBaseMethod } from "../define-method.ts";
 import { TRAINED_TOKENS, type TrainedTokens, tokenLists } from "../trained-base/trained-tokens.ts";
 
 interface TokenOptions {
