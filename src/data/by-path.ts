@@ -1,18 +1,10 @@
-/**
- * @file Data sets of texts by paths of the disk, or in memory. All faulty rows of all files are told in one error.
- *
- * Large files are read in a thread and kept in the cache, where the caller says what tokenizer and template were made of:
- * a thread has to make them anew. Small ones are read at once, as starting a thread would take longer.
- */
+/** @file Data sets by paths of the disk, or of rows in memory. All faulty rows of all files are told in one error. */
 import { z } from "zod";
 import { existsSync } from "node:fs";
-import { join } from "node:path";
-import type { Environment } from "../environment.ts";
-import { homeFolderOf } from "../hub/models-folder.ts";
 import type { TrainingUnit } from "./examples/training-unit.ts";
 import type { Columns } from "./rows/columns.ts";
 import type { DataKindName, DataUnits } from "./examples/data-kinds.ts";
-import { type DataReport, reportOn, type RowCounts, sumCounts } from "./reports/data-report.ts";
+import { type DataReport, sumCounts } from "./reports/data-report.ts";
 import {
   A_FUNCTION,
   A_NAME,
@@ -22,50 +14,16 @@ import {
   checkArguments,
   lazily,
 } from "../messages/arguments.ts";
-import {
-  type DataPart,
-  DATASET_OPTIONS,
-  type DatasetOptions,
-  IN_MEMORY,
-  requireExamples,
-} from "./dataset.ts";
+import { type DataPart, DATASET_OPTIONS, IN_MEMORY, requireExamples } from "./dataset.ts";
 import type { Example } from "./examples/example.ts";
-import { FILE_KINDS, findFileKind, withoutCompression } from "./formats/file-kinds.ts";
-import { type DataContent, hashBytes, openContent, readContent } from "./files/data-content.ts";
+import { FILE_KINDS } from "./formats/file-kinds.ts";
+import { type DataContent, hashBytes, openContent } from "./files/data-content.ts";
 import { findDataFiles } from "./files/data-folder.ts";
-import { type ReadUnits, readInThread } from "./files/read-in-thread.ts";
+import { type ReadOptions, readFiles } from "./files/read-files.ts";
 import { readLabels } from "./files/read-labels.ts";
-import { cacheKey, readCached, writeCached } from "./files/unit-cache.ts";
-import { unpackUnits } from "./examples/packed-units.ts";
-import type { ToolsOrigin } from "./chat/text-tools.ts";
 
 /** A file, a folder, or rows in memory. */
 export type DataName = string | readonly unknown[];
-
-/** How far reading a file is. */
-export interface ReadingProgress {
-  readonly file: string;
-  readonly numRows: number;
-  /** Null: not known before the end. */
-  readonly totalRows: number | null;
-}
-
-/** How data sets are read from the disk. */
-export interface ReadOptions<K extends DataKindName = "text"> extends DatasetOptions<K> {
-  /** What tokenizer and template were made of; without it, all is read in this thread. */
-  readonly origin?: ToolsOrigin;
-  /** Stops reading: its reason is thrown. */
-  readonly signal?: AbortSignal | undefined;
-  readonly onProgress?: ((progress: ReadingProgress) => void) | undefined;
-  /** Folder of units of large files; that of graft's home in `env` unless given, null: none are kept. */
-  readonly cacheFolder?: string | null;
-  /** Environment to read settings from; the process's own by default. */
-  readonly env?: Environment | undefined;
-  /** Bytes from which a file is large. */
-  readonly largeBytes?: number;
-  /** Is told of each file that is read, and its SHA-256. */
-  readonly onFile?: ((path: string, sha256: string) => void) | undefined;
-}
 
 /** A data set; parts that there is no file for are null. */
 export interface Dataset<U extends TrainingUnit = Example> {
@@ -79,10 +37,6 @@ export interface Dataset<U extends TrainingUnit = Example> {
   };
 }
 
-/** About what a model's tokenizer does in a second. */
-const LARGE_BYTES = 1 << 20;
-/** How much smaller files are than the text in them. */
-const PACKED_FACTOR = 4;
 const PARTS = ["train", "valid", "test"] as const;
 
 /** Whether a file or folder of this name exists. */
@@ -212,70 +166,4 @@ function contentOf(rows: readonly unknown[]): DataContent {
   const [lines] = FILE_KINDS;
   const bytes = new TextEncoder().encode(text);
   return { bytes, sha256: hashBytes(bytes), file: IN_MEMORY, kind: lines!.name };
-}
-
-/** Reads files one after another into one part; faulty rows are counted in its report. */
-async function readFiles<K extends DataKindName>(
-  files: readonly (string | DataContent)[],
-  options: ReadOptions<K>,
-): Promise<DataPart<DataUnits[K]>> {
-  const examples: DataUnits[K][] = [];
-  const counts: RowCounts[] = [];
-  for (const file of files) {
-    const content = typeof file === "string" ? await openContent(file) : file;
-    if (typeof file === "string") options.onFile?.(file, content.sha256);
-    counts.push(await readOne(content, options, (unit) => void examples.push(unit)));
-  }
-  return { examples, report: reportOn(examples, sumCounts(counts)) };
-}
-
-async function readOne<K extends DataKindName>(
-  content: DataContent,
-  options: ReadOptions<K>,
-  keep: (unit: DataUnits[K]) => void,
-): Promise<RowCounts> {
-  const {
-    origin,
-    signal,
-    onProgress,
-    cacheFolder,
-    env = process.env,
-    largeBytes = LARGE_BYTES,
-    onFile: _,
-    ...how
-  } = options;
-  signal?.throwIfAborted();
-  if (origin === undefined || sizeOf(content) < largeBytes)
-    return await readContent(content, how, keep, () => signal?.throwIfAborted());
-  const { tokenizer: _tokenizer, template: _template, ...plain } = how;
-  const job = { content, origin, options: plain };
-  const folder = cacheFolder === undefined ? join(homeFolderOf(env), "data") : cacheFolder;
-  const key = folder === null ? null : cacheKey(job);
-  let read: ReadUnits | null = folder === null ? null : await readCached(folder, key!);
-  if (read === null) {
-    const onRows = (numRows: number, totalRows: number | null): void =>
-      onProgress?.({ file: content.file, numRows, totalRows });
-    read = await readInThread(job, { signal, onRows });
-    if (folder !== null) await writeCached(folder, key!, read);
-  }
-  for (const packed of read.packed)
-    for (const unit of unpackUnits(packed, content.file)) keep(unit as DataUnits[K]);
-  return withFile(read.counts, content.file);
-}
-
-/** Bytes of the text that content makes. */
-function sizeOf({ bytes, file }: DataContent): number {
-  const kind = findFileKind(file);
-  const isPacked =
-    (kind !== null && kind.parse === null && kind.parseBytes !== null) || withoutCompression(file) !== file;
-  return isPacked && file !== IN_MEMORY ? bytes.length * PACKED_FACTOR : bytes.length;
-}
-
-/** The same content may be in a file of another name. */
-function withFile(counts: RowCounts, file: string): RowCounts {
-  const faults = counts.faults.map((fault) => ({
-    ...fault,
-    places: fault.places.map(({ line }) => ({ file, line })),
-  }));
-  return { ...counts, faults };
 }

@@ -1,7 +1,8 @@
 /** @file `graft data show`: examples as the model sees them, and what is cut of all. */
 import { z } from "zod";
 
-import { readDatasets, type ReadOptions } from "../../data/by-path.ts";
+import type { ReadOptions } from "../../data/files/read-files.ts";
+import { readDatasets } from "../../data/by-path.ts";
 import { classesOf } from "../../data/examples/class-example.ts";
 import {
   DATA_KINDS,

@@ -2,7 +2,7 @@
 import { basename } from "node:path";
 import { z } from "zod";
 
-import type { ReadingProgress, ReadOptions } from "../../data/by-path.ts";
+import type { ReadingProgress, ReadOptions } from "../../data/files/read-files.ts";
 import { COLUMNS, readColumns } from "../../data/rows/columns.ts";
 import type { CommandIO } from "../command.ts";
 import type { Bar } from "../terminal/progress.ts";

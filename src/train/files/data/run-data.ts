@@ -1,5 +1,6 @@
 /** @file The data on which a run trains and is evaluated, whatever kind of input the model reads. */
-import type { DataName, ReadingProgress } from "../../../data/by-path.ts";
+import type { ReadingProgress } from "../../../data/files/read-files.ts";
+import type { DataName } from "../../../data/by-path.ts";
 import type { DataSource } from "../../../data/batches/order.ts";
 import type { Tokenizer } from "../../../data/tokenizer/tokenizer.ts";
 import type { TrainingUnit } from "../../../data/examples/training-unit.ts";

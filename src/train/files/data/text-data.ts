@@ -1,5 +1,6 @@
 /** @file The texts on which a run trains and is evaluated, as tokens. */
-import { type Dataset, type ReadOptions, readDatasets, readHeldOut } from "../../../data/by-path.ts";
+import type { ReadOptions } from "../../../data/files/read-files.ts";
+import { type Dataset, readDatasets, readHeldOut } from "../../../data/by-path.ts";
 import { openTextTools } from "../../../data/chat/text-tools.ts";
 import { classesOf } from "../../../data/examples/class-example.ts";
 import { DATA_KINDS, type DataKindName } from "../../../data/examples/data-kinds.ts";
