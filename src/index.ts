@@ -55,11 +55,5 @@ export {
   TaskSet,
   type TaskSetParts,
 } from "./engine/generation/task-set.ts";
-export {
-  type OpenTextOptions,
-  openTextModel,
-  type TaskPrompt,
-  type TextModel,
-  type TextRequest,
-  type WrittenText,
-} from "./engine/text-model.ts";
+export { type OpenTextOptions, openTextModel } from "./engine/open-text-model.ts";
+export type { TaskPrompt, TextModel, TextRequest, WrittenText } from "./engine/text-model.ts";

@@ -4,7 +4,7 @@
  *   npx graft bench setup                                    once
  *   node bench/checks/check-llama-cpp.ts --model FILE.gguf [flags]   exit status 0: all texts are equal; 1: some differ
  */
-import { openTextModel } from "../../src/engine/text-model.ts";
+import { openTextModel } from "../../src/engine/open-text-model.ts";
 import { GraftError, UsageError, exitStatus } from "../../src/errors.ts";
 import type { FlagValues } from "../bench.ts";
 import { helpText, parseFlags } from "../harness/flags.ts";

@@ -28,7 +28,7 @@ import { type CoTraining, requireOneBatch } from "./scheduling/co-training.ts";
 import type { ToolFormat } from "./tool-calls/tool-format.ts";
 import { findToolFormat } from "./tool-calls/tool-formats.ts";
 import { StopStrings } from "./answers/stop-strings.ts";
-import { openTextParts } from "./text-model.ts";
+import { openTextParts } from "./open-text-model.ts";
 import { type ThoughtMarks, findThoughtMarks } from "./answers/thought-reader.ts";
 import { openWritingSession } from "./opening/writing-session.ts";
 

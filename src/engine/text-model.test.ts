@@ -9,13 +9,8 @@ import { attachTo, perturb } from "../../test/passes/model-passes.ts";
 import { temporaryFolder, writeTinyModel } from "../../test/tiny/model.ts";
 import { Conversation } from "./conversation.ts";
 import type { SamplingOptions } from "./sampling/sampler.ts";
-import {
-  openTextModel,
-  openTextParts,
-  type TaskPrompt,
-  type TextRequest,
-  type WrittenText,
-} from "./text-model.ts";
+import { openTextModel, openTextParts } from "./open-text-model.ts";
+import type { TaskPrompt, TextRequest, WrittenText } from "./text-model.ts";
 import { waitFor } from "../../test/process/wait-for.ts";
 import { saveAdapter } from "../../test/files/save-adapter.ts";
 import { readJson } from "../../test/files/read-json.ts";

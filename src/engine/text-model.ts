@@ -1,76 +1,24 @@
 /**
- * @file A model that reads and writes text: checkpoint, adapter, tokenizer, chat template and generator, opened together.
+ * @file A model that reads and writes text: checkpoint, adapter, tokenizer, chat template and generator together.
  *
  * What it calls works on ids.
  */
 import { z } from "zod";
-import { A_FUNCTION, A_NAME, checkArguments, objectWith, lazily } from "../messages/arguments.ts";
+import { A_FUNCTION, checkArguments, objectWith, lazily } from "../messages/arguments.ts";
 import type { Message } from "../data/rows/messages.ts";
-import { encodeChat, encodePrompt, requireTokenizer } from "../data/chat/text-tools.ts";
+import { encodeChat, encodePrompt } from "../data/chat/text-tools.ts";
 import type { ReadAdapter } from "../format/adapters/read-adapter.ts";
-import { readAdapter } from "../format/by-path.ts";
-import { openCheckpoint } from "../hub/open-model.ts";
-import { openModel } from "../models/families.ts";
-import type { BaseModel } from "../models/base/base-model.ts";
-import { METHOD_LIST } from "../peft/define-method.ts";
-import { type Method, materializesWeight } from "../peft/method.ts";
-import { mergedModel } from "../peft/merged-model.ts";
-import type { Session } from "../run/session.ts";
-import { STORAGES, type StorageName } from "../quant/storages.ts";
-import type { Residency } from "../run/weights/weights.ts";
-import { createEngine } from "../runtime/create-engine.ts";
-import { type ComputeChoice, chooseCompute } from "./opening/choose-compute.ts";
 import type { Completion } from "./generation/completion.ts";
-import { type GenerateRequest, Generator } from "./generation/generator.ts";
-import {
-  type ModelParts,
-  type PartsOptions,
-  type TextParts,
-  readParts,
-  withTextTools,
-} from "./opening/model-parts.ts";
+import type { GenerateRequest, Generator } from "./generation/generator.ts";
+import type { TextParts } from "./opening/model-parts.ts";
 import { closedModel } from "./opening/closed-model.ts";
 import { Grammars } from "./grammar/grammars.ts";
 import type { Grammar } from "./grammar/token-grammar.ts";
-import { requireText } from "./opening/require-text.ts";
 import { stopIdsOf } from "./answers/stop-ids.ts";
 import { type Task, type TaskRow, TaskSet } from "./generation/task-set.ts";
-import { openWritingSession } from "./opening/writing-session.ts";
 
-/** What to open and how. */
-export interface OpenTextOptions extends PartsOptions {
-  /**
-   * Computes the adapter's weights once instead of beside the base's at every run; unless given, where the method would
-   * compute a whole weight at every run.
-   */
-  readonly mergeAdapter?: boolean;
-  /** How weights are kept; all as they are computed with ("float32") unless given: when "stored", every block is read or dequantized for every token. */
-  readonly weights?: Residency;
-  /** Arithmetic of the products in the blocks; "f32" unless given. What `mergeAdapter` computes is rounded as it says. */
-  readonly compute?: ComputeChoice;
-  /** All processors unless given. */
-  readonly threads?: number;
-}
-
-const ANYTHING = z.unknown().optional();
-/** What others look at takes anything here. */
-const OPEN_ARGUMENTS = lazily(() =>
-  z.strictObject({
-    options: z.strictObject({
-      name: A_NAME.optional(),
-      adapterPath: A_NAME.optional(),
-      chatTemplate: A_NAME.optional(),
-      base: z.enum(Object.keys(STORAGES) as StorageName[]).optional(),
-      methods: METHOD_LIST.optional(),
-      mergeAdapter: z.boolean().optional(),
-      weights: ANYTHING,
-      compute: ANYTHING,
-      threads: ANYTHING,
-    }),
-  }),
-);
 const ON_TEXT = lazily(() => z.strictObject({ onText: A_FUNCTION }));
-const PROMPTS = lazily(() => z.strictObject({ prompts: z.array(ANYTHING) }));
+const PROMPTS = lazily(() => z.strictObject({ prompts: z.array(z.unknown()) }));
 const SCHEMA = lazily(() => z.strictObject({ schema: z.looseObject({}) }));
 const A_TEXT = lazily(() => z.strictObject({ text: z.string() }));
 const MESSAGES = lazily(() =>
@@ -92,74 +40,6 @@ export interface WrittenText extends Completion {
   readonly text: string;
 }
 
-/**
- * Opens a model by name or path, with an adapter if one is named; the caller closes the checkpoint.
- * @throws as `openCheckpoint`, `loadWeights`, `readAdapter` and `createTokenizer`; UsageError "usage/model" for a model
- * without a tokenizer, or one that writes no text.
- */
-export async function openTextParts(model: string, options: PartsOptions = {}): Promise<TextParts> {
-  const parts = await openWritingParts(model, options);
-  try {
-    return withTextTools(parts);
-  } catch (error) {
-    await parts.checkpoint.close();
-    throw error;
-  }
-}
-
-/** Opens a model with its adapter, without what is made of its tokenizer's files, which are there. */
-async function openWritingParts(model: string, options: PartsOptions): Promise<ModelParts> {
-  const { name = model } = options;
-  const checkpoint = await openCheckpoint(model);
-  try {
-    requireText(name, openModel(checkpoint.config));
-    requireTokenizer(name, checkpoint.tokenizerFiles);
-    return await readParts(checkpoint, { ...options, name });
-  } catch (error) {
-    await checkpoint.close();
-    throw error;
-  }
-}
-
-/** Opens a model that writes text by name or path, fetching it if need be; the caller closes it. @throws as `openTextParts` */
-export async function openTextModel(model: string, options: OpenTextOptions = {}): Promise<TextModel> {
-  checkArguments("openTextModel", OPEN_ARGUMENTS, { options });
-  const engine = createEngine({ threads: options.threads });
-  const opened = await openWritingParts(model, options);
-  const { base, adapter } = opened;
-  let made: TextParts | null = null;
-  const parts = (): TextParts => (made ??= withTextTools(opened));
-  const open = (of: BaseModel): Promise<Session> =>
-    openWritingSession(engine, of, options.weights ?? "float32", {
-      compute: chooseCompute(options.compute ?? "f32", of),
-      tokenizer: () => parts().tokenizer,
-    });
-  const { methods } = options;
-  try {
-    const isMerged =
-      adapter !== null &&
-      (options.mergeAdapter ?? materializesWeight(adapter.method, adapter.sites.values()));
-    const merged = isMerged ? await mergedModel(engine, base, adapter) : null;
-    let session: Session | null = null;
-    const release = async (): Promise<void> => {
-      await session?.release();
-      await merged?.release();
-    };
-    try {
-      session = await open(merged?.model ?? base);
-      const generator = await Generator.create({ session, adapter: merged ? null : adapter });
-      // Here and not before, unless something was measured: the last program is still being compiled.
-      return new TextModel(parts(), { generator, methods, release });
-    } catch (error) {
-      await release();
-      throw error;
-    }
-  } catch (error) {
-    await opened.checkpoint.close();
-    throw error;
-  }
-}
-
 /** The adapter that a model was opened with, as a task of the name of its folder. */
 function firstTask({ adapter, adapterPath, chatTemplateHash }: TextParts): Task | null {
   if (adapter === null || adapterPath === null) return null;
@@ -170,8 +50,8 @@ function firstTask({ adapter, adapterPath, chatTemplateHash }: TextParts): Task 
 /** What a text model writes with. */
 export interface TextModelEngine {
   readonly generator: Generator;
-  /** The methods that adapters may be of, those of the list unless given. */
-  readonly methods: readonly Method[] | undefined;
+  /** Reads the adapter in a folder onto the base. */
+  readonly read: (path: string) => Promise<ReadAdapter>;
   /** Frees what the generator works with. */
   readonly release: () => Promise<void>;
 }
@@ -192,13 +72,12 @@ export class TextModel {
   #closed: Promise<void> | null = null;
   #grammars: Grammars | null = null;
 
-  constructor(parts: TextParts, { generator, methods, release }: TextModelEngine) {
+  constructor(parts: TextParts, { generator, read, release }: TextModelEngine) {
     this.parts = parts;
     this.generator = generator;
     this.#release = release;
     this.stopIds = stopIdsOf(parts.tokenizer, parts.checkpoint);
     const { base } = parts;
-    const read = (path: string): Promise<ReadAdapter> => readAdapter(path, base, methods);
     this.tasks = new TaskSet(
       { base, generator, read },
       generator.session.base === base ? firstTask(parts) : null,

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { describe, test } from "node:test";
-import { openTextParts } from "../../src/engine/text-model.ts";
+import { openTextParts } from "../../src/engine/open-text-model.ts";
 import { createTokenizer } from "../../src/data/tokenizer/tokenizer.ts";
 import { compareTokenizerFiles } from "../../src/data/tokenizer/tokenizer-notes.ts";
 import { openCheckpoint } from "../../src/format/by-path.ts";

@@ -4,7 +4,7 @@ import { describe, test } from "node:test";
 import { type Batch, toBatch } from "../../src/data/batches/batch.ts";
 import type { Example } from "../../src/data/examples/example.ts";
 import { Generator } from "../../src/engine/generation/generator.ts";
-import { openTextModel } from "../../src/engine/text-model.ts";
+import { openTextModel } from "../../src/engine/open-text-model.ts";
 import { FAMILIES, findFamily, openModel } from "../../src/models/families.ts";
 import { Session } from "../../src/run/session.ts";
 import { full } from "../../src/peft/methods/full.ts";

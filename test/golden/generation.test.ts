@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Message } from "../../src/data/rows/messages.ts";
-import { openTextModel } from "../../src/engine/text-model.ts";
+import { openTextModel } from "../../src/engine/open-text-model.ts";
 import { entryFolder, modelInFolder, modelsFolderOf } from "../../src/hub/models-folder.ts";
 import { DEFAULT_MODEL } from "../../src/hub/resolve.ts";
 import { goldenJson } from "./golden-files.ts";

@@ -4,7 +4,7 @@ import { existsSync } from "node:fs";
 import { test } from "node:test";
 
 import { readParts } from "../../src/engine/opening/model-parts.ts";
-import { openTextModel } from "../../src/engine/text-model.ts";
+import { openTextModel } from "../../src/engine/open-text-model.ts";
 import { writeMergedModel } from "../../src/export/merged/merged-model.ts";
 import { loadModel, writeModel } from "../../src/format/by-path.ts";
 import { openModel } from "../../src/models/families.ts";

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import OpenAI from "openai";
-import { openTextModel } from "../../src/engine/text-model.ts";
+import { openTextModel } from "../../src/engine/open-text-model.ts";
 import { readAdapter } from "../../src/format/by-path.ts";
 import type { Adapter } from "../../src/peft/attach.ts";
 import { factsOfText } from "../../src/engine/prompts/prompt.ts";

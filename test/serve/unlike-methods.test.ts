@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { openTextModel } from "../../src/engine/text-model.ts";
+import { openTextModel } from "../../src/engine/open-text-model.ts";
 import { METHODS, WHOLE_MODEL } from "../../src/peft/methods.ts";
 import { temporaryFolder } from "../tiny/model.ts";
 import { serveTiny } from "./tiny-server.ts";

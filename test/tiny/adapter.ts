@@ -1,5 +1,5 @@
 /** @file Adapters of tiny models, as folders. */
-import { openTextParts } from "../../src/engine/text-model.ts";
+import { openTextParts } from "../../src/engine/open-text-model.ts";
 import { findMethod } from "../../src/peft/methods.ts";
 import { saveAdapter } from "../files/save-adapter.ts";
 import { attachTo, perturb } from "../passes/model-passes.ts";

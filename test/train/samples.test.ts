@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { describe, test } from "node:test";
-import { openTextModel } from "../../src/engine/text-model.ts";
+import { openTextModel } from "../../src/engine/open-text-model.ts";
 import { makeSampleWriter } from "../../src/engine/sample-writer.ts";
 import type { SampleEvent, TrainEvent } from "../../src/train/events.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny/model.ts";

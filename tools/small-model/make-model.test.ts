@@ -8,7 +8,7 @@ import { after, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { Session } from "../../src/run/session.ts";
 import { readDataset } from "../../src/data/by-path.ts";
-import { openTextParts } from "../../src/engine/text-model.ts";
+import { openTextParts } from "../../src/engine/open-text-model.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { Evaluator } from "../../src/train/evaluate.ts";
 import { documentRows, heldOutText, makeSmallModel, trainTokenizer } from "./make-model.ts";

@@ -11,7 +11,7 @@ import { fileURLToPath } from "node:url";
 import { Session } from "../../src/run/session.ts";
 import { readDataset } from "../../src/data/by-path.ts";
 import { Conversation } from "../../src/engine/conversation.ts";
-import { openTextModel, openTextParts } from "../../src/engine/text-model.ts";
+import { openTextModel, openTextParts } from "../../src/engine/open-text-model.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { Evaluator } from "../../src/train/evaluate.ts";
 import type { EvalEvent, TrainEvent } from "../../src/train/events.ts";

@@ -5,7 +5,7 @@ import { z } from "zod";
 import { readTargetRow } from "../../data/rows/target-rows.ts";
 import { parseJsonLines } from "../../data/formats/json-rows.ts";
 import type { Message } from "../../data/rows/messages.ts";
-import { openTextModel } from "../../engine/text-model.ts";
+import { openTextModel } from "../../engine/open-text-model.ts";
 import { FormatError } from "../../errors.ts";
 import { DEFAULT_MODEL } from "../../hub/resolve.ts";
 import { THREADS } from "../../train/settings/threads.ts";

@@ -13,7 +13,7 @@ import { BUCKET, startS3 } from "../../../test/jobs/s3-server.ts";
 import { ADAPTER_FILE, addTrainingFile, trainAlone } from "../../../test/jobs/train-alone.ts";
 import { runMain } from "../../../test/process/run-main.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../../../test/tiny/model.ts";
-import { openTextParts } from "../../engine/text-model.ts";
+import { openTextParts } from "../../engine/open-text-model.ts";
 import { openPostgres } from "../../jobs/database/postgres.ts";
 import { prepareTables } from "../../jobs/database/schema.ts";
 import { SqlJobs } from "../../jobs/database/sql-jobs.ts";

@@ -6,7 +6,7 @@ import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { z } from "zod";
 import { makeSampleWriter } from "../../engine/sample-writer.ts";
-import { openTextParts } from "../../engine/text-model.ts";
+import { openTextParts } from "../../engine/open-text-model.ts";
 import { UsageError } from "../../errors.ts";
 import { openSharedJobs } from "../../jobs/database/open-jobs.ts";
 import { sweepTemporaries, temporaryName } from "../../format/files/disk/temporaries.ts";

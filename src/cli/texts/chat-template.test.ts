@@ -5,7 +5,7 @@ import { before, test } from "node:test";
 
 import { createChatTemplate } from "../../data/chat/chat-template.ts";
 import { NAMED_TEMPLATES } from "../../data/chat/named-templates.ts";
-import { openTextModel } from "../../engine/text-model.ts";
+import { openTextModel } from "../../engine/open-text-model.ts";
 import { writeModel } from "../../format/by-path.ts";
 import { byteTokenizerFiles } from "../../../test/tiny/byte-tokenizer.ts";
 import { temporaryFolder, tinyModelParts, writeTinyChats } from "../../../test/tiny/model.ts";

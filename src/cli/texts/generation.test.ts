@@ -8,7 +8,7 @@ import { text } from "node:stream/consumers";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { writeModel } from "../../format/by-path.ts";
-import { openTextParts } from "../../engine/text-model.ts";
+import { openTextParts } from "../../engine/open-text-model.ts";
 import { lora } from "../../peft/methods/lora.ts";
 import { attachTo, perturb } from "../../../test/passes/model-passes.ts";
 import { temporaryFolder, tinyModelParts, writeTinyModel } from "../../../test/tiny/model.ts";

@@ -5,12 +5,8 @@ import { z } from "zod";
 import { AUTO_COMPUTE } from "../../engine/opening/choose-compute.ts";
 import type { NamedAdapter } from "../../engine/adapters/held-adapter.ts";
 import { SAMPLING_OPTIONS, type SamplingOptions } from "../../engine/sampling/sampler.ts";
-import {
-  type TextModel,
-  type TextRequest,
-  type WrittenText,
-  openTextModel,
-} from "../../engine/text-model.ts";
+import { openTextModel } from "../../engine/open-text-model.ts";
+import type { TextModel, TextRequest, WrittenText } from "../../engine/text-model.ts";
 import { COMPUTE_NAMES } from "../../nn/computes.ts";
 import { printable } from "../../printable.ts";
 import type { CommandIO } from "../command.ts";

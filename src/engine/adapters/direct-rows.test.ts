@@ -18,7 +18,7 @@ import { chooseCompute } from "../opening/choose-compute.ts";
 import { GREEDY } from "../sampling/sampler.ts";
 import type { ServeRequest } from "../serving/serve-request.ts";
 import { ServingEngine } from "../serving/serving-engine.ts";
-import { openTextParts } from "../text-model.ts";
+import { openTextParts } from "../open-text-model.ts";
 import { openWritingSession } from "../opening/writing-session.ts";
 import { saveAdapter } from "../../../test/files/save-adapter.ts";
 

@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import { temporaryFolder, writeTinyModel } from "../../../test/tiny/model.ts";
 import type { HeldAdapter } from "./held-adapter.ts";
-import { openTextModel, type TextModel, type WrittenText } from "../text-model.ts";
+import { openTextModel } from "../open-text-model.ts";
+import type { TextModel, WrittenText } from "../text-model.ts";
 import { writeTinyAdapter } from "../../../test/tiny/adapter.ts";
 
 const root = temporaryFolder();

@@ -7,7 +7,8 @@ import { temporaryFolder, writeTinyModel } from "../../../test/tiny/model.ts";
 import { GraftError } from "../../errors.ts";
 import { configFileOf } from "../../peft/method.ts";
 import { METHODS } from "../../peft/methods.ts";
-import { openTextModel, type TextModel } from "../text-model.ts";
+import { openTextModel } from "../open-text-model.ts";
+import type { TextModel } from "../text-model.ts";
 import { writeTinyAdapter } from "../../../test/tiny/adapter.ts";
 
 const root = temporaryFolder();

@@ -4,7 +4,7 @@ import { test } from "node:test";
 
 import { temporaryFolder, writeTinyModel } from "../../../test/tiny/model.ts";
 import { openServingModel } from "../serving-model.ts";
-import { openTextModel } from "../text-model.ts";
+import { openTextModel } from "../open-text-model.ts";
 
 const path = await writeTinyModel(temporaryFolder());
 

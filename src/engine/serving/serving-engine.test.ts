@@ -9,7 +9,7 @@ import { type MovedText, exportText, importText } from "./moved-text.ts";
 import { pageBytes } from "../cache/paged-cache.ts";
 import { ServingEngine } from "./serving-engine.ts";
 import type { ServeEnd, ServeRequest, ServedToken } from "./serve-request.ts";
-import { openTextModel } from "../text-model.ts";
+import { openTextModel } from "../open-text-model.ts";
 import { writeTinyAdapter } from "../../../test/tiny/adapter.ts";
 
 const root = temporaryFolder();

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";
 import { temporaryFolder, writeTinyModel } from "../../../test/tiny/model.ts";
-import { openTextParts } from "../../engine/text-model.ts";
+import { openTextParts } from "../../engine/open-text-model.ts";
 import { BaseModel } from "./base-model.ts";
 import { fingerprintOf } from "./fingerprint.ts";
 

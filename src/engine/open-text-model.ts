@@ -1,0 +1,131 @@
+/** @file Opens a model that writes text, by name or path: its checkpoint, its adapter, and what programs work with. */
+import { z } from "zod";
+import { requireTokenizer } from "../data/chat/text-tools.ts";
+import { readAdapter } from "../format/by-path.ts";
+import { openCheckpoint } from "../hub/open-model.ts";
+import { A_NAME, checkArguments, lazily } from "../messages/arguments.ts";
+import type { BaseModel } from "../models/base/base-model.ts";
+import { openModel } from "../models/families.ts";
+import { METHOD_LIST } from "../peft/define-method.ts";
+import { mergedModel } from "../peft/merged-model.ts";
+import { materializesWeight } from "../peft/method.ts";
+import { STORAGES, type StorageName } from "../quant/storages.ts";
+import type { Session } from "../run/session.ts";
+import type { Residency } from "../run/weights/weights.ts";
+import { createEngine } from "../runtime/create-engine.ts";
+import { Generator } from "./generation/generator.ts";
+import { type ComputeChoice, chooseCompute } from "./opening/choose-compute.ts";
+import {
+  type ModelParts,
+  type PartsOptions,
+  type TextParts,
+  readParts,
+  withTextTools,
+} from "./opening/model-parts.ts";
+import { requireText } from "./opening/require-text.ts";
+import { openWritingSession } from "./opening/writing-session.ts";
+import { TextModel } from "./text-model.ts";
+
+/** What to open and how. */
+export interface OpenTextOptions extends PartsOptions {
+  /**
+   * Computes the adapter's weights once instead of beside the base's at every run; unless given, where the method would
+   * compute a whole weight at every run.
+   */
+  readonly mergeAdapter?: boolean;
+  /** How weights are kept; all as they are computed with ("float32") unless given: when "stored", every block is read or dequantized for every token. */
+  readonly weights?: Residency;
+  /** Arithmetic of the products in the blocks; "f32" unless given. What `mergeAdapter` computes is rounded as it says. */
+  readonly compute?: ComputeChoice;
+  /** All processors unless given. */
+  readonly threads?: number;
+}
+
+const ANYTHING = z.unknown().optional();
+/** What others look at takes anything here. */
+const OPEN_ARGUMENTS = lazily(() =>
+  z.strictObject({
+    options: z.strictObject({
+      name: A_NAME.optional(),
+      adapterPath: A_NAME.optional(),
+      chatTemplate: A_NAME.optional(),
+      base: z.enum(Object.keys(STORAGES) as StorageName[]).optional(),
+      methods: METHOD_LIST.optional(),
+      mergeAdapter: z.boolean().optional(),
+      weights: ANYTHING,
+      compute: ANYTHING,
+      threads: ANYTHING,
+    }),
+  }),
+);
+
+/**
+ * Opens a model by name or path, with an adapter if one is named; the caller closes the checkpoint.
+ * @throws as `openCheckpoint`, `loadWeights`, `readAdapter` and `createTokenizer`; UsageError "usage/model" for a model
+ * without a tokenizer, or one that writes no text.
+ */
+export async function openTextParts(model: string, options: PartsOptions = {}): Promise<TextParts> {
+  const parts = await openWritingParts(model, options);
+  try {
+    return withTextTools(parts);
+  } catch (error) {
+    await parts.checkpoint.close();
+    throw error;
+  }
+}
+
+/** Opens a model with its adapter, without what is made of its tokenizer's files, which are there. */
+async function openWritingParts(model: string, options: PartsOptions): Promise<ModelParts> {
+  const { name = model } = options;
+  const checkpoint = await openCheckpoint(model);
+  try {
+    requireText(name, openModel(checkpoint.config));
+    requireTokenizer(name, checkpoint.tokenizerFiles);
+    return await readParts(checkpoint, { ...options, name });
+  } catch (error) {
+    await checkpoint.close();
+    throw error;
+  }
+}
+
+/** Opens a model that writes text by name or path, fetching it if need be; the caller closes it. @throws as `openTextParts` */
+export async function openTextModel(model: string, options: OpenTextOptions = {}): Promise<TextModel> {
+  checkArguments("openTextModel", OPEN_ARGUMENTS, { options });
+  const engine = createEngine({ threads: options.threads });
+  const opened = await openWritingParts(model, options);
+  const { base, adapter } = opened;
+  let made: TextParts | null = null;
+  const parts = (): TextParts => (made ??= withTextTools(opened));
+  const open = (of: BaseModel): Promise<Session> =>
+    openWritingSession(engine, of, options.weights ?? "float32", {
+      compute: chooseCompute(options.compute ?? "f32", of),
+      tokenizer: () => parts().tokenizer,
+    });
+  try {
+    const isMerged =
+      adapter !== null &&
+      (options.mergeAdapter ?? materializesWeight(adapter.method, adapter.sites.values()));
+    const merged = isMerged ? await mergedModel(engine, base, adapter) : null;
+    let session: Session | null = null;
+    const release = async (): Promise<void> => {
+      await session?.release();
+      await merged?.release();
+    };
+    try {
+      session = await open(merged?.model ?? base);
+      const generator = await Generator.create({ session, adapter: merged ? null : adapter });
+      // Here and not before, unless something was measured: the last program is still being compiled.
+      return new TextModel(parts(), {
+        generator,
+        read: (path) => readAdapter(path, base, options.methods),
+        release,
+      });
+    } catch (error) {
+      await release();
+      throw error;
+    }
+  } catch (error) {
+    await opened.checkpoint.close();
+    throw error;
+  }
+}
