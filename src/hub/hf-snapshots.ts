@@ -4,6 +4,8 @@ import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 
 export const MAIN = "main";
+/** Digits from which on a commit may be cut short. */
+const SHORT_COMMIT = 7;
 
 async function readRef(entry: string, revision: string): Promise<string | null> {
   if (revision.split("/").includes("..")) return null;
@@ -20,12 +22,9 @@ export async function findSnapshot(entry: string, revision: string | null): Prom
   if (!existsSync(snapshots)) return null;
   const commits = await readdir(snapshots);
   const commit = (await readRef(entry, revision ?? MAIN)) ?? revision;
-  if (commit !== null) {
-    const found = commits.filter(
-      (name) => name === commit || (commit.length >= 7 && name.startsWith(commit)),
-    );
-    return found.length === 1 ? join(snapshots, found[0] ?? "") : null;
-  }
-  // Without a branch called main, what was fetched by its commit alone.
-  return commits.length === 1 ? join(snapshots, commits[0] ?? "") : null;
+  const isMeant = (name: string): boolean =>
+    name === commit || (commit !== null && commit.length >= SHORT_COMMIT && name.startsWith(commit));
+  // Without a branch called main there is what was fetched by its commit.
+  const [found, ...others] = commit === null ? commits : commits.filter(isMeant);
+  return found !== undefined && others.length === 0 ? join(snapshots, found) : null;
 }

@@ -56,7 +56,7 @@ export async function modelInFolder(folder: string): Promise<{ path: string } | 
     const problem = await shardProblem(folder);
     return problem === null ? { path: folder } : { problem };
   }
-  const ggufs = files.filter((file) => file.endsWith(".gguf"));
-  if (ggufs.length === 1) return { path: join(folder, ggufs[0] ?? "") };
+  const [gguf, ...others] = files.filter((file) => file.endsWith(".gguf"));
+  if (gguf !== undefined && others.length === 0) return { path: join(folder, gguf) };
   return { problem: `${folder} holds neither config.json with *.safetensors nor one .gguf file` };
 }

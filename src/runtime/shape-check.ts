@@ -6,9 +6,11 @@ import { type Dim, showShape, termsOf } from "../graph/shape.ts";
 interface Slot {
   readonly what: string;
   readonly value: Value;
-  /** Size, or place of the symbol that is the whole size; null: a sum or product of symbols. */
+  /** By axis, its size; null: that depends on symbols. */
   readonly sizes: readonly (number | null)[];
+  /** By axis, the place of the symbol that is its size; null: a number, or a sum or product of symbols. */
   readonly symbols: readonly (number | null)[];
+  /** The axes whose size is a sum or product of symbols. */
   readonly sums: readonly { readonly axis: number; readonly terms: readonly Term[] }[];
 }
 

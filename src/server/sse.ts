@@ -38,7 +38,7 @@ export function sendEvents(
     }
     if (!tellError) await stream.writeSSE({ data: "[DONE]" });
   });
-  // Whether the connection goes on is for the client to say, and one of HTTP/1.0 reads no chunks.
+  // Node sets both by what the client asked for: it may close the connection, and with HTTP/1.0 it reads no chunks.
   for (const name of ["connection", "transfer-encoding"]) answer.headers.delete(name);
   return answer;
 }

@@ -40,7 +40,7 @@ export class Turns {
     this.#decider = options.policy.decider();
   }
 
-  /** Waits for the machine, to be given back. */
+  /** Waits until the machine is the caller's, who gives it back. */
   take(kind: TurnKind): Promise<void> {
     return new Promise((resolve) => {
       this.#waiting[kind].push(resolve);
@@ -48,6 +48,7 @@ export class Turns {
     });
   }
 
+  /** Ends the current turn, if there is one. */
   giveBack(): void {
     if (!this.#current) return;
     const { kind, startedMs, isWholePass } = this.#current;

@@ -35,8 +35,12 @@ const SETTINGS = z.object({
   lora_parameters: z.object({ scale: z.number() }),
 });
 
-/** A pair with the rank and scale that all are to have: zeros more in each, and what its own scale is more in B. */
-function alike({ down, up, scale }: FactorPair, rank: number, common: number): { a: Matrix; b: Matrix } {
+/** A pair with the rank and scale that all have: both matrices are filled up with zeros, and B takes the rest of its own scale. */
+function withCommonForm(
+  { down, up, scale }: FactorPair,
+  rank: number,
+  common: number,
+): { a: Matrix; b: Matrix } {
   const a = turned(down);
   const [inFeatures, own] = dimsOf(a.shape, 2);
   const outFeatures = sizeAt(up.shape, 0);
@@ -109,10 +113,10 @@ export const mlx: AdapterForm = {
     const keys = [...new Set([...factors.keys()].map((module) => keyOf(module, model)))];
     const rank = Math.max(...[...factors.values()].map(({ down }) => sizeAt(down.shape, 0)));
     const [first] = [...factors.values()].map(({ scale }) => scale);
-    // Of a module without a change it says nothing.
+    // A scale of 0 is that of a module without a change: it is no scale for the others.
     const scale = first === undefined || first === 0 ? 1 : first;
     const tensors = [...factors].flatMap(([module, pair]): [string, Matrix][] => {
-      const { a, b } = alike(pair, rank, scale);
+      const { a, b } = withCommonForm(pair, rank, scale);
       return [
         [`${module}.lora_a`, a],
         [`${module}.lora_b`, b],

@@ -13,11 +13,8 @@ export function targetModules(
   const all = folders.map(({ targets }) => targets);
   const isPlain = all.every(({ exclude, layers }) => exclude.length === 0 && layers === null);
   const [first] = all;
-  if (
-    isPlain &&
-    first &&
-    all.every(({ modules }) => JSON.stringify(modules) === JSON.stringify(first.modules))
-  ) {
+  const areEqual = all.every(({ modules }) => JSON.stringify(modules) === JSON.stringify(first?.modules));
+  if (isPlain && first && areEqual) {
     return typeof first.modules === "string" || first.modules === null ? first.modules : [...first.modules];
   }
   const lists = all.flatMap(({ modules }) => (Array.isArray(modules) ? [modules as readonly string[]] : []));

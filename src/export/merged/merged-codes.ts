@@ -12,7 +12,7 @@ import { keepsCodes } from "../../peft/method.ts";
 import { METHODS } from "../../peft/methods.ts";
 import type { MergedTensor } from "./merged-tensors.ts";
 
-/** What a folder holds of its codes; no settings: it has none. */
+/** What a folder holds in codes; `settings` null: nothing. */
 export interface PlannedCodes {
   readonly settings: JsonObject | null;
   readonly codes: readonly (readonly [string, TensorSource])[];

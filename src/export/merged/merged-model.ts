@@ -20,7 +20,7 @@ import {
 import type { StoredTensor } from "../../quant/stored-tensor.ts";
 import type { Engine } from "../../runtime/engine.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
-import { type Checkpoint, type ModelFormat } from "../../format/checkpoint/checkpoint.ts";
+import type { Checkpoint, ModelFormat } from "../../format/checkpoint/checkpoint.ts";
 import { writeModel } from "../../format/by-path.ts";
 import { folderDtype } from "../../format/checkpoint/folder-dtypes.ts";
 import { planCodes } from "./merged-codes.ts";
@@ -50,8 +50,8 @@ export function chooseKind(from: ModelFormat, to: ModelFormat, type: StorageName
     );
   }
   if (to === "gguf") return type;
-  if (type === null || folderDtype(type) !== null)
-    return type ?? (to === "hf" && from !== "hf" ? "f32" : null);
+  if (type === null) return to === "hf" && from !== "hf" ? "f32" : null;
+  if (folderDtype(type) !== null) return type;
   const known = STORAGE_NAMES.filter((name) => folderDtype(name) !== null);
   throw new UsageError("usage/flag", `Cannot write a folder of type ${type}, expected ${known.join(", ")}`, {
     hint: "Choose one of these, or write a GGUF file.",
@@ -91,9 +91,9 @@ export interface MergeReport {
 }
 
 /**
- * The kind of a tensor in a new GGUF file, as the format's own programs choose it: vectors are float32, rows that fill no
- * whole blocks float16, as are those that lie in such files the other way round, and embedding and head, on which most
- * depends, have at least 8 bits.
+ * The kind of a tensor in a new GGUF file, as the format's own programs choose it. Vectors are float32. A matrix is float16
+ * where its rows fill no whole blocks, or where it lies transposed in such files. Embedding and head, on which most depends,
+ * have at least 8 bits.
  */
 function ggufKind(
   kind: StorageName,
@@ -108,7 +108,7 @@ function ggufKind(
   return isTurned || shape.at(-1)! % STORAGES[chosen].blockSize !== 0 ? "f16" : chosen;
 }
 
-/** The type of most matrices of a GGUF file for which none was asked: that in which the adapter stays exact, or floats. */
+/** The type of matrices of a GGUF file where none was asked for and none keeps the adapter exact. */
 const GGUF_DEFAULT = "f16";
 
 /** Chooses the kind of each tensor. */

@@ -102,7 +102,8 @@ async function fetchInto(part: string, file: RemoteFile, options: DownloadOption
 /** Fetches until `part` has all bytes, over as many connections as it takes while each brings something. */
 async function fetchAll(part: string, file: RemoteFile, options: DownloadOptions): Promise<void> {
   if (file.sizeBytes === 0) await writePieces(part, "w", []);
-  for (let broken = 0; (await sizeOf(part)) !== file.sizeBytes;) {
+  let numBroken = 0;
+  while ((await sizeOf(part)) !== file.sizeBytes) {
     const before = (await sizeOf(part)) ?? 0;
     if (before > file.sizeBytes) await disk().rm(part);
     try {
@@ -110,11 +111,14 @@ async function fetchAll(part: string, file: RemoteFile, options: DownloadOptions
     } catch (error) {
       options.signal.throwIfAborted();
       const after = (await sizeOf(part)) ?? 0;
+      numBroken++;
       // A part that shrank was not resumable; the next connection starts at zero.
-      if (after !== before && ++broken < MAX_BROKEN_CONNECTIONS) continue;
-      throw fetchReason(error);
+      if (after === before || numBroken >= MAX_BROKEN_CONNECTIONS) throw fetchReason(error);
+      continue;
     }
-    if (((await sizeOf(part)) ?? 0) < file.sizeBytes && ++broken >= MAX_BROKEN_CONNECTIONS) {
+    if (((await sizeOf(part)) ?? 0) >= file.sizeBytes) continue;
+    numBroken++;
+    if (numBroken >= MAX_BROKEN_CONNECTIONS) {
       throw new UnreachableError("the connection closed early, time and again");
     }
   }

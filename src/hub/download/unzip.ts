@@ -58,9 +58,9 @@ export async function extractFile(
   const tap = async function* (chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
     for await (const chunk of chunks) {
       signal.throwIfAborted();
+      numBytes += chunk.length;
       // Before it fills the disk: a small archive may hold any number of bytes.
-      if ((numBytes += chunk.length) > sizeBytes)
-        throw new Error(`more than ${sizeBytes} bytes in "${name}"`);
+      if (numBytes > sizeBytes) throw new Error(`more than ${sizeBytes} bytes in "${name}"`);
       hash.update(chunk);
       yield chunk;
     }

@@ -53,7 +53,10 @@ function requireRole(role: ApiRole, access: ApiRole): void {
 /** Names that no site of the web has: without a dot, numbers, and those of local networks. */
 const LOCAL_NAME = /^[^.]*$|\]$|\.(?:\d+|localhost|local|internal|home\.arpa|lan)$/;
 
-/** A site may give its name this machine's address: its pages then read from here without telling an origin, by that name. */
+/**
+ * The origin of a page that reached this server by a name of the web: a site may give its name the address of this machine, and its
+ * pages then send no origin, since they call their own site.
+ */
 function publicOrigin(url: string): string | undefined {
   const { hostname, origin } = new URL(url);
   return LOCAL_NAME.test(hostname) ? undefined : origin;

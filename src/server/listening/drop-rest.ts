@@ -8,9 +8,11 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 const STALL_MS = 5000;
 
 /**
- * Reads and drops the rest of a request that is answered before. A connection that is closed while something lies on it unread
- * is reset, and with it goes the answer: so one that is not kept ends on our side alone, until the request is whole or its time is
- * over; one that is kept serves the next request, which may have been sent. Who stops sending is not waited for.
+ * Reads and drops what is left of a request when its answer has been written.
+ *
+ * Closing a connection on which something lies unread resets it, and the client then loses the answer. So a connection that is to
+ * end is closed on our side only, until the rest has come or its time is over. One that is kept serves the next request. A client
+ * that stops sending is not waited for.
  */
 export function dropRest(request: IncomingMessage, answer: ServerResponse): void {
   // Before Node's own listener, which closes the connection where the client wants that.
@@ -25,10 +27,10 @@ export function dropRest(request: IncomingMessage, answer: ServerResponse): void
       socket.destroySoon = destroySoon;
       if (socket.writableEnded) socket.destroySoon();
     });
-    // One that had begun to read would stop where nobody takes it.
+    // A listener that no longer takes what it has asked for would stop the reading.
     request.removeAllListeners("data");
     request.resume();
-    // Behind Node's own listener, which gives a kept connection the time until its next request.
+    // After Node's own listener, which gives a kept connection the time until its next request.
     setImmediate(() => {
       if (!request.complete) boundStall(request);
     });

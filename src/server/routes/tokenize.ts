@@ -6,10 +6,10 @@ import { defineRoute } from "../route.ts";
 import { requireIds } from "../texts/text-job.ts";
 import { DETOKENIZE_REQUEST, TOKENIZE_REQUEST } from "../wire.ts";
 
-/** Characters that are encoded, and ids that are decoded, at once: that takes less than a second, in which nobody else is served. */
+/** Characters that are encoded, and ids that are decoded, at once. Nobody else is served meanwhile: less than a second. */
 const MAX_LENGTH = 1 << 18;
 
-/** @throws ApiError 400 for a text of which nobody asks a model anything */
+/** @throws ApiError 400 for more than is read at once */
 function requireShort({ length }: string | readonly number[], param: string, what: string): void {
   if (length <= MAX_LENGTH) return;
   throw new ApiError(

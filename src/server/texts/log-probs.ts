@@ -52,14 +52,14 @@ export class ListedLogProbs {
   add(id: number, scored: TokenLogProbs | null): void {
     this.#told.tokens.push(this.#nameOf(id));
     this.#told.token_logprobs.push(scored?.logProb ?? null);
-    // The token itself is told beside the likeliest, one of which it need not be.
+    // The token itself is listed too: it need not be one of the likeliest.
     const all = scored && [...scored.top, scored];
     const top = all && Object.fromEntries(all.map((each) => [this.#nameOf(each.id), each.logProb]));
     this.#told.top_logprobs.push(top);
     this.#told.text_offset.push(this.#offsets.push(id));
   }
 
-  /** Counts from the end of a text of `ids`, which is another than what follows. */
+  /** Counts places from the end of this text of `ids` on; its own tokens are not added. */
   startBehind(text: string, ids: readonly number[]): void {
     this.#offsets.startBehind(text, ids);
   }

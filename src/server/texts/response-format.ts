@@ -53,7 +53,7 @@ export async function grammarOf(
   );
 }
 
-/** Tells of schemas that cannot be held where in the request they are. @throws ApiError 400 */
+/** Does some work; a schema that it cannot hold is told with the place that it has in the request. @throws ApiError 400 */
 export function withSchemaPath<T>(param: string, work: () => T): T {
   try {
     return work();
@@ -64,7 +64,7 @@ export function withSchemaPath<T>(param: string, work: () => T): T {
 
 /** @throws ApiError 400 for a schema that cannot be held; anything else as it is */
 export function refuseSchema(param: string, error: unknown): never {
-  // One that grows too large has no path.
+  // A schema whose rules grow too large is refused as a whole, without a path.
   if (!(error instanceof UsageError && error.code === "usage/grammar")) throw error;
   const path = error instanceof SchemaError ? error.path : "";
   throw new ApiError(400, toldWhole(error), {

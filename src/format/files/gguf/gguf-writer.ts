@@ -25,7 +25,9 @@ export interface GgufEntry {
   readonly sizeBytes: number;
 }
 
-const paddingAfter = (numBytes: number, alignment: number): number => -numBytes & (alignment - 1);
+/** Bytes from the end of a part to the next multiple of the alignment. */
+const paddingAfter = (numBytes: number, alignment: number): number =>
+  (alignment - (numBytes % alignment)) % alignment;
 
 /** Builds everything before the data of the first tensor, padding included. Tensors follow each other in this order. */
 export function ggufHeader(settings: GgufSettings, tensors: readonly GgufEntry[]): Uint8Array {
