@@ -15,7 +15,7 @@ import { rope } from "../graph/ops/attention/rope.ts";
 import { transpose } from "../graph/ops/shapes/transpose.ts";
 import { attendWhole } from "../graph/ops/attention/whole-attention.ts";
 import { dimAt, dimsOf } from "../graph/shape.ts";
-import { type HeadCache, attendOverHeads } from "../graph/ops/attention/cached-attention.ts";
+import { type HeadCacheInputs, attendOverHeads } from "../graph/ops/attention/cached-attention.ts";
 import type { AttentionOptions } from "./builder.ts";
 
 /** Positions and segments of some tokens, int64 [B, T] each. */
@@ -108,7 +108,7 @@ export function fitsHeadCache({ headWidth, rope, causal }: AttentionOptions): bo
 export function attentionOverHeads(
   projected: readonly [q: Value, k: Value, v: Value],
   { numHeads, numKeyValueHeads, headWidth, scale, softcap, window }: AttentionOptions,
-  cache: HeadCache,
+  cache: HeadCacheInputs,
   tables: AttentionInputs["tables"],
 ): AttentionOutputs {
   const attributes = { numHeads, numKeyValueHeads, headWidth, scale, softcap, window };

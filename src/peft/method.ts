@@ -14,7 +14,7 @@ import type { Random } from "../random.ts";
 import type { Algebra } from "./algebra/contract.ts";
 import type { ConfigFile, AdapterFile } from "./contract/adapter-file.ts";
 import type { MergeRule } from "./contract/merge-rule.ts";
-import type { RowBatch } from "./contract/row-batch.ts";
+import type { BatchRule } from "./contract/batch-rule.ts";
 import type {
   BoundForm,
   Frozen,
@@ -48,7 +48,7 @@ export interface BaseMethod<O = unknown> extends Description<O> {
   trainedTokens(options: O): TrainedTokens;
   /** An ordinary model, or an adapter folder with whole tensors of the base. */
   readonly result: "model" | ConfigFile<O, never>;
-  readonly batch: "not-batchable" | RowBatch<unknown>;
+  readonly batch: "not-batchable" | BatchRule<unknown>;
 }
 
 /**
@@ -71,7 +71,7 @@ export interface AdapterMethod<O = unknown, S = unknown> extends Description<O> 
   materializesWeight(site: SiteSpec, options: S): boolean;
   /** Builds the adapted look-up of an embedding. */
   readonly lookup: "not-on-embeddings" | ((site: LookupGraph, values: SiteValues, options: S) => Value);
-  readonly batch: "not-batchable" | RowBatch<S>;
+  readonly batch: "not-batchable" | BatchRule<S>;
   readonly merge: "not-mergeable" | MergeRule<S>;
   /** How adapters of the method are added and negated. */
   readonly algebra: "not-composable" | Algebra<O, S>;

@@ -8,7 +8,7 @@ import type { Compute, Product } from "../nn/compute.ts";
 import { f32, float32Product } from "../nn/computes/f32.ts";
 import type { AdapterView } from "../peft/adapter-view.ts";
 import type { Session } from "./session.ts";
-import type { WeightTensors } from "./weights/lease.ts";
+import type { WeightTensors } from "./weights/loan.ts";
 
 /** The products of one block. */
 export interface Arithmetic {

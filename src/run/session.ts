@@ -28,7 +28,7 @@ import { MAX_TABLE_BYTES, SLICE_ROWS, isLargeTable } from "./large-tables.ts";
 import { LastingTensors } from "../runtime/memory/program-memory.ts";
 import { RESIDENT, type VectorMemory } from "../runtime/memory/vector-memory.ts";
 import type { Riders } from "./blocks/riders.ts";
-import type { Lease, WeightTensors } from "./weights/lease.ts";
+import type { Loan, WeightTensors } from "./weights/loan.ts";
 import { RESIDENCIES, type Residency, type Smoothing, Weights } from "./weights/weights.ts";
 
 const ARGUMENTS = lazily(() =>
@@ -102,7 +102,7 @@ export class Session {
   /** Supplies rows of texts that go along with forward passes of trainings on this session; null: these run alone. */
   riders: Riders | null = null;
   /** Blocks whose tensors are bound in programs. */
-  readonly #pinned: Lease[] = [];
+  readonly #pinned: Loan[] = [];
   readonly #programs = new Map<string, Promise<Compiled<unknown>>>();
   /** Numbers of tensors, for the keys of programs that bind them. */
   readonly #ids = new WeakMap<HostTensor, number>();
@@ -193,9 +193,9 @@ export class Session {
 
   /** Lends tensors of a block until the session is released. @throws as the source */
   async pin(layer: number, tensors: readonly TensorRead[]): Promise<WeightTensors> {
-    const lease = await this.weights.borrow(layer, tensors);
-    this.#pinned.push(lease);
-    return lease.tensors;
+    const loan = await this.weights.borrow(layer, tensors);
+    this.#pinned.push(loan);
+    return loan.tensors;
   }
 
   /** Numbers the tensors of a record, so that the key of a program says which ones it binds. */
@@ -236,7 +236,7 @@ export class Session {
     const compiled = [...this.#programs.values()];
     this.#programs.clear();
     for (const each of compiled) await (await each.catch(() => null))?.program.release();
-    for (const lease of this.#pinned.splice(0)) lease.release();
+    for (const loan of this.#pinned.splice(0)) loan.release();
     if (this.#lender) return;
     this.pool.clear();
     this.weights.release();

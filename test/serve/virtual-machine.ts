@@ -3,7 +3,7 @@
  * number. Days of service pass in a second.
  */
 import { PagePool } from "../../src/engine/cache/page-pool.ts";
-import { Scheduler, type StepPlan } from "../../src/engine/scheduling/scheduler.ts";
+import { Scheduler, type ScheduledStep } from "../../src/engine/scheduling/scheduler.ts";
 import { Sequence } from "../../src/engine/cache/sequence.ts";
 import {
   PassClock,
@@ -201,7 +201,7 @@ class VirtualMachine {
     return Math.min(nowMs, ...since);
   }
 
-  async #runStep({ chunks, decodes }: StepPlan): Promise<void> {
+  async #runStep({ chunks, decodes }: ScheduledStep): Promise<void> {
     const { costs } = this.#options;
     for (const { sequence, count } of chunks) {
       const text = this.#texts.get(sequence)!;

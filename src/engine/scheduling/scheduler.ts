@@ -31,7 +31,7 @@ export interface Chunk {
 }
 
 /** What one step runs. */
-export interface StepPlan {
+export interface ScheduledStep {
   readonly chunks: readonly Chunk[];
   /** One id each. */
   readonly decodes: readonly Sequence[];
@@ -81,7 +81,7 @@ export class Scheduler {
   }
 
   /** Chooses what runs next, and gives it the pages that it needs; what there is unless a shape says less. */
-  schedule({ decodes: runsDecodes, prefillTokens }: StepShape = this.fullShape): StepPlan {
+  schedule({ decodes: runsDecodes, prefillTokens }: StepShape = this.fullShape): ScheduledStep {
     const chunks: Chunk[] = [];
     let budget = prefillTokens;
     // A sequence that finds no page preempts others, which changes the list.

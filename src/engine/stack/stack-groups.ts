@@ -11,7 +11,7 @@ import { PLAIN_PART } from "../../models/graphs/part-options.ts";
 import { type AdapterView, placedBy } from "../../peft/adapter-view.ts";
 import { type Amount, type Arithmetic, arithmeticOf, boundOf, constantsOf } from "../../run/arithmetic.ts";
 import type { PassContext } from "../../run/context.ts";
-import type { WeightTensors } from "../../run/weights/lease.ts";
+import type { WeightTensors } from "../../run/weights/loan.ts";
 import type { Makeable, Session } from "../../run/session.ts";
 import type { WeightWalk } from "../../run/weights/weight-walk.ts";
 import type { Program } from "../../runtime/engine.ts";

@@ -11,7 +11,7 @@ import { matmul } from "../../graph/ops/products/matmul.ts";
 import { reshape } from "../../graph/ops/shapes/reshape.ts";
 import { dimAt } from "../../graph/shape.ts";
 import { hostTensor } from "../../runtime/host-tensor.ts";
-import { type RowForm, type StackedBatch, perToken } from "../contract/row-batch.ts";
+import { type RowForm, type StackedBatch, perToken } from "../contract/batch-rule.ts";
 import { lowRankToTensors } from "./file.ts";
 import { type LowRankSite, OWN_BIAS, lowRankFactors, namesOf } from "./low-rank.ts";
 

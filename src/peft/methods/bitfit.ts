@@ -7,7 +7,7 @@
  * arXiv:2106.10199. Differs from the paper: the factors of norms are trained too, since many models have no bias at all.
  */
 import { z } from "zod";
-import { ONLY_VECTORS } from "../contract/row-batch.ts";
+import { ONLY_VECTORS } from "../contract/batch-rule.ts";
 import { defineBaseMethod } from "../define-method.ts";
 
 export const bitfit = defineBaseMethod({

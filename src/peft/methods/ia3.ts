@@ -15,7 +15,7 @@ import { toPatterns } from "../algebra/patterns.ts";
 import { defineMethod } from "../define-method.ts";
 import { ALL_LINEAR, NOTHING_FROZEN } from "../method.ts";
 import { PLAIN_FILE, areNumbered, areTransposed } from "../contract/adapter-file.ts";
-import { perToken } from "../contract/row-batch.ts";
+import { perToken } from "../contract/batch-rule.ts";
 import { matchSuffix } from "../../models/module-path.ts";
 import { matcher, readModules } from "../sites/targets.ts";
 import {

@@ -21,7 +21,7 @@ import type { SiteState } from "../algebra/contract.ts";
 import { defineMethod } from "../define-method.ts";
 import { ALL_LINEAR, NOTHING_FROZEN } from "../method.ts";
 import { PLAIN_FILE, areNumbered, areTransposed } from "../contract/adapter-file.ts";
-import { perToken } from "../contract/row-batch.ts";
+import { perToken } from "../contract/batch-rule.ts";
 import type { SiteValues } from "../sites/site.ts";
 import {
   MODULES_TO_SAVE,

@@ -6,7 +6,7 @@ import type { BaseModel } from "../../models/base/base-model.ts";
 import type { Engine, Program } from "../../runtime/engine.ts";
 import { type HostTensor, zeros } from "../../runtime/host-tensor.ts";
 import type { Adapter } from "../attach.ts";
-import type { RowBatch } from "../contract/row-batch.ts";
+import type { BatchRule } from "../contract/batch-rule.ts";
 import type { AdaptedSite } from "../layout.ts";
 import { inputSite } from "../sites/site-inputs.ts";
 import type { SiteTensors } from "../sites/site.ts";
@@ -15,11 +15,11 @@ export class BaseForms {
   readonly #engine: Engine;
   readonly #base: BaseModel;
   readonly #adapter: Adapter;
-  readonly #ofBase: RowBatch<unknown>["ofBase"];
+  readonly #ofBase: BatchRule<unknown>["ofBase"];
   /** Sites of equal sizes and options share a program. */
   readonly #programs = new Map<string, Promise<Program>>();
 
-  constructor(engine: Engine, base: BaseModel, adapter: Adapter, { ofBase }: RowBatch<unknown>) {
+  constructor(engine: Engine, base: BaseModel, adapter: Adapter, { ofBase }: BatchRule<unknown>) {
     this.#engine = engine;
     this.#base = base;
     this.#adapter = adapter;
@@ -39,7 +39,7 @@ export class BaseForms {
     return made;
   }
 
-  #programFor(site: AdaptedSite, ofBase: NonNullable<RowBatch<unknown>["ofBase"]>): Promise<Program> {
+  #programFor(site: AdaptedSite, ofBase: NonNullable<BatchRule<unknown>["ofBase"]>): Promise<Program> {
     const { spec, options, parameters, frozen } = site;
     const key = JSON.stringify([{ ...spec, name: "" }, options, parameters, frozen]);
     let compiled = this.#programs.get(key);

@@ -13,7 +13,7 @@ import { dimAt } from "../../graph/shape.ts";
 import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
 import type { AdapterView } from "../adapter-view.ts";
 import type { Adapter } from "../attach.ts";
-import type { PickedBatch } from "../contract/row-batch.ts";
+import type { PickedBatch } from "../contract/batch-rule.ts";
 import type { RowMember, RowPlace } from "./row-forms.ts";
 import type { RowSet } from "./row-set.ts";
 import type { SiteTensors } from "../sites/site.ts";

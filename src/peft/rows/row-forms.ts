@@ -3,7 +3,7 @@ import type { BaseModel } from "../../models/base/base-model.ts";
 import type { Engine } from "../../runtime/engine.ts";
 import type { Adapter } from "../attach.ts";
 import type { AdaptedSite } from "../layout.ts";
-import type { RowBatch, RowForm, StackedBatch } from "../contract/row-batch.ts";
+import type { BatchRule, RowForm, StackedBatch } from "../contract/batch-rule.ts";
 import { BaseForms } from "./base-forms.ts";
 import { NO_CHANGE, formVector, vectorsOf } from "./row-vectors.ts";
 import type { SiteTensors } from "../sites/site.ts";
@@ -23,7 +23,7 @@ export interface RowPlace {
 /** An adapter that rows may have. */
 export interface RowMember {
   readonly adapter: Adapter;
-  readonly batch: RowBatch<unknown>;
+  readonly batch: BatchRule<unknown>;
   /** Places by path, like the forms. */
   readonly places: ReadonlyMap<string, RowPlace>;
   readonly forms: ReadonlyMap<string, RowForm<unknown>>;

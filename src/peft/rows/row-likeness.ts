@@ -1,6 +1,6 @@
 /** @file Tells which adapters can share one set of rows: those that the same programs can read. */
 import type { HostTensor } from "../../runtime/host-tensor.ts";
-import type { StackedBatch } from "../contract/row-batch.ts";
+import type { StackedBatch } from "../contract/batch-rule.ts";
 import { type RowMember, type RowPlace, formOfBase } from "./row-forms.ts";
 import type { Frozen } from "../sites/site.ts";
 

@@ -10,7 +10,7 @@ import type { BaseModel } from "../../models/base/base-model.ts";
 import { type HostTensor, hostTensor, zeros } from "../../runtime/host-tensor.ts";
 import type { AdapterView } from "../adapter-view.ts";
 import { type Adapter, bindForm } from "../attach.ts";
-import type { StackedBatch } from "../contract/row-batch.ts";
+import type { StackedBatch } from "../contract/batch-rule.ts";
 import { type RowMember, type RowPlace, formOfBase } from "./row-forms.ts";
 import { areAlike, commonTensors } from "./row-likeness.ts";
 import { type SuffixShape, fillRow, shapesOf } from "./row-tensors.ts";

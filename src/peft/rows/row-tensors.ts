@@ -1,7 +1,7 @@
 /** @file Writes the tensors of an adapter as one row of larger tensors. The rest of the row is zeros. */
 import { dimsOf, numElements, sizeAt } from "../../graph/shape.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
-import type { RowForm } from "../contract/row-batch.ts";
+import type { RowForm } from "../contract/batch-rule.ts";
 import type { SiteTensors } from "../sites/site.ts";
 
 /** A tensor's suffix, and its shape in a row. */

@@ -9,7 +9,7 @@ import type { BaseModel } from "../../models/base/base-model.ts";
 import type { TensorGraph } from "../../models/graphs/site-graph.ts";
 import { hostTensor } from "../../runtime/host-tensor.ts";
 import type { Adapter } from "../attach.ts";
-import type { RowForm } from "../contract/row-batch.ts";
+import type { RowForm } from "../contract/batch-rule.ts";
 import type { Parameter } from "../parameters.ts";
 import type { SiteTensors } from "../sites/site.ts";
 

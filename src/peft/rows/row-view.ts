@@ -1,7 +1,7 @@
 /** @file How programs read adapters that lie side by side when each row has its own. */
 import type { Value } from "../../graph/graph.ts";
 import type { AdapterView, BoundTensor } from "../adapter-view.ts";
-import type { StackedBatch } from "../contract/row-batch.ts";
+import type { StackedBatch } from "../contract/batch-rule.ts";
 import type { RowPlace } from "./row-forms.ts";
 import { readVector } from "./row-vectors.ts";
 import type { BoundForm, Frozen, SiteTensors } from "../sites/site.ts";

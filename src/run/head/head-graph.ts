@@ -18,7 +18,7 @@ import {
   headArithmeticOf,
 } from "../arithmetic.ts";
 import { type GradientOutput, writeGradients } from "../gradients/gradient-outputs.ts";
-import type { WeightTensors } from "../weights/lease.ts";
+import type { WeightTensors } from "../weights/loan.ts";
 import type { Compiled, Makeable, Session } from "../session.ts";
 
 export type HeadProgramKind = "normed" | "logits" | "loss" | "lossAndGradients";

@@ -11,7 +11,7 @@ import type { HostTensor } from "../../runtime/host-tensor.ts";
 import { allDone } from "../../runtime/memory/all-done.ts";
 import { float32ToFloat16, widenFloat16 } from "../../quant/codes/half.ts";
 import type { StoredForm, VectorMemory } from "../../runtime/memory/vector-memory.ts";
-import type { Lease, WeightTensors } from "./lease.ts";
+import type { Loan, WeightTensors } from "./loan.ts";
 import { readerOf } from "./tensor-reader.ts";
 
 /** Where a tensor begins: as memory of its own does. */
@@ -34,7 +34,7 @@ export class BlockShards {
   }
 
   /** Lends tensors of a block. @throws as the source and the memory */
-  async borrow(layer: number, reads: readonly TensorRead[]): Promise<Lease> {
+  async borrow(layer: number, reads: readonly TensorRead[]): Promise<Loan> {
     const tensors = this.#shardOf(layer, reads);
     const hold = await this.#memory.hold(viewsOf(tensors), "read");
     return { tensors, release: () => hold.release() };

@@ -1,7 +1,7 @@
 /** @file Numbers that are trained: where memory has a budget they wait on the disk, and whoever runs a program of them holds them. */
 import type { TensorRead } from "../../models/graphs/part-tensors.ts";
 import type { AdapterView } from "../../peft/adapter-view.ts";
-import type { Lease, Lender } from "./lease.ts";
+import type { Loan, Lender } from "./loan.ts";
 
 type Trained = Pick<AdapterView, "trained"> | null;
 
@@ -15,14 +15,14 @@ export function withTrained(weights: Lender, adapter: Trained): Lender {
   const { memory } = weights;
   return {
     memory,
-    async borrow(layer: number, reads: readonly TensorRead[]): Promise<Lease> {
-      const lease = await weights.borrow(layer, reads);
+    async borrow(layer: number, reads: readonly TensorRead[]): Promise<Loan> {
+      const loan = await weights.borrow(layer, reads);
       const trained = await memory.hold(trainedValues(adapter, layer), "read").catch((error: unknown) => {
-        lease.release();
+        loan.release();
         throw error;
       });
-      const release = (): void => [lease, trained].forEach((each) => each.release());
-      return { tensors: lease.tensors, release };
+      const release = (): void => [loan, trained].forEach((each) => each.release());
+      return { tensors: loan.tensors, release };
     },
     prefetch(layer: number, reads: readonly TensorRead[]): void {
       weights.prefetch(layer, reads);

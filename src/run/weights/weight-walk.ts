@@ -3,14 +3,14 @@
  * next is read meanwhile.
  */
 import type { TensorRead } from "../../models/graphs/part-tensors.ts";
-import type { Lease, Lender, WeightTensors } from "./lease.ts";
+import type { Loan, Lender, WeightTensors } from "./loan.ts";
 
 export class WeightWalk {
   readonly #weights: Lender;
   readonly #readsOf: (layer: number) => readonly TensorRead[];
   readonly #numLayers: number;
-  #held: Lease | null = null;
-  #ahead: { readonly layer: number; readonly lease: Promise<Lease> } | null = null;
+  #held: Loan | null = null;
+  #ahead: { readonly layer: number; readonly loan: Promise<Loan> } | null = null;
 
   constructor(weights: Lender, numLayers: number, readsOf: (layer: number) => readonly TensorRead[]) {
     this.#weights = weights;
@@ -25,15 +25,15 @@ export class WeightWalk {
     const ahead = this.#ahead;
     this.#ahead = null;
     if (ahead?.layer !== layer) drop(ahead);
-    const lease = ahead?.layer === layer ? ahead.lease : this.#weights.borrow(layer, this.#readsOf(layer));
-    this.#held = await lease;
+    const loan = ahead?.layer === layer ? ahead.loan : this.#weights.borrow(layer, this.#readsOf(layer));
+    this.#held = await loan;
     if (next < 0 || next >= this.#numLayers) return this.#held.tensors;
     if (this.#weights.memory.budgetBytes !== null) this.#weights.prefetch(next, this.#readsOf(next));
     else {
       const reading = this.#weights.borrow(next, this.#readsOf(next));
       // What goes wrong in reading ahead is told when the block is asked for.
       reading.catch(() => {});
-      this.#ahead = { layer: next, lease: reading };
+      this.#ahead = { layer: next, loan: reading };
     }
     return this.#held.tensors;
   }
@@ -47,9 +47,9 @@ export class WeightWalk {
   }
 }
 
-function drop(ahead: { readonly lease: Promise<Lease> } | null): void {
-  ahead?.lease.then(
-    (lease) => lease.release(),
+function drop(ahead: { readonly loan: Promise<Loan> } | null): void {
+  ahead?.loan.then(
+    (loan) => loan.release(),
     () => {},
   );
 }

@@ -1,7 +1,7 @@
 /**
  * @file What programs read of a base model's tensors, lent block by block.
  *
- * A lease counts: memory of a block is used again only when nobody holds it, so passes over the model run beside each
+ * A loan counts: memory of a block is used again only when nobody holds it, so passes over the model run beside each
  * other. Without `float32` residency a pass holds two blocks, the one that runs and the one that is being read. Within a
  * budget of memory, as many blocks stay as fit (`block-shards`).
  */
@@ -16,7 +16,7 @@ import { allDone } from "../../runtime/memory/all-done.ts";
 import { LastingTensors, makeCounted } from "../../runtime/memory/program-memory.ts";
 import { RESIDENT, type VectorMemory } from "../../runtime/memory/vector-memory.ts";
 import { BlockShards } from "./block-shards.ts";
-import type { Lease, Lender, WeightTensors } from "./lease.ts";
+import type { Loan, Lender, WeightTensors } from "./loan.ts";
 import { readerOf } from "./tensor-reader.ts";
 
 /** Where weights are between two uses: as they are stored, or as programs read them, which is float32 for the most part. */
@@ -143,7 +143,7 @@ export class Weights implements Lender {
   }
 
   /** Lends tensors of a block, named by their path inside it. @throws as the source */
-  async borrow(layer: number, tensors: readonly TensorRead[]): Promise<Lease> {
+  async borrow(layer: number, tensors: readonly TensorRead[]): Promise<Loan> {
     if (this.#shards) return await this.#shards.borrow(layer, tensors);
     const slot = this.#slotOf(layer);
     slot.numLeases++;

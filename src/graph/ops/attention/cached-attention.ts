@@ -27,7 +27,7 @@ export interface CachedAttentionAttributes extends Record<string, unknown> {
 }
 
 /** What is attended over, and where the tokens are in it. */
-export interface HeadCache {
+export interface HeadCacheInputs {
   /** [B, K, C, E] */
   readonly keys: Value;
   readonly values: Value;
@@ -117,7 +117,7 @@ export const cachedAttentionOp: Op<Attributes, Values, Outputs> = {
 /** Attends: q [B, T, H·E], k and v [B, T, K·E] give o [B, T, H·E], and the cache with what is new. */
 export function attendOverHeads(
   projected: readonly [q: Value, k: Value, v: Value],
-  { keys, values, lastKey, numKeys }: HeadCache,
+  { keys, values, lastKey, numKeys }: HeadCacheInputs,
   tables: RotaryTables,
   attributes: CachedAttentionAttributes,
 ): { readonly output: Value; readonly keys: Value; readonly values: Value } {

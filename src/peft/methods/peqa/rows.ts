@@ -10,7 +10,7 @@ import { dimAt } from "../../../graph/shape.ts";
 import type { SiteGraph } from "../../../models/graphs/site-graph.ts";
 import { linear } from "../../../nn/linear.ts";
 import { hostTensor } from "../../../runtime/host-tensor.ts";
-import type { StackedBatch } from "../../contract/row-batch.ts";
+import type { StackedBatch } from "../../contract/batch-rule.ts";
 import type { SiteValues } from "../../sites/site.ts";
 import { BLOCKS, isOneScale, onesOf, projectBlocks, projectSteps } from "./blocks.ts";
 import { DELTA, isOnBase, type PeqaSite, SCALE, START, weightOf } from "./codes.ts";

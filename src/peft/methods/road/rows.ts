@@ -14,7 +14,7 @@ import { dimsOf, mulDims } from "../../../graph/shape.ts";
 import type { SiteGraph } from "../../../models/graphs/site-graph.ts";
 import { type PassInput, passInput } from "../../../nn/pass.ts";
 import { type HostTensor, hostTensor } from "../../../runtime/host-tensor.ts";
-import type { RowForm } from "../../contract/row-batch.ts";
+import type { RowForm } from "../../contract/batch-rule.ts";
 import type { SiteValues } from "../../sites/site.ts";
 import type { RoadLayout } from "./coefficients.ts";
 

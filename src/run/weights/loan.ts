@@ -7,7 +7,7 @@ import type { VectorMemory } from "../../runtime/memory/vector-memory.ts";
 export type WeightTensors = Readonly<Record<string, HostTensor>>;
 
 /** Tensors of one block, lent until they are released. */
-export interface Lease {
+export interface Loan {
   readonly tensors: WeightTensors;
   release(): void;
 }
@@ -16,6 +16,6 @@ export interface Lease {
 export interface Lender {
   /** Where blocks are; within a budget, the next one is not lent ahead but only begun to be read. */
   readonly memory: VectorMemory;
-  borrow(layer: number, tensors: readonly TensorRead[]): Promise<Lease>;
+  borrow(layer: number, tensors: readonly TensorRead[]): Promise<Loan>;
   prefetch(layer: number, tensors: readonly TensorRead[]): void;
 }

@@ -44,7 +44,7 @@ export interface PickedBatch<S> extends RowForms<S> {
 }
 
 /** How rows of one batch have adapters of their own. */
-export type RowBatch<S> = StackedBatch<S> | PickedBatch<S>;
+export type BatchRule<S> = StackedBatch<S> | PickedBatch<S>;
 
 /** Rows of a method without sites: what each has of its own are vectors of the base, as any adapter may. */
 export const ONLY_VECTORS: StackedBatch<unknown> = {
