@@ -28,7 +28,7 @@ test("a training has as many tokens as the model has positions, and says so", as
   }
 });
 
-test("so has its plan", async () => {
+test("its plan has as many, and says so", async () => {
   const { events, stderr } = await run(["plan", ...TRAINING]);
   assert.deepEqual(
     events.map(({ event }) => event),

@@ -128,7 +128,12 @@ test("what programs write into a configuration about themselves is no setting", 
     _model_name_or_path: "a GGUF file's name",
     _commit_hash: "ab12",
   };
-  for (const { modelType } of FAMILIES) openModel({ ...TINY_CONFIGS[modelType]!, ...ofPrograms });
+  for (const { modelType } of FAMILIES) {
+    const [plain, opened] = [{}, ofPrograms].map((more) =>
+      openModel({ ...TINY_CONFIGS[modelType]!, ...more }),
+    );
+    assert.deepEqual(opened!.tensors, plain!.tensors, modelType);
+  }
 });
 
 describe("weights that do not fit the configuration", () => {

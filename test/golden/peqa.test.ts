@@ -221,7 +221,7 @@ describe("PEQA on one linear layer", async () => {
 
       // The file holds the merged weight of one variant.
       if (name !== "b3.g32.clip") return;
-      test("merged weight", async () => {
+      test("its merged weight is that of the reference", async () => {
         const compiled = await engine.compile(merge);
         const { scale, frozen } = await start();
         scale.data.set(sumOf(golden("scale"), golden("final.delta_s")));

@@ -61,23 +61,24 @@ async function areTold(path: string, status: number, code: string): Promise<void
   }
 }
 
-test("whoever has no key reads so", async () => {
+test("a client without a key reads that it needs one", async () => {
   keys = [];
   await areTold(PATH, 401, "invalid_api_key");
   keys = null;
 });
 
-test("whoever names a route that is none reads so", () => areTold("/v1/nothing", 404, "unknown_url"));
+test("a client of an unknown route reads that there is none", () =>
+  areTold("/v1/nothing", 404, "unknown_url"));
 
-test("whoever sends too much reads so", () => areTold(PATH, 413, "body_too_large"));
+test("a client that sends too much reads that it is too much", () => areTold(PATH, 413, "body_too_large"));
 
-test("whoever comes while the server stops reads so", async () => {
+test("a client that comes while the server stops reads that it stops", async () => {
   server.state.isDraining = true;
   await areTold(PATH, 503, "stopping");
   server.state.isDraining = false;
 });
 
-test("whoever comes too often reads so", async () => {
+test("a client that comes too often reads that it does", async () => {
   for (let status = 0; status !== 429;) {
     const answer = await fetch(url + PATH, { method: "POST", body: "{" });
     await answer.text();

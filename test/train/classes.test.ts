@@ -88,7 +88,7 @@ for (const [family, [modelType, { config, saved, head }]] of Object.entries(CLAS
       );
     });
 
-    test("learns whole", async () => {
+    test("learns classes with all of its parameters", async () => {
       const output = `${folder}/${modelType}-full`;
       const own = { method: "full", rank: undefined, learningRate: 3e-3, steps: 40, output };
       await runTiny({ ...settings, ...own });

@@ -254,7 +254,7 @@ describe("graft train --dropbp", () => {
     await checkpoint.close();
   });
 
-  test("bad input", async () => {
+  test("a rate that is no share, drops all branches or has none to drop is refused before anything is written", async () => {
     const run = (more: object): Promise<unknown> =>
       runTiny({ model, data, output: join(folder, "bad"), ...more });
     await assert.rejects(run({ dropbp: 0.95 }), { code: "usage/flag" });

@@ -258,7 +258,7 @@ describe("graft push says what a hub answers, without the token:", () => {
     assert.ok(asked.every(({ path }) => !/commit|store/.test(path)));
   });
 
-  test("no hub", async () => {
+  test("a hub that cannot be reached is told with the reason", async () => {
     const said = await run([own, "owner/name"], { HF_ENDPOINT: "http://127.0.0.1:9", HF_TOKEN: TOKEN });
     assert.equal(said.status, 1);
     assert.match(said.stderr, /failed\/push.*: (the connection was refused|bad port)/);

@@ -65,7 +65,7 @@ describe("tiesMix()", () => {
     assert.deepEqual([...tiesMix(1, "total")(tensors, [1, 1, 1], [])], [4, 5, 2, 1]);
   });
 
-  test("or by count", () => {
+  test("averages the values of the elected sign, by count", () => {
     assert.deepEqual([...tiesMix(1, "frequency")(tensors, [1, 1, 1], [])], [-1, -1.5, 2, 1]);
   });
 

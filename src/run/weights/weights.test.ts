@@ -76,7 +76,7 @@ describe("Weights", () => {
     });
   }
 
-  test("memory of a block is used again only when every lease of it has been given back", async () => {
+  test("memory of a block is used again only when every loan of it has been given back", async () => {
     const { base, read } = slowBase();
     const weights = new Weights(base, "stored");
     const dataOf = ({ tensors: lent }: Awaited<ReturnType<Weights["borrow"]>>) => lent[NAMES[0]!]!.data;
@@ -84,7 +84,7 @@ describe("Weights", () => {
     assert.equal(dataOf(one), dataOf(again));
     assert.equal(read.length, NAMES.length);
     one.release();
-    // A second release of one lease is not that of another.
+    // A second release of one loan is not that of another.
     one.release();
     const other = await weights.borrow(1, READS);
     assert.notEqual(dataOf(other), dataOf(again));
@@ -136,9 +136,9 @@ describe("Weights", () => {
     assertRight(0, await walk.block(0, 1), "before");
     await assert.rejects(() => walk.block(1, 2), { message: "the disk is gone" });
     walk.end();
-    const leases = [await weights.borrow(2, READS), await weights.borrow(3, READS)];
+    const loans = [await weights.borrow(2, READS), await weights.borrow(3, READS)];
     await wait(10);
-    leases.forEach(({ tensors: lent }, i) => assertRight(2 + i, lent, "after"));
+    loans.forEach(({ tensors: lent }, i) => assertRight(2 + i, lent, "after"));
   });
 
   test("tensors outside the blocks are read when first asked for, and once", async () => {
