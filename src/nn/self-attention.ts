@@ -18,15 +18,7 @@ export interface SelfAttentionOptions extends AttentionOptions {
 }
 
 /** Attention over heads that divide a width, not rotated: positions are learned or there are none. Biases everywhere. */
-export function unrotatedAttention({
-  width,
-  numHeads,
-  causal,
-}: {
-  readonly width: number;
-  readonly numHeads: number;
-  readonly causal: boolean;
-}): SelfAttentionOptions {
+export function unrotatedAttention(width: number, numHeads: number): Omit<SelfAttentionOptions, "causal"> {
   const headWidth = width / numHeads;
   return {
     numHeads,
@@ -36,7 +28,6 @@ export function unrotatedAttention({
     rope: null,
     window: null,
     softcap: null,
-    causal,
     bias: { qkv: true, output: true },
     queryNorm: null,
     keyNorm: null,

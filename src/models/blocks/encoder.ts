@@ -73,7 +73,7 @@ export function encoder(raw: RawConfig, c: z.output<typeof FIELDS>, parts: Encod
       "Give this encoder a head for the classes of the data by --objective classification, or take one whose config.json names such a head.",
     );
   }
-  const attention = unrotatedAttention({ width, numHeads, causal: false });
+  const attention = { ...unrotatedAttention(width, numHeads), causal: false };
   const mlp = { intermediateSize: c.intermediate_size, activation: gelu, bias: true };
   const norm = layerNorm(c.layer_norm_eps);
   const layer: Layer = {

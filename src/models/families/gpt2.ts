@@ -61,11 +61,7 @@ export const gpt2: Family = {
   open: (raw) => {
     const { intermediate_size: given, ...parsed } = parseConfig(SCHEMA, raw, EARLY_KEYS);
     const c = { ...parsed, intermediate_size: given ?? 4 * parsed.hidden_size };
-    const attention = unrotatedAttention({
-      width: c.hidden_size,
-      numHeads: c.num_attention_heads,
-      causal: true,
-    });
+    const attention = { ...unrotatedAttention(c.hidden_size, c.num_attention_heads), causal: true };
     const activation = (x: Value): Value => gelu(x, c.hidden_act === "gelu" ? "none" : "tanh");
     const mlp = { intermediateSize: c.intermediate_size, activation, bias: true };
     const norm = layerNorm(c.layer_norm_epsilon);

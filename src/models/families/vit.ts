@@ -111,7 +111,8 @@ export const vit: Family = {
     const numOutputs = numClasses(raw);
     const norm = layerNorm(c.layer_norm_eps);
     const attention = {
-      ...unrotatedAttention({ width, numHeads, causal: false }),
+      ...unrotatedAttention(width, numHeads),
+      causal: false,
       bias: { qkv: c.qkv_bias, output: true },
     };
     const mlp = { intermediateSize: c.intermediate_size, activation: gelu, bias: true };
