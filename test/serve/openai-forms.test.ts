@@ -304,7 +304,7 @@ test("a full disk is one answer of every route, and leaves nothing behind", asyn
 
 test("files are taken for training alone, with rows in them, and given back", async () => {
   const upload = async (
-    content: string,
+    content: string | Uint8Array<ArrayBuffer>,
     fields: Record<string, string>,
     name = "rows.jsonl",
   ): Promise<{ status: number; body: unknown }> => {
@@ -332,6 +332,15 @@ test("files are taken for training alone, with rows in them, and given back", as
     const { status, body } = await upload(content, {}, name);
     assert.deepEqual([status, (body as Body).error.param], [400, "file"], name);
     assert.match((body as Body).error.message, /is not (JSON: .*position|Parquet)/);
+  }
+  for (const [name, content, found] of [
+    ["a.csv", Uint8Array.of(0x61, 0x0a, 0xe4, 0x0a), /Line 2 of "a.csv" is not UTF-8/],
+    ["a", Uint8Array.of(0xff, 0xfe, 0x61, 0), /Line 1 of "a" is not UTF-8/],
+    ["a.ndjson", `${row}{`, /Line 2 of "a.ndjson" is not JSON/],
+  ] as const) {
+    const { status, body } = await upload(content, {}, name);
+    assert.deepEqual([status, (body as Body).error.param], [400, "file"], name);
+    assert.match((body as Body).error.message, found);
   }
   const whole = await upload('[{"text": "ka"}]', {}, "a.json");
   assert.equal(whole.status, 200);

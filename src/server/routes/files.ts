@@ -1,5 +1,6 @@
 /** @file /v1/files: uploaded files with data for fine-tuning. */
 import { z } from "zod";
+import { COMPRESSED_ENDINGS } from "../../data/formats/file-kinds.ts";
 import { countLineEnds, findWrongByte } from "../../data/formats/utf8.ts";
 import { type UploadedFile, hasEnded } from "../../jobs/job.ts";
 import type { JobTable } from "../../jobs/job-table.ts";
@@ -21,14 +22,20 @@ function refuse(message: string, param: string, code = "invalid_value"): never {
   throw new ApiError(400, message, { code, param });
 }
 
-/** Holds data against what can be told of it before it is read: that there is some, and that lines are objects. @throws ApiError 400 that names the line */
+/** Endings of files that are read as bytes, beside Parquet's. */
+const AS_BYTES: readonly string[] = COMPRESSED_ENDINGS;
+/** Endings of files with a row of JSON in each line. */
+const LINES: readonly string[] = [".jsonl", ".ndjson"];
+
+/** Holds data against what can be told of it before it is read: that there is some, as text, and that lines are objects. @throws ApiError 400 that names the line */
 function requireData(filename: string, content: Uint8Array): void {
   if (content.length === 0) refuse(`The file "${filename}" is empty`, "file", "invalid_file");
-  const end = /\.[^.]*$/.exec(filename.toLowerCase())?.[0];
-  if (end === ".parquet" && !isParquet(content)) {
+  const end = /\.[^.]*$/.exec(filename.toLowerCase())?.[0] ?? "";
+  if (end === ".parquet") {
+    if (isParquet(content)) return;
     refuse(`The file "${filename}" is not Parquet, or cut off`, "file", "invalid_file");
   }
-  if (end !== ".jsonl" && end !== ".json") return;
+  if (AS_BYTES.includes(end)) return;
   let text = "";
   try {
     text = new TextDecoder("utf-8", { fatal: true }).decode(content);
@@ -37,6 +44,7 @@ function requireData(filename: string, content: Uint8Array): void {
     refuse(`Line ${line} of "${filename}" is not UTF-8`, "file", "invalid_file");
   }
   if (end === ".json") return requireJson(filename, text);
+  if (!LINES.includes(end)) return;
   if (text.trim() === "") refuse(`The file "${filename}" has no rows`, "file", "invalid_file");
   for (const [index, line] of text.split("\n").entries()) {
     if (line.trim() === "") continue;
