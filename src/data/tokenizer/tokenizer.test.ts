@@ -26,6 +26,38 @@ function mergingFiles(config: Record<string, unknown> = {}) {
   };
 }
 
+describe("tokens that tokenizer_config.json adds", () => {
+  const decoder = (tokens: Readonly<Record<number, object>>): Record<string, unknown> => ({
+    added_tokens_decoder: tokens,
+  });
+
+  it("are tokens although tokenizer.json lacks them, and a word of the vocabulary keeps its id", () => {
+    const { encode, decode, specialTokens, wholeTokens } = createTokenizer(
+      mergingFiles(
+        decoder({
+          262: { content: "<|extra|>", special: true },
+          263: { content: "<tag>", special: false },
+          264: { content: "hello", special: false },
+        }),
+      ),
+    );
+    const options = { addSpecialTokens: false };
+    assert.deepEqual(encode("a<|extra|><tag>b", options), [97, 262, 263, 98]);
+    assert.deepEqual(encode("hello", options), [260]);
+    assert.equal(decode([97, 262, 263, 98]), "a<|extra|><tag>b");
+    assert.equal(decode([97, 262, 263, 98], { skipSpecialTokens: true }), "a<tag>b");
+    assert.equal(specialTokens.get("<|extra|>"), 262);
+    assert.deepEqual(wholeTokens.toSorted(), ["<tag>", "hello"]);
+  });
+
+  it("end a text where the configuration names them", () => {
+    const { eosId, vocabSize } = createTokenizer(
+      mergingFiles({ ...decoder({ 262: { content: "<|stop|>", special: true } }), eos_token: "<|stop|>" }),
+    );
+    assert.deepEqual([eosId, vocabSize], [262, 263]);
+  });
+});
+
 const text = fc.oneof(
   fc.string({ unit: "grapheme" }),
   fc

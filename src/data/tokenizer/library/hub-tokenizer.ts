@@ -7,6 +7,7 @@ import { OutOfTime, type TimeBudget } from "../../../untrusted/time-budget.ts";
 import { type BytePairs, takeLists } from "./byte-pairs.ts";
 import { stripAddedSpaces } from "./added-spaces.ts";
 import { useCharacterMaps } from "./character-map.ts";
+import { withConfiguredTokens } from "./configured-tokens.ts";
 import { markFirstAlone } from "./first-mark.ts";
 import { splitAtMarks } from "./split-marks.ts";
 import { requireTokenizerForm } from "./tokenizer-form.ts";
@@ -111,10 +112,11 @@ function requireKnown({ ids, tokens }: ReturnType<HubTokenizer["encode"]>): { id
 }
 
 /** Opens the library's tokenizer. @throws FormatError "format/file", here and from its calls */
-export function openHubTokenizer(files: TokenizerFiles, budget: TimeBudget): OpenTokenizer {
+export function openHubTokenizer(given: TokenizerFiles, budget: TimeBudget): OpenTokenizer {
   const [hub, withinLimits] = withFile("read", () => {
-    requireTokenizerForm(files);
-    requireIds(files);
+    requireTokenizerForm(given);
+    requireIds(given);
+    const files = withConfiguredTokens(given);
     const { normalizer, pre_tokenizer: preTokenizer, decoder } = files.tokenizer;
     for (const step of [normalizer, preTokenizer, decoder]) requireSteps(step);
     const { tokenizer, fill } = takeLists(files);
