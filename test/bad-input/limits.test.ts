@@ -140,7 +140,7 @@ describe("a number that a file cannot mean is refused at once:", () => {
     await assertQuick(
       () => find(() => true),
       "usage/chat-template",
-      /1300 assistant messages.*expected at most 1024/,
+      /Cannot find 1300 messages in a rendered conversation.*expected at most 1024/,
     );
     assert.equal(find((index) => index === 2599).spans.length, 1300);
   });

@@ -32,7 +32,7 @@ describe("tokens that tokenizer_config.json adds", () => {
   });
 
   it("are tokens although tokenizer.json lacks them, and a word of the vocabulary keeps its id", () => {
-    const { encode, decode, specialTokens, wholeTokens } = createTokenizer(
+    const tokenizer = createTokenizer(
       mergingFiles(
         decoder({
           262: { content: "<|extra|>", special: true },
@@ -42,12 +42,12 @@ describe("tokens that tokenizer_config.json adds", () => {
       ),
     );
     const options = { addSpecialTokens: false };
-    assert.deepEqual(encode("a<|extra|><tag>b", options), [97, 262, 263, 98]);
-    assert.deepEqual(encode("hello", options), [260]);
-    assert.equal(decode([97, 262, 263, 98]), "a<|extra|><tag>b");
-    assert.equal(decode([97, 262, 263, 98], { skipSpecialTokens: true }), "a<tag>b");
-    assert.equal(specialTokens.get("<|extra|>"), 262);
-    assert.deepEqual(wholeTokens.toSorted(), ["<tag>", "hello"]);
+    assert.deepEqual(tokenizer.encode("a<|extra|><tag>b", options), [97, 262, 263, 98]);
+    assert.deepEqual(tokenizer.encode("hello", options), [260]);
+    assert.equal(tokenizer.decode([97, 262, 263, 98]), "a<|extra|><tag>b");
+    assert.equal(tokenizer.decode([97, 262, 263, 98], { skipSpecialTokens: true }), "a<tag>b");
+    assert.equal(tokenizer.specialTokens.get("<|extra|>"), 262);
+    assert.deepEqual(tokenizer.wholeTokens.toSorted(), ["<tag>", "hello"]);
   });
 
   it("end a text where the configuration names them", () => {
