@@ -1,6 +1,5 @@
 /** @file Data sets by paths of the disk, or of rows in memory. All faulty rows of all files are told in one error. */
 import { z } from "zod";
-import { existsSync } from "node:fs";
 import type { TrainingUnit } from "./examples/training-unit.ts";
 import type { Columns } from "./rows/columns.ts";
 import type { DataKindName, DataUnits } from "./examples/data-kinds.ts";
@@ -38,11 +37,6 @@ export interface Dataset<U extends TrainingUnit = Example> {
 }
 
 const PARTS = ["train", "valid", "test"] as const;
-
-/** Whether a file or folder of this name exists. */
-export function isThere(path: string): boolean {
-  return existsSync(path);
-}
 
 /** Reads what is held out: a file, rows, or of a folder the validation files, else those for tests, else all. @throws as `readDataset` */
 export async function readHeldOut<K extends DataKindName = "text">(

@@ -1,5 +1,5 @@
 /** @file A training on the terminal: its bar, its events, and what is told of it. */
-import { isThere } from "../../data/by-path.ts";
+import { existsSync } from "node:fs";
 import { train as fineTune } from "../../engine/train.ts";
 import { formatBytes, formatLoss } from "../../messages/numbers.ts";
 import type { StartEvent, StepEvent, TrainEvent } from "../../train/events.ts";
@@ -46,7 +46,7 @@ class TrainTeller {
     sample: ({ prompt, text }) => this.#show(sampleLines(prompt, text)),
     eval: (event) => this.#io.stdout(evaluationLine(event)),
     done: (event) => {
-      if (this.#start) this.nextCommand = nextCommand(this.#start, event, this.#options, isThere);
+      if (this.#start) this.nextCommand = nextCommand(this.#start, event, this.#options, existsSync);
     },
   };
 

@@ -3,9 +3,8 @@
  * with an equal card.
  */
 import { createHash } from "node:crypto";
-import { readdirSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
-import { isThere } from "../../data/by-path.ts";
 import { readWeightedName } from "../../data/weighted-name.ts";
 import type { Fact, Provenance } from "../../format/cards/model-card.ts";
 import { disk } from "../../format/files/disk/calls.ts";
@@ -42,7 +41,7 @@ export async function describeInputs(
     if (rows.length > 0) facts.push([what, describeRows(rows)]);
     for (const name of names) {
       if (typeof name !== "string") continue;
-      const { path, weight } = readWeightedName(name, isThere);
+      const { path, weight } = readWeightedName(name, existsSync);
       const drawn = weight === 1 ? "" : `, drawn ${weight} times an epoch`;
       facts.push([what, `${basename(resolve(path))}${drawn}, sha256 ${await hashData(path, known)}`]);
       const [, owner, set] = CACHED_SET.exec(resolve(path)) ?? [];

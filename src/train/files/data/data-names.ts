@@ -1,5 +1,6 @@
 /** @file How settings name data: as files and folders with weights, or as rows in memory. */
-import { type DataName, isThere } from "../../../data/by-path.ts";
+import { existsSync } from "node:fs";
+import type { DataName } from "../../../data/by-path.ts";
 import { readWeightedName } from "../../../data/weighted-name.ts";
 import { Sha256 } from "../../../format/files/sha256.ts";
 import type { TrainOptions } from "../../settings/options.ts";
@@ -8,7 +9,7 @@ import type { TrainOptions } from "../../settings/options.ts";
 export function namesOf({ data }: TrainOptions): { readonly name: DataName; readonly weight: number }[] {
   if (areRows(data)) return [{ name: data, weight: 1 }];
   return [data].flat().map((text) => {
-    const { path, weight } = readWeightedName(text, isThere);
+    const { path, weight } = readWeightedName(text, existsSync);
     return { name: path, weight };
   });
 }

@@ -1,6 +1,6 @@
 /** @file The report of a run in its folder: what it says beside the state, and when it is written while the run goes on. */
+import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { isThere } from "../../../data/by-path.ts";
 import type { Fact } from "../../../format/cards/model-card.ts";
 import type { StartEvent } from "../../events.ts";
 import { mergeCommand, nextCommand, resumeCommand } from "../../report/next-command.ts";
@@ -68,7 +68,7 @@ export class RunReporter {
     const { output } = options;
     if (!isDone) return [["Go on from the newest checkpoint", resumeCommand(join(output, RUN_FILES.config))]];
     return [
-      ["Try it", nextCommand(start, { output, result }, options, isThere)],
+      ["Try it", nextCommand(start, { output, result }, options, existsSync)],
       ...(result === "model"
         ? []
         : [["Make a model of its own", mergeCommand(start, { output, result })] as const]),
