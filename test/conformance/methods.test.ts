@@ -6,7 +6,7 @@ import type { z } from "zod";
 import { Session } from "../../src/run/session.ts";
 import { isAdapterMethod } from "../../src/format/adapters/adapter.ts";
 import { type LoadedModel, loadModel } from "../../src/format/by-path.ts";
-import { FAMILIES } from "../../src/models/families.ts";
+import { FAMILIES, openModel } from "../../src/models/families.ts";
 import type { BaseModel } from "../../src/models/base/base-model.ts";
 import type { Adapter } from "../../src/peft/attach.ts";
 import { previewAttach } from "../../src/peft/layout.ts";
@@ -31,7 +31,7 @@ import {
   withTensors,
 } from "../passes/model-passes.ts";
 import { assertReadBack } from "./read-back.ts";
-import { TINY_FORMS } from "../tiny/configs.ts";
+import { TINY_CONFIGS, TINY_FORMS } from "../tiny/configs.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
 import { changeValues, setValues, valuesOf } from "../passes/trained-values.ts";
 import { sharePrograms } from "../passes/shared-programs.ts";
@@ -166,8 +166,19 @@ const CASES = sampled(
   ({ form: [name], turn }) => name === "plain" || turn % 4 === 0,
 );
 
+/** Families on which a method is tried whole where they are plain; in the sample one that it fits, in turn. */
+const ON_ONE = new Map(
+  METHODS.map((method, turn) => {
+    const fitting = FORMED.filter(({ modelType }) =>
+      fitsModel(method, openModel({ ...TINY_CONFIGS[modelType], ...TINY_FORMS[modelType]?.["plain"] })),
+    );
+    return [method, inTurn(fitting, turn)];
+  }),
+);
+
 for (const { family, method, form } of CASES) {
   const [formName, config] = form;
+  const isOnOne = formName !== "plain" || (ON_ONE.get(method) ?? []).includes(family);
   describe(`method ${method.name} on ${family.modelType}, ${formName}`, async () => {
     const { base, checkpoint }: LoadedModel = await loadModel(
       await writeTinyModel(`${folder}/${family.modelType}-${method.name}-${formName}`, {
@@ -249,47 +260,53 @@ for (const { family, method, form } of CASES) {
       }
     });
 
-    test("kept and recomputed activations give the same gradients", async () => {
-      const adapter = await moved(base, method);
-      const kept = await lossAndGradients(engine, base, adapter, [batch], { recompute: false });
-      const anew = await lossAndGradients(engine, base, adapter, [batch], { recompute: true });
-      assert.ok(Math.abs(kept.loss - anew.loss) < 1e-6);
-      for (const [name, gradient] of kept.gradients) {
-        const difference = largestDifference(gradient, anew.gradients.get(name)!);
-        const size = Math.max(...gradient.map(Math.abs));
-        assert.ok(difference <= 1e-5 * size, `${name} is ${difference} apart`);
-      }
-    });
+    if (isOnOne) {
+      test("kept and recomputed activations give the same gradients", async () => {
+        const adapter = await moved(base, method);
+        const kept = await lossAndGradients(engine, base, adapter, [batch], { recompute: false });
+        const anew = await lossAndGradients(engine, base, adapter, [batch], { recompute: true });
+        assert.ok(Math.abs(kept.loss - anew.loss) < 1e-6);
+        for (const [name, gradient] of kept.gradients) {
+          const difference = largestDifference(gradient, anew.gradients.get(name)!);
+          const size = Math.max(...gradient.map(Math.abs));
+          assert.ok(difference <= 1e-5 * size, `${name} is ${difference} apart`);
+        }
+      });
 
-    test("the base stays bit-equal while it trains", async () => {
-      const before = await bytesOf(base);
-      const adapter = await attachTo(base, method);
-      const start = valuesOf(adapter);
-      await trainSteps(engine, base, adapter, batch, { numSteps: 3, learningRate: 0.01, weightDecay: 0.01 });
-      assert.notDeepEqual(valuesOf(adapter), start);
-      for (const [name, bytes] of await bytesOf(base)) assert.ok(bytes.equals(before.get(name)!), name);
-    });
+      test("the base stays bit-equal while it trains", async () => {
+        const before = await bytesOf(base);
+        const adapter = await attachTo(base, method);
+        const start = valuesOf(adapter);
+        await trainSteps(engine, base, adapter, batch, {
+          numSteps: 3,
+          learningRate: 0.01,
+          weightDecay: 0.01,
+        });
+        assert.notDeepEqual(valuesOf(adapter), start);
+        for (const [name, bytes] of await bytesOf(base)) assert.ok(bytes.equals(before.get(name)!), name);
+      });
 
-    test("merged weights compute what the adapted model computes", async (t) => {
-      if (method.kind === "adapter" && method.merge === "not-mergeable")
-        return t.skip("its result is not a change of weights");
-      const adapter = await moved(base, method);
-      const before = await bytesOf(base);
-      const merged = await mergeAdapter(engine, base, adapter);
-      for (const [name, bytes] of await bytesOf(base)) assert.ok(bytes.equals(before.get(name)!), name);
-      assert.ok(merged.size > 0);
-      const difference = largestDifference(
-        await logitsOf(engine, await withTensors(base, merged), null, batch),
-        await logitsOf(engine, base, adapter, batch),
-      );
-      assert.ok(difference <= 2e-5, `logits are ${difference} apart`);
-    });
+      test("merged weights compute what the adapted model computes", async (t) => {
+        if (method.kind === "adapter" && method.merge === "not-mergeable")
+          return t.skip("its result is not a change of weights");
+        const adapter = await moved(base, method);
+        const before = await bytesOf(base);
+        const merged = await mergeAdapter(engine, base, adapter);
+        for (const [name, bytes] of await bytesOf(base)) assert.ok(bytes.equals(before.get(name)!), name);
+        assert.ok(merged.size > 0);
+        const difference = largestDifference(
+          await logitsOf(engine, await withTensors(base, merged), null, batch),
+          await logitsOf(engine, base, adapter, batch),
+        );
+        assert.ok(difference <= 2e-5, `logits are ${difference} apart`);
+      });
 
-    test("what was saved and loaded computes bit for bit the same", async () => {
-      const adapter = await moved(base, method);
-      const path = `${folder}/saved-${family.modelType}-${method.name}-${formName}`;
-      await assertReadBack(engine, { base, checkpoint }, { adapter, batch, path });
-    });
+      test("what was saved and loaded computes bit for bit the same", async () => {
+        const adapter = await moved(base, method);
+        const path = `${folder}/saved-${family.modelType}-${method.name}-${formName}`;
+        await assertReadBack(engine, { base, checkpoint }, { adapter, batch, path });
+      });
+    }
 
     test("it trains as many numbers as its formula says", async () => {
       const adapter = await attachTo(base, method);
@@ -314,7 +331,7 @@ for (const { family, method, form } of CASES) {
     });
 
     // Masks know nothing of biases and heads.
-    const dropping = formName === "plain" ? DROPPING : sampled(DROPPING, () => false);
+    const dropping = formName === "plain" && isOnOne ? DROPPING : sampled(DROPPING, () => false);
     for (const option of dropping.filter((name) => name in (method.options as z.ZodObject).shape)) {
       const some = { ...SMOOTH[method.name], [option]: 0.5 };
 
@@ -364,9 +381,8 @@ for (const { family, method, form } of CASES) {
         assert.equal(losses[0], losses[1]);
       });
 
-      // 200 passes: one form of each family tells, one family after another in the sample.
-      const told = formName === "plain" ? inTurn(FORMED, METHODS.indexOf(method)) : [];
-      if (!told.includes(family)) continue;
+      // 200 passes: one form of each family tells.
+      if (formName !== "plain") continue;
       test(`${option} keeps the mean`, async () => {
         // After a small step against the gradient the loss is nearly linear in the step, so that the mean of the losses
         // is the loss of the mean.
