@@ -327,6 +327,17 @@ test("what is wrong with a job is told by the job, with the line", async () => {
     const refused = create('{"text": "ka lo mi"}\n', wrong);
     await assert.rejects(refused, { status: 400, param: "graft", message: /Cannot use/ });
   }
+  const file = await toFile(Buffer.from('{"text": "ka lo mi"}\n'), "rows.jsonl");
+  const { id: fit } = await third.client.files.create({ file, purpose: "fine-tune" });
+  const hyperparameters = { beta: 0.1 };
+  for (const [param, own] of Object.entries({
+    hyperparameters: { hyperparameters },
+    "method.supervised.hyperparameters": { method: { type: "supervised", supervised: { hyperparameters } } },
+  })) {
+    const asked = { model: "tiny", training_file: fit, ...own } as OpenAI.FineTuning.JobCreateParams;
+    const refused = third.client.fineTuning.jobs.create(asked);
+    await assert.rejects(refused, { status: 400, param, message: /beta/ });
+  }
   await assert.rejects(create(" \n\n"), { status: 400, message: /has no rows/ });
   const path = create('{"text": "ka lo mi"}\n', { samples: "/etc/hosts" });
   await assert.rejects(path, { status: 400, param: "graft.samples", message: /a list of prompts/ });

@@ -26,6 +26,24 @@ function hyperparametersOf({ hyperparameters, method }: JobRequest): Job["hyperp
   return HYPERPARAMETERS.parse(nested?.hyperparameters ?? hyperparameters ?? {});
 }
 
+/** Where a request has its hyperparameters. */
+function hyperparametersKey({ hyperparameters, method }: JobRequest): string {
+  return hyperparameters != null || method == null
+    ? "hyperparameters"
+    : `method.${method.type}.hyperparameters`;
+}
+
+/** What is wrong with the settings of a job; null: nothing. */
+function refusalOf(job: Job, requireSettings: (job: Job) => void): string | null {
+  try {
+    requireSettings(job);
+    return null;
+  } catch (error) {
+    if (error instanceof UsageError) return toldWhole(error);
+    throw error;
+  }
+}
+
 export const createJob = defineRoute({
   method: "post",
   path: JOBS,
@@ -63,11 +81,11 @@ export const createJob = defineRoute({
       metadata: body.metadata ?? null,
       graft: { ...method, ...body.graft },
     };
-    try {
-      requireSettings(job);
-    } catch (error) {
-      if (!(error instanceof UsageError)) throw error;
-      throw new ApiError(400, toldWhole(error), { code: "invalid_value", param: "graft" });
+    const refusal = refusalOf(job, requireSettings);
+    if (refusal !== null) {
+      const others = { ...job, hyperparameters: HYPERPARAMETERS.parse({}) };
+      const param = refusalOf(others, requireSettings) === null ? hyperparametersKey(body) : "graft";
+      throw new ApiError(400, refusal, { code: "invalid_value", param });
     }
     const path = state.list().find(({ id }) => id === adapter)?.path ?? null;
     const initAdapter = path === null ? null : files.toShared(path);
