@@ -53,6 +53,14 @@ describe("openOutlined()", () => {
     }
   });
 
+  test("weights that are quantized as graft does not read are told before they are fetched", async () => {
+    const quantized = { ...TINY_CONFIGS["qwen3"], quantization_config: { quant_method: "fp8" } };
+    await assert.rejects(openOutlined(writeConfig("fp8", quantized)), {
+      code: "usage/quantization",
+      message: /quantized by "fp8"/,
+    });
+  });
+
   test("an encoder without classes holds what lies before a head, and gets one", async () => {
     const { id2label: _none, ...encoder } = TINY_CONFIGS["bert"]!;
     const outline = await openOutlined(
@@ -72,6 +80,11 @@ describe("openOutlined()", () => {
     await assert.rejects(openOutlined(folder), {
       code: "usage/model",
       message: /hidden_act is "relu", expected gelu/,
+    });
+    const other = writeConfig("other", { architectures: ["MixtralForCausalLM"], model_type: "mixtral" });
+    await assert.rejects(openOutlined(other), {
+      code: "usage/model",
+      message: /"mixtral" \(MixtralForCausalLM\)/,
     });
   });
 

@@ -8,6 +8,7 @@ import { storedBytes } from "../../quant/storage.ts";
 import { STORAGES } from "../../quant/storages.ts";
 import { type Folder, readJson } from "../files/folder.ts";
 import type { Checkpoint, TensorInfo } from "./checkpoint.ts";
+import { findForm } from "./codes/codes-forms.ts";
 import { outlineStorage, unknownSizes } from "./outline.ts";
 import { readTokenizerFiles } from "./tokenizer-folder.ts";
 
@@ -18,21 +19,34 @@ function tensorsOf(config: RawConfig): readonly TensorSpec[] {
   } catch (error) {
     if (tellsClasses(config)) throw error;
     // An encoder is a model once a run gives it classes: its files hold what lies before their head.
-    const { tensors, head } = openModel(withClasses(config, ["LABEL_0", "LABEL_1"]));
-    const ofHead = new Set(head.tensors.map(({ name }) => name));
-    return [...tensors.values()].filter(({ name }) => !ofHead.has(name));
+    const classifier = orNull(() => openModel(withClasses(config, ["LABEL_0", "LABEL_1"])));
+    if (classifier === null) throw error;
+    const ofHead = new Set(classifier.head.tensors.map(({ name }) => name));
+    return [...classifier.tensors.values()].filter(({ name }) => !ofHead.has(name));
+  }
+}
+
+function orNull<T>(make: () => T): T | null {
+  try {
+    return make();
+  } catch {
+    return null;
   }
 }
 
 /**
  * Opens a folder without weights; no tensor can be read.
- * @throws FormatError "format/json"; UsageError "usage/model" for weights that no configuration tells the sizes of, or no family
+ * @throws FormatError "format/json"; UsageError "usage/model" for weights that no configuration tells the sizes of, or no family;
+ * as `findForm`
  */
 export async function openOutline(folder: Folder): Promise<Checkpoint> {
   const { path } = folder;
   const config = await readJson(folder, "config.json");
   const storage = outlineStorage(config);
-  if (storage === null) throw unknownSizes(path, config);
+  if (storage === null) {
+    await findForm(folder, config);
+    throw unknownSizes(path, config);
+  }
   const tensors = tensorsOf(config).map(({ name, shape }): [string, TensorInfo] => [
     name,
     { name, shape, storage, sizeBytes: storedBytes(STORAGES[storage], shape) },

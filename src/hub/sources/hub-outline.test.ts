@@ -48,6 +48,13 @@ test("weights are fetched too where the configuration does not tell their sizes"
   }
 });
 
+test("weights that are quantized as graft does not read are not fetched", async () => {
+  const config = Buffer.from('{"quantization_config":{"quant_method":"fp8"}}');
+  const fake = await startHub({}, { ...CONTENT, "config.json": config });
+  await assert.rejects(fake.pull(OUTLINE), { code: "usage/quantization", message: /quantized by "fp8"/ });
+  assert.equal(weightsAskedOf(fake), 0);
+});
+
 test("a hub that does not answer is asked once", async () => {
   const fake = await startHub({ status: 500 });
   assert.match(await unreachableMessage(fake.pull(OUTLINE)), /Hugging Face hub: HTTP 500/);
