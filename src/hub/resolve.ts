@@ -76,7 +76,10 @@ export async function resolveModel(name: string, options: ResolveOptions = {}): 
     modelsFolder: modelsFolderOf(env),
     verifies: options.verify ?? false,
     timeoutMs: options.timeoutMs ?? 5000,
-    startTimer: (call: () => void, delayMs: number) => setTimeout(call, delayMs),
+    startTimer: (call: () => void, delayMs: number) => {
+      const timer = setTimeout(call, delayMs);
+      return () => clearTimeout(timer);
+    },
     onProgress: options.onProgress ?? (() => {}),
   };
   const reasons: string[] = [];

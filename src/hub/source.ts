@@ -15,8 +15,8 @@ export interface PullProgress {
   readonly totalBytes: number | null;
 }
 
-/** Calls back after a time, unless what it gives is disposed before. */
-export type StartTimer = (call: () => void, delayMs: number) => Disposable;
+/** Calls back after a time, unless what it gives is called before. Not a Disposable: programs without that type import this one. */
+export type StartTimer = (call: () => void, delayMs: number) => () => void;
 
 /** What every source may use; nothing is read from the process itself. */
 export interface SourceContext {

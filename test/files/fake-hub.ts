@@ -36,7 +36,7 @@ export class HeldTimers {
   get sources(): readonly Source[] {
     const start: StartTimer = (call, delayMs) => {
       this.delaysMs.push(delayMs);
-      const timer = { [Symbol.dispose]: () => void this.#running.delete(timer) };
+      const timer = (): void => void this.#running.delete(timer);
       this.#running.set(timer, { call, delayMs });
       return timer;
     };

@@ -12,8 +12,8 @@ export class Watchdog implements Disposable {
   readonly #controller = new AbortController();
   readonly #startTimer: StartTimer;
   readonly #stallMs: number;
-  readonly #total: Disposable | undefined;
-  #timer: Disposable;
+  readonly #stopTotal: (() => void) | undefined;
+  #stop: () => void;
   /** Since the timer was started; null before the first byte. */
   #numBytes: number | null = null;
 
@@ -21,8 +21,8 @@ export class Watchdog implements Disposable {
   constructor({ timeoutMs, startTimer }: Pick<SourceContext, "timeoutMs" | "startTimer">, totalMs?: number) {
     this.#startTimer = startTimer;
     this.#stallMs = timeoutMs * STALL_FACTOR;
-    this.#timer = this.#start(timeoutMs, `no answer within ${timeoutMs / 1000} s`);
-    this.#total =
+    this.#stop = this.#start(timeoutMs, `no answer within ${timeoutMs / 1000} s`);
+    this.#stopTotal =
       totalMs === undefined ? undefined : this.#start(totalMs, `not done within ${totalMs / 1000} s`);
   }
 
@@ -30,7 +30,7 @@ export class Watchdog implements Disposable {
     return this.#controller.signal;
   }
 
-  #start(delayMs: number, reason: string): Disposable {
+  #start(delayMs: number, reason: string): () => void {
     return this.#startTimer(() => this.#controller.abort(new UnreachableError(reason)), delayMs);
   }
 
@@ -38,14 +38,14 @@ export class Watchdog implements Disposable {
   feed(numBytes: number): void {
     if (this.#numBytes !== null && (this.#numBytes += numBytes) < MIN_PIECE_BYTES) return;
     this.#numBytes = 0;
-    this.#timer[Symbol.dispose]();
+    this.#stop();
     const seconds = this.#stallMs / 1000;
-    this.#timer = this.#start(this.#stallMs, `less than ${MIN_PIECE_BYTES} bytes within ${seconds} s`);
+    this.#stop = this.#start(this.#stallMs, `less than ${MIN_PIECE_BYTES} bytes within ${seconds} s`);
   }
 
   [Symbol.dispose](): void {
-    this.#timer[Symbol.dispose]();
-    this.#total?.[Symbol.dispose]();
+    this.#stop();
+    this.#stopTotal?.();
   }
 }
 
