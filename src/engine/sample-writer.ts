@@ -3,6 +3,7 @@
  * each time.
  */
 import { encodeChat, encodePrompt } from "../data/chat/text-tools.ts";
+import { decodeAfter } from "../data/tokenizer/tokenizer.ts";
 import type { MakeSampleWriter, Sample, SamplePrompt } from "../train/samples.ts";
 import { shownPrompt } from "../train/samples.ts";
 import { Generator } from "./generation/generator.ts";
@@ -15,13 +16,16 @@ export const makeSampleWriter: MakeSampleWriter = async (parts) => {
   const { tokenizer } = tools;
   const encode = (prompt: SamplePrompt): number[] =>
     prompt.kind === "text" ? encodePrompt(tools, prompt.text) : encodeChat(tools, prompt.messages);
-  const encoded = prompts.map((prompt) => ({ prompt: shownPrompt(prompt), ids: encode(prompt) }));
+  const encoded = prompts.map((prompt) => {
+    const ids = encode(prompt);
+    return { prompt: shownPrompt(prompt), ids, after: prompt.kind === "text" ? ids : [] };
+  });
   for (const { ids } of encoded) checkPrompt(session.model, ids);
   const generator = await Generator.create({ session, adapter });
   const stopIds = stopIdsOf(tokenizer, checkpoint);
   return async () => {
     const samples: Sample[] = [];
-    for (const { prompt, ids: promptIds } of encoded) {
+    for (const { prompt, ids: promptIds, after } of encoded) {
       // Keys and values of the steps before are of other numbers.
       await generator.switchTo(adapter);
       const request = { promptIds, maxNewTokens, stopIds, ...(signal ? { signal } : {}) };
@@ -34,7 +38,7 @@ export const makeSampleWriter: MakeSampleWriter = async (parts) => {
       }
       // Half a text is none; the run stops before its next step.
       if (next.value.finishReason === "aborted") return [];
-      samples.push({ prompt, text: tokenizer.decode(ids, { skipSpecialTokens: true }), tokens: ids.length });
+      samples.push({ prompt, text: decodeAfter(tokenizer, after, ids), tokens: ids.length });
     }
     return samples;
   };

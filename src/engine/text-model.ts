@@ -7,6 +7,7 @@ import { z } from "zod";
 import { A_FUNCTION, checkArguments, objectWith, lazily } from "../messages/arguments.ts";
 import type { Message } from "../data/rows/messages.ts";
 import { encodeChat, encodePrompt } from "../data/chat/text-tools.ts";
+import { decodeAfter } from "../data/tokenizer/tokenizer.ts";
 import type { ReadAdapter } from "../format/adapters/read-adapter.ts";
 import type { Completion } from "./generation/completion.ts";
 import type { GenerateRequest, Generator } from "./generation/generator.ts";
@@ -27,11 +28,16 @@ const MESSAGES = lazily(() =>
   }),
 );
 
+interface TextForm {
+  /** Whether the text goes on with that of its prompt; else it begins one, as an answer does, and some tokenizers strip its first space. */
+  readonly goesOn?: boolean;
+}
+
 /** Settings of a text to write. */
-export type TextRequest = Omit<GenerateRequest, "promptIds" | "stopIds">;
+export interface TextRequest extends Omit<GenerateRequest, "promptIds" | "stopIds">, TextForm {}
 
 /** A prompt of a batch, with its task. */
-export type TaskPrompt = Omit<TaskRow, "stopIds">;
+export interface TaskPrompt extends Omit<TaskRow, "stopIds">, TextForm {}
 
 /** A text that was written. */
 export interface WrittenText extends Completion {
@@ -140,10 +146,11 @@ export class TextModel {
 
   async #writeNow(
     promptIds: readonly number[],
-    request: TextRequest,
+    { goesOn = false, ...request }: TextRequest,
     onText: (piece: string) => void,
   ): Promise<WrittenText> {
-    const stream = this.parts.tokenizer.stream({ skipSpecialTokens: true });
+    const after = goesOn ? promptIds : [];
+    const stream = this.parts.tokenizer.stream({ skipSpecialTokens: true, after });
     let text = "";
     const tell = (piece: string): void => {
       if (piece === "") return;
@@ -171,16 +178,16 @@ export class TextModel {
     this.#requireOpen("write texts");
     checkArguments("writeAll", PROMPTS, { prompts });
     const { tokenizer } = this.parts;
-    const rows = prompts.map((prompt) => ({ ...prompt, stopIds: this.stopIds }));
+    const rows = prompts.map(({ goesOn: _, ...prompt }) => ({ ...prompt, stopIds: this.stopIds }));
     const batch = this.tasks.writeRows(rows, signal, onDone);
     this.#batches.add(batch);
     const written = await batch.finally(() => this.#batches.delete(batch));
     return written.map((completion, row) => {
-      const { promptIds } = prompts[row]!;
+      const { promptIds, goesOn = false } = prompts[row]!;
       // What follows a grammar may end without a stop id.
       const isStopped = this.stopIds.includes(completion.ids.at(-1) ?? -1);
       const ids = isStopped ? completion.ids.slice(0, -1) : completion.ids;
-      return { ...completion, promptIds, text: tokenizer.decode(ids, { skipSpecialTokens: true }) };
+      return { ...completion, promptIds, text: decodeAfter(tokenizer, goesOn ? promptIds : [], ids) };
     });
   }
 

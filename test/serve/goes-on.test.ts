@@ -3,6 +3,8 @@ import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import { openTextModel } from "../../src/engine/open-text-model.ts";
+import type { Grammar } from "../../src/engine/grammar/token-grammar.ts";
 import { openServingModel } from "../../src/engine/serving-model.ts";
 import { ToldText } from "../../src/server/texts/told-text.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
@@ -11,17 +13,26 @@ import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
 const STRIP = [{ type: "Fuse" }, { type: "Strip", content: " ", start: 1, stop: 0 }];
 const [SPACE, EURO] = [32, [0xe2, 0x82, 0xac]];
 
-async function openStripping(): ReturnType<typeof openServingModel> {
+async function makeStripping(): Promise<string> {
   const folder = await writeTinyModel(temporaryFolder());
   const path = join(folder, "tokenizer.json");
   const files = JSON.parse(readFileSync(path, "utf8")) as { decoder: object };
   files.decoder = { type: "Sequence", decoders: [files.decoder, ...STRIP] };
   writeFileSync(path, JSON.stringify(files));
-  return await openServingModel(folder, { name: "tiny", threads: 1, cacheBytes: 1e6 });
+  return folder;
 }
 
+/** Spaces and nothing else. */
+const SPACES: Grammar = {
+  begin: () => ({
+    isDone: false,
+    restrict: (logits) => void logits.forEach((_, id) => (logits[id] = id === SPACE ? 0 : -Infinity)),
+    accept: () => {},
+  }),
+};
+
 test("spaces are kept behind a prompt, in texts, stop strings and offsets, and stripped where a text begins", async () => {
-  const model = await openStripping();
+  const model = await openServingModel(await makeStripping(), { name: "tiny", threads: 1, cacheBytes: 1e6 });
   const penalties = { repetition: 1, presence: 0, frequency: 0, bias: new Map([[SPACE, 1000]]) };
   const write = async (promptIds: readonly number[], asked: object): Promise<[string, string]> => {
     const sampling = { temperature: 0, topP: 1, topK: 0, minP: 0 };
@@ -52,5 +63,24 @@ test("spaces are kept behind a prompt, in texts, stop strings and offsets, and s
     const { text_offset: offsets } = logprobs as { text_offset: number[] };
     assert.deepEqual(offsets, echo ? [0, 1, 2, 3] : [0, 1]);
   }
+  await model.close();
+});
+
+test("texts of the library keep the first space where they go on from a prompt", async () => {
+  const model = await openTextModel(await makeStripping(), { threads: 1 });
+  const promptIds = model.encodePrompt("ka");
+  const request = { maxNewTokens: 3, grammar: SPACES };
+  const pieces: string[] = [];
+  const first = await model.write(promptIds, { ...request, goesOn: true }, (piece) => pieces.push(piece));
+  assert.deepEqual([first.text, pieces.join("")], ["   ", "   "]);
+  assert.equal((await model.write(promptIds, request)).text, "  ");
+  const all = await model.writeAll([
+    { ...request, promptIds, goesOn: true },
+    { ...request, promptIds },
+  ]);
+  assert.deepEqual(
+    all.map(({ text }) => text),
+    ["   ", "  "],
+  );
   await model.close();
 });

@@ -107,7 +107,7 @@ export const command = defineCommand({
         : model.encodePrompt(prompt ?? "");
       const grammar = schema && (await grammarOf(schema, model));
       const shown = showText(io);
-      const request = { ...textRequest(options, io.signal), grammar };
+      const request = { ...textRequest(options, io.signal), grammar, goesOn: !options.chat };
       const written = await model.write(ids, request, shown.piece);
       shown.end(written.text);
       tellSpeed(written, io);

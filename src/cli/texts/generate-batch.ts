@@ -29,10 +29,16 @@ export async function generateBatch(
   const bar = io.progress("writing", prompts.length, "steps");
   const startedMs = performance.now();
   let [numDone, numTokens] = [0, 0];
-  const rows = prompts.map(({ ids, task }, i) => {
+  const rows = prompts.map(({ ids, goesOn, task }, i) => {
     const { signal: _, ...request } = textRequest(flags, io.signal);
     // A seed of its own for each, so that equal prompts get texts of their own.
-    return { ...request, promptIds: ids, seed: flags.seed + i, ...(task === undefined ? {} : { task }) };
+    return {
+      ...request,
+      promptIds: ids,
+      goesOn,
+      seed: flags.seed + i,
+      ...(task === undefined ? {} : { task }),
+    };
   });
   let written: WrittenText[];
   try {

@@ -21,6 +21,8 @@ export interface FilePrompt {
   /** All that its row has besides. */
   readonly others: RawFields;
   readonly ids: readonly number[];
+  /** Whether the text goes on with the prompt's; else it answers. */
+  readonly goesOn: boolean;
   /** Name of its adapter, null: none; not given: the one that there is. */
   readonly task?: string | null;
 }
@@ -88,7 +90,7 @@ function readPrompt(row: unknown, model: TextModel, options: PromptOptions): Omi
   const ids = asked ? model.encodeChat(asked) : model.encodePrompt("prompt" in shown ? shown.prompt : "");
   checkPrompt(model.parts.base.model, ids);
   const { prompt: _, messages: __, adapter: ___, ...others } = row;
-  return { shown, others, ids, ...taskOf(row, model, options.modelNames) };
+  return { shown, others, ids, goesOn: asked === null, ...taskOf(row, model, options.modelNames) };
 }
 
 /** Which adapter a row names, by `adapter` or, as to a server, by `model`. @throws UsageError "usage/adapter" */

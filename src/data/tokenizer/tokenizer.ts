@@ -56,6 +56,12 @@ export interface Tokenizer {
   stream(options?: StreamOptions): TokenStream;
 }
 
+/** Decodes ids that go on from others, without special tokens. */
+export function decodeAfter(tokenizer: Tokenizer, after: readonly number[], ids: readonly number[]): string {
+  const stream = tokenizer.stream({ skipSpecialTokens: true, after });
+  return ids.map((id) => stream.push(id)).join("") + stream.end();
+}
+
 /** Reads a token of tokenizer_config.json, which is a string or an object with `content`; null when absent. */
 export function specialTokenText(value: unknown): string | null {
   if (typeof value === "string") return value;
