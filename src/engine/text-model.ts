@@ -178,7 +178,10 @@ export class TextModel {
     this.#requireOpen("write texts");
     checkArguments("writeAll", PROMPTS, { prompts });
     const { tokenizer } = this.parts;
-    const rows = prompts.map(({ goesOn: _, ...prompt }) => ({ ...prompt, stopIds: this.stopIds }));
+    const rows = prompts.map((prompt) => {
+      const { goesOn: _, ...row } = prompt;
+      return { ...row, stopIds: this.stopIds };
+    });
     const batch = this.tasks.writeRows(rows, signal, onDone);
     this.#batches.add(batch);
     const written = await batch.finally(() => this.#batches.delete(batch));

@@ -26,7 +26,7 @@ async function makeStripping(): Promise<string> {
 const SPACES: Grammar = {
   begin: () => ({
     isDone: false,
-    restrict: (logits) => void logits.forEach((_, id) => (logits[id] = id === SPACE ? 0 : -Infinity)),
+    restrict: (logits) => void logits.fill(-Infinity).fill(0, SPACE, SPACE + 1),
     accept: () => {},
   }),
 };
