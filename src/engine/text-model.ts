@@ -4,7 +4,7 @@
  * What it calls works on ids.
  */
 import { z } from "zod";
-import { A_FUNCTION, checkArguments, objectWith, lazily } from "../messages/arguments.ts";
+import { A_CHOICE, A_FUNCTION, checkArguments, objectWith, lazily } from "../messages/arguments.ts";
 import type { Message } from "../data/rows/messages.ts";
 import { encodeChat, encodePrompt } from "../data/chat/text-tools.ts";
 import { decodeAfter } from "../data/tokenizer/tokenizer.ts";
@@ -20,6 +20,7 @@ import { type Task, type TaskRow, TaskSet } from "./generation/task-set.ts";
 
 const ON_TEXT = lazily(() => z.strictObject({ onText: A_FUNCTION }));
 const PROMPTS = lazily(() => z.strictObject({ prompts: z.array(z.unknown()) }));
+const FORM = lazily(() => z.strictObject({ goesOn: A_CHOICE }));
 const SCHEMA = lazily(() => z.strictObject({ schema: z.looseObject({}) }));
 const A_TEXT = lazily(() => z.strictObject({ text: z.string() }));
 const MESSAGES = lazily(() =>
@@ -44,6 +45,16 @@ export interface WrittenText extends Completion {
   readonly promptIds: readonly number[];
   /** Without the stop token and other special tokens. */
   readonly text: string;
+}
+
+/** Parts what the text is from what its ids are, which is looked at where they are written. */
+function partForm<T extends TextForm>(
+  action: string,
+  asked: T,
+): { readonly goesOn: boolean; readonly request: Omit<T, "goesOn"> } {
+  const { goesOn = false, ...request } = { ...asked };
+  checkArguments(action, FORM, { goesOn });
+  return { goesOn, request };
 }
 
 /** The adapter that a model was opened with, as a task of the name of its folder. */
@@ -146,9 +157,10 @@ export class TextModel {
 
   async #writeNow(
     promptIds: readonly number[],
-    { goesOn = false, ...request }: TextRequest,
+    asked: TextRequest,
     onText: (piece: string) => void,
   ): Promise<WrittenText> {
+    const { goesOn, request } = partForm("write", asked);
     const after = goesOn ? promptIds : [];
     const stream = this.parts.tokenizer.stream({ skipSpecialTokens: true, after });
     let text = "";
@@ -178,15 +190,14 @@ export class TextModel {
     this.#requireOpen("write texts");
     checkArguments("writeAll", PROMPTS, { prompts });
     const { tokenizer } = this.parts;
-    const rows = prompts.map((prompt) => {
-      const { goesOn: _, ...row } = prompt;
-      return { ...row, stopIds: this.stopIds };
-    });
+    const asked = prompts.map((prompt) => partForm("writeAll", prompt));
+    const rows = asked.map(({ request }) => ({ ...request, stopIds: this.stopIds }));
     const batch = this.tasks.writeRows(rows, signal, onDone);
     this.#batches.add(batch);
     const written = await batch.finally(() => this.#batches.delete(batch));
     return written.map((completion, row) => {
-      const { promptIds, goesOn = false } = prompts[row]!;
+      const { goesOn, request } = asked[row]!;
+      const { promptIds } = request;
       // What follows a grammar may end without a stop id.
       const isStopped = this.stopIds.includes(completion.ids.at(-1) ?? -1);
       const ids = isStopped ? completion.ids.slice(0, -1) : completion.ids;

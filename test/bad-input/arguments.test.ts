@@ -62,6 +62,13 @@ const DOORS: Readonly<Record<string, readonly Door[]>> = {
     ],
     [(onLogits) => model.write(prompt, { maxNewTokens: 1, onLogits }), "onLogits", OBJECT],
     [(onText) => model.write(prompt, { maxNewTokens: 1 }, onText), "onText", OBJECT],
+    [
+      (it) => model.write(prompt, { maxNewTokens: 1, goesOn: it === true ? (1 as never) : it }),
+      "goesOn",
+      OBJECT,
+      "x",
+    ],
+    [(it) => model.writeAll([{ ...text, goesOn: it === true ? (1 as never) : it }]), "goesOn", OBJECT, "x"],
     [(prompts) => model.writeAll(prompts), "prompts", OBJECT, "x"],
     [(signal) => model.writeAll([text], signal), "signal", OBJECT, "x"],
     [(one) => model.writeAll([one]), "promptIds", OBJECT],

@@ -51,7 +51,7 @@ test("errors are objects of OpenAI's form that name the key", async () => {
       "messages[0].role",
     ],
     ["/v1/completions", { ...COMPLETION, model: "tiiny" }, 404, "model_not_found", "model"],
-    ["/v1/completions", { ...COMPLETION, max_tokens: 9999 }, 400, "context_length_exceeded", "prompt"],
+    ["/v1/completions", { ...COMPLETION, max_tokens: 9999 }, 400, "context_length_exceeded", "max_tokens"],
     ["/v1/completions", { ...COMPLETION, prompt: [99_999] }, 400, "invalid_value", "prompt"],
     ["/v1/completions", { ...COMPLETION, prompt: "x".repeat(2e5) }, 413, "body_too_large", null],
     ["/v1/unload_lora_adapter", { lora_name: "nobody" }, 404, "model_not_found", "lora_name"],
@@ -103,7 +103,7 @@ test("more new tokens than there is room for are told alone, whatever the prompt
   const asked = { model: "tiny", max_tokens: 1e9, messages: [{ role: "user", content: "ka" }] };
   const { status, body } = await post("/v1/chat/completions", asked);
   const { error } = body;
-  assert.deepEqual([status, error.code, error.param], [400, "context_length_exceeded", "messages"]);
+  assert.deepEqual([status, error.code, error.param], [400, "context_length_exceeded", "max_tokens"]);
   assert.match(error.message, /^1000000000 new tokens are asked for, expected at most \d+ with the prompt$/);
 });
 
