@@ -3,17 +3,13 @@
  * stop it. The files have their place when all are made, so that no other start finds half of them.
  */
 import { mkdir, rename, rm } from "node:fs/promises";
-import { Worker } from "node:worker_threads";
+import { runThread, threadFile } from "../../data/files/run-thread.ts";
 import { FailedError } from "../../errors.ts";
 
 /** What the thread tells: null, or why it could not. */
 export type MakerMessage = { readonly message: string; readonly hint: string | null } | null;
 
-/** The file of the thread, in the sources or in the package. */
-const MAKER = new URL(
-  import.meta.url.endsWith(".ts") ? "./files-maker.ts" : "./files-maker.js",
-  import.meta.url,
-);
+const MAKER = threadFile("files-maker", import.meta.url);
 
 /** Makes the files of a database in a folder, which is empty or not there. @throws FailedError "failed/database"; the reason of `signal` */
 export async function makeFiles(folder: string, signal?: AbortSignal): Promise<void> {
@@ -22,29 +18,17 @@ export async function makeFiles(folder: string, signal?: AbortSignal): Promise<v
   await rm(unfinished, { recursive: true, force: true });
   try {
     await mkdir(unfinished, { recursive: true });
-    await makeInThread(unfinished, signal);
+    await runThread<MakerMessage, void>(MAKER, {
+      workerData: unfinished,
+      signal,
+      onMessage: (told, resolve, reject) => (told === null ? resolve() : reject(toError(told))),
+      lost: lostThread,
+    });
     await rm(folder, { recursive: true, force: true });
     await rename(unfinished, folder);
   } catch (error) {
     await rm(unfinished, { recursive: true, force: true });
     throw error;
-  }
-}
-
-async function makeInThread(folder: string, signal: AbortSignal | undefined): Promise<void> {
-  signal?.throwIfAborted();
-  const worker = new Worker(MAKER, { workerData: folder });
-  const over = new AbortController();
-  try {
-    await new Promise<void>((resolve, reject) => {
-      signal?.addEventListener("abort", () => reject(signal.reason as Error), { signal: over.signal });
-      worker.on("message", (told: MakerMessage) => (told === null ? resolve() : reject(toError(told))));
-      worker.on("error", (cause) => reject(lostThread(String(cause), cause)));
-      worker.on("exit", (code) => reject(lostThread(`it ended with ${code}`)));
-    });
-  } finally {
-    over.abort();
-    await worker.terminate();
   }
 }
 
