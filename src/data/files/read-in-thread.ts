@@ -1,10 +1,10 @@
 /** @file Reading large data in a thread of its own: the caller stays free, sees how far it is, and may stop it. */
+import { Worker } from "node:worker_threads";
 import type { RowCounts } from "../reports/data-report.ts";
 import { CapacityError } from "../../errors.ts";
 import { makeError } from "../reports/faults.ts";
 import type { PackedUnits } from "../examples/packed-units.ts";
 import type { OnRows } from "./data-content.ts";
-import { runThread, threadFile } from "./run-thread.ts";
 import type { UnitJob, UnitMessage } from "./unit-worker.ts";
 
 /** What a thread read. */
@@ -13,7 +13,11 @@ export interface ReadUnits {
   readonly counts: RowCounts;
 }
 
-const WORKER = threadFile("unit-worker", import.meta.url);
+/** The file of the thread, in the sources or in the package. */
+const WORKER = new URL(
+  import.meta.url.endsWith(".ts") ? "./unit-worker.ts" : "./unit-worker.js",
+  import.meta.url,
+);
 
 /** Rows are garbage as soon as they are read; without a limit V8 lets a hundred megabytes of them pile up. */
 const YOUNG_MEGABYTES = 12;
@@ -23,24 +27,30 @@ export async function readInThread(
   job: UnitJob,
   { signal, onRows }: { readonly signal?: AbortSignal | undefined; readonly onRows?: OnRows | undefined },
 ): Promise<ReadUnits> {
+  signal?.throwIfAborted();
   const { buffer, byteLength } = job.content.bytes;
   // Of memory that others share, a copy goes.
   const moved = buffer instanceof ArrayBuffer && buffer.byteLength === byteLength ? [buffer] : [];
   const resourceLimits = { maxYoungGenerationSizeMb: YOUNG_MEGABYTES };
+  const worker = new Worker(WORKER, { workerData: job, transferList: moved, resourceLimits });
   const packed: PackedUnits[] = [];
-  return await runThread<UnitMessage, ReadUnits>(WORKER, {
-    workerData: job,
-    transferList: moved,
-    resourceLimits,
-    signal,
-    onMessage: (message, resolve, reject) => {
-      if (message.type === "rows") onRows?.(message.numRows, message.totalRows);
-      else if (message.type === "units") packed.push(message.packed);
-      else if (message.type === "done") resolve({ packed, counts: message.counts });
-      else reject(makeError(message.code, message.message, message.hint));
-    },
-    lost: lostThread,
-  });
+  const stop = new AbortController();
+  try {
+    return await new Promise((resolve, reject) => {
+      signal?.addEventListener("abort", () => reject(signal.reason as Error), { signal: stop.signal });
+      worker.on("message", (message: UnitMessage) => {
+        if (message.type === "rows") onRows?.(message.numRows, message.totalRows);
+        else if (message.type === "units") packed.push(message.packed);
+        else if (message.type === "done") resolve({ packed, counts: message.counts });
+        else reject(makeError(message.code, message.message, message.hint));
+      });
+      worker.on("error", (cause) => reject(lostThread(String(cause), cause)));
+      worker.on("exit", (code) => reject(lostThread(`it ended with ${code}`)));
+    });
+  } finally {
+    stop.abort();
+    await worker.terminate();
+  }
 }
 
 /** A thread tells its own faults; one that ends without a word has mostly run out of memory. */

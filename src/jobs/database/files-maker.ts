@@ -1,5 +1,4 @@
-/** @file The thread that makes the files of a database in a folder, and tells how it went. */
-import { parentPort, workerData } from "node:worker_threads";
+/** @file The process that makes the files of a database in a folder, and tells how it went. */
 import { FailedError } from "../../errors.ts";
 import type { MakerMessage } from "./make-files.ts";
 import { makeOnce } from "./pglite.ts";
@@ -15,4 +14,5 @@ async function make(folder: string): Promise<MakerMessage> {
   }
 }
 
-if (parentPort !== null) parentPort.postMessage(await make(workerData as string), []);
+const [folder] = process.argv.slice(2);
+if (process.send !== undefined && folder !== undefined) process.send(await make(folder));

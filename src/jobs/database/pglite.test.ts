@@ -1,5 +1,7 @@
 /** @file A database whose program dies within a call says so, once, and goes on with what it had kept. */
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import fs from "node:fs";
 import { syncBuiltinESMExports } from "node:module";
 import { join } from "node:path";
@@ -30,21 +32,35 @@ after(() => {
   syncBuiltinESMExports();
 });
 
-test("a database that is stopped while it is made leaves nothing, and is made by the next start, as after a kill", async () => {
+/** Waits until files of a database are made beside its folder, whose name is "db". */
+async function untilMade(state: string): Promise<void> {
+  const isBegun = (name: string): boolean =>
+    name.startsWith(".db.graft-") && fs.existsSync(join(state, name, "global"));
+  await waitFor(() => fs.readdirSync(state).some(isBegun));
+}
+
+test("a database that is stopped while it is made leaves nothing", async () => {
   const state = temporaryFolder();
   const folder = join(state, "db");
   const reason = new Error("stopped");
   const stop = new AbortController();
   const making = openPglite(folder, stop.signal);
-  const unfinished = join(state, "db.unfinished");
-  await waitFor(() => fs.existsSync(join(unfinished, "global")));
+  await untilMade(state);
   // The caller's thread is free meanwhile.
   stop.abort(reason);
   await assert.rejects(making, reason);
   assert.deepEqual([fs.readdirSync(state), fs.readdirSync(folder)], [["db"], []]);
-  // What a process that was killed has left.
-  fs.mkdirSync(join(unfinished, "base"), { recursive: true });
-  fs.writeFileSync(join(unfinished, "PG_VERSION"), "17\n");
+});
+
+test("a database whose process is killed while it is made is made by the next start, though what was begun goes on", async () => {
+  const state = temporaryFolder();
+  const folder = join(state, "db");
+  const source = `await (await import(${JSON.stringify(import.meta.resolve("./pglite.ts"))})).openPglite(${JSON.stringify(folder)})`;
+  const killed = spawn(process.execPath, ["--input-type=module", "--eval", source], { stdio: "ignore" });
+  const ended = once(killed, "exit");
+  await untilMade(state);
+  killed.kill("SIGKILL");
+  await ended;
   const database = await openPglite(folder);
   assert.deepEqual(await database.query("select 1 as one"), [{ one: 1 }]);
   assert.deepEqual(fs.readdirSync(state), ["db"]);

@@ -32,14 +32,17 @@ export function isAbandoned(name: string): boolean {
   return owner !== null && isGone(owner);
 }
 
-/** Removes from a folder what ended processes left there; what cannot be looked at or removed stays. */
+/**
+ * Removes from a folder what ended processes left there, again where a process that they started still writes; what cannot be looked at or
+ * removed stays.
+ */
 export async function sweepTemporaries(folder: string): Promise<void> {
   const names = await disk()
     .readdir(folder)
     .catch(() => []);
   for (const name of names.filter(isAbandoned)) {
     await disk()
-      .rm(join(folder, name), { recursive: true, force: true })
+      .rm(join(folder, name), { recursive: true, force: true, maxRetries: 5 })
       .catch(() => {});
   }
 }
