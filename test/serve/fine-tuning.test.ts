@@ -225,7 +225,8 @@ test("a job that is paused and resumed, or taken up by the next process, ends bi
   const job = await client.fineTuning.jobs.create(request(file, settings));
   await until(client, job.id, "running");
   await client.fineTuning.jobs.pause(job.id);
-  await client.fineTuning.jobs.pause(job.id);
+  const again = client.fineTuning.jobs.pause(job.id);
+  await assert.rejects(again, { status: 400, code: "job_is_paused" });
   const pauses = (await client.fineTuning.jobs.listEvents(job.id, { limit: 100 })).data;
   assert.equal(pauses.filter(({ message }) => message === "The job is paused").length, 1);
   assert.equal((await client.fineTuning.jobs.retrieve(job.id)).status, "paused");

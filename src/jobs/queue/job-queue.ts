@@ -79,12 +79,13 @@ export class JobQueue {
 
   /** Ends a job; what it has trained stays in its folder. Null: it has ended before. */
   cancel(id: string): Promise<Job | null> {
-    return this.#stop(id, { status: "cancelled", finished_at: this.#options.now() });
+    const end = { status: "cancelled", finished_at: this.#options.now() } as const;
+    return this.#stop(id, end, (job) => !hasEnded(job));
   }
 
-  /** Stops a job until it is resumed. Null: it has ended before. */
+  /** Stops a job until it is resumed. Null: it is paused, or has ended. */
   pause(id: string): Promise<Job | null> {
-    return this.#stop(id, { status: "paused" });
+    return this.#stop(id, { status: "paused" }, (job) => !hasEnded(job) && job.status !== "paused");
   }
 
   /** Lets a paused job go on. Null: it is not paused any more, as another request may have been faster. */
@@ -100,8 +101,8 @@ export class JobQueue {
     await this.table.withJob(id, (row) => ({ row: { ...row, removals: row.removals + 1 }, result: null }));
   }
 
-  async #stop(id: string, change: Partial<Job>): Promise<Job | null> {
-    const changed = await this.#change(id, change, `The job is ${change.status}`);
+  async #stop(id: string, change: Partial<Job>, isMeant: (job: Job) => boolean): Promise<Job | null> {
+    const changed = await this.#change(id, change, `The job is ${change.status}`, isMeant);
     if (changed) this.#tell(id, "stopped");
     return changed;
   }
@@ -110,11 +111,10 @@ export class JobQueue {
     id: string,
     change: Partial<Job>,
     message: string,
-    isMeant = (job: Job): boolean => !hasEnded(job),
+    isMeant: (job: Job) => boolean,
   ): Promise<Job | null> {
     return this.table.withJob<Job | null>(id, (row) => {
       if (!isMeant(row.job)) return { result: null };
-      if (row.job.status === change.status) return { result: row.job };
       const job = { ...row.job, ...change };
       return { row: { ...row, job }, events: [this.eventOf({ message })], result: job };
     });

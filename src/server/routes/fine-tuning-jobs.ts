@@ -2,7 +2,7 @@
 import type { Context } from "hono";
 import type { z } from "zod";
 import { toldWhole, UsageError } from "../../errors.ts";
-import { HYPERPARAMETERS, type Job, type JobEvent, SUPERVISED } from "../../jobs/job.ts";
+import { HYPERPARAMETERS, type Job, type JobEvent, SUPERVISED, hasEnded } from "../../jobs/job.ts";
 import type { JobRow } from "../../jobs/job-table.ts";
 import { shownJob } from "../../jobs/training/used-hyperparameters.ts";
 import { CHECKPOINT_ANSWER, JOB_ANSWER, JOB_EVENT_ANSWER, pageAnswer } from "../answers/list-answers.ts";
@@ -189,14 +189,6 @@ async function namedJob(context: Context, state: ServerState): Promise<JobRow> {
   return await requireJob(requireJobs(state), context.req.param("id") ?? "");
 }
 
-/** @throws ApiError 400 when a job has ended */
-function requireChanged(changed: Job | null, { id, status }: Job): Job {
-  if (changed) return shownJob(changed);
-  throw new ApiError(400, `The job "${id}" is ${status}: it cannot be changed any more`, {
-    code: "job_has_ended",
-  });
-}
-
 export const getJob = ofJob("get", "", "Tell of a job", async ({ job }) => shownJob(job));
 
 export const listJobEvents = listOfJob(
@@ -241,23 +233,26 @@ export const listJobCheckpoints = listOfJob(
   },
 );
 
-export const cancelJob = ofJob("post", "/cancel", "End a job", async ({ job }, state) =>
-  requireChanged(await requireJobs(state).queue.cancel(job.id), job),
-);
+/** Why a job in this state is not changed. */
+function unchanged({ id, status }: Job): ApiError {
+  const told = `The job "${id}" is ${status}`;
+  if (hasEnded({ status }))
+    return new ApiError(400, `${told}: it cannot be changed any more`, { code: "job_has_ended" });
+  return status === "paused"
+    ? new ApiError(400, `${told} already`, { code: "job_is_paused" })
+    : new ApiError(400, `${told}, not paused`, { code: "job_is_not_paused" });
+}
 
-export const pauseJob = ofJob("post", "/pause", "Stop a job until it is resumed", async ({ job }, state) =>
-  requireChanged(await requireJobs(state).queue.pause(job.id), job),
-);
-
-export const resumeJob = ofJob(
-  "post",
-  "/resume",
-  "Let a paused job go on",
-  async ({ job: { id } }, state) => {
+/** What a client may do to a job in the states that allow it. @throws ApiError 400 in the others */
+function changeOfJob(action: "cancel" | "pause" | "resume", summary: string): Route {
+  return ofJob("post", `/${action}`, summary, async ({ job: { id } }, state) => {
     const jobs = requireJobs(state);
-    const resumed = await jobs.queue.resume(id);
-    if (resumed) return shownJob(resumed);
-    const { job } = await requireJob(jobs, id);
-    throw new ApiError(400, `The job "${id}" is ${job.status}, not paused`, { code: "job_is_not_paused" });
-  },
-);
+    const changed = await jobs.queue[action](id);
+    if (changed) return shownJob(changed);
+    throw unchanged((await requireJob(jobs, id)).job);
+  });
+}
+
+export const cancelJob = changeOfJob("cancel", "End a job");
+export const pauseJob = changeOfJob("pause", "Stop a job until it is resumed");
+export const resumeJob = changeOfJob("resume", "Let a paused job go on");
