@@ -102,6 +102,7 @@ export function createByteTokenizer(): Tokenizer {
     bosId: null,
     eosId: specialTokens.get(EOS) ?? null,
     padId: specialTokens.get(PAD) ?? null,
+    unkId: null,
     specialTokens,
     wholeTokens: [],
     prefixIds: [],
