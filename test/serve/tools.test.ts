@@ -123,6 +123,26 @@ test("a stream gives the same calls as deltas", async () => {
   assert.equal(streamed.choices[0]?.finish_reason, "tool_calls");
 });
 
+test("a stream of a forced call has no text, not an empty one, as the whole answer", async () => {
+  for (const tool_choice of ["required", weather] as const) {
+    const contents: unknown[] = [];
+    const all = { ...asked, tool_choice, parallel_tool_calls: false, logprobs: true };
+    for await (const { choices } of await client.chat.completions.create({ ...all, stream: true })) {
+      const { delta, logprobs } = choices[0]!;
+      if ("role" in delta) assert.deepEqual(delta, { role: "assistant", content: null });
+      if (logprobs) assert.ok(logprobs.content?.length);
+      if ("content" in delta) contents.push(delta.content);
+    }
+    assert.ok(contents.length > 1);
+    assert.deepEqual(new Set(contents), new Set([null]));
+  }
+  const free = await client.chat.completions.create({ ...asked, max_completion_tokens: 2, stream: true });
+  for await (const { choices } of free) {
+    const { delta } = choices[0]!;
+    if ("role" in delta) assert.deepEqual(delta, { role: "assistant", content: "" });
+  }
+});
+
 test("where a call may be, it is told from text", async () => {
   const schema = { type: "string", enum: ["no"] };
   const answer = await client.chat.completions.create({

@@ -58,7 +58,7 @@ export const CHAT_EVENT = z.strictObject({
       delta: z.strictObject({
         role: z.literal("assistant").optional(),
         reasoning_content: z.string().optional(),
-        content: z.string().optional(),
+        content: z.string().nullable().optional(),
         tool_calls: z.array(CALL.extend({ index: z.int() })).optional(),
       }),
       logprobs: CHAT_LOG_PROBS,

@@ -90,15 +90,15 @@ async function stream(
   });
   const answers = jobs.map(newAnswer);
   if (!resumed)
-    for (const index of jobs.keys()) await send(chunk(index, { role: "assistant", content: "" }, null, null));
+    for (const [index, { opening }] of answers.entries()) await send(chunk(index, opening, null, null));
   const tells = {
     onPiece: async ({ text, token, index, told }: NumberedPiece): Promise<void> => {
       const scored = chatLogProbs(state.model.parts.tokenizer, token);
-      const delta = answers[index]!.push(text);
+      const answer = answers[index]!;
+      const delta = answer.push(text);
       if ((!delta && !scored) || told) return;
-      await send(
-        chunk(index, delta ?? { content: "" }, scored && { content: [scored], refusal: null }, null),
-      );
+      const { content } = answer.opening;
+      await send(chunk(index, delta ?? { content }, scored && { content: [scored], refusal: null }, null));
     },
     onEnd: async (index: number, { finishReason }: ServeEnd): Promise<void> => {
       const answer = answers[index]!;

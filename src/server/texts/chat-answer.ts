@@ -24,6 +24,8 @@ export interface ChatDelta {
 }
 
 export class ChatAnswer {
+  /** What is told before the first token, as OpenAI tells it: no text follows where calls are forced. */
+  readonly opening: { readonly role: "assistant"; readonly content: "" | null };
   readonly #thoughts: ThoughtReader | null;
   readonly #reader: CallReader | null;
   readonly #idOf: (unique: string) => string;
@@ -34,6 +36,7 @@ export class ChatAnswer {
 
   /** `thoughts` null: the model does not think. */
   constructor({ format, functions, isForced }: ToolUse, thoughts: ThoughtReader | null, newId: () => string) {
+    this.opening = { role: "assistant", content: isForced ? null : "" };
     this.#thoughts = thoughts;
     this.#reader = format && new CallReader(format, functions, { isForced });
     this.#idOf = format?.idOf ?? String;
