@@ -3,7 +3,7 @@ import { parseArgv } from "./flags/argv.ts";
 import type { Command, CommandIO } from "./command.ts";
 import { flagsOf } from "./flags/flags.ts";
 import { commandHelp } from "./help/help.ts";
-import { readOptions } from "./flags/options.ts";
+import { readChosen, readOptions } from "./flags/options.ts";
 import { isHelp, showHelp } from "./help/show-help.ts";
 
 /** Runs a command with the words after its name; returns the exit status. */
@@ -20,7 +20,7 @@ export async function callCommand(
   const flags = flagsOf(command);
   const argv = parseArgv(words, flags, command.positionals);
   if (argv.help) {
-    const chosen = new Map([...argv.texts].map(([key, texts]) => [key, texts.at(-1) ?? ""]));
+    const chosen = readChosen(command, flags, argv);
     return showHelp(commandHelp(command, { width: io.width, chosen }), io);
   }
   const { options, given } = await readOptions(command, flags, argv, io.env);

@@ -14,6 +14,7 @@ import { z } from "zod";
 
 import { FailedError } from "../errors.ts";
 import { type CommandBody, defineCommand, type ListedCommand } from "./command.ts";
+import { loadCommands } from "./commands.ts";
 import { type Said, runMain } from "../../test/process/run-main.ts";
 
 const MAIN = fileURLToPath(new URL("main.ts", import.meta.url));
@@ -106,6 +107,24 @@ async function loadedBy(program: string, ...words: readonly string[]): Promise<s
   assert.equal(status, 0, stderr);
   return stderr.split("\n").filter((url) => url.startsWith("file:"));
 }
+
+test("the help of a kind that there is not is refused by its flag; whatever else is wrong, help is shown", async () => {
+  for (const command of await loadCommands()) {
+    const words = command.name.split(" ");
+    const asked = command.takesAllWords ? ["--help"] : ["--nope", "x", "--help"];
+    const { status, stdout } = await run([...words, ...asked]);
+    assert.deepEqual([status, stdout.includes(`Usage: graft ${command.name}`)], [0, true], command.name);
+    for (const { key, kinds } of command.choosers ?? []) {
+      const refused = await run([...words, `--${key}`, "nope", "--help"]);
+      const names = kinds.map(({ name }) => name).join(", ");
+      assert.equal(refused.status, 2);
+      assert.equal(refused.stdout, "");
+      assert.ok(
+        refused.stderr.includes(`graft ${command.name}": --${key} is "nope", expected one of ${names}`),
+      );
+    }
+  }
+});
 
 test("the version loads next to nothing, and the help of a command only that one", async () => {
   const forVersion = await loadedFiles("--version");

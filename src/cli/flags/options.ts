@@ -39,11 +39,41 @@ export async function readOptions(
   if (problems.length === 0) {
     return { options: command.options.parse(values), given: new Set(Object.keys(values)) };
   }
+  throw refusal(command, problems, [...argv.hints, ...file.hints]);
+}
+
+/** What is wrong with a call, all at once. */
+function refusal({ name }: Command, problems: readonly string[], hints: readonly string[]): UsageError {
   const [first, ...others] = problems;
   const list = others.length === 0 ? ` ${first}` : ` ${problems.length} problems\n  ${problems.join("\n  ")}`;
-  throw new UsageError("usage/flag", `Cannot run "graft ${command.name}":${list}`, {
-    hint: [...argv.hints, ...file.hints, `See graft ${command.name} --help.`].join(" "),
-  });
+  const hint = [...hints, `See graft ${name} --help.`].join(" ");
+  return new UsageError("usage/flag", `Cannot run "graft ${name}":${list}`, { hint });
+}
+
+/**
+ * Reads of which kinds the help of a call is to show the options; what else is given does not matter to it.
+ * @throws UsageError "usage/flag" for a kind that there is not
+ */
+export function readChosen(
+  command: Command,
+  flags: readonly Flag[],
+  argv: ParsedArgv,
+): ReadonlyMap<string, string> {
+  const chosen = new Map<string, string>();
+  const problems: string[] = [];
+  for (const { key, kinds } of command.choosers ?? []) {
+    const text = argv.texts.get(key)?.at(-1);
+    if (text === undefined) continue;
+    const flag = flags.find((each) => each.key === key)!;
+    if (kinds.some(({ name }) => name === text)) chosen.set(key, text);
+    else problems.push(wrongText(flag, text, flag.expected));
+  }
+  if (problems.length > 0) throw refusal(command, problems, argv.hints);
+  return chosen;
+}
+
+function wrongText({ name }: Flag, text: string | undefined, expected: string): string {
+  return `--${name} is ${showValue(text)}, expected ${expected}`;
 }
 
 /** What was given by flags, over what the file has; a problem for each flag whose text is not of its kind. */
@@ -60,7 +90,7 @@ function readValues(
     if (texts === undefined) continue;
     const reading = readFlag(flag, texts);
     if ("expected" in reading) {
-      unreadable.set(flag.key, `--${flag.name} is ${showValue(texts.at(-1))}, expected ${reading.expected}`);
+      unreadable.set(flag.key, wrongText(flag, texts.at(-1), reading.expected));
       // The schema, which may know what was chosen, says nearer what it expects.
       values[flag.key] = texts.at(-1);
     } else values[flag.key] = reading.value;
