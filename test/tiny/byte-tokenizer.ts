@@ -102,7 +102,6 @@ export function createByteTokenizer(): Tokenizer {
     bosId: null,
     eosId: specialTokens.get(EOS) ?? null,
     padId: specialTokens.get(PAD) ?? null,
-    unkId: null,
     specialTokens,
     wholeTokens: [],
     prefixIds: [],

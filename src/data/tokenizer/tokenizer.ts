@@ -39,8 +39,6 @@ export interface Tokenizer {
   readonly bosId: number | null;
   readonly eosId: number | null;
   readonly padId: number | null;
-  /** What stands for what the vocabulary lacks. */
-  readonly unkId: number | null;
   /** Written form → id of each special token. */
   readonly specialTokens: ReadonlyMap<string, number>;
   /** Written forms that are a token each wherever they stand, and not special: `<tool_call>` of Qwen's, runs of spaces of others'. */
@@ -152,7 +150,6 @@ export function createTokenizer(files: TokenizerFiles, budget = new TimeBudget()
     bosId,
     eosId,
     padId: idOf(config["pad_token"]),
-    unkId: hub.unknownId,
     specialTokens,
     wholeTokens,
     prefixIds: prefix,

@@ -48,15 +48,15 @@ export class ListedLogProbs {
     this.#offsets = new TextOffsets(tokenizer, shownIds);
   }
 
-  /** Adds a token, at `place` where that is known; null: nothing comes before it, so it has no probability. */
-  add(id: number, scored: TokenLogProbs | null, place?: number): void {
+  /** Adds a token; null: nothing comes before it, so it has no probability. */
+  add(id: number, scored: TokenLogProbs | null): void {
     this.#told.tokens.push(this.#nameOf(id));
     this.#told.token_logprobs.push(scored?.logProb ?? null);
     // The token itself is listed too: it need not be one of the likeliest.
     const all = scored && [...scored.top, scored];
     const top = all && Object.fromEntries(all.map((each) => [this.#nameOf(each.id), each.logProb]));
     this.#told.top_logprobs.push(top);
-    this.#told.text_offset.push(place ?? this.#offsets.push(id));
+    this.#told.text_offset.push(this.#offsets.push(id));
   }
 
   /** Counts places from the end of this text of `ids` on; its own tokens are not added. */

@@ -4,9 +4,7 @@
  */
 import { PromptScores } from "../../engine/prompts/prompt-scores.ts";
 import type { TextPiece } from "../../engine/serving-model.ts";
-import type { Tokenizer } from "../../data/tokenizer/tokenizer.ts";
 import { ListedLogProbs } from "./log-probs.ts";
-import { promptPlaces } from "./prompt-places.ts";
 import type { ServerState } from "../server-state.ts";
 import type { CompletionRequest } from "../wire.ts";
 
@@ -22,7 +20,6 @@ export interface Prompt {
 
 export class ToldText {
   readonly #prompt: Prompt;
-  readonly #tokenizer: Tokenizer;
   readonly #logProbs: ListedLogProbs | null;
   readonly #scores: PromptScores | null;
   #text = "";
@@ -35,10 +32,9 @@ export class ToldText {
     { model }: ServerState,
   ) {
     this.#prompt = prompt;
-    this.#tokenizer = model.parts.tokenizer;
     this.#isEchoDue = echo === true;
     const shownIds = this.#isEchoDue ? prompt.shownIds : undefined;
-    this.#logProbs = logprobs == null ? null : new ListedLogProbs(this.#tokenizer, shownIds);
+    this.#logProbs = logprobs == null ? null : new ListedLogProbs(model.parts.tokenizer, shownIds);
     if (!this.#isEchoDue) this.#logProbs?.startBehind("", prompt.ids);
     this.#scores = this.#isEchoDue && logprobs != null ? new PromptScores(prompt.ids.length, logprobs) : null;
   }
@@ -73,10 +69,8 @@ export class ToldText {
     if (!this.#isEchoDue) return;
     this.#isEchoDue = false;
     this.#text = this.#prompt.text;
-    if (!this.#logProbs) return;
-    const places = promptPlaces(this.#tokenizer, this.#prompt);
     for (const [i, id] of this.#prompt.ids.entries())
-      this.#logProbs.add(id, this.#scores?.scores[i] ?? null, places?.[i]);
-    this.#logProbs.startBehind(this.#prompt.text, this.#prompt.ids);
+      this.#logProbs?.add(id, this.#scores?.scores[i] ?? null);
+    this.#logProbs?.startBehind(this.#prompt.text, this.#prompt.ids);
   }
 }

@@ -99,7 +99,6 @@ export interface OpenTokenizer extends Omit<
 > {
   encode(text: string, options?: { add_special_tokens?: boolean }): { ids: number[] };
   readonly numIds: number;
-  readonly unknownId: number | null;
 }
 
 /** Refuses parts of a text, or special tokens around it, that have no id: the file names no token for what it does not know. */
@@ -140,7 +139,6 @@ export function openHubTokenizer(given: TokenizerFiles, budget: TimeBudget): Ope
     token_to_id: (token) => hub.token_to_id(token),
     id_to_token: (id) => hub.id_to_token(id),
     numIds: hub.model.vocab.length,
-    unknownId: hub.model.unk_token_id ?? null,
     get_added_tokens_decoder: () => hub.get_added_tokens_decoder(),
   };
 }
