@@ -190,7 +190,7 @@ describe("sources", () => {
   });
 
   test("a name is that of a file to read, a program to run, or auto", async () => {
-    const [data, program] = [`${folder}/state.txt`, `${folder}/tell.sh`];
+    const [data, program] = [`${folder}/state.txt`, `${folder}/tell the state.sh`];
     writeFileSync(data, "{}");
     writeFileSync(program, "#!/bin/sh\n");
     chmodSync(program, 0o755);

@@ -1,13 +1,14 @@
 /** @file The state of a device from a command that prints JSON, such as `termux-battery-status`; run without a shell. */
 import { execFile } from "node:child_process";
+import { existsSync } from "node:fs";
 import { promisify } from "node:util";
 import { PowerProblem, type PowerSource, parseReading } from "../../power/reading.ts";
 
 const [TIMEOUT_MS, MAX_BYTES] = [10_000, 1 << 16];
 
-/** Runs a command anew each time. */
+/** Runs a command anew each time: a program with its words, or one whose path may hold spaces. */
 export function commandPower(command: string, timeoutMs = TIMEOUT_MS): PowerSource {
-  const [program = "", ...words] = splitWords(command);
+  const [program = "", ...words] = existsSync(command) ? [command] : splitWords(command);
   return {
     name: command,
     async read() {
