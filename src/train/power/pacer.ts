@@ -122,7 +122,7 @@ export class Pacer {
   /** Takes what is left of the pause, and tells what the step was. */
   async end(): Promise<PacedStep> {
     const { clock, source } = this.#parts;
-    const { startMs, processorMs, numCalls } = this.#step;
+    const { processorMs, numCalls } = this.#step;
     const busyMs = this.#busyMs();
     await this.#sleep(this.#pauseMs(busyMs) - this.#step.pausedMs);
     this.#last = { busyMs, numCalls };
@@ -135,7 +135,7 @@ export class Pacer {
         before: this.#counters,
         after: (await source?.readEnergy()) ?? [],
         watts: this.#reading?.watts ?? null,
-        elapsedMs: clock.nowMs() - startMs,
+        elapsedMs: busyMs + this.#step.pausedMs,
         processorMs: clock.processorMs() - processorMs,
       }),
     };
