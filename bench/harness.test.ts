@@ -1,9 +1,10 @@
 /** @file What the benchmarks stand on: flags, statistics, child processes, the list of products, the report. */
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import { setImmediate as nextTurn, setTimeout as wait } from "node:timers/promises";
 import { promisify } from "node:util";
 
 import { readPeakMb, runChild } from "./harness/child.ts";
@@ -23,6 +24,8 @@ import type { Progress } from "./serving/served-training.ts";
 import { intervalOf, largestDifference, median, ratioOf, showRatio } from "./harness/statistics.ts";
 import { type WrittenText, arrivalsOf } from "./serving/text-load.ts";
 import { steadySeconds, summarize } from "./training/training-sides.ts";
+import { waitFor } from "../test/process/wait-for.ts";
+import { temporaryFolder } from "../test/tiny/model.ts";
 import { makeExample } from "../src/data/examples/example.ts";
 import { openModel } from "../src/models/families.ts";
 
@@ -115,12 +118,27 @@ test("interleave() runs the sides in turn, never two at a time", async () => {
 });
 
 test("runChild() keeps JSON objects with their times, and the peak of memory", async () => {
-  // Holds 200 MB for a while, so that the gauge must see them.
+  const folder = temporaryFolder();
+  const [holds, mayEnd] = [join(folder, "holds"), join(folder, "may-end")];
+  // Holds 200 MB until the gauge must have seen them.
   const script = `
+    const { existsSync, writeFileSync } = require("node:fs");
     console.log("no JSON"); console.log('{"n":1}');
     const held = Buffer.alloc(200e6, 1);
-    setTimeout(() => { console.log(JSON.stringify({ n: held[7] + 1 })); }, 150);`;
-  const run = await runChild(process.execPath, ["-e", script]);
+    writeFileSync(${JSON.stringify(holds)}, "");
+    const waiting = setInterval(() => {
+      if (!existsSync(${JSON.stringify(mayEnd)})) return;
+      clearInterval(waiting);
+      console.log(JSON.stringify({ n: held[7] + 1 }));
+    }, 5);`;
+  const running = runChild(process.execPath, ["-e", script]);
+  await waitFor(() => existsSync(holds));
+  // The first line is read in the turn that ends here.
+  await nextTurn();
+  await nextTurn();
+  await wait(150);
+  writeFileSync(mayEnd, "");
+  const run = await running;
   assert.deepEqual(
     run.events.map(({ value }) => value["n"]),
     [1, 2],
