@@ -1,7 +1,7 @@
 /** @file An exact, small hub on a free port of this machine, which misbehaves as it is told. */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -162,8 +162,16 @@ export class FakeHub implements AsyncDisposable {
       return void response.write(body.subarray(0, faults.stallsAfter));
     const cut = isWeights ? faults.cuts?.shift() : undefined;
     if (cut === undefined) return void response.end(body);
-    // The bytes must reach the other side before the connection breaks.
-    response.write(body.subarray(0, cut), () => setTimeout(() => response.destroy(), 50));
+    // What has come is lost to who has not read it when the connection breaks.
+    const isThere = (): boolean => cut === 0 || this.#numKept() > start || response.destroyed;
+    response.write(body.subarray(0, cut), () => void waitFor(isThere).then(() => response.destroy()));
+  }
+
+  /** Bytes of the weights that whoever pulls has on the disk. */
+  #numKept(): number {
+    const names = readdirSync(this.models, { recursive: true, encoding: "utf8" });
+    const part = names.find((name) => /model\.safetensors\.\w+\.part$/.test(name));
+    return part === undefined ? 0 : (statSync(join(this.models, part), { throwIfNoEntry: false })?.size ?? 0);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -6,7 +6,6 @@ import { test } from "node:test";
 import {
   assertWhole,
   CONTENT,
-  FakeHub,
   HeldTimers,
   NAME,
   settledBy,
@@ -16,11 +15,8 @@ import {
 import { resolveModel } from "../resolve.ts";
 import type { PullProgress } from "../source.ts";
 
-/** An address of this machine where nobody listens. */
-async function closedEndpoint(): Promise<string> {
-  await using fake = await new FakeHub().listen();
-  return fake.env["HF_ENDPOINT"] ?? "";
-}
+/** An address of this machine where nobody listens: the system gives no such port to who asks for a free one. */
+const CLOSED_ENDPOINT = "http://127.0.0.1:2/";
 
 test("the hub source copies the files that graft reads, and nothing else, into the cache", async () => {
   const fake = await startHub();
@@ -117,7 +113,7 @@ test("each kind of refusal has its own reason", async () => {
   assertWhole((await denied.pull({ env: { ...denied.env, HF_TOKEN: "secret" } })).path);
   const broken = await startHub({ status: 503 });
   assert.match(await unreachableMessage(broken.pull()), /HTTP 503 from/);
-  const env = { ...broken.env, HF_ENDPOINT: await closedEndpoint() };
+  const env = { ...broken.env, HF_ENDPOINT: CLOSED_ENDPOINT };
   assert.match(await unreachableMessage(broken.pull({ env })), /the connection was refused/);
   const offline = { ...broken.env, HF_HUB_OFFLINE: "1" };
   assert.match(await unreachableMessage(broken.pull({ env: offline })), /HF_HUB_OFFLINE is set/);
