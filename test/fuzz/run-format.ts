@@ -5,6 +5,7 @@
 import { GraftError } from "../../src/errors.ts";
 import { Random } from "../../src/random.ts";
 import type { FuzzFormat, FuzzInput } from "./format.ts";
+import { processorMs } from "../process/processor-ms.ts";
 import { startWatchdog } from "./watchdog.ts";
 
 /** What went wrong in one case. */
@@ -35,11 +36,6 @@ function show(input: FuzzInput): string {
       ? JSON.stringify(input)
       : `${input.length} bytes, base64 ${Buffer.from(input).toString("base64")}`;
   return text.length > SHOWN ? `${text.slice(0, SHOWN)} … (${text.length})` : text;
-}
-
-function processorMs(): number {
-  const { user, system } = process.cpuUsage();
-  return (user + system) / 1000;
 }
 
 /** Runs cases; gives what failed, and how many ran. */

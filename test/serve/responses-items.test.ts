@@ -14,6 +14,7 @@ import { parseValues } from "../../src/server/route.ts";
 import { ChatAnswer } from "../../src/server/texts/chat-answer.ts";
 import { temporaryFolder } from "../tiny/model.ts";
 import { type TinyServer, serveTiny } from "./tiny-server.ts";
+import { processorMs } from "../process/processor-ms.ts";
 
 /** Shows all that a message may have. */
 const MESSAGES =
@@ -247,10 +248,10 @@ test("the same conversation has the same prompt and answer by both", async () =>
 });
 
 test("many calls in a row are one message, made in no time", () => {
-  const startedMs = performance.now();
+  const startedMs = processorMs();
   const messages = readInput(Array.from({ length: 20_000 }, (_, i) => called(`call_${i}`, "Rome")));
   // Copies of those before it took a minute.
-  assert.ok(performance.now() - startedMs < 5000);
+  assert.ok(processorMs() - startedMs < 5000);
   assert.equal(messages.length, 1);
   assert.equal(messages[0]?.tool_calls?.length, 20_000);
 });

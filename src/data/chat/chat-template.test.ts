@@ -8,6 +8,7 @@ import { parseTemplate } from "../jinja/template.ts";
 import { CHATML, createChatTemplate } from "./chat-template.ts";
 import type { Message } from "../rows/messages.ts";
 import { strftime } from "./strftime.ts";
+import { processorMs } from "../../../test/process/processor-ms.ts";
 
 const files = byteTokenizerFiles();
 const messages: Message[] = [
@@ -205,10 +206,10 @@ it("a template that goes on without end is an error at once, in every row, and a
   for (const [source, says] of Object.entries(ENDLESS)) {
     const endless = createChatTemplate({ tokenizer: {}, config: {}, chatTemplate: source });
     for (let row = 0; row < 3; row++) {
-      const started = performance.now();
+      const started = processorMs();
       const render = (): string => endless.render([{ role: "user", content: "x" }]);
       assert.throws(render, { code: "usage/chat-template", message: says });
-      assert.ok(performance.now() - started < 5000, `${source} took ${performance.now() - started} ms`);
+      assert.ok(processorMs() - started < 5000, `${source} took ${processorMs() - started} ms`);
     }
   }
   const long = Array.from({ length: 5000 }, (_, i) => ({ role: "user" as const, content: `message ${i}` }));
@@ -224,10 +225,10 @@ it("a template that no parser ends with is an error at once", () => {
     `{{ ${"-".repeat(50_000)}1 }}`,
     "{% if true %}".repeat(20_000),
   ]) {
-    const started = performance.now();
+    const started = processorMs();
     assert.throws(() => createChatTemplate({ tokenizer: {}, config: {}, chatTemplate: source }), {
       code: "format/file",
     });
-    assert.ok(performance.now() - started < 3000);
+    assert.ok(processorMs() - started < 3000);
   }
 });

@@ -3,6 +3,7 @@ import { describe, test } from "node:test";
 import * as fc from "fast-check";
 import { linearSite } from "../../../test/tiny/sites.ts";
 import { patternValues, modulesOfRoles, requireMatchedPatterns, selectTargets } from "./targets.ts";
+import { processorMs } from "../../../test/process/processor-ms.ts";
 
 const CANDIDATES = [0, 1, 2].flatMap((layer) =>
   ["attn.q_proj", "attn.o_proj", "mlp.c_proj", "attn.c_proj"].map((name) => ({
@@ -125,7 +126,7 @@ test("modulesOfRoles() gives the names of a family's modules, fused ones too, an
 });
 
 test("patterns that search without end are answered at once, and too long ones refused", () => {
-  const started = performance.now();
+  const started = processorMs();
   const hard = "(([a-z0-9_.])+)+!";
   const path = "model.layers.0.self_attn.q_proj.weight.of.a.long.name.that.goes.on";
   assert.equal(patternValues({ [hard]: 1 })(path), null);
@@ -137,5 +138,5 @@ test("patterns that search without end are answered at once, and too long ones r
     code: "usage/target-modules",
     message: /certainly ends/,
   });
-  assert.ok(performance.now() - started < 2000);
+  assert.ok(processorMs() - started < 2000);
 });
