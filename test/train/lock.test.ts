@@ -78,7 +78,10 @@ describe("the lock of an output folder", () => {
     const run = startProgram(flagsFor({ ...SETTINGS, ...long, output }), (event) => {
       if (event.event !== "step" || event.step !== 1) return;
       run.child.kill("SIGINT");
-      setTimeout(() => run.child.kill("SIGINT"), 400);
+      // Once the first was heard, and so long after it that they are not one request.
+      run.child.stderr?.on("data", (told: Buffer) => {
+        if (told.includes("Stopping")) setTimeout(() => run.child.kill("SIGINT"), 310);
+      });
     });
     assert.equal((await run.ended).status, 130);
     assert.ok(!readdirSync(output).some((name) => name.startsWith("checkpoint-")));
