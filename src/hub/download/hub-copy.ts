@@ -4,7 +4,10 @@
  * The list of a repository (hub-list.ts) says which files there are; their bytes are fetched one file after another.
  */
 import { join } from "node:path";
+import { findForm } from "../../format/checkpoint/codes/codes-forms.ts";
 import { disk } from "../../format/files/disk/calls.ts";
+import { readJson } from "../../format/files/folder.ts";
+import { nodeFolder } from "../../format/files/node-folder.ts";
 import { entryFolder } from "../models-folder.ts";
 import { download } from "./download.ts";
 import { type Endpoint, readEndpoint } from "../remote/endpoint.ts";
@@ -35,11 +38,12 @@ const OTHER_FILES = new Set([
   // Says the licence.
   "README.md",
 ]);
+const isWeights = ({ name }: ListedFile): boolean => name.endsWith(".safetensors");
 const MODEL_SHARD = /^model(-\d+-of-\d+)?\.safetensors$/;
 
 /** Chooses the files that graft reads, small ones first; other spellings of the same weights are left out. */
 function chooseFiles(files: readonly ListedFile[]): ListedFile[] {
-  const weights = files.filter(({ name }) => name.endsWith(".safetensors"));
+  const weights = files.filter(isWeights);
   const shards = weights.filter(({ name }) => MODEL_SHARD.test(name));
   const others = files.filter(({ name }) => OTHER_FILES.has(name));
   return [...others, ...(shards.length > 0 ? shards : weights)];
@@ -56,7 +60,7 @@ async function findFiles(
   const chosen = chooseFiles(files);
   if (!chosen.some(({ name }) => name === "config.json"))
     throw new UnreachableError("it has no config.json there");
-  if (!chosen.some(({ name }) => name.endsWith(".safetensors"))) {
+  if (!chosen.some(isWeights)) {
     const isBelow = inFolders.some((name) => name.endsWith(".safetensors"));
     throw new UnreachableError(
       `it has no .safetensors files there${isBelow ? ", only in folders below, which graft does not read" : ""}`,
@@ -65,17 +69,32 @@ async function findFiles(
   return chosen;
 }
 
+/** What is copied from where. */
+interface Copying {
+  readonly endpoint: Endpoint;
+  readonly repository: string;
+  readonly branch: string;
+  readonly context: SourceContext;
+}
+
+/** @throws UsageError "usage/quantization" where what was fetched says that the weights are quantized as graft does not read */
+async function requireForm(path: string, repository: string): Promise<void> {
+  const folder = nodeFolder(path);
+  await findForm({ ...folder, path: repository }, await readJson(folder, "config.json"));
+}
+
 /** Fetches the chosen files into `folder`, as far as they are not there, and removes what does not belong to them. */
 async function fetchFiles(
   folder: string,
   files: readonly ListedFile[],
-  endpoint: Endpoint,
-  path: string,
-  context: SourceContext,
+  { endpoint, repository, branch, context }: Copying,
 ): Promise<void> {
   const totalBytes = files.reduce((sum, file) => sum + file.sizeBytes, 0);
+  const firstWeights = files.find(isWeights);
   let doneBytes = 0;
   for (const file of files) {
+    // Refused here rather than when all is there.
+    if (file === firstWeights) await requireForm(folder, repository);
     const report = (bytes: number): void =>
       context.onProgress({
         source: HUB_NAME,
@@ -84,7 +103,7 @@ async function fetchFiles(
         totalBytes,
       });
     report(0);
-    const url = `${endpoint.url}${path}/${encodeURIComponent(file.name)}`;
+    const url = `${endpoint.url}/${repository}/resolve/${encodeURIComponent(branch)}/${encodeURIComponent(file.name)}`;
     await download(
       join(folder, file.name),
       { url, headers: endpoint.headersFor(url), sizeBytes: file.sizeBytes, digest: file.digest },
@@ -101,7 +120,7 @@ async function fetchFiles(
 
 /**
  * Copies a model, or those of its files that `choose` leaves, into its entry of a folder of models.
- * @throws FailedError "source/corrupt", "failed/write"
+ * @throws FailedError "source/corrupt", "failed/write"; UsageError "usage/quantization"
  */
 export async function copyFromHub(
   { repository, revision }: ModelName,
@@ -114,15 +133,19 @@ export async function copyFromHub(
     return unreachable("HF_HUB_OFFLINE is set");
   }
   const branch = revision ?? "main";
-  const path = `/${repository}/resolve/${encodeURIComponent(branch)}`;
   const target = entryFolder(modelsFolder, repository, revision);
   try {
     const endpoint = readEndpoint(context.env);
     const files = choose(await findFiles(repository, branch, endpoint, context));
     const damage = await findDamage(target, context);
-    await makeFolder(target, "hub", (folder) => fetchFiles(folder, files, endpoint, path, context), {
-      isDamaged: damage !== null,
-    });
+    await makeFolder(
+      target,
+      "hub",
+      (folder) => fetchFiles(folder, files, { endpoint, repository, branch, context }),
+      {
+        isDamaged: damage !== null,
+      },
+    );
     return { kind: "found", path: target };
   } catch (error) {
     if (error instanceof UnreachableError) return unreachable(error.message);

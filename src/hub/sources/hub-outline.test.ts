@@ -51,7 +51,10 @@ test("weights are fetched too where the configuration does not tell their sizes"
 test("weights that are quantized as graft does not read are not fetched", async () => {
   const config = Buffer.from('{"quantization_config":{"quant_method":"fp8"}}');
   const fake = await startHub({}, { ...CONTENT, "config.json": config });
-  await assert.rejects(fake.pull(OUTLINE), { code: "usage/quantization", message: /quantized by "fp8"/ });
+  for (const options of [OUTLINE, {}, {}]) {
+    const message = /Cannot open model "owner\/tiny": its weights are quantized by "fp8"/;
+    await assert.rejects(fake.pull(options), { code: "usage/quantization", message });
+  }
   assert.equal(weightsAskedOf(fake), 0);
 });
 

@@ -3,7 +3,6 @@
  * whole model.
  */
 import { existsSync } from "node:fs";
-import { findForm } from "../../format/checkpoint/codes/codes-forms.ts";
 import { isOfWeights, outlineStorage } from "../../format/checkpoint/outline.ts";
 import { readJson } from "../../format/files/folder.ts";
 import { nodeFolder } from "../../format/files/node-folder.ts";
@@ -28,8 +27,6 @@ export const hubOutline: Source = {
     }
     const config = await readJson(nodeFolder(folder), "config.json");
     if (outlineStorage(config) !== null) return { kind: "found", path: folder };
-    // Refused here rather than when all is there.
-    await findForm(nodeFolder(folder), config);
     return await copyFromHub(model, context.modelsFolder, context);
   },
 };
