@@ -132,18 +132,26 @@ export class FakeHub implements AsyncDisposable {
     if (faults.token !== undefined && authorization !== `Bearer ${faults.token}`) {
       return void response.writeHead(401).end();
     }
-    if (/^\/api\/models\/owner\/tiny\/tree\/(main|v1)\?/.test(path)) return this.#list(response);
+    const listed = /^\/api\/models\/owner\/tiny\/tree\/(main|v1)(?:\/([^?]+))?\?/.exec(path);
+    if (listed) return this.#list(listed[2], response);
     const file = /^\/owner\/tiny\/resolve\/(main|v1)\/(.+)$/.exec(path)?.[2] ?? "";
     const content = this.content[file];
     if (content === undefined) return void response.writeHead(404).end();
     this.#send(file, content, range, response);
   }
 
-  #list(response: ServerResponse): void {
-    const others = ["pytorch_model.bin", "consolidated.safetensors", "LICENSE"];
+  /** Lists the files of a folder, and the folders beside them, as the hub does. */
+  #list(folder: string | undefined, response: ServerResponse): void {
+    const others = folder ? [] : ["pytorch_model.bin", "consolidated.safetensors", "LICENSE"];
     const surplus = others.map((path) => ({ type: "file", path, size: 1, oid: "1".repeat(40) }));
+    const start = folder ? `${folder}/` : "";
+    const own = Object.entries(this.content).filter(([name]) => name.startsWith(start));
+    const folders = own.flatMap(([name]) => /^[^/]+(?=\/)/.exec(name.slice(start.length)) ?? []);
     const list = this.faults.list ?? [
-      ...Object.entries(this.content).map(([name, content]) => entryOf(name, name, content)),
+      ...own.flatMap(([name, content]) =>
+        name.includes("/", start.length) ? [] : [entryOf(name, name, content)],
+      ),
+      ...[...new Set(folders)].map((name) => ({ type: "directory", path: start + name, size: 0 })),
       ...surplus,
     ];
     response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(list));

@@ -3,9 +3,11 @@
  *
  * The list of a repository (hub-list.ts) says which files there are; their bytes are fetched one file after another.
  */
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { findForm } from "../../format/checkpoint/codes/codes-forms.ts";
+import { TOOL_USE_FILE } from "../../format/checkpoint/tool-use-template.ts";
 import { disk } from "../../format/files/disk/calls.ts";
+import { makeFolders } from "../../format/files/disk/make-folders.ts";
 import { readJson } from "../../format/files/folder.ts";
 import { nodeFolder } from "../../format/files/node-folder.ts";
 import { entryFolder } from "../models-folder.ts";
@@ -35,6 +37,7 @@ const OTHER_FILES = new Set([
   "generation_config.json",
   "quantize_config.json",
   "special_tokens_map.json",
+  TOOL_USE_FILE,
   // Says the licence.
   "README.md",
 ]);
@@ -56,8 +59,12 @@ async function findFiles(
   endpoint: Endpoint,
   context: SourceContext,
 ): Promise<ListedFile[]> {
-  const { files, inFolders } = await listRepository(repository, revision, endpoint, context);
-  const chosen = chooseFiles(files);
+  const { files, folders, inFolders } = await listRepository(repository, revision, endpoint, context);
+  const folder = dirname(TOOL_USE_FILE);
+  const more = folders.includes(folder)
+    ? (await listRepository(repository, revision, endpoint, context, folder)).files
+    : [];
+  const chosen = chooseFiles([...more, ...files]);
   if (!chosen.some(({ name }) => name === "config.json"))
     throw new UnreachableError("it has no config.json there");
   if (!chosen.some(isWeights)) {
@@ -103,7 +110,8 @@ async function fetchFiles(
         totalBytes,
       });
     report(0);
-    const url = `${endpoint.url}/${repository}/resolve/${encodeURIComponent(branch)}/${encodeURIComponent(file.name)}`;
+    const url = `${endpoint.url}/${repository}/resolve/${encodeURIComponent(branch)}/${file.name.split("/").map(encodeURIComponent).join("/")}`;
+    await makeFolders(dirname(join(folder, file.name)));
     await download(
       join(folder, file.name),
       { url, headers: endpoint.headersFor(url), sizeBytes: file.sizeBytes, digest: file.digest },
@@ -113,7 +121,7 @@ async function fetchFiles(
     report(0);
   }
   await writeManifest(folder, files);
-  const wanted = new Set([MANIFEST_FILE, ...files.map(({ name }) => name)]);
+  const wanted = new Set([MANIFEST_FILE, ...files.map(({ name }) => name.split("/")[0])]);
   const surplus = (await disk().readdir(folder)).filter((name) => !wanted.has(name));
   for (const name of surplus) await disk().rm(join(folder, name), { recursive: true, force: true });
 }

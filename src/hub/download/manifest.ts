@@ -6,6 +6,7 @@ import { join } from "node:path";
 
 import { z } from "zod";
 
+import { TOOL_USE_FILE } from "../../format/checkpoint/tool-use-template.ts";
 import { writeTextAtomic } from "../../format/files/atomic.ts";
 import { disk } from "../../format/files/disk/calls.ts";
 import { lazily } from "../../messages/arguments.ts";
@@ -19,7 +20,7 @@ const MANIFEST = lazily(() =>
   z.strictObject({
     files: z.array(
       z.strictObject({
-        name: z.string().regex(BARE_NAME),
+        name: z.union([z.string().regex(BARE_NAME), z.literal(TOOL_USE_FILE)]),
         sizeBytes: z.int().min(0),
         digest: z.discriminatedUnion("algorithm", [
           z.strictObject({ algorithm: z.literal("sha256"), hex: hexSchema(64) }),

@@ -12,7 +12,7 @@ import { UnreachableError, type SourceContext } from "../source.ts";
 
 /** A file of a repository. */
 export interface ListedFile {
-  /** In the top folder: a name without slashes. */
+  /** A name without slashes, behind that of the listed folder. */
   readonly name: string;
   readonly sizeBytes: number;
   /** `null` when the hub gives none. */
@@ -91,8 +91,16 @@ function refusal(status: number, { url }: Endpoint): UnreachableError {
   );
 }
 
+/** The files of a folder of a repository, and what the hub names beside and below it. */
+interface ListedFolder {
+  readonly files: readonly ListedFile[];
+  readonly folders: readonly string[];
+  readonly inFolders: readonly string[];
+}
+
 /** Checks the entries of all pages together and puts them into our words; what is below a folder is left out. */
-function toFiles(entries: Page): { files: ListedFile[]; inFolders: string[] } {
+function toFiles(entries: Page, folder: string): ListedFolder {
+  const folders = entries.flatMap(({ type, path }) => (type === "directory" ? path : []));
   const [files, inFolders]: [Map<string, ListedFile>, string[]] = [new Map(), []];
   for (const entry of entries) {
     if (entry.type !== "file") continue;
@@ -101,8 +109,9 @@ function toFiles(entries: Page): { files: ListedFile[]; inFolders: string[] } {
     if (parts.some((part) => part === "" || part === "." || part === "..") || /[\\\0]/.test(name)) {
       throw new UnreachableError(`its list has a file ${quote(name)}, expected names inside the repository`);
     }
-    if (parts.length > 1) inFolders.push(name);
-    if (!BARE_NAME.test(name)) continue;
+    const isOwn = name.startsWith(folder) && BARE_NAME.test(name.slice(folder.length));
+    if (!isOwn && parts.length > 1) inFolders.push(name);
+    if (!isOwn) continue;
     if (files.has(name)) throw new UnreachableError(`its list has the file ${quote(name)} twice`);
     if (lfs !== undefined && lfs.size !== sizeBytes) {
       throw new UnreachableError(`its list has two sizes for the file ${quote(name)}`);
@@ -115,11 +124,11 @@ function toFiles(entries: Page): { files: ListedFile[]; inFolders: string[] } {
           : null;
     files.set(name, { name, sizeBytes, digest });
   }
-  return { files: [...files.values()], inFolders };
+  return { files: [...files.values()], folders, inFolders };
 }
 
 /**
- * Lists the top folder of a repository, and what the hub names below it.
+ * Lists the top folder of a repository, or one in it, and what the hub names below it.
  * @throws UnreachableError when the list does not come or cannot be one
  */
 export async function listRepository(
@@ -127,11 +136,12 @@ export async function listRepository(
   revision: string,
   endpoint: Endpoint,
   context: SourceContext,
-): Promise<{ readonly files: readonly ListedFile[]; readonly inFolders: readonly string[] }> {
+  folder = "",
+): Promise<ListedFolder> {
   using watchdog = new Watchdog(context, context.timeoutMs * LIST_TIME_FACTOR);
   const signal = AbortSignal.any([context.signal, watchdog.signal]);
   const entries: Page[number][] = [];
-  const path = `/api/models/${repository}/tree/${encodeURIComponent(revision)}`;
+  const path = `/api/models/${repository}/tree/${encodeURIComponent(revision)}${folder === "" ? "" : `/${folder}`}`;
   let url: string | null = `${endpoint.url}${path}?recursive=false&expand=false`;
   let freeBytes = MAX_LIST_BYTES;
   try {
@@ -152,5 +162,5 @@ export async function listRepository(
     context.signal.throwIfAborted();
     throw fetchReason(error);
   }
-  return toFiles(entries);
+  return toFiles(entries, folder === "" ? "" : `${folder}/`);
 }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { existsSync, readdirSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { test } from "node:test";
 
 import {
@@ -14,6 +14,8 @@ import {
 } from "../../../test/files/fake-hub.ts";
 import { resolveModel } from "../resolve.ts";
 import type { PullProgress } from "../source.ts";
+import { cache } from "./cache.ts";
+import { hub } from "./hub.ts";
 
 /** An address of this machine where nobody listens: the system gives no such port to who asks for a free one. */
 const CLOSED_ENDPOINT = "http://127.0.0.1:2/";
@@ -28,6 +30,27 @@ test("the hub source copies the files that graft reads, and nothing else, into t
   assert.deepEqual(readdirSync(fake.models), ["owner--tiny"]);
   const totalBytes = Object.values(CONTENT).reduce((sum, content) => sum + content.length, 0);
   assert.deepEqual([seen.at(-1)?.receivedBytes, seen.at(-1)?.totalBytes], [totalBytes, totalBytes]);
+});
+
+test("the chat template for tools is fetched, which transformers keeps in a folder of its own", async () => {
+  const template = Buffer.from("{{ tools }}");
+  const more = { "additional_chat_templates/tool_use.jinja": template, "onnx/model.onnx": Buffer.from("x") };
+  const fake = await startHub({}, { ...CONTENT, ...more, "additional_chat_templates/rag.jinja": template });
+  const { path } = await fake.pull();
+  const names = [...Object.keys(CONTENT), "additional_chat_templates", "graft-files.json"];
+  assert.deepEqual(new Set(readdirSync(path)), new Set(names));
+  assert.deepEqual(readdirSync(join(path, "additional_chat_templates")), ["tool_use.jinja"]);
+  const file = join(path, "additional_chat_templates", "tool_use.jinja");
+  assert.deepEqual(readFileSync(file), template);
+  const numRequests = fake.requests.length;
+  await fake.pull({ verify: true, sources: [cache, hub] });
+  assert.equal(fake.requests.length, numRequests);
+  // One that was changed, or is away with its folder, is fetched again.
+  for (const harm of [() => writeFileSync(file, "x"), () => rmSync(dirname(file), { recursive: true })]) {
+    harm();
+    await fake.pull({ verify: true, sources: [cache, hub] });
+    assert.deepEqual(readFileSync(file), template);
+  }
 });
 
 test("a second resolveModel() finds the model in the cache without a request", async () => {
