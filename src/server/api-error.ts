@@ -1,6 +1,7 @@
 /** @file Errors as clients of OpenAI's interface know them: { error: { message, type, param, code } }. */
 import { z } from "zod";
 import { CODES, GraftError, toldWhole } from "../errors.ts";
+import { toldOfAway } from "../jobs/away.ts";
 import { findFullDisk, toFailedWrite } from "../messages/system-error.ts";
 
 /** An answer that is an error. */
@@ -44,12 +45,6 @@ export const ERROR_BODY = z.strictObject({
 });
 export type ErrorBody = z.output<typeof ERROR_BODY>;
 
-/** What others have to answer for, and may do again soon. Where they are is not for clients to know. */
-const AWAY: ReadonlyMap<string, string> = new Map([
-  ["failed/database", "The database of the server does not answer, or has no room: try again soon"],
-  ["failed/store", "The store of the server does not answer, or refuses: try again soon"],
-]);
-
 const TYPES: Readonly<Record<number, string>> = {
   403: "permission_error",
   429: "rate_limit_error",
@@ -70,8 +65,8 @@ export function errorAnswer(
   const isUntold = full !== null && !(thrown instanceof GraftError);
   const error = isUntold ? toFailedWrite(full, full.path ?? "of the server") : thrown;
   if (error instanceof GraftError) {
-    const away = full === null ? AWAY.get(error.code) : undefined;
-    if (away !== undefined) return answer(503, away, null, error.code);
+    const away = full === null ? toldOfAway(error) : null;
+    if (away !== null) return answer(503, away, null, error.code);
     const status = full !== null ? 503 : CODES[error.code][0] === "failed" ? 500 : 400;
     const isTooLong = error.code === "usage/shape" || error.code === "capacity/memory";
     const code = isTooLong ? "context_length_exceeded" : error.code;
@@ -96,7 +91,6 @@ export function answerFault(
   state: { readonly named: (text: string) => string; readonly onError: (error: unknown) => void },
 ): ReturnType<typeof errorAnswer> {
   const answered = errorAnswer(thrown, (text) => state.named(text));
-  const isAway = thrown instanceof GraftError && AWAY.has(thrown.code);
-  if (isAway || answered.status === 500) state.onError(thrown);
+  if (toldOfAway(thrown) !== null || answered.status === 500) state.onError(thrown);
   return answered;
 }

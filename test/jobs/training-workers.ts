@@ -29,6 +29,7 @@ export interface TrainingWorkerParts {
   readonly leaseMs?: number;
   /** Is told when a step of a training has ended. */
   readonly onStep?: (step: number, row: JobRow) => void;
+  readonly onFault?: (error: unknown) => void;
 }
 
 export function startWorker({
@@ -38,6 +39,7 @@ export function startWorker({
   clock = systemClock,
   leaseMs = 60_000,
   onStep = () => {},
+  onFault = () => {},
 }: TrainingWorkerParts): JobWorker {
   const worker = new JobWorker({
     queue: queueOf(table),
@@ -61,6 +63,7 @@ export function startWorker({
         now: () => 9,
         env: process.env,
         makeSampleWriter,
+        onFault,
       });
     },
   });

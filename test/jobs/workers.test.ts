@@ -6,7 +6,9 @@ import assert from "node:assert/strict";
 import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import { FailedError } from "../../src/errors.ts";
 import { StateFolder } from "../../src/jobs/state-folder.ts";
+import { waitFor } from "../process/wait-for.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny/model.ts";
 import { MemoryJobs } from "./memory-jobs.ts";
 import { newJob } from "./new-job.ts";
@@ -164,4 +166,26 @@ test("a table that cannot be reached for a while does not stop a training, and m
     [1, 2, 3, 4, 5, 6, 7, 8],
   );
   assert.equal((await inner.read("ftjob-3"))?.token, 0, "a job of another base is left alone");
+});
+
+test("of a store that does not answer, clients are told that alone; the log has where it is and what to do", async () => {
+  const away = new StateFolder(join(root, "state"));
+  const found = new FailedError("failed/store", 'Cannot read "s3://secret/run" at http://10.0.0.9', {
+    hint: "Look at AWS_ENDPOINT_URL.",
+  });
+  away.fetchRun = () => Promise.reject(found);
+  const table = new MemoryJobs();
+  const faults: unknown[] = [];
+  const worker = startWorker({ table, files: away, model, onFault: (error) => faults.push(error) });
+  const job = newJob("ftjob-6", { graft });
+  await queueOf(table).submit({ job, base: "tiny", baseName: "tiny", initAdapter: null });
+  const ended = await waitFor(async () => {
+    const row = await table.read(job.id);
+    return row?.job.status === "failed" ? row.job : null;
+  });
+  await worker.close();
+  const message = "The store of the server does not answer, or refuses: try again soon";
+  assert.deepEqual(ended.error, { code: "failed/store", message, param: null });
+  assert.equal((await toldBy(table, job.id)).at(-1)?.message, `The job has failed: ${message}`);
+  assert.deepEqual(faults, [found]);
 });

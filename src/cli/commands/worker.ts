@@ -127,6 +127,7 @@ async function work(
     now: nowSeconds,
     env: io.env,
     makeSampleWriter,
+    onFault: troublesTo(io).onTrouble,
   });
   io.emit({ event: "left", id, status: lease.row.job.status });
   io.stdout(`${id} is ${lease.row.job.status}`);

@@ -10,6 +10,7 @@ import type { TrainOptions } from "../../train/settings/options.ts";
 import type { MakeSampleWriter } from "../../train/samples.ts";
 import { train } from "../../train/trainer.ts";
 import type { SharedModel, TrainHooks } from "../../train/train-hooks.ts";
+import { toldOfAway } from "../away.ts";
 import { shareFolder, trainPiece } from "./averaged-job.ts";
 import { averagingOf } from "./averaging.ts";
 import type { Hyperparameters, Job, JobResult } from "../job.ts";
@@ -39,6 +40,8 @@ export interface TrainJobOptions {
   readonly env: Environment;
   /** Makes what writes the samples that a job asks for. */
   readonly makeSampleWriter: MakeSampleWriter;
+  /** Is told of what no client can help: what the server needs and does not get. */
+  readonly onFault: (error: unknown) => void;
   /** Is told of a job that has succeeded. */
   readonly onResult?: (row: JobRow) => Promise<void>;
   /** Is told when there are other checkpoints than before. */
@@ -47,7 +50,7 @@ export interface TrainJobOptions {
 
 /** Does the work of a job. */
 export async function trainJob(taken: TakenJob, lease: Lease, options: TrainJobOptions): Promise<void> {
-  const { files, nameOf, now, onResult } = options;
+  const { files, nameOf, now, onResult, onFault } = options;
   let words = wordsOf(files, lease.row.job);
   try {
     const result = await run(taken, lease, options, (found) => (words = found));
@@ -60,7 +63,7 @@ export async function trainJob(taken: TakenJob, lease: Lease, options: TrainJobO
         finished_at: now(),
         fine_tuned_model: name,
         trained_tokens: result.trained_tokens,
-        result_files: await resultsOf(lease, files, now()),
+        result_files: await resultsOf(lease, options),
       },
       { message: `The job has succeeded: ${name}`, data: { train_loss, valid_loss, total_steps } },
     );
@@ -68,7 +71,7 @@ export async function trainJob(taken: TakenJob, lease: Lease, options: TrainJobO
   } catch (error) {
     // Its new state has been set by what stopped it.
     if (lease.signal.aborted || !lease.isHeld()) return;
-    const found = toldOf(error);
+    const found = toldOf(error, onFault);
     const [message, param] = [words.named(found), words.paramOf(found)];
     const code = error instanceof GraftError ? error.code : "internal_error";
     await lease.change(
@@ -78,18 +81,22 @@ export async function trainJob(taken: TakenJob, lease: Lease, options: TrainJobO
   }
 }
 
-function toldOf(error: unknown): string {
+/** What clients are told of an error; where that is not all, who runs the server is told the rest. */
+function toldOf(error: unknown, onFault: (error: unknown) => void): string {
+  const away = toldOfAway(error);
+  if (away !== null) onFault(error);
+  if (away !== null) return away;
   if (error instanceof GraftError) return toldWhole(error);
   return error instanceof Error ? error.message : String(error);
 }
 
 /** Ids of what a job's steps came to. A training is not lost with a table. */
-async function resultsOf(lease: Lease, files: StateFolder, seconds: number): Promise<string[]> {
+async function resultsOf(lease: Lease, { files, now, onFault }: TrainJobOptions): Promise<string[]> {
   const { job } = lease.row;
   try {
-    return await keepResults(files, job, folderOf(lease.row), seconds);
+    return await keepResults(files, job, folderOf(lease.row), now());
   } catch (error) {
-    const found = files.withoutPath(toldOf(error));
+    const found = files.withoutPath(toldOf(error, onFault));
     lease.tell({ level: "warn", message: `The table of its steps is not kept: ${found}` });
     return [];
   }
