@@ -7,7 +7,7 @@ import { count, either } from "../grammar/rules/json-rules.ts";
 import { addAnyText, addTextBefore } from "../grammar/rules/raw-text.ts";
 import { SchemaError } from "../grammar/schema/schema-keywords.ts";
 import { schemaRule } from "../grammar/schema/schema-rules.ts";
-import { type Schema, addText, propertiesOf, requiredOf } from "./keyed-arguments.ts";
+import { type Schema, listedTexts, propertiesOf, requiredOf } from "./keyed-arguments.ts";
 import { type CallRules, addMark } from "./tool-format.ts";
 
 const SCALARS: ReadonlySet<unknown> = new Set(["integer", "number", "boolean", "null"]);
@@ -56,8 +56,8 @@ export class BareRules {
     const { type } = schema;
     if (type === "string") {
       const quoted = this.#mark(from);
-      const listed = addText(book, quoted, schema, path, (at, text) => this.#mark(book.text(at, text)));
-      return listed ?? this.#text(quoted);
+      const listed = listedTexts(schema, path)?.map((text) => (at: Place) => this.#mark(book.text(at, text)));
+      return listed ? either(book, quoted, listed) : this.#text(quoted);
     }
     if (SCALARS.has(type)) return book.call(from, schemaRule(book, schema, `${this.#name}${path}`));
     if (type === "object") return this.object(from, schema, path);
@@ -76,11 +76,9 @@ export class BareRules {
       this.value(start, schema["items"] as Schema, `${path}/items`),
     );
     const open = book.text(from, "[");
-    const most = maxItems === null ? null : maxItems - 1;
+    const more = { least: Math.max(0, minItems - 1), most: maxItems === null ? null : maxItems - 1 };
     const some = (): Place =>
-      count(book, book.call(open, item), Math.max(0, minItems - 1), most, (at) =>
-        book.call(book.text(at, ","), item),
-      );
+      count(book, book.call(open, item), more, (at) => book.call(book.text(at, ","), item));
     const ways = [...(minItems === 0 ? [(at: Place) => at] : []), ...(maxItems === 0 ? [] : [some])];
     return book.text(either(book, open, ways), "]");
   }

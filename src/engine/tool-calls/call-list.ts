@@ -25,8 +25,7 @@ export function addCallList(
   choices: readonly ToolChoice[],
   rules: CallRules,
 ): Place {
-  const all = addCallsInTurn(book, book.text(from, "["), rules, ", ", (at) =>
-    addCallObject(book, at, choices, "arguments"),
-  );
+  const call = (at: Place): Place => addCallObject(book, at, choices, "arguments");
+  const all = addCallsInTurn(book, book.text(from, "["), { call, between: ", " }, rules);
   return book.text(all, "]");
 }

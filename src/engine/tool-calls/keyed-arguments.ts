@@ -76,34 +76,32 @@ export function addKeyedArguments(
     const next = book.place();
     const value = addKey(book, at, key);
     const written = isText(schema)
-      ? addText(book, value, schema, `/properties/${key}`, (place, text) => book.text(place, text + end))
+      ? addText(book, value, listedTexts(schema, `/properties/${key}`), end)
       : book.text(book.call(value, schemaRule(book, schema, `${name} ${key}`)), end);
-    book.skip(written ?? addTextBefore(book, value, end), next);
+    book.skip(written, next);
     if (!required.has(key)) book.skip(at, next);
     at = next;
   }
   return at;
 }
 
+/** Adds one of some texts, or any where there are none to choose from, and what ends it. */
+function addText(book: RuleBook, from: Place, texts: readonly string[] | null, end: string): Place {
+  if (texts === null) return addTextBefore(book, from, end);
+  return either(
+    book,
+    from,
+    texts.map((text) => (at) => book.text(at, text + end)),
+  );
+}
+
 /**
- * Adds one of the texts that a schema lists, each with its end by `add`; null: it lists none, so any text will do.
+ * The texts that a schema lists; null: any text will do.
  * @throws SchemaError for texts that are bounded, which nobody counts here
  */
-export function addText(
-  book: RuleBook,
-  from: Place,
-  schema: Schema,
-  path: string,
-  add: (from: Place, text: string) => Place,
-): Place | null {
-  const literals = (schema["enum"] ?? ("const" in schema ? [schema["const"]] : null)) as string[] | null;
-  if (literals) {
-    return either(
-      book,
-      from,
-      literals.map((text) => (at) => add(at, text)),
-    );
-  }
+export function listedTexts(schema: Schema, path: string): readonly string[] | null {
+  const listed = (schema["enum"] ?? ("const" in schema ? [schema["const"]] : null)) as string[] | null;
+  if (listed) return listed;
   const bound = ["pattern", "minLength", "maxLength"].find((word) => word in schema);
   if (bound === undefined) return null;
   throw new SchemaError(

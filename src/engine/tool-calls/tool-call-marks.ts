@@ -1,5 +1,5 @@
 /** @file What the formats have in common whose calls stand between `<tool_call>` and `</tool_call>`. */
-import type { Place, RuleBook } from "../grammar/rules/automaton.ts";
+import type { Place, RuleBook, Way } from "../grammar/rules/automaton.ts";
 import { type CallRules, type ToolFormat, addCallsInTurn, addMark } from "./tool-format.ts";
 
 /** What a call begins and ends with. */
@@ -16,14 +16,9 @@ export const BETWEEN_MARKS = {
 } satisfies Partial<ToolFormat>;
 
 /** Adds the rule of calls between the marks, on lines of their own: one, or as many as there may be. */
-export function addMarkedCalls(
-  book: RuleBook,
-  from: Place,
-  rules: CallRules,
-  addCall: (from: Place) => Place,
-): Place {
+export function addMarkedCalls(book: RuleBook, from: Place, rules: CallRules, addCall: Way): Place {
   const one = book.rule("marked call", (start) =>
     addMark(book, addCall(addMark(book, start, OPEN, rules)), CLOSE, rules),
   );
-  return addCallsInTurn(book, from, rules, "\n", (at) => book.call(at, one));
+  return addCallsInTurn(book, from, { call: (at) => book.call(at, one), between: "\n" }, rules);
 }

@@ -3,8 +3,8 @@
  * is held to them. The list is tool-formats.ts. A new form is its file and one line there.
  */
 import { parseJson as parseExactly } from "../../data/formats/long-integer.ts";
-import type { Place, RuleBook } from "../grammar/rules/automaton.ts";
-import { repeat } from "../grammar/rules/json-rules.ts";
+import type { Place, RuleBook, Way } from "../grammar/rules/automaton.ts";
+import { ANY_TIMES, repeat } from "../grammar/rules/json-rules.ts";
 import { schemaRule } from "../grammar/schema/schema-rules.ts";
 import { specialBytes } from "../grammar/vocabulary.ts";
 
@@ -82,16 +82,15 @@ export function addMark(book: RuleBook, from: Place, mark: string, { specialToke
   return book.bytes(from, markBytes(mark, specialTokens));
 }
 
-/** Adds one call by `addCall`, or as many as there may be, with a text between two. */
+/** Adds one call, or as many as there may be, with a text between two. */
 export function addCallsInTurn(
   book: RuleBook,
   from: Place,
+  { call, between }: { readonly call: Way; readonly between: string },
   { isParallel }: CallRules,
-  between: string,
-  addCall: (from: Place) => Place,
 ): Place {
-  const first = addCall(from);
-  return isParallel ? repeat(book, first, 0, null, (at) => addCall(book.text(at, between))) : first;
+  const first = call(from);
+  return isParallel ? repeat(book, first, ANY_TIMES, (at) => call(book.text(at, between))) : first;
 }
 
 /** Adds `{"name": …, "KEY": …}` of one of some functions. */

@@ -9,6 +9,9 @@ import { UsageError } from "../../../errors.ts";
 /** A place in a rule. */
 export type Place = number;
 
+/** Adds what a rule says from a place on, and returns where that ends. */
+export type Way = (from: Place) => Place;
+
 /** Bytes that a token may have; places that only differ in what lies further away are alike to it. */
 export const SIGHT = 32;
 /** Nodes of one grammar, and places that may be looked at for the next token. */

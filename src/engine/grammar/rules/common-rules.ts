@@ -1,5 +1,5 @@
 /** @file Several rules that a text must follow at the same time. A place is one state of each. */
-import { Automaton, type Place, type RuleBook, type State } from "./automaton.ts";
+import { Automaton, type Place, type RuleBook, type State, type Way } from "./automaton.ts";
 
 /** A state of each rule; null: it takes nothing any more. */
 type States = readonly (State | null)[];
@@ -9,39 +9,35 @@ type States = readonly (State | null)[];
  * tells it from others.
  * @throws UsageError "usage/grammar" for one that is too large
  */
-export function common(
-  book: RuleBook,
-  from: Place,
-  name: string,
-  ways: readonly ((from: Place) => Place)[],
-): Place {
+export function common(book: RuleBook, from: Place, name: string, ways: readonly Way[]): Place {
   const [only] = ways;
   if (only && ways.length === 1) return only(from);
   const rules = ways.map((way, side) => book.rule(`${side} of common ${name}`, way));
   const rule = book.rule(`common ${name}`, (start) => {
     const end = book.place();
-    followAll(
-      book,
-      start,
-      rules,
-      (states) => !states.includes(null),
-      (areEnds) => (areEnds.includes(false) ? null : end),
-    );
+    followAll(book, start, rules, {
+      goesOn: (states) => !states.includes(null),
+      endOf: (areEnds) => (areEnds.includes(false) ? null : end),
+    });
     return end;
   });
   return book.call(from, rule);
 }
 
-/**
- * Adds places for all states of some rules that are reached together, as long as `goesOn` says so of them. `endOf`: where a text
- * leads that ends, by which of the rules it ends in; null: nowhere.
- */
+/** Which texts are followed through several rules. */
+interface Followed {
+  /** Whether a text goes on of which the rules are in these states. */
+  readonly goesOn: (states: States) => boolean;
+  /** Where a text leads that ends, by which of the rules it ends in; null: nowhere. */
+  readonly endOf: (areEnds: readonly boolean[]) => Place | null;
+}
+
+/** Adds places for all states of some rules that are reached together by texts that go on. */
 export function followAll(
   book: RuleBook,
   start: Place,
   rules: readonly Place[],
-  goesOn: (states: States) => boolean,
-  endOf: (areEnds: readonly boolean[]) => Place | null,
+  { goesOn, endOf }: Followed,
 ): void {
   const automata = rules.map((rule) => new Automaton(book, rule));
   const ids = new Map<State | null, number>();

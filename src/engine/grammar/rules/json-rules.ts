@@ -4,7 +4,7 @@
  * White space is what people write, once at a time: a small model would else go on with it for ever. Numbers are those that
  * JavaScript holds; escapes of half a character are left out, as nobody agrees on how long they are.
  */
-import { type Place, type RuleBook, SIGHT } from "./automaton.ts";
+import { type Place, type RuleBook, SIGHT, type Way } from "./automaton.ts";
 import { type CodeRange, WIDE, addCharacter } from "./characters.ts";
 
 /** Spaces behind a line break. */
@@ -21,14 +21,18 @@ export function escapeOf(code: number): string | null {
   return written.startsWith("\\") ? written : null;
 }
 
-/** Up to so many of something, at least some; null: without end. Each leads on by `add`. */
-export function repeat(
-  book: RuleBook,
-  from: Place,
-  least: number,
-  most: number | null,
-  add: (from: Place) => Place,
-): Place {
+/** How often something may stand in a row. */
+export interface Times {
+  readonly least: number;
+  /** null: without end. */
+  readonly most: number | null;
+}
+
+/** Any number of times, or none. */
+export const ANY_TIMES: Times = { least: 0, most: null };
+
+/** Something so many times. */
+export function repeat(book: RuleBook, from: Place, { least, most }: Times, add: Way): Place {
   let at = from;
   for (let i = 0; i < least; i++) at = add(at);
   if (most === null) {
@@ -50,15 +54,10 @@ export function repeat(
  * The same, of something that takes at least a byte and is a rule or a byte each time: a token does not tell places from each
  * other that are far from both bounds.
  */
-export function count(
-  book: RuleBook,
-  from: Place,
-  least: number,
-  most: number | null,
-  add: (from: Place) => Place,
-): Place {
+export function count(book: RuleBook, from: Place, times: Times, add: Way): Place {
+  const { least, most } = times;
   const places = [from];
-  const end = repeat(book, from, least, most, (at) => {
+  const end = repeat(book, from, times, (at) => {
     const next = add(at);
     places.push(next);
     return next;
@@ -72,7 +71,7 @@ export function count(
 }
 
 /** One of several ways. */
-export function either(book: RuleBook, from: Place, ways: readonly ((from: Place) => Place)[]): Place {
+export function either(book: RuleBook, from: Place, ways: readonly Way[]): Place {
   const end = book.place();
   for (const way of ways) {
     const start = book.place();
@@ -96,7 +95,8 @@ export class JsonRules {
       either(book, start, [
         (at) => at,
         (at) => book.byte(at, 0x20),
-        (at) => repeat(book, book.byte(at, 0x0a), 0, MAX_INDENT, (each) => book.byte(each, 0x20)),
+        (at) =>
+          repeat(book, book.byte(at, 0x0a), { least: 0, most: MAX_INDENT }, (each) => book.byte(each, 0x20)),
       ]),
     );
     return book.call(from, rule);
@@ -142,14 +142,14 @@ export class JsonRules {
   string(from: Place, least = 0, most: number | null = null): Place {
     const { book } = this;
     const rule = book.rule(`string ${least} ${most}`, (start) => {
-      const inside = count(book, book.byte(start, QUOTE), least, most, (at) => this.character(at));
+      const inside = count(book, book.byte(start, QUOTE), { least, most }, (at) => this.character(at));
       return book.byte(inside, QUOTE);
     });
     return book.call(from, rule);
   }
 
   digits(from: Place, least: number, most: number): Place {
-    return repeat(this.book, from, least, most, (at) => this.book.byte(at, ZERO, NINE));
+    return repeat(this.book, from, { least, most }, (at) => this.book.byte(at, ZERO, NINE));
   }
 
   /** A whole number, with a sign or without. */
@@ -196,7 +196,7 @@ export class JsonRules {
   }
 
   /** Something between brackets. */
-  inside(from: Place, brackets: string, content: (from: Place) => Place): Place {
+  inside(from: Place, brackets: string, content: Way): Place {
     const inner = this.space(this.book.text(from, brackets.charAt(0)));
     return this.book.text(this.space(content(inner)), brackets.charAt(1));
   }

@@ -47,15 +47,20 @@ export function addMultiple(rules: JsonRules, from: Place, bounds: Bounds, step:
   const [first, last] = stepsWithin(bounds, 10 ** step.digits);
   const rule = book.rule(`multiple ${step.units} ${step.digits} ${first} ${last}`, (start) =>
     either(book, start, [
-      (at) => addPositive(rules, at, Math.max(first, 0), last, step),
-      (at) => addPositive(rules, book.text(at, "-"), Math.max(-last, 1), -first, step),
+      (at) => addPositive(rules, at, [Math.max(first, 0), last], step),
+      (at) => addPositive(rules, book.text(at, "-"), [Math.max(-last, 1), -first], step),
     ]),
   );
   return book.call(from, rule);
 }
 
-/** Multiples without a sign, in units; there may be none. */
-function addPositive({ book }: JsonRules, from: Place, first: number, last: number, step: Step): Place {
+/** Multiples without a sign, from the first to the last, in units; there may be none. */
+function addPositive(
+  { book }: JsonRules,
+  from: Place,
+  [first, last]: readonly [number, number],
+  step: Step,
+): Place {
   const digits = new Digits(book, step);
   // One digit stands before the point at least, and is no zero where there are more.
   for (let length = step.digits + 1; length <= MAX_DIGITS; length++) {

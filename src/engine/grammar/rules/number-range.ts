@@ -4,7 +4,7 @@
  * With a fraction, they are written with 6 digits behind the point at most, the last of which is not zero; so they are counted in
  * steps of a millionth, and the steps between the bounds are split at the whole numbers.
  */
-import type { Place } from "./automaton.ts";
+import type { Place, Way } from "./automaton.ts";
 import { addBytes } from "./characters.ts";
 import { type JsonRules, MAX_DIGITS, either } from "./json-rules.ts";
 
@@ -64,8 +64,8 @@ export function addNumber(rules: JsonRules, from: Place, bounds: Bounds, type: N
   const { low: least, above, high: most, below } = bounds;
   const rule = book.rule(`number ${[least, above, most, below, type].join(" ")}`, (start) =>
     either(book, start, [
-      (at) => addWhole(rules, at, 0, Math.max(low, 0), high),
-      (at) => addWhole(rules, book.text(at, "-"), 1, Math.max(-high, 1), -low),
+      (at) => addWhole(rules, at, Math.max(low, 0), high),
+      (at) => addWhole(rules, book.text(at, "-"), Math.max(-high, 1), -low),
       ...(type === "integer" ? [] : withFraction(rules, bounds)),
     ]),
   );
@@ -79,7 +79,7 @@ export function stepsWithin(bounds: Bounds, perOne: number): [number, number] {
   return [first, -firstStep((value) => isLowEnough(-value, bounds), near[1], perOne)];
 }
 
-function withFraction(rules: JsonRules, bounds: Bounds): ((from: Place) => Place)[] {
+function withFraction(rules: JsonRules, bounds: Bounds): Way[] {
   const [first, last] = stepsWithin(bounds, STEPS);
   return [
     (at) => addSteps(rules, at, Math.max(first, 1), last),
@@ -103,7 +103,7 @@ function addSteps(rules: JsonRules, from: Place, first: number, last: number): P
   const end = book.place();
   const add = (low: number, high: number, least: number, most: number): void => {
     if (low > high || least > most) return;
-    const point = book.text(addWhole(rules, from, 0, low, high), ".");
+    const point = book.text(addWhole(rules, from, low, high), ".");
     book.skip(addFraction(rules, point, least, most), end);
   };
   if (first > last) return end;
@@ -154,10 +154,10 @@ function addFraction({ book }: JsonRules, from: Place, least: number, most: numb
 }
 
 /** A whole number without a sign between two; there may be none. */
-function addWhole({ book }: JsonRules, from: Place, least: number, low: number, high: number): Place {
+function addWhole({ book }: JsonRules, from: Place, low: number, high: number): Place {
   const end = book.place();
   for (let length = 1; length <= MAX_DIGITS; length++) {
-    const first = Math.max(least, low, length === 1 ? 0 : 10 ** (length - 1));
+    const first = Math.max(low, length === 1 ? 0 : 10 ** (length - 1));
     const last = Math.min(high, 10 ** length - 1);
     if (first > last) continue;
     const bytesOf = (number: number): number[] => [...new TextEncoder().encode(`${number}`)];

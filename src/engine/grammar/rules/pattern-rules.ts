@@ -2,13 +2,12 @@
  * @file Regular expressions of JSON schemas as rules of JSON's strings. What is not regular in them, and marks inside of
  * them, is refused.
  */
-import { Automaton, type Place, RuleBook } from "./automaton.ts";
+import { Automaton, type Place, RuleBook, type Way } from "./automaton.ts";
 import { utf8 } from "../../../data/tokenizer/token-bytes.ts";
 import { type CodeRange, LAST_CODE, commonCodes, joinRanges, otherCodes } from "./characters.ts";
-import { JsonRules, either, escapeOf, repeat } from "./json-rules.ts";
+import { ANY_TIMES, JsonRules, either, escapeOf, repeat } from "./json-rules.ts";
 
 /** Adds something behind a place, and tells where it ends. */
-type Part = (from: Place) => Place;
 
 /** What a pattern cannot have. */
 export class PatternFault extends Error {}
@@ -87,7 +86,7 @@ class PatternReader {
     if (source.length > MAX_LENGTH) throw new PatternFault(`more than ${MAX_LENGTH} characters`);
   }
 
-  whole(): Part {
+  whole(): Way {
     const ways = [this.#anchored()];
     while (this.#take("|")) ways.push(this.#anchored());
     if (this.#at < this.#signs.length) throw this.#fault();
@@ -95,40 +94,40 @@ class PatternReader {
   }
 
   /** One of the ways of a whole pattern, which is looked for everywhere unless marks say that it begins or ends there. */
-  #anchored(): Part {
+  #anchored(): Way {
     const isFirst = this.#take("^");
     const body = this.#sequence(0);
     const isLast = this.#take("$");
-    const anything: Part = (from) => repeat(this.#book, from, 0, null, (at) => this.#rules.character(at));
+    const anything: Way = (from) => repeat(this.#book, from, ANY_TIMES, (at) => this.#rules.character(at));
     return (from) => {
       const end = body(isFirst ? from : anything(from));
       return isLast ? end : anything(end);
     };
   }
 
-  #choice(depth: number): Part {
+  #choice(depth: number): Way {
     if (depth > MAX_DEPTH) throw new PatternFault(`more than ${MAX_DEPTH} groups in each other`);
     const ways = [this.#sequence(depth)];
     while (this.#take("|")) ways.push(this.#sequence(depth));
     return (from) => either(this.#book, from, ways);
   }
 
-  #sequence(depth: number): Part {
-    const parts: Part[] = [];
+  #sequence(depth: number): Way {
+    const parts: Way[] = [];
     while (this.#at < this.#signs.length && !"|)$^".includes(this.#signs[this.#at]!)) {
       parts.push(this.#repeated(this.#atom(depth)));
     }
     return (from) => parts.reduce((at, part) => part(at), from);
   }
 
-  #repeated(part: Part): Part {
+  #repeated(part: Way): Way {
     const [least, most] = this.#range();
     if (least === 1 && most === 1) return part;
     this.#take("?");
     if (Math.max(least, most ?? 0) > MAX_REPEATS)
       throw new PatternFault(`more than ${MAX_REPEATS} repetitions`);
     if (most !== null && most < least) throw new PatternFault("a range that ends before it begins");
-    return (from) => repeat(this.#book, from, least, most, part);
+    return (from) => repeat(this.#book, from, { least, most }, part);
   }
 
   /** How often the last atom comes. */
@@ -144,7 +143,7 @@ class PatternReader {
     return [least, found[3] === "" ? null : Number(found[3])];
   }
 
-  #atom(depth: number): Part {
+  #atom(depth: number): Way {
     if (this.#take("(")) {
       if (this.#take("?") && !this.#take(":")) throw this.#fault();
       const choice = this.#choice(depth + 1);
@@ -206,7 +205,7 @@ class PatternReader {
   }
 
   /** One character of some, as JSON writes it. */
-  #oneOf(ranges: readonly CodeRange[]): Part {
+  #oneOf(ranges: readonly CodeRange[]): Way {
     const plain = commonCodes(ranges, otherCodes(ESCAPED));
     const escapes = commonCodes(ranges, ESCAPED).flatMap(([low, high]) =>
       Array.from({ length: high - low + 1 }, (_, i) => escapeOf(low + i) ?? ""),

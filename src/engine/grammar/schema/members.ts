@@ -14,12 +14,12 @@ export function addMembers(
   shape: Shape,
   valueOf: (view: View) => Place,
 ): Place {
-  const { members, required } = shape;
+  const { members } = shape;
   const { book } = json;
-  const names = [...new Set([...members.flatMap(({ properties }) => [...properties.keys()]), ...required])];
+  const names = namesOf(shape);
   const patterns = [...new Set(members.flatMap(({ byPattern }) => byPattern.map(({ pattern }) => pattern)))];
   return json.inside(from, "{}", (inside) => {
-    const { none, some } = addNamed(json, inside, names, shape, valueOf);
+    const { none, some } = addNamed(json, inside, shape, valueOf);
     const [other, loop] = [book.place(), book.place()];
     book.skip(some, loop);
     book.skip(none, other);
@@ -32,7 +32,7 @@ export function addMembers(
       book.call(json.colon(name), valueOf(view), loop);
       return name;
     };
-    addOtherNames(json, other, names, patterns, endOf);
+    addOtherNames(json, other, { names, patterns }, endOf);
     const end = book.place();
     book.skip(none, end);
     book.skip(loop, end);
@@ -40,17 +40,21 @@ export function addMembers(
   });
 }
 
+/** Names of properties that a schema lists or asks for. */
+function namesOf({ members, required }: Shape): string[] {
+  return [...new Set([...members.flatMap(({ properties }) => [...properties.keys()]), ...required])];
+}
+
 /** Adds the properties with names; returns the places behind none of them and behind one or more. */
 function addNamed(
   json: JsonRules,
   from: Place,
-  names: readonly string[],
   shape: Shape,
   valueOf: (view: View) => Place,
 ): { readonly none: Place; readonly some: Place } {
   const { book } = json;
   let [none, some] = [from, book.place()];
-  for (const name of names) {
+  for (const name of namesOf(shape)) {
     const view = propertyOf(shape, name);
     const [nextNone, nextSome] = [book.place(), book.place()];
     if (!shape.required.has(name)) {

@@ -16,15 +16,20 @@ const NAME_CODES: readonly CodeRange[] = otherCodes([
 /** Kinds of names that patterns may tell apart: with every pattern twice as many, where they can be in one name. */
 const MAX_KINDS = 64;
 
+/** Which names a schema tells apart. */
+interface KnownNames {
+  readonly names: readonly string[];
+  readonly patterns: readonly string[];
+}
+
 /**
- * All names but some. `endOf`: where one leads that has ended, by the patterns that are found in it; null: it may not be.
+ * All names but those that are known. `endOf`: where one leads that has ended, by the patterns that are found in it; null: it may not be.
  * @throws UsageError "usage/grammar" for what is too large
  */
 export function addOtherNames(
   json: JsonRules,
   start: Place,
-  names: readonly string[],
-  patterns: readonly string[],
+  { names, patterns }: KnownNames,
   endOf: (found: ReadonlySet<string>) => Place | null,
 ): void {
   const { book } = json;
@@ -39,12 +44,9 @@ export function addOtherNames(
     book.rule(`name ${pattern}`, (from) => addPattern(json, from, pattern)),
   );
   const ends = new Map<string, Place | null>();
-  followAll(
-    book,
-    start,
-    [addAll(), ...rules],
-    ([name]) => name !== null,
-    ([isName, ...areFound]) => {
+  followAll(book, start, [addAll(), ...rules], {
+    goesOn: ([name]) => name !== null,
+    endOf: ([isName, ...areFound]) => {
       if (isName !== true) return null;
       const key = areFound.join();
       const found = new Set(patterns.filter((_, i) => areFound[i]));
@@ -52,7 +54,7 @@ export function addOtherNames(
       if (ends.size > MAX_KINDS) throw tooManyKinds();
       return ends.get(key) ?? null;
     },
-  );
+  });
 }
 
 function tooManyKinds(): UsageError {
@@ -67,41 +69,30 @@ function addOthers(json: JsonRules, start: Place, names: readonly string[]): Pla
   const [end, rest] = [book.place(), book.place()];
   json.plainCharacter(rest, rest, NAME_CODES);
   book.byte(rest, 0x22, 0x22, end);
-  addApart(
-    json,
-    book.text(start, '"'),
-    names.map((name) => Array.from(name)),
-    rest,
-    end,
-  );
+  const apart = names.map((name) => Array.from(name));
+  addApart(json, book.text(start, '"'), apart, { rest, end });
   return end;
 }
 
-/** The rest of a name that is none of some: it ends elsewhere, or goes on otherwise. */
+/** The rest of a name that is none of some: it ends elsewhere, at `end`, or goes on otherwise, to `rest`. */
 function addApart(
   json: JsonRules,
   from: Place,
   names: readonly (readonly string[])[],
-  rest: Place,
-  end: Place,
+  leads: { readonly rest: Place; readonly end: Place },
 ): void {
   const byFirst = new Map<string, (readonly string[])[]>();
   for (const name of names) {
     const [first] = name;
     if (first !== undefined) byFirst.set(first, [...(byFirst.get(first) ?? []), name]);
   }
-  if (names.every((name) => name.length > 0)) json.book.byte(from, 0x22, 0x22, end);
+  if (names.every((name) => name.length > 0)) json.book.byte(from, 0x22, 0x22, leads.end);
   const codes = [...byFirst.keys()].map((sign): CodeRange => [sign.codePointAt(0)!, sign.codePointAt(0)!]);
-  json.plainCharacter(from, rest, commonCodes(NAME_CODES, otherCodes(codes)));
+  json.plainCharacter(from, leads.rest, commonCodes(NAME_CODES, otherCodes(codes)));
   for (const [i, [, same]] of [...byFirst].entries()) {
     const next = json.book.place();
     json.plainCharacter(from, next, commonCodes(NAME_CODES, [codes[i]!]));
-    addApart(
-      json,
-      next,
-      same.map((name) => name.slice(1)),
-      rest,
-      end,
-    );
+    const shorter = same.map((name) => name.slice(1));
+    addApart(json, next, shorter, leads);
   }
 }

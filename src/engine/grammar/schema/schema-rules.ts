@@ -161,9 +161,8 @@ class SchemaRules {
       const texts = [...firstItems, items].map((view) => this.#textsOf(view, unique));
       if (new Set(texts.flat()).size > MAX_UNIQUE) throw tooManyUnique(unique);
       const textsAt = (index: number): readonly string[] => texts[index] ?? texts.at(-1)!;
-      return this.#json.inside(from, "[]", (inside) =>
-        addUnique(this.#json, inside, textsAt, minItems, maxItems),
-      );
+      const times = { least: minItems, most: maxItems };
+      return this.#json.inside(from, "[]", (inside) => addUnique(this.#json, inside, textsAt, times));
     }
     const item = this.value(items);
     const most = maxItems === Infinity ? null : Math.min(maxItems, Math.max(minItems, MOST_ITEMS));
@@ -178,9 +177,14 @@ class SchemaRules {
       }
       if (most === first.length) return end;
       const another = book.rule(`another ${item}`, (start) => book.call(this.#json.comma(start), item));
-      const least = Math.max(0, minItems - first.length);
-      const add = (from_: Place): Place => book.call(from_, another);
-      book.skip(count(book, at, least, most === null ? null : most - first.length, add), end);
+      const more = {
+        least: Math.max(0, minItems - first.length),
+        most: most === null ? null : most - first.length,
+      };
+      book.skip(
+        count(book, at, more, (place) => book.call(place, another)),
+        end,
+      );
       return end;
     });
   }

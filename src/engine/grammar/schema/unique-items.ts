@@ -3,7 +3,7 @@
  * values that a list can have so far.
  */
 import type { Place } from "../rules/automaton.ts";
-import type { JsonRules } from "../rules/json-rules.ts";
+import type { JsonRules, Times } from "../rules/json-rules.ts";
 
 /** There are as many places as sets: 4096. */
 export const MAX_UNIQUE = 12;
@@ -11,21 +11,16 @@ export const MAX_UNIQUE = 12;
 /** What an item may be: JSON of its values, by its place in the list. */
 export type ItemTexts = (index: number) => readonly string[];
 
-/** A list behind its bracket, of `least` to `most` items, of whose texts there are `MAX_UNIQUE` at most. Returns where it ends. */
-export function addUnique(
-  json: JsonRules,
-  inside: Place,
-  textsAt: ItemTexts,
-  least: number,
-  most: number,
-): Place {
+/** A list behind its bracket, of so many items, of whose texts there are `MAX_UNIQUE` at most. Returns where it ends. */
+export function addUnique(json: JsonRules, inside: Place, textsAt: ItemTexts, { least, most }: Times): Place {
   const { book } = json;
   const end = book.place();
   // It grows while it is walked through.
   const places = new Map([["", { place: inside, texts: [] as readonly string[] }]]);
   for (const { place, texts } of places.values()) {
     if (texts.length >= least) book.skip(place, end);
-    const free = texts.length < most ? textsAt(texts.length).filter((text) => !texts.includes(text)) : [];
+    const free =
+      texts.length < (most ?? Infinity) ? textsAt(texts.length).filter((text) => !texts.includes(text)) : [];
     if (free.length === 0) continue;
     const start = texts.length === 0 ? place : json.comma(place);
     for (const text of free) {

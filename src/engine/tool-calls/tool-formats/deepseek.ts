@@ -50,7 +50,7 @@ function deepSeek(name: string, isOf: ToolFormat["isOf"], { addName, end, betwee
         return addMark(book, either(book, addMark(book, start, BEGIN, rules), ways), END, rules);
       });
       const open = addMark(book, from, OPEN, rules);
-      const all = addCallsInTurn(book, open, rules, between, (at) => book.call(at, one));
+      const all = addCallsInTurn(book, open, { call: (at) => book.call(at, one), between }, rules);
       return addMark(book, all, CLOSE, rules);
     },
   };

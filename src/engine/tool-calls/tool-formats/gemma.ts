@@ -44,7 +44,7 @@ function gemma(name: string, { open, close, quote }: Marks): ToolFormat {
         });
         return addMark(book, either(book, addMark(book, start, open, rules), ways), close, rules);
       });
-      return addCallsInTurn(book, from, rules, "", (at) => book.call(at, one));
+      return addCallsInTurn(book, from, { call: (at) => book.call(at, one), between: "" }, rules);
     },
   };
 }

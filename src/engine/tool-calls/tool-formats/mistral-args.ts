@@ -30,6 +30,6 @@ export const MISTRAL_ARGS: ToolFormat = {
         }),
       );
     });
-    return addCallsInTurn(book, from, rules, "", (at) => book.call(at, one));
+    return addCallsInTurn(book, from, { call: (at) => book.call(at, one), between: "" }, rules);
   },
 };
