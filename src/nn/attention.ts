@@ -24,6 +24,9 @@ export interface Places {
   readonly segments: Value;
 }
 
+/** Projected q [B, T, H·E], k and v [B, T, K·E]. */
+export type Projected = readonly [q: Value, k: Value, v: Value];
+
 /** What attention reads besides q, k and v. */
 interface AttentionInputs {
   readonly queries: Places;
@@ -47,22 +50,21 @@ export interface AttentionOutputs {
   readonly saved: Readonly<Record<string, Value>>;
 }
 
-/** Builds attention of projected q [B, T, H·E], k and v [B, T, K·E]. */
+/** Builds attention. */
 export function attention(
-  q: Value,
-  k: Value,
-  v: Value,
+  projected: Projected,
   options: AttentionOptions,
   inputs: AttentionInputs,
 ): AttentionOutputs {
+  const [q, k, v] = projected;
   const { numHeads: H, numKeyValueHeads: K, headWidth: E, softcap } = options;
   // The node for all queries cannot cap scores before the mask.
-  if (inputs.past && softcap === null) return overCache(q, k, v, options, { ...inputs, past: inputs.past });
+  if (inputs.past && softcap === null) return overCache(projected, options, { ...inputs, past: inputs.past });
   const { scale, causal, window } = options;
   const { queries, keys, tables, past, chunk } = inputs;
   const [B, T] = dimsOf(q.shape, 3);
   const heads = (x: Value, n: number): Value => transpose(reshape(x, [B, T, n, E]), [0, 2, 1, 3]);
-  const rotate = (x: Value): Value => (tables ? rope(x, queries.positions, tables.cos, tables.sin) : x);
+  const rotate = (x: Value): Value => (tables ? rope(x, { positions: queries.positions, ...tables }) : x);
   const query = rotate(heads(q, H)); // [B, H, T, E]
   const rotated = rotate(heads(k, K)); // [B, K, T, E]
   const newKey = reshape(transpose(rotated, [0, 2, 1, 3]), [B, T, K * E]);
@@ -79,15 +81,13 @@ export function attention(
 
 /** Attention over a cache, on heads as projections give them; nothing is worth saving. */
 function overCache(
-  q: Value,
-  k: Value,
-  v: Value,
+  [q, k, v]: Projected,
   { numHeads: H, numKeyValueHeads: K, ...options }: AttentionOptions,
   { queries, keys, tables, past }: AttentionInputs & { readonly past: NonNullable<AttentionInputs["past"]> },
 ): AttentionOutputs {
   const { scale, causal, window } = options;
   const rotate = (x: Value, n: number): Value =>
-    tables ? rope(x, queries.positions, tables.cos, tables.sin, n) : x;
+    tables ? rope(x, { positions: queries.positions, ...tables }, n) : x;
   const newKey = rotate(k, K);
   const [key, value] = [concat([past.key, newKey], 1), concat([past.value, v], 1)]; // [B, S, K·E]
   const places = [queries.segments, queries.positions, keys.segments, keys.positions] as const;
@@ -106,7 +106,7 @@ export function fitsHeadCache({ headWidth, rope, causal }: AttentionOptions): bo
  * keys and values are those of all tokens, in the memory of the cache.
  */
 export function attentionOverHeads(
-  projected: readonly [q: Value, k: Value, v: Value],
+  projected: Projected,
   { numHeads, numKeyValueHeads, headWidth, scale, softcap, window }: AttentionOptions,
   cache: HeadCacheInputs,
   tables: AttentionInputs["tables"],

@@ -4,15 +4,20 @@ import { sizeAt } from "../graph/shape.ts";
 import type { Builder, LinearOptions } from "./builder.ts";
 import type { MlpOptions } from "./gated-mlp.ts";
 
+/** The projections as they stand in a checkpoint. */
+interface PlainMlpNames extends Pick<LinearOptions, "storedTransposed"> {
+  readonly up: string;
+  readonly down: string;
+}
+
 /** Builds the part from x [..., D]. */
 export function plainMlp(
   b: Builder,
   x: Value,
-  names: { readonly up: string; readonly down: string },
+  { up, down, ...stored }: PlainMlpNames,
   { intermediateSize, activation, bias }: MlpOptions,
-  stored: Pick<LinearOptions, "storedTransposed"> = {},
 ): Value {
-  const inner = b.linear(names.up, x, intermediateSize, { role: "up", bias, ...stored });
+  const inner = b.linear(up, x, intermediateSize, { role: "up", bias, ...stored });
   const width = sizeAt(x.shape, -1);
-  return b.linear(names.down, activation(inner), width, { role: "down", bias, ...stored });
+  return b.linear(down, activation(inner), width, { role: "down", bias, ...stored });
 }

@@ -34,15 +34,21 @@ export function unrotatedAttention(width: number, numHeads: number): Omit<SelfAt
   };
 }
 
-const PROJECTIONS = { query: "q_proj", key: "k_proj", value: "v_proj", output: "o_proj" };
+/** The projections as they stand in a checkpoint, the norms behind the same prefix. */
+interface AttentionNames {
+  readonly prefix: string;
+  readonly query: string;
+  readonly key: string;
+  readonly value: string;
+  readonly output: string;
+}
 
-/** Builds it from x [B, T, D]; its projections are behind `prefix`. */
+/** Builds it from x [B, T, D]. */
 export function selfAttention(
   b: Builder,
   x: Value,
-  prefix: string,
+  { prefix, ...names }: AttentionNames,
   options: SelfAttentionOptions,
-  names = PROJECTIONS,
 ): Value {
   const { bias, queryNorm, keyNorm, ...attention } = options;
   const { numHeads: H, numKeyValueHeads: K, headWidth: E } = attention;
@@ -59,18 +65,23 @@ export function selfAttention(
   });
 }
 
-/** Builds it from x [B, T, D] with one projection, `names.qkv`, for queries, keys and values; no norms. */
+/** The same of one projection for queries, keys and values. */
+interface FusedNames extends Pick<LinearOptions, "storedTransposed"> {
+  readonly qkv: string;
+  readonly output: string;
+}
+
+/** Builds it from x [B, T, D] with one projection for queries, keys and values; no norms. */
 export function fusedAttention(
   b: Builder,
   x: Value,
-  names: { readonly qkv: string; readonly output: string },
+  { qkv, output, ...stored }: FusedNames,
   { bias, queryNorm: _q, keyNorm: _k, ...attention }: SelfAttentionOptions,
-  stored: Pick<LinearOptions, "storedTransposed"> = {},
 ): Value {
   const { numHeads: H, numKeyValueHeads: K, headWidth: E } = attention;
-  const fused = b.linear(names.qkv, x, (H + 2 * K) * E, { role: "qkv", bias: bias.qkv, ...stored });
+  const fused = b.linear(qkv, x, (H + 2 * K) * E, { role: "qkv", bias: bias.qkv, ...stored });
   const [q, k, v] = split(fused, 2, [H * E, K * E, K * E]);
   const attended = b.attend(q, k, v, attention);
   const width = sizeAt(x.shape, -1);
-  return b.linear(names.output, attended, width, { role: "attention-output", bias: bias.output, ...stored });
+  return b.linear(output, attended, width, { role: "attention-output", bias: bias.output, ...stored });
 }

@@ -87,7 +87,7 @@ async function sumsOneRowAsTwo(): Promise<boolean> {
       codes: graph.input("codes", "uint8", codes.shape),
       scales: graph.input("scales", "float32", scales.shape),
     };
-    const outputs = { y: matmulBits(x, values.codes, values.scales, { bits: 4, activations: "int8" }) };
+    const outputs = { y: matmulBits(x, values, { bits: 4, activations: "int8" }) };
     const spec = { name: "rows", inputs: { x, ...values }, outputs };
     const program = await session.engine.compile(spec, { constants: { codes, scales } });
     const y = zeros("float32", [numRows, numOutputs]);

@@ -17,7 +17,7 @@ test("findJoined() groups products of one input whose matrices are bound and ali
   const product = (of: Value, name: string, numOutputs: number): Value => {
     const codes = (inputs[`${name}.codes`] = graph.input(`${name}.codes`, "uint8", [numOutputs, 2, 16]));
     const scales = (inputs[`${name}.scales`] = graph.input(`${name}.scales`, "float32", [numOutputs, 2]));
-    return matmulBits(of, codes, scales, OPTIONS);
+    return matmulBits(of, { codes, scales }, OPTIONS);
   };
   const [query, key, fed] = [product(x, "query", 64), product(x, "key", 32), product(x, "fed", 64)];
   const other = product(add(query, fed), "other", 64);

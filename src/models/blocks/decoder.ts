@@ -68,11 +68,19 @@ export function siluMlp(c: DecoderFields): MlpOptions {
   return { intermediateSize: c.intermediate_size, activation: silu, bias: c.mlp_bias ?? false };
 }
 
+const PROJECTIONS = {
+  prefix: "self_attn.",
+  query: "q_proj",
+  key: "k_proj",
+  value: "v_proj",
+  output: "o_proj",
+};
+
 /** The attention of a block whose projections are those of Llama. */
 export const attentionPart =
   (options: SelfAttentionOptions): Transform =>
   (b, x) =>
-    selfAttention(b, x, "self_attn.", options);
+    selfAttention(b, x, PROJECTIONS, options);
 
 /** The feed-forward part of a block whose projections are those of Llama. */
 export const mlpPart =

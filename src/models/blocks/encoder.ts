@@ -40,8 +40,8 @@ export const ENCODER_FIELDS = {
 };
 const FIELDS = z.object(ENCODER_FIELDS);
 
-/** Names behind `attention.`, and of the feed-forward part. */
 const ENCODER_PROJECTIONS = {
+  prefix: "attention.",
   query: "self.query",
   key: "self.key",
   value: "self.value",
@@ -78,9 +78,7 @@ export function encoder(raw: RawConfig, c: z.output<typeof FIELDS>, parts: Encod
   const norm = layerNorm(c.layer_norm_eps);
   const layer: Layer = {
     build: (b, x) => {
-      const attended = b.branch("attention", x, (x) =>
-        selfAttention(b, x, "attention.", attention, ENCODER_PROJECTIONS),
-      );
+      const attended = b.branch("attention", x, (x) => selfAttention(b, x, ENCODER_PROJECTIONS, attention));
       const middle = norm(b, "attention.output.LayerNorm", attended);
       const sum = b.branch("mlp", middle, (x) => plainMlp(b, x, ENCODER_MLP, mlp));
       return norm(b, "output.LayerNorm", sum);

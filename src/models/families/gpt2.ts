@@ -37,9 +37,8 @@ const NAMES = {
   blocks: "transformer.h.",
 };
 const NORMS = { attention: "ln_1", mlp: "ln_2" };
-const ATTENTION = { qkv: "attn.c_attn", output: "attn.c_proj" };
-const STORED = { storedTransposed: true };
-const MLP = { up: "mlp.c_fc", down: "mlp.c_proj" };
+const ATTENTION = { qkv: "attn.c_attn", output: "attn.c_proj", storedTransposed: true };
+const MLP = { up: "mlp.c_fc", down: "mlp.c_proj", storedTransposed: true };
 
 export const gpt2: Family = {
   modelType: "gpt2",
@@ -66,8 +65,8 @@ export const gpt2: Family = {
     const mlp = { intermediateSize: c.intermediate_size, activation, bias: true };
     const norm = layerNorm(c.layer_norm_epsilon);
     const layerOf = (scale: number): Layer => {
-      const attend: Transform = (b, x) => fusedAttention(b, x, ATTENTION, { ...attention, scale }, STORED);
-      return preNormBlock(norm, attend, (b, x) => plainMlp(b, x, MLP, mlp, STORED), NORMS);
+      const attend: Transform = (b, x) => fusedAttention(b, x, ATTENTION, { ...attention, scale });
+      return preNormBlock(norm, attend, (b, x) => plainMlp(b, x, MLP, mlp), NORMS);
     };
     // Of Mistral, Stanford's GPT-2: the scores of a layer are divided by its number too.
     const layers = c.scale_attn_by_inverse_layer_idx

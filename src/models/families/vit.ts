@@ -47,8 +47,8 @@ const SCHEMA = z
     message: "expected a divisor of image_size",
   });
 
-/** Names behind `attention.`. */
 const PROJECTIONS = {
+  prefix: "attention.",
   query: "attention.query",
   key: "attention.key",
   value: "attention.value",
@@ -84,10 +84,19 @@ function cutPatches(pixels: Value, { channels: C, size, patchSize: P }: ImageCon
   return reshape(squares, [B, side * side, C * P * P]);
 }
 
-function embed(b: Builder, pixels: Value, image: ImageConfig, width: number, maxPositions: number): Value {
+/** Patches, and the position in front of them. */
+function numPositions({ size, patchSize }: ImageConfig): number {
+  return (size / patchSize) ** 2 + 1;
+}
+
+function embed(b: Builder, pixels: Value, image: ImageConfig, width: number): Value {
   const { channels, patchSize } = image;
   const first = b.tensor(`${EMBEDDINGS}.cls_token`, [1, 1, width], "embedding");
-  const positions = b.tensor(`${EMBEDDINGS}.position_embeddings`, [1, maxPositions, width], "embedding");
+  const positions = b.tensor(
+    `${EMBEDDINGS}.position_embeddings`,
+    [1, numPositions(image), width],
+    "embedding",
+  );
   const kernel = b.tensor(`${PATCHES}.weight`, [width, channels, patchSize, patchSize], "weight");
   const bias = b.tensor(`${PATCHES}.bias`, [width], "bias");
   const matrix = reshape(kernel, [width, channels * patchSize ** 2]);
@@ -107,7 +116,6 @@ export const vit: Family = {
     const c = parseConfig(SCHEMA, raw);
     const { hidden_size: width, num_attention_heads: numHeads } = c;
     const image = { channels: c.num_channels, size: c.image_size, patchSize: c.patch_size };
-    const maxPositions = (c.image_size / c.patch_size) ** 2 + 1;
     const numOutputs = numClasses(raw);
     const norm = layerNorm(c.layer_norm_eps);
     const attention = {
@@ -118,7 +126,7 @@ export const vit: Family = {
     const mlp = { intermediateSize: c.intermediate_size, activation: gelu, bias: true };
     const layer = preNormBlock(
       norm,
-      (b, x) => selfAttention(b, x, "attention.", attention, PROJECTIONS),
+      (b, x) => selfAttention(b, x, PROJECTIONS, attention),
       (b, x) => plainMlp(b, x, ENCODER_MLP, mlp),
       { attention: "layernorm_before", mlp: "layernorm_after" },
     );
@@ -129,10 +137,10 @@ export const vit: Family = {
       numOutputs,
       vocabSize: null,
       image,
-      maxPositions,
+      maxPositions: numPositions(image),
       layers: repeat(layer, c),
       blockPrefix: (layer) => `${BLOCKS}${layer}.`,
-      stem: (b, pixels) => embed(b, pixels, image, width, maxPositions),
+      stem: (b, pixels) => embed(b, pixels, image, width),
       head: (b, x) =>
         b.linear("classifier", norm(b, "vit.layernorm", x), numOutputs, { role: "head", bias: true }),
       classPosition: "first",

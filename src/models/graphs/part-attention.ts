@@ -1,7 +1,7 @@
 /** @file The attention of a part, with the cache that it reads. */
-import type { Graph, Value } from "../../graph/graph.ts";
+import type { Value } from "../../graph/graph.ts";
 import type { Shape } from "../../graph/shape.ts";
-import { type AttentionOutputs, attention, attentionOverHeads } from "../../nn/attention.ts";
+import { type AttentionOutputs, type Projected, attention, attentionOverHeads } from "../../nn/attention.ts";
 import type { AttentionOptions } from "../../nn/builder.ts";
 import { KEY_POSITIONS, KEY_SEGMENTS, LAST_KEY, NUM_KEYS, POSITIONS, SEGMENTS } from "../../nn/pass.ts";
 import { ropeTables } from "../../nn/rope/rope-tables.ts";
@@ -20,11 +20,10 @@ export interface PartAttention {
   readonly past: Readonly<Record<string, Value>>;
 }
 
-/** Builds the attention of queries, keys and values [B, T, heads · E]. */
+/** Builds the attention of a part. */
 export function attendIn(
-  graph: Graph,
   pass: PassValues,
-  [q, k, v]: readonly [Value, Value, Value],
+  projected: Projected,
   options: AttentionOptions,
   { cache, chunk }: Pick<PartOptions, "cache" | "chunk">,
 ): PartAttention {
@@ -32,22 +31,22 @@ export function attendIn(
   const made = rope && ropeTables(rope);
   const tables = made && { cos: pass.table(made.cos), sin: pass.table(made.sin) };
   const readPast = (shape: Shape): { readonly key: Value; readonly value: Value } => ({
-    key: graph.input(PAST_KEY, "float32", shape),
-    value: graph.input(PAST_VALUE, "float32", shape),
+    key: pass.graph.input(PAST_KEY, "float32", shape),
+    value: pass.graph.input(PAST_VALUE, "float32", shape),
   });
   if (cache === "heads") {
     const [lastKey, numKeys] = [pass.input(LAST_KEY), pass.input(NUM_KEYS)];
     const { key: keys, value: values } = readPast(["B", K, "C", E]);
-    const outputs = attentionOverHeads([q, k, v], options, { keys, values, lastKey, numKeys }, tables);
+    const outputs = attentionOverHeads(projected, options, { keys, values, lastKey, numKeys }, tables);
     return { options, outputs, past: { [PAST_KEY]: keys, [PAST_VALUE]: values } };
   }
   const queries = { positions: pass.input(POSITIONS), segments: pass.input(SEGMENTS) };
   if (cache === null) {
-    const outputs = attention(q, k, v, options, { queries, keys: queries, tables, past: null, chunk });
+    const outputs = attention(projected, options, { queries, keys: queries, tables, past: null, chunk });
     return { options, outputs, past: {} };
   }
   const keys = { positions: pass.input(KEY_POSITIONS), segments: pass.input(KEY_SEGMENTS) };
   const past = readPast(["B", "P", K * E]);
-  const outputs = attention(q, k, v, options, { queries, keys, tables, past, chunk });
+  const outputs = attention(projected, options, { queries, keys, tables, past, chunk });
   return { options, outputs, past: { [PAST_KEY]: past.key, [PAST_VALUE]: past.value } };
 }

@@ -214,7 +214,7 @@ export class PartGraph implements Builder {
 
   attend(q: Value, k: Value, v: Value, options: AttentionOptions): Value {
     if (this.attention) throw new RangeError("Cannot build a block with two attentions: it has one cache");
-    this.attention = attendIn(this.graph, this.#pass, [q, k, v], options, this.#options);
+    this.attention = attendIn(this.#pass, [q, k, v], options, this.#options);
     const { output, saved } = this.attention.outputs;
     for (const [name, value] of Object.entries(saved)) this.#save(name, value);
     return this.#save(ATTENDED, output);

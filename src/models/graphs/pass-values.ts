@@ -3,17 +3,17 @@ import type { Graph, Value } from "../../graph/graph.ts";
 import type { PassInput, PositionTable } from "../../nn/pass.ts";
 
 export class PassValues {
-  readonly #graph: Graph;
+  readonly graph: Graph;
   readonly inputs = new Map<string, { readonly input: PassInput; readonly value: Value }>();
   readonly tables = new Map<string, { readonly table: PositionTable; readonly value: Value }>();
 
   constructor(graph: Graph) {
-    this.#graph = graph;
+    this.graph = graph;
   }
 
   input(input: PassInput): Value {
     const { name, dtype, shape } = input;
-    const made = this.inputs.get(name) ?? { input, value: this.#graph.input(name, dtype, shape) };
+    const made = this.inputs.get(name) ?? { input, value: this.graph.input(name, dtype, shape) };
     this.inputs.set(name, made);
     return made.value;
   }
@@ -21,7 +21,7 @@ export class PassValues {
   /** The table as [R, width], with a row for each position. */
   table(table: PositionTable): Value {
     const { name, width } = table;
-    const made = this.tables.get(name) ?? { table, value: this.#graph.input(name, "float32", ["R", width]) };
+    const made = this.tables.get(name) ?? { table, value: this.graph.input(name, "float32", ["R", width]) };
     this.tables.set(name, made);
     return made.value;
   }

@@ -49,9 +49,8 @@ export function blockProduct(matrix: Matrix, storage: StorageName, rule: BlockRu
         : await roundedTo(rule.rounded, matrix, reader);
       readBlocks(stored, blocks);
     },
-    project: (x, { codes, scales, offsets }) =>
-      matmulBits(x, codes, scales, { bits, activations: "int8" }, offsets),
-    dense: ({ codes, scales, offsets }) => weightOfBits(codes, scales, bits, offsets),
+    project: (x, blocks) => matmulBits(x, blocks, { bits, activations: "int8" }),
+    dense: (blocks) => weightOfBits(blocks, bits),
   });
 }
 

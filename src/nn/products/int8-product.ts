@@ -43,20 +43,15 @@ async function roundMatrix(
   for (let from = 0; from < outFeatures; from += numAtOnce) {
     const numRows = Math.min(numAtOnce, outFeatures - from);
     const rows = memory.subarray(0, numRows * inFeatures);
-    if (turned) takeColumns(turned, outFeatures, from, rows, inFeatures);
+    if (turned) takeColumns(turned, outFeatures, from, rows);
     else await reader.readInto(rows, from * inFeatures);
     roundRows(rows, factors, back.subarray(from * inFeatures), scales.subarray(from, from + numRows));
   }
 }
 
 /** Columns of [height, width] from one on become rows. */
-function takeColumns(
-  matrix: Float32Array,
-  width: number,
-  from: number,
-  rows: Float32Array,
-  height: number,
-): void {
+function takeColumns(matrix: Float32Array, width: number, from: number, rows: Float32Array): void {
+  const height = matrix.length / width;
   const numColumns = rows.length / height;
   for (let k = 0; k < height; k++) {
     const at = k * width + from;
@@ -79,7 +74,7 @@ export function int8Product(matrix: Matrix): Product {
       turnRound(back.data, codes.data, outFeatures, inFeatures);
     },
     project: (x, { codes, scales, back }) => matmulInt8(x, codes, scales, back),
-    crossEntropy: (x, { codes, scales, back }, labels) => int8CrossEntropy(x, codes, scales, back, labels),
+    crossEntropy: int8CrossEntropy,
     dense: ({ back, scales }) => mul(cast(back, "float32"), reshape(scales, [outFeatures, 1])),
   });
 }

@@ -22,12 +22,12 @@ const NUM_HALVES = 2;
 const FEW_CHUNKS = 4;
 
 /** Where tokens begin or end: a number, or the name of a computed one, int64 [1]. */
-export type Place = number | string;
+export type TokenPlace = number | string;
 
 /** A part of the tokens; `end` null: to the last. */
 export interface Range {
-  readonly start: Place;
-  readonly end: Place | null;
+  readonly start: TokenPlace;
+  readonly end: TokenPlace | null;
 }
 
 /** One chunk: its queries, and the keys that they can see, by their places in the row; null: all. */
@@ -121,14 +121,14 @@ export class Attending {
     return this.emitter.value(opType, inputs, attributes);
   }
 
-  named(place: Place): string {
+  named(place: TokenPlace): string {
     return typeof place === "string" ? place : this.emitter.int64([place]);
   }
 
   /** A part of an axis; null: all of it. `after`: a computed zero that must be known before. */
   slice(x: string, axis: number, range: Range | null, after: string | null): string {
     if (!range) return x;
-    const shifted = (place: Place): string =>
+    const shifted = (place: TokenPlace): string =>
       after ? this.emit("Add", [this.named(place), after]) : this.named(place);
     const end = range.end === null ? this.named(TO_THE_END) : shifted(range.end);
     return this.emit("Slice", [x, shifted(range.start), end, this.emitter.int64([axis])]);

@@ -69,10 +69,16 @@ export const ropeOp: Op<RopeAttributes, RopeInputs> = {
   ],
 };
 
-/**
- * Rotates the first R elements of the heads of x [B, H, T, E], or with `numHeads` [B, T, H·E], by their positions [B, T];
- * tables [P, R/2].
- */
-export function rope(x: Value, positions: Value, cos: Value, sin: Value, numHeads?: number): Value {
+/** By what heads are turned. */
+export interface Rotation {
+  /** int64 [B, T] */
+  readonly positions: Value;
+  /** Tables [P, R/2], with a row for each position. */
+  readonly cos: Value;
+  readonly sin: Value;
+}
+
+/** Rotates the first R elements of the heads of x [B, H, T, E], or with `numHeads` [B, T, H·E]. */
+export function rope(x: Value, { positions, cos, sin }: Rotation, numHeads?: number): Value {
   return applyOne(ropeOp, [x, positions, cos, sin], numHeads === undefined ? {} : { numHeads });
 }

@@ -1,11 +1,11 @@
 /** @file Sums over the chunks of attention of what each has for the tokens that it sees. */
-import { type Attending, type Place, type Range, TOKENS } from "./attending.ts";
+import { type Attending, type TokenPlace, type Range, TOKENS } from "./attending.ts";
 
 /** Sums of rows that overlap, in rising order; rows that no later part reaches are left out of the sum. */
 export class TokenSums {
   readonly #a: Attending;
   readonly #done: string[] = [];
-  #start: Place = 0;
+  #start: TokenPlace = 0;
   #sum: string | null = null;
 
   constructor(a: Attending) {

@@ -73,17 +73,19 @@ export const int8CrossEntropyOp: Op<
   },
 };
 
-/**
- * Loss of each position and p: hidden [N, D], codes [D, V] of words with scales [V], the codes as [V, D] once more and labels
- * int64 [N] give [N, 1] and [N, V].
- */
-export function int8CrossEntropy(
-  hidden: Value,
-  codes: Value,
-  scales: Value,
-  back: Value,
-  labels: Value,
-): LossAndProbabilities {
+/** The matrix of a head in codes, int8. */
+export interface CodedHead {
+  /** [D, V] */
+  readonly codes: Value;
+  /** The codes once more, as [V, D]. */
+  readonly back: Value;
+  /** Of each word, [V]. */
+  readonly scales: Value;
+}
+
+/** Loss of each position [N, 1] and p [N, V] of hidden [N, D] and labels int64 [N]. */
+export function int8CrossEntropy(hidden: Value, head: CodedHead, labels: Value): LossAndProbabilities {
+  const { codes, scales, back } = head;
   const [loss, p] = hidden.graph.apply(int8CrossEntropyOp, [hidden, codes, scales, back, labels], {});
   return { loss, p };
 }

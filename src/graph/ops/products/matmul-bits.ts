@@ -84,7 +84,7 @@ export const matmulBitsOp: Op<BitsAttributes, Inputs> = {
     const y = offsets === undefined ? output : emitter.temporary();
     emitter.node("MatMulNBits", [x, codes, scales], [y], attributes, MICROSOFT);
     if (offsets === undefined) return;
-    const { means, factor } = emitMeans(x, input.shape.length, numBlocks, size, emitter);
+    const { means, factor } = emitMeans(emitter, x, input.shape.length, { numBlocks, size });
     const ofSums = { transB: 1, alpha: { float: factor } };
     emitter.node("Add", [y, emitter.value("FusedMatMul", [means, offsets], ofSums, MICROSOFT)], [output]);
   },
@@ -92,7 +92,7 @@ export const matmulBitsOp: Op<BitsAttributes, Inputs> = {
     const dWeight = matmul(flattenRows(g), flattenRows(x), { transA: true });
     const perCode = reshape(mul(dWeight, stepsOf(codes, bits)), codeShape(codes, bits));
     const dScales = reshape(reduceSum(perCode, [2]), scales.shape);
-    const dx = matmul(g, weightOfBits(codes, scales, bits, offsets));
+    const dx = matmul(g, weightOfBits({ codes, scales, offsets }, bits));
     if (!offsets) return [dx, null, dScales];
     const perBlock = reduceSum(reshape(dWeight, codeShape(codes, bits)), [2]);
     return [dx, null, dScales, reshape(perBlock, offsets.shape)];
@@ -101,11 +101,10 @@ export const matmulBitsOp: Op<BitsAttributes, Inputs> = {
 
 /** Blocks of rows to one number each, which times the factor is their sum. Of rows of a batch that is one node. */
 function emitMeans(
+  emitter: Emitter,
   x: string,
   rank: number,
-  numBlocks: number,
-  size: number,
-  emitter: Emitter,
+  { numBlocks, size }: { readonly numBlocks: number; readonly size: number },
 ): { means: string; factor: number } {
   if (rank === 3) {
     const means = emitter.value("AveragePool", [x], { kernel_shape: [size], strides: [size] });
@@ -134,8 +133,18 @@ function stepsOf(codes: Value, bits: BlockBits): Value {
   return sub(unpacked, codes.graph.scalar(middleOf(bits)));
 }
 
-/** The matrix [out, in] in float32 of codes [out, blocks, bytes], scales and maybe offsets [out, blocks]. */
-export function weightOfBits(codes: Value, scales: Value, bits: BlockBits, offsets?: Value): Value {
+/** A matrix [out, in] in blocks along its rows. */
+export interface MatrixInBlocks {
+  /** [out, blocks, bytes of a block] */
+  readonly codes: Value;
+  /** [out, blocks] */
+  readonly scales: Value;
+  /** [out, blocks]; without them the codes lie evenly around zero. */
+  readonly offsets?: Value | undefined;
+}
+
+/** The matrix in float32. */
+export function weightOfBits({ codes, scales, offsets }: MatrixInBlocks, bits: BlockBits): Value {
   const [numRows, numBlocks, size] = codeShape(codes, bits);
   const steps = reshape(stepsOf(codes, bits), [numRows, numBlocks, size]);
   const perBlock = (value: Value): Value => reshape(value, [numRows, numBlocks, 1]);
@@ -144,14 +153,9 @@ export function weightOfBits(codes: Value, scales: Value, bits: BlockBits, offse
   return reshape(blocks, [numRows, numBlocks * size]);
 }
 
-/** Multiplies x [..., in] with codes [out, blocks, bytes of a block], scales and maybe offsets [out, blocks]: [..., out]. */
-export function matmulBits(
-  x: Value,
-  codes: Value,
-  scales: Value,
-  options: MatmulBitsOptions,
-  offsets?: Value,
-): Value {
+/** Multiplies x [..., in] with a matrix: [..., out]. */
+export function matmulBits(x: Value, matrix: MatrixInBlocks, options: MatmulBitsOptions): Value {
+  const { codes, scales, offsets } = matrix;
   const inputs: Inputs = offsets ? [x, codes, scales, offsets] : [x, codes, scales];
   return applyOne(matmulBitsOp, inputs, { ...options });
 }

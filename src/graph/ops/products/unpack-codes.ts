@@ -51,7 +51,7 @@ export const unpackCodesOp: Op<UnpackAttributes, readonly [Value]> = {
     const [output] = emitter.names(node.outputs);
     const numUnits = Math.ceil(columns / UNIT);
     const isWhole = columns % UNIT === 0;
-    const bytes = emitter.value("Cast", [wholeUnits(emitter, packed, bits, numUnits, columns)], { to });
+    const bytes = emitter.value("Cast", [wholeUnits(emitter, packed, node.attributes)], { to });
     const { shifts, sums, numShifted } = unitMatrices(bits);
     const product = (x: string, shape: readonly [number, number], matrix: Float32Array): string =>
       emitter.value("MatMul", [x, emitter.constant("float32", shape, matrix)]);
@@ -71,14 +71,8 @@ export const unpackCodesOp: Op<UnpackAttributes, readonly [Value]> = {
 };
 
 /** The packed bytes as [-1, bits], each row filled up to whole units. */
-function wholeUnits(
-  emitter: Emitter,
-  packed: string,
-  bits: CodeBits,
-  numUnits: number,
-  columns: number,
-): string {
-  const missing = numUnits * bits - packedBytes(bits, columns);
+function wholeUnits(emitter: Emitter, packed: string, { bits, columns }: UnpackAttributes): string {
+  const missing = Math.ceil(columns / UNIT) * bits - packedBytes(bits, columns);
   const filled = missing > 0 ? emitter.value("Pad", [packed, emitter.int64([0, 0, 0, missing])]) : packed;
   return emitter.value("Reshape", [filled, emitter.int64([-1, bits])]);
 }

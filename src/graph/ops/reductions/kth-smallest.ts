@@ -15,6 +15,12 @@ import { div, mul } from "../pointwise/elementwise.ts";
 import { reduceSum } from "../shapes/reduce-expand.ts";
 import { reshape } from "../shapes/reshape.ts";
 
+/** The k-th smallest of so many. */
+interface Rank {
+  readonly k: number;
+  readonly count: number;
+}
+
 type KthAttributes = Readonly<Record<"k", number>>;
 
 /** Up to here selecting among all is the fastest. */
@@ -42,8 +48,8 @@ export const kthSmallestOp: Op<KthAttributes, readonly [Value]> = {
     const count = numElements(knownShape(node.inputs[0].shape));
     const flat = emitter.value("Reshape", [...emitter.names(node.inputs), emitter.int64([-1])]);
     const [result] = emitter.names(node.outputs);
-    if (count <= SMALL) select(emitter, flat, k, count, result);
-    else selectBetween(node, emitter, flat, count, result);
+    if (count <= SMALL) select(emitter, flat, { k, count }, result);
+    else selectBetween(node, emitter, flat, result);
   },
   vjp: ({ inputs: [x], outputs: [y] }, [gradient]) => {
     const hits = equal(x, y);
@@ -54,7 +60,7 @@ export const kthSmallestOp: Op<KthAttributes, readonly [Value]> = {
 };
 
 /** Emits the k-th smallest of a vector of known length, from the nearer end. */
-function select(emitter: Emitter, flat: string, k: number, count: number, result: string): void {
+function select(emitter: Emitter, flat: string, { k, count }: Rank, result: string): void {
   const largest = k > count / 2;
   const [values, indices] = [emitter.temporary(), emitter.temporary()];
   const size = emitter.int64([largest ? count - k + 1 : k]);
@@ -66,8 +72,7 @@ function select(emitter: Emitter, flat: string, k: number, count: number, result
 function sampleBounds(
   emitter: Emitter,
   flat: string,
-  k: number,
-  count: number,
+  { k, count }: Rank,
   step: number,
 ): [low: string, high: string] {
   const size = Math.ceil(count / step);
@@ -78,7 +83,7 @@ function sampleBounds(
   const bound = (at: number, sign: 1 | -1): string => {
     if (at < 1 || at > size) return emitter.scalar(sign * Infinity);
     const value = emitter.temporary();
-    select(emitter, sample, at, size, value);
+    select(emitter, sample, { k: at, count: size }, value);
     return value;
   };
   return [bound(Math.floor(size * share - slack), -1), bound(Math.ceil(size * share + slack), 1)];
@@ -88,17 +93,17 @@ function selectBetween(
   node: Node<KthAttributes, readonly [Value]>,
   emitter: Emitter,
   flat: string,
-  count: number,
   result: string,
 ): void {
   const { k } = node.attributes;
   const [x] = node.inputs;
+  const count = numElements(knownShape(x.shape));
   const emit = (opType: string, inputs: readonly string[], attributes = {}): string =>
     emitter.value(opType, inputs, attributes);
   const infinity = (sign: 1 | -1): string => emitter.scalar(sign * Infinity);
   const rank = emitter.constant("int64", [], BigInt64Array.of(BigInt(k)));
   const int64 = (n: number): string => emitter.int64([n]);
-  const [low, high] = sampleBounds(emitter, flat, k, count, sampleStep(count, sizeAt(x.shape, -1)));
+  const [low, high] = sampleBounds(emitter, flat, { k, count }, sampleStep(count, sizeAt(x.shape, -1)));
 
   const countWhere = (comparison: string, limit: string): string => {
     const truth = emit("Cast", [emit(comparison, [emitter.name(x), limit])], { to: 1 });

@@ -1,7 +1,7 @@
 /** @file Values one after another along an axis; sizes must be known on that axis to differentiate. */
 import { applyOne, type Op, type Value, type Values } from "../../graph.ts";
 import { addDims, dimAt, showShape } from "../../shape.ts";
-import { slice } from "./slice-pad.ts";
+import { takeEntries } from "./slice-pad.ts";
 
 type ConcatAttributes = Readonly<{ axis: number }>;
 
@@ -34,9 +34,8 @@ export const concatOp: Op<ConcatAttributes, Values> = {
       if (typeof size !== "number" && !last) {
         throw new RangeError(`Cannot differentiate a join along axis ${axis}: size ${size} is unknown`);
       }
-      const end = typeof size === "number" ? start + size : null;
-      const part = slice(gradient, axis, start, end, size);
-      start = end ?? start;
+      const part = takeEntries(gradient, axis, start, size);
+      if (typeof size === "number") start += size;
       return part;
     });
   },

@@ -58,20 +58,25 @@ export const padLikeOp: Op<PadAttributes, readonly [Value, Value]> = {
   },
   vjp: ({ inputs: [x, like], attributes: { axis, start } }, [gradient]) => {
     const size = dimAt(x.shape, axis);
-    const end = typeof size === "number" ? start + size : null;
-    if (end === null && addDims(size, start) !== like.shape[axis]) {
+    if (typeof size !== "number" && addDims(size, start) !== like.shape[axis]) {
       throw new RangeError(
         `Cannot differentiate padLike along axis ${axis}: size ${size} is unknown and entries follow`,
       );
     }
-    return [slice(gradient, axis, start, end, size), null];
+    return [takeEntries(gradient, axis, start, size), null];
   },
 };
 
-/** Takes entries `start` up to but not including `end` (null: all the rest) of an axis; `size` names what that makes. */
-export function slice(x: Value, axis: number, start: number, end: number | null, size?: Dim): Value {
-  const made = size ?? addDims(end ?? x.shape[axis] ?? 0, -start);
-  return applyOne(sliceOp, [x], { axis, start, end, size: made });
+/** Takes entries `start` up to but not including `end` (null: all the rest) of an axis. */
+export function slice(x: Value, axis: number, start: number, end: number | null): Value {
+  const size = addDims(end ?? x.shape[axis] ?? 0, -start);
+  return applyOne(sliceOp, [x], { axis, start, end, size });
+}
+
+/** Takes `size` entries of an axis from `start` on; all the rest where the size is not known yet, which is then what it makes. */
+export function takeEntries(x: Value, axis: number, start: number, size: Dim): Value {
+  const end = typeof size === "number" ? start + size : null;
+  return applyOne(sliceOp, [x], { axis, start, end, size });
 }
 
 /** Puts `x` at entry `start` of an axis into zeros of the shape of `like`. */

@@ -150,9 +150,9 @@ function product(
   { outFeatures }: Sizes,
   { bits }: AffineFormat,
 ): Value {
-  if (bits < 8) return matmulBits(x, blocks, scales, IN_FLOAT32);
+  if (bits < 8) return matmulBits(x, { codes: blocks, scales }, IN_FLOAT32);
   const both = concat([mul(scales, x.graph.scalar(HALF)), scales], 0);
-  const halves = matmulBits(x, blocks, both, IN_FLOAT32);
+  const halves = matmulBits(x, { codes: blocks, scales: both }, IN_FLOAT32);
   const lead = x.shape.slice(0, -1);
   const summed = reduceSum(reshape(halves, [...lead, 2, outFeatures]), [lead.length]);
   return reshape(summed, [...lead, outFeatures]);

@@ -70,7 +70,8 @@ function turnShared(site: SiteGraph, h: Value, values: SiteValues, { width, grou
   const [numRows, numTokens] = dimsOf(h.shape, 3);
   const table = (value: Value): Value => reshape(value, [mulDims(numRows, numGroups), groupSize / 2]);
   const groups = reshape(h, [numRows, numTokens, numGroups, groupSize]);
-  const z = rope(groups, site.context(placesOf(numGroups)), table(values[COS]!), table(values[PAIR_SIN]!));
+  const positions = site.context(placesOf(numGroups));
+  const z = rope(groups, { positions, cos: table(values[COS]!), sin: table(values[PAIR_SIN]!) });
   return reshape(z, h.shape);
 }
 
