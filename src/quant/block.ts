@@ -131,7 +131,7 @@ function unpackField(
   const to = { data: viewBytes(elements), start: 0, stride: numBytes };
   if (dtype === "float16") readHalves(from, elements as Uint16Array);
   else if (distance === null) copyRuns(from, to, numBlocks, numBytes);
-  else joinNibbles(from, to, numBlocks, numBytes, distance);
+  else joinNibbles(from, to, { numBlocks, numBytes, distance });
   return elements;
 }
 
@@ -146,7 +146,7 @@ function packField(
   const from = { data: viewBytes(plane(planes, name, dtype).data), start: 0, stride: numBytes };
   const to = { data: raw, start, stride: blockBytes };
   if (distance === null) copyRuns(from, to, numBlocks, numBytes);
-  else splitNibbles(from, to, numBlocks, numBytes, distance);
+  else splitNibbles(from, to, { numBlocks, numBytes, distance });
 }
 
 function viewBytes({ buffer, byteOffset, byteLength }: DataOf<FieldType>): Uint8Array {

@@ -1,7 +1,5 @@
 /** @file In which arithmetic the matrices of a block are multiplied, and which of its tensors programs bind. */
-import type { Value } from "../graph/graph.ts";
 import type { WeightSource } from "../models/base/base-model.ts";
-import type { PartGraph } from "../models/graphs/part-graph.ts";
 import { type TensorRead, operandNames } from "../models/graphs/part-tensors.ts";
 import type { PartOptions } from "../models/graphs/part-options.ts";
 import type { Compute, Product } from "../nn/compute.ts";
@@ -75,17 +73,15 @@ export function arithmeticOf(
 }
 
 /**
- * Reads the inputs of a block's program that it binds, by name; they stay as long as the session. `own`: what an adapter
+ * Reads what a block's program binds of all that it reads, by name; it stays as long as the session. `own`: what an adapter
  * gives instead of the base.
  */
 export async function constantsOf(
   session: Session,
   layer: number,
-  part: PartGraph,
-  inputs: Readonly<Record<string, Value>>,
+  reads: readonly TensorRead[],
   own?: WeightTensors,
 ): Promise<WeightTensors> {
-  const reads = part.readsOf(inputs);
   const bound = boundOf(reads, own);
   if (bound.length === 0) return {};
   // Bound tensors keep the whole block in memory, also what its programs are fed.

@@ -137,7 +137,8 @@ describe("a number that a file cannot mean is refused at once:", () => {
     const messages = Array.from({ length: 2600 }, (_, i): Message => {
       return i % 2 === 0 ? { role: "user", content: "a" } : { role: "assistant", content: "b" };
     });
-    const find = (wanted: (index: number) => boolean) => renderTurns(template, messages, null, [], wanted);
+    const rendering = { template, messages, tools: null, specialTokens: [] };
+    const find = (wanted: (index: number) => boolean) => renderTurns(rendering, wanted);
     await assertQuick(
       () => find(() => true),
       "usage/chat-template",

@@ -71,7 +71,6 @@ export const command = defineCommand({
       const { fingerprint, places } = await placesOf(found, options);
       const name = options.servedModelName ?? servedName(found);
       const queue = new JobQueue({ table, maxWaiting: 0, now: nowSeconds, newId });
-      const told = new Set<string>();
       const worker = new JobWorker({
         queue,
         base: fingerprint,
@@ -79,10 +78,10 @@ export const command = defineCommand({
         clock: systemClock,
         leaseMs: options.leaseSeconds * 1000,
         pollMs: POLL_MS,
-        onIdle: () => tellMisfits(queue, fingerprint, name, told, io),
+        onIdle: misfitTeller(queue, { name, fingerprint }, io),
         ...troublesTo(io),
         ...(copies === null && { isReady: () => files.requireFiles() }),
-        work: (taken, lease) => work(taken, lease, files, places, io),
+        work: (taken, lease) => work(taken, lease, { files, places }, io),
       });
       io.emit({ event: "waiting", base: name, fingerprint });
       io.stdout(`Waiting for jobs on ${name}`);
@@ -112,8 +111,7 @@ async function placesOf(
 async function work(
   taken: TakenJob,
   lease: Lease,
-  files: StateFolder,
-  places: TrainingPlaces,
+  { files, places }: { readonly files: StateFolder; readonly places: TrainingPlaces },
   io: CommandIO,
 ): Promise<void> {
   const { id } = taken.row.job;
@@ -142,21 +140,22 @@ async function makeCopies(parent: string): Promise<string> {
   return path;
 }
 
-/** Tells once of each job whose base has this worker's name and is another. */
-async function tellMisfits(
+/** Makes what tells once of each job whose base has this worker's name and is another. */
+function misfitTeller(
   queue: JobQueue,
-  base: string,
-  name: string,
-  told: Set<string>,
+  { name, fingerprint }: { readonly name: string; readonly fingerprint: string },
   io: CommandIO,
-): Promise<void> {
-  for (const row of await queue.misfits(base, name)) {
-    const { id } = row.job;
-    if (told.has(id)) continue;
-    told.add(id);
-    const found = `it is for a base "${row.baseName}" with fingerprint ${row.base}`;
-    warn(`Cannot train ${id}: ${found}, expected that of this worker's "${name}", ${base}`, io);
-  }
+): () => Promise<void> {
+  const told = new Set<string>();
+  return async () => {
+    for (const row of await queue.misfits(fingerprint, name)) {
+      const { id } = row.job;
+      if (told.has(id)) continue;
+      told.add(id);
+      const found = `it is for a base "${row.baseName}" with fingerprint ${row.base}`;
+      warn(`Cannot train ${id}: ${found}, expected that of this worker's "${name}", ${fingerprint}`, io);
+    }
+  };
 }
 
 /** @throws UsageError "usage/flag" */

@@ -147,7 +147,11 @@ class ArgvReader {
   /** Tells of a word that is no flag, and passes over its value. */
   #refuse(typed: string, name: string, inline: string | undefined): void {
     const flags = this.#flags;
-    const { problem, hint } = explainUnknown(name, flags, namesOf(flags), "flag", (known) => `--${known}`);
+    const { problem, hint } = explainUnknown(name, flags, {
+      what: "flag",
+      names: namesOf(flags),
+      write: (known) => `--${known}`,
+    });
     const behind = typed.startsWith("--") ? "" : "; an argument that begins with - goes behind a word --";
     this.#problems.push(`${typed} ${problem}${behind}`);
     if (hint !== null) this.#hints.push(hint);

@@ -70,9 +70,11 @@ export async function readConfigFile(path: string, flags: readonly Flag[]): Prom
     const name = `key "${key}" of ${path}`;
     const flag = flags.find((candidate) => candidate.name === plainName(key));
     if (flag === undefined) {
-      const keyOf = (name: string): string => `"${flags.find((known) => known.name === name)?.key ?? name}"`;
-      const known = flags.map((flag) => flag.name);
-      const { problem, hint } = explainUnknown(plainName(key), flags, known, "setting", keyOf);
+      const { problem, hint } = explainUnknown(plainName(key), flags, {
+        what: "setting",
+        names: flags.map((flag) => flag.name),
+        write: (name) => `"${flags.find((known) => known.name === name)?.key ?? name}"`,
+      });
       problems.push(`${name} ${problem}`);
       if (hint !== null) hints.push(hint);
     } else if (values.has(flag.key)) problems.push(`${name} is there twice`);

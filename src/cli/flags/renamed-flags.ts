@@ -33,16 +33,19 @@ export interface UnknownName {
   readonly hint: string | null;
 }
 
-/**
- * Explains a name that is none of the flags; `write` says how a flag's name is written where it was given, `what` what
- * it should have been.
- */
+/** Names as they are given somewhere. */
+interface KnownNames {
+  readonly what: "flag" | "setting";
+  readonly names: readonly string[];
+  /** How one is written there. */
+  readonly write: (name: string) => string;
+}
+
+/** Explains a name that is none of the flags. */
 export function explainUnknown(
   name: string,
   flags: readonly Flag[],
-  names: readonly string[],
-  what: "flag" | "setting",
-  write: (name: string) => string,
+  { what, names, write }: KnownNames,
 ): UnknownName {
   const renamed = renamedFlag(name, flags);
   if (renamed !== null) return { problem: `is not a ${what} any more`, hint: renamed };

@@ -20,12 +20,16 @@ export interface RenderedTurns {
   readonly spans: readonly TextSpan[];
 }
 
-/** A conversation with the text that it was rendered to. */
-export interface Conversation {
+/** What a template renders. */
+export interface Rendering {
   readonly template: ChatTemplate;
   readonly messages: readonly Message[];
   readonly tools: readonly unknown[] | null;
   readonly specialTokens: readonly string[];
+}
+
+/** The same with its text. */
+export interface RenderedChat extends Rendering {
   readonly text: string;
 }
 
@@ -41,7 +45,7 @@ function trimAfterSpecial(
 }
 
 /** Way 2; null when the renderings are no prefixes of the whole text. */
-function spanByPrefixes(c: Conversation, index: number): TextSpan | null {
+function spanByPrefixes(c: RenderedChat, index: number): TextSpan | null {
   const { template, tools, text } = c;
   let [upTo, asked] = ["", ""];
   try {
@@ -58,7 +62,7 @@ function spanByPrefixes(c: Conversation, index: number): TextSpan | null {
 }
 
 /** Way 3; null when the turn's content does not show in the text. */
-function spanByReplacement(c: Conversation, index: number): TextSpan | null {
+function spanByReplacement(c: RenderedChat, index: number): TextSpan | null {
   const marker = "\uE0F2content\uE0F2";
   const { text } = c;
   const other = c.template.render(
@@ -104,13 +108,8 @@ function joinSpans(spans: readonly TextSpan[] | null): readonly TextSpan[] | nul
  * @throws usage/chat-template when the template rejects the messages or a wanted turn cannot be found in its text;
  *   turns that are not `wanted` get an empty span then
  */
-export function renderTurns(
-  template: ChatTemplate,
-  messages: readonly Message[],
-  tools: readonly unknown[] | null,
-  specialTokens: readonly string[],
-  wanted: (messageIndex: number) => boolean,
-): RenderedTurns {
+export function renderTurns(rendering: Rendering, wanted: (messageIndex: number) => boolean): RenderedTurns {
+  const { template, messages, tools } = rendering;
   const text = template.render(messages, { tools });
   requireShown(template, messages, tools, text);
   const turns = messages.flatMap(({ role }, i) => (role === "assistant" ? [i] : []));
@@ -119,10 +118,10 @@ export function renderTurns(
   if (found) return { text, spans: found };
   requireFewTurns(turns.filter(wanted).length);
 
-  const conversation: Conversation = { template, messages, tools, specialTokens, text };
+  const chat: RenderedChat = { ...rendering, text };
   const spans = turns.map((index) => {
     if (!wanted(index)) return { start: 0, end: 0 };
-    const span = spanByPrefixes(conversation, index) ?? spanByReplacement(conversation, index);
+    const span = spanByPrefixes(chat, index) ?? spanByReplacement(chat, index);
     const names = calledNames(messages[index]!);
     if (span !== null && names.every((name) => text.slice(span.start, span.end).includes(name))) return span;
     if (span !== null) throw notShown(`the tool calls of message ${index + 1}`, "tool_calls");
@@ -135,10 +134,10 @@ export function renderTurns(
  * Finds messages of any role in a rendered conversation: what they say and their end-of-turn token, by way 3.
  * @throws usage/chat-template when one cannot be found in its text
  */
-export function messageSpans(conversation: Conversation, indexes: readonly number[]): readonly TextSpan[] {
+export function messageSpans(chat: RenderedChat, indexes: readonly number[]): readonly TextSpan[] {
   requireFewTurns(indexes.length);
   return indexes.map((index) => {
-    const span = spanByReplacement(conversation, index);
+    const span = spanByReplacement(chat, index);
     if (span === null) throw notFound("message", index, "Leave out its weight");
     return span;
   });

@@ -70,13 +70,13 @@ function chatExample(row: TargetRow & { kind: "chat" }, options: ExampleOptions,
   const around = trainOn === "all" ? 1 : 0;
   const isWanted = (index: number): boolean => weightOf(index) !== around;
   const specialTokens = [...tokenizer.specialTokens.keys()];
-  const { text, spans } = renderTurns(template, messages, row.tools, specialTokens, isWanted);
+  const rendering = { template, messages, tools: row.tools, specialTokens };
+  const { text, spans } = renderTurns(rendering, isWanted);
   const turns = messages.flatMap(({ role }, i) => (role === "assistant" ? [i] : []));
   const asked = messages.flatMap(({ role }, i) =>
     trainOn === "all" && role !== "assistant" && isWanted(i) ? [i] : [],
   );
-  const conversation = { template, messages, tools: row.tools, specialTokens, text };
-  const askedSpans = messageSpans(conversation, asked);
+  const askedSpans = messageSpans({ ...rendering, text }, asked);
   const wanted = [
     ...spans.map((span, i) => ({ ...span, index: turns[i] ?? -1 })),
     ...askedSpans.map((span, i) => ({ ...span, index: asked[i] ?? -1 })),

@@ -53,7 +53,8 @@ export function requireCounts({ num_rows, row_groups: groups }: FileMetaData, si
 }
 
 /** Holds all pages of a column of a group against what they hold. @throws Error */
-export function requirePages(file: Uint8Array, { metadata, path }: Column, compressors: Compressors): void {
+export function requirePages(file: Uint8Array, column: Column, compressors: Compressors): void {
+  const { metadata } = column;
   const start = Number(metadata.dictionary_page_offset || metadata.data_page_offset);
   const reader = readerOf(file.subarray(start, start + Number(metadata.total_compressed_size)));
   let numLeft = Number(metadata.num_values);
@@ -70,8 +71,8 @@ export function requirePages(file: Uint8Array, { metadata, path }: Column, compr
     require(count <= numLeft, `more values than the ${metadata.num_values} of the column`);
     numLeft -= count;
     const page = { header, bytes, count };
-    if (header.data_page_header) requirePage(page, header.data_page_header, metadata, path, compressors);
-    else requirePageV2(page, metadata, path, compressors);
+    if (header.data_page_header) requirePage(page, header.data_page_header, column, compressors);
+    else requirePageV2(page, column, compressors);
   }
 }
 
@@ -90,8 +91,7 @@ interface Page {
 function requirePage(
   { header, bytes, count }: Page,
   { encoding }: DataPageHeader,
-  { codec, type }: ColumnMetaData,
-  path: readonly SchemaTree[],
+  { metadata: { codec, type }, path }: Column,
   compressors: Compressors,
 ): void {
   const reader = readerOf(decompressPage(bytes, header.uncompressed_page_size, codec, compressors));
@@ -105,8 +105,7 @@ function requirePage(
 
 function requirePageV2(
   { header, bytes, count }: Page,
-  { codec }: ColumnMetaData,
-  path: readonly SchemaTree[],
+  { metadata: { codec }, path }: Column,
   compressors: Compressors,
 ): void {
   const own = header.data_page_header_v2;

@@ -149,17 +149,18 @@ export class HeadCache {
   }
 
   #move(from: number, to: number, length: number, layers: readonly PagedLayer[]): void {
-    for (const [layer, { numHeads, headWidth }] of layers.entries()) {
+    for (const [layer, sizes] of layers.entries()) {
+      const { numHeads, headWidth } = sizes;
       const { key, value } = this.#layers[layer]!;
       for (let head = 0; head < numHeads; head++) {
-        const source = this.#placeOf(from, head, 0, numHeads, headWidth);
-        const target = this.#placeOf(to, head, 0, numHeads, headWidth);
+        const source = this.#placeOf(from, head, 0, sizes);
+        const target = this.#placeOf(to, head, 0, sizes);
         for (const { data } of [key, value]) data.copyWithin(target, source, source + length * headWidth);
       }
     }
   }
 
-  #placeOf(slot: number, head: number, token: number, numHeads: number, headWidth: number): number {
+  #placeOf(slot: number, head: number, token: number, { numHeads, headWidth }: PagedLayer): number {
     return ((slot * numHeads + head) * this.#sizes.capacity + token) * headWidth;
   }
 
@@ -173,17 +174,18 @@ export class HeadCache {
       const page = pages[Math.floor(token / PAGE_TOKENS)];
       if (page === undefined) return;
       const inPages = (page + 1) * PAGE_TOKENS + (token % PAGE_TOKENS);
-      for (const [layer, { numHeads, headWidth, key, value }] of layers.entries()) {
+      for (const [layer, paged] of layers.entries()) {
+        const { numHeads, headWidth, key, value } = paged;
         const own = this.#layers[layer]!;
         for (let head = 0; head < numHeads; head++) {
-          const paged = (inPages * numHeads + head) * headWidth;
-          const held = this.#placeOf(slot, head, token, numHeads, headWidth);
+          const place = (inPages * numHeads + head) * headWidth;
+          const held = this.#placeOf(slot, head, token, paged);
           if (from === "pages") {
-            copyNumbers(key, paged, own.key.data, held, headWidth);
-            copyNumbers(value, paged, own.value.data, held, headWidth);
+            copyNumbers(key, place, own.key.data, held, headWidth);
+            copyNumbers(value, place, own.value.data, held, headWidth);
           } else {
-            copyNumbers(own.key.data, held, key, paged, headWidth);
-            copyNumbers(own.value.data, held, value, paged, headWidth);
+            copyNumbers(own.key.data, held, key, place, headWidth);
+            copyNumbers(own.value.data, held, value, place, headWidth);
           }
         }
       }

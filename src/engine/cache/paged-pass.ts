@@ -130,7 +130,8 @@ export class PagedPass {
     if (layout === "heads") heads.append(count, layers);
     for (const [layer, own] of layers.entries()) {
       const fresh = this.#fresh.get(layer) ?? null;
-      for (const [row, sequence] of sequences.entries()) appendRow(own, sequence, row * count, count, fresh);
+      for (const [row, sequence] of sequences.entries())
+        appendRow(own, sequence, { first: row * count, count }, fresh);
       if (fresh) own.fresh = fresh;
     }
   }
@@ -140,8 +141,7 @@ export class PagedPass {
 function appendRow(
   { width, key, value }: PoolLayer,
   { numComputed, pages }: Sequence,
-  first: number,
-  count: number,
+  { first, count }: { readonly first: number; readonly count: number },
   fresh: CacheRows | null,
 ): void {
   for (let i = 0; i < count;) {

@@ -3,7 +3,6 @@
  */
 import type { ProgramSpec } from "../../graph/program.ts";
 import type { BuiltPart } from "../../models/graphs/built-part.ts";
-import type { Model } from "../../models/model.ts";
 import { PAST_KEY, PAST_VALUE } from "../../models/graphs/part-attention.ts";
 import type { PartGraph } from "../../models/graphs/part-graph.ts";
 import type { TensorRead } from "../../models/graphs/part-tensors.ts";
@@ -67,7 +66,7 @@ export async function compileGroups(
     const { key, make } = groupProgram(facts, layers, arithmetics);
     const { program, made } = await session.compile(key, () => {
       const { spec, made } = make();
-      const bind = (): Promise<WeightTensors> => bindConstants(session, adapter, layers, made, spec);
+      const bind = (): Promise<WeightTensors> => bindConstants(facts, layers, { spec, made });
       const constants = (): Promise<WeightTensors> => {
         const bound = read.then(bind);
         read = bound;
@@ -103,10 +102,11 @@ export function singleGroups(facts: GroupFacts): readonly Group[] | null {
 
 /** The program of some blocks. */
 function groupProgram(
-  { session, adapter, layout }: GroupFacts,
+  facts: GroupFacts,
   layers: readonly number[],
   arithmetics: readonly Arithmetic[],
 ): Makeable<readonly PartGraph[]> {
+  const { session, adapter, layout } = facts;
   const { model } = session;
   const kinds = layers.map((layer) => [
     model.layers[layer]?.kind,
@@ -117,7 +117,7 @@ function groupProgram(
   return {
     key: JSON.stringify(["block-stack", layout, kinds]),
     make: () => {
-      const blocks = layers.map((layer) => buildBlock(model, adapter, layer, arithmetics[layer]!, layout));
+      const blocks = layers.map((layer) => buildBlock(facts, layer, arithmetics[layer]!));
       return { spec: stackSpec(blocks, layout), made: blocks.map(({ part }) => part) };
     },
   };
@@ -153,19 +153,17 @@ function groupBlocks(
 
 /** Reads what the program of a group binds. */
 async function bindConstants(
-  session: Session,
-  adapter: AdapterView | null,
+  { session, adapter }: GroupFacts,
   layers: readonly number[],
-  parts: readonly PartGraph[],
-  spec: ProgramSpec,
+  { spec, made }: Pick<Group, "spec" | "made">,
 ): Promise<Record<string, HostTensor>> {
   const constants: Record<string, HostTensor> = {};
-  const inputs = byBlock(parts.length, spec.inputs);
-  for (const [index, part] of parts.entries()) {
+  const inputs = byBlock(made.length, spec.inputs);
+  for (const [index, part] of made.entries()) {
     const layer = layers[index]!;
     const own = adapter?.inputs(layer) ?? {};
     const bound = {
-      ...(await constantsOf(session, layer, part, inputs[index]!, own)),
+      ...(await constantsOf(session, layer, part.readsOf(inputs[index]!), own)),
       ...adapter?.constants(layer),
     };
     for (const [name, tensor] of Object.entries(bound)) constants[inBlock(index, name)] = tensor;
@@ -228,11 +226,9 @@ function groupLayers(
 }
 
 function buildBlock(
-  model: Model,
-  adapter: AdapterView | null,
+  { session: { model }, adapter, layout }: GroupFacts,
   layer: number,
   { product, isSmoothed }: Arithmetic,
-  layout: CacheLayout,
 ): BuiltPart {
   const built = model.buildBlock(layer, {
     ...PLAIN_PART,

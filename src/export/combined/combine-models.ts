@@ -90,7 +90,7 @@ export async function combineModels(
     if (base) refuseOtherBase(names[0]!, first, base);
     // What cannot be combined at all is found before anything is written.
     const [smallest] = [...first.tensors.values()].sort((a, b) => a.sizeBytes - b.sizeBytes);
-    if (smallest) await combineTensor(smallest.name, 0, plan, models, expression);
+    if (smallest) await combineTensor({ plan, models, expression }, smallest.name, 0);
     const shapes = [...first.tensors.values()].map(({ shape }) => numElements(shape));
     return {
       method: WHOLE_MODEL.name,
@@ -105,22 +105,30 @@ export async function combineModels(
             readBy: "transformers",
             provenance: await describeCombination(sum, paths, options, license),
           });
-          const files = modelFolderFiles({ ...combinedParts(plan, again, expression), card });
+          const files = modelFolderFiles({ ...combinedParts({ plan, models: again, expression }), card });
           await writeFolderAtomic(path, files, { isNew: true });
         }),
     };
   });
 }
 
+/** A plan with the models that it combines, open. */
+interface OpenCombination {
+  readonly plan: Plan;
+  readonly models: readonly Checkpoint[];
+  /** The sum as it was asked for. */
+  readonly expression: string;
+}
+
 /** The model of a plan, like the first of those that it is made of; a tensor is combined when it is written. */
-function combinedParts(plan: Plan, models: readonly Checkpoint[], expression: string) {
-  const { config, generationConfig, tokenizerFiles, tensors } = models[0]!;
+function combinedParts(combined: OpenCombination) {
+  const { config, generationConfig, tokenizerFiles, tensors } = combined.models[0]!;
   return {
     config: { ...config, dtype: "float32", torch_dtype: "float32" },
     generationConfig,
     tokenizerFiles,
     tensors: [...tensors.values()].map(({ name, shape }, position) => {
-      const load = (): Promise<HostTensor> => combineTensor(name, position, plan, models, expression);
+      const load = (): Promise<HostTensor> => combineTensor(combined, name, position);
       return [name, { dtype: "float32", shape, load }] as const;
     }),
   };
@@ -128,11 +136,9 @@ function combinedParts(plan: Plan, models: readonly Checkpoint[], expression: st
 
 /** The sum of a tensor over all models. @throws UsageError "usage/combine" for numbers that float32 cannot hold */
 async function combineTensor(
+  { plan, models, expression }: OpenCombination,
   name: string,
   position: number,
-  plan: Plan,
-  models: readonly Checkpoint[],
-  expression: string,
 ): Promise<HostTensor<"float32">> {
   const tensor = await combineFromStart(name, plan, await readAll(models, name), [position]);
   refuseInfinite(expression, name, tensor);

@@ -57,8 +57,8 @@ export async function readAdapterWeights(folder: Folder): Promise<WeightsFolder>
   }
   refuseNonNumbers(path, tensors);
   const { bySite, base, shared } = sortTensors(tensors, algebra);
-  const sites = readSites(path, bySite, method, options, storedTransposed);
-  refuseSurplus(path, base, method, options, algebra);
+  const sites = readSites(path, bySite, { method, options, storedTransposed });
+  refuseSurplus(path, base, { method, options });
   const baseName = config["base_model_name_or_path"];
   const notes = Object.fromEntries(
     [TEMPLATE_KEY, CODES_KEY, BASE_SAMPLE_KEY].flatMap((key) =>
@@ -78,9 +78,7 @@ export async function readAdapterWeights(folder: Folder): Promise<WeightsFolder>
 function readSites(
   path: string,
   bySite: ReadonlyMap<string, SiteTensors>,
-  method: Method,
-  options: unknown,
-  storedTransposed: boolean,
+  { method, options, storedTransposed }: Pick<AdapterWeights, "method" | "options" | "storedTransposed">,
 ): ReadonlyMap<string, SiteState<unknown>> {
   const algebra = algebraOf(method);
   // Only the base knows what the modules are for.
@@ -135,11 +133,9 @@ function sortTensors(
 function refuseSurplus(
   path: string,
   base: ReadonlyMap<string, Tensor>,
-  method: Method,
-  options: unknown,
-  { kind }: Algebra<unknown, unknown>,
+  { method, options }: Pick<AdapterWeights, "method" | "options">,
 ): void {
-  if (kind === "from-start") return;
+  if (algebraOf(method).kind === "from-start") return;
   const modules = modulesToSave(method, options) ?? [];
   for (const name of base.keys()) {
     const module = moduleOf(name);

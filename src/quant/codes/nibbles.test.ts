@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { joinNibbles, splitNibbles } from "./nibbles.ts";
 
 const [NUM_BLOCKS, NUM_BYTES, STRIDE] = [5, 32, 36];
+const SIZES = { numBlocks: NUM_BLOCKS, numBytes: NUM_BYTES, distance: 16 };
 
 test("joinNibbles() pairs neighbours on whole words and beside them, and splitNibbles() undoes it", () => {
   const bytes = Uint8Array.from({ length: NUM_BLOCKS * STRIDE }, (_, i) => (i * 37 + 11) % 256);
@@ -11,7 +12,7 @@ test("joinNibbles() pairs neighbours on whole words and beside them, and splitNi
     const data = new Uint8Array(bytes.length + offset + 4 - (offset % 4)).subarray(offset);
     data.set(bytes);
     const joined = new Uint8Array(NUM_BLOCKS * NUM_BYTES);
-    joinNibbles({ data, start: 4, stride: STRIDE }, { data: joined, start: 0, stride: NUM_BYTES }, 5, 32, 16);
+    joinNibbles({ data, start: 4, stride: STRIDE }, { data: joined, start: 0, stride: NUM_BYTES }, SIZES);
     return joined;
   };
   const joined = joinAt(0);
@@ -28,9 +29,7 @@ test("joinNibbles() pairs neighbours on whole words and beside them, and splitNi
   splitNibbles(
     { data: joined, start: 0, stride: NUM_BYTES },
     { data: back, start: 4, stride: STRIDE },
-    5,
-    32,
-    16,
+    SIZES,
   );
   for (let block = 0; block < NUM_BLOCKS; block++) {
     const from = 4 + block * STRIDE;

@@ -14,18 +14,20 @@ export interface Runs {
   readonly stride: number;
 }
 
-/** Copies runs of `numBytes` code bytes, one for each block, from ggml's order to that of planes. */
-export function joinNibbles(
-  from: Runs,
-  to: Runs,
-  numBlocks: number,
-  numBytes: number,
-  distance: number,
-): void {
+/** How codes lie in runs. */
+export interface RunSizes {
+  /** One run each. */
+  readonly numBlocks: number;
+  /** Code bytes of a run. */
+  readonly numBytes: number;
+  readonly distance: number;
+}
+
+/** Copies runs from ggml's order to that of planes. */
+export function joinNibbles(from: Runs, to: Runs, sizes: RunSizes): void {
+  const { numBlocks, numBytes, distance } = sizes;
   const [words, into32] = [wordsOf(from), wordsOf(to)];
-  if (words && into32 && distance % 8 === 0) {
-    return joinWords(words, into32, numBlocks, numBytes / 4, distance / 4);
-  }
+  if (words && into32 && distance % 8 === 0) return joinWords(words, into32, sizes);
   const [source, target] = [from.data, to.data];
   const half = distance / 2;
   for (let block = 0; block < numBlocks; block++) {
@@ -58,14 +60,9 @@ function wordsOf({ data, start, stride }: Runs): WordRuns | null {
 }
 
 /** `joinNibbles`, eight codes at a time: two words of the source give one of their low and one of their high halves. */
-function joinWords(
-  from: WordRuns,
-  to: WordRuns,
-  numBlocks: number,
-  numWords: number,
-  distance: number,
-): void {
+function joinWords(from: WordRuns, to: WordRuns, { numBlocks, ...inBytes }: RunSizes): void {
   const [source, target] = [from.words, to.words];
+  const [numWords, distance] = [inBytes.numBytes / 4, inBytes.distance / 4];
   const half = distance / 2;
   for (let block = 0; block < numBlocks; block++) {
     let at = from.start + block * from.stride;
@@ -87,14 +84,8 @@ function pairLow(word: number): number {
   return (pairs & 0xff) | ((pairs >>> 8) & 0xff00);
 }
 
-/** Copies runs of `numBytes` code bytes, one for each block, back to ggml's order. */
-export function splitNibbles(
-  from: Runs,
-  to: Runs,
-  numBlocks: number,
-  numBytes: number,
-  distance: number,
-): void {
+/** Copies runs back to ggml's order. */
+export function splitNibbles(from: Runs, to: Runs, { numBlocks, numBytes, distance }: RunSizes): void {
   const [source, target] = [from.data, to.data];
   const half = distance / 2;
   for (let block = 0; block < numBlocks; block++) {

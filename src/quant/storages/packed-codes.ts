@@ -10,7 +10,7 @@ import { hostTensor, type HostTensor } from "../../runtime/host-tensor.ts";
 import { type AffineKind, fitFloat16, type HoldCodes } from "../affine/affine.ts";
 import { float32ToBfloat16, FLOAT16_VALUES, widen } from "../codes/half.ts";
 import { unpackRow } from "../codes/pack-codes.ts";
-import { type Planes, plane } from "../planes.ts";
+import { plane } from "../planes.ts";
 import type { Storage } from "../storage.ts";
 
 /** Codes that fill whole bytes, whatever their bits. */
@@ -27,39 +27,35 @@ export function packedCodes<N extends string>(name: N, bits: CodeBits): Storage 
     blockBytes: bits,
     unpack: noRawLayout,
     pack: noRawLayout,
-    dequantize: (planes, first, end, into) => dequantizePacked(bits, planes, first, end, into),
+    dequantize: dequantizerOf(bits),
     quantize: "read-only",
     affine: affineOfPacked(bits),
   };
 }
 
-function dequantizePacked(
-  bits: CodeBits,
-  planes: Planes,
-  first: number,
-  end: number,
-  into: Float32Array,
-): void {
-  const { shape, data: packed } = plane(planes, "codes", "uint8");
-  const zero = plane(planes, "zero", "uint8").data;
-  const scale = scaleReader(planes["scale"]!);
-  const rowBytes = shape.at(-1)!;
-  const columns = (rowBytes * 8) / bits;
-  const rowGroups = planes["scale"]!.shape.at(-1)!;
-  const groupSize = columns / rowGroups;
-  const row = new Uint8Array(columns);
-  let held = -1;
-  for (let element = first * UNIT, i = 0; element < end * UNIT;) {
-    const rowIndex = Math.floor(element / columns);
-    if (rowIndex !== held) unpackRow(packed, rowIndex * rowBytes, bits, row);
-    held = rowIndex;
-    let column = element - rowIndex * columns;
-    const group = Math.floor(column / groupSize);
-    const at = rowIndex * rowGroups + group;
-    const [s, z] = [scale(at), zero[at]!];
-    const stop = Math.min((group + 1) * groupSize, column + end * UNIT - element);
-    for (element += stop - column; column < stop; column++, i++) into[i] = (row[column]! - z) * s;
-  }
+function dequantizerOf(bits: CodeBits): Storage["dequantize"] {
+  return (planes, first, end, into) => {
+    const { shape, data: packed } = plane(planes, "codes", "uint8");
+    const zero = plane(planes, "zero", "uint8").data;
+    const scale = scaleReader(planes["scale"]!);
+    const rowBytes = shape.at(-1)!;
+    const columns = (rowBytes * 8) / bits;
+    const rowGroups = planes["scale"]!.shape.at(-1)!;
+    const groupSize = columns / rowGroups;
+    const row = new Uint8Array(columns);
+    let held = -1;
+    for (let element = first * UNIT, i = 0; element < end * UNIT;) {
+      const rowIndex = Math.floor(element / columns);
+      if (rowIndex !== held) unpackRow(packed, rowIndex * rowBytes, bits, row);
+      held = rowIndex;
+      let column = element - rowIndex * columns;
+      const group = Math.floor(column / groupSize);
+      const at = rowIndex * rowGroups + group;
+      const [s, z] = [scale(at), zero[at]!];
+      const stop = Math.min((group + 1) * groupSize, column + end * UNIT - element);
+      for (element += stop - column; column < stop; column++, i++) into[i] = (row[column]! - z) * s;
+    }
+  };
 }
 
 function scaleReader({ dtype, data }: HostTensor): (at: number) => number {

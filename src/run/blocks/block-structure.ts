@@ -100,6 +100,6 @@ export function compileOfBlock<T extends { readonly part: PartGraph }>(
 ): Promise<Compiled<T>> {
   return session.compile(key, () => {
     const { spec, made } = make();
-    return { spec, made, constants: () => constantsOf(session, layer, made.part, spec.inputs) };
+    return { spec, made, constants: () => constantsOf(session, layer, made.part.readsOf(spec.inputs)) };
   });
 }

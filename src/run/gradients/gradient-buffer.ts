@@ -53,6 +53,13 @@ export interface GradientGroup {
 
 type Trained = Pick<Adapter, "groups" | "parameters" | "memory">;
 
+/** By what gradients are added up and measured. */
+interface Sums {
+  readonly sums: VectorSums;
+  readonly squares: Squares;
+  readonly rowSums: RowSums;
+}
+
 export class GradientBuffer {
   /** Groups in the order of those of the adapter. */
   readonly groups: readonly (GradientGroup & { readonly present: boolean[] })[];
@@ -69,13 +76,12 @@ export class GradientBuffer {
   isLast = false;
 
   private constructor(
-    engine: Engine,
     { groups, parameters, memory }: Trained,
     pool: BufferPool,
-    { sums, squares }: { readonly sums: VectorSums; readonly squares: Squares },
+    { sums, squares, rowSums }: Sums,
     slicing: Slicing,
   ) {
-    this.#rowSums = new RowSums(engine, pool);
+    this.#rowSums = rowSums;
     this.#pool = pool;
     this.#sums = sums;
     this.#squares = squares;
@@ -103,8 +109,8 @@ export class GradientBuffer {
     pool: BufferPool,
     slicing: Slicing = UNSLICED,
   ): Promise<GradientBuffer> {
-    const programs = { sums: await VectorSums.create(engine), squares: await Squares.create(engine) };
-    return new GradientBuffer(engine, adapter, pool, programs, slicing);
+    const [sums, squares] = [await VectorSums.create(engine), await Squares.create(engine)];
+    return new GradientBuffer(adapter, pool, { sums, squares, rowSums: new RowSums(engine, pool) }, slicing);
   }
 
   /** Forgets what was collected: the next step begins. */
@@ -180,7 +186,7 @@ export class GradientBuffer {
         if (!slice.isWritten) slice.view.data.fill(0);
         slice.isWritten = true;
         const rows = places.map((i) => Number(rowNumbers[i]) - slice.from);
-        if (places.length > 0) await this.#rowSums.add(slice.view, rows, x, places, width);
+        if (places.length > 0) await this.#rowSums.add(slice.view, rows, { data: x, rows: places }, width);
         slice.part.squares = null;
         await this.#measureLast([slice]);
       });

@@ -5,6 +5,12 @@ import type { BufferPool } from "../../runtime/memory/buffer-pool.ts";
 import type { Engine, Program } from "../../runtime/engine.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 
+/** Some rows of a matrix. */
+interface PickedRows {
+  readonly data: Float32Array;
+  readonly rows: readonly number[];
+}
+
 export class RowSums {
   readonly #engine: Engine;
   readonly #pool: BufferPool;
@@ -16,12 +22,11 @@ export class RowSums {
     this.#pool = pool;
   }
 
-  /** Adds rows `places` of x to as many rows of a table, of which one may come several times. */
+  /** Adds rows to as many of a table, of which one may come several times. */
   async add(
     table: HostTensor<"float32">,
     rows: readonly number[],
-    x: Float32Array,
-    places: readonly number[],
+    terms: PickedRows,
     width: number,
   ): Promise<void> {
     // The rows that are changed, then as many more as there are repeated numbers, so that sizes are always those of the pass.
@@ -31,12 +36,14 @@ export class RowSums {
     const sum = this.#pool.acquire("float32", [rows.length, width]);
     const added = this.#pool.acquire("float32", [rows.length, width]);
     const numbers = this.#pool.acquire("int64", [rows.length]);
-    copyRows(table.data, changed, before.data, changed.keys(), width);
-    copyRows(x, places, added.data, places.keys(), width);
+    copyRows({ data: table.data, rows: changed }, before.data, width);
+    copyRows(terms, added.data, width);
     for (const [i, row] of rows.entries()) numbers.data[i] = BigInt(placeOf.get(row)!);
     const program = await this.#program(width);
     await program.run({ table: before, x: added, rows: numbers }, { sum });
-    copyRows(sum.data, changed.keys(), table.data, changed, width);
+    for (const [i, row] of changed.entries()) {
+      table.data.set(sum.data.subarray(i * width, (i + 1) * width), row * width);
+    }
     this.#pool.release(before, sum, added, numbers);
   }
 
@@ -60,15 +67,7 @@ export class RowSums {
   }
 }
 
-/** Copies rows from their places to others. */
-function copyRows(
-  from: Float32Array,
-  fromRows: Iterable<number>,
-  to: Float32Array,
-  toRows: Iterable<number>,
-  width: number,
-): void {
-  const places = [...toRows];
-  for (const [i, row] of [...fromRows].entries())
-    to.set(from.subarray(row * width, (row + 1) * width), places[i]! * width);
+/** Copies picked rows one after another. */
+function copyRows({ data, rows }: PickedRows, to: Float32Array, width: number): void {
+  for (const [i, row] of rows.entries()) to.set(data.subarray(row * width, (row + 1) * width), i * width);
 }
