@@ -9,7 +9,7 @@ import type { SiteSpec } from "../models/graphs/sites.ts";
 import type { FactorPair } from "../peft/algebra/contract.ts";
 import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
 
-export type Matrix = HostTensor<"float32">;
+export type FloatMatrix = HostTensor<"float32">;
 
 /** The change of each module, scale · up · down, by its whole path. */
 export type Factors = ReadonlyMap<string, FactorPair>;
@@ -77,7 +77,7 @@ export function unlikeModel(path: string, found: string, expected: string): Form
 }
 
 /** The transpose of a matrix; fresh memory. */
-export function turned({ shape, data }: Matrix): Matrix {
+export function turned({ shape, data }: FloatMatrix): FloatMatrix {
   const [numRows, numColumns] = dimsOf(shape, 2);
   return hostTensor("float32", [numColumns, numRows], transposed(data, numRows, numColumns));
 }

@@ -18,7 +18,7 @@ import { recordBase } from "./adapters/base-record.ts";
 import * as adapterFolder from "./adapters/adapter-folder.ts";
 import { describeFileName, wrongContents } from "./contents.ts";
 import { type Checkpoint, GGUF_ENDING } from "./checkpoint/checkpoint.ts";
-import { type ModelParts, modelFolderFiles } from "./checkpoint/model-folder-files.ts";
+import { type ModelFolderParts, modelFolderFiles } from "./checkpoint/model-folder-files.ts";
 import { type LoadOptions, loadWeights } from "./checkpoint/load-model.ts";
 import * as checkpoints from "./checkpoint/open-checkpoint.ts";
 import { type FolderOptions, writeFileAtomic, writeFolderAtomic } from "./files/atomic.ts";
@@ -101,7 +101,7 @@ export async function withHeadOf(checkpoint: Checkpoint, adapter: string | undef
 /** Writes an ordinary Hugging Face model folder, whole or not at all. @throws as `writeFolderAtomic` */
 export async function writeModel(
   path: string,
-  parts: ModelParts,
+  parts: ModelFolderParts,
   options?: Pick<FolderOptions, "isNew">,
 ): Promise<void> {
   await writeFolderAtomic(path, modelFolderFiles(parts), options);

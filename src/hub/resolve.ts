@@ -14,7 +14,7 @@ import { FailedError, UsageError } from "../errors.ts";
 import { showValue } from "../messages/expected.ts";
 import { entryFolder, modelsFolderOf } from "./models-folder.ts";
 import { parseModelName } from "./model-name.ts";
-import type { PullProgress, Source } from "./source.ts";
+import type { PullProgress, ModelSource } from "./source.ts";
 import { SOURCES } from "./sources.ts";
 
 /** The model used when none is named. */
@@ -30,7 +30,7 @@ export interface ResolveOptions {
   readonly timeoutMs?: number;
   /** Whether to hold what is in the cache against its checksums, which takes a while; its sizes are looked at anyway. */
   readonly verify?: boolean;
-  readonly sources?: readonly Source[];
+  readonly sources?: readonly ModelSource[];
 }
 
 /** Of what opens models too, whose options are others' as well. */

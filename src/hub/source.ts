@@ -45,7 +45,7 @@ export interface Unreachable {
 }
 
 /** One place that models come from. */
-export interface Source {
+export interface ModelSource {
   readonly name: string;
   /** Finds a model; `null` when this source does not deal in models of that name. */
   find(model: ModelName, context: SourceContext): Promise<Found | Unreachable | null>;

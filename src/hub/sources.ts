@@ -5,11 +5,11 @@ import { hubOutline } from "./sources/hub-outline.ts";
 import { hub } from "./sources/hub.ts";
 import { localPath } from "./sources/local-path.ts";
 import { knownPackages } from "./sources/package-mirror.ts";
-import type { Source } from "./source.ts";
+import type { ModelSource } from "./source.ts";
 
-export const SOURCES: readonly Source[] = [localPath, cache, hfCache, hub, knownPackages];
+export const SOURCES: readonly ModelSource[] = [localPath, cache, hfCache, hub, knownPackages];
 
 /** The same for who needs no weights, such as a plan: of a model on the hub only the small files are fetched where they are enough. */
-export const OUTLINE_SOURCES: readonly Source[] = SOURCES.map((source) =>
+export const OUTLINE_SOURCES: readonly ModelSource[] = SOURCES.map((source) =>
   source === hub ? hubOutline : source,
 );

@@ -70,7 +70,7 @@ export interface SessionOptions {
 }
 
 /** What a program is compiled from. */
-export interface Source<T> {
+export interface ProgramSource<T> {
   readonly spec: ProgramSpec;
   readonly made: T;
   /** Reads the inputs that never change, which stay as they are as long as the session. */
@@ -208,7 +208,7 @@ export class Session {
   }
 
   /** Compiles a program, or returns the one of this key. Keys of unlike programs must differ. */
-  compile<T>(key: string, make: () => Source<T>): Promise<Compiled<T>> {
+  compile<T>(key: string, make: () => ProgramSource<T>): Promise<Compiled<T>> {
     let compiled = this.#programs.get(key) as Promise<Compiled<T>> | undefined;
     if (!compiled) {
       compiled = this.#compile(key, make);
@@ -217,7 +217,7 @@ export class Session {
     return compiled;
   }
 
-  async #compile<T>(key: string, make: () => Source<T>): Promise<Compiled<T>> {
+  async #compile<T>(key: string, make: () => ProgramSource<T>): Promise<Compiled<T>> {
     this.requireOpen(`compile a program for model "${this.base.name}"`);
     const { spec, made, constants } = make();
     const bound = (await constants?.()) ?? {};

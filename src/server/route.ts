@@ -12,7 +12,7 @@ import { readable } from "../printable.ts";
 import { ApiError } from "./api-error.ts";
 import type { ApiRole } from "./access/api-keys.ts";
 import { describeJsonFault } from "./requests/json-fault.ts";
-import type { Resumed } from "./running-requests.ts";
+import type { ResumedRequest } from "./running-requests.ts";
 import type { ServerState } from "./server-state.ts";
 
 /** Who may call a route: everybody, or, if keys are asked for, those with a key of at least this role. */
@@ -55,7 +55,7 @@ export interface Call<B, Q> {
   /** Whether clients have to send a key, as things stand. */
   readonly asksForKey: () => Promise<boolean>;
   /** What another server has written already; unless given it is a new request. */
-  readonly resumed?: Resumed;
+  readonly resumed?: ResumedRequest;
 }
 
 export type Route = RouteBody<z.ZodType, z.ZodObject>;

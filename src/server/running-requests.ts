@@ -20,7 +20,7 @@ export interface MovedRequest {
 }
 
 /** What another server has written of a request that goes on here. */
-export type Resumed = Pick<MovedRequest, "id" | "created" | "written_ids" | "written_log_probs">;
+export type ResumedRequest = Pick<MovedRequest, "id" | "created" | "written_ids" | "written_log_probs">;
 
 /** What has been told of a text that was stopped. */
 export interface StoppedText {

@@ -10,7 +10,7 @@ import { after } from "node:test";
 import { hub } from "../../src/hub/sources/hub.ts";
 import { FailedError } from "../../src/errors.ts";
 import { waitFor } from "../process/wait-for.ts";
-import type { Source, StartTimer } from "../../src/hub/source.ts";
+import type { ModelSource, StartTimer } from "../../src/hub/source.ts";
 import { resolveModel, type ResolveOptions } from "../../src/hub/resolve.ts";
 
 /** For hubs that answer: on a busy machine that may take long. */
@@ -33,7 +33,7 @@ export class HeldTimers {
   readonly #running = new Map<object, { readonly call: () => void; readonly delayMs: number }>();
 
   /** The hub as a source, with these timers. */
-  get sources(): readonly Source[] {
+  get sources(): readonly ModelSource[] {
     const start: StartTimer = (call, delayMs) => {
       this.delaysMs.push(delayMs);
       const timer = (): void => void this.#running.delete(timer);

@@ -4,7 +4,7 @@
  * Without colours trained text stands as [+text+] and cut text as [-text-].
  */
 import type { ClassExample } from "../../data/examples/class-example.ts";
-import { type Comparison, promptLength, type Sequence } from "../../data/examples/comparison.ts";
+import { type Comparison, promptLength, type ComparedExample } from "../../data/examples/comparison.ts";
 import type { DataKind, UnitOptions } from "../../data/examples/data-kinds.ts";
 import type { Example } from "../../data/examples/example.ts";
 import { type ExamplePiece, describeExample } from "../../data/examples/show.ts";
@@ -14,7 +14,7 @@ import type { Tokenizer } from "../../data/tokenizer/tokenizer.ts";
 import type { CommandIO } from "../command.ts";
 
 /** What text data become: something to show by itself, or several that are compared. */
-type ShownSequence = Example | Sequence | ClassExample;
+type ShownSequence = Example | ComparedExample | ClassExample;
 export type TextUnit = ShownSequence | Comparison;
 
 /** An example as training takes it, or examples that are compared. */
@@ -108,7 +108,7 @@ export function showUnit(unit: CutUnit, { tokenizer, classes }: UnitOptions, io:
 
 /** A text that is judged has no trained token: all of it is read. */
 function describe(sequence: ShownSequence, tokenizer: Tokenizer): ReturnType<typeof describeExample> {
-  const example: Example | Sequence =
+  const example: Example | ComparedExample =
     "weights" in sequence ? sequence : { ...sequence, weights: new Float32Array(sequence.ids.length) };
   return describeExample(example, tokenizer);
 }

@@ -5,7 +5,7 @@ import { hostTensor } from "../../runtime/host-tensor.ts";
 import { NO_LABEL, toBatch } from "./batch.ts";
 import { rowLength } from "../examples/training-unit.ts";
 import type { ClassExample } from "../examples/class-example.ts";
-import type { Sequence } from "../examples/comparison.ts";
+import type { ComparedExample } from "../examples/comparison.ts";
 import { makeExample, type Example } from "../examples/example.ts";
 
 const source = { file: "x.jsonl", line: 1 };
@@ -57,7 +57,7 @@ describe("toBatch()", () => {
   });
 
   it("says of each label its weight and its sequence, and of each sequence its group and role", () => {
-    const side = (role: Sequence["role"], group: number): Sequence => ({
+    const side = (role: ComparedExample["role"], group: number): ComparedExample => ({
       ...makeExample([1, 2, 3], (i) => (i === 1 ? 0.5 : 2), source),
       role,
       group,

@@ -4,7 +4,7 @@ import type { Model } from "../../models/model.ts";
 import { showClasses, unnamedClasses } from "./class-names.ts";
 import type { RowSource } from "../formats/parsed-row.ts";
 import { isRecord, jsonKind, type RawFields, readString, rowError } from "../rows/row-error.ts";
-import type { ClassRow, RowForm } from "../rows/rows.ts";
+import type { ClassRow, RowFormat } from "../rows/rows.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 
 /** A text with its class. */
@@ -31,7 +31,7 @@ export function readClassLabel({ label }: RawFields): string | number | null {
   return (typeof label === "string" && label !== "") || typeof label === "number" ? label : null;
 }
 
-export const CLASS_FORMS: readonly RowForm<ClassRow>[] = [
+export const CLASS_FORMS: readonly RowFormat<ClassRow>[] = [
   {
     keys: '{"text", "label"}',
     matches: (row) => "text" in row && "label" in row,

@@ -8,14 +8,19 @@ import {
   mismatch,
   promptLength,
   type Role,
-  type Sequence,
+  type ComparedExample,
 } from "./comparison.ts";
 import { makeExample } from "./example.ts";
 
 const source = { file: "x.jsonl", line: 1 };
 const BOS = 1;
 
-function sequence(role: Role, prompt: readonly number[], answer: readonly number[], group = 0): Sequence {
+function sequence(
+  role: Role,
+  prompt: readonly number[],
+  answer: readonly number[],
+  group = 0,
+): ComparedExample {
   const ids = [...prompt, ...answer];
   return { ...makeExample(ids, (i) => i >= prompt.length, source), role, group };
 }
@@ -57,7 +62,7 @@ describe("fitComparison()", () => {
         (prompt, chosen, rejected, max) => {
           const whole = pair(prompt, chosen, rejected);
           const { sequences } = fit(whole, max);
-          const [a, b] = sequences as [Sequence, Sequence];
+          const [a, b] = sequences as [ComparedExample, ComparedExample];
           assert.ok(a.ids.length <= max && b.ids.length <= max);
           assert.equal(promptLength(a), promptLength(b));
           assert.deepEqual(a.ids.slice(0, promptLength(a)), b.ids.slice(0, promptLength(b)));

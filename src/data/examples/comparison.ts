@@ -13,7 +13,7 @@ export const ROLES = ["target", "chosen", "rejected", "desirable", "undesirable"
 export type Role = (typeof ROLES)[number];
 
 /** An example with its part in a comparison. */
-export interface Sequence extends Example {
+export interface ComparedExample extends Example {
   readonly role: Role;
   /** Number of the group, which no other row of the data set has. */
   readonly group: number;
@@ -21,7 +21,7 @@ export interface Sequence extends Example {
 
 /** Sequences that stay in one micro-batch. */
 export interface Comparison {
-  readonly sequences: readonly Sequence[];
+  readonly sequences: readonly ComparedExample[];
   readonly source: RowSource;
 }
 
@@ -81,7 +81,7 @@ export function isTelling({ sequences }: Comparison): boolean {
  * Joins each prompt with the answer of the sequence before it, the first with the last one's: what the divergence of a
  * model from its reference is estimated on. One sequence alone has no other's answer, so nothing comes of it.
  */
-export function mismatch(sequences: readonly Sequence[], maxLength: number): Sequence[] {
+export function mismatch(sequences: readonly ComparedExample[], maxLength: number): ComparedExample[] {
   if (sequences.length < 2) return [];
   return sequences.map((sequence, i) => {
     const other = sequences.at(i - 1)!;

@@ -15,7 +15,7 @@ import {
 import { type Comparison, fitComparison, isTelling, type Role } from "./comparison.ts";
 import { countTrained, type Example, type ExampleOptions, toExample } from "./example.ts";
 import { JUDGED_FORMS, PREFERENCE_FORMS } from "../rows/preference-rows.ts";
-import { type OtherRows, type RowForm, readRow, type TargetRow } from "../rows/rows.ts";
+import { type OtherRows, type RowFormat, readRow, type TargetRow } from "../rows/rows.ts";
 import { TARGET_FORMS } from "../rows/target-rows.ts";
 
 /** What each kind of data becomes. */
@@ -40,7 +40,7 @@ export interface UnitOptions extends ExampleOptions {
 export interface DataKind<U> {
   /** What it is, for the documentation. */
   readonly summary: string;
-  readonly forms: readonly RowForm<unknown>[];
+  readonly forms: readonly RowFormat<unknown>[];
   /** Reads a row at its full length. @throws usage/data, usage/chat-template */
   toUnit(value: unknown, options: UnitOptions, source: RowSource): U;
   /** Whether its sequences are compared with others, so that they stay together. */
@@ -86,7 +86,7 @@ const COMPARISONS = {
 };
 
 /** Every kind of rows but one: what the data may have been made for instead. */
-function kindsBesides(forms: readonly RowForm<unknown>[]): OtherRows[] {
+function kindsBesides(forms: readonly RowFormat<unknown>[]): OtherRows[] {
   return Object.values(DATA_KINDS).filter((kind) => kind.forms !== forms);
 }
 

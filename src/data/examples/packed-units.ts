@@ -6,7 +6,7 @@
  */
 import { sequencesOf, type TrainingUnit } from "./training-unit.ts";
 import type { ClassExample } from "./class-example.ts";
-import { ROLES, type Sequence } from "./comparison.ts";
+import { ROLES, type ComparedExample } from "./comparison.ts";
 import type { Example } from "./example.ts";
 
 /** Units of a file, or of a piece of one, in order. S sequences, U units, N tokens. */
@@ -127,7 +127,7 @@ export function unpackUnits(packed: PackedUnits, file: string): TrainingUnit[] {
       ...sequence,
       role: ROLES[roles[first + i]!]!,
       group: source.line,
-    })) as Sequence[];
+    })) as ComparedExample[];
     return { sequences: compared, source };
   });
 }

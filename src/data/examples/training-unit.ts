@@ -2,18 +2,20 @@
 import { z } from "zod";
 import { argument } from "../../messages/arguments.ts";
 import type { ClassExample } from "./class-example.ts";
-import type { Comparison, Sequence } from "./comparison.ts";
+import type { Comparison, ComparedExample } from "./comparison.ts";
 import { countTrained, type Example } from "./example.ts";
 import type { ImageExample } from "./images.ts";
 
 /** What a model is trained on: tokens to write, tokens to judge, or an image. */
-export type TrainingExample = Example | Sequence | ClassExample | ImageExample;
+export type TrainingExample = Example | ComparedExample | ClassExample | ImageExample;
 
 /** What stays together in a micro-batch: an example, or some that are compared. */
 export type TrainingUnit = TrainingExample | Comparison;
 
 /** The sequences of a unit: those that are compared, or itself. */
-export function sequencesOf<E extends TrainingExample>(unit: E | Comparison): readonly (E | Sequence)[] {
+export function sequencesOf<E extends TrainingExample>(
+  unit: E | Comparison,
+): readonly (E | ComparedExample)[] {
   return "sequences" in unit ? unit.sequences : [unit];
 }
 

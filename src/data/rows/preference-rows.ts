@@ -5,7 +5,7 @@
  */
 import { formatJson } from "../../format/files/json-file.ts";
 import { jsonKind, isRecord, type RawFields, rowError } from "./row-error.ts";
-import type { JudgedRow, PreferenceRow, RowForm, TargetRow } from "./rows.ts";
+import type { JudgedRow, PreferenceRow, RowFormat, TargetRow } from "./rows.ts";
 import { promptWith, readJudgement } from "./target-rows.ts";
 
 /** Weights change how much a token is learned; a comparison knows only which tokens are an answer. */
@@ -87,7 +87,7 @@ function readOpenAi(row: RawFields): PreferenceRow {
   return pair(input["messages"], row["preferred_output"], row["non_preferred_output"], input);
 }
 
-export const PREFERENCE_FORMS: readonly RowForm<PreferenceRow>[] = [
+export const PREFERENCE_FORMS: readonly RowFormat<PreferenceRow>[] = [
   {
     keys: '{"prompt", "chosen", "rejected"}',
     matches: (row) => "prompt" in row && "chosen" in row && "rejected" in row,
@@ -112,7 +112,7 @@ function readVerdict(label: unknown): boolean | null {
   return label === 0 || label === "0" ? false : readJudgement(label);
 }
 
-export const JUDGED_FORMS: readonly RowForm<JudgedRow>[] = [
+export const JUDGED_FORMS: readonly RowFormat<JudgedRow>[] = [
   {
     keys: '{"prompt", "completion", "label"}',
     matches: (row) => "prompt" in row && "completion" in row && "label" in row,

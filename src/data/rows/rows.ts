@@ -38,7 +38,7 @@ export interface ClassRow {
 }
 
 /** One form of rows of a kind. */
-export interface RowForm<R> {
+export interface RowFormat<R> {
   /** The keys, as people are shown them. */
   readonly keys: string;
   matches(row: RawFields): boolean;
@@ -49,7 +49,7 @@ export interface RowForm<R> {
 /** Rows of another kind of data, and what they are. */
 export interface OtherRows {
   readonly summary: string;
-  readonly forms: readonly RowForm<unknown>[];
+  readonly forms: readonly RowFormat<unknown>[];
 }
 
 /**
@@ -58,7 +58,7 @@ export interface OtherRows {
  */
 export function readRow<R>(
   value: unknown,
-  forms: readonly RowForm<R>[],
+  forms: readonly RowFormat<R>[],
   others: readonly OtherRows[] = [],
 ): R {
   const names = forms.map(({ keys }) => keys);

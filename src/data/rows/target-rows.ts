@@ -2,7 +2,7 @@
 import { parseJson } from "../formats/long-integer.ts";
 import { checkTurns, type Message, readMessages, type WeightedMessage } from "./messages.ts";
 import { isRecord, jsonKind, type RawFields, readString, rowError } from "./row-error.ts";
-import { type RowForm, readRow, type TargetRow } from "./rows.ts";
+import { type RowFormat, readRow, type TargetRow } from "./rows.ts";
 
 /** Checks a conversation and reads the tools beside it. @throws usage/data */
 function chat(messages: readonly WeightedMessage[], row: RawFields): TargetRow {
@@ -97,7 +97,7 @@ function readAlpaca(row: RawFields): TargetRow {
   return chat(messages, row);
 }
 
-export const TARGET_FORMS: readonly RowForm<TargetRow>[] = [
+export const TARGET_FORMS: readonly RowFormat<TargetRow>[] = [
   {
     keys: '{"messages"}',
     matches: (row) => "messages" in row,

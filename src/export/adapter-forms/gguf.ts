@@ -20,7 +20,7 @@ import { hostTensor } from "../../runtime/host-tensor.ts";
 import { headsOfModel } from "../merged/gguf-sources.ts";
 import {
   type AdapterForm,
-  type Matrix,
+  type FloatMatrix,
   cannotConvert,
   cannotHold,
   requireSite,
@@ -38,7 +38,12 @@ function rulesOf({ family: { gguf: rules, modelType } }: Model): GgufRules {
 }
 
 /** Moves the rows of B as those of the matrix lie in the model's file, or back. */
-function movedRows(up: Matrix, change: GgufChange | null, model: Model, which: "undo" | "redo"): Matrix {
+function movedRows(
+  up: FloatMatrix,
+  change: GgufChange | null,
+  model: Model,
+  which: "undo" | "redo",
+): FloatMatrix {
   if (change !== "query-rows" && change !== "key-rows") return up;
   const stored = { storage: "f32", shape: up.shape, planes: { data: up } } as const;
   const moved = TENSOR_CHANGES[change][which](stored, headsOfModel(model));
@@ -71,8 +76,8 @@ function requireAdapter({ path, metadata }: GgufFile, { architecture }: GgufRule
 }
 
 /** The halves of each tensor of the model, by its name in files. @throws FormatError "format/tensor" for anything else */
-async function readHalves(file: GgufFile): Promise<Map<string, { down: Matrix; up: Matrix }>> {
-  const halves = new Map<string, { a?: Matrix; b?: Matrix }>();
+async function readHalves(file: GgufFile): Promise<Map<string, { down: FloatMatrix; up: FloatMatrix }>> {
+  const halves = new Map<string, { a?: FloatMatrix; b?: FloatMatrix }>();
   for (const tensor of file.tensors.values()) {
     const { of, half } = /^(?<of>.+)\.lora_(?<half>[ab])$/.exec(tensor.name)?.groups ?? {};
     if (of === undefined)

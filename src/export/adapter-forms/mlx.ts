@@ -18,7 +18,7 @@ import { widen } from "../../quant/codes/half.ts";
 import { hostTensor } from "../../runtime/host-tensor.ts";
 import {
   type AdapterForm,
-  type Matrix,
+  type FloatMatrix,
   cannotConvert,
   cannotHold,
   requireSite,
@@ -40,7 +40,7 @@ function withCommonForm(
   { down, up, scale }: FactorPair,
   rank: number,
   common: number,
-): { a: Matrix; b: Matrix } {
+): { a: FloatMatrix; b: FloatMatrix } {
   const a = turned(down);
   const [inFeatures, own] = dimsOf(a.shape, 2);
   const outFeatures = sizeAt(up.shape, 0);
@@ -66,7 +66,7 @@ function keyOf(module: string, model: Model): string {
 }
 
 /** @throws FormatError "format/tensor" when it is missing, or of no float type */
-async function readMatrix(file: Safetensors, name: string): Promise<Matrix> {
+async function readMatrix(file: Safetensors, name: string): Promise<FloatMatrix> {
   const tensor = await file.read(name);
   if (/float/.test(tensor.dtype)) return widen(tensor);
   throw unlikeModel(file.path, `${tensor.dtype} of "${name}"`, "a float type");
@@ -115,7 +115,7 @@ export const mlx: AdapterForm = {
     const [first] = [...factors.values()].map(({ scale }) => scale);
     // A scale of 0 is that of a module without a change: it is no scale for the others.
     const scale = first === undefined || first === 0 ? 1 : first;
-    const tensors = [...factors].flatMap(([module, pair]): [string, Matrix][] => {
+    const tensors = [...factors].flatMap(([module, pair]): [string, FloatMatrix][] => {
       const { a, b } = withCommonForm(pair, rank, scale);
       return [
         [`${module}.lora_a`, a],

@@ -18,7 +18,7 @@ export const MODEL_FILES = [
 ] as const;
 
 /** Parts of a model folder to write. */
-export interface ModelParts {
+export interface ModelFolderParts {
   readonly config: Record<string, unknown>;
   readonly generationConfig: Record<string, unknown> | null;
   readonly tokenizerFiles: TokenizerFiles | null;
@@ -28,7 +28,7 @@ export interface ModelParts {
 }
 
 /** Plans the files of an ordinary Hugging Face model folder; tensors may be made one by one. */
-export function modelFolderFiles(parts: ModelParts): FolderFile[] {
+export function modelFolderFiles(parts: ModelFolderParts): FolderFile[] {
   const { config, generationConfig, tokenizerFiles, tensors, card } = parts;
   const files: FolderFile[] = [
     safetensorsFile("model.safetensors", tensors),

@@ -1,10 +1,10 @@
 /** @file Source: models that were pulled before, or that somebody put into the folder of models by hand. */
 import { findDamage } from "../download/manifest.ts";
 import { entryFolder, modelInFolder } from "../models-folder.ts";
-import { unreachable, type Source } from "../source.ts";
+import { unreachable, type ModelSource } from "../source.ts";
 
 /** Finds models in the cache folder. */
-export const cache: Source = {
+export const cache: ModelSource = {
   name: "cache",
   async find(model, context) {
     if (model.repository === null) return null;

@@ -11,7 +11,7 @@ import type { Environment } from "../../environment.ts";
 import { findSnapshot, MAIN } from "../hf-snapshots.ts";
 import { expandHome } from "../model-name.ts";
 import { modelInFolder } from "../models-folder.ts";
-import { unreachable, type Source } from "../source.ts";
+import { unreachable, type ModelSource } from "../source.ts";
 
 /** Folder in which Hugging Face's tools keep what they fetched. */
 function hubCacheOf(env: Environment): string {
@@ -22,7 +22,7 @@ function hubCacheOf(env: Environment): string {
 }
 
 /** Finds models that transformers, huggingface_hub and others fetched. */
-export const hfCache: Source = {
+export const hfCache: ModelSource = {
   name: "Hugging Face cache",
   async find(model, context) {
     if (model.repository === null) return null;

@@ -9,10 +9,10 @@ import { nodeFolder } from "../../format/files/node-folder.ts";
 import { HUB_NAME, copyFromHub } from "../download/hub-copy.ts";
 import { findDamage } from "../download/manifest.ts";
 import { entryFolder, outlinesFolderOf } from "../models-folder.ts";
-import type { Source } from "../source.ts";
+import type { ModelSource } from "../source.ts";
 
 /** Finds what a plan needs of a model on the hub. */
-export const hubOutline: Source = {
+export const hubOutline: ModelSource = {
   name: HUB_NAME,
   async find(model, context) {
     if (model.repository === null) return null;

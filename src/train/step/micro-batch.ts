@@ -3,7 +3,7 @@ import { z } from "zod";
 import { type Batch, layRows } from "../../data/batches/batch.ts";
 import { checkArguments, lazily } from "../../messages/arguments.ts";
 import { sequencesOf, type TrainingUnit, UNIT_LIST } from "../../data/examples/training-unit.ts";
-import { mismatch, type Sequence } from "../../data/examples/comparison.ts";
+import { mismatch, type ComparedExample } from "../../data/examples/comparison.ts";
 import { fillRows } from "./fill-rows.ts";
 
 const ARGUMENTS = lazily(() => z.strictObject({ units: UNIT_LIST }));
@@ -37,7 +37,7 @@ export function mismatchedBatches(
   maxLength: number,
 ): Batch[] {
   const sequences = microBatches.map((units) =>
-    units.flatMap((unit) => sequencesOf(unit).filter((one): one is Sequence => "role" in one)),
+    units.flatMap((unit) => sequencesOf(unit).filter((one): one is ComparedExample => "role" in one)),
   );
   const others = mismatch(sequences.flat(), maxLength);
   if (others.length === 0) return [];

@@ -1,15 +1,15 @@
 /** @file Tells whether no value can have both of two shapes. It finds the simple cases only. */
 import { hasNone } from "../rules/number-range.ts";
-import { type JsonType, type Shape, type View, isNever, meet, propertyOf, typeOf } from "./shape.ts";
+import { type JsonType, type ValueShape, type View, isNever, meet, propertyOf, typeOf } from "./shape.ts";
 
 /** Levels of objects in which properties that tell them apart are looked for. */
 const MAX_DEPTH = 4;
 
 /** Whether surely no value has both shapes. */
 export function areDisjoint(
-  a: Shape,
-  b: Shape,
-  shapesOf: (view: View) => readonly Shape[],
+  a: ValueShape,
+  b: ValueShape,
+  shapesOf: (view: View) => readonly ValueShape[],
   depth = 0,
 ): boolean {
   const both = meet(a, b);
@@ -34,7 +34,7 @@ export function areDisjoint(
 }
 
 /** Whether a shape surely has no value of a type, by its bounds. */
-function isEmpty(type: JsonType, { bounds, minLength, maxLength, minItems, maxItems }: Shape): boolean {
+function isEmpty(type: JsonType, { bounds, minLength, maxLength, minItems, maxItems }: ValueShape): boolean {
   if (type === "integer" || type === "number") return hasNone(bounds);
   return (type === "string" && minLength > maxLength) || (type === "array" && minItems > maxItems);
 }

@@ -2,7 +2,7 @@
 import type { Place } from "../rules/automaton.ts";
 import type { JsonRules } from "../rules/json-rules.ts";
 import { addOtherNames } from "./other-names.ts";
-import { type Shape, type View, isNever, othersOf, propertyOf } from "./shape.ts";
+import { type ValueShape, type View, isNever, othersOf, propertyOf } from "./shape.ts";
 
 /**
  * Adds an object: the properties that the schema names, in its order, and then others where they may be.
@@ -11,7 +11,7 @@ import { type Shape, type View, isNever, othersOf, propertyOf } from "./shape.ts
 export function addMembers(
   json: JsonRules,
   from: Place,
-  shape: Shape,
+  shape: ValueShape,
   valueOf: (view: View) => Place,
 ): Place {
   const { members } = shape;
@@ -41,7 +41,7 @@ export function addMembers(
 }
 
 /** Names of properties that a schema lists or asks for. */
-function namesOf({ members, required }: Shape): string[] {
+function namesOf({ members, required }: ValueShape): string[] {
   return [...new Set([...members.flatMap(({ properties }) => [...properties.keys()]), ...required])];
 }
 
@@ -49,7 +49,7 @@ function namesOf({ members, required }: Shape): string[] {
 function addNamed(
   json: JsonRules,
   from: Place,
-  shape: Shape,
+  shape: ValueShape,
   valueOf: (view: View) => Place,
 ): { readonly none: Place; readonly some: Place } {
   const { book } = json;

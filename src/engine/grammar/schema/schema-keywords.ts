@@ -2,7 +2,7 @@
 import { rounded } from "../../../data/formats/long-integer.ts";
 import { UsageError } from "../../../errors.ts";
 import { NO_BOUNDS } from "../rules/number-range.ts";
-import { ANYTHING, JSON_TYPES, type JsonType, type Shape, type Source } from "./shape.ts";
+import { ANYTHING, JSON_TYPES, type JsonType, type ValueShape, type LocatedSchema } from "./shape.ts";
 
 /** A schema that cannot be held; `path` is a JSON pointer to where. */
 export class SchemaError extends UsageError {
@@ -32,7 +32,7 @@ export function textsOf(value: unknown, path: string): string[] {
 }
 
 /** Reads the schemas in a list such as `anyOf`, each with its path; none where it is not there. @throws SchemaError */
-export function partsOf(fields: Fields, key: string, path: string): Source[] {
+export function partsOf(fields: Fields, key: string, path: string): LocatedSchema[] {
   const parts = fields[key] ?? [];
   if (!Array.isArray(parts) || (fields[key] !== undefined && parts.length === 0)) {
     throw new SchemaError(`${path}/${key}`, "is not a list of schemas", "Give at least one.");
@@ -74,7 +74,7 @@ export function multiplesOf(fields: Fields, path: string): number[] {
 }
 
 /** Reads the bounds of numbers. @throws SchemaError */
-export function boundsOf(fields: Fields, path: string): Shape["bounds"] {
+export function boundsOf(fields: Fields, path: string): ValueShape["bounds"] {
   const bound = (key: string): number | null => {
     const value = rounded(fields[key]);
     if (value === undefined) return null;

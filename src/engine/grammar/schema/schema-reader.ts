@@ -20,7 +20,7 @@ import {
   textsOf,
   typesOf,
 } from "./schema-keywords.ts";
-import { ANYTHING, type Shape, type Source, type View, meet, typeOf } from "./shape.ts";
+import { ANYTHING, type ValueShape, type LocatedSchema, type View, meet, typeOf } from "./shape.ts";
 
 const [MAX_TEXT, MAX_DEPTH, MAX_SHAPES] = [1 << 16, 64, 256];
 /** Keywords that say nothing of what a value is. */
@@ -42,7 +42,7 @@ const READ = new Set(
 export class SchemaReader {
   readonly #root: unknown;
   /** Shapes by the path of their schema. */
-  readonly #known = new Map<string, readonly Shape[]>();
+  readonly #known = new Map<string, readonly ValueShape[]>();
   readonly #members = new MemberReader();
 
   /** @throws SchemaError for a schema that is too large */
@@ -52,17 +52,17 @@ export class SchemaReader {
   }
 
   /** All shapes of what satisfies some schemas. @throws SchemaError */
-  shapesOf(view: View): readonly Shape[] {
+  shapesOf(view: View): readonly ValueShape[] {
     return this.#shapesOf(view, new Set());
   }
 
-  #shapesOf(view: View, inside: ReadonlySet<string>): readonly Shape[] {
-    let shapes: readonly Shape[] = [ANYTHING];
+  #shapesOf(view: View, inside: ReadonlySet<string>): readonly ValueShape[] {
+    let shapes: readonly ValueShape[] = [ANYTHING];
     for (const source of view) shapes = meetAll(shapes, this.#shapesOfOne(source, inside), source.path);
     return shapes;
   }
 
-  #shapesOfOne(source: Source, inside: ReadonlySet<string>): readonly Shape[] {
+  #shapesOfOne(source: LocatedSchema, inside: ReadonlySet<string>): readonly ValueShape[] {
     const { schema, path } = source;
     if (schema === true) return [ANYTHING];
     if (schema === false) return [];
@@ -76,8 +76,8 @@ export class SchemaReader {
       if (READ.has(key) || NOTES.has(key) || isSilent(key, fields[key])) continue;
       throw new SchemaError(`${path}/${key}`, "is a keyword that is not supported", `Leave out ${key}.`);
     }
-    let shapes: readonly Shape[] = [this.#ownShape(fields, path, within)];
-    const add = (more: readonly Shape[]): void => void (shapes = meetAll(shapes, more, path));
+    let shapes: readonly ValueShape[] = [this.#ownShape(fields, path, within)];
+    const add = (more: readonly ValueShape[]): void => void (shapes = meetAll(shapes, more, path));
     if (fields["$ref"] !== undefined) add(this.#shapesOfOne(this.#resolve(fields["$ref"], path), within));
     for (const part of partsOf(fields, "allOf", path)) add(this.#shapesOfOne(part, within));
     if (fields["anyOf"] !== undefined) {
@@ -89,9 +89,9 @@ export class SchemaReader {
   }
 
   /** Exactly one holds where no value satisfies two. */
-  #oneOf(parts: readonly Source[], inside: ReadonlySet<string>): readonly Shape[] {
+  #oneOf(parts: readonly LocatedSchema[], inside: ReadonlySet<string>): readonly ValueShape[] {
     const shapes = parts.map((part) => this.#shapesOfOne(part, inside));
-    const shapesOf = (view: View): readonly Shape[] => this.shapesOf(view);
+    const shapesOf = (view: View): readonly ValueShape[] => this.shapesOf(view);
     for (const [i, own] of shapes.entries()) {
       for (const [j, other] of shapes.slice(0, i).entries()) {
         const areApart = own.every((a) => other.every((b) => areDisjoint(a, b, shapesOf)));
@@ -108,7 +108,7 @@ export class SchemaReader {
   }
 
   /** The names that properties may have; null: all. */
-  #namesOf(source: Source, inside: ReadonlySet<string>): readonly string[] | null {
+  #namesOf(source: LocatedSchema, inside: ReadonlySet<string>): readonly string[] | null {
     const shapes = this.#shapesOfOne(source, inside).filter(({ types }) => types.has("string"));
     if (shapes.some(({ literals, ...rest }) => literals === null && saysNothing(rest))) return null;
     const names = shapes.map(({ literals, ...rest }) => (saysNothing(rest) ? literals : null));
@@ -122,7 +122,7 @@ export class SchemaReader {
     return names.flatMap((some) => (some ?? []).filter((name) => typeof name === "string"));
   }
 
-  #resolve(ref: unknown, path: string): Source {
+  #resolve(ref: unknown, path: string): LocatedSchema {
     const pointer = typeof ref === "string" && ref.startsWith("#") ? ref.slice(1) : null;
     let schema = this.#root;
     for (const step of pointer?.split("/").slice(1) ?? []) {
@@ -141,9 +141,9 @@ export class SchemaReader {
   }
 
   /** What the keywords of a schema say, but for its choices and references. */
-  #ownShape(fields: Fields, path: string, inside: ReadonlySet<string>): Shape {
+  #ownShape(fields: Fields, path: string, inside: ReadonlySet<string>): ValueShape {
     const count = (key: string, otherwise: number): number => countOf(fields, key, path) ?? otherwise;
-    const under = (key: string): Source => ({ schema: fields[key], path: `${path}/${key}` });
+    const under = (key: string): LocatedSchema => ({ schema: fields[key], path: `${path}/${key}` });
     const names =
       fields["propertyNames"] === undefined ? null : this.#namesOf(under("propertyNames"), inside);
     const pattern = textOf(fields, "pattern", path, "Give a regular expression.");
@@ -176,7 +176,7 @@ export class SchemaReader {
 }
 
 /** Whether all strings have a shape, but for its literals. */
-function saysNothing({ minLength, maxLength, patterns }: Omit<Shape, "literals">): boolean {
+function saysNothing({ minLength, maxLength, patterns }: Omit<ValueShape, "literals">): boolean {
   return minLength === 0 && maxLength === Infinity && patterns.length === 0;
 }
 
@@ -186,7 +186,7 @@ function isSilent(key: string, value: unknown): boolean {
 }
 
 /** What satisfies one of each. */
-function meetAll(a: readonly Shape[], b: readonly Shape[], path: string): readonly Shape[] {
+function meetAll(a: readonly ValueShape[], b: readonly ValueShape[], path: string): readonly ValueShape[] {
   const shapes = a.flatMap((one) => b.flatMap((other) => meet(one, other) ?? []));
   if (shapes.length <= MAX_SHAPES) return shapes;
   throw new SchemaError(
@@ -211,7 +211,7 @@ function requireSmall(root: unknown): void {
 }
 
 /** Whether a literal has one of the types of a shape. */
-export function hasType(value: unknown, { types }: Shape): boolean {
+export function hasType(value: unknown, { types }: ValueShape): boolean {
   const type = typeOf(value);
   return types.has(type) || (type === "integer" && types.has("number"));
 }

@@ -13,7 +13,7 @@ import { STRING_FORMATS } from "./string-formats.ts";
 import { PatternFault, addPattern } from "../rules/pattern-rules.ts";
 import { SchemaError } from "./schema-keywords.ts";
 import { SchemaReader, hasType } from "./schema-reader.ts";
-import { type JsonType, type Shape, type View, typeOf } from "./shape.ts";
+import { type JsonType, type ValueShape, type View, typeOf } from "./shape.ts";
 import { MAX_UNIQUE, addUnique } from "./unique-items.ts";
 
 /** Where a bound is larger, no more than this is written. */
@@ -55,7 +55,7 @@ class SchemaRules {
     });
   }
 
-  #shape(from: Place, shape: Shape, view: View): Place {
+  #shape(from: Place, shape: ValueShape, view: View): Place {
     const ways = shape.literals
       ? this.#literals(shape, view).map((text) => (at: Place) => this.#book.text(at, text))
       : [...shape.types].map((type) => (at: Place) => this.#type(at, type, shape, view));
@@ -63,13 +63,13 @@ class SchemaRules {
   }
 
   /** JSON of the values of which it is one. */
-  #literals(shape: Shape, view: View): string[] {
+  #literals(shape: ValueShape, view: View): string[] {
     return (shape.literals ?? [])
       .filter((value) => hasType(value, shape) && this.#holds(value, shape, view))
       .map((value) => JSON.stringify(value));
   }
 
-  #type(from: Place, type: JsonType, shape: Shape, view: View): Place {
+  #type(from: Place, type: JsonType, shape: ValueShape, view: View): Place {
     switch (type) {
       case "null":
         return this.#book.text(from, "null");
@@ -98,7 +98,7 @@ class SchemaRules {
   }
 
   /** Whether a literal is what the other keywords beside it ask for. */
-  #holds(value: unknown, shape: Shape, view: View): boolean {
+  #holds(value: unknown, shape: ValueShape, view: View): boolean {
     const number = rounded(value);
     if (typeof number === "number") {
       const isStep = shape.multiples.length === 0 || isMultiple(number, this.#step(shape, view, "number"));
@@ -121,7 +121,7 @@ class SchemaRules {
     return true;
   }
 
-  #step({ multiples }: Shape, view: View, type: NumberType): Step {
+  #step({ multiples }: ValueShape, view: View, type: NumberType): Step {
     const step = commonStep(multiples, type);
     if (step) return step;
     const path = `${view.at(-1)?.path ?? ""}/multipleOf`;
@@ -132,7 +132,7 @@ class SchemaRules {
     );
   }
 
-  #string(from: Place, { patterns, formats, minLength, maxLength }: Shape, view: View): Place {
+  #string(from: Place, { patterns, formats, minLength, maxLength }: ValueShape, view: View): Place {
     if (maxLength < minLength) return this.#book.place();
     const hasLength = minLength > 0 || maxLength < Infinity;
     const limit = patterns.length > 0 ? MOST_BY_PATTERN : MOST_CHARACTERS;
@@ -154,7 +154,7 @@ class SchemaRules {
     }
   }
 
-  #array(from: Place, { firstItems, items, minItems, maxItems, unique }: Shape): Place {
+  #array(from: Place, { firstItems, items, minItems, maxItems, unique }: ValueShape): Place {
     const book = this.#book;
     if (maxItems < minItems) return book.place();
     if (unique !== null && maxItems > 1) {
@@ -217,6 +217,6 @@ function tooManyUnique(path: string): SchemaError {
   );
 }
 
-function isBound({ bounds }: Shape): boolean {
+function isBound({ bounds }: ValueShape): boolean {
   return Object.values(bounds).some((bound) => Number.isFinite(bound));
 }

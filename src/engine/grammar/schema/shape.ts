@@ -10,13 +10,13 @@ export const JSON_TYPES = ["null", "boolean", "integer", "number", "string", "ar
 export type JsonType = (typeof JSON_TYPES)[number];
 
 /** A schema, and its path in the whole. */
-export interface Source {
+export interface LocatedSchema {
   readonly schema: unknown;
   readonly path: string;
 }
 
 /** Schemas that must all hold; none: anything does. */
-export type View = readonly Source[];
+export type View = readonly LocatedSchema[];
 
 /** What one object of a schema says of properties by their names. */
 export interface Members {
@@ -33,7 +33,7 @@ export interface PatternMember {
   hasMatch(name: string): boolean;
 }
 
-export interface Shape {
+export interface ValueShape {
   /** "number" includes "integer". */
   readonly types: ReadonlySet<JsonType>;
   /** The values that it may be; null: any. */
@@ -60,7 +60,7 @@ export interface Shape {
 }
 
 /** The shape of any value. */
-export const ANYTHING: Shape = {
+export const ANYTHING: ValueShape = {
   types: new Set(JSON_TYPES.filter((type) => type !== "integer")),
   literals: null,
   bounds: NO_BOUNDS,
@@ -97,12 +97,12 @@ export function typeOf(value: unknown): JsonType {
 }
 
 /** What a shape says of a property. */
-export function propertyOf({ members }: Shape, name: string): View {
+export function propertyOf({ members }: ValueShape, name: string): View {
   return members.flatMap((each) => viewIn(each, each.properties.get(name), (one) => one.hasMatch(name)));
 }
 
 /** What a shape says of properties that it does not name, in whose names some of its patterns are found; null: nothing. */
-export function othersOf({ members }: Shape, found: ReadonlySet<string>): View | null {
+export function othersOf({ members }: ValueShape, found: ReadonlySet<string>): View | null {
   const isFound = ({ pattern }: PatternMember): boolean => found.has(pattern);
   const isSaid = members.some(({ additional, byPattern }) => additional !== null || byPattern.some(isFound));
   return isSaid ? members.flatMap((each) => viewIn(each, undefined, isFound)) : null;
@@ -123,10 +123,10 @@ export function isNever(view: View | null): boolean {
 }
 
 /** The shape of what satisfies both of two shapes; null: nothing does. */
-export function meet(a: Shape, b: Shape): Shape | null {
+export function meet(a: ValueShape, b: ValueShape): ValueShape | null {
   const types = commonTypes(a.types, b.types);
   if (types.size === 0) return null;
-  const both = (of: (shape: Shape) => View): View => [...of(a), ...of(b)];
+  const both = (of: (shape: ValueShape) => View): View => [...of(a), ...of(b)];
   return {
     types,
     literals: commonLiterals(a.literals, b.literals),
@@ -148,7 +148,7 @@ export function meet(a: Shape, b: Shape): Shape | null {
   };
 }
 
-function commonLiterals(a: Shape["literals"], b: Shape["literals"]): Shape["literals"] {
+function commonLiterals(a: ValueShape["literals"], b: ValueShape["literals"]): ValueShape["literals"] {
   if (a === null || b === null) return a ?? b;
   const texts = new Set(b.map((value) => JSON.stringify(value)));
   return a.filter((value) => texts.has(JSON.stringify(value)));

@@ -21,7 +21,7 @@ import { ROPE_TENSORS } from "./gguf-rope.ts";
 import { buildTokenizerFiles } from "./gguf-tokenizer.ts";
 
 /** Where a tensor comes from. */
-interface Source {
+interface TensorOrigin {
   readonly tensor: GgufTensor;
   readonly change: Exclude<GgufChange, "stacked"> | null;
 }
@@ -42,8 +42,8 @@ function unstack(path: string, tensor: GgufTensor): GgufTensor[] {
 }
 
 /** Finds the tensors of the model. @throws FormatError "format/tensor" for one that the family does not have */
-function listSources(file: GgufFile, rules: GgufRules): ReadonlyMap<string, Source> {
-  const sources = new Map<string, Source>();
+function listSources(file: GgufFile, rules: GgufRules): ReadonlyMap<string, TensorOrigin> {
+  const sources = new Map<string, TensorOrigin>();
   for (const tensor of file.tensors.values()) {
     if (ROPE_TENSORS.has(tensor.name)) continue;
     const found = translateName(rules, tensor.name);
@@ -63,7 +63,7 @@ function listSources(file: GgufFile, rules: GgufRules): ReadonlyMap<string, Sour
   return sources;
 }
 
-function describe(name: string, { tensor, change }: Source): TensorInfo {
+function describe(name: string, { tensor, change }: TensorOrigin): TensorInfo {
   const { shape, storage } = change === null ? tensor : TENSOR_CHANGES[change].turn(tensor);
   return { name, shape, storage, sizeBytes: storedBytes(STORAGES[storage], shape) };
 }
@@ -95,10 +95,10 @@ async function toCheckpoint(file: GgufFile): Promise<Checkpoint> {
 /** Reads tensors as folders have them: what the file has changed is undone. */
 function readersOf(
   file: GgufFile,
-  sources: ReadonlyMap<string, Source>,
+  sources: ReadonlyMap<string, TensorOrigin>,
   heads: NumHeads,
 ): { readonly read: Checkpoint["read"]; readonly readInto: NonNullable<Checkpoint["readInto"]> } {
-  const find = (name: string): Source => requireTensor(sources, name, file.path);
+  const find = (name: string): TensorOrigin => requireTensor(sources, name, file.path);
   const read = async (name: string, memory?: Planes): Promise<StoredTensor> => {
     const { tensor, change } = find(name);
     if (change === null) return await file.read(tensor, memory);

@@ -13,9 +13,9 @@ import { ALPHA, THETA, coefficientsIn, tensorsFrom } from "./numbers.ts";
 import type { RoadLayout } from "./coefficients.ts";
 
 /** A block by rows. */
-type Matrix = readonly [number, number, number, number];
+type PairMatrix = readonly [number, number, number, number];
 
-const IDENTITY: Matrix = [1, 0, 0, 1];
+const IDENTITY: PairMatrix = [1, 0, 0, 1];
 /** Eigenvalues nearer than this, of their size, are one. */
 const SAME = 1e-6;
 
@@ -83,21 +83,21 @@ function numOutputs<S extends RoadLayout>({ tensors, options }: SiteState<S>): n
   return tensors[THETA]!.data.length / (options.variant === "road_4" ? 2 : 1);
 }
 
-function blocksOf<S extends RoadLayout>(state: SiteState<S>): Matrix[] {
+function blocksOf<S extends RoadLayout>(state: SiteState<S>): PairMatrix[] {
   const { c, s } = coefficientsIn(state);
   return pairsOf(state).map(([a, b]) => [c[a]!, -s[a]!, s[b]!, c[b]!]);
 }
 
-function multiply([a, b, c, d]: Matrix, [e, f, g, h]: Matrix): Matrix {
+function multiply([a, b, c, d]: PairMatrix, [e, f, g, h]: PairMatrix): PairMatrix {
   return [a * e + b * g, a * f + b * h, c * e + d * g, c * f + d * h];
 }
 
 /** The real power of a block; null, or not finite, where there is none. */
-function powerOf(block: Matrix, weight: number): Matrix | null {
+function powerOf(block: PairMatrix, weight: number): PairMatrix | null {
   const [a, b, c, d] = block;
   const det = a * d - b * c;
   if (Number.isInteger(weight)) {
-    let square: Matrix = weight < 0 ? [d / det, -b / det, -c / det, a / det] : block;
+    let square: PairMatrix = weight < 0 ? [d / det, -b / det, -c / det, a / det] : block;
     let power = IDENTITY;
     for (let left = Math.abs(weight); left > 0; left = Math.floor(left / 2)) {
       if (left % 2 === 1) power = multiply(square, power);

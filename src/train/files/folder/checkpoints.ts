@@ -16,7 +16,7 @@ import type { RunState } from "../../loop/run-state.ts";
 import { entriesOf, removeEntry } from "./folder-entries.ts";
 import { manifestFile } from "./manifest.ts";
 import { type OptimizerState, optimizerFile } from "./optimizer-file.ts";
-import { type Resumed, STATE_FILE, readCheckpoint } from "./read-checkpoint.ts";
+import { type ResumedRun, STATE_FILE, readCheckpoint } from "./read-checkpoint.ts";
 
 /** What is added to the name of a checkpoint from which no run can be resumed. */
 const DAMAGED = ".damaged";
@@ -95,7 +95,7 @@ export class Checkpoints {
    * damaged.
    */
   async resume(
-    into: Resumed,
+    into: ResumedRun,
     cutLogs: (state: RunState) => Promise<void>,
     tell: (note: string) => void,
   ): Promise<RunState> {

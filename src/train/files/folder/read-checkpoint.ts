@@ -11,7 +11,7 @@ import { OPTIMIZER_FILE, type OptimizerState, readOptimizer } from "./optimizer-
 export const STATE_FILE = "trainer_state.json";
 
 /** What a checkpoint is read into, and what it must have been made with. */
-export interface Resumed {
+export interface ResumedRun {
   readonly adapter: Adapter;
   readonly optimizer: OptimizerState;
   readonly settings: Readonly<Record<string, unknown>>;
@@ -24,7 +24,7 @@ export interface Resumed {
  * @throws UsageError "usage/resume" when it was made with other settings; FormatError when it is damaged: adapter and
  * optimizer may then hold a part of it
  */
-export async function readCheckpoint(folder: string, step: number, into: Resumed): Promise<RunState> {
+export async function readCheckpoint(folder: string, step: number, into: ResumedRun): Promise<RunState> {
   const state = await readRunState(folder, step);
   requireSameSettings(folder, state.settings, into.settings);
   requireLonger(folder, step, into.totalSteps);

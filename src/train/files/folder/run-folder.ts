@@ -15,7 +15,7 @@ import type { LogEntry, LogFormat } from "../../logs/log-format.ts";
 import { LOG_FORMATS } from "../../logs/log-formats.ts";
 import { Checkpoints, type Trained, isOfCheckpoints, trainedFiles } from "./checkpoints.ts";
 import { entriesOf, removeEntry } from "./folder-entries.ts";
-import type { Resumed } from "./read-checkpoint.ts";
+import type { ResumedRun } from "./read-checkpoint.ts";
 import { OF_A_RUN, OF_A_RUN_ALONE, SAMPLES } from "./run-files.ts";
 import { RunLogs } from "./run-logs.ts";
 
@@ -109,7 +109,7 @@ export class RunFolder {
   }
 
   /** Goes on from a checkpoint; as `Checkpoints.resume`. */
-  resume(into: Resumed, tell: (note: string) => void): Promise<RunState> {
+  resume(into: ResumedRun, tell: (note: string) => void): Promise<RunState> {
     return this.checkpoints.resume(into, (state) => this.#cutLogs(state), tell);
   }
 
