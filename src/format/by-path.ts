@@ -52,7 +52,7 @@ export async function openCheckpoint(path: string): Promise<Checkpoint> {
   if (await isFolder(path)) return await checkpoints.openCheckpoint(nodeFolder(path));
   if (path.endsWith(GGUF_ENDING))
     return await checkpoints.openGgufIn(nodeFolder(dirname(path)), basename(path));
-  throw wrongContents("open", "model", path, describeFileName(path), "a model folder or a .gguf file");
+  throw wrongContents("open model", path, describeFileName(path), "a model folder or a .gguf file");
 }
 
 /** The same, and a folder with a configuration and no weights, of which nothing can be read: enough for a plan. @throws as `openOutline` */
@@ -123,7 +123,7 @@ async function adapterFolderAt(path: string): Promise<Folder> {
       { hint: "Check the path: an adapter is a folder on this machine.", cause: error },
     );
   }
-  if (isFile) throw wrongContents("read", "adapter", path, describeFileName(path), "an adapter folder");
+  if (isFile) throw wrongContents("read adapter", path, describeFileName(path), "an adapter folder");
   return nodeFolder(path);
 }
 

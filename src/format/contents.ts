@@ -127,19 +127,14 @@ export function describeFileName(path: string): Contents {
     : { kind: "other", what: "a file", hint: "Give the folder that holds it." };
 }
 
-/** The error of something that is not what was expected; `verb` and `thing` begin the sentence. */
+/** The error of something that is not what was expected; `action` begins the sentence: `open model`. */
 export function wrongContents(
-  verb: string,
-  thing: string,
+  action: string,
   path: string,
   { what, hint }: Contents,
   expected: string,
 ): FormatError {
-  return new FormatError(
-    "format/file",
-    `Cannot ${verb} ${thing} "${path}": it is ${what}, expected ${expected}`,
-    {
-      hint,
-    },
-  );
+  return new FormatError("format/file", `Cannot ${action} "${path}": it is ${what}, expected ${expected}`, {
+    hint,
+  });
 }

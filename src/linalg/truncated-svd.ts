@@ -50,7 +50,7 @@ export function truncatedSvd(
   const across = transposed(weight, rows, columns);
   // The smaller side first: [size, other].
   const [wide, tall] = isWide ? [along, across] : [across, along];
-  const vectors = leadingVectors(wide, tall, size, rank, random);
+  const vectors = leadingVectors({ wide, tall, size }, rank, random);
   return vectors.map((vector) => {
     const image = multiply(tall, [vector])[0]!;
     const value = Math.sqrt(dot(image, image));
@@ -72,18 +72,26 @@ function wholeSvd(weight: Float32Array, rows: number, columns: number, rank: num
   }));
 }
 
-/** The leading eigenvectors of W Wᵀ, W [size, other] given with its transpose. */
-function leadingVectors(
-  wide: Float64Array,
-  tall: Float64Array,
-  size: number,
-  rank: number,
-  random: Random,
-): Float64Array[] {
-  const basis: Float64Array[] = [];
-  const images: Float64Array[] = [];
-  // Products of the basis with its images, lower triangle.
-  const products: number[][] = [];
+/** W [size, other] with its transpose. */
+interface BothWays {
+  readonly wide: Float64Array;
+  readonly tall: Float64Array;
+  readonly size: number;
+}
+
+/** The span in which eigenvectors of W Wᵀ are looked for. */
+interface Subspace {
+  readonly basis: Float64Array[];
+  /** W Wᵀ of each vector of the basis. */
+  readonly images: Float64Array[];
+  /** Products of the basis with its images, lower triangle. */
+  readonly products: number[][];
+}
+
+/** The leading eigenvectors of W Wᵀ. */
+function leadingVectors({ wide, tall, size }: BothWays, rank: number, random: Random): Float64Array[] {
+  const space: Subspace = { basis: [], images: [], products: [] };
+  const { basis, images, products } = space;
   let next = Array.from({ length: BLOCK }, () => new Float64Array(size));
   for (let numBlocks = 1; ; numBlocks++) {
     const block = orthonormal(next, basis, random);
@@ -95,7 +103,7 @@ function leadingVectors(
     }
     const isWhole = basis.length === size;
     if (isWhole || (numBlocks % BLOCKS_PER_CHECK === 0 && basis.length >= 2 * rank)) {
-      const found = ritz(basis, images, products, rank, isWhole);
+      const found = ritz(space, rank, { isWhole });
       if (found) return found;
     }
     next = image.slice(0, size - basis.length).map((each) => each.slice());
@@ -104,11 +112,9 @@ function leadingVectors(
 
 /** The leading eigenvectors within the span of the basis, or null when one is none yet. */
 function ritz(
-  basis: readonly Float64Array[],
-  images: readonly Float64Array[],
-  products: readonly (readonly number[])[],
+  { basis, images, products }: Subspace,
   rank: number,
-  isWhole: boolean,
+  { isWhole }: { readonly isWhole: boolean },
 ): Float64Array[] | null {
   const matrix = Matrix.zeros(basis.length, basis.length);
   products.forEach((row, i) => row.forEach((value, j) => matrix.set(i, j, value).set(j, i, value)));

@@ -13,6 +13,12 @@ import { type StemProgram, stemProgram, trainsStem } from "./stem-program.ts";
 /** Ids int64 [B, T] of tokens, or pixels [B, C, H, W] of images: what the model's stem reads. */
 export type ModelInput = HostTensor<"int64"> | HostTensor<"float32">;
 
+interface StemPrograms {
+  readonly forward: Compiled<StemProgram>;
+  /** Null: nothing of it is trained. */
+  readonly backward: Compiled<StemProgram> | null;
+}
+
 export class Embedding {
   readonly #session: Session;
   readonly #adapter: AdapterView | null;
@@ -23,8 +29,7 @@ export class Embedding {
   private constructor(
     session: Session,
     adapter: AdapterView | null,
-    forward: Compiled<StemProgram>,
-    backward: Compiled<StemProgram> | null,
+    { forward, backward }: StemPrograms,
     tensors: Readonly<Record<string, HostTensor>>,
   ) {
     this.#session = session;
@@ -47,13 +52,8 @@ export class Embedding {
       ? await session.compile(key("stem-backward"), () => stemProgram(session, adapter, "backward"))
       : null;
     const frozen = Object.keys(part.tensors).filter((name) => !(name in own));
-    return new Embedding(
-      session,
-      adapter,
-      forward,
-      backward,
-      await session.weights.readOutsideBlocks(frozen),
-    );
+    const tensors = await session.weights.readOutsideBlocks(frozen);
+    return new Embedding(session, adapter, { forward, backward }, tensors);
   }
 
   /** Whether anything of it is trained. */

@@ -1,8 +1,9 @@
 /** @file Tables outside the blocks that are too large to be held whole in float32. */
 import { numElements } from "../graph/shape.ts";
+import type { WeightSource } from "../models/base/base-model.ts";
 import type { Model } from "../models/model.ts";
 import type { Compute } from "../nn/compute.ts";
-import { type StorageName, STORAGES } from "../quant/storages.ts";
+import { STORAGES } from "../quant/storages.ts";
 import type { Residency } from "./weights/weights.ts";
 
 /** Largest table of floats that is held in float32: that of a vocabulary of 49,152 tokens is, that of one of 262,144 is not. */
@@ -11,21 +12,25 @@ export const MAX_TABLE_BYTES = 256e6;
 /** Rows of such a table that are read at a time, where all of them are needed: with 1024 positions 17 MB of logits. */
 export const SLICE_ROWS = 4096;
 
-/**
- * Whether a tensor outside the blocks is never held whole in float32: a large one of floats, or a quantized one. `residency`:
- * of the blocks.
- */
+/** What decides how tables are held. */
+interface TableHolding {
+  readonly model: Model;
+  readonly compute: Compute;
+  /** Of the blocks. */
+  readonly residency: Residency;
+  readonly maxTableBytes: number;
+  readonly source: Pick<WeightSource, "storageOf">;
+}
+
+/** Whether a tensor outside the blocks is never held whole in float32: a large one of floats, or a quantized one. */
 export function isLargeTable(
-  { model, compute }: { readonly model: Model; readonly compute: Compute },
+  { model, compute, residency, maxTableBytes, source }: TableHolding,
   name: string,
-  residency: Residency,
-  maxTableBytes: number,
-  storageOf: (name: string) => StorageName,
 ): boolean {
   // An arithmetic that multiplies with the codes of the table has no use for its values.
   if (residency !== "stored" && !compute.hasHead) return false;
   const stored = model.storedName(name);
   const { shape = [] } = model.tensors.get(stored) ?? {};
   const sizeBytes = numElements(shape) * Float32Array.BYTES_PER_ELEMENT;
-  return sizeBytes > maxTableBytes || STORAGES[storageOf(stored)].blockSize > 1;
+  return sizeBytes > maxTableBytes || STORAGES[source.storageOf(stored)].blockSize > 1;
 }

@@ -16,7 +16,6 @@ import {
 import { findNamed } from "../messages/find-named.ts";
 import { A_BASE, type BaseModel } from "../models/base/base-model.ts";
 import type { Model } from "../models/model.ts";
-import type { StorageName } from "../quant/storages.ts";
 import { BufferPool } from "../runtime/memory/buffer-pool.ts";
 import { AN_ENGINE, type Engine, type Program, onThreads } from "../runtime/engine.ts";
 import type { HostTensor } from "../runtime/host-tensor.ts";
@@ -187,8 +186,9 @@ export class Session {
 
   /** Whether a tensor outside the blocks is never held whole in float32: a large one of floats, or a quantized one. */
   isLargeTable(name: string): boolean {
-    const storageOf = (stored: string): StorageName => this.base.source.storageOf(stored);
-    return isLargeTable(this, name, this.weights.residency, this.maxTableBytes, storageOf);
+    const { model, compute, maxTableBytes } = this;
+    const { residency } = this.weights;
+    return isLargeTable({ model, compute, residency, maxTableBytes, source: this.base.source }, name);
   }
 
   /** Lends tensors of a block until the session is released. @throws as the source */

@@ -59,7 +59,7 @@ export class CheckedProgram<N> implements Program {
       for (const [name, value] of Object.entries(spec.inputs)) {
         const tensor = tensors[name];
         if (!tensor) continue;
-        const one = borrow(borrowed, tensor, value, action, `constant "${name}"`);
+        const one = borrow(borrowed, tensor, value, `${action}: constant "${name}"`);
         lend(one.read(), action, `constant "${name}" is being written by a run`);
         one.loans.fix();
         constants.set(name, one);
@@ -105,7 +105,7 @@ export class CheckedProgram<N> implements Program {
       if (!tensor) throw new RangeError(`${this.#action}: ${kind} "${name}" is not given`);
       const known = this.#borrowed.get(tensor);
       if (known?.dtype === value.dtype && known.isOf(tensor)) return known;
-      return borrow(this.#borrowed, tensor, value, this.#action, `${kind} "${name}"`);
+      return borrow(this.#borrowed, tensor, value, `${this.#action}: ${kind} "${name}"`);
     });
   }
 
@@ -170,18 +170,15 @@ function slotsOf(values: Readonly<Record<string, Value>>, updates: Readonly<Reco
   return Object.entries(values).map(([name, value]) => ({ name, value, updates: updates[name] ?? null }));
 }
 
-/** Looks at a tensor anew. @throws TypeError, RangeError when it cannot be the given value of a program */
+/** Looks at a tensor anew; `what` begins errors. @throws TypeError, RangeError when it cannot be the given value of a program */
 function borrow<N>(
   borrowed: WeakMap<HostTensor, Borrowed<N>>,
   tensor: HostTensor,
   { dtype }: Value,
-  action: string,
   what: string,
 ): Borrowed<N> {
-  if (tensor.dtype !== dtype) {
-    throw new TypeError(`${action}: ${what} is ${tensor.dtype}, expected ${dtype}`);
-  }
-  const one = new Borrowed<N>(tensor, `${action}: ${what}`);
+  if (tensor.dtype !== dtype) throw new TypeError(`${what} is ${tensor.dtype}, expected ${dtype}`);
+  const one = new Borrowed<N>(tensor, what);
   borrowed.set(tensor, one);
   return one;
 }

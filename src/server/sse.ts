@@ -10,16 +10,20 @@ import type { ServerState } from "./server-state.ts";
 /** Writes events, until the signal says that nobody reads them any more. */
 export type EventWriter = (send: (event: object) => Promise<void>, signal: AbortSignal) => Promise<void>;
 
-/**
- * Sends events until `write` is done, and then calls `done`; what goes wrong meanwhile is the last event. `tellError`: the events
- * have types, and these say what went wrong.
- */
+/** A stream of events. */
+interface EventStream {
+  readonly write: EventWriter;
+  /** Is called when it has ended, however it did. */
+  readonly done: () => void;
+  /** Where the events have types: those that say what went wrong. */
+  readonly tellError?: (body: ErrorBody) => readonly object[];
+}
+
+/** Sends events until all are written; what goes wrong meanwhile is the last event. */
 export function sendEvents(
   context: Context,
-  write: EventWriter,
   state: Pick<ServerState, "named" | "onError">,
-  done: () => void,
-  tellError?: (body: ErrorBody) => readonly object[],
+  { write, done, tellError }: EventStream,
 ): Response {
   const answer = streamSSE(context, async (stream) => {
     const gone = new AbortController();

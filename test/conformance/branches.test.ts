@@ -85,10 +85,9 @@ for (const [turn, { modelType }] of FAMILIES.entries()) {
 
           const gradientsOf = async (saved: Saved): Promise<Map<string, Float32Array>> => {
             buffer.begin();
-            const dx = await runner.backward(last, { x, saved, dy }, pass, buffer, {
-              dropped,
-              wantsInput: true,
-            });
+            const collecting = { ...pass, gradients: buffer };
+            const plan = { dropped, wantsInput: true };
+            const dx = await runner.backward(last, { x, saved, dy }, collecting, plan);
             buffer.finish();
             const found = new Map([["dx", dx!.data.slice()]]);
             pool.release(dx!);

@@ -207,7 +207,7 @@ describe("walkPasses()", () => {
             activations,
             target: await engine.target(),
           },
-          plannedModel(base.model, base.source, COMPUTES[compute], residency),
+          plannedModel({ model: base.model, kept: base.source, compute: COMPUTES[compute], residency }),
           outlineAdapter(layOut(base.model, base.source, request), method),
           recompute,
         ),
@@ -271,7 +271,8 @@ test("what is trained outside the blocks is not counted as frozen too, under eit
     });
     const { base, checkpoint } = await loadModel(path);
     await checkpoint.close();
-    const facts = plannedModel(base.model, base.source, COMPUTES.f32, "stored");
+    const { model, source: kept } = base;
+    const facts = plannedModel({ model, kept, compute: COMPUTES.f32, residency: "stored" });
     const outside = (name: string): number => {
       const method = findMethod(name);
       const request = {

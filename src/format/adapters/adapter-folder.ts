@@ -34,7 +34,7 @@ export async function readAdapterConfig(folder: Folder): Promise<JsonObject> {
   const config = await readJsonIfPresent(folder, CONFIG_FILE);
   if (config !== null) return config;
   const expected = `a folder with ${CONFIG_FILE}`;
-  throw wrongContents("read", "adapter", folder.path, await describeFolder(folder), expected);
+  throw wrongContents("read adapter", folder.path, await describeFolder(folder), expected);
 }
 
 /**

@@ -39,7 +39,7 @@ export async function openCheckpoint(folder: Folder): Promise<Checkpoint> {
   if (ggufNames.length === 1) return await openGgufIn(folder, ggufNames[0]!);
   if (ggufNames.length === 0) {
     const expected = "a folder with config.json or a .gguf file";
-    throw wrongContents("open", "model", folder.path, await describeFolder(folder), expected);
+    throw wrongContents("open model", folder.path, await describeFolder(folder), expected);
   }
   throw new FormatError(
     "format/file",

@@ -46,16 +46,23 @@ export interface WrittenFile {
   readonly sha256: string;
 }
 
+/** A file that is written beside the one that it becomes. */
+interface NewFile {
+  readonly path: string;
+  /** What it is called in errors. */
+  readonly shownPath: string;
+  /** Who may read it; all unless given. */
+  readonly mode?: number | undefined;
+}
+
 /**
  * Writes a new file, flushes it and reads it back, not atomically; for files of a folder that is renamed as a whole.
  * `tap`: sees the bytes.
  */
 async function writeNew(
-  path: string,
-  shownPath: string,
+  { path, shownPath, mode }: NewFile,
   content: FileContent,
   tap: (bytes: Uint8Array) => void = () => {},
-  mode?: number,
 ): Promise<void> {
   const handle = await attempt(shownPath, () => disk().open(path, "wx", mode));
   try {
@@ -74,11 +81,12 @@ async function writeNew(
 async function writeHashed(folder: string, shownPath: string, file: FolderFile): Promise<WrittenFile> {
   const hash = createHash("sha256"); // a second for each 1.5 GB
   let sizeBytes = 0;
-  await writeNew(join(folder, file.name), join(shownPath, file.name), file, (bytes) => {
+  const { name } = file;
+  await writeNew({ path: join(folder, name), shownPath: join(shownPath, name) }, file, (bytes) => {
     hash.update(bytes);
     sizeBytes += bytes.length;
   });
-  return { name: file.name, sizeBytes, sha256: hash.digest("hex") };
+  return { name, sizeBytes, sha256: hash.digest("hex") };
 }
 
 /**
@@ -91,7 +99,7 @@ export async function writeFileAtomic(path: string, content: FileContent, mode?:
   await sweepTemporaries(dirname(path));
   const temporary = temporaryName(path);
   try {
-    await writeNew(temporary, path, content, undefined, mode);
+    await writeNew({ path: temporary, shownPath: path, mode }, content);
     await attempt(path, () => disk().rename(temporary, path));
   } catch (error) {
     await disk()

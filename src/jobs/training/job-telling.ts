@@ -6,14 +6,17 @@ import type { JobWords } from "./job-words.ts";
 import type { Lease } from "../queue/lease.ts";
 import type { StateFolder } from "../state-folder.ts";
 
-/** Tells what a training tells, but for what is `heard`. */
-export function follow(
-  lease: Lease,
-  event: TrainEvent,
-  words: JobWords,
-  used: (epochs: number) => Hyperparameters,
-  heard: ReadonlySet<string>,
-): void {
+/** How a training's events are told of its job. */
+interface JobTelling {
+  readonly words: JobWords;
+  /** The hyperparameters that so many epochs mean. */
+  readonly used: (epochs: number) => Hyperparameters;
+  /** Messages that have been told. */
+  readonly heard: ReadonlySet<string>;
+}
+
+/** Tells what a training tells. */
+export function follow(lease: Lease, event: TrainEvent, { words, used, heard }: JobTelling): void {
   if (event.event === "start") {
     const { total_steps, steps_per_epoch, examples, trainable_parameters } = event;
     // A job that is not its own any more is stopped by that.

@@ -126,7 +126,7 @@ async function run(
   const hooks: TrainHooks = {
     ...hooksOf(lease, options, publisher),
     ...(shared ? { shared } : {}),
-    onEvent: (event) => follow(lease, event, words, used, heard),
+    onEvent: (event) => follow(lease, event, { words, used, heard }),
   };
   try {
     if (averaging === null) {

@@ -47,7 +47,7 @@ export function mixFactors(
   const sizes = terms.map(({ weight, of: pair }) => Math.sqrt(Math.abs(weight * pair.scale)));
   const signed = sizes.map((size, i) => ((terms[i]?.weight ?? 0) < 0 ? -size : size));
   const pairs = terms.map(({ of }) => of);
-  return { ...mixEach(pairs, mix, signed, sizes, position), scale: 1 };
+  return { ...mixEach(pairs, { down: signed, up: sizes }, mix, position), scale: 1 };
 }
 
 /** The paper's ⊕ and ⊖: parameters are averaged, and the sign goes to one of the factors. */
@@ -59,37 +59,26 @@ export function averageFactors(
   const signed = terms.map(({ coefficient }) => coefficient.signed);
   const kept = terms.map(({ coefficient }) => coefficient.kept);
   const pairs = terms.map(({ of }) => of);
-  const weights = negated === "A" ? ([signed, kept] as const) : ([kept, signed] as const);
-  return { ...mixEach(pairs, mix, ...weights, 0), scale: pairs[0]?.scale ?? 1 };
+  const weights = negated === "A" ? { down: signed, up: kept } : { down: kept, up: signed };
+  return { ...mixEach(pairs, weights, mix, 0), scale: pairs[0]?.scale ?? 1 };
 }
 
 function mixEach(
   pairs: readonly FactorPair[],
+  weights: Readonly<Record<"down" | "up", readonly number[]>>,
   mix: Mix,
-  downWeights: readonly number[],
-  upWeights: readonly number[],
   position: number,
 ): Pick<FactorPair, "down" | "up"> {
-  const of = (tensors: readonly Tensor[], weights: readonly number[], which: number): Tensor => {
+  const of = (which: "down" | "up", index: number): Tensor => {
+    const tensors = pairs.map((pair) => pair[which]);
     const mixed: Numbers = mix(
       tensors.map(({ data }) => data),
-      weights,
-      [position, which],
+      weights[which],
+      [position, index],
     );
     return hostTensor("float32", tensors[0]?.shape ?? [], Float32Array.from(mixed));
   };
-  return {
-    down: of(
-      pairs.map((pair) => pair.down),
-      downWeights,
-      0,
-    ),
-    up: of(
-      pairs.map((pair) => pair.up),
-      upWeights,
-      1,
-    ),
-  };
+  return { down: of("down", 0), up: of("up", 1) };
 }
 
 /** The rank R of a pair. */

@@ -75,6 +75,6 @@ async function onRemadeStart(
 ): Promise<SiteTensors> {
   const { inFeatures, outFeatures } = site.spec;
   const [down, up] = [zeros("float32", [rank, inFeatures]), zeros("float32", [outFeatures, rank])];
-  await fillFactors({ down, up }, site, init, { rank, scale }, new Random(0));
+  await fillFactors({ down, up }, site, { start: init, rank, scale }, new Random(0));
   return { ...held, [FROZEN_A]: down, [FROZEN_B]: up };
 }

@@ -149,7 +149,7 @@ export async function initLowRank(
 ): Promise<void> {
   const [a, b] = namesOf(site.spec);
   const [down, up] = [site.tensors[a]!, site.tensors[b]!];
-  await fillFactors({ down, up }, site, init, { rank, scale }, random);
+  await fillFactors({ down, up }, site, { start: init, rank, scale }, random);
   site.tensors[FROZEN_A]?.data.set(down.data);
   site.tensors[FROZEN_B]?.data.set(up.data);
 }

@@ -30,12 +30,20 @@ export interface Factors {
   readonly up: SiteTensors[string];
 }
 
-/** Fills the matrices of a site, which come as zeros, in place; `scale`: s. Matrices of a stack have rank R for each expert. */
+/** How the matrices of a site begin. */
+interface FactorStart {
+  readonly start: LowRankStart;
+  /** Matrices of a stack have rank R for each expert. */
+  readonly rank: number;
+  /** s */
+  readonly scale: number;
+}
+
+/** Fills the matrices of a site, which come as zeros, in place. */
 export async function fillFactors(
   { down, up }: Factors,
   site: Pick<SiteStart, "spec" | "weight">,
-  start: LowRankStart,
-  { rank, scale }: { readonly rank: number; readonly scale: number },
+  { start, rank, scale }: FactorStart,
   random: Random,
 ): Promise<void> {
   const { spec } = site;

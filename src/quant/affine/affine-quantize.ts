@@ -57,7 +57,7 @@ export function quantizeAffine(
       const fitted = fitGroup(group, 2 ** bits - 1, start);
       scale[at] = fitted.scale;
       zero[at] = fitted.zero;
-      encodeGroup(group, fitted, 2 ** bits - 1, codes, first);
+      encodeGroup(group, fitted, codes, first);
     }
     packRow(codes, bits, packed, row * rowBytes);
   }
@@ -72,6 +72,8 @@ export function quantizeAffine(
 interface Fit {
   readonly scale: number;
   readonly zero: number;
+  /** The largest code. */
+  readonly largest: number;
 }
 
 function fitGroup(group: Float64Array, largest: number, start: ScaleStart): Fit {
@@ -83,17 +85,16 @@ function fitGroup(group: Float64Array, largest: number, start: ScaleStart): Fit 
   }
   const full = (high - low) / largest;
   // Also when the scale is below the smallest float32: such a group is as good as zeros.
-  if (Math.fround(full) === 0) return { scale: 1, zero: 0 };
+  if (Math.fround(full) === 0) return { scale: 1, zero: 0, largest };
   const zero = Math.min(roundHalfEven(-low / full), largest);
-  if (start === "rtn") return { scale: Math.fround(full), zero };
+  if (start === "rtn") return { scale: Math.fround(full), zero, largest };
   const range = { low, high, lowCode: -zero, highCode: largest - zero, fullScale: full };
-  return { scale: searchScale(group, range), zero };
+  return { scale: searchScale(group, range), zero, largest };
 }
 
 function encodeGroup(
   group: Float64Array,
-  { scale, zero }: Fit,
-  largest: number,
+  { scale, zero, largest }: Fit,
   codes: Uint8Array,
   offset: number,
 ): void {

@@ -40,6 +40,18 @@ export interface BlockPass {
   readonly ride?: Ride | null;
 }
 
+/** A pass whose gradients are collected. */
+export interface BackwardPass extends BlockPass {
+  readonly gradients: GradientBuffer;
+}
+
+/** What a block's backward reads: what it read, what it saved, and the gradient of what it gave. */
+export interface BlockActivations {
+  readonly x: HostTensor<"float32">;
+  readonly saved: Saved;
+  readonly dy: HostTensor<"float32">;
+}
+
 export class BlockRunner {
   readonly session: Session;
   readonly adapter: AdapterView | null;
@@ -159,21 +171,15 @@ export class BlockRunner {
   }
 
   /**
-   * Runs a block backward from dy [B, T, D]; gradients go into the buffer. Activations that are not among the
+   * Runs a block backward from dy [B, T, D]. Activations that are not among the
    * `saved` are computed again. Returns dx, or null when the block plans for none.
    */
   async backward(
     layer: number,
-    activations: {
-      readonly x: HostTensor<"float32">;
-      readonly saved: Saved;
-      readonly dy: HostTensor<"float32">;
-    },
-    pass: BlockPass,
-    buffer: GradientBuffer,
+    { x, saved, dy }: BlockActivations,
+    pass: BackwardPass,
     { dropped, wantsInput: inputGradient }: Pick<BlockPlan, "dropped" | "wantsInput">,
   ): Promise<HostTensor<"float32"> | null> {
-    const { x, saved, dy } = activations;
     const variant: BlockVariant = {
       kind: "backward",
       given: Object.keys(saved),
@@ -185,15 +191,16 @@ export class BlockRunner {
     const dx = inputGradient ? this.#acquire(program.spec.outputs["dx"]!, pass.context) : null;
     const trained = this.adapter?.trained(layer) ?? [];
     const { feeds, lent } = await this.feeds(layer, layer - 1, pass, made.part);
-    const hold = await buffer.hold(trained);
+    const { gradients } = pass;
+    const hold = await gradients.hold(trained);
     try {
-      const bound = bindGradients(buffer, trained, made.gradients);
+      const bound = bindGradients(gradients, trained, made.gradients);
       const into: Record<string, HostTensor> = { ...bound.into, ...(dx ? { dx } : {}) };
-      buffer.prefetch(this.adapter?.trained(layer - 1) ?? []);
+      gradients.prefetch(this.adapter?.trained(layer - 1) ?? []);
       await program.run({ ...feeds, ...saved, x, dy }, into);
       this.session.pool.release(...lent);
       await bound.add();
-      await buffer.measure(trained);
+      await gradients.measure(trained);
     } finally {
       hold.release();
     }

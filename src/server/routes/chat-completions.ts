@@ -27,7 +27,7 @@ export const chatCompletions = defineRoute({
     const release = state.places.take(texts.jobs);
     if (body.stream) {
       const write: EventWriter = (send, signal) => stream(chat, send, signal);
-      return sendEvents(context, write, state, release);
+      return sendEvents(context, state, { write, done: release });
     }
     return context.json(await complete(chat, context.req.raw.signal).finally(release));
   },

@@ -53,7 +53,7 @@ export const completions = defineRoute({
     const release = state.places.take(jobs);
     if (body.stream) {
       const write: EventWriter = (send, signal) => stream(completion, send, signal);
-      return sendEvents(context, write, state, release);
+      return sendEvents(context, state, { write, done: release });
     }
     return context.json(await complete(completion, context.req.raw.signal).finally(release));
   },

@@ -45,6 +45,6 @@ export const responses = defineRoute({
       const [end] = await writeTexts(state, jobs, signal, { onPiece }, request);
       await tell(end!.finishReason === "aborted" ? written.leave() : written.end(end!).events);
     };
-    return sendEvents(context, write, state, release, (body) => written.fail(body));
+    return sendEvents(context, state, { write, done: release, tellError: (body) => written.fail(body) });
   },
 });

@@ -88,7 +88,8 @@ class Measuring {
     );
     const below = await this.goOn([whole, ...own, ...parted], layer, async ({ without, dy }) => {
       const { runs, dropped } = own.find((each) => each.without === without)?.block ?? block;
-      if (runs) return await runBlockBackward(this.#turn, layer, activations, dy, { ...block, dropped });
+      const read = { ...activations, dy };
+      if (runs) return await runBlockBackward(this.#turn, layer, read, { ...block, dropped });
       return block.wantsInput ? copyOf(dy, pool) : null;
     });
     pool.release(...Object.values(activations));

@@ -78,9 +78,9 @@ export interface RunNeeds {
 
 /** Estimates a run that computes activations again, or keeps them; stops between passes. */
 export function* estimateRun(request: MemoryRequest, recompute: Recompute): Generator<void, RunNeeds, void> {
-  const { model, kept, compute, residency, attentionChunk, method, layout, numLanes } = request;
+  const { residency, method, layout, numLanes } = request;
   const adapter = outlineAdapter(layout, method);
-  const facts = plannedModel(model, kept, compute, residency, attentionChunk);
+  const facts = plannedModel(request);
   const { pool, programs, stepWork, stepWalks } = yield* walkPasses(request, facts, adapter, recompute);
   const parts = {
     ...parameterParts(request, facts, adapter),

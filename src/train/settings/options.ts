@@ -86,10 +86,10 @@ export function findTrainProblems(
   const { method = methodChoice(methods).parse(undefined), optimizer = SETTINGS.optimizer.parse(undefined) } =
     given;
   const problems = [
-    ...findOwnProblems("method", method, methods, given, form),
-    ...findOwnProblems("optimizer", optimizer, OPTIMIZERS, given, form),
+    ...findOwnProblems({ what: "method", name: method, kinds: methods }, given, form),
+    ...findOwnProblems({ what: "optimizer", name: optimizer, kinds: OPTIMIZERS }, given, form),
     // Without one, the model says what is learned.
-    ...findOwnProblems("objective", given["objective"], OBJECTIVES, given, form),
+    ...findOwnProblems({ what: "objective", name: given["objective"], kinds: OBJECTIVES }, given, form),
   ];
   for (const [key, other] of EXCLUSIVE) {
     if (![given[key], given[other]].every((value) => value !== undefined && value !== false)) continue;

@@ -64,11 +64,18 @@ function describe(key: string, schema: z.ZodType): string {
   return `${schema.description ?? key}${value === null ? "" : `; default ${JSON.stringify(value)}`}`;
 }
 
+/** One of several kinds that was named. */
+interface Choice {
+  /** What they are: "method". */
+  readonly what: string;
+  /** As it was given; what is none of them is told elsewhere. */
+  readonly name: unknown;
+  readonly kinds: readonly Kind[];
+}
+
 /** Finds what is wrong with the options of the chosen one of a kind, and options that only others of the kind have. */
 export function findOwnProblems(
-  kind: string,
-  name: unknown,
-  kinds: readonly Kind[],
+  { what, name, kinds }: Choice,
   given: Readonly<Record<string, unknown>>,
   form: ValueForm,
 ): Problem[] {
@@ -85,7 +92,7 @@ export function findOwnProblems(
     ...findProblems(chosen.options, values, form),
     ...foreign.map((key) => {
       const owners = kinds.filter((one) => keysOf(one).includes(key)).map((one) => one.name);
-      return { path: [key], text: `is for ${kind} ${owners.join(", ")}, not for ${chosen.name}` };
+      return { path: [key], text: `is for ${what} ${owners.join(", ")}, not for ${chosen.name}` };
     }),
   ];
 }

@@ -34,13 +34,12 @@ export type KeptBlock = Saved & { readonly x: Stream };
 
 /** Runs a block backward; returns the gradient of x, which the caller releases, or null where nothing below wants it. */
 export function runBlockBackward(
-  { runner, gradients, pass }: Turn,
+  { runner, gradients, pass }: Omit<Turn, "dy">,
   layer: number,
-  { x, ...saved }: KeptBlock,
-  dy: Stream,
+  { x, dy, ...saved }: KeptBlock & { readonly dy: Stream },
   block: BlockPlan,
 ): Promise<Stream | null> {
-  return runner.backward(layer, { x, saved, dy }, pass, gradients, block);
+  return runner.backward(layer, { x, saved, dy }, { ...pass, gradients }, block);
 }
 
 /** Runs the blocks backward as they are planned. */
@@ -54,7 +53,7 @@ export const runBlocksBackward: BlocksBackward = async (turn) => {
     if (!block.runs) continue;
     await betweenBlocks?.();
     const activations = (await kept.bringBack()) as KeptBlock;
-    const dx = await runBlockBackward(turn, layer, activations, dy, block);
+    const dx = await runBlockBackward(turn, layer, { ...activations, dy }, block);
     pool.release(dy, ...Object.values(activations));
     if (!dx) return;
     dy = dx;

@@ -18,7 +18,7 @@ export const wheel: FuzzFormat = {
       make: (random) => mutateBytes(random, bytes),
       async read(input) {
         writeFileSync(archive, input);
-        await extractFile(archive, "a/model.gguf", output, 1000, signal);
+        await extractFile(archive, { name: "a/model.gguf", sizeBytes: 1000 }, output, signal);
       },
     };
   },

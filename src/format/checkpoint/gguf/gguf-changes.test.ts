@@ -45,8 +45,8 @@ for (const [name, rule] of Object.entries(TENSOR_CHANGES)) {
 }
 
 for (const [name, rule] of Object.entries(TENSOR_CHANGES)) {
-  const { place } = rule;
-  if (place === null) continue;
+  const { placeRows } = rule;
+  if (placeRows === null) continue;
   test(`${name}: rows that are placed some at a time are the tensor that is undone`, () => {
     const before = quantizeTo(
       "f32",
@@ -56,7 +56,8 @@ for (const [name, rule] of Object.entries(TENSOR_CHANGES)) {
     const values = dequantize(before);
     const into = new Float32Array(512);
     for (let first = 0; first < 16; first += 5) {
-      place(values.subarray(first * 32, Math.min(16, first + 5) * 32), first, [16, 32], HEADS, into);
+      const data = values.subarray(first * 32, Math.min(16, first + 5) * 32);
+      placeRows({ data, first, shape: [16, 32] }, HEADS, into);
     }
     assert.deepEqual(into, dequantize(rule.undo(before, HEADS)));
   });

@@ -31,24 +31,22 @@ interface Form {
   readonly storage: StorageName;
 }
 
-type Place = (
-  rows: DataOf<"float32">,
-  first: number,
-  shape: readonly [number, number],
-  heads: NumHeads,
-  into: DataOf<"float32">,
-) => void;
+/** Some rows of a matrix of a file. */
+export interface FileRows {
+  readonly data: DataOf<"float32">;
+  /** The first of them. */
+  readonly first: number;
+  /** [rows, columns] of the matrix. */
+  readonly shape: readonly [number, number];
+}
 
 interface Rule {
   /** What becomes of shape and storage, either way. */
   turn(form: Form): Form;
   /** @throws RangeError when rows do not fill heads */
   undo(stored: StoredTensor, heads: NumHeads): StoredTensor;
-  /**
-   * Writes rows of the file's matrix [rows, columns], from row `first` on, to their places in the folder's; null: it cannot
-   * be done by rows. @throws as `undo`
-   */
-  readonly place: Place | null;
+  /** Writes rows to their places in the folder's matrix; null: it cannot be done by rows. @throws as `undo` */
+  readonly placeRows: ((rows: FileRows, heads: NumHeads, into: DataOf<"float32">) => void) | null;
   /** @throws as `undo` */
   redo(stored: StoredTensor, heads: NumHeads): StoredTensor;
 }
@@ -83,7 +81,7 @@ function rowsOf(which: keyof NumHeads): Rule {
   return {
     turn: (form) => form,
     undo: (stored, heads) => permuteRows(stored, originalRowOrder(numRows(stored), heads[which])),
-    place(rows, first, [all, numColumns], heads, into) {
+    placeRows({ data: rows, first, shape: [all, numColumns] }, heads, into) {
       const order = fileRowOrder(all, heads[which]);
       for (let at = 0, row = first; at < rows.length; at += numColumns, row++) {
         into.set(rows.subarray(at, at + numColumns), order[row]! * numColumns);
@@ -128,7 +126,7 @@ export const TENSOR_CHANGES: Readonly<Record<TensorChange, Rule>> = {
   "plus-one": {
     turn: ({ shape }) => ({ shape, storage: "f32" }),
     undo: (stored) => shifted(stored, -1),
-    place: null,
+    placeRows: null,
     redo: (stored) => shifted(stored, 1),
   },
   transposed: {
@@ -137,7 +135,7 @@ export const TENSOR_CHANGES: Readonly<Record<TensorChange, Rule>> = {
       storage: isDense(storage) ? storage : "f32",
     }),
     undo: transpose,
-    place(rows, first, [numRows, numColumns], _heads, into) {
+    placeRows({ data: rows, first, shape: [numRows, numColumns] }, _heads, into) {
       for (let column = 0; column < numColumns; column++) {
         let to = column * numRows + first;
         for (let at = column; at < rows.length; at += numColumns) into[to++] = rows[at]!;

@@ -110,17 +110,17 @@ function readersOf(
     async readInto(name, into, start = 0) {
       const { tensor, change } = find(name);
       if (change === null) return await file.readInto(tensor, start, into);
-      const { place } = TENSOR_CHANGES[change];
+      const { placeRows } = TENSOR_CHANGES[change];
       const { shape } = tensor;
-      if (place === null || !hasRank(shape, 2) || into.length !== numElements(shape)) {
+      if (placeRows === null || !hasRank(shape, 2) || into.length !== numElements(shape)) {
         return dequantizeFrom(await read(name), start, into);
       }
       const rowsAtOnce = Math.max(1, Math.floor(PIECE_ELEMENTS / shape[1]));
       const memory = new Float32Array(Math.min(rowsAtOnce, shape[0]) * shape[1]);
       for (let first = 0; first < shape[0]; first += rowsAtOnce) {
-        const rows = memory.subarray(0, Math.min(rowsAtOnce, shape[0] - first) * shape[1]);
-        await file.readInto(tensor, first * shape[1], rows);
-        undone(file, name, () => place(rows, first, shape, heads, into));
+        const data = memory.subarray(0, Math.min(rowsAtOnce, shape[0] - first) * shape[1]);
+        await file.readInto(tensor, first * shape[1], data);
+        undone(file, name, () => placeRows({ data, first, shape }, heads, into));
       }
     },
   };

@@ -109,11 +109,12 @@ export function ggufTensors(file: ByteSource): (tensor: Whole, memory?: Planes) 
     return await rawMemory.use(pieceBytes, async (buffer) => {
       const raw = new Uint8Array(buffer, 0, pieceBytes);
       const planes = planesOf(kind, shape, memory);
+      const allBlocks = numElements(shape) / kind.blockSize;
       for (let done = 0; done < sizeBytes; done += pieceBytes) {
         const piece = raw.subarray(0, Math.min(pieceBytes, sizeBytes - done));
         await file.readInto(offset + done, piece);
         const [first, numBlocks] = [done / kind.blockBytes, piece.length / kind.blockBytes];
-        kind.unpack(piece, [numBlocks * kind.blockSize], partOf(planes, kind, shape, first, numBlocks));
+        kind.unpack(piece, [numBlocks * kind.blockSize], partOf(planes, { first, numBlocks, allBlocks }));
       }
       return planes;
     });
@@ -144,15 +145,16 @@ function planesOf(kind: Storage, shape: readonly number[], memory: Planes): Plan
   );
 }
 
-/** Some blocks of planes. */
-function partOf(
-  planes: Planes,
-  kind: Storage,
-  shape: readonly number[],
-  first: number,
-  numBlocks: number,
-): Planes {
-  const allBlocks = numElements(shape) / kind.blockSize;
+/** Some blocks of a tensor. */
+interface BlockRange {
+  readonly first: number;
+  readonly numBlocks: number;
+  /** Blocks of the whole tensor. */
+  readonly allBlocks: number;
+}
+
+/** Views of some blocks of planes. */
+function partOf(planes: Planes, { first, numBlocks, allBlocks }: BlockRange): Planes {
   return Object.fromEntries(
     Object.entries(planes).map(([name, { dtype, data }]) => {
       const perBlock = data.length / allBlocks;

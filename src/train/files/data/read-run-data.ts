@@ -5,28 +5,24 @@
 import { DATA_KINDS } from "../../../data/examples/data-kinds.ts";
 import { drawHeldOut } from "../../../data/batches/held-out.ts";
 import { FailedError, UsageError } from "../../../errors.ts";
-import type { TokenizerFiles } from "../../../format/checkpoint/checkpoint.ts";
 import type { Model } from "../../../models/model.ts";
 import type { Objective } from "../../objective.ts";
 import type { SizedOptions, TrainOptions } from "../../settings/options.ts";
 import { readImageData } from "./image-data.ts";
-import type { ReadingHooks, RunData } from "./run-data.ts";
+import type { Learner, ReadingHooks, RunData } from "./run-data.ts";
 import { readTextData } from "./text-data.ts";
 
 /** Reads the data of a run. @throws FormatError and UsageError for data, tokenizer and settings that do not fit the model; FailedError "train/stopped" */
 export async function readRunData(
   options: SizedOptions,
-  model: Model,
-  objective: Objective,
-  tokenizerFiles: TokenizerFiles | null,
+  learner: Learner,
   hooks: ReadingHooks,
 ): Promise<RunData> {
+  const { model, objective } = learner;
   requireTask(model, objective);
   requireOneHeldOut(options, { hasFiles: false });
   try {
-    const data = model.image
-      ? readImageData(options, model)
-      : await readTextData(options, model, objective, tokenizerFiles, hooks);
+    const data = model.image ? readImageData(options, model) : await readTextData(options, learner, hooks);
     return options.evalShare === undefined ? data : holdOut(data, options.evalShare, options);
   } catch (cause) {
     if (hooks.signal?.aborted !== true || cause !== hooks.signal.reason) throw cause;

@@ -6,8 +6,18 @@ import type { Tokenizer } from "../../../data/tokenizer/tokenizer.ts";
 import type { TrainingUnit } from "../../../data/examples/training-unit.ts";
 import type { Environment } from "../../../environment.ts";
 import { UsageError } from "../../../errors.ts";
+import type { TokenizerFiles } from "../../../format/checkpoint/checkpoint.ts";
 import { formatCount, formatCountOf } from "../../../messages/numbers.ts";
+import type { Model } from "../../../models/model.ts";
+import type { Objective } from "../../objective.ts";
 import { MAX_EPOCH_EXAMPLES } from "../../../untrusted/limits.ts";
+
+/** Who learns from the data: the model by an objective, with what its folder says of its tokens. */
+export interface Learner {
+  readonly model: Model;
+  readonly objective: Objective;
+  readonly tokenizerFiles: TokenizerFiles | null;
+}
 
 /** Examples of a run. */
 export interface RunData {

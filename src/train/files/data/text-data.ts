@@ -9,20 +9,17 @@ import { sumCounts } from "../../../data/reports/data-report.ts";
 import { notePlainPrompts, noteTroubles, noteUnshown } from "../../../data/reports/report-notes.ts";
 import { readColumns } from "../../../data/rows/columns.ts";
 import { UsageError } from "../../../errors.ts";
-import type { TokenizerFiles } from "../../../format/checkpoint/checkpoint.ts";
 import type { Model } from "../../../models/model.ts";
 import { requireReadable } from "../../loop/checks.ts";
 import type { Objective } from "../../objective.ts";
 import type { SizedOptions } from "../../settings/options.ts";
 import { namesOf } from "./data-names.ts";
-import { type ReadingHooks, type RunData, joinHeldOut, sourcesOf } from "./run-data.ts";
+import { type Learner, type ReadingHooks, type RunData, joinHeldOut, sourcesOf } from "./run-data.ts";
 
 /** Reads the texts of a run. @throws as `readRunData` */
 export async function readTextData(
   options: SizedOptions,
-  model: Model,
-  objective: Objective,
-  tokenizerFiles: TokenizerFiles | null,
+  { model, objective, tokenizerFiles }: Learner,
   { tokenizer, ...hooks }: ReadingHooks,
 ): Promise<RunData> {
   const { maxLength, evalData } = options;

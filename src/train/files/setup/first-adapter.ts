@@ -20,13 +20,20 @@ export function targetModules(given: string | readonly string[] | undefined): Ta
   return given === undefined ? null : readModules(typeof given === "string" ? given : given.join(","));
 }
 
+/** What is attached where no adapter is read. */
+interface AdapterStart {
+  readonly request: AttachRequest;
+  /** Those that there are. */
+  readonly methods: readonly Method[];
+  /** Where the trained vectors lie; in memory unless given. */
+  readonly memory?: VectorMemory;
+}
+
 /** A fresh adapter, or the one to start from. @throws UsageError "usage/adapter" */
-export async function makeAdapter(
+export async function startAdapter(
   options: TrainOptions,
   base: BaseModel,
-  request: AttachRequest,
-  methods: readonly Method[],
-  memory?: VectorMemory,
+  { request, methods, memory }: AdapterStart,
 ): Promise<Adapter> {
   if (options.initAdapter !== undefined) {
     const { adapter } = await readAdapter(options.initAdapter, base, methods);

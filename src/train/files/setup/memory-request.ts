@@ -62,7 +62,8 @@ function looksAtLogits({ evalMetric }: Pick<TrainOptions, "evalMetric">, objecti
 export function budgetRequest(run: PreparedRun): BudgetRequest {
   const { options, model, layout, method, optimizer, checkpoint } = run;
   const residency = residencyOf(options);
-  const facts = plannedModel(model, keptIn(checkpoint), COMPUTES[options.compute], residency);
+  const compute = COMPUTES[options.compute];
+  const facts = plannedModel({ model, kept: keptIn(checkpoint), compute, residency });
   const comparison = {
     objective: run.objective.objective,
     startsFromAdapter: options.initAdapter !== undefined,

@@ -126,7 +126,7 @@ export async function openRun(
     findEvalMetric(options.evalMetric, objective);
     const data =
       makeData?.(sized, model, objective) ??
-      (await readRunData(sized, model, objective, checkpoint.tokenizerFiles, hooks));
+      (await readRunData(sized, { model, objective, tokenizerFiles: checkpoint.tokenizerFiles }, hooks));
     if ((options.earlyStopping ?? options.evalMetric) !== undefined && data.heldOut === null) {
       const aim = options.earlyStopping === undefined ? "keep the best checkpoint" : "stop early";
       throw new UsageError("usage/flag", `Cannot ${aim}: there is no held-out data to evaluate on`, {

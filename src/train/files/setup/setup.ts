@@ -13,7 +13,7 @@ import { requireTrainedBranch } from "../../dropbp/branch-list.ts";
 import type { VectorMemory } from "../../../runtime/memory/vector-memory.ts";
 import type { MemoryPlan } from "../../plan/memory-plan.ts";
 import { requireTrainedHead } from "./class-head.ts";
-import { makeAdapter } from "./first-adapter.ts";
+import { startAdapter } from "./first-adapter.ts";
 import { type Inputs, describeInputs } from "../provenance.ts";
 import type { FittedRun } from "./fit-run.ts";
 import type { OpenedRun, PreparedRun } from "./prepare.ts";
@@ -46,7 +46,7 @@ export async function setUp(
   // Not that of `opened`: the plan may have rounded its base.
   const { options, checkpoint, model, data, request, objective, dropBp } = prepared;
   const base = openBase ?? (await loadWeights(path, checkpoint, { name: options.model }));
-  const adapter = await makeAdapter(options, base, request, methods, vectors);
+  const adapter = await startAdapter(options, base, { request, methods, memory: vectors });
   requireTrainableBlocks(model, adapter);
   requireTrainedHead(checkpoint, adapter);
   if (dropBp) requireTrainedBranch(model, adapter, dropBp.rate);
@@ -54,7 +54,7 @@ export async function setUp(
   // As TRL: a copy of an adapter to start from. Read once more, so that a resumed run has it too.
   const reference =
     options.initAdapter !== undefined && objective.objective.needs.includes("reference")
-      ? await makeAdapter(options, base, request, methods)
+      ? await startAdapter(options, base, { request, methods })
       : null;
   return {
     ...prepared,

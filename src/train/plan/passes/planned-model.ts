@@ -14,14 +14,20 @@ export interface PlannedModel extends ArithmeticFacts, Pick<Session, "attentionC
   isLargeTable(name: string): boolean;
 }
 
-/** Describes a session on a model whose tensors are kept so. */
-export function plannedModel(
-  model: Model,
-  kept: KeptAs,
-  compute: Compute,
-  residency: Residency,
-  attentionChunk: number | null = null,
-): PlannedModel {
+/** How a session is to hold a model and to compute. */
+interface SessionPlan {
+  readonly model: Model;
+  readonly kept: KeptAs;
+  readonly compute: Compute;
+  readonly residency: Residency;
+  /** Null unless given: by the length of the rows. */
+  readonly attentionChunk?: number | null;
+}
+
+/** Describes a session on a model. */
+export function plannedModel(plan: SessionPlan): PlannedModel {
+  const { model, kept, compute, residency, attentionChunk = null } = plan;
+  const tables = { model, compute, residency, maxTableBytes: MAX_TABLE_BYTES, source: kept };
   return {
     model,
     compute,
@@ -30,7 +36,6 @@ export function plannedModel(
     residency,
     // All that can be: training measures factors before its first step.
     ...(compute.smoothing && { smoothing: { has: () => true } }),
-    isLargeTable: (name) =>
-      isLargeTable({ model, compute }, name, residency, MAX_TABLE_BYTES, (each) => kept.storageOf(each)),
+    isLargeTable: (name) => isLargeTable(tables, name),
   };
 }
