@@ -101,11 +101,10 @@ function runOrder(nodes: readonly AnyNode[], given: ReadonlySet<Value>): AnyNode
   for (let entry = open.pop(); entry; entry = open.pop()) {
     const { node, isDone } = entry;
     if (isDone) order.push(node);
-    else if (!seen.has(node)) {
-      seen.add(node);
-      open.push({ node, isDone: true });
-      for (const each of before(node)) if (!seen.has(each)) open.push({ node: each, isDone: false });
-    }
+    if (isDone || seen.has(node)) continue;
+    seen.add(node);
+    open.push({ node, isDone: true });
+    for (const each of before(node)) if (!seen.has(each)) open.push({ node: each, isDone: false });
   }
   return order;
 }

@@ -150,9 +150,8 @@ function orthonormal(
     let before = Math.sqrt(dot(vector, vector));
     for (let isDone = false; !isDone;) {
       // Twice, against cancellation: "twice is enough" (Kahan and Parlett).
-      for (let pass = 0; pass < 2; pass++) {
-        for (const other of [...basis, ...made]) addScaled(vector, other, -dot(vector, other));
-      }
+      const others = [...basis, ...made];
+      for (const other of [...others, ...others]) addScaled(vector, other, -dot(vector, other));
       const length = Math.sqrt(dot(vector, vector));
       isDone = length > 1e-10 * before;
       if (isDone) scale(vector, 1 / length);

@@ -181,9 +181,10 @@ function piecesOf(
     if (present[index] === true) {
       const step = state.steps[index]! + 1;
       const [first, last] = [parameters[index], parameters[end - 1]] as (typeof parameters)[number][];
-      for (const gradient of gradients.stretches(first!.offset, last!.offset + last!.length))
-        for (const vectors of cutByState(values, state, gradient.from, gradient.to))
-          pieces.push({ step, gradient, vectors });
+      const stretches = gradients.stretches(first!.offset, last!.offset + last!.length);
+      const cut = (gradient: PartStretch): Piece[] =>
+        cutByState(values, state, gradient).map((vectors) => ({ step, gradient, vectors }));
+      pieces.push(...stretches.flatMap(cut));
       state.steps.fill(step, index, end);
     }
     index = end;
@@ -192,7 +193,11 @@ function piecesOf(
 }
 
 /** Numbers and state from one element up to another, by the parts of the state: all slots are parted alike. */
-function cutByState(values: Float32Array, { slots }: GroupState, from: number, to: number): Vectors[] {
+function cutByState(
+  values: Float32Array,
+  { slots }: GroupState,
+  { from, to }: Pick<PartStretch, "from" | "to">,
+): Vectors[] {
   const ofSlots = Object.entries(prefixed("slot", slots)).map(
     ([name, vector]) => [name, vector.stretches(from, to)] as const,
   );

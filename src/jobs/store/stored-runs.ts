@@ -134,23 +134,28 @@ export class StoredRuns {
 
   /** Puts the files of a run that are not there; what is removed meanwhile makes it begin anew. */
   async #putFiles(job: string, folder: string, there: ReadonlySet<string>): Promise<Manifest> {
-    const source = this.#folderOf(job, folder);
     const put = new Set(there);
     for (let numTries = 1; ; numTries++) {
-      const manifest: Manifest = [];
       try {
-        for (const path of await filesIn(source)) {
-          const bytes = await readFile(join(source, path));
-          const sha256 = sha256Of(bytes);
-          if (!put.has(sha256)) await this.#store.put(objectKey(job, folder, sha256), bytes);
-          put.add(sha256);
-          manifest.push({ path: path.split(sep).join("/"), size_bytes: bytes.length, sha256 });
-        }
-        return manifest;
+        return await this.#putOnce(job, folder, put);
       } catch (error) {
         if (!isMissing(error) || numTries === MAX_TRIES) throw error;
       }
     }
+  }
+
+  /** Puts the files of a run that have not been put, and notes those that it puts. */
+  async #putOnce(job: string, folder: string, put: Set<string>): Promise<Manifest> {
+    const source = this.#folderOf(job, folder);
+    const manifest: Manifest = [];
+    for (const path of await filesIn(source)) {
+      const bytes = await readFile(join(source, path));
+      const sha256 = sha256Of(bytes);
+      if (!put.has(sha256)) await this.#store.put(objectKey(job, folder, sha256), bytes);
+      put.add(sha256);
+      manifest.push({ path: path.split(sep).join("/"), size_bytes: bytes.length, sha256 });
+    }
+    return manifest;
   }
 }
 

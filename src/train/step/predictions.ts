@@ -21,14 +21,19 @@ export async function predict(
     const logits = await head.logitsAt(x, chunk);
     const numOutputs = sizeAt(logits.shape, 1);
     for (let row = 0; row < chunk.length; row++) {
-      let best = row * numOutputs;
-      for (let i = best + 1; i < (row + 1) * numOutputs; i++)
-        if (logits.data[i]! > logits.data[best]!) best = i;
-      predicted[from + row] = best - row * numOutputs;
+      const own = logits.data.subarray(row * numOutputs, (row + 1) * numOutputs);
+      predicted[from + row] = likeliest(own);
     }
     session.pool.release(logits);
   }
   return predicted;
+}
+
+/** The index of the largest number, the first of equal ones. */
+function likeliest(logits: Float32Array): number {
+  let best = 0;
+  for (let i = 1; i < logits.length; i++) if (logits[i]! > logits[best]!) best = i;
+  return best;
 }
 
 /** How often a class was right, was there, was named. */
