@@ -5,7 +5,7 @@
 import { z } from "zod";
 import { ROLES } from "../data/rows/messages.ts";
 import { RESPONSE_FORMAT } from "./texts/response-format.ts";
-import { TOOLS, TOOL_CHOICE } from "./texts/tool-use.ts";
+import { TOOLS, TOOL_CHOICE } from "./texts/tool-fields.ts";
 import { IGNORED_KEYS, REFUSED_IN_CHATS, REFUSED_IN_COMPLETIONS, refusedKeys } from "./unserved-keys.ts";
 
 /** Texts of one request for embeddings, as OpenAI has it. */

@@ -9,7 +9,7 @@ import { type LoadedModel, loadModel } from "../../src/format/by-path.ts";
 import { FAMILIES, openModel } from "../../src/models/families.ts";
 import type { BaseModel } from "../../src/models/base/base-model.ts";
 import type { Adapter } from "../../src/peft/attach.ts";
-import { previewAttach } from "../../src/peft/layout.ts";
+import { previewAttach } from "../../src/peft/preview.ts";
 import { mergeAdapter } from "../../src/peft/merge.ts";
 import { type Method, configFileOf } from "../../src/peft/method.ts";
 import { METHODS, findMethod, findMethodOfConfig } from "../../src/peft/methods.ts";

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { openModel } from "../../src/models/families.ts";
-import { previewAttach } from "../../src/peft/layout.ts";
+import { previewAttach } from "../../src/peft/preview.ts";
 import { findMethod } from "../../src/peft/methods.ts";
 
 /** Sizes of LLaMA (arXiv:2302.13971, table 2). */

@@ -17,7 +17,7 @@ import type { ModelFormat } from "../../src/format/checkpoint/checkpoint.ts";
 import { openModel } from "../../src/models/families.ts";
 import { BaseModel } from "../../src/models/base/base-model.ts";
 import type { Adapter } from "../../src/peft/attach.ts";
-import { previewAttach } from "../../src/peft/layout.ts";
+import { previewAttach } from "../../src/peft/preview.ts";
 import { peqa } from "../../src/peft/methods/peqa.ts";
 import { FLOAT16_VALUES, float32ToFloat16 } from "../../src/quant/codes/half.ts";
 import { type StorageName, STORAGES } from "../../src/quant/storages.ts";

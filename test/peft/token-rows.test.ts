@@ -8,7 +8,7 @@ import { FAMILIES } from "../../src/models/families.ts";
 import type { BaseModel } from "../../src/models/base/base-model.ts";
 import type { Adapter } from "../../src/peft/attach.ts";
 import { mergeAdapter } from "../../src/peft/merge.ts";
-import { previewAttach } from "../../src/peft/layout.ts";
+import { previewAttach } from "../../src/peft/preview.ts";
 import { findMethod } from "../../src/peft/methods.ts";
 import type { Parameter } from "../../src/peft/parameters.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";

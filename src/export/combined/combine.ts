@@ -27,11 +27,8 @@ import { refuseInfinite, warnOfLarge } from "./large-numbers.ts";
 import { readFisher } from "./fisher-file.ts";
 import { refuseUnlikeFolders } from "./refuse-unlike.ts";
 import { nodeFolder } from "../../format/files/node-folder.ts";
-import {
-  type WeightsFolder,
-  weightsFolderParts,
-  readAdapterWeights,
-} from "../../format/adapters/adapter-weights.ts";
+import { type WeightsFolder, readAdapterWeights } from "../../format/adapters/adapter-weights.ts";
+import { weightsFolderParts } from "../../format/adapters/weights-folder.ts";
 
 /** What to combine: adapters, or models that were fine-tuned whole. */
 export interface CombineInput extends z.input<typeof COMBINE_OPTIONS> {

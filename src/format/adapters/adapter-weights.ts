@@ -1,25 +1,22 @@
-/**
- * @file Adapter folders read and written without their model: names of tensors tell the modules, shapes their sizes.
- */
+/** @file Adapter folders read without their model: names of tensors tell the modules, shapes their sizes. */
 import { showShape } from "../../graph/shape.ts";
 import { FormatError, UsageError } from "../../errors.ts";
-import { isWithin, lastNames, moduleOf } from "../../models/module-path.ts";
+import { isWithin, moduleOf } from "../../models/module-path.ts";
 import type { Algebra, SiteState } from "../../peft/algebra/contract.ts";
 import { type AdapterWeights, algebraOf } from "../../peft/algebra/plan.ts";
 import { parseOptions } from "../../peft/layout.ts";
-import { type Method, configFileOf, modulesToSave } from "../../peft/method.ts";
+import { modulesToSave } from "../../peft/method.ts";
 import type { SiteTensors } from "../../peft/sites/site.ts";
 import type { AskedTargets } from "../../peft/sites/targets.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
-import { TEMPLATE_KEY, settingsForFile } from "./adapter.ts";
+import { TEMPLATE_KEY } from "./adapter.ts";
 import { readSettings } from "./read-adapter.ts";
 import { withModulesOfGraft } from "./adapter-base.ts";
 import { BASE_SAMPLE_KEY } from "./base-record.ts";
-import type { Provenance } from "../cards/model-card.ts";
 import { BASE_LAYER, PREFIX } from "./adapter-tensors.ts";
 import { CODES_KEY } from "./codes-hash.ts";
 import type { Folder } from "../files/folder.ts";
-import { type AdapterFolderParts, readAdapterFolder } from "./adapter-folder.ts";
+import { readAdapterFolder } from "./adapter-folder.ts";
 
 type Tensor = HostTensor<"float32">;
 
@@ -182,43 +179,4 @@ function refuseMisshaped(
       },
     );
   }
-}
-
-/** Says what a folder of an adapter without its model holds. */
-export function weightsFolderParts(
-  adapter: AdapterWeights,
-  targetModules: string | readonly string[] | null,
-  { baseName, taskType, notes }: Pick<WeightsFolder, "baseName" | "taskType" | "notes">,
-  provenance: Provenance,
-): AdapterFolderParts {
-  const names = typeof targetModules === "string" ? namesOf(adapter) : (targetModules ?? []);
-  const tensors = new Map<string, Tensor>(adapter.frozen);
-  for (const [name, tensor] of adapter.base) tensors.set(PREFIX + name, tensor);
-  for (const [path, { tensors: own }] of adapter.sites) {
-    for (const [suffix, tensor] of Object.entries(own)) tensors.set(`${PREFIX}${path}.${suffix}`, tensor);
-  }
-  const { storedTransposed } = adapter;
-  const sites = [...adapter.sites].map(([path, { options }]) => ({ path, options, storedTransposed }));
-  const settings = settingsForFile(adapter, sites, names, baseName);
-  // Paths mean the same to all who read them: those of modules as they were named, or of each part.
-  const named = modulesToSave(adapter.method, adapter.options) ?? [];
-  const whole = [...adapter.base.keys()].map(moduleOf).map((path) => {
-    return named.find((name) => path.startsWith(`${name}.`)) ?? path;
-  });
-  return {
-    config: {
-      target_modules: targetModules,
-      ...settings,
-      modules_to_save: settings["modules_to_save"] === null ? null : [...new Set(whole)],
-      task_type: taskType,
-    },
-    tensors,
-    metadata: notes,
-    readBy: configFileOf(adapter.method)?.readBy(adapter.options, [...adapter.sites.keys()]) ?? "graft",
-    provenance,
-  };
-}
-
-function namesOf({ sites }: AdapterWeights): string[] {
-  return lastNames(sites.keys()).sort();
 }

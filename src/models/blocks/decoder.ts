@@ -20,16 +20,9 @@ import {
   withoutTensors,
   type RawConfig,
 } from "../family.ts";
-import {
-  DECODER_NAMES,
-  type DecoderFields,
-  type DecoderNames,
-  type WindowFields,
-  headSizes,
-  isClassifier,
-  numClasses,
-  windowedLayers,
-} from "../config/hf-config.ts";
+import { DECODER_NAMES, type DecoderFields, type DecoderNames, headSizes } from "../config/hf-config.ts";
+import { type WindowFields, windowedLayers } from "../config/window-config.ts";
+import { isClassifier, numClasses } from "../config/classifier-config.ts";
 import { readRope } from "../config/rope-config.ts";
 
 /** A part of a block between the residual stream and its change. */

@@ -22,7 +22,8 @@ import {
   prefixedCheckpoint,
   type RawConfig,
 } from "../family.ts";
-import { SIZE_FIELDS, isClassifier, numClasses, unusable } from "../config/hf-config.ts";
+import { SIZE_FIELDS, unusable } from "../config/hf-config.ts";
+import { isClassifier, numClasses } from "../config/classifier-config.ts";
 
 export const ENCODER_FIELDS = {
   ...SIZE_FIELDS,

@@ -23,7 +23,8 @@ import {
 } from "./decoder.ts";
 import type { Layer, ModelDefinition, RawConfig } from "../family.ts";
 import { BLOCK_NAMES, decoderGguf, type DecoderRules, type GgufRules } from "../config/gguf-rules.ts";
-import { DECODER_FIELDS, type DecoderFields, WINDOW_FIELDS, windowedLayers } from "../config/hf-config.ts";
+import { DECODER_FIELDS, type DecoderFields } from "../config/hf-config.ts";
+import { WINDOW_FIELDS, windowedLayers } from "../config/window-config.ts";
 
 export const GEMMA_FIELDS = {
   ...DECODER_FIELDS,

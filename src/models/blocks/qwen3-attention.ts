@@ -8,7 +8,8 @@ import { headNorm, rmsNorm } from "../../nn/norms.ts";
 import type { SelfAttentionOptions } from "../../nn/self-attention.ts";
 import { plainAttention } from "./decoder.ts";
 import type { RawConfig } from "../family.ts";
-import { DECODER_FIELDS, type DecoderFields, WINDOW_FIELDS } from "../config/hf-config.ts";
+import { DECODER_FIELDS, type DecoderFields } from "../config/hf-config.ts";
+import { WINDOW_FIELDS } from "../config/window-config.ts";
 
 /** Settings of the attention of Qwen 3, with experts or without. */
 export const QWEN3_FIELDS = {

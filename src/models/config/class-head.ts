@@ -1,7 +1,7 @@
 /** @file The configuration of the classifier that a base without classes becomes, as transformers writes it. */
 import { UsageError } from "../../errors.ts";
 import type { RawConfig } from "../family.ts";
-import { isClassifier } from "./hf-config.ts";
+import { isClassifier } from "./classifier-config.ts";
 
 /** The task at the end of a model's class name. */
 const TASK = /(?:ForCausalLM|LMHeadModel|For[A-Z]\w*|Model)$/;

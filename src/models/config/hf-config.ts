@@ -166,63 +166,8 @@ export function headSizes(
   return { numHeads, numKeyValueHeads, headWidth };
 }
 
-/** Keys by which files say which layers have a window. */
-export const WINDOW_FIELDS = {
-  sliding_window: count.nullish(),
-  use_sliding_window: z.boolean().nullish(),
-  max_window_layers: z.int().min(0).nullish(),
-  layer_types: z.array(z.enum(["sliding_attention", "full_attention"])).nullish(),
-};
-
-/** `WINDOW_FIELDS` as they are read. */
-export type WindowFields = z.output<z.ZodObject<typeof WINDOW_FIELDS>>;
-
-/** Whether each layer has a window; `isWindowed` says it where the file does not. @throws UsageError "usage/model" */
-export function windowedLayers(
-  raw: RawConfig,
-  c: Pick<DecoderFields, "num_hidden_layers"> & {
-    readonly layer_types?: readonly string[] | null | undefined;
-  },
-  isWindowed: (layer: number) => boolean,
-): readonly boolean[] {
-  const { layer_types: types, num_hidden_layers: numLayers } = c;
-  if (types && types.length !== numLayers) {
-    throw unusable(
-      raw,
-      `layer_types has ${types.length} entries (expected ${numLayers}, the number of layers)`,
-    );
-  }
-  return Array.from({ length: numLayers }, (_, layer) =>
-    types ? types[layer] === "sliding_attention" : isWindowed(layer),
-  );
-}
-
 /** Refuses a token that goes to more experts than there are. @throws UsageError "usage/model" */
 export function requireEnoughExperts(raw: RawConfig, numExperts: number, numChosen: number): void {
   if (numChosen <= numExperts) return;
   throw unusable(raw, `num_experts_per_tok is ${numChosen} (expected at most num_experts, ${numExperts})`);
-}
-
-/** transformers' `problem_type` of texts with one class each. */
-const ONE_OF_CLASSES = "single_label_classification";
-
-/**
- * Which class a row has, for models that tell classes: their number.
- * @throws UsageError "usage/model" for fewer than two, which transformers takes for a number to be told, or for several at once
- */
-export function numClasses(raw: RawConfig): number {
-  const { id2label, num_labels: given, problem_type: problem = null } = raw;
-  if (problem !== null && problem !== ONE_OF_CLASSES)
-    throw unusable(raw, `problem_type is ${showValue(problem)} (expected "${ONE_OF_CLASSES}")`);
-  const isNamed = typeof id2label === "object" && id2label !== null;
-  const found = isNamed ? Object.keys(id2label).length : (given ?? 2);
-  if (typeof found === "number" && Number.isSafeInteger(found) && found > 1) return found;
-  const key = isNamed ? "id2label" : "num_labels";
-  throw unusable(raw, `${key} is ${showValue(raw[key])} (expected at least two classes)`);
-}
-
-/** Whether `architectures` names a model that tells the class of a text. */
-export function isClassifier(raw: RawConfig): boolean {
-  const [name] = Array.isArray(raw["architectures"]) ? raw["architectures"] : [];
-  return typeof name === "string" && name.endsWith("ForSequenceClassification");
 }

@@ -1,7 +1,8 @@
 /** @file Gemma 3 models that also read images (4B and larger): their text part; images are not read. */
 import type { Family, RawConfig } from "../family.ts";
 import { GEMMA3_GGUF, gemma3Text, openGemma3 } from "./gemma3-text.ts";
-import { isClassifier, unusable } from "../config/hf-config.ts";
+import { unusable } from "../config/hf-config.ts";
+import { isClassifier } from "../config/classifier-config.ts";
 
 /** The sizes of the smallest, which files leave out: transformers writes how the text part differs from them. */
 const DEFAULT_SIZES = {

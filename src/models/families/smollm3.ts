@@ -7,14 +7,8 @@ import { z } from "zod";
 import { llamaBlock, plainAttention, plainDecoder } from "../blocks/decoder.ts";
 import type { Family, Layer } from "../family.ts";
 import { BIAS_SWITCHES, decoderGguf, NEIGHBOUR_ROWS } from "../config/gguf-rules.ts";
-import {
-  BIAS_FIELDS,
-  DECODER_FIELDS,
-  WINDOW_FIELDS,
-  parseConfig,
-  unusable,
-  windowedLayers,
-} from "../config/hf-config.ts";
+import { BIAS_FIELDS, DECODER_FIELDS, parseConfig, unusable } from "../config/hf-config.ts";
+import { WINDOW_FIELDS, windowedLayers } from "../config/window-config.ts";
 
 const SCHEMA = z.object({
   ...DECODER_FIELDS,

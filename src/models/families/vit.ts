@@ -23,7 +23,8 @@ import { selfAttention, unrotatedAttention } from "../../nn/self-attention.ts";
 import { preNormBlock, repeat } from "../blocks/decoder.ts";
 import { ENCODER_MLP } from "../blocks/encoder.ts";
 import { type CheckpointRules, type Family, type ImageConfig, PLAIN_CHECKPOINT } from "../family.ts";
-import { HEADS_DIVIDE_WIDTH, numClasses, parseConfig } from "../config/hf-config.ts";
+import { HEADS_DIVIDE_WIDTH, parseConfig } from "../config/hf-config.ts";
+import { numClasses } from "../config/classifier-config.ts";
 
 const SCHEMA = z
   .object({

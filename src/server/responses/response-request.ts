@@ -5,7 +5,7 @@
 import { z } from "zod";
 import { METADATA } from "../requests/metadata.ts";
 import { FLAT_FORMAT } from "../texts/response-format.ts";
-import { FUNCTION, MAX_TOOLS } from "../texts/tool-use.ts";
+import { FUNCTION, MAX_TOOLS } from "../texts/tool-fields.ts";
 import { IGNORED_IN_RESPONSES, IGNORED_KEYS, REFUSED_IN_RESPONSES, refusedKeys } from "../unserved-keys.ts";
 import { TEMPLATE_VARIABLES, TEXT } from "../wire.ts";
 import { ITEMS } from "./input-items.ts";

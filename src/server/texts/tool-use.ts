@@ -2,7 +2,6 @@
  * @file The functions that a request lets a model call, whether the model must call one, and the grammar that makes the
  * answer do so.
  */
-import { z } from "zod";
 import type { RuleBook } from "../../engine/grammar/rules/automaton.ts";
 import { either } from "../../engine/grammar/rules/json-rules.ts";
 import { schemaRule } from "../../engine/grammar/schema/schema-rules.ts";
@@ -18,52 +17,9 @@ import {
 import { FormatError, UsageError } from "../../errors.ts";
 import { nearest } from "../../messages/nearest.ts";
 import { ApiError } from "../api-error.ts";
-import {
-  type ResponseFormat,
-  SCHEMA_PARAM,
-  grammarOf,
-  refuseSchema,
-  schemaOf,
-  withSchemaPath,
-} from "./response-format.ts";
+import { SCHEMA_PARAM, grammarOf, refuseSchema, schemaOf, withSchemaPath } from "./response-format.ts";
 import type { ServerState } from "../server-state.ts";
-
-export const MAX_TOOLS = 128;
-
-/** A function that may be called. */
-export const FUNCTION = {
-  name: z.string().regex(/^[\w.-]{1,64}$/, "letters, digits, - _ and ."),
-  parameters: z.looseObject({}).nullish(),
-};
-
-export const TOOLS = z
-  .array(z.looseObject({ type: z.literal("function"), function: z.looseObject(FUNCTION) }))
-  .max(MAX_TOOLS);
-
-const NAMED_TOOL = z.strictObject({
-  type: z.literal("function"),
-  function: z.strictObject({ name: z.string() }),
-});
-
-export const TOOL_CHOICE = z.union([
-  z.enum(["none", "auto", "required"]),
-  NAMED_TOOL,
-  z.strictObject({
-    type: z.literal("allowed_tools"),
-    allowed_tools: z.strictObject({
-      mode: z.enum(["auto", "required"]),
-      tools: z.array(NAMED_TOOL).min(1).max(MAX_TOOLS),
-    }),
-  }),
-]);
-
-/** What of a request says so. */
-export interface ToolRequest {
-  readonly tools?: z.output<typeof TOOLS> | null | undefined;
-  readonly tool_choice?: z.output<typeof TOOL_CHOICE> | null | undefined;
-  readonly parallel_tool_calls?: boolean | null | undefined;
-  readonly response_format?: ResponseFormat | null | undefined;
-}
+import type { ToolRequest } from "./tool-fields.ts";
 
 export interface ToolUse {
   /** What the chat template is told of; null: of none. */

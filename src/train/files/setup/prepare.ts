@@ -18,13 +18,8 @@ import { openModel } from "../../../models/families.ts";
 import type { Model } from "../../../models/model.ts";
 import type { Optimizer } from "../../../optim/optimizer.ts";
 import { findSchedule } from "../../../optim/schedules.ts";
-import {
-  type AttachRequest,
-  type Layout,
-  type Preview,
-  layOut,
-  previewLayout,
-} from "../../../peft/layout.ts";
+import { type AttachRequest, type Layout, layOut } from "../../../peft/layout.ts";
+import { type Preview, previewLayout } from "../../../peft/preview.ts";
 import type { Method } from "../../../peft/method.ts";
 import { METHODS, findMethod } from "../../../peft/methods.ts";
 import { requireMatchedPatterns } from "../../../peft/sites/targets.ts";

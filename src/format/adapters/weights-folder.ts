@@ -1,0 +1,49 @@
+/** @file What is written of an adapter without its model. */
+import { lastNames, moduleOf } from "../../models/module-path.ts";
+import type { AdapterWeights } from "../../peft/algebra/plan.ts";
+import { configFileOf, modulesToSave } from "../../peft/method.ts";
+import type { HostTensor } from "../../runtime/host-tensor.ts";
+import { settingsForFile } from "./adapter.ts";
+import type { AdapterFolderParts } from "./adapter-folder.ts";
+import { PREFIX } from "./adapter-tensors.ts";
+import type { WeightsFolder } from "./adapter-weights.ts";
+import type { Provenance } from "../cards/model-card.ts";
+
+/** Says what a folder of an adapter without its model holds. */
+export function weightsFolderParts(
+  adapter: AdapterWeights,
+  targetModules: string | readonly string[] | null,
+  { baseName, taskType, notes }: Pick<WeightsFolder, "baseName" | "taskType" | "notes">,
+  provenance: Provenance,
+): AdapterFolderParts {
+  const names = typeof targetModules === "string" ? namesOf(adapter) : (targetModules ?? []);
+  const tensors = new Map<string, HostTensor<"float32">>(adapter.frozen);
+  for (const [name, tensor] of adapter.base) tensors.set(PREFIX + name, tensor);
+  for (const [path, { tensors: own }] of adapter.sites) {
+    for (const [suffix, tensor] of Object.entries(own)) tensors.set(`${PREFIX}${path}.${suffix}`, tensor);
+  }
+  const { storedTransposed } = adapter;
+  const sites = [...adapter.sites].map(([path, { options }]) => ({ path, options, storedTransposed }));
+  const settings = settingsForFile(adapter, sites, names, baseName);
+  // Paths mean the same to all who read them: those of modules as they were named, or of each part.
+  const named = modulesToSave(adapter.method, adapter.options) ?? [];
+  const whole = [...adapter.base.keys()].map(moduleOf).map((path) => {
+    return named.find((name) => path.startsWith(`${name}.`)) ?? path;
+  });
+  return {
+    config: {
+      target_modules: targetModules,
+      ...settings,
+      modules_to_save: settings["modules_to_save"] === null ? null : [...new Set(whole)],
+      task_type: taskType,
+    },
+    tensors,
+    metadata: notes,
+    readBy: configFileOf(adapter.method)?.readBy(adapter.options, [...adapter.sites.keys()]) ?? "graft",
+    provenance,
+  };
+}
+
+function namesOf({ sites }: AdapterWeights): string[] {
+  return lastNames(sites.keys()).sort();
+}

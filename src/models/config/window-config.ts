@@ -1,0 +1,35 @@
+/** @file What a configuration says of the layers whose attention has a window. */
+import { z } from "zod";
+import { type DecoderFields, unusable } from "./hf-config.ts";
+import type { RawConfig } from "./raw-config.ts";
+
+/** Keys by which files say which layers have a window. */
+export const WINDOW_FIELDS = {
+  sliding_window: z.int().positive().nullish(),
+  use_sliding_window: z.boolean().nullish(),
+  max_window_layers: z.int().min(0).nullish(),
+  layer_types: z.array(z.enum(["sliding_attention", "full_attention"])).nullish(),
+};
+
+/** `WINDOW_FIELDS` as they are read. */
+export type WindowFields = z.output<z.ZodObject<typeof WINDOW_FIELDS>>;
+
+/** Whether each layer has a window; `isWindowed` says it where the file does not. @throws UsageError "usage/model" */
+export function windowedLayers(
+  raw: RawConfig,
+  c: Pick<DecoderFields, "num_hidden_layers"> & {
+    readonly layer_types?: readonly string[] | null | undefined;
+  },
+  isWindowed: (layer: number) => boolean,
+): readonly boolean[] {
+  const { layer_types: types, num_hidden_layers: numLayers } = c;
+  if (types && types.length !== numLayers) {
+    throw unusable(
+      raw,
+      `layer_types has ${types.length} entries (expected ${numLayers}, the number of layers)`,
+    );
+  }
+  return Array.from({ length: numLayers }, (_, layer) =>
+    types ? types[layer] === "sliding_attention" : isWindowed(layer),
+  );
+}
