@@ -157,7 +157,7 @@ export class UnitReader<K extends DataKindName = "text"> {
 }
 
 /** How the rows of a file are to be parsed. */
-export function parseOptions(
+export function rowParsing(
   { columns = new Map() }: Pick<DatasetOptions<DataKindName>, "columns">,
   onCount?: (numRows: number) => void,
 ): ParseOptions {
@@ -209,7 +209,7 @@ export function readExamples<K extends DataKindName = "text">(
   const reader = new UnitReader(options, (unit) => void examples.push(unit));
   const kind = findFileKind(path);
   if (kind !== null && isPlainText(kind)) reader.addText(text, path);
-  else if (kind?.parse) for (const row of kind.parse(text, path, parseOptions(options))) reader.addRow(row);
+  else if (kind?.parse) for (const row of kind.parse(text, path, rowParsing(options))) reader.addRow(row);
   else {
     throw new UsageError(
       "usage/data",

@@ -12,7 +12,7 @@ import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
 export type FloatMatrix = HostTensor<"float32">;
 
 /** The change of each module, scale · up · down, by its whole path. */
-export type Factors = ReadonlyMap<string, FactorPair>;
+export type ModuleFactors = ReadonlyMap<string, FactorPair>;
 
 /** A form of files. */
 export interface AdapterForm {
@@ -29,9 +29,9 @@ export interface AdapterForm {
    * Reads an adapter onto its model; the caller owns the numbers.
    * @throws UsageError "usage/adapter" for one of another model or kind, FormatError for damaged files
    */
-  read(path: string, model: LoadedModel): Promise<Factors>;
+  read(path: string, model: LoadedModel): Promise<ModuleFactors>;
   /** Writes an adapter, whole or not at all. @throws UsageError "usage/adapter" for what the form cannot hold; FailedError "failed/write" */
-  write(path: string, factors: Factors, model: LoadedModel, provenance: Provenance): Promise<void>;
+  write(path: string, factors: ModuleFactors, model: LoadedModel, provenance: Provenance): Promise<void>;
 }
 
 /** The error for an adapter that a form cannot hold. */

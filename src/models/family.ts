@@ -11,7 +11,7 @@ import type { RawConfig } from "./config/raw-config.ts";
 export type { RawConfig } from "./config/raw-config.ts";
 
 /** What a model is for; `SequenceClassification` and its kin are told by `architectures` in config.json. */
-export type Task = "causal-lm" | "sequence-classification" | "image-classification";
+export type ModelTask = "causal-lm" | "sequence-classification" | "image-classification";
 
 /** Sizes of the images that a model reads, in pixels. */
 export interface ImageConfig {
@@ -41,7 +41,7 @@ export interface CheckpointRules {
 
 /** A model as its family describes it. */
 export interface ModelDefinition {
-  readonly task: Task;
+  readonly task: ModelTask;
   /** What the configuration says, with the defaults of what it leaves out. */
   readonly settings: RawConfig;
   /** Model width D. */

@@ -5,7 +5,7 @@
  */
 import type { AttentionOptions } from "../nn/builder.ts";
 import { numAlikePositions } from "../nn/rope/rope-scaling.ts";
-import type { Family, ImageConfig, Layer, ModelDefinition, RawConfig, Task } from "./family.ts";
+import type { Family, ImageConfig, Layer, ModelDefinition, RawConfig, ModelTask } from "./family.ts";
 import { requireModelSize } from "../untrusted/limits.ts";
 import { type BuiltPart, buildPart } from "./graphs/built-part.ts";
 import type { Branch } from "./graphs/part-graph.ts";
@@ -79,7 +79,7 @@ export class Model {
     return this.family.modelType;
   }
 
-  get task(): Task {
+  get task(): ModelTask {
     return this.#definition.task;
   }
 

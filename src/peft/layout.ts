@@ -54,7 +54,7 @@ export type KeptAs = Pick<WeightSource, "storageOf" | "groupSizeOf">;
 /** Picks the sites and lists what is trained there. @throws UsageError as `attach` */
 export function layOut(model: Model, kept: KeptAs, request: AttachRequest): Layout {
   const { method } = request;
-  const options = parseOptions(method, request.options);
+  const options = parseMethodOptions(method, request.options);
   const { modules: chosen, exclude = [], layers = null } = request.targets ?? {};
   const modules = chosen ?? defaultModules(method, model);
   const targets: Targets = { modules, exclude, layers };
@@ -175,7 +175,7 @@ export function indexSites(
 }
 
 /** Parses a method's options. @throws UsageError "usage/flag" that lists every problem. */
-export function parseOptions(method: Method, raw: unknown): unknown {
+export function parseMethodOptions(method: Method, raw: unknown): unknown {
   return parseSettings(
     method.options,
     raw,

@@ -6,7 +6,7 @@ import type { Objective } from "./objective.ts";
 type Measured = Pick<Objective, "rows" | "hasPerplexity">;
 
 /** What an evaluation has found, of which the numbers of metrics are made. */
-export interface Found {
+export interface EvalFindings {
   readonly loss: number;
   /** The likeliest tokens or classes beside the right ones; null: nobody has looked at them. */
   readonly predictions: { readonly accuracy: number; readonly macroF1: number } | null;
@@ -24,7 +24,7 @@ export interface EvalMetric {
   /** Whether the likeliest tokens or classes are looked at, which takes the logits of all labels. */
   readonly needsPredictions: boolean;
   /** Its number; NaN: there is none. `predictions` are there where it needs them. */
-  valueOf(found: Found): number;
+  valueOf(found: EvalFindings): number;
 }
 
 export const LOSS: EvalMetric = {
@@ -103,7 +103,7 @@ export function findEvalMetric(name: string | undefined, objective: Objective): 
 }
 
 /** The numbers of an objective's metrics by their keys, but those for which nobody has looked at predictions. */
-export function metricsOf(objective: Measured, found: Found): Record<string, number> {
+export function metricsOf(objective: Measured, found: EvalFindings): Record<string, number> {
   const told = EVAL_METRICS.filter(
     (one) => one.isOf(objective) && (!one.needsPredictions || found.predictions !== null),
   );

@@ -1,6 +1,6 @@
 /** @file What a run tells while it goes on; the names are those of its JSON lines. */
 
-import type { Task } from "../models/family.ts";
+import type { ModelTask } from "../models/family.ts";
 import type { EnergySource } from "./power/energy.ts";
 
 /** What a run is about to do. */
@@ -8,7 +8,7 @@ export interface StartEvent {
   readonly event: "start";
   readonly model: string;
   /** What the model is for. */
-  readonly task: Task;
+  readonly task: ModelTask;
   /** Whether the model has a template for conversations. */
   readonly chat_template: boolean;
   readonly method: string;

@@ -7,7 +7,7 @@
  */
 import { objectWith } from "../messages/arguments.ts";
 import type { z } from "zod";
-import type { Role } from "../data/examples/comparison.ts";
+import type { ComparedRole } from "../data/examples/comparison.ts";
 import type { DataKindName } from "../data/examples/data-kinds.ts";
 
 /** The paper that an objective is from. */
@@ -23,7 +23,7 @@ export interface LabelLayout {
   /** Number in `sequences` of the sequence that each position is of, [N]. */
   readonly sequenceOf: Int32Array;
   /** What each sequence is in its group, [S]. Sequences of a pair share the number of their group. */
-  readonly sequences: readonly { readonly role: Role; readonly group: number }[];
+  readonly sequences: readonly { readonly role: ComparedRole; readonly group: number }[];
 }
 
 /** Log-probabilities of the labels of a micro-batch. */
@@ -39,9 +39,9 @@ export interface StepTotals {
   /** Sum of the weights of all labelled positions. */
   readonly weight: number;
   /** Sequences by role. */
-  readonly numSequences: Readonly<Record<Role, number>>;
+  readonly numSequences: Readonly<Record<ComparedRole, number>>;
   /** Labelled positions by role. */
-  readonly numLabels: Readonly<Record<Role, number>>;
+  readonly numLabels: Readonly<Record<ComparedRole, number>>;
   /** Estimate of how far the model is from the reference, at least 0; 0 where the objective does not need it. */
   readonly divergence: number;
 }

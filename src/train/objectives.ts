@@ -1,6 +1,6 @@
 /** @file The list of objectives. */
 import { findNamed } from "../messages/find-named.ts";
-import type { Task } from "../models/family.ts";
+import type { ModelTask } from "../models/family.ts";
 import type { Objective } from "./objective.ts";
 import { classification } from "./objectives/classification.ts";
 import { crossEntropy } from "./objectives/cross-entropy.ts";
@@ -11,14 +11,14 @@ import { orpo } from "./objectives/orpo.ts";
 export const OBJECTIVES: readonly Objective[] = [crossEntropy, classification, dpo, orpo, kto];
 
 /** What a model learns unless something else is asked for. */
-const DEFAULTS: Readonly<Record<Task, Objective>> = {
+const DEFAULTS: Readonly<Record<ModelTask, Objective>> = {
   "causal-lm": crossEntropy,
   "sequence-classification": classification,
   "image-classification": classification,
 };
 
 /** The objective of models for a task, unless another is asked for. */
-export function defaultObjective(task: Task): Objective {
+export function defaultObjective(task: ModelTask): Objective {
   return DEFAULTS[task];
 }
 

@@ -22,7 +22,7 @@ import { lockRun } from "./files/folder/run-lock.ts";
 import { begunWith } from "./files/folder/begun-with.ts";
 import { RUN_FILES } from "./files/folder/run-files.ts";
 import { RunFolder } from "./files/folder/run-folder.ts";
-import { configText, layOut, requestOf } from "./files/run-request.ts";
+import { configText, layMicroBatch, requestOf } from "./files/run-request.ts";
 import { openSamples } from "./files/run-samples.ts";
 import { type TrainingSetup, setUp } from "./files/setup/setup.ts";
 import { ACTIVATIONS_FOLDER, ShardFolder } from "./files/folder/shard-folder.ts";
@@ -205,7 +205,7 @@ function openSessionOf(
 ): Promise<Session> {
   const engine = createEngine({ threads: options.threads, shareScratch: true });
   const [first = []] = plan.microBatches(0);
-  const [compute, batch] = [COMPUTES[options.compute], layOut(options, first)];
+  const [compute, batch] = [COMPUTES[options.compute], layMicroBatch(options, first)];
   const { attentionChunk } = options;
   return openSession(engine, base, residencyOf(options), {
     compute,

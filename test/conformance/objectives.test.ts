@@ -1,7 +1,7 @@
 /** @file What every objective must do: gradients that are differences, micro-batches that add up, no number out of range. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { ROLES, type Role } from "../../src/data/examples/comparison.ts";
+import { COMPARED_ROLES, type ComparedRole } from "../../src/data/examples/comparison.ts";
 import { UsageError } from "../../src/errors.ts";
 import { Random } from "../../src/random.ts";
 import type { Objective, Scores } from "../../src/train/objective.ts";
@@ -9,7 +9,7 @@ import { findObjective, OBJECTIVES } from "../../src/train/objectives.ts";
 import { countStep } from "../../src/train/step/sequence-scores.ts";
 
 /** Roles of a group, by what data an objective reads. */
-const GROUPS: Record<Objective["rows"], readonly (readonly Role[])[]> = {
+const GROUPS: Record<Objective["rows"], readonly (readonly ComparedRole[])[]> = {
   text: [["target"]],
   classes: [["target"]],
   preference: [["chosen", "rejected"]],
@@ -161,7 +161,7 @@ describe("objectives", () => {
     const { numSequences, numLabels } = countStep([scores, scores]);
     assert.deepEqual([numSequences.desirable, numSequences.undesirable, numSequences.chosen], [6, 4, 0]);
     assert.equal(
-      ROLES.reduce((sum, role) => sum + numLabels[role], 0),
+      COMPARED_ROLES.reduce((sum, role) => sum + numLabels[role], 0),
       2 * scores.logProbs.length,
     );
   });

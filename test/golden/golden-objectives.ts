@@ -1,11 +1,11 @@
 /** @file The golden numbers of objectives: comparisons, their log-probabilities, and what objectives make of them. */
-import type { Comparison, Role } from "../../src/data/examples/comparison.ts";
+import type { Comparison, ComparedRole } from "../../src/data/examples/comparison.ts";
 import { goldenJson } from "./golden-files.ts";
 
 export interface GoldenSequence {
   readonly ids: readonly number[];
   readonly promptLength: number;
-  readonly role: Role;
+  readonly role: ComparedRole;
   readonly group: number;
 }
 

@@ -5,7 +5,7 @@ import { Graph, type Value } from "../../src/graph/graph.ts";
 import type { SiteGraph } from "../../src/models/graphs/site-graph.ts";
 import { linear } from "../../src/nn/linear.ts";
 import { BLOCKS, projectBlocks, toBlocks } from "../../src/peft/methods/peqa/blocks.ts";
-import { CODES, FACTOR, weightOf, ZERO } from "../../src/peft/methods/peqa/codes.ts";
+import { CODES, FACTOR, weightOfCodes, ZERO } from "../../src/peft/methods/peqa/codes.ts";
 import { peqa } from "../../src/peft/methods/peqa.ts";
 import type { SitePlace } from "../../src/peft/sites/site.ts";
 import type { AffineFormat } from "../../src/quant/affine/affine.ts";
@@ -142,7 +142,7 @@ describe("the product with bound blocks", () => {
         const y =
           BLOCKS in inputs
             ? projectBlocks(x, scale, inputs, spec, format)
-            : linear(x, weightOf(spec, inputs, scale, format), null);
+            : linear(x, weightOfCodes(spec, inputs, scale, format), null);
         const program = await engine.compile({ name: "proj", inputs, outputs: { y } }, { constants });
         const into = zeros("float32", [3, outFeatures]);
         await program.run({ ...tensors, ...own }, { y: into });

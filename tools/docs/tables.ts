@@ -6,7 +6,7 @@ import { flagsOf } from "../../src/cli/flags/flags.ts";
 import { COMMAND_CODES, INTERRUPTED_STATUS, STOPPED_RUN } from "../../src/cli/report.ts";
 import { CODES, type ErrorCode, exitStatus, GraftError } from "../../src/errors.ts";
 import { FAMILIES, openModel } from "../../src/models/families.ts";
-import type { Family, Task } from "../../src/models/family.ts";
+import type { Family, ModelTask } from "../../src/models/family.ts";
 import type { Model } from "../../src/models/model.ts";
 import type { SiteSpec } from "../../src/models/graphs/sites.ts";
 import type { SiteRole } from "../../src/nn/builder.ts";
@@ -154,12 +154,12 @@ export function defaultModules(method: Method, family: Family): readonly string[
 }
 
 /** What the models of a family are for, by what `architectures` may say. */
-function tasksOf(family: Family): readonly Task[] {
+function tasksOf(family: Family): readonly ModelTask[] {
   const config = { ...TINY_CONFIGS[family.modelType], architectures: ["ForSequenceClassification"] };
   return [...new Set([smallModel(family).task, openModel(config).task])];
 }
 
-const TASK_WORDS: Readonly<Record<Task, string>> = {
+const TASK_WORDS: Readonly<Record<ModelTask, string>> = {
   "causal-lm": "writing text",
   "sequence-classification": "classes of texts",
   "image-classification": "classes of images",

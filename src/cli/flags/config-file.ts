@@ -10,7 +10,7 @@ import { plainName } from "../../messages/setting-names.ts";
 import { explainUnknown } from "./renamed-flags.ts";
 
 /** A settings file, read. */
-export interface ConfigFile {
+export interface SettingsFile {
   /** Key of the schema → value, not yet checked by it. */
   readonly values: ReadonlyMap<string, unknown>;
   /** Key of the schema → how messages call it: as it is in the file, and the file. */
@@ -39,7 +39,7 @@ async function readText(path: string): Promise<string> {
 }
 
 /** Reads a settings file for a command with these flags. @throws FormatError "format/file" when it cannot be read or parsed. */
-export async function readConfigFile(path: string, flags: readonly Flag[]): Promise<ConfigFile> {
+export async function readConfigFile(path: string, flags: readonly Flag[]): Promise<SettingsFile> {
   const text = await readText(path);
   requireShallowText(path, text);
   const { parse } = await import("yaml");

@@ -5,7 +5,7 @@ import type * as Yaml from "yaml";
 
 import type { Flag, FlagKind } from "./flags.ts";
 
-/** A value. */
+/** A text that was read, whatever its value: undefined and null are values. */
 interface Reading {
   readonly value: unknown;
 }

@@ -7,12 +7,12 @@ import { findDroppedKeys, findProblems, type Problem } from "../../messages/prob
 import { kebabCase } from "../../messages/setting-names.ts";
 import type { ParsedArgv } from "./argv.ts";
 import type { Command } from "../command.ts";
-import { readConfigFile, type ConfigFile } from "./config-file.ts";
+import { readConfigFile, type SettingsFile } from "./config-file.ts";
 import { readFlag } from "./flag-value.ts";
 import type { Flag } from "./flags.ts";
 import { expandPaths } from "./home-paths.ts";
 
-const EMPTY_FILE: ConfigFile = { values: new Map(), names: new Map(), problems: [], hints: [] };
+const EMPTY_FILE: SettingsFile = { values: new Map(), names: new Map(), problems: [], hints: [] };
 
 /** Options of a call, and the keys of those that were given: by flags or by the settings file. */
 export interface GivenOptions {
@@ -80,7 +80,7 @@ function wrongText({ name }: Flag, text: string | undefined, expected: string): 
 function readValues(
   flags: readonly Flag[],
   argv: ParsedArgv,
-  file: ConfigFile,
+  file: SettingsFile,
   env: Environment,
 ): { readonly values: Readonly<Record<string, unknown>>; readonly unreadable: ReadonlyMap<string, string> } {
   const values: Record<string, unknown> = Object.fromEntries(file.values);
@@ -109,7 +109,7 @@ function argumentName(key: string): string {
 function findWrong(
   command: Command,
   argv: ParsedArgv,
-  file: ConfigFile,
+  file: SettingsFile,
   values: Readonly<Record<string, unknown>>,
 ): { readonly found: readonly string[]; readonly keys: ReadonlySet<string> } {
   const dropped = findDroppedKeys(values);

@@ -7,7 +7,7 @@ import { z } from "zod";
 import { UsageError, assertInternal } from "../../errors.ts";
 import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
 import type { ClassExample } from "../examples/class-example.ts";
-import type { Role } from "../examples/comparison.ts";
+import type { ComparedRole } from "../examples/comparison.ts";
 import type { Example } from "../examples/example.ts";
 import type { ImageExample } from "../examples/images.ts";
 import { A_COUNT, checkArguments, lazily } from "../../messages/arguments.ts";
@@ -44,7 +44,7 @@ export interface Batch {
   /** [N], the number of the sequence that each label is of. */
   readonly sequenceOf: Int32Array;
   /** The examples, row by row: what each is to its group. */
-  readonly sequences: readonly { readonly role: Role; readonly group: number }[];
+  readonly sequences: readonly { readonly role: ComparedRole; readonly group: number }[];
 }
 
 const ARGUMENTS = lazily(() => z.strictObject({ rows: z.array(UNIT_LIST), length: A_COUNT.optional() }));

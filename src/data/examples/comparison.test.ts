@@ -7,7 +7,7 @@ import {
   isTelling,
   mismatch,
   promptLength,
-  type Role,
+  type ComparedRole,
   type ComparedExample,
 } from "./comparison.ts";
 import { makeExample } from "./example.ts";
@@ -16,7 +16,7 @@ const source = { file: "x.jsonl", line: 1 };
 const BOS = 1;
 
 function sequence(
-  role: Role,
+  role: ComparedRole,
   prompt: readonly number[],
   answer: readonly number[],
   group = 0,

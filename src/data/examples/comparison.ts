@@ -7,14 +7,21 @@
 import type { RowSource } from "../formats/parsed-row.ts";
 import { countTrained, type Example } from "./example.ts";
 
-export const ROLES = ["target", "chosen", "rejected", "desirable", "undesirable", "mismatched"] as const;
+export const COMPARED_ROLES = [
+  "target",
+  "chosen",
+  "rejected",
+  "desirable",
+  "undesirable",
+  "mismatched",
+] as const;
 
 /** The part of a sequence in its group. A target is alone and learned as it is; mismatched: a prompt with another's answer. */
-export type Role = (typeof ROLES)[number];
+export type ComparedRole = (typeof COMPARED_ROLES)[number];
 
 /** An example with its part in a comparison. */
 export interface ComparedExample extends Example {
-  readonly role: Role;
+  readonly role: ComparedRole;
   /** Number of the group, which no other row of the data set has. */
   readonly group: number;
 }

@@ -12,7 +12,7 @@ import {
   fitClassExample,
   toClassExample,
 } from "./class-example.ts";
-import { type Comparison, fitComparison, isTelling, type Role } from "./comparison.ts";
+import { type Comparison, fitComparison, isTelling, type ComparedRole } from "./comparison.ts";
 import { countTrained, type Example, type ExampleOptions, toExample } from "./example.ts";
 import { JUDGED_FORMS, PREFERENCE_FORMS } from "../rows/preference-rows.ts";
 import { type OtherRows, type RowFormat, readRow, type TargetRow } from "../rows/rows.ts";
@@ -57,7 +57,7 @@ export interface DataKind<U> {
 
 /** Puts answers into a group; what is learned of them does not depend on what is chosen for conversations. */
 function compare(
-  answers: readonly (readonly [Role, TargetRow])[],
+  answers: readonly (readonly [ComparedRole, TargetRow])[],
   options: UnitOptions,
   source: RowSource,
 ): Comparison {
@@ -70,7 +70,7 @@ function compare(
 }
 
 /** Makes comparisons whose sequences are one text in these parts. */
-function comparisonOf(roles: readonly Role[]): DataKind<Comparison>["ofText"] {
+function comparisonOf(roles: readonly ComparedRole[]): DataKind<Comparison>["ofText"] {
   return (text) => ({
     sequences: roles.map((role) => ({ ...text, role, group: text.source.line })),
     source: text.source,

@@ -6,7 +6,7 @@
  */
 import { sequencesOf, type TrainingUnit } from "./training-unit.ts";
 import type { ClassExample } from "./class-example.ts";
-import { ROLES, type ComparedExample } from "./comparison.ts";
+import { COMPARED_ROLES, type ComparedExample } from "./comparison.ts";
 import type { Example } from "./example.ts";
 
 /** Units of a file, or of a piece of one, in order. S sequences, U units, N tokens. */
@@ -86,7 +86,7 @@ export class UnitPacker {
       this.#ids.append(sequence.ids);
       if ("label" in sequence) this.#labels.push(sequence.label, sequence.labelIndex);
       else this.#weights.append(sequence.weights);
-      if ("role" in sequence) this.#roles.push(ROLES.indexOf(sequence.role));
+      if ("role" in sequence) this.#roles.push(COMPARED_ROLES.indexOf(sequence.role));
       this.#tokenEnds.push(this.#ids.length);
     }
     this.#sequenceEnds.push(this.#tokenEnds.length);
@@ -125,7 +125,7 @@ export function unpackUnits(packed: PackedUnits, file: string): TrainingUnit[] {
     if (!isCompared) return sequences[0]!;
     const compared = sequences.map((sequence, i) => ({
       ...sequence,
-      role: ROLES[roles[first + i]!]!,
+      role: COMPARED_ROLES[roles[first + i]!]!,
       group: source.line,
     })) as ComparedExample[];
     return { sequences: compared, source };

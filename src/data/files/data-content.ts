@@ -5,7 +5,7 @@ import { FormatError, UsageError } from "../../errors.ts";
 import { describeFileProblem, refuseEndless } from "../../messages/system-error.ts";
 import type { DataKindName, DataUnits } from "../examples/data-kinds.ts";
 import type { RowCounts } from "../reports/data-report.ts";
-import { type DatasetOptions, parseOptions, UnitReader } from "../dataset.ts";
+import { type DatasetOptions, rowParsing, UnitReader } from "../dataset.ts";
 import {
   COMPRESSED_ENDINGS,
   compressionOf,
@@ -102,7 +102,7 @@ export function rowsOf(
   onCount?: (numRows: number) => void,
 ): AsyncIterable<ParsedRow> | Iterable<ParsedRow> | null {
   const kind = FILE_KINDS.find((one) => one.name === name)!;
-  const how = parseOptions(options, onCount);
+  const how = rowParsing(options, onCount);
   return kind.parseBytes?.(bytes, file, how) ?? kind.parse?.(decodeUtf8(bytes, file), file, how) ?? null;
 }
 

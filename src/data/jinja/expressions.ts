@@ -7,7 +7,7 @@ import { BINARY, negate } from "./operators.ts";
 import type { Scope } from "./scope.ts";
 import type { BinaryExpression, CallExpression, Expression, MemberExpression, NamedCall } from "./syntax.ts";
 import { findTest } from "./tests.ts";
-import { type Named, Tuple, Undefined, type Value, isTrue, kindOf, nameOf } from "./values.ts";
+import { type Named, Tuple, Undefined, type JinjaValue, isTrue, kindOf, nameOf } from "./values.ts";
 
 export class Expressions {
   protected readonly meter: Meter;
@@ -16,9 +16,9 @@ export class Expressions {
     this.meter = meter;
   }
 
-  evaluate(expression: Expression, scope: Scope): Value {
+  evaluate(expression: Expression, scope: Scope): JinjaValue {
     this.meter.spend(1);
-    const valueOf = (each: Expression): Value => this.evaluate(each, scope);
+    const valueOf = (each: Expression): JinjaValue => this.evaluate(each, scope);
     switch (expression.type) {
       case "StringLiteral":
       case "FloatLiteral":
@@ -63,7 +63,7 @@ export class Expressions {
   }
 
   /** Calls a function or macro; `more`: what it is given besides its arguments. */
-  protected call({ callee, args }: CallExpression, scope: Scope, more: Named = new Map()): Value {
+  protected call({ callee, args }: CallExpression, scope: Scope, more: Named = new Map()): JinjaValue {
     const called = this.evaluate(callee, scope);
     requireDefined(called);
     if (typeof called !== "function") throw new Error(`${kindOf(called)} cannot be called`);
@@ -71,14 +71,14 @@ export class Expressions {
     return this.#made(called(given.args, new Map([...given.named, ...more])));
   }
 
-  protected filter(value: Value, filter: NamedCall, scope: Scope): Value {
+  protected filter(value: JinjaValue, filter: NamedCall, scope: Scope): JinjaValue {
     const [name, args] = filter.type === "CallExpression" ? [filter.callee, filter.args] : [filter, []];
     const work: Filter = findFilter((name as { readonly value: string }).value);
     return this.#made(work(value, { ...this.#arguments(args, scope), meter: this.meter }));
   }
 
   /** Counts what was made. */
-  #made(value: Value): Value {
+  #made(value: JinjaValue): JinjaValue {
     if (typeof value === "string") this.meter.text(value.length);
     else if (Array.isArray(value)) this.meter.items(value.length);
     return value;
@@ -87,8 +87,8 @@ export class Expressions {
   #arguments(
     given: readonly Expression[],
     scope: Scope,
-  ): { readonly args: Value[]; readonly named: Map<string, Value> } {
-    const [args, named]: [Value[], Map<string, Value>] = [[], new Map()];
+  ): { readonly args: JinjaValue[]; readonly named: Map<string, JinjaValue> } {
+    const [args, named]: [JinjaValue[], Map<string, JinjaValue>] = [[], new Map()];
     for (const each of given) {
       if (each.type === "KeywordArgumentExpression")
         named.set(each.key.value, this.evaluate(each.value, scope));
@@ -102,7 +102,7 @@ export class Expressions {
     return { args, named };
   }
 
-  #member({ object, property, computed }: MemberExpression, scope: Scope): Value {
+  #member({ object, property, computed }: MemberExpression, scope: Scope): JinjaValue {
     const value = this.evaluate(object, scope);
     if (property.type === "SliceExpression") {
       const ends = [property.start, property.stop, property.step];
@@ -117,7 +117,7 @@ export class Expressions {
     return itemOf(value, this.evaluate(property, scope), this.meter);
   }
 
-  #binary({ operator, left, right }: BinaryExpression, scope: Scope): Value {
+  #binary({ operator, left, right }: BinaryExpression, scope: Scope): JinjaValue {
     const first = this.evaluate(left, scope);
     if (operator.value === "and") return isTrue(first) ? this.evaluate(right, scope) : first;
     if (operator.value === "or") return isTrue(first) ? first : this.evaluate(right, scope);

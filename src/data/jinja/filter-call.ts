@@ -2,39 +2,39 @@
 import { itemOf, itemsOf } from "./members.ts";
 import type { Meter } from "./meter.ts";
 import { Arguments } from "./text-methods.ts";
-import { type Value, isTrue } from "./values.ts";
+import { type JinjaValue, isTrue } from "./values.ts";
 import { writeText } from "./written.ts";
 
 /** What a filter is given besides the value. */
 export interface FilterCall {
-  readonly args: readonly Value[];
-  readonly named: ReadonlyMap<string, Value>;
+  readonly args: readonly JinjaValue[];
+  readonly named: ReadonlyMap<string, JinjaValue>;
   readonly meter: Meter;
 }
 
-export type Filter = (value: Value, call: FilterCall) => Value;
+export type Filter = (value: JinjaValue, call: FilterCall) => JinjaValue;
 
 /** Writes a value as text, and counts its characters. */
-export function textOf(value: Value, { meter }: FilterCall): string {
+export function textOf(value: JinjaValue, { meter }: FilterCall): string {
   const text = writeText(value, meter.counter());
   meter.text(text.length);
   return text;
 }
 
 /** A filter of the text that a value is written as. */
-export function ofText(work: (text: string, args: Arguments, call: FilterCall) => Value): Filter {
+export function ofText(work: (text: string, args: Arguments, call: FilterCall) => JinjaValue): Filter {
   return (value, call) => work(textOf(value, call), new Arguments(call.args, call.named), call);
 }
 
 /** The items of a list, of which each costs. */
-export function listOf(value: Value, { meter }: FilterCall): readonly Value[] {
+export function listOf(value: JinjaValue, { meter }: FilterCall): readonly JinjaValue[] {
   const items = itemsOf(value);
   meter.items(items.length);
   return items;
 }
 
 /** JavaScript's undefined: it is not given. */
-export function argument({ args, named }: FilterCall, place: number, name: string): Value | undefined {
+export function argument({ args, named }: FilterCall, place: number, name: string): JinjaValue | undefined {
   return new Arguments(args, named).value(place, name);
 }
 
@@ -44,9 +44,9 @@ export function flag(call: FilterCall, place: number, name: string): boolean {
 }
 
 /** The attribute of a path such as `function.name`, or of a number. */
-export function pathOf(value: Value, path: Value, meter: Meter): Value {
+export function pathOf(value: JinjaValue, path: JinjaValue, meter: Meter): JinjaValue {
   const parts = typeof path === "string" ? path.split(".") : [path];
-  return parts.reduce<Value>((at, part) => {
+  return parts.reduce<JinjaValue>((at, part) => {
     const key = typeof part === "string" && /^\d+$/.test(part) ? BigInt(part) : part;
     return itemOf(at, key, meter);
   }, value);

@@ -8,7 +8,7 @@ import {
   Namespace,
   Stream,
   Undefined,
-  type Value,
+  type JinjaValue,
   asNumber,
   isNumber,
   isTrue,
@@ -19,7 +19,7 @@ import {
 const map: Filter = (value, call) => {
   const path = call.named.get("attribute");
   const [name, ...args] = call.args;
-  const each = (one: Value): Value => {
+  const each = (one: JinjaValue): JinjaValue => {
     if (path === undefined) return findFilter(nameOf(name))(one, { ...call, args });
     const found = pathOf(one, path, call.meter);
     const otherwise = call.named.get("default");
@@ -28,7 +28,7 @@ const map: Filter = (value, call) => {
   return Stream.from(isTrue(value) ? listOf(value, call) : [], each);
 };
 
-function toNumber(value: Value, otherwise: Value, type: "float" | "int"): Value {
+function toNumber(value: JinjaValue, otherwise: JinjaValue, type: "float" | "int"): JinjaValue {
   const isWhole = type === "int";
   if (isNumber(value)) return isWhole ? BigInt(Math.trunc(Number(value))) : Number(value);
   const text = typeof value === "string" ? strip(value, "both") : "";
@@ -37,7 +37,7 @@ function toNumber(value: Value, otherwise: Value, type: "float" | "int"): Value 
   return isWhole ? BigInt(Math.trunc(Number(text))) : Number(text);
 }
 
-function defaultOf(value: Value, call: FilterCall): Value {
+function defaultOf(value: JinjaValue, call: FilterCall): JinjaValue {
   const isAbsent = value instanceof Undefined || (flag(call, 1, "boolean") && !isTrue(value));
   const otherwise = argument(call, 0, "default_value");
   return !isAbsent ? value : otherwise === undefined ? "" : otherwise;

@@ -17,7 +17,7 @@ import type {
   Statement,
   WritingStatement,
 } from "./syntax.ts";
-import { type Callable, Namespace, Tuple, Undefined, type Value, isTrue, kindOf } from "./values.ts";
+import { type Callable, Namespace, Tuple, Undefined, type JinjaValue, isTrue, kindOf } from "./values.ts";
 import { writeText } from "./written.ts";
 
 /** Cost of a turn of a loop, which makes a scope and the `loop` variable. */
@@ -31,7 +31,7 @@ type Output = string[];
 
 export class Interpreter extends Expressions {
   /** Runs a template. @throws Error that says what it stumbles over */
-  run(block: Block, globals: ReadonlyMap<string, Value>): string {
+  run(block: Block, globals: ReadonlyMap<string, JinjaValue>): string {
     const scope = new Scope(null);
     for (const [name, value] of globals) scope.set(name, value);
     return this.#write(block, new Scope(scope));
@@ -68,7 +68,7 @@ export class Interpreter extends Expressions {
   }
 
   /** What a statement writes. */
-  #written(statement: WritingStatement, scope: Scope): Value {
+  #written(statement: WritingStatement, scope: Scope): JinjaValue {
     if (statement.type === "FilterStatement") {
       return this.filter(this.#write(statement.body, new Scope(scope)), statement.filter, scope);
     }
@@ -78,7 +78,7 @@ export class Interpreter extends Expressions {
     return this.call(call, scope, new Map([["caller", caller]]));
   }
 
-  #text(value: Value): string {
+  #text(value: JinjaValue): string {
     return writeText(value, this.meter.counter());
   }
 
@@ -94,7 +94,7 @@ export class Interpreter extends Expressions {
     if (turns.length === 0) this.#runBlock(defaultBlock, new Scope(scope), out);
     for (const [i, { turn }] of turns.entries()) {
       this.meter.spend(STEPS_OF_TURN);
-      const beside = (at: number): Value =>
+      const beside = (at: number): JinjaValue =>
         at in turns ? turns[at]!.item : new Undefined("the item beside it");
       turn.set("loop", loopFacts(i, turns.length, beside(i - 1), beside(i + 1)));
       if (this.#runBlock(body, turn, out) === "Break") break;
@@ -111,7 +111,7 @@ export class Interpreter extends Expressions {
   }
 
   /** Gives a name its value, or each of several one of its items. */
-  #unpack(target: Expression, value: Value, scope: Scope): void {
+  #unpack(target: Expression, value: JinjaValue, scope: Scope): void {
     if (target.type === "Identifier") return scope.set(target.value, value);
     if (target.type !== "TupleLiteral") throw new Error(`${target.type} cannot be set`);
     const items = itemsOf(value);
@@ -149,7 +149,7 @@ function parameterName(parameter: Expression): string {
 }
 
 /** The `loop` variable of a turn. */
-function loopFacts(index: number, length: number, before: Value, after: Value): Namespace {
+function loopFacts(index: number, length: number, before: JinjaValue, after: JinjaValue): Namespace {
   const cycle: Callable = (args) => args[index % args.length] ?? null;
   const facts = {
     index: BigInt(index + 1),
@@ -165,5 +165,5 @@ function loopFacts(index: number, length: number, before: Value, after: Value): 
     nextitem: after,
     cycle,
   };
-  return new Namespace(new Map<string, Value>(Object.entries(facts)));
+  return new Namespace(new Map<string, JinjaValue>(Object.entries(facts)));
 }

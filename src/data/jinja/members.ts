@@ -6,14 +6,14 @@ import {
   Namespace,
   Tuple,
   Undefined,
-  type Value,
+  type JinjaValue,
   charactersOf,
   isEqual,
   kindOf,
 } from "./values.ts";
 
 /** `value.name`: a method before an item of the name. */
-export function attributeOf(value: Value, name: string, meter: Meter): Value {
+export function attributeOf(value: JinjaValue, name: string, meter: Meter): JinjaValue {
   requireDefined(value);
   if (value instanceof Namespace) return found(value.fields.get(name), value, name);
   return (
@@ -22,7 +22,7 @@ export function attributeOf(value: Value, name: string, meter: Meter): Value {
 }
 
 /** `value[key]`: an item before an attribute. */
-export function itemOf(value: Value, key: Value, meter: Meter): Value {
+export function itemOf(value: JinjaValue, key: JinjaValue, meter: Meter): JinjaValue {
   requireDefined(value);
   if (value instanceof Map && value.has(key)) return value.get(key)!;
   const isAt = typeof key === "bigint" || typeof key === "boolean";
@@ -33,7 +33,7 @@ export function itemOf(value: Value, key: Value, meter: Meter): Value {
 }
 
 /** The number of items or characters. @throws Error for what has none */
-export function lengthOf(value: Value): number {
+export function lengthOf(value: JinjaValue): number {
   if (typeof value === "string") return charactersOf(value).length;
   if (value instanceof Undefined) return 0;
   if (value instanceof Map) return value.size;
@@ -42,7 +42,7 @@ export function lengthOf(value: Value): number {
 }
 
 /** The items that a loop goes through. @throws Error for what is no list, text or dict */
-export function itemsOf(value: Value): readonly Value[] {
+export function itemsOf(value: JinjaValue): readonly JinjaValue[] {
   if (Array.isArray(value)) return value;
   if (value instanceof Map) return [...value.keys()];
   if (typeof value === "string") return charactersOf(value);
@@ -51,7 +51,7 @@ export function itemsOf(value: Value): readonly Value[] {
 }
 
 /** Whether a value is in another one. @throws Error for what holds nothing */
-export function isIn(value: Value, holder: Value, meter: Meter): boolean {
+export function isIn(value: JinjaValue, holder: JinjaValue, meter: Meter): boolean {
   if (holder instanceof Map) return holder.has(value);
   if (typeof holder === "string") {
     if (typeof value === "string") return holder.includes(value);
@@ -62,7 +62,11 @@ export function isIn(value: Value, holder: Value, meter: Meter): boolean {
 }
 
 /** `value[start:stop:step]`. @throws Error for what is no list or text */
-export function sliceOf(value: Value, ends: readonly (Value | undefined)[], meter: Meter): Value {
+export function sliceOf(
+  value: JinjaValue,
+  ends: readonly (JinjaValue | undefined)[],
+  meter: Meter,
+): JinjaValue {
   const list = typeof value === "string" || Array.isArray(value) ? itemsOf(value) : null;
   if (list === null) throw new Error(`${kindOf(value)} has no slices`);
   const [start, stop, step] = ends.map((end) => {
@@ -80,7 +84,7 @@ export function sliceOf(value: Value, ends: readonly (Value | undefined)[], mete
   };
   const [from, to] =
     by > 0 ? [place(start, 0), place(stop, length)] : [place(start, length - 1), place(stop, -1)];
-  const parts: Value[] = [];
+  const parts: JinjaValue[] = [];
   for (let i = from; by > 0 ? i < to : i > to; i += by) parts.push(list[i]!);
   meter.items(parts.length);
   if (typeof value === "string") return (parts as string[]).join("");
@@ -88,17 +92,17 @@ export function sliceOf(value: Value, ends: readonly (Value | undefined)[], mete
 }
 
 /** The item that was looked for, or an `Undefined` that names it. */
-function found(item: Value | undefined, holder: Value, name: string): Value {
+function found(item: JinjaValue | undefined, holder: JinjaValue, name: string): JinjaValue {
   return item === undefined ? new Undefined(`"${name}", which ${kindOf(holder)} has not,`) : item;
 }
 
 /** @throws Error for what there is not */
-export function requireDefined(value: Value): void {
+export function requireDefined(value: JinjaValue): void {
   if (value instanceof Undefined) throw new Error(`${value.what} is undefined`);
 }
 
 /** Undefined: there is none of that name. */
-function methodOf(value: Value, name: string, meter: Meter): Callable | undefined {
+function methodOf(value: JinjaValue, name: string, meter: Meter): Callable | undefined {
   if (typeof value === "string") return textMethod(value, name, (length) => meter.text(length));
   const methods: Readonly<Record<string, Callable>> =
     value instanceof Map ? dictMethods(value) : Array.isArray(value) ? listMethods(value, meter) : {};
@@ -106,11 +110,11 @@ function methodOf(value: Value, name: string, meter: Meter): Callable | undefine
 }
 
 /** Pairs of keys and values. */
-export function pairsOf(dict: Map<Value, Value>): Value[] {
+export function pairsOf(dict: Map<JinjaValue, JinjaValue>): JinjaValue[] {
   return Array.from(dict, (pair) => Tuple.from(pair));
 }
 
-function dictMethods(dict: Map<Value, Value>): Readonly<Record<string, Callable>> {
+function dictMethods(dict: Map<JinjaValue, JinjaValue>): Readonly<Record<string, Callable>> {
   return {
     items: () => pairsOf(dict),
     keys: () => [...dict.keys()],
@@ -120,9 +124,9 @@ function dictMethods(dict: Map<Value, Value>): Readonly<Record<string, Callable>
   };
 }
 
-function listMethods(list: readonly Value[], meter: Meter): Readonly<Record<string, Callable>> {
+function listMethods(list: readonly JinjaValue[], meter: Meter): Readonly<Record<string, Callable>> {
   const count = meter.counter();
-  const isSame = (value: Value) => (one: Value) => isEqual(one, value, count);
+  const isSame = (value: JinjaValue) => (one: JinjaValue) => isEqual(one, value, count);
   return {
     index: ([value = null]) => {
       const at = list.findIndex(isSame(value));

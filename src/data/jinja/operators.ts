@@ -1,14 +1,14 @@
 /** @file What stands between two values, or before one. */
 import { isIn, requireDefined } from "./members.ts";
 import type { Meter } from "./meter.ts";
-import { type Value, asNumber, compare, isEqual, isNumber, isTrue, kindOf } from "./values.ts";
+import { type JinjaValue, asNumber, compare, isEqual, isNumber, isTrue, kindOf } from "./values.ts";
 import { writeText, writeWithin } from "./written.ts";
 
-type Operator = (left: Value, right: Value, meter: Meter) => Value;
+type Operator = (left: JinjaValue, right: JinjaValue, meter: Meter) => JinjaValue;
 
 /** An operation on two numbers: whole ones stay whole, if it can be. */
 interface Arithmetic {
-  readonly whole: ((a: bigint, b: bigint) => Value) | null;
+  readonly whole: ((a: bigint, b: bigint) => JinjaValue) | null;
   readonly float: (a: number, b: number) => number;
 }
 
@@ -46,7 +46,7 @@ function bounded(value: bigint): bigint {
   throw new Error("a whole number beyond all bounds");
 }
 
-function calculate(operator: string, left: bigint | number, right: bigint | number): Value {
+function calculate(operator: string, left: bigint | number, right: bigint | number): JinjaValue {
   const { whole, float } = ARITHMETIC[operator]!;
   if (["/", "//", "%"].includes(operator)) requireDivisor(right);
   if (whole !== null && typeof left === "bigint" && typeof right === "bigint") return whole(left, right);
@@ -105,14 +105,14 @@ export const BINARY: Readonly<Record<string, Operator>> = {
 };
 
 /** Computes `not`, `-` or `+` of one value. @throws Error for what is no number */
-export function negate(operator: string, value: Value): Value {
+export function negate(operator: string, value: JinjaValue): JinjaValue {
   if (operator === "not") return !isTrue(value);
   if (!isNumber(value)) throw new Error(`${operator}${kindOf(value)} is no operation`);
   return operator === "-" ? -asNumber(value) : asNumber(value);
 }
 
 /** `text % values`, as far as templates use it. @throws Error for other directives than %s, %r, %d and %i */
-export function formatText(text: string, values: readonly Value[], meter: Meter): string {
+export function formatText(text: string, values: readonly JinjaValue[], meter: Meter): string {
   let place = 0;
   const written = text.replace(/%(.?)/gs, (directive, kind: string) => {
     if (kind === "%") return "%";

@@ -5,7 +5,7 @@ import { Interpreter } from "./interpreter.ts";
 import { itemsOf } from "./members.ts";
 import { Meter } from "./meter.ts";
 import { parseSyntax } from "./syntax.ts";
-import { type Callable, Namespace, type Value, isNumber, nameOf, valueOf } from "./values.ts";
+import { type Callable, Namespace, type JinjaValue, isNumber, nameOf, valueOf } from "./values.ts";
 import { writeText } from "./written.ts";
 
 /** Squares of the runs of white space, which the library looks at from each of their characters. */
@@ -15,10 +15,10 @@ const MAX_SPACE_SQUARES = 1e8;
 export type Template = (variables: Readonly<Record<string, unknown>>) => string;
 
 /** The globals of every template, as `apply_chat_template` gives them. */
-function globalsOf(meter: Meter): Readonly<Record<string, Value>> {
+function globalsOf(meter: Meter): Readonly<Record<string, JinjaValue>> {
   const dict: Callable = ([given], named) => {
     const pairs = given instanceof Map ? [...given] : itemsOf(given ?? []).map((pair) => itemsOf(pair));
-    return new Map([...(pairs as [Value, Value][]), ...named]);
+    return new Map([...(pairs as [JinjaValue, JinjaValue][]), ...named]);
   };
   return {
     true: true,
@@ -29,7 +29,7 @@ function globalsOf(meter: Meter): Readonly<Record<string, Value>> {
     None: null,
     dict,
     namespace: (args, named) => {
-      const fields = dict(args, named) as Map<Value, Value>;
+      const fields = dict(args, named) as Map<JinjaValue, JinjaValue>;
       return new Namespace(new Map([...fields].map(([key, value]) => [nameOf(key), value])));
     },
     range: rangeOf(meter),

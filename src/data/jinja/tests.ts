@@ -3,9 +3,9 @@ import { isIn } from "./members.ts";
 import type { Meter } from "./meter.ts";
 import { BINARY } from "./operators.ts";
 import { isLower, isUpper } from "./text-methods.ts";
-import { Undefined, type Value, isNumber, isTrue } from "./values.ts";
+import { Undefined, type JinjaValue, isNumber, isTrue } from "./values.ts";
 
-export type Test = (value: Value, args: readonly Value[], meter: Meter) => boolean;
+export type Test = (value: JinjaValue, args: readonly JinjaValue[], meter: Meter) => boolean;
 
 /** A test that is an operator with the first argument. */
 function operator(name: string): Test {
@@ -20,9 +20,9 @@ function leaves(rest: number): Test {
   };
 }
 
-const isText = (value: Value): value is string => typeof value === "string";
+const isText = (value: JinjaValue): value is string => typeof value === "string";
 const [isSame, isBelow, isAbove] = [operator("=="), operator("<"), operator(">")];
-const isPart = (value: Value): boolean => isText(value) || Array.isArray(value) || value instanceof Map;
+const isPart = (value: JinjaValue): boolean => isText(value) || Array.isArray(value) || value instanceof Map;
 
 const TESTS: Readonly<Record<string, Test>> = {
   defined: (value) => !(value instanceof Undefined),

@@ -1,5 +1,5 @@
 /** @file What texts can do: the methods of Python's `str`. */
-import { type Callable, Tuple, type Value, charactersOf, kindOf } from "./values.ts";
+import { type Callable, Tuple, type JinjaValue, charactersOf, kindOf } from "./values.ts";
 import { writeText } from "./written.ts";
 
 /** Characters that Python takes for white space; JavaScript's are a few others. */
@@ -80,7 +80,7 @@ export function capitalize(text: string): string {
   return letter + more.join("").toLowerCase() + text.slice(first.length).toLowerCase();
 }
 
-function part(text: string, separator: string, at: number, isFirst: boolean): Value[] {
+function part(text: string, separator: string, at: number, isFirst: boolean): JinjaValue[] {
   if (at >= 0) return Tuple.from([text.slice(0, at), separator, text.slice(at + separator.length)]);
   return Tuple.from(isFirst ? [text, "", ""] : ["", "", text]);
 }
@@ -107,15 +107,15 @@ export function isLower(text: string): boolean {
 
 /** Arguments of a call by place or name. */
 export class Arguments {
-  readonly #args: readonly Value[];
-  readonly #named: ReadonlyMap<string, Value>;
+  readonly #args: readonly JinjaValue[];
+  readonly #named: ReadonlyMap<string, JinjaValue>;
 
-  constructor(args: readonly Value[], named: ReadonlyMap<string, Value>) {
+  constructor(args: readonly JinjaValue[], named: ReadonlyMap<string, JinjaValue>) {
     this.#args = args;
     this.#named = named;
   }
 
-  value(place: number, name: string): Value | undefined {
+  value(place: number, name: string): JinjaValue | undefined {
     return place < this.#args.length ? this.#args[place] : this.#named.get(name);
   }
 
@@ -141,7 +141,7 @@ export class Arguments {
 }
 
 /** The text, its arguments, and how large what is made may be. */
-type Method = (text: string, args: Arguments, check: (length: number) => void) => Value;
+type Method = (text: string, args: Arguments, check: (length: number) => void) => JinjaValue;
 
 /** `text.format(…)`, as far as templates use it. @throws Error for directives with more than a place or name */
 function format(text: string, args: Arguments): string {
@@ -156,7 +156,7 @@ function format(text: string, args: Arguments): string {
   });
 }
 
-function beginsOrEnds(given: Value | undefined, test: (one: string) => boolean): boolean {
+function beginsOrEnds(given: JinjaValue | undefined, test: (one: string) => boolean): boolean {
   const tried = given instanceof Tuple ? given : [given];
   return tried.some((one) => {
     if (typeof one === "string") return test(one);

@@ -12,14 +12,14 @@ export class Undefined {
 }
 
 /** A list that cannot be changed, which is written with parentheses. */
-export class Tuple extends Array<Value> {
+export class Tuple extends Array<JinjaValue> {
   static override get [Symbol.species](): ArrayConstructor {
     return Array;
   }
 }
 
 /** What filters of lists give, a generator in Python: true even when it is empty. */
-export class Stream extends Array<Value> {
+export class Stream extends Array<JinjaValue> {
   static override get [Symbol.species](): ArrayConstructor {
     return Array;
   }
@@ -27,35 +27,35 @@ export class Stream extends Array<Value> {
 
 /** What `namespace()` makes, whose fields may be set, and `loop`. */
 export class Namespace {
-  readonly fields: Map<string, Value>;
+  readonly fields: Map<string, JinjaValue>;
 
-  constructor(fields: Map<string, Value>) {
+  constructor(fields: Map<string, JinjaValue>) {
     this.fields = fields;
   }
 }
 
-export type Named = ReadonlyMap<string, Value>;
+export type Named = ReadonlyMap<string, JinjaValue>;
 
 /** A function, method or macro. */
-export type Callable = (args: readonly Value[], named: Named) => Value;
+export type Callable = (args: readonly JinjaValue[], named: Named) => JinjaValue;
 
-export type Value =
+export type JinjaValue =
   | Undefined
   | null
   | boolean
   | bigint
   | number
   | string
-  | Value[]
-  | Map<Value, Value>
+  | JinjaValue[]
+  | Map<JinjaValue, JinjaValue>
   | Namespace
   | Callable;
 
 /** Turns data of JSON into values; a number that is no safe integer is a float. */
-export function valueOf(data: unknown): Value {
+export function valueOf(data: unknown): JinjaValue {
   if (data === undefined || data === null) return null;
   if (typeof data === "number") return Number.isSafeInteger(data) ? BigInt(data) : data;
-  if (typeof data !== "object") return data as Value;
+  if (typeof data !== "object") return data as JinjaValue;
   if (data instanceof LongInteger) return BigInt(data.digits);
   if (Array.isArray(data)) return data.map(valueOf);
   return new Map(
@@ -69,13 +69,13 @@ export function charactersOf(text: string): string[] {
 }
 
 /** A name, which keys of named arguments are. @throws Error for another value */
-export function nameOf(value: Value | undefined): string {
+export function nameOf(value: JinjaValue | undefined): string {
   if (typeof value === "string") return value;
   throw new Error(`${value === undefined ? "nothing" : kindOf(value)} stands where a name should be`);
 }
 
 /** The word that Python has for the kind of a value. */
-export function kindOf(value: Value): string {
+export function kindOf(value: JinjaValue): string {
   if (value === null) return "None";
   if (typeof value === "object") {
     if (value instanceof Undefined) return value.what;
@@ -87,7 +87,7 @@ export function kindOf(value: Value): string {
 }
 
 /** Whether Python takes a value for true: not undefined, empty or zero. */
-export function isTrue(value: Value): boolean {
+export function isTrue(value: JinjaValue): boolean {
   if (value instanceof Undefined) return false;
   if (value instanceof Map) return value.size > 0;
   if (Array.isArray(value)) return value.length > 0 || value instanceof Stream;
@@ -95,7 +95,7 @@ export function isTrue(value: Value): boolean {
 }
 
 /** Whether a value counts as a number, as true and false do. */
-export function isNumber(value: Value): value is bigint | number | boolean {
+export function isNumber(value: JinjaValue): value is bigint | number | boolean {
   return typeof value === "bigint" || typeof value === "number" || typeof value === "boolean";
 }
 
@@ -105,7 +105,7 @@ export function asNumber(value: bigint | number | boolean): bigint | number {
 }
 
 /** Whether two values are the same to Python; `count` is told of each that is looked at. */
-export function isEqual(a: Value, b: Value, count: (values: number) => void): boolean {
+export function isEqual(a: JinjaValue, b: JinjaValue, count: (values: number) => void): boolean {
   count(1);
   if (a === b) return true;
   if (isNumber(a) && isNumber(b)) return asNumber(a) == asNumber(b);
@@ -119,7 +119,7 @@ export function isEqual(a: Value, b: Value, count: (values: number) => void): bo
 }
 
 /** Which of two values comes first: below 0, 0 or above. @throws Error for values that have no order */
-export function compare(a: Value, b: Value): number {
+export function compare(a: JinjaValue, b: JinjaValue): number {
   if (isNumber(a) && isNumber(b)) {
     const [left, right] = [asNumber(a), asNumber(b)];
     return left < right ? -1 : left > right ? 1 : 0;

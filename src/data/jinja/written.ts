@@ -1,17 +1,17 @@
 /** @file How values are written: as `{{ }}` writes them, inside of other values, and as JSON. */
-import { Namespace, Tuple, Undefined, type Value, kindOf } from "./values.ts";
+import { Namespace, Tuple, Undefined, type JinjaValue, kindOf } from "./values.ts";
 
 /** Is told of the values that are written, and of the characters. @throws Error for too many */
 export type Count = (values: number) => void;
 
 /** Writes a value as text: `str()`. */
-export function writeText(value: Value, count: Count): string {
+export function writeText(value: JinjaValue, count: Count): string {
   if (typeof value === "string") return value;
   return value instanceof Undefined ? "" : writeWithin(value, count);
 }
 
 /** Writes a value as it stands in another one: `repr()`. */
-export function writeWithin(value: Value, count: Count): string {
+export function writeWithin(value: JinjaValue, count: Count): string {
   count(1);
   if (value === null) return "None";
   if (value instanceof Undefined) return "Undefined";
@@ -88,7 +88,7 @@ export const PLAIN_JSON: JsonForm = {
 };
 
 /** Writes a value as Python's `json.dumps` does. @throws Error for what JSON has not */
-export function writeJson(value: Value, form: JsonForm, count: Count, padding = "\n"): string {
+export function writeJson(value: JinjaValue, form: JsonForm, count: Count, padding = "\n"): string {
   count(1);
   if (value === null || typeof value === "boolean") return String(value);
   if (typeof value === "bigint") return String(value);
@@ -116,7 +116,7 @@ export function writeJson(value: Value, form: JsonForm, count: Count, padding = 
   return around("{", parts, "}");
 }
 
-function keyText(key: Value): string {
+function keyText(key: JinjaValue): string {
   if (typeof key === "string") return key;
   if (typeof key === "number") return writeJsonFloat(key);
   if (key === null || typeof key === "boolean" || typeof key === "bigint") return String(key);

@@ -8,7 +8,7 @@
  * out of a text: SmolLM2's lacks six characters, which nobody types.
  */
 import type { TokenizerFiles } from "../../format/checkpoint/checkpoint.ts";
-import { type Step, stepsOf } from "../../format/checkpoint/gguf/tokenizer-steps.ts";
+import { type WrittenStep, stepsOf } from "../../format/checkpoint/gguf/tokenizer-steps.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -65,8 +65,8 @@ function coverageOf(
   { vocabSize, tokenBytes }: Pick<Tokenizer, "vocabSize" | "tokenBytes">,
   file: Fields,
 ): Coverage {
-  const composed = stepsOf(file["normalizer"] as Step | null).map(composedBy);
-  const steps = stepsOf(file["pre_tokenizer"] as Step | null);
+  const composed = stepsOf(file["normalizer"] as WrittenStep | null).map(composedBy);
+  const steps = stepsOf(file["pre_tokenizer"] as WrittenStep | null);
   const isWhole =
     (file["model"] as Fields | undefined)?.["type"] === "BPE" &&
     steps.every(keepsAll) &&

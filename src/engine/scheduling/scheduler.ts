@@ -25,14 +25,14 @@ export interface SchedulerOptions {
 }
 
 /** Ids of a prompt to run. */
-export interface Chunk {
+export interface PromptChunk {
   readonly sequence: Sequence;
   readonly count: number;
 }
 
 /** What one step runs. */
 export interface ScheduledStep {
-  readonly chunks: readonly Chunk[];
+  readonly chunks: readonly PromptChunk[];
   /** One id each. */
   readonly decodes: readonly Sequence[];
 }
@@ -82,7 +82,7 @@ export class Scheduler {
 
   /** Chooses what runs next, and gives it the pages that it needs; what there is unless a shape says less. */
   schedule({ decodes: runsDecodes, prefillTokens }: StepShape = this.fullShape): ScheduledStep {
-    const chunks: Chunk[] = [];
+    const chunks: PromptChunk[] = [];
     let budget = prefillTokens;
     // A sequence that finds no page preempts others, which changes the list.
     for (const sequence of this.#running.slice()) {

@@ -5,7 +5,7 @@
 import type { ToolCall, ToolFormat, ToolFunction } from "./tool-format.ts";
 
 /** Text that is certainly none of a call, and calls that are complete. */
-export interface ReadPart {
+export interface CallPart {
   readonly content: string;
   readonly calls: readonly ToolCall[];
 }
@@ -32,17 +32,17 @@ export class CallReader {
   }
 
   /** Takes the next piece. */
-  push(text: string): ReadPart {
+  push(text: string): CallPart {
     this.#held += text;
     return this.#read({ isEnd: false });
   }
 
   /** Ends the answer. */
-  end(): ReadPart {
+  end(): CallPart {
     return this.#read({ isEnd: true });
   }
 
-  #read({ isEnd }: { readonly isEnd: boolean }): ReadPart {
+  #read({ isEnd }: { readonly isEnd: boolean }): CallPart {
     let content = "";
     const calls: ToolCall[] = [];
     const give = (length: number): void => {

@@ -8,7 +8,7 @@ import type { AdaptedSite } from "../../peft/layout.ts";
 import type { Method } from "../../peft/method.ts";
 import { findMethodOfConfig } from "../../peft/methods.ts";
 import type { SiteTensors } from "../../peft/sites/site.ts";
-import { type AdapterForm, type Factors, cannotConvert } from "../adapter-form.ts";
+import { type AdapterForm, type ModuleFactors, cannotConvert } from "../adapter-form.ts";
 
 const EXPECTED = "a product of two matrices for each module, as LoRA's";
 const HINT = "Merge it into its model by graft merge, which programs read that know no adapters.";
@@ -27,7 +27,7 @@ interface AlgebraFacts {
 }
 
 /** @throws UsageError "usage/adapter" for an adapter that is more, or something else */
-function splitAll(path: string, adapter: Adapter): Factors {
+function splitAll(path: string, adapter: Adapter): ModuleFactors {
   const { method, options, sites, parameters } = adapter;
   const algebra = factorAlgebraOf(method);
   if (algebra === null) throw cannotConvert(path, `what ${method.name} changes`, EXPECTED, HINT);

@@ -20,7 +20,7 @@ import { numElements } from "../../graph/shape.ts";
 import { writeAdapterFolder, readAdapter } from "../../format/by-path.ts";
 import { TEMPLATE_KEY } from "../../format/adapters/adapter.ts";
 import { combineModels, isModelFolder } from "./combine-models.ts";
-import { targetModules } from "./combined-targets.ts";
+import { combinedTargets } from "./combined-targets.ts";
 import { requireNewOutput } from "../new-output.ts";
 import { describeCombination } from "../provenance.ts";
 import { refuseInfinite, warnOfLarge } from "./large-numbers.ts";
@@ -99,7 +99,7 @@ export async function combineAdapters(input: CombineInput): Promise<CombinedFold
     base ? startsOn(base, [...folders.values()]) : null,
   );
   const { facts, isSameTemplate } = sharedFacts([...folders.values()]);
-  const targets = targetModules([...folders.values()], adapter);
+  const targets = combinedTargets([...folders.values()], adapter);
   const parts = weightsFolderParts(adapter, targets, facts, provenance);
   const tensors = [
     ...adapter.base.values(),

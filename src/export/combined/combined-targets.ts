@@ -6,7 +6,7 @@ import type { Combined } from "../../peft/algebra/combine.ts";
  * How the file names its modules. Without the model only this is sure: what all name alike stays as it is, short names
  * without other restrictions add up, and full paths are always right.
  */
-export function targetModules(
+export function combinedTargets(
   folders: readonly WeightsFolder[],
   { sites }: Combined,
 ): string | string[] | null {

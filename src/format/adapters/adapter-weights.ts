@@ -4,7 +4,7 @@ import { FormatError, UsageError } from "../../errors.ts";
 import { isWithin, moduleOf } from "../../models/module-path.ts";
 import type { Algebra, SiteState } from "../../peft/algebra/contract.ts";
 import { type AdapterWeights, algebraOf } from "../../peft/algebra/plan.ts";
-import { parseOptions } from "../../peft/layout.ts";
+import { parseMethodOptions } from "../../peft/layout.ts";
 import { modulesToSave } from "../../peft/method.ts";
 import type { SiteTensors } from "../../peft/sites/site.ts";
 import type { AskedTargets } from "../../peft/sites/targets.ts";
@@ -42,7 +42,7 @@ export async function readAdapterWeights(folder: Folder): Promise<WeightsFolder>
   const { config, tensors, metadata } = await readAdapterFolder(folder);
   const settings = readSettings(path, withModulesOfGraft(config, tensors));
   const { method, options: raw, targets, storedTransposed } = settings;
-  const options = parseOptions(method, raw);
+  const options = parseMethodOptions(method, raw);
   const algebra = algebraOf(method);
   const refusal = algebra.refuses(options);
   if (refusal !== null) {

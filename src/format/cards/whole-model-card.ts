@@ -1,5 +1,5 @@
 /** @file The card of a model folder: trained whole, merged or combined. */
-import type { Task } from "../../models/family.ts";
+import type { ModelTask } from "../../models/family.ts";
 import type { Provenance, ModelCard } from "./model-card.ts";
 
 /** What a card of a model says of it. */
@@ -7,7 +7,7 @@ interface WholeModelFacts {
   /** The model that it comes from; null: not known. */
   readonly baseName: string | null;
   /** Null: not known. */
-  readonly task: Task | null;
+  readonly task: ModelTask | null;
   readonly tags: readonly string[];
   /** Whether transformers reads it, or graft alone: a form of our own. */
   readonly readBy: "transformers" | "graft";
@@ -15,7 +15,7 @@ interface WholeModelFacts {
 }
 
 /** Classes of transformers that load a model. */
-const LOADERS: Readonly<Record<Task, string>> = {
+const LOADERS: Readonly<Record<ModelTask, string>> = {
   "causal-lm": "AutoModelForCausalLM",
   "sequence-classification": "AutoModelForSequenceClassification",
   "image-classification": "AutoModelForImageClassification",

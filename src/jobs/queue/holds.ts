@@ -21,7 +21,7 @@ export interface OwnChange extends Partial<Pick<JobRow, "round" | "shares">> {
 }
 
 /** An owner's standing: the job is its own; somebody else's; or its own, but to be stopped. */
-export type Held = "held" | "lost" | "stopped";
+export type Standing = "held" | "lost" | "stopped";
 
 /** Takes a piece that nobody has any more; null: too many owners in a row were lost at it. */
 export function taken(row: JobRow, owner: string, leaseUntilMs: number): JobRow | null {

@@ -8,7 +8,7 @@ import { FIRST_RUN } from "../state-folder.ts";
 import { type Job, type JobEvent, hasEnded } from "../job.ts";
 import type { DecideOnRow, JobRow, JobTable, RowDecision } from "../job-table.ts";
 import {
-  type Held,
+  type Standing,
   MAX_LOST,
   type OwnChange,
   changed,
@@ -169,8 +169,8 @@ export class JobQueue {
   }
 
   /** Keeps a job for so long from now, with what it has told. `numSteps`: how far it has come. */
-  async keep(own: JobRow, leaseMs: number, numSteps: number, events: readonly JobEvent[]): Promise<Held> {
-    const held = await this.#withOwn<Held>(own, (row, nowMs) => {
+  async keep(own: JobRow, leaseMs: number, numSteps: number, events: readonly JobEvent[]): Promise<Standing> {
+    const held = await this.#withOwn<Standing>(own, (row, nowMs) => {
       const next = kept(row, own, nowMs + leaseMs, numSteps);
       return next === null
         ? { result: "lost" }

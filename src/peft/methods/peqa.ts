@@ -46,7 +46,7 @@ import {
   storedMerge,
   TRAINED_SCALES,
   trainedUnit,
-  weightOf,
+  weightOfCodes,
   ZERO,
 } from "./peqa/codes.ts";
 
@@ -163,7 +163,7 @@ export const peqa = defineMethod<PeqaOptions, PeqaSite>({
     const scale = tunedScale(values, options);
     const y = values[BLOCKS]
       ? projectBlocks(x, scale, values, spec, options.format)
-      : linear(x, weightOf(spec, values, scale, options.format), null);
+      : linear(x, weightOfCodes(spec, values, scale, options.format), null);
     return bias ? add(y, bias) : y;
   },
   materializesWeight: (site, options) => !isOnBase(options) && blocksShape(site, options.format) === null,
@@ -175,7 +175,7 @@ export const peqa = defineMethod<PeqaOptions, PeqaSite>({
     graph: ({ weight, bias }, values, site, options) => ({
       weight: isOnBase(options)
         ? add(weight, mul(weight, values[DELTA]!))
-        : weightOf(site, values, tunedScale(values, options), options.format),
+        : weightOfCodes(site, values, tunedScale(values, options), options.format),
       bias,
     }),
     stored: storedMerge,

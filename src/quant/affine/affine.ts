@@ -88,7 +88,7 @@ export interface HoldCodes {
 }
 
 /** What numbers are, for a message. */
-export interface Numbers {
+export interface NumbersLabel {
   /** Name of the tensor. */
   readonly name: string;
   /** What the numbers in it are: "scale". */
@@ -100,14 +100,14 @@ export interface Numbers {
  * Rounds numbers to float16 bits; what is nearer to 0 than 3e-8 becomes 0, as nearly dead rows of a model have it.
  * @throws UsageError "usage/scale" when one does not fit.
  */
-export function fitFloat16(values: Float32Array, numbers: Numbers): DataOf<"float16"> {
+export function fitFloat16(values: Float32Array, numbers: NumbersLabel): DataOf<"float16"> {
   const bits = float32ToFloat16(values);
   const bad = bits.findIndex((half) => !Number.isFinite(FLOAT16_VALUES[half]!));
   if (bad >= 0) throw doesNotFit(values[bad]!, bad, numbers);
   return bits;
 }
 
-function doesNotFit(value: number, at: number, { name, what, numGroups }: Numbers): UsageError {
+function doesNotFit(value: number, at: number, { name, what, numGroups }: NumbersLabel): UsageError {
   const [row, group] = [Math.floor(at / numGroups), at % numGroups];
   return new UsageError(
     "usage/scale",

@@ -2,7 +2,7 @@
  * @file One answer of a chat while it is written. It is cut into thoughts, text and calls of functions, and clients are
  * sent each part as it grows.
  */
-import { CallReader, type ReadPart } from "../../engine/tool-calls/call-reader.ts";
+import { CallReader, type CallPart } from "../../engine/tool-calls/call-reader.ts";
 import type { ToolCall } from "../../engine/tool-calls/tool-format.ts";
 import type { ThoughtReader } from "../../engine/answers/thought-reader.ts";
 import type { FinishReason } from "../../engine/serving/serve-request.ts";
@@ -61,11 +61,11 @@ export class ChatAnswer {
   }
 
   /** Calls are read out of what is no thought. */
-  #read(content: string): ReadPart {
+  #read(content: string): CallPart {
     return this.#reader?.push(content) ?? { content, calls: [] };
   }
 
-  #add(reasoning: string, parts: readonly ReadPart[]): ChatDelta | null {
+  #add(reasoning: string, parts: readonly CallPart[]): ChatDelta | null {
     const content = parts.map((part) => part.content).join("");
     const calls = parts.flatMap((part) => part.calls);
     this.#reasoning += reasoning;

@@ -49,7 +49,7 @@ export async function requestOf(setup: TrainingSetup, place: RunPlace): Promise<
     adapter,
     plan,
     totalSteps,
-    toBatch: (rows) => layOut(options, rows),
+    toBatch: (rows) => layMicroBatch(options, rows),
     maxLength: options.maxLength,
     objective,
     reference,
@@ -150,7 +150,7 @@ function reporterOf(setup: TrainingSetup, title: string): RunReporter {
 }
 
 /** Lays the rows of a micro-batch out. */
-export function layOut({ packing }: TrainOptions, rows: readonly (readonly TrainingUnit[])[]): Batch {
+export function layMicroBatch({ packing }: TrainOptions, rows: readonly (readonly TrainingUnit[])[]): Batch {
   return packing ? layRows(rows as readonly (readonly TrainingExample[])[]) : layUnits(rows.flat());
 }
 

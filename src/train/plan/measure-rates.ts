@@ -11,7 +11,7 @@ import { evaluateShape } from "../../graph/shape.ts";
 import { float32ToBfloat16, widenBfloat16 } from "../../quant/codes/half.ts";
 import type { Engine } from "../../runtime/engine.ts";
 import { zeros } from "../../runtime/host-tensor.ts";
-import type { Rates } from "./step-time.ts";
+import type { MachineRates } from "./step-time.ts";
 
 /** Rows of a micro-batch, and sizes of a matrix, as those of small models. */
 const [ROWS, IN, OUT] = [512, 768, 2048];
@@ -25,7 +25,7 @@ const LEAST_SHARE = 0.8;
 
 /** What was measured. */
 export interface MeasuredRates {
-  readonly rates: Rates;
+  readonly rates: MachineRates;
   /** Other programs had the processors for so long that this machine may be many times as fast. */
   readonly isDisturbed: boolean;
 }
@@ -47,7 +47,7 @@ function ownBusyMs(): number {
   return (user + system) / 1000;
 }
 
-async function measureAll(engine: Engine, nowMs: () => number): Promise<Rates> {
+async function measureAll(engine: Engine, nowMs: () => number): Promise<MachineRates> {
   const graph = new Graph();
   const x = graph.input("x", "float32", [ROWS, IN]);
   const weight = graph.input("weight", "float32", [OUT, IN]);

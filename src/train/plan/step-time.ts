@@ -2,7 +2,7 @@
 import type { RunNeeds } from "./run-memory.ts";
 
 /** How much a machine does in a second. */
-export interface Rates {
+export interface MachineRates {
   /** Multiplications of products of many rows. */
   readonly float32: number;
   readonly int8: number;
@@ -13,10 +13,10 @@ export interface Rates {
 }
 
 /** Rates of some processor with two cores: good enough to compare plans with each other. */
-export const USUAL_RATES: Rates = { float32: 50e9, int8: 100e9, movedBytes: 10e9, readBytes: 2e9 };
+export const USUAL_RATES: MachineRates = { float32: 50e9, int8: 100e9, movedBytes: 10e9, readBytes: 2e9 };
 
 /** Estimates the seconds of a step. */
-export function stepSeconds({ stepWork, stepReadBytes }: RunNeeds, rates: Rates): number {
+export function stepSeconds({ stepWork, stepReadBytes }: RunNeeds, rates: MachineRates): number {
   return (
     stepWork.float32 / rates.float32 +
     stepWork.int8 / rates.int8 +

@@ -14,7 +14,7 @@ export interface DeviceState {
 }
 
 /** Steps a second; 0: as many as there can be. */
-export interface Rates {
+export interface StepRates {
   readonly high: number;
   readonly low: number;
 }
@@ -24,8 +24,8 @@ export interface PowerPolicy {
   readonly batteryThreshold: number;
   /** Degrees Celsius above which the device is hot. */
   readonly temperatureThreshold: number;
-  readonly battery: Rates;
-  readonly temperature: Rates;
+  readonly battery: StepRates;
+  readonly temperature: StepRates;
 }
 
 /** No period is longer: a device that is never well still trains. */
@@ -38,7 +38,7 @@ export function stepsPerSecond({ battery, temperature }: DeviceState, policy: Po
   return Math.min(rateOf(policy.battery, isLow), rateOf(policy.temperature, isHot));
 }
 
-function rateOf({ high, low }: Rates, isUnwell: boolean): number {
+function rateOf({ high, low }: StepRates, isUnwell: boolean): number {
   return (isUnwell ? low : high) || Infinity;
 }
 

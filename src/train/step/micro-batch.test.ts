@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { Comparison, Role } from "../../data/examples/comparison.ts";
+import type { Comparison, ComparedRole } from "../../data/examples/comparison.ts";
 import { makeExample } from "../../data/examples/example.ts";
 import { mismatchedBatches, unitsToBatch } from "./micro-batch.ts";
 import { countStep } from "./sequence-scores.ts";
 
 const source = { file: "x.jsonl", line: 1 };
-function unit(group: number, ...sides: readonly (readonly [Role, number[], number[]])[]): Comparison {
+function unit(group: number, ...sides: readonly (readonly [ComparedRole, number[], number[]])[]): Comparison {
   const sequences = sides.map(([role, prompt, answer]) => ({
     ...makeExample([...prompt, ...answer], (i) => i >= prompt.length, source),
     role,
@@ -38,7 +38,7 @@ describe("unitsToBatch()", () => {
       "rejected 0",
       "rejected 1",
     ]);
-    const labelsOf = (role: Role, group: number): number[] => {
+    const labelsOf = (role: ComparedRole, group: number): number[] => {
       const index = batch.sequences.findIndex((one) => one.role === role && one.group === group);
       const labels = batch.labels.filter((label) => label >= 0);
       return Array.from(labels.filter((_, i) => batch.sequenceOf[i] === index));

@@ -1,13 +1,13 @@
 /** @file Log-probabilities of whole sequences, out of those of their positions, and gradients back to the positions. */
 import { assertInternal } from "../../errors.ts";
-import { type Role, ROLES } from "../../data/examples/comparison.ts";
+import { type ComparedRole, COMPARED_ROLES } from "../../data/examples/comparison.ts";
 import type { LabelLayout, Scores, StepTotals } from "../objective.ts";
 
 /** One sequence: sums over its labelled positions, in float64. */
 export interface SequenceScore {
   /** Place in the layout's list. */
   readonly index: number;
-  readonly role: Role;
+  readonly role: ComparedRole;
   readonly group: number;
   readonly numLabels: number;
   readonly logProb: number;
@@ -64,8 +64,8 @@ export function spread({ sequenceOf }: LabelLayout, bySequence: Float64Array): F
 
 /** The part of a step's totals that its batches say: all of them but the divergence, which is 0. */
 export function countStep(batches: readonly LabelLayout[]): StepTotals {
-  const none = (): Record<Role, number> =>
-    Object.fromEntries(ROLES.map((role) => [role, 0])) as Record<Role, number>;
+  const none = (): Record<ComparedRole, number> =>
+    Object.fromEntries(COMPARED_ROLES.map((role) => [role, 0])) as Record<ComparedRole, number>;
   const [numSequences, numLabels] = [none(), none()];
   let weight = 0;
   for (const { weights, sequenceOf, sequences } of batches) {

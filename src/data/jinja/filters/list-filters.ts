@@ -2,10 +2,23 @@
 import { type Filter, type FilterCall, argument, flag, listOf, pathOf } from "../filter-call.ts";
 import { itemsOf, lengthOf, pairsOf } from "../members.ts";
 import { findTest } from "../tests.ts";
-import { Stream, Undefined, type Value, charactersOf, compare, isEqual, isTrue, kindOf } from "../values.ts";
+import {
+  Stream,
+  Undefined,
+  type JinjaValue,
+  charactersOf,
+  compare,
+  isEqual,
+  isTrue,
+  kindOf,
+} from "../values.ts";
 
 /** What values are ordered by: texts without their capitals, unless told. */
-function keyReader(call: FilterCall, path: Value, isSensitive: boolean): (value: Value) => Value {
+function keyReader(
+  call: FilterCall,
+  path: JinjaValue,
+  isSensitive: boolean,
+): (value: JinjaValue) => JinjaValue {
   return (value) => {
     const key = path === null ? value : pathOf(value, path, call.meter);
     return typeof key === "string" && !isSensitive ? key.toLowerCase() : key;
@@ -13,11 +26,11 @@ function keyReader(call: FilterCall, path: Value, isSensitive: boolean): (value:
 }
 
 function sorted(
-  items: readonly Value[],
-  keyOf: (value: Value) => Value,
+  items: readonly JinjaValue[],
+  keyOf: (value: JinjaValue) => JinjaValue,
   isReverse: boolean,
   { meter }: FilterCall,
-): Value[] {
+): JinjaValue[] {
   const keyed = items.map((value) => ({ value, key: keyOf(value) }));
   const order = keyed.toSorted((a, b) => {
     meter.spend(1);
@@ -50,17 +63,17 @@ function selecting({ keeps, hasPath }: { readonly keeps: boolean; readonly hasPa
   };
 }
 
-function endOf(value: Value, place: number): Value {
+function endOf(value: JinjaValue, place: number): JinjaValue {
   const item = itemsOf(value).at(place);
   return item === undefined ? new Undefined("an item of an empty list") : item;
 }
 
-function lengthFilter(value: Value): Value {
+function lengthFilter(value: JinjaValue): JinjaValue {
   if (value instanceof Stream) throw new Error("what a filter gives has no length, before it is made a list");
   return BigInt(lengthOf(value));
 }
 
-function toPairs(value: Value): Value[] {
+function toPairs(value: JinjaValue): JinjaValue[] {
   if (value instanceof Undefined) return [];
   if (value instanceof Map) return pairsOf(value);
   throw new Error(`${kindOf(value)} has no items`);
@@ -95,7 +108,7 @@ export const LIST_FILTERS: Readonly<Record<string, Filter>> = {
   },
   unique: (value, call) => {
     const keyOf = keyReader(call, argument(call, 1, "attribute") ?? null, flag(call, 0, "case_sensitive"));
-    const [kept, keys]: [Value[], Value[]] = [[], []];
+    const [kept, keys]: [JinjaValue[], JinjaValue[]] = [[], []];
     const count = call.meter.counter();
     for (const one of listOf(value, call)) {
       const key = keyOf(one);

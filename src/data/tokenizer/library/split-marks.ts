@@ -1,10 +1,10 @@
 /** @file `Metaspace` cuts a text before each mark of a space, unless its file says no; the library never does. */
-import { type Step, stepsOf } from "../../../format/checkpoint/gguf/tokenizer-steps.ts";
+import { type WrittenStep, stepsOf } from "../../../format/checkpoint/gguf/tokenizer-steps.ts";
 import type { TokenizerStep } from "./tokenizer-step.ts";
 
 /** Has steps cut as the part of the file says that they were made of. */
 export function splitAtMarks(preTokenizer: TokenizerStep | null, ofFile: unknown): void {
-  const settings = stepsOf(ofFile as Step | null);
+  const settings = stepsOf(ofFile as WrittenStep | null);
   for (const [i, step] of flat(preTokenizer).entries()) {
     const { type, split, replacement = "▁" } = settings[i] ?? { type: "" };
     if (type !== "Metaspace" || split === false) continue;

@@ -12,7 +12,7 @@ import { type Merge, scoresOfMerges, spaceNormalizer, textOfPiece } from "./gguf
 import { SPECIAL_TOKENS, TOKEN_TYPES } from "./gguf-tokenizer.ts";
 import type { GgufValue } from "../../files/gguf/gguf-setting-bytes.ts";
 import type { JsonObject } from "../../files/json-file.ts";
-import { type Step, type TokenizerJson, isSame, stepsOf } from "./tokenizer-steps.ts";
+import { type WrittenStep, type TokenizerJson, isSame, stepsOf } from "./tokenizer-steps.ts";
 
 function cannotWrite(modelName: string, found: string, expected: string): UsageError {
   return new UsageError(
@@ -68,7 +68,7 @@ const CUTS_AT_SPACES: JsonObject = {
 /** Whether a space is put first by a tokenizer of pieces. @throws UsageError usage/model when text is changed or cut in another way */
 function findPrefix(modelName: string, { normalizer, pre_tokenizer, model }: TokenizerJson): boolean {
   const [isCut, isNormal] = [stepsOf(pre_tokenizer), stepsOf(normalizer)];
-  const found = [true, false].find((adds) => isSame(isNormal, stepsOf(spaceNormalizer(adds) as Step)));
+  const found = [true, false].find((adds) => isSame(isNormal, stepsOf(spaceNormalizer(adds) as WrittenStep)));
   const cutsNothing = isCut.length === 0 || isSame(isCut, [CUTS_AT_SPACES]);
   if (found !== undefined && cutsNothing && model.ignore_merges !== true) return found;
   const types = [...isNormal, ...isCut].map(({ type }) => type).join(", ");

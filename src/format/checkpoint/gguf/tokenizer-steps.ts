@@ -11,9 +11,9 @@ export interface TokenizerJson {
     readonly lstrip?: boolean;
     readonly rstrip?: boolean;
   }[];
-  readonly normalizer?: Step | null;
-  readonly pre_tokenizer?: Step | null;
-  readonly post_processor?: Step | null;
+  readonly normalizer?: WrittenStep | null;
+  readonly pre_tokenizer?: WrittenStep | null;
+  readonly post_processor?: WrittenStep | null;
   readonly model: {
     readonly type?: string;
     readonly vocab?: Readonly<Record<string, number>>;
@@ -27,17 +27,17 @@ export interface TokenizerJson {
 }
 
 /** A step of a tokenizer, or a sequence of steps. */
-export interface Step extends JsonObject {
+export interface WrittenStep extends JsonObject {
   readonly type: string;
 }
 
 const LISTS = ["pretokenizers", "normalizers", "processors"];
 
 /** The steps of a sequence, or the one step. */
-export function stepsOf(step: Step | null | undefined): readonly Step[] {
+export function stepsOf(step: WrittenStep | null | undefined): readonly WrittenStep[] {
   if (!step) return [];
   if (step.type !== "Sequence") return [step];
-  return LISTS.flatMap((key) => (step[key] as readonly Step[] | undefined) ?? []).flatMap(stepsOf);
+  return LISTS.flatMap((key) => (step[key] as readonly WrittenStep[] | undefined) ?? []).flatMap(stepsOf);
 }
 
 /** A step with its defaults and without what has no effect on ids, keys in order. */

@@ -6,7 +6,7 @@ import { type Emitter, MICROSOFT } from "../../emitter.ts";
 import type { Value } from "../../graph.ts";
 import { sizeAt } from "../../shape.ts";
 import type { AttentionAttributes, AttentionValues } from "./attention-values.ts";
-import { type Places, emitMask } from "./attention-mask.ts";
+import { type PlaceNames, emitMask } from "./attention-mask.ts";
 
 const TO_THE_END = Number.MAX_SAFE_INTEGER;
 /** Axis of tokens in [B, H, T, E] and in [B, T]. */
@@ -56,8 +56,8 @@ export class Attending {
   readonly numKeyHeads: number;
   readonly width: number;
   readonly chunks: readonly Chunk[];
-  readonly #queryPlaces: Places;
-  readonly #keyPlaces: Places;
+  readonly #queryPlaces: PlaceNames;
+  readonly #keyPlaces: PlaceNames;
 
   constructor(emitter: Emitter, attributes: AttentionAttributes, inputs: AttentionValues) {
     const [query, key, value, querySegments, queryPositions, keySegments, keyPositions] = inputs;
@@ -168,7 +168,7 @@ export class Attending {
     after: string | null,
   ): { readonly weights: string; readonly bent: string | null } {
     const { scale, softcap } = this.attributes;
-    const places = ({ segments, positions }: Places, range: Range | null): Places => ({
+    const places = ({ segments, positions }: PlaceNames, range: Range | null): PlaceNames => ({
       segments: this.slice(segments, PLACES, range, after),
       positions: this.slice(positions, PLACES, range, after),
     });

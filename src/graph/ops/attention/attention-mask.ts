@@ -16,7 +16,7 @@ interface MaskOptions {
 }
 
 /** Names of segments and positions, int32 [B, T] of the queries and [B, S] of the keys. */
-export interface Places {
+export interface PlaceNames {
   readonly segments: string;
   readonly positions: string;
 }
@@ -32,8 +32,8 @@ const STRIDE = 2 ** 20;
  */
 export function emitMask(
   emitter: Emitter,
-  queries: Places,
-  keys: Places,
+  queries: PlaceNames,
+  keys: PlaceNames,
   { causal, window }: MaskOptions,
 ): string {
   const emit = (opType: string, ...inputs: readonly string[]): string => emitter.value(opType, inputs);

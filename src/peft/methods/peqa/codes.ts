@@ -118,7 +118,7 @@ export function frozenSpecs(site: SiteSpec, options: PeqaSite): FrozenSpec[] {
 }
 
 /** The weight [out, in] in a graph, of codes and `scale` [out, groups]. */
-export function weightOf(
+export function weightOfCodes(
   { inFeatures, outFeatures }: SiteSpec,
   { [CODES]: packed, [ZERO]: zeros, [FACTOR]: factors }: SiteValues,
   scale: Value,

@@ -13,7 +13,7 @@ import { hostTensor } from "../../../runtime/host-tensor.ts";
 import type { StackedBatch } from "../../contract/batch-rule.ts";
 import type { SiteValues } from "../../sites/site.ts";
 import { BLOCKS, isOneScale, onesOf, projectBlocks, projectSteps } from "./blocks.ts";
-import { DELTA, isOnBase, type PeqaSite, SCALE, START, weightOf } from "./codes.ts";
+import { DELTA, isOnBase, type PeqaSite, SCALE, START, weightOfCodes } from "./codes.ts";
 
 /** Suffix of a task's factor for each output. */
 const ROW = "peqa_row";
@@ -53,10 +53,10 @@ function commonProduct(site: SiteGraph, x: Value, values: SiteValues, options: P
   const isBound = BLOCKS in values;
   if (scales === "group") {
     if (isBound) return projectSteps(x, values, spec, format);
-    return linear(x, weightOf(spec, values, onesOf(x, spec.outFeatures, 1), format), null);
+    return linear(x, weightOfCodes(spec, values, onesOf(x, spec.outFeatures, 1), format), null);
   }
   const start = values[START]!;
   return isBound
     ? projectBlocks(x, start, values, spec, format)
-    : linear(x, weightOf(spec, values, start, format), null);
+    : linear(x, weightOfCodes(spec, values, start, format), null);
 }

@@ -4,7 +4,7 @@ import { requireTokenizer } from "../../../data/chat/text-tools.ts";
 import { type Tokenizer, createTokenizer } from "../../../data/tokenizer/tokenizer.ts";
 import { UsageError } from "../../../errors.ts";
 import type { Checkpoint } from "../../../format/checkpoint/checkpoint.ts";
-import { parseOptions } from "../../../peft/layout.ts";
+import { parseMethodOptions } from "../../../peft/layout.ts";
 import type { Adapter } from "../../../peft/attach.ts";
 import { type Method, trainedTokens } from "../../../peft/method.ts";
 import { trainedRows } from "../../../peft/trained-base/trained-rows.ts";
@@ -22,7 +22,7 @@ export function withTokenIds(
   method: Method,
   ofMethod: Readonly<Record<string, unknown>>,
 ): Readonly<Record<string, unknown>> {
-  const tokens = trainedTokens(method, parseOptions(method, ofMethod));
+  const tokens = trainedTokens(method, parseMethodOptions(method, ofMethod));
   const all = tokenLists(tokens).flatMap(([, list]) => list);
   if (!all.some((token) => typeof token === "string")) return ofMethod;
   const tokenizer = createTokenizer(requireTokenizer(modelName, tokenizerFiles));
