@@ -3,6 +3,8 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { type Tokenizer, createTokenizer } from "../../src/data/tokenizer/tokenizer.ts";
 import type { TokenizerFiles } from "../../src/format/checkpoint/checkpoint.ts";
+import { readTokenizerFiles } from "../../src/format/checkpoint/tokenizer-folder.ts";
+import { memoryFolder } from "../../src/format/files/memory-folder.ts";
 import { REAL_TOKENIZERS, readRealTokenizer } from "./real-tokenizers.ts";
 import { goldenJson } from "./golden-files.ts";
 
@@ -31,6 +33,20 @@ const STEPS = goldenJson<{
   readonly metaspace: readonly string[];
   readonly cases: readonly StepGolden[];
 }>("tokenizers", "steps.json");
+
+/** Folders whose settings say other things than tokenizer.json. */
+const FOLDERS = goldenJson<{
+  readonly texts: readonly string[];
+  readonly tokenizers: Readonly<Record<string, object>>;
+  readonly cases: readonly {
+    readonly name: string;
+    readonly tokenizer: string;
+    readonly config: object;
+    readonly files: object;
+    readonly ids: readonly (readonly number[])[];
+    readonly decoded: readonly string[];
+  }[];
+}>("tokenizers", "folders.json");
 
 const TEXTS = goldenJson<readonly string[]>("tokenizers", "texts.json");
 
@@ -91,6 +107,20 @@ for (const { name, tokenizer: file, texts: own, ids, decoded } of STEPS.cases) {
     for (const [i, text] of texts.entries()) {
       assert.deepEqual(tokenizer.encode(text), ids[i], JSON.stringify(text));
       assert.equal(tokenizer.decode(ids[i]!), decoded[i], JSON.stringify(text));
+    }
+  });
+}
+
+for (const { name, tokenizer: kind, config, files, ids, decoded } of FOLDERS.cases) {
+  test(`a folder is read as transformers reads it: ${name}`, async () => {
+    const own = { "tokenizer.json": FOLDERS.tokenizers[kind], "tokenizer_config.json": config, ...files };
+    const texts = Object.entries(own).map(([file, value]) => [file, JSON.stringify(value)] as const);
+    const tokenizerFiles = await readTokenizerFiles(memoryFolder(name, Object.fromEntries(texts)));
+    const tokenizer = createTokenizer(tokenizerFiles!);
+    for (const [i, text] of FOLDERS.texts.entries()) {
+      const found = tokenizer.encode(text, { addSpecialTokens: false });
+      assert.deepEqual(found, ids[i], JSON.stringify(text));
+      assert.equal(tokenizer.decode(found), decoded[i], JSON.stringify(text));
     }
   });
 }

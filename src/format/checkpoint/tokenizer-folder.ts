@@ -20,10 +20,41 @@ export async function readAnyTokenizerFiles(folder: Folder): Promise<UnusedToken
 }
 
 async function readTokenizerSettings(folder: Folder): Promise<Omit<TokenizerFiles, "tokenizer">> {
-  const config = (await readJsonIfPresent(folder, "tokenizer_config.json")) ?? {};
+  const config = await withOlderTokens(
+    folder,
+    (await readJsonIfPresent(folder, "tokenizer_config.json")) ?? {},
+  );
   const chatTemplate = (await folder.text("chat_template.jinja")) ?? templateOf(config);
   const toolUse = await folder.text(TOOL_USE_FILE);
   return { config: toolUse === null ? config : withToolUse(config, chatTemplate, toolUse), chatTemplate };
+}
+
+/**
+ * Tokens as older programs write them, in files of their own. As transformers reads them: not where the configuration lists all,
+ * and what is special over what the configuration names.
+ */
+async function withOlderTokens(folder: Folder, config: JsonObject): Promise<JsonObject> {
+  if (config["added_tokens_decoder"] !== undefined) return config;
+  const { additional_special_tokens: additional, ...named } =
+    (await readJsonIfPresent(folder, "special_tokens_map.json")) ?? {};
+  const added = Object.entries((await readJsonIfPresent(folder, "added_tokens.json")) ?? {});
+  const { additional_special_tokens: own, extra_special_tokens: extra } = config;
+  const isAbsent = own === undefined && extra === undefined && additional !== undefined;
+  const whole = { ...config, ...named, ...(isAbsent && { additional_special_tokens: additional }) };
+  if (added.length === 0) return whole;
+  const names = new Set(
+    [...Object.values(whole), own, extra, additional].flat().map((token) => contentOf(token)),
+  );
+  const listed = added.map(([content, id]) => {
+    const special = names.has(content);
+    return [String(id), { content, special, normalized: !special }] as const;
+  });
+  return { ...whole, added_tokens_decoder: Object.fromEntries(listed) };
+}
+
+/** What a token is written as, which may be told beside how it is read. */
+function contentOf(token: unknown): unknown {
+  return typeof token === "object" && token !== null && "content" in token ? token.content : token;
 }
 
 /** Reads the tokenizer files of a folder; null without tokenizer.json. @throws FormatError format/json */

@@ -37,6 +37,7 @@ const OTHER_FILES = new Set([
   "generation_config.json",
   "quantize_config.json",
   "special_tokens_map.json",
+  "added_tokens.json",
   TOOL_USE_FILE,
   // Says the licence.
   "README.md",

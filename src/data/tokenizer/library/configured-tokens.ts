@@ -1,36 +1,66 @@
 /**
- * @file Tokens that tokenizer_config.json adds (`added_tokens_decoder`) and tokenizer.json lacks, which transformers adds as it
- * opens the two: a word of the vocabulary keeps its id, others get the next ones.
+ * @file Tokens that tokenizer_config.json adds and tokenizer.json lacks, which transformers adds as it opens the two: those of
+ * `added_tokens_decoder`, named ones such as `pad_token`, and `additional_special_tokens`, which transformers 5 calls
+ * `extra_special_tokens`. A word of the vocabulary keeps its id, others get the next ones.
  */
 import type { TokenizerFiles } from "../../../format/checkpoint/checkpoint.ts";
 import { isRecord } from "../../rows/row-error.ts";
 
+type Fields = Readonly<Record<string, unknown>>;
+
 /** What a token is where it does not say. */
 const PLAIN = { single_word: false, lstrip: false, rstrip: false, normalized: false, special: false };
+/** Named tokens in the order in which they are added. Of the first three there are ids alone: texts are read without them. */
+const RESERVED = ["bos_token", "eos_token", "unk_token"];
+const NAMED = ["sep_token", "pad_token", "cls_token", "mask_token"];
 
 /** The tokenizer with these tokens among its own; the same object where there are none. */
 export function withConfiguredTokens(files: TokenizerFiles): TokenizerFiles {
   const { tokenizer, config } = files;
   const { added_tokens: listed, model } = tokenizer;
-  const listing = isRecord(config["added_tokens_decoder"]) ? config["added_tokens_decoder"] : {};
   const own = Array.isArray(listed) ? listed.filter(isRecord) : [];
   const held = new Set(own.map(({ content }) => content));
-  const more = Object.entries(listing)
-    .flatMap(([id, token]) =>
-      isRecord(token) && !held.has(token["content"]) ? [{ id: Number(id), token }] : [],
-    )
-    .toSorted((a, b) => a.id - b.id);
+  const more = tokensOf(config).filter(({ token: { content } }) => {
+    const isNew = typeof content === "string" && content !== "" && !held.has(content);
+    held.add(content);
+    return isNew;
+  });
   if (more.length === 0 || !isRecord(model)) return files;
   const ids = vocabularyOf(model["vocab"]);
   let next = 0;
   for (const id of [...ids.values(), ...own.map((token) => Number(token["id"]))])
     next = Math.max(next, id + 1);
-  const added = more.map(({ token }) => ({
-    ...PLAIN,
-    ...token,
-    id: ids.get(String(token["content"])) ?? next++,
-  }));
+  const added = more.flatMap(({ token, isReserved }) => {
+    const known = ids.get(String(token["content"]));
+    if (isReserved && known !== undefined) return [];
+    const id = known ?? next++;
+    return isReserved ? [] : [{ ...PLAIN, ...token, id }];
+  });
+  if (added.length === 0) return files;
   return { ...files, tokenizer: { ...tokenizer, added_tokens: [...own, ...added] } };
+}
+
+/** All tokens of a configuration in the order in which they are added. */
+function tokensOf(config: Fields): { readonly token: Fields; readonly isReserved: boolean }[] {
+  const listing = isRecord(config["added_tokens_decoder"]) ? config["added_tokens_decoder"] : {};
+  const byId = Object.entries(listing).toSorted(([a], [b]) => Number(a) - Number(b));
+  const extra = config["additional_special_tokens"] ?? config["extra_special_tokens"];
+  const extras = isRecord(extra) ? Object.values(extra) : Array.isArray(extra) ? (extra as unknown[]) : [];
+  const named = (keys: readonly string[]): unknown[] => keys.map((key) => config[key]);
+  const listed = byId.flatMap(([, token]) => (isRecord(token) ? [token] : []));
+  const reserved = specialTokens(named(RESERVED));
+  const others = specialTokens([...named(NAMED), ...extras]);
+  return [
+    ...listed.map((token) => ({ token, isReserved: false })),
+    ...reserved.map((token) => ({ token, isReserved: true })),
+    ...others.map((token) => ({ token, isReserved: false })),
+  ];
+}
+
+/** Tokens by their content alone, or with how they are read. */
+function specialTokens(tokens: readonly unknown[]): Fields[] {
+  const read = tokens.map((token) => (typeof token === "string" ? { content: token } : token));
+  return read.filter(isRecord).map((token) => ({ ...token, special: true }));
 }
 
 /** Word → id: vocabularies name each, or list them with their scores. */

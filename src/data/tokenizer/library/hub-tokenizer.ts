@@ -7,6 +7,7 @@ import { OutOfTime, type TimeBudget } from "../../../untrusted/time-budget.ts";
 import { type BytePairs, takeLists } from "./byte-pairs.ts";
 import { stripAddedSpaces } from "./added-spaces.ts";
 import { useCharacterMaps } from "./character-map.ts";
+import { withConfiguredPrefix } from "./configured-prefix.ts";
 import { withConfiguredTokens } from "./configured-tokens.ts";
 import { markFirstAlone } from "./first-mark.ts";
 import { splitAtMarks } from "./split-marks.ts";
@@ -116,7 +117,7 @@ export function openHubTokenizer(given: TokenizerFiles, budget: TimeBudget): Ope
   const [hub, withinLimits] = withFile("read", () => {
     requireTokenizerForm(given);
     requireIds(given);
-    const files = withConfiguredTokens(given);
+    const files = withConfiguredPrefix(withConfiguredTokens(given));
     const { normalizer, pre_tokenizer: preTokenizer, decoder } = files.tokenizer;
     for (const step of [normalizer, preTokenizer, decoder]) requireSteps(step);
     const { tokenizer, fill } = takeLists(files);
