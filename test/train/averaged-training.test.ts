@@ -78,6 +78,39 @@ test("clients with data of their own count by their examples", async () => {
   assert.ok(first.some((value, i) => value !== second[i]));
 });
 
+test("a round that a client has trained already is handed in also where its large file has to be read anew", async () => {
+  const rows = readFileSync(data, "utf8").trim().split("\n");
+  // Above 1 MB a file is read in a thread, which tells how far it is.
+  const large = join(root, "large.jsonl");
+  const numTimes = Math.ceil(2 ** 21 / Buffer.byteLength(rows.join("\n")));
+  writeFileSync(large, Array.from({ length: numTimes }, () => rows.join("\n")).join("\n"));
+  const run = async (
+    name: string,
+    home: string,
+    isEnough: (event: TrainEvent, worker: number) => boolean,
+  ) => {
+    const stop = new AbortController();
+    const onEvent = (event: TrainEvent, worker: number): void => {
+      if (isEnough(event, worker)) stop.abort();
+    };
+    const clients = { workers: [large, data], syncEvery: 2 };
+    const env = { ...process.env, GRAFT_HOME: join(root, home) };
+    await trainAveraged(settingsOf(name, 4), clients, { env, signal: stop.signal, onEvent });
+  };
+  await run("whole", "home-1", () => false);
+  await assert.rejects(
+    run("cut", "home-1", (_, worker) => worker === 1),
+    { code: "train/stopped" },
+  );
+  const events: string[] = [];
+  await run("cut", "home-2", ({ event }, worker) => {
+    if (worker === 0) events.push(event);
+    return false;
+  });
+  assert.ok(events.includes("read"), "the file is read in a thread");
+  assert.deepEqual(read("cut"), read("whole"));
+});
+
 test("what trainings that are brought together cannot have is refused by name, and nothing is written", async () => {
   const cases: Record<string, object> = {
     earlyStopping: { evalShare: 0.3, evalEvery: 1, earlyStopping: 1 },

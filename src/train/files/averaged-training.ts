@@ -144,9 +144,11 @@ export async function trainContribution(
   let weight = 0;
   const own = { ...input, logEvery: 1, resume: isBegun, overwrite: !isBegun };
   await trainUntil(own, { ...hooks, goOnFrom: { step: from, adapter } }, (event) => {
-    if (event.event === "start") weight = event.examples;
+    const isStart = event.event === "start";
+    if (isStart) weight = event.examples;
     const isEnd = event.event === "step" && event.step >= until && until < steps;
-    return isEnd || newest === until;
+    // Not before its examples are known: what is read until then ends without a word when it is stopped.
+    return isEnd || (isStart && newest === until);
   });
   return await readContribution(output, round, weight);
 }
