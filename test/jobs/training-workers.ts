@@ -63,7 +63,7 @@ export function startWorker({
         now: () => 9,
         env: process.env,
         makeSampleWriter,
-        onFault,
+        troubles: { onTrouble: onFault },
       });
     },
   });

@@ -125,7 +125,7 @@ async function work(
     now: nowSeconds,
     env: io.env,
     makeSampleWriter,
-    onFault: troublesTo(io).onTrouble,
+    troubles: troublesTo(io),
   });
   io.emit({ event: "left", id, status: lease.row.job.status });
   io.stdout(`${id} is ${lease.row.job.status}`);

@@ -22,6 +22,7 @@ import { type JobWords, wordsOf, wordsWith } from "./job-words.ts";
 import type { Lease } from "../queue/lease.ts";
 import { usedHyperparameters } from "./used-hyperparameters.ts";
 import { keepResults } from "./results-file.ts";
+import type { TroubleOptions } from "../queue/trouble.ts";
 import { RunPublisher } from "./run-publisher.ts";
 import { folderOf } from "../queue/shares.ts";
 import { FIRST_RUN, type StateFolder } from "../state-folder.ts";
@@ -40,8 +41,8 @@ export interface TrainJobOptions {
   readonly env: Environment;
   /** Makes what writes the samples that a job asks for. */
   readonly makeSampleWriter: MakeSampleWriter;
-  /** Is told of what no client can help: what the server needs and does not get. */
-  readonly onFault: (error: unknown) => void;
+  /** Are told of what no client can help, and may pass: what the server needs and does not get. */
+  readonly troubles: TroubleOptions;
   /** Is told of a job that has succeeded. */
   readonly onResult?: (row: JobRow) => Promise<void>;
   /** Is told when there are other checkpoints than before. */
@@ -50,7 +51,7 @@ export interface TrainJobOptions {
 
 /** Does the work of a job. */
 export async function trainJob(taken: TakenJob, lease: Lease, options: TrainJobOptions): Promise<void> {
-  const { files, nameOf, now, onResult, onFault } = options;
+  const { files, nameOf, now, onResult, troubles } = options;
   let words = wordsOf(files, lease.row.job);
   try {
     const result = await run(taken, lease, options, (found) => (words = found));
@@ -71,7 +72,7 @@ export async function trainJob(taken: TakenJob, lease: Lease, options: TrainJobO
   } catch (error) {
     // Its new state has been set by what stopped it.
     if (lease.signal.aborted || !lease.isHeld()) return;
-    const found = toldOf(error, onFault);
+    const found = toldOf(error, troubles);
     const [message, param] = [words.named(found), words.paramOf(found)];
     const code = error instanceof GraftError ? error.code : "internal_error";
     await lease.change(
@@ -82,21 +83,21 @@ export async function trainJob(taken: TakenJob, lease: Lease, options: TrainJobO
 }
 
 /** What clients are told of an error; where that is not all, who runs the server is told the rest. */
-function toldOf(error: unknown, onFault: (error: unknown) => void): string {
+function toldOf(error: unknown, { onTrouble }: TroubleOptions): string {
   const away = toldOfAway(error);
-  if (away !== null) onFault(error);
+  if (away !== null) onTrouble(error);
   if (away !== null) return away;
   if (error instanceof GraftError) return toldWhole(error);
   return error instanceof Error ? error.message : String(error);
 }
 
 /** Ids of what a job's steps came to. A training is not lost with a table. */
-async function resultsOf(lease: Lease, { files, now, onFault }: TrainJobOptions): Promise<string[]> {
+async function resultsOf(lease: Lease, { files, now, troubles }: TrainJobOptions): Promise<string[]> {
   const { job } = lease.row;
   try {
     return await keepResults(files, job, folderOf(lease.row), now());
   } catch (error) {
-    const found = files.withoutPath(toldOf(error, onFault));
+    const found = files.withoutPath(toldOf(error, troubles));
     lease.tell({ level: "warn", message: `The table of its steps is not kept: ${found}` });
     return [];
   }
@@ -111,8 +112,9 @@ async function run(
   const { files, placesOf, share } = options;
   const { isFromLost } = taken;
   if (!(await bringRun(taken, lease, files))) return null;
-  const publisher = new RunPublisher(() =>
-    files.publishRun(lease.row.job.id, folderOf(lease.row), () => lease.isHeld()),
+  const publisher = new RunPublisher(
+    () => files.publishRun(lease.row.job.id, folderOf(lease.row), () => lease.isHeld()),
+    options.troubles,
   );
   const places = await placesOf(lease.row);
   const words = await wordsWith(files, lease.row.job, places);

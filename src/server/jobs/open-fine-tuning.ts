@@ -109,7 +109,7 @@ function openWorker(
         now: () => state.seconds(),
         env,
         makeSampleWriter,
-        onFault: troubles.onTrouble,
+        troubles,
         onResult: (row) => trained.name(row),
         onCheckpoint: (row) => void trained.name(row).catch(() => {}),
       }),

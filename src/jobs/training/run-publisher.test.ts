@@ -1,0 +1,59 @@
+/** @file What is published while a run goes on: the newest, and a store that is away is told of once. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { RunPublisher } from "./run-publisher.ts";
+
+/** A place that is away until it is told to come back; each write to it ends when the test says so. */
+function openPlace() {
+  const writes: { end: () => void }[] = [];
+  const told: string[] = [];
+  const place = { isAway: false };
+  const write = async (): Promise<void> => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    writes.push({ end: resolve });
+    await promise;
+    if (place.isAway) throw new Error("away");
+  };
+  const publisher = new RunPublisher(write, {
+    onTrouble: (error) => told.push((error as Error).message),
+    onRecovered: () => told.push("over"),
+  });
+  const end = async (): Promise<void> => {
+    await new Promise(setImmediate);
+    writes.at(-1)?.end();
+    await new Promise(setImmediate);
+  };
+  return { place, writes, told, publisher, end };
+}
+
+test("checkpoints that are made while one is being published are published at once after it", async () => {
+  const { writes, publisher, end } = openPlace();
+  publisher.publishSoon();
+  await new Promise(setImmediate);
+  for (let i = 0; i < 100; i++) publisher.publishSoon();
+  await end();
+  assert.equal(writes.length, 2);
+  await end();
+  assert.equal(writes.length, 2);
+  await publisher.settled();
+  publisher.publishSoon();
+  await end();
+  assert.equal(writes.length, 3, "what comes later is published too");
+});
+
+test("a store that is away is told of once, and that it is back", async () => {
+  const { place, told, publisher, end } = openPlace();
+  place.isAway = true;
+  for (let i = 0; i < 3; i++) {
+    publisher.publishSoon();
+    await end();
+  }
+  assert.deepEqual(told, ["away"]);
+  const last = assert.rejects(publisher.publish(), /away/);
+  await end();
+  await last;
+  place.isAway = false;
+  publisher.publishSoon();
+  await end();
+  assert.deepEqual(told, ["away", "over"]);
+});
