@@ -95,12 +95,8 @@ export const command = defineCommand({
         const { name } = model.parts.base;
         const modelNames = [name, servedName({ name, path: model.parts.checkpoint.path })];
         const { generateBatch } = await import("../texts/generate-batch.ts");
-        return await generateBatch(
-          { ...options, prompts: options.prompts },
-          model,
-          { ...options, modelNames },
-          io,
-        );
+        await generateBatch({ ...options, prompts: options.prompts }, model, { ...options, modelNames }, io);
+        return 0;
       }
       const ids = options.chat
         ? model.encodeChat([{ role: "user", content: prompt ?? "" }])

@@ -2,7 +2,10 @@
 import assert from "node:assert/strict";
 import { existsSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { PassThrough } from "node:stream";
+import { text } from "node:stream/consumers";
 import { describe, test } from "node:test";
+import { main } from "../main.ts";
 import { type Said, runMain } from "../../../test/process/run-main.ts";
 import { temporaryFolder, writeTinyModel } from "../../../test/tiny/model.ts";
 import { writeTinyAdapter } from "../../../test/tiny/adapter.ts";
@@ -149,6 +152,30 @@ describe("generate --prompts", () => {
       assert.doesNotMatch(stderr, /writing/);
     }
     assert.deepEqual(readdirSync(folder), before);
+  });
+
+  test("a signal while texts are written is told, and leaves no file", async () => {
+    const path = writePrompts("many.txt", "some words\n".repeat(200));
+    const output = join(folder, "stopped.jsonl");
+    const controller = new AbortController();
+    const [stdout, stderr] = [new PassThrough(), new PassThrough()];
+    let told = "";
+    stderr.on("data", (bytes) => {
+      told += String(bytes);
+      if (told.includes("writing")) controller.abort();
+    });
+    const words = ["generate", "--model", model, "--threads", "1", "--json"];
+    // Each look at the clock is ten seconds later, so that every text is told.
+    let timeMs = 0;
+    const now = (): number => (timeMs += 10_000);
+    const terminal = { env: { GRAFT_HOME: folder }, interactive: false, hasColor: false, now };
+    const io = { ...terminal, stdout, stderr, signal: controller.signal };
+    const status = await main([...words, "--prompts", path, "--output", output], io);
+    stdout.end();
+    assert.equal(status, 130);
+    assert.match(told, /^stopped$/m);
+    assert.match(await text(stdout), /^\{"event":"error","code":"stopped",.*\}\n$/);
+    assert.equal(existsSync(output), false);
   });
 
   test("flags that do not go together are refused", async () => {

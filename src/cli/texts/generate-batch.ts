@@ -8,7 +8,6 @@ import { formatCountOf, formatFixed } from "../../messages/numbers.ts";
 import type { CommandIO } from "../command.ts";
 import { textEvent, textRequest } from "./generation.ts";
 import { type FilePrompt, type PromptOptions, readPrompts } from "./prompts-file.ts";
-import { stoppedStatus } from "../report.ts";
 
 export interface BatchFlags extends SamplingOptions {
   readonly prompts: string;
@@ -18,13 +17,13 @@ export interface BatchFlags extends SamplingOptions {
   readonly seed: number;
 }
 
-/** Writes after all prompts; returns an exit status. */
+/** Writes after all prompts. @throws the signal's reason when it was stopped */
 export async function generateBatch(
   flags: BatchFlags,
   model: TextModel,
   options: PromptOptions,
   io: CommandIO,
-): Promise<number> {
+): Promise<void> {
   const prompts = await readPrompts(flags.prompts, model, options);
   const bar = io.progress("writing", prompts.length, "steps");
   const startedMs = performance.now();
@@ -51,7 +50,7 @@ export async function generateBatch(
     bar.stop();
   }
   // Half of them is no answer to the file.
-  if (io.signal.aborted) return stoppedStatus(io.signal);
+  io.signal.throwIfAborted();
   const { output } = flags;
   const lines = written.map((text, i) => JSON.stringify(outputRow(prompts[i]!, text)));
   if (output !== undefined) await writeTextAtomic(output, lines.map((line) => `${line}\n`).join(""));
@@ -69,7 +68,6 @@ export async function generateBatch(
   const seconds = (performance.now() - startedMs) / 1000;
   if (output !== undefined) io.stdout(`${formatCountOf(written.length, "text")} in ${output}`);
   io.emit({ event: "done", texts: written.length, tokens: numTokens, seconds, output: output ?? null });
-  return 0;
 }
 
 function outputRow({ shown, others, task }: FilePrompt, text: WrittenText): Record<string, unknown> {
