@@ -29,11 +29,14 @@ export const command = defineCommand({
         hint: "Clone the repository, run npm ci there, then npx graft bench.",
       });
     }
+    signal.throwIfAborted();
     const child = spawn(process.execPath, [PROGRAM, ...words], { stdio: "inherit", env });
     signal.addEventListener("abort", () => child.kill("SIGTERM"));
-    return await new Promise<number>((resolve, reject) => {
+    const status = await new Promise<number>((resolve, reject) => {
       child.on("error", reject);
-      child.on("exit", (status) => resolve(status ?? 1));
+      child.on("exit", (found) => resolve(found ?? 1));
     });
+    signal.throwIfAborted();
+    return status;
   },
 });
