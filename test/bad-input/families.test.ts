@@ -62,7 +62,10 @@ const UNLIKE: Readonly<Record<string, readonly (readonly [config: RawConfig, say
   bert: [
     [{ id2label: {} }, "id2label is {} (expected at least two classes)"],
     [{ id2label: null, num_labels: 0 }, "num_labels is 0 (expected at least two classes)"],
-    [{ id2label: { 0: "LABEL_0" } }, 'id2label is {"0":"LABEL_0"} (expected at least two classes)'],
+    [
+      { id2label: { 0: "LABEL_0" } },
+      'id2label is {"0":"LABEL_0"} (expected at least two classes: of one, transformers learns a number, as rerankers do)',
+    ],
     [
       { problem_type: "multi_label_classification" },
       'problem_type is "multi_label_classification" (expected',

@@ -18,7 +18,8 @@ export function numClasses(raw: RawConfig): number {
   const found = isNamed ? Object.keys(id2label).length : (given ?? 2);
   if (typeof found === "number" && Number.isSafeInteger(found) && found > 1) return found;
   const key = isNamed ? "id2label" : "num_labels";
-  throw unusable(raw, `${key} is ${showValue(raw[key])} (expected at least two classes)`);
+  const number = found === 1 ? ": of one, transformers learns a number, as rerankers do" : "";
+  throw unusable(raw, `${key} is ${showValue(raw[key])} (expected at least two classes${number})`);
 }
 
 /** Whether `architectures` names a model that tells the class of a text. */
