@@ -25,7 +25,8 @@ export function withConfiguredTokens(files: TokenizerFiles): TokenizerFiles {
     held.add(content);
     return isNew;
   });
-  if (more.length === 0 || !isRecord(model)) return files;
+  // Ids alone are for those behind them; a vocabulary takes long to walk through.
+  if (more.every(({ isReserved }) => isReserved) || !isRecord(model)) return files;
   const ids = vocabularyOf(model["vocab"]);
   let next = 0;
   for (const id of [...ids.values(), ...own.map((token) => Number(token["id"]))])
@@ -36,7 +37,6 @@ export function withConfiguredTokens(files: TokenizerFiles): TokenizerFiles {
     const id = known ?? next++;
     return isReserved ? [] : [{ ...PLAIN, ...token, id }];
   });
-  if (added.length === 0) return files;
   return { ...files, tokenizer: { ...tokenizer, added_tokens: [...own, ...added] } };
 }
 
