@@ -28,20 +28,18 @@ export async function generateBatch(
   const bar = io.progress("writing", prompts.length, "steps");
   const startedMs = performance.now();
   let [numDone, numTokens] = [0, 0];
-  const rows = prompts.map(({ ids, goesOn, task }, i) => {
-    const { signal: _, ...request } = textRequest(flags, io.signal);
-    // A seed of its own for each, so that equal prompts get texts of their own.
-    return {
-      ...request,
-      promptIds: ids,
-      goesOn,
-      seed: flags.seed + i,
-      ...(task === undefined ? {} : { task }),
-    };
-  });
+  const { signal: _, ...request } = textRequest(flags, io.signal);
+  // A seed of its own for each, so that equal prompts get texts of their own.
+  const requests = prompts.map(({ ids, goesOn, task }, i) => ({
+    ...request,
+    promptIds: ids,
+    goesOn,
+    seed: flags.seed + i,
+    ...(task === undefined ? {} : { task }),
+  }));
   let written: WrittenText[];
   try {
-    written = await model.writeAll(rows, io.signal, ({ ids }) => {
+    written = await model.writeAll(requests, io.signal, ({ ids }) => {
       numTokens += ids.length;
       const speed = (1000 * numTokens) / Math.max(1, performance.now() - startedMs);
       bar.update(++numDone, { "tokens/s": formatFixed(speed, 1) });
@@ -52,22 +50,19 @@ export async function generateBatch(
   // Half of them is no answer to the file.
   io.signal.throwIfAborted();
   const { output } = flags;
-  const lines = written.map((text, i) => JSON.stringify(outputRow(prompts[i]!, text)));
-  if (output !== undefined) await writeTextAtomic(output, lines.map((line) => `${line}\n`).join(""));
-  for (const [i, text] of written.entries()) {
-    const { line, task } = prompts[i]!;
+  const rows = written.map((text, i) => `${JSON.stringify(outputRow(prompts[i]!, text))}\n`);
+  if (output !== undefined) await writeTextAtomic(output, rows.join(""));
+  for (const [index, text] of written.entries()) {
     if (output === undefined) io.text(text.text);
-    io.emit({
-      event: "text",
-      index: i,
-      line,
-      ...(task === undefined ? {} : { adapter: task }),
-      ...textEvent(text),
-    });
+    io.emit({ event: "text", index, ...taskEvent(prompts[index]!), ...textEvent(text) });
   }
   const seconds = (performance.now() - startedMs) / 1000;
   if (output !== undefined) io.stdout(`${formatCountOf(written.length, "text")} in ${output}`);
   io.emit({ event: "done", texts: written.length, tokens: numTokens, seconds, output: output ?? null });
+}
+
+function taskEvent({ line, task }: FilePrompt): { readonly line: number; readonly adapter?: string | null } {
+  return { line, ...(task === undefined ? {} : { adapter: task }) };
 }
 
 function outputRow({ shown, others, task }: FilePrompt, text: WrittenText): Record<string, unknown> {

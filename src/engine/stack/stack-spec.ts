@@ -7,6 +7,7 @@ import { gatherPages } from "../../graph/ops/rows/gather-pages.ts";
 import { type ProgramSpec, neededInputs, nodesOf } from "../../graph/program.ts";
 import { type Dim, knownShape } from "../../graph/shape.ts";
 import type { BuiltPart } from "../../models/graphs/built-part.ts";
+import type { PartGraph } from "../../models/graphs/part-graph.ts";
 import { PAST_KEY, PAST_VALUE } from "../../models/graphs/part-attention.ts";
 import { operandNames } from "../../models/graphs/part-tensors.ts";
 import { boundOf } from "../../run/arithmetic.ts";
@@ -37,45 +38,75 @@ export function byBlock(
 
 /** Joins blocks to one program: each takes the output of the one before. What belongs to the pass is shared. */
 export function stackSpec(blocks: readonly BuiltPart[], layout: CacheLayout): ProgramSpec {
-  const graph = new Graph();
-  const inputs: Record<string, Value> = {};
-  const outputs: Record<string, Value> = {};
-  const updates: Record<string, string> = {};
-  const share = (name: string, like: Value): Value =>
-    (inputs[name] ??= graph.input(name, like.dtype, like.shape));
-  let y: Value | null = null;
-  for (const [index, block] of blocks.entries()) {
-    const { passInputs, tables, attention } = block.part;
-    const { outputs: made, past } = attention!;
-    const { newKey, newValue } = made;
-    const ends = { y: block.y, new_key: newKey, new_value: newValue };
-    const given = neededInputs(ends, { x: block.x, ...block.part.inputs() });
+  const stack = new Stack(layout);
+  for (const block of blocks) stack.add(block);
+  return stack.spec();
+}
+
+/** A program of blocks, one on the other. */
+class Stack {
+  readonly #layout: CacheLayout;
+  readonly #graph = new Graph();
+  readonly #inputs: Record<string, Value> = {};
+  readonly #outputs: Record<string, Value> = {};
+  readonly #updates: Record<string, string> = {};
+  #numBlocks = 0;
+  /** What the last block gives; null: there is none yet. */
+  #y: Value | null = null;
+
+  constructor(layout: CacheLayout) {
+    this.#layout = layout;
+  }
+
+  spec(): ProgramSpec {
+    return {
+      name: "block-stack",
+      inputs: this.#inputs,
+      outputs: { ...this.#outputs, y: this.#y! },
+      updates: this.#updates,
+    };
+  }
+
+  add({ part, x, y }: BuiltPart): void {
+    const index = this.#numBlocks++;
+    const { newKey, newValue } = part.attention!.outputs;
+    const ends = { y, new_key: newKey, new_value: newValue };
+    const given = neededInputs(ends, { x, ...part.inputs() });
     const places = new Map<Value, Value>();
-    for (const [name, value] of Object.entries(given)) {
-      const isShared = passInputs.has(name) || tables.has(name);
-      if (name === "x") places.set(value, y ?? share("x", value));
-      else if (name in past && layout === "pages") {
-        const [, length, ...rest] = value.shape as [Dim, Dim, ...Dim[]];
-        const pool = graph.input(inBlock(index, name), value.dtype, ["N", PAGE_TOKENS, ...rest]);
-        inputs[inBlock(index, name)] = pool;
-        inputs["pages"] ??= graph.input("pages", "int64", ["B", "M"]);
-        places.set(value, gatherPages(pool, inputs["pages"], length));
-      } else places.set(value, share(isShared ? name : inBlock(index, name), value));
-    }
-    const names = boundOf(block.part.readsOf(given)).flatMap(operandNames);
+    for (const [name, value] of Object.entries(given))
+      places.set(value, this.#given(index, name, value, part));
+    const names = boundOf(part.readsOf(given)).flatMap(operandNames);
     const bound = new Set(names.map((name) => given[name]));
     const isBound = (value: Value): boolean => bound.has(value);
-    copyNodes({ name: "block", inputs: given, outputs: ends }, graph, places, isBound);
-    const placeOf = (value: Value): Value => places.get(value)!;
-    y = placeOf(block.y);
-    outputs[inBlock(index, "new_key")] = placeOf(newKey);
-    outputs[inBlock(index, "new_value")] = placeOf(newValue);
-    if (layout === "heads") {
-      updates[inBlock(index, "new_key")] = inBlock(index, PAST_KEY);
-      updates[inBlock(index, "new_value")] = inBlock(index, PAST_VALUE);
-    }
+    copyNodes({ name: "block", inputs: given, outputs: ends }, this.#graph, places, isBound);
+    this.#y = places.get(y)!;
+    this.#outputs[inBlock(index, "new_key")] = places.get(newKey)!;
+    this.#outputs[inBlock(index, "new_value")] = places.get(newValue)!;
+    if (this.#layout !== "heads") return;
+    this.#updates[inBlock(index, "new_key")] = inBlock(index, PAST_KEY);
+    this.#updates[inBlock(index, "new_value")] = inBlock(index, PAST_VALUE);
   }
-  return { name: "block-stack", inputs, outputs: { ...outputs, y: y! }, updates };
+
+  /** What a block reads as one of its inputs. */
+  #given(index: number, name: string, like: Value, { passInputs, tables, attention }: PartGraph): Value {
+    if (name === "x") return this.#y ?? this.#input(name, like);
+    if (name in attention!.past && this.#layout === "pages") return this.#pages(inBlock(index, name), like);
+    const isShared = passInputs.has(name) || tables.has(name);
+    return this.#input(isShared ? name : inBlock(index, name), like);
+  }
+
+  #input(name: string, { dtype, shape }: Value): Value {
+    return (this.#inputs[name] ??= this.#graph.input(name, dtype, shape));
+  }
+
+  /** Keys or values of earlier tokens, out of the pages of all texts. */
+  #pages(name: string, { dtype, shape }: Value): Value {
+    const [, length, ...rest] = shape as [Dim, Dim, ...Dim[]];
+    const pool = this.#graph.input(name, dtype, ["N", PAGE_TOKENS, ...rest]);
+    this.#inputs[name] = pool;
+    this.#inputs["pages"] ??= this.#graph.input("pages", "int64", ["B", "M"]);
+    return gatherPages(pool, this.#inputs["pages"], length);
+  }
 }
 
 /** Applies the operations of a program again in another graph; `places` tells and learns which value became which. */

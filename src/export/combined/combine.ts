@@ -8,13 +8,18 @@ import { A_NAME, checkArguments, lazily } from "../../messages/arguments.ts";
 import { UsageError } from "../../errors.ts";
 import { parseSettings } from "../../messages/problems.ts";
 import { A_BASE, type BaseModel } from "../../models/base/base-model.ts";
-import { COMBINATIONS, type Combination, COMBINE_OPTIONS } from "../../peft/algebra/combinations.ts";
+import {
+  COMBINATIONS,
+  type Combination,
+  COMBINE_OPTIONS,
+  type CombineOptions,
+} from "../../peft/algebra/combinations.ts";
 import { type Residual, combineWeights } from "../../peft/algebra/combine.ts";
 import { LOW_COSINE, type StartCosine } from "../../peft/algebra/cosine.ts";
 import type { AdapterWeights, StartOf } from "../../peft/algebra/plan.ts";
 import type { AttachRequest } from "../../peft/layout.ts";
 import { type Adapter, attach } from "../../peft/attach.ts";
-import { formatExpression, parseExpression } from "../../peft/algebra/expression.ts";
+import { type Sum, formatExpression, parseExpression } from "../../peft/algebra/expression.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import { numElements } from "../../graph/shape.ts";
 import { writeAdapterFolder, readAdapter } from "../../format/by-path.ts";
@@ -82,22 +87,29 @@ export async function combineAdapters(input: CombineInput): Promise<CombinedFold
   const sum = parseExpression(expression, Object.keys(adapters));
   const paths = Object.values(adapters);
   const areModels = await Promise.all(paths.map(isModelFolder));
+  const onBase = { base: base ?? null, license: baseLicense };
   if (paths.length > 0 && areModels.every(Boolean)) {
-    const models = await combineModels(sum, adapters, options, { base: base ?? null, license: baseLicense });
+    const models = await combineModels(sum, adapters, options, onBase);
     const write = outsideOf(adapters, models.write.bind(models));
     const expressionRead = formatExpression(sum);
     return { ...models, write, expression: expressionRead, residual: null, startCosine: null, warnings: [] };
   }
   refuseModels(adapters, areModels);
-  const folders = await readFolders(adapters, base ?? null);
+  return await combineFolders({ sum, expression }, adapters, options, onBase);
+}
+
+/** Combines folders of adapters. @throws as `combineAdapters` */
+async function combineFolders(
+  { sum, expression }: { readonly sum: Sum; readonly expression: CombineInput["expression"] },
+  adapters: CombineInput["adapters"],
+  options: CombineOptions,
+  { base, license }: { readonly base: BaseModel | null; readonly license: string | null },
+): Promise<CombinedFolder> {
+  const folders = await readFolders(adapters, base);
   const weights = await withFisher(folders, adapters, COMBINATIONS[options.type]);
-  const provenance = await describeCombination(sum, adapters, options, baseLicense);
-  const adapter = await combineWeights(
-    sum,
-    weights,
-    options,
-    base ? startsOn(base, [...folders.values()]) : null,
-  );
+  const provenance = await describeCombination(sum, adapters, options, license);
+  const starts = base && startsOn(base, [...folders.values()]);
+  const adapter = await combineWeights(sum, weights, options, starts);
   const { facts, isSameTemplate } = sharedFacts([...folders.values()]);
   const targets = combinedTargets([...folders.values()], adapter);
   const parts = weightsFolderParts(adapter, targets, facts, provenance);

@@ -80,6 +80,20 @@ function known(settings: Readonly<Record<string, number | null>>): JsonObject {
   return Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== null));
 }
 
+/** What YaRN has beside its factor, by what a file calls it. */
+function yarnSettings(number: (name: string) => number | null): JsonObject {
+  const [factor, attention] = [number("factor") ?? 1, number("attn_factor") ?? 1];
+  const whole = number("yarn_attn_factor");
+  // Alone and below 1 it is `attn_factor` of a configuration, which transformers and llama.cpp pass over.
+  const isKnown = whole !== null && (whole >= 1 || attention !== 1);
+  return known({
+    original_max_position_embeddings: number("original_context_length"),
+    attention_factor: isKnown ? whole : attention === 1 ? null : attention * yarnAttention(factor),
+    beta_fast: number("yarn_beta_fast"),
+    beta_slow: number("yarn_beta_slow"),
+  });
+}
+
 /** Reads `rope_scaling` of config.json; null for none. @throws UsageError usage/model for scaling that is not known */
 export async function readRopeScaling(
   file: GgufContents,
@@ -115,18 +129,8 @@ export async function readRopeScaling(
     }
     case "linear":
       return { rope_type: "linear", factor };
-    case "yarn": {
-      const whole = number("yarn_attn_factor");
-      // Alone and below 1 it is `attn_factor` of a configuration, which transformers and llama.cpp pass over.
-      const isKnown = whole !== null && (whole >= 1 || attention !== 1);
-      const others = {
-        original_max_position_embeddings: originalLength,
-        attention_factor: isKnown ? whole : attention === 1 ? null : attention * yarnAttention(factor),
-        beta_fast: number("yarn_beta_fast"),
-        beta_slow: number("yarn_beta_slow"),
-      };
-      return { rope_type: "yarn", factor, ...known(others) };
-    }
+    case "yarn":
+      return { rope_type: "yarn", factor, ...yarnSettings(number) };
     default:
       throw unsupported(file, `rope scaling ${JSON.stringify(type)}`, "none, linear, yarn or longrope");
   }
