@@ -10,7 +10,7 @@ import type { SiteTensors } from "../../peft/sites/site.ts";
 import type { AskedTargets } from "../../peft/sites/targets.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import { TEMPLATE_KEY } from "./adapter.ts";
-import { readSettings } from "./read-adapter.ts";
+import { readSettings } from "./adapter-settings.ts";
 import { withModulesOfGraft } from "./adapter-base.ts";
 import { BASE_SAMPLE_KEY } from "./base-record.ts";
 import { BASE_LAYER, PREFIX } from "./adapter-tensors.ts";

@@ -3,7 +3,6 @@ import { checkArguments, lazily } from "../../messages/arguments.ts";
 import { A_FOLDER } from "../files/folder.ts";
 import { METHOD_LIST } from "../../peft/define-method.ts";
 import { z } from "zod";
-import { findProblems, listProblems } from "../../messages/problems.ts";
 import { FormatError, UsageError } from "../../errors.ts";
 import { sameShape, showShape } from "../../graph/shape.ts";
 import { A_BASE, type BaseModel } from "../../models/base/base-model.ts";
@@ -12,9 +11,8 @@ import { type Adapter, attach } from "../../peft/attach.ts";
 import { requireAdapterSize } from "../../untrusted/limits.ts";
 import type { AttachRequest } from "../../peft/layout.ts";
 import { type Preview, previewAttach } from "../../peft/preview.ts";
-import type { AskedTargets } from "../../peft/sites/targets.ts";
-import { type Method, configFileOf } from "../../peft/method.ts";
-import { METHODS, findMethodOfConfig } from "../../peft/methods.ts";
+import type { Method } from "../../peft/method.ts";
+import { METHODS } from "../../peft/methods.ts";
 import { whileHeld } from "../../runtime/memory/vector-memory.ts";
 import { withModulesOfGraft, withoutCopies } from "./adapter-base.ts";
 import { checkBase } from "./base-record.ts";
@@ -23,23 +21,9 @@ import { fillAdapter } from "./adapter-tensors.ts";
 import { tensorsByOwnNames, withOwnPaths } from "./peft-names.ts";
 import type { Folder } from "../files/folder.ts";
 import { checkCodes } from "./codes-hash.ts";
-import { takeFrom } from "./raw-config.ts";
 import { openSafetensors } from "../files/safetensors/safetensors.ts";
 import { BASE_KEY, TEMPLATE_KEY, isAdapterMethod } from "./adapter.ts";
-
-/** Keys of adapter_config.json that say nothing about the numbers. */
-const NEUTRAL_KEYS = [
-  "auto_mapping",
-  "base_model_name_or_path",
-  "inference_mode",
-  "peft_type",
-  "peft_version",
-  "revision",
-  "task_type",
-  "layers_pattern",
-  "megatron_core",
-  "qalora_group_size",
-];
+import { readSettings } from "./adapter-settings.ts";
 
 /** An adapter that was read, with what its file says beside the numbers. */
 export interface ReadAdapter {
@@ -125,69 +109,6 @@ function requireTransposed(path: string, { sites }: Adapter): void {
     "usage/adapter",
     `Cannot use adapter "${path}" with this model: fan_in_fan_out is true, expected false: it keeps weights as [out, in]`,
     { hint: "Choose the base model that the adapter was trained on." },
-  );
-}
-
-/** Reads what an adapter_config.json asks for. @throws UsageError "usage/adapter" as `readAdapter`. */
-export function readSettings(
-  path: string,
-  config: Readonly<Record<string, unknown>>,
-  methods: readonly Method[] = METHODS,
-): AttachRequest & { readonly targets: AskedTargets; readonly storedTransposed: boolean } {
-  const raw: Record<string, unknown> = { ...config };
-  const method = findMethodOfConfig(path, raw, methods);
-  const take = takeFrom(raw);
-  const options = configFileOf(method)?.fromConfig(take, raw);
-  requireValid(path, method.options, options);
-  const targetValues = Object.fromEntries(Object.keys(TARGETS.shape).map((key) => [key, take(key)]));
-  requireValid(path, TARGETS, targetValues);
-  const {
-    layers_to_transform: layers,
-    target_modules: modules,
-    exclude_modules: exclude,
-  } = TARGETS.parse(targetValues);
-  const storedTransposed = take("fan_in_fan_out") === true;
-  refuseUnknown(path, raw);
-  const targets = {
-    modules: modules ?? null,
-    exclude: exclude ?? [],
-    layers: layers == null ? null : [layers].flat(),
-  };
-  return { method, options, targets, storedTransposed };
-}
-
-const MODULES = z.union([z.string(), z.array(z.string())]).nullish();
-/** Keys that say where an adapter sits. */
-const TARGETS = z.object({
-  target_modules: MODULES,
-  exclude_modules: MODULES,
-  layers_to_transform: z.union([z.int(), z.array(z.int())]).nullish(),
-});
-
-/** @throws UsageError "usage/adapter" for values that the schema does not take. */
-function requireValid(path: string, schema: z.ZodType, values: unknown): void {
-  const problems = listProblems(findProblems(schema, values));
-  if (problems.length === 0) return;
-  throw new UsageError("usage/adapter", `Cannot use adapter "${path}": ${problems.join("; ")}`, {
-    hint: "adapter_config.json is damaged: save the adapter again with the program that made it.",
-  });
-}
-
-/** Keys that are not known and are set: they would change the numbers. */
-function refuseUnknown(path: string, raw: Readonly<Record<string, unknown>>): void {
-  const set = Object.entries(raw).filter(([key, value]) => {
-    if (NEUTRAL_KEYS.includes(key)) return false;
-    const empty = typeof value === "object" && value !== null && Object.keys(value).length === 0;
-    return !(value === null || value === false || value === 0 || value === "" || empty || value === "none");
-  });
-  if (set.length === 0) return;
-  const found = set.map(([key, value]) => `${key} is ${JSON.stringify(value)}`).join("; ");
-  throw new UsageError(
-    "usage/adapter",
-    `Cannot use adapter "${path}": ${found}, which graft does not implement`,
-    {
-      hint: "Make the adapter without these settings, or merge it with the program that made it.",
-    },
   );
 }
 

@@ -6,7 +6,7 @@ import { join } from "node:path";
 
 import { FormatError } from "../../errors.ts";
 import { withModulesOfGraft } from "../../format/adapters/adapter-base.ts";
-import { readSettings } from "../../format/adapters/read-adapter.ts";
+import { readSettings } from "../../format/adapters/adapter-settings.ts";
 import { loadModel, readAdapterFolder } from "../../format/by-path.ts";
 import { CARD_FILE } from "../../format/cards/model-card.ts";
 import { describeFolder, wrongContents } from "../../format/contents.ts";
