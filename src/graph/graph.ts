@@ -171,14 +171,8 @@ export function isNodeOf<A extends Attributes, I extends Values, O extends Value
 }
 
 /** Applies the operation of a node again, in the graph of other inputs, and notes in `places` what its outputs have become. */
-export function applyAgain(
-  node: AnyNode,
-  graph: Graph,
-  inputs: Values,
-  places: Map<Value, Value>,
-  attributes: Attributes = node.attributes,
-): void {
-  notePlaces(places, node.outputs, graph.apply(node.op, inputs, attributes));
+export function applyAgain(node: AnyNode, graph: Graph, inputs: Values, places: Map<Value, Value>): void {
+  notePlaces(places, node.outputs, graph.apply(node.op, inputs, node.attributes));
 }
 
 /** Notes which values have taken the place of others, in their order. */

@@ -113,9 +113,10 @@ export class Updater {
     const outside = all.filter(({ group }) => group.layer === null);
     const order = [...outside, ...all.filter((each) => !outside.includes(each))];
     const work = order.map(({ group, gradients }) => ({ gradients, pieces: piecesOf(group, gradients) }));
+    const held = { needs: needsOf, work: (piece: Piece) => this.#update(piece) };
     for (const [i, { gradients, pieces }] of work.entries()) {
       const after = work[i + 1]?.pieces[0];
-      await holdInTurn(this.#memory, pieces, needsOf, (piece) => this.#update(piece), after);
+      await holdInTurn(this.#memory, pieces, held, after);
       this.#memory.discard(gradients.values.parts);
     }
     return this.#rule.hasMoved;

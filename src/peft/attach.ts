@@ -93,7 +93,9 @@ export async function attach(
   const byName = new Map(parameters.map((parameter) => [parameter.name, parameter]));
   if (random !== null) await readTrainedBase(base, parameters, own);
   const ofSites =
-    method.kind === "adapter" ? await SiteTensorSet.create(base, method, layout, parameters, random) : null;
+    method.kind === "adapter"
+      ? await SiteTensorSet.create(base, { ...layout, method, parameters }, random)
+      : null;
   const copies: Record<string, HostTensor> = {};
   for (const name of copiedTensors(model, method, new Set(byName.keys()))) {
     copies[name] = await base.values(model.storedName(name));

@@ -60,7 +60,7 @@ export function layOut(model: Model, kept: KeptAs, request: AttachRequest): Layo
   const targets: Targets = { modules, exclude, layers };
   const sites =
     method.kind === "adapter"
-      ? placeSites(model, kept, method, options, targets)
+      ? placeSites(model, kept, { method, options, targets })
       : new Map<string, AdaptedSite>();
   const trainedBase = [
     ...trainedTensors(model, method, options, sites),
@@ -82,17 +82,19 @@ function defaultModules(method: Method, { layers }: Model): Targets["modules"] {
   return method.kind === "adapter" ? modulesOfRoles(method.targets.roles, sites) : [];
 }
 
+/** A method with what it is asked for: `AttachRequest`, parsed and whole. */
+interface ChosenSites {
+  readonly method: AdapterMethod;
+  readonly options: unknown;
+  readonly targets: Targets;
+}
+
 /** A place that was picked. */
 type Selected = Pick<AdaptedSite, "path" | "layer" | "spec" | "parameter">;
 
-function placeSites(
-  model: Model,
-  kept: KeptAs,
-  method: AdapterMethod,
-  options: unknown,
-  targets: Targets,
-): Map<string, AdaptedSite> {
-  const selected = selectSites(model, method, options, targets);
+function placeSites(model: Model, kept: KeptAs, chosen: ChosenSites): Map<string, AdaptedSite> {
+  const { method, options } = chosen;
+  const selected = selectSites(model, chosen);
   const specs = selected.map(({ spec }) => spec);
   const configure = method.configure(options);
   return new Map(
@@ -104,8 +106,8 @@ function placeSites(
       const name = model.storedName(`${path}.weight`);
       const storage = isPlain ? kept.storageOf(name) : "f32";
       const groupSize = isPlain ? kept.groupSizeOf(name) : null;
-      const chosen = parameter === undefined ? {} : { parameter };
-      const place: SitePlace = { path, spec, storage, groupSize, sites: specs, ...chosen };
+      const own = parameter === undefined ? {} : { parameter };
+      const place: SitePlace = { path, spec, storage, groupSize, sites: specs, ...own };
       const siteOptions = configure(place);
       const parameters = method.trained.specs(spec, siteOptions);
       const frozen = method.frozen.specs(spec, siteOptions);
@@ -115,12 +117,7 @@ function placeSites(
 }
 
 /** Picks the places that get an adapter: modules by the targets, and tensors by name where the method has such. */
-function selectSites(
-  model: Model,
-  method: AdapterMethod,
-  options: unknown,
-  targets: Targets,
-): readonly Selected[] {
+function selectSites(model: Model, { method, options, targets }: ChosenSites): readonly Selected[] {
   const { residual, parameters: ofMethod } = method.targets;
   const inBlocks = model.layers.flatMap((_, layer) =>
     placesOf(model, layer)

@@ -11,6 +11,12 @@ import type { Parameter } from "./parameters.ts";
 import type { SiteStart, SiteTensors } from "./sites/site.ts";
 import { weightOf } from "./sites/site-weight.ts";
 
+/** An adapter whose sites are known. */
+interface LaidOut extends Pick<Layout, "sites" | "options"> {
+  readonly method: AdapterMethod;
+  readonly parameters: readonly Parameter[];
+}
+
 export class SiteTensorSet {
   readonly #base: BaseModel;
   readonly #method: AdapterMethod;
@@ -34,9 +40,7 @@ export class SiteTensorSet {
    */
   static async create(
     base: BaseModel,
-    method: AdapterMethod,
-    { sites, options }: Pick<Layout, "sites" | "options">,
-    parameters: readonly Parameter[],
+    { method, sites, options, parameters }: LaidOut,
     random: Random | null,
   ): Promise<SiteTensorSet> {
     const set = new SiteTensorSet(base, method, parameters);

@@ -165,11 +165,12 @@ export class GradientBuffer {
     write: (target: Tensor, fromRow: number) => Promise<void>,
   ): Promise<void> {
     const needs = (slice: GradientSlice): Need[] => [[[slice.view.data], useOf(slice)]];
-    await holdInTurn(this.memory, this.#slot(parameter), needs, async (slice) => {
+    const work = async (slice: GradientSlice): Promise<void> => {
       const target = this.#targetOf(slice);
       await write(target, slice.from);
       await this.#add(slice, target);
-    });
+    };
+    await holdInTurn(this.memory, this.#slot(parameter), { needs, work });
   }
 
   /** Adds x [M, D] to rows of the gradient of a table; those of no number get 0. */

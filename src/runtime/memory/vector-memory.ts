@@ -104,6 +104,12 @@ export async function whileHeld<T>(
 /** Memory that something needs. */
 export type Need = readonly [views: Iterable<View>, use: Use];
 
+/** What is done with things of a kind, and the memory that it needs. */
+interface HeldWork<T> {
+  readonly needs: (thing: T) => readonly Need[];
+  readonly work: (thing: T) => void | Promise<void>;
+}
+
 /**
  * Does work on one thing after another, each while its memory is held and that of the next is on its way; `after`: what comes
  * after the last.
@@ -111,8 +117,7 @@ export type Need = readonly [views: Iterable<View>, use: Use];
 export async function holdInTurn<T>(
   memory: VectorMemory,
   things: readonly T[],
-  needs: (thing: T) => readonly Need[],
-  work: (thing: T) => void | Promise<void>,
+  { needs, work }: HeldWork<T>,
   after?: T,
 ): Promise<void> {
   for (const [i, thing] of things.entries()) {
@@ -120,7 +125,7 @@ export async function holdInTurn<T>(
     const holds: Hold[] = [];
     try {
       for (const need of needs(thing)) holds.push(await memory.hold(...need));
-      if (next !== undefined) for (const need of needs(next)) memory.prefetch(...need);
+      for (const need of next === undefined ? [] : needs(next)) memory.prefetch(...need);
       await work(thing);
     } finally {
       for (const hold of holds) hold.release();

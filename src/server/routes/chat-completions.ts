@@ -49,7 +49,7 @@ async function complete(
   signal: AbortSignal,
 ): Promise<object> {
   const answers = jobs.map(() => ({ answer: newAnswer(), logProbs: [] as unknown[] }));
-  const ends = await writeTexts(state, jobs, signal, {
+  const ends = await writeTexts(state, { jobs }, signal, {
     onPiece: ({ text, token, index }) => {
       const own = answers[index]!;
       own.answer.push(text);
@@ -110,6 +110,6 @@ async function stream(
   };
   const { id, created } = head;
   const request = { id, created, path: chatCompletions.path, body: { ...body, seed: jobs[0]?.seed } };
-  const ends = await writeTexts(state, jobs, signal, tells, request);
+  const ends = await writeTexts(state, { jobs, request }, signal, tells);
   if (withUsage) await send({ ...head, object, choices: [], usage: usageOf(ends) });
 }

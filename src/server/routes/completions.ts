@@ -76,7 +76,9 @@ async function complete(
   { state, jobs, texts, numPrompts, head }: AskedCompletion,
   signal: AbortSignal,
 ): Promise<object> {
-  const ends = await writeTexts(state, jobs, signal, { onPiece: (piece) => texts[piece.index]!.add(piece) });
+  const ends = await writeTexts(state, { jobs }, signal, {
+    onPiece: (piece) => texts[piece.index]!.add(piece),
+  });
   return {
     ...head,
     choices: ends.map((end, index) => ({
@@ -112,7 +114,7 @@ async function stream(
   };
   const { id, created } = head;
   const request = { id, created, path: completions.path, body: { ...body, seed: jobs[0]?.seed } };
-  const ends = await writeTexts(state, jobs, signal, told, request);
+  const ends = await writeTexts(state, { jobs, request }, signal, told);
   if (withUsage) await send({ ...head, choices: [], usage: usageOf(ends, numPrompts) });
 }
 

@@ -27,7 +27,7 @@ export const responses = defineRoute({
     const written = new WrittenResponse(body, newAnswer(), head, state);
     if (!body.stream) {
       const onPiece = (piece: NumberedPiece): void => void written.push(piece);
-      const [end] = await writeTexts(state, jobs, context.req.raw.signal, { onPiece }).finally(release);
+      const [end] = await writeTexts(state, { jobs }, context.req.raw.signal, { onPiece }).finally(release);
       return context.json(written.end(end!).response);
     }
     const write: EventWriter = async (send, signal) => {
@@ -42,7 +42,7 @@ export const responses = defineRoute({
       };
       const { id, created } = head;
       const request = { id, created, path: PATH, body: { ...body, seed: jobs[0]?.seed } };
-      const [end] = await writeTexts(state, jobs, signal, { onPiece }, request);
+      const [end] = await writeTexts(state, { jobs, request }, signal, { onPiece });
       await tell(end!.finishReason === "aborted" ? written.leave() : written.end(end!).events);
     };
     return sendEvents(context, state, { write, done: release, tellError: (body) => written.fail(body) });

@@ -18,17 +18,22 @@ interface Told {
   readonly onEnd?: (index: number, end: ServeEnd) => void | Promise<void>;
 }
 
+/** The texts of one request. */
+interface TextsOfRequest {
+  readonly jobs: readonly TextJob[];
+  /** What they are for, where it may go on elsewhere. */
+  readonly request?: RunningText["request"];
+}
+
 /**
  * Writes texts; `onPiece` is told of each piece as it comes, `onEnd` of each end. Results are in the order of the jobs.
- * `request`: what they are for, where it may go on elsewhere.
  * @throws ApiError 504 when it takes longer than requests may, 503 when the server ends; as `ServingModel.write`
  */
 export async function writeTexts(
   state: ServerState,
-  jobs: readonly TextJob[],
+  { jobs, request }: TextsOfRequest,
   signal: AbortSignal,
   told: Told,
-  request?: RunningText["request"],
 ): Promise<ServeEnd[]> {
   // One that fails ends the others.
   const failed = new AbortController();
