@@ -79,12 +79,12 @@ export const CODES = {
 export type ErrorCode = keyof typeof CODES;
 
 /** The codes of a kind. */
-export type CodeOf<K extends ErrorKind> = {
+type CodeOf<K extends ErrorKind> = {
   [C in ErrorCode]: (typeof CODES)[C][0] extends K ? C : never;
 }[ErrorCode];
 
 /** Options that every graft error takes. */
-export interface ErrorDetails {
+interface ErrorDetails {
   /** How to mend it, one sentence in the imperative. */
   readonly hint?: string;
   readonly cause?: unknown;

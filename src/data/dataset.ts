@@ -29,7 +29,7 @@ import type { ParsedRow, ParseOptions } from "./formats/parsed-row.ts";
 const OVERLONG = ["truncate", "drop", "error"] as const;
 
 /** What becomes of examples longer than maxLength. */
-export type Overlong = (typeof OVERLONG)[number];
+type Overlong = (typeof OVERLONG)[number];
 
 /** How a data set is read. */
 export interface DatasetOptions<K extends DataKindName = "text"> extends UnitOptions {

@@ -2,7 +2,7 @@
 import { UsageError } from "../errors.ts";
 
 /** A data set, and how often an epoch goes through it. */
-export interface WeightedName {
+interface WeightedName {
   readonly path: string;
   readonly weight: number;
 }

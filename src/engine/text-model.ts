@@ -65,7 +65,7 @@ function firstTask({ adapter, adapterPath, chatTemplateHash }: TextParts): Task 
 }
 
 /** What a text model writes with. */
-export interface TextModelEngine {
+interface TextModelEngine {
   readonly generator: Generator;
   /** Reads the adapter in a folder onto the base. */
   readonly read: (path: string) => Promise<ReadAdapter>;

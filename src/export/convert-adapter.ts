@@ -13,7 +13,7 @@ export async function formAt(path: string): Promise<AdapterFormName> {
 }
 
 /** What to convert. */
-export interface ConvertRequest {
+interface ConvertRequest {
   /** Folder or file of the adapter. */
   readonly adapter: string;
   readonly from: AdapterFormName;

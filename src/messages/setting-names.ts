@@ -119,7 +119,7 @@ export const SYNONYM_TARGETS: readonly string[] = SYNONYM_ROWS.map(({ name }) =>
 const WITHOUT_ROWS = readRows(WITHOUT).map(({ left, right }) => ({ others: left.split(" "), advice: right }));
 
 /** The name that was probably meant. */
-export interface NameMatch {
+interface NameMatch {
   /** As it stands in the list of known names. */
   readonly name: string;
   /** A value that says what the unknown name says; null: its own value stays. */

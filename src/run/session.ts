@@ -69,7 +69,7 @@ export interface SessionOptions {
 }
 
 /** What a program is compiled from. */
-export interface ProgramSource<T> {
+interface ProgramSource<T> {
   readonly spec: ProgramSpec;
   readonly made: T;
   /** Reads the inputs that never change, which stay as they are as long as the session. */

@@ -28,7 +28,7 @@ export interface RouteAnswer {
   readonly hasNamedEvents?: true;
 }
 
-export interface RouteBody<B extends z.ZodType, Q extends z.ZodObject> {
+interface RouteBody<B extends z.ZodType, Q extends z.ZodObject> {
   readonly method: "get" | "post" | "delete";
   readonly path: string;
   /** One sentence, without a period. */

@@ -4,7 +4,7 @@ import type { WrittenToken } from "../engine/serving-model.ts";
 import { ApiError } from "./api-error.ts";
 
 /** A request as JSON, for another server of the same base and adapter to go on with. */
-export interface MovedRequest {
+interface MovedRequest {
   readonly version: 1;
   readonly id: string;
   readonly created: number;

@@ -14,7 +14,7 @@ import type { Adapter } from "../peft/attach.ts";
 import { TextPlaces } from "./texts/text-places.ts";
 import { waitInTime } from "./within-time.ts";
 
-export interface ServerStateParts {
+interface ServerStateParts {
   readonly model: ServingModel;
   /** Name of the base for clients. */
   readonly name: string;

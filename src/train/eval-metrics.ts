@@ -6,7 +6,7 @@ import type { Objective } from "./objective.ts";
 type Measured = Pick<Objective, "rows" | "hasPerplexity">;
 
 /** What an evaluation has found, of which the numbers of metrics are made. */
-export interface EvalFindings {
+interface EvalFindings {
   readonly loss: number;
   /** The likeliest tokens or classes beside the right ones; null: nobody has looked at them. */
   readonly predictions: { readonly accuracy: number; readonly macroF1: number } | null;

@@ -11,7 +11,7 @@ import type { ComparedRole } from "../data/examples/comparison.ts";
 import type { DataKindName } from "../data/examples/data-kinds.ts";
 
 /** The paper that an objective is from. */
-export interface ObjectivePaper {
+interface ObjectivePaper {
   readonly title: string;
   readonly url: string;
 }

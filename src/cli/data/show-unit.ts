@@ -18,7 +18,7 @@ type ShownSequence = Example | ComparedExample | ClassExample;
 export type TextUnit = ShownSequence | Comparison;
 
 /** An example as training takes it, or examples that are compared. */
-export interface CutUnit {
+interface CutUnit {
   readonly whole: TextUnit;
   readonly kept: TextUnit;
   /** Whether nothing is left to learn, so that training leaves it out. */

@@ -15,7 +15,7 @@ import { expandPaths } from "./home-paths.ts";
 const EMPTY_FILE: SettingsFile = { values: new Map(), names: new Map(), problems: [], hints: [] };
 
 /** Options of a call, and the keys of those that were given: by flags or by the settings file. */
-export interface GivenOptions {
+interface GivenOptions {
   readonly options: Record<string, unknown>;
   readonly given: ReadonlySet<string>;
 }

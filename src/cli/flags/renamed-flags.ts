@@ -26,7 +26,7 @@ function renamedFlag(name: string, flags: readonly Flag[]): string | null {
 }
 
 /** What is told of an unknown name. */
-export interface UnknownName {
+interface UnknownName {
   /** What follows the name. */
   readonly problem: string;
   /** How to mend it; null: the problem says it. */

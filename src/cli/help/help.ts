@@ -10,7 +10,7 @@ import { type Row, table, wrapCommand } from "./help-table.ts";
 import { wrap } from "../terminal/wrap.ts";
 
 /** What the help is written for. */
-export interface HelpOptions {
+interface HelpOptions {
   /** Characters of a line. */
   readonly width: number;
   /** Key of a chooser → what was chosen. */

@@ -7,7 +7,7 @@ import type { CommandIO } from "../command.ts";
 import { pullWithProgress } from "./pull-model.ts";
 
 /** Flags that say which model. */
-export interface WhichModel {
+interface WhichModel {
   readonly model?: string | undefined;
   readonly adapter?: string | undefined;
 }

@@ -8,10 +8,10 @@ import { formatBytes, formatDuration } from "../../messages/numbers.ts";
 import type { Screen } from "./screen.ts";
 
 /** What a bar counts. */
-export type ProgressUnit = "steps" | "bytes";
+type ProgressUnit = "steps" | "bytes";
 
 /** Short texts beside the bar, the most important first: the last are left out first. The caller formats the numbers. */
-export type ProgressNotes = Readonly<Record<string, string>>;
+type ProgressNotes = Readonly<Record<string, string>>;
 
 /** A running bar. */
 export interface Bar {
@@ -25,7 +25,7 @@ export interface Bar {
 export type ProgressFactory = (label: string, total: number | null, unit: ProgressUnit) => Bar;
 
 /** Where the bars are drawn. */
-export interface ProgressTarget {
+interface ProgressTarget {
   readonly stream: NodeJS.WritableStream;
   /** Null: nobody watches. */
   readonly screen: Screen | null;

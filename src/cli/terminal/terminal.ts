@@ -34,7 +34,7 @@ export interface Terminal {
 }
 
 /** A terminal on the running process; dispose it to take the signal handlers away. */
-export interface ProcessTerminal extends Terminal, Disposable {}
+interface ProcessTerminal extends Terminal, Disposable {}
 
 /** Connects to the running process: the first signal that asks it to end aborts, another ends it. */
 export function openProcessTerminal(): ProcessTerminal {

@@ -9,7 +9,7 @@ import type { CommandIO } from "../command.ts";
 import { textEvent, textRequest } from "./generation.ts";
 import { type FilePrompt, type PromptOptions, readPrompts } from "./prompts-file.ts";
 
-export interface BatchFlags extends SamplingOptions {
+interface BatchFlags extends SamplingOptions {
   readonly prompts: string;
   /** File for the texts; they are told unless given. */
   readonly output?: string | undefined;

@@ -50,7 +50,7 @@ export const GENERATION_FLAGS = {
 export const GENERATION_GROUPS = { model: Object.keys(WRITING_FLAGS), text: Object.keys(GENERATION_FLAGS) };
 
 /** Values of WRITING_FLAGS. */
-export type ModelFlags = z.output<z.ZodObject<typeof WRITING_FLAGS>>;
+type ModelFlags = z.output<z.ZodObject<typeof WRITING_FLAGS>>;
 
 /**
  * Finds and opens a model, and tells what the user should know about it; the caller closes it. `tasks`: adapters by name of

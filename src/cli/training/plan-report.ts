@@ -33,7 +33,7 @@ const MEANINGS = {
 } as const;
 
 /** A plan as it is told. */
-export interface ToldPlan {
+interface ToldPlan {
   readonly fitted: FittedRun;
   readonly measured: MeasuredRates;
   /** Words of the command that trains so. */

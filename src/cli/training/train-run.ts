@@ -83,7 +83,7 @@ class TrainTeller {
 }
 
 /** What a run ended with, and the command that tries it. */
-export type TrainedRun = Awaited<ReturnType<typeof fineTune>> & { readonly nextCommand: string };
+type TrainedRun = Awaited<ReturnType<typeof fineTune>> & { readonly nextCommand: string };
 
 /** Fine-tunes with a progress bar and the events on the terminal; the library's errors pass through. */
 export async function trainWithProgress(

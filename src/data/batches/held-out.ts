@@ -6,7 +6,7 @@ import { sequencesOf, type TrainingUnit } from "../examples/training-unit.ts";
 const HELD_OUT_STREAM = 4;
 
 /** Numbers of examples, ascending: none is in both, nor are two that are equal. */
-export interface HeldOutShare {
+interface HeldOutShare {
   readonly train: readonly number[];
   readonly heldOut: readonly number[];
 }

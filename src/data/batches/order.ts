@@ -18,7 +18,7 @@ const ORDER_STREAM = 1;
 const DRAW_STREAM = 3;
 
 /** How a set is put in order. */
-export interface OrderOptions {
+interface OrderOptions {
   readonly shuffle: boolean;
   readonly seed: number;
 }

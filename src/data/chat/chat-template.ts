@@ -42,7 +42,7 @@ export interface ChatTemplate {
 }
 
 /** What `createChatTemplate` takes besides the files. */
-export interface ChatTemplateOptions {
+interface ChatTemplateOptions {
   /** Takes the place of the model's own template. */
   readonly template?: string;
   /** The time that `strftime_now` tells; the time of creation unless given. */

@@ -15,13 +15,13 @@ import { MAX_RENDERED_TURNS } from "../../untrusted/limits.ts";
 import { calledNames, notShown, requireShown, withoutCalls } from "./shown-parts.ts";
 
 /** A rendered conversation and, for each of its assistant messages in order, the characters it writes. */
-export interface RenderedTurns {
+interface RenderedTurns {
   readonly text: string;
   readonly spans: readonly TextSpan[];
 }
 
 /** What a template renders. */
-export interface Rendering {
+interface Rendering {
   readonly template: ChatTemplate;
   readonly messages: readonly Message[];
   readonly tools: readonly unknown[] | null;
@@ -29,7 +29,7 @@ export interface Rendering {
 }
 
 /** The same with its text. */
-export interface RenderedChat extends Rendering {
+interface RenderedChat extends Rendering {
   readonly text: string;
 }
 

@@ -47,7 +47,7 @@ function sharedPrompt(a: Example, b: Example): number {
 }
 
 /** How a comparison is cut. */
-export interface FitOptions {
+interface FitOptions {
   readonly maxLength: number;
   /** Token that stays at the very start of a prompt; null: none. */
   readonly bosId: number | null;

@@ -9,7 +9,7 @@ export interface ExamplePiece {
 }
 
 /** An example as text. */
-export interface ExampleDescription {
+interface ExampleDescription {
   readonly pieces: readonly ExamplePiece[];
   /** Tokens. */
   readonly length: number;

@@ -12,7 +12,7 @@ import { toFailedRead } from "../../messages/system-error.ts";
 import { DATA_ENDINGS, FILE_KINDS, findFileKind, withoutCompression } from "../formats/file-kinds.ts";
 
 /** Paths of the files of each part, in order. */
-export interface DataFiles {
+interface DataFiles {
   readonly train: readonly string[];
   readonly valid: readonly string[];
   readonly test: readonly string[];

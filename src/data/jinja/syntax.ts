@@ -25,7 +25,7 @@ export type WritingStatement =
     }
   | { readonly type: "FilterStatement"; readonly filter: NamedCall; readonly body: Block };
 
-export interface IfStatement {
+interface IfStatement {
   readonly type: "If";
   readonly test: Expression;
   readonly body: Block;

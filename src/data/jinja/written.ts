@@ -2,7 +2,7 @@
 import { Namespace, Tuple, Undefined, type JinjaValue, kindOf } from "./values.ts";
 
 /** Is told of the values that are written, and of the characters. @throws Error for too many */
-export type Count = (values: number) => void;
+type Count = (values: number) => void;
 
 /** Writes a value as text: `str()`. */
 export function writeText(value: JinjaValue, count: Count): string {
@@ -71,7 +71,7 @@ function quote(text: string): string {
 }
 
 /** What `tojson` takes. */
-export interface JsonForm {
+interface JsonForm {
   readonly ensureAscii: boolean;
   /** What stands before each level; null: all stands on one line. */
   readonly indent: string | null;

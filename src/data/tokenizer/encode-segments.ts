@@ -9,7 +9,7 @@
 import type { Tokenizer } from "./tokenizer.ts";
 
 /** Token ids of a text and, for each cut, the number of tokens before it. */
-export interface EncodedSegments {
+interface EncodedSegments {
   readonly ids: number[];
   readonly tokenCuts: number[];
 }

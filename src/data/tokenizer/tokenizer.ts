@@ -14,7 +14,7 @@ import { byteReader } from "./token-bytes.ts";
 import { createTokenStream, type TokenStream } from "./token-stream.ts";
 
 /** Options of `encode`. */
-export interface EncodeOptions {
+interface EncodeOptions {
   /** Puts the tokenizer's own bos and eos around the text; true unless told. */
   readonly addSpecialTokens?: boolean;
 }
@@ -27,7 +27,7 @@ export interface DecodeOptions {
   readonly shownIds?: ReadonlySet<number>;
 }
 
-export interface StreamOptions extends DecodeOptions {
+interface StreamOptions extends DecodeOptions {
   /** Ids that the text goes on from: some decoders strip a space where a text begins. */
   readonly after?: readonly number[];
 }

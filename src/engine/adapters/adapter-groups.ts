@@ -24,7 +24,7 @@ export interface RowGroup {
   readonly isWaiting: boolean;
 }
 
-export interface AdapterGroupsOptions {
+interface AdapterGroupsOptions {
   readonly session: Session;
   readonly programs: RowPrograms;
   /** Bytes for what members have that is as large as weights. */

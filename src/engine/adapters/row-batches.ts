@@ -9,7 +9,7 @@ import type { AdapterGroups, RowGroup } from "./adapter-groups.ts";
 import type { HeldAdapter, RowBatch } from "./held-adapter.ts";
 import type { RowPrograms } from "./row-programs.ts";
 
-export interface RowBatchesOptions {
+interface RowBatchesOptions {
   readonly programs: RowPrograms;
   readonly groups: AdapterGroups;
   /** Whether rows of one adapter run by programs of its own. */

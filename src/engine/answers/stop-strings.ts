@@ -1,7 +1,7 @@
 /** @file Ends a text where one of some strings begins; what may be the beginning of one is held back. */
 
 /** What is settled of a text by its next piece. */
-export interface SettledText {
+interface SettledText {
   readonly text: string;
   /** A stop string has come: the text has ended before it. */
   readonly isStopped: boolean;

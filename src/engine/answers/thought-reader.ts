@@ -18,7 +18,7 @@ export function findThoughtMarks(template: string): ThoughtMarks | null {
 }
 
 /** Text that certainly belongs to the thought or to the answer. */
-export interface ThoughtPart {
+interface ThoughtPart {
   readonly reasoning: string;
   readonly content: string;
 }

@@ -14,7 +14,7 @@ import { type CacheLayout, PagedPass, type PagedRows, type PoolLayer } from "./p
 import type { Sequence } from "./sequence.ts";
 
 /** What a cache must know of a model. */
-export type CachedModel = { readonly layers: readonly Pick<Model["layers"][number], "attention">[] };
+type CachedModel = { readonly layers: readonly Pick<Model["layers"][number], "attention">[] };
 
 /** How the cache of a model is read while there is room. */
 export function bestLayout({ layers }: CachedModel): CacheLayout {

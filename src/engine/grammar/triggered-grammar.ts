@@ -4,7 +4,7 @@
  */
 import type { GrammarCursor, Grammar, TokenGrammar } from "./token-grammar.ts";
 
-export interface Trigger {
+interface Trigger {
   /** Byte texts that show the beginning, one character each. */
   readonly begins: readonly string[];
   /** Whether there is a beginning at the start of a text alone. */

@@ -17,7 +17,7 @@ const LEAST_CHUNK = 2;
 /** Divides the number of queries that ONNX Runtime's attention takes at once: 32 with heads of 64. */
 const QUERY_BLOCK = 16;
 
-export interface SchedulerOptions {
+interface SchedulerOptions {
   /** Sequences that have pages at a time. */
   readonly maxRunning: number;
   /** Ids of prompts that run in one step. */
@@ -25,7 +25,7 @@ export interface SchedulerOptions {
 }
 
 /** Ids of a prompt to run. */
-export interface PromptChunk {
+interface PromptChunk {
   readonly sequence: Sequence;
   readonly count: number;
 }

@@ -34,7 +34,7 @@ export interface TextNeeds {
 }
 
 /** What passes over texts take, as measured. */
-export interface PassTimes {
+interface PassTimes {
   /** One token of all texts. */
   readonly decodeMs: number;
   readonly promptTokenMs: number;

@@ -7,7 +7,7 @@
 import type { Decider, Situation, StepShape, TurnKind, TurnPolicy } from "./turn-policies.ts";
 import type { TextNeeds } from "./service-targets.ts";
 
-export interface TurnsOptions {
+interface TurnsOptions {
   readonly policy: TurnPolicy;
   readonly needs: () => TextNeeds;
   /** The current time in milliseconds. */

@@ -5,7 +5,7 @@ import { type PagedRide, ridePaged } from "../stack/paged-stages.ts";
 import type { ReadyRows } from "./ready-rows.ts";
 import type { TextInWork } from "./text-in-work.ts";
 
-export interface TextRideOptions {
+interface TextRideOptions {
   /** Goes on with rows that have run; takes the logits [n, V] of those that are wanted. */
   readonly follow: (ready: ReadyRows, logits: HostTensor<"float32"> | null) => void;
   readonly fail: (texts: readonly TextInWork[], error: unknown) => void;

@@ -45,7 +45,7 @@ export interface CompiledGroup extends Group {
 }
 
 /** What groups are made for. */
-export interface GroupFacts {
+interface GroupFacts {
   readonly session: Session;
   readonly adapter: AdapterView | null;
   readonly layout: CacheLayout;
@@ -172,7 +172,7 @@ async function bindConstants(
 }
 
 /** What a group runs on in a pass. */
-export interface GroupPass {
+interface GroupPass {
   readonly context: PassContext;
   readonly cache: PagedPass;
   /** Lends the blocks' weights; null: all are bound. */

@@ -37,7 +37,7 @@ export interface ToolChoice extends ToolFunction {
 }
 
 /** Calls at the start of a text, and what comes behind them. */
-export interface TakenCalls {
+interface TakenCalls {
   readonly calls: readonly ToolCall[];
   readonly rest: string;
 }

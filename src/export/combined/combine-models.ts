@@ -51,7 +51,7 @@ const WHOLE: AdapterWeights = {
 };
 
 /** Models that fit each other. */
-export interface CombinedModels {
+interface CombinedModels {
   readonly method: string;
   readonly numTensors: number;
   readonly numParameters: number;

@@ -13,7 +13,7 @@ import { METHODS } from "../../peft/methods.ts";
 import type { MergedTensor } from "./merged-tensors.ts";
 
 /** What a folder holds in codes; `settings` null: nothing. */
-export interface PlannedCodes {
+interface PlannedCodes {
   readonly settings: JsonObject | null;
   readonly codes: readonly (readonly [string, TensorSource])[];
   readonly readBy: CodesForm["readBy"];

@@ -51,7 +51,7 @@ async function requireSameModel(
 }
 
 /** The model that is written. */
-export interface GgufModel {
+interface GgufModel {
   readonly name: string;
   readonly model: Model;
   readonly checkpoint: Checkpoint;

@@ -76,7 +76,7 @@ export interface MergeRequest {
 }
 
 /** Changed tensors that are written in another kind than they have, as graft does not write theirs. */
-export interface Substitute {
+interface Substitute {
   readonly from: StorageName;
   readonly to: StorageName;
   readonly numTensors: number;

@@ -89,7 +89,7 @@ export class RoundingTally {
 }
 
 /** What is known of a tensor before its kind is chosen. */
-export type PlannedTensor = Pick<MergedTensor, "name" | "shape" | "role" | "own" | "isChanged">;
+type PlannedTensor = Pick<MergedTensor, "name" | "shape" | "role" | "own" | "isChanged">;
 
 /** Where merged tensors come from, and how they are to be kept. */
 export interface MergeParts {

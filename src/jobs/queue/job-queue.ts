@@ -20,7 +20,7 @@ import {
 } from "./holds.ts";
 import { NEW_HOLD, freePiece, heldPieces, pieceOf, withPiece } from "./shares.ts";
 
-export interface JobQueueOptions {
+interface JobQueueOptions {
   readonly table: JobTable;
   /** How many jobs may wait when a new one is added. */
   readonly maxWaiting: number;

@@ -8,7 +8,7 @@ import type { TakenJob } from "./job-queue.ts";
 import { Lease } from "./lease.ts";
 import { Trouble, type TroubleOptions } from "./trouble.ts";
 
-export interface JobWorkerOptions extends TroubleOptions {
+interface JobWorkerOptions extends TroubleOptions {
   readonly queue: JobQueue;
   /** Fingerprint of the model that it has. */
   readonly base: string;

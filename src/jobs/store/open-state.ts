@@ -6,7 +6,7 @@ import type { Environment } from "../../environment.ts";
 import type { Clock } from "../queue/clock.ts";
 import { StateFolder } from "../state-folder.ts";
 
-export interface StateOptions {
+interface StateOptions {
   readonly folder: string;
   /** s3://BUCKET/PREFIX */
   readonly store: string | undefined;

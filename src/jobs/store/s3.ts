@@ -12,7 +12,7 @@ import type { Clock } from "../queue/clock.ts";
 const WAITS_MS = [100, 400, 1600, 6000, 15_000];
 const REQUEST_MS = 120_000;
 
-export interface StoreAddress {
+interface StoreAddress {
   readonly bucket: string;
   /** Empty, or ends in "/". */
   readonly prefix: string;

@@ -25,7 +25,7 @@ import type { Lease } from "../queue/lease.ts";
 import { NEW_HOLD, folderOf } from "../queue/shares.ts";
 import type { StateFolder } from "../state-folder.ts";
 
-export interface AveragedJob {
+interface AveragedJob {
   readonly lease: Lease;
   readonly files: StateFolder;
   readonly averaging: Averaging;

@@ -62,7 +62,7 @@ const SERVERS: ReadonlySet<string> = new Set([
 ]);
 
 /** What is wrong with one of a job's own settings. */
-export interface SettingProblem {
+interface SettingProblem {
   readonly key: string;
   readonly found: string;
   readonly hint: string;

@@ -27,7 +27,7 @@ import { RunPublisher } from "./run-publisher.ts";
 import { folderOf } from "../queue/shares.ts";
 import { FIRST_RUN, type StateFolder } from "../state-folder.ts";
 
-export interface TrainJobOptions {
+interface TrainJobOptions {
   readonly files: StateFolder;
   /** The paths of a job's files. @throws what is wrong with the job */
   readonly placesOf: (row: JobRow) => Promise<JobPlaces>;

@@ -44,7 +44,7 @@ export interface Branch {
 }
 
 /** A residual branch: the stream before it, and with its change added. */
-export interface BranchGraph extends Branch {
+interface BranchGraph extends Branch {
   readonly input: Value;
   readonly sum: Value;
 }

@@ -30,7 +30,7 @@ interface Placing {
 }
 
 /** What a projector makes of a site. */
-export interface PlacedSite {
+interface PlacedSite {
   readonly output: Value;
   /** The projector added no inputs. */
   readonly isPlain: boolean;

@@ -14,7 +14,7 @@ interface Candidate {
 }
 
 /** A place that was chosen by its parameter. */
-export type ParameterPlace<P extends Candidate> = P & { readonly parameter: string };
+type ParameterPlace<P extends Candidate> = P & { readonly parameter: string };
 
 /** The path of a place's parameter; null: it has none of its own. */
 function parameterOf({ path, spec }: Candidate): string | null {

@@ -88,7 +88,7 @@ export interface HoldCodes {
 }
 
 /** What numbers are, for a message. */
-export interface NumbersLabel {
+interface NumbersLabel {
   /** Name of the tensor. */
   readonly name: string;
   /** What the numbers in it are: "scale". */

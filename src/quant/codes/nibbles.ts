@@ -15,7 +15,7 @@ export interface Runs {
 }
 
 /** How codes lie in runs. */
-export interface RunSizes {
+interface RunSizes {
   /** One run each. */
   readonly numBlocks: number;
   /** Code bytes of a run. */

@@ -41,12 +41,12 @@ export interface BlockPass {
 }
 
 /** A pass whose gradients are collected. */
-export interface BackwardPass extends BlockPass {
+interface BackwardPass extends BlockPass {
   readonly gradients: GradientBuffer;
 }
 
 /** What a block's backward reads: what it read, what it saved, and the gradient of what it gave. */
-export interface BlockActivations {
+interface BlockActivations {
   readonly x: HostTensor<"float32">;
   readonly saved: Saved;
   readonly dy: HostTensor<"float32">;

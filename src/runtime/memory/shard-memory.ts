@@ -12,7 +12,7 @@ import type { Pages } from "./retractable.ts";
 import { Shard, type ShardDisk } from "./shard.ts";
 import type { Hold, MemorySpec, MemoryTraffic, ShardDtype, Use, VectorMemory } from "./vector-memory.ts";
 
-export interface ShardMemoryOptions {
+interface ShardMemoryOptions {
   /** How frozen numbers wait on the disk; "float32" unless given. */
   readonly frozenDtype?: ShardDtype | undefined;
   /** Where a shard of so many bytes may lie; null, as for all unless given: in a buffer of its own. */

@@ -22,7 +22,7 @@ const LEASE_MS = 30_000;
 const POLL_MS = 1000;
 
 /** What is kept of the command that serves. */
-export interface FineTuningOptions {
+interface FineTuningOptions {
   /** Fingerprint of the base. */
   readonly fingerprint: string;
   readonly files: StateFolder;

@@ -16,7 +16,7 @@ import {
 } from "./fine-tuning.ts";
 import type { ServerState } from "../server-state.ts";
 
-export interface TrainedModelsParts {
+interface TrainedModelsParts {
   readonly queue: JobQueue;
   readonly files: StateFolder;
   /** Fingerprint of the base; what is of another is another server's to serve. */

@@ -15,7 +15,7 @@ import type { TlsFiles } from "./tls-files.ts";
 const IDLE_CHECK_MS = 50;
 const CLIENT_TIMEOUT_MS = 60_000;
 
-export interface ListenOptions {
+interface ListenOptions {
   readonly host: string;
   /** 0: any that is free. */
   readonly port: number;

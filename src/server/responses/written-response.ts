@@ -21,7 +21,7 @@ const ID_LENGTH = 32;
 type NumberedEvent = ResponseEvent & { readonly sequence_number: number };
 
 /** What an answer is known by, here and in another server that goes on with it. */
-export interface ResponseHead {
+interface ResponseHead {
   readonly id: string;
   readonly created: number;
   /** Gives ids of items and calls: the same ones, in their order, to all who write the answer. */

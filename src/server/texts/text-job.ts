@@ -11,7 +11,7 @@ import type { TextSettings } from "../wire.ts";
 const MAX_SEED = 2 ** 52;
 
 /** What a text is written after, and how many tokens it may have. */
-export interface TextPrompt {
+interface TextPrompt {
   readonly promptIds: readonly number[];
   /** The key of the request that the prompt comes from. */
   readonly param: string;

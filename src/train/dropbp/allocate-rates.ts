@@ -13,7 +13,7 @@ import { UsageError } from "../../errors.ts";
 const LARGEST_TENTHS = 9;
 
 /** What rates are made of, an entry for each branch. */
-export interface BranchCosts {
+interface BranchCosts {
   readonly sensitivities: readonly number[];
   /** Cost of each branch's backward pass, in any unit. */
   readonly flops: readonly number[];

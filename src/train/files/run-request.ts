@@ -27,7 +27,7 @@ import type { TrainingSetup } from "./setup/setup.ts";
 import type { ShardFolder } from "./folder/shard-folder.ts";
 
 /** Where a run takes place, and who is told of it. */
-export interface RunPlace {
+interface RunPlace {
   readonly folder: RunFolder;
   readonly session: Session;
   /** Files of activations, for the forms that use some. */

@@ -59,7 +59,7 @@ export interface FineTuneHooks {
 }
 
 /** Holds steps to a pace. */
-export type StepPacer = Pick<Pacer, "begin" | "betweenBlocks" | "end">;
+type StepPacer = Pick<Pacer, "begin" | "betweenBlocks" | "end">;
 
 /** What to train, on what, and where it is kept. */
 export interface FineTuneRequest {

@@ -1,7 +1,7 @@
 /** @file The metrics of training on pairs, with TRL's names. Each is a mean over the pairs of the step. */
 
 /** What one pair adds: rewards as the objective defines them, and log-probabilities. */
-export interface PairMetrics {
+interface PairMetrics {
   readonly chosenReward: number;
   readonly rejectedReward: number;
   readonly chosenLogProb: number;

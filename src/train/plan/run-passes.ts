@@ -57,7 +57,7 @@ export function readersOf(facts: ReferenceFacts, adapter: AdapterView): readonly
 const DRAWN_STEPS = 64;
 
 /** What the passes of a run need. */
-export interface PlannedPasses {
+interface PlannedPasses {
   readonly pool: PlannedPool;
   readonly programs: PlannedPrograms;
   /** What a step computes on average. */

@@ -17,12 +17,12 @@ const MAX_STEPS = 500;
 const MAX_SHAPES = 24;
 
 /** Micro-batches of one size. */
-export interface CountedShape extends PassShape {
+interface CountedShape extends PassShape {
   readonly count: number;
 }
 
 /** What the steps of a run are like. */
-export interface StepShapes {
+interface StepShapes {
   /** Sizes that differ from each other; the largest where there are many. */
   readonly shapes: readonly CountedShape[];
   /** Tokens of a step on average, padding included. */

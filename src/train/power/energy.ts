@@ -16,7 +16,7 @@ export interface Energy {
 }
 
 /** What is known of a stretch of time. */
-export interface EnergyFacts {
+interface EnergyFacts {
   readonly before: readonly EnergyCounter[];
   readonly after: readonly EnergyCounter[];
   /** Power of the whole device; null: not measured. */

@@ -14,7 +14,7 @@ export interface DeviceState {
 }
 
 /** Steps a second; 0: as many as there can be. */
-export interface StepRates {
+interface StepRates {
   readonly high: number;
   readonly low: number;
 }

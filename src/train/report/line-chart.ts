@@ -13,7 +13,7 @@ export interface Line {
 }
 
 /** What a picture shows. */
-export interface LineChartParts extends ChartFrame {
+interface LineChartParts extends ChartFrame {
   readonly unit: string;
   /** What lies along the picture; "step" unless given. */
   readonly across?: string;

@@ -8,7 +8,7 @@ import { type Line, lineChart } from "./line-chart.ts";
 import { PAGE } from "./palette.ts";
 
 /** Which numbers a panel draws. */
-export interface Panel {
+interface Panel {
   readonly title: string;
   readonly unit: string;
   /** Names in the log → how they are called in the picture. */
@@ -16,7 +16,7 @@ export interface Panel {
 }
 
 /** A panel that is drawn. */
-export interface DrawnPanel {
+interface DrawnPanel {
   readonly title: string;
   readonly svg: string;
 }

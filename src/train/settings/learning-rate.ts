@@ -17,7 +17,7 @@ const WIDTH_EXPONENT = 0.75;
 const [LEAST_FACTOR, LARGEST_FACTOR] = [1 / 3, 4];
 
 /** What a learning rate depends on. */
-export interface RateRequest {
+interface RateRequest {
   readonly method: Pick<Method, "learningRate">;
   /** The options of the method, parsed by its schema. */
   readonly methodOptions: unknown;

@@ -4,7 +4,7 @@ import { measuredAfter } from "../dropbp/branch-dropper.ts";
 import { suitableWarmup } from "./learning-rate.ts";
 
 /** A run that goes on. */
-export interface NewLength {
+interface NewLength {
   /** Name of the schedule. */
   readonly schedule: string;
   readonly learningRate: number;

@@ -29,7 +29,7 @@ export interface MicroBatch {
 }
 
 /** What one step runs over. */
-export interface StepWork {
+interface StepWork {
   /** Number of the step, counted from 0. Dropout is drawn by it. */
   readonly step: number;
   readonly microBatches: readonly MicroBatch[];

@@ -38,7 +38,7 @@ export function scoreSequences({ logProbs, reference, sequenceOf, sequences }: S
 }
 
 /** A pair that stands in one micro-batch. */
-export interface ScoredPair {
+interface ScoredPair {
   readonly chosen: SequenceScore;
   readonly rejected: SequenceScore;
 }

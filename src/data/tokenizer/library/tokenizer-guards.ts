@@ -57,7 +57,7 @@ function tooLong(length: number, most: number): Error {
 }
 
 /** Does the work on a text, or on tokens, of so many characters within limits of time and of what is made of it. */
-export type WithinLimits = <T>(length: number, work: () => T) => T;
+type WithinLimits = <T>(length: number, work: () => T) => T;
 
 /**
  * Guards all steps of a tokenizer; what is returned is put around their use.

@@ -9,7 +9,7 @@ import type { JsonRules, Times } from "../rules/json-rules.ts";
 export const MAX_UNIQUE = 12;
 
 /** What an item may be: JSON of its values, by its place in the list. */
-export type ItemTexts = (index: number) => readonly string[];
+type ItemTexts = (index: number) => readonly string[];
 
 /** A list behind its bracket, of so many items, of whose texts there are `MAX_UNIQUE` at most. Returns where it ends. */
 export function addUnique(json: JsonRules, inside: Place, textsAt: ItemTexts, { least, most }: Times): Place {

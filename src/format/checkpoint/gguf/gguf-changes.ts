@@ -32,7 +32,7 @@ interface Form {
 }
 
 /** Some rows of a matrix of a file. */
-export interface FileRows {
+interface FileRows {
   readonly data: DataOf<"float32">;
   /** The first of them. */
   readonly first: number;

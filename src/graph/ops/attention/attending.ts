@@ -31,7 +31,7 @@ export interface Range {
 }
 
 /** One chunk: its queries, and the keys that they can see, by their places in the row; null: all. */
-export interface Chunk {
+interface Chunk {
   readonly queries: Range | null;
   readonly keys: Range | null;
   /** Rows in half of the chunk: its queries times the heads of a group. Null: products are not split into halves. */

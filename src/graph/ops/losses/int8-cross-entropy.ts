@@ -74,7 +74,7 @@ export const int8CrossEntropyOp: Op<
 };
 
 /** The matrix of a head in codes, int8. */
-export interface CodedHead {
+interface CodedHead {
   /** [D, V] */
   readonly codes: Value;
   /** The codes once more, as [V, D]. */

@@ -134,7 +134,7 @@ function stepsOf(codes: Value, bits: BlockBits): Value {
 }
 
 /** A matrix [out, in] in blocks along its rows. */
-export interface MatrixInBlocks {
+interface MatrixInBlocks {
   /** [out, blocks, bytes of a block] */
   readonly codes: Value;
   /** [out, blocks] */

@@ -18,7 +18,7 @@ export interface GoOnFrom {
 }
 
 /** What a folder is to hold. */
-export interface FolderStoreParts {
+interface FolderStoreParts {
   readonly folder: RunFolder;
   readonly adapter: Adapter;
   readonly origin: Omit<AdapterOrigin, "provenance">;

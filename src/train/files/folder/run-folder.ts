@@ -23,7 +23,7 @@ import { RunLogs } from "./run-logs.ts";
 const OLD_TEMPORARY = /^\.(checkpoint-\d+|staging)\.[0-9a-f]{8}\.tmp$/;
 
 /** What a run keeps in its folder. */
-export interface FolderForms {
+interface FolderForms {
   readonly logs: readonly LogFormat[];
   readonly hasSamples: boolean;
 }

@@ -6,7 +6,7 @@ import type { Owner } from "../../../format/files/disk/owner.ts";
 import { toFailedWrite } from "../../../messages/system-error.ts";
 
 /** A lock that is held. */
-export type RunLock = Pick<FolderLock, "release">;
+type RunLock = Pick<FolderLock, "release">;
 
 function describe({ host, pid }: Owner): string {
   return `process ${pid} on "${host}"`;

@@ -27,7 +27,7 @@ import { namesOf } from "../data/data-names.ts";
 const HEAD_STREAM = 5;
 
 /** A model with the classes of a run, and sentences that the caller should see. */
-export interface WithClasses {
+interface WithClasses {
   readonly checkpoint: Checkpoint;
   readonly notes: readonly string[];
 }

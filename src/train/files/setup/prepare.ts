@@ -87,7 +87,7 @@ export interface PreparedRun {
 }
 
 /** How a run is opened: a plan needs neither weights nor data. */
-export interface OpeningHooks extends ReadingHooks {
+interface OpeningHooks extends ReadingHooks {
   readonly open?: typeof openCheckpoint;
   readonly sources?: ResolveOptions["sources"];
   readonly makeData?: ((options: SizedOptions, model: Model, objective: Objective) => RunData) | undefined;
