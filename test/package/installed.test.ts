@@ -43,7 +43,6 @@ function run(
     cwd,
     env,
     encoding: "utf8",
-    timeout: 300_000,
   });
   return { status, stdout, text: `${stdout}${stderr}` };
 }
