@@ -6,6 +6,7 @@ import { hostTensor } from "../host-tensor.ts";
 import { LargePages } from "./large-pages.ts";
 import { type Pages, Retractable } from "./retractable.ts";
 import { ShardMemory } from "./shard-memory.ts";
+import { residentBytes } from "../../../test/process/resident-bytes.ts";
 
 const LENGTH = 2.5 * 2 ** 20;
 const BYTES = 4 * LENGTH;
@@ -21,9 +22,9 @@ test("large pages are Linux's, and for what is not smaller than one", () => {
 test("memory of a buffer goes back to the system and comes back at the same address", () => {
   const memory = new Retractable(BYTES);
   const values = new Float32Array(memory.buffer, 0, LENGTH).fill(1);
-  const full = process.memoryUsage().rss;
+  const full = residentBytes();
   memory.retract();
-  assert.ok(full - process.memoryUsage().rss > 0.9 * BYTES);
+  assert.ok(full - residentBytes() > 0.9 * BYTES);
   memory.extend();
   assert.equal(values.length, LENGTH);
 });
@@ -36,7 +37,7 @@ test(
   () => {
     const pages = new LargePages();
     const vectors = Array.from({ length: 8 }, () => new Retractable(BYTES, pages.reserve(BYTES)));
-    const before = process.memoryUsage().rss;
+    const before = residentBytes();
     for (const round of [1, 2]) {
       for (const [i, memory] of vectors.entries()) {
         memory.extend();
@@ -50,7 +51,7 @@ test(
         memory.retract();
       }
     }
-    assert.ok(process.memoryUsage().rss - before < 3 * BYTES);
+    assert.ok(residentBytes() - before < 3 * BYTES);
   },
 );
 

@@ -6,6 +6,7 @@ import { CapacityError } from "../../errors.ts";
 import { ShardMemory } from "./shard-memory.ts";
 import type { ShardDisk } from "./shard.ts";
 import type { Hold, Use } from "./vector-memory.ts";
+import { residentBytes } from "../../../test/process/resident-bytes.ts";
 
 const BYTES = Float32Array.BYTES_PER_ELEMENT;
 
@@ -305,9 +306,9 @@ describe("ShardMemory", () => {
     const hold = await memory.hold([vector], "overwrite");
     vector.fill(1);
     hold.release();
-    const full = process.memoryUsage().rss;
+    const full = residentBytes();
     memory.discard([vector]);
-    const freed = full - process.memoryUsage().rss;
+    const freed = full - residentBytes();
     assert.ok(freed > 0.8 * size * BYTES, `${freed} bytes of ${size * BYTES}`);
   });
 

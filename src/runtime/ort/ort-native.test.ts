@@ -15,6 +15,7 @@ import { type HostTensor, hostTensor, zeros } from "../host-tensor.ts";
 import { loadKoffi } from "../load-koffi.ts";
 import { mapFile } from "../memory/mapped-file.ts";
 import { createNativeEngine } from "./ort-native.ts";
+import { residentBytes } from "../../../test/process/resident-bytes.ts";
 
 const engine = createNativeEngine({ threads: 1 });
 const SIZE = 400;
@@ -146,7 +147,7 @@ test("programs share what they need between their nodes, and it goes with the la
   const outputs = { y: matmul(exp(square), x) };
   const compile = (): Promise<Program> => sharing.compile({ name: "outer", inputs: { x }, outputs });
   const [input, y] = [zeros("float32", [4096, 1]), zeros("float32", [4096, 1])];
-  const heldMb = (): number => process.memoryUsage().rss / 2 ** 20;
+  const heldMb = (): number => residentBytes() / 2 ** 20;
   for (let round = 0; round < 2; round++) {
     const [first, second] = [await compile(), await compile()];
     const before = heldMb();
