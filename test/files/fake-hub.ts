@@ -26,6 +26,9 @@ export const CONTENT: Readonly<Record<string, Buffer>> = {
   "README.md": Buffer.from("---\nlicense: mit\n---\n"),
 };
 
+/** An address of this machine where nobody listens: the system gives no such port to who asks for a free one. */
+export const CLOSED_ENDPOINT = "http://127.0.0.1:2";
+
 /** Timers that run until a test has them go off, so that nothing hangs on how fast a machine is. */
 export class HeldTimers {
   /** The times of all that were started, in their order. */

@@ -5,6 +5,7 @@ import { test } from "node:test";
 
 import {
   assertWhole,
+  CLOSED_ENDPOINT,
   CONTENT,
   HeldTimers,
   NAME,
@@ -16,9 +17,6 @@ import { resolveModel } from "../resolve.ts";
 import type { PullProgress } from "../source.ts";
 import { cache } from "./cache.ts";
 import { hub } from "./hub.ts";
-
-/** An address of this machine where nobody listens: the system gives no such port to who asks for a free one. */
-const CLOSED_ENDPOINT = "http://127.0.0.1:2/";
 
 test("the hub source copies the files that graft reads, and nothing else, into the cache", async () => {
   const fake = await startHub();
