@@ -137,14 +137,14 @@ test("what was told of steps that no checkpoint kept is not told again by who do
 });
 
 test("a table that cannot be reached for a while does not stop a training, and misses nothing that was told", async () => {
-  const inner = new MemoryJobs();
+  const { table: inner, clock } = movedClock();
   let isDown = false;
   const table = reachedUnless(() => isDown, inner);
   const onStep = (step: number): void => {
     if (step === 2) isDown = true;
     if (step === 8) isDown = false;
   };
-  const worker = startWorker({ table, files, model, leaseMs: 3000, onStep });
+  const worker = startWorker({ table, files, model, clock, leaseMs: 3000, onStep });
   await queueOf(inner).submit({
     job: newJob("ftjob-2", { graft }),
     base: "tiny",
