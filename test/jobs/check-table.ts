@@ -6,6 +6,9 @@ import { NEW_HOLD } from "../../src/jobs/queue/shares.ts";
 import { newJob } from "./new-job.ts";
 import { toldBy } from "./told.ts";
 
+/** Longer than any machine takes. */
+const LEASE_MS = 1e9;
+
 /** Jobs of two bases: each has one owner, ends once, and hears of nobody else. */
 export async function checkTable(table: JobTable): Promise<void> {
   let numIds = 0;
@@ -20,17 +23,17 @@ export async function checkTable(table: JobTable): Promise<void> {
   assert.equal(await add("ftjob-3"), true, "adding it again is as adding it once");
   assert.equal((await table.list()).length, 3);
 
-  const first = await queue.take("a", "one", 60_000);
+  const first = await queue.take("a", "one", LEASE_MS);
   assert.equal(first?.row.job.id, "ftjob-1");
-  const taken = await Promise.all(["two", "three"].map((owner) => queue.take("a", owner, 60_000)));
+  const taken = await Promise.all(["two", "three"].map((owner) => queue.take("a", owner, LEASE_MS)));
   assert.deepEqual(
     taken.flatMap((each) => each?.row.job.id ?? []),
     ["ftjob-3"],
     "a job has one owner, a base its own jobs",
   );
   assert.equal(await queue.keep(first.row, 1, 1, [queue.eventOf({ message: "one step" })]), "held");
-  let second = await queue.take("a", "four", 60_000);
-  while (!second) second = await queue.take("a", "four", 60_000);
+  let second = await queue.take("a", "four", LEASE_MS);
+  while (!second) second = await queue.take("a", "four", LEASE_MS);
   assert.deepEqual([second.row.job.id, second.row.token, second.isFromLost], ["ftjob-1", 2, true]);
   const late = queue.eventOf({ message: "too late" });
   assert.equal(await queue.keep(first.row, 1000, 2, [late]), "lost");
@@ -40,11 +43,11 @@ export async function checkTable(table: JobTable): Promise<void> {
   assert.equal((await queue.changeOwn(second.row, { status: "running" }, []))?.job.status, "running");
   const pausing = await queue.pause("ftjob-1");
   assert.equal(pausing?.status, "paused");
-  assert.equal(await queue.keep(second.row, 60_000, 2, []), "stopped");
+  assert.equal(await queue.keep(second.row, LEASE_MS, 2, []), "stopped");
   await queue.resume("ftjob-1");
-  assert.equal(await queue.take("a", "five", 60_000), null, "its owner has not let go of it");
+  assert.equal(await queue.take("a", "five", LEASE_MS), null, "its owner has not let go of it");
   await queue.giveBack(second.row);
-  const third = await queue.take("a", "five", 60_000);
+  const third = await queue.take("a", "five", LEASE_MS);
   assert.equal(third?.isFromLost, false);
   const done = queue.eventOf({ message: "done" });
   for (const _ of [1, 2]) {
@@ -112,7 +115,7 @@ export async function checkTexts(table: JobTable): Promise<void> {
 export async function checkShares(table: JobTable): Promise<void> {
   let numIds = 0;
   const queue = new JobQueue({ table, maxWaiting: 9, now: () => 7, newId: () => `share-event-${numIds++}` });
-  const take = async (leaseMs = 60_000): Promise<JobRow> => {
+  const take = async (leaseMs = LEASE_MS): Promise<JobRow> => {
     const taken = await queue.take("shares", "one", leaseMs);
     assert.ok(taken);
     return taken.row;
@@ -134,8 +137,8 @@ export async function checkShares(table: JobTable): Promise<void> {
   assert.equal(await queue.take("shares", "two", 1), null, "nothing is left of the round");
   assert.ok(await queue.changeOwn(first, {}, [], { done }));
   assert.equal(await queue.keep(second, 1, 1, []), "held");
-  let again = await queue.take("shares", "three", 60_000);
-  while (!again) again = await queue.take("shares", "three", 60_000);
+  let again = await queue.take("shares", "three", LEASE_MS);
+  while (!again) again = await queue.take("shares", "three", LEASE_MS);
   assert.deepEqual([again.row.share, again.isFromLost], [1, true]);
   assert.equal(await queue.changeOwn(second, {}, [], { done }), null, "who has lost a share does not end it");
   assert.ok(await queue.changeOwn(again.row, {}, [], { done, folder: "share-1-again" }));
@@ -152,7 +155,7 @@ export async function checkShares(table: JobTable): Promise<void> {
   );
   const [third, fourth] = [await take(), await take()];
   assert.equal((await queue.pause("ftjob-shares"))?.status, "paused");
-  for (const own of [third, fourth]) assert.equal(await queue.keep(own, 60_000, 2, []), "stopped");
+  for (const own of [third, fourth]) assert.equal(await queue.keep(own, LEASE_MS, 2, []), "stopped");
   await queue.giveBack(third);
   await queue.resume("ftjob-shares");
   const taken = await take();

@@ -4,6 +4,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer } from "node:net";
 import { after, test } from "node:test";
+import { fileURLToPath } from "node:url";
 import { PGlite } from "@electric-sql/pglite";
 import { openSharedJobs } from "../../src/jobs/database/open-jobs.ts";
 import { JobQueue, type TakenJob } from "../../src/jobs/queue/job-queue.ts";
@@ -33,7 +34,7 @@ const submit = (id: string, base: string): Promise<boolean> =>
 /** Asks until there is something to do. */
 async function takeSoon(of: JobQueue, base: string): Promise<TakenJob> {
   for (;;) {
-    const taken = await of.take(base, "two", 60_000);
+    const taken = await of.take(base, "two", 1e9);
     if (taken) return taken;
   }
 }
@@ -67,7 +68,7 @@ test("two that ask at a time never have one job", async () => {
   const ids = Array.from({ length: 8 }, (_, i) => `ftjob-of-two-${i}`);
   for (const id of ids) await submit(id, "two");
   const takeAll = async (of: JobQueue, owner: string): Promise<string[]> => {
-    const taken = await Promise.all(ids.map(() => of.take("two", owner, 60_000)));
+    const taken = await Promise.all(ids.map(() => of.take("two", owner, 1e9)));
     return taken.flatMap((each) => each?.row.job.id ?? []);
   };
   const [mine, theirs] = await Promise.all([takeAll(queue, "one"), takeAll(other, "another")]);
@@ -80,7 +81,7 @@ test("two that ask at a time never have one job", async () => {
 
 test("the job of a worker that is killed in a transaction is taken over, and hears no more of it", async () => {
   await submit("ftjob-of-dying", "dying");
-  const program = new URL("dying-worker.ts", import.meta.url).pathname;
+  const program = fileURLToPath(new URL("dying-worker.ts", import.meta.url));
   const worker = spawn(process.execPath, [program, server.url, "dying"], { stdio: "inherit" });
   const [, signal] = (await once(worker, "exit")) as [number | null, string | null];
   assert.equal(signal, "SIGKILL");
@@ -98,7 +99,7 @@ test("a database that goes away and comes back is asked again: nothing is lost, 
   const { row } = await takeSoon(queue, "lost");
   await server.stop();
   const telling = queue.eventOf({ message: "while it was away" });
-  const kept = queue.keep(row, 60_000, 1, [telling]);
+  const kept = queue.keep(row, 1e9, 1, [telling]);
   const [refused] = (await once(
     connect(new URL(server.url).port as unknown as number, "127.0.0.1"),
     "error",

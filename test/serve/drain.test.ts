@@ -65,7 +65,7 @@ test("an upload and a new job that have begun are taken, and are there for the n
     }),
   );
   await exchange(url, "GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
-  const drained = drain(server.state, listening, 60_000);
+  const drained = drain(server.state, listening, 600_000);
   const answers = begun.map(({ socket, rest }) => {
     const answer = text(socket);
     socket.write(rest);

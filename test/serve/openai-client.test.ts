@@ -97,7 +97,7 @@ test("a server that stops lets texts end and takes no more", async () => {
   await waitFor(() => other.state.model.engine.stats.numRunning > 0);
   other.state.isDraining = true;
   assert.equal((await request()).status, 503);
-  const stopped = listening.stop(10_000);
+  const stopped = listening.stop(600_000);
   assert.equal((await begun).status, 200);
   await stopped;
 });

@@ -34,7 +34,7 @@ const ask = async (model: string): Promise<number> =>
 
 async function take(id: string): Promise<NonNullable<Awaited<ReturnType<typeof queue.take>>>["row"]> {
   await queue.submit({ job: newJob(id, {}), base: fingerprint, baseName: "tiny", initAdapter: null });
-  const taken = await queue.take(fingerprint, "elsewhere", 60_000);
+  const taken = await queue.take(fingerprint, "elsewhere", 1e9);
   assert.ok(taken);
   return taken.row;
 }
