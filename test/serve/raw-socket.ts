@@ -32,16 +32,18 @@ export async function exchange(url: string, sent: string | Buffer): Promise<stri
   return await text(socket);
 }
 
-/** Waits until something that has been received matches. */
-export async function receive(socket: Socket, pattern: RegExp): Promise<string> {
+/** Waits until something that has been received matches, or the connection has ended; what comes later stays for who reads next. */
+export function receive(socket: Socket, pattern: RegExp): Promise<string> {
+  const { promise, resolve } = Promise.withResolvers<string>();
   let received = "";
-  for await (const [chunk] of on(socket)) {
+  const end = (): void => {
+    socket.off("data", take).off("close", end).pause();
+    resolve(received);
+  };
+  const take = (chunk: Buffer): void => {
     received += chunk.toString("utf8");
-    if (pattern.test(received)) break;
-  }
-  return received;
-}
-
-async function* on(socket: Socket): AsyncGenerator<[Buffer], void, void> {
-  while (!socket.destroyed) yield (await once(socket, "data")) as [Buffer];
+    if (pattern.test(received)) end();
+  };
+  socket.on("data", take).on("close", end).resume();
+  return promise;
 }
