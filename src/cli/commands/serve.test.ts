@@ -25,17 +25,18 @@ const adapter = await writeTinyAdapter(model, join(root, "poet"), "ia3", 1);
 async function start(...words: readonly string[]) {
   const all = ["serve", "--model", model, "--port", "0", "--threads", "1", "--json", ...words];
   const child = spawn(process.execPath, [MAIN, ...all]);
+  const ended = once(child, "close") as Promise<[number | null]>;
   const errors = text(child.stderr);
   const lines = createInterface(child.stdout)[Symbol.asyncIterator]();
   const { value } = (await lines.next()) as { value: string | undefined };
   if (value === undefined) assert.fail(await errors);
   const first = JSON.parse(value) as { event: string; url: string };
   assert.equal(first.event, "listening");
-  return { child, lines, url: first.url, errors };
+  return { child, ended, lines, url: first.url, errors };
 }
 
 test("it says where it listens first, answers, and ends with status 0 at SIGTERM", async () => {
-  const { child, lines, url, errors } = await start("--adapter", adapter);
+  const { child, ended, lines, url, errors } = await start("--adapter", adapter);
   const models = (await (await fetch(`${url}/v1/models`)).json()) as { data: { id: string }[] };
   assert.deepEqual(
     models.data.map(({ id }) => id),
@@ -47,13 +48,13 @@ test("it says where it listens first, answers, and ends with status 0 at SIGTERM
   });
   assert.equal(answer.status, 200);
   child.kill("SIGTERM");
-  const [status] = (await once(child, "close")) as [number];
+  const [status] = await ended;
   assert.equal(status, 0, await errors);
   assert.deepEqual(JSON.parse((await lines.next()).value!), { event: "stopped" });
 });
 
 test("at SIGTERM streams go on to their ends, nothing new is taken, and what takes too long is cut off", async () => {
-  const { child, url, errors } = await start("--drain-seconds", "600");
+  const { child, ended, url, errors } = await start("--drain-seconds", "600");
   const ask = (max_tokens: number): Promise<Response> =>
     fetch(`${url}/v1/completions`, {
       method: "POST",
@@ -73,7 +74,7 @@ test("at SIGTERM streams go on to their ends, nothing new is taken, and what tak
     return body.match(/^data: \{/gm)?.length;
   });
   assert.deepEqual(counts, [301, 201, 101]);
-  const [status] = (await once(child, "close")) as [number];
+  const [status] = await ended;
   assert.equal(status, 0, await errors);
   const hasty = await start("--drain-seconds", "0");
   const cut = await fetch(`${hasty.url}/v1/completions`, {
@@ -82,7 +83,7 @@ test("at SIGTERM streams go on to their ends, nothing new is taken, and what tak
   });
   hasty.child.kill("SIGTERM");
   assert.match(await cut.text(), /"code":"stopping"\}\}\n\ndata: \[DONE\]\n\n$/);
-  const [hastyStatus] = (await once(hasty.child, "close")) as [number];
+  const [hastyStatus] = await hasty.ended;
   assert.equal(hastyStatus, 0, await hasty.errors);
 });
 
@@ -105,7 +106,7 @@ test("a job whose server was killed goes on in the next, bit for bit as one that
   const run = join(state, "jobs", id as string, "run");
   await waitFor(() => existsSync(join(run, "checkpoint-3")));
   killed.child.kill("SIGKILL");
-  await once(killed.child, "close");
+  await killed.ended;
   assert.ok((await killed.errors).includes(`making the database of jobs in ${join(state, "db")}\n`));
   const next = await start(...words);
   const job = await waitFor(async () => {
@@ -114,13 +115,13 @@ test("a job whose server was killed goes on in the next, bit for bit as one that
   });
   assert.equal(job["status"], "succeeded", JSON.stringify(job["error"]));
   next.child.kill("SIGTERM");
-  await once(next.child, "close");
+  await next.ended;
   // What jobs have trained is there from the first request on.
   const third = await start(...words);
   const models = (await read(`${third.url}/v1/models`)) as { data: { id: string }[] };
   assert.ok(models.data.some(({ id: model }) => model === job["fine_tuned_model"]));
   third.child.kill("SIGTERM");
-  await once(third.child, "close");
+  await third.ended;
   const expected = await trainAlone({ ...settings, model, data, output: join(root, "whole") });
   assert.deepEqual(readFileSync(join(run, ADAPTER_FILE)), expected);
 });
