@@ -60,10 +60,10 @@ async function findFiles(
   endpoint: Endpoint,
   context: SourceContext,
 ): Promise<ListedFile[]> {
-  const { files, folders, inFolders } = await listRepository(repository, revision, endpoint, context);
+  const { files, folders, inFolders } = await listRepository({ repository, revision }, endpoint, context);
   const folder = dirname(TOOL_USE_FILE);
   const more = folders.includes(folder)
-    ? (await listRepository(repository, revision, endpoint, context, folder)).files
+    ? (await listRepository({ repository, revision, folder }, endpoint, context)).files
     : [];
   const chosen = chooseFiles([...more, ...files]);
   if (!chosen.some(({ name }) => name === "config.json"))

@@ -127,16 +127,22 @@ function toFiles(entries: Page, folder: string): ListedFolder {
   return { files: [...files.values()], folders, inFolders };
 }
 
+/** A folder of a repository. */
+interface RemoteFolder {
+  readonly repository: string;
+  readonly revision: string;
+  /** Its path there; the top folder unless given. */
+  readonly folder?: string;
+}
+
 /**
- * Lists the top folder of a repository, or one in it, and what the hub names below it.
+ * Lists a folder of a repository, and what the hub names below it.
  * @throws UnreachableError when the list does not come or cannot be one
  */
 export async function listRepository(
-  repository: string,
-  revision: string,
+  { repository, revision, folder = "" }: RemoteFolder,
   endpoint: Endpoint,
   context: SourceContext,
-  folder = "",
 ): Promise<ListedFolder> {
   using watchdog = new Watchdog(context, context.timeoutMs * LIST_TIME_FACTOR);
   const signal = AbortSignal.any([context.signal, watchdog.signal]);
