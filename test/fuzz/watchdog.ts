@@ -1,7 +1,7 @@
 /** @file Ends the process when a case computes without end: another thread can, where no handler of signals would run. */
 import { Worker } from "node:worker_threads";
 
-/** Time of processors after which a case counts as endless: a busy or a stopped machine takes any time. */
+/** Wall-clock time after which a case counts as endless, on a machine however busy. */
 const ENDLESS_MS = 60_000;
 
 const THREAD = `
@@ -9,15 +9,12 @@ const { parentPort, workerData } = require("node:worker_threads");
 const { writeSync } = require("node:fs");
 let timer = null;
 parentPort.on("message", (what) => {
-  clearInterval(timer);
+  clearTimeout(timer);
   if (what === null) return;
-  const start = process.cpuUsage();
-  timer = setInterval(() => {
-    const { user, system } = process.cpuUsage(start);
-    if ((user + system) / 1000 < workerData) return;
+  timer = setTimeout(() => {
     writeSync(2, what + "\\n");
     process.kill(process.pid, "SIGKILL");
-  }, 1000);
+  }, workerData);
 });
 `;
 

@@ -43,6 +43,7 @@ function run(
     cwd,
     env,
     encoding: "utf8",
+    timeout: 300_000,
   });
   return { status, stdout, text: `${stdout}${stderr}` };
 }
