@@ -101,7 +101,7 @@ test("a client that is refused and sends no more is let go long before its time 
     }),
   );
   for (const received of rest) assert.deepEqual(received.match(/HTTP\/1\.1 [2-5]\d+/g), ["HTTP/1.1 404"]);
-  assert.ok(performance.now() - startMs < clientTimeoutMs / 2);
+  assert.ok(performance.now() - startMs < 30_000, "the time of a client is ten minutes");
   await patient.stop(0);
 });
 

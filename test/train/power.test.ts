@@ -220,7 +220,7 @@ describe("a run that pauses", async () => {
   test("trains the same bits, and tells battery, pauses, both speeds and energy", async () => {
     await runTiny({ ...SETTINGS, output: `${folder}/plain` });
     writeFileSync(power, '{"battery": 10, "temperature": 30, "watts": 3}');
-    const settings = { ...SETTINGS, output: `${folder}/paused`, power, powerBatteryRates: [0, 6] };
+    const settings = { ...SETTINGS, output: `${folder}/paused`, power, powerBatteryRates: [0, 1] };
     const stop = new AbortController();
     const before: TrainEvent[] = [];
     const stopped = runTiny(settings, {
@@ -242,9 +242,7 @@ describe("a run that pauses", async () => {
     const busyMs = (1000 * second.tokens) / second.tokens_per_second;
     const allMs = (1000 * second.tokens) / (second.tokens_per_second_with_pauses ?? 0);
     assert.ok(Math.abs(allMs - busyMs - (second.pause_ms ?? 0)) < 1e-6);
-    // Six steps a second: where one works for longer, nothing is left to pause.
-    const isPaused = busyMs > 160 || second.pause_ms! > 0;
-    assert.ok(isPaused && allMs > 160, `${busyMs} ms of work, ${second.pause_ms} of pause`);
+    assert.ok(second.pause_ms! > 0 && allMs > 960, `${busyMs} ms of work, ${second.pause_ms} of pause`);
     assert.ok(Math.abs(second.joules! - (3 * allMs) / 1000) < 1e-6, `${second.joules} J`);
     assert.deepEqual([third.battery, third.pause_ms, third.energy], [undefined, 0, "estimated"]);
     const notes = events.filter(({ event }) => event === "note");
@@ -294,7 +292,7 @@ describe("a run that pauses", async () => {
       },
     );
     await assert.rejects(run, { code: "train/stopped" });
-    assert.ok(performance.now() - startMs < pauseMs / 10);
+    assert.ok(performance.now() - startMs < 60_000);
   });
 
   test("settings that say nothing sensible are refused before anything is written", async () => {
