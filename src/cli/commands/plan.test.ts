@@ -237,3 +237,14 @@ test("a run keeps what was chosen for it, and goes on with it; too little is ref
   );
   assert.throws(() => readFileSync(join(folder, "none", "config.yaml")), /ENOENT/);
 });
+
+test("DropBP that would leave nothing to train in any step is refused, as by a run", async () => {
+  const [planned, trained] = await Promise.all(
+    ["plan", "train"].map((command) =>
+      run(command, ...SETTINGS, "--dropbp", "0.9", "--output", join(folder, "dropped")),
+    ),
+  );
+  assert.equal(planned?.status, 2, planned?.stdout);
+  assert.match(planned.stderr, /Cannot drop 0\.9 of the backward pass: that is all 4 branches in every step/);
+  assert.equal(planned.stderr, trained?.stderr);
+});

@@ -37,20 +37,19 @@ export function branchLabel({ layer, name }: ModelBranch): string {
   return `${layer}.${name}`;
 }
 
-/** @throws UsageError "usage/flag" when no trained parameter lies in a branch, or every step would drop all branches */
-export function requireTrainedBranch(
-  { layers }: Model,
-  adapter: Pick<Adapter, "trained">,
-  rate: number,
-): void {
+/** @throws UsageError "usage/flag" when every step would drop all branches */
+export function requireKeptBranch({ layers }: Model, rate: number): void {
   const numBranches = layers.reduce((sum, { branches }) => sum + branches.length, 0);
-  if (Math.ceil(rate * numBranches) >= numBranches && numBranches > 0) {
-    throw new UsageError(
-      "usage/flag",
-      `Cannot drop ${rate} of the backward pass: that is all ${numBranches} branches in every step, expected less`,
-      { hint: `Give at most --dropbp ${Math.floor((100 * (numBranches - 1)) / numBranches) / 100}.` },
-    );
-  }
+  if (Math.ceil(rate * numBranches) < numBranches || numBranches === 0) return;
+  throw new UsageError(
+    "usage/flag",
+    `Cannot drop ${rate} of the backward pass: that is all ${numBranches} branches in every step, expected less`,
+    { hint: `Give at most --dropbp ${Math.floor((100 * (numBranches - 1)) / numBranches) / 100}.` },
+  );
+}
+
+/** @throws UsageError "usage/flag" when no trained parameter lies in a branch */
+export function requireTrainedBranch({ layers }: Model, adapter: Pick<Adapter, "trained">): void {
   if (layers.some(({ branches }, layer) => branches.length > 0 && adapter.trained(layer).length > 0)) return;
   throw new UsageError(
     "usage/flag",

@@ -117,7 +117,7 @@ export async function openRun(
     const model = openModel(checkpoint.config);
     const { objective } = chooseObjective(options, model);
     const sized = sizedFor(options, model);
-    dropPlan(sized);
+    dropPlan(sized, model);
     findEvalMetric(options.evalMetric, objective);
     const data =
       makeData?.(sized, model, objective) ??
@@ -184,7 +184,7 @@ export function settleRun({ options, checkpoint, model, methods, data, target }:
     optimizer,
     optimizerOptions,
     objective,
-    dropBp: dropPlan(options),
+    dropBp: dropPlan(options, model),
     target,
   };
 }

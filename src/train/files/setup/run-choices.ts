@@ -9,6 +9,7 @@ import { type Method, keepsCodes, trainsRole } from "../../../peft/method.ts";
 import { findMethod } from "../../../peft/methods.ts";
 import type { Residency } from "../../../run/weights/weights.ts";
 import type { DropPlan } from "../../dropbp/branch-dropper.ts";
+import { requireKeptBranch } from "../../dropbp/branch-list.ts";
 import { SENSITIVITIES } from "../../dropbp/sensitivity.ts";
 import { defaultObjective, findObjective } from "../../objectives.ts";
 import {
@@ -88,13 +89,14 @@ export function optimizerOf(options: TrainOptions): {
 }
 
 /** How branches are dropped; null: they are not. @throws UsageError "usage/flag" */
-export function dropPlan({ dropbp, dropbpRates, maxLength }: SizedOptions): DropPlan | null {
+export function dropPlan({ dropbp, dropbpRates, maxLength }: SizedOptions, model: Model): DropPlan | null {
   if (dropbp === undefined && dropbpRates !== undefined) {
     throw new UsageError("usage/flag", `Cannot use dropbpRates "${dropbpRates}": no dropbp is given`, {
       hint: "Give --dropbp, the share of the backward pass that is left out.",
     });
   }
   if (dropbp === undefined || dropbp === 0) return null;
+  requireKeptBranch(model, dropbp);
   const sensitivity = SENSITIVITIES.find(({ name }) => name === (dropbpRates ?? DEFAULT_SENSITIVITY)) ?? null;
   return { rate: dropbp, sensitivity, length: maxLength };
 }

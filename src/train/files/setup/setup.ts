@@ -49,7 +49,7 @@ export async function setUp(
   const adapter = await startAdapter(options, base, { request, methods, memory: vectors });
   requireTrainableBlocks(model, adapter);
   requireTrainedHead(checkpoint, adapter);
-  if (dropBp) requireTrainedBranch(model, adapter, dropBp.rate);
+  if (dropBp) requireTrainedBranch(model, adapter);
   const numMicroBatches = prepared.totalSteps * options.gradientAccumulationSteps;
   // As TRL: a copy of an adapter to start from. Read once more, so that a resumed run has it too.
   const reference =
