@@ -246,3 +246,12 @@ test("points have dots where they are few", () => {
   assert.ok(numDots(50) > numDots(2) + 40);
   assert.ok(numDots(1000) < numDots(2) + 10);
 });
+
+test("a picture is the same text whatever was drawn before it, and has no mark of another on its page", () => {
+  const marksOf = (svg: string): string[] => svg.match(/(?<=class="|id="|url\(#)[^")]+/g) ?? [];
+  const first = draw([1, 2, 3]);
+  const other = draw([3, 1]);
+  assert.equal(draw([1, 2, 3]), first);
+  assert.ok(marksOf(first).length > 3, first);
+  assert.ok(!marksOf(other).some((mark) => marksOf(first).includes(mark)), other);
+});

@@ -1,6 +1,7 @@
 /** @file What all pictures of runs have in common: drawn by ECharts, as the text of an SVG file. */
 // The whole library in one file: as 585 modules it takes ten times as long to load.
 import { init } from "echarts/dist/echarts.esm.min.mjs";
+import { Sha256 } from "../../format/files/sha256.ts";
 import type { Palette } from "./palette.ts";
 
 /** The outside of a picture. */
@@ -27,5 +28,20 @@ export function svgChart(
   });
   const svg = chart.renderToSVGString();
   chart.dispose();
-  return svg;
+  return withOwnMarks(svg);
+}
+
+/**
+ * Names classes and ids by what the picture is: ECharts counts them through the process, so that a run's picture would go by the
+ * runs before it. Pictures on one page have none in common.
+ */
+function withOwnMarks(svg: string): string {
+  const numbers = new Map<string, number>();
+  const withMarks = (prefix: string): string =>
+    svg.replaceAll(/(?<=class="|id="|[#.])zr\d+-[\w-]+/g, (mark) => {
+      if (!numbers.has(mark)) numbers.set(mark, numbers.size);
+      return `${prefix}-${numbers.get(mark)}`;
+    });
+  const picture = new Sha256().update(withMarks("mark")).digest().slice(0, 8);
+  return withMarks(`m${picture}`);
 }
