@@ -257,6 +257,30 @@ describe("the training loop", () => {
     }
   });
 
+  test("a run that has moved goes on with a step too small to move anything, as one that was not stopped", async () => {
+    // The last of four linear steps is 2.5e-8 long, and 1 - 2.5e-8 is 1 in float32.
+    const settings = {
+      ...SETTINGS,
+      method: "ia3",
+      rank: undefined,
+      learningRate: 1e-7,
+      schedule: "linear",
+      warmupSteps: 0,
+      steps: 4,
+    };
+    const [whole, output] = [`${folder}/small-whole`, `${folder}/small-resumed`];
+    await runTiny({ ...settings, output: whole });
+    const stop = new AbortController();
+    const onEvent = (event: TrainEvent): void => {
+      if (event.event === "step" && event.step === 3) stop.abort();
+    };
+    await assert.rejects(runTiny({ ...settings, output }, { signal: stop.signal, onEvent }), {
+      code: "train/stopped",
+    });
+    await runTiny({ ...settings, output, resume: true });
+    assert.deepEqual(await adapterValues(output), await adapterValues(whole));
+  });
+
   test("text is trained in windows in the order of the file when it is not shuffled", async () => {
     const text = `${folder}/text.txt`;
     writeFileSync(text, "abcdefgh".repeat(20));

@@ -20,7 +20,7 @@ export class Stepper {
   readonly #updater: Updater;
   readonly #dropper: BranchDropper | null;
   /** Looked at in the first step with a learning rate: a warm-up begins at 0. */
-  #hasMoved = false;
+  #hasMoved: boolean;
   /** Steps that an epoch still has in which nothing need move: where rows of tokens alone are trained, a step may have none of these. */
   #numIdle: number;
 
@@ -36,6 +36,8 @@ export class Stepper {
     this.#dropper = dropper;
     const { adapter, plan, totalSteps } = request;
     const hasRowsAlone = trainedRowsIn(adapter.parameters).length === adapter.parameters.length;
+    // Who goes on with two updates of a parameter has moved: one of them had a learning rate. Later steps may be too small to move.
+    this.#hasMoved = !hasRowsAlone && updater.state.some(({ steps }) => steps.some((count) => count > 1));
     this.#numIdle = hasRowsAlone ? Math.min(plan.stepsPerEpoch, totalSteps) - 1 : 0;
   }
 
