@@ -10,7 +10,8 @@ import { codeBlocks } from "../docs/code-blocks.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny/model.ts";
 
 const folder = temporaryFolder();
-const model = await writeTinyModel(join(folder, "model"));
+// As wide a head as models have whose keys and values attention extends in place.
+const model = await writeTinyModel(join(folder, "model"), { config: { head_dim: 16 } });
 writeTinyChats(join(folder, "chats.jsonl"), 4);
 
 /** The functions of the page's blocks. */
