@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { readFileSync, readdirSync } from "node:fs";
 import { test } from "node:test";
 
 import { COMMANDS } from "../../src/cli/commands.ts";
 import { COMMAND_CODES } from "../../src/cli/report.ts";
 import { CODES } from "../../src/errors.ts";
 import { METHODS } from "../../src/peft/methods.ts";
+import { JSON_LINES } from "./json-lines.ts";
 import { generatedPages } from "./pages.ts";
 import { table, trainedBy } from "./tables.ts";
 import { fillParts, wantedFiles } from "./gen-docs.ts";
@@ -26,6 +27,22 @@ test("every command, error and method stands in its page", () => {
   for (const code of [...Object.keys(CODES), ...Object.keys(COMMAND_CODES)])
     assert.ok(pages.get("docs/errors.md")?.includes(`\`${code}\``), code);
   for (const { name } of METHODS) assert.ok(pages.get("docs/methods.md")?.includes(`## ${name}\n`), name);
+});
+
+test("every line of --json stands in the page of commands, with keys that the program has", () => {
+  const program = readdirSync(new URL("src", ROOT), { recursive: true, encoding: "utf8" })
+    .filter(
+      (path) => /^(cli|train|jobs|quant)\b/.test(path) && path.endsWith(".ts") && !path.endsWith(".test.ts"),
+    )
+    .map((path) => readFileSync(new URL(`src/${path}`, ROOT), "utf8"))
+    .join("\n");
+  const told = [...program.matchAll(/(?:^|[{ ])event: "([a-z]+)"/gm)].map(([, event]) => event ?? "");
+  assert.ok(new Set(told).size > 15);
+  const listed = JSON_LINES.map(({ event }) => event);
+  assert.deepEqual([...new Set(told)].sort(), [...new Set(listed)].sort());
+  const keys = JSON_LINES.flatMap((line) => line.keys.match(/\b[a-z]+(?:_[a-z]+)+\b/g) ?? []);
+  assert.ok(keys.length > 30);
+  for (const key of keys) assert.match(program, new RegExp(`\\b${key}\\b[:,]`), key);
 });
 
 test("trainedBy() names tensors with words for sizes, or the whole model", () => {

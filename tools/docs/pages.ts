@@ -24,6 +24,7 @@ import {
   scheduleTable,
   table,
 } from "./tables.ts";
+import { jsonLineTable } from "./json-lines.ts";
 import { page } from "./page.ts";
 import { STEP_PICTURE, stepPicture, stepPictureLines } from "./step-picture.ts";
 import { storagePage } from "./storage-page.ts";
@@ -157,6 +158,9 @@ function commandsPage(): string {
       `## graft ${command.name}`,
       `\`\`\`text\n${commandHelp(command, { width: PLAIN_WIDTH })}\n\`\`\``,
     ]),
+    "## Lines of --json",
+    "Units stand at the end of names (`_ms`, `_seconds`, `_bytes`, `_mb`). A command that fails or is stopped tells `error`; `generate --prompt` that is stopped tells `done` with the `finish_reason` `aborted`. `graft bench` writes what the benchmark does.",
+    jsonLineTable(),
   );
 }
 

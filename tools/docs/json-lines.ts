@@ -1,0 +1,118 @@
+/** @file What commands write with `--json`, line by line: who writes a line, when, and what is in it. */
+import { code, table } from "./tables.ts";
+
+interface JsonLine {
+  readonly event: string;
+  readonly by: string;
+  readonly says: string;
+  /** Keys beside `event`; with "?" where a line may lack it. */
+  readonly keys: string;
+}
+
+/** What is told of a text that was written. */
+const TEXT = "prompt_ids, ids, text, finish_reason, tokens_per_second, first_token_ms, reused_tokens";
+
+/** Where a page has them already. */
+const A_TRAINING = "[those of a training](training.md#what-a-step-is)";
+
+/** Those of `done`, by command; the other lines end no command. */
+const DONE: Readonly<Record<string, string>> = {
+  "train, quickstart": A_TRAINING,
+  pull: "name, path, source, size_bytes",
+  eval: "loss, perplexity?, accuracy?, tokens?, texts?, images?",
+  "generate --prompt": TEXT,
+  "generate --prompts": "texts, tokens, seconds, output",
+  "keys add": "name, role, key",
+  "keys list": "keys",
+  "keys remove": "name",
+  merge:
+    "output, format, changed_tensors, substitutes, rounded_tensors, mean_error, worst_error, worst_tensor, lost_change, loss_before?, loss_after?, tokens?",
+  convert: "output, from, to, modules",
+  combine: "output, expression, type, method, parameters, residual, start_cosine, warnings",
+  fisher: "output, examples, parameters",
+  push: "name, url, commit, kind, private, files, left_out, notes",
+  "graft --version": "version",
+};
+
+export const JSON_LINES: readonly JsonLine[] = [
+  { event: "error", by: "each", says: "the command failed or was stopped", keys: "code, message, hint" },
+  { event: "help", by: "each", says: "help was asked for", keys: "text" },
+  {
+    event: "note",
+    by: "train, quickstart, plan",
+    says: "something that the caller should see",
+    keys: "message",
+  },
+  {
+    event: "read",
+    by: "train, quickstart",
+    says: "a large file is being read",
+    keys: "file, rows, total_rows",
+  },
+  ...["start", "resume", "step", "eval"].map((event) => ({
+    event,
+    by: "train, quickstart",
+    says: "a training goes on",
+    keys: A_TRAINING,
+  })),
+  {
+    event: "sample",
+    by: "train",
+    says: "a text was written after a prompt of `--samples`",
+    keys: "step, index, prompt, text, tokens",
+  },
+  {
+    event: "plan",
+    by: "plan",
+    says: "the plan",
+    keys: "bytes, limit_bytes, recomputes_activations, chosen, step_seconds, total_steps, command",
+  },
+  {
+    event: "text",
+    by: "generate --prompts",
+    says: "a text, in the order of the prompts",
+    keys: `index, line, adapter?, ${TEXT}`,
+  },
+  { event: "answer", by: "chat", says: "an answer", keys: `${TEXT}, dropped_turns` },
+  {
+    event: "answer",
+    by: "quickstart",
+    says: "a question, before and after training",
+    keys: "question, before, after, reference",
+  },
+  { event: "command", by: "chat", says: "a line that begins with a slash was obeyed", keys: "line, text" },
+  {
+    event: "example",
+    by: "data show",
+    says: "an example",
+    keys: "file, line, role?, class?, tokens, trained_tokens, cut_tokens, dropped, pieces, cut_text",
+  },
+  {
+    event: "summary",
+    by: "data show",
+    says: "all examples",
+    keys: "examples, tokens, trained_tokens, cut_examples, cut_tokens, dropped_examples, max_length, lengths",
+  },
+  { event: "listening", by: "serve", says: "the server answers", keys: "url, model, adapters" },
+  { event: "stopped", by: "serve", says: "the server has ended", keys: "" },
+  { event: "waiting", by: "worker", says: "the worker takes jobs", keys: "base, fingerprint" },
+  { event: "job", by: "worker", says: "a job was taken", keys: "id, lease, from_lost" },
+  { event: "left", by: "worker", says: "it was left", keys: "id, status" },
+  ...Object.entries(DONE).map(([by, keys]) => ({ event: "done", by, says: "the command has ended", keys })),
+];
+
+/** Sets keys in code, and leaves words beside them as they are. */
+function shownKeys(keys: string): string {
+  if (keys === A_TRAINING || keys === "") return keys;
+  return keys
+    .split(", ")
+    .map((key) => (key.endsWith("?") ? `${code(key.slice(0, -1))} or none` : code(key)))
+    .join(", ");
+}
+
+export function jsonLineTable(): string {
+  return table(
+    ["`event`", "command", "when", "its other keys"],
+    JSON_LINES.map(({ event, by, says, keys }) => [code(event), by, says, shownKeys(keys)]),
+  );
+}
