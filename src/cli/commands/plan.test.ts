@@ -51,6 +51,7 @@ test("a plan says bytes by what they are for, time, and the command that trains 
     "optimizer",
     "activations",
     "scratch",
+    "samples",
     "process",
     "peak",
   ])
@@ -66,6 +67,31 @@ test("a plan says bytes by what they are for, time, and the command that trains 
   );
   assert.ok(seconds > 0);
   assert.match(command, /^npx graft train .*--model .* --data .* --max-length 64 /);
+});
+
+test("what writes samples is planned: an engine, its programs' blocks one by one, keys and values", async () => {
+  const prompts = join(folder, "prompts.txt");
+  writeFileSync(prompts, "Where?\n");
+  const twice = await writeTinyModel(join(folder, "twice"), { config: { num_hidden_layers: 4 } });
+  const samplesOf = async (numTokens: number, ofModel = model): Promise<number> => {
+    const words = ["--model", ofModel, "--data", data, "--steps", "2", "--sample-tokens", String(numTokens)];
+    return (await planOf([...words, "--samples", prompts])).bytes["samples"] ?? 0;
+  };
+  const [few, many] = [await samplesOf(16), await samplesOf(48)];
+  const config = JSON.parse(readFileSync(join(model, "config.json"), "utf8")) as Record<string, number>;
+  const {
+    num_key_value_heads: numHeads = 0,
+    num_attention_heads: numQueries = 0,
+    hidden_size: size = 0,
+  } = config;
+  // Keys and values of two layers in float32, in pages and by heads.
+  assert.equal(many - few, 32 * 2 * 2 * 2 * 4 * numHeads * (size / numQueries));
+  assert.ok(few > 25e6, `${few}`);
+  const ofNodes = (await samplesOf(16, twice)) - few;
+  assert.ok(ofNodes > 25 * 20e3 * 2, `two more layers: ${ofNodes}`);
+  const [without, withSamples] = [await plan(), await plan("--samples", prompts, "--sample-tokens", "16")];
+  assert.equal(without.bytes["samples"], 0);
+  assert.equal(withSamples.bytes["peak"]! - without.bytes["peak"]!, few);
 });
 
 test("a configuration is enough: neither weights nor data need be there", async () => {

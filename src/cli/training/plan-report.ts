@@ -29,6 +29,7 @@ const MEANINGS = {
   optimizer: "the optimizer's state",
   activations: "what passes keep and lend",
   scratch: "what ONNX Runtime needs inside programs",
+  samples: "what writes samples between steps",
   process: "Node, ONNX Runtime, tokenizer and data",
 } as const;
 

@@ -18,6 +18,7 @@ import type { Residency } from "../../run/weights/weights.ts";
 import type { Recompute } from "../recompute.ts";
 import { type PlannedModel, plannedModel } from "./passes/planned-model.ts";
 import { type PassesRequest, readersOf, walkPasses } from "./run-passes.ts";
+import { sampleNeeds } from "./sample-memory.ts";
 import { tokenizerBytes } from "./tokenizer-memory.ts";
 import { blockBytes, outerBytes } from "./weight-memory.ts";
 
@@ -33,6 +34,8 @@ export interface MemoryParts {
   readonly activations: number;
   /** What programs need of their own. */
   readonly scratch: number;
+  /** What texts need that are written between steps; 0: none are. */
+  readonly samples: number;
   /** A process that has read its data and nothing else. */
   readonly process: number;
 }
@@ -56,6 +59,8 @@ export interface MemoryRequest extends PassesRequest {
   readonly tokenizerFiles: TokenizerFiles | null;
   /** Bytes in memory of frozen weights, and of what is trained where that can wait on the disk; null: all is in memory. */
   readonly budgetBytes: number | null;
+  /** New tokens of a sample; null: none are written. */
+  readonly sampleTokens: number | null;
 }
 
 const FLOAT_BYTES = 4;
@@ -67,6 +72,8 @@ const FACTORS_BYTES = 15e6;
 const TOKEN_BYTES = 8;
 /** A node of a compiled program: what ONNX Runtime knows of it, and kernels. Blocks with experts have many. */
 const NODE_BYTES = 20e3;
+/** What writes texts, but for its programs and what these keep: docs/log.md#plans-of-memory. */
+const WRITER_BYTES = 25e6;
 
 /** What a run needs, and what a step of it computes. */
 export interface RunNeeds {
@@ -87,6 +94,7 @@ export function* estimateRun(request: MemoryRequest, recompute: Recompute): Gene
     ...parameterParts(request, facts, adapter),
     activations: numLanes * pool.residentBytes + comparedBytes(request, adapter),
     scratch: numLanes * programs.scratchBytes + NODE_BYTES * programs.numNodes,
+    samples: sampleBytes(request, { facts, programs }, adapter),
     process: processBytes(request),
   };
   const walkBytes = residency === "float32" ? 0 : blockBytes(facts, adapter, "float32");
@@ -105,6 +113,16 @@ function comparedBytes({ dropBp, model }: MemoryRequest, adapter: AdapterView): 
     adapter.trained(layer).reduce((sum, { shape }) => sum + numElements(shape), 0),
   );
   return FLOAT_BYTES * Math.max(...groups);
+}
+
+function sampleBytes(
+  { sampleTokens }: MemoryRequest,
+  place: Parameters<typeof sampleNeeds>[0],
+  adapter: AdapterView,
+): number {
+  if (sampleTokens === null) return 0;
+  const { numNodes, cacheBytes } = sampleNeeds(place, adapter, sampleTokens);
+  return WRITER_BYTES + NODE_BYTES * numNodes + cacheBytes;
 }
 
 function processBytes({ model, compute, numTokens, tokenizerFiles }: MemoryRequest): number {

@@ -50,6 +50,7 @@ export function memoryRequest(run: PreparedRun): MemoryRequest {
     seed: options.seed,
     activations: findActivationForm(options.activations),
     budgetBytes,
+    sampleTokens: options.samples === undefined ? null : options.sampleTokens,
   };
 }
 

@@ -1,0 +1,34 @@
+/**
+ * @file What a run needs that writes samples: programs of its own, in which each block stands apart where whole passes share those of
+ * equal ones, and the keys and values of a text.
+ */
+import { DTYPES } from "../../graph/dtype.ts";
+import { nodesOf } from "../../graph/program.ts";
+import type { AdapterView } from "../../peft/adapter-view.ts";
+import { blockProgram } from "../../run/blocks/block-programs.ts";
+import { structuresOf } from "../../run/blocks/block-structure.ts";
+import type { PassPlace } from "./passes/planned-place.ts";
+
+/** Keys and values, each in pages and by heads. */
+const COPIES = 2 * 2;
+
+/** What writing texts of so many tokens adds. */
+export function sampleNeeds(
+  { facts, programs }: Pick<PassPlace, "facts" | "programs">,
+  adapter: AdapterView,
+  numTokens: number,
+): { readonly numNodes: number; readonly cacheBytes: number } {
+  const { model } = facts;
+  const numNodes = structuresOf(facts, adapter, { training: false }).map((structure) => {
+    const asked = { kind: "forward", saves: "nothing", inputGradient: true, dropped: [] } as const;
+    const { spec } = programs.build(blockProgram(model, structure, { ...asked, length: numTokens }));
+    return nodesOf(spec).length;
+  });
+  const widths = model.layers.map(({ attention }) =>
+    attention ? attention.numKeyValueHeads * attention.headWidth : 0,
+  );
+  return {
+    numNodes: numNodes.reduce((sum, num) => sum + num, 0),
+    cacheBytes: COPIES * DTYPES.float32.sizeBytes * numTokens * widths.reduce((sum, width) => sum + width, 0),
+  };
+}
