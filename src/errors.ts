@@ -112,8 +112,10 @@ export class CapacityError extends GraftError<"capacity"> {}
 /** The work failed for a reason outside the call. */
 export class FailedError extends GraftError<"failed"> {}
 
-/** Tells an error in one text: what was found, why, and how to mend it. */
-export function toldWhole({ message, cause, hint }: Pick<GraftError, "message" | "cause" | "hint">): string {
+/** Tells an error in one text: what was found and, of one of these, why and how to mend it. */
+export function toldWhole(error: unknown): string {
+  if (!(error instanceof GraftError)) return error instanceof Error ? error.message : String(error);
+  const { message, cause, hint } = error;
   const reason = cause instanceof GraftError ? `: ${cause.message}` : "";
   return `${message}${reason}.${hint === null ? "" : ` ${hint}`}`;
 }

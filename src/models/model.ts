@@ -26,6 +26,14 @@ export interface ModelLayer extends Part {
   readonly attention: AttentionOptions | null;
 }
 
+/** Numbers of the keys of a token in all layers, which are as many as those of its values. */
+export function keyWidth({ layers }: { readonly layers: readonly Pick<ModelLayer, "attention">[] }): number {
+  const widths = layers.map(({ attention }) =>
+    attention ? attention.numKeyValueHeads * attention.headWidth : 0,
+  );
+  return widths.reduce((sum, width) => sum + width, 0);
+}
+
 export class Model {
   readonly family: Family;
   readonly raw: RawConfig;

@@ -6,7 +6,7 @@
  * extended in place (`head-cache.ts`).
  */
 import { CapacityError } from "../../errors.ts";
-import type { Model } from "../../models/model.ts";
+import { keyWidth, type Model } from "../../models/model.ts";
 import { fitsHeadCache } from "../../nn/attention.ts";
 import { HeadCache } from "./head-cache.ts";
 import { PAGE_TOKENS } from "./page-pool.ts";
@@ -29,12 +29,8 @@ const FIRST_PAGES = 4;
 
 /** Bytes of a page in all layers, with as much for what is there again by heads. */
 export function pageBytes(model: CachedModel): number {
-  const { layers } = model;
   const numCopies = bestLayout(model) === "heads" ? 2 : 1;
-  const widths = layers.map(({ attention }) =>
-    attention ? attention.numKeyValueHeads * attention.headWidth : 0,
-  );
-  const numbers = 2 * PAGE_TOKENS * widths.reduce((sum, width) => sum + width, 0);
+  const numbers = 2 * PAGE_TOKENS * keyWidth(model);
   return numCopies * numbers * Float32Array.BYTES_PER_ELEMENT;
 }
 

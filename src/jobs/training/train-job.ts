@@ -85,10 +85,9 @@ export async function trainJob(taken: TakenJob, lease: Lease, options: TrainJobO
 /** What clients are told of an error; where that is not all, who runs the server is told the rest. */
 function toldOf(error: unknown, { onTrouble }: TroubleOptions): string {
   const away = toldOfAway(error);
-  if (away !== null) onTrouble(error);
-  if (away !== null) return away;
-  if (error instanceof GraftError) return toldWhole(error);
-  return error instanceof Error ? error.message : String(error);
+  if (away === null) return toldWhole(error);
+  onTrouble(error);
+  return away;
 }
 
 /** Ids of what a job's steps came to. A training is not lost with a table. */

@@ -4,6 +4,7 @@
  */
 import { DTYPES } from "../../graph/dtype.ts";
 import { nodesOf } from "../../graph/program.ts";
+import { keyWidth } from "../../models/model.ts";
 import type { AdapterView } from "../../peft/adapter-view.ts";
 import { blockProgram } from "../../run/blocks/block-programs.ts";
 import { structuresOf } from "../../run/blocks/block-structure.ts";
@@ -24,11 +25,8 @@ export function sampleNeeds(
     const { spec } = programs.build(blockProgram(model, structure, { ...asked, length: numTokens }));
     return nodesOf(spec).length;
   });
-  const widths = model.layers.map(({ attention }) =>
-    attention ? attention.numKeyValueHeads * attention.headWidth : 0,
-  );
   return {
     numNodes: numNodes.reduce((sum, num) => sum + num, 0),
-    cacheBytes: COPIES * DTYPES.float32.sizeBytes * numTokens * widths.reduce((sum, width) => sum + width, 0),
+    cacheBytes: COPIES * DTYPES.float32.sizeBytes * numTokens * keyWidth(model),
   };
 }
