@@ -7,7 +7,7 @@ import { test } from "node:test";
 import { setImmediate as nextTurn, setTimeout as wait } from "node:timers/promises";
 import { promisify } from "node:util";
 
-import { readPeakMb, runChild } from "./harness/child.ts";
+import { ownVariables, readPeakMb, runChild } from "./harness/child.ts";
 import { reportCoServing, speedAgainst } from "./serving/co-serving-report.ts";
 import { commonPrefix } from "./decode.bench.ts";
 import { helpText, parseFlags } from "./harness/flags.ts";
@@ -148,6 +148,27 @@ test("runChild() keeps JSON objects with their times, and the peak of memory", a
   assert.ok(run.wallMs >= (second?.atMs ?? 0));
   if (readPeakMb(process.pid) === null) assert.equal(run.peakMb, null);
   else assert.ok((run.peakMb ?? 0) > 190, `peak ${run.peakMb}`);
+});
+
+test("runChild() gives a child nothing of what graft's program sets for itself", async () => {
+  const names = [...ownVariables()];
+  assert.deepEqual(names.toSorted(), ["GLIBC_TUNABLES", "MALLOC_MMAP_THRESHOLD_"]);
+  const before = names.map((name) => process.env[name]);
+  for (const name of names) process.env[name] = "";
+  try {
+    const run = await runChild(process.execPath, ["-e", "console.log(JSON.stringify(process.env))"], {
+      environment: { GRAFT_TEST: "given" },
+    });
+    const told = run.events[0]?.value ?? {};
+    assert.equal(told["GRAFT_TEST"], "given");
+    assert.equal(told["PATH"], process.env["PATH"]);
+    for (const name of names) assert.equal(name in told, false, name);
+  } finally {
+    for (const [i, name] of names.entries()) {
+      if (before[i] === undefined) delete process.env[name];
+      else process.env[name] = before[i];
+    }
+  }
 });
 
 test("runChild() tells how a child failed", async () => {
