@@ -98,6 +98,9 @@ for (const op of OPS) {
       assert.ok(suite.cases.length > 0);
     });
     if (!suite) return;
+    test("takes what the benchmark runs", () => {
+      assert.equal(buildCase(op, suite, suite.realistic).outputs.length > 0, true);
+    });
     for (const { name, inputs, attributes } of suite.rejected) {
       test(`refuses ${name}`, () => {
         const graph = new Graph();

@@ -150,6 +150,8 @@ const CASES: readonly OpCase[] = [
   }),
 ];
 
+const REALISTIC = attended("[1, 9, 512, 64]", [1, 9, 3, 512, 512, 64], packed(512, 512), chunks(128, 4));
+
 const SIZES: Sizes = [2, 2, 1, 3, 5, 2];
 const changed = (which: number, spec: InputSpec): InputSpec[] =>
   inputsOf(SIZES, packed(5, 5, 3), "int64").map((own, i) => (i === which ? spec : own));
@@ -235,8 +237,14 @@ export const attentionSuite: OpSuite = {
   differentiable: (input) => input < 3,
   cases: CASES,
   rejected: REJECTED,
-  realistic: attended("[1, 9, 512, 64]", [1, 9, 3, 512, 512, 64], packed(512, 512), chunks(128, 4)),
+  realistic: REALISTIC,
 };
+
+/** The case for the gradient, which takes the output and its gradient beside the inputs. */
+function withGradient({ inputs, ...testCase }: OpCase): OpCase {
+  const [B, H, T, E] = inputs[0]!.shape as [Size, number, Size, number];
+  return { ...testCase, inputs: [...inputs, float([B, T, H * E]), float([B, T, H * E])], seeded: [] };
+}
 
 export const attentionGradientSuite: OpSuite = {
   op: "attentionGradient",
@@ -274,10 +282,7 @@ export const attentionGradientSuite: OpSuite = {
     return [dQuery, dKey, dValue];
   },
   differentiable: () => false,
-  cases: CASES.map(({ inputs, ...testCase }) => {
-    const [B, H, T, E] = inputs[0]!.shape as [Size, number, Size, number];
-    return { ...testCase, inputs: [...inputs, float([B, T, H * E]), float([B, T, H * E])], seeded: [] };
-  }),
+  cases: CASES.map(withGradient),
   rejected: [
     reject(
       "a gradient of another width",
@@ -285,5 +290,5 @@ export const attentionGradientSuite: OpSuite = {
       PLAIN,
     ),
   ],
-  realistic: attended("[1, 9, 512, 64]", [1, 9, 3, 512, 512, 64], packed(512, 512), chunks(128, 4)),
+  realistic: withGradient(REALISTIC),
 };
