@@ -277,11 +277,8 @@ for (const { family, method, form } of CASES) {
         const before = await bytesOf(base);
         const adapter = await attachTo(base, method);
         const start = valuesOf(adapter);
-        await trainSteps(engine, base, adapter, batch, {
-          numSteps: 3,
-          learningRate: 0.01,
-          weightDecay: 0.01,
-        });
+        const how = { learningRate: 0.01, weightDecay: 0.01 };
+        await trainSteps(engine, base, adapter, [batch, batch, batch], how);
         assert.notDeepEqual(valuesOf(adapter), start);
         for (const [name, bytes] of await bytesOf(base)) assert.ok(bytes.equals(before.get(name)!), name);
       });

@@ -9,10 +9,10 @@ import { temporaryFolder } from "../tiny/model.ts";
 import {
   type GoldenBatch,
   assertLogits,
+  assertRelative,
   goldenJson,
   goldenPath,
   goldenTensors,
-  relativeDifference,
 } from "./golden-files.ts";
 import { openUntilEnd } from "../files/open-until-end.ts";
 
@@ -91,8 +91,7 @@ for (const [method, cases] of Object.entries(CASES)) {
         ];
         assert.deepEqual([...own.tensors.keys()].sort(), [...reference.tensors.keys()].sort());
         for (const [key, { data }] of reference.tensors) {
-          const difference = relativeDifference(own.tensors.get(key)!.data, data);
-          assert.ok(difference <= 1e-6, `${key} is ${difference} apart`);
+          assertRelative(own.tensors.get(key)!.data, data, 1e-6, key);
         }
       });
     }

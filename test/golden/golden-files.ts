@@ -24,6 +24,16 @@ export async function goldenTensors(...parts: readonly string[]): Promise<Map<st
   return tensors;
 }
 
+/** The tensors of a golden file by name; asking for one that is not there fails. */
+export async function goldenTensor(...parts: readonly string[]): Promise<(name: string) => Float32Array> {
+  const tensors = await goldenTensors(...parts);
+  return (name) => {
+    const found = tensors.get(name);
+    assert.ok(found, name);
+    return found;
+  };
+}
+
 /** Rows of token ids with labels, as Hugging Face's models take them. */
 export interface GoldenBatch {
   readonly input_ids: readonly (readonly number[])[];
@@ -48,6 +58,17 @@ export function relativeDifference(actual: Float32Array, expected: Float32Array)
     size = Math.max(size, Math.abs(value));
   });
   return size === 0 ? difference : difference / size;
+}
+
+/** Asserts that two arrays differ by a share of the largest entry of the second at most. */
+export function assertRelative(
+  actual: Float32Array,
+  expected: Float32Array,
+  tolerance: number,
+  what: string,
+): void {
+  const difference = relativeDifference(actual, expected);
+  assert.ok(difference <= tolerance, `${what} is ${difference} apart`);
 }
 
 /** The Frobenius norm of the difference of two arrays, over that of the second. */

@@ -12,7 +12,7 @@ import type { BaseModel } from "../../src/models/base/base-model.ts";
 import { findMethod } from "../../src/peft/methods.ts";
 import type { Engine } from "../../src/runtime/engine.ts";
 import { attachTo, batchFromRows, logitsOf, lossAndGradients } from "../passes/model-passes.ts";
-import { type GoldenBatch, goldenPath } from "./golden-files.ts";
+import { type GoldenBatch, goldenJson, goldenPath } from "./golden-files.ts";
 import type { Recompute } from "../../src/train/recompute.ts";
 import { readJson } from "../files/read-json.ts";
 
@@ -88,6 +88,12 @@ export function readGoldenConfig(name: string, file: string): unknown {
   const raw = readJson(goldenPath("models", name, file));
   const { task, numOutputs, maxPositions, layers, tensors, ties } = openModel(raw);
   return { task, numOutputs, maxPositions, layers, tensors: [...tensors], ties: [...ties] };
+}
+
+/** The batches on which methods were trained on `models/tiny-llama`, a step each. */
+export function llamaBatches(): Batch[] {
+  const rows = goldenJson<{ input_ids: number[][][]; labels: number[][][] }>("road", "llama-batches.json");
+  return rows.input_ids.map((ids, k) => batchFromRows({ input_ids: ids, labels: rows.labels[k]! }));
 }
 
 /** Where a row says its class: a decoder at the last token, an encoder at the first. */

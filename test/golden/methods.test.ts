@@ -13,10 +13,10 @@ import {
   type GoldenBatch,
   assertLogits,
   assertNear,
+  assertRelative,
   goldenJson,
   goldenPath,
   goldenTensors,
-  relativeDifference,
 } from "./golden-files.ts";
 import { type GoldenModel, openGoldenModel } from "./golden-model.ts";
 import { saveAdapter } from "../files/save-adapter.ts";
@@ -70,9 +70,7 @@ for (const { model, name } of CASES) {
       const expected = [...tensors].filter(([key]) => key.startsWith(GRADIENT));
       assert.deepEqual([...gradients.keys()].sort(), expected.map(([key]) => ownName(key)).sort());
       for (const [key, gradient] of expected) {
-        const own = gradients.get(ownName(key))!;
-        const difference = relativeDifference(own, gradient);
-        assert.ok(difference <= 1e-4, `${key} is ${difference} apart`);
+        assertRelative(gradients.get(ownName(key))!, gradient, 1e-4, key);
       }
     });
 
@@ -82,9 +80,7 @@ for (const { model, name } of CASES) {
       const merged = await mergeAdapter(engine, base, adapter);
       for (const [key, weight] of tensors) {
         if (!key.startsWith(MERGED) || (isTied && key === TIED_HEAD)) continue;
-        const own = merged.get(key.slice(MERGED.length))!.data;
-        const difference = relativeDifference(own, weight);
-        assert.ok(difference <= 1e-6, `${key} is ${difference} apart`);
+        assertRelative(merged.get(key.slice(MERGED.length))!.data, weight, 1e-6, key);
       }
       const whole = await withTensors(base, merged);
       const expected = tensor(isTied ? "logits" : "merged_logits");

@@ -7,10 +7,10 @@ import {
   type GoldenBatch,
   assertLogits,
   assertNear,
+  assertRelative,
   goldenJson,
   goldenPath,
   goldenTensors,
-  relativeDifference,
 } from "./golden-files.ts";
 import { type ClassBatch, type GoldenModel, openGoldenModel, readGoldenConfig } from "./golden-model.ts";
 import { sharePrograms } from "../passes/shared-programs.ts";
@@ -105,8 +105,7 @@ function assertGradients(
       );
       continue;
     }
-    const difference = relativeDifference(found, gradient);
-    assert.ok(difference <= 1e-4, `${key} is ${difference} apart`);
+    assertRelative(found, gradient, 1e-4, key);
   }
 }
 

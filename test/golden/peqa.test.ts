@@ -2,15 +2,6 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { describe, test } from "node:test";
-import { Session } from "../../src/run/session.ts";
-import { gradients } from "../../src/graph/autodiff.ts";
-import { Graph, type Value } from "../../src/graph/graph.ts";
-import { mul, sub } from "../../src/graph/ops/pointwise/elementwise.ts";
-import { reduceMean } from "../../src/graph/ops/reductions/reduce-mean.ts";
-import type { ProgramSpec } from "../../src/graph/program.ts";
-import type { SiteGraph } from "../../src/models/graphs/site-graph.ts";
-import { findOptimizer } from "../../src/optim/optimizers.ts";
-import { type UpdateStep, type VectorGroup, createUpdater } from "../../src/optim/updater.ts";
 import type { Adapter } from "../../src/peft/attach.ts";
 import { mergeAdapter } from "../../src/peft/merge.ts";
 import type { Frozen, SitePlace } from "../../src/peft/sites/site.ts";
@@ -18,19 +9,18 @@ import { peqa as method } from "../../src/peft/methods/peqa.ts";
 import { type ScaleStart, quantizeAffine } from "../../src/quant/affine/affine-quantize.ts";
 import { type HostTensor, hostTensor, zeros } from "../../src/runtime/host-tensor.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
-import { StepRunner } from "../../src/train/step/step-runner.ts";
 import {
-  accumulateLoss,
   attachTo,
   batchFromRows,
   logitsOf,
   lossAndGradients,
+  trainSteps,
   withTensors,
 } from "../passes/model-passes.ts";
 import { linearSite } from "../tiny/sites.ts";
-import { goldenJson, goldenPath, goldenTensors, relativeDifference } from "./golden-files.ts";
+import { assertRelative, goldenJson, goldenPath, goldenTensor } from "./golden-files.ts";
+import { layerMerge, layerStep, openProgram, openSteps, runOnce } from "./layer.ts";
 import { frozenOf, setValues, valuesOf } from "../passes/trained-values.ts";
-import { gradientsOf, groupOf } from "../tiny/one-group.ts";
 import { openUntilEnd } from "../files/open-until-end.ts";
 
 interface Variant {
@@ -56,22 +46,12 @@ const engine = createEngine({ threads: 1 });
 
 async function goldenCase(name: string) {
   const { variants } = goldenJson<Golden>("peqa", `${name}.json`);
-  const tensors = await goldenTensors("peqa", `${name}.safetensors`);
-  const tensor = (key: string): Float32Array => {
-    const found = tensors.get(key);
-    assert.ok(found, key);
-    return found;
-  };
+  const tensor = await goldenTensor("peqa", `${name}.safetensors`);
   return { variants: Object.entries(variants), tensor };
 }
 
 /** Elements as plain numbers, whatever their type. */
 const listOf = (data: ArrayLike<number | bigint>): number[] => Array.from(data, Number);
-
-function assertRelative(actual: Float32Array, expected: Float32Array, tolerance: number, what: string): void {
-  const difference = relativeDifference(actual, expected);
-  assert.ok(difference <= tolerance, `${what} is ${difference} apart`);
-}
 
 function assertCurve(actual: readonly number[], expected: readonly number[]): void {
   assertRelative(Float32Array.from(actual), Float32Array.from(expected), CURVE, "curve of losses");
@@ -88,15 +68,6 @@ const hashOf = (tensors: Iterable<HostTensor>): string => {
   }
   return hash.digest("hex");
 };
-
-/** A step of AdamW without decay, as the golden numbers were made. */
-async function createStep(groups: readonly VectorGroup[], learningRate: number) {
-  const adamw = findOptimizer("adamw");
-  const updater = await createUpdater(engine, adamw, adamw.options.parse({}), groups);
-  const step = (gradients_: UpdateStep["gradients"]): Promise<boolean> =>
-    updater.step({ gradients: gradients_, gradientScale: 1, learningRate, weightDecay: 0 });
-  return { step, release: () => updater.release() };
-}
 
 describe("degenerate groups", async () => {
   const { variants, tensor } = await goldenCase("edge");
@@ -147,7 +118,6 @@ describe("PEQA on one linear layer", async () => {
     const options = method.configure(method.options.parse(optionsOf(variant)))(place);
     const [parameter] = method.trained.specs(spec, options);
     assert.ok(parameter);
-    const { program, merge } = programs(options);
     const golden = (key: string): Float32Array => tensor(`${name}/${key}`);
 
     const start = async (): Promise<{ scale: HostTensor<"float32">; frozen: Frozen }> => {
@@ -175,95 +145,53 @@ describe("PEQA on one linear layer", async () => {
       });
 
       test("output, gradients, ten steps of training, another task's scales and back", async () => {
-        const compiled = await engine.compile(program);
+        const program = await openProgram(engine, layerStep(method, spec, options, numTokens));
         const { scale, frozen } = await start();
         const hash = hashOf(Object.values(frozen));
-        const result = Object.fromEntries(
-          Object.entries(program.outputs).map(([key, { shape }]) => [
-            key,
-            zeros("float32", shape as number[]),
-          ]),
-        );
-        const run = async (k: number): Promise<number> => {
-          const own = { ...frozen, [parameter.suffix]: scale };
-          await compiled.run({ ...batch(k), ...weights, ...own }, result);
-          return result["loss"]!.data[0]!;
-        };
-        assertCurve([await run(0)], [variant.loss]);
-        assertRelative(result["y"]!.data, golden("y"), Y, "y");
-        assertRelative(result["d.x"]!.data, golden("grad.x"), GRADIENT, "gradient of x");
-        assertRelative(result["d.scale"]!.data, golden("grad.delta_s"), GRADIENT, "gradient of the scales");
+        const run = (k: number): Promise<(name: string) => Float32Array> =>
+          program.run({ ...batch(k), ...weights, ...frozen, [parameter.suffix]: scale });
+        const lossOf = (found: (name: string) => Float32Array): number => found("loss")[0]!;
+        const first = await run(0);
+        assertCurve([lossOf(first)], [variant.loss]);
+        assertRelative(first("y"), golden("y"), Y, "y");
+        assertRelative(first("d.x"), golden("grad.x"), GRADIENT, "gradient of x");
+        assertRelative(first("d.peqa_scale"), golden("grad.delta_s"), GRADIENT, "gradient of the scales");
 
-        const updater = await createStep(groupOf(scale.data), variant.lr);
+        const steps = await openSteps(engine, scale.data, variant.lr);
         const losses: number[] = [];
         for (let k = 0; k < 10; k++) {
-          losses.push(await run(k));
-          await updater.step(gradientsOf(result["d.scale"]!.data));
+          const found = await run(k);
+          losses.push(lossOf(found));
+          await steps.step(found("d.peqa_scale"));
         }
-        await updater.release();
+        await steps.release();
         assertCurve(losses, variant.curve);
-        assertCurve([await run(0)], [variant.final_loss]);
+        const after = await run(0);
+        assertCurve([lossOf(after)], [variant.final_loss]);
         const final = scale.data.slice();
         const change = final.map((value, i) => value - golden("scale")[i]!);
         assertRelative(change, golden("final.delta_s"), TRAINED, "change of the scales");
-        const trained = result["y"]!.data.slice();
+        const trained = after("y").slice();
         assertRelative(trained, golden("final_y"), TRAINED, "y after training");
 
         scale.data.set(sumOf(golden("scale"), golden("task_b.delta_s")));
-        await run(0);
-        assertRelative(result["y"]!.data, golden("task_b.y"), Y, "y with the scales of task b");
+        assertRelative((await run(0))("y"), golden("task_b.y"), Y, "y with the scales of task b");
         scale.data.set(final);
-        await run(0);
-        assert.deepEqual(result["y"]!.data, trained);
+        assert.deepEqual((await run(0))("y"), trained);
         assert.equal(hashOf(Object.values(frozen)), hash, "a code has changed");
-        await compiled.release();
+        await program.release();
       });
 
       // The file holds the merged weight of one variant.
       if (name !== "b3.g32.clip") return;
       test("its merged weight is that of the reference", async () => {
-        const compiled = await engine.compile(merge);
         const { scale, frozen } = await start();
         scale.data.set(sumOf(golden("scale"), golden("final.delta_s")));
-        const merged = zeros("float32", [outFeatures, inFeatures]);
-        await compiled.run({ ...frozen, [parameter.suffix]: scale }, { merged });
-        await compiled.release();
-        assertRelative(merged.data, golden("final_merged"), 1e-6, "merged weight");
+        const feeds = { ...weights, ...frozen, [parameter.suffix]: scale };
+        const found = await runOnce(engine, layerMerge(method, spec, options), feeds);
+        assertRelative(found("merged"), golden("final_merged"), 1e-6, "merged weight");
       });
     });
-  }
-
-  /** One program of output, loss and gradients, one of the merged weight. */
-  function programs(options: unknown): { program: ProgramSpec; merge: ProgramSpec } {
-    const graph = new Graph();
-    const x = graph.input("x", "float32", [numTokens, inFeatures]);
-    const target = graph.input("target", "float32", [numTokens, outFeatures]);
-    const inputs = {
-      weight: graph.input("weight", "float32", [outFeatures, inFeatures]),
-      bias: graph.input("bias", "float32", [outFeatures]),
-    };
-    const tensors = [
-      ...method.trained.specs(spec, options).map((p) => ({ ...p, dtype: "float32" as const })),
-      ...method.frozen.specs(spec, options),
-    ];
-    const own = Object.fromEntries(
-      tensors.map(({ suffix, dtype, shape }) => [suffix, graph.input(suffix, dtype, shape)]),
-    );
-    const y = method.adapt({ spec, ...inputs } as unknown as SiteGraph, x, own, options);
-    const error = sub(y, target);
-    const loss = reduceMean(mul(error, error), [0, 1]);
-    const one = graph.constant("float32", [1, 1], Float32Array.of(1));
-    const found = gradients([{ value: loss, gradient: one }], [x, own["peqa_scale"] as Value]);
-    assert.ok(method.merge !== "not-mergeable");
-    const outputs = { y, loss, "d.x": found[0]!, "d.scale": found[1]! };
-    return {
-      program: { name: "peqa", inputs: { x, target, ...inputs, ...own }, outputs },
-      merge: {
-        name: "merge",
-        inputs: own,
-        outputs: { merged: method.merge.graph(inputs, own, spec, options).weight },
-      },
-    };
   }
 });
 
@@ -323,19 +251,7 @@ describe("PEQA on a Llama of two blocks", async () => {
       test("ten steps of training leave every code as it is", async () => {
         const adapter = await attachTo(base, method, optionsOf(variant));
         const hash = hashOf(frozenOf(adapter).values());
-        const session = new Session(engine, base);
-        const steps = await StepRunner.create({ session, adapter, recompute: false, seed: 0 });
-        const updater = await createStep(adapter.groups, variant.lr);
-        const losses: number[] = [];
-        for (const [k, batch] of batches.entries()) {
-          steps.gradients.begin();
-          losses.push((await accumulateLoss(steps, batch, 1 / batch.numLabels, k, 0)) / batch.numLabels);
-          steps.gradients.finish();
-          await updater.step(steps.gradients.groups);
-        }
-        await steps.release();
-        await session.release();
-        await updater.release();
+        const losses = await trainSteps(engine, base, adapter, batches, { learningRate: variant.lr });
         assertCurve(losses, variant.curve);
         const { loss } = await lossAndGradients(engine, base, adapter, batches.slice(0, 1));
         assertCurve([loss], [variant.final_loss]);

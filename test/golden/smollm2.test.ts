@@ -11,12 +11,9 @@ import { createTokenizer } from "../../src/data/tokenizer/tokenizer.ts";
 import { readAdapter } from "../../src/format/by-path.ts";
 import { entryFolder, modelInFolder, modelsFolderOf } from "../../src/hub/models-folder.ts";
 import { DEFAULT_MODEL } from "../../src/hub/resolve.ts";
-import { findOptimizer } from "../../src/optim/optimizers.ts";
-import { createUpdater } from "../../src/optim/updater.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { Evaluator } from "../../src/train/evaluate.ts";
-import { StepRunner } from "../../src/train/step/step-runner.ts";
-import { accumulateLoss, batchFromRows } from "../passes/model-passes.ts";
+import { batchFromRows, openTraining } from "../passes/model-passes.ts";
 import { assertNear, goldenJson, goldenPath, goldenTensors, relativeNorm } from "./golden-files.ts";
 import { valuesOf } from "../passes/trained-values.ts";
 import { openUntilEnd } from "../files/open-until-end.ts";
@@ -68,26 +65,14 @@ describe("SmolLM2-135M-Instruct", { skip }, async () => {
     );
     const batches = goldenJson<number[][][]>("smollm2", "lora", "batches.json");
     const { adapter } = await readAdapter(goldenPath("smollm2", "lora", "initial"), base);
-    const session = new Session(engine, base);
-    const steps = await StepRunner.create({ session, adapter, recompute: false, seed: 0 });
-    const adamw = findOptimizer("adamw");
-    const updater = await createUpdater(engine, adamw, adamw.options.parse({}), adapter.groups);
-    for (const [index, { loss, grad_norm, lr }] of golden.steps.slice(0, NUM_STEPS).entries()) {
+    const training = await openTraining(engine, base, adapter);
+    for (const [index, expected] of golden.steps.slice(0, NUM_STEPS).entries()) {
       const batch = batchFromRows({ input_ids: batches[index]! });
-      steps.gradients.begin();
-      const lossSum = await accumulateLoss(steps, batch, 1 / batch.numLabels, index, 0);
-      steps.gradients.finish();
-      assertNear(lossSum / batch.numLabels, loss, 1e-4, `loss of step ${index}`);
-      assertNear((await steps.gradients.norm()) / grad_norm, 1, 1e-3, `gradient norm of step ${index}`);
-      await updater.step({
-        gradients: steps.gradients.groups,
-        gradientScale: 1,
-        learningRate: lr,
-        weightDecay: 0,
-      });
+      const { loss, norm } = await training.step([batch], index, { learningRate: expected.lr });
+      assertNear(loss, expected.loss, 1e-4, `loss of step ${index}`);
+      assertNear(norm / expected.grad_norm, 1, 1e-3, `gradient norm of step ${index}`);
     }
-    await steps.release();
-    await session.release();
+    await training.release();
     if (NUM_STEPS < golden.steps.length) return;
     const final = await goldenTensors("smollm2", "lora", "final", "adapter_model.safetensors");
     const joined = adapter.parameters.flatMap((p) => [...final.get(`base_model.model.${p.name}`)!]);

@@ -1,27 +1,18 @@
 /** @file Ten training steps against transformers and peft: loss, gradient norm, what is left at the end; accumulation. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { Session } from "../../src/run/session.ts";
-import type { Batch } from "../../src/data/batches/batch.ts";
 import { readAdapter } from "../../src/format/by-path.ts";
-import type { BaseModel } from "../../src/models/base/base-model.ts";
-import { clipFactor } from "../../src/optim/clip-factor.ts";
-import { findOptimizer } from "../../src/optim/optimizers.ts";
 import { findSchedule } from "../../src/optim/schedules.ts";
-import { createUpdater } from "../../src/optim/updater.ts";
-import type { Adapter } from "../../src/peft/attach.ts";
 import { findMethod } from "../../src/peft/methods.ts";
-import type { Engine } from "../../src/runtime/engine.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
-import { StepRunner } from "../../src/train/step/step-runner.ts";
-import { accumulateLoss, attachTo, batchFromRows, lossAndGradients } from "../passes/model-passes.ts";
+import { attachTo, batchFromRows, lossAndGradients, openTraining } from "../passes/model-passes.ts";
 import {
   type GoldenBatch,
   assertNear,
+  assertRelative,
   goldenJson,
   goldenPath,
   goldenTensors,
-  relativeDifference,
   relativeNorm,
 } from "./golden-files.ts";
 import { valuesOf } from "../passes/trained-values.ts";
@@ -37,41 +28,6 @@ interface Curve {
   readonly loss_on_batch_0_after_training: number;
 }
 
-interface StepSettings {
-  readonly rate: number;
-  readonly weightDecay: number;
-  readonly maxNorm: number;
-}
-
-/** Makes the function that trains one step and gives its loss and gradient norm. */
-async function trainer(
-  on: Engine,
-  model: BaseModel,
-  adapter: Adapter,
-): Promise<(batches: readonly Batch[], index: number, settings: StepSettings) => Promise<[number, number]>> {
-  const session = new Session(on, model);
-  const steps = await StepRunner.create({ session, adapter, recompute: false, seed: 0 });
-  const adamw = findOptimizer("adamw");
-  const updater = await createUpdater(on, adamw, adamw.options.parse({}), adapter.groups);
-  return async (batches, index, { rate, weightDecay, maxNorm }) => {
-    const numLabels = batches.reduce((sum, batch) => sum + batch.numLabels, 0);
-    let lossSum = 0;
-    steps.gradients.begin();
-    for (const [micro, batch] of batches.entries()) {
-      lossSum += await accumulateLoss(steps, batch, 1 / numLabels, index, micro);
-    }
-    steps.gradients.finish();
-    const norm = await steps.gradients.norm();
-    await updater.step({
-      gradients: steps.gradients.groups,
-      gradientScale: clipFactor(norm, maxNorm),
-      learningRate: rate,
-      weightDecay,
-    });
-    return [lossSum / numLabels, norm];
-  };
-}
-
 describe("ten steps of training", () => {
   for (const name of ["lora", "ia3", "road_1", "full"]) {
     test(`${name}: losses, gradient norms and result are those of peft`, async () => {
@@ -82,13 +38,14 @@ describe("ten steps of training", () => {
           ? await attachTo(base, findMethod("full"))
           : (await readAdapter(goldenPath("training", name, "initial"), base)).adapter;
       const batches = goldenJson<GoldenBatch[]>("training", "batches.json").map(batchFromRows);
-      const step = await trainer(engine, base, adapter);
+      const training = await openTraining(engine, base, adapter);
       assert.equal(golden.steps.length, totalSteps);
       for (const [index, expected] of golden.steps.entries()) {
-        const rate = lr * findSchedule("cosine").factor(index, totalSteps, warmup);
-        assertNear(rate, expected.lr, 1e-9, `learning rate of step ${index}`);
+        const learningRate = lr * findSchedule("cosine").factor(index, totalSteps, warmup);
+        assertNear(learningRate, expected.lr, 1e-9, `learning rate of step ${index}`);
         const batch = batches[index % batches.length]!;
-        const [loss, norm] = await step([batch], index, { rate, weightDecay, maxNorm: clip });
+        const how = { learningRate, weightDecay, maxNorm: clip };
+        const { loss, norm } = await training.step([batch], index, how);
         assertNear(loss, expected.loss, 2e-5, `loss of step ${index}`);
         assertNear(norm / expected.grad_norm, 1, 1e-4, `gradient norm of step ${index}`);
       }
@@ -119,11 +76,10 @@ describe("ten steps of training", () => {
     const expected = await goldenTensors("training", "accumulation", "golden.safetensors");
     assert.equal(expected.size, gradients.size);
     for (const [name, gradient] of gradients) {
-      const difference = relativeDifference(gradient, expected.get(`grad.${PREFIX}${name}`)!);
-      assert.ok(difference <= 1e-4, `gradient of ${name} is ${difference} apart`);
+      assertRelative(gradient, expected.get(`grad.${PREFIX}${name}`)!, 1e-4, `gradient of ${name}`);
     }
-    const step = await trainer(engine, base, adapter);
-    const [, norm] = await step(batches, 0, { rate: 0.01, weightDecay: 0.01, maxNorm: Infinity });
+    const training = await openTraining(engine, base, adapter);
+    const { norm } = await training.step(batches, 0, { learningRate: 0.01, weightDecay: 0.01 });
     assertNear(norm / golden.grad_norm, 1, 1e-4, "gradient norm");
     const after = await readAdapter(goldenPath("training", "accumulation", "after_one_step"), base);
     const difference = relativeNorm(valuesOf(adapter), valuesOf(after.adapter));

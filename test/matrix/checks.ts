@@ -90,8 +90,8 @@ async function gradientIsTheSlope({ engine, cell: { method }, adapted }: Subject
 async function stepsLowerTheLoss({ engine, cell: { method }, open }: Subject): Promise<void> {
   const { base } = await open();
   const adapter = await attachTo(base, findMethod(method));
-  const how = { numSteps: 5, learningRate: 3e-3, weightDecay: 0 };
-  const losses = await trainSteps(engine, base, adapter, batchOf(base), how);
+  const batches = Array.from({ length: 5 }, () => batchOf(base));
+  const losses = await trainSteps(engine, base, adapter, batches, { learningRate: 3e-3 });
   assert.ok(losses.at(-1)! < losses[0]! - 1e-3, losses.join(", "));
 }
 

@@ -7,6 +7,7 @@ import { makeExample, type Example } from "../../src/data/examples/example.ts";
 import type { Model } from "../../src/models/model.ts";
 import { BaseModel } from "../../src/models/base/base-model.ts";
 import { adamw } from "../../src/optim/adamw.ts";
+import { clipFactor } from "../../src/optim/clip-factor.ts";
 import { createUpdater } from "../../src/optim/updater.ts";
 import { memorySource } from "../tiny/memory-source.ts";
 import type { AdapterView } from "../../src/peft/adapter-view.ts";
@@ -162,27 +163,52 @@ export async function accumulateLoss(
   return -logProbs.reduce((sum, value) => sum + value, 0);
 }
 
-/** Moves an adapter some steps by AdamW, each on the whole batch; the mean loss before each. */
+/** How a step moves an adapter. */
+interface StepSettings {
+  readonly learningRate: number;
+  readonly weightDecay?: number;
+  readonly maxNorm?: number;
+}
+
+/** Opens a training by AdamW; a step on micro-batches gives their mean loss before it and the norm of its gradients. */
+export async function openTraining(engine: Engine, base: BaseModel, adapter: Adapter) {
+  const session = new Session(engine, base);
+  const steps = await StepRunner.create({ session, adapter, recompute: false, seed: 0 });
+  const updater = await createUpdater(engine, adamw, adamw.options.parse({}), adapter.groups);
+  return {
+    async step(
+      batches: readonly Batch[],
+      index: number,
+      { learningRate, weightDecay = 0, maxNorm = Infinity }: StepSettings,
+    ): Promise<{ loss: number; norm: number }> {
+      const numLabels = batches.reduce((sum, batch) => sum + batch.numLabels, 0);
+      let lossSum = 0;
+      steps.gradients.begin();
+      for (const [micro, batch] of batches.entries())
+        lossSum += await accumulateLoss(steps, batch, 1 / numLabels, index, micro);
+      steps.gradients.finish();
+      const norm = await steps.gradients.norm();
+      const { groups: gradients } = steps.gradients;
+      await updater.step({ gradients, gradientScale: clipFactor(norm, maxNorm), learningRate, weightDecay });
+      return { loss: lossSum / numLabels, norm };
+    },
+    release: () => Promise.all([steps.release(), updater.release(), session.release()]),
+  };
+}
+
+/** Moves an adapter by AdamW, a step on each batch; the mean loss before each. */
 export async function trainSteps(
   engine: Engine,
   base: BaseModel,
   adapter: Adapter,
-  batch: Batch,
-  how: { readonly numSteps: number; readonly learningRate: number; readonly weightDecay: number },
+  batches: readonly Batch[],
+  how: StepSettings,
 ): Promise<number[]> {
-  const session = new Session(engine, base);
-  const steps = await StepRunner.create({ session, adapter, recompute: false, seed: 0 });
-  const { learningRate, weightDecay } = how;
-  const updater = await createUpdater(engine, adamw, adamw.options.parse({}), adapter.groups);
+  const training = await openTraining(engine, base, adapter);
   const losses: number[] = [];
-  for (let step = 0; step < how.numSteps; step++) {
-    steps.gradients.begin();
-    losses.push((await accumulateLoss(steps, batch, 1 / batch.numLabels, step, 0)) / batch.numLabels);
-    steps.gradients.finish();
-    const { groups: gradients } = steps.gradients;
-    await updater.step({ gradients, gradientScale: 1, learningRate, weightDecay });
-  }
-  await Promise.all([steps.release(), updater.release(), session.release()]);
+  for (const [index, batch] of batches.entries())
+    losses.push((await training.step([batch], index, how)).loss);
+  await training.release();
   return losses;
 }
 
