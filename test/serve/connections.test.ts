@@ -8,18 +8,13 @@ import { boundClients } from "../../src/server/listening/client-bounds.ts";
 import { listen } from "../../src/server/listening/listen.ts";
 import { temporaryFolder } from "../tiny/model.ts";
 import { exchange, openSocket, postText, receive } from "./raw-socket.ts";
-import { type TinyServer, serveTiny } from "./tiny-server.ts";
+import { type TinyServer, listenTiny, serveTiny } from "./tiny-server.ts";
 import { waitFor } from "../process/wait-for.ts";
 
 const NUM_IDLE = 1000;
 const NUM_STREAMS = 200;
 
-const server = await serveTiny(temporaryFolder());
-const { url, stop } = await listen(server.app, { host: "127.0.0.1", port: 0 });
-after(async () => {
-  await stop(0);
-  await server.close();
-});
+const { server, url } = await listenTiny(temporaryFolder());
 
 interface Events {
   readonly choices: readonly { readonly text: string }[];

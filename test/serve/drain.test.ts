@@ -46,7 +46,7 @@ const UPLOAD = [
 
 test("an upload and a new job that have begun are taken, and are there for the next process", async () => {
   const inner = new MemoryJobs();
-  const server = await serveTiny(temporaryFolder(), {}, {}, closable(inner));
+  const server = await serveTiny(temporaryFolder(), { jobs: closable(inner) });
   const listening = await listen(server.app, { host: "127.0.0.1", port: 0 });
   const { url } = listening;
   const bodyOf = (received: string): unknown => JSON.parse(/\{.*\}/s.exec(received)?.[0] ?? "");

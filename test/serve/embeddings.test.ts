@@ -1,26 +1,18 @@
 /** @file Embeddings are the means of a plain pass over the text, with an adapter or without, whatever runs beside them. */
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { after, test } from "node:test";
-import OpenAI from "openai";
+import { test } from "node:test";
 import { openTextModel } from "../../src/engine/open-text-model.ts";
 import { readAdapter } from "../../src/format/by-path.ts";
 import type { Adapter } from "../../src/peft/attach.ts";
 import { factsOfText } from "../../src/engine/prompts/prompt.ts";
 import { ForwardPass } from "../../src/run/forward-pass.ts";
 import { hostTensor } from "../../src/runtime/host-tensor.ts";
-import { listen } from "../../src/server/listening/listen.ts";
 import { temporaryFolder } from "../tiny/model.ts";
-import { serveTiny } from "./tiny-server.ts";
+import { listenTiny } from "./tiny-server.ts";
 
 const root = temporaryFolder();
-const server = await serveTiny(root);
-const { url, stop } = await listen(server.app, { host: "127.0.0.1", port: 0 });
-after(async () => {
-  await stop(0);
-  await server.close();
-});
-const client = new OpenAI({ baseURL: `${url}/v1`, apiKey: "none", maxRetries: 0 });
+const { server, client } = await listenTiny(root);
 const { session } = server.state.model.engine;
 const EPSILON = 1e-5;
 

@@ -8,7 +8,7 @@ import { ROUTES } from "../../src/server/routes.ts";
 import { temporaryFolder } from "../tiny/model.ts";
 import { serveTiny } from "./tiny-server.ts";
 
-const server = await serveTiny(temporaryFolder(), {}, { requestsPerMinute: 1e6 });
+const server = await serveTiny(temporaryFolder(), { limits: { requestsPerMinute: 1e6 } });
 after(() => server.close());
 const { state } = server;
 type App = typeof server.app;

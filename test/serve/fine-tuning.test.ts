@@ -25,7 +25,7 @@ function tableOf(folder: string): MemoryJobs {
 async function open(
   folder: string,
 ): Promise<{ client: OpenAI; server: TinyServer; stop: () => Promise<void> }> {
-  const server = await serveTiny(folder, {}, {}, tableOf(folder));
+  const server = await serveTiny(folder, { jobs: tableOf(folder) });
   await server.state.fineTuning?.start();
   const { url, stop } = await listen(server.app, { host: "127.0.0.1", port: 0 });
   return {
@@ -260,7 +260,7 @@ test("a run that cannot be read keeps no other from being served", async () => {
   };
   const jobs = [await train(), await train()];
   await before.stop();
-  const next = await serveTiny(folder, {}, {}, tableOf(folder));
+  const next = await serveTiny(folder, { jobs: tableOf(folder) });
   after(() => next.close());
   const { fineTuning } = next.state;
   fineTuning!.files.fetchRun = async (job) => {

@@ -10,7 +10,7 @@ import { temporaryFolder } from "../tiny/model.ts";
 import { serveTiny } from "./tiny-server.ts";
 
 const table = new MemoryJobs();
-const server = await serveTiny(temporaryFolder(), {}, {}, table);
+const server = await serveTiny(temporaryFolder(), { jobs: table });
 after(() => server.close());
 
 /** A job of a base that nobody serves, so that it stays as it is. */

@@ -7,7 +7,7 @@ import { withDisk } from "../../src/format/files/disk/calls.ts";
 import { BodyReader } from "../../src/server/requests/read-body.ts";
 import { TextPlaces } from "../../src/server/texts/text-places.ts";
 import { temporaryFolder } from "../tiny/model.ts";
-import { serveTiny } from "./tiny-server.ts";
+import { type TinyOptions, serveTiny } from "./tiny-server.ts";
 import { waitFor } from "../process/wait-for.ts";
 
 const ASKED = { model: "tiny", prompt: "ka lo", max_tokens: 4, temperature: 0 };
@@ -18,8 +18,8 @@ interface Told {
   readonly usage?: { readonly completion_tokens: number };
 }
 
-async function serve(limits: Parameters<typeof serveTiny>[2], options: Parameters<typeof serveTiny>[1] = {}) {
-  const server = await serveTiny(temporaryFolder(), options, limits);
+async function serve(limits: TinyOptions["limits"] & object, options: TinyOptions = {}) {
+  const server = await serveTiny(temporaryFolder(), { ...options, limits });
   after(() => server.close());
   const ask = async (
     body: object,

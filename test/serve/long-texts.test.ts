@@ -4,7 +4,7 @@ import { after, test } from "node:test";
 import { temporaryFolder } from "../tiny/model.ts";
 import { serveTiny } from "./tiny-server.ts";
 
-const server = await serveTiny(temporaryFolder(), {}, { maxBodyBytes: 4e6 });
+const server = await serveTiny(temporaryFolder(), { limits: { maxBodyBytes: 4e6 } });
 after(() => server.close());
 
 async function post(path: string, asked: object) {

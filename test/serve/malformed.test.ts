@@ -5,20 +5,14 @@
 import assert from "node:assert/strict";
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { after, test } from "node:test";
+import { test } from "node:test";
 import { gzipSync } from "node:zlib";
-import { listen } from "../../src/server/listening/listen.ts";
 import { temporaryFolder } from "../tiny/model.ts";
 import { exchange, openSocket, postText, receive } from "./raw-socket.ts";
-import { serveTiny } from "./tiny-server.ts";
+import { listenTiny } from "./tiny-server.ts";
 
 const root = temporaryFolder();
-const server = await serveTiny(root);
-const { url, stop } = await listen(server.app, { host: "127.0.0.1", port: 0 });
-after(async () => {
-  await stop(0);
-  await server.close();
-});
+const { server, url } = await listenTiny(root);
 const SECRET = "a-text-of-somebody-else";
 const ASKED = { model: "tiny", prompt: "ka lo", max_tokens: 4, temperature: 0 };
 

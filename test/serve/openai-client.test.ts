@@ -5,14 +5,11 @@ import OpenAI from "openai";
 import { listen } from "../../src/server/listening/listen.ts";
 import { adminKeys } from "../../src/server/access/api-keys.ts";
 import { temporaryFolder } from "../tiny/model.ts";
-import { serveTiny } from "./tiny-server.ts";
+import { listenTiny, serveTiny } from "./tiny-server.ts";
 import { waitFor } from "../process/wait-for.ts";
 
-const server = await serveTiny(temporaryFolder(), { readKeys: async () => adminKeys(["a-long-key"]) });
-const { url, stop } = await listen(server.app, { host: "127.0.0.1", port: 0 });
-after(async () => {
-  await stop(0);
-  await server.close();
+const { server, url } = await listenTiny(temporaryFolder(), {
+  readKeys: async () => adminKeys(["a-long-key"]),
 });
 const client = new OpenAI({ baseURL: `${url}/v1`, apiKey: "a-long-key", maxRetries: 0 });
 const messages = [{ role: "user" as const, content: "ka lo mi" }];

@@ -2,12 +2,12 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import type { Socket } from "node:net";
-import { after, test } from "node:test";
+import { test } from "node:test";
 import { setTimeout as wait } from "node:timers/promises";
 import { listen } from "../../src/server/listening/listen.ts";
 import { temporaryFolder } from "../tiny/model.ts";
 import { exchange, openSocket, receive } from "./raw-socket.ts";
-import { serveTiny } from "./tiny-server.ts";
+import { listenTiny } from "./tiny-server.ts";
 import { waitFor } from "../process/wait-for.ts";
 
 /** More than the buffers of a connection hold. */
@@ -16,11 +16,9 @@ const PIECE = "x".repeat(250_000);
 const PATH = "/v1/completions";
 
 let keys: readonly never[] | null = null;
-const server = await serveTiny(temporaryFolder(), { readKeys: async () => keys }, { requestsPerMinute: 40 });
-const { url, stop } = await listen(server.app, { host: "127.0.0.1", port: 0 });
-after(async () => {
-  await stop(0);
-  await server.close();
+const { server, url } = await listenTiny(temporaryFolder(), {
+  readKeys: async () => keys,
+  limits: { requestsPerMinute: 40 },
 });
 
 /** Writes a piece once there is room for it; fails when the connection has broken. */

@@ -1,19 +1,12 @@
 /** @file Answers in a form that a request asks for: whole and streamed, each row with its own, and what is refused. */
 import assert from "node:assert/strict";
-import { after, test } from "node:test";
-import OpenAI from "openai";
+import { test } from "node:test";
+import type OpenAI from "openai";
 import { z } from "zod";
-import { listen } from "../../src/server/listening/listen.ts";
 import { temporaryFolder } from "../tiny/model.ts";
-import { serveTiny } from "./tiny-server.ts";
+import { listenTiny } from "./tiny-server.ts";
 
-const server = await serveTiny(temporaryFolder());
-const { url, stop } = await listen(server.app, { host: "127.0.0.1", port: 0 });
-after(async () => {
-  await stop(0);
-  await server.close();
-});
-const client = new OpenAI({ baseURL: `${url}/v1`, apiKey: "none", maxRetries: 0 });
+const { server, client } = await listenTiny(temporaryFolder());
 const asked = {
   model: "tiny",
   messages: [{ role: "user" as const, content: "ka" }],

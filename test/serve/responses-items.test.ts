@@ -28,7 +28,7 @@ const THINKING = MESSAGES + "{% if '</think>' %}<think>\n{% endif %}";
 async function serve(template: string): Promise<TinyServer> {
   const root = temporaryFolder();
   writeFileSync(join(root, "template.jinja"), template);
-  const server = await serveTiny(root, {}, {}, undefined, join(root, "template.jinja"));
+  const server = await serveTiny(root, { chatTemplate: join(root, "template.jinja") });
   after(() => server.close());
   return server;
 }

@@ -1,21 +1,14 @@
 /** @file The Responses API with OpenAI's own client: the text of a chat in another form. */
 import assert from "node:assert/strict";
-import { after, test } from "node:test";
-import OpenAI from "openai";
+import { test } from "node:test";
+import type OpenAI from "openai";
 import { zodTextFormat } from "openai/helpers/zod";
 import { z } from "zod";
-import { listen } from "../../src/server/listening/listen.ts";
 import { temporaryFolder } from "../tiny/model.ts";
-import { serveTiny } from "./tiny-server.ts";
+import { listenTiny } from "./tiny-server.ts";
 import { waitFor } from "../process/wait-for.ts";
 
-const server = await serveTiny(temporaryFolder());
-const { url, stop } = await listen(server.app, { host: "127.0.0.1", port: 0 });
-after(async () => {
-  await stop(0);
-  await server.close();
-});
-const client = new OpenAI({ baseURL: `${url}/v1`, apiKey: "none", maxRetries: 0 });
+const { server, client } = await listenTiny(temporaryFolder());
 const asked = { model: "tiny", input: "ka lo mi", max_output_tokens: 8, temperature: 0 };
 
 test("an answer is the text of the same chat, with the same tokens", async () => {

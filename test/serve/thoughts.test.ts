@@ -15,7 +15,7 @@ const TEMPLATE =
 const root = temporaryFolder();
 const template = join(root, "template.jinja");
 writeFileSync(template, TEMPLATE);
-const server = await serveTiny(root, {}, {}, undefined, template);
+const server = await serveTiny(root, { chatTemplate: template });
 after(() => server.close());
 
 const asked = { model: "tiny", messages: [{ role: "user", content: "ka" }], max_tokens: 20, seed: 4 };

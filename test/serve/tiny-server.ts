@@ -1,5 +1,7 @@
 /** @file A server of a tiny model with adapters, inside this process. */
 import { join } from "node:path";
+import { after } from "node:test";
+import OpenAI from "openai";
 import { type OpenServingOptions, openServingModel } from "../../src/engine/serving-model.ts";
 import { JobQueue } from "../../src/jobs/queue/job-queue.ts";
 import type { JobTable } from "../../src/jobs/job-table.ts";
@@ -10,6 +12,7 @@ import type { AdmissionOptions } from "../../src/server/access/admission.ts";
 import { createApp } from "../../src/server/app.ts";
 import type { Limits } from "../../src/server/requests/limits.ts";
 import { ServerMetrics } from "../../src/server/metrics/metrics.ts";
+import { listen } from "../../src/server/listening/listen.ts";
 import { openFineTuning } from "../../src/server/jobs/open-fine-tuning.ts";
 import { ROUTES } from "../../src/server/routes.ts";
 import { fingerprintOf } from "../../src/models/base/fingerprint.ts";
@@ -72,19 +75,28 @@ async function openJobs(
   });
 }
 
+/** How a tiny model is served. */
+export interface TinyOptions
+  extends Partial<AdmissionOptions>, Pick<OpenServingOptions, "compute" | "coTraining"> {
+  /** Jobs that run at a time. */
+  readonly maxRunning?: number;
+  readonly limits?: Partial<Limits>;
+  readonly jobs?: JobTable;
+  readonly chatTemplate?: string;
+}
+
 /** Serves a tiny model, which jobs train in float32 whatever `compute` of texts is, as "tiny", with what lies in its folder of adapters: "poet" and "clerk", which are loaded when a request names them. */
 export async function serveTiny(
   root: string,
   {
     maxRunning = 1,
+    limits,
+    jobs = new MemoryJobs(),
+    chatTemplate = "chatml",
     compute,
     coTraining,
     ...options
-  }: Partial<AdmissionOptions> &
-    Pick<OpenServingOptions, "compute" | "coTraining"> & { readonly maxRunning?: number } = {},
-  limits: Partial<Limits> = {},
-  jobs: JobTable = new MemoryJobs(),
-  chatTemplate = "chatml",
+  }: TinyOptions = {},
 ): Promise<TinyServer> {
   const path = await writeTinyModel(join(root, "model"));
   await writeTinyAdapter(path, join(root, "adapters", "poet"), "lora", 1);
@@ -127,4 +139,18 @@ export async function serveTiny(
       await model.close();
     },
   };
+}
+
+/** Serves a tiny model at a port until the tests have ended, with OpenAI's client for it. */
+export async function listenTiny(
+  root: string,
+  options?: TinyOptions,
+): Promise<{ server: TinyServer; url: string; client: OpenAI }> {
+  const server = await serveTiny(root, options);
+  const { url, stop } = await listen(server.app, { host: "127.0.0.1", port: 0 });
+  after(async () => {
+    await stop(0);
+    await server.close();
+  });
+  return { server, url, client: new OpenAI({ baseURL: `${url}/v1`, apiKey: "none", maxRetries: 0 }) };
 }

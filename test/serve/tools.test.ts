@@ -2,12 +2,11 @@
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { after, test } from "node:test";
-import OpenAI from "openai";
+import { test } from "node:test";
+import type OpenAI from "openai";
 import { z } from "zod";
-import { listen } from "../../src/server/listening/listen.ts";
 import { temporaryFolder } from "../tiny/model.ts";
-import { serveTiny } from "./tiny-server.ts";
+import { listenTiny } from "./tiny-server.ts";
 
 /** As Qwen's, in short: calls between marks, arguments as JSON, answers of tools by their role. */
 const TEMPLATE =
@@ -19,13 +18,7 @@ const TEMPLATE =
 const root = temporaryFolder();
 const template = join(root, "template.jinja");
 writeFileSync(template, TEMPLATE);
-const server = await serveTiny(root, {}, {}, undefined, template);
-const { url, stop } = await listen(server.app, { host: "127.0.0.1", port: 0 });
-after(async () => {
-  await stop(0);
-  await server.close();
-});
-const client = new OpenAI({ baseURL: `${url}/v1`, apiKey: "none", maxRetries: 0 });
+const { server, client } = await listenTiny(root, { chatTemplate: template });
 
 const parameters = {
   type: "object",

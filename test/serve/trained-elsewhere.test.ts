@@ -17,12 +17,7 @@ const root = temporaryFolder();
 const inner = new MemoryJobs();
 let isDown = false;
 // It is not started, and so takes no jobs and looks for none by itself.
-const server = await serveTiny(
-  root,
-  {},
-  {},
-  reachedUnless(() => isDown, inner),
-);
+const server = await serveTiny(root, { jobs: reachedUnless(() => isDown, inner) });
 after(() => server.close());
 const { fineTuning } = server.state;
 assert.ok(fineTuning);
