@@ -50,8 +50,9 @@ test("formatCount() groups digits", () => {
 });
 
 test("formatBytes() uses decimal units and never shows 1000 of one", () => {
-  assert.deepEqual([0, 999, 1000, 98_362_432, 999_960, 3.5e9].map(formatBytes), [
+  assert.deepEqual([0, 521.5219300878109, 999, 1000, 98_362_432, 999_960, 3.5e9].map(formatBytes), [
     "0 B",
+    "522 B",
     "999 B",
     "1.0 KB",
     "98.4 MB",

@@ -42,7 +42,7 @@ export function formatPercent(share: number, numDigits = 2): string {
 
 /** Formats a number of bytes with a decimal unit, as in "98.4 MB". */
 export function formatBytes(bytes: number): string {
-  let [value, unit] = [bytes, 0];
+  let [value, unit] = [Math.round(bytes), 0];
   // 999.95 would be rounded up to "1000.0".
   for (; value >= 999.95 && unit < UNITS.length - 1; unit++) value /= 1000;
   return `${unit === 0 ? value : formatFixed(value, 1)} ${UNITS[unit] ?? ""}`;

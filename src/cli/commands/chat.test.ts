@@ -1,4 +1,4 @@
-/** @file `graft chat` as a process that a signal stops. */
+/** @file `graft chat` as a process that ends while it waits or answers. */
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -7,6 +7,7 @@ import { createInterface } from "node:readline";
 import { text } from "node:stream/consumers";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { noPty, runInPty } from "../../../test/process/screen.ts";
 import { temporaryFolder, writeTinyModel } from "../../../test/tiny/model.ts";
 
 const MAIN = fileURLToPath(new URL("../../../bin/graft.js", import.meta.url));
@@ -32,4 +33,40 @@ for (const [signal, expected] of SIGNALS) {
     assert.deepEqual([status, told.event, told.code], [expected, "error", "stopped"], await errors);
     assert.equal(await errors, "stopped\n");
   });
+}
+
+/** Types a line at the first prompt, then does something while the model answers. */
+const typing = (then: string): string =>
+  `data:text/javascript,${encodeURIComponent(`
+  const { write } = process.stdout;
+  process.stdout.write = function (...what) {
+    const isPrompt = String(what[0]).includes("> ");
+    if (isPrompt) {
+      process.stdout.write = write;
+      setImmediate(() => {
+        process.stdin.emit("data", Buffer.from("hi\\r"));
+        setImmediate(() => { ${then} });
+      });
+    }
+    return write.apply(this, what);
+  };`)}`;
+
+const ENDS = [
+  ["a signal", 'process.kill(process.pid, "SIGTERM")', 143, /stopped\s*$/],
+  ["Ctrl-D", 'process.stdin.emit("data", Buffer.from("\\x04"))', 0, /tokens\/s/],
+] as const;
+for (const [name, what, expected, last] of ENDS) {
+  test(
+    `${name} during an answer on a terminal ends the chat with status ${expected}`,
+    { skip: noPty },
+    () => {
+      const words = ["--import", typing(what), MAIN, "chat", "--model", model, "--max-new-tokens", "40"];
+      const { bytes, status } = runInPty(80, [process.execPath, ...words], {
+        ...process.env,
+        GRAFT_HOME: root,
+      });
+      assert.equal(status, expected, bytes);
+      assert.match(bytes, last);
+    },
+  );
 }

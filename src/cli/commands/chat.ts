@@ -106,11 +106,17 @@ export const command = defineCommand({
     // A terminal in line editing turns Ctrl-C into this event; what comes as a signal asks the program to end.
     input.on("SIGINT", interrupt);
     io.signal.addEventListener("abort", leave);
+    // By a signal, or Ctrl-D, also while an answer is written.
+    let isClosed = false;
+    input.on("close", () => (isClosed = true));
+    const prompt = (): void => {
+      if (isTerminal && !isClosed) input.prompt();
+    };
     try {
       const conversation = new Conversation(model, flags.system ?? null);
       const state = { model, conversation, width: io.width };
       if (isTerminal) io.stderr(io.color.dim("/help shows the commands; exit or Ctrl-D leaves"));
-      if (isTerminal) input.prompt();
+      prompt();
       let isLeft = false;
       let failed = 0;
       for await (const line of input) {
@@ -124,7 +130,7 @@ export const command = defineCommand({
           tellNotes(model.parts, io);
           answering = null;
         }
-        if (isTerminal) input.prompt();
+        prompt();
       }
       // After Ctrl-D the cursor stands behind the prompt.
       if (isTerminal && !isLeft) io.stderr("");
