@@ -6,10 +6,11 @@ import fs from "node:fs";
 import { syncBuiltinESMExports } from "node:module";
 import { join } from "node:path";
 import { after, test } from "node:test";
+import { getHeapStatistics } from "node:v8";
 import { waitFor } from "../../../test/process/wait-for.ts";
 import { temporaryFolder } from "../../../test/tiny/model.ts";
 import type { FailedError } from "../../errors.ts";
-import { openPglite } from "./pglite.ts";
+import { makeOnce, openPglite } from "./pglite.ts";
 
 const { openSync, writeSync } = fs;
 const logs = new Set<number>();
@@ -65,6 +66,11 @@ test("a database whose process is killed while it is made is made by the next st
   assert.deepEqual(await database.query("select 1 as one"), [{ one: 1 }]);
   assert.deepEqual(fs.readdirSync(state), ["db"]);
   await database.close();
+});
+
+test("a database that computes for seconds is not compiled anew meanwhile, which takes 600 MB", async () => {
+  await makeOnce(join(temporaryFolder(), "db"));
+  assert.ok(getHeapStatistics().peak_malloced_memory < 100e6);
 });
 
 test("a log that cannot be written ends the database within a transaction, and not the process", async () => {

@@ -8,6 +8,7 @@ import { FailedError } from "../../errors.ts";
 import type { Connection, Database } from "./database.ts";
 import { requireRoom, toDiskFault } from "./disk-faults.ts";
 import { makeFiles } from "./make-files.ts";
+import { withoutTierUp } from "./without-tier-up.ts";
 
 type Querying = Pick<PGlite, "query">;
 
@@ -40,7 +41,7 @@ class Running {
 
   /** @throws FailedError "failed/database" */
   static async start(folder: string): Promise<Running> {
-    const pglite = await PGlite.create(folder).catch((error: unknown) => {
+    const pglite = await withoutTierUp(() => PGlite.create(folder)).catch((error: unknown) => {
       throw toDeath(error);
     });
     return new Running(pglite);
