@@ -14,6 +14,8 @@ export interface S3Server {
   readonly asked: string[];
   /** Whether a request is cut off without an answer. */
   drops: (request: string) => boolean;
+  /** Whether a request is answered with an error. */
+  refuses: (request: string) => boolean;
   close(): Promise<void>;
 }
 
@@ -36,6 +38,7 @@ export async function startS3(): Promise<S3Server> {
     const refuse = (status: number, code: string): void => {
       response.writeHead(status).end(`<Error><Code>${code}</Code></Error>`);
     };
+    if (server.refuses(said)) return refuse(403, "AccessDenied");
     const { authorization = "", "x-amz-content-sha256": sha256, "x-amz-date": date } = request.headers;
     const signed =
       /^AWS4-HMAC-SHA256 Credential=test-key\/\d{8}\/us-east-1\/s3\/aws4_request, .*Signature=[0-9a-f]{64}$/;
@@ -69,6 +72,7 @@ export async function startS3(): Promise<S3Server> {
     objects,
     asked,
     drops: () => false,
+    refuses: () => false,
     close: async () => {
       listening.closeAllConnections();
       await new Promise((resolve) => listening.close(resolve));

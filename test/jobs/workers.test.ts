@@ -168,7 +168,7 @@ test("a table that cannot be reached for a while does not stop a training, and m
   assert.equal((await inner.read("ftjob-3"))?.token, 0, "a job of another base is left alone");
 });
 
-test("of a store that does not answer, clients are told that alone; the log has where it is and what to do", async () => {
+test("of a store that is damaged, clients are told that alone; the log has where it is and what to do", async () => {
   const away = new StateFolder(join(root, "state"));
   const found = new FailedError("failed/store", 'Cannot read "s3://secret/run" at http://10.0.0.9', {
     hint: "Look at AWS_ENDPOINT_URL.",

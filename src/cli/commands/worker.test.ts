@@ -18,6 +18,8 @@ import { openPostgres } from "../../jobs/database/postgres.ts";
 import { prepareTables } from "../../jobs/database/schema.ts";
 import { SqlJobs } from "../../jobs/database/sql-jobs.ts";
 import { JobQueue } from "../../jobs/queue/job-queue.ts";
+import { systemClock } from "../../jobs/queue/system-clock.ts";
+import { openState } from "../../jobs/store/open-state.ts";
 import type { JobRow, JobTable } from "../../jobs/job-table.ts";
 import { fingerprintOf } from "../../models/base/fingerprint.ts";
 import { StateFolder } from "../../jobs/state-folder.ts";
@@ -186,6 +188,45 @@ test(
     await database.close();
   },
 );
+
+test("a job whose worker is killed while the store takes nothing is ended by another when it does, once and bit for bit", async () => {
+  const root = temporaryFolder();
+  const model = await writeTinyModel(join(root, "small"));
+  const data = writeTinyChats(join(root, "chats.jsonl"), 24);
+  const [wire, s3] = [new WireServer(await PGlite.create()), await startS3()];
+  await wire.start();
+  const { queue, table, database, words, base } = await openQueue(root, model, data, wire.url);
+  const store = `s3://${BUCKET}`;
+  const files = await openState({ folder: join(root, "served"), store, env: s3.env, clock: systemClock });
+  await addTrainingFile(files, data);
+  const workers = [1, 2].map(() => start([...words, "--store", store], s3.env));
+  await Promise.all(workers.map(({ waits }) => waits));
+  s3.refuses = () => s3.objects.has("jobs/ftjob-1/run/manifest.json");
+  const settings = { steps: 6, batchSize: 2, maxLength: 64, saveEvery: 2 };
+  const job = newJob("ftjob-1", { graft: settings });
+  await queue.submit({ job, base, baseName: "small", initAdapter: null });
+  const told = async (): Promise<string[]> => (await toldBy(table, "ftjob-1")).map(({ message }) => message);
+  await waitFor(async () => (await told()).some((message) => message.includes("it is asked again")));
+  const [killed, other] = workers[0]!.taken.length > 0 ? workers : workers.toReversed();
+  killed!.child.kill("SIGKILL");
+  await waitFor(() => other!.warnings.some((line) => line.includes("AccessDenied")));
+  s3.refuses = () => false;
+  const row = await ended(table, "ftjob-1");
+  assert.equal(row.job.status, "succeeded", JSON.stringify(row.job.error));
+  assert.match(row.folder, /^run-\d+$/);
+  assert.ok(other!.warnings.some((line) => line.includes("jobs go on")));
+  other!.child.kill("SIGTERM");
+  await once(other!.child, "close");
+  await files.fetchRun("ftjob-1", row.folder);
+  assert.deepEqual(
+    readFileSync(join(files.runFolder("ftjob-1", row.folder), ADAPTER_FILE)),
+    await trainAlone({ ...settings, model, data, output: join(root, "whole") }),
+  );
+  assert.equal((await told()).filter((message) => message.startsWith("The job has succeeded")).length, 1);
+  await database.close();
+  await wire.stop();
+  await s3.close();
+});
 
 test("copies of a store that a killed worker has left go when another starts, those of living ones stay", async () => {
   const root = temporaryFolder();

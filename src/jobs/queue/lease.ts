@@ -65,6 +65,11 @@ export class Lease {
     return !this.#isLost && this.#clock.nowMs() < this.#deadlineMs;
   }
 
+  /** Waits so long, while the job is kept; less if the work is to end. */
+  async wait(timeMs: number): Promise<void> {
+    await this.#clock.sleep(timeMs, this.signal);
+  }
+
   /** Ends the work; the job is given back. */
   stop(): void {
     this.#stop.abort();
@@ -84,13 +89,19 @@ export class Lease {
 
   /** Changes the job, after all that was told. Null: it is lost, or was stopped. */
   async change(change: Partial<Job>, telling?: Telling, more: OwnChange = {}): Promise<JobRow | null> {
-    if (telling) this.#events.push(this.#queue.eventOf(telling));
+    // Out of what beats tell: the change's own is not to be heard without it.
+    const before = this.#events.splice(0);
+    const events = telling ? [...before, this.#queue.eventOf(telling)] : before;
     const changed = await this.#inOrder(() =>
-      this.#persist((events) => this.#queue.changeOwn(this.row, change, events, more)),
+      this.#persist(() => this.#queue.changeOwn(this.row, change, events, more)),
     );
-    if (changed) this.row = changed;
-    else this.stop();
-    return changed;
+    if (changed) {
+      this.row = changed;
+      return changed;
+    }
+    this.#events.unshift(...before);
+    this.stop();
+    return null;
   }
 
   /** Lets go of the job, on which no work is done any more: late, too, as the table knows whether another has it by then. */
@@ -99,23 +110,16 @@ export class Lease {
     this.#wake.abort();
     await this.#beats;
     if (this.row.leaseUntilMs === null) return;
-    const giveBack = (events: readonly JobEvent[]): Promise<true> =>
-      this.#queue.giveBack(this.row, events).then(() => true);
-    await this.#inOrder(async () => {
-      const isHeard = await this.#persist(giveBack);
-      if (isHeard === null) await giveBack(this.#events);
-    }).catch(() => {});
+    const giveBack = (): Promise<true> => this.#queue.giveBack(this.row, this.#events).then(() => true);
+    await this.#inOrder(async () => (await this.#persist(giveBack)) ?? (await giveBack())).catch(() => {});
   }
 
   /** Tries until it is heard; null when the lease is over first. */
-  async #persist<T>(work: (events: readonly JobEvent[]) => Promise<T>): Promise<T | null> {
-    const told = this.#events.length;
+  async #persist<T>(work: () => Promise<T>): Promise<T | null> {
     for (let waitMs = this.#leaseMs / 100; ; waitMs *= 2) {
       if (!this.isHeld()) return null;
       try {
-        const result = await work(this.#events.slice(0, told));
-        this.#events.splice(0, told);
-        return result;
+        return await work();
       } catch {
         await this.#clock.sleep(Math.min(waitMs, this.#leaseMs / NUM_BEATS));
       }

@@ -63,6 +63,9 @@ export function storeAddress(url: string, env: Environment): StoreAddress {
   };
 }
 
+/** A store that does not answer, or refuses, and may do otherwise later; its code is "failed/store". */
+export class StoreAwayError extends FailedError {}
+
 interface StoreRequest {
   readonly method: "GET" | "PUT" | "DELETE";
   /** What is done, in errors. */
@@ -163,9 +166,9 @@ export class S3Store {
     return { status: response.status, bytes: new Uint8Array(await response.arrayBuffer()) };
   }
 
-  #error(verb: string, key: string, found: string): FailedError {
+  #error(verb: string, key: string, found: string): StoreAwayError {
     const { bucket, prefix, endpoint } = this.#address;
-    return new FailedError(
+    return new StoreAwayError(
       "failed/store",
       `Cannot ${verb} "s3://${bucket}/${prefix}${key}" at ${endpoint}: ${found}`,
       { hint: "Look at AWS_ENDPOINT_URL, the keys in AWS_*, and whether the bucket is there." },

@@ -34,6 +34,8 @@ interface AveragedJob {
   /** What clients see of the settings; `epochs` null: not known yet. */
   readonly used: (epochs: number | null) => Hyperparameters;
   readonly hooks: TrainHooks;
+  /** Has a run of the job here as it was published. */
+  readonly fetch: (folder: string) => Promise<boolean>;
   /** Gives what the piece has written to others. */
   readonly publish: () => Promise<void>;
 }
@@ -47,13 +49,13 @@ export async function trainPiece(job: AveragedJob): Promise<JobResult | null> {
 }
 
 async function trainShare(
-  { lease, files, averaging, input, hooks, publish }: AveragedJob,
+  { lease, files, averaging, input, hooks, fetch, publish }: AveragedJob,
   share: number,
 ): Promise<void> {
   const { row } = lease;
   const rounds = roundsOf(input, averaging.syncEvery);
   const round = rounds[row.round]!;
-  await files.fetchRun(row.job.id, row.folder);
+  await fetch(row.folder);
   const data = averaging.shares === 1 ? input.data : await findShard(partsFolder(input.output), share);
   const own = { ...input, data, output: files.runFolder(row.job.id, folderOf(row)) };
   const what = `Round ${row.round + 1}/${rounds.length}, share ${share + 1}/${averaging.shares}`;
@@ -81,6 +83,7 @@ async function betweenRounds({
   input,
   used,
   hooks,
+  fetch,
   publish,
 }: AveragedJob): Promise<JobResult | null> {
   const { row } = lease;
@@ -95,7 +98,7 @@ async function betweenRounds({
     const round = rounds[row.round]!;
     const contributions = [];
     for (const { folder, done } of row.shares) {
-      await files.fetchRun(row.job.id, folder);
+      await fetch(folder);
       contributions.push(await readContribution(files.runFolder(row.job.id, folder), round, done!.examples));
     }
     await endRound(input.output, round, contributions, averaging);

@@ -1,6 +1,7 @@
 /** @file What is published while a run goes on: the newest, and a store that is away is told of once. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { Trouble } from "../queue/trouble.ts";
 import { RunPublisher } from "./run-publisher.ts";
 
 /** A place that is away until it is told to come back; each write to it ends when the test says so. */
@@ -14,10 +15,11 @@ function openPlace() {
     await promise;
     if (place.isAway) throw new Error("away");
   };
-  const publisher = new RunPublisher(write, {
+  const trouble = new Trouble({
     onTrouble: (error) => told.push((error as Error).message),
     onRecovered: () => told.push("over"),
   });
+  const publisher = new RunPublisher(write, trouble);
   const end = async (): Promise<void> => {
     await new Promise(setImmediate);
     writes.at(-1)?.end();

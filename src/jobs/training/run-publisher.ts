@@ -1,5 +1,5 @@
 /** @file Copies what a run has written to where others read it. Two copies never run at the same time. */
-import { Trouble, type TroubleOptions } from "../queue/trouble.ts";
+import type { Trouble } from "../queue/trouble.ts";
 
 export class RunPublisher {
   readonly #write: () => Promise<void>;
@@ -8,9 +8,9 @@ export class RunPublisher {
   /** Whether a copy waits for the one before it, which takes all that is written by then. */
   #isNext = false;
 
-  constructor(write: () => Promise<void>, troubles: TroubleOptions) {
+  constructor(write: () => Promise<void>, trouble: Trouble) {
     this.#write = write;
-    this.#trouble = new Trouble(troubles);
+    this.#trouble = trouble;
   }
 
   /** Publishes behind what is being published; what fails is told of, and is in the next. */
@@ -30,7 +30,6 @@ export class RunPublisher {
   async publish(): Promise<void> {
     await this.#last;
     await this.#write();
-    this.#trouble.end();
   }
 
   /** Waits for what is being published. */

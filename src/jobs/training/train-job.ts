@@ -22,9 +22,10 @@ import { type JobWords, wordsOf, wordsWith } from "./job-words.ts";
 import type { Lease } from "../queue/lease.ts";
 import { usedHyperparameters } from "./used-hyperparameters.ts";
 import { keepResults } from "./results-file.ts";
-import type { TroubleOptions } from "../queue/trouble.ts";
+import { Trouble, type TroubleOptions } from "../queue/trouble.ts";
 import { RunPublisher } from "./run-publisher.ts";
 import { folderOf } from "../queue/shares.ts";
+import { untilStored } from "./until-stored.ts";
 import { FIRST_RUN, type StateFolder } from "../state-folder.ts";
 
 interface TrainJobOptions {
@@ -110,13 +111,16 @@ async function run(
 ): Promise<JobResult | null> {
   const { files, placesOf, share } = options;
   const { isFromLost } = taken;
-  if (!(await bringRun(taken, lease, files))) return null;
+  const trouble = new Trouble(options.troubles);
+  const stored = <T>(work: () => Promise<T>): Promise<T> => untilStored(lease, trouble, work);
+  if (!(await stored(() => bringRun(taken, lease, files)))) return null;
   const publisher = new RunPublisher(
     () => files.publishRun(lease.row.job.id, folderOf(lease.row), () => lease.isHeld()),
-    options.troubles,
+    trouble,
   );
-  const places = await placesOf(lease.row);
-  const words = await wordsWith(files, lease.row.job, places);
+  const publish = (): Promise<void> => stored(() => publisher.publish());
+  const places = await stored(() => placesOf(lease.row));
+  const words = await stored(() => wordsWith(files, lease.row.job, places));
   onWords(words);
   const settings = jobSettings(lease.row.job, places);
   const used = (epochs: number | null): Hyperparameters =>
@@ -133,15 +137,16 @@ async function run(
     if (averaging === null) {
       if (isFromLost) await tellUnheard(lease, files, words);
       const result = await trainWhole(lease.row, settings, files, hooks);
-      await publisher.publish();
+      await publish();
       return result;
     }
     const { steps } = settings;
     assertInternal(steps !== undefined, "an averaged job without steps was let in");
     const input = { ...settings, steps };
-    const publish = (): Promise<void> => publisher.publish();
-    const last = await trainPiece({ lease, files, averaging, input, used, hooks, publish });
-    if (last) await publisher.publish();
+    const fetch = (folder: string): Promise<boolean> =>
+      stored(() => files.fetchRun(lease.row.job.id, folder));
+    const last = await trainPiece({ lease, files, averaging, input, used, hooks, fetch, publish });
+    if (last) await publish();
     return last;
   } finally {
     shared?.rest();

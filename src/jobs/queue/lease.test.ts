@@ -1,0 +1,48 @@
+/** @file What a lease tells of its job when it is over before the table has heard. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { newJob } from "../../../test/jobs/new-job.ts";
+import { toldBy } from "../../../test/jobs/told.ts";
+import { movedClock, queueOf, reachedUnless } from "../../../test/jobs/training-workers.ts";
+import { Lease } from "./lease.ts";
+
+const LEASE_MS = 1000;
+
+/** A job in the hands of a worker, and a table that can be cut off. */
+async function takenJob() {
+  const { table: memory, clock, pass } = movedClock();
+  const place = { isDown: false };
+  const table = reachedUnless(() => place.isDown, memory);
+  const queue = queueOf(table);
+  const job = newJob("ftjob-1", { graft: {} });
+  await queue.submit({ job, base: "tiny", baseName: "tiny", initAdapter: null });
+  const { row } = (await queue.take("tiny", "w", LEASE_MS))!;
+  const lease = new Lease({ row, takenMs: clock.nowMs(), leaseMs: LEASE_MS, queue, clock });
+  const told = async (): Promise<string[]> => (await toldBy(memory, job.id)).map(({ message }) => message);
+  return { memory, place, pass, lease, told };
+}
+
+test("a change that comes when the lease is over tells nothing; what was told before it is heard as the job is given back", async () => {
+  const { memory, pass, lease, told } = await takenJob();
+  lease.tell({ message: "Step 1", data: { step: 1 } }, 1);
+  pass(LEASE_MS);
+  assert.equal(await lease.change({ status: "succeeded" }, { message: "The job has succeeded" }), null);
+  await lease.end();
+  assert.equal((await memory.read("ftjob-1"))?.job.status, "queued");
+  const messages = await told();
+  assert.deepEqual([messages.includes("Step 1"), messages.includes("The job has succeeded")], [true, false]);
+});
+
+test("a change waits for a table that cannot be reached, and is told after what came before it", async () => {
+  const { memory, place, lease, told } = await takenJob();
+  place.isDown = true;
+  lease.tell({ message: "Step 1", data: { step: 1 } }, 1);
+  const changed = lease.change({ status: "running" }, { message: "The training has begun" });
+  lease.tell({ message: "Step 2", data: { step: 2 } }, 2);
+  await new Promise(setImmediate);
+  place.isDown = false;
+  await changed;
+  await lease.end();
+  assert.equal((await memory.read("ftjob-1"))?.job.status, "queued");
+  assert.deepEqual((await told()).slice(-3), ["Step 1", "The training has begun", "Step 2"]);
+});
