@@ -24,6 +24,7 @@ export const PEER_MODELS = {
   gemma2: { modelType: "gemma2" },
   gemma3_text: { modelType: "gemma3_text" },
   gpt2: { modelType: "gpt2" },
+  gpt_neox: { modelType: "gpt_neox", config: { pad_token_id: 0 } },
   granite: { modelType: "granite", config: { pad_token_id: 0 } },
   // Without one of its own, transformers takes a token for padding that the tiny vocabulary lacks.
   phi3: { modelType: "phi3", config: { pad_token_id: 0 } },

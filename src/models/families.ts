@@ -11,6 +11,7 @@ import { gemma2 } from "./families/gemma2.ts";
 import { gemma3 } from "./families/gemma3.ts";
 import { gemma3Text } from "./families/gemma3-text.ts";
 import { gpt2 } from "./families/gpt2.ts";
+import { gptNeox } from "./families/gpt-neox.ts";
 import { granite } from "./families/granite.ts";
 import { llama } from "./families/llama.ts";
 import { mistral } from "./families/mistral.ts";
@@ -36,6 +37,7 @@ export const FAMILIES: readonly Family[] = [
   gemma3Text,
   gemma3,
   gpt2,
+  gptNeox,
   granite,
   phi3,
   smollm3,

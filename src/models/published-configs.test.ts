@@ -51,6 +51,42 @@ test("Gemma 3 of 4B: its text part holds what differs from the defaults of trans
   assert.deepEqual(full?.rope, { theta: 1_000_000, width: 256, scaling: { kind: "linear", factor: 8 } });
 });
 
+test("Pythia and its kin name rotary settings in their own way, and some run branches one after another", () => {
+  const pythia = {
+    architectures: ["GPTNeoXForCausalLM"],
+    bos_token_id: 0,
+    eos_token_id: 0,
+    hidden_act: "gelu",
+    hidden_size: 128,
+    initializer_range: 0.02,
+    intermediate_size: 512,
+    layer_norm_eps: 1e-5,
+    max_position_embeddings: 2048,
+    model_type: "gpt_neox",
+    num_attention_heads: 4,
+    num_hidden_layers: 6,
+    rotary_emb_base: 10_000,
+    rotary_pct: 0.25,
+    tie_word_embeddings: false,
+    use_cache: true,
+    use_parallel_residual: true,
+    vocab_size: 50_304,
+  };
+  const { layers, ties, settings } = openModel(pythia);
+  assert.deepEqual(layers[0]?.attention?.rope, { theta: 10_000, width: 8, scaling: { kind: "none" } });
+  assert.equal(ties.size, 0);
+  assert.equal(settings["rms_norm_eps"], 1e-5);
+  const { rotary_pct: _share, rotary_emb_base: _theta, ...others } = pythia;
+  assert.deepEqual(openModel(others).layers[0]?.attention?.rope, layers[0]?.attention?.rope);
+  // GPT-NeoX-20B, RedPajama-INCITE and Dolly 2.
+  assert.ok(openModel({ ...pythia, hidden_act: "gelu_fast", attention_probs_dropout_prob: 0 }).numLayers > 0);
+  const inTurn = openModel({ ...pythia, use_parallel_residual: false, custom_pipelines: {} });
+  assert.deepEqual(
+    inTurn.layers[0]?.branches.map(({ name }) => name),
+    ["attention", "mlp"],
+  );
+});
+
 test("Phi-4 mini names settings of its own code", () => {
   const factors = Array<number>(24).fill(1);
   const config = {

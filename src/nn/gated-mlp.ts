@@ -5,6 +5,7 @@
  */
 import type { Value } from "../graph/graph.ts";
 import { mul } from "../graph/ops/pointwise/elementwise.ts";
+import { split } from "../graph/ops/rows/split.ts";
 import { sizeAt } from "../graph/shape.ts";
 import type { Builder, StackPlace } from "./builder.ts";
 
@@ -15,6 +16,18 @@ export interface MlpOptions {
   readonly bias: boolean;
   /** Where each matrix of an expert lies among those of all experts. */
   readonly stacks?: Readonly<Record<"gate" | "up" | "down", StackPlace>>;
+}
+
+/** Builds it from x [..., D] with one projection for gate and up, in this order. */
+export function fusedMlp(
+  b: Builder,
+  x: Value,
+  { gateUp, down }: { readonly gateUp: string; readonly down: string },
+  { intermediateSize: F, activation, bias }: Omit<MlpOptions, "stacks">,
+): Value {
+  const fused = b.linear(gateUp, x, 2 * F, { role: "gate-up", bias });
+  const [gate, up] = split(fused, x.shape.length - 1, [F, F]);
+  return b.linear(down, mul(activation(gate), up), sizeAt(x.shape, -1), { role: "down", bias });
 }
 
 /** Builds the part from x [..., D]; projections `gate_proj`, `up_proj` and `down_proj` behind `prefix`. */

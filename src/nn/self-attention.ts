@@ -2,9 +2,10 @@
  * @file Self-attention: a projection each for queries, keys and values or one for all three, norms on queries and keys,
  * and a projection of the output.
  */
-import type { Value } from "../graph/graph.ts";
+import type { Value, Values } from "../graph/graph.ts";
 import { split } from "../graph/ops/rows/split.ts";
-import { sizeAt } from "../graph/shape.ts";
+import { reshape } from "../graph/ops/shapes/reshape.ts";
+import { dimsOf, sizeAt } from "../graph/shape.ts";
 import type { AttentionOptions, Builder, LinearOptions } from "./builder.ts";
 import type { Norm } from "./norms.ts";
 
@@ -69,18 +70,32 @@ export function selfAttention(
 interface FusedNames extends Pick<LinearOptions, "storedTransposed"> {
   readonly qkv: string;
   readonly output: string;
+  /** Its rows are q, k and v of the first head, then those of the next; default: all q, all k, all v. */
+  readonly isByHead?: boolean;
+}
+
+/** Cuts [q | k | v] of the first head, of the next … [B, T, H·3·E] into three of all heads, [B, T, H·E] each. */
+function splitHeads(fused: Value, numHeads: number): Values {
+  const [B, T] = dimsOf(fused.shape, 3);
+  const width = sizeAt(fused.shape, -1) / numHeads / 3;
+  const heads = reshape(fused, [B, T, numHeads, 3 * width]);
+  return split(heads, 3, [width, width, width]).map((part) => reshape(part, [B, T, numHeads * width]));
 }
 
 /** Builds it from x [B, T, D] with one projection for queries, keys and values; no norms. */
 export function fusedAttention(
   b: Builder,
   x: Value,
-  { qkv, output, ...stored }: FusedNames,
+  { qkv, output, isByHead = false, ...stored }: FusedNames,
   { bias, queryNorm: _q, keyNorm: _k, ...attention }: SelfAttentionOptions,
 ): Value {
   const { numHeads: H, numKeyValueHeads: K, headWidth: E } = attention;
   const fused = b.linear(qkv, x, (H + 2 * K) * E, { role: "qkv", bias: bias.qkv, ...stored });
-  const [q, k, v] = split(fused, 2, [H * E, K * E, K * E]);
+  const [q, k, v] = (isByHead ? splitHeads(fused, H) : split(fused, 2, [H * E, K * E, K * E])) as [
+    Value,
+    Value,
+    Value,
+  ];
   const attended = b.attend(q, k, v, attention);
   const width = sizeAt(x.shape, -1);
   return b.linear(output, attended, width, { role: "attention-output", bias: bias.output, ...stored });

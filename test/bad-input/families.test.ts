@@ -50,6 +50,10 @@ const UNLIKE: Readonly<Record<string, readonly (readonly [config: RawConfig, say
     [{ scale_attn_weights: false }, "scale_attn_weights is false"],
     [{ n_head: 5 }, "n_head is 5"],
   ],
+  gpt_neox: [
+    [{ hidden_act: "quick_gelu" }, 'hidden_act is "quick_gelu"'],
+    [{ rotary_pct: 0.1 }, "partial_rotary_factor is 0.1 (expected a share of the heads' width 8"],
+  ],
   granite: [[{ logits_scaling: 0 }, "logits_scaling is 0"]],
   phi3: [[{ attention_bias: true }, "attention_bias is true"]],
   smollm3: [[{ no_rope_layers: [1, 0, 1] }, "no_rope_layers has 3 entries (expected 2)"]],

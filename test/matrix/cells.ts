@@ -26,21 +26,24 @@ export function cells(which: "all" | "sample"): readonly Cell[] {
     METHODS.map(({ name }) => name),
     Object.keys(FORMS),
   ];
+  const fitting = (family: string, names: readonly string[]): readonly string[] => {
+    const model = openModel(TINY_CONFIGS[family]!);
+    return names.filter((name) => fitsModel(findMethod(name), model));
+  };
   if (which === "sample") {
     return families.map((family, i) => ({
       family,
-      method: methods[i % methods.length]!,
+      // The one whose turn it is, or the next that fits.
+      method: fitting(family, [...methods.slice(i % methods.length), ...methods])[0]!,
       form: forms[i % forms.length]!,
       computes: [ARITHMETICS[i % ARITHMETICS.length]!],
     }));
   }
-  return families.flatMap((family) => {
-    const model = openModel(TINY_CONFIGS[family]!);
-    const fitting = methods.filter((name) => fitsModel(findMethod(name), model));
-    return fitting.flatMap((method) =>
+  return families.flatMap((family) =>
+    fitting(family, methods).flatMap((method) =>
       forms.map((form) => ({ family, method, form, computes: ARITHMETICS })),
-    );
-  });
+    ),
+  );
 }
 
 /** The name of a cell. */

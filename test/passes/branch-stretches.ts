@@ -11,6 +11,8 @@ interface StretchProgram {
   readonly part: PartGraph;
   /** Whether the stream stays as it is when the branch does not run. */
   readonly isNothingElse: boolean;
+  /** Whether it reads what went into the block too, as a branch beside another does. */
+  readonly readsBlock: boolean;
 }
 
 /**
@@ -32,9 +34,11 @@ function compileStretch(
     const { name, input, sum } = part.branches[index]!;
     const end = part.branches[index + 1]?.input ?? y;
     const outputs = { y: end };
-    const inputs = neededInputs(outputs, { x: runsBranch ? input : sum, ...part.inputs() });
+    const stream = runsBranch ? input : sum;
+    const given = { x: stream, ...(stream === x ? {} : { block: x }), ...part.inputs() };
+    const inputs = neededInputs(outputs, given);
     const spec = { name: `block-${runsBranch ? "" : "without-"}${name}`, inputs, outputs };
-    return { spec, made: { part, isNothingElse: end === sum } };
+    return { spec, made: { part, isNothingElse: end === sum, readsBlock: "block" in inputs } };
   });
   return compileOfBlock(session, structure, program);
 }
@@ -69,9 +73,9 @@ export async function forwardByBranch(
   for (const { branch, whole, without } of stretches) {
     const isRun = await runs(branch, stream);
     if (!isRun && whole.made.isNothingElse) continue;
-    const { program } = isRun ? whole : await without();
+    const { program, made } = isRun ? whole : await without();
     const y = pool.acquire("float32", x.shape);
-    await program.run({ ...feeds, x: stream }, { y });
+    await program.run({ ...feeds, x: stream, ...(made.readsBlock && { block: x }) }, { y });
     pool.release(stream);
     stream = y;
   }

@@ -95,6 +95,15 @@ export const TINY_CONFIGS: Readonly<Record<string, RawConfig>> = {
     n_inner: 48,
     eos_token_id: 257,
   },
+  gpt_neox: {
+    architectures: ["GPTNeoXForCausalLM"],
+    model_type: "gpt_neox",
+    ...SIZES,
+    max_position_embeddings: 512,
+    hidden_act: "gelu",
+    rotary_pct: 0.5,
+    eos_token_id: 257,
+  },
   granite: {
     architectures: ["GraniteForCausalLM"],
     model_type: "granite",

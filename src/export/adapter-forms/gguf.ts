@@ -44,7 +44,7 @@ function movedRows(
   model: Model,
   which: "undo" | "redo",
 ): FloatMatrix {
-  if (change !== "query-rows" && change !== "key-rows") return up;
+  if (change !== "query-rows" && change !== "key-rows" && change !== "qkv-rows") return up;
   const stored = { storage: "f32", shape: up.shape, planes: { data: up } } as const;
   const moved = TENSOR_CHANGES[change][which](stored, headsOfModel(model));
   return hostTensor("float32", up.shape, dequantize(moved));

@@ -76,10 +76,14 @@ describe("openOutlined()", () => {
       "classifier.bias",
     ]);
     assert.deepEqual(tensors.get("classifier.weight")?.shape, [2, 32]);
-    const folder = writeConfig("faulty", { ...encoder, architectures: ["BertModel"], hidden_act: "relu" });
+    const folder = writeConfig("faulty", {
+      ...encoder,
+      architectures: ["BertModel"],
+      hidden_act: "quick_gelu",
+    });
     await assert.rejects(openOutlined(folder), {
       code: "usage/model",
-      message: /hidden_act is "relu", expected gelu/,
+      message: /hidden_act is "quick_gelu", expected gelu/,
     });
     const other = writeConfig("other", { architectures: ["MixtralForCausalLM"], model_type: "mixtral" });
     await assert.rejects(openOutlined(other), {

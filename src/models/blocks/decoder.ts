@@ -9,7 +9,8 @@ import { silu } from "../../graph/ops/pointwise/silu.ts";
 import { type MlpOptions, gatedMlp } from "../../nn/gated-mlp.ts";
 import { type Norm, rmsNorm } from "../../nn/norms.ts";
 import { POSITIONS } from "../../nn/pass.ts";
-import { type SelfAttentionOptions, selfAttention } from "../../nn/self-attention.ts";
+import { plainMlp } from "../../nn/plain-mlp.ts";
+import { type SelfAttentionOptions, fusedAttention, selfAttention } from "../../nn/self-attention.ts";
 import type { Builder } from "../../nn/builder.ts";
 import {
   type CheckpointRules,
@@ -34,8 +35,7 @@ const DEFAULT_BASE = 10_000;
 /** Causal attention over all keys, rotated, with biases where the configuration has them, and without norms of its own. */
 export function plainAttention(
   raw: RawConfig,
-  c: DecoderFields,
-  { isPartial = false }: { readonly isPartial?: boolean } = {},
+  c: DecoderFields & { readonly partial_rotary_factor?: number },
 ): SelfAttentionOptions {
   const { attention_bias: hasBias = false } = c;
   const sizes = headSizes(raw, c);
@@ -45,7 +45,7 @@ export function plainAttention(
     rope: readRope(raw, sizes.headWidth, {
       theta: c.rope_theta ?? DEFAULT_BASE,
       maxPositions: c.max_position_embeddings,
-      isPartial,
+      share: c.partial_rotary_factor,
     }),
     window: null,
     softcap: null,
@@ -81,6 +81,18 @@ export const mlpPart =
   (b, x) =>
     gatedMlp(b, x, "mlp.", options);
 
+/** The attention of a block with one projection for queries, keys and values. */
+export const fusedPart =
+  (names: Parameters<typeof fusedAttention>[2], options: SelfAttentionOptions): Transform =>
+  (b, x) =>
+    fusedAttention(b, x, names, options);
+
+/** The feed-forward part of a block without a gate. */
+export const plainMlpPart =
+  (names: Parameters<typeof plainMlp>[2], options: MlpOptions): Transform =>
+  (b, x) =>
+    plainMlp(b, x, names, options);
+
 const PRE_NORMS = { attention: "input_layernorm", mlp: "post_attention_layernorm" };
 
 /** A block that normalises what goes into each branch. */
@@ -89,6 +101,16 @@ export function preNormBlock(norm: Norm, attention: Transform, mlp: Transform, n
     build: (b, x) => {
       const middle = b.branch("attention", x, (x) => attention(b, norm(b, names.attention, x)));
       return b.branch("mlp", middle, (x) => mlp(b, norm(b, names.mlp, x)));
+    },
+  };
+}
+
+/** A block whose two branches read the same: x + attention(norm(x)) + mlp(norm(x)), each behind a norm of its own. */
+export function parallelBlock(norm: Norm, attention: Transform, mlp: Transform): Layer {
+  return {
+    build: (b, x) => {
+      const middle = b.branch("attention", x, () => attention(b, norm(b, PRE_NORMS.attention, x)));
+      return b.branch("mlp", middle, () => mlp(b, norm(b, PRE_NORMS.mlp, x)));
     },
   };
 }
@@ -144,8 +166,26 @@ export function plainEnds(finalNorm: Norm, names = DECODER_NAMES): DecoderEnds {
     scaleEmbedding: (x) => x,
     capLogits: (logits) => logits,
     names,
-    checkpoint: prefixedCheckpoint("model.", /^(embed_tokens|layers|norm)\./, PLAIN_CHECKPOINT.ignored),
+    checkpoint: bareCheckpoint(names),
   };
+}
+
+/** Files that may lack what all names but the head's begin with, "model.". */
+function bareCheckpoint(names: DecoderNames): CheckpointRules {
+  const { embedding, positions, finalNorm, blocks, ignored = PLAIN_CHECKPOINT.ignored } = names;
+  const prefix = blocks.slice(0, blocks.indexOf(".") + 1);
+  const modules = [
+    embedding,
+    finalNorm,
+    blocks.replace(/\.$/, ""),
+    ...(positions === undefined ? [] : [positions]),
+  ];
+  const bare = modules.map((name) => name.slice(prefix.length).replaceAll(".", "\\."));
+  const rules = prefixedCheckpoint(prefix, new RegExp(`^(${bare.join("|")})\\.`), ignored);
+  const { head = "lm_head", headInClass = head } = names;
+  const isOfHead = (path: string): boolean => path === head || path.startsWith(`${head}.`);
+  const peftPath = (path: string): string => (isOfHead(path) ? headInClass + path.slice(head.length) : path);
+  return { ...rules, peftPath };
 }
 
 /** Puts a decoder together; with `ForSequenceClassification`, the last token of an example tells its class. */
@@ -159,6 +199,7 @@ export function decoder(
   const { finalNorm, scaleEmbedding, capLogits, names, checkpoint } = ends;
   const isClassifying = isClassifier(raw);
   const numOutputs = isClassifying ? numClasses(raw) : vocabSize;
+  const { head = "lm_head" } = names;
   const tiedTo = c.tie_word_embeddings ? `${names.embedding}.weight` : null;
   return {
     task: isClassifying ? "sequence-classification" : "causal-lm",
@@ -179,10 +220,10 @@ export function decoder(
       const normed = finalNorm(b, names.finalNorm, x);
       return isClassifying
         ? b.linear("score", normed, numOutputs, { role: "head" })
-        : capLogits(b.linear("lm_head", normed, vocabSize, { role: "head", tiedTo }));
+        : capLogits(b.linear(head, normed, vocabSize, { role: "head", tiedTo }));
     },
     classPosition: isClassifying ? "last" : null,
-    checkpoint: isClassifying ? withoutTensors(checkpoint, /^lm_head\./) : checkpoint,
+    checkpoint: isClassifying ? withoutTensors(checkpoint, new RegExp(`^${head}\\.`)) : checkpoint,
   };
 }
 

@@ -9,7 +9,6 @@
 import { z } from "zod";
 import type { Value } from "../../graph/graph.ts";
 import { add } from "../../graph/ops/pointwise/elementwise.ts";
-import { gelu } from "../../graph/ops/pointwise/gelu.ts";
 import type { Builder } from "../../nn/builder.ts";
 import { layerNorm } from "../../nn/norms.ts";
 import { plainMlp } from "../../nn/plain-mlp.ts";
@@ -22,13 +21,14 @@ import {
   prefixedCheckpoint,
   type RawConfig,
 } from "../family.ts";
+import { ACTIVATION, activationOf } from "../config/activation-config.ts";
 import { SIZE_FIELDS, unusable } from "../config/hf-config.ts";
 import { isClassifier, numClasses } from "../config/classifier-config.ts";
 
 export const ENCODER_FIELDS = {
   ...SIZE_FIELDS,
   intermediate_size: z.int().positive(),
-  hidden_act: z.literal("gelu").default("gelu"),
+  hidden_act: ACTIVATION.default("gelu"),
   max_position_embeddings: z.int().positive().default(512),
   type_vocab_size: z.int().positive().default(2),
   layer_norm_eps: z.number().positive().default(1e-12),
@@ -75,7 +75,7 @@ export function encoder(raw: RawConfig, c: z.output<typeof FIELDS>, parts: Encod
     );
   }
   const attention = { ...unrotatedAttention(width, numHeads), causal: false };
-  const mlp = { intermediateSize: c.intermediate_size, activation: gelu, bias: true };
+  const mlp = { intermediateSize: c.intermediate_size, activation: activationOf(c.hidden_act), bias: true };
   const norm = layerNorm(c.layer_norm_eps);
   const layer: Layer = {
     build: (b, x) => {

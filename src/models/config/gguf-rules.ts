@@ -11,11 +11,12 @@ import type { RawConfig } from "./raw-config.ts";
 /**
  * What a converter did to the tensors of a module:
  *   query-rows, key-rows   the halves of each head, which rotate together, lie row by row: (2, E/2) became (E/2, 2)
+ *   qkv-rows               rows of one projection for all three lie part by part: (heads, 3, E) became (3, heads, E)
  *   plus-one               a norm that multiplies by 1 + w is kept as 1 + w
  *   transposed             a matrix that folders keep as [in, out] is kept as [out, in]
  *   stacked                matrices of all experts are one tensor; `*` in the module's path stands for the expert
  */
-export type GgufChange = "query-rows" | "key-rows" | "plus-one" | "transposed" | "stacked";
+export type GgufChange = "query-rows" | "key-rows" | "qkv-rows" | "plus-one" | "transposed" | "stacked";
 
 /** A module of a GGUF file, as it is called in folders. */
 export interface GgufModule {
@@ -23,13 +24,13 @@ export interface GgufModule {
   readonly change: GgufChange | null;
 }
 
-/** A number among the settings. */
+/** A number, or true or false, among the settings. */
 export interface GgufSetting {
   /** Its key in config.json. */
   readonly key: string;
-  readonly type: "uint32" | "float32";
+  readonly type: "uint32" | "float32" | "bool";
   /** What a file without it means: this value, that of another key, or nothing; else the file is refused. */
-  readonly absent: number | { readonly sameAs: string } | "left-out" | "refused";
+  readonly absent: number | boolean | { readonly sameAs: string } | "left-out" | "refused";
 }
 
 type Table<T> = Readonly<Record<string, T>>;
@@ -66,6 +67,8 @@ export const count = (key: string, absent: GgufSetting["absent"] = "refused"): G
   type: "uint32",
   absent,
 });
+/** A setting that is true or false. */
+export const flag = (key: string, absent: boolean): GgufSetting => ({ key, type: "bool", absent });
 /** A setting that is a floating-point number. */
 export const real = (key: string, absent: GgufSetting["absent"] = "refused"): GgufSetting => ({
   key,
@@ -174,7 +177,7 @@ export interface DecoderRules extends Partial<
 export function decoderGguf(rules: DecoderRules): GgufRules {
   const { architecture, className, changes = {}, settings = {}, fixed = {}, rotated = "all-columns" } = rules;
   const { norms = RMS_NORMS } = rules;
-  const { embedding, positions, finalNorm, blocks } = rules.names ?? DECODER_NAMES;
+  const { embedding, positions, finalNorm, blocks, head = "lm_head" } = rules.names ?? DECODER_NAMES;
   const blockNames = rules.blockNames ?? {
     ...BLOCK_NAMES.preNorms,
     ...BLOCK_NAMES.attention,
@@ -187,7 +190,7 @@ export function decoderGguf(rules: DecoderRules): GgufRules {
         token_embd: embedding,
         ...(positions === undefined ? {} : { position_embd: positions }),
         output_norm: finalNorm,
-        output: "lm_head",
+        output: head,
       },
       changes,
     ),

@@ -18,8 +18,8 @@ const NEUTRAL = new Set(
   bos_token_id eos_token_id pad_token_id unk_token_id sep_token_id cls_token_id mask_token_id decoder_start_token_id
   image_token_id boi_token_id eoi_token_id begin_suppress_tokens suppress_tokens forced_bos_token_id forced_eos_token_id
   initializer_range initializer_factor init_std _attn_implementation attn_implementation _attn_implementation_autoset
-  attention_dropout attn_pdrop embd_pdrop resid_pdrop hidden_dropout_prob attention_probs_dropout_prob dropout
-  classifier_dropout classifier_dropout_prob summary_first_dropout summary_type summary_use_proj summary_activation
+  attention_dropout attn_pdrop embd_pdrop resid_pdrop hidden_dropout hidden_dropout_prob attention_probs_dropout_prob dropout
+  is_decoder classifier_dropout classifier_dropout_prob summary_first_dropout summary_type summary_use_proj summary_activation
   summary_proj_to_labels reorder_and_upcast_attn router_aux_loss_coef router_jitter_noise
   id2label label2id num_labels problem_type finetuning_task task_specific_params gradient_checkpointing
   is_llama_config chunk_size_feed_forward prefix tokenizer_class max_length min_length do_sample temperature top_k top_p
@@ -30,7 +30,7 @@ const NEUTRAL = new Set(
   _sliding_window_pattern sliding_window_size max_sequence_length pretraining_tp _num_labels n_special output_past
   predict_special_tokens directionality pooler_fc_size pooler_num_attention_heads pooler_num_fc_layers
   pooler_size_per_head pooler_type sentence_transformers sbert_ce_default_activation_function seq_length
-  rotary_emb_base`.split(/\s+/),
+  rotary_emb_base custom_pipelines`.split(/\s+/),
 );
 
 /**
@@ -96,6 +96,12 @@ export interface DecoderNames {
   readonly positions?: string;
   readonly finalNorm: string;
   readonly blocks: string;
+  /** The matrix of logits; absent: `lm_head`. */
+  readonly head?: string;
+  /** What transformers' class calls it; absent: as files do. */
+  readonly headInClass?: string;
+  /** Tensors in files that are not needed; absent: those of `PLAIN_CHECKPOINT`. */
+  readonly ignored?: RegExp;
 }
 
 /** What most decoders call them. */

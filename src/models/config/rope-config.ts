@@ -43,15 +43,15 @@ interface RopeDefaults {
   readonly layerType?: string;
   /** Whether files of transformers 4 mean these layers by `rope_scaling`; default: they do. */
   readonly isScaled?: boolean;
-  /** Whether the family has heads of which a part is rotated; default: it has not. */
-  readonly isPartial?: boolean;
+  /** The share of each head that is rotated where `rope_parameters` has none; absent: the family has no parts of heads. */
+  readonly share?: number | undefined;
 }
 
 /** Reads how heads of this width are rotated. @throws UsageError "usage/model" */
 export function readRope(
   raw: RawConfig,
   headWidth: number,
-  { theta: ownTheta, maxPositions, layerType, isScaled = true, isPartial = false }: RopeDefaults,
+  { theta: ownTheta, maxPositions, layerType, isScaled = true, share: ownShare }: RopeDefaults,
 ): RopeConfig {
   type Found = Readonly<Record<string, unknown>> | null | undefined;
   const all = raw["rope_parameters"] as Found;
@@ -63,7 +63,8 @@ export function readRope(
   if (problems.length > 0) throw unusable(raw, `rotary settings cannot be used: ${problems.join("; ")}`);
   const settings = SETTINGS.parse(given);
   const theta = settings.rope_theta ?? ownTheta;
-  const share = settings.partial_rotary_factor ?? Number(raw["partial_rotary_factor"] ?? 1);
+  const share = settings.partial_rotary_factor ?? ownShare ?? 1;
+  const isPartial = ownShare !== undefined;
   const width = Math.floor(headWidth * share);
   if (!(width > 0 && width <= headWidth && width % 2 === 0 && (isPartial || width === headWidth))) {
     const expected = isPartial

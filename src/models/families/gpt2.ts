@@ -6,13 +6,11 @@
  * Paper: "Language Models are Unsupervised Multitask Learners" (2019), section 2.3. Its files keep matrices as [in, out].
  */
 import { z } from "zod";
-import type { Value } from "../../graph/graph.ts";
-import { gelu } from "../../graph/ops/pointwise/gelu.ts";
 import { layerNorm } from "../../nn/norms.ts";
-import { plainMlp } from "../../nn/plain-mlp.ts";
-import { fusedAttention, unrotatedAttention } from "../../nn/self-attention.ts";
-import { type Transform, decoder, plainEnds, preNormBlock, repeat } from "../blocks/decoder.ts";
-import { type Family, type Layer, prefixedCheckpoint } from "../family.ts";
+import { unrotatedAttention } from "../../nn/self-attention.ts";
+import { decoder, fusedPart, plainEnds, plainMlpPart, preNormBlock, repeat } from "../blocks/decoder.ts";
+import type { Family, Layer } from "../family.ts";
+import { ACTIVATION, activationOf } from "../config/activation-config.ts";
 import { TRANSPOSED, decoderGguf, fusedNames, preNormNames, real } from "../config/gguf-rules.ts";
 import { EARLY_KEYS, HEADS_DIVIDE_WIDTH, SIZE_FIELDS, parseConfig } from "../config/hf-config.ts";
 
@@ -21,7 +19,7 @@ const SCHEMA = z
     ...SIZE_FIELDS,
     max_position_embeddings: z.int().positive().default(1024),
     intermediate_size: z.int().positive().nullish(),
-    hidden_act: z.enum(["gelu_new", "gelu_pytorch_tanh", "gelu"]).default("gelu_new"),
+    hidden_act: ACTIVATION.default("gelu_new"),
     layer_norm_epsilon: z.number().positive().default(1e-5),
     tie_word_embeddings: z.boolean().default(true),
     scale_attn_weights: z.literal(true).default(true),
@@ -35,6 +33,7 @@ const NAMES = {
   positions: "transformer.wpe",
   finalNorm: "transformer.ln_f",
   blocks: "transformer.h.",
+  ignored: /\.attn\.(masked_)?bias$/,
 };
 const NORMS = { attention: "ln_1", mlp: "ln_2" };
 const ATTENTION = { qkv: "attn.c_attn", output: "attn.c_proj", storedTransposed: true };
@@ -61,18 +60,16 @@ export const gpt2: Family = {
     const { intermediate_size: given, ...parsed } = parseConfig(SCHEMA, raw, EARLY_KEYS);
     const c = { ...parsed, intermediate_size: given ?? 4 * parsed.hidden_size };
     const attention = { ...unrotatedAttention(c.hidden_size, c.num_attention_heads), causal: true };
-    const activation = (x: Value): Value => gelu(x, c.hidden_act === "gelu" ? "none" : "tanh");
-    const mlp = { intermediateSize: c.intermediate_size, activation, bias: true };
+    const mlp = { intermediateSize: c.intermediate_size, activation: activationOf(c.hidden_act), bias: true };
     const norm = layerNorm(c.layer_norm_epsilon);
     const layerOf = (scale: number): Layer => {
-      const attend: Transform = (b, x) => fusedAttention(b, x, ATTENTION, { ...attention, scale });
-      return preNormBlock(norm, attend, (b, x) => plainMlp(b, x, MLP, mlp), NORMS);
+      const attend = fusedPart(ATTENTION, { ...attention, scale });
+      return preNormBlock(norm, attend, plainMlpPart(MLP, mlp), NORMS);
     };
     // Of Mistral, Stanford's GPT-2: the scores of a layer are divided by its number too.
     const layers = c.scale_attn_by_inverse_layer_idx
       ? Array.from({ length: c.num_hidden_layers }, (_, layer) => layerOf(attention.scale / (layer + 1)))
       : repeat(layerOf(attention.scale), c);
-    const checkpoint = prefixedCheckpoint("transformer.", /^(wte|wpe|h|ln_f)\./, /\.attn\.(masked_)?bias$/);
-    return decoder(raw, c, layers, { ...plainEnds(norm, NAMES), checkpoint });
+    return decoder(raw, c, layers, plainEnds(norm, NAMES));
   },
 };

@@ -5,12 +5,17 @@
  * Paper: "Phi-3 Technical Report", arXiv:2404.14219, section 2.
  */
 import { z } from "zod";
-import { mul } from "../../graph/ops/pointwise/elementwise.ts";
-import { silu } from "../../graph/ops/pointwise/silu.ts";
-import { split } from "../../graph/ops/rows/split.ts";
+import { fusedMlp } from "../../nn/gated-mlp.ts";
 import { rmsNorm } from "../../nn/norms.ts";
-import { fusedAttention } from "../../nn/self-attention.ts";
-import { type Transform, plainDecoder, plainAttention, preNormBlock, repeat } from "../blocks/decoder.ts";
+import {
+  type Transform,
+  fusedPart,
+  plainDecoder,
+  plainAttention,
+  preNormBlock,
+  repeat,
+  siluMlp,
+} from "../blocks/decoder.ts";
 import type { Family } from "../family.ts";
 import { BLOCK_NAMES, count, decoderGguf, fusedNames } from "../config/gguf-rules.ts";
 import { DECODER_FIELDS, parseConfig } from "../config/hf-config.ts";
@@ -27,13 +32,14 @@ const SCHEMA = z.object({
   interpolate_factor: z.literal(1).default(1),
   hidden_act: z.literal("silu").default("silu"),
   sliding_window: z.int().positive().nullish(),
-  partial_rotary_factor: z.number().positive().nullish(),
+  partial_rotary_factor: z.number().positive().default(1),
   original_max_position_embeddings: z.int().positive().nullish(),
 });
 
 /** The special tokens that leave the spaces behind them. */
 const WITHOUT_STRIP = ["<unk>", "<s>", "<|endoftext|>"];
 
+const MLP = { gateUp: "mlp.gate_up_proj", down: "mlp.down_proj" };
 const ATTENTION = { qkv: "self_attn.qkv_proj", output: "self_attn.o_proj" };
 
 export const phi3: Family = {
@@ -46,7 +52,7 @@ export const phi3: Family = {
     className: "Phi3ForCausalLM",
     blockNames: {
       ...BLOCK_NAMES.preNorms,
-      ...fusedNames(ATTENTION, { up: "mlp.gate_up_proj", down: "mlp.down_proj" }),
+      ...fusedNames(ATTENTION, { up: MLP.gateUp, down: MLP.down }),
     },
     settings: {
       "attention.sliding_window": count("sliding_window", "left-out"),
@@ -61,14 +67,12 @@ export const phi3: Family = {
   }),
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw);
-    const attention = { ...plainAttention(raw, c, { isPartial: true }), window: c.sliding_window ?? null };
-    const { hidden_size: width, intermediate_size: F } = c;
-    const attend: Transform = (b, x) => fusedAttention(b, x, ATTENTION, attention);
-    const mlp: Transform = (b, x) => {
-      const fused = b.linear("mlp.gate_up_proj", x, 2 * F, { role: "gate-up" });
-      const [gate, up] = split(fused, 2, [F, F]);
-      return b.linear("mlp.down_proj", mul(silu(gate), up), width, { role: "down" });
+    const attention = {
+      ...plainAttention(raw, c),
+      window: c.sliding_window ?? null,
     };
+    const attend = fusedPart(ATTENTION, attention);
+    const mlp: Transform = (b, x) => fusedMlp(b, x, MLP, siluMlp(c));
     return plainDecoder(raw, c, repeat(preNormBlock(rmsNorm(c.rms_norm_eps), attend, mlp), c));
   },
 };

@@ -7,12 +7,12 @@ import { z } from "zod";
 import type { Value } from "../../graph/graph.ts";
 import { gelu } from "../../graph/ops/pointwise/gelu.ts";
 import { layerNorm } from "../../nn/norms.ts";
-import { plainMlp } from "../../nn/plain-mlp.ts";
 import {
   attentionPart,
   decoder,
   plainAttention,
   plainEnds,
+  plainMlpPart,
   preNormBlock,
   repeat,
 } from "../blocks/decoder.ts";
@@ -70,7 +70,7 @@ export const starcoder2: Family = {
     });
     const norm = layerNorm(c.rms_norm_eps);
     const mlp = { intermediateSize, activation: (x: Value) => gelu(x, "tanh"), bias };
-    const layer = preNormBlock(norm, attention, (b, x) => plainMlp(b, x, MLP, mlp));
+    const layer = preNormBlock(norm, attention, plainMlpPart(MLP, mlp));
     return decoder(raw, c, repeat(layer, c), plainEnds(norm));
   },
 };

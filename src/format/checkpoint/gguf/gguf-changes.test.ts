@@ -32,7 +32,7 @@ test("originalRowOrder() undoes what the converter does to the rows of q and k",
 for (const [name, rule] of Object.entries(TENSOR_CHANGES)) {
   for (const storage of ["f32", "f16", "bf16", "q8_0"] as const) {
     test(`${name}: what is undone and done again is as it was, from ${storage}`, () => {
-      const before = counting(storage, [16, 32]);
+      const before = counting(storage, [24, 32]);
       const undone = rule.undo(before, HEADS);
       const { shape, storage: kind } = rule.turn(before);
       assert.deepEqual([undone.shape, undone.storage], [shape, kind]);
@@ -50,18 +50,26 @@ for (const [name, rule] of Object.entries(TENSOR_CHANGES)) {
   test(`${name}: rows that are placed some at a time are the tensor that is undone`, () => {
     const before = quantizeTo(
       "f32",
-      Float32Array.from({ length: 512 }, (_, i) => i),
-      [16, 32],
+      Float32Array.from({ length: 768 }, (_, i) => i),
+      [24, 32],
     );
     const values = dequantize(before);
-    const into = new Float32Array(512);
-    for (let first = 0; first < 16; first += 5) {
-      const data = values.subarray(first * 32, Math.min(16, first + 5) * 32);
-      placeRows({ data, first, shape: [16, 32] }, HEADS, into);
+    const into = new Float32Array(768);
+    for (let first = 0; first < 24; first += 5) {
+      const data = values.subarray(first * 32, Math.min(24, first + 5) * 32);
+      placeRows({ data, first, shape: [24, 32] }, HEADS, into);
     }
     assert.deepEqual(into, dequantize(rule.undo(before, HEADS)));
   });
 }
+
+test("rows that lie by what they are for lie by head: of 2 heads, q, k and v in rows of 2", () => {
+  // The converter: reshape(heads, 3, width), then all of q, all of k, all of v. Rows are named by their place in the folder.
+  const file = Float32Array.of(0, 1, 6, 7, 2, 3, 8, 9, 4, 5, 10, 11);
+  const before = quantizeTo("f32", file, [12, 1]);
+  const found = dequantize(TENSOR_CHANGES["qkv-rows"].undo(before, { query: 2, key: 2 }));
+  assert.deepEqual([...found], [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]);
+});
 
 test("a norm loses its one, a matrix is turned round", () => {
   const before = counting("f32", [2, 3]);

@@ -71,23 +71,40 @@ export function originalRowOrder(numRows: number, numHeads: number): Int32Array 
 
 /** Computes the order that the converter makes, the inverse of `originalRowOrder`. */
 export function fileRowOrder(numRows: number, numHeads: number): Int32Array {
-  const inverse = new Int32Array(numRows);
-  for (const [row, from] of originalRowOrder(numRows, numHeads).entries()) inverse[from] = row;
+  return inverseOf(originalRowOrder(numRows, numHeads));
+}
+
+function inverseOf(order: Int32Array): Int32Array {
+  const inverse = new Int32Array(order.length);
+  for (const [row, from] of order.entries()) inverse[from] = row;
   return inverse;
 }
 
-function rowsOf(which: keyof NumHeads): Rule {
-  const numRows = ({ shape }: StoredTensor): number => shape[0] ?? 0;
+/** The order that undoes the sorting of rows by what they are for: row (head, part, j) lies in the file at (part, head, j). */
+function byHeadOrder(numRows: number, numHeads: number): Int32Array {
+  if (numRows % (3 * numHeads) !== 0) {
+    throw new RangeError(`${numRows} rows, expected a multiple of 3 x ${numHeads} heads`);
+  }
+  const width = numRows / numHeads / 3;
+  return Int32Array.from({ length: numRows }, (_, row) => {
+    const [head, part] = [Math.floor(row / (3 * width)), Math.floor(row / width) % 3];
+    return (part * numHeads + head) * width + (row % width);
+  });
+}
+
+function rowsOf(which: keyof NumHeads, orderOf = originalRowOrder): Rule {
+  const orderFor = ({ shape }: StoredTensor, heads: NumHeads): Int32Array =>
+    orderOf(shape[0] ?? 0, heads[which]);
   return {
     turn: (form) => form,
-    undo: (stored, heads) => permuteRows(stored, originalRowOrder(numRows(stored), heads[which])),
+    undo: (stored, heads) => permuteRows(stored, orderFor(stored, heads)),
     placeRows({ data: rows, first, shape: [all, numColumns] }, heads, into) {
-      const order = fileRowOrder(all, heads[which]);
+      const order = inverseOf(orderOf(all, heads[which]));
       for (let at = 0, row = first; at < rows.length; at += numColumns, row++) {
         into.set(rows.subarray(at, at + numColumns), order[row]! * numColumns);
       }
     },
-    redo: (stored, heads) => permuteRows(stored, fileRowOrder(numRows(stored), heads[which])),
+    redo: (stored, heads) => permuteRows(stored, inverseOf(orderFor(stored, heads))),
   };
 }
 
@@ -123,6 +140,7 @@ function transpose(given: StoredTensor): StoredTensor {
 export const TENSOR_CHANGES: Readonly<Record<TensorChange, Rule>> = {
   "query-rows": rowsOf("query"),
   "key-rows": rowsOf("key"),
+  "qkv-rows": rowsOf("query", byHeadOrder),
   "plus-one": {
     turn: ({ shape }) => ({ shape, storage: "f32" }),
     undo: (stored) => shifted(stored, -1),

@@ -35,10 +35,16 @@ function stringifyBigint(_key: string, value: unknown): unknown {
 }
 
 /** @throws FormatError format/file for one that is missing or a list */
-function readSetting(file: GgufContents, name: string, { absent }: GgufSetting, config: JsonObject): unknown {
-  const value = metadataNumber(file, name);
+function readSetting(
+  file: GgufContents,
+  name: string,
+  { absent, type }: GgufSetting,
+  config: JsonObject,
+): unknown {
+  const found = file.metadata[name];
+  const value = type === "bool" && typeof found === "boolean" ? found : metadataNumber(file, name);
   if (value !== null) return value;
-  if (absent === "refused" || file.metadata[name] !== undefined) {
+  if (absent === "refused" || found !== undefined) {
     throw new FormatError(
       "format/file",
       `Cannot read GGUF file "${file.path}": setting ${name} is missing or a list, expected a number`,
@@ -46,7 +52,7 @@ function readSetting(file: GgufContents, name: string, { absent }: GgufSetting, 
     );
   }
   if (absent === "left-out") return undefined;
-  return typeof absent === "number" ? absent : config[absent.sameAs];
+  return typeof absent === "object" ? config[absent.sameAs] : absent;
 }
 
 /** Reads the width of the heads and how many of their columns rotate. @throws UsageError usage/model */

@@ -56,7 +56,8 @@ export function modelSettings(modelName: string, model: Model, rules: GgufRules)
   }
   for (const [setting, { key, type }] of Object.entries(rules.settings)) {
     const value = values[key];
-    if (typeof value === "number") own[setting] = { type, value };
+    if (type === "bool" && typeof value === "boolean") own[setting] = { type, value };
+    else if (type !== "bool" && typeof value === "number") own[setting] = { type, value };
   }
   return {
     "general.architecture": text(rules.architecture),

@@ -9,6 +9,11 @@ export const maximumOp = binaryOp("maximum", "Max", (a, b, gradient) => [
   () => sub(gradient, mul(gradient, greater(a, b))),
 ]);
 
+/** max(x, 0), element-wise; where x is 0, the gradient is. */
+export function relu(x: Value): Value {
+  return maximum(x, x.graph.scalar(0));
+}
+
 /** Takes the larger element-wise with broadcasting. */
 export function maximum(a: Value, b: Value): Value {
   return applyOne(maximumOp, [a, b], {});

@@ -32,6 +32,7 @@ ARCHITECTURES = {
     "gemma2": "GEMMA2",
     "gemma3_text": "GEMMA3",
     "gpt2": "GPT2",
+    "gpt_neox": "GPTNEOX",
     "granite": "GRANITE",
     "phi3": "PHI3",
     "phi3-long": "PHI3",
@@ -59,6 +60,12 @@ def write_settings(w, family, c):
     w.add_feed_forward_length(c["intermediate_size"])
     w.add_block_count(c["num_hidden_layers"])
     w.add_head_count(c["num_attention_heads"])
+    if family == "gpt_neox":
+        w.add_rope_dimension_count(int(rope["partial_rotary_factor"] * (c["hidden_size"] // c["num_attention_heads"])))
+        w.add_rope_freq_base(rope["rope_theta"])  # the models' own is the reader's default, 10000; this tiny one's is not
+        w.add_parallel_residual(c["use_parallel_residual"])
+        w.add_layer_norm_eps(c["layer_norm_eps"])
+        return
     w.add_head_count_kv(c["num_key_value_heads"])
     if family == "starcoder2":
         w.add_layer_norm_eps(c["norm_epsilon"])
@@ -137,6 +144,9 @@ def converted(family, c, tensors):
                 array = interleave(array, c["num_key_value_heads"])
         if family in ("gemma", "gemma2", "gemma3_text") and name.endswith("norm.weight"):
             array = array + np.float32(1)
+        if family == "gpt_neox" and ".query_key_value." in name:
+            parts = array.reshape(c["num_attention_heads"], 3, -1, *array.shape[1:]).swapaxes(0, 1)
+            array = np.ascontiguousarray(parts).reshape(array.shape)
         if family == "gpt2" and name.endswith((".c_attn.weight", ".c_proj.weight", ".c_fc.weight")):
             array = np.ascontiguousarray(array.T)
         if ".experts." in name:

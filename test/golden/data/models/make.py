@@ -17,6 +17,12 @@ ROTATED = {"rope_parameters": {"rope_type": "default", "rope_theta": 5000.0}}
 ENCODER = SIZES | {"vocab_size": 96, "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0, "num_labels": 4}
 MODELS = {
     "gemma": (transformers.GemmaForCausalLM, DECODER | ROTATED | {"head_dim": 12}),
+    "gpt_neox": (
+        transformers.GPTNeoXForCausalLM,
+        SIZES
+        | {"max_position_embeddings": 512, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
+        | {"rope_parameters": {"rope_type": "default", "rope_theta": 5000.0, "partial_rotary_factor": 0.4}},
+    ),
     "granite": (
         transformers.GraniteForCausalLM,
         DECODER
@@ -30,7 +36,12 @@ MODELS = {
     ),
 }
 # What transformers 4 wrote in another way; the first Gemma files name the activation so.
-AS_OF_V4 = {"gemma": {"hidden_act": "gelu", "hidden_activation": "gelu_pytorch_tanh"}}
+AS_OF_V4 = {
+    "gemma": {"hidden_act": "gelu", "hidden_activation": "gelu_pytorch_tanh"},
+    "gpt_neox": {"rotary_emb_base": 5000.0, "rotary_pct": 0.4},
+}
+# Modules that files call otherwise than transformers 5 does.
+IN_FILES = {"gpt_neox": ("lm_head.", "embed_out.")}
 
 
 def make_random(model):
@@ -105,7 +116,7 @@ def main(out, names):
         if not name.endswith("-cls"):
             saved = json.loads((folder / "config.json").read_text())
             (folder / "config.v4.json").write_text(json.dumps(config_of_v4(saved, name), indent=1) + "\n")
-        tensors |= {f"grad.{key}": p.grad for key, p in model.named_parameters() if p.grad is not None}
+        tensors |= {f"grad.{key.replace(*IN_FILES.get(name, ('', '')))}": p.grad for key, p in model.named_parameters() if p.grad is not None}
         save_file({key: value.detach().contiguous() for key, value in tensors.items()}, folder / "golden.safetensors")
         golden |= {"versions": {"transformers": transformers.__version__, "torch": torch.__version__}}
         (folder / "golden.json").write_text(json.dumps(golden) + "\n")

@@ -1,0 +1,25 @@
+/** @file Activations of feed-forward parts, by the names that configurations have for them. */
+import { z } from "zod";
+import type { Value } from "../../graph/graph.ts";
+import { gelu } from "../../graph/ops/pointwise/gelu.ts";
+import { relu } from "../../graph/ops/pointwise/maximum.ts";
+import { silu } from "../../graph/ops/pointwise/silu.ts";
+
+const tanhGelu = (x: Value): Value => gelu(x, "tanh");
+
+const ACTIVATIONS = {
+  gelu: (x: Value): Value => gelu(x, "none"),
+  gelu_new: tanhGelu,
+  gelu_fast: tanhGelu,
+  gelu_pytorch_tanh: tanhGelu,
+  relu,
+  silu,
+};
+
+/** Setting that names an activation. */
+export const ACTIVATION = z.enum(["gelu", "gelu_new", "gelu_fast", "gelu_pytorch_tanh", "relu", "silu"]);
+
+/** Finds an activation. */
+export function activationOf(name: z.output<typeof ACTIVATION>): (x: Value) => Value {
+  return ACTIVATIONS[name];
+}
