@@ -24,6 +24,7 @@ import { USUAL_RATES, stepSeconds } from "../../plan/step-time.ts";
 import { RECOMPUTES } from "../../recompute.ts";
 import { smallestBudget } from "../../plan/resident-budget.ts";
 import { budgetRequest, memoryRequest } from "./memory-request.ts";
+import { HeapGrowth } from "./heap-growth.ts";
 import { type OpenedRun, type PreparedRun, settleRun } from "./prepare.ts";
 import { keepsBaseFrozen, residencyOf } from "./run-choices.ts";
 
@@ -45,7 +46,7 @@ interface Candidate extends FittedRun {
 const RESERVE = 0.15;
 /** Share of a size that is asked for that plans leave alone: they were up to 10 % below the peak (`graft bench memory-plan`). */
 const UNFORESEEN = 0.08;
-/** Left alone of it as well: what plans of many settings leave in the heap of V8, 30 to 60 MB (docs/log.md#plans-of-memory). */
+/** Left alone of it as well: choosing leaves some 10 MB in the process, and small runs vary (docs/log.md#plans-of-memory). */
 const CHOOSING_BYTES = 30e6;
 /** The size to ask for, with which a plan of so many bytes fits. */
 export function sizeToAsk(bytes: number): number {
@@ -103,7 +104,11 @@ function* each<T, R>(
   work: (one: T) => Generator<void, R, void>,
 ): Generator<void, R[], void> {
   const done: R[] = [];
-  for (const one of all) done.push(yield* work(one));
+  const heap = new HeapGrowth();
+  for (const one of all) {
+    done.push(yield* work(one));
+    heap.collect();
+  }
   return done;
 }
 

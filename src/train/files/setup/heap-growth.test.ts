@@ -1,0 +1,24 @@
+/** @file What plans leave on the heap of V8. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { getHeapStatistics } from "node:v8";
+
+import { HeapGrowth } from "./heap-growth.ts";
+
+/** Plain objects of some megabytes, in the old generation by the time that they are dropped. */
+function leaveGarbage(): number {
+  return Array.from({ length: 100_000 }, (_, i) => ({ i })).length;
+}
+
+test("what is left on the heap is collected when it has grown by some megabytes", () => {
+  const used = (): number => getHeapStatistics().used_heap_size;
+  const heap = new HeapGrowth();
+  heap.collect();
+  const before = used();
+  const sizes = Array.from({ length: 20 }, () => {
+    leaveGarbage();
+    heap.collect();
+    return used() - before;
+  });
+  assert.ok(Math.max(...sizes) < 16e6, sizes.join());
+});
