@@ -100,6 +100,7 @@ describe("graft train --dropbp", () => {
       /take 4 backward passes .* in a run of 3 micro-batches: `--dropbp-rates uniform`/,
     );
     for (const [steps, more] of [
+      [1, {}],
       [3, { dropbpRates: "uniform" }],
       [4, {}],
       [2, { gradientAccumulationSteps: 2 }],

@@ -154,6 +154,16 @@ const CASES: readonly Case[] = [
     sensitivity,
     numSteps: 24,
   },
+  // Over before anything would be measured.
+  {
+    modelType: "llama",
+    method: "lora",
+    recompute: false,
+    numLayers: 6,
+    dropRate: 0.5,
+    sensitivity,
+    numSteps: 1,
+  },
 ];
 
 describe("walkPasses()", () => {
@@ -164,7 +174,7 @@ describe("walkPasses()", () => {
     const how = [
       ...Object.keys(options),
       ...(recompute ? [recompute === true ? "recompute" : `recompute ${recompute}`] : []),
-      ...(dropBp ? [`dropbp ${sensitivity?.name ?? "uniform"}`] : []),
+      ...(dropBp ? [`dropbp ${sensitivity?.name ?? "uniform"} of ${numSteps}`] : []),
       compute,
       activations.name,
       ...(metric === LOSS ? [] : [metric.name]),

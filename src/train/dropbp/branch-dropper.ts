@@ -35,14 +35,20 @@ export interface DropPlan {
   readonly length: number;
 }
 
-/** Says what measuring costs, where that is more than the backward passes of a run of so many micro-batches. */
+/** Finds how sensitivities are measured in a run of so many steps; null: they are not, as rates stay equal or the run is over by then. */
+export function measuredIn({ sensitivity }: DropPlan, totalSteps: number): Sensitivity | null {
+  return measuredAfter(totalSteps) < totalSteps ? sensitivity : null;
+}
+
+/** Says what measuring costs, where that is more than the backward passes of a run of so many steps. */
 export function describeMeasuring(
-  { sensitivity, length }: DropPlan,
+  plan: DropPlan,
   model: Model,
-  numMicroBatches: number,
+  run: { readonly totalSteps: number; readonly microBatches: number },
 ): string[] {
-  const numPasses = Math.ceil(numBackwardPasses(branchesOf(model, length), model.numLayers));
-  if (sensitivity === null || numPasses <= numMicroBatches) return [];
+  const numMicroBatches = run.totalSteps * run.microBatches;
+  const numPasses = Math.ceil(numBackwardPasses(branchesOf(model, plan.length), model.numLayers));
+  if (measuredIn(plan, run.totalSteps) === null || numPasses <= numMicroBatches) return [];
   return [
     `Sensitivities of branches take ${numPasses} backward passes over a micro-batch with nothing left out, in a run of ${numMicroBatches} micro-batches: ` +
       "`--dropbp-rates uniform` needs none.",

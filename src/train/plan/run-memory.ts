@@ -15,6 +15,7 @@ import type { Preview } from "../../peft/preview.ts";
 import { type Method, configFileOf } from "../../peft/method.ts";
 import { outlineAdapter } from "../../peft/outline.ts";
 import type { Residency } from "../../run/weights/weights.ts";
+import { measuredIn } from "../dropbp/branch-dropper.ts";
 import type { Recompute } from "../recompute.ts";
 import { type PlannedModel, plannedModel } from "./passes/planned-model.ts";
 import { type PassesRequest, readersOf, walkPasses } from "./run-passes.ts";
@@ -107,8 +108,8 @@ export function* estimateRun(request: MemoryRequest, recompute: Recompute): Gene
 }
 
 /** Gradients of a block, or of what is outside of them, that DropBP keeps to compare others with. */
-function comparedBytes({ dropBp, model }: MemoryRequest, adapter: AdapterView): number {
-  if (dropBp?.sensitivity?.keepsAll !== true) return 0;
+function comparedBytes({ dropBp, model, totalSteps }: MemoryRequest, adapter: AdapterView): number {
+  if (dropBp === null || measuredIn(dropBp, totalSteps)?.keepsAll !== true) return 0;
   const groups = [...model.layers.keys(), null].map((layer) =>
     adapter.trained(layer).reduce((sum, { shape }) => sum + numElements(shape), 0),
   );

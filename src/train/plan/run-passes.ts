@@ -5,7 +5,7 @@ import type { Target } from "../../graph/emitter.ts";
 import { NO_WORK, type Work, addWork, scaleWork } from "../../graph/program-work.ts";
 import type { Model } from "../../models/model.ts";
 import type { AdapterView } from "../../peft/adapter-view.ts";
-import { type DropPlan, measuredAfter } from "../dropbp/branch-dropper.ts";
+import { type DropPlan, measuredAfter, measuredIn } from "../dropbp/branch-dropper.ts";
 import { branchesOf, droppedByBlock } from "../dropbp/branch-list.ts";
 import { drawBranches } from "../dropbp/draw-branches.ts";
 import type { Objective } from "../objective.ts";
@@ -124,7 +124,7 @@ function measureOnce(
   steps: PlannedPass,
   keeping: Keeping,
 ): void {
-  if (!dropBp?.sensitivity) return;
+  if (dropBp === null || measuredIn(dropBp, totalSteps) === null) return;
   const [first = []] = plan.microBatches(measuredAfter(totalSteps));
   steps.beginStep();
   steps.measureBranches(microBatchShape(first, packing), keeping);

@@ -50,7 +50,10 @@ export async function setUp(
   requireTrainableBlocks(model, adapter);
   requireTrainedHead(checkpoint, adapter);
   if (dropBp) requireTrainedBranch(model, adapter);
-  const numMicroBatches = prepared.totalSteps * options.gradientAccumulationSteps;
+  const run = {
+    totalSteps: prepared.totalSteps,
+    microBatches: options.gradientAccumulationSteps,
+  };
   // As TRL: a copy of an adapter to start from. Read once more, so that a resumed run has it too.
   const reference =
     options.initAdapter !== undefined && objective.objective.needs.includes("reference")
@@ -72,7 +75,7 @@ export async function setUp(
     notes: [
       ...compareTokenizerFiles(checkpoint),
       ...data.notes,
-      ...(dropBp && !options.resume ? describeMeasuring(dropBp, model, numMicroBatches) : []),
+      ...(dropBp && !options.resume ? describeMeasuring(dropBp, model, run) : []),
     ],
   };
 }
