@@ -7,8 +7,8 @@ import { PGlite } from "@electric-sql/pglite";
 import { FailedError } from "../../errors.ts";
 import type { Connection, Database } from "./database.ts";
 import { requireRoom, toDiskFault } from "./disk-faults.ts";
+import { forbidTierUp } from "./forbid-tier-up.ts";
 import { makeFiles } from "./make-files.ts";
-import { withoutTierUp } from "./without-tier-up.ts";
 
 type Querying = Pick<PGlite, "query">;
 
@@ -41,7 +41,8 @@ class Running {
 
   /** @throws FailedError "failed/database" */
   static async start(folder: string): Promise<Running> {
-    const pglite = await withoutTierUp(() => PGlite.create(folder)).catch((error: unknown) => {
+    forbidTierUp();
+    const pglite = await PGlite.create(folder).catch((error: unknown) => {
       throw toDeath(error);
     });
     return new Running(pglite);
