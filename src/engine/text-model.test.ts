@@ -85,6 +85,23 @@ test("a model that is closed writes first what it was asked for, and nothing tha
   await Promise.all([closed, again]);
 });
 
+test("a signal ends a batch, and its texts are not told as whole", async () => {
+  const model = await openTextModel(modelPath, { threads: 1 });
+  const controller = new AbortController();
+  const requests = [1, 50, 50].map((maxNewTokens) => ({ promptIds: [97], maxNewTokens }));
+  const told: number[] = [];
+  const written = await model.writeAll(requests, controller.signal, (_, row) => {
+    told.push(row);
+    controller.abort();
+  });
+  assert.deepEqual(
+    written.map(({ finishReason }) => finishReason),
+    ["length", "aborted", "aborted"],
+  );
+  assert.deepEqual(told, [0]);
+  await model.close();
+});
+
 test("a stream that is read by half ends when its model is closed", async () => {
   const model = await openTextModel(modelPath, { threads: 1 });
   const stream = model.generator.generate({ promptIds: [97], maxNewTokens: 500 });

@@ -84,3 +84,11 @@ test("graft fisher refuses turns, and a model that is nobody's folder", async ()
   assert.equal(file.status, 2);
   assert.match(file.stderr, /it is no model folder of your own[\s\S]*--adapter/);
 });
+
+test("graft fisher refuses a place that cannot be written before it estimates", async () => {
+  const adapter = await written("ia3");
+  mkdirSync(join(adapter, "fisher.safetensors"));
+  const { status, stderr } = await run("--model", model, "--adapter", adapter);
+  assert.equal(status, 2);
+  assert.match(stderr, /Cannot write to output ".*fisher\.safetensors": it is a folder, expected a file/);
+});

@@ -1,11 +1,13 @@
 /** @file `graft fisher`: how much each trained number matters on some data, stored beside the adapter or model. */
+import { join } from "node:path";
 import { z } from "zod";
 
 import { readParts } from "../../engine/opening/model-parts.ts";
 import { UsageError } from "../../errors.ts";
-import { writeFisher } from "../../export/combined/fisher-file.ts";
+import { FISHER_FILE, writeFisher } from "../../export/combined/fisher-file.ts";
 import { isModelFolder } from "../../export/combined/combine-models.ts";
 import { openCheckpoint } from "../../format/by-path.ts";
+import { requireFilePlace } from "../../format/files/disk/file-place.ts";
 import { refuseFisherOf } from "../../peft/algebra/fisher.ts";
 import { algebraOf } from "../../peft/algebra/plan.ts";
 import { attach } from "../../peft/attach.ts";
@@ -61,6 +63,8 @@ export const command = defineCommand({
       const parts = await readParts(checkpoint, { name, adapterPath: flags.adapter });
       const adapter = parts.adapter ?? (await attach(parts.base, WHOLE, new Random(0)));
       refuseFisherOf(adapter.method.name, algebraOf(adapter.method));
+      const folder = flags.adapter ?? path;
+      await requireFilePlace(join(folder, FISHER_FILE), null);
       const units = (await readUnits(parts, flags, io, "trained")).slice(0, flags.maxExamples);
       const session = await openUnits(parts, flags, units, io);
       const bar = io.progress("estimating", units.length, "steps");
@@ -69,7 +73,7 @@ export const command = defineCommand({
           bar.update(numDone);
           io.signal.throwIfAborted();
         });
-        const output = await writeFisher(flags.adapter ?? path, found);
+        const output = await writeFisher(folder, found);
         io.stdout(
           `${formatCountOf(adapter.numTrained, "number")} on ${formatCountOf(units.length, "example")}: ${output}`,
         );

@@ -193,7 +193,7 @@ export class TaskSet {
           const completion = await completeText(
             engine.write({ ...request, adapter: held[row] ?? null, signal }),
           );
-          onDone(completion, row);
+          if (completion.finishReason !== "aborted") onDone(completion, row);
           return completion;
         }),
       );

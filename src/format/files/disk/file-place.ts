@@ -27,7 +27,7 @@ export async function requireFilePlace(path: string, input: string | null): Prom
       "usage/output",
       `Cannot write to output "${path}": it is ${found}, expected ${isInput ? "another" : "a"} file`,
       {
-        hint: "Choose another name; without an output texts go to standard output.",
+        hint: isInput ? "Choose another name." : "Choose another name, or move away what is there.",
       },
     );
   }
