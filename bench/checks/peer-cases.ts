@@ -17,6 +17,7 @@ export const PEER_MODELS = {
   bert: { modelType: "bert" },
   roberta: { modelType: "roberta" },
   "xlm-roberta": { modelType: "xlm-roberta" },
+  distilbert: { modelType: "distilbert" },
   mistral: { modelType: "mistral" },
   qwen2: { modelType: "qwen2" },
   qwen3: { modelType: "qwen3" },
@@ -25,6 +26,7 @@ export const PEER_MODELS = {
   gemma3_text: { modelType: "gemma3_text" },
   gpt2: { modelType: "gpt2" },
   gpt_neox: { modelType: "gpt_neox", config: { pad_token_id: 0 } },
+  opt: { modelType: "opt" },
   granite: { modelType: "granite", config: { pad_token_id: 0 } },
   // Without one of its own, transformers takes a token for padding that the tiny vocabulary lacks.
   phi3: { modelType: "phi3", config: { pad_token_id: 0 } },

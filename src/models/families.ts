@@ -6,6 +6,7 @@ import type { Family, RawConfig } from "./family.ts";
 import type { GgufRules } from "./config/gguf-rules.ts";
 import { Model } from "./model.ts";
 import { bert } from "./families/bert.ts";
+import { distilbert } from "./families/distilbert.ts";
 import { gemma } from "./families/gemma.ts";
 import { gemma2 } from "./families/gemma2.ts";
 import { gemma3 } from "./families/gemma3.ts";
@@ -17,6 +18,7 @@ import { llama } from "./families/llama.ts";
 import { mistral } from "./families/mistral.ts";
 import { olmo2 } from "./families/olmo2.ts";
 import { olmoe } from "./families/olmoe.ts";
+import { opt } from "./families/opt.ts";
 import { phi3 } from "./families/phi3.ts";
 import { qwen2 } from "./families/qwen2.ts";
 import { qwen3 } from "./families/qwen3.ts";
@@ -38,6 +40,7 @@ export const FAMILIES: readonly Family[] = [
   gemma3,
   gpt2,
   gptNeox,
+  opt,
   granite,
   phi3,
   smollm3,
@@ -48,6 +51,7 @@ export const FAMILIES: readonly Family[] = [
   bert,
   roberta,
   xlmRoberta,
+  distilbert,
   vit,
 ];
 

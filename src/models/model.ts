@@ -121,9 +121,15 @@ export class Model {
     return this.task === "causal-lm";
   }
 
-  /** The module of the head that files of adapters hold whole: the first name in the path of its matrix. */
+  /** The module of the head's matrix: the first name in its path. */
   get headModule(): string {
     return this.headTensor.name.split(".")[0]!;
+  }
+
+  /** The modules of the head that files of adapters hold whole: those whose names end as that of its matrix, as peft finds them. */
+  get headModules(): readonly string[] {
+    const modules = new Set(this.head.sites.map(({ name }) => name.split(".")[0]!));
+    return [...modules].filter((name) => name.endsWith(this.headModule));
   }
 
   get maxPositions(): number {

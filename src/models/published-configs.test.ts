@@ -87,6 +87,62 @@ test("Pythia and its kin name rotary settings in their own way, and some run bra
   );
 });
 
+test("DistilBERT has names of its own for sizes, and peft holds both layers of its head whole", () => {
+  const config = {
+    activation: "gelu",
+    architectures: ["DistilBertForSequenceClassification"],
+    attention_dropout: 0.1,
+    dim: 768,
+    dropout: 0.1,
+    finetuning_task: "sst-2",
+    hidden_dim: 3072,
+    id2label: { 0: "NEGATIVE", 1: "POSITIVE" },
+    initializer_range: 0.02,
+    label2id: { NEGATIVE: 0, POSITIVE: 1 },
+    max_position_embeddings: 512,
+    model_type: "distilbert",
+    n_heads: 12,
+    n_layers: 6,
+    output_past: true,
+    pad_token_id: 0,
+    qa_dropout: 0.1,
+    seq_classif_dropout: 0.2,
+    sinusoidal_pos_embds: false,
+    tie_weights_: true,
+    vocab_size: 30_522,
+  };
+  const { layers, width, numOutputs, headModules } = openModel(config);
+  assert.deepEqual([layers.length, width, numOutputs], [6, 768, 2]);
+  assert.deepEqual(headModules, ["pre_classifier", "classifier"]);
+});
+
+test("OPT of 125M, and Galactica, which names more", () => {
+  const config = {
+    _remove_final_layer_norm: false,
+    activation_dropout: 0,
+    activation_function: "relu",
+    architectures: ["OPTForCausalLM"],
+    do_layer_norm_before: true,
+    dropout: 0.1,
+    ffn_dim: 3072,
+    hidden_size: 768,
+    init_std: 0.02,
+    layerdrop: 0,
+    max_position_embeddings: 2048,
+    model_type: "opt",
+    num_attention_heads: 12,
+    num_hidden_layers: 12,
+    prefix: "</s>",
+    vocab_size: 50_272,
+    word_embed_proj_dim: 768,
+  };
+  const { ties, tensors } = openModel(config);
+  assert.equal(ties.size, 1);
+  assert.deepEqual(tensors.get("model.decoder.embed_positions.weight")?.shape, [2050, 768]);
+  const more = { activation_function: "gelu", learned_embeddings: true, scale_embeddings: false };
+  assert.ok(openModel({ ...config, ...more }).numLayers > 0);
+});
+
 test("Phi-4 mini names settings of its own code", () => {
   const factors = Array<number>(24).fill(1);
   const config = {

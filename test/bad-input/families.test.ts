@@ -54,6 +54,10 @@ const UNLIKE: Readonly<Record<string, readonly (readonly [config: RawConfig, say
     [{ hidden_act: "quick_gelu" }, 'hidden_act is "quick_gelu"'],
     [{ rotary_pct: 0.1 }, "partial_rotary_factor is 0.1 (expected a share of the heads' width 8"],
   ],
+  opt: [
+    [{ word_embed_proj_dim: 16 }, "word_embed_proj_dim is 16 (expected hidden_size, 32)"],
+    [{ do_layer_norm_before: false }, "do_layer_norm_before is false"],
+  ],
   granite: [[{ logits_scaling: 0 }, "logits_scaling is 0"]],
   phi3: [[{ attention_bias: true }, "attention_bias is true"]],
   smollm3: [[{ no_rope_layers: [1, 0, 1] }, "no_rope_layers has 3 entries (expected 2)"]],
@@ -79,6 +83,11 @@ const UNLIKE: Readonly<Record<string, readonly (readonly [config: RawConfig, say
   ],
   roberta: [[{ is_decoder: true }, "is_decoder is true"]],
   "xlm-roberta": [[{ is_decoder: true }, "is_decoder is true"]],
+  distilbert: [
+    [{ activation: "quick_gelu" }, 'activation is "quick_gelu"'],
+    [{ n_heads: 5 }, "n_heads is 5"],
+    [{ architectures: ["DistilBertForMaskedLM"] }, 'architectures is ["DistilBertForMaskedLM"]'],
+  ],
   vit: [
     [{ patch_size: 3 }, "patch_size is 3"],
     [{ hidden_act: "quick_gelu" }, 'hidden_act is "quick_gelu"'],

@@ -24,6 +24,7 @@ const HEADS = { num_attention_heads: 2, num_key_value_heads: 1, head_dim: 16 };
 const WIDE: Readonly<Record<string, (tiny: RawConfig) => Record<string, unknown>>> = {
   gpt2: () => ({ n_head: 2 }),
   gpt_neox: () => ({ num_attention_heads: 1 }),
+  opt: () => ({ num_attention_heads: 2 }),
   gemma3: ({ text_config }) => ({ text_config: { ...(text_config as RawConfig), ...HEADS } }),
   phi3: () => ({ num_attention_heads: 1, num_key_value_heads: 1 }),
 };

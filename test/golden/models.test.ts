@@ -16,7 +16,7 @@ import { type ClassBatch, type GoldenModel, openGoldenModel, readGoldenConfig } 
 import { sharePrograms } from "../passes/shared-programs.ts";
 
 /** Gradients that are zero but for rounding: the softmax takes out what a bias of the keys adds. */
-const VANISHING = /attention\.self\.key\.bias$/;
+const VANISHING = /(attention\.self\.key|attention\.k_lin|decoder\..*k_proj)\.bias$/;
 
 interface ModelGolden {
   readonly kind: "model";

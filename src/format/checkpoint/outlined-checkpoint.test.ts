@@ -83,12 +83,12 @@ describe("openOutlined()", () => {
     });
     await assert.rejects(openOutlined(folder), {
       code: "usage/model",
-      message: /hidden_act is "quick_gelu", expected gelu/,
+      message: /hidden_act is "quick_gelu", expected one of gelu/,
     });
-    const other = writeConfig("other", { architectures: ["MixtralForCausalLM"], model_type: "mixtral" });
+    const other = writeConfig("other", { architectures: ["DbrxForCausalLM"], model_type: "dbrx" });
     await assert.rejects(openOutlined(other), {
       code: "usage/model",
-      message: /"mixtral" \(MixtralForCausalLM\)/,
+      message: /"dbrx" \(DbrxForCausalLM\)/,
     });
   });
 

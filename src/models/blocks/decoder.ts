@@ -9,6 +9,7 @@ import { silu } from "../../graph/ops/pointwise/silu.ts";
 import { type MlpOptions, gatedMlp } from "../../nn/gated-mlp.ts";
 import { type Norm, rmsNorm } from "../../nn/norms.ts";
 import { POSITIONS } from "../../nn/pass.ts";
+import { positionsFrom } from "../../nn/positions.ts";
 import { plainMlp } from "../../nn/plain-mlp.ts";
 import { type SelfAttentionOptions, fusedAttention, selfAttention } from "../../nn/self-attention.ts";
 import type { Builder } from "../../nn/builder.ts";
@@ -69,11 +70,11 @@ const PROJECTIONS = {
   output: "o_proj",
 };
 
-/** The attention of a block whose projections are those of Llama. */
+/** The attention of a block whose projections are those of Llama, or have other names. */
 export const attentionPart =
-  (options: SelfAttentionOptions): Transform =>
+  (options: SelfAttentionOptions, names: Partial<typeof PROJECTIONS> = {}): Transform =>
   (b, x) =>
-    selfAttention(b, x, PROJECTIONS, options);
+    selfAttention(b, x, { ...PROJECTIONS, ...names }, options);
 
 /** The feed-forward part of a block whose projections are those of Llama. */
 export const mlpPart =
@@ -214,7 +215,10 @@ export function decoder(
     stem: (b, ids) => {
       const x = scaleEmbedding(b.lookUp(names.embedding, ids, vocabSize, width));
       if (names.positions === undefined) return x;
-      return add(x, b.lookUp(names.positions, b.input(POSITIONS), c.max_position_embeddings, width));
+      const { positions, firstPosition = 0 } = names;
+      const numRows = c.max_position_embeddings + firstPosition;
+      if (firstPosition > 0) return add(x, positionsFrom(b, positions, firstPosition, [numRows, width]));
+      return add(x, b.lookUp(positions, b.input(POSITIONS), numRows, width));
     },
     head: (b, x) => {
       const normed = finalNorm(b, names.finalNorm, x);

@@ -41,19 +41,37 @@ export const ENCODER_FIELDS = {
 };
 const FIELDS = z.object(ENCODER_FIELDS);
 
-const ENCODER_PROJECTIONS = {
-  prefix: "attention.",
-  query: "self.query",
-  key: "self.key",
-  value: "self.value",
-  output: "output.dense",
+/** Modules of an encoder's blocks, and what precedes the number of a block behind the prefix. */
+interface EncoderNames {
+  readonly blocks: string;
+  readonly attention: Parameters<typeof selfAttention>[2];
+  readonly attentionNorm: string;
+  readonly mlp: Parameters<typeof plainMlp>[2];
+  readonly mlpNorm: string;
+}
+
+/** What BERT calls them. */
+export const BERT_NAMES: EncoderNames = {
+  blocks: "encoder.layer.",
+  attention: {
+    prefix: "attention.",
+    query: "self.query",
+    key: "self.key",
+    value: "self.value",
+    output: "output.dense",
+  },
+  attentionNorm: "attention.output.LayerNorm",
+  mlp: { up: "intermediate.dense", down: "output.dense" },
+  mlpNorm: "output.LayerNorm",
 };
-export const ENCODER_MLP = { up: "intermediate.dense", down: "output.dense" };
 
 /** What one encoder differs in from another. */
 interface EncoderParts {
   /** Prefix of the names of tensors before the head: "bert". */
   readonly prefix: string;
+  readonly names: EncoderNames;
+  /** Whether the two texts of a pair are told apart by a table of token types. */
+  readonly hasTypes: boolean;
   readonly maxPositions: number;
   /** Tensors in files that belong to heads for other tasks. */
   readonly ignored: RegExp;
@@ -66,7 +84,7 @@ interface EncoderParts {
 /** Puts an encoder together. @throws UsageError "usage/model" for one that does not tell classes */
 export function encoder(raw: RawConfig, c: z.output<typeof FIELDS>, parts: EncoderParts): ModelDefinition {
   const { hidden_size: width, num_attention_heads: numHeads, vocab_size: vocabSize } = c;
-  const { prefix } = parts;
+  const { prefix, names } = parts;
   if (!isClassifier(raw)) {
     throw unusable(
       raw,
@@ -79,10 +97,10 @@ export function encoder(raw: RawConfig, c: z.output<typeof FIELDS>, parts: Encod
   const norm = layerNorm(c.layer_norm_eps);
   const layer: Layer = {
     build: (b, x) => {
-      const attended = b.branch("attention", x, (x) => selfAttention(b, x, ENCODER_PROJECTIONS, attention));
-      const middle = norm(b, "attention.output.LayerNorm", attended);
-      const sum = b.branch("mlp", middle, (x) => plainMlp(b, x, ENCODER_MLP, mlp));
-      return norm(b, "output.LayerNorm", sum);
+      const attended = b.branch("attention", x, (x) => selfAttention(b, x, names.attention, attention));
+      const middle = norm(b, names.attentionNorm, attended);
+      const sum = b.branch("mlp", middle, (x) => plainMlp(b, x, names.mlp, mlp));
+      return norm(b, names.mlpNorm, sum);
     },
   };
   const table = (name: string): string => `${prefix}.embeddings.${name}`;
@@ -96,16 +114,18 @@ export function encoder(raw: RawConfig, c: z.output<typeof FIELDS>, parts: Encod
     image: null,
     maxPositions: parts.maxPositions,
     layers: Array.from({ length: c.num_hidden_layers }, () => layer),
-    blockPrefix: (layer) => `${prefix}.encoder.layer.${layer}.`,
+    blockPrefix: (layer) => `${prefix}.${names.blocks}${layer}.`,
     stem: (b, ids) => {
       const words = b.lookUp(table("word_embeddings"), ids, vocabSize, width);
-      const types = b.lookUp(table("token_type_embeddings"), b.input(TOKEN_TYPES), c.type_vocab_size, width);
-      return norm(b, table("LayerNorm"), add(add(words, types), parts.positions(b)));
+      const types = (): Value =>
+        b.lookUp(table("token_type_embeddings"), b.input(TOKEN_TYPES), c.type_vocab_size, width);
+      const tokens = parts.hasTypes ? add(words, types()) : words;
+      return norm(b, table("LayerNorm"), add(tokens, parts.positions(b)));
     },
     head: (b, x) => parts.head(b, x, numOutputs),
     classPosition: "first",
     checkpoint: withNamesOfNorms(
-      prefixedCheckpoint(`${prefix}.`, /^(embeddings|encoder|pooler)\./, parts.ignored),
+      prefixedCheckpoint(`${prefix}.`, /^(embeddings|encoder|transformer|pooler)\./, parts.ignored),
     ),
   };
 }

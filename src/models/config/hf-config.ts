@@ -30,7 +30,8 @@ const NEUTRAL = new Set(
   _sliding_window_pattern sliding_window_size max_sequence_length pretraining_tp _num_labels n_special output_past
   predict_special_tokens directionality pooler_fc_size pooler_num_attention_heads pooler_num_fc_layers
   pooler_size_per_head pooler_type sentence_transformers sbert_ce_default_activation_function seq_length
-  rotary_emb_base custom_pipelines`.split(/\s+/),
+  rotary_emb_base custom_pipelines
+  activation_dropout layerdrop qa_dropout seq_classif_dropout sinusoidal_pos_embds tie_weights_`.split(/\s+/),
 );
 
 /**
@@ -94,6 +95,8 @@ export interface DecoderNames {
   readonly embedding: string;
   /** A table of learned positions, which is added to the embedding. */
   readonly positions?: string;
+  /** Row of that table for position 0; absent: the first. */
+  readonly firstPosition?: number;
   readonly finalNorm: string;
   readonly blocks: string;
   /** The matrix of logits; absent: `lm_head`. */

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { tanh } from "../../graph/ops/pointwise/elementwise.ts";
 import { POSITIONS } from "../../nn/pass.ts";
-import { ENCODER_FIELDS, encoder } from "../blocks/encoder.ts";
+import { BERT_NAMES, ENCODER_FIELDS, encoder } from "../blocks/encoder.ts";
 import type { Family } from "../family.ts";
 import { HEADS_DIVIDE_WIDTH, parseConfig } from "../config/hf-config.ts";
 
@@ -19,6 +19,8 @@ export const bert: Family = {
     const { hidden_size: width, max_position_embeddings: maxPositions } = c;
     return encoder(raw, c, {
       prefix: "bert",
+      names: BERT_NAMES,
+      hasTypes: true,
       maxPositions,
       // Heads for masked words and for next sentences.
       ignored: /^cls\./,

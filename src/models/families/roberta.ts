@@ -5,10 +5,8 @@
  */
 import { z } from "zod";
 import { tanh } from "../../graph/ops/pointwise/elementwise.ts";
-import { gatherRows } from "../../graph/ops/rows/gather-scatter.ts";
-import { slice } from "../../graph/ops/shapes/slice-pad.ts";
-import { POSITIONS } from "../../nn/pass.ts";
-import { ENCODER_FIELDS, encoder } from "../blocks/encoder.ts";
+import { positionsFrom } from "../../nn/positions.ts";
+import { BERT_NAMES, ENCODER_FIELDS, encoder } from "../blocks/encoder.ts";
 import type { Family } from "../family.ts";
 import { HEADS_DIVIDE_WIDTH, parseConfig } from "../config/hf-config.ts";
 
@@ -31,17 +29,12 @@ export const roberta: Family = {
     const first = (c.pad_token_id ?? 0) + 1;
     return encoder(raw, c, {
       prefix: "roberta",
+      names: BERT_NAMES,
+      hasTypes: true,
       maxPositions: numRows - first,
       // Heads for masked words, and BERT's pooler, which the first files still have.
       ignored: /^(lm_head|(roberta\.)?pooler)\./,
-      positions: (b) => {
-        const table = b.tensor(
-          "roberta.embeddings.position_embeddings.weight",
-          [numRows, width],
-          "embedding",
-        );
-        return gatherRows(slice(table, 0, first, null), b.input(POSITIONS));
-      },
+      positions: (b) => positionsFrom(b, "roberta.embeddings.position_embeddings", first, [numRows, width]),
       head: (b, x, numClasses) => {
         const inner = tanh(b.linear("classifier.dense", x, width, { role: "other", bias: true }));
         return b.linear("classifier.out_proj", inner, numClasses, { role: "head", bias: true });

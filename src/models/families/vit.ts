@@ -21,7 +21,7 @@ import { layerNorm } from "../../nn/norms.ts";
 import { plainMlp } from "../../nn/plain-mlp.ts";
 import { selfAttention, unrotatedAttention } from "../../nn/self-attention.ts";
 import { preNormBlock, repeat } from "../blocks/decoder.ts";
-import { ENCODER_MLP } from "../blocks/encoder.ts";
+import { BERT_NAMES } from "../blocks/encoder.ts";
 import { type CheckpointRules, type Family, type ImageConfig, PLAIN_CHECKPOINT } from "../family.ts";
 import { HEADS_DIVIDE_WIDTH, parseConfig } from "../config/hf-config.ts";
 import { numClasses } from "../config/classifier-config.ts";
@@ -67,8 +67,8 @@ const CLASS_NAMES: readonly (readonly [string, string])[] = [
   [PROJECTIONS.value, "v_proj"],
   // Contains the last one.
   [`attention.${PROJECTIONS.output}`, "attention.o_proj"],
-  [ENCODER_MLP.up, "mlp.fc1"],
-  [ENCODER_MLP.down, "mlp.fc2"],
+  [BERT_NAMES.mlp.up, "mlp.fc1"],
+  [BERT_NAMES.mlp.down, "mlp.fc2"],
 ];
 
 const CHECKPOINT: CheckpointRules = {
@@ -128,7 +128,7 @@ export const vit: Family = {
     const layer = preNormBlock(
       norm,
       (b, x) => selfAttention(b, x, PROJECTIONS, attention),
-      (b, x) => plainMlp(b, x, ENCODER_MLP, mlp),
+      (b, x) => plainMlp(b, x, BERT_NAMES.mlp, mlp),
       { attention: "layernorm_before", mlp: "layernorm_after" },
     );
     return {

@@ -47,9 +47,11 @@ export function savedModules(
 ): readonly string[] {
   const named = modulesToSave(method, options);
   if (named !== null || model.task !== "sequence-classification") return named ?? [];
-  const head = model.headModule;
-  const hasAdapter = model.head.sites.some(({ name }) => isWithin(head, name) && sites.has(name));
-  return hasAdapter ? [] : [head];
+  const head = model.headModules;
+  const hasAdapter = model.head.sites.some(
+    ({ name }) => sites.has(name) && head.some((module) => isWithin(module, name)),
+  );
+  return hasAdapter ? [] : head;
 }
 
 function noModule(module: string, paths: readonly string[]): UsageError {

@@ -23,6 +23,11 @@ MODELS = {
         | {"max_position_embeddings": 512, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
         | {"rope_parameters": {"rope_type": "default", "rope_theta": 5000.0, "partial_rotary_factor": 0.4}},
     ),
+    "opt": (
+        transformers.OPTForCausalLM,
+        {"vocab_size": 112, "hidden_size": 40, "ffn_dim": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
+        | {"max_position_embeddings": 512, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0, "dropout": 0.0},
+    ),
     "granite": (
         transformers.GraniteForCausalLM,
         DECODER
@@ -30,6 +35,11 @@ MODELS = {
         | {"head_dim": 10, "embedding_multiplier": 5.0, "attention_multiplier": 0.25, "residual_multiplier": 0.4, "logits_scaling": 3.0},
     ),
     "starcoder2": (transformers.Starcoder2ForCausalLM, DECODER | ROTATED | {"sliding_window": 4}),
+    "distilbert-cls": (
+        transformers.DistilBertForSequenceClassification,
+        {"vocab_size": 96, "dim": 40, "hidden_dim": 64, "n_layers": 2, "n_heads": 4, "num_labels": 4}
+        | {"max_position_embeddings": 64, "dropout": 0.0, "attention_dropout": 0.0, "pad_token_id": 1},
+    ),
     "xlm-roberta-cls": (
         transformers.XLMRobertaForSequenceClassification,
         ENCODER | {"max_position_embeddings": 66, "type_vocab_size": 1, "bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2},
@@ -54,8 +64,9 @@ def make_random(model):
 
 
 def config_of_v4(config, name):
-    rope = config.pop("rope_parameters")
-    changes = {"rope_theta": rope["rope_theta"], "rope_scaling": None, "torch_dtype": config.pop("dtype")}
+    changes = {"torch_dtype": config.pop("dtype")}
+    if rope := config.pop("rope_parameters", None):
+        changes |= {"rope_theta": rope["rope_theta"], "rope_scaling": None}
     return config | changes | {"transformers_version": "4.51.0"} | AS_OF_V4.get(name, {})
 
 

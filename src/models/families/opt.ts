@@ -1,0 +1,67 @@
+/**
+ * @file The OPT family: learned positions, layer norms, biases, a feed-forward part without a gate.
+ *
+ *   x = E[ids] + P[positions + 2]      x ← x + Wo attention(norm(x))      x ← x + W₂ relu(W₁ norm(x))
+ *
+ * Paper: "OPT: Open Pre-trained Transformer Language Models", arXiv:2205.01068, section 2.1.
+ */
+import { z } from "zod";
+import { layerNorm } from "../../nn/norms.ts";
+import { unrotatedAttention } from "../../nn/self-attention.ts";
+import { attentionPart, decoder, plainEnds, plainMlpPart, preNormBlock, repeat } from "../blocks/decoder.ts";
+import type { Family } from "../family.ts";
+import { ACTIVATION, activationOf } from "../config/activation-config.ts";
+import { HEADS_DIVIDE_WIDTH, SIZE_FIELDS, parseConfig, unusable } from "../config/hf-config.ts";
+
+const SCHEMA = z
+  .object({
+    ...SIZE_FIELDS,
+    intermediate_size: z.int().positive(),
+    max_position_embeddings: z.int().positive().default(2048),
+    hidden_act: ACTIVATION.default("relu"),
+    tie_word_embeddings: z.boolean().default(true),
+    enable_bias: z.boolean().default(true),
+    // OPT-350M alone has its norms behind the branches, and an embedding of another width.
+    do_layer_norm_before: z.literal(true).default(true),
+    word_embed_proj_dim: z.int().positive().nullish(),
+    // Of files before transformers 4.20.
+    _remove_final_layer_norm: z.literal(false).default(false),
+    layer_norm_elementwise_affine: z.literal(true).default(true),
+    // Of Galactica.
+    learned_embeddings: z.literal(true).nullish(),
+    scale_embeddings: z.literal(false).nullish(),
+  })
+  .refine(...HEADS_DIVIDE_WIDTH);
+
+/** What its files call these settings. */
+const KEYS = { intermediate_size: "ffn_dim", hidden_act: "activation_function" };
+const NAMES = {
+  embedding: "model.decoder.embed_tokens",
+  positions: "model.decoder.embed_positions",
+  firstPosition: 2,
+  finalNorm: "model.decoder.final_layer_norm",
+  blocks: "model.decoder.layers.",
+};
+const NORMS = { attention: "self_attn_layer_norm", mlp: "final_layer_norm" };
+
+export const opt: Family = {
+  modelType: "opt",
+  summary: "OPT, from 125M to 66B, but for 350M; Galactica",
+  traits:
+    "Learned positions, layer norms, biases where the configuration has them, a feed-forward part without a gate.",
+  gguf: "not-in-gguf",
+  open: (raw) => {
+    const c = parseConfig(SCHEMA, raw, KEYS);
+    const { hidden_size: width, intermediate_size: intermediateSize, enable_bias: bias } = c;
+    if ((c.word_embed_proj_dim ?? width) !== width) {
+      throw unusable(raw, `word_embed_proj_dim is ${c.word_embed_proj_dim} (expected hidden_size, ${width})`);
+    }
+    const plain = unrotatedAttention(width, c.num_attention_heads);
+    const attention = { ...plain, causal: true, bias: { qkv: bias, output: bias } };
+    const mlp = { intermediateSize, activation: activationOf(c.hidden_act), bias };
+    const norm = layerNorm(1e-5);
+    const attend = attentionPart(attention, { output: "out_proj" });
+    const layer = preNormBlock(norm, attend, plainMlpPart({ up: "fc1", down: "fc2" }, mlp), NORMS);
+    return decoder(raw, c, repeat(layer, c), plainEnds(norm, NAMES));
+  },
+};
