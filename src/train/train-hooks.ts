@@ -16,7 +16,6 @@ import type { Method } from "../peft/method.ts";
 import type { BetweenBlocks } from "../run/blocks/forward-blocks.ts";
 import type { Session } from "../run/session.ts";
 import type { TrainEvent } from "./events.ts";
-import type { GoOnFrom } from "./files/folder/folder-store.ts";
 import type { MakeSampleWriter } from "./samples.ts";
 
 /** How a caller follows and stops a run. */
@@ -39,7 +38,7 @@ export interface TrainHooks {
   /** Is told of each checkpoint that is written; older ones may be gone. */
   readonly onCheckpoint?: () => void;
   /** The adapter that takes the place of the run's own when it begins, or goes on, at this step. */
-  readonly goOnFrom?: GoOnFrom;
+  readonly goOnFrom?: { readonly step: number; /** Its folder. */ readonly adapter: string };
   /** Makes what writes samples, where the settings name prompts. */
   readonly makeSampleWriter?: MakeSampleWriter;
 }

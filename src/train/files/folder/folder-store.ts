@@ -1,87 +1,71 @@
 /** @file A run that is kept in a folder, with the settings and the loss curve beside the result. */
-import type { AdapterOrigin } from "../../../format/adapters/adapter.ts";
 import { restoreAdapter } from "../../../format/by-path.ts";
-import type { Adapter } from "../../../peft/attach.ts";
+import type { Session } from "../../../run/session.ts";
+import type { TrainEvent } from "../../events.ts";
 import type { RunState } from "../../loop/run-state.ts";
 import type { RunStore } from "../../loop/run-store.ts";
-import { type Inputs, describeRun } from "../provenance.ts";
+import { configText } from "../config-text.ts";
+import { describeRun } from "../provenance.ts";
+import type { TrainHooks } from "../../train-hooks.ts";
+import type { TrainingSetup } from "../setup/setup.ts";
+import { tellResume } from "../tell-run.ts";
 import { RUN_FILES } from "./run-files.ts";
 import type { Trained } from "./checkpoints.ts";
 import type { RunFolder } from "./run-folder.ts";
-import type { RunReporter } from "./run-reporter.ts";
+import { RunReporter } from "./run-reporter.ts";
+import type { ShardFolder } from "./shard-folder.ts";
 import { loadReports } from "./report-modules.ts";
 
-/** An adapter in a folder, for a run that stands at some step. */
-export interface GoOnFrom {
-  readonly step: number;
-  readonly adapter: string;
-}
-
-/** What a folder is to hold. */
-interface FolderStoreParts {
+/** Where a run takes place, and who is told of it. */
+export interface RunPlace {
   readonly folder: RunFolder;
-  readonly adapter: Adapter;
-  readonly origin: Omit<AdapterOrigin, "provenance">;
-  /** What the run reads. */
-  readonly inputs: Inputs;
-  /** Whether to go on from the newest checkpoint. */
-  readonly resumes: boolean;
-  readonly settings: Readonly<Record<string, unknown>>;
-  /** Hears what the user should see. */
-  readonly tell: (note: string) => void;
-  /** Steps that the run is to have. */
-  readonly totalSteps: number;
-  /** Hears where the run goes on from, and how it stood there. */
-  readonly onResume: (state: RunState, checkpoint: string) => void;
-  /** Hears that a checkpoint is written, and maybe older ones are gone. */
-  readonly onSave: () => void;
-  /** Hears that nothing is computed any more, before what draws charts takes memory. */
-  readonly onFinish: () => Promise<void> | void;
-  /** The adapter that the run goes on from, if it is there at this step; its own unless given. */
-  readonly goOnFrom: GoOnFrom | undefined;
-  /** Checkpoints that are kept, beside the best. */
-  readonly keepLast: number;
-  /** The settings as they took effect. */
-  readonly configText: string;
-  /** Title of the loss curve. */
-  readonly title: string;
-  readonly reporter: RunReporter;
-  /** Aborted: the run is about to end, and to be looked at. */
-  readonly signal: AbortSignal | undefined;
+  readonly session: Session;
+  /** Files of activations, for the forms that use some. */
+  readonly activations: ShardFolder;
+  readonly hooks: TrainHooks;
+  readonly emit: (event: TrainEvent) => void;
+  readonly tell: (message: string) => void;
 }
 
 /** Makes the store of a run in a folder. */
-export function folderStore(parts: FolderStoreParts): RunStore {
-  const { folder, adapter, inputs, settings, totalSteps, keepLast, configText, title, reporter } = parts;
+export function folderStore(
+  setup: TrainingSetup,
+  { folder, session, hooks, emit, tell }: RunPlace,
+  settings: RunState["settings"],
+): RunStore {
+  const { signal, shared, onCheckpoint = () => {}, goOnFrom } = hooks;
+  const { options, adapter, base, inputs, totalSteps } = setup;
+  const title = `${options.method} on ${base.name}`;
+  const reporter = new RunReporter(setup, title, Date.now);
   const trainedAt = (state: RunState): Trained => {
-    const origin = { ...parts.origin, provenance: describeRun(adapter, inputs, state) };
+    const origin = { ...setup.origin, provenance: describeRun(adapter, inputs, state) };
     return { adapter, origin, state };
   };
   return {
     async resume(optimizer) {
-      const state = parts.resumes
-        ? await folder.resume({ adapter, optimizer, settings, totalSteps }, parts.tell)
+      const state = options.resume
+        ? await folder.resume({ adapter, optimizer, settings, totalSteps }, tell)
         : null;
-      const { goOnFrom } = parts;
       if (goOnFrom && goOnFrom.step === (state?.global_step ?? 0))
         await restoreAdapter(goOnFrom.adapter, adapter);
       if (state === null) return null;
-      parts.onResume(state, folder.checkpoints.at(state.global_step));
+      emit(tellResume(setup, folder.checkpoints.at(state.global_step), state));
       return state;
     },
     log: (event) => folder.log({ ...event }),
     async save(state, optimizer) {
-      await folder.checkpoints.save(trainedAt(state), optimizer, keepLast);
-      parts.onSave();
-      if (reporter.isDueAt(state) || parts.signal?.aborted === true)
+      await folder.checkpoints.save(trainedAt(state), optimizer, options.keepLast);
+      onCheckpoint();
+      if (reporter.isDueAt(state) || signal?.aborted === true)
         await folder.write(RUN_FILES.report, await reporter.write(state, { isDone: false }));
     },
     restore: (step) => restoreAdapter(folder.checkpoints.at(step), adapter),
     async finish(state) {
-      await parts.onFinish();
+      // Nothing is computed any more, and what draws charts takes memory.
+      await (shared ? session.pool.clear() : session.release());
       const { dropBpChart, lossChart } = await loadReports();
       await folder.finish(trainedAt(state), {
-        [RUN_FILES.config]: configText,
+        [RUN_FILES.config]: configText(options),
         [RUN_FILES.chart]: lossChart(title, state.log_history),
         [RUN_FILES.report]: await reporter.write(state, { isDone: true }),
         ...(state.dropbp === null ? {} : { [RUN_FILES.branches]: dropBpChart(title, state.dropbp) }),

@@ -7,68 +7,65 @@ import { mergeCommand, nextCommand, resumeCommand } from "../../report/next-comm
 import type { RunState } from "../../loop/run-state.ts";
 import { describeEnvironment } from "./environment.ts";
 import { RUN_FILES } from "./run-files.ts";
-import type { SettledOptions } from "../setup/prepare.ts";
+import { withoutRows } from "../config-text.ts";
+import type { TrainingSetup } from "../setup/setup.ts";
+import { resultOf, tellStart } from "../tell-run.ts";
 import { loadReports } from "./report-modules.ts";
 
 /** Least time between two reports while a run goes on: charts take a tenth of a second. */
 const EVERY_MS = 30_000;
 
-/** What is told of a run. */
-export interface ReporterParts {
-  readonly title: string;
-  readonly start: StartEvent;
-  readonly result: "adapter" | "model";
-  /** The options that took effect. Rows in memory are described instead of listed. */
-  readonly options: SettledOptions;
-  /** What method, optimizer and objective have of their own, where it was not given too. */
-  readonly ownOptions: Readonly<Record<string, unknown>>;
-  readonly inputs: readonly Fact[];
-  readonly nowMs: () => number;
-}
-
 /** Writes the reports of a run. */
 export class RunReporter {
-  readonly #parts: ReporterParts;
+  readonly #setup: TrainingSetup;
+  readonly #title: string;
+  readonly #nowMs: () => number;
   readonly #environment: readonly Fact[];
   #writtenMs: number;
 
-  constructor(parts: ReporterParts) {
-    this.#parts = parts;
-    this.#environment = describeEnvironment(parts.options.threads);
-    this.#writtenMs = parts.nowMs();
+  constructor(setup: TrainingSetup, title: string, nowMs: () => number) {
+    this.#setup = setup;
+    this.#title = title;
+    this.#nowMs = nowMs;
+    this.#environment = describeEnvironment(setup.options.threads);
+    this.#writtenMs = nowMs();
   }
 
   /** Whether a checkpoint is to have a report: that of the last step has it when the memory of steps is free for charts. */
   isDueAt({ global_step: step, max_steps: last }: Pick<RunState, "global_step" | "max_steps">): boolean {
-    return step < last && this.#parts.nowMs() - this.#writtenMs >= EVERY_MS;
+    return step < last && this.#nowMs() - this.#writtenMs >= EVERY_MS;
   }
 
   /** Writes the page. */
   async write(state: RunState, { isDone }: { readonly isDone: boolean }): Promise<string> {
-    const { title, start, options, ownOptions, inputs, nowMs } = this.#parts;
-    this.#writtenMs = nowMs();
-    const { resume: _resume, overwrite: _overwrite, ...settings } = options;
+    const { options, adapter, objective, optimizerOptions, inputs } = this.#setup;
+    this.#writtenMs = this.#nowMs();
+    const { resume: _resume, overwrite: _overwrite, ...settings } = withoutRows(options);
+    const ofParts = [adapter.options, optimizerOptions, objective.options] as readonly object[];
+    const own = Object.assign({ objective: objective.objective.name }, ...ofParts) as object;
+    const start = tellStart(this.#setup);
     const { writeReport } = await loadReports();
     return writeReport({
-      title,
+      title: this.#title,
       start,
       state,
       isDone,
       settings: Object.fromEntries(
-        Object.entries({ ...settings, ...ownOptions }).filter(([, value]) => (value ?? null) !== null),
+        Object.entries({ ...settings, ...own }).filter(([, value]) => (value ?? null) !== null),
       ),
-      inputs,
+      inputs: inputs.facts,
       environment: this.#environment,
-      next: this.#next(isDone),
+      next: this.#next(start, isDone),
     });
   }
 
-  #next(isDone: boolean): Fact[] {
-    const { start, result, options } = this.#parts;
+  #next(start: StartEvent, isDone: boolean): Fact[] {
+    const { options, adapter } = this.#setup;
     const { output } = options;
+    const result = resultOf(adapter);
     if (!isDone) return [["Go on from the newest checkpoint", resumeCommand(join(output, RUN_FILES.config))]];
     return [
-      ["Try it", nextCommand(start, { output, result }, options, existsSync)],
+      ["Try it", nextCommand(start, { output, result }, withoutRows(options), existsSync)],
       ...(result === "model"
         ? []
         : [["Make a model of its own", mergeCommand(start, { output, result })] as const]),
