@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { readAdapter, readAdapterFolder, loadModel } from "../../src/format/by-path.ts";
-import { takeFrom } from "../../src/format/adapters/raw-config.ts";
+import { takeFrom } from "../../src/format/adapters/adapter-settings.ts";
 import { combineAdapters } from "../../src/export/combined/combine.ts";
 import { ia3 } from "../../src/peft/methods/ia3.ts";
 import { attachTo, perturb } from "../passes/model-passes.ts";

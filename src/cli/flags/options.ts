@@ -10,7 +10,6 @@ import type { Command } from "../command.ts";
 import { readConfigFile, type SettingsFile } from "./config-file.ts";
 import { readFlag } from "./flag-value.ts";
 import type { Flag } from "./flags.ts";
-import { expandPaths } from "./home-paths.ts";
 
 const EMPTY_FILE: SettingsFile = { values: new Map(), names: new Map(), problems: [], hints: [] };
 
@@ -133,4 +132,12 @@ function findWrong(
     return `--${[kebabCase(key), ...inside].join(".")} ${text}`;
   });
   return { found, keys: new Set(typed.map(({ path: [key = ""] }) => key)) };
+}
+
+/** Replaces "~" in what was given for a flag that takes paths: one, `NAME=PATH`, or a list of them. */
+function expandPaths(value: unknown, env: Environment): unknown {
+  if (Array.isArray(value)) return value.map((each) => expandPaths(each, env));
+  if (typeof value !== "string") return value;
+  const [, name = "", path = ""] = /^([^=~/]*=)?(.*)$/s.exec(value) ?? [];
+  return name + expandHome(path, env);
 }

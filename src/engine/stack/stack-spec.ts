@@ -2,7 +2,7 @@
  * @file The program of several blocks on a cache: their graphs one behind the other, with operations put together where one
  * node of ONNX computes several. At one token a node takes some five microseconds, whatever it computes.
  */
-import { Graph, type Value, applyAgain, notePlaces } from "../../graph/graph.ts";
+import { Graph, type Value, applyAgain, notePlaces, type AnyNode, isNodeOf } from "../../graph/graph.ts";
 import { gatherPages } from "../../graph/ops/rows/gather-pages.ts";
 import { type ProgramSpec, neededInputs, nodesOf } from "../../graph/program.ts";
 import { type Dim, knownShape } from "../../graph/shape.ts";
@@ -12,10 +12,10 @@ import { PAST_KEY, PAST_VALUE } from "../../models/graphs/part-attention.ts";
 import { operandNames } from "../../models/graphs/part-tensors.ts";
 import { boundOf } from "../../run/arithmetic.ts";
 import { foldFactors, fuseNorm } from "./fuse-norm.ts";
-import { joinHeads } from "./join-heads.ts";
 import { applyJoined, findJoined } from "./join-products.ts";
 import { PAGE_TOKENS } from "../cache/page-pool.ts";
 import type { CacheLayout } from "../cache/paged-pass.ts";
+import { attendJoined, cachedAttentionOp } from "../../graph/ops/attention/cached-attention.ts";
 
 /** Name of a block's input or output in the program of its group. */
 export function inBlock(index: number, name: string): string {
@@ -140,4 +140,14 @@ function copyNodes(
     }
     applyAgain(node, graph, node.inputs.map(placeOf), places);
   }
+}
+
+/** Applies attention that way, if it can be; `places`: which value of the new graph each has become. */
+function joinHeads(node: AnyNode, places: Map<Value, Value>): boolean {
+  if (!isNodeOf(node, cachedAttentionOp)) return false;
+  const inputs = node.inputs.map((value) => places.get(value));
+  if (!inputs.every((value) => value !== undefined)) return false;
+  const made = attendJoined(inputs, node.attributes);
+  if (made) notePlaces(places, node.outputs, made);
+  return made !== null;
 }

@@ -6,7 +6,6 @@ import type { AttachRequest } from "../../peft/layout.ts";
 import { type Method, configFileOf } from "../../peft/method.ts";
 import { METHODS, findMethodOfConfig } from "../../peft/methods.ts";
 import type { AskedTargets } from "../../peft/sites/targets.ts";
-import { takeFrom } from "./raw-config.ts";
 
 /** Keys of adapter_config.json that say nothing about the numbers. */
 const NEUTRAL_KEYS = [
@@ -83,4 +82,13 @@ function refuseUnknown(path: string, raw: Readonly<Record<string, unknown>>): vo
       hint: "Make the adapter without these settings, or merge it with the program that made it.",
     },
   );
+}
+
+/** Takes keys out of a configuration: gives their value, undefined for null, and removes them. */
+export function takeFrom(raw: Record<string, unknown>): (key: string) => unknown {
+  return (key) => {
+    const value = raw[key];
+    delete raw[key];
+    return value ?? undefined;
+  };
 }

@@ -16,7 +16,7 @@ import { type RunState, firstState, withFound, withLength } from "./run-state.ts
 import { SoundCheckpoints } from "./sound-checkpoints.ts";
 import { powerNumbers } from "../power/paced-events.ts";
 import { Stepper } from "./stepper.ts";
-import { trafficNumbers } from "./traffic-numbers.ts";
+import type { MemoryTraffic } from "../../runtime/memory/vector-memory.ts";
 
 /** What a run ended with. */
 export interface FineTuneResult {
@@ -221,4 +221,16 @@ class Run {
   async release(): Promise<void> {
     await this.#stepper.release();
   }
+}
+
+/** Returns the traffic in megabytes, or nothing where all was in memory. */
+function trafficNumbers(traffic: MemoryTraffic | null): Partial<StepEvent> {
+  if (traffic === null) return {};
+  const megabytes = (sizeBytes: number): number => Math.round(sizeBytes / 1e3) / 1e3;
+  return {
+    resident_mb: megabytes(traffic.peakBytes),
+    shards_read_mb: megabytes(traffic.readBytes),
+    shards_written_mb: megabytes(traffic.writtenBytes),
+    evicted_mb: megabytes(traffic.evictedBytes),
+  };
 }

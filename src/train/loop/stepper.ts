@@ -6,13 +6,14 @@ import { clipFactor } from "../../optim/clip-factor.ts";
 import type { Updater } from "../../optim/updater.ts";
 import { trainedRowsIn } from "../../peft/trained-base/token-rows.ts";
 import { BranchDropper } from "../dropbp/branch-dropper.ts";
-import { pacedBlocks } from "../power/paced-blocks.ts";
 import { type Lanes, type MicroBatchRunner, type OpenLanes, openLanes } from "../step/lanes.ts";
 import { type MicroBatch, type StepOutcome, runStep } from "../step/objective-step.ts";
 import type { MicroBatchKey } from "../step/step-runner.ts";
 import { divergence, noMovement } from "./checks.ts";
 import type { FineTuneRequest } from "./fine-tune-request.ts";
 import type { RunState } from "./run-state.ts";
+import type { BetweenBlocks } from "../../run/blocks/forward-blocks.ts";
+import type { Pacer } from "../power/pacer.ts";
 
 export class Stepper {
   readonly #request: FineTuneRequest;
@@ -131,4 +132,19 @@ export class Stepper {
     await this.#open.release();
     await this.#updater.release();
   }
+}
+
+/** Others' work, then the pause; undefined: nothing. */
+function pacedBlocks({
+  betweenBlocks,
+  pacer,
+}: {
+  readonly betweenBlocks?: BetweenBlocks | undefined;
+  readonly pacer?: Pick<Pacer, "betweenBlocks"> | null;
+}): BetweenBlocks | undefined {
+  if (!pacer) return betweenBlocks;
+  return async () => {
+    await betweenBlocks?.();
+    await pacer.betweenBlocks();
+  };
 }
