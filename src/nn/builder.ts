@@ -7,6 +7,7 @@
 import type { Value, Values } from "../graph/graph.ts";
 import type { PassInput } from "./pass.ts";
 import type { RopeConfig } from "./rope/rope-tables.ts";
+import type { CachedAttentionAttributes } from "../graph/ops/attention/cached-attention.ts";
 
 /** What a tensor is for: methods choose by it which to train. */
 export type TensorRole = "embedding" | "head" | "norm" | "weight" | "bias";
@@ -52,18 +53,12 @@ export interface LinearOptions {
 }
 
 /** How queries see keys. */
-export interface AttentionOptions {
-  readonly numHeads: number;
-  readonly numKeyValueHeads: number;
-  readonly headWidth: number;
-  /** Factor on the scores. */
-  readonly scale: number;
+export interface AttentionOptions extends Pick<
+  CachedAttentionAttributes,
+  "numHeads" | "numKeyValueHeads" | "headWidth" | "scale" | "softcap" | "window"
+> {
   /** How queries and keys are rotated; null: not at all. */
   readonly rope: RopeConfig | null;
-  /** A query sees so many keys, its own included; null: all. */
-  readonly window: number | null;
-  /** Scores become cap · tanh(score / cap); null: as they are. */
-  readonly softcap: number | null;
   /** A query sees none after it. */
   readonly causal: boolean;
 }

@@ -8,7 +8,9 @@ import type { Shape } from "../graph/shape.ts";
 
 /** What is known of the tokens of a pass: B rows of T tokens, and with a cache the S tokens that they may look at. */
 export interface PassFacts {
+  /** B */
   readonly numRows: number;
+  /** T */
   readonly length: number;
   /** [B, T], from 0 in each example. */
   readonly positions: BigInt64Array;

@@ -12,6 +12,7 @@ import type { Example } from "../examples/example.ts";
 import type { ImageExample } from "../examples/images.ts";
 import { A_COUNT, checkArguments, lazily } from "../../messages/arguments.ts";
 import { countLabels, rowLength, type TrainingExample, UNIT_LIST } from "../examples/training-unit.ts";
+import type { PassFacts } from "../../nn/pass.ts";
 
 /** The label of a position that has nothing to predict with loss. */
 export const NO_LABEL = -100;
@@ -20,19 +21,12 @@ export const NO_LABEL = -100;
 const HALF = 127.5;
 
 /** B rows of T positions, row-major; padding is at the right end of a row. */
-export interface Batch {
-  /** B */
-  readonly numRows: number;
-  /** T */
-  readonly length: number;
+export interface Batch extends Pick<
+  PassFacts,
+  "numRows" | "length" | "positions" | "segments" | "tokenTypes"
+> {
   /** What the model reads: ids [B, T], or pixels [B, C, H, W]. */
   readonly input: HostTensor<"int64"> | HostTensor<"float32">;
-  /** [B, T], from 0 in each example. */
-  readonly positions: BigInt64Array;
-  /** [B, T], number of the example in its row from 1; 0 is padding. */
-  readonly segments: Int32Array;
-  /** [B, T], which part of a pair of texts a token belongs to; null: all to the first. */
-  readonly tokenTypes: Int32Array | null;
   /** [B, T], the id or class that the position has to predict; NO_LABEL where there is no loss. */
   readonly labels: Int32Array;
   /** Positions that are not padding. */

@@ -1,4 +1,4 @@
-/** @file What attention by chunks is given: its settings and its values. */
+/** @file What attention of whole queries, keys and values is given: its settings and its values. */
 import type { Value } from "../../graph.ts";
 
 /** Settings of attention. */
@@ -25,3 +25,11 @@ export type AttentionValues = readonly [
   keySegments: Value,
   keyPositions: Value,
 ];
+
+/** Refuses a window without a key, and one in attention that looks ahead. @throws RangeError */
+export function requireWindow({ causal, window }: Pick<AttentionAttributes, "causal" | "window">): void {
+  if (window === null || (causal && Number.isInteger(window) && window > 0)) return;
+  throw new RangeError(
+    `Cannot attend to a window of ${window} keys: expected at least 1, in causal attention`,
+  );
+}

@@ -20,12 +20,9 @@ import {
   showShape,
 } from "../../shape.ts";
 import { emitAttention, emitAttentionGradient } from "./attention-chunks.ts";
-import type { AttentionAttributes, AttentionValues } from "./attention-values.ts";
+import { type AttentionAttributes, type AttentionValues, requireWindow } from "./attention-values.ts";
 
-function check(
-  [query, key, value, ...places]: AttentionValues,
-  { causal, window }: AttentionAttributes,
-): void {
+function check([query, key, value, ...places]: AttentionValues, attributes: AttentionAttributes): void {
   const [B, H, T, E] = query.shape;
   const [, K, S] = key.shape;
   const [segments, positions, keySegments, keyPositions] = places;
@@ -47,11 +44,7 @@ function check(
       `Cannot attend with ${found.join(", ")}: expected [B, H, T, E], [B, K, S, E] twice, [B, T] and [B, S] twice, int32 or int64`,
     );
   }
-  if (window !== null && !(causal && Number.isInteger(window) && window > 0)) {
-    throw new RangeError(
-      `Cannot attend to a window of ${window} keys: expected at least 1, in causal attention`,
-    );
-  }
+  requireWindow(attributes);
 }
 
 const FLOAT_BYTES = 4;

@@ -11,24 +11,19 @@ import type { Emitter } from "../../emitter.ts";
 import { applyOne, type Op, type Value } from "../../graph.ts";
 import { dimsOf, evaluateShape, sameShape, showShape } from "../../shape.ts";
 import { emitMask } from "./attention-mask.ts";
-import type { AttentionValues } from "./attention-values.ts";
+import { type AttentionAttributes, type AttentionValues, requireWindow } from "./attention-values.ts";
 
 /** Settings of attention; heads of queries are a multiple of those of keys. */
-export interface WholeAttentionAttributes extends Record<string, unknown> {
+export interface WholeAttentionAttributes
+  extends Pick<AttentionAttributes, "scale" | "causal" | "window">, Record<string, unknown> {
   readonly numHeads: number;
   readonly numKeyValueHeads: number;
-  /** Factor s of the scores. */
-  readonly scale: number;
-  /** Keys after the query are hidden. */
-  readonly causal: boolean;
-  /** How many keys a causal query sees, itself included; null: all. */
-  readonly window: number | null;
 }
 
 const FLOAT_BYTES = 4;
 
 function check([query, key, value, ...places]: AttentionValues, attributes: WholeAttentionAttributes): void {
-  const { numHeads: H, numKeyValueHeads: K, causal, window } = attributes;
+  const { numHeads: H, numKeyValueHeads: K } = attributes;
   const [B, T, width] = query.shape;
   const S = key.shape[1];
   const [segments, positions, keySegments, keyPositions] = places;
@@ -47,11 +42,7 @@ function check([query, key, value, ...places]: AttentionValues, attributes: Whol
       `Cannot attend with ${found.join(", ")}, ${H} heads of queries and ${K} of keys: expected [B, T, H·E], [B, S, K·E] twice, int64 [B, T] and [B, S] twice`,
     );
   }
-  if (window !== null && !(causal && Number.isInteger(window) && window > 0)) {
-    throw new RangeError(
-      `Cannot attend to a window of ${window} keys: expected at least 1, in causal attention`,
-    );
-  }
+  requireWindow(attributes);
 }
 
 export const wholeAttentionOp: Op<WholeAttentionAttributes, AttentionValues> = {
