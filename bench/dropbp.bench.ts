@@ -137,7 +137,7 @@ async function openSide(session: Session, method: string, batch: Batch) {
   const adapter = await startAdapter(base, method, {}, new Random(SEED));
   const steps = await StepRunner.create({ session, adapter, recompute: false, seed: SEED });
   const optimizer = findOptimizer("adamw");
-  const updater = await createUpdater(engine, optimizer, optimizer.options.parse({}), adapter.groups);
+  const updater = await createUpdater(engine, optimizer, optimizer.options.parse({}), adapter);
   const branches = branchesOf(base.model, batch.length);
   const head = new LabelHead(session, adapter);
   const derivatives = new Float32Array(batch.numLabels).fill(-1 / batch.numLabels);

@@ -48,13 +48,13 @@ for (const optimizer of OPTIMIZERS) {
   describe(`createUpdater() with ${optimizer.name}`, () => {
     test("ends bit-equal when the state moves to another updater on the way", async () => {
       const whole = [groupOf(draw(1))];
-      const unbroken = await createUpdater(engine, optimizer, options, whole);
+      const unbroken = await createUpdater(engine, optimizer, options, { groups: whole });
       for (let step = 1; step <= 6; step++) await unbroken.step(stepOf(step, whole));
 
       const parts = [groupOf(draw(1))];
-      const before = await createUpdater(engine, optimizer, options, parts);
+      const before = await createUpdater(engine, optimizer, options, { groups: parts });
       for (let step = 1; step <= 3; step++) await before.step(stepOf(step, parts));
-      const after = await createUpdater(engine, optimizer, options, parts);
+      const after = await createUpdater(engine, optimizer, options, { groups: parts });
       await copyState(before.state, after.state);
       await before.release();
       for (let step = 4; step <= 6; step++) await after.step(stepOf(step, parts));
@@ -67,11 +67,11 @@ for (const optimizer of OPTIMIZERS) {
 
     test("moves every parameter of every piece as it moves a vector of its own", async () => {
       const all = [groupOf(draw(2))];
-      const large = await createUpdater(engine, optimizer, options, all);
+      const large = await createUpdater(engine, optimizer, options, { groups: all });
       const step = stepOf(1, all);
       await large.step(step);
       const tail = [groupOf(draw(2).slice(CHUNK_ELEMENTS - 3))];
-      const small = await createUpdater(engine, optimizer, options, tail);
+      const small = await createUpdater(engine, optimizer, options, { groups: tail });
       const values = step.gradients[0]!.values.parts[0]!.slice(CHUNK_ELEMENTS - 3);
       await small.step({ ...step, gradients: gradientsOf(values) });
       assert.deepEqual(all[0]!.values.slice(CHUNK_ELEMENTS - 3), tail[0]!.values);
@@ -81,7 +81,7 @@ for (const optimizer of OPTIMIZERS) {
     test("only reads the gradients and writes nothing beside the vector", async () => {
       const memory = draw(3, 12);
       const groups = [groupOf(memory.subarray(2, 10))];
-      const updater = await createUpdater(engine, optimizer, options, groups);
+      const updater = await createUpdater(engine, optimizer, options, { groups });
       const step = stepOf(1, groups);
       const copy = step.gradients[0]!.values.parts[0]!.slice();
       await updater.step(step);
@@ -94,7 +94,7 @@ for (const optimizer of OPTIMIZERS) {
 
     test("with a learning rate of 0 moves no parameter", async () => {
       const groups = [groupOf(draw(4, 8))];
-      const updater = await createUpdater(engine, optimizer, options, groups);
+      const updater = await createUpdater(engine, optimizer, options, { groups });
       await updater.step({ ...stepOf(1, groups), learningRate: 0 });
       assert.deepEqual(groups[0]!.values, draw(4, 8));
       for (const slot of optimizer.slots)
@@ -105,7 +105,7 @@ for (const optimizer of OPTIMIZERS) {
     test("a parameter without a gradient stays with its state, and the others move as if it were not there", async () => {
       const lengths = [3, 5, 2, 4];
       const groups = [groupOf(draw(5, 14), lengths), groupOf(draw(6, 14), lengths)];
-      const updater = await createUpdater(engine, optimizer, options, groups);
+      const updater = await createUpdater(engine, optimizer, options, { groups });
       // Each parameter of each group misses other steps, one all, one none.
       const isPresent = (step: number, group: number, parameter: number): boolean =>
         parameter !== 1 && (parameter === 0 || (step + group) % (parameter + 1) !== 0);
@@ -118,7 +118,7 @@ for (const optimizer of OPTIMIZERS) {
               parameter,
               offset,
               own,
-              by: await createUpdater(engine, optimizer, options, own),
+              by: await createUpdater(engine, optimizer, options, { groups: own }),
             };
           }),
         ),
@@ -161,7 +161,7 @@ for (const optimizer of OPTIMIZERS) {
 test("AdamW corrects the means of a parameter by its own updates, as a plain loop in float64 does", async () => {
   const adamw = findOptimizer("adamw");
   const groups = [groupOf(Float32Array.of(1, 1), [1, 1])];
-  const updater = await createUpdater(engine, adamw, adamw.options.parse({}), groups);
+  const updater = await createUpdater(engine, adamw, adamw.options.parse({}), { groups });
   const [learningRate, weightDecay] = [0.1, 0.1];
   const gradients = [
     [0.5, 2],
@@ -202,7 +202,7 @@ test("AdamW corrects the means of a parameter by its own updates, as a plain loo
 test("step() refuses gradients of another length", async () => {
   const optimizer = OPTIMIZERS[0]!;
   const groups = [groupOf(draw(1, 4))];
-  const updater = await createUpdater(engine, optimizer, optimizer.options.parse({}), groups);
+  const updater = await createUpdater(engine, optimizer, optimizer.options.parse({}), { groups });
   const gradients = gradientsOf(new Float32Array(5));
   await assert.rejects(updater.step({ ...stepOf(1, groups), gradients }), {
     name: "RangeError",
@@ -213,7 +213,7 @@ test("step() refuses gradients of another length", async () => {
 
 test("an updater without parameters does nothing", async () => {
   const optimizer = OPTIMIZERS[0]!;
-  const updater = await createUpdater(engine, optimizer, optimizer.options.parse({}), []);
+  const updater = await createUpdater(engine, optimizer, optimizer.options.parse({}), { groups: [] });
   await updater.step(stepOf(1, []));
   assert.deepEqual(updater.state, []);
   await updater.release();
@@ -234,7 +234,7 @@ test("the memory of each piece is on its way while the piece before it is update
   };
   const groups = [groupOf(draw(1)), groupOf(draw(2), [5, CHUNK_ELEMENTS]), groupOf(draw(3, 9))];
   const optimizer = findOptimizer("adamw");
-  const updater = await createUpdater(engine, optimizer, optimizer.options.parse({}), groups, memory);
+  const updater = await createUpdater(engine, optimizer, optimizer.options.parse({}), { groups, memory });
   await updater.step(stepOf(1, groups));
   assert.equal(numLate, 0, "only the first piece of all comes when it is wanted");
   await updater.release();

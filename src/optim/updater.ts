@@ -57,8 +57,7 @@ export async function createUpdater<O>(
   engine: Engine,
   optimizer: Optimizer<O>,
   options: O,
-  groups: readonly VectorGroup[],
-  memory: VectorMemory = RESIDENT,
+  { groups, memory = RESIDENT }: { readonly groups: readonly VectorGroup[]; readonly memory?: VectorMemory },
 ): Promise<Updater> {
   const rule = new PieceUpdate(await engine.compile(updateProgram(optimizer, options)));
   const scalarsAt = (step: number): Readonly<Record<string, number>> =>

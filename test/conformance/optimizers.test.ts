@@ -85,7 +85,9 @@ const TORCH_ADAMW = [
 async function fiveSteps(name: string, given: Readonly<Record<string, unknown>>) {
   const optimizer = findOptimizer(name);
   const parameters = Float32Array.from(START);
-  const updater = await createUpdater(engine, optimizer, optimizer.options.parse(given), groupOf(parameters));
+  const updater = await createUpdater(engine, optimizer, optimizer.options.parse(given), {
+    groups: groupOf(parameters),
+  });
   const trace: { parameters: number[]; state: number[][] }[] = [];
   for (const [i, gradients] of GRADIENTS.entries()) {
     await updater.step({

@@ -195,7 +195,7 @@ for (const [name, { method, options }] of Object.entries(CASES)) {
       const { lr: learningRate, curve, grad_norm: norms, final_loss: final } = golden.variants["train.skip"]!;
       await withSteps(false, async (steps, adapter, backward) => {
         const adamw = findOptimizer("adamw");
-        const updater = await createUpdater(engine, adamw, adamw.options.parse({}), adapter.groups);
+        const updater = await createUpdater(engine, adamw, adamw.options.parse({}), adapter);
         for (const [k, dropped] of golden.step_patterns.entries()) {
           assertNear(await backward(dropped, k), curve[k]!, 3e-5, `loss of step ${k}`);
           assert.equal(steps.isIdle, name === "lora" && dropped.every(Boolean));

@@ -88,7 +88,7 @@ async function train(absent: "skip" | "zero"): Promise<void> {
   const trained = parameters();
   const buffer = await GradientBuffer.create(engine, trained, new BufferPool());
   const adamw = findOptimizer("adamw");
-  const updater = await createUpdater(engine, adamw, adamw.options.parse({}), trained.groups);
+  const updater = await createUpdater(engine, adamw, adamw.options.parse({}), trained);
   const loss = zeros("float32", [1, 1]);
   const run = async (dropped: readonly boolean[], step: number): Promise<readonly Parameter[]> => {
     const program = await compile(trained.parameters, dropped);

@@ -111,7 +111,7 @@ export async function runOnce(engine: Engine, spec: ProgramSpec, feeds: Paramete
 
 /** Steps of AdamW without decay, as the golden numbers were made, on a vector. */
 export async function openSteps(engine: Engine, values: Float32Array, learningRate: number) {
-  const updater = await createUpdater(engine, adamw, adamw.options.parse({}), groupOf(values));
+  const updater = await createUpdater(engine, adamw, adamw.options.parse({}), { groups: groupOf(values) });
   return {
     step: (gradient: Float32Array) =>
       updater.step({ gradients: gradientsOf(gradient), gradientScale: 1, learningRate, weightDecay: 0 }),

@@ -174,7 +174,7 @@ interface StepSettings {
 export async function openTraining(engine: Engine, base: BaseModel, adapter: Adapter) {
   const session = new Session(engine, base);
   const steps = await StepRunner.create({ session, adapter, recompute: false, seed: 0 });
-  const updater = await createUpdater(engine, adamw, adamw.options.parse({}), adapter.groups);
+  const updater = await createUpdater(engine, adamw, adamw.options.parse({}), adapter);
   return {
     async step(
       batches: readonly Batch[],

@@ -335,7 +335,7 @@ async function fit(kernel: string, size: number, numSteps: number): Promise<numb
     new Float32Array(size * size).map(() => random.normal()),
   );
   const adamw = findOptimizer("adamw");
-  const updater = await createUpdater(engine, adamw, adamw.options.parse({}), groupOf(values));
+  const updater = await createUpdater(engine, adamw, adamw.options.parse({}), { groups: groupOf(values) });
   for (let step = 1; step <= numSteps; step++) {
     await program.run({ ...views, none: zeros("float32", [size, size]), target: wanted }, into);
     const rates = { gradientScale: 1, learningRate: 0.03, weightDecay: 0 };

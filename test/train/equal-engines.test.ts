@@ -59,7 +59,7 @@ for (const threads of [1, 2]) {
       const session = new Session(engine, base);
       const steps = await StepRunner.create({ session, adapter, recompute, seed: 1 });
       const adamw = findOptimizer("adamw");
-      const updater = await createUpdater(engine, adamw, adamw.options.parse({}), adapter.groups);
+      const updater = await createUpdater(engine, adamw, adamw.options.parse({}), adapter);
       for (let step = 0; step < 2; step++) {
         const batch = unpacked(randomExamples([150, 97], step));
         steps.gradients.begin();

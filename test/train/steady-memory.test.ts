@@ -61,7 +61,7 @@ for (const recompute of [false, true]) {
     const session = new Session(engine, base);
     const steps = await StepRunner.create({ session, adapter, recompute, seed: 1 });
     const adamw = findOptimizer("adamw");
-    const updater = await createUpdater(engine, adamw, adamw.options.parse({}), adapter.groups);
+    const updater = await createUpdater(engine, adamw, adamw.options.parse({}), adapter);
     const random = new Random(6);
     let [buffers, rssBytes] = [0, 0];
     for (let step = 0; step < NUM_STEPS; step++) {

@@ -71,7 +71,7 @@ class Run {
   static async start(request: FineTuneRequest): Promise<Run> {
     const { session, adapter, reference, objective, store, hooks } = request;
     const { optimizer, options } = request.optimizer;
-    const updater = await createUpdater(session.engine, optimizer, options, adapter.groups, adapter.memory);
+    const updater = await createUpdater(session.engine, optimizer, options, adapter);
     const resumed = await store.resume(updater.state);
     const stepper = await Stepper.open(request, updater, resumed?.dropbp ?? null);
     const evaluator =
