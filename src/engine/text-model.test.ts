@@ -2,17 +2,15 @@ import assert from "node:assert/strict";
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import { writeTinyAdapter } from "../../test/tiny/adapter.ts";
 import { byteTokenizerFiles } from "../../test/tiny/byte-tokenizer.ts";
 import { createChatTemplate } from "../data/chat/chat-template.ts";
-import { lora } from "../peft/methods/lora.ts";
-import { attachTo, perturb } from "../../test/passes/model-passes.ts";
 import { temporaryFolder, writeTinyModel } from "../../test/tiny/model.ts";
 import { Conversation } from "./conversation.ts";
 import type { SamplingOptions } from "./sampling/sampler.ts";
-import { openTextModel, openTextParts } from "./open-text-model.ts";
+import { openTextModel } from "./open-text-model.ts";
 import type { TaskPrompt, TextRequest, WrittenText } from "./text-model.ts";
 import { waitFor } from "../../test/process/wait-for.ts";
-import { saveAdapter } from "../../test/files/save-adapter.ts";
 import { readJson } from "../../test/files/read-json.ts";
 
 const folder = temporaryFolder();
@@ -20,15 +18,12 @@ const modelPath = await writeTinyModel(join(folder, "model"));
 const IM_END = 257;
 
 /** Writes an adapter of the tiny model whose numbers are far from the start, and returns its folder. */
-async function writeAdapter(name: string, chatTemplateHash: string | null): Promise<string> {
-  const { base, checkpoint } = await openTextParts(modelPath);
-  const adapter = await attachTo(base, lora, { rank: 2 });
-  perturb(adapter, 0.5);
-  const path = join(folder, name);
-  await saveAdapter(path, adapter, { base, checkpoint }, chatTemplateHash);
-  await checkpoint.close();
-  return path;
-}
+const writeAdapter = (name: string, chatTemplateHash: string | null): Promise<string> =>
+  writeTinyAdapter(modelPath, join(folder, name), "lora", 3, {
+    options: { rank: 2 },
+    deviation: 0.5,
+    chatTemplateHash,
+  });
 
 test("a prompt is encoded without eos, a chat through the template up to the answer", async () => {
   const model = await openTextModel(modelPath, { threads: 1 });

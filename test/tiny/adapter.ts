@@ -9,6 +9,7 @@ interface Made {
   readonly options?: object;
   /** How far its numbers are from their start. */
   readonly deviation?: number;
+  readonly chatTemplateHash?: string | null;
 }
 
 /** Writes an adapter that changes what a model says, and gives its folder. */
@@ -17,12 +18,12 @@ export async function writeTinyAdapter(
   folder: string,
   method: string,
   seed: number,
-  { options = {}, deviation = 0.3 }: Made = {},
+  { options = {}, deviation = 0.3, chatTemplateHash = null }: Made = {},
 ): Promise<string> {
   const { base, checkpoint } = await openTextParts(modelPath);
   const adapter = await attachTo(base, findMethod(method), options, null, seed);
   perturb(adapter, deviation, seed);
-  await saveAdapter(folder, adapter, { base, checkpoint });
+  await saveAdapter(folder, adapter, { base, checkpoint }, chatTemplateHash);
   await checkpoint.close();
   return folder;
 }

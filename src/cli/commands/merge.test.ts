@@ -3,27 +3,18 @@ import assert from "node:assert/strict";
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { attachTo, perturb } from "../../../test/passes/model-passes.ts";
+import { writeTinyAdapter } from "../../../test/tiny/adapter.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../../../test/tiny/model.ts";
-import { loadModel } from "../../format/by-path.ts";
-import { lora } from "../../peft/methods/lora.ts";
 import { type Said, runMain } from "../../../test/process/run-main.ts";
-import { saveAdapter } from "../../../test/files/save-adapter.ts";
 
 const folder = temporaryFolder();
 const config = { hidden_size: 64, intermediate_size: 96 };
 const model = await writeTinyModel(join(folder, "model"), { config });
 const data = writeTinyChats(join(folder, "chats.jsonl"), 3);
-const adapter = await writeAdapter(join(folder, "adapter"));
-
-async function writeAdapter(path: string): Promise<string> {
-  const { base, checkpoint } = await loadModel(model);
-  const adapter = await attachTo(base, lora, { rank: 2 });
-  perturb(adapter, 0.2);
-  await saveAdapter(path, adapter, { base, checkpoint });
-  await checkpoint.close();
-  return path;
-}
+const adapter = await writeTinyAdapter(model, join(folder, "adapter"), "lora", 3, {
+  options: { rank: 2 },
+  deviation: 0.2,
+});
 
 const run = (words: readonly string[], signal?: AbortSignal): Promise<Said> =>
   runMain(["merge", "--threads", "1", ...words], { GRAFT_HOME: folder }, { signal });

@@ -8,26 +8,15 @@ import { text } from "node:stream/consumers";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { writeModel } from "../../format/by-path.ts";
-import { openTextParts } from "../../engine/open-text-model.ts";
-import { lora } from "../../peft/methods/lora.ts";
-import { attachTo, perturb } from "../../../test/passes/model-passes.ts";
+import { writeTinyAdapter } from "../../../test/tiny/adapter.ts";
 import { temporaryFolder, tinyModelParts, writeTinyModel } from "../../../test/tiny/model.ts";
 import { type Said, runMain } from "../../../test/process/run-main.ts";
-import { saveAdapter } from "../../../test/files/save-adapter.ts";
 
 const MAIN = fileURLToPath(new URL("../../../bin/graft.js", import.meta.url));
 const folder = temporaryFolder();
 const model = await writeTinyModel(join(folder, "model"));
-const adapter = await writeAdapter(join(folder, "adapter"));
-
-async function writeAdapter(path: string): Promise<string> {
-  const { base, checkpoint } = await openTextParts(model);
-  const adapter = await attachTo(base, lora, { rank: 2 });
-  perturb(adapter, 0.5);
-  await saveAdapter(path, adapter, { base, checkpoint }, "0".repeat(64));
-  await checkpoint.close();
-  return path;
-}
+const MADE = { options: { rank: 2 }, deviation: 0.5, chatTemplateHash: "0".repeat(64) };
+const adapter = await writeTinyAdapter(model, join(folder, "adapter"), "lora", 3, MADE);
 
 function writeData(name: string, content: string): string {
   const path = join(folder, name);
@@ -445,7 +434,7 @@ test("weights that are no numbers are told with their tensor and how many there 
   const tokenizerFiles = { tokenizer: {}, config: {}, chatTemplate: null };
   await writeModel(join(folder, "nan-weights"), { ...parts, generationConfig: null, tokenizerFiles });
   copyFileSync(join(folder, "nan-weights", "model.safetensors"), join(path, "model.safetensors"));
-  const broken = await writeAdapter(join(folder, "nan-adapter"));
+  const broken = await writeTinyAdapter(model, join(folder, "nan-adapter"), "lora", 3, MADE);
   const weights = join(broken, "adapter_model.safetensors");
   const bytes = readFileSync(weights);
   new DataView(bytes.buffer, bytes.byteOffset).setFloat32(bytes.length - 4, Infinity, true);

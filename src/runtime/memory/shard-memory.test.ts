@@ -44,10 +44,14 @@ function slowDisk(): ShardDisk {
   };
 }
 
-function makeVectors(memory: ShardMemory, sizes: readonly number[]): Float32Array[] {
+function makeVectors(
+  memory: ShardMemory,
+  sizes: readonly number[],
+  uses: { readonly usesPerStep?: number } = {},
+): Float32Array[] {
   return sizes.map((size, i) =>
     memory.make(
-      { name: `vector ${i}`, sizeBytes: size * BYTES },
+      { name: `vector ${i}`, sizeBytes: size * BYTES, ...uses },
       (buffer) => new Float32Array(buffer, 0, size),
     ),
   );
@@ -246,12 +250,7 @@ describe("ShardMemory", () => {
   test("of what a step uses once, in the same order each time, as much stays as there is room for", async () => {
     const disk = memoryDisk();
     const memory = new ShardMemory(16 * BYTES, disk);
-    const states = Array.from({ length: 5 }, () =>
-      memory.make(
-        { name: "a", sizeBytes: 4 * BYTES, usesPerStep: 1 },
-        (buffer) => new Float32Array(buffer, 0, 4),
-      ),
-    );
+    const states = makeVectors(memory, [4, 4, 4, 4, 4], { usesPerStep: 1 });
     for (let step = 0; step < 3; step++) {
       for (const [i, state] of states.entries()) {
         const hold = await memory.hold([state], "change");
@@ -353,12 +352,11 @@ describe("ShardMemory", () => {
   test("what a step is done with goes while memory is full, and in a write that fails stays", async () => {
     const disk = memoryDisk();
     const memory = new ShardMemory(8 * BYTES, disk);
-    const [a, b, c] = Array.from({ length: 3 }, () =>
-      memory.make(
-        { name: "a", sizeBytes: 4 * BYTES, usesPerStep: 1 },
-        (buffer) => new Float32Array(buffer, 0, 4),
-      ),
-    ) as [Float32Array, Float32Array, Float32Array];
+    const [a, b, c] = makeVectors(memory, [4, 4, 4], { usesPerStep: 1 }) as [
+      Float32Array,
+      Float32Array,
+      Float32Array,
+    ];
     await use(memory, a, "change");
     assert.deepEqual(disk.log, []);
     await use(memory, b, "change");
@@ -375,12 +373,11 @@ describe("ShardMemory", () => {
 
   test("what is on its way out is not dropped before it is written, whoever else wants its room", async () => {
     const memory = new ShardMemory(8 * BYTES, slowDisk());
-    const [a, b, c] = Array.from({ length: 3 }, () =>
-      memory.make(
-        { name: "a", sizeBytes: 4 * BYTES, usesPerStep: 1 },
-        (buffer) => new Float32Array(buffer, 0, 4),
-      ),
-    ) as [Float32Array, Float32Array, Float32Array];
+    const [a, b, c] = makeVectors(memory, [4, 4, 4], { usesPerStep: 1 }) as [
+      Float32Array,
+      Float32Array,
+      Float32Array,
+    ];
     await use(memory, a, "change");
     const hold = await memory.hold([b], "change");
     b.fill(7);
