@@ -30,7 +30,7 @@ export function methodsChart(title: string, results: readonly Result[]): string 
     backgroundColor: "#fff",
     title: { text: title, left: "center", top: 8 },
     legend: { orient: "vertical", right: 24, top: 56, data: results.map(nameOf) },
-    grid: { left: 64, right: 24, top: 56, bottom: 56 },
+    grid: { left: 96, right: 24, top: 56, bottom: 56 },
     xAxis: { type: "value", name: "step", nameLocation: "middle", nameGap: 28, max: "dataMax" },
     yAxis: { type: "value", name: "training loss, running mean", min: 0 },
     series: results.map((result) => ({

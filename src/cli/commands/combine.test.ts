@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
+import { combineAdapters } from "../../export/combined/combine.ts";
 import { openSafetensors, readAdapter } from "../../format/by-path.ts";
 import { findMethod } from "../../peft/methods.ts";
 import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
@@ -37,6 +38,33 @@ const codesOfV = await writeAdapter("codes-v", { method: "peqa", modules: ["v_pr
 
 const run = (...words: readonly string[]): Promise<Said> =>
   runMain(["combine", ...words], { GRAFT_HOME: folder });
+
+for (const [what, path] of [
+  ["an adapter", a],
+  ["a whole model", whole],
+] as const) {
+  test(`a signal stops graft combine of ${what}, and nothing is left behind`, async () => {
+    const output = join(folder, "stopped");
+    const words = ["combine", "0.5*x", "--adapter", `x=${path}`, "--model", model, "--output", output];
+    const { status, stderr } = await runMain(words, { GRAFT_HOME: folder }, { signal: AbortSignal.abort() });
+    assert.deepEqual([status, stderr], [130, "stopped\n"]);
+    assert.equal(existsSync(output), false);
+  });
+}
+
+test("combining adapters lets signals be heard between two modules", async () => {
+  const controller = new AbortController();
+  const { signal } = controller;
+  let numAsked = 0;
+  signal.throwIfAborted = function throwIfAborted(this: AbortSignal): void {
+    numAsked++;
+    setImmediate(() => controller.abort());
+    AbortSignal.prototype.throwIfAborted.call(this);
+  };
+  const stopped = combineAdapters({ expression: "0.5*a", adapters: { a }, type: "svd", signal });
+  await assert.rejects(stopped, { name: "AbortError" });
+  assert.equal(numAsked, 2);
+});
 
 function edited(name: string, from: string, edit: (config: Record<string, unknown>) => void): string {
   const path = join(folder, name);

@@ -77,6 +77,7 @@ export const command = defineCommand({
       const combined = await combineAdapters({
         ...input,
         adapters,
+        signal: io.signal,
         ...(loaded ? { base: loaded.base, baseLicense: loaded.checkpoint.license } : {}),
       });
       await combined.write(output);

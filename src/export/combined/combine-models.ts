@@ -50,6 +50,16 @@ const WHOLE: AdapterWeights = {
   fisher: null,
 };
 
+/** What adapters or models are combined on. */
+export interface OnBase {
+  /** Null: it is not at hand. */
+  readonly base: BaseModel | null;
+  /** For the card. */
+  readonly license: string | null;
+  /** Called before each module or tensor: lets others have the thread, and throws to stop. */
+  readonly beforePart: () => Promise<void>;
+}
+
 /** Models that fit each other. */
 interface CombinedModels {
   readonly method: string;
@@ -66,7 +76,7 @@ export async function combineModels(
   sum: Sum,
   paths: Readonly<Record<string, string>>,
   options: CombineOptions,
-  { base, license }: { readonly base: BaseModel | null; readonly license: string | null },
+  { base, license, beforePart }: OnBase,
 ): Promise<CombinedModels> {
   const startOf: StartOf | null = base && ((name) => base.values(name));
   const { byFisher }: Combination = COMBINATIONS[options.type];
@@ -90,7 +100,7 @@ export async function combineModels(
     if (base) refuseOtherBase(names[0]!, first, base);
     // What cannot be combined at all is found before anything is written.
     const [smallest] = [...first.tensors.values()].sort((a, b) => a.sizeBytes - b.sizeBytes);
-    if (smallest) await combineTensor({ plan, models, expression }, smallest.name, 0);
+    if (smallest) await combineTensor({ plan, models, expression, beforePart }, smallest.name, 0);
     const shapes = [...first.tensors.values()].map(({ shape }) => numElements(shape));
     return {
       method: WHOLE_MODEL.name,
@@ -105,7 +115,10 @@ export async function combineModels(
             readBy: "transformers",
             provenance: await describeCombination(sum, paths, options, license),
           });
-          const files = modelFolderFiles({ ...combinedParts({ plan, models: again, expression }), card });
+          const files = modelFolderFiles({
+            ...combinedParts({ plan, models: again, expression, beforePart }),
+            card,
+          });
           await writeFolderAtomic(path, files, { isNew: true });
         }),
     };
@@ -118,6 +131,7 @@ interface OpenCombination {
   readonly models: readonly Checkpoint[];
   /** The sum as it was asked for. */
   readonly expression: string;
+  readonly beforePart: OnBase["beforePart"];
 }
 
 /** The model of a plan, like the first of those that it is made of; a tensor is combined when it is written. */
@@ -136,10 +150,11 @@ function combinedParts(combined: OpenCombination) {
 
 /** The sum of a tensor over all models. @throws UsageError "usage/combine" for numbers that float32 cannot hold */
 async function combineTensor(
-  { plan, models, expression }: OpenCombination,
+  { plan, models, expression, beforePart }: OpenCombination,
   name: string,
   position: number,
 ): Promise<HostTensor<"float32">> {
+  await beforePart();
   const tensor = await combineFromStart(name, plan, await readAll(models, name), [position]);
   refuseInfinite(expression, name, tensor);
   return tensor;

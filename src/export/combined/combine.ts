@@ -3,8 +3,9 @@
  *
  * The model is not needed, but for adapters that train tensors of the base itself.
  */
+import { setImmediate } from "node:timers/promises";
 import { z } from "zod";
-import { A_NAME, checkArguments, lazily } from "../../messages/arguments.ts";
+import { A_NAME, A_SIGNAL, checkArguments, lazily } from "../../messages/arguments.ts";
 import { UsageError } from "../../errors.ts";
 import { parseSettings } from "../../messages/problems.ts";
 import { A_BASE, type BaseModel } from "../../models/base/base-model.ts";
@@ -24,7 +25,7 @@ import type { HostTensor } from "../../runtime/host-tensor.ts";
 import { numElements } from "../../graph/shape.ts";
 import { writeAdapterFolder, readAdapter } from "../../format/by-path.ts";
 import { TEMPLATE_KEY } from "../../format/adapters/adapter.ts";
-import { combineModels, isModelFolder } from "./combine-models.ts";
+import { type OnBase, combineModels, isModelFolder } from "./combine-models.ts";
 import { combinedTargets } from "./combined-targets.ts";
 import { requireNewOutput } from "../new-output.ts";
 import { describeCombination } from "../provenance.ts";
@@ -45,6 +46,8 @@ export interface CombineInput extends z.input<typeof COMBINE_OPTIONS> {
   readonly base?: BaseModel;
   /** For the card: as a checkpoint tells it; else as the adapters' own cards do. */
   readonly baseLicense?: string | null;
+  /** Stops between two modules or tensors, also while they are written. */
+  readonly signal?: AbortSignal;
 }
 
 /** What came of it. */
@@ -71,6 +74,7 @@ const ARGUMENTS = lazily(() =>
       adapters: z.record(z.string(), A_NAME),
       base: A_BASE.optional(),
       baseLicense: z.string().nullish(),
+      signal: A_SIGNAL.optional(),
     }),
   }),
 );
@@ -78,16 +82,18 @@ const ARGUMENTS = lazily(() =>
 /**
  * Combines adapter folders; writes nothing.
  * @throws UsageError "usage/combine" for an expression that cannot be read and adapters that do not fit each other,
- * "usage/flag" for bad settings; as `readAdapterWeights`, and as `readAdapter` when a base is given.
+ * "usage/flag" for bad settings; as `readAdapterWeights`, and as `readAdapter` when a base is given; the reason of `signal`.
  */
 export async function combineAdapters(input: CombineInput): Promise<CombinedFolder> {
   checkArguments("combineAdapters", ARGUMENTS, { input });
-  const { expression, adapters, base, baseLicense = null, ...settings } = input;
+  const { expression, adapters, base, baseLicense = null, signal, ...settings } = input;
   const options = parseSettings(COMBINE_OPTIONS, settings, "these settings", "See graft combine --help.");
   const sum = parseExpression(expression, Object.keys(adapters));
   const paths = Object.values(adapters);
   const areModels = await Promise.all(paths.map(isModelFolder));
-  const onBase = { base: base ?? null, license: baseLicense };
+  // A signal of the system is heard while nothing runs.
+  const beforePart = (): Promise<void> => setImmediate().then(() => signal?.throwIfAborted());
+  const onBase = { base: base ?? null, license: baseLicense, beforePart };
   if (paths.length > 0 && areModels.every(Boolean)) {
     const models = await combineModels(sum, adapters, options, onBase);
     const write = outsideOf(adapters, models.write.bind(models));
@@ -103,13 +109,13 @@ async function combineFolders(
   { sum, expression }: { readonly sum: Sum; readonly expression: CombineInput["expression"] },
   adapters: CombineInput["adapters"],
   options: CombineOptions,
-  { base, license }: { readonly base: BaseModel | null; readonly license: string | null },
+  { base, license, beforePart }: OnBase,
 ): Promise<CombinedFolder> {
   const folders = await readFolders(adapters, base);
   const weights = await withFisher(folders, adapters, COMBINATIONS[options.type]);
   const provenance = await describeCombination(sum, adapters, options, license);
   const starts = base && startsOn(base, [...folders.values()]);
-  const adapter = await combineWeights(sum, weights, options, starts);
+  const adapter = await combineWeights(sum, weights, options, { startOf: starts, beforeSite: beforePart });
   const { facts, isSameTemplate } = sharedFacts([...folders.values()]);
   const targets = combinedTargets([...folders.values()], adapter);
   const parts = weightsFolderParts(adapter, targets, facts, provenance);

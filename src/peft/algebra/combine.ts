@@ -34,15 +34,22 @@ export interface Combined extends AdapterWeights {
   readonly startCosine: StartCosine | null;
 }
 
+interface CombineHooks {
+  /** Null: there is no base at hand. */
+  readonly startOf: StartOf | null;
+  /** Called before each site: lets others have the thread, and throws to stop. */
+  readonly beforeSite?: () => Promise<void>;
+}
+
 /**
- * Combines adapters; the result owns its tensors, but for frozen ones. `startOf` null: there is no base at hand.
+ * Combines adapters; the result owns its tensors, but for frozen ones.
  * @throws UsageError "usage/combine" when the adapters do not fit each other or the way of combining.
  */
 export async function combineWeights(
   sum: Sum,
   adapters: ReadonlyMap<string, AdapterWeights>,
   options: CombineOptions,
-  startOf: StartOf | null,
+  { startOf, beforeSite }: CombineHooks,
 ): Promise<Combined> {
   const plan = toPlan(sum, adapters, options, startOf);
   const { members, combination } = plan;
@@ -56,6 +63,7 @@ export async function combineWeights(
   const paths = [...new Set(members.flatMap(({ adapter }) => [...adapter.sites.keys()]))];
   const sites = new Map<string, SiteState<unknown>>();
   for (const [position, path] of paths.entries()) {
+    await beforeSite?.();
     const here = members.filter(({ adapter }) => adapter.sites.has(path));
     refuseUnlikeSites(path, here, algebra, combination);
     if (combination.multiplies) refuseProduct(path, here, algebra);

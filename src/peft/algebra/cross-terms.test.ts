@@ -60,7 +60,7 @@ async function combined(
 ): Promise<Matrix> {
   const sum = parseExpression(text, Object.keys(adapters));
   const weights = new Map(Object.entries(adapters).map(([name, factors]) => [name, adapterOf(factors)]));
-  const { sites } = await combineWeights(sum, weights, { type: "paper", ...options }, null);
+  const { sites } = await combineWeights(sum, weights, { type: "paper", ...options }, { startOf: null });
   const { tensors, options: own } = sites.get(SITE)!;
   const matrix = (suffix: string): Matrix => {
     const { shape, data } = tensors[suffix]!;

@@ -108,7 +108,7 @@ function combine(
     parseExpression(text, used),
     adapters,
     { type: "paper", ...options },
-    async () => start,
+    { startOf: async () => start },
   );
 }
 
