@@ -7,7 +7,7 @@ import { basename, join } from "node:path";
 import { FailedError } from "../../errors.ts";
 import { ADAPTER_FILES } from "../../format/adapters/adapter-folder.ts";
 import { readAdapterFolder, writeAdapterFolder } from "../../format/by-path.ts";
-import { disk } from "../../format/files/disk/calls.ts";
+import { namesIn } from "../../format/files/disk/names-in.ts";
 import { checkpointFolder, checkpointSteps } from "../../format/run-checkpoints.ts";
 import {
   type Contribution,
@@ -120,12 +120,6 @@ async function writeNumbers(
     return [name, hostTensor("float32", shape, numbers.get(name) ?? data)] as const;
   });
   await writeAdapterFolder(folder, { config, tensors: own, metadata });
-}
-
-async function namesIn(folder: string): Promise<string[]> {
-  return await disk()
-    .readdir(folder)
-    .catch(() => []);
 }
 
 /** Step of the newest checkpoint in a folder; null: there is none. */

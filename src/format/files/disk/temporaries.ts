@@ -5,6 +5,7 @@
 import { randomUUID } from "node:crypto";
 import { basename, dirname, join } from "node:path";
 import { disk } from "./calls.ts";
+import { namesIn } from "./names-in.ts";
 import { isGone, markOf, readMark, thisProcess } from "./owner.ts";
 
 /** File systems have names of 255 bytes at most. */
@@ -37,10 +38,7 @@ export function isAbandoned(name: string): boolean {
  * removed stays.
  */
 export async function sweepTemporaries(folder: string): Promise<void> {
-  const names = await disk()
-    .readdir(folder)
-    .catch(() => []);
-  for (const name of names.filter(isAbandoned)) {
+  for (const name of (await namesIn(folder)).filter(isAbandoned)) {
     await disk()
       .rm(join(folder, name), { recursive: true, force: true, maxRetries: 5 })
       .catch(() => {});

@@ -5,6 +5,7 @@ import { join, resolve } from "node:path";
 import { UsageError } from "../../../errors.ts";
 import { writeFolderAtomic, writeTextAtomic } from "../../../format/files/atomic.ts";
 import { disk } from "../../../format/files/disk/calls.ts";
+import { namesIn } from "../../../format/files/disk/names-in.ts";
 import { refuseTilde } from "../../../format/files/disk/new-folder.ts";
 import { sweepTemporaries } from "../../../format/files/disk/temporaries.ts";
 import { textFile } from "../../../format/files/folder-file.ts";
@@ -101,11 +102,8 @@ export class RunFolder {
   /** Removes what runs that were killed left half-written; whoever calls holds the lock. */
   async sweep(): Promise<void> {
     await sweepTemporaries(this.path);
-    const names = await disk()
-      .readdir(this.path)
-      .catch(() => []);
-    for (const name of names.filter((each) => OLD_TEMPORARY.test(each)))
-      await removeEntry(join(this.path, name));
+    for (const name of await namesIn(this.path))
+      if (OLD_TEMPORARY.test(name)) await removeEntry(join(this.path, name));
   }
 
   /** Goes on from a checkpoint; as `Checkpoints.resume`. */

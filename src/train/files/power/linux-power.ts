@@ -6,6 +6,7 @@
  */
 import { join } from "node:path";
 import { disk } from "../../../format/files/disk/calls.ts";
+import { namesIn } from "../../../format/files/disk/names-in.ts";
 import {
   type EnergyCounter,
   type PowerReading,
@@ -84,12 +85,6 @@ async function readCounters(folder: string): Promise<EnergyCounter[]> {
     if (microjoules !== null && range !== null) counters.push({ name, microjoules, range });
   }
   return counters;
-}
-
-async function namesIn(folder: string): Promise<string[]> {
-  return await disk()
-    .readdir(folder)
-    .catch(() => []);
 }
 
 /** Null: there is no such file, or it is not for us. */
