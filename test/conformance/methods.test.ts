@@ -20,6 +20,7 @@ import { blockGradient } from "../reference/block-reference.ts";
 import {
   NEEDED_OPTIONS,
   attachTo,
+  evaluatedLoss,
   examplesFor,
   fitsModel,
   logitsOf,
@@ -368,14 +369,8 @@ for (const { family, method, form } of CASES) {
         assert.equal(await passes.loss(batch, 0), first.loss);
         await passes.release();
 
-        const losses: number[] = [];
-        for (const each of [adapter, plain]) {
-          const session = new Session(engine, base);
-          const evaluator = await Evaluator.create(session, each);
-          losses.push((await evaluator.evaluate(examples)).loss);
-          await session.release();
-        }
-        assert.equal(losses[0], losses[1]);
+        const whole = await evaluatedLoss(engine, base, adapter, examples);
+        assert.equal(whole, await evaluatedLoss(engine, base, plain, examples));
       });
 
       // 200 passes: one form of each family tells.

@@ -23,6 +23,7 @@ import type { Residency } from "../../src/run/weights/weights.ts";
 import type { Engine } from "../../src/runtime/engine.ts";
 import type { StoredTensor } from "../../src/quant/stored-tensor.ts";
 import type { HostTensor } from "../../src/runtime/host-tensor.ts";
+import { Evaluator } from "../../src/train/evaluate.ts";
 import { StepRunner } from "../../src/train/step/step-runner.ts";
 import { changeValues } from "./trained-values.ts";
 import type { Recompute } from "../../src/train/recompute.ts";
@@ -280,6 +281,20 @@ export async function lossAndGradients(
   const found = await passes.lossAndGradients(batches, step);
   await passes.release();
   return found;
+}
+
+/** The mean loss of examples as an evaluation finds it, in a session of its own. */
+export async function evaluatedLoss(
+  engine: Engine,
+  base: BaseModel,
+  adapter: Adapter | null,
+  examples: readonly TrainingExample[],
+): Promise<number> {
+  const session = new Session(engine, base);
+  const evaluator = await Evaluator.create(session, adapter);
+  const { loss } = await evaluator.evaluate(examples);
+  await session.release();
+  return loss;
 }
 
 /** Makes a batch of unshifted labels and a mask, as Hugging Face's models take them: padding on the right. */

@@ -3,16 +3,15 @@ import assert from "node:assert/strict";
 import { existsSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import { parse } from "yaml";
-import { Session } from "../../src/run/session.ts";
 import { loadModel, readAdapter, openSafetensors } from "../../src/format/by-path.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
-import { Evaluator } from "../../src/train/evaluate.ts";
 import type { EvalEvent, StepEvent, TrainEvent } from "../../src/train/events.ts";
 import { readDataset } from "../../src/data/by-path.ts";
 import { openTextTools } from "../../src/data/chat/text-tools.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny/model.ts";
 import { bytesOf, lossesOf, runTiny } from "./tiny-run.ts";
 import { readJson } from "../files/read-json.ts";
+import { evaluatedLoss } from "../passes/model-passes.ts";
 
 const folder = temporaryFolder();
 const model = await writeTinyModel(`${folder}/model`);
@@ -131,14 +130,12 @@ describe("the training loop", () => {
     // The held-out loss of the result, loaded again, is the one that the run told.
     const { base, checkpoint } = await loadModel(model);
     const { adapter } = await readAdapter(output, base);
-    const session = new Session(createEngine({ threads: 1 }), base);
-    const evaluator = await Evaluator.create(session, adapter);
     const { train: examples } = await readDataset(heldOut, {
       ...openTextTools(model, checkpoint.tokenizerFiles),
       maxLength: 64,
     });
-    assert.equal((await evaluator.evaluate(examples)).loss, evaluation.loss);
-    await session.release();
+    const found = await evaluatedLoss(createEngine({ threads: 1 }), base, adapter, examples);
+    assert.equal(found, evaluation.loss);
     await checkpoint.close();
   });
 
@@ -299,11 +296,8 @@ describe("the training loop", () => {
     const { tokenizer, template } = openTextTools(model, checkpoint.tokenizerFiles);
     const { train: examples } = await readDataset(text, { tokenizer, template, maxLength: 16 });
     assert.equal(examples.length, 10);
-    const session = new Session(createEngine({ threads: 1 }), base);
-    const evaluator = await Evaluator.create(session, null);
-    const { loss } = await evaluator.evaluate(examples.slice(0, 2));
+    const loss = await evaluatedLoss(createEngine({ threads: 1 }), base, null, examples.slice(0, 2));
     assert.ok(Math.abs(loss - lossesOf(events)[0]!) < 1e-6);
-    await session.release();
     await checkpoint.close();
   });
 

@@ -10,10 +10,8 @@ import { withQuantizedBase } from "../../src/format/checkpoint/quantized-base.ts
 import { FAMILIES } from "../../src/models/families.ts";
 import { BASE_KINDS, STORAGES } from "../../src/quant/storages.ts";
 import { dequantize, quantizeTo } from "../../src/quant/stored-tensor.ts";
-import { Session } from "../../src/run/session.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
-import { Evaluator } from "../../src/train/evaluate.ts";
-import { examplesFor } from "../passes/model-passes.ts";
+import { evaluatedLoss, examplesFor } from "../passes/model-passes.ts";
 import { buildTinyGguf } from "../tiny/gguf.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny/model.ts";
 import { runTiny } from "./tiny-run.ts";
@@ -83,11 +81,8 @@ describe("a run on a rounded base", async () => {
       const checkpoint = await openCheckpoint(model);
       const parts = await readParts(checkpoint, { base, adapterPath: output });
       notes.push(parts.base.takeNotes());
-      const session = new Session(engine, parts.base);
-      const evaluator = await Evaluator.create(session, parts.adapter);
       const units = examplesFor(parts.base.model, [9, 6, 4]);
-      losses.push((await evaluator.evaluate(units)).loss);
-      await session.release();
+      losses.push(await evaluatedLoss(engine, parts.base, parts.adapter, units));
       await checkpoint.close();
     }
     assert.ok(Number.isFinite(trained));
