@@ -2,24 +2,29 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
-import { createInterface } from "node:readline";
-import { setTimeout as wait } from "node:timers/promises";
+import { type Interface, createInterface } from "node:readline";
 
-/** The server collects when it is told to: by itself V8 waits for hundreds of megabytes, which nothing tells from a leak. */
-const COLLECT = "SIGUSR2";
-const COLLECTS = [
-  "--expose-gc",
-  "--import",
-  `data:text/javascript,process.on(${JSON.stringify(COLLECT)}, () => gc())`,
-];
-/** Until it has. */
-const COLLECT_MS = 500;
+/** Tells the server to give back what it does not use. */
+const GIVE_BACK = "SIGUSR2";
+const GIVES_BACK = ["--expose-gc", "--import", new URL("give-back.ts", import.meta.url).href];
 
 const MAIN = new URL("../../bin/graft.js", import.meta.url).pathname;
+
+/** Variables and flags with which the first line of the program starts Node. */
+function ownStart(): { readonly env: NodeJS.ProcessEnv; readonly flags: readonly string[] } {
+  const words = readFileSync(MAIN, "utf8").split("\n", 1)[0]!.split(" ");
+  const pairs = words.map((word) => word.split("=") as [string, string]);
+  return {
+    env: Object.fromEntries(pairs.filter(([name]) => /^[A-Z_]+$/.test(name))),
+    flags: words.filter((word) => word.startsWith("--")),
+  };
+}
 
 export class ServerProcess {
   readonly #words: readonly string[];
   #child: ChildProcess | null = null;
+  /** What it says on standard output. */
+  #lines: Interface | null = null;
   #port = 0;
   url = "";
   /** What it has said on standard error, over all of its lives. */
@@ -32,13 +37,17 @@ export class ServerProcess {
   /** Starts it, and waits until it listens. */
   async start(): Promise<void> {
     const words = ["serve", ...this.#words, "--port", `${this.#port}`, "--threads", "1", "--json"];
-    const node = [...COLLECTS, "--max-semi-space-size=4", MAIN];
-    const child = spawn(process.execPath, [...node, ...words], { stdio: ["ignore", "pipe", "pipe"] });
+    const { env, flags } = ownStart();
+    const child = spawn(process.execPath, [...GIVES_BACK, ...flags, MAIN, ...words], {
+      stdio: ["ignore", "pipe", "pipe"],
+      env: { ...process.env, ...env },
+    });
     this.#child = child;
     // A soak that fails leaves no server behind.
     process.once("exit", () => child.kill("SIGKILL"));
     child.stderr.on("data", (chunk: Buffer) => (this.errors += chunk.toString("utf8")));
     const lines = createInterface(child.stdout);
+    this.#lines = lines;
     const [line] = (await Promise.race([once(lines, "line"), once(child, "exit")])) as [string | number];
     if (typeof line !== "string") throw new Error(`the server has ended: ${this.errors.slice(-2000)}`);
     this.url = (JSON.parse(line) as { url: string }).url;
@@ -53,15 +62,21 @@ export class ServerProcess {
     return (await ended)[0];
   }
 
-  /** Resident memory in megabytes after a collection; null where the system does not say. */
+  /** Resident memory in megabytes that it uses; null where it ends meanwhile, or the system does not say. */
   async memory(): Promise<number | null> {
+    const over = new AbortController();
     try {
-      this.#child?.kill(COLLECT);
-      await wait(COLLECT_MS);
-      const status = readFileSync(`/proc/${this.#child?.pid}/status`, "utf8");
+      const [child, lines] = [this.#child!, this.#lines!];
+      const { signal } = over;
+      const givenBack = Promise.race([once(lines, "line", { signal }), once(lines, "close", { signal })]);
+      child.kill(GIVE_BACK);
+      await givenBack;
+      const status = readFileSync(`/proc/${child.pid}/status`, "utf8");
       return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) / 1024;
     } catch {
       return null;
+    } finally {
+      over.abort();
     }
   }
 }

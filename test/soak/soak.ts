@@ -31,6 +31,9 @@ const numAdapters = Number(values.adapters);
 const NUM_CHATS = 8;
 /** Megabytes a minute that memory may grow once it is warm, on top of what sampling it scatters. */
 const MAX_SLOPE = 5;
+/** Not more often: what the server gives back it has to make again. */
+const SAMPLES_A_MINUTE = 6;
+const SAMPLE_MS = 60_000 / SAMPLES_A_MINUTE;
 
 const root = mkdtempSync(join(tmpdir(), "graft-soak-"));
 const state = join(root, "state");
@@ -155,7 +158,7 @@ class Soak {
   }
 
   async #watch(): Promise<void> {
-    for (; !this.#isOver; await wait(3000)) {
+    for (; !this.#isOver; await wait(SAMPLE_MS)) {
       const megabytes = this.#isDown ? null : await this.#server.memory();
       if (megabytes !== null && !this.#isDown)
         this.samples.push([(performance.now() - this.#startedMs) / 60_000, megabytes]);
@@ -195,7 +198,9 @@ async function soak(): Promise<Record<string, unknown>> {
     answers: latencies.length,
     latency_ms: percentiles(latencies),
     /** One a minute since the last start. */
-    memory_mb: samples.filter((_, i) => i % 20 === 0).map(([, megabytes]) => Math.round(megabytes)),
+    memory_mb: samples
+      .filter((_, i) => i % SAMPLES_A_MINUTE === 0)
+      .map(([, megabytes]) => Math.round(megabytes)),
     memory_slope_mb_per_minute: slope,
     ...counts,
     /** Code of the answer while the disk was full; null: no small disk could be mounted. */
