@@ -16,8 +16,8 @@ interface Compared {
 
 const MIB = 2 ** 20;
 
-function nameOf({ model, data, flags }: GridRun): string {
-  return `${model} ${data} ${flags}`;
+function nameOf({ model, data, flags, hasSamples }: GridRun): string {
+  return `${model} ${data} ${flags}${hasSamples ? " --samples" : ""}`;
 }
 
 /** Error of a prediction, of the measured peak. */
@@ -57,6 +57,7 @@ export const benchmark = defineBenchmark({
         output: join(scratch, "run"),
         steps: Math.max(values.steps, run.steps ?? 1),
         threads: values.threads,
+        ...(run.hasSamples && { samples: data.prompts }),
       };
       const one = await compare(run, [...flagWords(flags), ...wordsOf(run.flags)]);
       say(`${(100 * errorOf(one)).toFixed(1)} %  ${nameOf(run)}`);

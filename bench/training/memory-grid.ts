@@ -97,7 +97,12 @@ export interface GridRun {
   readonly flags: string;
   /** Steps until the peak, where steps are unlike each other; 1 unless given. */
   readonly steps?: number;
+  /** Texts are written beside the training. */
+  readonly hasSamples?: true;
 }
+
+/** Paths of data by name, and of the prompts that samples go on from. */
+type GridData = Readonly<Record<GridRun["data"] | "prompts", string>>;
 
 /** Of DropBP: a plan is of all draws of a run, and one step draws few. */
 const DROPBP_STEPS = 12;
@@ -121,6 +126,13 @@ const rows = (
 const RECOMPUTE = "--gradient-checkpointing on";
 const KEEP_ATTENTION = "--gradient-checkpointing keep-attention";
 const INT8 = "--compute int8";
+/** A run that is fitted into a size, of which the rows of a micro-batch are chosen too. */
+const fitted = (model: string, flags: string): GridRun => ({
+  model,
+  data: "text",
+  flags: `--packing ${flags}`,
+});
+const sampled = (run: GridRun): GridRun => ({ ...run, hasSamples: true });
 
 /** All runs. */
 export const GRID: readonly GridRun[] = [
@@ -201,6 +213,15 @@ export const GRID: readonly GridRun[] = [
   text("gemma3", 4, 256, INT8),
   text("gemma3", 4, 256, `${INT8} --method road`),
   text("gemma3", 2, 512, `--method dora ${RECOMPUTE}`),
+  text("gemma3", 2, 128, "--dropbp 0.25"),
+  { ...text("narrow", 4, 256, "--dropbp 0.9 --dropbp-rates uniform"), steps: DROPBP_STEPS },
+  { ...text("wide", 2, 128, "--method full --dropbp 0.5 --dropbp-rates gradient"), steps: DROPBP_STEPS },
+  fitted("wide", "--max-length 64 --memory 2GB"),
+  fitted("gemma3", "--max-length 128 --memory 350MB"),
+  fitted("smol.q4", "--max-length 128 --memory 450MB"),
+  sampled(text("wide", 1, 128, "--sample-tokens 16")),
+  sampled(text("gpt2", 4, 256, `${RECOMPUTE} --sample-tokens 16`)),
+  sampled(text("wide", 4, 256, `${INT8} --sample-tokens 16`)),
 ];
 
 const SUFFIX = ".q4";
@@ -221,7 +242,7 @@ export async function makeGridModel(folder: string, name: string): Promise<strin
 }
 
 /** Writes the data of the grid into a folder; returns the paths. */
-export async function makeGridData(folder: string): Promise<Readonly<Record<GridRun["data"], string>>> {
+export async function makeGridData(folder: string): Promise<GridData> {
   const random = new Random(SEED);
   const words = (most: number): string =>
     Array.from(
@@ -239,13 +260,16 @@ export async function makeGridData(folder: string): Promise<Readonly<Record<Grid
       ],
     })),
     pairs: lines(() => ({ prompt: words(20), chosen: words(MAX_WORDS), rejected: words(MAX_WORDS) })),
+    prompts: `${words(20)}\n${words(20)}\n`,
   };
   const paths = {
     text: join(folder, "text.txt"),
     chats: join(folder, "chats.jsonl"),
     pairs: join(folder, "pairs.jsonl"),
+    prompts: join(folder, "prompts.txt"),
   };
   await mkdir(folder, { recursive: true });
-  for (const name of ["text", "chats", "pairs"] as const) await writeFile(paths[name], contents[name]);
+  for (const name of ["text", "chats", "pairs", "prompts"] as const)
+    await writeFile(paths[name], contents[name]);
   return paths;
 }
