@@ -69,13 +69,13 @@ test("a plan says bytes by what they are for, time, and the command that trains 
   assert.match(command, /^npx graft train .*--model .* --data .* --max-length 64 /);
 });
 
-test("what writes samples is planned: an engine, its programs' blocks one by one, keys and values", async () => {
+test("what writes samples is planned: an engine, its programs' blocks as far as they differ or stay, keys and values", async () => {
   const prompts = join(folder, "prompts.txt");
   writeFileSync(prompts, "Where?\n");
   const twice = await writeTinyModel(join(folder, "twice"), { config: { num_hidden_layers: 4 } });
-  const samplesOf = async (numTokens: number, ofModel = model): Promise<number> => {
+  const samplesOf = async (numTokens: number, ofModel = model, weights = "stored"): Promise<number> => {
     const words = ["--model", ofModel, "--data", data, "--steps", "2", "--sample-tokens", String(numTokens)];
-    return (await planOf([...words, "--samples", prompts])).bytes["samples"] ?? 0;
+    return (await planOf([...words, "--samples", prompts, "--weights", weights])).bytes["samples"] ?? 0;
   };
   const [few, many] = [await samplesOf(16), await samplesOf(48)];
   const config = JSON.parse(readFileSync(join(model, "config.json"), "utf8")) as Record<string, number>;
@@ -87,8 +87,10 @@ test("what writes samples is planned: an engine, its programs' blocks one by one
   // Keys and values of two layers in float32, in pages and by heads.
   assert.equal(many - few, 32 * 2 * 2 * 2 * 4 * numHeads * (size / numQueries));
   assert.ok(few > 25e6, `${few}`);
-  const ofNodes = (await samplesOf(16, twice)) - few;
-  assert.ok(ofNodes > 25 * 20e3 * 2, `two more layers: ${ofNodes}`);
+  const ofNodes = (await samplesOf(16, twice, "float32")) - (await samplesOf(16, model, "float32"));
+  assert.ok(ofNodes > 25 * 20e3 * 2, `two more layers that stay: ${ofNodes}`);
+  const ofTwo = 16 * 2 * 2 * 2 * 4 * numHeads * (size / numQueries);
+  assert.equal((await samplesOf(16, twice)) - few, ofTwo, "two more that share a program");
   const [without, withSamples] = [await plan(), await plan("--samples", prompts, "--sample-tokens", "16")];
   assert.equal(without.bytes["samples"], 0);
   assert.equal(withSamples.bytes["peak"]! - without.bytes["peak"]!, few);

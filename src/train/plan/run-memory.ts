@@ -117,13 +117,15 @@ function comparedBytes({ dropBp, model, totalSteps }: MemoryRequest, adapter: Ad
 }
 
 function sampleBytes(
-  { sampleTokens }: MemoryRequest,
+  { sampleTokens, model, tokenizerFiles }: MemoryRequest,
   place: Parameters<typeof sampleNeeds>[0],
   adapter: AdapterView,
 ): number {
   if (sampleTokens === null) return 0;
   const { numNodes, cacheBytes } = sampleNeeds(place, adapter, sampleTokens);
-  return WRITER_BYTES + NODE_BYTES * numNodes + cacheBytes;
+  // Its tokenizer is another than that of the data.
+  const wordBytes = tokenizerBytes(tokenizerFiles, model.vocabSize);
+  return WRITER_BYTES + wordBytes + NODE_BYTES * numNodes + cacheBytes;
 }
 
 function processBytes({ model, compute, numTokens, tokenizerFiles }: MemoryRequest): number {

@@ -1,6 +1,6 @@
 /**
- * @file What a run needs that writes samples: programs of its own, in which each block stands apart where whole passes share those of
- * equal ones, and the keys and values of a text.
+ * @file What a run needs that writes samples: programs of its own, which equal blocks share where they take turns in memory and in
+ * which each stands apart where all stay, and the keys and values of a text.
  */
 import { DTYPES } from "../../graph/dtype.ts";
 import { nodesOf } from "../../graph/program.ts";
@@ -19,8 +19,10 @@ export function sampleNeeds(
   adapter: AdapterView,
   numTokens: number,
 ): { readonly numNodes: number; readonly cacheBytes: number } {
-  const { model } = facts;
-  const numNodes = structuresOf(facts, adapter, { training: false }).map((structure) => {
+  const { model, residency } = facts;
+  const structures = structuresOf(facts, adapter, { training: false });
+  const different = new Map(structures.map((structure) => [structure.key, structure])).values();
+  const numNodes = (residency === "float32" ? structures : [...different]).map((structure) => {
     const asked = { kind: "forward", saves: "nothing", inputGradient: true, dropped: [] } as const;
     const { spec } = programs.build(blockProgram(model, structure, { ...asked, length: numTokens }));
     return nodesOf(spec).length;
