@@ -38,7 +38,7 @@ export {
   trainAveraged,
   trainContribution,
 } from "./train/files/averaged-training.ts";
-export type { Round } from "./train/files/averaged-rounds.ts";
+export { endRound, type OuterOptions, type Round } from "./train/files/averaged-rounds.ts";
 export { type Contribution, outerStep } from "./peft/algebra/outer-step.ts";
 export type { TrainInput, TrainOptions } from "./train/settings/options.ts";
 export type { TrainResult } from "./train/trainer.ts";

@@ -90,6 +90,7 @@ const DOORS: Readonly<Record<string, readonly Door[]>> = {
     [(onEvent) => graft.train(training, { onEvent }), "hooks.onEvent", OBJECT],
     [(workers) => graft.trainAveraged(training, { workers, syncEvery: 1 }), "options.workers", LIST, 1e9],
     [(syncEvery) => graft.trainAveraged(training, { workers: 2, syncEvery }), "options.syncEvery", 0, "x"],
+    [(it) => graft.endRound("x", { from: 0, until: 1, adapter: "x" }, it), "contributions", LIST],
     [(it) => graft.outerStep(it, [], null, { learningRate: 1, momentum: 0 }), "current", OBJECT],
     [(it) => graft.outerStep(numbers, it, null, { learningRate: 1, momentum: 0 }), "contributions", LIST],
     [(it) => graft.planSteps(it), "options", LIST],

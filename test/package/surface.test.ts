@@ -36,6 +36,7 @@ test("the library exports exactly these names", () => {
     "createTokenizer",
     "defineBaseMethod",
     "defineMethod",
+    "endRound",
     "estimateFisher",
     "exitStatus",
     "exportText",

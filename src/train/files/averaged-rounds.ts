@@ -4,6 +4,7 @@
  */
 import { cp } from "node:fs/promises";
 import { basename, join } from "node:path";
+import { z } from "zod";
 import { FailedError } from "../../errors.ts";
 import { ADAPTER_FILES } from "../../format/adapters/adapter-folder.ts";
 import { readAdapterFolder, writeAdapterFolder } from "../../format/by-path.ts";
@@ -15,6 +16,7 @@ import {
   differenceOf,
   outerStep,
 } from "../../peft/algebra/outer-step.ts";
+import { A_COUNT, A_NAME, checkArguments, lazily } from "../../messages/arguments.ts";
 import { hostTensor } from "../../runtime/host-tensor.ts";
 import { findUnusable } from "../loop/checks.ts";
 
@@ -32,6 +34,23 @@ export interface Round {
   readonly until: number;
   readonly adapter: string;
 }
+
+/** What `OuterOptions` may be. */
+export const OUTER = {
+  outerLearningRate: z.number().gt(0).optional(),
+  outerMomentum: z.number().min(0).lt(1).optional(),
+};
+
+export const A_ROUND = z.looseObject({ from: z.int().min(0), until: A_COUNT, adapter: A_NAME });
+
+const ARGUMENTS = lazily(() =>
+  z.strictObject({
+    output: A_NAME,
+    round: A_ROUND,
+    contributions: z.array(z.unknown()).min(1),
+    options: z.looseObject(OUTER),
+  }),
+);
 
 /** The rounds of a training, in order. */
 export function roundsOf(
@@ -62,13 +81,19 @@ export async function writeStart(output: string, like: string): Promise<void> {
   await writeNumbers(adapterAfter(output, 0), like, new Map());
 }
 
-/** Writes what a round makes of an adapter, unless it is there. */
+/**
+ * Writes what the contributions of a round make of its adapter: checkpoint-N in the output, N being `until`, unless it is there.
+ * @throws as `outerStep`; FailedError "train/nan", "failed/write"
+ */
 export async function endRound(
   output: string,
-  { from, until, adapter }: Round,
+  round: Round,
   contributions: readonly Contribution[],
-  { outerLearningRate: learningRate = 1, outerMomentum: momentum = 0 }: OuterOptions,
+  options: OuterOptions = {},
 ): Promise<void> {
+  checkArguments("endRound", ARGUMENTS, { output, round, contributions, options });
+  const { from, until, adapter } = round;
+  const { outerLearningRate: learningRate = 1, outerMomentum: momentum = 0 } = options;
   if (await hasAdapterAfter(output, until)) return;
   const velocity = from === 0 ? null : await numbersOf(velocityAfter(output, from));
   const step = outerStep(await numbersOf(adapter), contributions, velocity, { learningRate, momentum });

@@ -27,6 +27,8 @@ import type { TrainHooks } from "../train-hooks.ts";
 import { train } from "../trainer.ts";
 import {
   type OuterOptions,
+  A_ROUND,
+  OUTER,
   type Round,
   endRound,
   finish,
@@ -87,8 +89,7 @@ const ARGUMENTS = lazily(() =>
     options: z.strictObject({
       workers: z.union([A_COUNT.max(MAX_WORKERS), z.array(z.unknown()).min(1)]),
       syncEvery: A_COUNT,
-      outerLearningRate: z.number().gt(0).optional(),
-      outerMomentum: z.number().min(0).lt(1).optional(),
+      ...OUTER,
     }),
     hooks: z.strictObject({
       onEvent: A_FUNCTION.optional(),
@@ -124,8 +125,7 @@ export async function trainAveraged(
   await finish(output, steps);
 }
 
-const ROUND = z.looseObject({ from: z.int().min(0), until: A_COUNT, adapter: A_NAME });
-const OF_ROUND = lazily(() => z.strictObject({ steps: A_COUNT, round: ROUND }));
+const OF_ROUND = lazily(() => z.strictObject({ steps: A_COUNT, round: A_ROUND }));
 
 /**
  * Trains one worker's round in its folder, and gives what it has changed, weighted by its examples: all that leaves a client.
