@@ -14,7 +14,6 @@ import { configFileOf } from "../../peft/method.ts";
 import {
   A_COUNT,
   A_FUNCTION,
-  A_NAME,
   A_SIGNAL,
   AN_ENVIRONMENT,
   checkArguments,
