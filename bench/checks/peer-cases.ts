@@ -32,6 +32,7 @@ export const PEER_MODELS = {
   phi3: { modelType: "phi3", config: { pad_token_id: 0 } },
   smollm3: { modelType: "smollm3", config: { pad_token_id: 0 } },
   starcoder2: { modelType: "starcoder2", config: { pad_token_id: 0 } },
+  olmo: { modelType: "olmo" },
   olmo2: { modelType: "olmo2" },
   qwen3_moe: { modelType: "qwen3_moe" },
   olmoe: { modelType: "olmoe" },

@@ -16,6 +16,7 @@ import { gptNeox } from "./families/gpt-neox.ts";
 import { granite } from "./families/granite.ts";
 import { llama } from "./families/llama.ts";
 import { mistral } from "./families/mistral.ts";
+import { olmo } from "./families/olmo.ts";
 import { olmo2 } from "./families/olmo2.ts";
 import { olmoe } from "./families/olmoe.ts";
 import { opt } from "./families/opt.ts";
@@ -45,6 +46,7 @@ export const FAMILIES: readonly Family[] = [
   phi3,
   smollm3,
   starcoder2,
+  olmo,
   olmo2,
   qwen3Moe,
   olmoe,

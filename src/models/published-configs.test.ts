@@ -277,7 +277,7 @@ test("rotary settings may name what transformers passes over", () => {
 test("what a file leaves out is what transformers takes", () => {
   const settings = (modelType: string, config: RawConfig = {}): RawConfig =>
     openModel({ ...LLAMA_SIZES, num_attention_heads: 32, model_type: modelType, ...config }).settings;
-  for (const modelType of ["olmo2", "olmoe", "phi3"])
+  for (const modelType of ["olmo", "olmo2", "olmoe", "phi3"])
     assert.equal(settings(modelType)["rms_norm_eps"], 1e-5, modelType);
   for (const [modelType, maxPositions, numKeyValueHeads] of [
     ["mistral", 131_072, 8],

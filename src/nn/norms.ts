@@ -40,6 +40,11 @@ export function layerNorm(epsilon: number): Norm {
   };
 }
 
+/** The layer norm without factors and biases: it has no tensors. */
+export function bareLayerNorm(epsilon: number): Norm {
+  return (_b, _name, x) => layerNormOf(x, filled(x, 1), filled(x, 0), epsilon);
+}
+
 /** The root-mean-square norm times factors, of all rows or of each. */
 function scaledNorm(x: Value, weight: Value, epsilon: number): Value {
   if (!isPerRow(weight)) return rmsNormOf(x, weight, epsilon)[0];

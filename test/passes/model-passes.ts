@@ -12,7 +12,7 @@ import { createUpdater } from "../../src/optim/updater.ts";
 import { memorySource } from "../tiny/memory-source.ts";
 import type { AdapterView } from "../../src/peft/adapter-view.ts";
 import { type Adapter, attach } from "../../src/peft/attach.ts";
-import type { Method } from "../../src/peft/method.ts";
+import { type Method, trainsRole } from "../../src/peft/method.ts";
 import { Random } from "../../src/random.ts";
 import { BlockRunner } from "../../src/run/blocks/block-runner.ts";
 import { PassContext } from "../../src/run/context.ts";
@@ -42,9 +42,10 @@ export const NEEDED_OPTIONS: Readonly<Record<string, object>> = {
   },
 };
 
-/** Whether a method can be on a model: one that trains rows of tokens needs tokens. */
-export function fitsModel({ name }: Method, { embedding }: Model): boolean {
-  return name !== "trainable-tokens" || embedding !== null;
+/** Whether a method can be on a model: one that trains rows of tokens needs tokens, one that trains norms and biases some of them. */
+export function fitsModel(method: Method, { embedding, tensors }: Model): boolean {
+  if (method.name === "trainable-tokens") return embedding !== null;
+  return method.kind !== "base" || [...tensors.values()].some(({ role }) => trainsRole(method, role));
 }
 
 /** Attaches a method with its own targets, or those given. */

@@ -149,6 +149,7 @@ export const TINY_CONFIGS: Readonly<Record<string, RawConfig>> = {
     sliding_window: 4,
     tie_word_embeddings: true,
   },
+  olmo: { architectures: ["OlmoForCausalLM"], model_type: "olmo", ...DECODER },
   olmo2: { architectures: ["Olmo2ForCausalLM"], model_type: "olmo2", ...DECODER },
   olmoe: {
     architectures: ["OlmoeForCausalLM"],

@@ -38,6 +38,7 @@ ARCHITECTURES = {
     "phi3-long": "PHI3",
     "smollm3": "SMOLLM3",
     "starcoder2": "STARCODER2",
+    "olmo": "OLMO",
     "olmo2": "OLMO2",
     "qwen3_moe": "QWEN3MOE",
     "olmoe": "OLMOE",
@@ -67,8 +68,8 @@ def write_settings(w, family, c):
         w.add_layer_norm_eps(c["layer_norm_eps"])
         return
     w.add_head_count_kv(c["num_key_value_heads"])
-    if family == "starcoder2":
-        w.add_layer_norm_eps(c["norm_epsilon"])
+    if family in ("starcoder2", "olmo"):
+        w.add_layer_norm_eps(c.get("norm_epsilon", 1e-5))
         w.add_rope_freq_base(full["rope_theta"])
         return
     w.add_layer_norm_rms_eps(c["rms_norm_eps"])
@@ -137,7 +138,7 @@ def converted(family, c, tensors):
     experts = {}
     for name, value in tensors.items():
         array = value.numpy()
-        if family in ("llama", "llama-scaled", "llama-yarn", "mistral", "smollm3", "granite"):
+        if family in ("llama", "llama-scaled", "llama-yarn", "mistral", "smollm3", "granite", "olmo"):
             if "q_proj" in name:
                 array = interleave(array, c["num_attention_heads"])
             if "k_proj" in name:

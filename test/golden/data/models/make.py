@@ -34,6 +34,7 @@ MODELS = {
         | ROTATED
         | {"head_dim": 10, "embedding_multiplier": 5.0, "attention_multiplier": 0.25, "residual_multiplier": 0.4, "logits_scaling": 3.0},
     ),
+    "olmo": (transformers.OlmoForCausalLM, DECODER | ROTATED),
     "starcoder2": (transformers.Starcoder2ForCausalLM, DECODER | ROTATED | {"sliding_window": 4}),
     "distilbert-cls": (
         transformers.DistilBertForSequenceClassification,

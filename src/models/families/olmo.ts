@@ -1,0 +1,48 @@
+/**
+ * @file The OLMo family, its first version: Llama's blocks with layer norms that have no tensors.
+ *
+ * Paper: "OLMo: Accelerating the Science of Language Models", arXiv:2402.00838, section 2.1.
+ */
+import { z } from "zod";
+import { bareLayerNorm } from "../../nn/norms.ts";
+import {
+  attentionPart,
+  decoder,
+  mlpPart,
+  plainAttention,
+  plainEnds,
+  preNormBlock,
+  repeat,
+  siluMlp,
+} from "../blocks/decoder.ts";
+import type { Family } from "../family.ts";
+import { BLOCK_NAMES, LAYER_NORMS, NEIGHBOUR_ROWS, decoderGguf } from "../config/gguf-rules.ts";
+import { DECODER_FIELDS, parseConfig } from "../config/hf-config.ts";
+
+const SCHEMA = z.object({
+  ...DECODER_FIELDS,
+  // In no file of the family, but GGUF's.
+  rms_norm_eps: z.number().positive().default(1e-5),
+  attention_bias: z.boolean().default(false),
+  hidden_act: z.literal("silu").default("silu"),
+  clip_qkv: z.null().optional(),
+});
+
+export const olmo: Family = {
+  modelType: "olmo",
+  summary: "OLMo, its first version, where it does not clip (`clip_qkv`)",
+  traits: "Llama's blocks with layer norms that have neither factors nor biases.",
+  gguf: decoderGguf({
+    architecture: "olmo",
+    className: "OlmoForCausalLM",
+    blockNames: { ...BLOCK_NAMES.attention, ...BLOCK_NAMES.mlp },
+    changes: NEIGHBOUR_ROWS,
+    norms: LAYER_NORMS,
+  }),
+  open: (raw) => {
+    const c = parseConfig(SCHEMA, raw);
+    const norm = bareLayerNorm(c.rms_norm_eps);
+    const layer = preNormBlock(norm, attentionPart(plainAttention(raw, c)), mlpPart(siluMlp(c)));
+    return decoder(raw, c, repeat(layer, c), plainEnds(norm));
+  },
+};
