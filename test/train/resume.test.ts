@@ -147,9 +147,9 @@ describe("resuming", () => {
     const straight = `${folder}/straight`;
     const { result, events } = await runTiny({ ...settings, output: straight });
     const losses = lossesAt(events);
-    assert.equal(result.held_out_loss, losses.get(result.result_step!));
+    assert.equal(result.held_out_loss, losses.get(result.result_step));
     assert.equal(Math.min(...losses.values()), result.held_out_loss);
-    assert.equal(result.steps - result.result_step!, 6);
+    assert.equal(result.steps - result.result_step, 6);
     assert.ok(result.steps < settings.steps, `it stopped after ${result.steps}`);
     // Which end is which depends on how a processor rounds.
     const sought = {
