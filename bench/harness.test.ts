@@ -7,7 +7,7 @@ import { test } from "node:test";
 import { setImmediate as nextTurn, setTimeout as wait } from "node:timers/promises";
 import { promisify } from "node:util";
 
-import { ownVariables, readPeakMb, runChild } from "./harness/child.ts";
+import { readPeakMb, runChild } from "./harness/child.ts";
 import { reportCoServing, speedAgainst } from "./serving/co-serving-report.ts";
 import { commonPrefix } from "./decode.bench.ts";
 import { helpText, parseFlags } from "./harness/flags.ts";
@@ -24,6 +24,7 @@ import type { Progress } from "./serving/served-training.ts";
 import { intervalOf, largestDifference, median, ratioOf, showRatio } from "./harness/statistics.ts";
 import { type WrittenText, arrivalsOf } from "./serving/text-load.ts";
 import { steadySeconds, summarize } from "./training/training-sides.ts";
+import { ownStart } from "../test/process/own-start.ts";
 import { waitFor } from "../test/process/wait-for.ts";
 import { temporaryFolder } from "../test/tiny/model.ts";
 import { makeExample } from "../src/data/examples/example.ts";
@@ -151,7 +152,7 @@ test("runChild() keeps JSON objects with their times, and the peak of memory", a
 });
 
 test("runChild() gives a child nothing of what graft's program sets for itself", async () => {
-  const names = [...ownVariables()];
+  const names = Object.keys(ownStart().env);
   assert.deepEqual(names.toSorted(), ["GLIBC_TUNABLES", "MALLOC_MMAP_THRESHOLD_"]);
   const before = names.map((name) => process.env[name]);
   for (const name of names) process.env[name] = "";

@@ -5,12 +5,11 @@
  */
 import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { createInterface } from "node:readline";
 
 import { UsageError } from "../../src/errors.ts";
 import { describeFileProblem } from "../../src/messages/system-error.ts";
-import { ROOT } from "./machine.ts";
+import { ownStart } from "../../test/process/own-start.ts";
 
 /** A line of the child and the time since its start. */
 export interface TimedEvent {
@@ -39,16 +38,10 @@ export function readPeakMb(pid: number): number | null {
   }
 }
 
-/** Variables that graft's program sets for itself in its first line; with them PyTorch's steps take a third longer. */
-export function ownVariables(): ReadonlySet<string> {
-  const [line = ""] = readFileSync(join(ROOT, "bin", "graft.js"), "utf8").split("\n", 1);
-  return new Set(Array.from(line.matchAll(/ ([A-Z_]+)=/g), ([, name = ""]) => name));
-}
-
-/** This process's environment as it would be without graft's program around it. */
+/** This process's environment without what graft's program sets for itself: with it PyTorch's steps take a fifth longer. */
 function outerEnvironment(): NodeJS.ProcessEnv {
-  const own = ownVariables();
-  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !own.has(name)));
+  const { env: own } = ownStart();
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !(name in own)));
 }
 
 function parseEvent(line: string): Record<string, unknown> | null {

@@ -23,6 +23,7 @@ import type { Engine } from "../../src/runtime/engine.ts";
 import { type HostTensor, hostTensor, zeros } from "../../src/runtime/host-tensor.ts";
 import { numElements } from "../../src/graph/shape.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
+import { ownStart } from "../../test/process/own-start.ts";
 import { runChild } from "../harness/child.ts";
 
 /** op(A) · op(B), and how often a step runs it. */
@@ -43,8 +44,9 @@ export async function measureProductsOf(
   threads: number,
 ): Promise<ProductCost> {
   const args = [fileURLToPath(import.meta.url), folder, ...[numRows, length, threads].map(String)];
-  // As bin/graft.js: pages of memory of the same size on both sides.
-  const environment = { GLIBC_TUNABLES: "glibc.malloc.hugetlb=1" };
+  // Pages of memory of the same size on both sides.
+  const { GLIBC_TUNABLES = "" } = ownStart().env;
+  const environment = { GLIBC_TUNABLES };
   const { events } = await runChild(process.execPath, args, { environment });
   return events[0]?.value as unknown as ProductCost;
 }

@@ -3,22 +3,13 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { type Interface, createInterface } from "node:readline";
+import { ownStart } from "../process/own-start.ts";
 
 /** Tells the server to give back what it does not use. */
 const GIVE_BACK = "SIGUSR2";
 const GIVES_BACK = ["--expose-gc", "--import", new URL("give-back.ts", import.meta.url).href];
 
 const MAIN = new URL("../../bin/graft.js", import.meta.url).pathname;
-
-/** Variables and flags with which the first line of the program starts Node. */
-function ownStart(): { readonly env: NodeJS.ProcessEnv; readonly flags: readonly string[] } {
-  const words = readFileSync(MAIN, "utf8").split("\n", 1)[0]!.split(" ");
-  const pairs = words.map((word) => word.split("=") as [string, string]);
-  return {
-    env: Object.fromEntries(pairs.filter(([name]) => /^[A-Z_]+$/.test(name))),
-    flags: words.filter((word) => word.startsWith("--")),
-  };
-}
 
 export class ServerProcess {
   readonly #words: readonly string[];
