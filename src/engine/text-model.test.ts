@@ -80,6 +80,25 @@ test("a model that is closed writes first what it was asked for, and nothing tha
   await Promise.all([closed, again]);
 });
 
+test("of a long batch no more than twice what runs together is in the engine, and texts come in the order of their prompts", async () => {
+  const model = await openTextModel(modelPath, { threads: 1 });
+  const { engine } = model.generator;
+  const requests = Array.from({ length: 100 }, (_, i) => ({ promptIds: [97 + (i % 9)], maxNewTokens: 3 }));
+  let most = 0;
+  const written = await model.writeAll(requests, undefined, () => {
+    most = Math.max(most, engine.stats.numRunning + engine.stats.numWaiting);
+  });
+  assert.ok(most >= engine.maxRunning && most <= 2 * engine.maxRunning, `${most}`);
+  assert.deepEqual(
+    written.map(({ promptIds }) => promptIds),
+    requests.map(({ promptIds }) => promptIds),
+  );
+  const texts = new Map(written.map(({ promptIds, ids }) => [promptIds[0], ids.join()]));
+  assert.equal(texts.size, 9);
+  for (const { promptIds, ids } of written) assert.equal(ids.join(), texts.get(promptIds[0]));
+  await model.close();
+});
+
 test("a signal ends a batch, and its texts are not told as whole", async () => {
   const model = await openTextModel(modelPath, { threads: 1 });
   const controller = new AbortController();

@@ -188,15 +188,18 @@ export class TaskSet {
     count(1);
     try {
       const held = await Promise.all(tasks.map(async (task) => (task ? await this.#hold(task) : null)));
-      return await Promise.all(
-        requests.map(async (request, row) => {
-          const completion = await completeText(
-            engine.write({ ...request, adapter: held[row] ?? null, signal }),
-          );
+      const completions: Completion[] = [];
+      const rows = requests.entries();
+      const writeNext = async (): Promise<void> => {
+        for (const [row, request] of rows) {
+          const text = engine.write({ ...request, adapter: held[row] ?? null, signal });
+          const completion = (completions[row] = await completeText(text));
           if (completion.finishReason !== "aborted") onDone(completion, row);
-          return completion;
-        }),
-      );
+        }
+      };
+      // What fits into a pass, and as many that wait for a place: each costs memory, and a place among those whom the signal is to tell.
+      await Promise.all(Array.from({ length: 2 * engine.maxRunning }, writeNext));
+      return completions;
     } finally {
       await engine.afterStep();
       count(-1);

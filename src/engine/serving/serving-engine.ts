@@ -71,6 +71,11 @@ export class ServingEngine implements Riders {
     return this.#pages.numPages * PAGE_TOKENS;
   }
 
+  /** Texts that have pages at a time. */
+  get maxRunning(): number {
+    return this.#scheduler.maxRunning;
+  }
+
   get stats(): ServingStats {
     return {
       ...this.#texts.counts,
