@@ -40,18 +40,29 @@ function start(words: readonly string[], env: NodeJS.ProcessEnv = {}) {
     env: { ...process.env, ...env },
   });
   const taken: string[] = [];
+  /** Numbers of the shares that it took; null: a whole job, or what is done between two rounds. */
+  const shares: (number | null)[] = [];
   const warnings: string[] = [];
   createInterface(child.stderr).on("line", (line) => warnings.push(line));
   const { promise: waits, resolve: isReady } = Promise.withResolvers<void>();
   const { promise: took, resolve: hasTaken } = Promise.withResolvers<void>();
   createInterface(child.stdout).on("line", (line) => {
-    const { event, id = "" } = JSON.parse(line) as { event: string; id?: string };
+    const {
+      event,
+      id = "",
+      share = null,
+    } = JSON.parse(line) as {
+      event: string;
+      id?: string;
+      share?: number | null;
+    };
     if (event === "waiting") isReady();
     if (event !== "job") return;
     taken.push(id);
+    shares.push(share);
     hasTaken();
   });
-  return { child, waits, took, taken, warnings };
+  return { child, waits, took, taken, shares, warnings };
 }
 
 /** An empty table with a folder of state, and the words of workers on them. */
@@ -138,6 +149,8 @@ test(
     const row = await ended(table, "ftjob-1");
     for (const { child } of workers) child.kill("SIGTERM");
     assert.equal(row.job.status, "succeeded", JSON.stringify(row.job.error));
+    const pieces = new Set(workers.flatMap(({ shares }) => shares));
+    assert.deepEqual(pieces, new Set([1, 2, null]), "each share, and what is done between rounds");
     assert.match(row.shares[0]?.folder ?? "", /^share-1-\d+$/);
     assert.equal(row.shares[1]?.folder, "share-2");
     const output = join(root, "whole");

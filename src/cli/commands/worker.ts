@@ -115,8 +115,10 @@ async function work(
   io: CommandIO,
 ): Promise<void> {
   const { id } = taken.row.job;
-  io.emit({ event: "job", id, lease: taken.row.token, from_lost: taken.isFromLost });
-  io.stdout(`Training ${id}`);
+  const share = taken.row.share === null ? null : taken.row.share + 1;
+  const piece = share === null ? id : `${id}, share ${share} of round ${taken.row.round + 1}`;
+  io.emit({ event: "job", id, share, lease: taken.row.token, from_lost: taken.isFromLost });
+  io.stdout(`Training ${piece}`);
   await trainJob(taken, lease, {
     files,
     placesOf: (row) => placesFor(row, files, places),
@@ -127,8 +129,9 @@ async function work(
     makeSampleWriter,
     troubles: troublesTo(io),
   });
-  io.emit({ event: "left", id, status: lease.row.job.status });
-  io.stdout(`${id} is ${lease.row.job.status}`);
+  const { status } = lease.row.job;
+  io.emit({ event: "left", id, share, status });
+  io.stdout(share === null ? `${id} is ${status}` : `Left ${piece}: the job is ${status}`);
 }
 
 /** Makes a folder that is this process's alone; those of workers that were killed go. */
