@@ -96,7 +96,12 @@ export const JSON_LINES: readonly JsonLine[] = [
   { event: "listening", by: "serve", says: "the server answers", keys: "url, model, adapters" },
   { event: "stopped", by: "serve", says: "the server has ended", keys: "" },
   { event: "waiting", by: "worker", says: "the worker takes jobs", keys: "base, fingerprint" },
-  { event: "job", by: "worker", says: "a job was taken, or a share of it", keys: "id, share, lease, from_lost" },
+  {
+    event: "job",
+    by: "worker",
+    says: "a job was taken, or a share of it",
+    keys: "id, share, lease, from_lost",
+  },
   { event: "left", by: "worker", says: "it was left", keys: "id, share, status" },
   ...Object.entries(DONE).map(([by, keys]) => ({ event: "done", by, says: "the command has ended", keys })),
 ];
