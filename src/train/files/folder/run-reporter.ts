@@ -8,6 +8,7 @@ import type { RunState } from "../../loop/run-state.ts";
 import { describeEnvironment } from "./environment.ts";
 import { RUN_FILES } from "./run-files.ts";
 import { withoutRows } from "../config-text.ts";
+import type { SettledOptions } from "../setup/prepare.ts";
 import type { TrainingSetup } from "../setup/setup.ts";
 import { resultOf, tellStart } from "../tell-run.ts";
 import { loadReports } from "./report-modules.ts";
@@ -19,6 +20,9 @@ const EVERY_MS = 30_000;
 export class RunReporter {
   readonly #setup: TrainingSetup;
   readonly #title: string;
+  /** What the run was told to be; made once, for it looks at all of the data. */
+  readonly #start: StartEvent;
+  readonly #options: SettledOptions;
   readonly #nowMs: () => number;
   readonly #environment: readonly Fact[];
   #writtenMs: number;
@@ -26,6 +30,8 @@ export class RunReporter {
   constructor(setup: TrainingSetup, title: string, nowMs: () => number) {
     this.#setup = setup;
     this.#title = title;
+    this.#start = tellStart(setup);
+    this.#options = withoutRows(setup.options);
     this.#nowMs = nowMs;
     this.#environment = describeEnvironment(setup.options.threads);
     this.#writtenMs = nowMs();
@@ -38,16 +44,15 @@ export class RunReporter {
 
   /** Writes the page. */
   async write(state: RunState, { isDone }: { readonly isDone: boolean }): Promise<string> {
-    const { options, adapter, objective, optimizerOptions, inputs } = this.#setup;
+    const { adapter, objective, optimizerOptions, inputs } = this.#setup;
     this.#writtenMs = this.#nowMs();
-    const { resume: _resume, overwrite: _overwrite, ...settings } = withoutRows(options);
+    const { resume: _resume, overwrite: _overwrite, ...settings } = this.#options;
     const ofParts = [adapter.options, optimizerOptions, objective.options] as readonly object[];
     const own = Object.assign({ objective: objective.objective.name }, ...ofParts) as object;
-    const start = tellStart(this.#setup);
     const { writeReport } = await loadReports();
     return writeReport({
       title: this.#title,
-      start,
+      start: this.#start,
       state,
       isDone,
       settings: Object.fromEntries(
@@ -55,17 +60,17 @@ export class RunReporter {
       ),
       inputs: inputs.facts,
       environment: this.#environment,
-      next: this.#next(start, isDone),
+      next: this.#next(isDone),
     });
   }
 
-  #next(start: StartEvent, isDone: boolean): Fact[] {
-    const { options, adapter } = this.#setup;
+  #next(isDone: boolean): Fact[] {
+    const [start, options] = [this.#start, this.#options];
     const { output } = options;
-    const result = resultOf(adapter);
+    const result = resultOf(this.#setup.adapter);
     if (!isDone) return [["Go on from the newest checkpoint", resumeCommand(join(output, RUN_FILES.config))]];
     return [
-      ["Try it", nextCommand(start, { output, result }, withoutRows(options), existsSync)],
+      ["Try it", nextCommand(start, { output, result }, options, existsSync)],
       ...(result === "model"
         ? []
         : [["Make a model of its own", mergeCommand(start, { output, result })] as const]),
