@@ -1,4 +1,4 @@
-/** @file Learned positions in a table whose first rows are for something else. */
+/** @file Learned positions, in a table whose first rows may be for something else. */
 import type { Value } from "../graph/graph.ts";
 import { gatherRows } from "../graph/ops/rows/gather-scatter.ts";
 import { slice } from "../graph/ops/shapes/slice-pad.ts";
@@ -12,6 +12,7 @@ export function positionsFrom(
   first: number,
   shape: readonly [numRows: number, width: number],
 ): Value {
+  if (first === 0) return b.lookUp(name, b.input(POSITIONS), ...shape);
   const table = b.tensor(`${name}.weight`, shape, "embedding");
   return gatherRows(slice(table, 0, first, null), b.input(POSITIONS));
 }

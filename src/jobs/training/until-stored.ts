@@ -2,7 +2,7 @@
  * @file Waits for the store of a job's files. One that is away fails no job: its worker keeps what it has trained, and asks again
  * until the store answers or somebody stops the job.
  */
-import { toldOfAway } from "../away.ts";
+import { whatIsAway } from "../away.ts";
 import type { Lease } from "../queue/lease.ts";
 import type { Trouble } from "../queue/trouble.ts";
 import { StoreAwayError } from "../store/s3.ts";
@@ -26,8 +26,7 @@ export async function untilStored<T>(lease: Lease, trouble: Trouble, work: () =>
       if (!(error instanceof StoreAwayError)) throw error;
       trouble.tell(error);
       if (waitMs === FIRST_WAIT_MS) {
-        const found = toldOfAway(error)?.split(":")[0];
-        lease.tell({ level: "warn", message: `${found}; it is asked again until it does` });
+        lease.tell({ level: "warn", message: `${whatIsAway(error)}; it is asked again until it does` });
       }
       await lease.wait(waitMs);
       if (lease.signal.aborted || !lease.isHeld()) throw error;

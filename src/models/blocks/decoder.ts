@@ -8,7 +8,6 @@ import { add } from "../../graph/ops/pointwise/elementwise.ts";
 import { silu } from "../../graph/ops/pointwise/silu.ts";
 import { type MlpOptions, gatedMlp } from "../../nn/gated-mlp.ts";
 import { type Norm, rmsNorm } from "../../nn/norms.ts";
-import { POSITIONS } from "../../nn/pass.ts";
 import { positionsFrom } from "../../nn/positions.ts";
 import { plainMlp } from "../../nn/plain-mlp.ts";
 import { type SelfAttentionOptions, fusedAttention, selfAttention } from "../../nn/self-attention.ts";
@@ -217,8 +216,7 @@ export function decoder(
       if (names.positions === undefined) return x;
       const { positions, firstPosition = 0 } = names;
       const numRows = c.max_position_embeddings + firstPosition;
-      if (firstPosition > 0) return add(x, positionsFrom(b, positions, firstPosition, [numRows, width]));
-      return add(x, b.lookUp(positions, b.input(POSITIONS), numRows, width));
+      return add(x, positionsFrom(b, positions, firstPosition, [numRows, width]));
     },
     head: (b, x) => {
       const normed = finalNorm(b, names.finalNorm, x);

@@ -85,6 +85,7 @@ interface EncoderParts {
 export function encoder(raw: RawConfig, c: z.output<typeof FIELDS>, parts: EncoderParts): ModelDefinition {
   const { hidden_size: width, num_attention_heads: numHeads, vocab_size: vocabSize } = c;
   const { prefix, names } = parts;
+  const [blocks = ""] = names.blocks.split(".");
   if (!isClassifier(raw)) {
     throw unusable(
       raw,
@@ -125,7 +126,7 @@ export function encoder(raw: RawConfig, c: z.output<typeof FIELDS>, parts: Encod
     head: (b, x) => parts.head(b, x, numOutputs),
     classPosition: "first",
     checkpoint: withNamesOfNorms(
-      prefixedCheckpoint(`${prefix}.`, /^(embeddings|encoder|transformer|pooler)\./, parts.ignored),
+      prefixedCheckpoint(`${prefix}.`, new RegExp(`^(embeddings|${blocks}|pooler)\\.`), parts.ignored),
     ),
   };
 }

@@ -17,7 +17,7 @@ const ACTIVATIONS = {
 };
 
 /** Setting that names an activation. */
-export const ACTIVATION = z.enum(["gelu", "gelu_new", "gelu_fast", "gelu_pytorch_tanh", "relu", "silu"]);
+export const ACTIVATION = z.enum(Object.keys(ACTIVATIONS) as (keyof typeof ACTIVATIONS)[]);
 
 /** Finds an activation. */
 export function activationOf(name: z.output<typeof ACTIVATION>): (x: Value) => Value {
