@@ -16,13 +16,18 @@ import { loadReports } from "./report-modules.ts";
 /** Least time between two reports while a run goes on: charts take a tenth of a second. */
 const EVERY_MS = 30_000;
 
+/** What a run is, as its reports tell it. */
+interface Told {
+  readonly start: StartEvent;
+  readonly options: SettledOptions;
+}
+
 /** Writes the reports of a run. */
 export class RunReporter {
   readonly #setup: TrainingSetup;
   readonly #title: string;
-  /** What the run was told to be; made once, for it looks at all of the data. */
-  readonly #start: StartEvent;
-  readonly #options: SettledOptions;
+  /** Made with the first page and kept, for it looks at all of the data. */
+  #told: Told | null = null;
   readonly #nowMs: () => number;
   readonly #environment: readonly Fact[];
   #writtenMs: number;
@@ -30,8 +35,6 @@ export class RunReporter {
   constructor(setup: TrainingSetup, title: string, nowMs: () => number) {
     this.#setup = setup;
     this.#title = title;
-    this.#start = tellStart(setup);
-    this.#options = withoutRows(setup.options);
     this.#nowMs = nowMs;
     this.#environment = describeEnvironment(setup.options.threads);
     this.#writtenMs = nowMs();
@@ -45,14 +48,15 @@ export class RunReporter {
   /** Writes the page. */
   async write(state: RunState, { isDone }: { readonly isDone: boolean }): Promise<string> {
     const { adapter, objective, optimizerOptions, inputs } = this.#setup;
+    const told = this.#tell();
     this.#writtenMs = this.#nowMs();
-    const { resume: _resume, overwrite: _overwrite, ...settings } = this.#options;
+    const { resume: _resume, overwrite: _overwrite, ...settings } = told.options;
     const ofParts = [adapter.options, optimizerOptions, objective.options] as readonly object[];
     const own = Object.assign({ objective: objective.objective.name }, ...ofParts) as object;
     const { writeReport } = await loadReports();
     return writeReport({
       title: this.#title,
-      start: this.#start,
+      start: told.start,
       state,
       isDone,
       settings: Object.fromEntries(
@@ -64,8 +68,13 @@ export class RunReporter {
     });
   }
 
+  #tell(): Told {
+    const setup = this.#setup;
+    return (this.#told ??= { start: tellStart(setup), options: withoutRows(setup.options) });
+  }
+
   #next(isDone: boolean): Fact[] {
-    const [start, options] = [this.#start, this.#options];
+    const { start, options } = this.#tell();
     const { output } = options;
     const result = resultOf(this.#setup.adapter);
     if (!isDone) return [["Go on from the newest checkpoint", resumeCommand(join(output, RUN_FILES.config))]];
