@@ -65,8 +65,17 @@ const RUNNERS: readonly PtyRunner[] = [
   ],
 ];
 
+/** A program that waits for somebody to type would wait for ever; none takes as long, not even on a busy machine. */
+const RUN_LIMIT_MS = 300_000;
+
 function start([file = "", ...args]: readonly string[], env: NodeJS.ProcessEnv) {
-  return spawnSync(file, args, { env, encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
+  return spawnSync(file, args, {
+    env,
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "pipe"],
+    timeout: RUN_LIMIT_MS,
+    killSignal: "SIGKILL",
+  });
 }
 
 const runner = RUNNERS.find((candidate) => start(candidate(80, ["true"]), process.env).status === 0);
@@ -75,13 +84,16 @@ const runner = RUNNERS.find((candidate) => start(candidate(80, ["true"]), proces
 export const noPty: string | false =
   runner === undefined ? "neither python3 nor script makes a pseudo-terminal here" : false;
 
-/** Runs a command in a pseudo-terminal of some width; gives what it wrote there, and its exit status. */
+/**
+ * Runs a command in a pseudo-terminal of some width, as somebody sees it who watches: a server of CI may run the tests, but
+ * the program does not learn of it. Gives what it wrote there, and its exit status; null: it did not end.
+ */
 export function runInPty(
   columns: number,
   command: readonly string[],
   env: NodeJS.ProcessEnv,
 ): { readonly bytes: string; readonly status: number | null } {
   if (!runner) throw new Error("no pseudo-terminal");
-  const { stdout, status } = start(runner(columns, command), env);
+  const { stdout, status } = start(runner(columns, command), { ...env, CI: undefined, TERM: "xterm" });
   return { bytes: stdout, status };
 }

@@ -79,20 +79,19 @@ for (const columns of [40, 60, 80, 120]) {
 
 describe("in a pseudo-terminal", { skip: noPty }, () => {
   const folder = temporaryFolder();
-  const { CI: _, ...env } = process.env;
 
   /** Runs a program of Node, then something that stands for the prompt of a shell. */
   async function run(columns: number, ...words: readonly string[]): Promise<string[]> {
     const script = '"$@"; status=$?; printf PROMPT; exit $status';
     const command = ["sh", "-c", script, "sh", process.execPath, ...words];
-    const { bytes, status } = runInPty(columns, command, { ...env, TERM: "xterm" });
+    const { bytes, status } = runInPty(columns, command, process.env);
     assert.equal(status, 0, bytes);
     return (await readScreen(bytes, columns)).map(({ text }) => text);
   }
 
   test("errors are coloured on a terminal, and not in a file", () => {
     const refused = `"${process.execPath}" "${join(import.meta.dirname, "../../../bin/graft.js")}" trian`;
-    const env = { PATH: process.env["PATH"], TERM: "xterm" } as NodeJS.ProcessEnv;
+    const env = { PATH: process.env["PATH"] } as NodeJS.ProcessEnv;
     const file = join(folder, "errors");
     assert.ok(runInPty(80, ["sh", "-c", refused], env).bytes.includes("\u001b[31merror"));
     runInPty(80, ["sh", "-c", `${refused} 2> "${file}"`], env);
