@@ -1,6 +1,7 @@
 /** @file Converts adapters between the forms of files that other programs read. */
 import { basename, resolve } from "node:path";
 import { readdir } from "node:fs/promises";
+import { setImmediate } from "node:timers/promises";
 import type { LoadedModel } from "../format/by-path.ts";
 import { readCard } from "../format/cards/read-card.ts";
 import { nodeFolder } from "../format/files/node-folder.ts";
@@ -21,19 +22,24 @@ interface ConvertRequest {
   readonly output: string;
   /** The model that it was made for. */
   readonly model: LoadedModel;
+  /** Stops before the adapter is written. */
+  readonly signal: AbortSignal;
 }
 
 /**
  * Converts an adapter; returns the number of its modules.
  * @throws UsageError "usage/adapter" for one that the form cannot hold, or of another model; FormatError for damaged files;
- * FailedError "failed/write"
+ * FailedError "failed/write"; the reason of `signal`
  */
 export async function convertAdapter(request: ConvertRequest): Promise<number> {
-  const { adapter, from, to, output, model } = request;
+  const { adapter, from, to, output, model, signal } = request;
   const factors = await ADAPTER_FORMS[from].read(adapter, model);
   const isFolder = ADAPTER_FORMS[from].keptIn === "folder";
   const card = isFolder ? await readCard(nodeFolder(adapter)) : null;
   const name = basename(resolve(adapter));
+  // A signal of the system is heard while nothing runs.
+  await setImmediate();
+  signal.throwIfAborted();
   await ADAPTER_FORMS[to].write(output, factors, model, {
     license: model.checkpoint.license,
     datasets: [],

@@ -1,5 +1,6 @@
 /** @file Tests of `graft convert`: adapters in the files of llama.cpp and mlx-lm, there and back. */
 import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import { openGguf, openSafetensors, readAdapter, readAdapterFolder, readJson } from "../../format/by-path.ts";
@@ -99,6 +100,15 @@ test("a GGUF file has the rows of B as the model's file has those of the matrix,
   assert.deepEqual(moved.subarray(0, 8), Float32Array.from([0, 4, 1, 5].flatMap((i) => [...row(i)])));
   assert.deepEqual(file.tensors.get("token_embd.weight.lora_a")!.shape, [259, 2]);
   assert.deepEqual(file.tensors.get("token_embd.weight.lora_b")!.shape, [32, 2]);
+});
+
+test("a signal stops graft convert before it writes", async () => {
+  const { path } = await adapted("llama", "lora", {}, ["k_proj"]);
+  const output = `${path}-stopped.gguf`;
+  const words = ["convert", "--adapter", path, "--to", "gguf", "--output", output];
+  const { status, stderr } = await runMain(words, { GRAFT_HOME: folder }, { signal: AbortSignal.abort() });
+  assert.deepEqual([status, stderr.split("\n").at(-2)], [130, "stopped"]);
+  assert.equal(existsSync(output), false);
 });
 
 test("a folder of mlx-lm has transposes, one rank and one scale", async () => {

@@ -44,7 +44,7 @@ export const command = defineCommand({
     await requireNewOutput(output, format, { adapter, model: path });
     const model = await loadModel(path, { name });
     try {
-      const numModules = await convertAdapter({ adapter, from, to, output, model });
+      const numModules = await convertAdapter({ adapter, from, to, output, model, signal: io.signal });
       io.stdout(`${formatCountOf(numModules, "module")} from ${from} to ${to}: ${output}`);
       io.emit({ event: "done", output, from, to, modules: numModules });
     } finally {

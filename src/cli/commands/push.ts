@@ -25,6 +25,7 @@ export const command = defineCommand({
         isPrivate,
         env: io.env,
         signal: io.signal,
+        onNote: (note) => warn(note, io),
         onProgress: (sentBytes, totalBytes) => {
           bar ??= io.progress(name, totalBytes, "bytes");
           bar.update(sentBytes);
@@ -33,7 +34,6 @@ export const command = defineCommand({
       (bar as Bar | null)?.stop();
       bar = null;
       const { files, leftOut, notes, url, commit, kind } = pushed;
-      for (const note of notes) warn(note, io);
       const sizeBytes = files.reduce((sum, file) => sum + file.sizeBytes, 0);
       if (leftOut.length > 0) io.stdout(`not pushed: ${leftOut.join(", ")}`);
       io.stdout(`${files.length} files, ${formatBytes(sizeBytes)}, are at ${url}`);

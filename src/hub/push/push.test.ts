@@ -146,6 +146,7 @@ test("pushFolder() tells how many bytes are on their way, and at last that all a
     isPrivate: false,
     env: { HF_ENDPOINT: url, HF_TOKEN: TOKEN },
     signal: new AbortController().signal,
+    onNote: () => assert.fail(),
     onProgress: (sent, total) => told.push([sent, total]),
   });
   const total = pushed.files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
@@ -161,7 +162,13 @@ test("pushFolder() stops when it is told to", async () => {
   const { url, asked } = await startHub();
   const controller = new AbortController();
   controller.abort(new Error("enough"));
-  const request = { folder: own, name: "owner/name", isPrivate: false, onProgress: () => {} };
+  const request = {
+    folder: own,
+    name: "owner/name",
+    isPrivate: false,
+    onNote: () => {},
+    onProgress: () => {},
+  };
   const env = { HF_ENDPOINT: url, HF_TOKEN: TOKEN };
   await assert.rejects(pushFolder({ ...request, env, signal: controller.signal }), /enough/);
   assert.ok(asked.every(({ path }) => !path.includes("commit")));
@@ -177,6 +184,23 @@ test("graft push sends a model too, into a repository that is there, and no file
   const there = await startHub({ exists: "private" });
   const env = { HF_ENDPOINT: there.url, HF_TOKEN: TOKEN };
   assert.equal((await run([model, "owner/name", "--private"], env)).status, 0);
+});
+
+test("pushFolder() tells what its owner should know before the hub is asked", async () => {
+  const { url, asked } = await startHub();
+  const told: (readonly [note: string, numAsked: number])[] = [];
+  await pushFolder({
+    folder: model,
+    name: "owner/name",
+    isPrivate: false,
+    env: { HF_ENDPOINT: url, HF_TOKEN: TOKEN },
+    signal: new AbortController().signal,
+    onNote: (note) => told.push([note, asked.length]),
+    onProgress: () => {},
+  });
+  assert.deepEqual(told, [
+    ["The folder has no README.md: its page will say nothing of base, licence and data", 0],
+  ]);
 });
 
 describe("graft push refuses, before anything is sent,", () => {

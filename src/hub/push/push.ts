@@ -23,6 +23,8 @@ interface PushRequest {
   readonly isPrivate: boolean;
   readonly env: Environment;
   readonly signal: AbortSignal;
+  /** Told what the owner of the folder should know, before anything is sent. */
+  readonly onNote: (note: string) => void;
   readonly onProgress: (sentBytes: number, totalBytes: number) => void;
 }
 
@@ -47,6 +49,7 @@ export async function pushFolder(request: PushRequest): Promise<Pushed> {
   const { folder, name, isPrivate, env, signal } = request;
   const found = await readPublicFolder(folder);
   const endpoint = requireEndpoint(request);
+  for (const note of found.notes) request.onNote(note);
   const totalBytes = found.files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
   let sentBytes = 0;
   const onSent = (numBytes: number): void => request.onProgress((sentBytes += numBytes), totalBytes);
