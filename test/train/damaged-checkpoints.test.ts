@@ -75,6 +75,14 @@ describe("a damaged checkpoint", () => {
     });
   }
 
+  test("its length is that of the run also where the newest one does not tell it", async () => {
+    const output = killedRun("no-length");
+    writeFileSync(`${output}/checkpoint-4/trainer_state.json`, "");
+    const { result } = await runTiny({ ...SETTINGS, output, steps: undefined, resume: true, saveEvery: 2 });
+    assert.equal(result.steps, 6);
+    assert.ok(bytesOf(output, RESULT).equals(bytesOf(whole, RESULT)));
+  });
+
   test("one without a manifest, as earlier versions wrote it, is still gone on from", async () => {
     const output = killedRun("old");
     rmSync(`${output}/checkpoint-4/manifest.json`);

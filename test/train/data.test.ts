@@ -1,6 +1,6 @@
 /** @file What a run reads: several data sets with weights, and the same from the library. */
 import assert from "node:assert/strict";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import { parseArgv } from "../../src/cli/flags/argv.ts";
 import { flagsOf } from "../../src/cli/flags/flags.ts";
@@ -71,6 +71,47 @@ describe("several data sets", () => {
         message: /b\.jsonl" lies in it/,
       },
     );
+    const [output, link] = [`${folder}/linked`, `${folder}/link`];
+    mkdirSync(output);
+    symlinkSync(output, link);
+    // The log of a run, which may be replaced.
+    writeFileSync(`${output}/log.jsonl`, "");
+    writeTinyChats(`${output}/b.jsonl`, 4);
+    await assert.rejects(runTiny({ model, data: `${link}/b.jsonl`, output, overwrite: true }), {
+      code: "usage/output",
+      message: /link\/b\.jsonl" lies in it/,
+    });
+  });
+});
+
+describe("a folder of data", () => {
+  for (const file of ["train.jsonl", "chats.jsonl"]) {
+    test(`with ${file} is trained on and gone on with where its runs lie in it`, async () => {
+      const data = `${folder}/of-${file}`;
+      mkdirSync(data);
+      writeTinyChats(`${data}/${file}`, 4);
+      const settings = { model, data, saveEvery: 1 };
+      const examples = [];
+      for (const own of [
+        { output: `${data}/one`, steps: 2 },
+        { output: `${data}/one`, steps: 3, resume: true },
+        { output: `${data}/two`, steps: 2 },
+      ]) {
+        const { events, result } = await runTiny({ ...settings, ...own });
+        assert.equal(result.steps, own.steps);
+        examples.push(events.find((event) => event.event === "start")?.examples);
+      }
+      assert.deepEqual(examples, [4, 4, 4]);
+    });
+  }
+
+  test("may hold a link to nothing beside its data", async () => {
+    const data = `${folder}/with-link`;
+    mkdirSync(data);
+    writeTinyChats(`${data}/train.jsonl`, 4);
+    symlinkSync(`${data}/nowhere`, `${data}/film.mp4`);
+    const { result } = await runTiny({ model, data, output: `${folder}/of-link`, steps: 1 });
+    assert.equal(result.steps, 1);
   });
 });
 

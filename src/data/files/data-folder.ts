@@ -2,12 +2,15 @@
  * @file Which files of a folder are trained on, and which are held out: by a word in their names, as on the hub.
  *
  * `train.jsonl`, `data/train-00000-of-00001.parquet` and `train/part1.csv` are of the training part. Where no file has such
- * a word, all of them are. Of files that differ in their ending alone, the likeliest is read.
+ * a word, all of them are. Of files that differ in their ending alone, the likeliest is read. Runs, adapters and models that lie below
+ * are none of it: who trains in the folder of his data does so again.
  */
 import { type Dirent, readdirSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
 import { UsageError } from "../../errors.ts";
 import { describeNames } from "../../format/contents.ts";
+import { isLock } from "../../format/files/disk/folder-lock.ts";
+import { isTemporary } from "../../format/files/disk/temporaries.ts";
 import { toFailedRead } from "../../messages/system-error.ts";
 import { DATA_ENDINGS, FILE_KINDS, findFileKind, withoutCompression } from "../formats/file-kinds.ts";
 
@@ -118,14 +121,33 @@ function listFiles(root: string, below: string): string[] {
   for (const entry of entries.toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
     const name = join(below, entry.name);
     if (NO_DATA.test(entry.name)) continue;
-    if (isFolder(join(root, name))) found.push(...listFiles(root, name));
-    else {
+    if (isFolder(join(root, name))) {
+      if (!isMade(join(root, name))) found.push(...listFiles(root, name));
+    } else {
       const stem = stemOf(name);
       const other = stems.get(stem);
       if (findFileKind(name) && (other === undefined || rank(name) < rank(other))) stems.set(stem, name);
     }
   }
   return [...stems.values(), ...found];
+}
+
+/** Whether a folder is what a training made: a run, an adapter, or a model with its weights. */
+function isMade(path: string): boolean {
+  const names = entriesOf(path).map(({ name }) => name);
+  const { kind } = describeNames(path, names);
+  if (kind === "model") return names.some((name) => name.endsWith(".safetensors"));
+  return kind === "adapter" || kind === "run";
+}
+
+/** Names of all that lies below a folder of data, but for what trainings make there. @throws FormatError "format/file" */
+export function namesBelow(root: string, below = ""): string[] {
+  return entriesOf(join(root, below)).flatMap((entry) => {
+    const name = join(below, entry.name);
+    if (isLock(entry.name) || isTemporary(entry.name)) return [];
+    if (!entry.isDirectory()) return [name];
+    return isMade(join(root, name)) ? [] : namesBelow(root, name);
+  });
 }
 
 /** Refuses what `save_to_disk` of Python's datasets wrote, whose files of settings look like data. @throws UsageError "usage/data" */

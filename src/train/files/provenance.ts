@@ -3,11 +3,13 @@
  * with an equal card.
  */
 import { createHash } from "node:crypto";
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
+import { namesBelow } from "../../data/files/data-folder.ts";
 import { readWeightedName } from "../../data/weighted-name.ts";
 import type { Fact, Provenance } from "../../format/cards/model-card.ts";
 import { disk } from "../../format/files/disk/calls.ts";
+import { systemCode, toFailedRead } from "../../messages/system-error.ts";
 import { readThrough } from "../../format/files/disk/read-through.ts";
 import type { BaseModel } from "../../models/base/base-model.ts";
 import { fingerprintOf } from "../../models/base/fingerprint.ts";
@@ -95,11 +97,21 @@ async function hashData(path: string, known: ReadonlyMap<string, string>): Promi
   };
   if (!(await disk().stat(path)).isDirectory()) return await hashOne(path);
   const hash = createHash("sha256");
-  for (const name of readdirSync(path, { recursive: true, encoding: "utf8" }).toSorted()) {
-    if (!(await disk().stat(join(path, name))).isFile()) continue;
+  for (const name of namesBelow(path).toSorted()) {
+    if (!(await isFile(join(path, name)))) continue;
     hash.update(`${name}\0${await hashOne(join(path, name))}\n`);
   }
   return hash.digest("hex");
+}
+
+/** Links to nothing are no files. */
+async function isFile(path: string): Promise<boolean> {
+  try {
+    return (await disk().stat(path)).isFile();
+  } catch (error) {
+    if (systemCode(error) === "ENOENT") return false;
+    throw toFailedRead(error, path);
+  }
 }
 
 /** What a run's state adds to what it was given. */

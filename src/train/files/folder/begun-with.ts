@@ -41,14 +41,14 @@ export async function begunWith(
   };
 }
 
-/** The length that the run was last to have, as its newest checkpoint says. */
-async function savedLength(folder: RunFolder): Promise<Pick<TrainOptions, "steps" | "epochs">> {
-  const newest = await folder.checkpoints.newest();
-  const state =
-    newest === null
-      ? null
-      : await readJson(join(folder.checkpoints.at(newest), STATE_FILE)).catch(() => null);
-  return SAVED_LENGTH.catch({ settings: {} }).parse(state).settings;
+/** The length that the run was last to have, as the newest checkpoint says that can be read. */
+async function savedLength({ checkpoints }: RunFolder): Promise<Pick<TrainOptions, "steps" | "epochs">> {
+  for (const step of (await checkpoints.steps()).toReversed()) {
+    const state = await readJson(join(checkpoints.at(step), STATE_FILE)).catch(() => null);
+    const { success, data } = SAVED_LENGTH.safeParse(state);
+    if (success) return data.settings;
+  }
+  return {};
 }
 
 /** What the settings file of the run holds; null: there is none. */

@@ -57,13 +57,14 @@ export class Checkpoints {
     return join(this.#folder, checkpointFolder(step));
   }
 
-  async #steps(): Promise<number[]> {
+  /** Steps of all checkpoints, the newest last. */
+  async steps(): Promise<number[]> {
     return checkpointSteps(await entriesOf(this.#folder));
   }
 
   /** Step of the newest checkpoint; null when there is none. */
   async newest(): Promise<number | null> {
-    return (await this.#steps()).at(-1) ?? null;
+    return (await this.steps()).at(-1) ?? null;
   }
 
   /** Checks that there is something to go on from. @throws UsageError "usage/resume" when there is not. */
@@ -83,7 +84,7 @@ export class Checkpoints {
     const { global_step: step } = state;
     const files = [...trainedFiles(trained), optimizerFile(adapter, optimizer)];
     await writeFolderAtomic(this.at(step), files, { seal: (written) => manifestFile(step, written) });
-    const old = (await this.#steps()).slice(0, -keepLast);
+    const old = (await this.steps()).slice(0, -keepLast);
     const best = [state.best_global_step, state.found_before_end?.best_global_step];
     for (const other of old) if (!best.includes(other)) await removeEntry(this.at(other));
   }
@@ -101,7 +102,7 @@ export class Checkpoints {
   ): Promise<RunState> {
     await this.requireSome();
     const damaged: Damaged[] = [];
-    for (const step of (await this.#steps()).toReversed()) {
+    for (const step of (await this.steps()).toReversed()) {
       try {
         const state = await readCheckpoint(this.at(step), step, into);
         for (const bad of damaged) tell(await this.#putAside(bad, step));

@@ -1,6 +1,7 @@
 /**
  * @file The output folder of a run: what may be written there, the logs, the checkpoints, the result.
  */
+import { realpathSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { UsageError } from "../../../errors.ts";
 import { writeFolderAtomic, writeTextAtomic } from "../../../format/files/atomic.ts";
@@ -67,7 +68,9 @@ export class RunFolder {
 
   /** Checks that the run does not read from where it writes. @throws UsageError "usage/output" */
   refuseInput(what: string, path: string): void {
-    if (!`${resolve(path)}/`.startsWith(`${resolve(this.path)}/`)) return;
+    const liesIn = (where: (path: string) => string): boolean =>
+      `${where(path)}/`.startsWith(`${where(this.path)}/`);
+    if (!liesIn(resolve) && !liesIn(realPath)) return;
     throw new UsageError(
       "usage/output",
       `Cannot write to output "${this.path}": ${what} "${path}" lies in it, expected another folder`,
@@ -133,6 +136,15 @@ export class RunFolder {
   async finish(trained: Trained, extra: Readonly<Record<string, string>>): Promise<void> {
     const texts = Object.entries(extra).map(([name, text]) => textFile(name, text));
     await writeFolderAtomic(this.path, [...trainedFiles(trained), ...texts]);
+  }
+}
+
+/** The path without links; as it is where nothing is there. */
+function realPath(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch {
+    return resolve(path);
   }
 }
 
