@@ -28,6 +28,7 @@ export const PEER_MODELS = {
   gpt_neox: { modelType: "gpt_neox", config: { pad_token_id: 0 } },
   opt: { modelType: "opt" },
   granite: { modelType: "granite", config: { pad_token_id: 0 } },
+  phi: { modelType: "phi", config: { pad_token_id: 0 } },
   // Without one of its own, transformers takes a token for padding that the tiny vocabulary lacks.
   phi3: { modelType: "phi3", config: { pad_token_id: 0 } },
   smollm3: { modelType: "smollm3", config: { pad_token_id: 0 } },

@@ -20,6 +20,7 @@ import { olmo } from "./families/olmo.ts";
 import { olmo2 } from "./families/olmo2.ts";
 import { olmoe } from "./families/olmoe.ts";
 import { opt } from "./families/opt.ts";
+import { phi } from "./families/phi.ts";
 import { phi3 } from "./families/phi3.ts";
 import { qwen2 } from "./families/qwen2.ts";
 import { qwen3 } from "./families/qwen3.ts";
@@ -43,6 +44,7 @@ export const FAMILIES: readonly Family[] = [
   gptNeox,
   opt,
   granite,
+  phi,
   phi3,
   smollm3,
   starcoder2,

@@ -143,6 +143,41 @@ test("OPT of 125M, and Galactica, which names more", () => {
   assert.ok(openModel({ ...config, ...more }).numLayers > 0);
 });
 
+test("Phi-2 rotates two fifths of each head, and has biases in its head", () => {
+  const config = {
+    architectures: ["PhiForCausalLM"],
+    attention_dropout: 0,
+    bos_token_id: 50_256,
+    embd_pdrop: 0,
+    eos_token_id: 50_256,
+    hidden_act: "gelu_new",
+    hidden_size: 2560,
+    initializer_range: 0.02,
+    intermediate_size: 10_240,
+    layer_norm_eps: 1e-5,
+    max_position_embeddings: 2048,
+    model_type: "phi",
+    num_attention_heads: 32,
+    num_hidden_layers: 32,
+    num_key_value_heads: 32,
+    partial_rotary_factor: 0.4,
+    qk_layernorm: false,
+    resid_pdrop: 0.1,
+    rope_scaling: null,
+    rope_theta: 10_000,
+    tie_word_embeddings: false,
+    vocab_size: 51_200,
+  };
+  const { layers, tensors, ties } = openModel(config);
+  assert.deepEqual(layers[0]?.attention?.rope, { theta: 10_000, width: 32, scaling: { kind: "none" } });
+  assert.deepEqual(tensors.get("lm_head.bias")?.shape, [51_200]);
+  assert.equal(ties.size, 0);
+  // Phi-1.5 leaves out what is transformers' default, and shares no keys.
+  const { hidden_act: _act, partial_rotary_factor: _share, ...others } = config;
+  const first = { ...others, hidden_size: 2048, intermediate_size: 8192, num_key_value_heads: null };
+  assert.equal(openModel(first).layers[0]?.attention?.rope?.width, 32);
+});
+
 test("Phi-4 mini names settings of its own code", () => {
   const factors = Array<number>(24).fill(1);
   const config = {

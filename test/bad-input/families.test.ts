@@ -59,6 +59,7 @@ const UNLIKE: Readonly<Record<string, readonly (readonly [config: RawConfig, say
     [{ do_layer_norm_before: false }, "do_layer_norm_before is false"],
   ],
   granite: [[{ logits_scaling: 0 }, "logits_scaling is 0"]],
+  phi: [[{ qk_layernorm: true }, "qk_layernorm is true"]],
   phi3: [[{ attention_bias: true }, "attention_bias is true"]],
   smollm3: [[{ no_rope_layers: [1, 0, 1] }, "no_rope_layers has 3 entries (expected 2)"]],
   starcoder2: [[{ norm_type: "rms_norm" }, 'norm_type is "rms_norm"']],

@@ -126,6 +126,14 @@ export const TINY_CONFIGS: Readonly<Record<string, RawConfig>> = {
     logits_scaling: 4,
     tie_word_embeddings: true,
   },
+  phi: {
+    architectures: ["PhiForCausalLM"],
+    model_type: "phi",
+    ...SIZES,
+    max_position_embeddings: 512,
+    partial_rotary_factor: 0.5,
+    eos_token_id: 257,
+  },
   phi3: {
     architectures: ["Phi3ForCausalLM"],
     model_type: "phi3",

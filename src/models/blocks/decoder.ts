@@ -115,6 +115,17 @@ export function parallelBlock(norm: Norm, attention: Transform, mlp: Transform):
   };
 }
 
+/** A block whose two branches read one norm: x + attention(h) + mlp(h), h = norm(x). */
+export function sharedNormBlock(norm: Norm, attention: Transform, mlp: Transform): Layer {
+  return {
+    build: (b, x) => {
+      const normed = norm(b, PRE_NORMS.attention, x);
+      const middle = b.branch("attention", x, () => attention(b, normed));
+      return b.branch("mlp", middle, () => mlp(b, normed));
+    },
+  };
+}
+
 /** A block as Llama's: root-mean-square norms, this attention, and a feed-forward part that SiLU gates unless it is another. */
 export function llamaBlock(
   c: DecoderFields,
@@ -155,6 +166,8 @@ export interface DecoderEnds {
   readonly scaleEmbedding: (x: Value) => Value;
   /** Caps the logits. */
   readonly capLogits: (logits: Value) => Value;
+  /** Whether the matrix of logits has biases; default: it has none. */
+  readonly headBias?: boolean;
   readonly names: DecoderNames;
   readonly checkpoint: CheckpointRules;
 }
@@ -196,7 +209,7 @@ export function decoder(
   ends: DecoderEnds,
 ): ModelDefinition {
   const { vocab_size: vocabSize, hidden_size: width } = c;
-  const { finalNorm, scaleEmbedding, capLogits, names, checkpoint } = ends;
+  const { finalNorm, scaleEmbedding, capLogits, headBias: bias = false, names, checkpoint } = ends;
   const isClassifying = isClassifier(raw);
   const numOutputs = isClassifying ? numClasses(raw) : vocabSize;
   const { head = "lm_head" } = names;
@@ -222,7 +235,7 @@ export function decoder(
       const normed = finalNorm(b, names.finalNorm, x);
       return isClassifying
         ? b.linear("score", normed, numOutputs, { role: "head" })
-        : capLogits(b.linear(head, normed, vocabSize, { role: "head", tiedTo }));
+        : capLogits(b.linear(head, normed, vocabSize, { role: "head", bias, tiedTo }));
     },
     classPosition: isClassifying ? "last" : null,
     checkpoint: isClassifying ? withoutTensors(checkpoint, new RegExp(`^${head}\\.`)) : checkpoint,

@@ -34,6 +34,7 @@ ARCHITECTURES = {
     "gpt2": "GPT2",
     "gpt_neox": "GPTNEOX",
     "granite": "GRANITE",
+    "phi": "PHI2",
     "phi3": "PHI3",
     "phi3-long": "PHI3",
     "smollm3": "SMOLLM3",
@@ -68,6 +69,11 @@ def write_settings(w, family, c):
         w.add_layer_norm_eps(c["layer_norm_eps"])
         return
     w.add_head_count_kv(c["num_key_value_heads"])
+    if family == "phi":
+        w.add_layer_norm_eps(c["layer_norm_eps"])
+        w.add_rope_dimension_count(int(rope["partial_rotary_factor"] * c["hidden_size"]) // c["num_attention_heads"])
+        w.add_rope_freq_base(rope["rope_theta"])  # the models' own is the reader's default, 10000; this tiny one's is not
+        return
     if family in ("starcoder2", "olmo"):
         w.add_layer_norm_eps(c.get("norm_epsilon", 1e-5))
         w.add_rope_freq_base(full["rope_theta"])

@@ -35,6 +35,10 @@ MODELS = {
         | {"head_dim": 10, "embedding_multiplier": 5.0, "attention_multiplier": 0.25, "residual_multiplier": 0.4, "logits_scaling": 3.0},
     ),
     "olmo": (transformers.OlmoForCausalLM, DECODER | ROTATED),
+    "phi": (
+        transformers.PhiForCausalLM,
+        DECODER | {"rope_parameters": {"rope_type": "default", "rope_theta": 5000.0, "partial_rotary_factor": 0.6}},
+    ),
     "starcoder2": (transformers.Starcoder2ForCausalLM, DECODER | ROTATED | {"sliding_window": 4}),
     "distilbert-cls": (
         transformers.DistilBertForSequenceClassification,
@@ -50,6 +54,7 @@ MODELS = {
 AS_OF_V4 = {
     "gemma": {"hidden_act": "gelu", "hidden_activation": "gelu_pytorch_tanh"},
     "gpt_neox": {"rotary_emb_base": 5000.0, "rotary_pct": 0.4},
+    "phi": {"partial_rotary_factor": 0.6},
 }
 # Modules that files call otherwise than transformers 5 does.
 IN_FILES = {"gpt_neox": ("lm_head.", "embed_out.")}
