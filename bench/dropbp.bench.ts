@@ -10,8 +10,6 @@ import { makeExample } from "../src/data/examples/example.ts";
 import { loadModel } from "../src/format/by-path.ts";
 import { COMPUTES } from "../src/nn/computes.ts";
 import type { BaseModel } from "../src/models/base/base-model.ts";
-import { findOptimizer } from "../src/optim/optimizers.ts";
-import { type Updater, createUpdater } from "../src/optim/updater.ts";
 import { Random } from "../src/random.ts";
 import { LabelHead } from "../src/run/head/label-head.ts";
 import type { Session } from "../src/run/session.ts";
@@ -21,6 +19,7 @@ import { branchesOf, droppedByBlock, type ModelBranch } from "../src/train/dropb
 import { drawBranches } from "../src/train/dropbp/draw-branches.ts";
 import { openSession } from "../src/train/open-session.ts";
 import { StepRunner } from "../src/train/step/step-runner.ts";
+import { openAdamw } from "../test/passes/adamw.ts";
 import { defineBenchmark, type BenchContext, type Json } from "./bench.ts";
 import { startAdapter } from "./draw-adapter.ts";
 import { MODEL, findModel } from "./harness/peers.ts";
@@ -136,8 +135,7 @@ async function openSide(session: Session, method: string, batch: Batch) {
   const { base, engine } = session;
   const adapter = await startAdapter(base, method, {}, new Random(SEED));
   const steps = await StepRunner.create({ session, adapter, recompute: false, seed: SEED });
-  const optimizer = findOptimizer("adamw");
-  const updater = await createUpdater(engine, optimizer, optimizer.options.parse({}), adapter);
+  const adamw = await openAdamw(engine, adapter);
   const branches = branchesOf(base.model, batch.length);
   const head = new LabelHead(session, adapter);
   const derivatives = new Float32Array(batch.numLabels).fill(-1 / batch.numLabels);
@@ -151,11 +149,15 @@ async function openSide(session: Session, method: string, batch: Batch) {
         steps.gradients.finish();
       });
     },
-    update: (): Promise<number> => processorSeconds(() => update(updater, steps)),
+    /** Moves the parameters so little that every step computes the same. */
+    update: (): Promise<number> =>
+      processorSeconds(async () => {
+        await adamw.step(steps.gradients.groups, { learningRate: 1e-12 });
+      }),
     head: (): Promise<number> => processorSeconds(() => runHead(session, head, batch, derivatives, steps)),
     release: async (): Promise<void> => {
       await steps.release();
-      await updater.release();
+      await adamw.release();
     },
   };
 }
@@ -195,12 +197,6 @@ async function processorSeconds(run: () => Promise<unknown>): Promise<number> {
   await run();
   const { user, system } = process.cpuUsage(before);
   return (user + system) / 1e6;
-}
-
-/** Moves the parameters so little that every step computes the same. */
-async function update(updater: Updater, { gradients }: StepRunner): Promise<void> {
-  const step = { gradients: gradients.groups, gradientScale: 1, learningRate: 1e-12, weightDecay: 0 };
-  await updater.step(step);
 }
 
 async function runHead(

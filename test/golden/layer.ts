@@ -9,11 +9,10 @@ import { evaluateShape } from "../../src/graph/shape.ts";
 import type { SiteGraph } from "../../src/models/graphs/site-graph.ts";
 import type { SiteSpec } from "../../src/models/graphs/sites.ts";
 import { linear } from "../../src/nn/linear.ts";
-import { adamw } from "../../src/optim/adamw.ts";
-import { createUpdater } from "../../src/optim/updater.ts";
 import type { AdapterMethod } from "../../src/peft/method.ts";
 import type { Engine } from "../../src/runtime/engine.ts";
 import { type HostTensor, zeros } from "../../src/runtime/host-tensor.ts";
+import { openAdamw } from "../passes/adamw.ts";
 import { gradientsOf, groupOf } from "../tiny/one-group.ts";
 
 /** What a method has put on a projection, in a graph of its own. */
@@ -111,10 +110,9 @@ export async function runOnce(engine: Engine, spec: ProgramSpec, feeds: Paramete
 
 /** Steps of AdamW without decay, as the golden numbers were made, on a vector. */
 export async function openSteps(engine: Engine, values: Float32Array, learningRate: number) {
-  const updater = await createUpdater(engine, adamw, adamw.options.parse({}), { groups: groupOf(values) });
+  const adamw = await openAdamw(engine, { groups: groupOf(values) });
   return {
-    step: (gradient: Float32Array) =>
-      updater.step({ gradients: gradientsOf(gradient), gradientScale: 1, learningRate, weightDecay: 0 }),
-    release: () => updater.release(),
+    step: (gradient: Float32Array) => adamw.step(gradientsOf(gradient), { learningRate }),
+    release: () => adamw.release(),
   };
 }

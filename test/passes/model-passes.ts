@@ -6,9 +6,7 @@ import type { ClassExample } from "../../src/data/examples/class-example.ts";
 import { makeExample, type Example } from "../../src/data/examples/example.ts";
 import type { Model } from "../../src/models/model.ts";
 import { BaseModel } from "../../src/models/base/base-model.ts";
-import { adamw } from "../../src/optim/adamw.ts";
 import { clipFactor } from "../../src/optim/clip-factor.ts";
-import { createUpdater } from "../../src/optim/updater.ts";
 import { memorySource } from "../tiny/memory-source.ts";
 import type { AdapterView } from "../../src/peft/adapter-view.ts";
 import { type Adapter, attach } from "../../src/peft/attach.ts";
@@ -25,6 +23,7 @@ import type { StoredTensor } from "../../src/quant/stored-tensor.ts";
 import type { HostTensor } from "../../src/runtime/host-tensor.ts";
 import { Evaluator } from "../../src/train/evaluate.ts";
 import { StepRunner } from "../../src/train/step/step-runner.ts";
+import { openAdamw } from "./adamw.ts";
 import { changeValues } from "./trained-values.ts";
 import type { Recompute } from "../../src/train/recompute.ts";
 
@@ -176,7 +175,7 @@ interface StepSettings {
 export async function openTraining(engine: Engine, base: BaseModel, adapter: Adapter) {
   const session = new Session(engine, base);
   const steps = await StepRunner.create({ session, adapter, recompute: false, seed: 0 });
-  const updater = await createUpdater(engine, adamw, adamw.options.parse({}), adapter);
+  const adamw = await openAdamw(engine, adapter);
   return {
     async step(
       batches: readonly Batch[],
@@ -190,11 +189,11 @@ export async function openTraining(engine: Engine, base: BaseModel, adapter: Ada
         lossSum += await accumulateLoss(steps, batch, 1 / numLabels, index, micro);
       steps.gradients.finish();
       const norm = await steps.gradients.norm();
-      const { groups: gradients } = steps.gradients;
-      await updater.step({ gradients, gradientScale: clipFactor(norm, maxNorm), learningRate, weightDecay });
+      const rates = { gradientScale: clipFactor(norm, maxNorm), learningRate, weightDecay };
+      await adamw.step(steps.gradients.groups, rates);
       return { loss: lossSum / numLabels, norm };
     },
-    release: () => Promise.all([steps.release(), updater.release(), session.release()]),
+    release: () => Promise.all([steps.release(), adamw.release(), session.release()]),
   };
 }
 

@@ -9,8 +9,6 @@ import { Graph, type Value } from "../../src/graph/graph.ts";
 import { mul, sub } from "../../src/graph/ops/pointwise/elementwise.ts";
 import { reduceMean } from "../../src/graph/ops/reductions/reduce-mean.ts";
 import { type ProgramSpec, nodesOf } from "../../src/graph/program.ts";
-import { findOptimizer } from "../../src/optim/optimizers.ts";
-import { createUpdater } from "../../src/optim/updater.ts";
 import { lora } from "../../src/peft/methods/lora.ts";
 import { mergeAdapter } from "../../src/peft/merge.ts";
 import type { AdapterMethod } from "../../src/peft/method.ts";
@@ -24,6 +22,7 @@ import { type HostTensor, hostTensor, zeros } from "../../src/runtime/host-tenso
 import { numElements } from "../../src/graph/shape.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { assertReadBack } from "../conformance/read-back.ts";
+import { openAdamw } from "../passes/adamw.ts";
 import { blockGradient, buildBlock } from "../reference/block-reference.ts";
 import { largestDifference } from "../reference/differences.ts";
 import { Evaluation, evaluate } from "../reference/evaluator.ts";
@@ -334,15 +333,13 @@ async function fit(kernel: string, size: number, numSteps: number): Promise<numb
     [size, size],
     new Float32Array(size * size).map(() => random.normal()),
   );
-  const adamw = findOptimizer("adamw");
-  const updater = await createUpdater(engine, adamw, adamw.options.parse({}), { groups: groupOf(values) });
+  const adamw = await openAdamw(engine, { groups: groupOf(values) });
   for (let step = 1; step <= numSteps; step++) {
     await program.run({ ...views, none: zeros("float32", [size, size]), target: wanted }, into);
-    const rates = { gradientScale: 1, learningRate: 0.03, weightDecay: 0 };
-    await updater.step({ gradients: gradientsOf(gradient), ...rates });
+    await adamw.step(gradientsOf(gradient), { learningRate: 0.03 });
   }
   await program.release();
-  await updater.release();
+  await adamw.release();
   return result.data[0]!;
 }
 
