@@ -211,7 +211,7 @@ async function runHead(
   x.data.forEach((_, i) => (x.data[i] = random.uniform() - 0.5));
   gradients.begin();
   const into = new Float32Array(batch.numLabels);
-  pool.release(await head.gradient(x, labelledPositions(batch), derivatives, into, gradients));
+  pool.release(await head.gradient(x, labelledPositions(batch), { derivatives, into }, gradients));
   gradients.finish();
 }
 

@@ -145,7 +145,7 @@ function passOf(
     let x = pool.acquire("float32", [numRows, length, model.width]);
     x.data.forEach((_, i) => (x.data[i] = Math.sin(i)));
     for (let layer = 0; layer < runner.numLayers; layer++) {
-      const { y } = await runner.forward(layer, x, pass, "nothing");
+      const { y } = await runner.forward(layer, x, pass, { saves: "nothing" });
       pool.release(x);
       x = y;
     }

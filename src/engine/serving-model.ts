@@ -190,15 +190,8 @@ export class ServingModel {
         const told = { id, logProbs: writtenLogProbs[i] ?? null };
         yield { text: stopper.push(decoder.push(id)).text, token: null, told };
       }
-      for (;;) {
-        const step = await tokens.next();
-        if (step.done) {
-          // What is held back of a text that goes on elsewhere is told there.
-          if (step.value.finishReason === "aborted") return step.value;
-          const last = stopper.push(decoder.end());
-          yield { text: last.isStopped ? last.text : last.text + stopper.end(), token: null };
-          return last.isStopped ? { ...step.value, finishReason: "stop" } : step.value;
-        }
+      let step = await tokens.next();
+      for (; !step.done; step = await tokens.next()) {
         const token = step.value;
         const { text, isStopped } = stopper.push(token.isStop ? "" : decoder.push(token.id));
         yield { text, token };
@@ -206,6 +199,11 @@ export class ServingModel {
         cancel.abort();
         return { ...(await endOf(tokens)), finishReason: "stop" };
       }
+      // What is held back of a text that goes on elsewhere is told there.
+      if (step.value.finishReason === "aborted") return step.value;
+      const last = stopper.push(decoder.end());
+      yield { text: last.isStopped ? last.text : last.text + stopper.end(), token: null };
+      return last.isStopped ? { ...step.value, finishReason: "stop" } : step.value;
     } finally {
       cancel.abort();
       await tokens.return(NO_END);

@@ -67,7 +67,7 @@ export class ForwardPass {
       const outer = trainedValues(this.#runner.adapter, null);
       let x = await whileHeld(memory, outer, "read", () => this.#embedding.forward(input, pass.context));
       await forwardBlocks(this.#runner, pass, this.#betweenBlocks, async (layer, withRide) => {
-        const { y } = await this.#runner.forward(layer, x, withRide, "nothing");
+        const { y } = await this.#runner.forward(layer, x, withRide, { saves: "nothing" });
         pool.release(x);
         x = y;
       });

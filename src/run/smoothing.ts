@@ -33,7 +33,7 @@ export async function measureSmoothing(
     const embedding = await Embedding.create(session, null);
     let x = await embedding.forward(input, pass.context);
     for (let layer = 0; layer < runner.numLayers; layer++) {
-      const { y, factors } = await forwardSmoothing(runner, layer, x, pass, smoothing);
+      const { y, factors } = await forwardSmoothing(runner, { layer, x, pass }, smoothing);
       for (const [name, of] of factors) measured.set(name, of);
       session.pool.release(x);
       x = y;

@@ -69,10 +69,9 @@ export class ShapeCheck {
       for (let axis = 0; axis < shape.length; axis++) {
         const size = shape[axis]!;
         const place = symbols[axis]!;
-        if (place === null) {
-          if (sizes[axis] !== null && sizes[axis] !== size) throw this.#mismatch(i, shape, values);
-        } else if (values[place] === UNBOUND) values[place] = size;
-        else if (values[place] !== size) throw this.#mismatch(i, shape, values);
+        const expected = place === null ? sizes[axis]! : values[place]!;
+        if (place !== null && expected === UNBOUND) values[place] = size;
+        else if (expected !== null && expected !== size) throw this.#mismatch(i, shape, values);
       }
     }
     for (let i = 0; i < this.#slots.length; i++) {

@@ -65,8 +65,8 @@ for (const [turn, { modelType }] of FAMILIES.entries()) {
           const random = new Random(4);
           dy.data.forEach((_, i) => (dy.data[i] = random.normal()));
 
-          const whole = await runner.forward(last, x, pass, "all");
-          const part = await runner.forward(last, x, pass, "all", dropped);
+          const whole = await runner.forward(last, x, pass, { saves: "all" });
+          const part = await runner.forward(last, x, pass, { saves: "all", dropped });
           assert.deepEqual(part.y.data, whole.y.data, "forward is another");
 
           // What is inside of dropped branches alone is not saved, and nothing else is missing.
@@ -111,7 +111,7 @@ for (const [turn, { modelType }] of FAMILIES.entries()) {
           if (built.part.branches.at(-1)?.sum === built.y && dropped.length === names.length) {
             assert.deepEqual(kept.get("dx"), dy.data, "dx is not that of the identity");
           }
-          const { saved: attended } = await runner.forward(last, x, pass, "attention", dropped);
+          const { saved: attended } = await runner.forward(last, x, pass, { saves: "attention", dropped });
           assert.ok(Object.keys(attended).every((name) => name === ATTENDED));
           for (const saved of [{}, attended]) {
             const anew = await gradientsOf(saved);
@@ -148,7 +148,7 @@ for (const [turn, { modelType }] of FAMILIES.entries()) {
       const pass = runner.begin(new PassContext(factsOf(batch), pool, session.tables));
       let x = await (await Embedding.create(session, adapter)).forward(batch.input, pass.context);
       for (const layer of layers.keys()) {
-        const { y } = await runner.forward(layer, x, pass, "nothing");
+        const { y } = await runner.forward(layer, x, pass, { saves: "nothing" });
         const asked: string[] = [];
         const parts = await forwardByBranch(runner, layer, x, pass, (branch, stream) => {
           assert.equal(stream.shape.at(-1), width);

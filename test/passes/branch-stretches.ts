@@ -26,9 +26,8 @@ function compileStretch(
   index: number,
   runsBranch: boolean,
 ): Promise<Compiled<StretchProgram>> {
-  const own = ["stretch", index, runsBranch];
-  const facts = { length, dropped: [] };
-  const program = programOfBlock(session.model, structure, own, facts, ({ part, x, y }) => {
+  const of = { own: ["stretch", index, runsBranch], length, dropped: [] };
+  const program = programOfBlock(session.model, structure, of, ({ part, x, y }) => {
     if (part.branches[0]?.input !== x)
       throw new RangeError("Cannot cut a block: it does not begin with a branch");
     const { name, input, sum } = part.branches[index]!;

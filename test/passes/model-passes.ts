@@ -142,7 +142,7 @@ export async function logitsOf(
   const pass = runner.begin(new PassContext(factsOf(batch), session.pool, session.tables));
   let x = await embedding.forward(batch.input, pass.context);
   for (let layer = 0; layer < runner.numLayers; layer++) {
-    x = (await runner.forward(layer, x, pass, "nothing")).y;
+    x = (await runner.forward(layer, x, pass, { saves: "nothing" })).y;
   }
   const positions = Int32Array.from({ length: numRows * length }, (_, i) => i);
   const { data } = await head.logitsAt(x, positions);

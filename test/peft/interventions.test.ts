@@ -63,7 +63,7 @@ async function afterBlock(adapter: Adapter | null): Promise<Float32Array> {
   const positions = BigInt64Array.from({ length: 6 }, (_, i) => BigInt(i));
   const facts = { ...factsOf(batch), numRows: 1, length: 6, positions, segments: new Int32Array(6).fill(1) };
   const pass = runner.begin(new PassContext(facts, session.pool, session.tables));
-  const { y } = await runner.forward(1, x, pass, "nothing");
+  const { y } = await runner.forward(1, x, pass, { saves: "nothing" });
   runner.end(pass);
   await session.release();
   return y.data;

@@ -141,7 +141,7 @@ describe("the product with bound blocks", () => {
         const { x, scale } = inputs as { x: Value; scale: Value };
         const y =
           BLOCKS in inputs
-            ? projectBlocks(x, scale, inputs, spec, format)
+            ? projectBlocks(x, scale, inputs, { ...spec, format })
             : linear(x, weightOfCodes(spec, inputs, scale, format), null);
         const program = await engine.compile({ name: "proj", inputs, outputs: { y } }, { constants });
         const into = zeros("float32", [3, outFeatures]);
@@ -150,7 +150,7 @@ describe("the product with bound blocks", () => {
         return into.data;
       };
       const expected = await run({ [CODES]: codes }, {});
-      const found = await run({}, { [BLOCKS]: toBlocks(codes, spec, format) });
+      const found = await run({}, { [BLOCKS]: toBlocks(codes, { ...spec, format }) });
       const size = Math.max(...expected.map(Math.abs));
       const apart = Math.max(...expected.map((value, i) => Math.abs(value - found[i]!)));
       assert.ok(size > 0 && apart <= 1e-5 * size, `${apart} of ${size} apart`);

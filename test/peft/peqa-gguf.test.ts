@@ -92,7 +92,11 @@ async function tunedWeights(base: BaseModel, adapter: Adapter): Promise<Map<stri
   const tuned = new Map<string, StoredTensor>();
   for (const site of adapter.sites.values()) {
     const kept = await base.source.stored(`${site.path}.weight`);
-    const merged = mergeStored.make(kept.storage, kept, adapter.tensorsOf(site), site, site.options);
+    const merged = mergeStored.make(kept.storage, kept, {
+      site,
+      tensors: adapter.tensorsOf(site),
+      options: site.options,
+    });
     tuned.set(`${site.path}.weight`, merged);
   }
   return tuned;

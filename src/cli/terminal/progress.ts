@@ -109,9 +109,8 @@ export function createProgress({ stream, screen, now }: ProgressTarget): Progres
         startValue ??= newValue;
         value = newValue;
         if (newNotes !== undefined) notes = newNotes;
-        if (screen === null) {
-          if (now() - writtenAt >= LINE_EVERY_MS) line();
-        } else if (now() - writtenAt >= DRAW_EVERY_MS) draw();
+        const [show, everyMs] = screen === null ? [line, LINE_EVERY_MS] : [draw, DRAW_EVERY_MS];
+        if (now() - writtenAt >= everyMs) show();
       },
       stop() {
         if (screen === null) {

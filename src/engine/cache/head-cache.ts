@@ -174,20 +174,30 @@ export class HeadCache {
       const page = pages[Math.floor(token / PAGE_TOKENS)];
       if (page === undefined) return;
       const inPages = (page + 1) * PAGE_TOKENS + (token % PAGE_TOKENS);
-      for (const [layer, paged] of layers.entries()) {
-        const { numHeads, headWidth, key, value } = paged;
-        const own = this.#layers[layer]!;
-        for (let head = 0; head < numHeads; head++) {
-          const place = (inPages * numHeads + head) * headWidth;
-          const held = this.#placeOf(slot, head, token, paged);
-          if (from === "pages") {
-            copyNumbers(key, place, own.key.data, held, headWidth);
-            copyNumbers(value, place, own.value.data, held, headWidth);
-          } else {
-            copyNumbers(own.key.data, held, key, place, headWidth);
-            copyNumbers(own.value.data, held, value, place, headWidth);
-          }
-        }
+      for (let layer = 0; layer < layers.length; layer++)
+        this.#copyToken(layers[layer]!, this.#layers[layer]!, { slot, token, inPages }, from);
+    }
+  }
+
+  /** Copies one token of a layer, the `inPages`th of all pages; number by number, since a view of so few costs more. */
+  #copyToken(
+    paged: PagedLayer,
+    held: CacheRows,
+    { slot, token, inPages }: { readonly slot: number; readonly token: number; readonly inPages: number },
+    from: "pages" | "heads",
+  ): void {
+    const { numHeads, headWidth } = paged;
+    const isRead = from === "pages";
+    const [fromKey, toKey] = isRead ? [paged.key, held.key.data] : [held.key.data, paged.key];
+    const [fromValue, toValue] = isRead ? [paged.value, held.value.data] : [held.value.data, paged.value];
+    for (let head = 0; head < numHeads; head++) {
+      const ofPages = (inPages * numHeads + head) * headWidth;
+      const ofSlot = this.#placeOf(slot, head, token, paged);
+      const start = isRead ? ofPages : ofSlot;
+      const target = isRead ? ofSlot : ofPages;
+      for (let i = 0; i < headWidth; i++) {
+        toKey[target + i] = fromKey[start + i]!;
+        toValue[target + i] = fromValue[start + i]!;
       }
     }
   }
@@ -222,15 +232,4 @@ export class HeadCache {
       return { key: make(), value: make() };
     });
   }
-}
-
-/** Does the same as `set` with a part of an array, but makes no object for so few numbers. */
-function copyNumbers(
-  from: Float32Array,
-  fromStart: number,
-  to: Float32Array,
-  toStart: number,
-  count: number,
-): void {
-  for (let i = 0; i < count; i++) to[toStart + i] = from[fromStart + i]!;
 }

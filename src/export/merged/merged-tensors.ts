@@ -205,5 +205,6 @@ function mergeInStorage(
 ): StoredTensor {
   const merge = storedMergeOf(adapter, place);
   assertInternal(merge, `${place.site.path} has no kind that is exact`);
-  return merge.make(storage, kept, adapter.tensorsOf(place.site), place.site, place.site.options);
+  const { site } = place;
+  return merge.make(storage, kept, { site, tensors: adapter.tensorsOf(site), options: site.options });
 }

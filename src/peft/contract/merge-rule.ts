@@ -24,12 +24,14 @@ export interface ExactKind {
 export interface StoredMerge<S> {
   /** The kinds that hold the merged weight so, the base's own first if it is one. */
   kinds(site: SitePlace, options: S): readonly ExactKind[];
-  /** Makes it in one of them. `kept`: the base's weight; `tensors`: of the site, trained and frozen. */
-  make(
-    kind: StorageName,
-    kept: StoredTensor,
-    tensors: Readonly<Record<string, HostTensor>>,
-    site: SitePlace,
-    options: S,
-  ): StoredTensor;
+  /** Makes it in one of them of the base's weight. */
+  make(kind: StorageName, kept: StoredTensor, adapted: MergedSite<S>): StoredTensor;
+}
+
+/** A site with what an adapter has there. */
+interface MergedSite<S> {
+  readonly site: SitePlace;
+  /** Trained and frozen. */
+  readonly tensors: Readonly<Record<string, HostTensor>>;
+  readonly options: S;
 }

@@ -147,10 +147,10 @@ export const peqa = defineMethod<PeqaOptions, PeqaSite>({
       return frozen;
     },
     bound: (site, options) => {
-      const shape = isOnBase(options) ? null : blocksShape(site, options.format);
+      const shape = isOnBase(options) ? null : blocksShape({ ...site, format: options.format });
       if (!shape) return null;
       const spec = { suffix: BLOCKS, shape, dtype: "uint8" as const };
-      return { of: CODES, spec, make: (codes) => toBlocks(codes, site, options.format) };
+      return { of: CODES, spec, make: (codes) => toBlocks(codes, { ...site, format: options.format }) };
     },
   },
 
@@ -162,11 +162,12 @@ export const peqa = defineMethod<PeqaOptions, PeqaSite>({
     }
     const scale = tunedScale(values, options);
     const y = values[BLOCKS]
-      ? projectBlocks(x, scale, values, spec, options.format)
+      ? projectBlocks(x, scale, values, { ...spec, format: options.format })
       : linear(x, weightOfCodes(spec, values, scale, options.format), null);
     return bias ? add(y, bias) : y;
   },
-  materializesWeight: (site, options) => !isOnBase(options) && blocksShape(site, options.format) === null,
+  materializesWeight: (site, options) =>
+    !isOnBase(options) && blocksShape({ ...site, format: options.format }) === null,
 
   lookup: "not-on-embeddings",
   batch: peqaRows,

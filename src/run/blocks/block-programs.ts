@@ -53,11 +53,11 @@ export function blockProgram(
   structure: BlockStructure,
   variant: BlockVariant,
 ): Makeable<BlockProgram> {
-  const { kind, inputGradient, dropped } = variant;
+  const { kind, inputGradient, length, dropped } = variant;
   const activations = kind === "forward" ? variant.saves : variant.given;
   const own = ["block", kind, activations, inputGradient, dropped];
   const cut = (built: BuiltPart): ReturnType<typeof cutProgram> => cutProgram(built, structure, variant);
-  return programOfBlock(model, structure, own, variant, cut);
+  return programOfBlock(model, structure, { own, length, dropped }, cut);
 }
 
 function cutProgram(

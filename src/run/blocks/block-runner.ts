@@ -45,6 +45,21 @@ interface BackwardPass extends BlockPass {
   readonly gradients: GradientBuffer;
 }
 
+/** One block of a pass, and what goes into it. */
+export interface BlockRun {
+  readonly layer: number;
+  /** [B, T, D]. */
+  readonly x: HostTensor<"float32">;
+  readonly pass: BlockPass;
+}
+
+/** What a forward run leaves for the backward one. */
+interface KeptForBackward {
+  readonly saves: Saves;
+  /** Branches whose backward is left out; none unless given. */
+  readonly dropped?: readonly string[];
+}
+
 /** What a block's backward reads: what it read, what it saved, and the gradient of what it gave. */
 interface BlockActivations {
   readonly x: HostTensor<"float32">;
@@ -142,8 +157,7 @@ export class BlockRunner {
     layer: number,
     x: HostTensor<"float32">,
     pass: BlockPass,
-    saves: Saves,
-    dropped: readonly string[] = ALL_BRANCHES,
+    { saves, dropped = ALL_BRANCHES }: KeptForBackward,
   ): Promise<{ y: HostTensor<"float32">; saved: Saved }> {
     const variant: BlockVariant = {
       kind: "forward",

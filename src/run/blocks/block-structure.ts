@@ -69,7 +69,7 @@ export function tensorsRead(
   return all.filter(({ tensor }) => !trained.includes(tensor));
 }
 
-/** The facts of a pass that decide how a block is built. */
+/** What of a pass decides how a block is built. */
 export interface BlockFacts {
   /** T, by which the number of attention chunks is chosen. */
   readonly length: number;
@@ -77,12 +77,17 @@ export interface BlockFacts {
   readonly dropped: readonly string[];
 }
 
-/** The program that is cut out of a block as its structure says; `own`: what tells it from others of the block. */
+/** A program that is cut out of a block. */
+interface BlockCut extends BlockFacts {
+  /** What tells it from others of the block. */
+  readonly own: readonly unknown[];
+}
+
+/** The program that is cut out of a block as its structure says. */
 export function programOfBlock<T>(
   model: Model,
   { layer, key, options, attentionChunk }: BlockStructure,
-  own: readonly unknown[],
-  { length, dropped }: BlockFacts,
+  { own, length, dropped }: BlockCut,
   cut: (built: BuiltPart) => { spec: ProgramSpec; made: T },
 ): Makeable<T> {
   const chunk = cutAttention(length, attentionChunk);

@@ -4,7 +4,7 @@ import { neededInputs } from "../../graph/program.ts";
 import { type PartGraph, hasFixedSize } from "../../models/graphs/part-graph.ts";
 import type { SmoothingRule } from "../../nn/compute.ts";
 import { type HostTensor, zeros } from "../../runtime/host-tensor.ts";
-import type { BlockPass, BlockRunner } from "./block-runner.ts";
+import type { BlockRun, BlockRunner } from "./block-runner.ts";
 import { type BlockStructure, compileOfBlock, programOfBlock } from "./block-structure.ts";
 import type { Compiled, Session } from "../session.ts";
 import type { Smoothing } from "../weights/weights.ts";
@@ -23,8 +23,8 @@ function compileSmoothing(
   length: number,
   smoothing: SmoothingRule,
 ): Promise<Compiled<SmoothingProgram>> {
-  const facts = { length, dropped: [] };
-  const program = programOfBlock(session.model, structure, ["smoothing"], facts, ({ part, x, y }) => {
+  const of = { own: ["smoothing"], length, dropped: [] };
+  const program = programOfBlock(session.model, structure, of, ({ part, x, y }) => {
     const tensors: Record<string, readonly string[]> = {};
     const outputs: Record<string, Value> = { y };
     for (const [value, readers] of part.readers) {
@@ -49,9 +49,7 @@ function compileSmoothing(
  */
 export async function forwardSmoothing(
   runner: BlockRunner,
-  layer: number,
-  x: HostTensor<"float32">,
-  pass: BlockPass,
+  { layer, x, pass }: BlockRun,
   smoothing: SmoothingRule,
 ): Promise<{ y: HostTensor<"float32">; factors: Smoothing }> {
   const { session } = runner;

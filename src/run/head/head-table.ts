@@ -26,13 +26,12 @@ export function acquireForTable({ pool, model }: Session, numPositions: number):
   };
 }
 
-/** Collects the gradient for positions with labels; gives back what it is made of. */
+/** Collects the gradient of a table for positions with labels in a buffer; gives back what it is made of. */
 export async function addTableGradient(
   session: Session,
   { p, scaled }: TableGradient,
   labels: Int32Array,
-  table: Parameter,
-  buffer: GradientBuffer,
+  { buffer, table }: { readonly buffer: GradientBuffer; readonly table: Parameter },
 ): Promise<void> {
   const { pool, model } = session;
   const { key, make } = tableGradientProgram(model.width);

@@ -90,14 +90,13 @@ export class LabelHead {
   }
 
   /**
-   * As `logProbs`, and dx [B, T, D] of a function of the log-probabilities whose derivatives are `derivatives`; the caller
+   * As `logProbs`, and dx [B, T, D] of a function of the log-probabilities by its derivatives, one a label; the caller
    * releases it. Gradients of the norm and the head go into the buffer where they are trained.
    */
   async gradient(
     x: HostTensor<"float32">,
     labelled: LabelledPositions,
-    derivatives: Float32Array,
-    into: Float32Array,
+    { derivatives, into }: { readonly derivatives: Float32Array; readonly into: Float32Array },
     buffer: GradientBuffer,
   ): Promise<HostTensor<"float32">> {
     const { pool } = this.#session;
@@ -131,7 +130,7 @@ export class LabelHead {
       await bound.add();
       if (ofTable) {
         const table = this.#adapter!.trained(null).find(({ input }) => input === slicedTable)!;
-        await addTableGradient(this.#session, ofTable, chunk.labels, table, buffer);
+        await addTableGradient(this.#session, ofTable, chunk.labels, { buffer, table });
       }
       negate(loss.data, into, index * length);
       scatterPositions(dHidden, chunk.indexes, dx);

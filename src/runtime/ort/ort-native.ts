@@ -44,7 +44,7 @@ export function createNativeEngine(options: EngineOptions = {}): Engine {
     (target: () => Target | Promise<Target>): Engine["compile"] =>
     (spec, { constants = {}, threads = all } = {}) =>
       CheckedProgram.create(spec, constants, borrowed, async (bound) =>
-        Session.create(api, clock, spec, { ...options, threads, target: await target() }, bound),
+        Session.create({ api, clock }, spec, { ...options, threads, target: await target() }, bound),
       );
   const target = (findsTarget ??= findTarget(compileFor));
   return {
@@ -70,12 +70,16 @@ class Clock {
   }
 }
 
-/** What a session is made of. */
-interface SessionParts {
+/** What the sessions of an engine share. */
+interface SessionHost {
   readonly api: OrtApi;
+  readonly clock: Clock;
+}
+
+/** What a session is made of. */
+interface SessionParts extends SessionHost {
   /** Handle of the environment. */
   readonly env: bigint;
-  readonly clock: Clock;
   /** Whether its scratch is shared with other sessions. */
   readonly shareScratch: boolean;
   /** Handle of the session. */
@@ -109,8 +113,7 @@ class Session implements Executable<OrtValue> {
   }
 
   static async create(
-    api: OrtApi,
-    clock: Clock,
+    { api, clock }: SessionHost,
     spec: ProgramSpec,
     options: EngineOptions & { readonly threads: number; readonly target: Target },
     constants: Constants<OrtValue>,

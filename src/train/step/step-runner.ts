@@ -166,10 +166,11 @@ export class StepRunner {
     return this.#pass(batch, key, async (pass) => {
       const x = await this.#forward(batch, pass, kept);
       const logProbs = new Float32Array(batch.numLabels);
+      const ofLabels = { derivatives, into: logProbs };
       const labelled = labelledPositions(batch);
       runner.rest(pass);
       const headBackward = (): Promise<HostTensor<"float32">> =>
-        this.#withStemAndHeadGradients(() => head.gradient(x, labelled, derivatives, logProbs, gradients));
+        this.#withStemAndHeadGradients(() => head.gradient(x, labelled, ofLabels, gradients));
       const stemBackward = (dx: HostTensor<"float32">): Promise<void> =>
         this.#withStemAndHeadGradients(() => embedding.backward(batch.input, dx, pass.context, gradients));
       await blocksBackward({
@@ -227,7 +228,7 @@ export class StepRunner {
       const { dropped, runs } = this.#plan.blocks[layer]!;
       const isTraced = kept !== null && runs;
       const saves = isTraced ? savesOf(recompute) : "nothing";
-      const { y, saved } = await runner.forward(layer, x, withRide, saves, dropped);
+      const { y, saved } = await runner.forward(layer, x, withRide, { saves, dropped });
       if (isTraced) await kept.keep({ ...saved, x });
       else session.pool.release(x);
       x = y;

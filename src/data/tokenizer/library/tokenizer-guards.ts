@@ -91,8 +91,8 @@ export function guardSteps(
     if (decode) {
       step.decode_chain = (tokens) => {
         const decoded = decode(tokens);
-        for (const { length } of decoded)
-          if (length > SPARE_CHARACTERS) throw tooLong(length, SPARE_CHARACTERS);
+        const long = decoded.find(({ length }) => length > SPARE_CHARACTERS);
+        if (long !== undefined) throw tooLong(long.length, SPARE_CHARACTERS);
         return decoded;
       };
     }

@@ -180,19 +180,19 @@ export class JsonRules {
         (at) => at,
         (at) => this.digits(book.byte(at, 0x2e), 1, MAX_FRACTION),
       ]);
-      return either(book, fraction, [
-        (at) => at,
-        (at) => {
-          const sign = book.place();
-          for (const e of "eE") book.byte(at, e.charCodeAt(0), e.charCodeAt(0), sign);
-          const digits = book.place();
-          book.skip(sign, digits);
-          for (const each of "+-") book.byte(sign, each.charCodeAt(0), each.charCodeAt(0), digits);
-          return this.digits(digits, 1, MAX_EXPONENT);
-        },
-      ]);
+      return either(book, fraction, [(at) => at, (at) => this.#exponent(at)]);
     });
     return book.call(from, rule);
+  }
+
+  #exponent(from: Place): Place {
+    const { book } = this;
+    const sign = book.place();
+    for (const e of "eE") book.byte(from, e.charCodeAt(0), e.charCodeAt(0), sign);
+    const digits = book.place();
+    book.skip(sign, digits);
+    for (const each of "+-") book.byte(sign, each.charCodeAt(0), each.charCodeAt(0), digits);
+    return this.digits(digits, 1, MAX_EXPONENT);
   }
 
   /** Something between brackets. */

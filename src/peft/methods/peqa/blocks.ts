@@ -28,7 +28,10 @@ const HALF = 16;
 /** How they are multiplied. */
 const IN_FLOAT32 = { bits: 4, activations: "float32" } as const;
 
-type Sizes = Pick<SiteSpec, "inFeatures" | "outFeatures">;
+/** A weight [out, in] that is kept as codes. */
+interface CodedWeight extends Pick<SiteSpec, "inFeatures" | "outFeatures"> {
+  readonly format: AffineFormat;
+}
 
 /** How codes of a format become those of 4 bits. */
 interface Shift {
@@ -39,19 +42,16 @@ interface Shift {
 }
 
 /** Shape of the blocks of a weight, halves of 8 bits below each other; null: its groups are not made of blocks. */
-export function blocksShape({ inFeatures, outFeatures }: Sizes, format: AffineFormat): number[] | null {
+export function blocksShape({ inFeatures, outFeatures, format }: CodedWeight): number[] | null {
   if ((format.factor ?? format).groupSize % BITS_BLOCK !== 0) return null;
   const numRows = format.bits === 8 ? 2 * outFeatures : outFeatures;
   return [numRows, inFeatures / BITS_BLOCK, BITS_BLOCK / 2];
 }
 
 /** Makes the blocks of packed codes [out, bytes]; a view where codes have 4 bits. */
-export function toBlocks(
-  codes: HostTensor,
-  { inFeatures, outFeatures }: Sizes,
-  format: AffineFormat,
-): HostTensor {
-  const shape = blocksShape({ inFeatures, outFeatures }, format)!;
+export function toBlocks(codes: HostTensor, weight: CodedWeight): HostTensor {
+  const { inFeatures, outFeatures, format } = weight;
+  const shape = blocksShape(weight)!;
   const packed = codes.data as Uint8Array | Int8Array;
   const { bits } = format;
   if (bits === 4) return hostTensor("uint8", shape, packed as Uint8Array);
@@ -92,15 +92,15 @@ function shiftOf(format: AffineFormat): Shift {
 }
 
 /** Whether the scale of a row multiplies its output and nothing else. */
-export function isOneScale({ inFeatures }: Sizes, { groupSize, factor }: AffineFormat): boolean {
+export function isOneScale({ inFeatures, format: { groupSize, factor } }: CodedWeight): boolean {
   return groupSize === inFeatures && factor === null;
 }
 
 /** x [..., in] by the whole numbers (code − zero) of rows of one scale, [..., out]: the same for all tasks. */
-export function projectSteps(x: Value, values: SiteValues, sizes: Sizes, format: AffineFormat): Value {
-  const { outFeatures, inFeatures } = sizes;
+export function projectSteps(x: Value, values: SiteValues, weight: CodedWeight): Value {
+  const { outFeatures, inFeatures, format } = weight;
   const { [BLOCKS]: blocks, [ZERO]: zeros } = values;
-  const y = product(x, blocks!, onesOf(x, outFeatures, inFeatures / BITS_BLOCK), sizes, format);
+  const y = product(x, blocks!, onesOf(x, outFeatures, inFeatures / BITS_BLOCK), weight);
   const offset = offsetOf(x, zeros, undefined, format);
   return offset ? add(y, mul(blockSums(x, inFeatures), flat(offset))) : y;
 }
@@ -108,24 +108,16 @@ export function projectSteps(x: Value, values: SiteValues, sizes: Sizes, format:
 /**
  * x [..., in] by the weight of scales [out, groups], [..., out]; `values`: the blocks, and what else is frozen.
  */
-export function projectBlocks(
-  x: Value,
-  scale: Value,
-  values: SiteValues,
-  sizes: Sizes,
-  format: AffineFormat,
-): Value {
-  const { outFeatures } = sizes;
+export function projectBlocks(x: Value, scale: Value, values: SiteValues, weight: CodedWeight): Value {
+  const { outFeatures, format } = weight;
   const { factor, groupSize } = format;
-  if (isOneScale(sizes, format)) {
-    return mul(projectSteps(x, values, sizes, format), reshape(scale, [outFeatures]));
-  }
+  if (isOneScale(weight)) return mul(projectSteps(x, values, weight), reshape(scale, [outFeatures]));
   const { [BLOCKS]: blocks, [FACTOR]: factors, [ZERO]: zeros } = values;
   const offset = offsetOf(x, zeros, factors, format);
   const size = factor?.groupSize ?? groupSize;
   const inFactors = repeated(scale, groupSize / size);
   const steps = factors ? mul(inFactors, cast(factors, "float32")) : inFactors;
-  const y = product(x, blocks!, repeated(steps, size / BITS_BLOCK), sizes, format);
+  const y = product(x, blocks!, repeated(steps, size / BITS_BLOCK), weight);
   return offset ? add(y, matmul(blockSums(x, size), mul(inFactors, offset), { transB: true })) : y;
 }
 
@@ -143,14 +135,8 @@ function flat(value: Value): Value {
 }
 
 /** The product with codes around the middle, of scales [out, blocks]. */
-function product(
-  x: Value,
-  blocks: Value,
-  scales: Value,
-  { outFeatures }: Sizes,
-  { bits }: AffineFormat,
-): Value {
-  if (bits < 8) return matmulBits(x, { codes: blocks, scales }, IN_FLOAT32);
+function product(x: Value, blocks: Value, scales: Value, { outFeatures, format }: CodedWeight): Value {
+  if (format.bits < 8) return matmulBits(x, { codes: blocks, scales }, IN_FLOAT32);
   const both = concat([mul(scales, x.graph.scalar(HALF)), scales], 0);
   const halves = matmulBits(x, { codes: blocks, scales: both }, IN_FLOAT32);
   const lead = x.shape.slice(0, -1);

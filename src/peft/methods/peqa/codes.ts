@@ -159,7 +159,7 @@ export const storedMerge: StoredMerge<PeqaSite> = {
     return [...own, ...others.map((name) => ({ storage: name, groupSize: format.groupSize }))];
   },
 
-  make: (kind, kept, tensors, { path, spec }, { format, start, scales }) => {
+  make: (kind, kept, { site: { path, spec }, tensors, options: { format, start, scales } }) => {
     const own = start === null ? readAffine(kept) : null;
     const scale =
       scales === "row"

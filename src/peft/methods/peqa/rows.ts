@@ -25,7 +25,7 @@ export const peqaRows: StackedBatch<PeqaSite> = {
   form: ({ [SCALE]: scale, [DELTA]: change }, site, options) => {
     const { format, scales } = options;
     const isRow = scales === "row";
-    if (!isRow && !isOneScale(site, format)) return null;
+    if (!isRow && !isOneScale({ ...site, format })) return null;
     const data = isRow ? change!.data.map((value) => 1 + value) : scale!.data;
     return { tensors: { [ROW]: hostTensor("float32", [site.outFeatures], data) }, options };
   },
@@ -52,11 +52,11 @@ function commonProduct(site: SiteGraph, x: Value, values: SiteValues, options: P
   if (isOnBase(options)) return bias ? sub(site.project(x), bias) : site.project(x);
   const isBound = BLOCKS in values;
   if (scales === "group") {
-    if (isBound) return projectSteps(x, values, spec, format);
+    if (isBound) return projectSteps(x, values, { ...spec, format });
     return linear(x, weightOfCodes(spec, values, onesOf(x, spec.outFeatures, 1), format), null);
   }
   const start = values[START]!;
   return isBound
-    ? projectBlocks(x, start, values, spec, format)
+    ? projectBlocks(x, start, values, { ...spec, format })
     : linear(x, weightOfCodes(spec, values, start, format), null);
 }
