@@ -110,7 +110,7 @@ class Both {
   }
 
   async evaluate(adapter: Adapter, betweenBlocks?: () => Promise<void>): Promise<number> {
-    const evaluator = await Evaluator.create(this.session, adapter, undefined, null, betweenBlocks);
+    const evaluator = await Evaluator.create(this.session, adapter, { betweenBlocks });
     return (await evaluator.evaluate(UNITS)).loss;
   }
 

@@ -36,12 +36,14 @@ const PASS_TOKENS = 1024;
 /** The loss of the next token. */
 export const NEXT_TOKEN: ChosenObjective = { objective: crossEntropy, options: {} };
 
-const PARTS = lazily(() =>
+const ARGUMENTS = lazily(() =>
   z.strictObject({
     session: A_SESSION,
     adapter: AN_ADAPTER.nullable(),
-    chosen: z.looseObject({ objective: AN_OBJECTIVE }),
-    reference: AN_ADAPTER.nullable(),
+    options: z.strictObject({
+      objective: z.looseObject({ objective: AN_OBJECTIVE }),
+      reference: AN_ADAPTER.nullable(),
+    }),
   }),
 );
 const EXAMPLES = lazily(() =>
@@ -50,6 +52,15 @@ const EXAMPLES = lazily(() =>
     options: z.strictObject({ onProgress: A_FUNCTION.optional(), withPredictions: A_CHOICE.optional() }),
   }),
 );
+
+interface EvaluatorOptions {
+  /** Whose loss is computed; unless given, that of the next token. */
+  readonly objective?: ChosenObjective;
+  /** What some objectives compare the adapter with; null, and unless given: the base. */
+  readonly reference?: Adapter | null;
+  /** Is awaited before each block and each chunk of the head: other work on the session may run there. */
+  readonly betweenBlocks?: BetweenBlocks | undefined;
+}
 
 interface EvaluateOptions {
   /** Is told how many examples are done. */
@@ -70,17 +81,15 @@ export class Evaluator {
     this.#chosen = chosen;
   }
 
-  /** Compiles what is not tied to a block. `adapter` null: the base alone; `reference`: what some objectives compare with. */
+  /** Compiles what is not tied to a block. `adapter` null: the base alone. */
   static async create(
     session: Session,
     adapter: Adapter | null,
-    chosen: ChosenObjective = NEXT_TOKEN,
-    reference: Adapter | null = null,
-    betweenBlocks?: BetweenBlocks,
+    { objective = NEXT_TOKEN, reference = null, betweenBlocks }: EvaluatorOptions = {},
   ): Promise<Evaluator> {
-    checkArguments("Evaluator.create", PARTS, { session, adapter, chosen, reference });
-    const scorer = await Scorer.create(session, { adapter, reference }, chosen.objective, betweenBlocks);
-    return new Evaluator(session, scorer, chosen);
+    checkArguments("Evaluator.create", ARGUMENTS, { session, adapter, options: { objective, reference } });
+    const scorer = await Scorer.create(session, { adapter, reference }, objective.objective, betweenBlocks);
+    return new Evaluator(session, scorer, objective);
   }
 
   /**

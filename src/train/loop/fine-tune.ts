@@ -76,7 +76,11 @@ class Run {
     const stepper = await Stepper.open(request, updater, resumed?.dropbp ?? null);
     const evaluator =
       request.evaluation &&
-      (await Evaluator.create(session, adapter, objective, reference, hooks.betweenBlocks));
+      (await Evaluator.create(session, adapter, {
+        objective,
+        reference,
+        betweenBlocks: hooks.betweenBlocks,
+      }));
     return new Run(request, stepper, evaluator, resumed);
   }
 
