@@ -78,6 +78,11 @@ export class StateFolder {
     // Others have the same folder.
   }
 
+  /** Keeps a run that others did not get in a folder that stays here, and says which; null: it is where they look. */
+  async keepRun(_job: string, _folder: string): Promise<string | null> {
+    return null;
+  }
+
   /** The folder of a job's run. */
   runFolder(job: string, folder: string): string {
     return this.#at("jobs", job, folder);

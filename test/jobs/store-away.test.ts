@@ -1,12 +1,12 @@
 /** @file Jobs whose store of files is away for long: none fails, and what they have trained is there when it answers again. */
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
+import { readFileSync, statSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { after, test } from "node:test";
 import type { Clock } from "../../src/jobs/queue/clock.ts";
 import { systemClock } from "../../src/jobs/queue/system-clock.ts";
 import type { StateFolder } from "../../src/jobs/state-folder.ts";
-import { openState } from "../../src/jobs/store/open-state.ts";
+import { openState, openStateWhenThere } from "../../src/jobs/store/open-state.ts";
 import { trainAveraged } from "../../src/train/files/averaged-training.ts";
 import { waitFor } from "../process/wait-for.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny/model.ts";
@@ -61,6 +61,37 @@ async function trained(id: string, folder: string): Promise<Buffer> {
   await served.fetchRun(id, folder);
   return readFileSync(join(served.runFolder(id, folder), ADAPTER_FILE));
 }
+
+test("a worker that starts while the store is away waits for it, until it answers, refuses or the worker is to stop", async () => {
+  const { waited, clock } = countedClock();
+  const told: string[] = [];
+  const stop = new AbortController();
+  const start = (env = server.env): Promise<StateFolder> =>
+    openStateWhenThere({
+      folder: join(root, "starts"),
+      store: `s3://${BUCKET}`,
+      env,
+      clock,
+      signal: stop.signal,
+      troubles: { onTrouble: (error) => told.push(String(error)), onRecovered: () => told.push("over") },
+      onAway: () => told.push("away"),
+    });
+  server.drops = () => waited.length < 4;
+  await (await start()).listFiles();
+  server.drops = () => false;
+  assert.deepEqual(waited.splice(0), WAITS_MS.slice(0, 4));
+  assert.match(told[0] ?? "", /Cannot list "s3:/);
+  assert.deepEqual(told.splice(0).slice(1), ["away", "over"]);
+  const wrong = { ...server.env, AWS_ACCESS_KEY_ID: "other" };
+  await assert.rejects(start(wrong), { code: "failed/store", message: /InvalidAccessKeyId/ });
+  assert.deepEqual([waited, told], [[], []], "what the store refuses is not waited for");
+  server.drops = () => true;
+  const stopped = assert.rejects(start(), { name: "AbortError" });
+  await waitFor(() => waited.length > 1);
+  stop.abort();
+  await stopped;
+  server.drops = () => false;
+});
 
 test("a job whose result the store does not take for long is tried again ever more rarely, and succeeds when it does", async () => {
   const { waited, clock } = countedClock();
@@ -123,6 +154,42 @@ test("a job that is cancelled, or whose worker is to stop, while the store is aw
     ],
   );
   server.refuses = () => false;
+});
+
+test("a job whose result no store takes for days fails, is kept in a folder that stays, and the next job is tried", async () => {
+  const { waited, clock, pass } = countedClock();
+  const table = new MemoryJobs(() => 0);
+  const faults: string[] = [];
+  const worker = startWorker({
+    table,
+    files: await open("days"),
+    model,
+    clock,
+    leaseMs: 1e9,
+    onStep: () => void (server.refuses = (said) => said.includes("ftjob-6")),
+    onFault: (error) => void faults.push(String(error)),
+  });
+  await submit(table, "ftjob-6");
+  await submit(table, "ftjob-7");
+  await waitFor(() => waited.length > 2);
+  assert.equal((await table.read("ftjob-6"))?.job.status, "running");
+  pass(3 * 24 * 3600e3);
+  await succeeded(table, "ftjob-7");
+  await worker.close();
+  server.refuses = () => false;
+  const { job, owner, folder } = (await table.read("ftjob-6"))!;
+  assert.deepEqual([job.status, job.error?.code, owner], ["failed", "failed/store", null]);
+  assert.ok(
+    !JSON.stringify([job, await messagesOf(table, "ftjob-6")]).includes(root),
+    "clients see no paths",
+  );
+  const [, kept = ""] = /it is kept in "([^"]+)"/.exec(faults.join("\n")) ?? [];
+  assert.deepEqual([dirname(dirname(kept)), statSync(dirname(kept)).mode & 0o77], [root, 0]);
+  assert.deepEqual(
+    readFileSync(join(kept, ADAPTER_FILE)),
+    await trainAlone({ ...settings, ...HELD, model, data, output: join(root, "alone-6") }),
+  );
+  assert.equal(folder, "run");
 });
 
 test("a job whose worker is lost while the store is away is ended by another from its checkpoint, once and bit for bit", async () => {

@@ -52,6 +52,11 @@ test("a wrong key, a bucket that is not there and a store that does not answer a
   assert.ok(waited.splice(0).length >= 4);
   await assert.rejects(open("a", store, {}), { code: "usage/flag", message: /without keys/ });
   await assert.rejects(open("a", "http://x"), { code: "usage/flag", message: /s3:\/\/BUCKET/ });
+  for (const AWS_ENDPOINT_URL of ["minio:9000", "http://", "http://a b", ""]) {
+    const wrong = open("a", store, { ...server.env, AWS_ENDPOINT_URL });
+    await assert.rejects(wrong, { code: "usage/flag", message: /expected http:\/\/HOST/ }, AWS_ENDPOINT_URL);
+  }
+  assert.deepEqual(waited.splice(0), []);
 });
 
 test("a file is whole or not there, also when connections are lost", async () => {

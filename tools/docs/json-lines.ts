@@ -95,6 +95,12 @@ export const JSON_LINES: readonly JsonLine[] = [
   },
   { event: "listening", by: "serve", says: "the server answers", keys: "url, model, adapters" },
   { event: "stopped", by: "serve", says: "the server has ended", keys: "" },
+  {
+    event: "away",
+    by: "worker",
+    says: "the store does not answer, and is asked until it does",
+    keys: "message",
+  },
   { event: "waiting", by: "worker", says: "the worker takes jobs", keys: "base, fingerprint" },
   {
     event: "job",

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { makeSampleWriter } from "../../engine/sample-writer.ts";
 import { openTextParts } from "../../engine/open-text-model.ts";
-import { UsageError } from "../../errors.ts";
+import { UsageError, toldWhole } from "../../errors.ts";
 import { openSharedJobs } from "../../jobs/database/open-jobs.ts";
 import { sweepTemporaries, temporaryName } from "../../format/files/disk/temporaries.ts";
 import { JobQueue, type TakenJob } from "../../jobs/queue/job-queue.ts";
@@ -15,7 +15,7 @@ import { JobWorker } from "../../jobs/queue/job-worker.ts";
 import type { Lease } from "../../jobs/queue/lease.ts";
 import { type TrainingPlaces, placesFor } from "../../jobs/training/places.ts";
 import type { StateFolder } from "../../jobs/state-folder.ts";
-import { openState } from "../../jobs/store/open-state.ts";
+import { openStateWhenThere } from "../../jobs/store/open-state.ts";
 import { systemClock } from "../../jobs/queue/system-clock.ts";
 import { trainJob } from "../../jobs/training/train-job.ts";
 import { DEFAULT_MODEL } from "../../hub/resolve.ts";
@@ -66,7 +66,15 @@ export const command = defineCommand({
     const copies = options.store === undefined ? null : await makeCopies(options.files ?? tmpdir());
     try {
       const folder = copies ?? options.files ?? "";
-      const files = await openState({ folder, store: options.store, env: io.env, clock: systemClock });
+      const files = await openStateWhenThere({
+        folder,
+        store: options.store,
+        env: io.env,
+        clock: systemClock,
+        signal: io.signal,
+        troubles: troublesTo(io),
+        onAway: (error) => io.emit({ event: "away", message: toldWhole(error) }),
+      });
       const found = await findModel(options, io);
       const { fingerprint, places } = await placesOf(found, options);
       const name = options.servedModelName ?? servedName(found);

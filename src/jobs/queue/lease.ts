@@ -65,6 +65,11 @@ export class Lease {
     return !this.#isLost && this.#clock.nowMs() < this.#deadlineMs;
   }
 
+  /** The worker's time. */
+  nowMs(): number {
+    return this.#clock.nowMs();
+  }
+
   /** Waits so long, while the job is kept; less if the work is to end. */
   async wait(timeMs: number): Promise<void> {
     await this.#clock.sleep(timeMs, this.signal);

@@ -50,6 +50,13 @@ export function storeAddress(url: string, env: Environment): StoreAddress {
   const region = env["AWS_REGION"] ?? env["AWS_DEFAULT_REGION"] ?? "us-east-1";
   const endpoint =
     env["AWS_ENDPOINT_URL_S3"] ?? env["AWS_ENDPOINT_URL"] ?? `https://s3.${region}.amazonaws.com`;
+  if (!/^https?:\/\/./.test(endpoint) || !URL.canParse(endpoint)) {
+    throw new UsageError(
+      "usage/flag",
+      `Cannot use the address "${endpoint}" of the store, expected http://HOST or https://HOST`,
+      { hint: "It is AWS_ENDPOINT_URL_S3, else AWS_ENDPOINT_URL." },
+    );
+  }
   const prefix = path.replace(/\/*$/, path === "" ? "" : "/");
   const sessionToken = env["AWS_SESSION_TOKEN"];
   return {
@@ -66,6 +73,9 @@ export function storeAddress(url: string, env: Environment): StoreAddress {
 /** A store that does not answer, or refuses, and may do otherwise later; its code is "failed/store". */
 export class StoreAwayError extends FailedError {}
 
+/** A store that answers, and refuses: a wrong key, a bucket that is not there. Somebody has to mend that. */
+export class StoreRefusesError extends StoreAwayError {}
+
 interface StoreRequest {
   readonly method: "GET" | "PUT" | "DELETE";
   /** What is done, in errors. */
@@ -74,6 +84,8 @@ interface StoreRequest {
   readonly body?: Uint8Array;
   /** Asks the bucket instead of the key. */
   readonly query?: URLSearchParams;
+  /** Ends the tries. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 interface Answer {
@@ -106,14 +118,14 @@ export class S3Store {
     await this.#ask({ method: "DELETE", verb: "remove", key });
   }
 
-  /** Lists keys that begin so. @throws FailedError "failed/store" */
-  async list(start: string): Promise<string[]> {
+  /** Lists keys that begin so, unless the signal aborts first. @throws FailedError "failed/store" */
+  async list(start: string, signal?: AbortSignal): Promise<string[]> {
     const { prefix } = this.#address;
     const keys: string[] = [];
     for (let next: string | undefined = ""; next !== undefined;) {
       const query = new URLSearchParams({ "list-type": "2", prefix: prefix + start });
       if (next !== "") query.set("continuation-token", next);
-      const { bytes } = await this.#ask({ method: "GET", verb: "list", key: "", query });
+      const { bytes } = await this.#ask({ method: "GET", verb: "list", key: "", query, signal });
       const text = new TextDecoder().decode(bytes);
       for (const [, key = ""] of text.matchAll(/<Key>([^<]*)<\/Key>/g)) keys.push(key.slice(prefix.length));
       next = /<NextContinuationToken>([^<]+)</.exec(text)?.[1];
@@ -121,31 +133,33 @@ export class S3Store {
     return keys;
   }
 
-  async #ask({ method, verb, key, body, query }: StoreRequest): Promise<Answer> {
+  async #ask(request: StoreRequest): Promise<Answer> {
+    const { method, key, query, signal } = request;
     const { bucket, prefix, endpoint } = this.#address;
     const url = `${endpoint}/${bucket}${query ? `?${query.toString()}` : `/${prefix}${key}`}`;
     for (let at = 0; ; at++) {
       let found: string;
       try {
-        const answer = await this.#send(method, url, body);
+        const answer = await this.#send(url, request);
         const { status, bytes } = answer;
         const code = status < 300 ? "" : codeOf(bytes);
         const isMissing = status === 404 && code !== "NoSuchBucket" && !query && method !== "PUT";
         if (status < 300 || isMissing) return answer;
         found = `${status} ${code}`.trim();
-        if (status < 500 && status !== 429 && status !== 408) throw this.#error(verb, key, found);
+        if (status < 500 && status !== 429 && status !== 408)
+          throw this.#error(request, found, StoreRefusesError);
       } catch (error) {
         if (error instanceof FailedError) throw error;
         const { message, cause } = error as Error;
         found = cause instanceof Error && cause.message !== "" ? cause.message : message;
       }
       const waitMs = WAITS_MS[at];
-      if (waitMs === undefined) throw this.#error(verb, key, found);
-      await this.#clock.sleep(waitMs);
+      if (waitMs === undefined || signal?.aborted) throw this.#error(request, found);
+      await this.#clock.sleep(waitMs, signal);
     }
   }
 
-  async #send(method: string, url: string, body?: Uint8Array): Promise<Answer> {
+  async #send(url: string, { method, body, signal }: StoreRequest): Promise<Answer> {
     const sha256 = createHash("sha256")
       .update(body ?? "")
       .digest("hex");
@@ -160,15 +174,15 @@ export class S3Store {
     const response = await fetch(signed.url, {
       method,
       headers: signed.headers,
-      signal: AbortSignal.timeout(REQUEST_MS),
+      signal: AbortSignal.any([AbortSignal.timeout(REQUEST_MS), ...(signal ? [signal] : [])]),
       ...(body ? { body: body as Uint8Array<ArrayBuffer> } : {}),
     });
     return { status: response.status, bytes: new Uint8Array(await response.arrayBuffer()) };
   }
 
-  #error(verb: string, key: string, found: string): StoreAwayError {
+  #error({ verb, key }: StoreRequest, found: string, Kind = StoreAwayError): StoreAwayError {
     const { bucket, prefix, endpoint } = this.#address;
-    return new StoreAwayError(
+    return new Kind(
       "failed/store",
       `Cannot ${verb} "s3://${bucket}/${prefix}${key}" at ${endpoint}: ${found}`,
       { hint: "Look at AWS_ENDPOINT_URL, the keys in AWS_*, and whether the bucket is there." },

@@ -1,6 +1,6 @@
 /** @file Keeps the files and the runs of jobs in an S3-compatible store. Copies lie in a folder of this process. */
-import { mkdir } from "node:fs/promises";
-import { basename, dirname } from "node:path";
+import { mkdir, mkdtemp, rename } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
 import { z } from "zod";
 import { writeFileAtomic } from "../../format/files/atomic.ts";
 import { bytesFile } from "../../format/files/folder-file.ts";
@@ -96,6 +96,15 @@ export class StoredState extends StateFolder {
     const [jobs, job = "", folder] = path.split(/[/\\]/);
     if (jobs === "jobs" && folder !== undefined && this.isId(job)) await this.fetchRun(job, folder);
     return await super.fetchShared(path);
+  }
+
+  override async keepRun(job: string, folder: string): Promise<string | null> {
+    const run = this.runFolder(job, folder);
+    if (!(await this.has(run))) return null;
+    // Beside the copies, which go with this process; nobody else's to read either.
+    const kept = join(await mkdtemp(join(dirname(this.path), `${job}-`)), folder);
+    await rename(run, kept);
+    return kept;
   }
 
   override fetchRun(job: string, folder: string): Promise<boolean> {

@@ -23,6 +23,7 @@ import type { Lease } from "../queue/lease.ts";
 import { usedHyperparameters } from "./used-hyperparameters.ts";
 import { keepResults } from "./results-file.ts";
 import { Trouble, type TroubleOptions } from "../queue/trouble.ts";
+import { StoreAwayError } from "../store/s3.ts";
 import { RunPublisher } from "./run-publisher.ts";
 import { folderOf } from "../queue/shares.ts";
 import { untilStored } from "./until-stored.ts";
@@ -76,10 +77,28 @@ export async function trainJob(taken: TakenJob, lease: Lease, options: TrainJobO
     const found = toldOf(error, troubles);
     const [message, param] = [words.named(found), words.paramOf(found)];
     const code = error instanceof GraftError ? error.code : "internal_error";
-    await lease.change(
+    const failed = await lease.change(
       { status: "failed", finished_at: now(), error: { code, message, param } },
       { level: "error", message: `The job has failed: ${message}` },
     );
+    if (failed && error instanceof StoreAwayError) await keepRun(failed, options);
+  }
+}
+
+/** Keeps what the store did not take of a job that has failed, and tells who runs the server where. */
+async function keepRun(row: JobRow, { files, troubles }: TrainJobOptions): Promise<void> {
+  const { id } = row.job;
+  try {
+    const path = await files.keepRun(id, folderOf(row));
+    if (path === null) return;
+    troubles.onTrouble(
+      new StoreAwayError(
+        "failed/store",
+        `The store has not taken what ${id} has trained: it is kept in "${path}"`,
+      ),
+    );
+  } catch (error) {
+    troubles.onTrouble(error);
   }
 }
 
