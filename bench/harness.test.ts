@@ -121,13 +121,15 @@ test("interleave() runs the sides in turn, never two at a time", async () => {
 test("runChild() keeps JSON objects with their times, and the peak of memory", async () => {
   const folder = temporaryFolder();
   const [holds, mayEnd] = [join(folder, "holds"), join(folder, "may-end")];
-  // Holds 200 MB until the gauge must have seen them.
+  // Holds 200 MB until the gauge must have seen them, or the test is gone.
   const script = `
     const { existsSync, writeFileSync } = require("node:fs");
     console.log("no JSON"); console.log('{"n":1}');
     const held = Buffer.alloc(200e6, 1);
     writeFileSync(${JSON.stringify(holds)}, "");
+    const { ppid } = process;
     const waiting = setInterval(() => {
+      if (process.ppid !== ppid) process.exit(1);
       if (!existsSync(${JSON.stringify(mayEnd)})) return;
       clearInterval(waiting);
       console.log(JSON.stringify({ n: held[7] + 1 }));

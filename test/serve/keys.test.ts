@@ -4,6 +4,7 @@ import { readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { API_ROLES, adminKeys } from "../../src/server/access/api-keys.ts";
+import { shellWords } from "../../src/messages/shell-words.ts";
 import { KeyFile } from "../../src/server/access/key-file.ts";
 import type { Access, Route } from "../../src/server/route.ts";
 import { ROUTES } from "../../src/server/routes.ts";
@@ -146,7 +147,7 @@ test("the file keeps no key, only its owner may read it, and removed keys are re
   assert.equal(twice.status, 2);
   assert.ok(
     twice.stderr.endsWith(
-      `Remove it first (graft keys remove first --state ${state}), or choose another name.\n`,
+      `Remove it first (${shellWords(["graft", "keys", "remove", "first", "--state", state])}), or choose another name.\n`,
     ),
     twice.stderr,
   );

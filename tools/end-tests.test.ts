@@ -1,0 +1,60 @@
+/** @file A file of tests ends, and what it started ends with it, though its test fails or the file is stopped. */
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { temporaryFolder } from "../test/tiny/model.ts";
+
+const END_TESTS = new URL("end-tests.js", import.meta.url).href;
+/** A minute is over soon. */
+const FAST = "data:text/javascript,const{setTimeout:s}=globalThis;globalThis.setTimeout=(f,ms)=>s(f,ms/600)";
+/** For what would otherwise be waited for for ever. */
+const LIMIT = { timeout: 300_000 };
+const folder = temporaryFolder();
+const { NODE_TEST_CONTEXT: _, ...env } = process.env;
+
+/** Starts Node on a file of one test, which starts a process that waits for ever and writes to the same output. */
+function startTest(name: string, { flags, rest }: { flags: readonly string[]; rest: string }) {
+  const file = join(folder, `${name}.mjs`);
+  const source = `
+    import { spawn } from "node:child_process";
+    import { createServer } from "node:http";
+    import { test } from "node:test";
+    test("one", async () => {
+      const words = ["--eval", "setInterval(() => {}, 1000)"];
+      spawn(process.execPath, words, { stdio: ["ignore", "inherit", "ignore"] });
+      ${rest}
+    });`;
+  writeFileSync(file, source);
+  const context = flags.length === 0 ? { NODE_TEST_CONTEXT: "child" } : {};
+  const words = [...flags, "--import", FAST, "--import", END_TESTS, file];
+  const child = spawn(process.execPath, words, { env: { ...env, ...context } });
+  const told: string[] = [];
+  child.stdout.on("data", (data: Buffer) => told.push(data.toString()));
+  return { child, told };
+}
+
+test(
+  "a file whose test has failed ends with the processes that it started, and tells what was open",
+  LIMIT,
+  async () => {
+    const rest = "createServer().listen(0); throw new Error('as asked');";
+    const { child, told } = startTest("fails", { flags: ["--test"], rest });
+    // Not before all have ended that write there.
+    assert.deepEqual(await once(child, "close"), [1, null]);
+    assert.match(told.join(""), /as asked/);
+    assert.match(told.join(""), /After the last test this is still open: .*TCPServerWrap/);
+  },
+);
+
+test("a file that is stopped takes the processes that it started along", LIMIT, async () => {
+  const { child } = startTest("stopped", {
+    flags: [],
+    rest: "console.log('waits'); await new Promise(() => {});",
+  });
+  await once(child.stdout, "data");
+  child.kill("SIGTERM");
+  assert.deepEqual(await once(child, "close"), [null, "SIGTERM"]);
+});
