@@ -35,6 +35,7 @@ export const PEER_MODELS = {
   starcoder2: { modelType: "starcoder2", config: { pad_token_id: 0 } },
   olmo: { modelType: "olmo" },
   olmo2: { modelType: "olmo2" },
+  mixtral: { modelType: "mixtral" },
   qwen3_moe: { modelType: "qwen3_moe" },
   olmoe: { modelType: "olmoe" },
 } satisfies Readonly<Record<string, TinyModelOptions>>;
@@ -272,6 +273,7 @@ const OF_ATTENTION = ["q_proj", "k_proj", "v_proj", "o_proj"];
 /** Modules of the families for which a method's own choice is not one that peft knows. */
 const FAMILY_MODULES: Readonly<Record<string, readonly string[]>> = {
   // transformers has all experts of a layer as one tensor, which is no module.
+  mixtral: OF_ATTENTION,
   qwen3_moe: OF_ATTENTION,
   olmoe: OF_ATTENTION,
 };
@@ -299,6 +301,12 @@ const STACK_CASES: readonly PeerCase[] = [
   {
     name: "lora, stacks of olmoe",
     model: "olmoe" as const,
+    options: { rank: 3, targetParameters: ["gate_up_proj", "down_proj", "gate.weight"] },
+    modules: OF_ATTENTION,
+  },
+  {
+    name: "lora, stacks of mixtral",
+    model: "mixtral" as const,
     options: { rank: 3, targetParameters: ["gate_up_proj", "down_proj", "gate.weight"] },
     modules: OF_ATTENTION,
   },

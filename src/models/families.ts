@@ -16,6 +16,7 @@ import { gptNeox } from "./families/gpt-neox.ts";
 import { granite } from "./families/granite.ts";
 import { llama } from "./families/llama.ts";
 import { mistral } from "./families/mistral.ts";
+import { mixtral } from "./families/mixtral.ts";
 import { olmo } from "./families/olmo.ts";
 import { olmo2 } from "./families/olmo2.ts";
 import { olmoe } from "./families/olmoe.ts";
@@ -50,6 +51,7 @@ export const FAMILIES: readonly Family[] = [
   starcoder2,
   olmo,
   olmo2,
+  mixtral,
   qwen3Moe,
   olmoe,
   bert,
@@ -117,11 +119,19 @@ export function unknownGgufArchitecture(
 }
 
 /**
- * Finds the family that a GGUF file is read as: the first of those that call themselves by its `general.architecture`.
+ * Finds the family that a GGUF file is read as: of those that call themselves by its `general.architecture` the one that a
+ * setting tells, else the first.
  * @throws UsageError "usage/model" when there is none.
  */
-export function findGgufFamily(path: string, architecture: string): GgufFamily {
-  const family = GGUF_FAMILIES.find(({ gguf }) => gguf.architecture === architecture);
+export function findGgufFamily(
+  path: string,
+  architecture: string,
+  metadata: Readonly<Record<string, unknown>>,
+): GgufFamily {
+  const families = GGUF_FAMILIES.filter(({ gguf }) => gguf.architecture === architecture);
+  const isTold = ({ gguf: { toldBy } }: GgufFamily): boolean =>
+    toldBy !== null && Number(metadata[`${architecture}.${toldBy}`] ?? 0) > 0;
+  const family = families.find(isTold) ?? families[0];
   if (family) return family;
   const { found, hint } = unknownGgufArchitecture(architecture)!;
   throw new UsageError("usage/model", `Cannot open model "${path}": ${found}`, { hint });

@@ -281,6 +281,44 @@ test("Stanford's GPT-2 divides scores by the number of the layer too", () => {
   assert.deepEqual(scalesOf({ scale_attn_by_inverse_layer_idx: true }), [1 / 8, 1 / 16, 1 / 24]);
 });
 
+test("Mixtral 8x7B: eight experts in each layer, no window", () => {
+  const { layers, tensors, maxPositions } = openModel({
+    architectures: ["MixtralForCausalLM"],
+    attention_dropout: 0,
+    bos_token_id: 1,
+    eos_token_id: 2,
+    hidden_act: "silu",
+    hidden_size: 4096,
+    initializer_range: 0.02,
+    intermediate_size: 14_336,
+    max_position_embeddings: 32_768,
+    model_type: "mixtral",
+    num_attention_heads: 32,
+    num_experts_per_tok: 2,
+    num_hidden_layers: 32,
+    num_key_value_heads: 8,
+    num_local_experts: 8,
+    output_router_logits: false,
+    rms_norm_eps: 1e-5,
+    rope_theta: 1_000_000,
+    router_aux_loss_coef: 0.02,
+    sliding_window: null,
+    tie_word_embeddings: false,
+    torch_dtype: "bfloat16",
+    transformers_version: "4.36.0.dev0",
+    use_cache: true,
+    vocab_size: 32_000,
+  });
+  assert.deepEqual([layers.length, maxPositions, layers[0]?.attention?.window], [32, 32_768, null]);
+  const sizes = [...tensors.values()].map(({ shape }) => shape.reduce((product, size) => product * size, 1));
+  assert.equal(
+    sizes.reduce((sum, size) => sum + size, 0),
+    46_702_792_704,
+  );
+  const down = tensors.get("model.layers.31.block_sparse_moe.experts.7.w2.weight");
+  assert.deepEqual(down?.shape, [4096, 14_336]);
+});
+
 test("Qwen3-Coder names settings of its own code", () => {
   const config = {
     ...LLAMA_SIZES,
@@ -312,10 +350,11 @@ test("rotary settings may name what transformers passes over", () => {
 test("what a file leaves out is what transformers takes", () => {
   const settings = (modelType: string, config: RawConfig = {}): RawConfig =>
     openModel({ ...LLAMA_SIZES, num_attention_heads: 32, model_type: modelType, ...config }).settings;
-  for (const modelType of ["olmo", "olmo2", "olmoe", "phi3"])
+  for (const modelType of ["mixtral", "olmo", "olmo2", "olmoe", "phi3"])
     assert.equal(settings(modelType)["rms_norm_eps"], 1e-5, modelType);
   for (const [modelType, maxPositions, numKeyValueHeads] of [
     ["mistral", 131_072, 8],
+    ["mixtral", 131_072, 8],
     ["qwen2", 32_768, 32],
     ["qwen3", 32_768, 32],
     ["smollm3", 32_768, 4],

@@ -14,27 +14,31 @@ export interface MlpOptions {
   readonly intermediateSize: number;
   readonly activation: (x: Value) => Value;
   readonly bias: boolean;
+  /** Names of the projections; default: those of Llama, `gate_proj` and its like. */
+  readonly names?: Readonly<Record<"gate" | "up" | "down", string>>;
   /** Where each matrix of an expert lies among those of all experts. */
   readonly stacks?: Readonly<Record<"gate" | "up" | "down", StackPlace>>;
 }
+
+const NAMES = { gate: "gate_proj", up: "up_proj", down: "down_proj" };
 
 /** Builds it from x [..., D] with one projection for gate and up, in this order. */
 export function fusedMlp(
   b: Builder,
   x: Value,
   { gateUp, down }: { readonly gateUp: string; readonly down: string },
-  { intermediateSize: F, activation, bias }: Omit<MlpOptions, "stacks">,
+  { intermediateSize: F, activation, bias }: Omit<MlpOptions, "names" | "stacks">,
 ): Value {
   const fused = b.linear(gateUp, x, 2 * F, { role: "gate-up", bias });
   const [gate, up] = split(fused, x.shape.length - 1, [F, F]);
   return b.linear(down, mul(activation(gate), up), sizeAt(x.shape, -1), { role: "down", bias });
 }
 
-/** Builds the part from x [..., D]; projections `gate_proj`, `up_proj` and `down_proj` behind `prefix`. */
+/** Builds the part from x [..., D]; its projections are behind `prefix`. */
 export function gatedMlp(b: Builder, x: Value, prefix: string, options: MlpOptions): Value {
-  const { intermediateSize: F, activation, bias, stacks } = options;
-  const gate = b.linear(`${prefix}gate_proj`, x, F, { role: "gate", bias, stack: stacks?.gate });
-  const up = b.linear(`${prefix}up_proj`, x, F, { role: "up", bias, stack: stacks?.up });
+  const { intermediateSize: F, activation, bias, names = NAMES, stacks } = options;
+  const gate = b.linear(prefix + names.gate, x, F, { role: "gate", bias, stack: stacks?.gate });
+  const up = b.linear(prefix + names.up, x, F, { role: "up", bias, stack: stacks?.up });
   const [inner, width] = [mul(activation(gate), up), sizeAt(x.shape, -1)];
-  return b.linear(`${prefix}down_proj`, inner, width, { role: "down", bias, stack: stacks?.down });
+  return b.linear(prefix + names.down, inner, width, { role: "down", bias, stack: stacks?.down });
 }

@@ -64,6 +64,10 @@ const UNLIKE: Readonly<Record<string, readonly (readonly [config: RawConfig, say
   smollm3: [[{ no_rope_layers: [1, 0, 1] }, "no_rope_layers has 3 entries (expected 2)"]],
   starcoder2: [[{ norm_type: "rms_norm" }, 'norm_type is "rms_norm"']],
   olmo: [[{ clip_qkv: 8 }, "clip_qkv is 8, expected null"]],
+  mixtral: [
+    [{ num_experts_per_tok: 5 }, "num_experts_per_tok is 5 (expected at most num_experts, 4)"],
+    [{ hidden_act: "gelu" }, 'hidden_act is "gelu"'],
+  ],
   olmo2: [[{ hidden_act: "relu2" }, 'hidden_act is "relu2"']],
   olmoe: [
     [{ num_experts_per_tok: 5 }, "num_experts_per_tok is 5 (expected at most num_experts, 4)"],

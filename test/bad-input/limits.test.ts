@@ -60,6 +60,7 @@ describe("a number that a file cannot mean is refused at once:", () => {
       ["vit", { num_hidden_layers: 2 ** 53 - 1 }, /num_hidden_layers is/],
       ["olmoe", { num_experts: 1e9 }, /num_experts is/],
       ["qwen3_moe", { num_experts: 1e6 }, /num_experts is/],
+      ["mixtral", { num_local_experts: 1e6 }, /num_local_experts is/],
       ["olmoe", { num_experts: 65_536 }, /num_experts is/],
       ["gemma3", { text_config: { num_hidden_layers: 1e6 } }, /num_hidden_layers is/],
       ["llama", { head_dim: 2e9 }, /head_dim is/],

@@ -121,7 +121,9 @@ function withJoinedExperts(gradients: ReadonlyMap<string, Float32Array>): Map<st
     }
     // Each expert's rows: the gate's, then those of the other half.
     const [name, numParts, part] =
-      matrix === "down_proj" ? ["down_proj", 1, 0] : ["gate_up_proj", 2, matrix === "up_proj" ? 1 : 0];
+      matrix === "down_proj" || matrix === "w2"
+        ? ["down_proj", 1, 0]
+        : ["gate_up_proj", 2, matrix === "up_proj" || matrix === "w3" ? 1 : 0];
     const stack = stacks.get(prefix + name) ?? [];
     stack[Number(expert) * numParts + part] = gradient;
     stacks.set(prefix + name, stack);

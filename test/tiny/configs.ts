@@ -59,6 +59,14 @@ export const TINY_CONFIGS: Readonly<Record<string, RawConfig>> = {
     max_window_layers: 1,
   },
   qwen3: { architectures: ["Qwen3ForCausalLM"], model_type: "qwen3", ...DECODER, head_dim: 12 },
+  mixtral: {
+    architectures: ["MixtralForCausalLM"],
+    model_type: "mixtral",
+    ...DECODER,
+    sliding_window: 4,
+    num_local_experts: 4,
+    num_experts_per_tok: 2,
+  },
   qwen3_moe: {
     architectures: ["Qwen3MoeForCausalLM"],
     model_type: "qwen3_moe",

@@ -81,10 +81,10 @@ export function withOwnPaths(config: Config, tensors: Tensors, model: Model): Co
 /** Settings with names of modules as peft has them, of an adapter on modules with these paths. */
 export function withPeftPaths(config: Config, paths: readonly string[], { checkpoint }: Model): Config {
   const peftPath = (path: string): string => checkpoint.peftPath(path);
-  const isRenamed = paths.some((path) => peftPath(path) !== path);
   // An expression cannot be renamed, the paths that it means can.
-  const byPath = (pattern: Pattern): Pattern => {
+  const ofPattern = (pattern: Pattern): Pattern => {
     const valueOf = patternValues(pattern);
+    if (paths.every((path) => valueOf(path) === valueOf(peftPath(path)))) return pattern;
     return Object.fromEntries(
       paths.flatMap((path) => {
         const value = valueOf(path);
@@ -92,7 +92,7 @@ export function withPeftPaths(config: Config, paths: readonly string[], { checkp
       }),
     );
   };
-  return mapPaths(config, peftPath, isRenamed ? byPath : (pattern) => pattern);
+  return mapPaths(config, peftPath, ofPattern);
 }
 
 /** Numbers of modules by expressions for their paths. */

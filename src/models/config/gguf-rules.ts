@@ -38,6 +38,8 @@ type Table<T> = Readonly<Record<string, T>>;
 export interface GgufRules {
   /** `general.architecture`, and what the names of settings begin with. */
   readonly architecture: string;
+  /** A setting that is above 0 in its files and in none of another family with this architecture; null: there is none. */
+  readonly toldBy: string | null;
   /** Modules outside the blocks. */
   readonly outsideBlocks: Table<GgufModule>;
   /** Modules of block N: behind `blk.N.` → behind the block's prefix. */
@@ -157,7 +159,10 @@ export const LAYER_NORMS = { "attention.layer_norm_epsilon": real("rms_norm_eps"
 
 /** What a decoder says of its files. */
 export interface DecoderRules extends Partial<
-  Pick<GgufRules, "keys" | "rotated" | "fixed" | "switches" | "complete" | "takesSpacesAfter" | "values">
+  Pick<
+    GgufRules,
+    "toldBy" | "keys" | "rotated" | "fixed" | "switches" | "complete" | "takesSpacesAfter" | "values"
+  >
 > {
   readonly architecture: string;
   /** The first of `architectures` in config.json. */
@@ -185,6 +190,7 @@ export function decoderGguf(rules: DecoderRules): GgufRules {
   };
   return {
     architecture,
+    toldBy: rules.toldBy ?? null,
     outsideBlocks: ggufModules(
       {
         token_embd: embedding,

@@ -17,6 +17,7 @@ MODELS = Path(__file__).parent / "models"
 CASES = {
     # Routers and whole stacks of experts, as peft names them by itself: twice the rank where two matrices share one.
     "olmoe/lora-parameters": {"r": 3, "lora_alpha": 5, "target_modules": "all-linear"},
+    "mixtral/lora-parameters": {"r": 2, "lora_alpha": 3, "target_modules": "all-linear"},
     "qwen3_moe/lora-parameters": {
         "r": 4,
         "lora_alpha": 6,

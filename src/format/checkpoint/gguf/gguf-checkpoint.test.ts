@@ -170,9 +170,15 @@ const REFUSED: readonly [string, () => string, string, RegExp][] = [
   ],
   [
     "a setting that would change the numbers",
-    () => tiny(ggufValues({ "llama.expert_count": 8 })),
+    () => tiny(ggufValues({ "llama.attention.clamp_kqv": 8 })),
     "usage/model",
-    /setting llama\.expert_count is 8/,
+    /setting llama\.attention\.clamp_kqv is 8/,
+  ],
+  [
+    "experts as the first converters wrote them, a tensor each",
+    () => tiny(ggufValues({ "llama.expert_count": 8 }), [countingTensor("blk.0.ffn_up.0.weight", [2, 8])]),
+    "format/tensor",
+    /"blk\.0\.ffn_up\.0\.weight" \[2, 8\]/,
   ],
   [
     "a missing setting",

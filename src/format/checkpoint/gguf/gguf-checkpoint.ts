@@ -74,7 +74,7 @@ function licenseOf({ metadata }: GgufFile): string | null {
 }
 
 async function toCheckpoint(file: GgufFile): Promise<Checkpoint> {
-  const family = findGgufFamily(file.path, String(file.metadata["general.architecture"]));
+  const family = findGgufFamily(file.path, String(file.metadata["general.architecture"]), file.metadata);
   const sources = listSources(file, family.gguf);
   const config = await buildConfig(file, family);
   return {

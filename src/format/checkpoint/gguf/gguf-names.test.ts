@@ -25,12 +25,20 @@ const CASES: readonly [string, string, string, GgufChange | null][] = [
   ["gpt2", "blk.10.ffn_up.bias", "transformer.h.10.mlp.c_fc.bias", null],
   ["gpt2", "output_norm.bias", "transformer.ln_f.bias", null],
   ["olmoe", "blk.2.ffn_gate_inp.weight", "model.layers.2.mlp.gate.weight", null],
+  ["llama with experts", "blk.2.attn_k.weight", "model.layers.2.self_attn.k_proj.weight", "key-rows"],
+  [
+    "llama with experts",
+    "blk.2.ffn_up_exps.weight",
+    "model.layers.2.block_sparse_moe.experts.7.w3.weight",
+    "stacked",
+  ],
   ["qwen3moe", "blk.2.ffn_up_exps.weight", "model.layers.2.mlp.experts.7.up_proj.weight", "stacked"],
 ];
 
 for (const [architecture, ggufName, hfName, change] of CASES) {
   test(`${ggufName} of ${architecture} is ${hfName} in a folder`, () => {
-    const { gguf } = findGgufFamily("a.gguf", architecture);
+    const [name = "", ...more] = architecture.split(" with ");
+    const { gguf } = findGgufFamily("a.gguf", name, more.length > 0 ? { [`${name}.expert_count`]: 8n } : {});
     const found = translateName(gguf, ggufName);
     const expert = change === "stacked" ? 7 : 0;
     assert.equal(found?.hfName(expert), hfName);
@@ -40,7 +48,7 @@ for (const [architecture, ggufName, hfName, change] of CASES) {
 }
 
 test("names that a family does not have are found neither way", () => {
-  const { gguf } = findGgufFamily("a.gguf", "llama");
+  const { gguf } = findGgufFamily("a.gguf", "llama", {});
   for (const name of [
     "blk.0.ffn_gate_exps.weight",
     "output",

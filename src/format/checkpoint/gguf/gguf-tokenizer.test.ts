@@ -143,7 +143,7 @@ test("a family says which tokens of SentencePiece take the spaces behind them; b
     "tokenizer.ggml.scores": tokens.map(() => 0),
   };
   const takersOf = (entries: Record<string, unknown>, architecture: string): unknown[] => {
-    const { takesSpacesAfter } = findGgufFamily("m.gguf", architecture).gguf;
+    const { takesSpacesAfter } = findGgufFamily("m.gguf", architecture, {}).gguf;
     const files = buildTokenizerFiles(fileWith(entries), takesSpacesAfter);
     const added = files?.tokenizer["added_tokens"] as { content: string; rstrip: boolean }[];
     return added.filter(({ rstrip }) => rstrip).map(({ content }) => content);

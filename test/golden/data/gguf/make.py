@@ -19,13 +19,14 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForCausalLM
 
 # Settings of the models in the files, where they are not those of `../models`: what a GGUF file cannot say, as its readers
-# take it (the scale of Gemma follows from the width of its heads, Mistral and StarCoder 2 have no window), and a model of its own.
+# take it (the scale of Gemma follows from the width of its heads, Mistral, Mixtral and StarCoder 2 have no window), and a model of its own.
 CHANGES = json.loads((Path(__file__).parent / "changes.json").read_text())
 ARCHITECTURES = {
     "llama": "LLAMA",
     "llama-scaled": "LLAMA",
     "llama-yarn": "LLAMA",
     "mistral": "LLAMA",
+    "mixtral": "LLAMA",
     "qwen2": "QWEN2",
     "qwen3": "QWEN3",
     "gemma": "GEMMA",
@@ -103,7 +104,7 @@ def write_settings(w, family, c):
         w.add_embedding_scale(c["embedding_multiplier"])
         w.add_residual_scale(c["residual_multiplier"])
         w.add_logit_scale(c["logits_scaling"])
-    if family in ("llama", "llama-scaled", "llama-yarn", "mistral", "smollm3", "granite"):
+    if family in ("llama", "llama-scaled", "llama-yarn", "mistral", "mixtral", "smollm3", "granite"):
         w.add_vocab_size(c["vocab_size"])
         w.add_rope_dimension_count(c["head_dim"])
     if full["rope_type"] == "yarn":
@@ -144,7 +145,7 @@ def converted(family, c, tensors):
     experts = {}
     for name, value in tensors.items():
         array = value.numpy()
-        if family in ("llama", "llama-scaled", "llama-yarn", "mistral", "smollm3", "granite", "olmo"):
+        if family in ("llama", "llama-scaled", "llama-yarn", "mistral", "mixtral", "smollm3", "granite", "olmo"):
             if "q_proj" in name:
                 array = interleave(array, c["num_attention_heads"])
             if "k_proj" in name:

@@ -34,6 +34,10 @@ MODELS = {
         | ROTATED
         | {"head_dim": 10, "embedding_multiplier": 5.0, "attention_multiplier": 0.25, "residual_multiplier": 0.4, "logits_scaling": 3.0},
     ),
+    "mixtral": (
+        transformers.MixtralForCausalLM,
+        DECODER | ROTATED | {"head_dim": 12, "num_local_experts": 5, "num_experts_per_tok": 2, "sliding_window": 4},
+    ),
     "olmo": (transformers.OlmoForCausalLM, DECODER | ROTATED),
     "phi": (
         transformers.PhiForCausalLM,
@@ -57,7 +61,7 @@ AS_OF_V4 = {
     "phi": {"partial_rotary_factor": 0.6},
 }
 # Modules that files call otherwise than transformers 5 does.
-IN_FILES = {"gpt_neox": ("lm_head.", "embed_out.")}
+IN_FILES = {"gpt_neox": ("lm_head.", "embed_out."), "mixtral": (".mlp.", ".block_sparse_moe.")}
 
 
 def make_random(model):

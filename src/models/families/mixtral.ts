@@ -1,0 +1,73 @@
+/**
+ * @file The Mixtral family: Mistral's attention, and experts in every layer, whose weights add up to 1.
+ *
+ * Paper: "Mixtral of Experts", arXiv:2401.04088, section 2.1.
+ */
+import { z } from "zod";
+import { experts } from "../../nn/experts.ts";
+import { llamaBlock, plainAttention, plainDecoder, repeat, siluMlp } from "../blocks/decoder.ts";
+import type { Family } from "../family.ts";
+import { BLOCK_NAMES, decoderGguf, EXPERTS, NEIGHBOUR_ROWS } from "../config/gguf-rules.ts";
+import { DECODER_FIELDS, parseConfig, requireEnoughExperts } from "../config/hf-config.ts";
+
+const SCHEMA = z.object({
+  ...DECODER_FIELDS,
+  num_key_value_heads: z.int().positive().nullable().default(8),
+  max_position_embeddings: z.int().positive().default(131_072),
+  rms_norm_eps: z.number().positive().default(1e-5),
+  rope_theta: z.number().positive().default(1_000_000),
+  hidden_act: z.literal("silu").default("silu"),
+  sliding_window: z.int().positive().nullish(),
+  num_experts: z.int().positive().default(8),
+  num_experts_per_tok: z.int().positive().default(2),
+});
+
+/** What its files call these settings. */
+const KEYS = { num_experts: "num_local_experts" };
+
+/** What they call the part and the matrices of an expert. */
+const PART = "block_sparse_moe.";
+const NAMES = { gate: "w1", up: "w3", down: "w2" };
+
+export const mixtral: Family = {
+  modelType: "mixtral",
+  summary: "Mixtral 8x7B and 8x22B, and merges of experts like them",
+  traits:
+    "Mistral's attention; experts in every layer, a router that chooses a few for each token, with weights that add up to 1. Adapters can sit on the router (`gate`) and on every expert.",
+  gguf: decoderGguf({
+    architecture: "llama",
+    toldBy: "expert_count",
+    className: "MixtralForCausalLM",
+    blockNames: {
+      ...BLOCK_NAMES.preNorms,
+      ...BLOCK_NAMES.attention,
+      ffn_gate_inp: `${PART}gate`,
+      ffn_gate_exps: `${PART}experts.*.${NAMES.gate}`,
+      ffn_up_exps: `${PART}experts.*.${NAMES.up}`,
+      ffn_down_exps: `${PART}experts.*.${NAMES.down}`,
+    },
+    changes: { ...NEIGHBOUR_ROWS, ...EXPERTS.changes },
+    settings: EXPERTS.settings,
+    keys: KEYS,
+    switches: {},
+  }),
+  open: (raw) => {
+    const c = parseConfig(SCHEMA, raw, KEYS);
+    const { num_experts: numExperts, num_experts_per_tok: numChosen } = c;
+    requireEnoughExperts(raw, numExperts, numChosen);
+    const expert = { ...siluMlp(c), names: NAMES };
+    const options = { numExperts, numChosen, normalizes: true, expert };
+    const attention = { ...plainAttention(raw, c), window: c.sliding_window ?? null };
+    const layer = llamaBlock(c, attention, (b, x) => experts(b, x, PART, options));
+    const definition = plainDecoder(raw, c, repeat(layer, c));
+    return {
+      ...definition,
+      checkpoint: {
+        ...definition.checkpoint,
+        // The class of transformers 5 calls the part as others do; single experts are modules of transformers 4 alone.
+        rename: (name) => definition.checkpoint.rename(name).replace(/(?<=^|\.)mlp\./, PART),
+        peftPath: (path) => path.replace(/block_sparse_moe\.(?!experts\.\d)/, "mlp."),
+      },
+    };
+  },
+};
