@@ -307,6 +307,8 @@ describe("inferClassNames()", () => {
     assert.deepEqual(infer("no", "maybe", "yes"), ["maybe", "no", "yes"]);
     assert.deepEqual(infer("10", "9", "1"), ["1", "9", "10"]);
     assert.deepEqual(infer(2, 0), ["LABEL_0", "LABEL_1", "LABEL_2"]);
+    const many = new Set(Array.from({ length: 150_000 }, (_, i) => i));
+    assert.equal(inferClassNames(many).length, many.size);
   });
 
   test("refuses labels that do not say it", () => {

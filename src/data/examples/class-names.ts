@@ -25,7 +25,7 @@ export function inferClassNames(labels: ReadonlySet<string | number>): readonly 
   }
   const wrong = numbers.find((label) => !Number.isSafeInteger(label) || label < 0);
   if (wrong !== undefined) throw unclear(`a label is ${show(wrong)}`, "whole numbers from 0");
-  const count = Math.max(...numbers) + 1;
+  const count = numbers.reduce((most, label) => Math.max(most, label), 0) + 1;
   if (count > (1 + MAX_GAP) * numbers.length) {
     throw unclear(
       `the largest label is ${count - 1}, and there are ${numbers.length}`,

@@ -27,9 +27,10 @@ function lossLines(
   // The mean of one step is its loss.
   if (window < 2)
     return [{ name: "training", points: training, color: first, width: 2.5, hasDots: false }, measured];
-  const mean = training.map(([step], i) => {
-    const part = training.slice(Math.max(0, i - window + 1), i + 1);
-    return [step, part.reduce((sum, [, loss]) => sum + loss, 0) / part.length] as const;
+  let sum = 0;
+  const mean = training.map(([step, loss], i) => {
+    sum += loss - (training[i - window]?.[1] ?? 0);
+    return [step, sum / Math.min(i + 1, window)] as const;
   });
   return [
     { name: "training", points: training, color: pale, width: 1, hasDots: false },

@@ -82,6 +82,13 @@ function tagsOf(page: string): { names: string[]; bad: string[] } {
   };
 }
 
+test("a run of very many steps has a report", () => {
+  const state = stateOf();
+  const [step] = state.log_history.filter(({ event }) => event === "step");
+  const log_history = Array.from({ length: 150_000 }, (_, i) => ({ ...step, step: i + 1 }));
+  assert.match(writeReport(partsOf({ state: { ...state, log_history } })), /largest of the process/);
+});
+
 test("the page tells numbers, settings, data, environment and commands", () => {
   const page = writeReport(partsOf());
   for (const text of [

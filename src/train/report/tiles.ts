@@ -65,8 +65,8 @@ function timeInSteps(steps: readonly LogEntry[]): Tile {
 }
 
 function memory(steps: readonly LogEntry[]): Tile {
-  const peakBytes = 1e6 * Math.max(...steps.map((entry) => Number(entry["peak_mb"])));
-  return { label: "Memory", value: formatBytes(peakBytes), note: "largest of the process" };
+  const peak = steps.reduce((most, entry) => Math.max(most, Number(entry["peak_mb"])), 0);
+  return { label: "Memory", value: formatBytes(1e6 * peak), note: "largest of the process" };
 }
 
 function energyTiles({ log_history: history }: RunState, steps: readonly LogEntry[]): Tile[] {
