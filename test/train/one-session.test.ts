@@ -104,33 +104,47 @@ for (const [modelType, residency, recompute] of CASES) {
   });
 }
 
+/** An engine that counts its programs which are there. */
+function countPrograms(): { readonly counting: Engine; readonly numCompiled: () => number } {
+  let numCompiled = 0;
+  const compile: Engine["compile"] = async (spec, options) => {
+    const program = await engine.compile(spec, options);
+    numCompiled++;
+    return {
+      ...program,
+      run: (feeds, results) => program.run(feeds, results),
+      release: async () => {
+        await program.release();
+        numCompiled--;
+      },
+    };
+  };
+  return { counting: { ...engine, compile }, numCompiled: () => numCompiled };
+}
+
 test("the result is written when the programs of steps are gone, with their memory", async () => {
   const { base } = await openUntilEnd(await writeTinyModel(`${folder}/programs`));
-  let numCompiled = 0;
-  const counting: Engine = {
-    ...engine,
-    compile: async (spec, options) => {
-      const program = await engine.compile(spec, options);
-      numCompiled++;
-      return {
-        ...program,
-        run: (feeds, results) => program.run(feeds, results),
-        release: async () => {
-          await program.release();
-          numCompiled--;
-        },
-      };
-    },
-  };
+  const { counting, numCompiled } = countPrograms();
   const session = new Session(counting, base);
   const left: number[] = [];
   const finish = async (): Promise<void> => {
     await session.release();
-    left.push(numCompiled);
+    left.push(numCompiled());
   };
   const request = { ...requestFor(session, await attachTo(base, lora)), store: { ...NO_STORE, finish } };
   await trained(request);
   assert.deepEqual(left, [0]);
+});
+
+test("a run that cannot go on from its checkpoint leaves no program on a session that others use", async () => {
+  const { base } = await openUntilEnd(await writeTinyModel(`${folder}/refused`));
+  const { counting, numCompiled } = countPrograms();
+  const session = new Session(counting, base);
+  const resume = (): Promise<never> => Promise.reject(new Error("damaged"));
+  const request = { ...requestFor(session, await attachTo(base, lora)), store: { ...NO_STORE, resume } };
+  await assert.rejects(trained(request), /damaged/);
+  await session.release();
+  assert.equal(numCompiled(), 0);
 });
 
 test("fineTune() without a store trains what train() writes", async () => {

@@ -133,6 +133,10 @@ describe("reading in a thread", () => {
       readLarge(path, { cacheFolder, signal: stop.signal, onProgress: () => stop.abort(reason) }),
       (error) => error === reason,
     );
+    const fail = (): never => {
+      throw reason;
+    };
+    await assert.rejects(readLarge(path, { cacheFolder, onProgress: fail }), reason);
     assert.throws(() => readdirSync(cacheFolder), { code: "ENOENT" });
   });
 });

@@ -38,8 +38,15 @@ export async function readInThread(
   try {
     return await new Promise((resolve, reject) => {
       signal?.addEventListener("abort", () => reject(signal.reason as Error), { signal: stop.signal });
+      const tell: OnRows = (...counts) => {
+        try {
+          onRows?.(...counts);
+        } catch (error) {
+          reject(error);
+        }
+      };
       worker.on("message", (message: UnitMessage) => {
-        if (message.type === "rows") onRows?.(message.numRows, message.totalRows);
+        if (message.type === "rows") tell(message.numRows, message.totalRows);
         else if (message.type === "units") packed.push(message.packed);
         else if (message.type === "done") resolve({ packed, counts: message.counts });
         else reject(makeError(message.code, message.message, message.hint));

@@ -1,6 +1,6 @@
 /** @file A text of ids that was written, with its speed. */
 import type { TokenLogProbs } from "../sampling/token-log-probs.ts";
-import type { FinishReason, ServeEnd, ServedToken } from "../serving/serve-request.ts";
+import { type FinishReason, NO_END, type ServeEnd, type ServedToken } from "../serving/serve-request.ts";
 
 /** What generation ended with. */
 export interface GenerationEnd {
@@ -21,24 +21,26 @@ export interface Completion extends GenerationEnd {
   readonly tokensPerSecond: number;
 }
 
-/** Reads a text to its end; `onToken` is told of each token as it comes, with its number. */
+/** Reads a text to its end; `onToken` is told of each token as it comes, with its number. Where that throws, the text ends. */
 export async function completeText(
   tokens: AsyncGenerator<ServedToken, ServeEnd, void>,
   onToken: (token: ServedToken, index: number) => void = () => {},
 ): Promise<Completion> {
   const ids: number[] = [];
   const logProbs: TokenLogProbs[] = [];
-  for (;;) {
-    const step = await tokens.next();
-    if (step.done) {
-      const { finishReason, numCachedTokens: numReusedTokens, firstTokenMs, totalMs } = step.value;
-      const [count, ms] = ids.length > 1 ? [ids.length - 1, totalMs - firstTokenMs] : [ids.length, totalMs];
-      const tokensPerSecond = (1000 * count) / Math.max(1e-3, ms);
-      const scores = logProbs.length > 0 ? { logProbs } : {};
-      return { finishReason, numReusedTokens, ids, ...scores, firstTokenMs, tokensPerSecond };
+  try {
+    let step = await tokens.next();
+    for (; !step.done; step = await tokens.next()) {
+      ids.push(step.value.id);
+      if (step.value.logProbs) logProbs.push(step.value.logProbs);
+      onToken(step.value, ids.length - 1);
     }
-    ids.push(step.value.id);
-    if (step.value.logProbs) logProbs.push(step.value.logProbs);
-    onToken(step.value, ids.length - 1);
+    const { finishReason, numCachedTokens: numReusedTokens, firstTokenMs, totalMs } = step.value;
+    const [count, ms] = ids.length > 1 ? [ids.length - 1, totalMs - firstTokenMs] : [ids.length, totalMs];
+    const tokensPerSecond = (1000 * count) / Math.max(1e-3, ms);
+    const scores = logProbs.length > 0 ? { logProbs } : {};
+    return { finishReason, numReusedTokens, ids, ...scores, firstTokenMs, tokensPerSecond };
+  } finally {
+    await tokens.return(NO_END);
   }
 }

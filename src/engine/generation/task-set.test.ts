@@ -136,6 +136,30 @@ describe("TaskSet", async () => {
     await model.tasks.unload("a");
   });
 
+  test("texts whose caller fails in the middle end, and then their task may be unloaded", async () => {
+    const model = await open();
+    await model.tasks.load("a", lora);
+    await model.tasks.switch("a");
+    const fail = (): never => {
+      throw new Error("of the caller");
+    };
+    const request = { maxNewTokens: 400 };
+    const { engine } = model.generator;
+    const prompts = Array.from({ length: 60 }, (_, i) => ({
+      promptIds: PROMPT,
+      maxNewTokens: i === 0 ? 1 : 400,
+    }));
+    for (const write of [
+      () => model.write(PROMPT, request, fail),
+      () => model.writeAll(prompts, undefined, fail),
+    ]) {
+      await assert.rejects(write, /of the caller/);
+      assert.deepEqual([engine.stats.numRunning, engine.stats.numWaiting], [0, 0]);
+      assert.ok(engine.stats.numNewTokens < 200, `${engine.stats.numNewTokens} tokens were written`);
+    }
+    await model.tasks.unload("a");
+  });
+
   test("another may be loaded meanwhile", async () => {
     const model = await open();
     const written = trace(model);

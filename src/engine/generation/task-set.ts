@@ -13,6 +13,7 @@ import { withTextSettings } from "../serving/text-settings.ts";
 import type { BaseModel } from "../../models/base/base-model.ts";
 import { nearest } from "../../messages/nearest.ts";
 import type { Adapter } from "../../peft/attach.ts";
+import { allOf } from "../all-of.ts";
 import { type HeldAdapter, nameTaken } from "../adapters/held-adapter.ts";
 import { type Completion, completeText } from "./completion.ts";
 import type { GenerateRequest, Generator } from "./generator.ts";
@@ -169,7 +170,8 @@ export class TaskSet {
 
   /**
    * Writes after several prompts at once, each with a task of its own; the results are in their order. Rows of one task share
-   * a batch, and so do rows of tasks whose method can tell rows apart; a signal ends them all. `onDone` is told of each that is whole.
+   * a batch, and so do rows of tasks whose method can tell rows apart; a signal ends them all, and so does one that fails. `onDone` is
+   * told of each that is whole.
    * @throws UsageError "usage/adapter" when a task is not loaded; as `ServingEngine.write`
    */
   async writeRows(
@@ -186,19 +188,22 @@ export class TaskSet {
       for (const task of tasks) if (task) task.numBatches += change;
     };
     count(1);
+    const failed = new AbortController();
+    const either = signal ? AbortSignal.any([signal, failed.signal]) : failed.signal;
     try {
       const held = await Promise.all(tasks.map(async (task) => (task ? await this.#hold(task) : null)));
       const completions: Completion[] = [];
       const rows = requests.entries();
       const writeNext = async (): Promise<void> => {
         for (const [row, request] of rows) {
-          const text = engine.write({ ...request, adapter: held[row] ?? null, signal });
+          if (failed.signal.aborted) return;
+          const text = engine.write({ ...request, adapter: held[row] ?? null, signal: either });
           const completion = (completions[row] = await completeText(text));
           if (completion.finishReason !== "aborted") onDone(completion, row);
         }
       };
       // What fits into a pass, and as many that wait for a place: each costs memory, and a place among those whom the signal is to tell.
-      await Promise.all(Array.from({ length: 2 * engine.maxRunning }, writeNext));
+      await allOf(Array.from({ length: 2 * engine.maxRunning }, writeNext), () => failed.abort());
       return completions;
     } finally {
       await engine.afterStep();

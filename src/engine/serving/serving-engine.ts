@@ -105,8 +105,8 @@ export class ServingEngine implements Riders {
     const isNamed = typeof adapter === "string";
     const held = isNamed ? await this.adapters.acquire(adapter, signal) : adapter;
     if (isNamed && !held) return endBefore(promptIds.length, this.#now() - submittedMs);
-    if (held) request.onAdapter?.(held.adapter);
     try {
+      if (held) request.onAdapter?.(held.adapter);
       return yield* this.#writeWith(held, request, maxLength, submittedMs);
     } finally {
       if (held && isNamed) this.adapters.release(held);

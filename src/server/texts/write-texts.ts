@@ -1,4 +1,5 @@
 /** @file Writes the texts of one request side by side and counts their tokens. The texts end when their client has gone. */
+import { allOf } from "../../engine/all-of.ts";
 import { hashOfAdapter } from "../../engine/adapters/adapter-hash.ts";
 import type { ServeEnd } from "../../engine/serving/serve-request.ts";
 import type { TextJob, TextPiece, WrittenToken } from "../../engine/serving-model.ts";
@@ -94,16 +95,6 @@ class MovableText {
   async #coming(): Promise<string | null> {
     return this.#name === null ? null : await this.#state.withAdapter(this.#name, hashOfAdapter);
   }
-}
-
-/** Waits for all results, and calls `fail` at the first failure. @throws what the first of those that failed did */
-async function allOf<T>(results: readonly Promise<T>[], fail: () => void): Promise<T[]> {
-  for (const result of results) result.catch(fail);
-  const settled = await Promise.allSettled(results);
-  return settled.map((result) => {
-    if (result.status === "rejected") throw result.reason;
-    return result.value;
-  });
 }
 
 /** Tells of a text's pieces, and keeps its tokens where it may go on elsewhere; returns its end. */

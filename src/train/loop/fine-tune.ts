@@ -5,7 +5,7 @@
  * What a step does depends only on the request and its number: data order and dropout are functions of the seed and the
  * step, and parameters and optimizer state are what a checkpoint holds. So a resumed run ends bit-equal.
  */
-import { createUpdater } from "../../optim/updater.ts";
+import { type Updater, createUpdater } from "../../optim/updater.ts";
 import { stopped } from "./checks.ts";
 import { LOSS, isBetter, keepsBest } from "../eval-metrics.ts";
 import { type Evaluation, Evaluator } from "../evaluate.ts";
@@ -72,16 +72,23 @@ class Run {
     const { session, adapter, reference, objective, store, hooks } = request;
     const { optimizer, options } = request.optimizer;
     const updater = await createUpdater(session.engine, optimizer, options, adapter);
-    const resumed = await store.resume(updater.state);
-    const stepper = await Stepper.open(request, updater, resumed?.dropbp ?? null);
-    const evaluator =
-      request.evaluation &&
-      (await Evaluator.create(session, adapter, {
-        objective,
-        reference,
-        betweenBlocks: hooks.betweenBlocks,
-      }));
-    return new Run(request, stepper, evaluator, resumed);
+    let opened: Updater | Stepper = updater;
+    try {
+      const resumed = await store.resume(updater.state);
+      const stepper = await Stepper.open(request, updater, resumed?.dropbp ?? null);
+      opened = stepper;
+      const evaluator =
+        request.evaluation &&
+        (await Evaluator.create(session, adapter, {
+          objective,
+          reference,
+          betweenBlocks: hooks.betweenBlocks,
+        }));
+      return new Run(request, stepper, evaluator, resumed);
+    } catch (error) {
+      await opened.release();
+      throw error;
+    }
   }
 
   async *complete(): AsyncGenerator<StepEvent | EvalEvent | SampleEvent, FineTuneResult, void> {

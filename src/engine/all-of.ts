@@ -1,0 +1,11 @@
+/** @file Several works side by side, of which one that fails ends the others. */
+
+/** Waits for all results, and calls `fail` at the first failure. @throws what the first of those that failed did */
+export async function allOf<T>(results: readonly Promise<T>[], fail: () => void): Promise<T[]> {
+  for (const result of results) result.catch(fail);
+  const settled = await Promise.allSettled(results);
+  return settled.map((result) => {
+    if (result.status === "rejected") throw result.reason;
+    return result.value;
+  });
+}
