@@ -19,6 +19,7 @@ export const PEER_MODELS = {
   "xlm-roberta": { modelType: "xlm-roberta" },
   distilbert: { modelType: "distilbert" },
   mistral: { modelType: "mistral" },
+  ministral: { modelType: "ministral" },
   qwen2: { modelType: "qwen2" },
   qwen3: { modelType: "qwen3" },
   gemma: { modelType: "gemma" },

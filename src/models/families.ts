@@ -15,6 +15,7 @@ import { gpt2 } from "./families/gpt2.ts";
 import { gptNeox } from "./families/gpt-neox.ts";
 import { granite } from "./families/granite.ts";
 import { llama } from "./families/llama.ts";
+import { ministral } from "./families/ministral.ts";
 import { mistral } from "./families/mistral.ts";
 import { mixtral } from "./families/mixtral.ts";
 import { olmo } from "./families/olmo.ts";
@@ -35,6 +36,7 @@ import { xlmRoberta } from "./families/xlm-roberta.ts";
 export const FAMILIES: readonly Family[] = [
   llama,
   mistral,
+  ministral,
   qwen2,
   qwen3,
   gemma,

@@ -319,6 +319,39 @@ test("Mixtral 8x7B: eight experts in each layer, no window", () => {
   assert.deepEqual(down?.shape, [4096, 14_336]);
 });
 
+test("Ministral 8B: a layer without a window, then three with one", () => {
+  const pattern = ["full_attention", "sliding_attention", "sliding_attention", "sliding_attention"];
+  const { layers } = openModel({
+    architectures: ["MinistralForCausalLM"],
+    attention_dropout: 0,
+    bos_token_id: 1,
+    eos_token_id: 2,
+    head_dim: 128,
+    hidden_act: "silu",
+    hidden_size: 4096,
+    initializer_range: 0.02,
+    intermediate_size: 12_288,
+    layer_types: Array.from({ length: 36 }, (_, layer) => pattern[layer % 4]),
+    max_position_embeddings: 32_768,
+    model_type: "ministral",
+    num_attention_heads: 32,
+    num_hidden_layers: 36,
+    num_key_value_heads: 8,
+    rms_norm_eps: 1e-5,
+    rope_theta: 100_000_000,
+    sliding_window: 32_768,
+    tie_word_embeddings: false,
+    torch_dtype: "bfloat16",
+    transformers_version: "4.57.0",
+    use_cache: true,
+    vocab_size: 131_072,
+  });
+  assert.deepEqual(
+    layers.slice(0, 5).map(({ attention }) => attention?.window),
+    [null, 32_768, 32_768, 32_768, null],
+  );
+});
+
 test("Qwen3-Coder names settings of its own code", () => {
   const config = {
     ...LLAMA_SIZES,
@@ -354,6 +387,7 @@ test("what a file leaves out is what transformers takes", () => {
     assert.equal(settings(modelType)["rms_norm_eps"], 1e-5, modelType);
   for (const [modelType, maxPositions, numKeyValueHeads] of [
     ["mistral", 131_072, 8],
+    ["ministral", 131_072, 8],
     ["mixtral", 131_072, 8],
     ["qwen2", 32_768, 32],
     ["qwen3", 32_768, 32],
@@ -375,6 +409,7 @@ test("what a file leaves out is what transformers takes", () => {
   assert.equal(settings("roberta", classes)["type_vocab_size"], 2);
   assert.equal(settings("mistral")["sliding_window"], 4096);
   assert.equal(settings("mistral", { sliding_window: null })["sliding_window"], null);
+  assert.equal(settings("ministral")["sliding_window"], 4096);
 });
 
 test("a window is that of transformers where the file has none, and on the layers that it takes", () => {

@@ -30,6 +30,10 @@ const UNLIKE: Readonly<Record<string, readonly (readonly [config: RawConfig, say
     [{ hidden_size: 20 }, "hidden_size is 20 for num_attention_heads 4 (expected an even"],
   ],
   mistral: [[{ sliding_window: "wide" }, 'sliding_window is "wide"']],
+  ministral: [
+    [{ layer_types: ["full_attention"] }, "layer_types has 1 entries (expected 2"],
+    [{ layer_types: ["full_attention", "chunked_attention"] }, 'layer_types.1 is "chunked_attention"'],
+  ],
   qwen2: [[{ layer_types: ["full_attention"] }, "layer_types has 1 entries (expected 2"]],
   qwen3: [[{ layer_types: ["full_attention", "chunked_attention"] }, 'layer_types.1 is "chunked_attention"']],
   qwen3_moe: [
@@ -65,7 +69,7 @@ const UNLIKE: Readonly<Record<string, readonly (readonly [config: RawConfig, say
   starcoder2: [[{ norm_type: "rms_norm" }, 'norm_type is "rms_norm"']],
   olmo: [[{ clip_qkv: 8 }, "clip_qkv is 8, expected null"]],
   mixtral: [
-    [{ num_experts_per_tok: 5 }, "num_experts_per_tok is 5 (expected at most num_experts, 4)"],
+    [{ num_experts_per_tok: 5 }, "num_experts_per_tok is 5 (expected at most num_experts, 3)"],
     [{ hidden_act: "gelu" }, 'hidden_act is "gelu"'],
   ],
   olmo2: [[{ hidden_act: "relu2" }, 'hidden_act is "relu2"']],

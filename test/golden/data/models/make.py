@@ -34,6 +34,10 @@ MODELS = {
         | ROTATED
         | {"head_dim": 10, "embedding_multiplier": 5.0, "attention_multiplier": 0.25, "residual_multiplier": 0.4, "logits_scaling": 3.0},
     ),
+    "ministral": (
+        transformers.MinistralForCausalLM,
+        DECODER | ROTATED | {"head_dim": 10, "sliding_window": 4, "layer_types": ["sliding_attention", "full_attention"]},
+    ),
     "mixtral": (
         transformers.MixtralForCausalLM,
         DECODER | ROTATED | {"head_dim": 12, "num_local_experts": 5, "num_experts_per_tok": 2, "sliding_window": 4},

@@ -1,0 +1,28 @@
+/** @file The Ministral family: Mistral's blocks, of which only those that `layer_types` names have the window. */
+import { z } from "zod";
+import { llamaBlock, plainAttention, plainDecoder } from "../blocks/decoder.ts";
+import type { Family } from "../family.ts";
+import { parseConfig } from "../config/hf-config.ts";
+import { WINDOW_FIELDS, windowedLayers } from "../config/window-config.ts";
+import { mistral, MISTRAL_FIELDS } from "./mistral.ts";
+
+const SCHEMA = z.object({ ...MISTRAL_FIELDS, layer_types: WINDOW_FIELDS.layer_types });
+
+export const ministral: Family = {
+  modelType: "ministral",
+  summary: "Ministral 8B, where its configuration says which layers have a window",
+  traits: "Mistral's blocks; `layer_types` says which of them have the window, without it all have.",
+  gguf: mistral.gguf,
+  open: (raw) => {
+    const c = parseConfig(SCHEMA, raw);
+    const attention = plainAttention(raw, c);
+    const full = llamaBlock(c, attention);
+    const windowed = llamaBlock(c, { ...attention, window: c.sliding_window });
+    const hasWindow = windowedLayers(raw, c, () => c.sliding_window !== null);
+    return plainDecoder(
+      raw,
+      c,
+      hasWindow.map((has) => (has ? windowed : full)),
+    );
+  },
+};
