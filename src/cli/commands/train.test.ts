@@ -6,6 +6,7 @@ import { test } from "node:test";
 
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../../../test/tiny/model.ts";
 import type { DoneEvent, StartEvent } from "../../train/events.ts";
+import { shellWords } from "../../messages/shell-words.ts";
 import { nextCommand } from "../../train/report/next-command.ts";
 import { evaluationLine } from "../training/run-report.ts";
 import { runMain } from "../../../test/process/run-main.ts";
@@ -39,6 +40,11 @@ async function run(...words: readonly string[]): Promise<string> {
   return stdout;
 }
 
+/** The command that chats with what a run has written. */
+function chatOf(output: string): string {
+  return shellWords(["npx", "graft", "chat", "--model", model, "--adapter", output]);
+}
+
 test("without a terminal a run says what it is about to do, and what has come of it", async () => {
   const output = join(folder, "told");
   const lines = (await run("--output", output, "--steps", "2", "--schedule", "constant"))
@@ -54,7 +60,7 @@ test("without a terminal a run says what it is about to do, and what has come of
   assert.match(lines[8] ?? "", /^Loss {6}\d\.\d{4} in the first step, \d\.\d{4} in the last$/);
   assert.match(lines[9] ?? "", /^Held out {2}loss \d\.\d{4} -> \d\.\d{4}$/);
   assert.equal(lines[10], `Result    adapter in ${output}; report in ${output}/report.html`);
-  assert.equal(lines[11], `Next      npx graft chat --model ${model} --adapter ${output}`);
+  assert.equal(lines[11], `Next      ${chatOf(output)}`);
   assert.equal(lines.length, 12);
 
   const resumed = await run("--output", output, "--steps", "3", "--schedule", "constant", "--resume");
@@ -85,7 +91,7 @@ test("--json tells the same as events", async () => {
     [ofSteps[0], ofSteps[1], ofEvals[0], ofEvals[1]],
   );
   assert.deepEqual([done.result, done.result_step, done.output], ["adapter", 2, output]);
-  assert.equal(events.at(-1)?.["next_command"], `npx graft chat --model ${model} --adapter ${output}`);
+  assert.equal(events.at(-1)?.["next_command"], chatOf(output));
   const again = await read("--steps", "3", "--resume");
   const { checkpoint, step } = again[1] ?? {};
   assert.deepEqual([checkpoint, step], [join(output, "checkpoint-2"), 2]);
