@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readdirSync } from "node:fs";
+import { readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { faultyDisk } from "../../test/faults/faulty-disk.ts";
@@ -30,4 +30,18 @@ test("nothing stays of an uploaded file for which the disk has no room", async (
   }
   await state.addFile(file, Buffer.from("abc"));
   assert.deepEqual(await state.listFiles(), [file]);
+});
+
+test("what is no folder of servers is told by what it is", async () => {
+  const folder = temporaryFolder();
+  const file = join(folder, "file");
+  writeFileSync(file, "");
+  for (const [path, found] of [
+    [folder, `there are no files of jobs in "${folder}", expected the folder that is --state`],
+    [file, `"${file}" cannot be read, a part of the path is not a folder, expected the folder`],
+  ] as const) {
+    await assert.rejects(new StateFolder(path).requireFiles(), (error: Error) =>
+      error.message.startsWith(`Cannot begin with jobs: ${found}`),
+    );
+  }
 });

@@ -12,7 +12,7 @@ import { isTemporary, temporaryName } from "../format/files/disk/temporaries.ts"
 import { bytesFile, textFile } from "../format/files/folder-file.ts";
 import { formatJson } from "../format/files/json-file.ts";
 import { checkpointFolder, checkpointSteps, isCheckpointFolder } from "../format/run-checkpoints.ts";
-import { toFailedWrite } from "../messages/system-error.ts";
+import { describeFileProblem, toFailedWrite } from "../messages/system-error.ts";
 import type { TrainEvent } from "../train/events.ts";
 import { STATE_FILE } from "../train/files/folder/read-checkpoint.ts";
 import { RUN_STATE } from "../train/loop/run-state.ts";
@@ -95,10 +95,14 @@ export class StateFolder {
 
   /** A folder that is not there, or not mounted, would fail every job. @throws UsageError "usage/flag" while there are no files */
   async requireFiles(): Promise<void> {
-    if (await this.has(join(this.path, "files"))) return;
+    const found = await this.has(join(this.path, "files")).then(
+      (isThere) => (isThere ? null : `there are no files of jobs in "${this.path}"`),
+      (error: unknown) => `"${this.path}" cannot be read, ${describeFileProblem(error)}`,
+    );
+    if (found === null) return;
     throw new UsageError(
       "usage/flag",
-      `Cannot begin with jobs: there are no files of jobs in "${this.path}", expected the folder that is --state of the servers, with what was uploaded`,
+      `Cannot begin with jobs: ${found}, expected the folder that is --state of the servers, with what was uploaded`,
       { hint: "Look whether it is mounted, and wait for the first upload." },
     );
   }
