@@ -44,8 +44,13 @@ function start(words: readonly string[], env: NodeJS.ProcessEnv = {}) {
   const shares: (number | null)[] = [];
   const warnings: string[] = [];
   createInterface(child.stderr).on("line", (line) => warnings.push(line));
-  const { promise: waits, resolve: isReady } = Promise.withResolvers<void>();
-  const { promise: took, resolve: hasTaken } = Promise.withResolvers<void>();
+  const { promise: waits, resolve: isReady, reject: isNeverReady } = Promise.withResolvers<void>();
+  const { promise: took, resolve: hasTaken, reject: hasTakenNone } = Promise.withResolvers<void>();
+  child.on("close", () => {
+    for (const reject of [isNeverReady, hasTakenNone]) reject(new Error(`it ended: ${warnings.join()}`));
+  });
+  // Where nobody asks.
+  for (const promise of [waits, took]) promise.catch(() => {});
   createInterface(child.stdout).on("line", (line) => {
     const {
       event,
