@@ -33,6 +33,8 @@ export const PEER_MODELS = {
   // Without one of its own, transformers takes a token for padding that the tiny vocabulary lacks.
   phi3: { modelType: "phi3", config: { pad_token_id: 0 } },
   smollm3: { modelType: "smollm3", config: { pad_token_id: 0 } },
+  cohere: { modelType: "cohere", config: { pad_token_id: 0 } },
+  cohere2: { modelType: "cohere2", config: { pad_token_id: 0 } },
   starcoder2: { modelType: "starcoder2", config: { pad_token_id: 0 } },
   olmo: { modelType: "olmo" },
   olmo2: { modelType: "olmo2" },

@@ -6,6 +6,8 @@ import type { Family, RawConfig } from "./family.ts";
 import type { GgufRules } from "./config/gguf-rules.ts";
 import { Model } from "./model.ts";
 import { bert } from "./families/bert.ts";
+import { cohere } from "./families/cohere.ts";
+import { cohere2 } from "./families/cohere2.ts";
 import { distilbert } from "./families/distilbert.ts";
 import { gemma } from "./families/gemma.ts";
 import { gemma2 } from "./families/gemma2.ts";
@@ -50,6 +52,8 @@ export const FAMILIES: readonly Family[] = [
   phi,
   phi3,
   smollm3,
+  cohere,
+  cohere2,
   starcoder2,
   olmo,
   olmo2,

@@ -178,6 +178,67 @@ test("Phi-2 rotates two fifths of each head, and has biases in its head", () => 
   assert.equal(openModel(first).layers[0]?.attention?.rope?.width, 32);
 });
 
+test("Command R7B names settings of its own code, Command R the positions that it was trained on", () => {
+  const sizes = {
+    attention_bias: false,
+    attention_dropout: 0,
+    bos_token_id: 5,
+    eos_token_id: 255_001,
+    hidden_act: "silu",
+    initializer_range: 0.02,
+    layer_norm_eps: 1e-5,
+    max_position_embeddings: 8192,
+    num_hidden_layers: 8,
+    pad_token_id: 0,
+    vocab_size: 256_000,
+  };
+  const small = openModel({
+    ...sizes,
+    architectures: ["Cohere2ForCausalLM"],
+    cache_implementation: "hybrid",
+    head_dim: 128,
+    hidden_size: 4096,
+    intermediate_size: 14_336,
+    layer_switch: 4,
+    logit_scale: 0.25,
+    model_type: "cohere2",
+    num_attention_heads: 32,
+    num_key_value_heads: 8,
+    order_of_interleaved_layers: "local_attn_first",
+    position_embedding_type: "rope_gptj",
+    rope_scaling: null,
+    rope_theta: 50_000,
+    rotary_pct: 1,
+    sliding_window: 4096,
+    sliding_window_pattern: 4,
+    use_embedding_sharing: true,
+    use_gated_activation: true,
+    use_parallel_block: true,
+    use_parallel_embedding: false,
+    use_qk_norm: false,
+  });
+  assert.deepEqual(
+    small.layers.slice(0, 4).map(({ attention }) => [attention?.window, attention?.rope?.theta]),
+    [0, 1, 2, 3].map((layer) => (layer < 3 ? [4096, 50_000] : [null, undefined])),
+  );
+  assert.equal(small.ties.size, 1);
+  const large = openModel({
+    ...sizes,
+    architectures: ["CohereForCausalLM"],
+    hidden_size: 12_288,
+    intermediate_size: 33_792,
+    logit_scale: 0.8333333333333334,
+    model_max_length: 131_072,
+    model_type: "cohere",
+    num_attention_heads: 96,
+    num_key_value_heads: 8,
+    rope_theta: 75_000_000,
+    use_qk_norm: true,
+  });
+  assert.equal(large.maxPositions, 131_072);
+  assert.deepEqual(large.tensors.get("model.layers.0.self_attn.k_norm.weight")?.shape, [8, 128]);
+});
+
 test("Phi-4 mini names settings of its own code", () => {
   const factors = Array<number>(24).fill(1);
   const config = {

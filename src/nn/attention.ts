@@ -64,7 +64,8 @@ export function attention(
   const { queries, keys, tables, past, chunk } = inputs;
   const [B, T] = dimsOf(q.shape, 3);
   const heads = (x: Value, n: number): Value => transpose(reshape(x, [B, T, n, E]), [0, 2, 1, 3]);
-  const rotate = (x: Value): Value => (tables ? rope(x, { positions: queries.positions, ...tables }) : x);
+  const rotate = (x: Value): Value =>
+    tables ? rope(x, { positions: queries.positions, ...tables, ...pairsOf(options) }) : x;
   const query = rotate(heads(q, H)); // [B, H, T, E]
   const rotated = rotate(heads(k, K)); // [B, K, T, E]
   const newKey = reshape(transpose(rotated, [0, 2, 1, 3]), [B, T, K * E]);
@@ -87,13 +88,18 @@ function overCache(
 ): AttentionOutputs {
   const { scale, causal, window } = options;
   const rotate = (x: Value, n: number): Value =>
-    tables ? rope(x, { positions: queries.positions, ...tables }, n) : x;
+    tables ? rope(x, { positions: queries.positions, ...tables, ...pairsOf(options) }, n) : x;
   const newKey = rotate(k, K);
   const [key, value] = [concat([past.key, newKey], 1), concat([past.value, v], 1)]; // [B, S, K·E]
   const places = [queries.segments, queries.positions, keys.segments, keys.positions] as const;
   const heads = { numHeads: H, numKeyValueHeads: K };
   const output = attendWhole([rotate(q, H), key, value, ...places], { ...heads, scale, causal, window });
   return { output, newKey, newValue: v, saved: {} };
+}
+
+/** Which elements of a head are turned together, where it is not halves. */
+function pairsOf({ rope }: Pick<AttentionOptions, "rope">): { readonly neighbours?: true } {
+  return rope?.neighbours ? { neighbours: true } : {};
 }
 
 /** Whether ONNX Runtime's attention over a cache of heads takes these: it wants widths in sixteens. */
@@ -107,11 +113,12 @@ export function fitsHeadCache({ headWidth, rope, causal }: AttentionOptions): bo
  */
 export function attentionOverHeads(
   projected: Projected,
-  { numHeads, numKeyValueHeads, headWidth, scale, softcap, window }: AttentionOptions,
+  options: AttentionOptions,
   cache: HeadCacheInputs,
   tables: AttentionInputs["tables"],
 ): AttentionOutputs {
-  const attributes = { numHeads, numKeyValueHeads, headWidth, scale, softcap, window };
+  const { numHeads, numKeyValueHeads, headWidth, scale, softcap, window } = options;
+  const attributes = { numHeads, numKeyValueHeads, headWidth, scale, softcap, window, ...pairsOf(options) };
   const { output, keys, values } = attendOverHeads(projected, cache, tables, attributes);
   return { output, newKey: keys, newValue: values, saved: {} };
 }

@@ -40,6 +40,15 @@ export function layerNorm(epsilon: number): Norm {
   };
 }
 
+/** The layer norm with factors and without biases. */
+export function unbiasedLayerNorm(epsilon: number): Norm {
+  return (b, name, x) => {
+    const weight = b.tensor(`${name}.weight`, [widthOf(x)], "norm");
+    if (!isPerRow(weight)) return layerNormOf(x, weight, filled(x, 0), epsilon);
+    return mul(layerNormOf(x, filled(x, 1), filled(x, 0), epsilon), alongRows(weight, x));
+  };
+}
+
 /** The layer norm without factors and biases: it has no tensors. */
 export function bareLayerNorm(epsilon: number): Norm {
   return (_b, _name, x) => layerNormOf(x, filled(x, 1), filled(x, 0), epsilon);
@@ -54,6 +63,16 @@ function scaledNorm(x: Value, weight: Value, epsilon: number): Value {
 function filled(x: Value, value: number): Value {
   const width = widthOf(x);
   return x.graph.constant("float32", [width], new Float32Array(width).fill(value));
+}
+
+/** A layer norm of each head of x [B, T, n·E] by itself, with factors [n, E] and without biases. */
+export function layerNormOfHeads(epsilon: number, numHeads: number): Norm {
+  return (b, name, x) => {
+    const [B, T] = dimsOf(x.shape, 3);
+    const heads = reshape(x, [B, T, numHeads, widthOf(x) / numHeads]);
+    const weight = b.tensor(`${name}.weight`, [numHeads, widthOf(heads)], "norm");
+    return reshape(mul(bareLayerNorm(epsilon)(b, name, heads), weight), x.shape);
+  };
 }
 
 /** A norm of each head of x [B, T, n·E] by itself, with E factors. */

@@ -66,6 +66,11 @@ const UNLIKE: Readonly<Record<string, readonly (readonly [config: RawConfig, say
   phi: [[{ qk_layernorm: true }, "qk_layernorm is true"]],
   phi3: [[{ attention_bias: true }, "attention_bias is true"]],
   smollm3: [[{ no_rope_layers: [1, 0, 1] }, "no_rope_layers has 3 entries (expected 2)"]],
+  cohere: [[{ logit_scale: 0 }, "logit_scale is 0"]],
+  cohere2: [
+    [{ layer_types: ["full_attention"] }, "layer_types has 1 entries (expected 2"],
+    [{ use_parallel_block: false }, "use_parallel_block is false, expected true"],
+  ],
   starcoder2: [[{ norm_type: "rms_norm" }, 'norm_type is "rms_norm"']],
   olmo: [[{ clip_qkv: 8 }, "clip_qkv is 8, expected null"]],
   mixtral: [

@@ -60,13 +60,20 @@ function heads(x: Array64, from: number, n: number): Array64 {
 }
 
 /** [B, n, T, E] turned by the angles of positions from `start` on. */
-function turned(x: Array64, start: number, [cos, sin]: readonly Array64[]): Array64 {
+function turned(
+  x: Array64,
+  start: number,
+  [cos, sin]: readonly Array64[],
+  neighbours: boolean | undefined,
+): Array64 {
   if (!cos || !sin) return x;
   const half = E / 2;
   return build(x.shape, ([b = 0, h = 0, t = 0, e = 0]) => {
-    const [c, s] = [at(cos, [start + t, e % half]), at(sin, [start + t, e % half])];
-    const [first, second] = [at(x, [b, h, t, e % half]), at(x, [b, h, t, half + (e % half)])];
-    return e < half ? first * c - second * s : second * c + first * s;
+    const i = neighbours ? Math.floor(e / 2) : e % half;
+    const [c, s] = [at(cos, [start + t, i]), at(sin, [start + t, i])];
+    const pair = neighbours ? [2 * i, 2 * i + 1] : [i, half + i];
+    const [first, second] = pair.map((place) => at(x, [b, h, t, place])) as [number, number];
+    return e === pair[0] ? first * c - second * s : second * c + first * s;
   });
 }
 
@@ -75,7 +82,15 @@ const SIZES: Sizes = [1, 2, 1, 3, 5];
 export const cachedAttentionSuite: OpSuite = {
   op: "cachedAttention",
   reference: (inputs, attributes) => {
-    const { numHeads: H, numKeyValueHeads: K, scale, softcap, window, isJoined } = attributes as Attributes;
+    const {
+      numHeads: H,
+      numKeyValueHeads: K,
+      scale,
+      softcap,
+      window,
+      isJoined,
+      neighbours,
+    } = attributes as Attributes;
     const [first] = inputs as [Array64];
     const apart = isJoined ? [first, first, first] : inputs.slice(0, 3);
     const starts = isJoined ? [0, H, H + K] : [0, 0, 0];
@@ -88,8 +103,8 @@ export const cachedAttentionSuite: OpSuite = {
       build(cached.shape, ([b = 0, h = 0, s = 0, e = 0]) =>
         s < past ? at(cached, [b, h, s, e]) : at(fresh, [b, h, s - past, e]),
       );
-    const query = turned(q!, past, tables);
-    const allKeys = extended(keys!, turned(k!, past, tables));
+    const query = turned(q!, past, tables, neighbours);
+    const allKeys = extended(keys!, turned(k!, past, tables, neighbours));
     const allValues = extended(values!, v!);
     const ramp = (from: number, n: number): Array64 => build([B, n], ([, i = 0]) => from + i);
     const ones = (n: number): Array64 => build([B, n], () => 1);
@@ -109,6 +124,10 @@ export const cachedAttentionSuite: OpSuite = {
     attended("a head of keys each, not turned", [1, 2, 2, 1, 4], 4, { isTurned: false }),
     attended("tokens without others before them", [1, 2, 1, 6, 6], 6),
     attended("some tokens after others", [1, 4, 2, 3, 9], 9),
+    attended("neighbours turned", [1, 4, 2, 3, 9], 9, { attributes: { neighbours: true } }),
+    attended("neighbours turned, of one projection", [1, 4, 2, 2, 6], 6, {
+      attributes: { isJoined: true, neighbours: true },
+    }),
     attended("of one projection", [1, 4, 2, 2, 6], 6, { attributes: { isJoined: true } }),
     attended("a window", [1, 2, 1, 4, 9], 9, { attributes: { window: 3 } }),
     attended("capped scores", [1, 2, 1, 2, 6], 6, { attributes: { softcap: 0.5 } }),

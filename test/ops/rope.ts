@@ -27,6 +27,7 @@ const rotated = (
   bindings: Record<string, number> = {},
   positions: Draw = integers(numPositions),
   half = (shape[3] as number) / 2,
+  attributes: Record<string, unknown> = {},
 ): OpCase =>
   opCase(
     name,
@@ -36,11 +37,11 @@ const rotated = (
       float([numPositions, half], table(Math.cos, half)),
       float([numPositions, half], table(Math.sin, half)),
     ],
-    { bindings },
+    { bindings, attributes },
   );
 
 /** Heads as a projection gives them, [B, T, H·E]. */
-const projected = (name: string, shape: Shape, numHeads: number, half: number): OpCase =>
+const projected = (name: string, shape: Shape, numHeads: number, half: number, neighbours = false): OpCase =>
   opCase(
     name,
     [
@@ -49,7 +50,7 @@ const projected = (name: string, shape: Shape, numHeads: number, half: number): 
       float([8, half], table(Math.cos, half)),
       float([8, half], table(Math.sin, half)),
     ],
-    { bindings: { B: 2, T: 3 }, attributes: { numHeads } },
+    { bindings: { B: 2, T: 3 }, attributes: { numHeads, ...(neighbours && { neighbours }) } },
   );
 
 export const ropeSuite: OpSuite = {
@@ -57,7 +58,10 @@ export const ropeSuite: OpSuite = {
   reference: ([x, positions, cos, sin], attributes) => {
     const [input, p, c, s] = [x, positions, cos, sin] as [Array64, Array64, Array64, Array64];
     const half = c.shape[1]!;
-    const { numHeads } = attributes as { readonly numHeads?: number };
+    const { numHeads, neighbours } = attributes as {
+      readonly numHeads?: number;
+      readonly neighbours?: boolean;
+    };
     const width = input.shape.at(-1)! / (numHeads ?? 1);
     return [
       build(input.shape, (index) => {
@@ -65,11 +69,12 @@ export const ropeSuite: OpSuite = {
         const e = last % width;
         if (e >= 2 * half) return at(input, index);
         const position = at(p, [b, numHeads === undefined ? t : index[1]!]);
-        const i = e % half;
+        const i = neighbours ? Math.floor(e / 2) : e % half;
         const ofHead = (place: number): number => at(input, [...index.slice(0, -1), last - e + place]);
-        const [first, second] = [ofHead(i), ofHead(i + half)];
+        const pair = neighbours ? [2 * i, 2 * i + 1] : [i, i + half];
+        const [first, second] = pair.map(ofHead) as [number, number];
         const [cosine, sine] = [at(c, [position, i]), at(s, [position, i])];
-        return e < half ? first * cosine - second * sine : second * cosine + first * sine;
+        return e === pair[0] ? first * cosine - second * sine : second * cosine + first * sine;
       }),
     ];
   },
@@ -87,6 +92,10 @@ export const ropeSuite: OpSuite = {
     rotated("a part of one late token", [1, 1, 1, 8], 16, {}, given(15), 1),
     rotated("a part, no tokens", ["B", 2, "T", 4], 8, { B: 2, T: 0 }, integers(8), 1),
     rotated("no tokens", ["B", 2, "T", 4], 8, { B: 2, T: 0 }),
+    rotated("neighbours", ["B", 2, "T", 6], 16, { B: 2, T: 5 }, integers(16), 3, { neighbours: true }),
+    rotated("neighbours, a part of each head", [2, 3, 4, 16], 8, {}, integers(8), 3, { neighbours: true }),
+    projected("neighbours, heads behind one another", ["B", "T", 24], 3, 4, true),
+    projected("neighbours, heads behind one another, a part of each", ["B", "T", 32], 2, 2, true),
     projected("heads behind one another", [2, 3, 24], 3, 4),
     projected("heads behind one another, symbolic sizes", ["B", "T", 12], 2, 3),
     projected("heads behind one another, a part of each", ["B", "T", 32], 2, 2),

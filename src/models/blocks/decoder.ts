@@ -56,6 +56,11 @@ export function plainAttention(
   };
 }
 
+/** The same attention, in which neighbours are rotated together. */
+export function rotatingNeighbours({ rope, ...others }: SelfAttentionOptions): SelfAttentionOptions {
+  return { ...others, rope: rope && { ...rope, neighbours: true } };
+}
+
 /** A feed-forward part gated by SiLU, with biases where the configuration has them. */
 export function siluMlp(c: DecoderFields): MlpOptions {
   return { intermediateSize: c.intermediate_size, activation: silu, bias: c.mlp_bias ?? false };

@@ -9,8 +9,10 @@ import type { PositionTable } from "../pass.ts";
 
 export interface RopeConfig {
   readonly theta: number;
-  /** Columns of a head that are rotated, the first ones: halves of them are pairs. */
+  /** Columns of a head that are rotated, the first ones. */
   readonly width: number;
+  /** Whether pairs of them are neighbours; default: halves. */
+  readonly neighbours?: true;
   readonly scaling: RopeScaling;
 }
 

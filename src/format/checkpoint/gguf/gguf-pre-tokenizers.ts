@@ -79,6 +79,7 @@ export const PRE_TOKENIZERS: Readonly<Record<string, PreTokenizer>> = {
   "llama-bpe": LLAMA3,
   qwen2: { ...COMPOSED, steps: splitBy(wordsAndDigits("")) },
   olmo: COMPOSED,
+  "command-r": { ...COMPOSED, steps: [{ type: "Digits", individual_digits: true }, BYTE_LEVEL] },
   dbrx: { ...LLAMA3, ignoreMerges: false, addsBos: false },
   tekken: { ...LLAMA3, steps: splitBy(TEKKEN_WORDS) },
   "gpt-4o": { ...GPT2, steps: splitBy(GPT_4O_WORDS) },

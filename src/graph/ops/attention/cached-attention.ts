@@ -24,6 +24,8 @@ export interface CachedAttentionAttributes extends Record<string, unknown> {
   readonly softcap: number | null;
   /** How many keys a query sees, itself included; null: all. */
   readonly window: number | null;
+  /** Whether elements that are turned together are neighbours; default: halves of a head. */
+  readonly neighbours?: boolean;
 }
 
 /** What is attended over, and where the tokens are in it. */
@@ -90,7 +92,7 @@ export const cachedAttentionOp: Op<Attributes, Values, Outputs> = {
     return [{ dtype: first.dtype, shape: [B, T, H * E] }, keys, values];
   },
   emit: (node, emitter) => {
-    const { numHeads, numKeyValueHeads, scale, softcap, window } = node.attributes;
+    const { numHeads, numKeyValueHeads, scale, softcap, window, neighbours = false } = node.attributes;
     const { first, projected, cache, tables } = partsOf(node.inputs, node.attributes);
     const names = emitter.names(projected);
     // With one projection, ONNX Runtime derives the width of the output from that of the input, so the input declares it.
@@ -107,7 +109,7 @@ export const cachedAttentionOp: Op<Attributes, Values, Outputs> = {
       scale: { float: scale },
       ...(softcap !== null && { softcap: { float: softcap } }),
       ...(window !== null && { local_window_size: window }),
-      ...(tables.length > 0 && { do_rotary: 1 }),
+      ...(tables.length > 0 && { do_rotary: 1, ...(neighbours && { rotary_interleaved: 1 }) }),
     };
     emitter.node("GroupQueryAttention", given, emitter.names(node.outputs), attributes, MICROSOFT);
   },

@@ -1,10 +1,10 @@
 /**
- * @file Rotary position embedding: turns each pair (i, i + R/2) of a head by an angle that grows with the position.
+ * @file Rotary position embedding: turns each pair of a head by an angle that grows with the position.
  *
  *   y₁ = x₁ c - x₂ s    y₂ = x₂ c + x₁ s     x [B, H, T, E] or [B, T, H·E]  positions int64 [B, T]  cos, sin [P, R/2]
  *
- * R ≤ E: the first R elements of a head are turned, the others stay.
- * Paper: "RoFormer", arXiv:2104.09864, eq. 34, with pairs as halves. The gradient is the turn back: sin negated.
+ * R ≤ E: the first R elements of a head are turned, the others stay. Pair i is (i, i + R/2), or with `neighbours` (2i, 2i + 1).
+ * Paper: "RoFormer", arXiv:2104.09864, eq. 34, where pairs are neighbours. The gradient is the turn back: sin negated.
  */
 import { MICROSOFT } from "../../emitter.ts";
 import { applyOne, type Op, type Value } from "../../graph.ts";
@@ -14,7 +14,7 @@ import { neg } from "../pointwise/elementwise.ts";
 type RopeInputs = readonly [x: Value, positions: Value, cos: Value, sin: Value];
 
 /** `numHeads`: heads of x as a projection gives it, [B, T, H·E]; without it x is [B, H, T, E]. */
-type RopeAttributes = Readonly<{ numHeads?: number }>;
+type RopeAttributes = Readonly<{ numHeads?: number; neighbours?: boolean }>;
 
 interface Sizes {
   readonly numHeads: Dim | undefined;
@@ -55,11 +55,12 @@ export const ropeOp: Op<RopeAttributes, RopeInputs> = {
   },
   emit: (node, emitter) => {
     const [x, , cos] = node.inputs;
-    const { numHeads, width } = sizesOf(x, node.attributes.numHeads) as { numHeads: number; width: number };
+    const { numHeads: given, neighbours = false } = node.attributes;
+    const { numHeads, width } = sizesOf(x, given) as { numHeads: number; width: number };
     const turned = 2 * sizeAt(cos.shape, 1);
     // The kernel reads the width of a head off the tables, or else off the number of heads.
     const part = turned < width ? { rotary_embedding_dim: turned, num_heads: numHeads } : {};
-    emitter.simple(node, "RotaryEmbedding", { interleaved: 0, ...part }, MICROSOFT);
+    emitter.simple(node, "RotaryEmbedding", { interleaved: Number(neighbours), ...part }, MICROSOFT);
   },
   vjp: ({ inputs: [, positions, cos, sin], attributes }, [gradient]) => [
     applyOne(ropeOp, [gradient, positions, cos, neg(sin)], attributes),
@@ -76,9 +77,18 @@ export interface Rotation {
   /** Tables [P, R/2], with a row for each position. */
   readonly cos: Value;
   readonly sin: Value;
+  /** Whether pairs are neighbours; default: halves. */
+  readonly neighbours?: boolean;
 }
 
 /** Rotates the first R elements of the heads of x [B, H, T, E], or with `numHeads` [B, T, H·E]. */
-export function rope(x: Value, { positions, cos, sin }: Rotation, numHeads?: number): Value {
-  return applyOne(ropeOp, [x, positions, cos, sin], numHeads === undefined ? {} : { numHeads });
+export function rope(
+  x: Value,
+  { positions, cos, sin, neighbours = false }: Rotation,
+  numHeads?: number,
+): Value {
+  return applyOne(ropeOp, [x, positions, cos, sin], {
+    ...(numHeads !== undefined && { numHeads }),
+    ...(neighbours && { neighbours }),
+  });
 }

@@ -35,6 +35,8 @@ ARCHITECTURES = {
     "gpt2": "GPT2",
     "gpt_neox": "GPTNEOX",
     "granite": "GRANITE",
+    "cohere": "COMMAND_R",
+    "cohere2": "COHERE2",
     "phi": "PHI2",
     "phi3": "PHI3",
     "phi3-long": "PHI3",
@@ -74,6 +76,15 @@ def write_settings(w, family, c):
         w.add_layer_norm_eps(c["layer_norm_eps"])
         w.add_rope_dimension_count(int(rope["partial_rotary_factor"] * c["hidden_size"]) // c["num_attention_heads"])
         w.add_rope_freq_base(rope["rope_theta"])  # the models' own is the reader's default, 10000; this tiny one's is not
+        return
+    if family in ("cohere", "cohere2"):
+        w.add_layer_norm_eps(c["layer_norm_eps"])
+        w.add_rope_freq_base(rope["rope_theta"])
+        w.add_logit_scale(c["logit_scale"])
+        if family == "cohere2":
+            w.add_sliding_window(c["sliding_window"])
+            w.add_vocab_size(c["vocab_size"])
+            w.add_rope_dimension_count(c["head_dim"])
         return
     if family in ("starcoder2", "olmo"):
         w.add_layer_norm_eps(c.get("norm_epsilon", 1e-5))

@@ -43,6 +43,11 @@ MODELS = {
         DECODER | ROTATED | {"head_dim": 12, "num_local_experts": 5, "num_experts_per_tok": 2, "sliding_window": 4},
     ),
     "olmo": (transformers.OlmoForCausalLM, DECODER | ROTATED),
+    "cohere": (transformers.CohereForCausalLM, DECODER | ROTATED | {"logit_scale": 0.4, "use_qk_norm": True, "tie_word_embeddings": True}),
+    "cohere2": (
+        transformers.Cohere2ForCausalLM,
+        DECODER | ROTATED | {"num_hidden_layers": 4, "logit_scale": 0.4, "sliding_window": 4, "tie_word_embeddings": True},
+    ),
     "phi": (
         transformers.PhiForCausalLM,
         DECODER | {"rope_parameters": {"rope_type": "default", "rope_theta": 5000.0, "partial_rotary_factor": 0.6}},
@@ -62,6 +67,7 @@ MODELS = {
 AS_OF_V4 = {
     "gemma": {"hidden_act": "gelu", "hidden_activation": "gelu_pytorch_tanh"},
     "gpt_neox": {"rotary_emb_base": 5000.0, "rotary_pct": 0.4},
+    "cohere2": {"layer_types": None, "sliding_window_pattern": 4},
     "phi": {"partial_rotary_factor": 0.6},
 }
 # Modules that files call otherwise than transformers 5 does.

@@ -1,0 +1,56 @@
+/**
+ * @file What the Cohere families share: layer norms without biases, of which a block has one, neighbours that are rotated
+ * together, and logits with a factor.
+ *
+ *   h = norm(x)      x ← x + attention(h) + mlp(h)      logits = s head(norm(x))
+ */
+import { z } from "zod";
+import { mul } from "../../graph/ops/pointwise/elementwise.ts";
+import { unbiasedLayerNorm } from "../../nn/norms.ts";
+import type { SelfAttentionOptions } from "../../nn/self-attention.ts";
+import {
+  attentionPart,
+  decoder,
+  mlpPart,
+  plainAttention,
+  plainEnds,
+  rotatingNeighbours,
+  sharedNormBlock,
+  siluMlp,
+} from "./decoder.ts";
+import type { Layer, ModelDefinition, RawConfig } from "../family.ts";
+import { DECODER_FIELDS, type DecoderFields } from "../config/hf-config.ts";
+
+/** Settings of both families. */
+export const COHERE_FIELDS = {
+  ...DECODER_FIELDS,
+  rms_norm_eps: z.number().positive().default(1e-5),
+  max_position_embeddings: z.int().positive().default(8192),
+  tie_word_embeddings: z.boolean().default(true),
+  attention_bias: z.boolean().default(false),
+  hidden_act: z.literal("silu").default("silu"),
+  logit_scale: z.number().positive().default(0.0625),
+};
+
+/** What their files call the number that keeps norms from dividing by zero. */
+export const COHERE_KEYS = { rms_norm_eps: "layer_norm_eps" };
+
+type CohereFields = DecoderFields & { readonly logit_scale: number };
+
+/** Attention over all keys. */
+export function cohereAttention(raw: RawConfig, c: CohereFields): SelfAttentionOptions {
+  return rotatingNeighbours(plainAttention(raw, c));
+}
+
+/** A block with this attention. */
+export function cohereBlock(c: CohereFields, attention: SelfAttentionOptions): Layer {
+  return sharedNormBlock(unbiasedLayerNorm(c.rms_norm_eps), attentionPart(attention), mlpPart(siluMlp(c)));
+}
+
+/** Puts the blocks together. */
+export function cohereDecoder(raw: RawConfig, c: CohereFields, layers: readonly Layer[]): ModelDefinition {
+  return decoder(raw, c, layers, {
+    ...plainEnds(unbiasedLayerNorm(c.rms_norm_eps)),
+    capLogits: (logits) => mul(logits, logits.graph.scalar(c.logit_scale)),
+  });
+}

@@ -1,0 +1,61 @@
+/**
+ * @file The Cohere family: two branches that read one norm, queries and keys that are rotated as neighbours, and in large ones
+ * a norm on each head of both.
+ *
+ * Models: Command R and R+, Cohere, 2024; "Aya 23: Open Weight Releases to Further Multilingual Progress", arXiv:2405.15032.
+ */
+import { z } from "zod";
+import { layerNormOfHeads } from "../../nn/norms.ts";
+import { repeat } from "../blocks/decoder.ts";
+import {
+  COHERE_FIELDS,
+  COHERE_KEYS,
+  cohereAttention,
+  cohereBlock,
+  cohereDecoder,
+} from "../blocks/cohere-block.ts";
+import type { Family } from "../family.ts";
+import { BLOCK_NAMES, LAYER_NORMS, decoderGguf, real } from "../config/gguf-rules.ts";
+import { parseConfig } from "../config/hf-config.ts";
+
+const SCHEMA = z.object({
+  ...COHERE_FIELDS,
+  rope_theta: z.number().positive().default(500_000),
+  use_qk_norm: z.boolean().default(false),
+  // Positions that the model was trained on, where `max_position_embeddings` is what early programs had room for.
+  model_max_length: z.int().positive().nullish(),
+});
+
+export const cohere: Family = {
+  modelType: "cohere",
+  summary: "Command R and R+, Aya 23 and Expanse",
+  traits:
+    "Layer norms without biases, attention and feed-forward part read the same norm, neighbours are rotated together, logits have a factor; with `use_qk_norm`, each head of queries and keys has a norm.",
+  gguf: decoderGguf({
+    architecture: "command-r",
+    className: "CohereForCausalLM",
+    blockNames: {
+      attn_norm: BLOCK_NAMES.preNorms["attn_norm"]!,
+      ...BLOCK_NAMES.attention,
+      ...BLOCK_NAMES.headNorms,
+      ...BLOCK_NAMES.mlp,
+    },
+    settings: { logit_scale: real("logit_scale") },
+    norms: LAYER_NORMS,
+    keys: COHERE_KEYS,
+    switches: { attention_bias: "attn_q.bias", use_qk_norm: "attn_q_norm.weight" },
+  }),
+  open: (raw) => {
+    const { model_max_length: numTrained, ...parsed } = parseConfig(SCHEMA, raw, COHERE_KEYS);
+    const plain = cohereAttention(raw, parsed);
+    const normOf = (numHeads: number) =>
+      parsed.use_qk_norm ? layerNormOfHeads(parsed.rms_norm_eps, numHeads) : null;
+    const attention = {
+      ...plain,
+      queryNorm: normOf(plain.numHeads),
+      keyNorm: normOf(plain.numKeyValueHeads),
+    };
+    const c = { ...parsed, max_position_embeddings: numTrained ?? parsed.max_position_embeddings };
+    return cohereDecoder(raw, c, repeat(cohereBlock(c, attention), c));
+  },
+};

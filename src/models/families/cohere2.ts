@@ -1,0 +1,67 @@
+/**
+ * @file The Cohere 2 family: Cohere's blocks, three with a window for each that sees all keys and rotates nothing.
+ *
+ * Paper: "Command A: An Enterprise-Ready Large Language Model", arXiv:2504.00698, section 2.
+ */
+import { z } from "zod";
+import {
+  COHERE_FIELDS,
+  COHERE_KEYS,
+  cohereAttention,
+  cohereBlock,
+  cohereDecoder,
+} from "../blocks/cohere-block.ts";
+import type { Family } from "../family.ts";
+import { BLOCK_NAMES, LAYER_NORMS, count, decoderGguf, real } from "../config/gguf-rules.ts";
+import { parseConfig } from "../config/hf-config.ts";
+import { WINDOW_FIELDS, windowedLayers } from "../config/window-config.ts";
+
+const SCHEMA = z.object({
+  ...COHERE_FIELDS,
+  sliding_window: z.int().positive().default(4096),
+  layer_types: WINDOW_FIELDS.layer_types,
+  sliding_window_pattern: z.int().positive().default(4),
+  // Of the code that the models were trained with, for what all of them are; transformers reads none of these.
+  layer_switch: z.int().nullish(),
+  order_of_interleaved_layers: z.literal("local_attn_first").nullish(),
+  position_embedding_type: z.literal("rope_gptj").nullish(),
+  rotary_pct: z.literal(1).nullish(),
+  use_embedding_sharing: z.literal(true).nullish(),
+  use_gated_activation: z.literal(true).nullish(),
+  use_parallel_block: z.literal(true).nullish(),
+  use_parallel_embedding: z.literal(false).nullish(),
+  use_qk_norm: z.literal(false).nullish(),
+});
+
+export const cohere2: Family = {
+  modelType: "cohere2",
+  summary: "Command R7B and Command A",
+  traits:
+    "Cohere's blocks, of which every fourth sees all keys and does not rotate them; the others have a window.",
+  // Which layers have a window is not in the file: readers take all but every fourth.
+  gguf: decoderGguf({
+    architecture: "cohere2",
+    className: "Cohere2ForCausalLM",
+    blockNames: {
+      attn_norm: BLOCK_NAMES.preNorms["attn_norm"]!,
+      ...BLOCK_NAMES.attention,
+      ...BLOCK_NAMES.mlp,
+    },
+    settings: { logit_scale: real("logit_scale"), "attention.sliding_window": count("sliding_window") },
+    norms: LAYER_NORMS,
+    keys: COHERE_KEYS,
+    fixed: { sliding_window_pattern: 4 },
+  }),
+  open: (raw) => {
+    const c = parseConfig(SCHEMA, raw, COHERE_KEYS);
+    const rotated = cohereAttention(raw, c);
+    const full = cohereBlock(c, { ...rotated, rope: null });
+    const windowed = cohereBlock(c, { ...rotated, window: c.sliding_window });
+    const isWindowed = windowedLayers(raw, c, (layer) => (layer + 1) % c.sliding_window_pattern !== 0);
+    return cohereDecoder(
+      raw,
+      c,
+      isWindowed.map((has) => (has ? windowed : full)),
+    );
+  },
+};
