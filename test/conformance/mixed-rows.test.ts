@@ -9,26 +9,18 @@ import { nodesOf, type ProgramSpec } from "../../src/graph/program.ts";
 import { METHODS, findMethod } from "../../src/peft/methods.ts";
 import { Session } from "../../src/run/session.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
-import type { Engine } from "../../src/runtime/engine.ts";
 import { attachTo, perturb } from "../passes/model-passes.ts";
 import { sampled } from "../matrix/sampled.ts";
 import { sharePrograms } from "../passes/shared-programs.ts";
+import { watchRuns } from "../passes/watched-runs.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
 
 /** Programs of blocks that ran, in turn. */
 const runs: ProgramSpec[] = [];
 const engine = sharePrograms(createEngine({ threads: 1 }));
-const counting: Engine = {
-  ...engine,
-  compile: async (spec, options) => {
-    const program = await engine.compile(spec, options);
-    const run: typeof program.run = (feeds, into) => {
-      if (spec.name === "block-stack") runs.push(spec);
-      return program.run(feeds, into);
-    };
-    return { spec, run, release: () => program.release() };
-  },
-};
+const counting = watchRuns(engine, (spec) => {
+  if (spec.name === "block-stack") runs.push(spec);
+});
 const config = { attention_bias: true, mlp_bias: true };
 const { base, checkpoint } = await loadModel(await writeTinyModel(temporaryFolder(), { config }));
 const session = new Session(counting, base, "float32");

@@ -22,7 +22,7 @@ import {
   withTensors,
 } from "../passes/model-passes.ts";
 import { assertReadBack } from "../conformance/read-back.ts";
-import { changeValues, valuesOf } from "../passes/trained-values.ts";
+import { alongDirection } from "../passes/trained-values.ts";
 import type { Cell } from "./cells.ts";
 import type { FormedModel } from "./forms.ts";
 import { assertGradientsNear, assertNear } from "./nearness.ts";
@@ -68,10 +68,9 @@ async function gradientIsTheSlope({ engine, cell: { method }, adapted }: Subject
     const own = DETACHED[method]?.test(name) ? undefined : kept.gradients.get(name);
     return [...(own ?? new Float32Array(value.data.length))];
   });
-  const norm = Math.hypot(...gradient);
-  const start = valuesOf(adapter);
+  const { norm, moveTo } = alongDirection(adapter, gradient);
   const lossAt = async (by: number): Promise<number> => {
-    changeValues(adapter, (_, i) => start[i]! + (by * gradient[i]!) / norm);
+    moveTo(by);
     return await passes.loss(batch);
   };
   // Where a router's choice changes, the loss jumps: then a shorter step tells, or that to the other side. A wrong

@@ -28,6 +28,21 @@ export function setValues(adapter: Adapter, values: ArrayLike<number>): void {
   changeValues(adapter, (_, i) => values[i]!);
 }
 
+/**
+ * Prepares to move what is trained along a direction, whose numbers lie as in `valuesOf`: `moveTo` puts it at a distance from
+ * where it stands now. `norm`: the length of the direction, which is how fast the loss changes along its own gradient.
+ */
+export function alongDirection(
+  adapter: Adapter,
+  direction: readonly number[],
+): { readonly norm: number; readonly moveTo: (distance: number) => void } {
+  const norm = Math.hypot(...direction);
+  const start = valuesOf(adapter);
+  const moveTo = (distance: number): void =>
+    changeValues(adapter, (_, i) => start[i]! + (distance * direction[i]!) / norm);
+  return { norm, moveTo };
+}
+
 /** Frozen tensors by full name, those that all sites share by their suffix. */
 export function frozenOf(adapter: Adapter): Map<string, HostTensor> {
   const found = new Map(adapter.shared);

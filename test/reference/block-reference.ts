@@ -1,4 +1,5 @@
 /** @file One block of a model in float64: its output, and its gradients beside central differences. */
+import assert from "node:assert/strict";
 import { gradients } from "../../src/graph/autodiff.ts";
 import type { Value } from "../../src/graph/graph.ts";
 import { type ProgramSpec, neededInputs } from "../../src/graph/program.ts";
@@ -98,7 +99,7 @@ export function blockProgram(
 }
 
 /** One entry of a gradient, computed and measured. */
-export interface CheckedEntry {
+interface CheckedEntry {
   readonly name: string;
   readonly exact: number;
   readonly difference: number;
@@ -116,11 +117,22 @@ function heldValues(y: Value): Record<string, Value> {
 const STEP = 1e-5;
 const ENTRIES_PER_INPUT = 1;
 
+/** Asserts that entries of the gradient of a block, without some branches, equal central differences in float64; returns their names. */
+export async function assertBlockGradient(...of: Parameters<typeof blockGradient>): Promise<string[]> {
+  const entries = await blockGradient(...of);
+  assert.ok(entries.length > 0);
+  for (const { name, exact, difference } of entries) {
+    const apart = Math.abs(exact - difference);
+    assert.ok(apart <= 1e-6 * (1 + Math.abs(exact)), `${name}: ${exact}, differences ${difference}`);
+  }
+  return entries.map(({ name }) => name);
+}
+
 /**
- * Checks an entry of the gradient of x and of every trained tensor of a block, for a random seed gradient. Of branches that
- * are dropped there is none, but for what other branches share with them.
+ * Computes and measures an entry of the gradient of x and of every trained tensor of a block, for a random seed gradient.
+ * Of branches that are dropped there is none, but for what other branches share with them.
  */
-export async function blockGradient(
+async function blockGradient(
   base: BaseModel,
   adapter: Adapter,
   layer: number,

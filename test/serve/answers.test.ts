@@ -8,6 +8,7 @@ import { ROUTES } from "../../src/server/routes.ts";
 import { temporaryFolder } from "../tiny/model.ts";
 import { waitFor } from "../process/wait-for.ts";
 import { serveTiny } from "./tiny-server.ts";
+import { uploadOf } from "./upload.ts";
 
 const server = await serveTiny(temporaryFolder());
 await server.state.fineTuning?.start();
@@ -121,10 +122,7 @@ test("models, and adapters that come and go", async () => {
 });
 
 test("files, jobs, and what they tell and leave", async () => {
-  const form = new FormData();
-  form.set("purpose", "fine-tune");
-  form.set("file", new File(['{"text": "ka lo mi"}\n'.repeat(4)], "rows.jsonl"));
-  const { id: file } = await ask("POST", "/v1/files", form);
+  const { id: file } = await ask("POST", "/v1/files", uploadOf('{"text": "ka lo mi"}\n'.repeat(4)).body);
   await ask("GET", "/v1/files");
   await ask("GET", `/v1/files/${String(file)}`);
   await ask("GET", `/v1/files/${String(file)}/content`);

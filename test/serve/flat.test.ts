@@ -9,6 +9,7 @@ import { waitFor } from "../process/wait-for.ts";
 import { ServerProcess } from "../soak/server-process.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny/model.ts";
 import { serveTiny } from "./tiny-server.ts";
+import { uploadOf } from "./upload.ts";
 
 const root = temporaryFolder();
 const data = writeTinyChats(join(root, "chats.jsonl"), 24);
@@ -50,10 +51,7 @@ class Client {
   }
 
   async train(steps: number): Promise<string> {
-    const form = new FormData();
-    form.set("purpose", "fine-tune");
-    form.set("file", new File([readFileSync(data)], "chats.jsonl"));
-    const file = await this.#json<{ id: string }>("/files", { method: "POST", body: form });
+    const file = await this.#json<{ id: string }>("/files", uploadOf(readFileSync(data)));
     const hyperparameters = { batch_size: 2 };
     const asked = {
       model: "tiny",

@@ -10,6 +10,7 @@ import type { Job } from "../../src/jobs/job.ts";
 import { temporaryFolder } from "../tiny/model.ts";
 import { writeTinyRows } from "../tiny/rows.ts";
 import { type TinyServer, serveTiny } from "./tiny-server.ts";
+import { uploadOf } from "./upload.ts";
 import { ADAPTER_FILE, trainAlone } from "../jobs/train-alone.ts";
 import { waitFor } from "../process/wait-for.ts";
 
@@ -32,10 +33,7 @@ async function open(name: string, maxRunning: number): Promise<TinyServer> {
 const dataOf = ({ kind }: Training): string => writeTinyRows(join(root, `${kind}.jsonl`), kind, 24);
 
 async function create(server: TinyServer, training: Training, more: object = {}): Promise<string> {
-  const form = new FormData();
-  form.set("purpose", "fine-tune");
-  form.set("file", new Blob([readFileSync(dataOf(training))]), "rows.jsonl");
-  const uploaded = await server.app.request("/v1/files", { method: "POST", body: form });
+  const uploaded = await server.app.request("/v1/files", uploadOf(readFileSync(dataOf(training))));
   const { id: training_file } = (await uploaded.json()) as { id: string };
   const { status, body } = await server.post("/v1/fine_tuning/jobs", {
     model: "tiny",

@@ -9,6 +9,7 @@ import { Evaluator } from "../../src/train/evaluate.ts";
 import { faultyDisk } from "../faults/faulty-disk.ts";
 import { temporaryFolder } from "../tiny/model.ts";
 import { serveTiny } from "./tiny-server.ts";
+import { uploadOf } from "./upload.ts";
 
 const root = temporaryFolder();
 const server = await serveTiny(root);
@@ -267,11 +268,8 @@ test("an adapter that is not on the disk any more is the server's fault, of whic
 });
 
 test("a full disk is one answer of every route, and leaves nothing behind", async () => {
-  const form = new FormData();
-  form.set("purpose", "fine-tune");
-  form.set("file", new File(['{"text": "ka"}\n'], "rows.jsonl"));
   const upload = async (): Promise<Response> =>
-    await server.app.request("/v1/files", { method: "POST", body: form });
+    await server.app.request("/v1/files", uploadOf('{"text": "ka"}\n'));
   let numFull = 0;
   for (; ; numFull++) {
     const answer = await withDisk(faultyDisk("write", numFull + 1).disk, upload);

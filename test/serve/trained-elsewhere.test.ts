@@ -12,6 +12,7 @@ import { TrainedModels } from "../../src/server/jobs/trained-models.ts";
 import { BUCKET, startS3 } from "../jobs/s3-server.ts";
 import { temporaryFolder } from "../tiny/model.ts";
 import { serveTiny } from "./tiny-server.ts";
+import { uploadOf } from "./upload.ts";
 
 const root = temporaryFolder();
 const inner = new MemoryJobs();
@@ -74,10 +75,7 @@ test("a checkpoint is read where it lies since its worker was lost", async () =>
 
 test("a job that is refused leaves nothing of the checkpoint that it was to go on from", async () => {
   cpSync(join(root, "adapters", "poet"), join(root, "adapters", "checkpoint-2"), { recursive: true });
-  const form = new FormData();
-  form.set("purpose", "fine-tune");
-  form.set("file", new File(['{"text": "ka lo"}\n'], "rows.jsonl"));
-  const upload = await server.app.request("/v1/files", { method: "POST", body: form });
+  const upload = await server.app.request("/v1/files", uploadOf('{"text": "ka lo"}\n'));
   const { id: training_file } = (await upload.json()) as { id: string };
   const create = async (resume_from: string) => {
     const { status, body } = await server.post("/v1/fine_tuning/jobs", {

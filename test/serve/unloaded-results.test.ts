@@ -6,6 +6,7 @@ import { after, before, test } from "node:test";
 import { waitFor } from "../process/wait-for.ts";
 import { temporaryFolder, writeTinyChats } from "../tiny/model.ts";
 import { serveTiny } from "./tiny-server.ts";
+import { uploadOf } from "./upload.ts";
 
 const root = temporaryFolder();
 const server = await serveTiny(root);
@@ -21,10 +22,8 @@ interface Told {
 let name = "";
 before(async () => {
   await server.state.fineTuning?.start();
-  const form = new FormData();
-  form.set("purpose", "fine-tune");
-  form.set("file", new File([readFileSync(writeTinyChats(join(root, "chats.jsonl"), 24))], "chats.jsonl"));
-  const file = (await (await server.app.request("/v1/files", { method: "POST", body: form })).json()) as Told;
+  const data = readFileSync(writeTinyChats(join(root, "chats.jsonl"), 24));
+  const file = (await (await server.app.request("/v1/files", uploadOf(data))).json()) as Told;
   const graft = { maxLength: 64, saveEvery: 1, steps: 2, batchSize: 2 };
   const request = { model: "tiny", training_file: file.id, suffix: "lamp", graft };
   const { body } = await server.post("/v1/fine_tuning/jobs", request);

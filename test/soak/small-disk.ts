@@ -3,6 +3,7 @@ import { execFileSync } from "node:child_process";
 import { readFileSync, rmSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { uploadOf } from "../serve/upload.ts";
 
 /** Mounts a small disk as a folder, where that may be done. */
 export function mountSmall(folder: string): boolean {
@@ -24,10 +25,7 @@ export function unmountSmall(folder: string): void {
 export async function fillDisk(url: string, folder: string): Promise<string> {
   const filler = join(folder, "filler");
   const upload = async (): Promise<[number, string]> => {
-    const form = new FormData();
-    form.set("purpose", "fine-tune");
-    form.set("file", new File([`{"text": "${"ka ".repeat(100_000)}"}\n`], "x.jsonl"));
-    const answer = await fetch(`${url}/v1/files`, { method: "POST", body: form });
+    const answer = await fetch(`${url}/v1/files`, uploadOf(`{"text": "${"ka ".repeat(100_000)}"}\n`));
     return [answer.status, await answer.text()];
   };
   try {

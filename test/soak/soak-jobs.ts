@@ -5,6 +5,7 @@ import { setTimeout as wait } from "node:timers/promises";
 import type { Random } from "../../src/random.ts";
 import { train } from "../../src/train/trainer.ts";
 import type { Tally } from "./clients.ts";
+import { uploadOf } from "../serve/upload.ts";
 
 export interface SoakJob {
   readonly id: string;
@@ -28,10 +29,7 @@ async function ask<T>(url: string, init: RequestInit = {}): Promise<T> {
 }
 
 export async function submitJob(url: string, data: string, settings: SoakJob["settings"]): Promise<SoakJob> {
-  const form = new FormData();
-  form.set("purpose", "fine-tune");
-  form.set("file", new File([readFileSync(data)], "chats.jsonl"));
-  const { id: file } = await ask<{ id: string }>(`${url}/v1/files`, { method: "POST", body: form });
+  const { id: file } = await ask<{ id: string }>(`${url}/v1/files`, uploadOf(readFileSync(data)));
   const body = { model: "tiny", training_file: file, seed: SEED, graft: { ...SETTINGS, ...settings } };
   const init = { method: "POST", body: JSON.stringify(body) };
   const { id } = await ask<{ id: string }>(`${url}/v1/fine_tuning/jobs`, init);

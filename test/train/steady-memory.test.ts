@@ -13,6 +13,7 @@ import { createEngine } from "../../src/runtime/create-engine.ts";
 import { StepRunner } from "../../src/train/step/step-runner.ts";
 import { openAdamw } from "../passes/adamw.ts";
 import { accumulateLoss, attachTo, randomExamples, unpacked } from "../passes/model-passes.ts";
+import { watchRuns } from "../passes/watched-runs.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
 import { countArrays } from "./count-arrays.ts";
 import { requestFor } from "./fine-tune-request.ts";
@@ -26,26 +27,13 @@ const MAX_GROWTH_BYTES = 12e6;
 function countingBuffers(engine: Engine): { engine: Engine; numNew: () => number } {
   const seen = new WeakSet<ArrayBufferLike>();
   let numNew = 0;
-  return {
-    numNew: () => numNew,
-    engine: {
-      ...engine,
-      compile: async (spec, options) => {
-        const program = await engine.compile(spec, options);
-        return {
-          spec,
-          release: () => program.release(),
-          run: (feeds, into) => {
-            for (const { data } of Object.values(into)) {
-              if (!seen.has(data.buffer)) numNew++;
-              seen.add(data.buffer);
-            }
-            return program.run(feeds, into);
-          },
-        };
-      },
-    },
-  };
+  const watched = watchRuns(engine, (_spec, _feeds, into) => {
+    for (const { data } of Object.values(into)) {
+      if (!seen.has(data.buffer)) numNew++;
+      seen.add(data.buffer);
+    }
+  });
+  return { engine: watched, numNew: () => numNew };
 }
 
 for (const recompute of [false, true]) {

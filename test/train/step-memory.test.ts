@@ -6,10 +6,10 @@ import { lora } from "../../src/peft/methods/lora.ts";
 import { Random } from "../../src/random.ts";
 import { HEAD_CHUNK } from "../../src/run/head/label-head.ts";
 import { Session } from "../../src/run/session.ts";
-import type { Engine } from "../../src/runtime/engine.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { StepRunner } from "../../src/train/step/step-runner.ts";
 import { accumulateLoss, attachTo, lossAndGradients, unpacked } from "../passes/model-passes.ts";
+import { watchRuns } from "../passes/watched-runs.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
 import { openUntilEnd } from "../files/open-until-end.ts";
 
@@ -92,20 +92,12 @@ describe("memory of a step", async () => {
 
 test("logits are those of one chunk of positions at a time, with the loss and the gradients of all", async () => {
   const lengths: number[] = [];
-  const counting: Engine = {
-    ...engine,
-    compile: async (spec, options) => {
-      const program = await engine.compile(spec, options);
-      const run: typeof program.run = (feeds, into) => {
-        if (spec.name.startsWith("head"))
-          lengths.push(
-            ...Object.entries(feeds).flatMap(([name, { shape }]) => (name === "labels" ? [shape[0]!] : [])),
-          );
-        return program.run(feeds, into);
-      };
-      return { spec, run, release: () => program.release() };
-    },
-  };
+  const counting = watchRuns(engine, (spec, feeds) => {
+    if (spec.name.startsWith("head"))
+      lengths.push(
+        ...Object.entries(feeds).flatMap(([name, { shape }]) => (name === "labels" ? [shape[0]!] : [])),
+      );
+  });
   const adapter = await attachTo(deep, lora);
   const together = await lossAndGradients(counting, deep, adapter, [unpacked(rows)]);
   assert.ok(lengths.length >= 2 && Math.max(...lengths) <= HEAD_CHUNK, lengths.join(" "));

@@ -15,6 +15,7 @@ import { writeTinyAdapter } from "../../../test/tiny/adapter.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../../../test/tiny/model.ts";
 import { waitFor } from "../../../test/process/wait-for.ts";
 import { lockFolder } from "../../format/files/disk/folder-lock.ts";
+import { uploadOf } from "../../../test/serve/upload.ts";
 
 const MAIN = fileURLToPath(new URL("../../../bin/graft.js", import.meta.url));
 const root = temporaryFolder();
@@ -93,12 +94,9 @@ test("a job whose server was killed goes on in the next, bit for bit as one that
   const data = writeTinyChats(join(root, "chats.jsonl"), 24);
   const settings = { steps: 12, batchSize: 2, maxLength: 64, saveEvery: 3 };
   const killed = await start(...words);
-  const form = new FormData();
-  form.set("purpose", "fine-tune");
-  form.set("file", new File([readFileSync(data)], "chats.jsonl"));
   const read = async (path: string, init: RequestInit = {}): Promise<Record<string, unknown>> =>
     (await (await fetch(path, init)).json()) as Record<string, unknown>;
-  const { id: file } = await read(`${killed.url}/v1/files`, { method: "POST", body: form });
+  const { id: file } = await read(`${killed.url}/v1/files`, uploadOf(readFileSync(data)));
   const { id } = await read(`${killed.url}/v1/fine_tuning/jobs`, {
     method: "POST",
     body: JSON.stringify({ model: "small", training_file: file, seed: 3, graft: settings }),

@@ -1,0 +1,24 @@
+/** @file An engine whose runs a test sees. */
+import type { ProgramSpec } from "../../src/graph/program.ts";
+import type { Engine, Tensors } from "../../src/runtime/engine.ts";
+
+/** Tells of each run of a program before it begins. */
+export function watchRuns(
+  engine: Engine,
+  onRun: (spec: ProgramSpec, feeds: Tensors, into: Tensors) => void,
+): Engine {
+  return {
+    ...engine,
+    compile: async (spec, options) => {
+      const program = await engine.compile(spec, options);
+      return {
+        spec,
+        run: (feeds, into) => {
+          onRun(spec, feeds, into);
+          return program.run(feeds, into);
+        },
+        release: () => program.release(),
+      };
+    },
+  };
+}
