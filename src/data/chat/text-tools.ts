@@ -21,8 +21,8 @@ export interface TextTools {
   readonly origin: ToolsOrigin;
 }
 
-/** Parts of text tools that are not made from their origin alone. */
-interface ToolsParts {
+/** What of text tools is not made from their origin alone. */
+interface TextToolsOptions {
   /** The tokenizer of the files, if it is open already. */
   readonly tokenizer?: Tokenizer | undefined;
   /** What the template takes as the time, whenever it is asked; that of the origin unless given. */
@@ -33,9 +33,9 @@ interface ToolsParts {
 export function openTextTools(
   modelName: string,
   files: TokenizerFiles | null,
-  parts: ToolsParts = {},
+  options: TextToolsOptions = {},
 ): TextTools {
-  return makeTextTools({ files: requireTokenizer(modelName, files), now: new Date() }, parts);
+  return makeTextTools({ files: requireTokenizer(modelName, files), now: new Date() }, options);
 }
 
 /** The tokenizer files of a model. @throws UsageError "usage/model" when it carries none. */
@@ -47,9 +47,9 @@ export function requireTokenizer(modelName: string, files: TokenizerFiles | null
 }
 
 /** Makes the tools of an origin. */
-export function makeTextTools(origin: ToolsOrigin, parts: ToolsParts = {}): TextTools {
+export function makeTextTools(origin: ToolsOrigin, options: TextToolsOptions = {}): TextTools {
   const { files, now } = origin;
-  const { tokenizer = createTokenizer(files), clock = () => now } = parts;
+  const { tokenizer = createTokenizer(files), clock = () => now } = options;
   const template = createChatTemplate(files, { now: clock });
   return { tokenizer, template, typedTokens: new TypedTokens(tokenizer, template.source ?? ""), origin };
 }

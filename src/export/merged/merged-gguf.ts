@@ -4,7 +4,7 @@ import type { StorageName } from "../../quant/storages.ts";
 import type { StoredTensor } from "../../quant/stored-tensor.ts";
 import type { Checkpoint } from "../../format/checkpoint/checkpoint.ts";
 import { openGguf, patchGguf, writeGguf } from "../../format/by-path.ts";
-import { buildConfig } from "../../format/checkpoint/gguf/gguf-config.ts";
+import { makeConfig } from "../../format/checkpoint/gguf/gguf-config.ts";
 import { fileType, modelSettings, settingTensors } from "../../format/checkpoint/gguf/gguf-settings.ts";
 import { tokenizerSettings } from "../../format/checkpoint/gguf/gguf-vocabulary.ts";
 import { encodeSettings, type GgufValue, replaceUint32 } from "../../format/files/gguf/gguf-setting-bytes.ts";
@@ -33,7 +33,7 @@ async function requireSameModel(
   const tensors = new Map(sources.map((source) => [source.name, { ...source, offset: 0, sizeBytes: 0 }]));
   const read = async ({ name }: { readonly name: string }): Promise<StoredTensor> =>
     await byName.get(name)!.load();
-  const config = await buildConfig({ path: modelName, metadata, tensors, read }, family).catch(
+  const config = await makeConfig({ path: modelName, metadata, tensors, read }, family).catch(
     (cause: unknown) => {
       if (!(cause instanceof UsageError)) throw cause;
       const found = `a file that could not be read again (${cause.message})`;

@@ -10,7 +10,7 @@ const LOADERS: Readonly<Record<string, string>> = {
 };
 
 /** What is known of a folder beside its configuration. */
-interface AdapterFacts {
+interface AdapterCardOptions {
   readonly readBy?: "peft" | "graft";
   readonly provenance?: Provenance;
   /** The storage to which its base was rounded in training. */
@@ -20,7 +20,7 @@ interface AdapterFacts {
 /** Makes the card of an adapter from its configuration; PEFT reads the folder too unless it is said otherwise. */
 export function adapterCard(
   config: JsonObject,
-  { readBy = "peft", provenance = UNKNOWN_PROVENANCE, roundedTo = null }: AdapterFacts = {},
+  { readBy = "peft", provenance = UNKNOWN_PROVENANCE, roundedTo = null }: AdapterCardOptions = {},
 ): ModelCard {
   const textOf = (key: string): string | null => {
     const value = config[key];

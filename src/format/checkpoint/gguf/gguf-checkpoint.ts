@@ -15,10 +15,10 @@ import { PIECE_ELEMENTS } from "../../files/gguf/gguf-values.ts";
 import { requireTensor } from "../../files/require-tensor.ts";
 import { MAX_EXPERTS } from "../../../untrusted/limits.ts";
 import { type NumHeads, TENSOR_CHANGES } from "./gguf-changes.ts";
-import { buildConfig, buildGenerationConfig, headsOf } from "./gguf-config.ts";
+import { makeConfig, makeGenerationConfig, headsOf } from "./gguf-config.ts";
 import { translateName } from "./gguf-names.ts";
 import { ROPE_TENSORS } from "./gguf-rope.ts";
-import { buildTokenizerFiles } from "./gguf-tokenizer.ts";
+import { makeTokenizerFiles } from "./gguf-tokenizer.ts";
 
 /** Where a tensor comes from. */
 interface TensorOrigin {
@@ -76,14 +76,14 @@ function licenseOf({ metadata }: GgufFile): string | null {
 async function toCheckpoint(file: GgufFile): Promise<Checkpoint> {
   const family = findGgufFamily(file.path, String(file.metadata["general.architecture"]), file.metadata);
   const sources = listSources(file, family.gguf);
-  const config = await buildConfig(file, family);
+  const config = await makeConfig(file, family);
   return {
     path: file.path,
     format: "gguf",
     config,
-    generationConfig: buildGenerationConfig(file, config),
+    generationConfig: makeGenerationConfig(file, config),
     tensors: new Map([...sources].map(([name, source]) => [name, describe(name, source)])),
-    tokenizerFiles: buildTokenizerFiles(file, family.gguf.takesSpacesAfter),
+    tokenizerFiles: makeTokenizerFiles(file, family.gguf.takesSpacesAfter),
     unusedTokenizerFiles: null,
     license: licenseOf(file),
     ...readersOf(file, sources, headsOf(config)),

@@ -79,7 +79,7 @@ function readHeadWidths(
  * @throws FormatError format/file when a setting is missing
  * @throws UsageError usage/model for settings that graft does not know
  */
-export async function buildConfig(
+export async function makeConfig(
   file: GgufContents,
   { modelType, gguf: rules }: GgufFamily,
 ): Promise<JsonObject> {
@@ -121,7 +121,7 @@ export function headsOf(config: JsonObject): NumHeads {
 }
 
 /** Builds the generation_config.json of a GGUF file: which ids begin, end and pad a text. */
-export function buildGenerationConfig(file: GgufMetadata, config: JsonObject): JsonObject {
+export function makeGenerationConfig(file: GgufMetadata, config: JsonObject): JsonObject {
   const eos = ["eos", "eot", "eom"].map((name) => metadataNumber(file, `tokenizer.ggml.${name}_token_id`));
   const eosIds = [...new Set(eos.filter((id) => id !== null))];
   const ids = {

@@ -4,7 +4,7 @@ import { Tokenizer } from "@huggingface/tokenizers";
 import { UsageError } from "../../../errors.ts";
 import { findGgufFamily } from "../../../models/families.ts";
 import type { GgufMetadata } from "../../files/gguf/gguf.ts";
-import { buildTokenizerFiles } from "./gguf-tokenizer.ts";
+import { makeTokenizerFiles } from "./gguf-tokenizer.ts";
 import { tokenizerSettings } from "./gguf-vocabulary.ts";
 
 /** Bytes that byte-level vocabularies show as they are; others move up, as in GPT-2. */
@@ -44,7 +44,7 @@ function fileWith(entries: Record<string, unknown>): GgufMetadata {
 }
 
 function tokenizerWith(entries: Record<string, unknown>): Tokenizer {
-  const files = buildTokenizerFiles(fileWith(entries));
+  const files = makeTokenizerFiles(fileWith(entries));
   assert.ok(files);
   return new Tokenizer(files.tokenizer, files.config);
 }
@@ -105,7 +105,7 @@ test("bos is put first when the file says so, or when its family does", () => {
 });
 
 test("the configuration names the special tokens and the template", () => {
-  const files = buildTokenizerFiles(
+  const files = makeTokenizerFiles(
     fileWith({ "tokenizer.chat_template": "{{ x }}", "tokenizer.ggml.padding_token_id": 1 }),
   );
   assert.deepEqual(files?.config, {
@@ -124,7 +124,7 @@ test("the configuration names the special tokens and the template", () => {
 
 test("a template for tools is read and written", () => {
   const keys = { "tokenizer.chat_template": "{{ x }}", "tokenizer.chat_template.tool_use": "{{ tools }}" };
-  const files = buildTokenizerFiles(fileWith(keys));
+  const files = makeTokenizerFiles(fileWith(keys));
   assert.deepEqual(files?.config["chat_template"], [
     { name: "default", template: "{{ x }}" },
     { name: "tool_use", template: "{{ tools }}" },
@@ -144,7 +144,7 @@ test("a family says which tokens of SentencePiece take the spaces behind them; b
   };
   const takersOf = (entries: Record<string, unknown>, architecture: string): unknown[] => {
     const { takesSpacesAfter } = findGgufFamily("m.gguf", architecture, {}).gguf;
-    const files = buildTokenizerFiles(fileWith(entries), takesSpacesAfter);
+    const files = makeTokenizerFiles(fileWith(entries), takesSpacesAfter);
     const added = files?.tokenizer["added_tokens"] as { content: string; rstrip: boolean }[];
     return added.filter(({ rstrip }) => rstrip).map(({ content }) => content);
   };
@@ -154,18 +154,18 @@ test("a family says which tokens of SentencePiece take the spaces behind them; b
 });
 
 test("a file without a tokenizer gives null; unknown kinds and broken lists are errors", () => {
-  assert.equal(buildTokenizerFiles(fileWith({ "tokenizer.ggml.model": undefined })), null);
+  assert.equal(makeTokenizerFiles(fileWith({ "tokenizer.ggml.model": undefined })), null);
   for (const [entries, message] of [
     [{ "tokenizer.ggml.model": "bert" }, /tokenizer type "bert", expected one of "gpt2", "llama"/],
     [{ "tokenizer.ggml.pre": "deepseek" }, /pre-tokenizer "deepseek", expected one of gpt-2/],
   ] as const) {
     assert.throws(
-      () => buildTokenizerFiles(fileWith(entries)),
+      () => makeTokenizerFiles(fileWith(entries)),
       (error: unknown) =>
         error instanceof UsageError && error.code === "usage/model" && message.test(error.message),
     );
   }
-  assert.throws(() => buildTokenizerFiles(fileWith({ "tokenizer.ggml.merges": [1] })), {
+  assert.throws(() => makeTokenizerFiles(fileWith({ "tokenizer.ggml.merges": [1] })), {
     code: "format/file",
     message: /tokenizer\.ggml\.merges is not a list of strings/,
   });

@@ -199,10 +199,10 @@ function configOf(file: GgufMetadata, parts: TokenizerParts, addsBos: boolean): 
 }
 
 /**
- * Builds the tokenizer files of a GGUF file; null when it holds no tokenizer. `takesSpacesAfter`: as its family says.
+ * Makes the tokenizer files of a GGUF file; null when it holds no tokenizer. `takesSpacesAfter`: as its family says.
  * @throws FormatError format/file when lists are missing; UsageError usage/model for kinds that graft does not know
  */
-export function buildTokenizerFiles(
+export function makeTokenizerFiles(
   file: GgufMetadata,
   takesSpacesAfter: GgufRules["takesSpacesAfter"] = () => false,
 ): TokenizerFiles | null {

@@ -155,7 +155,7 @@ function writtenForm(value: unknown): string | null {
 }
 
 /** Facts about the texts of a model that stand outside its tokenizer. */
-interface TextFacts {
+interface VocabularySettings {
   /** Rows of the embedding. */
   readonly vocabSize: number;
   /** generation_config.json. */
@@ -164,7 +164,7 @@ interface TextFacts {
 
 /** Ids beside eos that end a text, under the names that GGUF has for them. */
 function otherEnds(
-  generationConfig: TextFacts["generationConfig"],
+  generationConfig: VocabularySettings["generationConfig"],
   eosId: number | undefined,
 ): Record<string, GgufValue> {
   const ids = [generationConfig?.["eos_token_id"]]
@@ -184,7 +184,7 @@ function specialTokens(
   json: TokenizerJson,
   config: JsonObject,
   ids: ReadonlyMap<string, number>,
-  generationConfig: TextFacts["generationConfig"],
+  generationConfig: VocabularySettings["generationConfig"],
 ): Record<string, GgufValue> {
   const settings: Record<string, GgufValue> = {};
   const tokenOf = (name: keyof typeof SPECIAL_TOKENS): string | null =>
@@ -213,7 +213,7 @@ function specialTokens(
 export function tokenizerSettings(
   modelName: string,
   files: TokenizerFiles,
-  { vocabSize, generationConfig }: TextFacts,
+  { vocabSize, generationConfig }: VocabularySettings,
 ): Record<string, GgufValue> {
   const json = files.tokenizer as unknown as TokenizerJson;
   requireMerges(modelName, json);
