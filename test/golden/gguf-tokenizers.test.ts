@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { createTokenizer } from "../../src/data/tokenizer/tokenizer.ts";
-import { buildTokenizerFiles } from "../../src/format/checkpoint/gguf/gguf-tokenizer.ts";
+import { makeTokenizerFiles } from "../../src/format/checkpoint/gguf/gguf-tokenizer.ts";
 import { tokenizerSettings } from "../../src/format/checkpoint/gguf/gguf-vocabulary.ts";
 import { REAL_TOKENIZERS, readRealTokenizer } from "./real-tokenizers.ts";
 import { goldenJson } from "./golden-files.ts";
@@ -63,7 +63,7 @@ for (const { name, skip } of REAL_TOKENIZERS) {
     );
 
     const assertSame = (metadata: Readonly<Record<string, unknown>>): void => {
-      const files = buildTokenizerFiles({ path: `${name}.gguf`, metadata });
+      const files = makeTokenizerFiles({ path: `${name}.gguf`, metadata });
       assert.ok(files);
       const tokenizer = createTokenizer(files);
       for (const [i, text] of TEXTS.entries()) {

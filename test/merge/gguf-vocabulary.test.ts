@@ -5,7 +5,7 @@ import { createTokenizer } from "../../src/data/tokenizer/tokenizer.ts";
 import { UsageError } from "../../src/errors.ts";
 import type { TokenizerFiles } from "../../src/format/checkpoint/checkpoint.ts";
 import { PRE_TOKENIZERS } from "../../src/format/checkpoint/gguf/gguf-pre-tokenizers.ts";
-import { buildTokenizerFiles } from "../../src/format/checkpoint/gguf/gguf-tokenizer.ts";
+import { makeTokenizerFiles } from "../../src/format/checkpoint/gguf/gguf-tokenizer.ts";
 import { tokenizerSettings } from "../../src/format/checkpoint/gguf/gguf-vocabulary.ts";
 import type { GgufValue } from "../../src/format/files/gguf/gguf-setting-bytes.ts";
 import type { JsonObject } from "../../src/format/files/json-file.ts";
@@ -41,7 +41,7 @@ test("tokenizer settings that were read are written back as they were, for every
         "tokenizer.ggml.add_bos_token": addsBos,
         "tokenizer.ggml.add_eos_token": addsEos,
       };
-      assert.deepEqual(write(buildTokenizerFiles({ path: "m.gguf", metadata })!), metadata);
+      assert.deepEqual(write(makeTokenizerFiles({ path: "m.gguf", metadata })!), metadata);
     }
   }
 });
@@ -62,7 +62,7 @@ const PIECES = {
 test("pieces that were read are written back with scores in the same order", () => {
   for (const addsPrefix of [true, false]) {
     const metadata = { ...PIECES, "tokenizer.ggml.add_space_prefix": addsPrefix };
-    const files = buildTokenizerFiles({ path: "m.gguf", metadata })!;
+    const files = makeTokenizerFiles({ path: "m.gguf", metadata })!;
     const { merges } = files.tokenizer["model"] as { merges: string[][] };
     assert.deepEqual(
       merges.map((pair) => pair.join(" ")),
@@ -82,7 +82,7 @@ test("pieces that were read are written back with scores in the same order", () 
 });
 
 test("merges that are not all that the pieces allow are refused", () => {
-  const files = buildTokenizerFiles({ path: "m.gguf", metadata: PIECES })!;
+  const files = makeTokenizerFiles({ path: "m.gguf", metadata: PIECES })!;
   const model = files.tokenizer["model"] as JsonObject;
   const fewer = { ...model, merges: (model["merges"] as unknown[]).slice(1) };
   assert.throws(() => write({ ...files, tokenizer: { ...files.tokenizer, model: fewer } }, 12), {
