@@ -45,6 +45,18 @@ export const PLAIN_TARGET: Target = { bytePairsOverflow: false };
 /** One character for each byte: a table of 786,432 numbers is a key in 13 ms, and in 240 with its digits. */
 const BYTES = new TextDecoder("latin1");
 
+/** ONNX Runtime's own operators, which lie in a domain of theirs. */
+const OWN_OPERATORS: ReadonlySet<string> = new Set([
+  "FusedMatMul",
+  "GroupQueryAttention",
+  "MatMulIntegerToFloat",
+  "MatMulNBits",
+  "QuickGelu",
+  // ONNX has one too, which takes other inputs.
+  "RotaryEmbedding",
+  "SkipSimplifiedLayerNormalization",
+]);
+
 export class Emitter {
   readonly nodes: OnnxNode[] = [];
   readonly constants: OnnxConstant[] = [];
@@ -126,8 +138,8 @@ export class Emitter {
     inputs: readonly string[],
     outputs: readonly string[],
     attributes: Readonly<Record<string, OnnxAttribute>> = {},
-    domain = "",
   ): void {
+    const domain = OWN_OPERATORS.has(opType) ? "com.microsoft" : "";
     this.nodes.push({ opType, domain, inputs, outputs, attributes });
   }
 
@@ -136,10 +148,9 @@ export class Emitter {
     opType: string,
     inputs: readonly string[],
     attributes: Readonly<Record<string, OnnxAttribute>> = {},
-    domain = "",
   ): string {
     const output = this.temporary();
-    this.node(opType, inputs, [output], attributes, domain);
+    this.node(opType, inputs, [output], attributes);
     return output;
   }
 
@@ -148,11 +159,7 @@ export class Emitter {
     node: { readonly inputs: readonly NamedValue[]; readonly outputs: readonly NamedValue[] },
     opType: string,
     attributes: Readonly<Record<string, OnnxAttribute>> = {},
-    domain = "",
   ): void {
-    this.node(opType, this.names(node.inputs), this.names(node.outputs), attributes, domain);
+    this.node(opType, this.names(node.inputs), this.names(node.outputs), attributes);
   }
 }
-
-/** Domain of ONNX Runtime's own operators. */
-export const MICROSOFT = "com.microsoft";

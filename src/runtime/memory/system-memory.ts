@@ -20,17 +20,19 @@ const FAILED = 2n ** 64n - 1n;
 interface Calls {
   readonly koffi: typeof Koffi;
   readonly map: (
-    address: bigint | null,
-    length: number,
-    protection: number,
-    flags: number,
-    file: number,
-    offset: number,
+    ...args: [
+      address: bigint | null,
+      length: number,
+      protection: number,
+      flags: number,
+      file: number,
+      offset: number,
+    ]
   ) => bigint;
   readonly advise: (address: bigint, length: number, advice: number) => number;
   /** Null where the system has no such call. */
   readonly move:
-    | ((from: bigint, length: number, newLength: number, flags: number, to: bigint) => bigint)
+    | ((...args: [from: bigint, length: number, newLength: number, flags: number, to: bigint]) => bigint)
     | null;
   readonly collected: FinalizationRegistry<{ readonly address: bigint; readonly length: number }>;
 }

@@ -91,6 +91,11 @@ export function* walkPasses(
   const hasMismatched = objective.needs.includes("mismatched");
   // Gradients of a second micro-batch are written beside those of the first.
   const numMicro = Math.min(2, plan.microBatches(0).length);
+  const compare = (shape: PassShape): void => {
+    if (hasMismatched) score(shape, { predicts: false });
+    reference?.score(shape);
+    if (!objective.isSeparable) steps.score(shape);
+  };
   const keeping = { recompute, activations };
   measureOnce(request, steps, keeping);
   let [work, tokens] = [NO_WORK, 0];
@@ -100,9 +105,7 @@ export function* walkPasses(
     for (const shape of shapes) {
       steps.beginStep();
       for (let micro = 0; micro < numMicro; micro++) {
-        if (hasMismatched) score(shape, { predicts: false });
-        reference?.score(shape);
-        if (!objective.isSeparable) steps.score(shape);
+        compare(shape);
         steps.accumulate(shape, keeping, dropped);
         yield;
       }

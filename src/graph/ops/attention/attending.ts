@@ -2,7 +2,7 @@
  * @file What attention and its gradient share: the chunks of queries with the keys that they can see, and nodes of one chunk.
  */
 import { DTYPES } from "../../dtype.ts";
-import { type Emitter, MICROSOFT } from "../../emitter.ts";
+import type { Emitter } from "../../emitter.ts";
 import type { Value } from "../../graph.ts";
 import { sizeAt } from "../../shape.ts";
 import type { AttentionAttributes, AttentionValues } from "./attention-values.ts";
@@ -154,7 +154,7 @@ export class Attending {
 
   #product(a: string, b: string, { alpha = 1, ...transposed }: ProductOptions): string {
     if (alpha === 1 && Object.keys(transposed).length === 0) return this.emit("MatMul", [a, b]);
-    return this.emitter.value("FusedMatMul", [a, b], { ...transposed, alpha: { float: alpha } }, MICROSOFT);
+    return this.emitter.value("FusedMatMul", [a, b], { ...transposed, alpha: { float: alpha } });
   }
 
   /**

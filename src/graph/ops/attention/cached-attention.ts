@@ -7,7 +7,6 @@
  * Nothing of the cache is copied where a program reads and writes it in the same memory. Papers: as `rope.ts`; grouped heads:
  * "GQA", arXiv:2305.13245.
  */
-import { MICROSOFT } from "../../emitter.ts";
 import type { Op, Value, Values } from "../../graph.ts";
 import { dimsOf, sameShape, showShape, sizeAt } from "../../shape.ts";
 import { splitOp } from "../rows/split.ts";
@@ -111,7 +110,7 @@ export const cachedAttentionOp: Op<Attributes, Values, Outputs> = {
       ...(window !== null && { local_window_size: window }),
       ...(tables.length > 0 && { do_rotary: 1, ...(neighbours && { rotary_interleaved: 1 }) }),
     };
-    emitter.node("GroupQueryAttention", given, emitter.names(node.outputs), attributes, MICROSOFT);
+    emitter.node("GroupQueryAttention", given, emitter.names(node.outputs), attributes);
   },
   vjp: "not-differentiable",
 };

@@ -6,7 +6,6 @@
  * R ≤ E: the first R elements of a head are turned, the others stay. Pair i is (i, i + R/2), or with `neighbours` (2i, 2i + 1).
  * Paper: "RoFormer", arXiv:2104.09864, eq. 34, where pairs are neighbours. The gradient is the turn back: sin negated.
  */
-import { MICROSOFT } from "../../emitter.ts";
 import { applyOne, type Op, type Value } from "../../graph.ts";
 import { type Dim, sameShape, showShape, sizeAt } from "../../shape.ts";
 import { neg } from "../pointwise/elementwise.ts";
@@ -60,7 +59,7 @@ export const ropeOp: Op<RopeAttributes, RopeInputs> = {
     const turned = 2 * sizeAt(cos.shape, 1);
     // The kernel reads the width of a head off the tables, or else off the number of heads.
     const part = turned < width ? { rotary_embedding_dim: turned, num_heads: numHeads } : {};
-    emitter.simple(node, "RotaryEmbedding", { interleaved: Number(neighbours), ...part }, MICROSOFT);
+    emitter.simple(node, "RotaryEmbedding", { interleaved: Number(neighbours), ...part });
   },
   vjp: ({ inputs: [, positions, cos, sin], attributes }, [gradient]) => [
     applyOne(ropeOp, [gradient, positions, cos, neg(sin)], attributes),

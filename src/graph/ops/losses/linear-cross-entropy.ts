@@ -7,7 +7,7 @@
  * p is a second output for the gradient. A loss is at most 87.3 (p below 1e-38 counts as 1e-38).
  */
 import type { NoAttributes, Op, Value } from "../../graph.ts";
-import { type Emitter, MICROSOFT } from "../../emitter.ts";
+import type { Emitter } from "../../emitter.ts";
 import { dimAt, dimsOf, evaluateDim, evaluateShape, numElements } from "../../shape.ts";
 import { mul, neg, sub } from "../pointwise/elementwise.ts";
 import { addRows, gatherRows } from "../rows/gather-scatter.ts";
@@ -50,7 +50,7 @@ export const linearCrossEntropyOp: Op<
   emit: (node, emitter) => {
     const [hidden, weight, labels] = emitter.names(node.inputs);
     const [loss, p] = emitter.names(node.outputs);
-    const logits = emitter.value("FusedMatMul", [hidden, weight], { transB: 1 }, MICROSOFT);
+    const logits = emitter.value("FusedMatMul", [hidden, weight], { transB: 1 });
     emitLoss(emitter, logits, labels, [loss, p]);
   },
   multiplications: ({ inputs: [hidden], outputs: [, p] }, bindings) => ({

@@ -4,7 +4,6 @@
  * One node of ONNX where a residual stream takes in a branch and is normalised for the next; `rms-norm.ts` has the paper.
  * Programs that write text put it in the place of the two (`engine/stack/fuse-norm.ts`): it has no gradient, and is for three axes.
  */
-import { MICROSOFT } from "../../emitter.ts";
 import type { Op, Value } from "../../graph.ts";
 import { sameShape, showShape } from "../../shape.ts";
 
@@ -31,13 +30,7 @@ export const addRmsNormOp: Op<
     const attributes = { epsilon: { float: node.attributes.epsilon } };
     // Outputs 1 and 2, mean and deviation, are not written by the processor's kernel.
     const outputs = [y, "", "", sum];
-    emitter.node(
-      "SkipSimplifiedLayerNormalization",
-      emitter.names(node.inputs),
-      outputs,
-      attributes,
-      MICROSOFT,
-    );
+    emitter.node("SkipSimplifiedLayerNormalization", emitter.names(node.inputs), outputs, attributes);
   },
   vjp: "not-differentiable",
 };

@@ -3,14 +3,13 @@
  *
  * Derivative with s = sigmoid(x), y = x s:  s + y - y s, three passes once s and y are there.
  */
-import { MICROSOFT } from "../../emitter.ts";
 import { applyOne, type Value } from "../../graph.ts";
 import { unaryOp } from "../shapes/broadcast.ts";
 import { add, mul, sigmoid, sub } from "./elementwise.ts";
 
 export const siluOp = unaryOp(
   "silu",
-  (emitter, x, y) => emitter.node("QuickGelu", [x], [y], { alpha: { float: 1 } }, MICROSOFT),
+  (emitter, x, y) => emitter.node("QuickGelu", [x], [y], { alpha: { float: 1 } }),
   (x, gradient, y) => {
     const s = sigmoid(x);
     return mul(gradient, sub(add(s, y), mul(y, s)));

@@ -7,7 +7,7 @@
  * Processors multiply an unsigned by a signed byte, so rows are rounded around 128; both signed is many times slower.
  */
 import { DTYPES } from "../../dtype.ts";
-import { type Emitter, MICROSOFT } from "../../emitter.ts";
+import type { Emitter } from "../../emitter.ts";
 
 /** Largest code. */
 export const INT8_LARGEST = 127;
@@ -110,7 +110,7 @@ function emitByteProduct(
     inputs.splice(1, 1, emitter.value("Cast", [wrapped], { to: DTYPES.uint8.onnx }));
     inputs.push(emitMiddle(emitter));
   }
-  return emitter.value("MatMulIntegerToFloat", inputs, {}, MICROSOFT);
+  return emitter.value("MatMulIntegerToFloat", inputs);
 }
 
 /** Emits the unsigned code of zero. */

@@ -8,7 +8,7 @@
  * with a scale of its own, which is several times faster at one row; the gradient takes the rounding for the identity. ONNX
  * Runtime is fast when codes are constants of the program, and a hundred times slower when they are fed; scales may be fed.
  */
-import { type Emitter, MICROSOFT } from "../../emitter.ts";
+import type { Emitter } from "../../emitter.ts";
 import { applyOne, type Op, type Value } from "../../graph.ts";
 import { sameShape, showShape, sizeAt } from "../../shape.ts";
 import { cast } from "../shapes/cast.ts";
@@ -82,11 +82,11 @@ export const matmulBitsOp: Op<BitsAttributes, Inputs> = {
     const accuracy = { accuracy_level: ACCURACY[activations] };
     const attributes = { K: numBlocks * size, N: numRows, bits, block_size: size, ...accuracy };
     const y = offsets === undefined ? output : emitter.temporary();
-    emitter.node("MatMulNBits", [x, codes, scales], [y], attributes, MICROSOFT);
+    emitter.node("MatMulNBits", [x, codes, scales], [y], attributes);
     if (offsets === undefined) return;
     const { means, factor } = emitMeans(emitter, x, input.shape.length, { numBlocks, size });
     const ofSums = { transB: 1, alpha: { float: factor } };
-    emitter.node("Add", [y, emitter.value("FusedMatMul", [means, offsets], ofSums, MICROSOFT)], [output]);
+    emitter.node("Add", [y, emitter.value("FusedMatMul", [means, offsets], ofSums)], [output]);
   },
   vjp: ({ inputs: [x, codes, scales, offsets], attributes: { bits } }, [g]) => {
     const dWeight = matmul(flattenRows(g), flattenRows(x), { transA: true });

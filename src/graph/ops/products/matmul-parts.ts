@@ -2,7 +2,6 @@
  * @file Several values times one matrix as one product:  Cᵢ = Aᵢ · op(B).  Aᵢ [..., K], each of its own leading axes; their rows
  * lie behind one another while they are multiplied, so that the matrix is read once for all.
  */
-import { MICROSOFT } from "../../emitter.ts";
 import type { Op, Value, Values } from "../../graph.ts";
 import { evaluateShape, numElements, showShape } from "../../shape.ts";
 import { add, mul } from "../pointwise/elementwise.ts";
@@ -40,7 +39,7 @@ export const matmulPartsOp: Op<PartsAttributes, readonly [b: Value, ...parts: Va
     const counts = flat.map((rows) => emitter.value("Shape", [rows], { start: 0, end: 1 }));
     const all = [emitter.value("Concat", flat, { axis: 0 }), emitter.name(b)];
     const product = transB
-      ? emitter.value("FusedMatMul", all, { transA: 0, transB: 1, alpha: { float: 1 } }, MICROSOFT)
+      ? emitter.value("FusedMatMul", all, { transA: 0, transB: 1, alpha: { float: 1 } })
       : emitter.value("MatMul", all);
     const cut = outputs.map(() => emitter.temporary());
     emitter.node("Split", [product, emitter.value("Concat", counts, { axis: 0 })], cut, { axis: 0 });

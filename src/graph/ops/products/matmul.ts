@@ -3,7 +3,6 @@
  *
  * ONNX Runtime's FusedMatMul takes transposes and the factor, so one stored layout of a weight serves both directions.
  */
-import { MICROSOFT } from "../../emitter.ts";
 import { applyOne, type Op, type Value } from "../../graph.ts";
 import {
   type Dim,
@@ -44,7 +43,7 @@ export const matmulOp: Op<MatmulAttributes, readonly [Value, Value]> = {
     const { transA, transB, alpha } = node.attributes;
     if (!transA && !transB && alpha === 1) return emitter.simple(node, "MatMul");
     const attributes = { transA: Number(transA), transB: Number(transB), alpha: { float: alpha } };
-    return emitter.simple(node, "FusedMatMul", attributes, MICROSOFT);
+    return emitter.simple(node, "FusedMatMul", attributes);
   },
   multiplications: ({ inputs: [a], outputs: [y], attributes: { transA } }, bindings) => ({
     kind: "float32",

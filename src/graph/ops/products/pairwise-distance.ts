@@ -8,7 +8,7 @@
  * exact in float32, and a rest l: the whole parts cancel exactly, and only the small products with a rest are rounded.
  * D² is a second output for the gradient.
  */
-import { MICROSOFT, type Emitter } from "../../emitter.ts";
+import type { Emitter } from "../../emitter.ts";
 import type { NoAttributes, Op, Value } from "../../graph.ts";
 import { dimsOf, knownShape, showShape, sizeAt } from "../../shape.ts";
 import { concat } from "../shapes/concat.ts";
@@ -63,7 +63,7 @@ export const pairwiseDistanceOp: Op<
     const back = emit("Div", [emitter.scalar(1), emit("Mul", [scale, scale])]);
     const pairing = emitter.constant("float32", [3 * q + 4, 3 * q + 4], pairs(q));
     const left = emit("MatMul", [wideU, emit("Mul", [pairing, back])]);
-    const rounded = emit("FusedMatMul", [left, wideV], { transB: 1 }, MICROSOFT);
+    const rounded = emit("FusedMatMul", [left, wideV], { transB: 1 });
     const [distance, squared] = emitter.names(node.outputs);
     emitter.node("Relu", [rounded], [squared]);
     emitter.node("Sqrt", [squared], [distance]);

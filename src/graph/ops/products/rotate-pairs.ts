@@ -8,7 +8,7 @@
  * one for each pair, which both its elements use: ONNX Runtime's RotaryEmbedding then does all in one pass, when the
  * groups stand where it has positions.
  */
-import { type Emitter, MICROSOFT } from "../../emitter.ts";
+import type { Emitter } from "../../emitter.ts";
 import { applyOne, type Node, type Op, type Value } from "../../graph.ts";
 import { type Dim, broadcastShapes, sameShape, showShape, sizeAt } from "../../shape.ts";
 import { concat } from "../shapes/concat.ts";
@@ -92,12 +92,9 @@ function emitTurn(
     emitter.value("Reshape", [from, emitter.int64(sizes)]);
   const tables = coefficients.map((name) => view(name, [width / head, head / 2]));
   const heads = view(h, [-1, width / head, head]);
-  const turned = emitter.value(
-    "RotaryEmbedding",
-    [heads, emitter.int64([0]), ...tables],
-    { interleaved: Number(neighbours) },
-    MICROSOFT,
-  );
+  const turned = emitter.value("RotaryEmbedding", [heads, emitter.int64([0]), ...tables], {
+    interleaved: Number(neighbours),
+  });
   emitter.node("Reshape", [turned, emitter.value("Shape", [h])], [z], { allowzero: 1 });
 }
 
