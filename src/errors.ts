@@ -75,10 +75,8 @@ export const CODES = {
   "train/stopped": ["failed", "The run was stopped from outside; it can be resumed."],
 } as const satisfies Record<string, readonly [ErrorKind, string]>;
 
-/** A code of the table. */
 export type ErrorCode = keyof typeof CODES;
 
-/** The codes of a kind. */
 type CodeOf<K extends ErrorKind> = {
   [C in ErrorCode]: (typeof CODES)[C][0] extends K ? C : never;
 }[ErrorCode];

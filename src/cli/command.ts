@@ -51,7 +51,6 @@ export interface ListedCommand {
 
 /** A flag that chooses one of a kind, which has options of its own: `--method`. */
 export interface Chooser {
-  /** Key of the flag. */
   readonly key: string;
   readonly kinds: readonly Kind[];
 }

@@ -27,7 +27,6 @@ const QUESTION = lazily(() =>
   }),
 );
 
-/** An answer. */
 export interface Answer extends WrittenText {
   /** Questions, with their answers, that were forgotten to make room. */
   readonly numDroppedTurns: number;

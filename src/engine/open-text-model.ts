@@ -26,7 +26,6 @@ import { requireText } from "./opening/require-text.ts";
 import { openWritingSession } from "./opening/writing-session.ts";
 import { TextModel } from "./text-model.ts";
 
-/** What to open and how. */
 export interface OpenTextOptions extends PartsOptions {
   /**
    * Computes the adapter's weights once instead of beside the base's at every run; unless given, where the method would

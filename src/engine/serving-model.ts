@@ -32,7 +32,6 @@ import { openTextParts } from "./open-text-model.ts";
 import { type ThoughtMarks, findThoughtMarks } from "./answers/thought-reader.ts";
 import { openWritingSession } from "./opening/writing-session.ts";
 
-/** What to open and how. */
 export interface OpenServingOptions
   extends
     Pick<PartsOptions, "name" | "chatTemplate">,
@@ -52,7 +51,6 @@ export interface OpenServingOptions
   readonly coTraining?: CoTraining;
 }
 
-/** A text to write. */
 export interface TextJob extends Omit<ServeRequest, "adapter"> {
   /** Name of the adapter; the base alone unless given. */
   readonly adapter?: string | null;

@@ -40,7 +40,6 @@ export interface TextRequest extends Omit<GenerateRequest, "promptIds" | "stopId
 /** A prompt of a batch, with its task. */
 export interface TaskPrompt extends Omit<TaskRow, "stopIds">, TextForm {}
 
-/** A text that was written. */
 export interface WrittenText extends Completion {
   readonly promptIds: readonly number[];
   /** Without the stop token and other special tokens. */

@@ -14,7 +14,6 @@ export type FloatMatrix = HostTensor<"float32">;
 /** The change of each module, scale · up · down, by its whole path. */
 export type ModuleFactors = ReadonlyMap<string, FactorPair>;
 
-/** A form of files. */
 export interface AdapterForm {
   readonly name: string;
   /** One sentence without a period: which programs read it. */

@@ -6,7 +6,6 @@ import type { AdapterForm } from "./adapter-form.ts";
 
 export const ADAPTER_FORMS = { peft, gguf, mlx } as const satisfies Record<string, AdapterForm>;
 
-/** Name of a form. */
 export type AdapterFormName = keyof typeof ADAPTER_FORMS;
 
 export const ADAPTER_FORM_NAMES = Object.keys(ADAPTER_FORMS) as [AdapterFormName, ...AdapterFormName[]];

@@ -13,7 +13,6 @@ export async function formAt(path: string): Promise<AdapterFormName> {
   return ADAPTER_FORM_NAMES.find((name) => ADAPTER_FORMS[name].isAt(path, names)) ?? "peft";
 }
 
-/** What to convert. */
 interface ConvertRequest {
   /** Folder or file of the adapter. */
   readonly adapter: string;

@@ -36,7 +36,6 @@ export async function describeCombination(
   };
 }
 
-/** What is merged. */
 export interface Merged {
   readonly checkpoint: Pick<Checkpoint, "license">;
   readonly adapter: Pick<Adapter, "method">;

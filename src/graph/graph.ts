@@ -29,7 +29,6 @@ export interface Node<
 /** One at least. */
 export type Some<T> = readonly [T, ...T[]];
 
-/** A node of any operation. */
 export interface AnyNode {
   readonly op: AnyOp;
   readonly inputs: Some<Value>;

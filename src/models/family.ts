@@ -65,7 +65,6 @@ export interface ModelDefinition {
   readonly checkpoint: CheckpointRules;
 }
 
-/** A model family. */
 export interface Family {
   /** `model_type` of its configuration files. */
   readonly modelType: string;

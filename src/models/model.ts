@@ -156,7 +156,6 @@ export class Model {
     return this.#definition.checkpoint;
   }
 
-  /** Sites outside the blocks. */
   get sitesOutsideBlocks(): readonly SiteSpec[] {
     return [...this.stem.sites, ...this.head.sites];
   }

@@ -39,7 +39,6 @@ interface AttentionInputs {
   readonly chunk: AttentionAttributes["chunk"];
 }
 
-/** What attention gives. */
 export interface AttentionOutputs {
   /** [B, T, H·E] */
   readonly output: Value;

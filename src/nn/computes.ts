@@ -7,7 +7,6 @@ import { w4 } from "./computes/w4.ts";
 
 export const COMPUTES = { f32, int8, w4, direct } as const satisfies Record<string, Compute>;
 
-/** Name of an arithmetic. */
 export type ComputeName = keyof typeof COMPUTES;
 
 /** Whether an arithmetic rounds nothing, so that weights may be held in any form. */

@@ -42,7 +42,6 @@ export interface GroupState {
   readonly steps: number[];
 }
 
-/** One optimizer step. */
 export interface UpdateStep {
   /** The gradients of each group, in the order of the groups. */
   readonly gradients: readonly GroupGradients[];

@@ -45,7 +45,6 @@ export function placedBy(
   return { projector: adapter.projector(layer), readTensor: adapter.readTensor(layer) };
 }
 
-/** What a view is made of. */
 interface ViewParts extends Pick<Layout, "model" | "sites"> {
   readonly method: Method;
   readonly parameters: readonly Parameter[];

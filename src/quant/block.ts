@@ -39,7 +39,6 @@ export function bytes(name: string, count: number): Field {
   return { plane: name, dtype: "uint8", count, distance: null };
 }
 
-/** Signed bytes. */
 export function signedBytes(name: string, count: number): Field {
   return { plane: name, dtype: "int8", count, distance: null };
 }

@@ -41,7 +41,6 @@ export const STORAGES = {
   u8: packedCodes("u8", 8),
 } as const satisfies Record<string, Storage>;
 
-/** Name of a storage kind. */
 export type StorageName = keyof typeof STORAGES;
 
 export const STORAGE_NAMES = Object.keys(STORAGES) as StorageName[];

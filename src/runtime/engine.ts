@@ -12,7 +12,6 @@ import type { MakeMemory } from "./memory/program-memory.ts";
 /** Tensors by the names of a program's inputs or outputs. */
 export type Tensors = Readonly<Record<string, HostTensor>>;
 
-/** A compiled program. */
 export interface Program {
   readonly spec: ProgramSpec;
   /**
@@ -27,7 +26,6 @@ export interface Program {
   release(): Promise<void>;
 }
 
-/** How to compile. */
 export interface CompileOptions {
   /**
    * Inputs that never change: where the engine can, bound once, without a copy, and laid out as it likes. They are not fed
@@ -41,7 +39,6 @@ export interface CompileOptions {
 /** As llama.cpp has it. Each program starts so many threads, and with some thousands a machine does nothing else. */
 export const MAX_THREADS = 512;
 
-/** Settings of an engine. */
 export interface EngineOptions {
   /** Threads inside an operator, `MAX_THREADS` at most; default: all processors. */
   readonly threads?: number | undefined;

@@ -98,7 +98,6 @@ export class ShapeCheck {
   }
 }
 
-/** Whether a size is one symbol. */
 function isSymbol(dim: Dim): dim is string {
   return typeof dim === "string" && !/[+*]/.test(dim);
 }

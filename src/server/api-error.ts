@@ -4,7 +4,6 @@ import { CODES, GraftError, toldWhole } from "../errors.ts";
 import { toldOfAway } from "../jobs/away.ts";
 import { findFullDisk, toFailedWrite } from "../messages/system-error.ts";
 
-/** An answer that is an error. */
 export class ApiError extends Error {
   readonly status: number;
   readonly code: string | null;
@@ -34,7 +33,6 @@ export function stopping(): ApiError {
   return new ApiError(503, "The server is stopping", { code: "stopping", retrySeconds: RESTART_SECONDS });
 }
 
-/** The body of an error. */
 export const ERROR_BODY = z.strictObject({
   error: z.strictObject({
     message: z.string(),

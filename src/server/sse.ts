@@ -10,7 +10,6 @@ import type { ServerState } from "./server-state.ts";
 /** Writes events, until the signal says that nobody reads them any more. */
 export type EventWriter = (send: (event: object) => Promise<void>, signal: AbortSignal) => Promise<void>;
 
-/** A stream of events. */
 interface EventStream {
   readonly write: EventWriter;
   /** Is called when it has ended, however it did. */

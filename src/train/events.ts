@@ -125,9 +125,7 @@ export interface DoneEvent {
   readonly trainable_parameters: number;
   /** Tokens of all steps that are not padding, also of those before a run was resumed. */
   readonly trained_tokens: number;
-  /** Loss of the first step. */
   readonly first_loss: number | null;
-  /** Loss of the last step. */
   readonly last_loss: number | null;
   /** Held-out loss before training; null: it was not computed. */
   readonly held_out_loss_before: number | null;

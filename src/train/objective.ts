@@ -10,7 +10,6 @@ import type { z } from "zod";
 import type { ComparedRole } from "../data/examples/comparison.ts";
 import type { DataKindName } from "../data/examples/data-kinds.ts";
 
-/** The paper that an objective is from. */
 interface ObjectivePaper {
   readonly title: string;
   readonly url: string;

@@ -23,7 +23,6 @@ export interface Sample {
 /** Writes after all prompts, with the adapter as it stands. */
 export type SampleWriter = () => Promise<readonly Sample[]>;
 
-/** What samples are written with. */
 export interface SampleParts {
   readonly session: Session;
   readonly adapter: Adapter;

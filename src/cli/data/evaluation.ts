@@ -34,7 +34,6 @@ export const EVALUATION_FLAGS = {
 /** Examples by which a rounding arithmetic is smoothed. */
 const SMOOTHING_UNITS = 4;
 
-/** What to evaluate on. */
 type EvaluationFlags = z.output<z.ZodObject<typeof EVALUATION_FLAGS>> & {
   readonly data: string;
   readonly weights: Residency;

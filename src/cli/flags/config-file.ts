@@ -9,7 +9,6 @@ import type { Flag } from "./flags.ts";
 import { plainName } from "../../messages/setting-names.ts";
 import { explainUnknown } from "./renamed-flags.ts";
 
-/** A settings file, read. */
 export interface SettingsFile {
   /** Key of the schema → value, not yet checked by it. */
   readonly values: ReadonlyMap<string, unknown>;

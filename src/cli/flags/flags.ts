@@ -18,7 +18,6 @@ import type { Command } from "../command.ts";
 /** What the text after a flag is read as. "yaml" stands for everything that has no form of its own. */
 export type FlagKind = "number" | "integer" | "string" | "boolean" | "enum" | "array" | "yaml";
 
-/** One flag of a command. */
 export interface Flag {
   /** Key in the schema, camelCase. */
   readonly key: string;

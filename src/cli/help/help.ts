@@ -9,7 +9,6 @@ import { flagsOf, type Flag, type FlagKind } from "../flags/flags.ts";
 import { type Row, table, wrapCommand } from "./help-table.ts";
 import { wrap } from "../terminal/wrap.ts";
 
-/** What the help is written for. */
 interface HelpOptions {
   /** Characters of a line. */
   readonly width: number;

@@ -13,7 +13,6 @@ type ProgressUnit = "steps" | "bytes";
 /** Short texts beside the bar, the most important first: the last are left out first. The caller formats the numbers. */
 type ProgressNotes = Readonly<Record<string, string>>;
 
-/** A running bar. */
 export interface Bar {
   /** Moves the bar to `value`; notes stay until they are replaced. */
   update(value: number, notes?: ProgressNotes): void;

@@ -31,7 +31,6 @@ export interface FilePrompt {
 export interface PromptOptions {
   /** Whether a prompt is a message to answer rather than a text to go on from. */
   readonly chat: boolean;
-  /** Names of the model itself. */
   readonly modelNames: readonly string[];
 }
 

@@ -33,7 +33,6 @@ const MEANINGS = {
   process: "Node, ONNX Runtime, tokenizer and data",
 } as const;
 
-/** A plan as it is told. */
 interface ToldPlan {
   readonly fitted: FittedRun;
   readonly measured: MeasuredRates;

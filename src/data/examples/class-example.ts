@@ -7,7 +7,6 @@ import { isRecord, jsonKind, type RawFields, readString, rowError } from "../row
 import type { ClassRow, RowFormat } from "../rows/rows.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 
-/** A text with its class. */
 export interface ClassExample {
   readonly ids: Int32Array;
   /** Number of the class, from 0. */

@@ -36,7 +36,6 @@ export interface UnitOptions extends ExampleOptions {
   readonly classes?: ClassOptions;
 }
 
-/** One kind of data. */
 export interface DataKind<U> {
   /** What it is, for the documentation. */
   readonly summary: string;

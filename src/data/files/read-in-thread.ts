@@ -7,7 +7,6 @@ import type { PackedUnits } from "../examples/packed-units.ts";
 import type { OnRows } from "./data-content.ts";
 import type { UnitJob, UnitMessage } from "./unit-worker.ts";
 
-/** What a thread read. */
 export interface ReadUnits {
   readonly packed: readonly PackedUnits[];
   readonly counts: RowCounts;

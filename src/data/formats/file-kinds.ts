@@ -8,7 +8,6 @@ import { parseJsonArray, parseJsonLineBytes, parseJsonLines } from "./json-rows.
 import { readParquetRows } from "./parquet-rows.ts";
 import type { ParsedRow, ParseOptions } from "./parsed-row.ts";
 
-/** One kind of file. */
 export interface FileKind {
   readonly name: string;
   /** Ends of the names of files, in lower case; the likeliest first. */

@@ -12,7 +12,6 @@ export const PAGE_TOKENS = 16;
 /** Names all that comes before a page: the page before it, or the adapter on the model. */
 export type PrefixKey = string;
 
-/** A published page. */
 interface Published {
   readonly page: number;
   /** Never used again, so that pages that follow one that is gone are not found. */

@@ -25,7 +25,6 @@ export interface PoolLayer extends PagedLayer {
   fresh: CacheRows | null;
 }
 
-/** What a pass is made of. */
 interface PagedPassParts {
   readonly rows: PagedRows;
   readonly layout: CacheLayout;

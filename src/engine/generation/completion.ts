@@ -2,7 +2,6 @@
 import type { TokenLogProbs } from "../sampling/token-log-probs.ts";
 import { type FinishReason, NO_END, type ServeEnd, type ServedToken } from "../serving/serve-request.ts";
 
-/** What generation ended with. */
 export interface GenerationEnd {
   readonly finishReason: FinishReason;
   /** Prompt tokens that were still in the cache and did not run again. */

@@ -48,7 +48,6 @@ export type GenerateRequest = Pick<
   | "onLogits"
 >;
 
-/** One new token. */
 export interface GeneratedToken {
   readonly id: number;
   /** Counts the new tokens from 0. */

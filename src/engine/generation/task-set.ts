@@ -30,18 +30,15 @@ export interface Task {
   readonly chatTemplateHash: string | null;
 }
 
-/** A task as it is listed. */
 export interface ListedTask {
   readonly name: string;
   readonly path: string;
-  /** Name of the method. */
   readonly method: string;
   /** Numbers of its own. */
   readonly numTrained: number;
   readonly isActive: boolean;
 }
 
-/** A prompt with its task. */
 export interface TaskRow extends Omit<GenerateRequest, "signal" | "onLogits"> {
   /** Its name, null: the base alone; the active one unless given. */
   readonly task?: string | null;

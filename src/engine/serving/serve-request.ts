@@ -44,7 +44,6 @@ export interface ServeRequest {
   readonly onLogits?: (logits: Float32Array) => void;
 }
 
-/** A new token. */
 export interface ServedToken {
   readonly id: number;
   /** Whether it is one of the stop ids, which are no part of the text. */
@@ -52,7 +51,6 @@ export interface ServedToken {
   readonly logProbs: TokenLogProbs | null;
 }
 
-/** What a text ended with. */
 export interface ServeEnd {
   readonly finishReason: FinishReason;
   readonly numPromptTokens: number;

@@ -8,7 +8,6 @@ import { ANY_TIMES, repeat } from "../grammar/rules/json-rules.ts";
 import { schemaRule } from "../grammar/schema/schema-rules.ts";
 import { specialBytes } from "../grammar/vocabulary.ts";
 
-/** A call of a function. */
 export interface ToolCall {
   readonly name: string;
   /** JSON of an object. */
@@ -23,7 +22,6 @@ export interface ToolModel {
   readonly specialTokens: ReadonlyMap<string, number>;
 }
 
-/** A function that there is. */
 export interface ToolFunction {
   readonly name: string;
   /** Schema of its arguments. */

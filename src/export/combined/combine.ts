@@ -50,7 +50,6 @@ export interface CombineInput extends z.input<typeof COMBINE_OPTIONS> {
   readonly signal?: AbortSignal;
 }
 
-/** What came of it. */
 export interface CombinedFolder {
   /** The expression as it was understood. */
   readonly expression: string;

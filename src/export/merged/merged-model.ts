@@ -58,7 +58,6 @@ export function chooseKind(from: ModelFormat, to: ModelFormat, type: StorageName
   });
 }
 
-/** What to merge, and where to. */
 export interface MergeRequest {
   readonly engine: Engine;
   readonly base: BaseModel;

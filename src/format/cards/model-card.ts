@@ -5,7 +5,6 @@
 import { type FolderFile, textFile } from "../files/folder-file.ts";
 import { escapeText, yamlText } from "./escape.ts";
 
-/** Name of the file. */
 export const CARD_FILE = "README.md";
 /** Over the table of facts. */
 export const FACTS_HEADING = "How it was made";
@@ -35,7 +34,6 @@ export const UNKNOWN_PROVENANCE: Provenance = {
   parts: [],
 };
 
-/** What a card says. */
 export interface ModelCard {
   /** Plain text. */
   readonly title: string;

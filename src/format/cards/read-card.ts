@@ -7,7 +7,6 @@ const MAX_ROWS = 40;
 const MAX_CHARACTERS = 500;
 const UNKNOWN = "unknown";
 
-/** What a card says. */
 export interface ReadCard {
   /** Null: it says none. */
   readonly license: string | null;

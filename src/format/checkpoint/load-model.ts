@@ -17,7 +17,6 @@ import { A_CHECKPOINT, type Checkpoint, type TensorInfo, withTensorNames } from 
 /** How many names a message lists. */
 const MAX_LISTED = 5;
 
-/** How to load. */
 export interface LoadOptions {
   /** Name for adapter files; default: the path. */
   readonly name?: string;

@@ -17,7 +17,6 @@ export const MODEL_FILES = [
   "chat_template.jinja",
 ] as const;
 
-/** Parts of a model folder to write. */
 export interface ModelFolderParts {
   readonly config: Record<string, unknown>;
   readonly generationConfig: Record<string, unknown> | null;

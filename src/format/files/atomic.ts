@@ -142,7 +142,6 @@ async function replaceFiles(staging: string, folder: string, names: readonly str
   }
 }
 
-/** How a folder is written. */
 export interface FolderOptions {
   /** Makes a last file of what the others are. */
   readonly seal?: (written: readonly WrittenFile[]) => FolderFile;

@@ -80,7 +80,6 @@ export class ByteFile implements ByteSource {
     return new Uint8Array(this.#mapping, offset, numBytes);
   }
 
-  /** Closes the file. */
   async close(): Promise<void> {
     await this.#handle.close();
   }

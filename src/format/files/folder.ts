@@ -4,7 +4,6 @@ import { FormatError } from "../../errors.ts";
 import type { ByteSource } from "./byte-source.ts";
 import { type JsonObject, findRepeatedKey, parseJsonObject } from "./json-file.ts";
 
-/** A folder that is read. */
 export interface Folder {
   /** What messages call it. */
   readonly path: string;

@@ -13,7 +13,6 @@ import { hashFile, type Digest } from "../remote/digest.ts";
 import { fetchReason, Watchdog } from "../remote/reach.ts";
 import { type SourceContext, UnreachableError } from "../source.ts";
 
-/** A file to fetch. */
 interface RemoteFile {
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
@@ -22,7 +21,6 @@ interface RemoteFile {
   readonly digest: Digest | null;
 }
 
-/** How to fetch it. */
 interface DownloadOptions extends Pick<SourceContext, "signal" | "timeoutMs" | "startTimer"> {
   readonly onBytes: (receivedBytes: number) => void;
 }

@@ -31,7 +31,6 @@ const MANIFEST = lazily(() =>
   }),
 );
 
-/** A file that was fetched. */
 interface FetchedFile {
   readonly name: string;
   readonly sizeBytes: number;

@@ -42,7 +42,6 @@ function damaged(archive: string, error: unknown): unknown {
   );
 }
 
-/** A file in an archive. */
 interface ArchiveEntry {
   readonly name: string;
   /** At most. */

@@ -15,7 +15,6 @@ import { type PublicFolder, readPublicFolder } from "./push-folder.ts";
 import { fetchReason } from "../remote/reach.ts";
 import { UnreachableError } from "../source.ts";
 
-/** What to push, and where to. */
 interface PushRequest {
   readonly folder: string;
   /** `OWNER/NAME`. */
@@ -28,7 +27,6 @@ interface PushRequest {
   readonly onProgress: (sentBytes: number, totalBytes: number) => void;
 }
 
-/** What was pushed. */
 interface Pushed extends PublicFolder {
   /** Page of the repository. */
   readonly url: string;

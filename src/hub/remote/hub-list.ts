@@ -10,7 +10,6 @@ import { lazily } from "../../messages/arguments.ts";
 import { bodyOf, fetchReason, Watchdog } from "./reach.ts";
 import { UnreachableError, type SourceContext } from "../source.ts";
 
-/** A file of a repository. */
 export interface ListedFile {
   /** A name without slashes, behind that of the listed folder. */
   readonly name: string;
@@ -127,7 +126,6 @@ function toFiles(entries: Page, folder: string): ListedFolder {
   return { files: [...files.values()], folders, inFolders };
 }
 
-/** A folder of a repository. */
 interface RemoteFolder {
   readonly repository: string;
   readonly revision: string;

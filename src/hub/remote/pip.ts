@@ -14,7 +14,6 @@ const POLL_MS = 250;
 /** pip stops by itself after one time-out; this many of them without a byte mean that it hangs. */
 const HANG_FACTOR = 4;
 
-/** How to run pip. */
 interface PipOptions {
   readonly env: Environment;
   readonly signal: AbortSignal;

@@ -167,9 +167,7 @@ export function upperWindowBlocks(
 /** What one decoder differs in from another outside its blocks. */
 export interface DecoderEnds {
   readonly finalNorm: Norm;
-  /** Scales the embedded tokens. */
   readonly scaleEmbedding: (x: Value) => Value;
-  /** Caps the logits. */
   readonly capLogits: (logits: Value) => Value;
   /** Whether the matrix of logits has biases; default: it has none. */
   readonly headBias?: boolean;

@@ -40,7 +40,6 @@ export interface GgufRules {
   readonly architecture: string;
   /** A setting that is above 0 in its files and in none of another family with this architecture; null: there is none. */
   readonly toldBy: string | null;
-  /** Modules outside the blocks. */
   readonly outsideBlocks: Table<GgufModule>;
   /** Modules of block N: behind `blk.N.` → behind the block's prefix. */
   readonly inBlock: Table<GgufModule>;

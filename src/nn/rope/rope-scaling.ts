@@ -10,7 +10,6 @@
  * Papers: "YaRN", arXiv:2309.00071, eq. 15, 17, 22; "LongRoPE", arXiv:2402.13753; the Llama 3.1 model's own rule.
  */
 
-/** How frequencies are scaled. */
 export type RopeScaling =
   | { readonly kind: "none" }
   | { readonly kind: "linear"; readonly factor: number }

@@ -26,7 +26,6 @@ export interface Residual {
   readonly worst: { readonly path: string; readonly residual: number };
 }
 
-/** A combined adapter. */
 export interface Combined extends AdapterWeights {
   /** Null when nothing was cut off. */
   readonly residual: Residual | null;

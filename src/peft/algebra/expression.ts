@@ -16,7 +16,6 @@ interface Summand {
   readonly of: string | Sum;
 }
 
-/** A weighted sum. */
 export interface Sum {
   readonly terms: readonly Summand[];
 }

@@ -16,7 +16,6 @@ import { packRow } from "../codes/pack-codes.ts";
 export const SCALE_STARTS = ["rtn", "clip"] as const;
 export type ScaleStart = (typeof SCALE_STARTS)[number];
 
-/** How to quantize. */
 interface QuantizeOptions {
   readonly bits: CodeBits;
   /** Columns that share a scale; they divide the columns. */
@@ -72,7 +71,6 @@ export function quantizeAffine(
 interface Fit {
   readonly scale: number;
   readonly zero: number;
-  /** The largest code. */
   readonly largest: number;
 }
 

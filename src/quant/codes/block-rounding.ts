@@ -2,7 +2,6 @@
 import { BLOCK } from "../block.ts";
 import { float32ToFloat16 } from "./half.ts";
 
-/** Rounded blocks. */
 interface RoundedBlocks {
   /** One a byte. */
   readonly codes: Uint8Array;

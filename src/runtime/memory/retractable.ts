@@ -13,7 +13,6 @@ export interface Pages {
   readonly buffer: ArrayBuffer;
   /** Takes pages again, with any contents. */
   take(): void;
-  /** Gives them back. */
   giveBack(): void;
 }
 

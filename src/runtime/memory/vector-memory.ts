@@ -18,7 +18,6 @@ export interface Hold {
 export const SHARD_DTYPES = ["float32", "float16"] as const;
 export type ShardDtype = (typeof SHARD_DTYPES)[number];
 
-/** What memory is for. */
 export interface MemorySpec {
   /** For messages: "gradients of block 3". */
   readonly name: string;

@@ -76,7 +76,6 @@ interface SessionHost {
   readonly clock: Clock;
 }
 
-/** What a session is made of. */
 interface SessionParts extends SessionHost {
   /** Handle of the environment. */
   readonly env: bigint;

@@ -23,7 +23,6 @@ const POLL_MS = 1000;
 
 /** What is kept of the command that serves. */
 interface FineTuningOptions {
-  /** Fingerprint of the base. */
   readonly fingerprint: string;
   readonly files: StateFolder;
   readonly queue: JobQueue;

@@ -33,7 +33,6 @@ export const chatCompletions = defineRoute({
   },
 });
 
-/** What is to be answered. */
 interface AskedChat extends ChatTexts {
   readonly body: ChatRequest;
   readonly state: ServerState;

@@ -59,7 +59,6 @@ export const completions = defineRoute({
   },
 });
 
-/** What is to be written. */
 interface AskedCompletion {
   readonly body: CompletionRequest;
   readonly state: ServerState;

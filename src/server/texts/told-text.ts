@@ -8,7 +8,6 @@ import { ListedLogProbs } from "./log-probs.ts";
 import type { ServerState } from "../server-state.ts";
 import type { CompletionRequest } from "../wire.ts";
 
-/** A prompt of a request. */
 export interface Prompt {
   readonly ids: readonly number[];
   readonly text: string;

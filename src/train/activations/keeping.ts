@@ -13,7 +13,6 @@ export interface KeptActivations {
   end(): Promise<void>;
 }
 
-/** One form. */
 export interface ActivationForm {
   readonly name: string;
   /** Bytes that a number takes in memory while it waits. */

@@ -13,7 +13,6 @@ export function lossOf({ loss }: LogEntry): number {
   return loss === null ? NaN : Number(loss);
 }
 
-/** The file of a log. */
 export interface LogFile {
   /** Reads all of it; null: it is not there. */
   read(): Promise<Uint8Array | null>;

@@ -9,7 +9,6 @@ export const ESTIMATED_WATTS = 5;
 
 export type EnergySource = "measured" | "estimated";
 
-/** Energy, and how it is known. */
 export interface Energy {
   readonly joules: number;
   readonly source: EnergySource;

@@ -15,7 +15,6 @@ interface Panel {
   readonly numbers: Readonly<Record<string, string>>;
 }
 
-/** A panel that is drawn. */
 interface DrawnPanel {
   readonly title: string;
   readonly svg: string;

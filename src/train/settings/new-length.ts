@@ -5,7 +5,6 @@ import { suitableWarmup } from "./learning-rate.ts";
 
 /** A run that goes on. */
 interface NewLength {
-  /** Name of the schedule. */
   readonly schedule: string;
   readonly learningRate: number;
   readonly warmupSteps: number;

@@ -71,7 +71,6 @@ interface AccumulateOptions {
 }
 
 export class StepRunner {
-  /** Gradients of the step. */
   readonly gradients: GradientBuffer;
   readonly #stages: Stages;
   readonly #options: StepRunnerOptions;

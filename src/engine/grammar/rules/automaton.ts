@@ -6,7 +6,6 @@
  */
 import { UsageError } from "../../../errors.ts";
 
-/** A place in a rule. */
 export type Place = number;
 
 /** Adds what a rule says from a place on, and returns where that ends. */

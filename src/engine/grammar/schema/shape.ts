@@ -78,7 +78,6 @@ export const ANYTHING: ValueShape = {
   required: new Set(),
 };
 
-/** The types that are of both. */
 function commonTypes(a: ReadonlySet<JsonType>, b: ReadonlySet<JsonType>): Set<JsonType> {
   const both = new Set([...a].filter((type) => b.has(type)));
   const isWhole = (one: ReadonlySet<JsonType>, other: ReadonlySet<JsonType>): boolean =>

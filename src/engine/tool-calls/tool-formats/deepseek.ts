@@ -13,7 +13,6 @@ const FENCED = new RegExp(`^(?:${OPEN}\\s*)?${BEGIN}function${SEPARATOR}([\\w.-]
 const PLAIN = new RegExp(`^(?:${OPEN}\\s*)?${BEGIN}([\\w.-]+)${SEPARATOR}\\s*`);
 const TAIL = new RegExp(`^\\s*(?:\`\`\`)?\\s*(?:${END}|$)`);
 
-/** How one call is written. */
 interface CallForm {
   readonly addName: (book: RuleBook, from: Place, name: string, rules: CallRules) => Place;
   /** The mark behind the arguments. */

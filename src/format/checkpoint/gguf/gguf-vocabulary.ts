@@ -158,7 +158,6 @@ function writtenForm(value: unknown): string | null {
 interface VocabularySettings {
   /** Rows of the embedding. */
   readonly vocabSize: number;
-  /** generation_config.json. */
   readonly generationConfig: Readonly<Record<string, unknown>> | null;
 }
 

@@ -39,7 +39,6 @@ export interface KernelShape {
 /** A kernel's own numbers by name, each a vector. */
 type Coefficients<T> = Readonly<Record<string, T>>;
 
-/** One kernel. */
 interface Kernel {
   /** Its own numbers at the start. */
   coefficients(shape: KernelShape): Coefficients<readonly number[]>;

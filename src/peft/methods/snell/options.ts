@@ -63,7 +63,6 @@ export const SNELL_KEYS = configKeys<SnellOptions>({
   dropPath: "drop_path",
 });
 
-/** Options of a site. */
 export type SnellSite = KernelShape &
   Sparsity &
   Pick<SnellOptions, "kernel" | "learnKernel" | "zeroStart" | "dropout" | "dropPath">;

@@ -19,7 +19,6 @@ export interface Learner {
   readonly tokenizerFiles: TokenizerFiles | null;
 }
 
-/** Examples of a run. */
 export interface RunData {
   readonly train: readonly TrainingUnit[];
   /** Where the examples are from, in their order, and how often each is drawn. */

@@ -5,7 +5,6 @@ import { makeFolders, removeFolders } from "../../../format/files/disk/make-fold
 import type { Owner } from "../../../format/files/disk/owner.ts";
 import { toFailedWrite } from "../../../messages/system-error.ts";
 
-/** A lock that is held. */
 type RunLock = Pick<FolderLock, "release">;
 
 function describe({ host, pid }: Owner): string {

@@ -6,7 +6,6 @@ import { bytesFile } from "../../../format/files/folder-file.ts";
 import { systemCode, toFailedWrite } from "../../../messages/system-error.ts";
 import type { LogEntry, LogFile, LogFormat } from "../../logs/log-format.ts";
 
-/** A log that is written to. */
 interface OpenLog {
   readonly format: LogFormat;
   readonly file: LogFile;

@@ -45,7 +45,6 @@ export class RunReporter {
     return step < last && this.#nowMs() - this.#writtenMs >= EVERY_MS;
   }
 
-  /** Writes the page. */
   async write(state: RunState, { isDone }: { readonly isDone: boolean }): Promise<string> {
     const { adapter, objective, optimizerOptions, inputs } = this.#setup;
     const told = this.#tell();

@@ -28,7 +28,6 @@ import { HeapGrowth } from "./heap-growth.ts";
 import { type OpenedRun, type PreparedRun, settleRun } from "./prepare.ts";
 import { keepsBaseFrozen, residencyOf } from "./run-choices.ts";
 
-/** A run that fits. */
 export interface FittedRun {
   readonly prepared: PreparedRun;
   readonly memory: MemoryPlan;
