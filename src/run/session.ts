@@ -213,6 +213,8 @@ export class Session {
     if (!compiled) {
       compiled = this.#compile(key, make);
       this.#programs.set(key, compiled);
+      // What failed for want of memory, or at a disk, may do later.
+      compiled.catch(() => this.#programs.delete(key));
     }
     return compiled;
   }

@@ -152,3 +152,22 @@ test("draws depend on the seed alone", async () => {
   assert.deepEqual(one, same);
   assert.notDeepEqual(one, other);
 });
+
+test("a program that could not be compiled is compiled when it is asked for again", async () => {
+  const failed: string[] = [];
+  const compile: typeof engine.compile = (spec, options) => {
+    if (failed.includes(spec.name)) return engine.compile(spec, options);
+    failed.push(spec.name);
+    return Promise.reject(new Error("no memory"));
+  };
+  const own = new Session({ ...engine, compile }, base);
+  const write = async (): Promise<readonly number[]> => {
+    const generator = await Generator.create({ session: own, adapter: null });
+    return (await generator.complete({ promptIds: ramp(5), maxNewTokens: 2 })).ids;
+  };
+  // Each fails once: what is before the blocks, the blocks, the head. Two of them are compiled side by side.
+  for (let i = 0; i < 2; i++) await assert.rejects(write, /no memory/);
+  assert.equal(failed.length, 3);
+  assert.equal((await write()).length, 2);
+  await own.release();
+});
