@@ -4,7 +4,11 @@ import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { outerStep } from "../../src/peft/algebra/outer-step.ts";
-import { type AveragedInput, trainAveraged } from "../../src/train/files/averaged-training.ts";
+import {
+  type AveragedInput,
+  trainAveraged,
+  trainContribution,
+} from "../../src/train/files/averaged-training.ts";
 import type { TrainEvent } from "../../src/train/events.ts";
 import { train } from "../../src/train/trainer.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny/model.ts";
@@ -109,6 +113,20 @@ test("a round that a client has trained already is handed in also where its larg
   });
   assert.ok(events.includes("read"), "the file is read in a thread");
   assert.deepEqual(read("cut"), read("whole"));
+});
+
+test("a client whose folder lacks the rounds before is refused, and trains none of this one", async () => {
+  const adapter = join(root, "plain");
+  const later = { from: 2, until: 4, adapter };
+  const refusal = { code: "usage/resume", message: /the run stands after step 0, expected 2/ };
+  await assert.rejects(trainContribution(settingsOf("new", 6), later), refusal);
+  await trainContribution(settingsOf("new", 6), { from: 0, until: 2, adapter });
+  await assert.rejects(trainContribution(settingsOf("new", 6), { from: 4, until: 6, adapter }), {
+    code: "usage/resume",
+    message: /the run stands after step 2, expected 4/,
+  });
+  const { weight } = await trainContribution(settingsOf("new", 6), later);
+  assert.ok(weight > 0);
 });
 
 test("what trainings that are brought together cannot have is refused by name, and nothing is written", async () => {

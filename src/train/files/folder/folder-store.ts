@@ -1,4 +1,5 @@
 /** @file A run that is kept in a folder, with the settings and the loss curve beside the result. */
+import { UsageError } from "../../../errors.ts";
 import { restoreAdapter } from "../../../format/by-path.ts";
 import type { Session } from "../../../run/session.ts";
 import type { TrainEvent } from "../../events.ts";
@@ -41,13 +42,16 @@ export function folderStore(
     const origin = { ...setup.origin, provenance: describeRun(adapter, inputs, state) };
     return { adapter, origin, state };
   };
+  const takeOver = async (from: NonNullable<typeof goOnFrom>, step: number): Promise<void> => {
+    if (step < from.step) throw tooEarly(folder.path, step, from.step);
+    if (step === from.step) await restoreAdapter(from.adapter, adapter);
+  };
   return {
     async resume(optimizer) {
       const state = options.resume
         ? await folder.resume({ adapter, optimizer, settings, totalSteps }, tell)
         : null;
-      if (goOnFrom && goOnFrom.step === (state?.global_step ?? 0))
-        await restoreAdapter(goOnFrom.adapter, adapter);
+      if (goOnFrom) await takeOver(goOnFrom, state?.global_step ?? 0);
       if (state === null) return null;
       emit(tellResume(setup, folder.checkpoints.at(state.global_step), state));
       return state;
@@ -76,4 +80,15 @@ export function folderStore(
       return step === null ? null : folder.checkpoints.at(step);
     },
   };
+}
+
+/** A run that would pass the step at which another adapter takes the place of its own. */
+function tooEarly(path: string, step: number, from: number): UsageError {
+  return new UsageError(
+    "usage/resume",
+    `Cannot go on in "${path}" with the adapter after step ${from}: the run stands after step ${step}, expected ${from}`,
+    {
+      hint: "Give the folder in which all steps before were trained: a round that was left out cannot be made up for.",
+    },
+  );
 }
