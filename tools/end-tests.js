@@ -1,13 +1,13 @@
 /**
  * @file Ends what a file of tests has begun, also where a test of it fails: the processes that it started end with it, and it
- * ends itself soon after its last test, whatever is still open. Else the whole run would wait for them.
+ * ends itself three minutes after its last test, whatever is still open. Else the whole run would wait for them.
  */
 import { ChildProcess } from "node:child_process";
 import { after } from "node:test";
 import { isMainThread } from "node:worker_threads";
 
 /** Time to close what tests of a file have in common; none takes as long, not even on a busy machine. */
-const CLOSE_MS = 60_000;
+const CLOSE_MS = 180_000;
 
 /** Has all processes that this one starts from now on end with it. */
 function endChildren() {

@@ -8,7 +8,7 @@ import { test } from "node:test";
 import { temporaryFolder } from "../test/tiny/model.ts";
 
 const END_TESTS = new URL("end-tests.js", import.meta.url).href;
-/** A minute is over soon. */
+/** Three minutes are over soon. */
 const FAST = "data:text/javascript,const{setTimeout:s}=globalThis;globalThis.setTimeout=(f,ms)=>s(f,ms/600)";
 /** For what would otherwise be waited for for ever. */
 const LIMIT = { timeout: 300_000 };

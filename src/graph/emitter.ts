@@ -45,18 +45,6 @@ export const PLAIN_TARGET: Target = { bytePairsOverflow: false };
 /** One character for each byte: a table of 786,432 numbers is a key in 13 ms, and in 240 with its digits. */
 const BYTES = new TextDecoder("latin1");
 
-/** ONNX Runtime's own operators, which lie in a domain of theirs. */
-const OWN_OPERATORS: ReadonlySet<string> = new Set([
-  "FusedMatMul",
-  "GroupQueryAttention",
-  "MatMulIntegerToFloat",
-  "MatMulNBits",
-  "QuickGelu",
-  // ONNX has one too, which takes other inputs.
-  "RotaryEmbedding",
-  "SkipSimplifiedLayerNormalization",
-]);
-
 export class Emitter {
   readonly nodes: OnnxNode[] = [];
   readonly constants: OnnxConstant[] = [];
@@ -132,34 +120,35 @@ export class Emitter {
     return this.constant("float32", [], Float32Array.of(value));
   }
 
-  /** Adds one ONNX node. */
+  /** Adds one ONNX node; operators that are not ONNX's own begin with their domain: `com.microsoft.FusedMatMul`. */
   node(
-    opType: string,
+    operator: string,
     inputs: readonly string[],
     outputs: readonly string[],
     attributes: Readonly<Record<string, OnnxAttribute>> = {},
   ): void {
-    const domain = OWN_OPERATORS.has(opType) ? "com.microsoft" : "";
+    const dot = operator.lastIndexOf(".");
+    const [domain, opType] = [operator.slice(0, Math.max(0, dot)), operator.slice(dot + 1)];
     this.nodes.push({ opType, domain, inputs, outputs, attributes });
   }
 
   /** Adds one ONNX node whose one output is read by other nodes of the same operation, and returns its name. */
   value(
-    opType: string,
+    operator: string,
     inputs: readonly string[],
     attributes: Readonly<Record<string, OnnxAttribute>> = {},
   ): string {
     const output = this.temporary();
-    this.node(opType, inputs, [output], attributes);
+    this.node(operator, inputs, [output], attributes);
     return output;
   }
 
   /** Adds the ONNX node that computes a whole operation: its inputs, its outputs. */
   simple(
     node: { readonly inputs: readonly NamedValue[]; readonly outputs: readonly NamedValue[] },
-    opType: string,
+    operator: string,
     attributes: Readonly<Record<string, OnnxAttribute>> = {},
   ): void {
-    this.node(opType, this.names(node.inputs), this.names(node.outputs), attributes);
+    this.node(operator, this.names(node.inputs), this.names(node.outputs), attributes);
   }
 }

@@ -117,8 +117,12 @@ export class Attending {
     return this.emit("ReduceMin", [first, this.emitter.int64([0])], { keepdims: 0 });
   }
 
-  emit(opType: string, inputs: readonly string[], attributes: Parameters<Emitter["value"]>[2] = {}): string {
-    return this.emitter.value(opType, inputs, attributes);
+  emit(
+    operator: string,
+    inputs: readonly string[],
+    attributes: Parameters<Emitter["value"]>[2] = {},
+  ): string {
+    return this.emitter.value(operator, inputs, attributes);
   }
 
   named(place: TokenPlace): string {
@@ -154,7 +158,10 @@ export class Attending {
 
   #product(a: string, b: string, { alpha = 1, ...transposed }: ProductOptions): string {
     if (alpha === 1 && Object.keys(transposed).length === 0) return this.emit("MatMul", [a, b]);
-    return this.emitter.value("FusedMatMul", [a, b], { ...transposed, alpha: { float: alpha } });
+    return this.emitter.value("com.microsoft.FusedMatMul", [a, b], {
+      ...transposed,
+      alpha: { float: alpha },
+    });
   }
 
   /**

@@ -36,7 +36,7 @@ export function emitMask(
   keys: PlaceNames,
   { causal, window }: MaskOptions,
 ): string {
-  const emit = (opType: string, ...inputs: readonly string[]): string => emitter.value(opType, inputs);
+  const emit = (operator: string, ...inputs: readonly string[]): string => emitter.value(operator, inputs);
   const int32 = (value: number): string => emitter.constant("int32", [], Int32Array.of(value));
   const rows = (vector: string): string => emit("Unsqueeze", vector, emitter.int64([1, 3])); // [B, 1, T, 1]
   const columns = (vector: string): string => emit("Unsqueeze", vector, emitter.int64([1, 2])); // [B, 1, 1, S]

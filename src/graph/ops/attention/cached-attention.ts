@@ -110,7 +110,7 @@ export const cachedAttentionOp: Op<Attributes, Values, Outputs> = {
       ...(window !== null && { local_window_size: window }),
       ...(tables.length > 0 && { do_rotary: 1, ...(neighbours && { rotary_interleaved: 1 }) }),
     };
-    emitter.node("GroupQueryAttention", given, emitter.names(node.outputs), attributes);
+    emitter.node("com.microsoft.GroupQueryAttention", given, emitter.names(node.outputs), attributes);
   },
   vjp: "not-differentiable",
 };

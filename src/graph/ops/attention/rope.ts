@@ -59,7 +59,7 @@ export const ropeOp: Op<RopeAttributes, RopeInputs> = {
     const turned = 2 * sizeAt(cos.shape, 1);
     // The kernel reads the width of a head off the tables, or else off the number of heads.
     const part = turned < width ? { rotary_embedding_dim: turned, num_heads: numHeads } : {};
-    emitter.simple(node, "RotaryEmbedding", { interleaved: Number(neighbours), ...part });
+    emitter.simple(node, "com.microsoft.RotaryEmbedding", { interleaved: Number(neighbours), ...part });
   },
   vjp: ({ inputs: [, positions, cos, sin], attributes }, [gradient]) => [
     applyOne(ropeOp, [gradient, positions, cos, neg(sin)], attributes),

@@ -50,7 +50,7 @@ export const linearCrossEntropyOp: Op<
   emit: (node, emitter) => {
     const [hidden, weight, labels] = emitter.names(node.inputs);
     const [loss, p] = emitter.names(node.outputs);
-    const logits = emitter.value("FusedMatMul", [hidden, weight], { transB: 1 });
+    const logits = emitter.value("com.microsoft.FusedMatMul", [hidden, weight], { transB: 1 });
     emitLoss(emitter, logits, labels, [loss, p]);
   },
   multiplications: ({ inputs: [hidden], outputs: [, p] }, bindings) => ({

@@ -30,7 +30,12 @@ export const addRmsNormOp: Op<
     const attributes = { epsilon: { float: node.attributes.epsilon } };
     // Outputs 1 and 2, mean and deviation, are not written by the processor's kernel.
     const outputs = [y, "", "", sum];
-    emitter.node("SkipSimplifiedLayerNormalization", emitter.names(node.inputs), outputs, attributes);
+    emitter.node(
+      "com.microsoft.SkipSimplifiedLayerNormalization",
+      emitter.names(node.inputs),
+      outputs,
+      attributes,
+    );
   },
   vjp: "not-differentiable",
 };

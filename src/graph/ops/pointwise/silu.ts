@@ -9,7 +9,7 @@ import { add, mul, sigmoid, sub } from "./elementwise.ts";
 
 export const siluOp = unaryOp(
   "silu",
-  (emitter, x, y) => emitter.node("QuickGelu", [x], [y], { alpha: { float: 1 } }),
+  (emitter, x, y) => emitter.node("com.microsoft.QuickGelu", [x], [y], { alpha: { float: 1 } }),
   (x, gradient, y) => {
     const s = sigmoid(x);
     return mul(gradient, sub(add(s, y), mul(y, s)));

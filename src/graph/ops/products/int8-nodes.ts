@@ -110,7 +110,7 @@ function emitByteProduct(
     inputs.splice(1, 1, emitter.value("Cast", [wrapped], { to: DTYPES.uint8.onnx }));
     inputs.push(emitMiddle(emitter));
   }
-  return emitter.value("MatMulIntegerToFloat", inputs);
+  return emitter.value("com.microsoft.MatMulIntegerToFloat", inputs);
 }
 
 /** Emits the unsigned code of zero. */

@@ -82,11 +82,11 @@ export const matmulBitsOp: Op<BitsAttributes, Inputs> = {
     const accuracy = { accuracy_level: ACCURACY[activations] };
     const attributes = { K: numBlocks * size, N: numRows, bits, block_size: size, ...accuracy };
     const y = offsets === undefined ? output : emitter.temporary();
-    emitter.node("MatMulNBits", [x, codes, scales], [y], attributes);
+    emitter.node("com.microsoft.MatMulNBits", [x, codes, scales], [y], attributes);
     if (offsets === undefined) return;
     const { means, factor } = emitMeans(emitter, x, input.shape.length, { numBlocks, size });
     const ofSums = { transB: 1, alpha: { float: factor } };
-    emitter.node("Add", [y, emitter.value("FusedMatMul", [means, offsets], ofSums)], [output]);
+    emitter.node("Add", [y, emitter.value("com.microsoft.FusedMatMul", [means, offsets], ofSums)], [output]);
   },
   vjp: ({ inputs: [x, codes, scales, offsets], attributes: { bits } }, [g]) => {
     const dWeight = matmul(flattenRows(g), flattenRows(x), { transA: true });

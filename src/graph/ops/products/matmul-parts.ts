@@ -39,7 +39,7 @@ export const matmulPartsOp: Op<PartsAttributes, readonly [b: Value, ...parts: Va
     const counts = flat.map((rows) => emitter.value("Shape", [rows], { start: 0, end: 1 }));
     const all = [emitter.value("Concat", flat, { axis: 0 }), emitter.name(b)];
     const product = transB
-      ? emitter.value("FusedMatMul", all, { transA: 0, transB: 1, alpha: { float: 1 } })
+      ? emitter.value("com.microsoft.FusedMatMul", all, { transA: 0, transB: 1, alpha: { float: 1 } })
       : emitter.value("MatMul", all);
     const cut = outputs.map(() => emitter.temporary());
     emitter.node("Split", [product, emitter.value("Concat", counts, { axis: 0 })], cut, { axis: 0 });

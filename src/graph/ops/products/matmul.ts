@@ -43,7 +43,7 @@ export const matmulOp: Op<MatmulAttributes, readonly [Value, Value]> = {
     const { transA, transB, alpha } = node.attributes;
     if (!transA && !transB && alpha === 1) return emitter.simple(node, "MatMul");
     const attributes = { transA: Number(transA), transB: Number(transB), alpha: { float: alpha } };
-    return emitter.simple(node, "FusedMatMul", attributes);
+    return emitter.simple(node, "com.microsoft.FusedMatMul", attributes);
   },
   multiplications: ({ inputs: [a], outputs: [y], attributes: { transA } }, bindings) => ({
     kind: "float32",

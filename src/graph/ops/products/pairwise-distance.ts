@@ -63,7 +63,7 @@ export const pairwiseDistanceOp: Op<
     const back = emit("Div", [emitter.scalar(1), emit("Mul", [scale, scale])]);
     const pairing = emitter.constant("float32", [3 * q + 4, 3 * q + 4], pairs(q));
     const left = emit("MatMul", [wideU, emit("Mul", [pairing, back])]);
-    const rounded = emit("FusedMatMul", [left, wideV], { transB: 1 });
+    const rounded = emit("com.microsoft.FusedMatMul", [left, wideV], { transB: 1 });
     const [distance, squared] = emitter.names(node.outputs);
     emitter.node("Relu", [rounded], [squared]);
     emitter.node("Sqrt", [squared], [distance]);

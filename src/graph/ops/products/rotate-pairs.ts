@@ -92,7 +92,7 @@ function emitTurn(
     emitter.value("Reshape", [from, emitter.int64(sizes)]);
   const tables = coefficients.map((name) => view(name, [width / head, head / 2]));
   const heads = view(h, [-1, width / head, head]);
-  const turned = emitter.value("RotaryEmbedding", [heads, emitter.int64([0]), ...tables], {
+  const turned = emitter.value("com.microsoft.RotaryEmbedding", [heads, emitter.int64([0]), ...tables], {
     interleaved: Number(neighbours),
   });
   emitter.node("Reshape", [turned, emitter.value("Shape", [h])], [z], { allowzero: 1 });

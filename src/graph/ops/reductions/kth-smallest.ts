@@ -98,8 +98,8 @@ function selectBetween(
   const { k } = node.attributes;
   const [x] = node.inputs;
   const count = numElements(knownShape(x.shape));
-  const emit = (opType: string, inputs: readonly string[], attributes = {}): string =>
-    emitter.value(opType, inputs, attributes);
+  const emit = (operator: string, inputs: readonly string[], attributes = {}): string =>
+    emitter.value(operator, inputs, attributes);
   const infinity = (sign: 1 | -1): string => emitter.scalar(sign * Infinity);
   const rank = emitter.constant("int64", [], BigInt64Array.of(BigInt(k)));
   const int64 = (n: number): string => emitter.int64([n]);
