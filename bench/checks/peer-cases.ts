@@ -39,6 +39,7 @@ export const PEER_MODELS = {
   olmo: { modelType: "olmo" },
   olmo2: { modelType: "olmo2" },
   mixtral: { modelType: "mixtral" },
+  qwen2_moe: { modelType: "qwen2_moe" },
   qwen3_moe: { modelType: "qwen3_moe" },
   olmoe: { modelType: "olmoe" },
 } satisfies Readonly<Record<string, TinyModelOptions>>;
@@ -277,6 +278,7 @@ const OF_ATTENTION = ["q_proj", "k_proj", "v_proj", "o_proj"];
 const FAMILY_MODULES: Readonly<Record<string, readonly string[]>> = {
   // transformers has all experts of a layer as one tensor, which is no module.
   mixtral: OF_ATTENTION,
+  qwen2_moe: OF_ATTENTION,
   qwen3_moe: OF_ATTENTION,
   olmoe: OF_ATTENTION,
 };

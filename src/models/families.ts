@@ -27,6 +27,7 @@ import { opt } from "./families/opt.ts";
 import { phi } from "./families/phi.ts";
 import { phi3 } from "./families/phi3.ts";
 import { qwen2 } from "./families/qwen2.ts";
+import { qwen2Moe } from "./families/qwen2-moe.ts";
 import { qwen3 } from "./families/qwen3.ts";
 import { qwen3Moe } from "./families/qwen3-moe.ts";
 import { roberta } from "./families/roberta.ts";
@@ -58,6 +59,7 @@ export const FAMILIES: readonly Family[] = [
   olmo,
   olmo2,
   mixtral,
+  qwen2Moe,
   qwen3Moe,
   olmoe,
   bert,

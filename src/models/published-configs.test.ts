@@ -413,6 +413,43 @@ test("Ministral 8B: a layer without a window, then three with one", () => {
   );
 });
 
+test("Qwen 1.5 with experts names a window that it does not use, and one expert that all tokens share", () => {
+  const config = {
+    architectures: ["Qwen2MoeForCausalLM"],
+    attention_dropout: 0,
+    bos_token_id: 151_643,
+    decoder_sparse_step: 1,
+    eos_token_id: 151_643,
+    hidden_act: "silu",
+    hidden_size: 2048,
+    initializer_range: 0.02,
+    intermediate_size: 5632,
+    max_position_embeddings: 8192,
+    max_window_layers: 21,
+    model_type: "qwen2_moe",
+    moe_intermediate_size: 1408,
+    norm_topk_prob: false,
+    num_attention_heads: 16,
+    num_experts: 60,
+    num_experts_per_tok: 4,
+    num_hidden_layers: 2,
+    num_key_value_heads: 16,
+    output_router_logits: false,
+    rms_norm_eps: 1e-6,
+    rope_theta: 1_000_000,
+    router_aux_loss_coef: 0.001,
+    shared_expert_intermediate_size: 5632,
+    sliding_window: 32_768,
+    tie_word_embeddings: false,
+    use_sliding_window: false,
+    vocab_size: 151_936,
+  };
+  const { layers, tensors } = openModel(config);
+  assert.equal(layers[0]?.attention?.window, null);
+  assert.deepEqual(tensors.get("model.layers.1.mlp.shared_expert_gate.weight")?.shape, [1, 2048]);
+  assert.deepEqual(tensors.get("model.layers.1.mlp.shared_expert.down_proj.weight")?.shape, [2048, 5632]);
+});
+
 test("Qwen3-Coder names settings of its own code", () => {
   const config = {
     ...LLAMA_SIZES,

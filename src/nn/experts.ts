@@ -8,7 +8,7 @@
  * runs for each expert are slower, but for a single token: docs/log.md#experts.
  */
 import type { Value } from "../graph/graph.ts";
-import { div, mul } from "../graph/ops/pointwise/elementwise.ts";
+import { div, mul, sigmoid } from "../graph/ops/pointwise/elementwise.ts";
 import { gatherRows } from "../graph/ops/rows/gather-scatter.ts";
 import { reduceSum } from "../graph/ops/shapes/reduce-expand.ts";
 import { reshape, reshapeLike } from "../graph/ops/shapes/reshape.ts";
@@ -59,4 +59,10 @@ export function experts(b: Builder, x: Value, prefix: string, options: ExpertsOp
   });
   const weighted = mul(joinRows(outputs, inputs, counts), weightOf);
   return reshapeLike(sumRepeats(weighted, rows, flat, numChosen), x);
+}
+
+/** Builds the expert of all tokens from x [B, T, D]: σ(Wg x) ∘ expert(x); the gate is `NAME_gate`, one output. */
+export function sharedExpert(b: Builder, x: Value, name: string, expert: MlpOptions): Value {
+  const share = sigmoid(b.linear(`${name}_gate`, x, 1, { role: "router" }));
+  return mul(gatedMlp(b, x, `${name}.`, expert), share);
 }

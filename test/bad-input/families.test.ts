@@ -36,6 +36,10 @@ const UNLIKE: Readonly<Record<string, readonly (readonly [config: RawConfig, say
   ],
   qwen2: [[{ layer_types: ["full_attention"] }, "layer_types has 1 entries (expected 2"]],
   qwen3: [[{ layer_types: ["full_attention", "chunked_attention"] }, 'layer_types.1 is "chunked_attention"']],
+  qwen2_moe: [
+    [{ num_experts_per_tok: 5 }, "num_experts_per_tok is 5 (expected at most num_experts, 4)"],
+    [{ use_sliding_window: true }, "use_sliding_window is true"],
+  ],
   qwen3_moe: [
     [{ num_experts_per_tok: 5 }, "num_experts_per_tok is 5 (expected at most num_experts, 4)"],
     [{ use_sliding_window: true }, "use_sliding_window is true"],

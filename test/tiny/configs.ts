@@ -85,6 +85,16 @@ export const TINY_CONFIGS: Readonly<Record<string, RawConfig>> = {
     norm_topk_prob: true,
     mlp_only_layers: [0],
   },
+  qwen2_moe: {
+    architectures: ["Qwen2MoeForCausalLM"],
+    model_type: "qwen2_moe",
+    ...DECODER,
+    num_experts: 4,
+    num_experts_per_tok: 2,
+    moe_intermediate_size: 24,
+    shared_expert_intermediate_size: 40,
+    mlp_only_layers: [0],
+  },
   gemma: {
     architectures: ["GemmaForCausalLM"],
     model_type: "gemma",

@@ -13,10 +13,18 @@ import type { RawConfig } from "./raw-config.ts";
  *   query-rows, key-rows   the halves of each head, which rotate together, lie row by row: (2, E/2) became (E/2, 2)
  *   qkv-rows               rows of one projection for all three lie part by part: (heads, 3, E) became (3, heads, E)
  *   plus-one               a norm that multiplies by 1 + w is kept as 1 + w
+ *   row                    a matrix of one row is kept as a vector
  *   transposed             a matrix that folders keep as [in, out] is kept as [out, in]
  *   stacked                matrices of all experts are one tensor; `*` in the module's path stands for the expert
  */
-export type GgufChange = "query-rows" | "key-rows" | "qkv-rows" | "plus-one" | "transposed" | "stacked";
+export type GgufChange =
+  | "query-rows"
+  | "key-rows"
+  | "qkv-rows"
+  | "plus-one"
+  | "row"
+  | "transposed"
+  | "stacked";
 
 /** A module of a GGUF file, as it is called in folders. */
 export interface GgufModule {

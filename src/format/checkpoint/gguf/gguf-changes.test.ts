@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
+import { numElements } from "../../../graph/shape.ts";
 import { dequantize, quantizeTo, type StoredTensor } from "../../../quant/stored-tensor.ts";
 import type { StorageName } from "../../../quant/storages.ts";
 import { fileRowOrder, originalRowOrder, stackTensors, TENSOR_CHANGES } from "./gguf-changes.ts";
@@ -7,8 +8,8 @@ import { fileRowOrder, originalRowOrder, stackTensors, TENSOR_CHANGES } from "./
 const HEADS = { query: 4, key: 2 };
 
 /** Numbers that float16 and bfloat16 hold. */
-function counting(storage: StorageName, shape: readonly [number, number]): StoredTensor {
-  const values = Float32Array.from({ length: shape[0] * shape[1] }, (_, i) => (i % 128) - 64);
+function counting(storage: StorageName, shape: readonly number[]): StoredTensor {
+  const values = Float32Array.from({ length: numElements(shape) }, (_, i) => (i % 128) - 64);
   return quantizeTo(storage, values, shape);
 }
 
@@ -32,11 +33,12 @@ test("originalRowOrder() undoes what the converter does to the rows of q and k",
 for (const [name, rule] of Object.entries(TENSOR_CHANGES)) {
   for (const storage of ["f32", "f16", "bf16", "q8_0"] as const) {
     test(`${name}: what is undone and done again is as it was, from ${storage}`, () => {
-      const before = counting(storage, [24, 32]);
+      const before = counting(storage, name === "row" ? [32] : [24, 32]);
       const undone = rule.undo(before, HEADS);
       const { shape, storage: kind } = rule.turn(before);
       assert.deepEqual([undone.shape, undone.storage], [shape, kind]);
-      assert.notDeepEqual(dequantize(undone), dequantize(before));
+      // A row is the same numbers.
+      if (name !== "row") assert.notDeepEqual(dequantize(undone), dequantize(before));
       const again = rule.redo(undone, HEADS);
       assert.deepEqual(again.shape, before.shape);
       assert.deepEqual([...dequantize(again)], [...dequantize(before)]);

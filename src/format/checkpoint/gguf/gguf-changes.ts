@@ -147,6 +147,12 @@ export const TENSOR_CHANGES: Readonly<Record<TensorChange, Rule>> = {
     placeRows: null,
     redo: (stored) => shifted(stored, 1),
   },
+  row: {
+    turn: ({ shape, storage }) => ({ shape: shape.length === 1 ? [1, ...shape] : shape.slice(1), storage }),
+    undo: (stored) => unpackStored(stored.storage, packStored(stored), [1, ...stored.shape]),
+    placeRows: null,
+    redo: (stored) => unpackStored(stored.storage, packStored(stored), stored.shape.slice(1)),
+  },
   transposed: {
     turn: ({ shape, storage }) => ({
       shape: shape.toReversed(),

@@ -44,6 +44,7 @@ ARCHITECTURES = {
     "starcoder2": "STARCODER2",
     "olmo": "OLMO",
     "olmo2": "OLMO2",
+    "qwen2_moe": "QWEN2MOE",
     "qwen3_moe": "QWEN3MOE",
     "olmoe": "OLMOE",
 }
@@ -97,8 +98,9 @@ def write_settings(w, family, c):
         w.add_rope_freq_base(rope["rope_theta"])
         w.add_sliding_window(c["sliding_window"] or 0)
         return
-    w.add_key_length(c["head_dim"])
-    w.add_value_length(c["head_dim"])
+    head_dim = c.get("head_dim") or c["hidden_size"] // c["num_attention_heads"]
+    w.add_key_length(head_dim)
+    w.add_value_length(head_dim)
     if family == "gemma2":
         w.add_rope_freq_base(full["rope_theta"])  # the model's own is the reader's default, 10000; this tiny one's is not
         w.add_attn_logit_softcapping(c["attn_logit_softcapping"])
@@ -129,6 +131,8 @@ def write_settings(w, family, c):
         w.add_expert_used_count(c["num_experts_per_tok"])
         if "moe_intermediate_size" in c:
             w.add_expert_feed_forward_length(c["moe_intermediate_size"])
+        if "shared_expert_intermediate_size" in c:
+            w.add_expert_shared_feed_forward_length(c["shared_expert_intermediate_size"])
 
 
 def write_tokenizer(w, vocab_size):
@@ -168,6 +172,8 @@ def converted(family, c, tensors):
             array = np.ascontiguousarray(parts).reshape(array.shape)
         if family == "gpt2" and name.endswith((".c_attn.weight", ".c_proj.weight", ".c_fc.weight")):
             array = np.ascontiguousarray(array.T)
+        if "shared_expert_gate" in name:
+            array = array.squeeze()  # one row
         if ".experts." in name:
             before, after = name.split(".experts.")
             number, module = after.split(".", 1)

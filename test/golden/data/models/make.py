@@ -48,6 +48,12 @@ MODELS = {
         transformers.Cohere2ForCausalLM,
         DECODER | ROTATED | {"num_hidden_layers": 4, "logit_scale": 0.4, "sliding_window": 4, "tie_word_embeddings": True},
     ),
+    "qwen2_moe": (
+        transformers.Qwen2MoeForCausalLM,
+        DECODER
+        | ROTATED
+        | {"num_experts": 5, "num_experts_per_tok": 2, "moe_intermediate_size": 24, "shared_expert_intermediate_size": 48},
+    ),
     "phi": (
         transformers.PhiForCausalLM,
         DECODER | {"rope_parameters": {"rope_type": "default", "rope_theta": 5000.0, "partial_rotary_factor": 0.6}},

@@ -1,0 +1,83 @@
+/**
+ * @file The Qwen 2 family with experts: Qwen 2's attention, and in all or some of the layers experts beside one that all tokens
+ * share.
+ *
+ *   y = Σ_(e chosen) w_e expert_e(x) + sigmoid(Wg x) shared(x)
+ *
+ * Paper: "Qwen2 Technical Report", arXiv:2407.10671, section 2.2.2.
+ */
+import { z } from "zod";
+import { add } from "../../graph/ops/pointwise/elementwise.ts";
+import { experts, sharedExpert } from "../../nn/experts.ts";
+import { llamaBlock, plainAttention, plainDecoder, siluMlp } from "../blocks/decoder.ts";
+import type { Family } from "../family.ts";
+import { BLOCK_NAMES, EXPERTS, count, decoderGguf } from "../config/gguf-rules.ts";
+import { DECODER_FIELDS, parseConfig, requireEnoughExperts } from "../config/hf-config.ts";
+
+const SCHEMA = z.object({
+  ...DECODER_FIELDS,
+  num_key_value_heads: z.int().positive().nullable().default(16),
+  max_position_embeddings: z.int().positive().default(32_768),
+  hidden_act: z.literal("silu").default("silu"),
+  qkv_bias: z.boolean().default(true),
+  num_experts: z.int().positive().default(60),
+  num_experts_per_tok: z.int().positive().default(4),
+  moe_intermediate_size: z.int().positive().default(1408),
+  shared_expert_intermediate_size: z.int().positive().default(5632),
+  norm_topk_prob: z.boolean().default(false),
+  decoder_sparse_step: z.int().positive().default(1),
+  mlp_only_layers: z.array(z.int().min(0)).nullish(),
+  // None of the models has a window; files name one that is not used.
+  use_sliding_window: z.literal(false).nullish(),
+  sliding_window: z.int().min(0).nullish(),
+  max_window_layers: z.int().min(0).nullish(),
+  layer_types: z.array(z.literal("full_attention")).nullish(),
+});
+
+/** A gate has one row, which files hold as a vector. */
+const SHARED = {
+  ffn_gate_inp_shexp: "mlp.shared_expert_gate",
+  ffn_gate_shexp: "mlp.shared_expert.gate_proj",
+  ffn_up_shexp: "mlp.shared_expert.up_proj",
+  ffn_down_shexp: "mlp.shared_expert.down_proj",
+};
+
+export const qwen2Moe: Family = {
+  modelType: "qwen2_moe",
+  summary: "Qwen 1.5 and Qwen 2 with experts: A2.7B and 57B-A14B",
+  traits:
+    "The attention of Qwen 2; in all or some layers a router chooses a few of many experts for each token, and one more is shared by all, as much as its gate says. Adapters can sit on the router (`gate`), on that gate and on every expert.",
+  gguf: decoderGguf({
+    architecture: "qwen2moe",
+    className: "Qwen2MoeForCausalLM",
+    blockNames: { ...BLOCK_NAMES.preNorms, ...BLOCK_NAMES.attention, ...EXPERTS.names, ...SHARED },
+    changes: { ...EXPERTS.changes, ffn_gate_inp_shexp: "row" },
+    settings: {
+      ...EXPERTS.settings,
+      expert_feed_forward_length: count("moe_intermediate_size"),
+      expert_shared_feed_forward_length: count("shared_expert_intermediate_size", {
+        sameAs: "intermediate_size",
+      }),
+    },
+    // Readers of such files take experts in every layer, with weights as they are.
+    fixed: { norm_topk_prob: false },
+    switches: { qkv_bias: "attn_q.bias" },
+  }),
+  open: (raw) => {
+    const c = parseConfig(SCHEMA, raw);
+    const { num_experts: numExperts, num_experts_per_tok: numChosen } = c;
+    requireEnoughExperts(raw, numExperts, numChosen);
+    const expert = { ...siluMlp(c), intermediateSize: c.moe_intermediate_size };
+    const shared = { ...expert, intermediateSize: c.shared_expert_intermediate_size };
+    const options = { numExperts, numChosen, normalizes: c.norm_topk_prob, expert };
+    const attention = { ...plainAttention(raw, c), bias: { qkv: c.qkv_bias, output: false } };
+    const withExperts = llamaBlock(c, attention, (b, x) =>
+      add(experts(b, x, "mlp.", options), sharedExpert(b, x, "mlp.shared_expert", shared)),
+    );
+    const dense = llamaBlock(c, attention);
+    const layers = Array.from({ length: c.num_hidden_layers }, (_, layer) =>
+      (layer + 1) % c.decoder_sparse_step === 0 && !c.mlp_only_layers?.includes(layer) ? withExperts : dense,
+    );
+    return plainDecoder(raw, c, layers);
+  },
+};
