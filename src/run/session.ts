@@ -24,6 +24,7 @@ import type { Compute } from "../nn/compute.ts";
 import { f32 } from "../nn/computes/f32.ts";
 import { PassTables } from "./context.ts";
 import { MAX_TABLE_BYTES, SLICE_ROWS, isLargeTable } from "./large-tables.ts";
+import { madeOnce } from "./made-once.ts";
 import { LastingTensors } from "../runtime/memory/program-memory.ts";
 import { RESIDENT, type VectorMemory } from "../runtime/memory/vector-memory.ts";
 import type { Riders } from "./blocks/riders.ts";
@@ -209,14 +210,7 @@ export class Session {
 
   /** Compiles a program, or returns the one of this key. Keys of unlike programs must differ. */
   compile<T>(key: string, make: () => ProgramSource<T>): Promise<Compiled<T>> {
-    let compiled = this.#programs.get(key) as Promise<Compiled<T>> | undefined;
-    if (!compiled) {
-      compiled = this.#compile(key, make);
-      this.#programs.set(key, compiled);
-      // What failed for want of memory, or at a disk, may do later.
-      compiled.catch(() => this.#programs.delete(key));
-    }
-    return compiled;
+    return madeOnce(this.#programs, key, () => this.#compile(key, make)) as Promise<Compiled<T>>;
   }
 
   async #compile<T>(key: string, make: () => ProgramSource<T>): Promise<Compiled<T>> {

@@ -141,6 +141,27 @@ describe("Weights", () => {
     loans.forEach(({ tensors: lent }, i) => assertRight(2 + i, lent, "after"));
   });
 
+  test("what could not be read is read again when it is asked for", async () => {
+    const failed = new Set<string>();
+    const source: WeightSource = {
+      ...memory,
+      readInto: async (name, ...rest) => {
+        if (failed.has(name)) return await memory.readInto(name, ...rest);
+        failed.add(name);
+        throw new Error("the disk is away");
+      },
+    };
+    for (const residency of ["stored", "float32"] as const) {
+      failed.clear();
+      const weights = new Weights(new BaseModel("test", model, source), residency);
+      const outside = (): Promise<unknown> => weights.readOutsideBlocks(["model.norm.weight"]);
+      for (const read of [() => weights.borrow(1, READS), outside])
+        await assert.rejects(read, /the disk is away/);
+      assertRight(1, (await weights.borrow(1, READS)).tensors, residency);
+      await outside();
+    }
+  });
+
   test("tensors outside the blocks are read when first asked for, and once", async () => {
     let numReads = 0;
     const source: WeightSource = {

@@ -16,6 +16,7 @@ import { allDone } from "../../runtime/memory/all-done.ts";
 import { LastingTensors, makeCounted } from "../../runtime/memory/program-memory.ts";
 import { RESIDENT, type VectorMemory } from "../../runtime/memory/vector-memory.ts";
 import { BlockShards } from "./block-shards.ts";
+import { madeOnce } from "../made-once.ts";
 import type { Loan, Lender, WeightTensors } from "./loan.ts";
 import { readerOf } from "./tensor-reader.ts";
 
@@ -76,11 +77,8 @@ export class Weights implements Lender {
     names: readonly string[],
   ): Promise<Readonly<Record<string, HostTensor<"float32">>>> {
     const tensors: Record<string, HostTensor<"float32">> = {};
-    for (const name of names) {
-      let tensor = this.#outsideBlocks.get(name);
-      if (!tensor) this.#outsideBlocks.set(name, (tensor = this.#readFloat32(name)));
-      tensors[name] = await tensor;
-    }
+    for (const name of names)
+      tensors[name] = await madeOnce(this.#outsideBlocks, name, () => this.#readFloat32(name));
     return tensors;
   }
 
@@ -89,10 +87,7 @@ export class Weights implements Lender {
    * owned by the model. @throws as the source
    */
   async prepareOutsideBlocks(read: TensorRead): Promise<WeightTensors> {
-    const key = keyOf(read);
-    let made = this.#preparedOutside.get(key);
-    if (!made) this.#preparedOutside.set(key, (made = this.#prepareOutside(read)));
-    return await made;
+    return await madeOnce(this.#preparedOutside, keyOf(read), () => this.#prepareOutside(read));
   }
 
   async #prepareOutside({ tensor, preparation }: TensorRead): Promise<WeightTensors> {
@@ -193,10 +188,7 @@ export class Weights implements Lender {
   }
 
   #fill(slot: Slot, read: TensorRead): Promise<void> {
-    const key = keyOf(read);
-    let reading = slot.filled.get(key);
-    if (!reading) slot.filled.set(key, (reading = this.#prepare(slot, read)));
-    return reading;
+    return madeOnce(slot.filled, keyOf(read), () => this.#prepare(slot, read));
   }
 
   async #prepare(slot: Slot, { tensor, preparation }: TensorRead): Promise<void> {
