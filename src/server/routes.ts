@@ -3,11 +3,11 @@ import type { Route } from "./route.ts";
 import { loadAdapter, unloadAdapter } from "./routes/adapters.ts";
 import { chatCompletions } from "./routes/chat-completions.ts";
 import { completions } from "./routes/completions.ts";
+import { createJob } from "./routes/create-job.ts";
 import { embeddings } from "./routes/embeddings.ts";
 import { deleteFile, getFile, getFileContent, listFiles, uploadFile } from "./routes/files.ts";
 import {
   cancelJob,
-  createJob,
   getJob,
   listJobCheckpoints,
   listJobEvents,

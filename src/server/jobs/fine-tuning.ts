@@ -5,6 +5,9 @@ import type { StateFolder } from "../../jobs/state-folder.ts";
 import { ApiError } from "../api-error.ts";
 import type { FineTuning, ServerState } from "../server-state.ts";
 
+/** The path of all jobs. */
+export const JOBS = "/v1/fine_tuning/jobs";
+
 /** What all names of results and checkpoints begin with. */
 export const RESULT_START = "ft:";
 /** Characters of a job's id in the name of its result. */

@@ -1,128 +1,15 @@
-/** @file /v1/fine_tuning/jobs: trains adapters on the base that is being served, while it is served. */
+/** @file /v1/fine_tuning/jobs: tells of jobs, what they have told and their checkpoints, and changes them. `create-job` makes them. */
 import type { Context } from "hono";
 import type { z } from "zod";
-import { toldWhole, UsageError } from "../../errors.ts";
-import { HYPERPARAMETERS, type Job, type JobEvent, SUPERVISED, hasEnded } from "../../jobs/job.ts";
+import { type Job, type JobEvent, hasEnded } from "../../jobs/job.ts";
 import type { JobRow } from "../../jobs/job-table.ts";
 import { shownJob } from "../../jobs/training/used-hyperparameters.ts";
 import { CHECKPOINT_ANSWER, JOB_ANSWER, JOB_EVENT_ANSWER, pageAnswer } from "../answers/list-answers.ts";
 import { ApiError } from "../api-error.ts";
-import {
-  checkpointName,
-  requireFile,
-  requireJob,
-  requireJobs,
-  trainedCheckpoints,
-} from "../jobs/fine-tuning.ts";
-import { JOB_REQUEST, type JobRequest } from "../jobs/job-requests.ts";
+import { JOBS, checkpointName, requireJob, requireJobs, trainedCheckpoints } from "../jobs/fine-tuning.ts";
 import { type AskedPart, PAGE_QUERY, pageOf, toPage } from "../pages.ts";
 import { type Route, defineRoute } from "../route.ts";
 import type { ServerState } from "../server-state.ts";
-
-const JOBS = "/v1/fine_tuning/jobs";
-
-function hyperparametersOf({ hyperparameters, method }: JobRequest): Job["hyperparameters"] {
-  const nested = method && (method[method.type] as { readonly hyperparameters?: unknown } | undefined);
-  return HYPERPARAMETERS.parse(nested?.hyperparameters ?? hyperparameters ?? {});
-}
-
-/** Where a request has its hyperparameters. */
-function hyperparametersKey({ hyperparameters, method }: JobRequest): string {
-  return hyperparameters != null || method == null
-    ? "hyperparameters"
-    : `method.${method.type}.hyperparameters`;
-}
-
-/** What is wrong with the settings of a job; null: nothing. */
-function refusalOf(job: Job, requireSettings: (job: Job) => void): string | null {
-  try {
-    requireSettings(job);
-    return null;
-  } catch (error) {
-    if (error instanceof UsageError) return toldWhole(error);
-    throw error;
-  }
-}
-
-export const createJob = defineRoute({
-  method: "post",
-  path: JOBS,
-  summary: "Train an adapter on the base, beside what is written",
-  access: "train",
-  body: JOB_REQUEST,
-  answer: { whole: JOB_ANSWER },
-  handle: async ({ body, context, state }) => {
-    const { fingerprint, files, queue, requireSettings } = requireJobs(state);
-    const adapter = await state.adapterOf(body.model);
-    await requireFile(files, body.training_file, "training_file");
-    if (body.validation_file != null) await requireFile(files, body.validation_file, "validation_file");
-    const hyperparameters = hyperparametersOf(body);
-    const method = adapter === null ? {} : { method: await methodOf(adapter, body, state) };
-    const type = body.method?.type ?? SUPERVISED;
-    const job: Job = {
-      id: `ftjob-${state.newId()}`,
-      object: "fine_tuning.job",
-      created_at: state.seconds(),
-      finished_at: null,
-      model: body.model,
-      fine_tuned_model: null,
-      organization_id: "graft",
-      status: "queued",
-      hyperparameters,
-      method: { type, [type]: { hyperparameters } },
-      training_file: body.training_file,
-      validation_file: body.validation_file ?? null,
-      result_files: [],
-      trained_tokens: null,
-      error: null,
-      seed: body.seed ?? state.newSeed(),
-      suffix: body.suffix ?? null,
-      estimated_finish: null,
-      metadata: body.metadata ?? null,
-      graft: { ...method, ...body.graft },
-    };
-    const refusal = refusalOf(job, requireSettings);
-    if (refusal !== null) {
-      const others = { ...job, hyperparameters: HYPERPARAMETERS.parse({}) };
-      const param = refusalOf(others, requireSettings) === null ? hyperparametersKey(body) : "graft";
-      throw new ApiError(400, refusal, { code: "invalid_value", param });
-    }
-    const path = state.list().find(({ id }) => id === adapter)?.path ?? null;
-    const initAdapter = path === null ? null : files.toShared(path);
-    const from = body.resume_from == null ? null : await foundBelow(state, body.resume_from);
-    if (from !== null) await files.importCheckpoint(job.id, from);
-    if (!(await queue.submit({ job, base: fingerprint, baseName: state.name, initAdapter }))) {
-      // Nobody knows the job, so nobody would remove it; where the database was lost it may be known.
-      if (from !== null) await files.removeRuns(job.id);
-      throw new ApiError(429, "As many fine-tuning jobs wait as may", { code: "too_many_jobs" });
-    }
-    return context.json(job);
-  },
-});
-
-/** The method of an adapter that a job goes on from. @throws ApiError 400 for a job that names another */
-async function methodOf(adapter: string, { graft }: JobRequest, state: ServerState): Promise<string> {
-  const name = await state.withAdapter(adapter, ({ method }) => method.name);
-  const asked = graft?.["method"] ?? name;
-  if (asked === name) return name;
-  throw new ApiError(
-    400,
-    `The adapter "${adapter}" is of method ${name}: a job that goes on from it has that`,
-    {
-      code: "invalid_value",
-      param: "graft.method",
-    },
-  );
-}
-
-/** Finds a folder that a client names. @throws ApiError 404 */
-async function foundBelow({ adapterRoot }: ServerState, path: string): Promise<string> {
-  if (adapterRoot) return await adapterRoot.find(path, "resume_from");
-  throw new ApiError(404, "This server reads no folders of clients: start it with --adapter-root FOLDER", {
-    code: "adapters_disabled",
-    param: "resume_from",
-  });
-}
 
 export const listJobs = defineRoute({
   method: "get",
