@@ -199,7 +199,7 @@ describe("readDataset()", () => {
     await assertFails(
       write("gone.jsonl", lines({ text: "abcdef" })),
       "usage/data",
-      'Cannot use data set "FILE": all 1 examples were dropped at 3 tokens, expected at least one',
+      'Cannot use data set "FILE": nothing to learn is left of its 1 example at 3 tokens, expected at least one',
       { maxLength: 3, overlong: "drop" },
     );
   });

@@ -179,8 +179,8 @@ export function requireExamples(
     numDropped > 0
       ? longest > maxLength
         ? [
-            `all ${numDropped} examples were dropped at ${maxLength} tokens`,
-            "Raise the maximum length, as far as the model has positions, or shorten the texts.",
+            `nothing to learn is left of its ${formatCountOf(numDropped, "example")} at ${maxLength} tokens`,
+            `The longest has ${longest} tokens: raise --max-length (maxLength in the library), as far as the model has positions, or shorten the texts.`,
           ]
         : [
             `no token of its ${formatCountOf(numDropped, "example")} counts in the loss`,
