@@ -12,7 +12,7 @@ import type { BetweenBlocks } from "../run/blocks/forward-blocks.ts";
 import { A_SESSION, type Session } from "../run/session.ts";
 import { requireReadable } from "./loop/checks.ts";
 import { layUnits } from "./step/micro-batch.ts";
-import { type ChosenObjective, addMetrics } from "./step/objective-step.ts";
+import { type ChosenObjective, addMetrics, divergenceOf } from "./step/objective-step.ts";
 import { metricsOf } from "./eval-metrics.ts";
 import { Scorer } from "./step/scorer.ts";
 import { crossEntropy } from "./objectives/cross-entropy.ts";
@@ -103,7 +103,10 @@ export class Evaluator {
     const { onProgress, withPredictions = false } = options;
     const passes = passesOf(units);
     const batches = passes.map(layUnits);
-    const totals = countStep(batches);
+    // The first is of the longest.
+    const longest = batches[0]!.length;
+    const divergence = await divergenceOf(objective, this.#scorer, passes, longest);
+    const totals = { ...countStep(batches), divergence };
     const metrics: Record<string, number> = {};
     const { hasClasses } = DATA_KINDS[objective.rows];
     const counts = withPredictions || hasClasses ? new PredictionCounts() : null;

@@ -5,7 +5,7 @@
  *   good  w₊ (1 - σ(β(r - z)))      bad  w₋ (1 - σ(β(z - r)))      loss: the mean over all answers of the step
  *
  * Paper: arXiv:2402.01306, equations 7 and 8. z has no gradient. It is estimated over the whole step before the first
- * micro-batch, with the answers of the step itself moved on by one; TRL does so for each micro-batch.
+ * micro-batch, with the answers of the step itself moved on by one, and so over all of an evaluation; TRL does so for each batch.
  */
 import { z } from "zod";
 import { sigmoid } from "../losses/log-sigmoid.ts";

@@ -11,6 +11,7 @@ import type { TrainingUnit } from "../../data/examples/training-unit.ts";
 import type { Objective, Outcome, Scores } from "../objective.ts";
 import type { Lane, Lanes, MicroBatchRunner } from "./lanes.ts";
 import { mismatchedBatches } from "./micro-batch.ts";
+import type { Scorer } from "./scorer.ts";
 import { countStep, estimateDivergence } from "./sequence-scores.ts";
 import type { MicroBatchKey } from "./step-runner.ts";
 
@@ -50,6 +51,19 @@ export function addMetrics(sums: Record<string, number>, metrics: Readonly<Recor
   for (const [name, value] of Object.entries(metrics)) sums[name] = (sums[name] ?? 0) + value;
 }
 
+/** Estimates the divergence of the model from its reference on the prompts of some batches, for objectives that need it; 0 for others. */
+export async function divergenceOf(
+  { needs }: Pick<Objective, "needs">,
+  scorer: Pick<Scorer, "scores">,
+  batches: readonly (readonly TrainingUnit[])[],
+  maxLength: number,
+): Promise<number> {
+  if (!needs.includes("mismatched")) return 0;
+  const mismatched: Scores[] = [];
+  for (const batch of mismatchedBatches(batches, maxLength)) mismatched.push(await scorer.scores(batch));
+  return estimateDivergence(mismatched);
+}
+
 /**
  * Runs the micro-batches of one step, each on the lane whose turn it is by its number; gradients are then those that the
  * first lane has collected. `begin` is told of each micro-batch.
@@ -62,14 +76,10 @@ export async function runStep(
 ): Promise<StepOutcome> {
   const [{ steps: first, scorer }, ...others] = lanes;
   for (const { steps } of lanes) steps.gradients.begin();
-  const mismatched: Scores[] = [];
-  if (objective.needs.includes("mismatched")) {
-    const units = microBatches.map((each) => each.units);
-    for (const batch of mismatchedBatches(units, maxLength)) mismatched.push(await scorer.scores(batch));
-  }
+  const units = microBatches.map((each) => each.units);
   const totals = {
     ...countStep(microBatches.map(({ batch }) => batch)),
-    divergence: estimateDivergence(mismatched),
+    divergence: await divergenceOf(objective, scorer, units, maxLength),
   };
   const outcomes: Outcome[] = [];
   const failures: unknown[] = [];
