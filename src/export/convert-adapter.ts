@@ -7,10 +7,10 @@ import { readCard } from "../format/cards/read-card.ts";
 import { nodeFolder } from "../format/files/node-folder.ts";
 import { ADAPTER_FORMS, ADAPTER_FORM_NAMES, type AdapterFormName } from "./adapter-forms.ts";
 
-/** The form of an adapter; of what is none, PEFT's, whose reader says what it is. */
-export async function formAt(path: string): Promise<AdapterFormName> {
+/** The form of an adapter; null: it is none, or is not there. */
+export async function formAt(path: string): Promise<AdapterFormName | null> {
   const names = await readdir(path).catch(() => null);
-  return ADAPTER_FORM_NAMES.find((name) => ADAPTER_FORMS[name].isAt(path, names)) ?? "peft";
+  return ADAPTER_FORM_NAMES.find((name) => ADAPTER_FORMS[name].isAt(path, names)) ?? null;
 }
 
 interface ConvertRequest {

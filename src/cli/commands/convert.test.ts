@@ -191,4 +191,23 @@ describe("what cannot be converted is refused by name, and nothing is written", 
       assert.match(stderr, found);
     }
   });
+
+  for (const to of ["peft", "mlx"]) {
+    test(`a path that is not there, to ${to}`, async () => {
+      const { model } = await adapted("llama", "lora", {}, ["q_proj"]);
+      const none = join(folder, "none");
+      const { status, stderr } = await convert(
+        "--adapter",
+        none,
+        "--to",
+        to,
+        "--output",
+        output,
+        "--model",
+        model,
+      );
+      assert.equal(status, 1, stderr);
+      assert.match(stderr, /no such/);
+    });
+  }
 });

@@ -26,12 +26,14 @@ export const command = defineCommand({
     ),
   }),
   async run({ adapter, to, output, model: asked }, io) {
-    const from = await formAt(adapter);
-    if (from === to) {
+    const found = await formAt(adapter);
+    if (found === to) {
       throw new UsageError("usage/flag", `Cannot convert adapter "${adapter}" to ${to}: it is in that form`, {
-        hint: `Choose another of ${ADAPTER_FORM_NAMES.join(", ")}.`,
+        hint: `Choose ${ADAPTER_FORM_NAMES.filter((name) => name !== to).join(" or ")}.`,
       });
     }
+    // The reader of PEFT's folders says what another path is.
+    const from = found ?? "peft";
     if (asked === undefined && !ADAPTER_FORMS[from].namesModel) {
       throw new UsageError(
         "usage/flag",
