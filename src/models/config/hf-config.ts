@@ -174,9 +174,3 @@ export function headSizes(
   }
   return { numHeads, numKeyValueHeads, headWidth };
 }
-
-/** Refuses a token that goes to more experts than there are. @throws UsageError "usage/model" */
-export function requireEnoughExperts(raw: RawConfig, numExperts: number, numChosen: number): void {
-  if (numChosen <= numExperts) return;
-  throw unusable(raw, `num_experts_per_tok is ${numChosen} (expected at most num_experts, ${numExperts})`);
-}

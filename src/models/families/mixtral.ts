@@ -7,8 +7,9 @@ import { z } from "zod";
 import { experts } from "../../nn/experts.ts";
 import { llamaBlock, plainAttention, plainDecoder, repeat, siluMlp } from "../blocks/decoder.ts";
 import type { Family } from "../family.ts";
+import { requireEnoughExperts } from "../config/expert-config.ts";
 import { BLOCK_NAMES, decoderGguf, EXPERTS, NEIGHBOUR_ROWS } from "../config/gguf-rules.ts";
-import { DECODER_FIELDS, parseConfig, requireEnoughExperts } from "../config/hf-config.ts";
+import { DECODER_FIELDS, parseConfig } from "../config/hf-config.ts";
 
 const SCHEMA = z.object({
   ...DECODER_FIELDS,

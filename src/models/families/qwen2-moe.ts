@@ -11,8 +11,9 @@ import { add } from "../../graph/ops/pointwise/elementwise.ts";
 import { experts, sharedExpert } from "../../nn/experts.ts";
 import { llamaBlock, plainAttention, plainDecoder, siluMlp } from "../blocks/decoder.ts";
 import type { Family } from "../family.ts";
+import { SPARSE_FIELDS, requireEnoughExperts, sparseLayers } from "../config/expert-config.ts";
 import { BLOCK_NAMES, EXPERTS, count, decoderGguf } from "../config/gguf-rules.ts";
-import { DECODER_FIELDS, parseConfig, requireEnoughExperts } from "../config/hf-config.ts";
+import { DECODER_FIELDS, parseConfig } from "../config/hf-config.ts";
 
 const SCHEMA = z.object({
   ...DECODER_FIELDS,
@@ -24,9 +25,7 @@ const SCHEMA = z.object({
   num_experts_per_tok: z.int().positive().default(4),
   moe_intermediate_size: z.int().positive().default(1408),
   shared_expert_intermediate_size: z.int().positive().default(5632),
-  norm_topk_prob: z.boolean().default(false),
-  decoder_sparse_step: z.int().positive().default(1),
-  mlp_only_layers: z.array(z.int().min(0)).nullish(),
+  ...SPARSE_FIELDS,
   // None of the models has a window; files name one that is not used.
   use_sliding_window: z.literal(false).nullish(),
   sliding_window: z.int().min(0).nullish(),
@@ -74,10 +73,6 @@ export const qwen2Moe: Family = {
     const withExperts = llamaBlock(c, attention, (b, x) =>
       add(experts(b, x, "mlp.", options), sharedExpert(b, x, "mlp.shared_expert", shared)),
     );
-    const dense = llamaBlock(c, attention);
-    const layers = Array.from({ length: c.num_hidden_layers }, (_, layer) =>
-      (layer + 1) % c.decoder_sparse_step === 0 && !c.mlp_only_layers?.includes(layer) ? withExperts : dense,
-    );
-    return plainDecoder(raw, c, layers);
+    return plainDecoder(raw, c, sparseLayers(c, { withExperts, dense: llamaBlock(c, attention) }));
   },
 };

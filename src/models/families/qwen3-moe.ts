@@ -7,8 +7,9 @@ import { z } from "zod";
 import { experts } from "../../nn/experts.ts";
 import { llamaBlock, plainDecoder, siluMlp } from "../blocks/decoder.ts";
 import type { Family, RawConfig } from "../family.ts";
+import { SPARSE_FIELDS, requireEnoughExperts, sparseLayers } from "../config/expert-config.ts";
 import { BLOCK_NAMES, count, decoderGguf, EXPERTS } from "../config/gguf-rules.ts";
-import { parseConfig, requireEnoughExperts } from "../config/hf-config.ts";
+import { parseConfig } from "../config/hf-config.ts";
 import { QWEN3_FIELDS, qwen3Attention } from "../blocks/qwen3-attention.ts";
 
 const SCHEMA = z.object({
@@ -20,9 +21,7 @@ const SCHEMA = z.object({
   num_local_experts: z.int().positive().optional(),
   num_experts_per_tok: z.int().positive().default(8),
   moe_intermediate_size: z.int().positive(),
-  norm_topk_prob: z.boolean().default(false),
-  decoder_sparse_step: z.int().positive().default(1),
-  mlp_only_layers: z.array(z.int().min(0)).nullish(),
+  ...SPARSE_FIELDS,
   // Of the code that Qwen3-Coder was trained with, for what all these models are.
   qkv_bias: z.literal(false).nullish(),
   use_qk_norm: z.literal(true).nullish(),
@@ -66,10 +65,6 @@ export const qwen3Moe: Family = {
     };
     const attention = qwen3Attention(raw, c);
     const withExperts = llamaBlock(c, attention, (b, x) => experts(b, x, "mlp.", options));
-    const dense = llamaBlock(c, attention);
-    const layers = Array.from({ length: c.num_hidden_layers }, (_, layer) =>
-      (layer + 1) % c.decoder_sparse_step === 0 && !c.mlp_only_layers?.includes(layer) ? withExperts : dense,
-    );
-    return plainDecoder(raw, c, layers);
+    return plainDecoder(raw, c, sparseLayers(c, { withExperts, dense: llamaBlock(c, attention) }));
   },
 };

@@ -1,0 +1,30 @@
+/** @file What a configuration says of experts. */
+import { z } from "zod";
+import { unusable } from "./hf-config.ts";
+import type { RawConfig } from "./raw-config.ts";
+
+/** Keys by which Qwen's files say what a router does, and which layers have one. */
+export const SPARSE_FIELDS = {
+  norm_topk_prob: z.boolean().default(false),
+  decoder_sparse_step: z.int().positive().default(1),
+  mlp_only_layers: z.array(z.int().min(0)).nullish(),
+};
+
+/** `SPARSE_FIELDS` as they are read. */
+type SparseFields = z.output<z.ZodObject<typeof SPARSE_FIELDS>>;
+
+/** The layers from below: `dense` where they have no experts. */
+export function sparseLayers<L>(
+  c: SparseFields & { readonly num_hidden_layers: number },
+  { withExperts, dense }: { readonly withExperts: L; readonly dense: L },
+): readonly L[] {
+  return Array.from({ length: c.num_hidden_layers }, (_, layer) =>
+    (layer + 1) % c.decoder_sparse_step === 0 && !c.mlp_only_layers?.includes(layer) ? withExperts : dense,
+  );
+}
+
+/** Refuses a token that goes to more experts than there are. @throws UsageError "usage/model" */
+export function requireEnoughExperts(raw: RawConfig, numExperts: number, numChosen: number): void {
+  if (numChosen <= numExperts) return;
+  throw unusable(raw, `num_experts_per_tok is ${numChosen} (expected at most num_experts, ${numExperts})`);
+}
