@@ -1,38 +1,49 @@
 /**
- * @file Ends what a file of tests has begun, also where a test of it fails: the processes that it started end with it, and it
- * ends itself three minutes after its last test, whatever is still open. Else the whole run would wait for them.
+ * @file Ends what a file of tests has begun, also where a test of it fails: the processes that it started end with it, however it
+ * ends, and it ends itself three minutes after its last test, whatever is still open. Else the whole run would wait for them.
  */
-import { ChildProcess } from "node:child_process";
+import { ChildProcess, spawn } from "node:child_process";
 import { after } from "node:test";
 import { isMainThread } from "node:worker_threads";
 
 /** Time to close what tests of a file have in common; none takes as long, not even on a busy machine. */
 const CLOSE_MS = 180_000;
 
+/**
+ * Reads lines of process ids until their writer is gone, and ends those of the last line. It is a process of its own, since this
+ * one may be killed, and may hear no signal while it computes.
+ */
+const REAPER = `trap "" HUP INT TERM; while read -r line; do last=$line; done; [ -z "$last" ] || kill -KILL $last`;
+
 /** Has all processes that this one starts from now on end with it. */
 function endChildren() {
   const living = new Set();
-  const { spawn } = ChildProcess.prototype;
-  ChildProcess.prototype.spawn = function (...given) {
-    const fault = spawn.apply(this, given);
+  const { spawn: begin } = ChildProcess.prototype;
+  let reaper = null;
+  const startReaper = () => {
+    ChildProcess.prototype.spawn = begin;
+    const started = spawn("/bin/sh", ["-c", REAPER], { stdio: ["pipe", "ignore", "ignore"] });
+    ChildProcess.prototype.spawn = beginNoted;
+    // Where there is no such shell, nobody ends them.
+    for (const each of [started, started.stdin]) each.on("error", () => {}).unref();
+    return started;
+  };
+  const tell = () => {
+    reaper ??= startReaper();
+    reaper.stdin.write(`${[...living].map(({ pid }) => pid).join(" ")}\n`);
+  };
+  function beginNoted(...given) {
+    const fault = begin.apply(this, given);
+    if (this.pid === undefined) return fault;
     living.add(this);
-    this.once("exit", () => living.delete(this));
+    tell();
+    this.once("exit", () => {
+      living.delete(this);
+      tell();
+    });
     return fault;
-  };
-  const end = () => {
-    for (const child of living) child.kill("SIGKILL");
-  };
-  process.on("exit", end);
-  for (const signal of ["SIGHUP", "SIGINT", "SIGTERM"]) {
-    const onSignal = () => {
-      // Where a test listens too, the signal is for the test.
-      if (process.listenerCount(signal) > 1) return;
-      end();
-      process.off(signal, onSignal);
-      process.kill(process.pid, signal);
-    };
-    process.on(signal, onSignal);
   }
+  ChildProcess.prototype.spawn = beginNoted;
 }
 
 /** Ends this process some time after its last test, as failed, if something keeps it. */

@@ -49,12 +49,12 @@ test(
   },
 );
 
-test("a file that is stopped takes the processes that it started along", LIMIT, async () => {
-  const { child } = startTest("stopped", {
-    flags: [],
-    rest: "console.log('waits'); await new Promise(() => {});",
-  });
-  await once(child.stdout, "data");
-  child.kill("SIGTERM");
-  assert.deepEqual(await once(child, "close"), [null, "SIGTERM"]);
+test("a file that is killed while it computes takes the processes that it started along", LIMIT, async () => {
+  const rest = "console.log('waits'); for (;;);";
+  for (const signal of ["SIGTERM", "SIGKILL"] as const) {
+    const { child } = startTest("killed", { flags: [], rest });
+    await once(child.stdout, "data");
+    child.kill(signal);
+    assert.deepEqual(await once(child, "close"), [null, signal]);
+  }
 });

@@ -76,7 +76,9 @@ function installByNpm(tarball: string): boolean {
 before(async () => {
   mkdirSync(project);
   writeFileSync(join(project, "package.json"), '{"private":true,"type":"module"}');
-  const pack = run("npm", ["pack", "--json", "--pack-destination", folder], ROOT);
+  // Its cache in a folder of its own: nothing is fetched, and who runs tests may have no home to write to.
+  const words = ["--json", "--pack-destination", folder, "--cache", join(folder, "npm")];
+  const pack = run("npm", ["pack", ...words], ROOT);
   assert.equal(pack.status, 0, pack.text);
   const [tarballName] = readdirSync(folder).filter((name) => name.endsWith(".tgz"));
   const tarball = join(folder, tarballName ?? "");
