@@ -145,6 +145,7 @@ test("flags that could never do are refused before anything is opened", async ()
     ["--cors", "example.org", /expected an origin/],
     ["--request-timeout", "1e9", /expected a number/],
     ["--drain-seconds", "1e9", /expected a number/],
+    ["--adapter", "runs/a/final,runs/b/final", /two are named "final"/],
     ["--database", "mysql://db/graft", /expected a URL that begins with postgres:\/\//],
   ];
   const taken = createServer().listen(0, "127.0.0.1");

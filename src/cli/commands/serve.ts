@@ -4,7 +4,7 @@ import { existsSync } from "node:fs";
 import { once } from "node:events";
 import { join } from "node:path";
 import type { NamedAdapter } from "../../engine/adapters/held-adapter.ts";
-import { readNamed } from "../model/named-adapters.ts";
+import { readAllNamed } from "../model/named-adapters.ts";
 import { type ServingModel, openServingModel } from "../../engine/serving-model.ts";
 import { findPolicy } from "../../engine/scheduling/turn-policies.ts";
 import { GraftError, UsageError } from "../../errors.ts";
@@ -48,7 +48,7 @@ export const command = defineCommand({
     if (options.adapterRoot !== undefined) await requireRoot(options.adapterRoot);
     await requirePort(options);
     const tls = await readTls(options.tlsCert, options.tlsKey);
-    const adapters = options.adapter.map(readNamed);
+    const adapters = readAllNamed(options.adapter);
     // Others have the folder too where it is neither the database's nor that of copies.
     const isShared = options.database !== undefined && options.store === undefined;
     const own = isShared ? undefined : options.state;

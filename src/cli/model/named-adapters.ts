@@ -4,7 +4,7 @@ import type { NamedAdapter } from "../../engine/adapters/held-adapter.ts";
 import { UsageError } from "../../errors.ts";
 
 /** Reads `NAME=FOLDER`, or a folder that gives the name. */
-export function readNamed(text: string): NamedAdapter {
+function readNamed(text: string): NamedAdapter {
   const place = text.indexOf("=");
   if (place > 0) return { name: text.slice(0, place), path: text.slice(place + 1) };
   return { name: basename(resolve(text)), path: text };
