@@ -18,6 +18,7 @@ export const PEER_MODELS = {
   roberta: { modelType: "roberta" },
   "xlm-roberta": { modelType: "xlm-roberta" },
   distilbert: { modelType: "distilbert" },
+  modernbert: { modelType: "modernbert" },
   mistral: { modelType: "mistral" },
   ministral: { modelType: "ministral" },
   qwen2: { modelType: "qwen2" },

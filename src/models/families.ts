@@ -20,6 +20,7 @@ import { llama } from "./families/llama.ts";
 import { ministral } from "./families/ministral.ts";
 import { mistral } from "./families/mistral.ts";
 import { mixtral } from "./families/mixtral.ts";
+import { modernbert } from "./families/modernbert.ts";
 import { olmo } from "./families/olmo.ts";
 import { olmo2 } from "./families/olmo2.ts";
 import { olmoe } from "./families/olmoe.ts";
@@ -66,6 +67,7 @@ export const FAMILIES: readonly Family[] = [
   roberta,
   xlmRoberta,
   distilbert,
+  modernbert,
   vit,
 ];
 

@@ -450,6 +450,77 @@ test("Qwen 1.5 with experts names a window that it does not use, and one expert 
   assert.deepEqual(tensors.get("model.layers.1.mlp.shared_expert.down_proj.weight")?.shape, [2048, 5632]);
 });
 
+test("ModernBERT of 149 million: every third layer sees all, the others 64 tokens to each side, the mean tells the class", () => {
+  const config = {
+    attention_bias: false,
+    attention_dropout: 0,
+    bos_token_id: 50_281,
+    classifier_activation: "gelu",
+    classifier_bias: false,
+    classifier_dropout: 0,
+    classifier_pooling: "mean",
+    cls_token_id: 50_281,
+    decoder_bias: true,
+    deterministic_flash_attn: false,
+    embedding_dropout: 0,
+    eos_token_id: 50_282,
+    global_attn_every_n_layers: 3,
+    global_rope_theta: 160_000,
+    gradient_checkpointing: false,
+    hidden_activation: "gelu",
+    hidden_size: 768,
+    initializer_cutoff_factor: 2,
+    initializer_range: 0.02,
+    intermediate_size: 1152,
+    layer_norm_eps: 1e-5,
+    local_attention: 128,
+    local_rope_theta: 10_000,
+    max_position_embeddings: 8192,
+    mlp_bias: false,
+    mlp_dropout: 0,
+    model_type: "modernbert",
+    norm_bias: false,
+    norm_eps: 1e-5,
+    num_attention_heads: 12,
+    num_hidden_layers: 22,
+    pad_token_id: 50_283,
+    position_embedding_type: "absolute",
+    reference_compile: true,
+    repad_logits_with_grad: false,
+    sep_token_id: 50_282,
+    sparse_pred_ignore_index: -100,
+    sparse_prediction: false,
+    tie_word_embeddings: true,
+    torch_dtype: "float32",
+    transformers_version: "4.47.0.dev0",
+    vocab_size: 50_368,
+  };
+  const { layers, tensors, maxPositions } = openModel({
+    ...config,
+    architectures: ["ModernBertForSequenceClassification"],
+  });
+  const seen = layers.slice(0, 4).map(({ attention }) => [attention?.window, attention?.rope?.theta]);
+  assert.deepEqual(seen, [
+    [null, 160_000],
+    [65, 10_000],
+    [65, 10_000],
+    [null, 160_000],
+  ]);
+  assert.equal(maxPositions, 8192);
+  assert.ok(
+    !tensors.has("model.layers.0.attn_norm.weight") && tensors.has("model.layers.1.attn_norm.weight"),
+  );
+  const sizes = [...tensors.values()].map(({ shape }) => shape.reduce((product, size) => product * size, 1));
+  assert.equal(
+    sizes.reduce((sum, size) => sum + size, 0),
+    149_606_402,
+  );
+  assert.throws(
+    () => openModel({ ...config, architectures: ["ModernBertForMaskedLM"] }),
+    /architectures is \["ModernBertForMaskedLM"\]/,
+  );
+});
+
 test("Qwen3-Coder names settings of its own code", () => {
   const config = {
     ...LLAMA_SIZES,

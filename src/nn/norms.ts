@@ -26,14 +26,12 @@ export function rmsNormPlusOne(epsilon: number): Norm {
   };
 }
 
-/** The layer norm with factors and biases. */
-export function layerNorm(epsilon: number): Norm {
+/** The layer norm with factors, and biases unless there are none. */
+export function layerNorm(epsilon: number, hasBias = true): Norm {
   return (b, name, x) => {
     const shape = [widthOf(x)];
-    const [weight, bias] = [
-      b.tensor(`${name}.weight`, shape, "norm"),
-      b.tensor(`${name}.bias`, shape, "bias"),
-    ];
+    const weight = b.tensor(`${name}.weight`, shape, "norm");
+    const bias = hasBias ? b.tensor(`${name}.bias`, shape, "bias") : filled(x, 0);
     if (!isPerRow(weight) && !isPerRow(bias)) return layerNormOf(x, weight, bias, epsilon);
     const normed = layerNormOf(x, filled(x, 1), filled(x, 0), epsilon);
     return add(mul(normed, alongRows(weight, x)), alongRows(bias, x));

@@ -107,6 +107,12 @@ const UNLIKE: Readonly<Record<string, readonly (readonly [config: RawConfig, say
     [{ n_heads: 5 }, "n_heads is 5"],
     [{ architectures: ["DistilBertForMaskedLM"] }, 'architectures is ["DistilBertForMaskedLM"]'],
   ],
+  modernbert: [
+    [{ classifier_pooling: "max" }, 'classifier_pooling is "max"'],
+    [{ num_attention_heads: 5 }, "num_attention_heads is 5"],
+    [{ layer_types: ["full_attention"] }, "layer_types has 1 entries (expected 2"],
+    [{ architectures: ["ModernBertForMaskedLM"] }, 'architectures is ["ModernBertForMaskedLM"]'],
+  ],
   vit: [
     [{ patch_size: 3 }, "patch_size is 3"],
     [{ hidden_act: "quick_gelu" }, 'hidden_act is "quick_gelu"'],

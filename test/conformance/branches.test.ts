@@ -48,7 +48,9 @@ for (const [turn, { modelType }] of FAMILIES.entries()) {
     const { layers, width } = base.model;
     const names = layers[0]!.branches.map(({ name }) => name);
     assert.deepEqual(names, ["attention", "mlp"]);
-    const last = layers.length - 1;
+    // Behind the blocks, one without branches may take means.
+    const numBlocks = layers.findLastIndex(({ branches }) => branches.length > 0) + 1;
+    const last = numBlocks - 1;
 
     for (const [i, dropped] of [["attention"], ["mlp"], names].entries()) {
       for (const method of inTurn([full, lora], turn + i)) {
@@ -142,7 +144,7 @@ for (const [turn, { modelType }] of FAMILIES.entries()) {
       const runner = new BlockRunner(session, adapter, null);
       const pass = runner.begin(new PassContext(factsOf(batch), pool, session.tables));
       let x = await (await Embedding.create(session, adapter)).forward(batch.input, pass.context);
-      for (const layer of layers.keys()) {
+      for (let layer = 0; layer < numBlocks; layer++) {
         const { y } = await runner.forward(layer, x, pass, { saves: "nothing" });
         const asked: string[] = [];
         const parts = await forwardByBranch(runner, layer, x, pass, (branch, stream) => {

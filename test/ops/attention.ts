@@ -128,6 +128,60 @@ const CASES: readonly OpCase[] = [
   attended("chunks with a window of one", [1, 2, 1, 5, 5, 2], packed(5, 5), { window: 1, ...chunks(2, 3) }),
   attended("chunks with a wide window", [1, 2, 1, 7, 7, 2], packed(7, 5), { window: 5, ...chunks(3, 3) }),
   attended("chunks in both directions", [2, 2, 1, 7, 7, 2], packed(7, 4), { causal: false, ...chunks(3, 3) }),
+  attended("a window to both sides", [1, 2, 1, 9, 9, 2], packed(9, 9), { causal: false, window: 3 }),
+  attended("a window to both sides, across examples", [2, 2, 1, 9, 9, 2], packed(9, 4), {
+    causal: false,
+    window: 3,
+  }),
+  attended("a window to both sides of unlike rows", [2, 2, 1, 9, 9, 2], unlikeRows, {
+    causal: false,
+    window: 2,
+  }),
+  attended("both sides, the query alone", [1, 2, 1, 5, 5, 2], packed(5, 5), { causal: false, window: 1 }),
+  attended("both sides, a window wider than the row", [1, 2, 1, 5, 5, 2], packed(5, 3), {
+    causal: false,
+    window: 2 ** 30,
+  }),
+  attended("the largest positions, a window to both sides", [1, 1, 1, 4, 8, 2], seenAtTheEdges, {
+    causal: false,
+    window: 5,
+  }),
+  attended("chunks with a window to both sides", [1, 4, 2, 9, 9, 2], packed(9, 9), {
+    causal: false,
+    window: 3,
+    ...chunks(2, 5),
+  }),
+  attended("chunks with a window to both sides, wider than all", [1, 2, 1, 7, 7, 2], packed(7, 5), {
+    causal: false,
+    window: 9,
+    ...chunks(3, 3),
+  }),
+  attended("chunks with both sides of the query alone", [1, 2, 1, 5, 5, 2], packed(5, 5), {
+    causal: false,
+    window: 1,
+    ...chunks(2, 3),
+  }),
+  attended("chunks of unlike rows, a window to both sides", [2, 2, 1, 9, 9, 2], unlikeRows, {
+    causal: false,
+    window: 3,
+    ...chunks(2, 5),
+  }),
+  attended(
+    "symbolic chunks, a window to both sides",
+    ["B", 4, 2, "T", "T", 3],
+    packed(7, 5),
+    {
+      causal: false,
+      window: 3,
+      ...chunks(3, 3),
+    },
+    { bindings: { B: 2, T: 7 } },
+  ),
+  attended("chunks of halves, a window to both sides", [1, 6, 3, 9, 9, 2], packed(9, 4), {
+    causal: false,
+    window: 3,
+    ...chunks(2, 5),
+  }),
   attended("chunks of halves", [1, 6, 3, 9, 9, 2], packed(9, 4), chunks(2, 5)),
   attended("chunks of halves, capped, both directions", [2, 3, 3, 8, 8, 2], packed(8, 4), {
     causal: false,
@@ -170,7 +224,7 @@ const REJECTED = [
   reject("two types", changed(6, vector([2, 5], "int32")), PLAIN),
   reject("positions that are floats", changed(4, float([2, 3])), PLAIN),
   ...[
-    { causal: false, window: 4 },
+    { causal: false, window: 0 },
     { causal: true, window: 0 },
     { causal: true, window: 2.5 },
   ].map((attributes) =>
@@ -205,7 +259,7 @@ export function weightsOf(
     const isHidden =
       place(querySegments, t) !== place(keySegments, s) ||
       (causal && distance < 0) ||
-      (window !== null && distance >= window);
+      (window !== null && Math.abs(distance) >= window);
     return isHidden ? bent - 1e9 : bent;
   });
   const largest = Math.max(...scores);

@@ -42,7 +42,7 @@ const REJECTED = [
   { name: "heads that do not fill the width", attributes: { ...PLAIN, ...HEADS, numHeads: 3 } },
   { name: "heads in no groups", attributes: { ...PLAIN, ...HEADS, numKeyValueHeads: 4 } },
   { name: "a window of 0", attributes: { ...PLAIN, ...HEADS, window: 0 } },
-  { name: "a window in both directions", attributes: { ...PLAIN, ...HEADS, causal: false, window: 2 } },
+  { name: "a window of 0 in both directions", attributes: { ...PLAIN, ...HEADS, causal: false, window: 0 } },
 ].map(({ name, attributes }) => reject(name, inputsOf(SIZES, packed(5, 5, 3)), attributes));
 
 export const wholeAttentionSuite: OpSuite = {
@@ -71,6 +71,7 @@ export const wholeAttentionSuite: OpSuite = {
     attended("keys before the queries, packed", [2, 2, 1, 5, 7, 3], packed(7, 4, 5)),
     attended("both directions", [2, 2, 1, 5, 7, 3], packed(7, 4, 5), { causal: false }),
     attended("a window", [1, 2, 1, 9, 9, 2], packed(9, 9), { window: 3 }),
+    attended("a window to both sides", [1, 2, 1, 9, 9, 2], packed(9, 9), { causal: false, window: 3 }),
     attended("symbolic sizes", ["B", 4, 2, "T", "P+T", 3], packed(7, 5, 3), {}, { B: 2, T: 3, P: 4 }),
   ],
   rejected: [

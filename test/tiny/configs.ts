@@ -54,6 +54,8 @@ export const TINY_CONFIGS: Readonly<Record<string, RawConfig>> = {
     architectures: ["MinistralForCausalLM"],
     model_type: "ministral",
     ...DECODER,
+    // transformers has no default that it could use.
+    head_dim: 8,
     sliding_window: 4,
     layer_types: ["full_attention", "sliding_attention"],
   },
@@ -243,6 +245,20 @@ export const TINY_CONFIGS: Readonly<Record<string, RawConfig>> = {
     n_layers: 2,
     n_heads: 4,
     max_position_embeddings: 64,
+    id2label: ENCODER.id2label,
+    pad_token_id: 0,
+  },
+  modernbert: {
+    architectures: ["ModernBertForSequenceClassification"],
+    model_type: "modernbert",
+    ...SIZES,
+    // Of others, the norm before the classes makes much of weights that are rounded to 4 bits.
+    intermediate_size: 64,
+    max_position_embeddings: 64,
+    global_attn_every_n_layers: 2,
+    // Less than a test's rows have.
+    local_attention: 4,
+    classifier_pooling: "mean",
     id2label: ENCODER.id2label,
     pad_token_id: 0,
   },

@@ -48,6 +48,8 @@ test("writes settings that Python reads as floats with a point", async () => {
     final_logit_softcapping: 30,
     clip_qkv: 8,
     rms_norm_eps: 0.5,
+    initializer_cutoff_factor: 2,
+    router_jitter_noise: 0,
     vocab_size: 30,
     scaling: { a_eps: 1 },
   };
@@ -56,6 +58,8 @@ test("writes settings that Python reads as floats with a point", async () => {
   for (const line of [
     '"final_logit_softcapping": 30.0,',
     '"clip_qkv": 8.0,',
+    '"initializer_cutoff_factor": 2.0,',
+    '"router_jitter_noise": 0.0,',
     '"vocab_size": 30',
     '"a_eps": 1.0\n',
   ]) {

@@ -50,7 +50,8 @@ export function modelFolderFiles(parts: ModelFolderParts): FolderFile[] {
 }
 
 /** Settings that transformers refuses as whole numbers. */
-const FRACTIONS = /^(\s*"(?:\w+_(?:eps|epsilon|softcapping|coef|range)|clip_qkv)": -?\d+)(?=,?$)/gm;
+const FRACTIONS =
+  /^(\s*"(?:\w+_(?:eps|epsilon|softcapping|coef|range|factor|noise)|clip_qkv)": -?\d+)(?=,?$)/gm;
 
 /**
  * Does the same as `formatJson`, but writes 30.0 where Python has to read a float, since JavaScript has only one kind of

@@ -22,8 +22,8 @@ import {
   type RawConfig,
 } from "../family.ts";
 import { ACTIVATION, activationOf } from "../config/activation-config.ts";
-import { SIZE_FIELDS, unusable } from "../config/hf-config.ts";
-import { isClassifier, numClasses } from "../config/classifier-config.ts";
+import { SIZE_FIELDS } from "../config/hf-config.ts";
+import { requireClasses } from "../config/classifier-config.ts";
 
 export const ENCODER_FIELDS = {
   ...SIZE_FIELDS,
@@ -86,13 +86,7 @@ export function encoder(raw: RawConfig, c: z.output<typeof FIELDS>, parts: Encod
   const { hidden_size: width, num_attention_heads: numHeads, vocab_size: vocabSize } = c;
   const { prefix, names } = parts;
   const [blocks = ""] = names.blocks.split(".");
-  if (!isClassifier(raw)) {
-    throw unusable(
-      raw,
-      `architectures is ${JSON.stringify(raw["architectures"])} (expected one that ends in ForSequenceClassification)`,
-      "Give this encoder a head for the classes of the data by --objective classification, or take one whose config.json names such a head.",
-    );
-  }
+  const numOutputs = requireClasses(raw);
   const attention = { ...unrotatedAttention(width, numHeads), causal: false };
   const mlp = { intermediateSize: c.intermediate_size, activation: activationOf(c.hidden_act), bias: true };
   const norm = layerNorm(c.layer_norm_eps);
@@ -105,7 +99,6 @@ export function encoder(raw: RawConfig, c: z.output<typeof FIELDS>, parts: Encod
     },
   };
   const table = (name: string): string => `${prefix}.embeddings.${name}`;
-  const numOutputs = numClasses(raw);
   return {
     task: "sequence-classification",
     settings: c,

@@ -22,6 +22,16 @@ export function numClasses(raw: RawConfig): number {
   throw unusable(raw, `${key} is ${showValue(raw[key])} (expected at least two classes${number})`);
 }
 
+/** The number of classes of an encoder. @throws UsageError "usage/model" for one that does not tell classes, or as `numClasses` */
+export function requireClasses(raw: RawConfig): number {
+  if (isClassifier(raw)) return numClasses(raw);
+  throw unusable(
+    raw,
+    `architectures is ${JSON.stringify(raw["architectures"])} (expected one that ends in ForSequenceClassification)`,
+    "Give this encoder a head for the classes of the data by --objective classification, or take one whose config.json names such a head.",
+  );
+}
+
 /** Whether `architectures` names a model that tells the class of a text. */
 export function isClassifier(raw: RawConfig): boolean {
   const [name] = Array.isArray(raw["architectures"]) ? raw["architectures"] : [];

@@ -31,6 +31,8 @@ const NEUTRAL = new Set(
   predict_special_tokens directionality pooler_fc_size pooler_num_attention_heads pooler_num_fc_layers
   pooler_size_per_head pooler_type sentence_transformers sbert_ce_default_activation_function seq_length
   rotary_emb_base custom_pipelines
+  embedding_dropout mlp_dropout deterministic_flash_attn initializer_cutoff_factor reference_compile repad_logits_with_grad
+  sparse_prediction sparse_pred_ignore_index decoder_bias
   activation_dropout layerdrop qa_dropout seq_classif_dropout sinusoidal_pos_embds tie_weights_`.split(/\s+/),
 );
 

@@ -92,8 +92,11 @@ export class Attending {
       const end = i === count - 1 ? null : (i + 1) * length;
       const queries = { start: i * length, end };
       const halfRows = halvesWhole && end !== null ? half : null;
-      if (firstSeen === null) return { queries, keys: null, halfRows };
       const inWindow = window === null ? 0 : Math.max(0, i * length - window + 1);
+      if (firstSeen === null) {
+        if (window === null) return { queries, keys: null, halfRows };
+        return { queries, keys: { start: inWindow, end: end && end + window - 1 }, halfRows };
+      }
       if (i === 0) return { queries, keys: { start: 0, end }, halfRows };
       const inSegment = this.slice(firstSeen, 0, { start: i, end: i + 1 }, null);
       const start =

@@ -1,7 +1,7 @@
 /**
  * @file ONNX nodes of what is added to attention scores: 0 where a query may look at a key, -1e9 where not.   [B, 1, T, S]
  *
- *   same segment, and if causal  p_key ≤ p_query,  and with a window w  p_query - p_key < w
+ *   same segment, and if causal  p_key ≤ p_query,  and with a window w  p_query - p_key < w, if not causal  p_key - p_query < w
  *
  * Segment and position are folded into one number, so that the keys that a query sees are an interval: two comparisons,
  * however many conditions. Truths are bytes; the one pass that writes floats multiplies as well (docs/log.md#costs-of-single-operators).
@@ -9,7 +9,7 @@
 import { DTYPES } from "../../dtype.ts";
 import type { Emitter } from "../../emitter.ts";
 
-/** `causal`: keys after the query are hidden. `window`: how many keys a causal query sees, itself included. */
+/** `causal`: keys after the query are hidden. `window`: how many keys a query sees, itself included, to each side that it sees. */
 interface MaskOptions {
   readonly causal: boolean;
   readonly window: number | null;
@@ -42,15 +42,19 @@ export function emitMask(
   const columns = (vector: string): string => emit("Unsqueeze", vector, emitter.int64([1, 2])); // [B, 1, 1, S]
   const firstSeen = (position: string, size: number): string =>
     emit("Max", emit("Sub", position, int32(Math.min(size, STRIDE) - 1)), int32(0));
+  const lastSeen = (position: string, size: number): string =>
+    emit("Min", emit("Add", position, int32(Math.min(size, STRIDE) - 1)), int32(STRIDE - 1));
   const interval = (): string => {
     const start = emit("Mul", queries.segments, int32(STRIDE));
-    const last = emit("Add", start, queries.positions);
+    const isLast = causal || window === null;
+    const last = emit("Add", start, isLast ? queries.positions : lastSeen(queries.positions, window));
     const first = window === null ? start : emit("Add", start, firstSeen(queries.positions, window));
     const keyStart = emit("Mul", keys.segments, int32(STRIDE));
     const key = columns(emit("Add", keyStart, keys.positions));
     return emit("And", emit("GreaterOrEqual", key, rows(first)), emit("LessOrEqual", key, rows(last)));
   };
-  const seen = causal ? interval() : emit("Equal", columns(keys.segments), rows(queries.segments));
+  const seen =
+    causal || window !== null ? interval() : emit("Equal", columns(keys.segments), rows(queries.segments));
   const bytes = emitter.value("Cast", [seen], { to: DTYPES.uint8.onnx });
   // (seen - 1) · 1e9
   const one = emitter.constant("uint8", [], Uint8Array.of(1));

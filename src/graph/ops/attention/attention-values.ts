@@ -9,7 +9,7 @@ export interface AttentionAttributes extends Record<string, unknown> {
   readonly softcap: number | null;
   /** Keys after the query are hidden. Without a cache, keys lie where their queries do, and those of a segment side by side. */
   readonly causal: boolean;
-  /** How many keys a causal query sees, itself included; null: all. */
+  /** How many keys a query sees, itself included, before it and, if not causal, as many behind it; null: all. */
   readonly window: number | null;
   /** Queries of one chunk, and how many chunks T makes; one for a T that is not known to be longer. */
   readonly chunk: { readonly length: number; readonly count: number };
@@ -26,10 +26,8 @@ export type AttentionValues = readonly [
   keyPositions: Value,
 ];
 
-/** Refuses a window without a key, and one in attention that looks ahead. @throws RangeError */
-export function requireWindow({ causal, window }: Pick<AttentionAttributes, "causal" | "window">): void {
-  if (window === null || (causal && Number.isInteger(window) && window > 0)) return;
-  throw new RangeError(
-    `Cannot attend to a window of ${window} keys: expected at least 1, in causal attention`,
-  );
+/** Refuses a window without a key. @throws RangeError */
+export function requireWindow({ window }: Pick<AttentionAttributes, "window">): void {
+  if (window === null || (Number.isInteger(window) && window > 0)) return;
+  throw new RangeError(`Cannot attend to a window of ${window} keys: expected at least 1`);
 }

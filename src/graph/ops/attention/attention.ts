@@ -6,7 +6,8 @@
  *
  * Papers: arXiv:1706.03762, eq. 1; grouped heads: "GQA", arXiv:2305.13245; capped scores: "Gemma 2", arXiv:2408.00118; the
  * gradient from o instead of P: "FlashAttention", arXiv:2205.14135, B.4. A chunk of causal queries reads only the keys
- * from the start of its first query's window or segment to its own end, so scores far outside are never computed.
+ * from the start of its first query's window or segment to its own end, others those in the window of any of its queries, so
+ * scores far outside are never computed.
  */
 import { applyOne, type Op, type Value } from "../../graph.ts";
 import {
@@ -52,7 +53,7 @@ const FLOAT_BYTES = 4;
 /** Bytes of so many tensors of one chunk's scores, of queries and of keys; the mask is a number for each pair, and a byte. */
 function scratchBytes(
   [query, key]: readonly [query: Value, key: Value, ...Value[]],
-  { window, chunk: { length, count } }: AttentionAttributes,
+  { causal, window, chunk: { length, count } }: AttentionAttributes,
   bindings: Bindings,
   times: { readonly scores: number; readonly queries: number; readonly keys: number },
 ): number {
@@ -61,7 +62,7 @@ function scratchBytes(
   const [B, H, T] = dimsOf(queries, 4);
   const S = dimAt(keys, 2);
   const t = count === 1 ? T : length;
-  const s = count === 1 || window === null ? S : Math.min(S, window + t);
+  const s = count === 1 || window === null ? S : Math.min(S, (causal ? window : 2 * window) + t);
   const floats =
     (times.scores * H + 1.25) * B * t * s +
     times.queries * numElements(queries) +

@@ -15,6 +15,11 @@ SIZES = {"vocab_size": 112, "hidden_size": 40, "intermediate_size": 64, "num_hid
 DECODER = SIZES | {"num_key_value_heads": 2, "max_position_embeddings": 512, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
 ROTATED = {"rope_parameters": {"rope_type": "default", "rope_theta": 5000.0}}
 ENCODER = SIZES | {"vocab_size": 96, "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0, "num_labels": 4}
+MODERNBERT = (
+    SIZES
+    | {"vocab_size": 96, "num_labels": 4, "num_hidden_layers": 3, "global_attn_every_n_layers": 2, "local_attention": 4}
+    | {"max_position_embeddings": 64, "pad_token_id": 1, "bos_token_id": 0, "cls_token_id": 0, "eos_token_id": 2, "sep_token_id": 2}
+)
 MODELS = {
     "gemma": (transformers.GemmaForCausalLM, DECODER | ROTATED | {"head_dim": 12}),
     "gpt_neox": (
@@ -64,6 +69,11 @@ MODELS = {
         {"vocab_size": 96, "dim": 40, "hidden_dim": 64, "n_layers": 2, "n_heads": 4, "num_labels": 4}
         | {"max_position_embeddings": 64, "dropout": 0.0, "attention_dropout": 0.0, "pad_token_id": 1},
     ),
+    "modernbert-cls": (
+        transformers.ModernBertForSequenceClassification,
+        MODERNBERT | {"classifier_pooling": "cls", "norm_bias": True, "attention_bias": True, "mlp_bias": True, "classifier_bias": True},
+    ),
+    "modernbert-mean-cls": (transformers.ModernBertForSequenceClassification, MODERNBERT | {"classifier_pooling": "mean"}),
     "xlm-roberta-cls": (
         transformers.XLMRobertaForSequenceClassification,
         ENCODER | {"max_position_embeddings": 66, "type_vocab_size": 1, "bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2},
