@@ -168,6 +168,8 @@ export const GRID: readonly GridRun[] = [
   { ...text("wide", 4, 256, "--dropbp 0.5 --dropbp-rates uniform"), steps: DROPBP_STEPS },
   { ...text("wide", 4, 256, `--dropbp 0.75 ${RECOMPUTE}`), steps: DROPBP_STEPS },
   text("wide", 4, 256, "--base q8_0"),
+  text("wide", 2, 128, "--compute w4"),
+  text("wide", 2, 128, "--compute direct"),
   text("wide", 4, 256, `--base nf4 ${RECOMPUTE}`),
   text("wide", 4, 256, "--gradient-accumulation-steps 2"),
   text("wide", 2, 256, "--method full"),

@@ -75,6 +75,8 @@ interface ProgramSource<T> {
   readonly made: T;
   /** Reads the inputs that never change, which stay as they are as long as the session. */
   readonly constants?: () => Promise<WeightTensors>;
+  /** As the engine has it. */
+  readonly foldsConstants?: boolean;
 }
 
 /** A program that can be made, under the key that tells it from all others of a session. */
@@ -215,9 +217,9 @@ export class Session {
 
   async #compile<T>(key: string, make: () => ProgramSource<T>): Promise<Compiled<T>> {
     this.requireOpen(`compile a program for model "${this.base.name}"`);
-    const { spec, made, constants } = make();
+    const { spec, made, constants, ...how } = make();
     const bound = (await constants?.()) ?? {};
-    const program = await this.engine.compile(spec, { constants: bound });
+    const program = await this.engine.compile(spec, { ...how, constants: bound });
     // Tensors that adapters share are freed with the last adapter, so programs that bind them must not keep them alive.
     const drop = (): void => {
       if (this.#programs.delete(key)) void program.release();

@@ -32,6 +32,11 @@ export interface CompileOptions {
    * by `run`; their memory is lent until the program is released. Names that the program does not have are not looked at.
    */
   readonly constants?: Tensors;
+  /**
+   * Whether what follows from them alone is computed when the program is compiled, and kept: codes of a few bits as floats. True
+   * unless given.
+   */
+  readonly foldsConstants?: boolean;
   /** Threads inside an operator of this program; those of the engine unless given. */
   readonly threads?: number;
 }

@@ -100,11 +100,17 @@ export function programOfBlock<T>(
 /** Compiles a program of a block with what it binds, or returns the one there is. */
 export function compileOfBlock<T extends { readonly part: PartGraph }>(
   session: Session,
-  { layer }: BlockStructure,
+  { layer, options }: BlockStructure,
   { key, make }: Makeable<T>,
 ): Promise<Compiled<T>> {
   return session.compile(key, () => {
     const { spec, made } = make();
-    return { spec, made, constants: () => constantsOf(session, layer, made.part.readsOf(spec.inputs)) };
+    return {
+      spec,
+      made,
+      constants: () => constantsOf(session, layer, made.part.readsOf(spec.inputs)),
+      // Gradients read codes as floats, which all blocks together would keep.
+      foldsConstants: !options.training,
+    };
   });
 }

@@ -8,6 +8,7 @@ import { after, test } from "node:test";
 import { setTimeout } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
 import { Graph, type Value } from "../../graph/graph.ts";
+import { cast } from "../../graph/ops/shapes/cast.ts";
 import { add, exp } from "../../graph/ops/pointwise/elementwise.ts";
 import { matmul } from "../../graph/ops/products/matmul.ts";
 import type { Program } from "../engine.ts";
@@ -49,6 +50,22 @@ test("timers go on during a long run", async () => {
   clearInterval(ticking);
   assert.ok(numTicks > Math.min(takenMs / 10, 5), `${numTicks} ticks in ${takenMs} ms`);
   assert.ok(isMean(y));
+  await program.release();
+});
+
+test("what follows from constants alone is not kept where that is not wanted", async () => {
+  const graph = new Graph();
+  const [rows, columns] = [4000, 4000];
+  const x = graph.input("x", "float32", ["N", rows]);
+  const codes = graph.input("codes", "uint8", [rows, columns]);
+  const y = matmul(x, cast(codes, "float32"));
+  const constants = { codes: zeros("uint8", [rows, columns]) };
+  const before = residentBytes();
+  const program = await engine.compile(
+    { name: "floats", inputs: { x, codes }, outputs: { y } },
+    { constants, foldsConstants: false },
+  );
+  assert.ok(residentBytes() - before < 40e6, "16 MB of codes, and no 64 of floats");
   await program.release();
 });
 

@@ -12,7 +12,7 @@ import { toOnnx } from "../../graph/onnx.ts";
 import type { ProgramSpec } from "../../graph/program.ts";
 import type { Borrowed } from "../memory/borrowed-memory.ts";
 import { CheckedProgram, type Constants, type Executable } from "../checked-program.ts";
-import type { Engine, EngineOptions } from "../engine.ts";
+import type { CompileOptions, Engine, EngineOptions } from "../engine.ts";
 import { findTarget } from "../find-target.ts";
 import { makeUncounted } from "../memory/program-memory.ts";
 import type { HostTensor } from "../host-tensor.ts";
@@ -42,10 +42,11 @@ export function createNativeEngine(options: EngineOptions = {}): Engine {
   const clock = new Clock();
   const compileFor =
     (target: () => Target | Promise<Target>): Engine["compile"] =>
-    (spec, { constants = {}, threads = all } = {}) =>
-      CheckedProgram.create(spec, constants, borrowed, async (bound) =>
-        Session.create({ api, clock }, spec, { ...options, threads, target: await target() }, bound),
-      );
+    (spec, { constants = {}, threads = all, foldsConstants = true } = {}) =>
+      CheckedProgram.create(spec, constants, borrowed, async (bound) => {
+        const settings = { ...options, threads, foldsConstants, target: await target() };
+        return Session.create({ api, clock }, spec, settings, bound);
+      });
   const target = (findsTarget ??= findTarget(compileFor));
   return {
     name: "onnxruntime",
@@ -69,6 +70,9 @@ class Clock {
     if (nowMs - this.#lastTurnMs > MAX_BUSY_MS) return setImmediate().then(() => this.turned());
   }
 }
+
+/** How one program is compiled. */
+type SessionSettings = EngineOptions & Required<Pick<CompileOptions, "threads" | "foldsConstants">>;
 
 /** What the sessions of an engine share. */
 interface SessionHost {
@@ -114,7 +118,7 @@ class Session implements Executable<OrtValue> {
   static async create(
     { api, clock }: SessionHost,
     spec: ProgramSpec,
-    options: EngineOptions & { readonly threads: number; readonly target: Target },
+    options: SessionSettings & { readonly target: Target },
     constants: Constants<OrtValue>,
   ): Promise<Session> {
     const model = toOnnx(
@@ -189,7 +193,7 @@ function configure(
   api: OrtApi,
   settings: bigint,
   programName: string,
-  { threads, shareScratch = false, profilePrefix }: EngineOptions & { readonly threads: number },
+  { threads, shareScratch = false, profilePrefix, foldsConstants }: SessionSettings,
 ): void {
   api.call("setSessionLogSeverityLevel", settings, LOG_ERRORS);
   api.call("setSessionGraphOptimizationLevel", settings, OPTIMIZE_ALL);
@@ -202,6 +206,13 @@ function configure(
   api.call("addSessionConfigEntry", settings, "session.intra_op.spin_duration_us", SPIN_US);
   // Nothing here is a model of pairs of them; a DequantizeLinear would be repeated for each node that reads it.
   api.call("addSessionConfigEntry", settings, "session.disable_quant_qdq", "1");
+  if (!foldsConstants)
+    api.call(
+      "addSessionConfigEntry",
+      settings,
+      "optimization.disable_specified_optimizers",
+      "ConstantFolding",
+    );
   if (shareScratch) api.call("addSessionConfigEntry", settings, "session.use_env_allocators", "1");
   if (profilePrefix !== undefined) api.call("enableProfiling", settings, `${profilePrefix}-${programName}`);
 }
