@@ -74,7 +74,7 @@ const TOKEN_BYTES = 8;
 /** A node of a compiled program: what ONNX Runtime knows of it, and kernels. Blocks with experts have many. */
 const NODE_BYTES = 20e3;
 /** What writes texts, but for its programs and what these keep: docs/log.md#plans-of-memory. */
-const WRITER_BYTES = 25e6;
+const WRITER_BYTES = 15e6;
 
 /** What a run needs, and what a step of it computes. */
 export interface RunNeeds {
