@@ -101,7 +101,6 @@ const LISTS = [
 const IS_ANOTHER = [
   // Reads the text part of a model as one of the other.
   "models/families/gemma3.ts imports models/families/gemma3-text.ts",
-  // Is the other, but for the layers that have the window.
   // A GGUF file says that it holds the other.
   "models/families/mistral.ts imports models/families/llama.ts",
   // Is the other, under a name of its own.
