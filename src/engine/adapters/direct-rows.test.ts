@@ -156,6 +156,19 @@ test("a text that is to be computed alike is, whatever runs beside it", async ()
   assert.deepEqual(one, alone[0], "beside others");
 });
 
+test("rows that are to be computed alike share no product whose sums round by their number", async () => {
+  for (const [method, numBatches] of [
+    ["lora", 1],
+    ["vera", 3],
+  ] as const) {
+    const { adapter } = await read(join(root, method));
+    const held = await adapters.hold(adapter, `${method} again`);
+    const batches = await adapters.rows.of([held, held, held], { isInvariant: true });
+    assert.equal(batches.length, numBatches, method);
+    assert.equal((await adapters.rows.of([held, held, held])).length, 1, method);
+  }
+});
+
 test("such a text takes no pages of a text that was computed otherwise", async () => {
   await adapters.prepareMany();
   const goOn = async (promptIds: readonly number[], isBatchInvariant: boolean): Promise<number[]> => {

@@ -39,7 +39,7 @@ export class RowBatches {
   /**
    * Puts rows into as few batches as their adapters allow; rows without one go with others. `isInvariant`: a row is to be computed
    * alike whatever runs beside it. Where products round, the last bit of a float decides roundings, so each method then has
-   * a batch of its own, and so have rows without an adapter.
+   * a batch of its own, and so have rows without an adapter; where a method multiplies its rows with one matrix, each row has.
    */
   async of(
     rows: readonly (HeldAdapter | null)[],
@@ -67,9 +67,11 @@ export class RowBatches {
       const key = isAlone ? group : shared;
       byGroup.set(key, [...(byGroup.get(key) ?? []), row]);
     }
-    return [...byGroup].map(([group, own]) => {
-      if (!group?.slots) return this.#ownBatch(rows[own[0] ?? 0] ?? null, own);
-      return this.#sharedBatch(slots && group === shared ? slots : [group.slots], own);
+    return [...byGroup].flatMap(([group, own]) => {
+      if (!group?.slots) return [this.#ownBatch(rows[own[0] ?? 0] ?? null, own)];
+      const sets = slots && group === shared ? slots : [group.slots];
+      const parts = !isMixed && group.slots.hasCommonMatrix ? own.map((row) => [row]) : [own];
+      return parts.map((part) => this.#sharedBatch(sets, part));
     });
   }
 

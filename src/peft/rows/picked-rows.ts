@@ -52,6 +52,7 @@ const inputName = (suffix: string, index: number): string => `${suffix}#${index}
 
 export class PickedRows implements RowSet {
   readonly takesNone = true;
+  readonly hasCommonMatrix = true;
   readonly #batch: PickedBatch<unknown>;
   #rows: (Adapter | null | undefined)[] = [];
   #now = makeGeneration([]);

@@ -11,6 +11,8 @@ export interface RowSet {
   readonly view: AdapterView;
   /** Whether a row may be without an adapter. */
   readonly takesNone: boolean;
+  /** Whether several rows are multiplied with one matrix of their adapters, whose sums may round by how many rows there are. */
+  readonly hasCommonMatrix: boolean;
   /** The adapter of each row; null: none, undefined: not arranged yet. */
   readonly rows: readonly (Adapter | null | undefined)[];
   has(adapter: Adapter): boolean;

@@ -76,6 +76,10 @@ export class RowSlots implements RowSet {
     }));
   }
 
+  get hasCommonMatrix(): boolean {
+    return [...this.#now.stacked.values()].some(({ common }) => Object.keys(common).length > 0);
+  }
+
   has(adapter: Adapter): boolean {
     return this.#members.has(adapter);
   }
