@@ -36,6 +36,7 @@ export const PEER_MODELS = {
   smollm3: { modelType: "smollm3", config: { pad_token_id: 0 } },
   cohere: { modelType: "cohere", config: { pad_token_id: 0 } },
   cohere2: { modelType: "cohere2", config: { pad_token_id: 0 } },
+  stablelm: { modelType: "stablelm" },
   starcoder2: { modelType: "starcoder2", config: { pad_token_id: 0 } },
   olmo: { modelType: "olmo" },
   olmo2: { modelType: "olmo2" },

@@ -33,6 +33,7 @@ import { qwen3 } from "./families/qwen3.ts";
 import { qwen3Moe } from "./families/qwen3-moe.ts";
 import { roberta } from "./families/roberta.ts";
 import { smollm3 } from "./families/smollm3.ts";
+import { stablelm } from "./families/stablelm.ts";
 import { starcoder2 } from "./families/starcoder2.ts";
 import { vit } from "./families/vit.ts";
 import { xlmRoberta } from "./families/xlm-roberta.ts";
@@ -56,6 +57,7 @@ export const FAMILIES: readonly Family[] = [
   smollm3,
   cohere,
   cohere2,
+  stablelm,
   starcoder2,
   olmo,
   olmo2,

@@ -239,6 +239,49 @@ test("Command R7B names settings of its own code, Command R the positions that i
   assert.deepEqual(large.tensors.get("model.layers.0.self_attn.k_norm.weight")?.shape, [8, 128]);
 });
 
+test("StableLM 2 of 1.6B has biases, of 12B a norm for each head and branches that read one norm", () => {
+  const config = {
+    architectures: ["StableLmForCausalLM"],
+    attention_dropout: 0,
+    bos_token_id: 100_257,
+    eos_token_id: 100_257,
+    hidden_act: "silu",
+    hidden_dropout: 0,
+    hidden_size: 2048,
+    initializer_range: 0.02,
+    intermediate_size: 5632,
+    layer_norm_eps: 1e-5,
+    max_position_embeddings: 4096,
+    model_type: "stablelm",
+    num_attention_heads: 32,
+    num_hidden_layers: 2,
+    num_key_value_heads: 32,
+    partial_rotary_factor: 0.25,
+    qk_layernorm: false,
+    rope_scaling: null,
+    rope_theta: 10_000,
+    tie_word_embeddings: false,
+    use_parallel_residual: false,
+    use_qkv_bias: true,
+    vocab_size: 100_352,
+  };
+  const { layers, tensors } = openModel(config);
+  assert.equal(layers[0]?.attention?.rope?.width, 16);
+  assert.ok(tensors.has("model.layers.0.self_attn.k_proj.bias"));
+  assert.ok(!tensors.has("model.layers.0.self_attn.o_proj.bias"));
+  const large = openModel({
+    ...config,
+    hidden_size: 5120,
+    intermediate_size: 13_824,
+    num_key_value_heads: 8,
+    qk_layernorm: true,
+    use_parallel_residual: true,
+    use_qkv_bias: false,
+  });
+  assert.deepEqual(large.tensors.get("model.layers.1.self_attn.k_layernorm.norms.7.weight")?.shape, [160]);
+  assert.ok(!large.tensors.has("model.layers.1.post_attention_layernorm.weight"));
+});
+
 test("Phi-4 mini names settings of its own code", () => {
   const factors = Array<number>(24).fill(1);
   const config = {

@@ -2,6 +2,7 @@
 import type { Value } from "../graph/graph.ts";
 import { add, mul } from "../graph/ops/pointwise/elementwise.ts";
 import { layerNorm as layerNormOf } from "../graph/ops/norms/layer-norm.ts";
+import { concat } from "../graph/ops/shapes/concat.ts";
 import { reshape } from "../graph/ops/shapes/reshape.ts";
 import { rmsNorm as rmsNormOf } from "../graph/ops/norms/rms-norm.ts";
 import { dimsOf, sizeAt } from "../graph/shape.ts";
@@ -70,6 +71,19 @@ export function layerNormOfHeads(epsilon: number, numHeads: number): Norm {
     const heads = reshape(x, [B, T, numHeads, widthOf(x) / numHeads]);
     const weight = b.tensor(`${name}.weight`, [numHeads, widthOf(heads)], "norm");
     return reshape(mul(bareLayerNorm(epsilon)(b, name, heads), weight), x.shape);
+  };
+}
+
+/** The same with a tensor of factors [E] for each head, NAME.norms.0 and so on. */
+export function normsByHead(epsilon: number, numHeads: number): Norm {
+  return (b, name, x) => {
+    const [B, T] = dimsOf(x.shape, 3);
+    const width = widthOf(x) / numHeads;
+    const normed = bareLayerNorm(epsilon)(b, name, reshape(x, [B, T, numHeads, width]));
+    const factors = Array.from({ length: numHeads }, (_, head) =>
+      b.tensor(`${name}.norms.${head}.weight`, [width], "norm"),
+    );
+    return mul(reshape(normed, x.shape), alongRows(concat(factors, factors[0]!.shape.length - 1), x));
   };
 }
 

@@ -42,13 +42,16 @@ interface AttentionNames {
   readonly key: string;
   readonly value: string;
   readonly output: string;
+  /** Default: `q_norm` and `k_norm`. */
+  readonly queryNorm?: string;
+  readonly keyNorm?: string;
 }
 
 /** Builds it from x [B, T, D]. */
 export function selfAttention(
   b: Builder,
   x: Value,
-  { prefix, ...names }: AttentionNames,
+  { prefix, queryNorm: nameOfQ = "q_norm", keyNorm: nameOfK = "k_norm", ...names }: AttentionNames,
   options: SelfAttentionOptions,
 ): Value {
   const { bias, queryNorm, keyNorm, ...attention } = options;
@@ -58,7 +61,7 @@ export function selfAttention(
   const v = b.linear(`${prefix}${names.value}`, x, K * E, { role: "value", bias: bias.qkv });
   const normed = (norm: Norm | null, name: string, value: Value): Value =>
     norm ? norm(b, `${prefix}${name}`, value) : value;
-  const attended = b.attend(normed(queryNorm, "q_norm", q), normed(keyNorm, "k_norm", k), v, attention);
+  const attended = b.attend(normed(queryNorm, nameOfQ, q), normed(keyNorm, nameOfK, k), v, attention);
   const width = sizeAt(x.shape, -1);
   return b.linear(`${prefix}${names.output}`, attended, width, {
     role: "attention-output",

@@ -75,6 +75,7 @@ const UNLIKE: Readonly<Record<string, readonly (readonly [config: RawConfig, say
     [{ layer_types: ["full_attention"] }, "layer_types has 1 entries (expected 2"],
     [{ use_parallel_block: false }, "use_parallel_block is false, expected true"],
   ],
+  stablelm: [[{ hidden_act: "gelu" }, 'hidden_act is "gelu"']],
   starcoder2: [[{ norm_type: "rms_norm" }, 'norm_type is "rms_norm"']],
   olmo: [[{ clip_qkv: 8 }, "clip_qkv is 8, expected null"]],
   mixtral: [

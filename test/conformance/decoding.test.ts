@@ -28,6 +28,7 @@ const WIDE: Readonly<Record<string, (tiny: RawConfig) => Record<string, unknown>
   gemma3: ({ text_config }) => ({ text_config: { ...(text_config as RawConfig), ...HEADS } }),
   phi: () => ({ num_attention_heads: 1 }),
   phi3: () => ({ num_attention_heads: 1, num_key_value_heads: 1 }),
+  stablelm: () => ({ num_attention_heads: 1, num_key_value_heads: 1 }),
 };
 
 const writing = FAMILIES.flatMap(({ modelType }) => {

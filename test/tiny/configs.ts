@@ -195,6 +195,14 @@ export const TINY_CONFIGS: Readonly<Record<string, RawConfig>> = {
     sliding_window_pattern: 2,
     tie_word_embeddings: true,
   },
+  stablelm: {
+    architectures: ["StableLmForCausalLM"],
+    model_type: "stablelm",
+    ...DECODER,
+    layer_norm_eps: 1e-5,
+    partial_rotary_factor: 0.5,
+    use_qkv_bias: true,
+  },
   starcoder2: {
     architectures: ["Starcoder2ForCausalLM"],
     model_type: "starcoder2",

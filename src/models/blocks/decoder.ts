@@ -76,7 +76,7 @@ const PROJECTIONS = {
 
 /** The attention of a block whose projections are those of Llama, or have other names. */
 export const attentionPart =
-  (options: SelfAttentionOptions, names: Partial<typeof PROJECTIONS> = {}): Transform =>
+  (options: SelfAttentionOptions, names: Partial<Parameters<typeof selfAttention>[2]> = {}): Transform =>
   (b, x) =>
     selfAttention(b, x, { ...PROJECTIONS, ...names }, options);
 

@@ -93,6 +93,7 @@ const ALIASES: Readonly<Record<string, string>> = {
   "llama-v3": "llama-bpe",
   "smaug-bpe": "dbrx",
   "deepseek-r1-qwen": "qwen2",
+  stablelm2: "qwen2",
   "phi-2": "gpt-2",
   refact: "smollm",
   starcoder: "smollm",

@@ -41,6 +41,7 @@ ARCHITECTURES = {
     "phi3": "PHI3",
     "phi3-long": "PHI3",
     "smollm3": "SMOLLM3",
+    "stablelm": "STABLELM",
     "starcoder2": "STARCODER2",
     "olmo": "OLMO",
     "olmo2": "OLMO2",
@@ -73,7 +74,9 @@ def write_settings(w, family, c):
         w.add_layer_norm_eps(c["layer_norm_eps"])
         return
     w.add_head_count_kv(c["num_key_value_heads"])
-    if family == "phi":
+    if family in ("phi", "stablelm"):
+        if family == "stablelm":
+            w.add_parallel_residual(c["use_parallel_residual"])
         w.add_layer_norm_eps(c["layer_norm_eps"])
         w.add_rope_dimension_count(int(rope["partial_rotary_factor"] * c["hidden_size"]) // c["num_attention_heads"])
         w.add_rope_freq_base(rope["rope_theta"])  # the models' own is the reader's default, 10000; this tiny one's is not

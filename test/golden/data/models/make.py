@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 SIZES = {"vocab_size": 112, "hidden_size": 40, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
 DECODER = SIZES | {"num_key_value_heads": 2, "max_position_embeddings": 512, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
 ROTATED = {"rope_parameters": {"rope_type": "default", "rope_theta": 5000.0}}
+PARTLY_ROTATED = {"rope_parameters": {"rope_type": "default", "rope_theta": 5000.0, "partial_rotary_factor": 0.6}}
 ENCODER = SIZES | {"vocab_size": 96, "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0, "num_labels": 4}
 MODERNBERT = (
     SIZES
@@ -61,7 +62,12 @@ MODELS = {
     ),
     "phi": (
         transformers.PhiForCausalLM,
-        DECODER | {"rope_parameters": {"rope_type": "default", "rope_theta": 5000.0, "partial_rotary_factor": 0.6}},
+        DECODER | PARTLY_ROTATED,
+    ),
+    "stablelm": (transformers.StableLmForCausalLM, DECODER | PARTLY_ROTATED | {"use_qkv_bias": True}),
+    "stablelm-parallel": (
+        transformers.StableLmForCausalLM,
+        DECODER | PARTLY_ROTATED | {"qk_layernorm": True, "use_parallel_residual": True},
     ),
     "starcoder2": (transformers.Starcoder2ForCausalLM, DECODER | ROTATED | {"sliding_window": 4}),
     "distilbert-cls": (
@@ -85,6 +91,8 @@ AS_OF_V4 = {
     "gpt_neox": {"rotary_emb_base": 5000.0, "rotary_pct": 0.4},
     "cohere2": {"layer_types": None, "sliding_window_pattern": 4},
     "phi": {"partial_rotary_factor": 0.6},
+    "stablelm": {"partial_rotary_factor": 0.6},
+    "stablelm-parallel": {"partial_rotary_factor": 0.6},
 }
 # Modules that files call otherwise than transformers 5 does.
 IN_FILES = {"gpt_neox": ("lm_head.", "embed_out."), "mixtral": (".mlp.", ".block_sparse_moe.")}

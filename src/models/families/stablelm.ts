@@ -1,0 +1,73 @@
+/**
+ * @file The StableLM family: Llama's blocks with layer norms, a rotated part of each head, and in large ones a norm on each head
+ * and two branches that read the same.
+ *
+ * Paper: "Stable LM 2 1.6B Technical Report", arXiv:2402.17834, section 3.
+ */
+import { z } from "zod";
+import { layerNorm, normsByHead } from "../../nn/norms.ts";
+import {
+  attentionPart,
+  decoder,
+  mlpPart,
+  plainAttention,
+  plainEnds,
+  preNormBlock,
+  repeat,
+  sharedNormBlock,
+  siluMlp,
+} from "../blocks/decoder.ts";
+import type { Family } from "../family.ts";
+import { LAYER_NORMS, decoderGguf, flag } from "../config/gguf-rules.ts";
+import { DECODER_FIELDS, parseConfig } from "../config/hf-config.ts";
+
+const SCHEMA = z.object({
+  ...DECODER_FIELDS,
+  rms_norm_eps: z.number().positive().default(1e-5),
+  num_key_value_heads: z.int().positive().nullable().default(32),
+  max_position_embeddings: z.int().positive().default(4096),
+  partial_rotary_factor: z.number().positive().default(0.25),
+  hidden_act: z.literal("silu").default("silu"),
+  use_qkv_bias: z.boolean().default(false),
+  qk_layernorm: z.boolean().default(false),
+  use_parallel_residual: z.boolean().default(false),
+});
+
+/** What its files call the number that keeps norms from dividing by zero. */
+const KEYS = { rms_norm_eps: "layer_norm_eps" };
+
+export const stablelm: Family = {
+  modelType: "stablelm",
+  summary: "StableLM 2: 1.6B and 12B, StableLM and Zephyr of 3B",
+  traits:
+    "Llama's blocks with layer norms, a quarter of each head is rotated; with `qk_layernorm`, each head of queries and keys has a norm (in folders alone); with `use_parallel_residual`, attention and feed-forward part read the same norm.",
+  gguf: decoderGguf({
+    architecture: "stablelm",
+    className: "StableLmForCausalLM",
+    settings: { use_parallel_residual: flag("use_parallel_residual", false) },
+    norms: LAYER_NORMS,
+    rotated: "first-columns",
+    keys: KEYS,
+    switches: { use_qkv_bias: "attn_q.bias", use_parallel_residual: "ffn_norm.weight" },
+    // A second norm says that branches run one after another, whatever the setting is: converters write it as true by default.
+    complete: ({ use_parallel_residual: hasSecondNorm, ...config }) => ({
+      partial_rotary_factor: 1,
+      ...config,
+      use_parallel_residual: hasSecondNorm !== true,
+    }),
+  }),
+  open: (raw) => {
+    const c = parseConfig(SCHEMA, raw, KEYS);
+    const plain = plainAttention(raw, c);
+    const norm = layerNorm(c.rms_norm_eps);
+    const options = {
+      ...plain,
+      bias: { qkv: c.use_qkv_bias, output: false },
+      queryNorm: c.qk_layernorm ? normsByHead(c.rms_norm_eps, plain.numHeads) : null,
+      keyNorm: c.qk_layernorm ? normsByHead(c.rms_norm_eps, plain.numKeyValueHeads) : null,
+    };
+    const attention = attentionPart(options, { queryNorm: "q_layernorm", keyNorm: "k_layernorm" });
+    const block = c.use_parallel_residual ? sharedNormBlock : preNormBlock;
+    return decoder(raw, c, repeat(block(norm, attention, mlpPart(siluMlp(c))), c), plainEnds(norm));
+  },
+};
