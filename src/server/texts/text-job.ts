@@ -106,7 +106,7 @@ function requireRoomFor(
     const message = `${maxTokens} new tokens are asked for, expected at most ${model.maxTokens} with the prompt`;
     throw new ApiError(400, message, { code, param: maxKey });
   }
-  const asked = maxTokens === null ? "" : ` beside ${maxKey} ${maxTokens}`;
+  const asked = maxTokens === null ? "" : ` and ${maxTokens} new ones are asked for`;
   const message = `The prompt has ${told} tokens${asked}, expected at most ${model.maxTokens} in all`;
   throw new ApiError(400, message, { code, param });
 }
