@@ -49,6 +49,14 @@ interface BranchGraph extends Branch {
   readonly sum: Value;
 }
 
+/** Rows of the head's matrix, and the biases of these outputs, as inputs. */
+interface HeadRows {
+  readonly tensor: string;
+  readonly rows: InputValue;
+  /** Null: the head has none. */
+  readonly biases: InputValue | null;
+}
+
 /** A product without adapter and bias. */
 interface PlainProduct extends Pick<PartMatrix, "product" | "operands"> {
   /** What it multiplies. */
@@ -97,7 +105,7 @@ export class PartGraph implements Builder {
   /** The one attention of a block; null: there is none. */
   attention: PartAttention | null = null;
   /** Rows of the head's matrix, where not all of them are an input. */
-  headRows: { readonly tensor: string; readonly rows: Value } | null = null;
+  headRows: HeadRows | null = null;
   /** What the head's matrix multiplies. */
   headInput: Value | null = null;
   /** Products without adapter and bias, by their value. */
@@ -146,7 +154,7 @@ export class PartGraph implements Builder {
     const { role, bias: hasBias = false, storedTransposed = false, tiedTo = null, stack } = options;
     const inFeatures = sizeAt(x.shape, -1);
     if (role === "head") this.headInput = x;
-    if (role === "head" && this.#options.headProduct !== "whole") return this.#partOfHead(name, x);
+    if (role === "head" && this.#options.headProduct !== "whole") return this.#partOfHead(name, x, hasBias);
     if (tiedTo !== null) this.ties.set(`${name}.weight`, tiedTo);
     const matrix: Matrix = { role, inFeatures, outFeatures, storedTransposed };
     const { dense, smooth, product, operands } = this.#matrices.declare(
@@ -183,13 +191,16 @@ export class PartGraph implements Builder {
   }
 
   /** The product with rows of the head's matrix that whoever runs the program gives as `rows`. */
-  #partOfHead(name: string, x: Value): Value {
+  #partOfHead(name: string, x: Value, hasBias: boolean): Value {
     if (this.#options.headProduct === "none") return x;
     const width = sizeAt(x.shape, -1);
     const isSlice = this.#options.headProduct === "slice";
     const rows = this.graph.input("rows", "float32", [isSlice ? "V" : "N", width]);
-    this.headRows = { tensor: `${name}.weight`, rows };
-    return isSlice ? linear(x, rows, null) : reduceSum(mul(x, rows), [1]);
+    const biases = hasBias ? this.graph.input("biases", "float32", isSlice ? ["V"] : ["N", 1]) : null;
+    this.headRows = { tensor: `${name}.weight`, rows, biases };
+    if (isSlice) return linear(x, rows, biases);
+    const logits = reduceSum(mul(x, rows), [1]);
+    return biases ? add(logits, biases) : logits;
   }
 
   lookUp(name: string, ids: Value, numRows: number, width: number): Value {
@@ -267,6 +278,7 @@ export class PartGraph implements Builder {
       ...this.tensors,
       ...Object.fromEntries(this.gathered.map(({ rows }) => [rows.name, rows])),
       ...(this.headRows ? { rows: this.headRows.rows } : {}),
+      ...(this.headRows?.biases ? { biases: this.headRows.biases } : {}),
       ...this.adapter,
       ...Object.fromEntries(this.dropout.map(({ mask }) => [mask.name, mask])),
     };

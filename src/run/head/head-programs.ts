@@ -91,10 +91,10 @@ export function readsSlices(
   arithmetic: HeadArithmetic | null,
 ): boolean {
   if (arithmetic !== null || !session.isLargeTable(session.model.headTensor.name)) return false;
-  return !hasBias(session) && !changesHead(session, adapter);
+  return !addsToClasses(session) && !changesHead(session, adapter);
 }
 
-/** Whether the head adds something to its product: slices of the matrix have none. */
-function hasBias({ model }: Pick<Session, "model">): boolean {
-  return model.siteOf(moduleOf(model.headTensor.name))?.bias === true;
+/** Whether a head of classes has biases: slices are of a vocabulary's. */
+function addsToClasses({ model }: Pick<Session, "model">): boolean {
+  return !model.hasVocabularyHead && model.siteOf(moduleOf(model.headTensor.name))?.bias === true;
 }

@@ -8,7 +8,7 @@
  */
 import { dimsOf, sizeAt } from "../../graph/shape.ts";
 import type { PartGraph } from "../../models/graphs/part-graph.ts";
-import type { HostTensor } from "../../runtime/host-tensor.ts";
+import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
 import type { Compiled, Session } from "../session.ts";
 import {
   type VocabularyProgram,
@@ -66,6 +66,14 @@ export class VocabularyHead {
   /** Tensors of the final norm. */
   async #readNorm({ tensors }: PartGraph): Promise<Readonly<Record<string, HostTensor>>> {
     return await this.#session.weights.readOutsideBlocks(Object.keys(tensors));
+  }
+
+  /** The biases of all outputs; null: the head has none. */
+  async #readBiases({ part }: VocabularyProgram): Promise<Float32Array | null> {
+    if (!part.headRows?.biases) return null;
+    const name = part.headRows.tensor.replace(/weight$/, "bias");
+    const { [name]: biases } = await this.#session.weights.readOutsideBlocks([name]);
+    return biases!.data;
   }
 
   /** Writes all logits [N, V] of rows [N, D] into memory of the caller. */
@@ -142,10 +150,13 @@ export class VocabularyHead {
     const { pool } = this.#session;
     const { program, made } = await this.#program(kind);
     const norm = await this.#readNorm(made.part);
+    const biases = await this.#readBiases(made);
     let first = 0;
     for (const { rows, logSum, part, labelRows, gradient } of sums) {
       const { hidden, labels } = rows;
-      const feeds = { ...norm, hidden, rows: labelRows };
+      const own = biases && Float32Array.from(labels, (label) => biases[label]!);
+      const ofLabels = own && { biases: hostTensor("float32", [labels.length, 1], own) };
+      const feeds = { ...norm, ...ofLabels, hidden, rows: labelRows };
       if (gradient === null) await program.run(feeds, { logit: part });
       else {
         const { seed, part: dHidden, sum } = gradient;
@@ -168,6 +179,12 @@ export class VocabularyHead {
     const { pool, model, base, sliceRows } = this.#session;
     const { program, made } = await this.#program(kind);
     const norm = await this.#readNorm(made.part);
+    const biases = await this.#readBiases(made);
+    const biasesOf = ({ from, rows }: Slice): Record<string, HostTensor> => {
+      if (!biases) return {};
+      const count = sizeAt(rows.shape, 0);
+      return { biases: hostTensor("float32", [count], biases.slice(from, from + count)) };
+    };
     const read = async (from: number): Promise<Slice> => {
       const count = Math.min(sliceRows, model.numOutputs - from);
       const rows = pool.acquire("float32", [count, model.width]);
@@ -190,7 +207,7 @@ export class VocabularyHead {
         try {
           await visit(async (feeds, into) => {
             await this.#betweenSlices?.();
-            await program.run({ ...norm, ...feeds, rows: slice.rows }, into);
+            await program.run({ ...norm, ...feeds, ...biasesOf(slice), rows: slice.rows }, into);
           }, slice);
         } finally {
           pool.release(slice.rows);
