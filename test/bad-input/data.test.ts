@@ -115,7 +115,11 @@ describe("data that cannot be trained on", () => {
     };
     await assertRefused(
       { model, data: file("long.jsonl", JSON.stringify(row)), output, maxLength: 32 },
-      { code: "usage/data", says: ["all 1 examples were dropped", "32 tokens"], hint: /maximum length/ },
+      {
+        code: "usage/data",
+        says: ["nothing to learn is left of its 1 example", "32 tokens"],
+        hint: /The longest has 1\d\d tokens: raise --max-length/,
+      },
     );
   });
 
