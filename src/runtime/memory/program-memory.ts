@@ -11,6 +11,8 @@ import { type HostTensor, hostTensor } from "../host-tensor.ts";
 
 /** V8 begins to collect when so much that it counts was made since it last did. */
 const ENOUGH_BYTES = 64e6;
+/** Dropped memory that V8 is let keep: where rows grow from step to step, what is dropped lies beside what takes its place. */
+const KEPT_BYTES = 16e6;
 /** Fewer bytes than whoever drops them leaves on the heap of V8, which collects that in time. */
 const FEW_BYTES = 4e6;
 
@@ -24,14 +26,14 @@ export function makeCounted(sizeBytes: number): ArrayBufferLike {
   return new ArrayBuffer(sizeBytes);
 }
 
-/** Counts the memory that was dropped, and has V8 collect as often as it would for memory that V8 counts itself. */
+/** Counts the memory that was dropped, and has V8 collect once it is much. */
 export class DroppedMemory {
   #sizeBytes = 0;
 
   /** Counts memory that was dropped. */
   add(sizeBytes: number): void {
     this.#sizeBytes += sizeBytes;
-    if (this.#sizeBytes < ENOUGH_BYTES) return;
+    if (this.#sizeBytes < KEPT_BYTES) return;
     this.#sizeBytes = 0;
     collectSoon();
   }
