@@ -6,16 +6,11 @@
 import { z } from "zod";
 import { llamaBlock, plainAttention, plainDecoder, repeat } from "../blocks/decoder.ts";
 import type { Family } from "../family.ts";
-import { DECODER_FIELDS, parseConfig } from "../config/hf-config.ts";
+import { parseConfig } from "../config/hf-config.ts";
+import { MISTRAL_FIELDS } from "../config/mistral-config.ts";
 import { llama } from "./llama.ts";
 
-const SCHEMA = z.object({
-  ...DECODER_FIELDS,
-  num_key_value_heads: z.int().positive().nullable().default(8),
-  max_position_embeddings: z.int().positive().default(131_072),
-  hidden_act: z.literal("silu").default("silu"),
-  sliding_window: z.int().positive().nullable().default(4096),
-});
+const SCHEMA = z.object(MISTRAL_FIELDS);
 
 export const mistral: Family = {
   modelType: "mistral",

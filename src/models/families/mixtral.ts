@@ -9,15 +9,13 @@ import { llamaBlock, plainAttention, plainDecoder, repeat, siluMlp } from "../bl
 import type { Family } from "../family.ts";
 import { requireEnoughExperts } from "../config/expert-config.ts";
 import { BLOCK_NAMES, decoderGguf, EXPERTS, NEIGHBOUR_ROWS } from "../config/gguf-rules.ts";
-import { DECODER_FIELDS, parseConfig } from "../config/hf-config.ts";
+import { parseConfig } from "../config/hf-config.ts";
+import { MISTRAL_FIELDS } from "../config/mistral-config.ts";
 
 const SCHEMA = z.object({
-  ...DECODER_FIELDS,
-  num_key_value_heads: z.int().positive().nullable().default(8),
-  max_position_embeddings: z.int().positive().default(131_072),
+  ...MISTRAL_FIELDS,
   rms_norm_eps: z.number().positive().default(1e-5),
   rope_theta: z.number().positive().default(1_000_000),
-  hidden_act: z.literal("silu").default("silu"),
   sliding_window: z.int().positive().nullish(),
   num_experts: z.int().positive().default(8),
   num_experts_per_tok: z.int().positive().default(2),
