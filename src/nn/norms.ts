@@ -32,19 +32,11 @@ export function layerNorm(epsilon: number, hasBias = true): Norm {
   return (b, name, x) => {
     const shape = [widthOf(x)];
     const weight = b.tensor(`${name}.weight`, shape, "norm");
-    const bias = hasBias ? b.tensor(`${name}.bias`, shape, "bias") : filled(x, 0);
-    if (!isPerRow(weight) && !isPerRow(bias)) return layerNormOf(x, weight, bias, epsilon);
-    const normed = layerNormOf(x, filled(x, 1), filled(x, 0), epsilon);
-    return add(mul(normed, alongRows(weight, x)), alongRows(bias, x));
-  };
-}
-
-/** The layer norm with factors and without biases. */
-export function unbiasedLayerNorm(epsilon: number): Norm {
-  return (b, name, x) => {
-    const weight = b.tensor(`${name}.weight`, [widthOf(x)], "norm");
-    if (!isPerRow(weight)) return layerNormOf(x, weight, filled(x, 0), epsilon);
-    return mul(layerNormOf(x, filled(x, 1), filled(x, 0), epsilon), alongRows(weight, x));
+    const bias = hasBias ? b.tensor(`${name}.bias`, shape, "bias") : null;
+    if (!isPerRow(weight) && !(bias && isPerRow(bias)))
+      return layerNormOf(x, weight, bias ?? filled(x, 0), epsilon);
+    const scaled = mul(layerNormOf(x, filled(x, 1), filled(x, 0), epsilon), alongRows(weight, x));
+    return bias ? add(scaled, alongRows(bias, x)) : scaled;
   };
 }
 

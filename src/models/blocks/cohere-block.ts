@@ -6,7 +6,7 @@
  */
 import { z } from "zod";
 import { mul } from "../../graph/ops/pointwise/elementwise.ts";
-import { unbiasedLayerNorm } from "../../nn/norms.ts";
+import { type Norm, layerNorm } from "../../nn/norms.ts";
 import type { SelfAttentionOptions } from "../../nn/self-attention.ts";
 import {
   attentionPart,
@@ -37,6 +37,9 @@ export const COHERE_KEYS = { rms_norm_eps: "layer_norm_eps" };
 
 type CohereFields = DecoderFields & { readonly logit_scale: number };
 
+/** Without biases. */
+const normOf = (c: CohereFields): Norm => layerNorm(c.rms_norm_eps, false);
+
 /** Attention over all keys. */
 export function cohereAttention(raw: RawConfig, c: CohereFields): SelfAttentionOptions {
   return rotatingNeighbours(plainAttention(raw, c));
@@ -44,13 +47,13 @@ export function cohereAttention(raw: RawConfig, c: CohereFields): SelfAttentionO
 
 /** A block with this attention. */
 export function cohereBlock(c: CohereFields, attention: SelfAttentionOptions): Layer {
-  return sharedNormBlock(unbiasedLayerNorm(c.rms_norm_eps), attentionPart(attention), mlpPart(siluMlp(c)));
+  return sharedNormBlock(normOf(c), attentionPart(attention), mlpPart(siluMlp(c)));
 }
 
 /** Puts the blocks together. */
 export function cohereDecoder(raw: RawConfig, c: CohereFields, layers: readonly Layer[]): ModelDefinition {
   return decoder(raw, c, layers, {
-    ...plainEnds(unbiasedLayerNorm(c.rms_norm_eps)),
+    ...plainEnds(normOf(c)),
     capLogits: (logits) => mul(logits, logits.graph.scalar(c.logit_scale)),
   });
 }
