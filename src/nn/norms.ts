@@ -69,13 +69,11 @@ export function layerNormOfHeads(epsilon: number, numHeads: number): Norm {
 /** The same with a tensor of factors [E] for each head, NAME.norms.0 and so on. */
 export function normsByHead(epsilon: number, numHeads: number): Norm {
   return (b, name, x) => {
-    const [B, T] = dimsOf(x.shape, 3);
-    const width = widthOf(x) / numHeads;
-    const normed = bareLayerNorm(epsilon)(b, name, reshape(x, [B, T, numHeads, width]));
+    const normed = headNorm(bareLayerNorm(epsilon), numHeads)(b, name, x);
     const factors = Array.from({ length: numHeads }, (_, head) =>
-      b.tensor(`${name}.norms.${head}.weight`, [width], "norm"),
+      b.tensor(`${name}.norms.${head}.weight`, [widthOf(x) / numHeads], "norm"),
     );
-    return mul(reshape(normed, x.shape), alongRows(concat(factors, factors[0]!.shape.length - 1), x));
+    return mul(normed, alongRows(concat(factors, factors[0]!.shape.length - 1), x));
   };
 }
 
