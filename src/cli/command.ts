@@ -23,6 +23,8 @@ export interface CommandIO {
    * with status 0. Without it the work goes on, as it leaves files behind.
    */
   endWhenUnread(): void;
+  /** Waits until standard output has taken what was written to it. @throws FailedError "failed/write" where nobody reads it any more */
+  written(): Promise<void>;
   /** Writes a line to standard error, in every mode. */
   stderr(text: string): void;
   /** Writes one JSON object as a line to standard output; dropped without --json. */

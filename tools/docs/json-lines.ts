@@ -22,7 +22,7 @@ const DONE: Readonly<Record<string, string>> = {
   eval: "loss, perplexity?, accuracy?, tokens?, texts?, images?",
   "generate --prompt": TEXT,
   "generate --prompts": "texts, tokens, seconds, output",
-  "keys add": "name, role, key",
+  "keys add": "name, role",
   "keys list": "keys",
   "keys remove": "name",
   merge:
@@ -94,6 +94,7 @@ export const JSON_LINES: readonly JsonLine[] = [
     keys: "examples, tokens, trained_tokens, cut_examples, cut_tokens, dropped_examples, max_length, lengths",
   },
   { event: "listening", by: "serve", says: "the server answers", keys: "url, model, adapters" },
+  { event: "key", by: "keys add", says: "the key, whose hash is kept next", keys: "key" },
   { event: "stopped", by: "serve", says: "the server has ended", keys: "" },
   {
     event: "away",

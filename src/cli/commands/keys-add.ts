@@ -16,9 +16,12 @@ export const command = defineCommand({
       .describe("What it may do: read: texts; train: files and jobs too; admin: adapters and everything"),
   }),
   async run({ name, role, state }, io) {
-    const key = await new KeyFile(state).add(name, role, Date.now());
-    io.stdout(key);
+    await new KeyFile(state).add(name, role, Date.now(), async (key) => {
+      io.stdout(key);
+      io.emit({ event: "key", key });
+      await io.written();
+    });
     io.stderr(`This is the only time that the key is shown: "${state}" keeps its hash.`);
-    io.emit({ event: "done", name, role, key });
+    io.emit({ event: "done", name, role });
   },
 });

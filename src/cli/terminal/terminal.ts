@@ -83,6 +83,21 @@ export function openProcessTerminal(): ProcessTerminal {
   };
 }
 
+/** Waits until a stream has taken what was written to it. @throws FailedError "failed/write" where nobody reads it any more */
+async function writtenTo(stream: NodeJS.WritableStream): Promise<void> {
+  try {
+    await new Promise<void>((resolve, reject) => {
+      stream.once("error", reject);
+      stream.write("", (error) => void (error ?? resolve()));
+    });
+  } catch (cause) {
+    throw new FailedError("failed/write", "Cannot write the output: nobody reads it, expected a reader", {
+      hint: "Send the output to a terminal, a file, or a program that reads it to its end.",
+      cause,
+    });
+  }
+}
+
 /** Makes what a command gets to see of the terminal. */
 export function createIO(terminal: Terminal, { json }: { readonly json: boolean }): CommandIO {
   const { stdout, stderr, interactive } = terminal;
@@ -96,6 +111,7 @@ export function createIO(terminal: Terminal, { json }: { readonly json: boolean 
     stdout: (text) => void (json || write(stdout, shown(text))),
     stderr: (text) => write(stderr, shown(text)),
     endWhenUnread: () => void stdout.once("error", () => process.exit(0)),
+    written: () => writtenTo(stdout),
     text: (text) => void (json || write(stdout, columnsOf(stdout) === null ? text : printable(text))),
     emit: (event) => void (json && write(stdout, printableJson(JSON.stringify(event)))),
     json,

@@ -80,8 +80,11 @@ export class KeyFile {
     );
   }
 
-  /** Makes a key and gives it; only its hash is kept. @throws UsageError "usage/flag" for a name that is taken or none */
-  async add(name: string, role: ApiRole, nowMs: number): Promise<string> {
+  /**
+   * Makes a key, shows it, and keeps its hash once it was shown.
+   * @throws UsageError "usage/flag" for a name that is taken or none; what `show` throws
+   */
+  async add(name: string, role: ApiRole, nowMs: number, show: (key: string) => Promise<void>): Promise<void> {
     if (!NAME.test(name)) {
       throw new UsageError(
         "usage/flag",
@@ -96,9 +99,9 @@ export class KeyFile {
       });
     }
     const key = `graft-${randomBytes(KEY_BYTES).toString("base64url")}`;
+    await show(key);
     const stored = { name, role, sha256: hashOfKey(key), created_at: Math.floor(nowMs / 1000) };
     await this.#write([...keys, stored]);
-    return key;
   }
 
   /** @throws UsageError "usage/flag" when there is none of this name */
