@@ -24,7 +24,7 @@ import type { Compute } from "../nn/compute.ts";
 import { f32 } from "../nn/computes/f32.ts";
 import { PassTables } from "./context.ts";
 import { MAX_TABLE_BYTES, SLICE_ROWS, isLargeTable } from "./large-tables.ts";
-import { madeOnce } from "./made-once.ts";
+import { madeOnce } from "../runtime/made-once.ts";
 import { LastingTensors } from "../runtime/memory/program-memory.ts";
 import { RESIDENT, type VectorMemory } from "../runtime/memory/vector-memory.ts";
 import type { Riders } from "./blocks/riders.ts";
@@ -97,7 +97,7 @@ export class Session {
   readonly attentionChunk: number | null;
   readonly #smoothing: Map<string, HostTensor<"float32">>;
   readonly #measureMany: SessionOptions["measureMany"];
-  #measured: Promise<void> | null = null;
+  readonly #measured = new Map<"many", Promise<void>>();
   readonly #lender: SessionOptions["lender"];
   /** Tables of rotary positions. */
   readonly tables = new PassTables();
@@ -176,7 +176,7 @@ export class Session {
 
   /** Whether the factors for products of many tokens are there, or will soon be. */
   get isPreparedForMany(): boolean {
-    return this.#measured !== null;
+    return this.#measured.has("many");
   }
 
   /** Measures the factors for products of many tokens, once; to be called before programs of them are made. */
@@ -184,7 +184,7 @@ export class Session {
     const measure = async (): Promise<void> => {
       for (const [name, factors] of (await this.#measureMany?.()) ?? []) this.#smoothing.set(name, factors);
     };
-    await (this.#measured ??= measure());
+    await madeOnce(this.#measured, "many", measure);
   }
 
   /** Whether a tensor outside the blocks is never held whole in float32: a large one of floats, or a quantized one. */

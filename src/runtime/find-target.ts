@@ -5,6 +5,7 @@ import { INT8_LARGEST } from "../graph/ops/products/int8-nodes.ts";
 import { matmulInt8 } from "../graph/ops/products/matmul-int8.ts";
 import type { Engine } from "./engine.ts";
 import { hostTensor, zeros } from "./host-tensor.ts";
+import { madeOnce } from "./made-once.ts";
 
 /** Rows, inputs and outputs of the product that is tried: more than one row, which some kernels multiply in another way. */
 const [ROWS, IN, OUT] = [4, 32, 16];
@@ -13,12 +14,8 @@ const TOLERANCE = 0.1;
 
 /** Finds out once, when it is first asked; a try that fails is made again. `compileFor`: compiles for a target. */
 export function findTarget(compileFor: (target: () => Target) => Engine["compile"]): () => Promise<Target> {
-  let found: Promise<Target> | undefined;
-  return () =>
-    (found ??= tryBytePairs(compileFor(() => PLAIN_TARGET)).catch((error: unknown) => {
-      found = undefined;
-      throw error;
-    }));
+  const found = new Map<"target", Promise<Target>>();
+  return () => madeOnce(found, "target", () => tryBytePairs(compileFor(() => PLAIN_TARGET)));
 }
 
 /** Multiplies the largest rows with the largest codes: their sums are the largest there can be. */

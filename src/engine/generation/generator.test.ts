@@ -5,11 +5,13 @@ import { Session } from "../../run/session.ts";
 import { loadModel } from "../../format/by-path.ts";
 import type { Adapter } from "../../peft/attach.ts";
 import { lora } from "../../peft/methods/lora.ts";
+import { trainableTokens } from "../../peft/methods/trainable-tokens.ts";
 import { createEngine } from "../../runtime/create-engine.ts";
 import { toBatch } from "../../data/batches/batch.ts";
 import { makeExample } from "../../data/examples/example.ts";
 import { attachTo, logitsOf, perturb } from "../../../test/passes/model-passes.ts";
 import { temporaryFolder, writeTinyModel } from "../../../test/tiny/model.ts";
+import { TaskSet } from "./task-set.ts";
 import { type GenerateRequest, type GeneratedToken, Generator } from "./generator.ts";
 
 const VOCAB = 259;
@@ -169,5 +171,25 @@ test("a program that could not be compiled is compiled when it is asked for agai
   for (let i = 0; i < 2; i++) await assert.rejects(write, /no memory/);
   assert.equal(failed.length, 3);
   assert.equal((await write()).length, 2);
+  await own.release();
+});
+
+test("a task that could not be held for a batch is held when the next one asks for it", async () => {
+  let isOut = false;
+  const compile: typeof engine.compile = (spec, options) =>
+    isOut ? Promise.reject(new Error("no memory")) : engine.compile(spec, options);
+  const own = new Session({ ...engine, compile }, base);
+  const generator = await Generator.create({ session: own, adapter: null });
+  // Its rows have a program of their own before the blocks.
+  const adapter = await attachTo(base, trainableTokens);
+  const task = { name: "a", path: "a", adapter, chatTemplateHash: null };
+  const tasks = new TaskSet({ base, generator, read: () => assert.fail("it is read") }, task);
+  const write = () => tasks.writeRows([{ promptIds: ramp(5), maxNewTokens: 2 }]);
+  isOut = true;
+  await assert.rejects(write, /no memory/);
+  isOut = false;
+  const [text] = await write();
+  assert.equal(text?.ids.length, 2);
+  tasks.release();
   await own.release();
 });

@@ -13,6 +13,7 @@ import { withTextSettings } from "../serving/text-settings.ts";
 import type { BaseModel } from "../../models/base/base-model.ts";
 import { nearest } from "../../messages/nearest.ts";
 import type { Adapter } from "../../peft/attach.ts";
+import { madeOnce } from "../../runtime/made-once.ts";
 import { allOf } from "../all-of.ts";
 import { type HeldAdapter, nameTaken } from "../adapters/held-adapter.ts";
 import { type Completion, completeText } from "./completion.ts";
@@ -59,14 +60,14 @@ const ROWS = lazily(() => z.strictObject({ requests: z.array(z.unknown()), onDon
 interface Entry extends Task {
   /** Batches that have it in work. */
   numBatches: number;
-  /** The adapter as the engine holds it for its rows, once a batch has asked for it. */
-  held: Promise<HeldAdapter> | null;
 }
 
 /** Adapters by name beside one open model, and which of them writes. */
 export class TaskSet {
   readonly #parts: TaskSetParts;
   readonly #tasks = new Map<string, Entry>();
+  /** Their adapters as the engine holds them for its rows, once a batch has asked for them. */
+  readonly #held = new Map<string, Promise<HeldAdapter>>();
   /** Names whose adapters are being read. */
   readonly #loading = new Set<string>();
   #active: Entry | null = null;
@@ -79,7 +80,7 @@ export class TaskSet {
   }
 
   #enter(task: Task): Entry {
-    const entry = { ...task, numBatches: 0, held: null };
+    const entry = { ...task, numBatches: 0 };
     this.#tasks.set(task.name, entry);
     return entry;
   }
@@ -208,8 +209,8 @@ export class TaskSet {
     }
   }
 
-  #hold(task: Entry): Promise<HeldAdapter> {
-    return (task.held ??= this.#parts.generator.engine.adapters.hold(task.adapter, task.name));
+  #hold({ name, adapter }: Task): Promise<HeldAdapter> {
+    return madeOnce(this.#held, name, () => this.#parts.generator.engine.adapters.hold(adapter, name));
   }
 
   /** Forgets a task and frees its memory; if it is the one that writes, the base alone goes on. @throws as `switch` */
@@ -222,7 +223,8 @@ export class TaskSet {
     }
     if (task === this.#active) await this.switch(null);
     this.#tasks.delete(name);
-    const held = await task.held;
+    const held = await this.#held.get(name);
+    this.#held.delete(name);
     if (held) await this.#parts.generator.engine.adapters.letGo(held);
     task.adapter.release();
   }
@@ -236,6 +238,7 @@ export class TaskSet {
     this.#isReleased = true;
     for (const { adapter } of this.#tasks.values()) adapter.release();
     this.#tasks.clear();
+    this.#held.clear();
     this.#active = null;
   }
 }

@@ -16,7 +16,7 @@ import { allDone } from "../../runtime/memory/all-done.ts";
 import { LastingTensors, makeCounted } from "../../runtime/memory/program-memory.ts";
 import { RESIDENT, type VectorMemory } from "../../runtime/memory/vector-memory.ts";
 import { BlockShards } from "./block-shards.ts";
-import { madeOnce } from "../made-once.ts";
+import { madeOnce } from "../../runtime/made-once.ts";
 import type { Loan, Lender, WeightTensors } from "./loan.ts";
 import { readerOf } from "./tensor-reader.ts";
 

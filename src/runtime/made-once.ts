@@ -1,7 +1,11 @@
 /** @file What is made when it is first asked for, and kept. */
 
 /** Gives what is kept under a key, or makes it. What fails, as for want of memory or at a disk, is made again when it is asked for. */
-export function madeOnce<T>(kept: Map<string, Promise<T>>, key: string, make: () => Promise<T>): Promise<T> {
+export function madeOnce<K extends string, T>(
+  kept: Map<K, Promise<T>>,
+  key: K,
+  make: () => Promise<T>,
+): Promise<T> {
   const known = kept.get(key);
   if (known) return known;
   const made = make();
