@@ -37,6 +37,8 @@ const WRITTEN: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     "{{ 'a,b,,c x_y' | wordcount }}|{{ [1, 'a'] | wordcount }}": "4|2",
     "{{ false is even }}|{{ true is odd }}|{{ 1.0 is odd }}|{{ 1.5 is even }}": "True|True|True|False",
     "{{ 'é😀ß'.title() }}|{{ 'ßA'.capitalize() }}": "É😀Ss|Ssa",
+    '{{ "it\'s a-b <c tool_use {d" | title }}|{{ "it\'s tool_use".title() }}':
+      "It's A-B <C Tool_use {D|It'S Tool_Use",
     "[{{ '\na\n\nb' | indent(2, true) }}]": "[  \n  a\n\n  b]",
   },
   "white space and characters of Python": {

@@ -69,7 +69,7 @@ function splitLines(text: string, keepsEnds: boolean): string[] {
 }
 
 /** Each word with a capital: words are runs of letters. */
-export function title(text: string): string {
+function title(text: string): string {
   return text.replace(/\p{L}+/gu, (word) => capitalize(word));
 }
 

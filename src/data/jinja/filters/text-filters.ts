@@ -10,7 +10,7 @@ import {
   textOf,
 } from "../filter-call.ts";
 import { formatText } from "../operators.ts";
-import { capitalize, replace, strip, title } from "../text-methods.ts";
+import { capitalize, replace, strip } from "../text-methods.ts";
 import { isNumber } from "../values.ts";
 import { writeJson, writeWithin } from "../written.ts";
 
@@ -67,6 +67,9 @@ const HTML: Readonly<Record<string, string>> = {
 };
 const escape = ofText((text) => text.replace(/[&<>"']/g, (character) => HTML[character]!));
 
+/** Words as the filter `title` has them: an apostrophe or underscore is in one. */
+const WORDS = /[^-\s({[<]+/g;
+
 export const TEXT_FILTERS: Readonly<Record<string, Filter>> = {
   capitalize: ofText(capitalize),
   e: escape,
@@ -79,7 +82,7 @@ export const TEXT_FILTERS: Readonly<Record<string, Filter>> = {
   replace: ofText((text, args, { meter }) => replace(text, args, (length) => meter.text(length))),
   safe: ofText((text) => text),
   string: ofText((text) => text),
-  title: ofText(title),
+  title: ofText((text) => text.replace(WORDS, capitalize)),
   tojson: toJson,
   trim: ofText((text, args) => strip(text, "both", args.textOrNone(0, "chars"))),
   upper: ofText((text) => text.toUpperCase()),
