@@ -56,6 +56,8 @@ function readRows(
   try {
     return parse(text, {
       delimiter,
+      // Of itself the parser takes the first line's end for that of all: rows that another program added may have another.
+      record_delimiter: /\r\n?|\n/.exec(text)?.[0] === "\r" ? "\r" : ["\r\n", "\n"],
       from_line: told === undefined ? 1 : 2,
       columns: hasNoHeader
         ? false

@@ -167,6 +167,17 @@ describe("tables", () => {
     assert.deepEqual(await textsOf(write("one.csv", 'text\n"a\nb"\n')), ["a\nb"]);
   });
 
+  it("takes lines that end as those of Windows and of others in one table", async () => {
+    for (const text of [
+      '"text",n\n"a ""b""",1\r\nc,"2"\n',
+      'text,n\r\n"a ""b""",1\nc,2\r\n',
+      'n,text\n1,"a ""b"""\r\n2,c\r\n',
+      'text,n\r"a ""b""","1\n2"\rc,2\r',
+    ]) {
+      assert.deepEqual(await textsOf(write("ends.csv", text)), ['a "b"', "c"], text);
+    }
+  });
+
   it("takes the line in which Excel says what parts the cells", async () => {
     assert.deepEqual(await textsOf(write("told.csv", "\uFEFFsep=;\r\ntext;n\r\na,b;1\r\n")), ["a,b"]);
     assert.deepEqual(await textsOf(write("piped.csv", "sep=|\ntext|n\na;b|1\n")), ["a;b"]);
