@@ -343,6 +343,23 @@ describe("files", () => {
     });
   });
 
+  test("copies of a head's matrix and bias are passed over, and a bias that is trained is read", async () => {
+    const phi = await openUntilEnd(await writeTinyModel(`${folder}/phi`, { modelType: "phi" }));
+    for (const bias of ["none", "lora_only"]) {
+      const adapter = await moved(phi.base, lora, { bias }, ["fc1", "lm_head"]);
+      const path = await save(adapter, phi, `head-${bias}`);
+      const { config, tensors } = await readAdapterFolder(path);
+      const all = new Map(tensors);
+      for (const part of ["weight", "bias"]) {
+        const key = `base_model.model.lm_head.base_layer.${part}`;
+        if (!all.has(key)) all.set(key, await phi.base.values(`lm_head.${part}`));
+      }
+      await writeAdapterFolder(`${path}-of-peft`, { config, tensors: all });
+      const { adapter: read } = await readAdapter(`${path}-of-peft`, phi.base);
+      assert.deepEqual(valuesOf(read), valuesOf(adapter));
+    }
+  });
+
   test("patterns that overlap mean the same after saving, which sorts them", async () => {
     const options = {
       rankPattern: { "layers.1.mlp.down_proj": 6, down_proj: 2 },

@@ -211,3 +211,49 @@ test("biases of a head that peft saves once more, and names among the targets th
   const { adapter: read } = await readAdapter(`${folder}/classes-of-peft`, roberta.base);
   assert.deepEqual(valuesOf(read), valuesOf(adapter));
 });
+
+test("a head that transformers' class calls otherwise than files do is trained beside an adapter as in peft", async () => {
+  const neox = await openUntilEnd(
+    await writeTinyModel(`${folder}/neox`, {
+      modelType: "gpt_neox",
+      config: { tie_word_embeddings: false },
+    }),
+  );
+  const lora = findMethod("lora");
+  for (const [name, adapter] of [
+    ["whole", await attachTo(neox.base, lora, { modulesToSave: ["embed_out"] }, ["query_key_value"])],
+    ["adapted", await attachTo(neox.base, lora, {}, ["query_key_value", "embed_out"])],
+    ["rows", await attachTo(neox.base, lora, { trainableTokenIndices: { embed_out: [3, 17] } })],
+  ] as const) {
+    perturb(adapter, 0.1);
+    await writeAdapter(`${folder}/${name}`, adapter, { ...neox, chatTemplateHash: null });
+    const { tensors } = await readAdapterFolder(`${folder}/${name}`);
+    assert.ok([...tensors.keys()].some((key) => key.startsWith("base_model.model.lm_head.")));
+    const { adapter: again } = await readAdapter(`${folder}/${name}`, neox.base);
+    assert.deepEqual(valuesOf(again), valuesOf(adapter));
+  }
+});
+
+test("names that a list has for other families are passed over, as in peft, where the file has no tensor of them", async () => {
+  const phi3 = await openUntilEnd(await writeTinyModel(`${folder}/phi3`, { modelType: "phi3" }));
+  const options = { modulesToSave: ["lm_head"] };
+  const adapter = await attachTo(phi3.base, findMethod("lora"), options, ["o_proj", "down_proj"]);
+  perturb(adapter, 0.1);
+  await writeAdapter(`${folder}/llamas`, adapter, { ...phi3, chatTemplateHash: null });
+  const { config, tensors } = await readAdapterFolder(`${folder}/llamas`);
+  const written = async (name: string, changes: object): Promise<string> => {
+    await writeAdapterFolder(`${folder}/${name}`, { config: { ...config, ...changes }, tensors });
+    return `${folder}/${name}`;
+  };
+  const modules = ["q_proj", "v_proj", "o_proj", "gate_proj", "down_proj"];
+  const listed = await written("listed", { target_modules: modules });
+  const { adapter: again } = await readAdapter(listed, phi3.base);
+  assert.deepEqual(valuesOf(again), valuesOf(adapter));
+
+  await assert.rejects(readAdapter(await written("none", { target_modules: ["q_proj"] }), phi3.base), {
+    code: "usage/target-modules",
+    message: /no module matches/,
+  });
+  const missing = await written("missing", { target_modules: [...modules, "gate_up_proj"] });
+  await assert.rejects(readAdapter(missing, phi3.base), { code: "format/tensor", message: /missing/ });
+});

@@ -5,13 +5,14 @@ import { sameShape, sizeAt } from "../../graph/shape.ts";
 import { UsageError } from "../../errors.ts";
 import { isWithin, lastName, matchSuffix, moduleOf } from "../../models/module-path.ts";
 import type { BaseModel } from "../../models/base/base-model.ts";
+import type { Model } from "../../models/model.ts";
 import { STORAGES } from "../../quant/storages.ts";
+import type { Adapter } from "../../peft/attach.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import { BASE_LAYER, PREFIX } from "./adapter-tensors.ts";
 
 /** Tensors of a module that can be trained whole. */
 const PARTS = ["weight", "bias"];
-const COPY = `.${BASE_LAYER}.weight`;
 /** Modules that peft takes for heads of classes, and trains whole if they are there. */
 const PEFT_HEADS = ["classifier", "score"];
 const CLASSIFIER_TASKS = ["SEQ_CLS", "TOKEN_CLS"];
@@ -22,16 +23,21 @@ const QUANTIZATION = 0.25;
 type Tensors = ReadonlyMap<string, HostTensor<"float32">>;
 
 /**
- * Leaves copies of the base's own matrices out, which PEFT saves beside adapters on embeddings.
+ * Leaves copies of the base's own tensors out, which PEFT saves beside adapters on embeddings and heads.
  * @throws UsageError "usage/adapter" when one is not the base's: the adapter was trained on another.
  */
-export async function withoutCopies(path: string, base: BaseModel, tensors: Tensors): Promise<Tensors> {
+export async function withoutCopies(
+  path: string,
+  base: BaseModel,
+  adapter: Pick<Adapter, "tensor">,
+  tensors: Tensors,
+): Promise<Tensors> {
   const others = new Map(tensors);
   for (const [name, copy] of tensors) {
-    if (!name.startsWith(PREFIX) || !name.endsWith(COPY)) continue;
-    const tensor = `${name.slice(PREFIX.length, -COPY.length)}.weight`;
+    if (!name.startsWith(PREFIX) || !isInBaseLayer(name)) continue;
+    const tensor = name.slice(PREFIX.length).replace(`.${BASE_LAYER}.`, ".");
     const stored = base.model.storedName(tensor);
-    if (!base.model.tensors.has(stored)) continue;
+    if (!base.model.tensors.has(stored) || adapter.tensor(tensor) !== null) continue;
     const own = await base.values(stored);
     const isWhole = STORAGES[base.source.storageOf(stored)].blockSize === 1;
     if (!isNear(copy, own, isWhole ? ROUNDING : QUANTIZATION)) {
@@ -44,6 +50,11 @@ export async function withoutCopies(path: string, base: BaseModel, tensors: Tens
     others.delete(name);
   }
   return others;
+}
+
+/** Whether a tensor of a file is a module's own, within the adapter on it: a copy of the base's, or a bias that is trained. */
+export function isInBaseLayer(name: string): boolean {
+  return PARTS.some((part) => name.endsWith(`.${BASE_LAYER}.${part}`));
 }
 
 function isNear(
@@ -78,6 +89,22 @@ function isSavedByPeft(names: readonly string[], path: string): boolean {
 
 function isSavedByGraft(names: readonly string[], path: string): boolean {
   return names.some((name) => isWithin(name, path));
+}
+
+/**
+ * The configuration of a file without target modules that neither the model nor the file has. PEFT passes over them: lists
+ * often name those of several families.
+ */
+export function withoutForeignTargets(
+  config: Readonly<Record<string, unknown>>,
+  tensors: Tensors,
+  model: Model,
+): Readonly<Record<string, unknown>> {
+  const { target_modules: names } = config;
+  if (!isNames(names)) return config;
+  const paths = [...modulePaths(model), ...[...tensors.keys()].map(moduleOf)];
+  const own = names.filter((name) => paths.some((path) => isWithin(name, path)));
+  return own.length === 0 ? config : { ...config, target_modules: own };
 }
 
 /** The configuration of a file with names of whole modules that mean for graft what PEFT means, seen by its tensors. */
@@ -122,11 +149,15 @@ export function withModulesOfPeft(
 ): Readonly<Record<string, unknown>> {
   const { modules_to_save: names } = settings;
   if (!isNames(names)) return settings;
-  const tensors = [...base.model.tensors.keys(), ...base.model.ties.keys()];
-  const paths = [...new Set(tensors.map(moduleOf))];
+  const paths = modulePaths(base.model);
   const isSame = paths.every((path) => isSavedByPeft(names, path) === isSavedByGraft(names, path));
   if (isSame) return settings;
   return { ...settings, modules_to_save: paths.filter((path) => isSavedByGraft(names, path)) };
+}
+
+/** Paths of all modules that have tensors. */
+function modulePaths({ tensors, ties }: Model): readonly string[] {
+  return [...new Set([...tensors.keys(), ...ties.keys()].map(moduleOf))];
 }
 
 function isNames(value: unknown): value is string[] {

@@ -11,9 +11,9 @@ import type { AskedTargets } from "../../peft/sites/targets.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import { TEMPLATE_KEY } from "./adapter.ts";
 import { readSettings } from "./adapter-settings.ts";
-import { withModulesOfGraft } from "./adapter-base.ts";
+import { isInBaseLayer, withModulesOfGraft } from "./adapter-base.ts";
 import { BASE_SAMPLE_KEY } from "./base-record.ts";
-import { BASE_LAYER, PREFIX } from "./adapter-tensors.ts";
+import { PREFIX } from "./adapter-tensors.ts";
 import { CODES_KEY } from "./codes-hash.ts";
 import type { Folder } from "../files/folder.ts";
 import { readAdapterFolder } from "./adapter-folder.ts";
@@ -116,8 +116,8 @@ function sortTensors(
     const name = key.slice(PREFIX.length);
     const suffix = suffixes.find((end) => name.endsWith(`.${end}`));
     if (suffix === undefined) {
-      // A copy of what the base has, which PEFT saves beside an adapter on an embedding.
-      if (!name.endsWith(`.${BASE_LAYER}.weight`)) base.set(name, tensor);
+      // A copy of what the base has, which PEFT saves beside an adapter on an embedding or a head.
+      if (!isInBaseLayer(name)) base.set(name, tensor);
       continue;
     }
     const path = name.slice(0, -suffix.length - 1);

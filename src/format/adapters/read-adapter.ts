@@ -14,7 +14,7 @@ import { type Preview, previewAttach } from "../../peft/preview.ts";
 import type { Method } from "../../peft/method.ts";
 import { METHODS } from "../../peft/methods.ts";
 import { whileHeld } from "../../runtime/memory/vector-memory.ts";
-import { withModulesOfGraft, withoutCopies } from "./adapter-base.ts";
+import { withModulesOfGraft, withoutCopies, withoutForeignTargets } from "./adapter-base.ts";
 import { checkBase } from "./base-record.ts";
 import { readAdapterFolder, withNotes } from "./adapter-folder.ts";
 import { fillAdapter } from "./adapter-tensors.ts";
@@ -59,7 +59,8 @@ export async function readAdapter(
       `Adapter "${path}" was trained on its base rounded to ${trainedOn} (--base ${trainedOn}), and this one is ${base.roundedTo ?? "as its files keep it"}: what they compute differs a little`,
     );
   }
-  const own = isRenamed ? withOwnPaths(config, tensors, base.model) : config;
+  const named = isRenamed ? withOwnPaths(config, tensors, base.model) : config;
+  const own = withoutForeignTargets(named, tensors, base.model);
   const settings = readSettings(path, withModulesOfGraft(own, tensors), methods);
   const asked = preview(path, base, settings);
   const heldBytes = [...inFile.values()].reduce((sum, { data }) => sum + data.byteLength, 0);
@@ -69,7 +70,7 @@ export async function readAdapter(
     requireFreshTensors(path, adapter, base);
     if (settings.storedTransposed) requireTransposed(path, adapter);
     checkCodes(path, adapter, metadata);
-    await fillAdapter(path, adapter, await withoutCopies(path, base, tensors), base);
+    await fillAdapter(path, adapter, await withoutCopies(path, base, adapter, tensors), base);
     await checkBase(path, base, metadata, config["base_model_name_or_path"]);
   } catch (error) {
     adapter.release();

@@ -199,9 +199,16 @@ function bareCheckpoint(names: DecoderNames): CheckpointRules {
   const bare = modules.map((name) => name.slice(prefix.length).replaceAll(".", "\\."));
   const rules = prefixedCheckpoint(prefix, new RegExp(`^(${bare.join("|")})\\.`), ignored);
   const { head = "lm_head", headInClass = head } = names;
-  const isOfHead = (path: string): boolean => path === head || path.startsWith(`${head}.`);
-  const peftPath = (path: string): string => (isOfHead(path) ? headInClass + path.slice(head.length) : path);
-  return { ...rules, peftPath };
+  return {
+    ...rules,
+    rename: (name) => rules.rename(moved(name, headInClass, head)),
+    peftPath: (path) => moved(path, head, headInClass),
+  };
+}
+
+/** The path of a module or tensor after `from`, where it is or lies in that module, has become `to`. */
+function moved(path: string, from: string, to: string): string {
+  return path === from || path.startsWith(`${from}.`) ? to + path.slice(from.length) : path;
 }
 
 /** Puts a decoder together; with `ForSequenceClassification`, the last token of an example tells its class. */
