@@ -36,8 +36,8 @@ export const makeSampleWriter: MakeSampleWriter = async (parts) => {
         if (!next.value.isStop) ids.push(next.value.id);
         await betweenTokens?.();
       }
-      // Half a text is none; the run stops before its next step.
-      if (next.value.finishReason === "aborted") return [];
+      // Half a text is none.
+      if (next.value.finishReason === "aborted") signal?.throwIfAborted();
       samples.push({ prompt, text: decodeAfter(tokenizer, after, ids), tokens: ids.length });
     }
     return samples;

@@ -20,7 +20,7 @@ export interface Sample {
   readonly tokens: number;
 }
 
-/** Writes after all prompts, with the adapter as it stands. */
+/** Writes after all prompts, with the adapter as it stands. @throws the signal's reason when it is aborted */
 export type SampleWriter = () => Promise<readonly Sample[]>;
 
 export interface SampleParts {

@@ -101,17 +101,20 @@ describe("samples", () => {
   test("a resumed run has each text once, the same as without a stop; without held-out data they come as well", async () => {
     const { evalData: _none, ...settings } = { ...SETTINGS, saveEvery: 1, samples: rows };
     await runTiny({ ...settings, output: `${folder}/whole` }, HOOKS);
-    const output = `${folder}/parts`;
-    const stop = new AbortController();
-    const onEvent = (event: TrainEvent): void => {
-      if (event.event === "step" && event.step === 3) stop.abort();
-    };
-    await assert.rejects(runTiny({ ...settings, output }, { ...HOOKS, signal: stop.signal, onEvent }), {
-      code: "train/stopped",
-    });
-    await runTiny({ ...settings, output, resume: true }, HOOKS);
-    assert.deepEqual(linesOf(output), linesOf(`${folder}/whole`));
-    assert.equal(linesOf(output).length, 12);
+    // Before a step, and while the texts of the last one are written.
+    for (const last of [3, 4]) {
+      const output = `${folder}/parts-${last}`;
+      const stop = new AbortController();
+      const onEvent = (event: TrainEvent): void => {
+        if (event.event === "step" && event.step === last) stop.abort();
+      };
+      await assert.rejects(runTiny({ ...settings, output }, { ...HOOKS, signal: stop.signal, onEvent }), {
+        code: "train/stopped",
+      });
+      await runTiny({ ...settings, output, resume: true }, HOOKS);
+      assert.deepEqual(linesOf(output), linesOf(`${folder}/whole`));
+      assert.equal(linesOf(output).length, 12);
+    }
   });
 
   test("lines of a text are messages of a user where the model has a template", async () => {

@@ -181,7 +181,8 @@ class Run {
   }
 
   async *#writeSamples(): AsyncGenerator<SampleEvent, void, void> {
-    const samples = (await this.#request.hooks.samples?.write()) ?? [];
+    const { samples: plan } = this.#request.hooks;
+    const samples = plan ? await this.#stopWhenAborted(plan.write()) : [];
     for (const [index, sample] of samples.entries()) {
       const event: SampleEvent = { event: "sample", step: this.#state.global_step, index, ...sample };
       this.#state.log_history.push({ ...event });
