@@ -22,7 +22,7 @@ const DONE: Readonly<Record<string, string>> = {
   eval: "loss, perplexity?, accuracy?, tokens?, texts?, images?",
   "generate --prompt": TEXT,
   "generate --prompts": "texts, tokens, seconds, output",
-  "keys add": "name, role",
+  "keys add": "name, role, key",
   "keys list": "keys",
   "keys remove": "name",
   merge:

@@ -16,12 +16,12 @@ export const command = defineCommand({
       .describe("What it may do: read: texts; train: files and jobs too; admin: adapters and everything"),
   }),
   async run({ name, role, state }, io) {
-    await new KeyFile(state).add(name, role, Date.now(), async (key) => {
-      io.stdout(key);
-      io.emit({ event: "key", key });
+    const key = await new KeyFile(state).add(name, role, Date.now(), async (made) => {
+      io.stdout(made);
+      io.emit({ event: "key", key: made });
       await io.written();
     });
     io.stderr(`This is the only time that the key is shown: "${state}" keeps its hash.`);
-    io.emit({ event: "done", name, role });
+    io.emit({ event: "done", name, role, key });
   },
 });

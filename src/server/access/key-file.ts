@@ -81,10 +81,15 @@ export class KeyFile {
   }
 
   /**
-   * Makes a key, shows it, and keeps its hash once it was shown.
+   * Makes a key, shows it, keeps its hash once it was shown, and gives it.
    * @throws UsageError "usage/flag" for a name that is taken or none; what `show` throws
    */
-  async add(name: string, role: ApiRole, nowMs: number, show: (key: string) => Promise<void>): Promise<void> {
+  async add(
+    name: string,
+    role: ApiRole,
+    nowMs: number,
+    show: (key: string) => Promise<void>,
+  ): Promise<string> {
     if (!NAME.test(name)) {
       throw new UsageError(
         "usage/flag",
@@ -102,6 +107,7 @@ export class KeyFile {
     await show(key);
     const stored = { name, role, sha256: hashOfKey(key), created_at: Math.floor(nowMs / 1000) };
     await this.#write([...keys, stored]);
+    return key;
   }
 
   /** @throws UsageError "usage/flag" when there is none of this name */
