@@ -15,15 +15,19 @@ export function dropBpChart(title: string | null, state: DropState, palette: Pal
   const axisStyle = { axisLine: { lineStyle: { color: axis } }, axisTick: { lineStyle: { color: axis } } };
   const largest = Math.max(...(sensitivities ?? []), Number.MIN_VALUE);
   return svgChart(
-    { title, width, height: HEIGHT, palette },
+    { title: title === null ? null : `DropBP, ${title}`, width, height: HEIGHT, palette },
     {
       legend: { bottom: 0, itemGap: 40, textStyle: { color } },
-      grid: { left: 60, right: 30, top: title === null ? 20 : 50, bottom: 120 },
+      grid: { left: 60, right: 30, top: title === null ? 30 : 50, bottom: 144 },
       xAxis: {
         ...axisStyle,
         type: "category",
         data: branches,
         axisLabel: { rotate: 90, interval: 0, color },
+        name: "branch",
+        nameLocation: "middle",
+        nameGap: 90,
+        nameTextStyle: { color },
       },
       yAxis: {
         ...axisStyle,
@@ -31,18 +35,27 @@ export function dropBpChart(title: string | null, state: DropState, palette: Pal
         min: 0,
         max: 1,
         axisLabel: { color },
+        name: "share",
+        nameTextStyle: { color },
         splitLine: { lineStyle: { color: grid } },
       },
       series: [
-        { name: "rate", type: "bar", data: rates, itemStyle: { color: pale } },
-        { name: "realised", type: "scatter", symbolSize: 6, data: realised, itemStyle: { color: series[0] } },
+        { name: "rate of being left out", type: "bar", data: rates, itemStyle: { color: pale } },
+        {
+          name: "left out, whole run",
+          type: "scatter",
+          symbolSize: 6,
+          data: realised,
+          itemStyle: { color: series[0] },
+        },
         ...(sensitivities === null
           ? []
           : [
               {
-                name: "sensitivity / largest",
+                name: "sensitivity, of the largest",
                 type: "scatter",
-                symbolSize: 6,
+                symbol: "diamond",
+                symbolSize: 9,
                 data: sensitivities.map((each) => each / largest),
                 itemStyle: { color: series[1] },
               },

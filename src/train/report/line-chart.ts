@@ -8,6 +8,8 @@ export interface Line {
   readonly points: readonly (readonly [step: number, value: number])[];
   readonly color: string;
   readonly width: number;
+  /** "solid" unless given; of equal lines those that are drawn first show between the dashes of the others. */
+  readonly dash?: "solid" | "dashed" | "dotted" | readonly number[];
   /** A dot at each point, where they are few. */
   readonly hasDots: boolean;
 }
@@ -20,7 +22,9 @@ interface LineChartParts extends ChartFrame {
   readonly lines: readonly Line[];
 }
 
-const DOT_SIZE = 7;
+const [DOT_SIZE, LEGEND_GAP, LEGEND_ROW] = [7, 24, 22];
+/** Of an item of the legend: its sign, and about what a character takes. */
+const [SIGN_WIDTH, CHARACTER_WIDTH] = [30, 7];
 /** More dots would be a band. */
 const MOST_DOTS = 60;
 /** The library fails on axes of smaller numbers, and a picture is not to cost a run its result. */
@@ -37,19 +41,35 @@ function drawable(points: Line["points"]): [number, number][] {
 export function lineChart(parts: LineChartParts): string {
   const { title, unit, across = "step", palette } = parts;
   const lines = parts.lines.filter(({ points }) => points.length > 0);
-  const hasLegend = lines.length > 1;
-  return svgChart(parts, {
-    textStyle: { fontFamily: "system-ui, sans-serif" },
-    legend: { show: hasLegend, bottom: 0, itemGap: 24, textStyle: { color: palette.text } },
-    grid: {
-      left: 64,
-      right: 24,
-      top: title !== null ? 50 : unit === "" ? 14 : 30,
-      bottom: hasLegend ? 66 : 46,
+  const legend = numLegendRows(lines, parts.width) * LEGEND_ROW;
+  return svgChart(
+    { ...parts, height: parts.height + Math.max(0, legend - LEGEND_ROW) },
+    {
+      textStyle: { fontFamily: "system-ui, sans-serif" },
+      legend: { show: legend > 0, bottom: 0, itemGap: LEGEND_GAP, textStyle: { color: palette.text } },
+      grid: {
+        left: 64,
+        right: 24,
+        top: title !== null ? 50 : unit === "" ? 14 : 30,
+        bottom: 46 + legend,
+      },
+      ...axesOf(across, unit, palette),
+      series: lines.map(seriesOf),
     },
-    ...axesOf(across, unit, palette),
-    series: lines.map(seriesOf),
-  });
+  );
+}
+
+/** Rows that a legend wraps into; lines of one name are one item, and one item needs no legend. */
+function numLegendRows(lines: readonly Line[], width: number): number {
+  const names = new Set(lines.map(({ name }) => name));
+  if (names.size < 2) return 0;
+  let [rows, used] = [1, 0];
+  for (const name of names) {
+    const item = SIGN_WIDTH + CHARACTER_WIDTH * name.length;
+    if (used > 0 && used + item > width) [rows, used] = [rows + 1, 0];
+    used += item + LEGEND_GAP;
+  }
+  return rows;
 }
 
 function axesOf(across: string, unit: string, { text: color, axis, grid }: Palette) {
@@ -76,13 +96,14 @@ function axesOf(across: string, unit: string, { text: color, axis, grid }: Palet
       ...style,
       name: unit,
       scale: true,
+      max: unit === "share" ? 1 : null,
       splitNumber: 4,
       splitLine: { lineStyle: { color: grid } },
     },
   };
 }
 
-function seriesOf({ name, points, color, width, hasDots }: Line) {
+function seriesOf({ name, points, color, width, dash = "solid", hasDots }: Line) {
   return {
     name,
     type: "line",
@@ -93,7 +114,7 @@ function seriesOf({ name, points, color, width, hasDots }: Line) {
     showSymbol: (hasDots && points.length <= MOST_DOTS) || points.length === 1,
     symbol: "circle",
     symbolSize: DOT_SIZE,
-    lineStyle: { color, width },
+    lineStyle: { color, width, type: dash },
     itemStyle: { color },
   };
 }

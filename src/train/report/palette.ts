@@ -8,8 +8,9 @@ export interface Palette {
   readonly text: string;
   readonly axis: string;
   readonly grid: string;
-  /** Pale, for what is noise; then of series in their order. */
+  /** For what is noise. */
   readonly pale: string;
+  /** In their order, told apart also by who sees no red, no green or no blue. */
   readonly series: readonly string[];
 }
 
@@ -20,7 +21,7 @@ export const PAPER: Palette = {
   axis: "#54555a",
   grid: "#dfe2e8",
   pale: "#a9c3e8",
-  series: ["#2f6fd0", "#d0562f", "#2e8b57", "#8a5cc2"],
+  series: ["#2f6fd0", "#d0562f", "#124a35", "#a0338a"],
 };
 
 /** Colours on a dark background. */
@@ -30,7 +31,7 @@ export const NIGHT: Palette = {
   axis: "#6b7482",
   grid: "#2a303a",
   pale: "#44618c",
-  series: ["#6ea4f7", "#f08a63", "#5cc48a", "#b391e6"],
+  series: ["#6ea4f7", "#f08a63", "#bfe8c8", "#9440e0"],
 };
 
 /** Names of the report's style sheet. */
@@ -40,5 +41,5 @@ export const PAGE: Palette = {
   axis: "var(--axis)",
   grid: "var(--grid)",
   pale: "var(--pale)",
-  series: ["var(--series-1)", "var(--series-2)", "var(--series-3)", "var(--series-4)"],
+  series: PAPER.series.map((_, i) => `var(--series-${i + 1})`),
 };

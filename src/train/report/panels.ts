@@ -44,6 +44,8 @@ const PANELS: readonly Panel[] = [
     },
   },
   { title: "Backward pass left out by DropBP", unit: "share", numbers: { drop_rate: "left out" } },
+  // Beside rewards, which have no bounds, a share would be a flat line.
+  { title: "Reward accuracy", unit: "share", numbers: { "rewards/accuracies": "reward accuracy" } },
 ];
 /** Drawn elsewhere, or no numbers to draw. */
 const LEFT_OUT: ReadonlySet<string> = new Set([
@@ -56,13 +58,15 @@ const LEFT_OUT: ReadonlySet<string> = new Set([
   "tokens",
 ]);
 const [WIDTH, HEIGHT] = [440, 250];
+const DASHES = ["solid", "dashed", "dotted", [8, 3, 2, 3]] as const;
 
 /** Draws every panel that the log has numbers for. */
 export function drawPanels(history: readonly LogEntry[]): DrawnPanel[] {
   return [...PANELS, ...otherPanels(history)].flatMap((panel) => {
     const lines = linesOf(panel, history);
     if (lines.length === 0) return [];
-    const { title, unit } = panel;
+    const { unit } = panel;
+    const title = panel.title + noteOf(lines);
     const svg = lineChart({ title: null, unit, lines, width: WIDTH, height: HEIGHT, palette: PAGE });
     return [{ title, svg }];
   });
@@ -82,13 +86,18 @@ function otherPanels(history: readonly LogEntry[]): Panel[] {
   return [...groups].map(([group, numbers]) => ({ title: nameOfNumber(group), unit: "", numbers }));
 }
 
+/** Says what is on held-out data, if something is. */
+function noteOf(lines: readonly Line[]): string {
+  if (!lines.some(({ hasDots }) => hasDots)) return "";
+  return lines.every(({ hasDots }) => hasDots) ? ", held-out" : " (dots: held-out)";
+}
+
+/** The lines of a panel; a number has the same colour in training and on held-out data. */
 function linesOf({ numbers }: Panel, history: readonly LogEntry[]): Line[] {
   const lines: Line[] = [];
-  for (const [key, name] of Object.entries(numbers)) {
-    for (const [event, suffix] of [
-      ["step", ""],
-      ["eval", ", held-out"],
-    ] as const) {
+  for (const [i, [key, name]] of Object.entries(numbers).entries()) {
+    const [color, dash] = [PAGE.series[i % PAGE.series.length]!, DASHES[i % DASHES.length]!];
+    for (const event of ["step", "eval"]) {
       const points = history.flatMap((entry) => {
         const value = entry[key];
         return entry["event"] === event && typeof value === "number" && Number.isFinite(value)
@@ -96,8 +105,7 @@ function linesOf({ numbers }: Panel, history: readonly LogEntry[]): Line[] {
           : [];
       });
       if (points.length === 0) continue;
-      const color = PAGE.series[lines.length % PAGE.series.length]!;
-      lines.push({ name: `${name}${suffix}`, points, color, width: 1.75, hasDots: event === "eval" });
+      lines.push({ name, points, color, dash, width: 1.75, hasDots: event === "eval" });
     }
   }
   return lines;

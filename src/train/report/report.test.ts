@@ -4,6 +4,7 @@ import { test } from "node:test";
 import type { StartEvent } from "../events.ts";
 import type { LogEntry } from "../logs/log-format.ts";
 import { type RunState, firstState } from "../loop/run-state.ts";
+import { dropBpChart } from "./dropbp-chart.ts";
 import { html } from "./html.ts";
 import { lineChart } from "./line-chart.ts";
 import { lossChart } from "./loss-chart.ts";
@@ -184,7 +185,7 @@ test("numbers that no panel names get one of their own, together where their nam
     "Memory, largest so far",
     "rewards",
     "entropy",
-    "accuracy",
+    "accuracy, held-out",
   ]);
 });
 
@@ -192,11 +193,70 @@ test("metrics of checkpoints have the names that flags give them, in panels and 
   const { log_history: history } = stateOf();
   const evaluated = [...history, { event: "eval", step: 3, loss: 1, token_accuracy: 0.5, macro_f1: 0.25 }];
   const titles = drawPanels(evaluated).map(({ title }) => title);
-  assert.deepEqual(titles.slice(-2), ["token-accuracy", "macro-f1"]);
+  assert.deepEqual(titles.slice(-2), ["token-accuracy, held-out", "macro-f1, held-out"]);
   const page = writeReport(partsOf({ state: { ...stateOf(), log_history: evaluated } }));
   for (const name of ["loss", "token-accuracy", "macro-f1"])
     assert.match(page, new RegExp(`<th scope="col">${name}</th>`));
   assert.doesNotMatch(page, /token_accuracy|macro_f1/);
+});
+
+/** Draws what an evaluation of preferences and a step before it tell; returns the panel of this title. */
+function panelOf(title: string, names: readonly string[]): string {
+  const numbers = Object.fromEntries(names.map((name, i) => [name, i + 1]));
+  const history = ["step", "eval"].map((event) => ({ event, step: 1, ...numbers }));
+  const panel = drawPanels(history).find((each) => each.title === title);
+  assert.ok(panel, title);
+  return panel.svg;
+}
+
+test("a number has one colour and one item of the legend, in training and on held-out data", () => {
+  const svg = panelOf("rewards (dots: held-out)", ["rewards/chosen", "rewards/rejected"]);
+  const labels = labelsOf(svg).filter((label) => /chosen|rejected/.test(label));
+  assert.deepEqual(labels, ["chosen", "rejected"]);
+  assert.ok(svg.includes("var(--series-2)") && !svg.includes("var(--series-3)"));
+});
+
+test("shares of right pairs do not lie beside rewards, which have no bounds", () => {
+  const names = ["rewards/chosen", "rewards/rejected", "rewards/margins", "rewards/accuracies"];
+  assert.ok(!labelsOf(panelOf("rewards (dots: held-out)", names)).includes("accuracies"));
+  assert.ok(labelsOf(panelOf("Reward accuracy (dots: held-out)", names)).includes("share"));
+});
+
+test("a legend of several rows leaves room for the name of the axis", () => {
+  const lines = Array.from({ length: 8 }, (_, i) => ({
+    name: `a longer name ${i}`,
+    points: [[1, i] as const],
+    color: "red",
+    width: 1,
+    hasDots: false,
+  }));
+  const svg = lineChart({ title: null, unit: "", lines, width: 440, height: 250, palette: PAGE });
+  const heightOf = (label: string): number =>
+    Number(new RegExp(`translate\\([\\d.]+ ([\\d.]+)\\)"[^>]*>${label}</text>`).exec(svg)?.[1]);
+  assert.ok(heightOf("a longer name 0") > heightOf("step") + 12, svg);
+});
+
+test("of two equal lines both are seen: the later one is dashed", () => {
+  const { log_history: history } = stateOf({ tokens_per_second_with_pauses: 50 });
+  const speed = drawPanels(history).find(({ title }) => title === "Speed")!;
+  const [first, second] = [1, 2].map((i) => new RegExp(`<path[^>]*stroke="var\\(--series-${i}\\)"[^>]*>`));
+  assert.doesNotMatch(first!.exec(speed.svg)![0], /dasharray/);
+  assert.match(second!.exec(speed.svg)![0], /dasharray/);
+});
+
+test("a title that is too long for its picture keeps the name of the model, at its end", () => {
+  const path = `/home/somebody${"/a-folder".repeat(20)}/the-model`;
+  const [title] = labelsOf(lossChart(`lora on ${path}`, stateOf().log_history)).filter((label) =>
+    label.includes("…"),
+  );
+  assert.ok(title?.startsWith("lora on ") && title.endsWith("/the-model") && title.length < 80, title);
+});
+
+test("the picture of DropBP says what it is, and names its axes", () => {
+  const dropbp = { branches: ["0.mlp"], rates: [0.5], sensitivities: [2], dropped: [1], passes: 4 };
+  const labels = labelsOf(dropBpChart("lora on m", { ...dropbp, steps: 3, skipped: 0 }));
+  for (const label of ["DropBP, lora on m", "branch", "share", "0.mlp"])
+    assert.ok(labels.includes(label), label);
 });
 
 test("memory within a budget and what went to the disk share a panel", () => {

@@ -1,21 +1,22 @@
 /** @file The style sheet of a report: one page, light and dark as the reader has it, and for paper. */
-import { NIGHT } from "./palette.ts";
+import { NIGHT, PAPER } from "./palette.ts";
 
-const [BLUE, RED, GREEN, VIOLET] = NIGHT.series;
+const seriesOf = (colors: readonly string[]): string =>
+  colors.map((color, i) => `--series-${i + 1}: ${color};`).join(" ");
 
 export const STYLE = `
 :root {
   color-scheme: light dark;
   --page: #f6f7f9; --card: #ffffff; --text: #1d2129; --muted: #626a78; --line: #e1e5eb;
-  --axis: #9aa2b1; --grid: #e9ecf1; --pale: #a9c3e8; --accent: #2f6fd0;
-  --series-1: #2f6fd0; --series-2: #d0562f; --series-3: #2e8b57; --series-4: #8a5cc2;
+  --axis: #9aa2b1; --grid: #e9ecf1; --pale: ${PAPER.pale}; --accent: #2f6fd0;
+  ${seriesOf(PAPER.series)}
   --good: #1d7a46; --wait: #8a6100; --good-page: #e3f4ea; --wait-page: #fbf0d4;
 }
 @media (prefers-color-scheme: dark) {
   :root {
     --page: #14171c; --card: ${NIGHT.background}; --text: #e6e9ef; --muted: ${NIGHT.text}; --line: #2d333d;
     --axis: ${NIGHT.axis}; --grid: ${NIGHT.grid}; --pale: ${NIGHT.pale}; --accent: #7fb0ff;
-    --series-1: ${BLUE}; --series-2: ${RED}; --series-3: ${GREEN}; --series-4: ${VIOLET};
+    ${seriesOf(NIGHT.series)}
     --good: #7ddba5; --wait: #ecc766; --good-page: #173525; --wait-page: #3a3013;
   }
 }

@@ -13,17 +13,30 @@ export interface ChartFrame {
   readonly palette: Palette;
 }
 
+const TITLE_SIZE = 16;
+/** What the name of an axis takes beside a title, in the middle of the picture and so on both sides. */
+const BESIDE_TITLE = 100;
+
+/** A title as it fits: what is too long lacks a part of its middle, since the end of a path is the name of a model. */
+function shortened(title: string, width: number): string {
+  const most = Math.floor((width - 2 * BESIDE_TITLE) / (0.64 * TITLE_SIZE));
+  const signs = Array.from(title);
+  if (signs.length <= most) return title;
+  const head = Math.floor(most / 3);
+  return [...signs.slice(0, head), "…", ...signs.slice(head + 1 - most)].join("");
+}
+
 /** Draws a picture; returns the text of an SVG file. */
 export function svgChart(
   { title, width, height, palette }: ChartFrame,
   option: Readonly<Record<string, unknown>>,
 ): string {
   const chart = init(null, null, { renderer: "svg", ssr: true, width, height });
-  const textStyle = { color: palette.text };
+  const textStyle = { color: palette.text, fontSize: TITLE_SIZE };
   chart.setOption({
     animation: false,
     backgroundColor: palette.background,
-    ...(title === null ? {} : { title: { text: title, left: "center", textStyle } }),
+    ...(title === null ? {} : { title: { text: shortened(title, width), left: "center", textStyle } }),
     ...option,
   });
   const svg = chart.renderToSVGString();
