@@ -40,6 +40,7 @@ export const PEER_MODELS = {
   starcoder2: { modelType: "starcoder2", config: { pad_token_id: 0 } },
   olmo: { modelType: "olmo" },
   olmo2: { modelType: "olmo2" },
+  olmo3: { modelType: "olmo3", config: { pad_token_id: 0 } },
   mixtral: { modelType: "mixtral" },
   qwen2_moe: { modelType: "qwen2_moe" },
   qwen3_moe: { modelType: "qwen3_moe" },

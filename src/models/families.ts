@@ -23,6 +23,7 @@ import { mixtral } from "./families/mixtral.ts";
 import { modernbert } from "./families/modernbert.ts";
 import { olmo } from "./families/olmo.ts";
 import { olmo2 } from "./families/olmo2.ts";
+import { olmo3 } from "./families/olmo3.ts";
 import { olmoe } from "./families/olmoe.ts";
 import { opt } from "./families/opt.ts";
 import { phi } from "./families/phi.ts";
@@ -61,6 +62,7 @@ export const FAMILIES: readonly Family[] = [
   starcoder2,
   olmo,
   olmo2,
+  olmo3,
   mixtral,
   qwen2Moe,
   qwen3Moe,

@@ -564,6 +564,46 @@ test("ModernBERT of 149 million: every third layer sees all, the others 64 token
   );
 });
 
+test("OLMo 3 of 7B: three layers with a window, then one that sees all and stretches its rotation", () => {
+  const { layers, maxPositions } = openModel({
+    architectures: ["Olmo3ForCausalLM"],
+    attention_bias: false,
+    attention_dropout: 0,
+    eos_token_id: 100_257,
+    hidden_act: "silu",
+    hidden_size: 4096,
+    initializer_range: 0.02,
+    intermediate_size: 11_008,
+    layer_types: [0, 1, 2, 3].map((layer) => (layer < 3 ? "sliding_attention" : "full_attention")),
+    max_position_embeddings: 65_536,
+    model_type: "olmo3",
+    num_attention_heads: 32,
+    num_hidden_layers: 4,
+    num_key_value_heads: 32,
+    pad_token_id: 100_277,
+    rms_norm_eps: 1e-6,
+    rope_scaling: {
+      attention_factor: 1.2079441541679836,
+      beta_fast: 32,
+      beta_slow: 1,
+      factor: 8,
+      original_max_position_embeddings: 8192,
+      rope_type: "yarn",
+    },
+    rope_theta: 500_000,
+    sliding_window: 4096,
+    tie_word_embeddings: false,
+    vocab_size: 100_278,
+  });
+  assert.equal(maxPositions, 65_536);
+  assert.deepEqual(
+    layers.map(({ attention }) => [attention?.window, attention?.rope?.theta, attention?.rope?.scaling.kind]),
+    [0, 1, 2, 3].map((layer) => (layer < 3 ? [4096, 500_000, "none"] : [null, 500_000, "yarn"])),
+  );
+  // The norm of queries is over all heads together.
+  assert.deepEqual(layers[0]?.tensors.find(({ name }) => name === "self_attn.q_norm.weight")?.shape, [4096]);
+});
+
 test("Qwen3-Coder names settings of its own code", () => {
   const config = {
     ...LLAMA_SIZES,

@@ -83,6 +83,10 @@ const UNLIKE: Readonly<Record<string, readonly (readonly [config: RawConfig, say
     [{ hidden_act: "gelu" }, 'hidden_act is "gelu"'],
   ],
   olmo2: [[{ hidden_act: "relu2" }, 'hidden_act is "relu2"']],
+  olmo3: [
+    [{ layer_types: ["full_attention"] }, "layer_types has 1 entries (expected 2"],
+    [{ sliding_window: null }, "sliding_window is null"],
+  ],
   olmoe: [
     [{ num_experts_per_tok: 5 }, "num_experts_per_tok is 5 (expected at most num_experts, 4)"],
     [{ clip_qkv: 8 }, "clip_qkv is 8, expected null"],

@@ -214,6 +214,13 @@ export const TINY_CONFIGS: Readonly<Record<string, RawConfig>> = {
   },
   olmo: { architectures: ["OlmoForCausalLM"], model_type: "olmo", ...DECODER },
   olmo2: { architectures: ["Olmo2ForCausalLM"], model_type: "olmo2", ...DECODER },
+  olmo3: {
+    architectures: ["Olmo3ForCausalLM"],
+    model_type: "olmo3",
+    ...DECODER,
+    sliding_window: 4,
+    layer_types: ["sliding_attention", "full_attention"],
+  },
   olmoe: {
     architectures: ["OlmoeForCausalLM"],
     model_type: "olmoe",

@@ -100,14 +100,36 @@ export const plainMlpPart =
 
 const PRE_NORMS = { attention: "input_layernorm", mlp: "post_attention_layernorm" };
 
-/** A block that normalises what goes into each branch. */
-export function preNormBlock(norm: Norm, attention: Transform, mlp: Transform, names = PRE_NORMS): Layer {
+/** A norm of what a part makes. */
+export const normed =
+  (norm: Norm, name: string, part: Transform): Transform =>
+  (b, x) =>
+    norm(b, name, part(b, x));
+
+/** A block of two branches, one after the other: x + attention(x), then x + mlp(x). */
+function branchBlock(attention: Transform, mlp: Transform): Layer {
   return {
     build: (b, x) => {
-      const middle = b.branch("attention", x, (x) => attention(b, norm(b, names.attention, x)));
-      return b.branch("mlp", middle, (x) => mlp(b, norm(b, names.mlp, x)));
+      const middle = b.branch("attention", x, (x) => attention(b, x));
+      return b.branch("mlp", middle, (x) => mlp(b, x));
     },
   };
+}
+
+/** A block that normalises what goes into each branch. */
+export function preNormBlock(norm: Norm, attention: Transform, mlp: Transform, names = PRE_NORMS): Layer {
+  return branchBlock(
+    (b, x) => attention(b, norm(b, names.attention, x)),
+    (b, x) => mlp(b, norm(b, names.mlp, x)),
+  );
+}
+
+/** A block that normalises what comes out of each branch. */
+export function postNormBlock(norm: Norm, attention: Transform, mlp: Transform): Layer {
+  return branchBlock(
+    normed(norm, "post_attention_layernorm", attention),
+    normed(norm, "post_feedforward_layernorm", mlp),
+  );
 }
 
 /** A block whose two branches read the same: x + attention(norm(x)) + mlp(norm(x)), each behind a norm of its own. */

@@ -18,8 +18,10 @@ import {
   attentionPart,
   decoder,
   mlpPart,
+  normed,
   plainAttention,
   plainEnds,
+  preNormBlock,
 } from "./decoder.ts";
 import type { Layer, ModelDefinition, RawConfig } from "../family.ts";
 import { BLOCK_NAMES, decoderGguf, type DecoderRules, type GgufRules } from "../config/gguf-rules.ts";
@@ -59,18 +61,12 @@ export function gemmaMlp({ intermediate_size: intermediateSize }: DecoderFields)
 /** A block with four norms. */
 function gemmaBlock(c: GemmaFields, options: SelfAttentionOptions): Layer {
   const norm = rmsNormPlusOne(c.rms_norm_eps);
-  const attention = attentionPart(options);
-  const mlp = gemmaMlp(c);
-  return {
-    build: (b, x) => {
-      const middle = b.branch("attention", x, (x) =>
-        norm(b, "post_attention_layernorm", attention(b, norm(b, "input_layernorm", x))),
-      );
-      return b.branch("mlp", middle, (x) =>
-        norm(b, "post_feedforward_layernorm", mlp(b, norm(b, "pre_feedforward_layernorm", x))),
-      );
-    },
-  };
+  const attention = normed(norm, "post_attention_layernorm", attentionPart(options));
+  const mlp = normed(norm, "post_feedforward_layernorm", gemmaMlp(c));
+  return preNormBlock(norm, attention, mlp, {
+    attention: "input_layernorm",
+    mlp: "pre_feedforward_layernorm",
+  });
 }
 
 /** Embedded tokens times √D, logits under a cap where there is one. */
@@ -110,9 +106,8 @@ export function gemmaGguf(
   const { numLayersOfLargest, hasHeadNorms, ...given } = rules;
   const norms = {
     attn_norm: "input_layernorm",
-    post_attention_norm: "post_attention_layernorm",
     ffn_norm: "pre_feedforward_layernorm",
-    post_ffw_norm: "post_feedforward_layernorm",
+    ...BLOCK_NAMES.postNorms,
     ...(hasHeadNorms ? BLOCK_NAMES.headNorms : {}),
   };
   const normNames = [...Object.keys(norms), "output_norm"];

@@ -32,11 +32,11 @@ export interface GgufModule {
   readonly change: GgufChange | null;
 }
 
-/** A number, or true or false, among the settings. */
+/** A number, or true or false, among the settings; `bools`: true or false for each layer. */
 export interface GgufSetting {
   /** Its key in config.json. */
   readonly key: string;
-  readonly type: "uint32" | "float32" | "bool";
+  readonly type: "uint32" | "float32" | "bool" | "bools";
   /** What a file without it means: this value, that of another key, or nothing; else the file is refused. */
   readonly absent: number | boolean | { readonly sameAs: string } | "left-out" | "refused";
 }
@@ -119,6 +119,11 @@ export const TRANSPOSED = {
 /** Modules of a block, by its parts, as most folders call them. */
 export const BLOCK_NAMES = {
   preNorms: preNormNames({ attention: "input_layernorm", mlp: "post_attention_layernorm" }),
+  /** Norms behind attention and behind the feed-forward part. */
+  postNorms: {
+    post_attention_norm: "post_attention_layernorm",
+    post_ffw_norm: "post_feedforward_layernorm",
+  },
   attention: {
     attn_q: "self_attn.q_proj",
     attn_k: "self_attn.k_proj",

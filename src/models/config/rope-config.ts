@@ -75,6 +75,25 @@ export function readRope(
   return { theta, width, scaling: readScaling(settings, raw, maxPositions, width / 2) };
 }
 
+/**
+ * Reads how layers without a window are rotated, and layers with one; the bases are for where the file has none. `rope_scaling` of
+ * transformers 4 means the first alone.
+ * @throws UsageError "usage/model"
+ */
+export function readRopes(
+  raw: RawConfig,
+  headWidth: number,
+  base: { readonly maxPositions: number; readonly theta: number; readonly windowTheta: number },
+): { readonly rope: RopeConfig; readonly windowRope: RopeConfig } {
+  const { maxPositions } = base;
+  const of = (layerType: string, theta: number, isScaled: boolean): RopeConfig =>
+    readRope(raw, headWidth, { maxPositions, layerType, theta, isScaled });
+  return {
+    rope: of("full_attention", base.theta, true),
+    windowRope: of("sliding_attention", base.windowTheta, false),
+  };
+}
+
 function readScaling(
   settings: Settings,
   raw: RawConfig,

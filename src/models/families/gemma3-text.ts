@@ -10,7 +10,7 @@ import type { Family, ModelDefinition, RawConfig } from "../family.ts";
 import { GEMMA_FIELDS, gemmaAttention, gemmaDecoder, gemmaGguf } from "../blocks/gemma-block.ts";
 import { count, real } from "../config/gguf-rules.ts";
 import { parseConfig } from "../config/hf-config.ts";
-import { readRope } from "../config/rope-config.ts";
+import { readRopes } from "../config/rope-config.ts";
 
 const SCHEMA = z.object({
   ...GEMMA_FIELDS,
@@ -37,12 +37,13 @@ export function openGemma3(raw: RawConfig): ModelDefinition {
     queryNorm: headNorm(norm, plain.numHeads),
     keyNorm: headNorm(norm, plain.numKeyValueHeads),
   };
-  const maxPositions = c.max_position_embeddings;
-  const [fullBase, windowBase] = [c.rope_theta ?? FULL_BASE, c.rope_local_base_freq ?? WINDOW_BASE];
-  const ofFull = { maxPositions, layerType: "full_attention", theta: fullBase, isScaled: true };
-  const ofWindow = { maxPositions, layerType: "sliding_attention", theta: windowBase, isScaled: false };
-  const full = { ...attention, rope: readRope(raw, plain.headWidth, ofFull) };
-  const windowed = { ...attention, window: c.sliding_window, rope: readRope(raw, plain.headWidth, ofWindow) };
+  const { rope, windowRope } = readRopes(raw, plain.headWidth, {
+    maxPositions: c.max_position_embeddings,
+    theta: c.rope_theta ?? FULL_BASE,
+    windowTheta: c.rope_local_base_freq ?? WINDOW_BASE,
+  });
+  const full = { ...attention, rope };
+  const windowed = { ...attention, window: c.sliding_window, rope: windowRope };
   const pattern = c.sliding_window_pattern ?? DEFAULT_PATTERN;
   return gemmaDecoder(raw, c, { full, windowed }, (layer) => (layer + 1) % pattern !== 0);
 }

@@ -34,7 +34,7 @@ function stringifyBigint(_key: string, value: unknown): unknown {
   return typeof value === "bigint" ? Number(value) : value;
 }
 
-/** @throws FormatError format/file for one that is missing or a list */
+/** @throws FormatError format/file for one that is missing or of another type */
 function readSetting(
   file: GgufContents,
   name: string,
@@ -42,12 +42,14 @@ function readSetting(
   config: JsonObject,
 ): unknown {
   const found = file.metadata[name];
+  const isList = type === "bools";
+  if (isList && Array.isArray(found) && found.every((each) => typeof each === "boolean")) return found;
   const value = type === "bool" && typeof found === "boolean" ? found : metadataNumber(file, name);
-  if (value !== null) return value;
+  if (value !== null && !isList) return value;
   if (absent === "refused" || found !== undefined) {
     throw new FormatError(
       "format/file",
-      `Cannot read GGUF file "${file.path}": setting ${name} is missing or a list, expected a number`,
+      `Cannot read GGUF file "${file.path}": setting ${name} is ${isList ? "no list of true and false, expected one" : "missing or a list, expected a number"}`,
       { hint: "Convert the model to GGUF again." },
     );
   }

@@ -13,6 +13,7 @@ interface ValueTypes {
   float32: number;
   bool: boolean;
   strings: readonly string[];
+  bools: readonly boolean[];
   int32s: readonly number[];
   float32s: readonly number[];
 }
@@ -36,6 +37,7 @@ function numberBytes(numBytes: number, put: (view: DataView) => void): Uint8Arra
 const uint32 = (value: number): Uint8Array => numberBytes(4, (view) => view.setUint32(0, value, true));
 const int32 = (value: number): Uint8Array => numberBytes(4, (view) => view.setInt32(0, value, true));
 const float32 = (value: number): Uint8Array => numberBytes(4, (view) => view.setFloat32(0, value, true));
+const bool = (value: boolean): Uint8Array => Uint8Array.of(Number(value));
 const length = (value: number): Uint8Array =>
   numberBytes(8, (view) => view.setBigUint64(0, BigInt(value), true));
 
@@ -53,9 +55,10 @@ function typedValue({ type, value }: GgufValue): Parts {
   if (type === "uint32") return [uint32(UINT32), uint32(value)];
   if (type === "int32") return [uint32(INT32), int32(value)];
   if (type === "float32") return [uint32(FLOAT32), float32(value)];
-  if (type === "bool") return [uint32(BOOL), Uint8Array.of(Number(value))];
+  if (type === "bool") return [uint32(BOOL), bool(value)];
   if (type === "string") return [uint32(STRING), ...text(value)];
   if (type === "strings") return list(STRING, value, text);
+  if (type === "bools") return list(BOOL, value, bool);
   return type === "int32s" ? list(INT32, value, int32) : list(FLOAT32, value, float32);
 }
 

@@ -45,6 +45,7 @@ ARCHITECTURES = {
     "starcoder2": "STARCODER2",
     "olmo": "OLMO",
     "olmo2": "OLMO2",
+    "olmo3": "OLMO2",
     "qwen2_moe": "QWEN2MOE",
     "qwen3_moe": "QWEN3MOE",
     "olmoe": "OLMOE",
@@ -115,6 +116,9 @@ def write_settings(w, family, c):
         w.add_rope_freq_base_swa(rope["sliding_attention"]["rope_theta"])
         w.add_sliding_window(c["sliding_window"])
         w.add_sliding_window_pattern(2)  # as this tiny one has it; readers take 6 by themselves
+    if family == "olmo3":
+        w.add_sliding_window(c["sliding_window"])
+        w.add_sliding_window_pattern([kind == "sliding_attention" for kind in c["layer_types"]])
     if family == "granite":
         w.add_attention_scale(c["attention_multiplier"])
         w.add_embedding_scale(c["embedding_multiplier"])
@@ -123,7 +127,7 @@ def write_settings(w, family, c):
     if family in ("llama", "llama-scaled", "llama-yarn", "mistral", "mixtral", "smollm3", "granite"):
         w.add_vocab_size(c["vocab_size"])
         w.add_rope_dimension_count(c["head_dim"])
-    if full["rope_type"] == "yarn":
+    if full.get("rope_type") == "yarn":
         w.add_rope_scaling_type(gguf.RopeScalingType.YARN)
         w.add_rope_scaling_factor(full["factor"])
         w.add_rope_scaling_orig_ctx_len(full["original_max_position_embeddings"])

@@ -15,6 +15,8 @@ SIZES = {"vocab_size": 112, "hidden_size": 40, "intermediate_size": 64, "num_hid
 DECODER = SIZES | {"num_key_value_heads": 2, "max_position_embeddings": 512, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
 ROTATED = {"rope_parameters": {"rope_type": "default", "rope_theta": 5000.0}}
 PARTLY_ROTATED = {"rope_parameters": {"rope_type": "default", "rope_theta": 5000.0, "partial_rotary_factor": 0.6}}
+SMALL = DECODER | {"vocab_size": 96, "hidden_size": 32, "intermediate_size": 48}
+YARN = {"rope_type": "yarn", "rope_theta": 5000.0, "factor": 4.0, "original_max_position_embeddings": 16, "beta_fast": 4.0, "beta_slow": 1.0}
 ENCODER = SIZES | {"vocab_size": 96, "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0, "num_labels": 4}
 MODERNBERT = (
     SIZES
@@ -49,6 +51,12 @@ MODELS = {
         DECODER | ROTATED | {"head_dim": 12, "num_local_experts": 5, "num_experts_per_tok": 2, "sliding_window": 4},
     ),
     "olmo": (transformers.OlmoForCausalLM, DECODER | ROTATED),
+    "olmo3": (
+        transformers.Olmo3ForCausalLM,
+        SMALL
+        | {"sliding_window": 4, "layer_types": ["sliding_attention", "full_attention"]}
+        | {"rope_parameters": {"full_attention": YARN, "sliding_attention": ROTATED["rope_parameters"]}},
+    ),
     "cohere": (transformers.CohereForCausalLM, DECODER | ROTATED | {"logit_scale": 0.4, "use_qk_norm": True, "tie_word_embeddings": True}),
     "cohere2": (
         transformers.Cohere2ForCausalLM,
@@ -89,6 +97,7 @@ MODELS = {
 AS_OF_V4 = {
     "gemma": {"hidden_act": "gelu", "hidden_activation": "gelu_pytorch_tanh"},
     "gpt_neox": {"rotary_emb_base": 5000.0, "rotary_pct": 0.4},
+    "olmo3": {"rope_scaling": {key: value for key, value in YARN.items() if key != "rope_theta"}},
     "cohere2": {"layer_types": None, "sliding_window_pattern": 4},
     "phi": {"partial_rotary_factor": 0.6},
     "stablelm": {"partial_rotary_factor": 0.6},
@@ -110,7 +119,7 @@ def make_random(model):
 def config_of_v4(config, name):
     changes = {"torch_dtype": config.pop("dtype")}
     if rope := config.pop("rope_parameters", None):
-        changes |= {"rope_theta": rope["rope_theta"], "rope_scaling": None}
+        changes |= {"rope_theta": rope.get("full_attention", rope)["rope_theta"], "rope_scaling": None}
     return config | changes | {"transformers_version": "4.51.0"} | AS_OF_V4.get(name, {})
 
 

@@ -1,0 +1,54 @@
+/**
+ * @file The OLMo 3 family: OLMo 2's blocks, of which three have a window for each that sees all keys and stretches its rotation
+ * to long contexts.
+ *
+ * Report: "Olmo 3", Ai2, 2025.
+ */
+import { z } from "zod";
+import { plainAttention, plainDecoder } from "../blocks/decoder.ts";
+import { OLMO2_FIELDS, OLMO2_NAMES, olmo2Block } from "../blocks/olmo2-block.ts";
+import type { Family } from "../family.ts";
+import { decoderGguf } from "../config/gguf-rules.ts";
+import { LAYER_WINDOWS } from "../config/gguf-windows.ts";
+import { parseConfig } from "../config/hf-config.ts";
+import { readRopes } from "../config/rope-config.ts";
+import { WINDOW_FIELDS, windowedLayers } from "../config/window-config.ts";
+
+const SCHEMA = z.object({
+  ...OLMO2_FIELDS,
+  rope_theta: z.number().positive().default(500_000),
+  sliding_window: z.int().positive().default(4096),
+  layer_types: WINDOW_FIELDS.layer_types,
+});
+
+export const olmo3: Family = {
+  modelType: "olmo3",
+  summary: "OLMo 3: 7B and 32B",
+  traits:
+    "OLMo 2's blocks, of which every fourth sees all keys; the others have a window, and do not stretch their rotation.",
+  gguf: decoderGguf({
+    architecture: "olmo2",
+    className: "Olmo3ForCausalLM",
+    toldBy: "attention.sliding_window",
+    blockNames: OLMO2_NAMES,
+    ...LAYER_WINDOWS,
+  }),
+  open: (raw) => {
+    const c = parseConfig(SCHEMA, raw);
+    // Rotation differs by the kind of a layer, and is read for each.
+    const plain = plainAttention({ ...raw, rope_parameters: null, rope_scaling: null }, c);
+    const { rope, windowRope } = readRopes(raw, plain.headWidth, {
+      maxPositions: c.max_position_embeddings,
+      theta: c.rope_theta,
+      windowTheta: c.rope_theta,
+    });
+    const full = olmo2Block(c, { ...plain, rope });
+    const windowed = olmo2Block(c, { ...plain, rope: windowRope, window: c.sliding_window });
+    const isWindowed = windowedLayers(raw, c, (layer) => (layer + 1) % 4 !== 0);
+    return plainDecoder(
+      raw,
+      c,
+      isWindowed.map((has) => (has ? windowed : full)),
+    );
+  },
+};
