@@ -68,6 +68,11 @@ export class StateFolder {
     return ID.test(id);
   }
 
+  /** Asks what others share these through whether it is there. @throws FailedError "failed/store" */
+  async requireAnswer(_signal?: AbortSignal): Promise<void> {
+    // A folder is not asked.
+  }
+
   /** Has a run here as its last owner left it, where others have another folder; false: there is nothing of it. */
   async fetchRun(job: string, folder: string): Promise<boolean> {
     return await this.has(this.runFolder(job, folder));

@@ -83,6 +83,8 @@ export class ServerState {
   fineTuning: FineTuning | null = null;
   /** When the server stops: no new requests, and those that run have a while. */
   isDraining = false;
+  /** What the server waits for before its jobs begin, as clients are told; null: for nothing. */
+  awaits: string | null = null;
   readonly #ending = new AbortController();
   readonly #createdOf = new Map<string, number>();
   /** Adapters that are read because a request has named them. */

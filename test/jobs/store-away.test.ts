@@ -6,7 +6,7 @@ import { after, test } from "node:test";
 import type { Clock } from "../../src/jobs/queue/clock.ts";
 import { systemClock } from "../../src/jobs/queue/system-clock.ts";
 import type { StateFolder } from "../../src/jobs/state-folder.ts";
-import { openState, openStateWhenThere } from "../../src/jobs/store/open-state.ts";
+import { openState, untilAnswered } from "../../src/jobs/store/open-state.ts";
 import { trainAveraged } from "../../src/train/files/averaged-training.ts";
 import { waitFor } from "../process/wait-for.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny/model.ts";
@@ -66,16 +66,16 @@ test("a worker that starts while the store is away waits for it, until it answer
   const { waited, clock } = countedClock();
   const told: string[] = [];
   const stop = new AbortController();
-  const start = (env = server.env): Promise<StateFolder> =>
-    openStateWhenThere({
-      folder: join(root, "starts"),
-      store: `s3://${BUCKET}`,
-      env,
+  const start = async (env = server.env): Promise<StateFolder> => {
+    const files = await openState({ folder: join(root, "starts"), store: `s3://${BUCKET}`, env, clock });
+    await untilAnswered(files, {
       clock,
       signal: stop.signal,
       troubles: { onTrouble: (error) => told.push(String(error)), onRecovered: () => told.push("over") },
       onAway: () => told.push("away"),
     });
+    return files;
+  };
   server.drops = () => waited.length < 4;
   await (await start()).listFiles();
   server.drops = () => false;

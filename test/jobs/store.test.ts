@@ -26,8 +26,15 @@ const clock: Clock = {
   nowMs: () => 0,
   sleep: async (timeMs) => void waited.push(timeMs),
 };
-const open = (name: string, store = `s3://${BUCKET}/some/where`, env = server.env): Promise<StateFolder> =>
-  openState({ folder: join(root, name), store, env, clock });
+const open = async (
+  name: string,
+  store = `s3://${BUCKET}/some/where`,
+  env = server.env,
+): Promise<StateFolder> => {
+  const files = await openState({ folder: join(root, name), store, env, clock });
+  await files.requireAnswer();
+  return files;
+};
 const file = (id: string): UploadedFile => ({
   id,
   object: "file",

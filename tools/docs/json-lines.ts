@@ -98,7 +98,7 @@ export const JSON_LINES: readonly JsonLine[] = [
   { event: "stopped", by: "serve", says: "the server has ended", keys: "" },
   {
     event: "away",
-    by: "worker",
+    by: "serve, worker",
     says: "the store does not answer, and is asked until it does",
     keys: "message",
   },

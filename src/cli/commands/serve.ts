@@ -7,7 +7,7 @@ import type { NamedAdapter } from "../../engine/adapters/held-adapter.ts";
 import { readAllNamed } from "../model/named-adapters.ts";
 import { type ServingModel, openServingModel } from "../../engine/serving-model.ts";
 import { findPolicy } from "../../engine/scheduling/turn-policies.ts";
-import { GraftError, UsageError } from "../../errors.ts";
+import { GraftError, UsageError, toldWhole } from "../../errors.ts";
 import { openOwnJobs, openSharedJobs } from "../../jobs/database/open-jobs.ts";
 import { JobQueue } from "../../jobs/queue/job-queue.ts";
 import { systemClock } from "../../jobs/queue/system-clock.ts";
@@ -19,6 +19,7 @@ import { createApp } from "../../server/app.ts";
 import { drain } from "../../server/listening/drain.ts";
 import { type Listening, listen, requirePort } from "../../server/listening/listen.ts";
 import { ServerMetrics } from "../../server/metrics/metrics.ts";
+import { beginJobs } from "../../server/jobs/begin-jobs.ts";
 import { openFineTuning } from "../../server/jobs/open-fine-tuning.ts";
 import { ROUTES } from "../../server/routes.ts";
 import { type FineTuning, ServerState } from "../../server/server-state.ts";
@@ -128,12 +129,18 @@ async function serve(
   let server: Listening | null = null;
   try {
     // First, so that nobody hears that what a job has trained does not exist.
-    await state.fineTuning?.start();
+    const { begun } = await beginJobs(state, {
+      clock: systemClock,
+      signal: io.signal,
+      troubles: troublesTo(io),
+      onAway: (error) => io.emit({ event: "away", message: toldWhole(error) }),
+    });
     server = await listen(app, { ...options, clientTimeoutMs: options.clientTimeout * 1000 });
     const { url } = server;
     io.emit({ event: "listening", url, model: state.name, adapters: adapters.map((each) => each.name) });
     tell(io, url, state, (await readKeys()) !== null);
-    if (!io.signal.aborted) await once(io.signal, "abort");
+    const stopped = io.signal.aborted ? null : once(io.signal, "abort");
+    await Promise.race([stopped, begun.then(() => stopped)]);
   } finally {
     if (server) io.stderr("stopping: texts in work may go on, new requests are refused");
     await drain(state, server, options.drainSeconds * 1000);

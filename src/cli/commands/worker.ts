@@ -15,7 +15,7 @@ import { JobWorker } from "../../jobs/queue/job-worker.ts";
 import type { Lease } from "../../jobs/queue/lease.ts";
 import { type TrainingPlaces, placesFor } from "../../jobs/training/places.ts";
 import type { StateFolder } from "../../jobs/state-folder.ts";
-import { openStateWhenThere } from "../../jobs/store/open-state.ts";
+import { openState, untilAnswered } from "../../jobs/store/open-state.ts";
 import { systemClock } from "../../jobs/queue/system-clock.ts";
 import { trainJob } from "../../jobs/training/train-job.ts";
 import { DEFAULT_MODEL } from "../../hub/resolve.ts";
@@ -66,10 +66,8 @@ export const command = defineCommand({
     const copies = options.store === undefined ? null : await makeCopies(options.files ?? tmpdir());
     try {
       const folder = copies ?? options.files ?? "";
-      const files = await openStateWhenThere({
-        folder,
-        store: options.store,
-        env: io.env,
+      const files = await openState({ folder, store: options.store, env: io.env, clock: systemClock });
+      await untilAnswered(files, {
         clock: systemClock,
         signal: io.signal,
         troubles: troublesTo(io),

@@ -14,41 +14,39 @@ interface StateOptions {
   readonly store: string | undefined;
   readonly env: Environment;
   readonly clock: Clock;
-  /** Ends the question whether the store answers. */
-  readonly signal?: AbortSignal;
 }
 
-interface PatientOptions extends StateOptions {
+interface Patience {
+  readonly clock: Clock;
+  /** Ends the wait. */
   readonly signal: AbortSignal;
   readonly troubles: TroubleOptions;
   /** Is told that the store is away, and waited for. */
   readonly onAway: (error: unknown) => void;
 }
 
-/** Opens them, and asks the store whether it answers. @throws UsageError "usage/flag"; FailedError "failed/store" */
-export async function openState({ folder, store, env, clock, signal }: StateOptions): Promise<StateFolder> {
+/** Opens them; whether a store answers is not asked yet. @throws UsageError "usage/flag" */
+export async function openState({ folder, store, env, clock }: StateOptions): Promise<StateFolder> {
   if (store === undefined) return new StateFolder(folder);
   const [{ S3Store, storeAddress }, { StoredState }] = await Promise.all([
     import("./s3.ts"),
     import("./stored-state.ts"),
   ]);
-  const objects = new S3Store(storeAddress(store, env), clock);
-  await objects.list("files/none", signal);
-  return new StoredState(folder, objects);
+  return new StoredState(folder, new S3Store(storeAddress(store, env), clock));
 }
 
-/** Opens them when the store answers. @throws as `openState` at once where the store refuses; the reason of a signal that aborts */
-export async function openStateWhenThere(options: PatientOptions): Promise<StateFolder> {
-  const { clock, signal, troubles, onAway } = options;
+/** Waits until the store answers. @throws FailedError "failed/store" at once where it refuses; the reason of a signal that aborts */
+export async function untilAnswered(files: StateFolder, patience: Patience): Promise<void> {
+  const { clock, signal, troubles, onAway } = patience;
   const { StoreAwayError, StoreRefusesError } = await import("./s3.ts");
-  const open = async (): Promise<StateFolder> => {
+  const ask = async (): Promise<void> => {
     try {
-      return await openState(options);
+      await files.requireAnswer(signal);
     } finally {
       signal.throwIfAborted();
     }
   };
-  return await whileAway(open, {
+  await whileAway(ask, {
     trouble: new Trouble(troubles),
     isAway: (error) => error instanceof StoreAwayError && !(error instanceof StoreRefusesError),
     wait: async (timeMs) => {

@@ -27,6 +27,10 @@ export class StoredState extends StateFolder {
     this.#runs = new StoredRuns(store, (job, folder) => this.runFolder(job, folder));
   }
 
+  override async requireAnswer(signal?: AbortSignal): Promise<void> {
+    await this.#store.list(`${FILES}none`, signal);
+  }
+
   override async listFiles(): Promise<UploadedFile[]> {
     const keys = (await this.#store.list(FILES)).filter((key) => key.endsWith(`/${DESCRIPTION}`));
     const found = await Promise.all(keys.map((key) => this.readFile(key.split("/")[1] ?? "")));

@@ -1,6 +1,6 @@
 /** @file Tells whether the server runs, whether it takes requests, and its metrics. */
 import { z } from "zod";
-import { stopping } from "../api-error.ts";
+import { ApiError, stopping } from "../api-error.ts";
 import { defineRoute } from "../route.ts";
 
 export const health = defineRoute({
@@ -16,12 +16,14 @@ export const health = defineRoute({
 export const ready = defineRoute({
   method: "get",
   path: "/ready",
-  summary: "Answer 200 while requests are taken, 503 when the server stops",
+  summary:
+    "Answer 200 while requests are taken, 503 when the server stops, or waits for the store of its jobs",
   access: "everybody",
   body: null,
   answer: { whole: z.strictObject({ status: z.literal("ready") }) },
   handle: ({ context, state }) => {
     if (state.isDraining) throw stopping();
+    if (state.awaits !== null) throw new ApiError(503, state.awaits, { code: "failed/store" });
     return context.json({ status: "ready" });
   },
 });

@@ -1,0 +1,40 @@
+/**
+ * @file The begin of a server's jobs. Where the store of their files is away, texts are served meanwhile, `/ready` says what is
+ * waited for, and the jobs begin when the store answers.
+ */
+import { toldOfAway } from "../../jobs/away.ts";
+import { untilAnswered } from "../../jobs/store/open-state.ts";
+import type { ServerState } from "../server-state.ts";
+
+type Patience = Parameters<typeof untilAnswered>[1];
+
+/**
+ * Ends when the jobs have begun, the signal has aborted, or their store is away: then `begun` ends later.
+ * @throws FailedError "failed/store" where the store refuses, and so does `begun`
+ */
+export async function beginJobs(
+  state: ServerState,
+  { onAway, ...patience }: Patience,
+): Promise<{ readonly begun: Promise<void> }> {
+  return await new Promise((resolve, reject) => {
+    const tell = (error: unknown): void => {
+      state.awaits = toldOfAway(error);
+      onAway(error);
+      resolve({ begun });
+    };
+    const begun = begin(state, { ...patience, onAway: tell });
+    begun.then(() => resolve({ begun }), reject);
+  });
+}
+
+async function begin(state: ServerState, patience: Patience): Promise<void> {
+  if (!state.fineTuning) return;
+  try {
+    await untilAnswered(state.fineTuning.files, patience);
+  } catch (error) {
+    if (patience.signal.aborted) return;
+    throw error;
+  }
+  await state.fineTuning.start();
+  state.awaits = null;
+}
