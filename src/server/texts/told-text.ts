@@ -47,7 +47,8 @@ export class ToldText {
   add({ text, token, told }: TextPiece): void {
     this.#echo();
     this.#text += text;
-    if (token && !token.isStop) this.#logProbs?.add(token.id, token.logProbs);
+    // Clients that score texts take the last token of the lists for the new one, also where that ends the text.
+    if (token) this.#logProbs?.add(token.id, token.logProbs);
     if (told) this.#logProbs?.add(told.id, null);
   }
 
