@@ -27,9 +27,13 @@ export const TEXT = {
   model: MODEL_NAME.describe("Name of the base or of an adapter"),
   stream: z.boolean().nullish().describe("Send the text piece by piece, as server-sent events"),
   stream_options: z
-    .strictObject({ include_usage: z.boolean().default(false), include_obfuscation: z.unknown().optional() })
+    .strictObject({
+      include_usage: z.boolean().default(false),
+      continuous_usage_stats: z.boolean().nullish(),
+      include_obfuscation: z.unknown().optional(),
+    })
     .nullish()
-    .describe("include_usage: count tokens in the last event"),
+    .describe("include_usage: count tokens in the last event; and continuous_usage_stats: in each"),
   n: z.int().min(1).max(16).nullish().describe("How many texts"),
   temperature: z.number().min(0).max(2).nullish().describe("Sampling temperature; 0: greedy; default: 1"),
   top_p: z.number().gt(0).max(1).nullish().describe("Nucleus sampling; default: 1"),

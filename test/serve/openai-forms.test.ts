@@ -29,7 +29,7 @@ interface LogProbs {
 interface Body {
   readonly error: { readonly message: string; readonly param: string | null; readonly code: string };
   readonly choices: { text: string; finish_reason: string; logprobs: LogProbs }[];
-  readonly usage: object | null;
+  readonly usage: Record<"prompt_tokens" | "completion_tokens" | "total_tokens", number> | null;
 }
 
 async function post(path: string, body: unknown): Promise<{ status: number; body: Body }> {
@@ -159,10 +159,19 @@ test("special tokens of a prompt that is given back are where they stand in it",
   }
 });
 
-test("a text that ends at once has lists of log-probabilities, with nothing in them", async () => {
-  const told = await post("/v1/completions", { ...completion, logit_bias: { 257: 100 }, logprobs: 1 });
-  const [choice] = told.body.choices;
-  assert.deepEqual([choice!.text, choice!.finish_reason, choice!.logprobs.tokens], ["", "stop", []]);
+test("the token that ends a text is in the lists of log-probabilities, where it has no text", async () => {
+  const asked = { ...completion, logit_bias: { 257: 100 }, logprobs: 1 };
+  const [choice] = (await post("/v1/completions", asked)).body.choices;
+  const { tokens, text_offset: offsets } = choice!.logprobs;
+  assert.deepEqual([choice!.text, choice!.finish_reason, tokens, offsets], ["", "stop", ["<|im_end|>"], [0]]);
+  // Who scores a prompt asks for a token behind it, and leaves the last one of the lists out, whatever it is.
+  const scored = await post("/v1/completions", { ...asked, echo: true, max_tokens: 1 });
+  const alone = await post("/v1/completions", { ...asked, echo: true, max_tokens: 0 });
+  const valuesOf = ({ body }: { body: Body }) => body.choices[0]!.logprobs.token_logprobs;
+  assert.deepEqual(valuesOf(scored).slice(0, -1), valuesOf(alone));
+  const streamed = await events("/v1/completions", { ...asked, echo: true, max_tokens: 1 });
+  const parts = streamed.flatMap(({ choices }) => choices.flatMap(({ logprobs }) => logprobs.token_logprobs));
+  assert.deepEqual(parts, valuesOf(scored));
 });
 
 test("tokens that are parts of characters are told by their bytes", async () => {
@@ -208,6 +217,29 @@ test("usage is null in every event but the last where it is asked for", async ()
       told.slice(0, -1).map(() => null),
     );
     assert.ok(told.at(-1)?.usage && told.at(-1)?.choices.length === 0);
+  }
+});
+
+test("every event tells the tokens of its text so far where that is asked for, as vLLM's do", async () => {
+  for (const [path, body] of [
+    ["/v1/completions", { ...completion, prompt: ["ka", "ka lo mi"] }],
+    ["/v1/chat/completions", { ...chat, n: 2 }],
+  ] as const) {
+    const asked = { include_usage: true, continuous_usage_stats: true };
+    const told = await events(path, { ...body, stream_options: asked });
+    const { usage: all } = told.at(-1)!;
+    const ends = told.flatMap(({ choices: [choice], usage }) => (choice?.finish_reason ? [usage] : []));
+    assert.equal(ends.length, 2);
+    for (const end of ends) assert.equal(end?.completion_tokens, 3);
+    assert.equal(all?.completion_tokens, 6);
+    const prompts = [...new Set(ends.map((end) => end!.prompt_tokens))];
+    assert.equal(
+      prompts.reduce((sum, prompt) => sum + prompt),
+      all?.prompt_tokens,
+    );
+    for (const { usage } of told) {
+      assert.equal(usage?.total_tokens, usage!.prompt_tokens + usage!.completion_tokens);
+    }
   }
 });
 

@@ -12,8 +12,8 @@ const USAGE = z.strictObject({
   total_tokens: z.int(),
   prompt_tokens_details: z.strictObject({ cached_tokens: z.int() }),
 });
-/** The usage in events: absent unless the client asks for it, and else null in all events but the last. */
-const USAGE_OF_EVENTS = USAGE.nullable().optional();
+/** The usage in events: absent unless the client asks for it, and else null in all events but the last, or a part of it. */
+const USAGE_OF_EVENTS = USAGE.partial({ prompt_tokens_details: true }).nullable().optional();
 
 const SCORED_TOKEN = z.strictObject({ token: z.string(), logprob: z.number(), bytes: z.array(z.int()) });
 const CHAT_LOG_PROBS = z

@@ -7,6 +7,7 @@ import { defineRoute } from "../route.ts";
 import type { ServerState } from "../server-state.ts";
 import { type EventWriter, sendEvents } from "../sse.ts";
 import { type ChatTexts, chatTexts } from "../texts/chat-texts.ts";
+import { StreamUsage } from "../texts/stream-usage.ts";
 import { usageOf } from "../texts/text-job.ts";
 import { REFUSED_IN_CHATS, refuse } from "../unserved-keys.ts";
 import { CHAT_REQUEST, type ChatRequest } from "../wire.ts";
@@ -80,18 +81,20 @@ async function stream(
   signal: AbortSignal,
 ): Promise<void> {
   const object = "chat.completion.chunk";
-  const withUsage = body.stream_options?.include_usage === true;
+  const usage = new StreamUsage(body, jobs);
   const chunk = (index: number, delta: object, logprobs: unknown, finish_reason: string | null): object => ({
     ...head,
     object,
     choices: [{ index, delta, logprobs, finish_reason }],
-    ...(withUsage ? { usage: null } : {}),
+    ...usage.of(index),
   });
   const answers = jobs.map(newAnswer);
   if (!resumed)
     for (const [index, { opening }] of answers.entries()) await send(chunk(index, opening, null, null));
   const tells = {
-    onPiece: async ({ text, token, index, told }: NumberedPiece): Promise<void> => {
+    onPiece: async (piece: NumberedPiece): Promise<void> => {
+      const { text, token, index, told } = piece;
+      usage.add(piece);
       const scored = chatLogProbs(state.model.parts.tokenizer, token);
       const answer = answers[index]!;
       const delta = answer.push(text);
@@ -110,5 +113,6 @@ async function stream(
   const { id, created } = head;
   const request = { id, created, path: chatCompletions.path, body: { ...body, seed: jobs[0]?.seed } };
   const ends = await writeTexts(state, { jobs, request }, signal, tells);
-  if (withUsage) await send({ ...head, object, choices: [], usage: usageOf(ends) });
+  const last = usage.atEnd(ends);
+  if (last) await send({ ...head, object, ...last });
 }

@@ -7,6 +7,7 @@ import { defineRoute } from "../route.ts";
 import type { ServerState } from "../server-state.ts";
 import { type EventWriter, sendEvents } from "../sse.ts";
 import { inTurns } from "../texts/in-turns.ts";
+import { StreamUsage } from "../texts/stream-usage.ts";
 import { fewestInRoom, finishReasonOf, requireRoom, textJobs, usageOf } from "../texts/text-job.ts";
 import { type Prompt, ToldText } from "../texts/told-text.ts";
 import { REFUSED_IN_COMPLETIONS, refuse } from "../unserved-keys.ts";
@@ -95,17 +96,18 @@ async function stream(
   send: (event: object) => Promise<void>,
   signal: AbortSignal,
 ): Promise<void> {
-  const withUsage = body.stream_options?.include_usage === true;
+  const usage = new StreamUsage(body, jobs, numPrompts);
   const tell = async (index: number, reason: string | null): Promise<void> => {
     const own = texts[index]!;
     if (!own.hasText && reason === null) return;
     const choices = [{ index, ...own.take(), finish_reason: reason }];
-    await send({ ...head, choices, ...(withUsage && { usage: null }) });
+    await send({ ...head, choices, ...usage.of(index) });
   };
   const told = {
     onPiece: async (piece: NumberedPiece): Promise<void> => {
       const own = texts[piece.index]!;
       own.add(piece);
+      usage.add(piece);
       if (!piece.told) await tell(piece.index, null);
       else own.take();
     },
@@ -114,7 +116,8 @@ async function stream(
   const { id, created } = head;
   const request = { id, created, path: completions.path, body: { ...body, seed: jobs[0]?.seed } };
   const ends = await writeTexts(state, { jobs, request }, signal, told);
-  if (withUsage) await send({ ...head, choices: [], usage: usageOf(ends, numPrompts) });
+  const last = usage.atEnd(ends);
+  if (last) await send({ ...head, ...last });
 }
 
 async function readPrompts(
