@@ -185,6 +185,10 @@ test("parts that must hold together, references and choices apart are held", () 
       ],
     },
     {
+      // As programs write it that make schemas of their types, with notes of their own.
+      discriminator: { propertyName: "kind" },
+      "x-order": ["kind"],
+      example: { kind: "x" },
       oneOf: ["x", "y"].map((kind) => ({
         type: "object",
         properties: { kind: { const: kind }, [kind]: { type: "boolean" } },

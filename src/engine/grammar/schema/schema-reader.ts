@@ -26,8 +26,8 @@ const [MAX_TEXT, MAX_DEPTH, MAX_SHAPES] = [1 << 16, 64, 256];
 /** Keywords that say nothing of what a value is. */
 const NOTES = new Set(
   (
-    "$schema $id $comment title description default examples deprecated readOnly writeOnly $defs definitions " +
-    "contentEncoding contentMediaType contentSchema"
+    "$schema $id $comment title description default examples example deprecated readOnly writeOnly $defs definitions " +
+    "contentEncoding contentMediaType contentSchema discriminator"
   ).split(" "),
 );
 /** Read by `#ownShape`, or here. */
@@ -180,9 +180,9 @@ function saysNothing({ minLength, maxLength, patterns }: Omit<ValueShape, "liter
   return minLength === 0 && maxLength === Infinity && patterns.length === 0;
 }
 
-/** Keywords that say nothing with some values. */
+/** Keywords that say nothing with some values, and those that are somebody's own. */
 function isSilent(key: string, value: unknown): boolean {
-  return key === "minProperties" && value === 0;
+  return (key === "minProperties" && value === 0) || key.startsWith("x-");
 }
 
 /** What satisfies one of each. */
