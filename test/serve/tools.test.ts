@@ -128,6 +128,8 @@ test("a stream of a forced call has no text, not an empty one, as the whole answ
     }
     assert.ok(contents.length > 1);
     assert.deepEqual(new Set(contents), new Set([null]));
+    const cut = await client.chat.completions.create({ ...all, max_completion_tokens: 2 });
+    assert.deepEqual([cut.choices[0]?.message.content, cut.choices[0]?.finish_reason], [null, "length"]);
   }
   const free = await client.chat.completions.create({ ...asked, max_completion_tokens: 2, stream: true });
   for await (const { choices } of free) {

@@ -88,11 +88,11 @@ export class ChatAnswer {
   /** All of it. */
   get message(): object {
     const hasCalls = this.#calls.length > 0;
-    const content = hasCalls && this.#content === "" ? null : this.#content;
+    const nothing = hasCalls ? null : this.opening.content;
     return {
       role: "assistant",
       ...(this.#reasoning !== "" && { reasoning_content: this.#reasoning }),
-      content,
+      content: this.#content === "" ? nothing : this.#content,
       refusal: null,
       ...(hasCalls && { tool_calls: this.#calls }),
     };
