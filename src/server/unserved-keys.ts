@@ -36,6 +36,7 @@ export const REFUSED_IN_COMPLETIONS = {
 /** Keys of the Responses API that are refused. Some have other names in chats. */
 export const REFUSED_IN_RESPONSES = {
   background: "nothing is kept to be fetched later: leave it out, and stream to see the answer come",
+  background_options: "nothing is written in the background: leave it out",
   context_management: "nothing is left out of a conversation here: leave it out, and send less",
   conversation: "conversations are not kept here: send the earlier items in input",
   logprobs: 'send include with "message.output_text.logprobs" instead',
