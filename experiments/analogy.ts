@@ -52,8 +52,8 @@ export async function analogy(setup: Setup, shares: readonly number[] = SHARES):
       });
     }
     const drawn = ["shrunk", "paper", "exact", "added"].map((name) => `${name}: accuracy`);
-    const title = "A task of the village in the harbour, by the share of (harbour ⊖ village)";
-    return { name: "analogy", title, axis: "c", rows, drawn };
+    const title = "A task of the village in the harbour, by share of harbour ⊖ village";
+    return { name: "analogy", title, axis: "c", rows, drawn, measure: "accuracy" };
   } finally {
     await lab.close();
   }

@@ -141,7 +141,7 @@ export async function composition(setting: Setting, setup: Setup, seeds: readonl
     await lab.close();
   }
   const rows = [...means].map(([label, values]) => ({ label, values }));
-  return { name, title, axis: "adapter", rows, drawn: Object.keys(tasks) };
+  return { name, title, axis: "adapter", rows, drawn: Object.keys(tasks), measure: "share of right answers" };
 }
 
 if (import.meta.main) {

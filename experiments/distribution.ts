@@ -53,7 +53,14 @@ export async function distribution(setup: Setup): Promise<Result> {
       rows.push({ label, values: { ...(await lab.score(adapter, test, MOODS)) } });
     }
     const title = "One task, answers skewed 9:1 either way: on the balanced union";
-    return { name: "distribution", title, axis: "adapter", rows, drawn: ["accuracy"] };
+    return {
+      name: "distribution",
+      title,
+      axis: "adapter",
+      rows,
+      drawn: ["accuracy"],
+      measure: "share of right answers",
+    };
   } finally {
     await lab.close();
   }

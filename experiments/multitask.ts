@@ -41,7 +41,14 @@ export async function multitask(setup: Setup): Promise<Result> {
       });
     }
     const title = "Two tasks: share of right answers";
-    return { name: "multitask", title, axis: "adapter", rows, drawn: ["moods", "counts", "mean"] };
+    return {
+      name: "multitask",
+      title,
+      axis: "adapter",
+      rows,
+      drawn: ["moods", "counts", "mean"],
+      measure: "share of right answers",
+    };
   } finally {
     await lab.close();
   }

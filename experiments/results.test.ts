@@ -4,7 +4,7 @@ import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { RESULTS, type Result, toTable } from "./report.ts";
+import { RESULTS, type Result, toSvg, toTable } from "./report.ts";
 
 const MODELS = { small: "", large: "SmolLM2-135M-Instruct" };
 /** Results of which a page has some columns, or a sentence. */
@@ -63,6 +63,28 @@ describe("a page has every row of", () => {
       kept,
     );
   });
+});
+
+describe("a kept picture is the one of its numbers", () => {
+  for (const model of Object.values(MODELS)) {
+    const files = readdirSync(join(RESULTS, model)).filter((file) => file.endsWith(".svg"));
+    for (const name of files.map((file) => file.slice(0, -".svg".length))) {
+      test(join(model, name), () => {
+        assert.equal(readFileSync(join(RESULTS, model, `${name}.svg`), "utf8"), toSvg(resultOf(model, name)));
+      });
+    }
+  }
+});
+
+test("a picture of bars has a label and a number for each row, and no bar for what was not measured", () => {
+  const result = resultOf(MODELS.small, "rounding");
+  const labels = [...toSvg(result).matchAll(/>([^<>]+)<\/text>/g)].map(([, label]) => label!);
+  for (const { label, values } of result.rows) {
+    assert.ok(labels.includes(String(label)), String(label));
+    for (const name of result.drawn.filter((name) => name in values))
+      assert.ok(labels.includes(values[name]!.toFixed(2)), `${label}, ${name}`);
+  }
+  assert.ok(!labels.includes("0.00") && labels.includes(result.measure), labels.join());
 });
 
 describe("of the kept results it is so that", () => {

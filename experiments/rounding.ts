@@ -61,8 +61,9 @@ export async function rounding(setup: Setup, allBits = BITS, allRates = RATES): 
         lab.loss(await best("peqa", { bits, groupSize }), told),
       );
     }
+    const drawn = ["floats", ...allBits.map((bits) => `${bits} bits`)];
     const title = `Loss on facts that the model did not know, after ${setup.steps} steps`;
-    return { name: "rounding", title, axis: "way", rows, drawn: allBits.map((bits) => `${bits} bits`) };
+    return { name: "rounding", title, axis: "way", rows, drawn, measure: "loss" };
   } finally {
     await lab.close();
   }

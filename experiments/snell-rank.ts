@@ -105,6 +105,7 @@ export async function snellRank(
     axis: "method",
     rows,
     drawn: ["mean rank"],
+    measure: "mean rank of an update",
   };
 }
 

@@ -67,7 +67,14 @@ export async function spam(
   } finally {
     await lab.close();
   }
-  return { name: "spam", title: "Spam unlearned, on real messages", axis: "adapter", rows };
+  return {
+    name: "spam",
+    title: "Spam unlearned, on real messages",
+    axis: "adapter",
+    rows,
+    drawn: Object.keys(rows[0]!.values),
+    measure: "loss",
+  };
 }
 
 /** How the recipe is computed: with the authors' factors, and as the sum that it stands for. */

@@ -49,7 +49,14 @@ export async function unlearning(setup: Setup, strengths: readonly number[] = ST
     }
     const drawn = ["answers with the habit", "loss on answers without it", "loss on stories"];
     const title = "A habit negated: ⊖ with strength";
-    return { name: "unlearning", title, axis: "strength of ⊖ (-1: the adapter itself)", rows, drawn };
+    return {
+      name: "unlearning",
+      title,
+      axis: "strength of ⊖ (-1: the adapter itself)",
+      rows,
+      drawn,
+      measure: "share, loss",
+    };
   } finally {
     await lab?.close();
     await first.close();

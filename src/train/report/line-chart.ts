@@ -22,6 +22,7 @@ interface LineChartParts extends ChartFrame {
   readonly lines: readonly Line[];
 }
 
+const STEP = "step";
 const [DOT_SIZE, LEGEND_GAP, LEGEND_ROW] = [7, 24, 22];
 /** Of an item of the legend: its sign, and about what a character takes. */
 const [SIGN_WIDTH, CHARACTER_WIDTH] = [30, 7];
@@ -39,7 +40,7 @@ function drawable(points: Line["points"]): [number, number][] {
 
 /** Draws lines; returns the text of an SVG file. */
 export function lineChart(parts: LineChartParts): string {
-  const { title, unit, across = "step", palette } = parts;
+  const { title, unit, across = STEP, palette } = parts;
   const lines = parts.lines.filter(({ points }) => points.length > 0);
   const legend = numLegendRows(lines, parts.width) * LEGEND_ROW;
   return svgChart(
@@ -89,12 +90,13 @@ function axesOf(across: string, unit: string, { text: color, axis, grid }: Palet
       // One step alone would lie between halves of steps.
       min: ({ min, max }: { readonly min: number; readonly max: number }) => (min === max ? min - 1 : min),
       max: "dataMax",
-      minInterval: 1,
+      minInterval: across === STEP ? 1 : 0,
       splitLine: { show: false },
     },
     yAxis: {
       ...style,
       name: unit,
+      axisLine: { ...style.axisLine, onZero: false },
       scale: true,
       max: unit === "share" ? 1 : null,
       splitNumber: 4,

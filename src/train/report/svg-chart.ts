@@ -19,7 +19,7 @@ const BESIDE_TITLE = 100;
 
 /** A title as it fits: what is too long lacks a part of its middle, since the end of a path is the name of a model. */
 function shortened(title: string, width: number): string {
-  const most = Math.floor((width - 2 * BESIDE_TITLE) / (0.64 * TITLE_SIZE));
+  const most = Math.floor((width - 2 * BESIDE_TITLE) / (0.6 * TITLE_SIZE));
   const signs = Array.from(title);
   if (signs.length <= most) return title;
   const head = Math.floor(most / 3);
