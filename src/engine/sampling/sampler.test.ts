@@ -2,12 +2,12 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fc from "fast-check";
 import { Random } from "../../random.ts";
-import { GREEDY, SAMPLING_OPTIONS, type SamplingOptions, sampleToken } from "./sampler.ts";
+import { type Draw, GREEDY, SAMPLING_OPTIONS, sampleToken } from "./sampler.ts";
 
 const NUM_DRAWS = 4000;
 
 /** Share of each id in many draws. */
-function shares(logits: readonly number[], options: Partial<SamplingOptions>): number[] {
+function shares(logits: readonly number[], options: Partial<Draw>): number[] {
   const random = new Random(11);
   const counts = logits.map(() => 0);
   const array = Float32Array.from(logits);

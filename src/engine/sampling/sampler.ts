@@ -27,14 +27,26 @@ export const SAMPLING_OPTIONS = z.strictObject({
   seed: z.int().min(0).default(0).describe("random seed"),
 });
 
-/** Settings of a draw, without the seed. */
-export type SamplingOptions = Omit<z.output<typeof SAMPLING_OPTIONS>, "seed">;
+/** How the next token is drawn, as callers say it. Unless something is given, the likeliest is taken. */
+export interface SamplingOptions {
+  /** What logits are divided by; 0, as unless given: the likeliest token. */
+  readonly temperature?: number | undefined;
+  /** Draws from so many of the likeliest tokens; 0, as unless given: from all. */
+  readonly topK?: number | undefined;
+  /** Draws from the likeliest tokens that have this probability together; 1, as unless given: from all. */
+  readonly topP?: number | undefined;
+  /** Draws from tokens with at least this share of the likeliest one's probability; 0, as unless given: from all. */
+  readonly minP?: number | undefined;
+}
+
+/** Settings of a draw, none of them left out. */
+export type Draw = Omit<z.output<typeof SAMPLING_OPTIONS>, "seed">;
 
 /** Settings that take the likeliest token. */
-export const GREEDY: SamplingOptions = { temperature: 0, topK: 0, topP: 1, minP: 0 };
+export const GREEDY: Draw = { temperature: 0, topK: 0, topP: 1, minP: 0 };
 
 /** Chooses the id of the next token from logits [V]. Draws once from `random` when the temperature is above 0, else never. */
-export function sampleToken(logits: Float32Array, options: SamplingOptions, random: Random): number {
+export function sampleToken(logits: Float32Array, options: Draw, random: Random): number {
   if (options.temperature === 0) return likeliest(logits);
   return firstOf(candidates(logits, options), random.uniforms());
 }
@@ -76,7 +88,7 @@ interface Candidates {
   readonly weights: Float64Array;
 }
 
-function candidates(logits: Float32Array, { temperature, topK, topP, minP }: SamplingOptions): Candidates {
+function candidates(logits: Float32Array, { temperature, topK, topP, minP }: Draw): Candidates {
   const ids = topK > 0 && topK < logits.length ? likeliestIds(logits, topK) : null;
   const largest = logits[likeliest(logits)]!;
   const all = ids ?? everyId(logits.length);

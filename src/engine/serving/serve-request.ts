@@ -4,7 +4,7 @@ import type { HeldAdapter } from "../adapters/held-adapter.ts";
 import type { Grammar } from "../grammar/token-grammar.ts";
 import type { Penalties } from "../sampling/penalties.ts";
 import type { PromptReader } from "../prompts/prompt-reader.ts";
-import type { SamplingOptions } from "../sampling/sampler.ts";
+import type { Draw, SamplingOptions } from "../sampling/sampler.ts";
 import type { TokenLogProbs } from "../sampling/token-log-probs.ts";
 
 /** Why generation ended: a stop id, no more tokens allowed (or positions left), or the signal. */
@@ -42,6 +42,11 @@ export interface ServeRequest {
   readonly onAdapter?: (adapter: Adapter) => void;
   /** Is shown the logits [V] before each choice; they are valid during the call alone. */
   readonly onLogits?: (logits: Float32Array) => void;
+}
+
+/** A text whose settings mean something, and whose draw is told whole. */
+export interface CheckedRequest extends ServeRequest {
+  readonly sampling?: Draw;
 }
 
 export interface ServedToken {

@@ -24,7 +24,13 @@ import { TextRide } from "./text-ride.ts";
 import { closedModel } from "../opening/closed-model.ts";
 import { withTextSettings } from "./text-settings.ts";
 import type { ServingOptions, ServingStats } from "./serving-options.ts";
-import { type ServeEnd, type ServeRequest, type ServedToken, endBefore } from "./serve-request.ts";
+import {
+  type CheckedRequest,
+  type ServeEnd,
+  type ServeRequest,
+  type ServedToken,
+  endBefore,
+} from "./serve-request.ts";
 import { Sequence } from "../cache/sequence.ts";
 import { DEFAULT_TARGETS, PassClock, type TextNeeds, needsOf } from "../scheduling/service-targets.ts";
 import { DEFAULT_POLICY, findPolicy } from "../scheduling/turn-policies.ts";
@@ -116,7 +122,7 @@ export class ServingEngine implements Riders {
   /** Writes a text with an adapter that is in memory. */
   async *#writeWith(
     held: HeldAdapter | null,
-    request: ServeRequest,
+    request: CheckedRequest,
     maxLength: number,
     submittedMs: number,
   ): AsyncGenerator<ServedToken, ServeEnd, void> {

@@ -7,11 +7,11 @@ import type { GrammarCursor } from "../grammar/token-grammar.ts";
 import { NO_PENALTIES, applyPenalties } from "../sampling/penalties.ts";
 import { GREEDY, sampleToken } from "../sampling/sampler.ts";
 import { tokenLogProbs } from "../sampling/token-log-probs.ts";
-import type { FinishReason, ServeEnd, ServeRequest, ServedToken } from "./serve-request.ts";
+import type { CheckedRequest, FinishReason, ServeEnd, ServedToken } from "./serve-request.ts";
 import { TokenQueue } from "./token-queue.ts";
 
 export class TextInWork {
-  readonly request: ServeRequest;
+  readonly request: CheckedRequest;
   /** The ids of the prompt; those that are written join it. */
   readonly sequence: Sequence;
   readonly held: HeldAdapter | null;
@@ -25,7 +25,7 @@ export class TextInWork {
   readonly #cursor: GrammarCursor | null;
 
   constructor(
-    request: ServeRequest,
+    request: CheckedRequest,
     { sequence, held, maxLength }: Pick<TextInWork, "sequence" | "held" | "maxLength">,
   ) {
     this.request = request;

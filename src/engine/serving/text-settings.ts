@@ -4,13 +4,16 @@ import { A_FUNCTION, A_SIGNAL, IDS, objectWith } from "../../messages/arguments.
 import { parseSettings } from "../../messages/problems.ts";
 import { SAMPLING_OPTIONS } from "../sampling/sampler.ts";
 import type { Grammar } from "../grammar/token-grammar.ts";
-import type { ServeRequest } from "./serve-request.ts";
+import type { CheckedRequest, ServeRequest } from "./serve-request.ts";
 
 const NEW_TOKENS = z.int().min(0);
 const ID_LIST = z.array(z.int().min(0));
 
+/** What others look at: rows of a batch have a task. */
+const ANYTHING = z.unknown().optional();
+
 /** `seed` is any whole number; of `promptIds` the model knows more. */
-const TEXT_SETTINGS = z.object({
+const TEXT_SETTINGS = z.strictObject({
   promptIds: IDS,
   writtenIds: ID_LIST.optional(),
   stopIds: ID_LIST.optional(),
@@ -23,15 +26,20 @@ const TEXT_SETTINGS = z.object({
   minNewTokens: NEW_TOKENS.optional(),
   sampling: SAMPLING_OPTIONS.omit({ seed: true }).optional(),
   seed: z.int().optional(),
-});
+  adapter: ANYTHING,
+  penalties: ANYTHING,
+  reader: ANYTHING,
+  isBatchInvariant: ANYTHING,
+  task: ANYTHING,
+} satisfies Record<keyof ServeRequest | "task", z.ZodType>);
 
 /** A request whose settings mean something, with those of a draw that are left out. @throws UsageError "usage/flag" */
-export function withTextSettings(request: ServeRequest): ServeRequest {
-  const settings = parseSettings(
+export function withTextSettings({ sampling: given, ...request }: ServeRequest): CheckedRequest {
+  const { sampling } = parseSettings(
     TEXT_SETTINGS,
-    request,
+    given === undefined ? request : { ...request, sampling: given },
     "these settings of a text",
     "See the declaration of `GenerateRequest` for what a text takes.",
   );
-  return settings.sampling === undefined ? request : { ...request, sampling: settings.sampling };
+  return sampling === undefined ? request : { ...request, sampling };
 }
