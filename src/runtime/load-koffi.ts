@@ -19,6 +19,8 @@ export function loadKoffi(): LoadedKoffi {
 }
 
 function load(): LoadedKoffi {
+  // Its calls end Bun with a segmentation fault (Bun 1.4, koffi 3.3).
+  if ("Bun" in globalThis) throw new Error("koffi is not for Bun");
   const koffi = createRequire(import.meta.url)("koffi") as typeof Koffi;
   try {
     koffi.config({ ...koffi.config(), sync_stack_size: STACK_BYTES, async_stack_size: STACK_BYTES });
