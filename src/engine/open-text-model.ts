@@ -6,6 +6,7 @@ import { openCheckpoint } from "../hub/open-model.ts";
 import { A_NAME, checkArguments, lazily } from "../messages/arguments.ts";
 import type { BaseModel } from "../models/base/base-model.ts";
 import { openModel } from "../models/families.ts";
+import { FAMILY_LIST } from "../models/family.ts";
 import { METHOD_LIST } from "../peft/define-method.ts";
 import { mergedModel } from "../peft/merged-model.ts";
 import { materializesWeight } from "../peft/method.ts";
@@ -50,6 +51,7 @@ const OPEN_ARGUMENTS = lazily(() =>
       chatTemplate: A_NAME.optional(),
       base: z.enum(Object.keys(STORAGES) as StorageName[]).optional(),
       methods: METHOD_LIST.optional(),
+      families: FAMILY_LIST.optional(),
       mergeAdapter: z.boolean().optional(),
       weights: ANYTHING,
       compute: ANYTHING,
@@ -78,7 +80,7 @@ async function openWritingParts(model: string, options: PartsOptions): Promise<M
   const { name = model } = options;
   const checkpoint = await openCheckpoint(model);
   try {
-    requireText(name, openModel(checkpoint.config));
+    requireText(name, openModel(checkpoint.config, options.families));
     requireTokenizer(name, checkpoint.tokenizerFiles);
     return await readParts(checkpoint, { ...options, name });
   } catch (error) {

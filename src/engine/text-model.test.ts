@@ -12,6 +12,8 @@ import { openTextModel } from "./open-text-model.ts";
 import type { TaskPrompt, TextRequest, WrittenText } from "./text-model.ts";
 import { waitFor } from "../../test/process/wait-for.ts";
 import { readJson } from "../../test/files/read-json.ts";
+import { FAMILIES } from "../models/families.ts";
+import type { Family } from "../models/family.ts";
 
 const folder = temporaryFolder();
 const modelPath = await writeTinyModel(join(folder, "model"));
@@ -48,6 +50,27 @@ test("a template that tells the time tells that of each text", async () => {
   const later = await waitFor(() => (told() === first ? null : told()));
   assert.match(later, /^\d\d$/);
   await model.close();
+});
+
+test("a model of a family of one's own writes, where the family is handed in", async () => {
+  const config = { model_type: "hedgehog" };
+  const path = await writeTinyModel(join(folder, "hedgehog"));
+  writeFileSync(
+    join(path, "config.json"),
+    JSON.stringify({ ...readJson(join(path, "config.json")), ...config }),
+  );
+  await assert.rejects(openTextModel(path), { code: "usage/model", message: /model type "hedgehog"/ });
+  const llama = FAMILIES.find(({ modelType }) => modelType === "llama")!;
+  const hedgehog: Family = { ...llama, modelType: "hedgehog", gguf: "not-in-gguf" };
+  const families = [...FAMILIES, hedgehog];
+  const ids = [modelPath, path].map(async (name) => {
+    const model = await openTextModel(name, { threads: 1, families });
+    const written = await model.write([97, 98], { maxNewTokens: 6 });
+    await model.close();
+    return written.ids;
+  });
+  assert.deepEqual(await ids[1], await ids[0]);
+  await assert.rejects(openTextModel(path, { families: [{} as Family] }), { code: "usage/flag" });
 });
 
 test("to close a model twice does no harm, and nothing is written by it then", async () => {
@@ -155,6 +178,7 @@ test("settings of a text that mean nothing are refused by name, and what is left
     ],
     [{ sampling: { ...draw, topp: 1 } }, "sampling.topp is not a setting, the nearest is topP"],
     [{ seed: 0.5 }, "seed is 0.5, expected a whole number"],
+    [{ temperature: 2 }, "temperature is not a setting"],
   ];
   for (const [settings, found] of refused) {
     const given = found.startsWith("maxNewTokens") ? settings : { maxNewTokens: 3, ...settings };
@@ -162,7 +186,7 @@ test("settings of a text that mean nothing are refused by name, and what is left
     await assert.rejects(model.write(promptIds, given as TextRequest), error);
     await assert.rejects(model.writeAll([{ ...(given as TaskPrompt), promptIds }]), error);
   }
-  const short = { temperature: 2 } as SamplingOptions;
+  const short: SamplingOptions = { temperature: 2 };
   const [whole, part] = [draw, short].map(
     async (sampling) => (await model.write(promptIds, { maxNewTokens: 8, sampling, seed: 1 })).ids,
   );

@@ -75,12 +75,12 @@ export const FAMILIES: readonly Family[] = [
   vit,
 ];
 
-/** Finds the family of a configuration. @throws UsageError "usage/model" when there is none. */
-export function findFamily(raw: RawConfig): Family {
+/** Finds the family of a configuration among those that there may be. @throws UsageError "usage/model" when there is none. */
+export function findFamily(raw: RawConfig, families: readonly Family[] = FAMILIES): Family {
   const { model_type: modelType, architectures } = raw;
-  const found = FAMILIES.find((family) => family.modelType === modelType);
+  const found = families.find((family) => family.modelType === modelType);
   if (found) return found;
-  const names = FAMILIES.map((family) => family.modelType);
+  const names = families.map((family) => family.modelType);
   const alike = nearest(String(modelType), names);
   const suggestion = alike === null ? "" : `; the nearest name is "${alike}"`;
   const classes = Array.isArray(architectures) ? ` (${architectures.join(", ")})` : "";
@@ -92,9 +92,9 @@ export function findFamily(raw: RawConfig): Family {
   );
 }
 
-/** Reads the configuration of a model. @throws UsageError "usage/model" */
-export function openModel(raw: RawConfig): Model {
-  const family = findFamily(raw);
+/** Reads the configuration of a model, of one of these families. @throws UsageError "usage/model" */
+export function openModel(raw: RawConfig, families: readonly Family[] = FAMILIES): Model {
+  const family = findFamily(raw, families);
   try {
     return new Model(family, raw);
   } catch (error) {

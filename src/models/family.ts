@@ -1,9 +1,11 @@
 /**
  * @file The contract of a model family: from the raw settings of a model to its layers, stem and head.
  *
- * Settings of a family's own stay in the closure of `open`. Adding one: a file and a line in `families.ts`.
+ * Settings of a family's own stay in the closure of `open`. Adding one: a file and a line in `families.ts`; a program hands in its own.
  */
+import { z } from "zod";
 import type { Value } from "../graph/graph.ts";
+import { objectWith } from "../messages/arguments.ts";
 import type { Builder } from "../nn/builder.ts";
 import type { GgufRules } from "./config/gguf-rules.ts";
 import type { RawConfig } from "./config/raw-config.ts";
@@ -77,6 +79,9 @@ export interface Family {
   /** Reads a configuration. @throws UsageError "usage/model" that lists every value that is not implemented. */
   open(raw: RawConfig): ModelDefinition;
 }
+
+/** What callers give as the families that a model may be of. */
+export const FAMILY_LIST = z.array(objectWith<Family>("a model family", "modelType", "gguf", "open"));
 
 /** Files of models that may lack the head, and with it what their names begin with: `bare` tells such a name. */
 export function prefixedCheckpoint(prefix: string, bare: RegExp, ignored: RegExp): CheckpointRules {

@@ -8,6 +8,7 @@ import type { Checkpoint } from "../../format/checkpoint/checkpoint.ts";
 import { loadWeights } from "../../format/checkpoint/load-model.ts";
 import { withQuantizedBase } from "../../format/checkpoint/quantized-base.ts";
 import type { BaseModel } from "../../models/base/base-model.ts";
+import type { Family } from "../../models/family.ts";
 import type { Adapter } from "../../peft/attach.ts";
 import type { Method } from "../../peft/method.ts";
 import type { StorageName } from "../../quant/storages.ts";
@@ -24,6 +25,8 @@ export interface PartsOptions {
   readonly base?: StorageName | undefined;
   /** The methods that the adapter may be of, those of the list unless given. */
   readonly methods?: readonly Method[];
+  /** The families that the model may be of, those of the list unless given. */
+  readonly families?: readonly Family[] | undefined;
 }
 
 /** A loaded model with the adapter on it. */
@@ -45,10 +48,10 @@ export interface TextParts extends ModelParts, TextTools {
 
 /** Reads weights and adapter of an open checkpoint. @throws as `loadWeights` and `readAdapter` */
 export async function readParts(opened: Checkpoint, options: PartsOptions = {}): Promise<ModelParts> {
-  const { name = opened.path, adapterPath, methods } = options;
+  const { name = opened.path, adapterPath, methods, families } = options;
   const withHead = withChatTemplate(await withHeadOf(opened, adapterPath), options.chatTemplate);
   const checkpoint = withQuantizedBase(withHead, options.base);
-  const base = await loadWeights(checkpoint.path, checkpoint, { name });
+  const base = await loadWeights(checkpoint.path, checkpoint, { name, families });
   const parts = { checkpoint, base, adapter: null, adapterPath: null, chatTemplateHash: null };
   if (adapterPath === undefined) return parts;
   return { ...parts, ...(await readAdapter(adapterPath, base, methods)), adapterPath };

@@ -7,6 +7,7 @@ import { z } from "zod";
 import { numElements, sameShape, showShape } from "../../graph/shape.ts";
 import { FormatError } from "../../errors.ts";
 import { openModel } from "../../models/families.ts";
+import { FAMILY_LIST, type Family } from "../../models/family.ts";
 import type { Model } from "../../models/model.ts";
 import { BaseModel, type WeightSource } from "../../models/base/base-model.ts";
 import { watchNumbers } from "../../models/base/watch-numbers.ts";
@@ -20,13 +21,15 @@ const MAX_LISTED = 5;
 export interface LoadOptions {
   /** Name for adapter files; default: the path. */
   readonly name?: string;
+  /** The families that the model may be of, those of the list unless given: one of one's own goes in here. */
+  readonly families?: readonly Family[] | undefined;
 }
 
 const ARGUMENTS = lazily(() =>
   z.strictObject({
     path: A_TEXT,
     checkpoint: A_CHECKPOINT,
-    options: z.looseObject({ name: A_NAME.optional() }),
+    options: z.looseObject({ name: A_NAME.optional(), families: FAMILY_LIST.optional() }),
   }),
 );
 
@@ -40,7 +43,7 @@ export async function loadWeights(
   options: LoadOptions = {},
 ): Promise<BaseModel> {
   checkArguments("loadWeights", ARGUMENTS, { path, checkpoint, options });
-  const model = openModel(checkpoint.config);
+  const model = openModel(checkpoint.config, options.families);
   const renamed = renameTensors(path, checkpoint, model);
   checkTensors(path, model, renamed.tensors);
   await requireEqualTies(path, model, renamed);
