@@ -14,7 +14,7 @@ import { z } from "zod";
 
 import { FailedError } from "../errors.ts";
 import { type CommandBody, defineCommand, type ListedCommand } from "./command.ts";
-import { loadCommands } from "./commands.ts";
+import { COMMANDS, loadCommands } from "./commands.ts";
 import { type Said, runMain } from "../../test/process/run-main.ts";
 
 const MAIN = fileURLToPath(new URL("main.ts", import.meta.url));
@@ -164,6 +164,20 @@ test("an unknown command is a usage error that names the nearest one", async () 
     stderr,
     /^error\[usage\/flag\]: Cannot run "graft pul x": there is no such command\nhint: .*pull/,
   );
+});
+
+test("what other tools call a command leads to ours", async () => {
+  for (const [theirs, ours] of [
+    ["fuse", "merge"],
+    ["lora", "train"],
+    ["api", "serve"],
+    ["validate", "data show"],
+  ] as const) {
+    const { status, stderr } = await run([theirs, "--model", "x"]);
+    assert.equal(status, 2);
+    assert.ok(stderr.includes(`hint: It is called ${ours} here; see graft --help.`), stderr);
+    assert.ok(COMMANDS.some(({ name }) => name === ours));
+  }
 });
 
 test("of flags before the command --json counts there too; others are told to go behind it", async () => {

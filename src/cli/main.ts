@@ -11,6 +11,7 @@ import { formatCountOf } from "../messages/numbers.ts";
 import type { CommandIO, ListedCommand } from "./command.ts";
 import { COMMANDS } from "./commands.ts";
 import { programHelp } from "./help/program-help.ts";
+import { ourNameOf } from "./other-names.ts";
 import { reportError } from "./report.ts";
 import { isHelp, showHelp } from "./help/show-help.ts";
 import { createIO, openProcessTerminal, type Terminal } from "./terminal/terminal.ts";
@@ -53,12 +54,11 @@ function unknownCommand(commands: readonly ListedCommand[], words: readonly stri
   const match =
     nearest(plain.join(" "), names) ??
     (group.length > 0 ? group.join(" or ") : nearest(plain[0] ?? "", firsts));
-  const hint =
-    match === null
-      ? "See graft --help for the commands."
-      : `The nearest command is ${match}; see graft --help.`;
+  const ours = ourNameOf(plain[0] ?? "");
+  const [called, near] = [`It is called ${ours} here`, `The nearest command is ${match}`];
+  const named = ours === null ? near : called;
   return new UsageError("usage/flag", `Cannot run "graft ${plain.join(" ")}": there is no such command`, {
-    hint,
+    hint: (ours ?? match) === null ? "See graft --help for the commands." : `${named}; see graft --help.`,
   });
 }
 

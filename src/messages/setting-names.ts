@@ -23,6 +23,7 @@ init-adapter: adapter adapter-name-or-path resume-adapter-file lora-weights lora
 data: d dataset datasets dataset-name dataset-path dataset-dir data-path data-file data-dir train-data train-file train-dataset training-file train input
 file: f data dataset data-path data-file input
 eval-data: eval-dataset eval-file valid-data valid-file val-data val-file validation-data validation-file validation-split test-data
+eval-share: val-size val-set-size validation-ratio test-size val-split eval-ratio
 method: finetuning-type fine-tune-type finetune-type train-type peft-type peft-method tuner
 method=dora: use-dora dora
 method=full: full-finetune full-finetuning
@@ -83,15 +84,14 @@ merge-adapter: merge merge-lora
 
 /** What other tools have and graft has no setting for: what to do instead. */
 const WITHOUT = `
-load-in-4bit load-in-8bit quantization quantization-bit quantization-method quant-method qlora quantize bnb-4bit-quant-type: Weights are kept as they are stored: give a quantized .gguf file as --model, or let --base nf4, q4_0 or q8_0 round a base of floats (train, eval, generate, chat).
+load-in-4bit load-in-8bit quantization quantization-bit quantization-method quant-method qlora quantize bnb-4bit-quant-type: Weights are kept as they are stored: give a quantized .gguf file as --model, or let --base nf4, q4_0 or q8_0 round a base of floats (train, eval, generate, chat, serve).
 bf16 fp16 tf32 fp32 precision mixed-precision dtype torch-dtype compute-dtype amp: graft computes in float32 and keeps weights as they are stored; there is nothing to set.
 gpus num-gpus gpu n-gpu devices device device-map cuda deepspeed fsdp ddp-backend flash-attn flash-attention attn-implementation use-flash-attn use-cpu no-cuda n-gpu-layers ngl: graft computes on the processor; there is nothing to set.
 report-to wandb wandb-project wandb-run-name project-name logging-dir run-name use-wandb swanlab: --log jsonl,csv,tensorboard writes logs into the output folder, and --json every event to standard output.
-val-size val-set-size validation-ratio test-size val-split eval-ratio: Put held-out rows into a file of their own and give it as --eval-data.
 warmup-ratio: Give --warmup-steps a number of steps.
 num-layers lora-layers: --layers takes the numbers of the blocks, such as --layers 28,29.
 do-train do-eval do-predict: graft train trains, graft eval evaluates.
-push-to-hub hub-model-id hub-token: graft writes folders that the hub's own tools upload.
+push-to-hub hub-model-id hub-token: graft push uploads a result to the hub.
 trust-remote-code: graft runs no code of models; there is nothing to set.
 `;
 

@@ -29,6 +29,7 @@ test("the usual names of other tools lead to one flag of graft train, and their 
     "--micro_batch_size": "is not a flag: it is called --batch-size here",
     "--resume_from_checkpoint": "is not a flag: it is called --resume here",
     "--save-total-limit": "is not a flag: it is called --keep-last here",
+    "--val_size": "is not a flag: it is called --eval-share here",
     "--use-dora": "is not a flag: it is called --method dora here",
     "--model_name_or_path": "is not a flag: it is called --model here",
   };

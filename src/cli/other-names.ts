@@ -1,0 +1,21 @@
+/** @file What other tools call our commands: mlx-lm, LLaMA-Factory, torchtune, Axolotl, ollama, Hugging Face's own. */
+
+/** Ours → theirs. */
+const OTHER_NAMES: Readonly<Record<string, string>> = {
+  train: "lora finetune fine-tune sft dpo tune",
+  eval: "evaluate perplexity",
+  generate: "infer inference predict complete",
+  chat: "run",
+  serve: "server api",
+  merge: "fuse export merge-lora",
+  pull: "download",
+  push: "upload",
+  plan: "estimate estimate-memory",
+  "data show": "preprocess validate",
+};
+
+/** Our command for what another tool calls so; null: none does. */
+export function ourNameOf(word: string): string | null {
+  const found = Object.entries(OTHER_NAMES).find(([, names]) => names.split(" ").includes(word));
+  return found?.[0] ?? null;
+}
