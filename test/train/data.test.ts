@@ -105,6 +105,23 @@ describe("a folder of data", () => {
     });
   }
 
+  test("holds what lies in folders by links, once, and a run goes on with the same alone", async () => {
+    const [data, elsewhere] = [`${folder}/with-links`, `${folder}/elsewhere`];
+    for (const path of [data, elsewhere]) mkdirSync(path);
+    writeTinyChats(`${data}/chats.jsonl`, 4);
+    writeTinyChats(`${elsewhere}/chats.jsonl`, 3);
+    symlinkSync(elsewhere, `${data}/linked`);
+    symlinkSync(data, `${data}/back`);
+    symlinkSync(data, `${elsewhere}/back`);
+    const settings = { model, data, output: `${folder}/of-links`, saveEvery: 1 };
+    const { events } = await runTiny({ ...settings, steps: 1 });
+    assert.equal(events.find((event) => event.event === "start")?.examples, 7);
+    const { result } = await runTiny({ ...settings, steps: 2, resume: true });
+    assert.equal(result.steps, 2);
+    writeTinyChats(`${elsewhere}/chats.jsonl`, 5);
+    await assert.rejects(runTiny({ ...settings, steps: 3, resume: true }), { code: "usage/resume" });
+  });
+
   test("may hold a link to nothing beside its data", async () => {
     const data = `${folder}/with-link`;
     mkdirSync(data);

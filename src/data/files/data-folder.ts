@@ -5,7 +5,7 @@
  * a word, all of them are. Of files that differ in their ending alone, the likeliest is read. Runs, adapters and models that lie below
  * are none of it: who trains in the folder of his data does so again.
  */
-import { type Dirent, readdirSync, statSync } from "node:fs";
+import { type Dirent, readdirSync, realpathSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
 import { UsageError } from "../../errors.ts";
 import { describeNames } from "../../format/contents.ts";
@@ -44,7 +44,7 @@ const NO_DATA = /^(readme|license|licence|notice|changelog|dataset_infos?|[._])/
 export function findDataFiles(path: string): DataFiles {
   if (!isFolder(path)) return { train: [path], valid: [], test: [] };
   refuseOtherFolders(path);
-  const files = listFiles(path, "").map((name) => ({ name, ...placeOf(name) }));
+  const files = listFiles(startAt(path)).map((name) => ({ name, ...placeOf(name) }));
   const isSplit = files.some(({ part }) => part !== null);
   const of = (part: PartName): string[] =>
     files
@@ -85,7 +85,7 @@ function refuseOtherFolders(path: string): void {
 function refuseStrayModel(path: string, names: readonly string[]): void {
   const stray = names.find((name) => name.endsWith(".gguf"));
   if (stray === undefined || names.includes("config.json")) return;
-  const [data] = listFiles(path, "");
+  const [data] = listFiles(startAt(path));
   if (data === undefined) return;
   throw new UsageError(
     "usage/data",
@@ -112,24 +112,45 @@ function entriesOf(path: string): Dirent[] {
   }
 }
 
+/** Where a walk through a folder is. */
+interface Place {
+  readonly root: string;
+  /** The folder that is looked at, from the root. */
+  readonly below: string;
+  /** Real paths of the folders that it lies in: a link to one of them leads back. */
+  readonly above: readonly string[];
+}
+
+const startAt = (root: string): Place => ({ root, below: "", above: [] });
+
+/** Tells the folders below a place, by links too, but for what trainings made there, from the other names in it. */
+function lookInto({ root, below, above }: Place, names: readonly string[]) {
+  const within = [...above, realpathSync(join(root, below))];
+  const paths = names.map((name) => join(below, name));
+  const folders = paths.filter((name) => isFolder(join(root, name)));
+  const inside = folders.filter(
+    (name) => !within.includes(realpathSync(join(root, name))) && !isMade(join(root, name)),
+  );
+  return {
+    files: paths.filter((name) => !folders.includes(name)),
+    folders: inside.map((below): Place => ({ root, below, above: within })),
+  };
+}
+
 /** Files of data below a folder, in order of their names; of one name with several endings the likeliest. */
-function listFiles(root: string, below: string): string[] {
-  const found: string[] = [];
+function listFiles(place: Place): string[] {
+  const path = join(place.root, place.below);
+  const entries = entriesOf(path);
+  refuseArrow(path, entries);
+  const names = entries.map(({ name }) => name).filter((name) => !NO_DATA.test(name));
+  const { files, folders } = lookInto(place, names.toSorted());
   const stems = new Map<string, string>();
-  const entries = entriesOf(join(root, below));
-  refuseArrow(join(root, below), entries);
-  for (const entry of entries.toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
-    const name = join(below, entry.name);
-    if (NO_DATA.test(entry.name)) continue;
-    if (isFolder(join(root, name))) {
-      if (!isMade(join(root, name))) found.push(...listFiles(root, name));
-    } else {
-      const stem = stemOf(name);
-      const other = stems.get(stem);
-      if (findFileKind(name) && (other === undefined || rank(name) < rank(other))) stems.set(stem, name);
-    }
+  for (const name of files) {
+    const stem = stemOf(name);
+    const other = stems.get(stem);
+    if (findFileKind(name) && (other === undefined || rank(name) < rank(other))) stems.set(stem, name);
   }
-  return [...stems.values(), ...found];
+  return [...stems.values(), ...folders.flatMap(listFiles)];
 }
 
 /** Whether a folder is what a training made: a run, an adapter, or a model with its weights. */
@@ -141,13 +162,17 @@ function isMade(path: string): boolean {
 }
 
 /** Names of all that lies below a folder of data, but for what trainings make there. @throws FormatError "format/file" */
-export function namesBelow(root: string, below = ""): string[] {
-  return entriesOf(join(root, below)).flatMap((entry) => {
-    const name = join(below, entry.name);
-    if (isLock(entry.name) || isTemporary(entry.name)) return [];
-    if (!entry.isDirectory()) return [name];
-    return isMade(join(root, name)) ? [] : namesBelow(root, name);
-  });
+export function namesBelow(root: string): string[] {
+  return namesAt(startAt(root));
+}
+
+function namesAt(place: Place): string[] {
+  const names = entriesOf(join(place.root, place.below)).map(({ name }) => name);
+  const { files, folders } = lookInto(
+    place,
+    names.filter((name) => !isLock(name) && !isTemporary(name)),
+  );
+  return [...files, ...folders.flatMap(namesAt)];
 }
 
 /** Refuses what `save_to_disk` of Python's datasets wrote, whose files of settings look like data. @throws UsageError "usage/data" */
