@@ -10,6 +10,7 @@ import {
   ggufValues,
   type RawTensor,
   TINY_TENSORS,
+  TINY_TOKENS,
 } from "../../../../test/tiny/gguf.ts";
 import { FormatError, UsageError } from "../../../errors.ts";
 import { GGUF_FAMILIES } from "../../../models/families.ts";
@@ -100,6 +101,13 @@ test("an output tensor unties the head, and an end-of-turn id joins the ids that
   assert.equal(checkpoint.config["tie_word_embeddings"], false);
   assert.ok(checkpoint.tensors.has("lm_head.weight"));
   assert.deepEqual(checkpoint.generationConfig, { bos_token_id: 0, eos_token_id: [1, 5] });
+});
+
+test("a token that ends a turn joins the ids that end a text, where the file does not name it", async () => {
+  const tokens = TINY_TOKENS.with(4, "<end_of_turn>");
+  const checkpoint = await openCheckpoint(tiny(ggufValues({ "tokenizer.ggml.tokens": tokens })));
+  await checkpoint.close();
+  assert.deepEqual(checkpoint.generationConfig, { bos_token_id: 0, eos_token_id: [1, 4] });
 });
 
 test("rope scaling comes from the settings, or from the factors of llama3", async () => {

@@ -122,10 +122,15 @@ export function headsOf(config: JsonObject): NumHeads {
   return { query, key: Number(config["num_key_value_heads"] ?? query) };
 }
 
+/** What ends a turn, as llama.cpp has it: converters name the end of a text alone for Gemma 2 and 3, Phi-3 and some Llama 3. */
+const TURN_ENDS = ["<end_of_turn>", "<|end|>", "<|eot_id|>", "<|eom_id|>", "<|im_end|>"];
+
 /** Builds the generation_config.json of a GGUF file: which ids begin, end and pad a text. */
 export function makeGenerationConfig(file: GgufMetadata, config: JsonObject): JsonObject {
-  const eos = ["eos", "eot", "eom"].map((name) => metadataNumber(file, `tokenizer.ggml.${name}_token_id`));
-  const eosIds = [...new Set(eos.filter((id) => id !== null))];
+  const named = ["eos", "eot", "eom"].map((name) => metadataNumber(file, `tokenizer.ggml.${name}_token_id`));
+  const tokens = file.metadata["tokenizer.ggml.tokens"];
+  const known = Array.isArray(tokens) ? TURN_ENDS.map((token) => tokens.indexOf(token)) : [];
+  const eosIds = [...new Set([...named, ...known])].filter((id) => id !== null && id >= 0);
   const ids = {
     bos_token_id: config["bos_token_id"],
     eos_token_id: eosIds.length === 1 ? eosIds[0] : eosIds,
