@@ -69,11 +69,6 @@ export function originalRowOrder(numRows: number, numHeads: number): Int32Array 
   return order;
 }
 
-/** Computes the order that the converter makes, the inverse of `originalRowOrder`. */
-export function fileRowOrder(numRows: number, numHeads: number): Int32Array {
-  return inverseOf(originalRowOrder(numRows, numHeads));
-}
-
 function inverseOf(order: Int32Array): Int32Array {
   const inverse = new Int32Array(order.length);
   for (const [row, from] of order.entries()) inverse[from] = row;
