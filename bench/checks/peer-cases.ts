@@ -30,6 +30,9 @@ export const PEER_MODELS = {
   gpt_neox: { modelType: "gpt_neox", config: { pad_token_id: 0 } },
   opt: { modelType: "opt" },
   granite: { modelType: "granite", config: { pad_token_id: 0 } },
+  ernie4_5: { modelType: "ernie4_5" },
+  exaone4: { modelType: "exaone4" },
+  glm4: { modelType: "glm4", config: { pad_token_id: 0 } },
   phi: { modelType: "phi", config: { pad_token_id: 0 } },
   // Without one of its own, transformers takes a token for padding that the tiny vocabulary lacks.
   phi3: { modelType: "phi3", config: { pad_token_id: 0 } },

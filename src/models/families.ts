@@ -9,10 +9,13 @@ import { bert } from "./families/bert.ts";
 import { cohere } from "./families/cohere.ts";
 import { cohere2 } from "./families/cohere2.ts";
 import { distilbert } from "./families/distilbert.ts";
+import { ernie45 } from "./families/ernie4-5.ts";
+import { exaone4 } from "./families/exaone4.ts";
 import { gemma } from "./families/gemma.ts";
 import { gemma2 } from "./families/gemma2.ts";
 import { gemma3 } from "./families/gemma3.ts";
 import { gemma3Text } from "./families/gemma3-text.ts";
+import { glm4 } from "./families/glm4.ts";
 import { gpt2 } from "./families/gpt2.ts";
 import { gptNeox } from "./families/gpt-neox.ts";
 import { granite } from "./families/granite.ts";
@@ -53,6 +56,9 @@ export const FAMILIES: readonly Family[] = [
   gptNeox,
   opt,
   granite,
+  ernie45,
+  exaone4,
+  glm4,
   phi,
   phi3,
   smollm3,

@@ -604,6 +604,114 @@ test("OLMo 3 of 7B: three layers with a window, then one that sees all and stret
   assert.deepEqual(layers[0]?.tensors.find(({ name }) => name === "self_attn.q_norm.weight")?.shape, [4096]);
 });
 
+test("ERNIE 4.5 of 0.3B has heads wider than its width by their number, and rotates neighbours", () => {
+  const { layers, tensors, ties } = openModel({
+    architectures: ["Ernie4_5ForCausalLM"],
+    bos_token_id: 1,
+    eos_token_id: 2,
+    head_dim: 128,
+    hidden_act: "silu",
+    hidden_size: 1024,
+    intermediate_size: 3072,
+    max_position_embeddings: 131_072,
+    model_type: "ernie4_5",
+    num_attention_heads: 16,
+    num_hidden_layers: 2,
+    num_key_value_heads: 2,
+    pad_token_id: 0,
+    rms_norm_eps: 1e-5,
+    rope_theta: 500_000,
+    tie_word_embeddings: true,
+    use_bias: false,
+    use_cache: false,
+    vocab_size: 103_424,
+  });
+  assert.deepEqual(layers[0]?.attention?.rope, {
+    theta: 500_000,
+    width: 128,
+    scaling: { kind: "none" },
+    neighbours: true,
+  });
+  assert.deepEqual(tensors.get("model.layers.0.self_attn.o_proj.weight")?.shape, [1024, 2048]);
+  assert.equal(ties.size, 1);
+});
+
+test("EXAONE 4 of 1.2B has no window and rotates everywhere, of 32B rotates under its window alone", () => {
+  const config = {
+    architectures: ["Exaone4ForCausalLM"],
+    attention_dropout: 0,
+    bos_token_id: 1,
+    eos_token_id: 361,
+    head_dim: 64,
+    hidden_act: "silu",
+    hidden_size: 2048,
+    initializer_range: 0.02,
+    intermediate_size: 4096,
+    layer_types: Array<string>(4).fill("full_attention"),
+    max_position_embeddings: 65_536,
+    model_type: "exaone4",
+    num_attention_heads: 32,
+    num_hidden_layers: 4,
+    num_key_value_heads: 8,
+    pad_token_id: 0,
+    rms_norm_eps: 1e-5,
+    rope_scaling: {
+      factor: 16,
+      high_freq_factor: 4,
+      low_freq_factor: 1,
+      original_max_position_embeddings: 8192,
+      rope_type: "llama3",
+    },
+    rope_theta: 1_000_000,
+    sliding_window: null,
+    sliding_window_pattern: null,
+    tie_word_embeddings: true,
+    use_cache: true,
+    vocab_size: 102_400,
+  };
+  const kindsOf = (raw: RawConfig): unknown =>
+    openModel(raw).layers.map(({ attention }) => [attention?.window, attention?.rope?.scaling.kind]);
+  const rotated = [null, "llama3"];
+  assert.deepEqual(kindsOf(config), [rotated, rotated, rotated, rotated]);
+  const windowed = [4096, "llama3"];
+  const large = { ...config, layer_types: null, sliding_window: 4096, sliding_window_pattern: "LLLG" };
+  assert.deepEqual(kindsOf(large), [windowed, windowed, windowed, [null, undefined]]);
+});
+
+test("GLM-4-0414 of 9B rotates half of each head, neighbours together, and has no biases", () => {
+  const config = {
+    architectures: ["Glm4ForCausalLM"],
+    attention_bias: false,
+    attention_dropout: 0,
+    eos_token_id: [151_329, 151_336, 151_338],
+    head_dim: 128,
+    hidden_act: "silu",
+    hidden_size: 4096,
+    initializer_range: 0.02,
+    intermediate_size: 13_696,
+    max_position_embeddings: 32_768,
+    model_type: "glm4",
+    num_attention_heads: 32,
+    num_hidden_layers: 2,
+    num_key_value_heads: 2,
+    pad_token_id: 151_329,
+    partial_rotary_factor: 0.5,
+    rms_norm_eps: 1e-5,
+    rope_theta: 10_000,
+    tie_word_embeddings: false,
+    use_cache: true,
+    vocab_size: 151_552,
+  };
+  const { layers, tensors } = openModel(config);
+  const { width, neighbours } = layers[0]!.attention!.rope!;
+  assert.deepEqual([width, neighbours], [64, true]);
+  assert.ok(!tensors.has("model.layers.0.self_attn.q_proj.bias"));
+  assert.deepEqual(tensors.get("model.layers.0.mlp.gate_up_proj.weight")?.shape, [27_392, 4096]);
+  // The Z1 models of 32B leave out what is half.
+  const { partial_rotary_factor: _, ...withoutShare } = config;
+  assert.equal(openModel(withoutShare).layers[0]?.attention?.rope?.width, 64);
+});
+
 test("Qwen3-Coder names settings of its own code", () => {
   const config = {
     ...LLAMA_SIZES,

@@ -67,6 +67,12 @@ const UNLIKE: Readonly<Record<string, readonly (readonly [config: RawConfig, say
     [{ do_layer_norm_before: false }, "do_layer_norm_before is false"],
   ],
   granite: [[{ logits_scaling: 0 }, "logits_scaling is 0"]],
+  ernie4_5: [[{ use_bias: 1 }, "use_bias is 1"]],
+  exaone4: [
+    [{ sliding_window_pattern: "LGLG" }, 'sliding_window_pattern is "LGLG"'],
+    [{ layer_types: ["full_attention"] }, "layer_types has 1 entries (expected 2"],
+  ],
+  glm4: [[{ hidden_act: "gelu" }, 'hidden_act is "gelu"']],
   phi: [[{ qk_layernorm: true }, "qk_layernorm is true"]],
   phi3: [[{ attention_bias: true }, "attention_bias is true"]],
   smollm3: [[{ no_rope_layers: [1, 0, 1] }, "no_rope_layers has 3 entries (expected 2)"]],

@@ -154,6 +154,27 @@ export const TINY_CONFIGS: Readonly<Record<string, RawConfig>> = {
     logits_scaling: 4,
     tie_word_embeddings: true,
   },
+  ernie4_5: {
+    architectures: ["Ernie4_5ForCausalLM"],
+    model_type: "ernie4_5",
+    ...DECODER,
+    head_dim: 8,
+    tie_word_embeddings: true,
+  },
+  exaone4: {
+    architectures: ["Exaone4ForCausalLM"],
+    model_type: "exaone4",
+    ...DECODER,
+    sliding_window: 4,
+    sliding_window_pattern: 2,
+  },
+  glm4: {
+    architectures: ["Glm4ForCausalLM"],
+    model_type: "glm4",
+    ...DECODER,
+    head_dim: 8,
+    attention_bias: false,
+  },
   phi: {
     architectures: ["PhiForCausalLM"],
     model_type: "phi",

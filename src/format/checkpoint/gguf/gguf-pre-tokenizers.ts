@@ -92,6 +92,8 @@ const ALIASES: Readonly<Record<string, string>> = {
   llama3: "llama-bpe",
   "llama-v3": "llama-bpe",
   "smaug-bpe": "dbrx",
+  "chatglm-bpe": "dbrx",
+  exaone4: "gpt-2",
   "deepseek-r1-qwen": "qwen2",
   stablelm2: "qwen2",
   "phi-2": "gpt-2",
@@ -99,7 +101,10 @@ const ALIASES: Readonly<Record<string, string>> = {
   starcoder: "smollm",
 };
 
+/** Words for what another says with a setting beside it, which are read and never written. */
+const WITHOUT_BOS: Readonly<Record<string, PreTokenizer>> = { glm4: { ...LLAMA3, addsBos: false } };
+
 /** Finds how text is cut; undefined for a word that graft does not know. */
 export function findPreTokenizer(word: string): PreTokenizer | undefined {
-  return lookup(PRE_TOKENIZERS, lookup(ALIASES, word) ?? word);
+  return lookup(PRE_TOKENIZERS, lookup(ALIASES, word) ?? word) ?? lookup(WITHOUT_BOS, word);
 }

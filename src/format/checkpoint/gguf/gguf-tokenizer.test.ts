@@ -61,6 +61,7 @@ test("each pre-tokenizer cuts numbers, spaces and apostrophes in its own way", (
     ["smollm", ["1", "2", "3", "4", "ĠĠ", "1", "'", "S"]],
     ["qwen2", ["1", "2", "3", "4", "Ġ", "Ġ", "1", "'S"]],
     ["llama-bpe", ["<|begin|>", "123", "4", "Ġ", "Ġ", "1", "'S"]],
+    ["glm4", ["123", "4", "Ġ", "Ġ", "1", "'S"]],
     ["gpt-4o", ["123", "4", "Ġ", "Ġ", "1", "'S"]],
     ["deepseek-coder", ["1", "2", "3", "4", "ĠĠ", "1", "'", "S"]],
     ["deepseek-llm", ["1", "2", "3", "4", "ĠĠ", "1", "'", "S"]],
@@ -81,8 +82,9 @@ test("qwen2 composes letters and accents, the others leave them", () => {
   assert.deepEqual(piecesOf({}, decomposed), ["e", "Ì", "ģ"]);
 });
 
-test("llama-bpe takes a whole word of the vocabulary without merges; the others do not", () => {
+test("llama-bpe and glm4 take a whole word of the vocabulary without merges; the others do not", () => {
   assert.deepEqual(piecesOf({ "tokenizer.ggml.pre": "llama-bpe" }, "whole"), ["<|begin|>", "whole"]);
+  assert.deepEqual(piecesOf({ "tokenizer.ggml.pre": "glm4" }, "whole"), ["whole"]);
   assert.deepEqual(piecesOf({}, "whole"), ["w", "h", "o", "l", "e"]);
 });
 

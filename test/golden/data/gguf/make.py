@@ -35,6 +35,9 @@ ARCHITECTURES = {
     "gpt2": "GPT2",
     "gpt_neox": "GPTNEOX",
     "granite": "GRANITE",
+    "ernie4_5": "ERNIE4_5",
+    "exaone4": "EXAONE4",
+    "glm4": "GLM4",
     "cohere": "COMMAND_R",
     "cohere2": "COHERE2",
     "phi": "PHI2",
@@ -116,7 +119,11 @@ def write_settings(w, family, c):
         w.add_rope_freq_base_swa(rope["sliding_attention"]["rope_theta"])
         w.add_sliding_window(c["sliding_window"])
         w.add_sliding_window_pattern(2)  # as this tiny one has it; readers take 6 by themselves
-    if family == "olmo3":
+    if family == "glm4":
+        w.add_rope_dimension_count(int(rope["partial_rotary_factor"] * head_dim))
+    if family == "exaone4":
+        w.add_vocab_size(c["vocab_size"])
+    if family in ("exaone4", "olmo3"):
         w.add_sliding_window(c["sliding_window"])
         w.add_sliding_window_pattern([kind == "sliding_attention" for kind in c["layer_types"]])
     if family == "granite":

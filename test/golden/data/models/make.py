@@ -42,6 +42,15 @@ MODELS = {
         | ROTATED
         | {"head_dim": 10, "embedding_multiplier": 5.0, "attention_multiplier": 0.25, "residual_multiplier": 0.4, "logits_scaling": 3.0},
     ),
+    "ernie4_5": (transformers.Ernie4_5ForCausalLM, SMALL | ROTATED | {"head_dim": 12, "use_bias": True, "tie_word_embeddings": True}),
+    "exaone4": (
+        transformers.Exaone4ForCausalLM,
+        SMALL | ROTATED | {"head_dim": 12, "sliding_window": 4, "layer_types": ["sliding_attention", "full_attention"]},
+    ),
+    "glm4": (
+        transformers.Glm4ForCausalLM,
+        SMALL | {"head_dim": 12, "rope_parameters": {"rope_type": "default", "rope_theta": 5000.0, "partial_rotary_factor": 0.5}},
+    ),
     "ministral": (
         transformers.MinistralForCausalLM,
         DECODER | ROTATED | {"head_dim": 10, "sliding_window": 4, "layer_types": ["sliding_attention", "full_attention"]},
@@ -97,6 +106,7 @@ MODELS = {
 AS_OF_V4 = {
     "gemma": {"hidden_act": "gelu", "hidden_activation": "gelu_pytorch_tanh"},
     "gpt_neox": {"rotary_emb_base": 5000.0, "rotary_pct": 0.4},
+    "exaone4": {"sliding_window_pattern": "LG", "layer_types": None},
     "olmo3": {"rope_scaling": {key: value for key, value in YARN.items() if key != "rope_theta"}},
     "cohere2": {"layer_types": None, "sliding_window_pattern": 4},
     "phi": {"partial_rotary_factor": 0.6},

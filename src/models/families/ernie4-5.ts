@@ -1,0 +1,39 @@
+/**
+ * @file The ERNIE 4.5 family without experts: Llama's blocks, in which neighbours are rotated together, with biases in all
+ * projections or none.
+ *
+ * Report: "ERNIE 4.5 Technical Report", Baidu, 2025.
+ */
+import { z } from "zod";
+import { llamaBlock, plainAttention, plainDecoder, repeat, rotatingNeighbours } from "../blocks/decoder.ts";
+import type { Family } from "../family.ts";
+import { decoderGguf } from "../config/gguf-rules.ts";
+import { DECODER_FIELDS, parseConfig } from "../config/hf-config.ts";
+
+const SCHEMA = z.object({
+  ...DECODER_FIELDS,
+  num_key_value_heads: z.int().positive().nullable().default(2),
+  head_dim: z.int().positive().nullable().default(128),
+  rms_norm_eps: z.number().positive().default(1e-5),
+  max_position_embeddings: z.int().positive().default(131_072),
+  tie_word_embeddings: z.boolean().default(true),
+  rope_theta: z.number().positive().default(500_000),
+  use_bias: z.boolean().default(false),
+  hidden_act: z.literal("silu").default("silu"),
+});
+
+export const ernie45: Family = {
+  modelType: "ernie4_5",
+  summary: "ERNIE 4.5 without experts: 0.3B",
+  traits: "Llama's blocks, in which neighbours are rotated together; biases in all projections or none.",
+  gguf: decoderGguf({
+    architecture: "ernie4_5",
+    className: "Ernie4_5ForCausalLM",
+    switches: { use_bias: "attn_q.bias" },
+  }),
+  open: (raw) => {
+    const { use_bias: hasBias, ...parsed } = parseConfig(SCHEMA, raw);
+    const c = { ...parsed, attention_bias: hasBias, mlp_bias: hasBias };
+    return plainDecoder(raw, c, repeat(llamaBlock(c, rotatingNeighbours(plainAttention(raw, c))), c));
+  },
+};

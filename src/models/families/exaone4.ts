@@ -1,0 +1,65 @@
+/**
+ * @file The EXAONE 4 family: norms behind the branches and on each head of queries and keys; where some layers have a window, those
+ * without one rotate nothing.
+ *
+ * Report: "EXAONE 4.0: Unified Large Language Models Integrating Non-reasoning and Reasoning Modes", arXiv:2507.11407, section 2.1.
+ */
+import { z } from "zod";
+import { rmsNorm } from "../../nn/norms.ts";
+import type { SelfAttentionOptions } from "../../nn/self-attention.ts";
+import { attentionPart, mlpPart, plainDecoder, postNormBlock, siluMlp } from "../blocks/decoder.ts";
+import { qwen3Attention } from "../blocks/qwen3-attention.ts";
+import type { Family, Layer } from "../family.ts";
+import { BLOCK_NAMES, decoderGguf } from "../config/gguf-rules.ts";
+import { LAYER_WINDOWS } from "../config/gguf-windows.ts";
+import { DECODER_FIELDS, parseConfig } from "../config/hf-config.ts";
+import { WINDOW_FIELDS, windowedLayers } from "../config/window-config.ts";
+
+const SCHEMA = z.object({
+  ...DECODER_FIELDS,
+  num_key_value_heads: z.int().positive().default(32),
+  rms_norm_eps: z.number().positive().default(1e-5),
+  hidden_act: z.literal("silu").default("silu"),
+  sliding_window: z.int().positive().nullable().default(4096),
+  layer_types: WINDOW_FIELDS.layer_types,
+  // "LLLG" says the same as 4.
+  sliding_window_pattern: z.union([z.int().min(0), z.string().regex(/^L*G$/)]).nullish(),
+});
+
+const DEFAULT_PATTERN = 4;
+
+export const exaone4: Family = {
+  modelType: "exaone4",
+  summary: "EXAONE 4.0: 1.2B and 32B",
+  traits:
+    "Norms behind the branches and on each head of queries and keys; with `sliding_window`, every fourth layer sees all keys and does not rotate them, and the others have a window.",
+  gguf: decoderGguf({
+    architecture: "exaone4",
+    className: "Exaone4ForCausalLM",
+    blockNames: {
+      ...BLOCK_NAMES.attention,
+      ...BLOCK_NAMES.headNorms,
+      ...BLOCK_NAMES.mlp,
+      ...BLOCK_NAMES.postNorms,
+    },
+    switches: {},
+    ...LAYER_WINDOWS,
+  }),
+  open: (raw) => {
+    const c = parseConfig(SCHEMA, raw);
+    const { sliding_window: window, sliding_window_pattern: given } = c;
+    const period = (typeof given === "string" ? given.length : given) ?? DEFAULT_PATTERN;
+    const norm = rmsNorm(c.rms_norm_eps);
+    const block = (attention: SelfAttentionOptions): Layer =>
+      postNormBlock(norm, attentionPart(attention), mlpPart(siluMlp(c)));
+    const rotated = qwen3Attention(raw, c);
+    const full = block({ ...rotated, rope: window === null ? rotated.rope : null });
+    const windowed = block({ ...rotated, window });
+    const isWindowed = windowedLayers(raw, c, (layer) => window !== null && (layer + 1) % period !== 0);
+    return plainDecoder(
+      raw,
+      c,
+      isWindowed.map((has) => (has ? windowed : full)),
+    );
+  },
+};
