@@ -1,6 +1,7 @@
 /** @file Calls are read out of answers of each form however these come in pieces; what is none stays text. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { processorMs } from "../../../test/process/processor-ms.ts";
 import { CallReader } from "./call-reader.ts";
 import { TOOL_FORMATS, findToolFormat } from "./tool-formats.ts";
 import type { ToolCall } from "./tool-format.ts";
@@ -60,6 +61,12 @@ const CASES: readonly (readonly [string, string, string, readonly ToolCall[]])[]
     [PARIS, HERE],
   ],
   ["mistral-args", '[TOOL_CALLS]weather[ARGS]{"city": "</tool_call>"}', "", [ODD]],
+  [
+    "mistral-args",
+    '[TOOL_CALLS]time[ARGS]{"a": {"b\\\\": "}\\"}"}, "c": [{}]}[TOOL_CALLS]time[ARGS]{}}',
+    "}",
+    [{ name: "time", arguments: '{"a":{"b\\\\":"}\\"}"},"c":[{}]}' }, HERE],
+  ],
   ["mistral-args", '[TOOL_CALLS]weather[ARGS]{"city": "Pa', '[TOOL_CALLS]weather[ARGS]{"city": "Pa', []],
   [
     "qwen-coder",
@@ -161,6 +168,21 @@ test("calls are read however the answer comes in pieces", () => {
       assert.deepEqual(read(format, text, size), { content, calls }, `${format} ${text} by ${size}`);
     }
   }
+});
+
+test("a call whose arguments hold many objects is read in no time, though it comes in small pieces", () => {
+  const rows = Array.from({ length: 400 }, (_, i) => `{"id":${i}}`).join();
+  const bare = rows.replaceAll('"', "");
+  const before = processorMs();
+  for (const [format, text] of [
+    ["mistral-args", `[TOOL_CALLS]time[ARGS]{"rows":[${rows}]}`],
+    ["deepseek-v3.1", `<｜tool▁call▁begin｜>time<｜tool▁sep｜>{"rows":[${rows}]}<｜tool▁call▁end｜>`],
+    ["gemma4", `<|tool_call>call:time{rows:[${bare}]}<tool_call|>`],
+  ] as const) {
+    const call = { name: "time", arguments: `{"rows":[${rows}]}` };
+    assert.deepEqual(read(format, text, 2), { content: "", calls: [call] });
+  }
+  assert.ok(processorMs() - before < 1000, `${processorMs() - before} ms`);
 });
 
 test("the form is that of the template", () => {

@@ -124,10 +124,20 @@ export function readCall(value: unknown, key: string): ToolCall | null {
 
 /** Reads the object of JSON that a text begins with; null: it is not whole. */
 export function takeObject(text: string): { readonly json: string; readonly rest: string } | null {
-  if (!text.startsWith("{")) return null;
-  for (let end = text.indexOf("}"); end >= 0; end = text.indexOf("}", end + 1)) {
-    const value = parseJson(text.slice(0, end + 1));
-    if (value !== undefined) return { json: JSON.stringify(value), rest: text.slice(end + 1) };
+  const end = text.startsWith("{") ? endOfObject(text) : null;
+  const value = end === null ? undefined : parseJson(text.slice(0, end));
+  return end === null || value === undefined ? null : { json: JSON.stringify(value), rest: text.slice(end) };
+}
+
+/** Where the object of JSON ends that a text begins with; null: it is not whole. */
+function endOfObject(text: string): number | null {
+  let [depth, isString] = [0, false];
+  for (let at = 0; at < text.length; at++) {
+    const sign = text[at];
+    if (isString && sign === "\\") at++;
+    else if (sign === '"') isString = !isString;
+    else if (!isString && sign === "{") depth++;
+    else if (!isString && sign === "}" && --depth === 0) return at + 1;
   }
   return null;
 }

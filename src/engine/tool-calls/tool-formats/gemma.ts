@@ -26,6 +26,7 @@ function gemma(name: string, { open, close, quote }: Marks): ToolFormat {
     idOf: (unique) => `call_${unique}`,
     begins: () => [open],
     take(text, isEnd) {
+      if (!isEnd && !text.includes(close)) return null;
       const [head = "", called = ""] = /^\s*call:([\w.-]+)(?=\{)/.exec(text.slice(open.length)) ?? [];
       if (head === "") return null;
       const reader = new BareReader(text.slice(open.length + head.length), quote);
