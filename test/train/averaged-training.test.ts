@@ -1,6 +1,6 @@
 /** @file Several trainings of one adapter, brought together: one is the plain training, several are the same at every run. */
 import assert from "node:assert/strict";
-import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { outerStep } from "../../src/peft/algebra/outer-step.ts";
@@ -54,6 +54,26 @@ test("two workers give the same adapter again, also when a part of it is done al
   }
   await trainAveraged(settingsOf("a"), options);
   assert.deepEqual(read("a"), first);
+});
+
+test("what lies before the last rounds goes, also where it was left by one that was cut off, and no round is done twice", async () => {
+  const options = { workers: 1, syncEvery: 1, outerMomentum: 0.9 };
+  const input = { ...settingsOf("rounds", 4), keepLast: 2 };
+  const roundsIn = (name: string): string[] =>
+    readdirSync(join(root, name)).filter((each) => /^(checkpoint|velocity)-/.test(each));
+  const kept = ["checkpoint-3", "checkpoint-4", "velocity-3", "velocity-4"];
+  await trainAveraged(input, options);
+  assert.deepEqual(roundsIn("rounds"), kept);
+  const first = read("rounds");
+  await trainAveraged(input, options, { onEvent: () => assert.fail("it trains") });
+  assert.deepEqual(read("rounds"), first);
+  // As one that was cut off after its third round, between what the second left.
+  const whole = join(root, "rounds");
+  for (const name of ["checkpoint-4", "velocity-4"]) rmSync(join(whole, name), { recursive: true });
+  cpSync(join(whole, "checkpoint-3"), join(whole, "checkpoint-1"), { recursive: true });
+  await trainAveraged(input, options);
+  assert.deepEqual(roundsIn("rounds"), kept);
+  assert.deepEqual(read("rounds"), first);
 });
 
 test("clients with data of their own count by their examples", async () => {

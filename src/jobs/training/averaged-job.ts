@@ -101,7 +101,7 @@ async function betweenRounds({
       await fetch(folder);
       contributions.push(await readContribution(files.runFolder(row.job.id, folder), round, done!.examples));
     }
-    await endRound(input.output, round, contributions, averaging);
+    await endRound(input.output, round, contributions, { ...averaging, keepLast: input.keepLast });
     hooks.onCheckpoint?.();
   }
   const next = rounds[ended];

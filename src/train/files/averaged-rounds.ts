@@ -1,6 +1,6 @@
 /**
  * @file The rounds of an averaged training as its output holds them: start/, the adapter before all; checkpoint-N/, the adapter
- * after N steps; velocity-N/, what outer momentum remembers (peft/algebra/outer-step).
+ * after N steps; velocity-N/, what outer momentum remembers (peft/algebra/outer-step). Those of the last rounds are kept.
  */
 import { cp } from "node:fs/promises";
 import { basename, join } from "node:path";
@@ -19,6 +19,8 @@ import {
 import { A_COUNT, A_NAME, checkArguments, lazily } from "../../messages/arguments.ts";
 import { hostTensor } from "../../runtime/host-tensor.ts";
 import { findUnusable } from "../loop/checks.ts";
+import type { TrainInput } from "../settings/options.ts";
+import { removeEntry } from "./folder/folder-entries.ts";
 
 /** How rounds end: what an outer step is made with. */
 export interface OuterOptions {
@@ -28,12 +30,17 @@ export interface OuterOptions {
   readonly outerMomentum?: number;
 }
 
+/** Also how many rounds' adapters the output keeps, as a training its checkpoints; 2 unless given. */
+type EndOptions = OuterOptions & Pick<TrainInput, "keepLast">;
+
 /** A round of one worker: from which step to which, and the folder of the adapter that all begin it with. */
 export interface Round {
   readonly from: number;
   readonly until: number;
   readonly adapter: string;
 }
+
+const KEEP_LAST = 2;
 
 /** What `OuterOptions` may be. */
 export const OUTER = {
@@ -48,7 +55,7 @@ const ARGUMENTS = lazily(() =>
     output: A_NAME,
     round: A_ROUND,
     contributions: z.array(z.unknown()).min(1),
-    options: z.looseObject(OUTER),
+    options: z.looseObject({ ...OUTER, keepLast: A_COUNT.optional() }),
   }),
 );
 
@@ -71,9 +78,14 @@ function velocityAfter(output: string, step: number): string {
   return join(output, `velocity-${step}`);
 }
 
-/** Whether the output has the adapter after so many steps; a round whose adapter is there is whole. */
-export async function hasAdapterAfter(output: string, step: number): Promise<boolean> {
-  return (await namesIn(output)).includes(basename(adapterAfter(output, step)));
+/** Whether the output has the adapter that the first round begins with. */
+export async function hasStart(output: string): Promise<boolean> {
+  return (await namesIn(output)).includes(basename(adapterAfter(output, 0)));
+}
+
+/** Whether a round has ended: its adapter is in the output, or was, and a later one is. */
+export async function hasEnded(output: string, { until }: Round): Promise<boolean> {
+  return ((await newestStep(output)) ?? 0) >= until;
 }
 
 /** Writes the adapter that the first round begins with: as it is in a folder. */
@@ -82,25 +94,42 @@ export async function writeStart(output: string, like: string): Promise<void> {
 }
 
 /**
- * Writes what the contributions of a round make of its adapter: checkpoint-N in the output, N being `until`, unless it is there.
+ * Writes what the contributions of a round make of its adapter: checkpoint-N in the output, N being `until`, unless it has ended.
+ * Then drops what is older than the rounds that are kept.
  * @throws as `outerStep`; FailedError "train/nan", "failed/write"
  */
 export async function endRound(
   output: string,
   round: Round,
   contributions: readonly Contribution[],
-  options: OuterOptions = {},
+  options: EndOptions = {},
 ): Promise<void> {
   checkArguments("endRound", ARGUMENTS, { output, round, contributions, options });
-  const { from, until, adapter } = round;
-  const { outerLearningRate: learningRate = 1, outerMomentum: momentum = 0 } = options;
-  if (await hasAdapterAfter(output, until)) return;
+  if (!(await hasEnded(output, round))) await writeRound(output, round, contributions, options);
+  await dropOld(output, options.keepLast ?? KEEP_LAST);
+}
+
+async function writeRound(
+  output: string,
+  { from, until, adapter }: Round,
+  contributions: readonly Contribution[],
+  { outerLearningRate: learningRate = 1, outerMomentum: momentum = 0 }: OuterOptions,
+): Promise<void> {
   const velocity = from === 0 ? null : await numbersOf(velocityAfter(output, from));
   const step = outerStep(await numbersOf(adapter), contributions, velocity, { learningRate, momentum });
   requireUsable(step.next, until);
   await writeNumbers(velocityAfter(output, until), adapter, step.velocity);
   // The adapter last: where it is, the round is whole.
   await writeNumbers(adapterAfter(output, until), adapter, step.next);
+}
+
+/** Who goes on needs what is after the last round; one before it too where that is damaged. */
+async function dropOld(output: string, keepLast: number): Promise<void> {
+  const names = await namesIn(output);
+  const old = checkpointSteps(names).slice(0, -keepLast);
+  // An adapter last: by it both are found, also where this was cut off.
+  const paths = old.flatMap((step) => [velocityAfter(output, step), adapterAfter(output, step)]);
+  for (const path of paths) if (names.includes(basename(path))) await removeEntry(path);
 }
 
 /** @throws FailedError "train/nan" for what rounds cannot go on from */

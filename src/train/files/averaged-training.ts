@@ -31,7 +31,8 @@ import {
   type Round,
   endRound,
   finish,
-  hasAdapterAfter,
+  hasEnded,
+  hasStart,
   newestStep,
   readContribution,
   roundsOf,
@@ -112,14 +113,14 @@ export async function trainAveraged(
   const clients = typeof workers === "number" ? await partsOf(input, workers) : workers;
   await drawStart({ ...input, data: clients[0]! }, hooks);
   for (const round of roundsOf(input, options.syncEvery)) {
-    if (await hasAdapterAfter(output, round.until)) continue;
+    if (await hasEnded(output, round)) continue;
     const contributions: Contribution[] = [];
     for (const [worker, data] of clients.entries()) {
       const own = { ...input, data, output: join(output, `worker-${worker}`) };
       const onEvent = (event: TrainEvent): void => hooks.onEvent?.(event, worker);
       contributions.push(await trainContribution(own, round, { ...hooks, onEvent }));
     }
-    await endRound(output, round, contributions, options);
+    await endRound(output, round, contributions, { ...options, keepLast: input.keepLast });
   }
   await finish(output, steps);
 }
@@ -157,7 +158,7 @@ export async function drawStart(
   input: AveragedInput,
   hooks: Pick<TrainHooks, "env" | "shared" | "signal">,
 ): Promise<void> {
-  if (await hasAdapterAfter(input.output, 0)) return;
+  if (await hasStart(input.output)) return;
   const output = join(input.output, "drawn");
   const own = { ...input, output, resume: false, overwrite: true };
   // Nobody is told of a training that only draws.
