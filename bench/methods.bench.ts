@@ -10,7 +10,7 @@ import { ROOT } from "./harness/machine.ts";
 import { largestPeak, peakRatio, showPeak } from "./harness/memory.ts";
 import { TABLES, VARIANTS, type Variant } from "./training/method-variants.ts";
 import { MODEL, asFolder, findModel } from "./harness/peers.ts";
-import { median, ratioOf, roundedSpread, showRatio } from "./harness/statistics.ts";
+import { median, ratioOf, roundedSpread, showRatio, spread } from "./harness/statistics.ts";
 import {
   eventsOf,
   runGraft,
@@ -38,7 +38,7 @@ export const benchmark = defineBenchmark({
     batch: { value: 8, help: "examples of a step" },
     "max-length": { value: 256, help: "tokens that an example may have" },
     steps: { value: 24, help: "steps of a run; the first two are not timed" },
-    rounds: { value: 1, help: "runs of each method" },
+    rounds: { value: 1, help: "runs of each method, by the seeds 0, 1, …" },
     "graft-flags": { value: "", help: "further flags of graft train, in one word with blanks" },
   },
   async run(values, context) {
@@ -63,7 +63,10 @@ export const benchmark = defineBenchmark({
     const shared = [...flagWords(flags), ...wordsOf(values["graft-flags"])];
     const variants = chosen(values.methods);
     const sides = Object.fromEntries(
-      variants.map(({ name, flags }) => [name, () => trainOnce([...shared, ...flags])]),
+      variants.map(({ name, flags }) => [
+        name,
+        (round: number) => trainOnce([...shared, ...flags, "--seed", String(round)]),
+      ]),
     );
     const rounds = await interleave(values.rounds, sides, context);
     const runsOf = ({ name }: Variant): readonly MethodRun[] => rounds[name] ?? [];
@@ -136,8 +139,16 @@ function rowOf(name: string, runs: readonly MethodRun[], first: readonly MethodR
     showRatio(ratioOf(stepSecondsOf(runs), stepSecondsOf(first))),
     showPeak(largestPeak(runs)),
     (run?.before ?? Number.NaN).toFixed(4),
-    (run?.after ?? Number.NaN).toFixed(4),
+    showLosses(runs.map(({ after }) => after)),
   ];
+}
+
+/** The mean over seeds, and the range where there are several. */
+function showLosses(losses: readonly number[]): string {
+  const mean = (losses.reduce((sum, loss) => sum + loss, 0) / losses.length).toFixed(4);
+  if (losses.length < 2) return mean;
+  const { lowest, highest } = spread(losses);
+  return `${mean} (${lowest.toFixed(4)}–${highest.toFixed(4)})`;
 }
 
 function resultsOf(runs: readonly MethodRun[], first: readonly MethodRun[]): Json {
@@ -149,6 +160,6 @@ function resultsOf(runs: readonly MethodRun[], first: readonly MethodRun[]): Jso
     peak_mb: largestPeak(runs),
     memory_ratio: peakRatio(largestPeak(runs), largestPeak(first)),
     held_out_before: run?.before ?? null,
-    held_out_after: run?.after ?? null,
+    held_out_after: runs.map(({ after }) => after),
   };
 }
