@@ -22,6 +22,7 @@ test("editDistance() counts insertions, deletions, changes and swaps", () => {
 test("nearest() finds a slip and leaves unlike words alone", () => {
   assert.equal(nearest("rnak", ["rank", "alpha"]), "rank");
   assert.equal(nearest("zzzz", ["rank", "alpha"]), null);
+  assert.equal(nearest("rank", ["r", "ranking-of", "rankin"]), "rankin");
 });
 
 test("nearestName() finds a slip of one letter before what a name may be short for", () => {

@@ -80,7 +80,9 @@ export function parseBody(bytes: Uint8Array, schema: z.ZodType): unknown {
 export function parseValues<B extends z.ZodType>(values: unknown, schema: B): z.output<B> {
   const parsed = schema.safeParse(values);
   if (parsed.success) return parsed.data;
-  const { issues } = parsed.error;
+  const issues = parsed.error.issues.flatMap((issue): z.core.$ZodIssue[] =>
+    issue.code === "unrecognized_keys" ? issue.keys.map((key) => ({ ...issue, keys: [key] })) : [issue],
+  );
   throw invalidValues(
     problemsOf(issues.slice(0, MAX_PROBLEMS), schema, values),
     issues.length - MAX_PROBLEMS,

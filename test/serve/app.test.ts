@@ -6,6 +6,7 @@ import { after, test } from "node:test";
 import { adminKeys } from "../../src/server/access/api-keys.ts";
 import { createApp } from "../../src/server/app.ts";
 import { ROUTES } from "../../src/server/routes.ts";
+import { processorMs } from "../process/processor-ms.ts";
 import { temporaryFolder } from "../tiny/model.ts";
 import { serveTiny } from "./tiny-server.ts";
 import { writeTinyAdapter } from "../tiny/adapter.ts";
@@ -148,6 +149,13 @@ test("of a body in which all is wrong the first problems are told, and how many 
   assert.deepEqual([status, param], [400, "messages[0].role"]);
   assert.match(message, /^messages\[0\]\.role is "usr", expected .*; and \d+ more$/);
   assert.ok(message.length < 5000, `${message.length} characters`);
+  // Keys that nobody knows, too, each of which is held against all that there are.
+  const before = processorMs();
+  const unknown = Object.fromEntries(Array.from({ length: 5000 }, (_, i) => [`key${i}`, 1]));
+  const long = "k".repeat(10_000);
+  const told = await post("/v1/completions", { model: "tiny", prompt: "ka", [long]: 1, ...unknown });
+  assert.ok(processorMs() - before < 500, `${processorMs() - before} ms`);
+  assert.match(told.body.error.message, /key30 is not a setting; and 4969 more$/);
 });
 
 test("an adapter whose file is cut off is told so, and where adapters lie is not", async () => {
