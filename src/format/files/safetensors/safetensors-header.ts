@@ -36,6 +36,11 @@ const FOREIGN_BYTES: Readonly<Record<string, number>> = {
   U16: 2,
   F8_E4M3: 1,
   F8_E5M2: 1,
+  F8_E8M0: 1,
+  F6_E2M3: 3 / 4,
+  F6_E3M2: 3 / 4,
+  F4: 1 / 2,
+  C64: 8,
 };
 
 /** The format's own limit on the header, against files that would exhaust memory. */

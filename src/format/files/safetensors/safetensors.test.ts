@@ -178,11 +178,14 @@ test("openSafetensors() refuses a header longer than the file, a short file, a m
 });
 
 test("read() refuses names that are not there and types that graft cannot hold", async () => {
-  const path = writeRaw("f64.safetensors", { a: { dtype: "F64", shape: [1], data_offsets: [0, 8] } }, 8);
-  const file = await openSafetensors(path);
-  await assert.rejects(file.read("a"), { code: "format/tensor", message: /tensor "a" .+ F64, expected F32/ });
-  await assert.rejects(file.read("b"), { code: "format/tensor", message: /tensor "b" .+ not in the file/ });
-  await file.close();
+  for (const [dtype, sizeBytes] of [["F64", 32] as const, ["F8_E8M0", 4] as const, ["F4", 2] as const]) {
+    const entry = { dtype, shape: [4], data_offsets: [0, sizeBytes] };
+    const file = await openSafetensors(writeRaw(`${dtype}.safetensors`, { a: entry }, sizeBytes));
+    const message = new RegExp(`tensor "a" .+ ${dtype}, expected F32`);
+    await assert.rejects(file.read("a"), { code: "format/tensor", message });
+    await assert.rejects(file.read("b"), { code: "format/tensor", message: /tensor "b" .+ not in the file/ });
+    await file.close();
+  }
 });
 
 test("openSafetensorsIndex() reads from all files of a model and refuses missing files and tensors", async () => {
