@@ -4,19 +4,20 @@
  */
 import { type LogEntry, type LogFormat, bytesOfText, wholeLines } from "./log-format.ts";
 
-const STEP = "step";
 /** The columns that every event has. */
-const FIRST = ["event", STEP];
+const FIRST = ["event", "step"];
 
 export const csv: LogFormat = {
   name: "csv",
   summary: "a table with a row for each event",
   file: "log.csv",
   head: () => bytesOfText(`${FIRST.join()}\n`),
-  cut(log, step) {
+  cut(log, isKept) {
     const [head = FIRST.join(), ...rows] = wholeLines(log);
-    const at = head.split(",").indexOf(STEP);
-    const kept = rows.filter((row) => Number(row.split(",")[at]) <= step);
+    const kept = rows.filter((row) => {
+      const [event = "", step] = row.split(",", FIRST.length);
+      return isKept(event, Number(step));
+    });
     return bytesOfText([head, ...kept].map((line) => `${line}\n`).join(""));
   },
   open(log) {

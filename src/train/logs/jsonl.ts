@@ -6,18 +6,21 @@ export const jsonl: LogFormat = {
   summary: "a line of JSON for each event",
   file: "log.jsonl",
   head: () => new Uint8Array(0),
-  cut(log, step) {
-    const kept = wholeLines(log).filter((line) => stepOf(line) <= step);
+  cut(log, isKept) {
+    const kept = wholeLines(log).filter((line) => {
+      const { event, step } = placeOf(line);
+      return isKept(event, step);
+    });
     return bytesOfText(kept.map((line) => `${line}\n`).join(""));
   },
   open: (log) => (entry) => log.append(bytesOfText(`${JSON.stringify(entry)}\n`)),
 };
 
-/** The step of a line; one that cannot be read counts as the last. */
-function stepOf(line: string): number {
+/** The event and step of a line; one that cannot be read counts as the last. */
+function placeOf(line: string): { readonly event: string; readonly step: number } {
   try {
-    return (JSON.parse(line) as { step?: number }).step ?? 0;
+    return { event: "", step: 0, ...(JSON.parse(line) as object) };
   } catch {
-    return Infinity;
+    return { event: "", step: Infinity };
   }
 }

@@ -21,6 +21,9 @@ export interface LogFile {
   replace(bytes: Uint8Array): Promise<void>;
 }
 
+/** Whether an event of a kind and step stays in a log. */
+type IsKept = (event: string, step: number) => boolean;
+
 export interface LogFormat {
   readonly name: string;
   /** What it is, for the help. */
@@ -29,8 +32,8 @@ export interface LogFormat {
   readonly file: string;
   /** What stands in a log without events. */
   head(): Uint8Array;
-  /** The log without what happened after a step, and without an event that was half written. */
-  cut(log: Uint8Array, step: number): Uint8Array;
+  /** The log without the events that are not kept, and without one that was half written. */
+  cut(log: Uint8Array, isKept: IsKept): Uint8Array;
   /** Makes what writes events to a log that is empty or was cut. `nowMs`: the time of day. */
   open(log: LogFile, nowMs: () => number): (entry: LogEntry) => Promise<void>;
 }

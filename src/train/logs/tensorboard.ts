@@ -33,10 +33,11 @@ export const tensorboard: LogFormat = {
   // TensorBoard takes every file with "tfevents" in its name.
   file: "events.out.tfevents.graft",
   head: () => recordOf({ wallTime: 0, fileVersion: VERSION }),
-  cut(log, step) {
+  cut(log, isKept) {
     let end = 0;
     for (const { data, endAt } of readRecords(log)) {
-      if ((readInteger(data, STEP) ?? 0) > step) break;
+      const step = readInteger(data, STEP) ?? 0;
+      if (end > 0 && !isKept(eventIn(data), step)) break;
       end = endAt;
     }
     return end === 0 ? tensorboard.head() : log.slice(0, end);
@@ -54,6 +55,12 @@ function scalarsOf(entry: LogEntry): { readonly tag: string; readonly simpleValu
       ? [{ tag: `${group}/${name}`, simpleValue: value }]
       : [],
   );
+}
+
+/** The event of a record, by the group in the names of its numbers. */
+function eventIn(record: Uint8Array): string {
+  const text = new TextDecoder("latin1").decode(record);
+  return Object.keys(GROUPS).find((event) => text.includes(`${GROUPS[event]}/`)) ?? "";
 }
 
 function recordOf(event: LogEntry): Uint8Array {

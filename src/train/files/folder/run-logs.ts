@@ -33,16 +33,18 @@ export class RunLogs {
   }
 
   /**
-   * Takes out what a killed run wrote after its last checkpoint. A log that is not there, as the run had none of its form,
-   * begins with what happened before.
+   * Takes out what a killed run wrote after its last checkpoint, of whose step an evaluation may be such: of a run that was stopped in
+   * it, and went on. A log that is not there, as the run had none of its form, begins with what happened before.
    */
   async cut(step: number, history: readonly LogEntry[]): Promise<void> {
+    const told = new Set(history.filter((entry) => entry["step"] === step).map((entry) => entry["event"]));
+    const isKept = (event: string, at: number): boolean => at < step || (at === step && told.has(event));
     const goOn: OpenLog[] = [];
     for (const each of new Set([...this.#logs, ...this.#others])) {
       const { format, file, write } = each;
       const log = await file.read();
       if (log === null && this.#others.includes(each)) continue;
-      await file.replace(log === null ? format.head() : format.cut(log, step));
+      await file.replace(log === null ? format.head() : format.cut(log, isKept));
       if (log === null) for (const entry of history) await write(entry);
       goOn.push(each);
     }
