@@ -10,6 +10,7 @@
  */
 import { EigenvalueDecomposition, Matrix, SingularValueDecomposition } from "ml-matrix";
 import type { Random } from "../random.ts";
+import { transposed } from "./transposed.ts";
 
 /** A singular value with its vectors: W v = σ u. */
 export interface SingularTriplet {
@@ -47,7 +48,7 @@ export function truncatedSvd(
   if (size <= WHOLE_SIZE) return wholeSvd(weight, rows, columns, rank);
   const isWide = rows <= columns;
   const along = Float64Array.from(weight);
-  const across = transposed(weight, rows, columns);
+  const across = Float64Array.from(transposed(weight, rows, columns));
   // The smaller side first: [size, other].
   const [wide, tall] = isWide ? [along, across] : [across, along];
   const vectors = leadingVectors({ wide, tall, size }, rank, random);
@@ -190,16 +191,6 @@ function multiply(matrix: Float64Array, vectors: readonly Float64Array[]): Float
     results.push(...four.slice(0, vectors.length - at));
   }
   return results;
-}
-
-function transposed(weight: Float32Array, rows: number, columns: number): Float64Array {
-  const result = new Float64Array(weight.length);
-  for (let row = 0; row < rows; row++) {
-    for (let column = 0; column < columns; column++) {
-      result[column * rows + row] = weight[row * columns + column]!;
-    }
-  }
-  return result;
 }
 
 function combine(vectors: readonly Float64Array[], weights: readonly number[]): Float64Array {

@@ -6,6 +6,7 @@
  *
  * One group is in memory at a time, with a part of its gradients and one of its state; after that nobody reads its gradients.
  */
+import { lengthOf } from "../peft/parameters.ts";
 import type { Engine } from "../runtime/engine.ts";
 import { checkLength } from "../runtime/flat-chunks.ts";
 import { PartedVector, type PartStretch } from "../runtime/memory/parted-vector.ts";
@@ -131,19 +132,13 @@ export class Updater {
   }
 }
 
-function makeState(slots: readonly string[], { parameters }: VectorGroup, memory: VectorMemory): GroupState {
+function makeState(slots: readonly string[], group: VectorGroup, memory: VectorMemory): GroupState {
   const makeSlot = (name: string): PartedVector =>
-    new PartedVector(memory, { name: `optimizer state "${name}"`, usesPerStep: 1 }, lengthOf(parameters));
+    new PartedVector(memory, { name: `optimizer state "${name}"`, usesPerStep: 1 }, lengthOf(group));
   return {
     slots: Object.fromEntries(slots.map((slot) => [slot, makeSlot(slot)])),
-    steps: parameters.map(() => 0),
+    steps: group.parameters.map(() => 0),
   };
-}
-
-/** How many numbers a group has, also where they are not in memory. */
-function lengthOf(parameters: VectorGroup["parameters"]): number {
-  const last = parameters.at(-1);
-  return last ? last.offset + last.length : 0;
 }
 
 /** The end of the neighbours that are updated alike: all with a gradient or all without, after as many steps. */
@@ -173,7 +168,7 @@ function piecesOf(
   { values, parameters, state }: OwnGroup,
   { values: gradients, present }: GroupGradients,
 ): Piece[] {
-  checkLength("gradients", gradients, lengthOf(parameters));
+  checkLength("gradients", gradients, lengthOf({ parameters }));
   const pieces: Piece[] = [];
   for (let index = 0; index < parameters.length;) {
     const end = endOfRun(index, present, state.steps);

@@ -13,6 +13,7 @@ import type { SiteSpec } from "../models/graphs/sites.ts";
 import { moduleOf } from "../models/module-path.ts";
 import { AN_ENGINE, type Engine, type Program } from "../runtime/engine.ts";
 import { type HostTensor, hostTensor, zeros } from "../runtime/host-tensor.ts";
+import { madeOnce } from "../runtime/made-once.ts";
 import { type Adapter, AN_ADAPTER } from "./attach.ts";
 import type { AdaptedSite } from "./layout.ts";
 import { type Method, configFileOf, splitStack } from "./method.ts";
@@ -146,9 +147,7 @@ export class Merger {
     const inStack = spec === site.spec ? null : spec.stack;
     const sizes = [kind, inFeatures, outFeatures, bias, storedTransposed, inStack];
     const key = JSON.stringify([part, ...sizes, site.options]);
-    let program = this.#programs.get(key);
-    if (!program) this.#programs.set(key, (program = compileMerge(this.#engine, this.#adapter, place)));
-    return program;
+    return madeOnce(this.#programs, key, () => compileMerge(this.#engine, this.#adapter, place));
   }
 
   /** Frees the programs. */

@@ -11,6 +11,7 @@ import { prepareOperands } from "../nn/products/prepare-operands.ts";
 import { Random } from "../random.ts";
 import type { Engine, Program } from "../runtime/engine.ts";
 import { type HostTensor, hostTensor, zeros } from "../runtime/host-tensor.ts";
+import { madeOnce } from "../runtime/made-once.ts";
 
 /** The cost of an arithmetic beside float32. */
 interface ComputeCost {
@@ -52,16 +53,10 @@ export async function measureCompute(engine: Engine, compute: Compute): Promise<
 const KNOWN = new WeakMap<Compute, Map<string, Promise<ComputeCost>>>();
 
 /** Gives what an arithmetic costs on this processor: measured once, as processor and products stay the same. */
-export async function costOf(engine: Engine, compute: Compute): Promise<ComputeCost> {
+export function costOf(engine: Engine, compute: Compute): Promise<ComputeCost> {
   const known = KNOWN.get(compute) ?? new Map<string, Promise<ComputeCost>>();
   KNOWN.set(compute, known);
-  const key = `${engine.name} on ${engine.threads}`;
-  const cost = known.get(key) ?? measureCompute(engine, compute);
-  known.set(key, cost);
-  return cost.catch((error: unknown) => {
-    known.delete(key);
-    throw error;
-  });
+  return madeOnce(known, `${engine.name} on ${engine.threads}`, () => measureCompute(engine, compute));
 }
 
 /** Says what the user should know before choosing an arithmetic on this processor; null: nothing. */

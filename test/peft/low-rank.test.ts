@@ -145,6 +145,23 @@ describe("an adapter that starts from the weight", () => {
     assert.ok(largestDifference(one, other) < 1e-5);
   });
 
+  test("a weight that holds what is no number starts nothing", async () => {
+    const name = "model.layers.1.mlp.down_proj.weight";
+    const weight = await base.values(name);
+    const broken = hostTensor(
+      "float32",
+      weight.shape,
+      weight.data.map((value, i) => (i === 5 ? NaN : value)),
+    );
+    const damaged = await withTensors(base, new Map([[name, broken]]));
+    for (const init of ["pissa", "olora"])
+      await assert.rejects(() => attachTo(damaged, lora, { rank: 3, init }, modules), {
+        code: "usage/flag",
+        message: /"mlp\.down_proj" from its weight \(".*"\): it holds values that are NaN or infinite/,
+        hint: /another init/,
+      });
+  });
+
   for (const init of ["pissa", "olora"] as const) {
     test(`a file that peft saved without converting it (${init}) stands on the base's residual`, async () => {
       const adapter = await moved(base, lora, { rank: 3, alpha: 7, init }, modules);

@@ -14,6 +14,7 @@ import { watchNumbers } from "../../models/base/watch-numbers.ts";
 import { type StoredTensor, dequantizeFrom } from "../../quant/stored-tensor.ts";
 import { A_NAME, A_TEXT, checkArguments, lazily } from "../../messages/arguments.ts";
 import { A_CHECKPOINT, type Checkpoint, type TensorInfo, withTensorNames } from "./checkpoint.ts";
+import { madeOnce } from "../../runtime/made-once.ts";
 
 /** How many names a message lists. */
 const MAX_LISTED = 5;
@@ -98,11 +99,8 @@ function openSource(checkpoint: Checkpoint): WeightSource {
     ...kept,
     stored,
     view,
-    readInto: async (name, into, start = 0) => {
-      const reading = stored(name);
-      held.set(name, reading);
-      dequantizeFrom(await reading, start, into);
-    },
+    readInto: async (name, into, start = 0) =>
+      dequantizeFrom(await madeOnce(held, name, () => checkpoint.read(name)), start, into),
   };
 }
 

@@ -15,6 +15,7 @@ import { storedBytes } from "../../quant/storage.ts";
 import { type StorageName, STORAGES } from "../../quant/storages.ts";
 import { dequantizeFrom, joinRows, quantizeTo, type StoredTensor } from "../../quant/stored-tensor.ts";
 import type { Checkpoint, TensorInfo } from "./checkpoint.ts";
+import { madeOnce } from "../../runtime/made-once.ts";
 
 /** Storage of embedding and output head. */
 const TABLE_KIND: StorageName = "q8_0";
@@ -29,11 +30,8 @@ export function withQuantizedBase(checkpoint: Checkpoint, kind: StorageName | un
   if (kind === undefined) return checkpoint;
   const kinds = kindsOf(checkpoint, openModel(checkpoint.config), kind);
   const held = new Map<string, Promise<StoredTensor>>();
-  const rounded = (name: string, to: StorageName): Promise<StoredTensor> => {
-    let tensor = held.get(name);
-    if (!tensor) held.set(name, (tensor = roundRows(checkpoint, name, to)));
-    return tensor;
-  };
+  const rounded = (name: string, to: StorageName): Promise<StoredTensor> =>
+    madeOnce(held, name, () => roundRows(checkpoint, name, to));
   const infos = [...checkpoint.tensors].map(([name, info]): [string, TensorInfo] => {
     const to = kinds.get(name);
     return [name, to ? { ...info, storage: to, sizeBytes: storedBytes(STORAGES[to], info.shape) } : info];

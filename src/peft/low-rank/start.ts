@@ -9,7 +9,9 @@
  * base's. An embedding starts with A 0 and B normal.
  */
 import { Matrix, QrDecomposition } from "ml-matrix";
+import { UsageError } from "../../errors.ts";
 import { dimsOf } from "../../graph/shape.ts";
+import { countNonFinite } from "../../models/base/watch-numbers.ts";
 import type { Random } from "../../random.ts";
 import type { SiteStart, SiteTensors } from "../sites/site.ts";
 import { truncatedSvd } from "../../linalg/truncated-svd.ts";
@@ -39,7 +41,7 @@ interface FactorStart {
   readonly scale: number;
 }
 
-/** Fills the matrices of a site, which come as zeros, in place. */
+/** Fills the matrices of a site, which come as zeros, in place. @throws UsageError "usage/flag" for a start from what is no number */
 export async function fillFactors(
   { down, up }: Factors,
   site: Pick<SiteStart, "spec" | "weight">,
@@ -56,7 +58,8 @@ export async function fillFactors(
     const bound = 1 / Math.sqrt(inFeatures);
     down.data.forEach((_, i) => (down.data[i] = bound * (2 * random.uniform() - 1)));
   } else if (start === "pissa") {
-    const triplets = truncatedSvd(await site.weight(), [outFeatures, inFeatures], rank, random);
+    const weight = await numbersOf(site, start);
+    const triplets = truncatedSvd(weight, [outFeatures, inFeatures], rank, random);
     for (const [i, { value, left, right }] of triplets.entries()) {
       const root = Math.sqrt(value / scale);
       down.data.set(
@@ -66,8 +69,22 @@ export async function fillFactors(
       left.forEach((u, row) => (up.data[row * rank + i] = u * root));
     }
   } else {
-    fillOrthonormal({ down, up }, await site.weight());
+    fillOrthonormal({ down, up }, await numbersOf(site, start));
   }
+}
+
+/** The weight, all of it numbers: of others there is no decomposition. @throws UsageError "usage/flag" */
+async function numbersOf(
+  { spec, weight }: Pick<SiteStart, "spec" | "weight">,
+  start: LowRankStart,
+): Promise<Float32Array> {
+  const values = await weight();
+  if (countNonFinite(values) === 0) return values;
+  throw new UsageError(
+    "usage/flag",
+    `Cannot start "${spec.name}" from its weight ("${start}"): it holds values that are NaN or infinite`,
+    { hint: "Choose another init, or a model whose weights are numbers." },
+  );
 }
 
 /** B: an orthonormal basis of the first R columns of W [out, in]; A = Bᵀ W. */

@@ -5,6 +5,7 @@ import { knownShape } from "../../graph/shape.ts";
 import type { BaseModel } from "../../models/base/base-model.ts";
 import type { Engine, Program } from "../../runtime/engine.ts";
 import { type HostTensor, zeros } from "../../runtime/host-tensor.ts";
+import { madeOnce } from "../../runtime/made-once.ts";
 import type { Adapter } from "../attach.ts";
 import type { BatchRule } from "../contract/batch-rule.ts";
 import type { AdaptedSite } from "../layout.ts";
@@ -42,15 +43,12 @@ export class BaseForms {
   #programFor(site: AdaptedSite, ofBase: NonNullable<BatchRule<unknown>["ofBase"]>): Promise<Program> {
     const { spec, options, parameters, frozen } = site;
     const key = JSON.stringify([{ ...spec, name: "" }, options, parameters, frozen]);
-    let compiled = this.#programs.get(key);
-    if (!compiled) {
+    return madeOnce(this.#programs, key, () => {
       const { weights, values, inputs } = inputSite(new Graph(), site);
       const outputs = ofBase(weights, values, spec, options);
       const name = `rows-${this.#adapter.method.name}`;
-      compiled = this.#engine.compile({ name, inputs: neededInputs(outputs, inputs), outputs });
-      this.#programs.set(key, compiled);
-    }
-    return compiled;
+      return this.#engine.compile({ name, inputs: neededInputs(outputs, inputs), outputs });
+    });
   }
 
   async #feedsOf(site: AdaptedSite, { spec: { inputs } }: Program): Promise<Record<string, HostTensor>> {

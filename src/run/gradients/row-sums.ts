@@ -4,6 +4,7 @@ import { addRows } from "../../graph/ops/rows/gather-scatter.ts";
 import type { BufferPool } from "../../runtime/memory/buffer-pool.ts";
 import type { Engine, Program } from "../../runtime/engine.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
+import { madeOnce } from "../../runtime/made-once.ts";
 
 /** Some rows of a matrix. */
 interface PickedRows {
@@ -15,7 +16,7 @@ export class RowSums {
   readonly #engine: Engine;
   readonly #pool: BufferPool;
   /** Programs by the width of the table, compiled when first needed. */
-  readonly #programs = new Map<number, Promise<Program>>();
+  readonly #programs = new Map<string, Promise<Program>>();
 
   constructor(engine: Engine, pool: BufferPool) {
     this.#engine = engine;
@@ -48,17 +49,14 @@ export class RowSums {
   }
 
   #program(width: number): Promise<Program> {
-    let program = this.#programs.get(width);
-    if (!program) {
+    return madeOnce(this.#programs, String(width), () => {
       const graph = new Graph();
       const table = graph.input("table", "float32", ["M", width]);
       const x = graph.input("x", "float32", ["M", width]);
       const rows = graph.input("rows", "int64", ["M"]);
       const inputs = { table, x, rows };
-      program = this.#engine.compile({ name: "add-rows", inputs, outputs: { sum: addRows(table, x, rows) } });
-      this.#programs.set(width, program);
-    }
-    return program;
+      return this.#engine.compile({ name: "add-rows", inputs, outputs: { sum: addRows(table, x, rows) } });
+    });
   }
 
   /** Frees the programs. */
