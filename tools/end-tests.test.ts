@@ -2,9 +2,11 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import { noPty } from "../test/process/screen.ts";
+import { waitFor } from "../test/process/wait-for.ts";
 import { temporaryFolder } from "../test/tiny/model.ts";
 
 const END_TESTS = new URL("end-tests.js", import.meta.url).href;
@@ -58,3 +60,30 @@ test("a file that is killed while it computes takes the processes that it starte
     assert.deepEqual(await once(child, "close"), [null, signal]);
   }
 });
+
+test(
+  "a program in a pseudo-terminal ends with the file that runs it",
+  { skip: noPty, ...LIMIT },
+  async () => {
+    const pidFile = join(folder, "pid");
+    const command = ["sh", "-c", `echo $$ > "${pidFile}"; exec sleep 900`];
+    const screen = new URL("../test/process/screen.ts", import.meta.url).href;
+    const rest = `
+    const { runInPty } = await import(${JSON.stringify(screen)});
+    await runInPty(80, ${JSON.stringify(command)}, process.env);`;
+    const { child } = startTest("terminal", { flags: [], rest });
+    const pid = await waitFor(() => existsSync(pidFile) && (Number(readFileSync(pidFile, "utf8")) || null));
+    child.kill("SIGKILL");
+    await once(child, "close");
+    await waitFor(() => !isThere(pid));
+  },
+);
+
+/** Whether a process lives. */
+function isThere(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}

@@ -1,5 +1,7 @@
 /** @file What somebody sees on a terminal: bytes read by a terminal emulator, and programs run in a pseudo-terminal. */
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { text } from "node:stream/consumers";
 
 import headless from "@xterm/headless";
 
@@ -65,35 +67,34 @@ const RUNNERS: readonly PtyRunner[] = [
   ],
 ];
 
-/** A program that waits for somebody to type would wait for ever; none takes as long, not even on a busy machine. */
-const RUN_LIMIT_MS = 300_000;
+const isThere = ([file = "", ...args]: readonly string[]): boolean => spawnSync(file, args).status === 0;
 
-function start([file = "", ...args]: readonly string[], env: NodeJS.ProcessEnv) {
-  return spawnSync(file, args, {
-    env,
-    encoding: "utf8",
-    stdio: ["ignore", "pipe", "pipe"],
-    timeout: RUN_LIMIT_MS,
-    killSignal: "SIGKILL",
-  });
-}
-
-const runner = RUNNERS.find((candidate) => start(candidate(80, ["true"]), process.env).status === 0);
+const runner = RUNNERS.find((candidate) => isThere(candidate(80, ["true"])));
 
 /** Why no program can be run in a pseudo-terminal here; false: it can. */
 export const noPty: string | false =
   runner === undefined ? "neither python3 nor script makes a pseudo-terminal here" : false;
 
+/** A program that waits for somebody to type would wait for ever; none takes as long, not even on a busy machine. */
+const LIMIT = { timeout: 300_000, killSignal: "SIGKILL" } as const;
+
 /**
  * Runs a command in a pseudo-terminal of some width, as somebody sees it who watches: a server of CI may run the tests, but
- * the program does not learn of it. Gives what it wrote there, and its exit status; null: it did not end.
+ * the program does not learn of it. Gives what it wrote there, and its exit status; null: it did not end. Where its test file is
+ * killed it ends, as at a terminal that is closed.
  */
-export function runInPty(
+export async function runInPty(
   columns: number,
   command: readonly string[],
   env: NodeJS.ProcessEnv,
-): { readonly bytes: string; readonly status: number | null } {
+): Promise<{ readonly bytes: string; readonly status: number | null }> {
   if (!runner) throw new Error("no pseudo-terminal");
-  const { stdout, status } = start(runner(columns, command), { ...env, CI: undefined, TERM: "xterm" });
-  return { bytes: stdout, status };
+  const [file = "", ...args] = runner(columns, command);
+  const child = spawn(file, args, {
+    ...LIMIT,
+    env: { ...env, CI: undefined, TERM: "xterm" },
+    stdio: ["ignore", "pipe", "ignore"],
+  });
+  const [bytes, [status]] = await Promise.all([text(child.stdout), once(child, "close")]);
+  return { bytes, status: status as number | null };
 }

@@ -59,9 +59,9 @@ for (const [name, what, expected, last] of ENDS) {
   test(
     `${name} during an answer on a terminal ends the chat with status ${expected}`,
     { skip: noPty },
-    () => {
+    async () => {
       const words = ["--import", typing(what), MAIN, "chat", "--model", model, "--max-new-tokens", "40"];
-      const { bytes, status } = runInPty(80, [process.execPath, ...words], {
+      const { bytes, status } = await runInPty(80, [process.execPath, ...words], {
         ...process.env,
         GRAFT_HOME: root,
       });

@@ -84,17 +84,18 @@ describe("in a pseudo-terminal", { skip: noPty }, () => {
   async function run(columns: number, ...words: readonly string[]): Promise<string[]> {
     const script = '"$@"; status=$?; printf PROMPT; exit $status';
     const command = ["sh", "-c", script, "sh", process.execPath, ...words];
-    const { bytes, status } = runInPty(columns, command, process.env);
+    const { bytes, status } = await runInPty(columns, command, process.env);
     assert.equal(status, 0, bytes);
     return (await readScreen(bytes, columns)).map(({ text }) => text);
   }
 
-  test("errors are coloured on a terminal, and not in a file", () => {
+  test("errors are coloured on a terminal, and not in a file", async () => {
     const refused = `"${process.execPath}" "${join(import.meta.dirname, "../../../bin/graft.js")}" trian`;
     const env = { PATH: process.env["PATH"] } as NodeJS.ProcessEnv;
     const file = join(folder, "errors");
-    assert.ok(runInPty(80, ["sh", "-c", refused], env).bytes.includes("\u001b[31merror"));
-    runInPty(80, ["sh", "-c", `${refused} 2> "${file}"`], env);
+    const { bytes } = await runInPty(80, ["sh", "-c", refused], env);
+    assert.ok(bytes.includes("\u001b[31merror"));
+    await runInPty(80, ["sh", "-c", `${refused} 2> "${file}"`], env);
     assert.match(readFileSync(file, "utf8"), /^error\[usage\/flag\]: /);
   });
 
