@@ -40,7 +40,8 @@ export {
 } from "./train/files/averaged-training.ts";
 export { endRound, type OuterOptions, type Round } from "./train/files/averaged-rounds.ts";
 export { type Contribution, outerStep } from "./peft/algebra/outer-step.ts";
-export type { TrainInput, TrainOptions } from "./train/settings/options.ts";
+export type { LooseTrainInput, TrainOptions } from "./train/settings/options.ts";
+export type { TrainInput } from "./train/settings/train-input.ts";
 export type { TrainResult } from "./train/trainer.ts";
 export type { SharedModel, TrainHooks } from "./train/train-hooks.ts";
 export { train } from "./engine/train.ts";

@@ -1,12 +1,24 @@
 /** @file The entry point of training for programs that have the engine as well, which can then write samples. */
-import type { TrainInput } from "../train/settings/options.ts";
+import type { Method } from "../peft/method.ts";
+import type { LooseTrainInput } from "../train/settings/options.ts";
+import type { TrainInput } from "../train/settings/train-input.ts";
 import { type TrainResult, train as trainAlone } from "../train/trainer.ts";
 import { checkArguments } from "../messages/arguments.ts";
 import { HOOKS, type TrainHooks } from "../train/train-hooks.ts";
 import { makeSampleWriter } from "./sample-writer.ts";
 
-/** Fine-tunes a model and writes the result to a folder. @throws as `train` of train/trainer */
-export async function train(input: TrainInput, hooks: TrainHooks = {}): Promise<TrainResult> {
+/**
+ * Fine-tunes a model and writes the result to a folder.
+ * @throws UsageError, FormatError, CapacityError before anything is written; FailedError "train/nan",
+ * "train/no-movement", "train/stopped" later, with the last good checkpoint in place.
+ */
+export function train(input: TrainInput, hooks?: TrainHooks): Promise<TrainResult>;
+/** Fine-tunes by one of `methods`, which may be one's own with options of its own. @throws as without */
+export function train(
+  input: LooseTrainInput,
+  hooks: TrainHooks & { readonly methods: readonly Method[] },
+): Promise<TrainResult>;
+export async function train(input: LooseTrainInput, hooks: TrainHooks = {}): Promise<TrainResult> {
   checkArguments("train", HOOKS, { hooks });
   return await trainAlone(input, { makeSampleWriter, ...hooks });
 }

@@ -29,7 +29,7 @@ import { type TrainingSetup, setUp } from "./files/setup/setup.ts";
 import { ACTIVATIONS_FOLDER, ShardFolder } from "./files/folder/shard-folder.ts";
 import { fineTune } from "./loop/fine-tune.ts";
 import { openSession } from "./open-session.ts";
-import { type TrainInput, type TrainOptions, parseTrainOptions } from "./settings/options.ts";
+import { type LooseTrainInput, type TrainOptions, parseTrainOptions } from "./settings/options.ts";
 import { PLANNED_SETTINGS } from "./plan/alternatives.ts";
 import { tellDone, tellStart } from "./files/tell-run.ts";
 import { checkArguments } from "../messages/arguments.ts";
@@ -46,7 +46,7 @@ export interface TrainResult extends DoneEvent {
  * @throws UsageError, FormatError, CapacityError before anything is written; FailedError "train/nan",
  * "train/no-movement", "train/stopped" later, with the last good checkpoint in place.
  */
-export async function train(input: TrainInput, hooks: TrainHooks = {}): Promise<TrainResult> {
+export async function train(input: LooseTrainInput, hooks: TrainHooks = {}): Promise<TrainResult> {
   checkArguments("train", HOOKS, { hooks });
   return await new Training(
     parseTrainOptions(input, hooks.methods),
@@ -55,7 +55,7 @@ export async function train(input: TrainInput, hooks: TrainHooks = {}): Promise<
   ).run();
 }
 
-function givenKeys(input: TrainInput): ReadonlySet<string> {
+function givenKeys(input: LooseTrainInput): ReadonlySet<string> {
   return new Set(Object.entries(input).flatMap(([key, value]) => (value === undefined ? [] : [key])));
 }
 

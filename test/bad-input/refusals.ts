@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { GraftError } from "../../src/errors.ts";
-import type { TrainInput } from "../../src/train/settings/options.ts";
+import type { LooseTrainInput } from "../../src/train/settings/options.ts";
 import { train } from "../../src/train/trainer.ts";
 import { TINY_RUN, snapshot } from "../train/tiny-run.ts";
 
@@ -16,7 +16,7 @@ export interface Refusal {
 }
 
 /** Runs a training that must be refused before its output folder is touched. */
-export async function assertRefused(input: TrainInput, refusal: Refusal): Promise<void> {
+export async function assertRefused(input: LooseTrainInput, refusal: Refusal): Promise<void> {
   const { output } = input;
   const before = existsSync(output) ? snapshot(output) : null;
   await assert.rejects(train({ ...TINY_RUN, ...input }), (error) => {

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { StateFolder } from "../../src/jobs/state-folder.ts";
-import type { TrainInput } from "../../src/train/settings/options.ts";
+import type { TrainInput } from "../../src/train/settings/train-input.ts";
 import { train } from "../../src/train/trainer.ts";
 
 /** Of an adapter, in its folder. */

@@ -223,13 +223,21 @@ import { METHODS } from "graft/core";
 export const names: readonly string[] = METHODS.map(({ name }) => name);
 export const steps: Promise<number> = train({ model: ${model}, data: "d", output: "o" }).then((r) => r.steps);
 `;
-  writeFileSync(join(project, "program.ts"), call('"m"'));
-  writeFileSync(join(project, "wrong.ts"), call("1"));
+  const where = `model: "m", data: [{ text: "t" }], output: "o"`;
+  const own = `train({ ${where}, method: "mine", ofMine: 1 }, { methods: METHODS })`;
+  writeFileSync(join(project, "program.ts"), `${call('"m"')}export const mine = ${own};\n`);
+  const wrongs = ["learningRat: 1", 'rank: "4"', 'compute: "int9"'];
+  const calls = wrongs.map((wrong) => `void train({ ${where}, ${wrong} });`);
+  writeFileSync(join(project, "wrong.ts"), [call("1"), ...calls].join("\n"));
   for (const [module, resolution] of [
     ["nodenext", "nodenext"],
     ["esnext", "bundler"],
   ] as const) {
-    assert.match(check(module, resolution), /^wrong\.ts\(\d+,\d+\): error TS2322: .*\n$/);
+    const errors = check(module, resolution)
+      .match(/^\S.*/gm)
+      ?.map((line) => line.replace(/\): .*? TS/, " TS"));
+    const codes = errors?.map((error) => error.replace(/\(.*?(TS\d+).*/, " $1"));
+    assert.deepEqual(codes, ["wrong.ts TS2322", "wrong.ts TS2561", "wrong.ts TS2322", "wrong.ts TS2322"]);
   }
 });
 

@@ -198,7 +198,8 @@ describe("an adapter that starts from the weight", () => {
 
   test("a run that is stopped and resumed ends bit-equal", async () => {
     const chats = writeTinyChats(`${folder}/chats.jsonl`, 9);
-    const settings = { model: `${folder}/plain`, data: chats, init: "pissa", learningRate: 0.01, seed: 5 };
+    const start = { init: "pissa", learningRate: 0.01, seed: 5 } as const;
+    const settings = { model: `${folder}/plain`, data: chats, ...start };
     const [whole, parts] = [`${folder}/whole`, `${folder}/parts`];
     const { events } = await runTiny({ ...settings, output: whole });
     const controller = new AbortController();

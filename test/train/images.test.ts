@@ -9,7 +9,7 @@ import { readImages } from "../../src/data/files/image-files.ts";
 import { Classifier } from "../../src/engine/classifier.ts";
 import { readAdapter, loadModel } from "../../src/format/by-path.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
-import type { TrainInput } from "../../src/train/settings/options.ts";
+import type { TrainInput } from "../../src/train/settings/train-input.ts";
 import { TINY_IMAGE_SIZE, drawImages, writeImages } from "../tiny/images.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
 import { lossesOf, runTiny } from "./tiny-run.ts";

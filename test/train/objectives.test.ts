@@ -13,7 +13,7 @@ import { createEngine } from "../../src/runtime/create-engine.ts";
 import { unitsToBatch } from "../../src/train/step/micro-batch.ts";
 import { Scorer } from "../../src/train/step/scorer.ts";
 import { OBJECTIVES, findObjective } from "../../src/train/objectives.ts";
-import type { TrainInput } from "../../src/train/settings/options.ts";
+import type { TrainInput } from "../../src/train/settings/train-input.ts";
 import { scoreSequences } from "../../src/train/step/sequence-scores.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
 import { writeTinyRows } from "../tiny/rows.ts";

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import type { ResumeEvent, TrainEvent } from "../../src/train/events.ts";
-import type { TrainInput } from "../../src/train/settings/options.ts";
+import type { TrainInput } from "../../src/train/settings/train-input.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny/model.ts";
 import { bytesOf, flagsFor, lossesOf, runTiny, startProgram } from "./tiny-run.ts";
 import { readJson } from "../files/read-json.ts";

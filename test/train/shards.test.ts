@@ -17,7 +17,7 @@ import { makeSampleWriter } from "../../src/engine/sample-writer.ts";
 import { ShardFolder } from "../../src/train/files/folder/shard-folder.ts";
 import { CapacityError } from "../../src/errors.ts";
 import type { StepEvent, TrainEvent } from "../../src/train/events.ts";
-import type { TrainInput } from "../../src/train/settings/options.ts";
+import type { TrainInput } from "../../src/train/settings/train-input.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny/model.ts";
 import { bytesOf, flagsFor, lossesOf, runTiny, snapshot, startProgram } from "./tiny-run.ts";
 

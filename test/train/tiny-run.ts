@@ -4,7 +4,7 @@ import { readFileSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { TrainEvent } from "../../src/train/events.ts";
-import type { TrainInput } from "../../src/train/settings/options.ts";
+import type { TrainInput } from "../../src/train/settings/train-input.ts";
 import { type TrainResult, train } from "../../src/train/trainer.ts";
 import type { TrainHooks } from "../../src/train/train-hooks.ts";
 

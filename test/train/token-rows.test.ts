@@ -4,7 +4,7 @@ import { existsSync } from "node:fs";
 import { describe, test } from "node:test";
 import { readAdapter, readAdapterFolder } from "../../src/format/by-path.ts";
 import { trainAveraged } from "../../src/train/files/averaged-training.ts";
-import type { TrainInput } from "../../src/train/settings/options.ts";
+import type { TrainInput } from "../../src/train/settings/train-input.ts";
 import { openUntilEnd } from "../files/open-until-end.ts";
 import { inTurn } from "../matrix/sampled.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny/model.ts";

@@ -1,11 +1,12 @@
 /**
- * @file Writes the generated pages of docs/ and the generated parts of README.md.
+ * @file Writes the generated pages of docs/, the generated parts of README.md and the type of a training's settings.
  *
  * `--check` writes nothing and ends with status 1 when a file would change.
  */
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 
 import { generatedPages, readmeParts } from "./pages.ts";
+import { trainInputSource } from "./train-input.ts";
 
 /**
  * Replaces what stands between `<!-- begin NAME -->` and `<!-- end NAME -->`.
@@ -27,7 +28,11 @@ export function fillParts(text: string, parts: ReadonlyMap<string, string>): str
 /** Texts that the files ought to have, by path from `root`. */
 export function wantedFiles(root: URL): ReadonlyMap<string, string> {
   const readme = readFileSync(new URL("README.md", root), "utf8");
-  return new Map([...generatedPages(), ["README.md", fillParts(readme, readmeParts())]]);
+  return new Map([
+    ...generatedPages(),
+    ["README.md", fillParts(readme, readmeParts())],
+    ["src/train/settings/train-input.ts", trainInputSource()],
+  ]);
 }
 
 function main(args: readonly string[]): number {

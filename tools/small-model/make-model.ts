@@ -25,7 +25,7 @@ import { Random } from "../../src/random.ts";
 import { type HostTensor, hostTensor } from "../../src/runtime/host-tensor.ts";
 import { numElements } from "../../src/graph/shape.ts";
 import type { TrainEvent } from "../../src/train/events.ts";
-import type { TrainInput } from "../../src/train/settings/options.ts";
+import type { TrainInput } from "../../src/train/settings/train-input.ts";
 import { type TrainResult, train } from "../../src/train/trainer.ts";
 import { smallModelText } from "./make-text.ts";
 import { smallModelCard } from "./card.ts";

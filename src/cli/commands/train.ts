@@ -1,6 +1,7 @@
 /** @file `graft train`: fine-tunes a model on one's own data. */
 import { DEFAULT_MODEL } from "../../hub/resolve.ts";
-import { TRAIN_OPTIONS, type TrainInput, findTrainProblems } from "../../train/settings/options.ts";
+import { TRAIN_OPTIONS, findTrainProblems } from "../../train/settings/options.ts";
+import type { TrainInput } from "../../train/settings/train-input.ts";
 import { NAMED_DATA, TRAIN_GROUPS } from "../../train/settings/setting-groups.ts";
 import { defineCommand } from "../command.ts";
 import { TRAIN_CHOOSERS } from "../training/train-choosers.ts";

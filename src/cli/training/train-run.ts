@@ -4,7 +4,7 @@ import { train as fineTune } from "../../engine/train.ts";
 import { formatBytes, formatLoss } from "../../messages/numbers.ts";
 import type { StartEvent, StepEvent, TrainEvent } from "../../train/events.ts";
 import { nextCommand } from "../../train/report/next-command.ts";
-import type { TrainInput } from "../../train/settings/options.ts";
+import type { TrainInput } from "../../train/settings/train-input.ts";
 import type { TrainHooks } from "../../train/train-hooks.ts";
 import type { CommandIO } from "../command.ts";
 import { pullWithProgress } from "../model/pull-model.ts";

@@ -10,7 +10,7 @@ import { suitableLearningRate } from "../../train/settings/learning-rate.ts";
 import { OBJECTIVES, defaultObjective, findObjective } from "../../train/objectives.ts";
 import {
   TRAIN_OPTIONS,
-  type TrainInput,
+  type LooseTrainInput,
   type TrainOptions,
   methodOptions,
   objectiveOptions,
@@ -105,7 +105,7 @@ export function jobSettings(job: Job, places: JobPlaces): TrainOptions {
     ...(epochs === "auto" ? {} : { epochs }),
     ...(batchSize === "auto" ? {} : { batchSize: Math.round(batchSize) }),
     ...given,
-  } as TrainInput;
+  } as LooseTrainInput;
   const options = parseTrainOptions(input);
   requireAdapter(options);
   requireTexts(options);

@@ -6,6 +6,7 @@
  */
 import type { Environment } from "../../environment.ts";
 import { GraftError, assertInternal, toldWhole } from "../../errors.ts";
+import type { AveragedInput } from "../../train/files/averaged-training.ts";
 import type { TrainOptions } from "../../train/settings/options.ts";
 import type { MakeSampleWriter } from "../../train/samples.ts";
 import { train } from "../../train/trainer.ts";
@@ -161,7 +162,7 @@ async function run(
     }
     const { steps } = settings;
     assertInternal(steps !== undefined, "an averaged job without steps was let in");
-    const input = { ...settings, steps };
+    const input = { ...settings, steps } as AveragedInput;
     const fetch = (folder: string): Promise<boolean> =>
       stored(() => files.fetchRun(lease.row.job.id, folder));
     const last = await trainPiece({ lease, files, averaging, input, used, hooks, fetch, publish });

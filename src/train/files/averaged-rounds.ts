@@ -19,7 +19,7 @@ import {
 import { A_COUNT, A_NAME, checkArguments, lazily } from "../../messages/arguments.ts";
 import { hostTensor } from "../../runtime/host-tensor.ts";
 import { findUnusable } from "../loop/checks.ts";
-import type { TrainInput } from "../settings/options.ts";
+import type { TrainInput } from "../settings/train-input.ts";
 import { removeEntry } from "./folder/folder-entries.ts";
 
 /** How rounds end: what an outer step is made with. */

@@ -21,7 +21,8 @@ import {
 } from "../../messages/arguments.ts";
 import { findMethod } from "../../peft/methods.ts";
 import type { TrainEvent } from "../events.ts";
-import { type TrainInput, parseTrainOptions } from "../settings/options.ts";
+import { parseTrainOptions } from "../settings/options.ts";
+import type { TrainInput } from "../settings/train-input.ts";
 import type { TrainHooks } from "../train-hooks.ts";
 import { train } from "../trainer.ts";
 import {

@@ -2,7 +2,7 @@
 import { readWeightedName } from "../../data/weighted-name.ts";
 import { shellWords } from "../../messages/shell-words.ts";
 import type { DoneEvent, StartEvent } from "../events.ts";
-import type { TrainInput } from "../settings/options.ts";
+import type { LooseTrainInput } from "../settings/options.ts";
 
 /** Writes the command that tries what was trained, as it was trained; `exists` tells files with a = of their own. */
 export function nextCommand(
@@ -35,7 +35,7 @@ export function nextCommand(
 
 type NextStart = Pick<StartEvent, "model" | "task" | "chat_template">;
 type NextDone = Pick<DoneEvent, "output" | "result">;
-type NextOptions = Pick<TrainInput, "data" | "evalData" | "columns" | "chatTemplate" | "base">;
+type NextOptions = Pick<LooseTrainInput, "data" | "evalData" | "columns" | "chatTemplate" | "base">;
 
 /** Writes the command by which a run goes on; `configFile`: its settings. */
 export function resumeCommand(configFile: string): string {
@@ -47,7 +47,7 @@ export function mergeCommand(start: NextStart, { output }: NextDone): string {
   return graft("merge", "--model", start.model, "--adapter", output, "--output", `${output}-merged`);
 }
 
-function flag(name: string, value: TrainInput["columns"]): string[] {
+function flag(name: string, value: LooseTrainInput["columns"]): string[] {
   if (value === undefined) return [];
   return [name, typeof value === "string" ? value : JSON.stringify(value)];
 }

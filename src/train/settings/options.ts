@@ -15,6 +15,7 @@ import { OBJECTIVES } from "../objectives.ts";
 import { findOwnProblems, optionFlags, ownOptions } from "./own-options.ts";
 import { RENAMED_SETTINGS } from "./renamed-settings.ts";
 import { SETTINGS, methodChoice } from "./setting-groups.ts";
+import type { TrainInput } from "./train-input.ts";
 
 const OPTIMIZER_FLAGS = optionFlags(OPTIMIZERS);
 const OBJECTIVE_FLAGS = optionFlags(OBJECTIVES);
@@ -39,8 +40,13 @@ const EXCLUSIVE = [
   ["resume", "overwrite"],
 ] as const;
 
-/** Settings as a caller gives them. */
-export type TrainInput = z.input<z.ZodObject<typeof SETTINGS>> & Readonly<Record<string, unknown>>;
+/** Any text where there is a choice. */
+type Widened<T> = T extends string ? string : T extends readonly string[] ? readonly string[] : T;
+
+/** Settings with options that TypeScript does not know, those of a method of one's own, and any text where there is a choice. */
+export type LooseTrainInput = { [K in keyof TrainInput]: Widened<TrainInput[K]> } & Readonly<
+  Record<string, unknown>
+>;
 /** Settings with all defaults. */
 export type TrainOptions = z.output<z.ZodObject<typeof SETTINGS>> & Readonly<Record<string, unknown>>;
 

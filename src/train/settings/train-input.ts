@@ -1,0 +1,213 @@
+/** @file Written by `npm run docs` from the schema of `settings/options`: the settings of `train`, as editors show and check them. */
+
+/** Settings of a training. Those that are told with names are options of a method, an optimizer or an objective of these names. */
+export type TrainInput = {
+  /** Base model: a name, a folder or a .gguf file */
+  readonly model: string;
+  /** Adapter folder to start from */
+  readonly initAdapter?: string | undefined;
+  /** How frozen weights are held: as stored, each block read or dequantized when it runs; or all in float32, which is faster and takes 4 bytes per parameter; default: "stored" */
+  readonly weights?: "stored" | "float32" | undefined;
+  /** Round the matrices of a frozen base of floats to this kind on loading, and keep them so in memory (docs/storage.md) */
+  readonly base?: "q8_0" | "q4_0" | "q4_1" | "q5_0" | "q5_1" | "nf4" | undefined;
+  /** Arithmetic of the products with frozen weights (docs/storage.md); default: "f32" */
+  readonly compute?: "f32" | "int8" | "w4" | "direct" | undefined;
+  /** Memory that the run may take, such as 2GB, or auto for what is free: chooses what is not given of checkpointing, batch size and accumulation, weights, compute and resident memory (docs/memory.md) */
+  readonly memory?: string | undefined;
+  /** Memory for parameters, their gradients and optimizer state, such as 200MB; the rest waits on the disk (docs/parameters-on-disk.md) */
+  readonly residentMemory?: string | undefined;
+  /** Where `residentMemory` reads frozen blocks again: from the model's files (float32, the default), or from copies on the disk that are rounded to float16 */
+  readonly shardDtype?: "float32" | "float16" | undefined;
+  /** Training data: a file (.jsonl, .ndjson, .json, .parquet, .csv, .tsv, .txt, .md, .markdown, also .gz or .zst) or a folder of them; images: IDX files, or a folder of them; PATH=2 counts twice per epoch; or rows */
+  readonly data: string | readonly string[] | readonly object[];
+  /** Held-out data: a file or a folder; or rows */
+  readonly evalData?: string | readonly object[] | undefined;
+  /** Share of the training data to hold out, drawn at random */
+  readonly evalShare?: number | undefined;
+  /** Names of columns in the data: prompt=question,completion=answer */
+  readonly columns?: string | Readonly<Record<string, string>> | undefined;
+  /** Skip rows that cannot be used, and count them; default: off */
+  readonly skipFaulty?: boolean | undefined;
+  /** Maximum tokens per example; longer ones are truncated; default: 512, or the model's positions if they are fewer */
+  readonly maxLength?: number | undefined;
+  /** Pack several examples into each row of max-length tokens; default: false */
+  readonly packing?: boolean | undefined;
+  /** Shuffle the examples anew in every epoch; default: true */
+  readonly shuffle?: boolean | undefined;
+  /** Chat template instead of the model's own: chatml, plain, alpaca, or a file of Jinja */
+  readonly chatTemplate?: string | undefined;
+  /** Turns of a conversation to train on; default: "assistant" */
+  readonly trainOn?: "assistant" | "last-assistant" | "all" | undefined;
+  /** Fine-tuning method; default: "lora" */
+  readonly method?: "lora" | "dora" | "ia3" | "road" | "road-lora" | "vera" | "snell" | "peqa" | "bitfit" | "trainable-tokens" | "full" | (string & {}) | undefined;
+  /** Modules to adapt: names, all-linear, or a regular expression */
+  readonly targetModules?: string | readonly string[] | undefined;
+  /** Layers to adapt, by number from 0; default: all */
+  readonly layers?: readonly number[] | undefined;
+  /** Training objective; default: cross-entropy, or classification for models with classes */
+  readonly objective?: "cross-entropy" | "classification" | "dpo" | "orpo" | "kto" | (string & {}) | undefined;
+  /** Passes over the data; default: 3, unless steps are given */
+  readonly epochs?: number | undefined;
+  /** Number of optimizer steps, instead of epochs */
+  readonly steps?: number | undefined;
+  /** Examples (or packed rows) per micro-batch; default: 4 */
+  readonly batchSize?: number | undefined;
+  /** Micro-batches per optimizer step; default: 1 */
+  readonly gradientAccumulationSteps?: number | undefined;
+  /** Micro-batches of a step that run at once, each on its share of the threads and with activations of its own (docs/training.md); default: 1 */
+  readonly dataParallel?: number | undefined;
+  /** Optimizer; default: "adamw" */
+  readonly optimizer?: "adamw" | "sgd" | "lion" | (string & {}) | undefined;
+  /** Peak learning rate; default: one that suits method, optimizer, objective and model width */
+  readonly learningRate?: number | undefined;
+  /** Learning-rate schedule; default: "linear" */
+  readonly schedule?: "constant" | "linear" | "cosine" | "cosine-to-tenth" | (string & {}) | undefined;
+  /** Warm-up steps, in which the learning rate rises from 0; default: 5 % of the run, none with the constant schedule */
+  readonly warmupSteps?: number | undefined;
+  /** Decoupled weight decay; default: 0 */
+  readonly weightDecay?: number | undefined;
+  /** Clip gradients to this norm; 0: no clipping; default: 1 */
+  readonly maxGradNorm?: number | undefined;
+  /** DropBP: share of the backward pass to skip in each step, in whole residual branches */
+  readonly dropbp?: number | undefined;
+  /** How DropBP spreads the share over the branches once 10 % of the run is done: by how sensitive gradient norms or gradients are to each branch, or evenly; default: norm */
+  readonly dropbpRates?: "uniform" | "norm" | "gradient" | undefined;
+  /** Random seed; default: 0 */
+  readonly seed?: number | undefined;
+  /** Steps between evaluations; default: an epoch */
+  readonly evalEvery?: number | undefined;
+  /** Metric that the best checkpoint is chosen by; if given, that checkpoint is the result instead of the last; default: loss */
+  readonly evalMetric?: "loss" | "perplexity" | "token-accuracy" | "accuracy" | "macro-f1" | "reward-accuracy" | undefined;
+  /** Stop after this many evaluations without improvement; the best checkpoint is the result */
+  readonly earlyStopping?: number | undefined;
+  /** Recompute activations in the backward pass instead of keeping them; keep-attention: all but the outputs of attention, for long rows; auto: only when memory is short; default: "auto" */
+  readonly gradientCheckpointing?: "auto" | "on" | "keep-attention" | "off" | undefined;
+  /** How activations are kept for the backward pass: as they are, rounded to half the memory, or in files of the output folder; default: "float32" */
+  readonly activations?: "float32" | "float16" | "disk" | undefined;
+  /** Queries of a row that attention computes at a time; default: 64, or 128 in rows of more than 512 tokens, 256 of more than 2048 */
+  readonly attentionChunk?: number | undefined;
+  /** CPU threads; default: all */
+  readonly threads?: number | undefined;
+  /** Pause as battery and temperature ask for: auto (sensors of Linux), a JSON file, or a command that prints JSON (docs/power.md) */
+  readonly power?: string | undefined;
+  /** Battery charge in per cent below which training is slow; default: 20 */
+  readonly powerBattery?: number | undefined;
+  /** Temperature in °C above which training is slow; default: 42 */
+  readonly powerTemperature?: number | undefined;
+  /** Steps per second with a charged and a low battery; 0: no limit; default: [2,0.5] */
+  readonly powerBatteryRates?: readonly number[] | undefined;
+  /** Steps per second when cool and when hot; 0: no limit; default: [2,0.5] */
+  readonly powerTemperatureRates?: readonly number[] | undefined;
+  /** Steps between readings of battery and temperature; default: 1 */
+  readonly powerEvery?: number | undefined;
+  /** Pauses set by hand, which take precedence: 0-99:300,100-:100 is 300 ms in the first 100 steps, then 100 ms */
+  readonly powerSchedule?: string | undefined;
+  /** Without battery and temperature: run at full speed, or stop with a checkpoint; default: "run" */
+  readonly powerMissing?: "run" | "stop" | undefined;
+  /** Folder for the result */
+  readonly output: string;
+  /** Steps between checkpoints; default: only at the end */
+  readonly saveEvery?: number | undefined;
+  /** File of prompts, one per line or row, to continue at each evaluation; or a list of prompts */
+  readonly samples?: string | readonly (string | object)[] | undefined;
+  /** Maximum number of new tokens per sample; default: 64 */
+  readonly sampleTokens?: number | undefined;
+  /** Number of checkpoints to keep, besides the best; default: 2 */
+  readonly keepLast?: number | undefined;
+  /** Formats of the log in the output folder: lines of JSON, a table, an event file of TensorBoard; default: ["jsonl"] */
+  readonly log?: readonly ("jsonl" | "csv" | "tensorboard")[] | undefined;
+  /** Steps between lines of the log; default: 1 */
+  readonly logEvery?: number | undefined;
+  /** Resume from the newest checkpoint in the output folder; with more steps or epochs this extends a finished run; default: false */
+  readonly resume?: boolean | undefined;
+  /** Replace the run in the output folder; default: false */
+  readonly overwrite?: boolean | undefined;
+  /** lora, dora, road-lora: width R of the two thin matrices; default 8. vera: width R of the two shared matrices; default 256. snell: width R of the two thin factors; default 8 */
+  readonly rank?: number | undefined;
+  /** lora, dora, road-lora: scale α; the update is multiplied by α/R; default 16. snell: start of the kernel's factor α; pieces take α and -α in turn; default 1 */
+  readonly alpha?: number | undefined;
+  /** lora, dora, road-lora, vera, snell: dropout on the inputs of the update, in training; default 0 */
+  readonly dropout?: number | undefined;
+  /** lora, dora: scale by α/√R instead of α/R; default false */
+  readonly rslora?: boolean | undefined;
+  /** lora, dora: initialization of A and B: A uniform or normal, or both from the weight; default "default". peqa: how a base of floats is quantized: by its whole range, or with the ends cut off where that is nearer; default "clip" */
+  readonly init?: "default" | "gaussian" | "pissa" | "olora" | "rtn" | "clip" | undefined;
+  /** lora, dora: other ranks by module pattern; default {} */
+  readonly rankPattern?: Readonly<Record<string, number>> | undefined;
+  /** lora, dora: other scales by module pattern; default {} */
+  readonly alphaPattern?: Readonly<Record<string, number>> | undefined;
+  /** lora, dora, ia3, road, road-lora, vera, snell, peqa: modules that are trained whole and saved beside the adapter, by name or path; the head of a model that classifies texts, unless given */
+  readonly modulesToSave?: readonly string[] | null | undefined;
+  /** lora, dora: biases of the base that are trained too: none, all, or those of the adapted modules; default "none" */
+  readonly bias?: "none" | "all" | "lora_only" | undefined;
+  /** lora: parameters that get an adapter too, by the ends of their paths: whole stacks of experts (gate_up_proj, down_proj), or a module's weight (gate.weight); default [] */
+  readonly targetParameters?: readonly string[] | undefined;
+  /** lora, dora, trainable-tokens: tokens whose rows of the embedding are trained too, and of a head that is tied to it: ids, or texts that are one token; or lists by module, as {embed_tokens: [5, "<tool>"], lm_head: [5]}; default [] */
+  readonly trainableTokenIndices?: readonly (number | string)[] | Readonly<Record<string, readonly (number | string)[]>> | undefined;
+  /** lora: give the second matrix a bias of its own; default false */
+  readonly loraBias?: boolean | undefined;
+  /** ia3: targets whose input is scaled instead of their output, by name or by an expression for the whole path; the last ones of a feed-forward part, unless given */
+  readonly feedforwardModules?: readonly string[] | string | null | undefined;
+  /** road, road-lora: numbers for each pair of outputs: 2, 4 or 8; default "road_1" */
+  readonly variant?: "road_1" | "road_2" | "road_4" | undefined;
+  /** road, road-lora: outputs of a group, inside which pairs are formed; the largest that fits, up to 64, unless given. peqa: inputs that share a scale, 0: all of a row; without it those of a quantized base, or 0 */
+  readonly groupSize?: number | null | undefined;
+  /** road: the pairs that are turned; adapters of the two halves share no number, so they add up exactly; default "all" */
+  readonly pairs?: "all" | "lower" | "upper" | undefined;
+  /** road: tokens whose residual stream is turned: all, or the last of a prompt; default "all" */
+  readonly positions?: "all" | "prompt-end" | undefined;
+  /** vera: start of the vector d between the shared matrices; default 0.1 */
+  readonly dInitial?: number | undefined;
+  /** vera: seed of the shared matrices; default 0 */
+  readonly projectionSeed?: number | undefined;
+  /** vera: keep the shared matrices in the adapter's file; else readers draw them again of their seed; default true */
+  readonly saveProjection?: boolean | undefined;
+  /** snell: function of two rows of the factors that gives an entry of the update; default "piecewise-linear" */
+  readonly kernel?: "piecewise-linear" | "softmax" | "linear" | "polynomial" | "sigmoid" | "rbf" | undefined;
+  /** snell: segments of a row in the piecewise linear kernel; default 2 */
+  readonly pieces?: number | undefined;
+  /** snell: train the kernel's own numbers too; default true */
+  readonly learnKernel?: boolean | undefined;
+  /** snell: what becomes of entries above the threshold: times their distance, their size, kept, those of the start kept, or no threshold; default "soft" */
+  readonly sparsify?: "soft" | "hard-magnitude" | "hard" | "fixed" | "none" | undefined;
+  /** snell: share of the update's entries that are zero; default 0.9 */
+  readonly sparsity?: number | undefined;
+  /** snell: other shares by module pattern; default {} */
+  readonly sparsityPattern?: Readonly<Record<string, number>> | undefined;
+  /** snell: what soft differentiates beside the entry: its size and the threshold, its size, nothing; default "threshold" */
+  readonly through?: "threshold" | "magnitude" | "nothing" | undefined;
+  /** snell: subtract what the start changes, so that training begins at the base; the file is twice as large; default false */
+  readonly zeroStart?: boolean | undefined;
+  /** snell: share of a batch's rows to which the update adds nothing, in training; default 0 */
+  readonly dropPath?: number | undefined;
+  /** peqa: bits of a code, 2, 3 or 4; without it those of a quantized base, or 4 */
+  readonly bits?: number | null | undefined;
+  /** peqa: what is trained: the scale of every group, or one factor for all scales of a row; default "group" */
+  readonly scales?: "group" | "row" | undefined;
+  /** peqa: quantized weights that keep their own codes: all, or those of kinds that graft writes, as once; others are quantized anew; default "all" */
+  readonly ownCodes?: "all" | "written" | undefined;
+  /** adamw: decay of the running mean of gradients; default 0.9. lion: share of the momentum in the update direction; default 0.9 */
+  readonly beta1?: number | undefined;
+  /** adamw: decay of the running mean of squared gradients; default 0.999. lion: decay of the momentum; default 0.99 */
+  readonly beta2?: number | undefined;
+  /** adamw: added to the denominator; default 1e-8 */
+  readonly epsilon?: number | undefined;
+  /** sgd: decay of the momentum; default 0.9 */
+  readonly momentum?: number | undefined;
+  /** sgd: use Nesterov momentum; default false */
+  readonly nesterov?: boolean | undefined;
+  /** classification: names of the classes, for a model without a head of classes; default: those of the data */
+  readonly classes?: readonly string[] | null | undefined;
+  /** classification: number of classes, instead of names: the data count them from 0 */
+  readonly numClasses?: number | null | undefined;
+  /** dpo, kto: strength of the penalty for leaving the reference model; default 0.1. orpo: weight of the preference term; default 0.1 */
+  readonly beta?: number | undefined;
+  /** dpo: label smoothing: assumed share of pairs whose preference is reversed; default 0 */
+  readonly labelSmoothing?: number | undefined;
+  /** dpo: loss on the margin; default "sigmoid" */
+  readonly lossType?: "sigmoid" | "hinge" | "ipo" | undefined;
+  /** kto: weight of good answers; default 1 */
+  readonly desirableWeight?: number | undefined;
+  /** kto: weight of bad answers; default 1 */
+  readonly undesirableWeight?: number | undefined;
+};
