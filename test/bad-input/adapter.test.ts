@@ -73,6 +73,22 @@ describe("an adapter that does not fit", () => {
     );
   });
 
+  test("one of which a single tensor has another name", async () => {
+    const initAdapter = `${folder}/one-renamed`;
+    await runTiny({ model, data, output: initAdapter, steps: 1 });
+    const path = `${initAdapter}/adapter_model.safetensors`;
+    // Of equal length, so that the header stays as long as it says.
+    writeFileSync(path, readFileSync(path, "latin1").replace("layers.1.mlp", "layers.9.mlp"), "latin1");
+    await assertRefused(
+      { model, data, output, initAdapter },
+      {
+        code: "format/tensor",
+        says: [/missing model\.layers\.1\.mlp\S+weight; surplus model\.layers\.9\.mlp\S+weight$/],
+        hint: /another model/,
+      },
+    );
+  });
+
   for (const [what, config, says] of [
     ["a part that graft does not do", { use_qalora: true }, ["use_qalora is true"]],
     ["a bias of DoRA's own", { use_dora: true, lora_bias: true }, ["lora_bias is true"]],

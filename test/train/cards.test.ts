@@ -31,6 +31,15 @@ async function trained(name: string, more: Readonly<Record<string, unknown>> = {
   return events;
 }
 
+test("a run says at its start where graft alone reads what comes of it, and says nothing where peft does", async () => {
+  const saying = async (method: string): Promise<boolean> => {
+    const events = await trained(`read-${method}`, { method, dropout: undefined, steps: 1 });
+    const notes = events.flatMap((event) => (event.event === "note" ? [event.message] : []));
+    return notes.some((note) => note.startsWith(`graft alone reads adapters of ${method}: graft merge `));
+  };
+  assert.deepEqual([await saying("snell"), await saying("lora")], [true, false]);
+});
+
 describe("the card of a run", () => {
   test("says base, licence, method, data with its hash, settings and losses", async () => {
     const events = await trained("lora", { evalData: data, evalEvery: 2 });

@@ -164,7 +164,8 @@ function refuseUnlike(
     });
   }
   if (missing.length > 0 || surplus.length > 0) {
-    const list = (names: string[]): string => `${names[0]?.replace(PREFIX, "")} and ${names.length - 1} more`;
+    const list = ([first = "", ...others]: string[]): string =>
+      first.replace(PREFIX, "") + (others.length > 0 ? ` and ${others.length} more` : "");
     const parts = [
       ...(missing.length > 0 ? [`missing ${list(missing)}`] : []),
       ...(surplus.length > 0 ? [`surplus ${list(surplus)}`] : []),

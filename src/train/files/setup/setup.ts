@@ -7,6 +7,7 @@ import { recordBase } from "../../../format/adapters/base-record.ts";
 import { loadWeights } from "../../../format/checkpoint/load-model.ts";
 import type { BaseModel } from "../../../models/base/base-model.ts";
 import type { Adapter } from "../../../peft/attach.ts";
+import { configFileOf } from "../../../peft/method.ts";
 import { requireTrainableBlocks } from "../../loop/checks.ts";
 import { describeMeasuring } from "../../dropbp/branch-dropper.ts";
 import { requireTrainedBranch } from "../../dropbp/branch-list.ts";
@@ -75,7 +76,16 @@ export async function setUp(
     notes: [
       ...compareTokenizerFiles(checkpoint),
       ...data.notes,
+      ...(options.resume ? [] : describeReaders(adapter)),
       ...(dropBp && !options.resume ? describeMeasuring(dropBp, model, run) : []),
     ],
   };
+}
+
+/** Says before a training that other programs will not read what comes of it. */
+function describeReaders({ method, options, sites }: Adapter): string[] {
+  if (configFileOf(method)?.readBy(options, [...sites.keys()]) !== "graft") return [];
+  return [
+    `graft alone reads adapters of ${method.name}: graft merge makes models of them for other programs.`,
+  ];
 }
