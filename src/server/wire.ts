@@ -36,7 +36,7 @@ export const TEXT = {
     .describe("include_usage: count tokens in the last event; and continuous_usage_stats: in each"),
   n: z.int().min(1).max(16).nullish().describe("How many texts"),
   temperature: z.number().min(0).max(2).nullish().describe("Sampling temperature; 0: greedy; default: 1"),
-  top_p: z.number().gt(0).max(1).nullish().describe("Nucleus sampling; default: 1"),
+  top_p: z.number().min(0).max(1).nullish().describe("Nucleus sampling; 0: the likeliest; default: 1"),
   top_k: z.int().min(-1).nullish().describe("Sample from the K most likely tokens; 0 or -1: from all"),
   min_p: z
     .number()

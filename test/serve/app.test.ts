@@ -265,6 +265,12 @@ test("the same request gives the same text, several texts have seeds of their ow
   assert.equal(second.body.choices[0]?.text, texts[1]);
 });
 
+test("a share of 0 is that of the likeliest token alone, as in OpenAI's API", async () => {
+  const least = await post("/v1/completions", { ...COMPLETION, temperature: 2, top_p: 0, seed: 3 });
+  const greedy = await post("/v1/completions", { ...COMPLETION, temperature: 0 });
+  assert.equal(least.body.choices[0]?.text, greedy.body.choices[0]?.text);
+});
+
 test("ids that end a text can be others, none, or none before some tokens", async () => {
   const text = async (more: object) => {
     const { body } = await post("/v1/completions", { ...COMPLETION, max_tokens: 12, logprobs: 0, ...more });

@@ -57,7 +57,8 @@ export function textJobs(settings: TextSettings, prompt: TextPrompt, state: Serv
     stop: typeof stop === "string" ? [stop] : stop,
     sampling: {
       temperature: settings.temperature ?? 1,
-      topP: settings.top_p ?? 1,
+      // The least share is that of the likeliest alone.
+      topP: Math.max(Number.MIN_VALUE, settings.top_p ?? 1),
       topK: Math.max(0, settings.top_k ?? 0),
       minP: settings.min_p ?? 0,
     },
