@@ -8,12 +8,12 @@ import { z } from "zod";
 import { A_FUNCTION, checkArguments, lazily } from "../../messages/arguments.ts";
 import { UsageError } from "../../errors.ts";
 import type { TokenizerFiles } from "../../format/checkpoint/checkpoint.ts";
+import { tokenText } from "../../format/checkpoint/token-text.ts";
 import { Sha256 } from "../../format/files/sha256.ts";
 import type { Message } from "../rows/messages.ts";
 import { type MarkedText, type TextSpan, hasMarks, parseMarked } from "./generation-marks.ts";
 import { withReasoning, withWrittenArguments } from "./message-forms.ts";
 import { strftime } from "./strftime.ts";
-import { specialTokenText } from "../tokenizer/tokenizer.ts";
 
 /** The ChatML template, for models that come without one. */
 export const CHATML =
@@ -67,7 +67,7 @@ function readSources(files: TokenizerFiles): Map<string, string> {
 /** What every template of a model may ask for: its special tokens, and the time. */
 function variablesOf({ config }: TokenizerFiles, now: () => Date): Record<string, unknown> {
   const tokens = Object.entries(config).flatMap(([key, value]) => {
-    const text = key.endsWith("_token") ? specialTokenText(value) : null;
+    const text = key.endsWith("_token") ? tokenText(value) : null;
     return text === null ? [] : [[key, text] as const];
   });
   return {

@@ -1,7 +1,8 @@
 /** @file What the user should know where the files of a tokenizer, or a GGUF file and those beside it, say different things. */
 import type { Checkpoint, TokenizerFiles } from "../../format/checkpoint/checkpoint.ts";
+import { tokenText } from "../../format/checkpoint/token-text.ts";
 import { isRecord } from "../rows/row-error.ts";
-import { type Tokenizer, createTokenizer, specialTokenText } from "./tokenizer.ts";
+import { type Tokenizer, createTokenizer } from "./tokenizer.ts";
 
 /** Letters, numbers, spaces, signs: what tokenizers cut differently. */
 const PROBE = "Hello world! It's 12345 o'clock,\n\n  naïve café — 你好 😀\tdef f(x): return x**2\n";
@@ -39,7 +40,7 @@ export function compareTokenizerFiles({
 function noteUnknownTokens(path: string, { tokenizer, config, tokens }: TokenizerFiles): string[] {
   const { model, added_tokens: added } = tokenizer;
   const more = isRecord(config["added_tokens_decoder"]) ? Object.values(config["added_tokens_decoder"]) : [];
-  const contents = new Set([...(Array.isArray(added) ? added : []), ...more].map(specialTokenText));
+  const contents = new Set([...(Array.isArray(added) ? added : []), ...more].map(tokenText));
   const vocab = tokens ?? (isRecord(model) ? model["vocab"] : null);
   const isKnown = (text: string): boolean =>
     contents.has(text) ||
@@ -47,7 +48,7 @@ function noteUnknownTokens(path: string, { tokenizer, config, tokens }: Tokenize
       ? vocab.some((token) => token === text || (Array.isArray(token) && token[0] === text))
       : isRecord(vocab) && Object.hasOwn(vocab, text));
   return ["bos_token", "eos_token"].flatMap((key) => {
-    const text = specialTokenText(config[key]);
+    const text = tokenText(config[key]);
     if (text === null || text === "" || isKnown(text)) return [];
     return [
       `The tokenizer of "${path}" has no token ${JSON.stringify(text)}, which tokenizer_config.json names as its ${key}: texts are read without it`,

@@ -5,7 +5,7 @@ import { FormatError } from "../../errors.ts";
 import type { TokenizerFiles } from "../../format/checkpoint/checkpoint.ts";
 import { byteTokenizerFiles, createByteTokenizer } from "../../../test/tiny/byte-tokenizer.ts";
 import { TimeBudget } from "../../untrusted/time-budget.ts";
-import { createTokenizer, specialTokenText } from "./tokenizer.ts";
+import { createTokenizer } from "./tokenizer.ts";
 import { processorMs } from "../../../test/process/processor-ms.ts";
 
 const files = byteTokenizerFiles();
@@ -259,15 +259,6 @@ describe("stream()", () => {
     );
     assert.equal(stream.end(), "\uFFFD");
     assert.equal(stream.push(0x62), "b");
-  });
-});
-
-describe("specialTokenText()", () => {
-  it("reads strings and objects with content", () => {
-    assert.equal(specialTokenText("<s>"), "<s>");
-    assert.equal(specialTokenText({ content: "<s>", lstrip: false }), "<s>");
-    assert.equal(specialTokenText(null), null);
-    assert.equal(specialTokenText(7), null);
   });
 });
 

@@ -8,6 +8,7 @@
 import { z } from "zod";
 import { checkArguments, IDS, lazily } from "../../messages/arguments.ts";
 import type { TokenizerFiles } from "../../format/checkpoint/checkpoint.ts";
+import { tokenText } from "../../format/checkpoint/token-text.ts";
 import { TimeBudget } from "../../untrusted/time-budget.ts";
 import { type OpenTokenizer, openHubTokenizer } from "./library/hub-tokenizer.ts";
 import { byteReader } from "./token-bytes.ts";
@@ -62,14 +63,6 @@ export function decodeAfter(tokenizer: Tokenizer, after: readonly number[], ids:
   return ids.map((id) => stream.push(id)).join("") + stream.end();
 }
 
-/** Reads a token of tokenizer_config.json, which is a string or an object with `content`; null when absent. */
-export function specialTokenText(value: unknown): string | null {
-  if (typeof value === "string") return value;
-  if (typeof value === "object" && value !== null && "content" in value)
-    return specialTokenText(value.content);
-  return null;
-}
-
 /** Finds the ids that the post-processor puts before and after any text. */
 function readAffixes(hub: OpenTokenizer): { prefix: number[]; suffix: number[] } {
   const body = hub.encode("a", { add_special_tokens: false }).ids;
@@ -121,7 +114,7 @@ export function createTokenizer(files: TokenizerFiles, budget = new TimeBudget()
   const { config } = files;
   const tokenToId = (token: string): number | null => hub.token_to_id(token) ?? null;
   const idOf = (value: unknown): number | null => {
-    const text = specialTokenText(value);
+    const text = tokenText(value);
     return text === null ? null : tokenToId(text);
   };
   const bosId = idOf(config["bos_token"]);

@@ -2,6 +2,7 @@
 import { type Folder, pathIn, readJsonIfPresent } from "../files/folder.ts";
 import { type JsonObject, parseJsonObject } from "../files/json-file.ts";
 import type { TokenizerFiles, UnusedTokenizerFiles } from "./checkpoint.ts";
+import { tokenText } from "./token-text.ts";
 import { TOOL_USE_FILE, listedTemplate, withToolUse } from "./tool-use-template.ts";
 
 /** The file without which a folder has no tokenizer that can be used. */
@@ -42,19 +43,12 @@ async function withOlderTokens(folder: Folder, config: JsonObject): Promise<Json
   const isAbsent = own === undefined && extra === undefined && additional !== undefined;
   const whole = { ...config, ...named, ...(isAbsent && { additional_special_tokens: additional }) };
   if (added.length === 0) return whole;
-  const names = new Set(
-    [...Object.values(whole), own, extra, additional].flat().map((token) => contentOf(token)),
-  );
+  const names = new Set([...Object.values(whole), own, extra, additional].flat().map(tokenText));
   const listed = added.map(([content, id]) => {
     const special = names.has(content);
     return [String(id), { content, special, normalized: !special }] as const;
   });
   return { ...whole, added_tokens_decoder: Object.fromEntries(listed) };
-}
-
-/** What a token is written as, which may be told beside how it is read. */
-function contentOf(token: unknown): unknown {
-  return typeof token === "object" && token !== null && "content" in token ? token.content : token;
 }
 
 /** Reads the tokenizer files of a folder; null without tokenizer.json. @throws FormatError format/json */

@@ -7,6 +7,7 @@
 import { TEMPLATE_NAMES_KEY, TOOL_USE_KEY, toolUseOf } from "../tool-use-template.ts";
 import { UsageError } from "../../../errors.ts";
 import type { TokenizerFiles } from "../checkpoint.ts";
+import { tokenText } from "../token-text.ts";
 import { PRE_TOKENIZERS, type PreTokenizer } from "./gguf-pre-tokenizers.ts";
 import { type Merge, scoresOfMerges, spaceNormalizer, textOfPiece } from "./gguf-sentencepiece.ts";
 import { SPECIAL_TOKENS, TOKEN_TYPES } from "./gguf-tokenizer.ts";
@@ -147,13 +148,6 @@ function affix({ post_processor }: TokenizerJson, end: 0 | -1): string | null {
   return single.at(end)?.SpecialToken?.id ?? null;
 }
 
-/** Reads a token of tokenizer_config.json, which is a string or an object with `content`. */
-function writtenForm(value: unknown): string | null {
-  if (typeof value === "string") return value;
-  const content = (value as { readonly content?: unknown } | null | undefined)?.content;
-  return typeof content === "string" ? content : null;
-}
-
 /** Facts about the texts of a model that stand outside its tokenizer. */
 interface VocabularySettings {
   /** Rows of the embedding. */
@@ -187,7 +181,7 @@ function specialTokens(
 ): Record<string, GgufValue> {
   const settings: Record<string, GgufValue> = {};
   const tokenOf = (name: keyof typeof SPECIAL_TOKENS): string | null =>
-    writtenForm(config[SPECIAL_TOKENS[name]]);
+    tokenText(config[SPECIAL_TOKENS[name]]);
   for (const name of Object.keys(SPECIAL_TOKENS) as (keyof typeof SPECIAL_TOKENS)[]) {
     const id = ids.get(tokenOf(name) ?? "");
     if (id !== undefined) settings[`${name}_token_id`] = { type: "uint32", value: id };
