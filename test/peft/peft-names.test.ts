@@ -257,3 +257,21 @@ test("names that a list has for other families are passed over, as in peft, wher
   const missing = await written("missing", { target_modules: [...modules, "gate_up_proj"] });
   await assert.rejects(readAdapter(missing, phi3.base), { code: "format/tensor", message: /missing/ });
 });
+
+test("an expression with what only Python's have is read by the modules that the file has tensors of", async () => {
+  const llama = await openUntilEnd(await writeTinyModel(`${folder}/python`));
+  const adapter = await attachTo(llama.base, findMethod("lora"), { rank: 2 }, ["q_proj", "down_proj"]);
+  perturb(adapter, 0.1);
+  await writeAdapter(`${folder}/own`, adapter, { ...llama, chatTemplateHash: null });
+  const { config, tensors } = await readAdapterFolder(`${folder}/own`);
+  for (const [i, changes] of [
+    { target_modules: "^(model)(?!.*(lm_head|embed_tokens|visual)).*\\.(q_proj|down_proj)" },
+    { target_modules: "(?P<block>.*)\\.(q_proj|down_proj)\\Z" },
+    { target_modules: "(?i).*\\.(Q_PROJ|DOWN_PROJ)" },
+    { target_modules: ".*_proj", exclude_modules: ".*(?<!q|n)_proj" },
+  ].entries()) {
+    await writeAdapterFolder(`${folder}/python-${i}`, { config: { ...config, ...changes }, tensors });
+    const { adapter: again } = await readAdapter(`${folder}/python-${i}`, llama.base);
+    assert.deepEqual(valuesOf(again), valuesOf(adapter));
+  }
+});

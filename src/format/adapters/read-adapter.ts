@@ -21,6 +21,7 @@ import { fillAdapter } from "./adapter-tensors.ts";
 import { tensorsByOwnNames, withOwnPaths } from "./peft-names.ts";
 import type { Folder } from "../files/folder.ts";
 import { checkCodes } from "./codes-hash.ts";
+import type { JsonObject } from "../files/json-file.ts";
 import { openSafetensors } from "../files/safetensors/safetensors.ts";
 import { BASE_KEY, TEMPLATE_KEY, isAdapterMethod } from "./adapter.ts";
 import { readSettings } from "./adapter-settings.ts";
@@ -59,7 +60,8 @@ export async function readAdapter(
       `Adapter "${path}" was trained on its base rounded to ${trainedOn} (--base ${trainedOn}), and this one is ${base.roundedTo ?? "as its files keep it"}: what they compute differs a little`,
     );
   }
-  const named = isRenamed ? withOwnPaths(config, tensors, base.model) : config;
+  const isByTensors = isRenamed || hasPythonSigns(config);
+  const named = isByTensors ? withOwnPaths(config, tensors, base.model) : config;
   const own = withoutForeignTargets(named, tensors, base.model);
   const settings = readSettings(path, withModulesOfGraft(own, tensors), methods);
   const asked = preview(path, base, settings);
@@ -77,6 +79,14 @@ export async function readAdapter(
     throw error;
   }
   return { adapter, chatTemplateHash: metadata[TEMPLATE_KEY] ?? null };
+}
+
+/** Signs of Python's expressions that are not known here, or mean something else: looking around, names, flags, ends of a text. */
+const PYTHON_SIGNS = /\(\?[^:]|\\[AZ]/;
+
+/** Whether a file says by such an expression where its adapters sit; its tensors say so too. */
+function hasPythonSigns({ target_modules: targets, exclude_modules: exclude }: JsonObject): boolean {
+  return [targets, exclude].some((each) => typeof each === "string" && PYTHON_SIGNS.test(each));
 }
 
 /** What the file asks for on the model. @throws UsageError as `layOut`, with the adapter's name */
