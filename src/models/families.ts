@@ -19,6 +19,7 @@ import { glm4 } from "./families/glm4.ts";
 import { gpt2 } from "./families/gpt2.ts";
 import { gptNeox } from "./families/gpt-neox.ts";
 import { granite } from "./families/granite.ts";
+import { hunyuanV1Dense } from "./families/hunyuan-v1-dense.ts";
 import { llama } from "./families/llama.ts";
 import { ministral } from "./families/ministral.ts";
 import { mistral } from "./families/mistral.ts";
@@ -59,6 +60,7 @@ export const FAMILIES: readonly Family[] = [
   ernie45,
   exaone4,
   glm4,
+  hunyuanV1Dense,
   phi,
   phi3,
   smollm3,

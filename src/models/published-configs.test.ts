@@ -712,6 +712,65 @@ test("GLM-4-0414 of 9B rotates half of each head, neighbours together, and has n
   assert.equal(openModel(withoutShare).layers[0]?.attention?.rope?.width, 64);
 });
 
+test("Hunyuan of 0.5B names settings of its own code, and a factor that stretches the base of its rotation", () => {
+  const { layers, maxPositions, ties } = openModel({
+    add_classification_head: false,
+    architectures: ["HunYuanDenseV1ForCausalLM"],
+    attention_bias: false,
+    attention_dropout: 0.1,
+    attention_head_dim: 128,
+    bos_token_id: 120_000,
+    cla_share_factor: 2,
+    class_num: 0,
+    eod_token_id: 120_020,
+    eos_token_id: 120_020,
+    head_dim: 128,
+    hidden_act: "silu",
+    hidden_size: 1024,
+    im_end_id: 5,
+    im_newline_id: 11,
+    im_start_id: 4,
+    initializer_range: 0.02,
+    intermediate_size: 3584,
+    mask_init_id: 12,
+    max_position_embeddings: 262_144,
+    mlp_bias: false,
+    model_type: "hunyuan_v1_dense",
+    norm_type: "rms",
+    num_attention_heads: 8,
+    num_hidden_layers: 2,
+    num_key_value_heads: 4,
+    org_vocab_size: 120_818,
+    pad_id: 120_002,
+    pad_token_id: 120_002,
+    pool_type: "last",
+    pretraining_tp: 1,
+    rms_norm_eps: 1e-5,
+    rope_scaling: {
+      alpha: 1000,
+      beta_fast: 32,
+      beta_slow: 1,
+      factor: 1,
+      mscale: 1,
+      mscale_all_dim: 1,
+      type: "dynamic",
+    },
+    rope_theta: 10_000,
+    sep_token_id: 120_007,
+    text_end_id: 7,
+    text_start_id: 6,
+    tie_word_embeddings: true,
+    use_cache: true,
+    use_cla: false,
+    use_qk_norm: true,
+    vocab_size: 120_818,
+  });
+  assert.deepEqual([maxPositions, ties.size], [262_144, 1]);
+  const { theta, scaling } = layers[0]!.attention!.rope!;
+  assert.ok(Math.abs(theta / (10_000 * 1000 ** (128 / 126)) - 1) < 1e-12);
+  assert.equal(scaling.kind, "none");
+});
+
 test("Qwen3-Coder names settings of its own code", () => {
   const config = {
     ...LLAMA_SIZES,

@@ -61,6 +61,8 @@ export interface AttentionOptions extends Pick<
   readonly rope: RopeConfig | null;
   /** A query sees none after it. */
   readonly causal: boolean;
+  /** Whether queries and keys come rotated; default: attention rotates them. */
+  readonly comesRotated?: true;
 }
 
 /** Declares tensors and builds with them. Names are paths inside the block; whole paths in stem and head. */
@@ -73,6 +75,8 @@ export interface Builder {
   tensor(name: string, shape: readonly number[], role: TensorRole): Value;
   /** Attention of projected q [B, T, H·E], k and v [B, T, K·E], with mask and cache. Gives [B, T, H·E]. */
   attend(q: Value, k: Value, v: Value, options: AttentionOptions): Value;
+  /** The heads of x [B, T, n·E], rotated by the positions of their tokens. */
+  rotate(x: Value, numHeads: number, rope: RopeConfig): Value;
   /** A residual branch: x + f(x). Whoever runs a block may leave its backward out. */
   branch(name: string, x: Value, f: (x: Value) => Value): Value;
   /**

@@ -13,7 +13,7 @@ import type { Norm } from "./norms.ts";
 export interface SelfAttentionOptions extends AttentionOptions {
   /** Which projections have one. */
   readonly bias: { readonly qkv: boolean; readonly output: boolean };
-  /** Norms of projected queries and keys; null: there are none. */
+  /** Norms of projected queries and keys, or of rotated ones where these come so to attention; null: there are none. */
   readonly queryNorm: Norm | null;
   readonly keyNorm: Norm | null;
 }
@@ -55,13 +55,16 @@ export function selfAttention(
   options: SelfAttentionOptions,
 ): Value {
   const { bias, queryNorm, keyNorm, ...attention } = options;
-  const { numHeads: H, numKeyValueHeads: K, headWidth: E } = attention;
+  const { numHeads: H, numKeyValueHeads: K, headWidth: E, rope, comesRotated = false } = attention;
   const q = b.linear(`${prefix}${names.query}`, x, H * E, { role: "query", bias: bias.qkv });
   const k = b.linear(`${prefix}${names.key}`, x, K * E, { role: "key", bias: bias.qkv });
   const v = b.linear(`${prefix}${names.value}`, x, K * E, { role: "value", bias: bias.qkv });
+  const rotated = (value: Value, numHeads: number): Value =>
+    comesRotated && rope ? b.rotate(value, numHeads, rope) : value;
   const normed = (norm: Norm | null, name: string, value: Value): Value =>
     norm ? norm(b, `${prefix}${name}`, value) : value;
-  const attended = b.attend(normed(queryNorm, nameOfQ, q), normed(keyNorm, nameOfK, k), v, attention);
+  const query = normed(queryNorm, nameOfQ, rotated(q, H));
+  const attended = b.attend(query, normed(keyNorm, nameOfK, rotated(k, K)), v, attention);
   const width = sizeAt(x.shape, -1);
   return b.linear(`${prefix}${names.output}`, attended, width, {
     role: "attention-output",

@@ -175,6 +175,12 @@ export const TINY_CONFIGS: Readonly<Record<string, RawConfig>> = {
     head_dim: 8,
     attention_bias: false,
   },
+  hunyuan_v1_dense: {
+    architectures: ["HunYuanDenseV1ForCausalLM"],
+    model_type: "hunyuan_v1_dense",
+    ...DECODER,
+    head_dim: 8,
+  },
   phi: {
     architectures: ["PhiForCausalLM"],
     model_type: "phi",
@@ -239,6 +245,8 @@ export const TINY_CONFIGS: Readonly<Record<string, RawConfig>> = {
     architectures: ["Olmo3ForCausalLM"],
     model_type: "olmo3",
     ...DECODER,
+    // Under another, transformers 5 gives layers with a window its default.
+    rope_theta: 500_000,
     sliding_window: 4,
     layer_types: ["sliding_attention", "full_attention"],
   },

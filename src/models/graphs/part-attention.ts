@@ -1,10 +1,11 @@
 /** @file The attention of a part, with the cache that it reads. */
 import type { Value } from "../../graph/graph.ts";
+import { rope } from "../../graph/ops/attention/rope.ts";
 import type { Shape } from "../../graph/shape.ts";
 import { type AttentionOutputs, type Projected, attention, attentionOverHeads } from "../../nn/attention.ts";
 import type { AttentionOptions } from "../../nn/builder.ts";
 import { KEY_POSITIONS, KEY_SEGMENTS, LAST_KEY, NUM_KEYS, POSITIONS, SEGMENTS } from "../../nn/pass.ts";
-import { ropeTables } from "../../nn/rope/rope-tables.ts";
+import { type RopeConfig, ropeTables } from "../../nn/rope/rope-tables.ts";
 import type { PartOptions } from "./part-options.ts";
 import type { PassValues } from "./pass-values.ts";
 
@@ -20,6 +21,18 @@ export interface PartAttention {
   readonly past: Readonly<Record<string, Value>>;
 }
 
+/** Tables [R, W/2] of rotary positions. */
+function tablesOf(pass: PassValues, rotation: RopeConfig): Record<"cos" | "sin", Value> {
+  const { cos, sin } = ropeTables(rotation);
+  return { cos: pass.table(cos), sin: pass.table(sin) };
+}
+
+/** Rotates the heads of x [B, T, n·E] in a part. */
+export function rotateIn(pass: PassValues, x: Value, numHeads: number, rotation: RopeConfig): Value {
+  const { neighbours = false } = rotation;
+  return rope(x, { positions: pass.input(POSITIONS), ...tablesOf(pass, rotation), neighbours }, numHeads);
+}
+
 /** Builds the attention of a part. */
 export function attendIn(
   pass: PassValues,
@@ -27,9 +40,8 @@ export function attendIn(
   options: AttentionOptions,
   { cache, chunk }: Pick<PartOptions, "cache" | "chunk">,
 ): PartAttention {
-  const { numKeyValueHeads: K, headWidth: E, rope } = options;
-  const made = rope && ropeTables(rope);
-  const tables = made && { cos: pass.table(made.cos), sin: pass.table(made.sin) };
+  const { numKeyValueHeads: K, headWidth: E, rope: rotation, comesRotated = false } = options;
+  const tables = rotation && !comesRotated ? tablesOf(pass, rotation) : null;
   const readPast = (shape: Shape): { readonly key: Value; readonly value: Value } => ({
     key: pass.graph.input(PAST_KEY, "float32", shape),
     value: pass.graph.input(PAST_VALUE, "float32", shape),

@@ -16,9 +16,10 @@ import type { Matrix } from "../../nn/compute.ts";
 import { asFloat32 } from "../../nn/computes/f32.ts";
 import { linear } from "../../nn/linear.ts";
 import type { PassInput } from "../../nn/pass.ts";
+import type { RopeConfig } from "../../nn/rope/rope-tables.ts";
 import { alongRows } from "../../nn/along-rows.ts";
 import { type DropoutMask, DropoutMasks } from "./dropout-masks.ts";
-import { type PartAttention, attendIn } from "./part-attention.ts";
+import { type PartAttention, attendIn, rotateIn } from "./part-attention.ts";
 import { PartMatrices, type PartMatrix } from "./part-matrices.ts";
 import { PartTensors, type TensorRead } from "./part-tensors.ts";
 import { PassValues } from "./pass-values.ts";
@@ -229,6 +230,10 @@ export class PartGraph implements Builder {
     const { output, saved } = this.attention.outputs;
     for (const [name, value] of Object.entries(saved)) this.#save(name, value);
     return this.#save(ATTENDED, output);
+  }
+
+  rotate(x: Value, numHeads: number, rotation: RopeConfig): Value {
+    return rotateIn(this.#pass, x, numHeads, rotation);
   }
 
   /** Makes an input of the rows of a table [rows, width], which are looked up outside of the program. */

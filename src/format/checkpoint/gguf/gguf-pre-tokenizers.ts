@@ -72,6 +72,15 @@ const DEEPSEEK_LLM: readonly JsonObject[] = [
   { ...BYTE_LEVEL, use_regex: false },
 ];
 
+/** Digits in groups of three, Chinese and Japanese, and words apart; a sign goes with the letters that follow it. */
+const DEEPSEEK_V3: readonly JsonObject[] = [
+  cutAt("\\p{N}{1,3}"),
+  cutAt("[\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+"),
+  ...splitBy(
+    "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\r\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+[\r\n]*|\\s*[\r\n]+|\\s+(?!\\S)|\\s+",
+  ),
+];
+
 /** How text is cut, by `tokenizer.ggml.pre`. To add one: one entry. */
 export const PRE_TOKENIZERS: Readonly<Record<string, PreTokenizer>> = {
   "gpt-2": GPT2,
@@ -85,6 +94,7 @@ export const PRE_TOKENIZERS: Readonly<Record<string, PreTokenizer>> = {
   "gpt-4o": { ...GPT2, steps: splitBy(GPT_4O_WORDS) },
   "deepseek-coder": { ...GPT2, steps: DEEPSEEK_CODER },
   "deepseek-llm": { ...GPT2, steps: DEEPSEEK_LLM },
+  "hunyuan-dense": { ...GPT2, steps: DEEPSEEK_V3 },
 };
 
 /** Other words for the same, which are read and never written. */

@@ -65,6 +65,7 @@ test("each pre-tokenizer cuts numbers, spaces and apostrophes in its own way", (
     ["gpt-4o", ["123", "4", "Ġ", "Ġ", "1", "'S"]],
     ["deepseek-coder", ["1", "2", "3", "4", "ĠĠ", "1", "'", "S"]],
     ["deepseek-llm", ["1", "2", "3", "4", "ĠĠ", "1", "'", "S"]],
+    ["hunyuan-dense", ["123", "4", "ĠĠ", "1", "'S"]],
     ["refact", ["1", "2", "3", "4", "ĠĠ", "1", "'", "S"]],
   ] as const) {
     assert.deepEqual(piecesOf({ "tokenizer.ggml.pre": pre }, text), pieces, pre);

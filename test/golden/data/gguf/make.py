@@ -38,6 +38,7 @@ ARCHITECTURES = {
     "ernie4_5": "ERNIE4_5",
     "exaone4": "EXAONE4",
     "glm4": "GLM4",
+    "hunyuan_v1_dense": "HUNYUAN_DENSE",
     "cohere": "COMMAND_R",
     "cohere2": "COHERE2",
     "phi": "PHI2",
@@ -114,7 +115,7 @@ def write_settings(w, family, c):
         w.add_final_logit_softcapping(c["final_logit_softcapping"])
         w.add_sliding_window(c["sliding_window"])
         return
-    w.add_rope_freq_base(full["rope_theta"])
+    w.add_rope_freq_base(full["rope_theta"] * full.get("alpha", 1) ** (head_dim / (head_dim - 2)))
     if family == "gemma3_text":
         w.add_rope_freq_base_swa(rope["sliding_attention"]["rope_theta"])
         w.add_sliding_window(c["sliding_window"])

@@ -17,6 +17,7 @@ ROTATED = {"rope_parameters": {"rope_type": "default", "rope_theta": 5000.0}}
 PARTLY_ROTATED = {"rope_parameters": {"rope_type": "default", "rope_theta": 5000.0, "partial_rotary_factor": 0.6}}
 SMALL = DECODER | {"vocab_size": 96, "hidden_size": 32, "intermediate_size": 48}
 YARN = {"rope_type": "yarn", "rope_theta": 5000.0, "factor": 4.0, "original_max_position_embeddings": 16, "beta_fast": 4.0, "beta_slow": 1.0}
+STRETCHED = {"rope_type": "dynamic", "alpha": 50.0, "factor": 1.0}
 ENCODER = SIZES | {"vocab_size": 96, "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0, "num_labels": 4}
 MODERNBERT = (
     SIZES
@@ -50,6 +51,10 @@ MODELS = {
     "glm4": (
         transformers.Glm4ForCausalLM,
         SMALL | {"head_dim": 12, "rope_parameters": {"rope_type": "default", "rope_theta": 5000.0, "partial_rotary_factor": 0.5}},
+    ),
+    "hunyuan_v1_dense": (
+        transformers.HunYuanDenseV1ForCausalLM,
+        SMALL | {"head_dim": 8, "rope_parameters": STRETCHED | {"rope_theta": 500.0}},
     ),
     "ministral": (
         transformers.MinistralForCausalLM,
@@ -106,6 +111,7 @@ MODELS = {
 AS_OF_V4 = {
     "gemma": {"hidden_act": "gelu", "hidden_activation": "gelu_pytorch_tanh"},
     "gpt_neox": {"rotary_emb_base": 5000.0, "rotary_pct": 0.4},
+    "hunyuan_v1_dense": {"rope_scaling": STRETCHED},
     "exaone4": {"sliding_window_pattern": "LG", "layer_types": None},
     "olmo3": {"rope_scaling": {key: value for key, value in YARN.items() if key != "rope_theta"}},
     "cohere2": {"layer_types": None, "sliding_window_pattern": 4},
