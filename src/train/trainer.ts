@@ -13,6 +13,7 @@ import { parseByteSize } from "../messages/byte-size.ts";
 import type { Evaluation } from "./evaluate.ts";
 import { withWayOn } from "./loop/checks.ts";
 import { findActivationForm } from "./activations/forms.ts";
+import { describeSkipped } from "./dropbp/branch-dropper.ts";
 import type { DoneEvent, TrainEvent } from "./events.ts";
 import { LOG_FORMATS } from "./logs/log-formats.ts";
 import { describeFit, fitRun } from "./files/setup/fit-run.ts";
@@ -190,6 +191,7 @@ class Training {
       let next = await step();
       for (; !next.done; next = await step()) this.#emit(next.value);
       const { state, evaluation } = next.value;
+      if (state.dropbp) describeSkipped(state.dropbp).forEach(this.#tell);
       const done = tellDone(setup, state, (performance.now() - this.#startedMs) / 1000);
       this.#emit(done);
       return { ...done, evaluation };

@@ -210,6 +210,11 @@ describe("graft train --dropbp", () => {
     const idle = stepsOf(events).filter(({ drop_rate: rate }) => rate === 1);
     assert.ok(idle.length > 3 && idle.length < 30, `${idle.length} of 30`);
     assert.equal(dropbp?.skipped, idle.length);
+    const told = events.flatMap((event) => (event.event === "note" ? [event.message] : []));
+    assert.ok(
+      told.at(-1)?.startsWith(`DropBP left out all that is trained in ${idle.length} of 30 steps`),
+      told.join("\n"),
+    );
     assert.ok(idle.every(({ grad_norm: norm }) => norm === 0));
   });
 

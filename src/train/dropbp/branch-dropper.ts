@@ -55,6 +55,15 @@ export function describeMeasuring(
   ];
 }
 
+/** Says after a run in how many of its steps nothing moved. */
+export function describeSkipped({ steps, skipped }: DropState): string[] {
+  if (skipped === 0) return [];
+  return [
+    `DropBP left out all that is trained in ${skipped} of ${steps} steps, in which nothing moved: ` +
+      "a smaller --dropbp or more --gradient-accumulation-steps keep something of each.",
+  ];
+}
+
 export class BranchDropper {
   readonly #plan: DropPlan;
   readonly #branches: readonly ModelBranch[];
