@@ -116,7 +116,7 @@ async function compare(
   const rows: CoServed[] = [];
   const beside = async (name: string, served: ServedTraining, rate: number, trains = true): Promise<void> => {
     say(`${name}, ${rate} texts a second`);
-    rows.push(await runBeside(served, name, { ...load, perSecond: rate }, seconds, trains));
+    rows.push(await runBeside(served, { name, load: { ...load, perSecond: rate }, seconds }, trains));
   };
   const alone = await closing(await open(first), async (served): Promise<[Progress, Progress]> => {
     say("training alone");
@@ -135,18 +135,23 @@ async function compare(
       [ALL_TIME, { seconds }],
     ] as const) {
       say(`${name}, ${usualRate} texts a second`);
-      rows.push(await runBefore(served, name, load, seconds, length));
+      rows.push(await runBefore(served, { name, load, seconds }, length));
     }
   });
   return { rows, alone };
 }
 
+/** The texts of a row, and for how long they come. */
+interface RowOfTexts {
+  readonly name: string;
+  readonly load: TextLoad;
+  readonly seconds: number;
+}
+
 /** Texts come as long as it is asked for, beside a training if there is one. */
 async function runBeside(
   served: ServedTraining,
-  name: string,
-  load: TextLoad,
-  seconds: number,
+  { name, load, seconds }: RowOfTexts,
   trains: boolean,
 ): Promise<CoServed> {
   const training = trains ? served.train({ seconds }) : null;
@@ -159,9 +164,7 @@ async function runBeside(
 /** Texts come as in `runBeside`, and wait until the training has ended. */
 async function runBefore(
   served: ServedTraining,
-  name: string,
-  load: TextLoad,
-  seconds: number,
+  { name, load, seconds }: RowOfTexts,
   length: TrainingLength,
 ): Promise<CoServed> {
   const ran = Promise.withResolvers<void>();

@@ -14,13 +14,18 @@ export async function startAdapter(
   return await attach(base, { method: findMethod(method), options }, random);
 }
 
+/** What an adapter is drawn from. */
+interface Draw {
+  readonly random: Random;
+  readonly deviation?: number;
+}
+
 /** Attaches an adapter and moves its numbers by normal draws of a deviation, so that it is unlike others. */
 export async function drawAdapter(
   base: BaseModel,
   method: string,
   options: object,
-  random: Random,
-  deviation = 0.01,
+  { random, deviation = 0.01 }: Draw,
 ): Promise<Adapter> {
   const adapter = await startAdapter(base, method, options, random);
   for (const { values } of adapter.groups) {

@@ -154,7 +154,8 @@ async function openSide(session: Session, method: string, batch: Batch) {
       processorSeconds(async () => {
         await adamw.step(steps.gradients.groups, { learningRate: 1e-12 });
       }),
-    head: (): Promise<number> => processorSeconds(() => runHead(session, head, batch, derivatives, steps)),
+    head: (): Promise<number> =>
+      processorSeconds(() => runHead(session, head, steps, { batch, derivatives })),
     release: async (): Promise<void> => {
       await steps.release();
       await adamw.release();
@@ -202,9 +203,8 @@ async function processorSeconds(run: () => Promise<unknown>): Promise<number> {
 async function runHead(
   { base, pool }: Session,
   head: LabelHead,
-  batch: Batch,
-  derivatives: Float32Array,
   { gradients }: StepRunner,
+  { batch, derivatives }: { readonly batch: Batch; readonly derivatives: Float32Array },
 ): Promise<void> {
   const x = zeros("float32", [batch.numRows, batch.length, base.model.width]);
   const random = new Random(SEED);

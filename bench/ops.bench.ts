@@ -71,7 +71,7 @@ async function timeOperation(engine: Engine, suite: OpSuite, repeats: number): P
   }
   const forward = { name: op.name, inputs: named("x", inputs), outputs: named("y", outputs) };
   const forwardInto = outputsOf(forward, realistic.bindings);
-  const forwardMs = await time(engine, forward, feeds, forwardInto, repeats);
+  const forwardMs = await time(engine, forward, { feeds, into: forwardInto }, repeats);
 
   const seedValues: Value[] = seeds.map(({ gradient }) => gradient);
   const wanted = inputs.filter((value, i) => value.dtype.includes("float") && suite.differentiable(i));
@@ -89,7 +89,12 @@ async function timeOperation(engine: Engine, suite: OpSuite, repeats: number): P
   const backwardInto = outputsOf(backward, realistic.bindings);
   return {
     forwardMs,
-    backwardMs: await time(engine, backward, { ...feeds, ...forwardInto }, backwardInto, repeats),
+    backwardMs: await time(
+      engine,
+      backward,
+      { feeds: { ...feeds, ...forwardInto }, into: backwardInto },
+      repeats,
+    ),
   };
 }
 
@@ -109,8 +114,7 @@ function outputsOf(spec: ProgramSpec, bindings: Readonly<Record<string, number>>
 async function time(
   engine: Engine,
   spec: ProgramSpec,
-  feeds: Tensors,
-  into: Tensors,
+  { feeds, into }: { readonly feeds: Tensors; readonly into: Tensors },
   repeats: number,
 ): Promise<number> {
   const program = await engine.compile(spec);

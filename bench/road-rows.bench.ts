@@ -84,7 +84,7 @@ async function openTexts(
   length: number,
 ): Promise<TextSide> {
   const adapters = new AdapterPool({ session, maxLoaded: most });
-  const first = await drawAdapter(session.base, method, options, new Random(1));
+  const first = await drawAdapter(session.base, method, options, { random: new Random(1) });
   const held: HeldAdapter[] = [];
   // Each is another to the engine, with a row of its own in memory; only their numbers are alike.
   for (let i = 0; i < most; i++) held.push(await adapters.hold({ ...first }));

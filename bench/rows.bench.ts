@@ -123,9 +123,9 @@ async function makeAdapters(
   options: object,
   count: number,
 ): Promise<Adapter[]> {
-  const random = new Random(2);
+  const draw = { random: new Random(2), deviation: 0.02 };
   const adapters: Adapter[] = [];
-  for (let i = 0; i < count; i++) adapters.push(await drawAdapter(base, method, options, random, 0.02));
+  for (let i = 0; i < count; i++) adapters.push(await drawAdapter(base, method, options, draw));
   return adapters;
 }
 

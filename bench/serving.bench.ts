@@ -69,7 +69,8 @@ async function loadAdapters(
   const read = async (path: string): Promise<ReadAdapter> => {
     const [kind, seed] = path.split("/") as [string, string];
     const [method, options] = KINDS[kind]!;
-    const adapter = await drawAdapter(session.base, method, options, new Random(Number(seed)));
+    const random = new Random(Number(seed));
+    const adapter = await drawAdapter(session.base, method, options, { random });
     return { adapter, chatTemplateHash: null };
   };
   const adapters = new AdapterPool({ session, read, maxLoaded: kinds.length * numRows });
@@ -103,7 +104,7 @@ function sidesOf(
     return (1000 * load.rows * load.tokens) / (nowMs(load.processor) - startedMs);
   };
   const write = (row: number, seed: number, adapter: string | null): Promise<void> =>
-    writeText(serving, load, row, seed, adapter);
+    writeText(serving, load, { row, seed, adapter });
   const together = (nameOf: (row: number) => string | null) => (): Promise<number> =>
     speed(async (seed) => void (await Promise.all(rows.map((row) => write(row, seed, nameOf(row))))));
   return {
@@ -128,9 +129,7 @@ function sidesOf(
 async function writeText(
   serving: ServingEngine,
   { prompt, tokens }: Load,
-  row: number,
-  seed: number,
-  adapter: string | null,
+  { row, seed, adapter }: { readonly row: number; readonly seed: number; readonly adapter: string | null },
 ): Promise<void> {
   const promptIds = madePrompt(row, prompt, serving.session.model.numOutputs, seed);
   for await (const _ of serving.write({ promptIds, maxNewTokens: tokens, adapter })) continue;

@@ -51,7 +51,7 @@ async function compare(values: Values, context: BenchContext): Promise<Outcome> 
   );
   const folders: string[] = [];
   for (let row = 0; row < rows; row++) {
-    const adapter = await drawAdapter(base, "lora", { rank: values.rank }, new Random(row));
+    const adapter = await drawAdapter(base, "lora", { rank: values.rank }, { random: new Random(row) });
     folders.push(join(scratch, `adapter-${row}`));
     await saveAdapter(folders[row]!, adapter, { base, checkpoint });
   }

@@ -112,16 +112,15 @@ const text = (model: string, batch: number, length: number, flags = ""): GridRun
   data: "text",
   flags: `--packing --batch-size ${batch} --max-length ${length} ${flags}`.trim(),
 });
-const rows = (
-  model: string,
-  data: "chats" | "pairs",
-  batch: number,
-  length: number,
-  flags = "",
-): GridRun => ({
+const chats = (model: string, flags = ""): GridRun => ({
   model,
-  data,
-  flags: `--batch-size ${batch} --max-length ${length} ${flags}`.trim(),
+  data: "chats",
+  flags: `--batch-size 8 --max-length 512 ${flags}`.trim(),
+});
+const pairs = (model: string, flags: string): GridRun => ({
+  model,
+  data: "pairs",
+  flags: `--batch-size 4 --max-length 512 ${flags}`,
 });
 const RECOMPUTE = "--gradient-checkpointing on";
 const KEEP_ATTENTION = "--gradient-checkpointing keep-attention";
@@ -178,12 +177,12 @@ export const GRID: readonly GridRun[] = [
   text("wide", 2, 256, `--method full ${RECOMPUTE} --resident-memory 150MB`),
   text("wide", 2, 256, "--resident-memory 100MB"),
   text("wide", 2, 256, `--resident-memory 60MB ${RECOMPUTE}`),
-  rows("wide", "chats", 8, 512),
-  rows("wide", "chats", 8, 512, RECOMPUTE),
-  rows("wide", "chats", 4, 512, "--eval-share 0.2"),
-  rows("wide", "pairs", 4, 512, "--objective dpo"),
-  rows("wide", "pairs", 4, 512, `--objective dpo ${RECOMPUTE}`),
-  rows("wide", "pairs", 4, 512, "--objective orpo"),
+  chats("wide"),
+  chats("wide", RECOMPUTE),
+  { model: "wide", data: "chats", flags: "--batch-size 4 --max-length 512 --eval-share 0.2" },
+  pairs("wide", "--objective dpo"),
+  pairs("wide", `--objective dpo ${RECOMPUTE}`),
+  pairs("wide", "--objective orpo"),
   text("wide.q4", 4, 256),
   text("wide.q4", 4, 256, "--weights float32"),
   text("wide.q4", 4, 256, "--method peqa"),
@@ -197,8 +196,8 @@ export const GRID: readonly GridRun[] = [
   text("narrow", 4, 256, "--method full"),
   text("narrow", 4, 256, INT8),
   text("narrow", 4, 256, "--method dora"),
-  rows("narrow", "chats", 8, 512),
-  rows("narrow", "pairs", 4, 512, "--objective dpo"),
+  chats("narrow"),
+  pairs("narrow", "--objective dpo"),
   text("tall", 1, 256),
   text("tall", 2, 256, RECOMPUTE),
   text("tall", 1, 256, "--weights float32"),
