@@ -180,6 +180,11 @@ describe("readDataset()", () => {
     await assert.rejects(readDataset("https://example.com/a.jsonl", options), { hint: /download the file/ });
   });
 
+  it("says of a text that it goes in as a row", async () => {
+    for (const text of ["The lamp is round.", "A lamp.\n".repeat(600)])
+      await assert.rejects(readDataset(text, options), { code: "format/file", hint: /as a row, \{ text \}/ });
+  });
+
   it("says that a folder has no training file", async () => {
     mkdirSync(join(folder, "hollow"), { recursive: true });
     await assertFails(

@@ -192,7 +192,8 @@ function kindOf(value: unknown): string | null {
   if (prototype === null || prototype === Object.prototype) return null;
   const name = prototype.constructor?.name;
   if (typeof name !== "string" || name === "") return "an object";
-  return `${/^[AEIOU]/.test(name) ? "an" : "a"} ${name}`;
+  // A URL, a Uint8Array.
+  return `${/^[AEIO]/.test(name) ? "an" : "a"} ${name}`;
 }
 
 /** Values of settings files and calls may hold themselves, or whole numbers of any size. */

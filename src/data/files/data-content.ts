@@ -40,9 +40,7 @@ export async function openContent(path: string): Promise<DataContent> {
     refuseEndless(await stat(path));
     bytes = await readFile(path);
   } catch (cause) {
-    const isAddress = /^[a-z][a-z\d+]+:\/\//i.test(path);
-    const hint = isAddress ? "Data are read on this machine: download the file first." : "Check the path.";
-    throw unreadable(path, describeFileProblem(cause), hint, cause);
+    throw unreadable(path, describeFileProblem(cause), hintForPath(path), cause);
   }
   const kind = requireKind(path);
   const compression = compressionOf(path);
@@ -59,6 +57,14 @@ export async function openContent(path: string): Promise<DataContent> {
 /** SHA-256 of bytes, in hexadecimal. */
 export function hashBytes(bytes: Uint8Array): string {
   return createHash("sha256").update(bytes).digest("hex");
+}
+
+/** What to do where there is no file of this path. */
+function hintForPath(path: string): string {
+  if (/^[a-z][a-z\d+]+:\/\//i.test(path)) return "Data are read on this machine: download the file first.";
+  if (/\s/.test(path) && findFileKind(path) === null)
+    return "Check the path. What is text itself goes into a .txt file, or in as a row, { text }.";
+  return "Check the path.";
 }
 
 function unreadable(path: string, found: string, hint: string, cause: unknown): FormatError {
