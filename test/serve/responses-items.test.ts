@@ -276,7 +276,7 @@ test("a thought is an item of its own, with its tokens counted, in a stream too"
 });
 
 test("tokens of a thought are counted up to its end, and have no log-probabilities", () => {
-  const use = { tools: null, format: null, functions: [], isForced: false, isHeld: false, grammar: null };
+  const use = { tools: null, format: null, functions: [], isForced: false, grammar: null, begun: null };
   const answer = new ChatAnswer(use, new ThoughtReader(["<think>", "</think>"]), String);
   const body = parseValues({ model: "tiny", input: "ka" }, RESPONSE_REQUEST);
   const written = new WrittenResponse(body, answer, headOf(undefined, thinking.state), thinking.state);

@@ -49,6 +49,17 @@ test("a thought that is cut off leaves an empty answer", async () => {
   assert.equal(content, "");
 });
 
+test("what a thought says of calls begins none; the answer behind it may", async () => {
+  const tools = [{ type: "function", function: { name: "now" } }];
+  const asking = { tools, parallel_tool_calls: false, max_tokens: 200 };
+  const thinking = await answer(asking, "in <tool_call>");
+  assert.ok(!JSON.stringify(thinking).includes("now"), JSON.stringify(thinking));
+  const called = await answer(asking, "in <tool_call> marks\n</think>\n\n<tool_call>");
+  assert.equal(called["reasoning_content"], "in <tool_call> marks");
+  const [call] = called["tool_calls"] as { function: object }[];
+  assert.deepEqual(call?.function, { name: "now", arguments: "{}" });
+});
+
 test("where the template ends the thought, or a form holds the answer, all of it is content", async () => {
   const off = await answer({ chat_template_kwargs: { enable_thinking: false } }, "who?");
   assert.ok(String(off["content"]).startsWith("who?") && !("reasoning_content" in off));

@@ -2,6 +2,7 @@
  * @file Texts that are free until they begin something, such as a call of a function, and are held to a grammar from there
  * to its end.
  */
+import type { ThoughtReader } from "../answers/thought-reader.ts";
 import type { GrammarCursor, Grammar, TokenGrammar } from "./token-grammar.ts";
 
 interface Trigger {
@@ -11,6 +12,8 @@ interface Trigger {
   readonly isWhole: boolean;
   /** Whether the text may go on behind the end. */
   readonly mayGoOn: boolean;
+  /** Reads thoughts, in byte texts, in which nothing begins; unless given there are none. */
+  readonly newThoughts?: () => ThoughtReader;
 }
 
 export class TriggeredGrammar implements Grammar {
@@ -23,6 +26,11 @@ export class TriggeredGrammar implements Grammar {
     this.#trigger = trigger;
   }
 
+  /** The same for texts that may begin with a thought. */
+  behind(newThoughts: () => ThoughtReader): TriggeredGrammar {
+    return new TriggeredGrammar(this.#inner, { ...this.#trigger, newThoughts });
+  }
+
   begin(): GrammarCursor {
     return new TriggeredCursor(this.#inner, this.#trigger);
   }
@@ -31,6 +39,7 @@ export class TriggeredGrammar implements Grammar {
 class TriggeredCursor implements GrammarCursor {
   readonly #inner: TokenGrammar;
   readonly #trigger: Trigger;
+  readonly #thoughts: ThoughtReader | null;
   /** Null: the text is free. */
   #held: GrammarCursor | null = null;
   /** What has been written since it was free, as far as a beginning may reach back. */
@@ -42,6 +51,7 @@ class TriggeredCursor implements GrammarCursor {
   constructor(inner: TokenGrammar, trigger: Trigger) {
     this.#inner = inner;
     this.#trigger = trigger;
+    this.#thoughts = trigger.newThoughts?.() ?? null;
   }
 
   restrict(logits: Float32Array, stopIds: readonly number[]): void {
@@ -50,11 +60,20 @@ class TriggeredCursor implements GrammarCursor {
 
   accept(id: number): void {
     if (this.#held) this.#held.accept(id);
-    else if (!this.#isFree) this.#read(this.#inner.bytesOf(id));
+    else if (!this.#isFree && !this.#isThought(id)) this.#read(this.#inner.bytesOf(id));
     if (!this.#held?.isDone) return;
     this.#held = null;
     this.#text = "";
     this.isDone = !this.#trigger.mayGoOn;
+  }
+
+  /** Whether an id is one of a thought, or of its marks. */
+  #isThought(id: number): boolean {
+    const thoughts = this.#thoughts;
+    if (!thoughts) return false;
+    const wasThinking = thoughts.isThinking;
+    thoughts.push(this.#inner.bytesOf(id));
+    return wasThinking || thoughts.isThinking;
   }
 
   #read(bytes: string): void {

@@ -75,6 +75,11 @@ export function markBytes(mark: string, specialTokens: ToolModel["specialTokens"
   return specialTokens.has(mark) ? specialBytes(mark) : [...new TextEncoder().encode(mark)];
 }
 
+/** The same, one character each. */
+export function markText(mark: string, specialTokens: ToolModel["specialTokens"]): string {
+  return String.fromCharCode(...markBytes(mark, specialTokens));
+}
+
 /** Adds a mark, which is one token where the vocabulary has it as special, and else text. */
 export function addMark(book: RuleBook, from: Place, mark: string, { specialTokens }: CallRules): Place {
   return book.bytes(from, markBytes(mark, specialTokens));

@@ -5,7 +5,7 @@ import { ThoughtReader } from "../../engine/answers/thought-reader.ts";
 import { ChatAnswer } from "./chat-answer.ts";
 
 const now = { name: "now" };
-const use = { tools: [], format: HERMES, functions: [now], isForced: false, isHeld: false, grammar: null };
+const use = { tools: [], format: HERMES, functions: [now], isForced: false, grammar: null, begun: null };
 
 test("what a model thinks is told under a name of its own, and calls in it are none", () => {
   const call = '<tool_call>{"name": "now", "arguments": {}}</tool_call>';

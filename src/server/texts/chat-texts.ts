@@ -1,5 +1,6 @@
 /** @file Turns a conversation into texts to write, and makes the readers of their answers. */
-import { ThoughtReader } from "../../engine/answers/thought-reader.ts";
+import { type ThoughtMarks, ThoughtReader } from "../../engine/answers/thought-reader.ts";
+import { markText } from "../../engine/tool-calls/tool-format.ts";
 import type { TextJob } from "../../engine/serving-model.ts";
 import { ApiError } from "../api-error.ts";
 import type { ResumedRequest } from "../running-requests.ts";
@@ -38,9 +39,15 @@ export async function chatTexts(
   requireLogProbs(body);
   const topLogProbs = body.logprobs ? (body.top_logprobs ?? 0) : null;
   // What is held to a form from its first token on leaves no room for thoughts.
-  const marks = use.isHeld ? null : state.model.thoughtMarks;
+  const marks = use.grammar ? null : state.model.thoughtMarks;
   const hasBegun = state.model.hasBegunThought(promptIds);
-  const held = { grammar: use.grammar, shown: [...(use.format?.tokens ?? []), ...(marks ?? [])] };
+  const { specialTokens } = state.model.parts.tokenizer;
+  const inBytes = marks?.map((mark) => markText(mark, specialTokens)) as ThoughtMarks | undefined;
+  const begun = inBytes ? use.begun?.behind(() => new ThoughtReader(inBytes, { hasBegun })) : use.begun;
+  const held = {
+    grammar: use.grammar ?? begun ?? null,
+    shown: [...(use.format?.tokens ?? []), ...(marks ?? [])],
+  };
   const written = { writtenIds: resumed?.written_ids, writtenLogProbs: resumed?.written_log_probs };
   const jobs = textJobs(
     body,

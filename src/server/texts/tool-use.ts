@@ -12,7 +12,7 @@ import {
   type ToolFormat,
   type ToolFunction,
   addParameters,
-  markBytes,
+  markText,
 } from "../../engine/tool-calls/tool-format.ts";
 import { FormatError, UsageError } from "../../errors.ts";
 import { nearest } from "../../messages/nearest.ts";
@@ -30,10 +30,10 @@ export interface ToolUse {
   readonly functions: readonly ToolFunction[];
   /** Whether the answer is calls, and no text. */
   readonly isForced: boolean;
-  /** Whether the answer is held to a form from its first token on. */
-  readonly isHeld: boolean;
-  /** What holds the answer to calls, or to the form that is asked for. */
+  /** What holds the answer from its first token on, to calls or to the form that is asked for; null: nothing does. */
   readonly grammar: Grammar | null;
+  /** What holds the calls that it begins; null: nothing does. */
+  readonly begun: TriggeredGrammar | null;
 }
 
 /** A function that may be called, and where the request describes it. */
@@ -55,15 +55,14 @@ export async function readToolUse(request: ToolRequest, state: ServerState): Pro
   const { functions, isForced } = choice;
   if (functions.length === 0) {
     const grammar = await grammarOf(form, state);
-    return { tools: null, format: null, functions, isForced, isHeld: grammar !== null, grammar };
+    return { tools: null, format: null, functions, isForced, grammar, begun: null };
   }
   const format = state.model.toolFormat;
   const schema = isForced ? null : schemaOf(form);
   const isHeld = isForced || schema !== null;
-  const grammar = isHeld
-    ? await callGrammar(choice, schema, format, state)
-    : await begunGrammar(choice, format, state);
-  return { tools: tools ?? null, format, functions, isForced, isHeld, grammar };
+  const grammar = isHeld ? await callGrammar(choice, schema, format, state) : null;
+  const begun = isHeld ? null : await begunGrammar(choice, format, state);
+  return { tools: tools ?? null, format, functions, isForced, grammar, begun };
 }
 
 /** @throws ApiError 400 for functions that there are not */
@@ -135,7 +134,7 @@ async function begunGrammar(
   { functions, isParallel }: Choice,
   format: ToolFormat,
   { model }: ServerState,
-): Promise<Grammar | null> {
+): Promise<TriggeredGrammar | null> {
   const { specialTokens } = model.parts.tokenizer;
   const choices = functions.map(({ name, parameters }): ToolChoice => {
     return { name, parameters, addArguments: (book) => addParameters(book, name, parameters) };
@@ -145,9 +144,7 @@ async function begunGrammar(
   const build = (book: RuleBook): number =>
     book.rule("begun calls", (start) => format.addCalls(book, start, choices, rules));
   const key = JSON.stringify(["begun calls", functions, rules.isParallel]);
-  const begins = format
-    .begins(choices.map(({ name }) => name))
-    .map((mark) => String.fromCharCode(...markBytes(mark, specialTokens)));
+  const begins = format.begins(choices.map(({ name }) => name)).map((mark) => markText(mark, specialTokens));
   try {
     const inner = await model.grammars.of(key, build);
     return new TriggeredGrammar(inner, { begins, isWhole: format.isWhole, mayGoOn: isParallel });
