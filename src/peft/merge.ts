@@ -17,7 +17,7 @@ import { madeOnce } from "../runtime/made-once.ts";
 import { type Adapter, AN_ADAPTER } from "./attach.ts";
 import type { AdaptedSite } from "./layout.ts";
 import { type Method, configFileOf, splitStack } from "./method.ts";
-import { inputSite } from "./sites/site-inputs.ts";
+import { feedSite, inputSite } from "./sites/site-inputs.ts";
 import type { SiteWeights } from "./sites/site.ts";
 import { trainedRowsIn } from "./trained-base/token-rows.ts";
 import { type TrainedRows, putRows } from "./trained-base/trained-rows.ts";
@@ -128,14 +128,8 @@ export class Merger {
     const { site } = place;
     const program = await this.#program(place);
     if (!program) return trained !== null;
-    const feeds: Record<string, HostTensor> = {};
-    for (const [suffix, tensor] of Object.entries(this.#adapter.tensorsOf(site)))
-      feeds[beforeName(suffix)] = tensor;
-    for (const own of ["weight", "bias"]) {
-      const path = `${moduleOf(name)}.${own}`;
-      if (beforeName(own) in program.spec.inputs)
-        feeds[beforeName(own)] = this.#adapter.tensor(path) ?? (await this.#base.values(path));
-    }
+    const { inputs } = program.spec;
+    const feeds = await feedSite({ base: this.#base, adapter: this.#adapter }, site, moduleOf(name), inputs);
     const shape = program.spec.outputs["merged"]?.shape as readonly number[];
     await program.run(feeds, { merged: hostTensor("float32", shape, into) });
     return true;
@@ -165,9 +159,6 @@ function projectionsOf({ path, layer, spec }: AdaptedSite, { model }: Adapter): 
     .filter(({ stack }) => stack?.name === spec.name)
     .map((matrix) => [model.blockPrefix(layer) + matrix.name, matrix]);
 }
-
-/** The input that carries a tensor as it is before merging. */
-const beforeName = (suffix: string): string => `old.${suffix}`;
 
 /**
  * Computes every tensor of the base that the adapter changes, by Hugging Face name, float32. The caller owns them; the
@@ -233,15 +224,12 @@ async function compileMerge(
   const merged = built?.merged[part];
   // A value that is returned as it came in has not changed, and a program cannot have an input as its output.
   if (!built || !merged || merged === built.weights[part]) return null;
-  const candidates = Object.fromEntries(
-    Object.entries(built.inputs).map(([name, value]): [string, Value] => [beforeName(name), value]),
-  );
   const outputs = {
     merged: spec.storedTransposed && part === "weight" ? transpose(merged, [1, 0]) : merged,
   };
   return await engine.compile({
     name: `merge-${method.name}`,
-    inputs: neededInputs(outputs, candidates),
+    inputs: neededInputs(outputs, built.inputs),
     outputs,
   });
 }

@@ -9,7 +9,7 @@ import { madeOnce } from "../../runtime/made-once.ts";
 import type { Adapter } from "../attach.ts";
 import type { BatchRule } from "../contract/batch-rule.ts";
 import type { AdaptedSite } from "../layout.ts";
-import { inputSite } from "../sites/site-inputs.ts";
+import { feedSite, inputSite } from "../sites/site-inputs.ts";
 import type { SiteTensors } from "../sites/site.ts";
 
 export class BaseForms {
@@ -31,7 +31,8 @@ export class BaseForms {
   async compute(site: AdaptedSite): Promise<SiteTensors> {
     if (!this.#ofBase) return {};
     const program = await this.#programFor(site, this.#ofBase);
-    const feeds = await this.#feedsOf(site, program);
+    const of = { base: this.#base, adapter: this.#adapter };
+    const feeds = await feedSite(of, site, site.path, program.spec.inputs);
     const made: Record<string, HostTensor<"float32">> = {};
     for (const [name, { shape }] of Object.entries(program.spec.outputs)) {
       made[name] = zeros("float32", knownShape(shape));
@@ -49,18 +50,6 @@ export class BaseForms {
       const name = `rows-${this.#adapter.method.name}`;
       return this.#engine.compile({ name, inputs: neededInputs(outputs, inputs), outputs });
     });
-  }
-
-  async #feedsOf(site: AdaptedSite, { spec: { inputs } }: Program): Promise<Record<string, HostTensor>> {
-    const feeds: Record<string, HostTensor> = {};
-    for (const [suffix, tensor] of Object.entries(this.#adapter.tensorsOf(site))) {
-      if (suffix in inputs) feeds[suffix] = tensor;
-    }
-    for (const own of ["weight", "bias"]) {
-      const name = `${site.path}.${own}`;
-      if (own in inputs) feeds[own] = this.#adapter.tensor(name) ?? (await this.#base.values(name));
-    }
-    return feeds;
   }
 
   /** Frees the programs. */

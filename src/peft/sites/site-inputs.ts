@@ -1,6 +1,9 @@
-/** @file A site in a graph of its own, with its weights and the tensors of an adapter as inputs. */
+/** @file A site in a graph of its own, with its weights and the tensors of an adapter as inputs, and what these are fed. */
 import type { Graph, Value } from "../../graph/graph.ts";
 import { transpose } from "../../graph/ops/shapes/transpose.ts";
+import type { BaseModel } from "../../models/base/base-model.ts";
+import type { HostTensor } from "../../runtime/host-tensor.ts";
+import type { Adapter } from "../attach.ts";
 import type { AdaptedSite } from "../layout.ts";
 import type { SiteValues, SiteWeights } from "./site.ts";
 
@@ -31,4 +34,19 @@ export function inputSite(graph: Graph, { spec, parameters, frozen }: AdaptedSit
     values,
     inputs: { weight: kept, ...(bias && { bias }), ...values },
   };
+}
+
+/** Gives the tensors for the inputs of a site: an adapter's, and those of a module whose matrix lies there, as the adapter has it. */
+export async function feedSite(
+  { base, adapter }: { readonly base: BaseModel; readonly adapter: Adapter },
+  site: AdaptedSite,
+  module: string,
+  inputs: Readonly<Record<string, unknown>>,
+): Promise<Record<string, HostTensor>> {
+  const feeds: Record<string, HostTensor> = { ...adapter.tensorsOf(site) };
+  for (const own of ["weight", "bias"]) {
+    const name = `${module}.${own}`;
+    if (own in inputs) feeds[own] = adapter.tensor(name) ?? (await base.values(name));
+  }
+  return feeds;
 }
