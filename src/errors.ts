@@ -75,6 +75,7 @@ export const CODES = {
   "train/stopped": ["failed", "The run was stopped from outside; it can be resumed."],
 } as const satisfies Record<string, readonly [ErrorKind, string]>;
 
+/** What kind of error it is: a key of `CODES`. */
 export type ErrorCode = keyof typeof CODES;
 
 type CodeOf<K extends ErrorKind> = {

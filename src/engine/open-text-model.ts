@@ -27,6 +27,7 @@ import { requireText } from "./opening/require-text.ts";
 import { openWritingSession } from "./opening/writing-session.ts";
 import { TextModel } from "./text-model.ts";
 
+/** How a model that writes text is opened; all settings have defaults. */
 export interface OpenTextOptions extends PartsOptions {
   /**
    * Computes the adapter's weights once instead of beside the base's at every run; unless given, where the method would

@@ -40,6 +40,7 @@ export interface TextRequest extends Omit<GenerateRequest, "promptIds" | "stopId
 /** A prompt of a batch, with its task. */
 export interface TaskPrompt extends Omit<TaskRow, "stopIds">, TextForm {}
 
+/** A text that was written, with its ids and its speed. */
 export interface WrittenText extends Completion {
   readonly promptIds: readonly number[];
   /** Without the stop token and other special tokens. */

@@ -7,6 +7,7 @@
 import { Emitter, type Target } from "./emitter.ts";
 import type { AnyNode, Value } from "./graph.ts";
 
+/** A graph to compile: its nodes, and the inputs and outputs by name. */
 export interface ProgramSpec {
   /** For messages and profiles. */
   readonly name: string;

@@ -43,6 +43,7 @@ import { starcoder2 } from "./families/starcoder2.ts";
 import { vit } from "./families/vit.ts";
 import { xlmRoberta } from "./families/xlm-roberta.ts";
 
+/** The families of models that graft computes. */
 export const FAMILIES: readonly Family[] = [
   llama,
   mistral,

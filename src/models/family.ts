@@ -67,6 +67,7 @@ export interface ModelDefinition {
   readonly checkpoint: CheckpointRules;
 }
 
+/** A family of models: what their configurations mean. */
 export interface Family {
   /** `model_type` of its configuration files. */
   readonly modelType: string;

@@ -34,6 +34,7 @@ export function keyWidth({ layers }: { readonly layers: readonly Pick<ModelLayer
   return widths.reduce((sum, width) => sum + width, 0);
 }
 
+/** What a model is made of: sizes, tensors, sites and the graphs of its parts, but no weights. */
 export class Model {
   readonly family: Family;
   readonly raw: RawConfig;

@@ -5,6 +5,7 @@ import { lion } from "./lion.ts";
 import type { Optimizer } from "./optimizer.ts";
 import { sgd } from "./sgd.ts";
 
+/** The optimizers that a run may name. */
 export const OPTIMIZERS: readonly Optimizer[] = [adamw, sgd, lion];
 
 /** Finds an optimizer by name. @throws UsageError "usage/flag" when there is none. */

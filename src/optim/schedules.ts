@@ -24,6 +24,7 @@ function halfCosine(progress: number): number {
 /** Share of the peak that is left at the end: as large models are pretrained, and MobileFineTuner (arXiv:2512.08211) trains. */
 const TENTH = 0.1;
 
+/** The learning-rate schedules that a run may name. */
 export const SCHEDULES: readonly Schedule[] = [
   // None, so that a run that is made longer is the run of that length.
   withWarmup("constant", 0, () => 1),

@@ -14,6 +14,7 @@ import { snell } from "./methods/snell.ts";
 import { trainableTokens } from "./methods/trainable-tokens.ts";
 import { vera } from "./methods/vera.ts";
 
+/** The methods that a run may name. */
 export const METHODS: readonly Method[] = [
   lora,
   dora,

@@ -12,6 +12,7 @@ import type { MakeMemory } from "./memory/program-memory.ts";
 /** Tensors by the names of a program's inputs or outputs. */
 export type Tensors = Readonly<Record<string, HostTensor>>;
 
+/** A compiled graph, which runs as often as it is asked to. Whoever had it compiled releases it. */
 export interface Program {
   readonly spec: ProgramSpec;
   /**
@@ -26,6 +27,7 @@ export interface Program {
   release(): Promise<void>;
 }
 
+/** How a program is compiled. */
 export interface CompileOptions {
   /**
    * Inputs that never change: where the engine can, bound once, without a copy, and laid out as it likes. They are not fed
@@ -44,6 +46,7 @@ export interface CompileOptions {
 /** As llama.cpp has it. Each program starts so many threads, and with some thousands a machine does nothing else. */
 export const MAX_THREADS = 512;
 
+/** How an engine computes; all settings have defaults. */
 export interface EngineOptions {
   /** Threads inside an operator, `MAX_THREADS` at most; default: all processors. */
   readonly threads?: number | undefined;

@@ -155,6 +155,7 @@ export interface ReadEvent {
   readonly total_rows: number | null;
 }
 
+/** What a training tells: `event` says which of these it is. */
 export type TrainEvent =
   | ReadEvent
   | StartEvent

@@ -60,6 +60,7 @@ export interface GivenClasses {
   readonly count: number | null;
 }
 
+/** What a training learns: the loss of log-probabilities, and its gradient. `O`: its options. */
 export interface Objective<O = unknown> {
   readonly name: string;
   /** One sentence for the documentation. */

@@ -8,6 +8,7 @@ import { dpo } from "./objectives/dpo.ts";
 import { kto } from "./objectives/kto.ts";
 import { orpo } from "./objectives/orpo.ts";
 
+/** The objectives that a run may name. */
 export const OBJECTIVES: readonly Objective[] = [crossEntropy, classification, dpo, orpo, kto];
 
 /** What a model learns unless something else is asked for. */

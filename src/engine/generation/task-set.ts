@@ -31,6 +31,7 @@ export interface Task {
   readonly chatTemplateHash: string | null;
 }
 
+/** A task as `list` tells of it. */
 export interface ListedTask {
   readonly name: string;
   readonly path: string;
@@ -40,6 +41,7 @@ export interface ListedTask {
   readonly isActive: boolean;
 }
 
+/** A text of a batch to write, with its task. */
 export interface TaskRow extends Omit<GenerateRequest, "signal" | "onLogits"> {
   /** Its name, null: the base alone; the active one unless given. */
   readonly task?: string | null;

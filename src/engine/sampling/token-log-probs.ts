@@ -9,6 +9,7 @@ export interface ScoredToken {
   readonly logProb: number;
 }
 
+/** How likely a token was, beside the likeliest in its place. */
 export interface TokenLogProbs extends ScoredToken {
   /** The likeliest first; of equal ones the lowest id. */
   readonly top: readonly ScoredToken[];

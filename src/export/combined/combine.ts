@@ -50,6 +50,7 @@ export interface CombineInput extends z.input<typeof COMBINE_OPTIONS> {
   readonly signal?: AbortSignal;
 }
 
+/** What adapters came to together, not written yet. */
 export interface CombinedFolder {
   /** The expression as it was understood. */
   readonly expression: string;

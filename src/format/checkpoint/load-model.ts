@@ -19,6 +19,7 @@ import { madeOnce } from "../../runtime/made-once.ts";
 /** How many names a message lists. */
 const MAX_LISTED = 5;
 
+/** How weights are loaded. */
 export interface LoadOptions {
   /** Name for adapter files; default: the path. */
   readonly name?: string;

@@ -4,6 +4,7 @@ import { FormatError } from "../../errors.ts";
 import type { ByteSource } from "./byte-source.ts";
 import { type JsonObject, findRepeatedKey, parseJsonObject } from "./json-file.ts";
 
+/** Files by name, which are read when they are asked for: of a disk, or in memory. */
 export interface Folder {
   /** What messages call it. */
   readonly path: string;

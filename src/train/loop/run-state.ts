@@ -24,6 +24,7 @@ export const RUN_STATE = z.object({
   dropbp: DROP_STATE.nullable().default(null),
   log_history: z.array(z.record(z.string(), z.unknown())),
 });
+/** Where a run stands, as its checkpoints keep it. */
 export type RunState = z.output<typeof RUN_STATE>;
 
 /** Where a run stands that is to have another length: what was found at its former end alone belongs to the shorter run. */
