@@ -56,7 +56,7 @@ describe("readDataset()", () => {
   it("reads JSON lines, skips empty ones and counts what it read", async () => {
     const path = write(
       "rows.jsonl",
-      `\uFEFF${lines({ text: "abc" })}\r\n\n${lines({ prompt: "a", completion: "b" })}`,
+      `\uFEFF${lines({ text: "abc" })}\r\n\n\uFEFF${lines({ prompt: "a", completion: "b" })}`,
     );
     const { train, valid, test, reports } = await readDataset(path, options);
     assert.deepEqual(

@@ -30,7 +30,9 @@ function* parseLines(pieces: Iterable<string>, file: string): Iterable<ParsedRow
   for (const text of pieces)
     for (const content of splitLines(text)) {
       line++;
-      if (content.trim() !== "") yield parseLine(content, { file, line });
+      // With the mark of a file's beginning, which stands within one that was joined of several.
+      const row = content.trim();
+      if (row !== "") yield parseLine(row, { file, line });
     }
 }
 
