@@ -82,7 +82,7 @@ describe("readDataset()", () => {
       numUnshown: 0,
       longest: 4,
       faults: [],
-      lengths: { min: 3, median: 3, mean: 3.5, max: 4 },
+      lengths: { min: 3, median: 3.5, mean: 3.5, max: 4 },
     });
     assert.equal(reports.valid, null);
   });

@@ -44,7 +44,7 @@ export function reportOn(units: readonly TrainingUnit[], counts: RowCounts): Dat
     numTrainedTokens: sequences.reduce((sum, example) => sum + countLabels(example), 0),
     lengths: {
       min: lengths[0] ?? 0,
-      median: lengths[(lengths.length - 1) >> 1] ?? 0,
+      median: ((lengths[(lengths.length - 1) >> 1] ?? 0) + (lengths[lengths.length >> 1] ?? 0)) / 2,
       mean: numTokens / Math.max(1, lengths.length),
       max: lengths.at(-1) ?? 0,
     },
