@@ -4,7 +4,7 @@ import { unlessAborted } from "../engine/unless-aborted.ts";
 import type { Limits } from "./requests/limits.ts";
 
 /** How long requests may take, and the end of all of them. */
-interface RequestTime {
+export interface RequestTime {
   readonly limits: Pick<Limits, "requestTimeoutMs">;
   readonly ending: AbortSignal;
 }

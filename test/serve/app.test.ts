@@ -75,7 +75,7 @@ test("errors are objects of OpenAI's form that name the key", async () => {
     assert.equal(answer.body.error.param, param);
     assert.doesNotMatch(answer.body.error.message, /\n\s+at /);
   }
-  await server.state.load("near", join(root, "adapters", "poet"));
+  await server.state.models.load("near", join(root, "adapters", "poet"));
   const misspelt: [string, object, RegExp][] = [
     ["/v1/completions", { ...COMPLETION, model: "tiiny" }, /did you mean "tiny"\?/],
     ["/v1/unload_lora_adapter", { lora_name: "naer" }, /did you mean "near"\?/],
@@ -91,7 +91,7 @@ test("errors are objects of OpenAI's form that name the key", async () => {
   for (const [path, body, message] of misspelt) {
     assert.match((await post(path, body)).body.error.message, message);
   }
-  server.state.unload("near");
+  server.state.models.unload("near");
   const endless = await server.post(
     "/v1/completions",
     '{"model": "tiny", "prompt": "ka", "max_tokens": 1e999}',
@@ -169,7 +169,7 @@ test("an adapter whose file is cut off is told so, and where adapters lie is not
     /^Cannot read safetensors file "cut\/adapter_model\.safetensors": \d/,
   );
   // One that was whole when its name was made known.
-  server.state.register("cut", path);
+  server.state.models.register("cut", path);
   const unread =
     /Cannot use adapter \\+"cut\\+": it cannot be read: Cannot read safetensors file \\+"cut\/adapter_model.safetensors\\+": \d+ bytes, expected/;
   for (const stream of [false, true]) {
@@ -178,7 +178,7 @@ test("an adapter whose file is cut off is told so, and where adapters lie is not
     assert.match(JSON.stringify(failed.body), unread);
   }
   assert.equal(server.errors.splice(0).length, 2);
-  server.state.unload("cut");
+  server.state.models.unload("cut");
   await post("/v1/load_lora_adapter", { lora_name: "poet", lora_path: "poet" });
   const listed = await (await server.app.request("/v1/models")).text();
   assert.match(listed, /"id":"poet","object":"model".*"root":"poet","parent":"tiny"/);
@@ -231,7 +231,7 @@ test("a model that is called as a folder of adapters is loaded by the first requ
   assert.equal(meanwhile.status, 200);
   await writeTinyAdapter(join(root, "model"), join(root, "adapters", "team", "last"), "lora", 6);
   assert.equal((await server.app.request("/v1/models/team/last")).status, 200);
-  for (const name of ["late", "later", "last"]) server.state.unload(`team/${name}`);
+  for (const name of ["late", "later", "last"]) server.state.models.unload(`team/${name}`);
 });
 
 test("a folder of adapters that cannot be served is told by its name, and not listed", async () => {
@@ -242,7 +242,7 @@ test("a folder of adapters that cannot be served is told by its name, and not li
     assert.deepEqual([status, body.error.code, body.error.param], [400, "format/json", "model"]);
     assert.match(body.error.message, /"broken\/adapter_config\.json"/);
   }
-  assert.ok(!server.state.list().some(({ id }) => id === "broken"));
+  assert.ok(!server.state.models.list().some(({ id }) => id === "broken"));
   assert.deepEqual(server.errors, []);
 });
 

@@ -268,7 +268,7 @@ test("a run that cannot be read keeps no other from being served", async () => {
     return true;
   };
   await fineTuning!.start();
-  const names = next.state.list().map((model) => model.id);
+  const names = next.state.models.list().map((model) => model.id);
   assert.deepEqual(
     jobs.map(({ fine_tuned_model: name }) => names.includes(name ?? "")),
     [false, true],

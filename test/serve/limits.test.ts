@@ -128,7 +128,7 @@ test("the time of a request counts while its adapter is read, and nothing is hel
   const { state } = server;
   const { adapters } = state.model.engine;
   const folder = (await state.adapterRoot?.findNamed("clerk")) ?? "";
-  state.register("named", folder);
+  state.models.register("named", folder);
   const gate = Promise.withResolvers<void>();
   const open = async (...args: Parameters<typeof node.open>): Promise<node.FileHandle> => {
     await gate.promise;

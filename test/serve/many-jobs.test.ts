@@ -96,7 +96,7 @@ test("two jobs at once train as each alone, beside texts, and their checkpoints 
     assert.equal(await write(server, "tiny"), before);
     const jobs = await Promise.all(ids.map((id) => jobOf(server, id)));
     runningAtOnce.add(jobs.filter(({ status }) => status === "running").length);
-    const checkpoints = server.state.list().filter(({ id }) => id.includes(":ckpt-step-"));
+    const checkpoints = server.state.models.list().filter(({ id }) => id.includes(":ckpt-step-"));
     const last = checkpoints.at(-1)?.id;
     // It may go while it is asked for: only the last ones are kept.
     if (last !== undefined && !asked.has(last) && asked.size < 2) {

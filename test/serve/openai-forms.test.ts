@@ -290,13 +290,13 @@ test("an adapter that cannot be read leaves the one of its name where it is", as
 });
 
 test("an adapter that is not on the disk any more is the server's fault, of which its operator hears where", async () => {
-  server.state.register("ghost", join(root, "nowhere"));
+  server.state.models.register("ghost", join(root, "nowhere"));
   const { status, body } = await post("/v1/completions", { ...completion, model: "ghost" });
   assert.deepEqual([status, body.error.code], [500, "engine/adapter"]);
   const told = server.errors.splice(0);
   assert.ok(!JSON.stringify(body).includes("nowhere"));
   assert.match(String((told[0] as Error).cause), /nowhere": no such file/);
-  server.state.unload("ghost");
+  server.state.models.unload("ghost");
 });
 
 test("a full disk is one answer of every route, and leaves nothing behind", async () => {

@@ -160,7 +160,7 @@ test("what has been removed through another server is none of this one's any mor
   assert.deepEqual([await ask(name), await ask(checkpoint)], [200, 404]);
   await files.removeRuns("ftjob-5");
   assert.equal(await ask(name), 404);
-  assert.ok(!server.state.list().some(({ id }) => id.startsWith(name)));
+  assert.ok(!server.state.models.list().some(({ id }) => id.startsWith(name)));
   assert.deepEqual(server.errors, []);
 });
 

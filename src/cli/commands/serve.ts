@@ -22,7 +22,8 @@ import { ServerMetrics } from "../../server/metrics/metrics.ts";
 import { beginJobs } from "../../server/jobs/begin-jobs.ts";
 import { openFineTuning } from "../../server/jobs/open-fine-tuning.ts";
 import { ROUTES } from "../../server/routes.ts";
-import { type FineTuning, ServerState } from "../../server/server-state.ts";
+import type { FineTuning } from "../../server/fine-tuning.ts";
+import { ServerState } from "../../server/server-state.ts";
 import { type TlsFiles, readTls } from "../../server/listening/tls-files.ts";
 import { loadReports } from "../../train/files/folder/report-modules.ts";
 import { lockRun } from "../../train/files/folder/run-lock.ts";
@@ -123,7 +124,7 @@ async function serve(
     newId: () => randomUUID().replaceAll("-", ""),
     newSeed: () => randomInt(MAX_SEED),
   });
-  for (const { name: adapter, path: folder } of adapters) await state.load(adapter, folder);
+  for (const { name: adapter, path: folder } of adapters) await state.models.load(adapter, folder);
   if (options.state !== undefined) state.fineTuning = await openJobs(state, options.state, options, io);
   const app = createApp(state, ROUTES, { readKeys, corsOrigins: options.cors });
   let server: Listening | null = null;
@@ -205,7 +206,7 @@ function requireState({ database, state, store }: ServeOptions): void {
 
 function tell(io: CommandIO, url: string, state: ServerState, asksForKey: boolean): void {
   const { name } = state;
-  const others = state
+  const others = state.models
     .list()
     .filter(({ path }) => path !== null)
     .map(({ id }) => id);

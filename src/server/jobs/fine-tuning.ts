@@ -3,7 +3,8 @@ import type { Job, JobCheckpoint, UploadedFile } from "../../jobs/job.ts";
 import type { JobRow } from "../../jobs/job-table.ts";
 import type { StateFolder } from "../../jobs/state-folder.ts";
 import { ApiError } from "../api-error.ts";
-import type { FineTuning, ServerState } from "../server-state.ts";
+import type { FineTuning } from "../fine-tuning.ts";
+import type { ServerState } from "../server-state.ts";
 
 /** The path of all jobs. */
 export const JOBS = "/v1/fine_tuning/jobs";

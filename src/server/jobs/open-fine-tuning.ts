@@ -13,7 +13,8 @@ import type { StateFolder } from "../../jobs/state-folder.ts";
 import { trainJob } from "../../jobs/training/train-job.ts";
 import { Trouble, type TroubleOptions } from "../../jobs/queue/trouble.ts";
 import { resultName } from "./fine-tuning.ts";
-import type { FineTuning, ServerState } from "../server-state.ts";
+import type { FineTuning } from "../fine-tuning.ts";
+import type { ServerState } from "../server-state.ts";
 import { TrainedModels } from "./trained-models.ts";
 
 /** How long a silent worker keeps its job. */

@@ -59,10 +59,11 @@ export class TrainedModels {
       if (!isOfJob(name, job)) continue;
       // Who goes on with the run of a worker that was lost does so in a copy.
       if (paths.get(name) === path) paths.delete(name);
-      else this.#state.forget(name);
+      else this.#state.models.forget(name);
     }
     for (const [name, path] of paths) {
-      if (!this.#state.isWithdrawn(name)) this.#state.register(name, path, job.finished_at ?? undefined);
+      if (!this.#state.models.isWithdrawn(name))
+        this.#state.models.register(name, path, job.finished_at ?? undefined);
     }
   }
 
@@ -114,7 +115,7 @@ export class TrainedModels {
 
   /** Lets requests ask again for what a job has trained, by a name that an operator has taken away. */
   async giveBack(name: string): Promise<void> {
-    this.#state.giveBack(name);
+    this.#state.models.giveBack(name);
     await this.find(name);
   }
 

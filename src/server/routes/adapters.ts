@@ -36,7 +36,9 @@ export const loadAdapter = defineRoute({
     const mayReplace = replaces === true;
     const isTaken = name === state.name || (!mayReplace && state.model.engine.adapters.has(name));
     const param = isTaken ? "lora_name" : "lora_path";
-    await waitInTime(state, (signal) => state.loadFor(name, folder, { path, param, mayReplace, signal }));
+    await waitInTime(state, (signal) =>
+      state.models.loadFor(name, folder, { path, param, mayReplace, signal }),
+    );
     return loaded();
   },
 });
@@ -51,7 +53,7 @@ async function giveBack(name: string, path: string, state: ServerState): Promise
     );
   }
   await state.fineTuning?.giveBack(name);
-  await state.adapterOf(name);
+  await state.models.adapterOf(name);
 }
 
 export const unloadAdapter = defineRoute({
@@ -74,7 +76,7 @@ export const unloadAdapter = defineRoute({
         param: "lora_name",
       });
     }
-    state.unload(name);
+    state.models.unload(name);
     return context.text(`Success: LoRA adapter '${name}' removed successfully.`);
   },
 });

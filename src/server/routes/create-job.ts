@@ -40,7 +40,7 @@ export const createJob = defineRoute({
   answer: { whole: JOB_ANSWER },
   handle: async ({ body, context, state }) => {
     const { fingerprint, files, queue, requireSettings } = requireJobs(state);
-    const adapter = await state.adapterOf(body.model);
+    const adapter = await state.models.adapterOf(body.model);
     await requireFile(files, body.training_file, "training_file");
     if (body.validation_file != null) await requireFile(files, body.validation_file, "validation_file");
     const hyperparameters = hyperparametersOf(body);
@@ -74,7 +74,7 @@ export const createJob = defineRoute({
       const param = refusalOf(others, requireSettings) === null ? hyperparametersKey(body) : "graft";
       throw new ApiError(400, refusal, { code: "invalid_value", param });
     }
-    const path = state.list().find(({ id }) => id === adapter)?.path ?? null;
+    const path = state.models.list().find(({ id }) => id === adapter)?.path ?? null;
     const initAdapter = path === null ? null : files.toShared(path);
     const from = body.resume_from == null ? null : await foundBelow(state, body.resume_from);
     if (from !== null) await files.importCheckpoint(job.id, from);
@@ -89,7 +89,7 @@ export const createJob = defineRoute({
 
 /** The method of an adapter that a job goes on from. @throws ApiError 400 for a job that names another */
 async function methodOf(adapter: string, { graft }: JobRequest, state: ServerState): Promise<string> {
-  const name = await state.withAdapter(adapter, ({ method }) => method.name);
+  const name = await state.models.withAdapter(adapter, ({ method }) => method.name);
   const asked = graft?.["method"] ?? name;
   if (asked === name) return name;
   throw new ApiError(

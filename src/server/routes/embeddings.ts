@@ -23,7 +23,7 @@ export const embeddings = defineRoute({
   body: EMBEDDING_REQUEST,
   answer: { whole: EMBEDDING_ANSWER },
   handle: async ({ body, context, state }) => {
-    const adapter = await state.adapterOf(body.model);
+    const adapter = await state.models.adapterOf(body.model);
     const inputs = await readInputs(body, state);
     requireDimensions(body, state);
     const release = state.places.take([{ promptIds: inputs.flat(), maxNewTokens: 0 }]);

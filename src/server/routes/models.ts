@@ -3,7 +3,8 @@ import { MODELS_ANSWER, MODEL_ANSWER, deletedAnswer } from "../answers/list-answ
 import { ApiError } from "../api-error.ts";
 import { requireJobs } from "../jobs/fine-tuning.ts";
 import { defineRoute } from "../route.ts";
-import type { ListedModel, ServerState } from "../server-state.ts";
+import type { ListedModel } from "../served-models.ts";
+import type { ServerState } from "../server-state.ts";
 
 /** Where an adapter lies is no business of clients: `root` is its name. */
 function describe({ id, created, path }: ListedModel, state: ServerState): object {
@@ -20,7 +21,7 @@ export const listModels = defineRoute({
   body: null,
   answer: { whole: MODELS_ANSWER },
   handle: ({ context, state }) =>
-    context.json({ object: "list", data: state.list().map((model) => describe(model, state)) }),
+    context.json({ object: "list", data: state.models.list().map((model) => describe(model, state)) }),
 });
 
 export const getModel = defineRoute({
@@ -32,10 +33,10 @@ export const getModel = defineRoute({
   answer: { whole: MODEL_ANSWER },
   handle: async ({ context, state }) => {
     const name = context.req.param("model") ?? "";
-    await state.adapterOf(name);
+    await state.models.adapterOf(name);
     return context.json(
       describe(
-        state.list().find(({ id }) => id === name)!,
+        state.models.list().find(({ id }) => id === name)!,
         state,
       ),
     );
@@ -52,7 +53,7 @@ export const deleteModel = defineRoute({
   handle: async ({ context, state }) => {
     const id = context.req.param("model") ?? "";
     // What an operator has unloaded can be removed all the same.
-    if (!state.isWithdrawn(id)) await state.adapterOf(id);
+    if (!state.models.isWithdrawn(id)) await state.models.adapterOf(id);
     if (!(await requireJobs(state).removeResult(id))) {
       throw new ApiError(
         400,

@@ -38,8 +38,8 @@ async function holdingsOf(
   model: unknown,
   state: ServerState,
 ): Promise<{ base: string; adapter: string | null }> {
-  const name = await state.adapterOf(String(model));
-  const adapter = name === null ? null : await state.withAdapter(name, hashOfAdapter);
+  const name = await state.models.adapterOf(String(model));
+  const adapter = name === null ? null : await state.models.withAdapter(name, hashOfAdapter);
   return { base: await fingerprintOf(state.model.parts.base), adapter };
 }
 

@@ -32,7 +32,7 @@ export const tokenize = defineRoute({
   handle: async ({ body, context, state }) => {
     const { prompt, messages, tools = null, chat_template_kwargs: variables } = body;
     const { model } = state;
-    if (body.model != null) await state.adapterOf(body.model);
+    if (body.model != null) await state.models.adapterOf(body.model);
     if ((prompt == null) === (messages == null)) {
       throw new ApiError(400, "prompt or messages is needed, and only one of them", {
         code: "invalid_value",
@@ -65,7 +65,7 @@ export const detokenize = defineRoute({
   body: DETOKENIZE_REQUEST,
   answer: { whole: DETOKENIZE_ANSWER },
   handle: async ({ body: { model, tokens }, context, state }) => {
-    if (model != null) await state.adapterOf(model);
+    if (model != null) await state.models.adapterOf(model);
     requireShort(tokens, "tokens", "ids");
     if (tokens.length > 0) requireIds(tokens, "tokens", state);
     return context.json({ prompt: state.model.parts.tokenizer.decode(tokens) });

@@ -93,7 +93,7 @@ class MovableText {
 
   /** What holds the adapter that is on its way. */
   async #coming(): Promise<string | null> {
-    return this.#name === null ? null : await this.#state.withAdapter(this.#name, hashOfAdapter);
+    return this.#name === null ? null : await this.#state.models.withAdapter(this.#name, hashOfAdapter);
   }
 }
 

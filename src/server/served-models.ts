@@ -1,0 +1,169 @@
+/** @file The base and the adapters of a server, by the names that clients have for them: which there are, and how they come and go. */
+import type { ServingModel } from "../engine/serving-model.ts";
+import { FormatError, toldWhole, UsageError } from "../errors.ts";
+import { nearest } from "../messages/nearest.ts";
+import type { Adapter } from "../peft/attach.ts";
+import type { AdapterRoot } from "./adapter-root.ts";
+import { ApiError } from "./api-error.ts";
+import type { FineTuning } from "./fine-tuning.ts";
+import { type RequestTime, waitInTime } from "./within-time.ts";
+
+/** What is asked of the server. */
+interface Server extends RequestTime {
+  readonly model: ServingModel;
+  /** Name of the base for clients. */
+  readonly name: string;
+  readonly adapterRoot: AdapterRoot | null;
+  readonly fineTuning: Pick<FineTuning, "find"> | null;
+  seconds(): number;
+  named(text: string): string;
+}
+
+/** A model as clients choose one. */
+export interface ListedModel {
+  readonly id: string;
+  /** When the model was loaded, in seconds since 1970. */
+  readonly created: number;
+  /** Folder of an adapter; null: it is the base. */
+  readonly path: string | null;
+}
+
+export class ServedModels {
+  readonly #server: Server;
+  readonly #createdOf = new Map<string, number>();
+  /** Adapters that are read because a request has named them. */
+  readonly #arriving = new Map<string, Promise<void>>();
+  /** Names that an operator has taken away: no request brings them back. */
+  readonly #withdrawn = new Set<string>();
+
+  constructor(server: Server) {
+    this.#server = server;
+    this.#createdOf.set(server.name, server.seconds());
+  }
+
+  get #adapters(): ServingModel["engine"]["adapters"] {
+    return this.#server.model.engine.adapters;
+  }
+
+  /** Base and adapters. */
+  list(): ListedModel[] {
+    const created = (id: string): number => this.#createdOf.get(id) ?? 0;
+    return [
+      { id: this.#server.name, created: created(this.#server.name), path: null },
+      ...this.#adapters.list().map(({ name, path }) => ({ id: name, created: created(name), path })),
+    ];
+  }
+
+  /**
+   * The adapter that a request means by its model; null: the base.
+   * @throws ApiError 404, 400 for one that cannot be served, 504 when it is not found and read in time
+   */
+  async adapterOf(model: string): Promise<string | null> {
+    return model === this.#server.name ? null : await waitInTime(this.#server, () => this.#find(model));
+  }
+
+  /** Lets a request look at an adapter, in memory. @throws ApiError 504 when it is not read in time; as acquiring it */
+  async withAdapter<T>(name: string, look: (adapter: Adapter) => T): Promise<T> {
+    const adapters = this.#adapters;
+    return await waitInTime(this.#server, async (signal) => {
+      const held = await adapters.acquire(name, signal);
+      if (!held) throw signal.reason;
+      try {
+        return look(held.adapter);
+      } finally {
+        adapters.release(held);
+      }
+    });
+  }
+
+  async #find(model: string): Promise<string> {
+    const adapters = this.#adapters;
+    // What jobs have trained comes and goes elsewhere too, since this server last looked.
+    await this.#server.fineTuning?.find(model);
+    if (!adapters.has(model)) await this.#arrive(model);
+    if (adapters.has(model)) return model;
+    const inRoot = (await this.#server.adapterRoot?.namesBeside(model)) ?? [];
+    const alike = nearest(model, [...this.list().map(({ id }) => id), ...inRoot]);
+    const known = alike === null ? `the base is "${this.#server.name}"` : `did you mean "${alike}"?`;
+    throw new ApiError(404, `The model "${model}" does not exist: ${known}`, {
+      code: "model_not_found",
+      param: "model",
+    });
+  }
+
+  /** Loads the adapter whose folder has a name, if one has, once for all who ask meanwhile. */
+  async #arrive(name: string): Promise<void> {
+    const folder = this.#withdrawn.has(name) ? null : await this.#server.adapterRoot?.findNamed(name);
+    // It may have come meanwhile.
+    if (folder == null || this.#adapters.has(name)) return;
+    const begin = (): Promise<void> =>
+      this.loadFor(name, folder, { path: name, param: "model" }).finally(() => this.#arriving.delete(name));
+    const arriving = this.#arriving.get(name) ?? begin();
+    this.#arriving.set(name, arriving);
+    await arriving.catch((error: unknown) => {
+      // An operator may have loaded it at the same time.
+      if (!this.#adapters.has(name)) throw error;
+    });
+  }
+
+  /** As `load`, for a client, who knows the folder by a path. @throws ApiError 400 of a key, where what is in it cannot be served */
+  async loadFor(
+    name: string,
+    folder: string,
+    { path, param, ...more }: { path: string; param: string; mayReplace?: boolean; signal?: AbortSignal },
+  ): Promise<void> {
+    try {
+      await this.load(name, folder, more);
+    } catch (error) {
+      if (!(error instanceof FormatError || error instanceof UsageError)) throw error;
+      throw new ApiError(400, this.#server.named(toldWhole(error).replaceAll(folder, path)), {
+        code: error.code,
+        param,
+      });
+    }
+  }
+
+  /** Lets requests ask for an adapter, once it has been read. @throws as `AdapterPool.add`; UsageError "usage/adapter" */
+  async load(
+    name: string,
+    path: string,
+    options: { mayReplace?: boolean; signal?: AbortSignal } = {},
+  ): Promise<void> {
+    if (name === this.#server.name) {
+      throw new UsageError("usage/adapter", `Cannot name an adapter "${name}": the model has that name`, {
+        hint: "Choose another name.",
+      });
+    }
+    await this.#adapters.add(name, path, options);
+    this.#withdrawn.delete(name);
+    this.#createdOf.set(name, this.#server.seconds());
+  }
+
+  /** Lets requests ask for an adapter, which is read when one does. @throws UsageError "usage/adapter" when the name is taken */
+  register(name: string, path: string, created = this.#server.seconds()): void {
+    this.#adapters.register(name, path);
+    this.#createdOf.set(name, created);
+  }
+
+  /** Forgets an adapter; texts that have it go on. */
+  forget(name: string): void {
+    this.#adapters.unregister(name);
+    this.#createdOf.delete(name);
+  }
+
+  /** Forgets an adapter until it is loaded again. */
+  unload(name: string): void {
+    this.forget(name);
+    this.#withdrawn.add(name);
+  }
+
+  /** Whether an operator has taken a name away. */
+  isWithdrawn(name: string): boolean {
+    return this.#withdrawn.has(name);
+  }
+
+  /** Gives back a name that an operator has taken away. */
+  giveBack(name: string): void {
+    this.#withdrawn.delete(name);
+  }
+}
