@@ -10,7 +10,7 @@ import { FAMILY_LIST } from "../models/family.ts";
 import { METHOD_LIST } from "../peft/define-method.ts";
 import { mergedModel } from "../peft/merged-model.ts";
 import { materializesWeight } from "../peft/method.ts";
-import { STORAGES, type StorageName } from "../quant/storages.ts";
+import { BASE_KINDS } from "../quant/storages.ts";
 import type { Session } from "../run/session.ts";
 import type { Residency } from "../run/weights/weights.ts";
 import { createEngine } from "../runtime/create-engine.ts";
@@ -50,7 +50,7 @@ const OPEN_ARGUMENTS = lazily(() =>
       name: A_NAME.optional(),
       adapterPath: A_NAME.optional(),
       chatTemplate: A_NAME.optional(),
-      base: z.enum(Object.keys(STORAGES) as StorageName[]).optional(),
+      base: z.enum(BASE_KINDS).optional(),
       methods: METHOD_LIST.optional(),
       families: FAMILY_LIST.optional(),
       mergeAdapter: z.boolean().optional(),

@@ -220,6 +220,14 @@ test("an arithmetic that there is not is refused by name", async () => {
   });
 });
 
+test("kinds to which no base is rounded are refused by name", async () => {
+  for (const base of ["bf16", "u4", "iq4_nl"] as const)
+    await assert.rejects(openTextModel(modelPath, { base }), {
+      code: "usage/flag",
+      message: new RegExp(`options.base is "${base}", expected one of q8_0, q4_0`),
+    });
+});
+
 test("ways to keep weights that there are not, and models without a name, are refused by name", async () => {
   const message = 'Cannot use weights "int9": expected one of stored, float32';
   await assert.rejects(openTextModel(modelPath, { weights: "int9" as "stored" }), {
