@@ -10,6 +10,7 @@ import { openState } from "../../src/jobs/store/open-state.ts";
 import { systemClock } from "../../src/jobs/queue/system-clock.ts";
 import { trainAveraged } from "../../src/train/files/averaged-training.ts";
 import { CLOSED_ENDPOINT } from "../files/fake-hub.ts";
+import { waitFor } from "../process/wait-for.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny/model.ts";
 import { MemoryJobs } from "./memory-jobs.ts";
 import { newJob } from "./new-job.ts";
@@ -155,7 +156,7 @@ test("workers with folders of their own take a job over from each other through 
     baseName: "tiny",
     initAdapter: null,
   });
-  while (!stalled.signal.aborted) await new Promise(setImmediate);
+  await waitFor(() => stalled.signal.aborted);
   const second = startWorker({ table, files: await open("worker-2"), model, clock: leases, leaseMs: 1e9 });
   const row = await succeeded(table, "ftjob-2");
   await Promise.all([first.close(), second.close()]);
@@ -171,6 +172,36 @@ test("workers with folders of their own take a job over from each other through 
     told.some((message) => message.startsWith("Going on after step")),
     told.join("\n"),
   );
+});
+
+test("a worker that is told to stop leaves the step that it is at in the store: none is trained again", async () => {
+  const model = await writeTinyModel(join(root, "model"));
+  const graft = { maxLength: 64, saveEvery: 100, steps: 4, batchSize: 2 };
+  const table = new MemoryJobs(() => 0);
+  await queueOf(table).submit({
+    job: newJob("ftjob-5", { graft }),
+    base: "tiny",
+    baseName: "tiny",
+    initAdapter: null,
+  });
+  const steps: string[] = [];
+  const start = async (name: string) =>
+    startWorker({
+      table,
+      files: await open(name),
+      model,
+      leaseMs: 1e9,
+      onStep: (step) => {
+        steps.push(`${name} ${step}`);
+        if (steps.length === 2) void first.close();
+      },
+    });
+  const first = await start("stopped");
+  await waitFor(async () => steps.length >= 2 && (await table.read("ftjob-5"))?.owner === null);
+  const second = await start("next");
+  await succeeded(table, "ftjob-5");
+  await Promise.all([first.close(), second.close()]);
+  assert.deepEqual(steps, ["stopped 1", "stopped 2", "next 3", "next 4"]);
 });
 
 test("shares of an averaged job are done by workers with folders of their own, and come to the library's bits", async () => {
