@@ -34,6 +34,8 @@ export const PEER_MODELS = {
   exaone4: { modelType: "exaone4" },
   glm4: { modelType: "glm4", config: { pad_token_id: 0 } },
   hunyuan_v1_dense: { modelType: "hunyuan_v1_dense" },
+  arcee: { modelType: "arcee" },
+  seed_oss: { modelType: "seed_oss" },
   phi: { modelType: "phi", config: { pad_token_id: 0 } },
   // Without one of its own, transformers takes a token for padding that the tiny vocabulary lacks.
   phi3: { modelType: "phi3", config: { pad_token_id: 0 } },

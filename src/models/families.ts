@@ -5,6 +5,7 @@ import { nearest } from "../messages/nearest.ts";
 import type { Family, RawConfig } from "./family.ts";
 import type { GgufRules } from "./config/gguf-rules.ts";
 import { Model } from "./model.ts";
+import { arcee } from "./families/arcee.ts";
 import { bert } from "./families/bert.ts";
 import { cohere } from "./families/cohere.ts";
 import { cohere2 } from "./families/cohere2.ts";
@@ -37,6 +38,7 @@ import { qwen2Moe } from "./families/qwen2-moe.ts";
 import { qwen3 } from "./families/qwen3.ts";
 import { qwen3Moe } from "./families/qwen3-moe.ts";
 import { roberta } from "./families/roberta.ts";
+import { seedOss } from "./families/seed-oss.ts";
 import { smollm3 } from "./families/smollm3.ts";
 import { stablelm } from "./families/stablelm.ts";
 import { starcoder2 } from "./families/starcoder2.ts";
@@ -62,6 +64,8 @@ export const FAMILIES: readonly Family[] = [
   exaone4,
   glm4,
   hunyuanV1Dense,
+  arcee,
+  seedOss,
   phi,
   phi3,
   smollm3,

@@ -771,6 +771,69 @@ test("Hunyuan of 0.5B names settings of its own code, and a factor that stretche
   assert.equal(scaling.kind, "none");
 });
 
+test("Arcee's AFM of 4.5B has no gate, Seed-OSS of 36B biases of queries, keys and values alone", () => {
+  const sizes = {
+    attention_dropout: 0.1,
+    bos_token_id: 0,
+    eos_token_id: 2,
+    head_dim: 128,
+    initializer_range: 0.02,
+    mlp_bias: false,
+    num_hidden_layers: 2,
+    pad_token_id: 1,
+    tie_word_embeddings: false,
+    use_cache: true,
+  };
+  const arcee = openModel({
+    ...sizes,
+    architectures: ["ArceeForCausalLM"],
+    attention_bias: false,
+    hidden_act: "relu2",
+    hidden_size: 2560,
+    intermediate_size: 18_432,
+    max_position_embeddings: 65_536,
+    model_type: "arcee",
+    num_attention_heads: 20,
+    num_key_value_heads: 4,
+    rms_norm_eps: 1e-5,
+    rope_scaling: {
+      beta_fast: 32,
+      beta_slow: 1,
+      factor: 20,
+      mscale: 1,
+      original_max_position_embeddings: 4096,
+      rope_type: "yarn",
+      type: "yarn",
+    },
+    rope_theta: 10_000,
+    vocab_size: 128_004,
+  });
+  assert.ok(!arcee.tensors.has("model.layers.0.mlp.gate_proj.weight"));
+  assert.equal(arcee.layers[0]?.attention?.rope?.scaling.kind, "yarn");
+  const seed = openModel({
+    ...sizes,
+    architectures: ["SeedOssForCausalLM"],
+    attention_bias: true,
+    attention_out_bias: false,
+    hidden_act: "silu",
+    hidden_size: 5120,
+    intermediate_size: 27_648,
+    max_position_embeddings: 524_288,
+    model_type: "seed_oss",
+    num_attention_heads: 80,
+    num_key_value_heads: 8,
+    residual_dropout: 0.1,
+    rms_norm_eps: 1e-6,
+    rope_scaling: { rope_type: "default" },
+    rope_theta: 10_000_000,
+    vocab_size: 155_136,
+  });
+  assert.deepEqual(
+    ["q", "o"].map((name) => seed.tensors.has(`model.layers.0.self_attn.${name}_proj.bias`)),
+    [true, false],
+  );
+});
+
 test("Qwen3-Coder names settings of its own code", () => {
   const config = {
     ...LLAMA_SIZES,

@@ -77,6 +77,8 @@ const UNLIKE: Readonly<Record<string, readonly (readonly [config: RawConfig, say
     [{ use_cla: true }, "use_cla is true, expected false"],
     [{ rope_scaling: { rope_type: "linear", factor: 2, alpha: 50 } }, "alpha is not a setting"],
   ],
+  arcee: [[{ hidden_act: "silu" }, 'hidden_act is "silu"']],
+  seed_oss: [[{ hidden_act: "gelu" }, 'hidden_act is "gelu"']],
   phi: [[{ qk_layernorm: true }, "qk_layernorm is true"]],
   phi3: [[{ attention_bias: true }, "attention_bias is true"]],
   smollm3: [[{ no_rope_layers: [1, 0, 1] }, "no_rope_layers has 3 entries (expected 2)"]],

@@ -181,6 +181,18 @@ export const TINY_CONFIGS: Readonly<Record<string, RawConfig>> = {
     ...DECODER,
     head_dim: 8,
   },
+  arcee: {
+    architectures: ["ArceeForCausalLM"],
+    model_type: "arcee",
+    ...DECODER,
+    hidden_act: "relu2",
+  },
+  seed_oss: {
+    architectures: ["SeedOssForCausalLM"],
+    model_type: "seed_oss",
+    ...DECODER,
+    head_dim: 8,
+  },
   phi: {
     architectures: ["PhiForCausalLM"],
     model_type: "phi",

@@ -1,9 +1,16 @@
 /** @file Activations of feed-forward parts, by the names that configurations have for them. */
 import { z } from "zod";
 import type { Value } from "../../graph/graph.ts";
+import { mul } from "../../graph/ops/pointwise/elementwise.ts";
 import { gelu } from "../../graph/ops/pointwise/gelu.ts";
 import { relu } from "../../graph/ops/pointwise/maximum.ts";
 import { silu } from "../../graph/ops/pointwise/silu.ts";
+
+/** What is above zero, squared. */
+function squaredRelu(x: Value): Value {
+  const positive = relu(x);
+  return mul(positive, positive);
+}
 
 const tanhGelu = (x: Value): Value => gelu(x, "tanh");
 
@@ -13,6 +20,7 @@ const ACTIVATIONS = {
   gelu_fast: tanhGelu,
   gelu_pytorch_tanh: tanhGelu,
   relu,
+  relu2: squaredRelu,
   silu,
 };
 

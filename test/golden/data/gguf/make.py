@@ -38,6 +38,8 @@ ARCHITECTURES = {
     "ernie4_5": "ERNIE4_5",
     "exaone4": "EXAONE4",
     "glm4": "GLM4",
+    "arcee": "ARCEE",
+    "seed_oss": "SEED_OSS",
     "hunyuan_v1_dense": "HUNYUAN_DENSE",
     "cohere": "COMMAND_R",
     "cohere2": "COHERE2",
@@ -132,7 +134,7 @@ def write_settings(w, family, c):
         w.add_embedding_scale(c["embedding_multiplier"])
         w.add_residual_scale(c["residual_multiplier"])
         w.add_logit_scale(c["logits_scaling"])
-    if family in ("llama", "llama-scaled", "llama-yarn", "mistral", "mixtral", "smollm3", "granite"):
+    if family in ("llama", "llama-scaled", "llama-yarn", "mistral", "mixtral", "smollm3", "granite", "arcee"):
         w.add_vocab_size(c["vocab_size"])
         w.add_rope_dimension_count(c["head_dim"])
     if full.get("rope_type") == "yarn":
@@ -175,7 +177,7 @@ def converted(family, c, tensors):
     experts = {}
     for name, value in tensors.items():
         array = value.numpy()
-        if family in ("llama", "llama-scaled", "llama-yarn", "mistral", "mixtral", "smollm3", "granite", "olmo"):
+        if family in ("llama", "llama-scaled", "llama-yarn", "mistral", "mixtral", "smollm3", "granite", "olmo", "arcee"):
             if "q_proj" in name:
                 array = interleave(array, c["num_attention_heads"])
             if "k_proj" in name:

@@ -56,6 +56,8 @@ MODELS = {
         transformers.HunYuanDenseV1ForCausalLM,
         SMALL | {"head_dim": 8, "rope_parameters": STRETCHED | {"rope_theta": 500.0}},
     ),
+    "arcee": (transformers.ArceeForCausalLM, SMALL | ROTATED),
+    "seed_oss": (transformers.SeedOssForCausalLM, SMALL | ROTATED | {"head_dim": 12}),
     "ministral": (
         transformers.MinistralForCausalLM,
         DECODER | ROTATED | {"head_dim": 10, "sliding_window": 4, "layer_types": ["sliding_attention", "full_attention"]},

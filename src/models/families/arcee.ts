@@ -1,0 +1,51 @@
+/**
+ * @file The Arcee family: Llama's blocks, whose feed-forward part has no gate and squares what is above zero.
+ *
+ *   x ← x + Wdown relu(Wup norm(x))²
+ *
+ * Paper of the activation: "Primer", arXiv:2109.08668, section 3.
+ */
+import { z } from "zod";
+import { llamaBlock, plainAttention, plainDecoder, plainMlpPart, repeat } from "../blocks/decoder.ts";
+import type { Family } from "../family.ts";
+import { activationOf } from "../config/activation-config.ts";
+import { BIAS_SWITCHES, BLOCK_NAMES, decoderGguf, NEIGHBOUR_ROWS } from "../config/gguf-rules.ts";
+import { BIAS_FIELDS, DECODER_FIELDS, parseConfig } from "../config/hf-config.ts";
+
+const SCHEMA = z.object({
+  ...DECODER_FIELDS,
+  ...BIAS_FIELDS,
+  rms_norm_eps: z.number().positive().default(1e-5),
+  max_position_embeddings: z.int().positive().default(4096),
+  hidden_act: z.literal("relu2").default("relu2"),
+});
+
+const MLP = { up: "mlp.up_proj", down: "mlp.down_proj" };
+
+export const arcee: Family = {
+  modelType: "arcee",
+  summary: "Arcee's AFM of 4.5B",
+  traits: "Llama's blocks, whose feed-forward part has no gate and squares what is above zero.",
+  gguf: decoderGguf({
+    architecture: "arcee",
+    className: "ArceeForCausalLM",
+    blockNames: {
+      ...BLOCK_NAMES.preNorms,
+      ...BLOCK_NAMES.attention,
+      ffn_up: MLP.up,
+      ffn_down: MLP.down,
+    },
+    changes: NEIGHBOUR_ROWS,
+    fixed: { hidden_act: "relu2" },
+    switches: BIAS_SWITCHES,
+  }),
+  open: (raw) => {
+    const c = parseConfig(SCHEMA, raw);
+    const mlp = plainMlpPart(MLP, {
+      intermediateSize: c.intermediate_size,
+      activation: activationOf(c.hidden_act),
+      bias: c.mlp_bias,
+    });
+    return plainDecoder(raw, c, repeat(llamaBlock(c, plainAttention(raw, c), mlp), c));
+  },
+};
