@@ -111,7 +111,11 @@ export async function composition(setting: Setting, setup: Setup, seeds: readonl
     for (const seed of seeds) {
       const cast = new Random(seed).shuffle([...CAST]);
       const [seen, unseen] = [cast.slice(0, setup.train), cast.slice(-setup.test)];
-      const train = (rows: readonly Row[], pairs: "all" | "lower" | "upper", steps = setup.steps): Promise<string> =>
+      const train = (
+        rows: readonly Row[],
+        pairs: "all" | "lower" | "upper",
+        steps = setup.steps,
+      ): Promise<string> =>
         lab.train(rows, { method: "road", groupSize: 2, pairs, seed, steps, batchSize: 8, ...places });
       const [ofA, ofB] = [a(seen, setup.tellsFacts), b(seen, setup.tellsFacts)];
       const [lower, upper] = [await train(ofA, "lower"), await train(ofB, "upper")];
