@@ -74,6 +74,11 @@ test("what lies before the last rounds goes, also where it was left by one that 
   await trainAveraged(input, options);
   assert.deepEqual(roundsIn("rounds"), kept);
   assert.deepEqual(read("rounds"), first);
+  await assert.rejects(trainAveraged({ ...input, steps: 2 }, options), {
+    code: "usage/flag",
+    message: `Cannot end "${whole}" after 2 steps: it has gone on, and keeps that adapter no more, expected at least 4 steps`,
+  });
+  assert.deepEqual(read("rounds"), first);
 });
 
 test("clients with data of their own count by their examples", async () => {

@@ -5,7 +5,7 @@
 import { cp } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { z } from "zod";
-import { FailedError } from "../../errors.ts";
+import { FailedError, UsageError } from "../../errors.ts";
 import { ADAPTER_FILES } from "../../format/adapters/adapter-folder.ts";
 import { readAdapterFolder, writeAdapterFolder } from "../../format/by-path.ts";
 import { namesIn } from "../../format/files/disk/names-in.ts";
@@ -143,9 +143,19 @@ function requireUsable(numbers: ReadonlyMap<string, Float32Array>, step: number)
   }
 }
 
-/** Makes the adapter after the last step the output's own. */
+/** Makes the adapter after the last step the output's own. @throws UsageError "usage/flag" where rounds went on, and it is kept no more */
 export async function finish(output: string, steps: number): Promise<void> {
-  for (const name of ADAPTER_FILES) await cp(join(adapterAfter(output, steps), name), join(output, name));
+  const adapter = adapterAfter(output, steps);
+  const names = await namesIn(output);
+  if (!names.includes(basename(adapter))) {
+    const newest = checkpointSteps(names).at(-1);
+    throw new UsageError(
+      "usage/flag",
+      `Cannot end "${output}" after ${steps} steps: it has gone on, and keeps that adapter no more, expected at least ${newest} steps`,
+      { hint: "Give as many steps, or another output." },
+    );
+  }
+  for (const name of ADAPTER_FILES) await cp(join(adapter, name), join(output, name));
 }
 
 /** Reads what a worker that has trained a round in its folder has changed. */
