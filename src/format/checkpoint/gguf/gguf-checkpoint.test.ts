@@ -5,6 +5,7 @@ import { join } from "node:path";
 import test, { after } from "node:test";
 import { assert as check, asyncProperty, nat, tuple } from "fast-check";
 import {
+  TINY_METADATA,
   buildTinyGguf,
   countingTensor,
   ggufValues,
@@ -163,6 +164,24 @@ const REFUSED: readonly [string, () => string, string, RegExp][] = [
     () => tiny({ "llama.attention.head_count_kv": { type: "int32s", value: [1] } }),
     "format/file",
     /llama\.attention\.head_count_kv is missing or a list/,
+  ],
+  [
+    "a number for all layers where a list says of each whether it has a window",
+    () => {
+      const ofLlama = Object.entries(TINY_METADATA).map(([key, value]) => [
+        key.replace("llama.", "exaone4."),
+        value,
+      ]);
+      const own = ggufValues({
+        "general.architecture": "exaone4",
+        "exaone4.attention.sliding_window": 4,
+        "exaone4.attention.sliding_window_pattern": 4,
+      });
+      const named = TINY_TENSORS.filter(({ name }) => !/^blk.*_norm/.test(name));
+      return tiny({ ...Object.fromEntries(ofLlama), ...own }, named);
+    },
+    "format/file",
+    /exaone4\.attention\.sliding_window_pattern is no list of true and false/,
   ],
   [
     "a stack where one matrix is expected",
