@@ -21,7 +21,8 @@ import {
   withoutTensors,
   type RawConfig,
 } from "../family.ts";
-import { DECODER_NAMES, type DecoderFields, type DecoderNames, headSizes } from "../config/hf-config.ts";
+import { DECODER_NAMES, type DecoderNames } from "../config/decoder-names.ts";
+import { type DecoderFields, headSizes } from "../config/hf-config.ts";
 import { type WindowFields, windowedLayers } from "../config/window-config.ts";
 import { isClassifier, numClasses } from "../config/classifier-config.ts";
 import { readRope } from "../config/rope-config.ts";

@@ -5,7 +5,7 @@
  * The tables that most decoders share are here, so that a family's own file states what it differs in.
  */
 import type { AttentionOptions } from "../../nn/builder.ts";
-import { DECODER_NAMES, type DecoderNames } from "./hf-config.ts";
+import { DECODER_NAMES, type DecoderNames } from "./decoder-names.ts";
 import type { RawConfig } from "./raw-config.ts";
 
 /**

@@ -92,30 +92,6 @@ export const EARLY_KEYS = {
   hidden_act: "activation_function",
 };
 
-/** Modules of a decoder outside its blocks, and what precedes the number of a block. */
-export interface DecoderNames {
-  readonly embedding: string;
-  /** A table of learned positions, which is added to the embedding. */
-  readonly positions?: string;
-  /** Row of that table for position 0; absent: the first. */
-  readonly firstPosition?: number;
-  readonly finalNorm: string;
-  readonly blocks: string;
-  /** The matrix of logits; absent: `lm_head`. */
-  readonly head?: string;
-  /** What transformers' class calls it; absent: as files do. */
-  readonly headInClass?: string;
-  /** Tensors in files that are not needed; absent: those of `PLAIN_CHECKPOINT`. */
-  readonly ignored?: RegExp;
-}
-
-/** What most decoders call them. */
-export const DECODER_NAMES: DecoderNames = {
-  embedding: "model.embed_tokens",
-  finalNorm: "model.norm",
-  blocks: "model.layers.",
-};
-
 /** A check for `refine`: the number of heads must divide the width. */
 export const HEADS_DIVIDE_WIDTH: [
   (c: { readonly hidden_size: number; readonly num_attention_heads: number }) => boolean,

@@ -19,7 +19,8 @@ import {
 import type { Family } from "../family.ts";
 import { ACTIVATION, activationOf } from "../config/activation-config.ts";
 import { BLOCK_NAMES, LAYER_NORMS, decoderGguf } from "../config/gguf-rules.ts";
-import { DECODER_FIELDS, DECODER_NAMES, parseConfig } from "../config/hf-config.ts";
+import { DECODER_NAMES } from "../config/decoder-names.ts";
+import { DECODER_FIELDS, parseConfig } from "../config/hf-config.ts";
 
 const SCHEMA = z.object({
   ...DECODER_FIELDS,
