@@ -23,7 +23,7 @@ import {
 } from "../family.ts";
 import { DECODER_NAMES, type DecoderNames } from "../config/decoder-names.ts";
 import { type DecoderFields, headSizes } from "../config/hf-config.ts";
-import { type WindowFields, windowedLayers } from "../config/window-config.ts";
+import { type WindowFields, layersByWindow } from "../config/window-config.ts";
 import { isClassifier, numClasses } from "../config/classifier-config.ts";
 import { readRope } from "../config/rope-config.ts";
 
@@ -182,9 +182,9 @@ export function upperWindowBlocks(
 ): readonly Layer[] {
   const window = c.use_sliding_window ? (c.sliding_window ?? null) : null;
   const full = llamaBlock(c, { ...attention, window: null });
-  const windowed = llamaBlock(c, { ...attention, window });
-  const isWindowed = windowedLayers(raw, c, (layer) => layer >= (c.max_window_layers ?? FIRST_WINDOWED));
-  return isWindowed.map((has) => (has && window !== null ? windowed : full));
+  const windowed = window === null ? full : llamaBlock(c, { ...attention, window });
+  const isWindowed = (layer: number): boolean => layer >= (c.max_window_layers ?? FIRST_WINDOWED);
+  return layersByWindow(raw, c, { full, windowed }, isWindowed);
 }
 
 /** What one decoder differs in from another outside its blocks. */

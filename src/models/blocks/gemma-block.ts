@@ -26,7 +26,7 @@ import {
 import type { Layer, ModelDefinition, RawConfig } from "../family.ts";
 import { BLOCK_NAMES, decoderGguf, type DecoderRules, type GgufRules } from "../config/gguf-rules.ts";
 import { DECODER_FIELDS, type DecoderFields } from "../config/hf-config.ts";
-import { WINDOW_FIELDS, windowedLayers } from "../config/window-config.ts";
+import { WINDOW_FIELDS, layersByWindow } from "../config/window-config.ts";
 
 export const GEMMA_FIELDS = {
   ...DECODER_FIELDS,
@@ -89,8 +89,7 @@ export function gemmaDecoder(
   isWindowed: (layer: number) => boolean,
 ): ModelDefinition {
   const [full, windowed] = [gemmaBlock(c, attention.full), gemmaBlock(c, attention.windowed)];
-  const layers = windowedLayers(raw, c, isWindowed).map((hasWindow) => (hasWindow ? windowed : full));
-  return decoder(raw, c, layers, gemmaEnds(c));
+  return decoder(raw, c, layersByWindow(raw, c, { full, windowed }, isWindowed), gemmaEnds(c));
 }
 
 /**

@@ -14,12 +14,15 @@ export const WINDOW_FIELDS = {
 /** `WINDOW_FIELDS` as they are read. */
 export type WindowFields = z.output<z.ZodObject<typeof WINDOW_FIELDS>>;
 
+/** What is read to tell which layers have a window. */
+type LayerTypes = Pick<DecoderFields, "num_hidden_layers"> & {
+  readonly layer_types?: readonly string[] | null | undefined;
+};
+
 /** Whether each layer has a window; `isWindowed` says it where the file does not. @throws UsageError "usage/model" */
 export function windowedLayers(
   raw: RawConfig,
-  c: Pick<DecoderFields, "num_hidden_layers"> & {
-    readonly layer_types?: readonly string[] | null | undefined;
-  },
+  c: LayerTypes,
   isWindowed: (layer: number) => boolean,
 ): readonly boolean[] {
   const { layer_types: types, num_hidden_layers: numLayers } = c;
@@ -32,4 +35,14 @@ export function windowedLayers(
   return Array.from({ length: numLayers }, (_, layer) =>
     types ? types[layer] === "sliding_attention" : isWindowed(layer),
   );
+}
+
+/** What each layer is, of the two kinds that there are; `isWindowed` as for `windowedLayers`. @throws UsageError "usage/model" */
+export function layersByWindow<T>(
+  raw: RawConfig,
+  c: LayerTypes,
+  { full, windowed }: { readonly full: T; readonly windowed: T },
+  isWindowed: (layer: number) => boolean,
+): readonly T[] {
+  return windowedLayers(raw, c, isWindowed).map((has) => (has ? windowed : full));
 }

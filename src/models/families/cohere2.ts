@@ -14,7 +14,7 @@ import {
 import type { Family } from "../family.ts";
 import { BLOCK_NAMES, LAYER_NORMS, count, decoderGguf, real } from "../config/gguf-rules.ts";
 import { parseConfig } from "../config/hf-config.ts";
-import { WINDOW_FIELDS, windowedLayers } from "../config/window-config.ts";
+import { WINDOW_FIELDS, layersByWindow } from "../config/window-config.ts";
 
 const SCHEMA = z.object({
   ...COHERE_FIELDS,
@@ -57,11 +57,7 @@ export const cohere2: Family = {
     const rotated = cohereAttention(raw, c);
     const full = cohereBlock(c, { ...rotated, rope: null });
     const windowed = cohereBlock(c, { ...rotated, window: c.sliding_window });
-    const isWindowed = windowedLayers(raw, c, (layer) => (layer + 1) % c.sliding_window_pattern !== 0);
-    return cohereDecoder(
-      raw,
-      c,
-      isWindowed.map((has) => (has ? windowed : full)),
-    );
+    const isWindowed = (layer: number): boolean => (layer + 1) % c.sliding_window_pattern !== 0;
+    return cohereDecoder(raw, c, layersByWindow(raw, c, { full, windowed }, isWindowed));
   },
 };

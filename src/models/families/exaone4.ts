@@ -13,7 +13,7 @@ import type { Family, Layer } from "../family.ts";
 import { BLOCK_NAMES, decoderGguf } from "../config/gguf-rules.ts";
 import { LAYER_WINDOWS } from "../config/gguf-windows.ts";
 import { DECODER_FIELDS, parseConfig } from "../config/hf-config.ts";
-import { WINDOW_FIELDS, windowedLayers } from "../config/window-config.ts";
+import { WINDOW_FIELDS, layersByWindow } from "../config/window-config.ts";
 
 const SCHEMA = z.object({
   ...DECODER_FIELDS,
@@ -55,11 +55,7 @@ export const exaone4: Family = {
     const rotated = qwen3Attention(raw, c);
     const full = block({ ...rotated, rope: window === null ? rotated.rope : null });
     const windowed = block({ ...rotated, window });
-    const isWindowed = windowedLayers(raw, c, (layer) => window !== null && (layer + 1) % period !== 0);
-    return plainDecoder(
-      raw,
-      c,
-      isWindowed.map((has) => (has ? windowed : full)),
-    );
+    const isWindowed = (layer: number): boolean => window !== null && (layer + 1) % period !== 0;
+    return plainDecoder(raw, c, layersByWindow(raw, c, { full, windowed }, isWindowed));
   },
 };

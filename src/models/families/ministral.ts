@@ -4,7 +4,7 @@ import { llamaBlock, plainAttention, plainDecoder } from "../blocks/decoder.ts";
 import type { Family } from "../family.ts";
 import { parseConfig } from "../config/hf-config.ts";
 import { MISTRAL_FIELDS } from "../config/mistral-config.ts";
-import { WINDOW_FIELDS, windowedLayers } from "../config/window-config.ts";
+import { WINDOW_FIELDS, layersByWindow } from "../config/window-config.ts";
 
 const SCHEMA = z.object({ ...MISTRAL_FIELDS, layer_types: WINDOW_FIELDS.layer_types });
 
@@ -19,11 +19,7 @@ export const ministral: Family = {
     const attention = plainAttention(raw, c);
     const full = llamaBlock(c, attention);
     const windowed = llamaBlock(c, { ...attention, window: c.sliding_window });
-    const hasWindow = windowedLayers(raw, c, () => c.sliding_window !== null);
-    return plainDecoder(
-      raw,
-      c,
-      hasWindow.map((has) => (has ? windowed : full)),
-    );
+    const layers = layersByWindow(raw, c, { full, windowed }, () => c.sliding_window !== null);
+    return plainDecoder(raw, c, layers);
   },
 };

@@ -12,7 +12,7 @@ import { decoderGguf } from "../config/gguf-rules.ts";
 import { LAYER_WINDOWS } from "../config/gguf-windows.ts";
 import { parseConfig } from "../config/hf-config.ts";
 import { readRopes } from "../config/rope-config.ts";
-import { WINDOW_FIELDS, windowedLayers } from "../config/window-config.ts";
+import { WINDOW_FIELDS, layersByWindow } from "../config/window-config.ts";
 
 const SCHEMA = z.object({
   ...OLMO2_FIELDS,
@@ -44,11 +44,7 @@ export const olmo3: Family = {
     });
     const full = olmo2Block(c, { ...plain, rope });
     const windowed = olmo2Block(c, { ...plain, rope: windowRope, window: c.sliding_window });
-    const isWindowed = windowedLayers(raw, c, (layer) => (layer + 1) % 4 !== 0);
-    return plainDecoder(
-      raw,
-      c,
-      isWindowed.map((has) => (has ? windowed : full)),
-    );
+    const layers = layersByWindow(raw, c, { full, windowed }, (layer) => (layer + 1) % 4 !== 0);
+    return plainDecoder(raw, c, layers);
   },
 };
