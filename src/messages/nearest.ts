@@ -1,7 +1,8 @@
 /** @file The nearest spelling of a mistyped name. */
 
-/** Counts the single-letter edits between two words (Levenshtein, with swaps of neighbours). */
-export function editDistance(a: string, b: string): number {
+/** Counts the single-letter edits between two words (Levenshtein, with swaps of neighbours); Infinity where lengths tell that they are more than `most`. */
+export function editDistance(a: string, b: string, most = Infinity): number {
+  if (Math.abs(a.length - b.length) > most) return Infinity;
   let [older, old] = [[] as number[], Array.from({ length: b.length + 1 }, (_, j) => j)];
   for (let i = 1; i <= a.length; i++) {
     const row = [i];
@@ -22,9 +23,7 @@ export function editDistance(a: string, b: string): number {
 export function nearest(word: string, candidates: readonly string[]): string | null {
   let [best, bestDistance] = [null as string | null, Math.max(2, Math.ceil(word.length / 3)) + 1];
   for (const candidate of candidates) {
-    // No fewer edits than letters that one of them has more.
-    if (Math.abs(candidate.length - word.length) >= bestDistance) continue;
-    const distance = editDistance(word, candidate);
+    const distance = editDistance(word, candidate, bestDistance - 1);
     if (distance < bestDistance) [best, bestDistance] = [candidate, distance];
   }
   return best;

@@ -159,9 +159,7 @@ export function nearestName(unknown: string, known: readonly string[]): NameMatc
   // What has advice of its own is no slip.
   if (adviceFor(name) !== null) return null;
   const plain = known.map(plainName);
-  const isSlip = (candidate: string): boolean =>
-    Math.abs(candidate.length - name.length) <= 1 && editDistance(name, candidate) === 1;
-  const slip = plain.find(isSlip);
+  const slip = plain.find((candidate) => editDistance(name, candidate, 1) === 1);
   const longer =
     name.length < MIN_ABBREVIATION ? [] : plain.filter((candidate) => abbreviates(name, candidate));
   const found = find(slip ?? (longer.length === 1 ? longer[0] : null) ?? nearest(name, plain));
