@@ -55,10 +55,11 @@ function unknownCommand(commands: readonly ListedCommand[], words: readonly stri
     nearest(plain.join(" "), names) ??
     (group.length > 0 ? group.join(" or ") : nearest(plain[0] ?? "", firsts));
   const ours = ourNameOf(plain[0] ?? "");
-  const [called, near] = [`It is called ${ours} here`, `The nearest command is ${match}`];
-  const named = ours === null ? near : called;
+  let hint = "See graft --help for the commands.";
+  if (ours !== null) hint = `It is called ${ours} here; see graft --help.`;
+  else if (match !== null) hint = `The nearest command is ${match}; see graft --help.`;
   return new UsageError("usage/flag", `Cannot run "graft ${plain.join(" ")}": there is no such command`, {
-    hint: (ours ?? match) === null ? "See graft --help for the commands." : `${named}; see graft --help.`,
+    hint,
   });
 }
 
