@@ -19,6 +19,7 @@ import {
 import { A_COUNT, A_NAME, checkArguments, lazily } from "../../messages/arguments.ts";
 import { hostTensor } from "../../runtime/host-tensor.ts";
 import { findUnusable } from "../loop/checks.ts";
+import { KEEP_LAST } from "../settings/setting-groups.ts";
 import type { TrainInput } from "../settings/train-input.ts";
 import { removeEntry } from "./folder/folder-entries.ts";
 
@@ -39,8 +40,6 @@ export interface Round {
   readonly until: number;
   readonly adapter: string;
 }
-
-const KEEP_LAST = 2;
 
 /** What `OuterOptions` may be. */
 export const OUTER = {

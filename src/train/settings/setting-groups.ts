@@ -36,6 +36,9 @@ export function methodChoice(methods: readonly Method[]) {
 /** What `memory` says instead of a size: what is free. */
 export const AUTO_MEMORY = "auto";
 
+/** How many checkpoints, or adapters of averaged rounds, are kept unless another number is given. */
+export const KEEP_LAST = 2;
+
 /**
  * Least number of queries that attention computes at a time. With fewer, running the nodes would take longer than their
  * arithmetic.
@@ -213,7 +216,11 @@ export const SETTING_GROUPS = {
     saveEvery: z.int().positive().optional().describe("Steps between checkpoints; default: only at the end"),
     samples: z.union([PATH, PROMPTS]).optional().describe(`${SAMPLES}; or a list of prompts`),
     sampleTokens: z.int().positive().default(64).describe("Maximum number of new tokens per sample"),
-    keepLast: z.int().positive().default(2).describe("Number of checkpoints to keep, besides the best"),
+    keepLast: z
+      .int()
+      .positive()
+      .default(KEEP_LAST)
+      .describe("Number of checkpoints to keep, besides the best"),
     log: z
       .array(z.enum(names(LOG_FORMATS)))
       .min(1)
