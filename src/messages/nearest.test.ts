@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { processorMs } from "../../test/process/processor-ms.ts";
 import { editDistance, nearest } from "./nearest.ts";
 import { nearestName } from "./setting-names.ts";
 
@@ -17,6 +18,28 @@ test("editDistance() counts insertions, deletions, changes and swaps", () => {
     ].map(([a = "", b = ""]) => editDistance(a, b)),
     [0, 0, 1, 1, 1, 3, 3],
   );
+});
+
+test("editDistance() up to a bound is the same where it is within the bound", () => {
+  const words = ["", "a", "ab", "ba", "abcd", "abdc", "badc", "xabcd", "abcabc", "bcabca"];
+  for (const a of words) {
+    for (const b of words) {
+      const whole = editDistance(a, b);
+      for (let most = 0; most < 6; most++) {
+        const found = editDistance(a, b, most);
+        assert.ok(whole <= most ? found === whole : found > most, `${a} ${b} within ${most}: ${found}`);
+      }
+    }
+  }
+});
+
+test("a long word is looked up among thousands that are like it at once", () => {
+  const word = "ab".repeat(100);
+  const others = Array.from({ length: 3000 }, (_, i) => `${i}`.padStart(4, "0") + word.slice(4));
+  const begunMs = processorMs();
+  assert.equal(nearest(word, others), others[0]);
+  const spentMs = processorMs() - begunMs;
+  assert.ok(spentMs < 400, `${spentMs} ms`);
 });
 
 test("nearest() finds a slip and leaves unlike words alone", () => {

@@ -1,20 +1,27 @@
 /** @file The nearest spelling of a mistyped name. */
 
-/** Counts the single-letter edits between two words (Levenshtein, with swaps of neighbours); Infinity where lengths tell that they are more than `most`. */
+/**
+ * Counts the single-letter edits between two words (Levenshtein, with swaps of neighbours); any number above `most` where they are more.
+ * Only cells within `most` of the diagonal are looked at (Ukkonen), as others take more, and only as long as one of a row is.
+ */
 export function editDistance(a: string, b: string, most = Infinity): number {
   if (Math.abs(a.length - b.length) > most) return Infinity;
-  let [older, old] = [[] as number[], Array.from({ length: b.length + 1 }, (_, j) => j)];
+  const newRow = () => new Float64Array(b.length + 2).fill(Infinity);
+  let [older, old, row] = [newRow(), newRow().map((_, j) => (j <= b.length ? j : Infinity)), newRow()];
   for (let i = 1; i <= a.length; i++) {
-    const row = [i];
-    for (let j = 1; j <= b.length; j++) {
+    const [from, to] = [Math.max(1, i - most), Math.min(b.length, i + most)];
+    let least = (row[from - 1] = from === 1 ? i : Infinity);
+    for (let j = from; j <= to; j++) {
       const cost = a[i - 1] === b[j - 1] ? 0 : 1;
       let best = Math.min((old[j] ?? 0) + 1, (row[j - 1] ?? 0) + 1, (old[j - 1] ?? 0) + cost);
       if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]) {
         best = Math.min(best, (older[j - 2] ?? 0) + 1);
       }
-      row.push(best);
+      least = Math.min(least, (row[j] = best));
     }
-    [older, old] = [old, row];
+    if (least > most) return Infinity;
+    row[to + 1] = Infinity;
+    [older, old, row] = [old, row, older];
   }
   return old[b.length] ?? 0;
 }

@@ -1,5 +1,5 @@
 /**
- * @file Keys of OpenAI's requests that are not served: those that ask for nothing that shows in an answer are passed over,
+ * @file Keys of OpenAI's and vLLM's requests that are not served: those that ask for nothing that shows in an answer are passed over,
  * all others are refused with what to do instead. Each is one line in a list.
  */
 import { z } from "zod";
@@ -20,8 +20,21 @@ const IGNORED = [
   "verbosity",
 ] as const;
 
+/** vLLM's ways to ask for an answer in a form, by where a request has OpenAI's. */
+function formsOfVllm(format: string) {
+  const byJson = `send the schema in ${format}, {"type": "json_schema", …}`;
+  return {
+    guided_json: byJson,
+    guided_regex: `${byJson}, that of a string with "pattern"; the answer is then a string of JSON, in quotes`,
+    guided_choice: `${byJson}, that of a string with "enum"; the answer is then a string of JSON, in quotes`,
+    guided_grammar: `answers have no other forms than those of JSON schemas: ${byJson}`,
+    structured_outputs: byJson,
+  } as const;
+}
+
 /** Keys of chats that are refused, each with what to do instead. */
 export const REFUSED_IN_CHATS = {
+  ...formsOfVllm("response_format"),
   audio: "answers are text: leave it out",
   functions: "send tools instead",
   function_call: "send tool_choice instead",
@@ -30,11 +43,13 @@ export const REFUSED_IN_CHATS = {
 } as const;
 
 export const REFUSED_IN_COMPLETIONS = {
+  ...formsOfVllm("response_format"),
   suffix: "texts are written behind the prompt alone: leave it out",
 } as const;
 
 /** Keys of the Responses API that are refused. Some have other names in chats. */
 export const REFUSED_IN_RESPONSES = {
+  ...formsOfVllm("text.format"),
   background: "nothing is kept to be fetched later: leave it out, and stream to see the answer come",
   background_options: "nothing is written in the background: leave it out",
   context_management: "nothing is left out of a conversation here: leave it out, and send less",

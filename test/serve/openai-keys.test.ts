@@ -134,3 +134,20 @@ test("what would have to show is refused, all of it at once, with what to do", a
     assert.equal(answer.error.param, param, answer.error.message);
   }
 });
+
+test("vLLM's ways to ask for an answer in a form are refused with OpenAI's", async () => {
+  const cases: readonly (readonly [string, object, RegExp])[] = [
+    [
+      "/v1/chat/completions",
+      { ...chat, guided_json: { type: "object" } },
+      /guided_json.* in response_format/,
+    ],
+    ["/v1/completions", { ...completion, structured_outputs: { regex: "a+" } }, / in response_format/],
+    ["/v1/responses", { model: chat.model, input: "hi", guided_choice: ["a"] }, / in text\.format.*"enum"/],
+  ];
+  for (const [path, body, told] of cases) {
+    const { status, body: answer } = await ask(path, body);
+    assert.equal(status, 400);
+    assert.match(answer.error.message, told);
+  }
+});
