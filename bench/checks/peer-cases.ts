@@ -65,232 +65,153 @@ export interface PeerCase {
   readonly modules: string | readonly string[] | null;
 }
 
+/** Cases of one method; unless said, on the plain model, with the method's own options and modules. */
+function casesOf(
+  method: string,
+  cases: readonly (Pick<PeerCase, "name"> & Partial<PeerCase>)[],
+): readonly PeerCase[] {
+  return cases.map((each) => ({ method, model: "plain", options: {}, modules: null, ...each }));
+}
+
 const REGEX = ".*\\.1\\.(self_attn|mlp)\\.(q|down)_proj";
 
-const LLAMA_CASES: readonly PeerCase[] = [
-  { name: "lora", method: "lora", model: "plain", options: { rank: 4, alpha: 6 }, modules: null },
-  { name: "lora, biases", method: "lora", model: "biased", options: { rank: 4, alpha: 6 }, modules: null },
-  {
-    name: "lora, a bias of its own",
-    method: "lora",
-    model: "biased",
-    options: { rank: 4, alpha: 6, loraBias: true },
-    modules: null,
-  },
-  {
-    name: "lora, the modules' biases",
-    method: "lora",
-    model: "biased",
-    options: { rank: 4, bias: "lora_only" },
-    modules: ["q_proj", "down_proj"],
-  },
-  {
-    name: "lora, all biases",
-    method: "lora",
-    model: "biased",
-    options: { rank: 4, bias: "all", loraBias: true },
-    modules: ["q_proj"],
-  },
-  {
-    name: "lora, single tokens",
-    method: "lora",
-    model: "plain",
-    options: { rank: 4, trainableTokenIndices: [258, 7, 65] },
-    modules: ["q_proj"],
-  },
-  {
-    name: "lora, single tokens of a tied head",
-    method: "lora",
-    model: "biased",
-    options: { rank: 4, trainableTokenIndices: [258, 7, 65] },
-    modules: ["q_proj"],
-  },
-  {
-    name: "dora, single tokens of a scaled embedding",
-    method: "dora",
-    model: "gemma3_text",
-    options: { rank: 4, trainableTokenIndices: [258, 7, 65] },
-    modules: ["q_proj"],
-  },
-  ...(["plain", "biased", "gemma3_text", "gpt2"] as const).map((model) => ({
-    name: `single tokens alone, ${model}`,
-    method: "trainable-tokens",
-    model,
-    options: { trainableTokenIndices: [258, 7, 65] },
-    modules: null,
-  })),
-  {
-    name: "single tokens alone, of both tables",
-    method: "trainable-tokens",
-    model: "plain",
-    options: { trainableTokenIndices: { embed_tokens: [258, 7], lm_head: [258, 7] } },
-    modules: null,
-  },
-  {
-    name: "dora, the modules' biases",
-    method: "dora",
-    model: "biased",
-    options: { rank: 4, bias: "lora_only" },
-    modules: ["v_proj"],
-  },
-  {
-    name: "lora, two modules",
-    method: "lora",
-    model: "plain",
-    options: { rank: 4 },
-    modules: ["q_proj", "up_proj"],
-  },
-  { name: "lora, expression", method: "lora", model: "plain", options: { rank: 4 }, modules: REGEX },
-  {
-    name: "lora, patterns",
-    method: "lora",
-    model: "plain",
-    options: {
-      rank: 4,
-      alpha: 6,
-      rankPattern: { "layers.1.mlp.down_proj": 2, v_proj: 5 },
-      alphaPattern: { q_proj: 3 },
+/** What each method does on Llama, and on other models what they alone have. */
+const METHOD_CASES: readonly PeerCase[] = [
+  ...casesOf("lora", [
+    { name: "lora", options: { rank: 4, alpha: 6 } },
+    { name: "lora, biases", model: "biased", options: { rank: 4, alpha: 6 } },
+    { name: "lora, a bias of its own", model: "biased", options: { rank: 4, alpha: 6, loraBias: true } },
+    {
+      name: "lora, the modules' biases",
+      model: "biased",
+      options: { rank: 4, bias: "lora_only" },
+      modules: ["q_proj", "down_proj"],
     },
-    modules: null,
-  },
-  {
-    name: "lora, rslora",
-    method: "lora",
-    model: "plain",
-    options: { rank: 4, alpha: 6, rslora: true },
-    modules: null,
-  },
-  {
-    name: "lora, embedding and head",
-    method: "lora",
-    model: "plain",
-    options: { rank: 4 },
-    modules: ["q_proj", "embed_tokens", "lm_head"],
-  },
-  {
-    name: "lora, saved modules",
-    method: "lora",
-    model: "plain",
-    options: { rank: 4, modulesToSave: ["lm_head", "input_layernorm"] },
-    modules: ["v_proj"],
-  },
-  {
-    name: "lora, saved embedding",
-    method: "lora",
-    model: "plain",
-    options: { rank: 4, modulesToSave: ["embed_tokens"] },
-    modules: null,
-  },
-  {
-    name: "dora, pissa",
-    method: "dora",
-    model: "plain",
-    options: { rank: 4, init: "pissa" },
-    modules: null,
-  },
-  { name: "lora, pissa", method: "lora", model: "plain", options: { rank: 4, init: "pissa" }, modules: null },
-  {
-    name: "lora, olora",
-    method: "lora",
-    model: "biased",
-    options: { rank: 4, init: "olora" },
-    modules: null,
-  },
-  { name: "dora", method: "dora", model: "plain", options: { rank: 4 }, modules: null },
-  { name: "lora, classes", method: "lora", model: "classifier", options: { rank: 4 }, modules: null },
-  { name: "dora, classes of bert", method: "dora", model: "bert", options: { rank: 4 }, modules: null },
-  { name: "lora, classes of roberta", method: "lora", model: "roberta", options: { rank: 4 }, modules: null },
-  {
-    name: "lora, classes and all biases",
-    method: "lora",
-    model: "bert",
-    options: { rank: 4, bias: "all" },
-    modules: ["query"],
-  },
-  { name: "ia3, classes", method: "ia3", model: "classifier", options: {}, modules: null },
-  { name: "road, classes", method: "road", model: "bert", options: {}, modules: null },
-  {
-    name: "vera, classes",
-    method: "vera",
-    model: "roberta",
-    options: { rank: 5 },
-    modules: ["query", "value"],
-  },
-  {
-    name: "ia3, saved modules",
-    method: "ia3",
-    model: "plain",
-    options: { modulesToSave: ["lm_head", "norm"] },
-    modules: null,
-  },
-  {
-    name: "dora, biases",
-    method: "dora",
-    model: "biased",
-    options: { rank: 4, alpha: 6, rankPattern: { down_proj: 2 } },
-    modules: null,
-  },
-  {
-    name: "dora, saved head",
-    method: "dora",
-    model: "plain",
-    options: { rank: 4, rslora: true, modulesToSave: ["lm_head"] },
-    modules: ["k_proj", "up_proj"],
-  },
-  { name: "ia3", method: "ia3", model: "plain", options: {}, modules: null },
-  { name: "ia3, biases", method: "ia3", model: "biased", options: {}, modules: null },
-  {
-    name: "ia3, modules",
-    method: "ia3",
-    model: "biased",
-    options: { feedforwardModules: ["up_proj"] },
-    modules: ["q_proj", "o_proj", "up_proj"],
-  },
-  ...["road_1", "road_2", "road_4"].map((variant) => ({
-    name: variant.replace("_", " "),
-    method: "road",
-    model: "plain" as const,
-    options: { variant },
-    modules: null,
-  })),
-  { name: "road, biases", method: "road", model: "biased", options: {}, modules: null },
-  {
-    name: "road, groups of 2",
-    method: "road",
-    model: "plain",
-    options: { groupSize: 2 },
-    modules: ["q_proj", "v_proj", "down_proj"],
-  },
-  {
-    name: "road, half the pairs",
-    method: "road",
-    model: "plain",
-    options: { pairs: "lower" },
-    modules: null,
-  },
-  { name: "vera", method: "vera", model: "plain", options: { rank: 5 }, modules: null },
-  { name: "vera, biases", method: "vera", model: "biased", options: { rank: 5 }, modules: null },
-  {
-    name: "vera, expression",
-    method: "vera",
-    model: "plain",
-    options: { rank: 3, dInitial: 0.5, dropout: 0.1, projectionSeed: 7 },
-    modules: REGEX,
-  },
+    {
+      name: "lora, all biases",
+      model: "biased",
+      options: { rank: 4, bias: "all", loraBias: true },
+      modules: ["q_proj"],
+    },
+    {
+      name: "lora, single tokens",
+      options: { rank: 4, trainableTokenIndices: [258, 7, 65] },
+      modules: ["q_proj"],
+    },
+    {
+      name: "lora, single tokens of a tied head",
+      model: "biased",
+      options: { rank: 4, trainableTokenIndices: [258, 7, 65] },
+      modules: ["q_proj"],
+    },
+    { name: "lora, two modules", options: { rank: 4 }, modules: ["q_proj", "up_proj"] },
+    { name: "lora, expression", options: { rank: 4 }, modules: REGEX },
+    {
+      name: "lora, patterns",
+      options: {
+        rank: 4,
+        alpha: 6,
+        rankPattern: { "layers.1.mlp.down_proj": 2, v_proj: 5 },
+        alphaPattern: { q_proj: 3 },
+      },
+    },
+    { name: "lora, rslora", options: { rank: 4, alpha: 6, rslora: true } },
+    {
+      name: "lora, embedding and head",
+      options: { rank: 4 },
+      modules: ["q_proj", "embed_tokens", "lm_head"],
+    },
+    {
+      name: "lora, saved modules",
+      options: { rank: 4, modulesToSave: ["lm_head", "input_layernorm"] },
+      modules: ["v_proj"],
+    },
+    { name: "lora, saved embedding", options: { rank: 4, modulesToSave: ["embed_tokens"] } },
+    { name: "lora, pissa", options: { rank: 4, init: "pissa" } },
+    { name: "lora, olora", model: "biased", options: { rank: 4, init: "olora" } },
+    { name: "lora, classes", model: "classifier", options: { rank: 4 } },
+    { name: "lora, classes of roberta", model: "roberta", options: { rank: 4 } },
+    {
+      name: "lora, classes and all biases",
+      model: "bert",
+      options: { rank: 4, bias: "all" },
+      modules: ["query"],
+    },
+  ]),
+  ...casesOf("dora", [
+    { name: "dora", options: { rank: 4 } },
+    {
+      name: "dora, single tokens of a scaled embedding",
+      model: "gemma3_text",
+      options: { rank: 4, trainableTokenIndices: [258, 7, 65] },
+      modules: ["q_proj"],
+    },
+    {
+      name: "dora, the modules' biases",
+      model: "biased",
+      options: { rank: 4, bias: "lora_only" },
+      modules: ["v_proj"],
+    },
+    { name: "dora, pissa", options: { rank: 4, init: "pissa" } },
+    { name: "dora, classes of bert", model: "bert", options: { rank: 4 } },
+    { name: "dora, biases", model: "biased", options: { rank: 4, alpha: 6, rankPattern: { down_proj: 2 } } },
+    {
+      name: "dora, saved head",
+      options: { rank: 4, rslora: true, modulesToSave: ["lm_head"] },
+      modules: ["k_proj", "up_proj"],
+    },
+  ]),
+  ...casesOf("trainable-tokens", [
+    ...(["plain", "biased", "gemma3_text", "gpt2"] as const).map((model) => ({
+      name: `single tokens alone, ${model}`,
+      model,
+      options: { trainableTokenIndices: [258, 7, 65] },
+    })),
+    {
+      name: "single tokens alone, of both tables",
+      options: { trainableTokenIndices: { embed_tokens: [258, 7], lm_head: [258, 7] } },
+    },
+  ]),
+  ...casesOf("ia3", [
+    { name: "ia3" },
+    { name: "ia3, classes", model: "classifier" },
+    { name: "ia3, saved modules", options: { modulesToSave: ["lm_head", "norm"] } },
+    { name: "ia3, biases", model: "biased" },
+    {
+      name: "ia3, modules",
+      model: "biased",
+      options: { feedforwardModules: ["up_proj"] },
+      modules: ["q_proj", "o_proj", "up_proj"],
+    },
+  ]),
+  ...casesOf("road", [
+    ...["road_1", "road_2", "road_4"].map((variant) => ({
+      name: variant.replace("_", " "),
+      options: { variant },
+    })),
+    { name: "road, classes", model: "bert" },
+    { name: "road, biases", model: "biased" },
+    { name: "road, groups of 2", options: { groupSize: 2 }, modules: ["q_proj", "v_proj", "down_proj"] },
+    { name: "road, half the pairs", options: { pairs: "lower" } },
+  ]),
+  ...casesOf("vera", [
+    { name: "vera", options: { rank: 5 } },
+    { name: "vera, classes", model: "roberta", options: { rank: 5 }, modules: ["query", "value"] },
+    { name: "vera, biases", model: "biased", options: { rank: 5 } },
+    {
+      name: "vera, expression",
+      options: { rank: 3, dInitial: 0.5, dropout: 0.1, projectionSeed: 7 },
+      modules: REGEX,
+    },
+  ]),
 ];
 
 /** Families that tell classes: their cases stand with those of classes above. */
 const OF_CLASSES: readonly string[] = ["bert", "roberta", "xlm-roberta"];
 const OF_ATTENTION = ["q_proj", "k_proj", "v_proj", "o_proj"];
 
-/** Modules of the families for which a method's own choice is not one that peft knows. */
-const FAMILY_MODULES: Readonly<Record<string, readonly string[]>> = {
-  // transformers has all experts of a layer as one tensor, which is no module.
-  mixtral: OF_ATTENTION,
-  qwen2_moe: OF_ATTENTION,
-  qwen3_moe: OF_ATTENTION,
-  olmoe: OF_ATTENTION,
-};
+/** Families whose experts of a layer transformers has as one tensor, which is no module that a method could choose. */
+const OF_EXPERTS: readonly string[] = ["mixtral", "qwen2_moe", "qwen3_moe", "olmoe"];
 
 /** Matrices stored as [in, out]; peft has this method for others only. */
 const NOT_TRANSPOSED = ["road"];
@@ -301,54 +222,47 @@ const FAMILY_CASES: readonly PeerCase[] = (Object.keys(PEER_MODELS) as (keyof ty
   .flatMap((model) =>
     ["lora", "dora", "ia3", "road", "vera"]
       .filter((method) => model !== "gpt2" || !NOT_TRANSPOSED.includes(method))
-      .map((method) => ({
-        name: `${method}, ${model}`,
-        method,
-        model,
-        options: method === "ia3" && model in FAMILY_MODULES ? { feedforwardModules: [] } : {},
-        modules: FAMILY_MODULES[model] ?? null,
-      })),
+      .map((method) => {
+        const hasExperts = OF_EXPERTS.includes(model);
+        const options = method === "ia3" && hasExperts ? { feedforwardModules: [] } : {};
+        return {
+          name: `${method}, ${model}`,
+          method,
+          model,
+          options,
+          modules: hasExperts ? OF_ATTENTION : null,
+        };
+      }),
   );
 
-/** Routers and whole stacks of experts, alone and beside modules. */
-const STACK_CASES: readonly PeerCase[] = [
-  {
-    name: "lora, stacks of olmoe",
-    model: "olmoe" as const,
-    options: { rank: 3, targetParameters: ["gate_up_proj", "down_proj", "gate.weight"] },
-    modules: OF_ATTENTION,
-  },
-  {
-    name: "lora, stacks of mixtral",
-    model: "mixtral" as const,
-    options: { rank: 3, targetParameters: ["gate_up_proj", "down_proj", "gate.weight"] },
-    modules: OF_ATTENTION,
-  },
+const ALL_STACKS = { rank: 3, targetParameters: ["gate_up_proj", "down_proj", "gate.weight"] };
+
+/** Routers and whole stacks of experts, alone and beside modules; embeddings, by the names of each family. */
+const TENSOR_CASES = casesOf("lora", [
+  { name: "lora, stacks of olmoe", model: "olmoe", options: ALL_STACKS, modules: OF_ATTENTION },
+  { name: "lora, stacks of mixtral", model: "mixtral", options: ALL_STACKS, modules: OF_ATTENTION },
   {
     name: "lora, one stack of qwen3_moe",
-    model: "qwen3_moe" as const,
+    model: "qwen3_moe",
     options: { rank: 4, targetParameters: ["experts.down_proj"] },
     modules: [],
   },
-].map((each) => ({ ...each, method: "lora" }));
-
-/** Embeddings with an adapter, by the names of each family. */
-const EMBEDDING_CASES: readonly PeerCase[] = [
-  { name: "lora, embedding of gpt2", model: "gpt2" as const, modules: ["c_attn", "wte"] },
+  { name: "lora, embedding of gpt2", model: "gpt2", options: { rank: 4 }, modules: ["c_attn", "wte"] },
   {
     name: "lora, embedding of gemma3_text",
-    model: "gemma3_text" as const,
+    model: "gemma3_text",
+    options: { rank: 4 },
     modules: ["q_proj", "embed_tokens"],
   },
-  { name: "lora, head of phi3", model: "phi3" as const, modules: ["qkv_proj", "gate_up_proj", "lm_head"] },
-].map((each) => ({ ...each, method: "lora", options: { rank: 4 } }));
+  {
+    name: "lora, head of phi3",
+    model: "phi3",
+    options: { rank: 4 },
+    modules: ["qkv_proj", "gate_up_proj", "lm_head"],
+  },
+]);
 
-export const PEER_CASES: readonly PeerCase[] = [
-  ...LLAMA_CASES,
-  ...FAMILY_CASES,
-  ...STACK_CASES,
-  ...EMBEDDING_CASES,
-];
+export const PEER_CASES: readonly PeerCase[] = [...METHOD_CASES, ...FAMILY_CASES, ...TENSOR_CASES];
 
 /** Methods that peft cannot load, with the reason. */
 export const WITHOUT_PEER: Readonly<Record<string, string>> = {
