@@ -97,7 +97,7 @@ export const benchmark = defineBenchmark({
       const rounds = await interleave(values.rounds, sides, context);
       rows.push(...Object.entries(rounds).map(([side, runs]) => rowOf(name, side, runs, rounds[PEFT] ?? [])));
     }
-    return { parameters: values, versions: await pythonVersions(), ...report(rows) };
+    return { versions: await pythonVersions(), ...report(rows) };
   },
 });
 
@@ -152,7 +152,7 @@ function rowOf(model: string, side: string, runs: readonly TrainingRun[], peft: 
   };
 }
 
-function report(rows: readonly Row[]): Pick<Outcome, "table" | "results"> {
+function report(rows: readonly Row[]): Outcome {
   return {
     table: {
       head: ["model", "side", "peak memory", "/ PEFT's", "s/step", "speed against PEFT", "last loss"],

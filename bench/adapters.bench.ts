@@ -56,8 +56,6 @@ export const benchmark = defineBenchmark({
     await session.release();
     await checkpoint.close();
     return {
-      parameters: { model, adapters: count, hot, rank },
-      versions: {},
       table: { head: ["used", "memory, MB", "first use, ms"], rows },
       results,
     };

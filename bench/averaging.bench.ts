@@ -59,8 +59,6 @@ export const benchmark = defineBenchmark({
       results.push({ name, workers: brought.workers, steps: own, loss });
     }
     return {
-      parameters: values,
-      versions: {},
       table: {
         head: ["training", "steps of all workers", "held-out loss"],
         rows: results.map(({ name, loss, ...side }) => [

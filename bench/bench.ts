@@ -5,7 +5,7 @@
  *   export const benchmark = defineBenchmark({
  *     question: "How long does one operation take?",
  *     flags: { repeats: { value: 20, help: "timed runs of each case" } },
- *     async run({ repeats }, { say }) { …; return { parameters, versions: {}, table, results }; },
+ *     async run({ repeats }, { say }) { …; return { table, results }; },
  *   });
  */
 
@@ -24,12 +24,14 @@ export interface Table {
   readonly rows: readonly (readonly string[])[];
 }
 
-/** What a benchmark hands back: what it ran with, the versions it met beyond Node and onnxruntime, the table to print and the numbers. */
+/** What a benchmark hands back: the table to print and the numbers. */
 export interface Outcome {
-  readonly parameters: Readonly<Record<string, Json>>;
-  readonly versions: Readonly<Record<string, string>>;
   readonly table: Table;
   readonly results: Readonly<Record<string, Json>>;
+  /** What it ran with; unless given, the values of its flags. */
+  readonly parameters?: Readonly<Record<string, Json>>;
+  /** Versions that it met beyond Node and onnxruntime. */
+  readonly versions?: Readonly<Record<string, string>>;
 }
 
 /** What the harness gives to a run. */

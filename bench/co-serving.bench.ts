@@ -88,8 +88,7 @@ export const benchmark = defineBenchmark({
       });
     };
     const { rows, alone } = await compare({ open, load, seconds, policies, rates, say });
-    const report = reportCoServing(rows, alone, targets, [EQUAL_WORK, ALL_TIME]);
-    return { parameters: values, versions: {}, ...report };
+    return reportCoServing(rows, alone, targets, [EQUAL_WORK, ALL_TIME]);
   },
 });
 

@@ -94,16 +94,13 @@ export const benchmark = defineBenchmark({
       peft: rounds.peft[0]?.tokens ?? [],
       packed: labelsPerStep(examples, packedBatch, true, maxLength),
     };
-    return { parameters: values, versions: await pythonVersions(), ...compare(rounds, labels) };
+    return { versions: await pythonVersions(), ...compare(rounds, labels) };
   },
 });
 
 type Sides<T> = { readonly graft: T; readonly peft: T; readonly packed: T };
 
-function compare(
-  rounds: Sides<readonly TrainingRun[]>,
-  labels: Sides<readonly number[]>,
-): Pick<Outcome, "table" | "results"> {
+function compare(rounds: Sides<readonly TrainingRun[]>, labels: Sides<readonly number[]>): Outcome {
   const each = <T>(make: (side: keyof Sides<unknown>) => T): Sides<T> => ({
     graft: make("graft"),
     peft: make("peft"),

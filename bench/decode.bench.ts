@@ -111,7 +111,6 @@ export const benchmark = defineBenchmark({
     );
     const release = rounds.llama[0]?.release ?? "unknown";
     return {
-      parameters: values,
       versions: { "node-llama-cpp": version, "llama.cpp": release },
       ...compare(rounds),
     };
@@ -121,7 +120,7 @@ export const benchmark = defineBenchmark({
 function compare(rounds: {
   readonly graft: readonly Writing[];
   readonly llama: readonly Writing[];
-}): Pick<Outcome, "table" | "results"> {
+}): Outcome {
   const pick = (side: "graft" | "llama", key: "tokensPerSecond" | "prefillMs" | "firstTokenMs"): number[] =>
     rounds[side].map((writing) => writing[key]);
   const ratio = (key: "tokensPerSecond" | "prefillMs" | "firstTokenMs"): ReturnType<typeof ratioOf> =>

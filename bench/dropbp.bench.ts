@@ -24,6 +24,7 @@ import { defineBenchmark, type BenchContext, type Json } from "./bench.ts";
 import { startAdapter } from "./draw-adapter.ts";
 import { MODEL, findModel } from "./harness/peers.ts";
 import { median, rounded } from "./harness/statistics.ts";
+import { processorMs } from "../test/process/processor-ms.ts";
 
 const SEED = 1;
 /** Passes backward over the blocks, of one forward: adapters need no gradients of frozen weights. */
@@ -55,8 +56,6 @@ export const benchmark = defineBenchmark({
     await session.release();
     await checkpoint.close();
     return {
-      parameters: values,
-      versions: {},
       table: {
         head: ["method", "rate", "left out", "step", "head", "optimizer", "the rest", "of all", "expected"],
         rows: rows.flatMap(({ method, head, costs }) =>
@@ -194,10 +193,9 @@ function costsOf(measured: readonly Measured[], head: number, passes: number): R
 
 /** Runs something and returns the processor seconds that all threads of this process took meanwhile. */
 async function processorSeconds(run: () => Promise<unknown>): Promise<number> {
-  const before = process.cpuUsage();
+  const startMs = processorMs();
   await run();
-  const { user, system } = process.cpuUsage(before);
-  return (user + system) / 1e6;
+  return (processorMs() - startMs) / 1000;
 }
 
 async function runHead(

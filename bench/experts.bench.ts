@@ -23,6 +23,7 @@ import { type HostTensor, hostTensor, zeros } from "../src/runtime/host-tensor.t
 import { defineBenchmark } from "./bench.ts";
 import { interleave } from "./harness/interleave.ts";
 import { ratioOf, rounded, showRatio, spread } from "./harness/statistics.ts";
+import { processorMs } from "../test/process/processor-ms.ts";
 
 interface Sizes {
   readonly numExperts: number;
@@ -246,10 +247,9 @@ async function compare(
   const [x, dy] = [tensor(), tensor()];
   const [own, other] = [await forms.graph(x, dy, isBackward), await forms.host(x, dy, isBackward)];
   const timed = (pass: Pass) => async (): Promise<number> => {
-    const before = process.cpuUsage();
+    const startMs = processorMs();
     for (let i = 0; i < repeats; i++) await pass(x, dy, isBackward);
-    const { user, system } = process.cpuUsage(before);
-    return (user + system) / 1000 / repeats;
+    return (processorMs() - startMs) / repeats;
   };
   const { graph, host } = await interleave(
     rounds,
@@ -292,7 +292,6 @@ export const benchmark = defineBenchmark({
     }
     return {
       parameters: { ...sizes, rounds },
-      versions: {},
       table: {
         head: ["pass", "one program, ms", "host, ms", "host / one program", "largest difference"],
         rows: results.map((r) => [

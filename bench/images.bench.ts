@@ -43,8 +43,6 @@ export const benchmark = defineBenchmark({
       };
     });
     return {
-      parameters: values,
-      versions: {},
       table: {
         head: ["method", "trained numbers", "optimizer bytes", "accuracy", "seconds"],
         rows: methods.map((m) => [

@@ -3,7 +3,7 @@ import { existsSync, statSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
-import { UsageError } from "../src/errors.ts";
+import { findNamed } from "../src/messages/find-named.ts";
 import { smallModelText } from "../tools/small-model/make-text.ts";
 import { type BenchContext, type Outcome, defineBenchmark } from "./bench.ts";
 import { flagWords, wordsOf } from "./harness/command-line.ts";
@@ -23,11 +23,9 @@ import { type TrainingRun, runGraft, stepSecondsOf, summarizeGraft } from "./tra
 const BYTES_PER_TOKEN = 2;
 const SEED = 1;
 
-/** How the weights of a model may be stored. */
-const FORMS = ["bf16", "q4_0"] as const;
-
-/** Where the weights of a model lie. */
+/** A model by how its weights are stored, and where they lie. */
 interface Model {
+  readonly name: string;
   readonly path: string;
   readonly weights: string;
 }
@@ -36,7 +34,7 @@ async function makeModels(
   folder: string,
   sizes: RandomLlamaSizes,
   { say }: BenchContext,
-): Promise<Readonly<Record<(typeof FORMS)[number], Model>>> {
+): Promise<readonly Model[]> {
   await mkdir(folder, { recursive: true });
   const name = `random-llama-${Object.values(sizes).join("-")}`;
   const [whole, small] = [join(folder, name), join(folder, `${name}.q4_0.gguf`)];
@@ -44,7 +42,10 @@ async function makeModels(
   say(`a model of ${(countParameters(sizes) / 1e9).toFixed(3)} billion parameters in ${folder}`);
   if (!existsSync(weights)) await writeRandomLlamaFolder(whole, sizes, SEED);
   if (!existsSync(small)) await writeRandomLlamaGguf(small, sizes, SEED);
-  return { bf16: { path: whole, weights }, q4_0: { path: small, weights: small } };
+  return [
+    { name: "bf16", path: whole, weights },
+    { name: "q4_0", path: small, weights: small },
+  ];
 }
 
 export const benchmark = defineBenchmark({
@@ -64,9 +65,9 @@ export const benchmark = defineBenchmark({
   },
   async run(values, context) {
     const { scratch } = context;
-    const forms = formsOf(values.forms);
     const sizes = { ...LLAMA_1B, numLayers: values.layers, vocabSize: values.vocabulary };
-    const models = await makeModels(values.folder || scratch, sizes, context);
+    const made = await makeModels(values.folder || scratch, sizes, context);
+    const models = values.forms.split(",").map((name) => findNamed("form", made, name));
     const data = join(scratch, "text.txt");
     const { batch, "max-length": length, steps } = values;
     await writeFile(data, smallModelText(batch * length * steps * BYTES_PER_TOKEN, SEED));
@@ -78,27 +79,13 @@ export const benchmark = defineBenchmark({
     ];
     const train = async ({ path }: Model): Promise<TrainingRun> =>
       summarizeGraft(await runGraft(["train", "--model", path, ...shared]));
-    const sides = Object.fromEntries(forms.map((name) => [name, () => train(models[name])]));
-    const rounds: Readonly<Record<string, readonly TrainingRun[]>> = await interleave(
-      values.rounds,
-      sides,
-      context,
-    );
-    const rows = forms.map((name) => rowOf(name, models[name], rounds[name] ?? []));
+    const sides = Object.fromEntries(models.map((model) => [model.name, () => train(model)]));
+    const rounds = await interleave(values.rounds, sides, context);
+    const rows = models.map((model) => rowOf(model, rounds[model.name] ?? []));
     const parameters = { ...values, parameters: countParameters(sizes) };
-    return { parameters, versions: {}, ...report(rows) };
+    return { parameters, ...report(rows) };
   },
 });
-
-/** @throws UsageError for a name that is no form */
-function formsOf(names: string): (typeof FORMS)[number][] {
-  return names.split(",").map((name) => {
-    const form = FORMS.find((known) => known === name);
-    if (form === undefined)
-      throw new UsageError("usage/flag", `Cannot read --forms "${name}": expected ${FORMS.join(", ")}`);
-    return form;
-  });
-}
 
 /** What a form of the weights needs. */
 interface Row {
@@ -109,7 +96,7 @@ interface Row {
   readonly losses: readonly number[];
 }
 
-function rowOf(name: string, { weights }: Model, runs: readonly TrainingRun[]): Row {
+function rowOf({ name, weights }: Model, runs: readonly TrainingRun[]): Row {
   return {
     name,
     megabytes: Math.round(statSync(weights).size / 2 ** 20),
@@ -119,7 +106,7 @@ function rowOf(name: string, { weights }: Model, runs: readonly TrainingRun[]): 
   };
 }
 
-function report(rows: readonly Row[]): Pick<Outcome, "table" | "results"> {
+function report(rows: readonly Row[]): Outcome {
   return {
     table: {
       head: ["weights", "on the disk", "peak memory", "peak / weights", "s/step"],

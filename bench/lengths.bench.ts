@@ -9,6 +9,7 @@ import { interleave } from "./harness/interleave.ts";
 import { largestPeak, showPeak } from "./harness/memory.ts";
 import { median, rounded } from "./harness/statistics.ts";
 import { runGraft, stepSecondsOf, summarizeGraft, type TrainingRun } from "./training/training-sides.ts";
+import { readCounts } from "./harness/flags.ts";
 
 export const benchmark = defineBenchmark({
   question: "What does a token of a long row cost in time and memory?",
@@ -23,7 +24,7 @@ export const benchmark = defineBenchmark({
   },
   async run(values, context) {
     const { scratch } = context;
-    const lengths = values.lengths.split(",").map(Number);
+    const lengths = readCounts("lengths", values.lengths);
     const data = join(scratch, "text.txt");
     const numTokens = Math.max(...lengths) * values.steps;
     await writeEnoughText(data, numTokens, 1);
@@ -43,17 +44,13 @@ export const benchmark = defineBenchmark({
       return summarizeGraft(await runGraft(["train", ...words]));
     };
     const sides = Object.fromEntries(lengths.map((length) => [String(length), () => train(length)]));
-    const rounds: Readonly<Record<string, readonly TrainingRun[]>> = await interleave(
-      values.rounds,
-      sides,
-      context,
-    );
+    const rounds = await interleave(values.rounds, sides, context);
     const results = lengths.map((length): LengthCost => {
       const runs = rounds[String(length)] ?? [];
       const msPerToken = (1000 * median(stepSecondsOf(runs))) / length;
       return { length, msPerToken, peakMb: largestPeak(runs) };
     });
-    return { parameters: values, versions: {}, ...report(results) };
+    return report(results);
   },
 });
 
@@ -64,7 +61,7 @@ interface LengthCost {
   readonly peakMb: number | null;
 }
 
-function report(results: readonly LengthCost[]): Pick<Outcome, "table" | "results"> {
+function report(results: readonly LengthCost[]): Outcome {
   const first = results[0]?.msPerToken ?? Number.NaN;
   return {
     table: {

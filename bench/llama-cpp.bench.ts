@@ -135,7 +135,7 @@ export const benchmark = defineBenchmark({
         llama: () => measureLlama(bench, path, task),
       };
       const rounds = await interleave(values.rounds, sides, context);
-      return { parameters: values, versions: {}, ...compare(rounds, memoryMb) };
+      return compare(rounds, memoryMb);
     } finally {
       await model.close();
     }
@@ -145,7 +145,7 @@ export const benchmark = defineBenchmark({
 function compare(
   { graft, llama }: { readonly graft: readonly Speeds[]; readonly llama: readonly Speeds[] },
   memoryMb: number,
-): Pick<Outcome, "table" | "results"> {
+): Outcome {
   const rows: string[][] = [];
   const results: Record<string, Json> = { graft_rss_mb: Math.round(memoryMb) };
   for (const key of Object.keys(MEASURES) as (keyof typeof MEASURES)[]) {

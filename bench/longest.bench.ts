@@ -56,8 +56,6 @@ export const benchmark = defineBenchmark({
       `${Math.round(peakMb)} MB`,
     ];
     return {
-      parameters: values,
-      versions: {},
       table: {
         head: ["backward pass", "longest", "peak memory"],
         rows: [row("whole", whole), row(`without ${rate}`, dropped), ["ratio", `${ratio.toFixed(2)}×`, ""]],

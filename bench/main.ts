@@ -70,7 +70,7 @@ async function runBenchmark(name: string, words: readonly string[]): Promise<voi
       `warning: other processes use ${Math.round(100 * busyShare)} % of the processors, so the ratios are not fair`,
     );
   const outcome = await withScratch((scratch) => benchmark.run(values, { say, scratch }));
-  const report = reportOf(name, outcome, new Date(), busyShare);
+  const report = reportOf(name, { parameters: values, ...outcome }, new Date(), busyShare);
   if (save !== "") {
     const path = resultPath(save);
     mkdirSync(dirname(path), { recursive: true });

@@ -66,8 +66,6 @@ export const benchmark = defineBenchmark({
     const errors = compared.map((one) => Math.abs(errorOf(one)));
     const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
     return {
-      parameters: values,
-      versions: {},
       table: {
         head: ["run", "predicted", "measured", "error"],
         rows: [

@@ -104,7 +104,7 @@ export const benchmark = defineBenchmark({
       return { name, peak, ratio: peakRatio(peak, reference), seconds, losses: runs[0]?.losses ?? [] };
     });
     const versions = values.peft === "off" ? {} : await pythonVersions();
-    return { parameters: values, versions, ...report(rows) };
+    return { versions, ...report(rows) };
   },
 });
 
@@ -118,7 +118,7 @@ interface Row {
   readonly losses: readonly number[];
 }
 
-function report(rows: readonly Row[]): Pick<Outcome, "table" | "results"> {
+function report(rows: readonly Row[]): Outcome {
   return {
     table: {
       head: ["side", "peak memory", "/ peft's", "s/step", "last loss"],

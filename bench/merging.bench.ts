@@ -45,8 +45,6 @@ export const benchmark = defineBenchmark({
       }
     }
     return {
-      parameters: values,
-      versions: {},
       table: {
         head: ["adapter and output", "error, mean", "worst", "change taken back", "loss before", "after"],
         rows: results.map(({ run, merged }) => [

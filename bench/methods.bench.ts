@@ -13,6 +13,8 @@ import { MODEL, asFolder, findModel } from "./harness/peers.ts";
 import { median, ratioOf, roundedSpread, showRatio, spread } from "./harness/statistics.ts";
 import {
   eventsOf,
+  heldOutLosses,
+  type HeldOutLosses,
   runGraft,
   stepSecondsOf,
   summarizeGraft,
@@ -72,8 +74,6 @@ export const benchmark = defineBenchmark({
     const runsOf = ({ name }: Variant): readonly MethodRun[] => rounds[name] ?? [];
     const first = runsOf(variants[0]!);
     return {
-      parameters: values,
-      versions: {},
       table: {
         head: [
           "method",
@@ -92,21 +92,16 @@ export const benchmark = defineBenchmark({
 });
 
 /** A run with what is told beside its steps. */
-interface MethodRun extends TrainingRun {
+interface MethodRun extends TrainingRun, HeldOutLosses {
   readonly numTrained: number;
-  /** Held-out loss before the first step and after the last. */
-  readonly before: number;
-  readonly after: number;
 }
 
 async function trainOnce(flags: readonly string[]): Promise<MethodRun> {
   const child = await runGraft(["train", ...flags]);
-  const evaluations = eventsOf(child, "eval").map(({ value }) => Number(value["loss"]));
   return {
     ...summarizeGraft(child),
     numTrained: Number(eventsOf(child, "done")[0]?.value["trainable_parameters"]),
-    before: evaluations[0] ?? Number.NaN,
-    after: evaluations.at(-1) ?? Number.NaN,
+    ...heldOutLosses(child),
   };
 }
 

@@ -38,7 +38,6 @@ export const benchmark = defineBenchmark({
     const show = (ms: number | null): string => (ms === null ? "-" : ms.toFixed(3));
     return {
       parameters: { repeats, threads: engine.threads },
-      versions: {},
       table: {
         head: ["operation", "case", "forward ms", "backward ms"],
         rows: Object.entries(results).map(([op, r]) => [op, r.case, show(r.forwardMs), show(r.backwardMs)]),

@@ -11,7 +11,7 @@ import { ROOT } from "./harness/machine.ts";
 import { PARITY, type Variant } from "./training/method-variants.ts";
 import { MODEL, findModel } from "./harness/peers.ts";
 import { type Interval, intervalOf, rounded } from "./harness/statistics.ts";
-import { eventsOf, runGraft } from "./training/training-sides.ts";
+import { type HeldOutLosses, heldOutLosses, runGraft } from "./training/training-sides.ts";
 
 const EXAMPLES = join(ROOT, "examples", "quickstart");
 
@@ -77,7 +77,8 @@ export const benchmark = defineBenchmark({
       for (let job = waiting.shift(); job; job = waiting.shift()) {
         const key = job.flags.join(" ");
         context.say(`${job.set}, seed ${job.seed}: ${job.variant}`);
-        const losses = await trainOnce([...job.flags, "--output", join(scratch, String(worker))]);
+        const own = ["--output", join(scratch, String(worker)), "--overwrite"];
+        const losses = heldOutLosses(await runGraft(["train", ...job.flags, ...own]));
         runs.set(key, losses);
         if (values.runs !== "") await appendFile(values.runs, `${JSON.stringify([key, losses])}\n`);
       }
@@ -86,15 +87,9 @@ export const benchmark = defineBenchmark({
     const done = jobs.map((job) => ({ ...job, ...runs.get(job.flags.join(" "))! }));
     const data = sets.map(({ name }) => name);
     const { runs: _runs, parallel: _parallel, ...parameters } = values;
-    return { parameters: { ...parameters, data }, versions: {}, ...compare(done, data, variants) };
+    return { parameters: { ...parameters, data }, ...compare(done, data, variants) };
   },
 });
-
-/** Held-out loss before the first step and after the last. */
-interface Losses {
-  readonly before: number;
-  readonly after: number;
-}
 
 interface Job {
   readonly set: string;
@@ -113,24 +108,18 @@ function readDataSet(text: string): { readonly name: string; readonly flags: rea
   return { name: basename(train), flags: flagWords({ data: train, "eval-data": heldOut }) };
 }
 
-async function readRuns(file: string): Promise<Map<string, Losses>> {
+async function readRuns(file: string): Promise<Map<string, HeldOutLosses>> {
   if (file === "" || !existsSync(file)) return new Map();
   const lines = (await readFile(file, "utf8")).split("\n").filter((line) => line !== "");
-  return new Map(lines.map((line) => JSON.parse(line) as [string, Losses]));
-}
-
-async function trainOnce(flags: readonly string[]): Promise<Losses> {
-  const child = await runGraft(["train", ...flags, "--overwrite"]);
-  const losses = eventsOf(child, "eval").map(({ value }) => Number(value["loss"]));
-  return { before: losses[0] ?? Number.NaN, after: losses.at(-1) ?? Number.NaN };
+  return new Map(lines.map((line) => JSON.parse(line) as [string, HeldOutLosses]));
 }
 
 function compare(
-  runs: readonly (Job & Losses)[],
+  runs: readonly (Job & HeldOutLosses)[],
   sets: readonly string[],
   variants: readonly Variant[],
-): Pick<Outcome, "table" | "results"> {
-  const of = (set: string, variant: string): readonly Losses[] =>
+): Outcome {
+  const of = (set: string, variant: string): readonly HeldOutLosses[] =>
     runs.filter((run) => run.set === set && run.variant === variant);
   const cells = variants.flatMap(({ name }) =>
     sets.map((set) => {

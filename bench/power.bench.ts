@@ -48,7 +48,6 @@ export const benchmark = defineBenchmark({
     }
     return {
       parameters: { steps: numSteps, step_ms: stepMs, tokens, battery },
-      versions: {},
       table: { head: ["side", "hottest", "time", "battery left", "per token", "paused steps"], rows },
       results,
     };

@@ -90,7 +90,6 @@ export const benchmark = defineBenchmark({
     const keys = Object.keys(results["pglite"] ?? {});
     return {
       parameters: { jobs, callers, postgresql: database !== "" },
-      versions: {},
       table: {
         head: ["", ...Object.keys(results)],
         rows: keys.map((key) => [key, ...Object.values(results).map((of) => String(of[key]))]),

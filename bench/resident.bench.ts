@@ -60,14 +60,14 @@ export const benchmark = defineBenchmark({
       );
     const shares = values.shares.split(",").map(Number);
     const parts = shares.map((share) => [nameOf(share), () => train(Math.ceil(share * held))] as const);
-    const rounds: Readonly<Record<string, readonly TrainingRun[]>> = await interleave(
+    const rounds = await interleave(
       values.rounds,
       { [WHOLE]: () => train(), ...Object.fromEntries(parts) },
       context,
     );
     const whole = rounds[WHOLE] ?? [];
     const rows = Object.entries(rounds).map(([name, runs]) => rowOf(name, runs, whole));
-    return { parameters: { ...values, held_mb: Math.round(held / 1e6) }, versions: {}, ...report(rows) };
+    return { parameters: { ...values, held_mb: Math.round(held / 1e6) }, ...report(rows) };
   },
 });
 
@@ -106,7 +106,7 @@ function rowOf(name: string, runs: readonly TrainingRun[], whole: readonly Train
   };
 }
 
-function report(rows: readonly Row[]): Pick<Outcome, "table" | "results"> {
+function report(rows: readonly Row[]): Outcome {
   return {
     table: {
       head: ["parameters", "s/step", "of all in memory", "peak memory", "largest difference of a loss"],

@@ -6,7 +6,6 @@ import { writeFileSync } from "node:fs";
 import { AdapterPool } from "../src/engine/adapters/adapter-pool.ts";
 import type { HeldAdapter } from "../src/engine/adapters/held-adapter.ts";
 import { ServingEngine } from "../src/engine/serving/serving-engine.ts";
-import { UsageError } from "../src/errors.ts";
 import { loadModel } from "../src/format/by-path.ts";
 import { Random } from "../src/random.ts";
 import { Session } from "../src/run/session.ts";
@@ -19,6 +18,7 @@ import { interleave } from "./harness/interleave.ts";
 import { MODEL, findModel } from "./harness/peers.ts";
 import { median, ratioOf, roundedSpread, showRatio } from "./harness/statistics.ts";
 import { madePrompt } from "./serving/made-prompt.ts";
+import { readCounts } from "./harness/flags.ts";
 
 const [WIDTH, HEIGHT] = [720, 440];
 
@@ -39,8 +39,8 @@ export const benchmark = defineBenchmark({
   },
   async run(values, context) {
     // The most first, so that memory for rows is made once.
-    const sizes = readNumbers("requests", values.requests).sort((a, b) => b - a);
-    const ranks = readNumbers("ranks", values.ranks);
+    const sizes = readCounts("requests", values.requests).sort((a, b) => b - a);
+    const ranks = readCounts("ranks", values.ranks);
     const engine = engineOf(values.threads);
     const { base, checkpoint } = await loadModel(await findModel(values.model, context));
     const session = new Session(engine, base, "float32");
@@ -66,7 +66,7 @@ export const benchmark = defineBenchmark({
     await session.release();
     await checkpoint.close();
     if (values.picture !== "") writeFileSync(values.picture, draw(byRank));
-    return { parameters: { ...values, threads: engine.threads }, versions: {}, ...report(byRank, sizes) };
+    return { parameters: { ...values, threads: engine.threads }, ...report(byRank, sizes) };
   },
 });
 
@@ -102,12 +102,6 @@ async function openTexts(
   };
   await write(most, 2);
   return { write, close: () => adapters.close() };
-}
-
-function readNumbers(name: string, text: string): number[] {
-  const numbers = text.split(",").map(Number);
-  if (numbers.every((number) => Number.isInteger(number) && number > 0)) return numbers;
-  throw new UsageError("usage/flag", `Cannot read --${name} "${text}": expected whole numbers above 0`);
 }
 
 /** RoAd's speeds beside all ranks. */

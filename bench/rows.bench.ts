@@ -1,5 +1,4 @@
 /** @file What does a batch cost whose rows have adapters of their own, RoAd or LoRA, against one without adapters? */
-import { UsageError } from "../src/errors.ts";
 import { BaseModel } from "../src/models/base/base-model.ts";
 import { openModel } from "../src/models/families.ts";
 import { memorySource } from "../test/tiny/memory-source.ts";
@@ -18,6 +17,7 @@ import { engineOf, THREADS } from "./harness/threads.ts";
 import { drawAdapter } from "./draw-adapter.ts";
 import { interleave } from "./harness/interleave.ts";
 import { median, ratioOf, roundedSpread, showRatio } from "./harness/statistics.ts";
+import { readCounts } from "./harness/flags.ts";
 
 /** SmolLM2-135M but for its vocabulary, which no block reads. */
 const SIZES = {
@@ -47,9 +47,7 @@ export const benchmark = defineBenchmark({
   async run(values, context) {
     const engine = engineOf(values.threads);
     const base = makeBase(values.layers);
-    const lengths = values.tokens.split(",").map(Number);
-    if (lengths.some((length) => !Number.isInteger(length) || length < 1))
-      throw new UsageError("usage/flag", `Cannot read tokens "${values.tokens}": expected whole numbers`);
+    const lengths = readCounts("tokens", values.tokens);
     const road = await makeAdapters(base, "road", {}, values.rows);
     const lora = await makeAdapters(base, "lora", { rank: values.rank }, values.rows);
     const overlays = {
@@ -85,7 +83,6 @@ export const benchmark = defineBenchmark({
     }
     return {
       parameters: { ...values, threads: engine.threads },
-      versions: {},
       table: { head: ["tokens a row", "adapters", "ms", "against none"], rows: table },
       results,
     };

@@ -13,6 +13,7 @@ import { interleave } from "./harness/interleave.ts";
 import { MODEL, findModel } from "./harness/peers.ts";
 import { median, ratioOf, roundedSpread, showRatio } from "./harness/statistics.ts";
 import { madePrompt } from "./serving/made-prompt.ts";
+import { processorMs } from "../test/process/processor-ms.ts";
 
 /** Adapters of a side: method and options; null: none. */
 const KINDS: Readonly<Record<string, readonly [method: string, options: object]>> = {
@@ -54,7 +55,6 @@ export const benchmark = defineBenchmark({
     await checkpoint.close();
     return {
       parameters: { ...values, threads: engine.threads },
-      versions: {},
       ...compareWithNone(speeds),
     };
   },
@@ -98,10 +98,11 @@ function sidesOf(
 ): Record<string, () => Promise<number>> {
   const rows = Array.from({ length: load.rows }, (_, row) => row);
   let numRuns = 0;
+  const nowMs = load.processor ? processorMs : () => performance.now();
   const speed = async (run: (seed: number) => Promise<void>): Promise<number> => {
-    const startedMs = nowMs(load.processor);
+    const startedMs = nowMs();
     await run(numRuns++);
-    return (1000 * load.rows * load.tokens) / (nowMs(load.processor) - startedMs);
+    return (1000 * load.rows * load.tokens) / (nowMs() - startedMs);
   };
   const write = (row: number, seed: number, adapter: string | null): Promise<void> =>
     writeText(serving, load, { row, seed, adapter });
@@ -135,9 +136,7 @@ async function writeText(
   for await (const _ of serving.write({ promptIds, maxNewTokens: tokens, adapter })) continue;
 }
 
-function compareWithNone(
-  speeds: Readonly<Record<string, readonly number[]>>,
-): Pick<Outcome, "table" | "results"> {
+function compareWithNone(speeds: Readonly<Record<string, readonly number[]>>): Outcome {
   const sides = Object.entries(speeds).map(([name, own]) => {
     return { name, speed: median(own), ratio: ratioOf(own, speeds["none"] ?? []) };
   });
@@ -153,11 +152,4 @@ function compareWithNone(
       ]),
     ),
   };
-}
-
-/** Milliseconds of the clock, or of processors. */
-function nowMs(isProcessor: boolean): number {
-  if (!isProcessor) return performance.now();
-  const { user, system } = process.cpuUsage();
-  return (user + system) / 1000;
 }

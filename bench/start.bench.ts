@@ -52,7 +52,7 @@ export const benchmark = defineBenchmark({
       first_token_ms: spread(rounds.generate),
       help_ms: spread(rounds.help),
     };
-    return { parameters: values, versions: {}, ...report(waits) };
+    return report(waits);
   },
 });
 
@@ -64,7 +64,7 @@ const NAMES = {
   help_ms: "graft --help",
 };
 
-function report(waits: Readonly<Record<keyof typeof NAMES, Spread>>): Pick<Outcome, "table" | "results"> {
+function report(waits: Readonly<Record<keyof typeof NAMES, Spread>>): Outcome {
   return {
     table: {
       head: ["wait", "median", "lowest", "highest"],

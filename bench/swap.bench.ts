@@ -85,7 +85,6 @@ async function compare(values: Values, context: BenchContext): Promise<Outcome> 
   const isEqual = (ids: unknown, i: number): boolean => JSON.stringify(ids) === JSON.stringify(texts.peft[i]);
   const numEqual = texts.graft.filter(isEqual).length;
   return {
-    parameters: { ...values },
     versions: await pythonVersions(),
     ...report(values, seconds, numEqual),
   };
@@ -126,7 +125,7 @@ function report(
   { rows, tokens }: Values,
   seconds: { readonly graft: readonly number[]; readonly peft: readonly number[] },
   numEqual: number,
-): Pick<Outcome, "table" | "results"> {
+): Outcome {
   const ratio = ratioOf(seconds.peft, seconds.graft);
   const { mean, low, high } = intervalOf(
     seconds.peft.map((own, i) => own / (seconds.graft[i] ?? Number.NaN)),

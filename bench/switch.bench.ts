@@ -45,8 +45,6 @@ export const benchmark = defineBenchmark({
     }
     await checkpoint.close();
     return {
-      parameters: values,
-      versions: {},
       table: {
         head: ["method", "trained", "switch", `then ${PROMPT.length} tokens`, "tokens/s before", "after"],
         rows: sides.map(rowOf),

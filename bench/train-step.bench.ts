@@ -70,7 +70,6 @@ export const benchmark = defineBenchmark({
       context,
     );
     return {
-      parameters: values,
       versions: await pythonVersions(),
       ...compare(rounds, batchSize * maxLength),
     };
@@ -84,10 +83,7 @@ interface Rounds {
   readonly products: readonly { readonly seconds: number; readonly flop: number }[];
 }
 
-function compare(
-  { graft, peft, checkpointing, products }: Rounds,
-  tokensPerStep: number,
-): Pick<Outcome, "table" | "results"> {
+function compare({ graft, peft, checkpointing, products }: Rounds, tokensPerStep: number): Outcome {
   const seconds = {
     graft: stepSecondsOf(graft),
     peft: stepSecondsOf(peft),

@@ -68,6 +68,13 @@ export function parseFlags(words: readonly string[], own: Readonly<Record<string
   return { values, save: save as string, json: json as boolean, help: help as boolean };
 }
 
+/** Reads the value of a flag that takes whole numbers with commas. @throws UsageError "usage/flag" for others */
+export function readCounts(name: string, text: string): number[] {
+  const numbers = text.split(",").map(Number);
+  if (numbers.every((number) => Number.isInteger(number) && number > 0)) return numbers;
+  throw new UsageError("usage/flag", `Cannot read --${name} "${text}": expected whole numbers above 0`);
+}
+
 /** Lists flags with their defaults, one a line. */
 export function helpText(own: Readonly<Record<string, Flag>>): string {
   return Object.entries({ ...own, ...OWN_FLAGS })

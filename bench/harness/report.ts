@@ -32,13 +32,13 @@ export function reportOf(
     ...readCommit(),
     machine: { ...describeMachine(), busy_before: busyShare },
     versions: { ...ownVersions(), ...outcome.versions },
-    parameters: withoutFolders(outcome.parameters),
+    parameters: withoutFolders(outcome.parameters ?? {}),
     results: outcome.results,
   };
 }
 
 /** Kept results name files, not where they lay on somebody's machine. */
-function withoutFolders(parameters: Outcome["parameters"]): Readonly<Record<string, Json>> {
+function withoutFolders(parameters: Readonly<Record<string, Json>>): Readonly<Record<string, Json>> {
   return Object.fromEntries(
     Object.entries(parameters).map(([key, value]) => [
       key,

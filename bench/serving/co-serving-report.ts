@@ -24,7 +24,7 @@ export function reportCoServing(
   alone: readonly Progress[],
   targets: ServiceTargets,
   baselines: readonly string[],
-): Pick<Outcome, "table" | "results"> {
+): Outcome {
   const told = rows.map((row): Told => {
     const speed = row.progress && speedAgainst(row.progress, alone);
     return { ...row, speed, met: numInTime(row.texts, targets), times: timesOf(row) };

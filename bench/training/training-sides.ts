@@ -118,6 +118,18 @@ export async function trainWithPeft(
   return summarize(run, ((eventsOf(run, "step")[0]?.atMs ?? Number.NaN) - startMs) / 1000);
 }
 
+/** Held-out loss before the first step and after the last. */
+export interface HeldOutLosses {
+  readonly before: number;
+  readonly after: number;
+}
+
+/** Reads the first and the last evaluation of a run of `graft train`. */
+export function heldOutLosses(run: ChildRun): HeldOutLosses {
+  const losses = eventsOf(run, "eval").map(({ value }) => Number(value["loss"]));
+  return { before: losses[0] ?? Number.NaN, after: losses.at(-1) ?? Number.NaN };
+}
+
 /** Picks the events of one kind. */
 export function eventsOf(run: Pick<ChildRun, "events">, kind: string): readonly TimedEvent[] {
   return run.events.filter(({ value }) => value["event"] === kind);
