@@ -19,8 +19,7 @@ const SIZES = {
 const SHARES = [0, 0.1, 0.2, 0.3, 0.5];
 
 export async function analogy(setup: Setup, shares: readonly number[] = SHARES): Promise<Result> {
-  const lab = await Lab.open(setup);
-  try {
+  return await Lab.within(setup, async (lab) => {
     const adapters = {
       task: await lab.train(moodRows(1, setup.train)),
       here: await lab.train(moodTexts(2, setup.train, VILLAGE)),
@@ -54,12 +53,7 @@ export async function analogy(setup: Setup, shares: readonly number[] = SHARES):
     const drawn = ["shrunk", "paper", "exact", "added"].map((name) => `${name}: accuracy`);
     const title = "A task of the village in the harbour, by share of harbour ⊖ village";
     return { name: "analogy", title, axis: "c", rows, drawn, measure: "accuracy" };
-  } finally {
-    await lab.close();
-  }
+  });
 }
 
-if (import.meta.main) {
-  const command = await readCommand(SIZES);
-  await command.run((setup) => analogy(setup));
-}
+if (import.meta.main) await (await readCommand(SIZES)).run((setup) => analogy(setup));

@@ -105,9 +105,8 @@ export async function composition(setting: Setting, setup: Setup, seeds: readonl
   const { name, title, options, tasks } = setting;
   const [[first, a], [second, b]] = Object.entries(tasks) as [[string, Task], [string, Task]];
   const means = new Map<string, Record<string, number>>();
-  const lab = await Lab.open(setup);
-  const places = options(lab.numLayers);
-  try {
+  await Lab.within(setup, async (lab) => {
+    const places = options(lab.numLayers);
     for (const seed of seeds) {
       const cast = new Random(seed).shuffle([...CAST]);
       const [seen, unseen] = [cast.slice(0, setup.train), cast.slice(-setup.test)];
@@ -141,9 +140,7 @@ export async function composition(setting: Setting, setup: Setup, seeds: readonl
         }
       }
     }
-  } finally {
-    await lab.close();
-  }
+  });
   const rows = [...means].map(([label, values]) => ({ label, values }));
   return { name, title, axis: "adapter", rows, drawn: Object.keys(tasks), measure: "share of right answers" };
 }

@@ -17,8 +17,7 @@ const SIZES = {
 };
 
 export async function distribution(setup: Setup): Promise<Result> {
-  const lab = await Lab.open(setup);
-  try {
+  return await Lab.within(setup, async (lab) => {
     const halves = [
       moodRows(1, setup.train, VILLAGE, SKEW),
       moodRows(2, setup.train, VILLAGE, 1 - SKEW),
@@ -61,12 +60,7 @@ export async function distribution(setup: Setup): Promise<Result> {
       drawn: ["accuracy"],
       measure: "share of right answers",
     };
-  } finally {
-    await lab.close();
-  }
+  });
 }
 
-if (import.meta.main) {
-  const command = await readCommand(SIZES);
-  await command.run((setup) => distribution(setup));
-}
+if (import.meta.main) await (await readCommand(SIZES)).run((setup) => distribution(setup));

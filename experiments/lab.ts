@@ -51,17 +51,22 @@ export class Lab {
     this.#reading = { tokenizer, template, maxLength: MAX_LENGTH };
   }
 
-  /** Opens the model; the caller closes the lab, which removes all that was made. */
-  static async open(setup: Setup): Promise<Lab> {
+  /** Opens the model, works with it, and removes all that was made. */
+  static async within<T>(setup: Setup, work: (lab: Lab) => Promise<T>): Promise<T> {
     const loaded = await loadModel(setup.model);
-    return new Lab(setup, mkdtempSync(join(tmpdir(), "graft-lab-")), loaded);
+    const lab = new Lab(setup, mkdtempSync(join(tmpdir(), "graft-lab-")), loaded);
+    try {
+      return await work(lab);
+    } finally {
+      await lab.#close();
+    }
   }
 
   get numLayers(): number {
     return this.#loaded.base.model.numLayers;
   }
 
-  async close(): Promise<void> {
+  async #close(): Promise<void> {
     await this.#session.release();
     await this.#loaded.checkpoint.close();
     rmSync(this.#folder, { recursive: true, force: true });

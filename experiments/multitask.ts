@@ -14,8 +14,7 @@ const SIZES = {
 };
 
 export async function multitask(setup: Setup): Promise<Result> {
-  const lab = await Lab.open(setup);
-  try {
+  return await Lab.within(setup, async (lab) => {
     const [moods, counts] = [moodRows(1, setup.train), countRows(2, setup.train)];
     const adapters = { m: await lab.train(moods), c: await lab.train(counts) };
     const both = await lab.train([...moods, ...counts], { steps: 2 * setup.steps });
@@ -49,12 +48,7 @@ export async function multitask(setup: Setup): Promise<Result> {
       drawn: ["moods", "counts", "mean"],
       measure: "share of right answers",
     };
-  } finally {
-    await lab.close();
-  }
+  });
 }
 
-if (import.meta.main) {
-  const command = await readCommand(SIZES);
-  await command.run((setup) => multitask(setup));
-}
+if (import.meta.main) await (await readCommand(SIZES)).run((setup) => multitask(setup));

@@ -31,8 +31,7 @@ function factsOf(numBytes: number, seed: number): (Row | string)[] {
 }
 
 export async function rounding(setup: Setup, allBits = BITS, allRates = RATES): Promise<Result> {
-  const lab = await Lab.open(setup);
-  try {
+  return await Lab.within(setup, async (lab) => {
     const [learned, chosen, told] = [factsOf(setup.train, 1), factsOf(setup.test, 2), factsOf(setup.test, 3)];
     const best = async (method: keyof typeof RATES, options: object): Promise<string> => {
       const tried = [];
@@ -64,12 +63,7 @@ export async function rounding(setup: Setup, allBits = BITS, allRates = RATES): 
     const drawn = ["floats", ...allBits.map((bits) => `${bits} bits`)];
     const title = `Loss on facts that the model did not know, after ${setup.steps} steps`;
     return { name: "rounding", title, axis: "way", rows, drawn, measure: "loss" };
-  } finally {
-    await lab.close();
-  }
+  });
 }
 
-if (import.meta.main) {
-  const command = await readCommand(SIZES);
-  await command.run((setup) => rounding(setup));
-}
+if (import.meta.main) await (await readCommand(SIZES)).run((setup) => rounding(setup));

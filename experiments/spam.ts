@@ -31,7 +31,6 @@ export async function spam(
   messages: Messages,
   strengths: readonly number[] = STRENGTHS,
 ): Promise<Result> {
-  const lab = await Lab.open(setup);
   const { train, test } = setup;
   const [ham, unwanted] = [messages.ham, messages.spam].map((texts) => ({
     train: texts.slice(0, train),
@@ -39,15 +38,15 @@ export async function spam(
   }));
   const stories = storyTexts(3, test);
   const rows: { readonly label: string; readonly values: Record<string, number> }[] = [];
-  const add = async (label: string, adapter: string | null): Promise<void> => {
-    const values = {
-      "loss on spam": await lab.loss(adapter, unwanted!.test),
-      "loss on ham": await lab.loss(adapter, ham!.test),
-      "loss on stories": await lab.loss(adapter, stories),
+  await Lab.within(setup, async (lab) => {
+    const add = async (label: string, adapter: string | null): Promise<void> => {
+      const values = {
+        "loss on spam": await lab.loss(adapter, unwanted!.test),
+        "loss on ham": await lab.loss(adapter, ham!.test),
+        "loss on stories": await lab.loss(adapter, stories),
+      };
+      rows.push({ label, values });
     };
-    rows.push({ label, values });
-  };
-  try {
     await add("base", null);
     const alone = { spam: await lab.train(unwanted!.train) };
     await add("spam", alone.spam);
@@ -64,9 +63,7 @@ export async function spam(
         await add(`λ = ${strength} (${way})`, await lab.combine(recipe, adapters, options));
       }
     }
-  } finally {
-    await lab.close();
-  }
+  });
   return {
     name: "spam",
     title: "Spam unlearned, on real messages",

@@ -22,12 +22,9 @@ const STRENGTHS = [-1, 0, 0.1, 0.2, 0.3, 0.5, 0.7, 1];
 export async function unlearning(setup: Setup, strengths: readonly number[] = STRENGTHS): Promise<Result> {
   const facts = (seed: number, count: number, share: number): Row[] =>
     factRows(seed, count, share, setup.tellsFacts);
-  const first = await Lab.open(setup);
-  let lab: Lab | null = null;
-  try {
-    const mixed = [...facts(1, setup.train, SHARE), ...storyTexts(1, setup.train)];
-    const learningRate = WHOLE_RATE * setup.learningRate;
-    lab = await Lab.open({ ...setup, model: await first.train(mixed, { method: "full", learningRate }) });
+  const mixed = [...facts(1, setup.train, SHARE), ...storyTexts(1, setup.train)];
+  const learningRate = WHOLE_RATE * setup.learningRate;
+  const negated = async (lab: Lab): Promise<Result> => {
     const adapters = { habit: await lab.train(facts(2, setup.train, 1)) };
     const [questions, clean] = [facts(3, setup.test, 0), storyTexts(3, 4 * setup.test)];
     const rows = [];
@@ -57,13 +54,11 @@ export async function unlearning(setup: Setup, strengths: readonly number[] = ST
       drawn,
       measure: "share, loss",
     };
-  } finally {
-    await lab?.close();
-    await first.close();
-  }
+  };
+  return await Lab.within(setup, async (lab) => {
+    const model = await lab.train(mixed, { method: "full", learningRate });
+    return await Lab.within({ ...setup, model }, negated);
+  });
 }
 
-if (import.meta.main) {
-  const command = await readCommand(SIZES);
-  await command.run((setup) => unlearning(setup));
-}
+if (import.meta.main) await (await readCommand(SIZES)).run((setup) => unlearning(setup));
