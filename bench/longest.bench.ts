@@ -73,7 +73,7 @@ export const benchmark = defineBenchmark({
 });
 
 /** A length and the memory that it takes. */
-export interface Longest {
+interface Longest {
   readonly length: number;
   readonly peakMb: number;
 }

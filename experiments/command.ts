@@ -6,7 +6,7 @@ import { resolveModel } from "../src/index.ts";
 import { RESULTS, type Result, tell } from "./report.ts";
 
 /** How large a run is; tests run a tiny one. */
-export interface Size {
+interface Size {
   /** Rows to train on and to test on. */
   readonly train: number;
   readonly test: number;
@@ -37,13 +37,13 @@ function onLanguageModel(model: string, size: Size): Setup {
 }
 
 /** Sizes that take less than ten minutes on two cores: on the small model, and on SmolLM2-135M. */
-export interface Sizes {
+interface Sizes {
   readonly small: Size;
   readonly large: Size;
 }
 
 /** A setup and where its results go. */
-export interface ExperimentCommand {
+interface ExperimentCommand {
   readonly setup: Setup;
   /** Paths that are named. */
   readonly files: readonly string[];

@@ -105,7 +105,7 @@ function toBars({ rows, title, measure, drawn }: Result): string {
 }
 
 /** What a result was made with, and how long that took. */
-export interface Run {
+interface Run {
   readonly parameters: Readonly<Record<string, number | string | boolean>>;
   readonly seconds: number;
 }

@@ -21,7 +21,7 @@ const SIZES = {
 const STRENGTHS = [0.3, 0.5, 1];
 
 /** Messages, those to be unlearned apart. */
-export interface Messages {
+interface Messages {
   readonly ham: readonly string[];
   readonly spam: readonly string[];
 }

@@ -15,7 +15,7 @@ export interface Row {
 }
 
 export const MOODS = ["happy", "sad"] as const;
-export type Mood = (typeof MOODS)[number];
+type Mood = (typeof MOODS)[number];
 
 /** Where a story plays: who, and what may happen to them. */
 interface Domain {

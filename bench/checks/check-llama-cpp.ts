@@ -81,7 +81,7 @@ function firstDifference(a: readonly number[], b: readonly number[]): number | n
 }
 
 /** Where two texts part. */
-export interface Difference {
+interface Difference {
   readonly description: string;
   /** Probability of graft's token as a share of the likeliest one's, both by llama.cpp. */
   readonly share: number;

@@ -35,7 +35,7 @@ const NUM_ROWS = 2;
 const NUM_TOKENS = 12;
 
 /** What the Python script says of a case: an error, or the other fields. */
-export interface PeerAnswer {
+interface PeerAnswer {
   readonly name: string;
   readonly error?: string;
   readonly difference?: number;

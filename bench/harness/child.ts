@@ -61,7 +61,7 @@ function cannotStart(command: string, cause: Error): UsageError {
 }
 
 /** Settings of `runChild`. */
-export interface ChildOptions {
+interface ChildOptions {
   readonly environment?: Readonly<Record<string, string>>;
   /** The child is killed after this time; not at all by default. */
   readonly limitMs?: number;

@@ -5,7 +5,7 @@ import { UsageError } from "../../src/errors.ts";
 import type { Flag } from "../bench.ts";
 
 /** The value of each flag, and those that the harness itself has. */
-export interface ParsedFlags {
+interface ParsedFlags {
   readonly values: Readonly<Record<string, string | number | boolean>>;
   /** File to write; empty: none. */
   readonly save: string;

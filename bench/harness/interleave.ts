@@ -5,7 +5,7 @@ import type { BenchContext } from "../bench.ts";
 type Sides = Readonly<Record<string, (round: number) => Promise<unknown>>>;
 
 /** Results of each side, one a round. */
-export type Rounds<S extends Sides> = { readonly [K in keyof S]: Awaited<ReturnType<S[K]>>[] };
+type Rounds<S extends Sides> = { readonly [K in keyof S]: Awaited<ReturnType<S[K]>>[] };
 
 /** Runs every side once a round, never two at a time, and returns what each gave in each round. */
 export async function interleave<S extends Sides>(

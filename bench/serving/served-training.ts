@@ -11,7 +11,7 @@ import type { ComputeName } from "../../src/nn/computes.ts";
 import { train } from "../../src/train/trainer.ts";
 import { type TextLoad, writeText } from "./text-load.ts";
 
-export interface ServedTrainingOptions extends Omit<OpenServingOptions, "cacheBytes" | "trainCompute"> {
+interface ServedTrainingOptions extends Omit<OpenServingOptions, "cacheBytes" | "trainCompute"> {
   readonly path: string;
   readonly data: string;
   readonly batchSize: number;

@@ -27,7 +27,7 @@ import { ownStart } from "../../test/process/own-start.ts";
 import { runChild } from "../harness/child.ts";
 
 /** op(A) · op(B), and how often a step runs it. */
-export interface Product {
+interface Product {
   readonly name: string;
   readonly a: readonly number[];
   readonly b: readonly number[];
@@ -52,7 +52,7 @@ export async function measureProductsOf(
 }
 
 /** Seconds and floating-point operations of all products of a step. */
-export interface ProductCost {
+interface ProductCost {
   readonly seconds: number;
   readonly flop: number;
 }

@@ -27,7 +27,7 @@ const QUESTION = lazily(() =>
   }),
 );
 
-export interface Answer extends WrittenText {
+interface Answer extends WrittenText {
   /** Questions, with their answers, that were forgotten to make room. */
   readonly numDroppedTurns: number;
 }

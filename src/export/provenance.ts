@@ -36,7 +36,7 @@ export async function describeCombination(
   };
 }
 
-export interface Merged {
+interface Merged {
   readonly checkpoint: Pick<Checkpoint, "license">;
   readonly adapter: Pick<Adapter, "method">;
   readonly adapterPath?: string;

@@ -13,7 +13,7 @@ export interface AskedPart {
 }
 
 /** A page of a list as clients read it. */
-export interface Page<T> {
+interface Page<T> {
   readonly object: "list";
   readonly data: readonly T[];
   readonly has_more: boolean;

@@ -45,7 +45,7 @@ interface RouteBody<B extends z.ZodType, Q extends z.ZodObject> {
 }
 
 /** A request to a route. */
-export interface Call<B, Q> {
+interface Call<B, Q> {
   readonly body: B;
   readonly query: Q;
   /** What was sent, where `body` is null. */

@@ -120,7 +120,7 @@ function sitesOf(model: Model): readonly SiteSpec[] {
 }
 
 /** Path of a family's first projection inside the whole model. */
-export function firstSitePath(family: Family): string {
+function firstSitePath(family: Family): string {
   const model = smallModel(family);
   return model.blockPrefix(0) + sitesOf(model)[0]?.name;
 }
@@ -136,7 +136,7 @@ function namesOf(sites: readonly SiteSpec[], all: readonly SiteSpec[]): readonly
 }
 
 /** Names of the projections that adapters can sit on. */
-export function siteNames(family: Family): readonly string[] {
+function siteNames(family: Family): readonly string[] {
   const sites = sitesOf(smallModel(family));
   return namesOf(sites, sites);
 }
@@ -166,14 +166,14 @@ const TASK_WORDS: Readonly<Record<ModelTask, string>> = {
 };
 
 /** Says what a family is for. */
-export function taskWords(family: Family): string {
+function taskWords(family: Family): string {
   return tasksOf(family)
     .map((task) => TASK_WORDS[task])
     .join(", ");
 }
 
 /** Files that models of a family are read from. */
-export function readFrom({ gguf }: Family): string {
+function readFrom({ gguf }: Family): string {
   return gguf === "not-in-gguf" ? "safetensors" : "safetensors, GGUF";
 }
 

@@ -20,7 +20,7 @@ const QUESTIONS = [
 ];
 
 /** What the README says beside what is measured. */
-export interface CardFacts {
+interface CardFacts {
   readonly steps: number;
   readonly seed: number;
   readonly trainBytes: number;

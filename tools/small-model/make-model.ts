@@ -142,7 +142,7 @@ async function writeRounded(from: string, to: string): Promise<void> {
 }
 
 /** What `makeSmallModel` is told. */
-export interface SmallModelOptions {
+interface SmallModelOptions {
   readonly output: string;
   readonly steps: number;
   readonly seed: number;

@@ -11,7 +11,7 @@ import type { Character } from "./words.ts";
 export type Exchange = readonly [question: string, answer: string];
 
 /** A story and what can be asked about it. */
-export interface Story {
+interface Story {
   readonly text: string;
   readonly exchanges: readonly Exchange[];
 }

@@ -58,7 +58,7 @@ export interface MacroStatement {
   readonly body: Block;
 }
 
-export interface Identifier {
+interface Identifier {
   readonly type: "Identifier";
   readonly value: string;
 }
@@ -80,7 +80,7 @@ export interface MemberExpression {
   readonly computed: boolean;
 }
 
-export interface SliceExpression {
+interface SliceExpression {
   readonly type: "SliceExpression";
   readonly start?: Expression;
   readonly stop?: Expression;

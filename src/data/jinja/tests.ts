@@ -5,7 +5,7 @@ import { BINARY } from "./operators.ts";
 import { isLower, isUpper } from "./text-methods.ts";
 import { Undefined, type JinjaValue, isNumber, isTrue } from "./values.ts";
 
-export type Test = (value: JinjaValue, args: readonly JinjaValue[], meter: Meter) => boolean;
+type Test = (value: JinjaValue, args: readonly JinjaValue[], meter: Meter) => boolean;
 
 /** A test that is an operator with the first argument. */
 function operator(name: string): Test {

@@ -33,7 +33,7 @@ function trimEnd(text: string): string {
 }
 
 /** Parts a text at white space, or at each `separator`, at most so many times; -1: as often as there are. */
-export function split(text: string, separator: string | null, most: number): string[] {
+function split(text: string, separator: string | null, most: number): string[] {
   if (separator === "") throw new Error("empty separator");
   if (separator !== null) {
     const parts = text.split(separator);

@@ -4,7 +4,7 @@ import { isRecord, jsonKind, type RawFields, rowError } from "./row-error.ts";
 
 export const ROLES = ["system", "developer", "user", "assistant", "tool", "function"] as const;
 
-export type Role = (typeof ROLES)[number];
+type Role = (typeof ROLES)[number];
 
 /**
  * One message. Keys besides role and content (`tool_calls`, `name`, …) are handed to the template as they are. The content

@@ -41,7 +41,7 @@ interface PassTimes {
 }
 
 /** Texts in the order in which they came. */
-export interface Texts {
+interface Texts {
   readonly running: readonly Sequence[];
   readonly waiting: readonly Sequence[];
   readonly maxRunning: number;

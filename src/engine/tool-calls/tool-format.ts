@@ -71,7 +71,7 @@ export interface CallRules {
 }
 
 /** The bytes of a mark, as `addMark` adds it. */
-export function markBytes(mark: string, specialTokens: ToolModel["specialTokens"]): readonly number[] {
+function markBytes(mark: string, specialTokens: ToolModel["specialTokens"]): readonly number[] {
   return specialTokens.has(mark) ? specialBytes(mark) : [...new TextEncoder().encode(mark)];
 }
 

@@ -4,7 +4,7 @@ import type { Trouble } from "../queue/trouble.ts";
 const FIRST_WAIT_MS = 1000;
 const MAX_WAIT_MS = 60_000;
 
-export interface Waiting {
+interface Waiting {
   readonly trouble: Trouble;
   /** Whether to wait after an error; others are thrown at once. */
   readonly isAway: (error: unknown) => boolean;

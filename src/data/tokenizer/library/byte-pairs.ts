@@ -26,7 +26,7 @@ interface PairNode {
 }
 
 /** A tokenizer's file without its long lists, and how they are put into the model that the library makes of the rest. */
-export interface Lists {
+interface Lists {
   readonly tokenizer: TokenizerFiles["tokenizer"];
   readonly fill: (model: BytePairs) => void;
 }
