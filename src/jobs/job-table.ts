@@ -83,7 +83,7 @@ export interface JobTable {
   insert(row: JobRow, events: readonly JobEvent[], maxWaiting: number): Promise<boolean>;
   /** Locks a job, and does all of the decision or nothing. Null: there is none. */
   withJob<T>(id: string, decide: DecideOnRow<T>): Promise<T | null>;
-  /** The same for the oldest that `isFree` (shares.ts) and nobody has locked just now. Null: there is none. */
+  /** The same for the oldest of which a piece is free (queue/shares) and that nobody has locked just now. Null: there is none. */
   withNext<T>(base: string, decide: DecideOnRow<T>): Promise<T | null>;
   read(id: string): Promise<JobRow | null>;
   /** All, the oldest first. */

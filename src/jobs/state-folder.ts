@@ -12,7 +12,7 @@ import { isTemporary, temporaryName } from "../format/files/disk/temporaries.ts"
 import { bytesFile, textFile } from "../format/files/folder-file.ts";
 import { formatJson } from "../format/files/json-file.ts";
 import { checkpointFolder, checkpointSteps, isCheckpointFolder } from "../format/run-checkpoints.ts";
-import { describeFileProblem, toFailedWrite } from "../messages/system-error.ts";
+import { describeFileProblem, systemCode, toFailedWrite } from "../messages/system-error.ts";
 import type { TrainEvent } from "../train/events.ts";
 import { STATE_FILE } from "../train/files/folder/read-checkpoint.ts";
 import { RUN_STATE } from "../train/loop/run-state.ts";
@@ -31,7 +31,7 @@ async function listNames(path: string): Promise<string[]> {
   try {
     return await readdir(path);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
+    if (systemCode(error) === "ENOENT") return [];
     throw error;
   }
 }
@@ -154,43 +154,34 @@ export class StateFolder {
       });
     }
     const target = join(this.runFolder(job, FIRST_RUN), name);
-    const copy = temporaryName(target);
-    try {
-      await cp(from, copy, { recursive: true });
-      await rename(copy, target);
-    } catch (error) {
-      await rm(copy, { recursive: true, force: true }).catch(() => {});
-      throw toFailedWrite(error, target);
-    }
+    await makeWhole(target, (copy) => cp(from, copy, { recursive: true }));
   }
 
   /** Copies a run that another may still write to; the copy is there whole or not at all. @throws FailedError "failed/write" */
   async copyRun(job: string, from: string, to: string): Promise<void> {
     const [source, target] = [this.runFolder(job, from), this.runFolder(job, to)];
     if ((await listNames(source)).length === 0) return;
-    const copy = temporaryName(target);
-    try {
-      for (let numCopies = 1; ; numCopies++) {
-        await rm(copy, { recursive: true, force: true });
-        if (await copySame(source, copy)) break;
+    await makeWhole(target, async (copy) => {
+      for (let numCopies = 1; !(await copySame(source, copy)); numCopies++) {
         if (numCopies === MAX_COPIES) {
           throw new FailedError("failed/write", `Cannot copy the run "${source}": it changes all the time`, {
             hint: "Stop the worker that still writes it.",
           });
         }
+        await rm(copy, { recursive: true, force: true });
       }
       await rm(target, { recursive: true, force: true });
-      await rename(copy, target);
-    } catch (error) {
-      await rm(copy, { recursive: true, force: true }).catch(() => {});
-      throw toFailedWrite(error, target);
-    }
+    });
   }
 
   async listFiles(): Promise<UploadedFile[]> {
-    const ids = (await listNames(join(this.path, "files"))).filter((id) => ID.test(id));
+    const ids = await this.fileIds();
     const found = (await Promise.all(ids.map((id) => this.readFile(id)))).filter((each) => each !== null);
     return found.sort((a, b) => a.created_at - b.created_at || (a.id < b.id ? -1 : 1));
+  }
+
+  protected async fileIds(): Promise<string[]> {
+    return (await listNames(join(this.path, "files"))).filter((id) => ID.test(id));
   }
 
   async readFile(id: string): Promise<UploadedFile | null> {
@@ -198,7 +189,7 @@ export class StateFolder {
     try {
       return UPLOADED_FILE.parse(JSON.parse(await readFile(this.#at("files", id, "file.json"), "utf8")));
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
+      if (systemCode(error) === "ENOENT") return null;
       throw error;
     }
   }
@@ -230,6 +221,18 @@ export class StateFolder {
   }
 }
 
+/** Makes a folder under another name, and gives it its own when it is whole. @throws FailedError "failed/write" */
+async function makeWhole(target: string, make: (unfinished: string) => Promise<void>): Promise<void> {
+  const unfinished = temporaryName(target);
+  try {
+    await make(unfinished);
+    await rename(unfinished, target);
+  } catch (error) {
+    await rm(unfinished, { recursive: true, force: true }).catch(() => {});
+    throw toFailedWrite(error, target);
+  }
+}
+
 /** Copies a folder without locks and what is being written; false: its checkpoints have changed meanwhile. */
 async function copySame(source: string, copy: string): Promise<boolean> {
   const checkpoints = async (): Promise<string> => checkpointSteps(await listNames(source)).join();
@@ -238,7 +241,7 @@ async function copySame(source: string, copy: string): Promise<boolean> {
   try {
     await cp(source, copy, { recursive: true, filter: (path) => path === source || isKept(path) });
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+    if (systemCode(error) !== "ENOENT") throw error;
     return false;
   }
   return (await checkpoints()) === before;

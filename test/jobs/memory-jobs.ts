@@ -1,7 +1,7 @@
 /** @file A table of jobs that lives as long as the process: for simulations, and where a database would be too slow to open. */
 import { type JobEvent, hasEnded } from "../../src/jobs/job.ts";
 import type { DecideOnRow, EventPart, JobRow, JobTable } from "../../src/jobs/job-table.ts";
-import { isFree } from "../../src/jobs/queue/shares.ts";
+import { freePiece } from "../../src/jobs/queue/shares.ts";
 
 export class MemoryJobs implements JobTable {
   readonly #rows = new Map<string, JobRow>();
@@ -28,7 +28,7 @@ export class MemoryJobs implements JobTable {
 
   async withNext<T>(base: string, decide: DecideOnRow<T>): Promise<T | null> {
     for (const row of this.#rows.values()) {
-      if (row.base === base && isFree(row, this.#nowMs())) return this.#decide(row, decide);
+      if (row.base === base && freePiece(row, this.#nowMs()) !== null) return this.#decide(row, decide);
     }
     return null;
   }

@@ -57,8 +57,3 @@ export function heldUntilMs(row: JobRow): number | null {
   const ends = openPieces(row).map(({ leaseUntilMs }) => leaseUntilMs);
   return ends.some((end) => end === null) ? null : Math.min(...(ends as number[]));
 }
-
-/** Whether a piece of a job can be taken: it is to be done, and nobody has it any more. */
-export function isFree(row: JobRow, nowMs: number): boolean {
-  return freePiece(row, nowMs) !== null;
-}

@@ -13,7 +13,7 @@ import { writeFileAtomic } from "../../format/files/atomic.ts";
 import { isLock } from "../../format/files/disk/folder-lock.ts";
 import { isTemporary, temporaryName } from "../../format/files/disk/temporaries.ts";
 import { bytesFile } from "../../format/files/folder-file.ts";
-import { toFailedWrite } from "../../messages/system-error.ts";
+import { systemCode, toFailedWrite } from "../../messages/system-error.ts";
 import type { S3Store } from "./s3.ts";
 
 const MANIFEST = z.array(z.object({ path: z.string(), size_bytes: z.int(), sha256: z.string() }));
@@ -165,7 +165,7 @@ export function sha256Of(bytes: Uint8Array): string {
 }
 
 function isMissing(error: unknown): boolean {
-  return (error as NodeJS.ErrnoException).code === "ENOENT";
+  return systemCode(error) === "ENOENT";
 }
 
 /** What the store gives for a key that is not what was put there. */

@@ -31,12 +31,9 @@ export class StoredState extends StateFolder {
     await this.#store.list(`${FILES}none`, signal);
   }
 
-  override async listFiles(): Promise<UploadedFile[]> {
+  protected override async fileIds(): Promise<string[]> {
     const keys = (await this.#store.list(FILES)).filter((key) => key.endsWith(`/${DESCRIPTION}`));
-    const found = await Promise.all(keys.map((key) => this.readFile(key.split("/")[1] ?? "")));
-    return found
-      .filter((each) => each !== null)
-      .sort((a, b) => a.created_at - b.created_at || (a.id < b.id ? -1 : 1));
+    return keys.map((key) => key.split("/")[1] ?? "");
   }
 
   override async readFile(id: string): Promise<UploadedFile | null> {
