@@ -8,7 +8,7 @@ import { z } from "zod";
 import { plainAttention, plainDecoder } from "../blocks/decoder.ts";
 import { OLMO2_FIELDS, OLMO2_NAMES, olmo2Block } from "../blocks/olmo2-block.ts";
 import type { Family } from "../family.ts";
-import { decoderGguf } from "../config/gguf-rules.ts";
+import { decoderGguf, real } from "../config/gguf-rules.ts";
 import { LAYER_WINDOWS } from "../config/gguf-windows.ts";
 import { parseConfig } from "../config/hf-config.ts";
 import { readRopes } from "../config/rope-config.ts";
@@ -19,6 +19,8 @@ const SCHEMA = z.object({
   rope_theta: z.number().positive().default(500_000),
   sliding_window: z.int().positive().default(4096),
   layer_types: WINDOW_FIELDS.layer_types,
+  /** The base of layers with a window; default: that of the others. Files alone say it so. */
+  rope_local_base_freq: z.number().positive().optional(),
 });
 
 export const olmo3: Family = {
@@ -32,6 +34,10 @@ export const olmo3: Family = {
     toldBy: "attention.sliding_window",
     blockNames: OLMO2_NAMES,
     ...LAYER_WINDOWS,
+    settings: {
+      ...LAYER_WINDOWS.settings,
+      "rope.freq_base_swa": real("rope_local_base_freq", "left-out"),
+    },
   }),
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw);
@@ -40,7 +46,7 @@ export const olmo3: Family = {
     const { rope, windowRope } = readRopes(raw, plain.headWidth, {
       maxPositions: c.max_position_embeddings,
       theta: c.rope_theta,
-      windowTheta: c.rope_theta,
+      windowTheta: c.rope_local_base_freq ?? c.rope_theta,
     });
     const full = olmo2Block(c, { ...plain, rope });
     const windowed = olmo2Block(c, { ...plain, rope: windowRope, window: c.sliding_window });

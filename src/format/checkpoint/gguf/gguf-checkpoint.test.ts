@@ -14,7 +14,7 @@ import {
   TINY_TOKENS,
 } from "../../../../test/tiny/gguf.ts";
 import { FormatError, UsageError } from "../../../errors.ts";
-import { GGUF_FAMILIES } from "../../../models/families.ts";
+import { GGUF_FAMILIES, openModel } from "../../../models/families.ts";
 import { dequantize } from "../../../quant/stored-tensor.ts";
 import { openCheckpoint } from "../../by-path.ts";
 import { llama3Factors } from "./gguf-rope.ts";
@@ -111,6 +111,53 @@ test("a token that ends a turn joins the ids that end a text, where the file doe
   assert.deepEqual(checkpoint.generationConfig, { bos_token_id: 0, eos_token_id: [1, 4] });
 });
 
+const WITHOUT_NORMS = TINY_TENSORS.filter(({ name }) => !/^blk.*_norm/.test(name));
+
+/** The tiny model's settings under another architecture's name, and more. */
+function settingsOf(architecture: string, own: Parameters<typeof ggufValues>[0]): Record<string, GgufValue> {
+  const renamed = Object.entries(TINY_METADATA).map(([key, value]) => [
+    key.replace("llama.", `${architecture}.`),
+    value,
+  ]);
+  return {
+    ...(Object.fromEntries(renamed) as typeof TINY_METADATA),
+    ...ggufValues({ "general.architecture": architecture, ...own }),
+  };
+}
+
+test("a gate of one row is a vector or a matrix, as converters have written it at different times", async () => {
+  const settings = settingsOf("qwen2moe", {
+    "qwen2moe.expert_count": 4,
+    "qwen2moe.expert_used_count": 2,
+    "qwen2moe.expert_feed_forward_length": 32,
+  });
+  for (const shape of [[8], [1, 8]]) {
+    const path = tiny(settings, [
+      countingTensor("token_embd.weight", [6, 8]),
+      countingTensor("blk.0.ffn_gate_inp_shexp.weight", shape),
+    ]);
+    const checkpoint = await openCheckpoint(path);
+    const name = "model.layers.0.mlp.shared_expert_gate.weight";
+    assert.deepEqual(checkpoint.tensors.get(name)?.shape, [1, 8]);
+    assert.deepEqual([...dequantize(await checkpoint.read(name))], [0, 1, 2, 3, 4, 5, 6, 7]);
+    await checkpoint.close();
+  }
+});
+
+test("layers of OLMo 3 with a window are rotated by their own base where the file has one", async () => {
+  const basesOf = async (own: Parameters<typeof ggufValues>[0]): Promise<(number | undefined)[]> => {
+    const settings = settingsOf("olmo2", {
+      "olmo2.block_count": 4,
+      "olmo2.attention.sliding_window": 4,
+      ...own,
+    });
+    const { layers } = openModel(await configOf(tiny(settings, WITHOUT_NORMS)));
+    return layers.map(({ attention }) => attention?.rope?.theta);
+  };
+  assert.deepEqual(await basesOf({}), [10000, 10000, 10000, 10000]);
+  assert.deepEqual(await basesOf({ "olmo2.rope.freq_base_swa": 500 }), [500, 500, 500, 10000]);
+});
+
 test("rope scaling comes from the settings, or from the factors of llama3", async () => {
   const linear = ggufValues({ "llama.rope.scaling.type": "linear" });
   linear["llama.rope.scaling.factor"] = { type: "float32", value: 4 };
@@ -168,17 +215,11 @@ const REFUSED: readonly [string, () => string, string, RegExp][] = [
   [
     "a number for all layers where a list says of each whether it has a window",
     () => {
-      const ofLlama = Object.entries(TINY_METADATA).map(([key, value]) => [
-        key.replace("llama.", "exaone4."),
-        value,
-      ]);
-      const own = ggufValues({
-        "general.architecture": "exaone4",
+      const settings = settingsOf("exaone4", {
         "exaone4.attention.sliding_window": 4,
         "exaone4.attention.sliding_window_pattern": 4,
       });
-      const named = TINY_TENSORS.filter(({ name }) => !/^blk.*_norm/.test(name));
-      return tiny({ ...Object.fromEntries(ofLlama), ...own }, named);
+      return tiny(settings, WITHOUT_NORMS);
     },
     "format/file",
     /exaone4\.attention\.sliding_window_pattern is no list of true and false/,

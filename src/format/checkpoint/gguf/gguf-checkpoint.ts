@@ -54,7 +54,8 @@ function listSources(file: GgufFile, rules: GgufRules): ReadonlyMap<string, Tens
         { hint: "The file holds a variant of the model that graft does not know: use another." },
       );
     }
-    const { change } = found;
+    // Newer converters keep a matrix of one row as it is.
+    const change = found.change === "row" && tensor.shape.length === 2 ? null : found.change;
     if (change !== "stacked") sources.set(found.hfName(0), { tensor, change });
     else
       for (const [i, part] of unstack(file.path, tensor).entries())
