@@ -372,6 +372,10 @@ test("files are taken for training alone, with rows in them, and given back", as
     assert.deepEqual([status, (body as Body).error.param], [400, "file"], name);
     assert.match((body as Body).error.message, found);
   }
+  // Joined of several files that each began with a byte order mark: read as a training reads it.
+  const joined = await upload(`\uFEFF${row}\uFEFF${row}`, {}, "joined.jsonl");
+  assert.equal(joined.status, 200, JSON.stringify(joined.body));
+  await server.app.request(`/v1/files/${(joined.body as { id: string }).id}`, { method: "DELETE" });
   const whole = await upload('[{"text": "ka"}]', {}, "a.json");
   assert.equal(whole.status, 200);
   await server.app.request(`/v1/files/${(whole.body as { id: string }).id}`, { method: "DELETE" });

@@ -1,7 +1,9 @@
 /** @file /v1/files: uploaded files with data for fine-tuning. */
 import { z } from "zod";
 import { COMPRESSED_ENDINGS } from "../../data/formats/file-kinds.ts";
-import { countLineEnds, findWrongByte } from "../../data/formats/utf8.ts";
+import { parseJsonLineBytes } from "../../data/formats/json-rows.ts";
+import { countLineEnds, decodeLines, findWrongByte } from "../../data/formats/utf8.ts";
+import { isRecord } from "../../data/rows/row-error.ts";
 import { type UploadedFile, hasEnded } from "../../jobs/job.ts";
 import type { JobTable } from "../../jobs/job-table.ts";
 import { FILE_ANSWER, deletedAnswer, pageAnswer } from "../answers/list-answers.ts";
@@ -11,6 +13,7 @@ import { describeJsonFault } from "../requests/json-fault.ts";
 import { readForm } from "../requests/multipart.ts";
 import { FILE_QUERY, pageOf } from "../pages.ts";
 import { defineRoute } from "../route.ts";
+import { inTurns } from "../texts/in-turns.ts";
 
 /** Characters of a file's name. */
 const MAX_NAME = 255;
@@ -28,7 +31,7 @@ const AS_BYTES: readonly string[] = COMPRESSED_ENDINGS;
 const LINES: readonly string[] = [".jsonl", ".ndjson"];
 
 /** Holds data against what can be told of it before it is read: that there is some, as text, and that lines are objects. @throws ApiError 400 that names the line */
-function requireData(filename: string, content: Uint8Array): void {
+async function requireData(filename: string, content: Uint8Array): Promise<void> {
   if (content.length === 0) refuse(`The file "${filename}" is empty`, "file", "invalid_file");
   const end = /\.[^.]*$/.exec(filename.toLowerCase())?.[0] ?? "";
   if (end === ".parquet") {
@@ -36,27 +39,21 @@ function requireData(filename: string, content: Uint8Array): void {
     refuse(`The file "${filename}" is not Parquet, or cut off`, "file", "invalid_file");
   }
   if (AS_BYTES.includes(end)) return;
-  let text = "";
-  try {
-    text = new TextDecoder("utf-8", { fatal: true }).decode(content);
-  } catch {
+  await inTurns(decodeLines(content, filename), () => {}).catch(() => {
     const line = 1 + countLineEnds(content.subarray(0, findWrongByte(content)));
     refuse(`Line ${line} of "${filename}" is not UTF-8`, "file", "invalid_file");
-  }
-  if (end === ".json") return requireJson(filename, text);
-  if (!LINES.includes(end)) return;
-  if (text.trim() === "") refuse(`The file "${filename}" has no rows`, "file", "invalid_file");
-  for (const [index, line] of text.split("\n").entries()) {
-    if (line.trim() === "") continue;
-    let row: unknown;
-    try {
-      row = JSON.parse(line);
-    } catch {
-      refuse(`Line ${index + 1} of "${filename}" is not JSON`, "file", "invalid_file");
-    }
-    if (typeof row === "object" && row !== null && !Array.isArray(row)) continue;
-    refuse(`Line ${index + 1} of "${filename}" is not an object of JSON`, "file", "invalid_file");
-  }
+  });
+  if (end === ".json") requireJson(filename, new TextDecoder().decode(content));
+  if (LINES.includes(end)) await requireRows(filename, content);
+}
+
+async function requireRows(filename: string, content: Uint8Array): Promise<void> {
+  const rows = await inTurns(parseJsonLineBytes(content, filename), (row) => {
+    const wanted = "fault" in row ? "JSON" : isRecord(row.value) ? null : "an object of JSON";
+    if (wanted === null) return;
+    refuse(`Line ${row.source.line} of "${filename}" is not ${wanted}`, "file", "invalid_file");
+  });
+  if (rows.length === 0) refuse(`The file "${filename}" has no rows`, "file", "invalid_file");
 }
 
 function requireJson(filename: string, text: string): void {
@@ -97,7 +94,7 @@ export const uploadFile = defineRoute({
     const foreign = [...form.keys()].find((key) => !(key in UPLOAD.shape));
     if (foreign !== undefined) refuse(`${foreign} is not served: files stay until they are removed`, foreign);
     const content = new Uint8Array(await file.arrayBuffer());
-    requireData(file.name, content);
+    await requireData(file.name, content);
     const uploaded: UploadedFile = {
       id: `file-${state.newId()}`,
       object: "file",
