@@ -2,10 +2,12 @@ import assert from "node:assert/strict";
 import { readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import { gzipSync } from "node:zlib";
 import { faultyDisk } from "../../test/faults/faulty-disk.ts";
 import { temporaryFolder } from "../../test/tiny/model.ts";
+import { openContent } from "../data/files/data-content.ts";
 import { withDisk } from "../format/files/disk/calls.ts";
-import { StateFolder } from "./state-folder.ts";
+import { StateFolder, dataEnding } from "./state-folder.ts";
 
 test("nothing stays of an uploaded file for which the disk has no room", async () => {
   const folder = temporaryFolder();
@@ -30,6 +32,33 @@ test("nothing stays of an uploaded file for which the disk has no room", async (
   }
   await state.addFile(file, Buffer.from("abc"));
   assert.deepEqual(await state.listFiles(), [file]);
+});
+
+test("an uploaded file is kept under the end by which its data are read, compressed or not", async () => {
+  const ends = {
+    rows: ".jsonl",
+    "rows.xyz": ".jsonl",
+    "a.ndjson": ".jsonl",
+    "A.JSONL.GZ": ".jsonl.gz",
+    "a.csv.zst": ".csv.zst",
+    "a.b.parquet": ".parquet",
+    "a.markdown": ".md",
+  };
+  for (const [name, end] of Object.entries(ends)) assert.equal(dataEnding(name), end, name);
+  const state = new StateFolder(temporaryFolder());
+  const bytes = gzipSync('{"text": "ka"}\n');
+  const file = {
+    id: "file-1",
+    object: "file",
+    bytes: bytes.length,
+    created_at: 1,
+    filename: "a.jsonl.gz",
+    purpose: "fine-tune",
+    status: "processed",
+  } as const;
+  await state.addFile(file, bytes);
+  const { bytes: read, kind } = await openContent(await state.contentOf(file));
+  assert.deepEqual([Buffer.from(read).toString(), kind], ['{"text": "ka"}\n', "JSON lines, one row a line"]);
 });
 
 test("what is no folder of servers is told by what it is", async () => {

@@ -4,7 +4,8 @@
  * What is one JSON object is replaced as a whole. Who may write to a run is the queue's to say.
  */
 import { cp, readFile, readdir, rename, rm } from "node:fs/promises";
-import { basename, extname, isAbsolute, join, relative, resolve, sep } from "node:path";
+import { basename, isAbsolute, join, relative, resolve, sep } from "node:path";
+import { compressionOf, findFileKind } from "../data/formats/file-kinds.ts";
 import { FailedError, UsageError } from "../errors.ts";
 import { writeFolderAtomic } from "../format/files/atomic.ts";
 import { isLock } from "../format/files/disk/folder-lock.ts";
@@ -20,12 +21,15 @@ import { type JobCheckpoint, UPLOADED_FILE, type UploadedFile } from "./job.ts";
 
 /** Ids are ours, and names of folders. */
 const ID = /^(file|ftjob)-[0-9a-zA-Z-]{1,64}$/;
-/** Ends of names by which data are read; any other is a list of JSON lines. */
-const DATA_ENDS = new Set([".jsonl", ".json", ".csv", ".tsv", ".parquet", ".txt", ".md"]);
 /** Folder in which a job begins. */
 export const FIRST_RUN = "run";
 /** A worker that was lost, and is not, removes a checkpoint while it is copied at most once or twice. */
 const MAX_COPIES = 5;
+
+/** The end of a name by which an uploaded file is read; what says nothing is lines of JSON. */
+export function dataEnding(filename: string): string {
+  return `${findFileKind(filename)?.endings[0] ?? ".jsonl"}${compressionOf(filename) ?? ""}`;
+}
 
 async function listNames(path: string): Promise<string[]> {
   try {
@@ -195,8 +199,7 @@ export class StateFolder {
   }
 
   protected pathOf({ id, filename }: UploadedFile): string {
-    const end = extname(filename).toLowerCase();
-    return this.#at("files", id, `data${DATA_ENDS.has(end) ? end : ".jsonl"}`);
+    return this.#at("files", id, `data${dataEnding(filename)}`);
   }
 
   async readContent(file: UploadedFile): Promise<Uint8Array<ArrayBuffer>> {

@@ -367,6 +367,7 @@ test("files are taken for training alone, with rows in them, and given back", as
     ["a.csv", Uint8Array.of(0x61, 0x0a, 0xe4, 0x0a), /Line 2 of "a.csv" is not UTF-8/],
     ["a", Uint8Array.of(0xff, 0xfe, 0x61, 0), /Line 1 of "a" is not UTF-8/],
     ["a.ndjson", `${row}{`, /Line 2 of "a.ndjson" is not JSON/],
+    ["upload", `${row}{`, /Line 2 of "upload" is not JSON/],
   ] as const) {
     const { status, body } = await upload(content, {}, name);
     assert.deepEqual([status, (body as Body).error.param], [400, "file"], name);

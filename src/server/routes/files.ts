@@ -1,11 +1,12 @@
 /** @file /v1/files: uploaded files with data for fine-tuning. */
 import { z } from "zod";
-import { COMPRESSED_ENDINGS } from "../../data/formats/file-kinds.ts";
+import { compressionOf } from "../../data/formats/file-kinds.ts";
 import { parseJsonLineBytes } from "../../data/formats/json-rows.ts";
 import { countLineEnds, decodeLines, findWrongByte } from "../../data/formats/utf8.ts";
 import { isRecord } from "../../data/rows/row-error.ts";
 import { type UploadedFile, hasEnded } from "../../jobs/job.ts";
 import type { JobTable } from "../../jobs/job-table.ts";
+import { dataEnding } from "../../jobs/state-folder.ts";
 import { FILE_ANSWER, deletedAnswer, pageAnswer } from "../answers/list-answers.ts";
 import { ApiError } from "../api-error.ts";
 import { requireFile, requireJobs } from "../jobs/fine-tuning.ts";
@@ -25,26 +26,21 @@ function refuse(message: string, param: string, code = "invalid_value"): never {
   throw new ApiError(400, message, { code, param });
 }
 
-/** Endings of files that are read as bytes, beside Parquet's. */
-const AS_BYTES: readonly string[] = COMPRESSED_ENDINGS;
-/** Endings of files with a row of JSON in each line. */
-const LINES: readonly string[] = [".jsonl", ".ndjson"];
-
 /** Holds data against what can be told of it before it is read: that there is some, as text, and that lines are objects. @throws ApiError 400 that names the line */
 async function requireData(filename: string, content: Uint8Array): Promise<void> {
   if (content.length === 0) refuse(`The file "${filename}" is empty`, "file", "invalid_file");
-  const end = /\.[^.]*$/.exec(filename.toLowerCase())?.[0] ?? "";
+  if (compressionOf(filename) !== null) return;
+  const end = dataEnding(filename);
   if (end === ".parquet") {
     if (isParquet(content)) return;
     refuse(`The file "${filename}" is not Parquet, or cut off`, "file", "invalid_file");
   }
-  if (AS_BYTES.includes(end)) return;
   await inTurns(decodeLines(content, filename), () => {}).catch(() => {
     const line = 1 + countLineEnds(content.subarray(0, findWrongByte(content)));
     refuse(`Line ${line} of "${filename}" is not UTF-8`, "file", "invalid_file");
   });
   if (end === ".json") requireJson(filename, new TextDecoder().decode(content));
-  if (LINES.includes(end)) await requireRows(filename, content);
+  if (end === ".jsonl") await requireRows(filename, content);
 }
 
 async function requireRows(filename: string, content: Uint8Array): Promise<void> {
