@@ -77,4 +77,16 @@ test("a share whose worker stalls is done by another, once; the adapter has the 
     "The job has succeeded: ft:ftjob-1",
   ]);
   assert.equal(of("Round 1/2 has ended: training loss=").length, 1);
+  // A table of its losses, as of other jobs: at each step the mean of the shares.
+  const [results = ""] = row.job.result_files;
+  const content = await files.readContent((await files.readFile(results))!);
+  const rows = Buffer.from(content).toString().trimEnd().split("\n");
+  assert.deepEqual(
+    rows.map((line) => line.split(",")[0]),
+    ["step", "1", "2", "3"],
+  );
+  const end = (await toldBy(table, "ftjob-1")).find(({ message }) =>
+    message.startsWith("The job has succeeded"),
+  );
+  assert.equal(Number(rows.at(-1)?.split(",")[1]).toFixed(6), Number(end?.data?.["train_loss"]).toFixed(6));
 });

@@ -1,39 +1,68 @@
 /**
  * @file The results of a job as a file that clients fetch, named in `result_files` as OpenAI has it: a table with a row for
- * each step, and one for what was held out before the first.
+ * each step, the mean of all shares where a training has several, and one for what was held out before the first.
  */
 import type { TrainEvent } from "../../train/events.ts";
-import type { Job, UploadedFile } from "../job.ts";
+import type { UploadedFile } from "../job.ts";
+import type { JobRow } from "../job-table.ts";
+import { folderOf } from "../queue/shares.ts";
 import type { StateFolder } from "../state-folder.ts";
 
 const COLUMNS = ["step", "train_loss", "valid_loss"];
 /** OpenAI's word for what such files are for. */
 const RESULTS_PURPOSE = "fine-tune-results";
 
-/** The table; null: there was no step. */
-function tableOf(history: readonly TrainEvent[]): string | null {
-  const rows = new Map<number, { train?: number; valid?: number }>();
-  for (const event of history) {
-    if (event.event === "step") rows.set(event.step, { ...rows.get(event.step), train: event.loss });
-    if (event.event === "eval") rows.set(event.step, { ...rows.get(event.step), valid: event.loss });
+/** A run of a job, and how much it counts beside the others. */
+interface WeightedRun {
+  readonly folder: string;
+  readonly weight: number;
+}
+
+interface Told {
+  readonly history: readonly TrainEvent[];
+  readonly weight: number;
+}
+
+/** The losses that runs told at each step, as their weighted mean. */
+function lossesOf(runs: readonly Told[], what: "step" | "eval"): Map<number, number> {
+  const sums = new Map<number, { loss: number; weight: number }>();
+  for (const { history, weight } of runs) {
+    // Each once, as it was told last.
+    const own = new Map(history.flatMap((event) => (event.event === what ? [[event.step, event.loss]] : [])));
+    for (const [step, loss] of own) {
+      const sum = sums.get(step) ?? { loss: 0, weight: 0 };
+      sums.set(step, { loss: sum.loss + weight * loss, weight: sum.weight + weight });
+    }
   }
-  if (rows.size === 0) return null;
-  const lines = [...rows].sort(([a], [b]) => a - b);
-  const cells = lines.map(([step, { train = "", valid = "" }]) => `${step},${train},${valid}`);
-  return `${[COLUMNS.join(), ...cells].join("\n")}\n`;
+  return new Map([...sums].map(([step, { loss, weight }]) => [step, loss / weight]));
+}
+
+/** The table; null: there was no step. */
+function tableOf(runs: readonly Told[]): string | null {
+  const [train, valid] = [lossesOf(runs, "step"), lossesOf(runs, "eval")];
+  const steps = [...new Set([...train.keys(), ...valid.keys()])].sort((a, b) => a - b);
+  if (steps.length === 0) return null;
+  const lines = steps.map((step) => `${step},${train.get(step) ?? ""},${valid.get(step) ?? ""}`);
+  return `${[COLUMNS.join(), ...lines].join("\n")}\n`;
+}
+
+/** The runs whose losses are those of a job: its own, or that of each of its shares, by their examples. */
+function runsOf(row: JobRow): WeightedRun[] {
+  if (row.shares.length === 0) return [{ folder: folderOf(row), weight: 1 }];
+  return row.shares.map(({ folder, done }) => ({ folder, weight: done?.examples ?? 0 }));
 }
 
 /**
- * Keeps the results of a job's run as a file, the same one however often it is asked; returns its id, or nothing where no
+ * Keeps the results of a job's runs as a file, the same one however often it is asked; returns its id, or nothing where no
  * checkpoint tells of steps. @throws FailedError "failed/write"
  */
-export async function keepResults(
-  files: StateFolder,
-  { id }: Job,
-  run: string,
-  seconds: number,
-): Promise<string[]> {
-  const table = tableOf(await files.readHistory(id, run));
+export async function keepResults(files: StateFolder, row: JobRow, seconds: number): Promise<string[]> {
+  const { id } = row.job;
+  const told = runsOf(row).map(async ({ folder, weight }) => ({
+    history: await files.readHistory(id, folder),
+    weight,
+  }));
+  const table = tableOf(await Promise.all(told));
   if (table === null) return [];
   const content = new TextEncoder().encode(table);
   const file: UploadedFile = {

@@ -113,9 +113,8 @@ function toldOf(error: unknown, { onTrouble }: TroubleOptions): string {
 
 /** Ids of what a job's steps came to. A training is not lost with a table. */
 async function resultsOf(lease: Lease, { files, now, troubles }: TrainJobOptions): Promise<string[]> {
-  const { job } = lease.row;
   try {
-    return await keepResults(files, job, folderOf(lease.row), now());
+    return await keepResults(files, lease.row, now());
   } catch (error) {
     const found = files.withoutPath(toldOf(error, troubles));
     lease.tell({ level: "warn", message: `The table of its steps is not kept: ${found}` });
