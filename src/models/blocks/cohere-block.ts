@@ -28,7 +28,6 @@ export const COHERE_FIELDS = {
   max_position_embeddings: z.int().positive().default(8192),
   tie_word_embeddings: z.boolean().default(true),
   attention_bias: z.boolean().default(false),
-  hidden_act: z.literal("silu").default("silu"),
   logit_scale: z.number().positive().default(0.0625),
 };
 

@@ -18,7 +18,6 @@ export const OLMO2_FIELDS = {
   ...DECODER_FIELDS,
   rms_norm_eps: z.number().positive().default(1e-5),
   attention_bias: z.boolean().default(false),
-  hidden_act: z.literal("silu").default("silu"),
 };
 
 /** Modules of a block in GGUF files. */

@@ -18,7 +18,6 @@ export const QWEN3_FIELDS = {
   max_position_embeddings: z.int().positive().default(32_768),
   sliding_window: z.int().positive().nullable().default(4096),
   attention_bias: z.boolean().default(false),
-  hidden_act: z.literal("silu").default("silu"),
 };
 
 /** The attention of Qwen 3. */

@@ -105,6 +105,7 @@ export const HEADS_DIVIDE_WIDTH: [
 export const DECODER_FIELDS = {
   ...SIZE_FIELDS,
   intermediate_size: count,
+  hidden_act: z.literal("silu").default("silu"),
   num_key_value_heads: count.nullish(),
   head_dim: count.nullish(),
   rms_norm_eps: z.number().positive().default(1e-6),
@@ -122,8 +123,8 @@ export const BIAS_FIELDS = {
   mlp_bias: z.boolean().default(false),
 };
 
-/** `DECODER_FIELDS` as they are read, with those of `BIAS_FIELDS` that a family has. */
-export type DecoderFields = z.output<z.ZodObject<typeof DECODER_FIELDS>> &
+/** `DECODER_FIELDS` as they are read, of any activation, with those of `BIAS_FIELDS` that a family has. */
+export type DecoderFields = Omit<z.output<z.ZodObject<typeof DECODER_FIELDS>>, "hidden_act"> &
   Partial<z.output<z.ZodObject<typeof BIAS_FIELDS>>>;
 
 /** Sizes of the heads. @throws UsageError "usage/model" for heads that cannot be shared or rotated */

@@ -6,6 +6,5 @@ export const MISTRAL_FIELDS = {
   ...DECODER_FIELDS,
   num_key_value_heads: z.int().positive().nullable().default(8),
   max_position_embeddings: z.int().positive().default(131_072),
-  hidden_act: z.literal("silu").default("silu"),
   sliding_window: z.int().positive().nullable().default(4096),
 };

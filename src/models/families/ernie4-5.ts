@@ -19,7 +19,6 @@ const SCHEMA = z.object({
   tie_word_embeddings: z.boolean().default(true),
   rope_theta: z.number().positive().default(500_000),
   use_bias: z.boolean().default(false),
-  hidden_act: z.literal("silu").default("silu"),
 });
 
 export const ernie45: Family = {

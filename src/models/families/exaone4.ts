@@ -19,7 +19,6 @@ const SCHEMA = z.object({
   ...DECODER_FIELDS,
   num_key_value_heads: z.int().positive().default(32),
   rms_norm_eps: z.number().positive().default(1e-5),
-  hidden_act: z.literal("silu").default("silu"),
   sliding_window: z.int().positive().nullable().default(4096),
   layer_types: WINDOW_FIELDS.layer_types,
   // "LLLG" says the same as 4.

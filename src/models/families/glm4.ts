@@ -29,7 +29,6 @@ const SCHEMA = z.object({
   max_position_embeddings: z.int().positive().default(131_072),
   partial_rotary_factor: z.number().positive().default(0.5),
   attention_bias: z.boolean().default(true),
-  hidden_act: z.literal("silu").default("silu"),
 });
 
 const MLP = { gateUp: "mlp.gate_up_proj", down: "mlp.down_proj" };

@@ -28,7 +28,6 @@ const FACTOR = z.number().positive().default(1);
 const SCHEMA = z.object({
   ...DECODER_FIELDS,
   ...BIAS_FIELDS,
-  hidden_act: z.literal("silu").default("silu"),
   embedding_multiplier: FACTOR,
   attention_multiplier: FACTOR,
   residual_multiplier: FACTOR,

@@ -18,7 +18,6 @@ const SCHEMA = z.object({
   ...DECODER_FIELDS,
   rms_norm_eps: z.number().positive().default(1e-5),
   attention_bias: z.boolean().default(false),
-  hidden_act: z.literal("silu").default("silu"),
   rope_scaling: ROPE,
   rope_parameters: ROPE,
   // Of the code that the models were trained with, for what all of them are; transformers reads none of these.

@@ -14,7 +14,6 @@ import { BIAS_FIELDS, DECODER_FIELDS, parseConfig } from "../config/hf-config.ts
 const SCHEMA = z.object({
   ...DECODER_FIELDS,
   ...BIAS_FIELDS,
-  hidden_act: z.literal("silu").default("silu"),
   // Falcon 3 says it twice.
   activation: z.literal("swiglu").nullish(),
 });

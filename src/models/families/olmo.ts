@@ -24,7 +24,6 @@ const SCHEMA = z.object({
   // In no file of the family, but GGUF's.
   rms_norm_eps: z.number().positive().default(1e-5),
   attention_bias: z.boolean().default(false),
-  hidden_act: z.literal("silu").default("silu"),
   clip_qkv: z.null().optional(),
 });
 

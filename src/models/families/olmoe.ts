@@ -17,7 +17,6 @@ const SCHEMA = z.object({
   max_position_embeddings: z.int().positive().default(4096),
   rms_norm_eps: z.number().positive().default(1e-5),
   attention_bias: z.boolean().default(false),
-  hidden_act: z.literal("silu").default("silu"),
   clip_qkv: z.null().optional(),
   num_experts: z.int().positive().default(64),
   num_experts_per_tok: z.int().positive().default(8),

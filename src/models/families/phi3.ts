@@ -30,7 +30,6 @@ const SCHEMA = z.object({
   // Of Phi-4 mini's own code: every layer attends to all, at its own positions.
   full_attn_mod: z.literal(1).default(1),
   interpolate_factor: z.literal(1).default(1),
-  hidden_act: z.literal("silu").default("silu"),
   sliding_window: z.int().positive().nullish(),
   partial_rotary_factor: z.number().positive().default(1),
   original_max_position_embeddings: z.int().positive().nullish(),

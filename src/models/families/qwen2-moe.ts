@@ -19,7 +19,6 @@ const SCHEMA = z.object({
   ...DECODER_FIELDS,
   num_key_value_heads: z.int().positive().nullable().default(16),
   max_position_embeddings: z.int().positive().default(32_768),
-  hidden_act: z.literal("silu").default("silu"),
   qkv_bias: z.boolean().default(true),
   num_experts: z.int().positive().default(60),
   num_experts_per_tok: z.int().positive().default(4),

@@ -13,7 +13,6 @@ const SCHEMA = z.object({
   attention_bias: z.boolean().default(true),
   attention_out_bias: z.boolean().default(false),
   mlp_bias: z.boolean().default(false),
-  hidden_act: z.literal("silu").default("silu"),
   // As other dropouts: of trainings of the whole model.
   residual_dropout: z.number().nullish(),
 });

@@ -18,7 +18,6 @@ const SCHEMA = z.object({
   tie_word_embeddings: z.boolean().default(true),
   rope_theta: z.number().positive().default(2_000_000),
   ...BIAS_FIELDS,
-  hidden_act: z.literal("silu").default("silu"),
   no_rope_layers: z.array(z.union([z.literal(0), z.literal(1)])).nullish(),
   no_rope_layer_interval: z.int().positive().default(4),
 });

@@ -27,7 +27,6 @@ const SCHEMA = z.object({
   num_key_value_heads: z.int().positive().nullable().default(32),
   max_position_embeddings: z.int().positive().default(4096),
   partial_rotary_factor: z.number().positive().default(0.25),
-  hidden_act: z.literal("silu").default("silu"),
   use_qkv_bias: z.boolean().default(false),
   qk_layernorm: z.boolean().default(false),
   use_parallel_residual: z.boolean().default(false),
