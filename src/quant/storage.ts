@@ -4,6 +4,7 @@
  * The planes are what graphs read; the raw bytes are the layout of ggml files. Whole codes of 4 bits lie two a
  * byte, the even element in the low half, as ONNX UINT4 has it.
  */
+import { assertInternal } from "../errors.ts";
 import { numElements } from "../graph/shape.ts";
 import type { DataOf } from "../graph/dtype.ts";
 import type { AffineKind } from "./affine/affine.ts";
@@ -52,6 +53,11 @@ export interface Storage {
   /** How planes are seen as frozen codes with scales of their own. */
   readonly affine: "not-affine" | AffineKind;
 }
+
+const noRawLayout = (): never => assertInternal(false, "the kind has no raw layout") as never;
+
+/** What a kind says that is not of ggml. */
+export const NOT_OF_GGML = { ggmlTypes: [], unpack: noRawLayout, pack: noRawLayout };
 
 /** Counts the rows and columns of a shape; one of a single axis is one row. */
 export function rowsAndColumns(shape: readonly number[]): { numRows: number; numColumns: number } {

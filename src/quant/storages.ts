@@ -1,7 +1,5 @@
 /** @file All storage kinds. To add one: its file and one line here. */
-import { bf16 } from "./storages/bf16.ts";
-import { f16 } from "./storages/f16.ts";
-import { f32 } from "./storages/f32.ts";
+import { bf16, f16, f32 } from "./storages/floats.ts";
 import { iq4_nl } from "./storages/iq4-nl.ts";
 import { iq4_xs } from "./storages/iq4-xs.ts";
 import { nf4 } from "./storages/nf4.ts";

@@ -1,4 +1,19 @@
 /** @file The 16 numbers for which the 4-bit codes of iq4_nl and iq4_xs stand: denser around 0, as weights are. */
-const VALUES = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113];
-
-export const IQ4_VALUES: Int8Array = Int8Array.from(VALUES);
+export const IQ4_VALUES = Int8Array.of(
+  -127,
+  -104,
+  -83,
+  -65,
+  -49,
+  -35,
+  -22,
+  -10,
+  1,
+  13,
+  25,
+  38,
+  53,
+  69,
+  89,
+  113,
+);

@@ -6,7 +6,6 @@ import { FLOAT16_VALUES } from "../codes/half.ts";
 import { IQ4_VALUES } from "../codes/iq4-values.ts";
 import { plane } from "../planes.ts";
 
-/** 4-bit codes of unevenly spaced numbers in blocks of 32. */
 export const iq4_nl = defineBlocks({
   name: "iq4_nl",
   ggmlType: 20,

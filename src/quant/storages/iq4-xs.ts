@@ -17,7 +17,6 @@ function groupFactor(low: Uint8Array, high: Uint8Array, group: number): number {
   return (lower | (upper << 4)) - 32;
 }
 
-/** 4-bit codes of unevenly spaced numbers in groups of 32. */
 export const iq4_xs = defineBlocks({
   name: "iq4_xs",
   ggmlType: 23,

@@ -4,11 +4,10 @@
  *
  * Planes: codes uint8 [rows, columns / 2], two a byte; scale float32 [rows, columns / 64].
  */
-import { assertInternal } from "../../errors.ts";
 import { hostTensor } from "../../runtime/host-tensor.ts";
 import { pairCodes } from "../codes/nibbles.ts";
 import { plane } from "../planes.ts";
-import type { Storage } from "../storage.ts";
+import { NOT_OF_GGML, type Storage } from "../storage.ts";
 
 const NF4_BLOCK = 64;
 
@@ -35,18 +34,13 @@ export const NF4_VALUES = Float32Array.of(
 /** Above threshold i a value is rounded to code i + 1 or a higher one. */
 const THRESHOLDS = NF4_VALUES.slice(1).map((value, i) => (value + NF4_VALUES[i]!) / 2);
 
-const noRawLayout = (): never => assertInternal(false, "nf4 has no raw layout") as never;
-
-/** 4-bit codes for normally distributed weights. */
 export const nf4: Storage & { readonly name: "nf4" } = {
   name: "nf4",
-  ggmlTypes: [],
+  ...NOT_OF_GGML,
   summary:
     "4-bit codes of the quantiles of a normal distribution in blocks of 64, one 32-bit scale per block: in memory only.",
   blockSize: NF4_BLOCK,
   blockBytes: NF4_BLOCK / 2 + 4,
-  unpack: noRawLayout,
-  pack: noRawLayout,
 
   dequantize(planes, first, end, into) {
     // Of these blocks alone, so that one index serves codes and values.

@@ -4,29 +4,26 @@
  *
  * Planes: codes uint8 [rows, bytes], each row a bit stream; scale, a float type, and zero uint8 [rows, groups].
  */
-import { assertInternal, UsageError } from "../../errors.ts";
+import { UsageError } from "../../errors.ts";
 import type { CodeBits } from "../../graph/ops/products/unpack-codes.ts";
 import { hostTensor, type HostTensor } from "../../runtime/host-tensor.ts";
 import { type AffineKind, fitFloat16, type HoldCodes } from "../affine/affine.ts";
 import { float32ToBfloat16, FLOAT16_VALUES, widen } from "../codes/half.ts";
 import { unpackRow } from "../codes/pack-codes.ts";
 import { plane } from "../planes.ts";
-import type { Storage } from "../storage.ts";
+import { NOT_OF_GGML, type Storage } from "../storage.ts";
 
 /** Codes that fill whole bytes, whatever their bits. */
 const UNIT = 8;
 
 /** Makes the kind of codes of so many bits. */
 export function packedCodes<N extends string>(name: N, bits: CodeBits): Storage & { readonly name: N } {
-  const noRawLayout = (): never => assertInternal(false, `${name} has no raw layout`) as never;
   return {
     name,
-    ggmlTypes: [],
+    ...NOT_OF_GGML,
     summary: `${bits}-bit codes, a scale and an 8-bit zero for each group of a row or the whole of it: in model folders.`,
     blockSize: UNIT,
     blockBytes: bits,
-    unpack: noRawLayout,
-    pack: noRawLayout,
     dequantize: dequantizerOf(bits),
     quantize: "read-only",
     affine: affineOfPacked(bits),

@@ -10,7 +10,6 @@ import { bytes, defineBlocks, half, SUPER_BLOCK } from "../block.ts";
 import { FLOAT16_VALUES } from "../codes/half.ts";
 import { plane } from "../planes.ts";
 
-/** 2-bit codes in groups of 16 with minima. */
 export const q2_k = defineBlocks({
   name: "q2_k",
   ggmlType: 10,

@@ -20,7 +20,6 @@ function groupCode(codes: Uint8Array, offset: number, group: number): number {
   return low | (high << 4);
 }
 
-/** 3-bit codes in groups of 16, symmetric. */
 export const q3_k = defineBlocks({
   name: "q3_k",
   ggmlType: 11,

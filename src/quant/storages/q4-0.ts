@@ -6,7 +6,6 @@ import { FLOAT16_VALUES } from "../codes/half.ts";
 import { pairCodes } from "../codes/nibbles.ts";
 import { plane } from "../planes.ts";
 
-/** 4-bit codes in blocks of 32, symmetric. */
 export const q4_0 = defineBlocks({
   name: "q4_0",
   ggmlType: 2,

@@ -7,7 +7,6 @@ import { holdInQ4_1 } from "../affine/hold-q4-1.ts";
 import { pairCodes } from "../codes/nibbles.ts";
 import { plane } from "../planes.ts";
 
-/** 4-bit codes in blocks of 32 with a minimum. */
 export const q4_1 = defineBlocks({
   name: "q4_1",
   ggmlType: 3,

@@ -8,7 +8,6 @@ import { FLOAT16_VALUES } from "../codes/half.ts";
 import { plane } from "../planes.ts";
 import { minCode, scaleCode, SIX_BIT_BYTES, SIX_BIT_GROUPS } from "../codes/six-bit-scales.ts";
 
-/** 4-bit codes in groups of 32 with minima. */
 export const q4_k = defineBlocks({
   name: "q4_k",
   ggmlType: 12,

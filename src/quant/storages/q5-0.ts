@@ -6,7 +6,6 @@ import { FIVE_BIT_FIELDS, highWord, joinFiveBits, splitFiveBits } from "../codes
 import { FLOAT16_VALUES } from "../codes/half.ts";
 import { plane } from "../planes.ts";
 
-/** 5-bit codes in blocks of 32, symmetric. */
 export const q5_0 = defineBlocks({
   name: "q5_0",
   ggmlType: 6,

@@ -6,7 +6,6 @@ import { FIVE_BIT_FIELDS, highWord, joinFiveBits, splitFiveBits } from "../codes
 import { FLOAT16_VALUES } from "../codes/half.ts";
 import { plane } from "../planes.ts";
 
-/** 5-bit codes in blocks of 32 with a minimum. */
 export const q5_1 = defineBlocks({
   name: "q5_1",
   ggmlType: 7,

@@ -10,7 +10,6 @@ import { FLOAT16_VALUES } from "../codes/half.ts";
 import { plane } from "../planes.ts";
 import { minCode, scaleCode, SIX_BIT_BYTES, SIX_BIT_GROUPS, SIX_BIT_ONES } from "../codes/six-bit-scales.ts";
 
-/** 5-bit codes in groups of 32 with minima. */
 export const q5_k = defineBlocks({
   name: "q5_k",
   ggmlType: 13,

@@ -10,7 +10,6 @@ import { bytes, defineBlocks, half, signedBytes, SUPER_BLOCK } from "../block.ts
 import { FLOAT16_VALUES } from "../codes/half.ts";
 import { plane } from "../planes.ts";
 
-/** 6-bit codes in groups of 16, symmetric. */
 export const q6_k = defineBlocks({
   name: "q6_k",
   ggmlType: 14,

@@ -4,7 +4,6 @@ import { BLOCK, defineBlocks, half, signedBytes } from "../block.ts";
 import { float32ToFloat16, FLOAT16_VALUES } from "../codes/half.ts";
 import { plane } from "../planes.ts";
 
-/** 8-bit codes in blocks of 32. */
 export const q8_0 = defineBlocks({
   name: "q8_0",
   ggmlType: 8,
