@@ -1,6 +1,7 @@
 /** @file A base merged with its adapter as a model of its own. Nothing is in memory twice. */
 import { numElements } from "../graph/shape.ts";
 import { BaseModel } from "../models/base/base-model.ts";
+import { storedFloats } from "../quant/stored-tensor.ts";
 import type { Engine } from "../runtime/engine.ts";
 import { zeros } from "../runtime/host-tensor.ts";
 import type { Adapter } from "./attach.ts";
@@ -33,7 +34,7 @@ export async function mergedModel(
       if (!changed.has(tensor)) return await source.stored(tensor);
       const data = zeros("float32", merger.shapeOf(tensor));
       await readInto(tensor, data.data);
-      return { storage: "f32", shape: data.shape, planes: { data } };
+      return storedFloats(data);
     },
     readInto,
     view: (tensor) => (changed.has(tensor) ? null : source.view(model.storedName(tensor))),

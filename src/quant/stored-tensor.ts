@@ -15,6 +15,11 @@ export interface StoredTensor {
   readonly planes: Planes;
 }
 
+/** A tensor of 32-bit floats, as it is. */
+export function storedFloats(data: HostTensor<"float32">): StoredTensor {
+  return { storage: "f32", shape: data.shape, planes: { data } };
+}
+
 /** Splits the raw bytes of a tensor into planes: views where the layout allows, else fresh. */
 export function unpackStored(name: StorageName, bytes: Uint8Array, shape: readonly number[]): StoredTensor {
   const storage: Storage = STORAGES[name];

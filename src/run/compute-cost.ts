@@ -8,6 +8,7 @@ import { Graph, type Value } from "../graph/graph.ts";
 import type { Compute, Matrix, Product, TensorReader } from "../nn/compute.ts";
 import { f32, float32Product } from "../nn/computes/f32.ts";
 import { prepareOperands } from "../nn/products/prepare-operands.ts";
+import { storedFloats } from "../quant/stored-tensor.ts";
 import { Random } from "../random.ts";
 import type { Engine, Program } from "../runtime/engine.ts";
 import { type HostTensor, hostTensor, zeros } from "../runtime/host-tensor.ts";
@@ -94,7 +95,7 @@ async function compileProduct(
     graph.input(`weight${suffix}`, dtype, shape),
   ]);
   const reader: TensorReader = {
-    stored: async () => ({ storage: "f32", shape: weight.shape, planes: { data: weight } }),
+    stored: async () => storedFloats(weight),
     readInto: async (into, start = 0) => into.set(weight.data.subarray(start, start + into.length)),
     view: () => weight,
     smoothing: () => null,

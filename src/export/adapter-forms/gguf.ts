@@ -15,7 +15,7 @@ import type { GgufSource } from "../../format/files/gguf/gguf-writer.ts";
 import type { GgufChange, GgufRules } from "../../models/config/gguf-rules.ts";
 import type { Model } from "../../models/model.ts";
 import type { FactorPair } from "../../peft/algebra/contract.ts";
-import { dequantize } from "../../quant/stored-tensor.ts";
+import { dequantize, storedFloats } from "../../quant/stored-tensor.ts";
 import { hostTensor } from "../../runtime/host-tensor.ts";
 import { headsOfModel } from "../merged/gguf-sources.ts";
 import {
@@ -45,8 +45,7 @@ function movedRows(
   which: "undo" | "redo",
 ): FloatMatrix {
   if (change !== "query-rows" && change !== "key-rows" && change !== "qkv-rows") return up;
-  const stored = { storage: "f32", shape: up.shape, planes: { data: up } } as const;
-  const moved = TENSOR_CHANGES[change][which](stored, headsOfModel(model));
+  const moved = TENSOR_CHANGES[change][which](storedFloats(up), headsOfModel(model));
   return hostTensor("float32", up.shape, dequantize(moved));
 }
 
@@ -139,7 +138,7 @@ export const gguf: AdapterForm = {
       const up = movedRows(hostTensor("float32", pair.up.shape, scaled), found.change, model, "redo");
       const down = model.siteOf(module)?.kind === "embedding" ? turned(pair.down) : pair.down;
       for (const [half, data] of Object.entries({ a: down, b: up })) {
-        const stored = { storage: "f32", shape: data.shape, planes: { data } } as const;
+        const stored = storedFloats(data);
         sources.push({ ...stored, name: `${found.ggufName}.lora_${half}`, load: () => stored });
       }
     }

@@ -6,6 +6,7 @@ import { isWithin, lastName, moduleOf } from "../../models/module-path.ts";
 import { numElements } from "../../graph/shape.ts";
 import { withClasses } from "../../models/config/class-head.ts";
 import { openModel } from "../../models/families.ts";
+import { storedFloats } from "../../quant/stored-tensor.ts";
 import type { Random } from "../../random.ts";
 import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
 import { type Checkpoint, type TensorInfo, withTensorNames } from "./checkpoint.ts";
@@ -66,7 +67,7 @@ export function withFreshHead(
     tensors: new Map([...checkpoint.tensors, ...infos]),
     read: async (name) => {
       const own = fresh.get(name);
-      return own ? { storage: "f32", shape: own.shape, planes: { data: own } } : await checkpoint.read(name);
+      return own ? storedFloats(own) : await checkpoint.read(name);
     },
     view: (name) => fresh.get(name) ?? checkpoint.view(name),
     readInto:

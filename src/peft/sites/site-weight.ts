@@ -2,6 +2,7 @@
 import { dimsOf } from "../../graph/shape.ts";
 import { transposed } from "../../linalg/transposed.ts";
 import type { BaseModel, LendFloats } from "../../models/base/base-model.ts";
+import { storedFloats } from "../../quant/stored-tensor.ts";
 import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
 import type { SiteStart } from "./site.ts";
 
@@ -21,9 +22,7 @@ export function weightOf(
   };
   return {
     stored: async () => {
-      if (!storedTransposed) return await base.source.stored(name);
-      const data = await weight();
-      return { storage: "f32", shape: data.shape, planes: { data } };
+      return storedTransposed ? storedFloats(await weight()) : await base.source.stored(name);
     },
     weight: async () => (await weight(lend)).data,
   };

@@ -11,6 +11,7 @@ import {
   dequantize,
   packStored,
   permuteRows,
+  storedFloats,
   type StoredTensor,
   unpackStored,
 } from "../../../quant/stored-tensor.ts";
@@ -103,21 +104,18 @@ function rowsOf(which: keyof NumHeads, orderOf = originalRowOrder): Rule {
   };
 }
 
-function inFloat32(shape: readonly number[], data: DataOf<"float32">): StoredTensor {
-  return { storage: "f32", shape, planes: { data: hostTensor("float32", shape, data) } };
+function shifted(stored: StoredTensor, by: number): StoredTensor {
+  const values = dequantize(stored).map((value) => value + by);
+  return storedFloats(hostTensor("float32", stored.shape, values));
 }
-
-const shifted = (stored: StoredTensor, by: number): StoredTensor =>
-  inFloat32(
-    stored.shape,
-    dequantize(stored).map((value) => value + by),
-  );
 
 const isDense = (storage: StorageName): boolean => STORAGES[storage].blockSize === 1;
 
 /** Turns a matrix round: elements as they are stored where each stands for itself. */
 function transpose(given: StoredTensor): StoredTensor {
-  const stored = isDense(given.storage) ? given : inFloat32(given.shape, dequantize(given));
+  const stored = isDense(given.storage)
+    ? given
+    : storedFloats(hostTensor("float32", given.shape, dequantize(given)));
   const [numRows, numColumns] = dimsOf(stored.shape, 2);
   const bytes = packStored(stored);
   const width = bytes.length / (numRows * numColumns);

@@ -1,6 +1,6 @@
 /** @file Rotary settings in GGUF files, among the metadata and in tensors of their own: read into config.json, and written. */
 import type { RopeConfig } from "../../../nn/rope/rope-tables.ts";
-import { dequantize, type StoredTensor } from "../../../quant/stored-tensor.ts";
+import { dequantize, storedFloats } from "../../../quant/stored-tensor.ts";
 import { hostTensor } from "../../../runtime/host-tensor.ts";
 import type { GgufValue } from "../../files/gguf/gguf-setting-bytes.ts";
 import type { GgufSource } from "../../files/gguf/gguf-writer.ts";
@@ -168,13 +168,8 @@ export function ropeSettings({ scaling }: RopeConfig): Record<string, GgufValue>
 }
 
 function listTensor(name: string, values: Float32Array<ArrayBuffer>): GgufSource {
-  const shape = [values.length];
-  const stored: StoredTensor = {
-    storage: "f32",
-    shape,
-    planes: { data: hostTensor("float32", shape, values) },
-  };
-  return { name, shape, storage: "f32", load: () => stored };
+  const stored = storedFloats(hostTensor("float32", [values.length], values));
+  return { ...stored, name, load: () => stored };
 }
 
 /** The tensors of a scaling. */
