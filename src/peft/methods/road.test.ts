@@ -12,10 +12,10 @@ import {
   type RoadLayout,
   type RoadVariant,
   coefficientValues,
-  coefficientsOf,
   toAllGroups,
   trainedRange,
 } from "./road/coefficients.ts";
+import { coefficientsOf } from "./road/numbers.ts";
 import { road } from "./road.ts";
 
 const VARIANTS: readonly RoadVariant[] = ["road_1", "road_2", "road_4"];

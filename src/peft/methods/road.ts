@@ -17,20 +17,15 @@ import type { SiteSpec } from "../../models/graphs/sites.ts";
 import type { SiteGraph } from "../../models/graphs/site-graph.ts";
 import { passInput } from "../../nn/pass.ts";
 import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
-import { roadAlgebra } from "./road/algebra.ts";
+import { ROAD_ALGEBRA } from "./road/algebra.ts";
 import { roadRowForm, turnRows } from "./road/rows.ts";
 import { NOTE_PREFIX, areNumbered } from "../contract/adapter-file.ts";
 import { defineMethod } from "../define-method.ts";
 import { ALL_LINEAR, NOTHING_FROZEN } from "../method.ts";
 import type { SitePlace } from "../sites/site.ts";
-import {
-  type RoadLayout,
-  coefficientValues,
-  coefficientsOf,
-  toAllGroups,
-  trainedRange,
-} from "./road/coefficients.ts";
-import { ROAD_FIELDS } from "./road/fields.ts";
+import { type RoadLayout, coefficientValues, toAllGroups, trainedRange } from "./road/coefficients.ts";
+import { ROAD_FIELDS, type RoadOptions } from "./road/fields.ts";
+import { ALPHA, START, THETA, coefficientsOf } from "./road/numbers.ts";
 import { matchSuffix } from "../../models/module-path.ts";
 import {
   WHOLE_MODULES,
@@ -41,13 +36,6 @@ import {
 /** Width of the groups that PEFT chooses. */
 const USUAL_GROUP = 64;
 
-const OPTIONS = z.strictObject(ROAD_FIELDS);
-type RoadOptions = z.output<typeof OPTIONS>;
-
-const THETA = "road_theta";
-const ALPHA = "road_alpha";
-/** What the values are that stand for pairs which are not trained. */
-const START = { [THETA]: 0, [ALPHA]: 1 };
 /** A file has the values of all pairs, so that whoever does not know which were trained computes the same. */
 const PAIRS_KEY = `${NOTE_PREFIX}road_pairs`;
 
@@ -63,7 +51,7 @@ export const road = defineMethod<RoadOptions, RoadSite>({
     arxiv: "2409.00119",
   },
   learningRate: 2e-3,
-  options: OPTIONS,
+  options: z.strictObject(ROAD_FIELDS),
   // The paper adapts all projections of the blocks; PEFT's choice is q_proj and v_proj.
   targets: { ...ALL_LINEAR, ...WHOLE_MODULES, residual: true },
 
@@ -119,7 +107,7 @@ export const road = defineMethod<RoadOptions, RoadSite>({
     stored: "requantized",
   },
 
-  algebra: roadAlgebra(),
+  algebra: ROAD_ALGEBRA,
 
   file: {
     peftType: "ROAD",

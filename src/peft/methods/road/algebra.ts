@@ -7,49 +7,42 @@
  */
 import type { Algebra } from "../../algebra/contract.ts";
 import type { RoadLayout, RoadVariant } from "./coefficients.ts";
+import type { RoadOptions } from "./fields.ts";
 import { ALPHA, THETA, coefficientsIn, tensorsFrom } from "./numbers.ts";
-import { roadProduct } from "./product.ts";
+import { ROAD_PRODUCT } from "./product.ts";
 import { joinWholeModules } from "../../trained-base/whole-modules.ts";
-
-interface RoadOptions {
-  readonly variant: RoadVariant;
-  readonly modulesToSave: string[] | null;
-}
 
 /** Outputs for each stored number. */
 const OUTPUTS_PER_NUMBER: Readonly<Record<RoadVariant, number>> = { road_1: 2, road_2: 1, road_4: 1 / 2 };
 
-/** Makes the arithmetic of the method with these options. */
-export function roadAlgebra<O extends RoadOptions, S extends RoadLayout>(): Algebra<O, S> {
-  return {
-    kind: "vectors",
-    isLinear: false,
-    refuses: () => null,
-    suffixes: [THETA, ALPHA],
+export const ROAD_ALGEBRA = {
+  kind: "vectors",
+  isLinear: false,
+  refuses: () => null,
+  suffixes: [THETA, ALPHA],
 
-    sizeOf: ({ [THETA]: theta }, { variant }) => {
-      const outFeatures = (theta?.data.length ?? 1) * OUTPUTS_PER_NUMBER[variant];
-      return { kind: "linear", inFeatures: 1, outFeatures };
-    },
+  sizeOf: ({ [THETA]: theta }, { variant }) => {
+    const outFeatures = (theta?.data.length ?? 1) * OUTPUTS_PER_NUMBER[variant];
+    return { kind: "linear", inFeatures: 1, outFeatures };
+  },
 
-    toChange: (state) => {
-      const { c, s } = coefficientsIn(state);
-      return { c: c.map((cosine) => cosine - 1), s };
-    },
+  toChange: (state) => {
+    const { c, s } = coefficientsIn(state);
+    return { c: c.map((cosine) => cosine - 1), s };
+  },
 
-    fromChange: ({ c, s }, like) =>
-      tensorsFrom(
-        c!.map((change) => 1 + change),
-        s!,
-        like,
-      ),
+  fromChange: ({ c, s }, like) =>
+    tensorsFrom(
+      c!.map((change) => 1 + change),
+      s!,
+      like,
+    ),
 
-    product: roadProduct(),
+  product: ROAD_PRODUCT,
 
-    optionsOf: (sites, terms) => ({
-      ...terms[0],
-      groupSize: [...sites.values()][0]?.groupSize ?? null,
-      ...joinWholeModules(terms),
-    }),
-  };
-}
+  optionsOf: (sites, terms) => ({
+    ...terms[0],
+    groupSize: [...sites.values()][0]?.groupSize ?? null,
+    ...joinWholeModules(terms),
+  }),
+} satisfies Algebra<RoadOptions, RoadLayout>;

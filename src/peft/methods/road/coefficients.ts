@@ -64,30 +64,6 @@ export function coefficientValues(theta: Value, alpha: Value, layout: RoadLayout
   return [whole(mul(cosScale, cos(cosAngle)), 1), whole(mul(sinScale, sin(sinAngle)), 0)];
 }
 
-/** Cosine and sine of each output, in new arrays. */
-export function coefficientsOf(
-  theta: Float32Array,
-  alpha: Float32Array,
-  layout: RoadLayout,
-): { readonly c: Float32Array; readonly s: Float32Array } {
-  const { variant, width, groupSize: g } = layout;
-  const [first, end] = turnedGroups(layout);
-  const [c, s] = [new Float32Array(width).fill(1), new Float32Array(width)];
-  for (let k = first * g; k < end * g; k++) {
-    const group = Math.floor(k / g) - first;
-    const place = k % g;
-    const ofCos = {
-      road_1: (group * g) / 2 + (place % (g / 2)),
-      road_2: group * g + place,
-      road_4: 2 * group * g + place,
-    }[variant];
-    const ofSin = variant === "road_4" ? ofCos + g : ofCos;
-    c[k] = alpha[ofCos]! * Math.cos(theta[ofCos]!);
-    s[k] = alpha[ofSin]! * Math.sin(theta[ofSin]!);
-  }
-  return { c, s };
-}
-
 /** The trained values among those of all groups, which stand at `start` elsewhere; itself where all are trained. */
 export function toAllGroups(trained: Float32Array, start: number, layout: RoadLayout): Float32Array {
   if (layout.pairs === "all") return trained;

@@ -28,3 +28,5 @@ export const ROAD_FIELDS = {
     .describe("tokens whose residual stream is turned: all, or the last of a prompt"),
   ...MODULES_TO_SAVE,
 };
+const FIELDS = z.object(ROAD_FIELDS);
+export type RoadOptions = z.output<typeof FIELDS>;

@@ -19,42 +19,32 @@ const IDENTITY: PairMatrix = [1, 0, 0, 1];
 /** Eigenvalues nearer than this, of their size, are one. */
 const SAME = 1e-6;
 
-/** Makes the product of turns. */
-export function roadProduct<S extends RoadLayout>(): ProductAlgebra<S> {
-  return {
-    refuses(state, weight) {
-      if (state.options.variant === "road_1")
-        return state.tensors[ALPHA]!.data.every((size) => Number.isFinite(Math.log(Math.abs(size))))
-          ? null
-          : "scales by 0, which nothing turns back";
-      const powers = blocksOf(state).map((block) => powerOf(block, weight));
-      if (powers.every((power) => power?.every(Number.isFinite))) return null;
-      return Number.isInteger(weight)
-        ? "scales by 0, which nothing turns back"
-        : `turns a plane over, or scales by 0, of which there is no power of ${weight}`;
-    },
-    multiply(terms) {
-      const like = terms[0]!.state;
-      if (like.options.variant === "road_1") return multiplyTurns(terms);
-      const blocks = terms.map(({ state, weight }) =>
-        blocksOf(state).map((block) => powerOf(block, weight)!),
-      );
-      const [c, s] = [new Float64Array(numOutputs(like)), new Float64Array(numOutputs(like))];
-      for (const [i, [a, b]] of pairsOf(like).entries()) {
-        const whole = blocks.reduce((product, own) => multiply(own[i]!, product), IDENTITY);
-        [c[a], s[a], s[b], c[b]] = [whole[0], -whole[1], whole[2], whole[3]];
-      }
-      return tensorsFrom(c, s, like);
-    },
-  };
-}
+export const ROAD_PRODUCT: ProductAlgebra<RoadLayout> = {
+  refuses(state, weight) {
+    if (state.options.variant === "road_1")
+      return state.tensors[ALPHA]!.data.every((size) => Number.isFinite(Math.log(Math.abs(size))))
+        ? null
+        : "scales by 0, which nothing turns back";
+    const powers = blocksOf(state).map((block) => powerOf(block, weight));
+    if (powers.every((power) => power?.every(Number.isFinite))) return null;
+    return Number.isInteger(weight)
+      ? "scales by 0, which nothing turns back"
+      : `turns a plane over, or scales by 0, of which there is no power of ${weight}`;
+  },
+  multiply(terms) {
+    const like = terms[0]!.state;
+    if (like.options.variant === "road_1") return multiplyTurns(terms);
+    const blocks = terms.map(({ state, weight }) => blocksOf(state).map((block) => powerOf(block, weight)!));
+    const [c, s] = [new Float64Array(numOutputs(like)), new Float64Array(numOutputs(like))];
+    for (const [i, [a, b]] of pairsOf(like).entries()) {
+      const whole = blocks.reduce((product, own) => multiply(own[i]!, product), IDENTITY);
+      [c[a], s[a], s[b], c[b]] = [whole[0], -whole[1], whole[2], whole[3]];
+    }
+    return tensorsFrom(c, s, like);
+  },
+};
 
-interface Term<S> {
-  readonly state: SiteState<S>;
-  readonly weight: number;
-}
-
-function multiplyTurns<S>(terms: readonly Term<S>[]): SiteTensors {
+function multiplyTurns(terms: Parameters<typeof ROAD_PRODUCT.multiply>[0]): SiteTensors {
   const { shape, data } = terms[0]!.state.tensors[THETA]!;
   const [theta, alpha] = [new Float32Array(data.length), new Float32Array(data.length)];
   for (let i = 0; i < data.length; i++) {
@@ -71,7 +61,7 @@ function multiplyTurns<S>(terms: readonly Term<S>[]): SiteTensors {
 }
 
 /** Outputs of each pair. */
-function pairsOf<S extends RoadLayout>(state: SiteState<S>): (readonly [number, number])[] {
+function pairsOf(state: SiteState<RoadLayout>): (readonly [number, number])[] {
   const half = state.options.groupSize / 2;
   return Array.from({ length: numOutputs(state) / 2 }, (_, pair) => {
     const first = Math.floor(pair / half) * 2 * half + (pair % half);
@@ -79,11 +69,11 @@ function pairsOf<S extends RoadLayout>(state: SiteState<S>): (readonly [number, 
   });
 }
 
-function numOutputs<S extends RoadLayout>({ tensors, options }: SiteState<S>): number {
+function numOutputs({ tensors, options }: SiteState<RoadLayout>): number {
   return tensors[THETA]!.data.length / (options.variant === "road_4" ? 2 : 1);
 }
 
-function blocksOf<S extends RoadLayout>(state: SiteState<S>): PairMatrix[] {
+function blocksOf(state: SiteState<RoadLayout>): PairMatrix[] {
   const { c, s } = coefficientsIn(state);
   return pairsOf(state).map(([a, b]) => [c[a]!, -s[a]!, s[b]!, c[b]!]);
 }
