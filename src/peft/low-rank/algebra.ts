@@ -2,13 +2,11 @@
 import { assertInternal } from "../../errors.ts";
 import { sizeAt } from "../../graph/shape.ts";
 import { toPatterns } from "../algebra/patterns.ts";
-import type { Algebra, FactorPair } from "../algebra/contract.ts";
-import { FACTOR_NAMES, type LowRankOptions, type LowRankSite } from "./low-rank.ts";
+import type { Algebra } from "../algebra/contract.ts";
+import { FACTOR_NAMES, LINEAR_NAMES, type LowRankOptions, type LowRankSite } from "./low-rank.ts";
 import type { SiteTensors } from "../sites/site.ts";
 import { refuseTokens } from "../trained-base/trained-tokens.ts";
 import { joinWholeModules } from "../trained-base/whole-modules.ts";
-
-const [LINEAR] = FACTOR_NAMES as [(typeof FACTOR_NAMES)[number], ...(typeof FACTOR_NAMES)[number][]];
 
 export const LOW_RANK_ALGEBRA: Algebra<LowRankOptions, LowRankSite> = {
   kind: "factors",
@@ -24,15 +22,18 @@ export const LOW_RANK_ALGEBRA: Algebra<LowRankOptions, LowRankSite> = {
   suffixes: FACTOR_NAMES.flat(),
 
   sizeOf: (tensors) => {
-    const [a, b] = FACTOR_NAMES.find((names) => names.some((name) => name in tensors)) ?? LINEAR;
+    const [a, b] = FACTOR_NAMES.find((names) => names.some((name) => name in tensors)) ?? LINEAR_NAMES;
     return {
-      kind: a === LINEAR[0] ? "linear" : "embedding",
+      kind: a === LINEAR_NAMES[0] ? "linear" : "embedding",
       inFeatures: tensors[a]?.shape[1] ?? 1,
       outFeatures: tensors[b]?.shape[0] ?? 1,
     };
   },
 
-  split: ({ tensors, options }) => ({ ...factorsOf(tensors), scale: options.scale }),
+  split: ({ tensors, options: { scale } }) => {
+    const [a, b] = namesOf(tensors);
+    return { down: tensors[a]!, up: tensors[b]!, scale };
+  },
 
   join: ({ down, up, scale }, like) => {
     const [a, b] = namesOf(like.tensors);
@@ -63,9 +64,4 @@ function namesOf(tensors: SiteTensors): readonly [string, string] {
   const found = FACTOR_NAMES.find(([a, b]) => a in tensors && b in tensors);
   assertInternal(found, `tensors are ${Object.keys(tensors).join(", ")}`);
   return found;
-}
-
-function factorsOf(tensors: SiteTensors): Pick<FactorPair, "down" | "up"> {
-  const [a, b] = namesOf(tensors);
-  return { down: tensors[a]!, up: tensors[b]! };
 }

@@ -7,15 +7,14 @@ import { Random } from "../../random.ts";
 import { hostTensor, zeros } from "../../runtime/host-tensor.ts";
 import type { SiteStart, SiteTensors } from "../sites/site.ts";
 import { fillFactors, startsFromWeight } from "./start.ts";
-import { FACTOR_NAMES, FROZEN_A, FROZEN_B, type LowRankSite } from "./low-rank.ts";
+import { FROZEN_A, FROZEN_B, LINEAR_NAMES, type LowRankSite } from "./low-rank.ts";
 
-const [LINEAR] = FACTOR_NAMES as [(typeof FACTOR_NAMES)[number]];
+const [A, B] = LINEAR_NAMES;
 
 /** What a file holds of a site: an ordinary adapter. Other tensors stay as they are. */
 export function lowRankToTensors({ [FROZEN_A]: a0, [FROZEN_B]: b0, ...others }: SiteTensors): SiteTensors {
   if (!a0 || !b0) return others;
-  const [a, b] = LINEAR;
-  const [down, up] = [others[a]!, others[b]!];
+  const [down, up] = [others[A]!, others[B]!];
   const [rank, inFeatures] = dimsOf(down.shape, 2);
   const outFeatures = sizeAt(up.shape, 0);
   const bothDown = new Float32Array(2 * rank * inFeatures);
@@ -32,8 +31,8 @@ export function lowRankToTensors({ [FROZEN_A]: a0, [FROZEN_B]: b0, ...others }: 
   }
   return {
     ...others,
-    [a]: hostTensor("float32", [2 * rank, inFeatures], bothDown),
-    [b]: hostTensor("float32", [outFeatures, 2 * rank], bothUp),
+    [A]: hostTensor("float32", [2 * rank, inFeatures], bothDown),
+    [B]: hostTensor("float32", [outFeatures, 2 * rank], bothUp),
   };
 }
 
@@ -44,8 +43,7 @@ export function lowRankFromTensors(
   site: Pick<SiteStart, "spec" | "weight">,
 ): SiteTensors | Promise<SiteTensors> {
   const { rank, init } = options;
-  const [a, b] = LINEAR;
-  const [down, up] = [held[a], held[b]];
+  const [down, up] = [held[A], held[B]];
   if (!startsFromWeight(init) || !down || !up) return held;
   if (down.shape[0] !== 2 * rank || up.shape[1] !== 2 * rank) return onRemadeStart(held, options, site);
   const [inFeatures, outFeatures] = [sizeAt(down.shape, 1), sizeAt(up.shape, 0)];
@@ -57,8 +55,8 @@ export function lowRankFromTensors(
   const size = rank * inFeatures;
   return {
     ...held,
-    [a]: hostTensor("float32", [rank, inFeatures], down.data.slice(0, size)),
-    [b]: hostTensor("float32", [outFeatures, rank], half(0, 1)),
+    [A]: hostTensor("float32", [rank, inFeatures], down.data.slice(0, size)),
+    [B]: hostTensor("float32", [outFeatures, rank], half(0, 1)),
     [FROZEN_A]: hostTensor("float32", [rank, inFeatures], down.data.slice(size)),
     [FROZEN_B]: hostTensor("float32", [outFeatures, rank], half(rank, -1)),
   };

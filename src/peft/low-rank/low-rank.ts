@@ -66,18 +66,18 @@ export interface LowRankSite {
   readonly ownBias: boolean;
 }
 
-const LINEAR = ["lora_A.weight", "lora_B.weight"] as const;
-const EMBEDDING = ["lora_embedding_A", "lora_embedding_B"] as const;
+export const LINEAR_NAMES = ["lora_A.weight", "lora_B.weight"] as const;
+const EMBEDDING_NAMES = ["lora_embedding_A", "lora_embedding_B"] as const;
 export const FROZEN_A = "lora_A0.weight";
 export const FROZEN_B = "lora_B0.weight";
 export const OWN_BIAS = "lora_B.bias";
 
 /** Names of A and B, for a projection and for an embedding. */
-export const FACTOR_NAMES: readonly (readonly [string, string])[] = [LINEAR, EMBEDDING];
+export const FACTOR_NAMES: readonly (readonly [string, string])[] = [LINEAR_NAMES, EMBEDDING_NAMES];
 
 /** Names of A and B at a site. */
 export function namesOf({ kind }: SiteSpec): readonly [string, string] {
-  return kind === "embedding" ? EMBEDDING : LINEAR;
+  return kind === "embedding" ? EMBEDDING_NAMES : LINEAR_NAMES;
 }
 
 /** Gives the options of each site; throws a UsageError "usage/flag" where the start cannot be made. */

@@ -13,7 +13,7 @@ import { transpose } from "../../graph/ops/shapes/transpose.ts";
 import { sizeAt } from "../../graph/shape.ts";
 import type { ParameterTargets } from "../method.ts";
 import type { SitePlace } from "../sites/site.ts";
-import { FACTOR_NAMES, type LowRankOptions, type LowRankSite } from "./low-rank.ts";
+import { LINEAR_NAMES, type LowRankOptions, type LowRankSite } from "./low-rank.ts";
 
 /** Field of an options schema. */
 export const TARGET_PARAMETERS = {
@@ -24,7 +24,7 @@ export const TARGET_PARAMETERS = {
       "parameters that get an adapter too, by the ends of their paths: whole stacks of experts (gate_up_proj, down_proj), or a module's weight (gate.weight)",
     ),
 };
-const [[A, B]] = FACTOR_NAMES as [readonly [string, string]];
+const [A, B] = LINEAR_NAMES;
 
 export const LOW_RANK_STACKS: ParameterTargets<LowRankOptions> = {
   names: ({ targetParameters = [] }) => targetParameters,

@@ -23,14 +23,14 @@ import type { SiteValues } from "../sites/site.ts";
 import {
   MODULES_TO_SAVE,
   WHOLE_MODULES,
+  configKeys,
   joinWholeModules,
-  wholeModulesFromConfig,
-  wholeModulesToConfig,
 } from "../trained-base/whole-modules.ts";
 import { BLOCKS, blocksShape, projectBlocks, toBlocks } from "./peqa/blocks.ts";
 import { peqaRows } from "./peqa/rows.ts";
 import {
   CODES,
+  DEFAULT_BITS,
   DELTA,
   FACTOR,
   frozenSpecs,
@@ -49,8 +49,6 @@ import {
   weightOfCodes,
   ZERO,
 } from "./peqa/codes.ts";
-
-const DEFAULT_BITS = 4;
 
 const OPTIONS = z.strictObject({
   bits: z
@@ -85,6 +83,14 @@ const OPTIONS = z.strictObject({
   ...MODULES_TO_SAVE,
 });
 type PeqaOptions = z.output<typeof OPTIONS>;
+
+const KEYS = configKeys<PeqaOptions>({
+  bits: "bits",
+  groupSize: "group_size",
+  init: "init",
+  scales: "scales",
+  ownCodes: "own_codes",
+});
 
 export const peqa = defineMethod<PeqaOptions, PeqaSite>({
   kind: "adapter",
@@ -191,27 +197,20 @@ export const peqa = defineMethod<PeqaOptions, PeqaSite>({
     ...PLAIN_FILE,
     peftType: "PEQA",
     // What makes the codes of a base of floats again; a base's own codes say themselves how they are.
-    toConfig: ({ bits, groupSize, init, scales, ownCodes, ...others }, sites) => {
+    toConfig: ({ bits, groupSize, ...others }, sites) => {
       // A sum of adapters has no base to ask, so the options are those of the folders.
       const isMade = sites.every(({ options: { start } }: { options: Partial<PeqaSite> }) => start != null);
-      return {
+      return KEYS.toConfig({
+        ...others,
         bits: bits ?? (isMade ? DEFAULT_BITS : null),
-        group_size: groupSize ?? (isMade ? 0 : null),
-        init,
-        scales,
-        own_codes: ownCodes,
-        ...wholeModulesToConfig(others),
-      };
+        groupSize: groupSize ?? (isMade ? 0 : null),
+      });
     },
-    fromConfig: (take) => ({
-      bits: take("bits"),
-      groupSize: take("group_size"),
-      init: take("init"),
-      scales: take("scales"),
+    fromConfig: (take) => {
+      const found = KEYS.fromConfig(take);
       // Folders from before other kinds were read so say nothing of it.
-      ownCodes: take("own_codes") ?? "written",
-      ...wholeModulesFromConfig(take),
-    }),
+      return { ...found, ownCodes: found["ownCodes"] ?? "written" };
+    },
   },
 });
 

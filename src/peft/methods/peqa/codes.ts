@@ -40,7 +40,8 @@ export interface PeqaSite {
   readonly scales: (typeof TRAINED_SCALES)[number];
 }
 
-const DEFAULT_BITS = 4;
+/** Bits of codes that are made without a wish. */
+export const DEFAULT_BITS = 4;
 
 /** What a user asks of the codes. */
 interface Wanted {
