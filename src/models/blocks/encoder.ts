@@ -9,8 +9,8 @@
 import { z } from "zod";
 import type { Value } from "../../graph/graph.ts";
 import { add } from "../../graph/ops/pointwise/elementwise.ts";
-import type { Builder } from "../../nn/builder.ts";
 import { layerNorm } from "../../nn/norms.ts";
+import { positionsFrom } from "../../nn/positions.ts";
 import { plainMlp } from "../../nn/plain-mlp.ts";
 import { selfAttention, unrotatedAttention } from "../../nn/self-attention.ts";
 import { TOKEN_TYPES } from "../../nn/pass.ts";
@@ -72,19 +72,23 @@ interface EncoderParts {
   readonly names: EncoderNames;
   /** Whether the two texts of a pair are told apart by a table of token types. */
   readonly hasTypes: boolean;
-  readonly maxPositions: number;
+  /** Row of the table of learned positions for position 0. */
+  readonly firstPosition: number;
   /** Tensors in files that belong to heads for other tasks. */
   readonly ignored: RegExp;
-  /** Rows of learned positions, [B, T, D]. */
-  positions(b: Builder): Value;
-  /** Builds the head, from the first token's row [N, D] to logits [N, V]. */
-  head(b: Builder, x: Value, numClasses: number): Value;
+  /** The two projections from the first token to logits, and what is between them. */
+  readonly head: {
+    readonly dense: string;
+    readonly activation: (x: Value) => Value;
+    readonly output: string;
+  };
 }
 
 /** Puts an encoder together. @throws UsageError "usage/model" for one that does not tell classes */
 export function encoder(raw: RawConfig, c: z.output<typeof FIELDS>, parts: EncoderParts): ModelDefinition {
   const { hidden_size: width, num_attention_heads: numHeads, vocab_size: vocabSize } = c;
-  const { prefix, names } = parts;
+  const { max_position_embeddings: numRows } = c;
+  const { prefix, names, firstPosition, head } = parts;
   const [blocks = ""] = names.blocks.split(".");
   const numOutputs = requireClasses(raw);
   const attention = { ...unrotatedAttention(width, numHeads), causal: false };
@@ -106,7 +110,7 @@ export function encoder(raw: RawConfig, c: z.output<typeof FIELDS>, parts: Encod
     numOutputs,
     vocabSize,
     image: null,
-    maxPositions: parts.maxPositions,
+    maxPositions: numRows - firstPosition,
     layers: Array.from({ length: c.num_hidden_layers }, () => layer),
     blockPrefix: (layer) => `${prefix}.${names.blocks}${layer}.`,
     stem: (b, ids) => {
@@ -114,9 +118,13 @@ export function encoder(raw: RawConfig, c: z.output<typeof FIELDS>, parts: Encod
       const types = (): Value =>
         b.lookUp(table("token_type_embeddings"), b.input(TOKEN_TYPES), c.type_vocab_size, width);
       const tokens = parts.hasTypes ? add(words, types()) : words;
-      return norm(b, table("LayerNorm"), add(tokens, parts.positions(b)));
+      const positions = positionsFrom(b, table("position_embeddings"), firstPosition, [numRows, width]);
+      return norm(b, table("LayerNorm"), add(tokens, positions));
     },
-    head: (b, x) => parts.head(b, x, numOutputs),
+    head: (b, x) => {
+      const inner = head.activation(b.linear(head.dense, x, width, { role: "other", bias: true }));
+      return b.linear(head.output, inner, numOutputs, { role: "head", bias: true });
+    },
     classPosition: "first",
     checkpoint: withNamesOfNorms(
       prefixedCheckpoint(`${prefix}.`, new RegExp(`^(embeddings|${blocks}|pooler)\\.`), parts.ignored),

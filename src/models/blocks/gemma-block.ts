@@ -24,7 +24,13 @@ import {
   preNormBlock,
 } from "./decoder.ts";
 import type { Layer, ModelDefinition, RawConfig } from "../family.ts";
-import { BLOCK_NAMES, decoderGguf, type DecoderRules, type GgufRules } from "../config/gguf-rules.ts";
+import {
+  BLOCK_NAMES,
+  decoderGguf,
+  preNormNames,
+  type DecoderRules,
+  type GgufRules,
+} from "../config/gguf-rules.ts";
 import { DECODER_FIELDS, type DecoderFields } from "../config/hf-config.ts";
 import { WINDOW_FIELDS, layersByWindow } from "../config/window-config.ts";
 
@@ -104,15 +110,14 @@ export function gemmaGguf(
 ): GgufRules {
   const { numLayersOfLargest, hasHeadNorms, ...given } = rules;
   const norms = {
-    attn_norm: "input_layernorm",
-    ffn_norm: "pre_feedforward_layernorm",
-    ...BLOCK_NAMES.postNorms,
-    ...(hasHeadNorms ? BLOCK_NAMES.headNorms : {}),
+    preNorms: preNormNames({ attention: "input_layernorm", mlp: "pre_feedforward_layernorm" }),
+    headNorms: hasHeadNorms ? BLOCK_NAMES.headNorms : {},
+    postNorms: BLOCK_NAMES.postNorms,
   };
-  const normNames = [...Object.keys(norms), "output_norm"];
+  const normNames = [...Object.values(norms).flatMap((names) => Object.keys(names)), "output_norm"];
   return decoderGguf({
     ...given,
-    blockNames: { ...norms, ...BLOCK_NAMES.attention, ...BLOCK_NAMES.mlp },
+    blockNames: norms,
     changes: Object.fromEntries(normNames.map((name) => [name, "plus-one"])),
     fixed: { hidden_act: null, hidden_activation: "gelu_pytorch_tanh" },
     complete: (config) => ({

@@ -9,7 +9,6 @@ import { z } from "zod";
 import { rmsNorm } from "../../nn/norms.ts";
 import type { SelfAttentionOptions } from "../../nn/self-attention.ts";
 import type { Layer } from "../family.ts";
-import { BLOCK_NAMES } from "../config/gguf-rules.ts";
 import { DECODER_FIELDS, type DecoderFields } from "../config/hf-config.ts";
 import { attentionPart, mlpPart, postNormBlock, siluMlp } from "./decoder.ts";
 
@@ -18,14 +17,6 @@ export const OLMO2_FIELDS = {
   ...DECODER_FIELDS,
   rms_norm_eps: z.number().positive().default(1e-5),
   attention_bias: z.boolean().default(false),
-};
-
-/** Modules of a block in GGUF files. */
-export const OLMO2_NAMES = {
-  ...BLOCK_NAMES.attention,
-  ...BLOCK_NAMES.headNorms,
-  ...BLOCK_NAMES.mlp,
-  ...BLOCK_NAMES.postNorms,
 };
 
 /** A block with this attention, whose queries and keys are normalised. */

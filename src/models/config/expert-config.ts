@@ -23,8 +23,12 @@ export function sparseLayers<L>(
   );
 }
 
-/** Refuses a token that goes to more experts than there are. @throws UsageError "usage/model" */
-export function requireEnoughExperts(raw: RawConfig, numExperts: number, numChosen: number): void {
-  if (numChosen <= numExperts) return;
+/** How many experts there are, and to how many a token goes. @throws UsageError "usage/model" for more than there are */
+export function readExperts(
+  raw: RawConfig,
+  c: { readonly num_experts: number; readonly num_experts_per_tok: number },
+): { readonly numExperts: number; readonly numChosen: number } {
+  const { num_experts: numExperts, num_experts_per_tok: numChosen } = c;
+  if (numChosen <= numExperts) return { numExperts, numChosen };
   throw unusable(raw, `num_experts_per_tok is ${numChosen} (expected at most num_experts, ${numExperts})`);
 }

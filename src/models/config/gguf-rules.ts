@@ -98,16 +98,18 @@ export const preNormNames = (norms: { readonly attention: string; readonly mlp: 
   ffn_norm: norms.mlp,
 });
 
-/** A block with one projection for queries, keys and values, and two in its feed-forward part. */
-export const fusedNames = (
-  attention: { readonly qkv: string; readonly output: string },
-  mlp: { readonly up: string; readonly down: string },
-): Table<string> => ({
+/** Attention with one projection for queries, keys and values. */
+export const fusedNames = (attention: { readonly qkv: string; readonly output: string }): Table<string> => ({
   attn_qkv: attention.qkv,
   attn_output: attention.output,
+});
+
+/** A feed-forward part of two projections. */
+export const mlpNames = (mlp: { readonly up: string; readonly down: string }): Table<string> => ({
   ffn_up: mlp.up,
   ffn_down: mlp.down,
 });
+
 /** Its matrices, where folders keep them as [in, out]. */
 export const TRANSPOSED = {
   attn_qkv: "transposed",
@@ -134,6 +136,24 @@ export const BLOCK_NAMES = {
   headNorms: { attn_q_norm: "self_attn.q_norm", attn_k_norm: "self_attn.k_norm" },
   mlp: { ffn_gate: "mlp.gate_proj", ffn_up: "mlp.up_proj", ffn_down: "mlp.down_proj" },
 };
+
+/** Modules of a block, by its parts. */
+interface BlockNames {
+  readonly preNorms: Table<string>;
+  readonly attention: Table<string>;
+  readonly headNorms: Table<string>;
+  readonly mlp: Table<string>;
+  readonly postNorms: Table<string>;
+}
+/** One norm, which both branches read, or that before attention alone. */
+export const FIRST_NORM = { attn_norm: "input_layernorm" };
+/** A block with norms on queries and keys, and behind its branches instead of before them. */
+export const NORMS_BEHIND: Partial<BlockNames> = {
+  preNorms: {},
+  headNorms: BLOCK_NAMES.headNorms,
+  postNorms: BLOCK_NAMES.postNorms,
+};
+const LLAMA_BLOCK: BlockNames = { ...BLOCK_NAMES, headNorms: {}, postNorms: {} };
 
 /** Tensors whose presence in a file says that projections of blocks like Llama's have biases. */
 export const BIAS_SWITCHES = { attention_bias: "attn_q.bias", mlp_bias: "ffn_up.bias" } as const;
@@ -181,8 +201,8 @@ export interface DecoderRules extends Partial<
   readonly className: string;
   /** Names outside the blocks, where they are not those of most decoders. */
   readonly names?: DecoderNames;
-  /** Names of modules in blocks; default: those of a block that has norms before its branches. */
-  readonly blockNames?: Table<string>;
+  /** Modules of a block where they are not those of Llama's. */
+  readonly blockNames?: Partial<BlockNames>;
   readonly changes?: Table<GgufChange>;
   /** Settings besides those that all decoders have. */
   readonly settings?: Table<GgufSetting>;
@@ -195,11 +215,7 @@ export function decoderGguf(rules: DecoderRules): GgufRules {
   const { architecture, className, changes = {}, settings = {}, fixed = {}, rotated = "all-columns" } = rules;
   const { norms = RMS_NORMS } = rules;
   const { embedding, positions, finalNorm, blocks, head = "lm_head" } = rules.names ?? DECODER_NAMES;
-  const blockNames = rules.blockNames ?? {
-    ...BLOCK_NAMES.preNorms,
-    ...BLOCK_NAMES.attention,
-    ...BLOCK_NAMES.mlp,
-  };
+  const parts = { ...LLAMA_BLOCK, ...rules.blockNames };
   return {
     architecture,
     toldBy: rules.toldBy ?? null,
@@ -212,7 +228,7 @@ export function decoderGguf(rules: DecoderRules): GgufRules {
       },
       changes,
     ),
-    inBlock: ggufModules(blockNames, changes),
+    inBlock: ggufModules(Object.assign({}, ...Object.values(parts)) as Table<string>, changes),
     blockPrefix: blocks,
     settings: { ...SIZES, ...(rotated === null ? {} : { ...ROTATED, ...norms }), ...settings },
     keys: rules.keys ?? {},

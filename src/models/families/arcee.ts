@@ -9,7 +9,7 @@ import { z } from "zod";
 import { llamaBlock, plainAttention, plainDecoder, plainMlpPart, repeat } from "../blocks/decoder.ts";
 import type { Family } from "../family.ts";
 import { activationOf } from "../config/activation-config.ts";
-import { BIAS_SWITCHES, BLOCK_NAMES, decoderGguf, NEIGHBOUR_ROWS } from "../config/gguf-rules.ts";
+import { BIAS_SWITCHES, decoderGguf, NEIGHBOUR_ROWS, mlpNames } from "../config/gguf-rules.ts";
 import { BIAS_FIELDS, DECODER_FIELDS, parseConfig } from "../config/hf-config.ts";
 
 const SCHEMA = z.object({
@@ -29,12 +29,7 @@ export const arcee: Family = {
   gguf: decoderGguf({
     architecture: "arcee",
     className: "ArceeForCausalLM",
-    blockNames: {
-      ...BLOCK_NAMES.preNorms,
-      ...BLOCK_NAMES.attention,
-      ffn_up: MLP.up,
-      ffn_down: MLP.down,
-    },
+    blockNames: { mlp: mlpNames(MLP) },
     changes: NEIGHBOUR_ROWS,
     fixed: { hidden_act: "relu2" },
     switches: BIAS_SWITCHES,

@@ -15,7 +15,7 @@ import {
   cohereDecoder,
 } from "../blocks/cohere-block.ts";
 import type { Family } from "../family.ts";
-import { BLOCK_NAMES, LAYER_NORMS, decoderGguf, real } from "../config/gguf-rules.ts";
+import { BLOCK_NAMES, LAYER_NORMS, decoderGguf, real, FIRST_NORM } from "../config/gguf-rules.ts";
 import { parseConfig } from "../config/hf-config.ts";
 
 const SCHEMA = z.object({
@@ -34,12 +34,7 @@ export const cohere: Family = {
   gguf: decoderGguf({
     architecture: "command-r",
     className: "CohereForCausalLM",
-    blockNames: {
-      attn_norm: BLOCK_NAMES.preNorms["attn_norm"]!,
-      ...BLOCK_NAMES.attention,
-      ...BLOCK_NAMES.headNorms,
-      ...BLOCK_NAMES.mlp,
-    },
+    blockNames: { preNorms: FIRST_NORM, headNorms: BLOCK_NAMES.headNorms },
     settings: { logit_scale: real("logit_scale") },
     norms: LAYER_NORMS,
     keys: COHERE_KEYS,

@@ -12,7 +12,7 @@ import {
   cohereDecoder,
 } from "../blocks/cohere-block.ts";
 import type { Family } from "../family.ts";
-import { BLOCK_NAMES, LAYER_NORMS, count, decoderGguf, real } from "../config/gguf-rules.ts";
+import { LAYER_NORMS, count, decoderGguf, real, FIRST_NORM } from "../config/gguf-rules.ts";
 import { parseConfig } from "../config/hf-config.ts";
 import { WINDOW_FIELDS, layersByWindow } from "../config/window-config.ts";
 
@@ -42,11 +42,7 @@ export const cohere2: Family = {
   gguf: decoderGguf({
     architecture: "cohere2",
     className: "Cohere2ForCausalLM",
-    blockNames: {
-      attn_norm: BLOCK_NAMES.preNorms["attn_norm"]!,
-      ...BLOCK_NAMES.attention,
-      ...BLOCK_NAMES.mlp,
-    },
+    blockNames: { preNorms: FIRST_NORM },
     settings: { logit_scale: real("logit_scale"), "attention.sliding_window": count("sliding_window") },
     norms: LAYER_NORMS,
     keys: COHERE_KEYS,

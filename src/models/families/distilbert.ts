@@ -5,7 +5,6 @@
  */
 import { z } from "zod";
 import { relu } from "../../graph/ops/pointwise/maximum.ts";
-import { POSITIONS } from "../../nn/pass.ts";
 import { ENCODER_FIELDS, encoder } from "../blocks/encoder.ts";
 import type { Family } from "../family.ts";
 import { HEADS_DIVIDE_WIDTH, parseConfig } from "../config/hf-config.ts";
@@ -45,20 +44,14 @@ export const distilbert: Family = {
   gguf: "not-in-gguf",
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw, KEYS);
-    const { hidden_size: width, max_position_embeddings: maxPositions } = c;
     return encoder(raw, c, {
       prefix: "distilbert",
       names: NAMES,
       hasTypes: false,
-      maxPositions,
+      firstPosition: 0,
       // The head for masked words.
       ignored: /^vocab_(transform|layer_norm|projector)\./,
-      positions: (b) =>
-        b.lookUp("distilbert.embeddings.position_embeddings", b.input(POSITIONS), maxPositions, width),
-      head: (b, x, numClasses) => {
-        const inner = relu(b.linear("pre_classifier", x, width, { role: "other", bias: true }));
-        return b.linear("classifier", inner, numClasses, { role: "head", bias: true });
-      },
+      head: { dense: "pre_classifier", activation: relu, output: "classifier" },
     });
   },
 };

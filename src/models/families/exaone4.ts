@@ -10,7 +10,7 @@ import type { SelfAttentionOptions } from "../../nn/self-attention.ts";
 import { attentionPart, mlpPart, plainDecoder, postNormBlock, siluMlp } from "../blocks/decoder.ts";
 import { qwen3Attention } from "../blocks/qwen3-attention.ts";
 import type { Family, Layer } from "../family.ts";
-import { BLOCK_NAMES, decoderGguf } from "../config/gguf-rules.ts";
+import { decoderGguf, NORMS_BEHIND } from "../config/gguf-rules.ts";
 import { LAYER_WINDOWS } from "../config/gguf-windows.ts";
 import { DECODER_FIELDS, parseConfig } from "../config/hf-config.ts";
 import { WINDOW_FIELDS, layersByWindow } from "../config/window-config.ts";
@@ -35,12 +35,7 @@ export const exaone4: Family = {
   gguf: decoderGguf({
     architecture: "exaone4",
     className: "Exaone4ForCausalLM",
-    blockNames: {
-      ...BLOCK_NAMES.attention,
-      ...BLOCK_NAMES.headNorms,
-      ...BLOCK_NAMES.mlp,
-      ...BLOCK_NAMES.postNorms,
-    },
+    blockNames: NORMS_BEHIND,
     switches: {},
     ...LAYER_WINDOWS,
   }),

@@ -18,7 +18,7 @@ import {
   siluMlp,
 } from "../blocks/decoder.ts";
 import type { Family } from "../family.ts";
-import { BLOCK_NAMES, decoderGguf } from "../config/gguf-rules.ts";
+import { decoderGguf, mlpNames } from "../config/gguf-rules.ts";
 import { DECODER_FIELDS, parseConfig } from "../config/hf-config.ts";
 
 const SCHEMA = z.object({
@@ -43,12 +43,8 @@ export const glm4: Family = {
     architecture: "glm4",
     className: "Glm4ForCausalLM",
     blockNames: {
-      ...BLOCK_NAMES.preNorms,
-      ...BLOCK_NAMES.attention,
-      post_attention_norm: BEHIND.attention,
-      ffn_up: MLP.gateUp,
-      ffn_down: MLP.down,
-      post_ffw_norm: BEHIND.mlp,
+      mlp: mlpNames({ up: MLP.gateUp, down: MLP.down }),
+      postNorms: { post_attention_norm: BEHIND.attention, post_ffw_norm: BEHIND.mlp },
     },
     rotated: "first-columns",
     complete: (config) => ({ partial_rotary_factor: 1, ...config }),

@@ -19,7 +19,7 @@ import {
 } from "../blocks/decoder.ts";
 import type { Family } from "../family.ts";
 import { ACTIVATION, activationOf } from "../config/activation-config.ts";
-import { BLOCK_NAMES, LAYER_NORMS, decoderGguf, flag, fusedNames } from "../config/gguf-rules.ts";
+import { LAYER_NORMS, decoderGguf, flag, fusedNames, mlpNames } from "../config/gguf-rules.ts";
 import { DECODER_FIELDS, parseConfig } from "../config/hf-config.ts";
 
 const SCHEMA = z.object({
@@ -57,7 +57,7 @@ export const gptNeox: Family = {
     architecture: "gptneox",
     className: "GPTNeoXForCausalLM",
     names: NAMES,
-    blockNames: { ...BLOCK_NAMES.preNorms, ...fusedNames(ATTENTION, MLP) },
+    blockNames: { attention: fusedNames(ATTENTION), mlp: mlpNames(MLP) },
     changes: { attn_qkv: "qkv-rows" },
     settings: { use_parallel_residual: flag("use_parallel_residual", true) },
     norms: LAYER_NORMS,

@@ -11,7 +11,7 @@ import { unrotatedAttention } from "../../nn/self-attention.ts";
 import { decoder, fusedPart, plainEnds, plainMlpPart, preNormBlock, repeat } from "../blocks/decoder.ts";
 import type { Family, Layer } from "../family.ts";
 import { ACTIVATION, activationOf } from "../config/activation-config.ts";
-import { TRANSPOSED, decoderGguf, fusedNames, preNormNames, real } from "../config/gguf-rules.ts";
+import { TRANSPOSED, decoderGguf, fusedNames, preNormNames, real, mlpNames } from "../config/gguf-rules.ts";
 import { EARLY_KEYS, HEADS_DIVIDE_WIDTH, SIZE_FIELDS, parseConfig } from "../config/hf-config.ts";
 
 const SCHEMA = z
@@ -48,7 +48,7 @@ export const gpt2: Family = {
     architecture: "gpt2",
     className: "GPT2LMHeadModel",
     names: NAMES,
-    blockNames: { ...preNormNames(NORMS), ...fusedNames(ATTENTION, MLP) },
+    blockNames: { preNorms: preNormNames(NORMS), attention: fusedNames(ATTENTION), mlp: mlpNames(MLP) },
     changes: TRANSPOSED,
     settings: { "attention.layer_norm_epsilon": real("layer_norm_epsilon") },
     rotated: null,

@@ -9,7 +9,7 @@ import { rmsNorm } from "../../nn/norms.ts";
 import { attentionPart, mlpPart, plainDecoder, preNormBlock, repeat, siluMlp } from "../blocks/decoder.ts";
 import { qwen3Attention } from "../blocks/qwen3-attention.ts";
 import type { Family } from "../family.ts";
-import { BLOCK_NAMES, decoderGguf } from "../config/gguf-rules.ts";
+import { decoderGguf } from "../config/gguf-rules.ts";
 import { DECODER_FIELDS, parseConfig } from "../config/hf-config.ts";
 
 const ROPE = z.looseObject({ alpha: z.number().positive().nullish() }).nullish();
@@ -45,11 +45,10 @@ export const hunyuanV1Dense: Family = {
     architecture: "hunyuan-dense",
     className: "HunYuanDenseV1ForCausalLM",
     blockNames: {
-      ...BLOCK_NAMES.preNorms,
-      ...BLOCK_NAMES.attention,
-      attn_q_norm: `self_attn.${NORMS.queryNorm}`,
-      attn_k_norm: `self_attn.${NORMS.keyNorm}`,
-      ...BLOCK_NAMES.mlp,
+      headNorms: {
+        attn_q_norm: `self_attn.${NORMS.queryNorm}`,
+        attn_k_norm: `self_attn.${NORMS.keyNorm}`,
+      },
     },
   }),
   open: (raw) => {

@@ -7,8 +7,8 @@ import { z } from "zod";
 import { experts } from "../../nn/experts.ts";
 import { llamaBlock, plainAttention, plainDecoder, repeat, siluMlp } from "../blocks/decoder.ts";
 import type { Family } from "../family.ts";
-import { requireEnoughExperts } from "../config/expert-config.ts";
-import { BLOCK_NAMES, decoderGguf, EXPERTS, NEIGHBOUR_ROWS } from "../config/gguf-rules.ts";
+import { readExperts } from "../config/expert-config.ts";
+import { decoderGguf, EXPERTS, NEIGHBOUR_ROWS } from "../config/gguf-rules.ts";
 import { parseConfig } from "../config/hf-config.ts";
 import { MISTRAL_FIELDS } from "../config/mistral-config.ts";
 
@@ -38,12 +38,12 @@ export const mixtral: Family = {
     toldBy: "expert_count",
     className: "MixtralForCausalLM",
     blockNames: {
-      ...BLOCK_NAMES.preNorms,
-      ...BLOCK_NAMES.attention,
-      ffn_gate_inp: `${PART}gate`,
-      ffn_gate_exps: `${PART}experts.*.${NAMES.gate}`,
-      ffn_up_exps: `${PART}experts.*.${NAMES.up}`,
-      ffn_down_exps: `${PART}experts.*.${NAMES.down}`,
+      mlp: {
+        ffn_gate_inp: `${PART}gate`,
+        ffn_gate_exps: `${PART}experts.*.${NAMES.gate}`,
+        ffn_up_exps: `${PART}experts.*.${NAMES.up}`,
+        ffn_down_exps: `${PART}experts.*.${NAMES.down}`,
+      },
     },
     changes: { ...NEIGHBOUR_ROWS, ...EXPERTS.changes },
     settings: EXPERTS.settings,
@@ -52,10 +52,8 @@ export const mixtral: Family = {
   }),
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw, KEYS);
-    const { num_experts: numExperts, num_experts_per_tok: numChosen } = c;
-    requireEnoughExperts(raw, numExperts, numChosen);
     const expert = { ...siluMlp(c), names: NAMES };
-    const options = { numExperts, numChosen, normalizes: true, expert };
+    const options = { ...readExperts(raw, c), normalizes: true, expert };
     const attention = { ...plainAttention(raw, c), window: c.sliding_window ?? null };
     const layer = llamaBlock(c, attention, (b, x) => experts(b, x, PART, options));
     const definition = plainDecoder(raw, c, repeat(layer, c));

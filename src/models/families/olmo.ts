@@ -16,7 +16,7 @@ import {
   siluMlp,
 } from "../blocks/decoder.ts";
 import type { Family } from "../family.ts";
-import { BLOCK_NAMES, LAYER_NORMS, NEIGHBOUR_ROWS, decoderGguf } from "../config/gguf-rules.ts";
+import { LAYER_NORMS, NEIGHBOUR_ROWS, decoderGguf } from "../config/gguf-rules.ts";
 import { DECODER_FIELDS, parseConfig } from "../config/hf-config.ts";
 
 const SCHEMA = z.object({
@@ -34,7 +34,7 @@ export const olmo: Family = {
   gguf: decoderGguf({
     architecture: "olmo",
     className: "OlmoForCausalLM",
-    blockNames: { ...BLOCK_NAMES.attention, ...BLOCK_NAMES.mlp },
+    blockNames: { preNorms: {} },
     changes: NEIGHBOUR_ROWS,
     norms: LAYER_NORMS,
   }),

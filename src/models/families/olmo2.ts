@@ -5,9 +5,9 @@
  */
 import { z } from "zod";
 import { plainAttention, plainDecoder, repeat } from "../blocks/decoder.ts";
-import { OLMO2_FIELDS, OLMO2_NAMES, olmo2Block } from "../blocks/olmo2-block.ts";
+import { OLMO2_FIELDS, olmo2Block } from "../blocks/olmo2-block.ts";
 import type { Family } from "../family.ts";
-import { decoderGguf } from "../config/gguf-rules.ts";
+import { decoderGguf, NORMS_BEHIND } from "../config/gguf-rules.ts";
 import { parseConfig } from "../config/hf-config.ts";
 
 const SCHEMA = z.object(OLMO2_FIELDS);
@@ -19,7 +19,7 @@ export const olmo2: Family = {
   gguf: decoderGguf({
     architecture: "olmo2",
     className: "Olmo2ForCausalLM",
-    blockNames: OLMO2_NAMES,
+    blockNames: NORMS_BEHIND,
   }),
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw);

@@ -6,9 +6,9 @@
  */
 import { z } from "zod";
 import { plainAttention, plainDecoder } from "../blocks/decoder.ts";
-import { OLMO2_FIELDS, OLMO2_NAMES, olmo2Block } from "../blocks/olmo2-block.ts";
+import { OLMO2_FIELDS, olmo2Block } from "../blocks/olmo2-block.ts";
 import type { Family } from "../family.ts";
-import { decoderGguf, real } from "../config/gguf-rules.ts";
+import { decoderGguf, NORMS_BEHIND, real } from "../config/gguf-rules.ts";
 import { LAYER_WINDOWS } from "../config/gguf-windows.ts";
 import { parseConfig } from "../config/hf-config.ts";
 import { readRopes } from "../config/rope-config.ts";
@@ -32,7 +32,7 @@ export const olmo3: Family = {
     architecture: "olmo2",
     className: "Olmo3ForCausalLM",
     toldBy: "attention.sliding_window",
-    blockNames: OLMO2_NAMES,
+    blockNames: NORMS_BEHIND,
     ...LAYER_WINDOWS,
     settings: {
       ...LAYER_WINDOWS.settings,

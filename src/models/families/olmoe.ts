@@ -8,7 +8,7 @@ import { experts } from "../../nn/experts.ts";
 import { rmsNorm } from "../../nn/norms.ts";
 import { llamaBlock, plainAttention, plainDecoder, repeat, siluMlp } from "../blocks/decoder.ts";
 import type { Family } from "../family.ts";
-import { requireEnoughExperts } from "../config/expert-config.ts";
+import { readExperts } from "../config/expert-config.ts";
 import { BLOCK_NAMES, decoderGguf, EXPERTS } from "../config/gguf-rules.ts";
 import { DECODER_FIELDS, parseConfig } from "../config/hf-config.ts";
 
@@ -31,22 +31,15 @@ export const olmoe: Family = {
   gguf: decoderGguf({
     architecture: "olmoe",
     className: "OlmoeForCausalLM",
-    blockNames: {
-      ...BLOCK_NAMES.preNorms,
-      ...BLOCK_NAMES.attention,
-      ...BLOCK_NAMES.headNorms,
-      ...EXPERTS.names,
-    },
+    blockNames: { headNorms: BLOCK_NAMES.headNorms, mlp: EXPERTS.names },
     changes: EXPERTS.changes,
     settings: EXPERTS.settings,
     fixed: { norm_topk_prob: false },
   }),
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw);
-    const { num_experts: numExperts, num_experts_per_tok: numChosen } = c;
-    requireEnoughExperts(raw, numExperts, numChosen);
     const norm = rmsNorm(c.rms_norm_eps);
-    const options = { numExperts, numChosen, normalizes: c.norm_topk_prob, expert: siluMlp(c) };
+    const options = { ...readExperts(raw, c), normalizes: c.norm_topk_prob, expert: siluMlp(c) };
     const attention = {
       ...plainAttention(raw, c),
       queryNorm: norm,

@@ -18,7 +18,7 @@ import {
 } from "../blocks/decoder.ts";
 import type { Family } from "../family.ts";
 import { ACTIVATION, activationOf } from "../config/activation-config.ts";
-import { BLOCK_NAMES, LAYER_NORMS, decoderGguf } from "../config/gguf-rules.ts";
+import { BLOCK_NAMES, LAYER_NORMS, decoderGguf, mlpNames, FIRST_NORM } from "../config/gguf-rules.ts";
 import { DECODER_NAMES } from "../config/decoder-names.ts";
 import { DECODER_FIELDS, parseConfig } from "../config/hf-config.ts";
 
@@ -46,11 +46,9 @@ export const phi: Family = {
     className: "PhiForCausalLM",
     names: NAMES,
     blockNames: {
-      attn_norm: BLOCK_NAMES.preNorms["attn_norm"]!,
-      ...BLOCK_NAMES.attention,
-      attn_output: `self_attn.${OUTPUT}`,
-      ffn_up: MLP.up,
-      ffn_down: MLP.down,
+      preNorms: FIRST_NORM,
+      attention: { ...BLOCK_NAMES.attention, attn_output: `self_attn.${OUTPUT}` },
+      mlp: mlpNames(MLP),
     },
     norms: LAYER_NORMS,
     rotated: "first-columns",

@@ -17,7 +17,7 @@ import {
   siluMlp,
 } from "../blocks/decoder.ts";
 import type { Family } from "../family.ts";
-import { BLOCK_NAMES, count, decoderGguf, fusedNames } from "../config/gguf-rules.ts";
+import { count, decoderGguf, fusedNames, mlpNames } from "../config/gguf-rules.ts";
 import { DECODER_FIELDS, parseConfig } from "../config/hf-config.ts";
 
 const SCHEMA = z.object({
@@ -49,10 +49,7 @@ export const phi3: Family = {
   gguf: decoderGguf({
     architecture: "phi3",
     className: "Phi3ForCausalLM",
-    blockNames: {
-      ...BLOCK_NAMES.preNorms,
-      ...fusedNames(ATTENTION, { up: MLP.gateUp, down: MLP.down }),
-    },
+    blockNames: { attention: fusedNames(ATTENTION), mlp: mlpNames({ up: MLP.gateUp, down: MLP.down }) },
     settings: {
       "attention.sliding_window": count("sliding_window", "left-out"),
       "rope.scaling.original_context_length": count("original_max_position_embeddings", "left-out"),

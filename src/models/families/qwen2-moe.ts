@@ -11,8 +11,8 @@ import { add } from "../../graph/ops/pointwise/elementwise.ts";
 import { experts, sharedExpert } from "../../nn/experts.ts";
 import { llamaBlock, plainAttention, plainDecoder, siluMlp } from "../blocks/decoder.ts";
 import type { Family } from "../family.ts";
-import { SPARSE_FIELDS, requireEnoughExperts, sparseLayers } from "../config/expert-config.ts";
-import { BLOCK_NAMES, EXPERTS, count, decoderGguf } from "../config/gguf-rules.ts";
+import { SPARSE_FIELDS, readExperts, sparseLayers } from "../config/expert-config.ts";
+import { EXPERTS, count, decoderGguf } from "../config/gguf-rules.ts";
 import { DECODER_FIELDS, parseConfig } from "../config/hf-config.ts";
 
 const SCHEMA = z.object({
@@ -48,7 +48,7 @@ export const qwen2Moe: Family = {
   gguf: decoderGguf({
     architecture: "qwen2moe",
     className: "Qwen2MoeForCausalLM",
-    blockNames: { ...BLOCK_NAMES.preNorms, ...BLOCK_NAMES.attention, ...EXPERTS.names, ...SHARED },
+    blockNames: { mlp: { ...EXPERTS.names, ...SHARED } },
     changes: { ...EXPERTS.changes, ffn_gate_inp_shexp: "row" },
     settings: {
       ...EXPERTS.settings,
@@ -63,11 +63,9 @@ export const qwen2Moe: Family = {
   }),
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw);
-    const { num_experts: numExperts, num_experts_per_tok: numChosen } = c;
-    requireEnoughExperts(raw, numExperts, numChosen);
     const expert = { ...siluMlp(c), intermediateSize: c.moe_intermediate_size };
     const shared = { ...expert, intermediateSize: c.shared_expert_intermediate_size };
-    const options = { numExperts, numChosen, normalizes: c.norm_topk_prob, expert };
+    const options = { ...readExperts(raw, c), normalizes: c.norm_topk_prob, expert };
     const attention = { ...plainAttention(raw, c), bias: { qkv: c.qkv_bias, output: false } };
     const withExperts = llamaBlock(c, attention, (b, x) =>
       add(experts(b, x, "mlp.", options), sharedExpert(b, x, "mlp.shared_expert", shared)),

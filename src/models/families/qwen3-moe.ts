@@ -7,7 +7,7 @@ import { z } from "zod";
 import { experts } from "../../nn/experts.ts";
 import { llamaBlock, plainDecoder, siluMlp } from "../blocks/decoder.ts";
 import type { Family, RawConfig } from "../family.ts";
-import { SPARSE_FIELDS, requireEnoughExperts, sparseLayers } from "../config/expert-config.ts";
+import { SPARSE_FIELDS, readExperts, sparseLayers } from "../config/expert-config.ts";
 import { BLOCK_NAMES, count, decoderGguf, EXPERTS } from "../config/gguf-rules.ts";
 import { parseConfig } from "../config/hf-config.ts";
 import { QWEN3_FIELDS, qwen3Attention } from "../blocks/qwen3-attention.ts";
@@ -40,12 +40,7 @@ export const qwen3Moe: Family = {
   gguf: decoderGguf({
     architecture: "qwen3moe",
     className: "Qwen3MoeForCausalLM",
-    blockNames: {
-      ...BLOCK_NAMES.preNorms,
-      ...BLOCK_NAMES.attention,
-      ...BLOCK_NAMES.headNorms,
-      ...EXPERTS.names,
-    },
+    blockNames: { headNorms: BLOCK_NAMES.headNorms, mlp: EXPERTS.names },
     changes: EXPERTS.changes,
     settings: { ...EXPERTS.settings, expert_feed_forward_length: count("moe_intermediate_size") },
     // Readers of such files take experts in every layer, with weights that add up to 1.
@@ -54,12 +49,8 @@ export const qwen3Moe: Family = {
   }),
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw);
-    const numExperts = countExperts(c);
-    const numChosen = c.num_experts_per_tok;
-    requireEnoughExperts(raw, numExperts, numChosen);
     const options = {
-      numExperts,
-      numChosen,
+      ...readExperts(raw, { ...c, num_experts: countExperts(c) }),
       normalizes: c.norm_topk_prob,
       expert: { ...siluMlp(c), intermediateSize: c.moe_intermediate_size },
     };

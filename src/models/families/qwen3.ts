@@ -24,12 +24,7 @@ export const qwen3: Family = {
   gguf: decoderGguf({
     architecture: "qwen3",
     className: "Qwen3ForCausalLM",
-    blockNames: {
-      ...BLOCK_NAMES.preNorms,
-      ...BLOCK_NAMES.attention,
-      ...BLOCK_NAMES.headNorms,
-      ...BLOCK_NAMES.mlp,
-    },
+    blockNames: { headNorms: BLOCK_NAMES.headNorms },
     fixed: { use_sliding_window: false },
   }),
   open: (raw) => {

@@ -5,7 +5,6 @@
  */
 import { z } from "zod";
 import { tanh } from "../../graph/ops/pointwise/elementwise.ts";
-import { positionsFrom } from "../../nn/positions.ts";
 import { BERT_NAMES, ENCODER_FIELDS, encoder } from "../blocks/encoder.ts";
 import type { Family } from "../family.ts";
 import { HEADS_DIVIDE_WIDTH, parseConfig } from "../config/hf-config.ts";
@@ -25,20 +24,14 @@ export const roberta: Family = {
   gguf: "not-in-gguf",
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw);
-    const { hidden_size: width, max_position_embeddings: numRows } = c;
-    const first = (c.pad_token_id ?? 0) + 1;
     return encoder(raw, c, {
       prefix: "roberta",
       names: BERT_NAMES,
       hasTypes: true,
-      maxPositions: numRows - first,
+      firstPosition: (c.pad_token_id ?? 0) + 1,
       // Heads for masked words, and BERT's pooler, which the first files still have.
       ignored: /^(lm_head|(roberta\.)?pooler)\./,
-      positions: (b) => positionsFrom(b, "roberta.embeddings.position_embeddings", first, [numRows, width]),
-      head: (b, x, numClasses) => {
-        const inner = tanh(b.linear("classifier.dense", x, width, { role: "other", bias: true }));
-        return b.linear("classifier.out_proj", inner, numClasses, { role: "head", bias: true });
-      },
+      head: { dense: "classifier.dense", activation: tanh, output: "classifier.out_proj" },
     });
   },
 };

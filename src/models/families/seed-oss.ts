@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { llamaBlock, plainAttention, plainDecoder, repeat } from "../blocks/decoder.ts";
 import type { Family } from "../family.ts";
-import { BLOCK_NAMES, decoderGguf } from "../config/gguf-rules.ts";
+import { decoderGguf, FIRST_NORM } from "../config/gguf-rules.ts";
 import { DECODER_FIELDS, parseConfig } from "../config/hf-config.ts";
 
 const SCHEMA = z.object({
@@ -25,10 +25,8 @@ export const seedOss: Family = {
     architecture: "seed_oss",
     className: "SeedOssForCausalLM",
     blockNames: {
-      attn_norm: BLOCK_NAMES.preNorms["attn_norm"]!,
-      ...BLOCK_NAMES.attention,
-      post_attention_norm: BLOCK_NAMES.preNorms["ffn_norm"]!,
-      ...BLOCK_NAMES.mlp,
+      preNorms: FIRST_NORM,
+      postNorms: { post_attention_norm: "post_attention_layernorm" },
     },
     switches: { attention_bias: "attn_q.bias", attention_out_bias: "attn_output.bias" },
   }),

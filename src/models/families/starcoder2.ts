@@ -17,7 +17,7 @@ import {
   repeat,
 } from "../blocks/decoder.ts";
 import type { Family } from "../family.ts";
-import { BLOCK_NAMES, LAYER_NORMS, decoderGguf } from "../config/gguf-rules.ts";
+import { LAYER_NORMS, decoderGguf, mlpNames } from "../config/gguf-rules.ts";
 import { DECODER_FIELDS, parseConfig } from "../config/hf-config.ts";
 
 const SCHEMA = z.object({
@@ -54,7 +54,7 @@ export const starcoder2: Family = {
   gguf: decoderGguf({
     architecture: "starcoder2",
     className: "Starcoder2ForCausalLM",
-    blockNames: { ...BLOCK_NAMES.preNorms, ...BLOCK_NAMES.attention, ffn_up: MLP.up, ffn_down: MLP.down },
+    blockNames: { mlp: mlpNames(MLP) },
     norms: LAYER_NORMS,
     keys: KEYS,
     fixed: { hidden_act: "gelu_pytorch_tanh" },
