@@ -9,14 +9,14 @@ import { DTYPES } from "./dtype.ts";
 import type { Target } from "./emitter.ts";
 import type { AnyNode, TensorType, Value } from "./graph.ts";
 import { type ProgramSpec, nodesOf } from "./program.ts";
-import { type Bindings, evaluateDim, evaluateShape, numElements } from "./shape.ts";
+import { type Bindings, evaluateDim, evaluateSize } from "./shape.ts";
 
 /** A symbol for the size of a part of some rows. Symbols of a whole run are single letters. */
 const PART = /^[a-z]\w+$/;
 
 /** Bytes of a tensor. */
 export function sizeBytesOf({ dtype, shape }: TensorType, bindings: Bindings): number {
-  return numElements(evaluateShape(shape, bindings)) * DTYPES[dtype].sizeBytes;
+  return evaluateSize(shape, bindings) * DTYPES[dtype].sizeBytes;
 }
 
 /** Memory that a program asks for on a processor: at its peak. */

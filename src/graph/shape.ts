@@ -113,6 +113,11 @@ export function numElements(shape: readonly number[]): number {
   return shape.reduce((product, size) => product * size, 1);
 }
 
+/** Counts the elements of a shape, with numbers in the place of its symbols. */
+export function evaluateSize(shape: Shape, bindings: Bindings): number {
+  return numElements(evaluateShape(shape, bindings));
+}
+
 /** Returns the size of one axis, counted from the end where the number is negative. @throws RangeError when there is no such axis */
 export function dimAt<D extends Dim>(shape: readonly D[], axis: number): D {
   const dim = shape.at(axis);

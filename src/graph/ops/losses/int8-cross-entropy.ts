@@ -8,7 +8,7 @@
  */
 import type { NoAttributes, Op, Value } from "../../graph.ts";
 import { sizeBytesOf } from "../../peak-memory.ts";
-import { dimAt, evaluateDim, evaluateShape, numElements, sameShape, showShape, sizeAt } from "../../shape.ts";
+import { dimAt, evaluateDim, sameShape, showShape, sizeAt, evaluateSize } from "../../shape.ts";
 import { cast } from "../shapes/cast.ts";
 import { add, mul, sub } from "../pointwise/elementwise.ts";
 import { gatherRows } from "../rows/gather-scatter.ts";
@@ -57,7 +57,7 @@ export const int8CrossEntropyOp: Op<
   },
   multiplications: ({ inputs: [hidden], outputs: [, p] }, bindings) => ({
     kind: "int8",
-    count: numElements(evaluateShape(p.shape, bindings)) * evaluateDim(dimAt(hidden.shape, 1), bindings),
+    count: evaluateSize(p.shape, bindings) * evaluateDim(dimAt(hidden.shape, 1), bindings),
   }),
   // The logits.
   scratchBytes: ({ inputs: [, codes], outputs: [, p] }, bindings, target) =>

@@ -8,7 +8,7 @@
  */
 import type { NoAttributes, Op, Value } from "../../graph.ts";
 import type { Emitter } from "../../emitter.ts";
-import { dimAt, dimsOf, evaluateDim, evaluateShape, numElements } from "../../shape.ts";
+import { dimAt, dimsOf, evaluateDim, evaluateSize } from "../../shape.ts";
 import { mul, neg, sub } from "../pointwise/elementwise.ts";
 import { addRows, gatherRows } from "../rows/gather-scatter.ts";
 import { matmul } from "../products/matmul.ts";
@@ -55,7 +55,7 @@ export const linearCrossEntropyOp: Op<
   },
   multiplications: ({ inputs: [hidden], outputs: [, p] }, bindings) => ({
     kind: "float32",
-    count: numElements(evaluateShape(p.shape, bindings)) * evaluateDim(dimAt(hidden.shape, 1), bindings),
+    count: evaluateSize(p.shape, bindings) * evaluateDim(dimAt(hidden.shape, 1), bindings),
   }),
   vjp: ({ inputs: [hidden, weight, labels], outputs: [, p] }, [dLoss, dP]) => {
     if (dP || !dLoss) throw new TypeError("Cannot differentiate linearCrossEntropy: a gradient flows into p");

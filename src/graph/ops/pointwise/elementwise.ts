@@ -1,9 +1,11 @@
 /** @file Element-wise arithmetic, broadcast, and functions of one number, each with its derivative: all rules at once. */
 import type { Emitter } from "../../emitter.ts";
-import { type AnyOp, applyOne, type Value } from "../../graph.ts";
+import { type AnyOp, applyOne, type Value, type Values } from "../../graph.ts";
 import {
+  type BinaryOp,
   type BinaryPartials,
   type UnaryEmission,
+  type UnaryOp,
   type UnaryPartial,
   binaryOp,
   unaryOp,
@@ -58,77 +60,47 @@ export const ELEMENTWISE_OPS: readonly AnyOp[] = [...Object.values(binaryOps), .
 export const addOp = binaryOps.add;
 export const mulOp = binaryOps.mul;
 
+const binary =
+  (op: BinaryOp) =>
+  (a: Value, b: Value): Value =>
+    applyOne(op, [a, b], {});
+const unary =
+  (op: UnaryOp) =>
+  (x: Value): Value =>
+    applyOne(op, [x], {});
+
 /** Adds with broadcasting. */
-export function add(a: Value, b: Value): Value {
-  return applyOne(addOp, [a, b], {});
-}
-
+export const add = binary(addOp);
 /** Subtracts with broadcasting. */
-export function sub(a: Value, b: Value): Value {
-  return applyOne(binaryOps.sub, [a, b], {});
-}
-
+export const sub = binary(binaryOps.sub);
 /** Multiplies element by element, with broadcasting. */
-export function mul(a: Value, b: Value): Value {
-  return applyOne(binaryOps.mul, [a, b], {});
-}
-
+export const mul = binary(binaryOps.mul);
 /** Divides with broadcasting. */
-export function div(a: Value, b: Value): Value {
-  return applyOne(binaryOps.div, [a, b], {});
-}
-
+export const div = binary(binaryOps.div);
 /** Negates. */
-export function neg(x: Value): Value {
-  return applyOne(unaryOps.neg, [x], {});
-}
-
+export const neg = unary(unaryOps.neg);
 /** Takes e to the power of each element. */
-export function exp(x: Value): Value {
-  return applyOne(unaryOps.exp, [x], {});
-}
-
+export const exp = unary(unaryOps.exp);
 /** Takes the natural logarithm. */
-export function log(x: Value): Value {
-  return applyOne(unaryOps.log, [x], {});
-}
-
+export const log = unary(unaryOps.log);
 /** Takes the square root. */
-export function sqrt(x: Value): Value {
-  return applyOne(unaryOps.sqrt, [x], {});
-}
-
+export const sqrt = unary(unaryOps.sqrt);
 /** Takes the cosine. */
-export function cos(x: Value): Value {
-  return applyOne(unaryOps.cos, [x], {});
-}
-
+export const cos = unary(unaryOps.cos);
 /** Takes the sine. */
-export function sin(x: Value): Value {
-  return applyOne(unaryOps.sin, [x], {});
-}
-
+export const sin = unary(unaryOps.sin);
 /** Takes the hyperbolic tangent. */
-export function tanh(x: Value): Value {
-  return applyOne(unaryOps.tanh, [x], {});
-}
-
+export const tanh = unary(unaryOps.tanh);
 /** Takes the logistic function 1 / (1 + e^-x). */
-export function sigmoid(x: Value): Value {
-  return applyOne(unaryOps.sigmoid, [x], {});
-}
-
+export const sigmoid = unary(unaryOps.sigmoid);
 /** Takes the error function, 2/√π ∫₀ˣ e^(-t²) dt. */
-export function erf(x: Value): Value {
-  return applyOne(unaryOps.erf, [x], {});
-}
-
+export const erf = unary(unaryOps.erf);
 /** Takes the magnitude; its gradient at 0 is 0. */
-export function abs(x: Value): Value {
-  return applyOne(unaryOps.abs, [x], {});
-}
-
+export const abs = unary(unaryOps.abs);
 /** Takes the sign: -1, 0 or 1; its gradient is zero everywhere. */
-export function sign(x: Value): Value {
-  return applyOne(unaryOps.sign, [x], {});
+export const sign = unary(unaryOps.sign);
+
+/** The gradients of a node's outputs, zeros where none flows into one. */
+export function orZeros(outputs: Values, gradients: readonly (Value | null)[]): Values {
+  return outputs.map((output, i) => gradients[i] ?? mul(output, output.graph.scalar(0)));
 }

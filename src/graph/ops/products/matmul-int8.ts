@@ -12,11 +12,10 @@ import {
   dimAt,
   dimsOf,
   evaluateDim,
-  evaluateShape,
   knownShape,
-  numElements,
   showShape,
   sizeAt,
+  evaluateSize,
 } from "../../shape.ts";
 import { mul } from "../pointwise/elementwise.ts";
 import { cast } from "../shapes/cast.ts";
@@ -28,11 +27,6 @@ const FLOAT_BYTES = 4;
 /** Memory for codes [in, out] while they are multiplied. */
 export function turnedBytes(codes: TensorType, bindings: Bindings, { bytePairsOverflow }: Target): number {
   return bytePairsOverflow ? sizeBytesOf(codes, bindings) : 0;
-}
-
-/** Counts the elements of a value in a run. */
-function countOf({ shape }: Value, bindings: Bindings): number {
-  return numElements(evaluateShape(shape, bindings));
 }
 
 export const matmulInt8Op: Op<
@@ -85,10 +79,10 @@ export const matmulInt8Op: Op<
   },
   multiplications: ({ inputs: [, codes], outputs: [y] }, bindings) => ({
     kind: "int8",
-    count: countOf(y, bindings) * evaluateDim(dimAt(codes.shape, 0), bindings),
+    count: evaluateSize(y.shape, bindings) * evaluateDim(dimAt(codes.shape, 0), bindings),
   }),
   scratchBytes: ({ inputs: [x, weight], outputs: [y], attributes: { rows } }, bindings, target) => {
-    const [codes, numOut] = [countOf(x, bindings), countOf(y, bindings)];
+    const [codes, numOut] = [evaluateSize(x.shape, bindings), evaluateSize(y.shape, bindings)];
     const numbers = FLOAT_BYTES * codes;
     const turned = turnedBytes(weight, bindings, target);
     if (rows === "shares") {

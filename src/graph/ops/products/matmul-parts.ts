@@ -3,8 +3,8 @@
  * lie behind one another while they are multiplied, so that the matrix is read once for all.
  */
 import type { Op, Value, Values } from "../../graph.ts";
-import { evaluateShape, numElements, showShape } from "../../shape.ts";
-import { add, mul } from "../pointwise/elementwise.ts";
+import { showShape, evaluateSize } from "../../shape.ts";
+import { add, orZeros } from "../pointwise/elementwise.ts";
 import { flattenRows, matmul } from "./matmul.ts";
 
 type PartsAttributes = Readonly<{ transB: boolean }>;
@@ -51,11 +51,11 @@ export const matmulPartsOp: Op<PartsAttributes, readonly [b: Value, ...parts: Va
   },
   multiplications: ({ inputs: [b], outputs, attributes: { transB } }, bindings) => {
     const [inner] = sizesOf(b, transB);
-    const counts = outputs.map(({ shape }) => numElements(evaluateShape(shape, bindings)) * inner);
+    const counts = outputs.map(({ shape }) => evaluateSize(shape, bindings) * inner);
     return { kind: "float32", count: counts.reduce((sum, count) => sum + count, 0) };
   },
   vjp: ({ inputs: [b, ...parts], outputs, attributes: { transB } }, gradients) => {
-    const given = outputs.map((output, i) => gradients[i] ?? mul(output, output.graph.scalar(0)));
+    const given = orZeros(outputs, gradients);
     const ofMatrix = parts.map((part, i) => {
       const [rows, gradient] = [flattenRows(part), flattenRows(given[i]!)];
       const [left, right] = transB ? [gradient, rows] : [rows, gradient];

@@ -9,10 +9,9 @@ import {
   broadcastShapes,
   dimAt,
   evaluateDim,
-  evaluateShape,
   mulDims,
-  numElements,
   showShape,
+  evaluateSize,
 } from "../../shape.ts";
 import { sumTo } from "../shapes/reduce-expand.ts";
 import { reshape } from "../shapes/reshape.ts";
@@ -47,7 +46,7 @@ export const matmulOp: Op<MatmulAttributes, readonly [Value, Value]> = {
   },
   multiplications: ({ inputs: [a], outputs: [y], attributes: { transA } }, bindings) => ({
     kind: "float32",
-    count: numElements(evaluateShape(y.shape, bindings)) * evaluateDim(lastTwo(a, transA)[1], bindings),
+    count: evaluateSize(y.shape, bindings) * evaluateDim(lastTwo(a, transA)[1], bindings),
   }),
   vjp: ({ inputs: [a, b], attributes: { transA, transB, alpha } }, [g]) => {
     const da = transA

@@ -1,24 +1,17 @@
 /** @file Mean over axes, which stay with size 1; the axes must have known sizes. */
-import { applyOne, type Op, type Value } from "../../graph.ts";
+import { applyOne, type Value } from "../../graph.ts";
 import { numElements } from "../../shape.ts";
 import { mul } from "../pointwise/elementwise.ts";
-import { type ReduceAttributes, expandLike, reducedType } from "../shapes/reduce-expand.ts";
+import { expandLike, reductionOp } from "../shapes/reduce-expand.ts";
 
-export const reduceMeanOp: Op<ReduceAttributes, readonly [Value]> = {
-  name: "reduceMean",
-  infer: ([x], { axes }) => [reducedType(x, axes)],
-  emit: (node, emitter) => {
-    const [x] = emitter.names(node.inputs);
-    emitter.node("ReduceMean", [x, emitter.int64(node.attributes.axes)], emitter.names(node.outputs), {
-      keepdims: 1,
-      noop_with_empty_axes: 1,
-    });
-  },
-  vjp: ({ inputs: [x], attributes: { axes } }, [gradient]) => {
+export const reduceMeanOp = reductionOp(
+  "reduceMean",
+  "ReduceMean",
+  ({ inputs: [x], attributes: { axes } }, [gradient]) => {
     const count = numElements(axes.map((axis) => knownSize(x, axis)));
     return [expandLike(mul(gradient, x.graph.scalar(1 / count)), x)];
   },
-};
+);
 
 function knownSize(x: Value, axis: number): number {
   const size = x.shape[axis];

@@ -5,7 +5,7 @@
  */
 import type { Op, Value, Values } from "../../graph.ts";
 import { sameShape, showShape } from "../../shape.ts";
-import { mul } from "../pointwise/elementwise.ts";
+import { orZeros } from "../pointwise/elementwise.ts";
 
 type PartsAttributes = Readonly<{ numParts: number; id: number }>;
 
@@ -25,7 +25,7 @@ export const splitRowsOp: Op<PartsAttributes, readonly [x: Value, counts: Value]
   },
   emit: (node, emitter) => emitter.simple(node, "Split", { axis: 0 }),
   vjp: ({ inputs: [x, counts], outputs, attributes: { id } }, gradients) => {
-    const parts = outputs.map((part, i) => gradients[i] ?? mul(part, part.graph.scalar(0)));
+    const parts = orZeros(outputs, gradients);
     return [joinRows(parts, x, counts, id), null];
   },
 };

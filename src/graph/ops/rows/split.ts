@@ -2,7 +2,7 @@
 import type { Op, Value, Values } from "../../graph.ts";
 import { type Dim, addDims, knownShape } from "../../shape.ts";
 import { concat } from "../shapes/concat.ts";
-import { mul } from "../pointwise/elementwise.ts";
+import { orZeros } from "../pointwise/elementwise.ts";
 
 /** All sizes but the last must be known. */
 type SplitAttributes = Readonly<{ axis: number; sizes: readonly Dim[] }>;
@@ -32,7 +32,7 @@ export const splitOp: Op<SplitAttributes, readonly [Value], Values> = {
     emitter.node("Split", [x, parts], outputs, { axis });
   },
   vjp: ({ outputs, attributes: { axis } }, gradients) => {
-    const parts = outputs.map((part, i) => gradients[i] ?? mul(part, part.graph.scalar(0)));
+    const parts = orZeros(outputs, gradients);
     return [concat(parts, axis)];
   },
 };

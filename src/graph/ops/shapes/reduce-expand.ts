@@ -1,23 +1,34 @@
 /** @file Sums over axes, and their reverse: repeating axes of size 1. Each is the gradient of the other. */
-import { applyOne, type NoAttributes, type Op, type TensorType, type Value } from "../../graph.ts";
+import { applyOne, type NoAttributes, type Op, type Value } from "../../graph.ts";
 import { type Dim, type Shape, broadcastShapes, sameShape, showShape } from "../../shape.ts";
 import { reshape } from "./reshape.ts";
 
-/** Settings of a reduction. */
-export type ReduceAttributes = Readonly<Record<"axes", readonly number[]>>;
+type ReduceOp = Op<Readonly<Record<"axes", readonly number[]>>, readonly [Value]>;
 
-export const reduceSumOp: Op<ReduceAttributes, readonly [Value]> = {
-  name: "reduceSum",
-  infer: ([x], { axes }) => [reducedType(x, axes)],
-  emit: (node, emitter) => {
-    const [x] = emitter.names(node.inputs);
-    emitter.node("ReduceSum", [x, emitter.int64(node.attributes.axes)], emitter.names(node.outputs), {
-      keepdims: 1,
-      noop_with_empty_axes: 1,
-    });
-  },
-  vjp: ({ inputs: [x] }, [gradient]) => [expandLike(gradient, x)],
-};
+/** An operation over axes, which stay with size 1; `operator`: that of ONNX. */
+export function reductionOp(name: string, operator: string, vjp: ReduceOp["vjp"]): ReduceOp {
+  return {
+    name,
+    infer: ([{ dtype, shape }], { axes }) => {
+      if (axes.some((axis) => !(axis in shape))) {
+        throw new RangeError(`Cannot reduce axes ${showShape(axes)} of ${showShape(shape)}: not its axes`);
+      }
+      return [{ dtype, shape: shape.map((dim, i): Dim => (axes.includes(i) ? 1 : dim)) }];
+    },
+    emit: (node, emitter) => {
+      const [x] = emitter.names(node.inputs);
+      emitter.node(operator, [x, emitter.int64(node.attributes.axes)], emitter.names(node.outputs), {
+        keepdims: 1,
+        noop_with_empty_axes: 1,
+      });
+    },
+    vjp,
+  };
+}
+
+export const reduceSumOp = reductionOp("reduceSum", "ReduceSum", ({ inputs: [x] }, [gradient]) => [
+  expandLike(gradient, x),
+]);
 
 export const expandLikeOp: Op<NoAttributes, readonly [Value, Value]> = {
   name: "expandLike",
@@ -33,14 +44,6 @@ export const expandLikeOp: Op<NoAttributes, readonly [Value, Value]> = {
   },
   vjp: ({ inputs: [x] }, [gradient]) => [sumTo(gradient, x.shape), null],
 };
-
-/** The type of a value whose given axes have shrunk to size 1. @throws RangeError when an axis is not there. */
-export function reducedType({ dtype, shape }: Value, axes: readonly number[]): TensorType {
-  if (axes.some((axis) => !(axis in shape))) {
-    throw new RangeError(`Cannot reduce axes ${showShape(axes)} of ${showShape(shape)}: not its axes`);
-  }
-  return { dtype, shape: shape.map((dim, i): Dim => (axes.includes(i) ? 1 : dim)) };
-}
 
 /** Sums over axes and keeps them with size 1. */
 export function reduceSum(x: Value, axes: readonly number[]): Value {

@@ -1,6 +1,6 @@
 /** @file The embedding in a planned pass, forward and backward. It mirrors `run/embedding`. */
 import type { TensorType, Value } from "../../../graph/graph.ts";
-import { type Bindings, evaluateShape, numElements, sizeAt } from "../../../graph/shape.ts";
+import { type Bindings, sizeAt, evaluateSize } from "../../../graph/shape.ts";
 import type { AdapterView } from "../../../peft/adapter-view.ts";
 import { stemProgram, trainsStem } from "../../../run/stem-program.ts";
 import type { PlannedGradients } from "./planned-gradients.ts";
@@ -53,7 +53,7 @@ export class PlannedEmbedding {
 
   /** Lends what adding rows to a table takes: the old rows, what is added, their sum, and the numbers of the rows. */
   #addRows({ shape }: Value, bindings: Bindings): void {
-    const numRows = numElements(evaluateShape(shape.slice(0, -1), bindings));
+    const numRows = evaluateSize(shape.slice(0, -1), bindings);
     const numbers: TensorType = { dtype: "int64", shape: [numRows] };
     const rows = floats([numRows, sizeAt(shape, -1)]);
     const { pool } = this.#place;

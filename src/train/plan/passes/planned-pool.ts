@@ -4,7 +4,7 @@
  */
 import { DTYPES } from "../../../graph/dtype.ts";
 import type { TensorType } from "../../../graph/graph.ts";
-import { type Bindings, evaluateShape, numElements } from "../../../graph/shape.ts";
+import { type Bindings, evaluateSize } from "../../../graph/shape.ts";
 import { BlockShelf, type Sized } from "../../../runtime/memory/block-shelf.ts";
 
 /** A block that is lent, or was. */
@@ -24,7 +24,7 @@ export class PlannedPool {
 
   /** Bytes of a tensor are lent. */
   acquire({ dtype, shape }: TensorType, bindings: Bindings): PlannedBlock {
-    return this.lend(numElements(evaluateShape(shape, bindings)) * DTYPES[dtype].sizeBytes);
+    return this.lend(evaluateSize(shape, bindings) * DTYPES[dtype].sizeBytes);
   }
 
   /** A block of at least this size. */
