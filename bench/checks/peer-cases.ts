@@ -14,6 +14,7 @@ export const PEER_MODELS = {
       pad_token_id: 258,
     },
   },
+  scorer: { modelType: "bert", config: { id2label: { 0: "score" } } },
   bert: { modelType: "bert" },
   roberta: { modelType: "roberta" },
   "xlm-roberta": { modelType: "xlm-roberta" },
@@ -129,6 +130,7 @@ const METHOD_CASES: readonly PeerCase[] = [
     { name: "lora, saved embedding", options: { rank: 4, modulesToSave: ["embed_tokens"] } },
     { name: "lora, pissa", options: { rank: 4, init: "pissa" } },
     { name: "lora, olora", model: "biased", options: { rank: 4, init: "olora" } },
+    { name: "lora, a number", model: "scorer", options: { rank: 4 } },
     { name: "lora, classes", model: "classifier", options: { rank: 4 } },
     { name: "lora, classes of roberta", model: "roberta", options: { rank: 4 } },
     {

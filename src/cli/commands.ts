@@ -12,7 +12,10 @@ const LIST: Readonly<
   pull: ["Download a model and print its path", () => import("./commands/pull.ts")],
   plan: ["Estimate the memory that a run needs, before it starts", () => import("./commands/plan.ts")],
   train: ["Fine-tune a model on your own data", () => import("./commands/train.ts")],
-  eval: ["Evaluate a model on data: loss and perplexity, or accuracy", () => import("./commands/eval.ts")],
+  eval: [
+    "Evaluate a model on data: loss and perplexity, accuracy or correlation",
+    () => import("./commands/eval.ts"),
+  ],
   generate: ["Generate text from a prompt", () => import("./commands/generate.ts")],
   chat: ["Chat with a model", () => import("./commands/chat.ts")],
   serve: ["Serve a model and its adapters to OpenAI clients", () => import("./commands/serve.ts")],

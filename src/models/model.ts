@@ -6,6 +6,7 @@
 import type { AttentionOptions } from "../nn/builder.ts";
 import { numAlikePositions } from "../nn/rope/rope-scaling.ts";
 import type { Family, ImageConfig, Layer, ModelDefinition, RawConfig, ModelTask } from "./family.ts";
+import { hasTargets, problemOf, type ProblemType } from "./config/classifier-config.ts";
 import { requireModelSize } from "../untrusted/limits.ts";
 import { type BuiltPart, buildPart } from "./graphs/built-part.ts";
 import type { Branch } from "./graphs/part-graph.ts";
@@ -90,6 +91,16 @@ export class Model {
 
   get task(): ModelTask {
     return this.#definition.task;
+  }
+
+  /** What its outputs mean; null: they are tokens. */
+  get problem(): ProblemType | null {
+    return this.hasVocabularyHead ? null : problemOf(this.raw);
+  }
+
+  /** Whether each output is held to a number of its own, instead of one of them being right. */
+  get hasTargets(): boolean {
+    return hasTargets(this.problem);
   }
 
   /** What its configuration says, with the defaults of what that leaves out. */

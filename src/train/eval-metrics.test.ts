@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { EVAL_METRICS, LOSS, findEvalMetric, isBetter, metricsOf } from "./eval-metrics.ts";
 import { OBJECTIVES, findObjective } from "./objectives.ts";
 import { PredictionCounts } from "./step/predictions.ts";
+import { TargetPairs } from "./step/target-pairs.ts";
 
 test("a lower loss and a higher share are better, an equal one is not", () => {
   for (const metric of EVAL_METRICS) {
@@ -50,7 +51,7 @@ test("shares and F1 of predictions, counted over batches", () => {
 });
 
 test("an evaluation tells the number of every metric of its objective, whatever the metric makes it of", () => {
-  const predictions = { accuracy: 0.5, macroF1: 0.25 };
+  const predictions = { accuracy: 0.5, macroF1: 0.25, microF1: 0.5, pearson: -0.5, spearman: 0 };
   for (const objective of OBJECTIVES) {
     const told = metricsOf(objective, { loss: 2, predictions, metrics: { "rewards/accuracies": 0.75 } });
     const own = EVAL_METRICS.filter((metric) => metric.isOf(objective));
@@ -74,4 +75,20 @@ test("an evaluation tells the number of every metric of its objective, whatever 
     perplexity: Math.exp(2),
     token_accuracy: 0.5,
   });
+});
+
+test("correlations and F1 of outputs are those of their definitions, computed by numpy", () => {
+  const pairs = new TargetPairs();
+  const [found, wanted] = [
+    [0.5, -1.25, 2, 0.5, 3.5, -0.75],
+    [1, -1, 0, 2, 5, -1],
+  ];
+  for (const [i, value] of found.entries()) pairs.add(Float32Array.of(value), Float32Array.of(wanted[i]!));
+  assert.ok(Math.abs(pairs.pearson - 0.8219235) < 1e-6, String(pairs.pearson));
+  assert.ok(Math.abs(pairs.spearman - 0.7941176) < 1e-6, String(pairs.spearman));
+  const labels = new TargetPairs();
+  labels.add(Float32Array.of(1, -1, 2), Float32Array.of(1, 1, 0));
+  labels.add(Float32Array.of(-1, -1, 0.5), Float32Array.of(0, 0, 1));
+  assert.equal(labels.microF1, 4 / 6);
+  assert.equal(new TargetPairs().microF1, 0);
 });

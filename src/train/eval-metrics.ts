@@ -8,8 +8,12 @@ type Measured = Pick<Objective, "rows" | "hasPerplexity">;
 /** What an evaluation has found, of which the numbers of metrics are made. */
 interface EvalFindings {
   readonly loss: number;
-  /** The likeliest tokens or classes beside the right ones; null: nobody has looked at them. */
-  readonly predictions: { readonly accuracy: number; readonly macroF1: number } | null;
+  /** What the model says beside what is right; null: nobody has looked at it. */
+  readonly predictions:
+    | {
+        readonly [K in "accuracy" | "macroF1" | "microF1" | "pearson" | "spearman"]?: number;
+      }
+    | null;
   /** What the objective tells. */
   readonly metrics: Readonly<Record<string, number>>;
 }
@@ -19,6 +23,8 @@ export interface EvalMetric {
   /** Its name in the events of evaluations. */
   readonly key: string;
   readonly better: "lower" | "higher";
+  /** Whether it is a share, which people are told in percent. */
+  readonly isShare: boolean;
   /** Whether evaluations of an objective tell it. */
   isOf(objective: Measured): boolean;
   /** Whether the likeliest tokens or classes are looked at, which takes the logits of all labels. */
@@ -31,6 +37,7 @@ export const LOSS: EvalMetric = {
   name: "loss",
   key: "loss",
   better: "lower",
+  isShare: false,
   isOf: () => true,
   needsPredictions: false,
   valueOf: ({ loss }) => loss,
@@ -43,6 +50,7 @@ export const EVAL_METRICS: readonly EvalMetric[] = [
     name: "perplexity",
     key: "perplexity",
     better: "lower",
+    isShare: false,
     isOf: ({ hasPerplexity = false }) => hasPerplexity,
     needsPredictions: false,
     valueOf: ({ loss }) => Math.exp(loss),
@@ -52,6 +60,7 @@ export const EVAL_METRICS: readonly EvalMetric[] = [
     name: "token-accuracy",
     key: "token_accuracy",
     better: "higher",
+    isShare: true,
     isOf: ({ rows }) => rows === "text",
     needsPredictions: true,
     valueOf: ({ predictions }) => predictions?.accuracy ?? NaN,
@@ -61,6 +70,7 @@ export const EVAL_METRICS: readonly EvalMetric[] = [
     name: "accuracy",
     key: "accuracy",
     better: "higher",
+    isShare: true,
     isOf: ({ rows }) => rows === "classes",
     needsPredictions: true,
     valueOf: ({ predictions }) => predictions?.accuracy ?? NaN,
@@ -70,15 +80,55 @@ export const EVAL_METRICS: readonly EvalMetric[] = [
     name: "macro-f1",
     key: "macro_f1",
     better: "higher",
+    isShare: true,
     isOf: ({ rows }) => rows === "classes",
     needsPredictions: true,
     valueOf: ({ predictions }) => predictions?.macroF1 ?? NaN,
+  },
+  // F1 of all classes of all examples together.
+  {
+    name: "micro-f1",
+    key: "micro_f1",
+    better: "higher",
+    isShare: true,
+    isOf: ({ rows }) => rows === "labels",
+    needsPredictions: true,
+    valueOf: ({ predictions }) => predictions?.microF1 ?? NaN,
+  },
+  // The mean of squared errors, which is the loss.
+  {
+    name: "mse",
+    key: "mse",
+    better: "lower",
+    isShare: false,
+    isOf: ({ rows }) => rows === "numbers",
+    needsPredictions: false,
+    valueOf: ({ loss }) => loss,
+  },
+  {
+    name: "pearson",
+    key: "pearson",
+    better: "higher",
+    isShare: false,
+    isOf: ({ rows }) => rows === "numbers",
+    needsPredictions: true,
+    valueOf: ({ predictions }) => predictions?.pearson ?? NaN,
+  },
+  {
+    name: "spearman",
+    key: "spearman",
+    better: "higher",
+    isShare: false,
+    isOf: ({ rows }) => rows === "numbers",
+    needsPredictions: true,
+    valueOf: ({ predictions }) => predictions?.spearman ?? NaN,
   },
   // Share of the pairs whose chosen answer has the higher reward.
   {
     name: "reward-accuracy",
     key: "rewards/accuracies",
     better: "higher",
+    isShare: true,
     isOf: ({ rows }) => rows === "preference",
     needsPredictions: false,
     valueOf: ({ metrics }) => metrics["rewards/accuracies"] ?? NaN,

@@ -2,7 +2,8 @@
  * @file The contract of an objective: what data it reads, and from log-probabilities its loss and gradient.
  *
  * An objective never sees a graph: the runner computes the log-probability of the label of each labelled position, asks
- * for the loss and its gradient by each of them, and carries that gradient back through the model. Every number of an
+ * for the loss and its gradient by each of them, and carries that gradient back through the model. Where a model's outputs are
+ * held to numbers, it is minus their loss (`run/head/target-loss`). Every number of an
  * outcome is a share of the step: over the micro-batches of a step they add up, however it is cut into micro-batches.
  */
 import { objectWith } from "../messages/arguments.ts";

@@ -1,26 +1,30 @@
 /** @file The list of objectives. */
 import { findNamed } from "../messages/find-named.ts";
-import type { ModelTask } from "../models/family.ts";
+import { DATA_KINDS } from "../data/examples/data-kinds.ts";
+import type { Model } from "../models/model.ts";
 import type { Objective } from "./objective.ts";
 import { classification } from "./objectives/classification.ts";
 import { crossEntropy } from "./objectives/cross-entropy.ts";
 import { dpo } from "./objectives/dpo.ts";
 import { kto } from "./objectives/kto.ts";
+import { multiLabelClassification } from "./objectives/multi-label-classification.ts";
 import { orpo } from "./objectives/orpo.ts";
+import { regression } from "./objectives/regression.ts";
 
 /** The objectives that a run may name. */
-export const OBJECTIVES: readonly Objective[] = [crossEntropy, classification, dpo, orpo, kto];
+export const OBJECTIVES: readonly Objective[] = [
+  crossEntropy,
+  classification,
+  multiLabelClassification,
+  regression,
+  dpo,
+  orpo,
+  kto,
+];
 
-/** What a model learns unless something else is asked for. */
-const DEFAULTS: Readonly<Record<ModelTask, Objective>> = {
-  "causal-lm": crossEntropy,
-  "sequence-classification": classification,
-  "image-classification": classification,
-};
-
-/** The objective of models for a task, unless another is asked for. */
-export function defaultObjective(task: ModelTask): Objective {
-  return DEFAULTS[task];
+/** The objective of models whose outputs mean this, unless another is asked for. */
+export function defaultObjective({ problem }: Pick<Model, "problem">): Objective {
+  return OBJECTIVES.find(({ rows }) => DATA_KINDS[rows].problem === problem)!;
 }
 
 /** Finds an objective by name. @throws UsageError "usage/flag" when there is none. */

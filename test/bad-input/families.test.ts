@@ -107,12 +107,12 @@ const UNLIKE: Readonly<Record<string, readonly (readonly [config: RawConfig, say
     [{ id2label: {} }, "id2label is {} (expected at least two classes)"],
     [{ id2label: null, num_labels: 0 }, "num_labels is 0 (expected at least two classes)"],
     [
-      { id2label: { 0: "LABEL_0" } },
-      'id2label is {"0":"LABEL_0"} (expected at least two classes: of one, transformers learns a number, as rerankers do)',
+      { id2label: { 0: "LABEL_0" }, problem_type: "single_label_classification" },
+      'id2label is {"0":"LABEL_0"} (expected at least two classes)',
     ],
     [
-      { problem_type: "multi_label_classification" },
-      'problem_type is "multi_label_classification" (expected',
+      { problem_type: "ranking" },
+      'problem_type is "ranking" (expected "single_label_classification", "multi_label_classification", "regression")',
     ],
     [{ position_embedding_type: "relative_key" }, 'position_embedding_type is "relative_key"'],
     [{ architectures: ["BertForMaskedLM"] }, 'architectures is ["BertForMaskedLM"]'],
@@ -131,6 +131,8 @@ const UNLIKE: Readonly<Record<string, readonly (readonly [config: RawConfig, say
     [{ architectures: ["ModernBertForMaskedLM"] }, 'architectures is ["ModernBertForMaskedLM"]'],
   ],
   vit: [
+    [{ id2label: { 0: "LABEL_0" } }, 'id2label is {"0":"LABEL_0"} (expected at least two classes)'],
+    [{ problem_type: "regression" }, 'problem_type is "regression" (expected "single_label_classification")'],
     [{ patch_size: 3 }, "patch_size is 3"],
     [{ hidden_act: "quick_gelu" }, 'hidden_act is "quick_gelu"'],
   ],

@@ -12,6 +12,8 @@ import { countStep } from "../../src/train/step/sequence-scores.ts";
 const GROUPS: Record<Objective["rows"], readonly (readonly ComparedRole[])[]> = {
   text: [["target"]],
   classes: [["target"]],
+  labels: [["target"]],
+  numbers: [["target"]],
   preference: [["chosen", "rejected"]],
   unpaired: [["desirable"], ["undesirable"], ["desirable"]],
 };

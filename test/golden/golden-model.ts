@@ -23,6 +23,9 @@ export interface ClassBatch {
   readonly token_type_ids?: readonly (readonly number[])[];
 }
 
+/** The number of a class, or what the outputs are to be: one alone may stand without a list. */
+export type ClassLabel = number | readonly number[];
+
 /** Loss and the gradient of every parameter by its name in the checkpoint. */
 export interface LossAndGradients {
   readonly loss: number;
@@ -37,7 +40,7 @@ export interface GoldenModel {
   lossAndGradients(batch: GoldenBatch, options: { readonly recompute: Recompute }): Promise<LossAndGradients>;
   /** [B, C], at the position that says the class. */
   classLogits(batch: ClassBatch): Promise<Float32Array>;
-  classLossAndGradients(batch: ClassBatch, labels: readonly number[]): Promise<LossAndGradients>;
+  classLossAndGradients(batch: ClassBatch, labels: readonly ClassLabel[]): Promise<LossAndGradients>;
   /** The likeliest ids after a prompt, and the logits [N, V] that chose each. */
   greedy(
     prompt: readonly number[],
@@ -102,12 +105,16 @@ function classPosition(base: BaseModel, rows: ClassBatch, row: number): number {
   return row * mask.length + (base.model.classPosition === "last" ? mask.lastIndexOf(1) : 0);
 }
 
-function classBatch(base: BaseModel, rows: ClassBatch, classes: readonly number[] = []): Batch {
+function classBatch(base: BaseModel, rows: ClassBatch, classes: readonly ClassLabel[] = []): Batch {
   const batch = batchFromRows(rows);
+  const { hasTargets } = base.model;
   const labels = new Int32Array(batch.labels.length).fill(NO_LABEL);
-  classes.forEach((label, row) => (labels[classPosition(base, rows, row)] = label));
+  classes.forEach((label, row) => {
+    labels[classPosition(base, rows, row)] = hasTargets ? 0 : (label as number);
+  });
   const tokenTypes = rows.token_type_ids ? Int32Array.from(rows.token_type_ids.flat()) : null;
   const weights = new Float32Array(classes.length).fill(1);
   const sequenceOf = Int32Array.from(classes, (_, row) => row);
-  return { ...batch, labels, tokenTypes, numLabels: classes.length, weights, sequenceOf };
+  const targets = hasTargets ? Float32Array.from(classes.flat()) : null;
+  return { ...batch, labels, targets, tokenTypes, numLabels: classes.length, weights, sequenceOf };
 }

@@ -12,7 +12,13 @@ import {
   goldenPath,
   goldenTensors,
 } from "./golden-files.ts";
-import { type ClassBatch, type GoldenModel, openGoldenModel, readGoldenConfig } from "./golden-model.ts";
+import {
+  type ClassBatch,
+  type ClassLabel,
+  type GoldenModel,
+  openGoldenModel,
+  readGoldenConfig,
+} from "./golden-model.ts";
 import { sharePrograms } from "../passes/shared-programs.ts";
 
 /** Gradients that are zero but for rounding: the softmax takes out what a bias of the keys adds. */
@@ -28,7 +34,7 @@ interface ModelGolden {
 interface ClassifierGolden {
   readonly kind: "classifier";
   readonly batch: ClassBatch;
-  readonly labels: readonly number[];
+  readonly labels: readonly ClassLabel[];
   readonly loss: number;
 }
 

@@ -33,6 +33,7 @@ describe("model vit", async () => {
       segments: new Int32Array(numRows * length).fill(1),
       tokenTypes: null,
       labels,
+      targets: null,
       numTokens: numRows * length,
       numLabels: numRows,
       weights: new Float32Array(numRows).fill(1),

@@ -25,6 +25,14 @@ const MAKERS: Readonly<Record<string, (draw: Draw, i: number) => Row>> = {
     text: `${draw(i % 2 === 0 ? GOOD : BAD)} ${draw(i % 2 === 0 ? GOOD : BAD)}`,
     label: i % 2 === 0 ? "good" : "bad",
   }),
+  labels: (draw, i) => ({
+    text: `${draw(i % 2 === 0 ? GOOD : BAD)} ${draw(i % 3 === 0 ? GOOD : BAD)}`,
+    label: [...(i % 2 === 0 || i % 3 === 0 ? ["good"] : []), ...(i % 2 === 0 && i % 3 === 0 ? [] : ["bad"])],
+  }),
+  numbers: (draw, i) => ({
+    text: `${draw(i % 2 === 0 ? GOOD : BAD)} ${draw(i % 2 === 0 ? GOOD : BAD)}`,
+    label: i % 2 === 0 ? 1.5 : -0.5,
+  }),
 };
 
 /** Writes rows of a kind as JSONL; returns the path. */

@@ -21,15 +21,23 @@ import { bytesOf, lossesOf, runTiny } from "./tiny-run.ts";
 import { inTurn, sampled } from "../matrix/sampled.ts";
 
 const folder = temporaryFolder();
-const MODELS = {
-  text: await writeTinyModel(`${folder}/model`),
-  classes: await writeTinyModel(`${folder}/classifier`, {
-    config: {
-      architectures: ["LlamaForSequenceClassification"],
-      id2label: { 0: "bad", 1: "good" },
-      tie_word_embeddings: false,
-    },
-  }),
+const classifier = (name: string, config: object): Promise<string> =>
+  writeTinyModel(`${folder}/${name}`, {
+    config: { architectures: ["LlamaForSequenceClassification"], tie_word_embeddings: false, ...config },
+  });
+const classes = { id2label: { 0: "bad", 1: "good" } };
+const TEXT_MODEL = await writeTinyModel(`${folder}/model`);
+const JUDGES: Partial<Record<DataKindName, string>> = {
+  classes: await classifier("classifier", classes),
+  labels: await classifier("labels", { ...classes, problem_type: "multi_label_classification" }),
+  numbers: await classifier("scorer", { id2label: { 0: "score" } }),
+};
+/** What evaluations tell besides, by the data that they read. */
+const OF_ROWS: Partial<Record<DataKindName, readonly string[]>> = {
+  text: ["perplexity"],
+  classes: ["accuracy", "macro_f1"],
+  labels: ["micro_f1"],
+  numbers: ["mse", "pearson", "spearman"],
 };
 const KINDS = [...new Set(OBJECTIVES.map(({ rows }) => rows))];
 const DATA = new Map(KINDS.map((kind) => [kind, writeTinyRows(`${folder}/${kind}.jsonl`, kind, 16)]));
@@ -41,7 +49,7 @@ const HELD_OUT = new Map(
 function settingsFor(objective: string, method: string, output: string): TrainInput {
   const { rows } = findObjective(objective);
   return {
-    model: MODELS[rows === "classes" ? "classes" : "text"],
+    model: JUDGES[rows] ?? TEXT_MODEL,
     data: DATA.get(rows)!,
     method,
     rank: ["lora", "dora", "road-lora", "snell", "vera"].includes(method) ? 4 : undefined,
@@ -59,6 +67,8 @@ const PAIR = ["accuracies", "chosen", "margins", "rejected"].map((name) => `rewa
 const METRICS: Readonly<Record<string, readonly string[]>> = {
   "cross-entropy": [],
   classification: [],
+  "multi-label-classification": [],
+  regression: [],
   dpo: ["logps/chosen", "logps/rejected", ...PAIR],
   orpo: ["log_odds_chosen", "log_odds_ratio", "logps/chosen", "logps/rejected", "nll_loss", ...PAIR],
   kto: ["kl", "logps/chosen", "logps/rejected", ...PAIR.slice(1)],
@@ -100,8 +110,7 @@ for (const [turn, { name, rows }] of OBJECTIVES.entries()) {
         for (const line of lines) {
           // Not each step has answers of both kinds.
           const some = line["event"] === "eval" || name !== "kto";
-          const ofRows =
-            rows === "classes" ? ["accuracy", "macro_f1"] : rows === "text" ? ["perplexity"] : [];
+          const ofRows = OF_ROWS[rows] ?? [];
           const own = line["event"] === "step" ? OF_STEPS : [...OF_EVALUATIONS, ...ofRows];
           const expected = [...own, ...told];
           const found = Object.keys(line);
@@ -182,7 +191,7 @@ async function logProbsOf(
 
 describe("what a run is compared with", () => {
   const evaluated = { evalData: HELD_OUT.get("preference")!, evalEvery: 8, steps: 8, beta: 0.5 };
-  const base = MODELS.text;
+  const base = TEXT_MODEL;
 
   for (const [what, method, options] of [
     ["all of the base is trained", "full", {}],

@@ -1,8 +1,10 @@
 /** @file `graft data show`: examples as the model sees them, and what is cut of all. */
+import { PROBLEM_TYPE } from "../../models/config/classifier-config.ts";
 import { z } from "zod";
 
 import type { ReadOptions } from "../../data/files/read-files.ts";
 import { readDatasets } from "../../data/by-path.ts";
+import { unnamedClasses } from "../../data/examples/class-names.ts";
 import { classesOf } from "../../data/examples/class-example.ts";
 import {
   DATA_KINDS,
@@ -119,11 +121,13 @@ export const command = defineCommand({
     requireText(model, opened);
     const maxLength = maxLengthFor(opened, flags.maxLength);
     const tools = openTextTools(model, checkpoint.tokenizerFiles);
-    const { rows } = objective === undefined ? defaultObjective(opened.task) : findObjective(objective);
+    const { rows } = objective === undefined ? defaultObjective(opened) : findObjective(objective);
     const kind = DATA_KINDS[rows] as DataKind<TextUnit>;
+    const namesFor = async ({ problem }: typeof kind): Promise<readonly string[]> =>
+      problem === PROBLEM_TYPE.numbers ? unnamedClasses(1) : await classNamesOf([file], flags.columns);
     const classes =
-      kind.hasClasses && opened.classPosition === null
-        ? { classes: { names: await classNamesOf([file], flags.columns), readAt: "last" as const } }
+      kind.problem !== null && opened.classPosition === null
+        ? { classes: { names: await namesFor(kind), readAt: "last" as const } }
         : classesOf(opened);
     const options: UnitOptions = { ...tools, trainOn, maxLength, ...classes };
     const { units, counts } = await withReading(flags, io, (reading) =>

@@ -1,4 +1,4 @@
-/** @file `graft eval`: loss and perplexity of a model on a data set, or loss and accuracy where it names classes. */
+/** @file `graft eval`: loss and perplexity of a model on a data set, or loss and what is right where it tells classes or numbers. */
 import { z } from "zod";
 
 import { DATA_ENDINGS } from "../../data/formats/file-kinds.ts";
@@ -8,6 +8,7 @@ import { defineCommand } from "../command.ts";
 import { EVALUATION_FLAGS, evaluateWithProgress } from "../data/evaluation.ts";
 import { MODEL_FLAGS, tellNotes } from "../model/model-flags.ts";
 import { formatFixed, formatLoss, formatPercent } from "../../messages/numbers.ts";
+import { EVAL_METRICS } from "../../train/eval-metrics.ts";
 import { findModel } from "../model/find-model.ts";
 import { PATH } from "../../messages/paths.ts";
 
@@ -32,14 +33,14 @@ export const command = defineCommand({
         chatTemplate: options.chatTemplate,
         base: options.base,
       });
-      const { loss, perplexity, accuracy, count, unit } = await evaluateWithProgress(parts, options, io);
+      const { loss, quality, count, unit } = await evaluateWithProgress(parts, options, io);
       tellNotes(parts, io);
-      const quality = accuracy === null ? { perplexity } : { accuracy };
-      const told =
-        accuracy === null
-          ? `perplexity ${formatFixed(perplexity, 3)}`
-          : `accuracy ${formatPercent(accuracy, 4)}`;
-      io.stdout(`loss ${formatLoss(loss)}, ${told} over ${count} ${unit}`);
+      const told = EVAL_METRICS.flatMap(({ name, key, isShare }) => {
+        const value = quality[key];
+        if (value === undefined) return [];
+        return `${name} ${isShare ? formatPercent(value, 4) : formatFixed(value, 3)}`;
+      });
+      io.stdout(`loss ${formatLoss(loss)}, ${told.join(", ")} over ${count} ${unit}`);
       io.emit({ event: "done", loss, ...quality, [unit]: count });
     } finally {
       await checkpoint.close();

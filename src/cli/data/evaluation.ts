@@ -1,4 +1,5 @@
-/** @file Loss of a model on a file, and accuracy where it names classes, with a bar and warnings on the terminal. */
+/** @file Loss of a model on a file, and how good that is, with a bar and warnings on the terminal. */
+import { PROBLEM_TYPE } from "../../models/config/classifier-config.ts";
 import { z } from "zod";
 
 import type { TrainingUnit } from "../../data/examples/training-unit.ts";
@@ -8,7 +9,6 @@ import { DATA_KINDS, type DataKindName } from "../../data/examples/data-kinds.ts
 import { TRAIN_ON } from "../../data/examples/example.ts";
 import { maxLengthFor, maxLengthSetting } from "../../data/max-length.ts";
 import { noteReport } from "../../data/reports/report-notes.ts";
-import { Classifier, type Classified } from "../../engine/classifier.ts";
 import { type ModelParts, withTextTools } from "../../engine/opening/model-parts.ts";
 import { UsageError } from "../../errors.ts";
 import { COMPUTES, type ComputeName } from "../../nn/computes.ts";
@@ -44,9 +44,8 @@ type EvaluationFlags = z.output<z.ZodObject<typeof EVALUATION_FLAGS>> & {
 /** What was found. */
 export interface Evaluated {
   readonly loss: number;
-  readonly perplexity: number;
-  /** Share of right classes; null: the model names none. */
-  readonly accuracy: number | null;
+  /** How good that is, by the keys of metrics. */
+  readonly quality: Readonly<Record<string, number>>;
   readonly count: number;
   /** What was counted. */
   readonly unit: "tokens" | "texts" | "images";
@@ -65,10 +64,10 @@ async function readTexts(
 ): Promise<readonly TrainingUnit[]> {
   const { data, trainOn } = flags;
   const { model } = parts.base;
-  const { rows: kind } = defaultObjective(model.task);
+  const { rows: kind } = defaultObjective(model);
   // A text to judge is cut as its model needs it; a window of text has the length that was asked for.
   const asked = maxLengthFor(model, flags.maxLength);
-  const length = DATA_KINDS[kind].hasClasses ? Math.min(asked, model.maxPositions) : asked;
+  const length = DATA_KINDS[kind].problem !== null ? Math.min(asked, model.maxPositions) : asked;
   if (length > model.maxPositions) {
     throw new UsageError(
       "usage/flag",
@@ -130,22 +129,23 @@ export async function evaluateWithProgress(
   io: CommandIO,
 ): Promise<Evaluated> {
   const { base, adapter } = parts;
-  const { task, image } = base.model;
   const units = await readUnits(parts, flags, io, "held-out");
   const session = await openUnits(parts, flags, units, io);
   const bar = io.progress("evaluating", units.length, "steps");
   try {
-    const evaluator = await Evaluator.create(session, adapter);
+    const { problem, image } = base.model;
+    const objective = defaultObjective(base.model);
+    const options = objective.options.parse({});
+    const evaluator = await Evaluator.create(session, adapter, { objective: { objective, options } });
     const onProgress = (numDone: number): void => {
       bar.update(numDone);
       io.signal.throwIfAborted();
     };
-    const { loss, tokens } = await evaluator.evaluate(units, { onProgress });
-    const perplexity = Math.exp(loss);
-    if (task === "causal-lm") return { loss, perplexity, accuracy: null, count: tokens, unit: "tokens" };
-    const classifier = await Classifier.create(session, adapter);
-    const accuracy = await classifier.accuracy(units as readonly Classified[]);
-    return { loss, perplexity, accuracy, count: units.length, unit: image ? "images" : "texts" };
+    const { loss, perplexity, tokens, metrics } = await evaluator.evaluate(units, { onProgress });
+    if (perplexity !== undefined) return { loss, quality: { perplexity }, count: tokens, unit: "tokens" };
+    const { accuracy } = metrics;
+    const quality = problem === PROBLEM_TYPE.oneClass ? { accuracy: accuracy! } : metrics;
+    return { loss, quality, count: units.length, unit: image ? "images" : "texts" };
   } finally {
     bar.stop();
     await session.release();

@@ -78,7 +78,7 @@ export function showUnit(unit: CutUnit, { tokenizer, classes }: UnitOptions, io:
     const lost = lostIds(whole, kept, tokenizer);
     const [cutStart, cutEnd] = [tokenizer.decode(lost.start), tokenizer.decode(lost.end)];
     const { file, line } = kept.source;
-    const className = "label" in kept ? (classes?.names[kept.label] ?? "") : null;
+    const className = "label" in kept ? nameOf(kept.label, classes?.names ?? []) : null;
     const notes = [
       ...("role" in kept ? [kept.role] : []),
       ...(className === null ? [] : [`class ${className}`]),
@@ -104,6 +104,13 @@ export function showUnit(unit: CutUnit, { tokenizer, classes }: UnitOptions, io:
       cut_text: cutStart + cutEnd,
     });
   }
+}
+
+/** A class by its name, or the numbers of outputs, each behind its name. */
+function nameOf(label: ClassExample["label"], names: readonly string[]): string {
+  return typeof label === "number"
+    ? (names[label] ?? "")
+    : names.map((name, i) => `${name} ${Number(label[i]!.toPrecision(6))}`).join(", ");
 }
 
 /** A text that is judged has no trained token: all of it is read. */

@@ -60,10 +60,10 @@ export function resumeLines({ checkpoint, step, total_steps: total, notes }: Res
 export function evaluationLine(event: EvalEvent): string {
   const { step, loss } = event;
   const numbers: Readonly<Record<string, unknown>> = { ...event };
-  const others = EVAL_METRICS.flatMap(({ name, key, better }) => {
+  const others = EVAL_METRICS.flatMap(({ name, key, isShare }) => {
     const value = numbers[key];
     if (name === LOSS.name || typeof value !== "number") return [];
-    return `${name} ${better === "lower" ? formatFixed(value, 2) : formatPercent(value, 4)}`;
+    return `${name} ${isShare ? formatPercent(value, 4) : formatFixed(value, 2)}`;
   });
   const when = step === 0 ? "before training" : `after step ${step}`;
   const told = others.length === 0 ? "" : ` (${others.join(", ")})`;

@@ -29,6 +29,8 @@ export interface Batch extends Pick<
   readonly input: HostTensor<"int64"> | HostTensor<"float32">;
   /** [B, T], the id or class that the position has to predict; NO_LABEL where there is no loss. */
   readonly labels: Int32Array;
+  /** [N, V], what the outputs of each labelled position are to be; null: its label is the one that is right. */
+  readonly targets: Float32Array | null;
   /** Positions that are not padding. */
   readonly numTokens: number;
   /** Positions with a label, N. */
@@ -99,8 +101,30 @@ function toTokenBatch(rows: TokenRows, length?: number): Batch {
     tokenTypes: null,
     numTokens,
     sequences: rows.flat().map(partOf),
+    targets: targetsOf(rows.flat()),
     ...labelsOf(rows, T),
   };
+}
+
+/** The targets of examples that have some, [N, V]. @throws UsageError "usage/shape" for some of other lengths, or without */
+function targetsOf(examples: readonly (Example | ClassExample)[]): Float32Array | null {
+  const targets = examples.flatMap((one) =>
+    "label" in one && typeof one.label !== "number" ? [one.label] : [],
+  );
+  const [first] = targets;
+  if (first === undefined) return null;
+  if (targets.length < examples.length || targets.some(({ length }) => length !== first.length)) {
+    throw new UsageError(
+      "usage/shape",
+      "Cannot batch examples: they have targets of unlike lengths, or none",
+      {
+        hint: "Give every example as many numbers as the model has outputs.",
+      },
+    );
+  }
+  const all = new Float32Array(targets.length * first.length);
+  for (const [i, own] of targets.entries()) all.set(own, i * first.length);
+  return all;
 }
 
 /** The labels of rows of T positions: those of tokens are one position before the token, within its example. */
@@ -134,7 +158,7 @@ function eachLabel(
   tell: (place: number, id: number, weight: number) => void,
 ): void {
   if ("label" in example) {
-    tell(example.labelIndex, example.label, 1);
+    tell(example.labelIndex, typeof example.label === "number" ? example.label : 0, 1);
     return;
   }
   const { ids, weights } = example;
@@ -173,6 +197,7 @@ function toImageBatch(examples: readonly ImageExample[]): Batch {
     segments: new Int32Array(numRows * length).fill(1),
     tokenTypes: null,
     labels,
+    targets: null,
     numTokens: numRows * length,
     numLabels: numRows,
     weights: new Float32Array(numRows).fill(1),

@@ -11,9 +11,9 @@ export function factsOf(batch: Batch): PassFacts {
 }
 
 /** Positions of a batch that have something to predict. */
-export function labelledPositions({ labels, numLabels }: Batch): LabelledPositions {
+export function labelledPositions({ labels, numLabels, targets }: Batch): LabelledPositions {
   const indexes = new Int32Array(numLabels);
   let count = 0;
   for (let i = 0; i < labels.length; i++) if (labels[i] !== NO_LABEL) indexes[count++] = i;
-  return { indexes, labels: indexes.map((index) => labels[index]!) };
+  return { indexes, labels: indexes.map((index) => labels[index]!), targets };
 }

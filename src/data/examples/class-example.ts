@@ -9,8 +9,8 @@ import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 
 export interface ClassExample {
   readonly ids: Int32Array;
-  /** Number of the class, from 0. */
-  readonly label: number;
+  /** Number of the class, from 0; or what each of the model's outputs is to be, [V]. */
+  readonly label: number | Float32Array;
   /** The token whose position has to tell the class. */
   readonly labelIndex: number;
   readonly source: RowSource;
@@ -69,17 +69,20 @@ export function toClassExample(
   source: RowSource,
 ): ClassExample {
   const number = typeof label === "number" ? label : classNumber(label, classes.names);
-  if (classes.names[number] === undefined) {
-    throw new UsageError(
-      "usage/data",
-      `Cannot use label ${JSON.stringify(label)}: the model has no such class, expected ${showClasses(classes.names)}`,
-      {
-        hint: "Name a class as id2label of the model's config.json does, or give its number; a new head has the classes of --classes.",
-      },
-    );
-  }
+  if (classes.names[number] === undefined) throw unknownClass(label, classes.names);
   const ids = tokenizer.encode(text, { addSpecialTokens: true });
   return makeClassExample(ids, number, classes.readAt, source);
+}
+
+/** The error of a class that a model does not have. */
+export function unknownClass(label: string | number, names: readonly string[]): UsageError {
+  return new UsageError(
+    "usage/data",
+    `Cannot use label ${JSON.stringify(label)}: the model has no such class, expected ${showClasses(names)}`,
+    {
+      hint: "Name a class as id2label of the model's config.json does, or give its number; a new head has the classes of --classes.",
+    },
+  );
 }
 
 /** The number of a class by its name or, as tables have it, by its number as text; -1: there is none. */
@@ -90,9 +93,10 @@ function classNumber(label: string, names: readonly string[]): number {
   return Number(label);
 }
 
-function makeClassExample(
+/** An example of these tokens. */
+export function makeClassExample(
   ids: ArrayLike<number>,
-  label: number,
+  label: ClassExample["label"],
   readAt: ClassOptions["readAt"],
   source: RowSource,
 ): ClassExample {

@@ -5,6 +5,7 @@
  */
 import type { RowSource } from "../formats/parsed-row.ts";
 import { UsageError } from "../../errors.ts";
+import { PROBLEM_TYPE, type ProblemType } from "../../models/config/classifier-config.ts";
 import {
   CLASS_FORMS,
   type ClassExample,
@@ -13,6 +14,7 @@ import {
   toClassExample,
 } from "./class-example.ts";
 import { type Comparison, fitComparison, isTelling, type ComparedRole } from "./comparison.ts";
+import { LABELS_FORMS, NUMBER_FORMS, toLabelsExample, toNumbersExample } from "./target-example.ts";
 import { countTrained, type Example, type ExampleOptions, toExample } from "./example.ts";
 import { JUDGED_FORMS, PREFERENCE_FORMS } from "../rows/preference-rows.ts";
 import { type OtherRows, type RowFormat, readRow, type TargetRow } from "../rows/rows.ts";
@@ -24,6 +26,8 @@ export interface DataUnits {
   readonly preference: Comparison;
   readonly unpaired: Comparison;
   readonly classes: ClassExample;
+  readonly labels: ClassExample;
+  readonly numbers: ClassExample;
 }
 
 export type DataKindName = keyof DataUnits;
@@ -44,8 +48,8 @@ export interface DataKind<U> {
   toUnit(value: unknown, options: UnitOptions, source: RowSource): U;
   /** Whether its sequences are compared with others, so that they stay together. */
   readonly isCompared: boolean;
-  /** Whether a class is learned of each row, instead of its tokens. */
-  readonly hasClasses: boolean;
+  /** What the outputs of the models mean that learn from it; null: they are tokens. */
+  readonly problem: ProblemType | null;
   /** Cuts what is longer than `maxLength`. */
   fit(unit: U, options: UnitOptions): U;
   /** Whether there is something to learn from it. */
@@ -78,11 +82,40 @@ function comparisonOf(roles: readonly ComparedRole[]): DataKind<Comparison>["ofT
 
 const COMPARISONS = {
   isCompared: true,
-  hasClasses: false,
+  problem: null,
   fit: (unit: Comparison, { maxLength, tokenizer: { bosId } }: UnitOptions) =>
     fitComparison(unit, { maxLength, bosId }),
   isUseful: isTelling,
 };
+
+/** Makes a kind of texts that are judged as wholes. */
+function judged<R>(
+  summary: string,
+  problem: ProblemType,
+  forms: readonly RowFormat<R>[],
+  toExample: (
+    row: R,
+    reading: { readonly tokenizer: UnitOptions["tokenizer"]; readonly classes: ClassOptions },
+    source: RowSource,
+  ) => ClassExample,
+): DataKind<ClassExample> {
+  return {
+    summary,
+    problem,
+    forms,
+    toUnit: (value, { tokenizer, classes }, source) => {
+      if (classes)
+        return toExample(readRow(value, forms, kindsBesides(forms)), { tokenizer, classes }, source);
+      throw new UsageError("usage/model", "Cannot read classes: the model has none", {
+        hint: "Choose a model for sequence classification.",
+      });
+    },
+    isCompared: false,
+    fit: fitClassExample,
+    isUseful: ({ ids }) => ids.length > 0,
+    ofText: ({ ids, source }) => ({ ids, label: 0, labelIndex: ids.length - 1, source }),
+  };
+}
 
 /** Every kind of rows but one: what the data may have been made for instead. */
 function kindsBesides(forms: readonly RowFormat<unknown>[]): OtherRows[] {
@@ -96,7 +129,7 @@ export const DATA_KINDS: { readonly [K in DataKindName]: DataKind<DataUnits[K]> 
     toUnit: (value, options, source) =>
       toExample(readRow(value, TARGET_FORMS, kindsBesides(TARGET_FORMS)), options, source),
     isCompared: false,
-    hasClasses: false,
+    problem: null,
     fit: ({ ids, weights, source }, { maxLength }) => ({
       ids: ids.slice(0, maxLength),
       weights: weights.slice(0, maxLength),
@@ -132,22 +165,12 @@ export const DATA_KINDS: { readonly [K in DataKindName]: DataKind<DataUnits[K]> 
     ...COMPARISONS,
     ofText: comparisonOf(["desirable"]),
   },
-  classes: {
-    summary: "texts and the class of each",
-    forms: CLASS_FORMS,
-    toUnit: (value, { tokenizer, classes }, source) => {
-      if (classes) {
-        const row = readRow(value, CLASS_FORMS, kindsBesides(CLASS_FORMS));
-        return toClassExample(row, { tokenizer, classes }, source);
-      }
-      throw new UsageError("usage/model", "Cannot read classes: the model has none", {
-        hint: "Choose a model for sequence classification.",
-      });
-    },
-    isCompared: false,
-    hasClasses: true,
-    fit: fitClassExample,
-    isUseful: ({ ids }) => ids.length > 0,
-    ofText: ({ ids, source }) => ({ ids, label: 0, labelIndex: ids.length - 1, source }),
-  },
+  classes: judged("texts and the class of each", PROBLEM_TYPE.oneClass, CLASS_FORMS, toClassExample),
+  labels: judged(
+    "texts and the classes of each, none, one or several",
+    PROBLEM_TYPE.anyClasses,
+    LABELS_FORMS,
+    toLabelsExample,
+  ),
+  numbers: judged("texts and a number of each", PROBLEM_TYPE.numbers, NUMBER_FORMS, toNumbersExample),
 };

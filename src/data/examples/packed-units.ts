@@ -25,6 +25,8 @@ export interface PackedUnits {
   readonly lines: Uint32Array;
   /** [U, 2], the class and the position that tells it; empty for others. */
   readonly labels: Int32Array;
+  /** [U, V], what the outputs are to be, instead of the class; empty for others. */
+  readonly targets: Float32Array;
 }
 
 type Numbers = Int32Array | Float32Array | Uint32Array | Uint8Array;
@@ -73,6 +75,7 @@ export class UnitPacker {
   readonly #sequenceEnds = new GrowingArray(new Uint32Array(64));
   readonly #lines = new GrowingArray(new Uint32Array(64));
   readonly #labels = new GrowingArray(new Int32Array(64));
+  readonly #targets = new GrowingArray(new Float32Array(64));
 
   /** Tokens that were added since the last `take`. */
   get numTokens(): number {
@@ -84,13 +87,18 @@ export class UnitPacker {
     for (const sequence of sequencesOf(unit)) {
       if ("pixels" in sequence) throw new TypeError("Cannot pack images: only units of tokens");
       this.#ids.append(sequence.ids);
-      if ("label" in sequence) this.#labels.push(sequence.label, sequence.labelIndex);
+      if ("label" in sequence) this.#addLabel(sequence);
       else this.#weights.append(sequence.weights);
       if ("role" in sequence) this.#roles.push(COMPARED_ROLES.indexOf(sequence.role));
       this.#tokenEnds.push(this.#ids.length);
     }
     this.#sequenceEnds.push(this.#tokenEnds.length);
     this.#lines.push("source" in unit ? unit.source.line : 0);
+  }
+
+  #addLabel({ label, labelIndex }: ClassExample): void {
+    if (typeof label !== "number") this.#targets.append(label);
+    this.#labels.push(typeof label === "number" ? label : 0, labelIndex);
   }
 
   /** What was added since the last time, in arrays that are the caller's. */
@@ -103,13 +111,15 @@ export class UnitPacker {
       sequenceEnds: this.#sequenceEnds.take(),
       lines: this.#lines.take(),
       labels: this.#labels.take(),
+      targets: this.#targets.take(),
     };
   }
 }
 
 /** Makes units out of packed ones, of a file of this name; they are views of the arrays. */
 export function unpackUnits(packed: PackedUnits, file: string): TrainingUnit[] {
-  const { ids, weights, tokenEnds, roles, sequenceEnds, lines, labels } = packed;
+  const { ids, weights, tokenEnds, roles, sequenceEnds, lines, labels, targets } = packed;
+  const numTargets = targets.length / sequenceEnds.length;
   const isCompared = roles.length > 0;
   return Array.from(sequenceEnds, (sequenceEnd, unit) => {
     const source = { file, line: lines[unit]! };
@@ -119,7 +129,9 @@ export function unpackUnits(packed: PackedUnits, file: string): TrainingUnit[] {
       const [start, end] = [s === 0 ? 0 : tokenEnds[s - 1]!, tokenEnds[s]!];
       const own = ids.subarray(start, end);
       if (labels.length > 0) {
-        sequences.push({ ids: own, label: labels[2 * s]!, labelIndex: labels[2 * s + 1]!, source });
+        const ofOutputs = targets.subarray(s * numTargets, (s + 1) * numTargets);
+        const label = numTargets > 0 ? ofOutputs : labels[2 * s]!;
+        sequences.push({ ids: own, label, labelIndex: labels[2 * s + 1]!, source });
       } else sequences.push({ ids: own, weights: weights.subarray(start, end), source });
     }
     if (!isCompared) return sequences[0]!;

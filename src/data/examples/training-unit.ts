@@ -46,7 +46,9 @@ function isUnit(value: unknown): boolean {
   if (pixels !== undefined)
     return pixels instanceof Uint8Array && typeof image === "object" && image !== null;
   if (!(ids instanceof Int32Array)) return false;
-  return weights instanceof Float32Array ? weights.length === ids.length : Number.isInteger(label);
+  return weights instanceof Float32Array
+    ? weights.length === ids.length
+    : Number.isInteger(label) || label instanceof Float32Array;
 }
 
 /** What callers give as examples. */

@@ -56,6 +56,8 @@ const CASES: Readonly<Record<DataKindName, (i: number) => unknown>> = {
   preference: (i) => ({ prompt: "p".repeat(i % 30), chosen: `c${i}`, rejected: `r${i}` }),
   unpaired: (i) => ({ prompt: "p", completion: `c${i}`, label: i % 2 === 0 }),
   classes: (i) => ({ text: `t${i}`, label: i % 2 }),
+  labels: (i) => ({ text: `t${i}`, label: i % 3 === 0 ? [] : ["yes"] }),
+  numbers: (i) => ({ text: `t${i}`, label: [i / 7, -i] }),
 };
 
 describe("reading in a thread", () => {

@@ -13,20 +13,26 @@ export async function readLabels(
   const matches = (row: object): boolean => CLASS_FORMS.some((form) => form.matches(row as never));
   for await (const row of rowsOf(content, { columns }) ?? []) {
     if ("fault" in row) continue;
-    const label = labelOf(row.value, columns, matches);
-    if (label !== null) labels.add(label);
+    for (const label of labelsOf(row.value, columns, matches)) labels.add(label);
   }
 }
 
-function labelOf(
+/** The class of a row, or all classes that it may have: names, or as many numbers as it says something of. */
+function labelsOf(
   value: unknown,
   columns: Columns,
   matches: (row: object) => boolean,
-): string | number | null {
+): readonly (string | number)[] {
   try {
     const row = renameColumns(value, columns, matches);
-    return isRecord(row) && matches(row) ? readClassLabel(row) : null;
+    if (!isRecord(row) || !matches(row)) return [];
+    const { label } = row;
+    if (!Array.isArray(label)) return [readClassLabel(row)].filter((one) => one !== null);
+    const given = label as unknown[];
+    return given.every((one) => typeof one === "number")
+      ? [...given.keys()]
+      : given.filter((one) => typeof one === "string");
   } catch {
-    return null;
+    return [];
   }
 }

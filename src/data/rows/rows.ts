@@ -37,6 +37,20 @@ export interface ClassRow {
   readonly label: string | number;
 }
 
+/** A text and what each output is to tell of it, checked. */
+export interface NumbersRow {
+  readonly kind: "numbers";
+  readonly text: string;
+  readonly label: readonly number[];
+}
+
+/** A text and all of its classes by name, or from 0 to 1 how much it is of each. */
+export interface LabelsRow {
+  readonly kind: "labels";
+  readonly text: string;
+  readonly label: readonly string[] | readonly number[];
+}
+
 /** One form of rows of a kind. */
 export interface RowFormat<R> {
   /** The keys, as people are shown them. */

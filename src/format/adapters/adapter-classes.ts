@@ -1,6 +1,8 @@
 /** @file The head of classes that an adapter brings along, where its base has none. */
 import { FormatError, UsageError } from "../../errors.ts";
-import { tellsClasses, withClasses } from "../../models/config/class-head.ts";
+import type { BaseModel } from "../../models/base/base-model.ts";
+import { tellsClasses, withClasses, withProblem } from "../../models/config/class-head.ts";
+import { PROBLEM_TYPES, problemOf, type ProblemType } from "../../models/config/classifier-config.ts";
 import { openModel } from "../../models/families.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { withFreshHead } from "../checkpoint/fresh-head.ts";
@@ -11,24 +13,32 @@ import { PREFIX } from "./adapter-tensors.ts";
 /** Key of the names of classes in the head of the tensors' file: as in config.json, which an adapter has none of. */
 const CLASSES_KEY = "id2label";
 
-/** The classes of a model whose files have no head for them, as notes for the tensors' file. */
+/** Key beside it: what the outputs mean, as in config.json. */
+const PROBLEM_KEY = "problem_type";
+
+/** What the outputs of a model are, where its files do not say all of it, as notes for the tensors' file. */
 export function classesMetadata({
-  raw,
-}: {
-  readonly raw: Readonly<Record<string, unknown>>;
-}): Record<string, string> {
-  return { [CLASSES_KEY]: JSON.stringify(raw["id2label"]) };
+  freshTensors,
+  model: { raw, hasTargets, problem },
+}: Pick<BaseModel, "freshTensors" | "model">): Record<string, string> {
+  return {
+    ...(freshTensors.length > 0 && { [CLASSES_KEY]: JSON.stringify(raw["id2label"]) }),
+    ...(hasTargets && { [PROBLEM_KEY]: String(problem) }),
+  };
 }
 
 /**
- * Gives a checkpoint without classes the head of classes of an adapter, whose numbers the adapter holds; any other
- * checkpoint stays as it is.
+ * Gives a checkpoint without classes the head of classes of an adapter, whose numbers the adapter holds; one with classes is
+ * told what they mean, where only the adapter says it.
  * @throws UsageError "usage/adapter" for an adapter of a classifier that holds no head; FormatError as `readAdapterFolder`
  */
 export async function withHeadOf(checkpoint: Checkpoint, folder: Folder): Promise<Checkpoint> {
   const { task_type: task } = await readAdapterConfig(folder);
-  if (task !== "SEQ_CLS" || tellsClasses(checkpoint.config)) return checkpoint;
+  if (task !== "SEQ_CLS") return checkpoint;
   const { tensors, metadata } = await readAdapterFolder(folder);
+  const named = readProblem(folder.path, metadata[PROBLEM_KEY]);
+  if (tellsClasses(checkpoint.config))
+    return named === null ? checkpoint : { ...checkpoint, config: withProblem(checkpoint.config, named) };
   const { headTensor } = openModel(withClasses(checkpoint.config, ["LABEL_0", "LABEL_1"]));
   const numClasses = tensors.get(PREFIX + headTensor.name)?.shape[0];
   if (numClasses === undefined) {
@@ -38,7 +48,21 @@ export async function withHeadOf(checkpoint: Checkpoint, folder: Folder): Promis
       { hint: "Choose the model that it was trained on, with a head for its classes." },
     );
   }
-  return withFreshHead(checkpoint, readNames(folder.path, metadata[CLASSES_KEY], numClasses), null);
+  const names = readNames(folder.path, metadata[CLASSES_KEY], numClasses);
+  const { problem_type: ofBase } = checkpoint.config;
+  const problem = named ?? problemOf({ problem_type: ofBase, num_labels: numClasses });
+  return withFreshHead(checkpoint, names, null, problem);
+}
+
+/** What the file says of its outputs; null: nothing. @throws FormatError "format/tensor" for what nobody writes */
+function readProblem(path: string, text: string | undefined): ProblemType | null {
+  const problem = PROBLEM_TYPES.find((one) => one === text);
+  if (problem !== undefined || text === undefined) return problem ?? null;
+  throw new FormatError(
+    "format/tensor",
+    `Cannot read adapter "${path}": its ${PROBLEM_KEY} is ${JSON.stringify(text)}, expected one of ${PROBLEM_TYPES.join(", ")}`,
+    { hint: "The file is damaged: get it again." },
+  );
 }
 
 /** The names in the file; of peft's own files, which have none, what transformers calls classes without names. */

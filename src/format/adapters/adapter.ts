@@ -98,7 +98,7 @@ export function adapterFiles(adapter: Adapter, origin: AdapterOrigin): FolderFil
   // In the head of the tensors' file: peft warns of keys in adapter_config.json that it does not know.
   const metadata: Record<string, string> = {
     ...codesMetadata(adapter),
-    ...(base.freshTensors.length > 0 ? classesMetadata(base.model) : {}),
+    ...classesMetadata(base),
     ...(chatTemplateHash === null ? {} : { [TEMPLATE_KEY]: chatTemplateHash }),
     ...(base.roundedTo === null ? {} : { [BASE_KEY]: base.roundedTo }),
     ...(baseRecord === undefined ? {} : { [BASE_SAMPLE_KEY]: baseRecord }),

@@ -5,6 +5,7 @@
 import { isWithin, lastName, moduleOf } from "../../models/module-path.ts";
 import { numElements } from "../../graph/shape.ts";
 import { withClasses } from "../../models/config/class-head.ts";
+import type { ProblemType } from "../../models/config/classifier-config.ts";
 import { openModel } from "../../models/families.ts";
 import { storedFloats } from "../../quant/stored-tensor.ts";
 import type { Random } from "../../random.ts";
@@ -31,15 +32,16 @@ function withEmbedding(checkpoint: Checkpoint): Checkpoint {
 }
 
 /**
- * Gives a checkpoint a head over classes of these names. `random` null: its numbers are zeros, for whoever fills them in.
+ * Gives a checkpoint a head with outputs of these names, for a problem of classes or numbers. `random` null: its numbers are zeros, for whoever fills them in.
  * @throws UsageError "usage/model" for a model that has classes already
  */
 export function withFreshHead(
   base: Checkpoint,
   classNames: readonly string[],
   random: Random | null,
+  problem?: ProblemType,
 ): Checkpoint {
-  const config = withClasses(base.config, classNames);
+  const config = withClasses(base.config, classNames, problem);
   const { head, checkpoint: rules, classPosition } = openModel(config);
   const checkpoint = classPosition === "last" ? withEmbedding(base) : base;
   const held = new Set([...checkpoint.tensors.keys()].map((name) => rules.rename(name)));

@@ -7,6 +7,8 @@ import { findOptimizer } from "../../optim/optimizers.ts";
 import { configFileOf } from "../../peft/method.ts";
 import { METHODS, findMethod } from "../../peft/methods.ts";
 import { suitableLearningRate } from "../../train/settings/learning-rate.ts";
+import { DATA_KINDS } from "../../data/examples/data-kinds.ts";
+import type { Objective } from "../../train/objective.ts";
 import { OBJECTIVES, defaultObjective, findObjective } from "../../train/objectives.ts";
 import {
   TRAIN_OPTIONS,
@@ -82,7 +84,7 @@ export function foreignSettings(given: object): SettingProblem[] {
 const SAVE_EVERY = 20;
 
 /** The default objective for the kind of model that is served. */
-const USUAL_OBJECTIVE = defaultObjective("causal-lm");
+const USUAL_OBJECTIVE = defaultObjective({ problem: null });
 
 /** Makes the settings. @throws UsageError "usage/flag" that lists what is wrong with them */
 export function jobSettings(job: Job, places: JobPlaces): TrainOptions {
@@ -131,8 +133,9 @@ function requireAdapter({ method }: TrainOptions): void {
 
 /** A server writes texts. @throws UsageError "usage/flag" for an objective that learns classes */
 function requireTexts({ objective }: TrainOptions): void {
-  if (objective === undefined || findObjective(objective).rows !== "classes") return;
-  const others = OBJECTIVES.filter(({ rows }) => rows !== "classes").map(({ name }) => name);
+  const isOfTexts = ({ rows }: Objective): boolean => DATA_KINDS[rows].problem === null;
+  if (objective === undefined || isOfTexts(findObjective(objective))) return;
+  const others = OBJECTIVES.filter(isOfTexts).map(({ name }) => name);
   throw new UsageError(
     "usage/flag",
     `Cannot use objective "${objective}" in a job: it learns classes, expected one that learns texts`,

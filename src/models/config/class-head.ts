@@ -1,7 +1,7 @@
 /** @file The configuration of the classifier that a base without classes becomes, as transformers writes it. */
 import { UsageError } from "../../errors.ts";
 import type { RawConfig } from "../family.ts";
-import { isClassifier } from "./classifier-config.ts";
+import { PROBLEM_TYPE, isClassifier, problemOf, type ProblemType } from "./classifier-config.ts";
 
 /** The task at the end of a model's class name. */
 const TASK = /(?:ForCausalLM|LMHeadModel|For[A-Z]\w*|Model)$/;
@@ -12,8 +12,12 @@ export function tellsClasses(raw: RawConfig): boolean {
   return isClassifier(raw) || String(name).endsWith("ForImageClassification");
 }
 
-/** Gives a configuration a head over classes of these names. @throws UsageError "usage/model" for a model that has classes */
-export function withClasses(raw: RawConfig, names: readonly string[]): RawConfig {
+/** Gives a configuration a head with outputs of these names. @throws UsageError "usage/model" for a model that has one */
+export function withClasses(
+  raw: RawConfig,
+  names: readonly string[],
+  problem: ProblemType = PROBLEM_TYPE.oneClass,
+): RawConfig {
   if (tellsClasses(raw)) {
     throw new UsageError("usage/model", "Cannot give the model a head of classes: it has one", {
       hint: "Train the head that it has, or take a base without one.",
@@ -28,10 +32,16 @@ export function withClasses(raw: RawConfig, names: readonly string[]): RawConfig
     architectures: [`${stem}ForSequenceClassification`],
     id2label: Object.fromEntries(names.entries()),
     label2id: Object.fromEntries(names.map((label, i) => [label, i])),
-    problem_type: "single_label_classification",
+    problem_type: problem,
     // transformers finds the last token of a text by its padding.
     pad_token_id: raw["pad_token_id"] ?? (Array.isArray(eos) ? (eos[0] as unknown) : eos) ?? null,
   };
+}
+
+/** Says what the outputs of a model's head mean, where its configuration does not. */
+export function withProblem(raw: RawConfig, problem: ProblemType): RawConfig {
+  const isSaid = (raw["problem_type"] ?? null) !== null || problemOf(raw) === problem;
+  return isSaid ? raw : { ...raw, problem_type: problem };
 }
 
 /** `qwen3_moe` → `Qwen3Moe`, where a file does not name its class. */

@@ -1,25 +1,51 @@
-/** @file What a configuration says of the classes that a model tells. */
+/** @file What a configuration says of the outputs of a model that tells classes or numbers. */
 import { showValue } from "../../messages/expected.ts";
 import { unusable } from "./hf-config.ts";
 import type { RawConfig } from "./raw-config.ts";
 
-/** transformers' `problem_type` of texts with one class each. */
-const ONE_OF_CLASSES = "single_label_classification";
+/** transformers' `problem_type`: one of the classes is right, each of them may be, or the outputs are numbers. */
+export const PROBLEM_TYPE = {
+  oneClass: "single_label_classification",
+  anyClasses: "multi_label_classification",
+  numbers: "regression",
+} as const;
+export type ProblemType = (typeof PROBLEM_TYPE)[keyof typeof PROBLEM_TYPE];
+export const PROBLEM_TYPES: readonly ProblemType[] = Object.values(PROBLEM_TYPE);
+
+/** Whether each output is held to a number of its own, instead of one of them being right. */
+export function hasTargets(problem: ProblemType | null): boolean {
+  return problem !== null && problem !== PROBLEM_TYPE.oneClass;
+}
+
+/** What the outputs of a model with classes mean; where nothing says it, one alone is a number, as in transformers. */
+export function problemOf(raw: RawConfig): ProblemType {
+  const { problem_type: named } = raw;
+  const known = PROBLEM_TYPES.find((problem) => problem === named);
+  return known ?? (countOf(raw).found === 1 ? PROBLEM_TYPE.numbers : PROBLEM_TYPE.oneClass);
+}
+
+function countOf({ id2label, num_labels: given }: RawConfig): { key: string; found: unknown } {
+  return typeof id2label === "object" && id2label !== null
+    ? { key: "id2label", found: Object.keys(id2label).length }
+    : { key: "num_labels", found: given ?? 2 };
+}
 
 /**
- * Which class a row has, for models that tell classes: their number.
- * @throws UsageError "usage/model" for fewer than two, which transformers takes for a number to be told, or for several at once
+ * The number of outputs of a model that tells classes or numbers, for one of some problems.
+ * @throws UsageError "usage/model" for another problem, none, or one class to choose from
  */
-export function numClasses(raw: RawConfig): number {
-  const { id2label, num_labels: given, problem_type: problem = null } = raw;
-  if (problem !== null && problem !== ONE_OF_CLASSES)
-    throw unusable(raw, `problem_type is ${showValue(problem)} (expected "${ONE_OF_CLASSES}")`);
-  const isNamed = typeof id2label === "object" && id2label !== null;
-  const found = isNamed ? Object.keys(id2label).length : (given ?? 2);
-  if (typeof found === "number" && Number.isSafeInteger(found) && found > 1) return found;
-  const key = isNamed ? "id2label" : "num_labels";
-  const number = found === 1 ? ": of one, transformers learns a number, as rerankers do" : "";
-  throw unusable(raw, `${key} is ${showValue(raw[key])} (expected at least two classes${number})`);
+export function numClasses(raw: RawConfig, problems: readonly ProblemType[] = PROBLEM_TYPES): number {
+  const { problem_type: named = null } = raw;
+  if (named !== null && !problems.some((problem) => problem === named)) {
+    const expected = problems.map((problem) => JSON.stringify(problem)).join(", ");
+    throw unusable(raw, `problem_type is ${showValue(named)} (expected ${expected})`);
+  }
+  const problem = problemOf(raw);
+  const isOneEnough = problems.includes(problem) && hasTargets(problem);
+  const { key, found } = countOf(raw);
+  const least = isOneEnough ? 1 : 2;
+  if (typeof found === "number" && Number.isSafeInteger(found) && found >= least) return found;
+  throw unusable(raw, `${key} is ${showValue(raw[key])} (expected at least two classes)`);
 }
 
 /** The number of classes of an encoder. @throws UsageError "usage/model" for one that does not tell classes, or as `numClasses` */

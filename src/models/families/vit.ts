@@ -24,7 +24,7 @@ import { preNormBlock, repeat } from "../blocks/decoder.ts";
 import { BERT_NAMES } from "../blocks/encoder.ts";
 import { type CheckpointRules, type Family, type ImageConfig, PLAIN_CHECKPOINT } from "../family.ts";
 import { HEADS_DIVIDE_WIDTH, parseConfig } from "../config/hf-config.ts";
-import { numClasses } from "../config/classifier-config.ts";
+import { PROBLEM_TYPE, numClasses } from "../config/classifier-config.ts";
 
 const SCHEMA = z
   .object({
@@ -117,7 +117,7 @@ export const vit: Family = {
     const c = parseConfig(SCHEMA, raw);
     const { hidden_size: width, num_attention_heads: numHeads } = c;
     const image = { channels: c.num_channels, size: c.image_size, patchSize: c.patch_size };
-    const numOutputs = numClasses(raw);
+    const numOutputs = numClasses(raw, [PROBLEM_TYPE.oneClass]);
     const norm = layerNorm(c.layer_norm_eps);
     const attention = {
       ...unrotatedAttention(width, numHeads),

@@ -18,6 +18,7 @@ import {
   headArithmeticOf,
 } from "../arithmetic.ts";
 import { type GradientOutput, writeGradients } from "../gradients/gradient-outputs.ts";
+import { targetLoss } from "./target-loss.ts";
 import type { WeightTensors } from "../weights/loan.ts";
 import type { Compiled, Makeable, Session } from "../session.ts";
 
@@ -41,6 +42,8 @@ export function slicedTableOf(
   trained: readonly string[],
   adapter: Pick<AdapterView, "inputs" | "projector" | "readTensor"> | null,
 ): string | null {
+  // The few rows of such a head are no table.
+  if (model.hasTargets) return null;
   const { part, y } = model.buildHead({ ...PLAIN_PART, ...placedBy(adapter, null) });
   const matrix = part.plainProducts.get(y)?.operands[""];
   const found = Object.entries(part.tensors).find(([, value]) => value === matrix);
@@ -116,6 +119,7 @@ export function headArithmetic(
 ): HeadArithmetic | null {
   const own = changesHead(facts, adapter) ? null : headArithmeticOf(facts, amount);
   if (own === null || kind !== "lossAndGradients") return own;
+  if (facts.model.hasTargets) return null;
   const { part, y } = facts.model.buildHead({ ...PLAIN_PART, ...own });
   return part.plainProducts.get(y)?.product.crossEntropy ? own : null;
 }
@@ -148,21 +152,23 @@ export function headProgram(
     const tensorOf = new Map(names.map((name) => [name, tensorBehind(model, name, own)]));
     const fed = rounded.filter(({ preparation }) => preparation.binding === "fed");
     const sliced = kind === "lossAndGradients" ? slicedTableOf(model, trained, adapter) : null;
-    return cutProgram(built, kind, { tensorOf, reads: fed, slicedTable: sliced }, new Set(trained));
+    const sources = { tensorOf, reads: fed, slicedTable: sliced };
+    return cutProgram(built, { kind, model }, sources, new Set(trained));
   };
   return { key, make };
 }
 
 function cutProgram(
   { part, x: hidden, y: logits }: BuiltPart,
-  kind: HeadProgramKind,
+  { kind, model }: { readonly kind: HeadProgramKind; readonly model: Model },
   sources: Pick<HeadProgram, "tensorOf" | "reads" | "slicedTable">,
   trained: ReadonlySet<string>,
 ): { spec: ProgramSpec; made: HeadProgram } {
   const { tensorOf, slicedTable } = sources;
   const labels = part.graph.input("labels", "int64", ["N"]);
+  const targets = part.graph.input("targets", "float32", ["N", model.numOutputs]);
   const scale = part.graph.input("scale", "float32", ["N", 1]);
-  const given = { hidden, ...part.inputs(), labels, scale };
+  const given = { hidden, ...part.inputs(), labels, targets, scale };
   const finish = (
     outputs: Record<string, Value>,
     written: readonly GradientOutput[] = [],
@@ -173,9 +179,11 @@ function cutProgram(
   if (kind === "normed") return finish({ normed: part.headInput! });
   if (kind === "logits") return finish({ logits });
   // A plain product joins with the loss, so that it is computed once less.
-  const plain = part.plainProducts.get(logits);
+  const plain = model.hasTargets ? undefined : part.plainProducts.get(logits);
   const joint = plain?.product.crossEntropy?.(plain.x, plain.operands, labels);
-  const loss = joint ? joint.loss : crossEntropy(logits, labels);
+  const ofOutputs = (): Value =>
+    model.hasTargets ? targetLoss(model.problem, logits, targets) : crossEntropy(logits, labels);
+  const loss = joint ? joint.loss : ofOutputs();
   if (kind === "loss") return finish({ loss });
   const values = { ...part.tensors, ...part.adapter };
   const names = Object.keys(values).filter((name) => {

@@ -9,6 +9,8 @@ export interface LabelledPositions {
   readonly indexes: Int32Array;
   /** What each has to predict. */
   readonly labels: Int32Array;
+  /** What their outputs are to be, [N, V]; null: the labels say it. */
+  readonly targets: Float32Array | null;
 }
 
 /** Rows of the flattened x [B, T, D], [N, D]; lent from the pool. */
@@ -43,10 +45,15 @@ export function rowsOf({ shape }: HostTensor, positions: Int32Array, firstRow: n
 }
 
 /** Cuts them into chunks of a length. */
-export function chunksOf({ indexes, labels }: LabelledPositions, length: number): LabelledPositions[] {
+export function chunksOf(
+  { indexes, labels, targets }: LabelledPositions,
+  length: number,
+): LabelledPositions[] {
+  const width = (targets?.length ?? 0) / indexes.length;
   return Array.from({ length: Math.ceil(indexes.length / length) }, (_, i) => ({
     indexes: indexes.subarray(i * length, (i + 1) * length),
     labels: labels.subarray(i * length, (i + 1) * length),
+    targets: targets?.subarray(i * length * width, (i + 1) * length * width) ?? null,
   }));
 }
 

@@ -90,7 +90,8 @@ export function readsSlices(
   adapter: AdapterView | null,
   arithmetic: HeadArithmetic | null,
 ): boolean {
-  if (arithmetic !== null || !session.isLargeTable(session.model.headTensor.name)) return false;
+  if (arithmetic !== null || session.model.hasTargets || !session.isLargeTable(session.model.headTensor.name))
+    return false;
   return !addsToClasses(session) && !changesHead(session, adapter);
 }
 

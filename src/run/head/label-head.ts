@@ -4,6 +4,8 @@
  * Rows without a label are never multiplied with the head, and the logits of more than one chunk never exist.
  */
 import { evaluateShape, sizeAt } from "../../graph/shape.ts";
+import { UsageError } from "../../errors.ts";
+import type { Model } from "../../models/model.ts";
 import type { AdapterView } from "../../peft/adapter-view.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import type { HeadArithmetic } from "../arithmetic.ts";
@@ -150,15 +152,23 @@ export class LabelHead {
   /** Inputs of one chunk; all of them are lent. */
   #feeds(
     x: HostTensor<"float32">,
-    { indexes, labels }: LabelledPositions,
+    { indexes, labels, targets }: LabelledPositions,
     chunk: number,
     { part }: HeadProgram,
   ): { feeds: Record<string, HostTensor>; lent: readonly HostTensor[] } {
     const { pool, model } = this.#session;
+    requireTargets(model, labels.length, targets);
     const hidden = gatherPositions(x, indexes, this.#session.pool);
-    const ids = pool.acquire("int64", [labels.length]);
-    for (let i = 0; i < labels.length; i++) ids.data[i] = BigInt(labels[i]!);
-    const feeds: Record<string, HostTensor> = { hidden, labels: ids };
+    const feeds: Record<string, HostTensor> = { hidden };
+    if (targets) {
+      const values = pool.acquire("float32", [labels.length, model.numOutputs]);
+      values.data.set(targets);
+      feeds["targets"] = values;
+    } else {
+      const ids = pool.acquire("int64", [labels.length]);
+      for (let i = 0; i < labels.length; i++) ids.data[i] = BigInt(labels[i]!);
+      feeds["labels"] = ids;
+    }
     for (const dropped of part.dropout) {
       const drawn = pool.acquire("float32", evaluateShape(dropped.mask.shape, { N: labels.length }));
       this.#fillDropout?.(model.numLayers + chunk, dropped, drawn.data);
@@ -166,4 +176,18 @@ export class LabelHead {
     }
     return { feeds, lent: Object.values(feeds) };
   }
+}
+
+/** @throws UsageError "usage/shape" for positions that say another number of outputs than the model holds to numbers */
+function requireTargets(model: Model, numPositions: number, targets: Float32Array | null): void {
+  const { hasTargets, numOutputs, problem } = model;
+  const [found, wanted] = [(targets?.length ?? 0) / numPositions, hasTargets ? numOutputs : 0];
+  if (found === wanted) return;
+  throw new UsageError(
+    "usage/shape",
+    `Cannot compute the loss of examples with ${found} numbers each: expected ${wanted}${problem === null ? "" : `, as the model is for ${problem}`}`,
+    {
+      hint: "Read the data with the kind of rows that the model's objective names, and the model's own classes.",
+    },
+  );
 }

@@ -136,7 +136,7 @@ export const SETTING_GROUPS = {
     objective: z
       .enum(names(OBJECTIVES))
       .optional()
-      .describe("Training objective; default: cross-entropy, or classification for models with classes"),
+      .describe("Training objective; default: cross-entropy, or what a head of classes or numbers is for"),
   },
   training: {
     epochs: z

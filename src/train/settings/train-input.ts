@@ -44,8 +44,8 @@ export type TrainInput = {
   readonly targetModules?: string | readonly string[] | undefined;
   /** Layers to adapt, by number from 0; default: all */
   readonly layers?: readonly number[] | undefined;
-  /** Training objective; default: cross-entropy, or classification for models with classes */
-  readonly objective?: "cross-entropy" | "classification" | "dpo" | "orpo" | "kto" | (string & {}) | undefined;
+  /** Training objective; default: cross-entropy, or what a head of classes or numbers is for */
+  readonly objective?: "cross-entropy" | "classification" | "multi-label-classification" | "regression" | "dpo" | "orpo" | "kto" | (string & {}) | undefined;
   /** Passes over the data; default: 3, unless steps are given */
   readonly epochs?: number | undefined;
   /** Number of optimizer steps, instead of epochs */
@@ -77,7 +77,7 @@ export type TrainInput = {
   /** Steps between evaluations; default: an epoch */
   readonly evalEvery?: number | undefined;
   /** Metric that the best checkpoint is chosen by; if given, that checkpoint is the result instead of the last; default: loss */
-  readonly evalMetric?: "loss" | "perplexity" | "token-accuracy" | "accuracy" | "macro-f1" | "reward-accuracy" | undefined;
+  readonly evalMetric?: "loss" | "perplexity" | "token-accuracy" | "accuracy" | "macro-f1" | "micro-f1" | "mse" | "pearson" | "spearman" | "reward-accuracy" | undefined;
   /** Stop after this many evaluations without improvement; the best checkpoint is the result */
   readonly earlyStopping?: number | undefined;
   /** Recompute activations in the backward pass instead of keeping them; keep-attention: all but the outputs of attention, for long rows; auto: only when memory is short; default: "auto" */
@@ -196,9 +196,9 @@ export type TrainInput = {
   readonly momentum?: number | undefined;
   /** sgd: use Nesterov momentum; default false */
   readonly nesterov?: boolean | undefined;
-  /** classification: names of the classes, for a model without a head of classes; default: those of the data */
+  /** classification, multi-label-classification: names of the classes, for a model without a head of classes; default: those of the data */
   readonly classes?: readonly string[] | null | undefined;
-  /** classification: number of classes, instead of names: the data count them from 0 */
+  /** classification, multi-label-classification: number of classes, instead of names: the data count them from 0 */
   readonly numClasses?: number | null | undefined;
   /** dpo, kto: strength of the penalty for leaving the reference model; default 0.1. orpo: weight of the preference term; default 0.1 */
   readonly beta?: number | undefined;

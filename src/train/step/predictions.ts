@@ -8,25 +8,33 @@ import type { HostTensor } from "../../runtime/host-tensor.ts";
 /** Logits of so many positions exist at a time. */
 export const PREDICTED_CHUNK = 256;
 
-/** Finds the likeliest output of each labelled position of x [B, T, D]. */
-export async function predict(
-  session: Session,
-  head: Head,
-  x: HostTensor<"float32">,
-  { indexes }: LabelledPositions,
-): Promise<Int32Array> {
-  const predicted = new Int32Array(indexes.length);
+/** Where logits are read: those of x [B, T, D] by a head. */
+export interface ReadLogits {
+  readonly session: Session;
+  readonly head: Head;
+  readonly x: HostTensor<"float32">;
+}
+
+/** What an evaluation makes of the logits of labelled positions. */
+export interface Predictions {
+  /** Looks at those of a batch, each with its weight. */
+  collect(read: ReadLogits, labelled: LabelledPositions, weights: Float32Array): Promise<void>;
+}
+
+/** Visits the logits [V] of positions one after another, with the number of each; they are lent. */
+export async function eachLogits(
+  { session, head, x }: ReadLogits,
+  indexes: Int32Array,
+  visit: (logits: Float32Array, at: number) => void,
+): Promise<void> {
   for (let from = 0; from < indexes.length; from += PREDICTED_CHUNK) {
     const chunk = indexes.subarray(from, from + PREDICTED_CHUNK);
     const logits = await head.logitsAt(x, chunk);
     const numOutputs = sizeAt(logits.shape, 1);
-    for (let row = 0; row < chunk.length; row++) {
-      const own = logits.data.subarray(row * numOutputs, (row + 1) * numOutputs);
-      predicted[from + row] = likeliest(own);
-    }
+    for (let row = 0; row < chunk.length; row++)
+      visit(logits.data.subarray(row * numOutputs, (row + 1) * numOutputs), from + row);
     session.pool.release(logits);
   }
-  return predicted;
 }
 
 /** The index of the largest number, the first of equal ones. */
@@ -44,10 +52,20 @@ interface ClassCounts {
 }
 
 /** Counts predictions over the batches of an evaluation. */
-export class PredictionCounts {
+export class PredictionCounts implements Predictions {
   readonly #classes = new Map<number, ClassCounts>();
   #rightWeight = 0;
   #weight = 0;
+
+  async collect(
+    read: ReadLogits,
+    { indexes, labels }: LabelledPositions,
+    weights: Float32Array,
+  ): Promise<void> {
+    const predicted = new Int32Array(indexes.length);
+    await eachLogits(read, indexes, (logits, at) => void (predicted[at] = likeliest(logits)));
+    this.add(predicted, labels, weights);
+  }
 
   /** Adds positions, each with its weight. */
   add(predicted: Int32Array, labels: Int32Array, weights: Float32Array): void {

@@ -6,7 +6,7 @@ import type { BetweenBlocks } from "../../run/blocks/forward-blocks.ts";
 import { ForwardPass } from "../../run/forward-pass.ts";
 import type { Session } from "../../run/session.ts";
 import type { Objective, Scores } from "../objective.ts";
-import { type PredictionCounts, predict } from "./predictions.ts";
+import type { Predictions } from "./predictions.ts";
 
 /** What is scored without gradients. */
 export interface ScorerParts {
@@ -43,8 +43,8 @@ export class Scorer {
     return this.#reference && (await logProbsBy(this.#reference, batch));
   }
 
-  /** Both log-probabilities, without dropout; the likeliest of each labelled position goes to `counts`. */
-  async scores(batch: Batch, counts: PredictionCounts | null = null): Promise<Scores> {
+  /** Both log-probabilities, without dropout; `counts` looks at the logits of each labelled position. */
+  async scores(batch: Batch, counts: Predictions | null = null): Promise<Scores> {
     const logProbs = await logProbsBy(this.#policy, batch, counts);
     return { ...batch, logProbs, reference: await this.reference(batch) };
   }
@@ -53,14 +53,13 @@ export class Scorer {
 async function logProbsBy(
   pass: ForwardPass,
   batch: Batch,
-  counts: PredictionCounts | null = null,
+  counts: Predictions | null = null,
 ): Promise<Float32Array> {
   const logProbs = new Float32Array(batch.numLabels);
   const labelled = labelledPositions(batch);
   await pass.run(batch.input, factsOf(batch), async (x) => {
     await pass.labelHead.logProbs(x, labelled, logProbs);
-    if (counts)
-      counts.add(await predict(pass.session, pass.head, x, labelled), labelled.labels, batch.weights);
+    await counts?.collect({ session: pass.session, head: pass.head, x }, labelled, batch.weights);
   });
   return logProbs;
 }

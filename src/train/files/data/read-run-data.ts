@@ -7,6 +7,7 @@ import { drawHeldOut } from "../../../data/batches/held-out.ts";
 import { FailedError, UsageError } from "../../../errors.ts";
 import type { Model } from "../../../models/model.ts";
 import type { Objective } from "../../objective.ts";
+import { defaultObjective } from "../../objectives.ts";
 import type { SizedOptions, TrainOptions } from "../../settings/options.ts";
 import { readImageData } from "./image-data.ts";
 import type { Learner, ReadingHooks, RunData } from "./run-data.ts";
@@ -77,14 +78,18 @@ function requireOneHeldOut(
 }
 
 /** Refuses an objective that is not for what the model is for. @throws UsageError "usage/flag" */
-export function requireTask({ task }: Model, { name, rows }: Objective): void {
-  const wantsClasses = task !== "causal-lm";
-  if (wantsClasses === DATA_KINDS[rows].hasClasses) return;
+export function requireTask(model: Model, { name, rows }: Objective): void {
+  const { task, problem } = model;
+  if (problem === DATA_KINDS[rows].problem) return;
+  const [found, expected] =
+    problem === null
+      ? [task, "an objective of texts"]
+      : [`${task}, its problem_type ${problem}`, `"${defaultObjective(model).name}"`];
   throw new UsageError(
     "usage/flag",
-    `Cannot use objective "${name}": the model is for ${task}, expected an objective ${wantsClasses ? "of classes" : "of texts"}`,
+    `Cannot use objective "${name}": the model is for ${found}, expected ${expected}`,
     {
-      hint: wantsClasses ? "Leave the objective out." : "Choose another objective.",
+      hint: problem === null ? "Choose another objective." : "Leave the objective out.",
     },
   );
 }

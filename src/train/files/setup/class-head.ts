@@ -2,15 +2,17 @@
  * @file The classes of a run: those of the model or, where it has none, of a head that is made for the run. They are those
  * that are given, of the adapter to start from, or of the data.
  */
+import { PROBLEM_TYPE } from "../../../models/config/classifier-config.ts";
 import { inferClassNames, showClasses, unnamedClasses } from "../../../data/examples/class-names.ts";
 import { type DataName, readLabelSet } from "../../../data/by-path.ts";
+import { DATA_KINDS } from "../../../data/examples/data-kinds.ts";
 import { readColumns } from "../../../data/rows/columns.ts";
 import { UsageError } from "../../../errors.ts";
 import { parseSettings } from "../../../messages/problems.ts";
 import { withHeadOf } from "../../../format/by-path.ts";
 import type { Checkpoint } from "../../../format/checkpoint/checkpoint.ts";
 import { withFreshHead } from "../../../format/checkpoint/fresh-head.ts";
-import { tellsClasses } from "../../../models/config/class-head.ts";
+import { tellsClasses, withProblem } from "../../../models/config/class-head.ts";
 import { openModel } from "../../../models/families.ts";
 import { moduleOf } from "../../../models/module-path.ts";
 import type { Adapter } from "../../../peft/attach.ts";
@@ -45,18 +47,22 @@ export async function withRunClasses(
   const { config } = checkpoint;
   const objective =
     options.objective === undefined
-      ? tellsClasses(config) && defaultObjective(openModel(config).task)
+      ? tellsClasses(config) && defaultObjective(openModel(config))
       : findObjective(options.objective);
-  const given = objective && objective.classes?.(ownOptions(options, objective));
+  const problem = objective ? DATA_KINDS[objective.rows].problem : null;
+  if (!objective || problem === null) return { checkpoint, notes: [] };
+  const given = objective.classes?.(ownOptions(options, objective));
   if (tellsClasses(config)) {
-    if (given) requireOwnClasses(checkpoint, given);
-    return { checkpoint, notes: [] };
+    const told = { ...checkpoint, config: withProblem(config, problem) };
+    if (given) requireOwnClasses(told, given);
+    return { checkpoint: told, notes: [] };
   }
-  if (!given) return { checkpoint, notes: [] };
   const withNames = (names: readonly string[], notes: readonly string[]): WithClasses => ({
-    checkpoint: withFreshHead(checkpoint, names, new Random(options.seed, HEAD_STREAM)),
+    checkpoint: withFreshHead(checkpoint, names, new Random(options.seed, HEAD_STREAM), problem),
     notes,
   });
+  if (problem === PROBLEM_TYPE.numbers) return withNames(unnamedClasses(1), []);
+  if (!given) return { checkpoint, notes: [] };
   if (given.names !== null) return withNames(given.names, []);
   if (!hasData) return withNames(unnamedClasses(requireCount(given)), []);
   const found = await classNamesOf(

@@ -56,7 +56,9 @@ export function memoryRequest(run: PreparedRun): MemoryRequest {
 
 /** Whether evaluations find the likeliest tokens or classes: of classes they do in any case. */
 function looksAtLogits({ evalMetric }: Pick<TrainOptions, "evalMetric">, objective: Objective): boolean {
-  return DATA_KINDS[objective.rows].hasClasses || findEvalMetric(evalMetric, objective).needsPredictions;
+  return (
+    DATA_KINDS[objective.rows].problem !== null || findEvalMetric(evalMetric, objective).needsPredictions
+  );
 }
 
 /** What decides how much memory its parameters need at least. */

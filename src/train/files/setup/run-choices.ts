@@ -112,8 +112,8 @@ export function requireShortWarmup({ warmupSteps = 0 }: TrainOptions, totalSteps
 }
 
 /** The objective that is asked for, or that of what the model is for. @throws UsageError "usage/flag" */
-export function chooseObjective(options: TrainOptions, { task }: Model): ChosenObjective {
-  const chosen = options.objective === undefined ? defaultObjective(task) : findObjective(options.objective);
+export function chooseObjective(options: TrainOptions, model: Model): ChosenObjective {
+  const chosen = options.objective === undefined ? defaultObjective(model) : findObjective(options.objective);
   return {
     objective: chosen,
     options: parseSettings(

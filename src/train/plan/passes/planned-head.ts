@@ -91,7 +91,10 @@ export class PlannedHead {
 
   #feeds(part: PartGraph, N: number): PlannedBlock[] {
     const hidden = floats([N, this.#place.facts.model.width]);
-    const labels: TensorType = { dtype: "int64", shape: [N] };
+    const { model } = this.#place.facts;
+    const labels: TensorType = model.hasTargets
+      ? floats([N, model.numOutputs])
+      : { dtype: "int64", shape: [N] };
     const masks = part.dropout.map(({ mask }) => mask);
     return [hidden, labels, ...masks].map((type) => this.#lend(type, { N }));
   }

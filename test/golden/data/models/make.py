@@ -19,6 +19,8 @@ SMALL = DECODER | {"vocab_size": 96, "hidden_size": 32, "intermediate_size": 48}
 YARN = {"rope_type": "yarn", "rope_theta": 5000.0, "factor": 4.0, "original_max_position_embeddings": 16, "beta_fast": 4.0, "beta_slow": 1.0}
 STRETCHED = {"rope_type": "dynamic", "alpha": 50.0, "factor": 1.0}
 ENCODER = SIZES | {"vocab_size": 96, "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0, "num_labels": 4}
+TINY = {"vocab_size": 40, "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 1, "num_attention_heads": 2}
+TINY_ENCODER = TINY | {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0, "pad_token_id": 1}
 MODERNBERT = (
     SIZES
     | {"vocab_size": 96, "num_labels": 4, "num_hidden_layers": 3, "global_attn_every_n_layers": 2, "local_attention": 4}
@@ -104,6 +106,19 @@ MODELS = {
         MODERNBERT | {"classifier_pooling": "cls", "norm_bias": True, "attention_bias": True, "mlp_bias": True, "classifier_bias": True},
     ),
     "modernbert-mean-cls": (transformers.ModernBertForSequenceClassification, MODERNBERT | {"classifier_pooling": "mean"}),
+    "bert-regression-cls": (
+        transformers.BertForSequenceClassification,
+        TINY_ENCODER | {"type_vocab_size": 2, "max_position_embeddings": 32, "num_labels": 1},
+    ),
+    "xlm-roberta-labels-cls": (
+        transformers.XLMRobertaForSequenceClassification,
+        TINY_ENCODER
+        | {"type_vocab_size": 1, "max_position_embeddings": 34, "num_labels": 3, "problem_type": "multi_label_classification"},
+    ),
+    "llama-regression-cls": (
+        transformers.LlamaForSequenceClassification,
+        TINY | ROTATED | {"num_key_value_heads": 1, "pad_token_id": 1, "num_labels": 2, "problem_type": "regression"},
+    ),
     "xlm-roberta-cls": (
         transformers.XLMRobertaForSequenceClassification,
         ENCODER | {"max_position_embeddings": 66, "type_vocab_size": 1, "bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2},
@@ -123,6 +138,14 @@ AS_OF_V4 = {
 }
 # Modules that files call otherwise than transformers 5 does.
 IN_FILES = {"gpt_neox": ("lm_head.", "embed_out."), "mixtral": (".mlp.", ".block_sparse_moe.")}
+
+
+# Labels of heads that tell numbers, or several classes: one number without a word of it in the configuration.
+TARGETS = {
+    1: [0.5, -2.25, 3.0],
+    "regression": [[0.5, -1.0], [-2.25, 0.0], [3.0, 4.5]],
+    "multi_label_classification": [[1.0, 0.0, 1.0], [0.0, 0.0, 0.0], [0.0, 1.0, 0.25]],
+}
 
 
 def make_random(model):
@@ -174,7 +197,7 @@ def language_golden(model, vocab_size):
 
 def classes_golden(model, vocab_size):
     batch = rows([9, 6, 11], vocab_size, 1)
-    labels = torch.tensor([3, 2, 3])
+    labels = torch.tensor(TARGETS.get(model.config.problem_type or model.config.num_labels, [3, 2, 3]))
     result = model(**batch, labels=labels)
     result.loss.backward()
     batch = {key: value.tolist() for key, value in batch.items()}

@@ -1,0 +1,108 @@
+/** @file Texts with a number for each output of a model: what is told of them, or which of the classes they are of. */
+import { UsageError } from "../../errors.ts";
+import type { RowSource } from "../formats/parsed-row.ts";
+import { jsonKind, type RawFields, readString, rowError } from "../rows/row-error.ts";
+import type { LabelsRow, NumbersRow, RowFormat } from "../rows/rows.ts";
+import type { Tokenizer } from "../tokenizer/tokenizer.ts";
+import { type ClassExample, type ClassOptions, makeClassExample, unknownClass } from "./class-example.ts";
+
+/** A number as tables have it. */
+const NUMBER_TEXT = /^\s*[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?\s*$/i;
+
+/** A number that float32 has; null: it is none. */
+function readNumber(value: unknown): number | null {
+  const number = typeof value === "string" && NUMBER_TEXT.test(value) ? Number(value) : value;
+  return typeof number === "number" && Number.isFinite(Math.fround(number)) ? number : null;
+}
+
+function show(value: unknown): string {
+  if (typeof value === "number") return String(value);
+  return typeof value === "string" ? JSON.stringify(value) : jsonKind(value);
+}
+
+function wrongLabel(found: unknown, expected: string): UsageError {
+  return rowError('"label"', show(found), expected, "Mend the row.");
+}
+
+const FORM = {
+  keys: '{"text", "label"}',
+  matches: (row: RawFields): boolean => "text" in row && "label" in row,
+};
+
+export const NUMBER_FORMS: readonly RowFormat<NumbersRow>[] = [
+  {
+    ...FORM,
+    read: (row) => {
+      const { label: given } = row;
+      const label = (Array.isArray(given) ? (given as unknown[]) : [given]).map((value) => {
+        const number = readNumber(value);
+        if (number === null) throw wrongLabel(value, "a number, or a list of one for each output");
+        return number;
+      });
+      return { kind: "numbers", text: readString(row, "text", "text to judge"), label };
+    },
+  },
+];
+
+export const LABELS_FORMS: readonly RowFormat<LabelsRow>[] = [
+  {
+    ...FORM,
+    read: (row) => {
+      const { label } = row;
+      const expected = "a list of names of classes, or of a number from 0 to 1 for each class";
+      if (!Array.isArray(label)) throw wrongLabel(label, expected);
+      const isName = (value: unknown): boolean => typeof value === "string" && value !== "";
+      const isShare = (value: unknown): boolean => typeof value === "number" && value >= 0 && value <= 1;
+      const text = readString(row, "text", "text to judge");
+      if (label.every(isName)) return { kind: "labels", text, label: label as string[] };
+      const wrong = (label as unknown[]).find((value) => !isShare(value));
+      if (wrong !== undefined) throw wrongLabel(wrong, `in it ${expected}`);
+      return { kind: "labels", text, label: label as number[] };
+    },
+  },
+];
+
+/** What an example is made with. */
+interface Reading {
+  readonly tokenizer: Tokenizer;
+  readonly classes: ClassOptions;
+}
+
+/** Turns a row into an example. @throws usage/data for another number of numbers than the model has outputs */
+export function toNumbersExample(
+  { text, label }: NumbersRow,
+  { tokenizer, classes }: Reading,
+  source: RowSource,
+): ClassExample {
+  const targets = requireLength(label, classes, "Give one number for each output.");
+  return makeClassExample(encode(tokenizer, text), targets, classes.readAt, source);
+}
+
+/** Turns a row into an example. @throws usage/data for classes that the model does not have, or numbers for more or fewer */
+export function toLabelsExample(
+  { text, label }: LabelsRow,
+  { tokenizer, classes }: Reading,
+  source: RowSource,
+): ClassExample {
+  const { names, readAt } = classes;
+  const isNamed = label.every((value) => typeof value === "string");
+  const unknown = isNamed ? label.find((name) => !names.includes(name)) : undefined;
+  if (unknown !== undefined) throw unknownClass(unknown, names);
+  const targets = isNamed
+    ? Float32Array.from(names, (name) => Number(label.includes(name)))
+    : requireLength(label, classes, "Name the classes of the text, or give one number for each class.");
+  return makeClassExample(encode(tokenizer, text), targets, readAt, source);
+}
+
+function encode(tokenizer: Tokenizer, text: string): ArrayLike<number> {
+  return tokenizer.encode(text, { addSpecialTokens: true });
+}
+
+function requireLength(label: readonly number[], { names }: ClassOptions, hint: string): Float32Array {
+  if (label.length === names.length) return Float32Array.from(label);
+  throw new UsageError(
+    "usage/data",
+    `Cannot use label ${JSON.stringify(label)}: ${label.length} numbers, expected ${names.length}, the model's outputs`,
+    { hint },
+  );
+}

@@ -1,0 +1,16 @@
+/** @file Squared error of what a model tells of a whole sequence, one number or several: its mean over them and over the step. */
+import { z } from "zod";
+import { meanLogLoss } from "../losses/mean-log-loss.ts";
+import type { Objective } from "../objective.ts";
+
+export const regression: Objective = {
+  name: "regression",
+  summary: "Learn to tell a number of a text, such as a score: mean of the squared errors",
+  paper: null,
+  options: z.strictObject({}),
+  rows: "numbers",
+  needs: [],
+  rateFactor: 1,
+  isSeparable: true,
+  evaluate: meanLogLoss,
+};
