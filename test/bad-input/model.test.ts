@@ -94,12 +94,12 @@ describe("a model that cannot be used", () => {
   });
 
   test("weights that another tool has quantized", async () => {
-    const model = await modelWithConfig("awq", { quantization_config: { quant_method: "awq", bits: 4 } });
+    const model = await modelWithConfig("aqlm", { quantization_config: { quant_method: "aqlm", bits: 2 } });
     await assertRefused(
       { model, data, output },
       {
         code: "usage/quantization",
-        says: ["awq", 'quantized by "awq"', "expected floats or codes of packed, gptq"],
+        says: ["aqlm", 'quantized by "aqlm"', "expected floats or codes of packed, gptq, awq, bitsandbytes"],
         hint: /GGUF/,
       },
     );

@@ -3,7 +3,12 @@ import { z } from "zod";
 
 import { type ModelParts, readParts } from "../../engine/opening/model-parts.ts";
 import { openCheckpoint } from "../../format/by-path.ts";
-import { GGUF_ENDING, MODEL_FORMATS, type ModelFormat } from "../../format/checkpoint/checkpoint.ts";
+import {
+  type Checkpoint,
+  GGUF_ENDING,
+  MODEL_FORMATS,
+  type ModelFormat,
+} from "../../format/checkpoint/checkpoint.ts";
 import {
   chooseKind,
   type MergeReport,
@@ -46,9 +51,9 @@ const OPTIONS = z.strictObject({
 type MergeFlags = z.output<typeof OPTIONS>;
 
 /** The format that the name of the output asks for, beside that of the model. */
-function formatNamed(output: string, own: ModelFormat): ModelFormat {
+function formatNamed(output: string, own: Checkpoint["format"]): ModelFormat {
   if (output.endsWith(GGUF_ENDING)) return "gguf";
-  return own === "gguf" ? "hf" : own;
+  return own === "gguf" || own === "codes" ? "hf" : own;
 }
 
 /** Computes the loss on `--eval-data`; null without. */

@@ -2,7 +2,7 @@
 import { basename } from "node:path";
 import { UsageError } from "../../errors.ts";
 import type { Checkpoint, ModelFormat } from "../../format/checkpoint/checkpoint.ts";
-import type { CodesForm } from "../../format/checkpoint/codes/codes-form.ts";
+import type { FormWriting } from "../../format/checkpoint/codes/codes-form.ts";
 import { CODES_FORMS } from "../../format/checkpoint/codes/codes-forms.ts";
 import type { JsonObject } from "../../format/files/json-file.ts";
 import type { TensorSource } from "../../format/files/safetensors/safetensors-writer.ts";
@@ -16,7 +16,7 @@ import type { MergedTensor } from "./merged-tensors.ts";
 interface PlannedCodes {
   readonly settings: JsonObject | null;
   readonly codes: readonly (readonly [string, TensorSource])[];
-  readonly readBy: CodesForm["readBy"];
+  readonly readBy: FormWriting["readBy"];
 }
 
 /** What is to be merged, and into what. */
@@ -34,7 +34,9 @@ export function planCodes(
   { base, checkpoint, to }: CodesRequest,
   tensors: readonly MergedTensor[],
 ): PlannedCodes {
-  const form = CODES_FORMS.find(({ name }) => name === to);
+  const form = CODES_FORMS.map(({ writing }) => writing)
+    .filter((writing) => writing !== "read-only")
+    .find((writing) => writing.to === to);
   if (form === undefined) return { settings: null, codes: [], readBy: "transformers" };
   const name = basename(base.name);
   const refuse = (found: string, expected: string): UsageError =>

@@ -41,7 +41,11 @@ import type { TensorSource } from "../../format/files/safetensors/safetensors-wr
  * or what is nearest to that.
  * @throws UsageError usage/flag for a type that the format does not have
  */
-export function chooseKind(from: ModelFormat, to: ModelFormat, type: StorageName | null): StorageName | null {
+export function chooseKind(
+  from: Checkpoint["format"],
+  to: ModelFormat,
+  type: StorageName | null,
+): StorageName | null {
   if (type !== null && !WRITABLE_NAMES.includes(type)) {
     throw new UsageError(
       "usage/flag",
@@ -123,7 +127,8 @@ function chooserOf({ base, checkpoint, to, kind }: MergeRequest): MergeParts["st
     };
   }
   return ({ own, isChanged }, exact) => {
-    const isCodes = (name: StorageName): boolean => !isDense(name) && !GGML_NAMES.includes(name);
+    const isCodes = (name: StorageName): boolean =>
+      STORAGES[name].affine !== "not-affine" && !GGML_NAMES.includes(name);
     const inCodes = isCodes(own) && !isChanged ? own : exact.find(isCodes);
     return inCodes ?? (isDense(own) ? (kind ?? own) : (kind ?? "f32"));
   };

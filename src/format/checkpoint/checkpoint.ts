@@ -35,7 +35,7 @@ export interface UnusedTokenizerFiles extends Omit<TokenizerFiles, "tokenizer"> 
 
 export const MODEL_FORMATS = ["hf", "gguf", "packed", "gptq"] as const;
 /**
- * How a model lies on the disk: a Hugging Face folder, a GGUF file, or such a folder with matrices in codes, of our own form
+ * How a model that graft writes lies on the disk: a Hugging Face folder, a GGUF file, or such a folder with matrices in codes, of our own form
  * or GPTQ's.
  */
 export type ModelFormat = (typeof MODEL_FORMATS)[number];
@@ -46,7 +46,8 @@ export const GGUF_ENDING = ".gguf";
 /** An open base model. Whoever opened it closes it. */
 export interface Checkpoint {
   readonly path: string;
-  readonly format: ModelFormat;
+  /** "codes": a folder in a form of codes that graft only reads. */
+  readonly format: ModelFormat | "codes";
   /** Settings under the names of Hugging Face's config.json. */
   readonly config: Record<string, unknown>;
   /** How matrices are kept in codes, of a folder whose format says that they are; no part of `config`. */

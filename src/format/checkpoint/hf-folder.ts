@@ -5,7 +5,7 @@ import { type Folder, readJson, readJsonIfPresent } from "../files/folder.ts";
 import { requireModelSize } from "../../untrusted/limits.ts";
 import { numElements } from "../../graph/shape.ts";
 import type { Checkpoint, TensorInfo } from "./checkpoint.ts";
-import type { CodesTensor } from "./codes/codes-form.ts";
+import type { CodesForm, CodesTensor } from "./codes/codes-form.ts";
 import { findForm, type FoundForm } from "./codes/codes-forms.ts";
 import { STORAGE_OF } from "./folder-dtypes.ts";
 import { readTokenizerFiles } from "./tokenizer-folder.ts";
@@ -57,7 +57,7 @@ function listTensors(weights: Safetensors): Map<string, TensorInfo> {
   return tensors;
 }
 
-/** Weights, also as GPTQ and compressed-tensors name those in codes; masks and positions are whole numbers too, and no weights. */
+/** Weights, also as GPTQ, AWQ and compressed-tensors name those in codes; masks and positions are whole numbers too, and no weights. */
 const WEIGHT_NAME = /(^|\.)q?weight(_packed)?$/;
 
 /** Refuses weights in whole numbers, which nothing says how to scale. @throws FormatError "format/tensor" */
@@ -99,6 +99,9 @@ async function isZero(weights: Safetensors, { name, shape }: TensorInfo): Promis
   return values.every((value) => value === 0);
 }
 
+const formatOf = ({ writing }: CodesForm): Checkpoint["format"] =>
+  writing === "read-only" ? "codes" : writing.to;
+
 /** @throws FormatError "format/tensor" for scales that are no numbers */
 function requireNumbers(path: string, name: string, stored: StoredTensor): StoredTensor {
   if (hasFiniteScales(stored)) return stored;
@@ -129,7 +132,7 @@ export async function openHfCheckpoint(folder: Folder, names: readonly string[])
     requireModelSize(config, weights.tensors.size);
     return {
       path,
-      format: found && hasCodes ? found.form.name : "hf",
+      format: found && hasCodes ? formatOf(found.form) : "hf",
       ...(found ? { quantization: found.settings } : {}),
       config,
       generationConfig,

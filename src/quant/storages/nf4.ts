@@ -38,7 +38,7 @@ export const nf4: Storage & { readonly name: "nf4" } = {
   name: "nf4",
   ...NOT_OF_GGML,
   summary:
-    "4-bit codes of the quantiles of a normal distribution in blocks of 64, one 32-bit scale per block: in memory only.",
+    "4-bit codes of the quantiles of a normal distribution in blocks of 64, one 32-bit scale per block: in memory, and in folders of bitsandbytes.",
   blockSize: NF4_BLOCK,
   blockBytes: NF4_BLOCK / 2 + 4,
 

@@ -28,12 +28,8 @@ export interface CodesSource {
 }
 
 export interface CodesForm {
-  /** What `--to` calls it. */
-  readonly name: Exclude<ModelFormat, "hf" | "gguf">;
-  /** Who reads such a folder. */
-  readonly readBy: "graft" | "transformers";
-  /** Whether a folder that is written has every projection of the blocks in codes. */
-  readonly isForAll: boolean;
+  /** What messages call it. */
+  readonly name: string;
   /** Whether settings are of this form. */
   claims(settings: JsonObject): boolean;
   /**
@@ -42,6 +38,17 @@ export interface CodesForm {
    * do not fit each other
    */
   find(settings: JsonObject, weights: Safetensors): Promise<readonly CodesTensor[]>;
+  readonly writing: FormWriting | "read-only";
+}
+
+/** How folders of a form are written. */
+export interface FormWriting {
+  /** What `--to` calls the form. */
+  readonly to: Exclude<ModelFormat, "hf" | "gguf">;
+  /** Who reads such a folder. */
+  readonly readBy: "graft" | "transformers";
+  /** Whether a folder that is written has every projection of the blocks in codes. */
+  readonly isForAll: boolean;
   /**
    * The settings of a folder with these matrices; `old`: those of the base when it has this form. `modelName` is for messages.
    * @throws UsageError "usage/quantization" for what the form cannot say

@@ -3,11 +3,13 @@ import { UsageError } from "../../../errors.ts";
 import { showValue } from "../../../messages/expected.ts";
 import { type Folder, readJsonIfPresent } from "../../files/folder.ts";
 import type { JsonObject } from "../../files/json-file.ts";
+import { awqForm } from "./awq-form.ts";
+import { bitsandbytesForm } from "./bitsandbytes-form.ts";
 import type { CodesForm } from "./codes-form.ts";
 import { gptqForm } from "./gptq-form.ts";
 import { packedForm } from "./packed-form.ts";
 
-export const CODES_FORMS: readonly CodesForm[] = [packedForm, gptqForm];
+export const CODES_FORMS: readonly CodesForm[] = [packedForm, gptqForm, awqForm, bitsandbytesForm];
 
 /** The form of a folder, and its settings. */
 export interface FoundForm {

@@ -18,20 +18,16 @@ import { STORAGES } from "../../../quant/storages.ts";
 import type { StoredTensor } from "../../../quant/stored-tensor.ts";
 import { type HostTensor, hostTensor } from "../../../runtime/host-tensor.ts";
 import type { LazyTensor } from "../../files/safetensors/safetensors-writer.ts";
-import { type CodesForm, type CodesSource, sharedLoad } from "./codes-form.ts";
+import { type CodesForm, type CodesSource, type FormWriting, sharedLoad } from "./codes-form.ts";
 import { findGptqTensors, transposedWords, WORD_BITS, zeroOffset } from "./gptq-tensors.ts";
 
 /** What the settings say of groups that are whole rows. */
 const WHOLE_ROW = -1;
 
-export const gptqForm: CodesForm = {
-  name: "gptq",
+const writing: FormWriting = {
+  to: "gptq",
   readBy: "transformers",
   isForAll: true,
-  claims: ({ quant_method: method, bits, group_size: groupSize }) =>
-    method === "gptq" || (method === undefined && bits !== undefined && groupSize !== undefined),
-
-  find: findGptqTensors,
 
   settings(modelName, sources, old) {
     const kinds = new Set(sources.map(({ storage }) => storage));
@@ -91,6 +87,16 @@ export const gptqForm: CodesForm = {
       [`${module}.g_idx`, hostTensor("int32", [numColumns], groupOf) as HostTensor & LazyTensor],
     ];
   },
+};
+
+export const gptqForm: CodesForm = {
+  name: "gptq",
+  claims: ({ quant_method: method, bits, group_size: groupSize }) =>
+    method === "gptq" || (method === undefined && bits !== undefined && groupSize !== undefined),
+
+  find: findGptqTensors,
+
+  writing,
 };
 
 /** Zeros [out, groups] as bit streams [groups, words]. */

@@ -1,5 +1,4 @@
 /** @file Reading a folder in GPTQ's form: which variants are read, and how the parts of a layer become codes, scales and zeros. */
-import { FormatError, UsageError } from "../../../errors.ts";
 import { CODE_BITS, type CodeBits } from "../../../graph/ops/products/unpack-codes.ts";
 import { dimsOf, showShape, sizeAt } from "../../../graph/shape.ts";
 import { unpackRow } from "../../../quant/codes/pack-codes.ts";
@@ -8,6 +7,7 @@ import type { StoredTensor } from "../../../quant/stored-tensor.ts";
 import { type HostTensor, hostTensor } from "../../../runtime/host-tensor.ts";
 import type { JsonObject } from "../../files/json-file.ts";
 import type { Safetensors } from "../../files/safetensors/safetensors.ts";
+import { damagedCodes, refusedVariant } from "./codes-errors.ts";
 import type { CodesTensor } from "./codes-form.ts";
 
 /** Bits of the words in which codes lie. */
@@ -16,22 +16,6 @@ export const WORD_BITS = 32;
 /** What is taken from zeros before they are written: version 1 of the form keeps them less one. */
 export function zeroOffset({ checkpoint_format: format }: JsonObject): number {
   return format === "gptq_v2" ? 0 : 1;
-}
-
-function refused(path: string, found: string, expected: string): UsageError {
-  return new UsageError("usage/quantization", `Cannot open model "${path}": ${found}, expected ${expected}`, {
-    hint: "Quantize the model again without what graft does not read, or take a GGUF file or floats of it.",
-  });
-}
-
-function damaged(path: string, name: string, found: string, expected: string): FormatError {
-  return new FormatError(
-    "format/tensor",
-    `Cannot read tensor "${name}" of "${path}": ${found}, expected ${expected}`,
-    {
-      hint: "The file does not fit its quantization settings: download or convert the model again.",
-    },
-  );
 }
 
 /** Looks at settings. @throws UsageError "usage/quantization" for a variant that is not read */
@@ -47,7 +31,7 @@ function bitsOf(path: string, settings: JsonObject): CodeBits {
     ...(overrides.length === 0 ? [] : [`dynamic settings for ${overrides.join(", ")}`]),
   ];
   if (problems.length > 0) {
-    throw refused(
+    throw refusedVariant(
       path,
       `quantization with ${problems.join("; ")}`,
       "checkpoint_format gptq or gptq_v2, one setting for all layers",
@@ -131,7 +115,7 @@ function sizesOf(
     const shapes = [qweight, qzeros, scales].map((part) =>
       part ? `${part.fileDtype} ${showShape(part.shape)}` : "missing",
     );
-    throw damaged(
+    throw damagedCodes(
       weights.path,
       module,
       `qweight ${shapes[0]}, qzeros ${shapes[1]}, scales ${shapes[2]}`,
@@ -150,7 +134,11 @@ function requireWholeGroups(
 ): void {
   const numColumns = ((tensors.get(`${module}.qweight`)?.shape[0] ?? 0) * WORD_BITS) / bits;
   if (typeof size !== "number" || size <= 0 || size >= numColumns || numColumns % size === 0) return;
-  throw refused(path, `${numColumns} inputs of "${module}" in groups of ${size}`, "groups that divide them");
+  throw refusedVariant(
+    path,
+    `${numColumns} inputs of "${module}" in groups of ${size}`,
+    "groups that divide them",
+  );
 }
 
 /** @throws UsageError "usage/quantization" when inputs lie in other groups than by their order */
@@ -158,7 +146,7 @@ function requireOrder(path: string, name: string, { data }: HostTensor, groupSiz
   const column = [...(data as Int32Array)].findIndex((group, i) => group !== Math.floor(i / groupSize));
   if (column < 0) return;
   const group = Number(data[column]);
-  throw refused(
+  throw refusedVariant(
     path,
     `input ${column} of "${name}" is in group ${group} (desc_act)`,
     `group ${Math.floor(column / groupSize)}: groups of neighbours`,
@@ -182,7 +170,7 @@ export function transposedWords(bytes: Uint8Array, numRows: number): HostTensor<
 }
 
 /** Scales [groups, out] as [out, groups], in their own type. */
-function turned({ dtype, shape, data }: HostTensor): HostTensor {
+export function turned({ dtype, shape, data }: HostTensor): HostTensor {
   const [numGroups, numRows] = dimsOf(shape, 2);
   const into = data.slice();
   for (let group = 0, at = 0; group < numGroups; group++) {
@@ -214,7 +202,7 @@ function unpackZeros(
     unpackRow(packed, (group * packed.length) / numGroups, bits, row);
     for (let i = 0; i < numRows; i++) {
       const zero = row[i]! + offset;
-      if (zero > 255) throw damaged(path, name, `zero ${zero} of output ${i}`, "at most 255");
+      if (zero > 255) throw damagedCodes(path, name, `zero ${zero} of output ${i}`, "at most 255");
       zeros[i * numGroups + group] = zero;
     }
   }

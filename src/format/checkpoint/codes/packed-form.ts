@@ -12,27 +12,17 @@ import { widen } from "../../../quant/codes/half.ts";
 import type { CodeBits } from "../../../graph/ops/products/unpack-codes.ts";
 import type { Safetensors } from "../../files/safetensors/safetensors.ts";
 import type { LazyTensor } from "../../files/safetensors/safetensors-writer.ts";
-import { type CodesForm, type CodesTensor, sharedLoad } from "./codes-form.ts";
+import { type CodesForm, type CodesTensor, type FormWriting, sharedLoad } from "./codes-form.ts";
 
 const METHOD = "graft";
 const ENDING = /^(.*\.weight)\.(u[2348])$/;
 
 const bitsOf = (storage: StorageName): CodeBits => STORAGES[storage].blockBytes as CodeBits;
 
-export const packedForm: CodesForm = {
-  name: "packed",
+const writing: FormWriting = {
+  to: "packed",
   readBy: "graft",
   isForAll: false,
-  claims: ({ quant_method: method }) => method === METHOD,
-
-  find: (_settings, weights) =>
-    Promise.resolve(
-      [...weights.tensors.keys()].flatMap((key) => {
-        const [, name, storage] = ENDING.exec(key) ?? [];
-        return name === undefined ? [] : [findOne(weights, key, name, storage as StorageName)];
-      }),
-    ),
-
   settings: () => ({ quant_method: METHOD }),
 
   toTensors({ name, shape, storage, groupSize, load }) {
@@ -61,6 +51,21 @@ export const packedForm: CodesForm = {
       part(`${name}.zero`, "uint8", groups, "zero"),
     ];
   },
+};
+
+export const packedForm: CodesForm = {
+  name: "packed",
+  claims: ({ quant_method: method }) => method === METHOD,
+
+  find: (_settings, weights) =>
+    Promise.resolve(
+      [...weights.tensors.keys()].flatMap((key) => {
+        const [, name, storage] = ENDING.exec(key) ?? [];
+        return name === undefined ? [] : [findOne(weights, key, name, storage as StorageName)];
+      }),
+    ),
+
+  writing,
 };
 
 /** @throws FormatError "format/tensor" when parts are missing or of other sizes */

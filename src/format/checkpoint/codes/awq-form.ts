@@ -1,0 +1,119 @@
+/**
+ * @file The form of AWQ's tools (AutoAWQ's "gemm", llm-compressor's older exports, vLLM; arXiv:2306.00978); only read. Of a linear layer M:
+ *
+ *   M.qweight int32 [in, out/8]       eight codes of 4 bits a word: bits 4j hold output 8w + ORDER[j]
+ *   M.qzeros  int32 [groups, out/8]   the zeros in the same order      M.scales float16 [groups, out]
+ *
+ *   weight[o, i] = scales[g, o] · (code[o, i] − zero[g, o])     g = ⌊i / groupSize⌋
+ */
+import { hostTensor } from "../../../runtime/host-tensor.ts";
+import type { HostTensor } from "../../../runtime/host-tensor.ts";
+import { showShape } from "../../../graph/shape.ts";
+import type { JsonObject } from "../../files/json-file.ts";
+import type { Safetensors } from "../../files/safetensors/safetensors.ts";
+import { damagedCodes, refusedVariant } from "./codes-errors.ts";
+import type { CodesForm, CodesTensor } from "./codes-form.ts";
+import { turned } from "./gptq-tensors.ts";
+
+const ORDER = [0, 2, 4, 6, 1, 3, 5, 7];
+const PER_WORD = ORDER.length;
+
+export const awqForm: CodesForm = {
+  name: "awq",
+  claims: ({ quant_method: method }) => method === "awq",
+
+  // oxlint-disable-next-line typescript/require-await -- what it throws is to come as a rejection
+  async find(settings, weights) {
+    requireKnown(weights.path, settings);
+    const ending = ".qweight";
+    const keys = [...weights.tensors.keys()].filter((key) => key.endsWith(ending));
+    return keys.map((key) => findOne(key.slice(0, -ending.length), weights));
+  },
+
+  writing: "read-only",
+};
+
+/** @throws UsageError "usage/quantization" for a variant that is not read */
+function requireKnown(
+  path: string,
+  { bits, version = "gemm", zero_point: hasZeros = true }: JsonObject,
+): void {
+  const isKnown = bits === 4 && String(version).toLowerCase() === "gemm" && hasZeros === true;
+  if (isKnown) return;
+  const found = `quantization with bits ${String(bits)}, version ${String(version)}, zero_point ${String(hasZeros)}`;
+  throw refusedVariant(path, found, "bits 4, version gemm, zero_point true");
+}
+
+/** @throws FormatError "format/tensor" when parts are missing or of other sizes */
+function findOne(module: string, weights: Safetensors): CodesTensor {
+  const parts = [`${module}.qweight`, `${module}.qzeros`, `${module}.scales`] as const;
+  const [qweight, qzeros, scales] = parts.map((part) => weights.tensors.get(part));
+  const [numColumns = 0, numWords = 0] = qweight?.shape ?? [];
+  const [numGroups = 0] = scales?.shape ?? [];
+  const numRows = numWords * PER_WORD;
+  const groupSize = numColumns / numGroups;
+  const fits =
+    qweight?.dtype === "int32" &&
+    qzeros?.dtype === "int32" &&
+    showShape(qzeros.shape) === showShape([numGroups, numWords]) &&
+    ["float16", "bfloat16", "float32"].includes(scales?.dtype ?? "") &&
+    showShape(scales!.shape) === showShape([numGroups, numRows]) &&
+    Number.isInteger(groupSize) &&
+    numColumns % PER_WORD === 0;
+  if (!fits) {
+    const found = [qweight, qzeros, scales].map((part) =>
+      part ? `${part.fileDtype} ${showShape(part.shape)}` : "missing",
+    );
+    throw damagedCodes(
+      weights.path,
+      module,
+      `qweight ${found[0]}, qzeros ${found[1]}, scales ${found[2]}`,
+      "I32 [inputs, outputs / 8], I32 [groups, outputs / 8] and floats [groups, outputs]",
+    );
+  }
+  const shape = [numRows, numColumns];
+  const sizeBytes = (numRows * numColumns) / 2 + 3 * numRows * numGroups;
+  return {
+    info: { name: `${module}.weight`, shape, storage: "u4", groupSize, sizeBytes },
+    parts,
+    read: async () => ({
+      storage: "u4",
+      shape,
+      planes: {
+        codes: codesOf(await weights.read(parts[0]), numRows),
+        scale: turned(await weights.read(parts[2])),
+        zero: zerosOf(await weights.read(parts[1]), numRows),
+      },
+    }),
+  };
+}
+
+/** Calls with each code of words [lines, outputs / 8]. */
+function eachCode(
+  words: Int32Array,
+  numRows: number,
+  use: (line: number, row: number, code: number) => void,
+): void {
+  const numWords = numRows / PER_WORD;
+  for (const [at, word] of words.entries()) {
+    const [line, first] = [Math.floor(at / numWords), (at % numWords) * PER_WORD];
+    for (let j = 0; j < PER_WORD; j++) use(line, first + ORDER[j]!, (word >>> (4 * j)) & 0x0f);
+  }
+}
+
+/** Codes of rows, two a byte. */
+function codesOf({ shape, data }: HostTensor, numRows: number): HostTensor<"uint8"> {
+  const rowBytes = shape[0]! / 2;
+  const codes = new Uint8Array(numRows * rowBytes);
+  eachCode(data as Int32Array, numRows, (column, row, code) => {
+    codes[row * rowBytes + (column >> 1)]! |= code << (4 * (column & 1));
+  });
+  return hostTensor("uint8", [numRows, rowBytes], codes);
+}
+
+function zerosOf({ shape, data }: HostTensor, numRows: number): HostTensor<"uint8"> {
+  const numGroups = shape[0]!;
+  const zeros = new Uint8Array(numRows * numGroups);
+  eachCode(data as Int32Array, numRows, (group, row, zero) => (zeros[row * numGroups + group] = zero));
+  return hostTensor("uint8", [numRows, numGroups], zeros);
+}

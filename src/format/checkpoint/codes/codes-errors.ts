@@ -1,0 +1,20 @@
+/** @file What is said of folders in codes that cannot be read. */
+import { FormatError, UsageError } from "../../../errors.ts";
+
+/** A variant that graft does not read. */
+export function refusedVariant(path: string, found: string, expected: string): UsageError {
+  return new UsageError("usage/quantization", `Cannot open model "${path}": ${found}, expected ${expected}`, {
+    hint: "Quantize the model again without what graft does not read, or take a GGUF file or floats of it.",
+  });
+}
+
+/** Parts of a matrix that do not fit each other. */
+export function damagedCodes(path: string, name: string, found: string, expected: string): FormatError {
+  return new FormatError(
+    "format/tensor",
+    `Cannot read tensor "${name}" of "${path}": ${found}, expected ${expected}`,
+    {
+      hint: "The file does not fit its quantization settings: download or convert the model again.",
+    },
+  );
+}

@@ -1,0 +1,239 @@
+/** Model folders in forms of codes that graft only reads: matrices as their tools wrote them, and whole models of such parts. */
+import assert from "node:assert/strict";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+import { GraftError } from "../../src/errors.ts";
+import { chooseKind, writeMergedModel } from "../../src/export/merged/merged-model.ts";
+import { openCheckpoint, openSafetensors, writeModel } from "../../src/format/by-path.ts";
+import { lora } from "../../src/peft/methods/lora.ts";
+import { dequantize, quantizeTo } from "../../src/quant/stored-tensor.ts";
+import { createEngine } from "../../src/runtime/create-engine.ts";
+import { type HostTensor, hostTensor } from "../../src/runtime/host-tensor.ts";
+import { openUntilEnd } from "../files/open-until-end.ts";
+import { writeSafetensors } from "../files/write-safetensors.ts";
+import { attachTo, logitsOf, perturb, randomExamples, unpacked } from "../passes/model-passes.ts";
+import { temporaryFolder, tinyModelParts } from "../tiny/model.ts";
+import { goldenPath } from "./golden-files.ts";
+
+type Tensors = Record<string, HostTensor>;
+
+const root = temporaryFolder();
+const engine = createEngine({ threads: 1 });
+const BNB = { quant_method: "bitsandbytes", load_in_4bit: true };
+const AWQ = { quant_method: "awq", bits: 4, group_size: 32, version: "gemm", zero_point: true };
+
+const golden: Tensors = {};
+const file = await openSafetensors(goldenPath("codes", "codes.safetensors"));
+for (const name of file.tensors.keys()) golden[name] = await file.read(name);
+await file.close();
+
+/** Writes a folder of these tensors. */
+async function write(
+  name: string,
+  quantization: object,
+  tensors: Tensors,
+  config: object = {},
+): Promise<string> {
+  const path = join(root, name);
+  mkdirSync(path);
+  const all = { model_type: "llama", ...config, quantization_config: quantization };
+  writeFileSync(join(path, "config.json"), JSON.stringify(all));
+  await writeSafetensors(join(path, "model.safetensors"), Object.entries(tensors));
+  return path;
+}
+
+/** The parts of one golden matrix. */
+const partsOf = (name: string): Tensors =>
+  Object.fromEntries(
+    Object.entries(golden).filter(([key]) => key.startsWith(`${name}.`) && !key.endsWith(".expected")),
+  );
+
+for (const [name, what, quantization, storage] of [
+  ["plain", "bitsandbytes in 4 bits", BNB, "nf4"],
+  ["nested", "bitsandbytes in 4 bits with quantized scales", BNB, "nf4"],
+  ["eight", "bitsandbytes in 8 bits", { load_in_8bit: true }, "u8"],
+  ["awq", "AWQ", AWQ, "u4"],
+] as const) {
+  test(`a matrix of ${what} has the values that the tool gives it`, async () => {
+    const checkpoint = await openCheckpoint(await write(name, quantization, partsOf(name)));
+    const expected = golden[`${name}.expected`]!;
+    const stored = await checkpoint.read(`${name}.weight`);
+    const info = checkpoint.tensors.get(`${name}.weight`)!;
+    await checkpoint.close();
+    assert.deepEqual([...checkpoint.tensors.keys()], [`${name}.weight`]);
+    assert.deepEqual([info.shape, info.storage, stored.storage], [expected.shape, storage, storage]);
+    assert.equal(checkpoint.format, "codes");
+    const values = dequantize(stored);
+    for (const [i, value] of values.entries()) {
+      const wanted = expected.data[i] as number;
+      assert.ok(Math.abs(value - wanted) <= 2e-7 * Math.abs(wanted), `${i}: ${value}, expected ${wanted}`);
+    }
+  });
+}
+
+test("a model in floats whose settings say that it is to be quantized on loading is read as it is", async () => {
+  const { config, tensors } = tinyModelParts();
+  const checkpoint = await openCheckpoint(await write("floats", BNB, Object.fromEntries(tensors), config));
+  await checkpoint.close();
+  assert.equal(checkpoint.format, "hf");
+  assert.equal(checkpoint.config["quantization_config"], undefined);
+});
+
+/** Parts in 4 bits of a matrix, by its name, as bitsandbytes lays them out. */
+function fourBits(name: string, { shape, data }: HostTensor<"float32">): Tensors {
+  const { codes, scale } = quantizeTo("nf4", data, shape).planes;
+  const [rows = 0, columns = 0] = shape;
+  const state = new TextEncoder().encode(JSON.stringify({ quant_type: "nf4", blocksize: 64, shape }));
+  return {
+    [name]: hostTensor(
+      "uint8",
+      [(rows * columns) / 2, 1],
+      (codes!.data as Uint8Array<ArrayBuffer>).map((pair) => (pair >> 4) | (pair << 4)),
+    ),
+    [`${name}.absmax`]: { ...scale!, shape: [scale!.data.length] },
+    [`${name}.quant_map`]: golden["plain.weight.quant_map"]!,
+    [`${name}.quant_state.bitsandbytes__nf4`]: hostTensor("uint8", [state.length], state),
+  };
+}
+
+test("a model in 4 bits computes by its values, takes an adapter, and is merged as floats", async () => {
+  const sizes = { hidden_size: 64, intermediate_size: 128, num_attention_heads: 4, num_key_value_heads: 2 };
+  const { config, tensors } = tinyModelParts({ config: sizes });
+  const written: Tensors = {};
+  const floats: [string, HostTensor<"float32">][] = [];
+  for (const [name, tensor] of tensors) {
+    const isCodes = name.includes("_proj.");
+    Object.assign(written, isCodes ? fourBits(name, tensor) : { [name]: tensor });
+    const data = isCodes ? dequantize(quantizeTo("nf4", tensor.data, tensor.shape)) : tensor.data;
+    floats.push([name, hostTensor("float32", tensor.shape, data)]);
+  }
+  const inCodes = await openUntilEnd(await write("whole", BNB, written, config));
+  const plain = join(root, "plain-floats");
+  await writeModel(plain, { config, generationConfig: null, tokenizerFiles: null, tensors: floats });
+  const inFloats = await openUntilEnd(plain);
+  const batch = unpacked(randomExamples([9, 7]));
+  const logits = await logitsOf(engine, inCodes.base, null, batch);
+  assert.deepEqual(logits, await logitsOf(engine, inFloats.base, null, batch));
+
+  const adapter = await attachTo(inCodes.base, lora, {}, "all-linear");
+  perturb(adapter, 0.05, 3);
+  const adapted = await logitsOf(engine, inCodes.base, adapter, batch);
+  const { base, checkpoint } = inCodes;
+  const path = join(root, "merged");
+  const kind = chooseKind(checkpoint.format, "hf", null);
+  await writeMergedModel({ engine, base, checkpoint, adapter, path, to: "hf", kind });
+  const merged = await openUntilEnd(path);
+  assert.equal(merged.checkpoint.format, "hf");
+  const found = await logitsOf(engine, merged.base, null, batch);
+  assert.ok(adapted.some((value, i) => Math.abs(value - logits[i]!) > 1e-2));
+  for (const [i, value] of found.entries()) assert.ok(Math.abs(value - adapted[i]!) < 1e-4, `${i}`);
+});
+
+describe("what cannot be read is refused by name", () => {
+  const text = (value: string): HostTensor => {
+    const bytes = new TextEncoder().encode(value);
+    return hostTensor("uint8", [bytes.length], bytes);
+  };
+  const state = "plain.weight.quant_state.bitsandbytes__nf4";
+  const cases: readonly [string, string, object, () => Tensors, RegExp][] = [
+    [
+      "codes of fp4",
+      "usage/quantization",
+      BNB,
+      () => {
+        const { [state]: nf4, ...parts } = partsOf("plain");
+        return { ...parts, "plain.weight.quant_state.bitsandbytes__fp4": nf4! };
+      },
+      /"plain\.weight" \[24, 128\] in fp4 with blocks of 64, expected nf4/,
+    ],
+    [
+      "blocks of another size",
+      "usage/quantization",
+      BNB,
+      () => ({ ...partsOf("plain"), [state]: text('{"blocksize":128,"shape":[24,128]}') }),
+      /blocks of 128/,
+    ],
+    [
+      "rows that blocks do not fill",
+      "usage/quantization",
+      BNB,
+      () => ({ ...partsOf("plain"), [state]: text('{"blocksize":64,"shape":[32,96]}') }),
+      /\[32, 96\]/,
+    ],
+    [
+      "a state that is no JSON",
+      "format/tensor",
+      BNB,
+      () => ({ ...partsOf("plain"), [state]: text("{") }),
+      /no state of a matrix/,
+    ],
+    [
+      "a shape of another matrix",
+      "format/tensor",
+      BNB,
+      () => ({ ...partsOf("plain"), [state]: text('{"blocksize":64,"shape":[24,64]}') }),
+      /"plain\.weight" .* U8 \[1536, 1\], expected 768 of uint8/,
+    ],
+    [
+      "scales that are missing",
+      "format/tensor",
+      BNB,
+      () => {
+        const { "plain.weight.absmax": _left, ...parts } = partsOf("plain");
+        return parts;
+      },
+      /"plain\.weight\.absmax" .* missing, expected 48 of float32/,
+    ],
+    [
+      "values of codes that are not those of nf4",
+      "format/tensor",
+      BNB,
+      () => ({
+        ...partsOf("plain"),
+        "plain.weight.quant_map": hostTensor("float32", [16], new Float32Array(16)),
+      }),
+      /quant_map.* other values/,
+    ],
+    [
+      "8 bits in the layout of a kernel",
+      "usage/quantization",
+      BNB,
+      () => ({
+        ...partsOf("eight"),
+        "eight.weight_format": hostTensor("uint8", [1], Uint8Array.of(2)),
+      }),
+      /layout of one kernel/,
+    ],
+    [
+      "AWQ of another kernel",
+      "usage/quantization",
+      { ...AWQ, version: "gemv" },
+      () => partsOf("awq"),
+      /gemv/,
+    ],
+    ["AWQ in 3 bits", "usage/quantization", { ...AWQ, bits: 3 }, () => partsOf("awq"), /bits 3/],
+    [
+      "AWQ whose zeros are missing",
+      "format/tensor",
+      AWQ,
+      () => {
+        const { "awq.qzeros": _left, ...parts } = partsOf("awq");
+        return parts;
+      },
+      /qzeros missing/,
+    ],
+  ];
+  for (const [i, [what, code, quantization, tensors, message]] of cases.entries()) {
+    test(what, async () => {
+      const path = await write(`refused-${i}`, quantization, tensors());
+      await assert.rejects(openCheckpoint(path), (error: unknown) => {
+        assert.ok(error instanceof GraftError);
+        assert.equal(error.code, code);
+        assert.match(error.message, message);
+        assert.ok(error.hint);
+        return true;
+      });
+    });
+  }
+});
