@@ -22,10 +22,8 @@ const MAX_EXPANSION = 64;
 const SMALL_BYTES = 1 << 26;
 /** Brackets and list marks in each other, in a file that is written by hand. */
 const MAX_NESTING = 64;
-/** Texts of patterns and templates; the longest of models in use is near 20,000. */
-/** @see `src/data/chat/chat-template.ts` */
-export const MAX_TEMPLATE_LENGTH = 1 << 20;
-export const MAX_PATTERN_LENGTH = 1 << 14;
+/** Characters of templates, of which the longest of models in use is near 20,000, and of patterns. */
+export const [MAX_TEMPLATE_LENGTH, MAX_PATTERN_LENGTH] = [1 << 20, 1 << 14];
 
 /** Turns of one conversation that are each found by rendering what is before them: 1024 of them take seconds, and time is their square. */
 export const MAX_RENDERED_TURNS = 1024;

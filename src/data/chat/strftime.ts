@@ -1,26 +1,13 @@
 /** @file Python's `strftime` in the C locale, for chat templates that write today's date. */
 
-const DAYS = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"] as const;
-const MONTHS = [
-  "January",
-  "February",
-  "March",
-  "April",
-  "May",
-  "June",
-  "July",
-  "August",
-  "September",
-  "October",
-  "November",
-  "December",
-] as const;
+const DAYS = "Sunday Monday Tuesday Wednesday Thursday Friday Saturday";
+const MONTHS = "January February March April May June July August September October November December";
 
 /** Writes a date in local time; a directive that is not known stays as it is. */
 export function strftime(date: Date, format: string): string {
   const two = (value: number): string => String(value).padStart(2, "0");
-  const month = MONTHS[date.getMonth()] ?? "";
-  const day = DAYS[date.getDay()] ?? "";
+  const month = MONTHS.split(" ")[date.getMonth()] ?? "";
+  const day = DAYS.split(" ")[date.getDay()] ?? "";
   const directives: Record<string, string> = {
     "%Y": String(date.getFullYear()),
     "%y": two(date.getFullYear() % 100),

@@ -5,6 +5,7 @@
  * of a kind are kept, so a file in which every row is faulty costs no memory.
  */
 import { type ErrorCode, FormatError, UsageError } from "../../errors.ts";
+import { formatCount } from "../../messages/numbers.ts";
 import type { RowSource } from "../formats/parsed-row.ts";
 import { describePlaces } from "./places.ts";
 
@@ -62,13 +63,14 @@ export class Faults {
   describe(): string[] {
     const lines = this.kinds.slice(0, MAX_KINDS).map(({ message, numRows, places }) => {
       const numMore = numRows - places.length;
-      const more = numMore > 0 ? ` and ${count(numMore)} more` : "";
-      const total = numRows > 1 ? ` (${count(numRows)} rows)` : "";
+      const more = numMore > 0 ? ` and ${formatCount(numMore)} more` : "";
+      const total = numRows > 1 ? ` (${formatCount(numRows)} rows)` : "";
       return `${describePlaces(places)}${more}${total}: ${message}`;
     });
     const others = this.kinds.slice(MAX_KINDS);
     const numOthers = others.reduce((sum, { numRows }) => sum + numRows, 0);
-    if (numOthers > 0) lines.push(`and ${count(numOthers)} more, of ${count(others.length)} other kinds`);
+    if (numOthers > 0)
+      lines.push(`and ${formatCount(numOthers)} more, of ${formatCount(others.length)} other kinds`);
     return lines;
   }
 
@@ -78,7 +80,7 @@ export class Faults {
     if (!first) return;
     const { numRows } = this;
     const what = names.map((name) => `"${name}"`).join(", ");
-    const rows = numRows === 1 ? "1 faulty row" : `${count(numRows)} faulty rows`;
+    const rows = numRows === 1 ? "1 faulty row" : `${formatCount(numRows)} faulty rows`;
     const message = `Cannot use data set ${what}: ${rows}\n${this.describe()
       .map((line) => `  ${line}`)
       .join("\n")}`;
@@ -98,8 +100,4 @@ export function makeError(code: ErrorCode, message: string, hint: string | null)
 
 function nameOf({ code, message }: FaultKind): string {
   return `${code} ${message.replaceAll(/"(?:[^"\\]|\\.)*"|\d+/g, "…")}`;
-}
-
-function count(value: number): string {
-  return value.toLocaleString("en");
 }

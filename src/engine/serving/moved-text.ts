@@ -11,18 +11,18 @@ import { withTextSettings } from "./text-settings.ts";
 import type { Penalties } from "../sampling/penalties.ts";
 import type { ServeRequest } from "./serve-request.ts";
 
-type Kept = Pick<
-  ServeRequest,
-  | "promptIds"
-  | "maxNewTokens"
-  | "minNewTokens"
-  | "stopIds"
-  | "sampling"
-  | "seed"
-  | "isBatchInvariant"
-  | "topLogProbs"
-  | "writtenIds"
->;
+/** Settings that are kept as they are. */
+const KEPT = [
+  "promptIds",
+  "maxNewTokens",
+  "minNewTokens",
+  "stopIds",
+  "sampling",
+  "seed",
+  "isBatchInvariant",
+  "topLogProbs",
+] as const satisfies readonly (keyof ServeRequest)[];
+type Kept = Pick<ServeRequest, (typeof KEPT)[number]>;
 
 const NEW_IDS = lazily(() => z.strictObject({ newIds: IDS }));
 const MOVED = lazily(() =>
@@ -35,7 +35,7 @@ const MOVED = lazily(() =>
 );
 
 /** A text as JSON holds it. */
-export interface MovedText extends Kept {
+export interface MovedText extends Kept, Pick<ServeRequest, "writtenIds"> {
   readonly version: 1;
   readonly adapter: string | null;
   readonly penalties:
@@ -57,22 +57,10 @@ export function exportText(request: ServeRequest, newIds: readonly number[]): Mo
       { hint: "Let it end where it is." },
     );
   }
-  const { promptIds, maxNewTokens, minNewTokens, stopIds, sampling, seed, isBatchInvariant, topLogProbs } =
-    request;
-  const settings = {
-    promptIds,
-    maxNewTokens,
-    minNewTokens,
-    stopIds,
-    sampling,
-    seed,
-    isBatchInvariant,
-    topLogProbs,
-  };
-  const given = Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined));
+  const given = KEPT.filter((key) => request[key] !== undefined).map((key) => [key, request[key]]);
   return {
     version: 1,
-    ...(given as Omit<Kept, "writtenIds">),
+    ...(Object.fromEntries(given) as Kept),
     adapter,
     penalties: penalties ? { ...penalties, bias: [...penalties.bias] } : null,
     writtenIds: [...writtenIds, ...newIds],

@@ -7,8 +7,6 @@ import { utf8 } from "../../../data/tokenizer/token-bytes.ts";
 import { type CodeRange, LAST_CODE, commonCodes, joinRanges, otherCodes } from "./characters.ts";
 import { ANY_TIMES, JsonRules, either, escapeOf, repeat } from "./json-rules.ts";
 
-/** Adds something behind a place, and tells where it ends. */
-
 /** What a pattern cannot have. */
 export class PatternFault extends Error {}
 

@@ -34,9 +34,7 @@ export async function writeShards(
     throw new UsageError(
       "usage/data",
       `Cannot part "${path}" among ${numShards} trainings: it holds too little`,
-      {
-        hint: "Use fewer workers.",
-      },
+      { hint: "Use fewer workers." },
     );
   }
   await makeFolders(folder);
@@ -65,11 +63,7 @@ async function linesOf(rows: NonNullable<ReturnType<typeof rowsOf>>): Promise<st
 }
 
 function deal(lines: readonly string[], numShards: number, random: Random): string[] {
-  const order = [...lines];
-  for (let i = order.length - 1; i > 0; i--) {
-    const j = Math.floor(random.uniform() * (i + 1));
-    [order[i], order[j]] = [order[j]!, order[i]!];
-  }
+  const order = random.shuffle([...lines]);
   const shards = Array.from({ length: numShards }, (_, shard) =>
     order.filter((_, i) => i % numShards === shard),
   );
