@@ -2,24 +2,7 @@
  * @file White space that tokens which were added take away before or after them (`lstrip`, `rstrip`): what Unicode calls so,
  * U+0085 among it and U+FEFF not, which JavaScript's own functions take otherwise. Other tokens beside them stay.
  */
-
-/** What a token takes away. */
-interface AddedToken {
-  lstrip: boolean;
-  rstrip: boolean;
-}
-
-interface Splitter {
-  split(text: string): string[];
-}
-
-/** The library's tokenizer, as much as is used. */
-interface SplittingTokenizer {
-  readonly added_tokens: readonly AddedToken[];
-  readonly added_tokens_map: ReadonlyMap<string, AddedToken>;
-  readonly splitter_normalized: Splitter;
-  readonly splitter_unnormalized: Splitter;
-}
+import type { SplittingTokenizer } from "./tokenizer-step.ts";
 
 const WHITE = /\p{White_Space}/u;
 

@@ -2,20 +2,12 @@
  * @file The mark of a space that a `Metaspace` of the scheme "first" puts before a text: before what the text begins with, and
  * neither before what follows a token that was added, nor before later words.
  */
-import type { TokenizerStep } from "./tokenizer-step.ts";
+import type { SplittingTokenizer, TokenizerStep } from "./tokenizer-step.ts";
 
 /** A step, or a list of them, as much as is used. */
 interface MarkingStep extends TokenizerStep {
   readonly prepend_scheme?: string;
   readonly replacement?: string;
-}
-
-/** The library's tokenizer, as much as is used. */
-interface SplittingTokenizer {
-  readonly pre_tokenizer: TokenizerStep | null;
-  /** Cuts a normalized text at tokens that were added. */
-  readonly splitter_normalized: { split(text: string): string[] };
-  readonly added_tokens_map: ReadonlyMap<string, unknown>;
 }
 
 function markingSteps(step: MarkingStep | null): MarkingStep[] {

@@ -13,12 +13,12 @@ import { markFirstAlone } from "./first-mark.ts";
 import { splitAtMarks } from "./split-marks.ts";
 import { requireTokenizerForm } from "./tokenizer-form.ts";
 import { guardSteps, requireSteps } from "./tokenizer-guards.ts";
-import type { TokenizerStep } from "./tokenizer-step.ts";
+import type { SplittingTokenizer } from "./tokenizer-step.ts";
 import { speedUp, type TokenizerModel } from "./tokenizer-speed.ts";
 import { type UnknowingModel, useUnknownParts } from "./unknown-parts.ts";
 
 /** The part of the library's class that is used; its own declarations do not resolve under NodeNext. */
-interface HubTokenizer {
+interface HubTokenizer extends SplittingTokenizer {
   encode(
     text: string,
     options?: { add_special_tokens?: boolean },
@@ -27,14 +27,7 @@ interface HubTokenizer {
   token_to_id(token: string): number | undefined;
   id_to_token(id: number): string | undefined;
   get_added_tokens_decoder(): Map<number, { content: string; special: boolean }>;
-  normalizer: TokenizerStep | null;
-  pre_tokenizer: TokenizerStep | null;
-  decoder: TokenizerStep | null;
-  splitter_normalized: { split(text: string): string[] };
-  splitter_unnormalized: { split(text: string): string[] };
-  added_tokens: { lstrip: boolean; rstrip: boolean }[];
-  added_tokens_map: ReadonlyMap<string, { lstrip: boolean; rstrip: boolean }>;
-  model: TokenizerModel & BytePairs & UnknowingModel;
+  readonly model: TokenizerModel & BytePairs & UnknowingModel;
 }
 
 const HubTokenizer = UntypedHubTokenizer as new (tokenizer: object, config: object) => HubTokenizer;
@@ -86,17 +79,9 @@ function withFile<T>(verb: string, work: () => T): T {
 }
 
 /** The part of the library's tokenizer that works on texts, guarded. */
-export interface OpenTokenizer extends Omit<
+export interface OpenTokenizer extends Pick<
   HubTokenizer,
-  | "encode"
-  | "normalizer"
-  | "pre_tokenizer"
-  | "decoder"
-  | "model"
-  | "splitter_normalized"
-  | "splitter_unnormalized"
-  | "added_tokens"
-  | "added_tokens_map"
+  "decode" | "token_to_id" | "id_to_token" | "get_added_tokens_decoder"
 > {
   encode(text: string, options?: { add_special_tokens?: boolean }): { ids: number[] };
   readonly numIds: number;

@@ -1,4 +1,4 @@
-/** @file A step of the library's tokenizer. */
+/** @file The library's tokenizer as much as it is changed: its steps, and how it cuts texts. */
 
 /** A step that normalizes, splits or decodes, or a list of such steps: as much of the library's classes as is used. */
 export interface TokenizerStep {
@@ -14,4 +14,26 @@ export interface TokenizerStep {
   normalize?(text: string): string;
   pre_tokenize_text?(text: string, options: unknown): string[];
   decode_chain?(tokens: string[]): string[];
+}
+
+/** What a token that was added takes away of the text beside it. */
+interface AddedToken {
+  lstrip: boolean;
+  rstrip: boolean;
+}
+
+/** Cuts a text at tokens that were added. */
+interface Splitter {
+  split(text: string): string[];
+}
+
+/** A tokenizer, whose tokens that were added cut a text as it is, or once it is normalized. */
+export interface SplittingTokenizer {
+  readonly normalizer: TokenizerStep | null;
+  readonly pre_tokenizer: TokenizerStep | null;
+  readonly decoder: TokenizerStep | null;
+  readonly added_tokens: readonly AddedToken[];
+  readonly added_tokens_map: ReadonlyMap<string, AddedToken>;
+  readonly splitter_unnormalized: Splitter;
+  readonly splitter_normalized: Splitter;
 }
