@@ -55,9 +55,6 @@ export const benchmark = defineBenchmark({
     await adapters.close();
     await session.release();
     await checkpoint.close();
-    return {
-      table: { head: ["used", "memory, MB", "first use, ms"], rows },
-      results,
-    };
+    return { table: { head: ["used", "memory, MB", "first use, ms"], rows }, results };
   },
 });

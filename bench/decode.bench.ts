@@ -110,10 +110,7 @@ export const benchmark = defineBenchmark({
       context,
     );
     const release = rounds.llama[0]?.release ?? "unknown";
-    return {
-      versions: { "node-llama-cpp": version, "llama.cpp": release },
-      ...compare(rounds),
-    };
+    return { versions: { "node-llama-cpp": version, "llama.cpp": release }, ...compare(rounds) };
   },
 });
 

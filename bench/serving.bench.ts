@@ -53,10 +53,7 @@ export const benchmark = defineBenchmark({
     await adapters.close();
     await session.release();
     await checkpoint.close();
-    return {
-      parameters: { ...values, threads: engine.threads },
-      ...compareWithNone(speeds),
-    };
+    return { parameters: { ...values, threads: engine.threads }, ...compareWithNone(speeds) };
   },
 });
 

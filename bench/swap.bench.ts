@@ -84,10 +84,7 @@ async function compare(values: Values, context: BenchContext): Promise<Outcome> 
   await checkpoint.close();
   const isEqual = (ids: unknown, i: number): boolean => JSON.stringify(ids) === JSON.stringify(texts.peft[i]);
   const numEqual = texts.graft.filter(isEqual).length;
-  return {
-    versions: await pythonVersions(),
-    ...report(values, seconds, numEqual),
-  };
+  return { versions: await pythonVersions(), ...report(values, seconds, numEqual) };
 }
 
 /** Texts of several prompts at once, each with the adapter of its folder. */

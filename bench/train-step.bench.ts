@@ -69,10 +69,7 @@ export const benchmark = defineBenchmark({
       },
       context,
     );
-    return {
-      versions: await pythonVersions(),
-      ...compare(rounds, batchSize * maxLength),
-    };
+    return { versions: await pythonVersions(), ...compare(rounds, batchSize * maxLength) };
   },
 });
 

@@ -60,9 +60,7 @@ export function runLlama(
   script: "llama_decode.mjs" | "llama_texts.mjs",
   task: Readonly<Record<string, Json>>,
 ): Promise<ChildRun> {
-  return runChild(process.execPath, [join(PEERS, script), JSON.stringify(task)], {
-    limitMs: LLAMA_LIMIT_MS,
-  });
+  return runChild(process.execPath, [join(PEERS, script), JSON.stringify(task)], { limitMs: LLAMA_LIMIT_MS });
 }
 
 /** The flag that says which model. */

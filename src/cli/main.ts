@@ -71,10 +71,7 @@ function requireWorkingFolder(): void {
     throw new FormatError(
       "format/file",
       "Cannot find the working folder: it was removed, expected one that is there",
-      {
-        hint: "Change to a folder that is there.",
-        cause,
-      },
+      { hint: "Change to a folder that is there.", cause },
     );
   }
 }

@@ -110,11 +110,7 @@ export async function readDatasets<K extends DataKindName = "text">(
       train: train!.examples,
       valid: valid?.examples ?? null,
       test: test?.examples ?? null,
-      reports: {
-        train: train!.report,
-        valid: valid?.report ?? null,
-        test: test?.report ?? null,
-      },
+      reports: { train: train!.report, valid: valid?.report ?? null, test: test?.report ?? null },
     };
   });
 }

@@ -21,10 +21,7 @@ const PARTS = lazily(() =>
   }),
 );
 const QUESTION = lazily(() =>
-  z.strictObject({
-    question: z.string(),
-    request: z.looseObject({ maxNewTokens: z.int().min(0) }),
-  }),
+  z.strictObject({ question: z.string(), request: z.looseObject({ maxNewTokens: z.int().min(0) }) }),
 );
 
 interface Answer extends WrittenText {

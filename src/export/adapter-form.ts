@@ -69,9 +69,7 @@ export function unlikeModel(path: string, found: string, expected: string): Form
   return new FormatError(
     "format/tensor",
     `Cannot convert adapter "${path}": ${found}, expected ${expected}`,
-    {
-      hint: "Choose the model that the adapter was made for.",
-    },
+    { hint: "Choose the model that the adapter was made for." },
   );
 }
 

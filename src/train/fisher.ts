@@ -19,12 +19,7 @@ import { layUnits } from "./step/micro-batch.ts";
 import { StepRunner } from "./step/step-runner.ts";
 
 const ARGUMENTS = lazily(() =>
-  z.strictObject({
-    session: A_SESSION,
-    adapter: AN_ADAPTER,
-    units: UNIT_LIST,
-    onProgress: A_FUNCTION,
-  }),
+  z.strictObject({ session: A_SESSION, adapter: AN_ADAPTER, units: UNIT_LIST, onProgress: A_FUNCTION }),
 );
 
 /**
@@ -43,9 +38,7 @@ export async function estimateFisher(
     throw new UsageError(
       "usage/data",
       "Cannot estimate Fisher information: no example, expected one or more",
-      {
-        hint: "Give data that the adapter was trained on.",
-      },
+      { hint: "Give data that the adapter was trained on." },
     );
   }
   requireReadable(units, session.model);

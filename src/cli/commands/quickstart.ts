@@ -45,10 +45,7 @@ async function examplePath(name: string): Promise<string> {
     throw new FormatError(
       "format/file",
       `Cannot find the quickstart's examples "${path}": the file is missing`,
-      {
-        hint: "Run the quickstart in a clone of the project, or install the package again.",
-        cause,
-      },
+      { hint: "Run the quickstart in a clone of the project, or install the package again.", cause },
     );
   }
   return path;

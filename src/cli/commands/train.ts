@@ -9,10 +9,7 @@ import { TRAIN_CHOOSERS } from "../training/train-choosers.ts";
 export const command = defineCommand({
   example: "npx graft train --data chats.jsonl --eval-data held-out.jsonl --output runs/mine",
   positionals: [],
-  options: TRAIN_OPTIONS.extend({
-    model: TRAIN_OPTIONS.shape.model.default(DEFAULT_MODEL),
-    ...NAMED_DATA,
-  }),
+  options: TRAIN_OPTIONS.extend({ model: TRAIN_OPTIONS.shape.model.default(DEFAULT_MODEL), ...NAMED_DATA }),
   groups: TRAIN_GROUPS,
   choosers: TRAIN_CHOOSERS,
   findProblems: (values, form) => findTrainProblems({ model: DEFAULT_MODEL, ...values }, form),

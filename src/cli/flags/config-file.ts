@@ -29,10 +29,7 @@ async function readText(path: string): Promise<string> {
     throw new FormatError(
       "format/file",
       `Cannot read settings file "${path}": ${describeFileProblem(error)}`,
-      {
-        hint: "Give --config the path of a YAML or JSON file.",
-        cause: error,
-      },
+      { hint: "Give --config the path of a YAML or JSON file.", cause: error },
     );
   }
 }

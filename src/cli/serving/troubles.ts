@@ -6,8 +6,5 @@ import { warn } from "../report.ts";
 
 /** Tells of troubles with the queue of jobs on standard error, and of their end. */
 export function troublesTo(io: CommandIO): TroubleOptions {
-  return {
-    onTrouble: (error) => warn(toldWhole(error), io),
-    onRecovered: () => io.stderr("jobs go on"),
-  };
+  return { onTrouble: (error) => warn(toldWhole(error), io), onRecovered: () => io.stderr("jobs go on") };
 }

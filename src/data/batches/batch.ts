@@ -117,9 +117,7 @@ function targetsOf(examples: readonly (Example | ClassExample)[]): Float32Array 
     throw new UsageError(
       "usage/shape",
       "Cannot batch examples: they have targets of unlike lengths, or none",
-      {
-        hint: "Give every example as many numbers as the model has outputs.",
-      },
+      { hint: "Give every example as many numbers as the model has outputs." },
     );
   }
   const all = new Float32Array(targets.length * first.length);

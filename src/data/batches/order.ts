@@ -127,9 +127,7 @@ function requirePlannable<E extends TrainingUnit>(options: PlanOptions<E>): void
   throw new UsageError(
     "usage/data",
     "Cannot plan steps: packs of comparisons, expected one comparison a row",
-    {
-      hint: "Leave packing out.",
-    },
+    { hint: "Leave packing out." },
   );
 }
 

@@ -54,9 +54,7 @@ export function pairImages(images: NamedIdx, labels: NamedIdx, model: ImageModel
     throw new UsageError(
       "usage/model",
       `Cannot read images "${path}": the model reads none, expected one that does`,
-      {
-        hint: "Choose a vision model.",
-      },
+      { hint: "Choose a vision model." },
     );
   }
   const [numImages, height, width] = dimsOf(images.shape, 3);

@@ -24,10 +24,7 @@ export function* parseTable(
   { hasNoHeader, onCount }: ParseOptions,
 ): Iterable<ParsedRow> {
   const faults: ParsedRow[] = [];
-  const rows = readRows(text, file, delimiters, {
-    hasNoHeader,
-    onFault: (row) => faults.push(row),
-  });
+  const rows = readRows(text, file, delimiters, { hasNoHeader, onFault: (row) => faults.push(row) });
   onCount?.(rows.length + faults.length);
   yield* faults;
   for (const { record, line } of rows) {

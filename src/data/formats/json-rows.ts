@@ -73,10 +73,7 @@ export function* parseJsonArray(text: string, file: string, options?: ParseOptio
     throw new FormatError(
       "format/json",
       `Cannot parse file "${file}": ${reason(cause)}, expected a JSON array`,
-      {
-        hint: "Mend the file, or name it .jsonl if it has one object a line.",
-        cause,
-      },
+      { hint: "Mend the file, or name it .jsonl if it has one object a line.", cause },
     );
   }
   if (!Array.isArray(value)) {

@@ -62,8 +62,5 @@ export function encodeSegments(tokenizer: Tokenizer, text: string, cuts: readonl
   }
   for (const id of run) ids.push(id);
   if (tokenizer.decode(ids) === tokenizer.decode(whole)) return { ids, tokenCuts: cutsOfRuns };
-  return {
-    ids: whole,
-    tokenCuts: cuts.map((cut) => commonLength(encode(text.slice(0, cut)), whole)),
-  };
+  return { ids: whole, tokenCuts: cuts.map((cut) => commonLength(encode(text.slice(0, cut)), whole)) };
 }

@@ -41,8 +41,6 @@ export function nameTaken(what: "adapter" | "task", name: string): UsageError {
   return new UsageError(
     "usage/adapter",
     `Cannot load ${what} "${name}": the name is taken, expected another`,
-    {
-      hint: `Choose another name, or unload "${name}" first.`,
-    },
+    { hint: `Choose another name, or unload "${name}" first.` },
   );
 }

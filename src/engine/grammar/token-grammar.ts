@@ -112,9 +112,7 @@ class Cursor implements GrammarCursor {
     throw new UsageError(
       "engine/grammar",
       "Cannot go on with a text: no token of the model is what its grammar asks for",
-      {
-        hint: "Ask for characters that the vocabulary can write.",
-      },
+      { hint: "Ask for characters that the vocabulary can write." },
     );
   }
 

@@ -6,8 +6,6 @@ export function closedModel(action: string, name: string): UsageError {
   return new UsageError(
     "usage/state",
     `Cannot ${action}: model "${name}" is closed and its programs released`,
-    {
-      hint: "Close a model when nothing is to be written any more, or open it again.",
-    },
+    { hint: "Close a model when nothing is to be written any more, or open it again." },
   );
 }

@@ -78,11 +78,7 @@ export const peft: AdapterForm = {
     const method = findMethodOfConfig(path, { peft_type: "LORA" });
     const algebra = factorAlgebraOf(method);
     assertInternal(algebra, "LoRA is a product of factors");
-    const request = {
-      method,
-      options: {},
-      targets: { modules: [...factors.keys()] },
-    };
+    const request = { method, options: {}, targets: { modules: [...factors.keys()] } };
     const usual = await attach(base, request, null);
     const joined = new Map(
       [...usual.sites.values()].map((site) => {

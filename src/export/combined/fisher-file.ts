@@ -82,9 +82,7 @@ export async function readFisher(folder: string, name: string): Promise<FisherOf
         throw new FormatError(
           "format/tensor",
           `Cannot use "${path}": ${tensor} holds ${value}, expected 0 or more`,
-          {
-            hint: "Estimate it again with graft fisher.",
-          },
+          { hint: "Estimate it again with graft fisher." },
         );
       }
       squares += value ** 2;

@@ -14,9 +14,7 @@ export function cannotWrite(modelName: string, found: string, expected: string):
   return new UsageError(
     "usage/model",
     `Cannot write model "${modelName}" as GGUF: ${found}, expected ${expected}`,
-    {
-      hint: "Write a folder instead.",
-    },
+    { hint: "Write a folder instead." },
   );
 }
 

@@ -43,9 +43,7 @@ export function planCodes(
     new UsageError(
       "usage/quantization",
       `Cannot write model "${name}" as ${to}: ${found}, expected ${expected}`,
-      {
-        hint: "Write floats with --to hf, or a GGUF file with --to gguf.",
-      },
+      { hint: "Write floats with --to hf, or a GGUF file with --to gguf." },
     );
   const sources = tensors.flatMap((tensor) =>
     tensor.groupSize === null ? [] : [{ ...tensor, groupSize: tensor.groupSize }],

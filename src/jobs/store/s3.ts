@@ -32,9 +32,7 @@ export function storeAddress(url: string, env: Environment): StoreAddress {
     throw new UsageError(
       "usage/flag",
       `Cannot use --store "${url}", expected s3://BUCKET or s3://BUCKET/PREFIX`,
-      {
-        hint: "The address of the store itself is AWS_ENDPOINT_URL.",
-      },
+      { hint: "The address of the store itself is AWS_ENDPOINT_URL." },
     );
   }
   const { AWS_ACCESS_KEY_ID: accessKeyId = "", AWS_SECRET_ACCESS_KEY: secretAccessKey = "" } = env;
@@ -42,9 +40,7 @@ export function storeAddress(url: string, env: Environment): StoreAddress {
     throw new UsageError(
       "usage/flag",
       `Cannot use --store "${url}" without keys, expected them in the environment`,
-      {
-        hint: "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.",
-      },
+      { hint: "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY." },
     );
   }
   const region = env["AWS_REGION"] ?? env["AWS_DEFAULT_REGION"] ?? "us-east-1";

@@ -118,10 +118,7 @@ async function betweenRounds({
   const data = { step: next.from, total_steps: input.steps, round: ended, train_loss: loss };
   const shares = nextShares(row, averaging.shares);
   const change = { status: "running", used: used(epochsOf(input, results)) } as const;
-  await lease.change(change, ended === 0 ? { message } : { message, data }, {
-    round: ended,
-    shares,
-  });
+  await lease.change(change, ended === 0 ? { message } : { message, data }, { round: ended, shares });
   return null;
 }
 

@@ -30,8 +30,6 @@ async function find(files: StateFolder, id: string): Promise<UploadedFile> {
   throw new UsageError(
     "usage/data",
     `Cannot read file "${id}": there is none of this id, expected one that was uploaded`,
-    {
-      hint: "Upload it again; servers and workers must share the folder of --state and --files.",
-    },
+    { hint: "Upload it again; servers and workers must share the folder of --state and --files." },
   );
 }

@@ -68,8 +68,6 @@ function requireOrigin(origin: string | undefined, origins: readonly string[]): 
   throw new ApiError(
     403,
     `Pages of "${origin}" may not call: the server was not started with --cors for it`,
-    {
-      code: "origin_not_allowed",
-    },
+    { code: "origin_not_allowed" },
   );
 }

@@ -110,10 +110,6 @@ export const RESPONSE_EVENT = z.discriminatedUnion("type", [
   event(["response.reasoning_text.delta"], { ...IN_PART, delta: z.string() }),
   event(["response.reasoning_text.done"], { ...IN_PART, text: z.string() }),
   event(["response.function_call_arguments.delta"], { ...IN_ITEM, delta: z.string() }),
-  event(["response.function_call_arguments.done"], {
-    ...IN_ITEM,
-    name: z.string(),
-    arguments: z.string(),
-  }),
+  event(["response.function_call_arguments.done"], { ...IN_ITEM, name: z.string(), arguments: z.string() }),
   event(["error"], { message: z.string(), code: z.string().nullable(), param: z.string().nullable() }),
 ]);

@@ -79,10 +79,7 @@ function requirePem<T>(what: string, path: string, read: () => T): T {
     throw new FormatError(
       "format/file",
       `Cannot read ${what} "${path}": it is damaged, expected a PEM file`,
-      {
-        hint: `Give the PEM file of a ${what}, without a passphrase.`,
-        cause,
-      },
+      { hint: `Give the PEM file of a ${what}, without a passphrase.`, cause },
     );
   }
 }

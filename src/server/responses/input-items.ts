@@ -23,15 +23,8 @@ export const ITEMS = z
         name: z.string(),
         arguments: z.string(),
       }),
-      z.looseObject({
-        type: z.literal("function_call_output"),
-        call_id: z.string(),
-        output: CONTENT,
-      }),
-      z.looseObject({
-        type: z.literal("reasoning"),
-        content: z.array(z.unknown()).nullish(),
-      }),
+      z.looseObject({ type: z.literal("function_call_output"), call_id: z.string(), output: CONTENT }),
+      z.looseObject({ type: z.literal("reasoning"), content: z.array(z.unknown()).nullish() }),
     ]),
   )
   .min(1);

@@ -27,9 +27,7 @@ export const loadAdapter = defineRoute({
       throw new ApiError(
         403,
         "This server loads no adapters for clients: start it with --adapter-root FOLDER",
-        {
-          code: "loading_disabled",
-        },
+        { code: "loading_disabled" },
       );
     }
     const folder = await state.adapterRoot.find(path, "lora_path");

@@ -95,10 +95,7 @@ async function methodOf(adapter: string, { graft }: JobRequest, state: ServerSta
   throw new ApiError(
     400,
     `The adapter "${adapter}" is of method ${name}: a job that goes on from it has that`,
-    {
-      code: "invalid_value",
-      param: "graft.method",
-    },
+    { code: "invalid_value", param: "graft.method" },
   );
 }
 

@@ -58,10 +58,7 @@ export const deleteModel = defineRoute({
       throw new ApiError(
         400,
         `The model "${id}" is none that a job has trained: it can be unloaded, not removed`,
-        {
-          code: "model_not_removable",
-          param: "model",
-        },
+        { code: "model_not_removable", param: "model" },
       );
     }
     return context.json({ id, object: "model", deleted: true });

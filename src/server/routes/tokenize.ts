@@ -15,10 +15,7 @@ function requireShort({ length }: string | readonly number[], param: string, wha
   throw new ApiError(
     400,
     `${param} has ${length} ${what}, expected at most ${MAX_LENGTH}: send it in parts`,
-    {
-      code: "text_too_long",
-      param,
-    },
+    { code: "text_too_long", param },
   );
 }
 

@@ -30,10 +30,7 @@ export function chatLogProbs(
 ): Record<string, unknown> | null {
   if (!token?.logProbs) return null;
   const { top, ...own } = token.logProbs;
-  return {
-    ...describe(tokenizer, own),
-    top_logprobs: top.map((each) => describe(tokenizer, each)),
-  };
+  return { ...describe(tokenizer, own), top_logprobs: top.map((each) => describe(tokenizer, each)) };
 }
 
 /** Log-probabilities of a text of /v1/completions, told in as many parts as it is sent in. */

@@ -24,21 +24,10 @@ export async function openSamples(
   }
   const { checkpoint } = origin;
   const tools = openTextTools(options.model, checkpoint.tokenizerFiles);
-  const prompts = await readSamplePrompts(options.samples, {
-    hasTemplate: tools.template.hash !== null,
-  });
+  const prompts = await readSamplePrompts(options.samples, { hasTemplate: tools.template.hash !== null });
   const maxNewTokens = options.sampleTokens;
   return {
     everySteps: options.evalEvery ?? plan.stepsPerEpoch,
-    write: await make({
-      session,
-      adapter,
-      checkpoint,
-      tools,
-      prompts,
-      maxNewTokens,
-      signal,
-      betweenTokens,
-    }),
+    write: await make({ session, adapter, checkpoint, tools, prompts, maxNewTokens, signal, betweenTokens }),
   };
 }

@@ -94,10 +94,7 @@ export function withDefaults(request: FineTuneRequest): FineTuneRequest {
   const { objective, optimizer } = request;
   return {
     ...request,
-    objective: {
-      ...objective,
-      options: optionsOf("objective", objective.objective, objective.options),
-    },
+    objective: { ...objective, options: optionsOf("objective", objective.objective, objective.options) },
     optimizer: { ...optimizer, options: optionsOf("optimizer", optimizer.optimizer, optimizer.options) },
   };
 }

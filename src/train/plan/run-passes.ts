@@ -114,11 +114,7 @@ export function* walkPasses(
     }
   }
   const passes = 2 + Number(reference !== null) + Number(!objective.isSeparable) + 2 * Number(hasMismatched);
-  return {
-    ...place,
-    stepWork: scaleWork(work, meanTokens / tokens),
-    stepWalks: passes * meanMicroBatches,
-  };
+  return { ...place, stepWork: scaleWork(work, meanTokens / tokens), stepWalks: passes * meanMicroBatches };
 }
 
 /** The one step of a run with DropBP that measures sensitivities. */

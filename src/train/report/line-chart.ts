@@ -48,12 +48,7 @@ export function lineChart(parts: LineChartParts): string {
     {
       textStyle: { fontFamily: "system-ui, sans-serif" },
       legend: { show: legend > 0, bottom: 0, itemGap: LEGEND_GAP, textStyle: { color: palette.text } },
-      grid: {
-        left: 64,
-        right: 24,
-        top: title !== null ? 50 : unit === "" ? 14 : 30,
-        bottom: 46 + legend,
-      },
+      grid: { left: 64, right: 24, top: title !== null ? 50 : unit === "" ? 14 : 30, bottom: 46 + legend },
       ...axesOf(across, unit, palette),
       series: lines.map(seriesOf),
     },

@@ -84,10 +84,7 @@ export class StepRunner {
     this.#stages = stages;
     this.#dropoutKey = key;
     this.gradients = stages.gradients;
-    this.#plan = stages.runner.planBackward({
-      dropped: [],
-      trainsStem: stages.embedding.isTrained,
-    });
+    this.#plan = stages.runner.planBackward({ dropped: [], trainsStem: stages.embedding.isTrained });
   }
 
   /**

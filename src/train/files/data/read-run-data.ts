@@ -43,9 +43,7 @@ function holdOut(data: RunData, share: number, options: TrainOptions): RunData {
     throw new UsageError(
       "usage/flag",
       `Cannot hold out a share of the data: ${found}, expected two that differ`,
-      {
-        hint: "Leave the share out, or give other data.",
-      },
+      { hint: "Leave the share out, or give other data." },
     );
   }
   const isKept = new Set(drawn.train);
@@ -88,8 +86,6 @@ export function requireTask(model: Model, { name, rows }: Objective): void {
   throw new UsageError(
     "usage/flag",
     `Cannot use objective "${name}": the model is for ${found}, expected ${expected}`,
-    {
-      hint: problem === null ? "Choose another objective." : "Leave the objective out.",
-    },
+    { hint: problem === null ? "Choose another objective." : "Leave the objective out." },
   );
 }

@@ -36,9 +36,7 @@ async function readPromptFile(path: string, hasTemplate: boolean): Promise<Sampl
   throw new UsageError(
     "usage/data",
     `Cannot write samples: "${path}" holds no prompts, expected at least one`,
-    {
-      hint: "Write one prompt a line.",
-    },
+    { hint: "Write one prompt a line." },
   );
 }
 

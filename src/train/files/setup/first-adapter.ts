@@ -66,10 +66,7 @@ function requireSameOptions(
   );
   const modules = targetModules(options.targetModules);
   if (modules !== null || options.layers !== undefined) {
-    const targets = {
-      modules: modules ?? adapter.targets.modules,
-      layers: options.layers ?? null,
-    };
+    const targets = { modules: modules ?? adapter.targets.modules, layers: options.layers ?? null };
     const request = { method: adapter.method, options: adapter.options, targets };
     const { paths: asked } = previewAttach(base.model, base.source, request);
     const lacking = asked.find((path) => !adapter.sites.has(path));

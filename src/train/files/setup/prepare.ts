@@ -149,10 +149,7 @@ export function settleRun({ options, checkpoint, model, methods, data, target }:
   const ofMethod = trainFreshHead(checkpoint, method, withIds);
   const { optimizer, optimizerOptions } = optimizerOf(options);
   const objective = chooseObjective(options, model);
-  const targets = {
-    modules: targetModules(options.targetModules),
-    layers: options.layers ?? null,
-  };
+  const targets = { modules: targetModules(options.targetModules), layers: options.layers ?? null };
   const plan = planSteps({ ...options, examples: data.train, sources: data.sources });
   const totalSteps =
     options.steps ?? Math.max(1, Math.round((options.epochs ?? DEFAULT_EPOCHS) * plan.stepsPerEpoch));

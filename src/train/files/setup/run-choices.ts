@@ -82,10 +82,7 @@ export function optimizerOf(options: TrainOptions): {
 } {
   const optimizer = findOptimizer(options.optimizer);
   const what = `options of optimizer "${optimizer.name}"`;
-  return {
-    optimizer,
-    optimizerOptions: parseSettings(optimizer.options, optimizerOptions(options), what),
-  };
+  return { optimizer, optimizerOptions: parseSettings(optimizer.options, optimizerOptions(options), what) };
 }
 
 /** How branches are dropped; null: they are not. @throws UsageError "usage/flag" */

@@ -51,10 +51,7 @@ export async function setUp(
   requireTrainableBlocks(model, adapter);
   requireTrainedHead(checkpoint, adapter);
   if (dropBp) requireTrainedBranch(model, adapter);
-  const run = {
-    totalSteps: prepared.totalSteps,
-    microBatches: options.gradientAccumulationSteps,
-  };
+  const run = { totalSteps: prepared.totalSteps, microBatches: options.gradientAccumulationSteps };
   // As TRL: a copy of an adapter to start from. Read once more, so that a resumed run has it too.
   const reference =
     options.initAdapter !== undefined && objective.objective.needs.includes("reference")
@@ -64,12 +61,7 @@ export async function setUp(
     ...prepared,
     base,
     adapter,
-    origin: {
-      base,
-      checkpoint,
-      chatTemplateHash: data.chatTemplateHash,
-      baseRecord: await recordBase(base),
-    },
+    origin: { base, checkpoint, chatTemplateHash: data.chatTemplateHash, baseRecord: await recordBase(base) },
     inputs: await describeInputs(options, data.fileHashes),
     memory,
     reference,
