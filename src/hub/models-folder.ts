@@ -9,11 +9,16 @@ import { join } from "node:path";
 import type { Environment } from "../environment.ts";
 import { disk } from "../format/files/disk/calls.ts";
 import { expandHome } from "./model-name.ts";
+import { type Found, type Unreachable, unreachable } from "./source.ts";
 
-/** Folder of what graft keeps: `GRAFT_HOME`, else `$XDG_CACHE_HOME/graft`, else `~/.cache/graft`. */
+/** Folder of what programs keep: `XDG_CACHE_HOME`, else `~/.cache`. */
+export function cacheFolderOf(env: Environment): string {
+  return env["XDG_CACHE_HOME"] || join(env["HOME"] ?? homedir(), ".cache");
+}
+
+/** Folder of what graft keeps: `GRAFT_HOME`, else `graft` in that one. */
 export function homeFolderOf(env: Environment): string {
-  const xdg = env["XDG_CACHE_HOME"] || join(env["HOME"] ?? homedir(), ".cache");
-  return expandHome(env["GRAFT_HOME"] || join(xdg, "graft"), env);
+  return expandHome(env["GRAFT_HOME"] || join(cacheFolderOf(env), "graft"), env);
 }
 
 /** Folder of finished models in it. */
@@ -49,14 +54,14 @@ async function shardProblem(folder: string): Promise<string | null> {
 }
 
 /** Finds the model inside an entry: the folder, or its one .gguf file; otherwise says what is wrong with it. */
-export async function modelInFolder(folder: string): Promise<{ path: string } | { problem: string }> {
-  if (!existsSync(folder)) return { problem: `nothing at ${folder}` };
+export async function modelInFolder(folder: string): Promise<Found | Unreachable> {
+  if (!existsSync(folder)) return unreachable(`nothing at ${folder}`);
   const files = await disk().readdir(folder);
   if (files.includes("config.json") && files.some((file) => file.endsWith(".safetensors"))) {
     const problem = await shardProblem(folder);
-    return problem === null ? { path: folder } : { problem };
+    return problem === null ? { kind: "found", path: folder } : unreachable(problem);
   }
   const [gguf, ...others] = files.filter((file) => file.endsWith(".gguf"));
-  if (gguf !== undefined && others.length === 0) return { path: join(folder, gguf) };
-  return { problem: `${folder} holds neither config.json with *.safetensors nor one .gguf file` };
+  if (gguf !== undefined && others.length === 0) return { kind: "found", path: join(folder, gguf) };
+  return unreachable(`${folder} holds neither config.json with *.safetensors nor one .gguf file`);
 }

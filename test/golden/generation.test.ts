@@ -8,7 +8,7 @@ import { DEFAULT_MODEL } from "../../src/hub/resolve.ts";
 import { goldenJson } from "./golden-files.ts";
 
 const entry = await modelInFolder(entryFolder(modelsFolderOf(process.env), DEFAULT_MODEL, null));
-const skip = "path" in entry ? false : `${DEFAULT_MODEL} is not in the cache: ${entry.problem}`;
+const skip = "path" in entry ? false : `${DEFAULT_MODEL} is not in the cache: ${entry.reason}`;
 
 interface PromptsGolden {
   readonly cases: readonly {

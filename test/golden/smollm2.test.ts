@@ -19,7 +19,7 @@ import { valuesOf } from "../passes/trained-values.ts";
 import { openUntilEnd } from "../files/open-until-end.ts";
 
 const entry = await modelInFolder(entryFolder(modelsFolderOf(process.env), DEFAULT_MODEL, null));
-const skip = "path" in entry ? false : `${DEFAULT_MODEL} is not in the cache: ${entry.problem}`;
+const skip = "path" in entry ? false : `${DEFAULT_MODEL} is not in the cache: ${entry.reason}`;
 
 /** All eight take half a minute. */
 const NUM_STEPS = process.env["GRAFT_SLOW_TESTS"] === "1" ? 8 : 3;

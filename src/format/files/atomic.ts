@@ -9,7 +9,7 @@ import { createHash } from "node:crypto";
 import { basename, dirname, join, resolve } from "node:path";
 import { toFailedWrite } from "../../messages/system-error.ts";
 import { ByteFile } from "./byte-file.ts";
-import { disk } from "./disk/calls.ts";
+import { disk, tryRemove, tryStat } from "./disk/calls.ts";
 import { type FolderFile, textFile } from "./folder-file.ts";
 import { makeFolders, removeFolders } from "./disk/make-folders.ts";
 import { fillEmpty, renameToNew } from "./disk/new-folder.ts";
@@ -102,9 +102,7 @@ export async function writeFileAtomic(path: string, content: FileContent, mode?:
     await writeNew({ path: temporary, shownPath: path, mode }, content);
     await attempt(path, () => disk().rename(temporary, path));
   } catch (error) {
-    await disk()
-      .rm(temporary, { force: true })
-      .catch(() => {});
+    await tryRemove(temporary);
     await removeFolders(made);
     throw error;
   }
@@ -123,9 +121,7 @@ async function replaceFiles(staging: string, folder: string, names: readonly str
     for (const name of names) {
       const target = join(folder, name);
       const kept = join(staging, `${name}.old`);
-      const info = await disk()
-        .stat(target)
-        .catch(() => null);
+      const info = await tryStat(target);
       if (info?.isDirectory() === true) {
         throw Object.assign(new Error("a folder has this name"), { code: "EISDIR", syscall: "rename" });
       }
@@ -162,10 +158,7 @@ export async function writeFolderAtomic(
   const folder = resolve(path);
   const made = await attempt(path, () => makeFolders(dirname(folder)));
   await sweepTemporaries(dirname(folder));
-  const exists =
-    (await disk()
-      .stat(folder)
-      .catch(() => null)) !== null;
+  const exists = (await tryStat(folder)) !== null;
   if (exists) await sweepTemporaries(folder);
   // Inside the folder when it exists: it may be a mounted disk, and a rename cannot cross disks.
   const staging = temporaryName(exists ? join(folder, "staging") : folder);
@@ -189,9 +182,7 @@ export async function writeFolderAtomic(
       await attempt(path, () => rename(staging, folder, path));
     }
   } catch (error) {
-    await disk()
-      .rm(staging, { recursive: true, force: true })
-      .catch(() => {});
+    await tryRemove(staging);
     await removeFolders(made);
     throw error;
   }

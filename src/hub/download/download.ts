@@ -8,7 +8,7 @@ import { basename, dirname } from "node:path";
 import { FailedError } from "../../errors.ts";
 import { syncFolder } from "../../format/files/atomic.ts";
 import { writeAll } from "../../format/files/disk/write-all.ts";
-import { disk } from "../../format/files/disk/calls.ts";
+import { disk, tryStat } from "../../format/files/disk/calls.ts";
 import { hashFile, type Digest } from "../remote/digest.ts";
 import { fetchReason, Watchdog } from "../remote/reach.ts";
 import { type SourceContext, UnreachableError } from "../source.ts";
@@ -28,12 +28,7 @@ interface DownloadOptions extends Pick<SourceContext, "signal" | "timeoutMs" | "
 /** Connections that may break, each after some progress, before the source counts as unreachable. */
 const MAX_BROKEN_CONNECTIONS = 5;
 
-async function sizeOf(path: string): Promise<number | null> {
-  const stats = await disk()
-    .stat(path)
-    .catch(() => null);
-  return stats?.size ?? null;
-}
+const sizeOf = async (path: string): Promise<number | null> => (await tryStat(path))?.size ?? null;
 
 /** Tells whether the file at `path` has the expected size and checksum. */
 async function isWhole(path: string, file: RemoteFile): Promise<boolean> {

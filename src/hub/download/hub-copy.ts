@@ -12,7 +12,7 @@ import { readJson } from "../../format/files/folder.ts";
 import { nodeFolder } from "../../format/files/node-folder.ts";
 import { entryFolder } from "../models-folder.ts";
 import { download } from "./download.ts";
-import { type Endpoint, readEndpoint } from "../remote/endpoint.ts";
+import { type Endpoint, isOffline, readEndpoint } from "../remote/endpoint.ts";
 import { listRepository, type ListedFile } from "../remote/hub-list.ts";
 import { findDamage, MANIFEST_FILE, writeManifest } from "./manifest.ts";
 import type { ModelName } from "../model-name.ts";
@@ -138,9 +138,7 @@ export async function copyFromHub(
   choose: (files: readonly ListedFile[]) => readonly ListedFile[] = (files) => files,
 ): Promise<Found | Unreachable | null> {
   if (repository === null) return null;
-  if (/^(1|true|yes|on)$/i.test(context.env["HF_HUB_OFFLINE"] ?? "")) {
-    return unreachable("HF_HUB_OFFLINE is set");
-  }
+  if (isOffline(context.env)) return unreachable("HF_HUB_OFFLINE is set");
   const branch = revision ?? "main";
   const target = entryFolder(modelsFolder, repository, revision);
   try {

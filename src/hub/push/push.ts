@@ -10,7 +10,7 @@ import { HubApiError, commit, createRepo, modelInfo } from "@huggingface/hub";
 
 import type { Environment } from "../../environment.ts";
 import { FailedError, UsageError } from "../../errors.ts";
-import { type Endpoint, readEndpoint } from "../remote/endpoint.ts";
+import { type Endpoint, isOffline, readEndpoint } from "../remote/endpoint.ts";
 import { type PublicFolder, readPublicFolder } from "./push-folder.ts";
 import { fetchReason } from "../remote/reach.ts";
 import { UnreachableError } from "../source.ts";
@@ -92,7 +92,7 @@ function requireEndpoint({ folder, name, env }: PushRequest): Endpoint {
       "Give your user name on the hub, / and a name.",
     );
   }
-  if (/^(1|true|yes|on)$/i.test(env["HF_HUB_OFFLINE"] ?? "")) {
+  if (isOffline(env)) {
     throw refuse("HF_HUB_OFFLINE is set", "a hub that may be reached", "Unset it for this command.");
   }
   if ((env["HF_TOKEN"]?.trim() ?? "") === "") {

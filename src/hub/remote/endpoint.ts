@@ -18,6 +18,11 @@ export interface Endpoint {
 /** Visible signs of ASCII, which is what a header may hold. */
 const TOKEN = /^[\x21-\x7e]+$/;
 
+/** Whether the user wants no hub to be reached, as Hugging Face's tools read it. */
+export function isOffline(env: Environment): boolean {
+  return /^(1|true|yes|on)$/i.test(env["HF_HUB_OFFLINE"] ?? "");
+}
+
 function readUrl(text: string): URL {
   const url = URL.canParse(text) ? new URL(text) : null;
   if (url === null || !/^https?:$/.test(url.protocol)) {

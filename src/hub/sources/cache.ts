@@ -10,8 +10,6 @@ export const cache: ModelSource = {
     if (model.repository === null) return null;
     const folder = entryFolder(context.modelsFolder, model.repository, model.revision);
     const damage = await findDamage(folder, context);
-    if (damage !== null) return unreachable(damage);
-    const entry = await modelInFolder(folder);
-    return "path" in entry ? { kind: "found", path: entry.path } : unreachable(entry.problem);
+    return damage === null ? await modelInFolder(folder) : unreachable(damage);
   },
 };

@@ -4,21 +4,19 @@
  * `$HF_HUB_CACHE`, else `$HF_HOME/hub`, else `~/.cache/huggingface/hub`, with an entry models--OWNER--NAME for each repository.
  */
 import { existsSync } from "node:fs";
-import { homedir } from "node:os";
 import { join } from "node:path";
 
 import type { Environment } from "../../environment.ts";
 import { findSnapshot, MAIN } from "../hf-snapshots.ts";
 import { expandHome } from "../model-name.ts";
-import { modelInFolder } from "../models-folder.ts";
+import { cacheFolderOf, modelInFolder } from "../models-folder.ts";
 import { unreachable, type ModelSource } from "../source.ts";
 
 /** Folder in which Hugging Face's tools keep what they fetched. */
 function hubCacheOf(env: Environment): string {
   const given = env["HF_HUB_CACHE"] || env["HUGGINGFACE_HUB_CACHE"];
   if (given) return expandHome(given, env);
-  const xdg = env["XDG_CACHE_HOME"] || join(env["HOME"] ?? homedir(), ".cache");
-  return join(expandHome(env["HF_HOME"] || join(xdg, "huggingface"), env), "hub");
+  return join(expandHome(env["HF_HOME"] || join(cacheFolderOf(env), "huggingface"), env), "hub");
 }
 
 /** Finds models that transformers, huggingface_hub and others fetched. */
@@ -30,7 +28,6 @@ export const hfCache: ModelSource = {
     if (!existsSync(entry)) return unreachable(`nothing at ${entry}`);
     const snapshot = await findSnapshot(entry, model.revision);
     if (snapshot === null) return unreachable(`${entry} has no snapshot of ${model.revision ?? MAIN}`);
-    const found = await modelInFolder(snapshot);
-    return "path" in found ? { kind: "found", path: found.path } : unreachable(found.problem);
+    return await modelInFolder(snapshot);
   },
 };

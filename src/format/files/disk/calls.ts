@@ -5,6 +5,7 @@
  * It is a scope and no parameter: a parameter would pass through every function between a command and a byte.
  */
 import { AsyncLocalStorage } from "node:async_hooks";
+import type { Stats } from "node:fs";
 import * as node from "node:fs/promises";
 import { refuseEndless, systemCode } from "../../../messages/system-error.ts";
 
@@ -45,4 +46,18 @@ export function disk(): Disk {
 /** Runs `work`, and all that it awaits, on another disk. */
 export function withDisk<T>(other: Disk, work: () => Promise<T>): Promise<T> {
   return scope.run(withoutEndless(other), work);
+}
+
+/** What is at a path; null: nothing, or what cannot be looked at. */
+export async function tryStat(path: string): Promise<Stats | null> {
+  return await disk()
+    .stat(path)
+    .catch(() => null);
+}
+
+/** Removes a file or folder; what cannot be removed stays. */
+export async function tryRemove(path: string): Promise<void> {
+  await disk()
+    .rm(path, { recursive: true, force: true })
+    .catch(() => {});
 }

@@ -1,15 +1,13 @@
 /** @file Keeps a folder of files that can be made anew within so many bytes. */
 import { join } from "node:path";
-import { disk } from "./calls.ts";
+import { disk, tryStat } from "./calls.ts";
 
 /** Removes files with an ending beyond so many bytes, those first that were not touched for the longest. */
 export async function dropOldest(folder: string, ending: string, limitBytes: number): Promise<void> {
   const files = await Promise.all(
     (await disk().readdir(folder)).map(async (name) => {
       const path = join(folder, name);
-      const info = await disk()
-        .stat(path)
-        .catch(() => null);
+      const info = await tryStat(path);
       return { path, name, size: info?.size ?? 0, usedMs: info?.mtimeMs ?? 0 };
     }),
   );

@@ -1,16 +1,10 @@
 /** @file Checks, before long work, that the file of its result can be written. */
-import type { Stats } from "node:fs";
 import { dirname } from "node:path";
 import { UsageError } from "../../../errors.ts";
 import { toFailedWrite } from "../../../messages/system-error.ts";
-import { disk } from "./calls.ts";
+import { disk, tryStat } from "./calls.ts";
 import { makeFolders, removeFolders } from "./make-folders.ts";
 import { temporaryName } from "./temporaries.ts";
-
-const statOf = async (path: string): Promise<Stats | null> =>
-  await disk()
-    .stat(path)
-    .catch(() => null);
 
 /**
  * Checks that a file can be made or replaced, and leaves nothing behind; `input` is a file that is read, null for none.
@@ -18,7 +12,7 @@ const statOf = async (path: string): Promise<Stats | null> =>
  * FailedError failed/write
  */
 export async function requireFilePlace(path: string, input: string | null): Promise<void> {
-  const [info, read] = [await statOf(path), input === null ? null : await statOf(input)];
+  const [info, read] = [await tryStat(path), input === null ? null : await tryStat(input)];
   const isInput = info !== null && info.ino === read?.ino && info.dev === read.dev;
   if (info !== null && (isInput || !info.isFile())) {
     const other = info.isDirectory() ? "a folder" : "no file but a device or pipe";

@@ -8,7 +8,7 @@ import { renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { systemCode } from "../../../messages/system-error.ts";
-import { disk } from "./calls.ts";
+import { disk, tryRemove } from "./calls.ts";
 import { isGone, type Owner, thisProcess } from "./owner.ts";
 import { temporaryName } from "./temporaries.ts";
 import { writeAll } from "./write-all.ts";
@@ -68,9 +68,7 @@ async function put(path: string): Promise<boolean> {
     await disk().rename(temporary, path);
     return true;
   } catch (error) {
-    await disk()
-      .rm(temporary, { recursive: true, force: true })
-      .catch(() => {});
+    await tryRemove(temporary);
     const code = systemCode(error);
     if (code === "ENOTEMPTY" || code === "EEXIST") return false;
     // What Windows says then, and other systems of other things.
@@ -113,9 +111,7 @@ async function remove(path: string): Promise<boolean> {
     .then(() => true)
     .catch((error: unknown) => (systemCode(error) === "ENOENT" ? false : null));
   // In more than one step, where one does not work: better than a lock that stays as long as this process.
-  await disk()
-    .rm(isMoved === null ? path : temporary, { recursive: true, force: true })
-    .catch(() => {});
+  await tryRemove(isMoved === null ? path : temporary);
   return isMoved !== false;
 }
 

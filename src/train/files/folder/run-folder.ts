@@ -5,7 +5,7 @@ import { realpathSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { UsageError } from "../../../errors.ts";
 import { writeFolderAtomic, writeTextAtomic } from "../../../format/files/atomic.ts";
-import { disk } from "../../../format/files/disk/calls.ts";
+import { disk, tryRemove } from "../../../format/files/disk/calls.ts";
 import { namesIn } from "../../../format/files/disk/names-in.ts";
 import { refuseTilde } from "../../../format/files/disk/new-folder.ts";
 import { sweepTemporaries } from "../../../format/files/disk/temporaries.ts";
@@ -94,10 +94,7 @@ export class RunFolder {
       for (const [name, text] of Object.entries(files)) await writeTextAtomic(join(this.path, name), text);
     } catch (error) {
       // Empty logs would be taken for a run.
-      for (const name of OF_A_RUN)
-        await disk()
-          .rm(join(this.path, name), { force: true })
-          .catch(() => {});
+      for (const name of OF_A_RUN) await tryRemove(join(this.path, name));
       throw toFailedWrite(error, this.path);
     }
   }
