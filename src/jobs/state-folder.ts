@@ -102,11 +102,14 @@ export class StateFolder {
     return (await listNames(path)).length > 0;
   }
 
-  /** A folder that is not there, or not mounted, would fail every job. @throws UsageError "usage/flag" while there are no files */
+  /** A folder that is not there, or not mounted, would fail every job. @throws UsageError "usage/flag" where nothing was ever uploaded to it */
   async requireFiles(): Promise<void> {
-    const found = await this.has(join(this.path, "files")).then(
-      (isThere) => (isThere ? null : `there are no files of jobs in "${this.path}"`),
-      (error: unknown) => `"${this.path}" cannot be read, ${describeFileProblem(error)}`,
+    const found = await readdir(join(this.path, "files")).then(
+      () => null,
+      (error: unknown) =>
+        (error as NodeJS.ErrnoException).code === "ENOENT"
+          ? `there are no files of jobs in "${this.path}"`
+          : `"${this.path}" cannot be read, ${describeFileProblem(error)}`,
     );
     if (found === null) return;
     throw new UsageError(

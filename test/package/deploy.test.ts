@@ -51,6 +51,7 @@ test("every command and flag that is started is one of the program", () => {
 test("servers and workers of a file share a folder, and what is built is there", () => {
   const folders = calls.map((words) => /--(?:state|files)[= ](\S+)/.exec(words.join(" "))?.[1]);
   assert.deepEqual(folders, ["/var/lib/graft/state", "/var/lib/graft/state", "/srv/graft", "/srv/graft"]);
+  for (const unit of units) assert.match(read(unit), /^RequiresMountsFor=\/srv\/graft$/m);
   for (const { build } of services) if (build) assert.ok(existsSync(join(DEPLOY, "..", build.dockerfile)));
 });
 

@@ -1,12 +1,18 @@
-/** @file A server that starts while the store of its jobs is away: texts are served, and it is ready when the store answers. */
+/**
+ * @file A server that starts while the store of its jobs is away: texts are served, and it is ready when the store answers. Where
+ * a folder of the jobs is away, it does not begin.
+ */
 import assert from "node:assert/strict";
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import type { Clock } from "../../src/jobs/queue/clock.ts";
 import { systemClock } from "../../src/jobs/queue/system-clock.ts";
+import { StateFolder } from "../../src/jobs/state-folder.ts";
 import { openState } from "../../src/jobs/store/open-state.ts";
 import { beginJobs } from "../../src/server/jobs/begin-jobs.ts";
 import { openFineTuning } from "../../src/server/jobs/open-fine-tuning.ts";
+import { newJob } from "../jobs/new-job.ts";
 import { BUCKET, startS3 } from "../jobs/s3-server.ts";
 import { temporaryFolder } from "../tiny/model.ts";
 import { serveTiny } from "./tiny-server.ts";
@@ -32,11 +38,12 @@ const troubles = {
   onRecovered: () => told.push("over"),
 };
 
-/** Begins with jobs whose files are in the store. */
-async function begin(env = s3.env): Promise<{ begun: Promise<void> }> {
+/** Begins with jobs whose files are in the store, or in a folder. */
+async function begin(env = s3.env, ownFiles?: StateFolder): Promise<{ begun: Promise<void> }> {
   const { fingerprint, queue, stop: stopLast } = state.fineTuning!;
   await stopLast();
-  const files = await openState({ folder: join(root, "copies"), store: `s3://${BUCKET}`, env, clock });
+  const files =
+    ownFiles ?? (await openState({ folder: join(root, "copies"), store: `s3://${BUCKET}`, env, clock }));
   state.fineTuning = openFineTuning(state, {
     fingerprint,
     files,
@@ -82,6 +89,19 @@ test("a store that refuses is an error at once, and one that does after it was a
   const { begun } = await begin(wrong);
   s3.drops = () => false;
   await assert.rejects(begun, { code: "failed/store", message: /InvalidAccessKeyId/ });
+});
+
+test("a folder without files of the jobs that there are is refused, as it is not mounted, and one from which all were removed is not", async () => {
+  const files = new StateFolder(temporaryFolder());
+  await begin(s3.env, files);
+  const { queue, fingerprint } = state.fineTuning!;
+  const job = newJob("ftjob-away", {});
+  await queue.submit({ job, base: fingerprint, baseName: "tiny", initAdapter: null });
+  await assert.rejects(begin(s3.env, files), { code: "usage/flag", message: /there are no files of jobs/ });
+  mkdirSync(join(files.path, "files"));
+  await (
+    await begin(s3.env, files)
+  ).begun;
 });
 
 test("a server that is to stop waits no longer", async () => {

@@ -86,7 +86,7 @@ export const command = defineCommand({
         pollMs: POLL_MS,
         onIdle: misfitTeller(queue, { name, fingerprint }, io),
         ...troublesTo(io),
-        ...(copies === null && { isReady: () => files.requireFiles() }),
+        isReady: () => files.requireFiles(),
         work: (taken, lease) => work(taken, lease, { files, places }, io),
       });
       io.emit({ event: "waiting", base: name, fingerprint });

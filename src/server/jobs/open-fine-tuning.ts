@@ -67,8 +67,9 @@ export function openFineTuning(state: ServerState, options: FineTuningOptions): 
     giveBack: (name) => trained.giveBack(name),
     removeResult: (name) => trained.remove(name),
     start: async () => {
-      if (trainsHere) await queue.takeBackAll();
       const tell = (error: unknown): void => trouble.tell(error);
+      if (trainsHere) await queue.takeBackAll();
+      else await requireFilesOf(queue, files, tell);
       await trained.nameUnfinished().catch(tell);
       await trained.refresh().catch(tell);
       if (trainsHere) worker.start();
@@ -80,6 +81,16 @@ export function openFineTuning(state: ServerState, options: FineTuningOptions): 
       await queue.table.close();
     },
   };
+}
+
+/** Jobs in a database elsewhere have files here, where the folder is the one that they share. @throws UsageError "usage/flag" */
+async function requireFilesOf(
+  { table }: JobQueue,
+  files: StateFolder,
+  tell: (error: unknown) => void,
+): Promise<void> {
+  const jobs = await table.list().catch(tell);
+  if (jobs && jobs.length > 0) await files.requireFiles();
 }
 
 /** Trains jobs on the model of the server, block by block in turn with its texts. */
