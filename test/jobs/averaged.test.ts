@@ -90,3 +90,27 @@ test("a share whose worker stalls is done by another, once; the adapter has the 
   );
   assert.equal(Number(rows.at(-1)?.split(",")[1]).toFixed(6), Number(end?.data?.["train_loss"]).toFixed(6));
 });
+
+test("what a share has told before its worker was lost is told once", async () => {
+  const { table, clock, pass } = movedClock();
+  let second = null as ReturnType<typeof startWorker> | null;
+  const onStep = (step: number, { share }: { share: number | null }): void => {
+    if (second !== null || share !== 0 || step !== 3) return;
+    pass(10_000);
+    void first.close();
+    second = startWorker({ table, files, model, clock, leaseMs: 1e9 });
+  };
+  const first = startWorker({ table, files, model, clock, leaseMs: 1000, onStep });
+  const averaging = { shares: 2, ...rounds, syncEvery: 4 };
+  const again = newJob("ftjob-2", { graft: { ...settings, steps: 4, averaging } });
+  await queueOf(table).submit({ job: again, base: "tiny", baseName: "tiny", initAdapter: null });
+  await succeeded(table, "ftjob-2");
+  await second?.close();
+  await first.close();
+  const told = await toldBy(table, "ftjob-2");
+  const steps = told.flatMap(({ data }) => (data?.["share"] === 1 ? (data["share_step"] as number) : []));
+  assert.deepEqual(
+    steps.toSorted((a, b) => a - b),
+    [1, 2, 3, 4],
+  );
+});

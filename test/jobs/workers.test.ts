@@ -77,10 +77,12 @@ test("a worker that stood still past its lease, with nobody else to take the job
   await queueOf(table).submit({ job, base: "tiny", baseName: "tiny", initAdapter: null });
   await succeeded(table, "ftjob-5");
   await worker.close();
-  assert.deepEqual(steps, [1, 2, 3, 4, 5, 5, 6, 7, 8]);
+  // It had no time for a checkpoint of the fifth, which is done again and not told again.
+  assert.deepEqual(steps, [1, 2, 3, 4, 5, 6, 7, 8]);
   assert.equal((await table.read("ftjob-5"))?.folder, "run");
   assert.deepEqual(read("ftjob-5", "run"), alone);
   const told = (await toldBy(table, "ftjob-5")).map(({ message }) => message);
+  assert.equal(told.filter((message) => message.startsWith("Step ")).length, 8, told.join("\n"));
   assert.ok(
     told.includes("Going on after step 4") && !told.some((each) => each.includes("lost")),
     told.join("\n"),

@@ -77,9 +77,10 @@ export function changed(
 }
 
 /** Gives a piece back; null: it is not the owner's any more. A job of which nobody has a piece then waits again, unless it was stopped. */
-export function givenBack(row: JobRow, { token }: Pick<Hold, "token">): JobRow | null {
+export function givenBack(row: JobRow, { token }: Pick<Hold, "token">, numSteps: number): JobRow | null {
   if (row.token !== token || row.leaseUntilMs === null) return null;
   const isOthers = row.shares.some(({ leaseUntilMs }, i) => i !== row.share && leaseUntilMs !== null);
   const status = isActive(row) && !isOthers ? "queued" : row.job.status;
-  return { ...row, job: { ...row.job, status }, owner: null, leaseUntilMs: null };
+  const maxSteps = Math.max(row.maxSteps, numSteps);
+  return { ...row, job: { ...row.job, status }, owner: null, leaseUntilMs: null, maxSteps };
 }

@@ -194,10 +194,10 @@ export class JobQueue {
     return next;
   }
 
-  /** Lets go of a job that an owner has, and will not write to any more; one that was not stopped waits again. */
-  async giveBack(own: JobRow, events: readonly JobEvent[] = []): Promise<void> {
+  /** Lets go of a job that an owner has, and will not write to any more; one that was not stopped waits again. `numSteps`: as of `keep`. */
+  async giveBack(own: JobRow, events: readonly JobEvent[] = [], numSteps = 0): Promise<void> {
     const isToDo = await this.#withOwn<boolean>(own, (row) => {
-      const next = givenBack(row, own);
+      const next = givenBack(row, own, numSteps);
       if (next === null) return { result: false };
       return { row: next, events, result: isActive(row) || next.job.status === "queued" };
     });

@@ -87,9 +87,9 @@ export class Lease {
     this.#wake.abort();
   }
 
-  /** What has been told of some steps of the job, by whoever had it. */
+  /** What has been told of some steps of the job, by whoever had it; nothing when the lease is over first. */
   async toldOf(steps: readonly number[]): Promise<JobEvent[]> {
-    return await this.#queue.table.listEventsOf(this.row.job.id, steps);
+    return (await this.#persist(() => this.#queue.table.listEventsOf(this.row.job.id, steps))) ?? [];
   }
 
   /** Changes the job, after all that was told. Null: it is lost, or was stopped. */
@@ -115,7 +115,8 @@ export class Lease {
     this.#wake.abort();
     await this.#beats;
     if (this.row.leaseUntilMs === null) return;
-    const giveBack = (): Promise<true> => this.#queue.giveBack(this.row, this.#events).then(() => true);
+    const giveBack = (): Promise<true> =>
+      this.#queue.giveBack(this.row, this.#events, this.#numSteps).then(() => true);
     await this.#inOrder(async () => (await this.#persist(giveBack)) ?? (await giveBack())).catch(() => {});
   }
 

@@ -60,7 +60,8 @@ async function trainShare(
   const own = { ...input, data, output: files.runFolder(row.job.id, folderOf(row)) };
   const what = `Round ${row.round + 1}/${rounds.length}, share ${share + 1}/${averaging.shares}`;
   const onEvent = (event: TrainEvent): void => {
-    if (event.event !== "step") return;
+    // What a worker has told that was lost comes out the same.
+    if (event.event !== "step" || event.step <= row.maxSteps) return;
     const { step, loss } = event;
     const data = { round: row.round + 1, share: share + 1, share_step: step, train_loss: loss };
     lease.tell(

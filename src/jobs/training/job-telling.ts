@@ -29,14 +29,16 @@ export function follow(lease: Lease, event: TrainEvent, { words, used, heard }: 
   tell(lease, event, words, heard);
 }
 
-/** Messages of a lost worker about steps that are done again, as no checkpoint has them: they come out the same, and are not told twice. */
-export async function heardFromLost(lease: Lease, files: StateFolder): Promise<ReadonlySet<string>> {
+/**
+ * Messages about steps that are done again, as no checkpoint has them: its worker was lost, or had no time to write one. They come
+ * out the same, and are not told twice.
+ */
+export async function heardBefore(lease: Lease, files: StateFolder): Promise<ReadonlySet<string>> {
   const { job, folder, maxSteps } = lease.row;
   const kept = (await files.listCheckpoints(job.id, folder)).at(-1)?.step ?? 0;
   const steps = Array.from({ length: Math.max(0, maxSteps - kept) }, (_, i) => kept + 1 + i);
-  // A table that cannot be reached stops no training: then they are told twice.
-  const told = await lease.toldOf(steps).catch(() => []);
-  return new Set(told.map(({ message }) => message));
+  if (steps.length === 0) return new Set();
+  return new Set((await lease.toldOf(steps)).map(({ message }) => message));
 }
 
 /** Tells what a worker that was lost had in its checkpoint, and could not tell. */

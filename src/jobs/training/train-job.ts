@@ -18,7 +18,7 @@ import type { Hyperparameters, Job, JobResult } from "../job.ts";
 import type { TakenJob } from "../queue/job-queue.ts";
 import { type JobPlaces, jobSettings } from "./job-settings.ts";
 import type { JobRow } from "../job-table.ts";
-import { follow, heardFromLost, tellUnheard } from "./job-telling.ts";
+import { follow, heardBefore, tellUnheard } from "./job-telling.ts";
 import { type JobWords, wordsOf, wordsWith } from "./job-words.ts";
 import type { Lease } from "../queue/lease.ts";
 import { usedHyperparameters } from "./used-hyperparameters.ts";
@@ -145,7 +145,7 @@ async function run(
   const used = (epochs: number | null): Hyperparameters =>
     usedHyperparameters(lease.row.job, settings, places, epochs);
   const averaging = averagingOf(lease.row.job);
-  const heard = isFromLost ? await heardFromLost(lease, files) : new Set<string>();
+  const heard = averaging === null ? await heardBefore(lease, files) : new Set<string>();
   const shared = share?.();
   const hooks: TrainHooks = {
     ...hooksOf(lease, options, publisher),
