@@ -112,7 +112,9 @@ export class Emitter {
 
   /** Adds an int64 vector constant. */
   int64(values: readonly number[]): string {
-    return this.constant("int64", [values.length], BigInt64Array.from(values, BigInt));
+    return this.shared(`int64 ${values.join()}`, () =>
+      this.constant("int64", [values.length], BigInt64Array.from(values, BigInt)),
+    );
   }
 
   /** Adds a float32 scalar constant. */

@@ -143,10 +143,12 @@ export class Graph {
     inputs: I,
     attributes: A,
   ): O {
-    const key = `${op.name}(${inputs.map((v) => v.id).join(",")})${JSON.stringify(attributes)}`;
-    for (const input of inputs) {
-      if (input.graph !== this) throw new TypeError(`Cannot apply ${op.name}: a value of another graph`);
+    let key = op.name;
+    for (const { graph, id } of inputs) {
+      if (graph !== this) throw new TypeError(`Cannot apply ${op.name}: a value of another graph`);
+      key += ` ${id}`;
     }
+    key += JSON.stringify(attributes);
     const known = this.#made.get(key);
     // Equal keys mean equal operations, which have equally many outputs.
     if (known) return known.outputs as unknown as O;

@@ -27,11 +27,14 @@ export function encodeMessage(
     if (wire !== undefined) writer[type as Scalar](value as never);
     else writeFields(writer.fork(), type, value as Message).ldelim();
   };
+  // A file has thousands of messages of few types.
+  const tables = Object.fromEntries(Object.entries(messages).map(([type, of]) => [type, Object.entries(of)]));
   const writeFields = (writer: protobuf.Writer, type: string, fields: Message): protobuf.Writer => {
-    for (const [field, [fieldType, id, rule]] of Object.entries(messages[type]!)) {
+    for (const [field, [fieldType, id, rule]] of tables[type]!) {
       const value = fields[field];
       if (value === undefined) continue;
-      for (const each of rule ? (value as readonly unknown[]) : [value]) write(writer, fieldType, each, id);
+      if (!rule) write(writer, fieldType, value, id);
+      else for (const each of value as readonly unknown[]) write(writer, fieldType, each, id);
     }
     return writer;
   };

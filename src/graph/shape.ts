@@ -17,20 +17,24 @@ interface Term {
   readonly symbols: readonly string[];
 }
 
-/** Sizes that were taken apart before: the graphs of a model have few, and ask for them thousands of times. */
-const KNOWN = new Map<string, readonly Term[]>();
+/** Sizes that were taken apart or multiplied before: the graphs of a model have few, and ask for them thousands of times. */
+const KNOWN_TERMS = new Map<string, readonly Term[]>();
+const KNOWN_PRODUCTS = new Map<string, Dim>();
 const MAX_KNOWN = 10_000;
+
+function keptIn<T>(known: Map<string, T>, key: string, make: () => T): T {
+  let value = known.get(key);
+  if (value === undefined) {
+    if (known.size === MAX_KNOWN) known.clear();
+    known.set(key, (value = make()));
+  }
+  return value;
+}
 
 /** Takes a size apart into the terms of its sum; the result is shared. */
 export function termsOf(dim: Dim): readonly Term[] {
   if (typeof dim === "number") return [{ coefficient: dim, symbols: [] }];
-  let terms = KNOWN.get(dim);
-  if (!terms) {
-    if (KNOWN.size === MAX_KNOWN) KNOWN.clear();
-    terms = dim.split("+").map(parseTerm);
-    KNOWN.set(dim, terms);
-  }
-  return terms;
+  return keptIn(KNOWN_TERMS, dim, () => dim.split("+").map(parseTerm));
 }
 
 function parseTerm(text: string): Term {
@@ -71,6 +75,10 @@ function mulTwo(a: Dim, b: Dim): Dim {
   if (typeof a === "number" && typeof b === "number") return a * b;
   if (a === 1) return b;
   if (b === 1) return a;
+  return keptIn(KNOWN_PRODUCTS, `${a}×${b}`, () => multiplied(a, b));
+}
+
+function multiplied(a: Dim, b: Dim): Dim {
   return format(
     termsOf(a).flatMap((x) =>
       termsOf(b).map((y) => ({
@@ -172,12 +180,12 @@ export function showShape(shape: Shape): string {
 
 /** Broadcasts two shapes by the rule of NumPy. @throws RangeError when they do not fit. */
 export function broadcastShapes(verb: string, a: Shape, b: Shape): Dim[] {
-  const rank = Math.max(a.length, b.length);
-  return Array.from({ length: rank }, (_, i) => {
-    const x = a[a.length - rank + i] ?? 1;
-    const y = b[b.length - rank + i] ?? 1;
+  const [long, short] = a.length < b.length ? [b, a] : [a, b];
+  return long.map((x, i) => {
+    const y = short[short.length - long.length + i] ?? 1;
     if (x === y || y === 1) return x;
     if (x === 1) return y;
-    throw new RangeError(`Cannot ${verb} ${showShape(a)} and ${showShape(b)}: sizes ${x} and ${y} differ`);
+    const differing = a === long ? `${x} and ${y}` : `${y} and ${x}`;
+    throw new RangeError(`Cannot ${verb} ${showShape(a)} and ${showShape(b)}: sizes ${differing} differ`);
   });
 }
