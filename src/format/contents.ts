@@ -1,4 +1,5 @@
 /** @file What a folder or file holds. Where something else was expected, messages say what it is and where it belongs. */
+import { listFirst } from "../messages/problems.ts";
 import { FormatError } from "../errors.ts";
 import type { Folder } from "./files/folder.ts";
 import { pathIn, readJsonIfPresent } from "./files/folder.ts";
@@ -22,11 +23,6 @@ const AS_MODEL = "Give it as model (--model)";
 const CHECK_PATH = "Check the path.";
 const CHECK_DOWNLOAD = "Check that the download is complete.";
 const AS_DATA = "Give it as data (--data).";
-
-function listNames(names: readonly string[]): string {
-  const rest = names.length - MAX_LISTED;
-  return names.slice(0, MAX_LISTED).join(", ") + (rest > 0 ? ` and ${rest} more` : "");
-}
 
 /** Says what a folder is, by the names in it. */
 export function describeNames(path: string, names: readonly string[]): Contents {
@@ -60,7 +56,7 @@ export function describeNames(path: string, names: readonly string[]): Contents 
   const inner = names.find((name) => WEIGHTS.test(name));
   return {
     kind: "other",
-    what: `a folder with ${listNames(names)}`,
+    what: `a folder with ${listFirst(names, MAX_LISTED)}`,
     hint: inner === undefined ? CHECK_PATH : "Check that the download is complete: there is no config.json.",
   };
 }

@@ -19,6 +19,12 @@ export interface Problem {
   readonly text: string;
 }
 
+/** Lists the first of some names, and says how many more there are. */
+export function listFirst(names: readonly string[], most: number): string {
+  const rest = names.length - most;
+  return names.slice(0, most).join(", ") + (rest > 0 ? ` and ${rest} more` : "");
+}
+
 function valueAt(values: unknown, path: readonly PropertyKey[]): unknown {
   return path.reduce<unknown>((value, key) => (value as Record<PropertyKey, unknown> | null)?.[key], values);
 }

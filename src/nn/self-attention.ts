@@ -35,6 +35,15 @@ export function unrotatedAttention(width: number, numHeads: number): Omit<SelfAt
   };
 }
 
+/** The same attention with a norm on each head of queries and of keys; `normOf`: that of so many heads. */
+export function withHeadNorms(
+  attention: SelfAttentionOptions,
+  normOf: (numHeads: number) => Norm,
+): SelfAttentionOptions {
+  const { numHeads, numKeyValueHeads } = attention;
+  return { ...attention, queryNorm: normOf(numHeads), keyNorm: normOf(numKeyValueHeads) };
+}
+
 /** The projections as they stand in a checkpoint, the norms behind the same prefix. */
 interface AttentionNames {
   readonly prefix: string;

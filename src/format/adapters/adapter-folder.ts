@@ -29,6 +29,18 @@ export interface AdapterFiles {
   readonly metadata: Readonly<Record<string, string>>;
 }
 
+/** Refuses an adapter that a run which went astray has written. @throws FormatError "format/tensor" */
+export function refuseNonNumbers(action: string, tensors: AdapterFiles["tensors"]): void {
+  for (const [name, { data }] of tensors) {
+    if (data.every(Number.isFinite)) continue;
+    throw new FormatError(
+      "format/tensor",
+      `Cannot ${action}: ${name} holds NaN or infinity, expected numbers`,
+      { hint: "Choose an earlier checkpoint of the run." },
+    );
+  }
+}
+
 /** Reads the settings of an adapter folder. @throws FormatError format/file when it is none; format/json */
 export async function readAdapterConfig(folder: Folder): Promise<JsonObject> {
   const config = await readJsonIfPresent(folder, CONFIG_FILE);

@@ -16,7 +16,7 @@ import { BASE_SAMPLE_KEY } from "./base-record.ts";
 import { PREFIX } from "./adapter-tensors.ts";
 import { CODES_KEY } from "./codes-hash.ts";
 import type { Folder } from "../files/folder.ts";
-import { readAdapterFolder } from "./adapter-folder.ts";
+import { readAdapterFolder, refuseNonNumbers } from "./adapter-folder.ts";
 
 type Tensor = HostTensor<"float32">;
 
@@ -52,7 +52,7 @@ export async function readAdapterWeights(folder: Folder): Promise<WeightsFolder>
       { hint: "Merge it into the model, or train one without." },
     );
   }
-  refuseNonNumbers(path, tensors);
+  refuseNonNumbers(`combine adapter "${path}"`, tensors);
   const { bySite, base, shared } = sortTensors(tensors, algebra);
   const sites = readSites(path, bySite, { method, options, storedTransposed });
   refuseSurplus(path, base, { method, options });
@@ -140,17 +140,6 @@ function refuseSurplus(
     throw new FormatError("format/tensor", `Cannot combine adapter "${path}": surplus tensor ${name}`, {
       hint: "Its configuration does not say what its file holds: save it again with the program that made it.",
     });
-  }
-}
-
-function refuseNonNumbers(path: string, tensors: ReadonlyMap<string, Tensor>): void {
-  for (const [name, { data }] of tensors) {
-    if (data.every(Number.isFinite)) continue;
-    throw new FormatError(
-      "format/tensor",
-      `Cannot combine adapter "${path}": ${name} holds NaN or infinity, expected numbers`,
-      { hint: "Choose an earlier checkpoint of the run." },
-    );
   }
 }
 

@@ -12,6 +12,7 @@ import type { Model } from "../../models/model.ts";
 import { BaseModel, type WeightSource } from "../../models/base/base-model.ts";
 import { watchNumbers } from "../../models/base/watch-numbers.ts";
 import { type StoredTensor, dequantizeFrom } from "../../quant/stored-tensor.ts";
+import { listFirst } from "../../messages/problems.ts";
 import { A_NAME, A_TEXT, checkArguments, lazily } from "../../messages/arguments.ts";
 import { A_CHECKPOINT, type Checkpoint, type TensorInfo, withTensorNames } from "./checkpoint.ts";
 import { madeOnce } from "../../runtime/made-once.ts";
@@ -137,9 +138,9 @@ function checkTensors(path: string, model: Model, found: ReadonlyMap<string, Ten
       misshaped.push(`${name} is ${showShape(given)}, expected ${showShape(shape)}, that of ${own}`);
   }
   const problems = [
-    ...(missing.length > 0 ? [`missing ${list(missing)}`] : []),
-    ...(surplus.length > 0 ? [`surplus ${list(surplus)}`] : []),
-    ...(misshaped.length > 0 ? [list(misshaped)] : []),
+    ...(missing.length > 0 ? [`missing ${listFirst(missing, MAX_LISTED)}`] : []),
+    ...(surplus.length > 0 ? [`surplus ${listFirst(surplus, MAX_LISTED)}`] : []),
+    ...(misshaped.length > 0 ? [listFirst(misshaped, MAX_LISTED)] : []),
   ];
   if (problems.length === 0) return;
   throw new FormatError("format/tensor", `Cannot load model "${path}": ${problems.join("; ")}`, {
@@ -189,9 +190,4 @@ function haveEqualBits(one: Float32Array, other: Float32Array): boolean {
   // Without a callback: there may be hundreds of millions.
   for (let i = 0; i < one.length; i++) if (a![i] !== b![i]) return false;
   return true;
-}
-
-function list(names: readonly string[]): string {
-  const rest = names.length - MAX_LISTED;
-  return names.slice(0, MAX_LISTED).join(", ") + (rest > 0 ? ` and ${rest} more` : "");
 }

@@ -4,8 +4,8 @@
  */
 import { join } from "node:path";
 
-import { FormatError } from "../../errors.ts";
 import { withModulesOfGraft } from "../../format/adapters/adapter-base.ts";
+import { refuseNonNumbers } from "../../format/adapters/adapter-folder.ts";
 import { readSettings } from "../../format/adapters/adapter-settings.ts";
 import { loadModel, readAdapterFolder } from "../../format/by-path.ts";
 import { CARD_FILE } from "../../format/cards/model-card.ts";
@@ -62,14 +62,7 @@ export async function readPublicFolder(path: string): Promise<PublicFolder> {
 async function checkAdapter(path: string): Promise<string[]> {
   const { config, tensors } = await readAdapterFolder(path);
   readSettings(path, withModulesOfGraft(config, tensors));
-  for (const [name, { data }] of tensors) {
-    if (data.every(Number.isFinite)) continue;
-    throw new FormatError(
-      "format/tensor",
-      `Cannot push adapter "${path}": ${name} holds NaN or infinity, expected numbers`,
-      { hint: "Choose an earlier checkpoint of the run." },
-    );
-  }
+  refuseNonNumbers(`push adapter "${path}"`, tensors);
   const base = config["base_model_name_or_path"];
   const isHere =
     typeof base === "string" &&

@@ -5,7 +5,7 @@
  */
 import { z } from "zod";
 import { headNorm, rmsNorm } from "../../nn/norms.ts";
-import type { SelfAttentionOptions } from "../../nn/self-attention.ts";
+import { type SelfAttentionOptions, withHeadNorms } from "../../nn/self-attention.ts";
 import { plainAttention } from "./decoder.ts";
 import type { RawConfig } from "../family.ts";
 import { DECODER_FIELDS, type DecoderFields } from "../config/hf-config.ts";
@@ -22,11 +22,6 @@ export const QWEN3_FIELDS = {
 
 /** The attention of Qwen 3. */
 export function qwen3Attention(raw: RawConfig, c: DecoderFields): SelfAttentionOptions {
-  const plain = plainAttention(raw, c);
   const norm = rmsNorm(c.rms_norm_eps);
-  return {
-    ...plain,
-    queryNorm: headNorm(norm, plain.numHeads),
-    keyNorm: headNorm(norm, plain.numKeyValueHeads),
-  };
+  return withHeadNorms(plainAttention(raw, c), (numHeads) => headNorm(norm, numHeads));
 }

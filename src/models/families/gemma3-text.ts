@@ -6,6 +6,7 @@
  */
 import { z } from "zod";
 import { headNorm, rmsNormPlusOne } from "../../nn/norms.ts";
+import { withHeadNorms } from "../../nn/self-attention.ts";
 import type { Family, ModelDefinition, RawConfig } from "../family.ts";
 import { GEMMA_FIELDS, gemmaAttention, gemmaDecoder, gemmaGguf } from "../blocks/gemma-block.ts";
 import { count, real } from "../config/gguf-rules.ts";
@@ -32,11 +33,7 @@ export function openGemma3(raw: RawConfig): ModelDefinition {
   // Rotation differs by the kind of a layer, and is read for each.
   const plain = gemmaAttention({ ...raw, rope_parameters: null, rope_scaling: null }, c);
   const norm = rmsNormPlusOne(c.rms_norm_eps);
-  const attention = {
-    ...plain,
-    queryNorm: headNorm(norm, plain.numHeads),
-    keyNorm: headNorm(norm, plain.numKeyValueHeads),
-  };
+  const attention = withHeadNorms(plain, (numHeads) => headNorm(norm, numHeads));
   const { rope, windowRope } = readRopes(raw, plain.headWidth, {
     maxPositions: c.max_position_embeddings,
     theta: c.rope_theta ?? FULL_BASE,

@@ -5,7 +5,8 @@
  * Paper: "Stable LM 2 1.6B Technical Report", arXiv:2402.17834, section 3.
  */
 import { z } from "zod";
-import { layerNorm, normsByHead } from "../../nn/norms.ts";
+import { type Norm, layerNorm, normsByHead } from "../../nn/norms.ts";
+import { withHeadNorms } from "../../nn/self-attention.ts";
 import {
   attentionPart,
   decoder,
@@ -57,14 +58,10 @@ export const stablelm: Family = {
   }),
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw, KEYS);
-    const plain = plainAttention(raw, c);
+    const plain = { ...plainAttention(raw, c), bias: { qkv: c.use_qkv_bias, output: false } };
     const norm = layerNorm(c.rms_norm_eps);
-    const options = {
-      ...plain,
-      bias: { qkv: c.use_qkv_bias, output: false },
-      queryNorm: c.qk_layernorm ? normsByHead(c.rms_norm_eps, plain.numHeads) : null,
-      keyNorm: c.qk_layernorm ? normsByHead(c.rms_norm_eps, plain.numKeyValueHeads) : null,
-    };
+    const normOf = (numHeads: number): Norm => normsByHead(c.rms_norm_eps, numHeads);
+    const options = c.qk_layernorm ? withHeadNorms(plain, normOf) : plain;
     const attention = attentionPart(options, { queryNorm: "q_layernorm", keyNorm: "k_layernorm" });
     const block = c.use_parallel_residual ? sharedNormBlock : preNormBlock;
     return decoder(raw, c, repeat(block(norm, attention, mlpPart(siluMlp(c))), c), plainEnds(norm));

@@ -56,7 +56,6 @@ export class RowSlots implements RowSet {
   /** Places of all, by path. */
   readonly #places = new Map<string, RowPlace>();
   #now: Generation = makeGeneration(0);
-  /** Whether a row may be without an adapter. */
   readonly takesNone: boolean;
 
   constructor(base: BaseModel, batch: StackedBatch<unknown>, first: RowMember) {
@@ -67,7 +66,6 @@ export class RowSlots implements RowSet {
     this.add(first);
   }
 
-  /** Programs' view of the rows that were arranged last; another one when what came last has more. */
   get view(): AdapterView {
     const now = this.#now;
     return (now.view ??= viewRows(this.#batch, now.stacked, {
@@ -84,7 +82,6 @@ export class RowSlots implements RowSet {
     return this.#members.has(adapter);
   }
 
-  /** Lets rows have an adapter; false: it cannot share a batch with those that may. */
   add(member: RowMember): boolean {
     const rows = [...this.#members.values(), member, ...(this.takesNone ? [null] : [])];
     if (!areAlike(this.#batch, rows)) return false;
@@ -96,25 +93,21 @@ export class RowSlots implements RowSet {
     return true;
   }
 
-  /** Forgets an adapter, which no row of a pass has any more. */
   remove(adapter: Adapter): void {
     this.#members.delete(adapter);
     // No pass reads the row any more, but the row must not count as arranged.
     this.#now.rows = this.#now.rows.map((row) => (row === adapter ? undefined : row));
   }
 
-  /** The adapter of each row; null: none, undefined: not arranged yet. */
   get rows(): readonly (Adapter | null | undefined)[] {
     return this.#now.rows;
   }
 
-  /** Sees to it that there are so many rows, and one more for those that come alone, so that they take nobody's place. */
   reserve(count: number): void {
     if (count + 1 > this.#now.rows.length)
       this.#remake(Math.max(count + 1, 2 * this.#now.rows.length, FIRST_ROWS));
   }
 
-  /** Gives the next pass rows from `start` on, with these adapters; those that it does not know have none here. */
   place(start: number, adapters: readonly (Adapter | null)[]): void {
     this.#now.start = start;
     this.#now.count = adapters.length;
