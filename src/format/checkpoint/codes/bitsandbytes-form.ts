@@ -1,6 +1,5 @@
 /**
- * @file The form of bitsandbytes, as transformers and Unsloth save it; only read. In 4 bits (QLoRA, arXiv:2305.14314) a matrix M is kept
- * as
+ * @file The form of bitsandbytes, as transformers and Unsloth save it; only read. In 4 bits (QLoRA, arXiv:2305.14314) a matrix M is
  *
  *   M uint8 [elements / 2, 1]       two codes a byte, the even element in the high half
  *   M.absmax                        the scale of each block of 64 elements, float32; or, quantized themselves, uint8 with
@@ -8,9 +7,8 @@
  *   M.quant_map                     the values of the codes
  *   M.quant_state.bitsandbytes__nf4 JSON: shape, blocksize, nested_offset
  *
- * and in 8 bits (LLM.int8(), arXiv:2208.07339) as int8 [out, in] with the largest magnitude of each row beside it, SCB:
- *
- *   weight[o, i] = SCB[o] / 127 · code[o, i]
+ * In 8 bits (LLM.int8(), arXiv:2208.07339) it is int8 [out, in] with the largest magnitude of each row beside it, SCB:
+ * weight[o, i] = SCB[o] / 127 · code[o, i].
  */
 import { z } from "zod";
 import { numElements } from "../../../graph/shape.ts";
