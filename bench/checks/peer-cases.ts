@@ -130,7 +130,6 @@ const METHOD_CASES: readonly PeerCase[] = [
     { name: "lora, saved embedding", options: { rank: 4, modulesToSave: ["embed_tokens"] } },
     { name: "lora, pissa", options: { rank: 4, init: "pissa" } },
     { name: "lora, olora", model: "biased", options: { rank: 4, init: "olora" } },
-    { name: "lora, a number", model: "scorer", options: { rank: 4 } },
     { name: "lora, classes", model: "classifier", options: { rank: 4 } },
     { name: "lora, classes of roberta", model: "roberta", options: { rank: 4 } },
     {

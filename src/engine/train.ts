@@ -1,5 +1,6 @@
 /** @file The entry point of training for programs that have the engine as well, which can then write samples. */
 import type { Method } from "../peft/method.ts";
+import type { Objective } from "../train/objective.ts";
 import type { LooseTrainInput } from "../train/settings/options.ts";
 import type { TrainInput } from "../train/settings/train-input.ts";
 import { type TrainResult, train as trainAlone } from "../train/trainer.ts";
@@ -13,10 +14,11 @@ import { makeSampleWriter } from "./sample-writer.ts";
  * "train/no-movement", "train/stopped" later, with the last good checkpoint in place.
  */
 export function train(input: TrainInput, hooks?: TrainHooks): Promise<TrainResult>;
-/** Fine-tunes by one of `methods`, which may be one's own with options of its own. @throws as without */
+/** Fine-tunes by one of `methods` and `objectives`, which may be one's own with options of their own. @throws as without */
 export function train(
   input: LooseTrainInput,
-  hooks: TrainHooks & { readonly methods: readonly Method[] },
+  hooks: TrainHooks &
+    ({ readonly methods: readonly Method[] } | { readonly objectives: readonly Objective[] }),
 ): Promise<TrainResult>;
 export async function train(input: LooseTrainInput, hooks: TrainHooks = {}): Promise<TrainResult> {
   checkArguments("train", HOOKS, { hooks });

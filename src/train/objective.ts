@@ -7,7 +7,7 @@
  * outcome is a share of the step: over the micro-batches of a step they add up, however it is cut into micro-batches.
  */
 import { objectWith } from "../messages/arguments.ts";
-import type { z } from "zod";
+import { z } from "zod";
 import type { ComparedRole } from "../data/examples/comparison.ts";
 import type { DataKindName } from "../data/examples/data-kinds.ts";
 
@@ -89,3 +89,4 @@ export interface Objective<O = unknown> {
 
 /** What callers give as an objective. */
 export const AN_OBJECTIVE = objectWith<Objective>("an objective", "name", "options", "rows", "evaluate");
+export const OBJECTIVE_LIST = z.array(AN_OBJECTIVE);

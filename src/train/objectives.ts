@@ -28,6 +28,6 @@ export function defaultObjective({ problem }: Pick<Model, "problem">): Objective
 }
 
 /** Finds an objective by name. @throws UsageError "usage/flag" when there is none. */
-export function findObjective(name: string): Objective {
-  return findNamed("objective", OBJECTIVES, name);
+export function findObjective(name: string, objectives: readonly Objective[] = OBJECTIVES): Objective {
+  return findNamed("objective", objectives, name);
 }

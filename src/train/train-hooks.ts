@@ -15,6 +15,7 @@ import { METHOD_LIST } from "../peft/define-method.ts";
 import type { Method } from "../peft/method.ts";
 import type { BetweenBlocks } from "../run/blocks/forward-blocks.ts";
 import type { Session } from "../run/session.ts";
+import { type Objective, OBJECTIVE_LIST } from "./objective.ts";
 import type { TrainEvent } from "./events.ts";
 import type { MakeSampleWriter } from "./samples.ts";
 
@@ -31,6 +32,8 @@ export interface TrainHooks {
   readonly given?: ReadonlySet<string>;
   /** What `method` may name, those of the list unless given: a method of one's own goes in here. */
   readonly methods?: readonly Method[];
+  /** What `objective` may name, those of the list unless given: an objective of one's own goes in here. */
+  readonly objectives?: readonly Objective[];
   /** A model that is open already, to train on beside whoever else uses it; opened for the run alone unless given. */
   readonly shared?: SharedModel;
   /** Whether checkpoints name base and data by what they hold, not by their paths, so that the run goes on elsewhere. */
@@ -63,6 +66,7 @@ export const HOOKS = lazily(() =>
       env: AN_ENVIRONMENT.optional(),
       given: argument<ReadonlySet<string>>("a Set of keys", (value) => value instanceof Set).optional(),
       methods: METHOD_LIST.optional(),
+      objectives: OBJECTIVE_LIST.optional(),
       shared: objectWith<SharedModel>(
         "an open model: its session and betweenBlocks",
         "session",

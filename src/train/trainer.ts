@@ -30,6 +30,7 @@ import { type TrainingSetup, setUp } from "./files/setup/setup.ts";
 import { ACTIVATIONS_FOLDER, ShardFolder } from "./files/folder/shard-folder.ts";
 import { fineTune } from "./loop/fine-tune.ts";
 import { openSession } from "./open-session.ts";
+import { choicesOf } from "./settings/choices.ts";
 import { type LooseTrainInput, type TrainOptions, parseTrainOptions } from "./settings/options.ts";
 import { PLANNED_SETTINGS } from "./plan/alternatives.ts";
 import { tellDone, tellStart } from "./files/tell-run.ts";
@@ -50,7 +51,7 @@ export interface TrainResult extends DoneEvent {
 export async function train(input: LooseTrainInput, hooks: TrainHooks = {}): Promise<TrainResult> {
   checkArguments("train", HOOKS, { hooks });
   return await new Training(
-    parseTrainOptions(input, hooks.methods),
+    parseTrainOptions(input, choicesOf(hooks)),
     hooks.given ?? givenKeys(input),
     hooks,
   ).run();
@@ -110,7 +111,7 @@ class Training {
 
   /** Trains with the lock of the folder in hand. */
   async #runLocked(): Promise<TrainResult> {
-    const { methods, signal, env, shared } = this.#hooks;
+    const { signal, env, shared } = this.#hooks;
     const { resume, shardDtype } = this.#given;
     const folder = this.#folder;
     await folder.sweep();
@@ -118,7 +119,7 @@ class Training {
       ...this.#given,
       ...(resume ? await begunWith(this.#folder, this.#given, this.#keys) : {}),
     };
-    const opened = await openRun(options, methods, {
+    const opened = await openRun(options, choicesOf(this.#hooks), {
       signal,
       env,
       tokenizer: shared?.tokenizer,

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
+import { z } from "zod";
 import { readDataset } from "../../src/data/by-path.ts";
 import type { DataKindName } from "../../src/data/examples/data-kinds.ts";
 import { openTextTools } from "../../src/data/chat/text-tools.ts";
@@ -13,6 +14,7 @@ import { createEngine } from "../../src/runtime/create-engine.ts";
 import { unitsToBatch } from "../../src/train/step/micro-batch.ts";
 import { Scorer } from "../../src/train/step/scorer.ts";
 import { OBJECTIVES, findObjective } from "../../src/train/objectives.ts";
+import type { Objective } from "../../src/train/objective.ts";
 import type { TrainInput } from "../../src/train/settings/train-input.ts";
 import { scoreSequences } from "../../src/train/step/sequence-scores.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
@@ -166,6 +168,30 @@ for (const [turn, { name, rows }] of OBJECTIVES.entries()) {
     }
   });
 }
+
+test("an objective of one's own learns, with an option of its own", async () => {
+  const crossEntropy = findObjective("cross-entropy");
+  const own: Objective<{ factor: number }> = {
+    ...crossEntropy,
+    name: "own",
+    options: z.strictObject({ factor: z.number().default(1) }),
+    evaluate(scores, totals, { factor }) {
+      const { loss, gradient } = crossEntropy.evaluate(scores, totals, {});
+      return { loss: factor * loss, gradient: gradient.map((value) => factor * value), metrics: { factor } };
+    },
+  };
+  const objectives = [...OBJECTIVES, own as Objective];
+  const settings = { ...settingsFor("cross-entropy", "lora", "own"), objective: "own", factor: 2, steps: 8 };
+  const { events } = await runTiny(settings, { objectives });
+  const plain = await runTiny({ ...settingsFor("cross-entropy", "lora", "plain"), steps: 1 });
+  const losses = lossesOf(events);
+  assert.ok(Math.abs(losses[0]! - 2 * lossesOf(plain.events)[0]!) < 1e-5, losses.join(", "));
+  assert.ok(losses.at(-1)! < losses[0]!, losses.join(", "));
+  await assert.rejects(runTiny({ ...settings, output: `${folder}/unknown` }), {
+    code: "usage/flag",
+    message: /own/,
+  });
+});
 
 /** Mean log-probability of the chosen and of the rejected answers of the held-out pairs by a model. */
 async function logProbsOf(

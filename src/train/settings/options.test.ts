@@ -3,6 +3,7 @@ import { describe, test } from "node:test";
 import { z } from "zod";
 import { OPTIMIZERS } from "../../optim/optimizers.ts";
 import { METHODS } from "../../peft/methods.ts";
+import { choicesOf } from "./choices.ts";
 import { TRAIN_OPTIONS, methodOptions, optimizerOptions, parseTrainOptions } from "./options.ts";
 import { keysOf } from "./own-options.ts";
 
@@ -137,7 +138,7 @@ describe("a method that is not in the list", () => {
 
   test("is known, with its options, where it is passed along", () => {
     const methods = [...METHODS, own];
-    const options = parseTrainOptions({ ...NEEDED, method: "own", width: 5 }, methods);
+    const options = parseTrainOptions({ ...NEEDED, method: "own", width: 5 }, choicesOf({ methods }));
     assert.deepEqual(methodOptions(options, methods), { width: 5 });
     assert.throws(() => parseTrainOptions({ ...NEEDED, method: "own" }), { code: "usage/flag" });
     assert.throws(() => parseTrainOptions({ ...NEEDED, width: 5 }), /width/);

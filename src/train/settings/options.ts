@@ -11,28 +11,30 @@ import { OPTIMIZERS } from "../../optim/optimizers.ts";
 import type { Model } from "../../models/model.ts";
 import type { Method } from "../../peft/method.ts";
 import { METHODS } from "../../peft/methods.ts";
+import type { Objective } from "../objective.ts";
 import { OBJECTIVES } from "../objectives.ts";
+import { CHOICES, type Choices } from "./choices.ts";
 import { findOwnProblems, optionFlags, ownOptions } from "./own-options.ts";
 import { RENAMED_SETTINGS } from "./renamed-settings.ts";
-import { SETTINGS, methodChoice } from "./setting-groups.ts";
+import { SETTINGS, methodChoice, objectiveChoice } from "./setting-groups.ts";
 import type { TrainInput } from "./train-input.ts";
 
 const OPTIMIZER_FLAGS = optionFlags(OPTIMIZERS);
-const OBJECTIVE_FLAGS = optionFlags(OBJECTIVES);
 
-/** Schema of a run with one of some methods. */
-function schemaOf(methods: readonly Method[]) {
+/** Schema of a run with one of some methods and objectives. */
+function schemaOf({ methods, objectives }: Choices) {
   return z.strictObject({
     ...SETTINGS,
     method: methodChoice(methods),
+    objective: objectiveChoice(objectives),
     ...optionFlags(methods),
     ...OPTIMIZER_FLAGS,
-    ...OBJECTIVE_FLAGS,
+    ...optionFlags(objectives),
   });
 }
 
 /** Schema of a run. */
-export const TRAIN_OPTIONS = schemaOf(METHODS);
+export const TRAIN_OPTIONS = schemaOf(CHOICES);
 
 /** Settings of which a run may have one. */
 const EXCLUSIVE = [
@@ -43,7 +45,7 @@ const EXCLUSIVE = [
 /** Any text where there is a choice. */
 type Widened<T> = T extends string ? string : T extends readonly string[] ? readonly string[] : T;
 
-/** Settings with options that TypeScript does not know, those of a method of one's own, and any text where there is a choice. */
+/** Settings with options that TypeScript does not know, those of a method or an objective of one's own, and any text where there is a choice. */
 export type LooseTrainInput = { [K in keyof TrainInput]: Widened<TrainInput[K]> } & Readonly<
   Record<string, unknown>
 >;
@@ -58,13 +60,10 @@ export function sizedFor(options: TrainOptions, model: Pick<Model, "maxPositions
   return { ...options, maxLength: maxLengthFor(model, options.maxLength) };
 }
 
-/**
- * Parses settings; `methods` are those to choose from.
- * @throws UsageError "usage/flag" that lists every problem.
- */
-export function parseTrainOptions(input: unknown, methods: readonly Method[] = METHODS): TrainOptions {
-  const problems = findTrainProblems(input, "written", methods);
-  if (problems.length === 0) return schemaFor(methods).parse(input);
+/** Parses settings. @throws UsageError "usage/flag" that lists every problem. */
+export function parseTrainOptions(input: unknown, choices = CHOICES): TrainOptions {
+  const problems = findTrainProblems(input, "written", choices);
+  if (problems.length === 0) return schemaFor(choices).parse(input);
   const renamed = Object.keys(input ?? {}).flatMap((key) => {
     const now = RENAMED_SETTINGS.get(key);
     return now ? [`"${key}" is now "${now.key}".`] : [];
@@ -76,16 +75,13 @@ export function parseTrainOptions(input: unknown, methods: readonly Method[] = M
   );
 }
 
-function schemaFor(methods: readonly Method[]): typeof TRAIN_OPTIONS {
-  return methods === METHODS ? TRAIN_OPTIONS : schemaOf(methods);
+function schemaFor(choices: Choices): typeof TRAIN_OPTIONS {
+  return choices === CHOICES ? TRAIN_OPTIONS : schemaOf(choices);
 }
 
 /** Finds all that is wrong with settings: what the chosen method, optimizer and objective take is what counts. */
-export function findTrainProblems(
-  input: unknown,
-  form: ValueForm,
-  methods: readonly Method[] = METHODS,
-): readonly Problem[] {
+export function findTrainProblems(input: unknown, form: ValueForm, choices = CHOICES): readonly Problem[] {
+  const { methods, objectives } = choices;
   const given = (typeof input === "object" && input !== null ? input : {}) as Readonly<
     Record<string, unknown>
   >;
@@ -95,7 +91,7 @@ export function findTrainProblems(
     ...findOwnProblems({ what: "method", name: method, kinds: methods }, given, form),
     ...findOwnProblems({ what: "optimizer", name: optimizer, kinds: OPTIMIZERS }, given, form),
     // Without one, the model says what is learned.
-    ...findOwnProblems({ what: "objective", name: given["objective"], kinds: OBJECTIVES }, given, form),
+    ...findOwnProblems({ what: "objective", name: given["objective"], kinds: objectives }, given, form),
   ];
   for (const [key, other] of EXCLUSIVE) {
     if (![given[key], given[other]].every((value) => value !== undefined && value !== false)) continue;
@@ -103,7 +99,7 @@ export function findTrainProblems(
     problems.push({ path: [key], text: `and ${name} are both given, expected one of them` });
   }
   const told = new Set(problems.map(({ path }) => path[0]));
-  const others = findProblems(schemaFor(methods), input, form).filter(({ path }) => !told.has(path[0]));
+  const others = findProblems(schemaFor(choices), input, form).filter(({ path }) => !told.has(path[0]));
   return [...others, ...problems];
 }
 
@@ -121,6 +117,10 @@ export function optimizerOptions(options: TrainOptions): Record<string, unknown>
 }
 
 /** The options of an objective. @throws UsageError "usage/flag" for an option of another objective. */
-export function objectiveOptions(options: TrainOptions, name: string): Record<string, unknown> {
-  return ownOptions("objective", name, OBJECTIVES, options);
+export function objectiveOptions(
+  options: TrainOptions,
+  name: string,
+  objectives: readonly Objective[] = OBJECTIVES,
+): Record<string, unknown> {
+  return ownOptions("objective", name, objectives, options);
 }

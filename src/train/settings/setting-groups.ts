@@ -18,6 +18,7 @@ import { ACTIVATION_FORMS } from "../activations/forms.ts";
 import { SENSITIVITIES } from "../dropbp/sensitivity.ts";
 import { EVAL_METRICS } from "../eval-metrics.ts";
 import { LOG_FORMATS } from "../logs/log-formats.ts";
+import type { Objective } from "../objective.ts";
 import { OBJECTIVES } from "../objectives.ts";
 import { POWER_OPTIONS } from "../power/options.ts";
 import { DATA_PARALLEL } from "./data-parallel.ts";
@@ -27,6 +28,14 @@ import { sizeSetting } from "../../messages/size-setting.ts";
 
 const names = (kinds: readonly { readonly name: string }[]): [string, ...string[]] =>
   kinds.map((kind) => kind.name) as [string, ...string[]];
+
+/** The objectives that a run may have. */
+export function objectiveChoice(objectives: readonly Objective[]) {
+  return z
+    .enum(names(objectives))
+    .optional()
+    .describe("Training objective; default: cross-entropy, or what a head of classes or numbers is for");
+}
 
 /** The methods that a run may have. */
 export function methodChoice(methods: readonly Method[]) {
@@ -133,10 +142,7 @@ export const SETTING_GROUPS = {
       .optional()
       .describe("Modules to adapt: names, all-linear, or a regular expression"),
     layers: z.array(z.int().min(0)).optional().describe("Layers to adapt, by number from 0; default: all"),
-    objective: z
-      .enum(names(OBJECTIVES))
-      .optional()
-      .describe("Training objective; default: cross-entropy, or what a head of classes or numbers is for"),
+    objective: objectiveChoice(OBJECTIVES),
   },
   training: {
     epochs: z

@@ -41,17 +41,17 @@ interface WithClasses {
 export async function withRunClasses(
   options: TrainOptions,
   opened: Checkpoint,
-  { hasData }: { readonly hasData: boolean },
+  { hasData, objectives }: { readonly hasData: boolean; readonly objectives: readonly Objective[] },
 ): Promise<WithClasses> {
   const checkpoint = await withHeadOf(opened, options.initAdapter);
   const { config } = checkpoint;
   const objective =
     options.objective === undefined
       ? tellsClasses(config) && defaultObjective(openModel(config))
-      : findObjective(options.objective);
+      : findObjective(options.objective, objectives);
   const problem = objective ? DATA_KINDS[objective.rows].problem : null;
   if (!objective || problem === null) return { checkpoint, notes: [] };
-  const given = objective.classes?.(ownOptions(options, objective));
+  const given = objective.classes?.(ownOptions(options, objective, objectives));
   if (tellsClasses(config)) {
     const told = { ...checkpoint, config: withProblem(config, problem) };
     if (given) requireOwnClasses(told, given);
@@ -101,8 +101,12 @@ function requireCount({ count }: GivenClasses): number {
   });
 }
 
-function ownOptions(options: TrainOptions, { name, options: schema }: Objective): unknown {
-  return parseSettings(schema, objectiveOptions(options, name), `options of objective "${name}"`);
+function ownOptions(
+  options: TrainOptions,
+  { name, options: schema }: Objective,
+  objectives: readonly Objective[],
+): unknown {
+  return parseSettings(schema, objectiveOptions(options, name, objectives), `options of objective "${name}"`);
 }
 
 /** @throws UsageError "usage/flag" when other classes are given than the model has */

@@ -21,7 +21,7 @@ import { findSchedule } from "../../../optim/schedules.ts";
 import { type AttachRequest, type Layout, layOut } from "../../../peft/layout.ts";
 import { type Preview, previewLayout } from "../../../peft/preview.ts";
 import type { Method } from "../../../peft/method.ts";
-import { METHODS, findMethod } from "../../../peft/methods.ts";
+import { findMethod } from "../../../peft/methods.ts";
 import { requireMatchedPatterns } from "../../../peft/sites/targets.ts";
 import { createEngine } from "../../../runtime/create-engine.ts";
 import type { DropPlan } from "../../dropbp/branch-dropper.ts";
@@ -34,6 +34,7 @@ import { requireManyAtOnce } from "../../settings/data-parallel.ts";
 import { type SizedOptions, type TrainOptions, methodOptions, sizedFor } from "../../settings/options.ts";
 import { readRunData } from "../data/read-run-data.ts";
 import type { ReadingHooks, RunData } from "../data/run-data.ts";
+import { CHOICES, type Choices } from "../../settings/choices.ts";
 import { trainFreshHead, withRunClasses } from "./class-head.ts";
 import { targetModules } from "./first-adapter.ts";
 import { withTokenIds } from "./token-ids.ts";
@@ -53,14 +54,12 @@ const DEFAULT_EPOCHS = 3;
 export type SettledOptions = SizedOptions & { readonly learningRate: number; readonly warmupSteps: number };
 
 /** A run whose model is open and whose data are read. */
-export interface OpenedRun {
+export interface OpenedRun extends Choices {
   readonly options: SizedOptions;
   readonly path: string;
   /** The checkpoint. The caller closes it. */
   readonly checkpoint: Checkpoint;
   readonly model: Model;
-  /** Methods that an adapter to start from may be of. */
-  readonly methods: readonly Method[];
   readonly data: RunData;
   /** The processor that its programs will be written for. */
   readonly target: Target;
@@ -96,9 +95,10 @@ interface OpeningHooks extends ReadingHooks {
 /** Opens the model and reads the data. @throws errors of settings, model and data */
 export async function openRun(
   options: TrainOptions,
-  methods: readonly Method[] = METHODS,
+  choices = CHOICES,
   { open = openCheckpoint, sources, makeData, ...hooks }: OpeningHooks = {},
 ): Promise<OpenedRun> {
+  const { methods, objectives } = choices;
   // What is wrong with these is told before anything is read.
   optimizerOf(options);
   methodOptions(options, methods);
@@ -112,10 +112,10 @@ export async function openRun(
   const opened = await open(path);
   try {
     const templated = withChatTemplate(opened, options.chatTemplate);
-    const classes = await withRunClasses(options, templated, { hasData: makeData === undefined });
+    const classes = await withRunClasses(options, templated, { hasData: makeData === undefined, objectives });
     const checkpoint = withQuantizedBase(classes.checkpoint, options.base);
     const model = openModel(checkpoint.config);
-    const { objective } = chooseObjective(options, model);
+    const { objective } = chooseObjective(options, model, objectives);
     const sized = sizedFor(options, model);
     dropPlan(sized, model);
     findEvalMetric(options.evalMetric, objective);
@@ -135,7 +135,7 @@ export async function openRun(
       ...data.notes,
     ];
     const target = await createEngine({ threads: 1 }).target();
-    return { options: sized, path, checkpoint, model, methods, data: { ...data, notes }, target };
+    return { options: sized, path, checkpoint, model, ...choices, data: { ...data, notes }, target };
   } catch (error) {
     await opened.close();
     throw error;
@@ -143,12 +143,20 @@ export async function openRun(
 }
 
 /** Settles the settings of an opened run. @throws errors of settings */
-export function settleRun({ options, checkpoint, model, methods, data, target }: OpenedRun): PreparedRun {
+export function settleRun({
+  options,
+  checkpoint,
+  model,
+  methods,
+  objectives,
+  data,
+  target,
+}: OpenedRun): PreparedRun {
   const method = findMethod(options.method, methods);
   const withIds = withTokenIds(options.model, checkpoint, method, methodOptions(options, methods));
   const ofMethod = trainFreshHead(checkpoint, method, withIds);
   const { optimizer, optimizerOptions } = optimizerOf(options);
-  const objective = chooseObjective(options, model);
+  const objective = chooseObjective(options, model, objectives);
   const targets = { modules: targetModules(options.targetModules), layers: options.layers ?? null };
   const plan = planSteps({ ...options, examples: data.train, sources: data.sources });
   const totalSteps =

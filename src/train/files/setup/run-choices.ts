@@ -11,6 +11,7 @@ import type { Residency } from "../../../run/weights/weights.ts";
 import type { DropPlan } from "../../dropbp/branch-dropper.ts";
 import { requireKeptBranch } from "../../dropbp/branch-list.ts";
 import { SENSITIVITIES } from "../../dropbp/sensitivity.ts";
+import type { Objective } from "../../objective.ts";
 import { defaultObjective, findObjective } from "../../objectives.ts";
 import {
   type SizedOptions,
@@ -109,13 +110,18 @@ export function requireShortWarmup({ warmupSteps = 0 }: TrainOptions, totalSteps
 }
 
 /** The objective that is asked for, or that of what the model is for. @throws UsageError "usage/flag" */
-export function chooseObjective(options: TrainOptions, model: Model): ChosenObjective {
-  const chosen = options.objective === undefined ? defaultObjective(model) : findObjective(options.objective);
+export function chooseObjective(
+  options: TrainOptions,
+  model: Model,
+  objectives: readonly Objective[],
+): ChosenObjective {
+  const { objective: name } = options;
+  const chosen = name === undefined ? defaultObjective(model) : findObjective(name, objectives);
   return {
     objective: chosen,
     options: parseSettings(
       chosen.options,
-      objectiveOptions(options, chosen.name),
+      objectiveOptions(options, chosen.name, objectives),
       `options of objective "${chosen.name}"`,
     ),
   };
