@@ -6,11 +6,17 @@
  * A matrix that is kept in such blocks is taken as it is; any other is rounded to a kind that is.
  */
 import { matmulBits, weightOfBits } from "../../graph/ops/products/matmul-bits.ts";
-import { transposed } from "../../linalg/transposed.ts";
-import { type StoredTensor, quantizeTo } from "../../quant/stored-tensor.ts";
+import { quantizeTo } from "../../quant/stored-tensor.ts";
 import type { StorageName } from "../../quant/storages.ts";
-import { type BlockForm, blockFormOf, blockPlanes, readBlocks } from "../../quant/uniform-blocks.ts";
+import {
+  type BlockForm,
+  type BlockMemory,
+  blockFormOf,
+  blockPlanes,
+  readBlocks,
+} from "../../quant/uniform-blocks.ts";
 import type { Matrix, Product, TensorReader } from "../compute.ts";
+import { rowPieces } from "./matrix-rows.ts";
 import { roleProduct } from "./role-product.ts";
 
 const CODES = ".codes";
@@ -44,24 +50,32 @@ export function blockProduct(matrix: Matrix, storage: StorageName, rule: BlockRu
     unsmoothed: true,
     fill: async (reader, { codes, scales, offsets }) => {
       const blocks = { codes: codes.data, scales: scales.data, offsets: offsets?.data ?? null };
-      const stored = form
-        ? await reader.stored(blockPlanes(storage, blocks))
-        : await roundedTo(rule.rounded, matrix, reader);
-      readBlocks(stored, blocks);
+      if (form) readBlocks(await reader.stored(blockPlanes(storage, blocks)), blocks);
+      else await roundInto(blocks, rule.rounded, matrix, reader);
     },
     project: (x, blocks) => matmulBits(x, blocks, { bits, activations: "int8" }),
     dense: (blocks) => weightOfBits(blocks, bits),
   });
 }
 
-/** The matrix [out, in] rounded. */
-async function roundedTo(
+/** Rounds a matrix, some of its rows at a time. */
+async function roundInto(
+  { codes, scales, offsets }: BlockMemory,
   kind: StorageName,
-  { inFeatures, outFeatures, storedTransposed }: Matrix,
+  matrix: Matrix,
   reader: TensorReader,
-): Promise<StoredTensor> {
-  const values = new Float32Array(outFeatures * inFeatures);
-  await reader.readInto(values);
-  const rows = storedTransposed ? transposed(values, inFeatures, outFeatures) : values;
-  return quantizeTo(kind, rows, [outFeatures, inFeatures]);
+): Promise<void> {
+  const { inFeatures, outFeatures } = matrix;
+  for await (const { from, rows } of rowPieces(matrix, reader)) {
+    const numRows = rows.length / inFeatures;
+    const ofRows = <A extends Uint8Array | Float32Array>(whole: A): A => {
+      const perRow = whole.length / outFeatures;
+      return whole.subarray(from * perRow, (from + numRows) * perRow) as A;
+    };
+    readBlocks(quantizeTo(kind, rows, [numRows, inFeatures]), {
+      codes: ofRows(codes),
+      scales: ofRows(scales),
+      offsets: offsets && ofRows(offsets),
+    });
+  }
 }

@@ -13,6 +13,7 @@ import { matmulInt8 } from "../../graph/ops/products/matmul-int8.ts";
 import { reshape } from "../../graph/ops/shapes/reshape.ts";
 import { transpose } from "../../graph/ops/shapes/transpose.ts";
 import type { Matrix, Product, TensorReader } from "../compute.ts";
+import { rowPieces } from "./matrix-rows.ts";
 import { type RoleTensors, roleProduct } from "./role-product.ts";
 
 /** Codes as [in, out]. */
@@ -22,12 +23,9 @@ const BACK = ".int8-back";
 /** Scales of the outputs, [out]. */
 const SCALES = ".int8-scales";
 
-/** Numbers of a matrix that are in float32 at a time: what each matrix left behind would add up while a model is rounded. */
-const PIECE_LENGTH = 1 << 16;
-
 /** Rounds a matrix to codes as [out, in] and scales of outputs. */
 async function roundMatrix(
-  { inFeatures, outFeatures, storedTransposed }: Matrix,
+  matrix: Matrix,
   reader: TensorReader,
   back: Int8Array,
   scales: Float32Array,
@@ -35,27 +33,9 @@ async function roundMatrix(
   const smoothing = reader.smoothing();
   // Multiplying takes a fraction of the time of dividing, and is a 2^-24th off.
   const factors = smoothing && Float64Array.from(smoothing.data, (one) => 1 / one);
-  const numAtOnce = Math.min(outFeatures, Math.ceil(PIECE_LENGTH / inFeatures));
-  const memory = new Float32Array(numAtOnce * inFeatures);
-  // In the file, the inputs of an output are not side by side.
-  const turned = storedTransposed ? new Float32Array(inFeatures * outFeatures) : null;
-  if (turned) await reader.readInto(turned);
-  for (let from = 0; from < outFeatures; from += numAtOnce) {
-    const numRows = Math.min(numAtOnce, outFeatures - from);
-    const rows = memory.subarray(0, numRows * inFeatures);
-    if (turned) takeColumns(turned, outFeatures, from, rows);
-    else await reader.readInto(rows, from * inFeatures);
-    roundRows(rows, factors, back.subarray(from * inFeatures), scales.subarray(from, from + numRows));
-  }
-}
-
-/** Columns of [height, width] from one on become rows. */
-function takeColumns(matrix: Float32Array, width: number, from: number, rows: Float32Array): void {
-  const height = matrix.length / width;
-  const numColumns = rows.length / height;
-  for (let k = 0; k < height; k++) {
-    const at = k * width + from;
-    for (let n = 0; n < numColumns; n++) rows[n * height + k] = matrix[at + n]!;
+  for await (const { from, rows } of rowPieces(matrix, reader)) {
+    const numRows = rows.length / matrix.inFeatures;
+    roundRows(rows, factors, back.subarray(from * matrix.inFeatures), scales.subarray(from, from + numRows));
   }
 }
 

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Tokenizer as Library } from "@huggingface/tokenizers";
 import { byteTokenizerFiles } from "../../../../test/tiny/byte-tokenizer.ts";
+import { Random } from "../../../random.ts";
 import { createTokenizer } from "../tokenizer.ts";
 
 test("tokens as a list, merges as texts: the ids of the library, equal tokens and unknown ones too", () => {
@@ -41,4 +42,31 @@ test("tokens as a list, merges as texts: the ids of the library, equal tokens an
   assert.equal(ours.decode([size]), "");
   assert.equal(ours.decode([size + 9, size + 2]), "<|added|>he");
   assert.equal(ours.vocabSize, size + 10);
+});
+
+test("a word as long as a text, and merges as pairs: the ids of the library", () => {
+  const { tokenizer: tiny, config } = byteTokenizerFiles();
+  const letters = Array.from("abc▁😀");
+  const merges = ["a b", "c ab", "▁ c", "b a", "ba b", "ab ab", "▁c ab", "😀 a", "c c", "cc cc"];
+  const tokens = [...new Set([...letters, ...merges.map((merge) => merge.replace(" ", ""))])];
+  const model = {
+    ...(tiny["model"] as object),
+    vocab: Object.fromEntries(["<unk>", ...tokens].map((token, id) => [token, id])),
+    unk_token: "<unk>",
+  };
+  const whole = { ...tiny, model, added_tokens: [], pre_tokenizer: null, normalizer: null, decoder: null };
+  const random = new Random(1);
+  const text = Array.from({ length: 5000 }, () => [...letters, "?"][random.integer(6)]).join("");
+  const paired = merges.map((merge) => merge.split(" "));
+  for (const each of [merges, paired, [...paired, ["a ", "b"]]]) {
+    const tokenizer = { ...whole, model: { ...model, merges: each } };
+    const files = { tokenizer, config: {}, chatTemplate: null };
+    const library = new Library(tokenizer, config) as unknown as {
+      encode(text: string, options: object): { ids: number[] };
+    };
+    for (const word of [text, text.slice(0, 256), `${text.slice(0, 300)}\ud83d`, "c".repeat(999)]) {
+      const { ids } = library.encode(word, { add_special_tokens: false });
+      assert.deepEqual(createTokenizer(files).encode(word, { addSpecialTokens: false }), ids);
+    }
+  }
 });

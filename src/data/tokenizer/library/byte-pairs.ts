@@ -6,6 +6,10 @@
  * a GGUF file, which lists its tokens, has to be turned into first.
  */
 import type { TokenizerFiles } from "../../../format/checkpoint/checkpoint.ts";
+import { mergePairs } from "./merge-pairs.ts";
+
+/** Characters of a word from which on its pairs are merged in less memory; the library remembers shorter ones. */
+const LONG_WORD = 256;
 
 /** The library's model of byte pairs, as much as is used. */
 export interface BytePairs {
@@ -13,7 +17,11 @@ export interface BytePairs {
   /** Tokens by id; what a file lacks is a hole. */
   readonly vocab: (string | undefined)[];
   unk_token_id?: number | undefined;
+  readonly end_of_word_suffix?: string;
+  readonly continuing_subword_suffix?: string;
   add_node?: (queue: { push(node: PairNode): void }, node: PairNode) => void;
+  /** The tokens of a word. */
+  bpe?: (word: string) => string[];
 }
 
 /** A token of a word that is being merged, and the one after it. */
@@ -35,7 +43,7 @@ interface Lists {
 export function takeLists({ tokenizer, tokens }: TokenizerFiles): Lists {
   const model = (tokenizer["model"] ?? {}) as { type?: unknown; merges?: unknown; unk_token?: string };
   const { type, merges } = model;
-  const isPlain = type === "BPE" && Array.isArray(merges) && merges.every((one) => typeof one === "string");
+  const isPlain = type === "BPE" && Array.isArray(merges) && merges.every(isPlainMerge);
   if (!isPlain) return { tokenizer, fill: () => {} };
   // Inherits from the file's: reading its vocabulary would make it.
   const rest = Object.create(model, {
@@ -49,6 +57,15 @@ export function takeLists({ tokenizer, tokens }: TokenizerFiles): Lists {
       fillMerges(made, merges);
     },
   };
+}
+
+/** "LEFT RIGHT", or the two. */
+type Merge = string | readonly [string, string];
+
+/** Whether a merge can be found by its text: tokens with a space could be cut in other places. */
+function isPlainMerge(merge: unknown): merge is Merge {
+  if (typeof merge === "string") return true;
+  return Array.isArray(merge) && merge.length === 2 && merge.every((one) => !String(one).includes(" "));
 }
 
 /** Puts tokens by id below those that are added to them. */
@@ -68,10 +85,11 @@ function fillTokens(made: BytePairs, tokens: readonly string[], unknown: string 
   }
 }
 
-/** Finds merges, each "LEFT RIGHT", by what they are. The library passes over what follows a second space. */
-function fillMerges(made: BytePairs, merges: readonly string[]): void {
+/** Finds merges by what they are. The library passes over what follows a second space. */
+function fillMerges(made: BytePairs, merges: readonly Merge[]): void {
   const ranks = new Map<string, number>();
-  for (const [rank, merge] of merges.entries()) {
+  for (const [rank, one] of merges.entries()) {
+    const merge = typeof one === "string" ? one : one.join(" ");
     const second = merge.indexOf(" ", merge.indexOf(" ") + 1);
     ranks.set(second < 0 ? merge : merge.slice(0, second), rank);
   }
@@ -81,4 +99,16 @@ function fillMerges(made: BytePairs, merges: readonly string[]): void {
     node.score = rank + node.bias;
     queue.push(node);
   };
+  const ofShort = made.bpe?.bind(made);
+  if (!ofShort || made.end_of_word_suffix || made.continuing_subword_suffix) return;
+  const { tokens_to_ids: ids, vocab } = made;
+  // The vocabulary's own strings: a text has more tokens than that.
+  const own = (token: string): string => vocab[ids.get(token) ?? -1] ?? token;
+  made.bpe = (word) =>
+    word.length < LONG_WORD
+      ? ofShort(word)
+      : Array.from(
+          mergePairs(word, (pair) => ranks.get(pair)),
+          own,
+        );
 }
