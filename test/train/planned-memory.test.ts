@@ -201,7 +201,12 @@ describe("walkPasses()", () => {
       const lentBytes = session.pool.allocatedBytes;
       await session.release();
       await checkpoint.close();
-      const { pool, programs } = await breathing(
+      const outline = outlineAdapter(layOut(base.model, base.source, request), method);
+      const {
+        lentBytes: planned,
+        programs,
+        moved,
+      } = await breathing(
         walkPasses(
           {
             model: base.model,
@@ -210,6 +215,7 @@ describe("walkPasses()", () => {
             dropBp,
             plan: run.plan,
             totalSteps: run.totalSteps,
+            numLanes: 1,
             packing: false,
             heldOut: run.evaluation?.units ?? null,
             predicts: metric.needsPredictions,
@@ -218,17 +224,18 @@ describe("walkPasses()", () => {
             target: await engine.target(),
           },
           plannedModel({ model: base.model, kept: base.source, compute: COMPUTES[compute], residency }),
-          outlineAdapter(layOut(base.model, base.source, request), method),
+          outline,
           recompute,
         ),
       );
-      const planned = pool.residentBytes;
       // Blocks of the pool are up to an eighth larger than what is written into them.
       const share = planned / lentBytes;
       // All branches that are drawn are planned with every length, of which a run meets few.
       const most = dropBp ? 1.15 : 1.001;
       assert.ok(share <= most && share > 1 / 1.15, `${planned} planned, ${lentBytes} lent`);
       assert.equal(programs.count, names.length, names.join());
+      const trained = [null, ...base.model.layers.keys()].flatMap((layer) => outline.trained(layer));
+      if (!dropBp) assert.deepEqual(moved, new Set(trained));
     });
   }
 });
@@ -248,28 +255,45 @@ test("a plan stops after each pass that it walks through", async () => {
   assert.equal(numStops, shapes.length);
 });
 
-test("gradients that DropBP keeps to compare others with are planned", async () => {
-  const data = writeTinyChats(`${folder}/compared.jsonl`, 12);
-  const model = await writeTinyModel(`${folder}/compared`);
-  const { rank: _rank, ...run } = TINY_RUN;
-  const planned = async (dropbpRates: "norm" | "gradient"): Promise<number> => {
-    const settings = {
-      ...run,
-      method: "full",
-      model,
-      data,
-      output: `${folder}/never`,
-      dropbp: 0.5,
-      dropbpRates,
-    };
-    const opened = await openRun(parseTrainOptions(settings));
+describe("a plan of DropBP", () => {
+  const data = writeTinyChats(`${folder}/dropped.jsonl`, 12);
+  const model = writeTinyModel(`${folder}/dropped`, { config: { num_hidden_layers: 6 } });
+  const planned = async (settings: object) => {
+    const { rank: _rank, ...run } = TINY_RUN;
+    const all = { ...run, method: "full", model: await model, data, output: `${folder}/never`, ...settings };
+    const opened = await openRun(parseTrainOptions(all));
     const { parts } = await breathing(planMemory(memoryRequest(settleRun(opened)), false));
     await opened.checkpoint.close();
-    return parts.activations;
+    return parts;
   };
-  const more = (await planned("gradient")) - (await planned("norm"));
-  // Of the embedding and the last norm.
-  assert.equal(more, 4 * (259 * 32 + 32));
+
+  test("has the gradients that others are compared with", async () => {
+    const of = async (dropbpRates: string) => (await planned({ dropbp: 0.5, dropbpRates })).activations;
+    // Of the embedding and the last norm.
+    assert.equal((await of("gradient")) - (await of("norm")), 4 * (259 * 32 + 32));
+  });
+
+  test("of a step has gradients and state of what the step reaches, of many steps those of all", async () => {
+    const { gradients, optimizer } = await planned({ steps: 1 });
+    assert.equal(optimizer, 2 * gradients);
+    const one = await planned({ steps: 1, dropbp: 0.5 });
+    assert.ok(one.gradients < 0.8 * gradients && one.optimizer === 2 * one.gradients);
+    const many = await planned({ steps: 60, dropbp: 0.5 });
+    assert.deepEqual([many.gradients, many.optimizer], [gradients, optimizer]);
+    // What measures rates goes through all blocks, and nothing moves by it.
+    const measured = await planned({ steps: 2, dropbp: 0.5, dropbpRates: "norm" });
+    assert.equal(measured.gradients, gradients);
+    assert.ok(measured.optimizer < optimizer);
+  });
+
+  test("of two lanes measures on one", async () => {
+    const of = async (dataParallel: number, dropbpRates: string) =>
+      (await planned({ gradientAccumulationSteps: 2, steps: 9, dropbp: 0.5, dropbpRates, dataParallel }))
+        .activations;
+    const uniform = await of(2, "uniform");
+    assert.equal(uniform, 2 * (await of(1, "uniform")));
+    assert.equal(await of(2, "norm"), Math.max(uniform, await of(1, "norm")));
+  });
 });
 
 test("what is trained outside the blocks is not counted as frozen too, under either name of a tied matrix", async () => {

@@ -13,12 +13,13 @@ import type { AdapterView } from "../../peft/adapter-view.ts";
 import type { KeptAs, Layout } from "../../peft/layout.ts";
 import type { Preview } from "../../peft/preview.ts";
 import { type Method, configFileOf } from "../../peft/method.ts";
+import type { Parameter } from "../../peft/parameters.ts";
 import { outlineAdapter } from "../../peft/outline.ts";
 import type { Residency } from "../../run/weights/weights.ts";
 import { measuredIn } from "../dropbp/branch-dropper.ts";
 import type { Recompute } from "../recompute.ts";
 import { type PlannedModel, plannedModel } from "./passes/planned-model.ts";
-import { type PassesRequest, readersOf, walkPasses } from "./run-passes.ts";
+import { type PassesRequest, type PlannedPasses, readersOf, walkPasses } from "./run-passes.ts";
 import { sampleNeeds } from "./sample-memory.ts";
 import { tokenizerBytes } from "./tokenizer-memory.ts";
 import { blockBytes, outerBytes } from "./weight-memory.ts";
@@ -54,8 +55,6 @@ export interface MemoryRequest extends PassesRequest {
   readonly layout: Layout;
   readonly preview: Preview;
   readonly numSlots: number;
-  /** Micro-batches that run at once. */
-  readonly numLanes: number;
   readonly numTokens: number;
   readonly tokenizerFiles: TokenizerFiles | null;
   /** Bytes in memory of frozen weights, and of what is trained where that can wait on the disk; null: all is in memory. */
@@ -87,14 +86,15 @@ export interface RunNeeds {
 
 /** Estimates a run that computes activations again, or keeps them; stops between passes. */
 export function* estimateRun(request: MemoryRequest, recompute: Recompute): Generator<void, RunNeeds, void> {
-  const { residency, method, layout, numLanes } = request;
+  const { residency, method, layout } = request;
   const adapter = outlineAdapter(layout, method);
   const facts = plannedModel(request);
-  const { pool, programs, stepWork, stepWalks } = yield* walkPasses(request, facts, adapter, recompute);
+  const passes = yield* walkPasses(request, facts, adapter, recompute);
+  const { programs, lentBytes, scratchBytes, stepWork, stepWalks } = passes;
   const parts = {
-    ...parameterParts(request, facts, adapter),
-    activations: numLanes * pool.residentBytes + comparedBytes(request, adapter),
-    scratch: numLanes * programs.scratchBytes + NODE_BYTES * programs.numNodes,
+    ...parameterParts(request, facts, adapter, passes),
+    activations: lentBytes + comparedBytes(request, adapter),
+    scratch: scratchBytes + NODE_BYTES * programs.numNodes,
     samples: sampleBytes(request, { facts, programs }, adapter),
     process: processBytes(request),
   };
@@ -138,6 +138,7 @@ function parameterParts(
   request: MemoryRequest,
   facts: PlannedModel,
   adapter: AdapterView,
+  { moved, measured }: Pick<PlannedPasses, "moved" | "measured">,
 ): Pick<MemoryParts, "weights" | "trained" | "gradients" | "optimizer"> {
   const { storedBytes, method, preview, numSlots, numLanes, budgetBytes, residency } = request;
   const trained = preview.numTrained * FLOAT_BYTES;
@@ -147,8 +148,8 @@ function parameterParts(
     Math.max(...readers.map((reader) => blockBytes(facts, reader, held)));
   const ofTraining = {
     trained: trained + preview.frozenBytes,
-    gradients: numLanes * trained,
-    optimizer: numSlots * trained,
+    gradients: bytesOf(new Set([...moved, ...measured])) + (numLanes - 1) * bytesOf(moved),
+    optimizer: numSlots * bytesOf(moved),
   };
   if (budgetBytes === null) {
     return { weights: storedBytes + outer + blocks(residency), ...ofTraining };
@@ -162,4 +163,8 @@ function parameterParts(
     gradients: 0,
     optimizer: 0,
   };
+}
+
+function bytesOf(parameters: ReadonlySet<Parameter>): number {
+  return FLOAT_BYTES * [...parameters].reduce((sum, { shape }) => sum + numElements(shape), 0);
 }

@@ -5,6 +5,7 @@ import type { Target } from "../../graph/emitter.ts";
 import { NO_WORK, type Work, addWork, scaleWork } from "../../graph/program-work.ts";
 import type { Model } from "../../models/model.ts";
 import type { AdapterView } from "../../peft/adapter-view.ts";
+import type { Parameter } from "../../peft/parameters.ts";
 import { type DropPlan, measuredAfter, measuredIn } from "../dropbp/branch-dropper.ts";
 import { branchesOf, droppedByBlock } from "../dropbp/branch-list.ts";
 import { drawBranches } from "../dropbp/draw-branches.ts";
@@ -12,7 +13,7 @@ import type { Objective } from "../objective.ts";
 import type { Recompute } from "../recompute.ts";
 import type { PlannedModel } from "./passes/planned-model.ts";
 import { type Keeping, PlannedPass } from "./passes/planned-pass.ts";
-import type { PassShape } from "./passes/planned-place.ts";
+import type { PassPlace, PassShape } from "./passes/planned-place.ts";
 import { PlannedPool } from "./passes/planned-pool.ts";
 import { PlannedPrograms } from "./passes/planned-programs.ts";
 import type { ActivationForm } from "../activations/keeping.ts";
@@ -27,6 +28,8 @@ export interface PassesRequest {
   readonly dropBp: DropPlan | null;
   readonly plan: StepPlan<TrainingUnit>;
   readonly totalSteps: number;
+  /** Micro-batches that run at once. */
+  readonly numLanes: number;
   readonly packing: boolean;
   readonly heldOut: readonly TrainingUnit[] | null;
   /** Evaluations look at the logits of what they score. */
@@ -57,9 +60,15 @@ export function readersOf(facts: ReferenceFacts, adapter: AdapterView): readonly
 const DRAWN_STEPS = 64;
 
 /** What the passes of a run need. */
-interface PlannedPasses {
-  readonly pool: PlannedPool;
+export interface PlannedPasses {
+  /** What they lend of the pool. */
+  readonly lentBytes: number;
+  /** What programs need of their own while they run. */
+  readonly scratchBytes: number;
   readonly programs: PlannedPrograms;
+  /** What gets a gradient in one of the steps, and what in a pass that measures alone. */
+  readonly moved: ReadonlySet<Parameter>;
+  readonly measured: ReadonlySet<Parameter>;
   /** What a step computes on average. */
   readonly stepWork: Work;
   /** How often a step goes through the weights of all blocks on average. */
@@ -73,20 +82,30 @@ export function* walkPasses(
   adapter: AdapterView,
   recompute: Recompute,
 ): Generator<void, PlannedPasses, void> {
-  const { objective, heldOut, plan, activations } = request;
-  const place = { facts, pool: new PlannedPool(), programs: new PlannedPrograms(request.target) };
-  const scorer = new PlannedPass(place, adapter, { training: false });
+  const { objective, heldOut, plan, activations, numLanes } = request;
+  const programs = new PlannedPrograms(request.target);
+  // What runs on the first lane alone, and what runs on each of them.
+  const alone = { facts, pool: new PlannedPool(), programs };
+  const inLanes = numLanes === 1 ? alone : { ...alone, pool: new PlannedPool() };
+  const scorer = new PlannedPass(alone, adapter, { training: false });
   const compared = referenceOf(request, adapter);
-  const reference = compared === undefined ? null : new PlannedPass(place, compared, { training: false });
+  const referenceIn = (place: PassPlace): PlannedPass | null =>
+    compared === undefined ? null : new PlannedPass(place, compared, { training: false });
+  const ofScores = referenceIn(alone);
   const score = (shape: PassShape, { predicts }: { readonly predicts: boolean }): void => {
     scorer.score(shape, { predicts });
-    reference?.score(shape);
+    ofScores?.score(shape);
   };
   for (const shape of heldOut ? evaluationShapes(heldOut) : []) {
     score(shape, request);
     yield;
   }
-  const steps = new PlannedPass(place, adapter, { training: true });
+  const keeping = { recompute, activations };
+  const measuring = new PlannedPass(alone, adapter, { training: true });
+  measureOnce(request, measuring, keeping);
+  const aloneBytes = programs.takeScratch();
+  const steps = new PlannedPass(inLanes, adapter, { training: true });
+  const reference = referenceIn(inLanes);
   const { shapes, meanTokens, meanMicroBatches } = stepShapes(plan, request.totalSteps, request.packing);
   const hasMismatched = objective.needs.includes("mismatched");
   // Gradients of a second micro-batch are written beside those of the first.
@@ -96,11 +115,9 @@ export function* walkPasses(
     reference?.score(shape);
     if (!objective.isSeparable) steps.score(shape);
   };
-  const keeping = { recompute, activations };
-  measureOnce(request, steps, keeping);
   let [work, tokens] = [NO_WORK, 0];
   // What came before is no step's work.
-  place.programs.takeWork();
+  programs.takeWork();
   for (const dropped of droppedBranches(request)) {
     for (const shape of shapes) {
       steps.beginStep();
@@ -109,24 +126,32 @@ export function* walkPasses(
         steps.accumulate(shape, keeping, dropped);
         yield;
       }
-      work = addWork(work, scaleWork(place.programs.takeWork(), shape.count / numMicro));
+      work = addWork(work, scaleWork(programs.takeWork(), shape.count / numMicro));
       tokens += tokensOf(shape) * shape.count;
     }
   }
   const passes = 2 + Number(reference !== null) + Number(!objective.isSeparable) + 2 * Number(hasMismatched);
-  return { ...place, stepWork: scaleWork(work, meanTokens / tokens), stepWalks: passes * meanMicroBatches };
+  return {
+    programs,
+    lentBytes: Math.max(alone.pool.residentBytes, numLanes * inLanes.pool.residentBytes),
+    scratchBytes: Math.max(aloneBytes, numLanes * programs.takeScratch()),
+    moved: steps.reached,
+    measured: measuring.reached,
+    stepWork: scaleWork(work, meanTokens / tokens),
+    stepWalks: passes * meanMicroBatches,
+  };
 }
 
 /** The one step of a run with DropBP that measures sensitivities. */
 function measureOnce(
   { dropBp, plan, totalSteps, packing }: PassesRequest,
-  steps: PlannedPass,
+  measuring: PlannedPass,
   keeping: Keeping,
 ): void {
   if (dropBp === null || measuredIn(dropBp, totalSteps) === null) return;
   const [first = []] = plan.microBatches(measuredAfter(totalSteps));
-  steps.beginStep();
-  steps.measureBranches(microBatchShape(first, packing), keeping);
+  measuring.beginStep();
+  measuring.measureBranches(microBatchShape(first, packing), keeping);
 }
 
 /** Branches, by block, that the first steps leave out of the backward pass. */

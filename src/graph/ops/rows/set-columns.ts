@@ -6,6 +6,7 @@ import { expandLike } from "../shapes/reduce-expand.ts";
 
 export const setColumnsOp: Op<NoAttributes, readonly [x: Value, own: Value, columns: Value]> = {
   name: "setColumns",
+  memory: "in-place",
   infer: ([{ dtype, shape }, own, columns]) => {
     const isFit =
       columns.dtype === "int64" &&

@@ -42,11 +42,15 @@ export class PlannedEmbedding {
     const stem = this.#stem("backward");
     const { made } = programs.build(stem);
     const rows = made.part.gathered.map((gathered) => pool.acquire(gathered.rows, pass.bindings));
-    this.#gradients.collect(this.#adapter?.trained(null) ?? [], made.gradients, () => {
+    const trained = this.#adapter?.trained(null) ?? [];
+    this.#gradients.collect(trained, made.gradients, () => {
       const ofRows = made.rowGradients.map((each) => pool.acquire(each.rows, pass.bindings));
       programs.run(stem, pass.bindings);
       pool.release(...rows);
-      for (const { rows: like } of made.rowGradients) this.#addRows(like, pass.bindings);
+      for (const { table, rows: like } of made.rowGradients) {
+        this.#addRows(like, pass.bindings);
+        this.#gradients.add(trained.find(({ input }) => input === table)!);
+      }
       pool.release(...ofRows);
     });
   }

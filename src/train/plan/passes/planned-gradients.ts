@@ -8,6 +8,8 @@ export class PlannedGradients {
   readonly #pool: PlannedPool;
   /** Parameters whose gradient has been written in this step. */
   readonly #written = new Set<Parameter>();
+  /** Parameters whose gradient has been written in any step: of others, memory that nobody touches takes none. */
+  readonly reached = new Set<Parameter>();
 
   constructor(pool: PlannedPool) {
     this.#pool = pool;
@@ -26,6 +28,7 @@ export class PlannedGradients {
   /** Notes that it has been written. */
   add(parameter: Parameter): void {
     this.#written.add(parameter);
+    this.reached.add(parameter);
   }
 
   /** Runs what writes gradients: into their own place at first, else beside it, and they are added. */
@@ -35,7 +38,7 @@ export class PlannedGradients {
       const parameter = trained.find((each) => each.input === input);
       if (!parameter) continue;
       if (this.#written.has(parameter)) again.push(this.#pool.acquire(floats(parameter.shape), {}));
-      this.#written.add(parameter);
+      this.add(parameter);
     }
     run();
     this.#pool.release(...again);

@@ -3,6 +3,7 @@
  * numbers: what they lend, and what their programs need.
  */
 import type { AdapterView } from "../../../peft/adapter-view.ts";
+import type { Parameter } from "../../../peft/parameters.ts";
 import type { BlockPlan } from "../../../run/blocks/backward-plan.ts";
 import type { ActivationForm } from "../../activations/keeping.ts";
 import { type Recompute, savesOf } from "../../recompute.ts";
@@ -36,6 +37,11 @@ export class PlannedPass {
     this.#embedding = new PlannedEmbedding(place, adapter, this.#gradients);
     this.#blocks = new PlannedBlocks(place, adapter, this.#gradients, { training });
     this.#head = new PlannedHead(place, adapter, this.#gradients, { training });
+  }
+
+  /** What has had a gradient in any step. */
+  get reached(): ReadonlySet<Parameter> {
+    return this.#gradients.reached;
   }
 
   /** A step begins: no gradient has been written. */

@@ -15,12 +15,14 @@ interface Built<T> {
 export class PlannedPrograms {
   readonly #target: Target;
   readonly #built = new Map<string, Built<unknown>>();
-  /** Largest need of each program, by its key. */
-  readonly #needs = new Map<string, number>();
+  /** Keys of those that have run. */
+  readonly #run = new Set<string>();
   /** What was found, by program and sizes. */
   readonly #known = new Map<string, { readonly need: number; readonly work: Work }>();
   /** Work of all runs since `takeWork`. */
   #work = NO_WORK;
+  /** The largest need of a run since `takeScratch`. */
+  #scratchBytes = 0;
 
   /** `target`: the processor that they would be written for. */
   constructor(target: Target) {
@@ -44,7 +46,8 @@ export class PlannedPrograms {
       this.#known.set(sizes, known);
     }
     this.#work = addWork(this.#work, known.work);
-    this.#needs.set(program.key, Math.max(known.need, this.#needs.get(program.key) ?? 0));
+    this.#scratchBytes = Math.max(this.#scratchBytes, known.need);
+    this.#run.add(program.key);
     return built;
   }
 
@@ -55,19 +58,21 @@ export class PlannedPrograms {
     return work;
   }
 
+  /** What all runs since the last call shared: the largest need of one. */
+  takeScratch(): number {
+    const bytes = this.#scratchBytes;
+    this.#scratchBytes = 0;
+    return bytes;
+  }
+
   /** Programs that have run. */
   get count(): number {
-    return this.#needs.size;
+    return this.#run.size;
   }
 
   /** Nodes of those. */
   get numNodes(): number {
-    const specs = [...this.#needs.keys()].map((key) => this.#built.get(key)!.spec);
+    const specs = [...this.#run].map((key) => this.#built.get(key)!.spec);
     return specs.reduce((sum, spec) => sum + nodesOf(spec).length, 0);
-  }
-
-  /** What they share: the largest need of one. */
-  get scratchBytes(): number {
-    return Math.max(0, ...this.#needs.values());
   }
 }
