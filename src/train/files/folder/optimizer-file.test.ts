@@ -39,6 +39,13 @@ function vectorOf(values: Float32Array): PartedVector {
 
 const NOTHING = [[0, 0], [0]];
 
+/** Reads a file of so many steps onto a state of zeros. */
+async function readFresh(path: string, steps: number): Promise<GroupState[]> {
+  const read = stateOf(() => 0, NOTHING);
+  await readOptimizer(path, trained, read, steps);
+  return read;
+}
+
 test("state and counts of updates come back, by the names of the parameters", async () => {
   const state = stateOf((i) => i / 8, [[3, 1], [2]]);
   await writeFolderAtomic(`${folder}/new`, [optimizerFile(trained, state)]);
@@ -65,9 +72,7 @@ test("a vector a slot in the order of the adapter, as earlier versions wrote it,
     ["m", vector(0)],
     ["v", vector(10)],
   ]);
-  const read = stateOf(() => 0, NOTHING);
-  await readOptimizer(path, trained, read, 5);
-  assert.deepEqual(read, [
+  assert.deepEqual(await readFresh(path, 5), [
     {
       slots: {
         m: vectorOf(Float32Array.of(2, 3, 4, 5, 6)),
@@ -84,38 +89,17 @@ test("the state of other parameters is refused", async () => {
   const refused = (message: RegExp) => ({ code: "format/tensor", message });
   await writeSafetensors(path, [["m", zeros("float32", [6])]]);
   await assert.rejects(
-    readOptimizer(
-      path,
-      trained,
-      stateOf(() => 0, NOTHING),
-      1,
-    ),
+    readFresh(path, 1),
     refused(/Cannot read optimizer state "v" of .*: not there, expected it/),
   );
   await writeSafetensors(path, [["state.m.layers.0.b", zeros("float32", [1])]]);
-  await assert.rejects(
-    readOptimizer(
-      path,
-      trained,
-      stateOf(() => 0, NOTHING),
-      1,
-    ),
-    refused(/"step\.layers\.0\.a" of .*: not there, expected it/),
-  );
+  await assert.rejects(readFresh(path, 1), refused(/"step\.layers\.0\.a" of .*: not there, expected it/));
   const vector = (length: number): [string, HostTensor][] => [
     ["m", zeros("float32", [length])],
     ["v", zeros("float32", [length])],
   ];
   await writeSafetensors(path, vector(6));
-  await assert.rejects(
-    readOptimizer(
-      path,
-      trained,
-      stateOf(() => 0, NOTHING),
-      1,
-    ),
-    refused(/"m" of .*: F32 \[6\], expected float32 \[7\]/),
-  );
+  await assert.rejects(readFresh(path, 1), refused(/"m" of .*: F32 \[6\], expected float32 \[7\]/));
 });
 
 test("slots of another name, size, shape or type, surplus ones and impossible counts are refused", async () => {
@@ -144,21 +128,11 @@ test("slots of another name, size, shape or type, surplus ones and impossible co
   for (const [name, tensor] of Object.entries(edits)) {
     await writeSafetensors(path, new Map([...whole, [name, tensor]]));
     await assert.rejects(
-      readOptimizer(
-        path,
-        trained,
-        stateOf(() => 0, NOTHING),
-        2,
-      ),
+      readFresh(path, 2),
       (error: Error) =>
         error.message.includes(`"${name}"`) && "code" in error && error.code === "format/tensor",
     );
   }
   await writeSafetensors(path, whole);
-  await readOptimizer(
-    path,
-    trained,
-    stateOf(() => 0, NOTHING),
-    2,
-  );
+  await readFresh(path, 2);
 });
