@@ -24,7 +24,7 @@ import { defineBenchmark, type BenchContext, type Json } from "./bench.ts";
 import { startAdapter } from "./draw-adapter.ts";
 import { MODEL, findModel } from "./harness/peers.ts";
 import { median, rounded } from "./harness/statistics.ts";
-import { processorMs } from "../test/process/processor-ms.ts";
+import { processorMs } from "../src/train/power/processor-ms.ts";
 
 const SEED = 1;
 /** Passes backward over the blocks, of one forward: adapters need no gradients of frozen weights. */

@@ -23,7 +23,7 @@ import { type HostTensor, hostTensor, zeros } from "../src/runtime/host-tensor.t
 import { defineBenchmark } from "./bench.ts";
 import { interleave } from "./harness/interleave.ts";
 import { ratioOf, rounded, showRatio, spread } from "./harness/statistics.ts";
-import { processorMs } from "../test/process/processor-ms.ts";
+import { processorMs } from "../src/train/power/processor-ms.ts";
 
 interface Sizes {
   readonly numExperts: number;

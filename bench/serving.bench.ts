@@ -13,7 +13,7 @@ import { interleave } from "./harness/interleave.ts";
 import { MODEL, findModel } from "./harness/peers.ts";
 import { median, ratioOf, roundedSpread, showRatio } from "./harness/statistics.ts";
 import { madePrompt } from "./serving/made-prompt.ts";
-import { processorMs } from "../test/process/processor-ms.ts";
+import { processorMs } from "../src/train/power/processor-ms.ts";
 
 /** Adapters of a side: method and options; null: none. */
 const KINDS: Readonly<Record<string, readonly [method: string, options: object]>> = {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { processorMs } from "../../test/process/processor-ms.ts";
+import { processorMs } from "../train/power/processor-ms.ts";
 import { editDistance, nearest } from "./nearest.ts";
 import { nearestName } from "./setting-names.ts";
 

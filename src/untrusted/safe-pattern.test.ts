@@ -6,7 +6,7 @@ import { PRE_TOKENIZERS } from "../format/checkpoint/gguf/gguf-pre-tokenizers.ts
 import { isSafePattern } from "./pattern-risk.ts";
 import { compileSafe } from "./safe-pattern.ts";
 import { OutOfTime, TimeBudget } from "./time-budget.ts";
-import { processorMs } from "../../test/process/processor-ms.ts";
+import { processorMs } from "../train/power/processor-ms.ts";
 
 /** Of tokenizers in use, and of adapters. */
 const IN_USE = [

@@ -23,7 +23,7 @@ import { attachTo } from "../passes/model-passes.ts";
 import { TINY_CONFIGS } from "../tiny/configs.ts";
 import { buildTinyGguf } from "../tiny/gguf.ts";
 import { temporaryFolder } from "../tiny/model.ts";
-import { processorMs } from "../process/processor-ms.ts";
+import { processorMs } from "../../src/train/power/processor-ms.ts";
 
 const folder = temporaryFolder();
 /** No case may need longer; all but those that decompress take milliseconds. */

@@ -5,7 +5,7 @@
 import { GraftError } from "../../src/errors.ts";
 import { Random } from "../../src/random.ts";
 import type { FuzzFormat, FuzzInput } from "./format.ts";
-import { processorMs } from "../process/processor-ms.ts";
+import { processorMs } from "../../src/train/power/processor-ms.ts";
 import { startWatchdog } from "./watchdog.ts";
 
 /** What went wrong in one case. */

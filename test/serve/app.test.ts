@@ -6,7 +6,7 @@ import { after, test } from "node:test";
 import { adminKeys } from "../../src/server/access/api-keys.ts";
 import { createApp } from "../../src/server/app.ts";
 import { ROUTES } from "../../src/server/routes.ts";
-import { processorMs } from "../process/processor-ms.ts";
+import { processorMs } from "../../src/train/power/processor-ms.ts";
 import { temporaryFolder } from "../tiny/model.ts";
 import { serveTiny } from "./tiny-server.ts";
 import { writeTinyAdapter } from "../tiny/adapter.ts";

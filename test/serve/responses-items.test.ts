@@ -14,7 +14,7 @@ import { parseValues } from "../../src/server/route.ts";
 import { ChatAnswer } from "../../src/server/texts/chat-answer.ts";
 import { temporaryFolder } from "../tiny/model.ts";
 import { type TinyServer, serveTiny } from "./tiny-server.ts";
-import { processorMs } from "../process/processor-ms.ts";
+import { processorMs } from "../../src/train/power/processor-ms.ts";
 
 /** Shows all that a message may have. */
 const MESSAGES =

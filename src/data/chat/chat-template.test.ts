@@ -8,7 +8,7 @@ import { parseTemplate } from "../jinja/template.ts";
 import { CHATML, createChatTemplate } from "./chat-template.ts";
 import type { Message } from "../rows/messages.ts";
 import { strftime } from "./strftime.ts";
-import { processorMs } from "../../../test/process/processor-ms.ts";
+import { processorMs } from "../../train/power/processor-ms.ts";
 
 const files = byteTokenizerFiles();
 const messages: Message[] = [

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { processorMs } from "../../../test/process/processor-ms.ts";
+import { processorMs } from "../../train/power/processor-ms.ts";
 import { GraftError } from "../../errors.ts";
 import { Random } from "../../random.ts";
 import { readParquetRows } from "./parquet-rows.ts";

@@ -6,7 +6,7 @@ import type { TokenizerFiles } from "../../format/checkpoint/checkpoint.ts";
 import { byteTokenizerFiles, createByteTokenizer } from "../../../test/tiny/byte-tokenizer.ts";
 import { TimeBudget } from "../../untrusted/time-budget.ts";
 import { createTokenizer } from "./tokenizer.ts";
-import { processorMs } from "../../../test/process/processor-ms.ts";
+import { processorMs } from "../../train/power/processor-ms.ts";
 
 const files = byteTokenizerFiles();
 

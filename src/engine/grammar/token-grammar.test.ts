@@ -24,7 +24,7 @@ import { STRING_FORMATS } from "./schema/string-formats.ts";
 import { type GrammarCursor, TokenGrammar } from "./token-grammar.ts";
 import { TriggeredGrammar } from "./triggered-grammar.ts";
 import { Vocabulary } from "./vocabulary.ts";
-import { processorMs } from "../../../test/process/processor-ms.ts";
+import { processorMs } from "../../train/power/processor-ms.ts";
 
 const BYTES = await Vocabulary.create(byteTokenizerFiles(), async () => {});
 const STOP = 257;

@@ -1,7 +1,7 @@
 /** @file Calls are read out of answers of each form however these come in pieces; what is none stays text. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { processorMs } from "../../../test/process/processor-ms.ts";
+import { processorMs } from "../../train/power/processor-ms.ts";
 import { CallReader } from "./call-reader.ts";
 import { TOOL_FORMATS, findToolFormat } from "./tool-formats.ts";
 import type { ToolCall } from "./tool-format.ts";

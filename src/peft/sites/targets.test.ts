@@ -3,7 +3,7 @@ import { describe, test } from "node:test";
 import * as fc from "fast-check";
 import { linearSite } from "../../../test/tiny/sites.ts";
 import { patternValues, modulesOfRoles, requireMatchedPatterns, selectTargets } from "./targets.ts";
-import { processorMs } from "../../../test/process/processor-ms.ts";
+import { processorMs } from "../../train/power/processor-ms.ts";
 
 const CANDIDATES = [0, 1, 2].flatMap((layer) =>
   ["attn.q_proj", "attn.o_proj", "mlp.c_proj", "attn.c_proj"].map((name) => ({

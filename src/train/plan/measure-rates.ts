@@ -11,6 +11,7 @@ import { evaluateShape } from "../../graph/shape.ts";
 import { float32ToBfloat16, widenBfloat16 } from "../../quant/codes/half.ts";
 import type { Engine } from "../../runtime/engine.ts";
 import { zeros } from "../../runtime/host-tensor.ts";
+import { processorMs } from "../power/processor-ms.ts";
 import type { MachineRates } from "./step-time.ts";
 
 /** Rows of a micro-batch, and sizes of a matrix, as those of small models. */
@@ -34,17 +35,12 @@ export interface MeasuredRates {
 export async function measureRates(
   engine: Engine,
   nowMs: () => number = () => performance.now(),
-  busyMs: () => number = ownBusyMs,
+  busyMs: () => number = processorMs,
 ): Promise<MeasuredRates> {
   const [startMs, busyBeforeMs] = [nowMs(), busyMs()];
   const rates = await measureAll(engine, nowMs);
   const share = (busyMs() - busyBeforeMs) / (nowMs() - startMs);
   return { rates, isDisturbed: share < LEAST_SHARE };
-}
-
-function ownBusyMs(): number {
-  const { user, system } = process.cpuUsage();
-  return (user + system) / 1000;
 }
 
 async function measureAll(engine: Engine, nowMs: () => number): Promise<MachineRates> {

@@ -3,6 +3,7 @@ import { setTimeout as wait } from "node:timers/promises";
 import type { TrainOptions } from "../../settings/options.ts";
 import { Pacer, type PacerClock } from "../../power/pacer.ts";
 import { readPauseSchedule } from "../../power/pause-schedule.ts";
+import { processorMs } from "../../power/processor-ms.ts";
 import { openPowerSource } from "./power-sources.ts";
 
 /** Makes the pacer of a run; null: it is not to pause. */
@@ -35,10 +36,7 @@ export function openPacer(
 function clockOf(signal: AbortSignal | undefined): PacerClock {
   return {
     nowMs: () => performance.now(),
-    processorMs() {
-      const { user, system } = process.cpuUsage();
-      return (user + system) / 1000;
-    },
+    processorMs,
     // A pause ends where the run is to stop.
     sleep: (ms) => wait(ms, undefined, signal ? { signal } : {}).catch(() => {}),
   };

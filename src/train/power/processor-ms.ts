@@ -1,4 +1,4 @@
-/** @file How long this process has worked: what a bound of time is held to, as a busy machine may let it wait for any time. */
+/** @file How long this process has worked: on a busy machine it may wait for any time. */
 
 /** Milliseconds of all its threads on processors. */
 export function processorMs(): number {
