@@ -1,8 +1,7 @@
 /** @file What a folder or file holds. Where something else was expected, messages say what it is and where it belongs. */
 import { listFirst } from "../messages/problems.ts";
 import { FormatError } from "../errors.ts";
-import type { Folder } from "./files/folder.ts";
-import { pathIn, readJsonIfPresent } from "./files/folder.ts";
+import { type Folder, pathIn, readJsonIfPresent } from "./files/folder.ts";
 import { checkpointFolder, checkpointSteps } from "./run-checkpoints.ts";
 
 /** Something that was given. */

@@ -3,8 +3,7 @@
  *
  * The pieces of a vector are views, made once and remembered, so a steady loop allocates nothing.
  */
-import type { HostTensor } from "./host-tensor.ts";
-import { hostTensor } from "./host-tensor.ts";
+import { type HostTensor, hostTensor } from "./host-tensor.ts";
 
 /** Elements of a piece: 256 KiB a vector, so the vectors of an update lie in the caches while they are used. */
 export const CHUNK_ELEMENTS = 65_536;

@@ -1,6 +1,6 @@
 /** @file Adapters from files: what a PEFT folder holds, on the model that it was made for. Knows no method, as adapter.ts. */
 import { checkArguments, lazily } from "../../messages/arguments.ts";
-import { A_FOLDER } from "../files/folder.ts";
+import { A_FOLDER, type Folder } from "../files/folder.ts";
 import { METHOD_LIST } from "../../peft/define-method.ts";
 import { z } from "zod";
 import { FormatError, UsageError } from "../../errors.ts";
@@ -19,7 +19,6 @@ import { checkBase } from "./base-record.ts";
 import { readAdapterFolder, withNotes } from "./adapter-folder.ts";
 import { fillAdapter } from "./adapter-tensors.ts";
 import { tensorsByOwnNames, withOwnPaths } from "./peft-names.ts";
-import type { Folder } from "../files/folder.ts";
 import { checkCodes } from "./codes-hash.ts";
 import type { JsonObject } from "../files/json-file.ts";
 import { openSafetensors } from "../files/safetensors/safetensors.ts";

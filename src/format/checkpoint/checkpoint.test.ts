@@ -19,9 +19,8 @@ import { dequantize } from "../../quant/stored-tensor.ts";
 import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
 import { openCheckpoint, writeModel } from "../by-path.ts";
 import { memoryFolder } from "../files/memory-folder.ts";
-import { modelFolderFiles } from "./model-folder-files.ts";
+import { modelFolderFiles, MODEL_FILES } from "./model-folder-files.ts";
 import { readTokenizerFiles } from "./tokenizer-folder.ts";
-import { MODEL_FILES } from "./model-folder-files.ts";
 import { writeSafetensors } from "../../../test/files/write-safetensors.ts";
 
 const root = mkdtempSync(join(tmpdir(), "graft-checkpoint-"));

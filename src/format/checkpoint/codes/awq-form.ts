@@ -6,8 +6,7 @@
  *
  *   weight[o, i] = scales[g, o] · (code[o, i] − zero[g, o])     g = ⌊i / groupSize⌋
  */
-import { hostTensor } from "../../../runtime/host-tensor.ts";
-import type { HostTensor } from "../../../runtime/host-tensor.ts";
+import { hostTensor, type HostTensor } from "../../../runtime/host-tensor.ts";
 import { showShape } from "../../../graph/shape.ts";
 import type { JsonObject } from "../../files/json-file.ts";
 import type { Safetensors } from "../../files/safetensors/safetensors.ts";

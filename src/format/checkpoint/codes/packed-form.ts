@@ -5,11 +5,10 @@
  * Scales are as they were trained: what is read computes what was written, bit for bit.
  */
 import { FormatError } from "../../../errors.ts";
-import { packedBytes } from "../../../graph/ops/products/unpack-codes.ts";
+import { packedBytes, type CodeBits } from "../../../graph/ops/products/unpack-codes.ts";
 import { showShape } from "../../../graph/shape.ts";
 import { STORAGES, type StorageName } from "../../../quant/storages.ts";
 import { widen } from "../../../quant/codes/half.ts";
-import type { CodeBits } from "../../../graph/ops/products/unpack-codes.ts";
 import type { Safetensors } from "../../files/safetensors/safetensors.ts";
 import type { LazyTensor } from "../../files/safetensors/safetensors-writer.ts";
 import { type CodesForm, type CodesTensor, type FormWriting, sharedLoad } from "./codes-form.ts";

@@ -1,7 +1,6 @@
 /** @file Columns by number: [..., N] and int64 [C] give [..., C]. For programs without a gradient. */
-import { dimAt } from "../../shape.ts";
+import { dimAt, showShape } from "../../shape.ts";
 import { applyOne, type NoAttributes, type Op, type Value } from "../../graph.ts";
-import { showShape } from "../../shape.ts";
 
 export const gatherColumnsOp: Op<NoAttributes, readonly [x: Value, columns: Value]> = {
   name: "gatherColumns",
