@@ -196,3 +196,15 @@ export function applyOne<A extends Attributes, I extends Values>(
   const [output] = first.graph.apply(op, inputs, attributes);
   return output;
 }
+
+/** The function that applies an operation of one value, without settings. */
+export const unary =
+  (op: Op<NoAttributes, readonly [Value]>) =>
+  (x: Value): Value =>
+    applyOne(op, [x], {});
+
+/** The function that applies an operation of two values, without settings. */
+export const binary =
+  (op: Op<NoAttributes, readonly [Value, Value]>) =>
+  (a: Value, b: Value): Value =>
+    applyOne(op, [a, b], {});

@@ -1,6 +1,6 @@
 /** @file Comparisons a > b and a = b, broadcast: 1 where they hold, else 0, in the type that is compared. No gradient. */
 import { DTYPES } from "../../dtype.ts";
-import { applyOne, type Value } from "../../graph.ts";
+import { binary } from "../../graph.ts";
 import { type BinaryOp, binaryOp } from "../shapes/broadcast.ts";
 
 function comparison(name: string, onnxName: string): BinaryOp {
@@ -22,11 +22,7 @@ export const greaterOp = comparison("greater", "Greater");
 export const equalOp = comparison("equal", "Equal");
 
 /** 1 where a > b, else 0, with broadcasting. */
-export function greater(a: Value, b: Value): Value {
-  return applyOne(greaterOp, [a, b], {});
-}
+export const greater = binary(greaterOp);
 
 /** 1 where a = b, else 0, with broadcasting. */
-export function equal(a: Value, b: Value): Value {
-  return applyOne(equalOp, [a, b], {});
-}
+export const equal = binary(equalOp);

@@ -1,11 +1,9 @@
 /** @file Element-wise arithmetic, broadcast, and functions of one number, each with its derivative: all rules at once. */
 import type { Emitter } from "../../emitter.ts";
-import { type AnyOp, applyOne, type Value, type Values } from "../../graph.ts";
+import { type AnyOp, type Value, type Values, binary, unary } from "../../graph.ts";
 import {
-  type BinaryOp,
   type BinaryPartials,
   type UnaryEmission,
-  type UnaryOp,
   type UnaryPartial,
   binaryOp,
   unaryOp,
@@ -59,15 +57,6 @@ export const ELEMENTWISE_OPS: readonly AnyOp[] = [...Object.values(binaryOps), .
 
 export const addOp = binaryOps.add;
 export const mulOp = binaryOps.mul;
-
-const binary =
-  (op: BinaryOp) =>
-  (a: Value, b: Value): Value =>
-    applyOne(op, [a, b], {});
-const unary =
-  (op: UnaryOp) =>
-  (x: Value): Value =>
-    applyOne(op, [x], {});
 
 /** Adds with broadcasting. */
 export const add = binary(addOp);

@@ -1,5 +1,5 @@
 /** @file The larger of two, max(a, b), broadcast. Where they are equal, the gradient goes to b. */
-import { applyOne, type Value } from "../../graph.ts";
+import { type Value, binary } from "../../graph.ts";
 import { binaryOp } from "../shapes/broadcast.ts";
 import { greater } from "./compare.ts";
 import { mul, sub } from "./elementwise.ts";
@@ -15,6 +15,4 @@ export function relu(x: Value): Value {
 }
 
 /** Takes the larger element-wise with broadcasting. */
-export function maximum(a: Value, b: Value): Value {
-  return applyOne(maximumOp, [a, b], {});
-}
+export const maximum = binary(maximumOp);

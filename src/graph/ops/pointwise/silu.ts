@@ -3,7 +3,7 @@
  *
  * Derivative with s = sigmoid(x), y = x s:  s + y - y s, three passes once s and y are there.
  */
-import { applyOne, type Value } from "../../graph.ts";
+import { unary } from "../../graph.ts";
 import { unaryOp } from "../shapes/broadcast.ts";
 import { add, mul, sigmoid, sub } from "./elementwise.ts";
 
@@ -17,6 +17,4 @@ export const siluOp = unaryOp(
 );
 
 /** Takes SiLU element-wise. */
-export function silu(x: Value): Value {
-  return applyOne(siluOp, [x], {});
-}
+export const silu = unary(siluOp);

@@ -1,5 +1,5 @@
 /** @file The logarithm of the sum of exponentials over the last axis, kept as size 1. Derivative: dx = dy ∘ e^(x - y). */
-import { applyOne, type NoAttributes, type Op, type Value } from "../../graph.ts";
+import { type NoAttributes, type Op, type Value, unary } from "../../graph.ts";
 import { exp, mul, sub } from "../pointwise/elementwise.ts";
 
 export const logSumExpOp: Op<NoAttributes, readonly [Value]> = {
@@ -16,6 +16,4 @@ export const logSumExpOp: Op<NoAttributes, readonly [Value]> = {
 };
 
 /** log Σ e^x over the last axis of x [..., n], [..., 1]. */
-export function logSumExp(x: Value): Value {
-  return applyOne(logSumExpOp, [x], {});
-}
+export const logSumExp = unary(logSumExpOp);

@@ -1,5 +1,5 @@
 /** @file Softmax over the last axis. Derivative: dx = y ∘ (dy - Σ dy ∘ y). */
-import { applyOne, type NoAttributes, type Op, type Value } from "../../graph.ts";
+import { type NoAttributes, type Op, type Value, unary } from "../../graph.ts";
 import { mul, sub } from "../pointwise/elementwise.ts";
 import { reduceSum } from "../shapes/reduce-expand.ts";
 
@@ -11,6 +11,4 @@ export const softmaxOp: Op<NoAttributes, readonly [Value]> = {
 };
 
 /** Normalises the last axis to a distribution. */
-export function softmax(x: Value): Value {
-  return applyOne(softmaxOp, [x], {});
-}
+export const softmax = unary(softmaxOp);

@@ -5,7 +5,7 @@ import { broadcastShapes } from "../../shape.ts";
 import { sumTo } from "./reduce-expand.ts";
 
 /** An element-wise operation of one input. */
-export type UnaryOp = Op<NoAttributes, readonly [Value]>;
+type UnaryOp = Op<NoAttributes, readonly [Value]>;
 /** An element-wise operation of two inputs of one type. */
 export type BinaryOp = Op<NoAttributes, readonly [Value, Value]>;
 

@@ -1,5 +1,5 @@
 /** @file The same numbers, taken for constants: no gradient flows through. Not meant as an output: it would be a copy. */
-import { applyOne, type NoAttributes, type Op, type Value } from "../../graph.ts";
+import { type NoAttributes, type Op, type Value, unary } from "../../graph.ts";
 
 export const stopGradientOp: Op<NoAttributes, readonly [Value]> = {
   name: "stopGradient",
@@ -10,6 +10,4 @@ export const stopGradientOp: Op<NoAttributes, readonly [Value]> = {
 };
 
 /** Takes x [...] for a constant in the backward pass. */
-export function stopGradient(x: Value): Value {
-  return applyOne(stopGradientOp, [x], {});
-}
+export const stopGradient = unary(stopGradientOp);
