@@ -35,7 +35,7 @@ export function wholeModulesFromConfig(take: (key: string) => unknown): Readonly
 }
 
 /** Writes options of a method under keys of their own, and reads them. */
-interface ConfigKeys<O> {
+export interface ConfigKeys<O> {
   toConfig(options: O): Readonly<Record<string, unknown>>;
   fromConfig(take: (key: string) => unknown): Readonly<Record<string, unknown>>;
 }
