@@ -54,6 +54,8 @@ for (const [name, what, quantization, storage] of [
   ["nested", "bitsandbytes in 4 bits with quantized scales", BNB, "nf4"],
   ["eight", "bitsandbytes in 8 bits", { load_in_8bit: true }, "u8"],
   ["awq", "AWQ", AWQ, "u4"],
+  ["mlx", "MLX, in groups of 64", { group_size: 64, bits: 4 }, "q4_1"],
+  ["mlx_half", "MLX, in groups of 32 and float16", { group_size: 32, bits: 4, mode: "affine" }, "q4_1"],
 ] as const) {
   test(`a matrix of ${what} has the values that the tool gives it`, async () => {
     const checkpoint = await openCheckpoint(await write(name, quantization, partsOf(name)));
@@ -71,6 +73,18 @@ for (const [name, what, quantization, storage] of [
     }
   });
 }
+
+test("MLX's settings are found under its own key, and are no part of the configuration", async () => {
+  const path = await write("mlx-key", {}, partsOf("mlx"));
+  writeFileSync(
+    join(path, "config.json"),
+    JSON.stringify({ model_type: "llama", quantization: { group_size: 64, bits: 4 } }),
+  );
+  const checkpoint = await openCheckpoint(path);
+  await checkpoint.close();
+  assert.deepEqual(checkpoint.config, { model_type: "llama" });
+  assert.equal(checkpoint.tensors.get("mlx.weight")?.storage, "q4_1");
+});
 
 test("a model in floats whose settings say that it is to be quantized on loading is read as it is", async () => {
   const { config, tensors } = tinyModelParts();
@@ -213,6 +227,28 @@ describe("what cannot be read is refused by name", () => {
       /gemv/,
     ],
     ["AWQ in 3 bits", "usage/quantization", { ...AWQ, bits: 3 }, () => partsOf("awq"), /bits 3/],
+    ["MLX in 8 bits", "usage/quantization", { group_size: 64, bits: 8 }, () => partsOf("mlx"), /bits 8/],
+    [
+      "MLX with other bits for some layers",
+      "usage/quantization",
+      { group_size: 64, bits: 4, mlx: { group_size: 64, bits: 6 } },
+      () => partsOf("mlx"),
+      /of "mlx" with bits 6/,
+    ],
+    [
+      "MLX in a floating-point mode",
+      "usage/quantization",
+      { group_size: 32, bits: 4, mode: "mxfp4" },
+      () => partsOf("mlx"),
+      /mode mxfp4/,
+    ],
+    [
+      "MLX with groups of another size than its settings say",
+      "format/tensor",
+      { group_size: 32, bits: 4 },
+      () => partsOf("mlx"),
+      /scales BF16 \[24, 2\].*inputs \/ 32/,
+    ],
     [
       "AWQ whose zeros are missing",
       "format/tensor",

@@ -6,7 +6,7 @@ import { requireModelSize } from "../../untrusted/limits.ts";
 import { numElements } from "../../graph/shape.ts";
 import type { Checkpoint, TensorInfo } from "./checkpoint.ts";
 import type { CodesForm, CodesTensor } from "./codes/codes-form.ts";
-import { findForm, type FoundForm } from "./codes/codes-forms.ts";
+import { findForm, type FoundForm, quantizationKey } from "./codes/codes-forms.ts";
 import { STORAGE_OF } from "./folder-dtypes.ts";
 import { readTokenizerFiles } from "./tokenizer-folder.ts";
 import { readCard } from "../cards/read-card.ts";
@@ -117,7 +117,7 @@ export async function openHfCheckpoint(folder: Folder, names: readonly string[])
   const { path } = folder;
   const settings = await readJson(folder, "config.json");
   const found = await findForm(folder, settings);
-  const { quantization_config: _read, ...plain } = settings;
+  const { quantization_config: _ofMost, quantization: _ofMlx, ...plain } = settings;
   // Tensors of an unknown form stay in the list, and are refused there.
   const config = found ? plain : settings;
   const generationConfig = await readJsonIfPresent(folder, "generation_config.json");
@@ -126,7 +126,7 @@ export async function openHfCheckpoint(folder: Folder, names: readonly string[])
   const weights = await openWeights(folder, names);
   try {
     const tensors = listTensors(weights);
-    if (found === null && settings["quantization_config"] == null) refuseUnexplained(weights);
+    if (found === null && quantizationKey(settings) === null) refuseUnexplained(weights);
     const codes = await listCodes(found, weights, tensors);
     const hasCodes = codes.size > 0;
     requireModelSize(config, weights.tensors.size);

@@ -2,6 +2,7 @@
 import { UsageError } from "../../errors.ts";
 import { showValue } from "../../messages/expected.ts";
 import type { StorageName } from "../../quant/storages.ts";
+import { quantizationKey } from "./codes/codes-forms.ts";
 import { STORAGE_OF } from "./folder-dtypes.ts";
 
 const WEIGHTS = /\.(safetensors|gguf|bin|pth?)(\.index\.json)?$/;
@@ -20,7 +21,7 @@ export function isOutline(names: readonly string[]): boolean {
 
 /** The storage that a configuration says its weights have; null where it does not tell their sizes. */
 export function outlineStorage(config: Readonly<Record<string, unknown>>): StorageName | null {
-  if (config["quantization_config"] != null) return null;
+  if (quantizationKey(config) !== null) return null;
   const named = namedDtype(config);
   return Object.entries(STORAGE_OF).find(([name]) => name === named)?.[1] ?? null;
 }
@@ -35,10 +36,11 @@ function namedDtype(config: Readonly<Record<string, unknown>>): unknown {
 
 /** Makes the error of a model that cannot be planned so. */
 export function unknownSizes(path: string, config: Readonly<Record<string, unknown>>): UsageError {
+  const key = quantizationKey(config);
   const [what, expected] =
-    config["quantization_config"] == null
+    key === null
       ? [`dtype ${showValue(namedDtype(config))}`, Object.keys(STORAGE_OF).join(", ")]
-      : ["quantization_config", "weights, whose sizes it does not tell"];
+      : [key, "weights, whose sizes it does not tell"];
   return new UsageError(
     "usage/model",
     `Cannot plan with the configuration of "${path}": ${what}, expected ${expected}`,

@@ -7,9 +7,14 @@ import { awqForm } from "./awq-form.ts";
 import { bitsandbytesForm } from "./bitsandbytes-form.ts";
 import type { CodesForm } from "./codes-form.ts";
 import { gptqForm } from "./gptq-form.ts";
+import { mlxForm } from "./mlx-form.ts";
 import { packedForm } from "./packed-form.ts";
 
-export const CODES_FORMS: readonly CodesForm[] = [packedForm, gptqForm, awqForm, bitsandbytesForm];
+export const CODES_FORMS: readonly CodesForm[] = [packedForm, gptqForm, awqForm, bitsandbytesForm, mlxForm];
+
+/** The key under which config.json says how its folder keeps codes, that of most tools or MLX's; null: it does not. */
+export const quantizationKey = (config: JsonObject): string | null =>
+  ["quantization_config", "quantization"].find((key) => config[key] != null) ?? null;
 
 /** The form of a folder, and its settings. */
 export interface FoundForm {
@@ -22,7 +27,8 @@ export interface FoundForm {
  * @throws UsageError "usage/quantization" for a form that graft does not read
  */
 export async function findForm(folder: Folder, config: JsonObject): Promise<FoundForm | null> {
-  const found = config["quantization_config"] ?? (await readJsonIfPresent(folder, "quantize_config.json"));
+  const key = quantizationKey(config);
+  const found = key === null ? await readJsonIfPresent(folder, "quantize_config.json") : config[key];
   if (typeof found !== "object" || found === null) return null;
   const settings = found as JsonObject;
   const form = CODES_FORMS.find((known) => known.claims(settings));

@@ -91,8 +91,9 @@ const writing: FormWriting = {
 
 export const gptqForm: CodesForm = {
   name: "gptq",
-  claims: ({ quant_method: method, bits, group_size: groupSize }) =>
-    method === "gptq" || (method === undefined && bits !== undefined && groupSize !== undefined),
+  // Older tools name no method, and say of each model whether inputs are in another order.
+  claims: ({ quant_method: method, desc_act: order }) =>
+    method === "gptq" || (method === undefined && order !== undefined),
 
   find: findGptqTensors,
 

@@ -23,15 +23,16 @@ export const FILE_DTYPES: Readonly<Record<DType, string>> = {
   int8: "I8",
   bool: "BOOL",
 };
-const DTYPE_OF: Readonly<Record<string, DType>> = Object.fromEntries(
-  Object.entries(FILE_DTYPES).map(([dtype, name]) => [name, dtype as DType]),
-);
+const DTYPE_OF: Readonly<Record<string, DType>> = {
+  ...Object.fromEntries(Object.entries(FILE_DTYPES).map(([dtype, name]) => [name, dtype as DType])),
+  // Words of codes: their bits count, not the numbers that they would be.
+  U32: "int32",
+};
 
 /** Bytes of the other element types of the format, so that a file that has them can still be checked and listed. */
 const FOREIGN_BYTES: Readonly<Record<string, number>> = {
   F64: 8,
   U64: 8,
-  U32: 4,
   I16: 2,
   U16: 2,
   F8_E4M3: 1,

@@ -1,6 +1,6 @@
-"""Makes codes.safetensors: a matrices of 128 columns as bitsandbytes and AutoAWQ keep them in model folders, and their values by them.
+"""Makes codes.safetensors: a matrices of 128 columns as bitsandbytes, AutoAWQ and MLX keep them in model folders, and their values by them.
 
-    pip install bitsandbytes==0.50.2 safetensors && python make.py AUTOAWQ_SOURCES     (autoawq 0.2.9, its sources alone)
+    pip install bitsandbytes==0.50.2 mlx[cpu]==0.32.4 safetensors && python make.py AUTOAWQ_SOURCES     (autoawq 0.2.9, its sources alone)
 
 NAME.weight and what lies beside it are the parts as the tools write them; NAME.expected its values, float32.
 """
@@ -53,6 +53,20 @@ tensors["awq.scales"] = scales.T.contiguous()
 codes, zeros = packing.reverse_awq_order(*packing.unpack_awq(tensors["awq.qweight"], tensors["awq.qzeros"], 4), 4)
 codes, zeros, scales = codes & 15, (zeros & 15).repeat_interleave(GROUP, 0), scales.T.float().repeat_interleave(GROUP, 0)
 tensors["awq.expected"] = ((codes - zeros) * scales).T
+# MLX, in halves of both kinds.
+import mlx.core as mx
+import numpy as np
+
+for name, dtype, group in [("mlx", mx.bfloat16, 64), ("mlx_half", mx.float16, 32)]:
+    parts = mx.quantize(mx.array(matrix.numpy()).astype(dtype), group_size=group, bits=4)
+    words, scales, biases = (torch.from_numpy(np.array(part.view(mx.uint16) if part.dtype == dtype else part)) for part in parts)
+    kind = {mx.bfloat16: torch.bfloat16, mx.float16: torch.float16}[dtype]
+    scales, biases = scales.view(kind), biases.view(kind)
+    tensors[f"{name}.weight"], tensors[f"{name}.scales"], tensors[f"{name}.biases"] = words, scales, biases
+    codes = torch.stack([words.to(torch.int64) >> 4 * j & 15 for j in range(8)], 2).reshape(ROWS, COLUMNS)
+    each = lambda part: part.float().repeat_interleave(group, 1)
+    tensors[f"{name}.expected"] = codes * each(scales) + each(biases)
+    assert np.allclose(np.array(mx.dequantize(*parts, group, 4).astype(mx.float32)), tensors[f"{name}.expected"], atol=2e-3)
 save_file({key: value.contiguous() for key, value in tensors.items()}, "codes.safetensors")
 for key, value in tensors.items():
     print(key, value.dtype, list(value.shape))
