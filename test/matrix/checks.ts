@@ -16,6 +16,7 @@ import {
   attachTo,
   examplesFor,
   logitsOf,
+  logitsOfEach,
   lossAndGradients,
   openPasses,
   trainSteps,
@@ -129,11 +130,11 @@ async function rowsAreTheirOwn({ engine, adapted }: Subject): Promise<void> {
     examples.map((example) => [example]),
     readsTokens ? 11 : undefined,
   );
-  const together = await logitsOf(engine, base, adapter, batch);
+  const batches = [batch, ...examples.map((example) => toBatch([[example]]))];
+  const [together, ...all] = await logitsOfEach(engine, [base, adapter], batches);
   const rowSize = batch.length * base.model.numOutputs;
-  for (const [row, example] of examples.entries()) {
-    const alone = await logitsOf(engine, base, adapter, toBatch([[example]]));
-    assertNear(together.subarray(row * rowSize, row * rowSize + alone.length), alone, 2e-5, `row ${row}`);
+  for (const [row, alone] of all.entries()) {
+    assertNear(together!.subarray(row * rowSize, row * rowSize + alone.length), alone, 2e-5, `row ${row}`);
   }
   if (!readsTokens) return;
   const expected = await lossAndGradients(engine, base, adapter, [batch]);
@@ -151,6 +152,7 @@ async function textIsOfTheWholePass({ engine, adapted }: Subject, t: TestContext
   if (base.model.task !== "causal-lm") return t.skip("it writes no text");
   const session = new Session(engine, base);
   const generator = await Generator.create({ session, adapter });
+  const texts: { numPrompt: number; seen: Float32Array[]; batch: Batch }[] = [];
   for (const numPrompt of [1, 7, 260]) {
     const prompt = Array.from({ length: numPrompt }, (_, i) => (i * 37 + numPrompt) % 256);
     const seen: Float32Array[] = [];
@@ -159,14 +161,22 @@ async function textIsOfTheWholePass({ engine, adapted }: Subject, t: TestContext
       maxNewTokens: 6,
       onLogits: (logits) => seen.push(logits.slice()),
     });
-    const whole = await logitsOf(engine, base, adapter, textBatch([...prompt, ...ids]));
+    texts.push({ numPrompt, seen, batch: textBatch([...prompt, ...ids]) });
+  }
+  await session.release();
+  const all = await logitsOfEach(
+    engine,
+    [base, adapter],
+    texts.map(({ batch }) => batch),
+  );
+  for (const [text, { numPrompt, seen }] of texts.entries()) {
     assert.equal(seen.length, 6);
     for (const [i, logits] of seen.entries()) {
       const from = (numPrompt - 1 + i) * base.model.numOutputs;
-      assertNear(logits, whole.subarray(from, from + logits.length), 5e-5, `${numPrompt} tokens, then ${i}`);
+      const whole = all[text]!.subarray(from, from + logits.length);
+      assertNear(logits, whole, 5e-5, `${numPrompt} tokens, then ${i}`);
     }
   }
-  await session.release();
 }
 
 async function mergedIsAdapted({ engine, adapted }: Subject, t: TestContext): Promise<void> {

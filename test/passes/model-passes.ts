@@ -126,29 +126,44 @@ export function unpacked(examples: readonly TrainingExample[]): Batch {
   return toBatch(examples.map((example) => [example]));
 }
 
-/** Logits [B·T, V] of a batch; fresh memory. */
+/** Logits [B·T, V] of each batch, in a session of their own; fresh memory. */
+export async function logitsOfEach(
+  engine: Engine,
+  [base, adapter]: readonly [BaseModel, AdapterView | null],
+  batches: readonly Batch[],
+  { residency = "stored", ...options }: SessionOptions & { readonly residency?: Residency } = {},
+): Promise<Float32Array[]> {
+  const session = new Session(engine, base, residency, options);
+  const runner = new BlockRunner(session, adapter, null);
+  const embedding = await Embedding.create(session, adapter);
+  const head = new Head(session, adapter);
+  const found: Float32Array[] = [];
+  for (const batch of batches) {
+    const { numRows, length } = batch;
+    const pass = runner.begin(new PassContext(factsOf(batch), session.pool, session.tables));
+    let x = await embedding.forward(batch.input, pass.context);
+    for (let layer = 0; layer < runner.numLayers; layer++) {
+      x = (await runner.forward(layer, x, pass, { saves: "nothing" })).y;
+    }
+    const positions = Int32Array.from({ length: numRows * length }, (_, i) => i);
+    const { data } = await head.logitsAt(x, positions);
+    found.push(data.slice());
+    runner.end(pass);
+  }
+  await session.release();
+  return found;
+}
+
+/** Logits [B·T, V] of a batch, in a session of their own; fresh memory. */
 export async function logitsOf(
   engine: Engine,
   base: BaseModel,
   adapter: AdapterView | null,
   batch: Batch,
-  { residency = "stored", ...options }: SessionOptions & { residency?: Residency } = {},
+  options: Parameters<typeof logitsOfEach>[3] = {},
 ): Promise<Float32Array> {
-  const session = new Session(engine, base, residency, options);
-  const runner = new BlockRunner(session, adapter, null);
-  const embedding = await Embedding.create(session, adapter);
-  const head = new Head(session, adapter);
-  const { numRows, length } = batch;
-  const pass = runner.begin(new PassContext(factsOf(batch), session.pool, session.tables));
-  let x = await embedding.forward(batch.input, pass.context);
-  for (let layer = 0; layer < runner.numLayers; layer++) {
-    x = (await runner.forward(layer, x, pass, { saves: "nothing" })).y;
-  }
-  const positions = Int32Array.from({ length: numRows * length }, (_, i) => i);
-  const { data } = await head.logitsAt(x, positions);
-  runner.end(pass);
-  await session.release();
-  return data.slice();
+  const [logits] = await logitsOfEach(engine, [base, adapter], [batch], options);
+  return logits!;
 }
 
 /** Adds the gradients of `scale` times the sum of a batch's losses; returns that sum, unscaled. */

@@ -53,12 +53,12 @@ describe("graft train --dropbp", () => {
   });
 
   test("branches are measured once, after a tenth of the steps, which leaves parameters, order and dropout as they are", async () => {
-    const input = { model, data, steps: 30, dropbp: 0.5, dropout: 0.5, saveEvery: 1, keepLast: 30 };
+    const input = { model, data, steps: 20, dropbp: 0.5, dropout: 0.5, saveEvery: 1, keepLast: 20 };
     const losses: number[][] = [];
     for (const dropbpRates of ["uniform", "norm"] as const) {
       const output = join(folder, `measured-${dropbpRates}`);
       losses.push(lossesOf((await runTiny({ ...input, output, dropbpRates })).events));
-      const after = [3, 4, 30].map((step) => stateOf(join(output, `checkpoint-${step}`)).dropbp!);
+      const after = [2, 3, 20].map((step) => stateOf(join(output, `checkpoint-${step}`)).dropbp!);
       const sensitivities = after.map((each) => each.sensitivities);
       if (dropbpRates === "uniform") assert.deepEqual(sensitivities, [null, null, null]);
       else {
@@ -70,8 +70,8 @@ describe("graft train --dropbp", () => {
       }
     }
     // The step after the measurement still has the loss of the parameters before it.
-    assert.deepEqual(losses[1]!.slice(0, 4), losses[0]!.slice(0, 4));
-    assert.notEqual(losses[1]![4], losses[0]![4]);
+    assert.deepEqual(losses[1]!.slice(0, 3), losses[0]!.slice(0, 3));
+    assert.notEqual(losses[1]![3], losses[0]![3]);
   });
 
   for (const dropbpRates of ["norm", "gradient"] as const) {
