@@ -15,6 +15,7 @@ import { Session } from "../../src/run/session.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { SENSITIVITIES } from "../../src/train/dropbp/sensitivity.ts";
 import { fineTune } from "../../src/train/loop/fine-tune.ts";
+import { sampled } from "../matrix/sampled.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny/model.ts";
 import { requestFor } from "./fine-tune-request.ts";
 import { lossesOf, runTiny } from "./tiny-run.ts";
@@ -180,7 +181,7 @@ describe("graft train --dropbp", () => {
   });
 
   test("every method, with accumulation and recomputed activations", async () => {
-    for (const { name: method } of METHODS) {
+    for (const { name: method } of sampled(METHODS, (_, i) => i % 2 === 1)) {
       const input = {
         model,
         data,
