@@ -25,6 +25,11 @@ export class ApiError extends Error {
   }
 }
 
+/** A request is refused for what one of its keys says. */
+export function invalidValue(message: string, param: string): ApiError {
+  return new ApiError(400, message, { code: "invalid_value", param });
+}
+
 /** When a client may ask a server again that stops: another may have taken its place. */
 const RESTART_SECONDS = 5;
 

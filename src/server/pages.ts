@@ -1,6 +1,6 @@
 /** @file Cuts lists into pages, as OpenAI's clients read them. */
 import { z } from "zod";
-import { ApiError } from "./api-error.ts";
+import { invalidValue } from "./api-error.ts";
 
 interface Listed {
   readonly id: string;
@@ -47,7 +47,7 @@ export function pageOf<T extends Listed>({ after, limit }: AskedPart, items: rea
 /** Makes a page of the items behind `after`, of one more than may be on it; null: `after` is none. @throws ApiError 400 */
 export function toPage<T extends Listed>({ after, limit }: AskedPart, items: readonly T[] | null): Page<T> {
   if (items === null) {
-    throw new ApiError(400, `There is no "${after}" in the list`, { code: "invalid_value", param: "after" });
+    throw invalidValue(`There is no "${after}" in the list`, "after");
   }
   const data = items.slice(0, limit);
   return {

@@ -2,7 +2,7 @@
  * @file Turns a request of the Responses API into the chat request that it stands for. Errors of that chat name the keys of
  * the original request.
  */
-import { ApiError } from "../api-error.ts";
+import { ApiError, invalidValue } from "../api-error.ts";
 import type { ChatRequest } from "../wire.ts";
 import { readInput } from "./input-items.ts";
 import { LOG_PROBS, type ResponseRequest } from "./response-request.ts";
@@ -19,10 +19,7 @@ export function toChat(body: ResponseRequest): ChatRequest {
   const { input, instructions, text, tools, tool_choice: choice, max_output_tokens, include, ...rest } = body;
   const tellsLogProbs = include?.includes(LOG_PROBS) === true;
   if (body.top_logprobs && !tellsLogProbs) {
-    throw new ApiError(400, `top_logprobs needs include to have "${LOG_PROBS}"`, {
-      code: "invalid_value",
-      param: "top_logprobs",
-    });
+    throw invalidValue(`top_logprobs needs include to have "${LOG_PROBS}"`, "top_logprobs");
   }
   const system = instructions ? [{ role: "system" as const, content: instructions }] : [];
   return {

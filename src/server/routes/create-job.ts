@@ -2,7 +2,7 @@
 import { toldWhole, UsageError } from "../../errors.ts";
 import { HYPERPARAMETERS, type Job, SUPERVISED } from "../../jobs/job.ts";
 import { JOB_ANSWER } from "../answers/list-answers.ts";
-import { ApiError } from "../api-error.ts";
+import { ApiError, invalidValue } from "../api-error.ts";
 import { JOBS, requireFile, requireJobs } from "../jobs/fine-tuning.ts";
 import { JOB_REQUEST, type JobRequest } from "../jobs/job-requests.ts";
 import { defineRoute } from "../route.ts";
@@ -72,7 +72,7 @@ export const createJob = defineRoute({
     if (refusal !== null) {
       const others = { ...job, hyperparameters: HYPERPARAMETERS.parse({}) };
       const param = refusalOf(others, requireSettings) === null ? hyperparametersKey(body) : "graft";
-      throw new ApiError(400, refusal, { code: "invalid_value", param });
+      throw invalidValue(refusal, param);
     }
     const path = state.models.list().find(({ id }) => id === adapter)?.path ?? null;
     const initAdapter = path === null ? null : files.toShared(path);
@@ -92,10 +92,9 @@ async function methodOf(adapter: string, { graft }: JobRequest, state: ServerSta
   const name = await state.models.withAdapter(adapter, ({ method }) => method.name);
   const asked = graft?.["method"] ?? name;
   if (asked === name) return name;
-  throw new ApiError(
-    400,
+  throw invalidValue(
     `The adapter "${adapter}" is of method ${name}: a job that goes on from it has that`,
-    { code: "invalid_value", param: "graft.method" },
+    "graft.method",
   );
 }
 

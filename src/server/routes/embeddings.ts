@@ -2,7 +2,7 @@
 import type { z } from "zod";
 import { MeanPool } from "../../engine/prompts/mean-pool.ts";
 import { EMBEDDING_ANSWER } from "../answers/text-answers.ts";
-import { ApiError } from "../api-error.ts";
+import { ApiError, invalidValue } from "../api-error.ts";
 import { defineRoute } from "../route.ts";
 import type { ServerState } from "../server-state.ts";
 import { inTurns } from "../texts/in-turns.ts";
@@ -90,10 +90,7 @@ async function readInputs({ input }: EmbeddingRequest, state: ServerState): Prom
 function requireDimensions({ dimensions }: EmbeddingRequest, { model }: ServerState): void {
   const { width } = model.engine.session.model;
   if (dimensions == null || dimensions === width) return;
-  throw new ApiError(400, `Embeddings of this model have ${width} numbers: leave dimensions out`, {
-    code: "invalid_value",
-    param: "dimensions",
-  });
+  throw invalidValue(`Embeddings of this model have ${width} numbers: leave dimensions out`, "dimensions");
 }
 
 function toBase64(values: Float32Array): string {

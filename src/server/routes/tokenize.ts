@@ -1,6 +1,6 @@
 /** @file POST /tokenize and /detokenize, in the form that vLLM has. */
 import { DETOKENIZE_ANSWER, TOKENIZE_ANSWER } from "../answers/text-answers.ts";
-import { ApiError } from "../api-error.ts";
+import { ApiError, invalidValue } from "../api-error.ts";
 import { readMessage } from "../texts/chat-messages.ts";
 import { defineRoute } from "../route.ts";
 import { requireIds } from "../texts/text-job.ts";
@@ -31,10 +31,7 @@ export const tokenize = defineRoute({
     const { model } = state;
     if (body.model != null) await state.models.adapterOf(body.model);
     if ((prompt == null) === (messages == null)) {
-      throw new ApiError(400, "prompt or messages is needed, and only one of them", {
-        code: "invalid_value",
-        param: "prompt",
-      });
+      throw invalidValue("prompt or messages is needed, and only one of them", "prompt");
     }
     requireShort(prompt ?? JSON.stringify(messages), prompt == null ? "messages" : "prompt", "characters");
     const { tokenizer } = model.parts;

@@ -1,6 +1,6 @@
 /** @file Turns the messages that clients send into those that chat templates read. */
 import { type Message, readToolCalls } from "../../data/rows/messages.ts";
-import { ApiError } from "../api-error.ts";
+import { ApiError, invalidValue } from "../api-error.ts";
 import type { ChatRequest } from "../wire.ts";
 
 /** Reads a message, for instance of an assistant with calls, or of a tool. @throws ApiError 400 for what is no text */
@@ -44,7 +44,7 @@ export function readContent(content: unknown, param: string, keys = TEXT_PARTS):
       key === undefined
         ? `has the type ${JSON.stringify(type) ?? "null"}, expected ${expected}`
         : `has no ${key}`;
-    throw new ApiError(400, `${place} ${found}`, { code: "invalid_value", param: place });
+    throw invalidValue(`${place} ${found}`, place);
   });
   return parts.join("");
 }

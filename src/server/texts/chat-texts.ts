@@ -2,7 +2,7 @@
 import { type ThoughtMarks, ThoughtReader } from "../../engine/answers/thought-reader.ts";
 import { markText } from "../../engine/tool-calls/tool-format.ts";
 import type { TextJob } from "../../engine/serving-model.ts";
-import { ApiError } from "../api-error.ts";
+import { invalidValue } from "../api-error.ts";
 import type { ResumedRequest } from "../running-requests.ts";
 import type { ServerState } from "../server-state.ts";
 import type { ChatRequest } from "../wire.ts";
@@ -64,8 +64,5 @@ export async function chatTexts(
 /** @throws ApiError 400 for likeliest tokens without log-probabilities */
 function requireLogProbs({ logprobs, top_logprobs: top }: ChatRequest): void {
   if (top == null || logprobs === true) return;
-  throw new ApiError(400, "top_logprobs needs logprobs to be true", {
-    code: "invalid_value",
-    param: "top_logprobs",
-  });
+  throw invalidValue("top_logprobs needs logprobs to be true", "top_logprobs");
 }

@@ -3,7 +3,7 @@ import type { TextJob } from "../../engine/serving-model.ts";
 import type { Grammar } from "../../engine/grammar/token-grammar.ts";
 import type { FinishReason, ServeEnd } from "../../engine/serving/serve-request.ts";
 import type { TokenLogProbs } from "../../engine/sampling/token-log-probs.ts";
-import { ApiError } from "../api-error.ts";
+import { ApiError, invalidValue } from "../api-error.ts";
 import type { ServerState } from "../server-state.ts";
 import type { TextSettings } from "../wire.ts";
 
@@ -116,7 +116,7 @@ function requireRoomFor(
 function requireStream({ stream, stream_options: options }: TextSettings): void {
   if (!options || stream === true) return;
   const found = "stream_options says something of streams alone: send stream true, or leave it out";
-  throw new ApiError(400, found, { code: "invalid_value", param: "stream_options" });
+  throw invalidValue(found, "stream_options");
 }
 
 /** Holds the ids of a prompt against the vocabulary. @throws ApiError 400 that names the key */
@@ -126,7 +126,7 @@ export function requireIds(ids: readonly number[], param: string, { model }: Ser
   const found =
     ids.length === 0 ? "is empty" : `has the id ${foreign}, expected ids from 0 to ${numOutputs - 1}`;
   if (ids.length === 0 || foreign !== undefined) {
-    throw new ApiError(400, `${param} ${found}`, { code: "invalid_value", param });
+    throw invalidValue(`${param} ${found}`, param);
   }
 }
 
@@ -136,10 +136,10 @@ function readBias(given: Readonly<Record<string, number>>, { model }: ServerStat
   const bias = new Map(Object.entries(given).map(([id, value]) => [Number(id), value]));
   const foreign = [...bias.keys()].find((id) => id >= numOutputs);
   if (foreign === undefined) return bias;
-  throw new ApiError(400, `logit_bias has the id ${foreign}, expected ids from 0 to ${numOutputs - 1}`, {
-    code: "invalid_value",
-    param: "logit_bias",
-  });
+  throw invalidValue(
+    `logit_bias has the id ${foreign}, expected ids from 0 to ${numOutputs - 1}`,
+    "logit_bias",
+  );
 }
 
 /** What clients are told of how a text ended. */

@@ -16,7 +16,7 @@ import {
 } from "../../engine/tool-calls/tool-format.ts";
 import { FormatError, UsageError } from "../../errors.ts";
 import { nearest } from "../../messages/nearest.ts";
-import { ApiError } from "../api-error.ts";
+import { invalidValue } from "../api-error.ts";
 import { SCHEMA_PARAM, grammarOf, refuseSchema, schemaOf, withSchemaPath } from "./response-format.ts";
 import type { ServerState } from "../server-state.ts";
 import type { ToolRequest } from "./tool-fields.ts";
@@ -85,7 +85,7 @@ function choiceOf({ tools, tool_choice: given, parallel_tool_calls: parallel }: 
 }
 
 function refuse(message: string): never {
-  throw new ApiError(400, message, { code: "invalid_value", param: "tool_choice" });
+  throw invalidValue(message, "tool_choice");
 }
 
 function requireTool(name: string, offered: readonly ToolFunction[]): void {
