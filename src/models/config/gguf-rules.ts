@@ -210,33 +210,30 @@ export interface DecoderRules extends Partial<
   readonly norms?: Table<GgufSetting>;
 }
 
+/** What most decoders say of their files. */
+const USUAL = {
+  toldBy: null,
+  keys: {},
+  rotated: "all-columns",
+  switches: { attention_bias: "attn_q.bias" },
+  complete: (config: RawConfig) => config,
+  takesSpacesAfter: () => false,
+  values: () => ({}),
+} as const;
+
 /** Files of a decoder; what it does not say is as in Llama's. */
 export function decoderGguf(rules: DecoderRules): GgufRules {
-  const { architecture, className, changes = {}, settings = {}, fixed = {}, rotated = "all-columns" } = rules;
-  const { norms = RMS_NORMS } = rules;
-  const { embedding, positions, finalNorm, blocks, head = "lm_head" } = rules.names ?? DECODER_NAMES;
-  const parts = { ...LLAMA_BLOCK, ...rules.blockNames };
+  const { className, names = DECODER_NAMES, blockNames, changes = {}, norms = RMS_NORMS, ...own } = rules;
+  const { embedding, positions, finalNorm, blocks, head = "lm_head" } = names;
+  const outside = { token_embd: embedding, output_norm: finalNorm, output: head };
+  const inBlock = Object.assign({}, ...Object.values({ ...LLAMA_BLOCK, ...blockNames })) as Table<string>;
   return {
-    architecture,
-    toldBy: rules.toldBy ?? null,
-    outsideBlocks: ggufModules(
-      {
-        token_embd: embedding,
-        ...(positions === undefined ? {} : { position_embd: positions }),
-        output_norm: finalNorm,
-        output: head,
-      },
-      changes,
-    ),
-    inBlock: ggufModules(Object.assign({}, ...Object.values(parts)) as Table<string>, changes),
+    ...USUAL,
+    ...own,
+    outsideBlocks: ggufModules({ ...outside, ...(positions && { position_embd: positions }) }, changes),
+    inBlock: ggufModules(inBlock, changes),
     blockPrefix: blocks,
-    settings: { ...SIZES, ...(rotated === null ? {} : { ...ROTATED, ...norms }), ...settings },
-    keys: rules.keys ?? {},
-    rotated,
-    fixed: { architectures: [className], hidden_act: "silu", ...fixed },
-    switches: rules.switches ?? { attention_bias: "attn_q.bias" },
-    complete: rules.complete ?? ((config) => config),
-    takesSpacesAfter: rules.takesSpacesAfter ?? (() => false),
-    values: rules.values ?? (() => ({})),
+    settings: { ...SIZES, ...(own.rotated === null ? {} : { ...ROTATED, ...norms }), ...own.settings },
+    fixed: { architectures: [className], hidden_act: "silu", ...own.fixed },
   };
 }

@@ -6,7 +6,7 @@ import type { Model } from "../../models/model.ts";
 import { isWithin, lastNames, matchSuffix, moduleOf } from "../../models/module-path.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import { type Method, trainedTokens } from "../method.ts";
-import { savedModules } from "./trained-tensors.ts";
+import { type Sites, savedModules } from "./trained-tensors.ts";
 import { type TrainedTokens, tokenLists } from "./trained-tokens.ts";
 
 /** What PEFT calls the rows, after the module's path. */
@@ -25,9 +25,6 @@ export interface TrainedRows extends ModelTensor {
 
 /** A tensor of the base that is trained: whole, or some of its rows. */
 export type TrainedTensor = ModelTensor & Partial<Pick<TrainedRows, "rows">>;
-
-/** Modules with an adapter, by path. */
-type Sites = { has(path: string): boolean };
 
 /**
  * The rows that a method trains, a tensor for each module that has rows of its own: as in peft, a tied head has those of the

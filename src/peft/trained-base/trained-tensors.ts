@@ -8,7 +8,7 @@ import type { ModelTensor } from "../../models/graphs/sites.ts";
 import { type Method, modulesToSave, trainedBiases, trainsRole } from "../method.ts";
 
 /** Modules with an adapter, by path. */
-type Sites = { has(path: string): boolean };
+export type Sites = { has(path: string): boolean };
 
 /**
  * Lists the tensors of the base that a method trains. A tied head can be trained apart from the embedding, under its own

@@ -10,7 +10,7 @@ import { hostTensor, type HostTensor } from "../../../runtime/host-tensor.ts";
 import { showShape } from "../../../graph/shape.ts";
 import type { JsonObject } from "../../files/json-file.ts";
 import type { Safetensors } from "../../files/safetensors/safetensors.ts";
-import { damagedCodes, refusedVariant } from "./codes-errors.ts";
+import { damagedCodes, refusedVariant, showPart } from "./codes-errors.ts";
 import type { CodesForm, CodesTensor } from "./codes-form.ts";
 import { turned } from "./gptq-tensors.ts";
 
@@ -60,9 +60,7 @@ function findOne(module: string, weights: Safetensors): CodesTensor {
     Number.isInteger(groupSize) &&
     numColumns % PER_WORD === 0;
   if (!fits) {
-    const found = [qweight, qzeros, scales].map((part) =>
-      part ? `${part.fileDtype} ${showShape(part.shape)}` : "missing",
-    );
+    const found = [qweight, qzeros, scales].map(showPart);
     throw damagedCodes(
       weights.path,
       module,

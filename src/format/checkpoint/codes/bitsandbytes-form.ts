@@ -18,7 +18,7 @@ import { storedBytes } from "../../../quant/storage.ts";
 import { widen } from "../../../quant/codes/half.ts";
 import { hostTensor } from "../../../runtime/host-tensor.ts";
 import type { Safetensors } from "../../files/safetensors/safetensors.ts";
-import { damagedCodes, refusedVariant } from "./codes-errors.ts";
+import { damagedCodes, refusedVariant, showPart } from "./codes-errors.ts";
 import type { CodesForm, CodesTensor } from "./codes-form.ts";
 
 const STATE_MARK = ".quant_state.bitsandbytes__";
@@ -124,8 +124,7 @@ async function readState(weights: Safetensors, name: string, key: string): Promi
 function requireSize(weights: Safetensors, name: string, dtype: string, length: number): void {
   const found = weights.tensors.get(name);
   if (found?.dtype === dtype && numElements(found.shape) === length) return;
-  const what = found ? `${found.fileDtype} [${found.shape.join(", ")}]` : "missing";
-  throw damagedCodes(weights.path, name, what, `${length} of ${dtype}`);
+  throw damagedCodes(weights.path, name, showPart(found), `${length} of ${dtype}`);
 }
 
 /** `module` ends in a dot. */

@@ -1,5 +1,12 @@
 /** @file What is said of folders in codes that cannot be read. */
 import { FormatError, UsageError } from "../../../errors.ts";
+import { showShape } from "../../../graph/shape.ts";
+import type { TensorRange } from "../../files/safetensors/safetensors-header.ts";
+
+/** A part of a matrix as errors show it. */
+export function showPart(part: Pick<TensorRange, "fileDtype" | "shape"> | undefined): string {
+  return part ? `${part.fileDtype} ${showShape(part.shape)}` : "missing";
+}
 
 /** A variant that graft does not read. */
 export function refusedVariant(path: string, found: string, expected: string): UsageError {

@@ -7,7 +7,7 @@ import type { StoredTensor } from "../../../quant/stored-tensor.ts";
 import { type HostTensor, hostTensor } from "../../../runtime/host-tensor.ts";
 import type { JsonObject } from "../../files/json-file.ts";
 import type { Safetensors } from "../../files/safetensors/safetensors.ts";
-import { damagedCodes, refusedVariant } from "./codes-errors.ts";
+import { damagedCodes, refusedVariant, showPart } from "./codes-errors.ts";
 import type { CodesTensor } from "./codes-form.ts";
 
 /** Bits of the words in which codes lie. */
@@ -112,9 +112,7 @@ function sizesOf(
     showShape(qzeros.shape) === expected[0] &&
     showShape(scales!.shape) === expected[1];
   if (!fits) {
-    const shapes = [qweight, qzeros, scales].map((part) =>
-      part ? `${part.fileDtype} ${showShape(part.shape)}` : "missing",
-    );
+    const shapes = [qweight, qzeros, scales].map(showPart);
     throw damagedCodes(
       weights.path,
       module,

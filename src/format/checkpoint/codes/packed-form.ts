@@ -6,11 +6,11 @@
  */
 import { FormatError } from "../../../errors.ts";
 import { packedBytes, type CodeBits } from "../../../graph/ops/products/unpack-codes.ts";
-import { showShape } from "../../../graph/shape.ts";
 import { STORAGES, type StorageName } from "../../../quant/storages.ts";
 import { widen } from "../../../quant/codes/half.ts";
 import type { Safetensors } from "../../files/safetensors/safetensors.ts";
 import type { LazyTensor } from "../../files/safetensors/safetensors-writer.ts";
+import { showPart } from "./codes-errors.ts";
 import { type CodesForm, type CodesTensor, type FormWriting, sharedLoad } from "./codes-form.ts";
 
 const METHOD = "graft";
@@ -83,9 +83,7 @@ function findOne(weights: Safetensors, key: string, name: string, storage: Stora
     ) &&
     Number.isInteger(groupSize);
   if (!fits) {
-    const found = [codes, scale, zero].map((part) =>
-      part ? `${part.fileDtype} ${showShape(part.shape)}` : "missing",
-    );
+    const found = [codes, scale, zero].map(showPart);
     throw new FormatError(
       "format/tensor",
       `Cannot read tensor "${name}" of "${weights.path}": codes ${found[0]}, scale ${found[1]}, zero ${found[2]}, expected U8 [rows, bytes], F32 and U8 [rows, groups]`,
