@@ -20,7 +20,7 @@ import {
   weightFeeds,
 } from "../reference/block-reference.ts";
 import { evaluate } from "../reference/evaluator.ts";
-import { attachTo, examplesFor, logitsOf, lossAndGradients } from "../passes/model-passes.ts";
+import { attachTo, examplesFor, logitsOfEach, lossAndGradients, openPasses } from "../passes/model-passes.ts";
 import { sharePrograms } from "../passes/shared-programs.ts";
 import type { Array64 } from "../ops/array64.ts";
 import { TINY_CONFIGS } from "../tiny/configs.ts";
@@ -146,11 +146,11 @@ for (const family of FAMILIES) {
     );
 
     test("packed rows give the loss and gradients of one example a row", needsTokens, async () => {
-      const adapter = await attachTo(base, full);
-      const expected = await lossAndGradients(engine, base, adapter, [toBatch(apart)]);
+      const passes = await openPasses(engine, base, await attachTo(base, full));
+      const expected = await passes.lossAndGradients([toBatch(apart)]);
       const pick = (...indexes: number[]) => indexes.flatMap((i) => examples[i] ?? []);
       for (const rows of [[pick(0, 1, 2, 3)], [pick(2, 0), pick(3, 1)]]) {
-        const packed = await lossAndGradients(engine, base, adapter, [toBatch(rows)]);
+        const packed = await passes.lossAndGradients([toBatch(rows)]);
         assert.ok(Math.abs(packed.loss - expected.loss) < 2e-6, `${packed.loss}, unpacked ${expected.loss}`);
         for (const [name, gradient] of expected.gradients) {
           const own = packed.gradients.get(name)!;
@@ -160,27 +160,28 @@ for (const family of FAMILIES) {
           assert.ok(difference <= 1e-5 * size + 5e-8, `${name}: ${difference} of ${size}`);
         }
       }
+      await passes.release();
     });
 
     test("a row of a batch, padded where rows are of unlike length, gives the logits of the row alone", async () => {
       const { numOutputs } = base.model;
       const batch = toBatch(apart, readsTokens ? 11 : undefined);
-      const together = await logitsOf(engine, base, null, batch);
-      for (const [row, example] of examples.entries()) {
-        const alone = await logitsOf(engine, base, null, toBatch([[example]]));
+      const batches = [batch, ...apart.map((row) => toBatch([row]))];
+      const [together, ...all] = await logitsOfEach(engine, [base, null], batches);
+      for (const [row, alone] of all.entries()) {
         const from = row * batch.length * numOutputs;
         for (const [i, value] of alone.entries()) {
-          assert.ok(Math.abs(value - together[from + i]!) < 1e-5, `row ${row}`);
+          assert.ok(Math.abs(value - together![from + i]!) < 1e-5, `row ${row}`);
         }
       }
     });
 
     test("later tokens do not change earlier logits", { ...needsTokens, ...needsOrder }, async () => {
       const example = examples[0] as Example;
-      const longer = await logitsOf(engine, base, null, toBatch([[example]]));
       const shorter = { ...example, ids: example.ids.slice(0, 4), weights: example.weights.slice(0, 4) };
-      const start = await logitsOf(engine, base, null, toBatch([[shorter]]));
-      for (const [i, value] of start.entries()) assert.ok(Math.abs(value - longer[i]!) < 1e-5);
+      const batches = [example, shorter].map((each) => toBatch([[each]]));
+      const [longer, start] = await logitsOfEach(engine, [base, null], batches);
+      for (const [i, value] of start!.entries()) assert.ok(Math.abs(value - longer![i]!) < 1e-5);
     });
 
     test("it writes text exactly if it is for that", async () => {
