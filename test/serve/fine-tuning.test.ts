@@ -111,6 +111,11 @@ test("a job trains beside texts, as in a process of its own, and its result is a
   assert.deepEqual([told[0]?.text, told[4]?.text], [before, written]);
   const [results = "", ...others] = done.result_files;
   assert.deepEqual(others, []);
+  await assert.rejects(client.fineTuning.jobs.create({ model: "tiny", training_file: results }), {
+    status: 400,
+    param: "training_file",
+    message: /has the purpose "fine-tune-results", expected "fine-tune"/,
+  });
   const [head, ...rows] = (await (await client.files.content(results)).text()).trim().split("\n");
   assert.equal(head, "step,train_loss,valid_loss");
   const losses = events.flatMap(

@@ -2,7 +2,7 @@
 import type { Job, JobCheckpoint, UploadedFile } from "../../jobs/job.ts";
 import type { JobRow } from "../../jobs/job-table.ts";
 import type { StateFolder } from "../../jobs/state-folder.ts";
-import { ApiError } from "../api-error.ts";
+import { ApiError, invalidValue } from "../api-error.ts";
 import type { FineTuning } from "../fine-tuning.ts";
 import type { ServerState } from "../server-state.ts";
 
@@ -61,4 +61,14 @@ export async function requireFile(files: StateFolder, id: string, param = "file_
   const file = await files.readFile(id);
   if (file) return file;
   throw new ApiError(404, `There is no file "${id}"`, { code: "file_not_found", param });
+}
+
+/** What uploaded files are kept for. */
+export const DATA_PURPOSE = "fine-tune";
+
+/** Requires a file that a job may be trained on. @throws ApiError 404, 400 for what is kept for something else, such as the results of a job */
+export async function requireDataFile(files: StateFolder, id: string, param: string): Promise<void> {
+  const { purpose } = await requireFile(files, id, param);
+  if (purpose === DATA_PURPOSE) return;
+  throw invalidValue(`The file "${id}" has the purpose "${purpose}", expected "${DATA_PURPOSE}"`, param);
 }

@@ -3,7 +3,7 @@ import { toldWhole, UsageError } from "../../errors.ts";
 import { HYPERPARAMETERS, type Job, SUPERVISED } from "../../jobs/job.ts";
 import { JOB_ANSWER } from "../answers/list-answers.ts";
 import { ApiError, invalidValue } from "../api-error.ts";
-import { JOBS, requireFile, requireJobs } from "../jobs/fine-tuning.ts";
+import { JOBS, requireDataFile, requireJobs } from "../jobs/fine-tuning.ts";
 import { JOB_REQUEST, type JobRequest } from "../jobs/job-requests.ts";
 import { defineRoute } from "../route.ts";
 import type { ServerState } from "../server-state.ts";
@@ -41,8 +41,8 @@ export const createJob = defineRoute({
   handle: async ({ body, context, state }) => {
     const { fingerprint, files, queue, requireSettings } = requireJobs(state);
     const adapter = await state.models.adapterOf(body.model);
-    await requireFile(files, body.training_file, "training_file");
-    if (body.validation_file != null) await requireFile(files, body.validation_file, "validation_file");
+    await requireDataFile(files, body.training_file, "training_file");
+    if (body.validation_file != null) await requireDataFile(files, body.validation_file, "validation_file");
     const hyperparameters = hyperparametersOf(body);
     const method = adapter === null ? {} : { method: await methodOf(adapter, body, state) };
     const type = body.method?.type ?? SUPERVISED;

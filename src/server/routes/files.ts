@@ -9,7 +9,7 @@ import type { JobTable } from "../../jobs/job-table.ts";
 import { dataEnding } from "../../jobs/state-folder.ts";
 import { FILE_ANSWER, deletedAnswer, pageAnswer } from "../answers/list-answers.ts";
 import { ApiError } from "../api-error.ts";
-import { requireFile, requireJobs } from "../jobs/fine-tuning.ts";
+import { DATA_PURPOSE, requireFile, requireJobs } from "../jobs/fine-tuning.ts";
 import { describeJsonFault } from "../requests/json-fault.ts";
 import { readForm } from "../requests/multipart.ts";
 import { FILE_QUERY, pageOf } from "../pages.ts";
@@ -18,9 +18,7 @@ import { inTurns } from "../texts/in-turns.ts";
 
 /** Characters of a file's name. */
 const MAX_NAME = 255;
-/** What files are kept for here. */
-const PURPOSE = "fine-tune";
-const UPLOAD = z.strictObject({ file: z.file(), purpose: z.literal(PURPOSE) });
+const UPLOAD = z.strictObject({ file: z.file(), purpose: z.literal(DATA_PURPOSE) });
 
 function refuse(message: string, param: string, code = "invalid_value"): never {
   throw new ApiError(400, message, { code, param });
@@ -81,9 +79,9 @@ export const uploadFile = defineRoute({
     const [file, purpose] = [form.get("file"), form.get("purpose")];
     if (!(file instanceof File)) refuse("file is expected: a part of the form that has a file name", "file");
     if (file.name.length > MAX_NAME) refuse(`The name of a file has at most ${MAX_NAME} characters`, "file");
-    if (purpose !== PURPOSE) {
+    if (purpose !== DATA_PURPOSE) {
       refuse(
-        `purpose is ${JSON.stringify(purpose)}, expected "${PURPOSE}": files are kept for that alone`,
+        `purpose is ${JSON.stringify(purpose)}, expected "${DATA_PURPOSE}": files are kept for that alone`,
         "purpose",
       );
     }
