@@ -1,7 +1,8 @@
 /** @file What is said of folders in codes that cannot be read. */
 import { FormatError, UsageError } from "../../../errors.ts";
-import { showShape } from "../../../graph/shape.ts";
+import { numElements, showShape } from "../../../graph/shape.ts";
 import type { TensorRange } from "../../files/safetensors/safetensors-header.ts";
+import type { Safetensors } from "../../files/safetensors/safetensors.ts";
 
 /** A part of a matrix as errors show it. */
 export function showPart(part: Pick<TensorRange, "fileDtype" | "shape"> | undefined): string {
@@ -24,4 +25,11 @@ export function damagedCodes(path: string, name: string, found: string, expected
       hint: "The file does not fit its quantization settings: download or convert the model again.",
     },
   );
+}
+
+/** Requires a part of this type and number of elements. @throws FormatError "format/tensor" */
+export function requireSize(weights: Safetensors, name: string, dtype: string, length: number): void {
+  const found = weights.tensors.get(name);
+  if (found?.dtype === dtype && numElements(found.shape) === length) return;
+  throw damagedCodes(weights.path, name, showPart(found), `${length} of ${dtype}`);
 }
