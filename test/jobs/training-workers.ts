@@ -49,6 +49,7 @@ export function startWorker({
     leaseMs,
     pollMs: 2,
     onTrouble: () => {},
+    isReady: () => files.requireFiles(),
     work: (taken, lease) => {
       const tell = lease.tell.bind(lease);
       lease.tell = (telling, numSteps) => {

@@ -27,6 +27,10 @@ export class StoredState extends StateFolder {
     this.#runs = new StoredRuns(store, (job, folder) => this.runFolder(job, folder));
   }
 
+  override async requireFiles(): Promise<void> {
+    // A store that answers is the one: what is here are copies.
+  }
+
   override async requireAnswer(signal?: AbortSignal): Promise<void> {
     await this.#store.list(`${FILES}none`, signal);
   }
