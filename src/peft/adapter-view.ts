@@ -146,26 +146,34 @@ function projectorsOf(
   };
 }
 
-type ByLayer = Map<number | null, Record<string, HostTensor>>;
+/** Tensors of each layer by the names of its programs' inputs. */
+export type ByLayer<T extends HostTensor = HostTensor> = Map<number | null, Record<string, T>>;
+
+/** Adds a tensor to those of its layer. */
+export function addTensor<T extends HostTensor>(
+  to: ByLayer<T>,
+  layer: number | null,
+  name: string,
+  tensor: T,
+): void {
+  const own = to.get(layer) ?? {};
+  to.set(layer, own);
+  own[name] = tensor;
+}
 
 /** Lists the tensors of each layer by the names of its programs' inputs: what is fed, and what is bound. */
 function bindTensors(parts: ViewParts): [fed: ByLayer, bound: ByLayer] {
   const { parameters, sites, copies } = parts;
   const [inputs, constants]: [ByLayer, ByLayer] = [new Map([[null, { ...copies }]]), new Map()];
-  const bind = (to: ByLayer, layer: number | null, name: string, tensor: HostTensor): void => {
-    const own = to.get(layer) ?? {};
-    to.set(layer, own);
-    own[name] = tensor;
-  };
-  for (const { layer, input, value } of parameters) bind(inputs, layer, input, value);
+  for (const { layer, input, value } of parameters) addTensor(inputs, layer, input, value);
   for (const [input, numbers] of Object.entries(rowNumbers(trainedRowsIn(parameters))))
-    bind(inputs, null, input, numbers);
+    addTensor(inputs, null, input, numbers);
   for (const site of sites.values()) {
     const { layer, spec } = site;
     const bound = parts.boundOf(site);
-    if (bound) bind(constants, layer, `${spec.name}.${bound.spec.suffix}`, bound.tensor);
+    if (bound) addTensor(constants, layer, `${spec.name}.${bound.spec.suffix}`, bound.tensor);
     for (const [suffix, tensor] of Object.entries(parts.tensorsOf(site))) {
-      if (suffix !== bound?.of) bind(inputs, layer, `${spec.name}.${suffix}`, tensor);
+      if (suffix !== bound?.of) addTensor(inputs, layer, `${spec.name}.${suffix}`, tensor);
     }
   }
   return [inputs, constants];

@@ -8,7 +8,7 @@ import { assertInternal } from "../../errors.ts";
 import { numElements, sizeAt } from "../../graph/shape.ts";
 import type { BaseModel } from "../../models/base/base-model.ts";
 import { type HostTensor, hostTensor, zeros } from "../../runtime/host-tensor.ts";
-import type { AdapterView } from "../adapter-view.ts";
+import { type AdapterView, type ByLayer, addTensor } from "../adapter-view.ts";
 import { type Adapter, bindForm } from "../attach.ts";
 import type { StackedBatch } from "../contract/batch-rule.ts";
 import { type RowMember, type RowPlace, formOfBase } from "./row-forms.ts";
@@ -16,8 +16,6 @@ import { areAlike, commonTensors } from "./row-likeness.ts";
 import { type SuffixShape, fillRow, shapesOf } from "./row-tensors.ts";
 import { type StackedPlace, viewRows } from "./row-view.ts";
 import type { RowSet } from "./row-set.ts";
-
-type ByLayer<T> = Map<number | null, Record<string, T>>;
 
 /** The memory of the rows, until larger rows are made. */
 interface Generation {
@@ -27,10 +25,10 @@ interface Generation {
    * bind.
    */
   readonly inputs: ByLayer<HostTensor<"float32">>;
-  readonly common: ByLayer<HostTensor>;
-  readonly constants: ByLayer<HostTensor>;
+  readonly common: ByLayer;
+  readonly constants: ByLayer;
   /** Views of a range of rows, for passes that had the same range. */
-  readonly cuts: Map<string, ByLayer<HostTensor>>;
+  readonly cuts: Map<string, ByLayer>;
   /** The adapter of each row; null: none, undefined: not arranged yet. */
   rows: (Adapter | null | undefined)[];
   /** The rows of the next pass. */
@@ -170,11 +168,13 @@ export class RowSlots implements RowSet {
       const bound = place.site && bindForm(this.#base, this.#method, place.site, common);
       const { options } = forms[0]!;
       now.stacked.set(place, { options, tensors, common, bound });
-      for (const [suffix, tensor] of Object.entries(tensors)) addTo(now.inputs, place, suffix, tensor);
+      const { layer, name } = place;
+      for (const [suffix, tensor] of Object.entries(tensors))
+        addTensor(now.inputs, layer, `${name}.${suffix}`, tensor);
       for (const [suffix, tensor] of Object.entries(common)) {
-        if (suffix !== bound?.of) addTo(now.common, place, suffix, tensor);
+        if (suffix !== bound?.of) addTensor(now.common, layer, `${name}.${suffix}`, tensor);
       }
-      if (bound) addTo(now.constants, place, bound.spec.suffix, bound.tensor);
+      if (bound) addTensor(now.constants, layer, `${name}.${bound.spec.suffix}`, bound.tensor);
     }
   }
 }
@@ -195,16 +195,4 @@ function cutRows(now: Generation, layer: number | null): Readonly<Record<string,
     cuts.set(layer, cut);
   }
   return cut;
-}
-
-/** Adds a tensor of a place to those of its layer. */
-function addTo<T extends HostTensor>(
-  to: Map<number | null, Record<string, T>>,
-  { layer, name }: RowPlace,
-  suffix: string,
-  tensor: T,
-): void {
-  const own = to.get(layer) ?? {};
-  to.set(layer, own);
-  own[`${name}.${suffix}`] = tensor;
 }
