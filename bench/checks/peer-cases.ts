@@ -22,6 +22,7 @@ export const PEER_MODELS = {
   modernbert: { modelType: "modernbert" },
   mistral: { modelType: "mistral" },
   ministral: { modelType: "ministral" },
+  ministral3: { modelType: "ministral3" },
   qwen2: { modelType: "qwen2" },
   qwen3: { modelType: "qwen3" },
   gemma: { modelType: "gemma" },

@@ -23,7 +23,9 @@ import { granite } from "./families/granite.ts";
 import { hunyuanV1Dense } from "./families/hunyuan-v1-dense.ts";
 import { llama } from "./families/llama.ts";
 import { ministral } from "./families/ministral.ts";
+import { ministral3 } from "./families/ministral3.ts";
 import { mistral } from "./families/mistral.ts";
+import { mistral3 } from "./families/mistral3.ts";
 import { mixtral } from "./families/mixtral.ts";
 import { modernbert } from "./families/modernbert.ts";
 import { olmo } from "./families/olmo.ts";
@@ -50,6 +52,8 @@ export const FAMILIES: readonly Family[] = [
   llama,
   mistral,
   ministral,
+  ministral3,
+  mistral3,
   qwen2,
   qwen3,
   gemma,

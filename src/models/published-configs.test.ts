@@ -870,6 +870,7 @@ test("what a file leaves out is what transformers takes", () => {
   for (const [modelType, maxPositions, numKeyValueHeads] of [
     ["mistral", 131_072, 8],
     ["ministral", 131_072, 8],
+    ["ministral3", 262_144, 8],
     ["mixtral", 131_072, 8],
     ["qwen2", 32_768, 32],
     ["qwen3", 32_768, 32],
@@ -923,6 +924,25 @@ test("a context is stretched from the model's positions on where the file does n
   );
   // Up to the model's positions, "dynamic" is no scaling.
   assert.deepEqual(scalingOf({ rope_scaling: { type: "dynamic", factor: 2 } }), { kind: "none" });
+});
+
+test("Mistral's models that read images have the text part that transformers takes where the file says little of it", () => {
+  const { layers, width, settings } = openModel({ model_type: "mistral3", text_config: {} });
+  assert.deepEqual([layers.length, width, settings["vocab_size"]], [40, 5120, 131_072]);
+  const { headWidth, rope, window } = layers[0]!.attention!;
+  assert.deepEqual([headWidth, rope?.theta, rope?.scaling.kind, window], [128, 1e9, "none", null]);
+  const ministral = openModel({
+    model_type: "mistral3",
+    text_config: {
+      model_type: "ministral3",
+      ...LLAMA_SIZES,
+      num_attention_heads: 32,
+      tie_word_embeddings: true,
+    },
+  });
+  assert.equal(ministral.ties.size, 1);
+  const { rope: stretched, headWidth: own } = ministral.layers[0]!.attention!;
+  assert.deepEqual([own, stretched?.theta, stretched?.scaling.kind], [128, 1e6, "yarn"]);
 });
 
 test("Gemma 3 has no cap on its scores, and none on its logits where it reads images", () => {

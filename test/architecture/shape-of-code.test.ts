@@ -110,6 +110,9 @@ const IS_ANOTHER = [
   "models/families/gemma3.ts imports models/families/gemma3-text.ts",
   // A GGUF file says that it holds the other.
   "models/families/mistral.ts imports models/families/llama.ts",
+  // Reads the text part of a model as one of two others.
+  "models/families/mistral3.ts imports models/families/ministral3.ts",
+  "models/families/mistral3.ts imports models/families/mistral.ts",
   // Is the other, under a name of its own.
   "models/families/xlm-roberta.ts imports models/families/roberta.ts",
 ];

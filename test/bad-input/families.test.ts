@@ -53,6 +53,13 @@ const UNLIKE: Readonly<Record<string, readonly (readonly [config: RawConfig, say
     [{ layer_types: Array<string>(3).fill("full_attention") }, "layer_types has 3 entries (expected 2"],
   ],
   gemma3_text: [[{ use_bidirectional_attention: true }, "use_bidirectional_attention is true"]],
+  ministral3: [
+    [
+      { rope_parameters: { rope_type: "yarn", factor: 4 } },
+      "rope_parameters has no llama_4_scaling_beta or original_max_position_embeddings",
+    ],
+  ],
+  mistral3: [[{ text_config: "small" }, "text_config is missing"]],
   gemma3: [[{ text_config: "small" }, "text_config is missing"]],
   gpt2: [
     [{ scale_attn_weights: false }, "scale_attn_weights is false"],

@@ -26,6 +26,7 @@ const WIDE: Readonly<Record<string, (tiny: RawConfig) => Record<string, unknown>
   gpt_neox: () => ({ num_attention_heads: 1 }),
   opt: () => ({ num_attention_heads: 2 }),
   gemma3: ({ text_config }) => ({ text_config: { ...(text_config as RawConfig), ...HEADS } }),
+  mistral3: ({ text_config }) => ({ text_config: { ...(text_config as RawConfig), ...HEADS } }),
   glm4: () => ({ ...HEADS, head_dim: 32 }),
   phi: () => ({ num_attention_heads: 1 }),
   phi3: () => ({ num_attention_heads: 1, num_key_value_heads: 1 }),

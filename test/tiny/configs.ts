@@ -34,6 +34,20 @@ const GEMMA3_TEXT = {
   rope_local_base_freq: 10_000,
   sliding_window_pattern: 2,
 };
+const MINISTRAL3 = {
+  ...DECODER,
+  head_dim: 8,
+  rope_parameters: {
+    rope_type: "yarn",
+    rope_theta: 10_000,
+    factor: 128,
+    // Less than a test's rows have.
+    original_max_position_embeddings: 4,
+    mscale: 1,
+    mscale_all_dim: 1,
+    llama_4_scaling_beta: 0.3,
+  },
+};
 const ENCODER = {
   ...SIZES,
   hidden_act: "gelu",
@@ -107,6 +121,12 @@ export const TINY_CONFIGS: Readonly<Record<string, RawConfig>> = {
   },
   gemma2: { architectures: ["Gemma2ForCausalLM"], model_type: "gemma2", ...GEMMA },
   gemma3_text: { architectures: ["Gemma3ForCausalLM"], model_type: "gemma3_text", ...GEMMA3_TEXT },
+  ministral3: { architectures: ["Ministral3ForCausalLM"], model_type: "ministral3", ...MINISTRAL3 },
+  mistral3: {
+    architectures: ["Mistral3ForConditionalGeneration"],
+    model_type: "mistral3",
+    text_config: { model_type: "ministral3", ...MINISTRAL3 },
+  },
   gemma3: {
     architectures: ["Gemma3ForConditionalGeneration"],
     model_type: "gemma3",

@@ -17,6 +17,7 @@ ROTATED = {"rope_parameters": {"rope_type": "default", "rope_theta": 5000.0}}
 PARTLY_ROTATED = {"rope_parameters": {"rope_type": "default", "rope_theta": 5000.0, "partial_rotary_factor": 0.6}}
 SMALL = DECODER | {"vocab_size": 96, "hidden_size": 32, "intermediate_size": 48}
 YARN = {"rope_type": "yarn", "rope_theta": 5000.0, "factor": 4.0, "original_max_position_embeddings": 16, "beta_fast": 4.0, "beta_slow": 1.0}
+GROWING = YARN | {"factor": 16.0, "mscale": 1.0, "mscale_all_dim": 1.0, "llama_4_scaling_beta": 0.4, "original_max_position_embeddings": 4}
 STRETCHED = {"rope_type": "dynamic", "alpha": 50.0, "factor": 1.0}
 ENCODER = SIZES | {"vocab_size": 96, "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0, "num_labels": 4}
 TINY = {"vocab_size": 40, "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 1, "num_attention_heads": 2}
@@ -63,6 +64,10 @@ MODELS = {
     "ministral": (
         transformers.MinistralForCausalLM,
         DECODER | ROTATED | {"head_dim": 10, "sliding_window": 4, "layer_types": ["sliding_attention", "full_attention"]},
+    ),
+    "ministral3": (
+        transformers.Ministral3ForCausalLM,
+        SMALL | {"head_dim": 12, "max_position_embeddings": 64, "rope_parameters": GROWING},
     ),
     "mixtral": (
         transformers.MixtralForCausalLM,
@@ -129,6 +134,7 @@ AS_OF_V4 = {
     "gemma": {"hidden_act": "gelu", "hidden_activation": "gelu_pytorch_tanh"},
     "gpt_neox": {"rotary_emb_base": 5000.0, "rotary_pct": 0.4},
     "hunyuan_v1_dense": {"rope_scaling": STRETCHED},
+    "ministral3": {"rope_parameters": GROWING},
     "exaone4": {"sliding_window_pattern": "LG", "layer_types": None},
     "olmo3": {"rope_scaling": {key: value for key, value in YARN.items() if key != "rope_theta"}},
     "cohere2": {"layer_types": None, "sliding_window_pattern": 4},
