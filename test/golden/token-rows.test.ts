@@ -12,6 +12,7 @@ import { createEngine } from "../../src/runtime/create-engine.ts";
 import { batchFromRows, logitsOf, lossAndGradients, trainSteps } from "../passes/model-passes.ts";
 import { saveAdapter } from "../files/save-adapter.ts";
 import { valuesOf } from "../passes/trained-values.ts";
+import { sharePrograms } from "../passes/shared-programs.ts";
 import { temporaryFolder } from "../tiny/model.ts";
 import {
   type GoldenBatch,
@@ -31,7 +32,7 @@ async function namesIn(path: string): Promise<readonly string[]> {
   return [...file.tensors.keys()].sort();
 }
 
-const engine = createEngine({ threads: 1 });
+const engine = sharePrograms(createEngine({ threads: 1 }));
 const root = temporaryFolder();
 const batches = goldenJson<Record<string, { model: string; ids: readonly (readonly number[])[] }>>(
   "token-rows",

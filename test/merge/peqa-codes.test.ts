@@ -13,6 +13,7 @@ import {
 } from "../passes/model-passes.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
 import { frozenOf, valuesOf } from "../passes/trained-values.ts";
+import { sharePrograms } from "../passes/shared-programs.ts";
 import { UsageError } from "../../src/errors.ts";
 import { chooseKind, type MergeReport, writeMergedModel } from "../../src/export/merged/merged-model.ts";
 import { type LoadedModel, openGguf, readAdapter } from "../../src/format/by-path.ts";
@@ -28,7 +29,7 @@ import { openUntilEnd } from "../files/open-until-end.ts";
 import { saveAdapter } from "../files/save-adapter.ts";
 
 const root = temporaryFolder();
-const engine = createEngine({ threads: 1 });
+const engine = sharePrograms(createEngine({ threads: 1 }));
 const batch = unpacked(randomExamples([9, 7]));
 const config = { hidden_size: 64, intermediate_size: 128, num_attention_heads: 4, num_key_value_heads: 2 };
 const path = await writeTinyModel(join(root, "floats"), { config });

@@ -22,12 +22,13 @@ import { attachTo, logitsOf, lossAndGradients, perturb, unpacked } from "../pass
 import { viewOfRows } from "../passes/rows-of-adapters.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
 import { alongDirection, valuesOf } from "../passes/trained-values.ts";
+import { sharePrograms } from "../passes/shared-programs.ts";
 import { openUntilEnd } from "../files/open-until-end.ts";
 import { saveAdapter } from "../files/save-adapter.ts";
 
 const WIDTH = 32;
 const VOCAB = 259;
-const engine = createEngine({ threads: 1 });
+const engine = sharePrograms(createEngine({ threads: 1 }));
 const { base, checkpoint } = await openUntilEnd(await writeTinyModel(temporaryFolder()));
 
 /** A prompt of 5 tokens and an answer of 4; two prompts with answers. */

@@ -24,6 +24,7 @@ import { viewOfRows } from "../passes/rows-of-adapters.ts";
 import { buildTinyGguf, ggufValues, type RawTensor, TINY_TOKENS } from "../tiny/gguf.ts";
 import { temporaryFolder } from "../tiny/model.ts";
 import { frozenOf, valuesOf } from "../passes/trained-values.ts";
+import { sharePrograms } from "../passes/shared-programs.ts";
 import { largestDifference } from "../reference/differences.ts";
 import { openUntilEnd } from "../files/open-until-end.ts";
 import { saveAdapter } from "../files/save-adapter.ts";
@@ -33,7 +34,7 @@ const KINDS = ["q4_0", "q4_1", "q5_0", "q5_1", "q8_0"] as const;
 const HEAD_BYTES = { q4_0: 2, q4_1: 4, q5_0: 2, q5_1: 4, q8_0: 2 };
 const [WIDTH, HIDDEN, KEY_WIDTH] = [64, 96, 32];
 
-const engine = createEngine({ threads: 1 });
+const engine = sharePrograms(createEngine({ threads: 1 }));
 const folder = temporaryFolder();
 const batch = batchFromRows({
   input_ids: [

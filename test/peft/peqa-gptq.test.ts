@@ -11,6 +11,7 @@ import {
   randomExamples,
   unpacked,
 } from "../passes/model-passes.ts";
+import { sharePrograms } from "../passes/shared-programs.ts";
 import { temporaryFolder, tinyModelParts } from "../tiny/model.ts";
 import { writeSafetensors } from "../files/write-safetensors.ts";
 import { byteTokenizerFiles } from "../tiny/byte-tokenizer.ts";
@@ -29,7 +30,7 @@ import { largestDifference } from "../reference/differences.ts";
 import { openUntilEnd } from "../files/open-until-end.ts";
 
 const root = temporaryFolder();
-const engine = createEngine({ threads: 1 });
+const engine = sharePrograms(createEngine({ threads: 1 }));
 const batch = unpacked(randomExamples([9, 7]));
 const SIZES = { hidden_size: 64, intermediate_size: 128, num_attention_heads: 4, num_key_value_heads: 2 };
 
