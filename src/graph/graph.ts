@@ -86,6 +86,8 @@ export interface Op<
   multiplications?(node: Node<A, I, O>, bindings: Bindings): Multiplications;
   /** Bytes that the ONNX nodes need besides inputs and outputs; none when it is left out. For estimates alone. */
   scratchBytes?(node: Node<A, I, O>, bindings: Bindings, target: Target): number;
+  /** Memory in which ONNX Runtime lays out inputs that are constants once more, as long as the program lives; none unless given. */
+  packedBytes?(node: Node<A, I, O>): number;
 }
 
 /** Any operation, whatever its settings, inputs and outputs. */

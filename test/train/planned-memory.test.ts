@@ -109,6 +109,7 @@ const CASES: readonly Case[] = [
   { modelType: "llama", method: "lora", recompute: "all-but-attention", numLayers: 4, dropRate: 0.5 },
   { modelType: "llama", method: "full", recompute: false },
   { modelType: "llama", method: "dora", recompute: false, compute: "int8" },
+  { modelType: "llama", method: "lora", recompute: true, compute: "w4" },
   {
     modelType: "llama",
     method: "snell",
@@ -292,7 +293,8 @@ describe("a plan of DropBP", () => {
         .activations;
     const uniform = await of(2, "uniform");
     assert.equal(uniform, 2 * (await of(1, "uniform")));
-    assert.equal(await of(2, "norm"), Math.max(uniform, await of(1, "norm")));
+    const both = await of(2, "norm");
+    assert.ok(both > uniform && both <= (await of(1, "norm")) + uniform / 2);
   });
 });
 

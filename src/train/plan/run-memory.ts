@@ -94,7 +94,7 @@ export function* estimateRun(request: MemoryRequest, recompute: Recompute): Gene
   const parts = {
     ...parameterParts(request, facts, adapter, passes),
     activations: lentBytes + comparedBytes(request, adapter),
-    scratch: scratchBytes + NODE_BYTES * programs.numNodes,
+    scratch: scratchBytes + NODE_BYTES * programs.numNodes + programs.packedBytes,
     samples: sampleBytes(request, { facts, programs }, adapter),
     process: processBytes(request),
   };

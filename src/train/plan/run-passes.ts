@@ -131,9 +131,11 @@ export function* walkPasses(
     }
   }
   const passes = 2 + Number(reference !== null) + Number(!objective.isSeparable) + 2 * Number(hasMismatched);
+  const laneBytes = inLanes.pool.residentBytes;
   return {
     programs,
-    lentBytes: Math.max(alone.pool.residentBytes, numLanes * inLanes.pool.residentBytes),
+    // What runs alone leaves its blocks to one lane.
+    lentBytes: Math.max(alone.pool.residentBytes, laneBytes) + (numLanes - 1) * laneBytes,
     scratchBytes: Math.max(aloneBytes, numLanes * programs.takeScratch()),
     moved: steps.reached,
     measured: measuring.reached,

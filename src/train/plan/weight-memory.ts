@@ -31,8 +31,8 @@ export function blockBytes(facts: PlannedModel, adapter: AdapterView | null, res
     }
     return size;
   });
-  // What is bound is laid out once more by ONNX Runtime, and keeps its block.
-  const bound = sizes.reduce((sum, size) => sum + 2 * size.bound, 0);
+  // What is bound keeps its block.
+  const bound = sizes.reduce((sum, size) => sum + size.bound, 0);
   const total = sizes.reduce((sum, { fed }) => sum + fed, 0);
   if (residency === "float32" || bound > 0) return bound + total;
   return countSlots(model.layers.map(({ kind }) => kind)).reduce((sum, numSlots, kind) => {

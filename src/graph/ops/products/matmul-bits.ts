@@ -10,7 +10,7 @@
  */
 import type { Emitter } from "../../emitter.ts";
 import { applyOne, type Op, type Value } from "../../graph.ts";
-import { sameShape, showShape, sizeAt } from "../../shape.ts";
+import { evaluateSize, sameShape, showShape, sizeAt } from "../../shape.ts";
 import { cast } from "../shapes/cast.ts";
 import { add, mul, sub } from "../pointwise/elementwise.ts";
 import { flattenRows, matmul } from "./matmul.ts";
@@ -22,6 +22,7 @@ import { unpackCodes } from "./unpack-codes.ts";
 export const BITS_BLOCK = 32;
 /** What ONNX Runtime takes at least. */
 const LEAST_BLOCK = 16;
+const FLOAT_BYTES = 4;
 /** Accuracy levels of ONNX Runtime's operator: how x is rounded before it is multiplied. */
 const ACCURACY = { float32: 1, int8: 4 } as const;
 
@@ -73,6 +74,9 @@ export const matmulBitsOp: Op<BitsAttributes, Inputs> = {
     }
     return [{ dtype: "float32", shape: [...x.shape.slice(0, -1), numRows] }];
   },
+  // Codes and scales, and the sum of each block.
+  packedBytes: ({ inputs: [, codes, scales] }) =>
+    evaluateSize(codes.shape, {}) + 2 * FLOAT_BYTES * evaluateSize(scales.shape, {}),
   emit: (node, emitter) => {
     const { bits, activations } = node.attributes;
     const [input, matrix] = node.inputs;

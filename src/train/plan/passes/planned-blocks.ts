@@ -7,7 +7,7 @@ import {
   type BlockPlan,
 } from "../../../run/blocks/backward-plan.ts";
 import { type Saves, blockProgram } from "../../../run/blocks/block-programs.ts";
-import { type BlockStructure, structuresOf } from "../../../run/blocks/block-structure.ts";
+import { type BlockStructure, structuresOf, tensorsRead } from "../../../run/blocks/block-structure.ts";
 import type { PlannedGradients } from "./planned-gradients.ts";
 import { type Pass, type PassPlace, makeInputs } from "./planned-place.ts";
 import type { PlannedBlock } from "./planned-pool.ts";
@@ -18,6 +18,8 @@ export class PlannedBlocks {
   readonly #structures: readonly BlockStructure[];
   readonly #planner: BackwardPlanner;
   readonly #gradients: PlannedGradients;
+  /** Keys of structures that bind weights. */
+  readonly #binding: ReadonlySet<string>;
 
   /** `training`: dropout is drawn. */
   constructor(
@@ -31,6 +33,16 @@ export class PlannedBlocks {
     this.#structures = structuresOf(place.facts, adapter, { training });
     this.#planner = new BackwardPlanner(place.facts.model, this.#structures);
     this.#gradients = gradients;
+    const different = new Map(this.#structures.map((structure) => [structure.key, structure]));
+    const bind = [...different.values()].filter((structure) =>
+      tensorsRead(place.facts.model, structure).some(({ preparation }) => preparation.binding === "bound"),
+    );
+    this.#binding = new Set(bind.map(({ key }) => key));
+  }
+
+  /** The block whose weights its programs bind, or null. */
+  #owner(layer: number): number | null {
+    return this.#binding.has(this.#structures[layer]!.key) ? layer : null;
   }
 
   get count(): number {
@@ -63,7 +75,7 @@ export class PlannedBlocks {
     const saved = Object.fromEntries(
       made.saved.map((name) => [name, pool.acquire(spec.outputs[name]!, pass.bindings)]),
     );
-    programs.run(program, pass.bindings);
+    programs.run(program, pass.bindings, this.#owner(layer));
     pool.release(...masks);
     return { y, saved };
   }
@@ -82,7 +94,7 @@ export class PlannedBlocks {
     const dx = inputGradient ? pool.acquire(spec.outputs["dx"]!, pass.bindings) : null;
     this.#gradients.collect(this.#adapter?.trained(layer) ?? [], made.gradients, () => {
       const masks = made.part.dropout.map(({ mask }) => pool.acquire(mask, pass.bindings));
-      programs.run(program, pass.bindings);
+      programs.run(program, pass.bindings, this.#owner(layer));
       pool.release(...masks);
     });
     return dx;

@@ -15,8 +15,8 @@ interface Built<T> {
 export class PlannedPrograms {
   readonly #target: Target;
   readonly #built = new Map<string, Built<unknown>>();
-  /** Keys of those that have run. */
-  readonly #run = new Set<string>();
+  /** Keys of those that have run, by what was compiled: of a program that binds weights, one for each block. */
+  readonly #compiled = new Map<string, string>();
   /** What was found, by program and sizes. */
   readonly #known = new Map<string, { readonly need: number; readonly work: Work }>();
   /** Work of all runs since `takeWork`. */
@@ -36,8 +36,8 @@ export class PlannedPrograms {
     return built;
   }
 
-  /** Notes that a program runs with these sizes. */
-  run<T>(program: Makeable<T>, bindings: Bindings): Built<T> {
+  /** Notes that a program runs with these sizes. `owner`: the block whose weights it binds; null: it binds none. */
+  run<T>(program: Makeable<T>, bindings: Bindings, owner: number | null = null): Built<T> {
     const built = this.build(program);
     const sizes = `${JSON.stringify(bindings)} ${program.key}`;
     let known = this.#known.get(sizes);
@@ -47,7 +47,7 @@ export class PlannedPrograms {
     }
     this.#work = addWork(this.#work, known.work);
     this.#scratchBytes = Math.max(this.#scratchBytes, known.need);
-    this.#run.add(program.key);
+    this.#compiled.set(`${owner} ${program.key}`, program.key);
     return built;
   }
 
@@ -67,12 +67,29 @@ export class PlannedPrograms {
 
   /** Programs that have run. */
   get count(): number {
-    return this.#run.size;
+    return this.#compiled.size;
   }
 
   /** Nodes of those. */
   get numNodes(): number {
-    const specs = [...this.#run].map((key) => this.#built.get(key)!.spec);
-    return specs.reduce((sum, spec) => sum + nodesOf(spec).length, 0);
+    return this.#sum((spec) => nodesOf(spec).length);
+  }
+
+  /** What they hold of weights that they bind, laid out anew. */
+  get packedBytes(): number {
+    return this.#sum((spec) =>
+      nodesOf(spec).reduce((sum, node) => sum + (node.op.packedBytes?.(node) ?? 0), 0),
+    );
+  }
+
+  #sum(amountOf: (spec: ProgramSpec) => number): number {
+    const amounts = new Map<string, number>();
+    let sum = 0;
+    for (const key of this.#compiled.values()) {
+      const amount = amounts.get(key) ?? amountOf(this.#built.get(key)!.spec);
+      amounts.set(key, amount);
+      sum += amount;
+    }
+    return sum;
   }
 }
