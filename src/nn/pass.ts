@@ -110,14 +110,16 @@ export const NUM_KEYS = passInput({
   },
 });
 
+const TYPES = { name: "tokenTypes", dtype: "int64", shape: ["B", "T"], perPrompt: false } as const;
+
 /** Which part of a pair of texts each token belongs to, int64 [B, T]. */
 export const TOKEN_TYPES = passInput({
-  name: "tokenTypes",
-  dtype: "int64",
-  shape: ["B", "T"],
-  perPrompt: false,
+  ...TYPES,
   fill: ({ tokenTypes }, data) => (tokenTypes ? copyIntegers(tokenTypes, data) : data.fill(0n)),
 });
+
+/** The same of a model that tells no parts apart: all are the first. */
+export const ONE_TOKEN_TYPE = passInput({ ...TYPES, fill: (_facts, data) => data.fill(0n) });
 
 function copyIntegers(from: Int32Array, to: BigInt64Array): void {
   for (let i = 0; i < from.length; i++) to[i] = BigInt(from[i]!);

@@ -97,6 +97,12 @@ export function createByteTokenizer(): Tokenizer {
     return text;
   };
 
+  const encode = (text: string): number[] =>
+    text.split(boundaries).flatMap((part) => {
+      const id = specialTokens.get(part);
+      return id === undefined ? Array.from(new TextEncoder().encode(part)) : [id];
+    });
+
   return {
     vocabSize: 256 + SPECIALS.length,
     bosId: null,
@@ -106,11 +112,9 @@ export function createByteTokenizer(): Tokenizer {
     wholeTokens: [],
     prefixIds: [],
     suffixIds: [],
-    encode: (text) =>
-      text.split(boundaries).flatMap((part) => {
-        const id = specialTokens.get(part);
-        return id === undefined ? Array.from(new TextEncoder().encode(part)) : [id];
-      }),
+    encode,
+    pair: { middle: [], suffix: [] },
+    encodePair: (first, second) => ({ ids: encode(first + second), secondAt: encode(first).length }),
     decode,
     tokenToId(token) {
       const byte = symbols.indexOf(token);

@@ -7,6 +7,7 @@ import type { ClassExample } from "../../data/examples/class-example.ts";
 import { type Comparison, promptLength, type ComparedExample } from "../../data/examples/comparison.ts";
 import type { DataKind, UnitOptions } from "../../data/examples/data-kinds.ts";
 import type { Example } from "../../data/examples/example.ts";
+import { lostRanges } from "../../data/examples/lost-ranges.ts";
 import { type ExamplePiece, describeExample } from "../../data/examples/show.ts";
 import { sequencesOf } from "../../data/examples/training-unit.ts";
 import { describeSource } from "../../data/reports/places.ts";
@@ -39,14 +40,21 @@ export function cutUnit(whole: TextUnit, kind: DataKind<TextUnit>, options: Unit
 }
 
 /** Only a prompt that is compared loses its beginning, after bos; a text that is judged keeps what stands behind it. */
-function lostIds(whole: ShownSequence, kept: ShownSequence, { bosId, suffixIds }: Tokenizer): LostIds {
+function lostIds(whole: ShownSequence, kept: ShownSequence, tokenizer: Tokenizer): LostIds {
+  const { bosId } = tokenizer;
+  if ("label" in whole) {
+    const lost = lostRanges(whole, tokenizer, kept.ids.length);
+    return {
+      start: new Int32Array(),
+      end: Int32Array.from(lost.flatMap(([from, to]) => [...whole.ids.subarray(from, to)])),
+    };
+  }
   const isCompared = "role" in whole && "role" in kept;
   const numStart = isCompared ? Math.max(0, promptLength(whole) - promptLength(kept)) : 0;
   const numHead = numStart > 0 && kept.ids[0] === bosId ? 1 : 0;
-  const numTail = "label" in kept ? suffixIds.length : 0;
   return {
     start: whole.ids.slice(numHead, numHead + numStart),
-    end: whole.ids.slice(numStart + kept.ids.length - numTail, whole.ids.length - numTail),
+    end: whole.ids.slice(numStart + kept.ids.length),
   };
 }
 

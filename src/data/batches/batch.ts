@@ -80,10 +80,14 @@ function toTokenBatch(rows: TokenRows, length?: number): Batch {
   const ids = new BigInt64Array(size);
   const positions = new BigInt64Array(size);
   const segments = new Int32Array(size);
+  const isPair = (example: Example | ClassExample): boolean => "secondAt" in example;
+  const tokenTypes = rows.some((row) => row.some(isPair)) ? new Int32Array(size) : null;
   let numTokens = 0;
   for (const [rowIndex, row] of rows.entries()) {
     let at = rowIndex * T;
     for (const [segmentIndex, example] of row.entries()) {
+      const secondAt = "secondAt" in example ? example.secondAt : undefined;
+      tokenTypes?.fill(1, at + (secondAt ?? example.ids.length), at + example.ids.length);
       for (const [i, id] of example.ids.entries()) {
         ids[at] = BigInt(id);
         positions[at] = BigInt(i);
@@ -98,7 +102,7 @@ function toTokenBatch(rows: TokenRows, length?: number): Batch {
     input: hostTensor("int64", [rows.length, T], ids),
     positions,
     segments,
-    tokenTypes: null,
+    tokenTypes,
     numTokens,
     sequences: rows.flat().map(partOf),
     targets: targetsOf(rows.flat()),

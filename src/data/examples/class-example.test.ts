@@ -38,7 +38,11 @@ describe("toClassExample()", () => {
     );
     const stars = { names: ["1", "2"], readAt: "last" as const };
     const of = (label: string): unknown =>
-      toClassExample({ kind: "class", text: "a", label }, { tokenizer: plain, classes: stars }, source).label;
+      toClassExample(
+        { kind: "class", text: "a", textPair: null, label },
+        { tokenizer: plain, classes: stars },
+        source,
+      ).label;
     assert.equal(of("1"), 0);
     assert.throws(() => of("0"), /Cannot use label "0"/);
   });

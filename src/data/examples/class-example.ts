@@ -1,10 +1,11 @@
 /** @file Texts with their classes: rows, and the token ids that a classifier reads. */
 import { UsageError } from "../../errors.ts";
 import type { Model } from "../../models/model.ts";
+import { lostRanges } from "./lost-ranges.ts";
 import { showClasses, unnamedClasses } from "./class-names.ts";
 import type { RowSource } from "../formats/parsed-row.ts";
 import { isRecord, jsonKind, type RawFields, readString, rowError } from "../rows/row-error.ts";
-import type { ClassRow, RowFormat } from "../rows/rows.ts";
+import type { ClassRow, RowFormat, WholeText } from "../rows/rows.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 
 export interface ClassExample {
@@ -13,6 +14,8 @@ export interface ClassExample {
   readonly label: number | Float32Array;
   /** The token whose position has to tell the class. */
   readonly labelIndex: number;
+  /** Where the second of two texts begins, whose tokens are of type 1; absent: there is one text. */
+  readonly secondAt?: number;
   readonly source: RowSource;
 }
 
@@ -30,6 +33,22 @@ export function readClassLabel({ label }: RawFields): string | number | null {
   return (typeof label === "string" && label !== "") || typeof label === "number" ? label : null;
 }
 
+/** What is judged of a row; an empty cell is no second text. @throws usage/data */
+export function readWholeText(row: RawFields): WholeText {
+  const { text_pair: second } = row;
+  const hasSecond = second !== undefined && second !== null && second !== "";
+  return {
+    text: readString(row, "text", "text to judge"),
+    textPair: hasSecond ? readString(row, "text_pair") : null,
+  };
+}
+
+/** The tokens of what is judged, with the tokenizer's own around them. */
+export function encodeWhole(tokenizer: Tokenizer, { text, textPair }: WholeText): ReadTokens {
+  if (textPair !== null) return tokenizer.encodePair(text, textPair);
+  return { ids: tokenizer.encode(text, { addSpecialTokens: true }) };
+}
+
 export const CLASS_FORMS: readonly RowFormat<ClassRow>[] = [
   {
     keys: '{"text", "label"}',
@@ -40,7 +59,7 @@ export const CLASS_FORMS: readonly RowFormat<ClassRow>[] = [
         const found = row["label"] === "" ? "an empty string" : jsonKind(row["label"]);
         throw rowError('"label"', found, "the name or number of a class", "Mend the row.");
       }
-      return { kind: "class", text: readString(row, "text", "text to judge"), label };
+      return { kind: "class", ...readWholeText(row), label };
     },
   },
 ];
@@ -64,14 +83,13 @@ export function classesOf({ classPosition, numOutputs, raw }: Model): { readonly
 
 /** Turns a row into an example, of at most `maxLength` tokens. @throws usage/data for a class that the model does not have */
 export function toClassExample(
-  { text, label }: ClassRow,
+  { label, ...text }: ClassRow,
   { tokenizer, classes }: { readonly tokenizer: Tokenizer; readonly classes: ClassOptions },
   source: RowSource,
 ): ClassExample {
   const number = typeof label === "number" ? label : classNumber(label, classes.names);
   if (classes.names[number] === undefined) throw unknownClass(label, classes.names);
-  const ids = tokenizer.encode(text, { addSpecialTokens: true });
-  return makeClassExample(ids, number, classes.readAt, source);
+  return makeClassExample(encodeWhole(tokenizer, text), number, classes.readAt, source);
 }
 
 /** The error of a class that a model does not have. */
@@ -93,23 +111,34 @@ function classNumber(label: string, names: readonly string[]): number {
   return Number(label);
 }
 
+/** Tokens of a text, or of two. */
+type ReadTokens = { readonly ids: ArrayLike<number> } & Pick<ClassExample, "secondAt">;
+
 /** An example of these tokens. */
 export function makeClassExample(
-  ids: ArrayLike<number>,
+  { ids, secondAt }: ReadTokens,
   label: ClassExample["label"],
   readAt: ClassOptions["readAt"],
   source: RowSource,
 ): ClassExample {
-  return { ids: Int32Array.from(ids), label, labelIndex: readAt === "first" ? 0 : ids.length - 1, source };
+  return {
+    ids: Int32Array.from(ids),
+    label,
+    labelIndex: readAt === "first" ? 0 : ids.length - 1,
+    ...(secondAt !== undefined && { secondAt }),
+    source,
+  };
 }
 
-/** Cuts the text's end; what the tokenizer puts behind a text stays. */
+/** Cuts a text as `lostRanges` says. */
 export function fitClassExample(
   example: ClassExample,
-  { maxLength, tokenizer: { suffixIds } }: { readonly maxLength: number; readonly tokenizer: Tokenizer },
+  { maxLength, tokenizer }: { readonly maxLength: number; readonly tokenizer: Tokenizer },
 ): ClassExample {
-  const { ids, label, labelIndex, source } = example;
-  const numTail = suffixIds.length;
-  const kept = [...ids.subarray(0, maxLength - numTail), ...ids.subarray(ids.length - numTail)];
-  return makeClassExample(kept, label, labelIndex === 0 ? "first" : "last", source);
+  const { ids, label, labelIndex, secondAt, source } = example;
+  const lost = lostRanges(example, tokenizer, maxLength);
+  const kept = ids.filter((_, i) => !lost.some(([from, to]) => i >= from && i < to));
+  const moved = lost.flatMap(([from, to]) => (secondAt !== undefined && to <= secondAt ? [to - from] : []));
+  const tokens = { ids: kept, ...(secondAt !== undefined && { secondAt: secondAt - (moved[0] ?? 0) }) };
+  return makeClassExample(tokens, label, labelIndex === 0 ? "first" : "last", source);
 }

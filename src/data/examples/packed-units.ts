@@ -23,7 +23,7 @@ export interface PackedUnits {
   readonly sequenceEnds: Uint32Array;
   /** [U] */
   readonly lines: Uint32Array;
-  /** [U, 2], the class and the position that tells it; empty for others. */
+  /** [U, 3], the class, the position that tells it, and where a second text begins or 0; empty for others. */
   readonly labels: Int32Array;
   /** [U, V], what the outputs are to be, instead of the class; empty for others. */
   readonly targets: Float32Array;
@@ -96,9 +96,9 @@ export class UnitPacker {
     this.#lines.push("source" in unit ? unit.source.line : 0);
   }
 
-  #addLabel({ label, labelIndex }: ClassExample): void {
+  #addLabel({ label, labelIndex, secondAt = 0 }: ClassExample): void {
     if (typeof label !== "number") this.#targets.append(label);
-    this.#labels.push(typeof label === "number" ? label : 0, labelIndex);
+    this.#labels.push(typeof label === "number" ? label : 0, labelIndex, secondAt);
   }
 
   /** What was added since the last time, in arrays that are the caller's. */
@@ -130,8 +130,9 @@ export function unpackUnits(packed: PackedUnits, file: string): TrainingUnit[] {
       const own = ids.subarray(start, end);
       if (labels.length > 0) {
         const ofOutputs = targets.subarray(s * numTargets, (s + 1) * numTargets);
-        const label = numTargets > 0 ? ofOutputs : labels[2 * s]!;
-        sequences.push({ ids: own, label, labelIndex: labels[2 * s + 1]!, source });
+        const [ofClass = 0, labelIndex = 0, secondAt = 0] = labels.subarray(3 * s, 3 * s + 3);
+        const label = numTargets > 0 ? ofOutputs : ofClass;
+        sequences.push({ ids: own, label, labelIndex, ...(secondAt > 0 && { secondAt }), source });
       } else sequences.push({ ids: own, weights: weights.subarray(start, end), source });
     }
     if (!isCompared) return sequences[0]!;

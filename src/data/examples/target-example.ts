@@ -1,10 +1,17 @@
 /** @file Texts with a number for each output of a model: what is told of them, or which of the classes they are of. */
 import { UsageError } from "../../errors.ts";
 import type { RowSource } from "../formats/parsed-row.ts";
-import { jsonKind, type RawFields, readString, rowError } from "../rows/row-error.ts";
+import { jsonKind, type RawFields, rowError } from "../rows/row-error.ts";
 import type { LabelsRow, NumbersRow, RowFormat } from "../rows/rows.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
-import { type ClassExample, type ClassOptions, makeClassExample, unknownClass } from "./class-example.ts";
+import {
+  type ClassExample,
+  type ClassOptions,
+  encodeWhole,
+  makeClassExample,
+  readWholeText,
+  unknownClass,
+} from "./class-example.ts";
 
 /** A number as tables have it. */
 const NUMBER_TEXT = /^\s*[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?\s*$/i;
@@ -39,7 +46,7 @@ export const NUMBER_FORMS: readonly RowFormat<NumbersRow>[] = [
         if (number === null) throw wrongLabel(value, "a number, or a list of one for each output");
         return number;
       });
-      return { kind: "numbers", text: readString(row, "text", "text to judge"), label };
+      return { kind: "numbers", ...readWholeText(row), label };
     },
   },
 ];
@@ -53,11 +60,11 @@ export const LABELS_FORMS: readonly RowFormat<LabelsRow>[] = [
       if (!Array.isArray(label)) throw wrongLabel(label, expected);
       const isName = (value: unknown): boolean => typeof value === "string" && value !== "";
       const isShare = (value: unknown): boolean => typeof value === "number" && value >= 0 && value <= 1;
-      const text = readString(row, "text", "text to judge");
-      if (label.every(isName)) return { kind: "labels", text, label: label as string[] };
+      const text = readWholeText(row);
+      if (label.every(isName)) return { kind: "labels", ...text, label: label as string[] };
       const wrong = (label as unknown[]).find((value) => !isShare(value));
       if (wrong !== undefined) throw wrongLabel(wrong, `in it ${expected}`);
-      return { kind: "labels", text, label: label as number[] };
+      return { kind: "labels", ...text, label: label as number[] };
     },
   },
 ];
@@ -70,17 +77,17 @@ interface Reading {
 
 /** Turns a row into an example. @throws usage/data for another number of numbers than the model has outputs */
 export function toNumbersExample(
-  { text, label }: NumbersRow,
+  { label, ...text }: NumbersRow,
   { tokenizer, classes }: Reading,
   source: RowSource,
 ): ClassExample {
   const targets = requireLength(label, classes, "Give one number for each output.");
-  return makeClassExample(encode(tokenizer, text), targets, classes.readAt, source);
+  return makeClassExample(encodeWhole(tokenizer, text), targets, classes.readAt, source);
 }
 
 /** Turns a row into an example. @throws usage/data for classes that the model does not have, or numbers for more or fewer */
 export function toLabelsExample(
-  { text, label }: LabelsRow,
+  { label, ...text }: LabelsRow,
   { tokenizer, classes }: Reading,
   source: RowSource,
 ): ClassExample {
@@ -91,11 +98,7 @@ export function toLabelsExample(
   const targets = isNamed
     ? Float32Array.from(names, (name) => Number(label.includes(name)))
     : requireLength(label, classes, "Name the classes of the text, or give one number for each class.");
-  return makeClassExample(encode(tokenizer, text), targets, readAt, source);
-}
-
-function encode(tokenizer: Tokenizer, text: string): ArrayLike<number> {
-  return tokenizer.encode(text, { addSpecialTokens: true });
+  return makeClassExample(encodeWhole(tokenizer, text), targets, readAt, source);
 }
 
 function requireLength(label: readonly number[], { names }: ClassOptions, hint: string): Float32Array {

@@ -30,24 +30,28 @@ export interface JudgedRow {
   readonly isDesirable: boolean;
 }
 
-/** A text and its class, by name or number. */
-export interface ClassRow {
-  readonly kind: "class";
+/** A text that is judged as a whole, or two that are judged together. */
+export interface WholeText {
   readonly text: string;
+  /** The second of a pair; null: there is none. */
+  readonly textPair: string | null;
+}
+
+/** A text and its class, by name or number. */
+export interface ClassRow extends WholeText {
+  readonly kind: "class";
   readonly label: string | number;
 }
 
 /** A text and what each output is to tell of it, checked. */
-export interface NumbersRow {
+export interface NumbersRow extends WholeText {
   readonly kind: "numbers";
-  readonly text: string;
   readonly label: readonly number[];
 }
 
 /** A text and all of its classes by name, or from 0 to 1 how much it is of each. */
-export interface LabelsRow {
+export interface LabelsRow extends WholeText {
   readonly kind: "labels";
-  readonly text: string;
   readonly label: readonly string[] | readonly number[];
 }
 

@@ -12,6 +12,7 @@ import { tokenText } from "../../format/checkpoint/token-text.ts";
 import { TimeBudget } from "../../untrusted/time-budget.ts";
 import { type OpenTokenizer, openHubTokenizer } from "./library/hub-tokenizer.ts";
 import { byteReader } from "./token-bytes.ts";
+import { type PairTemplate, readPairTemplate } from "./pair-template.ts";
 import { createTokenStream, type TokenStream } from "./token-stream.ts";
 
 /** Options of `encode`. */
@@ -49,6 +50,10 @@ export interface Tokenizer {
   /** What `encode` puts after a text: nothing, or eos. */
   readonly suffixIds: readonly number[];
   encode(text: string, options?: EncodeOptions): number[];
+  /** What `encodePair` puts between two texts and behind them; before them stands the prefix. */
+  readonly pair: PairTemplate;
+  /** Two texts that are read together, and where the second begins. */
+  encodePair(first: string, second: string): { readonly ids: number[]; readonly secondAt: number };
   decode(ids: readonly number[] | Int32Array, options?: DecodeOptions): string;
   tokenToId(token: string): number | null;
   /** The bytes of one token, which may be a part of a character; null for an id that there is not. */
@@ -76,10 +81,9 @@ function readAffixes(hub: OpenTokenizer): { prefix: number[]; suffix: number[] }
 }
 
 /** Adds or removes one id of an affix as the configuration says; anything but true or false leaves it alone. */
-function applySetting(affix: number[], id: number | null, setting: unknown): number[] {
-  if (id === null) return affix;
+function applySetting(affix: readonly number[], id: number | null, setting: unknown): readonly number[] {
   if (setting === false) return affix.filter((other) => other !== id);
-  return setting === true && !affix.includes(id) ? [id] : affix;
+  return id !== null && setting === true && !affix.includes(id) ? [id] : affix;
 }
 
 /** Makes what reads the bytes of one token. */
@@ -127,6 +131,14 @@ export function createTokenizer(files: TokenizerFiles, budget = new TimeBudget()
   const affixes = readAffixes(hub);
   const prefix = applySetting(affixes.prefix, bosId, config["add_bos_token"]);
   const suffix = applySetting(affixes.suffix, eosId, config["add_eos_token"]);
+  const isRefused = (id: number): boolean =>
+    (id === bosId && config["add_bos_token"] === false) ||
+    (id === eosId && config["add_eos_token"] === false);
+  const template = readPairTemplate(hub) ?? { middle: [], suffix };
+  const pair = {
+    middle: template.middle.filter((id) => !isRefused(id)),
+    suffix: applySetting(template.suffix, eosId, config["add_eos_token"]),
+  };
 
   const decode = (ids: readonly number[] | Int32Array, options: DecodeOptions = {}): string => {
     if (!Array.isArray(ids) || !isObject(options)) checkArguments("decode", DECODE, { ids, options });
@@ -147,6 +159,12 @@ export function createTokenizer(files: TokenizerFiles, budget = new TimeBudget()
     wholeTokens,
     prefixIds: prefix,
     suffixIds: suffix,
+    pair,
+    encodePair(first, second) {
+      const idsOf = (text: string): number[] => hub.encode(text, { add_special_tokens: false }).ids;
+      const before = [...prefix, ...idsOf(first), ...pair.middle];
+      return { ids: [...before, ...idsOf(second), ...pair.suffix], secondAt: before.length };
+    },
     encode(text, options = {}) {
       // Thousands of texts are encoded one after another: no schema.
       if (typeof text !== "string" || !isObject(options)) checkArguments("encode", ENCODE, { text, options });

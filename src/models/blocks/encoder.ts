@@ -13,7 +13,7 @@ import { layerNorm } from "../../nn/norms.ts";
 import { positionsFrom } from "../../nn/positions.ts";
 import { plainMlp } from "../../nn/plain-mlp.ts";
 import { selfAttention, unrotatedAttention } from "../../nn/self-attention.ts";
-import { TOKEN_TYPES } from "../../nn/pass.ts";
+import { ONE_TOKEN_TYPE, TOKEN_TYPES } from "../../nn/pass.ts";
 import {
   type CheckpointRules,
   type Layer,
@@ -116,7 +116,12 @@ export function encoder(raw: RawConfig, c: z.output<typeof FIELDS>, parts: Encod
     stem: (b, ids) => {
       const words = b.lookUp(table("word_embeddings"), ids, vocabSize, width);
       const types = (): Value =>
-        b.lookUp(table("token_type_embeddings"), b.input(TOKEN_TYPES), c.type_vocab_size, width);
+        b.lookUp(
+          table("token_type_embeddings"),
+          b.input(c.type_vocab_size > 1 ? TOKEN_TYPES : ONE_TOKEN_TYPE),
+          c.type_vocab_size,
+          width,
+        );
       const tokens = parts.hasTypes ? add(words, types()) : words;
       const positions = positionsFrom(b, table("position_embeddings"), firstPosition, [numRows, width]);
       return norm(b, table("LayerNorm"), add(tokens, positions));

@@ -17,11 +17,16 @@ import type { SplittingTokenizer } from "./tokenizer-step.ts";
 import { speedUp, type TokenizerModel } from "./tokenizer-speed.ts";
 import { type UnknowingModel, useUnknownParts } from "./unknown-parts.ts";
 
+interface EncodeOptions {
+  readonly add_special_tokens?: boolean;
+  readonly text_pair?: string;
+}
+
 /** The part of the library's class that is used; its own declarations do not resolve under NodeNext. */
 interface HubTokenizer extends SplittingTokenizer {
   encode(
     text: string,
-    options?: { add_special_tokens?: boolean },
+    options?: EncodeOptions,
   ): { ids: (number | undefined)[]; tokens: (string | undefined)[] };
   decode(ids: number[], options: { clean_up_tokenization_spaces: boolean }): string;
   token_to_id(token: string): number | undefined;
@@ -83,7 +88,7 @@ export interface OpenTokenizer extends Pick<
   HubTokenizer,
   "decode" | "token_to_id" | "id_to_token" | "get_added_tokens_decoder"
 > {
-  encode(text: string, options?: { add_special_tokens?: boolean }): { ids: number[] };
+  encode(text: string, options?: EncodeOptions): { ids: number[] };
   readonly numIds: number;
 }
 
