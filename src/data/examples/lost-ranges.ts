@@ -1,6 +1,5 @@
 /** @file Which tokens a text loses that is too long to be judged; what the tokenizer puts between and behind texts stays. */
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
-import type { ClassExample } from "./class-example.ts";
 
 /** From a token to before another. */
 type Range = readonly [from: number, to: number];
@@ -10,7 +9,7 @@ type Range = readonly [from: number, to: number];
  * of one length (transformers' `longest_first`).
  */
 export function lostRanges(
-  { ids, secondAt }: Pick<ClassExample, "ids" | "secondAt">,
+  { ids, secondAt }: { readonly ids: ArrayLike<number>; readonly secondAt?: number },
   { prefixIds, suffixIds, pair }: Pick<Tokenizer, "prefixIds" | "suffixIds" | "pair">,
   maxLength: number,
 ): readonly Range[] {
