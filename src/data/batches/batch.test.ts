@@ -38,7 +38,6 @@ describe("toBatch()", () => {
       segments: Int32Array.of(1, 1, 1, 2, 2, 1, 1, 0, 0, 0),
       tokenTypes: null,
       targets: null,
-      targets: null,
       labels: Int32Array.of(-100, 7, -100, 9, -100, 4, -100, -100, -100, -100),
       numTokens: 7,
       numLabels: 3,
