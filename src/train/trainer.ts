@@ -2,7 +2,6 @@
  * @file The front door of training: from settings to a folder with what was trained. In one file, so that it can be seen in
  * which order the folder is checked, locked and written, and what is given back when something fails.
  */
-import { residentBytes } from "../format/checkpoint/load-model.ts";
 import { COMPUTES } from "../nn/computes.ts";
 import type { Session } from "../run/session.ts";
 import { createEngine } from "../runtime/create-engine.ts";
@@ -139,7 +138,7 @@ class Training {
           : new ShardMemory(budgetBytes, shards, {
               frozenDtype: shardDtype,
               reserve: (sizeBytes) => pages.reserve(sizeBytes),
-              takenBytes: residentBytes(fitted.prepared.checkpoint),
+              takenBytes: fitted.prepared.checkpoint.heldBytes,
             });
       const activations = new ShardFolder(folder.path, ACTIVATIONS_FOLDER);
       await activations.sweep({ isNeeded: findActivationForm(options.activations).usesDisk });

@@ -5,7 +5,6 @@ import { after, describe, test } from "node:test";
 import { UsageError } from "../../src/errors.ts";
 import { readParts } from "../../src/engine/opening/model-parts.ts";
 import { openCheckpoint } from "../../src/format/by-path.ts";
-import { residentBytes } from "../../src/format/checkpoint/load-model.ts";
 import { withQuantizedBase } from "../../src/format/checkpoint/quantized-base.ts";
 import { FAMILIES } from "../../src/models/families.ts";
 import { BASE_KINDS, STORAGES } from "../../src/quant/storages.ts";
@@ -46,7 +45,7 @@ for (const { modelType } of FAMILIES) {
     assert.ok(numRounded > 0);
     const held = [...rounded.tensors.values()].filter(({ storage }) => STORAGES[storage].blockSize > 1);
     assert.equal(
-      residentBytes(rounded),
+      rounded.heldBytes,
       held.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
     );
   });

@@ -62,11 +62,8 @@ export interface Checkpoint {
    * @throws FormatError format/tensor, format/file
    */
   read(name: string, memory?: Planes): Promise<StoredTensor>;
-  /**
-   * Writes the values of a tensor into float32 memory of the caller, without memory of its own; null when this kind of
-   * file can only be read whole tensors at a time.
-   */
-  readonly readInto: ((name: string, into: Float32Array, start?: number) => Promise<void>) | null;
+  /** Writes values of a tensor from element `start` on into float32 memory of the caller, as many as there is room for. @throws as `read` */
+  readInto(name: string, into: Float32Array, start?: number): Promise<void>;
   /**
    * Views a tensor that lies in the file as float32 without reading it, valid also after `close`; null where it is stored
    * otherwise or files cannot be mapped. Only to be read. @throws as `read`
@@ -74,8 +71,8 @@ export interface Checkpoint {
   view(name: string): HostTensor<"float32"> | null;
   /** The storage to which its matrices are rounded on loading; absent: they are as their files keep them. */
   readonly roundedTo?: StorageName;
-  /** Memory of tensors that are held once they are used; absent: none when they can be read into memory of the caller, else all. */
-  readonly heldBytes?: number;
+  /** Memory of tensors that are held as they are kept once their values were read; the system's cache keeps what else is used often. */
+  readonly heldBytes: number;
   /** Keeps what arithmetics make of its matrices; absent: nothing does. */
   readonly operands?: OperandStore | undefined;
   readonly tokenizerFiles: TokenizerFiles | null;
@@ -92,14 +89,13 @@ export function withTensorNames(
   tensors: ReadonlyMap<string, TensorInfo>,
   inFile: ReadonlyMap<string, string>,
 ): Checkpoint {
-  const { readInto } = checkpoint;
   const fileName = (name: string): string => inFile.get(name) ?? name;
   return {
     ...checkpoint,
     tensors,
     read: (name, memory) => checkpoint.read(fileName(name), memory),
     view: (name) => checkpoint.view(fileName(name)),
-    readInto: readInto && ((name, into, start) => readInto(fileName(name), into, start)),
+    readInto: (name, into, start) => checkpoint.readInto(fileName(name), into, start),
   };
 }
 

@@ -61,7 +61,6 @@ export function withFreshHead(
     name,
     { name, shape, storage: "f32", sizeBytes: data.byteLength },
   ]);
-  const { readInto } = checkpoint;
   return {
     ...checkpoint,
     config,
@@ -72,12 +71,10 @@ export function withFreshHead(
       return own ? storedFloats(own) : await checkpoint.read(name);
     },
     view: (name) => fresh.get(name) ?? checkpoint.view(name),
-    readInto:
-      readInto &&
-      (async (name, into, start = 0) => {
-        const own = fresh.get(name);
-        if (own) into.set(own.data.subarray(start, start + into.length));
-        else await readInto(name, into, start);
-      }),
+    async readInto(name, into, start = 0) {
+      const own = fresh.get(name);
+      if (own) into.set(own.data.subarray(start, start + into.length));
+      else await checkpoint.readInto(name, into, start);
+    },
   };
 }

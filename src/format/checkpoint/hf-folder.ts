@@ -1,6 +1,7 @@
 /** @file Opening model folders as Hugging Face has them: config.json, safetensors, tokenizer files. */
 import { FormatError } from "../../errors.ts";
-import { hasFiniteScales, type StoredTensor } from "../../quant/stored-tensor.ts";
+import { dequantizeFrom, hasFiniteScales, type StoredTensor } from "../../quant/stored-tensor.ts";
+import { madeOnce } from "../../runtime/made-once.ts";
 import { type Folder, readJson, readJsonIfPresent } from "../files/folder.ts";
 import { requireModelSize } from "../../untrusted/limits.ts";
 import { numElements } from "../../graph/shape.ts";
@@ -102,6 +103,9 @@ async function isZero(weights: Safetensors, { name, shape }: TensorInfo): Promis
 const formatOf = ({ writing }: CodesForm): Checkpoint["format"] =>
   writing === "read-only" ? "codes" : writing.to;
 
+const sizeOf = (codes: ReadonlyMap<string, CodesTensor>): number =>
+  [...codes.values()].reduce((sum, { info }) => sum + info.sizeBytes, 0);
+
 /** @throws FormatError "format/tensor" for scales that are no numbers */
 function requireNumbers(path: string, name: string, stored: StoredTensor): StoredTensor {
   if (hasFiniteScales(stored)) return stored;
@@ -129,11 +133,15 @@ export async function openHfCheckpoint(folder: Folder, names: readonly string[])
     if (found === null && quantizationKey(settings) === null) refuseUnexplained(weights);
     const codes = await listCodes(found, weights, tensors);
     const hasCodes = codes.size > 0;
+    const held = new Map<string, Promise<StoredTensor>>();
+    const readCodes = async (name: string, matrix: CodesTensor): Promise<StoredTensor> =>
+      requireNumbers(path, name, await matrix.read());
     requireModelSize(config, weights.tensors.size);
     return {
       path,
       format: found && hasCodes ? formatOf(found.form) : "hf",
       ...(found ? { quantization: found.settings } : {}),
+      heldBytes: sizeOf(codes),
       config,
       generationConfig,
       tensors,
@@ -142,7 +150,7 @@ export async function openHfCheckpoint(folder: Folder, names: readonly string[])
       license,
       async read(name) {
         const inCodes = codes.get(name);
-        if (inCodes) return requireNumbers(path, name, await inCodes.read());
+        if (inCodes) return await (held.get(name) ?? readCodes(name, inCodes));
         const { dtype, shape, data } = await weights.read(name);
         const storage = STORAGE_OF[dtype];
         if (storage !== undefined) return { storage, shape, planes: { data: { dtype, shape, data } } };
@@ -152,7 +160,11 @@ export async function openHfCheckpoint(folder: Folder, names: readonly string[])
           { hint: "The file keeps whole numbers under the name of a weight: convert the model again." },
         );
       },
-      readInto: hasCodes ? null : (name, into, start) => weights.readInto(name, into, start),
+      async readInto(name, into, start = 0) {
+        const inCodes = codes.get(name);
+        if (!inCodes) await weights.readInto(name, into, start);
+        else dequantizeFrom(await madeOnce(held, name, () => readCodes(name, inCodes)), start, into);
+      },
       view: (name) => (codes.has(name) ? null : weights.view(name)),
       close: () => weights.close(),
     };

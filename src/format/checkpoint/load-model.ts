@@ -11,11 +11,9 @@ import { FAMILY_LIST, type Family } from "../../models/family.ts";
 import type { Model } from "../../models/model.ts";
 import { BaseModel, type WeightSource } from "../../models/base/base-model.ts";
 import { watchNumbers } from "../../models/base/watch-numbers.ts";
-import { type StoredTensor, dequantizeFrom } from "../../quant/stored-tensor.ts";
 import { listFirst } from "../../messages/problems.ts";
 import { A_NAME, A_TEXT, checkArguments, lazily } from "../../messages/arguments.ts";
 import { A_CHECKPOINT, type Checkpoint, type TensorInfo, withTensorNames } from "./checkpoint.ts";
-import { madeOnce } from "../../runtime/made-once.ts";
 
 /** How many names a message lists. */
 const MAX_LISTED = 5;
@@ -84,25 +82,14 @@ function renameTensors(path: string, checkpoint: Checkpoint, { checkpoint: rules
   return withTensorNames(checkpoint, tensors, fileNames);
 }
 
-/**
- * Tensors that a file can give straight into a buffer stay in the file (the system keeps what is used often in its own
- * cache, as with a mapped file); the others are held as they are kept from the first time that they are widened.
- */
+/** The weights of a checkpoint, under its own names. */
 function openSource(checkpoint: Checkpoint): WeightSource {
-  const { readInto } = checkpoint;
-  const kept = keptIn(checkpoint);
-  const view: WeightSource["view"] = (name) => checkpoint.view(name);
-  const { operands } = checkpoint;
-  if (readInto)
-    return { ...kept, operands, stored: (name, memory) => checkpoint.read(name, memory), readInto, view };
-  const held = new Map<string, Promise<StoredTensor>>();
-  const stored = (name: string): Promise<StoredTensor> => held.get(name) ?? checkpoint.read(name);
   return {
-    ...kept,
-    stored,
-    view,
-    readInto: async (name, into, start = 0) =>
-      dequantizeFrom(await madeOnce(held, name, () => checkpoint.read(name)), start, into),
+    ...keptIn(checkpoint),
+    operands: checkpoint.operands,
+    stored: (name, memory) => checkpoint.read(name, memory),
+    readInto: (name, into, start) => checkpoint.readInto(name, into, start),
+    view: (name) => checkpoint.view(name),
   };
 }
 
@@ -112,12 +99,6 @@ export function keptIn({ tensors }: Checkpoint): Pick<WeightSource, "storageOf" 
     storageOf: (name) => tensors.get(name)?.storage ?? "f32",
     groupSizeOf: (name) => tensors.get(name)?.groupSize ?? null,
   };
-}
-
-/** Bytes of memory that the weights of a checkpoint will take as they are kept. */
-export function residentBytes({ readInto, tensors, heldBytes }: Checkpoint): number {
-  if (heldBytes !== undefined) return heldBytes;
-  return readInto ? 0 : [...tensors.values()].reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
 }
 
 function checkTensors(path: string, model: Model, found: ReadonlyMap<string, TensorInfo>): void {

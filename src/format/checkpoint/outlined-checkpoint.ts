@@ -68,6 +68,7 @@ export async function openOutline(folder: Folder): Promise<Checkpoint> {
     license: null,
     read: refuse,
     readInto: refuse,
+    heldBytes: 0,
     view: () => null,
     close: () => Promise.resolve(),
   };

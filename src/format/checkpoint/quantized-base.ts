@@ -50,7 +50,7 @@ export function withQuantizedBase(checkpoint: Checkpoint, kind: StorageName | un
     async readInto(name, into, start = 0) {
       const to = kinds.get(name);
       if (to) dequantizeFrom(await rounded(name, to), start, into);
-      else await readFloats(checkpoint, name, into, start);
+      else await checkpoint.readInto(name, into, start);
     },
     view: (name) => (kinds.has(name) ? null : checkpoint.view(name)),
   };
@@ -116,18 +116,8 @@ async function roundRows(checkpoint: Checkpoint, name: string, to: StorageName):
   for (let first = 0; first < numRows; first += rowsAtOnce) {
     const shape = [Math.min(rowsAtOnce, numRows - first), numColumns];
     const values = memory.subarray(0, numElements(shape));
-    await readFloats(checkpoint, name, values, first * numColumns);
+    await checkpoint.readInto(name, values, first * numColumns);
     parts.push(quantizeTo(to, values, shape));
   }
   return joinRows(parts);
-}
-
-async function readFloats(
-  checkpoint: Checkpoint,
-  name: string,
-  into: Float32Array,
-  start: number,
-): Promise<void> {
-  if (checkpoint.readInto) await checkpoint.readInto(name, into, start);
-  else dequantizeFrom(await checkpoint.read(name), start, into);
 }

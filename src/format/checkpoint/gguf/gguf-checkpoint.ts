@@ -89,6 +89,7 @@ async function toCheckpoint(file: GgufFile): Promise<Checkpoint> {
     license: licenseOf(file),
     ...readersOf(file, sources, headsOf(config)),
     view: () => null,
+    heldBytes: 0,
     close: () => file.close(),
   };
 }
@@ -98,7 +99,7 @@ function readersOf(
   file: GgufFile,
   sources: ReadonlyMap<string, TensorOrigin>,
   heads: NumHeads,
-): { readonly read: Checkpoint["read"]; readonly readInto: NonNullable<Checkpoint["readInto"]> } {
+): Pick<Checkpoint, "read" | "readInto"> {
   const find = (name: string): TensorOrigin => requireTensor(sources, name, file.path);
   const read = async (name: string, memory?: Planes): Promise<StoredTensor> => {
     const { tensor, change } = find(name);

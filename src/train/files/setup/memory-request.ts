@@ -1,7 +1,7 @@
 /** @file What of a prepared run decides how much memory it takes. */
 import { DATA_KINDS } from "../../../data/examples/data-kinds.ts";
 import { exampleLength } from "../../../data/examples/training-unit.ts";
-import { keptIn, residentBytes } from "../../../format/checkpoint/load-model.ts";
+import { keptIn } from "../../../format/checkpoint/load-model.ts";
 import { parseByteSize } from "../../../messages/byte-size.ts";
 import { COMPUTES } from "../../../nn/computes.ts";
 import { configFileOf } from "../../../peft/method.ts";
@@ -34,7 +34,7 @@ export function memoryRequest(run: PreparedRun): MemoryRequest {
   return {
     ...run,
     kept: keptIn(checkpoint),
-    storedBytes: residentBytes(checkpoint),
+    storedBytes: checkpoint.heldBytes,
     residency: residencyOf(options),
     compute: COMPUTES[options.compute],
     attentionChunk: options.attentionChunk ?? null,
@@ -79,7 +79,7 @@ export function budgetRequest(run: PreparedRun): BudgetRequest {
     hasPlainPasses: readers.includes(null),
     numSlots: optimizer.slots.length,
     residency,
-    storedBytes: residentBytes(checkpoint),
+    storedBytes: checkpoint.heldBytes,
     outsideBytes: Math.max(...readers.map((reader) => outerBytes(facts, reader))),
   };
 }
