@@ -8,30 +8,21 @@ import { runInNewContext } from "node:vm";
 /** What the heap may grow by: a plan leaves about a megabyte, and a collection takes as long as one. */
 const ENOUGH_BYTES = 8e6;
 
-/** Of V8: "minor" looks at young objects alone. */
-type Collect = (how?: { readonly type: "minor" }) => void;
-
 export class HeapGrowth {
-  readonly #collect: Collect | undefined;
+  readonly #collect: (() => void) | undefined;
   #usedBytes: number;
 
   constructor() {
     setFlagsFromString("--expose-gc");
-    this.#collect = runInNewContext("globalThis.gc") as Collect | undefined;
+    this.#collect = runInNewContext("globalThis.gc") as (() => void) | undefined;
     this.#usedBytes = usedBytes();
   }
 
-  /** Collects if the heap has grown by enough; all of it where the young objects were not enough, which takes ten times as long. */
+  /** Collects if the heap has grown by enough. */
   collect(): void {
-    if (!this.#hasGrown()) return;
-    this.#collect?.({ type: "minor" });
-    if (!this.#hasGrown()) return;
+    if (usedBytes() - this.#usedBytes < ENOUGH_BYTES) return;
     this.#collect?.();
     this.#usedBytes = usedBytes();
-  }
-
-  #hasGrown(): boolean {
-    return usedBytes() - this.#usedBytes >= ENOUGH_BYTES;
   }
 }
 
