@@ -56,14 +56,15 @@ export async function findNf4(weights: Safetensors, name: string, kind: string):
   for (const [ending, [dtype, length]] of Object.entries(sizes)) {
     requireSize(weights, name + ending, dtype, length);
   }
-  const part = async (ending: string) => (await weights.read(name + ending)).data as Float32Array;
+  const part = async (ending: string) =>
+    (await weights.read(name + ending)).data as Float32Array<ArrayBuffer>;
   const values = await part(".quant_map");
   if (values.some((value, i) => Math.abs(value - NF4_VALUES[i]!) > 1e-6)) {
     throw damagedCodes(path, `${name}.quant_map`, "other values", "those of nf4");
   }
   const readScales = async (): Promise<Float32Array<ArrayBuffer>> => {
     const scales = await part(".absmax");
-    if (!isNested) return scales.slice();
+    if (!isNested) return scales;
     const [map, largest] = [await part(".nested_quant_map"), await part(".nested_absmax")];
     return Float32Array.from(
       scales,
