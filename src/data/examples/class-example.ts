@@ -49,10 +49,15 @@ export function encodeWhole(tokenizer: Tokenizer, { text, textPair }: WholeText)
   return { ids: tokenizer.encode(text, { addSpecialTokens: true }) };
 }
 
+/** How rows of texts that are judged are told from others. */
+export const JUDGED_KEYS = {
+  keys: '{"text", "label"}',
+  matches: (row: RawFields): boolean => "text" in row && "label" in row,
+};
+
 export const CLASS_FORMS: readonly RowFormat<ClassRow>[] = [
   {
-    keys: '{"text", "label"}',
-    matches: (row) => "text" in row && "label" in row,
+    ...JUDGED_KEYS,
     read: (row) => {
       const label = readClassLabel(row);
       if (label === null) {
@@ -137,8 +142,10 @@ export function fitClassExample(
 ): ClassExample {
   const { ids, label, labelIndex, secondAt, source } = example;
   const lost = lostRanges(example, tokenizer, maxLength);
-  const kept = ids.filter((_, i) => !lost.some(([from, to]) => i >= from && i < to));
-  const moved = lost.flatMap(([from, to]) => (secondAt !== undefined && to <= secondAt ? [to - from] : []));
-  const tokens = { ids: kept, ...(secondAt !== undefined && { secondAt: secondAt - (moved[0] ?? 0) }) };
-  return makeClassExample(tokens, label, labelIndex === 0 ? "first" : "last", source);
+  const isKept = (i: number): boolean => !lost.some(([from, to]) => i >= from && i < to);
+  const kept = ids.filter((_, i) => isKept(i));
+  const second = secondAt !== undefined && {
+    secondAt: ids.subarray(0, secondAt).filter((_, i) => isKept(i)).length,
+  };
+  return makeClassExample({ ids: kept, ...second }, label, labelIndex === 0 ? "first" : "last", source);
 }

@@ -1,13 +1,14 @@
 /** @file Texts with a number for each output of a model: what is told of them, or which of the classes they are of. */
 import { UsageError } from "../../errors.ts";
 import type { RowSource } from "../formats/parsed-row.ts";
-import { jsonKind, type RawFields, rowError } from "../rows/row-error.ts";
+import { jsonKind, rowError } from "../rows/row-error.ts";
 import type { LabelsRow, NumbersRow, RowFormat } from "../rows/rows.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import {
   type ClassExample,
   type ClassOptions,
   encodeWhole,
+  JUDGED_KEYS,
   makeClassExample,
   readWholeText,
   unknownClass,
@@ -31,14 +32,9 @@ function wrongLabel(found: unknown, expected: string): UsageError {
   return rowError('"label"', show(found), expected, "Mend the row.");
 }
 
-const FORM = {
-  keys: '{"text", "label"}',
-  matches: (row: RawFields): boolean => "text" in row && "label" in row,
-};
-
 export const NUMBER_FORMS: readonly RowFormat<NumbersRow>[] = [
   {
-    ...FORM,
+    ...JUDGED_KEYS,
     read: (row) => {
       const { label: given } = row;
       const label = (Array.isArray(given) ? (given as unknown[]) : [given]).map((value) => {
@@ -53,7 +49,7 @@ export const NUMBER_FORMS: readonly RowFormat<NumbersRow>[] = [
 
 export const LABELS_FORMS: readonly RowFormat<LabelsRow>[] = [
   {
-    ...FORM,
+    ...JUDGED_KEYS,
     read: (row) => {
       const { label } = row;
       const expected = "a list of names of classes, or of a number from 0 to 1 for each class";
