@@ -6,6 +6,7 @@ import { CLASS_FORMS, fitClassExample, toClassExample } from "../../src/data/exa
 import { UnitPacker, unpackUnits } from "../../src/data/examples/packed-units.ts";
 import { readRow } from "../../src/data/rows/rows.ts";
 import { createTokenizer } from "../../src/data/tokenizer/tokenizer.ts";
+import { byteTokenizerFiles } from "../tiny/byte-tokenizer.ts";
 import { goldenJson } from "./golden-files.ts";
 
 const { pairs, forms } = goldenJson<{
@@ -75,4 +76,17 @@ test("texts of one batch are told apart where some are pairs, and rows without a
     () => of({ text: "a", text_pair: 7 }),
     /Cannot read "text_pair": a number, expected a string/,
   );
+});
+
+test("a file whose template of pairs names a token that there is not is one for texts alone", () => {
+  const files = byteTokenizerFiles();
+  const text = { Sequence: { id: "A", type_id: 0 } };
+  const pair = [text, { SpecialToken: { id: "[GONE]", type_id: 0 } }, { Sequence: { id: "B", type_id: 1 } }];
+  const processor = { type: "TemplateProcessing", single: [text], pair, special_tokens: {} };
+  const tokenizer = createTokenizer({
+    ...files,
+    tokenizer: { ...files.tokenizer, post_processor: processor },
+  });
+  assert.deepEqual(tokenizer.encode("ab"), [97, 98]);
+  assert.throws(() => tokenizer.encodePair("ab", "c"), /no id for "\[GONE\]"/);
 });

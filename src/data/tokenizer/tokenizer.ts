@@ -134,10 +134,15 @@ export function createTokenizer(files: TokenizerFiles, budget = new TimeBudget()
   const isRefused = (id: number): boolean =>
     (id === bosId && config["add_bos_token"] === false) ||
     (id === eosId && config["add_eos_token"] === false);
-  const template = readPairTemplate(hub) ?? { middle: [], suffix };
-  const pair = {
-    middle: template.middle.filter((id) => !isRefused(id)),
-    suffix: applySetting(template.suffix, eosId, config["add_eos_token"]),
+  let knownPair: PairTemplate | null = null;
+  // Only models that judge pairs need it, and only their files have to have it right.
+  const pairTemplate = (): PairTemplate => {
+    if (knownPair) return knownPair;
+    const template = readPairTemplate(hub) ?? { middle: [], suffix };
+    return (knownPair = {
+      middle: template.middle.filter((id) => !isRefused(id)),
+      suffix: applySetting(template.suffix, eosId, config["add_eos_token"]),
+    });
   };
 
   const decode = (ids: readonly number[] | Int32Array, options: DecodeOptions = {}): string => {
@@ -159,8 +164,11 @@ export function createTokenizer(files: TokenizerFiles, budget = new TimeBudget()
     wholeTokens,
     prefixIds: prefix,
     suffixIds: suffix,
-    pair,
+    get pair() {
+      return pairTemplate();
+    },
     encodePair(first, second) {
+      const pair = pairTemplate();
       const idsOf = (text: string): number[] => hub.encode(text, { add_special_tokens: false }).ids;
       const before = [...prefix, ...idsOf(first), ...pair.middle];
       return { ids: [...before, ...idsOf(second), ...pair.suffix], secondAt: before.length };
