@@ -107,7 +107,7 @@ export class StateFolder {
     const found = await readdir(join(this.path, "files")).then(
       () => null,
       (error: unknown) =>
-        (error as NodeJS.ErrnoException).code === "ENOENT"
+        systemCode(error) === "ENOENT"
           ? `there are no files of jobs in "${this.path}"`
           : `"${this.path}" cannot be read, ${describeFileProblem(error)}`,
     );
