@@ -14,6 +14,7 @@ import {
   errorTable,
   familyTable,
   methodTable,
+  modelGroups,
   modelTable,
   objectiveTable,
   learningRateTable,
@@ -191,7 +192,7 @@ export function generatedPages(): ReadonlyMap<string, string> {
 export function readmeParts(): ReadonlyMap<string, string> {
   return new Map([
     ["methods", methodTable()],
-    ["models", modelTable()],
+    ["models", modelGroups()],
     ["objectives", objectiveTable()],
     ["optimizers", optimizerTable()],
     ["commands", commandTable()],

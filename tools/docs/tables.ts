@@ -161,7 +161,7 @@ function tasksOf(family: Family): readonly ModelTask[] {
 
 const TASK_WORDS: Readonly<Record<ModelTask, string>> = {
   "causal-lm": "writing text",
-  "sequence-classification": "classes of texts",
+  "sequence-classification": "classes and scores of texts",
   "image-classification": "classes of images",
 };
 
@@ -187,6 +187,18 @@ export function modelTable(): string {
       taskWords(family),
       readFrom(family),
       siteNames(family).map(code).join(", "),
+    ]),
+  );
+}
+
+/** One row for all families that are for the same and are read from the same files. */
+export function modelGroups(): string {
+  const groups = Map.groupBy(FAMILIES, (family) => `${taskWords(family)}|${readFrom(family)}`);
+  return table(
+    ["for", "read from", "`model_type`"],
+    [...groups].map(([key, families]) => [
+      ...key.split("|"),
+      families.map(({ modelType }) => code(modelType)).join(", "),
     ]),
   );
 }
