@@ -32,10 +32,12 @@ export class AdapterRoot {
     if (found !== null) return found;
     const alike = nearest(path, await this.namesBeside(path));
     const known = alike === null ? "" : `: did you mean "${alike}"?`;
-    throw new ApiError(404, `There is no adapter "${path}" in the folder of adapters${known}`, {
-      code: "adapter_not_found",
-      param,
-    });
+    throw new ApiError(
+      404,
+      "adapter_not_found",
+      `There is no adapter "${path}" in the folder of adapters${known}`,
+      { param },
+    );
   }
 
   /** Finds the adapter that is called as its folder is, which has one name alone; null: none is. */

@@ -6,7 +6,7 @@ import { findFullDisk, toFailedWrite } from "../messages/system-error.ts";
 
 export class ApiError extends Error {
   readonly status: number;
-  readonly code: string | null;
+  readonly code: string;
   /** Path of the key that is wrong. */
   readonly param: string | null;
   /** When the same request may do; null: never, or nobody knows. */
@@ -14,20 +14,21 @@ export class ApiError extends Error {
 
   constructor(
     status: number,
+    code: string,
     message: string,
-    more: { code?: string; param?: string; retrySeconds?: number },
+    { param = null, retrySeconds = null }: Partial<Pick<ApiError, "param" | "retrySeconds">> = {},
   ) {
     super(message);
     this.status = status;
-    this.code = more.code ?? null;
-    this.param = more.param ?? null;
-    this.retrySeconds = more.retrySeconds ?? null;
+    this.code = code;
+    this.param = param;
+    this.retrySeconds = retrySeconds;
   }
 }
 
 /** A request is refused for what one of its keys says. */
 export function invalidValue(message: string, param: string): ApiError {
-  return new ApiError(400, message, { code: "invalid_value", param });
+  return new ApiError(400, "invalid_value", message, { param });
 }
 
 /** When a client may ask a server again that stops: another may have taken its place. */
@@ -35,7 +36,7 @@ const RESTART_SECONDS = 5;
 
 /** What requests are told when the server stops. */
 export function stopping(): ApiError {
-  return new ApiError(503, "The server is stopping", { code: "stopping", retrySeconds: RESTART_SECONDS });
+  return new ApiError(503, "stopping", "The server is stopping", { retrySeconds: RESTART_SECONDS });
 }
 
 export const ERROR_BODY = z.strictObject({

@@ -2,11 +2,11 @@
  * @file Puts the routes together to one application that maps Web-standard requests to responses. It checks keys and
  * limits, and turns errors into answers.
  */
-import { Hono } from "hono";
+import { type Context, Hono } from "hono";
 import { cors } from "hono/cors";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { Admission, type AdmissionOptions } from "./access/admission.ts";
-import { ApiError, answerFault, errorAnswer } from "./api-error.ts";
+import { ApiError, answerFault } from "./api-error.ts";
 import { BodyReader } from "./requests/read-body.ts";
 import { type Route, parseBody, parseValues } from "./route.ts";
 import type { ServerState } from "./server-state.ts";
@@ -36,6 +36,14 @@ export function createApp(state: ServerState, routes: readonly Route[], options:
       });
     });
   }
+  const answer = (error: Error, context: Context): Response => {
+    const { status, body } = answerFault(error, state);
+    const retrySeconds = error instanceof ApiError ? error.retrySeconds : null;
+    if (retrySeconds !== null) context.header("retry-after", `${retrySeconds}`);
+    if (status === 401) context.header("www-authenticate", "Bearer");
+    return context.json(body, status as ContentfulStatusCode);
+  };
+  app.onError(answer);
   app.notFound((context) => {
     const { method, path } = context.req;
     const routesOf = (path: string): Route[] => routes.filter((route) => patternOf(route).test(path));
@@ -43,21 +51,11 @@ export function createApp(state: ServerState, routes: readonly Route[], options:
     if (others.length === 0) {
       const meant = otherBases(path).find((other) => routesOf(other).length > 0);
       const told = `There is no ${path} here${meant === undefined ? "" : `: did you mean ${meant}?`}`;
-      const { status, body } = errorAnswer(new ApiError(404, told, { code: "unknown_url" }));
-      return context.json(body, status as ContentfulStatusCode);
+      return answer(new ApiError(404, "unknown_url", told), context);
     }
     const known = others.map((route) => route.method.toUpperCase()).join(", ");
-    const { status, body } = errorAnswer(
-      new ApiError(405, `${path} takes ${known}, not ${method}`, { code: "method_not_allowed" }),
-    );
-    return context.json(body, status as ContentfulStatusCode, { allow: known });
-  });
-  app.onError((error, context) => {
-    const { status, body } = answerFault(error, state);
-    const retrySeconds = error instanceof ApiError ? error.retrySeconds : null;
-    if (retrySeconds !== null) context.header("retry-after", `${retrySeconds}`);
-    if (status === 401) context.header("www-authenticate", "Bearer");
-    return context.json(body, status as ContentfulStatusCode);
+    context.header("allow", known);
+    return answer(new ApiError(405, "method_not_allowed", `${path} takes ${known}, not ${method}`), context);
   });
   return app;
 }

@@ -96,9 +96,8 @@ function invalidValues(problems: readonly Problem[], numMore: number): ApiError 
   );
   const message = [...told, ...(numMore > 0 ? [`and ${numMore} more`] : [])].join("; ");
   const [first] = problems;
-  return new ApiError(400, message, {
-    code: "invalid_value",
-    ...(first && first.path.length > 0 && { param: nameOf(first.path) }),
+  return new ApiError(400, "invalid_value", message, {
+    param: first?.path.length ? nameOf(first.path) : null,
   });
 }
 
@@ -108,15 +107,17 @@ function parseJson(bytes: Uint8Array): unknown {
   try {
     text = UTF8.decode(bytes);
   } catch {
-    throw new ApiError(400, "The body is not JSON: its bytes are not UTF-8", { code: "invalid_json" });
+    throw new ApiError(400, "invalid_json", "The body is not JSON: its bytes are not UTF-8");
   }
   let value: unknown;
   try {
     value = rounded(parseExactly(text));
   } catch (error) {
-    throw new ApiError(400, readable(`The body is not JSON: ${describeJsonFault(text, error)}`), {
-      code: "invalid_json",
-    });
+    throw new ApiError(
+      400,
+      "invalid_json",
+      readable(`The body is not JSON: ${describeJsonFault(text, error)}`),
+    );
   }
   requireReadable(value);
   if (!isRecord(value)) return value;
@@ -129,7 +130,7 @@ function requireReadable(value: unknown): void {
   for (let depth = 0; level.length > 0; depth++) {
     if (depth > MAX_DEPTH) {
       const message = `The body has values more than ${MAX_DEPTH} deep in one another`;
-      throw new ApiError(400, message, { code: "invalid_json" });
+      throw new ApiError(400, "invalid_json", message);
     }
     if (level.some(hasDroppedKey)) {
       const problems = findDroppedKeys(value);

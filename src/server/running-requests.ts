@@ -52,16 +52,20 @@ export class RunningRequests {
   async move(id: string): Promise<MovedRequest> {
     const text = this.#texts.get(id);
     const ended = (): ApiError =>
-      new ApiError(404, `No stream with the id "${id}" that can go on elsewhere is being written`, {
-        code: "request_not_found",
-        param: "id",
-      });
+      new ApiError(
+        404,
+        "request_not_found",
+        `No stream with the id "${id}" that can go on elsewhere is being written`,
+        { param: "id" },
+      );
     if (!text) throw ended();
     if (text.numTexts > 1) {
-      throw new ApiError(400, `The request has ${text.numTexts} texts, expected one: let it end`, {
-        code: "request_not_movable",
-        param: "id",
-      });
+      throw new ApiError(
+        400,
+        "request_not_movable",
+        `The request has ${text.numTexts} texts, expected one: let it end`,
+        { param: "id" },
+      );
     }
     const { written, wasStopped, adapter } = await text.stop();
     if (!wasStopped) throw ended();

@@ -85,8 +85,7 @@ export class ServedModels {
     const inRoot = (await this.#server.adapterRoot?.namesBeside(model)) ?? [];
     const alike = nearest(model, [...this.list().map(({ id }) => id), ...inRoot]);
     const known = alike === null ? `the base is "${this.#server.name}"` : `did you mean "${alike}"?`;
-    throw new ApiError(404, `The model "${model}" does not exist: ${known}`, {
-      code: "model_not_found",
+    throw new ApiError(404, "model_not_found", `The model "${model}" does not exist: ${known}`, {
       param: "model",
     });
   }
@@ -116,8 +115,7 @@ export class ServedModels {
       await this.load(name, folder, more);
     } catch (error) {
       if (!(error instanceof FormatError || error instanceof UsageError)) throw error;
-      throw new ApiError(400, this.#server.named(toldWhole(error).replaceAll(folder, path)), {
-        code: error.code,
+      throw new ApiError(400, error.code, this.#server.named(toldWhole(error).replaceAll(folder, path)), {
         param,
       });
     }

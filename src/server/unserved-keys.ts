@@ -97,5 +97,5 @@ export function refuse(
   const [first] = found;
   if (first === undefined) return;
   const message = found.map((key) => `${key} is not served: ${refused[key]}`).join("; ");
-  throw new ApiError(400, message, { code: "unsupported_parameter", param: first });
+  throw new ApiError(400, "unsupported_parameter", message, { param: first });
 }

@@ -21,7 +21,7 @@ export async function withinTime<T>(
   const late = new AbortController();
   const timer = setTimeout(() => {
     const message = `The request was not done within ${requestTimeoutMs / 1000} s`;
-    late.abort(new ApiError(504, message, { code: "request_timeout" }));
+    late.abort(new ApiError(504, "request_timeout", message));
   }, requestTimeoutMs);
   const end = (): void => late.abort(ending.reason);
   // A signal made of one that lives as long as the server would stay with it.

@@ -33,21 +33,21 @@ export async function requireAccess(
   }
   const sent = /^Bearer +(\S+)$/i.exec(context.req.header("authorization") ?? "")?.[1];
   if (sent === undefined) {
-    throw new ApiError(401, "No API key was sent: expected Authorization: Bearer KEY", {
-      code: "invalid_api_key",
-    });
+    throw new ApiError(401, "invalid_api_key", "No API key was sent: expected Authorization: Bearer KEY");
   }
   const key = findKey(keys, sent);
-  if (!key) throw new ApiError(401, "The API key is wrong", { code: "invalid_api_key" });
+  if (!key) throw new ApiError(401, "invalid_api_key", "The API key is wrong");
   requireRole(key.role, access);
   return { keyName: key.name };
 }
 
 function requireRole(role: ApiRole, access: ApiRole): void {
   if (mayUse(role, access)) return;
-  throw new ApiError(403, `The key has the role "${role}", expected "${access}" for this`, {
-    code: "insufficient_permissions",
-  });
+  throw new ApiError(
+    403,
+    "insufficient_permissions",
+    `The key has the role "${role}", expected "${access}" for this`,
+  );
 }
 
 /** Names that no site of the web has: without a dot, numbers, and those of local networks. */
@@ -67,7 +67,7 @@ function requireOrigin(origin: string | undefined, origins: readonly string[]): 
   if (origin === undefined || origins.includes("*") || origins.includes(origin)) return;
   throw new ApiError(
     403,
+    "origin_not_allowed",
     `Pages of "${origin}" may not call: the server was not started with --cors for it`,
-    { code: "origin_not_allowed" },
   );
 }

@@ -41,17 +41,14 @@ export async function trainedCheckpoints(
 /** @throws ApiError 404 for a server that keeps no state */
 export function requireJobs({ fineTuning }: ServerState): FineTuning {
   if (fineTuning) return fineTuning;
-  throw new ApiError(404, "This server trains nothing: start it with --state FOLDER", {
-    code: "fine_tuning_disabled",
-  });
+  throw new ApiError(404, "fine_tuning_disabled", "This server trains nothing: start it with --state FOLDER");
 }
 
 /** Finds a job. @throws ApiError 404 */
 export async function requireJob({ files, queue }: FineTuning, id: string): Promise<JobRow> {
   const row = files.isId(id) ? await queue.table.read(id) : null;
   if (row) return row;
-  throw new ApiError(404, `There is no fine-tuning job "${id}"`, {
-    code: "job_not_found",
+  throw new ApiError(404, "job_not_found", `There is no fine-tuning job "${id}"`, {
     param: "fine_tuning_job_id",
   });
 }
@@ -60,7 +57,7 @@ export async function requireJob({ files, queue }: FineTuning, id: string): Prom
 export async function requireFile(files: StateFolder, id: string, param = "file_id"): Promise<UploadedFile> {
   const file = await files.readFile(id);
   if (file) return file;
-  throw new ApiError(404, `There is no file "${id}"`, { code: "file_not_found", param });
+  throw new ApiError(404, "file_not_found", `There is no file "${id}"`, { param });
 }
 
 /** What uploaded files are kept for. */

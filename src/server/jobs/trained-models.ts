@@ -165,5 +165,5 @@ function requireUnused(name: string, rows: readonly JobRow[]): void {
   const user = rows.find(isUser);
   if (user === undefined) return;
   const message = `The job "${user.job.id}" goes on from "${user.job.model}": wait for its end, or cancel it`;
-  throw new ApiError(409, message, { code: "model_in_use", param: "model" });
+  throw new ApiError(409, "model_in_use", message, { param: "model" });
 }

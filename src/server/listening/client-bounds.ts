@@ -11,12 +11,12 @@ import { ApiError, errorAnswer } from "../api-error.ts";
 /** The code of a request to connect to another server. Node does not report it as an error. */
 const NO_PROXY = "CONNECT";
 
-/** Node's code of an error → status and words. */
-const FAULTS: Readonly<Record<string, readonly [status: number, message: string, code: string]>> = {
-  HPE_HEADER_OVERFLOW: [431, "The headers are too large", "headers_too_large"],
-  HPE_CHUNK_EXTENSIONS_OVERFLOW: [413, "The extensions of the chunks are too large", "body_too_large"],
-  [NO_PROXY]: [405, "No connections to other servers are made here", "method_not_allowed"],
-  ERR_HTTP_REQUEST_TIMEOUT: [408, "The request did not arrive in time", "request_timeout"],
+/** Node's code of an error → what its client is told. */
+const FAULTS: Readonly<Record<string, readonly [status: number, code: string, message: string]>> = {
+  HPE_HEADER_OVERFLOW: [431, "headers_too_large", "The headers are too large"],
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: [413, "body_too_large", "The extensions of the chunks are too large"],
+  [NO_PROXY]: [405, "method_not_allowed", "No connections to other servers are made here"],
+  ERR_HTTP_REQUEST_TIMEOUT: [408, "request_timeout", "The request did not arrive in time"],
 };
 const REASONS: Readonly<Record<number, string>> = {
   400: "Bad Request",
@@ -82,9 +82,8 @@ function destroyUnlessMoving(socket: Socket): void {
 
 /** An answer as it stands on the wire, after which the connection ends. */
 function answerTo(fault: string): string {
-  const known = FAULTS[fault] ?? [400, "The request is not HTTP that can be read", "invalid_request"];
-  const [code, message, name] = known;
-  const { status, body } = errorAnswer(new ApiError(code, message, { code: name }));
+  const known = FAULTS[fault] ?? [400, "invalid_request", "The request is not HTTP that can be read"];
+  const { status, body } = errorAnswer(new ApiError(...known));
   const text = JSON.stringify(body);
   return [
     `HTTP/1.1 ${status} ${REASONS[status] ?? "Error"}`,

@@ -83,9 +83,7 @@ export async function listen(app: Hono, options: ListenOptions): Promise<Listeni
 function listenerOf(app: Hono): (request: IncomingMessage, answer: ServerResponse) => void {
   const errorHandler = (): Response => {
     const { status, body } = errorAnswer(
-      new ApiError(400, "The request has no host or no address that can be read", {
-        code: "invalid_request",
-      }),
+      new ApiError(400, "invalid_request", "The request has no host or no address that can be read"),
     );
     return Response.json(body, { status });
   };

@@ -29,9 +29,11 @@ export class BodyReader {
   async read<T>(context: Context, use: (bytes: Uint8Array<ArrayBuffer>) => Promise<T>): Promise<T> {
     const encoding = context.req.header("content-encoding") ?? "identity";
     if (encoding !== "identity") {
-      throw new ApiError(415, `The body is encoded as "${encoding}", expected it as it is`, {
-        code: "unsupported_encoding",
-      });
+      throw new ApiError(
+        415,
+        "unsupported_encoding",
+        `The body is encoded as "${encoding}", expected it as it is`,
+      );
     }
     if (Number(context.req.header("content-length") ?? 0) > this.#maxBytes) throw this.#tooLarge();
     const chunks: Uint8Array[] = [];
@@ -42,10 +44,12 @@ export class BodyReader {
         this.#total += chunk.length;
         if (sizeBytes > this.#maxBytes) throw this.#tooLarge();
         if (this.#total > this.#maxTotal) {
-          throw new ApiError(503, "The server has too many large requests in work: try again soon", {
-            code: "overloaded",
-            retrySeconds: 1,
-          });
+          throw new ApiError(
+            503,
+            "overloaded",
+            "The server has too many large requests in work: try again soon",
+            { retrySeconds: 1 },
+          );
         }
         chunks.push(chunk);
       }
@@ -56,7 +60,7 @@ export class BodyReader {
   }
 
   #tooLarge(): ApiError {
-    return new ApiError(413, `The body has more than ${this.#maxBytes} bytes`, { code: "body_too_large" });
+    return new ApiError(413, "body_too_large", `The body has more than ${this.#maxBytes} bytes`);
   }
 }
 
@@ -66,7 +70,7 @@ async function* chunksOf(body: ReadableStream<Uint8Array> | null): AsyncGenerato
   try {
     for (;;) {
       const step = await reader.read().catch(() => {
-        throw new ApiError(400, "The body is cut off", { code: "body_cut_off" });
+        throw new ApiError(400, "body_cut_off", "The body is cut off");
       });
       if (step.done) return;
       yield step.value;

@@ -46,8 +46,9 @@ export function readInput(input: string | readonly object[]): ChatMessage[] {
   if (kept >= 0) {
     throw new ApiError(
       400,
+      "unsupported_parameter",
       `input[${kept}] refers to an item, but none are kept here: send the item itself, as clients do with store false`,
-      { code: "unsupported_parameter", param: `input[${kept}]` },
+      { param: `input[${kept}]` },
     );
   }
   const { input: items } = parseValues({ input }, z.object({ input: ITEMS }));

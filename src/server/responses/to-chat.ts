@@ -59,10 +59,6 @@ export async function inOwnNames<T>(work: () => T | Promise<T>): Promise<T> {
     if (!(error instanceof ApiError) || error.param === null) throw error;
     const { status, message, code, param, retrySeconds } = error;
     const own = NAMES.reduce((name, [theirs, ours]) => name.replace(theirs, ours), param);
-    throw new ApiError(status, message, {
-      param: own,
-      ...(code !== null && { code }),
-      ...(retrySeconds !== null && { retrySeconds }),
-    });
+    throw new ApiError(status, code, message, { param: own, retrySeconds });
   }
 }

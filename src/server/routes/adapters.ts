@@ -26,8 +26,8 @@ export const loadAdapter = defineRoute({
     if (!state.adapterRoot) {
       throw new ApiError(
         403,
+        "loading_disabled",
         "This server loads no adapters for clients: start it with --adapter-root FOLDER",
-        { code: "loading_disabled" },
       );
     }
     const folder = await state.adapterRoot.find(path, "lora_path");
@@ -46,8 +46,9 @@ async function giveBack(name: string, path: string, state: ServerState): Promise
   if (path !== name) {
     throw new ApiError(
       400,
+      "usage/adapter",
       `The name "${name}" is that of what a job trains: choose another, or give it as lora_path too, to serve that again`,
-      { code: "usage/adapter", param: "lora_name" },
+      { param: "lora_name" },
     );
   }
   await state.fineTuning?.giveBack(name);
@@ -69,8 +70,7 @@ export const unloadAdapter = defineRoute({
         adapters.list().map((each) => each.name),
       );
       const known = alike === null ? "" : `: did you mean "${alike}"?`;
-      throw new ApiError(404, `The adapter "${name}" is not loaded${known}`, {
-        code: "model_not_found",
+      throw new ApiError(404, "model_not_found", `The adapter "${name}" is not loaded${known}`, {
         param: "lora_name",
       });
     }

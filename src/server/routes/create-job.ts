@@ -81,7 +81,7 @@ export const createJob = defineRoute({
     if (!(await queue.submit({ job, base: fingerprint, baseName: state.name, initAdapter }))) {
       // Nobody knows the job, so nobody would remove it; where the database was lost it may be known.
       if (from !== null) await files.removeRuns(job.id);
-      throw new ApiError(429, "As many fine-tuning jobs wait as may", { code: "too_many_jobs" });
+      throw new ApiError(429, "too_many_jobs", "As many fine-tuning jobs wait as may");
     }
     return context.json(job);
   },
@@ -101,8 +101,10 @@ async function methodOf(adapter: string, { graft }: JobRequest, state: ServerSta
 /** Finds a folder that a client names. @throws ApiError 404 */
 async function foundBelow({ adapterRoot }: ServerState, path: string): Promise<string> {
   if (adapterRoot) return await adapterRoot.find(path, "resume_from");
-  throw new ApiError(404, "This server reads no folders of clients: start it with --adapter-root FOLDER", {
-    code: "adapters_disabled",
-    param: "resume_from",
-  });
+  throw new ApiError(
+    404,
+    "adapters_disabled",
+    "This server reads no folders of clients: start it with --adapter-root FOLDER",
+    { param: "resume_from" },
+  );
 }

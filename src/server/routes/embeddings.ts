@@ -71,10 +71,12 @@ async function readInputs({ input }: EmbeddingRequest, state: ServerState): Prom
     const param = list.length === 1 ? "input" : `input[${i}]`;
     const requireRoom = (numTokens: number, told: string): void => {
       if (numTokens <= model.maxTokens) return;
-      throw new ApiError(400, `${param} has ${told} tokens, expected at most ${model.maxTokens}`, {
-        code: "context_length_exceeded",
-        param,
-      });
+      throw new ApiError(
+        400,
+        "context_length_exceeded",
+        `${param} has ${told} tokens, expected at most ${model.maxTokens}`,
+        { param },
+      );
     };
     const ids =
       typeof each === "string"

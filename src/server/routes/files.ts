@@ -21,7 +21,7 @@ const MAX_NAME = 255;
 const UPLOAD = z.strictObject({ file: z.file(), purpose: z.literal(DATA_PURPOSE) });
 
 function refuse(message: string, param: string, code = "invalid_value"): never {
-  throw new ApiError(400, message, { code, param });
+  throw new ApiError(400, code, message, { param });
 }
 
 /** Holds data against what can be told of it before it is read: that there is some, as text, and that lines are objects. @throws ApiError 400 that names the line */
@@ -151,7 +151,7 @@ async function requireUnused(id: string, table: JobTable): Promise<void> {
   );
   if (user === undefined) return;
   const message = `The job "${user.job.id}" needs the file "${id}": wait for its end, or cancel it`;
-  throw new ApiError(409, message, { code: "file_in_use", param: "file_id" });
+  throw new ApiError(409, "file_in_use", message, { param: "file_id" });
 }
 
 export const deleteFile = defineRoute({

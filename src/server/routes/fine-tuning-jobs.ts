@@ -124,10 +124,10 @@ export const listJobCheckpoints = listOfJob(
 function unchanged({ id, status }: Job): ApiError {
   const told = `The job "${id}" is ${status}`;
   if (hasEnded({ status }))
-    return new ApiError(400, `${told}: it cannot be changed any more`, { code: "job_has_ended" });
+    return new ApiError(400, "job_has_ended", `${told}: it cannot be changed any more`);
   return status === "paused"
-    ? new ApiError(400, `${told} already`, { code: "job_is_paused" })
-    : new ApiError(400, `${told}, not paused`, { code: "job_is_not_paused" });
+    ? new ApiError(400, "job_is_paused", `${told} already`)
+    : new ApiError(400, "job_is_not_paused", `${told}, not paused`);
 }
 
 /** What a client may do to a job in the states that allow it. @throws ApiError 400 in the others */

@@ -23,7 +23,7 @@ export const ready = defineRoute({
   answer: { whole: z.strictObject({ status: z.literal("ready") }) },
   handle: ({ context, state }) => {
     if (state.isDraining) throw stopping();
-    if (state.awaits !== null) throw new ApiError(503, state.awaits, { code: "failed/store" });
+    if (state.awaits !== null) throw new ApiError(503, "failed/store", state.awaits);
     return context.json({ status: "ready" });
   },
 });

@@ -57,8 +57,9 @@ export const deleteModel = defineRoute({
     if (!(await requireJobs(state).removeResult(id))) {
       throw new ApiError(
         400,
+        "model_not_removable",
         `The model "${id}" is none that a job has trained: it can be unloaded, not removed`,
-        { code: "model_not_removable", param: "model" },
+        { param: "model" },
       );
     }
     return context.json({ id, object: "model", deleted: true });

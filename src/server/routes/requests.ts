@@ -75,7 +75,7 @@ export function importRequest(routes: readonly Route[]): Route {
       for (const what of ["base", "adapter"] as const) {
         if (own[what] === moved[what]) continue;
         const message = `The ${what} of the request is another than the one here: it would go on otherwise`;
-        throw new ApiError(400, message, { code: "other_model", param: what });
+        throw new ApiError(400, "other_model", message, { param: what });
       }
       return await route.handle({ ...call, body, query: {}, resumed: moved });
     },

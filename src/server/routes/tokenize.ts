@@ -14,8 +14,9 @@ function requireShort({ length }: string | readonly number[], param: string, wha
   if (length <= MAX_LENGTH) return;
   throw new ApiError(
     400,
+    "text_too_long",
     `${param} has ${length} ${what}, expected at most ${MAX_LENGTH}: send it in parts`,
-    { code: "text_too_long", param },
+    { param },
   );
 }
 

@@ -8,10 +8,12 @@ export function readMessage(message: ChatRequest["messages"][number], place: num
   const { content, refusal, tool_calls: listed, function_call: older, audio, ...others } = message;
   const what = `messages[${place}]`;
   if (audio != null) {
-    throw new ApiError(400, `${what}.audio is not served: send what was said as content`, {
-      code: "unsupported_parameter",
-      param: `${what}.audio`,
-    });
+    throw new ApiError(
+      400,
+      "unsupported_parameter",
+      `${what}.audio is not served: send what was said as content`,
+      { param: `${what}.audio` },
+    );
   }
   // Clients send back what has no value as null, which templates would take for something.
   const rest = Object.fromEntries(Object.entries(others).filter(([, value]) => value !== null));

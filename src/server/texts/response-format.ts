@@ -67,8 +67,7 @@ export function refuseSchema(param: string, error: unknown): never {
   // A schema whose rules grow too large is refused as a whole, without a path.
   if (!(error instanceof UsageError && error.code === "usage/grammar")) throw error;
   const path = error instanceof SchemaError ? error.path : "";
-  throw new ApiError(400, toldWhole(error), {
-    code: "invalid_json_schema",
+  throw new ApiError(400, "invalid_json_schema", toldWhole(error), {
     param: `${param}${path.replaceAll("/", ".")}`,
   });
 }

@@ -105,11 +105,11 @@ function requireRoomFor(
   const code = "context_length_exceeded";
   if (maxTokens !== null && maxTokens > model.maxTokens) {
     const message = `${maxTokens} new tokens are asked for, expected at most ${model.maxTokens} with the prompt`;
-    throw new ApiError(400, message, { code, param: maxKey });
+    throw new ApiError(400, code, message, { param: maxKey });
   }
   const asked = maxTokens === null ? "" : ` and ${maxTokens} new ones are asked for`;
   const message = `The prompt has ${told} tokens${asked}, expected at most ${model.maxTokens} in all`;
-  throw new ApiError(400, message, { code, param });
+  throw new ApiError(400, code, message, { param });
 }
 
 /** @throws ApiError 400 for settings of a stream where there is none */

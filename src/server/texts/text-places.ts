@@ -33,19 +33,21 @@ export class TextPlaces {
     if (maxRequestTokens !== null && numTokens > maxRequestTokens) {
       throw new ApiError(
         400,
+        "too_many_tokens",
         `The request asks for up to ${numTokens} tokens, prompts included, expected at most ${maxRequestTokens}`,
-        { code: "too_many_tokens", param: "max_tokens" },
+        { param: "max_tokens" },
       );
     }
     if (jobs.length > maxTexts) {
-      throw new ApiError(400, `The request asks for ${jobs.length} texts, expected at most ${maxTexts}`, {
-        code: "too_many_texts",
-        param: "n",
-      });
+      throw new ApiError(
+        400,
+        "too_many_texts",
+        `The request asks for ${jobs.length} texts, expected at most ${maxTexts}`,
+        { param: "n" },
+      );
     }
     if (this.#numTaken + jobs.length > maxTexts) {
-      throw new ApiError(503, "The server has too many requests in work: try again soon", {
-        code: "overloaded",
+      throw new ApiError(503, "overloaded", "The server has too many requests in work: try again soon", {
         retrySeconds: RETRY_SECONDS,
       });
     }
