@@ -24,16 +24,18 @@ const { pairs, forms } = goldenJson<{
 
 for (const [form, { tokenizer: file, cases }] of Object.entries(forms)) {
   const tokenizer = createTokenizer({ tokenizer: file, config: {}, chatTemplate: null });
+  const classes = { names: ["no", "yes"], readAt: "last" as const };
   const examples = pairs.map(([text, second], line) => {
     const row = readRow({ text, text_pair: second, label: "yes" }, CLASS_FORMS);
-    const classes = { names: ["no", "yes"], readAt: "last" as const };
     return toClassExample(row, { tokenizer, classes }, { file: "pairs", line });
   });
   for (const { length, ids, types } of cases) {
     test(`pairs of ${form} ${length === 0 ? "as they are" : `in ${length} tokens`}`, () => {
       const packer = new UnitPacker();
       for (const example of examples) {
-        packer.add(length > 0 ? fitClassExample(example, { maxLength: length, tokenizer }) : example);
+        packer.add(
+          length > 0 ? fitClassExample(example, { maxLength: length, tokenizer, classes }) : example,
+        );
       }
       const found = unpackUnits(packer.take(), "pairs");
       assert.deepEqual(

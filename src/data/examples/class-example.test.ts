@@ -86,13 +86,28 @@ describe("toClassExample()", () => {
 describe("fitClassExample()", () => {
   it("cuts the end of the text and keeps what stands behind it", () => {
     const long = read({ text: "abcdef", label: 1 }, "first", framed);
-    const cut = fitClassExample(long, { maxLength: 5, tokenizer: framed });
+    const classes = { names, readAt: "first" as const };
+    const cut = fitClassExample(long, { maxLength: 5, tokenizer: framed, classes });
     assert.deepEqual([[...cut.ids], cut.labelIndex], [[256, 97, 98, 99, 257], 0]);
     const last = fitClassExample(read({ text: "abcdef", label: 1 }, "last"), {
       maxLength: 3,
       tokenizer: plain,
+      classes: { names, readAt: "last" },
     });
     assert.deepEqual([[...last.ids], last.labelIndex], [[97, 98, 99], 2]);
+  });
+
+  it("does not read a class from tokens that fill rows, whole or cut, as transformers", () => {
+    const classes = { names, readAt: "last" as const, padId: 257 };
+    const of = (text: string) => {
+      const row = readRow({ text, label: 1 }, CLASS_FORMS);
+      return toClassExample(row, { tokenizer: framed, classes }, source);
+    };
+    assert.equal(of("ab").labelIndex, 2);
+    const cut = fitClassExample(of("abcdef"), { maxLength: 5, tokenizer: framed, classes });
+    assert.deepEqual([[...cut.ids], cut.labelIndex], [[256, 97, 98, 99, 257], 3]);
+    const first = { ...classes, readAt: "first" as const };
+    assert.equal(fitClassExample(cut, { maxLength: 4, tokenizer: framed, classes: first }).labelIndex, 0);
   });
 });
 

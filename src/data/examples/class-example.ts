@@ -25,6 +25,8 @@ export interface ClassOptions {
   readonly names: readonly string[];
   /** The token whose position tells the class: the first in encoders, the last in decoders. */
   readonly readAt: "first" | "last";
+  /** The token that fills rows: one that ends a text does not tell its class, in transformers either. Null, and unless given: none. */
+  readonly padId?: number | null;
 }
 
 /** The class that a row names, by name or number; true and false are names, as in tables. Null: none, as of an empty cell. */
@@ -83,7 +85,8 @@ export function readClassNames(config: Readonly<Record<string, unknown>>): reado
 export function classesOf({ classPosition, numOutputs, raw }: Model): { readonly classes?: ClassOptions } {
   if (classPosition === null) return {};
   const names = readClassNames(raw) ?? unnamedClasses(numOutputs);
-  return { classes: { names, readAt: classPosition } };
+  const { pad_token_id: padId } = raw;
+  return { classes: { names, readAt: classPosition, padId: typeof padId === "number" ? padId : null } };
 }
 
 /** Turns a row into an example, of at most `maxLength` tokens. @throws usage/data for a class that the model does not have */
@@ -94,7 +97,7 @@ export function toClassExample(
 ): ClassExample {
   const number = typeof label === "number" ? label : classNumber(label, classes.names);
   if (classes.names[number] === undefined) throw unknownClass(label, classes.names);
-  return makeClassExample(encodeWhole(tokenizer, text), number, classes.readAt, source);
+  return makeClassExample(encodeWhole(tokenizer, text), number, classes, source);
 }
 
 /** The error of a class that a model does not have. */
@@ -123,13 +126,15 @@ type ReadTokens = { readonly ids: ArrayLike<number> } & Pick<ClassExample, "seco
 export function makeClassExample(
   { ids, secondAt }: ReadTokens,
   label: ClassExample["label"],
-  readAt: ClassOptions["readAt"],
+  { readAt, padId }: Pick<ClassOptions, "readAt" | "padId">,
   source: RowSource,
 ): ClassExample {
+  let last = ids.length - 1;
+  while (last > 0 && ids[last] === padId) last--;
   return {
     ids: Int32Array.from(ids),
     label,
-    labelIndex: readAt === "first" ? 0 : ids.length - 1,
+    labelIndex: readAt === "first" ? 0 : last,
     ...(secondAt !== undefined && { secondAt }),
     source,
   };
@@ -138,14 +143,18 @@ export function makeClassExample(
 /** Cuts a text as `lostRanges` says. */
 export function fitClassExample(
   example: ClassExample,
-  { maxLength, tokenizer }: { readonly maxLength: number; readonly tokenizer: Tokenizer },
+  {
+    maxLength,
+    tokenizer,
+    classes,
+  }: { readonly maxLength: number; readonly tokenizer: Tokenizer; readonly classes: ClassOptions },
 ): ClassExample {
-  const { ids, label, labelIndex, secondAt, source } = example;
+  const { ids, label, secondAt, source } = example;
   const lost = lostRanges(example, tokenizer, maxLength);
   const isKept = (i: number): boolean => !lost.some(([from, to]) => i >= from && i < to);
   const kept = ids.filter((_, i) => isKept(i));
   const second = secondAt !== undefined && {
     secondAt: ids.subarray(0, secondAt).filter((_, i) => isKept(i)).length,
   };
-  return makeClassExample({ ids: kept, ...second }, label, labelIndex === 0 ? "first" : "last", source);
+  return makeClassExample({ ids: kept, ...second }, label, classes, source);
 }

@@ -88,6 +88,15 @@ const COMPARISONS = {
   isUseful: isTelling,
 };
 
+/** Options with the classes of a model. @throws UsageError "usage/model" where it has none */
+function withOwnClasses(options: UnitOptions): UnitOptions & { readonly classes: ClassOptions } {
+  const { classes } = options;
+  if (classes) return { ...options, classes };
+  throw new UsageError("usage/model", "Cannot read classes: the model has none", {
+    hint: "Choose a model for sequence classification.",
+  });
+}
+
 /** Makes a kind of texts that are judged as wholes. */
 function judged<R>(
   summary: string,
@@ -103,15 +112,10 @@ function judged<R>(
     summary,
     problem,
     forms,
-    toUnit: (value, { tokenizer, classes }, source) => {
-      if (classes)
-        return toExample(readRow(value, forms, kindsBesides(forms)), { tokenizer, classes }, source);
-      throw new UsageError("usage/model", "Cannot read classes: the model has none", {
-        hint: "Choose a model for sequence classification.",
-      });
-    },
+    toUnit: (value, options, source) =>
+      toExample(readRow(value, forms, kindsBesides(forms)), withOwnClasses(options), source),
     isCompared: false,
-    fit: fitClassExample,
+    fit: (example, options) => fitClassExample(example, withOwnClasses(options)),
     isUseful: ({ ids }) => ids.length > 0,
     ofText: ({ ids, source }) => ({ ids, label: 0, labelIndex: ids.length - 1, source }),
   };

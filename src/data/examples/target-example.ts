@@ -78,7 +78,7 @@ export function toNumbersExample(
   source: RowSource,
 ): ClassExample {
   const targets = requireLength(label, classes, "Give one number for each output.");
-  return makeClassExample(encodeWhole(tokenizer, text), targets, classes.readAt, source);
+  return makeClassExample(encodeWhole(tokenizer, text), targets, classes, source);
 }
 
 /** Turns a row into an example. @throws usage/data for classes that the model does not have, or numbers for more or fewer */
@@ -87,14 +87,14 @@ export function toLabelsExample(
   { tokenizer, classes }: Reading,
   source: RowSource,
 ): ClassExample {
-  const { names, readAt } = classes;
+  const { names } = classes;
   const isNamed = label.every((value) => typeof value === "string");
   const unknown = isNamed ? label.find((name) => !names.includes(name)) : undefined;
   if (unknown !== undefined) throw unknownClass(unknown, names);
   const targets = isNamed
     ? Float32Array.from(names, (name) => Number(label.includes(name)))
     : requireLength(label, classes, "Name the classes of the text, or give one number for each class.");
-  return makeClassExample(encodeWhole(tokenizer, text), targets, readAt, source);
+  return makeClassExample(encodeWhole(tokenizer, text), targets, classes, source);
 }
 
 function requireLength(label: readonly number[], { names }: ClassOptions, hint: string): Float32Array {
