@@ -2,61 +2,66 @@
  * @file Contract of the table in which jobs wait and are worked on. It only keeps rows and locks them one at a time; what a
  * lock is used for is decided in job-queue.ts, once for every kind of table.
  */
-import type { Job, JobEvent } from "./job.ts";
+import { z } from "zod";
+import { JOB, type Job, type JobEvent } from "./job.ts";
 
 /** Who has a piece of work. */
-export interface Hold {
+const HOLD = z.object({
   /** Counts how often it was taken: a worker with an older number has lost it. */
-  readonly token: number;
-  readonly owner: string | null;
+  token: z.int(),
+  owner: z.string().nullable(),
   /** Until when it is its owner's, in the table's milliseconds; null: it is nobody's. */
-  readonly leaseUntilMs: number | null;
+  leaseUntilMs: z.number().nullable(),
   /** The most steps that any owner has told of. */
-  readonly maxSteps: number;
+  maxSteps: z.int(),
   /** Owners in a row that were lost before they came further. */
-  readonly numLost: number;
-}
+  numLost: z.int(),
+});
+export type Hold = Readonly<z.output<typeof HOLD>>;
 
 /** What a share of a round came to. */
-export interface ShareResult {
+const SHARE_RESULT = z.object({
   /** What it counts in the mean. */
-  readonly examples: number;
+  examples: z.int(),
   /** Tokens of all its rounds. */
-  readonly tokens: number;
+  tokens: z.int(),
   /** Loss of the last step. */
-  readonly loss: number;
-}
+  loss: z.number(),
+});
+export type ShareResult = Readonly<z.output<typeof SHARE_RESULT>>;
 
 /** One of the trainings that make a round of an averaged one. */
-export interface Share extends Hold {
+const SHARE = HOLD.extend({
   /** The folder that it is trained in, beside that of the job. */
-  readonly folder: string;
+  folder: z.string(),
   /** Null: its part of the round is still to be done. */
-  readonly done: ShareResult | null;
-}
+  done: SHARE_RESULT.nullable(),
+});
+export type Share = Readonly<z.output<typeof SHARE>>;
 
 /** A job, who has it, and where it is trained. What a worker has may be a share of it: the hold is that of the share then. */
-export interface JobRow extends Hold {
-  readonly job: Job;
+export const JOB_ROW = HOLD.extend({
+  job: JOB,
   /** Fingerprint of the model that it is trained on: a worker has one. */
-  readonly base: string;
+  base: z.string(),
   /** What that model is called, for people. */
-  readonly baseName: string;
+  baseName: z.string(),
   /** Folder of the adapter that it goes on from. */
-  readonly initAdapter: string | null;
+  initAdapter: z.string().nullable(),
   /** The folder that it is trained in, beside those of other jobs. */
-  readonly folder: string;
+  folder: z.string(),
   /**
    * State of averaged training: how many rounds have ended, and the shares of the next one. Without shares no round has
    * begun.
    */
-  readonly round: number;
-  readonly shares: readonly Share[];
+  round: z.int(),
+  shares: z.array(SHARE),
   /** How often something of what it has trained was removed. */
-  readonly removals: number;
+  removals: z.int().default(0),
   /** The share that is held; null: the job itself is held, as always in the table. */
-  readonly share: number | null;
-}
+  share: z.int().nullable(),
+});
+export type JobRow = Readonly<z.output<typeof JOB_ROW>>;
 
 /** What is done about a row that is locked. */
 export interface RowDecision<T> {

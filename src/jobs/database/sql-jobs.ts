@@ -3,8 +3,15 @@
  * that others have locked (SKIP LOCKED), so that any number of workers ask at a time.
  */
 import { z } from "zod";
-import { ENDED, JOB, JOB_EVENT, type JobEvent, type JobStatus } from "../job.ts";
-import { type DecideOnRow, type EventPart, type JobRow, type JobTable, TO_DO } from "../job-table.ts";
+import { ENDED, JOB_EVENT, type JobEvent, type JobStatus } from "../job.ts";
+import {
+  type DecideOnRow,
+  type EventPart,
+  JOB_ROW,
+  type JobRow,
+  type JobTable,
+  TO_DO,
+} from "../job-table.ts";
 import { heldUntilMs } from "../queue/shares.ts";
 import type { Connection, Database } from "./database.ts";
 import { fromJsonb, toJsonb } from "./json-text.ts";
@@ -14,25 +21,8 @@ const ADDING = 7_265_386_113;
 /** The database's own clock, and not that of when the transaction began. */
 const NOW = "(extract(epoch from clock_timestamp()) * 1000)::float8";
 
-const HOLD = z.object({
-  token: z.int(),
-  owner: z.string().nullable(),
-  leaseUntilMs: z.number().nullable(),
-  maxSteps: z.int(),
-  numLost: z.int(),
-});
-const DONE = z.object({ examples: z.int(), tokens: z.int(), loss: z.number() });
-const ROW = HOLD.extend({
-  job: JOB,
-  base: z.string(),
-  baseName: z.string(),
-  initAdapter: z.string().nullable(),
-  folder: z.string(),
-  round: z.int(),
-  shares: z.array(HOLD.extend({ folder: z.string(), done: DONE.nullable() })),
-  removals: z.int().default(0),
-  share: z.null(),
-});
+/** What is held in the table is the job itself. */
+const ROW = JOB_ROW.extend({ share: z.null() });
 
 function quoted(statuses: Iterable<JobStatus>): string {
   return Array.from(statuses, (status) => `'${status}'`).join(", ");
