@@ -72,6 +72,21 @@ for (const objective of ["regression", "multi-label-classification"] as const) {
     const after = await evaluate(data, "--model", merged);
     assert.ok(Math.abs(Number(after["loss"]) - Number(own["loss"])) < 1e-4, JSON.stringify(after));
   });
+
+  test(`${objective}: sums of adapters tell what each does, also where the base is at hand`, async () => {
+    const path = `${folder}/run-base-${objective}`;
+    const own = await evaluate(data, "--model", BASE, "--adapter", path);
+    for (const words of [[], ["--model", BASE]]) {
+      const sum = `${path}-sum${words.length}`;
+      const adapters = ["--adapter", `a=${path}`, "--adapter", `b=${path}`];
+      const done = await graft("combine", "0.4*a + 0.6*b", ...adapters, ...words, "--output", sum);
+      assert.equal(done["status"], 0, JSON.stringify(done));
+      const { metadata } = await readAdapterFolder(sum);
+      assert.deepEqual(metadata, (await readAdapterFolder(path)).metadata);
+      const after = await evaluate(data, "--model", BASE, "--adapter", sum);
+      assert.ok(Math.abs(Number(after["loss"]) - Number(own["loss"])) < 1e-5, JSON.stringify(after));
+    }
+  });
 }
 
 describe("a head without a word of what it means", () => {
@@ -104,6 +119,20 @@ describe("a head without a word of what it means", () => {
 });
 
 describe("what is refused", () => {
+  test("a sum of adapters that tell other classes, or in another order", async () => {
+    const path = `${folder}/run-base-multi-label-classification`;
+    const { config, tensors, metadata } = await readAdapterFolder(path);
+    const turned = { ...metadata, id2label: '{"0":"good","1":"bad"}' };
+    await writeAdapterFolder(`${path}-turned`, { config, tensors: [...tensors], metadata: turned });
+    const adapters = ["--adapter", `a=${path}`, "--adapter", `b=${path}-turned`];
+    const refused = await graft("combine", "a + b", ...adapters, "--output", `${folder}/refused`);
+    assert.equal(refused["code"], "usage/combine");
+    assert.match(
+      String(refused["message"]),
+      /outputs are \{"0":"bad","1":"good"\} of multi_label_classification and \{"0":"good",.*, expected the same in one order/,
+    );
+  });
+
   /** Evaluates a scorer, or a model of several classes, on a row and a good one before it. */
   async function refusedRow(kind: "number" | "labels", label: string, name = "row.jsonl"): Promise<string> {
     const isTable = name.endsWith(".csv");

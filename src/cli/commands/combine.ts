@@ -3,7 +3,8 @@ import { z } from "zod";
 
 import { UsageError } from "../../errors.ts";
 import { type CombinedFolder, combineAdapters, inputsOf } from "../../export/combined/combine.ts";
-import { loadModel } from "../../format/by-path.ts";
+import { isModelFolder } from "../../export/combined/combine-models.ts";
+import { type LoadedModel, loadModel } from "../../format/by-path.ts";
 import { requireNewOutput } from "../../export/new-output.ts";
 import { COMBINE_OPTIONS } from "../../peft/algebra/combinations.ts";
 import { type CommandIO, defineCommand } from "../command.ts";
@@ -27,6 +28,17 @@ function toAdapters(texts: readonly string[]): Record<string, string> {
     adapters[name] = path;
   }
   return adapters;
+}
+
+/** The base of adapters, with the head of classes that they bring, or of whole models. */
+async function loadBase(
+  model: string,
+  adapters: Readonly<Record<string, string>>,
+  io: CommandIO,
+): Promise<LoadedModel> {
+  const { path } = await pullWithProgress(model, io);
+  const [first = ""] = Object.values(adapters);
+  return await loadModel(path, (await isModelFolder(first)) ? {} : { adapter: first });
 }
 
 function tell(combined: CombinedFolder, type: string, output: string, io: CommandIO): void {
@@ -72,7 +84,7 @@ export const command = defineCommand({
   async run({ adapter, model, output, ...input }, io) {
     const adapters = toAdapters(adapter);
     await requireNewOutput(output, "hf", inputsOf(adapters));
-    const loaded = model === undefined ? null : await loadModel((await pullWithProgress(model, io)).path);
+    const loaded = model === undefined ? null : await loadBase(model, adapters, io);
     try {
       const combined = await combineAdapters({
         ...input,

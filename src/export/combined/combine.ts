@@ -24,7 +24,7 @@ import { type Sum, formatExpression, parseExpression } from "../../peft/algebra/
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import { numElements } from "../../graph/shape.ts";
 import { writeAdapterFolder, readAdapter } from "../../format/by-path.ts";
-import { TEMPLATE_KEY } from "../../format/adapters/adapter.ts";
+import { BASE_KEY, TEMPLATE_KEY } from "../../format/adapters/adapter.ts";
 import { type OnBase, combineModels, isModelFolder } from "./combine-models.ts";
 import { combinedTargets } from "./combined-targets.ts";
 import { requireNewOutput } from "../new-output.ts";
@@ -199,15 +199,17 @@ async function withFisher(
   return weights;
 }
 
-/** What the files of adapters that fit each other say beside numbers; a chat template only where all have one. */
+/** What the files of adapters that fit each other say beside numbers; a chat template, or a rounded base, only where all have one. */
 function sharedFacts(folders: readonly WeightsFolder[]): {
   readonly facts: Pick<WeightsFolder, "baseName" | "taskType" | "notes">;
   readonly isSameTemplate: boolean;
 } {
-  const { baseName, taskType, notes } = folders[0]!;
-  const { [TEMPLATE_KEY]: template, ...others } = notes;
-  const isSameTemplate = folders.every((folder) => folder.notes[TEMPLATE_KEY] === template);
-  return { facts: { baseName, taskType, notes: isSameTemplate ? notes : others }, isSameTemplate };
+  const { baseName, taskType } = folders[0]!;
+  const told: WeightsFolder["notes"] = Object.assign({}, ...folders.map(({ notes }) => notes).toReversed());
+  const isSame = (key: string): boolean => folders.every(({ notes }) => notes[key] === told[key]);
+  const unlike = [TEMPLATE_KEY, BASE_KEY].filter((key) => !isSame(key));
+  const notes = Object.fromEntries(Object.entries(told).filter(([key]) => !unlike.includes(key)));
+  return { facts: { baseName, taskType, notes }, isSameTemplate: isSame(TEMPLATE_KEY) };
 }
 
 /** Tells of factors that are mixed although their adapters did not start alike. */

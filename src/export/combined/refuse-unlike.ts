@@ -1,10 +1,14 @@
 /** @file What adapters that are combined must have in common, as their files say it. */
 import { UsageError } from "../../errors.ts";
 import type { WeightsFolder } from "../../format/adapters/adapter-weights.ts";
+import { CLASSES_KEY, PROBLEM_KEY } from "../../format/adapters/adapter-classes.ts";
 import { BASE_SAMPLE_KEY, mayShareBase } from "../../format/adapters/base-record.ts";
 import { CODES_KEY } from "../../format/adapters/codes-hash.ts";
 import { formatCountOf } from "../../messages/numbers.ts";
 import { lastNames } from "../../models/module-path.ts";
+
+/** What a file says of the outputs of a model. */
+const OUTPUT_KEYS = [CLASSES_KEY, PROBLEM_KEY];
 
 /** Something that all have in common with the first. */
 interface SharedFact {
@@ -41,7 +45,20 @@ const SHARED_FACTS: readonly SharedFact[] = [
         : `they train scales of ${modulesOf(first)} and ${modulesOf(other)}, expected the same modules`,
     hint: "Train both on the same modules of one base model, in one file format and quantization.",
   },
+  {
+    isTold: ({ notes }) => OUTPUT_KEYS.some((key) => notes[key] !== undefined),
+    isSame: (first, other) => OUTPUT_KEYS.every((key) => first.notes[key] === other.notes[key]),
+    describe: (first, other) =>
+      `their outputs are ${outputsOf(first)} and ${outputsOf(other)}, expected the same in one order`,
+    hint: "Train both for the same objective, with the same --classes.",
+  },
 ];
+
+/** The outputs of an adapter that tells classes or numbers, as its file says them. */
+function outputsOf({ notes }: WeightsFolder): string {
+  const told = OUTPUT_KEYS.flatMap((key) => notes[key] ?? []);
+  return told.join(" of ");
+}
 
 /** The modules of an adapter as people name them, and how many. */
 function modulesOf({ adapter: { sites } }: WeightsFolder): string {

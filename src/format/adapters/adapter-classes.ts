@@ -11,10 +11,10 @@ import { readAdapterConfig, readAdapterFolder } from "./adapter-folder.ts";
 import { PREFIX } from "./adapter-tensors.ts";
 
 /** Key of the names of classes in the head of the tensors' file: as in config.json, which an adapter has none of. */
-const CLASSES_KEY = "id2label";
+export const CLASSES_KEY = "id2label";
 
 /** Key beside it: what the outputs mean, as in config.json. */
-const PROBLEM_KEY = "problem_type";
+export const PROBLEM_KEY = "problem_type";
 
 /** What the outputs of a model are, where its files do not say all of it, as notes for the tensors' file. */
 export function classesMetadata({

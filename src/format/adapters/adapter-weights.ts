@@ -9,16 +9,20 @@ import { modulesToSave } from "../../peft/method.ts";
 import type { SiteTensors } from "../../peft/sites/site.ts";
 import type { AskedTargets } from "../../peft/sites/targets.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
-import { TEMPLATE_KEY } from "./adapter.ts";
+import { BASE_KEY, TEMPLATE_KEY } from "./adapter.ts";
 import { readSettings } from "./adapter-settings.ts";
 import { isInBaseLayer, withModulesOfGraft } from "./adapter-base.ts";
 import { BASE_SAMPLE_KEY } from "./base-record.ts";
+import { CLASSES_KEY, PROBLEM_KEY } from "./adapter-classes.ts";
 import { PREFIX } from "./adapter-tensors.ts";
 import { CODES_KEY } from "./codes-hash.ts";
 import type { Folder } from "../files/folder.ts";
 import { readAdapterFolder, refuseNonNumbers } from "./adapter-folder.ts";
 
 type Tensor = HostTensor<"float32">;
+
+/** What graft says in the head of a tensors' file. */
+const NOTE_KEYS = [TEMPLATE_KEY, CODES_KEY, BASE_KEY, BASE_SAMPLE_KEY, CLASSES_KEY, PROBLEM_KEY];
 
 /** An adapter without its model, and what its folder says beside the numbers. */
 export interface WeightsFolder {
@@ -58,9 +62,7 @@ export async function readAdapterWeights(folder: Folder): Promise<WeightsFolder>
   refuseSurplus(path, base, { method, options });
   const baseName = config["base_model_name_or_path"];
   const notes = Object.fromEntries(
-    [TEMPLATE_KEY, CODES_KEY, BASE_SAMPLE_KEY].flatMap((key) =>
-      metadata[key] === undefined ? [] : [[key, metadata[key]]],
-    ),
+    NOTE_KEYS.flatMap((key) => (metadata[key] === undefined ? [] : [[key, metadata[key]]])),
   );
   return {
     adapter: { method, options, sites, base, frozen: shared, storedTransposed, fisher: null },
