@@ -53,10 +53,10 @@ export interface Preparation {
    * the same. Absent: they are made in each run.
    */
   readonly keptAs?: string;
-  /** Makes the operands, by suffix: in memory that is asked for by suffix and lent, or as views of what there is. */
+  /** Makes the operands, by suffix: in memory that is asked for and lent, or as views of what there is. */
   prepare(
     reader: TensorReader,
-    memory: (suffix: string) => HostTensor,
+    memory: (operand: OperandSpec) => HostTensor,
   ): Promise<Readonly<Record<string, HostTensor>>>;
 }
 

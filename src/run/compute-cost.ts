@@ -7,7 +7,6 @@
 import { Graph, type Value } from "../graph/graph.ts";
 import type { Compute, Matrix, Product, TensorReader } from "../nn/compute.ts";
 import { f32, float32Product } from "../nn/computes/f32.ts";
-import { prepareOperands } from "../nn/products/prepare-operands.ts";
 import { storedFloats } from "../quant/stored-tensor.ts";
 import { Random } from "../random.ts";
 import type { Engine, Program } from "../runtime/engine.ts";
@@ -100,7 +99,7 @@ async function compileProduct(
     view: () => weight,
     smoothing: () => null,
   };
-  const made = await prepareOperands(product, reader);
+  const made = await product.prepare(reader, ({ dtype, shape }) => zeros(dtype, shape));
   const operands = Object.fromEntries(Object.entries(made).map(([suffix, of]) => [`weight${suffix}`, of]));
   const inputs = { x, ...Object.fromEntries(values.map(([, value]) => [value.name, value])) };
   const outputs = { y: product.project(x, Object.fromEntries(values)) };

@@ -62,14 +62,15 @@ function halves(binding: "fed" | "bound", smoothing?: SmoothingRule): Compute {
     ...(smoothing ? { smoothing } : {}),
     product: ({ inFeatures, outFeatures, storedTransposed }): Product => {
       const shape = storedTransposed ? [inFeatures, outFeatures] : [outFeatures, inFeatures];
+      const operands = [
+        { suffix: ".high", dtype: "bfloat16", shape },
+        { suffix: ".low", dtype: "float32", shape },
+      ] as const;
       return {
-        operands: [
-          { suffix: ".high", dtype: "bfloat16", shape },
-          { suffix: ".low", dtype: "float32", shape },
-        ],
+        operands,
         binding,
         prepare: async (reader, memory) => {
-          const [high, low] = [memory(".high"), memory(".low")];
+          const [high, low] = [memory(operands[0]), memory(operands[1])];
           const values = low.data as DataOf<"float32">;
           await reader.readInto(values);
           const factors = reader.smoothing()?.data;
@@ -144,9 +145,8 @@ async function prepared(
       view: () => null,
       smoothing: () => null,
     },
-    (suffix) => {
+    ({ suffix, dtype, shape }) => {
       asked.add(suffix);
-      const { dtype, shape } = product.operands.find((operand) => operand.suffix === suffix)!;
       const memory = zeros(dtype, shape);
       // Memory that was used before.
       memory.data.fill((dtype === "int64" ? 7n : 7) as never);

@@ -6,7 +6,6 @@ import { Graph, type Value } from "../../src/graph/graph.ts";
 import { int8 } from "../../src/nn/computes/int8.ts";
 import { float32Product } from "../../src/nn/computes/f32.ts";
 import type { Matrix, Product } from "../../src/nn/compute.ts";
-import { prepareOperands } from "../../src/nn/products/prepare-operands.ts";
 import { Random } from "../../src/random.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { type HostTensor, hostTensor, zeros } from "../../src/runtime/host-tensor.ts";
@@ -62,7 +61,7 @@ async function sumOfGradients(
     view: () => matrix,
     smoothing: () => null,
   };
-  const made = await prepareOperands(product, reader);
+  const made = await product.prepare(reader, ({ dtype, shape }) => zeros(dtype, shape));
   const inputs = Object.fromEntries(
     [hidden, labels, scale, ...operands.map(([, value]) => value)].map((value) => [value.name!, value]),
   );

@@ -22,7 +22,6 @@ import { watchNumbers } from "../../models/base/watch-numbers.ts";
 import type { Product } from "../../nn/compute.ts";
 import { COMPUTES } from "../../nn/computes.ts";
 import type { OperandStore } from "../../nn/operand-store.ts";
-import { prepareOperands } from "../../nn/products/prepare-operands.ts";
 import { type StorageName, STORAGES } from "../../quant/storages.ts";
 import { dequantize, unpackStored } from "../../quant/stored-tensor.ts";
 import { Random } from "../../random.ts";
@@ -182,12 +181,15 @@ async function keptOperands(): Promise<ReadonlyMap<string, Uint8Array>> {
     for (const compute of Object.values(COMPUTES)) {
       const products = [compute.product(matrix, storage), compute.many?.product(matrix, storage)];
       for (const product of products.filter((one): one is Product => one?.keptAs !== undefined)) {
-        const operands = await prepareOperands(product, {
-          stored: () => Promise.resolve(stored),
-          readInto: (into) => Promise.resolve(into.set(dequantize(stored))),
-          view: () => null,
-          smoothing: () => null,
-        });
+        const operands = await product.prepare(
+          {
+            stored: () => Promise.resolve(stored),
+            readInto: (into) => Promise.resolve(into.set(dequantize(stored))),
+            view: () => null,
+            smoothing: () => null,
+          },
+          ({ dtype, shape }) => zeros(dtype, shape),
+        );
         for (const [suffix, { dtype, shape: own, data }] of Object.entries(operands)) {
           const key = JSON.stringify([storage, product.keptAs, suffix, dtype, own]);
           const bytes = new Uint8Array(data.buffer);

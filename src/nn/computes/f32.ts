@@ -8,13 +8,14 @@ import type { Compute, Matrix, OperandValues, Preparation, Product } from "../co
 
 /** Reads a tensor of any shape as it is, in float32. */
 export function asFloat32(shape: readonly number[]): Preparation {
+  const whole = { suffix: "", dtype: "float32", shape } as const;
   return {
-    operands: [{ suffix: "", dtype: "float32", shape }],
+    operands: [whole],
     binding: "fed",
     prepare: async (reader, memory) => {
       const view = reader.view();
       if (view) return { "": view };
-      const values = memory("");
+      const values = memory(whole);
       await reader.readInto(values.data as DataOf<"float32">);
       return { "": values };
     },

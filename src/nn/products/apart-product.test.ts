@@ -8,7 +8,6 @@ import { hostTensor, zeros } from "../../runtime/host-tensor.ts";
 import { apartProduct } from "./apart-product.ts";
 import type { Matrix, Product } from "../compute.ts";
 import { int8ForwardProduct } from "./int8-product.ts";
-import { prepareOperands } from "./prepare-operands.ts";
 
 const [ROWS, WIDTH, OUTPUTS] = [6, 96, 40];
 const MATRIX: Matrix = { role: "down", inFeatures: WIDTH, outFeatures: OUTPUTS, storedTransposed: false };
@@ -37,12 +36,15 @@ async function multiply(
   product: Product,
   of: Float32Array,
 ): Promise<{ y: Float32Array; dense: Float32Array }> {
-  const operands = await prepareOperands(product, {
-    stored: () => assert.fail("values are read"),
-    readInto: async (into, start = 0) => into.set(weight.subarray(start, start + into.length)),
-    view: () => null,
-    smoothing: () => hostTensor("float32", [WIDTH], factors),
-  });
+  const operands = await product.prepare(
+    {
+      stored: () => assert.fail("values are read"),
+      readInto: async (into, start = 0) => into.set(weight.subarray(start, start + into.length)),
+      view: () => null,
+      smoothing: () => hostTensor("float32", [WIDTH], factors),
+    },
+    ({ dtype, shape }) => zeros(dtype, shape),
+  );
   const graph = new Graph();
   const input = graph.input("x", "float32", [1, "T", WIDTH]);
   const values: Record<string, Value> = {};

@@ -31,10 +31,10 @@ interface RoleProduct<R extends Roles> extends Pick<Product, "binding" | "keptAs
 export function roleProduct<const R extends Roles>(product: RoleProduct<R>): Product {
   const { operands, fill, project, dense, crossEntropy, ...rest } = product;
   const roles = Object.entries(operands);
-  const byRole = <T>(of: (suffix: string) => T) =>
-    Object.fromEntries(roles.map(([role, { suffix }]) => [role, of(suffix)]));
+  const byRole = <T>(of: (operand: OperandSpec) => T) =>
+    Object.fromEntries(roles.map(([role, operand]) => [role, of(operand)]));
   const values = (bySuffix: Readonly<Record<string, Value>>) =>
-    byRole((suffix) => bySuffix[suffix]) as RoleValues<R>;
+    byRole(({ suffix }) => bySuffix[suffix]) as RoleValues<R>;
   return {
     ...rest,
     operands: Object.values(operands),

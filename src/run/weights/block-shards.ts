@@ -85,7 +85,7 @@ export class BlockShards {
     const path = model.blockPrefix(layer) + tensor;
     const prepared = await preparation.prepare(
       readerOf(source, path),
-      (suffix) => into[tensor + suffix] as HostTensor,
+      ({ suffix }) => into[tensor + suffix] as HostTensor,
     );
     for (const [suffix, operand] of Object.entries(prepared))
       assertInternal(operand === into[tensor + suffix], `${path}${suffix} was prepared in other memory`);

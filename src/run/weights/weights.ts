@@ -5,12 +5,10 @@
  * other. Without `float32` residency a pass holds two blocks, the one that runs and the one that is being read. Within a
  * budget of memory, as many blocks stay as fit (`block-shards`).
  */
-import { assertInternal } from "../../errors.ts";
 import type { BaseModel } from "../../models/base/base-model.ts";
 import type { TensorRead } from "../../models/graphs/part-tensors.ts";
 import { numElements } from "../../graph/shape.ts";
-import type { Preparation, TensorReader } from "../../nn/compute.ts";
-import { prepareOperands } from "../../nn/products/prepare-operands.ts";
+import type { OperandSpec, Preparation, TensorReader } from "../../nn/compute.ts";
 import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
 import { allDone } from "../../runtime/memory/all-done.ts";
 import { LastingTensors, makeCounted } from "../../runtime/memory/program-memory.ts";
@@ -97,7 +95,8 @@ export class Weights implements Lender {
       ...readerOf(source, name),
       smoothing: () => this.#smoothing.get(tensor) ?? null,
     };
-    const make = (): Promise<WeightTensors> => prepareOperands(preparation, reader, this.#tensors);
+    const memory = ({ dtype, shape }: OperandSpec): HostTensor => this.#tensors.zeros(dtype, shape);
+    const make = (): Promise<WeightTensors> => preparation.prepare(reader, memory);
     const prepared = await this.#operands(name, preparation, make);
     return Object.fromEntries(
       Object.entries(prepared).map(([suffix, operand]) => [tensor + suffix, operand]),
@@ -194,11 +193,8 @@ export class Weights implements Lender {
   async #prepare(slot: Slot, { tensor, preparation }: TensorRead): Promise<void> {
     const { model, source } = this.#base;
     const path = model.blockPrefix(slot.layer) + tensor;
-    const memory = (wanted: string): HostTensor => {
-      const spec = preparation.operands.find(({ suffix }) => suffix === wanted);
-      assertInternal(spec, `${preparation.operands.length} operands of ${path}, none of them "${wanted}"`);
-      return (slot.buffers[tensor + wanted] ??= this.#tensors.zeros(spec.dtype, spec.shape));
-    };
+    const memory = ({ suffix, dtype, shape }: OperandSpec): HostTensor =>
+      (slot.buffers[tensor + suffix] ??= this.#tensors.zeros(dtype, shape));
     const reader: TensorReader = {
       ...readerOf(source, path),
       // Mapped pages count as memory of the process: they are worth it where they stand for memory of our own.
