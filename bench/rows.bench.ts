@@ -3,7 +3,7 @@ import { BaseModel } from "../src/models/base/base-model.ts";
 import { openModel } from "../src/models/families.ts";
 import { memorySource } from "../test/tiny/memory-source.ts";
 import { viewOfRows } from "../test/passes/rows-of-adapters.ts";
-import type { AdapterView } from "../src/peft/adapter-view.ts";
+import { type AdapterView, NO_ADAPTER } from "../src/peft/adapter-view.ts";
 import type { Adapter } from "../src/peft/attach.ts";
 import type { StoredTensor } from "../src/quant/stored-tensor.ts";
 import { Random } from "../src/random.ts";
@@ -133,7 +133,7 @@ function passOf(
   numRows: number,
 ): (length: number) => Promise<void> {
   const { pool, tables, model } = session;
-  const runner = new BlockRunner(session, overlay, null);
+  const runner = new BlockRunner(session, overlay ?? NO_ADAPTER, null);
   return async (length) => {
     const positions = BigInt64Array.from({ length: numRows * length }, (_, i) => BigInt(i % length));
     const segments = new Int32Array(numRows * length).fill(1);

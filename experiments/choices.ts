@@ -2,6 +2,7 @@
 import { endsPrompt, toBatch } from "../src/data/batches/batch.ts";
 import { factsOf, labelledPositions } from "../src/data/batches/pass-facts.ts";
 import type { Example, ReadAdapter, Session } from "../src/index.ts";
+import { NO_ADAPTER } from "../src/peft/adapter-view.ts";
 import { ForwardPass } from "../src/run/forward-pass.ts";
 import { fillRows } from "../src/train/step/fill-rows.ts";
 import { passesOf } from "../src/train/evaluate.ts";
@@ -28,7 +29,7 @@ export async function scoreChoices(
   if (new Set(choices).size < choices.length) {
     throw new Error(`Cannot choose by the first token: ${choices.join(", ")} has one twice`);
   }
-  const forward = await ForwardPass.create(session, adapter);
+  const forward = await ForwardPass.create(session, adapter ?? NO_ADAPTER);
   const { numOutputs } = session.model;
   let [lossSum, numTokens, numRight] = [0, 0, 0];
   for (const rows of passesOf(examples)) {

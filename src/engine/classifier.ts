@@ -7,6 +7,7 @@ import type { ImageExample } from "../data/examples/images.ts";
 import { factsOf, labelledPositions } from "../data/batches/pass-facts.ts";
 import { UsageError } from "../errors.ts";
 import { checkArguments, lazily } from "../messages/arguments.ts";
+import { NO_ADAPTER } from "../peft/adapter-view.ts";
 import { type Adapter, AN_ADAPTER } from "../peft/attach.ts";
 import { ForwardPass } from "../run/forward-pass.ts";
 import { requireReadable } from "../train/loop/checks.ts";
@@ -48,7 +49,7 @@ export class Classifier {
         { hint: "Choose a vision model, or one for sequence classification." },
       );
     }
-    return new Classifier(await ForwardPass.create(session, adapter));
+    return new Classifier(await ForwardPass.create(session, adapter ?? NO_ADAPTER));
   }
 
   /** Classifies examples in their order; their own labels are not looked at. @throws as `Evaluator.evaluate` */

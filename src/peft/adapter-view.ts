@@ -7,6 +7,7 @@ import type { PartOptions } from "../models/graphs/part-options.ts";
 import {
   AS_IN_BASE,
   FROZEN,
+  FROZEN_ROWS,
   type LookupGraph,
   type Projector,
   type ReadTensor,
@@ -36,13 +37,30 @@ export interface AdapterView {
   trained(layer: number | null): readonly Parameter[];
 }
 
-/** Says how a block, or (`layer` null) what is outside of them, is built with an adapter; null: none. */
+const NOTHING: readonly never[] = [];
+const NO_INPUTS = {};
+
+/** The base alone: nothing sits on it. */
+export const NO_ADAPTER: AdapterView = {
+  projector: () => FROZEN,
+  readTensor: () => AS_IN_BASE,
+  lookUp: FROZEN_ROWS,
+  signature: () => "frozen",
+  inputs: () => NO_INPUTS,
+  constants: () => NO_INPUTS,
+  trained: () => NOTHING,
+};
+
+/** Says how a block, or (`layer` null) what is outside of them, is built with an adapter. */
 export function placedBy(
-  adapter: Pick<AdapterView, "projector" | "readTensor"> | null,
+  adapter: Pick<AdapterView, "projector" | "readTensor" | "lookUp">,
   layer: number | null,
-): Pick<PartOptions, "projector" | "readTensor"> {
-  if (!adapter) return { projector: FROZEN, readTensor: AS_IN_BASE };
-  return { projector: adapter.projector(layer), readTensor: adapter.readTensor(layer) };
+): Pick<PartOptions, "projector" | "readTensor" | "lookUp"> {
+  return {
+    projector: adapter.projector(layer),
+    readTensor: adapter.readTensor(layer),
+    lookUp: (graph) => adapter.lookUp(graph),
+  };
 }
 
 interface ViewParts extends Pick<Layout, "model" | "sites"> {
@@ -60,9 +78,6 @@ interface ViewParts extends Pick<Layout, "model" | "sites"> {
 export interface BoundTensor extends Omit<BoundForm, "make"> {
   readonly tensor: HostTensor;
 }
-
-const NOTHING: readonly never[] = [];
-const NO_INPUTS = {};
 
 /** Makes the view of an adapter. */
 export function viewAdapter(parts: ViewParts): AdapterView {

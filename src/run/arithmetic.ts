@@ -41,13 +41,13 @@ export interface ArithmeticFacts extends Pick<Session, "compute" | "model"> {
  */
 export function arithmeticOf(
   { compute, model, base, smoothing }: ArithmeticFacts,
-  adapter: AdapterView | null,
+  adapter: AdapterView,
   layer: number,
   amount: Amount = "any",
 ): Arithmetic {
   if (compute === f32) return FLOAT32;
   const rule = ruleOf(compute, amount);
-  const own = adapter?.inputs(layer) ?? {};
+  const own = adapter.inputs(layer);
   const products = new Map<string, Product>();
   const smoothed = new Set<string>();
   const kinds = [];

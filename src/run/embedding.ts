@@ -21,14 +21,14 @@ interface StemPrograms {
 
 export class Embedding {
   readonly #session: Session;
-  readonly #adapter: AdapterView | null;
+  readonly #adapter: AdapterView;
   readonly #forward: Compiled<StemProgram>;
   readonly #backward: Compiled<StemProgram> | null;
   readonly #tensors: Readonly<Record<string, HostTensor>>;
 
   private constructor(
     session: Session,
-    adapter: AdapterView | null,
+    adapter: AdapterView,
     { forward, backward }: StemPrograms,
     tensors: Readonly<Record<string, HostTensor>>,
   ) {
@@ -40,11 +40,11 @@ export class Embedding {
   }
 
   /** Compiles the programs and reads the tensors that they need. */
-  static async create(session: Session, adapter: AdapterView | null): Promise<Embedding> {
-    const own = adapter?.inputs(null) ?? {};
-    const trained = (adapter?.trained(null) ?? []).map(({ input }) => input);
+  static async create(session: Session, adapter: AdapterView): Promise<Embedding> {
+    const own = adapter.inputs(null);
+    const trained = adapter.trained(null).map(({ input }) => input);
     const key = (kind: string): string =>
-      JSON.stringify([kind, adapter?.signature(null) ?? "frozen", Object.keys(own), trained]);
+      JSON.stringify([kind, adapter.signature(null), Object.keys(own), trained]);
     const forward = await session.compile(key("stem"), () => stemProgram(session, adapter, "forward"));
     const { part } = forward.made;
     const isTrained = trainsStem(part, trained);
@@ -69,7 +69,7 @@ export class Embedding {
   ): Promise<{ feeds: Record<string, HostTensor>; lent: HostTensor[] }> {
     const ofPass = context.tensors(part);
     const feeds: Record<string, HostTensor> = { ...ofPass, ...this.#tensors, input };
-    Object.assign(feeds, this.#adapter?.inputs(null));
+    Object.assign(feeds, this.#adapter.inputs(null));
     const lent: HostTensor[] = [];
     for (const { table, ids, rows } of part.gathered) {
       const gathered = await this.#readRows(table, numbersOf(ids, input, ofPass));
@@ -82,7 +82,7 @@ export class Embedding {
   /** Rows of a table by number, lent by the pool: of one that is trained, or of the base. Equal numbers are read once. */
   async #readRows(table: string, { data, shape }: HostTensor<"int64">): Promise<HostTensor<"float32">> {
     const { pool, base } = this.#session;
-    const own = this.#adapter?.inputs(null)[table]?.data as Float32Array | undefined;
+    const own = this.#adapter.inputs(null)[table]?.data as Float32Array | undefined;
     const width = this.#session.model.tensors.get(table)?.shape[1] ?? 0;
     const rows = pool.acquire("float32", [...shape, width]);
     const firstAt = new Map<bigint, number>();
@@ -119,7 +119,7 @@ export class Embedding {
     if (!this.#backward) return;
     const { program, made } = this.#backward;
     const { pool } = this.#session;
-    const trained = this.#adapter?.trained(null) ?? [];
+    const trained = this.#adapter.trained(null);
     const { into, add } = bindGradients(buffer, trained, made.gradients);
     const { feeds, lent } = await this.#feeds(made.part, input, context);
     const rows = made.rowGradients.map((each) => {

@@ -40,10 +40,10 @@ export class ForwardPass {
     this.#betweenBlocks = betweenBlocks;
   }
 
-  /** Compiles what is not tied to a block. `adapter` null: the base alone. */
+  /** Compiles what is not tied to a block. */
   static async create(
     session: Session,
-    adapter: AdapterView | null,
+    adapter: AdapterView,
     betweenBlocks?: BetweenBlocks,
   ): Promise<ForwardPass> {
     const embedding = await Embedding.create(session, adapter);

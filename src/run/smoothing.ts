@@ -6,6 +6,7 @@
 import type { BaseModel } from "../models/base/base-model.ts";
 import type { Compute } from "../nn/compute.ts";
 import type { PassFacts } from "../nn/pass.ts";
+import { NO_ADAPTER } from "../peft/adapter-view.ts";
 import type { Engine } from "../runtime/engine.ts";
 import type { HostTensor } from "../runtime/host-tensor.ts";
 import { BlockRunner } from "./blocks/block-runner.ts";
@@ -27,10 +28,10 @@ export async function measureSmoothing(
   if (!smoothing) return measured;
   // Of its own, so that nothing in float32 stays in memory.
   const session = new Session(engine, base, "stored", { maxTableBytes: 0 });
-  const runner = new BlockRunner(session, null, null);
+  const runner = new BlockRunner(session, NO_ADAPTER, null);
   const pass = runner.begin(new PassContext(facts, session.pool, session.tables));
   try {
-    const embedding = await Embedding.create(session, null);
+    const embedding = await Embedding.create(session, NO_ADAPTER);
     let x = await embedding.forward(input, pass.context);
     for (let layer = 0; layer < runner.numLayers; layer++) {
       const { y, factors } = await forwardSmoothing(runner, { layer, x, pass }, smoothing);

@@ -4,8 +4,7 @@ import type { Value } from "../graph/graph.ts";
 import { type ProgramSpec, neededInputs } from "../graph/program.ts";
 import type { GatheredRows, PartGraph } from "../models/graphs/part-graph.ts";
 import { PLAIN_PART } from "../models/graphs/part-options.ts";
-import { FROZEN, FROZEN_ROWS } from "../models/graphs/site-graph.ts";
-import type { AdapterView } from "../peft/adapter-view.ts";
+import { type AdapterView, placedBy } from "../peft/adapter-view.ts";
 import { type GradientOutput, gradientName, writeGradients } from "./gradients/gradient-outputs.ts";
 import type { Session } from "./session.ts";
 
@@ -37,17 +36,16 @@ export function isReadByRows(session: Pick<Session, "compute" | "isLargeTable">,
 /** A program of what stands before the blocks, not compiled. */
 export function stemProgram(
   session: Pick<Session, "model" | "compute" | "isLargeTable">,
-  adapter: AdapterView | null,
+  adapter: AdapterView,
   direction: "forward" | "backward",
 ): { spec: ProgramSpec; made: StemProgram } {
-  const own = adapter?.inputs(null) ?? {};
-  const wanted = new Set((adapter?.trained(null) ?? []).map((parameter) => parameter.input));
+  const own = adapter.inputs(null);
+  const wanted = new Set(adapter.trained(null).map((parameter) => parameter.input));
   const built = session.model.buildStem({
     ...PLAIN_PART,
+    ...placedBy(adapter, null),
     // Of what is trained, the gradient is one of rows as well: never that of a whole table.
     isGathered: (table) => wanted.has(table) || (!(table in own) && isReadByRows(session, table)),
-    projector: adapter?.projector(null) ?? FROZEN,
-    lookUp: adapter ? (graph) => adapter.lookUp(graph) : FROZEN_ROWS,
   });
   const { part, x: input, y: x } = built;
   const given = { input, ...part.inputs() };

@@ -8,7 +8,7 @@ import type { Model } from "../../src/models/model.ts";
 import { BaseModel } from "../../src/models/base/base-model.ts";
 import { clipFactor } from "../../src/optim/clip-factor.ts";
 import { memorySource } from "../tiny/memory-source.ts";
-import type { AdapterView } from "../../src/peft/adapter-view.ts";
+import { type AdapterView, NO_ADAPTER } from "../../src/peft/adapter-view.ts";
 import { type Adapter, attach } from "../../src/peft/attach.ts";
 import { type Method, trainsRole } from "../../src/peft/method.ts";
 import { Random } from "../../src/random.ts";
@@ -129,11 +129,12 @@ export function unpacked(examples: readonly TrainingExample[]): Batch {
 /** Logits [B·T, V] of each batch, in a session of their own; fresh memory. */
 export async function logitsOfEach(
   engine: Engine,
-  [base, adapter]: readonly [BaseModel, AdapterView | null],
+  [base, given]: readonly [BaseModel, AdapterView | null],
   batches: readonly Batch[],
   { residency = "stored", ...options }: SessionOptions & { readonly residency?: Residency } = {},
 ): Promise<Float32Array[]> {
   const session = new Session(engine, base, residency, options);
+  const adapter = given ?? NO_ADAPTER;
   const runner = new BlockRunner(session, adapter, null);
   const embedding = await Embedding.create(session, adapter);
   const head = new Head(session, adapter);

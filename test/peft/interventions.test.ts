@@ -8,6 +8,7 @@ import { Generator } from "../../src/engine/generation/generator.ts";
 import { readAdapter, readAdapterFolder } from "../../src/format/by-path.ts";
 import { combineAdapters } from "../../src/export/combined/combine.ts";
 import { makeExample } from "../../src/data/examples/example.ts";
+import { NO_ADAPTER } from "../../src/peft/adapter-view.ts";
 import { type Adapter, attach } from "../../src/peft/attach.ts";
 import { lora } from "../../src/peft/methods/lora.ts";
 import { mergeAdapter } from "../../src/peft/merge.ts";
@@ -54,7 +55,7 @@ async function intervene(options: object = {}, layers: readonly number[] = [1], 
 /** What comes out of block 1 for fixed rows that go in. */
 async function afterBlock(adapter: Adapter | null): Promise<Float32Array> {
   const session = new Session(engine, base);
-  const runner = new BlockRunner(session, adapter, null);
+  const runner = new BlockRunner(session, adapter ?? NO_ADAPTER, null);
   const random = new Random(9);
   const x = hostTensor(
     "float32",

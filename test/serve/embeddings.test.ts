@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { openTextModel } from "../../src/engine/open-text-model.ts";
 import { readAdapter } from "../../src/format/by-path.ts";
+import { NO_ADAPTER } from "../../src/peft/adapter-view.ts";
 import type { Adapter } from "../../src/peft/attach.ts";
 import { factsOfText } from "../../src/engine/prompts/prompt.ts";
 import { ForwardPass } from "../../src/run/forward-pass.ts";
@@ -19,7 +20,7 @@ const EPSILON = 1e-5;
 /** The mean of a pass without a cache, after RMSNorm, of length 1. */
 async function plainly(text: string, adapter: Adapter | null): Promise<number[]> {
   const ids = server.state.model.encodePrompt(text);
-  const pass = await ForwardPass.create(session, adapter);
+  const pass = await ForwardPass.create(session, adapter ?? NO_ADAPTER);
   const input = hostTensor("int64", [1, ids.length], BigInt64Array.from(ids, BigInt));
   const weight = (await session.weights.readOutsideBlocks(["model.norm.weight"]))["model.norm.weight"];
   assert.ok(weight);

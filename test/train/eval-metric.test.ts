@@ -5,6 +5,7 @@ import { describe, test } from "node:test";
 import { hostTensor } from "../../src/runtime/host-tensor.ts";
 import { loadModel } from "../../src/format/by-path.ts";
 import { factsOf, labelledPositions } from "../../src/data/batches/pass-facts.ts";
+import { NO_ADAPTER } from "../../src/peft/adapter-view.ts";
 import { ForwardPass } from "../../src/run/forward-pass.ts";
 import { Session } from "../../src/run/session.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
@@ -84,7 +85,7 @@ test("token accuracy is that of the largest logits, position by position", async
     await Evaluator.create(session, null)
   ).evaluate(units, { withPredictions: true });
   let [right, all] = [0, 0];
-  const pass = await ForwardPass.create(session, null);
+  const pass = await ForwardPass.create(session, NO_ADAPTER);
   for (const unit of units) {
     const batch = unitsToBatch([unit]);
     const { indexes, labels } = labelledPositions(batch);

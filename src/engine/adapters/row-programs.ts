@@ -2,7 +2,7 @@
  * @file Programs of rows by the adapters that they have, compiled when they are first asked for: of an adapter by itself, of
  * those of one method side by side, and of several methods at once.
  */
-import type { AdapterView } from "../../peft/adapter-view.ts";
+import { type AdapterView, NO_ADAPTER } from "../../peft/adapter-view.ts";
 import type { Adapter } from "../../peft/attach.ts";
 import { mixViews } from "../../peft/rows/mixed-rows.ts";
 import { arithmeticOf } from "../../run/arithmetic.ts";
@@ -17,10 +17,8 @@ interface Mix {
 
 export class RowPrograms {
   readonly #session: Session;
-  /**
-   * Stages by the view of the rows, and those of the base by the session. Some of their programs may not be compiled yet.
-   */
-  readonly #stages = new WeakMap<AdapterView | Session, Promise<PagedStages>>();
+  /** Stages by the view of the rows. Some of their programs may not be compiled yet. */
+  readonly #stages = new WeakMap<AdapterView, Promise<PagedStages>>();
   /** Views whose programs are there. */
   readonly #ready = new WeakSet<AdapterView>();
   #mixes: readonly Mix[] = [];
@@ -31,17 +29,17 @@ export class RowPrograms {
 
   /** Whether programs hold the weights of the base once more, so that there should be few. */
   get holdWeights(): boolean {
-    return arithmeticOf(this.#session, null, 0).binds;
+    return arithmeticOf(this.#session, NO_ADAPTER, 0).binds;
   }
 
   /** Reads what programs of an adapter by itself bind, or of the base, and begins to compile them. */
   async begin(adapter: Adapter | null): Promise<void> {
-    await this.#begin(adapter?.forWriting() ?? null);
+    await this.#begin(adapter?.forWriting() ?? NO_ADAPTER);
   }
 
   /** Programs of an adapter by itself, or of the base. */
   ofOne(adapter: Adapter | null): Promise<PagedStages> {
-    return this.#of(adapter?.forWriting() ?? null);
+    return this.#of(adapter?.forWriting() ?? NO_ADAPTER);
   }
 
   /** Programs of rows that these views are of, one of each method. */
@@ -78,24 +76,23 @@ export class RowPrograms {
     this.#mixes = this.#mixes.filter((mix) => mix.views.every((view) => views.has(view)));
   }
 
-  async #of(view: AdapterView | null): Promise<PagedStages> {
+  async #of(view: AdapterView): Promise<PagedStages> {
     const stages = await this.#begin(view);
     await stages.compiled;
     return stages;
   }
 
-  #begin(view: AdapterView | null): Promise<PagedStages> {
-    const key = view ?? this.#session;
-    let stages = this.#stages.get(key);
+  #begin(view: AdapterView): Promise<PagedStages> {
+    let stages = this.#stages.get(view);
     if (!stages) {
       stages = compilePaged(this.#session, view);
       stages
         .then(({ compiled }) => compiled)
         .then(
-          () => view && this.#ready.add(view),
-          () => this.#stages.delete(key),
+          () => this.#ready.add(view),
+          () => this.#stages.delete(view),
         );
-      this.#stages.set(key, stages);
+      this.#stages.set(view, stages);
     }
     return stages;
   }

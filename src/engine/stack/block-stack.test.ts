@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { setImmediate } from "node:timers/promises";
 import type { ProgramSpec } from "../../graph/program.ts";
+import { NO_ADAPTER } from "../../peft/adapter-view.ts";
 import { lora } from "../../peft/methods/lora.ts";
 import { attach } from "../../peft/attach.ts";
 import { Random } from "../../random.ts";
@@ -35,7 +36,7 @@ const countBlocks = ({ inputs }: ProgramSpec): number =>
 
 test("blocks whose weights stay in memory run in groups, and equal groups share a program", async () => {
   const { session, specs } = recording("float32");
-  await BlockStack.create(session, null);
+  await BlockStack.create(session, NO_ADAPTER);
   assert.deepEqual(specs.map(countBlocks), [6]);
   await session.release();
 });
@@ -48,7 +49,7 @@ test("a stack is there while its programs are being compiled", async () => {
     return await engine.compile(spec, options);
   };
   const session = new Session({ ...engine, compile }, base, "float32");
-  const stack = await BlockStack.create(session, null);
+  const stack = await BlockStack.create(session, NO_ADAPTER);
   let isCompiled = false;
   const compiled = stack.compiled().then(() => (isCompiled = true));
   await setImmediate();
@@ -60,7 +61,7 @@ test("a stack is there while its programs are being compiled", async () => {
 
 test("blocks that take turns in memory run one by one", async () => {
   const { session, specs } = recording("stored");
-  await BlockStack.create(session, null);
+  await BlockStack.create(session, NO_ADAPTER);
   assert.deepEqual(specs.map(countBlocks), [1]);
   await session.release();
 });

@@ -29,13 +29,13 @@ export interface StackRide {
 
 export class BlockStack {
   readonly #session: Session;
-  readonly #adapter: AdapterView | null;
+  readonly #adapter: AdapterView;
   /** Programs by layout and amount. The outer promise waits for what they bind, each inner one for the compiled program. */
   readonly #groups = new Map<string, Promise<readonly Promise<CompiledGroup>[]>>();
   /** Programs of single blocks by layout; null: the blocks of this layout never run alone. */
   readonly #singles = new Map<CacheLayout, readonly Group[] | null>();
 
-  private constructor(session: Session, adapter: AdapterView | null) {
+  private constructor(session: Session, adapter: AdapterView) {
     this.#session = session;
     this.#adapter = adapter;
   }
@@ -44,7 +44,7 @@ export class BlockStack {
    * Reads what the programs for a few tokens bind, and begins to compile them; those of another layout, and for many tokens,
    * when they are first needed.
    */
-  static async create(session: Session, adapter: AdapterView | null): Promise<BlockStack> {
+  static async create(session: Session, adapter: AdapterView): Promise<BlockStack> {
     const stack = new BlockStack(session, adapter);
     void (await stack.#begin(bestLayout(session.model), "any"));
     return stack;

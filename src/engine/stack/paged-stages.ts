@@ -25,8 +25,8 @@ export interface PagedStages {
   readonly compiled: Promise<void>;
 }
 
-/** Reads what a view needs and begins to compile it; null: the base alone. */
-export async function compilePaged(session: Session, view: AdapterView | null): Promise<PagedStages> {
+/** Reads what a view needs and begins to compile it. */
+export async function compilePaged(session: Session, view: AdapterView): Promise<PagedStages> {
   const embedding = await Embedding.create(session, view);
   const head = new Head(session, view);
   // The head first: laying out its matrix takes ONNX Runtime as long as all blocks, which are read meanwhile. Whoever needs

@@ -47,7 +47,7 @@ export interface CompiledGroup extends Group {
 /** What groups are made for. */
 interface GroupFacts {
   readonly session: Session;
-  readonly adapter: AdapterView | null;
+  readonly adapter: AdapterView;
   readonly layout: CacheLayout;
 }
 
@@ -89,7 +89,7 @@ export async function compileGroups(
 export function singleGroups(facts: GroupFacts): readonly Group[] | null {
   const { session, adapter } = facts;
   const arithmetics = session.model.layers.map((_, layer) => arithmeticOf(session, adapter, layer));
-  const binds = (layer: number): boolean => Object.keys(adapter?.constants(layer) ?? {}).length > 0;
+  const binds = (layer: number): boolean => Object.keys(adapter.constants(layer)).length > 0;
   if (arithmetics.some((arithmetic, layer) => arithmetic.binds || binds(layer))) return null;
   const known = new Map<string, ReturnType<ReturnType<typeof groupProgram>["make"]>>();
   return arithmetics.map((_, layer) => {
@@ -110,9 +110,9 @@ function groupProgram(
   const { model } = session;
   const kinds = layers.map((layer) => [
     model.layers[layer]?.kind,
-    adapter?.signature(layer) ?? "frozen",
+    adapter.signature(layer),
     arithmetics[layer]?.key,
-    session.idsOf(adapter?.constants(layer) ?? {}),
+    session.idsOf(adapter.constants(layer)),
   ]);
   return {
     key: JSON.stringify(["block-stack", layout, kinds]),
@@ -124,7 +124,7 @@ function groupProgram(
 }
 
 function groupOf(
-  adapter: AdapterView | null,
+  adapter: AdapterView,
   layers: readonly number[],
   { key, spec, made }: Pick<Group, "key" | "spec" | "made">,
 ): Group {
@@ -138,14 +138,14 @@ function groupOf(
 function groupBlocks(
   spec: ProgramSpec,
   made: readonly PartGraph[],
-  adapter: AdapterView | null,
+  adapter: AdapterView,
   layers: readonly number[],
 ): GroupBlock[] {
   const [inputs, outputs] = [spec.inputs, spec.outputs].map((values) => byBlock(layers.length, values));
   return layers.map((layer, index) => {
     const own = { ...inputs![index], ...outputs![index] };
     const read = made[index]!.readsOf(inputs![index]!);
-    const bound = boundOf(read, adapter?.inputs(layer) ?? {});
+    const bound = boundOf(read, adapter.inputs(layer));
     const names = Object.keys(own).map((name) => [name, inBlock(index, name)] as const);
     return { layer, reads: read.filter((one) => !bound.includes(one)), names: new Map(names) };
   });
@@ -161,10 +161,10 @@ async function bindConstants(
   const inputs = byBlock(made.length, spec.inputs);
   for (const [index, part] of made.entries()) {
     const layer = layers[index]!;
-    const own = adapter?.inputs(layer) ?? {};
+    const own = adapter.inputs(layer);
     const bound = {
       ...(await constantsOf(session, layer, part.readsOf(inputs[index]!), own)),
-      ...adapter?.constants(layer),
+      ...adapter.constants(layer),
     };
     for (const [name, tensor] of Object.entries(bound)) constants[inBlock(index, name)] = tensor;
   }
@@ -182,7 +182,7 @@ interface GroupPass {
 /** All that the program of a group reads and writes in a pass but x and y. */
 export async function feedGroup(
   { pass, blocks }: Group,
-  adapter: AdapterView | null,
+  adapter: AdapterView,
   { context, cache, walk }: GroupPass,
 ): Promise<Record<"feeds" | "into", Record<string, HostTensor>>> {
   const feeds: Record<string, HostTensor> = { ...context.tensors(pass) };
@@ -190,7 +190,7 @@ export async function feedGroup(
   const into: Record<string, HostTensor> = {};
   for (const { layer, names } of blocks) {
     if (walk) give(names, await walk.block(layer, layer + 1), feeds);
-    give(names, adapter?.inputs(layer) ?? {}, feeds);
+    give(names, adapter.inputs(layer), feeds);
     const [past, fresh] = [cache.past(layer), cache.fresh(layer)];
     give(names, { [PAST_KEY]: past.key, [PAST_VALUE]: past.value }, feeds);
     if (fresh) give(names, { new_key: fresh.key, new_value: fresh.value }, into);

@@ -69,7 +69,7 @@ interface BlockActivations {
 
 export class BlockRunner {
   readonly session: Session;
-  readonly adapter: AdapterView | null;
+  readonly adapter: AdapterView;
   readonly #fillDropout: FillDropout | null;
   readonly #structures: readonly BlockStructure[];
   /** Tensors of the base that the blocks of a structure read. */
@@ -77,7 +77,7 @@ export class BlockRunner {
   readonly #planner: BackwardPlanner;
 
   /** `fillDropout` null: evaluation, nothing is dropped. */
-  constructor(session: Session, adapter: AdapterView | null, fillDropout: FillDropout | null) {
+  constructor(session: Session, adapter: AdapterView, fillDropout: FillDropout | null) {
     this.session = session;
     this.adapter = adapter;
     this.#fillDropout = fillDropout;
@@ -136,7 +136,7 @@ export class BlockRunner {
     const feeds: Record<string, HostTensor> = {
       ...context.tensors(part),
       ...(await walk.block(layer, next)),
-      ...this.adapter?.inputs(layer),
+      ...this.adapter.inputs(layer),
     };
     const lent: HostTensor[] = [];
     for (const dropped of part.dropout) {
@@ -203,14 +203,14 @@ export class BlockRunner {
     };
     const { program, made } = await compileBlock(this.session, this.structureOf(layer), variant);
     const dx = inputGradient ? this.#acquire(program.spec.outputs["dx"]!, pass.context) : null;
-    const trained = this.adapter?.trained(layer) ?? [];
+    const trained = this.adapter.trained(layer);
     const { feeds, lent } = await this.feeds(layer, layer - 1, pass, made.part);
     const { gradients } = pass;
     const hold = await gradients.hold(trained);
     try {
       const bound = bindGradients(gradients, trained, made.gradients);
       const into: Record<string, HostTensor> = { ...bound.into, ...(dx ? { dx } : {}) };
-      gradients.prefetch(this.adapter?.trained(layer - 1) ?? []);
+      gradients.prefetch(this.adapter.trained(layer - 1));
       await program.run({ ...feeds, ...saved, x, dy }, into);
       this.session.pool.release(...lent);
       await bound.add();

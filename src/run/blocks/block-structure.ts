@@ -46,13 +46,13 @@ export interface BlockStructure {
 /** Describes the blocks of a model with what sits on them. `training`: draw dropout. */
 export function structuresOf(
   facts: ArithmeticFacts & Pick<Session, "attentionChunk">,
-  adapter: AdapterView | null,
+  adapter: AdapterView,
   { training }: { readonly training: boolean },
 ): readonly BlockStructure[] {
   return facts.model.layers.map(({ kind }, layer) => {
     const { key: products, product, isSmoothed } = arithmeticOf(facts, adapter, layer);
-    const trained = (adapter?.trained(layer) ?? []).map(({ input }) => input);
-    const signature = adapter?.signature(layer) ?? "frozen";
+    const trained = adapter.trained(layer).map(({ input }) => input);
+    const signature = adapter.signature(layer);
     const key = JSON.stringify([kind, signature, products, training, trained]);
     const options = { ...PLAIN_PART, ...placedBy(adapter, layer), product, isSmoothed, training };
     return { layer, key, options, attentionChunk: facts.attentionChunk, trained };

@@ -5,6 +5,7 @@ import { after, test } from "node:test";
 import { loadModel } from "../../format/by-path.ts";
 import { COMPUTES } from "../../nn/computes.ts";
 import { zeros } from "../../runtime/host-tensor.ts";
+import { type AdapterView, NO_ADAPTER } from "../../peft/adapter-view.ts";
 import { findMethod } from "../../peft/methods.ts";
 import { attachTo } from "../../../test/passes/model-passes.ts";
 import { temporaryFolder, writeTinyModel } from "../../../test/tiny/model.ts";
@@ -20,21 +21,23 @@ const factsOf = (name: keyof typeof COMPUTES) => ({ compute: COMPUTES[name], mod
 
 test("int8 has programs of the head with gradients, direct without, f32 none; an adapter on the head has its own", () => {
   const kinds: readonly HeadProgramKind[] = ["logits", "loss", "lossAndGradients"];
-  const rounds = (name: keyof typeof COMPUTES, adapter: typeof onHead | null): readonly boolean[] =>
+  const rounds = (name: keyof typeof COMPUTES, adapter: AdapterView): readonly boolean[] =>
     kinds.map((kind) => headArithmetic(factsOf(name), adapter, kind) !== null);
-  assert.deepEqual(rounds("int8", null), [true, true, true]);
+  assert.deepEqual(rounds("int8", NO_ADAPTER), [true, true, true]);
   assert.deepEqual(rounds("int8", lora!), [true, true, true]);
-  assert.deepEqual(rounds("direct", null), [true, true, false]);
-  assert.deepEqual(rounds("f32", null), [false, false, false]);
+  assert.deepEqual(rounds("direct", NO_ADAPTER), [true, true, false]);
+  assert.deepEqual(rounds("f32", NO_ADAPTER), [false, false, false]);
   assert.deepEqual(rounds("int8", onHead), [false, false, false]);
 });
 
 test("adapters of all methods share programs in the session's arithmetic, and have their own in float32", () => {
   const keysIn = (name: keyof typeof COMPUTES): Set<string> => {
     const kind = "logits";
-    const arithmetic = headArithmetic(factsOf(name), null, kind);
+    const arithmetic = headArithmetic(factsOf(name), NO_ADAPTER, kind);
     const variant = { kind, training: false, arithmetic } as const;
-    return new Set([null, lora!, road!].map((adapter) => headProgram(base.model, adapter, variant).key));
+    return new Set(
+      [NO_ADAPTER, lora!, road!].map((adapter) => headProgram(base.model, adapter, variant).key),
+    );
   };
   assert.equal(keysIn("direct").size, 1);
   assert.equal(keysIn("int8").size, 1);
@@ -43,14 +46,16 @@ test("adapters of all methods share programs in the session's arithmetic, and ha
 
 test("direct has another product of many rows, with factors where they were measured; f32 and int8 have one", () => {
   const keyOf = (name: keyof typeof COMPUTES, amount: "any" | "many"): string | null => {
-    const arithmetic = headArithmetic(factsOf(name), null, "logits", amount);
-    return arithmetic && headProgram(base.model, null, { kind: "logits", training: false, arithmetic }).key;
+    const arithmetic = headArithmetic(factsOf(name), NO_ADAPTER, "logits", amount);
+    return (
+      arithmetic && headProgram(base.model, NO_ADAPTER, { kind: "logits", training: false, arithmetic }).key
+    );
   };
   assert.notEqual(keyOf("direct", "any"), keyOf("direct", "many"));
   assert.equal(keyOf("f32", "many"), null);
   const { name } = base.model.headTensor;
   const measured = { ...factsOf("direct"), smoothing: new Map([[name, zeros("float32", [1])]]) };
   const takesFactors = (amount: "any" | "many"): boolean | undefined =>
-    headArithmetic(measured, null, "logits", amount)?.isSmoothed(name);
+    headArithmetic(measured, NO_ADAPTER, "logits", amount)?.isSmoothed(name);
   assert.deepEqual([takesFactors("any"), takesFactors("many")], [false, true]);
 });

@@ -9,7 +9,7 @@ import type { Model } from "../../models/model.ts";
 import type { PartGraph } from "../../models/graphs/part-graph.ts";
 import { type TensorRead, operandNames } from "../../models/graphs/part-tensors.ts";
 import { PLAIN_PART } from "../../models/graphs/part-options.ts";
-import { type AdapterView, placedBy } from "../../peft/adapter-view.ts";
+import { type AdapterView, NO_ADAPTER, placedBy } from "../../peft/adapter-view.ts";
 import {
   type Amount,
   type ArithmeticFacts,
@@ -40,7 +40,7 @@ export interface HeadProgram {
 export function slicedTableOf(
   model: Model,
   trained: readonly string[],
-  adapter: Pick<AdapterView, "inputs" | "projector" | "readTensor"> | null,
+  adapter: Pick<AdapterView, "inputs" | "projector" | "readTensor" | "lookUp">,
 ): string | null {
   // The few rows of such a head are no table.
   if (model.hasTargets) return null;
@@ -48,7 +48,7 @@ export function slicedTableOf(
   const matrix = part.plainProducts.get(y)?.operands[""];
   const found = Object.entries(part.tensors).find(([, value]) => value === matrix);
   if (!found) return null;
-  const tensor = tensorBehind(model, found[0], adapter?.inputs(null) ?? {});
+  const tensor = tensorBehind(model, found[0], adapter.inputs(null));
   return trained.includes(tensor) ? tensor : null;
 }
 
@@ -72,7 +72,7 @@ export interface HeadVariant {
 /** Compiles a program of the head, or returns the one there is. */
 export function compileHead(
   session: Session,
-  adapter: AdapterView | null,
+  adapter: AdapterView,
   variant: HeadVariant,
 ): Promise<Compiled<HeadProgram>> {
   const { key, make } = headProgram(session.model, adapter, variant);
@@ -103,9 +103,9 @@ export async function prepareAll(
 }
 
 /** Whether an adapter sits on the head or the final norm, or trains a tensor of theirs. */
-export function changesHead({ model }: Pick<Session, "model">, adapter: AdapterView | null): boolean {
+export function changesHead({ model }: Pick<Session, "model">, adapter: AdapterView): boolean {
   const { part } = model.buildHead({ ...PLAIN_PART, ...placedBy(adapter, null) });
-  const own = adapter?.inputs(null) ?? {};
+  const own = adapter.inputs(null);
   if (Object.keys(part.adapter).length > 0) return true;
   return Object.keys(part.tensors).some((name) => name in own || model.storedName(name) in own);
 }
@@ -113,7 +113,7 @@ export function changesHead({ model }: Pick<Session, "model">, adapter: AdapterV
 /** How programs of a kind multiply with the head's matrix in the session's arithmetic; null: in float32. */
 export function headArithmetic(
   facts: ArithmeticFacts,
-  adapter: AdapterView | null,
+  adapter: AdapterView,
   kind: HeadProgramKind,
   amount: Amount = "any",
 ): HeadArithmetic | null {
@@ -127,15 +127,15 @@ export function headArithmetic(
 /** A program of the head, not compiled. */
 export function headProgram(
   model: Model,
-  given: AdapterView | null,
+  given: AdapterView,
   { kind, training, arithmetic }: HeadVariant,
 ): Makeable<HeadProgram> {
   // In the session's arithmetic nothing sits on the head, and all adapters share its programs.
-  const adapter = arithmetic === null ? given : null;
-  const own = adapter?.inputs(null) ?? {};
+  const adapter = arithmetic === null ? given : NO_ADAPTER;
+  const own = adapter.inputs(null);
   const ownNames = [...model.ties.keys()].filter((name) => name in own);
-  const trained = (adapter?.trained(null) ?? []).map(({ input }) => input);
-  const signature = adapter?.signature(null) ?? "frozen";
+  const trained = adapter.trained(null).map(({ input }) => input);
+  const signature = adapter.signature(null);
   const amount = arithmetic?.amount ?? null;
   const key = JSON.stringify(["head", kind, training, signature, trained, ownNames, amount]);
   const make = (): ReturnType<typeof cutProgram> => {

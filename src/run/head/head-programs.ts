@@ -25,16 +25,12 @@ interface HeadWay {
 
 export class HeadPrograms {
   readonly #session: Session;
-  readonly #adapter: AdapterView | null;
+  readonly #adapter: AdapterView;
   readonly #drawsDropout: boolean;
   readonly #ways = new Map<string, HeadWay>();
 
-  /** `adapter` null: the base alone; `drawsDropout`: in losses. Programs are compiled when first needed. */
-  constructor(
-    session: Session,
-    adapter: AdapterView | null,
-    { drawsDropout }: { readonly drawsDropout: boolean },
-  ) {
+  /** `drawsDropout`: in losses. Programs are compiled when first needed. */
+  constructor(session: Session, adapter: AdapterView, { drawsDropout }: { readonly drawsDropout: boolean }) {
     this.#session = session;
     this.#adapter = adapter;
     this.#drawsDropout = drawsDropout;
@@ -62,7 +58,7 @@ export class HeadPrograms {
   /** What a program reads of tensors, by the names of its inputs; not to be changed. */
   async weights({ part, tensorOf, reads }: HeadProgram): Promise<Record<string, HostTensor>> {
     const weights: Record<string, HostTensor> = await prepareAll(this.#session, reads);
-    const inputs = this.#adapter?.inputs(null) ?? {};
+    const inputs = this.#adapter.inputs(null);
     for (const [input, name] of tensorOf) {
       if (isPerPosition(part, input)) continue;
       const own = inputs[name];
@@ -73,7 +69,7 @@ export class HeadPrograms {
 
   /** What positions [N] have of the rows of the pass that they are in; lent from the pool. */
   ofPositions({ part }: HeadProgram, rows: Int32Array | null): Record<string, HostTensor<"float32">> {
-    const inputs = this.#adapter?.inputs(null) ?? {};
+    const inputs = this.#adapter.inputs(null);
     const names = Object.keys(part.adapter).filter((name) => isPerPosition(part, name));
     return Object.fromEntries(
       names.map((name) => {
@@ -87,7 +83,7 @@ export class HeadPrograms {
 /** Whether the head's matrix is read some rows at a time, where programs multiply with it in this arithmetic. */
 export function readsSlices(
   session: Pick<Session, "model" | "isLargeTable">,
-  adapter: AdapterView | null,
+  adapter: AdapterView,
   arithmetic: HeadArithmetic | null,
 ): boolean {
   if (arithmetic !== null || session.model.hasTargets || !session.isLargeTable(session.model.headTensor.name))

@@ -14,8 +14,8 @@ export class Head {
   /** Where the matrix is read some rows at a time. */
   readonly #vocabulary: VocabularyHead;
 
-  /** `adapter` null: the base alone. `betweenSlices` as `VocabularyHead`. Programs are compiled when first needed. */
-  constructor(session: Session, adapter: AdapterView | null, betweenSlices?: () => Promise<void>) {
+  /** `betweenSlices` as `VocabularyHead`. Programs are compiled when first needed. */
+  constructor(session: Session, adapter: AdapterView, betweenSlices?: () => Promise<void>) {
     this.#session = session;
     this.#programs = new HeadPrograms(session, adapter, { drawsDropout: false });
     this.#vocabulary = new VocabularyHead(session, betweenSlices);

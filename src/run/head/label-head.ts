@@ -48,17 +48,17 @@ interface LabelHeadOptions {
 
 export class LabelHead {
   readonly #session: Session;
-  readonly #adapter: AdapterView | null;
+  readonly #adapter: AdapterView;
   readonly #fillDropout: FillDropout | null;
   readonly #programs: HeadPrograms;
   /** Where the matrix is read some rows at a time. */
   readonly #vocabulary: VocabularyHead;
   readonly #betweenChunks: LabelHeadOptions["betweenChunks"];
 
-  /** `adapter` null: nothing is trained. Programs are compiled when first needed. */
+  /** Programs are compiled when first needed. */
   constructor(
     session: Session,
-    adapter: AdapterView | null,
+    adapter: AdapterView,
     { fillDropout = null, betweenChunks }: LabelHeadOptions = {},
   ) {
     this.#session = session;
@@ -125,13 +125,13 @@ export class LabelHead {
       negate(derivatives.subarray(index * length, index * length + count), scale.data, 0);
       const loss = pool.acquire("float32", [count, 1]);
       const dHidden = pool.acquire("float32", [count, sizeAt(x.shape, 2)]);
-      const bound = bindGradients(buffer, this.#adapter?.trained(null) ?? [], made.gradients);
+      const bound = bindGradients(buffer, this.#adapter.trained(null), made.gradients);
       const { slicedTable } = made;
       const ofTable = slicedTable === null ? null : acquireForTable(this.#session, count);
       await program.run({ ...feeds, scale, ...weights }, { loss, dHidden, ...bound.into, ...ofTable });
       await bound.add();
       if (ofTable) {
-        const table = this.#adapter!.trained(null).find(({ input }) => input === slicedTable)!;
+        const table = this.#adapter.trained(null).find(({ input }) => input === slicedTable)!;
         await addTableGradient(this.#session, ofTable, chunk.labels, { buffer, table });
       }
       negate(loss.data, into, index * length);

@@ -3,11 +3,11 @@ import type { TensorRead } from "../../models/graphs/part-tensors.ts";
 import type { AdapterView } from "../../peft/adapter-view.ts";
 import type { Loan, Lender } from "./loan.ts";
 
-type Trained = Pick<AdapterView, "trained"> | null;
+type Trained = Pick<AdapterView, "trained">;
 
 /** The numbers that are trained of a block, or (`layer` null) outside of the blocks. */
 export function trainedValues(adapter: Trained, layer: number | null): Float32Array[] {
-  return (adapter?.trained(layer) ?? []).map(({ value }) => value.data);
+  return adapter.trained(layer).map(({ value }) => value.data);
 }
 
 /** Lends what is trained of a block with what is frozen. */

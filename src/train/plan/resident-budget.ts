@@ -13,6 +13,7 @@ import { numElements } from "../../graph/shape.ts";
 import { showByteSize } from "../../messages/byte-size.ts";
 import type { Model } from "../../models/model.ts";
 import type { ModelTensor } from "../../models/graphs/sites.ts";
+import { NO_ADAPTER } from "../../peft/adapter-view.ts";
 import { groupName } from "../../peft/parameters.ts";
 import { PART_ELEMENTS } from "../../runtime/memory/parted-vector.ts";
 import type { ShardDtype } from "../../runtime/memory/vector-memory.ts";
@@ -85,7 +86,7 @@ export function smallestBudget(request: BudgetRequest): Need {
   const { model, trained, waits, hasPlainPasses, numSlots } = request;
   const always = request.outsideBytes + request.storedBytes;
   const names = new Set(trained.map(({ name }) => name));
-  const sliced = slicedTableOf(model, [...names], null);
+  const sliced = slicedTableOf(model, [...names], NO_ADAPTER);
   const sliceBytes = SLICE_ROWS * model.width * Float32Array.BYTES_PER_ELEMENT;
   const needs = [...model.layers.keys(), null].flatMap((layer): Need[] => {
     const group = waits ? bytesOf(trained.filter((tensor) => tensor.layer === layer)) : 0;

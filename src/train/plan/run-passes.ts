@@ -4,7 +4,7 @@ import type { StepPlan } from "../../data/batches/order.ts";
 import type { Target } from "../../graph/emitter.ts";
 import { NO_WORK, type Work, addWork, scaleWork } from "../../graph/program-work.ts";
 import type { Model } from "../../models/model.ts";
-import type { AdapterView } from "../../peft/adapter-view.ts";
+import { type AdapterView, NO_ADAPTER } from "../../peft/adapter-view.ts";
 import type { Parameter } from "../../peft/parameters.ts";
 import { type DropPlan, measuredAfter, measuredIn } from "../dropbp/branch-dropper.ts";
 import { branchesOf, droppedByBlock } from "../dropbp/branch-list.ts";
@@ -42,18 +42,18 @@ export interface PassesRequest {
 /** What decides whether there is a reference, and which. */
 type ReferenceFacts = Pick<PassesRequest, "objective" | "startsFromAdapter">;
 
-/** The model that an objective compares with: the base with the adapter as it was at first, or (null) without; undefined: none. */
+/** The model that an objective compares with: the base with the adapter as it was at first, or without; null: none. */
 function referenceOf(
   { objective, startsFromAdapter }: ReferenceFacts,
   adapter: AdapterView,
-): AdapterView | null | undefined {
-  if (!objective.needs.includes("reference")) return undefined;
-  return startsFromAdapter ? adapter : null;
+): AdapterView | null {
+  if (!objective.needs.includes("reference")) return null;
+  return startsFromAdapter ? adapter : NO_ADAPTER;
 }
 
-/** The models whose passes read weights: with the adapter, and the base alone (null) where it is the reference. */
-export function readersOf(facts: ReferenceFacts, adapter: AdapterView): readonly (AdapterView | null)[] {
-  return referenceOf(facts, adapter) === null ? [adapter, null] : [adapter];
+/** The models whose passes read weights: with the adapter, and the base alone where it is the reference. */
+export function readersOf(facts: ReferenceFacts, adapter: AdapterView): readonly AdapterView[] {
+  return referenceOf(facts, adapter) === NO_ADAPTER ? [adapter, NO_ADAPTER] : [adapter];
 }
 
 /** Steps whose drawn branches are looked at: with fewer, some programs of a run were not met; more than 64 found no others. */
@@ -90,7 +90,7 @@ export function* walkPasses(
   const scorer = new PlannedPass(alone, adapter, { training: false });
   const compared = referenceOf(request, adapter);
   const referenceIn = (place: PassPlace): PlannedPass | null =>
-    compared === undefined ? null : new PlannedPass(place, compared, { training: false });
+    compared === null ? null : new PlannedPass(place, compared, { training: false });
   const ofScores = referenceIn(alone);
   const score = (shape: PassShape, { predicts }: { readonly predicts: boolean }): void => {
     scorer.score(shape, { predicts });

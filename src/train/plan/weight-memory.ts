@@ -5,8 +5,7 @@
 import { DTYPES } from "../../graph/dtype.ts";
 import { numElements } from "../../graph/shape.ts";
 import { PLAIN_PART } from "../../models/graphs/part-options.ts";
-import { FROZEN, FROZEN_ROWS, type LookupGraph } from "../../models/graphs/site-graph.ts";
-import type { AdapterView } from "../../peft/adapter-view.ts";
+import { type AdapterView, placedBy } from "../../peft/adapter-view.ts";
 import { structuresOf, tensorsRead } from "../../run/blocks/block-structure.ts";
 import { isReadByRows } from "../../run/stem-program.ts";
 import { readsSlices } from "../../run/head/head-programs.ts";
@@ -15,7 +14,7 @@ import type { Residency } from "../../run/weights/weights.ts";
 import type { PlannedModel } from "./passes/planned-model.ts";
 
 /** Bytes of the blocks' weights as programs read them: of all blocks, or of those that are lent at a time. */
-export function blockBytes(facts: PlannedModel, adapter: AdapterView | null, residency: Residency): number {
+export function blockBytes(facts: PlannedModel, adapter: AdapterView, residency: Residency): number {
   const { model } = facts;
   const known = new Map<string, { fed: number; bound: number }>();
   const sizes = structuresOf(facts, adapter, { training: true }).map((structure) => {
@@ -67,14 +66,13 @@ function countSlots(kinds: readonly number[]): number[] {
 }
 
 /** Bytes of what stem and head read in float32, whatever is trained of it left out: all of a mapped table is looked at once. */
-export function outerBytes(facts: PlannedModel, adapter: AdapterView | null): number {
+export function outerBytes(facts: PlannedModel, adapter: AdapterView): number {
   const { model } = facts;
-  const own = adapter?.inputs(null) ?? {};
+  const own = adapter.inputs(null);
   const options = {
     ...PLAIN_PART,
+    ...placedBy(adapter, null),
     isGathered: (table: string) => !(table in own) && isReadByRows(facts, table),
-    projector: adapter?.projector(null) ?? FROZEN,
-    lookUp: adapter ? (graph: LookupGraph) => adapter.lookUp(graph) : FROZEN_ROWS,
   };
   const stem = Object.keys(model.buildStem(options).part.tensors);
   const arithmetic = headArithmetic(facts, adapter, "lossAndGradients");

@@ -1,6 +1,7 @@
 /** @file Log-probabilities of labels without gradients: by the model in training, and by what it started from. */
 import type { Batch } from "../../data/batches/batch.ts";
 import { factsOf, labelledPositions } from "../../data/batches/pass-facts.ts";
+import { NO_ADAPTER } from "../../peft/adapter-view.ts";
 import type { Adapter } from "../../peft/attach.ts";
 import type { BetweenBlocks } from "../../run/blocks/forward-blocks.ts";
 import { ForwardPass } from "../../run/forward-pass.ts";
@@ -33,7 +34,7 @@ export class Scorer {
     betweenBlocks?: BetweenBlocks,
   ): Promise<Scorer> {
     const pass = (adapter: Adapter | null): Promise<ForwardPass> =>
-      ForwardPass.create(session, adapter, betweenBlocks);
+      ForwardPass.create(session, adapter ?? NO_ADAPTER, betweenBlocks);
     const isAsked = needs.includes("reference");
     return new Scorer(await pass(parts.adapter), isAsked ? await pass(parts.reference) : null);
   }

@@ -4,6 +4,7 @@ import { exampleLength } from "../../../data/examples/training-unit.ts";
 import { keptIn } from "../../../format/checkpoint/load-model.ts";
 import { parseByteSize } from "../../../messages/byte-size.ts";
 import { COMPUTES } from "../../../nn/computes.ts";
+import { NO_ADAPTER } from "../../../peft/adapter-view.ts";
 import { configFileOf } from "../../../peft/method.ts";
 import { outlineAdapter } from "../../../peft/outline.ts";
 import { findActivationForm } from "../../activations/forms.ts";
@@ -76,7 +77,7 @@ export function budgetRequest(run: PreparedRun): BudgetRequest {
     model,
     trained: layout.trainedBase,
     waits: configFileOf(method) === null,
-    hasPlainPasses: readers.includes(null),
+    hasPlainPasses: readers.includes(NO_ADAPTER),
     numSlots: optimizer.slots.length,
     residency,
     storedBytes: checkpoint.heldBytes,

@@ -14,7 +14,7 @@ import type { PlannedBlock } from "./planned-pool.ts";
 
 export class PlannedBlocks {
   readonly #place: PassPlace;
-  readonly #adapter: AdapterView | null;
+  readonly #adapter: AdapterView;
   readonly #structures: readonly BlockStructure[];
   readonly #planner: BackwardPlanner;
   readonly #gradients: PlannedGradients;
@@ -24,7 +24,7 @@ export class PlannedBlocks {
   /** `training`: dropout is drawn. */
   constructor(
     place: PassPlace,
-    adapter: AdapterView | null,
+    adapter: AdapterView,
     gradients: PlannedGradients,
     { training }: { readonly training: boolean },
   ) {
@@ -92,7 +92,7 @@ export class PlannedBlocks {
     const program = blockProgram(facts.model, this.#structures[layer]!, variant);
     const { spec, made } = programs.build(program);
     const dx = inputGradient ? pool.acquire(spec.outputs["dx"]!, pass.bindings) : null;
-    this.#gradients.collect(this.#adapter?.trained(layer) ?? [], made.gradients, () => {
+    this.#gradients.collect(this.#adapter.trained(layer), made.gradients, () => {
       const masks = made.part.dropout.map(({ mask }) => pool.acquire(mask, pass.bindings));
       programs.run(program, pass.bindings, this.#owner(layer));
       pool.release(...masks);

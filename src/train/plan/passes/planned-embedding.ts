@@ -1,7 +1,7 @@
 /** @file The embedding in a planned pass, forward and backward. It mirrors `run/embedding`. */
 import type { TensorType, Value } from "../../../graph/graph.ts";
 import { type Bindings, sizeAt, evaluateSize } from "../../../graph/shape.ts";
-import type { AdapterView } from "../../../peft/adapter-view.ts";
+import { type AdapterView, NO_ADAPTER } from "../../../peft/adapter-view.ts";
 import { stemProgram, trainsStem } from "../../../run/stem-program.ts";
 import type { PlannedGradients } from "./planned-gradients.ts";
 import { type Pass, type PassPlace, floats, makeInputs } from "./planned-place.ts";
@@ -9,10 +9,10 @@ import type { PlannedBlock } from "./planned-pool.ts";
 
 export class PlannedEmbedding {
   readonly #place: PassPlace;
-  readonly #adapter: AdapterView | null;
+  readonly #adapter: AdapterView;
   readonly #gradients: PlannedGradients;
 
-  constructor(place: PassPlace, adapter: AdapterView | null, gradients: PlannedGradients) {
+  constructor(place: PassPlace, adapter: AdapterView, gradients: PlannedGradients) {
     this.#place = place;
     this.#adapter = adapter;
     this.#gradients = gradients;
@@ -21,7 +21,7 @@ export class PlannedEmbedding {
   /** Whether a gradient goes through it. */
   trains(): boolean {
     const { part } = this.#place.programs.build(this.#stem("forward")).made;
-    const trained = (this.#adapter?.trained(null) ?? []).map(({ input }) => input);
+    const trained = this.#adapter.trained(null).map(({ input }) => input);
     return trainsStem(part, trained);
   }
 
@@ -42,7 +42,7 @@ export class PlannedEmbedding {
     const stem = this.#stem("backward");
     const { made } = programs.build(stem);
     const rows = made.part.gathered.map((gathered) => pool.acquire(gathered.rows, pass.bindings));
-    const trained = this.#adapter?.trained(null) ?? [];
+    const trained = this.#adapter.trained(null);
     this.#gradients.collect(trained, made.gradients, () => {
       const ofRows = made.rowGradients.map((each) => pool.acquire(each.rows, pass.bindings));
       programs.run(stem, pass.bindings);
@@ -68,6 +68,6 @@ export class PlannedEmbedding {
   #stem(direction: "forward" | "backward") {
     const make = (): ReturnType<typeof stemProgram> =>
       stemProgram(this.#place.facts, this.#adapter, direction);
-    return { key: `stem ${direction} ${this.#adapter === null}`, make };
+    return { key: `stem ${direction} ${this.#adapter === NO_ADAPTER}`, make };
   }
 }

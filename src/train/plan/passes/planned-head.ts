@@ -25,14 +25,14 @@ import type { PlannedBlock } from "./planned-pool.ts";
 
 export class PlannedHead {
   readonly #place: PassPlace;
-  readonly #adapter: AdapterView | null;
+  readonly #adapter: AdapterView;
   readonly #training: boolean;
   readonly #gradients: PlannedGradients;
 
   /** `training`: dropout is drawn. */
   constructor(
     place: PassPlace,
-    adapter: AdapterView | null,
+    adapter: AdapterView,
     gradients: PlannedGradients,
     { training }: { readonly training: boolean },
   ) {
@@ -43,7 +43,7 @@ export class PlannedHead {
   }
 
   get #trained(): readonly Parameter[] {
-    return this.#adapter?.trained(null) ?? [];
+    return this.#adapter.trained(null);
   }
 
   #lend(type: TensorType, bindings: Bindings): PlannedBlock {

@@ -23,14 +23,14 @@ export interface Keeping {
 
 export class PlannedPass {
   readonly #place: PassPlace;
-  readonly #adapter: AdapterView | null;
+  readonly #adapter: AdapterView;
   readonly #embedding: PlannedEmbedding;
   readonly #blocks: PlannedBlocks;
   readonly #gradients: PlannedGradients;
   readonly #head: PlannedHead;
 
   /** `training`: dropout is drawn. */
-  constructor(place: PassPlace, adapter: AdapterView | null, { training }: { readonly training: boolean }) {
+  constructor(place: PassPlace, adapter: AdapterView, { training }: { readonly training: boolean }) {
     this.#place = place;
     this.#adapter = adapter;
     this.#gradients = new PlannedGradients(place.pool);
@@ -83,7 +83,7 @@ export class PlannedPass {
     const pass = beginPass(shape);
     const trainsStem = this.#embedding.trains();
     const { blocks, stopsAtHead } = this.#blocks.plan({ dropped, trainsStem });
-    if (stopsAtHead && (this.#adapter?.trained(null).length ?? 0) === 0) return this.score(shape);
+    if (stopsAtHead && (this.#adapter.trained(null).length ?? 0) === 0) return this.score(shape);
     const kept = new PlannedKept(pool, activations);
     let x = this.#embedding.forward(pass);
     const given: string[][] = [];
