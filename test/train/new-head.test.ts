@@ -311,6 +311,13 @@ describe("inferClassNames()", () => {
     assert.equal(inferClassNames(many).length, many.size);
   });
 
+  test("tells how columns under other names are given, where no row has a label", () => {
+    assert.throws(() => infer(), {
+      message: /rows of {"text", "label"}/,
+      hint: /--columns text=review,label=class/,
+    });
+  });
+
   test("refuses labels that do not say it", () => {
     for (const labels of [[], ["a"], ["a", 1], [0.5, 1], [-1, 1], [0, 1900]]) {
       assert.throws(() => infer(...labels), { code: "usage/data", hint: /--classes/ });

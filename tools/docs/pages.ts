@@ -67,7 +67,7 @@ const FILES = [
 ];
 /** What all objectives share, and how a run with one is started. */
 const OBJECTIVE_NOTES = [
-  "Every objective goes with every method. Without `--objective` a run takes `cross-entropy`, or `classification` for a model with classes.",
+  'Every objective goes with every method. Without `--objective` a run takes `cross-entropy`, or what the head of its model [is for](classes.md#what-a-head-is-for). Rows of `{"text", "label"}` may have a [second text](classes.md#two-texts), `text_pair`.',
   `\`\`\`sh
 cat > answers.jsonl <<'EOF'
 {"prompt": "The lamp costs", "chosen": " 84 euros.", "rejected": " nothing."}

@@ -5,7 +5,7 @@ import { lostRanges } from "./lost-ranges.ts";
 import { showClasses, unnamedClasses } from "./class-names.ts";
 import type { RowSource } from "../formats/parsed-row.ts";
 import { isRecord, jsonKind, type RawFields, readString, rowError } from "../rows/row-error.ts";
-import type { ClassRow, RowFormat, WholeText } from "../rows/rows.ts";
+import { type ClassRow, JUDGED_KEYS, type RowFormat, type WholeText } from "../rows/rows.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 
 export interface ClassExample {
@@ -50,12 +50,6 @@ export function encodeWhole(tokenizer: Tokenizer, { text, textPair }: WholeText)
   if (textPair !== null) return tokenizer.encodePair(text, textPair);
   return { ids: tokenizer.encode(text, { addSpecialTokens: true }) };
 }
-
-/** How rows of texts that are judged are told from others. */
-export const JUDGED_KEYS = {
-  keys: '{"text", "label"}',
-  matches: (row: RawFields): boolean => "text" in row && "label" in row,
-};
 
 export const CLASS_FORMS: readonly RowFormat<ClassRow>[] = [
   {

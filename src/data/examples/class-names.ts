@@ -1,5 +1,6 @@
 /** @file The classes that labels of data are of, for a head that is made for them. */
 import { UsageError } from "../../errors.ts";
+import { columnsHint, JUDGED_KEYS } from "../rows/rows.ts";
 
 /** How many numbers of classes may lie below the largest label without a row, for each one that has some. */
 const MAX_GAP = 2;
@@ -18,7 +19,11 @@ export function inferClassNames(labels: ReadonlySet<string | number>): readonly 
       "Write all labels as names, or all as numbers without quotes; or name the classes with --classes.",
     );
   }
-  if (labels.size < 2) throw unclear(labels.size === 0 ? "no label" : "one label", "two at least");
+  if (labels.size === 0) {
+    const hint = `${columnsHint([JUDGED_KEYS])} Or name the classes with --classes.`;
+    throw unclear("no row has one", `rows of ${JUDGED_KEYS.keys}`, hint);
+  }
+  if (labels.size === 1) throw unclear("one label", "two at least");
   if (names.length > 0) {
     const areNumbers = names.every((name) => /^\d+$/.test(name));
     return areNumbers ? names.sort((a, b) => Number(a) - Number(b)) : names.sort();

@@ -2,13 +2,12 @@
 import { UsageError } from "../../errors.ts";
 import type { RowSource } from "../formats/parsed-row.ts";
 import { jsonKind, rowError } from "../rows/row-error.ts";
-import type { LabelsRow, NumbersRow, RowFormat } from "../rows/rows.ts";
+import { JUDGED_KEYS, type LabelsRow, type NumbersRow, type RowFormat } from "../rows/rows.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import {
   type ClassExample,
   type ClassOptions,
   encodeWhole,
-  JUDGED_KEYS,
   makeClassExample,
   readWholeText,
   unknownClass,

@@ -64,6 +64,12 @@ export interface RowFormat<R> {
   read(row: RawFields): R;
 }
 
+/** How rows of texts that are judged are told from others. */
+export const JUDGED_KEYS = {
+  keys: '{"text", "label"}',
+  matches: (row: RawFields): boolean => "text" in row && "label" in row,
+};
+
 /** Rows of another kind of data, and what they are. */
 export interface OtherRows {
   readonly summary: string;
@@ -96,6 +102,23 @@ export function readRow<R>(
     expected,
     other
       ? `Such rows are for another objective (${other.summary}): choose one that learns from them by --objective, or other data.`
-      : "Say which columns these are, such as --columns prompt=question,completion=answer (columns in the library).",
+      : columnsHint(forms),
   );
+}
+
+/** What files call columns, for examples. */
+const OTHER_NAMES: Readonly<Record<string, string>> = {
+  prompt: "question",
+  completion: "answer",
+  text: "review",
+  label: "class",
+  chosen: "better",
+  rejected: "worse",
+};
+
+/** How columns of other names are told, by the first of the forms that has several keys. */
+export function columnsHint(forms: readonly Pick<RowFormat<unknown>, "keys">[]): string {
+  const keys = forms.map(({ keys }) => [...keys.matchAll(/\w+/g)].map(([key]) => key));
+  const example = keys.find(({ length }) => length > 1)?.map((key) => `${key}=${OTHER_NAMES[key] ?? key}`);
+  return `Say which columns these are, such as --columns ${example?.join(",")} (columns in the library).`;
 }
