@@ -7,6 +7,7 @@ import { decodeAfter } from "../data/tokenizer/tokenizer.ts";
 import type { MakeSampleWriter, Sample, SamplePrompt } from "../train/samples.ts";
 import { shownPrompt } from "../train/samples.ts";
 import { Generator } from "./generation/generator.ts";
+import { readToEnd } from "./generation/read-to-end.ts";
 import { checkPrompt } from "./prompts/prompt.ts";
 import { stopIdsOf } from "./answers/stop-ids.ts";
 
@@ -29,15 +30,13 @@ export const makeSampleWriter: MakeSampleWriter = async (parts) => {
       // Keys and values of the steps before are of other numbers.
       await generator.switchTo(adapter);
       const request = { promptIds, maxNewTokens, stopIds, ...(signal ? { signal } : {}) };
-      const tokens = generator.generate(request);
       const ids: number[] = [];
-      let next = await tokens.next();
-      for (; !next.done; next = await tokens.next()) {
-        if (!next.value.isStop) ids.push(next.value.id);
+      const end = await readToEnd(generator.generate(request), async ({ id, isStop }) => {
+        if (!isStop) ids.push(id);
         await betweenTokens?.();
-      }
+      });
       // Half a text is none.
-      if (next.value.finishReason === "aborted") signal?.throwIfAborted();
+      if (end.finishReason === "aborted") signal?.throwIfAborted();
       samples.push({ prompt, text: decodeAfter(tokenizer, after, ids), tokens: ids.length });
     }
     return samples;

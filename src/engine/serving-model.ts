@@ -16,6 +16,7 @@ import type { Residency } from "../run/weights/weights.ts";
 import { createEngine } from "../runtime/create-engine.ts";
 import { AdapterPool, type AdapterPoolOptions } from "./adapters/adapter-pool.ts";
 import { type ComputeChoice, chooseCompute } from "./opening/choose-compute.ts";
+import { readToEnd } from "./generation/read-to-end.ts";
 import { Grammars } from "./grammar/grammars.ts";
 import type { PromptReader } from "./prompts/prompt-reader.ts";
 import type { TokenLogProbs } from "./sampling/token-log-probs.ts";
@@ -195,7 +196,7 @@ export class ServingModel {
         yield { text, token };
         if (!isStopped) continue;
         cancel.abort();
-        return { ...(await endOf(tokens)), finishReason: "stop" };
+        return { ...(await readToEnd(tokens)), finishReason: "stop" };
       }
       // What is held back of a text that goes on elsewhere is told there.
       if (step.value.finishReason === "aborted") return step.value;
@@ -212,7 +213,7 @@ export class ServingModel {
   async read(
     request: Pick<ServeRequest, "promptIds" | "adapter" | "signal"> & { readonly reader: PromptReader },
   ): Promise<ServeEnd> {
-    const end = await endOf(this.engine.write({ ...request, maxNewTokens: 0 }));
+    const end = await readToEnd(this.engine.write({ ...request, maxNewTokens: 0 }));
     return end.finishReason === "aborted" ? end : { ...end, finishReason: "stop" };
   }
 
@@ -224,12 +225,5 @@ export class ServingModel {
     await this.engine.session.release();
     if (this.trainingSession !== this.engine.session) await this.trainingSession.release();
     await this.parts.checkpoint.close();
-  }
-}
-
-async function endOf(tokens: AsyncGenerator<ServedToken, ServeEnd, void>): Promise<ServeEnd> {
-  for (;;) {
-    const step = await tokens.next();
-    if (step.done) return step.value;
   }
 }

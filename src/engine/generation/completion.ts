@@ -1,6 +1,7 @@
 /** @file A text of ids that was written, with its speed. */
 import type { TokenLogProbs } from "../sampling/token-log-probs.ts";
 import { type FinishReason, NO_END, type ServeEnd, type ServedToken } from "../serving/serve-request.ts";
+import { readToEnd } from "./read-to-end.ts";
 
 /** How a text ended. */
 export interface GenerationEnd {
@@ -29,13 +30,12 @@ export async function completeText(
   const ids: number[] = [];
   const logProbs: TokenLogProbs[] = [];
   try {
-    let step = await tokens.next();
-    for (; !step.done; step = await tokens.next()) {
-      ids.push(step.value.id);
-      if (step.value.logProbs) logProbs.push(step.value.logProbs);
-      onToken(step.value, ids.length - 1);
-    }
-    const { finishReason, numCachedTokens: numReusedTokens, firstTokenMs, totalMs } = step.value;
+    const end = await readToEnd(tokens, (token) => {
+      ids.push(token.id);
+      if (token.logProbs) logProbs.push(token.logProbs);
+      onToken(token, ids.length - 1);
+    });
+    const { finishReason, numCachedTokens: numReusedTokens, firstTokenMs, totalMs } = end;
     const [count, ms] = ids.length > 1 ? [ids.length - 1, totalMs - firstTokenMs] : [ids.length, totalMs];
     const tokensPerSecond = (1000 * count) / Math.max(1e-3, ms);
     const scores = logProbs.length > 0 ? { logProbs } : {};

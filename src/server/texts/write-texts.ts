@@ -1,6 +1,7 @@
 /** @file Writes the texts of one request side by side and counts their tokens. The texts end when their client has gone. */
 import { allOf } from "../../engine/all-of.ts";
 import { hashOfAdapter } from "../../engine/adapters/adapter-hash.ts";
+import { readToEnd } from "../../engine/generation/read-to-end.ts";
 import type { ServeEnd } from "../../engine/serving/serve-request.ts";
 import type { TextJob, TextPiece, WrittenToken } from "../../engine/serving-model.ts";
 import type { Adapter } from "../../peft/attach.ts";
@@ -104,12 +105,10 @@ async function tellPieces(
   { onPiece }: Told,
   movable?: MovableText,
 ): Promise<ServeEnd> {
-  let step = await pieces.next();
-  for (; !step.done; step = await pieces.next()) {
-    const { token, told } = step.value;
+  return await readToEnd(pieces, async (piece) => {
+    const { token, told } = piece;
     if (told) movable?.written.push(told);
     if (token && !token.isStop) movable?.written.push({ id: token.id, logProbs: token.logProbs });
-    await onPiece?.({ ...step.value, index });
-  }
-  return step.value;
+    await onPiece?.({ ...piece, index });
+  });
 }
