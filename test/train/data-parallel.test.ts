@@ -9,7 +9,7 @@ import { parseTrainOptions } from "../../src/train/settings/options.ts";
 import type { TrainInput } from "../../src/train/settings/train-input.ts";
 import { memoryRequest } from "../../src/train/files/setup/memory-request.ts";
 import { openRun, settleRun } from "../../src/train/files/setup/prepare.ts";
-import { type MemoryParts, estimateRun } from "../../src/train/plan/run-memory.ts";
+import { type MemoryParts, planMemory } from "../../src/train/plan/run-memory.ts";
 import { attach } from "../../src/peft/attach.ts";
 import { loadModel } from "../../src/format/by-path.ts";
 import { lora } from "../../src/peft/methods/lora.ts";
@@ -115,7 +115,7 @@ describe("graft train --data-parallel", () => {
       const options = parseTrainOptions(input);
       const opened = await openRun(options);
       try {
-        return (await breathing(estimateRun(memoryRequest(settleRun(opened)), true))).parts;
+        return (await breathing(planMemory(memoryRequest(settleRun(opened)), true))).parts;
       } finally {
         await opened.checkpoint.close();
       }

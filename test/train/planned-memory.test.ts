@@ -21,11 +21,11 @@ import type { ActivationForm } from "../../src/train/activations/keeping.ts";
 import { fineTune } from "../../src/train/loop/fine-tune.ts";
 import { type EvalMetric, LOSS, findEvalMetric } from "../../src/train/eval-metrics.ts";
 import { findObjective } from "../../src/train/objectives.ts";
-import { plannedModel } from "../../src/train/plan/passes/planned-model.ts";
+import { plannedSession } from "../../src/train/plan/passes/planned-session.ts";
 import { outerBytes } from "../../src/train/plan/weight-memory.ts";
 import { walkPasses } from "../../src/train/plan/run-passes.ts";
 import { stepShapes } from "../../src/train/plan/run-shapes.ts";
-import { planMemory } from "../../src/train/plan/memory-plan.ts";
+import { planMemory } from "../../src/train/plan/run-memory.ts";
 import { openRun, settleRun } from "../../src/train/files/setup/prepare.ts";
 import { memoryRequest } from "../../src/train/files/setup/memory-request.ts";
 import { parseTrainOptions } from "../../src/train/settings/options.ts";
@@ -224,7 +224,7 @@ describe("walkPasses()", () => {
             activations,
             target: await engine.target(),
           },
-          plannedModel({ model: base.model, kept: base.source, compute: COMPUTES[compute], residency }),
+          plannedSession({ model: base.model, kept: base.source, compute: COMPUTES[compute], residency }),
           outline,
           recompute,
         ),
@@ -308,7 +308,7 @@ test("what is trained outside the blocks is not counted as frozen too, under eit
     const { base, checkpoint } = await loadModel(path);
     await checkpoint.close();
     const { model, source: kept } = base;
-    const facts = plannedModel({ model, kept, compute: COMPUTES.f32, residency: "stored" });
+    const session = plannedSession({ model, kept, compute: COMPUTES.f32, residency: "stored" });
     const outside = (name: string): number => {
       const method = findMethod(name);
       const request = {
@@ -316,7 +316,7 @@ test("what is trained outside the blocks is not counted as frozen too, under eit
         options: method.options.parse({}),
       };
       const layout = layOut(base.model, base.source, request);
-      return outerBytes(facts, outlineAdapter(layout, method));
+      return outerBytes(session, outlineAdapter(layout, method));
     };
     assert.equal(outside("full"), 0);
     frozenBytes.push(outside("lora"));

@@ -18,7 +18,7 @@ import { outlineAdapter } from "../../peft/outline.ts";
 import type { Residency } from "../../run/weights/weights.ts";
 import { measuredIn } from "../dropbp/branch-dropper.ts";
 import type { Recompute } from "../recompute.ts";
-import { type PlannedModel, plannedModel } from "./passes/planned-model.ts";
+import { type PlannedSession, plannedSession } from "./passes/planned-session.ts";
 import { type PassesRequest, type PlannedPasses, readersOf, walkPasses } from "./run-passes.ts";
 import { sampleNeeds } from "./sample-memory.ts";
 import { tokenizerBytes } from "./tokenizer-memory.ts";
@@ -76,34 +76,36 @@ const NODE_BYTES = 20e3;
 const WRITER_BYTES = 15e6;
 
 /** What a run needs, and what a step of it computes. */
-export interface RunNeeds {
+export interface MemoryPlan {
   readonly parts: MemoryParts;
   readonly totalBytes: number;
   readonly stepWork: Work;
   /** Weights that a step reads and makes ready for programs; 0 where they are held. */
   readonly stepReadBytes: number;
+  readonly recompute: Recompute;
 }
 
-/** Estimates a run that computes activations again, or keeps them; stops between passes. */
-export function* estimateRun(request: MemoryRequest, recompute: Recompute): Generator<void, RunNeeds, void> {
+/** Plans a run that computes activations again, or keeps them; stops between passes. */
+export function* planMemory(request: MemoryRequest, recompute: Recompute): Generator<void, MemoryPlan, void> {
   const { residency, method, layout } = request;
   const adapter = outlineAdapter(layout, method);
-  const facts = plannedModel(request);
-  const passes = yield* walkPasses(request, facts, adapter, recompute);
+  const session = plannedSession(request);
+  const passes = yield* walkPasses(request, session, adapter, recompute);
   const { programs, lentBytes, scratchBytes, stepWork, stepWalks } = passes;
   const parts = {
-    ...parameterParts(request, facts, adapter, passes),
+    ...parameterParts(request, session, adapter, passes),
     activations: lentBytes + comparedBytes(request, adapter),
     scratch: scratchBytes + NODE_BYTES * programs.numNodes + programs.packedBytes,
-    samples: sampleBytes(request, { facts, programs }, adapter),
+    samples: sampleBytes(request, { session, programs }, adapter),
     process: processBytes(request),
   };
-  const walkBytes = residency === "float32" ? 0 : blockBytes(facts, adapter, "float32");
+  const walkBytes = residency === "float32" ? 0 : blockBytes(session, adapter, "float32");
   return {
     parts,
     totalBytes: Object.values(parts).reduce((sum, bytes) => sum + bytes, 0),
     stepWork,
     stepReadBytes: walkBytes * stepWalks,
+    recompute,
   };
 }
 
@@ -136,16 +138,16 @@ function processBytes({ model, compute, numTokens, tokenizerFiles }: MemoryReque
 /** What is read of weights and trained of them. */
 function parameterParts(
   request: MemoryRequest,
-  facts: PlannedModel,
+  session: PlannedSession,
   adapter: AdapterView,
   { moved, measured }: Pick<PlannedPasses, "moved" | "measured">,
 ): Pick<MemoryParts, "weights" | "trained" | "gradients" | "optimizer"> {
   const { storedBytes, method, preview, numSlots, numLanes, budgetBytes, residency } = request;
   const trained = preview.numTrained * FLOAT_BYTES;
   const readers = readersOf(request, adapter);
-  const outer = Math.max(...readers.map((reader) => outerBytes(facts, reader)));
+  const outer = Math.max(...readers.map((reader) => outerBytes(session, reader)));
   const blocks = (held: Residency): number =>
-    Math.max(...readers.map((reader) => blockBytes(facts, reader, held)));
+    Math.max(...readers.map((reader) => blockBytes(session, reader, held)));
   const ofTraining = {
     trained: trained + preview.frozenBytes,
     gradients: bytesOf(new Set([...moved, ...measured])) + (numLanes - 1) * bytesOf(moved),

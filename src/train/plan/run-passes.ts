@@ -11,7 +11,7 @@ import { branchesOf, droppedByBlock } from "../dropbp/branch-list.ts";
 import { drawBranches } from "../dropbp/draw-branches.ts";
 import type { Objective } from "../objective.ts";
 import type { Recompute } from "../recompute.ts";
-import type { PlannedModel } from "./passes/planned-model.ts";
+import type { PlannedSession } from "./passes/planned-session.ts";
 import { type Keeping, PlannedPass } from "./passes/planned-pass.ts";
 import type { PassPlace, PassShape } from "./passes/planned-place.ts";
 import { PlannedPool } from "./passes/planned-pool.ts";
@@ -40,11 +40,11 @@ export interface PassesRequest {
 }
 
 /** What decides whether there is a reference, and which. */
-type ReferenceFacts = Pick<PassesRequest, "objective" | "startsFromAdapter">;
+type ReferenceRequest = Pick<PassesRequest, "objective" | "startsFromAdapter">;
 
 /** The model that an objective compares with: the base with the adapter as it was at first, or without; null: none. */
 function referenceOf(
-  { objective, startsFromAdapter }: ReferenceFacts,
+  { objective, startsFromAdapter }: ReferenceRequest,
   adapter: AdapterView,
 ): AdapterView | null {
   if (!objective.needs.includes("reference")) return null;
@@ -52,8 +52,8 @@ function referenceOf(
 }
 
 /** The models whose passes read weights: with the adapter, and the base alone where it is the reference. */
-export function readersOf(facts: ReferenceFacts, adapter: AdapterView): readonly AdapterView[] {
-  return referenceOf(facts, adapter) === NO_ADAPTER ? [adapter, NO_ADAPTER] : [adapter];
+export function readersOf(request: ReferenceRequest, adapter: AdapterView): readonly AdapterView[] {
+  return referenceOf(request, adapter) === NO_ADAPTER ? [adapter, NO_ADAPTER] : [adapter];
 }
 
 /** Steps whose drawn branches are looked at: with fewer, some programs of a run were not met; more than 64 found no others. */
@@ -78,14 +78,14 @@ export interface PlannedPasses {
 /** Walks through an evaluation and steps of every size, and stops between these. */
 export function* walkPasses(
   request: PassesRequest,
-  facts: PlannedModel,
+  session: PlannedSession,
   adapter: AdapterView,
   recompute: Recompute,
 ): Generator<void, PlannedPasses, void> {
   const { objective, heldOut, plan, activations, numLanes } = request;
   const programs = new PlannedPrograms(request.target);
   // What runs on the first lane alone, and what runs on each of them.
-  const alone = { facts, pool: new PlannedPool(), programs };
+  const alone = { session, pool: new PlannedPool(), programs };
   const inLanes = numLanes === 1 ? alone : { ...alone, pool: new PlannedPool() };
   const scorer = new PlannedPass(alone, adapter, { training: false });
   const compared = referenceOf(request, adapter);

@@ -15,12 +15,12 @@ const COPIES = 2 * 2;
 
 /** What writing texts of so many tokens adds. */
 export function sampleNeeds(
-  { facts, programs }: Pick<PassPlace, "facts" | "programs">,
+  { session, programs }: Pick<PassPlace, "session" | "programs">,
   adapter: AdapterView,
   numTokens: number,
 ): { readonly numNodes: number; readonly cacheBytes: number } {
-  const { model, residency } = facts;
-  const structures = structuresOf(facts, adapter, { training: false });
+  const { model, residency } = session;
+  const structures = structuresOf(session, adapter, { training: false });
   const different = new Map(structures.map((structure) => [structure.key, structure])).values();
   const numNodes = (residency === "float32" ? structures : [...different]).map((structure) => {
     const asked = { kind: "forward", saves: "nothing", inputGradient: true, dropped: [] } as const;

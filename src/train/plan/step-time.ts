@@ -1,5 +1,5 @@
 /** @file Estimates how long a step takes from the amount of its arithmetic and the speed of the machine. */
-import type { RunNeeds } from "./run-memory.ts";
+import type { MemoryPlan } from "./run-memory.ts";
 
 /** How much a machine does in a second. */
 export interface MachineRates {
@@ -16,7 +16,7 @@ export interface MachineRates {
 export const USUAL_RATES: MachineRates = { float32: 50e9, int8: 100e9, movedBytes: 10e9, readBytes: 2e9 };
 
 /** Estimates the seconds of a step. */
-export function stepSeconds({ stepWork, stepReadBytes }: RunNeeds, rates: MachineRates): number {
+export function stepSeconds({ stepWork, stepReadBytes }: MemoryPlan, rates: MachineRates): number {
   return (
     stepWork.float32 / rates.float32 +
     stepWork.int8 / rates.int8 +

@@ -11,13 +11,13 @@ import { isReadByRows } from "../../run/stem-program.ts";
 import { readsSlices } from "../../run/head/head-programs.ts";
 import { headArithmetic, splitReads } from "../../run/head/head-graph.ts";
 import type { Residency } from "../../run/weights/weights.ts";
-import type { PlannedModel } from "./passes/planned-model.ts";
+import type { PlannedSession } from "./passes/planned-session.ts";
 
 /** Bytes of the blocks' weights as programs read them: of all blocks, or of those that are lent at a time. */
-export function blockBytes(facts: PlannedModel, adapter: AdapterView, residency: Residency): number {
-  const { model } = facts;
+export function blockBytes(session: PlannedSession, adapter: AdapterView, residency: Residency): number {
+  const { model } = session;
   const known = new Map<string, { fed: number; bound: number }>();
-  const sizes = structuresOf(facts, adapter, { training: true }).map((structure) => {
+  const sizes = structuresOf(session, adapter, { training: true }).map((structure) => {
     let size = known.get(structure.key);
     if (!size) {
       size = { fed: 0, bound: 0 };
@@ -66,17 +66,17 @@ function countSlots(kinds: readonly number[]): number[] {
 }
 
 /** Bytes of what stem and head read in float32, whatever is trained of it left out: all of a mapped table is looked at once. */
-export function outerBytes(facts: PlannedModel, adapter: AdapterView): number {
-  const { model } = facts;
+export function outerBytes(session: PlannedSession, adapter: AdapterView): number {
+  const { model } = session;
   const own = adapter.inputs(null);
   const options = {
     ...PLAIN_PART,
     ...placedBy(adapter, null),
-    isGathered: (table: string) => !(table in own) && isReadByRows(facts, table),
+    isGathered: (table: string) => !(table in own) && isReadByRows(session, table),
   };
   const stem = Object.keys(model.buildStem(options).part.tensors);
-  const arithmetic = headArithmetic(facts, adapter, "lossAndGradients");
-  const headProduct = readsSlices(facts, adapter, arithmetic) ? "slice" : "whole";
+  const arithmetic = headArithmetic(session, adapter, "lossAndGradients");
+  const headProduct = readsSlices(session, adapter, arithmetic) ? "slice" : "whole";
   const { part } = model.buildHead({ ...options, ...arithmetic, headProduct });
   const { plain: head, rounded } = splitReads(part);
   const isOwn = (name: string): boolean => name in own || model.storedName(name) in own;

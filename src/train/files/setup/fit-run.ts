@@ -19,7 +19,7 @@ import {
   changesOf,
   listAlternatives,
 } from "../../plan/alternatives.ts";
-import { type MemoryPlan, planMemory } from "../../plan/memory-plan.ts";
+import { type MemoryPlan, planMemory } from "../../plan/run-memory.ts";
 import { USUAL_RATES, stepSeconds } from "../../plan/step-time.ts";
 import { RECOMPUTES } from "../../recompute.ts";
 import { smallestBudget } from "../../plan/resident-budget.ts";

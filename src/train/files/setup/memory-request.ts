@@ -10,7 +10,7 @@ import { outlineAdapter } from "../../../peft/outline.ts";
 import { findActivationForm } from "../../activations/forms.ts";
 import { findEvalMetric } from "../../eval-metrics.ts";
 import type { Objective } from "../../objective.ts";
-import { plannedModel } from "../../plan/passes/planned-model.ts";
+import { plannedSession } from "../../plan/passes/planned-session.ts";
 import type { MemoryRequest } from "../../plan/run-memory.ts";
 import { readersOf } from "../../plan/run-passes.ts";
 import { outerBytes } from "../../plan/weight-memory.ts";
@@ -67,7 +67,7 @@ export function budgetRequest(run: PreparedRun): BudgetRequest {
   const { options, model, layout, method, optimizer, checkpoint } = run;
   const residency = residencyOf(options);
   const compute = COMPUTES[options.compute];
-  const facts = plannedModel({ model, kept: keptIn(checkpoint), compute, residency });
+  const session = plannedSession({ model, kept: keptIn(checkpoint), compute, residency });
   const comparison = {
     objective: run.objective.objective,
     startsFromAdapter: options.initAdapter !== undefined,
@@ -81,6 +81,6 @@ export function budgetRequest(run: PreparedRun): BudgetRequest {
     numSlots: optimizer.slots.length,
     residency,
     storedBytes: checkpoint.heldBytes,
-    outsideBytes: Math.max(...readers.map((reader) => outerBytes(facts, reader))),
+    outsideBytes: Math.max(...readers.map((reader) => outerBytes(session, reader))),
   };
 }

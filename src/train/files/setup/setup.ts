@@ -12,7 +12,7 @@ import { requireTrainableBlocks } from "../../loop/checks.ts";
 import { describeMeasuring } from "../../dropbp/branch-dropper.ts";
 import { requireTrainedBranch } from "../../dropbp/branch-list.ts";
 import type { VectorMemory } from "../../../runtime/memory/vector-memory.ts";
-import type { MemoryPlan } from "../../plan/memory-plan.ts";
+import type { MemoryPlan } from "../../plan/run-memory.ts";
 import { requireTrainedHead } from "./class-head.ts";
 import { startAdapter } from "./first-adapter.ts";
 import { type Inputs, describeInputs } from "../provenance.ts";

@@ -30,12 +30,12 @@ export class PlannedBlocks {
   ) {
     this.#place = place;
     this.#adapter = adapter;
-    this.#structures = structuresOf(place.facts, adapter, { training });
-    this.#planner = new BackwardPlanner(place.facts.model, this.#structures);
+    this.#structures = structuresOf(place.session, adapter, { training });
+    this.#planner = new BackwardPlanner(place.session.model, this.#structures);
     this.#gradients = gradients;
     const different = new Map(this.#structures.map((structure) => [structure.key, structure]));
     const bind = [...different.values()].filter((structure) =>
-      tensorsRead(place.facts.model, structure).some(({ preparation }) => preparation.binding === "bound"),
+      tensorsRead(place.session.model, structure).some(({ preparation }) => preparation.binding === "bound"),
     );
     this.#binding = new Set(bind.map(({ key }) => key));
   }
@@ -61,13 +61,17 @@ export class PlannedBlocks {
     saves: Saves,
     dropped: readonly string[],
   ): { y: PlannedBlock; saved: Readonly<Record<string, PlannedBlock>> } {
-    const { programs, pool, facts } = this.#place;
+    const { programs, pool, session } = this.#place;
     const sizes = {
       length: pass.bindings.T,
       inputGradient: true,
       dropped: saves === "nothing" ? [] : dropped,
     };
-    const program = blockProgram(facts.model, this.#structures[layer]!, { kind: "forward", saves, ...sizes });
+    const program = blockProgram(session.model, this.#structures[layer]!, {
+      kind: "forward",
+      saves,
+      ...sizes,
+    });
     const { spec, made } = programs.build(program);
     makeInputs(pool, made.part, pass);
     const masks = made.part.dropout.map(({ mask }) => pool.acquire(mask, pass.bindings));
@@ -87,9 +91,9 @@ export class PlannedBlocks {
     given: readonly string[],
     { dropped, wantsInput: inputGradient }: Pick<BlockPlan, "dropped" | "wantsInput">,
   ): PlannedBlock | null {
-    const { programs, pool, facts } = this.#place;
+    const { programs, pool, session } = this.#place;
     const variant = { kind: "backward", given, length: pass.bindings.T, inputGradient, dropped } as const;
-    const program = blockProgram(facts.model, this.#structures[layer]!, variant);
+    const program = blockProgram(session.model, this.#structures[layer]!, variant);
     const { spec, made } = programs.build(program);
     const dx = inputGradient ? pool.acquire(spec.outputs["dx"]!, pass.bindings) : null;
     this.#gradients.collect(this.#adapter.trained(layer), made.gradients, () => {

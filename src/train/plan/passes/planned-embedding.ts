@@ -67,7 +67,7 @@ export class PlannedEmbedding {
 
   #stem(direction: "forward" | "backward") {
     const make = (): ReturnType<typeof stemProgram> =>
-      stemProgram(this.#place.facts, this.#adapter, direction);
+      stemProgram(this.#place.session, this.#adapter, direction);
     return { key: `stem ${direction} ${this.#adapter === NO_ADAPTER}`, make };
   }
 }

@@ -51,17 +51,17 @@ export class PlannedHead {
   }
 
   #variant(kind: HeadProgramKind): HeadVariant {
-    const arithmetic = headArithmetic(this.#place.facts, this.#adapter, kind);
+    const arithmetic = headArithmetic(this.#place.session, this.#adapter, kind);
     return { kind, training: this.#training, arithmetic };
   }
 
   /** Log-probabilities of labels. */
   logProbs(numLabels: number): void {
-    const { facts, pool, programs } = this.#place;
+    const { session, pool, programs } = this.#place;
     const variant = this.#variant("loss");
-    if (readsSlices(facts, this.#adapter, variant.arithmetic))
+    if (readsSlices(session, this.#adapter, variant.arithmetic))
       return pool.release(...this.#vocabulary("loss", numLabels));
-    const program = headProgram(facts.model, this.#adapter, variant);
+    const program = headProgram(session.model, this.#adapter, variant);
     for (const N of chunks(numLabels, headChunkOf(variant.arithmetic))) {
       const { made } = programs.build(program);
       const lent = [...this.#feeds(made.part, N), this.#lend(floats([N, 1]), {})];
@@ -72,10 +72,10 @@ export class PlannedHead {
 
   /** Logits of labels, as `train/step/predictions` looks at them. */
   predict(numLabels: number): void {
-    const { facts, pool, programs } = this.#place;
-    const { model } = facts;
+    const { session, pool, programs } = this.#place;
+    const { model } = session;
     const variant = this.#variant("logits");
-    const isSliced = readsSlices(facts, this.#adapter, variant.arithmetic);
+    const isSliced = readsSlices(session, this.#adapter, variant.arithmetic);
     for (const N of chunks(numLabels, PREDICTED_CHUNK)) {
       const lent = [model.width, model.numOutputs].map((columns) => this.#lend(floats([N, columns]), {}));
       if (isSliced) {
@@ -90,8 +90,8 @@ export class PlannedHead {
   }
 
   #feeds(part: PartGraph, N: number): PlannedBlock[] {
-    const hidden = floats([N, this.#place.facts.model.width]);
-    const { model } = this.#place.facts;
+    const hidden = floats([N, this.#place.session.model.width]);
+    const { model } = this.#place.session;
     const labels: TensorType = model.hasTargets
       ? floats([N, model.numOutputs])
       : { dtype: "int64", shape: [N] };
@@ -101,11 +101,11 @@ export class PlannedHead {
 
   /** Runs head and loss with gradients; returns dx. */
   gradient(numLabels: number, bindings: Bindings): PlannedBlock {
-    const { facts, pool, programs } = this.#place;
-    const { model } = facts;
+    const { session, pool, programs } = this.#place;
+    const { model } = session;
     const dx = this.#lend(floats(["B", "T", model.width]), bindings);
     const variant = this.#variant("lossAndGradients");
-    if (readsSlices(facts, this.#adapter, variant.arithmetic)) {
+    if (readsSlices(session, this.#adapter, variant.arithmetic)) {
       pool.release(...this.#vocabulary("gradient", numLabels));
       return dx;
     }
@@ -133,14 +133,14 @@ export class PlannedHead {
 
   /** The gradient of the head's matrix, some rows at a time. */
   #table(table: string, N: number): void {
-    const { facts, programs, pool } = this.#place;
+    const { session, programs, pool } = this.#place;
     const parameter = this.#trained.find(({ input }) => input === table)!;
     const [numRows = 0, width = 0] = parameter.shape;
     for (let from = 0; from < numRows; from += SLICE_ROWS) {
       const S = Math.min(SLICE_ROWS, numRows - from);
       const again = this.#gradients.has(parameter) ? [this.#lend(floats([S, width]), {})] : [];
       const dLogits = this.#lend(floats([N, S]), {});
-      programs.run(tableGradientProgram(facts.model.width), { N, S });
+      programs.run(tableGradientProgram(session.model.width), { N, S });
       pool.release(dLogits, ...again);
     }
     this.#gradients.add(parameter);
@@ -149,8 +149,8 @@ export class PlannedHead {
   /** One walk over the vocabulary for all positions, in chunks; returns what is given back after it. */
   #vocabulary(wanted: "loss" | "gradient", numLabels: number): PlannedBlock[] {
     const hasGradient = wanted === "gradient";
-    const { facts, pool, programs } = this.#place;
-    const { model } = facts;
+    const { session, pool, programs } = this.#place;
+    const { model } = session;
     const program = (kind: VocabularyProgramKind): ReturnType<typeof vocabularyProgram> =>
       vocabularyProgram(model, kind);
     const counts = chunks(numLabels, VOCABULARY_CHUNK);
@@ -172,8 +172,8 @@ export class PlannedHead {
 
   /** Lends slices of the head's matrix one after another, the next while something is done with one of so many rows. */
   #walk(visit: (numRows: number) => void): void {
-    const { pool, facts } = this.#place;
-    const { numOutputs, width } = facts.model;
+    const { pool, session } = this.#place;
+    const { numOutputs, width } = session.model;
     const sliceAt = (from: number): number => Math.min(SLICE_ROWS, numOutputs - from);
     const lend = (from: number): PlannedBlock => this.#lend(floats([sliceAt(from), width]), {});
     let ahead = lend(0);

@@ -122,13 +122,13 @@ export class PlannedPass {
 
   /** Runs backward once whole and once without each branch. */
   #runEachWay(turn: Turn): void {
-    const { pool, facts } = this.#place;
+    const { pool, session } = this.#place;
     let ways: readonly PlannedBlock[] = [turn.dy];
     for (const [layer, block] of [...turn.blocks.entries()].reverse()) {
       if (!block.runs) continue;
       const brought = turn.kept.bringBack();
       const [whole, ...parted] = ways as [PlannedBlock, ...PlannedBlock[]];
-      const own = facts.model.layers[layer]?.branches ?? [];
+      const own = session.model.layers[layer]?.branches ?? [];
       const below: PlannedBlock[] = [];
       for (const dropped of [[], ...own.map(({ name }) => [name])]) {
         const byBlock = turn.blocks.map((_, each) => (each === layer ? dropped : []));

@@ -3,14 +3,14 @@
  * executed.
  */
 import type { TensorType } from "../../../graph/graph.ts";
-import type { PlannedModel } from "./planned-model.ts";
+import type { PlannedSession } from "./planned-session.ts";
 import type { PartGraph } from "../../../models/graphs/part-graph.ts";
 import type { PlannedBlock, PlannedPool } from "./planned-pool.ts";
 import type { PlannedPrograms } from "./planned-programs.ts";
 
 /** What passes are planned on. */
 export interface PassPlace {
-  readonly facts: PlannedModel;
+  readonly session: PlannedSession;
   readonly pool: PlannedPool;
   readonly programs: PlannedPrograms;
 }

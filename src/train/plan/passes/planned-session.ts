@@ -8,7 +8,7 @@ import { MAX_TABLE_BYTES, isLargeTable } from "../../../run/large-tables.ts";
 import type { Session } from "../../../run/session.ts";
 import type { Residency } from "../../../run/weights/weights.ts";
 
-export interface PlannedModel extends ArithmeticFacts, Pick<Session, "attentionChunk"> {
+export interface PlannedSession extends ArithmeticFacts, Pick<Session, "attentionChunk"> {
   readonly base: { readonly source: Pick<WeightSource, "storageOf"> };
   readonly residency: Residency;
   isLargeTable(name: string): boolean;
@@ -25,7 +25,7 @@ interface SessionPlan {
 }
 
 /** Describes a session on a model. */
-export function plannedModel(plan: SessionPlan): PlannedModel {
+export function plannedSession(plan: SessionPlan): PlannedSession {
   const { model, kept, compute, residency, attentionChunk = null } = plan;
   const tables = { model, compute, residency, maxTableBytes: MAX_TABLE_BYTES, source: kept };
   return {
