@@ -3,11 +3,8 @@ import { text } from "node:stream/consumers";
 
 import { z } from "zod";
 
-import type { Grammar } from "../../engine/grammar/token-grammar.ts";
-import type { TextModel } from "../../engine/text-model.ts";
 import { UsageError } from "../../errors.ts";
 import { requireFilePlace } from "../../format/files/disk/file-place.ts";
-import type { JsonObject } from "../../format/files/json-file.ts";
 import { readJson } from "../../format/by-path.ts";
 import { defineCommand } from "../command.ts";
 import { servedName } from "../model/find-model.ts";
@@ -66,12 +63,6 @@ function requireFit({ prompt, prompts, output, adapter, jsonSchema }: z.output<t
   }
 }
 
-/** The rules of a JSON schema over the tokens of a model. */
-async function grammarOf(schema: JsonObject, { parts }: TextModel): Promise<Grammar> {
-  const { Grammars } = await import("../../engine/grammar/grammars.ts");
-  return await new Grammars(parts.origin.files).ofSchema(schema);
-}
-
 export const command = defineCommand({
   example: 'npx graft generate --adapter runs/mine --prompt "Once upon a time"',
   positionals: [],
@@ -101,7 +92,7 @@ export const command = defineCommand({
       const ids = options.chat
         ? model.encodeChat([{ role: "user", content: prompt ?? "" }])
         : model.encodePrompt(prompt ?? "");
-      const grammar = schema && (await grammarOf(schema, model));
+      const grammar = schema && (await model.grammarOf(schema));
       const shown = showText(io);
       const request = { ...textRequest(options, io.signal), grammar, goesOn: !options.chat };
       const written = await model.write(ids, request, shown.piece);

@@ -14,7 +14,14 @@ import { WeightWalk } from "../../run/weights/weight-walk.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import { bestLayout } from "../cache/paged-cache.ts";
 import type { CacheLayout, PagedPass } from "../cache/paged-pass.ts";
-import { type CompiledGroup, type Group, compileGroups, feedGroup, singleGroups } from "./stack-groups.ts";
+import {
+  type CompiledGroup,
+  type Group,
+  type GroupRequest,
+  compileGroups,
+  feedGroup,
+  singleGroups,
+} from "./stack-groups.ts";
 
 /** At so many rows or more, an arithmetic's products for many tokens are used (docs/log.md#many-rows-and-prompts). */
 const MANY_ROWS = 4;
@@ -61,7 +68,7 @@ export class BlockStack {
     if (compute.many) await this.#compile(bestLayout(model), "many");
   }
 
-  #facts(layout: CacheLayout): Parameters<typeof compileGroups>[0] {
+  #request(layout: CacheLayout): GroupRequest {
     return { session: this.#session, adapter: this.#adapter, layout };
   }
 
@@ -70,7 +77,7 @@ export class BlockStack {
     const key = `${layout}, ${amount}`;
     let groups = this.#groups.get(key);
     if (!groups) {
-      groups = compileGroups(this.#facts(layout), amount);
+      groups = compileGroups(this.#request(layout), amount);
       const forget = (): void => void this.#groups.delete(key);
       groups.then((begun) => Promise.all(begun)).catch(forget);
       this.#groups.set(key, groups);
@@ -122,7 +129,7 @@ export class BlockStack {
 
   #single(layout: CacheLayout): readonly Group[] | null {
     let groups = this.#singles.get(layout);
-    if (groups === undefined) this.#singles.set(layout, (groups = singleGroups(this.#facts(layout))));
+    if (groups === undefined) this.#singles.set(layout, (groups = singleGroups(this.#request(layout))));
     return groups;
   }
 

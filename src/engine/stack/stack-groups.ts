@@ -45,7 +45,7 @@ export interface CompiledGroup extends Group {
 }
 
 /** What groups are made for. */
-interface GroupFacts {
+export interface GroupRequest {
   readonly session: Session;
   readonly adapter: AdapterView;
   readonly layout: CacheLayout;
@@ -53,20 +53,20 @@ interface GroupFacts {
 
 /** Compiles the programs of all blocks; returns when all that they bind has been read, with what is being compiled still. */
 export async function compileGroups(
-  facts: GroupFacts,
+  request: GroupRequest,
   amount: Amount,
 ): Promise<readonly Promise<CompiledGroup>[]> {
-  const { session, adapter } = facts;
+  const { session, adapter } = request;
   const { model } = session;
   if (amount === "many") await session.prepareMany();
   const arithmetics = model.layers.map((_, layer) => arithmeticOf(session, adapter, layer, amount));
   // One after another, and all beside each other otherwise: while one is compiled, what the next binds is read.
   let read: Promise<unknown> = Promise.resolve();
   const groups = groupLayers(session, arithmetics).map(async (layers): Promise<CompiledGroup> => {
-    const { key, make } = groupProgram(facts, layers, arithmetics);
+    const { key, make } = groupProgram(request, layers, arithmetics);
     const { program, made } = await session.compile(key, () => {
       const { spec, made } = make();
-      const bind = (): Promise<WeightTensors> => bindConstants(facts, layers, { spec, made });
+      const bind = (): Promise<WeightTensors> => bindConstants(request, layers, { spec, made });
       const constants = (): Promise<WeightTensors> => {
         const bound = read.then(bind);
         read = bound;
@@ -86,14 +86,14 @@ export async function compileGroups(
  * Each block by itself, not compiled: it runs in a program of others. Null: programs of some bind tensors, which others' do
  * not.
  */
-export function singleGroups(facts: GroupFacts): readonly Group[] | null {
-  const { session, adapter } = facts;
+export function singleGroups(request: GroupRequest): readonly Group[] | null {
+  const { session, adapter } = request;
   const arithmetics = session.model.layers.map((_, layer) => arithmeticOf(session, adapter, layer));
   const binds = (layer: number): boolean => Object.keys(adapter.constants(layer)).length > 0;
   if (arithmetics.some((arithmetic, layer) => arithmetic.binds || binds(layer))) return null;
   const known = new Map<string, ReturnType<ReturnType<typeof groupProgram>["make"]>>();
   return arithmetics.map((_, layer) => {
-    const { key, make } = groupProgram(facts, [layer], arithmetics);
+    const { key, make } = groupProgram(request, [layer], arithmetics);
     const program = known.get(key) ?? make();
     known.set(key, program);
     return groupOf(adapter, [layer], { key, ...program });
@@ -102,11 +102,11 @@ export function singleGroups(facts: GroupFacts): readonly Group[] | null {
 
 /** The program of some blocks. */
 function groupProgram(
-  facts: GroupFacts,
+  request: GroupRequest,
   layers: readonly number[],
   arithmetics: readonly Arithmetic[],
 ): Makeable<readonly PartGraph[]> {
-  const { session, adapter, layout } = facts;
+  const { session, adapter, layout } = request;
   const { model } = session;
   const kinds = layers.map((layer) => [
     model.layers[layer]?.kind,
@@ -117,7 +117,7 @@ function groupProgram(
   return {
     key: JSON.stringify(["block-stack", layout, kinds]),
     make: () => {
-      const blocks = layers.map((layer) => buildBlock(facts, layer, arithmetics[layer]!));
+      const blocks = layers.map((layer) => buildBlock(request, layer, arithmetics[layer]!));
       return { spec: stackSpec(blocks, layout), made: blocks.map(({ part }) => part) };
     },
   };
@@ -153,7 +153,7 @@ function groupBlocks(
 
 /** Reads what the program of a group binds. */
 async function bindConstants(
-  { session, adapter }: GroupFacts,
+  { session, adapter }: GroupRequest,
   layers: readonly number[],
   { spec, made }: Pick<Group, "spec" | "made">,
 ): Promise<Record<string, HostTensor>> {
@@ -226,7 +226,7 @@ function groupLayers(
 }
 
 function buildBlock(
-  { session: { model }, adapter, layout }: GroupFacts,
+  { session: { model }, adapter, layout }: GroupRequest,
   layer: number,
   { product, isSmoothed }: Arithmetic,
 ): BuiltPart {

@@ -14,8 +14,8 @@ export interface Energy {
   readonly source: EnergySource;
 }
 
-/** What is known of a stretch of time. */
-interface EnergyFacts {
+/** What was read at the ends of a stretch of time. */
+interface EnergyReadings {
   readonly before: readonly EnergyCounter[];
   readonly after: readonly EnergyCounter[];
   /** Power of the whole device; null: not measured. */
@@ -26,7 +26,7 @@ interface EnergyFacts {
 }
 
 /** Works the energy out of what is known best. */
-export function energyOf({ before, after, watts, elapsedMs, processorMs }: EnergyFacts): Energy {
+export function energyOf({ before, after, watts, elapsedMs, processorMs }: EnergyReadings): Energy {
   const counted = countJoules(before, after);
   if (counted !== null) return { joules: counted, source: "measured" };
   if (watts !== null) return { joules: (watts * elapsedMs) / 1000, source: "measured" };
