@@ -290,13 +290,15 @@ describe("a new head", () => {
     await runTiny({ ...SETTINGS, model: own, numClasses: 3, steps: 1, output: `${folder}/own-run` });
   });
 
-  test("graft data show names the classes that training would find", async () => {
-    const { stdout } = await runMain(
-      ["data", "show", data, "--model", model, "--objective", "classification", "--limit", "2", "--json"],
-      { GRAFT_HOME: folder },
-    );
-    const classes = stdout.split("\n").flatMap((line) => /"class":"(\w+)"/.exec(line)?.[1] ?? []);
-    assert.deepEqual(classes.toSorted(), ["bad", "good"]);
+  test("graft data show names the classes that training would find, for decoders and encoders", async () => {
+    for (const shown of [model, await writeEncoder("bert", false)]) {
+      const { stdout, stderr } = await runMain(
+        ["data", "show", data, "--model", shown, "--objective", "classification", "--limit", "2", "--json"],
+        { GRAFT_HOME: folder },
+      );
+      const classes = stdout.split("\n").flatMap((line) => /"class":"(\w+)"/.exec(line)?.[1] ?? []);
+      assert.deepEqual(classes.toSorted(), ["bad", "good"], stderr);
+    }
   });
 });
 

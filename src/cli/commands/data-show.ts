@@ -1,5 +1,7 @@
 /** @file `graft data show`: examples as the model sees them, and what is cut of all. */
+import { tellsClasses, withClasses } from "../../models/config/class-head.ts";
 import { PROBLEM_TYPE } from "../../models/config/classifier-config.ts";
+import type { RawConfig } from "../../models/config/raw-config.ts";
 import { z } from "zod";
 
 import type { ReadOptions } from "../../data/files/read-files.ts";
@@ -48,6 +50,18 @@ async function readWhole(
   const whole = await read(Number.MAX_SAFE_INTEGER);
   const kind = findFileKind(whole.units[0]?.source.file ?? "");
   return kind && isPlainText(kind) ? read(how.maxLength) : whole;
+}
+
+/** The configuration of a model, with the head that a run on these data would give it. @throws as `classNamesOf` */
+async function withClassesFor(
+  { problem }: Pick<DataKind<TextUnit>, "problem">,
+  config: RawConfig,
+  data: readonly string[],
+  columns: Parameters<typeof classNamesOf>[1],
+): Promise<RawConfig> {
+  if (problem === null || tellsClasses(config)) return config;
+  const names = problem === PROBLEM_TYPE.numbers ? unnamedClasses(1) : await classNamesOf(data, columns);
+  return withClasses(config, names, problem);
 }
 
 /** @throws UsageError "usage/model" for a model that reads images, which nothing here shows */
@@ -117,19 +131,14 @@ export const command = defineCommand({
     const { path } = await pullWithProgress(model, io);
     const checkpoint = withChatTemplate(await openCheckpoint(path), chatTemplate);
     await checkpoint.close();
-    const opened = openModel(checkpoint.config);
+    const { config } = checkpoint;
+    const { rows } = objective === undefined ? defaultObjective(openModel(config)) : findObjective(objective);
+    const kind = DATA_KINDS[rows] as DataKind<TextUnit>;
+    const opened = openModel(await withClassesFor(kind, config, [file], flags.columns));
     requireText(model, opened);
     const maxLength = maxLengthFor(opened, flags.maxLength);
     const tools = openTextTools(model, checkpoint.tokenizerFiles);
-    const { rows } = objective === undefined ? defaultObjective(opened) : findObjective(objective);
-    const kind = DATA_KINDS[rows] as DataKind<TextUnit>;
-    const namesFor = async ({ problem }: typeof kind): Promise<readonly string[]> =>
-      problem === PROBLEM_TYPE.numbers ? unnamedClasses(1) : await classNamesOf([file], flags.columns);
-    const classes =
-      kind.problem !== null && opened.classPosition === null
-        ? { classes: { names: await namesFor(kind), readAt: "last" as const } }
-        : classesOf(opened);
-    const options: UnitOptions = { ...tools, trainOn, maxLength, ...classes };
+    const options: UnitOptions = { ...tools, trainOn, maxLength, ...classesOf(opened) };
     const { units, counts } = await withReading(flags, io, (reading) =>
       readWhole(file, { ...options, ...reading, origin: tools.origin, kind: rows }),
     );
