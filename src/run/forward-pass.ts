@@ -48,7 +48,7 @@ export class ForwardPass {
   ): Promise<ForwardPass> {
     const embedding = await Embedding.create(session, adapter);
     const head = new Head(session, adapter, betweenBlocks);
-    const labelHead = new LabelHead(session, adapter, { betweenChunks: betweenBlocks });
+    const labelHead = new LabelHead(session, adapter, { betweenBlocks });
     const runner = new BlockRunner(session, adapter, null);
     return new ForwardPass({ runner, embedding, head, labelHead }, betweenBlocks);
   }

@@ -45,14 +45,6 @@ interface BackwardPass extends BlockPass {
   readonly gradients: GradientBuffer;
 }
 
-/** One block of a pass, and what goes into it. */
-export interface BlockRun {
-  readonly layer: number;
-  /** [B, T, D]. */
-  readonly x: HostTensor<"float32">;
-  readonly pass: BlockPass;
-}
-
 /** What a forward run leaves for the backward one. */
 interface KeptForBackward {
   readonly saves: Saves;

@@ -1,7 +1,7 @@
 /** @file The way of a forward pass through all blocks: others have their turns between two of them, or go along. */
 import type { BlockPass, BlockRunner } from "./block-runner.ts";
 
-/** Is awaited between two blocks: other work on the session may run there. */
+/** Is awaited between two blocks, and two products of the head: other work on the session may run there. */
 export type BetweenBlocks = () => Promise<void>;
 
 /**

@@ -4,7 +4,7 @@ import { neededInputs } from "../../graph/program.ts";
 import { type PartGraph, hasFixedSize } from "../../models/graphs/part-graph.ts";
 import type { SmoothingRule } from "../../nn/compute.ts";
 import { type HostTensor, zeros } from "../../runtime/host-tensor.ts";
-import type { BlockRun, BlockRunner } from "./block-runner.ts";
+import type { BlockPass, BlockRunner } from "./block-runner.ts";
 import { type BlockStructure, compileOfBlock, programOfBlock } from "./block-structure.ts";
 import type { Compiled, Session } from "../session.ts";
 import type { Smoothing } from "../weights/weights.ts";
@@ -43,13 +43,21 @@ function compileSmoothing(
   return compileOfBlock(session, structure, program);
 }
 
+/** One block of a pass, and what goes into it. */
+interface MeasuredBlock {
+  readonly layer: number;
+  /** [B, T, D]. */
+  readonly x: HostTensor<"float32">;
+  readonly pass: BlockPass;
+}
+
 /**
  * Runs a block on x [B, T, D] and measures the factors on what its matrices multiply, by the matrices' names in the
  * model. Returns them and y, which the caller releases.
  */
 export async function forwardSmoothing(
   runner: BlockRunner,
-  { layer, x, pass }: BlockRun,
+  { layer, x, pass }: MeasuredBlock,
   smoothing: SmoothingRule,
 ): Promise<{ y: HostTensor<"float32">; factors: Smoothing }> {
   const { session } = runner;

@@ -3,6 +3,7 @@ import { dimsOf, sizeAt } from "../../graph/shape.ts";
 import type { AdapterView } from "../../peft/adapter-view.ts";
 import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
 import type { Amount } from "../arithmetic.ts";
+import type { BetweenBlocks } from "../blocks/forward-blocks.ts";
 import type { Session } from "../session.ts";
 import { gatherPositions, rowsOf } from "./head-positions.ts";
 import { HeadPrograms } from "./head-programs.ts";
@@ -14,11 +15,11 @@ export class Head {
   /** Where the matrix is read some rows at a time. */
   readonly #vocabulary: VocabularyHead;
 
-  /** `betweenSlices` as `VocabularyHead`. Programs are compiled when first needed. */
-  constructor(session: Session, adapter: AdapterView, betweenSlices?: () => Promise<void>) {
+  /** `betweenBlocks` as `VocabularyHead`. Programs are compiled when first needed. */
+  constructor(session: Session, adapter: AdapterView, betweenBlocks?: BetweenBlocks) {
     this.#session = session;
     this.#programs = new HeadPrograms(session, adapter, { drawsDropout: false });
-    this.#vocabulary = new VocabularyHead(session, betweenSlices);
+    this.#vocabulary = new VocabularyHead(session, betweenBlocks);
   }
 
   /** Compiles what logits are made with. */

@@ -10,6 +10,7 @@ import type { AdapterView } from "../../peft/adapter-view.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import type { HeadArithmetic } from "../arithmetic.ts";
 import type { FillDropout } from "../blocks/block-runner.ts";
+import type { BetweenBlocks } from "../blocks/forward-blocks.ts";
 import type { GradientBuffer } from "../gradients/gradient-buffer.ts";
 import { bindGradients } from "../gradients/gradient-outputs.ts";
 import type { Session } from "../session.ts";
@@ -42,8 +43,8 @@ export const VOCABULARY_CHUNK = 1024;
 interface LabelHeadOptions {
   /** Fills the dropout masks of a chunk, which counts as a layer after the last; null: nothing is dropped. */
   readonly fillDropout?: FillDropout | null;
-  /** Is awaited before each chunk: other work on the session may run there. */
-  readonly betweenChunks?: (() => Promise<void>) | undefined;
+  /** Is awaited before each chunk. */
+  readonly betweenBlocks?: BetweenBlocks | undefined;
 }
 
 export class LabelHead {
@@ -53,20 +54,20 @@ export class LabelHead {
   readonly #programs: HeadPrograms;
   /** Where the matrix is read some rows at a time. */
   readonly #vocabulary: VocabularyHead;
-  readonly #betweenChunks: LabelHeadOptions["betweenChunks"];
+  readonly #betweenBlocks: BetweenBlocks | undefined;
 
   /** Programs are compiled when first needed. */
   constructor(
     session: Session,
     adapter: AdapterView,
-    { fillDropout = null, betweenChunks }: LabelHeadOptions = {},
+    { fillDropout = null, betweenBlocks }: LabelHeadOptions = {},
   ) {
     this.#session = session;
     this.#adapter = adapter;
     this.#fillDropout = fillDropout;
     this.#programs = new HeadPrograms(session, adapter, { drawsDropout: fillDropout !== null });
-    this.#vocabulary = new VocabularyHead(session, betweenChunks);
-    this.#betweenChunks = betweenChunks;
+    this.#vocabulary = new VocabularyHead(session, betweenBlocks);
+    this.#betweenBlocks = betweenBlocks;
   }
 
   /** Writes the log-probability of the label of each labelled position of x [B, T, D] into memory of the caller. */
@@ -82,7 +83,7 @@ export class LabelHead {
     const weights = await this.#programs.weights(made);
     const length = headChunkOf(this.#programs.wayOf("loss").arithmetic);
     for (const [index, chunk] of chunksOf(labelled, length).entries()) {
-      await this.#betweenChunks?.();
+      await this.#betweenBlocks?.();
       const { feeds, lent } = this.#feeds(x, chunk, index, made);
       const loss = pool.acquire("float32", [chunk.indexes.length, 1]);
       await program.run({ ...feeds, ...weights }, { loss });
@@ -118,7 +119,7 @@ export class LabelHead {
     const weights = await this.#programs.weights(made);
     const length = headChunkOf(this.#programs.wayOf("lossAndGradients").arithmetic);
     for (const [index, chunk] of chunksOf(labelled, length).entries()) {
-      await this.#betweenChunks?.();
+      await this.#betweenBlocks?.();
       const count = chunk.indexes.length;
       const { feeds, lent } = this.#feeds(x, chunk, index, made);
       const scale = pool.acquire("float32", [count, 1]);

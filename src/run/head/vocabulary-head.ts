@@ -8,8 +8,11 @@
  */
 import { dimsOf, sizeAt } from "../../graph/shape.ts";
 import type { PartGraph } from "../../models/graphs/part-graph.ts";
+import type { Program } from "../../runtime/engine.ts";
 import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
+import type { BetweenBlocks } from "../blocks/forward-blocks.ts";
 import type { Compiled, Session } from "../session.ts";
+import { type Slice, matrixSlices } from "./matrix-slices.ts";
 import {
   type VocabularyProgram,
   type VocabularyProgramKind,
@@ -40,22 +43,16 @@ interface Sums {
 }
 
 /** Runs a program on one slice of the matrix. */
-type RunSlice = (feeds: Record<string, HostTensor>, into: Record<string, HostTensor>) => Promise<void>;
-
-/** Rows of the matrix in float32, from number `from` on. */
-interface Slice {
-  readonly from: number;
-  readonly rows: HostTensor<"float32">;
-}
+type Run = Program["run"];
 
 export class VocabularyHead {
   readonly #session: Session;
-  readonly #betweenSlices: (() => Promise<void>) | undefined;
+  readonly #betweenBlocks: BetweenBlocks | undefined;
 
-  /** `betweenSlices` is awaited before each product: other work on the session may run there. */
-  constructor(session: Session, betweenSlices?: () => Promise<void>) {
+  /** `betweenBlocks` is awaited before each product. */
+  constructor(session: Session, betweenBlocks?: BetweenBlocks) {
     this.#session = session;
-    this.#betweenSlices = betweenSlices;
+    this.#betweenBlocks = betweenBlocks;
   }
 
   #program(kind: VocabularyProgramKind): Promise<Compiled<VocabularyProgram>> {
@@ -80,7 +77,8 @@ export class VocabularyHead {
   async logits(hidden: HostTensor<"float32">, into: Float32Array): Promise<void> {
     const numRows = sizeAt(hidden.shape, 0);
     const { numOutputs } = this.#session.model;
-    await this.#walk("logits", async (run, { from, rows }) => {
+    for await (const { run, slice } of this.#slices("logits")) {
+      const { from, rows } = slice;
       const count = sizeAt(rows.shape, 0);
       const logits = this.#session.pool.acquire("float32", [numRows, count]);
       await run({ hidden }, { logits });
@@ -88,18 +86,18 @@ export class VocabularyHead {
         into.set(logits.data.subarray(row * count, (row + 1) * count), row * numOutputs + from);
       }
       this.#session.pool.release(logits);
-    });
+    }
   }
 
   /** Writes the log-probability of each label, of some positions after others. */
   async logProbs(positions: readonly LabelledRows[], into: Float32Array): Promise<void> {
     const sums = positions.map((rows) => this.#begin(rows, null));
-    await this.#walk("log-sum", async (run, slice) => {
+    for await (const { run, slice } of this.#slices("log-sum")) {
       for (const each of sums) {
         await run({ hidden: each.rows.hidden }, { logSum: each.part });
         addSlice(each, slice);
       }
-    });
+    }
     await this.#finish("label", sums, into);
   }
 
@@ -119,13 +117,13 @@ export class VocabularyHead {
       first = end;
       return begun;
     });
-    await this.#walk("log-sum-gradient", async (run, slice) => {
+    for await (const { run, slice } of this.#slices("log-sum-gradient")) {
       for (const each of sums) {
         const { seed, part: dHidden } = each.gradient!;
         await run({ hidden: each.rows.hidden, seed }, { logSum: each.part, dHidden });
         addSlice(each, slice);
       }
-    });
+    }
     await this.#finish("label-gradient", sums, into);
     return sums.map(({ gradient }) => gradient!.sum);
   }
@@ -171,52 +169,20 @@ export class VocabularyHead {
     }
   }
 
-  /** Runs a program on one slice of the matrix after another; the next one is read meanwhile. */
-  async #walk(
-    kind: VocabularyProgramKind,
-    visit: (run: RunSlice, slice: Slice) => Promise<void>,
-  ): Promise<void> {
-    const { pool, model, base, sliceRows } = this.#session;
+  /** Reads one slice of the matrix after another, each with what runs a program on it. */
+  async *#slices(kind: VocabularyProgramKind): AsyncGenerator<{ slice: Slice; run: Run }, void, void> {
     const { program, made } = await this.#program(kind);
     const norm = await this.#readNorm(made.part);
     const biases = await this.#readBiases(made);
-    const biasesOf = ({ from, rows }: Slice): Record<string, HostTensor> => {
-      if (!biases) return {};
+    for await (const slice of matrixSlices(this.#session, made.matrix)) {
+      const { from, rows } = slice;
       const count = sizeAt(rows.shape, 0);
-      return { biases: hostTensor("float32", [count], biases.slice(from, from + count)) };
-    };
-    const read = async (from: number): Promise<Slice> => {
-      const count = Math.min(sliceRows, model.numOutputs - from);
-      const rows = pool.acquire("float32", [count, model.width]);
-      try {
-        await base.source.readInto(made.matrix, rows.data, from * model.width);
-      } catch (error) {
-        pool.release(rows);
-        throw error;
-      }
-      return { from, rows };
-    };
-    let ahead: Promise<Slice> | null = read(0);
-    try {
-      while (ahead) {
-        const slice: Slice = await ahead;
-        const next = slice.from + sliceRows;
-        ahead = next < model.numOutputs ? read(next) : null;
-        // What goes wrong in reading ahead is told when it is waited for.
-        ahead?.catch(() => {});
-        try {
-          await visit(async (feeds, into) => {
-            await this.#betweenSlices?.();
-            await program.run({ ...norm, ...feeds, ...biasesOf(slice), rows: slice.rows }, into);
-          }, slice);
-        } finally {
-          pool.release(slice.rows);
-        }
-      }
-    } catch (error) {
-      const [left] = await Promise.allSettled([ahead]);
-      if (left.status === "fulfilled" && left.value) pool.release(left.value.rows);
-      throw error;
+      const own = biases && { biases: hostTensor("float32", [count], biases.slice(from, from + count)) };
+      const run: Run = async (feeds, into) => {
+        await this.#betweenBlocks?.();
+        await program.run({ ...norm, ...feeds, ...own, rows }, into);
+      };
+      yield { slice, run };
     }
   }
 }

@@ -126,7 +126,7 @@ export class StepRunner {
       }),
       runner: new BlockRunner(session, adapter, fill),
       embedding: await Embedding.create(session, adapter),
-      head: new LabelHead(session, adapter, { fillDropout: fill, betweenChunks: options.betweenBlocks }),
+      head: new LabelHead(session, adapter, { fillDropout: fill, betweenBlocks: options.betweenBlocks }),
     };
     return new StepRunner(options, stages, key);
   }

@@ -1,0 +1,44 @@
+/** @file The rows of a large matrix of the head in float32, some at a time: while some are in use, the next are read. */
+import type { HostTensor } from "../../runtime/host-tensor.ts";
+import type { Session } from "../session.ts";
+
+/** Rows of a matrix, from number `from` on; valid until the next are asked for. */
+export interface Slice {
+  readonly from: number;
+  readonly rows: HostTensor<"float32">;
+}
+
+/** Reads a matrix from its first row to its last. @throws as the source */
+export async function* matrixSlices(
+  { pool, model, base, sliceRows }: Session,
+  tensor: string,
+): AsyncGenerator<Slice, void, void> {
+  const read = async (from: number): Promise<Slice> => {
+    const rows = pool.acquire("float32", [Math.min(sliceRows, model.numOutputs - from), model.width]);
+    try {
+      await base.source.readInto(tensor, rows.data, from * model.width);
+    } catch (error) {
+      pool.release(rows);
+      throw error;
+    }
+    return { from, rows };
+  };
+  let ahead: Promise<Slice> | null = read(0);
+  try {
+    while (ahead) {
+      const slice: Slice = await ahead;
+      const next = slice.from + sliceRows;
+      ahead = next < model.numOutputs ? read(next) : null;
+      // What goes wrong in reading ahead is told when it is waited for.
+      ahead?.catch(() => {});
+      try {
+        yield slice;
+      } finally {
+        pool.release(slice.rows);
+      }
+    }
+  } finally {
+    const [left] = await Promise.allSettled([ahead]);
+    if (left.status === "fulfilled" && left.value) pool.release(left.value.rows);
+  }
+}
