@@ -7,6 +7,7 @@ import { z } from "zod";
 import type { Value } from "../graph/graph.ts";
 import { objectWith } from "../messages/arguments.ts";
 import type { Builder } from "../nn/builder.ts";
+import type { CheckpointRules } from "./config/checkpoint-rules.ts";
 import type { GgufRules } from "./config/gguf-rules.ts";
 import type { RawConfig } from "./config/raw-config.ts";
 
@@ -27,18 +28,6 @@ export interface ImageConfig {
 /** One block: x [B, T, D] to y [B, T, D]. Layers that are the same object share programs. */
 export interface Layer {
   build(b: Builder, x: Value): Value;
-}
-
-/** How the tensors of a family lie in the files of others. */
-export interface CheckpointRules {
-  /** The name here of a tensor in a file. */
-  rename(fileName: string): string;
-  /** The path of a module or tensor as peft has it: that of transformers' class. */
-  peftPath(path: string): string;
-  /** The config.json of a folder that holds the tensors under their names here, and no others. */
-  ownConfig(config: RawConfig): RawConfig;
-  /** Names in files of tensors that are not needed: buffers that are computed. */
-  readonly ignored: RegExp;
 }
 
 /** A model as its family describes it. */
@@ -83,21 +72,3 @@ export interface Family {
 
 /** What callers give as the families that a model may be of. */
 export const FAMILY_LIST = z.array(objectWith<Family>("a model family", "modelType", "gguf", "open"));
-
-/** Files of models that may lack the head, and with it what their names begin with: `bare` tells such a name. */
-export function prefixedCheckpoint(prefix: string, bare: RegExp, ignored: RegExp): CheckpointRules {
-  return { ...PLAIN_CHECKPOINT, rename: (name) => (bare.test(name) ? prefix + name : name), ignored };
-}
-
-/** Files with tensors besides that are not needed, of a head for another task. */
-export function withoutTensors(rules: CheckpointRules, ignored: RegExp): CheckpointRules {
-  return { ...rules, ignored: new RegExp(`${rules.ignored.source}|${ignored.source}`) };
-}
-
-/** Files that name tensors as graft does, with the buffers that older ones carry. */
-export const PLAIN_CHECKPOINT: CheckpointRules = {
-  rename: (name) => name,
-  peftPath: (path) => path,
-  ownConfig: (config) => config,
-  ignored: /rotary_emb\.inv_freq$/,
-};

@@ -12,15 +12,8 @@ import { positionsFrom } from "../../nn/positions.ts";
 import { plainMlp } from "../../nn/plain-mlp.ts";
 import { type SelfAttentionOptions, fusedAttention, selfAttention } from "../../nn/self-attention.ts";
 import type { Builder } from "../../nn/builder.ts";
-import {
-  type CheckpointRules,
-  type Layer,
-  type ModelDefinition,
-  PLAIN_CHECKPOINT,
-  prefixedCheckpoint,
-  withoutTensors,
-  type RawConfig,
-} from "../family.ts";
+import type { Layer, ModelDefinition, RawConfig } from "../family.ts";
+import { type CheckpointRules, bareCheckpoint, withoutTensors } from "../config/checkpoint-rules.ts";
 import { DECODER_NAMES, type DecoderNames } from "../config/decoder-names.ts";
 import { type DecoderFields, headSizes } from "../config/hf-config.ts";
 import { type WindowFields, layersByWindow } from "../config/window-config.ts";
@@ -207,31 +200,6 @@ export function plainEnds(finalNorm: Norm, names = DECODER_NAMES): DecoderEnds {
     names,
     checkpoint: bareCheckpoint(names),
   };
-}
-
-/** Files that may lack what all names but the head's begin with, "model.". */
-function bareCheckpoint(names: DecoderNames): CheckpointRules {
-  const { embedding, positions, finalNorm, blocks, ignored = PLAIN_CHECKPOINT.ignored } = names;
-  const prefix = blocks.slice(0, blocks.indexOf(".") + 1);
-  const modules = [
-    embedding,
-    finalNorm,
-    blocks.replace(/\.$/, ""),
-    ...(positions === undefined ? [] : [positions]),
-  ];
-  const bare = modules.map((name) => name.slice(prefix.length).replaceAll(".", "\\."));
-  const rules = prefixedCheckpoint(prefix, new RegExp(`^(${bare.join("|")})\\.`), ignored);
-  const { head = "lm_head", headInClass = head } = names;
-  return {
-    ...rules,
-    rename: (name) => rules.rename(moved(name, headInClass, head)),
-    peftPath: (path) => moved(path, head, headInClass),
-  };
-}
-
-/** The path of a module or tensor after `from`, where it is or lies in that module, has become `to`. */
-function moved(path: string, from: string, to: string): string {
-  return path === from || path.startsWith(`${from}.`) ? to + path.slice(from.length) : path;
 }
 
 /** Puts a decoder together; with `ForSequenceClassification`, the last token of an example tells its class. */

@@ -14,13 +14,8 @@ import { positionsFrom } from "../../nn/positions.ts";
 import { plainMlp } from "../../nn/plain-mlp.ts";
 import { selfAttention, unrotatedAttention } from "../../nn/self-attention.ts";
 import { ONE_TOKEN_TYPE, TOKEN_TYPES } from "../../nn/pass.ts";
-import {
-  type CheckpointRules,
-  type Layer,
-  type ModelDefinition,
-  prefixedCheckpoint,
-  type RawConfig,
-} from "../family.ts";
+import { type CheckpointRules, prefixedCheckpoint } from "../config/checkpoint-rules.ts";
+import type { Layer, ModelDefinition, RawConfig } from "../family.ts";
 import { ACTIVATION, activationOf } from "../config/activation-config.ts";
 import { SIZE_FIELDS } from "../config/hf-config.ts";
 import { requireClasses } from "../config/classifier-config.ts";

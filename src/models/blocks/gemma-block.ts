@@ -24,13 +24,8 @@ import {
   preNormBlock,
 } from "./decoder.ts";
 import type { Layer, ModelDefinition, RawConfig } from "../family.ts";
-import {
-  BLOCK_NAMES,
-  decoderGguf,
-  preNormNames,
-  type DecoderRules,
-  type GgufRules,
-} from "../config/gguf-rules.ts";
+import { BLOCK_NAMES, decoderGguf, preNormNames, type DecoderRules } from "../config/decoder-gguf.ts";
+import type { GgufRules } from "../config/gguf-rules.ts";
 import { DECODER_FIELDS, type DecoderFields } from "../config/hf-config.ts";
 import { WINDOW_FIELDS, layersByWindow } from "../config/window-config.ts";
 

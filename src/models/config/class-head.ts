@@ -1,15 +1,14 @@
 /** @file The configuration of the classifier that a base without classes becomes, as transformers writes it. */
 import { UsageError } from "../../errors.ts";
 import type { RawConfig } from "../family.ts";
-import { PROBLEM_TYPE, isClassifier, problemOf, type ProblemType } from "./classifier-config.ts";
+import { PROBLEM_TYPE, classOf, isClassifier, problemOf, type ProblemType } from "./classifier-config.ts";
 
 /** The task at the end of a model's class name. */
 const TASK = /(?:ForCausalLM|LMHeadModel|For[A-Z]\w*|Model)$/;
 
 /** Whether a configuration is of a model that tells classes, of texts or images. */
 export function tellsClasses(raw: RawConfig): boolean {
-  const [name] = Array.isArray(raw["architectures"]) ? raw["architectures"] : [];
-  return isClassifier(raw) || String(name).endsWith("ForImageClassification");
+  return isClassifier(raw) || classOf(raw)?.endsWith("ForImageClassification") === true;
 }
 
 /** Gives a configuration a head with outputs of these names. @throws UsageError "usage/model" for a model that has one */
@@ -23,8 +22,7 @@ export function withClasses(
       hint: "Train the head that it has, or take a base without one.",
     });
   }
-  const [name] = Array.isArray(raw["architectures"]) ? (raw["architectures"] as unknown[]) : [];
-  const stem = typeof name === "string" ? name.replace(TASK, "") : classPrefix(String(raw["model_type"]));
+  const stem = classOf(raw)?.replace(TASK, "") ?? classPrefix(String(raw["model_type"]));
   const { num_labels: _numLabels, eos_token_id: eos, ...others } = raw;
   return {
     ...others,

@@ -58,8 +58,13 @@ export function requireClasses(raw: RawConfig): number {
   );
 }
 
-/** Whether `architectures` names a model that tells the class of a text. */
+/** The class of transformers that a configuration is of, the first of `architectures`; null: it names none. */
+export function classOf({ architectures }: RawConfig): string | null {
+  const [name] = Array.isArray(architectures) ? (architectures as unknown[]) : [];
+  return typeof name === "string" ? name : null;
+}
+
+/** Whether a configuration is of a model that tells the class of a text. */
 export function isClassifier(raw: RawConfig): boolean {
-  const [name] = Array.isArray(raw["architectures"]) ? raw["architectures"] : [];
-  return typeof name === "string" && name.endsWith("ForSequenceClassification");
+  return classOf(raw)?.endsWith("ForSequenceClassification") === true;
 }

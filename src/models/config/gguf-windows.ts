@@ -1,5 +1,5 @@
 /** @file How GGUF files say which layers have a window, where they say it of each layer. */
-import { type DecoderRules, count } from "./gguf-rules.ts";
+import { type DecoderRules, count } from "./decoder-gguf.ts";
 
 /** Rules of such files; a file without a window means that there is none. */
 export const LAYER_WINDOWS = {

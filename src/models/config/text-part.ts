@@ -1,5 +1,6 @@
 /** @file Models that also read images: the part of them that reads text, as a model of its own; images are not read. */
-import type { CheckpointRules, ModelDefinition, RawConfig } from "../family.ts";
+import type { ModelDefinition, RawConfig } from "../family.ts";
+import type { CheckpointRules } from "./checkpoint-rules.ts";
 import { isClassifier } from "./classifier-config.ts";
 import { unusable } from "./hf-config.ts";
 

@@ -9,7 +9,7 @@ import { z } from "zod";
 import { llamaBlock, plainAttention, plainDecoder, plainMlpPart, repeat } from "../blocks/decoder.ts";
 import type { Family } from "../family.ts";
 import { activationOf } from "../config/activation-config.ts";
-import { BIAS_SWITCHES, decoderGguf, NEIGHBOUR_ROWS, mlpNames } from "../config/gguf-rules.ts";
+import { BIAS_SWITCHES, decoderGguf, NEIGHBOUR_ROWS, mlpNames } from "../config/decoder-gguf.ts";
 import { BIAS_FIELDS, DECODER_FIELDS, parseConfig } from "../config/hf-config.ts";
 
 const SCHEMA = z.object({

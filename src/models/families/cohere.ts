@@ -16,7 +16,7 @@ import {
   cohereDecoder,
 } from "../blocks/cohere-block.ts";
 import type { Family } from "../family.ts";
-import { BLOCK_NAMES, LAYER_NORMS, decoderGguf, real, FIRST_NORM } from "../config/gguf-rules.ts";
+import { BLOCK_NAMES, LAYER_NORMS, decoderGguf, real, FIRST_NORM } from "../config/decoder-gguf.ts";
 import { parseConfig } from "../config/hf-config.ts";
 
 const SCHEMA = z.object({

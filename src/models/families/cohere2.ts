@@ -12,7 +12,7 @@ import {
   cohereDecoder,
 } from "../blocks/cohere-block.ts";
 import type { Family } from "../family.ts";
-import { LAYER_NORMS, count, decoderGguf, real, FIRST_NORM } from "../config/gguf-rules.ts";
+import { LAYER_NORMS, count, decoderGguf, real, FIRST_NORM } from "../config/decoder-gguf.ts";
 import { parseConfig } from "../config/hf-config.ts";
 import { WINDOW_FIELDS, layersByWindow } from "../config/window-config.ts";
 

@@ -7,7 +7,7 @@
 import { z } from "zod";
 import { llamaBlock, plainAttention, plainDecoder, repeat, rotatingNeighbours } from "../blocks/decoder.ts";
 import type { Family } from "../family.ts";
-import { decoderGguf } from "../config/gguf-rules.ts";
+import { decoderGguf } from "../config/decoder-gguf.ts";
 import { DECODER_FIELDS, parseConfig } from "../config/hf-config.ts";
 
 const SCHEMA = z.object({

@@ -10,7 +10,7 @@ import type { SelfAttentionOptions } from "../../nn/self-attention.ts";
 import { attentionPart, mlpPart, plainDecoder, postNormBlock, siluMlp } from "../blocks/decoder.ts";
 import { qwen3Attention } from "../blocks/qwen3-attention.ts";
 import type { Family, Layer } from "../family.ts";
-import { decoderGguf, NORMS_BEHIND } from "../config/gguf-rules.ts";
+import { decoderGguf, NORMS_BEHIND } from "../config/decoder-gguf.ts";
 import { LAYER_WINDOWS } from "../config/gguf-windows.ts";
 import { DECODER_FIELDS, parseConfig } from "../config/hf-config.ts";
 import { WINDOW_FIELDS, layersByWindow } from "../config/window-config.ts";

@@ -9,7 +9,7 @@ import { rmsNormPlusOne } from "../../nn/norms.ts";
 import { gemmaEnds, gemmaMlp } from "../blocks/gemma-block.ts";
 import { attentionPart, decoder, plainAttention, preNormBlock, repeat } from "../blocks/decoder.ts";
 import type { Family } from "../family.ts";
-import { decoderGguf } from "../config/gguf-rules.ts";
+import { decoderGguf } from "../config/decoder-gguf.ts";
 import { DECODER_FIELDS, parseConfig } from "../config/hf-config.ts";
 
 const SCHEMA = z.object({

@@ -6,7 +6,7 @@
 import { z } from "zod";
 import type { Family } from "../family.ts";
 import { GEMMA_FIELDS, gemmaAttention, gemmaDecoder, gemmaGguf } from "../blocks/gemma-block.ts";
-import { count, real } from "../config/gguf-rules.ts";
+import { count, real } from "../config/decoder-gguf.ts";
 import { parseConfig } from "../config/hf-config.ts";
 
 const SCHEMA = z.object({

@@ -18,7 +18,7 @@ import {
   siluMlp,
 } from "../blocks/decoder.ts";
 import type { Family } from "../family.ts";
-import { decoderGguf, mlpNames } from "../config/gguf-rules.ts";
+import { decoderGguf, mlpNames } from "../config/decoder-gguf.ts";
 import { DECODER_FIELDS, parseConfig } from "../config/hf-config.ts";
 
 const SCHEMA = z.object({

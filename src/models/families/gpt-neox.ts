@@ -19,7 +19,7 @@ import {
 } from "../blocks/decoder.ts";
 import type { Family } from "../family.ts";
 import { ACTIVATION, activationOf } from "../config/activation-config.ts";
-import { LAYER_NORMS, decoderGguf, flag, fusedNames, mlpNames } from "../config/gguf-rules.ts";
+import { LAYER_NORMS, decoderGguf, flag, fusedNames, mlpNames } from "../config/decoder-gguf.ts";
 import { DECODER_FIELDS, parseConfig } from "../config/hf-config.ts";
 
 const SCHEMA = z.object({

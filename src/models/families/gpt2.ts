@@ -11,7 +11,7 @@ import { unrotatedAttention } from "../../nn/self-attention.ts";
 import { decoder, fusedPart, plainEnds, plainMlpPart, preNormBlock, repeat } from "../blocks/decoder.ts";
 import type { Family, Layer } from "../family.ts";
 import { ACTIVATION, activationOf } from "../config/activation-config.ts";
-import { TRANSPOSED, decoderGguf, fusedNames, preNormNames, real, mlpNames } from "../config/gguf-rules.ts";
+import { TRANSPOSED, decoderGguf, fusedNames, preNormNames, real, mlpNames } from "../config/decoder-gguf.ts";
 import { EARLY_KEYS, HEADS_DIVIDE_WIDTH, SIZE_FIELDS, parseConfig } from "../config/hf-config.ts";
 
 const SCHEMA = z

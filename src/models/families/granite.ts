@@ -21,7 +21,7 @@ import {
   siluMlp,
 } from "../blocks/decoder.ts";
 import type { Family } from "../family.ts";
-import { BIAS_SWITCHES, decoderGguf, NEIGHBOUR_ROWS, real } from "../config/gguf-rules.ts";
+import { BIAS_SWITCHES, decoderGguf, NEIGHBOUR_ROWS, real } from "../config/decoder-gguf.ts";
 import { BIAS_FIELDS, DECODER_FIELDS, parseConfig } from "../config/hf-config.ts";
 
 const FACTOR = z.number().positive().default(1);

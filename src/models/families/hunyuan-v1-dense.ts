@@ -9,7 +9,7 @@ import { rmsNorm } from "../../nn/norms.ts";
 import { attentionPart, mlpPart, plainDecoder, preNormBlock, repeat, siluMlp } from "../blocks/decoder.ts";
 import { qwen3Attention } from "../blocks/qwen3-attention.ts";
 import type { Family } from "../family.ts";
-import { decoderGguf } from "../config/gguf-rules.ts";
+import { decoderGguf } from "../config/decoder-gguf.ts";
 import { DECODER_FIELDS, parseConfig } from "../config/hf-config.ts";
 
 const ROPE = z.looseObject({ alpha: z.number().positive().nullish() }).nullish();

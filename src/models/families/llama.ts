@@ -8,7 +8,7 @@
 import { z } from "zod";
 import { llamaBlock, plainAttention, plainDecoder, repeat } from "../blocks/decoder.ts";
 import type { Family } from "../family.ts";
-import { BIAS_SWITCHES, decoderGguf, NEIGHBOUR_ROWS } from "../config/gguf-rules.ts";
+import { BIAS_SWITCHES, decoderGguf, NEIGHBOUR_ROWS } from "../config/decoder-gguf.ts";
 import { BIAS_FIELDS, DECODER_FIELDS, parseConfig } from "../config/hf-config.ts";
 
 const SCHEMA = z.object({

@@ -8,7 +8,7 @@ import { experts } from "../../nn/experts.ts";
 import { llamaBlock, plainAttention, plainDecoder, repeat, siluMlp } from "../blocks/decoder.ts";
 import type { Family } from "../family.ts";
 import { readExperts } from "../config/expert-config.ts";
-import { decoderGguf, EXPERTS, NEIGHBOUR_ROWS } from "../config/gguf-rules.ts";
+import { decoderGguf, EXPERTS, NEIGHBOUR_ROWS } from "../config/decoder-gguf.ts";
 import { parseConfig } from "../config/hf-config.ts";
 import { MISTRAL_FIELDS } from "../config/mistral-config.ts";
 

@@ -2,7 +2,8 @@
 import { z } from "zod";
 import { layerNorm } from "../../nn/norms.ts";
 import { LOCAL_ENCODER_FIELDS, localEncoderBlocks, meanLayer } from "../blocks/local-encoder.ts";
-import { type Family, prefixedCheckpoint } from "../family.ts";
+import { prefixedCheckpoint } from "../config/checkpoint-rules.ts";
+import type { Family } from "../family.ts";
 import { ACTIVATION, activationOf } from "../config/activation-config.ts";
 import { requireClasses } from "../config/classifier-config.ts";
 import { HEADS_DIVIDE_WIDTH, parseConfig } from "../config/hf-config.ts";

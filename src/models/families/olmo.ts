@@ -16,7 +16,7 @@ import {
   siluMlp,
 } from "../blocks/decoder.ts";
 import type { Family } from "../family.ts";
-import { LAYER_NORMS, NEIGHBOUR_ROWS, decoderGguf } from "../config/gguf-rules.ts";
+import { LAYER_NORMS, NEIGHBOUR_ROWS, decoderGguf } from "../config/decoder-gguf.ts";
 import { DECODER_FIELDS, parseConfig } from "../config/hf-config.ts";
 
 const SCHEMA = z.object({

@@ -7,7 +7,7 @@ import { z } from "zod";
 import { plainAttention, plainDecoder, repeat } from "../blocks/decoder.ts";
 import { OLMO2_FIELDS, olmo2Block } from "../blocks/olmo2-block.ts";
 import type { Family } from "../family.ts";
-import { decoderGguf, NORMS_BEHIND } from "../config/gguf-rules.ts";
+import { decoderGguf, NORMS_BEHIND } from "../config/decoder-gguf.ts";
 import { parseConfig } from "../config/hf-config.ts";
 
 const SCHEMA = z.object(OLMO2_FIELDS);

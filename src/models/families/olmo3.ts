@@ -8,7 +8,7 @@ import { z } from "zod";
 import { plainAttention, plainDecoder } from "../blocks/decoder.ts";
 import { OLMO2_FIELDS, olmo2Block } from "../blocks/olmo2-block.ts";
 import type { Family } from "../family.ts";
-import { decoderGguf, NORMS_BEHIND, real } from "../config/gguf-rules.ts";
+import { decoderGguf, NORMS_BEHIND, real } from "../config/decoder-gguf.ts";
 import { LAYER_WINDOWS } from "../config/gguf-windows.ts";
 import { parseConfig } from "../config/hf-config.ts";
 import { readRopes } from "../config/rope-config.ts";

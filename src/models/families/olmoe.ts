@@ -9,7 +9,7 @@ import { rmsNorm } from "../../nn/norms.ts";
 import { llamaBlock, plainAttention, plainDecoder, repeat, siluMlp } from "../blocks/decoder.ts";
 import type { Family } from "../family.ts";
 import { readExperts } from "../config/expert-config.ts";
-import { BLOCK_NAMES, decoderGguf, EXPERTS } from "../config/gguf-rules.ts";
+import { BLOCK_NAMES, decoderGguf, EXPERTS } from "../config/decoder-gguf.ts";
 import { DECODER_FIELDS, parseConfig } from "../config/hf-config.ts";
 
 const SCHEMA = z.object({

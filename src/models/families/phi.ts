@@ -18,7 +18,7 @@ import {
 } from "../blocks/decoder.ts";
 import type { Family } from "../family.ts";
 import { ACTIVATION, activationOf } from "../config/activation-config.ts";
-import { BLOCK_NAMES, LAYER_NORMS, decoderGguf, mlpNames, FIRST_NORM } from "../config/gguf-rules.ts";
+import { BLOCK_NAMES, LAYER_NORMS, decoderGguf, mlpNames, FIRST_NORM } from "../config/decoder-gguf.ts";
 import { DECODER_NAMES } from "../config/decoder-names.ts";
 import { DECODER_FIELDS, parseConfig } from "../config/hf-config.ts";
 

@@ -17,7 +17,7 @@ import {
   siluMlp,
 } from "../blocks/decoder.ts";
 import type { Family } from "../family.ts";
-import { count, decoderGguf, fusedNames, mlpNames } from "../config/gguf-rules.ts";
+import { count, decoderGguf, fusedNames, mlpNames } from "../config/decoder-gguf.ts";
 import { DECODER_FIELDS, parseConfig } from "../config/hf-config.ts";
 
 const SCHEMA = z.object({

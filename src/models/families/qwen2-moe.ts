@@ -12,7 +12,7 @@ import { experts, sharedExpert } from "../../nn/experts.ts";
 import { llamaBlock, plainAttention, plainDecoder, siluMlp } from "../blocks/decoder.ts";
 import type { Family } from "../family.ts";
 import { SPARSE_FIELDS, readExperts, sparseLayers } from "../config/expert-config.ts";
-import { EXPERTS, count, decoderGguf } from "../config/gguf-rules.ts";
+import { EXPERTS, count, decoderGguf } from "../config/decoder-gguf.ts";
 import { DECODER_FIELDS, parseConfig } from "../config/hf-config.ts";
 
 const SCHEMA = z.object({

@@ -6,7 +6,7 @@
 import { z } from "zod";
 import { plainDecoder, plainAttention, upperWindowBlocks } from "../blocks/decoder.ts";
 import type { Family } from "../family.ts";
-import { decoderGguf } from "../config/gguf-rules.ts";
+import { decoderGguf } from "../config/decoder-gguf.ts";
 import { DECODER_FIELDS, parseConfig } from "../config/hf-config.ts";
 import { WINDOW_FIELDS } from "../config/window-config.ts";
 

@@ -8,7 +8,7 @@ import { experts } from "../../nn/experts.ts";
 import { llamaBlock, plainDecoder, siluMlp } from "../blocks/decoder.ts";
 import type { Family, RawConfig } from "../family.ts";
 import { SPARSE_FIELDS, readExperts, sparseLayers } from "../config/expert-config.ts";
-import { BLOCK_NAMES, count, decoderGguf, EXPERTS } from "../config/gguf-rules.ts";
+import { BLOCK_NAMES, count, decoderGguf, EXPERTS } from "../config/decoder-gguf.ts";
 import { parseConfig } from "../config/hf-config.ts";
 import { QWEN3_FIELDS, qwen3Attention } from "../blocks/qwen3-attention.ts";
 

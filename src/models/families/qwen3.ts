@@ -6,7 +6,7 @@
 import { z } from "zod";
 import { plainDecoder, upperWindowBlocks } from "../blocks/decoder.ts";
 import type { Family } from "../family.ts";
-import { BLOCK_NAMES, decoderGguf } from "../config/gguf-rules.ts";
+import { BLOCK_NAMES, decoderGguf } from "../config/decoder-gguf.ts";
 import { parseConfig } from "../config/hf-config.ts";
 import { QWEN3_FIELDS, qwen3Attention } from "../blocks/qwen3-attention.ts";
 

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { llamaBlock, plainAttention, plainDecoder, repeat } from "../blocks/decoder.ts";
 import type { Family } from "../family.ts";
-import { decoderGguf, FIRST_NORM } from "../config/gguf-rules.ts";
+import { decoderGguf, FIRST_NORM } from "../config/decoder-gguf.ts";
 import { DECODER_FIELDS, parseConfig } from "../config/hf-config.ts";
 
 const SCHEMA = z.object({

@@ -6,7 +6,7 @@
 import { z } from "zod";
 import { llamaBlock, plainAttention, plainDecoder } from "../blocks/decoder.ts";
 import type { Family, Layer } from "../family.ts";
-import { BIAS_SWITCHES, decoderGguf, NEIGHBOUR_ROWS } from "../config/gguf-rules.ts";
+import { BIAS_SWITCHES, decoderGguf, NEIGHBOUR_ROWS } from "../config/decoder-gguf.ts";
 import { BIAS_FIELDS, DECODER_FIELDS, parseConfig, unusable } from "../config/hf-config.ts";
 import { WINDOW_FIELDS, windowedLayers } from "../config/window-config.ts";
 

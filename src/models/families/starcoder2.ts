@@ -17,7 +17,7 @@ import {
   repeat,
 } from "../blocks/decoder.ts";
 import type { Family } from "../family.ts";
-import { LAYER_NORMS, decoderGguf, mlpNames } from "../config/gguf-rules.ts";
+import { LAYER_NORMS, decoderGguf, mlpNames } from "../config/decoder-gguf.ts";
 import { DECODER_FIELDS, parseConfig } from "../config/hf-config.ts";
 
 const SCHEMA = z.object({

@@ -22,7 +22,8 @@ import { plainMlp } from "../../nn/plain-mlp.ts";
 import { selfAttention, unrotatedAttention } from "../../nn/self-attention.ts";
 import { preNormBlock, repeat } from "../blocks/decoder.ts";
 import { BERT_NAMES } from "../blocks/encoder.ts";
-import { type CheckpointRules, type Family, type ImageConfig, PLAIN_CHECKPOINT } from "../family.ts";
+import { type CheckpointRules, PLAIN_CHECKPOINT } from "../config/checkpoint-rules.ts";
+import type { Family, ImageConfig } from "../family.ts";
 import { HEADS_DIVIDE_WIDTH, parseConfig } from "../config/hf-config.ts";
 import { PROBLEM_TYPE, numClasses } from "../config/classifier-config.ts";
 

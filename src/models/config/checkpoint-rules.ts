@@ -1,0 +1,58 @@
+/** @file How tensors are called in the files of a family and in peft's, and which of them are not needed. */
+import type { DecoderNames } from "./decoder-names.ts";
+import type { RawConfig } from "./raw-config.ts";
+
+/** How the tensors of a family lie in the files of others. */
+export interface CheckpointRules {
+  /** The name here of a tensor in a file. */
+  rename(fileName: string): string;
+  /** The path of a module or tensor as peft has it: that of transformers' class. */
+  peftPath(path: string): string;
+  /** The config.json of a folder that holds the tensors under their names here, and no others. */
+  ownConfig(config: RawConfig): RawConfig;
+  /** Names in files of tensors that are not needed: buffers that are computed. */
+  readonly ignored: RegExp;
+}
+
+/** Files that name tensors as graft does, with the buffers that older ones carry. */
+export const PLAIN_CHECKPOINT: CheckpointRules = {
+  rename: (name) => name,
+  peftPath: (path) => path,
+  ownConfig: (config) => config,
+  ignored: /rotary_emb\.inv_freq$/,
+};
+
+/** Files of models that may lack the head, and with it what their names begin with: `bare` tells such a name. */
+export function prefixedCheckpoint(prefix: string, bare: RegExp, ignored: RegExp): CheckpointRules {
+  return { ...PLAIN_CHECKPOINT, rename: (name) => (bare.test(name) ? prefix + name : name), ignored };
+}
+
+/** Files with tensors besides that are not needed, of a head for another task. */
+export function withoutTensors(rules: CheckpointRules, ignored: RegExp): CheckpointRules {
+  return { ...rules, ignored: new RegExp(`${rules.ignored.source}|${ignored.source}`) };
+}
+
+/** Files of a decoder that may lack what all names but the head's begin with, "model.". */
+export function bareCheckpoint(names: DecoderNames): CheckpointRules {
+  const { embedding, positions, finalNorm, blocks, ignored = PLAIN_CHECKPOINT.ignored } = names;
+  const prefix = blocks.slice(0, blocks.indexOf(".") + 1);
+  const modules = [
+    embedding,
+    finalNorm,
+    blocks.replace(/\.$/, ""),
+    ...(positions === undefined ? [] : [positions]),
+  ];
+  const bare = modules.map((name) => name.slice(prefix.length).replaceAll(".", "\\."));
+  const rules = prefixedCheckpoint(prefix, new RegExp(`^(${bare.join("|")})\\.`), ignored);
+  const { head = "lm_head", headInClass = head } = names;
+  return {
+    ...rules,
+    rename: (name) => rules.rename(moved(name, headInClass, head)),
+    peftPath: (path) => moved(path, head, headInClass),
+  };
+}
+
+/** The path of a module or tensor after `from`, where it is or lies in that module, has become `to`. */
+function moved(path: string, from: string, to: string): string {
+  return path === from || path.startsWith(`${from}.`) ? to + path.slice(from.length) : path;
+}

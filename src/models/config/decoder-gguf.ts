@@ -1,0 +1,172 @@
+/** @file What the GGUF files of most decoders have in common, so that a family's own file states what it differs in. */
+import { DECODER_NAMES, type DecoderNames } from "./decoder-names.ts";
+import type { GgufChange, GgufModule, GgufRules, GgufSetting, Table } from "./gguf-rules.ts";
+import type { RawConfig } from "./raw-config.ts";
+
+/** A setting that is a whole number. */
+export const count = (key: string, absent: GgufSetting["absent"] = "refused"): GgufSetting => ({
+  key,
+  type: "uint32",
+  absent,
+});
+/** A setting that is true or false. */
+export const flag = (key: string, absent: boolean): GgufSetting => ({ key, type: "bool", absent });
+/** A setting that is a floating-point number. */
+export const real = (key: string, absent: GgufSetting["absent"] = "refused"): GgufSetting => ({
+  key,
+  type: "float32",
+  absent,
+});
+
+/** Modules by the names that they have in GGUF files; those of `changes` are changed. */
+function ggufModules(names: Table<string>, changes: Table<GgufChange>): Table<GgufModule> {
+  return Object.fromEntries(
+    Object.entries(names).map(([name, path]) => [name, { path, change: changes[name] ?? null }]),
+  );
+}
+
+/** Norms before attention and before the feed-forward part. */
+export const preNormNames = (norms: { readonly attention: string; readonly mlp: string }): Table<string> => ({
+  attn_norm: norms.attention,
+  ffn_norm: norms.mlp,
+});
+
+/** Attention with one projection for queries, keys and values. */
+export const fusedNames = (attention: { readonly qkv: string; readonly output: string }): Table<string> => ({
+  attn_qkv: attention.qkv,
+  attn_output: attention.output,
+});
+
+/** A feed-forward part of two projections. */
+export const mlpNames = (mlp: { readonly up: string; readonly down: string }): Table<string> => ({
+  ffn_up: mlp.up,
+  ffn_down: mlp.down,
+});
+
+/** Its matrices, where folders keep them as [in, out]. */
+export const TRANSPOSED = {
+  attn_qkv: "transposed",
+  attn_output: "transposed",
+  ffn_up: "transposed",
+  ffn_down: "transposed",
+} as const;
+
+/** Modules of a block, by its parts, as most folders call them. */
+export const BLOCK_NAMES = {
+  preNorms: preNormNames({ attention: "input_layernorm", mlp: "post_attention_layernorm" }),
+  /** Norms behind attention and behind the feed-forward part. */
+  postNorms: {
+    post_attention_norm: "post_attention_layernorm",
+    post_ffw_norm: "post_feedforward_layernorm",
+  },
+  attention: {
+    attn_q: "self_attn.q_proj",
+    attn_k: "self_attn.k_proj",
+    attn_v: "self_attn.v_proj",
+    attn_output: "self_attn.o_proj",
+  },
+  /** Norms of queries and keys. */
+  headNorms: { attn_q_norm: "self_attn.q_norm", attn_k_norm: "self_attn.k_norm" },
+  mlp: { ffn_gate: "mlp.gate_proj", ffn_up: "mlp.up_proj", ffn_down: "mlp.down_proj" },
+};
+
+/** Modules of a block, by its parts. */
+interface BlockNames {
+  readonly preNorms: Table<string>;
+  readonly attention: Table<string>;
+  readonly headNorms: Table<string>;
+  readonly mlp: Table<string>;
+  readonly postNorms: Table<string>;
+}
+/** One norm, which both branches read, or that before attention alone. */
+export const FIRST_NORM = { attn_norm: "input_layernorm" };
+/** A block with norms on queries and keys, and behind its branches instead of before them. */
+export const NORMS_BEHIND: Partial<BlockNames> = {
+  preNorms: {},
+  headNorms: BLOCK_NAMES.headNorms,
+  postNorms: BLOCK_NAMES.postNorms,
+};
+const LLAMA_BLOCK: BlockNames = { ...BLOCK_NAMES, headNorms: {}, postNorms: {} };
+
+/** Tensors whose presence in a file says that projections of blocks like Llama's have biases. */
+export const BIAS_SWITCHES = { attention_bias: "attn_q.bias", mlp_bias: "ffn_up.bias" } as const;
+
+/** A feed-forward part of experts: its modules, and what files say of it. */
+export const EXPERTS = {
+  names: {
+    ffn_gate_inp: "mlp.gate",
+    ffn_gate_exps: "mlp.experts.*.gate_proj",
+    ffn_up_exps: "mlp.experts.*.up_proj",
+    ffn_down_exps: "mlp.experts.*.down_proj",
+  },
+  changes: { ffn_gate_exps: "stacked", ffn_up_exps: "stacked", ffn_down_exps: "stacked" },
+  settings: { expert_count: count("num_experts"), expert_used_count: count("num_experts_per_tok") },
+} as const;
+
+/** The rows of queries and keys as they lie for readers that rotate neighbours. */
+export const NEIGHBOUR_ROWS = { attn_q: "query-rows", attn_k: "key-rows" } as const;
+
+const SIZES = {
+  block_count: count("num_hidden_layers"),
+  context_length: count("max_position_embeddings"),
+  embedding_length: count("hidden_size"),
+  feed_forward_length: count("intermediate_size"),
+  "attention.head_count": count("num_attention_heads"),
+};
+/** Settings of decoders that rotate heads and share keys. */
+const ROTATED = {
+  "attention.head_count_kv": count("num_key_value_heads", { sameAs: "num_attention_heads" }),
+  "rope.freq_base": real("rope_theta", 10000),
+};
+const RMS_NORMS = { "attention.layer_norm_rms_epsilon": real("rms_norm_eps") };
+/** Settings of decoders whose norms subtract the mean. */
+export const LAYER_NORMS = { "attention.layer_norm_epsilon": real("rms_norm_eps") };
+
+/** What a decoder says of its files. */
+export interface DecoderRules extends Partial<
+  Pick<
+    GgufRules,
+    "toldBy" | "keys" | "rotated" | "fixed" | "switches" | "complete" | "takesSpacesAfter" | "values"
+  >
+> {
+  readonly architecture: string;
+  /** The first of `architectures` in config.json. */
+  readonly className: string;
+  /** Names outside the blocks, where they are not those of most decoders. */
+  readonly names?: DecoderNames;
+  /** Modules of a block where they are not those of Llama's. */
+  readonly blockNames?: Partial<BlockNames>;
+  readonly changes?: Table<GgufChange>;
+  /** Settings besides those that all decoders have. */
+  readonly settings?: Table<GgufSetting>;
+  /** The setting of the norms' epsilon; default: that of RMS norms. */
+  readonly norms?: Table<GgufSetting>;
+}
+
+/** What most decoders say of their files. */
+const USUAL = {
+  toldBy: null,
+  keys: {},
+  rotated: "all-columns",
+  switches: { attention_bias: "attn_q.bias" },
+  complete: (config: RawConfig) => config,
+  takesSpacesAfter: () => false,
+  values: () => ({}),
+} as const;
+
+/** Files of a decoder; what it does not say is as in Llama's. */
+export function decoderGguf(rules: DecoderRules): GgufRules {
+  const { className, names = DECODER_NAMES, blockNames, changes = {}, norms = RMS_NORMS, ...own } = rules;
+  const { embedding, positions, finalNorm, blocks, head = "lm_head" } = names;
+  const outside = { token_embd: embedding, output_norm: finalNorm, output: head };
+  const inBlock = Object.assign({}, ...Object.values({ ...LLAMA_BLOCK, ...blockNames })) as Table<string>;
+  return {
+    ...USUAL,
+    ...own,
+    outsideBlocks: ggufModules({ ...outside, ...(positions && { position_embd: positions }) }, changes),
+    inBlock: ggufModules(inBlock, changes),
+    blockPrefix: blocks,
+    settings: { ...SIZES, ...(own.rotated === null ? {} : { ...ROTATED, ...norms }), ...own.settings },
+    fixed: { architectures: [className], hidden_act: "silu", ...own.fixed },
+  };
+}
