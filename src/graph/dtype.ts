@@ -33,3 +33,8 @@ export type DataOf<D extends DType> = Arrays[D];
 
 /** Any typed array that can hold a tensor. */
 export type TensorData = DataOf<DType>;
+
+/** The memory of an array as bytes, without a copy. */
+export function bytesOf({ buffer, byteOffset, byteLength }: TensorData): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength);
+}

@@ -1,5 +1,5 @@
 /** @file Collects the ONNX nodes, constants and names of one program. */
-import type { DType, TensorData } from "./dtype.ts";
+import { type DType, type TensorData, bytesOf } from "./dtype.ts";
 import { type Shape, knownShape } from "./shape.ts";
 
 /** A value of a graph, as far as a file tells of it. */
@@ -92,8 +92,7 @@ export class Emitter {
 
   /** Adds a constant, once for equal data, and returns its name. */
   constant(dtype: DType, shape: readonly number[], data: TensorData): string {
-    const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-    const key = `${dtype}[${shape.join(",")}]${BYTES.decode(bytes)}`;
+    const key = `${dtype}[${shape.join(",")}]${BYTES.decode(bytesOf(data))}`;
     let name = this.#constantNames.get(key);
     if (name === undefined) {
       name = `%c${this.constants.length}`;

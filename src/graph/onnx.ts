@@ -4,7 +4,7 @@
  * The message types below are the part of the public ONNX schema (onnx.proto, IR version 10) that graft writes.
  */
 import { encodeMessage, type MessageFields } from "./protobuf-writer.ts";
-import { DTYPES, type TensorData } from "./dtype.ts";
+import { DTYPES, bytesOf } from "./dtype.ts";
 import type { OnnxAttribute, Target } from "./emitter.ts";
 import type { TensorType } from "./graph.ts";
 import { type ProgramSpec, emitProgram } from "./program.ts";
@@ -110,10 +110,6 @@ export function toOnnx(spec: ProgramSpec, target: Target, external: ExternalShap
     },
   };
   return encodeMessage(MESSAGES, "ModelProto", model);
-}
-
-function bytesOf(data: TensorData): Uint8Array {
-  return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 }
 
 function attributeProto(name: string, value: OnnxAttribute): object {

@@ -4,7 +4,7 @@
  *
  * A plane has the field of all blocks of a row one after another: [rows, blocks · elements of the field].
  */
-import { DTYPES, type DataOf } from "../graph/dtype.ts";
+import { DTYPES, type DataOf, bytesOf } from "../graph/dtype.ts";
 import { hostTensor } from "../runtime/host-tensor.ts";
 import type { AffineKind } from "./affine/affine.ts";
 import { joinNibbles, type Runs, splitNibbles } from "./codes/nibbles.ts";
@@ -127,7 +127,7 @@ function unpackField(
   const elements = (memory?.[name]?.data.subarray(0, numElements) ??
     new DTYPES[dtype].array(numElements)) as DataOf<FieldType>;
   const from = { data: raw, start, stride: blockBytes };
-  const to = { data: viewBytes(elements), start: 0, stride: numBytes };
+  const to = { data: bytesOf(elements), start: 0, stride: numBytes };
   if (dtype === "float16") readHalves(from, elements as Uint16Array);
   else if (distance === null) copyRuns(from, to, numBlocks, numBytes);
   else joinNibbles(from, to, { numBlocks, numBytes, distance });
@@ -142,14 +142,10 @@ function packField(
   blockBytes: number,
 ): void {
   const numBlocks = raw.length / blockBytes;
-  const from = { data: viewBytes(plane(planes, name, dtype).data), start: 0, stride: numBytes };
+  const from = { data: bytesOf(plane(planes, name, dtype).data), start: 0, stride: numBytes };
   const to = { data: raw, start, stride: blockBytes };
   if (distance === null) copyRuns(from, to, numBlocks, numBytes);
   else splitNibbles(from, to, { numBlocks, numBytes, distance });
-}
-
-function viewBytes({ buffer, byteOffset, byteLength }: DataOf<FieldType>): Uint8Array {
-  return new Uint8Array(buffer, byteOffset, byteLength);
 }
 
 /** Reads one float16 of each block. */

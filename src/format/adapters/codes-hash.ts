@@ -5,6 +5,7 @@
  * Frozen floats are left out: another machine may round them another way.
  */
 import { UsageError } from "../../errors.ts";
+import { bytesOf } from "../../graph/dtype.ts";
 import type { Adapter } from "../../peft/attach.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import { Sha256 } from "../files/sha256.ts";
@@ -26,7 +27,7 @@ export function codesMetadata(adapter: Adapter): Readonly<Record<string, string>
   const hash = new Sha256();
   for (const [name, { shape, data }] of [...codes].sort(([a], [b]) => (a < b ? -1 : 1))) {
     hash.update(`${name} ${shape.join(",")}\n`);
-    hash.update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+    hash.update(bytesOf(data));
   }
   return { [CODES_KEY]: hash.digest() };
 }

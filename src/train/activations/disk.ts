@@ -4,6 +4,7 @@
  * What was kept last stays in memory, as it is needed first. The one before is written while the next block runs, and on
  * the way back read again while the block after it does; so those of three blocks at most are in memory.
  */
+import { bytesOf } from "../../graph/dtype.ts";
 import type { Saved } from "../../run/blocks/block-runner.ts";
 import type { BufferPool } from "../../runtime/memory/buffer-pool.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
@@ -76,7 +77,8 @@ class OnDisk implements KeptActivations {
 
   async #write(entry: Entry): Promise<void> {
     const tensors = Object.values(entry.tensors ?? {});
-    for (const [i, tensor] of tensors.entries()) await this.#disk.write(entry.firstFile + i, bytesOf(tensor));
+    for (const [i, tensor] of tensors.entries())
+      await this.#disk.write(entry.firstFile + i, bytesOf(tensor.data));
     this.#pool.release(...tensors);
     entry.tensors = null;
   }
@@ -93,7 +95,7 @@ class OnDisk implements KeptActivations {
     for (const [i, [name, shape]] of Object.entries(entry.shapes).entries()) {
       const tensor = this.#pool.acquire("float32", shape);
       tensors[name] = tensor;
-      await this.#disk.read(entry.firstFile + i, bytesOf(tensor));
+      await this.#disk.read(entry.firstFile + i, bytesOf(tensor.data));
     }
     return tensors;
   }
@@ -103,8 +105,4 @@ class OnDisk implements KeptActivations {
 function handled(work: Promise<void>): Promise<void> {
   work.catch(() => {});
   return work;
-}
-
-function bytesOf({ data }: HostTensor): Uint8Array {
-  return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 }

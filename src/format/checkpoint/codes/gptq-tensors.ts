@@ -1,5 +1,6 @@
 /** @file Reading a folder in GPTQ's form: which variants are read, and how the parts of a layer become codes, scales and zeros. */
 import { CODE_BITS, type CodeBits } from "../../../graph/ops/products/unpack-codes.ts";
+import { bytesOf } from "../../../graph/dtype.ts";
 import { dimsOf, showShape, sizeAt } from "../../../graph/shape.ts";
 import { unpackRow } from "../../../quant/codes/pack-codes.ts";
 import type { StorageName } from "../../../quant/storages.ts";
@@ -72,12 +73,12 @@ async function findOne(
   const storage: StorageName = `u${bits}`;
   const sizeBytes = (numRows * numColumns * bits) / 8 + 3 * numRows * numGroups;
   const read = async (): Promise<StoredTensor> => {
-    const codes = transposedWords(asBytes(await weights.read(qweight)), words);
+    const codes = transposedWords(bytesOf((await weights.read(qweight)).data), words);
     return {
       storage,
       shape,
       planes: {
-        codes: hostTensor("uint8", [numRows, (numColumns * bits) / 8], asBytes(codes)),
+        codes: hostTensor("uint8", [numRows, (numColumns * bits) / 8], bytesOf(codes.data)),
         scale: turned(await weights.read(scales)),
         zero: unpackZeros(await weights.read(qzeros), {
           path: weights.path,
@@ -151,9 +152,6 @@ function requireOrder(path: string, name: string, { data }: HostTensor, groupSiz
   );
 }
 
-const asBytes = ({ data }: HostTensor): Uint8Array<ArrayBuffer> =>
-  new Uint8Array(data.buffer as ArrayBuffer, data.byteOffset, data.byteLength);
-
 /** Turns a matrix of words, `numRows` rows of bytes, round. */
 export function transposedWords(bytes: Uint8Array, numRows: number): HostTensor<"int32"> {
   // A view needs its place in memory to be a multiple of four.
@@ -192,7 +190,7 @@ function unpackZeros(
   tensor: HostTensor,
   { path, name, bits, numRows, offset }: PackedZeros,
 ): HostTensor<"uint8"> {
-  const packed = asBytes(tensor);
+  const packed = bytesOf(tensor.data);
   const numGroups = sizeAt(tensor.shape, 0);
   const zeros = new Uint8Array(numRows * numGroups);
   const row = new Uint8Array(numRows);

@@ -8,6 +8,7 @@
  *
  * That is q4_1 with scales that several blocks share, so it is held as such, in float16: exact but for numbers below its normal ones.
  */
+import { bytesOf } from "../../../graph/dtype.ts";
 import { showShape } from "../../../graph/shape.ts";
 import { float32ToFloat16, widen } from "../../../quant/codes/half.ts";
 import { storedBytes } from "../../../quant/storage.ts";
@@ -15,7 +16,7 @@ import { STORAGES } from "../../../quant/storages.ts";
 import { type HostTensor, hostTensor } from "../../../runtime/host-tensor.ts";
 import type { JsonObject } from "../../files/json-file.ts";
 import type { Safetensors } from "../../files/safetensors/safetensors.ts";
-import { damagedCodes, refusedVariant } from "./codes-errors.ts";
+import { damagedCodes, refusedVariant, showPart } from "./codes-errors.ts";
 import type { CodesForm, CodesTensor } from "./codes-form.ts";
 
 const PER_WORD = 8;
@@ -70,9 +71,7 @@ function findOne(module: string, groupSize: number, weights: Safetensors): Codes
       (part) => ["F16", "BF16"].includes(part?.fileDtype ?? "") && showShape(part!.shape) === groups,
     );
   if (!fits) {
-    const found = [words, scales, biases].map((part) =>
-      part ? `${part.fileDtype} ${showShape(part.shape)}` : "missing",
-    );
+    const found = [words, scales, biases].map(showPart);
     throw damagedCodes(
       weights.path,
       module,
@@ -94,8 +93,7 @@ function findOne(module: string, groupSize: number, weights: Safetensors): Codes
     info: { name: parts[0], shape, storage: "q4_1", sizeBytes: storedBytes(STORAGES.q4_1, shape) },
     parts,
     read: async () => {
-      const { data } = await weights.read(parts[0]);
-      const codes = new Uint8Array(data.buffer as ArrayBuffer, data.byteOffset, data.byteLength);
+      const codes = bytesOf((await weights.read(parts[0])).data);
       return {
         storage: "q4_1",
         shape,

@@ -3,7 +3,7 @@
  *
  * Format: 8 bytes little-endian length of the JSON header, the header, then the data without gaps.
  */
-import { DTYPES, type DType, type TensorData } from "../../../graph/dtype.ts";
+import { DTYPES, type DType, type TensorData, bytesOf } from "../../../graph/dtype.ts";
 import { numElements, sameShape, showShape } from "../../../graph/shape.ts";
 import type { HostTensor } from "../../../runtime/host-tensor.ts";
 import { type FolderFile, unlikeWritten, type Write } from "../folder-file.ts";
@@ -81,7 +81,7 @@ async function writeTensor([key, source]: readonly [string, TensorSource], write
   let numWritten = 0;
   const put = async (data: TensorData): Promise<void> => {
     numWritten += data.length;
-    await write(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+    await write(bytesOf(data));
   };
   let { dtype } = source;
   if ("stream" in source) await source.stream(put);
