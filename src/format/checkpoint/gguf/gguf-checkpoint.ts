@@ -10,7 +10,7 @@ import { dequantizeFrom, type StoredTensor } from "../../../quant/stored-tensor.
 import type { Checkpoint, TensorInfo } from "../checkpoint.ts";
 import type { ByteSource } from "../../files/byte-source.ts";
 import { type GgufFile, type GgufTensor, openGguf } from "../../files/gguf/gguf.ts";
-import { damagedGguf } from "../../files/gguf/gguf-header.ts";
+import { damagedGguf } from "../../files/gguf/header-walk.ts";
 import { PIECE_ELEMENTS } from "../../files/gguf/gguf-values.ts";
 import { requireTensor } from "../../files/require-tensor.ts";
 import { MAX_EXPERTS } from "../../../untrusted/limits.ts";

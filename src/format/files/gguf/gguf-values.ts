@@ -10,7 +10,7 @@ import { STORAGES, type StorageName } from "../../../quant/storages.ts";
 import { hasFiniteScales, type StoredTensor, unpackStored } from "../../../quant/stored-tensor.ts";
 import { hostTensor, zeros } from "../../../runtime/host-tensor.ts";
 import type { ByteSource } from "../byte-source.ts";
-import { damagedGguf } from "./gguf-header.ts";
+import { damagedGguf } from "./header-walk.ts";
 
 /** Elements of a piece: whole blocks of every kind. */
 export const PIECE_ELEMENTS = 1 << 18;

@@ -10,7 +10,8 @@ import { storageOfGgmlType, STORAGES, type StorageName, GGML_NAMES } from "../..
 import type { Planes } from "../../../quant/planes.ts";
 import type { StoredTensor } from "../../../quant/stored-tensor.ts";
 import type { ByteSource } from "../byte-source.ts";
-import { damagedGguf, type GgufHeader, readGgufHeader, SETTINGS_OFFSET } from "./gguf-header.ts";
+import { type GgufHeader, readGgufHeader, SETTINGS_OFFSET } from "./gguf-header.ts";
+import { damagedGguf } from "./header-walk.ts";
 import { ggufTensors, ggufValues } from "./gguf-values.ts";
 import { UNREAD_TYPES } from "./ggml-types.ts";
 import { unlikeWritten } from "../folder-file.ts";
