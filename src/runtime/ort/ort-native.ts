@@ -1,33 +1,26 @@
 /**
  * @file Executes programs with ONNX Runtime through its C API, on the CPU, without a copy of inputs, outputs or constants.
  *
- * Session options were chosen by measurement (docs/log.md#session-options-and-the-binding): all graph optimisations, one operator at a time on all
- * threads, memory planned as it is needed rather than by pattern. A run that takes long does so on another thread.
+ * A run that takes long does so on another thread.
  */
 import { availableParallelism } from "node:os";
 import { setImmediate } from "node:timers/promises";
-import { DTYPES } from "../../graph/dtype.ts";
 import type { Target } from "../../graph/emitter.ts";
 import { toOnnx } from "../../graph/onnx.ts";
 import type { ProgramSpec } from "../../graph/program.ts";
 import type { Borrowed } from "../memory/borrowed-memory.ts";
 import { CheckedProgram, type Constants, type Executable } from "../checked-program.ts";
-import type { CompileOptions, Engine, EngineOptions } from "../engine.ts";
+import type { Engine, EngineOptions } from "../engine.ts";
 import { findTarget } from "../find-target.ts";
 import { makeUncounted } from "../memory/program-memory.ts";
 import type { HostTensor } from "../host-tensor.ts";
 import { leaveArena, shareArena } from "./shared-arena.ts";
-import { LOG_ERRORS, type OrtApi, loadOrtApi, pointers } from "./ort-c-api.ts";
+import { type OrtApi, loadOrtApi, pointers } from "./ort-c-api.ts";
+import { type OrtValue, Texts, valueOf } from "./ort-values.ts";
+import { type SessionSettings, bind, configure } from "./session-options.ts";
 
-/** Address of the OrtValue for a tensor. */
-type OrtValue = bigint;
-
-/** ORT_ENABLE_ALL. */
-const OPTIMIZE_ALL = 99;
 /** Below this a run is not worth the change of thread, which takes 60 to 80 µs, and of the processor's caches. */
 const MAX_SYNC_MS = 5;
-/** How long threads look for work before they sleep: docs/log.md#session-options-and-the-binding. */
-const SPIN_US = "60";
 /** After this time of short runs the event loop gets a turn: timers, signals, what was collected. */
 const MAX_BUSY_MS = 10;
 
@@ -70,9 +63,6 @@ class Clock {
     if (nowMs - this.#lastTurnMs > MAX_BUSY_MS) return setImmediate().then(() => this.turned());
   }
 }
-
-/** How one program is compiled. */
-type SessionSettings = EngineOptions & Required<Pick<CompileOptions, "threads" | "foldsConstants">>;
 
 /** What the sessions of an engine share. */
 interface SessionHost {
@@ -186,82 +176,5 @@ class Session implements Executable<OrtValue> {
     this.#api.keep(this);
     this.#api.release("session", this.#session);
     if (this.#sharesScratch) leaveArena(this.#api, this.#env);
-  }
-}
-
-function configure(
-  api: OrtApi,
-  settings: bigint,
-  programName: string,
-  { threads, shareScratch = false, profilePrefix, foldsConstants }: SessionSettings,
-): void {
-  api.call("setSessionLogSeverityLevel", settings, LOG_ERRORS);
-  api.call("setSessionGraphOptimizationLevel", settings, OPTIMIZE_ALL);
-  api.call("setIntraOpNumThreads", settings, threads);
-  api.call("setInterOpNumThreads", settings, 1);
-  api.call("disableMemPattern", settings);
-  // Many products follow each other sooner than a thread wakes. But threads must not spin on: two busy processes would slow
-  // each other down several times.
-  api.call("addSessionConfigEntry", settings, "session.intra_op.allow_spinning", "1");
-  api.call("addSessionConfigEntry", settings, "session.intra_op.spin_duration_us", SPIN_US);
-  // Nothing here is a model of pairs of them; a DequantizeLinear would be repeated for each node that reads it.
-  api.call("addSessionConfigEntry", settings, "session.disable_quant_qdq", "1");
-  if (!foldsConstants)
-    api.call(
-      "addSessionConfigEntry",
-      settings,
-      "optimization.disable_specified_optimizers",
-      "ConstantFolding",
-    );
-  if (shareScratch) api.call("addSessionConfigEntry", settings, "session.use_env_allocators", "1");
-  if (profilePrefix !== undefined) api.call("enableProfiling", settings, `${profilePrefix}-${programName}`);
-}
-
-/**
- * Gives constants to a session that is to be made. As external ones, optimisations see their values, in a copy that goes
- * with the end of compiling; as shared ones, the session then reads them where they are, or in the layout that it prefers.
- */
-function bind(api: OrtApi, settings: bigint, constants: Constants<OrtValue>): void {
-  if (constants.size === 0) return;
-  const names = new Texts(api, [...constants.keys()]);
-  const values = pointers(constants.size);
-  [...constants.values()].forEach((one, i) => (values[i] = valueOf(api, one)));
-  api.call("addExternalInitializers", settings, names.addresses, values, constants.size);
-  for (const [name, one] of constants) api.call("addInitializer", settings, name, valueOf(api, one));
-}
-
-/** Sizes of a tensor while its object is made; at one token a model makes hundreds. */
-const SIZES = new BigInt64Array(new ArrayBuffer(8 * 64));
-
-/** ONNX Runtime's object for a tensor: made once, released after the tensor. */
-function valueOf(api: OrtApi, one: Borrowed<OrtValue>): OrtValue {
-  if (one.native !== null) return one.native;
-  const { data, dtype, shape } = one;
-  for (let axis = 0; axis < shape.length; axis++) SIZES[axis] = BigInt(shape[axis]!);
-  // A tensor without elements has no memory, but must have an address.
-  const address = data.length > 0 ? data : SIZES;
-  const type = DTYPES[dtype].onnx;
-  const memory = [api.memoryInfo, api.addressOf(address), data.byteLength] as const;
-  one.native = api.make("createTensorWithDataAsOrtValue", ...memory, SIZES, shape.length, type);
-  api.releaseWith(one, "value", one.native);
-  return one.native;
-}
-
-/** Strings as C has them, with an array of their addresses; to be kept as long as the addresses are used. */
-class Texts {
-  readonly #bytes: Uint8Array;
-  readonly addresses: BigUint64Array;
-
-  constructor(api: OrtApi, texts: readonly string[]) {
-    const encoded = texts.map((text) => new TextEncoder().encode(`${text}\0`));
-    this.#bytes = new Uint8Array(new ArrayBuffer(encoded.reduce((sum, { length }) => sum + length, 0)));
-    this.addresses = pointers(texts.length);
-    const base = texts.length > 0 ? api.addressOf(this.#bytes) : 0n;
-    let offset = 0;
-    for (const [i, bytes] of encoded.entries()) {
-      this.#bytes.set(bytes, offset);
-      this.addresses[i] = base + BigInt(offset);
-      offset += bytes.length;
-    }
   }
 }

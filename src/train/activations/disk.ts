@@ -7,7 +7,6 @@
 import { bytesOf } from "../../graph/dtype.ts";
 import type { Saved } from "../../run/blocks/block-runner.ts";
 import type { BufferPool } from "../../runtime/memory/buffer-pool.ts";
-import type { HostTensor } from "../../runtime/host-tensor.ts";
 import type { ShardDisk } from "../../runtime/memory/shard.ts";
 import type { ActivationForm, KeptActivations } from "./keeping.ts";
 
