@@ -5,7 +5,8 @@
  * text, and who has an engine passes it in. `test/architecture/core.test.ts` holds that, and `test/package/surface.test.ts` the list of names.
  */
 export * from "./everywhere.ts";
-export type { CompileOptions, Engine, Program, Tensors } from "./runtime/engine.ts";
+export type { CompileOptions, Engine, Program } from "./runtime/engine.ts";
+export type { Tensors } from "./runtime/host-tensor.ts";
 export type { MakeMemory } from "./runtime/memory/program-memory.ts";
 export { PLAIN_TARGET, type Target } from "./graph/emitter.ts";
 export { toOnnx } from "./graph/onnx.ts";

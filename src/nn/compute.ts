@@ -8,7 +8,7 @@ import type { LossAndProbabilities } from "../graph/ops/losses/linear-cross-entr
 import type { Planes } from "../quant/planes.ts";
 import type { StoredTensor } from "../quant/stored-tensor.ts";
 import type { StorageName } from "../quant/storages.ts";
-import type { HostTensor } from "../runtime/host-tensor.ts";
+import type { HostTensor, Tensors } from "../runtime/host-tensor.ts";
 import type { SiteRole } from "./builder.ts";
 
 /** The frozen matrix of a projection. */
@@ -54,10 +54,7 @@ export interface Preparation {
    */
   readonly keptAs?: string;
   /** Makes the operands, by suffix: in memory that is asked for and lent, or as views of what there is. */
-  prepare(
-    reader: TensorReader,
-    memory: (operand: OperandSpec) => HostTensor,
-  ): Promise<Readonly<Record<string, HostTensor>>>;
+  prepare(reader: TensorReader, memory: (operand: OperandSpec) => HostTensor): Promise<Tensors>;
 }
 
 /** Operands in a graph, by suffix. */

@@ -13,7 +13,7 @@ import {
   type ReadTensor,
   type SiteGraph,
 } from "../models/graphs/site-graph.ts";
-import type { HostTensor } from "../runtime/host-tensor.ts";
+import type { HostTensor, Tensors } from "../runtime/host-tensor.ts";
 import { type AdaptedSite, type Layout, indexSites, placesOf } from "./layout.ts";
 import { type AdapterMethod, type Method, splitStack } from "./method.ts";
 import type { Parameter } from "./parameters.ts";
@@ -30,9 +30,9 @@ export interface AdapterView {
   /** Equal for layers of one kind that can share programs. */
   signature(layer: number | null): string;
   /** What a layer's programs read instead of the base or beside it, by their inputs' names; the same at every call. */
-  inputs(layer: number | null): Readonly<Record<string, HostTensor>>;
+  inputs(layer: number | null): Tensors;
   /** What a layer's programs bind when they are compiled, by their inputs' names; the same at every call. */
-  constants(layer: number | null): Readonly<Record<string, HostTensor>>;
+  constants(layer: number | null): Tensors;
   /** What is trained of a layer. */
   trained(layer: number | null): readonly Parameter[];
 }
@@ -67,11 +67,11 @@ interface ViewParts extends Pick<Layout, "model" | "sites"> {
   readonly method: Method;
   readonly parameters: readonly Parameter[];
   /** Trained and frozen tensors of a site, by suffix. */
-  tensorsOf(site: AdaptedSite): Readonly<Record<string, HostTensor>>;
+  tensorsOf(site: AdaptedSite): Tensors;
   /** What programs bind of a site; null: all is fed. */
   boundOf(site: AdaptedSite): BoundTensor | null;
   /** Tensors outside the blocks that the base has under another name, by input. */
-  readonly copies: Readonly<Record<string, HostTensor>>;
+  readonly copies: Tensors;
 }
 
 /** A frozen tensor as it is bound. */

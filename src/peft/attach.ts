@@ -5,7 +5,7 @@ import { checkArguments, objectWith, lazily } from "../messages/arguments.ts";
 import { A_BASE, type BaseModel, type WeightSource } from "../models/base/base-model.ts";
 import type { Model } from "../models/model.ts";
 import type { Random } from "../random.ts";
-import type { HostTensor } from "../runtime/host-tensor.ts";
+import type { HostTensor, Tensors } from "../runtime/host-tensor.ts";
 import { RESIDENT, type VectorMemory, whileHeld } from "../runtime/memory/vector-memory.ts";
 import { type AdapterView, type BoundTensor, viewAdapter } from "./adapter-view.ts";
 import { type AdaptedSite, type AttachRequest, layOut } from "./layout.ts";
@@ -34,7 +34,7 @@ export interface Adapter extends AdapterView {
   /** Frozen tensors that all sites share, by suffix. */
   readonly shared: ReadonlyMap<string, HostTensor>;
   /** Tensors of one of its sites, trained and frozen, by suffix; views. */
-  tensorsOf(site: AdaptedSite): Readonly<Record<string, HostTensor>>;
+  tensorsOf(site: AdaptedSite): Tensors;
   /** A parameter's numbers by its name in files, or null when nothing of this name is trained; a view, to be held. */
   tensor(name: string): HostTensor<"float32"> | null;
   /** The view for programs that write text, in which the tensors that the method has bound are bound. The same at every call. */
@@ -166,7 +166,7 @@ export function bindForm(
   base: BaseModel,
   method: Method,
   { spec, options }: AdaptedSite,
-  tensors: Readonly<Record<string, HostTensor>>,
+  tensors: Tensors,
 ): BoundTensor | null {
   const form = method.kind === "adapter" ? method.frozen.bound(spec, options) : null;
   if (!form) return null;

@@ -4,7 +4,7 @@ import { sameShape, showShape } from "../graph/shape.ts";
 import type { BaseModel, LendFloats } from "../models/base/base-model.ts";
 import type { DerivedLease } from "../models/base/derived-tensors.ts";
 import type { Random } from "../random.ts";
-import { type HostTensor, zeros } from "../runtime/host-tensor.ts";
+import { type HostTensor, zeros, type Tensors } from "../runtime/host-tensor.ts";
 import type { AdaptedSite, Layout } from "./layout.ts";
 import type { AdapterMethod } from "./method.ts";
 import type { Parameter } from "./parameters.ts";
@@ -61,7 +61,7 @@ export class SiteTensorSet {
   }
 
   /** Tensors of a site, trained and frozen, by suffix. */
-  of(site: AdaptedSite): Readonly<Record<string, HostTensor>> {
+  of(site: AdaptedSite): Tensors {
     return this.#own(site);
   }
 

@@ -1,4 +1,5 @@
 /** @file In which arithmetic the matrices of a block are multiplied, and which of its tensors programs bind. */
+import type { Tensors } from "../runtime/host-tensor.ts";
 import type { WeightSource } from "../models/base/base-model.ts";
 import { type TensorRead, operandNames } from "../models/graphs/part-tensors.ts";
 import type { PartOptions } from "../models/graphs/part-options.ts";
@@ -6,7 +7,6 @@ import type { Compute, Product } from "../nn/compute.ts";
 import { f32, float32Product } from "../nn/computes/f32.ts";
 import type { AdapterView } from "../peft/adapter-view.ts";
 import type { Session } from "./session.ts";
-import type { WeightTensors } from "./weights/loan.ts";
 
 /** The products of one block. */
 export interface Arithmetic {
@@ -80,8 +80,8 @@ export async function constantsOf(
   session: Session,
   layer: number,
   reads: readonly TensorRead[],
-  own?: WeightTensors,
-): Promise<WeightTensors> {
+  own?: Tensors,
+): Promise<Tensors> {
   const bound = boundOf(reads, own);
   if (bound.length === 0) return {};
   // Bound tensors keep the whole block in memory, also what its programs are fed.

@@ -3,7 +3,7 @@ import type { Value } from "../graph/graph.ts";
 import { evaluateShape } from "../graph/shape.ts";
 import type { PartGraph } from "../models/graphs/part-graph.ts";
 import type { AdapterView } from "../peft/adapter-view.ts";
-import type { HostTensor } from "../runtime/host-tensor.ts";
+import type { HostTensor, Tensors } from "../runtime/host-tensor.ts";
 import type { PassContext } from "./context.ts";
 import type { GradientBuffer } from "./gradients/gradient-buffer.ts";
 import { bindGradients } from "./gradients/gradient-outputs.ts";
@@ -24,13 +24,13 @@ export class Embedding {
   readonly #adapter: AdapterView;
   readonly #forward: Compiled<StemProgram>;
   readonly #backward: Compiled<StemProgram> | null;
-  readonly #tensors: Readonly<Record<string, HostTensor>>;
+  readonly #tensors: Tensors;
 
   private constructor(
     session: Session,
     adapter: AdapterView,
     { forward, backward }: StemPrograms,
-    tensors: Readonly<Record<string, HostTensor>>,
+    tensors: Tensors,
   ) {
     this.#session = session;
     this.#adapter = adapter;
@@ -140,10 +140,6 @@ export class Embedding {
 }
 
 /** The numbers of rows that a look-up reads. */
-function numbersOf(
-  ids: Value,
-  input: ModelInput,
-  ofPass: Readonly<Record<string, HostTensor>>,
-): HostTensor<"int64"> {
+function numbersOf(ids: Value, input: ModelInput, ofPass: Tensors): HostTensor<"int64"> {
   return (ids.name === "input" ? input : ofPass[ids.name!]) as HostTensor<"int64">;
 }

@@ -18,7 +18,7 @@ import { A_BASE, type BaseModel } from "../models/base/base-model.ts";
 import type { Model } from "../models/model.ts";
 import { BufferPool } from "../runtime/memory/buffer-pool.ts";
 import { AN_ENGINE, type Engine, type Program, onThreads } from "../runtime/engine.ts";
-import type { HostTensor } from "../runtime/host-tensor.ts";
+import type { HostTensor, Tensors } from "../runtime/host-tensor.ts";
 import type { TensorRead } from "../models/graphs/part-tensors.ts";
 import type { Compute } from "../nn/compute.ts";
 import { f32 } from "../nn/computes/f32.ts";
@@ -28,7 +28,7 @@ import { madeOnce } from "../runtime/made-once.ts";
 import { LastingTensors } from "../runtime/memory/program-memory.ts";
 import { RESIDENT, type VectorMemory } from "../runtime/memory/vector-memory.ts";
 import type { Riders } from "./blocks/riders.ts";
-import type { Loan, WeightTensors } from "./weights/loan.ts";
+import type { Loan } from "./weights/loan.ts";
 import { RESIDENCIES, type Residency, type Smoothing, Weights } from "./weights/weights.ts";
 
 const ARGUMENTS = lazily(() =>
@@ -74,7 +74,7 @@ interface ProgramSource<T> {
   readonly spec: ProgramSpec;
   readonly made: T;
   /** Reads the inputs that never change, which stay as they are as long as the session. */
-  readonly constants?: () => Promise<WeightTensors>;
+  readonly constants?: () => Promise<Tensors>;
   /** As the engine has it. */
   readonly foldsConstants?: boolean;
 }
@@ -195,14 +195,14 @@ export class Session {
   }
 
   /** Lends tensors of a block until the session is released. @throws as the source */
-  async pin(layer: number, tensors: readonly TensorRead[]): Promise<WeightTensors> {
+  async pin(layer: number, tensors: readonly TensorRead[]): Promise<Tensors> {
     const loan = await this.weights.borrow(layer, tensors);
     this.#pinned.push(loan);
     return loan.tensors;
   }
 
   /** Numbers the tensors of a record, so that the key of a program says which ones it binds. */
-  idsOf(tensors: WeightTensors): readonly number[] {
+  idsOf(tensors: Tensors): readonly number[] {
     return Object.values(tensors).map((tensor) => {
       const id = this.#ids.get(tensor) ?? this.#numIds++;
       this.#ids.set(tensor, id);

@@ -8,8 +8,8 @@ import type { ProgramSpec } from "../graph/program.ts";
 import type { Value } from "../graph/graph.ts";
 import type { Dim } from "../graph/shape.ts";
 import { Borrowed } from "./memory/borrowed-memory.ts";
-import type { Program, Tensors } from "./engine.ts";
-import type { HostTensor } from "./host-tensor.ts";
+import type { Program } from "./engine.ts";
+import type { HostTensor, Tensors } from "./host-tensor.ts";
 import { ShapeCheck } from "./shape-check.ts";
 
 /** What executes one program, on tensors in the order of the specification. */

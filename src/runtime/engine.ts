@@ -6,11 +6,8 @@
 import { objectWith } from "../messages/arguments.ts";
 import type { Target } from "../graph/emitter.ts";
 import type { ProgramSpec } from "../graph/program.ts";
-import type { HostTensor } from "./host-tensor.ts";
+import type { Tensors } from "./host-tensor.ts";
 import type { MakeMemory } from "./memory/program-memory.ts";
-
-/** Tensors by the names of a program's inputs or outputs. */
-export type Tensors = Readonly<Record<string, HostTensor>>;
 
 /** A compiled graph, which runs as often as it is asked to. Whoever had it compiled releases it. */
 export interface Program {

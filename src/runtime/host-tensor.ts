@@ -10,6 +10,9 @@ export interface HostTensor<D extends DType = DType> {
   readonly data: DataOf<D>;
 }
 
+/** Tensors by name: those of a program's inputs or outputs, or the parts of something. */
+export type Tensors = Readonly<Record<string, HostTensor>>;
+
 /** Wraps a typed array, without copying it. @throws RangeError when the length does not fit the shape. */
 export function hostTensor<D extends DType>(
   dtype: D,

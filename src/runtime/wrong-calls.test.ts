@@ -7,8 +7,8 @@ import { Graph, type Value } from "../graph/graph.ts";
 import { concat } from "../graph/ops/shapes/concat.ts";
 import { exp } from "../graph/ops/pointwise/elementwise.ts";
 import { matmul } from "../graph/ops/products/matmul.ts";
-import type { Engine, Program, Tensors } from "./engine.ts";
-import { type HostTensor, hostTensor, zeros } from "./host-tensor.ts";
+import type { Engine, Program } from "./engine.ts";
+import { type HostTensor, type Tensors, hostTensor, zeros } from "./host-tensor.ts";
 import { createNativeEngine } from "./ort/ort-native.ts";
 import { createNodeEngine } from "./ort/ort-node.ts";
 

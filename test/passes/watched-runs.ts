@@ -1,6 +1,7 @@
 /** @file An engine whose runs a test sees. */
 import type { ProgramSpec } from "../../src/graph/program.ts";
-import type { Engine, Tensors } from "../../src/runtime/engine.ts";
+import type { Engine } from "../../src/runtime/engine.ts";
+import type { Tensors } from "../../src/runtime/host-tensor.ts";
 
 /** Tells of each run of a program before it begins. */
 export function watchRuns(

@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { lora } from "../../src/peft/methods/lora.ts";
-import type { Engine, Tensors } from "../../src/runtime/engine.ts";
+import type { Engine } from "../../src/runtime/engine.ts";
+import type { Tensors } from "../../src/runtime/host-tensor.ts";
 import { createNativeEngine } from "../../src/runtime/ort/ort-native.ts";
 import { createNodeEngine } from "../../src/runtime/ort/ort-node.ts";
 import { Session } from "../../src/run/session.ts";

@@ -10,11 +10,10 @@ import { PLAIN_PART } from "../../models/graphs/part-options.ts";
 import { type AdapterView, placedBy } from "../../peft/adapter-view.ts";
 import { type Amount, type Arithmetic, arithmeticOf, boundOf, constantsOf } from "../../run/arithmetic.ts";
 import type { PassContext } from "../../run/context.ts";
-import type { WeightTensors } from "../../run/weights/loan.ts";
 import type { Makeable, Session } from "../../run/session.ts";
 import type { WeightWalk } from "../../run/weights/weight-walk.ts";
 import type { Program } from "../../runtime/engine.ts";
-import type { HostTensor } from "../../runtime/host-tensor.ts";
+import type { HostTensor, Tensors } from "../../runtime/host-tensor.ts";
 import type { CacheLayout, PagedPass } from "../cache/paged-pass.ts";
 import { byBlock, inBlock, stackSpec } from "./stack-spec.ts";
 
@@ -66,8 +65,8 @@ export async function compileGroups(
     const { key, make } = groupProgram(request, layers, arithmetics);
     const { program, made } = await session.compile(key, () => {
       const { spec, made } = make();
-      const bind = (): Promise<WeightTensors> => bindConstants(request, layers, { spec, made });
-      const constants = (): Promise<WeightTensors> => {
+      const bind = (): Promise<Tensors> => bindConstants(request, layers, { spec, made });
+      const constants = (): Promise<Tensors> => {
         const bound = read.then(bind);
         read = bound;
         return bound;
@@ -199,11 +198,7 @@ export async function feedGroup(
 }
 
 /** Adds tensors of one block, as far as its program has them, to those of a run. */
-function give(
-  names: GroupBlock["names"],
-  tensors: Readonly<Record<string, HostTensor>>,
-  to: Record<string, HostTensor>,
-): void {
+function give(names: GroupBlock["names"], tensors: Tensors, to: Record<string, HostTensor>): void {
   for (const name in tensors) {
     const full = names.get(name);
     if (full !== undefined) to[full] = tensors[name]!;

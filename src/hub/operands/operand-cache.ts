@@ -13,8 +13,8 @@ import { UsageError } from "../../errors.ts";
 import { dropOldest } from "../../format/files/disk/drop-oldest.ts";
 import { sameShape } from "../../graph/shape.ts";
 import type { OperandSpec } from "../../nn/compute.ts";
-import type { OperandStore, Operands } from "../../nn/operand-store.ts";
-import type { HostTensor } from "../../runtime/host-tensor.ts";
+import type { OperandStore } from "../../nn/operand-store.ts";
+import type { HostTensor, Tensors } from "../../runtime/host-tensor.ts";
 import { homeFolderOf } from "../models-folder.ts";
 import { CAN_SUM, type SummedTensor, checksumOf, mapTensors, writeTensors } from "./operand-file.ts";
 
@@ -77,7 +77,7 @@ class OperandCache implements OperandStore {
     this.#limits = limits;
   }
 
-  async find(tensor: string, keptAs: string, specs: readonly OperandSpec[]): Promise<Operands | null> {
+  async find(tensor: string, keptAs: string, specs: readonly OperandSpec[]): Promise<Tensors | null> {
     const kept = await (this.#kept ??= mapTensors(this.#path));
     const found: Record<string, HostTensor> = {};
     for (const { suffix, dtype, shape } of specs) {
@@ -90,7 +90,7 @@ class OperandCache implements OperandStore {
     return found;
   }
 
-  add(tensor: string, keptAs: string, made: Operands): void {
+  add(tensor: string, keptAs: string, made: Tensors): void {
     for (const [suffix, operand] of Object.entries(made)) {
       const name = nameOf(tensor, keptAs, suffix);
       this.#made.set(name, { tensor: operand, checksum: checksumOf(name, operand) });

@@ -2,20 +2,17 @@
  * @file What is made of a base's tensors once for all that read it, as the codes that the adapters of many tasks share;
  * it is held as long as somebody uses it.
  */
-import type { HostTensor } from "../../runtime/host-tensor.ts";
-
-/** Tensors that belong together, by name. */
-type TensorsByName = Readonly<Record<string, HostTensor>>;
+import type { HostTensor, Tensors } from "../../runtime/host-tensor.ts";
 
 /** The share of one user. */
 export interface DerivedLease {
   /** Only to be read. */
-  readonly tensors: TensorsByName;
+  readonly tensors: Tensors;
   release(): void;
 }
 
 interface Entry {
-  readonly tensors: Promise<TensorsByName>;
+  readonly tensors: Promise<Tensors>;
   numUsers: number;
 }
 
@@ -31,7 +28,7 @@ export class DerivedTensors {
   }
 
   /** Lends what has been made under this key, or makes it; the last one to release it frees it. @throws as `make` */
-  async acquire(key: string, make: () => TensorsByName | Promise<TensorsByName>): Promise<DerivedLease> {
+  async acquire(key: string, make: () => Tensors | Promise<Tensors>): Promise<DerivedLease> {
     let entry = this.#entries.get(key);
     if (!entry) this.#entries.set(key, (entry = { tensors: Promise.resolve().then(make), numUsers: 0 }));
     entry.numUsers++;

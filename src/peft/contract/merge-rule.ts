@@ -2,7 +2,7 @@
 import type { SiteSpec } from "../../models/graphs/sites.ts";
 import type { StoredTensor } from "../../quant/stored-tensor.ts";
 import type { StorageName } from "../../quant/storages.ts";
-import type { HostTensor } from "../../runtime/host-tensor.ts";
+import type { Tensors } from "../../runtime/host-tensor.ts";
 import type { SitePlace, SiteValues, SiteWeights } from "../sites/site.ts";
 
 /** How an adapter goes into the weights. */
@@ -32,6 +32,6 @@ export interface StoredMerge<S> {
 interface MergedSite<S> {
   readonly site: SitePlace;
   /** Trained and frozen. */
-  readonly tensors: Readonly<Record<string, HostTensor>>;
+  readonly tensors: Tensors;
   readonly options: S;
 }

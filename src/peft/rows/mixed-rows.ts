@@ -8,15 +8,13 @@
 import { assertInternal } from "../../errors.ts";
 import type { Value } from "../../graph/graph.ts";
 import { type TensorGraph, withProjector } from "../../models/graphs/site-graph.ts";
-import type { HostTensor } from "../../runtime/host-tensor.ts";
+import type { Tensors } from "../../runtime/host-tensor.ts";
 import type { AdapterView } from "../adapter-view.ts";
 import type { Adapter } from "../attach.ts";
 import type { RowSet } from "./row-set.ts";
 
 /** The suffix on the inputs' names of one of several views. */
 const suffixOf = (index: number): string => `@${index}`;
-
-type Tensors = Readonly<Record<string, HostTensor>>;
 
 /** Makes one view of several, which agree on what adapters the rows have. */
 export function mixViews(views: readonly AdapterView[]): AdapterView {
@@ -49,9 +47,7 @@ export function mixViews(views: readonly AdapterView[]): AdapterView {
 }
 
 /** The tensors of all views by the names of their inputs; they are named once for as long as they are the same. */
-function joined(
-  views: readonly ((layer: number | null) => Tensors)[],
-): (layer: number | null) => Readonly<Record<string, HostTensor>> {
+function joined(views: readonly ((layer: number | null) => Tensors)[]): (layer: number | null) => Tensors {
   const known = new Map<number | null, { readonly own: readonly Tensors[]; readonly all: Tensors }>();
   return (layer) => {
     const own = views.map((view) => view(layer));

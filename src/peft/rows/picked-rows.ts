@@ -10,7 +10,7 @@ import type { Value } from "../../graph/graph.ts";
 import { addRows, gatherRows } from "../../graph/ops/rows/gather-scatter.ts";
 import { splitRows } from "../../graph/ops/rows/split-rows.ts";
 import { dimAt } from "../../graph/shape.ts";
-import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
+import { type HostTensor, hostTensor, type Tensors } from "../../runtime/host-tensor.ts";
 import type { AdapterView } from "../adapter-view.ts";
 import type { Adapter } from "../attach.ts";
 import type { PickedBatch } from "../contract/batch-rule.ts";
@@ -40,7 +40,7 @@ interface Generation {
   /** The rows that `picked` was made for; null: places have changed since. */
   rows: readonly (Adapter | null)[] | null;
   /** Inputs by layer, made when they are first asked for. */
-  readonly inputs: Map<number | null, Readonly<Record<string, HostTensor>>>;
+  readonly inputs: Map<number | null, Tensors>;
   view: AdapterView | null;
 }
 
@@ -134,10 +134,7 @@ function makeGeneration(places: readonly Picked[]): Generation {
 }
 
 /** What programs of a layer read in the next pass. */
-function inputsOf(
-  { places, picked, inputs }: Generation,
-  layer: number | null,
-): Readonly<Record<string, HostTensor>> {
+function inputsOf({ places, picked, inputs }: Generation, layer: number | null): Tensors {
   const known = inputs.get(layer);
   if (known) return known;
   const made: Record<string, HostTensor> = {};

@@ -7,7 +7,7 @@
 import { assertInternal } from "../../errors.ts";
 import { numElements, sizeAt } from "../../graph/shape.ts";
 import type { BaseModel } from "../../models/base/base-model.ts";
-import { type HostTensor, hostTensor, zeros } from "../../runtime/host-tensor.ts";
+import { type HostTensor, hostTensor, zeros, type Tensors } from "../../runtime/host-tensor.ts";
 import { type AdapterView, type ByLayer, addTensor } from "../adapter-view.ts";
 import { type Adapter, bindForm } from "../attach.ts";
 import type { StackedBatch } from "../contract/batch-rule.ts";
@@ -180,7 +180,7 @@ export class RowSlots implements RowSet {
 }
 
 /** What programs of a layer read in the next pass: its rows, and what all share as it is. */
-function cutRows(now: Generation, layer: number | null): Readonly<Record<string, HostTensor>> {
+function cutRows(now: Generation, layer: number | null): Tensors {
   const range = `${now.start}, ${now.count}`;
   const cuts = now.cuts.get(range) ?? new Map<number | null, Record<string, HostTensor>>();
   now.cuts.set(range, cuts);

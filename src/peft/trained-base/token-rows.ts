@@ -14,7 +14,7 @@ import { reduceSum } from "../../graph/ops/shapes/reduce-expand.ts";
 import { reshape } from "../../graph/ops/shapes/reshape.ts";
 import { setColumns } from "../../graph/ops/rows/set-columns.ts";
 import type { LookupGraph, SiteGraph } from "../../models/graphs/site-graph.ts";
-import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
+import { type HostTensor, hostTensor, type Tensors } from "../../runtime/host-tensor.ts";
 import type { Parameter } from "../parameters.ts";
 import { ROWS, type TrainedRows } from "./trained-rows.ts";
 
@@ -29,7 +29,7 @@ export function trainedRowsIn(parameters: readonly Pick<Parameter, "owner">[]): 
 }
 
 /** What programs read beside the rows, by the inputs' names. */
-export function rowNumbers(all: readonly TrainedRows[]): Readonly<Record<string, HostTensor>> {
+export function rowNumbers(all: readonly TrainedRows[]): Tensors {
   const numbers = all.map(({ rows: { readers, ids } }) => {
     const tensor = hostTensor("int64", [ids.length], BigInt64Array.from(ids, BigInt));
     return [`${readers[0]}.${NUMBERS}`, tensor];

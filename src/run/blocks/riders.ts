@@ -1,14 +1,14 @@
 /** @file Rows of others that go along with a forward pass, block by block, so that the weights are read once for all. */
 import type { ProgramSpec } from "../../graph/program.ts";
-import type { HostTensor } from "../../runtime/host-tensor.ts";
+import type { Tensors } from "../../runtime/host-tensor.ts";
 
 /** One block for some rows: a program, not compiled, and what it reads and writes. */
 export interface BlockRun {
   /** Tells the program from all others of the session. */
   readonly key: string;
   readonly spec: ProgramSpec;
-  readonly feeds: Readonly<Record<string, HostTensor>>;
-  readonly into: Readonly<Record<string, HostTensor>>;
+  readonly feeds: Tensors;
+  readonly into: Tensors;
 }
 
 /** Rows of others that go along with a forward pass. */

@@ -1,7 +1,7 @@
 /** @file Gradients as outputs of programs, and how what a program has made of them is collected. */
 import type { Value } from "../../graph/graph.ts";
 import type { Parameter } from "../../peft/parameters.ts";
-import type { HostTensor } from "../../runtime/host-tensor.ts";
+import type { Tensors } from "../../runtime/host-tensor.ts";
 import type { GradientBuffer } from "./gradient-buffer.ts";
 
 /** A gradient that a program writes: the output, and the input that is trained. */
@@ -39,7 +39,7 @@ export function bindGradients(
   buffer: GradientBuffer,
   parameters: readonly Parameter[],
   outputs: readonly GradientOutput[],
-): { readonly into: Readonly<Record<string, HostTensor>>; readonly add: () => Promise<void> } {
+): { readonly into: Tensors; readonly add: () => Promise<void> } {
   const targets = outputs.flatMap(({ output, input }) => {
     const parameter = parameters.find((each) => each.input === input);
     return parameter ? [{ output, parameter, tensor: buffer.target(parameter) }] : [];

@@ -1,4 +1,5 @@
 /** @file The programs of a model's head: logits, losses of labels, and gradients, with whatever adapter sits there. */
+import type { Tensors } from "../../runtime/host-tensor.ts";
 import { gradients } from "../../graph/autodiff.ts";
 import type { Value } from "../../graph/graph.ts";
 import { crossEntropy } from "../../graph/ops/losses/cross-entropy.ts";
@@ -19,7 +20,6 @@ import {
 } from "../arithmetic.ts";
 import { type GradientOutput, writeGradients } from "../gradients/gradient-outputs.ts";
 import { targetLoss } from "./target-loss.ts";
-import type { WeightTensors } from "../weights/loan.ts";
 import type { Compiled, Makeable, Session } from "../session.ts";
 
 export type HeadProgramKind = "normed" | "logits" | "loss" | "lossAndGradients";
@@ -97,7 +97,7 @@ export function splitReads(part: PartGraph): {
 export async function prepareAll(
   { weights }: Pick<Session, "weights">,
   reads: readonly TensorRead[],
-): Promise<WeightTensors> {
+): Promise<Tensors> {
   const made = await Promise.all(reads.map((read) => weights.prepareOutsideBlocks(read)));
   return Object.assign({}, ...made);
 }

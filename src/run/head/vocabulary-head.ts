@@ -9,7 +9,7 @@
 import { dimsOf, sizeAt } from "../../graph/shape.ts";
 import type { PartGraph } from "../../models/graphs/part-graph.ts";
 import type { Program } from "../../runtime/engine.ts";
-import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
+import { type HostTensor, hostTensor, type Tensors } from "../../runtime/host-tensor.ts";
 import type { BetweenBlocks } from "../blocks/forward-blocks.ts";
 import type { Compiled, Session } from "../session.ts";
 import { type Slice, matrixSlices } from "./matrix-slices.ts";
@@ -61,7 +61,7 @@ export class VocabularyHead {
   }
 
   /** Tensors of the final norm. */
-  async #readNorm({ tensors }: PartGraph): Promise<Readonly<Record<string, HostTensor>>> {
+  async #readNorm({ tensors }: PartGraph): Promise<Tensors> {
     return await this.#session.weights.readOutsideBlocks(Object.keys(tensors));
   }
 

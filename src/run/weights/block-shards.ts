@@ -7,11 +7,11 @@ import { numElements } from "../../graph/shape.ts";
 import { UsageError, assertInternal } from "../../errors.ts";
 import type { BaseModel } from "../../models/base/base-model.ts";
 import { type TensorRead, operandNames } from "../../models/graphs/part-tensors.ts";
-import type { HostTensor } from "../../runtime/host-tensor.ts";
+import type { HostTensor, Tensors } from "../../runtime/host-tensor.ts";
 import { allDone } from "../../runtime/memory/all-done.ts";
 import { float32ToFloat16, widenFloat16 } from "../../quant/codes/half.ts";
 import type { StoredForm, VectorMemory } from "../../runtime/memory/vector-memory.ts";
-import type { Loan, WeightTensors } from "./loan.ts";
+import type { Loan } from "./loan.ts";
 import { readerOf } from "./tensor-reader.ts";
 
 /** Where a tensor begins: as memory of its own does. */
@@ -26,7 +26,7 @@ export class BlockShards {
   readonly #base: BaseModel;
   readonly #memory: VectorMemory;
   /** Shards by layer and by what is read of it. */
-  readonly #shards = new Map<string, WeightTensors>();
+  readonly #shards = new Map<string, Tensors>();
 
   constructor(base: BaseModel, memory: VectorMemory) {
     this.#base = base;
@@ -44,14 +44,14 @@ export class BlockShards {
     this.#memory.prefetch(viewsOf(this.#shardOf(layer, reads)), "read");
   }
 
-  #shardOf(layer: number, reads: readonly TensorRead[]): WeightTensors {
+  #shardOf(layer: number, reads: readonly TensorRead[]): Tensors {
     const key = JSON.stringify([layer, reads.flatMap(operandNames)]);
     let shard = this.#shards.get(key);
     if (!shard) this.#shards.set(key, (shard = this.#make(layer, reads)));
     return shard;
   }
 
-  #make(layer: number, reads: readonly TensorRead[]): WeightTensors {
+  #make(layer: number, reads: readonly TensorRead[]): Tensors {
     const places: { name: string; start: number; dtype: DType; shape: readonly number[] }[] = [];
     let sizeBytes = 0;
     for (const { tensor, preparation } of reads) {
@@ -67,7 +67,7 @@ export class BlockShards {
     };
     const isHalf = this.#memory.frozenDtype === "float16";
     const form = isHalf ? { form: FLOAT16 } : {};
-    const tensors: WeightTensors = this.#memory.make(
+    const tensors: Tensors = this.#memory.make(
       { name: `weights of block ${layer}`, sizeBytes, load, ...form },
       (buffer) =>
         Object.fromEntries(
@@ -80,7 +80,7 @@ export class BlockShards {
     return tensors;
   }
 
-  async #read(layer: number, { tensor, preparation }: TensorRead, into: WeightTensors): Promise<void> {
+  async #read(layer: number, { tensor, preparation }: TensorRead, into: Tensors): Promise<void> {
     const { model, source } = this.#base;
     const path = model.blockPrefix(layer) + tensor;
     const prepared = await preparation.prepare(
@@ -93,7 +93,7 @@ export class BlockShards {
 }
 
 /** @throws UsageError "usage/scale" for numbers that float16 does not have */
-function requireHalves(layer: number, tensors: WeightTensors): void {
+function requireHalves(layer: number, tensors: Tensors): void {
   for (const [name, { data }] of Object.entries(tensors)) {
     const large = (data as Float32Array).find((value) => Math.abs(value) >= 65_520);
     if (large === undefined) continue;
@@ -115,6 +115,6 @@ const FLOAT16: StoredForm = {
   decode: (buffer) => widenFloat16(new Uint16Array(buffer, buffer.byteLength / 2), new Float32Array(buffer)),
 };
 
-function viewsOf(tensors: WeightTensors): HostTensor["data"][] {
+function viewsOf(tensors: Tensors): HostTensor["data"][] {
   return Object.values(tensors).map(({ data }) => data);
 }

@@ -2,8 +2,9 @@
  * @file A walk over the blocks of a model, there and back or either way: it holds the block in use, and the one that comes
  * next is read meanwhile.
  */
+import type { Tensors } from "../../runtime/host-tensor.ts";
 import type { TensorRead } from "../../models/graphs/part-tensors.ts";
-import type { Loan, Lender, WeightTensors } from "./loan.ts";
+import type { Loan, Lender } from "./loan.ts";
 
 export class WeightWalk {
   readonly #weights: Lender;
@@ -19,7 +20,7 @@ export class WeightWalk {
   }
 
   /** The tensors of a block, valid until the next call; `next` is the block that will be asked for after it. */
-  async block(layer: number, next: number): Promise<WeightTensors> {
+  async block(layer: number, next: number): Promise<Tensors> {
     this.#held?.release();
     this.#held = null;
     const ahead = this.#ahead;

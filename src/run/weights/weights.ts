@@ -9,13 +9,13 @@ import type { BaseModel } from "../../models/base/base-model.ts";
 import type { TensorRead } from "../../models/graphs/part-tensors.ts";
 import { numElements } from "../../graph/shape.ts";
 import type { OperandSpec, Preparation, TensorReader } from "../../nn/compute.ts";
-import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
+import { type HostTensor, hostTensor, type Tensors } from "../../runtime/host-tensor.ts";
 import { allDone } from "../../runtime/memory/all-done.ts";
 import { LastingTensors, makeCounted } from "../../runtime/memory/program-memory.ts";
 import { RESIDENT, type VectorMemory } from "../../runtime/memory/vector-memory.ts";
 import { BlockShards } from "./block-shards.ts";
 import { madeOnce } from "../../runtime/made-once.ts";
-import type { Loan, Lender, WeightTensors } from "./loan.ts";
+import type { Loan, Lender } from "./loan.ts";
 import { readerOf } from "./tensor-reader.ts";
 
 /** Where weights are between two uses: as they are stored, or as programs read them, which is float32 for the most part. */
@@ -49,7 +49,7 @@ export class Weights implements Lender {
   /** Every slot, the one that was released longest ago first. */
   readonly #slots: Slot[] = [];
   /** What programs read of tensors outside the blocks in an arithmetic, as `Slot.filled`. */
-  readonly #preparedOutside = new Map<string, Promise<WeightTensors>>();
+  readonly #preparedOutside = new Map<string, Promise<Tensors>>();
   /** Tensors outside the blocks, by name. */
   readonly #outsideBlocks = new Map<string, Promise<HostTensor<"float32">>>();
 
@@ -84,11 +84,11 @@ export class Weights implements Lender {
    * What programs read of a tensor outside the blocks in an arithmetic, by the names of the inputs; made when first asked for,
    * owned by the model. @throws as the source
    */
-  async prepareOutsideBlocks(read: TensorRead): Promise<WeightTensors> {
+  async prepareOutsideBlocks(read: TensorRead): Promise<Tensors> {
     return await madeOnce(this.#preparedOutside, keyOf(read), () => this.#prepareOutside(read));
   }
 
-  async #prepareOutside({ tensor, preparation }: TensorRead): Promise<WeightTensors> {
+  async #prepareOutside({ tensor, preparation }: TensorRead): Promise<Tensors> {
     const { model, source } = this.#base;
     const name = model.storedName(tensor);
     const reader: TensorReader = {
@@ -96,7 +96,7 @@ export class Weights implements Lender {
       smoothing: () => this.#smoothing.get(tensor) ?? null,
     };
     const memory = ({ dtype, shape }: OperandSpec): HostTensor => this.#tensors.zeros(dtype, shape);
-    const make = (): Promise<WeightTensors> => preparation.prepare(reader, memory);
+    const make = (): Promise<Tensors> => preparation.prepare(reader, memory);
     const prepared = await this.#operands(name, preparation, make);
     return Object.fromEntries(
       Object.entries(prepared).map(([suffix, operand]) => [tensor + suffix, operand]),
@@ -120,8 +120,8 @@ export class Weights implements Lender {
   async #operands(
     name: string,
     { keptAs, operands }: Preparation,
-    make: () => Promise<WeightTensors>,
-  ): Promise<WeightTensors> {
+    make: () => Promise<Tensors>,
+  ): Promise<Tensors> {
     const store = this.#base.source.operands;
     if (keptAs === undefined || !store) return await make();
     const kept = await store.find(name, keptAs, operands);
@@ -201,7 +201,7 @@ export class Weights implements Lender {
       view: () => (this.residency === "float32" ? source.view(path) : null),
       smoothing: () => this.#smoothing.get(path) ?? null,
     };
-    const make = (): Promise<WeightTensors> => preparation.prepare(reader, memory);
+    const make = (): Promise<Tensors> => preparation.prepare(reader, memory);
     const prepared = await this.#operands(path, preparation, make);
     for (const [suffix, operand] of Object.entries(prepared)) slot.tensors[tensor + suffix] = operand;
   }

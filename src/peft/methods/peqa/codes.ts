@@ -14,7 +14,7 @@ import { quantizedFormat, type ScaleStart } from "../../../quant/affine/affine-q
 import { STORAGE_NAMES, STORAGES } from "../../../quant/storages.ts";
 import type { Storage } from "../../../quant/storage.ts";
 import type { StoredTensor } from "../../../quant/stored-tensor.ts";
-import { type HostTensor, hostTensor } from "../../../runtime/host-tensor.ts";
+import { type HostTensor, hostTensor, type Tensors } from "../../../runtime/host-tensor.ts";
 import type { ExactKind, StoredMerge } from "../../contract/merge-rule.ts";
 import type { FrozenSpec, SitePlace, SiteValues } from "../../sites/site.ts";
 
@@ -183,10 +183,7 @@ function holdOf({ affine }: Storage): Exclude<AffineKind["hold"], string> | null
   return affine === "not-affine" || affine.hold === "own-codes-only" ? null : affine.hold;
 }
 
-function madeWeight(
-  tensors: Readonly<Record<string, HostTensor>>,
-  scale: AffineWeight["scale"],
-): AffineWeight {
+function madeWeight(tensors: Tensors, scale: AffineWeight["scale"]): AffineWeight {
   const { [CODES]: codes, [ZERO]: zero } = tensors;
   return {
     codes: codes as AffineWeight["codes"],
