@@ -1,15 +1,13 @@
 /** @file Bytes of arrays that this process can still reach. */
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
+import { findCollector } from "../../src/runtime/memory/find-collector.ts";
 
 /** What is collected is freed beside the program, so that it is counted until it does not change any more, so often at most. */
 const [STEADY, MOST] = [3, 30];
 
 /** Collects garbage, and says what arrays are left, in bytes. */
 export async function arrayBytes(): Promise<number> {
-  setFlagsFromString("--expose-gc");
-  const collect = runInNewContext("gc") as () => void;
+  const collect = findCollector()!;
   const counts: number[] = [];
   do {
     collect();

@@ -2,7 +2,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
 import { Session } from "../../src/run/session.ts";
 import { lora } from "../../src/peft/methods/lora.ts";
 import { findMethod } from "../../src/peft/methods.ts";
@@ -10,6 +9,7 @@ import { fineTune } from "../../src/train/loop/fine-tune.ts";
 import { Random } from "../../src/random.ts";
 import type { Engine } from "../../src/runtime/engine.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
+import { findCollector } from "../../src/runtime/memory/find-collector.ts";
 import { StepRunner } from "../../src/train/step/step-runner.ts";
 import { openAdamw } from "../passes/adamw.ts";
 import { accumulateLoss, attachTo, randomExamples, unpacked } from "../passes/model-passes.ts";
@@ -38,10 +38,9 @@ function countingBuffers(engine: Engine): { engine: Engine; numNew: () => number
 
 for (const recompute of [false, true]) {
   test(`200 steps with activations ${recompute ? "computed again" : "kept"} allocate no tensor after the first ${WARMUP_STEPS}`, async () => {
-    setFlagsFromString("--expose-gc");
     // The part of the heap for young objects grows to 16 MB at a moment of its own choosing.
     setFlagsFromString("--semi-space-growth-factor=1");
-    const collect = runInNewContext("gc") as () => void;
+    const collect = findCollector()!;
     const { base } = await openUntilEnd(await writeTinyModel(`${temporaryFolder()}/model`));
     const { engine, numNew } = countingBuffers(createEngine({ threads: 1 }));
     const adapter = await attachTo(base, lora, { dropout: 0.1 });

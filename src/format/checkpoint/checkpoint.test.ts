@@ -11,12 +11,11 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test, { after } from "node:test";
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
 import { buildTinyGguf } from "../../../test/tiny/gguf.ts";
 import { FormatError } from "../../errors.ts";
 import { dequantize } from "../../quant/stored-tensor.ts";
 import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
+import { findCollector } from "../../runtime/memory/find-collector.ts";
 import { openCheckpoint, writeModel } from "../by-path.ts";
 import { memoryFolder } from "../files/memory-folder.ts";
 import { modelFolderFiles, MODEL_FILES } from "./model-folder-files.ts";
@@ -86,10 +85,10 @@ test("what writeModel() writes, openCheckpoint() opens", async () => {
 });
 
 test("the vocabulary of a folder stays while somebody holds it, and is parsed again later", async () => {
-  setFlagsFromString("--expose-gc");
+  const collectAll = findCollector()!;
   const collect = async (): Promise<void> => {
     await new Promise((resolve) => setImmediate(resolve));
-    (runInNewContext("gc") as () => void)();
+    collectAll();
   };
   const path = join(root, "out", "vocabulary");
   await writeModel(path, PARTS);

@@ -4,8 +4,7 @@ import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, truncateSync, w
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
+import { findCollector } from "./find-collector.ts";
 import { mapFile } from "./mapped-file.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "graft-map-"));
@@ -58,10 +57,10 @@ test(
     skip: process.platform !== "linux",
   },
   async () => {
-    setFlagsFromString("--expose-gc");
+    const collectAll = findCollector()!;
     const collect = async (): Promise<void> => {
       for (let i = 0; i < 3; i++) {
-        (runInNewContext("gc") as () => void)();
+        collectAll();
         await new Promise((resolve) => setImmediate(resolve));
       }
     };
