@@ -86,6 +86,7 @@ class ArgvReader {
     const unfilled = positionals.filter((key) => !texts.has(key)).length - this.#plain.length;
     const given = [...this.#plain, ...this.#passedOver.slice(0, Math.max(0, unfilled))];
     problems.push(...placeArguments(given, positionals, this.#flags, texts));
+    if (positionals.length === 0 && this.#plain.length > 0) this.#hints.push(...tellFlagsFor(this.#flags));
     return {
       texts,
       withoutValue: this.#withoutValue,
@@ -178,6 +179,12 @@ function placeArguments(
     else problems.push(...own.map((word) => `argument "${word}" and --${flag?.name} are the same setting`));
   }
   return [...problems, ...left.map((word) => `argument "${word}" is one too many`)];
+}
+
+/** Which flags take what other tools take as an argument: `serve MODEL`, `train DATA`, `generate PROMPT`. */
+function tellFlagsFor(flags: readonly Flag[]): string[] {
+  const names = ["model", "data", "prompt"].filter((name) => flags.some((flag) => flag.name === name));
+  return names.length === 0 ? [] : [`Say what it is: ${names.map((name) => `--${name}`).join(" or ")}.`];
 }
 
 function addTexts(texts: Map<string, string[]>, key: string, added: readonly string[]): void {

@@ -332,6 +332,9 @@ test("words that every JavaScript object knows are plain words", async () => {
 test("a surplus argument is an error", async () => {
   const argv = parseArgv(["a", "b"], FLAGS, ["inputFile"]);
   assert.deepEqual(argv.problems, ['argument "b" is one too many']);
+  assert.deepEqual(argv.hints, []);
+  const bare = parseArgv(["m.gguf"], FLAGS, []);
+  assert.deepEqual(bare.hints, ["Say what it is: --data."]);
 });
 
 test("a list of paths is a flag that is repeated, and commas are part of a path", async () => {

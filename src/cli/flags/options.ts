@@ -4,7 +4,7 @@ import { UsageError } from "../../errors.ts";
 import { expandHome } from "../../hub/model-name.ts";
 import { showValue, type ValueForm } from "../../messages/expected.ts";
 import { findDroppedKeys, findProblems, type Problem } from "../../messages/problems.ts";
-import { kebabCase } from "../../messages/setting-names.ts";
+import { adviceFor, kebabCase } from "../../messages/setting-names.ts";
 import type { ParsedArgv } from "./argv.ts";
 import type { Command } from "../command.ts";
 import { readConfigFile, type SettingsFile } from "./config-file.ts";
@@ -38,7 +38,12 @@ export async function readOptions(
   if (problems.length === 0) {
     return { options: command.options.parse(values), given: new Set(Object.keys(values)) };
   }
-  throw refusal(command, problems, [...argv.hints, ...file.hints]);
+  throw refusal(command, problems, [...argv.hints, ...file.hints, ...adviceOnKinds(command, argv)]);
+}
+
+/** What to do instead of a method, an optimizer or an objective that only other tools have, such as "qlora". */
+function adviceOnKinds({ choosers = [] }: Command, { texts }: ParsedArgv): readonly string[] {
+  return choosers.flatMap(({ key }) => adviceFor(texts.get(key)?.at(-1) ?? "") ?? []);
 }
 
 /** What is wrong with a call, all at once. */
