@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { findProblems, listProblems } from "../../messages/problems.ts";
 import type { RopeConfig } from "../../nn/rope/rope-tables.ts";
-import type { RopeScaling } from "../../nn/rope/rope-scaling.ts";
+import { type RopeScaling, yarnAttention } from "../../nn/rope/rope-scaling.ts";
 import type { RawConfig } from "../family.ts";
 import { unusable } from "./hf-config.ts";
 
@@ -151,15 +151,15 @@ function readYarn(settings: Settings, factor: number, originalMaxPositions: numb
     betaFast: settings.beta_fast ?? 32,
     betaSlow: settings.beta_slow ?? 1,
     originalMaxPositions,
-    attentionFactor: settings.attention_factor ?? yarnAttention(settings, factor),
+    attentionFactor: settings.attention_factor ?? attentionOf(settings, factor),
     truncate: settings.truncate ?? true,
   };
 }
 
-/** YaRN's factor on the attention of a context that is `factor` times as long, eq. 22 of its paper. */
-function yarnAttention({ mscale, mscale_all_dim: ofAll }: Settings, factor: number): number {
-  const of = (m: number): number => (factor <= 1 ? 1 : 0.1 * m * Math.log(factor) + 1);
-  return mscale && ofAll ? of(mscale) / of(ofAll) : of(1);
+function attentionOf({ mscale, mscale_all_dim: ofAll }: Settings, factor: number): number {
+  return mscale && ofAll
+    ? yarnAttention(factor, mscale) / yarnAttention(factor, ofAll)
+    : yarnAttention(factor);
 }
 
 function longRopeAttention(factor: number, originalMaxPositions: number): number {

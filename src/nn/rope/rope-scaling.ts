@@ -10,6 +10,11 @@
  * Papers: "YaRN", arXiv:2309.00071, eq. 15, 17, 22; "LongRoPE", arXiv:2402.13753; the Llama 3.1 model's own rule.
  */
 
+/** YaRN's factor on cosine and sine of a context that is `factor` times as long; `m` of a file that has its own. */
+export function yarnAttention(factor: number, m = 1): number {
+  return factor <= 1 ? 1 : 0.1 * m * Math.log(factor) + 1;
+}
+
 export type RopeScaling =
   | { readonly kind: "none" }
   | { readonly kind: "linear"; readonly factor: number }

@@ -111,6 +111,14 @@ test("a token that ends a turn joins the ids that end a text, where the file doe
   assert.deepEqual(checkpoint.generationConfig, { bos_token_id: 0, eos_token_id: [1, 4] });
 });
 
+/** As the published models are scaled, but for the factor. */
+const LLAMA3 = {
+  kind: "llama3",
+  lowFrequencyFactor: 1,
+  highFrequencyFactor: 4,
+  originalMaxPositions: 8192,
+} as const;
+
 const WITHOUT_NORMS = TINY_TENSORS.filter(({ name }) => !/^blk.*_norm/.test(name));
 
 /** The tiny model's settings under another architecture's name, and more. */
@@ -163,7 +171,7 @@ test("rope scaling comes from the settings, or from the factors of llama3", asyn
   linear["llama.rope.scaling.factor"] = { type: "float32", value: 4 };
   assert.deepEqual((await configOf(tiny(linear)))["rope_scaling"], { rope_type: "linear", factor: 4 });
 
-  const settings = { factor: 32, low: 1, high: 4, originalLength: 8192 };
+  const settings = { ...LLAMA3, factor: 32 };
   const theta: GgufValue = { type: "float32", value: 500000 };
   const factors = (values: Float32Array): RawTensor => ({
     name: "rope_freqs.weight",
@@ -185,7 +193,7 @@ test("rope scaling comes from the settings, or from the factors of llama3", asyn
 });
 
 test("llama3Factors() gives the factors of transformers 5.23 (factor 8, theta 500000, width 128)", () => {
-  const factors = llama3Factors({ factor: 8, low: 1, high: 4, originalLength: 8192 }, 500000, 64);
+  const factors = llama3Factors({ ...LLAMA3, factor: 8 }, 500000, 64);
   for (const [i, expected] of [
     [0, 1],
     [28, 1],

@@ -1,5 +1,6 @@
 /** @file Rotary settings in GGUF files, among the metadata and in tensors of their own: read into config.json, and written. */
-import type { RopeConfig } from "../../../nn/rope/rope-tables.ts";
+import { type RopeScaling, yarnAttention } from "../../../nn/rope/rope-scaling.ts";
+import { type RopeConfig, ropeFrequencies } from "../../../nn/rope/rope-tables.ts";
 import { dequantize, storedFloats } from "../../../quant/stored-tensor.ts";
 import { hostTensor } from "../../../runtime/host-tensor.ts";
 import type { GgufValue } from "../../files/gguf/gguf-setting-bytes.ts";
@@ -29,20 +30,18 @@ export const ROPE_SETTINGS: ReadonlySet<string> = new Set([
   "rope.scale_linear",
 ]);
 
-/** Factors by which llama3 scaling divides each frequency (Llama 3.1 reference code). */
+type Llama3Scaling = Extract<RopeScaling, { readonly kind: "llama3" }>;
+
+/** Factors by which llama3 scaling divides each frequency. */
 export function llama3Factors(
-  scaling: { factor: number; low: number; high: number; originalLength: number },
+  scaling: Llama3Scaling,
   theta: number,
   numFrequencies: number,
 ): Float32Array<ArrayBuffer> {
-  const { factor, low, high, originalLength } = scaling;
-  return Float32Array.from({ length: numFrequencies }, (_, i) => {
-    const wavelength = 2 * Math.PI * theta ** (i / numFrequencies);
-    if (wavelength < originalLength / high) return 1;
-    if (wavelength > originalLength / low) return factor;
-    const smooth = (originalLength / wavelength - low) / (high - low);
-    return 1 / ((1 - smooth) / factor + smooth);
-  });
+  const of = (each: RopeScaling): readonly number[] =>
+    ropeFrequencies({ theta, width: 2 * numFrequencies, scaling: each }, 1).frequencies;
+  const scaled = of(scaling);
+  return Float32Array.from(of({ kind: "none" }), (frequency, i) => frequency / scaled[i]!);
 }
 
 /** Lengths that llama3 scaling may start from: that of the published models first, then all powers of two. */
@@ -54,26 +53,23 @@ const ORIGINAL_LENGTHS = [8192, ...Array.from({ length: 15 }, (_, i) => 64 << i)
  */
 function findLlama3Scaling(file: GgufContents, found: Float32Array, theta: number): JsonObject {
   const factor = found.reduce((a, b) => Math.max(a, b), 1);
-  const [low, high] = [1, 4];
-  const originalLength = ORIGINAL_LENGTHS.find((originalLength) =>
-    llama3Factors({ factor, low, high, originalLength }, theta, found.length).every(
+  const bounds = { kind: "llama3", factor, lowFrequencyFactor: 1, highFrequencyFactor: 4 } as const;
+  const originalMaxPositions = ORIGINAL_LENGTHS.find((length) =>
+    llama3Factors({ ...bounds, originalMaxPositions: length }, theta, found.length).every(
       (value, i) => Math.abs(value - found[i]!) <= 1e-4 * value,
     ),
   );
-  if (originalLength === undefined) {
+  if (originalMaxPositions === undefined) {
     throw unsupported(file, `${LLAMA3_FACTORS} holds other frequencies`, "those of llama3 scaling");
   }
   return {
     rope_type: "llama3",
     factor,
-    low_freq_factor: low,
-    high_freq_factor: high,
-    original_max_position_embeddings: originalLength,
+    low_freq_factor: bounds.lowFrequencyFactor,
+    high_freq_factor: bounds.highFrequencyFactor,
+    original_max_position_embeddings: originalMaxPositions,
   };
 }
-
-/** YaRN's factor on cosine and sine, where a file has no other. */
-const yarnAttention = (factor: number): number => (factor <= 1 ? 1 : 0.1 * Math.log(factor) + 1);
 
 /** The settings that a file has, of these. */
 function known(settings: Readonly<Record<string, number | null>>): JsonObject {
@@ -181,7 +177,5 @@ export function ropeTensors({ scaling, theta, width }: RopeConfig): GgufSource[]
     ];
   }
   if (scaling.kind !== "llama3") return [];
-  const { factor, lowFrequencyFactor: low, highFrequencyFactor: high, originalMaxPositions } = scaling;
-  const settings = { factor, low, high, originalLength: originalMaxPositions };
-  return [listTensor(LLAMA3_FACTORS, llama3Factors(settings, theta, width / 2))];
+  return [listTensor(LLAMA3_FACTORS, llama3Factors(scaling, theta, width / 2))];
 }
