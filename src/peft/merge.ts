@@ -13,7 +13,7 @@ import type { SiteSpec } from "../models/graphs/sites.ts";
 import { moduleOf } from "../models/module-path.ts";
 import { AN_ENGINE, type Engine, type Program } from "../runtime/engine.ts";
 import { type HostTensor, hostTensor, zeros } from "../runtime/host-tensor.ts";
-import { madeOnce } from "../runtime/made-once.ts";
+import { madeOnce, releaseMade } from "../runtime/made-once.ts";
 import { type Adapter, AN_ADAPTER } from "./attach.ts";
 import type { AdaptedSite } from "./layout.ts";
 import { type Method, configFileOf, splitStack } from "./method.ts";
@@ -145,9 +145,8 @@ export class Merger {
   }
 
   /** Frees the programs. */
-  async release(): Promise<void> {
-    for (const program of this.#programs.values()) await (await program.catch(() => null))?.release();
-    this.#programs.clear();
+  release(): Promise<void> {
+    return releaseMade(this.#programs);
   }
 }
 

@@ -15,3 +15,12 @@ export function madeOnce<K extends string, T>(
   });
   return made;
 }
+
+/** Releases all that is kept, and forgets it; of what failed there is nothing to release. */
+export async function releaseMade<K extends string>(
+  kept: Map<K, Promise<{ release(): Promise<void> } | null>>,
+): Promise<void> {
+  const all = [...kept.values()];
+  kept.clear();
+  for (const each of all) await (await each.catch(() => null))?.release();
+}

@@ -5,7 +5,7 @@ import { knownShape } from "../../graph/shape.ts";
 import type { BaseModel } from "../../models/base/base-model.ts";
 import type { Engine, Program } from "../../runtime/engine.ts";
 import { type HostTensor, zeros } from "../../runtime/host-tensor.ts";
-import { madeOnce } from "../../runtime/made-once.ts";
+import { madeOnce, releaseMade } from "../../runtime/made-once.ts";
 import type { Adapter } from "../attach.ts";
 import type { BatchRule } from "../contract/batch-rule.ts";
 import type { AdaptedSite } from "../layout.ts";
@@ -53,7 +53,7 @@ export class BaseForms {
   }
 
   /** Frees the programs. */
-  async release(): Promise<void> {
-    for (const program of this.#programs.values()) await (await program.catch(() => null))?.release();
+  release(): Promise<void> {
+    return releaseMade(this.#programs);
   }
 }

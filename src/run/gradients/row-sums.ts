@@ -4,7 +4,7 @@ import { addRows } from "../../graph/ops/rows/gather-scatter.ts";
 import type { BufferPool } from "../../runtime/memory/buffer-pool.ts";
 import type { Engine, Program } from "../../runtime/engine.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
-import { madeOnce } from "../../runtime/made-once.ts";
+import { madeOnce, releaseMade } from "../../runtime/made-once.ts";
 
 /** Some rows of a matrix. */
 interface PickedRows {
@@ -60,8 +60,8 @@ export class RowSums {
   }
 
   /** Frees the programs. */
-  async release(): Promise<void> {
-    for (const program of this.#programs.values()) await (await program.catch(() => null))?.release();
+  release(): Promise<void> {
+    return releaseMade(this.#programs);
   }
 }
 
