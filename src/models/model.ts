@@ -3,37 +3,14 @@
  *
  * Layers of one definition are equal: `kind` tells them apart, and programs are shared by it.
  */
-import type { AttentionOptions } from "../nn/builder.ts";
 import { numAlikePositions } from "../nn/rope/rope-scaling.ts";
 import type { Family, ImageConfig, Layer, ModelDefinition, RawConfig, ModelTask } from "./family.ts";
 import { hasTargets, problemOf, type ProblemType } from "./config/classifier-config.ts";
 import { requireModelSize } from "../untrusted/limits.ts";
+import { type ModelLayer, type Part, declaredLayer } from "./model-layer.ts";
 import { type BuiltPart, buildPart } from "./graphs/built-part.ts";
-import type { Branch } from "./graphs/part-graph.ts";
 import { PLAIN_PART, type PartOptions } from "./graphs/part-options.ts";
 import type { ModelTensor, SiteSpec, TensorSpec } from "./graphs/sites.ts";
-
-/** What a part of a model declares. */
-export interface Part {
-  readonly tensors: readonly TensorSpec[];
-  readonly sites: readonly SiteSpec[];
-}
-
-/** What a layer declares; names are paths inside the block. */
-export interface ModelLayer extends Part {
-  /** Equal for layers that share programs. */
-  readonly kind: number;
-  readonly branches: readonly Branch[];
-  readonly attention: AttentionOptions | null;
-}
-
-/** Numbers of the keys of a token in all layers, which are as many as those of its values. */
-export function keyWidth({ layers }: { readonly layers: readonly Pick<ModelLayer, "attention">[] }): number {
-  const widths = layers.map(({ attention }) =>
-    attention ? attention.numKeyValueHeads * attention.headWidth : 0,
-  );
-  return widths.reduce((sum, width) => sum + width, 0);
-}
 
 /** What a model is made of: sizes, tensors, sites and the graphs of its parts, but no weights. */
 export class Model {
@@ -61,7 +38,7 @@ export class Model {
     requireModelSize(raw);
     this.#definition = family.open(raw);
     this.#kinds = [...new Set(this.#definition.layers)];
-    const kinds = this.#kinds.map((_, kind) => this.#traceLayer(kind));
+    const kinds = this.#kinds.map((_, kind) => declaredLayer(kind, this.#build(kind, PLAIN_PART).part));
     this.layers = this.#definition.layers.map((layer) => kinds[this.#kinds.indexOf(layer)]!);
     const { part: stem, x: ids } = this.buildStem(PLAIN_PART);
     const head = this.buildHead(PLAIN_PART).part;
@@ -221,23 +198,5 @@ export class Model {
       const x = part.graph.input("hidden", "float32", ["N", this.width]);
       return { x, y: this.#definition.head(part, x) };
     });
-  }
-
-  #traceLayer(kind: number): ModelLayer {
-    const { part } = this.#build(kind, PLAIN_PART);
-    const isOfSite = ({ name }: TensorSpec): boolean =>
-      part.sites.some((site) => name === `${site.name}.weight` || name === `${site.name}.bias`);
-    return {
-      kind,
-      // Tensors of projections come last, the order that files have always had.
-      tensors: [...part.specs.filter((spec) => !isOfSite(spec)), ...part.specs.filter(isOfSite)],
-      sites: part.sites,
-      branches: part.branches.map(({ name, numMultiplications, attention }) => ({
-        name,
-        numMultiplications,
-        attention,
-      })),
-      attention: part.attention?.options ?? null,
-    };
   }
 }

@@ -6,7 +6,8 @@
  * extended in place (`head-cache.ts`).
  */
 import { CapacityError } from "../../errors.ts";
-import { keyWidth, type Model } from "../../models/model.ts";
+import { keyWidth } from "../../models/model-layer.ts";
+import type { Model } from "../../models/model.ts";
 import { fitsHeadCache } from "../../nn/attention.ts";
 import { HeadCache } from "./head-cache.ts";
 import { PAGE_TOKENS } from "./page-pool.ts";

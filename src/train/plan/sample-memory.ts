@@ -4,7 +4,7 @@
  */
 import { DTYPES } from "../../graph/dtype.ts";
 import { nodesOf } from "../../graph/program.ts";
-import { keyWidth } from "../../models/model.ts";
+import { keyWidth } from "../../models/model-layer.ts";
 import type { AdapterView } from "../../peft/adapter-view.ts";
 import { blockProgram } from "../../run/blocks/block-programs.ts";
 import { structuresOf } from "../../run/blocks/block-structure.ts";

@@ -1,0 +1,44 @@
+/** @file What a block of a model declares, found by building it once. */
+import type { AttentionOptions } from "../nn/builder.ts";
+import type { Branch, PartGraph } from "./graphs/part-graph.ts";
+import type { SiteSpec, TensorSpec } from "./graphs/sites.ts";
+
+/** What a part of a model declares. */
+export interface Part {
+  readonly tensors: readonly TensorSpec[];
+  readonly sites: readonly SiteSpec[];
+}
+
+/** What a layer declares; names are paths inside the block. */
+export interface ModelLayer extends Part {
+  /** Equal for layers that share programs. */
+  readonly kind: number;
+  readonly branches: readonly Branch[];
+  readonly attention: AttentionOptions | null;
+}
+
+/** Numbers of the keys of a token in all layers, which are as many as those of its values. */
+export function keyWidth({ layers }: { readonly layers: readonly Pick<ModelLayer, "attention">[] }): number {
+  const widths = layers.map(({ attention }) =>
+    attention ? attention.numKeyValueHeads * attention.headWidth : 0,
+  );
+  return widths.reduce((sum, width) => sum + width, 0);
+}
+
+/** What the layers of a kind declare, by one of them that was built without an adapter. */
+export function declaredLayer(kind: number, part: PartGraph): ModelLayer {
+  const isOfSite = ({ name }: TensorSpec): boolean =>
+    part.sites.some((site) => name === `${site.name}.weight` || name === `${site.name}.bias`);
+  return {
+    kind,
+    // Tensors of projections come last, the order that files have always had.
+    tensors: [...part.specs.filter((spec) => !isOfSite(spec)), ...part.specs.filter(isOfSite)],
+    sites: part.sites,
+    branches: part.branches.map(({ name, numMultiplications, attention }) => ({
+      name,
+      numMultiplications,
+      attention,
+    })),
+    attention: part.attention?.options ?? null,
+  };
+}
