@@ -6,20 +6,19 @@
  * follows from what makes them: outputs of projections, branches and attention.
  */
 import { Graph, type InputValue, type Value, type Values } from "../../graph/graph.ts";
-import { add, mul } from "../../graph/ops/pointwise/elementwise.ts";
+import { add } from "../../graph/ops/pointwise/elementwise.ts";
 import { gatherRows } from "../../graph/ops/rows/gather-scatter.ts";
-import { reduceSum } from "../../graph/ops/shapes/reduce-expand.ts";
 import { stopGradient } from "../../graph/ops/shapes/stop-gradient.ts";
 import { sizeAt } from "../../graph/shape.ts";
 import type { AttentionOptions, Builder, LinearOptions, TensorRole } from "../../nn/builder.ts";
 import type { Matrix } from "../../nn/compute.ts";
 import { asFloat32 } from "../../nn/computes/f32.ts";
-import { linear } from "../../nn/linear.ts";
 import type { PassInput } from "../../nn/pass.ts";
 import type { RopeConfig } from "../../nn/rope/rope-tables.ts";
 import { alongRows } from "../../nn/along-rows.ts";
 import { type DropoutMask, DropoutMasks } from "./dropout-masks.ts";
 import { type PartAttention, attendIn, rotateIn } from "./part-attention.ts";
+import { PartHead } from "./part-head.ts";
 import { PartMatrices, type PartMatrix } from "./part-matrices.ts";
 import { PartTensors, type TensorRead } from "./part-tensors.ts";
 import { PassValues } from "./pass-values.ts";
@@ -48,14 +47,6 @@ export interface Branch {
 interface BranchGraph extends Branch {
   readonly input: Value;
   readonly sum: Value;
-}
-
-/** Rows of the head's matrix, and the biases of these outputs, as inputs. */
-interface HeadRows {
-  readonly tensor: string;
-  readonly rows: InputValue;
-  /** Null: the head has none. */
-  readonly biases: InputValue | null;
 }
 
 /** A product without adapter and bias. */
@@ -105,10 +96,7 @@ export class PartGraph implements Builder {
   readonly saved: Record<string, Value> = {};
   /** The one attention of a block; null: there is none. */
   attention: PartAttention | null = null;
-  /** Rows of the head's matrix, where not all of them are an input. */
-  headRows: HeadRows | null = null;
-  /** What the head's matrix multiplies. */
-  headInput: Value | null = null;
+  readonly head = new PartHead(this.graph);
   /** Products without adapter and bias, by their value. */
   readonly plainProducts = new Map<Value, PlainProduct>();
   readonly readers = this.#matrices.readers;
@@ -154,8 +142,9 @@ export class PartGraph implements Builder {
   linear(name: string, x: Value, outFeatures: number, options: LinearOptions): Value {
     const { role, bias: hasBias = false, storedTransposed = false, tiedTo = null, stack } = options;
     const inFeatures = sizeAt(x.shape, -1);
-    if (role === "head") this.headInput = x;
-    if (role === "head" && this.#options.headProduct !== "whole") return this.#partOfHead(name, x, hasBias);
+    if (role === "head") this.head.input = x;
+    const { headProduct } = this.#options;
+    if (role === "head" && headProduct !== "whole") return this.head.multiply(name, x, headProduct, hasBias);
     if (tiedTo !== null) this.ties.set(`${name}.weight`, tiedTo);
     const matrix: Matrix = { role, inFeatures, outFeatures, storedTransposed };
     const { dense, smooth, product, operands } = this.#matrices.declare(
@@ -189,19 +178,6 @@ export class PartGraph implements Builder {
     const { output: y, isPlain, isCheap } = this.#sites.place(spec, frozen, x, this.#options);
     if (bias === null && isPlain) this.plainProducts.set(y, { x: smooth(x), product, operands });
     return isCheap ? y : this.#save(`${name}.output`, y);
-  }
-
-  /** The product with rows of the head's matrix that whoever runs the program gives as `rows`. */
-  #partOfHead(name: string, x: Value, hasBias: boolean): Value {
-    if (this.#options.headProduct === "none") return x;
-    const width = sizeAt(x.shape, -1);
-    const isSlice = this.#options.headProduct === "slice";
-    const rows = this.graph.input("rows", "float32", [isSlice ? "V" : "N", width]);
-    const biases = hasBias ? this.graph.input("biases", "float32", isSlice ? ["V"] : ["N", 1]) : null;
-    this.headRows = { tensor: `${name}.weight`, rows, biases };
-    if (isSlice) return linear(x, rows, biases);
-    const logits = reduceSum(mul(x, rows), [1]);
-    return biases ? add(logits, biases) : logits;
   }
 
   lookUp(name: string, ids: Value, numRows: number, width: number): Value {
@@ -282,8 +258,7 @@ export class PartGraph implements Builder {
       ...this.attention?.past,
       ...this.tensors,
       ...Object.fromEntries(this.gathered.map(({ rows }) => [rows.name, rows])),
-      ...(this.headRows ? { rows: this.headRows.rows } : {}),
-      ...(this.headRows?.biases ? { biases: this.headRows.biases } : {}),
+      ...this.head.inputs(),
       ...this.adapter,
       ...Object.fromEntries(this.dropout.map(({ mask }) => [mask.name, mask])),
     };

@@ -176,7 +176,7 @@ function cutProgram(
     spec: { name: `head-${kind}`, inputs: neededInputs(outputs, given), outputs },
     made: { part, gradients: written, ...sources },
   });
-  if (kind === "normed") return finish({ normed: part.headInput! });
+  if (kind === "normed") return finish({ normed: part.head.input! });
   if (kind === "logits") return finish({ logits });
   // A plain product joins with the loss, so that it is computed once less.
   const plain = model.hasTargets ? undefined : part.plainProducts.get(logits);

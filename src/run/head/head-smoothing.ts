@@ -15,8 +15,9 @@ export async function measureHeadSmoothing(
 ): Promise<HostTensor<"float32">> {
   const { model, weights } = session;
   const { part, x: hidden } = model.buildHead({ ...PLAIN_PART, headProduct: "slice" });
-  assertInternal(part.headInput && part.headRows, "a head that multiplies with a matrix");
-  const factors = smoothing(part.headInput, [part.headRows.rows]);
+  const { input, rows } = part.head;
+  assertInternal(input && rows, "a head that multiplies with a matrix");
+  const factors = smoothing(input, [rows.rows]);
   const inputs = neededInputs({ factors }, { hidden, ...part.inputs() });
   const { program } = await session.compile("head-smoothing", () => ({
     spec: { name: "head-smoothing", inputs, outputs: { factors } },
@@ -26,7 +27,7 @@ export async function measureHeadSmoothing(
   const feeds = {
     ...(await weights.readOutsideBlocks(Object.keys(part.tensors))),
     hidden: hostTensor("float32", [data.length / model.width, model.width], data),
-    rows: await someRows(session, model.storedName(part.headRows.tensor)),
+    rows: await someRows(session, model.storedName(rows.tensor)),
   };
   await program.run(feeds, { factors: measured });
   return measured;

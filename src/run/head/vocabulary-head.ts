@@ -67,8 +67,9 @@ export class VocabularyHead {
 
   /** The biases of all outputs; null: the head has none. */
   async #readBiases({ part }: VocabularyProgram): Promise<Float32Array | null> {
-    if (!part.headRows?.biases) return null;
-    const name = part.headRows.tensor.replace(/weight$/, "bias");
+    const { rows } = part.head;
+    if (!rows?.biases) return null;
+    const name = rows.tensor.replace(/weight$/, "bias");
     const { [name]: biases } = await this.#session.weights.readOutsideBlocks([name]);
     return biases!.data;
   }

@@ -24,7 +24,7 @@ export function vocabularyProgram(model: Model, kind: VocabularyProgramKind): Ma
   const make = (): { spec: ProgramSpec; made: VocabularyProgram } => {
     const headProduct: HeadProduct = kind.startsWith("label") ? "row-by-row" : "slice";
     const { part, x: hidden, y: logits } = model.buildHead({ ...PLAIN_PART, headProduct });
-    const matrix = model.storedName(part.headRows?.tensor ?? "");
+    const matrix = model.storedName(part.head.rows?.tensor ?? "");
     return { spec: cutProgram(kind, part, hidden, logits), made: { part, matrix } };
   };
   return { key: `vocabulary ${kind}`, make };

@@ -1,0 +1,46 @@
+/** @file The product of a head where programs are given some rows of its matrix, or none of them. */
+import type { Graph, InputValue, Value } from "../../graph/graph.ts";
+import { add, mul } from "../../graph/ops/pointwise/elementwise.ts";
+import { reduceSum } from "../../graph/ops/shapes/reduce-expand.ts";
+import { sizeAt } from "../../graph/shape.ts";
+import { linear } from "../../nn/linear.ts";
+import type { HeadProduct } from "./part-options.ts";
+
+/** Rows of the head's matrix, and the biases of these outputs, as inputs. */
+interface HeadRows {
+  readonly tensor: string;
+  readonly rows: InputValue;
+  /** Null: the head has none. */
+  readonly biases: InputValue | null;
+}
+
+export class PartHead {
+  readonly #graph: Graph;
+  /** What its matrix multiplies; null: the part is no head. */
+  input: Value | null = null;
+  /** Null: programs read the whole matrix, or nothing of it. */
+  rows: HeadRows | null = null;
+
+  constructor(graph: Graph) {
+    this.#graph = graph;
+  }
+
+  /** Multiplies x [N, D] with rows of the matrix that whoever runs the program gives as `rows`, or leaves it as it is. */
+  multiply(name: string, x: Value, product: Exclude<HeadProduct, "whole">, hasBias: boolean): Value {
+    if (product === "none") return x;
+    const isSlice = product === "slice";
+    const rows = this.#graph.input("rows", "float32", [isSlice ? "V" : "N", sizeAt(x.shape, -1)]);
+    const biases = hasBias ? this.#graph.input("biases", "float32", isSlice ? ["V"] : ["N", 1]) : null;
+    this.rows = { tensor: `${name}.weight`, rows, biases };
+    if (isSlice) return linear(x, rows, biases);
+    const logits = reduceSum(mul(x, rows), [1]);
+    return biases ? add(logits, biases) : logits;
+  }
+
+  /** What programs are given of the matrix and the biases, by name. */
+  inputs(): Record<string, Value> {
+    if (!this.rows) return {};
+    const { rows, biases } = this.rows;
+    return { rows, ...(biases && { biases }) };
+  }
+}
