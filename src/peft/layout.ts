@@ -122,19 +122,9 @@ function selectSites(model: Model, { method, options, targets }: ChosenSites): r
   const inBlocks = model.layers.flatMap((_, layer) =>
     placesOf(model, layer)
       .filter(({ kind }) => kind !== "residual" || residual)
-      .map((spec) => ({
-        path: model.blockPrefix(layer) + spec.name,
-        layer,
-        spec,
-        isInAllLinear: spec.kind === "linear" && spec.role !== "router",
-      })),
+      .map((spec) => ({ path: model.blockPrefix(layer) + spec.name, layer, spec })),
   );
-  const outside = model.sitesOutsideBlocks.map((spec) => ({
-    path: spec.name,
-    layer: null,
-    spec,
-    isInAllLinear: false,
-  }));
+  const outside = model.sitesOutsideBlocks.map((spec) => ({ path: spec.name, layer: null, spec }));
   const all = [...inBlocks, ...outside];
   const modules = all.filter(({ spec }) => spec.kind !== "stack");
   const matched = selectTargets(modules, targets);

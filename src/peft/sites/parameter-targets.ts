@@ -4,14 +4,7 @@
  */
 import { UsageError } from "../../errors.ts";
 import { lastNames, matchSuffix } from "../../models/module-path.ts";
-import type { SiteSpec } from "../../models/graphs/sites.ts";
-
-/** A place that a parameter could be of. */
-interface Candidate {
-  readonly path: string;
-  readonly layer: number | null;
-  readonly spec: SiteSpec;
-}
+import type { Candidate } from "./targets.ts";
 
 /** A place that was chosen by its parameter. */
 type ParameterPlace<P extends Candidate> = P & { readonly parameter: string };

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import * as fc from "fast-check";
+import { residualSite } from "../../models/graphs/sites.ts";
 import { linearSite } from "../../../test/tiny/sites.ts";
 import { patternValues, modulesOfRoles, requireMatchedPatterns, selectTargets } from "./targets.ts";
 import { processorMs } from "../../train/power/processor-ms.ts";
@@ -9,7 +10,7 @@ const CANDIDATES = [0, 1, 2].flatMap((layer) =>
   ["attn.q_proj", "attn.o_proj", "mlp.c_proj", "attn.c_proj"].map((name) => ({
     path: `model.layers.${layer}.${name}`,
     layer,
-    isInAllLinear: true,
+    spec: linearSite(name, 4, 4),
   })),
 );
 const ALL = { exclude: [], layers: null };
@@ -47,7 +48,7 @@ describe("selectTargets()", () => {
   });
 
   test("what all-linear does not mean is a target by name alone", () => {
-    const more = [...CANDIDATES, { path: "model.layers.1.residual", layer: 1, isInAllLinear: false }];
+    const more = [...CANDIDATES, { path: "model.layers.1.residual", layer: 1, spec: residualSite(4) }];
     const pick = (modules: string | string[]) => selectTargets(more, { ...ALL, modules }).length;
     assert.equal(pick("all-linear"), CANDIDATES.length);
     assert.equal(pick(["residual"]), 1);
@@ -130,7 +131,7 @@ test("patterns that search without end are answered at once, and too long ones r
   const hard = "(([a-z0-9_.])+)+!";
   const path = "model.layers.0.self_attn.q_proj.weight.of.a.long.name.that.goes.on";
   assert.equal(patternValues({ [hard]: 1 })(path), null);
-  const candidates = [{ path, layer: 0, isInAllLinear: true }];
+  const candidates = [{ path, layer: 0, spec: linearSite("q_proj", 4, 4) }];
   const all = { modules: "all-linear", exclude: [], layers: null };
   assert.throws(() => selectTargets(candidates, { ...all, modules: hard }), { code: "usage/target-modules" });
   assert.equal(selectTargets(candidates, { ...all, exclude: hard }).length, 1);

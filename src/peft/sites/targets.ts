@@ -66,13 +66,12 @@ export function requireMatchedPatterns(options: unknown, paths: readonly string[
   }
 }
 
-/** A module that could be a target. */
+/** A place that could get an adapter. */
 export interface Candidate {
   readonly path: string;
   /** Null outside the blocks. */
   readonly layer: number | null;
-  /** Whether "all-linear" means it too. */
-  readonly isInAllLinear: boolean;
+  readonly spec: SiteSpec;
 }
 
 /**
@@ -161,8 +160,9 @@ export function modulesOfRoles(
   );
 }
 
-/** Whether a candidate lies in the chosen layers, and is meant by "all-linear". */
-function isMeant({ layer, isInAllLinear }: Candidate, { modules, layers }: Targets): boolean {
+/** Whether a candidate lies in the chosen layers, and is meant by "all-linear": a projection of a block, but no router. */
+function isMeant({ layer, spec }: Candidate, { modules, layers }: Targets): boolean {
+  const isInAllLinear = layer !== null && spec.kind === "linear" && spec.role !== "router";
   if (!isInAllLinear && modules === "all-linear") return false;
   return layers === null || (layer !== null && layers.includes(layer));
 }

@@ -1,4 +1,5 @@
 /** @file Patterns of modules, whole and by key. */
+import { linearSite } from "../../tiny/sites.ts";
 import { patternValues, selectTargets } from "../../../src/peft/sites/targets.ts";
 import type { FuzzFormat } from "../format.ts";
 import { mutateText, pick } from "../mutate.ts";
@@ -32,7 +33,11 @@ const WORDS = [
   "(?i:",
 ];
 const PATHS = ["q_proj", "v_proj"].flatMap((name) =>
-  [0, 1, 2].map((layer) => ({ path: `model.layers.${layer}.self_attn.${name}`, layer, isInAllLinear: true })),
+  [0, 1, 2].map((layer) => ({
+    path: `model.layers.${layer}.self_attn.${name}`,
+    layer,
+    spec: linearSite(name, 4, 4),
+  })),
 );
 
 export const targetPattern: FuzzFormat = {
