@@ -22,20 +22,13 @@ interface StemPrograms {
 export class Embedding {
   readonly #session: Session;
   readonly #adapter: AdapterView;
-  readonly #forward: Compiled<StemProgram>;
-  readonly #backward: Compiled<StemProgram> | null;
+  readonly #programs: StemPrograms;
   readonly #tensors: Tensors;
 
-  private constructor(
-    session: Session,
-    adapter: AdapterView,
-    { forward, backward }: StemPrograms,
-    tensors: Tensors,
-  ) {
+  private constructor(session: Session, adapter: AdapterView, programs: StemPrograms, tensors: Tensors) {
     this.#session = session;
     this.#adapter = adapter;
-    this.#forward = forward;
-    this.#backward = backward;
+    this.#programs = programs;
     this.#tensors = tensors;
   }
 
@@ -58,7 +51,7 @@ export class Embedding {
 
   /** Whether anything of it is trained. */
   get isTrained(): boolean {
-    return this.#backward !== null;
+    return this.#programs.backward !== null;
   }
 
   /** All that a program may read; rows of tables in it are lent. */
@@ -100,7 +93,7 @@ export class Embedding {
 
   /** Embeds what the model reads to x [B, T, D]; the caller releases the result. */
   async forward(input: ModelInput, context: PassContext): Promise<HostTensor<"float32">> {
-    const { program, made } = this.#forward;
+    const { program, made } = this.#programs.forward;
     const { shape } = program.spec.outputs["x"]!;
     const x = this.#session.pool.acquire("float32", evaluateShape(shape, context.bindings));
     const { feeds, lent } = await this.#feeds(made.part, input, context);
@@ -116,8 +109,9 @@ export class Embedding {
     context: PassContext,
     buffer: GradientBuffer,
   ): Promise<void> {
-    if (!this.#backward) return;
-    const { program, made } = this.#backward;
+    const { backward } = this.#programs;
+    if (!backward) return;
+    const { program, made } = backward;
     const { pool } = this.#session;
     const trained = this.#adapter.trained(null);
     const { into, add } = bindGradients(buffer, trained, made.gradients);
