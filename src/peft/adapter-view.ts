@@ -3,7 +3,7 @@
  * bound to the names of their inputs once. `layer` null: outside the blocks.
  */
 import type { Value } from "../graph/graph.ts";
-import type { PartOptions } from "../models/graphs/part-options.ts";
+import { PLAIN_PART, type PartOptions } from "../models/graphs/part-options.ts";
 import {
   AS_IN_BASE,
   FROZEN,
@@ -51,12 +51,13 @@ export const NO_ADAPTER: AdapterView = {
   trained: () => NOTHING,
 };
 
-/** Says how a block, or (`layer` null) what is outside of them, is built with an adapter. */
-export function placedBy(
+/** Says how a block, or (`layer` null) what is outside of them, is built with an adapter; all else as in `PLAIN_PART`. */
+export function partWith(
   adapter: Pick<AdapterView, "projector" | "readTensor" | "lookUp">,
   layer: number | null,
-): Pick<PartOptions, "projector" | "readTensor" | "lookUp"> {
+): PartOptions {
   return {
+    ...PLAIN_PART,
     projector: adapter.projector(layer),
     readTensor: adapter.readTensor(layer),
     lookUp: (graph) => adapter.lookUp(graph),

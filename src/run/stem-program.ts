@@ -3,8 +3,7 @@ import { gradients } from "../graph/autodiff.ts";
 import type { Value } from "../graph/graph.ts";
 import { type ProgramSpec, neededInputs } from "../graph/program.ts";
 import type { GatheredRows, PartGraph } from "../models/graphs/part-graph.ts";
-import { PLAIN_PART } from "../models/graphs/part-options.ts";
-import { type AdapterView, placedBy } from "../peft/adapter-view.ts";
+import { type AdapterView, partWith } from "../peft/adapter-view.ts";
 import { type GradientOutput, gradientName, writeGradients } from "./gradients/gradient-outputs.ts";
 import type { Session } from "./session.ts";
 
@@ -42,8 +41,7 @@ export function stemProgram(
   const own = adapter.inputs(null);
   const wanted = new Set(adapter.trained(null).map((parameter) => parameter.input));
   const built = session.model.buildStem({
-    ...PLAIN_PART,
-    ...placedBy(adapter, null),
+    ...partWith(adapter, null),
     // Of what is trained, the gradient is one of rows as well: never that of a whole table.
     isGathered: (table) => wanted.has(table) || (!(table in own) && isReadByRows(session, table)),
   });

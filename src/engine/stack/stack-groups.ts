@@ -6,8 +6,7 @@ import type { BuiltPart } from "../../models/graphs/built-part.ts";
 import { PAST_KEY, PAST_VALUE } from "../../models/graphs/part-attention.ts";
 import type { PartGraph } from "../../models/graphs/part-graph.ts";
 import type { TensorRead } from "../../models/graphs/part-tensors.ts";
-import { PLAIN_PART } from "../../models/graphs/part-options.ts";
-import { type AdapterView, placedBy } from "../../peft/adapter-view.ts";
+import { type AdapterView, partWith } from "../../peft/adapter-view.ts";
 import { type Amount, type Arithmetic, arithmeticOf, boundOf, constantsOf } from "../../run/arithmetic.ts";
 import type { PassContext } from "../../run/context.ts";
 import type { Makeable, Session } from "../../run/session.ts";
@@ -226,8 +225,7 @@ function buildBlock(
   { product, isSmoothed }: Arithmetic,
 ): BuiltPart {
   const built = model.buildBlock(layer, {
-    ...PLAIN_PART,
-    ...placedBy(adapter, layer),
+    ...partWith(adapter, layer),
     product,
     isSmoothed,
     cache: layout === "heads" ? "heads" : "tokens",

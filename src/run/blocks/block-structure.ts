@@ -4,8 +4,8 @@ import type { BuiltPart } from "../../models/graphs/built-part.ts";
 import type { Model } from "../../models/model.ts";
 import type { PartGraph } from "../../models/graphs/part-graph.ts";
 import type { TensorRead } from "../../models/graphs/part-tensors.ts";
-import { PLAIN_PART, type PartOptions } from "../../models/graphs/part-options.ts";
-import { type AdapterView, placedBy } from "../../peft/adapter-view.ts";
+import type { PartOptions } from "../../models/graphs/part-options.ts";
+import { type AdapterView, partWith } from "../../peft/adapter-view.ts";
 import { type ArithmeticFacts, arithmeticOf, constantsOf } from "../arithmetic.ts";
 import type { Compiled, Makeable, Session } from "../session.ts";
 
@@ -54,7 +54,7 @@ export function structuresOf(
     const trained = adapter.trained(layer).map(({ input }) => input);
     const signature = adapter.signature(layer);
     const key = JSON.stringify([kind, signature, products, training, trained]);
-    const options = { ...PLAIN_PART, ...placedBy(adapter, layer), product, isSmoothed, training };
+    const options = { ...partWith(adapter, layer), product, isSmoothed, training };
     return { layer, key, options, attentionChunk: facts.attentionChunk, trained };
   });
 }

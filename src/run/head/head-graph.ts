@@ -10,7 +10,7 @@ import type { Model } from "../../models/model.ts";
 import type { PartGraph } from "../../models/graphs/part-graph.ts";
 import { type TensorRead, operandNames } from "../../models/graphs/part-tensors.ts";
 import { PLAIN_PART } from "../../models/graphs/part-options.ts";
-import { type AdapterView, NO_ADAPTER, placedBy } from "../../peft/adapter-view.ts";
+import { type AdapterView, NO_ADAPTER, partWith } from "../../peft/adapter-view.ts";
 import {
   type Amount,
   type ArithmeticFacts,
@@ -44,7 +44,7 @@ export function slicedTableOf(
 ): string | null {
   // The few rows of such a head are no table.
   if (model.hasTargets) return null;
-  const { part, y } = model.buildHead({ ...PLAIN_PART, ...placedBy(adapter, null) });
+  const { part, y } = model.buildHead(partWith(adapter, null));
   const matrix = part.plainProducts.get(y)?.operands[""];
   const found = Object.entries(part.tensors).find(([, value]) => value === matrix);
   if (!found) return null;
@@ -104,7 +104,7 @@ export async function prepareAll(
 
 /** Whether an adapter sits on the head or the final norm, or trains a tensor of theirs. */
 export function changesHead({ model }: Pick<Session, "model">, adapter: AdapterView): boolean {
-  const { part } = model.buildHead({ ...PLAIN_PART, ...placedBy(adapter, null) });
+  const { part } = model.buildHead(partWith(adapter, null));
   const own = adapter.inputs(null);
   if (Object.keys(part.adapter).length > 0) return true;
   return Object.keys(part.tensors).some((name) => name in own || model.storedName(name) in own);
@@ -140,8 +140,7 @@ export function headProgram(
   const key = JSON.stringify(["head", kind, training, signature, trained, ownNames, amount]);
   const make = (): ReturnType<typeof cutProgram> => {
     const built = model.buildHead({
-      ...PLAIN_PART,
-      ...placedBy(adapter, null),
+      ...partWith(adapter, null),
       ...arithmetic,
       training,
       headProduct: kind === "normed" ? "none" : "whole",

@@ -3,8 +3,7 @@ import { sequencesOf, type TrainingUnit } from "../../data/examples/training-uni
 import { describeSource } from "../../data/reports/places.ts";
 import { FailedError, UsageError } from "../../errors.ts";
 import type { Model } from "../../models/model.ts";
-import { PLAIN_PART } from "../../models/graphs/part-options.ts";
-import { type AdapterView, placedBy } from "../../peft/adapter-view.ts";
+import { type AdapterView, partWith } from "../../peft/adapter-view.ts";
 import type { Adapter } from "../../peft/attach.ts";
 import { whileHeld } from "../../runtime/memory/vector-memory.ts";
 import type { RunStore } from "./run-store.ts";
@@ -90,7 +89,7 @@ export function requireTrainableBlocks(model: Model, adapter: AdapterView): void
     const structure = `${kind} ${adapter.signature(layer)}`;
     if (seen.has(structure)) continue;
     seen.add(structure);
-    model.buildBlock(layer, { ...PLAIN_PART, ...placedBy(adapter, layer), training: true });
+    model.buildBlock(layer, { ...partWith(adapter, layer), training: true });
   }
 }
 

@@ -4,8 +4,7 @@
  */
 import { DTYPES } from "../../graph/dtype.ts";
 import { numElements } from "../../graph/shape.ts";
-import { PLAIN_PART } from "../../models/graphs/part-options.ts";
-import { type AdapterView, placedBy } from "../../peft/adapter-view.ts";
+import { type AdapterView, partWith } from "../../peft/adapter-view.ts";
 import { structuresOf, tensorsRead } from "../../run/blocks/block-structure.ts";
 import { isReadByRows } from "../../run/stem-program.ts";
 import { readsSlices } from "../../run/head/head-programs.ts";
@@ -70,8 +69,7 @@ export function outerBytes(session: PlannedSession, adapter: AdapterView): numbe
   const { model } = session;
   const own = adapter.inputs(null);
   const options = {
-    ...PLAIN_PART,
-    ...placedBy(adapter, null),
+    ...partWith(adapter, null),
     isGathered: (table: string) => !(table in own) && isReadByRows(session, table),
   };
   const stem = Object.keys(model.buildStem(options).part.tensors);
