@@ -28,8 +28,8 @@ const FLOAT32: Arithmetic = {
 /** How much runs at a time: an arithmetic may have other products for many tokens. */
 export type Amount = "any" | "many";
 
-/** The facts of a session that decide its arithmetic; none of them needs weights. */
-export interface ArithmeticFacts extends Pick<Session, "compute" | "model"> {
+/** What of a session decides its arithmetic; none of it needs weights. */
+export interface SessionOutline extends Pick<Session, "compute" | "model"> {
   readonly base: { readonly source: Pick<WeightSource, "storageOf"> };
   /** Absent: nothing is smoothed. */
   readonly smoothing?: Pick<Session["smoothing"], "has">;
@@ -40,7 +40,7 @@ export interface ArithmeticFacts extends Pick<Session, "compute" | "model"> {
  * a router: it chooses, so that a small error is a large one.
  */
 export function arithmeticOf(
-  { compute, model, base, smoothing }: ArithmeticFacts,
+  { compute, model, base, smoothing }: SessionOutline,
   adapter: AdapterView,
   layer: number,
   amount: Amount = "any",
@@ -101,7 +101,7 @@ export interface HeadArithmetic extends Pick<PartOptions, "product" | "isSmoothe
 
 /** Returns the head's product in the session's arithmetic; null: it is computed in float32. */
 export function headArithmeticOf(
-  { compute, model, base, smoothing }: ArithmeticFacts,
+  { compute, model, base, smoothing }: SessionOutline,
   amount: Amount,
 ): HeadArithmetic | null {
   const rule = ruleOf(compute, amount);

@@ -11,7 +11,7 @@ import { type ProgramSpec, neededInputs } from "../../graph/program.ts";
 import type { BuiltPart } from "../../models/graphs/built-part.ts";
 import type { Model } from "../../models/model.ts";
 import { ATTENDED, type PartGraph } from "../../models/graphs/part-graph.ts";
-import { type BlockFacts, type BlockStructure, compileOfBlock, programOfBlock } from "./block-structure.ts";
+import { type BlockOptions, type BlockStructure, compileOfBlock, programOfBlock } from "./block-structure.ts";
 import { type GradientOutput, writeGradients } from "../gradients/gradient-outputs.ts";
 import type { Compiled, Makeable, Session } from "../session.ts";
 
@@ -19,16 +19,13 @@ import type { Compiled, Makeable, Session } from "../session.ts";
 export type Saves = "nothing" | "attention" | "all";
 
 /** What makes a program differ from another of the same block. `given`: the saved activations that a backward program reads. */
-export type BlockVariant = VariantFacts &
-  (
+export type BlockVariant = BlockOptions & {
+  /** Whether something before the block wants a gradient. */
+  readonly inputGradient: boolean;
+} & (
     | { readonly kind: "forward"; readonly saves: Saves }
     | { readonly kind: "backward"; readonly given: readonly string[] }
   );
-
-interface VariantFacts extends BlockFacts {
-  /** Whether something before the block wants a gradient. */
-  readonly inputGradient: boolean;
-}
 
 /** What a block's program was made from. */
 interface BlockProgram {

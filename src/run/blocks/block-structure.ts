@@ -6,7 +6,7 @@ import type { PartGraph } from "../../models/graphs/part-graph.ts";
 import type { TensorRead } from "../../models/graphs/part-tensors.ts";
 import type { PartOptions } from "../../models/graphs/part-options.ts";
 import { type AdapterView, partWith } from "../../peft/adapter-view.ts";
-import { type ArithmeticFacts, arithmeticOf, constantsOf } from "../arithmetic.ts";
+import { type SessionOutline, arithmeticOf, constantsOf } from "../arithmetic.ts";
 import type { Compiled, Makeable, Session } from "../session.ts";
 
 /** Queries that attention processes at once in rows of up to so many tokens, and in longer ones. Measured: docs/log.md#attention-and-long-rows. */
@@ -45,17 +45,17 @@ export interface BlockStructure {
 
 /** Describes the blocks of a model with what sits on them. `training`: draw dropout. */
 export function structuresOf(
-  facts: ArithmeticFacts & Pick<Session, "attentionChunk">,
+  session: SessionOutline & Pick<Session, "attentionChunk">,
   adapter: AdapterView,
   { training }: { readonly training: boolean },
 ): readonly BlockStructure[] {
-  return facts.model.layers.map(({ kind }, layer) => {
-    const { key: products, product, isSmoothed } = arithmeticOf(facts, adapter, layer);
+  return session.model.layers.map(({ kind }, layer) => {
+    const { key: products, product, isSmoothed } = arithmeticOf(session, adapter, layer);
     const trained = adapter.trained(layer).map(({ input }) => input);
     const signature = adapter.signature(layer);
     const key = JSON.stringify([kind, signature, products, training, trained]);
     const options = { ...partWith(adapter, layer), product, isSmoothed, training };
-    return { layer, key, options, attentionChunk: facts.attentionChunk, trained };
+    return { layer, key, options, attentionChunk: session.attentionChunk, trained };
   });
 }
 
@@ -70,7 +70,7 @@ export function tensorsRead(
 }
 
 /** What of a pass decides how a block is built. */
-export interface BlockFacts {
+export interface BlockOptions {
   /** T, by which the number of attention chunks is chosen. */
   readonly length: number;
   /** Branches whose backward is left out. */
@@ -78,7 +78,7 @@ export interface BlockFacts {
 }
 
 /** A program that is cut out of a block. */
-interface BlockCut extends BlockFacts {
+interface BlockCut extends BlockOptions {
   /** What tells it from others of the block. */
   readonly own: readonly unknown[];
 }

@@ -13,9 +13,9 @@ import { PLAIN_PART } from "../../models/graphs/part-options.ts";
 import { type AdapterView, NO_ADAPTER, partWith } from "../../peft/adapter-view.ts";
 import {
   type Amount,
-  type ArithmeticFacts,
-  boundOf,
   type HeadArithmetic,
+  type SessionOutline,
+  boundOf,
   headArithmeticOf,
 } from "../arithmetic.ts";
 import { type GradientOutput, writeGradients } from "../gradients/gradient-outputs.ts";
@@ -112,15 +112,15 @@ export function changesHead({ model }: Pick<Session, "model">, adapter: AdapterV
 
 /** How programs of a kind multiply with the head's matrix in the session's arithmetic; null: in float32. */
 export function headArithmetic(
-  facts: ArithmeticFacts,
+  session: SessionOutline,
   adapter: AdapterView,
   kind: HeadProgramKind,
   amount: Amount = "any",
 ): HeadArithmetic | null {
-  const own = changesHead(facts, adapter) ? null : headArithmeticOf(facts, amount);
+  const own = changesHead(session, adapter) ? null : headArithmeticOf(session, amount);
   if (own === null || kind !== "lossAndGradients") return own;
-  if (facts.model.hasTargets) return null;
-  const { part, y } = facts.model.buildHead({ ...PLAIN_PART, ...own });
+  if (session.model.hasTargets) return null;
+  const { part, y } = session.model.buildHead({ ...PLAIN_PART, ...own });
   return part.plainProducts.get(y)?.product.crossEntropy ? own : null;
 }
 

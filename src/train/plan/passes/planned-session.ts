@@ -3,12 +3,12 @@ import type { WeightSource } from "../../../models/base/base-model.ts";
 import type { Model } from "../../../models/model.ts";
 import type { Compute } from "../../../nn/compute.ts";
 import type { KeptAs } from "../../../peft/layout.ts";
-import type { ArithmeticFacts } from "../../../run/arithmetic.ts";
+import type { SessionOutline } from "../../../run/arithmetic.ts";
 import { MAX_TABLE_BYTES, isLargeTable } from "../../../run/large-tables.ts";
 import type { Session } from "../../../run/session.ts";
 import type { Residency } from "../../../run/weights/weights.ts";
 
-export interface PlannedSession extends ArithmeticFacts, Pick<Session, "attentionChunk"> {
+export interface PlannedSession extends SessionOutline, Pick<Session, "attentionChunk"> {
   readonly base: { readonly source: Pick<WeightSource, "storageOf"> };
   readonly residency: Residency;
   isLargeTable(name: string): boolean;
