@@ -6,6 +6,7 @@ import { type AddressInfo, connect, createServer } from "node:net";
 import { after, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { PGlite } from "@electric-sql/pglite";
+import { forbidTierUp } from "../../src/jobs/database/forbid-tier-up.ts";
 import { openSharedJobs } from "../../src/jobs/database/open-jobs.ts";
 import { JobQueue, type TakenJob } from "../../src/jobs/queue/job-queue.ts";
 import { checkShares, checkTable } from "./check-table.ts";
@@ -13,6 +14,7 @@ import { newJob } from "./new-job.ts";
 import { WireServer } from "./wire-server.ts";
 import { toldBy } from "./told.ts";
 
+forbidTierUp();
 const pglite = await PGlite.create();
 const server = new WireServer(pglite);
 await server.start();

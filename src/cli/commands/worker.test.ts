@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { existsSync, readFileSync, readdirSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { test } from "node:test";
+import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { PGlite } from "@electric-sql/pglite";
 import { newJob } from "../../../test/jobs/new-job.ts";
@@ -14,6 +14,7 @@ import { ADAPTER_FILE, addTrainingFile, trainAlone } from "../../../test/jobs/tr
 import { runMain } from "../../../test/process/run-main.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../../../test/tiny/model.ts";
 import { openTextParts } from "../../engine/open-text-model.ts";
+import { forbidTierUp } from "../../jobs/database/forbid-tier-up.ts";
 import { openPostgres } from "../../jobs/database/postgres.ts";
 import { prepareTables } from "../../jobs/database/schema.ts";
 import { SqlJobs } from "../../jobs/database/sql-jobs.ts";
@@ -31,6 +32,13 @@ import { toldBy } from "../../../test/jobs/told.ts";
 const MAIN = fileURLToPath(new URL("../../../bin/graft.js", import.meta.url));
 const URL_OF_TESTS = process.env["GRAFT_TEST_DATABASE"];
 const skip = URL_OF_TESTS === undefined && "GRAFT_TEST_DATABASE is not set";
+/** What tests have behind servers of their own; each begins without tables. */
+let pglite: PGlite;
+before(async () => {
+  forbidTierUp();
+  pglite = await PGlite.create();
+});
+after(() => pglite.close());
 
 /** Starts a worker; `waits` settles when it is ready for jobs, `took` when it has one. */
 function start(words: readonly string[], env: NodeJS.ProcessEnv = {}) {
@@ -211,7 +219,7 @@ test("a job whose worker is killed while the store takes nothing is ended by ano
   const root = temporaryFolder();
   const model = await writeTinyModel(join(root, "small"));
   const data = writeTinyChats(join(root, "chats.jsonl"), 24);
-  const [wire, s3] = [new WireServer(await PGlite.create()), await startS3()];
+  const [wire, s3] = [new WireServer(pglite), await startS3()];
   await wire.start();
   const { queue, table, database, words, base } = await openQueue(root, model, data, wire.url);
   const store = `s3://${BUCKET}`;
@@ -250,7 +258,8 @@ test("a job whose worker is killed while the store takes nothing is ended by ano
 test("copies of a store that a killed worker has left go when another starts, those of living ones stay", async () => {
   const root = temporaryFolder();
   const model = await writeTinyModel(join(root, "small"));
-  const database = new WireServer(await PGlite.create());
+  await pglite.query("drop schema if exists graft cascade");
+  const database = new WireServer(pglite);
   await database.start();
   const s3 = await startS3();
   const files = join(root, "copies");
@@ -283,7 +292,7 @@ test("a worker that does not see the files of the servers leaves their jobs, say
   const root = temporaryFolder();
   const model = await writeTinyModel(join(root, "small"));
   const data = writeTinyChats(join(root, "chats.jsonl"), 4);
-  const wire = new WireServer(await PGlite.create());
+  const wire = new WireServer(pglite);
   await wire.start();
   const { queue, files, table, database, words, base } = await openQueue(root, model, data, wire.url);
   const [away, there] = [join(root, "away"), join(files.path, "files")];
