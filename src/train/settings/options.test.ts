@@ -3,6 +3,7 @@ import { describe, test } from "node:test";
 import { z } from "zod";
 import { OPTIMIZERS } from "../../optim/optimizers.ts";
 import { METHODS } from "../../peft/methods.ts";
+import { OBJECTIVES } from "../objectives.ts";
 import { choicesOf } from "./choices.ts";
 import { TRAIN_OPTIONS, methodOptions, optimizerOptions, parseTrainOptions } from "./options.ts";
 import { keysOf } from "./own-options.ts";
@@ -143,6 +144,18 @@ describe("a method that is not in the list", () => {
     assert.throws(() => parseTrainOptions({ ...NEEDED, method: "own" }), { code: "usage/flag" });
     assert.throws(() => parseTrainOptions({ ...NEEDED, width: 5 }), /width/);
   });
+});
+
+test("an option of one's own that is called as another setting is refused: a value would be that of both", () => {
+  for (const name of ["power", "alpha", "beta1"]) {
+    const options = z.strictObject({ [name]: z.number().default(2) });
+    const own = { ...OBJECTIVES[0]!, name: "own", options };
+    const settings = { ...NEEDED, objective: "own", [name]: 1.5 };
+    assert.throws(() => parseTrainOptions(settings, choicesOf({ objectives: [...OBJECTIVES, own] })), {
+      code: "usage/flag",
+      message: `Cannot take option "${name}": another setting has that name`,
+    });
+  }
 });
 
 describe("options of the chosen kind", () => {

@@ -5,6 +5,7 @@
  */
 import { z } from "zod";
 import { maxLengthFor } from "../../data/max-length.ts";
+import { UsageError } from "../../errors.ts";
 import type { ValueForm } from "../../messages/expected.ts";
 import { type Problem, findProblems, settingsError } from "../../messages/problems.ts";
 import { OPTIMIZERS } from "../../optim/optimizers.ts";
@@ -21,8 +22,19 @@ import type { TrainInput } from "./train-input.ts";
 
 const OPTIMIZER_FLAGS = optionFlags(OPTIMIZERS);
 
-/** Schema of a run with one of some methods and objectives. */
+/**
+ * Schema of a run with one of some methods and objectives.
+ * @throws UsageError "usage/flag" for an option of one's own that is called as another setting is: a value would be that of both
+ */
 function schemaOf({ methods, objectives }: Choices) {
+  const parts = [SETTINGS, optionFlags(methods), OPTIMIZER_FLAGS, optionFlags(objectives)];
+  const names = parts.flatMap(Object.keys);
+  const twice = names.find((name, i) => names.indexOf(name) < i);
+  if (twice !== undefined) {
+    throw new UsageError("usage/flag", `Cannot take option "${twice}": another setting has that name`, {
+      hint: "Give the option of the method or objective of your own another name.",
+    });
+  }
   return z.strictObject({
     ...SETTINGS,
     method: methodChoice(methods),
