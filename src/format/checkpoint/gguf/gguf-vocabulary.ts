@@ -1,44 +1,19 @@
 /**
  * @file The tokenizer settings of a GGUF file for the tokenizer files of a folder: the inverse of gguf-tokenizer.ts.
  *
- * The kinds of BPE are those of gguf-tokenizer.ts, and so are the ways of cutting text. What such a file cannot say is an error: a
+ * What such a file cannot say is an error: a
  * tokenizer that is nearly the same makes answers worse, and nobody would know why.
  */
 import { TEMPLATE_NAMES_KEY, TOOL_USE_KEY, toolUseOf } from "../tool-use-template.ts";
-import { UsageError } from "../../../errors.ts";
 import type { TokenizerFiles } from "../checkpoint.ts";
 import { tokenText } from "../token-text.ts";
-import { PRE_TOKENIZERS, type PreTokenizer } from "./gguf-pre-tokenizers.ts";
-import { type Merge, scoresOfMerges, spaceNormalizer, textOfPiece } from "./gguf-sentencepiece.ts";
-import { SPECIAL_TOKENS, TOKEN_TYPES } from "./gguf-tokenizer.ts";
+import { textOfPiece } from "./gguf-sentencepiece.ts";
+import { SPECIAL_TOKENS } from "./gguf-tokenizer.ts";
+import { TOKEN_TYPES, cannotWrite } from "./tokenizer-kind.ts";
+import { TOKENIZER_KINDS } from "./tokenizer-kinds.ts";
 import type { GgufValue } from "../../files/gguf/gguf-setting-bytes.ts";
 import type { JsonObject } from "../../files/json-file.ts";
-import { type WrittenStep, type TokenizerJson, isSame, stepsOf } from "./tokenizer-steps.ts";
-
-function cannotWrite(modelName: string, found: string, expected: string): UsageError {
-  return new UsageError(
-    "usage/model",
-    `Cannot write the tokenizer of "${modelName}" as GGUF: ${found}, expected ${expected}`,
-    { hint: "Write a folder instead, which takes the tokenizer's files as they are." },
-  );
-}
-
-/** Finds how the text is cut. @throws UsageError usage/model for other ways than those of PRE_TOKENIZERS */
-function findPreTokenizer(modelName: string, { normalizer, pre_tokenizer, model }: TokenizerJson): string {
-  const found = Object.entries(PRE_TOKENIZERS).find(
-    ([, pre]: [string, PreTokenizer]) =>
-      isSame(stepsOf(pre_tokenizer), pre.steps) &&
-      isSame(stepsOf(normalizer), pre.normalizer === null ? [] : [pre.normalizer]) &&
-      (model.ignore_merges ?? false) === pre.ignoreMerges,
-  );
-  if (found !== undefined) return found[0];
-  const types = [...stepsOf(normalizer), ...stepsOf(pre_tokenizer)].map(({ type }) => type).join(", ");
-  throw cannotWrite(
-    modelName,
-    `it cuts text by ${types || "nothing"}${model.ignore_merges === true ? " ignoring merges" : ""} with settings of its own`,
-    `the way of ${Object.keys(PRE_TOKENIZERS).join(", ")}`,
-  );
-}
+import { type TokenizerJson, stepsOf } from "./tokenizer-steps.ts";
 
 function requireMerges(modelName: string, { model, added_tokens = [] }: TokenizerJson): void {
   const { type, continuing_subword_prefix, end_of_word_suffix } = model;
@@ -52,57 +27,6 @@ function requireMerges(modelName: string, { model, added_tokens = [] }: Tokenize
     `token ${JSON.stringify(odd.content)} takes spaces or stands for whole words alone`,
     "tokens without such rules",
   );
-}
-
-function mergesOf({ model }: TokenizerJson): readonly Merge[] {
-  return (model.merges ?? []).map((pair) => (typeof pair === "string" ? pair.split(" ") : pair) as Merge);
-}
-
-/** Cuts at spaces, of which the normalizer has left none. */
-const CUTS_AT_SPACES: JsonObject = {
-  type: "Split",
-  pattern: { String: " " },
-  behavior: "MergedWithPrevious",
-  invert: false,
-};
-
-/** Whether a space is put first by a tokenizer of pieces. @throws UsageError usage/model when text is changed or cut in another way */
-function findPrefix(modelName: string, { normalizer, pre_tokenizer, model }: TokenizerJson): boolean {
-  const [isCut, isNormal] = [stepsOf(pre_tokenizer), stepsOf(normalizer)];
-  const found = [true, false].find((adds) => isSame(isNormal, stepsOf(spaceNormalizer(adds) as WrittenStep)));
-  const cutsNothing = isCut.length === 0 || isSame(isCut, [CUTS_AT_SPACES]);
-  if (found !== undefined && cutsNothing && model.ignore_merges !== true) return found;
-  const types = [...isNormal, ...isCut].map(({ type }) => type).join(", ");
-  throw cannotWrite(
-    modelName,
-    `its pieces come from text changed by ${types || "nothing"}`,
-    "signs for spaces and no cuts",
-  );
-}
-
-/** What a tokenizer of byte-level BPE has of its own. */
-function pairSettings(modelName: string, json: TokenizerJson): Record<string, GgufValue> {
-  return {
-    model: { type: "string", value: "gpt2" },
-    pre: { type: "string", value: findPreTokenizer(modelName, json) },
-    merges: { type: "strings", value: mergesOf(json).map((pair) => pair.join(" ")) },
-  };
-}
-
-/** What a tokenizer of pieces has of its own. */
-function pieceSettings(
-  modelName: string,
-  json: TokenizerJson,
-  tokens: readonly string[],
-): Record<string, GgufValue> {
-  const addsPrefix = findPrefix(modelName, json);
-  const scores = scoresOfMerges(tokens, mergesOf(json));
-  if (scores === null) throw cannotWrite(modelName, "merges of its own", "all that its pieces allow");
-  return {
-    model: { type: "string", value: "llama" },
-    scores: { type: "float32s", value: scores },
-    add_space_prefix: { type: "bool", value: addsPrefix },
-  };
 }
 
 /** How a byte is written that no piece holds. */
@@ -216,7 +140,7 @@ export function tokenizerSettings(
     hasPieces && types[id] === TOKEN_TYPES.userDefined ? textOfPiece(token) : token,
   );
   const settings: Record<string, GgufValue> = {
-    ...(hasPieces ? pieceSettings(modelName, json, tokens) : pairSettings(modelName, json)),
+    ...TOKENIZER_KINDS[hasPieces ? "llama" : "gpt2"].write(modelName, json, tokens),
     tokens: { type: "strings", value: written },
     token_type: { type: "int32s", value: types },
   };

@@ -1,0 +1,89 @@
+/** @file BPE as SentencePiece has it in GGUF files: pieces with scores, which stand for its merges. */
+import type { GgufMetadata } from "../../files/gguf/gguf.ts";
+import type { JsonObject } from "../../files/json-file.ts";
+import { metadataNumber } from "./gguf-metadata.ts";
+import {
+  mergesOfPieces,
+  pieceDecoder,
+  pieceOfText,
+  scoresOfMerges,
+  spaceNormalizer,
+} from "./gguf-sentencepiece.ts";
+import {
+  PLAIN_BPE,
+  TOKEN_TYPES,
+  type TokenizerKind,
+  type TokenizerParts,
+  type Vocabulary,
+  cannotWrite,
+  mergesOf,
+  metadataList,
+} from "./tokenizer-kind.ts";
+import { type TokenizerJson, type WrittenStep, isSame, stepsOf } from "./tokenizer-steps.ts";
+
+export const pieces: TokenizerKind = {
+  read: readParts,
+  write(modelName, json, tokens) {
+    const addsPrefix = findPrefix(modelName, json);
+    const scores = scoresOfMerges(tokens, mergesOf(json));
+    if (scores === null) throw cannotWrite(modelName, "merges of its own", "all that its pieces allow");
+    return {
+      model: { type: "string", value: "llama" },
+      scores: { type: "float32s", value: scores },
+      add_space_prefix: { type: "bool", value: addsPrefix },
+    };
+  },
+};
+
+function readParts(file: GgufMetadata, { tokens, types }: Vocabulary): TokenizerParts {
+  const scores = metadataList<number>(file, "scores", "number");
+  const pieces = tokens.map((token, id) =>
+    types[id] === TOKEN_TYPES.userDefined ? pieceOfText(token) : token,
+  );
+  const isMade = (id: number): boolean =>
+    types[id] !== TOKEN_TYPES.control && types[id] !== TOKEN_TYPES.unknown && types[id] !== TOKEN_TYPES.byte;
+  const addsPrefix = file.metadata["tokenizer.ggml.add_space_prefix"] !== false;
+  const specialIds = { bos: 1, eos: 2, unknown: 0 };
+  const unknownId = metadataNumber(file, "tokenizer.ggml.unknown_token_id") ?? specialIds.unknown;
+  return {
+    tokens: pieces,
+    normalizer: spaceNormalizer(addsPrefix),
+    preTokenizer: null,
+    decoder: pieceDecoder(addsPrefix),
+    model: {
+      ...PLAIN_BPE,
+      unk_token: pieces[unknownId] ?? null,
+      fuse_unk: true,
+      byte_fallback: true,
+      ignore_merges: false,
+      merges: mergesOfPieces(pieces, (id) => (isMade(id) ? (scores[id] ?? 0) : null)),
+    },
+    specialTypes: [TOKEN_TYPES.control, TOKEN_TYPES.unknown],
+    takeSpaces: true,
+    addsPrefix,
+    addsBos: true,
+    specialIds,
+  };
+}
+
+/** Cuts at spaces, of which the normalizer has left none. */
+const CUTS_AT_SPACES: JsonObject = {
+  type: "Split",
+  pattern: { String: " " },
+  behavior: "MergedWithPrevious",
+  invert: false,
+};
+
+/** Whether a space is put first by a tokenizer of pieces. @throws UsageError usage/model when text is changed or cut in another way */
+function findPrefix(modelName: string, { normalizer, pre_tokenizer, model }: TokenizerJson): boolean {
+  const [isCut, isNormal] = [stepsOf(pre_tokenizer), stepsOf(normalizer)];
+  const found = [true, false].find((adds) => isSame(isNormal, stepsOf(spaceNormalizer(adds) as WrittenStep)));
+  const cutsNothing = isCut.length === 0 || isSame(isCut, [CUTS_AT_SPACES]);
+  if (found !== undefined && cutsNothing && model.ignore_merges !== true) return found;
+  const types = [...isNormal, ...isCut].map(({ type }) => type).join(", ");
+  throw cannotWrite(
+    modelName,
+    `its pieces come from text changed by ${types || "nothing"}`,
+    "signs for spaces and no cuts",
+  );
+}

@@ -1,0 +1,90 @@
+/** @file Contract of a kind of tokenizers that GGUF files name in `tokenizer.ggml.model`, and what kinds have in common: all are BPE. */
+import { FormatError, UsageError } from "../../../errors.ts";
+import type { GgufMetadata } from "../../files/gguf/gguf.ts";
+import type { GgufValue } from "../../files/gguf/gguf-setting-bytes.ts";
+import type { JsonObject } from "../../files/json-file.ts";
+import type { Merge } from "./gguf-sentencepiece.ts";
+import type { TokenizerJson } from "./tokenizer-steps.ts";
+
+/** Values of `tokenizer.ggml.token_type`. */
+export const TOKEN_TYPES = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 };
+
+/** Tokens with their types. */
+export interface Vocabulary {
+  readonly tokens: readonly string[];
+  readonly types: readonly number[];
+}
+
+/** What differs from kind to kind. */
+export interface TokenizerParts {
+  /** Written forms by id, as merges have them. */
+  readonly tokens: readonly string[];
+  readonly normalizer: JsonObject | null;
+  readonly preTokenizer: JsonObject | null;
+  readonly decoder: JsonObject;
+  readonly model: JsonObject;
+  /** Types of the tokens that are found in text as they are, and are no text themselves. */
+  readonly specialTypes: readonly number[];
+  /** Whether a special token may take the spaces that follow it. */
+  readonly takeSpaces: boolean;
+  readonly addsPrefix: boolean;
+  /** Whether bos is put first, and which ids are special, where the file does not say. */
+  readonly addsBos: boolean;
+  readonly specialIds: Readonly<Record<string, number>>;
+}
+
+export interface TokenizerKind {
+  /** Reads what tokenizer.json is made of. @throws FormatError "format/file", UsageError "usage/model" */
+  read(file: GgufMetadata, vocabulary: Vocabulary): TokenizerParts;
+  /**
+   * Says what a tokenizer has of its own beside its tokens, by what follows `tokenizer.ggml.` in the names of settings.
+   * @throws UsageError "usage/model" for what such settings cannot say
+   */
+  write(modelName: string, json: TokenizerJson, tokens: readonly string[]): Record<string, GgufValue>;
+}
+
+/** BPE without dropout, and without marks at the ends of words. */
+export const PLAIN_BPE = {
+  type: "BPE",
+  dropout: null,
+  continuing_subword_prefix: null,
+  end_of_word_suffix: null,
+};
+
+/** Reads a list of a tokenizer's settings. @throws FormatError "format/file" when it is none */
+export function metadataList<T extends string | number>(
+  file: GgufMetadata,
+  name: string,
+  type: "string" | "number",
+): T[] {
+  const value = file.metadata[`tokenizer.ggml.${name}`];
+  if (Array.isArray(value) && value.every((item) => typeof item === type)) return value as T[];
+  throw new FormatError(
+    "format/file",
+    `Cannot read GGUF file "${file.path}": tokenizer.ggml.${name} is not a list of ${type}s, expected the tokenizer`,
+    { hint: "Convert the model to GGUF again." },
+  );
+}
+
+/** The merges of tokenizer.json, which has them in either of two forms. */
+export function mergesOf({ model }: TokenizerJson): readonly Merge[] {
+  return (model.merges ?? []).map((pair) => (typeof pair === "string" ? pair.split(" ") : pair) as Merge);
+}
+
+/** Makes the error of a tokenizer that graft does not know. */
+export function cannotRead(file: GgufMetadata, found: string, expected: string): UsageError {
+  return new UsageError(
+    "usage/model",
+    `Cannot read the tokenizer of "${file.path}": ${found}, expected ${expected}`,
+    { hint: "Use the model's safetensors folder, which has a tokenizer.json." },
+  );
+}
+
+/** Makes the error of a tokenizer that GGUF files cannot hold. */
+export function cannotWrite(modelName: string, found: string, expected: string): UsageError {
+  return new UsageError(
+    "usage/model",
+    `Cannot write the tokenizer of "${modelName}" as GGUF: ${found}, expected ${expected}`,
+    { hint: "Write a folder instead, which takes the tokenizer's files as they are." },
+  );
+}
