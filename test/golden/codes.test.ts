@@ -250,6 +250,13 @@ describe("what cannot be read is refused by name", () => {
       /scales BF16 \[24, 2\].*inputs \/ 32/,
     ],
     [
+      "MLX with scales in float32",
+      "usage/quantization",
+      { group_size: 64, bits: 4 },
+      () => ({ ...partsOf("mlx"), "mlx.scales": hostTensor("float32", [24, 2], new Float32Array(48)) }),
+      /scales of "mlx" in F32, expected F16 or BF16, as mlx_lm\.convert --dtype/,
+    ],
+    [
       "AWQ whose zeros are missing",
       "format/tensor",
       AWQ,

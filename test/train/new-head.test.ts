@@ -313,7 +313,8 @@ describe("inferClassNames()", () => {
     assert.equal(inferClassNames(many).length, many.size);
   });
 
-  test("tells how columns under other names are given, where no row has a label", () => {
+  test("tells how labels that are no classes, and columns under other names, are learned", () => {
+    assert.throws(() => infer(4.5, 1), { hint: /--objective regression/ });
     assert.throws(() => infer(), {
       message: /rows of {"text", "label"}/,
       hint: /--columns text=review,label=class/,

@@ -29,7 +29,11 @@ export function inferClassNames(labels: ReadonlySet<string | number>): readonly 
     return areNumbers ? names.sort((a, b) => Number(a) - Number(b)) : names.sort();
   }
   const wrong = numbers.find((label) => !Number.isSafeInteger(label) || label < 0);
-  if (wrong !== undefined) throw unclear(`a label is ${show(wrong)}`, "whole numbers from 0");
+  if (wrong !== undefined) {
+    const hint =
+      "Name the classes with --classes. Numbers that stand for no class are learned by --objective regression.";
+    throw unclear(`a label is ${show(wrong)}`, "whole numbers from 0", hint);
+  }
   const count = numbers.reduce((most, label) => Math.max(most, label), 0) + 1;
   if (count > (1 + MAX_GAP) * numbers.length) {
     throw unclear(

@@ -8,6 +8,8 @@ export function requireText(name: string, { task, modelType }: Model): void {
   throw new UsageError(
     "usage/model",
     `Cannot write text with model "${name}": it is for ${task} (family ${modelType}), expected causal-lm`,
-    { hint: "Choose a language model, and no adapter of classes: graft eval tells how well these do." },
+    {
+      hint: "Choose a language model, and no adapter of classes: graft eval tells how well these do, and Classifier of the library what each text is (docs/classes.md).",
+    },
   );
 }

@@ -58,13 +58,21 @@ function requireKnown(path: string, settings: JsonObject, modules: readonly stri
   );
 }
 
-/** @throws FormatError "format/tensor" when parts are missing or of other sizes */
+/** @throws FormatError "format/tensor" when parts are missing or of other sizes, UsageError "usage/quantization" for wider scales */
 function findOne(module: string, groupSize: number, weights: Safetensors): CodesTensor {
   const parts = [`${module}.weight`, `${module}.scales`, `${module}.biases`] as const;
   const [words, scales, biases] = parts.map((part) => weights.tensors.get(part));
   const [numRows = 0, numWords = 0] = words?.shape ?? [];
   const numColumns = numWords * PER_WORD;
   const groups = showShape([numRows, numColumns / groupSize]);
+  // Of a model that was converted from float32 and keeps that.
+  if (scales?.fileDtype === "F32") {
+    throw refusedVariant(
+      weights.path,
+      `scales of "${module}" in F32`,
+      "F16 or BF16, as mlx_lm.convert --dtype bfloat16 writes",
+    );
+  }
   const fits =
     words?.dtype === "int32" &&
     [scales, biases].every(
