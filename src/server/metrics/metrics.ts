@@ -1,9 +1,5 @@
 /** @file The metrics of a server in the text format of Prometheus. */
-// Each from its file: the whole of the library, for several processes and the numbers of Node, takes 50 ms of a start.
-import Counter from "prom-client/lib/counter.js";
-import Gauge from "prom-client/lib/gauge.js";
-import Histogram from "prom-client/lib/histogram.js";
-import Registry from "prom-client/lib/registry.js";
+import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { ServingStats } from "../../engine/serving/serving-options.ts";
 import type { ServeEnd } from "../../engine/serving/serve-request.ts";
 import { SECONDS, TOKEN_SECONDS } from "./metric-buckets.ts";

@@ -2,10 +2,7 @@
  * @file The numbers of a server by the names that vLLM gives them, for dashboards that were made for it: `vllm:…`, with the
  * base as `model_name`.
  */
-import Counter from "prom-client/lib/counter.js";
-import Gauge from "prom-client/lib/gauge.js";
-import Histogram from "prom-client/lib/histogram.js";
-import Registry from "prom-client/lib/registry.js";
+import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { ServeEnd } from "../../engine/serving/serve-request.ts";
 import type { ServingStats } from "../../engine/serving/serving-options.ts";
 import { SECONDS, TOKEN_SECONDS } from "./metric-buckets.ts";
