@@ -16,7 +16,6 @@ import type { Layer, ModelDefinition, RawConfig } from "../family.ts";
 import { type CheckpointRules, bareCheckpoint, withoutTensors } from "../config/checkpoint-rules.ts";
 import { DECODER_NAMES, type DecoderNames } from "../config/decoder-names.ts";
 import { type DecoderFields, headSizes } from "../config/hf-config.ts";
-import { type WindowFields, layersByWindow } from "../config/window-config.ts";
 import { isClassifier, numClasses } from "../config/classifier-config.ts";
 import { readRope } from "../config/rope-config.ts";
 
@@ -162,22 +161,6 @@ export function repeat(
   { num_hidden_layers: numLayers }: Pick<DecoderFields, "num_hidden_layers">,
 ): readonly Layer[] {
   return Array.from({ length: numLayers }, () => layer);
-}
-
-/** Layers from which on Qwen's files mean the window, where they do not say it. */
-const FIRST_WINDOWED = 28;
-
-/** Blocks as Llama's with this attention, the upper ones with a window where `use_sliding_window` says so. */
-export function upperWindowBlocks(
-  raw: RawConfig,
-  c: DecoderFields & WindowFields,
-  attention: SelfAttentionOptions,
-): readonly Layer[] {
-  const window = c.use_sliding_window ? (c.sliding_window ?? null) : null;
-  const full = llamaBlock(c, { ...attention, window: null });
-  const windowed = window === null ? full : llamaBlock(c, { ...attention, window });
-  const isWindowed = (layer: number): boolean => layer >= (c.max_window_layers ?? FIRST_WINDOWED);
-  return layersByWindow(raw, c, { full, windowed }, isWindowed);
 }
 
 /** What one decoder differs in from another outside its blocks. */

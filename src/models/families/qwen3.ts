@@ -4,7 +4,8 @@
  * Paper: "Qwen3 Technical Report", arXiv:2505.09388, section 2.
  */
 import { z } from "zod";
-import { plainDecoder, upperWindowBlocks } from "../blocks/decoder.ts";
+import { plainDecoder } from "../blocks/decoder.ts";
+import { upperWindowBlocks } from "../blocks/upper-windows.ts";
 import type { Family } from "../family.ts";
 import { BLOCK_NAMES, decoderGguf } from "../config/decoder-gguf.ts";
 import { parseConfig } from "../config/hf-config.ts";
