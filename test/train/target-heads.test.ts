@@ -119,6 +119,16 @@ describe("a head without a word of what it means", () => {
 });
 
 describe("what is refused", () => {
+  test("an adapter that tells numbers, for a server of texts", async () => {
+    const adapter = `a=${folder}/run-base-regression`;
+    const refused = await graft("serve", "--model", BASE, "--adapter", adapter, "--port", "0");
+    assert.equal(refused["code"], "usage/adapter");
+    assert.match(
+      String(refused["message"]),
+      /it tells classes or numbers, and the model is open for causal-lm/,
+    );
+  });
+
   test("a sum of adapters that tell other classes, or in another order", async () => {
     const path = `${folder}/run-base-multi-label-classification`;
     const { config, tensors, metadata } = await readAdapterFolder(path);

@@ -7,8 +7,12 @@ import { openModel } from "../../models/families.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { withFreshHead } from "../checkpoint/fresh-head.ts";
 import type { Folder } from "../files/folder.ts";
+import type { JsonObject } from "../files/json-file.ts";
 import { readAdapterConfig, readAdapterFolder } from "./adapter-folder.ts";
 import { PREFIX } from "./adapter-tensors.ts";
+
+/** peft's word for what tells classes or numbers of texts. */
+const CLASSES_TASK = "SEQ_CLS";
 
 /** Key of the names of classes in the head of the tensors' file: as in config.json, which an adapter has none of. */
 export const CLASSES_KEY = "id2label";
@@ -34,7 +38,7 @@ export function classesMetadata({
  */
 export async function withHeadOf(checkpoint: Checkpoint, folder: Folder): Promise<Checkpoint> {
   const { task_type: task } = await readAdapterConfig(folder);
-  if (task !== "SEQ_CLS") return checkpoint;
+  if (task !== CLASSES_TASK) return checkpoint;
   const { tensors, metadata } = await readAdapterFolder(folder);
   const named = readProblem(folder.path, metadata[PROBLEM_KEY]);
   if (tellsClasses(checkpoint.config))
@@ -52,6 +56,22 @@ export async function withHeadOf(checkpoint: Checkpoint, folder: Folder): Promis
   const { problem_type: ofBase } = checkpoint.config;
   const problem = named ?? problemOf({ problem_type: ofBase, num_labels: numClasses });
   return withFreshHead(checkpoint, names, null, problem);
+}
+
+/** @throws UsageError "usage/target-modules" for an adapter that tells classes or numbers on a model that is open without a head for them */
+export function requireHead(
+  path: string,
+  { task_type: task }: JsonObject,
+  { name, model }: Pick<BaseModel, "name" | "model">,
+): void {
+  if (task !== CLASSES_TASK || model.classPosition !== null) return;
+  throw new UsageError(
+    "usage/target-modules",
+    `Cannot use adapter "${path}" with model "${name}": it tells classes or numbers, and the model is open for ${model.task}`,
+    {
+      hint: "Choose an adapter that writes text; graft eval tells how well this one does. loadModel of the library gives a model the head of its adapter.",
+    },
+  );
 }
 
 /** What the file says of its outputs; null: nothing. @throws FormatError "format/tensor" for what nobody writes */

@@ -14,6 +14,7 @@ import { type Preview, previewAttach } from "../../peft/preview.ts";
 import type { Method } from "../../peft/method.ts";
 import { METHODS } from "../../peft/methods.ts";
 import { whileHeld } from "../../runtime/memory/vector-memory.ts";
+import { requireHead } from "./adapter-classes.ts";
 import { withModulesOfGraft, withoutCopies, withoutForeignTargets } from "./adapter-base.ts";
 import { checkBase } from "./base-record.ts";
 import { readAdapterFolder, withNotes } from "./adapter-folder.ts";
@@ -48,6 +49,7 @@ export async function readAdapter(
   const files = await readAdapterFolder(folder);
   const { tensors: inFile, metadata } = files;
   const config = withNotes(files);
+  requireHead(path, config, base);
   const { tensors, isRenamed } = tensorsByOwnNames(path, inFile, base.model);
   for (const [name, { data }] of inFile) {
     const count = countNonFinite(data);
