@@ -33,6 +33,9 @@ after(() => {
   syncBuiltinESMExports();
 });
 
+/** A database that one test makes and another uses, which would make it. */
+const made = join(temporaryFolder(), "db");
+
 /** Waits until files of a database are made beside its folder, whose name is "db". */
 async function untilMade(state: string): Promise<void> {
   const isBegun = (name: string): boolean =>
@@ -69,13 +72,12 @@ test("a database whose process is killed while it is made is made by the next st
 });
 
 test("a database that computes for seconds is not compiled anew meanwhile, which takes 600 MB", async () => {
-  await makeOnce(join(temporaryFolder(), "db"));
+  await makeOnce(made);
   assert.ok(getHeapStatistics().peak_malloced_memory < 100e6);
 });
 
 test("a log that cannot be written ends the database within a transaction, and not the process", async () => {
-  const folder = join(temporaryFolder(), "db");
-  const database = await openPglite(folder);
+  const database = await openPglite(made);
   const add = (text: string): Promise<void> =>
     database.transaction(async (connection) => {
       await connection.query("insert into texts values ($1)", [text]);
@@ -101,7 +103,7 @@ test("a log that cannot be written ends the database within a transaction, and n
   assert.deepEqual(await read(), ["a", "e"]);
   await assert.rejects(database.query("select * from nothing"), { code: "42P01" });
   await database.close();
-  const next = await openPglite(folder);
+  const next = await openPglite(made);
   assert.deepEqual(await next.query("select count(*)::int from texts"), [{ count: 2 }]);
   await next.close();
 });
