@@ -1,9 +1,13 @@
 /** @file The experiments: their texts are right and the same for a seed, and each runs through at a tiny size. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { openCheckpoint, writeModel } from "../src/format/by-path.ts";
+import { dequantize } from "../src/quant/stored-tensor.ts";
+import { type HostTensor, hostTensor } from "../src/runtime/host-tensor.ts";
 import { sampled } from "../test/matrix/sampled.ts";
+import { temporaryFolder } from "../test/tiny/model.ts";
 import { analogy } from "./analogy.ts";
-import { onSmallModel } from "./command.ts";
+import { SMALL_MODEL, onSmallModel } from "./command.ts";
 import { SETTINGS, composition } from "./composition.ts";
 import { distribution } from "./distribution.ts";
 import { multitask } from "./multitask.ts";
@@ -16,7 +20,25 @@ import { unlearning } from "./unlearning.ts";
 
 /** Each measures every singular value of a model. */
 const RANKED = sampled(["hard", "LoRA"], (_, i) => i === 0);
-const TINY = { ...onSmallModel({ train: 8, test: 1, steps: 2 }), batchSize: 4 };
+const MODEL = await firstBlocks(2);
+const TINY = { ...onSmallModel({ train: 8, test: 1, steps: 2 }), batchSize: 4, model: MODEL };
+
+/** The small model without its other blocks, which do what these do; returns its folder. */
+async function firstBlocks(numBlocks: number): Promise<string> {
+  const folder = temporaryFolder();
+  const checkpoint = await openCheckpoint(SMALL_MODEL);
+  const tensors = new Map<string, HostTensor>();
+  for (const { name, shape } of checkpoint.tensors.values()) {
+    const [, layer = 0] = /^model\.layers\.(\d+)\./.exec(name) ?? [];
+    if (Number(layer) >= numBlocks) continue;
+    tensors.set(name, hostTensor("float32", shape, dequantize(await checkpoint.read(name))));
+  }
+  const { tokenizerFiles } = checkpoint;
+  const config = { ...checkpoint.config, num_hidden_layers: numBlocks };
+  await writeModel(folder, { config, generationConfig: null, tokenizerFiles, tensors });
+  await checkpoint.close();
+  return folder;
+}
 
 describe("the texts of the experiments", () => {
   test("are the same for a seed, and others for another", () => {
@@ -56,7 +78,7 @@ describe("an experiment runs through:", () => {
     ["unlearning", () => unlearning(TINY, [0, 0.5]), 2],
     ["spam", () => spam(TINY, { ham: storyTexts(1, 40), spam: storyTexts(2, 40) }, [0.4]), 7],
     ["analogy", () => analogy(TINY, [0, 0.2]), 2],
-    ["snell-rank", () => snellRank(1, RANKED), RANKED.length],
+    ["snell-rank", () => snellRank(1, RANKED, MODEL), RANKED.length],
     ["rounding", () => rounding({ ...TINY, train: 400, test: 200 }, [3], { lora: [1e-3], peqa: [1e-3] }), 8],
     ["composition-prompt-end", () => composition(SETTINGS[0]!, TINY, [1]), 6],
   ] as const) {

@@ -37,8 +37,8 @@ const WAYS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
 };
 
 /** The update of a trained adapter: mean rank of a weight's, share of zeros, weights that are not zero. */
-async function measure(adapterPath: string) {
-  const { base, checkpoint } = await loadModel(SMALL_MODEL);
+async function measure(model: string, adapterPath: string) {
+  const { base, checkpoint } = await loadModel(model);
   const { adapter } = await readAdapter(adapterPath, base);
   const merged = await mergeAdapter(createEngine(), base, adapter);
   const [ranks, zeros]: [number[], number[]] = [[], []];
@@ -63,6 +63,7 @@ async function measure(adapterPath: string) {
 export async function snellRank(
   steps: number,
   labels: readonly string[] = Object.keys(WAYS),
+  model = SMALL_MODEL,
 ): Promise<Result> {
   const folder = mkdtempSync(join(tmpdir(), "graft-snell-"));
   const [data, evalData] = [join(folder, "train.jsonl"), join(folder, "held-out.jsonl")];
@@ -72,7 +73,7 @@ export async function snellRank(
   for (const label of labels) {
     const output = join(folder, label);
     const { evaluation } = await train({
-      model: SMALL_MODEL,
+      model,
       data,
       evalData,
       output,
@@ -86,7 +87,7 @@ export async function snellRank(
       seed: 1,
       ...WAYS[label],
     });
-    const { rank, zeros, numWeights, numMoved, numTrained } = await measure(output);
+    const { rank, zeros, numWeights, numMoved, numTrained } = await measure(model, output);
     const values = {
       "trained numbers": numTrained,
       "mean rank": rank,
