@@ -2,77 +2,47 @@
  * @file The numbers of a server by the names that vLLM gives them, for dashboards that were made for it: `vllm:…`, with the
  * base as `model_name`.
  */
-import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import type { Counter } from "prom-client";
 import type { ServeEnd } from "../../engine/serving/serve-request.ts";
 import type { ServingStats } from "../../engine/serving/serving-options.ts";
-import { SECONDS, TOKEN_SECONDS } from "./metric-buckets.ts";
+import { MetricSet } from "./metric-set.ts";
+import { TOKEN_SECONDS, ifWritten, perTokenMs } from "./text-times.ts";
 
 /** vLLM's word for the end of a text that nobody waits for. */
 const ABORTED = "abort";
 
 export class VllmMetrics {
-  readonly #registry = new Registry();
-  readonly #gauges: readonly (readonly [Gauge, (stats: ServingStats) => number])[];
-  readonly #counters: readonly (readonly [Counter, (stats: ServingStats) => number])[];
-  readonly #times: readonly (readonly [Histogram, (end: ServeEnd) => number | null])[];
+  readonly #set: MetricSet;
   readonly #successes: Counter<"finished_reason">;
 
   constructor(modelName: string) {
-    this.#registry.setDefaultLabels({ model_name: modelName });
-    const registers = [this.#registry];
-    const gauge = (name: string, help: string): Gauge => new Gauge({ name: `vllm:${name}`, help, registers });
-    const counter = (name: string, help: string): Counter =>
-      new Counter({ name: `vllm:${name}_total`, help, registers });
-    const histogram = (name: string, help: string, buckets = SECONDS): Histogram =>
-      new Histogram({ name: `vllm:${name}_seconds`, help, buckets: [...buckets], registers });
-    this.#gauges = [
-      [gauge("num_requests_running", "Texts that are being written"), ({ numRunning }) => numRunning],
-      [gauge("num_requests_waiting", "Texts that wait"), ({ numWaiting }) => numWaiting],
-      [
-        gauge("kv_cache_usage_perc", "Share of the cache that texts hold, 0 to 1"),
-        ({ numPagesHeld, numPages }) => numPagesHeld / numPages,
-      ],
-    ];
-    this.#counters = [
-      [counter("prompt_tokens", "Tokens of prompts"), ({ numPromptTokens }) => numPromptTokens],
-      [counter("generation_tokens", "New tokens"), ({ numNewTokens }) => numNewTokens],
-      [counter("prefix_cache_queries", "Tokens looked for"), ({ numPromptTokens }) => numPromptTokens],
-      [counter("prefix_cache_hits", "Tokens that were cached"), ({ numCachedTokens }) => numCachedTokens],
-      [counter("num_preemptions", "Texts that started again"), ({ numPreemptions }) => numPreemptions],
-    ];
-    this.#times = [
-      [histogram("request_queue_time", "To the first step"), ({ queueMs }) => queueMs],
-      [histogram("time_to_first_token", "To the first token"), ifWritten(({ firstTokenMs }) => firstTokenMs)],
-      [
-        histogram("request_prefill_time", "From the first step to the first token"),
-        ifWritten(({ firstTokenMs, queueMs }) => firstTokenMs - queueMs),
-      ],
-      [
-        histogram("request_decode_time", "From the first token to the end"),
-        ifWritten(({ totalMs, firstTokenMs }) => totalMs - firstTokenMs),
-      ],
-      [
-        histogram("inter_token_latency", "Between two tokens, on average over a text", TOKEN_SECONDS),
-        ({ numNewTokens, totalMs, firstTokenMs }) =>
-          numNewTokens > 1 ? (totalMs - firstTokenMs) / (numNewTokens - 1) : null,
-      ],
-      [histogram("e2e_request_latency", "To the end"), ({ totalMs }) => totalMs],
-    ];
-    this.#successes = new Counter({
-      name: "vllm:request_success_total",
-      help: "Texts that have ended",
-      labelNames: ["finished_reason"],
-      registers,
-    });
+    const set = (this.#set = new MetricSet("vllm:", { model_name: modelName }));
+    set.gauge("num_requests_running", "Texts that are being written", ({ numRunning }) => numRunning);
+    set.gauge("num_requests_waiting", "Texts that wait", ({ numWaiting }) => numWaiting);
+    const heldShare = ({ numPagesHeld, numPages }: ServingStats): number => numPagesHeld / numPages;
+    set.gauge("kv_cache_usage_perc", "Share of the cache that texts hold, 0 to 1", heldShare);
+    set.counter("prompt_tokens", "Tokens of prompts", ({ numPromptTokens }) => numPromptTokens);
+    set.counter("generation_tokens", "New tokens", ({ numNewTokens }) => numNewTokens);
+    set.counter("prefix_cache_queries", "Tokens looked for", ({ numPromptTokens }) => numPromptTokens);
+    set.counter("prefix_cache_hits", "Tokens that were cached", ({ numCachedTokens }) => numCachedTokens);
+    set.counter("num_preemptions", "Texts that started again", ({ numPreemptions }) => numPreemptions);
+    const firstTokenMs = ifWritten((end) => end.firstTokenMs);
+    const prefillMs = ifWritten((end) => end.firstTokenMs - end.queueMs);
+    const decodeMs = ifWritten((end) => end.totalMs - end.firstTokenMs);
+    set.time("request_queue_time", "To the first step", ({ queueMs }) => queueMs);
+    set.time("time_to_first_token", "To the first token", firstTokenMs);
+    set.time("request_prefill_time", "From the first step to the first token", prefillMs);
+    set.time("request_decode_time", "From the first token to the end", decodeMs);
+    const perToken = "Between two tokens, on average over a text";
+    set.time("inter_token_latency", perToken, perTokenMs, TOKEN_SECONDS);
+    set.time("e2e_request_latency", "To the end", ({ totalMs }) => totalMs);
+    this.#successes = set.labelled("request_success", "Texts that have ended", ["finished_reason"]);
   }
 
   /** Counts a text that has ended. */
   ended(end: ServeEnd): void {
     this.finished(end.finishReason === "aborted" ? ABORTED : end.finishReason);
-    for (const [histogram, timeMs] of this.#times) {
-      const ms = timeMs(end);
-      if (ms !== null) histogram.observe(ms / 1000);
-    }
+    this.#set.ended(end);
   }
 
   /** Counts the end of a text by its reason alone. */
@@ -81,17 +51,7 @@ export class VllmMetrics {
   }
 
   /** All numbers as text. */
-  async text(stats: ServingStats): Promise<string> {
-    for (const [gauge, value] of this.#gauges) gauge.set(value(stats));
-    for (const [counter, value] of this.#counters) {
-      counter.reset();
-      counter.inc(value(stats));
-    }
-    return await this.#registry.metrics();
+  text(stats: ServingStats): Promise<string> {
+    return this.#set.text(stats);
   }
-}
-
-/** A time that there is only where a token was written. */
-function ifWritten(timeMs: (end: ServeEnd) => number): (end: ServeEnd) => number | null {
-  return (end) => (end.numNewTokens > 0 ? timeMs(end) : null);
 }

@@ -1,0 +1,68 @@
+/** @file Metrics whose names begin alike, each with how its number is found, in the text format of Prometheus. */
+import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import type { ServeEnd } from "../../engine/serving/serve-request.ts";
+import type { ServingStats } from "../../engine/serving/serving-options.ts";
+import { SECONDS } from "./text-times.ts";
+
+type OfStats = (stats: ServingStats) => number;
+
+export class MetricSet {
+  readonly #registry = new Registry();
+  readonly #prefix: string;
+  readonly #gauges: (readonly [Gauge, OfStats])[] = [];
+  readonly #counters: (readonly [Counter, OfStats])[] = [];
+  readonly #times: (readonly [Histogram, (end: ServeEnd) => number | null])[] = [];
+
+  /** `labels`: what all of them have. */
+  constructor(prefix: string, labels: Readonly<Record<string, string>> = {}) {
+    this.#prefix = prefix;
+    this.#registry.setDefaultLabels(labels);
+  }
+
+  get contentType(): string {
+    return this.#registry.contentType;
+  }
+
+  /** Adds a number that goes up and down. */
+  gauge(name: string, help: string, value: OfStats): void {
+    this.#gauges.push([new Gauge(this.#described(name, help)), value]);
+  }
+
+  /** Adds a number that the engine counts. */
+  counter(name: string, help: string, value: OfStats): void {
+    this.#counters.push([new Counter(this.#described(`${name}_total`, help)), value]);
+  }
+
+  /** Adds a number that is counted here, by labels. */
+  labelled<L extends string>(name: string, help: string, labelNames: readonly L[]): Counter<L> {
+    return new Counter({ ...this.#described(`${name}_total`, help), labelNames: [...labelNames] });
+  }
+
+  /** Adds a time of each text; null for texts that have none. */
+  time(name: string, help: string, timeMs: (end: ServeEnd) => number | null, buckets = SECONDS): void {
+    const described = this.#described(`${name}_seconds`, help);
+    this.#times.push([new Histogram({ ...described, buckets: [...buckets] }), timeMs]);
+  }
+
+  #described(name: string, help: string): { name: string; help: string; registers: [Registry] } {
+    return { name: `${this.#prefix}${name}`, help, registers: [this.#registry] };
+  }
+
+  /** Counts the times of a text that has ended. */
+  ended(end: ServeEnd): void {
+    for (const [histogram, timeMs] of this.#times) {
+      const ms = timeMs(end);
+      if (ms !== null) histogram.observe(ms / 1000);
+    }
+  }
+
+  /** All numbers as text. */
+  async text(stats: ServingStats): Promise<string> {
+    for (const [gauge, value] of this.#gauges) gauge.set(value(stats));
+    for (const [counter, value] of this.#counters) {
+      counter.reset();
+      counter.inc(value(stats));
+    }
+    return await this.#registry.metrics();
+  }
+}
