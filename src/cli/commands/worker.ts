@@ -20,7 +20,7 @@ import { systemClock } from "../../jobs/queue/system-clock.ts";
 import { trainJob } from "../../jobs/training/train-job.ts";
 import { DEFAULT_MODEL } from "../../hub/resolve.ts";
 import { fingerprintOf } from "../../models/base/fingerprint.ts";
-import { resultName } from "../../server/jobs/fine-tuning.ts";
+import { resultName } from "../../server/jobs/result-names.ts";
 import { type CommandIO, defineCommand } from "../command.ts";
 import { type FoundModel, findModel, servedName } from "../model/find-model.ts";
 import { MODEL_FLAGS, modelFlag } from "../model/model-flags.ts";

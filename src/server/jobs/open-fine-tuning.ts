@@ -12,7 +12,7 @@ import { type TrainingPlaces, placesFor } from "../../jobs/training/places.ts";
 import type { StateFolder } from "../../jobs/state-folder.ts";
 import { trainJob } from "../../jobs/training/train-job.ts";
 import { Trouble, type TroubleOptions } from "../../jobs/queue/trouble.ts";
-import { resultName } from "./fine-tuning.ts";
+import { resultName } from "./result-names.ts";
 import type { FineTuning } from "../fine-tuning.ts";
 import type { ServerState } from "../server-state.ts";
 import { TrainedModels } from "./trained-models.ts";

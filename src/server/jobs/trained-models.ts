@@ -4,16 +4,10 @@
  */
 import type { JobQueue } from "../../jobs/queue/job-queue.ts";
 import type { JobRow } from "../../jobs/job-table.ts";
-import { type Job, hasEnded } from "../../jobs/job.ts";
+import { type Job, type JobCheckpoint, hasEnded } from "../../jobs/job.ts";
 import type { StateFolder } from "../../jobs/state-folder.ts";
 import { ApiError } from "../api-error.ts";
-import {
-  RESULT_START,
-  checkpointName,
-  checkpointPrefix,
-  resultName,
-  trainedCheckpoints,
-} from "./fine-tuning.ts";
+import { RESULT_START, checkpointName, checkpointPrefix, resultName } from "./result-names.ts";
 import type { ServerState } from "../server-state.ts";
 
 interface TrainedModelsParts {
@@ -166,4 +160,12 @@ function requireUnused(name: string, rows: readonly JobRow[]): void {
   if (user === undefined) return;
   const message = `The job "${user.job.id}" goes on from "${user.job.model}": wait for its end, or cancel it`;
   throw new ApiError(409, "model_in_use", message, { param: "model" });
+}
+
+/** Lists the checkpoints that can be asked for, in order; before its first step a job has learned nothing. */
+export async function trainedCheckpoints(
+  files: StateFolder,
+  { job, folder }: JobRow,
+): Promise<JobCheckpoint[]> {
+  return (await files.listCheckpoints(job.id, folder)).filter(({ step }) => step > 0);
 }

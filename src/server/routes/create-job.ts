@@ -3,7 +3,7 @@ import { toldWhole, UsageError } from "../../errors.ts";
 import { HYPERPARAMETERS, type Job, SUPERVISED } from "../../jobs/job.ts";
 import { JOB_ANSWER } from "../answers/list-answers.ts";
 import { ApiError, invalidValue } from "../api-error.ts";
-import { JOBS, requireDataFile, requireJobs } from "../jobs/fine-tuning.ts";
+import { JOBS, requireDataFile, requireJobs } from "../jobs/require-jobs.ts";
 import { JOB_REQUEST, type JobRequest } from "../jobs/job-requests.ts";
 import { defineRoute } from "../route.ts";
 import type { ServerState } from "../server-state.ts";

@@ -9,7 +9,7 @@ import type { JobTable } from "../../jobs/job-table.ts";
 import { dataEnding } from "../../jobs/state-folder.ts";
 import { FILE_ANSWER, deletedAnswer, pageAnswer } from "../answers/list-answers.ts";
 import { ApiError } from "../api-error.ts";
-import { DATA_PURPOSE, requireFile, requireJobs } from "../jobs/fine-tuning.ts";
+import { DATA_PURPOSE, requireFile, requireJobs } from "../jobs/require-jobs.ts";
 import { describeJsonFault } from "../requests/json-fault.ts";
 import { readForm } from "../requests/multipart.ts";
 import { FILE_QUERY, pageOf } from "../pages.ts";

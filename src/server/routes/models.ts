@@ -1,7 +1,7 @@
 /** @file /v1/models: lists the base and its adapters. Adapters that jobs have trained can be removed. */
 import { MODELS_ANSWER, MODEL_ANSWER, deletedAnswer } from "../answers/list-answers.ts";
 import { ApiError } from "../api-error.ts";
-import { requireJobs } from "../jobs/fine-tuning.ts";
+import { requireJobs } from "../jobs/require-jobs.ts";
 import { defineRoute } from "../route.ts";
 import type { ListedModel } from "../served-models.ts";
 import type { ServerState } from "../server-state.ts";

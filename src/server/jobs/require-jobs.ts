@@ -1,5 +1,5 @@
-/** @file The fine-tuning jobs of a server: the list of them, their files, and the names of their results. */
-import type { Job, JobCheckpoint, UploadedFile } from "../../jobs/job.ts";
+/** @file What requests name of fine-tuning: jobs and files, or why there are none. */
+import type { UploadedFile } from "../../jobs/job.ts";
 import type { JobRow } from "../../jobs/job-table.ts";
 import type { StateFolder } from "../../jobs/state-folder.ts";
 import { ApiError, invalidValue } from "../api-error.ts";
@@ -9,36 +9,7 @@ import type { ServerState } from "../server-state.ts";
 /** The path of all jobs. */
 export const JOBS = "/v1/fine_tuning/jobs";
 
-/** What all names of results and checkpoints begin with. */
-export const RESULT_START = "ft:";
-/** Characters of a job's id in the name of its result. */
-const ID_LENGTH = 8;
-
-/** `ft:base:graft:suffix:id`; what goes on from a result is named after the same base. */
-export function resultName({ model, suffix, id }: Job): string {
-  const base = /^ft:(.+?):graft:/.exec(model)?.[1] ?? model;
-  return `${RESULT_START}${base}:graft:${suffix ?? ""}:${id.replace("ftjob-", "").slice(0, ID_LENGTH)}`;
-}
-
-/** Name of what a job had trained after some step, which OpenAI forms so. */
-export function checkpointName(job: Job, step: number): string {
-  return `${checkpointPrefix(job)}${step}`;
-}
-
-/** What the names of a job's checkpoints begin with. */
-export function checkpointPrefix(job: Job): string {
-  return `${resultName(job)}:ckpt-step-`;
-}
-
-/** Lists the checkpoints that can be asked for, in order; before its first step a job has learned nothing. */
-export async function trainedCheckpoints(
-  files: StateFolder,
-  { job, folder }: JobRow,
-): Promise<JobCheckpoint[]> {
-  return (await files.listCheckpoints(job.id, folder)).filter(({ step }) => step > 0);
-}
-
-/** @throws ApiError 404 for a server that keeps no state */
+/** Finds the fine-tuning of a server. @throws ApiError 404 for one that keeps no state */
 export function requireJobs({ fineTuning }: ServerState): FineTuning {
   if (fineTuning) return fineTuning;
   throw new ApiError(404, "fine_tuning_disabled", "This server trains nothing: start it with --state FOLDER");
