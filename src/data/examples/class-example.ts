@@ -83,10 +83,16 @@ export function classesOf({ classPosition, numOutputs, raw }: Model): { readonly
   return { classes: { names, readAt: classPosition, padId: typeof padId === "number" ? padId : null } };
 }
 
-/** Turns a row into an example, of at most `maxLength` tokens. @throws usage/data for a class that the model does not have */
+/** What an example is made with. */
+export interface ClassReading {
+  readonly tokenizer: Tokenizer;
+  readonly classes: ClassOptions;
+}
+
+/** Turns a row into an example, at its full length. @throws usage/data for a class that the model does not have */
 export function toClassExample(
   { label, ...text }: ClassRow,
-  { tokenizer, classes }: { readonly tokenizer: Tokenizer; readonly classes: ClassOptions },
+  { tokenizer, classes }: ClassReading,
   source: RowSource,
 ): ClassExample {
   const number = typeof label === "number" ? label : classNumber(label, classes.names);

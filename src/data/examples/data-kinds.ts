@@ -10,6 +10,7 @@ import {
   CLASS_FORMS,
   type ClassExample,
   type ClassOptions,
+  type ClassReading,
   fitClassExample,
   toClassExample,
 } from "./class-example.ts";
@@ -102,11 +103,7 @@ function judged<R>(
   summary: string,
   problem: ProblemType,
   forms: readonly RowFormat<R>[],
-  toExample: (
-    row: R,
-    reading: { readonly tokenizer: UnitOptions["tokenizer"]; readonly classes: ClassOptions },
-    source: RowSource,
-  ) => ClassExample,
+  toExample: (row: R, reading: ClassReading, source: RowSource) => ClassExample,
 ): DataKind<ClassExample> {
   return {
     summary,

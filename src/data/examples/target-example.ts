@@ -3,10 +3,10 @@ import { UsageError } from "../../errors.ts";
 import type { RowSource } from "../formats/parsed-row.ts";
 import { jsonKind, rowError } from "../rows/row-error.ts";
 import { JUDGED_KEYS, type LabelsRow, type NumbersRow, type RowFormat } from "../rows/rows.ts";
-import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import {
   type ClassExample,
   type ClassOptions,
+  type ClassReading,
   encodeWhole,
   makeClassExample,
   readWholeText,
@@ -64,16 +64,10 @@ export const LABELS_FORMS: readonly RowFormat<LabelsRow>[] = [
   },
 ];
 
-/** What an example is made with. */
-interface Reading {
-  readonly tokenizer: Tokenizer;
-  readonly classes: ClassOptions;
-}
-
 /** Turns a row into an example. @throws usage/data for another number of numbers than the model has outputs */
 export function toNumbersExample(
   { label, ...text }: NumbersRow,
-  { tokenizer, classes }: Reading,
+  { tokenizer, classes }: ClassReading,
   source: RowSource,
 ): ClassExample {
   const targets = requireLength(label, classes, "Give one number for each output.");
@@ -83,7 +77,7 @@ export function toNumbersExample(
 /** Turns a row into an example. @throws usage/data for classes that the model does not have, or numbers for more or fewer */
 export function toLabelsExample(
   { label, ...text }: LabelsRow,
-  { tokenizer, classes }: Reading,
+  { tokenizer, classes }: ClassReading,
   source: RowSource,
 ): ClassExample {
   const { names } = classes;

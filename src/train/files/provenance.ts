@@ -3,10 +3,8 @@
  * with an equal card.
  */
 import { createHash } from "node:crypto";
-import { existsSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
 import { namesBelow } from "../../data/files/data-folder.ts";
-import { readWeightedName } from "../../data/weighted-name.ts";
 import type { Fact, Provenance } from "../../format/cards/model-card.ts";
 import { disk } from "../../format/files/disk/calls.ts";
 import { systemCode, toFailedRead } from "../../messages/system-error.ts";
@@ -16,7 +14,7 @@ import { fingerprintOf } from "../../models/base/fingerprint.ts";
 import type { Adapter } from "../../peft/attach.ts";
 import type { TrainOptions } from "../settings/options.ts";
 import { type LogEntry, entriesOf, lossOf } from "../logs/log-format.ts";
-import { describeRows } from "./data/data-names.ts";
+import { describeRows, namesOf } from "./data/data-names.ts";
 import type { RunState } from "../loop/run-state.ts";
 import { DATA_CONTENTS } from "../settings/saved-settings.ts";
 
@@ -35,18 +33,18 @@ export async function describeInputs(
 ): Promise<Inputs> {
   const facts: Fact[] = [];
   const datasets = new Set<string>();
-  for (const [what, names] of [
-    ["data", [data].flat()],
-    ["held-out data", evalData === undefined ? [] : [evalData].flat()],
+  for (const [what, given] of [
+    ["data", data],
+    ["held-out data", evalData ?? []],
   ] as const) {
-    const rows = names.filter((name) => typeof name === "object");
-    if (rows.length > 0) facts.push([what, describeRows(rows)]);
-    for (const name of names) {
-      if (typeof name !== "string") continue;
-      const { path, weight } = readWeightedName(name, existsSync);
+    for (const { name, weight } of namesOf(given)) {
+      if (typeof name !== "string") {
+        facts.push([what, describeRows(name)]);
+        continue;
+      }
       const drawn = weight === 1 ? "" : `, drawn ${weight} times an epoch`;
-      facts.push([what, `${basename(resolve(path))}${drawn}, sha256 ${await hashData(path, known)}`]);
-      const [, owner, set] = CACHED_SET.exec(resolve(path)) ?? [];
+      facts.push([what, `${basename(resolve(name))}${drawn}, sha256 ${await hashData(name, known)}`]);
+      const [, owner, set] = CACHED_SET.exec(resolve(name)) ?? [];
       if (owner !== undefined && set !== undefined) datasets.add(`${owner}/${set}`);
     }
   }

@@ -1,12 +1,13 @@
 /** @file How settings name data: as files and folders with weights, or as rows in memory. */
 import { existsSync } from "node:fs";
-import type { DataName } from "../../../data/by-path.ts";
 import { readWeightedName } from "../../../data/weighted-name.ts";
 import { Sha256 } from "../../../format/files/sha256.ts";
 import type { TrainOptions } from "../../settings/options.ts";
 
-/** The data sets to train on, each with how often an epoch goes through it. */
-export function namesOf({ data }: TrainOptions): { readonly name: DataName; readonly weight: number }[] {
+/** Lists the data sets that a setting names, each with how often an epoch goes through it. */
+export function namesOf(
+  data: TrainOptions["data"],
+): { readonly name: string | readonly object[]; readonly weight: number }[] {
   if (areRows(data)) return [{ name: data, weight: 1 }];
   return [data].flat().map((text) => {
     const { path, weight } = readWeightedName(text, existsSync);

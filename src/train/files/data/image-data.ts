@@ -9,7 +9,7 @@ import { type RunData, joinHeldOut, sourcesOf } from "./run-data.ts";
 /** Reads the images of a run. @throws as `readRunData` */
 export function readImageData(options: TrainOptions, model: Model): RunData {
   requireUnpacked(options);
-  const names = namesOf(options);
+  const names = namesOf(options.data);
   const { evalData } = options;
   if (areRows(options.data) || areRows(evalData)) {
     throw new UsageError("usage/data", "Cannot train on rows: the model reads images", {

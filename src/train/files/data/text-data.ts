@@ -32,7 +32,7 @@ export async function readTextData(
     ...rowsOf(options, model, objective),
     onFile: (path, sha256) => void fileHashes.set(path, sha256),
   };
-  const names = namesOf(options);
+  const names = namesOf(options.data);
   const wanted = evalData === undefined ? (["train", "valid"] as const) : (["train"] as const);
   const sets: Dataset<TrainingUnit>[] = await readDatasets<DataKindName>(
     names.map(({ name }) => name),

@@ -66,7 +66,7 @@ export async function withRunClasses(
   if (given.names !== null) return withNames(given.names, []);
   if (!hasData) return withNames(unnamedClasses(requireCount(given)), []);
   const found = await classNamesOf(
-    namesOf(options).map(({ name }) => name),
+    namesOf(options.data).map(({ name }) => name),
     options.columns,
     given.count,
   );
