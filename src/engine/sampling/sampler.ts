@@ -5,6 +5,7 @@
  */
 import { z } from "zod";
 import type { Random } from "../../random.ts";
+import { likeliest } from "../../run/head/likeliest.ts";
 
 /** The only description of the settings: flags, defaults and validation derive from it. */
 export const SAMPLING_OPTIONS = z.strictObject({
@@ -69,17 +70,6 @@ function firstOf({ ids, weights }: Candidates, uniformOf: (id: number) => number
     if (time < earliest) [first, earliest] = [id, time];
   }
   return first;
-}
-
-/** Finds the id of the largest logit, the lowest of equal ones. */
-function likeliest(logits: Float32Array): number {
-  let best = 0;
-  let most = logits[0]!;
-  for (let id = 1; id < logits.length; id++) {
-    const logit = logits[id]!;
-    if (logit > most) [best, most] = [id, logit];
-  }
-  return best;
 }
 
 /** Ids that may be drawn and their weights, which are probabilities up to one factor. */

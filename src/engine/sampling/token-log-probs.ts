@@ -23,11 +23,11 @@ export function tokenLogProbs(logits: Float32Array, id: number, numTop: number):
   for (const logit of logits) sum += Math.exp(logit - largest);
   const logSum = largest + Math.log(sum);
   const score = (of: number): ScoredToken => ({ id: of, logProb: logits[of]! - logSum });
-  return { ...score(id), top: likeliest(logits, numTop).map(score) };
+  return { ...score(id), top: largestIds(logits, numTop).map(score) };
 }
 
 /** Ids of the n largest logits, the largest first. */
-function likeliest(logits: Float32Array, n: number): number[] {
+function largestIds(logits: Float32Array, n: number): number[] {
   const top: number[] = [];
   if (n === 0) return top;
   for (const [id, logit] of logits.entries()) {

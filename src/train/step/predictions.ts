@@ -2,6 +2,7 @@
 import { sizeAt } from "../../graph/shape.ts";
 import type { LabelledPositions } from "../../run/head/head-positions.ts";
 import type { Head } from "../../run/head/head.ts";
+import { likeliest } from "../../run/head/likeliest.ts";
 import type { Session } from "../../run/session.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 
@@ -35,13 +36,6 @@ export async function eachLogits(
       visit(logits.data.subarray(row * numOutputs, (row + 1) * numOutputs), from + row);
     session.pool.release(logits);
   }
-}
-
-/** The index of the largest number, the first of equal ones. */
-function likeliest(logits: Float32Array): number {
-  let best = 0;
-  for (let i = 1; i < logits.length; i++) if (logits[i]! > logits[best]!) best = i;
-  return best;
 }
 
 /** How often a class was right, was there, was named. */
