@@ -24,7 +24,7 @@ import { type Evaluated, EVALUATION_FLAGS, evaluateWithProgress } from "../data/
 import { MODEL_FLAGS, tellNotes } from "../model/model-flags.ts";
 import { warn } from "../report.ts";
 import { formatCountOf, formatLoss, formatPercent } from "../../messages/numbers.ts";
-import type { Bar } from "../terminal/progress.ts";
+import { LateBar } from "../terminal/late-bar.ts";
 import { findModel } from "../model/find-model.ts";
 import { PATH } from "../../messages/paths.ts";
 
@@ -84,11 +84,10 @@ async function writeWithProgress(
   io: CommandIO,
 ): Promise<MergeReport> {
   const engine = createEngine({ threads: flags.threads });
-  let bar: Bar | null = null;
+  const bar = new LateBar();
   try {
     const onTensor = (numDone: number, numTensors: number): void => {
-      bar ??= io.progress("merging", numTensors, "steps");
-      bar.update(numDone);
+      bar.update(numDone, () => io.progress("merging", numTensors, "steps"));
       io.signal.throwIfAborted();
     };
     return await writeMergedModel({
@@ -99,7 +98,7 @@ async function writeWithProgress(
       onTensor,
     });
   } finally {
-    (bar as Bar | null)?.stop();
+    bar.stop();
   }
 }
 

@@ -46,7 +46,7 @@ export const command = defineCommand({
       open: openOutlined,
       sources: OUTLINE_SOURCES,
       makeData: hasData ? undefined : longestRows,
-      onProgress: ({ file, numRows, totalRows }) => reading.update({ file, numRows, totalRows }),
+      onProgress: (progress) => reading.update(progress),
     }).finally(() => reading.stop());
     try {
       const fitted = await fitRun(opened, given);

@@ -5,7 +5,7 @@ import { pushFolder } from "../../hub/push/push.ts";
 import { defineCommand } from "../command.ts";
 import { warn } from "../report.ts";
 import { formatBytes } from "../../messages/numbers.ts";
-import type { Bar } from "../terminal/progress.ts";
+import { LateBar } from "../terminal/late-bar.ts";
 import { PATH } from "../../messages/paths.ts";
 
 export const command = defineCommand({
@@ -17,7 +17,7 @@ export const command = defineCommand({
     private: z.boolean().default(false).describe("Create a private repository"),
   }),
   async run({ folder, name, private: isPrivate }, io) {
-    let bar: Bar | null = null;
+    const bar = new LateBar();
     try {
       const pushed = await pushFolder({
         folder,
@@ -26,13 +26,10 @@ export const command = defineCommand({
         env: io.env,
         signal: io.signal,
         onNote: (note) => warn(note, io),
-        onProgress: (sentBytes, totalBytes) => {
-          bar ??= io.progress(name, totalBytes, "bytes");
-          bar.update(sentBytes);
-        },
+        onProgress: (sentBytes, totalBytes) =>
+          bar.update(sentBytes, () => io.progress(name, totalBytes, "bytes")),
       });
-      (bar as Bar | null)?.stop();
-      bar = null;
+      bar.stop();
       const { files, leftOut, notes, url, commit, kind } = pushed;
       const sizeBytes = files.reduce((sum, file) => sum + file.sizeBytes, 0);
       if (leftOut.length > 0) io.stdout(`not pushed: ${leftOut.join(", ")}`);
@@ -50,7 +47,7 @@ export const command = defineCommand({
         notes,
       });
     } finally {
-      (bar as Bar | null)?.stop();
+      bar.stop();
     }
   },
 });

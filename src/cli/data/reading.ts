@@ -5,7 +5,7 @@ import { z } from "zod";
 import type { ReadingProgress, ReadOptions } from "../../data/files/read-files.ts";
 import { COLUMNS, readColumns } from "../../data/rows/columns.ts";
 import type { CommandIO } from "../command.ts";
-import type { Bar } from "../terminal/progress.ts";
+import { LateBar } from "../terminal/late-bar.ts";
 
 /** Flags of every command that reads rows. */
 export const ROW_FLAGS = {
@@ -16,7 +16,7 @@ export const ROW_FLAGS = {
 /** A bar of the rows of one file after another; nothing is drawn before a large one is read. */
 export class ReadingBar {
   readonly #io: CommandIO;
-  #bar: Bar | null = null;
+  readonly #bar = new LateBar();
   #file = "";
 
   constructor(io: CommandIO) {
@@ -26,13 +26,11 @@ export class ReadingBar {
   update({ file, numRows, totalRows }: ReadingProgress): void {
     if (file !== this.#file) this.stop();
     this.#file = file;
-    this.#bar ??= this.#io.progress(`reading ${basename(file)}`, totalRows, "steps");
-    this.#bar.update(numRows);
+    this.#bar.update(numRows, () => this.#io.progress(`reading ${basename(file)}`, totalRows, "steps"));
   }
 
   stop(): void {
-    this.#bar?.stop();
-    this.#bar = null;
+    this.#bar.stop();
   }
 }
 

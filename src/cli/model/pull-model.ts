@@ -2,7 +2,7 @@
 import { basename } from "node:path";
 import { resolveModel, type ResolvedModel, type ResolveOptions } from "../../hub/resolve.ts";
 import type { CommandIO } from "../command.ts";
-import type { Bar } from "../terminal/progress.ts";
+import { LateBar } from "../terminal/late-bar.ts";
 
 /** Finds a model as `resolveModel` does, and shows the download on the terminal. */
 export async function pullWithProgress(
@@ -10,7 +10,7 @@ export async function pullWithProgress(
   io: CommandIO,
   options: Pick<ResolveOptions, "verify" | "sources"> = {},
 ): Promise<ResolvedModel> {
-  let bar: Bar | null = null;
+  const bar = new LateBar();
   let source = "";
   try {
     return await resolveModel(name, {
@@ -18,17 +18,15 @@ export async function pullWithProgress(
       env: io.env,
       signal: io.signal,
       onProgress: (progress) => {
-        if (bar === null || progress.source !== source) {
-          bar?.stop();
+        if (progress.source !== source) {
+          bar.stop();
           ({ source } = progress);
           io.stderr(`Fetching ${name} from ${source}`);
-          bar = io.progress(basename(name), progress.totalBytes, "bytes");
         }
-        bar.update(progress.receivedBytes);
+        bar.update(progress.receivedBytes, () => io.progress(basename(name), progress.totalBytes, "bytes"));
       },
     });
   } finally {
-    // Assigned inside the callback, which the type checker cannot see.
-    (bar as Bar | null)?.stop();
+    bar.stop();
   }
 }

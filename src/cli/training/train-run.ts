@@ -10,7 +10,7 @@ import type { CommandIO } from "../command.ts";
 import { pullWithProgress } from "../model/pull-model.ts";
 import { ReadingBar } from "../data/reading.ts";
 import { evaluationLine, resumeLines, sampleLines, startLines } from "./run-report.ts";
-import type { Bar } from "../terminal/progress.ts";
+import { LateBar } from "../terminal/late-bar.ts";
 
 function notesOf(event: StepEvent): Record<string, string> {
   return {
@@ -25,7 +25,7 @@ class TrainTeller {
   readonly #io: CommandIO;
   readonly #options: TrainInput;
   readonly #reading: ReadingBar;
-  #bar: Bar | null = null;
+  readonly #bar = new LateBar();
   #start: StartEvent | null = null;
   /** The command that tries what was trained; empty until it is done. */
   nextCommand = "";
@@ -69,7 +69,7 @@ class TrainTeller {
 
   stop(): void {
     this.#reading.stop();
-    this.#bar?.stop();
+    this.#bar.stop();
   }
 
   #show(lines: readonly string[]): void {
@@ -77,8 +77,7 @@ class TrainTeller {
   }
 
   #draw(step: number, totalSteps: number, notes?: Record<string, string>): void {
-    this.#bar ??= this.#io.progress("training", totalSteps, "steps");
-    this.#bar.update(step, notes);
+    this.#bar.update(step, () => this.#io.progress("training", totalSteps, "steps"), notes);
   }
 }
 
