@@ -12,7 +12,7 @@ import { type Row, table } from "../src/cli/help/help-table.ts";
 import { columnsOf } from "../src/cli/terminal/screen.ts";
 import { PLAIN_WIDTH } from "../src/cli/terminal/terminal.ts";
 import { GraftError, UsageError, exitStatus } from "../src/errors.ts";
-import { nearest } from "../src/messages/nearest.ts";
+import { didYouMean } from "../src/messages/nearest.ts";
 import type { Benchmark } from "./bench.ts";
 import { BUSY_SHARE, readBusyShare, readCommit, whyNotKept } from "./harness/machine.ts";
 import { helpText, parseFlags } from "./harness/flags.ts";
@@ -35,11 +35,11 @@ export function listBenchmarks(): string[] {
 export async function loadBenchmark(name: string): Promise<Benchmark> {
   const names = listBenchmarks();
   if (!names.includes(name)) {
-    const near = nearest(name, names);
+    const hint = didYouMean(name, names);
     throw new UsageError(
       "usage/flag",
       `Cannot find benchmark "${name}", expected one of ${names.join(", ")}`,
-      near === null ? {} : { hint: `Did you mean "${near}"?` },
+      hint === null ? {} : { hint },
     );
   }
   const module = (await import(`./${name}${ENDING}`)) as { readonly benchmark: Benchmark };

@@ -1,7 +1,7 @@
 /** @file One of a kind by the name that a setting gives. */
 import { showValue } from "./expected.ts";
 import { UsageError } from "../errors.ts";
-import { nearest } from "./nearest.ts";
+import { didYouMean } from "./nearest.ts";
 
 /** Finds one of a list by name; `kind` says what they are. @throws UsageError "usage/flag" when there is none */
 export function findNamed<T extends { readonly name: string }>(
@@ -12,9 +12,8 @@ export function findNamed<T extends { readonly name: string }>(
   const found = list.find((one) => one.name === name);
   if (found) return found;
   const names = list.map((one) => one.name);
-  const alike = typeof name === "string" ? nearest(name, names) : null;
   const shown = typeof name === "string" ? `"${name}"` : showValue(name);
   throw new UsageError("usage/flag", `Cannot use ${kind} ${shown}: expected one of ${names.join(", ")}`, {
-    hint: alike === null ? "Choose one of these." : `Did you mean "${alike}"?`,
+    hint: (typeof name === "string" ? didYouMean(name, names) : null) ?? "Choose one of these.",
   });
 }

@@ -35,3 +35,9 @@ export function nearest(word: string, candidates: readonly string[]): string | n
   }
   return best;
 }
+
+/** Asks in a hint whether the nearest candidate was meant; null: none is near. */
+export function didYouMean(word: string, candidates: readonly string[]): string | null {
+  const match = nearest(word, candidates);
+  return match === null ? null : `Did you mean "${match}"?`;
+}

@@ -1,8 +1,9 @@
 /** @file The folder from which clients may load adapters. Paths and links that lead out of it are refused. */
-import { readdir, realpath, stat } from "node:fs/promises";
+import { realpath, stat } from "node:fs/promises";
 import { dirname, join, relative, resolve, sep } from "node:path";
 import { UsageError } from "../errors.ts";
 import { describeNames } from "../format/contents.ts";
+import { namesIn } from "../format/files/disk/names-in.ts";
 import { nearest } from "../messages/nearest.ts";
 import { describeFileProblem } from "../messages/system-error.ts";
 import { ApiError } from "./api-error.ts";
@@ -45,14 +46,14 @@ export class AdapterRoot {
     const isName = name !== "" && relative(this.#root, resolve(this.#root, name)) === name;
     const found = isName ? await this.#inside(name) : null;
     if (found === null) return null;
-    const { kind } = describeNames(found, await readdir(found).catch(() => []));
+    const { kind } = describeNames(found, await namesIn(found));
     return kind === "adapter" ? found : null;
   }
 
   /** Paths of all else in the folder in which a path lies; none where that is no folder in this one. */
   async namesBeside(path: string): Promise<string[]> {
     const parent = await this.#inside(dirname(path));
-    const names = parent === null ? [] : await readdir(parent).catch(() => []);
+    const names = parent === null ? [] : await namesIn(parent);
     return names.map((name) => join(dirname(path), name)).filter((other) => other !== path);
   }
 

@@ -1,6 +1,6 @@
 /** @file The names under which adapters can be asked for, in the order of their use: the one that was used longest ago first. */
 import { UsageError } from "../../errors.ts";
-import { nearest } from "../../messages/nearest.ts";
+import { didYouMean } from "../../messages/nearest.ts";
 import { type HeldAdapter, type NamedAdapter, nameTaken } from "./held-adapter.ts";
 
 /** An adapter with a name. */
@@ -57,9 +57,8 @@ export class AdapterNames {
   #find(name: string): Entry {
     const entry = this.#entries.get(name);
     if (entry) return entry;
-    const alike = nearest(name, [...this.#entries.keys()]);
     throw new UsageError("usage/adapter", `Cannot use adapter "${name}": it is not known`, {
-      hint: alike === null ? "Load it first." : `Did you mean "${alike}"?`,
+      hint: didYouMean(name, [...this.#entries.keys()]) ?? "Load it first.",
     });
   }
 

@@ -11,7 +11,7 @@ import type { ReadAdapter } from "../../format/adapters/read-adapter.ts";
 import { A_FUNCTION, A_NAME, checkArguments, lazily } from "../../messages/arguments.ts";
 import { withTextSettings } from "../serving/text-settings.ts";
 import type { BaseModel } from "../../models/base/base-model.ts";
-import { nearest } from "../../messages/nearest.ts";
+import { didYouMean } from "../../messages/nearest.ts";
 import type { Adapter } from "../../peft/attach.ts";
 import { madeOnce } from "../../runtime/made-once.ts";
 import { allOf } from "../all-of.ts";
@@ -113,12 +113,11 @@ export class TaskSet {
     if (task) return task;
     checkArguments("TaskSet", NAME, { name });
     const names = [...this.#tasks.keys()];
-    const alike = nearest(name, names);
     const known = names.map((each) => `"${each}"`).join(", ");
     throw new UsageError(
       "usage/adapter",
       `Cannot use task "${name}": ${known === "" ? "no task is loaded, expected one" : `it is not loaded, expected one of ${known}`}`,
-      { hint: alike === null ? "Load its adapter first." : `Did you mean "${alike}"?` },
+      { hint: didYouMean(name, names) ?? "Load its adapter first." },
     );
   }
 

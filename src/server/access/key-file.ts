@@ -10,7 +10,7 @@ import { FormatError, UsageError } from "../../errors.ts";
 import { writeTextAtomic } from "../../format/files/atomic.ts";
 import { disk } from "../../format/files/disk/calls.ts";
 import { formatJson, parseJsonObject } from "../../format/files/json-file.ts";
-import { nearest } from "../../messages/nearest.ts";
+import { didYouMean } from "../../messages/nearest.ts";
 import { shellWords } from "../../messages/shell-words.ts";
 import { systemCode, toFailedRead } from "../../messages/system-error.ts";
 import { API_ROLES, type ApiKey, type ApiRole, hashOfKey } from "./api-keys.ts";
@@ -114,12 +114,9 @@ export class KeyFile {
   async remove(name: string): Promise<void> {
     const keys = (await this.read()) ?? [];
     if (!keys.some((key) => key.name === name)) {
-      const alike = nearest(
-        name,
-        keys.map((key) => key.name),
-      );
+      const names = keys.map((key) => key.name);
       throw new UsageError("usage/flag", `Cannot remove key "${name}": there is none of this name`, {
-        hint: alike === null ? "See graft keys list." : `Did you mean "${alike}"?`,
+        hint: didYouMean(name, names) ?? "See graft keys list.",
       });
     }
     await this.#write(keys.filter((key) => key.name !== name));
