@@ -69,6 +69,10 @@ describe("toClassExample()", () => {
   }
 
   it("refuses labels that are no class and texts that are empty", () => {
+    assert.throws(() => read({ text: "a", label: ["ham"] }, "last"), {
+      message: /a list, expected the name or number of a class/,
+      hint: /multi-label-classification a list/,
+    });
     assert.throws(
       () => read({ text: "a", label: null }, "last"),
       /"label": null, expected the name or number/,

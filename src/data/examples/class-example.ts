@@ -51,6 +51,10 @@ export function encodeWhole(tokenizer: Tokenizer, { text, textPair }: WholeText)
   return { ids: tokenizer.encode(text, { addSpecialTokens: true }) };
 }
 
+/** Labels of another form are mostly for another objective. */
+export const LABEL_HINT =
+  "Mend the row, or train for such labels: --objective classification takes a name or number, multi-label-classification a list, regression a number.";
+
 export const CLASS_FORMS: readonly RowFormat<ClassRow>[] = [
   {
     ...JUDGED_KEYS,
@@ -58,7 +62,7 @@ export const CLASS_FORMS: readonly RowFormat<ClassRow>[] = [
       const label = readClassLabel(row);
       if (label === null) {
         const found = row["label"] === "" ? "an empty string" : jsonKind(row["label"]);
-        throw rowError('"label"', found, "the name or number of a class", "Mend the row.");
+        throw rowError('"label"', found, "the name or number of a class", LABEL_HINT);
       }
       return { kind: "class", ...readWholeText(row), label };
     },

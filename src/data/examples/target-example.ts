@@ -8,6 +8,7 @@ import {
   type ClassOptions,
   type ClassReading,
   encodeWhole,
+  LABEL_HINT,
   makeClassExample,
   readWholeText,
   unknownClass,
@@ -28,7 +29,7 @@ function show(value: unknown): string {
 }
 
 function wrongLabel(found: unknown, expected: string): UsageError {
-  return rowError('"label"', show(found), expected, "Mend the row.");
+  return rowError('"label"', show(found), expected, LABEL_HINT);
 }
 
 export const NUMBER_FORMS: readonly RowFormat<NumbersRow>[] = [
