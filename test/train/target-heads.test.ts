@@ -118,11 +118,18 @@ describe("a head without a word of what it means", () => {
   });
 });
 
+test("a head takes the place of the one over the vocabulary in models that read images too", async () => {
+  const model = await writeTinyModel(`${folder}/mistral3`, { modelType: "mistral3" });
+  const output = await learn(model, "regression", "regression");
+  const own = await evaluate(DATA.regression, "--model", model, "--adapter", output);
+  assert.ok(Number(own["mse"]) < 0.3, JSON.stringify(own));
+});
+
 describe("what is refused", () => {
   test("an adapter that tells numbers, for a server of texts", async () => {
     const adapter = `a=${folder}/run-base-regression`;
     const refused = await graft("serve", "--model", BASE, "--adapter", adapter, "--port", "0");
-    assert.equal(refused["code"], "usage/adapter");
+    assert.equal(refused["code"], "usage/target-modules");
     assert.match(
       String(refused["message"]),
       /it tells classes or numbers, and the model is open for causal-lm/,

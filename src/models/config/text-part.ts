@@ -1,6 +1,6 @@
 /** @file Models that also read images: the part of them that reads text, as a model of its own; images are not read. */
 import type { ModelDefinition, RawConfig } from "../family.ts";
-import type { CheckpointRules } from "./checkpoint-rules.ts";
+import { type CheckpointRules, withoutTensors } from "./checkpoint-rules.ts";
 import { isClassifier } from "./classifier-config.ts";
 import { unusable } from "./hf-config.ts";
 
@@ -40,14 +40,13 @@ export function withTextCheckpoint(
   definition: ModelDefinition,
   ownConfig: CheckpointRules["ownConfig"],
 ): ModelDefinition {
-  return {
-    ...definition,
-    checkpoint: {
-      rename: (name) =>
-        name.replace(/^(model\.)?language_model\.(model\.)?/, "model.").replace(/^model\.lm_head/, "lm_head"),
-      ownConfig,
-      peftPath: (path) => path.replace(/^model\./, "model.language_model."),
-      ignored: /vision_tower|multi_modal_projector/,
-    },
+  const rules: CheckpointRules = {
+    rename: (name) =>
+      name.replace(/^(model\.)?language_model\.(model\.)?/, "model.").replace(/^model\.lm_head/, "lm_head"),
+    ownConfig,
+    peftPath: (path) => path.replace(/^model\./, "model.language_model."),
+    ignored: /vision_tower|multi_modal_projector/,
   };
+  const writes = definition.classPosition === null;
+  return { ...definition, checkpoint: writes ? rules : withoutTensors(rules, /(^|\.)lm_head\./) };
 }
