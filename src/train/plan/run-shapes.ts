@@ -13,8 +13,9 @@ import type { PassShape } from "./passes/planned-place.ts";
 
 /** Steps that are looked at. */
 const MAX_STEPS = 500;
-/** Different sizes of a micro-batch that are kept, the largest ones. */
-const MAX_SHAPES = 24;
+/** Different sizes of a micro-batch that are kept: so many of the largest, which decide the peak of a pass, and so many of the others. */
+const NUM_LARGEST = 24;
+const NUM_OTHERS = 40;
 
 /** Micro-batches of one size. */
 interface CountedShape extends PassShape {
@@ -23,7 +24,7 @@ interface CountedShape extends PassShape {
 
 /** What the steps of a run are like. */
 interface StepShapes {
-  /** Sizes that differ from each other; the largest where there are many. */
+  /** Sizes that differ from each other; where there are many, the largest, and some of all others. */
   readonly shapes: readonly CountedShape[];
   /** Tokens of a step on average, padding included. */
   readonly meanTokens: number;
@@ -37,7 +38,7 @@ export function stepShapes(plan: StepPlan<TrainingUnit>, totalSteps: number, pac
   const all = Array.from({ length: numSteps }, (_, step) => plan.microBatches(step)).flat();
   const shapes = all.map((rows) => microBatchShape(rows, packing));
   return {
-    shapes: largest(shapes),
+    shapes: pick(shapes),
     meanTokens: shapes.reduce((sum, shape) => sum + tokensOf(shape), 0) / numSteps,
     meanMicroBatches: shapes.length / numSteps,
   };
@@ -50,7 +51,7 @@ export function microBatchShape(rows: readonly (readonly TrainingUnit[])[], pack
 
 /** Sizes of the passes of an evaluation. */
 export function evaluationShapes(units: readonly TrainingUnit[]): readonly PassShape[] {
-  return largest(passesOf(units).map(shapeOfUnits));
+  return pick(passesOf(units).map(shapeOfUnits));
 }
 
 /** Positions of a micro-batch, padding included. */
@@ -72,13 +73,16 @@ function shapeOf(rows: readonly (readonly TrainingExample[])[]): PassShape {
   };
 }
 
-function largest(shapes: readonly PassShape[]): readonly CountedShape[] {
+/** Picks sizes, in their order: rows of other lengths leave blocks in the pool, and have programs of their own. */
+function pick(shapes: readonly PassShape[]): readonly CountedShape[] {
   const different = new Map<string, CountedShape>();
   for (const shape of shapes) {
     const key = JSON.stringify(shape);
     different.set(key, { ...shape, count: 1 + (different.get(key)?.count ?? 0) });
   }
   const all = [...different.values()];
-  const kept = new Set(all.toSorted((a, b) => tokensOf(b) - tokensOf(a)).slice(0, MAX_SHAPES));
+  const sorted = all.toSorted((a, b) => tokensOf(b) - tokensOf(a));
+  const every = Math.max(1, Math.ceil((sorted.length - NUM_LARGEST) / NUM_OTHERS));
+  const kept = new Set(sorted.filter((_, i) => i < NUM_LARGEST || (i - NUM_LARGEST) % every === 0));
   return all.filter((shape) => kept.has(shape));
 }
