@@ -4,7 +4,8 @@
 const OTHER_NAMES: Readonly<Record<string, string>> = {
   train: "lora finetune fine-tune sft dpo tune",
   eval: "evaluate perplexity",
-  generate: "infer inference predict complete",
+  classify: "predict score rerank",
+  generate: "infer inference complete",
   chat: "run",
   serve: "server api",
   merge: "fuse export merge-lora",

@@ -2,12 +2,13 @@
 import { z } from "zod";
 import { layRows } from "../data/batches/batch.ts";
 import { type TrainingExample, UNIT_LIST, exampleLength } from "../data/examples/training-unit.ts";
-import type { ClassExample } from "../data/examples/class-example.ts";
+import { type ClassExample, type ClassOptions, classesOf } from "../data/examples/class-example.ts";
 import type { ImageExample } from "../data/examples/images.ts";
 import { factsOf, labelledPositions } from "../data/batches/pass-facts.ts";
 import { UsageError } from "../errors.ts";
 import { checkArguments, lazily } from "../messages/arguments.ts";
 import { NO_ADAPTER } from "../peft/adapter-view.ts";
+import type { BaseModel } from "../models/base/base-model.ts";
 import { type Adapter, AN_ADAPTER } from "../peft/attach.ts";
 import { ForwardPass } from "../run/forward-pass.ts";
 import { requireReadable } from "../train/loop/checks.ts";
@@ -30,6 +31,17 @@ export interface Classification {
 const PARTS = lazily(() => z.strictObject({ session: A_SESSION, adapter: AN_ADAPTER.nullable() }));
 const EXAMPLES = lazily(() => z.strictObject({ examples: UNIT_LIST }));
 
+/** What a model says of its classes. @throws UsageError "usage/model" for one that has none */
+export function requireClasses({ name, model }: Pick<BaseModel, "name" | "model">): ClassOptions {
+  const { classes } = classesOf(model);
+  if (classes) return classes;
+  throw new UsageError(
+    "usage/model",
+    `Cannot classify with model "${name}": it is for ${model.task} (family ${model.modelType}), expected a model with classes`,
+    { hint: "Choose a vision model, or one for sequence classification." },
+  );
+}
+
 /** Tells classes of texts and images; its session is the caller's. */
 export class Classifier {
   readonly #forward: ForwardPass;
@@ -41,14 +53,7 @@ export class Classifier {
   /** Compiles what is not tied to a block. `adapter` null: the base alone. @throws UsageError "usage/model" for a model that tells no classes */
   static async create(session: Session, adapter: Adapter | null): Promise<Classifier> {
     checkArguments("Classifier.create", PARTS, { session, adapter });
-    const { task, modelType, classPosition } = session.model;
-    if (classPosition === null) {
-      throw new UsageError(
-        "usage/model",
-        `Cannot classify with model "${session.base.name}": it is for ${task} (family ${modelType}), expected a model with classes`,
-        { hint: "Choose a vision model, or one for sequence classification." },
-      );
-    }
+    requireClasses(session.base);
     return new Classifier(await ForwardPass.create(session, adapter ?? NO_ADAPTER));
   }
 

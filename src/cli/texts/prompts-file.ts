@@ -1,17 +1,9 @@
-/**
- * @file Prompts of a file to write after: a line each of plain text, or rows with `prompt` or `messages` and the name of an adapter.
- *
- * All rows are read and encoded before anything is written, and all that cannot be used are told at once.
- */
-import { Faults, makeError } from "../../data/reports/faults.ts";
-import { openContent, rowsOf } from "../../data/files/data-content.ts";
+/** @file Prompts of a file to write after: a line each of plain text, or rows with `prompt` or `messages` and the name of an adapter. */
 import { type Message, readMessages } from "../../data/rows/messages.ts";
-import type { ParsedRow } from "../../data/formats/parsed-row.ts";
-import { isRecord, jsonKind, type RawFields, readString, rowError } from "../../data/rows/row-error.ts";
-import { decodeUtf8 } from "../../data/formats/utf8.ts";
+import { type RawFields, readString, rowError } from "../../data/rows/row-error.ts";
 import { checkPrompt } from "../../engine/prompts/prompt.ts";
 import type { TextModel } from "../../engine/text-model.ts";
-import { UsageError } from "../../errors.ts";
+import { readRows } from "./rows-file.ts";
 
 /** A prompt that can be written after. */
 export interface FilePrompt {
@@ -40,41 +32,11 @@ export async function readPrompts(
   model: TextModel,
   options: PromptOptions,
 ): Promise<FilePrompt[]> {
-  const content = await openContent(path);
-  const rows = rowsOf(content, {}) ?? linesOf(decodeUtf8(content.bytes, path), path);
-  const faults = new Faults();
-  const prompts: FilePrompt[] = [];
-  for await (const row of rows) {
-    try {
-      if ("fault" in row) throw row.fault;
-      prompts.push({ line: row.source.line, ...readPrompt(row.value, model, options) });
-    } catch (error) {
-      faults.add(row.source, error);
-    }
-  }
-  const [first] = faults.kinds;
-  if (first) {
-    const told = faults.describe().map((line) => `\n  ${line}`);
-    throw makeError(first.code, `Cannot use prompts "${path}":${told.join("")}`, first.hint);
-  }
-  if (prompts.length > 0) return prompts;
-  throw new UsageError("usage/data", `Cannot use prompts "${path}": there are none, expected one at least`, {
-    hint: "Write a prompt a line.",
-  });
-}
-
-/** Lines of plain text; empty ones are skipped. */
-function linesOf(text: string, file: string): ParsedRow[] {
-  return text
-    .split(/\r?\n/)
-    .flatMap((prompt, i): ParsedRow[] =>
-      prompt.trim() === "" ? [] : [{ value: { prompt }, source: { file, line: i + 1 } }],
-    );
+  return await readRows({ path, what: "prompts", key: "prompt" }, (row) => readPrompt(row, model, options));
 }
 
 /** @throws UsageError for a row that is no prompt for the model */
-function readPrompt(row: unknown, model: TextModel, options: PromptOptions): Omit<FilePrompt, "line"> {
-  if (!isRecord(row)) throw rowError("row", jsonKind(row), "an object", 'Write {"prompt": "…"} a line.');
+function readPrompt(row: RawFields, model: TextModel, options: PromptOptions): Omit<FilePrompt, "line"> {
   const given = ["prompt", "messages"].filter((key) => row[key] != null);
   if (given.length !== 1) {
     const found = given.length === 0 ? "neither" : "both";

@@ -9,7 +9,7 @@ export function requireText(name: string, { task, modelType }: Model): void {
     "usage/model",
     `Cannot write text with model "${name}": it is for ${task} (family ${modelType}), expected causal-lm`,
     {
-      hint: "Choose a language model, and no adapter of classes: graft eval tells how well these do, and Classifier of the library what each text is (docs/classes.md).",
+      hint: "Choose a language model, and no adapter of classes: graft classify tells what each text is, and graft eval how well that is told.",
     },
   );
 }

@@ -69,7 +69,7 @@ export function requireHead(
     "usage/target-modules",
     `Cannot use adapter "${path}" with model "${name}": it tells classes or numbers, and the model is open for ${model.task}`,
     {
-      hint: "Choose an adapter that writes text; graft eval tells how well this one does. loadModel of the library gives a model the head of its adapter.",
+      hint: "Choose an adapter that writes text; graft classify tells what each text is by this one. loadModel of the library gives a model the head of its adapter.",
     },
   );
 }

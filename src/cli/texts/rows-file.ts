@@ -1,0 +1,64 @@
+/**
+ * @file The rows of a file that a command goes through by itself: a line each of plain text, or rows of a table.
+ *
+ * All rows are read before anything is done with them, and all that cannot be used are told at once.
+ */
+import { openContent, rowsOf } from "../../data/files/data-content.ts";
+import type { ParsedRow } from "../../data/formats/parsed-row.ts";
+import { decodeUtf8 } from "../../data/formats/utf8.ts";
+import { Faults, makeError } from "../../data/reports/faults.ts";
+import { type Columns, renameColumns } from "../../data/rows/columns.ts";
+import { isRecord, jsonKind, type RawFields, rowError } from "../../data/rows/row-error.ts";
+import { UsageError } from "../../errors.ts";
+
+/** A file, and what its rows are. */
+export interface RowsFile {
+  readonly path: string;
+  /** What they are called in messages. */
+  readonly what: "prompts" | "texts";
+  /** The key of a row that is a line of plain text. */
+  readonly key: string;
+  readonly columns?: Columns | undefined;
+}
+
+/** Reads each row by `read`. @throws FormatError "format/file"; UsageError or FormatError that names all rows that cannot be used */
+export async function readRows<T extends object>(
+  { path, what, key, columns = new Map() }: RowsFile,
+  read: (row: RawFields, source: ParsedRow["source"]) => T,
+): Promise<(T & { readonly line: number })[]> {
+  const content = await openContent(path);
+  const rows = rowsOf(content, { columns }) ?? linesOf(decodeUtf8(content.bytes, path), path, key);
+  const faults = new Faults();
+  const found: (T & { readonly line: number })[] = [];
+  for await (const row of rows) {
+    try {
+      if ("fault" in row) throw row.fault;
+      const { source } = row;
+      const value = renameColumns(row.value, columns, () => false);
+      if (!isRecord(value)) {
+        throw rowError("row", jsonKind(value), "an object", `Write {"${key}": "…"} a line.`);
+      }
+      found.push({ line: source.line, ...read(value, source) });
+    } catch (error) {
+      faults.add(row.source, error);
+    }
+  }
+  const [first] = faults.kinds;
+  if (first) {
+    const told = faults.describe().map((line) => `\n  ${line}`);
+    throw makeError(first.code, `Cannot use ${what} "${path}":${told.join("")}`, first.hint);
+  }
+  if (found.length > 0) return found;
+  throw new UsageError("usage/data", `Cannot use ${what} "${path}": there are none, expected one at least`, {
+    hint: `Write a ${key} a line.`,
+  });
+}
+
+/** Lines of plain text; empty ones are skipped. */
+function linesOf(text: string, file: string, key: string): ParsedRow[] {
+  return text
+    .split(/\r?\n/)
+    .flatMap((line, i): ParsedRow[] =>
+      line.trim() === "" ? [] : [{ value: { [key]: line }, source: { file, line: i + 1 } }],
+    );
+}

@@ -1,0 +1,36 @@
+/** @file What the outputs of a head say of an example: its class, its classes, or numbers. */
+import { PROBLEM_TYPE } from "../models/config/classifier-config.ts";
+import type { Model } from "../models/model.ts";
+import { likeliest } from "../run/head/likeliest.ts";
+import { sigmoid } from "../train/losses/log-sigmoid.ts";
+
+export interface Judgement {
+  /** In the form of a label in data: the name of the class; names of classes; a number, or one for each output. */
+  readonly predicted: string | readonly string[] | number | readonly number[];
+  /** Probabilities by class; absent: the model tells numbers. */
+  readonly scores?: Readonly<Record<string, number>>;
+}
+
+/** Reads the outputs of one example, [V]. `names`: those of the classes, in the order of the outputs. */
+export function judge(
+  { problem }: Pick<Model, "problem">,
+  names: readonly string[],
+  logits: Float32Array,
+): Judgement {
+  if (problem === PROBLEM_TYPE.numbers) {
+    return { predicted: logits.length === 1 ? logits[0]! : Array.from(logits) };
+  }
+  const isOne = problem === PROBLEM_TYPE.oneClass;
+  const probabilities = isOne ? softmax(logits) : Array.from(logits, sigmoid);
+  return {
+    predicted: isOne ? names[likeliest(logits)]! : names.filter((_, i) => logits[i]! > 0),
+    scores: Object.fromEntries(names.map((name, i) => [name, probabilities[i]!])),
+  };
+}
+
+function softmax(logits: Float32Array): number[] {
+  const most = Math.max(...logits);
+  const powers = Array.from(logits, (logit) => Math.exp(logit - most));
+  const sum = powers.reduce((total, power) => total + power, 0);
+  return powers.map((power) => power / sum);
+}
