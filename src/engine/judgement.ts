@@ -2,6 +2,7 @@
 import { PROBLEM_TYPE } from "../models/config/classifier-config.ts";
 import type { Model } from "../models/model.ts";
 import { likeliest } from "../run/head/likeliest.ts";
+import { logSumExp } from "./sampling/token-log-probs.ts";
 import { sigmoid } from "../train/losses/log-sigmoid.ts";
 
 export interface Judgement {
@@ -21,16 +22,10 @@ export function judge(
     return { predicted: logits.length === 1 ? logits[0]! : Array.from(logits) };
   }
   const isOne = problem === PROBLEM_TYPE.oneClass;
-  const probabilities = isOne ? softmax(logits) : Array.from(logits, sigmoid);
+  const logSum = logSumExp(logits);
+  const probabilities = Array.from(logits, isOne ? (logit) => Math.exp(logit - logSum) : sigmoid);
   return {
     predicted: isOne ? names[likeliest(logits)]! : names.filter((_, i) => logits[i]! > 0),
     scores: Object.fromEntries(names.map((name, i) => [name, probabilities[i]!])),
   };
-}
-
-function softmax(logits: Float32Array): number[] {
-  const most = Math.max(...logits);
-  const powers = Array.from(logits, (logit) => Math.exp(logit - most));
-  const sum = powers.reduce((total, power) => total + power, 0);
-  return powers.map((power) => power / sum);
 }

@@ -17,13 +17,18 @@ export interface TokenLogProbs extends ScoredToken {
 
 /** Scores a token by logits [V], beside the `numTop` likeliest. */
 export function tokenLogProbs(logits: Float32Array, id: number, numTop: number): TokenLogProbs {
+  const logSum = logSumExp(logits);
+  const score = (of: number): ScoredToken => ({ id: of, logProb: logits[of]! - logSum });
+  return { ...score(id), top: largestIds(logits, numTop).map(score) };
+}
+
+/** The logarithm of what the exponentials of logits [V] add up to. */
+export function logSumExp(logits: Float32Array): number {
   let largest = -Infinity;
   for (const logit of logits) if (logit > largest) largest = logit;
   let sum = 0;
   for (const logit of logits) sum += Math.exp(logit - largest);
-  const logSum = largest + Math.log(sum);
-  const score = (of: number): ScoredToken => ({ id: of, logProb: logits[of]! - logSum });
-  return { ...score(id), top: largestIds(logits, numTop).map(score) };
+  return largest + Math.log(sum);
 }
 
 /** Ids of the n largest logits, the largest first. */
