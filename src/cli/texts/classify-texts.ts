@@ -52,7 +52,9 @@ export async function classifyTexts(
   const { model } = parts.base;
   const classes = requireClasses(parts.base);
   const maxLength = Math.min(maxLengthFor(model, request.maxLength), model.maxPositions);
-  const texts = await readTexts(request, { tokenizer: withTextTools(parts).tokenizer, classes }, maxLength);
+  const { notes, tokenizer } = withTextTools(parts);
+  for (const note of notes) warn(note, io);
+  const texts = await readTexts(request, { tokenizer, classes }, maxLength);
   const numCut = texts.filter(({ isCut }) => isCut).length;
   if (numCut > 0) warn(`${formatCountOf(numCut, "text")} cut to ${maxLength} tokens (--max-length)`, io);
   const examples = texts.map(({ example }) => example);
