@@ -123,10 +123,10 @@ for (const [name, { method, options }] of Object.entries(CASES)) {
       let sensitivities: number[] = [];
       steps.dropBranches([]);
       steps.gradients.begin();
-      const blocksBackward = async (turn: Turn): Promise<void> => {
+      const measuring = steps.withBackward(async (turn: Turn): Promise<void> => {
         sensitivities = await measureBranches(turn, branches, sensitivity);
-      };
-      await steps.accumulate(batch, derivatives, { step: 0, micro: 0 }, { blocksBackward });
+      });
+      await measuring.accumulate(batch, derivatives, { step: 0, micro: 0 });
       return sensitivities;
     };
 

@@ -136,6 +136,29 @@ test("the result is written when the programs of steps are gone, with their memo
   assert.deepEqual(left, [0]);
 });
 
+test("without held-out data the last checkpoint costs a forward pass, by the programs of steps", async () => {
+  const { base } = await openUntilEnd(await writeTinyModel(`${folder}/looked-at`));
+  const { counting, numCompiled } = countPrograms();
+  const session = new Session(counting, base);
+  const request = requestFor(session, await attachTo(base, lora));
+  let numPauses = 0;
+  const seen: { numPauses: number; numPrograms: number }[] = [];
+  const look = (): void => void seen.push({ numPauses, numPrograms: numCompiled() });
+  const save = async (): Promise<void> => look();
+  const betweenBlocks = async (): Promise<void> => void numPauses++;
+  const hooks = { ...request.hooks, betweenBlocks };
+  const store = { ...NO_STORE, save };
+  for await (const event of fineTune({ ...request, evaluation: null, totalSteps: 1, hooks, store }))
+    if (event.event === "step") look();
+  await session.release();
+  const [step, checkpoint] = seen;
+  assert.equal(seen.length, 2);
+  // One before each block, and one before the head.
+  const { numLayers } = base.model;
+  assert.equal(step!.numPauses, 2 * numLayers + 1);
+  assert.deepEqual(checkpoint, { ...step, numPauses: 3 * numLayers + 2 });
+});
+
 test("a run that cannot go on from its checkpoint leaves no program on a session that others use", async () => {
   const { base } = await openUntilEnd(await writeTinyModel(`${folder}/refused`));
   const { counting, numCompiled } = countPrograms();

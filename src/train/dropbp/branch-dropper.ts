@@ -8,8 +8,7 @@
  * Paper: "DropBP: Accelerating Fine-Tuning of Large Language Models by Dropping Backward Propagation", arXiv:2402.17812.
  */
 import type { Model } from "../../models/model.ts";
-import type { MicroBatchRunner } from "../step/lanes.ts";
-import type { MicroBatchKey, StepRunner } from "../step/step-runner.ts";
+import type { MicroBatchKey, MicroBatchRunner, StepRunner } from "../step/step-runner.ts";
 import { allocateRates } from "./allocate-rates.ts";
 import { type ModelBranch, branchLabel, branchesOf, droppedByBlock } from "./branch-list.ts";
 import { drawBranches } from "./draw-branches.ts";
@@ -118,16 +117,11 @@ export class BranchDropper {
     if (!sensitivity) return;
     let sensitivities: number[] = [];
     steps.dropBranches([]);
-    await run({
-      gradients: steps.gradients,
-      logProbs: (batch, key) => steps.logProbs(batch, key),
-      accumulate: (batch, derivatives, key) =>
-        steps.accumulate(batch, derivatives, key, {
-          blocksBackward: async (turn) => {
-            sensitivities = await measureBranches(turn, this.#branches, sensitivity, signal);
-          },
-        }),
-    });
+    await run(
+      steps.withBackward(async (turn) => {
+        sensitivities = await measureBranches(turn, this.#branches, sensitivity, signal);
+      }),
+    );
     const flops = this.#branches.map((branch) => branch.flops);
     const tenths = allocateRates({ sensitivities, flops }, rate);
     this.#state = { ...this.#state, sensitivities, rates: tenths.map((count) => count / 10) };

@@ -6,9 +6,10 @@ import { clipFactor } from "../../optim/clip-factor.ts";
 import type { Updater } from "../../optim/updater.ts";
 import { trainedRowsIn } from "../../peft/trained-base/token-rows.ts";
 import { BranchDropper } from "../dropbp/branch-dropper.ts";
-import { type Lanes, type MicroBatchRunner, type OpenLanes, openLanes } from "../step/lanes.ts";
+import { type Lanes, type OpenLanes, openLanes } from "../step/lanes.ts";
+import { leaveBlocks } from "../step/blocks-backward.ts";
 import { type MicroBatch, type StepOutcome, runStep } from "../step/objective-step.ts";
-import type { MicroBatchKey } from "../step/step-runner.ts";
+import type { MicroBatchKey, MicroBatchRunner } from "../step/step-runner.ts";
 import { divergence, noMovement } from "./checks.ts";
 import type { FineTuneRequest } from "./fine-tune-request.ts";
 import type { RunState } from "./run-state.ts";
@@ -87,8 +88,9 @@ export class Stepper {
 
   /** The loss of the first micro-batch of a step by the parameters as they are now. What is compiled for steps runs it, so that nothing else is. */
   async lossNow(index: number): Promise<number> {
-    const [first] = this.#open.lanes;
-    return (await this.#run(index, this.#microBatches(index).slice(0, 1), [first])).loss;
+    const [{ steps, scorer }] = this.#open.lanes;
+    const first = this.#microBatches(index).slice(0, 1);
+    return (await this.#run(index, first, [{ steps: steps.withBackward(leaveBlocks), scorer }])).loss;
   }
 
   #microBatches(index: number): MicroBatch[] {

@@ -62,3 +62,6 @@ export const runBlocksBackward: BlocksBackward = async (turn) => {
   await stemBackward?.(dy);
   pool.release(dy);
 };
+
+/** Runs none of them, where only the loss is asked for. */
+export const leaveBlocks: BlocksBackward = async ({ runner, x, dy }) => runner.session.pool.release(x, dy);

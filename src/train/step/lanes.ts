@@ -6,10 +6,7 @@
  */
 import type { Objective } from "../objective.ts";
 import { Scorer, type ScorerParts } from "./scorer.ts";
-import { StepRunner, type StepRunnerOptions } from "./step-runner.ts";
-
-/** What runs a micro-batch, and collects its gradients. */
-export type MicroBatchRunner = Pick<StepRunner, "logProbs" | "accumulate" | "gradients">;
+import { type MicroBatchRunner, StepRunner, type StepRunnerOptions } from "./step-runner.ts";
 
 /** What micro-batches run on, one after another. */
 export interface Lane<R extends MicroBatchRunner = StepRunner> {

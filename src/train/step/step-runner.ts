@@ -54,6 +54,9 @@ export interface MicroBatchKey {
   readonly micro: number;
 }
 
+/** What runs a micro-batch, and collects its gradients. */
+export type MicroBatchRunner = Pick<StepRunner, "logProbs" | "accumulate" | "gradients">;
+
 /** The compiled parts of a step. */
 interface Stages {
   readonly runner: BlockRunner;
@@ -66,8 +69,6 @@ interface Stages {
 interface AccumulateOptions {
   /** Whether no other micro-batch follows in the step. */
   readonly isLast?: boolean;
-  /** What runs the blocks backward. */
-  readonly blocksBackward?: BlocksBackward;
 }
 
 export class StepRunner {
@@ -152,9 +153,27 @@ export class StepRunner {
     batch: Batch,
     derivatives: Float32Array,
     key: MicroBatchKey,
-    { isLast = false, blocksBackward = runBlocksBackward }: AccumulateOptions = {},
+    { isLast = false }: AccumulateOptions = {},
   ): Promise<Float32Array> {
     this.gradients.isLast = isLast;
+    return this.#accumulate(batch, derivatives, key, runBlocksBackward);
+  }
+
+  /** The same programs, with something else that runs the blocks of a micro-batch backward. */
+  withBackward(blocksBackward: BlocksBackward): MicroBatchRunner {
+    return {
+      gradients: this.gradients,
+      logProbs: (batch, key) => this.logProbs(batch, key),
+      accumulate: (batch, derivatives, key) => this.#accumulate(batch, derivatives, key, blocksBackward),
+    };
+  }
+
+  #accumulate(
+    batch: Batch,
+    derivatives: Float32Array,
+    key: MicroBatchKey,
+    blocksBackward: BlocksBackward,
+  ): Promise<Float32Array> {
     if (this.isIdle) return this.logProbs(batch, key);
     const { session, betweenBlocks, activations = { form: float32, disk: null } } = this.#options;
     const { runner, embedding, head, gradients } = this.#stages;
