@@ -43,5 +43,7 @@ export function sendEvents(
   });
   // Node sets both by what the client asked for: it may close the connection, and with HTTP/1.0 it reads no chunks.
   for (const name of ["connection", "transfer-encoding"]) answer.headers.delete(name);
+  // nginx would otherwise keep events until many have come.
+  answer.headers.set("x-accel-buffering", "no");
   return answer;
 }

@@ -42,6 +42,7 @@ async function ask(method: string, path: string, body?: object | FormData): Prom
     return {};
   }
   if (type.startsWith("text/event-stream")) {
+    assert.equal(response.headers.get("x-accel-buffering"), "no");
     const events = answer.hasNamedEvents ? namedEvents(text) : eventsBeforeDone(text);
     assert.ok(events.length > 1);
     for (const event of events) requireFits(answer.events!, event, path);

@@ -86,6 +86,8 @@ test("errors are objects of OpenAI's form that name the key", async () => {
       /^There is no \/chat\/completions here: did you mean \/v1\/chat\/completions\?$/,
     ],
     ["/v1/v1/completions", {}, /: did you mean \/v1\/completions\?$/],
+    ["/v1/completions/", {}, /: did you mean \/v1\/completions\?$/],
+    ["//v1//completions", {}, /: did you mean \/v1\/completions\?$/],
     ["/v1/nothing", {}, /^There is no \/v1\/nothing here: \/openapi.json lists what there is$/],
   ];
   for (const [path, body, message] of misspelt) {

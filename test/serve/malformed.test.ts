@@ -100,6 +100,8 @@ test("bodies that are too large, cut off, compressed or of another encoding are 
     [Buffer.concat([Buffer.from(head(latin.length)), latin]), 400, "invalid_json"],
     [Buffer.concat([Buffer.from(head(wide.length)), wide]), 400, "invalid_json"],
     [head(0), 400, "invalid_json"],
+    [head(0, "Content-Encoding: Identity\r\n"), 400, "invalid_json"],
+    [head(0, "Content-Encoding: \r\n"), 400, "invalid_json"],
     [`${chunked}zz\r\n`, 400, ""],
   ];
   for (const [sent, status, code] of cases) {

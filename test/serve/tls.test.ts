@@ -2,12 +2,14 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { createPrivateKey } from "node:crypto";
-import { writeFileSync } from "node:fs";
+import { renameSync, writeFileSync } from "node:fs";
 import { request } from "node:https";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { after, test } from "node:test";
+import { setTimeout } from "node:timers/promises";
 import type { IncomingMessage } from "node:http";
+import { Hono } from "hono";
 import { listen } from "../../src/server/listening/listen.ts";
 import { readTls } from "../../src/server/listening/tls-files.ts";
 import { runMain } from "../process/run-main.ts";
@@ -34,7 +36,7 @@ test("a client that trusts the certificate is answered, one that speaks plain HT
   const { url, stop } = await listen(server.app, {
     host: "127.0.0.1",
     port: 0,
-    tls: await readTls(cert, key),
+    readTls: () => readTls(cert, key),
   });
   after(async () => {
     await stop(0);
@@ -49,6 +51,34 @@ test("a client that trusts the certificate is answered, one that speaks plain HT
   assert.equal(answer.statusCode, 200);
   assert.match(await text(answer), /"completion_tokens":3/);
   await assert.rejects(fetch(url.replace("https", "http")));
+});
+
+test("a renewed certificate is taken up, once its key is there", async () => {
+  const paths = [write("renewed.pem", own.cert), write("renewed-key.pem", own.key)] as const;
+  const troubles: unknown[] = [];
+  const { url, stop } = await listen(new Hono(), {
+    host: "127.0.0.1",
+    port: 0,
+    readTls: () => readTls(...paths),
+    tlsCheckMs: 5,
+    onTrouble: (error) => troubles.push(error),
+  });
+  after(() => stop(0));
+  const isTrusted = async (ca: string): Promise<boolean> =>
+    await new Promise((resolve) => {
+      const asked = request(url, { ca, agent: false }, () => resolve(true));
+      asked.once("error", () => resolve(false));
+      asked.end();
+    });
+  assert.deepEqual([await isTrusted(own.cert), troubles], [true, []]);
+  const renewed = makeSelfSigned();
+  renameSync(write("new.pem", renewed.cert), paths[0]);
+  while (troubles.length === 0) await setTimeout(5);
+  assert.match(String(troubles[0]), /not that of certificate/);
+  assert.equal(await isTrusted(own.cert), true);
+  renameSync(write("new-key.pem", renewed.key), paths[1]);
+  while (!(await isTrusted(renewed.cert))) await setTimeout(5);
+  assert.deepEqual([await isTrusted(own.cert), troubles.length], [false, 1]);
 });
 
 test("files that do not do are told before the model is opened", async () => {

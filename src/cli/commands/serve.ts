@@ -24,7 +24,7 @@ import { openFineTuning } from "../../server/jobs/open-fine-tuning.ts";
 import { ROUTES } from "../../server/routes.ts";
 import type { FineTuning } from "../../server/fine-tuning.ts";
 import { ServerState } from "../../server/server-state.ts";
-import { type TlsFiles, readTls } from "../../server/listening/tls-files.ts";
+import { readTls } from "../../server/listening/tls-files.ts";
 import { loadReports } from "../../train/files/folder/report-modules.ts";
 import { lockRun } from "../../train/files/folder/run-lock.ts";
 import { type CommandIO, defineCommand } from "../command.ts";
@@ -49,7 +49,7 @@ export const command = defineCommand({
     requireState(options);
     if (options.adapterRoot !== undefined) await requireRoot(options.adapterRoot);
     await requirePort(options);
-    const tls = await readTls(options.tlsCert, options.tlsKey);
+    await readTls(options.tlsCert, options.tlsKey);
     const adapters = readAllNamed(options.adapter);
     // Others have the folder too where it is neither the database's nor that of copies.
     const isShared = options.database !== undefined && options.store === undefined;
@@ -81,7 +81,7 @@ export const command = defineCommand({
         await serve(
           model,
           options.servedModelName ?? servedName({ name, path }),
-          { ...options, adapters, readKeys, tls },
+          { ...options, adapters, readKeys },
           io,
         );
       } finally {
@@ -97,7 +97,6 @@ export const command = defineCommand({
 interface ServeSettings extends ServeOptions {
   readonly adapters: readonly NamedAdapter[];
   readonly readKeys: ReadKeys;
-  readonly tls: TlsFiles | null;
 }
 
 /** Serves an open model until it is told to stop. */
@@ -136,7 +135,12 @@ async function serve(
       troubles: troublesTo(io),
       onAway: (error) => io.emit({ event: "away", message: toldWhole(error) }),
     });
-    server = await listen(app, { ...options, clientTimeoutMs: options.clientTimeout * 1000 });
+    server = await listen(app, {
+      ...options,
+      readTls: () => readTls(options.tlsCert, options.tlsKey),
+      onTrouble: (error) => warn(`the certificate stays as it was: ${toldWhole(error)}`, io),
+      clientTimeoutMs: options.clientTimeout * 1000,
+    });
     const { url } = server;
     io.emit({ event: "listening", url, model: state.name, adapters: adapters.map((each) => each.name) });
     tell(io, url, state, (await readKeys()) !== null);

@@ -10,17 +10,22 @@ import { FailedError } from "../../errors.ts";
 import { ApiError, errorAnswer } from "../api-error.ts";
 import { boundClients } from "./client-bounds.ts";
 import { dropRest } from "./drop-rest.ts";
-import type { TlsFiles } from "./tls-files.ts";
+import { type ReadTls, followTls } from "./follow-tls.ts";
 
 const IDLE_CHECK_MS = 50;
 const CLIENT_TIMEOUT_MS = 60_000;
+const TLS_CHECK_MS = 60_000;
 
 interface ListenOptions {
   readonly host: string;
   /** 0: any that is free. */
   readonly port: number;
-  /** Null or not given: plain HTTP. */
-  readonly tls?: TlsFiles | null;
+  /** Not given, or null of it: plain HTTP. Files that are renewed are taken up. */
+  readonly readTls?: ReadTls;
+  /** How often they are looked at; a minute unless given. */
+  readonly tlsCheckMs?: number;
+  /** Is told of renewed files that do not do. */
+  readonly onTrouble?: (error: unknown) => void;
   /** How long a client may take to send a request, to read on, or to ask again; a minute unless given. */
   readonly clientTimeoutMs?: number;
 }
@@ -55,9 +60,10 @@ async function listenOn(server: Server, host: string, port: number): Promise<voi
   });
 }
 
-/** Begins to listen. @throws FailedError "server/port" when the port is taken or not to be had */
+/** Begins to listen. @throws FailedError "server/port" when the port is taken or not to be had; what `readTls` throws */
 export async function listen(app: Hono, options: ListenOptions): Promise<Listening> {
-  const { host, port, tls = null, clientTimeoutMs = CLIENT_TIMEOUT_MS } = options;
+  const { host, port, readTls = async () => null, clientTimeoutMs = CLIENT_TIMEOUT_MS } = options;
+  const tls = await readTls();
   const timeouts = {
     headersTimeout: clientTimeoutMs,
     requestTimeout: clientTimeoutMs,
@@ -67,16 +73,25 @@ export async function listen(app: Hono, options: ListenOptions): Promise<Listeni
     requireHostHeader: false,
   };
   const answer = listenerOf(app);
-  const server: Server =
-    tls === null
-      ? createServer(timeouts, answer)
-      : createTlsServer({ ...timeouts, ...tls, handshakeTimeout: clientTimeoutMs }, answer);
+  const tlsServer =
+    tls && createTlsServer({ ...timeouts, ...tls, handshakeTimeout: clientTimeoutMs }, answer);
+  const server: Server = tlsServer ?? createServer(timeouts, answer);
   boundClients(server, clientTimeoutMs);
   await listenOn(server, host, port);
   const name = host.includes(":") ? `[${host}]` : host;
   const { port: actual } = server.address() as AddressInfo;
   const url = `${tls === null ? "http" : "https"}://${name}:${actual}`;
-  return { url, stop: (graceMs) => stop(server, graceMs) };
+  const { tlsCheckMs: everyMs = TLS_CHECK_MS, onTrouble = () => {} } = options;
+  const unfollow =
+    tls &&
+    followTls(readTls, tls, { everyMs, onTrouble, use: (files) => tlsServer?.setSecureContext(files) });
+  return {
+    url,
+    stop: (graceMs) => {
+      unfollow?.();
+      return stop(server, graceMs);
+    },
+  };
 }
 
 /** Requests that never reach a route are answered in the same form. */

@@ -27,8 +27,8 @@ export class BodyReader {
    * bodies together are too much
    */
   async read<T>(context: Context, use: (bytes: Uint8Array<ArrayBuffer>) => Promise<T>): Promise<T> {
-    const encoding = context.req.header("content-encoding") ?? "identity";
-    if (encoding !== "identity") {
+    const encoding = context.req.header("content-encoding") || "identity";
+    if (encoding.toLowerCase() !== "identity") {
       throw new ApiError(
         415,
         "unsupported_encoding",
