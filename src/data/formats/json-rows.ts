@@ -9,9 +9,8 @@ function reason(cause: unknown): string {
 }
 
 /** Parses JSON lines, one after another; empty lines are skipped. A line that is no JSON is a fault of its own. */
-export function* parseJsonLines(text: string, file: string, options?: ParseOptions): Iterable<ParsedRow> {
-  options?.onCount?.(countLines(text));
-  yield* parseLines([text], file);
+export function parseJsonLines(text: string, file: string): Iterable<ParsedRow> {
+  return parseLines([text], file);
 }
 
 /** Parses lines out of bytes, of which no more than a piece is text at a time. @throws as `decodeUtf8` */
@@ -56,12 +55,6 @@ function parseLine(content: string, source: ParsedRow["source"]): ParsedRow {
     );
     return { fault, source };
   }
-}
-
-function countLines(text: string): number {
-  let count = 0;
-  for (let at = text.indexOf("\n"); at >= 0; at = text.indexOf("\n", at + 1)) count++;
-  return text.endsWith("\n") ? count : count + 1;
 }
 
 /** Parses a JSON array of rows. @throws format/json naming the file */
