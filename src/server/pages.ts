@@ -12,15 +12,6 @@ export interface AskedPart {
   readonly limit: number;
 }
 
-/** A page of a list as clients read it. */
-interface Page<T> {
-  readonly object: "list";
-  readonly data: readonly T[];
-  readonly has_more: boolean;
-  readonly first_id: string | null;
-  readonly last_id: string | null;
-}
-
 /** What the address of a list may say, with the most items of a page and how many they are unless said. */
 function pageQuery(most: number, usual: number) {
   return {
@@ -38,20 +29,20 @@ export const FILE_QUERY = z.looseObject({
 });
 
 /** The part of a list that a request asks for, the items behind `after`. @throws ApiError 400 */
-export function pageOf<T extends Listed>({ after, limit }: AskedPart, items: readonly T[]): Page<T> {
+export function pageOf<T extends Listed>({ after, limit }: AskedPart, items: readonly T[]) {
   const place = after === undefined ? 0 : items.findIndex(({ id }) => id === after) + 1;
   const isThere = after === undefined || place > 0;
   return toPage({ after, limit }, isThere ? items.slice(place, place + limit + 1) : null);
 }
 
 /** Makes a page of the items behind `after`, of one more than may be on it; null: `after` is none. @throws ApiError 400 */
-export function toPage<T extends Listed>({ after, limit }: AskedPart, items: readonly T[] | null): Page<T> {
+export function toPage<T extends Listed>({ after, limit }: AskedPart, items: readonly T[] | null) {
   if (items === null) {
     throw invalidValue(`There is no "${after}" in the list`, "after");
   }
   const data = items.slice(0, limit);
   return {
-    object: "list",
+    object: "list" as const,
     data,
     has_more: items.length > limit,
     first_id: data[0]?.id ?? null,

@@ -7,29 +7,21 @@ import { ApiError } from "../api-error.ts";
 import { type ApiRole, type ReadKeys, findKey, mayUse } from "./api-keys.ts";
 import type { Access } from "../route.ts";
 
-/** Who calls. */
-export interface Caller {
-  /** Name of the key; null: none is asked for. */
-  readonly keyName: string | null;
-}
-
-const NOBODY: Caller = { keyName: null };
-
-/** Finds who calls. @throws ApiError 401 without a key of the file, 403 with one whose role is too low */
+/** Finds the name of the key of who calls; null: none is asked for. @throws ApiError 401 without a key of the file, 403 with one whose role is too low */
 export async function requireAccess(
   access: Access,
   context: Context,
   readKeys: ReadKeys,
   origins: readonly string[],
-): Promise<Caller> {
-  if (access === "everybody") return NOBODY;
+): Promise<string | null> {
+  if (access === "everybody") return null;
   const keys = await readKeys().catch((cause: unknown) => {
     // Whoever asks is not known yet: what is wrong with the file is for the server's own eyes.
     throw new Error("The keys cannot be read", { cause });
   });
   if (keys === null) {
     requireOrigin(context.req.header("origin") ?? publicOrigin(context.req.url), origins);
-    return NOBODY;
+    return null;
   }
   const sent = /^Bearer +(\S+)$/i.exec(context.req.header("authorization") ?? "")?.[1];
   if (sent === undefined) {
@@ -38,7 +30,7 @@ export async function requireAccess(
   const key = findKey(keys, sent);
   if (!key) throw new ApiError(401, "invalid_api_key", "The API key is wrong");
   requireRole(key.role, access);
-  return { keyName: key.name };
+  return key.name;
 }
 
 function requireRole(role: ApiRole, access: ApiRole): void {

@@ -1,6 +1,6 @@
 /** @file Checks a request before its body is read: key and role, rate, and whether the server is stopping. */
 import type { Context } from "hono";
-import { type Caller, requireAccess } from "./access.ts";
+import { requireAccess } from "./access.ts";
 import { ApiError, stopping } from "../api-error.ts";
 import type { ReadKeys } from "./api-keys.ts";
 import { RateLimiter, type RateState } from "./rate-limiter.ts";
@@ -30,11 +30,9 @@ export class Admission {
   async admit(access: Access, context: Context): Promise<void> {
     if (access === "everybody") return;
     const { readKeys, corsOrigins } = this.#options;
-    const caller = await requireAccess(access, context, readKeys, corsOrigins);
-    if (this.#rates) this.#count(this.#rates.take(nameOf(caller, context)), context);
-    if (this.#state.isDraining) {
-      throw stopping();
-    }
+    const keyName = await requireAccess(access, context, readKeys, corsOrigins);
+    if (this.#rates) this.#count(this.#rates.take(callerOf(keyName, context)), context);
+    if (this.#state.isDraining) throw stopping();
   }
 
   /** Tells what is left, in OpenAI's headers. */
@@ -50,7 +48,7 @@ export class Admission {
 }
 
 /** Names the caller for rate limits: requests with the same key, or else from the same address, are counted together. */
-function nameOf({ keyName }: Caller, context: Context): string {
+function callerOf(keyName: string | null, context: Context): string {
   if (keyName !== null) return `key ${keyName}`;
   const { incoming } = (context.env ?? {}) as {
     readonly incoming?: { readonly socket?: { readonly remoteAddress?: string } };

@@ -53,7 +53,7 @@ export class BodyReader {
         }
         chunks.push(chunk);
       }
-      return await use(joined(chunks, sizeBytes));
+      return await use(Buffer.concat(chunks));
     } finally {
       this.#total -= sizeBytes;
     }
@@ -78,14 +78,4 @@ async function* chunksOf(body: ReadableStream<Uint8Array> | null): AsyncGenerato
   } finally {
     reader.releaseLock();
   }
-}
-
-function joined(chunks: readonly Uint8Array[], sizeBytes: number): Uint8Array<ArrayBuffer> {
-  const whole = new Uint8Array(sizeBytes);
-  let place = 0;
-  for (const chunk of chunks) {
-    whole.set(chunk, place);
-    place += chunk.length;
-  }
-  return whole;
 }
