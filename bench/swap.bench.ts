@@ -7,7 +7,7 @@ import { loadModel, readAdapter } from "../src/format/by-path.ts";
 import { Random } from "../src/random.ts";
 import { Session } from "../src/run/session.ts";
 import { createEngine } from "../src/runtime/create-engine.ts";
-import { type BenchContext, type Outcome, defineBenchmark } from "./bench.ts";
+import { type BenchContext, type FlagValues, type Outcome, defineBenchmark } from "./bench.ts";
 import { drawAdapter } from "./draw-adapter.ts";
 import { interleave } from "./harness/interleave.ts";
 import { MODEL, asFolder, findModel, pythonVersions, runPeer } from "./harness/peers.ts";
@@ -16,30 +16,23 @@ import { eventsOf } from "./training/training-sides.ts";
 import { saveAdapter } from "../test/files/save-adapter.ts";
 import { madePrompt } from "./serving/made-prompt.ts";
 
+const FLAGS = {
+  model: MODEL,
+  rows: { value: 16, help: "texts, each with its own adapter" },
+  rank: { value: 8, help: "rank of LoRA" },
+  prompt: { value: 16, help: "tokens of a prompt" },
+  tokens: { value: 24, help: "new tokens of a text" },
+  rounds: { value: 3, help: "runs of each side" },
+  threads: { value: 2, help: "threads of an operation" },
+};
+type Values = FlagValues<typeof FLAGS>;
+
 export const benchmark = defineBenchmark({
   question:
     "How much faster are texts with LoRA adapters of their own in one batch than one after another in peft?",
-  flags: {
-    model: MODEL,
-    rows: { value: 16, help: "texts, each with its own adapter" },
-    rank: { value: 8, help: "rank of LoRA" },
-    prompt: { value: 16, help: "tokens of a prompt" },
-    tokens: { value: 24, help: "new tokens of a text" },
-    rounds: { value: 3, help: "runs of each side" },
-    threads: { value: 2, help: "threads of an operation" },
-  },
+  flags: FLAGS,
   run: compare,
 });
-
-interface Values {
-  readonly model: string;
-  readonly rows: number;
-  readonly rank: number;
-  readonly prompt: number;
-  readonly tokens: number;
-  readonly rounds: number;
-  readonly threads: number;
-}
 
 async function compare(values: Values, context: BenchContext): Promise<Outcome> {
   const { scratch } = context;

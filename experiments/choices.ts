@@ -1,6 +1,7 @@
 /** @file How well answers are chosen: the loss of the right one, and by which of the choices the model would begin. */
 import { endsPrompt, toBatch } from "../src/data/batches/batch.ts";
 import { factsOf, labelledPositions } from "../src/data/batches/pass-facts.ts";
+import { logSumExp } from "../src/engine/sampling/token-log-probs.ts";
 import type { Example, ReadAdapter, Session } from "../src/index.ts";
 import { NO_ADAPTER } from "../src/peft/adapter-view.ts";
 import { ForwardPass } from "../src/run/forward-pass.ts";
@@ -50,9 +51,4 @@ export async function scoreChoices(
     });
   }
   return { loss: lossSum / numTokens, accuracy: numRight / examples.length };
-}
-
-function logSumExp(values: Float32Array): number {
-  const max = values.reduce((a, b) => Math.max(a, b));
-  return max + Math.log(values.reduce((sum, value) => sum + Math.exp(value - max), 0));
 }

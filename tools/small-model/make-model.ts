@@ -11,7 +11,6 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { argv, stdout } from "node:process";
-import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { createTokenizer } from "../../src/data/tokenizer/tokenizer.ts";
 import { UsageError } from "../../src/errors.ts";
@@ -212,4 +211,4 @@ async function main(): Promise<void> {
   await makeSmallModel({ output, steps, seed, onEvent });
 }
 
-if (argv[1] === fileURLToPath(import.meta.url)) await main();
+if (import.meta.main) await main();

@@ -9,8 +9,7 @@
  * empty line. Equal seeds give equal text.
  */
 import { writeFileSync } from "node:fs";
-import { argv, stdout } from "node:process";
-import { fileURLToPath } from "node:url";
+import { stdout } from "node:process";
 import { parseArgs } from "node:util";
 import { UsageError } from "../../src/errors.ts";
 import { Random } from "../../src/random.ts";
@@ -194,4 +193,4 @@ function main(): void {
   stdout.write(`${path}: ${text.length} bytes\n`);
 }
 
-if (argv[1] === fileURLToPath(import.meta.url)) main();
+if (import.meta.main) main();
