@@ -76,6 +76,12 @@ test("a database that computes for seconds is not compiled anew meanwhile, which
   assert.ok(getHeapStatistics().peak_malloced_memory < 100e6);
 });
 
+test("a database takes a few megabytes for its pages, where PostgreSQL would take 128", async () => {
+  const database = await openPglite(made);
+  assert.deepEqual(await database.query("show shared_buffers"), [{ shared_buffers: "8MB" }]);
+  await database.close();
+});
+
 test("a log that cannot be written ends the database within a transaction, and not the process", async () => {
   const database = await openPglite(made);
   const add = (text: string): Promise<void> =>

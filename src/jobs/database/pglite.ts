@@ -15,6 +15,9 @@ type Querying = Pick<PGlite, "query">;
 /** Status of what PostgreSQL's own errors throw: its library's POSTGRES_MAIN_LONGJMP. */
 const MAIN_JUMP = 100;
 
+/** Of its pages PostgreSQL holds 128 MB, all of which take memory from its start on; jobs are few, and the system holds their files as well. */
+const BUFFERS = "shared_buffers=8MB";
+
 /** The parts of the program in WebAssembly that its library calls for each message. */
 type Program = Record<
   "_PostgresMainLoopOnce" | "_PostgresSendReadyForQueryIfNecessary" | "_pgl_pq_flush" | "stackRestore",
@@ -42,7 +45,8 @@ class Running {
   /** @throws FailedError "failed/database" */
   static async start(folder: string): Promise<Running> {
     forbidTierUp();
-    const pglite = await PGlite.create(folder).catch((error: unknown) => {
+    const startParams = [...PGlite.defaultStartParams, "-c", BUFFERS];
+    const pglite = await PGlite.create(folder, { startParams }).catch((error: unknown) => {
       throw toDeath(error);
     });
     return new Running(pglite);
