@@ -249,6 +249,10 @@ test("names that a list has for other families are passed over, as in peft, wher
   const listed = await written("listed", { target_modules: modules });
   const { adapter: again } = await readAdapter(listed, phi3.base);
   assert.deepEqual(valuesOf(again), valuesOf(adapter));
+  const saved = await written("saved", { modules_to_save: ["lm_head", "wte", "ln_f"] });
+  assert.deepEqual(valuesOf((await readAdapter(saved, phi3.base)).adapter), valuesOf(adapter));
+  const lacking = await written("lacking", { modules_to_save: ["lm_head", "norm"] });
+  await assert.rejects(readAdapter(lacking, phi3.base), { code: "format/tensor", message: /missing/ });
 
   await assert.rejects(readAdapter(await written("none", { target_modules: ["q_proj"] }), phi3.base), {
     code: "usage/target-modules",
@@ -273,5 +277,56 @@ test("an expression with what only Python's have is read by the modules that the
     await writeAdapterFolder(`${folder}/python-${i}`, { config: { ...config, ...changes }, tensors });
     const { adapter: again } = await readAdapter(`${folder}/python-${i}`, llama.base);
     assert.deepEqual(valuesOf(again), valuesOf(adapter));
+  }
+});
+
+test("copies of embedding and head that peft was asked to save are passed over, and its key for tied ones where it changes nothing", async () => {
+  for (const [name, tied] of [
+    ["tied", true],
+    ["own-head", false],
+  ] as const) {
+    const path = await writeTinyModel(`${folder}/${name}`, { config: { tie_word_embeddings: tied } });
+    const { base, checkpoint } = await openUntilEnd(path);
+    const origin = { base, checkpoint, chatTemplateHash: null };
+    const options = { rank: 2, trainableTokenIndices: [3, 17] };
+    const adapter = await attachTo(base, findMethod("lora"), options, ["q_proj"]);
+    perturb(adapter, 0.1);
+    await writeAdapter(`${folder}/${name}-adapter`, adapter, origin);
+    const { config, tensors } = await readAdapterFolder(`${folder}/${name}-adapter`);
+    const own = await base.values("model.embed_tokens.weight");
+    const head = await base.values(tied ? "model.embed_tokens.weight" : "lm_head.weight");
+    const write = async (embedding: typeof own): Promise<string> => {
+      const all = new Map(tensors)
+        .set("base_model.model.model.embed_tokens.weight", embedding)
+        .set("base_model.model.lm_head.weight", head);
+      await writeAdapterFolder(`${folder}/${name}-copies`, { config, tensors: all });
+      return `${folder}/${name}-copies`;
+    };
+    const { adapter: again } = await readAdapter(await write(own), base);
+    assert.deepEqual(valuesOf(again), valuesOf(adapter));
+    const other = hostTensor(
+      "float32",
+      own.shape,
+      own.data.map((value) => value + 0.1),
+    );
+    await assert.rejects(readAdapter(await write(other), base), {
+      code: "usage/adapter",
+      message: /other values of "model\.embed_tokens\.weight"/,
+    });
+
+    const tying = { config: { ...config, ensure_weight_tying: true }, tensors };
+    await writeAdapterFolder(`${folder}/${name}-tying`, tying);
+    const { adapter: held } = await readAdapter(`${folder}/${name}-tying`, base);
+    assert.deepEqual(valuesOf(held), valuesOf(adapter));
+    const whole = await attachTo(base, findMethod("lora"), { modulesToSave: ["embed_tokens"] }, ["q_proj"]);
+    await writeAdapter(`${folder}/${name}-whole`, whole, origin);
+    const files = await readAdapterFolder(`${folder}/${name}-whole`);
+    await writeAdapterFolder(`${folder}/${name}-whole`, {
+      config: { ...files.config, ensure_weight_tying: true },
+      tensors: files.tensors,
+    });
+    const read = readAdapter(`${folder}/${name}-whole`, base);
+    if (tied) await assert.rejects(read, { message: /ensure_weight_tying is true/ });
+    else await read;
   }
 });

@@ -8,6 +8,7 @@ import type { BaseModel } from "../../models/base/base-model.ts";
 import type { Model } from "../../models/model.ts";
 import { STORAGES } from "../../quant/storages.ts";
 import type { Adapter } from "../../peft/attach.ts";
+import { ROWS } from "../../peft/trained-base/trained-rows.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import { BASE_LAYER, PREFIX } from "./adapter-tensors.ts";
 
@@ -23,7 +24,8 @@ const QUANTIZATION = 0.25;
 type Tensors = ReadonlyMap<string, HostTensor<"float32">>;
 
 /**
- * Leaves copies of the base's own tensors out, which PEFT saves beside adapters on embeddings and heads.
+ * Leaves copies of the base's own tensors out, which PEFT saves beside adapters on embeddings and heads, or where it is asked to
+ * (`save_embedding_layers`).
  * @throws UsageError "usage/adapter" when one is not the base's: the adapter was trained on another.
  */
 export async function withoutCopies(
@@ -34,7 +36,7 @@ export async function withoutCopies(
 ): Promise<Tensors> {
   const others = new Map(tensors);
   for (const [name, copy] of tensors) {
-    if (!name.startsWith(PREFIX) || !isInBaseLayer(name)) continue;
+    if (!name.startsWith(PREFIX)) continue;
     const tensor = name.slice(PREFIX.length).replace(`.${BASE_LAYER}.`, ".");
     const stored = base.model.storedName(tensor);
     if (!base.model.tensors.has(stored) || adapter.tensor(tensor) !== null) continue;
@@ -92,19 +94,40 @@ function isSavedByGraft(names: readonly string[], path: string): boolean {
 }
 
 /**
- * The configuration of a file without target modules that neither the model nor the file has. PEFT passes over them: lists
- * often name those of several families.
+ * The configuration of a file without target modules and modules trained whole that neither the model nor the file has. PEFT passes
+ * over them: lists often name those of several families.
  */
-export function withoutForeignTargets(
+export function withoutForeignModules(
   config: Readonly<Record<string, unknown>>,
   tensors: Tensors,
   model: Model,
 ): Readonly<Record<string, unknown>> {
-  const { target_modules: names } = config;
-  if (!isNames(names)) return config;
+  const { target_modules: targets, modules_to_save: whole } = config;
   const paths = [...modulePaths(model), ...[...tensors.keys()].map(moduleOf)];
-  const own = names.filter((name) => paths.some((path) => isWithin(name, path)));
-  return own.length === 0 ? config : { ...config, target_modules: own };
+  const own = isNames(targets) && targets.filter((name) => paths.some((path) => isWithin(name, path)));
+  return {
+    ...config,
+    ...(own && own.length > 0 && { target_modules: own }),
+    ...(isNames(whole) && {
+      modules_to_save: whole.filter((name) => paths.some((path) => isSavedByPeft([name], path))),
+    }),
+  };
+}
+
+/**
+ * The configuration of a file without PEFT's `ensure_weight_tying` where that changes nothing: the model's head is no embedding, or
+ * neither is adapted or trained whole. Trained rows are those of both anyway.
+ */
+export function withoutIdleTying(
+  config: Readonly<Record<string, unknown>>,
+  tensors: Tensors,
+  { ties }: Model,
+): Readonly<Record<string, unknown>> {
+  const modules = [...ties].flat().map((name) => `${PREFIX}${moduleOf(name)}.`);
+  const isTied = [...tensors.keys()].some(
+    (name) => !name.endsWith(ROWS) && modules.some((module) => name.startsWith(module)),
+  );
+  return isTied ? config : { ...config, ensure_weight_tying: false };
 }
 
 /** The configuration of a file with names of whole modules that mean for graft what PEFT means, seen by its tensors. */

@@ -15,7 +15,12 @@ import type { Method } from "../../peft/method.ts";
 import { METHODS } from "../../peft/methods.ts";
 import { whileHeld } from "../../runtime/memory/vector-memory.ts";
 import { requireHead } from "./adapter-classes.ts";
-import { withModulesOfGraft, withoutCopies, withoutForeignTargets } from "./adapter-base.ts";
+import {
+  withModulesOfGraft,
+  withoutCopies,
+  withoutForeignModules,
+  withoutIdleTying,
+} from "./adapter-base.ts";
 import { checkBase } from "./base-record.ts";
 import { readAdapterFolder, withNotes } from "./adapter-folder.ts";
 import { fillAdapter } from "./adapter-tensors.ts";
@@ -63,7 +68,7 @@ export async function readAdapter(
   }
   const isByTensors = isRenamed || hasPythonSigns(config);
   const named = isByTensors ? withOwnPaths(config, tensors, base.model) : config;
-  const own = withoutForeignTargets(named, tensors, base.model);
+  const own = withoutForeignModules(withoutIdleTying(named, tensors, base.model), tensors, base.model);
   const settings = readSettings(path, withModulesOfGraft(own, tensors), methods);
   const asked = preview(path, base, settings);
   const heldBytes = [...inFile.values()].reduce((sum, { data }) => sum + data.byteLength, 0);

@@ -47,6 +47,14 @@ describe("selectTargets()", () => {
     assert.throws(() => pathsOf({ ...ALL, modules: "all-linear", layers: [3] }), /layers 3: .* 0 to 2/);
   });
 
+  test("a whole path is a target in whatever layer it lies, as in PEFT", () => {
+    const more = [...CANDIDATES, { path: "lm_head", layer: null, spec: linearSite("lm_head", 4, 4) }];
+    const pick = (modules: string[]) =>
+      selectTargets(more, { ...ALL, modules, layers: [1] }).map(({ path }) => path);
+    assert.deepEqual(pick(["q_proj", "lm_head"]), ["model.layers.1.attn.q_proj", "lm_head"]);
+    assert.deepEqual(pick(["model.layers.2.attn.q_proj"]), ["model.layers.2.attn.q_proj"]);
+  });
+
   test("what all-linear does not mean is a target by name alone", () => {
     const more = [...CANDIDATES, { path: "model.layers.1.residual", layer: 1, spec: residualSite(4) }];
     const pick = (modules: string | string[]) => selectTargets(more, { ...ALL, modules }).length;

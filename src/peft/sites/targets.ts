@@ -160,11 +160,15 @@ export function modulesOfRoles(
   );
 }
 
-/** Whether a candidate lies in the chosen layers, and is meant by "all-linear": a projection of a block, but no router. */
-function isMeant({ layer, spec }: Candidate, { modules, layers }: Targets): boolean {
+/**
+ * Whether a candidate lies in the chosen layers, or is named by its whole path, such as `lm_head`; and is meant by "all-linear": a
+ * projection of a block, but no router.
+ */
+function isMeant({ path, layer, spec }: Candidate, { modules, layers }: Targets): boolean {
   const isInAllLinear = layer !== null && spec.kind === "linear" && spec.role !== "router";
   if (!isInAllLinear && modules === "all-linear") return false;
-  return layers === null || (layer !== null && layers.includes(layer));
+  const isNamed = typeof modules !== "string" && modules.includes(path);
+  return layers === null || isNamed || (layer !== null && layers.includes(layer));
 }
 
 /** Reads modules as they are typed: "all-linear", an expression, or names with commas between them. */
