@@ -7,7 +7,7 @@ import type { NamedAdapter } from "../../engine/adapters/held-adapter.ts";
 import { readAllNamed } from "../model/named-adapters.ts";
 import { type ServingModel, openServingModel } from "../../engine/serving-model.ts";
 import { findPolicy } from "../../engine/scheduling/turn-policies.ts";
-import { GraftError, UsageError, toldWhole } from "../../errors.ts";
+import { UsageError, toldWhole } from "../../errors.ts";
 import { openOwnJobs, openSharedJobs } from "../../jobs/database/open-jobs.ts";
 import { JobQueue } from "../../jobs/queue/job-queue.ts";
 import { systemClock } from "../../jobs/queue/system-clock.ts";
@@ -33,7 +33,7 @@ import { warn } from "../report.ts";
 import { openOptions } from "../texts/generation.ts";
 import { SERVE_GROUPS, SERVE_OPTIONS, type ServeOptions } from "../serving/serve-flags.ts";
 import { keyReader, requireKey } from "../serving/server-keys.ts";
-import { troublesTo } from "../serving/troubles.ts";
+import { faultsTo, troublesTo } from "../serving/troubles.ts";
 
 /** Largest seed of a text whose request has none. */
 const MAX_SEED = 2 ** 31;
@@ -119,7 +119,7 @@ async function serve(
     },
     adapterRoot: options.adapterRoot === undefined ? null : new AdapterRoot(options.adapterRoot),
     now: Date.now,
-    onError: (error) => warn(describeFault(error), io),
+    onError: faultsTo(io, Date.now),
     newId: () => randomUUID().replaceAll("-", ""),
     newSeed: () => randomInt(MAX_SEED),
   });
@@ -180,15 +180,6 @@ async function openJobs(
     env: io.env,
     troubles: troublesTo(io),
   });
-}
-
-/** What an operator is told of an error that is no client's fault: where it comes from, or why, where graft raised it. */
-function describeFault(error: unknown): string {
-  if (error instanceof GraftError) {
-    const { cause } = error;
-    return cause instanceof Error ? `${error.message}: ${cause.message}` : error.message;
-  }
-  return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }
 
 /** Jobs in a database still need a folder for their files. @throws UsageError "usage/flag" */

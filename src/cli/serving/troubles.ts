@@ -1,10 +1,34 @@
-/** @file How servers and workers tell of what goes wrong with jobs, and is tried again. */
-import { toldWhole } from "../../errors.ts";
+/** @file How servers and workers tell of what goes wrong: with jobs, where it is tried again, and with requests. */
+import { GraftError, toldWhole } from "../../errors.ts";
 import type { TroubleOptions } from "../../jobs/queue/trouble.ts";
 import type { CommandIO } from "../command.ts";
 import { warn } from "../report.ts";
 
+/** How long the same fault of requests is not told again, in milliseconds: each client that asks again meets it. */
+const QUIET_MS = 60_000;
+
 /** Tells of troubles with the queue of jobs on standard error, and of their end. */
 export function troublesTo(io: CommandIO): TroubleOptions {
   return { onTrouble: (error) => warn(toldWhole(error), io), onRecovered: () => io.stderr("jobs go on") };
+}
+
+/** Tells of what requests meet that is no client's fault on standard error. */
+export function faultsTo(io: CommandIO, nowMs: () => number): (error: unknown) => void {
+  let [last, toldMs] = ["", -Infinity];
+  return (error) => {
+    const fault = describeFault(error);
+    const sinceMs = Math.abs(nowMs() - toldMs);
+    if (fault === last && sinceMs < QUIET_MS) return;
+    [last, toldMs] = [fault, nowMs()];
+    warn(fault, io);
+  };
+}
+
+/** Where a fault comes from, or why, where graft raised it. */
+function describeFault(error: unknown): string {
+  if (!(error instanceof GraftError))
+    return error instanceof Error ? (error.stack ?? error.message) : String(error);
+  const { message, cause } = error;
+  const isMore = cause instanceof Error && !message.includes(cause.message);
+  return isMore ? `${message}: ${cause.message}` : message;
 }

@@ -90,7 +90,7 @@ export class JobWorker {
 
   async #work(taken: TakenJob, takenMs: number): Promise<void> {
     const { queue, clock, leaseMs, work } = this.#options;
-    const lease = new Lease({ row: taken.row, takenMs, leaseMs, queue, clock });
+    const lease = new Lease({ row: taken.row, takenMs, leaseMs, queue, clock, trouble: this.#trouble });
     this.#leases.add(lease);
     if (this.#closed.signal.aborted) lease.stop();
     try {

@@ -1,10 +1,12 @@
 /** @file What a lease tells of its job when it is over before the table has heard. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { setTimeout } from "node:timers/promises";
 import { newJob } from "../../../test/jobs/new-job.ts";
 import { toldBy } from "../../../test/jobs/told.ts";
 import { movedClock, queueOf, reachedUnless } from "../../../test/jobs/training-workers.ts";
 import { Lease } from "./lease.ts";
+import { Trouble } from "./trouble.ts";
 
 const LEASE_MS = 1000;
 
@@ -17,9 +19,14 @@ async function takenJob() {
   const job = newJob("ftjob-1", { graft: {} });
   await queue.submit({ job, base: "tiny", baseName: "tiny", initAdapter: null });
   const { row } = (await queue.take("tiny", "w", LEASE_MS))!;
-  const lease = new Lease({ row, takenMs: clock.nowMs(), leaseMs: LEASE_MS, queue, clock });
+  const troubles: string[] = [];
+  const trouble = new Trouble({
+    onTrouble: (error) => troubles.push(String(error)),
+    onRecovered: () => troubles.push("over"),
+  });
+  const lease = new Lease({ row, takenMs: clock.nowMs(), leaseMs: LEASE_MS, queue, clock, trouble });
   const told = async (): Promise<string[]> => (await toldBy(memory, job.id)).map(({ message }) => message);
-  return { memory, place, pass, lease, told };
+  return { memory, clock, place, pass, lease, told, troubles };
 }
 
 test("a change that comes when the lease is over tells nothing; what was told before it is heard as the job is given back", async () => {
@@ -45,4 +52,17 @@ test("a change waits for a table that cannot be reached, and is told after what 
   await lease.end();
   assert.equal((await memory.read("ftjob-1"))?.job.status, "queued");
   assert.deepEqual((await told()).slice(-3), ["Step 1", "The training has begun", "Step 2"]);
+});
+
+test("a worker tells once that it does not reach the table while it trains, and that it does again", async () => {
+  const { place, lease, troubles } = await takenJob();
+  place.isDown = true;
+  for (let i = 0; i < 2; i++) {
+    lease.tell({ message: `Step ${i}`, data: { step: i } }, i);
+    await setTimeout(20);
+  }
+  place.isDown = false;
+  while (troubles.length < 2) await setTimeout(1);
+  await lease.end();
+  assert.deepEqual(troubles, ["FailedError: Cannot reach 10.0.0.9:5432", "over"]);
 });

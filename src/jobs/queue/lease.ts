@@ -10,6 +10,7 @@ import type { Job, JobEvent } from "../job.ts";
 import type { OwnChange } from "./holds.ts";
 import type { JobQueue, Telling } from "./job-queue.ts";
 import type { JobRow } from "../job-table.ts";
+import type { Trouble } from "./trouble.ts";
 
 /** Share of a lease that a worker uses, so that its clock may run slower than the table's by the rest. */
 const SAFE = 0.9;
@@ -26,6 +27,8 @@ interface LeaseTerms {
   readonly leaseMs: number;
   readonly queue: JobQueue;
   readonly clock: Clock;
+  /** Is told of a table that cannot be reached. */
+  readonly trouble: Trouble;
 }
 
 export class Lease {
@@ -34,6 +37,7 @@ export class Lease {
   readonly #queue: JobQueue;
   readonly #clock: Clock;
   readonly #leaseMs: number;
+  readonly #trouble: Trouble;
   readonly #stop = new AbortController();
   #deadlineMs: number;
   #isLost = false;
@@ -46,8 +50,9 @@ export class Lease {
   /** Changes and beats, one after another. */
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor({ row, takenMs, leaseMs, queue, clock }: LeaseTerms) {
+  constructor({ row, takenMs, leaseMs, queue, clock, trouble }: LeaseTerms) {
     this.row = row;
+    this.#trouble = trouble;
     this.#queue = queue;
     this.#clock = clock;
     this.#leaseMs = leaseMs;
@@ -160,8 +165,10 @@ export class Lease {
       else this.#deadlineMs = askedMs + SAFE * this.#leaseMs;
       if (held === "stopped") this.stop();
       this.#events.splice(0, events.length);
+      this.#trouble.end();
       return true;
-    } catch {
+    } catch (error) {
+      this.#trouble.tell(error);
       return false;
     }
   }
