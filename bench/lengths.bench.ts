@@ -54,7 +54,6 @@ export const benchmark = defineBenchmark({
   },
 });
 
-/** What rows of a length cost. */
 interface LengthCost {
   readonly length: number;
   readonly msPerToken: number;

@@ -17,7 +17,6 @@ export interface TimedEvent {
   readonly value: Readonly<Record<string, unknown>>;
 }
 
-/** What a child did. */
 export interface ChildRun {
   readonly events: readonly TimedEvent[];
   readonly wallMs: number;

@@ -1,7 +1,6 @@
 /** @file Runs the sides of a comparison in turn, A B A B, so that a machine that warms or slows meets all of them alike. */
 import type { BenchContext } from "../bench.ts";
 
-/** The sides by name. */
 type Sides = Readonly<Record<string, (round: number) => Promise<unknown>>>;
 
 /** Results of each side, one a round. */

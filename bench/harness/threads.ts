@@ -2,7 +2,6 @@
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import type { Engine } from "../../src/runtime/engine.ts";
 
-/** The flag. */
 export const THREADS = { value: 0, help: "threads of an operation; 0: all processors" } as const;
 
 /** An engine of as many threads as the flag says. */

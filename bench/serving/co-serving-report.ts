@@ -52,7 +52,6 @@ export function reportCoServing(
   };
 }
 
-/** A row with what is told of it. */
 interface Told extends CoServed {
   /** Of the training, against its own alone; null: nothing was trained. */
   readonly speed: number | null;

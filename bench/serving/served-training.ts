@@ -29,7 +29,6 @@ export type TrainingLength = { readonly steps: number } | { readonly seconds: nu
 export interface Progress {
   /** From the end of its first step to that of each later one. */
   readonly stepMs: readonly number[];
-  /** What each of its blocks took. */
   readonly blockMs: readonly number[];
 }
 

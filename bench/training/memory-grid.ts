@@ -133,7 +133,6 @@ const fitted = (model: string, flags: string): GridRun => ({
 });
 const sampled = (run: GridRun): GridRun => ({ ...run, hasSamples: true });
 
-/** All runs. */
 export const GRID: readonly GridRun[] = [
   text("smol", 1, 256),
   text("smol", 2, 256),

@@ -111,7 +111,6 @@ function layerProducts(
   return products;
 }
 
-/** Shape of a product's result. */
 function resultShape({ a, b, transA, transB }: Product): number[] {
   return [...a.slice(0, -2), a.at(transA ? -1 : -2) ?? 0, b.at(transB ? -2 : -1) ?? 0];
 }

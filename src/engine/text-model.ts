@@ -64,7 +64,6 @@ function firstTask({ adapter, adapterPath, chatTemplateHash }: TextParts): Task 
   return { name, path: adapterPath, adapter, chatTemplateHash };
 }
 
-/** What a text model writes with. */
 interface TextModelEngine {
   readonly generator: Generator;
   /** Reads the adapter in a folder onto the base. */

@@ -100,7 +100,6 @@ export type UploadedFile = z.output<typeof UPLOADED_FILE>;
 /** A checkpoint of a job, which can be asked for like an adapter. */
 export interface JobCheckpoint {
   readonly step: number;
-  /** Its folder. */
   readonly path: string;
 }
 

@@ -92,7 +92,6 @@ export class StateFolder {
     return null;
   }
 
-  /** The folder of a job's run. */
   runFolder(job: string, folder: string): string {
     return this.#at("jobs", job, folder);
   }

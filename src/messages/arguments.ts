@@ -38,7 +38,6 @@ export const AN_ENVIRONMENT = argument<object>(
   (value) => typeof value === "object" && value !== null,
 );
 
-/** A path or name. */
 export const A_NAME = z.string().min(1);
 
 /** Text, which may be empty. */
@@ -50,7 +49,6 @@ export const A_CHOICE = z.boolean();
 /** How many there are of something. */
 export const A_COUNT = z.int().min(1);
 
-/** A number of 0 or more. */
 export const AN_AMOUNT = z.number().min(0);
 
 /** An object with members of these kinds, and maybe others. */

@@ -114,7 +114,6 @@ const SYNONYM_ROWS = readRows(SYNONYMS).map(({ left, right }) => {
   const [name = "", value] = left.split("=");
   return { name, value: value ?? null, others: right.split(" ") };
 });
-/** The names that synonyms stand for. */
 export const SYNONYM_TARGETS: readonly string[] = SYNONYM_ROWS.map(({ name }) => name);
 const WITHOUT_ROWS = readRows(WITHOUT).map(({ left, right }) => ({ others: left.split(" "), advice: right }));
 

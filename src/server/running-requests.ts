@@ -30,7 +30,6 @@ export interface StoppedText {
   readonly adapter: string | null;
 }
 
-/** A text of a stream. */
 export interface RunningText {
   readonly numTexts: number;
   readonly request: Pick<MovedRequest, "id" | "created" | "path" | "body">;

@@ -35,7 +35,6 @@ export interface Evaluation {
 /** Tokens of one pass: enough rows to fill the machine, few enough for small memory. */
 const PASS_TOKENS = 1024;
 
-/** The loss of the next token. */
 export const NEXT_TOKEN: ChosenObjective = { objective: crossEntropy, options: {} };
 
 const ARGUMENTS = lazily(() =>

@@ -38,7 +38,6 @@ export interface Scores extends LabelLayout {
 export interface StepTotals {
   /** Sum of the weights of all labelled positions. */
   readonly weight: number;
-  /** Sequences by role. */
   readonly numSequences: Readonly<Record<ComparedRole, number>>;
   /** Labelled positions by role. */
   readonly numLabels: Readonly<Record<ComparedRole, number>>;

@@ -3,7 +3,6 @@ import { existsSync, readFileSync } from "node:fs";
 import { NIGHT, PAPER, type Palette } from "../../src/train/report/palette.ts";
 import { svgChart } from "../../src/train/report/svg-chart.ts";
 
-/** Where the picture lies. */
 export const STEP_PICTURE = "docs/step-beside-peft.svg";
 
 const RESULTS = new URL("../../bench/results/", import.meta.url);

@@ -107,7 +107,6 @@ export function optionTable(options: z.ZodType): string {
   );
 }
 
-/** A small model of a family. */
 function smallModel({ modelType }: Family): Model {
   const config = TINY_CONFIGS[modelType];
   if (!config) throw new Error(`internal: test/tiny/configs.ts has no model of the family ${modelType}`);
@@ -165,14 +164,12 @@ const TASK_WORDS: Readonly<Record<ModelTask, string>> = {
   "image-classification": "classes of images",
 };
 
-/** Says what a family is for. */
 function taskWords(family: Family): string {
   return tasksOf(family)
     .map((task) => TASK_WORDS[task])
     .join(", ");
 }
 
-/** Files that models of a family are read from. */
 function readFrom({ gguf }: Family): string {
   return gguf === "not-in-gguf" ? "safetensors" : "safetensors, GGUF";
 }

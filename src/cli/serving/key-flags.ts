@@ -2,7 +2,6 @@
 import { z } from "zod";
 import { PATH } from "../../messages/paths.ts";
 
-/** Which key, and where it is kept. */
 export const KEY_FLAGS = {
   name: z.string().describe("Name of the key, for lists and messages"),
   state: PATH.describe("State folder of graft serve, in which keys.json lies"),

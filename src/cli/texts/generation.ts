@@ -49,7 +49,6 @@ export const GENERATION_FLAGS = {
 /** Title → keys of flags that the help shows under it. */
 export const GENERATION_GROUPS = { model: Object.keys(WRITING_FLAGS), text: Object.keys(GENERATION_FLAGS) };
 
-/** Values of WRITING_FLAGS. */
 type ModelFlags = z.output<z.ZodObject<typeof WRITING_FLAGS>>;
 
 /**

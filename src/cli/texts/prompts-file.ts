@@ -8,7 +8,6 @@ import { readRows } from "./rows-file.ts";
 /** A prompt that can be written after. */
 export interface FilePrompt {
   readonly line: number;
-  /** The prompt as the file has it. */
   readonly shown: { readonly prompt: string } | { readonly messages: readonly Message[] };
   /** All that its row has besides. */
   readonly others: RawFields;
@@ -19,7 +18,6 @@ export interface FilePrompt {
   readonly task?: string | null;
 }
 
-/** How prompts are read. */
 export interface PromptOptions {
   /** Whether a prompt is a message to answer rather than a text to go on from. */
   readonly chat: boolean;

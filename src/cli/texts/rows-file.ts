@@ -11,7 +11,6 @@ import { type Columns, renameColumns } from "../../data/rows/columns.ts";
 import { isRecord, jsonKind, type RawFields, rowError } from "../../data/rows/row-error.ts";
 import { UsageError } from "../../errors.ts";
 
-/** A file, and what its rows are. */
 export interface RowsFile {
   readonly path: string;
   /** What they are called in messages. */

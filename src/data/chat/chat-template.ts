@@ -20,7 +20,6 @@ export const CHATML =
   "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>' + '\\n' }}{% endfor %}" +
   "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
 
-/** Options of `render`. */
 export interface RenderOptions {
   /** Ends with the header of an assistant turn, for the model to go on. */
   readonly addGenerationPrompt?: boolean;

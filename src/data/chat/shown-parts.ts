@@ -62,7 +62,6 @@ export function isAllShown(message: Message, turn: string): boolean {
   return said.every((part) => shown.includes(squeeze(part)));
 }
 
-/** Whether a message calls tools. */
 function hasCalls({ tool_calls: calls }: Message): boolean {
   return Array.isArray(calls) && calls.length > 0;
 }

@@ -20,7 +20,6 @@ interface RenderedTurns {
   readonly spans: readonly TextSpan[];
 }
 
-/** What a template renders. */
 interface Rendering {
   readonly template: ChatTemplate;
   readonly messages: readonly Message[];

@@ -39,7 +39,6 @@ export class TypedTokens {
     return markAll(value, this.#special) as T;
   }
 
-  /** Marks where to cut a message. */
   markMessage(message: Message): Message {
     return markAll(message, TRUSTED_ROLES.includes(message.role) ? this.#special : this.#all) as Message;
   }

@@ -66,7 +66,6 @@ class GrowingArray<A extends Numbers> {
   }
 }
 
-/** Packs units one after another. */
 export class UnitPacker {
   readonly #ids = new GrowingArray(new Int32Array(1024));
   readonly #weights = new GrowingArray(new Float32Array(1024));

@@ -8,7 +8,6 @@ export interface ExamplePiece {
   readonly trained: boolean;
 }
 
-/** An example as text. */
 interface ExampleDescription {
   readonly pieces: readonly ExamplePiece[];
   /** Tokens. */

@@ -23,7 +23,6 @@ interface DataFiles {
 
 type PartName = keyof DataFiles;
 
-/** Words that name a part. */
 const PART_OF: ReadonlyMap<string, PartName> = new Map([
   ["train", "train"],
   ["training", "train"],

@@ -30,7 +30,6 @@ const ARRAYS = { Int32Array, Float32Array, Uint32Array, Uint8Array } as const;
 interface Header {
   readonly counts: ReadUnits["counts"];
   readonly arrays: readonly {
-    /** Number of the piece. */
     readonly piece: number;
     readonly name: string;
     readonly type: keyof typeof ARRAYS;

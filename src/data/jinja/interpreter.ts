@@ -37,7 +37,6 @@ export class Interpreter extends Expressions {
     return this.#write(block, new Scope(scope));
   }
 
-  /** What a block writes. */
   #write(block: Block, scope: Scope): string {
     const out: Output = [];
     this.#runBlock(block, scope, out);
@@ -67,7 +66,6 @@ export class Interpreter extends Expressions {
     return null;
   }
 
-  /** What a statement writes. */
   #written(statement: WritingStatement, scope: Scope): JinjaValue {
     if (statement.type === "FilterStatement") {
       return this.filter(this.#write(statement.body, new Scope(scope)), statement.filter, scope);
@@ -141,7 +139,6 @@ export class Interpreter extends Expressions {
   }
 }
 
-/** The name of a macro's parameter. */
 function parameterName(parameter: Expression): string {
   const target = parameter.type === "KeywordArgumentExpression" ? parameter.key : parameter;
   if (target.type === "Identifier") return target.value;

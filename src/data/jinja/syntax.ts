@@ -14,7 +14,6 @@ export type Statement =
   | { readonly type: "Continue" }
   | { readonly type: "Comment" };
 
-/** Statements that write a value. */
 export type WritingStatement =
   | Expression
   | {

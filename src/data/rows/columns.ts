@@ -3,7 +3,6 @@ import { z } from "zod";
 import { UsageError } from "../../errors.ts";
 import { isRecord, rowError } from "./row-error.ts";
 
-/** How columns are given. */
 export const COLUMNS = z
   .union([z.string(), z.record(z.string(), z.string())])
   .optional()

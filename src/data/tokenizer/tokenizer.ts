@@ -15,7 +15,6 @@ import { byteReader } from "./token-bytes.ts";
 import { type PairTemplate, readPairTemplate } from "./pair-template.ts";
 import { createTokenStream, type TokenStream } from "./token-stream.ts";
 
-/** Options of `encode`. */
 interface EncodeOptions {
   /** Puts the tokenizer's own bos and eos around the text; true unless told. */
   readonly addSpecialTokens?: boolean;

@@ -43,7 +43,6 @@ export class AdapterGroups {
     this.#budget = new FormBudget(options.updateBytes);
   }
 
-  /** The group of an adapter, if it has one. */
   of(held: HeldAdapter): RowGroup | undefined {
     return this.#groups.find(({ members }) => members.has(held));
   }

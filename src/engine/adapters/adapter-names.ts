@@ -3,7 +3,6 @@ import { UsageError } from "../../errors.ts";
 import { didYouMean } from "../../messages/nearest.ts";
 import { type HeldAdapter, type NamedAdapter, nameTaken } from "./held-adapter.ts";
 
-/** An adapter with a name. */
 export interface Entry extends NamedAdapter {
   /** The adapter in memory, or being loaded. */
   held: Promise<HeldAdapter> | null;

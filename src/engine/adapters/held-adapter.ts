@@ -6,11 +6,9 @@ import type { PagedStages } from "../stack/paged-stages.ts";
 /** An adapter that can be asked for. */
 export interface NamedAdapter {
   readonly name: string;
-  /** Its folder. */
   readonly path: string;
 }
 
-/** An adapter in memory. */
 export interface HeldAdapter {
   /** Empty: the caller has it, and it cannot be asked for. */
   readonly name: string;

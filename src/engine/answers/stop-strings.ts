@@ -15,7 +15,6 @@ export class StopStrings {
     this.#stops = stops.filter((stop) => stop !== "");
   }
 
-  /** Takes the next piece of the text. */
   push(piece: string): SettledText {
     const text = this.#held + piece;
     const places = this.#stops.map((stop) => text.indexOf(stop)).filter((place) => place >= 0);

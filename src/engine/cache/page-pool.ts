@@ -6,7 +6,6 @@
  */
 import { assertInternal } from "../../errors.ts";
 
-/** Positions of a page. */
 export const PAGE_TOKENS = 16;
 
 /** Names all that comes before a page: the page before it, or the adapter on the model. */

@@ -14,7 +14,6 @@ import { PAGE_TOKENS } from "./page-pool.ts";
 import { type CacheLayout, PagedPass, type PagedRows, type PoolLayer } from "./paged-pass.ts";
 import type { Sequence } from "./sequence.ts";
 
-/** What a cache must know of a model. */
 type CachedModel = { readonly layers: readonly Pick<Model["layers"][number], "attention">[] };
 
 /** How the cache of a model is read while there is room. */

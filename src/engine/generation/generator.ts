@@ -48,7 +48,6 @@ export type GenerateRequest = Pick<
   | "onLogits"
 >;
 
-/** A token as it is written. */
 export interface GeneratedToken {
   readonly id: number;
   /** Counts the new tokens from 0. */

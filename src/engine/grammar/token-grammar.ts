@@ -8,7 +8,6 @@ import { schemaRule } from "./schema/schema-rules.ts";
 import { SchemaError } from "./schema/schema-keywords.ts";
 import type { Vocabulary } from "./vocabulary.ts";
 
-/** Masks that are kept. */
 const MAX_MASKS = 512;
 
 /** What one text may go on with. */
@@ -23,7 +22,6 @@ export interface GrammarCursor {
 
 /** What texts can be held to. */
 export interface Grammar {
-  /** Begins a text. */
   begin(): GrammarCursor;
 }
 
@@ -48,7 +46,6 @@ export class TokenGrammar implements Grammar {
     return new TokenGrammar(vocabulary, (book) => schemaRule(book, schema));
   }
 
-  /** Begins a text. */
   begin(): GrammarCursor {
     return new Cursor(this, this.#start);
   }

@@ -96,7 +96,6 @@ function everyId(count: number): Int32Array {
   return ids;
 }
 
-/** The ids whose weights are at least `least`. */
 function atLeast(least: number, { ids, weights }: Candidates): Candidates {
   const kept: number[] = [];
   for (let i = 0; i < weights.length; i++) if (weights[i]! >= least) kept.push(i);

@@ -30,7 +30,6 @@ interface PromptChunk {
   readonly count: number;
 }
 
-/** What one step runs. */
 export interface ScheduledStep {
   readonly chunks: readonly PromptChunk[];
   /** One id each. */

@@ -24,7 +24,6 @@ export interface StepShape {
   readonly prefillTokens: number;
 }
 
-/** Decides for one machine. */
 export interface Decider {
   /** Who goes next, when both want to. */
   next(situation: Situation): TurnKind;

@@ -19,7 +19,6 @@ import { byBlock, inBlock, stackSpec } from "./stack-spec.ts";
 /** Blocks of one program: compiling takes longer with more of them, and beyond this little is gained. */
 const MAX_BLOCKS = 6;
 
-/** One block in the program of its group. */
 interface GroupBlock {
   readonly layer: number;
   /** The tensors of the base that it is fed. */
@@ -42,7 +41,6 @@ export interface CompiledGroup extends Group {
   readonly program: Program;
 }
 
-/** What groups are made for. */
 export interface GroupRequest {
   readonly session: Session;
   readonly adapter: AdapterView;
@@ -169,7 +167,6 @@ async function bindConstants(
   return constants;
 }
 
-/** What a group runs on in a pass. */
 interface GroupPass {
   readonly context: PassContext;
   readonly cache: PagedPass;

@@ -37,7 +37,6 @@ export class CallReader {
     return this.#read({ isEnd: false });
   }
 
-  /** Ends the answer. */
   end(): CallPart {
     return this.#read({ isEnd: true });
   }

@@ -1,7 +1,6 @@
 /** @file What the forms of Mistral's models have in common: what stands behind `[TOOL_CALLS]`, and short ids. */
 import type { ToolFormat } from "./tool-format.ts";
 
-/** What calls begin with. */
 export const MARK = "[TOOL_CALLS]";
 /** What newer models put between a name and its arguments. */
 export const ARGS = "[ARGS]";

@@ -30,7 +30,6 @@ export interface ToolFunction {
 
 /** A function that may be called. */
 export interface ToolChoice extends ToolFunction {
-  /** Adds the rule of its arguments. */
   readonly addArguments: (book: RuleBook) => Place;
 }
 

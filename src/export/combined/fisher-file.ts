@@ -113,7 +113,6 @@ async function namesIn(folder: string): Promise<readonly string[]> {
   }
 }
 
-/** Hashes the weights of an adapter or a model. */
 async function hashWeights(folder: string): Promise<string> {
   const files = (await namesIn(folder)).filter((name) => /\.(safetensors|bin)$/.test(name));
   const hash = createHash("sha256");

@@ -16,7 +16,6 @@ export function refuseInfinite(expression: string, name: string, { data }: HostT
   );
 }
 
-/** Tensors by their names in the file. */
 type NamedTensors = readonly (readonly [name: string, tensor: HostTensor<"float32">])[];
 
 /** Tells of the largest number, where half precision cannot hold it. */

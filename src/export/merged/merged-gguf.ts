@@ -50,7 +50,6 @@ async function requireSameModel(
   );
 }
 
-/** The model that is written. */
 interface GgufModel {
   readonly name: string;
   readonly model: Model;

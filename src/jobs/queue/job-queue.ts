@@ -36,7 +36,6 @@ export interface Telling {
   readonly data?: Record<string, unknown> | null;
 }
 
-/** A job in hand. */
 export interface TakenJob {
   readonly row: JobRow;
   /** The one before did not give it back, and may still write. */

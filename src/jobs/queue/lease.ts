@@ -14,7 +14,6 @@ import type { Trouble } from "./trouble.ts";
 
 /** Share of a lease that a worker uses, so that its clock may run slower than the table's by the rest. */
 const SAFE = 0.9;
-/** Beats of a lease. */
 const NUM_BEATS = 5;
 /** How long to wait between two messages to the table when all goes well. */
 const TELL_MS = 500;

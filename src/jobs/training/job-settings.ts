@@ -29,7 +29,6 @@ export interface JobPlaces {
   readonly data: string;
   readonly evalData: string | null;
   readonly output: string;
-  /** Width of the model. */
   readonly width: number;
   /** How the model is open: what a training on it cannot choose. */
   readonly compute: TrainOptions["compute"];

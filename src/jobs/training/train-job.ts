@@ -36,11 +36,9 @@ interface TrainJobOptions {
   readonly placesOf: (row: JobRow) => Promise<JobPlaces>;
   /** Begins a training's part on a session that others use, which rests at its end; null: it opens the model itself. */
   readonly share: (() => Required<SharedModel>) | null;
-  /** Name of what a job makes. */
   readonly nameOf: (job: Job) => string;
   /** The current time in seconds. */
   readonly now: () => number;
-  /** Environment of trainings. */
   readonly env: Environment;
   /** Makes what writes the samples that a job asks for. */
   readonly makeSampleWriter: MakeSampleWriter;

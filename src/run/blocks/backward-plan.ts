@@ -48,7 +48,6 @@ export class BackwardPlanner {
     this.#structures = structures;
   }
 
-  /** Plans a backward pass. */
   plan({ dropped, trainsStem }: BackwardRequest): BackwardPlan {
     const traces = this.#structures.map((structure, layer) => this.#trace(structure, dropped[layer] ?? []));
     const lowestTrained = traces.findIndex(({ trains }) => trains);

@@ -6,7 +6,6 @@ import { ApiError, invalidValue } from "../api-error.ts";
 import type { FineTuning } from "../fine-tuning.ts";
 import type { ServerState } from "../server-state.ts";
 
-/** The path of all jobs. */
 export const JOBS = "/v1/fine_tuning/jobs";
 
 /** Finds the fine-tuning of a server. @throws ApiError 404 for one that keeps no state */

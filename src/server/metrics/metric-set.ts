@@ -56,7 +56,6 @@ export class MetricSet {
     }
   }
 
-  /** All numbers as text. */
   async text(stats: ServingStats): Promise<string> {
     for (const [gauge, value] of this.#gauges) gauge.set(value(stats));
     for (const [counter, value] of this.#counters) {

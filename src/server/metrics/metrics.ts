@@ -72,7 +72,6 @@ export class ServerMetrics {
     this.#set.ended(end);
   }
 
-  /** All numbers as text. */
   async text(stats: ServingStats): Promise<string> {
     return `${await this.#set.text(stats)}\n${await this.#vllm.text(stats)}`;
   }

@@ -50,7 +50,6 @@ export class VllmMetrics {
     this.#successes.inc({ finished_reason });
   }
 
-  /** All numbers as text. */
   text(stats: ServingStats): Promise<string> {
     return this.#set.text(stats);
   }

@@ -66,7 +66,6 @@ export class WrittenResponse {
     return this.#number(["response.created", "response.in_progress"].map((type) => ({ type, response })));
   }
 
-  /** Takes a piece of text. */
   push({ text, token, told }: NumberedPiece): NumberedEvent[] {
     const wasThinking = this.#answer.isThinking;
     const delta = this.#answer.push(text);
@@ -136,7 +135,6 @@ export class WrittenResponse {
     });
   }
 
-  /** The answer as it is. */
   #describe(now: { readonly status: string; readonly [key: string]: unknown }): object {
     return {
       ...this.#head,

@@ -13,7 +13,6 @@ function hyperparametersOf({ hyperparameters, method }: JobRequest): Job["hyperp
   return HYPERPARAMETERS.parse(nested?.hyperparameters ?? hyperparameters ?? {});
 }
 
-/** Where a request has its hyperparameters. */
 function hyperparametersKey({ hyperparameters, method }: JobRequest): string {
   return hyperparameters != null || method == null
     ? "hyperparameters"

@@ -53,7 +53,6 @@ function ofJob(
   });
 }
 
-/** The list of something that a job has. */
 function listOfJob(
   rest: string,
   summary: string,

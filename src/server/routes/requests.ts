@@ -25,7 +25,6 @@ const MOVED = z.strictObject({
     .describe("And their log-probabilities, where they are asked for"),
 });
 
-/** What several routes answer with. */
 function answersOf(routes: readonly Route[]): RouteAnswer {
   return {
     whole: z.union(routes.map(({ answer }) => answer.whole).filter((whole) => typeof whole !== "string")),

@@ -54,7 +54,6 @@ export class ChatAnswer {
     return this.#add(reasoning, [this.#read(content)]);
   }
 
-  /** Takes the end. */
   end(): ChatDelta | null {
     const { reasoning, content } = this.#thoughts?.end() ?? { reasoning: "", content: "" };
     return this.#add(reasoning, [this.#read(content), ...(this.#reader ? [this.#reader.end()] : [])]);

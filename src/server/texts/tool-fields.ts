@@ -31,7 +31,6 @@ export const TOOL_CHOICE = z.union([
   }),
 ]);
 
-/** What of a request says so. */
 export interface ToolRequest {
   readonly tools?: z.output<typeof TOOLS> | null | undefined;
   readonly tool_choice?: z.output<typeof TOOL_CHOICE> | null | undefined;

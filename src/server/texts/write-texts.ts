@@ -20,7 +20,6 @@ interface Told {
   readonly onEnd?: (index: number, end: ServeEnd) => void | Promise<void>;
 }
 
-/** The texts of one request. */
 interface TextsOfRequest {
   readonly jobs: readonly TextJob[];
   /** What they are for, where it may go on elsewhere. */

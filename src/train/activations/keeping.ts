@@ -22,6 +22,5 @@ export interface ActivationForm {
   readonly usesDisk: boolean;
   /** Whether the backward pass reads what the forward pass wrote, bit for bit. */
   readonly isExact: boolean;
-  /** Begins a pass. */
   begin(session: Session, disk: ShardDisk | null): KeptActivations;
 }

@@ -4,7 +4,6 @@ import { z } from "zod";
 export const DROP_STATE = z.object({
   /** Branches in the order of the blocks, "12.mlp". */
   branches: z.array(z.string()),
-  /** Rate of each branch. */
   rates: z.array(z.number()),
   /** Null: not measured, the rates are equal. */
   sensitivities: z.array(z.number()).nullable(),

@@ -10,7 +10,6 @@
 import type { VectorGroup } from "../../optim/updater.ts";
 import type { GradientGroup } from "../../run/gradients/gradient-buffer.ts";
 
-/** Gradients of a group of parameters. */
 interface Gradients extends Pick<GradientGroup, "values" | "present"> {
   readonly group: Pick<VectorGroup, "parameters">;
 }
@@ -18,7 +17,6 @@ interface Gradients extends Pick<GradientGroup, "values" | "present"> {
 /** What is kept of gradients to compare others with: a number or a vector a parameter. */
 type Kept = readonly ArrayLike<number>[];
 
-/** A definition of the sensitivity. */
 export interface Sensitivity {
   readonly name: string;
   /** Whether all gradients of a group are kept: they take as much memory once more. */

@@ -28,7 +28,6 @@ export interface LogFormat {
   readonly name: string;
   /** What it is, for the help. */
   readonly summary: string;
-  /** Name of the file. */
   readonly file: string;
   /** What stands in a log without events. */
   head(): Uint8Array;

@@ -58,7 +58,6 @@ export interface FineTuneHooks {
   readonly pacer?: StepPacer | null;
 }
 
-/** Holds steps to a pace. */
 type StepPacer = Pick<Pacer, "begin" | "betweenBlocks" | "end">;
 
 /** What to train, on what, and where it is kept. */

@@ -2,7 +2,6 @@
 import { z } from "zod";
 import { DROP_STATE } from "../dropbp/drop-state.ts";
 
-/** What evaluations have found. */
 const FOUND = {
   best_metric: z.number().nullable(),
   best_global_step: z.int().nullable(),

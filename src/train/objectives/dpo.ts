@@ -12,7 +12,6 @@ import type { Objective } from "../objective.ts";
 import { pairMetrics } from "../losses/pair-metrics.ts";
 import { type SequenceScore, scorePairs, spread } from "../step/sequence-scores.ts";
 
-/** A loss and its derivative by the margin. */
 interface MarginLoss {
   readonly loss: number;
   readonly slope: number;

@@ -24,7 +24,6 @@ const TRY_MS = 600;
 /** Share of the time for which this process has to have had a processor: even what is made on one thread takes all of it. */
 const LEAST_SHARE = 0.8;
 
-/** What was measured. */
 export interface MeasuredRates {
   readonly rates: MachineRates;
   /** Other programs had the processors for so long that this machine may be many times as fast. */

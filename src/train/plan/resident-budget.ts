@@ -25,7 +25,6 @@ import type { Residency } from "../../run/weights/weights.ts";
 /** The facts that decide how large the budget has to be. */
 export interface BudgetRequest {
   readonly model: Model;
-  /** Tensors of the base that are trained. */
   readonly trained: readonly ModelTensor[];
   /** Whether what is trained can wait on the disk; if not, it stays in memory and does not count. */
   readonly waits: boolean;

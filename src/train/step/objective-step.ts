@@ -15,7 +15,6 @@ import type { Scorer } from "./scorer.ts";
 import { countStep, estimateDivergence } from "./sequence-scores.ts";
 import type { MicroBatchKey, MicroBatchRunner } from "./step-runner.ts";
 
-/** An objective with its options. */
 export interface ChosenObjective {
   readonly objective: Objective;
   /** The options of the objective, parsed by its schema. */

@@ -210,7 +210,6 @@ export class StepRunner {
     return whileHeld(adapter.memory, trainedValues(adapter, null), "read", work);
   }
 
-  /** And its gradients. */
   #withStemAndHeadGradients<T>(work: () => Promise<T>): Promise<T> {
     return this.#withStemAndHead(async () => {
       const hold = await this.gradients.hold(this.#options.adapter.trained(null));

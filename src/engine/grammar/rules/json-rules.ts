@@ -102,7 +102,6 @@ export class JsonRules {
     return book.call(from, rule);
   }
 
-  /** One character of a string. */
   character(from: Place): Place {
     const to = this.book.place();
     addCharacter(this.book, from, PLAIN, to);
@@ -168,7 +167,6 @@ export class JsonRules {
     return book.call(from, rule);
   }
 
-  /** Any number. */
   number(from: Place): Place {
     const { book } = this;
     const rule = book.rule("number", (start) => {

@@ -15,7 +15,6 @@ export interface ResumedRun {
   readonly adapter: Adapter;
   readonly optimizer: OptimizerState;
   readonly settings: Readonly<Record<string, unknown>>;
-  /** Steps that the run is to have. */
   readonly totalSteps: number;
 }
 

@@ -9,7 +9,6 @@ import { STATE_FILE } from "./read-checkpoint.ts";
 export const RUN_FILES = {
   /** The settings as they took effect, for a new run to be started with. */
   config: "config.yaml",
-  /** The loss curve. */
   chart: "loss.svg",
   /** What was left out of each branch by DropBP. */
   branches: "dropbp.svg",

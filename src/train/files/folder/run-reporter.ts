@@ -22,7 +22,6 @@ interface Told {
   readonly options: SettledOptions;
 }
 
-/** Writes the reports of a run. */
 export class RunReporter {
   readonly #setup: TrainingSetup;
   readonly #title: string;

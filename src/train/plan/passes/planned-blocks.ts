@@ -49,7 +49,6 @@ export class PlannedBlocks {
     return this.#structures.length;
   }
 
-  /** Plans a backward pass. */
   plan(request: BackwardRequest): BackwardPlan {
     return this.#planner.plan(request);
   }

@@ -55,7 +55,6 @@ export class PlannedHead {
     return { kind, training: this.#training, arithmetic };
   }
 
-  /** Log-probabilities of labels. */
   logProbs(numLabels: number): void {
     const { session, pool, programs } = this.#place;
     const variant = this.#variant("loss");
