@@ -109,11 +109,6 @@ export class JsonRules {
     return to;
   }
 
-  /** One character that is not written as an escape, of those that are not excluded. */
-  plainCharacter(from: Place, to: Place, allowed: readonly CodeRange[]): void {
-    addCharacter(this.book, from, allowed, to);
-  }
-
   #escape(): Place {
     const { book } = this;
     return book.rule("escape", (start) => {

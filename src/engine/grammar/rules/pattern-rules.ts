@@ -4,7 +4,14 @@
  */
 import { Automaton, type Place, RuleBook, type Way } from "./automaton.ts";
 import { utf8 } from "../../../data/tokenizer/token-bytes.ts";
-import { type CodeRange, LAST_CODE, commonCodes, joinRanges, otherCodes } from "./characters.ts";
+import {
+  type CodeRange,
+  LAST_CODE,
+  addCharacter,
+  commonCodes,
+  joinRanges,
+  otherCodes,
+} from "./characters.ts";
 import { ANY_TIMES, JsonRules, either, escapeOf, repeat } from "./json-rules.ts";
 
 /** What a pattern cannot have. */
@@ -211,7 +218,7 @@ class PatternReader {
     // Built once for all places where it is repeated.
     const rule = this.#book.rule(`set ${ranges.join()}`, (start) => {
       const end = this.#book.place();
-      this.#rules.plainCharacter(start, end, plain);
+      addCharacter(this.#book, start, plain, end);
       for (const escape of escapes) this.#book.skip(this.#book.text(start, escape), end);
       return end;
     });

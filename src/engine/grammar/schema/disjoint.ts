@@ -1,6 +1,6 @@
 /** @file Tells whether no value can have both of two shapes. It finds the simple cases only. */
 import { hasNone } from "../rules/number-range.ts";
-import { type JsonType, type ValueShape, type View, isNever, meet, propertyOf, typeOf } from "./shape.ts";
+import { type JsonType, type ValueShape, type View, hasType, isNever, meet, propertyOf } from "./shape.ts";
 
 /** Levels of objects in which properties that tell them apart are looked for. */
 const MAX_DEPTH = 4;
@@ -15,11 +15,7 @@ export function areDisjoint(
   const both = meet(a, b);
   if (!both) return true;
   if (both.literals) {
-    const isOpen = both.literals.some((value) => {
-      const type = typeOf(value);
-      return both.types.has(type) || (type === "integer" && both.types.has("number"));
-    });
-    return !isOpen;
+    return !both.literals.some((value) => hasType(value, both));
   }
   const types = [...both.types].filter((type) => !isEmpty(type, both));
   if (types.length === 0) return true;

@@ -1,7 +1,7 @@
 /** @file Names of properties that a schema does not list. They are told apart by the patterns that they match. */
 import { UsageError } from "../../../errors.ts";
-import type { Place } from "../rules/automaton.ts";
-import { type CodeRange, commonCodes, otherCodes } from "../rules/characters.ts";
+import type { Place, RuleBook } from "../rules/automaton.ts";
+import { type CodeRange, addCharacter, commonCodes, otherCodes } from "../rules/characters.ts";
 import { followAll } from "../rules/common-rules.ts";
 import type { JsonRules } from "../rules/json-rules.ts";
 import { addPattern } from "../rules/pattern-rules.ts";
@@ -34,7 +34,7 @@ export function addOtherNames(
 ): void {
   const { book } = json;
   const addAll = (): Place =>
-    book.rule(`other name ${JSON.stringify(names)}`, (from) => addOthers(json, from, names));
+    book.rule(`other name ${JSON.stringify(names)}`, (from) => addOthers(book, from, names));
   if (patterns.length === 0) {
     const end = endOf(new Set());
     if (end !== null) book.call(start, addAll(), end);
@@ -64,19 +64,18 @@ function tooManyKinds(): UsageError {
   });
 }
 
-function addOthers(json: JsonRules, start: Place, names: readonly string[]): Place {
-  const { book } = json;
+function addOthers(book: RuleBook, start: Place, names: readonly string[]): Place {
   const [end, rest] = [book.place(), book.place()];
-  json.plainCharacter(rest, rest, NAME_CODES);
+  addCharacter(book, rest, NAME_CODES, rest);
   book.byte(rest, 0x22, 0x22, end);
   const apart = names.map((name) => Array.from(name));
-  addApart(json, book.text(start, '"'), apart, { rest, end });
+  addApart(book, book.text(start, '"'), apart, { rest, end });
   return end;
 }
 
 /** The rest of a name that is none of some: it ends elsewhere, at `end`, or goes on otherwise, to `rest`. */
 function addApart(
-  json: JsonRules,
+  book: RuleBook,
   from: Place,
   names: readonly (readonly string[])[],
   leads: { readonly rest: Place; readonly end: Place },
@@ -86,13 +85,13 @@ function addApart(
     const [first] = name;
     if (first !== undefined) byFirst.set(first, [...(byFirst.get(first) ?? []), name]);
   }
-  if (names.every((name) => name.length > 0)) json.book.byte(from, 0x22, 0x22, leads.end);
+  if (names.every((name) => name.length > 0)) book.byte(from, 0x22, 0x22, leads.end);
   const codes = [...byFirst.keys()].map((sign): CodeRange => [sign.codePointAt(0)!, sign.codePointAt(0)!]);
-  json.plainCharacter(from, leads.rest, commonCodes(NAME_CODES, otherCodes(codes)));
+  addCharacter(book, from, commonCodes(NAME_CODES, otherCodes(codes)), leads.rest);
   for (const [i, [, same]] of [...byFirst].entries()) {
-    const next = json.book.place();
-    json.plainCharacter(from, next, commonCodes(NAME_CODES, [codes[i]!]));
+    const next = book.place();
+    addCharacter(book, from, commonCodes(NAME_CODES, [codes[i]!]), next);
     const shorter = same.map((name) => name.slice(1));
-    addApart(json, next, shorter, leads);
+    addApart(book, next, shorter, leads);
   }
 }

@@ -20,7 +20,7 @@ import {
   textsOf,
   typesOf,
 } from "./schema-keywords.ts";
-import { ANYTHING, type ValueShape, type LocatedSchema, type View, meet, typeOf } from "./shape.ts";
+import { ANYTHING, type ValueShape, type LocatedSchema, type View, meet } from "./shape.ts";
 
 const [MAX_TEXT, MAX_DEPTH, MAX_SHAPES] = [1 << 16, 64, 256];
 /** Keywords that say nothing of what a value is. */
@@ -208,10 +208,4 @@ function requireSmall(root: unknown): void {
   }
   const { length } = JSON.stringify(root) ?? "";
   if (length > MAX_TEXT) throw new SchemaError("", `has ${length} characters`, `Keep it below ${MAX_TEXT}.`);
-}
-
-/** Whether a literal has one of the types of a shape. */
-export function hasType(value: unknown, { types }: ValueShape): boolean {
-  const type = typeOf(value);
-  return types.has(type) || (type === "integer" && types.has("number"));
 }

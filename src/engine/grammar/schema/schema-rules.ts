@@ -12,8 +12,8 @@ import { addMembers } from "./members.ts";
 import { STRING_FORMATS } from "./string-formats.ts";
 import { PatternFault, addPattern } from "../rules/pattern-rules.ts";
 import { SchemaError } from "./schema-keywords.ts";
-import { SchemaReader, hasType } from "./schema-reader.ts";
-import { type JsonType, type ValueShape, type View, typeOf } from "./shape.ts";
+import { SchemaReader } from "./schema-reader.ts";
+import { type JsonType, type ValueShape, type View, hasType, typeOf } from "./shape.ts";
 import { MAX_UNIQUE, addUnique } from "./unique-items.ts";
 
 /** Where a bound is larger, no more than this is written. */

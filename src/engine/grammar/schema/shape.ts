@@ -95,6 +95,12 @@ export function typeOf(value: unknown): JsonType {
   return typeof value as JsonType;
 }
 
+/** Whether a value has one of the types of a shape. */
+export function hasType(value: unknown, { types }: ValueShape): boolean {
+  const type = typeOf(value);
+  return types.has(type) || (type === "integer" && types.has("number"));
+}
+
 /** What a shape says of a property. */
 export function propertyOf({ members }: ValueShape, name: string): View {
   return members.flatMap((each) => viewIn(each, each.properties.get(name), (one) => one.hasMatch(name)));
