@@ -3,8 +3,7 @@
  * do it, the queue says.
  */
 import type { Clock } from "./clock.ts";
-import type { JobQueue } from "./job-queue.ts";
-import type { TakenJob } from "./job-queue.ts";
+import type { JobQueue, TakenJob } from "./job-queue.ts";
 import { Lease } from "./lease.ts";
 import { Trouble, type TroubleOptions } from "./trouble.ts";
 

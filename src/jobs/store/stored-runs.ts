@@ -4,10 +4,10 @@
  *
  * Only the holder of a run's lease writes under its name; what was copied lies under another (job-queue.ts).
  */
-import { createHash } from "node:crypto";
 import { mkdir, readFile, readdir, rename, rm, stat } from "node:fs/promises";
-import { basename, dirname, join, relative, sep } from "node:path";
+import { basename, dirname, join, sep } from "node:path";
 import { z } from "zod";
+import { hashBytes } from "../../data/files/data-content.ts";
 import { FailedError } from "../../errors.ts";
 import { writeFileAtomic } from "../../format/files/atomic.ts";
 import { isLock } from "../../format/files/disk/folder-lock.ts";
@@ -89,7 +89,7 @@ export class StoredRuns {
     const known = new Map<string, Uint8Array>();
     for (const path of before) {
       const bytes = await readFile(join(target, path)).catch(() => null);
-      if (bytes) known.set(`${path} ${sha256Of(bytes)}`, bytes);
+      if (bytes) known.set(`${path} ${hashBytes(bytes)}`, bytes);
     }
     const isSame =
       before.length === manifest.length &&
@@ -99,7 +99,7 @@ export class StoredRuns {
     for (const { path, sha256 } of manifest) {
       const key = objectKey(job, folder, sha256);
       const bytes = known.get(`${path} ${sha256}`) ?? (await this.#store.get(key));
-      if (!bytes || sha256Of(bytes) !== sha256) return key;
+      if (!bytes || hashBytes(bytes) !== sha256) return key;
       const place = join(copy, path);
       await mkdir(dirname(place), { recursive: true });
       await writeFileAtomic(place, bytesFile(basename(place), bytes));
@@ -150,18 +150,13 @@ export class StoredRuns {
     const manifest: Manifest = [];
     for (const path of await filesIn(source)) {
       const bytes = await readFile(join(source, path));
-      const sha256 = sha256Of(bytes);
+      const sha256 = hashBytes(bytes);
       if (!put.has(sha256)) await this.#store.put(objectKey(job, folder, sha256), bytes);
       put.add(sha256);
       manifest.push({ path: path.split(sep).join("/"), size_bytes: bytes.length, sha256 });
     }
     return manifest;
   }
-}
-
-/** The hash by which an object is named, in hexadecimal digits. */
-export function sha256Of(bytes: Uint8Array): string {
-  return createHash("sha256").update(bytes).digest("hex");
 }
 
 function isMissing(error: unknown): boolean {
@@ -184,8 +179,7 @@ async function filesIn(folder: string): Promise<string[]> {
     if (isMissing(error)) return [];
     throw error;
   });
-  for (const name of names.toSorted()) {
-    const path = relative(folder, join(folder, name));
+  for (const path of names.toSorted()) {
     if (isKept(path) && (await stat(join(folder, path))).isFile()) found.push(path);
   }
   return found;

@@ -2,12 +2,13 @@
 import { mkdir, mkdtemp, rename } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { z } from "zod";
+import { hashBytes } from "../../data/files/data-content.ts";
 import { writeFileAtomic } from "../../format/files/atomic.ts";
 import { bytesFile } from "../../format/files/folder-file.ts";
 import { UPLOADED_FILE, type UploadedFile } from "../job.ts";
 import { FIRST_RUN, StateFolder } from "../state-folder.ts";
 import type { S3Store } from "./s3.ts";
-import { StoredRuns, damaged, sha256Of } from "./stored-runs.ts";
+import { StoredRuns, damaged } from "./stored-runs.ts";
 
 const FILES = "files/";
 const DESCRIPTION = "file.json";
@@ -50,7 +51,7 @@ export class StoredState extends StateFolder {
 
   override async addFile(file: UploadedFile, content: Uint8Array): Promise<void> {
     await this.#store.put(contentKey(file.id), content);
-    const description = JSON.stringify({ ...file, sha256: sha256Of(content) });
+    const description = JSON.stringify({ ...file, sha256: hashBytes(content) });
     // The description last: a file that has one is whole.
     await this.#store.put(descriptionKey(file.id), new TextEncoder().encode(description));
   }
@@ -69,7 +70,7 @@ export class StoredState extends StateFolder {
       this.#store.get(contentKey(file.id)),
     ]);
     const said = description && STORED_FILE.parse(JSON.parse(new TextDecoder().decode(description)));
-    if (!bytes || said?.sha256 !== sha256Of(bytes)) throw damaged(contentKey(file.id));
+    if (!bytes || said?.sha256 !== hashBytes(bytes)) throw damaged(contentKey(file.id));
     await mkdir(dirname(path), { recursive: true });
     await writeFileAtomic(path, bytesFile(basename(path), bytes));
     return path;

@@ -96,9 +96,5 @@ function requireDimensions({ dimensions }: EmbeddingRequest, { model }: ServerSt
 }
 
 function toBase64(values: Float32Array): string {
-  const bytes = new DataView(new ArrayBuffer(4 * values.length));
-  for (const [i, value] of values.entries()) bytes.setFloat32(4 * i, value, true);
-  let text = "";
-  for (let i = 0; i < bytes.byteLength; i++) text += String.fromCharCode(bytes.getUint8(i));
-  return btoa(text);
+  return Buffer.from(values.buffer, values.byteOffset, values.byteLength).toString("base64");
 }
