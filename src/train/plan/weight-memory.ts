@@ -44,7 +44,7 @@ function countSlots(kinds: readonly number[]): number[] {
   const slots: { kind: number; layer: number }[] = [];
   let held: number[] = [];
   const last = kinds.length - 1;
-  const visits = [...kinds.keys()].flatMap((layer) => [[layer, layer + 1] as const]);
+  const visits = [...kinds.keys()].map((layer) => [layer, layer + 1] as const);
   const back = [...kinds.keys()].reverse().map((layer) => [layer, layer - 1] as const);
   for (const pair of [...visits, ...back]) {
     const wanted = pair.filter((layer) => layer >= 0 && layer <= last);

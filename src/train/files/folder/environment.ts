@@ -8,7 +8,10 @@ import { describeProcessor } from "../processor.ts";
 /** Says what runs here: versions, processor, memory. */
 export function describeEnvironment(threads: number | undefined): readonly Fact[] {
   const text = readFileSync(new URL("../../../../package.json", import.meta.url), "utf8");
-  const { version, dependencies } = JSON.parse(text) as Package;
+  const { version, dependencies } = JSON.parse(text) as {
+    readonly version: string;
+    readonly dependencies: { readonly "onnxruntime-node": string };
+  };
   const numProcessors = availableParallelism();
   return [
     ["graft", version],
@@ -20,9 +23,4 @@ export function describeEnvironment(threads: number | undefined): readonly Fact[
     ["threads", `${threads ?? numProcessors} of ${numProcessors}`],
     ["memory", formatBytes(totalmem())],
   ];
-}
-
-interface Package {
-  readonly version: string;
-  readonly dependencies: { readonly "onnxruntime-node": string };
 }

@@ -83,7 +83,7 @@ export class PlannedPass {
     const pass = beginPass(shape);
     const trainsStem = this.#embedding.trains();
     const { blocks, stopsAtHead } = this.#blocks.plan({ dropped, trainsStem });
-    if (stopsAtHead && (this.#adapter.trained(null).length ?? 0) === 0) return this.score(shape);
+    if (stopsAtHead && this.#adapter.trained(null).length === 0) return this.score(shape);
     const kept = new PlannedKept(pool, activations);
     let x = this.#embedding.forward(pass);
     const given: string[][] = [];
