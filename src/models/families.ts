@@ -18,8 +18,10 @@ import { gemma3 } from "./families/gemma3.ts";
 import { gemma3Text } from "./families/gemma3-text.ts";
 import { glm4 } from "./families/glm4.ts";
 import { gpt2 } from "./families/gpt2.ts";
+import { gptNeo } from "./families/gpt-neo.ts";
 import { gptNeox } from "./families/gpt-neox.ts";
 import { granite } from "./families/granite.ts";
+import { graniteMoeHybrid } from "./families/granite-moe-hybrid.ts";
 import { hunyuanV1Dense } from "./families/hunyuan-v1-dense.ts";
 import { llama } from "./families/llama.ts";
 import { ministral } from "./families/ministral.ts";
@@ -61,9 +63,11 @@ export const FAMILIES: readonly Family[] = [
   gemma3Text,
   gemma3,
   gpt2,
+  gptNeo,
   gptNeox,
   opt,
   granite,
+  graniteMoeHybrid,
   ernie45,
   exaone4,
   glm4,

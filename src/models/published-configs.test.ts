@@ -143,6 +143,89 @@ test("OPT of 125M, and Galactica, which names more", () => {
   assert.ok(openModel({ ...config, ...more }).numLayers > 0);
 });
 
+test("GPT-Neo of 125M, and of TinyStories, every second layer of which has a window", () => {
+  const config = {
+    activation_function: "gelu_new",
+    architectures: ["GPTNeoForCausalLM"],
+    attention_dropout: 0,
+    attention_types: [[["global", "local"], 6]],
+    bos_token_id: 50_256,
+    embed_dropout: 0,
+    eos_token_id: 50_256,
+    gradient_checkpointing: false,
+    hidden_size: 768,
+    initializer_range: 0.02,
+    intermediate_size: null,
+    layer_norm_epsilon: 1e-5,
+    max_position_embeddings: 2048,
+    model_type: "gpt_neo",
+    num_heads: 12,
+    num_layers: 12,
+    resid_dropout: 0,
+    summary_type: "cls_index",
+    vocab_size: 50_257,
+    window_size: 256,
+  };
+  const { layers, ties } = openModel(config);
+  assert.equal(ties.size, 1);
+  assert.deepEqual(
+    layers.slice(0, 3).map(({ attention }) => [attention?.window, attention?.scale, attention?.rope]),
+    [
+      [null, 1, null],
+      [256, 1, null],
+      [null, 1, null],
+    ],
+  );
+  assert.throws(() => openModel({ ...config, num_layers: 4 }), /attention_types are of 12 layers/);
+});
+
+test("Granite 4 of 350M, which counts no experts", () => {
+  const config = {
+    architectures: ["GraniteMoeHybridForCausalLM"],
+    attention_bias: false,
+    attention_multiplier: 0.015625,
+    embedding_multiplier: 12,
+    hidden_act: "silu",
+    hidden_size: 1024,
+    init_method: "mup",
+    intermediate_size: 2048,
+    layer_types: Array.from({ length: 28 }, () => "attention"),
+    logits_scaling: 4,
+    mamba_chunk_size: 256,
+    mamba_conv_bias: true,
+    mamba_d_conv: 4,
+    mamba_d_head: 16,
+    mamba_d_state: 256,
+    mamba_expand: 2,
+    mamba_n_groups: 1,
+    mamba_n_heads: 128,
+    mamba_proj_bias: false,
+    max_position_embeddings: 32_768,
+    model_type: "granitemoehybrid",
+    normalization_function: "rmsnorm",
+    num_attention_heads: 16,
+    num_experts_per_tok: 0,
+    num_hidden_layers: 28,
+    num_key_value_heads: 4,
+    num_local_experts: 0,
+    output_router_logits: false,
+    position_embedding_type: "rope",
+    residual_multiplier: 0.263,
+    rms_norm_eps: 1e-5,
+    rope_scaling: null,
+    rope_theta: 10_000_000,
+    router_aux_loss_coef: 0.01,
+    shared_intermediate_size: 2048,
+    tie_word_embeddings: true,
+    vocab_size: 100_352,
+  };
+  const { layers, tensors } = openModel(config);
+  assert.deepEqual([layers[0]!.attention?.scale, layers[0]!.attention?.rope?.theta], [0.015625, 1e7]);
+  const rotated = openModel({ ...config, position_embedding_type: "nope" }).layers[0]!.attention?.rope;
+  assert.equal(rotated, null);
+  assert.deepEqual(tensors.get("model.layers.0.shared_mlp.input_linear.weight")?.shape, [4096, 1024]);
+});
+
 test("Phi-2 rotates two fifths of each head, and has biases in its head", () => {
   const config = {
     architectures: ["PhiForCausalLM"],

@@ -65,6 +65,11 @@ const UNLIKE: Readonly<Record<string, readonly (readonly [config: RawConfig, say
     [{ scale_attn_weights: false }, "scale_attn_weights is false"],
     [{ n_head: 5 }, "n_head is 5"],
   ],
+  gpt_neo: [
+    [{ attention_types: [[["global"], 3]] }, "attention_types are of 3 layers (expected num_layers, 2)"],
+    [{ attention_types: [[["strided"], 2]] }, "attention_types"],
+    [{ num_heads: 5 }, "num_heads is 5"],
+  ],
   gpt_neox: [
     [{ hidden_act: "quick_gelu" }, 'hidden_act is "quick_gelu"'],
     [{ rotary_pct: 0.1 }, "partial_rotary_factor is 0.1 (expected a share of the heads' width 8"],
@@ -74,6 +79,10 @@ const UNLIKE: Readonly<Record<string, readonly (readonly [config: RawConfig, say
     [{ do_layer_norm_before: false }, "do_layer_norm_before is false"],
   ],
   granite: [[{ logits_scaling: 0 }, "logits_scaling is 0"]],
+  granitemoehybrid: [
+    [{ layer_types: ["mamba", "attention"] }, 'layer_types.0 is "mamba"'],
+    [{ num_local_experts: 62 }, "num_local_experts is 62"],
+  ],
   ernie4_5: [[{ use_bias: 1 }, "use_bias is 1"]],
   exaone4: [
     [{ sliding_window_pattern: "LGLG" }, 'sliding_window_pattern is "LGLG"'],

@@ -23,6 +23,7 @@ const HEADS = { num_attention_heads: 2, num_key_value_heads: 1, head_dim: 16 };
 /** What a family's tiny model needs for heads of 16 that are turned by 16 elements or not at all. */
 const WIDE: Readonly<Record<string, (tiny: RawConfig) => Record<string, unknown>>> = {
   gpt2: () => ({ n_head: 2 }),
+  gpt_neo: () => ({ num_heads: 2 }),
   gpt_neox: () => ({ num_attention_heads: 1 }),
   opt: () => ({ num_attention_heads: 2 }),
   gemma3: ({ text_config }) => ({ text_config: { ...(text_config as RawConfig), ...HEADS } }),

@@ -48,6 +48,13 @@ const MINISTRAL3 = {
     llama_4_scaling_beta: 0.3,
   },
 };
+const GRANITE = {
+  embedding_multiplier: 6,
+  attention_multiplier: 0.2,
+  residual_multiplier: 0.5,
+  logits_scaling: 4,
+  tie_word_embeddings: true,
+};
 const ENCODER = {
   ...SIZES,
   hidden_act: "gelu",
@@ -143,6 +150,20 @@ export const TINY_CONFIGS: Readonly<Record<string, RawConfig>> = {
     n_inner: 48,
     eos_token_id: 257,
   },
+  gpt_neo: {
+    architectures: ["GPTNeoForCausalLM"],
+    model_type: "gpt_neo",
+    vocab_size: 259,
+    hidden_size: 32,
+    num_layers: 2,
+    num_heads: 4,
+    intermediate_size: 48,
+    max_position_embeddings: 512,
+    attention_types: [[["global", "local"], 1]],
+    // Less than a test's rows have.
+    window_size: 4,
+    eos_token_id: 257,
+  },
   gpt_neox: {
     architectures: ["GPTNeoXForCausalLM"],
     model_type: "gpt_neox",
@@ -168,11 +189,18 @@ export const TINY_CONFIGS: Readonly<Record<string, RawConfig>> = {
     architectures: ["GraniteForCausalLM"],
     model_type: "granite",
     ...DECODER,
-    embedding_multiplier: 6,
-    attention_multiplier: 0.2,
-    residual_multiplier: 0.5,
-    logits_scaling: 4,
-    tie_word_embeddings: true,
+    ...GRANITE,
+  },
+  granitemoehybrid: {
+    architectures: ["GraniteMoeHybridForCausalLM"],
+    model_type: "granitemoehybrid",
+    ...DECODER,
+    ...GRANITE,
+    layer_types: ["attention", "attention"],
+    num_local_experts: 0,
+    mamba_n_heads: 4,
+    position_embedding_type: "rope",
+    shared_intermediate_size: 40,
   },
   ernie4_5: {
     architectures: ["Ernie4_5ForCausalLM"],

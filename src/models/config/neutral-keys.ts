@@ -7,7 +7,7 @@ export const NEUTRAL_KEYS: ReadonlySet<string> = new Set(
   bos_token_id eos_token_id pad_token_id unk_token_id sep_token_id cls_token_id mask_token_id decoder_start_token_id
   image_token_id boi_token_id eoi_token_id begin_suppress_tokens suppress_tokens forced_bos_token_id forced_eos_token_id
   initializer_range initializer_factor init_std _attn_implementation attn_implementation _attn_implementation_autoset
-  attention_dropout attn_pdrop embd_pdrop resid_pdrop hidden_dropout hidden_dropout_prob attention_probs_dropout_prob dropout
+  attention_dropout attn_pdrop embd_pdrop resid_pdrop embed_dropout resid_dropout hidden_dropout hidden_dropout_prob attention_probs_dropout_prob dropout
   is_decoder classifier_dropout classifier_dropout_prob summary_first_dropout summary_type summary_use_proj summary_activation
   summary_proj_to_labels reorder_and_upcast_attn router_aux_loss_coef router_jitter_noise
   id2label label2id num_labels problem_type finetuning_task task_specific_params gradient_checkpointing

@@ -46,6 +46,19 @@ MODELS = {
         | ROTATED
         | {"head_dim": 10, "embedding_multiplier": 5.0, "attention_multiplier": 0.25, "residual_multiplier": 0.4, "logits_scaling": 3.0},
     ),
+    "gpt_neo": (
+        transformers.GPTNeoForCausalLM,
+        {"vocab_size": 96, "hidden_size": 32, "intermediate_size": 48, "num_layers": 2, "num_heads": 4, "max_position_embeddings": 64}
+        | {"attention_types": [[["global", "local"], 1]], "window_size": 4, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0},
+    ),
+    "granitemoehybrid": (
+        transformers.GraniteMoeHybridForCausalLM,
+        SMALL
+        | ROTATED
+        | {"layer_types": ["attention"] * 2, "num_local_experts": 0, "num_experts_per_tok": 0, "position_embedding_type": "rope"}
+        | {"shared_intermediate_size": 40, "mamba_n_heads": 4, "mamba_d_head": 16, "mamba_d_state": 8, "tie_word_embeddings": True}
+        | {"embedding_multiplier": 5.0, "attention_multiplier": 0.25, "residual_multiplier": 0.4, "logits_scaling": 3.0},
+    ),
     "ernie4_5": (transformers.Ernie4_5ForCausalLM, SMALL | ROTATED | {"head_dim": 12, "use_bias": True, "tie_word_embeddings": True}),
     "exaone4": (
         transformers.Exaone4ForCausalLM,
@@ -133,6 +146,7 @@ MODELS = {
 AS_OF_V4 = {
     "gemma": {"hidden_act": "gelu", "hidden_activation": "gelu_pytorch_tanh"},
     "gpt_neox": {"rotary_emb_base": 5000.0, "rotary_pct": 0.4},
+    "granitemoehybrid": {"layer_types": ["attention"] * 2, "time_step_limit": None},
     "hunyuan_v1_dense": {"rope_scaling": STRETCHED},
     "ministral3": {"rope_parameters": GROWING},
     "exaone4": {"sliding_window_pattern": "LG", "layer_types": None},

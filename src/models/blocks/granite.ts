@@ -1,0 +1,49 @@
+/**
+ * @file What Granite's decoders have in common: Llama's blocks with factors on what is embedded, on scores, on what branches add,
+ * and on logits.
+ *
+ *   x = m_e E[ids]      x ← x + m_r attention(norm(x))      x ← x + m_r mlp(norm(x))      logits = head(norm(x)) / s
+ *
+ * Models: "Granite 3.0 Language Models", IBM, 2024. The factors are those of "Tensor Programs V", arXiv:2203.03466.
+ */
+import { z } from "zod";
+import type { Value } from "../../graph/graph.ts";
+import { mul } from "../../graph/ops/pointwise/elementwise.ts";
+import { rmsNorm } from "../../nn/norms.ts";
+import type { SelfAttentionOptions } from "../../nn/self-attention.ts";
+import { DECODER_FIELDS } from "../config/hf-config.ts";
+import type { ModelDefinition, RawConfig } from "../family.ts";
+import { type Transform, attentionPart, decoder, plainEnds, preNormBlock, repeat } from "./decoder.ts";
+
+const FACTOR = z.number().positive().default(1);
+
+/** Settings that all of them have. */
+export const GRANITE_FIELDS = {
+  ...DECODER_FIELDS,
+  embedding_multiplier: FACTOR,
+  attention_multiplier: FACTOR,
+  residual_multiplier: FACTOR,
+  logits_scaling: FACTOR,
+};
+
+const scale = (x: Value, factor: number): Value => (factor === 1 ? x : mul(x, x.graph.scalar(factor)));
+
+/** Puts one together of an attention, whose scores get their factor here, and a feed-forward part. */
+export function graniteDecoder(
+  raw: RawConfig,
+  c: z.output<z.ZodObject<typeof GRANITE_FIELDS>>,
+  attention: SelfAttentionOptions,
+  mlp: Transform,
+): ModelDefinition {
+  const scaled =
+    (part: Transform): Transform =>
+    (b, x) =>
+      scale(part(b, x), c.residual_multiplier);
+  const norm = rmsNorm(c.rms_norm_eps);
+  const attend = attentionPart({ ...attention, scale: c.attention_multiplier });
+  return decoder(raw, c, repeat(preNormBlock(norm, scaled(attend), scaled(mlp)), c), {
+    ...plainEnds(norm),
+    scaleEmbedding: (x) => scale(x, c.embedding_multiplier),
+    capLogits: (logits) => scale(logits, 1 / c.logits_scaling),
+  });
+}

@@ -1,0 +1,86 @@
+/**
+ * @file The GPT-Neo family: GPT-2's blocks with a projection each for queries, keys and values, scores that are not scaled, and
+ * layers in turn with a window and without.
+ *
+ *   x = E[ids] + P[positions]      x ← x + Wo attention(norm(x))      x ← x + W₂ gelu(W₁ norm(x))
+ *
+ * Software: "GPT-Neo", doi:10.5281/zenodo.5297715; small models: "TinyStories", arXiv:2305.07759.
+ */
+import { z } from "zod";
+import { layerNorm } from "../../nn/norms.ts";
+import { unrotatedAttention } from "../../nn/self-attention.ts";
+import { attentionPart, decoder, plainEnds, plainMlpPart, preNormBlock } from "../blocks/decoder.ts";
+import type { Family, Layer } from "../family.ts";
+import { ACTIVATION, activationOf } from "../config/activation-config.ts";
+import { HEADS_DIVIDE_WIDTH, SIZE_FIELDS, parseConfig, unusable } from "../config/hf-config.ts";
+
+const KIND = z.enum(["global", "local"]);
+const SCHEMA = z
+  .object({
+    ...SIZE_FIELDS,
+    intermediate_size: z.int().positive().nullish(),
+    max_position_embeddings: z.int().positive().default(2048),
+    hidden_act: ACTIVATION.default("gelu_new"),
+    layer_norm_epsilon: z.number().positive().default(1e-5),
+    tie_word_embeddings: z.boolean().default(true),
+    /** Kinds of layers, and how often they follow one another. */
+    attention_types: z.array(z.tuple([z.array(KIND), z.int().positive().max(10_000)])).nullish(),
+    /** The same, one by one. */
+    attention_layers: z.array(KIND).nullish(),
+    window_size: z.int().positive().default(256),
+  })
+  .refine(...HEADS_DIVIDE_WIDTH);
+
+/** What its files call these settings. */
+const KEYS = {
+  num_hidden_layers: "num_layers",
+  num_attention_heads: "num_heads",
+  hidden_act: "activation_function",
+};
+const NAMES = {
+  embedding: "transformer.wte",
+  positions: "transformer.wpe",
+  finalNorm: "transformer.ln_f",
+  blocks: "transformer.h.",
+  ignored: /\.attn\.attention\.(masked_)?bias$/,
+};
+const NORMS = { attention: "ln_1", mlp: "ln_2" };
+
+export const gptNeo: Family = {
+  modelType: "gpt_neo",
+  summary: "GPT-Neo, from 125M to 2.7B; TinyStories",
+  traits:
+    "GPT-2's blocks with a projection each for queries, keys and values, which have no biases; scores are not scaled; layers in turn with a window and without.",
+  gguf: "not-in-gguf",
+  open: (raw) => {
+    const c = parseConfig(SCHEMA, raw, KEYS);
+    const { hidden_size: width, num_hidden_layers: numLayers } = c;
+    const types = c.attention_types ?? [[["global", "local"], 12] as const];
+    const kinds = types.flatMap(([each, times]) => Array.from({ length: times }, () => each).flat());
+    if (kinds.length !== numLayers) {
+      throw unusable(
+        raw,
+        `attention_types are of ${kinds.length} layers (expected num_layers, ${numLayers})`,
+      );
+    }
+    const plain = unrotatedAttention(width, c.num_attention_heads);
+    const attention = { ...plain, causal: true, scale: 1, bias: { qkv: false, output: true } };
+    const sizes = { intermediateSize: c.intermediate_size ?? 4 * width, bias: true };
+    const norm = layerNorm(c.layer_norm_epsilon);
+    const mlp = plainMlpPart(
+      { up: "mlp.c_fc", down: "mlp.c_proj" },
+      { ...sizes, activation: activationOf(c.hidden_act) },
+    );
+    const layerOf = (window: number | null): Layer => {
+      const names = { prefix: "attn.attention.", output: "out_proj" };
+      return preNormBlock(norm, attentionPart({ ...attention, window }, names), mlp, NORMS);
+    };
+    const layers = { global: layerOf(null), local: layerOf(c.window_size) };
+    return decoder(
+      raw,
+      c,
+      kinds.map((kind) => layers[kind]),
+      plainEnds(norm, NAMES),
+    );
+  },
+};
