@@ -5,15 +5,13 @@ import type { Objective } from "./objective.ts";
 /** The facts of an objective that decide which metrics it has. */
 type Measured = Pick<Objective, "rows" | "hasPerplexity">;
 
+type Prediction = "accuracy" | "macroF1" | "microF1" | "pearson" | "spearman";
+
 /** What an evaluation has found, of which the numbers of metrics are made. */
 interface EvalFindings {
   readonly loss: number;
   /** What the model says beside what is right; null: nobody has looked at it. */
-  readonly predictions:
-    | {
-        readonly [K in "accuracy" | "macroF1" | "microF1" | "pearson" | "spearman"]?: number;
-      }
-    | null;
+  readonly predictions: { readonly [K in Prediction]?: number } | null;
   /** What the objective tells. */
   readonly metrics: Readonly<Record<string, number>>;
 }
@@ -43,6 +41,19 @@ export const LOSS: EvalMetric = {
   valueOf: ({ loss }) => loss,
 };
 
+/** A share by what the model says beside what is right, for objectives of such rows. */
+function predicted(name: string, ofRows: Measured["rows"], number: Prediction): EvalMetric {
+  return {
+    name,
+    key: name.replace("-", "_"),
+    better: "higher",
+    isShare: true,
+    isOf: ({ rows }) => rows === ofRows,
+    needsPredictions: true,
+    valueOf: ({ predictions }) => predictions?.[number] ?? NaN,
+  };
+}
+
 export const EVAL_METRICS: readonly EvalMetric[] = [
   LOSS,
   // e to the power of the loss.
@@ -56,45 +67,13 @@ export const EVAL_METRICS: readonly EvalMetric[] = [
     valueOf: ({ loss }) => Math.exp(loss),
   },
   // Share of the learned tokens that are the likeliest, each with its weight.
-  {
-    name: "token-accuracy",
-    key: "token_accuracy",
-    better: "higher",
-    isShare: true,
-    isOf: ({ rows }) => rows === "text",
-    needsPredictions: true,
-    valueOf: ({ predictions }) => predictions?.accuracy ?? NaN,
-  },
+  predicted("token-accuracy", "text", "accuracy"),
   // Share of the examples whose likeliest class is their own.
-  {
-    name: "accuracy",
-    key: "accuracy",
-    better: "higher",
-    isShare: true,
-    isOf: ({ rows }) => rows === "classes",
-    needsPredictions: true,
-    valueOf: ({ predictions }) => predictions?.accuracy ?? NaN,
-  },
+  predicted("accuracy", "classes", "accuracy"),
   // Mean over the classes of F1, which is 2TP / (2TP + FP + FN).
-  {
-    name: "macro-f1",
-    key: "macro_f1",
-    better: "higher",
-    isShare: true,
-    isOf: ({ rows }) => rows === "classes",
-    needsPredictions: true,
-    valueOf: ({ predictions }) => predictions?.macroF1 ?? NaN,
-  },
+  predicted("macro-f1", "classes", "macroF1"),
   // F1 of all classes of all examples together.
-  {
-    name: "micro-f1",
-    key: "micro_f1",
-    better: "higher",
-    isShare: true,
-    isOf: ({ rows }) => rows === "labels",
-    needsPredictions: true,
-    valueOf: ({ predictions }) => predictions?.microF1 ?? NaN,
-  },
+  predicted("micro-f1", "labels", "microF1"),
   // The mean of squared errors, which is the loss.
   {
     name: "mse",
@@ -105,24 +84,8 @@ export const EVAL_METRICS: readonly EvalMetric[] = [
     needsPredictions: false,
     valueOf: ({ loss }) => loss,
   },
-  {
-    name: "pearson",
-    key: "pearson",
-    better: "higher",
-    isShare: false,
-    isOf: ({ rows }) => rows === "numbers",
-    needsPredictions: true,
-    valueOf: ({ predictions }) => predictions?.pearson ?? NaN,
-  },
-  {
-    name: "spearman",
-    key: "spearman",
-    better: "higher",
-    isShare: false,
-    isOf: ({ rows }) => rows === "numbers",
-    needsPredictions: true,
-    valueOf: ({ predictions }) => predictions?.spearman ?? NaN,
-  },
+  { ...predicted("pearson", "numbers", "pearson"), isShare: false },
+  { ...predicted("spearman", "numbers", "spearman"), isShare: false },
   // Share of the pairs whose chosen answer has the higher reward.
   {
     name: "reward-accuracy",
