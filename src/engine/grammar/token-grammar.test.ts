@@ -20,6 +20,7 @@ import { byteTokenizerFiles } from "../../../test/tiny/byte-tokenizer.ts";
 import { readRealTokenizer } from "../../../test/golden/real-tokenizers.ts";
 import { createTokenizer } from "../../data/tokenizer/tokenizer.ts";
 import { Random } from "../../random.ts";
+import { schemaRule } from "./schema/schema-rules.ts";
 import { STRING_FORMATS } from "./schema/string-formats.ts";
 import { type GrammarCursor, TokenGrammar } from "./token-grammar.ts";
 import { TriggeredGrammar } from "./triggered-grammar.ts";
@@ -28,6 +29,11 @@ import { processorMs } from "../../train/power/processor-ms.ts";
 
 const BYTES = await Vocabulary.create(byteTokenizerFiles(), async () => {});
 const STOP = 257;
+
+/** A grammar of JSON that satisfies a schema. */
+function ofSchema(vocabulary: Vocabulary, schema: unknown): TokenGrammar {
+  return new TokenGrammar(vocabulary, (book) => schemaRule(book, schema));
+}
 
 /** Draws ids that a grammar allows, all alike likely but for those that end something, until the text ends. */
 function draw(
@@ -71,7 +77,7 @@ function takes(grammar: TokenGrammar, text: string): boolean {
 }
 
 function drawJson(schema: unknown, seed: number): unknown {
-  const ids = draw(TokenGrammar.ofSchema(BYTES, schema), 259, new Random(seed));
+  const ids = draw(ofSchema(BYTES, schema), 259, new Random(seed));
   if (!ids) return undefined;
   const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(Uint8Array.from(ids));
   return JSON.parse(text);
@@ -274,7 +280,7 @@ test("names are apart by patterns: each property is held to all that is said of 
   assertProperty(
     property(array(OBJECTS, { minLength: 1, maxLength: 2 }), nat(), (schemas, seed) => {
       const schema = { type: "object", allOf: schemas };
-      const grammar = TokenGrammar.ofSchema(BYTES, schema);
+      const grammar = ofSchema(BYTES, schema);
       for (const name of names) {
         for (const value of [1, 3, true]) {
           const text = JSON.stringify({ [name]: value });
@@ -310,7 +316,7 @@ test("items of few values differ from each other where they must", () => {
     "[true,2]",
   ];
   const held = (schema: object): string[] => {
-    const grammar = TokenGrammar.ofSchema(BYTES, { type: "array", uniqueItems: true, ...schema });
+    const grammar = ofSchema(BYTES, { type: "array", uniqueItems: true, ...schema });
     return texts.filter((text) => takes(grammar, text));
   };
   const items = { enum: [1, 2, 1.0] };
@@ -334,7 +340,7 @@ test("numbers with a fraction lie between bounds that have one, and every such n
       const schema = isOpen
         ? { type: "number", exclusiveMinimum: low, exclusiveMaximum: high }
         : { type: "number", minimum: low, maximum: high };
-      const grammar = TokenGrammar.ofSchema(BYTES, schema);
+      const grammar = ofSchema(BYTES, schema);
       const near = [low, high].flatMap((bound) => [-1, 0, 1].map((step) => bound + step * 1e-6));
       const asked = [...near, (low + high) / 2, ...bounds, 0.299999, 0.3, 1.0001, -1.2];
       for (const value of asked.map((each) => Number(each.toFixed(6)))) {
@@ -365,7 +371,7 @@ test("multiples of a step are written, and nothing else", () => {
     ]) {
       const digits = `${step}`.split(".")[1]?.length ?? 0;
       for (const type of ["integer", "number"]) {
-        const grammar = TokenGrammar.ofSchema(BYTES, { type, multipleOf: step, ...bounds });
+        const grammar = ofSchema(BYTES, { type, multipleOf: step, ...bounds });
         const {
           minimum = -Infinity,
           exclusiveMinimum = -Infinity,
@@ -395,7 +401,7 @@ test("a string is held to all that is said of it", () => {
     maxLength: 4,
     allOf: [{ pattern: "^[a-ü]+$" }, { pattern: "b$" }],
   };
-  const grammar = TokenGrammar.ofSchema(BYTES, schema);
+  const grammar = ofSchema(BYTES, schema);
   const texts = ["b", "ab", "aaab", "aaaab", "aa", "Ab"];
   assert.deepEqual(
     texts.map((text) => takes(grammar, `"${text}"`)),
@@ -409,12 +415,12 @@ test("a string is held to all that is said of it", () => {
 
 test("tuples of both drafts, names out of a list, and what says nothing of a value are read", () => {
   const tuple = [{ type: "integer" }, { enum: ["a", "b"] }];
-  const closed = TokenGrammar.ofSchema(BYTES, { type: "array", prefixItems: tuple, items: false });
+  const closed = ofSchema(BYTES, { type: "array", prefixItems: tuple, items: false });
   const texts = ["[]", "[1]", '[1,"a"]', '[1,"a",1]', '["a"]', '[1,"c"]'];
   const held = (grammar: TokenGrammar): boolean[] => texts.map((text) => takes(grammar, text));
   assert.deepEqual(held(closed), [true, true, true, false, false, false]);
   const whole = { items: tuple, additionalItems: { type: "integer" }, minItems: 2 };
-  assert.deepEqual(held(TokenGrammar.ofSchema(BYTES, { type: "array", ...whole })), [
+  assert.deepEqual(held(ofSchema(BYTES, { type: "array", ...whole })), [
     false,
     false,
     true,
@@ -427,7 +433,7 @@ test("tuples of both drafts, names out of a list, and what says nothing of a val
     allOf: [{ prefixItems: [{ const: 1 }] }, { items: { type: "integer" }, maxItems: 2 }],
   };
   assert.deepEqual(
-    ["[1]", "[2]", "[1,3]", '[1,"a"]'].map((text) => takes(TokenGrammar.ofSchema(BYTES, both), text)),
+    ["[1]", "[2]", "[1,3]", '[1,"a"]'].map((text) => takes(ofSchema(BYTES, both), text)),
     [true, false, true, false],
   );
   const $defs = { names: { enum: ["x", "y"] } };
@@ -438,9 +444,7 @@ test("tuples of both drafts, names out of a list, and what says nothing of a val
     additionalProperties: { const: 1 },
   };
   assert.deepEqual(
-    ['{"x":1}', '{"x":1,"y":1}', '{"z":1}', '{"x":2}'].map((text) =>
-      takes(TokenGrammar.ofSchema(BYTES, named), text),
-    ),
+    ['{"x":1}', '{"x":1,"y":1}', '{"z":1}', '{"x":2}'].map((text) => takes(ofSchema(BYTES, named), text)),
     [true, true, false, false],
   );
   const silent = {
@@ -448,7 +452,7 @@ test("tuples of both drafts, names out of a list, and what says nothing of a val
     propertyNames: { type: "string" },
     additionalProperties: { contentEncoding: "base64" },
   };
-  assert.ok(takes(TokenGrammar.ofSchema(BYTES, silent), '{"z":1}'));
+  assert.ok(takes(ofSchema(BYTES, silent), '{"z":1}'));
 });
 
 test("strings of a format are what it says, wherever no pattern or length says what they are", () => {
@@ -476,7 +480,7 @@ test("strings of a format are what it says, wherever no pattern or length says w
     }
   }
   assert.deepEqual(Object.keys(judges).toSorted(), Object.keys(STRING_FORMATS).toSorted());
-  const grammar = TokenGrammar.ofSchema(BYTES, { type: "string", format: "date" });
+  const grammar = ofSchema(BYTES, { type: "string", format: "date" });
   assert.deepEqual(
     ["2024-02-29", "2000-02-29", "1900-02-29", "2023-02-29", "2023-04-31", "2023-12-31"].map((date) =>
       takes(grammar, `"${date}"`),
@@ -539,7 +543,7 @@ test("what cannot be held is refused with its path, soon", () => {
   const start = processorMs();
   for (const [schema, path] of cases) {
     assert.throws(
-      () => TokenGrammar.ofSchema(BYTES, schema),
+      () => ofSchema(BYTES, schema),
       (error: { code: string; path?: string }) =>
         error.code === "usage/grammar" && (error.path === undefined || error.path === path),
       JSON.stringify(schema).slice(0, 80),
@@ -550,7 +554,7 @@ test("what cannot be held is refused with its path, soon", () => {
 
 test("a pattern with states without number is given up, not waited for", () => {
   const schema = { type: "string", pattern: "^([ab]*a[ab]{200})+$" };
-  const grammar = TokenGrammar.ofSchema(BYTES, schema);
+  const grammar = ofSchema(BYTES, schema);
   const start = processorMs();
   try {
     draw(grammar, 259, new Random(1), { limit: 200 });
@@ -579,7 +583,7 @@ for (const [name, stop] of [
       },
       required: ["name", "tags"],
     };
-    const grammar = TokenGrammar.ofSchema(vocabulary, schema);
+    const grammar = ofSchema(vocabulary, schema);
     let numTokens = 0;
     const start = processorMs();
     for (let seed = 0; seed < 3; seed++) {
@@ -596,7 +600,7 @@ for (const [name, stop] of [
 }
 
 test("a text is free until it begins a call, and held to it from there on", () => {
-  const inner = TokenGrammar.ofSchema(BYTES, {
+  const inner = ofSchema(BYTES, {
     type: "object",
     properties: { a: { const: 1 } },
     required: ["a"],
@@ -632,7 +636,7 @@ test("a vocabulary without the characters of a grammar is the caller's to mend",
   const { "{": _, ...vocab } = model.vocab;
   const lacking = { ...files, tokenizer: { ...files.tokenizer, model: { ...model, vocab } } };
   const vocabulary = await Vocabulary.create(lacking, async () => {});
-  const cursor = TokenGrammar.ofSchema(vocabulary, { type: "object" }).begin();
+  const cursor = ofSchema(vocabulary, { type: "object" }).begin();
   assert.throws(() => cursor.restrict(new Float32Array(259), [STOP]), {
     name: "UsageError",
     code: "engine/grammar",

@@ -4,7 +4,6 @@
  */
 import { UsageError } from "../../errors.ts";
 import { Automaton, type Place, RuleBook, type State } from "./rules/automaton.ts";
-import { schemaRule } from "./schema/schema-rules.ts";
 import { SchemaError } from "./schema/schema-keywords.ts";
 import type { Vocabulary } from "./vocabulary.ts";
 
@@ -39,11 +38,6 @@ export class TokenGrammar implements Grammar {
     const { start } = this.#automaton;
     if (!start) throw new SchemaError("", "is satisfied by nothing", "Take away what contradicts itself.");
     this.#start = start;
-  }
-
-  /** A grammar of JSON that satisfies a schema. @throws SchemaError */
-  static ofSchema(vocabulary: Vocabulary, schema: unknown): TokenGrammar {
-    return new TokenGrammar(vocabulary, (book) => schemaRule(book, schema));
   }
 
   begin(): GrammarCursor {
