@@ -109,8 +109,7 @@ function judged<R>(
     summary,
     problem,
     forms,
-    toUnit: (value, options, source) =>
-      toExample(readRow(value, forms, kindsBesides(forms)), withOwnClasses(options), source),
+    toUnit: (value, options, source) => toExample(rowOf(value, forms), withOwnClasses(options), source),
     isCompared: false,
     fit: (example, options) => fitClassExample(example, withOwnClasses(options)),
     isUseful: ({ ids }) => ids.length > 0,
@@ -118,17 +117,17 @@ function judged<R>(
   };
 }
 
-/** Every kind of rows but one: what the data may have been made for instead. */
-function kindsBesides(forms: readonly RowFormat<unknown>[]): OtherRows[] {
-  return Object.values(DATA_KINDS).filter((kind) => kind.forms !== forms);
+/** Reads a row of a kind; of other kinds it is told what the data may have been made for instead. @throws usage/data */
+function rowOf<R>(value: unknown, forms: readonly RowFormat<R>[]): R {
+  const others: OtherRows[] = Object.values(DATA_KINDS).filter((kind) => kind.forms !== forms);
+  return readRow(value, forms, others);
 }
 
 export const DATA_KINDS: { readonly [K in DataKindName]: DataKind<DataUnits[K]> } = {
   text: {
     summary: "texts and conversations that are learned as they are",
     forms: TARGET_FORMS,
-    toUnit: (value, options, source) =>
-      toExample(readRow(value, TARGET_FORMS, kindsBesides(TARGET_FORMS)), options, source),
+    toUnit: (value, options, source) => toExample(rowOf(value, TARGET_FORMS), options, source),
     isCompared: false,
     problem: null,
     fit: ({ ids, weights, source }, { maxLength }) => ({
@@ -143,7 +142,7 @@ export const DATA_KINDS: { readonly [K in DataKindName]: DataKind<DataUnits[K]> 
     summary: "two answers to a prompt, one of them better",
     forms: PREFERENCE_FORMS,
     toUnit: (value, options, source) => {
-      const { chosen, rejected } = readRow(value, PREFERENCE_FORMS, kindsBesides(PREFERENCE_FORMS));
+      const { chosen, rejected } = rowOf(value, PREFERENCE_FORMS);
       return compare(
         [
           ["chosen", chosen],
@@ -160,7 +159,7 @@ export const DATA_KINDS: { readonly [K in DataKindName]: DataKind<DataUnits[K]> 
     summary: "answers that are each called good or bad",
     forms: JUDGED_FORMS,
     toUnit: (value, options, source) => {
-      const { answer, isDesirable } = readRow(value, JUDGED_FORMS, kindsBesides(JUDGED_FORMS));
+      const { answer, isDesirable } = rowOf(value, JUDGED_FORMS);
       return compare([[isDesirable ? "desirable" : "undesirable", answer]], options, source);
     },
     ...COMPARISONS,
