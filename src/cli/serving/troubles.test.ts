@@ -1,25 +1,36 @@
 /** @file What requests meet again and again is told once a minute, with its reason once. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { FailedError } from "../../errors.ts";
+import { FailedError, FormatError } from "../../errors.ts";
 import type { CommandIO } from "../command.ts";
 import { faultsTo } from "./troubles.ts";
 
-test("a fault that every request meets is told once a minute, another one at once", () => {
+function toldFaults() {
   const told: string[] = [];
   const io = { stderr: (line: string) => told.push(line), color: { yellow: String } } as unknown as CommandIO;
-  let nowMs = 0;
-  const tell = faultsTo(io, () => nowMs);
+  const clock = { nowMs: 0 };
+  return { told, clock, tell: faultsTo(io, () => clock.nowMs) };
+}
+
+test("a fault that every request meets is told once a minute, another one at once", () => {
+  const { told, clock, tell } = toldFaults();
   const cause = new Error("connect ECONNREFUSED");
   const away = new FailedError("failed/database", "Cannot reach the database: connect ECONNREFUSED", {
     cause,
   });
   const full = new FailedError("failed/write", "Cannot write", { cause: new Error("no space") });
   for (const error of [away, away, full, away]) tell(error);
-  nowMs += 59_000;
+  clock.nowMs += 59_000;
   tell(away);
-  nowMs += 1000;
+  clock.nowMs += 1000;
   tell(away);
   const first = "warning: Cannot reach the database: connect ECONNREFUSED";
   assert.deepEqual(told, [first, "warning: Cannot write: no space", first, first]);
+});
+
+test("what clients are not told of a file of graft's is told with what to do", () => {
+  const { told, tell } = toldFaults();
+  const cause = new FormatError("format/file", 'Cannot read keys "k"', { hint: "Add them again." });
+  tell(new Error("The keys cannot be read", { cause }));
+  assert.deepEqual(told, ['warning: The keys cannot be read: Cannot read keys "k". Add them again.']);
 });

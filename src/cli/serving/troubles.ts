@@ -26,9 +26,10 @@ export function faultsTo(io: CommandIO, nowMs: () => number): (error: unknown) =
 
 /** Where a fault comes from, or why, where graft raised it. */
 function describeFault(error: unknown): string {
-  if (!(error instanceof GraftError))
-    return error instanceof Error ? (error.stack ?? error.message) : String(error);
+  if (!(error instanceof Error)) return String(error);
   const { message, cause } = error;
+  if (cause instanceof GraftError) return `${message}: ${toldWhole(cause)}`;
+  if (!(error instanceof GraftError)) return error.stack ?? message;
   const isMore = cause instanceof Error && !message.includes(cause.message);
   return isMore ? `${message}: ${cause.message}` : message;
 }
