@@ -99,10 +99,16 @@ test("what is left of a job that was cancelled elsewhere can be asked for, until
   const row = await take("ftjob-2");
   const folder = join(files.runFolder("ftjob-2", row.folder), "checkpoint-2");
   cpSync(join(root, "adapters", "poet"), folder, { recursive: true });
-  await queue.cancel("ftjob-2");
   const name = "ft:tiny:graft::2:ckpt-step-2";
   assert.equal(await ask(name), 200);
-  assert.equal((await server.app.request(`/v1/models/${name}`, { method: "DELETE" })).status, 200);
+  const remove = async (): Promise<Response> =>
+    await server.app.request(`/v1/models/${name}`, { method: "DELETE" });
+  const early = await remove();
+  assert.equal(early.status, 409);
+  assert.match(await early.text(), /The job \\?"ftjob-2\\?" trains .*: wait for its end, or cancel it/);
+  await queue.cancel("ftjob-2");
+  assert.equal(await ask(name), 200);
+  assert.equal((await remove()).status, 200);
   assert.equal(await ask(name), 404);
   assert.equal((await inner.listEnded()).get("ftjob-2"), 1, "others hear of it");
 });

@@ -114,13 +114,13 @@ export class TrainedModels {
   }
 
   /**
-   * Removes what a job has trained, by its name; false: no job has trained that, or it has not ended.
-   * @throws ApiError 409 for what another job, which has not ended, goes on from
+   * Removes what a job has trained, by its name; false: no job has trained that.
+   * @throws ApiError 409 for what a job that has not ended trains, or goes on from
    */
   async remove(name: string): Promise<boolean> {
     const { files, queue } = this.#parts;
     const row = await this.#jobOf(name);
-    if (!row || !hasEnded(row.job)) return false;
+    if (!row) return false;
     requireUnused(name, await queue.table.list());
     const { job, folder } = row;
     const prefix = checkpointPrefix(job);
@@ -154,11 +154,11 @@ function isOfJob(name: string, job: Job): boolean {
 
 /** A result goes with its checkpoints. */
 function requireUnused(name: string, rows: readonly JobRow[]): void {
-  const isUser = ({ job }: JobRow): boolean =>
-    !hasEnded(job) && (job.model === name || job.model.startsWith(`${name}:`));
-  const user = rows.find(isUser);
+  const isOf = (model: string): boolean => model === name || model.startsWith(`${name}:`);
+  const user = rows.find(({ job }) => !hasEnded(job) && (isOfJob(name, job) || isOf(job.model)))?.job;
   if (user === undefined) return;
-  const message = `The job "${user.job.id}" goes on from "${user.job.model}": wait for its end, or cancel it`;
+  const use = isOfJob(name, user) ? `trains "${name}"` : `goes on from "${user.model}"`;
+  const message = `The job "${user.id}" ${use}: wait for its end, or cancel it`;
   throw new ApiError(409, "model_in_use", message, { param: "model" });
 }
 
