@@ -5,12 +5,13 @@
  * 2. Else prefixes: the turn begins where the rendering of the messages before it, with a generation prompt, ends, and
  *    ends where the rendering up to it ends. Exact wherever those are prefixes of the whole text.
  * 3. Else (templates that write earlier turns differently, such as Qwen3's, or whose generation prompt opens <think>):
- *    the place where the text changes when the turn's content and calls are replaced, and the special token after it.
+ *    the place where the text changes when the turn's thoughts, content and calls are replaced, and the special token after it.
  */
 import { UsageError } from "../../errors.ts";
 import type { ChatTemplate } from "./chat-template.ts";
 import type { TextSpan } from "./generation-marks.ts";
 import type { Message } from "../rows/messages.ts";
+import { withReasoning } from "./message-forms.ts";
 import { MAX_RENDERED_TURNS } from "../../untrusted/limits.ts";
 import { calledNames, notShown, requireShown, withoutCalls } from "./shown-parts.ts";
 
@@ -60,21 +61,54 @@ function spanByPrefixes(c: RenderedChat, index: number): TextSpan | null {
   return trimAfterSpecial(text, { start: asked.length, end: upTo.length }, c.specialTokens);
 }
 
+/** Texts that no template and no row has. */
+const CONTENT = "\uE0F2content\uE0F2";
+const THOUGHT = "\uE0F2thought\uE0F2";
+
+/** A turn with other texts, and the one of these that it begins with. */
+interface Replacement {
+  readonly message: Message;
+  readonly first: string;
+}
+
+/** What may stand for a turn's message: its own thoughts stay, unless the template writes them where they are replaced too. */
+function replacementsOf(message: Message): readonly Replacement[] {
+  const said = { ...withoutCalls(message), content: CONTENT };
+  const thoughts = { reasoning_content: THOUGHT, thinking: THOUGHT, reasoning: THOUGHT };
+  const within = { ...said, content: `<think>${THOUGHT}</think>${CONTENT}` };
+  return [
+    ...(withReasoning(message)["reasoning_content"]
+      ? [{ message: { ...said, ...thoughts }, first: THOUGHT }]
+      : []),
+    { message: said, first: CONTENT },
+    ...(message.content.includes("</think>") ? [{ message: within, first: THOUGHT }] : []),
+  ];
+}
+
 /** Way 3; null when the turn's content does not show in the text. */
 function spanByReplacement(c: RenderedChat, index: number): TextSpan | null {
-  const marker = "\uE0F2content\uE0F2";
-  const { text } = c;
-  const other = c.template.render(
-    c.messages.map((message, i) => (i === index ? { ...withoutCalls(message), content: marker } : message)),
-    { tools: c.tools },
-  );
-  const start = other.indexOf(marker);
-  if (start < 0 || text.slice(0, start) !== other.slice(0, start)) return null;
-  const rest = other.slice(start + marker.length);
+  for (const { message, first } of replacementsOf(c.messages[index]!)) {
+    const messages = c.messages.map((own, i) => (i === index ? message : own));
+    const span = spanOfReplaced(c, c.template.render(messages, { tools: c.tools }), first);
+    if (span !== null) return span;
+  }
+  return null;
+}
+
+/** What a text has in the place that begins with `first`, and ends with the content, in another. */
+function spanOfReplaced(
+  { text, specialTokens }: RenderedChat,
+  other: string,
+  first: string,
+): TextSpan | null {
+  const start = other.indexOf(first);
+  const contentAt = other.indexOf(CONTENT);
+  if (start < 0 || contentAt < 0 || text.slice(0, start) !== other.slice(0, start)) return null;
+  const rest = other.slice(contentAt + CONTENT.length);
   if (!text.endsWith(rest) || text.length - rest.length < start) return null;
   const end = text.length - rest.length;
   const space = rest.length - rest.trimStart().length;
-  const ending = c.specialTokens
+  const ending = specialTokens
     .filter((token) => rest.startsWith(token, space))
     .reduce((longest, token) => (token.length > longest.length ? token : longest), "");
   return { start, end: ending === "" ? end : end + space + ending.length };

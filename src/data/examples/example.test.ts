@@ -171,6 +171,29 @@ describe("toExample() of a conversation", () => {
     );
   });
 
+  it("learns thoughts where the generation prompt closes them, or opens them otherwise than the turn", () => {
+    const told = (answer: object, template: string): string =>
+      show({ messages: [conversation.messages[0], { role: "assistant", ...answer }] }, template);
+    const asked = "<|im_start|>user\nQ1<|im_end|>\n<|im_start|>assistant\n";
+    const turn = "{{ '<|im_start|>' + message.role + '\n' }}";
+    const end = "{{ message.content + '<|im_end|>\n' }}";
+    const thought = `{% if message.role == 'assistant' %}{{ '<think>\n' + (message.reasoning_content or '') + '\n</think>\n\n' }}{% endif %}`;
+    const closing = `${loop(turn + thought + end)}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n<think>\n\n</think>\n\n' }}{% endif %}`;
+    for (const key of ["reasoning_content", "thinking", "reasoning"]) {
+      assert.equal(
+        told({ content: "A1", [key]: "hm" }, closing),
+        `${asked}<think>\n[hm\n</think>\n\nA1<|im_end|>]\n`,
+      );
+    }
+    assert.equal(told({ content: "A1" }, closing), `${asked}<think>\n\n</think>\n\n[A1<|im_end|>]\n`);
+    const empty = `{% if message.role == 'assistant' and '<think>' not in message.content %}{{ '<think></think>' }}{% endif %}`;
+    const opening = `${loop(turn + empty + end)}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n<think>\n' }}{% endif %}`;
+    assert.equal(
+      told({ content: "<think>hm</think>A1" }, opening),
+      `${asked}<think>[hm</think>A1<|im_end|>]\n`,
+    );
+  });
+
   it("tells of answers of which the template leaves out a part, and of no others", () => {
     const dropping = CHATML.replace("message['content']", "message['content'].split('</think>')[-1].strip()");
     const isTold = (answer: Record<string, unknown>, template: string): boolean => {
