@@ -2,12 +2,14 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";
+import { keepRates } from "../../test/files/kept-rates.ts";
 import { runMain } from "../../test/process/run-main.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../../test/tiny/model.ts";
 
 const folder = temporaryFolder();
 const model = await writeTinyModel(join(folder, "model"), { config: { max_position_embeddings: 64 } });
 const data = writeTinyChats(join(folder, "chats.jsonl"), 6);
+await keepRates({ GRAFT_HOME: folder }, 1);
 const TRAINING = ["--model", model, "--data", data, "--steps", "1", "--threads", "1"];
 
 async function run(words: readonly string[]): Promise<{ events: Record<string, unknown>[]; stderr: string }> {

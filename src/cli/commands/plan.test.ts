@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import { keepRates } from "../../../test/files/kept-rates.ts";
 import { runMain } from "../../../test/process/run-main.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../../../test/tiny/model.ts";
 import { shellWords } from "../../messages/shell-words.ts";
@@ -11,6 +12,8 @@ import { sizeToAsk } from "../../train/files/setup/fit-run.ts";
 const folder = temporaryFolder();
 const model = await writeTinyModel(join(folder, "model"));
 const data = writeTinyChats(join(folder, "chats.jsonl"), 12);
+// Those of one thread are measured.
+await keepRates({ GRAFT_HOME: folder });
 const SHORT = ["--model", model, "--threads", "1", "--steps", "2"];
 const SETTINGS = [...SHORT, "--data", data, "--max-length", "64"];
 

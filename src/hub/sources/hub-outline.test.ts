@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { CONTENT, type FakeHub, NAME, startHub, unreachableMessage } from "../../../test/files/fake-hub.ts";
+import { keepRates } from "../../../test/files/kept-rates.ts";
 import { runMain } from "../../../test/process/run-main.ts";
 import { temporaryFolder, writeTinyModel } from "../../../test/tiny/model.ts";
 import { resolveModel } from "../resolve.ts";
@@ -73,6 +74,7 @@ test("graft plan of a name on the hub says what the whole model needs, without i
   const env = Object.fromEntries(
     Object.entries(fake.env).filter((entry): entry is [string, string] => entry[1] !== undefined),
   );
+  await keepRates(env, 1);
   const bytesOf = async (name: string): Promise<unknown> => {
     const words = ["plan", "--model", name, "--max-length", "64", "--threads", "1", "--json"];
     const { status, stdout, stderr } = await runMain(words, env);
