@@ -28,26 +28,29 @@ export function peakBytes(spec: ProgramSpec, bindings: Bindings, target: Target)
   const owner = (value: Value): Value => ownerOf.get(value) ?? value;
   const isOurs = (value: Value): boolean => !given.has(value) && !outputs.has(value) && value.node !== null;
   const readers = new Map<Value, number>();
-  const count = (value: Value, by: number): number => {
-    const left = (readers.get(value) ?? 0) + by;
-    readers.set(value, left);
-    return left;
-  };
-  // Views are found before reads are counted, since a read of a view is a read of the memory that it lies in.
-  for (const node of order) {
+  // By node: the memory that it reads, and how many of its inputs lie there.
+  const reads = order.map((node) => {
     const [input] = node.inputs;
     if (node.op.memory === "view" && input) ownerOf.set(node.outputs[0], owner(input));
-    for (const each of new Set(node.inputs)) count(owner(each), 1);
-  }
+    const own = new Map<Value, number>();
+    for (const memory of [...new Set(node.inputs)].map(owner)) own.set(memory, (own.get(memory) ?? 0) + 1);
+    for (const [value, by] of own) readers.set(value, (readers.get(value) ?? 0) + by);
+    return own;
+  });
   const sizes = withUnknown(order, bindings);
-  const bytes = (value: Value): number => sizeBytesOf(value, sizes);
+  const known = new Map<Value, number>();
+  const bytes = (value: Value): number => {
+    const size = known.get(value) ?? sizeBytesOf(value, sizes);
+    known.set(value, size);
+    return size;
+  };
   let [live, peak] = [0, 0];
   const free = (value: Value): void => {
     if (isOurs(value)) live -= bytes(value);
   };
-  for (const node of order) {
-    const read = [...new Set(node.inputs.map(owner))];
-    const dying = read.filter((value) => isOurs(value) && readers.get(value) === uses(node, value, owner));
+  for (const [i, node] of order.entries()) {
+    const read = [...reads[i]!];
+    const dying = read.flatMap(([value, by]) => (isOurs(value) && readers.get(value) === by ? [value] : []));
     const overwritten = new Set<Value>();
     for (const output of node.outputs) {
       if (owner(output) !== output || !isOurs(output)) continue;
@@ -59,8 +62,9 @@ export function peakBytes(spec: ProgramSpec, bindings: Bindings, target: Target)
       else live += bytes(output);
     }
     peak = Math.max(peak, live + (node.op.scratchBytes?.(node, sizes, target) ?? 0));
-    for (const value of read) {
-      const left = count(value, -uses(node, value, owner));
+    for (const [value, by] of read) {
+      const left = readers.get(value)! - by;
+      readers.set(value, left);
       if (left === 0 && !overwritten.has(value)) free(value);
     }
     // An output that nobody reads is freed at once.
@@ -82,19 +86,16 @@ export function withUnknown(nodes: readonly AnyNode[], bindings: Bindings): Bind
   return sizes;
 }
 
-/** How many of a node's inputs lie in the memory of a value. */
-function uses({ inputs }: AnyNode, value: Value, owner: (value: Value) => Value): number {
-  return [...new Set(inputs)].filter((input) => owner(input) === value).length;
-}
-
 /** The order in which ONNX Runtime executes nodes: depth first from those that nobody reads. */
 function runOrder(nodes: readonly AnyNode[], given: ReadonlySet<Value>): AnyNode[] {
   const place = new Map(nodes.map((node, i) => [node, i]));
-  const before = (node: AnyNode): AnyNode[] => {
-    const made = node.inputs.flatMap((value) => (value.node && !given.has(value) ? [value.node] : []));
-    return [...new Set(made)].sort((a, b) => place.get(a)! - place.get(b)!);
-  };
-  const isRead = new Set(nodes.flatMap(before));
+  const before = new Map(
+    nodes.map((node) => {
+      const made = node.inputs.flatMap((value) => (value.node && !given.has(value) ? [value.node] : []));
+      return [node, [...new Set(made)].sort((a, b) => place.get(a)! - place.get(b)!)];
+    }),
+  );
+  const isRead = new Set([...before.values()].flat());
   const open = nodes.filter((node) => !isRead.has(node)).map((node) => ({ node, isDone: false }));
   const seen = new Set<AnyNode>();
   const order: AnyNode[] = [];
@@ -104,7 +105,7 @@ function runOrder(nodes: readonly AnyNode[], given: ReadonlySet<Value>): AnyNode
     if (isDone || seen.has(node)) continue;
     seen.add(node);
     open.push({ node, isDone: true });
-    for (const each of before(node)) if (!seen.has(each)) open.push({ node: each, isDone: false });
+    for (const each of before.get(node)!) if (!seen.has(each)) open.push({ node: each, isDone: false });
   }
   return order;
 }

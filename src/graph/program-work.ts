@@ -30,12 +30,12 @@ export function scaleWork({ float32, int8, movedBytes }: Work, factor: number): 
 export function workOf(spec: ProgramSpec, bindings: Bindings): Work {
   const nodes = nodesOf(spec);
   const sizes = withUnknown(nodes, bindings);
-  return nodes.reduce<Work>((sum, node) => {
-    if (node.op.memory === "view") return sum;
-    const values = [...node.inputs, ...node.outputs];
-    const movedBytes = values.reduce((bytes, value) => bytes + sizeBytesOf(value, sizes), sum.movedBytes);
+  const sum = { ...NO_WORK };
+  for (const node of nodes) {
+    if (node.op.memory === "view") continue;
+    for (const value of [...node.inputs, ...node.outputs]) sum.movedBytes += sizeBytesOf(value, sizes);
     const products = node.op.multiplications?.(node, sizes);
-    const counted = products ? { [products.kind]: sum[products.kind] + products.count } : {};
-    return { ...sum, movedBytes, ...counted };
-  }, NO_WORK);
+    if (products) sum[products.kind] += products.count;
+  }
+  return sum;
 }

@@ -17,8 +17,17 @@ export interface ProgramSpec {
   readonly updates?: Readonly<Record<string, string>>;
 }
 
-/** Lists the nodes that a program runs, in order. @throws TypeError when a needed input is not given. */
-export function nodesOf(spec: ProgramSpec): AnyNode[] {
+/** Nodes of programs that were asked for before: a plan counts each program's in several ways, for rows of several lengths. */
+const KNOWN_NODES = new WeakMap<ProgramSpec, readonly AnyNode[]>();
+
+/** Lists the nodes that a program runs, in order; the result is shared. @throws TypeError when a needed input is not given. */
+export function nodesOf(spec: ProgramSpec): readonly AnyNode[] {
+  const nodes = KNOWN_NODES.get(spec) ?? findNodes(spec);
+  KNOWN_NODES.set(spec, nodes);
+  return nodes;
+}
+
+function findNodes(spec: ProgramSpec): AnyNode[] {
   const given = new Set(Object.values(spec.inputs));
   const nodes = new Set<AnyNode>();
   const open = Object.values(spec.outputs).filter((v) => !given.has(v));
