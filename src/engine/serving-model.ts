@@ -85,7 +85,7 @@ const MARK_TOKENS = 16;
 /** Opens a model by name or path; the caller closes it. @throws as `openTextParts`, `ServingEngine`, `requireOneBatch` */
 export async function openServingModel(model: string, options: OpenServingOptions): Promise<ServingModel> {
   const { name = model, chatTemplate, weights = "float32", compute = "f32", trainCompute } = options;
-  const engine = createEngine({ threads: options.threads });
+  const engine = createEngine({ threads: options.threads, shareScratch: true });
   const parts = await openTextParts(model, { name, chatTemplate });
   const { base, checkpoint } = parts;
   const opened: Session[] = [];
