@@ -12,14 +12,6 @@ import { whileHeld } from "../runtime/memory/vector-memory.ts";
 import type { Session } from "./session.ts";
 import { trainedValues } from "./weights/trained-values.ts";
 
-/** The compiled parts of a pass. */
-interface Parts {
-  readonly runner: BlockRunner;
-  readonly embedding: Embedding;
-  readonly head: Head;
-  readonly labelHead: LabelHead;
-}
-
 export class ForwardPass {
   readonly session: Session;
   readonly head: Head;
@@ -29,13 +21,15 @@ export class ForwardPass {
   readonly #betweenBlocks: BetweenBlocks | undefined;
 
   private constructor(
-    { runner, embedding, head, labelHead }: Parts,
+    session: Session,
+    adapter: AdapterView,
+    embedding: Embedding,
     betweenBlocks: BetweenBlocks | undefined,
   ) {
-    this.session = runner.session;
-    this.head = head;
-    this.labelHead = labelHead;
-    this.#runner = runner;
+    this.session = session;
+    this.head = new Head(session, adapter, betweenBlocks);
+    this.labelHead = new LabelHead(session, adapter, { betweenBlocks });
+    this.#runner = new BlockRunner(session, adapter, null);
     this.#embedding = embedding;
     this.#betweenBlocks = betweenBlocks;
   }
@@ -47,10 +41,7 @@ export class ForwardPass {
     betweenBlocks?: BetweenBlocks,
   ): Promise<ForwardPass> {
     const embedding = await Embedding.create(session, adapter);
-    const head = new Head(session, adapter, betweenBlocks);
-    const labelHead = new LabelHead(session, adapter, { betweenBlocks });
-    const runner = new BlockRunner(session, adapter, null);
-    return new ForwardPass({ runner, embedding, head, labelHead }, betweenBlocks);
+    return new ForwardPass(session, adapter, embedding, betweenBlocks);
   }
 
   /** Runs rows; `read` gets x [B, T, D], valid during the call alone. */
