@@ -38,18 +38,20 @@ interface BackwardTrace {
   readonly passesThrough: boolean;
 }
 
-export class BackwardPlanner {
-  readonly #model: Model;
-  readonly #structures: readonly BlockStructure[];
-  readonly #traces = new Map<string, BackwardTrace>();
-
-  constructor(model: Model, structures: readonly BlockStructure[]) {
-    this.#model = model;
-    this.#structures = structures;
-  }
-
-  plan({ dropped, trainsStem }: BackwardRequest): BackwardPlan {
-    const traces = this.#structures.map((structure, layer) => this.#trace(structure, dropped[layer] ?? []));
+/** Makes what plans backward passes over blocks; what it has traced of a block it remembers. */
+export function backwardPlanner(
+  model: Model,
+  structures: readonly BlockStructure[],
+): (request: BackwardRequest) => BackwardPlan {
+  const known = new Map<string, BackwardTrace>();
+  const traceOf = (structure: BlockStructure, dropped: readonly string[]): BackwardTrace => {
+    const key = JSON.stringify([structure.key, dropped]);
+    const trace = known.get(key) ?? traceBackward(model, structure, dropped);
+    known.set(key, trace);
+    return trace;
+  };
+  return ({ dropped, trainsStem }) => {
+    const traces = structures.map((structure, layer) => traceOf(structure, dropped[layer] ?? []));
     const lowestTrained = traces.findIndex(({ trains }) => trains);
     const stopsAtHead = !trainsStem && lowestTrained < 0;
     const lowest = trainsStem ? 0 : lowestTrained;
@@ -59,14 +61,7 @@ export class BackwardPlanner {
       wantsInput: layer > lowest || trainsStem,
     }));
     return { blocks, stopsAtHead };
-  }
-
-  #trace(structure: BlockStructure, dropped: readonly string[]): BackwardTrace {
-    const key = JSON.stringify([structure.key, dropped]);
-    let trace = this.#traces.get(key);
-    if (!trace) this.#traces.set(key, (trace = traceBackward(this.#model, structure, dropped)));
-    return trace;
-  }
+  };
 }
 
 function traceBackward(

@@ -11,7 +11,7 @@ import type { PartGraph } from "../../models/graphs/part-graph.ts";
 import type { TensorRead } from "../../models/graphs/part-tensors.ts";
 import type { AdapterView } from "../../peft/adapter-view.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
-import { type BackwardPlan, BackwardPlanner, type BackwardRequest, type BlockPlan } from "./backward-plan.ts";
+import { type BackwardPlan, type BackwardRequest, type BlockPlan, backwardPlanner } from "./backward-plan.ts";
 import { type BlockVariant, type Saves, blockProgram, compileBlock } from "./block-programs.ts";
 import { type BlockStructure, structuresOf, tensorsRead } from "./block-structure.ts";
 import type { PassContext } from "../context.ts";
@@ -66,7 +66,8 @@ export class BlockRunner {
   readonly #structures: readonly BlockStructure[];
   /** Tensors of the base that the blocks of a structure read. */
   readonly #reads = new Map<string, readonly TensorRead[]>();
-  readonly #planner: BackwardPlanner;
+  /** Plans what is left of the backward pass without some branches, by block. */
+  readonly planBackward: (request: BackwardRequest) => BackwardPlan;
 
   /** `fillDropout` null: evaluation, nothing is dropped. */
   constructor(session: Session, adapter: AdapterView, fillDropout: FillDropout | null) {
@@ -74,16 +75,11 @@ export class BlockRunner {
     this.adapter = adapter;
     this.#fillDropout = fillDropout;
     this.#structures = structuresOf(session, adapter, { training: fillDropout !== null });
-    this.#planner = new BackwardPlanner(session.model, this.#structures);
+    this.planBackward = backwardPlanner(session.model, this.#structures);
   }
 
   get numLayers(): number {
     return this.#structures.length;
-  }
-
-  /** What is left of the backward pass without some branches, by block. */
-  planBackward(request: BackwardRequest): BackwardPlan {
-    return this.#planner.plan(request);
   }
 
   /** Begins a pass; whoever does ends it. */

@@ -2,9 +2,9 @@
 import type { AdapterView } from "../../../peft/adapter-view.ts";
 import {
   type BackwardPlan,
-  BackwardPlanner,
   type BackwardRequest,
   type BlockPlan,
+  backwardPlanner,
 } from "../../../run/blocks/backward-plan.ts";
 import { type Saves, blockProgram } from "../../../run/blocks/block-programs.ts";
 import { type BlockStructure, structuresOf, tensorsRead } from "../../../run/blocks/block-structure.ts";
@@ -16,8 +16,8 @@ export class PlannedBlocks {
   readonly #place: PassPlace;
   readonly #adapter: AdapterView;
   readonly #structures: readonly BlockStructure[];
-  readonly #planner: BackwardPlanner;
   readonly #gradients: PlannedGradients;
+  readonly plan: (request: BackwardRequest) => BackwardPlan;
   /** Keys of structures that bind weights. */
   readonly #binding: ReadonlySet<string>;
 
@@ -31,7 +31,7 @@ export class PlannedBlocks {
     this.#place = place;
     this.#adapter = adapter;
     this.#structures = structuresOf(place.session, adapter, { training });
-    this.#planner = new BackwardPlanner(place.session.model, this.#structures);
+    this.plan = backwardPlanner(place.session.model, this.#structures);
     this.#gradients = gradients;
     const different = new Map(this.#structures.map((structure) => [structure.key, structure]));
     const bind = [...different.values()].filter((structure) =>
@@ -47,10 +47,6 @@ export class PlannedBlocks {
 
   get count(): number {
     return this.#structures.length;
-  }
-
-  plan(request: BackwardRequest): BackwardPlan {
-    return this.#planner.plan(request);
   }
 
   /** Runs a block forward: what it gives, and what is saved of it by name. */
