@@ -228,6 +228,7 @@ describe("the shape of the code", () => {
       "index.ts",
       "printable.ts",
       "random.ts",
+      "sha256.ts",
     ]);
   });
 

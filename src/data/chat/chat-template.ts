@@ -9,7 +9,7 @@ import { A_FUNCTION, checkArguments, lazily } from "../../messages/arguments.ts"
 import { UsageError } from "../../errors.ts";
 import type { TokenizerFiles } from "../../format/checkpoint/checkpoint.ts";
 import { tokenText } from "../../format/checkpoint/token-text.ts";
-import { Sha256 } from "../../format/files/sha256.ts";
+import { Sha256 } from "../../sha256.ts";
 import type { Message } from "../rows/messages.ts";
 import { type MarkedText, type TextSpan, hasMarks, parseMarked } from "./generation-marks.ts";
 import { withReasoning, withWrittenArguments } from "./message-forms.ts";

@@ -1,6 +1,6 @@
 /** @file Chat templates that can be named instead of a file, for models that come without one. */
 import { nearest } from "../../messages/nearest.ts";
-import { Sha256 } from "../../format/files/sha256.ts";
+import { Sha256 } from "../../sha256.ts";
 import { CHATML } from "./chat-template.ts";
 import { NAME_OR_PATH } from "../../messages/paths.ts";
 

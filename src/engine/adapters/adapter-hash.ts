@@ -1,7 +1,7 @@
 /**
  * @file Hashes the trained values of an adapter, so that adapters with equal values are known as equal wherever they lie.
  */
-import { Sha256 } from "../../format/files/sha256.ts";
+import { Sha256 } from "../../sha256.ts";
 import type { Adapter } from "../../peft/attach.ts";
 
 /** 16 hexadecimal digits. */

@@ -9,7 +9,7 @@ import { z } from "zod";
 import { FormatError, UsageError } from "../../errors.ts";
 import { A_BASE, type BaseModel } from "../../models/base/base-model.ts";
 import { type BaseSample, mayBeOneModel, sampleBase } from "../../models/base/base-sample.ts";
-import { Sha256 } from "../files/sha256.ts";
+import { Sha256 } from "../../sha256.ts";
 
 /** Key in the head of the tensors' file. */
 export const BASE_SAMPLE_KEY = "base_sample";

@@ -8,7 +8,7 @@ import { UsageError } from "../../errors.ts";
 import { bytesOf } from "../../graph/dtype.ts";
 import type { Adapter } from "../../peft/attach.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
-import { Sha256 } from "../files/sha256.ts";
+import { Sha256 } from "../../sha256.ts";
 
 /** Key in the head of the tensors' file. */
 export const CODES_KEY = "base_codes_sha256";

@@ -2,7 +2,7 @@
  * @file Keys of clients and what each may do. Keys are long and drawn at random, so a plain hash keeps them: nobody can try
  * them all.
  */
-import { Sha256 } from "../../format/files/sha256.ts";
+import { Sha256 } from "../../sha256.ts";
 
 /** What a key may do; each role may do what those before it may: texts; files and jobs; adapters and all else. */
 export const API_ROLES = ["read", "train", "admin"] as const;

@@ -3,7 +3,7 @@
  * answer at the end.
  */
 import type { ServeEnd } from "../../engine/serving/serve-request.ts";
-import { Sha256 } from "../../format/files/sha256.ts";
+import { Sha256 } from "../../sha256.ts";
 import type { ErrorBody } from "../api-error.ts";
 import type { ResumedRequest } from "../running-requests.ts";
 import type { ServerState } from "../server-state.ts";

@@ -1,7 +1,7 @@
 /** @file What all pictures of runs have in common: drawn by ECharts, as the text of an SVG file. */
 // The whole library in one file: as 585 modules it takes ten times as long to load.
 import { init } from "echarts/dist/echarts.esm.min.mjs";
-import { Sha256 } from "../../format/files/sha256.ts";
+import { Sha256 } from "../../sha256.ts";
 import type { Palette } from "./palette.ts";
 
 /** The outside of a picture. */

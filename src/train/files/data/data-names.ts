@@ -1,7 +1,7 @@
 /** @file How settings name data: as files and folders with weights, or as rows in memory. */
 import { existsSync } from "node:fs";
 import { readWeightedName } from "../../../data/weighted-name.ts";
-import { Sha256 } from "../../../format/files/sha256.ts";
+import { Sha256 } from "../../../sha256.ts";
 import type { TrainOptions } from "../../settings/options.ts";
 
 /** Lists the data sets that a setting names, each with how often an epoch goes through it. */
