@@ -4,6 +4,7 @@
  */
 import type { StorageName } from "../../../quant/storages.ts";
 import type { StoredTensor } from "../../../quant/stored-tensor.ts";
+import type { HostTensor } from "../../../runtime/host-tensor.ts";
 import type { JsonObject } from "../../files/json-file.ts";
 import type { Safetensors } from "../../files/safetensors/safetensors.ts";
 import type { LazyTensor } from "../../files/safetensors/safetensors-writer.ts";
@@ -58,13 +59,28 @@ export interface FormWriting {
   toTensors(source: CodesSource, settings: JsonObject): readonly (readonly [string, LazyTensor])[];
 }
 
-/** Loads once for several parts: the whole is held until each of them has had it. */
-export function sharedLoad<T>(load: () => Promise<T>, numParts: number): () => Promise<T> {
-  let held: Promise<T> | null = null;
-  let left = numParts;
-  return async () => {
+/** A part to write, and what makes it of its matrix. */
+type PartPlan = readonly [
+  name: string,
+  dtype: LazyTensor["dtype"],
+  shape: readonly number[],
+  make: (stored: StoredTensor) => HostTensor,
+];
+
+/** Plans parts of a matrix that is loaded once for all of them: it is held until each has been made. */
+export function lazyParts(
+  load: CodesSource["load"],
+  parts: readonly PartPlan[],
+): (readonly [string, LazyTensor])[] {
+  let held: Promise<StoredTensor> | null = null;
+  let left = parts.length;
+  const whole = async (): Promise<StoredTensor> => {
     const loading = (held ??= load());
     if (--left === 0) held = null;
     return await loading;
   };
+  return parts.map(([name, dtype, shape, make]) => [
+    name,
+    { dtype, shape, load: async () => make(await whole()) },
+  ]);
 }

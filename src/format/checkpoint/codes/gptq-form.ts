@@ -15,11 +15,10 @@ import { packRow } from "../../../quant/codes/pack-codes.ts";
 import { plane } from "../../../quant/planes.ts";
 import { widen } from "../../../quant/codes/half.ts";
 import { STORAGES } from "../../../quant/storages.ts";
-import type { StoredTensor } from "../../../quant/stored-tensor.ts";
 import { type HostTensor, hostTensor } from "../../../runtime/host-tensor.ts";
 import type { LazyTensor } from "../../files/safetensors/safetensors-writer.ts";
-import { type CodesForm, type CodesSource, type FormWriting, sharedLoad } from "./codes-form.ts";
-import { findGptqTensors, transposedWords, WORD_BITS, zeroOffset } from "./gptq-tensors.ts";
+import { type CodesForm, type FormWriting, lazyParts } from "./codes-form.ts";
+import { findGptqTensors, transposedWords, turned, WORD_BITS, zeroOffset } from "./gptq-tensors.ts";
 
 /** What the settings say of groups that are whole rows. */
 const WHOLE_ROW = -1;
@@ -59,33 +58,34 @@ const writing: FormWriting = {
     };
   },
 
-  toTensors(source, settings) {
-    const { name, shape, storage, groupSize, load } = source;
+  toTensors({ name, shape, storage, groupSize, load }, settings) {
     const bits = STORAGES[storage].blockBytes as CodeBits;
     const [numRows = 0, numColumns = 0] = shape;
     const numGroups = numColumns / groupSize;
     const module = name.replace(/\.weight$/, "");
-    const whole = sharedLoad(load, 3);
-    const part = (
-      key: string,
-      dtype: LazyTensor["dtype"],
-      partShape: number[],
-      make: (stored: StoredTensor) => HostTensor,
-    ): readonly [string, LazyTensor] => [
-      `${module}.${key}`,
-      { dtype, shape: partShape, load: async () => make(await whole()) },
-    ];
     const groupOf = Int32Array.from({ length: numColumns }, (_, i) => Math.floor(i / groupSize));
-    return [
-      part("qweight", "int32", [(numColumns * bits) / WORD_BITS, numRows], ({ planes }) =>
-        transposedWords(plane(planes, "codes", "uint8").data, numRows),
-      ),
-      part("qzeros", "int32", [numGroups, (numRows * bits) / WORD_BITS], ({ planes }) =>
-        packZeros(plane(planes, "zero", "uint8"), bits, zeroOffset(settings)),
-      ),
-      part("scales", "float16", [numGroups, numRows], ({ planes }) => halfScales(planes["scale"]!, source)),
-      [`${module}.g_idx`, hostTensor("int32", [numColumns], groupOf) as HostTensor & LazyTensor],
-    ];
+    const parts = lazyParts(load, [
+      [
+        `${module}.qweight`,
+        "int32",
+        [(numColumns * bits) / WORD_BITS, numRows],
+        ({ planes }) => transposedWords(plane(planes, "codes", "uint8").data, numRows),
+      ],
+      [
+        `${module}.qzeros`,
+        "int32",
+        [numGroups, (numRows * bits) / WORD_BITS],
+        ({ planes }) => packZeros(plane(planes, "zero", "uint8"), bits, zeroOffset(settings)),
+      ],
+      [
+        `${module}.scales`,
+        "float16",
+        [numGroups, numRows],
+        ({ planes }) => turned(roundScale(widen(planes["scale"]!), "float16", name)),
+      ],
+    ]);
+    const groupIndex = hostTensor("int32", [numColumns], groupOf) as HostTensor & LazyTensor;
+    return [...parts, [`${module}.g_idx`, groupIndex]];
   },
 };
 
@@ -111,16 +111,4 @@ function packZeros({ shape, data }: HostTensor<"uint8">, bits: CodeBits, offset:
     packRow(zeros, bits, packed, group * rowBytes);
   }
   return hostTensor("int32", [numGroups, rowBytes / 4], new Int32Array(packed.buffer));
-}
-
-/** Scales [out, groups] as float16 [groups, out]. @throws UsageError "usage/scale" */
-function halfScales(scale: HostTensor, { name }: CodesSource): HostTensor {
-  const { shape, data } = roundScale(widen(scale), "float16", name);
-  const [numRows, numGroups] = dimsOf(shape, 2);
-  const turned = new Uint16Array(data.length);
-  for (let row = 0; row < numRows; row++) {
-    for (let group = 0; group < numGroups; group++)
-      turned[group * numRows + row] = data[row * numGroups + group] as number;
-  }
-  return hostTensor("float16", [numGroups, numRows], turned);
 }

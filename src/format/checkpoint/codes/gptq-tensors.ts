@@ -2,6 +2,7 @@
 import { CODE_BITS, type CodeBits } from "../../../graph/ops/products/unpack-codes.ts";
 import { bytesOf } from "../../../graph/dtype.ts";
 import { dimsOf, showShape, sizeAt } from "../../../graph/shape.ts";
+import { transposed } from "../../../linalg/transposed.ts";
 import { unpackRow } from "../../../quant/codes/pack-codes.ts";
 import type { StorageName } from "../../../quant/storages.ts";
 import type { StoredTensor } from "../../../quant/stored-tensor.ts";
@@ -156,23 +157,15 @@ function requireOrder(path: string, name: string, { data }: HostTensor, groupSiz
 export function transposedWords(bytes: Uint8Array, numRows: number): HostTensor<"int32"> {
   // A view needs its place in memory to be a multiple of four.
   const aligned = bytes.byteOffset % 4 === 0 ? bytes : bytes.slice();
-  const from = new Int32Array(aligned.buffer as ArrayBuffer, aligned.byteOffset, aligned.byteLength / 4);
-  const numColumns = from.length / numRows;
-  const into = new Int32Array(from.length);
-  for (let row = 0, at = 0; row < numRows; row++) {
-    for (let column = 0; column < numColumns; column++, at++) into[column * numRows + row] = from[at]!;
-  }
-  return hostTensor("int32", [numColumns, numRows], into);
+  const words = new Int32Array(aligned.buffer as ArrayBuffer, aligned.byteOffset, aligned.byteLength / 4);
+  const numColumns = words.length / numRows;
+  return hostTensor("int32", [numColumns, numRows], transposed(words, numRows, numColumns));
 }
 
-/** Scales [groups, out] as [out, groups], in their own type. */
+/** Scales [groups, out] as [out, groups], in their own type, or the reverse. */
 export function turned({ dtype, shape, data }: HostTensor): HostTensor {
-  const [numGroups, numRows] = dimsOf(shape, 2);
-  const into = data.slice();
-  for (let group = 0, at = 0; group < numGroups; group++) {
-    for (let row = 0; row < numRows; row++, at++) into[row * numGroups + group] = data[at]!;
-  }
-  return { dtype, shape: [numRows, numGroups], data: into };
+  const [numRows, numColumns] = dimsOf(shape, 2);
+  return { dtype, shape: [numColumns, numRows], data: transposed(data, numRows, numColumns) };
 }
 
 /** How zeros are packed, and what their tensor is called in errors. */

@@ -9,9 +9,8 @@ import { packedBytes, type CodeBits } from "../../../graph/ops/products/unpack-c
 import { STORAGES, type StorageName } from "../../../quant/storages.ts";
 import { widen } from "../../../quant/codes/half.ts";
 import type { Safetensors } from "../../files/safetensors/safetensors.ts";
-import type { LazyTensor } from "../../files/safetensors/safetensors-writer.ts";
 import { showPart } from "./codes-errors.ts";
-import { type CodesForm, type CodesTensor, type FormWriting, sharedLoad } from "./codes-form.ts";
+import { type CodesForm, type CodesTensor, type FormWriting, lazyParts } from "./codes-form.ts";
 
 const METHOD = "graft";
 const ENDING = /^(.*\.weight)\.(u[2348])$/;
@@ -27,28 +26,12 @@ const writing: FormWriting = {
   toTensors({ name, shape, storage, groupSize, load }) {
     const [numRows = 0, numColumns = 0] = shape;
     const groups = [numRows, numColumns / groupSize];
-    const whole = sharedLoad(load, 3);
-    const part = (
-      key: string,
-      dtype: LazyTensor["dtype"],
-      partShape: number[],
-      plane: string,
-    ): [string, LazyTensor] => [
-      key,
-      {
-        dtype,
-        shape: partShape,
-        load: async () => {
-          const found = (await whole()).planes[plane]!;
-          return dtype === "float32" ? widen(found) : found;
-        },
-      },
-    ];
-    return [
-      part(`${name}.scale`, "float32", groups, "scale"),
-      part(`${name}.${storage}`, "uint8", [numRows, packedBytes(bitsOf(storage), numColumns)], "codes"),
-      part(`${name}.zero`, "uint8", groups, "zero"),
-    ];
+    const codesShape = [numRows, packedBytes(bitsOf(storage), numColumns)];
+    return lazyParts(load, [
+      [`${name}.scale`, "float32", groups, ({ planes }) => widen(planes["scale"]!)],
+      [`${name}.${storage}`, "uint8", codesShape, ({ planes }) => planes["codes"]!],
+      [`${name}.zero`, "uint8", groups, ({ planes }) => planes["zero"]!],
+    ]);
   },
 };
 
