@@ -17,7 +17,7 @@ import type { HostTensor, Tensors } from "../runtime/host-tensor.ts";
 import { type AdaptedSite, type Layout, indexSites, placesOf } from "./layout.ts";
 import { type AdapterMethod, type Method, splitStack } from "./method.ts";
 import type { Parameter } from "./parameters.ts";
-import type { BoundForm, FrozenSpec, SiteValues } from "./sites/site.ts";
+import { type BoundForm, type SiteValues, inputTensors } from "./sites/site.ts";
 import { rowNumbers, trainedRowsIn, withColumns, withRows } from "./trained-base/token-rows.ts";
 
 export interface AdapterView {
@@ -86,13 +86,7 @@ export function viewAdapter(parts: ViewParts): AdapterView {
   const method = parts.method.kind === "adapter" ? parts.method : null;
   const siteAt = indexSites(sites.values());
   const [inputs, constants] = bindTensors(parts);
-  const addInputs: AddInputs = (site, graph) =>
-    Object.fromEntries(
-      specsOf(site, parts.boundOf(site)).map(({ suffix, shape, dtype }) => [
-        suffix,
-        graph.input(suffix, shape, dtype),
-      ]),
-    );
+  const addInputs: AddInputs = (site, graph) => inputTensors(site, graph.input, parts.boundOf(site));
   const rows = trainedRowsIn(parameters);
   const project = method ? projectorsOf(method, siteAt, addInputs) : () => FROZEN;
   const layers = new Set(parameters.map(({ layer }) => layer));
@@ -193,16 +187,4 @@ function bindTensors(parts: ViewParts): [fed: ByLayer, bound: ByLayer] {
     }
   }
   return [inputs, constants];
-}
-
-/** What a graph reads of a site: its tensors, with what is bound in the place of what it is a form of. */
-function specsOf(
-  site: AdaptedSite,
-  bound: BoundTensor | null,
-): Pick<FrozenSpec, "suffix" | "shape" | "dtype">[] {
-  return [
-    ...site.parameters.map((spec) => ({ ...spec, dtype: "float32" as const })),
-    ...site.frozen.filter(({ suffix }) => suffix !== bound?.of),
-    ...(bound ? [bound.spec] : []),
-  ];
 }

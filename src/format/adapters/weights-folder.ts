@@ -16,7 +16,8 @@ export function weightsFolderParts(
   { baseName, taskType, notes }: Pick<WeightsFolder, "baseName" | "taskType" | "notes">,
   provenance: Provenance,
 ): AdapterFolderParts {
-  const names = typeof targetModules === "string" ? namesOf(adapter) : (targetModules ?? []);
+  const names =
+    typeof targetModules === "string" ? lastNames(adapter.sites.keys()).sort() : (targetModules ?? []);
   const tensors = new Map<string, HostTensor<"float32">>(adapter.frozen);
   for (const [name, tensor] of adapter.base) tensors.set(PREFIX + name, tensor);
   for (const [path, { tensors: own }] of adapter.sites) {
@@ -42,8 +43,4 @@ export function weightsFolderParts(
     readBy: configFileOf(adapter.method)?.readBy(adapter.options, [...adapter.sites.keys()]) ?? "graft",
     provenance,
   };
-}
-
-function namesOf({ sites }: AdapterWeights): string[] {
-  return lastNames(sites.keys()).sort();
 }

@@ -43,12 +43,10 @@ export class ByteFile implements ByteSource {
     });
   }
 
-  /** @inheritdoc */
   async read(offset: number, numBytes: number): Promise<Uint8Array<ArrayBuffer>> {
     return await readBytes(this, offset, numBytes);
   }
 
-  /** @inheritdoc */
   async readInto(offset: number, bytes: Uint8Array): Promise<void> {
     const numBytes = bytes.length;
     if (offset + numBytes > this.sizeBytes) throw truncated(this.path, this.sizeBytes, offset + numBytes);
@@ -71,7 +69,6 @@ export class ByteFile implements ByteSource {
     }
   }
 
-  /** @inheritdoc */
   view(offset: number, numBytes: number): Uint8Array<ArrayBuffer> | null {
     this.#mapping ??= mapFile(this.#handle.fd);
     if (this.#mapping === null) return null;

@@ -8,7 +8,7 @@ import * as zlib from "node:zlib";
 import { writeFileAtomic } from "../../format/files/atomic.ts";
 import { ByteFile } from "../../format/files/byte-file.ts";
 import type { Write } from "../../format/files/folder-file.ts";
-import { DTYPES, type DataOf, type DType } from "../../graph/dtype.ts";
+import { DTYPES, type DataOf, type DType, bytesOf } from "../../graph/dtype.ts";
 import { numElements } from "../../graph/shape.ts";
 import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
 
@@ -32,10 +32,6 @@ export interface SummedTensor {
   readonly checksum: number;
 }
 
-function bytesOf({ data: { buffer, byteOffset, byteLength } }: HostTensor): Uint8Array {
-  return new Uint8Array(buffer, byteOffset, byteLength);
-}
-
 function aligned(at: number): number {
   return Math.ceil(at / ALIGNMENT_BYTES) * ALIGNMENT_BYTES;
 }
@@ -45,7 +41,7 @@ export const CAN_SUM = "crc32" in zlib;
 
 /** The checksum of a tensor and of what it is: 20 ms for 100 MB. */
 export function checksumOf(name: string, tensor: HostTensor): number {
-  return zlib.crc32(bytesOf(tensor), zlib.crc32(JSON.stringify([name, tensor.dtype, tensor.shape])));
+  return zlib.crc32(bytesOf(tensor.data), zlib.crc32(JSON.stringify([name, tensor.dtype, tensor.shape])));
 }
 
 /** Maps the tensors of a file, by name; none where there is no such file, it is damaged, or files cannot be mapped. */
@@ -80,7 +76,7 @@ export async function writeTensors(path: string, tensors: ReadonlyMap<string, Su
   });
   const head = new TextEncoder().encode(`${JSON.stringify(entries)}\n`);
   const fill = async (write: Write): Promise<void> => {
-    for (const bytes of [head, ...[...tensors.values()].map(({ tensor }) => bytesOf(tensor))]) {
+    for (const bytes of [head, ...[...tensors.values()].map(({ tensor }) => bytesOf(tensor.data))]) {
       await write(bytes);
       await write(new Uint8Array(aligned(bytes.length) - bytes.length));
     }

@@ -5,7 +5,7 @@ import type { BaseModel } from "../../models/base/base-model.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import type { Adapter } from "../attach.ts";
 import type { AdaptedSite } from "../layout.ts";
-import type { SiteValues, SiteWeights } from "./site.ts";
+import { type SiteValues, type SiteWeights, inputTensors } from "./site.ts";
 
 interface SiteInputs {
   readonly weights: SiteWeights;
@@ -15,7 +15,8 @@ interface SiteInputs {
 }
 
 /** Adds the inputs of a site to a graph. */
-export function inputSite(graph: Graph, { spec, parameters, frozen }: AdaptedSite): SiteInputs {
+export function inputSite(graph: Graph, site: AdaptedSite): SiteInputs {
+  const { spec } = site;
   const { inFeatures, outFeatures, storedTransposed, kind } = spec;
   const isTransposed = storedTransposed || kind === "embedding";
   const kept = graph.input(
@@ -24,11 +25,7 @@ export function inputSite(graph: Graph, { spec, parameters, frozen }: AdaptedSit
     isTransposed ? [inFeatures, outFeatures] : [outFeatures, inFeatures],
   );
   const bias = spec.bias ? graph.input("bias", "float32", [outFeatures]) : null;
-  const values = Object.fromEntries(
-    [...parameters.map((p) => ({ ...p, dtype: "float32" as const })), ...frozen].map(
-      ({ suffix, shape, dtype }) => [suffix, graph.input(suffix, dtype, shape)],
-    ),
-  );
+  const values = inputTensors(site, (suffix, shape, dtype) => graph.input(suffix, dtype, shape), null);
   return {
     weights: { weight: storedTransposed ? transpose(kept, [1, 0]) : kept, bias },
     values,

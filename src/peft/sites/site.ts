@@ -3,6 +3,7 @@
  */
 import type { DType } from "../../graph/dtype.ts";
 import type { Value } from "../../graph/graph.ts";
+import type { SiteGraph } from "../../models/graphs/site-graph.ts";
 import type { SiteSpec } from "../../models/graphs/sites.ts";
 import type { StoredTensor } from "../../quant/stored-tensor.ts";
 import type { StorageName } from "../../quant/storages.ts";
@@ -38,6 +39,23 @@ export interface BoundForm {
 
 /** Tensors of one site in a graph, trained and frozen, by suffix. */
 export type SiteValues = Readonly<Record<string, Value>>;
+
+/** Adds the tensors of a site to a graph, as inputs; one that is bound in the place of what it is a form of. */
+export function inputTensors(
+  {
+    parameters,
+    frozen,
+  }: { readonly parameters: readonly ParameterSpec[]; readonly frozen: readonly FrozenSpec[] },
+  input: SiteGraph["input"],
+  bound: Pick<BoundForm, "of" | "spec"> | null,
+): SiteValues {
+  const specs = [
+    ...parameters.map((spec) => ({ ...spec, dtype: "float32" as const })),
+    ...frozen.filter(({ suffix }) => suffix !== bound?.of),
+    ...(bound ? [bound.spec] : []),
+  ];
+  return Object.fromEntries(specs.map(({ suffix, shape, dtype }) => [suffix, input(suffix, shape, dtype)]));
+}
 
 /** Tensors of one site in memory, by suffix; the trained ones unless it is said otherwise. */
 export type SiteTensors = Readonly<Record<string, HostTensor<"float32">>>;

@@ -20,7 +20,8 @@ function placesOf(index: number, { variant, groupSize: g }: RoadLayout): readonl
   return [start, start + g];
 }
 
-interface Coefficients<A> {
+/** A cosine and a sine of each output, or of each pair. */
+export interface Coefficients<A> {
   readonly c: A;
   readonly s: A;
 }

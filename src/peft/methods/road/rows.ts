@@ -14,19 +14,15 @@ import { dimsOf, mulDims } from "../../../graph/shape.ts";
 import type { SiteGraph } from "../../../models/graphs/site-graph.ts";
 import { type PassInput, passInput } from "../../../nn/pass.ts";
 import { type HostTensor, hostTensor } from "../../../runtime/host-tensor.ts";
-import type { RowForm } from "../../contract/batch-rule.ts";
+import { type RowForm, perToken } from "../../contract/batch-rule.ts";
 import type { SiteValues } from "../../sites/site.ts";
 import type { RoadLayout } from "./coefficients.ts";
+import type { Coefficients } from "./numbers.ts";
 
 /** Names in the row form; the sines of single outputs have the size of their groups behind it. */
 const COS = "cos";
 const SIN = "sin.";
 const PAIR_SIN = "sin";
-
-interface Coefficients {
-  readonly c: Float32Array;
-  readonly s: Float32Array;
-}
 
 /** Whether pairs have one cosine and one sine; neighbours are too narrow for the one pass. */
 function areShared({ variant, groupSize }: RoadLayout): boolean {
@@ -34,12 +30,14 @@ function areShared({ variant, groupSize }: RoadLayout): boolean {
 }
 
 /** What a batch reads of a row, from the cosine and the sine of each output. */
-export function roadRowForm<S extends RoadLayout>({ c, s }: Coefficients, layout: S): RowForm<S> {
+export function roadRowForm<S extends RoadLayout>(
+  { c, s }: Coefficients<Float32Array>,
+  layout: S,
+): RowForm<S> {
   const { width, groupSize } = layout;
   if (!areShared(layout)) {
-    const perOutput = (data: Float32Array): HostTensor<"float32"> => hostTensor("float32", [1, width], data);
     const options = { ...layout, variant: "road_2", groupSize: 2, pairs: "all" };
-    return { tensors: { [COS]: perOutput(c), [SIN + groupSize]: perOutput(s) }, options };
+    return { tensors: { [COS]: perToken(c), [SIN + groupSize]: perToken(s) }, options };
   }
   const perPair = (data: Float32Array): HostTensor<"float32"> =>
     hostTensor(
