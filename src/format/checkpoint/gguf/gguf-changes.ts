@@ -4,7 +4,7 @@
  * Rows and whole tensors are moved as they are stored. Other changes would need new scales of blocks: these are made in float32, so
  * that nothing is rounded unseen.
  */
-import type { DataOf } from "../../../graph/dtype.ts";
+import { type DataOf, joinBytes } from "../../../graph/dtype.ts";
 import { dimsOf } from "../../../graph/shape.ts";
 import type { GgufChange } from "../../../models/config/gguf-rules.ts";
 import {
@@ -165,12 +165,6 @@ export const TENSOR_CHANGES: Readonly<Record<TensorChange, Rule>> = {
 /** Lays tensors of one shape and kind one after another. */
 export function stackTensors(parts: readonly StoredTensor[]): StoredTensor {
   const [first] = parts as readonly [StoredTensor, ...StoredTensor[]];
-  const bytes = parts.map(packStored);
-  const joined = new Uint8Array(bytes.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const part of bytes) {
-    joined.set(part, at);
-    at += part.length;
-  }
+  const joined = joinBytes(parts.map(packStored));
   return unpackStored(first.storage, joined, [parts.length, ...first.shape]);
 }

@@ -6,13 +6,15 @@
  * tensor (name, axes with the columns first, type, offset), then the data; each tensor begins at a multiple of the
  * alignment.
  */
+import { joinBytes } from "../../../graph/dtype.ts";
 import { storedBytes } from "../../../quant/storage.ts";
 import { STORAGES, type StorageName } from "../../../quant/storages.ts";
 import { type StoredTensor, packStored } from "../../../quant/stored-tensor.ts";
 import type { Write } from "../folder-file.ts";
 import type { GgufFile, GgufSettings } from "./gguf.ts";
-import { SETTINGS_OFFSET } from "./gguf-header.ts";
+import { text, uint32, uint64 } from "./gguf-setting-bytes.ts";
 
+const MAGIC = new TextEncoder().encode("GGUF");
 const VERSION = 3;
 /** Bytes that are copied at a time. */
 const COPY_BYTES = 1 << 24;
@@ -31,43 +33,17 @@ const paddingAfter = (numBytes: number, alignment: number): number =>
 
 /** Builds everything before the data of the first tensor, padding included. Tensors follow each other in this order. */
 export function ggufHeader(settings: GgufSettings, tensors: readonly GgufEntry[]): Uint8Array {
-  const names = tensors.map(({ name }) => new TextEncoder().encode(name));
-  const entryBytes = tensors.reduce(
-    (sum, { shape }, i) => sum + 8 + names[i]!.length + 4 + 8 * shape.length + 4 + 8,
-    0,
-  );
-  const end = SETTINGS_OFFSET + settings.bytes.length + entryBytes;
-  const bytes = new Uint8Array(end + paddingAfter(end, settings.alignment));
-  const view = new DataView(bytes.buffer);
-  let at = 0;
-  const put = (part: Uint8Array): void => {
-    bytes.set(part, at);
-    at += part.length;
-  };
-  const putUint32 = (value: number): void => {
-    view.setUint32(at, value, true);
-    at += 4;
-  };
-  const putUint64 = (value: number): void => {
-    view.setBigUint64(at, BigInt(value), true);
-    at += 8;
-  };
-  put(new TextEncoder().encode("GGUF"));
-  putUint32(VERSION);
-  putUint64(tensors.length);
-  putUint64(settings.count);
-  put(settings.bytes);
+  const { count, bytes, alignment } = settings;
+  const start = [MAGIC, uint32(VERSION), uint64(tensors.length), uint64(count), bytes];
   let offset = 0;
-  for (const [i, { shape, ggmlType, sizeBytes }] of tensors.entries()) {
-    putUint64(names[i]!.length);
-    put(names[i]!);
-    putUint32(shape.length);
-    for (const size of shape.toReversed()) putUint64(size);
-    putUint32(ggmlType);
-    putUint64(offset);
-    offset += sizeBytes + paddingAfter(sizeBytes, settings.alignment);
-  }
-  return bytes;
+  const entries = tensors.flatMap(({ name, shape, ggmlType, sizeBytes }) => {
+    const place = uint64(offset);
+    offset += sizeBytes + paddingAfter(sizeBytes, alignment);
+    const axes = shape.toReversed().map(uint64);
+    return [...text(name), uint32(axes.length), ...axes, uint32(ggmlType), place];
+  });
+  const header = joinBytes([...start, ...entries]);
+  return joinBytes([header, new Uint8Array(paddingAfter(header.length, alignment))]);
 }
 
 /** Makes the values of a tensor when its turn comes. */
