@@ -69,10 +69,14 @@ export interface SessionOptions {
   readonly lender?: Pick<Session, "pool" | "weights">;
 }
 
-/** What a program is compiled from. */
-interface ProgramSource<T> {
+/** A program, not compiled, with what it was made from. */
+export interface MadeProgram<T> {
   readonly spec: ProgramSpec;
   readonly made: T;
+}
+
+/** What a program is compiled from. */
+interface ProgramSource<T> extends MadeProgram<T> {
   /** Reads the inputs that never change, which stay as they are as long as the session. */
   readonly constants?: () => Promise<Tensors>;
   /** As the engine has it. */
@@ -82,7 +86,7 @@ interface ProgramSource<T> {
 /** A program that can be made, under the key that tells it from all others of a session. */
 export interface Makeable<T> {
   readonly key: string;
-  readonly make: () => { readonly spec: ProgramSpec; readonly made: T };
+  readonly make: () => MadeProgram<T>;
 }
 
 /** One base model with the engine that runs it. Whoever makes it releases it. */

@@ -1,11 +1,11 @@
 /** @file The programs of what stands before the blocks: rows of a table, or a family's own graph; and their gradients. */
 import { gradients } from "../graph/autodiff.ts";
 import type { Value } from "../graph/graph.ts";
-import { type ProgramSpec, neededInputs } from "../graph/program.ts";
+import { neededInputs } from "../graph/program.ts";
 import type { GatheredRows, PartGraph } from "../models/graphs/part-graph.ts";
 import { type AdapterView, partWith } from "../peft/adapter-view.ts";
 import { type GradientOutput, gradientName, writeGradients } from "./gradients/gradient-outputs.ts";
-import type { Session } from "./session.ts";
+import type { MadeProgram, Session } from "./session.ts";
 
 /** What a program of the stem was made from. */
 export interface StemProgram {
@@ -37,7 +37,7 @@ export function stemProgram(
   session: Pick<Session, "model" | "compute" | "isLargeTable">,
   adapter: AdapterView,
   direction: "forward" | "backward",
-): { spec: ProgramSpec; made: StemProgram } {
+): MadeProgram<StemProgram> {
   const own = adapter.inputs(null);
   const wanted = new Set(adapter.trained(null).map((parameter) => parameter.input));
   const built = session.model.buildStem({

@@ -7,13 +7,13 @@
 import { gradients } from "../../graph/autodiff.ts";
 import type { Value } from "../../graph/graph.ts";
 import { joinThinProducts } from "../../graph/join-thin-products.ts";
-import { type ProgramSpec, neededInputs } from "../../graph/program.ts";
+import { neededInputs } from "../../graph/program.ts";
 import type { BuiltPart } from "../../models/graphs/built-part.ts";
 import type { Model } from "../../models/model.ts";
 import { ATTENDED, type PartGraph } from "../../models/graphs/part-graph.ts";
 import { type BlockOptions, type BlockStructure, compileOfBlock, programOfBlock } from "./block-structure.ts";
 import { type GradientOutput, writeGradients } from "../gradients/gradient-outputs.ts";
-import type { Compiled, Makeable, Session } from "../session.ts";
+import type { Compiled, MadeProgram, Makeable, Session } from "../session.ts";
 
 /** The activations that a forward program saves: none, the output of attention alone, or all that the backward program reads. */
 export type Saves = "nothing" | "attention" | "all";
@@ -53,15 +53,16 @@ export function blockProgram(
   const { kind, inputGradient, length, dropped } = variant;
   const activations = kind === "forward" ? variant.saves : variant.given;
   const own = ["block", kind, activations, inputGradient, dropped];
-  const cut = (built: BuiltPart): ReturnType<typeof cutProgram> => cutProgram(built, structure, variant);
-  return programOfBlock(model, structure, { own, length, dropped }, cut);
+  return programOfBlock(model, structure, { own, length, dropped }, (built) =>
+    cutProgram(built, structure, variant),
+  );
 }
 
 function cutProgram(
   { part, x, y: end }: BuiltPart,
   { trained }: BlockStructure,
   variant: BlockVariant,
-): { spec: ProgramSpec; made: BlockProgram } {
+): MadeProgram<BlockProgram> {
   const { kind, inputGradient } = variant;
   const given = { x, ...part.inputs() };
   const joined = joinThinProducts({ name: "block", inputs: given, outputs: { ...part.saved, y: end } });
@@ -71,7 +72,7 @@ function cutProgram(
     candidates: Record<string, Value>,
     outputs: Record<string, Value>,
     own: Partial<BlockProgram> = {},
-  ): { spec: ProgramSpec; made: BlockProgram } => ({
+  ): MadeProgram<BlockProgram> => ({
     spec: { name: `block-${name}`, inputs: neededInputs(outputs, candidates), outputs },
     made: { part, gradients: [], saved: [], ...own },
   });

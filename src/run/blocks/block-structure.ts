@@ -1,5 +1,5 @@
 /** @file What makes the programs of one block differ from those of another, and how they are made and compiled. */
-import { type ProgramSpec, neededInputs } from "../../graph/program.ts";
+import { neededInputs } from "../../graph/program.ts";
 import type { BuiltPart } from "../../models/graphs/built-part.ts";
 import type { Model } from "../../models/model.ts";
 import type { PartGraph } from "../../models/graphs/part-graph.ts";
@@ -7,7 +7,7 @@ import type { TensorRead } from "../../models/graphs/part-tensors.ts";
 import type { PartOptions } from "../../models/graphs/part-options.ts";
 import { type AdapterView, partWith } from "../../peft/adapter-view.ts";
 import { type SessionOutline, arithmeticOf, constantsOf } from "../arithmetic.ts";
-import type { Compiled, Makeable, Session } from "../session.ts";
+import type { Compiled, MadeProgram, Makeable, Session } from "../session.ts";
 
 /** Queries that attention processes at once in rows of up to so many tokens, and in longer ones. Measured: docs/log.md#attention-and-long-rows. */
 const ATTENTION_CHUNKS = [
@@ -88,7 +88,7 @@ export function programOfBlock<T>(
   model: Model,
   { layer, key, options, attentionChunk }: BlockStructure,
   { own, length, dropped }: BlockCut,
-  cut: (built: BuiltPart) => { spec: ProgramSpec; made: T },
+  cut: (built: BuiltPart) => MadeProgram<T>,
 ): Makeable<T> {
   const chunk = cutAttention(length, attentionChunk);
   return {

@@ -4,7 +4,7 @@ import { gradients } from "../../graph/autodiff.ts";
 import type { Value } from "../../graph/graph.ts";
 import { crossEntropy } from "../../graph/ops/losses/cross-entropy.ts";
 import { mul } from "../../graph/ops/pointwise/elementwise.ts";
-import { type ProgramSpec, neededInputs } from "../../graph/program.ts";
+import { neededInputs } from "../../graph/program.ts";
 import type { BuiltPart } from "../../models/graphs/built-part.ts";
 import type { Model } from "../../models/model.ts";
 import type { PartGraph } from "../../models/graphs/part-graph.ts";
@@ -20,7 +20,7 @@ import {
 } from "../arithmetic.ts";
 import { type GradientOutput, writeGradients } from "../gradients/gradient-outputs.ts";
 import { targetLoss } from "./target-loss.ts";
-import type { Compiled, Makeable, Session } from "../session.ts";
+import type { Compiled, MadeProgram, Makeable, Session } from "../session.ts";
 
 export type HeadProgramKind = "normed" | "logits" | "loss" | "lossAndGradients";
 
@@ -138,7 +138,7 @@ export function headProgram(
   const signature = adapter.signature(null);
   const amount = arithmetic?.amount ?? null;
   const key = JSON.stringify(["head", kind, training, signature, trained, ownNames, amount]);
-  const make = (): ReturnType<typeof cutProgram> => {
+  const make = (): MadeProgram<HeadProgram> => {
     const built = model.buildHead({
       ...partWith(adapter, null),
       ...arithmetic,
@@ -162,7 +162,7 @@ function cutProgram(
   { kind, model }: { readonly kind: HeadProgramKind; readonly model: Model },
   sources: Pick<HeadProgram, "tensorOf" | "reads" | "slicedTable">,
   trained: ReadonlySet<string>,
-): { spec: ProgramSpec; made: HeadProgram } {
+): MadeProgram<HeadProgram> {
   const { tensorOf, slicedTable } = sources;
   const labels = part.graph.input("labels", "int64", ["N"]);
   const targets = part.graph.input("targets", "float32", ["N", model.numOutputs]);
@@ -171,7 +171,7 @@ function cutProgram(
   const finish = (
     outputs: Record<string, Value>,
     written: readonly GradientOutput[] = [],
-  ): { spec: ProgramSpec; made: HeadProgram } => ({
+  ): MadeProgram<HeadProgram> => ({
     spec: { name: `head-${kind}`, inputs: neededInputs(outputs, given), outputs },
     made: { part, gradients: written, ...sources },
   });

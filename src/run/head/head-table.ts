@@ -5,12 +5,11 @@
  */
 import { Graph } from "../../graph/graph.ts";
 import { matmul } from "../../graph/ops/products/matmul.ts";
-import type { ProgramSpec } from "../../graph/program.ts";
 import { sizeAt } from "../../graph/shape.ts";
 import type { Parameter } from "../../peft/parameters.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import type { GradientBuffer } from "../gradients/gradient-buffer.ts";
-import type { Makeable, Session } from "../session.ts";
+import type { MadeProgram, Makeable, Session } from "../session.ts";
 
 /** The factors of the gradient: p, and s ∘ h. */
 interface TableGradient extends Record<string, HostTensor> {
@@ -53,7 +52,7 @@ export async function addTableGradient(
 
 /** The program for one slice, not compiled. */
 export function tableGradientProgram(width: number): Makeable<null> {
-  const make = (): { spec: ProgramSpec; made: null } => {
+  const make = (): MadeProgram<null> => {
     const graph = new Graph();
     const dLogits = graph.input("dLogits", "float32", ["N", "S"]);
     const scaled = graph.input("scaled", "float32", ["N", width]);

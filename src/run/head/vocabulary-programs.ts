@@ -9,7 +9,7 @@ import { type ProgramSpec, neededInputs } from "../../graph/program.ts";
 import type { PartGraph } from "../../models/graphs/part-graph.ts";
 import { type HeadProduct, PLAIN_PART } from "../../models/graphs/part-options.ts";
 import type { Model } from "../../models/model.ts";
-import type { Makeable } from "../session.ts";
+import type { MadeProgram, Makeable } from "../session.ts";
 
 export type VocabularyProgramKind = "logits" | "log-sum" | "log-sum-gradient" | "label" | "label-gradient";
 
@@ -21,7 +21,7 @@ export interface VocabularyProgram {
 
 /** A program of the head of a large vocabulary, not compiled. */
 export function vocabularyProgram(model: Model, kind: VocabularyProgramKind): Makeable<VocabularyProgram> {
-  const make = (): { spec: ProgramSpec; made: VocabularyProgram } => {
+  const make = (): MadeProgram<VocabularyProgram> => {
     const headProduct: HeadProduct = kind.startsWith("label") ? "row-by-row" : "slice";
     const { part, x: hidden, y: logits } = model.buildHead({ ...PLAIN_PART, headProduct });
     const matrix = model.storedName(part.head.rows?.tensor ?? "");
