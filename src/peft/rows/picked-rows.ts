@@ -14,7 +14,7 @@ import { type HostTensor, hostTensor, type Tensors } from "../../runtime/host-te
 import type { AdapterView } from "../adapter-view.ts";
 import type { Adapter } from "../attach.ts";
 import type { PickedBatch } from "../contract/batch-rule.ts";
-import type { RowMember, RowPlace } from "./row-forms.ts";
+import { type RowMember, keyOf } from "./row-forms.ts";
 import type { RowSet } from "./row-set.ts";
 import type { SiteTensors } from "../sites/site.ts";
 
@@ -44,7 +44,6 @@ interface Generation {
   view: AdapterView | null;
 }
 
-const keyOf = ({ layer, name }: Pick<RowPlace, "layer" | "name">): string => `${layer} ${name}`;
 /** Inputs of a site: the numbers of the rows, ordered by place, those without an adapter last; and how many rows each place has. */
 const ROWS = "rows";
 const COUNTS = "counts";

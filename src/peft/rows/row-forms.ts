@@ -20,6 +20,11 @@ export interface RowPlace {
   readonly site: AdaptedSite | null;
 }
 
+/** Tells a place from all others of a model. */
+export function keyOf({ layer, name }: Pick<RowPlace, "layer" | "name">): string {
+  return `${layer} ${name}`;
+}
+
 /** An adapter that rows may have. */
 export interface RowMember {
   readonly adapter: Adapter;

@@ -2,7 +2,7 @@
 import type { Value } from "../../graph/graph.ts";
 import type { AdapterView, BoundTensor } from "../adapter-view.ts";
 import type { StackedBatch } from "../contract/batch-rule.ts";
-import type { RowPlace } from "./row-forms.ts";
+import { type RowPlace, keyOf } from "./row-forms.ts";
 import { readVector } from "./row-vectors.ts";
 import type { BoundForm, Frozen, SiteTensors } from "../sites/site.ts";
 
@@ -51,10 +51,6 @@ export function viewRows(
       return JSON.stringify(["rows", ...parts]);
     },
   };
-}
-
-function keyOf({ layer, name }: Pick<RowPlace, "layer" | "name">): string {
-  return `${layer}.${name}`;
 }
 
 /** What programs read of the base at a site beside its weight. */
