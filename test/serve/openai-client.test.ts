@@ -76,9 +76,17 @@ test("a wrong key is refused", async () => {
   await assert.rejects(stranger.models.list(), { status: 401, code: "invalid_api_key" });
 });
 
-test("a port that is taken is refused", async () => {
+test("a port that is taken is refused, and a host that is another machine's", async () => {
   const port = Number(new URL(url).port);
-  await assert.rejects(listen(server.app, { host: "127.0.0.1", port }), { code: "server/port" });
+  await assert.rejects(listen(server.app, { host: "127.0.0.1", port }), {
+    code: "server/port",
+    hint: /another port/,
+  });
+  await assert.rejects(listen(server.app, { host: "2001:db8::1", port }), {
+    code: "server/port",
+    message: new RegExp(`^Cannot listen on \\[2001:db8::1\\]:${port}: `),
+    hint: /^Give --host an address of this machine/,
+  });
 });
 
 test("a server that stops lets texts end and takes no more", async () => {

@@ -15,6 +15,8 @@ import { type ReadTls, followTls } from "./follow-tls.ts";
 const IDLE_CHECK_MS = 50;
 const CLIENT_TIMEOUT_MS = 60_000;
 const TLS_CHECK_MS = 60_000;
+/** Codes of the system for a port that is not to be had; others are of the host. */
+const OF_PORTS = new Set(["EADDRINUSE", "EACCES"]);
 
 interface ListenOptions {
   readonly host: string;
@@ -44,17 +46,21 @@ export async function requirePort({ host, port }: Pick<ListenOptions, "host" | "
   await new Promise((closed) => probe.close(closed));
 }
 
+/** A host as addresses have it. */
+function inUrl(host: string): string {
+  return host.includes(":") ? `[${host}]` : host;
+}
+
 /** @throws FailedError "server/port" */
 async function listenOn(server: Server, host: string, port: number): Promise<void> {
   await new Promise<void>((done, fail) => {
     server.once("error", (cause: NodeJS.ErrnoException) => {
       const found = cause.code === "EADDRINUSE" ? "another program listens there" : cause.message;
-      fail(
-        new FailedError("server/port", `Cannot listen on ${host}:${port}: ${found}`, {
-          hint: "Choose another port, or 0 for any that is free.",
-          cause,
-        }),
-      );
+      const hint = OF_PORTS.has(cause.code ?? "")
+        ? "Choose another port, or 0 for any that is free."
+        : "Give --host an address of this machine, such as 127.0.0.1 or ::1, or 0.0.0.0 for all that it has.";
+      const place = `${inUrl(host)}:${port}`;
+      fail(new FailedError("server/port", `Cannot listen on ${place}: ${found}`, { hint, cause }));
     });
     server.listen(port, host, done);
   });
@@ -78,9 +84,8 @@ export async function listen(app: Hono, options: ListenOptions): Promise<Listeni
   const server: Server = tlsServer ?? createServer(timeouts, answer);
   boundClients(server, clientTimeoutMs);
   await listenOn(server, host, port);
-  const name = host.includes(":") ? `[${host}]` : host;
   const { port: actual } = server.address() as AddressInfo;
-  const url = `${tls === null ? "http" : "https"}://${name}:${actual}`;
+  const url = `${tls === null ? "http" : "https"}://${inUrl(host)}:${actual}`;
   const { tlsCheckMs: everyMs = TLS_CHECK_MS, onTrouble = () => {} } = options;
   const unfollow =
     tls &&
