@@ -95,6 +95,6 @@ export function answerFault(
   state: { readonly named: (text: string) => string; readonly onError: (error: unknown) => void },
 ): ReturnType<typeof errorAnswer> {
   const answered = errorAnswer(thrown, (text) => state.named(text));
-  if (toldOfAway(thrown) !== null || answered.status === 500) state.onError(thrown);
+  if (answered.status >= 500 && !(thrown instanceof ApiError)) state.onError(thrown);
   return answered;
 }

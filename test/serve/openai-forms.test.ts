@@ -299,7 +299,7 @@ test("an adapter that is not on the disk any more is the server's fault, of whic
   server.state.models.unload("ghost");
 });
 
-test("a full disk is one answer of every route, and leaves nothing behind", async () => {
+test("a full disk is one answer of every route, is told to the operator, and leaves nothing behind", async () => {
   const upload = async (): Promise<Response> =>
     await server.app.request("/v1/files", uploadOf('{"text": "ka"}\n'));
   let numFull = 0;
@@ -329,7 +329,8 @@ test("a full disk is one answer of every route, and leaves nothing behind", asyn
   ]) {
     assert.deepEqual([status, body.error.type], [503, "service_unavailable_error"]);
   }
-  assert.deepEqual(server.errors, []);
+  const told = server.errors.splice(0).map((error) => (error as FailedError).code);
+  assert.deepEqual(told, ["failed/write", "failed/write"]);
 });
 
 test("files are taken for training alone, with rows in them, and given back", async () => {
