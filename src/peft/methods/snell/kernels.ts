@@ -21,6 +21,7 @@ import {
 import { matmul } from "../../../graph/ops/products/matmul.ts";
 import { pairwiseDistance } from "../../../graph/ops/products/pairwise-distance.ts";
 import { reduceSum } from "../../../graph/ops/shapes/reduce-expand.ts";
+import { split } from "../../../graph/ops/rows/split.ts";
 import { slice } from "../../../graph/ops/shapes/slice-pad.ts";
 import { softmax } from "../../../graph/ops/reductions/softmax.ts";
 import { stopGradient } from "../../../graph/ops/shapes/stop-gradient.ts";
@@ -124,13 +125,15 @@ function alternating({ pieces, alpha }: KernelShape): number[] {
 /** Σ_p α_p |u_[p] - v_[p]| of the rows u of x [M, R] and v of y [N, R], with α [P]: [M, N]. */
 function distances(x: Value, y: Value, alpha: Value, { rank, pieces }: KernelShape): Value {
   const end = (p: number): number => Math.ceil((rank * p) / pieces);
-  const parts = Array.from({ length: pieces }, (_, p) => {
-    const weight = slice(alpha, 0, p, p + 1);
+  const widths = Array.from({ length: pieces }, (_, p) => end(p + 1) - end(p));
+  const one = widths.map(() => 1);
+  const [us, vs] = [split(x, 1, widths), split(y, 1, widths)];
+  const [weights, signs] = [split(abs(alpha), 0, one), split(stopGradient(sign(alpha)), 0, one)];
+  const parts = widths.map((width, p) => {
     // |α| is put into the thin rows, where its gradient takes no pass over [M, N]. At α = 0 that gradient is 0.
-    const [u, v] = [x, y].map((factor) => mul(slice(factor, 1, end(p), end(p + 1)), abs(weight)));
-    const isNumber = end(p + 1) - end(p) === 1;
-    const distance = isNumber ? abs(sub(u!, transpose(v!, [1, 0]))) : pairwiseDistance(u!, v!);
-    return mul(distance, stopGradient(sign(weight)));
+    const [u, v] = [mul(us[p]!, weights[p]!), mul(vs[p]!, weights[p]!)];
+    const distance = width === 1 ? abs(sub(u, transpose(v, [1, 0]))) : pairwiseDistance(u, v);
+    return mul(distance, signs[p]!);
   });
   return parts.reduce((total, part) => add(total, part));
 }
