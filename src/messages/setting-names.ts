@@ -95,12 +95,7 @@ push-to-hub hub-model-id hub-token: graft push uploads a result to the hub.
 trust-remote-code: graft runs no code of models; there is nothing to set.
 `;
 
-interface Row {
-  readonly left: string;
-  readonly right: string;
-}
-
-function readRows(table: string): readonly Row[] {
+function readRows(table: string) {
   return table
     .trim()
     .split("\n")

@@ -11,11 +11,6 @@ import { z } from "zod";
 import type { ComparedRole } from "../data/examples/comparison.ts";
 import type { DataKindName } from "../data/examples/data-kinds.ts";
 
-interface ObjectivePaper {
-  readonly title: string;
-  readonly url: string;
-}
-
 /** Which labelled positions of a micro-batch belong together; a `Batch` is one. N positions, S sequences. */
 export interface LabelLayout {
   /** Weight of each position in a weighted mean, [N]. */
@@ -65,7 +60,7 @@ export interface Objective<O = unknown> {
   readonly name: string;
   /** One sentence for the documentation. */
   readonly summary: string;
-  readonly paper: ObjectivePaper | null;
+  readonly paper: { readonly title: string; readonly url: string } | null;
   /** Strict schema of the options, each with a default. */
   readonly options: z.ZodType<O>;
   /** What the options say of the classes of a model that has none. */

@@ -2,7 +2,7 @@
 import { assertInternal } from "../../errors.ts";
 import { PREFIX, heldTensors } from "../../format/adapters/adapter-tensors.ts";
 import { readAdapter, writeAdapter } from "../../format/by-path.ts";
-import type { FactorAlgebra, FactorPair } from "../../peft/algebra/contract.ts";
+import type { FactorPair } from "../../peft/algebra/contract.ts";
 import { type Adapter, attach } from "../../peft/attach.ts";
 import type { AdaptedSite } from "../../peft/layout.ts";
 import type { Method } from "../../peft/method.ts";
@@ -14,16 +14,9 @@ const EXPECTED = "a product of two matrices for each module, as LoRA's";
 const HINT = "Merge it into its model by graft merge, which programs read that know no adapters.";
 
 /** How changes of a method are split into factors; null: they are no such products. */
-function factorAlgebraOf(method: Method): (FactorAlgebra<unknown> & AlgebraFacts) | null {
+function factorAlgebraOf(method: Method) {
   if (method.kind === "base" || method.algebra === "not-composable") return null;
   return method.algebra.kind === "factors" ? method.algebra : null;
-}
-
-/** What else of an arithmetic is used here. */
-interface AlgebraFacts {
-  readonly suffixes: readonly string[];
-  refuses(options: unknown): string | null;
-  optionsOf(sites: ReadonlyMap<string, unknown>, terms: readonly [unknown, ...unknown[]]): unknown;
 }
 
 /** @throws UsageError "usage/adapter" for an adapter that is more, or something else */

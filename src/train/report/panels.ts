@@ -15,11 +15,6 @@ interface Panel {
   readonly numbers: Readonly<Record<string, string>>;
 }
 
-interface DrawnPanel {
-  readonly title: string;
-  readonly svg: string;
-}
-
 const PANELS: readonly Panel[] = [
   { title: "Learning rate", unit: "", numbers: { learning_rate: "learning rate" } },
   { title: "Gradient norm, before clipping", unit: "", numbers: { grad_norm: "gradient norm" } },
@@ -61,7 +56,7 @@ const [WIDTH, HEIGHT] = [440, 250];
 const DASHES = ["solid", "dashed", "dotted", [8, 3, 2, 3]] as const;
 
 /** Draws every panel that the log has numbers for. */
-export function drawPanels(history: readonly LogEntry[]): DrawnPanel[] {
+export function drawPanels(history: readonly LogEntry[]): { title: string; svg: string }[] {
   return [...PANELS, ...otherPanels(history)].flatMap((panel) => {
     const lines = linesOf(panel, history);
     if (lines.length === 0) return [];
