@@ -69,7 +69,11 @@ const CHAT_COMMANDS: readonly ChatCommand[] = [
     argument: "FILE",
     summary: "Add the conversation to a .jsonl file, as a row that graft train reads",
     async run(path, { conversation: { messages } }) {
-      if (path === "") throw missing("save", "FILE", "a path");
+      if (path === "") {
+        throw new UsageError("usage/flag", 'Cannot run "/save": FILE is missing, expected a path', {
+          hint: "Type /save FILE.",
+        });
+      }
       if (!messages.some(({ role }) => role === "assistant")) {
         throw new UsageError("usage/flag", "Cannot save the conversation: it is empty, expected an answer", {
           hint: "Ask something first.",
@@ -104,12 +108,6 @@ const CHAT_COMMANDS: readonly ChatCommand[] = [
     },
   },
 ];
-
-function missing(name: string, argument: string, expected: string): UsageError {
-  return new UsageError("usage/flag", `Cannot run "/${name}": ${argument} is missing, expected ${expected}`, {
-    hint: `Type /${name} ${argument}.`,
-  });
-}
 
 /** Tells whether a line leaves the conversation. */
 export function isExit(line: string): boolean {

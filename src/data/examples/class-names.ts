@@ -14,7 +14,7 @@ export function inferClassNames(labels: ReadonlySet<string | number>): readonly 
   const [names, numbers] = [[...labels].filter(isText), [...labels].filter((label) => !isText(label))];
   if (names.length > 0 && numbers.length > 0) {
     throw unclear(
-      `labels are ${show(names[0])} and ${show(numbers[0])}`,
+      `labels are ${JSON.stringify(names[0])} and ${JSON.stringify(numbers[0])}`,
       "names or numbers, not both",
       "Write all labels as names, or all as numbers without quotes; or name the classes with --classes.",
     );
@@ -32,7 +32,7 @@ export function inferClassNames(labels: ReadonlySet<string | number>): readonly 
   if (wrong !== undefined) {
     const hint =
       "Name the classes with --classes. Numbers that stand for no class are learned by --objective regression.";
-    throw unclear(`a label is ${show(wrong)}`, "whole numbers from 0", hint);
+    throw unclear(`a label is ${JSON.stringify(wrong)}`, "whole numbers from 0", hint);
   }
   const count = numbers.reduce((most, label) => Math.max(most, label), 0) + 1;
   if (count > (1 + MAX_GAP) * numbers.length) {
@@ -56,10 +56,6 @@ export function showClasses(names: readonly string[]): string {
 
 function isText(label: string | number): label is string {
   return typeof label === "string";
-}
-
-function show(label: string | number | undefined): string {
-  return JSON.stringify(label);
 }
 
 function unclear(

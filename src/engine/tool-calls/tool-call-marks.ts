@@ -11,7 +11,6 @@ export const BETWEEN_MARKS = {
   tokens: [OPEN, CLOSE],
   isWhole: false,
   hasEnd: false,
-  idOf: (unique) => `call_${unique}`,
   begins: () => [OPEN],
 } satisfies Partial<ToolFormat>;
 

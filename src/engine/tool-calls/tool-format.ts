@@ -51,8 +51,8 @@ export interface ToolFormat {
   readonly isWhole: boolean;
   /** Whether several calls have one end, and not each its own. */
   readonly hasEnd: boolean;
-  /** Makes an id of a call of a text that no other call has. */
-  readonly idOf: (unique: string) => string;
+  /** Makes an id of a call of a text that no other call has; unless given, that is behind `call_`. */
+  readonly idOf?: (unique: string) => string;
   /** Texts that show that the model has begun to call one of some functions, from where on it is held to that. */
   begins(names: readonly string[]): readonly string[];
   /**

@@ -39,7 +39,7 @@ export class ChatAnswer {
     this.opening = { role: "assistant", content: isForced ? null : "" };
     this.#thoughts = thoughts;
     this.#reader = format && new CallReader(format, functions, { isForced });
-    this.#idOf = format?.idOf ?? String;
+    this.#idOf = format?.idOf ?? ((unique) => `call_${unique}`);
     this.#newId = newId;
   }
 

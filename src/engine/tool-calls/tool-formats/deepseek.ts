@@ -29,7 +29,6 @@ function deepSeek(name: string, isOf: ToolFormat["isOf"], { addName, end, betwee
     tokens: [OPEN, BEGIN, SEPARATOR, END, CLOSE],
     isWhole: false,
     hasEnd: true,
-    idOf: (unique) => `call_${unique}`,
     begins: () => [OPEN],
     take(text, isEnd) {
       // The list's own end says nothing more.

@@ -23,7 +23,6 @@ function gemma(name: string, { open, close, quote }: Marks): ToolFormat {
     tokens: [open, close, quote],
     isWhole: false,
     hasEnd: false,
-    idOf: (unique) => `call_${unique}`,
     begins: () => [open],
     take(text, isEnd) {
       if (!isEnd && !text.includes(close)) return null;

@@ -11,7 +11,6 @@ export const LLAMA3: ToolFormat = {
   tokens: [MARK],
   isWhole: true,
   hasEnd: false,
-  idOf: (unique) => `call_${unique}`,
   begins: (names) => [MARK, ...names.map((name) => `{"name": ${JSON.stringify(name)}, "parameters": `)],
   take(text, isEnd) {
     if (!isEnd) return null;

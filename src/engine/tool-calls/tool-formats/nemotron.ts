@@ -11,7 +11,6 @@ export const NEMOTRON: ToolFormat = {
   tokens: [OPEN, CLOSE],
   isWhole: false,
   hasEnd: true,
-  idOf: (unique) => `call_${unique}`,
   begins: () => [OPEN],
   take(text, isEnd) {
     // The mark may also stand in a string of the arguments.
