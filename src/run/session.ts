@@ -162,6 +162,16 @@ export class Session {
     });
   }
 
+  /**
+   * The same model in the same memory, with programs that end with it, as one training needs them: those that ever new trainings
+   * need would pile up here. Whoever asks for it releases it, before this one.
+   */
+  withOwnPrograms(): Session {
+    const own = this.onThreads(this.engine.threads);
+    own.riders = this.riders;
+    return own;
+  }
+
   get model(): Model {
     return this.base.model;
   }
@@ -239,9 +249,8 @@ export class Session {
     this.#programs.clear();
     for (const each of compiled) await (await each.catch(() => null))?.program.release();
     for (const loan of this.#pinned.splice(0)) loan.release();
-    if (this.#lender) return;
     this.pool.clear();
-    this.weights.release();
+    if (!this.#lender) this.weights.release();
   }
 }
 

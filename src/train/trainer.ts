@@ -160,7 +160,7 @@ class Training {
     const { shared, signal, makeSampleWriter } = this.#hooks;
     const { options } = setup;
     const warn = (message: string): void => this.#tell(`Warning: ${message}`);
-    const session = shared?.session ?? (await openSessionOf(setup, memory, warn));
+    const session = shared?.session.withOwnPrograms() ?? (await openSessionOf(setup, memory, warn));
     try {
       const request = await requestOf(setup, {
         folder: this.#folder,
@@ -170,7 +170,7 @@ class Training {
         emit: this.#emit,
         tell: this.#tell,
       });
-      const samples = await openSamples(setup, session, makeSampleWriter, {
+      const samples = await openSamples(setup, shared?.session ?? session, makeSampleWriter, {
         signal,
         betweenTokens: shared?.betweenBlocks,
       });
@@ -196,7 +196,7 @@ class Training {
       this.#emit(done);
       return { ...done, evaluation };
     } finally {
-      if (!shared) await session.release();
+      await session.release();
     }
   }
 }

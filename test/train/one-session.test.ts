@@ -170,6 +170,25 @@ test("a run that cannot go on from its checkpoint leaves no program on a session
   assert.equal(numCompiled(), 0);
 });
 
+test("a run on a session that others use leaves nothing of it, whatever its structure", async () => {
+  const model = await writeTinyModel(`${folder}/borrowed`);
+  const { base } = await openUntilEnd(model);
+  const { counting, numCompiled } = countPrograms();
+  const session = new Session(counting, base);
+  const numLeft: number[] = [];
+  let numPrograms = 0;
+  const betweenBlocks = async (): Promise<void> => void (numPrograms = Math.max(numPrograms, numCompiled()));
+  const data = writeTinyChats(`${folder}/borrowed.jsonl`, 4);
+  for (const rank of [2, 3]) {
+    const output = `${folder}/borrowed-${rank}`;
+    await runTiny({ model, data, output, rank, steps: 1 }, { shared: { session, betweenBlocks } });
+    numLeft.push(numCompiled(), session.pool.allocatedBytes);
+  }
+  assert.ok(numPrograms > 0);
+  assert.deepEqual(numLeft, [0, 0, 0, 0]);
+  await session.release();
+});
+
 test("fineTune() without a store trains what train() writes", async () => {
   const model = await writeTinyModel(`${folder}/for-train`);
   const data = writeTinyChats(`${folder}/chats.jsonl`, 12);

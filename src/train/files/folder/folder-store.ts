@@ -34,7 +34,7 @@ export function folderStore(
   { folder, session, hooks, emit, tell }: RunPlace,
   settings: RunState["settings"],
 ): RunStore {
-  const { signal, shared, onCheckpoint = () => {}, goOnFrom } = hooks;
+  const { signal, onCheckpoint = () => {}, goOnFrom } = hooks;
   const { options, adapter, base, inputs, totalSteps } = setup;
   const title = `${options.method} on ${base.name}`;
   const reporter = new RunReporter(setup, title, Date.now);
@@ -66,7 +66,7 @@ export function folderStore(
     restore: (step) => restoreAdapter(folder.checkpoints.at(step), adapter),
     async finish(state) {
       // Nothing is computed any more, and what draws charts takes memory.
-      await (shared ? session.pool.clear() : session.release());
+      await session.release();
       const { dropBpChart, lossChart } = await loadReports();
       await folder.finish(trainedAt(state), {
         [RUN_FILES.config]: configText(options),
