@@ -81,13 +81,12 @@ export interface Candidate {
 export function selectTargets<C extends Candidate>(candidates: readonly C[], targets: Targets): C[] {
   const { modules, exclude, layers } = targets;
   const [matches, isExcluded] = [matcher(modules), matcher(exclude)];
+  const paths = candidates.map(({ path }) => path);
   const unmatched =
-    typeof modules === "string" ? [] : modules.filter((m) => !candidates.some((c) => matchSuffix(m, c.path)));
-  if (unmatched.length > 0)
-    throw noMatch(
-      unmatched.join(", "),
-      candidates.map((c) => c.path),
-    );
+    typeof modules === "string"
+      ? []
+      : modules.filter((name) => !paths.some((path) => matchSuffix(name, path)));
+  if (unmatched.length > 0) throw noMatch(unmatched.join(", "), paths);
   const numLayers = candidates.reduce((most, { layer }) => Math.max(most, (layer ?? -1) + 1), 0);
   const outside = layers?.filter((layer) => layer >= numLayers || layer < 0) ?? [];
   if (outside.length > 0) {
@@ -98,18 +97,14 @@ export function selectTargets<C extends Candidate>(candidates: readonly C[], tar
     );
   }
   const selected = candidates.filter((c) => matches(c.path) && !isExcluded(c.path) && isMeant(c, targets));
-  if (selected.length === 0 && candidates.some((c) => matches(c.path))) {
+  if (selected.length === 0 && paths.some(matches)) {
     throw new UsageError(
       "usage/target-modules",
       `Cannot adapt modules "${String(modules)}": layers and exclusions leave none of them`,
       { hint: "Name other layers, or leave them out to adapt all." },
     );
   }
-  if (selected.length === 0 && modules.length > 0)
-    throw noMatch(
-      String(modules),
-      candidates.map((c) => c.path),
-    );
+  if (selected.length === 0 && modules.length > 0) throw noMatch(String(modules), paths);
   return selected;
 }
 
