@@ -5,9 +5,6 @@
 import { z } from "zod";
 import { checkArguments, lazily } from "../messages/arguments.ts";
 import { UsageError } from "../errors.ts";
-import { Graph, type Value } from "../graph/graph.ts";
-import { transpose } from "../graph/ops/shapes/transpose.ts";
-import { neededInputs } from "../graph/program.ts";
 import { A_BASE, type BaseModel } from "../models/base/base-model.ts";
 import type { SiteSpec } from "../models/graphs/sites.ts";
 import { moduleOf } from "../models/module-path.ts";
@@ -16,21 +13,11 @@ import { type HostTensor, hostTensor, zeros } from "../runtime/host-tensor.ts";
 import { madeOnce, releaseMade } from "../runtime/made-once.ts";
 import { type Adapter, AN_ADAPTER } from "./attach.ts";
 import type { AdaptedSite } from "./layout.ts";
-import { type Method, configFileOf, splitStack } from "./method.ts";
-import { feedSite, inputSite } from "./sites/site-inputs.ts";
-import type { SiteWeights } from "./sites/site.ts";
+import { type MergePlace, buildMerge, compileMerge } from "./merge-program.ts";
+import { configFileOf } from "./method.ts";
+import { feedSite } from "./sites/site-inputs.ts";
 import { trainedRowsIn } from "./trained-base/token-rows.ts";
 import { type TrainedRows, putRows } from "./trained-base/trained-rows.ts";
-
-type Part = "weight" | "bias";
-
-/** The tensor of the base that a site changes. */
-export interface MergePlace {
-  readonly site: AdaptedSite;
-  readonly part: Part;
-  /** The projection that has the tensor: the site's own, or one whose matrix lies in the site's stack. */
-  readonly spec: SiteSpec;
-}
 
 const ARGUMENTS = lazily(() => z.strictObject({ engine: AN_ENGINE, base: A_BASE, adapter: AN_ADAPTER }));
 
@@ -196,39 +183,4 @@ function refuseNewBiases({ method, sites }: Adapter): void {
       { hint: "Use the adapter beside its base model." },
     );
   }
-}
-
-/** The merged weights of a projection that a site changes, and the inputs that they are made of. */
-function buildMerge(
-  method: Method,
-  site: AdaptedSite,
-  spec: SiteSpec,
-): {
-  readonly weights: SiteWeights;
-  readonly merged: SiteWeights;
-  readonly inputs: Record<string, Value>;
-} | null {
-  if (method.kind === "base" || method.merge === "not-mergeable") return null;
-  const { weights, values, inputs } = inputSite(new Graph(), { ...site, spec });
-  const own = spec === site.spec ? values : splitStack(method, values, site.spec)[spec.stack!.index]!;
-  return { weights, merged: method.merge.graph(weights, own, spec, site.options), inputs };
-}
-
-async function compileMerge(
-  engine: Engine,
-  { method }: Adapter,
-  { site, part, spec }: MergePlace,
-): Promise<Program | null> {
-  const built = buildMerge(method, site, spec);
-  const merged = built?.merged[part];
-  // A value that is returned as it came in has not changed, and a program cannot have an input as its output.
-  if (!built || !merged || merged === built.weights[part]) return null;
-  const outputs = {
-    merged: spec.storedTransposed && part === "weight" ? transpose(merged, [1, 0]) : merged,
-  };
-  return await engine.compile({
-    name: `merge-${method.name}`,
-    inputs: neededInputs(outputs, built.inputs),
-    outputs,
-  });
 }
