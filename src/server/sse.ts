@@ -42,7 +42,11 @@ export function sendEvents(
     if (!tellError) await stream.writeSSE({ data: "[DONE]" });
   });
   // Node sets both by what the client asked for: it may close the connection, and with HTTP/1.0 it reads no chunks.
-  for (const name of ["connection", "transfer-encoding"]) answer.headers.delete(name);
+  for (const name of ["connection", "transfer-encoding"]) {
+    answer.headers.delete(name);
+    // What is set on the context before, as for web pages, is laid over the answer.
+    context.header(name, undefined);
+  }
   // nginx would otherwise keep events until many have come.
   answer.headers.set("x-accel-buffering", "no");
   return answer;
