@@ -21,7 +21,7 @@ import { gpt2 } from "./families/gpt2.ts";
 import { gptNeo } from "./families/gpt-neo.ts";
 import { gptNeox } from "./families/gpt-neox.ts";
 import { granite } from "./families/granite.ts";
-import { graniteMoeHybrid } from "./families/granite-moe-hybrid.ts";
+import { granitemoehybrid } from "./families/granitemoehybrid.ts";
 import { hunyuanV1Dense } from "./families/hunyuan-v1-dense.ts";
 import { llama } from "./families/llama.ts";
 import { ministral } from "./families/ministral.ts";
@@ -67,7 +67,7 @@ export const FAMILIES: readonly Family[] = [
   gptNeox,
   opt,
   granite,
-  graniteMoeHybrid,
+  granitemoehybrid,
   ernie45,
   exaone4,
   glm4,

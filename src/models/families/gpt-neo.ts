@@ -45,6 +45,8 @@ const NAMES = {
   ignored: /\.attn\.attention\.(masked_)?bias$/,
 };
 const NORMS = { attention: "ln_1", mlp: "ln_2" };
+const ATTENTION = { prefix: "attn.attention.", output: "out_proj" };
+const MLP = { up: "mlp.c_fc", down: "mlp.c_proj" };
 
 export const gptNeo: Family = {
   modelType: "gpt_neo",
@@ -54,33 +56,23 @@ export const gptNeo: Family = {
   gguf: "not-in-gguf",
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw, KEYS);
-    const { hidden_size: width, num_hidden_layers: numLayers } = c;
+    const { hidden_size: width, num_hidden_layers: depth } = c;
     const types = c.attention_types ?? [[["global", "local"], 12] as const];
     const kinds = types.flatMap(([each, times]) => Array.from({ length: times }, () => each).flat());
-    if (kinds.length !== numLayers) {
-      throw unusable(
-        raw,
-        `attention_types are of ${kinds.length} layers (expected num_layers, ${numLayers})`,
-      );
+    if (kinds.length !== depth) {
+      throw unusable(raw, `attention_types are of ${kinds.length} layers (expected num_layers, ${depth})`);
     }
     const plain = unrotatedAttention(width, c.num_attention_heads);
     const attention = { ...plain, causal: true, scale: 1, bias: { qkv: false, output: true } };
-    const sizes = { intermediateSize: c.intermediate_size ?? 4 * width, bias: true };
+    const intermediateSize = c.intermediate_size ?? 4 * width;
+    const mlp = { intermediateSize, activation: activationOf(c.hidden_act), bias: true };
     const norm = layerNorm(c.layer_norm_epsilon);
-    const mlp = plainMlpPart(
-      { up: "mlp.c_fc", down: "mlp.c_proj" },
-      { ...sizes, activation: activationOf(c.hidden_act) },
-    );
     const layerOf = (window: number | null): Layer => {
-      const names = { prefix: "attn.attention.", output: "out_proj" };
-      return preNormBlock(norm, attentionPart({ ...attention, window }, names), mlp, NORMS);
+      const attend = attentionPart({ ...attention, window }, ATTENTION);
+      return preNormBlock(norm, attend, plainMlpPart(MLP, mlp), NORMS);
     };
-    const layers = { global: layerOf(null), local: layerOf(c.window_size) };
-    return decoder(
-      raw,
-      c,
-      kinds.map((kind) => layers[kind]),
-      plainEnds(norm, NAMES),
-    );
+    const layerOfKind = { global: layerOf(null), local: layerOf(c.window_size) };
+    const layers = kinds.map((kind) => layerOfKind[kind]);
+    return decoder(raw, c, layers, plainEnds(norm, NAMES));
   },
 };

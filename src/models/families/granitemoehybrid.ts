@@ -37,7 +37,7 @@ const SCHEMA = z.object({
 
 const MLP = { gateUp: "shared_mlp.input_linear", down: "shared_mlp.output_linear" };
 
-export const graniteMoeHybrid: Family = {
+export const granitemoehybrid: Family = {
   modelType: "granitemoehybrid",
   summary: "Granite 4 without state-space layers and experts: 350M and 1B",
   traits: "Granite's blocks with one projection for gate and up. GGUF files of it are Granite's.",
