@@ -1,45 +1,9 @@
 /** @file Cross-entropy of the class of a whole sequence: the mean of -log p over the sequences of the step. */
-import { z } from "zod";
-import { meanLogLoss } from "../losses/mean-log-loss.ts";
-import type { Objective } from "../objective.ts";
+import { type ClassObjective, OF_CLASSES } from "../class-objective.ts";
 
-/** The classes of a new head. */
-const CLASS_OPTIONS = z
-  .strictObject({
-    classes: z
-      .array(z.string().min(1))
-      .min(2)
-      .nullable()
-      .default(null)
-      .describe("names of the classes, for a model without a head of classes; default: those of the data"),
-    numClasses: z
-      .int()
-      .min(2)
-      .nullable()
-      .default(null)
-      .describe("number of classes, instead of names: the data count them from 0"),
-  })
-  .refine(({ classes }) => new Set(classes).size === (classes?.length ?? 0), {
-    path: ["classes"],
-    message: "expected names that differ",
-  })
-  .refine(
-    ({ classes, numClasses }) => classes === null || numClasses === null || classes.length === numClasses,
-    {
-      path: ["numClasses"],
-      message: "expected as many as there are classes, or none of the two",
-    },
-  );
-
-export const classification: Objective<z.output<typeof CLASS_OPTIONS>> = {
+export const classification: ClassObjective = {
+  ...OF_CLASSES,
   name: "classification",
   summary: "Learn to name the class of a text: mean of the negative log-probabilities of the classes",
-  paper: null,
-  options: CLASS_OPTIONS,
-  classes: ({ classes, numClasses }) => ({ names: classes, count: numClasses }),
   rows: "classes",
-  needs: [],
-  rateFactor: 1,
-  isSeparable: true,
-  evaluate: meanLogLoss,
 };
