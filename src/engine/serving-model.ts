@@ -37,7 +37,7 @@ export interface OpenServingOptions
   extends
     Pick<PartsOptions, "name" | "chatTemplate">,
     Pick<AdapterPoolOptions, "updateBytes" | "onNote">,
-    Omit<ServingOptions, "prefillTokens" | "now"> {
+    Omit<ServingOptions, "keptBytes" | "prefillTokens" | "now"> {
   /** How weights are kept; all as they are computed with ("float32") unless given. */
   readonly weights?: Residency;
   /** Arithmetic of the products in the blocks; "f32" unless given. */

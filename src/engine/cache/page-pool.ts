@@ -2,7 +2,8 @@
  * @file Which pages of the cache are whose: counts only, no numbers of keys and values.
  *
  * A page holds PAGE_TOKENS positions. Full pages can be published under what led to them, so that another sequence that
- * begins alike shares them; a published page that nobody holds stays until its memory is needed, the oldest goes first.
+ * begins alike shares them; a published page that nobody holds stays until its memory is needed, or there are more of them than
+ * are to be kept: the oldest goes first.
  */
 import { assertInternal } from "../../errors.ts";
 
@@ -28,9 +29,13 @@ export class PagePool {
   /** Published pages that nobody holds, the one that was let go longest ago first. */
   readonly #idle = new Set<number>();
   #numPublished = 0;
+  /** Published pages that nobody holds, at most; as many as were held at a time in any case, so that a text may go on. */
+  #maxIdle: number;
 
-  constructor(numPages: number) {
+  /** `numKept`: published pages that stay although nobody holds them; all unless given. */
+  constructor(numPages: number, numKept = numPages) {
     this.numPages = numPages;
+    this.#maxIdle = numKept;
     this.#free = Array.from({ length: numPages }, (_, i) => numPages - 1 - i);
     this.#holders = new Int32Array(numPages);
   }
@@ -50,6 +55,7 @@ export class PagePool {
     const page = this.#free.pop() ?? this.#evict();
     if (page === null) return null;
     this.#holders[page] = 1;
+    this.#maxIdle = Math.max(this.#maxIdle, this.numHeld);
     return page;
   }
 
@@ -59,6 +65,7 @@ export class PagePool {
     if (--this.#holders[page]! > 0) return;
     if (this.#keyOf.has(page)) this.#idle.add(page);
     else this.#free.push(page);
+    if (this.#idle.size > this.#maxIdle) this.#free.push(this.#evict()!);
   }
 
   /**

@@ -61,6 +61,8 @@ export interface GeneratedToken {
 /** Texts of full length that the cache has room for, within so many bytes; one in any case. */
 const MAX_TEXTS = 16;
 const MAX_CACHE_BYTES = 1e9;
+/** What stays of texts that have ended: the texts of a file would fill the cache for nobody. */
+const KEPT_BYTES = 256e6;
 
 /** Writes texts of ids, one at a time; its session is the caller's. */
 export class Generator {
@@ -82,7 +84,9 @@ export class Generator {
     const adapters = new AdapterPool({ session, maxLoaded: 0, isOwnFirst: true });
     const oneBytes = textBytes(model);
     const cacheBytes = Math.max(oneBytes, Math.min(MAX_TEXTS * oneBytes, MAX_CACHE_BYTES));
-    const generator = new Generator(new ServingEngine(session, adapters, { cacheBytes }));
+    const generator = new Generator(
+      new ServingEngine(session, adapters, { cacheBytes, keptBytes: KEPT_BYTES }),
+    );
     await generator.switchTo(adapter);
     return generator;
   }

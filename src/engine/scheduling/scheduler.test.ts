@@ -138,3 +138,34 @@ test("the oldest page that nobody holds goes first, and what followed it is not 
   assert.equal(pool.find("base", ids), null);
   assert.equal(pool.find("other", ids), null);
 });
+
+test("of texts that have ended no more pages stay than are to be kept, or texts have held at a time", () => {
+  const pool = new PagePool(100, 3);
+  const idsOf = (text: number): number[] => Array.from({ length: PAGE_TOKENS }, () => text);
+  const write = (text: number, numPages: number): void => {
+    const pages = Array.from({ length: numPages }, () => pool.take()!);
+    let key = "base";
+    for (const page of pages) key = pool.publish(page, key, idsOf(text));
+    for (const page of pages) pool.release(page);
+  };
+  const numFound = (text: number): number => {
+    const found: number[] = [];
+    for (let key = "base"; ;) {
+      const next = pool.find(key, idsOf(text));
+      if (!next) break;
+      found.push(next.page);
+      key = next.next;
+    }
+    for (const page of found) pool.release(page);
+    return found.length;
+  };
+  for (const text of [1, 2, 3, 4]) write(text, 1);
+  assert.deepEqual([1, 2, 3, 4].map(numFound), [0, 1, 1, 1]);
+  // A text that goes on finds all of itself.
+  write(5, 6);
+  assert.deepEqual([4, 5].map(numFound), [0, 6]);
+  write(6, 1);
+  assert.deepEqual([5, 6].map(numFound), [0, 1]);
+  // Their memory is taken first.
+  assert.ok(pool.take()! < 8);
+});

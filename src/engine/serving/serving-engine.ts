@@ -12,7 +12,7 @@ import type { HostTensor } from "../../runtime/host-tensor.ts";
 import type { AdapterPool } from "../adapters/adapter-pool.ts";
 import type { HeldAdapter, RowBatch } from "../adapters/held-adapter.ts";
 import { PAGE_TOKENS, PagePool } from "../cache/page-pool.ts";
-import { PagedCache, pagesIn, usualCacheBytes } from "../cache/paged-cache.ts";
+import { PagedCache, pageBytes, pagesIn, usualCacheBytes } from "../cache/paged-cache.ts";
 import type { CacheLayout } from "../cache/paged-pass.ts";
 import { runPaged } from "../stack/paged-stages.ts";
 import { PREFILL_CHUNK, checkPrompt } from "../prompts/prompt.ts";
@@ -64,7 +64,8 @@ export class ServingEngine implements Riders {
     this.session = session;
     this.adapters = adapters;
     const numPages = pagesIn(cacheBytes, session.model);
-    this.#pages = new PagePool(numPages);
+    const { keptBytes = cacheBytes } = options;
+    this.#pages = new PagePool(numPages, Math.floor(keptBytes / pageBytes(session.model)));
     this.#cache = new PagedCache(session.model, numPages);
     this.#scheduler = new Scheduler(this.#pages, { maxRunning, prefillTokens });
     this.#texts = new TextsInWork({ scheduler: this.#scheduler, cache: this.#cache, now });

@@ -8,6 +8,11 @@ import type { TurnPolicy } from "../scheduling/turn-policies.ts";
 export interface ServingOptions {
   /** Bytes that keys and values may take; `usualCacheBytes` unless given. */
   readonly cacheBytes?: number | undefined;
+  /**
+   * Bytes that stay of texts that have ended, for others that begin alike, and more only where texts in work took more; all that
+   * there is room for unless given.
+   */
+  readonly keptBytes?: number;
   /** Texts that run at a time. */
   readonly maxRunning?: number;
   /** Ids of prompts that run in one step. */
