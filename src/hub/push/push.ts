@@ -10,7 +10,7 @@ import { HubApiError, commit, createRepo, modelInfo } from "@huggingface/hub";
 
 import type { Environment } from "../../environment.ts";
 import { FailedError, UsageError } from "../../errors.ts";
-import { type Endpoint, isOffline, readEndpoint } from "../remote/endpoint.ts";
+import { type Endpoint, isOffline, readEndpoint, tokenOf } from "../remote/endpoint.ts";
 import { type PublicFolder, readPublicFolder } from "./push-folder.ts";
 import { fetchReason } from "../remote/reach.ts";
 import { UnreachableError } from "../source.ts";
@@ -71,7 +71,7 @@ export async function pushFolder(request: PushRequest): Promise<Pushed> {
   } catch (error) {
     signal.throwIfAborted();
     if (error instanceof UsageError) throw error;
-    throw toFailedPush(error, request, env["HF_TOKEN"]?.trim() ?? "");
+    throw toFailedPush(error, request, tokenOf(env));
   }
 }
 
@@ -95,7 +95,7 @@ function requireEndpoint({ folder, name, env }: PushRequest): Endpoint {
   if (isOffline(env)) {
     throw refuse("HF_HUB_OFFLINE is set", "a hub that may be reached", "Unset it for this command.");
   }
-  if ((env["HF_TOKEN"]?.trim() ?? "") === "") {
+  if (tokenOf(env) === "") {
     throw refuse(
       "there is no token",
       "one with the right to write in HF_TOKEN",

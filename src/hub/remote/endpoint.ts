@@ -34,10 +34,13 @@ function readUrl(text: string): URL {
   return url;
 }
 
+/** The token without spaces around it, "" where there is none. */
+export const tokenOf = (env: Environment): string => env["HF_TOKEN"]?.trim() ?? "";
+
 /** Reads the settings. @throws UnreachableError when they cannot be used */
 export function readEndpoint(env: Environment): Endpoint {
   const { origin, pathname } = readUrl(env["HF_ENDPOINT"] || "https://huggingface.co");
-  const token = env["HF_TOKEN"]?.trim() ?? "";
+  const token = tokenOf(env);
   if (token !== "" && !TOKEN.test(token)) {
     throw new UnreachableError("HF_TOKEN holds a space, a line break or another sign that no token has");
   }
