@@ -168,7 +168,11 @@ export const SETTING_GROUPS = {
       .describe(
         "Warm-up steps, in which the learning rate rises from 0; default: 5 % of the run, none with the constant schedule",
       ),
-    weightDecay: z.number().min(0).default(0).describe("Decoupled weight decay"),
+    weightDecay: z
+      .number()
+      .min(0)
+      .default(0)
+      .describe("Decoupled weight decay, of norms and biases that are trained too"),
     maxGradNorm: z.number().min(0).default(1).describe("Clip gradients to this norm; 0: no clipping"),
     dropbp: z
       .number()

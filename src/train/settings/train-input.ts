@@ -64,7 +64,7 @@ export type TrainInput = {
   readonly schedule?: "constant" | "linear" | "cosine" | "cosine-to-tenth" | (string & {}) | undefined;
   /** Warm-up steps, in which the learning rate rises from 0; default: 5 % of the run, none with the constant schedule */
   readonly warmupSteps?: number | undefined;
-  /** Decoupled weight decay; default: 0 */
+  /** Decoupled weight decay, of norms and biases that are trained too; default: 0 */
   readonly weightDecay?: number | undefined;
   /** Clip gradients to this norm; 0: no clipping; default: 1 */
   readonly maxGradNorm?: number | undefined;
