@@ -33,8 +33,6 @@ const SETTINGS = {
   maxLength: 256,
   // A small model: 0.5 GB more memory for an eighth less time.
   weights: "float32",
-  // At the start and at the end: an evaluation takes as long as a tenth of an epoch.
-  evalEvery: Number.MAX_SAFE_INTEGER,
 } as const;
 
 async function examplePath(name: string): Promise<string> {
