@@ -22,7 +22,8 @@ export const makeSampleWriter: MakeSampleWriter = async (parts) => {
     return { prompt: shownPrompt(prompt), ids, after: prompt.kind === "text" ? ids : [] };
   });
   for (const { ids } of encoded) checkPrompt(session.model, ids);
-  const generator = await Generator.create({ session, adapter });
+  // The next sample is of other weights, and goes on from none.
+  const generator = await Generator.create({ session, adapter }, 0);
   const stopIds = stopIdsOf(tokenizer, checkpoint);
   return async () => {
     const samples: Sample[] = [];

@@ -75,8 +75,11 @@ export class Generator {
     this.engine = engine;
   }
 
-  /** Compiles the programs. @throws UsageError "usage/model" for a model that writes no text */
-  static async create(parts: GeneratorParts): Promise<Generator> {
+  /**
+   * Compiles the programs. `keptBytes`: what stays of texts that have ended, or as much as one took if that is more.
+   * @throws UsageError "usage/model" for a model that writes no text
+   */
+  static async create(parts: GeneratorParts, keptBytes = KEPT_BYTES): Promise<Generator> {
     checkArguments("Generator.create", PARTS, parts);
     const { session, adapter } = parts;
     const { base, model } = session;
@@ -84,9 +87,7 @@ export class Generator {
     const adapters = new AdapterPool({ session, maxLoaded: 0, isOwnFirst: true });
     const oneBytes = textBytes(model);
     const cacheBytes = Math.max(oneBytes, Math.min(MAX_TEXTS * oneBytes, MAX_CACHE_BYTES));
-    const generator = new Generator(
-      new ServingEngine(session, adapters, { cacheBytes, keptBytes: KEPT_BYTES }),
-    );
+    const generator = new Generator(new ServingEngine(session, adapters, { cacheBytes, keptBytes }));
     await generator.switchTo(adapter);
     return generator;
   }
