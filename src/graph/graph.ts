@@ -86,6 +86,11 @@ export interface Op<
   multiplications?(node: Node<A, I, O>, bindings: Bindings): Multiplications;
   /** Bytes that the ONNX nodes need besides inputs and outputs; none when it is left out. For estimates alone. */
   scratchBytes?(node: Node<A, I, O>, bindings: Bindings, target: Target): number;
+  /**
+   * Bytes of each value between the ONNX nodes; none when it is left out. The next node of the operation and these sizes takes
+   * their memory again, so it is there until the last of them has run. For estimates alone.
+   */
+  heldBytes?(node: Node<A, I, O>, bindings: Bindings): readonly number[];
   /** Memory in which ONNX Runtime lays out inputs that are constants once more, as long as the program lives; none unless given. */
   packedBytes?(node: Node<A, I, O>): number;
 }

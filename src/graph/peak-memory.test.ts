@@ -2,9 +2,10 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { PLAIN_TARGET } from "./emitter.ts";
 import { Graph, type Value } from "./graph.ts";
-import { add, mul, neg } from "./ops/pointwise/elementwise.ts";
+import { add, exp, mul, neg, sigmoid, tanh } from "./ops/pointwise/elementwise.ts";
 import { matmul } from "./ops/products/matmul.ts";
 import { matmulInt8 } from "./ops/products/matmul-int8.ts";
+import { unpackCodes } from "./ops/products/unpack-codes.ts";
 import { reshape } from "./ops/shapes/reshape.ts";
 import { peakBytes } from "./peak-memory.ts";
 
@@ -40,9 +41,13 @@ describe("peakBytes()", () => {
     );
   });
 
-  test("element-wise nodes write over what dies with them, and views take nothing", () => {
+  test("of a chain of element-wise nodes two values are there, few write over what dies with them, and views take nothing", () => {
     assert.equal(
       peakOf((x) => matmul(neg(mul(matmul(x, x), x)), x)),
+      2 * SIZE,
+    );
+    assert.equal(
+      peakOf((x) => matmul(sigmoid(tanh(matmul(x, x))), x)),
       SIZE,
     );
     assert.equal(
@@ -54,6 +59,40 @@ describe("peakBytes()", () => {
       return add(matmul(neg(product), x), matmul(product, x));
     };
     assert.equal(peakOf(held), 3 * SIZE);
+  });
+
+  test("a value takes the memory of a dead one of its shape, which then waits for it", () => {
+    const twice = (x: Value): Value => exp(neg(x));
+    // What the first two leave waits for the last two, beside what is between them and has a shape of its own.
+    const between = (x: Value): Value => reshape(neg(reshape(twice(x), ["N*N"])), ["N", "N"]);
+    assert.equal(
+      peakOf((x) => matmul(twice(between(x)), x)),
+      3 * SIZE,
+    );
+    assert.equal(
+      peakOf((x) => matmul(between(x), x)),
+      2 * SIZE,
+    );
+  });
+
+  test("values between the nodes of an operation are there until its last node of these sizes", () => {
+    const numWeights = 64 * 64;
+    const peak = (count: number): number => {
+      const graph = new Graph();
+      const x = graph.input("x", "float32", [1, 64]);
+      const codes = Array.from({ length: count }, (_, i) => graph.input(`codes${i}`, "uint8", [64, 32]));
+      const named = (letter: string, values: readonly Value[]): Record<string, Value> =>
+        Object.fromEntries(values.map((value, i) => [`${letter}${i}`, value]));
+      const outputs = named(
+        "y",
+        codes.map((packed) => matmul(x, neg(unpackCodes(packed, 4, 64)))),
+      );
+      const inputs = { x, ...named("codes", codes) };
+      return peakBytes({ name: "test", inputs, outputs }, {}, PLAIN_TARGET) / numWeights;
+    };
+    // Bytes of a weight: its half byte as a number, shifted, and the code; with a second one its negative as well.
+    assert.equal(peak(1), 2 + 4 + 4);
+    assert.equal(peak(3), 2 + 4 + 4 + 4);
   });
 
   test("codes that a processor needs unsigned are there once more, one product's at a time", () => {

@@ -32,6 +32,9 @@ const UNARY = {
   sign: [emitSign, (x, dy) => mul(dy, x.graph.scalar(0))],
 } satisfies Record<string, readonly [UnaryEmission, UnaryPartial]>;
 
+/** Those of one number that ONNX Runtime writes over an input which dies with them; of all others it keeps both. */
+const OVERWRITING: readonly string[] = ["tanh", "sigmoid"];
+
 /** Below every normal number, so that 0 is divided by it and nothing else. */
 const SMALLEST = 1.18e-38;
 
@@ -42,7 +45,10 @@ function emitSign(emitter: Emitter, x: string, y: string): void {
 }
 
 const binaryOps = mapRules(BINARY, ([onnxName, partials], name) => binaryOp(name, onnxName, partials));
-const unaryOps = mapRules(UNARY, ([emission, partial], name) => unaryOp(name, emission, partial));
+const unaryOps = mapRules(UNARY, ([emission, partial], name) => ({
+  ...unaryOp(name, emission, partial),
+  ...(OVERWRITING.includes(name) && { memory: "in-place" as const }),
+}));
 
 function mapRules<K extends string, R, Made>(
   rules: Readonly<Record<K, R>>,

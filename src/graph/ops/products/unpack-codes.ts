@@ -11,7 +11,7 @@
 import { DTYPES } from "../../dtype.ts";
 import type { Emitter } from "../../emitter.ts";
 import { applyOne, type Op, type Value } from "../../graph.ts";
-import { dimAt, showShape } from "../../shape.ts";
+import { dimAt, evaluateDim, showShape } from "../../shape.ts";
 
 /** Bits that a code may have. */
 export const CODE_BITS = [2, 3, 4, 8] as const;
@@ -21,6 +21,7 @@ type UnpackAttributes = Readonly<{ bits: CodeBits; columns: number }>;
 
 /** Codes that fill whole bytes, whatever their bits. */
 const UNIT = 8;
+const FLOAT_BYTES = 4;
 
 /** Bytes of a row of codes. */
 export function packedBytes(bits: CodeBits, columns: number): number {
@@ -66,6 +67,14 @@ export const unpackCodesOp: Op<UnpackAttributes, readonly [Value]> = {
         [output],
       );
     }
+  },
+  // Bytes as numbers, and shifted. Before they are rounded down they lie where the codes come, or else beside them.
+  heldBytes: ({ inputs: [packed], attributes: { bits, columns } }, bindings) => {
+    if (bits === 8) return [];
+    const { numShifted } = unitMatrices(bits);
+    const numUnits = evaluateDim(dimAt(packed.shape, 0), bindings) * Math.ceil(columns / UNIT);
+    const shifted = FLOAT_BYTES * numShifted * numUnits;
+    return [FLOAT_BYTES * bits * numUnits, shifted, ...(numShifted === UNIT ? [] : [shifted])];
   },
   vjp: "not-differentiable",
 };

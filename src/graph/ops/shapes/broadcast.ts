@@ -25,7 +25,6 @@ export type BinaryPartials = (
 export function binaryOp(name: string, onnxName: string, partials: BinaryPartials): BinaryOp {
   return {
     name,
-    memory: "in-place",
     infer: ([a, b]) => {
       if (a.dtype !== b.dtype) {
         throw new TypeError(`Cannot ${name} ${a.dtype} and ${b.dtype}: element types differ`);
@@ -47,7 +46,6 @@ export function binaryOp(name: string, onnxName: string, partials: BinaryPartial
 export function unaryOp(name: string, emission: UnaryEmission, partial: UnaryPartial): UnaryOp {
   return {
     name,
-    memory: "in-place",
     infer: ([{ dtype, shape }]) => [{ dtype, shape }],
     emit: (node, emitter) => {
       if (typeof emission === "string") emitter.simple(node, emission);
