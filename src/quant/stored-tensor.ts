@@ -2,6 +2,7 @@
 import { assertInternal, UsageError } from "../errors.ts";
 import type { DataOf } from "../graph/dtype.ts";
 import { type HostTensor, zeros } from "../runtime/host-tensor.ts";
+import { DroppedMemory } from "../runtime/memory/program-memory.ts";
 import { numElements, showShape } from "../graph/shape.ts";
 import { areFinite16, widen } from "./codes/half.ts";
 import type { Planes } from "./planes.ts";
@@ -14,6 +15,9 @@ export interface StoredTensor {
   readonly shape: readonly number[];
   readonly planes: Planes;
 }
+
+/** Codes of a byte each, which are packed, and the packed ones, which callers copy: rounding a model is over before V8 collects any. */
+const leftBehind = new DroppedMemory();
 
 /** A tensor of 32-bit floats, as it is. */
 export function storedFloats(data: HostTensor<"float32">): StoredTensor {
@@ -92,29 +96,27 @@ export function quantizeTo(
     );
   }
   rowBytes(storage, rowsAndColumns(shape).numColumns);
-  return { storage: name, shape, planes: quantize(values, shape) };
+  const planes = quantize(values, shape);
+  leftBehind.add(values.length + storedBytes(storage, shape));
+  return { storage: name, shape, planes };
 }
 
-/** Lays rows of one kind and width one after another; the planes are fresh. */
-export function joinRows(parts: readonly StoredTensor[]): StoredTensor {
-  const [first] = parts as readonly [StoredTensor];
-  const sumOf = (rows: (part: StoredTensor) => number): number =>
-    parts.reduce((sum, part) => sum + rows(part), 0);
-  const planes = Object.fromEntries(
-    Object.entries(first.planes).map(([name, { dtype, shape }]) => {
-      const numRows = sumOf((part) => part.planes[name]!.shape[0]!);
-      const joined = zeros(dtype, [numRows, ...shape.slice(1)]);
-      let at = 0;
-      for (const { planes: own } of parts) {
-        const { data } = own[name]!;
-        // One cast for all element types: `set` of equal arrays does not convert.
-        (joined.data as Uint8Array).set(data as Uint8Array, at);
-        at += data.length;
-      }
-      return [name, joined];
-    }),
-  );
-  return { ...first, shape: [sumOf(({ shape }) => shape[0]!), ...first.shape.slice(1)], planes };
+/** Room for so many rows of the kind and width of some; the planes are fresh. */
+export function roomForRows({ storage, shape, planes }: StoredTensor, numRows: number): StoredTensor {
+  const room = Object.entries(planes).map(([name, { dtype, shape: own }]): [string, HostTensor] => [
+    name,
+    zeros(dtype, [numRows, ...own.slice(1)]),
+  ]);
+  return { storage, shape: [numRows, ...shape.slice(1)], planes: Object.fromEntries(room) };
+}
+
+/** Lays rows over those of a tensor of their kind and width, from one on. */
+export function setRows(whole: StoredTensor, rows: StoredTensor, from: number): void {
+  const [numRows = 0] = rows.shape;
+  for (const [name, { data }] of Object.entries(rows.planes)) {
+    // One cast for all element types: `set` of equal arrays does not convert.
+    (whole.planes[name]!.data as Uint8Array).set(data as Uint8Array, (from * data.length) / numRows);
+  }
 }
 
 /**

@@ -13,7 +13,13 @@ import { moduleOf } from "../../models/module-path.ts";
 import type { ModelTensor } from "../../models/graphs/sites.ts";
 import { storedBytes } from "../../quant/storage.ts";
 import { type StorageName, STORAGES } from "../../quant/storages.ts";
-import { dequantizeFrom, joinRows, quantizeTo, type StoredTensor } from "../../quant/stored-tensor.ts";
+import {
+  dequantizeFrom,
+  quantizeTo,
+  roomForRows,
+  setRows,
+  type StoredTensor,
+} from "../../quant/stored-tensor.ts";
 import type { Checkpoint, TensorInfo } from "./checkpoint.ts";
 import { madeOnce } from "../../runtime/made-once.ts";
 
@@ -111,13 +117,16 @@ function kindOf({ name, role, layer }: ModelTensor, model: Model, kind: StorageN
 async function roundRows(checkpoint: Checkpoint, name: string, to: StorageName): Promise<StoredTensor> {
   const [numRows = 0, numColumns = 0] = checkpoint.tensors.get(name)?.shape ?? [];
   const rowsAtOnce = Math.max(1, Math.floor(PIECE_ELEMENTS / numColumns));
-  const parts: StoredTensor[] = [];
+  let whole: StoredTensor | null = null;
   const memory = new Float32Array(Math.min(rowsAtOnce, numRows) * numColumns);
   for (let first = 0; first < numRows; first += rowsAtOnce) {
     const shape = [Math.min(rowsAtOnce, numRows - first), numColumns];
     const values = memory.subarray(0, numElements(shape));
     await checkpoint.readInto(name, values, first * numColumns);
-    parts.push(quantizeTo(to, values, shape));
+    const rows = quantizeTo(to, values, shape);
+    // What each piece left behind would add up to a second model.
+    whole ??= roomForRows(rows, numRows);
+    setRows(whole, rows, first);
   }
-  return joinRows(parts);
+  return whole!;
 }
