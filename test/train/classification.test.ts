@@ -135,10 +135,10 @@ describe("classes of texts", () => {
     assert.deepEqual([config["task_type"], config["modules_to_save"]], ["SEQ_CLS", ["classifier"]]);
     const words = ["--model", join(folder, "roberta"), "--adapter", join(folder, "roberta-adapter")];
     const { event: before } = await evaluate(...words);
-    writeFileSync(path, JSON.stringify({ ...config, modules_to_save: ["classifier", "score"] }));
-    assert.deepEqual((await evaluate(...words)).event, before);
-    writeFileSync(path, JSON.stringify({ ...config, modules_to_save: ["classifier", "scores"] }));
-    assert.equal((await evaluate(...words)).event["code"], "usage/target-modules");
+    for (const other of ["score", "scores"]) {
+      writeFileSync(path, JSON.stringify({ ...config, modules_to_save: ["classifier", other] }));
+      assert.deepEqual((await evaluate(...words)).event, before);
+    }
   });
 
   test("a class that the model does not have is refused with the line", async () => {
