@@ -69,6 +69,15 @@ interface SettingProblem {
   readonly hint: string;
 }
 
+/** A text about flags of `graft train`, in the words of who makes a job; flags of the server stay. */
+export function inSettings(text: string): string {
+  return text.replaceAll(/(?<![^\s(])--([a-z]+(?:-[a-z]+)*)/g, (flag, name: string) => {
+    const key = name.replaceAll(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());
+    if (key === "evalData") return "validation_file";
+    return key in TRAIN_OPTIONS.shape && !SERVERS.has(key) ? `graft.${key}` : flag;
+  });
+}
+
 /** Finds the settings of a job that a job may not make, or not with this value. */
 export function foreignSettings(given: object): SettingProblem[] {
   return Object.entries(given).flatMap(([key, value]): SettingProblem[] => {

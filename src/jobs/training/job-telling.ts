@@ -2,6 +2,7 @@
 import type { TrainEvent } from "../../train/events.ts";
 import type { Hyperparameters } from "../job.ts";
 import type { Telling } from "../queue/job-queue.ts";
+import { inSettings } from "./job-settings.ts";
 import type { JobWords } from "./job-words.ts";
 import type { Lease } from "../queue/lease.ts";
 import type { StateFolder } from "../state-folder.ts";
@@ -79,7 +80,7 @@ function tellingOf(event: TrainEvent): Telling | null {
         },
       };
     case "note":
-      return { level: "warn", message: event.message };
+      return { level: "warn", message: inSettings(event.message) };
     case "sample": {
       const { step, index, prompt, text, tokens } = event;
       return {

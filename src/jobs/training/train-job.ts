@@ -16,7 +16,7 @@ import { shareFolder, trainPiece } from "./averaged-job.ts";
 import { averagingOf } from "./averaging.ts";
 import type { Hyperparameters, Job, JobResult } from "../job.ts";
 import type { TakenJob } from "../queue/job-queue.ts";
-import { type JobPlaces, jobSettings } from "./job-settings.ts";
+import { type JobPlaces, inSettings, jobSettings } from "./job-settings.ts";
 import type { JobRow } from "../job-table.ts";
 import { follow, heardBefore, tellUnheard } from "./job-telling.ts";
 import { type JobWords, wordsOf, wordsWith } from "./job-words.ts";
@@ -73,7 +73,7 @@ export async function trainJob(taken: TakenJob, lease: Lease, options: TrainJobO
   } catch (error) {
     // Its new state has been set by what stopped it.
     if (lease.signal.aborted || !lease.isHeld()) return;
-    const found = toldOf(error, troubles);
+    const found = inSettings(toldOf(error, troubles));
     const [message, param] = [words.named(found), words.paramOf(found)];
     const code = error instanceof GraftError ? error.code : "internal_error";
     const failed = await lease.change(

@@ -1,6 +1,7 @@
 /** @file POST /v1/fine_tuning/jobs: a job that trains an adapter on the base that is served, checked before anybody may take it. */
 import { toldWhole, UsageError } from "../../errors.ts";
 import { HYPERPARAMETERS, type Job, SUPERVISED } from "../../jobs/job.ts";
+import { inSettings } from "../../jobs/training/job-settings.ts";
 import { JOB_ANSWER } from "../answers/list-answers.ts";
 import { ApiError, invalidValue } from "../api-error.ts";
 import { JOBS, requireDataFile, requireJobs } from "../jobs/require-jobs.ts";
@@ -25,7 +26,7 @@ function refusalOf(job: Job, requireSettings: (job: Job) => void): string | null
     requireSettings(job);
     return null;
   } catch (error) {
-    if (error instanceof UsageError) return toldWhole(error);
+    if (error instanceof UsageError) return inSettings(toldWhole(error));
     throw error;
   }
 }
