@@ -71,7 +71,7 @@ test("the committed model has the held-out loss that its README says, far below 
 
 test("makeSmallModel() writes a folder that opens, with a README, and nothing of the run", async () => {
   const output = join(folder, "model");
-  const result = await makeSmallModel({ output, steps: 2, seed: 7, trainBytes: 30_000 });
+  const result = await makeSmallModel({ output, steps: 2, seed: 7, trainBytes: 30_000, heldOutBytes: 6000 });
   assert.equal(result.steps, 2);
   assert.deepEqual(readdirSync(output).sort(), [
     "README.md",

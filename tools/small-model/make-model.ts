@@ -66,8 +66,8 @@ export function documentRows(text: string): string {
 }
 
 /** Makes the text that the model is measured on and never trained on. */
-export function heldOutText(): string {
-  return smallModelText(HELD_OUT_BYTES, HELD_OUT_SEED);
+export function heldOutText(sizeBytes = HELD_OUT_BYTES): string {
+  return smallModelText(sizeBytes, HELD_OUT_SEED);
 }
 
 /** Trains the model's tokenizer on the first part of its text. */
@@ -147,18 +147,19 @@ interface SmallModelOptions {
   readonly seed: number;
   /** Bytes of the training text; what one pass of the steps needs unless given. */
   readonly trainBytes?: number;
+  readonly heldOutBytes?: number;
   readonly onEvent?: (event: TrainEvent) => void;
 }
 
 /** Makes the model folder; returns what the training ended with. */
 export async function makeSmallModel(options: SmallModelOptions): Promise<TrainResult> {
-  const { output, steps, seed, trainBytes = TRAIN_BYTES, onEvent = () => {} } = options;
+  const { output, steps, seed, trainBytes = TRAIN_BYTES, heldOutBytes, onEvent = () => {} } = options;
   const work = mkdtempSync(join(tmpdir(), "small-model-"));
   try {
     const path = (name: string): string => join(work, name);
     const text = smallModelText(trainBytes, seed);
     writeFileSync(path("train.jsonl"), documentRows(text));
-    writeFileSync(path("held-out.jsonl"), documentRows(heldOutText()));
+    writeFileSync(path("held-out.jsonl"), documentRows(heldOutText(heldOutBytes)));
     await writeStart(path("start"), trainTokenizer(text), seed);
     const result = await train(
       {
