@@ -140,6 +140,7 @@ test("chats beside a job go along with its passes, and are what they were", asyn
     return ride;
   };
   const id = await client.train(NUM_STEPS);
+  await chatUntil(client, expected, async () => numRides >= 4 || (await hasSucceeded(client, id)));
   await chatToEnd(client, expected, id);
   assert.ok(numRides > 0);
   await assertTrained(join(root, "state"), id, NUM_STEPS);
