@@ -8,6 +8,7 @@ import type { Model } from "../../models/model.ts";
 import type { RowSource } from "../formats/parsed-row.ts";
 import { encodeIdx, type IdxArray } from "../formats/idx-file.ts";
 
+/** An image with its class. */
 export interface ImageExample {
   /** Brightness from 0 to 255, [C, H, W]. */
   readonly pixels: Uint8Array;

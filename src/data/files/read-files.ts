@@ -25,6 +25,7 @@ export interface ReadingProgress {
   readonly totalRows: number | null;
 }
 
+/** How data sets are read from the disk. */
 export interface ReadOptions<K extends DataKindName = "text"> extends DatasetOptions<K> {
   /** What tokenizer and template were made of; without it, all is read in this thread. */
   readonly origin?: ToolsOrigin;

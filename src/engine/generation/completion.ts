@@ -3,6 +3,7 @@ import type { TokenLogProbs } from "../sampling/token-log-probs.ts";
 import { type FinishReason, NO_END, type ServeEnd, type ServedToken } from "../serving/serve-request.ts";
 import { readToEnd } from "./read-to-end.ts";
 
+/** How a text ended. */
 export interface GenerationEnd {
   readonly finishReason: FinishReason;
   /** Prompt tokens that were still in the cache and did not run again. */

@@ -48,6 +48,7 @@ export type GenerateRequest = Pick<
   | "onLogits"
 >;
 
+/** A token as it is written. */
 export interface GeneratedToken {
   readonly id: number;
   /** Counts the new tokens from 0. */

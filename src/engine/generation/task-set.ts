@@ -21,6 +21,7 @@ import type { GenerateRequest, Generator } from "./generator.ts";
 import { closedModel } from "../opening/closed-model.ts";
 import { checkPrompt } from "../prompts/prompt.ts";
 
+/** A task that is loaded. */
 export interface Task {
   readonly name: string;
   /** Folder of its adapter. */
