@@ -15,6 +15,9 @@ export const DTYPES = {
   bfloat16: { onnx: 16, sizeBytes: 2, array: Uint16Array },
 } as const;
 
+/** Bytes of a number in float32, in which programs compute. */
+export const FLOAT_BYTES = DTYPES.float32.sizeBytes;
+
 export type DType = keyof typeof DTYPES;
 
 interface Arrays {

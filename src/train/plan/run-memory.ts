@@ -5,6 +5,7 @@
  * saved, lent and trained is counted as it will be. Estimated is what ONNX Runtime needs inside a program, from the values
  * that live there at a time, and what a process takes that has done nothing yet.
  */
+import { FLOAT_BYTES } from "../../graph/dtype.ts";
 import type { TokenizerFiles } from "../../format/checkpoint/checkpoint.ts";
 import type { Work } from "../../graph/program-work.ts";
 import { numElements } from "../../graph/shape.ts";
@@ -63,7 +64,6 @@ export interface MemoryRequest extends PassesRequest {
   readonly sampleTokens: number | null;
 }
 
-const FLOAT_BYTES = 4;
 /** Node, ONNX Runtime, and what V8 collects late: docs/log.md#plans-of-memory. */
 const PROCESS_BYTES = 170e6;
 /** Memory that the C library keeps after the float32 session that measured factors. */

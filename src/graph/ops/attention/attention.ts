@@ -9,6 +9,7 @@
  * from the start of its first query's window or segment to its own end, others those in the window of any of its queries, so
  * scores far outside are never computed.
  */
+import { FLOAT_BYTES } from "../../dtype.ts";
 import { applyOne, type Op, type Value } from "../../graph.ts";
 import {
   type Bindings,
@@ -47,8 +48,6 @@ function check([query, key, value, ...places]: AttentionValues, attributes: Atte
   }
   requireWindow(attributes);
 }
-
-const FLOAT_BYTES = 4;
 
 /** Bytes of so many tensors of one chunk's scores, of queries and of keys; the mask is a number for each pair, and a byte. */
 function scratchBytes(

@@ -6,7 +6,7 @@
  * Scores of all pairs exist at once, so that queries should be few, as they are where text is written; attention by chunks,
  * which has a gradient, is `attention.ts`. Papers as there. Places are int64.
  */
-import { DTYPES } from "../../dtype.ts";
+import { DTYPES, FLOAT_BYTES } from "../../dtype.ts";
 import type { Emitter } from "../../emitter.ts";
 import { applyOne, type Op, type Value } from "../../graph.ts";
 import { dimsOf, evaluateShape, sameShape, showShape } from "../../shape.ts";
@@ -19,8 +19,6 @@ export interface WholeAttentionAttributes
   readonly numHeads: number;
   readonly numKeyValueHeads: number;
 }
-
-const FLOAT_BYTES = 4;
 
 function check([query, key, value, ...places]: AttentionValues, attributes: WholeAttentionAttributes): void {
   const { numHeads: H, numKeyValueHeads: K } = attributes;

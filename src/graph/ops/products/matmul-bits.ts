@@ -8,6 +8,7 @@
  * with a scale of its own, which is several times faster at one row; the gradient takes the rounding for the identity. ONNX
  * Runtime is fast when codes are constants of the program, and a hundred times slower when they are fed; scales may be fed.
  */
+import { FLOAT_BYTES } from "../../dtype.ts";
 import type { Emitter } from "../../emitter.ts";
 import { applyOne, type Op, type Value } from "../../graph.ts";
 import { evaluateSize, sameShape, showShape, sizeAt } from "../../shape.ts";
@@ -22,7 +23,6 @@ import { unpackCodes } from "./unpack-codes.ts";
 export const BITS_BLOCK = 32;
 /** What ONNX Runtime takes at least. */
 const LEAST_BLOCK = 16;
-const FLOAT_BYTES = 4;
 /** Accuracy levels of ONNX Runtime's operator: how x is rounded before it is multiplied. */
 const ACCURACY = { float32: 1, int8: 4 } as const;
 

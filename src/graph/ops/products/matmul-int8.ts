@@ -4,6 +4,7 @@
  * The gradient takes the rounding for the identity and is such a product itself, of dy · s with the codes the other way round,
  * where these come as an input of their own: turning them round would take as long as the product. Without them it is in float32.
  */
+import { FLOAT_BYTES } from "../../dtype.ts";
 import type { Target } from "../../emitter.ts";
 import { applyOne, type Op, type TensorType, type Value } from "../../graph.ts";
 import { sizeBytesOf } from "../../peak-memory.ts";
@@ -21,8 +22,6 @@ import { mul } from "../pointwise/elementwise.ts";
 import { cast } from "../shapes/cast.ts";
 import { NUM_THRESHOLDS, type RowKind, WIDEST_UNIT, emitInt8Product, emitUnitProduct } from "./int8-nodes.ts";
 import { matmul } from "./matmul.ts";
-
-const FLOAT_BYTES = 4;
 
 /** Memory for codes [in, out] while they are multiplied. */
 export function turnedBytes(codes: TensorType, bindings: Bindings, { bytePairsOverflow }: Target): number {

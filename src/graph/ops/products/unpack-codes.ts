@@ -8,7 +8,7 @@
  * Shifts are by powers of two and all sums stay below 2^12, so both products are exact in float32. They take less time
  * than a table look-up or shifts and masks of integers: docs/log.md#costs-of-single-operators.
  */
-import { DTYPES } from "../../dtype.ts";
+import { DTYPES, FLOAT_BYTES } from "../../dtype.ts";
 import type { Emitter } from "../../emitter.ts";
 import { applyOne, type Op, type Value } from "../../graph.ts";
 import { dimAt, evaluateDim, showShape } from "../../shape.ts";
@@ -21,7 +21,6 @@ type UnpackAttributes = Readonly<{ bits: CodeBits; columns: number }>;
 
 /** Codes that fill whole bytes, whatever their bits. */
 const UNIT = 8;
-const FLOAT_BYTES = 4;
 
 /** Bytes of a row of codes. */
 export function packedBytes(bits: CodeBits, columns: number): number {

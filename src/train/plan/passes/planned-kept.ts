@@ -2,10 +2,9 @@
  * @file Sizes of the activations that are kept between the two passes. The last ones are kept whole, the others in the form
  * in which they wait.
  */
+import { FLOAT_BYTES } from "../../../graph/dtype.ts";
 import type { ActivationForm } from "../../activations/keeping.ts";
 import type { PlannedBlock, PlannedPool } from "./planned-pool.ts";
-
-const FLOAT_BYTES = 4;
 
 /** What one block of the model kept. */
 interface Entry {
