@@ -333,6 +333,15 @@ test("what is wrong with a job is told by the job, with the line", async () => {
     const refused = create('{"text": "ka lo mi"}\n', wrong);
     await assert.rejects(refused, { status: 400, param: "graft", message: /Cannot use/ });
   }
+  for (const [wrong, message] of [
+    [{ targetModules: ["q_prj"] }, /target modules "q_prj": no module matches, nearest is "q_proj"/],
+    [{ method: "road", targetModules: ["embed_tokens"] }, /method "road" on "model.embed_tokens"/],
+    [{ method: "lora", rankPattern: { o_prj: 2 } }, /"o_prj": no module matches/],
+    [{ layers: [7] }, /the model has layers 0 to/],
+  ] as const) {
+    const refused = create('{"text": "ka lo mi"}\n', wrong);
+    await assert.rejects(refused, { status: 400, code: "invalid_value", param: "graft", message });
+  }
   const file = await toFile(Buffer.from('{"text": "ka lo mi"}\n'), "rows.jsonl");
   const { id: fit } = await third.client.files.create({ file, purpose: "fine-tune" });
   const hyperparameters = { beta: 0.1 };

@@ -13,6 +13,10 @@ import type { StateFolder } from "../../jobs/state-folder.ts";
 import { trainJob } from "../../jobs/training/train-job.ts";
 import { Trouble, type TroubleOptions } from "../../jobs/queue/trouble.ts";
 import { resultName } from "./result-names.ts";
+import { METHODS } from "../../peft/methods.ts";
+import { layOutRun } from "../../train/files/setup/lay-out-run.ts";
+import { dropPlan } from "../../train/files/setup/run-choices.ts";
+import { sizedFor } from "../../train/settings/options.ts";
 import type { FineTuning } from "../fine-tuning.ts";
 import type { ServerState } from "../server-state.ts";
 import { TrainedModels } from "./trained-models.ts";
@@ -60,7 +64,16 @@ export function openFineTuning(state: ServerState, options: FineTuningOptions): 
     requireSettings: (job) => {
       // Which files there are is another matter: settings are the same for all.
       const { validation_file: evalData } = job;
-      jobSettings(job, { ...places, initAdapter: null, data: ".jsonl", evalData, output: "." });
+      const settings = jobSettings(job, {
+        ...places,
+        initAdapter: null,
+        data: ".jsonl",
+        evalData,
+        output: ".",
+      });
+      const { model } = engine.session;
+      dropPlan(sizedFor(settings, model), model);
+      layOutRun(settings, parts.checkpoint, model, METHODS);
     },
     find: (name) => trained.find(name),
     owns: (name) => trained.owns(name),

@@ -11,18 +11,12 @@ import { UsageError } from "../../../errors.ts";
 import { openCheckpoint } from "../../../format/by-path.ts";
 import type { Checkpoint } from "../../../format/checkpoint/checkpoint.ts";
 import { withQuantizedBase } from "../../../format/checkpoint/quantized-base.ts";
-import { keptIn } from "../../../format/checkpoint/load-model.ts";
 import type { Target } from "../../../graph/emitter.ts";
 import { type ResolveOptions, resolveModel } from "../../../hub/resolve.ts";
 import { openModel } from "../../../models/families.ts";
 import type { Model } from "../../../models/model.ts";
 import type { Optimizer } from "../../../optim/optimizer.ts";
 import { findSchedule } from "../../../optim/schedules.ts";
-import { type AttachRequest, type Layout, layOut } from "../../../peft/layout.ts";
-import { type Preview, previewLayout } from "../../../peft/preview.ts";
-import type { Method } from "../../../peft/method.ts";
-import { findMethod } from "../../../peft/methods.ts";
-import { requireMatchedPatterns } from "../../../peft/sites/targets.ts";
 import { createEngine } from "../../../runtime/create-engine.ts";
 import type { DropPlan } from "../../dropbp/branch-dropper.ts";
 import type { Objective } from "../../objective.ts";
@@ -35,9 +29,8 @@ import { type SizedOptions, type TrainOptions, methodOptions, sizedFor } from ".
 import { readRunData } from "../data/read-run-data.ts";
 import type { ReadingHooks, RunData } from "../data/run-data.ts";
 import { CHOICES, type Choices } from "../../settings/choices.ts";
-import { trainFreshHead, withRunClasses } from "./class-head.ts";
-import { targetModules } from "./first-adapter.ts";
-import { withTokenIds } from "./token-ids.ts";
+import { withRunClasses } from "./class-head.ts";
+import { type RunLayout, layOutRun } from "./lay-out-run.ts";
 import {
   chooseObjective,
   dropPlan,
@@ -45,7 +38,6 @@ import {
   optimizerOf,
   requireFrozenBase,
   requireShortWarmup,
-  requireSomethingTrained,
 } from "./run-choices.ts";
 
 const DEFAULT_EPOCHS = 3;
@@ -66,16 +58,11 @@ export interface OpenedRun extends Choices {
 }
 
 /** A run with settings that fit it. */
-export interface PreparedRun {
+export interface PreparedRun extends RunLayout {
   readonly options: SettledOptions;
   readonly model: Model;
   readonly checkpoint: Checkpoint;
   readonly data: RunData;
-  readonly method: Method;
-  /** What is to be put on the model, and what that makes. */
-  readonly request: AttachRequest;
-  readonly layout: Layout;
-  readonly preview: Preview;
   readonly plan: StepPlan<TrainingUnit>;
   readonly totalSteps: number;
   readonly optimizer: Optimizer;
@@ -152,38 +139,27 @@ export function settleRun({
   data,
   target,
 }: OpenedRun): PreparedRun {
-  const method = findMethod(options.method, methods);
-  const withIds = withTokenIds(options.model, checkpoint, method, methodOptions(options, methods));
-  const ofMethod = trainFreshHead(checkpoint, method, withIds);
+  const placed = layOutRun(options, checkpoint, model, methods);
   const { optimizer, optimizerOptions } = optimizerOf(options);
   const objective = chooseObjective(options, model, objectives);
-  const targets = { modules: targetModules(options.targetModules), layers: options.layers ?? null };
   const plan = planSteps({ ...options, examples: data.train, sources: data.sources });
   const totalSteps =
     options.steps ?? Math.max(1, Math.round((options.epochs ?? DEFAULT_EPOCHS) * plan.stepsPerEpoch));
-  const request = { method, options: ofMethod, targets };
-  const layout = layOut(model, keptIn(checkpoint), request);
-  const preview = previewLayout(layout);
-  requireSomethingTrained(options, method, preview.numTrained);
-  const parsed = method.options.parse(ofMethod);
+  const { method, layout } = placed;
   const { width } = model;
-  const rateOf = { method, methodOptions: parsed, optimizer, objective: objective.objective, width };
+  const rateOf = { method, methodOptions: layout.options, optimizer, objective: objective.objective, width };
   const settled = {
     ...options,
     learningRate: options.learningRate ?? suitableLearningRate(rateOf),
     warmupSteps: options.warmupSteps ?? suitableWarmup(findSchedule(options.schedule), totalSteps),
   };
   requireShortWarmup(options, totalSteps);
-  requireMatchedPatterns(parsed, preview.paths);
   return {
     options: settled,
     model,
     checkpoint,
     data,
-    method,
-    request,
-    layout,
-    preview,
+    ...placed,
     plan,
     totalSteps,
     optimizer,

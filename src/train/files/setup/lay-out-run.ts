@@ -1,0 +1,41 @@
+/** @file What a run puts on its model, of its settings and the files of the model: no weight is read, no data. */
+import type { Checkpoint } from "../../../format/checkpoint/checkpoint.ts";
+import { keptIn } from "../../../format/checkpoint/load-model.ts";
+import type { Model } from "../../../models/model.ts";
+import { type AttachRequest, type Layout, layOut } from "../../../peft/layout.ts";
+import type { Method } from "../../../peft/method.ts";
+import { findMethod } from "../../../peft/methods.ts";
+import { type Preview, previewLayout } from "../../../peft/preview.ts";
+import { requireMatchedPatterns } from "../../../peft/sites/targets.ts";
+import { type TrainOptions, methodOptions } from "../../settings/options.ts";
+import { trainFreshHead } from "./class-head.ts";
+import { targetModules } from "./first-adapter.ts";
+import { requireSomethingTrained } from "./run-choices.ts";
+import { withTokenIds } from "./token-ids.ts";
+
+/** What is to be put on a model, and what that makes. */
+export interface RunLayout {
+  readonly method: Method;
+  readonly request: AttachRequest;
+  readonly layout: Layout;
+  readonly preview: Preview;
+}
+
+/** Lays out what a run trains. @throws UsageError for options and modules that the method or the model does not have */
+export function layOutRun(
+  options: TrainOptions,
+  checkpoint: Checkpoint,
+  model: Model,
+  methods: readonly Method[],
+): RunLayout {
+  const method = findMethod(options.method, methods);
+  const withIds = withTokenIds(options.model, checkpoint, method, methodOptions(options, methods));
+  const ofMethod = trainFreshHead(checkpoint, method, withIds);
+  const targets = { modules: targetModules(options.targetModules), layers: options.layers ?? null };
+  const request = { method, options: ofMethod, targets };
+  const layout = layOut(model, keptIn(checkpoint), request);
+  const preview = previewLayout(layout);
+  requireSomethingTrained(options, method, preview.numTrained);
+  requireMatchedPatterns(layout.options, preview.paths);
+  return { method, request, layout, preview };
+}
