@@ -115,7 +115,8 @@ export function problemsOf(
     } else {
       const own =
         issue.code === "invalid_format" && !issue.message.startsWith("Invalid") ? issue.message : null;
-      const expected = own ?? describeSchema(nodeAt(root, issue.path), form);
+      const isInexact = issue.code === "too_big" && issue.maximum === Number.MAX_SAFE_INTEGER;
+      const expected = `${own ?? describeSchema(nodeAt(root, issue.path), form)}${isInexact ? ", below 2^53" : ""}`;
       const is = issue.path.length === 0 ? "" : "is ";
       add(issue.path, `${is}${showValue(value)}, expected ${expected}`);
     }

@@ -95,3 +95,26 @@ test("hyperparameters stand in one place, their own or that of the method", () =
     message: /in one place/,
   });
 });
+
+test("a number that a job cannot have is told with those that it can", () => {
+  const averaged =
+    '"graft": {"steps": 4, "averaging": {"shares": 1e400, "syncEvery": 2, "outerMomentum": 1}}';
+  const cases: [string, RegExp][] = [
+    [
+      '"seed": 9007199254740992',
+      /^seed is 9007199254740992, expected a whole number of at least 0, below 2\^53$/,
+    ],
+    ['"seed": -1', /^seed is -1, expected a whole number of at least 0$/],
+    ['"seed": 0.5', /^seed is 0\.5, expected a whole number of at least 0$/],
+    ['"seed": 1e400', /^seed is Infinity, expected a whole number of at least 0$/],
+    ['"hyperparameters": {"n_epochs": 1e400}', /n_epochs is Infinity, expected auto or a number above 0$/],
+    [
+      averaged,
+      /shares is Infinity, expected a whole number from 1 to 64; .*Momentum is 1, expected a number of at least 0 and below 1$/,
+    ],
+  ];
+  for (const [sent, message] of cases) {
+    const body = Buffer.from(`{"model": "tiny", "training_file": "file-1", ${sent}}`);
+    assert.throws(() => parseBody(body, JOB_REQUEST), { status: 400, code: "invalid_value", message });
+  }
+});

@@ -3,7 +3,7 @@
  * none.
  */
 import { z } from "zod";
-import { averagingProblems } from "../../jobs/training/averaging.ts";
+import { AVERAGING, averagingProblems } from "../../jobs/training/averaging.ts";
 import { foreignSettings } from "../../jobs/training/job-settings.ts";
 import { ASKED_HYPERPARAMETERS, JOB_METHODS } from "../../jobs/job.ts";
 import { METADATA } from "../requests/metadata.ts";
@@ -42,7 +42,7 @@ const FIELDS = z.strictObject({
     .refine((list) => list.length === 0, "expected none: what a training tells is in the events of its job")
     .nullish(),
   graft: z
-    .record(z.string(), z.unknown())
+    .looseObject({ averaging: AVERAGING.optional() })
     .superRefine((given, context) => {
       for (const { key, found, hint } of foreignSettings(given)) {
         const message = `${found}: ${hint.charAt(0).toLowerCase()}${hint.slice(1, -1)}`;
@@ -51,7 +51,7 @@ const FIELDS = z.strictObject({
     })
     .nullish()
     .describe(
-      'Settings of graft train by their names in JSON, such as {"maxLength": 256}; "averaging": {"shares", "syncEvery", "outerLearningRate", "outerMomentum"} splits the training',
+      'Settings of graft train by their names in JSON, such as {"maxLength": 256}; averaging splits the training',
     ),
 });
 
