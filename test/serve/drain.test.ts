@@ -82,3 +82,34 @@ test("an upload and a new job that have begun are taken, and are there for the n
   assert.deepEqual(server.errors, []);
   await server.state.model.close();
 });
+
+test("as long as anything is under way, a server that stops answers that it does, and then its port closes", async () => {
+  const server = await serveTiny(temporaryFolder());
+  const listening = await listen(server.app, { host: "127.0.0.1", port: 0 });
+  const { url } = listening;
+  const chat = { model: "tiny", prompt: "ka", max_tokens: 64, ignore_eos: true, temperature: 0 };
+  const streaming = await openSocket(url);
+  streaming.write(postText("/v1/completions", { ...chat, stream: true }));
+  await receive(streaming, /data: /);
+  const whole = await openSocket(url);
+  const sent = postText("/v1/completions", chat, ["Expect: 100-continue"]);
+  whole.write(sent.slice(0, -10));
+  await receive(whole, /100 Continue/);
+  const drained = drain(server.state, listening, 600_000);
+  const get = (path: string): string => `GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`;
+  // Each ends its connection, as the client would ask on it again.
+  assert.match(await exchange(url, get("/health")), /^HTTP\/1\.1 200 [^]*connection: close/i);
+  for (const asked of [get("/ready"), postText("/v1/completions", chat), get("/v1/models")]) {
+    const refused = await exchange(url, asked);
+    assert.match(refused, /^HTTP\/1\.1 503 [^]*"code":"stopping"/);
+    assert.match(refused, /^retry-after: 5\r$/im);
+    assert.match(refused, /^connection: close\r$/im);
+  }
+  whole.write(sent.slice(-10));
+  const [streamed, answer] = await Promise.all([text(streaming), text(whole)]);
+  assert.match(streamed, /"finish_reason":"length"[^]*\[DONE\]/);
+  assert.match(answer, /^HTTP\/1\.1 200 [^]*connection: close[^]*"finish_reason":"length"/i);
+  await drained;
+  await assert.rejects(fetch(`${url}/ready`));
+  await server.state.model.close();
+});

@@ -338,6 +338,8 @@ test("what is wrong with a job is told by the job, with the line", async () => {
     [{ method: "road", targetModules: ["embed_tokens"] }, /method "road" on "model.embed_tokens"/],
     [{ method: "lora", rankPattern: { o_prj: 2 } }, /"o_prj": no module matches/],
     [{ layers: [7] }, /the model has layers 0 to/],
+    [{ maxLength: 513 }, /the model has 512 positions/],
+    [{ objective: "dpo", packing: true }, /Cannot pack rows for objective "dpo"/],
   ] as const) {
     const refused = create('{"text": "ka lo mi"}\n', wrong);
     await assert.rejects(refused, { status: 400, code: "invalid_value", param: "graft", message });

@@ -14,9 +14,13 @@ import { trainJob } from "../../jobs/training/train-job.ts";
 import { Trouble, type TroubleOptions } from "../../jobs/queue/trouble.ts";
 import { resultName } from "./result-names.ts";
 import { METHODS } from "../../peft/methods.ts";
+import type { Checkpoint } from "../../format/checkpoint/checkpoint.ts";
+import type { Model } from "../../models/model.ts";
+import { requireFit } from "../../train/files/data/text-data.ts";
+import { OBJECTIVES } from "../../train/objectives.ts";
 import { layOutRun } from "../../train/files/setup/lay-out-run.ts";
-import { dropPlan } from "../../train/files/setup/run-choices.ts";
-import { sizedFor } from "../../train/settings/options.ts";
+import { chooseObjective, dropPlan } from "../../train/files/setup/run-choices.ts";
+import { type TrainOptions, sizedFor } from "../../train/settings/options.ts";
 import type { FineTuning } from "../fine-tuning.ts";
 import type { ServerState } from "../server-state.ts";
 import { TrainedModels } from "./trained-models.ts";
@@ -71,9 +75,7 @@ export function openFineTuning(state: ServerState, options: FineTuningOptions): 
         evalData,
         output: ".",
       });
-      const { model } = engine.session;
-      dropPlan(sizedFor(settings, model), model);
-      layOutRun(settings, parts.checkpoint, model, METHODS);
+      requireFitting(settings, parts.checkpoint, engine.session.model);
     },
     find: (name) => trained.find(name),
     owns: (name) => trained.owns(name),
@@ -94,6 +96,14 @@ export function openFineTuning(state: ServerState, options: FineTuningOptions): 
       await queue.table.close();
     },
   };
+}
+
+/** Holds settings against the base, as a training does when it begins. @throws UsageError */
+function requireFitting(settings: TrainOptions, checkpoint: Checkpoint, model: Model): void {
+  const sized = sizedFor(settings, model);
+  dropPlan(sized, model);
+  requireFit(sized, model, chooseObjective(settings, model, OBJECTIVES).objective);
+  layOutRun(settings, checkpoint, model, METHODS);
 }
 
 /** Jobs in a database elsewhere have files here, where the folder is the one that they share. @throws UsageError "usage/flag" */

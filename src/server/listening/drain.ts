@@ -1,6 +1,6 @@
 /**
- * @file The end of a server. Work that has begun may go on for a while, new requests are refused, and jobs are left to the
- * next process.
+ * @file The end of a server. Work that has begun may go on for a while, new requests are told that it stops, and jobs are left to
+ * the next process.
  */
 import type { ServerState } from "../server-state.ts";
 import type { Listening } from "./listen.ts";
@@ -16,7 +16,8 @@ export async function drain(
 ): Promise<void> {
   state.isDraining = true;
   const timer = setTimeout(() => state.end(), graceMs);
-  await Promise.all([server?.stop(graceMs + LAST_WORDS_MS), state.fineTuning?.stop()]);
+  const jobs = state.fineTuning?.stop();
+  await Promise.all([server?.stop(graceMs + LAST_WORDS_MS, jobs), jobs]);
   clearTimeout(timer);
   await state.fineTuning?.close();
 }

@@ -11,8 +11,8 @@ import { ApiError, errorAnswer } from "../api-error.ts";
 import { boundClients } from "./client-bounds.ts";
 import { dropRest } from "./drop-rest.ts";
 import { type ReadTls, followTls } from "./follow-tls.ts";
+import { type StopServer, stopperOf } from "./stopping.ts";
 
-const IDLE_CHECK_MS = 50;
 const CLIENT_TIMEOUT_MS = 60_000;
 const TLS_CHECK_MS = 60_000;
 /** Codes of the system for a port that is not to be had; others are of the host. */
@@ -34,8 +34,7 @@ interface ListenOptions {
 
 export interface Listening {
   readonly url: string;
-  /** Takes no new connections, waits until those that there are have ended, for as long at most, and then ends them. */
-  readonly stop: (graceMs: number) => Promise<void>;
+  readonly stop: StopServer;
 }
 
 /** Finds out whether a port is free, so that a second server is told before it loads a model. @throws as `listen` */
@@ -83,6 +82,7 @@ export async function listen(app: Hono, options: ListenOptions): Promise<Listeni
     tls && createTlsServer({ ...timeouts, ...tls, handshakeTimeout: clientTimeoutMs }, answer);
   const server: Server = tlsServer ?? createServer(timeouts, answer);
   boundClients(server, clientTimeoutMs);
+  const stop = stopperOf(server);
   await listenOn(server, host, port);
   const { port: actual } = server.address() as AddressInfo;
   const url = `${tls === null ? "http" : "https"}://${inUrl(host)}:${actual}`;
@@ -92,9 +92,9 @@ export async function listen(app: Hono, options: ListenOptions): Promise<Listeni
     followTls(readTls, tls, { everyMs, onTrouble, use: (files) => tlsServer?.setSecureContext(files) });
   return {
     url,
-    stop: (graceMs) => {
+    stop: (graceMs, work) => {
       unfollow?.();
-      return stop(server, graceMs);
+      return stop(graceMs, work);
     },
   };
 }
@@ -114,14 +114,4 @@ function listenerOf(app: Hono): (request: IncomingMessage, answer: ServerRespons
     dropRest(incoming, outgoing);
     void answer(incoming, outgoing);
   };
-}
-
-async function stop(server: Server, graceMs: number): Promise<void> {
-  const closed = new Promise((resolve) => server.close(resolve));
-  // Clients keep connections open for their next request, which will not come.
-  const idle = setInterval(() => server.closeIdleConnections(), IDLE_CHECK_MS);
-  const timer = setTimeout(() => server.closeAllConnections(), graceMs);
-  await closed;
-  clearInterval(idle);
-  clearTimeout(timer);
 }
