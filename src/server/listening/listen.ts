@@ -1,6 +1,7 @@
 /**
  * @file A server on a port: it begins to listen, bears slow and faulty clients, and stops when those who are served have been.
  */
+import { once } from "node:events";
 import { type IncomingMessage, type Server, type ServerResponse, createServer } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
@@ -11,8 +12,8 @@ import { ApiError, errorAnswer } from "../api-error.ts";
 import { boundClients } from "./client-bounds.ts";
 import { dropRest } from "./drop-rest.ts";
 import { type ReadTls, followTls } from "./follow-tls.ts";
-import { type StopServer, stopperOf } from "./stopping.ts";
 
+const IDLE_CHECK_MS = 50;
 const CLIENT_TIMEOUT_MS = 60_000;
 const TLS_CHECK_MS = 60_000;
 /** Codes of the system for a port that is not to be had; others are of the host. */
@@ -34,7 +35,11 @@ interface ListenOptions {
 
 export interface Listening {
   readonly url: string;
-  readonly stop: StopServer;
+  /**
+   * Stops a server: waits for what it answers, and for `work`, for as long at most, and ends all connections. Meanwhile it goes on to
+   * listen, so that who asks anew, and load balancers, hear that it stops.
+   */
+  readonly stop: (graceMs: number, work?: Promise<unknown>) => Promise<void>;
 }
 
 /** Finds out whether a port is free, so that a second server is told before it loads a model. @throws as `listen` */
@@ -113,5 +118,33 @@ function listenerOf(app: Hono): (request: IncomingMessage, answer: ServerRespons
     if (incoming.httpVersion === "1.0") incoming.headers.host ??= "localhost";
     dropRest(incoming, outgoing);
     void answer(incoming, outgoing);
+  };
+}
+
+/** Keeps account of what a server answers, from now on. */
+function stopperOf(server: Server): Listening["stop"] {
+  const open = new Set<ServerResponse>();
+  let isStopping = false;
+  server.prependListener("request", (_, answer) => {
+    answer.shouldKeepAlive &&= !isStopping;
+    if (isStopping) return;
+    open.add(answer);
+    answer.once("close", () => open.delete(answer));
+  });
+  return async (graceMs, work) => {
+    isStopping = true;
+    const cut = (): void => server.closeAllConnections();
+    const end = performance.now() + graceMs;
+    const timer = setTimeout(cut, graceMs);
+    // Clients keep connections open for their next request, which will not come.
+    const idle = setInterval(() => server.closeIdleConnections(), IDLE_CHECK_MS);
+    for (const answer of open) answer.shouldKeepAlive = false;
+    await Promise.allSettled([work, ...[...open].map((answer) => once(answer, "close"))]);
+    clearTimeout(timer);
+    const closed = new Promise((resolve) => server.close(resolve));
+    const last = setTimeout(cut, Math.max(0, end - performance.now()));
+    await closed;
+    clearInterval(idle);
+    clearTimeout(last);
   };
 }
