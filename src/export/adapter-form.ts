@@ -5,6 +5,8 @@ import type { LoadedModel } from "../format/by-path.ts";
 import type { Provenance } from "../format/cards/model-card.ts";
 import { dimsOf, showShape } from "../graph/shape.ts";
 import { transposed } from "../linalg/transposed.ts";
+import { moduleOf } from "../models/module-path.ts";
+import type { Model } from "../models/model.ts";
 import type { SiteSpec } from "../models/graphs/sites.ts";
 import type { FactorPair } from "../peft/algebra/contract.ts";
 import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
@@ -36,6 +38,18 @@ export interface AdapterForm {
 /** The error for an adapter that a form cannot hold. */
 export function cannotHold(form: string, found: string, hint: string): UsageError {
   return new UsageError("usage/adapter", `Cannot write an adapter as ${form}: ${found}`, { hint });
+}
+
+/**
+ * Refuses an adapter on the table of tokens of a model whose head is that table: peft changes the look-up alone by it, mlx-lm the head
+ * too, and llama.cpp ends.
+ * @throws UsageError "usage/adapter"
+ */
+export function requireOwnHead(form: string, factors: ModuleFactors, model: Model): void {
+  const table = tableOfHead(factors, model);
+  if (table === undefined) return;
+  const hint = "Merge the adapter into the model (graft merge), or leave the module out in training.";
+  throw cannotHold(form, `it sits on "${table}", which is the model's head there too`, hint);
 }
 
 /** The error for an adapter whose files say what graft does not do. */
@@ -71,6 +85,11 @@ export function unlikeModel(path: string, found: string, expected: string): Form
     `Cannot convert adapter "${path}": ${found}, expected ${expected}`,
     { hint: "Choose the model that the adapter was made for." },
   );
+}
+
+/** The table of tokens that a model reads its head from too, where an adapter sits on it; undefined: nowhere. */
+export function tableOfHead(factors: ModuleFactors, { ties }: Model): string | undefined {
+  return [...ties.values()].map(moduleOf).find((module) => factors.has(module));
 }
 
 /** The transpose of a matrix; fresh memory. */

@@ -70,7 +70,8 @@ describe("an adapter that goes to another program and back computes the same", (
 });
 
 test("a GGUF file has the rows of B as the model's file has those of the matrix, and one alpha where there is one", async () => {
-  const { path } = await adapted("llama", "lora", { rank: 2, alpha: 6 }, [
+  // Its head is a matrix of its own.
+  const { path } = await adapted("mistral", "lora", { rank: 2, alpha: 6 }, [
     "q_proj",
     "v_proj",
     "embed_tokens",
@@ -100,6 +101,21 @@ test("a GGUF file has the rows of B as the model's file has those of the matrix,
   assert.deepEqual(moved.subarray(0, 8), Float32Array.from([0, 4, 1, 5].flatMap((i) => [...row(i)])));
   assert.deepEqual(file.tensors.get("token_embd.weight.lora_a")!.shape, [259, 2]);
   assert.deepEqual(file.tensors.get("token_embd.weight.lora_b")!.shape, [32, 2]);
+});
+
+test("a head of its own goes to mlx-lm and back, by its own name", async () => {
+  const { path, model } = await adapted("mistral", "lora", { rank: 2, alpha: 2 }, ["q_proj", "lm_head"]);
+  await requireDone(convert("--adapter", path, "--to", "mlx", "--output", `${path}-mlx`));
+  const config = await readJson(`${path}-mlx/adapter_config.json`);
+  const { keys } = config["lora_parameters"] as { readonly keys: readonly string[] };
+  assert.deepEqual([...keys].sort(), ["lm_head", "self_attn.q_proj"]);
+  const back = `${path}-mlx-back`;
+  await requireDone(convert("--adapter", `${path}-mlx`, "--model", model, "--to", "peft", "--output", back));
+  const [{ tensors: own }, { tensors: found }] = [
+    await readAdapterFolder(path),
+    await readAdapterFolder(back),
+  ];
+  for (const [name, { data }] of own) assert.deepEqual(found.get(name)?.data, data, name);
 });
 
 test("a signal stops graft convert before it writes", async () => {
@@ -174,6 +190,33 @@ describe("what cannot be converted is refused by name, and nothing is written", 
       assert.match(stderr, found);
     });
   }
+
+  test("a head that is the embedding, as mlx", async () => {
+    const { path } = await adapted("llama", "lora", {}, ["lm_head"]);
+    const { status, stderr } = await convert("--adapter", path, "--to", "mlx", "--output", output);
+    assert.equal(status, 2, stderr);
+    assert.match(stderr, /module "lm_head" has another name or form there/);
+  });
+
+  for (const to of ["gguf", "mlx"]) {
+    test(`an embedding that is the head too, as ${to}`, async () => {
+      const { path } = await adapted("gemma2", "lora", {}, ["q_proj", "embed_tokens"]);
+      const ending = to === "gguf" ? ".gguf" : "";
+      const { status, stderr } = await convert("--adapter", path, "--to", to, "--output", output + ending);
+      assert.equal(status, 2, stderr);
+      assert.match(stderr, /it sits on "model\.embed_tokens", which is the model's head there too/);
+    });
+  }
+
+  test("an embedding that is the head too, of mlx-lm", async () => {
+    const { path } = await adapted("mistral", "lora", {}, ["embed_tokens"]);
+    const tied = await writeTinyModel(join(folder, "tied"));
+    await requireDone(convert("--adapter", path, "--to", "mlx", "--output", `${path}-mlx`));
+    const words = ["--adapter", `${path}-mlx`, "--model", tied, "--to", "peft", "--output", output];
+    const { status, stderr } = await convert(...words);
+    assert.equal(status, 2, stderr);
+    assert.match(stderr, /factors of "model\.embed_tokens", expected none on what is the model's head too/);
+  });
 
   test("an adapter of another architecture, one without its model, and one that is in the form", async () => {
     const { path } = await adapted("llama", "lora", {}, ["q_proj"]);

@@ -23,6 +23,7 @@ import {
   type FloatMatrix,
   cannotConvert,
   cannotHold,
+  requireOwnHead,
   requireSite,
   turned,
   unlikeModel,
@@ -125,6 +126,7 @@ export const gguf: AdapterForm = {
 
   async write(path, factors, { base: { model } }) {
     const rules = rulesOf(model);
+    requireOwnHead("gguf", factors, model);
     const alpha = commonAlpha(factors.values());
     const sources: GgufSource[] = [];
     for (const [module, pair] of factors) {

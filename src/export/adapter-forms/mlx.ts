@@ -21,7 +21,9 @@ import {
   type FloatMatrix,
   cannotConvert,
   cannotHold,
+  requireOwnHead,
   requireSite,
+  tableOfHead,
   turned,
   unlikeModel,
 } from "../adapter-form.ts";
@@ -58,11 +60,12 @@ function withCommonForm(
 
 /** How `lora_parameters` names a module: inside of its block, or by its whole path. @throws UsageError "usage/adapter" */
 function keyOf(module: string, model: Model): string {
-  const isJoined = model.siteOf(module)?.ofTokens === true;
+  const isInBlock = module.startsWith(BLOCKS);
+  const isJoined = isInBlock ? model.siteOf(module)?.ofTokens === true : model.ties.has(`${module}.weight`);
   if (isJoined || model.blockPrefix(0) !== `${BLOCKS}0.` || model.checkpoint.peftPath(module) !== module) {
     throw cannotHold("mlx", `module "${module}" has another name or form there`, "Choose another form.");
   }
-  return module.startsWith(BLOCKS) ? module.slice(module.indexOf(".", BLOCKS.length) + 1) : module;
+  return isInBlock ? module.slice(module.indexOf(".", BLOCKS.length) + 1) : module;
 }
 
 /** @throws FormatError "format/tensor" when it is missing, or of no float type */
@@ -103,13 +106,22 @@ export const mlx: AdapterForm = {
         requireSite(path, module, pair, model);
         factors.set(module, pair);
       }
-      return factors;
+      const table = tableOfHead(factors, model.base.model);
+      if (table === undefined) return factors;
+      const wanted = "none on what is the model's head too";
+      throw cannotConvert(
+        path,
+        `factors of "${table}"`,
+        wanted,
+        "In peft such factors leave the head alone.",
+      );
     } finally {
       await file.close();
     }
   },
 
   async write(path, factors, { base: { name, model } }) {
+    requireOwnHead("mlx", factors, model);
     const keys = [...new Set([...factors.keys()].map((module) => keyOf(module, model)))];
     const rank = Math.max(...[...factors.values()].map(({ down }) => sizeAt(down.shape, 0)));
     const [first] = [...factors.values()].map(({ scale }) => scale);
