@@ -37,7 +37,9 @@ export function requireClasses({ name, model }: Pick<BaseModel, "name" | "model"
   throw new UsageError(
     "usage/model",
     `Cannot classify with model "${name}": it is for ${model.task} (family ${model.modelType}), expected a model with classes`,
-    { hint: "Choose a vision model, or one for sequence classification." },
+    {
+      hint: "Choose a model or an adapter that has learned classes: training with the objective classification makes one of any model that reads text.",
+    },
   );
 }
 

@@ -42,6 +42,8 @@ export function refuseEndless(stats: { isFile(): boolean; isDirectory(): boolean
 const REMEDIES: Readonly<Record<string, string>> = {
   ENOSPC: "Free some space on the disk, or choose another output folder.",
   EDQUOT: "Free some of your disk quota, or choose another output folder.",
+  EFBIG:
+    "No file may be so large here, by the disk's format or by ulimit -f: choose an output folder elsewhere, or raise the limit.",
   EACCES: "Choose an output folder that you may write to.",
   EPERM: "Choose an output folder that you may write to.",
   EROFS: "The disk is read-only: choose an output folder elsewhere.",

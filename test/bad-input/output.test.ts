@@ -242,7 +242,17 @@ describe("a run that cannot be resumed", () => {
   test("nothing there", async () => {
     await assertRefused(
       { model, data, output: `${folder}/never`, resume: true },
-      { code: "usage/resume", says: ["never", "it holds no checkpoint"], hint: /--save-every/ },
+      { code: "usage/resume", says: ["never", "there is no run"], hint: /Check the path/ },
+    );
+  });
+
+  test("a run that was stopped before its first checkpoint", async () => {
+    const output = `${folder}/early`;
+    mkdirSync(output);
+    writeFileSync(`${output}/log.jsonl`, "");
+    await assertRefused(
+      { model, data, output, resume: true },
+      { code: "usage/resume", says: ["early", "it holds no checkpoint"], hint: /--save-every/ },
     );
   });
 

@@ -37,6 +37,15 @@ describe("decodeUtf8()", () => {
     }
   });
 
+  it("says of what is no text under the name of a text that it is none", () => {
+    const sheet = Buffer.concat([Buffer.from("PK\u0003\u0004\u0014\0\b\b\b\0"), Buffer.alloc(200, 0x99)]);
+    assert.throws(() => decodeUtf8(sheet, "sheet.csv"), {
+      code: "format/file",
+      message: 'Cannot read data set "sheet.csv": it is not text, expected UTF-8',
+      hint: /have the program that made it save it as text/,
+    });
+  });
+
   it("says of text that JavaScript cannot hold that it is too long, not that it is wrong", () => {
     assert.throws(() => decodeUtf8(new Uint8Array(2 ** 29).fill(0x61), "a.txt"), {
       code: "format/file",

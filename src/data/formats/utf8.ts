@@ -22,6 +22,7 @@ export function decodeUtf8(bytes: Uint8Array, file: string): string {
   } catch (cause) {
     // JavaScript has no text that long; only such bytes are decoded in vain without a wrong one.
     if (bytes.length >= LONG_BYTES && !(cause instanceof TypeError)) throw tooLong(file, bytes.length, cause);
+    if (bytes.subarray(0, PROBE_BYTES).includes(0)) throw notText(file, cause);
     // Latin-1 cannot be told from its kin; most files in such an encoding are in Windows' form of it.
     throw notUtf8(file, `not UTF-8 at byte ${findWrongByte(bytes)}`, "WINDOWS-1252");
   }
@@ -60,6 +61,13 @@ function tooLong(file: string, numBytes: number, cause: unknown): FormatError {
     `Cannot read data set "${file}": ${numBytes} bytes of text, expected at most half a gigabyte in a file or line`,
     { hint: "Split it into files of one folder, as with split -C 256M, and give the folder.", cause },
   );
+}
+
+function notText(file: string, cause: unknown): FormatError {
+  return new FormatError("format/file", `Cannot read data set "${file}": it is not text, expected UTF-8`, {
+    hint: "A new name does not change what a file holds: have the program that made it save it as text, or give it back its ending.",
+    cause,
+  });
 }
 
 function notUtf8(file: string, found: string, encoding: string): FormatError {

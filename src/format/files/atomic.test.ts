@@ -97,6 +97,7 @@ test("writing over a folder fails with failed/write and leaves the folder", asyn
 test("toFailedWrite() has a remedy for each way a disk says no, and passes other errors", () => {
   for (const [code, remedy] of [
     ["ENOSPC", /Free some space/],
+    ["EFBIG", /by the disk's format or by ulimit -f/],
     ["EACCES", /that you may write to/],
     ["EROFS", /read-only/],
     ["EWHAT", /another output folder/],

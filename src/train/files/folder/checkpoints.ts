@@ -70,6 +70,11 @@ export class Checkpoints {
   /** Checks that there is something to go on from. @throws UsageError "usage/resume" when there is not. */
   async requireSome(): Promise<void> {
     if ((await this.newest()) !== null) return;
+    if ((await entriesOf(this.#folder)).length === 0) {
+      throw new UsageError("usage/resume", `Cannot resume "${this.#folder}": there is no run`, {
+        hint: "Check the path, or leave resume out to begin a run there.",
+      });
+    }
     throw new UsageError("usage/resume", `Cannot resume "${this.#folder}": it holds no checkpoint`, {
       hint: "Start a new run in another folder, from the adapter in this one with --init-adapter if there is one; --save-every makes checkpoints on the way.",
     });
