@@ -1,5 +1,6 @@
 /** @file What a block of a model declares, found by building it once. */
 import type { AttentionOptions } from "../nn/builder.ts";
+import type { RecentOptions } from "./graphs/part-earlier.ts";
 import type { Branch, PartGraph } from "./graphs/part-graph.ts";
 import type { SiteSpec, TensorSpec } from "./graphs/sites.ts";
 
@@ -15,6 +16,8 @@ export interface ModelLayer extends Part {
   readonly kind: number;
   readonly branches: readonly Branch[];
   readonly attention: AttentionOptions | null;
+  /** What is kept of the last tokens, in the place of keys and values; null: nothing. */
+  readonly recent: RecentOptions | null;
 }
 
 /** Numbers of the keys of a token in all layers, which are as many as those of its values. */
@@ -40,5 +43,6 @@ export function declaredLayer(kind: number, part: PartGraph): ModelLayer {
       attention,
     })),
     attention: part.attention?.options ?? null,
+    recent: part.recent?.options ?? null,
   };
 }

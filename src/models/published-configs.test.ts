@@ -1037,3 +1037,58 @@ test("Gemma 3 has no cap on its scores, and none on its logits where it reads im
     null,
   );
 });
+
+test("LFM2 of 1.2B says which layers attend by their numbers, and its width before it is rounded", () => {
+  const { layers, ties, maxPositions, tensors } = openModel({
+    architectures: ["Lfm2ForCausalLM"],
+    block_auto_adjust_ff_dim: true,
+    block_dim: 2048,
+    block_ff_dim: 12_288,
+    block_ffn_dim_multiplier: 1,
+    block_mlp_init_scale: 1,
+    block_multiple_of: 256,
+    block_norm_eps: 1e-5,
+    block_out_init_scale: 1,
+    block_use_swiglu: true,
+    block_use_xavier_init: true,
+    bos_token_id: 1,
+    conv_L_cache: 3,
+    conv_bias: false,
+    conv_dim: 2048,
+    conv_dim_out: 2048,
+    conv_use_xavier_init: true,
+    eos_token_id: 7,
+    full_attn_idxs: [2, 5, 8, 10, 12, 14],
+    hidden_size: 2048,
+    initializer_range: 0.02,
+    max_position_embeddings: 128_000,
+    model_type: "lfm2",
+    norm_eps: 1e-5,
+    num_attention_heads: 32,
+    num_heads: 32,
+    num_hidden_layers: 16,
+    num_key_value_heads: 8,
+    pad_token_id: 0,
+    rope_theta: 1_000_000,
+    tie_embedding: true,
+    torch_dtype: "bfloat16",
+    use_cache: true,
+    use_pos_enc: true,
+    vocab_size: 65_536,
+  });
+  assert.deepEqual(
+    [...layers.entries()].flatMap(([layer, { attention }]) => (attention ? [layer] : [])),
+    [2, 5, 8, 10, 12, 14],
+  );
+  assert.deepEqual(layers[0]?.recent, { width: 2048, count: 2 });
+  assert.deepEqual(layers[2]?.attention?.rope, { theta: 1_000_000, width: 64, scaling: { kind: "none" } });
+  assert.deepEqual([layers[2]?.attention?.numKeyValueHeads, maxPositions, ties.size], [8, 128_000, 1]);
+  assert.deepEqual(tensors.get("model.layers.0.feed_forward.w1.weight")?.shape, [8192, 2048]);
+  const numParameters = [...tensors.values()].map(({ shape }) =>
+    shape.reduce((product, n) => product * n, 1),
+  );
+  assert.equal(
+    numParameters.reduce((sum, n) => sum + n, 0),
+    1_170_340_608,
+  );
+});

@@ -75,6 +75,11 @@ export interface Builder {
   tensor(name: string, shape: readonly number[], role: TensorRole): Value;
   /** Attention of projected q [B, T, H·E], k and v [B, T, K·E], with mask and cache. Gives [B, T, H·E]. */
   attend(q: Value, k: Value, v: Value, options: AttentionOptions): Value;
+  /**
+   * What x [B, T, W] was 1, 2, … `count` tokens before each, [B, T, W] each, and zeros before an example begins; kept for later
+   * tokens as keys and values are. W is even.
+   */
+  earlier(x: Value, count: number): Values;
   /** The heads of x [B, T, n·E], rotated by the positions of their tokens. */
   rotate(x: Value, numHeads: number, rope: RopeConfig): Value;
   /** A residual branch: x + f(x). Whoever runs a block may leave its backward out. */

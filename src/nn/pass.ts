@@ -110,6 +110,31 @@ export const NUM_KEYS = passInput({
   },
 });
 
+/** Whether the token so far before each is of its example, 1 or 0, float32 [B, T, 1]. */
+export function hasEarlier(distance: number): PassInput {
+  return passInput({
+    name: `hasEarlier${distance}`,
+    dtype: "float32",
+    shape: ["B", "T", 1],
+    perPrompt: false,
+    fill: ({ segments, length }, data) => {
+      for (const [at, segment] of segments.entries())
+        data[at] = Number(at % length >= distance && segments[at - distance] === segment);
+    },
+  });
+}
+
+/** What there is before the first token of a row, float32 [B, count, width]: zeros. */
+export function beforeRows(count: number, width: number): PassInput {
+  return passInput({
+    name: `beforeRows${count}x${width}`,
+    dtype: "float32",
+    shape: ["B", count, width],
+    perPrompt: false,
+    fill: (_facts, data) => data.fill(0),
+  });
+}
+
 const TYPES = { name: "tokenTypes", dtype: "int64", shape: ["B", "T"], perPrompt: false } as const;
 
 /** Which part of a pair of texts each token belongs to, int64 [B, T]. */

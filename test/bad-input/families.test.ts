@@ -83,6 +83,13 @@ const UNLIKE: Readonly<Record<string, readonly (readonly [config: RawConfig, say
     [{ layer_types: ["mamba", "attention"] }, 'layer_types.0 is "mamba"'],
     [{ num_local_experts: 62 }, "num_local_experts is 62"],
   ],
+  lfm2: [
+    [{ layer_types: ["conv"] }, "layer_types has 1 entries (expected 2"],
+    [{ layer_types: ["conv", "sliding_attention"] }, 'layer_types.1 is "sliding_attention"'],
+    [{ conv_L_cache: 1 }, "conv_L_cache is 1"],
+    [{ norm_eps: 0 }, "norm_eps is 0"],
+    [{ block_use_swiglu: false }, "block_use_swiglu is false"],
+  ],
   ernie4_5: [[{ use_bias: 1 }, "use_bias is 1"]],
   exaone4: [
     [{ sliding_window_pattern: "LGLG" }, 'sliding_window_pattern is "LGLG"'],

@@ -65,9 +65,8 @@ for (const family of FAMILIES) {
     const apart = examples.map((example) => [example]);
     const readsTokens = base.model.image === null;
     const needsTokens = readsTokens ? {} : { skip: "it reads images, one a row" };
-    const needsOrder = base.model.layers[0]?.attention?.causal
-      ? {}
-      : { skip: "every position sees all others" };
+    const { attention, recent } = base.model.layers[0]!;
+    const needsOrder = attention?.causal || recent ? {} : { skip: "every position sees all others" };
 
     test("each tensor of a checkpoint has one name, and every one of them has an effect", async () => {
       const specs = [...base.model.tensors.values()];
@@ -120,11 +119,12 @@ for (const family of FAMILIES) {
         const x = normalArray([1, P + T, base.model.width], new Random(3));
         const whole = buildBlock(base, null, 0);
         const weights = await weightFeeds(base, null, 0, whole);
-        const rowsOf = ({ y, part: { attention } }: typeof whole) => ({
+        const rowsOf = ({ y, part: { cache } }: typeof whole) => ({
           y,
-          key: attention!.outputs.newKey,
-          value: attention!.outputs.newValue,
+          key: cache!.outputs.newKey,
+          value: cache!.outputs.newValue,
         });
+        const firstKept = recent ? P - recent.count : 0;
         const all = evaluate(
           blockProgram(whole, rowsOf(whole)),
           { x, ...contextFeeds(whole, 1, P + T), ...weights },
@@ -134,8 +134,8 @@ for (const family of FAMILIES) {
         const feeds: Feeds = {
           ...contextFeeds(cached, 1, T, P),
           x: cutRows(x, P, P + T),
-          past_key: cutRows(all["key"]!, 0, P),
-          past_value: cutRows(all["value"]!, 0, P),
+          past_key: cutRows(all["key"]!, firstKept, P),
+          past_value: cutRows(all["value"]!, firstKept, P),
           ...weights,
         };
         const part = evaluate(blockProgram(cached, rowsOf(cached)), feeds, { B: 1, T, P });

@@ -18,7 +18,8 @@ export const sliceSuite: OpSuite = {
   reference: ([x], attributes) => {
     const { axis, start, end } = attributes as { axis: number; start: number; end: number | null };
     const { shape } = x!;
-    const sizes = shape.map((size, a) => (a === axis ? (end ?? size) - start : size));
+    const to = (size: number): number => (end === null ? size : end < 0 ? size + end : end);
+    const sizes = shape.map((size, a) => (a === axis ? to(size) - start : size));
     return [build(sizes, (index) => at(x!, shifted(index, axis, start)))];
   },
   differentiable: () => true,
@@ -36,6 +37,13 @@ export const sliceSuite: OpSuite = {
       { axis: 0, start: 0, end: null, size: "P+T" },
       { P: 2, T: 3 },
     ),
+    sliced("up to the last two", [2, 6], { axis: 1, start: 1, end: -2, size: 3 }),
+    sliced(
+      "a symbolic axis up to its last entry",
+      ["2+T", 2],
+      { axis: 0, start: 1, end: -1, size: "T" },
+      { T: 3 },
+    ),
     sliced("no rows", ["B", 6], { axis: 1, start: 1, end: 3, size: 2 }, { B: 0 }),
   ],
   rejected: [
@@ -43,6 +51,12 @@ export const sliceSuite: OpSuite = {
     reject("an axis that is not there", [float([5])], { axis: 1, start: 0, end: 1, size: 1 }),
     reject("a size that is not the range's", [float([5])], { axis: 0, start: 0, end: 2, size: 3 }),
     reject("a size that is not the rest's", [float([5])], { axis: 0, start: 2, end: null, size: 5 }),
+    reject("an end before the start, counted from the end", [float([5])], {
+      axis: 0,
+      start: 3,
+      end: -3,
+      size: -1,
+    }),
     reject("a negative start", [float([5])], { axis: 0, start: -2, end: 0, size: 2 }),
     reject("an end before the start", [float([5])], { axis: 0, start: 3, end: 2, size: -1 }),
   ],

@@ -31,6 +31,7 @@ function transposed(isChosen: (name: string) => boolean): BaseModel {
           lookUp: (...given) => b.lookUp(...given),
           tensor: (...given) => b.tensor(...given),
           attend: (...given) => b.attend(...given),
+          earlier: (...given) => b.earlier(...given),
           rotate: (...given) => b.rotate(...given),
           branch: (...given) => b.branch(...given),
           splitRows: (...given) => b.splitRows(...given),

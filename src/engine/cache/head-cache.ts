@@ -15,7 +15,7 @@ export interface CacheRows {
   readonly value: HostTensor<"float32">;
 }
 
-/** The heads of a layer, and its pages, [N, PAGE_TOKENS, K·E] each. */
+/** The heads of a layer, none of one without attention, and its pages, [N, PAGE_TOKENS, K·E] each. */
 export interface PagedLayer {
   readonly numHeads: number;
   readonly headWidth: number;

@@ -8,7 +8,7 @@ import { Sequence } from "./sequence.ts";
 
 const NUM_LAYERS = 2;
 const ATTENTION = { numKeyValueHeads: 2, headWidth: 3 } as AttentionOptions;
-const MODEL = { layers: Array.from({ length: NUM_LAYERS }, () => ({ attention: ATTENTION })) };
+const MODEL = { layers: Array.from({ length: NUM_LAYERS }, () => ({ attention: ATTENTION, recent: null })) };
 const WIDTH = 6;
 
 /** A sequence of some ids on some pages. */
@@ -69,12 +69,15 @@ test("a page takes its positions' keys and values in all layers, twice where the
   assert.equal(pageBytes(MODEL), 2 * 4 * NUM_LAYERS * WIDTH * PAGE_TOKENS);
   // As much again where rows may be read by heads.
   const wide = { numKeyValueHeads: 1, headWidth: 16, rope: null, causal: true } as AttentionOptions;
-  assert.equal(pageBytes({ layers: [{ attention: wide }] }), 2 * 2 * 4 * 16 * PAGE_TOKENS);
+  assert.equal(pageBytes({ layers: [{ attention: wide, recent: null }] }), 2 * 2 * 4 * 16 * PAGE_TOKENS);
 });
 
 test("unless told, a cache holds a text as long as the model allows, and no model takes all memory", () => {
   const attention = { numKeyValueHeads: 3, headWidth: 64, rope: null, causal: true } as AttentionOptions;
-  const model = { layers: Array.from({ length: 30 }, () => ({ attention })), maxKeptPositions: 8192 };
+  const model = {
+    layers: Array.from({ length: 30 }, () => ({ attention, recent: null })),
+    maxKeptPositions: 8192,
+  };
   assert.ok(usualCacheBytes(model) >= pageBytes(model) * Math.ceil(8193 / PAGE_TOKENS));
   assert.equal(usualCacheBytes({ ...model, maxKeptPositions: 64 }), 512e6);
   assert.equal(usualCacheBytes({ ...model, maxKeptPositions: 131_072 }), 2e9);

@@ -3,18 +3,18 @@
  *
  * A pass lists the pages of its rows; what a row has not filled is of segment 0, which no token looks at, and zero: what is
  * not a number stays none when it is weighed with nothing. Rows may be read by heads instead, in memory of their own that is
- * extended in place (`head-cache.ts`).
+ * extended in place (`head-cache.ts`). A layer that looks back at the last few tokens alone keeps those of each page.
  */
 import { CapacityError } from "../../errors.ts";
-import { keyWidth } from "../../models/model-layer.ts";
 import type { Model } from "../../models/model.ts";
 import { fitsHeadCache } from "../../nn/attention.ts";
 import { HeadCache } from "./head-cache.ts";
 import { PAGE_TOKENS } from "./page-pool.ts";
-import { type CacheLayout, PagedPass, type PagedRows, type PoolLayer } from "./paged-pass.ts";
+import { type CacheLayout, type PageSizes, PagedPass, type PagedRows, type PoolLayer } from "./paged-pass.ts";
 import type { Sequence } from "./sequence.ts";
 
-type CachedModel = { readonly layers: readonly Pick<Model["layers"][number], "attention">[] };
+type CachedLayer = Pick<Model["layers"][number], "attention" | "recent">;
+type CachedModel = { readonly layers: readonly CachedLayer[] };
 
 /** How the cache of a model is read while there is room. */
 export function bestLayout({ layers }: CachedModel): CacheLayout {
@@ -27,11 +27,22 @@ const MAX_USUAL_BYTES = 2e9;
 /** Pages that there is memory for at first. */
 const FIRST_PAGES = 4;
 
+/** Sizes of the pages of a layer. */
+function pageSizes({ attention, recent }: CachedLayer): PageSizes {
+  const { numKeyValueHeads: numHeads = 0, headWidth = 0 } = attention ?? {};
+  const { count = null, width = 2 * numHeads * headWidth } = recent ?? {};
+  const numRows = Math.min(PAGE_TOKENS, count ?? PAGE_TOKENS);
+  return { numHeads, headWidth, width: width / 2, numRows, numRecent: count };
+}
+
 /** Bytes of a page in all layers, with as much for what is there again by heads. */
 export function pageBytes(model: CachedModel): number {
-  const numCopies = bestLayout(model) === "heads" ? 2 : 1;
-  const numbers = 2 * PAGE_TOKENS * keyWidth(model);
-  return numCopies * numbers * Float32Array.BYTES_PER_ELEMENT;
+  const isHeld = bestLayout(model) === "heads";
+  const numbers = model.layers.map(pageSizes).map(({ numRows, width, numRecent }) => {
+    const numCopies = isHeld && numRecent === null ? 2 : 1;
+    return numCopies * 2 * numRows * width;
+  });
+  return numbers.reduce((sum, size) => sum + size, 0) * Float32Array.BYTES_PER_ELEMENT;
 }
 
 /** Bytes of the pages of one text as long as the model allows: its last token needs none, but a text ends behind it. */
@@ -72,11 +83,9 @@ export class PagedCache {
     this.#maxPages = maxPages;
     this.#best = bestLayout(model);
     this.#heads = new HeadCache(maxPages * PAGE_TOKENS);
-    this.#layers = layers.map(({ attention }): PoolLayer => {
-      const { numKeyValueHeads = 0, headWidth = 0 } = attention ?? {};
+    this.#layers = layers.map((layer): PoolLayer => {
       const [key, value] = [new Float32Array(0), new Float32Array(0)];
-      const heads = { numHeads: numKeyValueHeads, headWidth };
-      return { ...heads, width: numKeyValueHeads * headWidth, key, value, fresh: null };
+      return { ...pageSizes(layer), key, value, fresh: null };
     });
   }
 
@@ -113,7 +122,7 @@ export class PagedCache {
     this.#numPages = Math.min(this.#maxPages, Math.max(numPages, 2 * this.#numPages, FIRST_PAGES));
     for (const layer of this.#layers) {
       const grow = (old: Float32Array): Float32Array<ArrayBuffer> => {
-        const grown = new Float32Array((this.#numPages + 1) * PAGE_TOKENS * layer.width);
+        const grown = new Float32Array((this.#numPages + 1) * layer.numRows * layer.width);
         grown.set(old);
         return grown;
       };

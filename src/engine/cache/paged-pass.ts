@@ -15,10 +15,18 @@ export interface PagedRows {
   readonly count: number;
 }
 
-/** The pages of a layer; memory that grows is another. */
-export interface PoolLayer extends PagedLayer {
-  /** Numbers of one position. */
+/** Sizes of the pages of a layer; it has no heads where it has no attention. */
+export interface PageSizes extends Pick<PagedLayer, "numHeads" | "headWidth"> {
+  /** Numbers of one position, in keys or in values. */
   readonly width: number;
+  /** Positions that a page keeps: all, or the last, position p of it in row p modulo their number. */
+  readonly numRows: number;
+  /** How many positions before a token are read; null: all. */
+  readonly numRecent: number | null;
+}
+
+/** The pages of a layer; memory that grows is another. */
+export interface PoolLayer extends PagedLayer, PageSizes {
   key: Float32Array<ArrayBuffer>;
   value: Float32Array<ArrayBuffer>;
   /** Memory of the last pass for what it wrote; null: one that runs has it. */
@@ -96,11 +104,16 @@ export class PagedPass {
     return { positions, segments };
   }
 
-  /** Keys and values of earlier tokens: of rows that are read by heads [B, K, C, E], else of all pages [N, PAGE_TOKENS, K·E]. */
+  /**
+   * Keys and values of earlier tokens: of rows that are read by heads [B, K, C, E], else of all pages [N, PAGE_TOKENS, K·E]; of a
+   * layer that looks back at the last few, those [B, count, W/2].
+   */
   past(layer: number): CacheRows {
-    const { layout, heads, layers } = this.#parts;
+    const { layout, heads, layers, rows } = this.#parts;
+    const own = layers[layer]!;
+    if (own.numRecent !== null) return recentRows(own, own.numRecent, rows.sequences);
     if (layout === "heads") return heads.rows(layer);
-    const { key, value, width } = layers[layer]!;
+    const { key, value, width } = own;
     const whole = (data: Float32Array<ArrayBuffer>): HostTensor<"float32"> =>
       hostTensor("float32", [data.length / (PAGE_TOKENS * width), PAGE_TOKENS, width], data);
     return { key: whole(key), value: whole(value) };
@@ -109,8 +122,8 @@ export class PagedPass {
   /** Memory for those of the new tokens, [B, T, K·E]; null: they are written to what it reads. */
   fresh(layer: number): CacheRows | null {
     const { layout, layers, rows } = this.#parts;
-    if (layout === "heads") return null;
     const own = layers[layer]!;
+    if (layout === "heads" && own.numRecent === null) return null;
     const shape = [rows.sequences.length, rows.count, own.width];
     const size = shape.reduce((product, n) => product * n, 1);
     const known = own.fresh && own.fresh.key.data.length >= size ? own.fresh : null;
@@ -138,7 +151,7 @@ export class PagedPass {
 
 /** Keeps the new tokens of a row in its pages; `first`: the first of them in `fresh`, null where heads have kept them. */
 function appendRow(
-  { width, key, value }: PoolLayer,
+  { width, numRows, key, value }: PoolLayer,
   { numComputed, pages }: Sequence,
   { first, count }: { readonly first: number; readonly count: number },
   fresh: CacheRows | null,
@@ -146,21 +159,42 @@ function appendRow(
   for (let i = 0; i < count;) {
     const position = numComputed + i;
     const inPage = position % PAGE_TOKENS;
-    const run = Math.min(count - i, PAGE_TOKENS - inPage);
+    const inRows = inPage % numRows;
+    const run = Math.min(count - i, PAGE_TOKENS - inPage, numRows - inRows);
     const page = pages[Math.floor(position / PAGE_TOKENS)];
     // The row has ended while the pass ran.
     if (page === undefined) return;
-    const at = ((page + 1) * PAGE_TOKENS + inPage) * width;
+    const at = ((page + 1) * numRows + inRows) * width;
     if (fresh) {
       const [from, to] = [(first + i) * width, (first + i + run) * width];
       key.set(fresh.key.data.subarray(from, to), at);
       value.set(fresh.value.data.subarray(from, to), at);
     }
     // What the page held before, behind its first positions.
-    const end = (page + 2) * PAGE_TOKENS * width;
+    const end = (page + 2) * numRows * width;
     if (inPage === 0) for (const data of [key, value]) data.fill(0, at + run * width, end);
     i += run;
   }
+}
+
+/** The last `count` positions of each row, [B, count, width]; zeros before its beginning. */
+function recentRows(
+  { width, numRows, key, value }: PoolLayer,
+  count: number,
+  sequences: readonly Sequence[],
+): CacheRows {
+  const shape = [sequences.length, count, width];
+  const recent = { key: zeros("float32", shape), value: zeros("float32", shape) };
+  for (const [row, { numComputed, pages }] of sequences.entries()) {
+    for (let position = Math.max(0, numComputed - count); position < numComputed; position++) {
+      const page = pages[Math.floor(position / PAGE_TOKENS)]!;
+      const from = ((page + 1) * numRows + ((position % PAGE_TOKENS) % numRows)) * width;
+      const to = (row * count + position - numComputed + count) * width;
+      recent.key.data.set(key.subarray(from, from + width), to);
+      recent.value.data.set(value.subarray(from, from + width), to);
+    }
+  }
+  return recent;
 }
 
 /** Which pages rows have of their computed ids, [B, M]; one at least, the empty one of a row without. */

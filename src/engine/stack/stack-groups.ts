@@ -176,12 +176,12 @@ interface GroupPass {
 
 /** All that the program of a group reads and writes in a pass but x and y. */
 export async function feedGroup(
-  { pass, blocks }: Group,
+  { spec, pass, blocks }: Group,
   adapter: AdapterView,
   { context, cache, walk }: GroupPass,
 ): Promise<Record<"feeds" | "into", Record<string, HostTensor>>> {
   const feeds: Record<string, HostTensor> = { ...context.tensors(pass) };
-  if (cache.pages) feeds["pages"] = cache.pages;
+  if (cache.pages && "pages" in spec.inputs) feeds["pages"] = cache.pages;
   const into: Record<string, HostTensor> = {};
   for (const { layer, names } of blocks) {
     if (walk) give(names, await walk.block(layer, layer + 1), feeds);
@@ -227,6 +227,6 @@ function buildBlock(
     isSmoothed,
     cache: layout === "heads" ? "heads" : "tokens",
   });
-  if (built.part.attention) return built;
+  if (built.part.cache) return built;
   throw new RangeError(`Cannot generate with a ${model.modelType} model: block ${layer} has no attention`);
 }

@@ -69,7 +69,7 @@ class Stack {
 
   add({ part, x, y }: BuiltPart): void {
     const index = this.#numBlocks++;
-    const { newKey, newValue } = part.attention!.outputs;
+    const { newKey, newValue } = part.cache!.outputs;
     const ends = { y, new_key: newKey, new_value: newValue };
     const given = neededInputs(ends, { x, ...part.inputs() });
     const places = new Map<Value, Value>();
@@ -82,7 +82,8 @@ class Stack {
     this.#y = places.get(y)!;
     this.#outputs[inBlock(index, "new_key")] = places.get(newKey)!;
     this.#outputs[inBlock(index, "new_value")] = places.get(newValue)!;
-    if (this.#layout !== "heads") return;
+    // What is kept beside attention is read as it was, and written apart.
+    if (this.#layout !== "heads" || !part.attention) return;
     this.#updates[inBlock(index, "new_key")] = inBlock(index, PAST_KEY);
     this.#updates[inBlock(index, "new_value")] = inBlock(index, PAST_VALUE);
   }
@@ -90,7 +91,8 @@ class Stack {
   /** What a block reads as one of its inputs. */
   #given(index: number, name: string, like: Value, { passInputs, tables, attention }: PartGraph): Value {
     if (name === "x") return this.#y ?? this.#input(name, like);
-    if (name in attention!.past && this.#layout === "pages") return this.#pages(inBlock(index, name), like);
+    if (attention && name in attention.past && this.#layout === "pages")
+      return this.#pages(inBlock(index, name), like);
     const isShared = passInputs.has(name) || tables.has(name);
     return this.#input(isShared ? name : inBlock(index, name), like);
   }

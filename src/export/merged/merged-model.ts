@@ -94,7 +94,7 @@ export interface MergeReport {
 }
 
 /**
- * The kind of a tensor in a new GGUF file, as the format's own programs choose it. Vectors are float32. A matrix is float16
+ * The kind of a tensor in a new GGUF file, as the format's own programs choose it. What is no matrix is float32. A matrix is float16
  * where its rows fill no whole blocks, or where it lies transposed in such files. Embedding and head, on which most depends,
  * have at least 8 bits.
  */
@@ -103,7 +103,7 @@ function ggufKind(
   { name, shape, role }: Pick<MergedTensor, "name" | "shape" | "role">,
   model: Model,
 ): StorageName {
-  if (shape.length < 2) return "f32";
+  if (shape.length !== 2) return "f32";
   const isTable = role === "embedding" || role === "head";
   const { blockSize, blockBytes } = STORAGES[kind];
   const chosen = isTable && blockBytes < blockSize ? "q8_0" : kind;

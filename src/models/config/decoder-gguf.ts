@@ -72,6 +72,7 @@ export const BLOCK_NAMES = {
 
 /** Modules of a block, by its parts. */
 interface BlockNames {
+  readonly convolution: Table<string>;
   readonly preNorms: Table<string>;
   readonly attention: Table<string>;
   readonly headNorms: Table<string>;
@@ -86,7 +87,7 @@ export const NORMS_BEHIND: Partial<BlockNames> = {
   headNorms: BLOCK_NAMES.headNorms,
   postNorms: BLOCK_NAMES.postNorms,
 };
-const LLAMA_BLOCK: BlockNames = { ...BLOCK_NAMES, headNorms: {}, postNorms: {} };
+const LLAMA_BLOCK: BlockNames = { ...BLOCK_NAMES, headNorms: {}, postNorms: {}, convolution: {} };
 
 /** Tensors whose presence in a file says that projections of blocks like Llama's have biases. */
 export const BIAS_SWITCHES = { attention_bias: "attn_q.bias", mlp_bias: "ffn_up.bias" } as const;
@@ -134,6 +135,8 @@ export interface DecoderRules extends Partial<
   readonly className: string;
   /** Names outside the blocks, where they are not those of most decoders. */
   readonly names?: DecoderNames;
+  /** What files call the final norm; default: `output_norm`. */
+  readonly finalNorm?: string;
   /** Modules of a block where they are not those of Llama's. */
   readonly blockNames?: Partial<BlockNames>;
   readonly changes?: Table<GgufChange>;
@@ -156,9 +159,10 @@ const USUAL = {
 
 /** Files of a decoder; what it does not say is as in Llama's. */
 export function decoderGguf(rules: DecoderRules): GgufRules {
-  const { className, names = DECODER_NAMES, blockNames, changes = {}, norms = RMS_NORMS, ...own } = rules;
+  const { className, names = DECODER_NAMES, blockNames, changes = {}, norms = RMS_NORMS, ...rest } = rules;
+  const { finalNorm: finalName = "output_norm", ...own } = rest;
   const { embedding, positions, finalNorm, blocks, head = "lm_head" } = names;
-  const outside = { token_embd: embedding, output_norm: finalNorm, output: head };
+  const outside = { token_embd: embedding, [finalName]: finalNorm, output: head };
   const inBlock = Object.assign({}, ...Object.values({ ...LLAMA_BLOCK, ...blockNames })) as Table<string>;
   return {
     ...USUAL,

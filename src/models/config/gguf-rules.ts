@@ -11,6 +11,7 @@ import type { RawConfig } from "./raw-config.ts";
  *   qkv-rows               rows of one projection for all three lie part by part: (heads, 3, E) became (3, heads, E)
  *   plus-one               a norm that multiplies by 1 + w is kept as 1 + w
  *   row                    a matrix of one row is kept as a vector
+ *   taps                   factors of a convolution that folders keep as [channels, 1, taps] are kept as [channels, taps]
  *   transposed             a matrix that folders keep as [in, out] is kept as [out, in]
  *   stacked                matrices of all experts are one tensor; `*` in the module's path stands for the expert
  */
@@ -20,6 +21,7 @@ export type GgufChange =
   | "qkv-rows"
   | "plus-one"
   | "row"
+  | "taps"
   | "transposed"
   | "stacked";
 
@@ -29,11 +31,11 @@ export interface GgufModule {
   readonly change: GgufChange | null;
 }
 
-/** A number, or true or false, among the settings; `bools`: true or false for each layer. */
+/** A number, or true or false, among the settings; `bools` and `int32s`: one for each layer. */
 export interface GgufSetting {
   /** Its key in config.json. */
   readonly key: string;
-  readonly type: "uint32" | "float32" | "bool" | "bools";
+  readonly type: "uint32" | "float32" | "bool" | "bools" | "int32s";
   /** What a file without it means: this value, that of another key, or nothing; else the file is refused. */
   readonly absent: number | boolean | { readonly sameAs: string } | "left-out" | "refused";
 }

@@ -13,12 +13,17 @@ import type { PassValues } from "./pass-values.ts";
 export const PAST_KEY = "past_key";
 export const PAST_VALUE = "past_value";
 
-/** Attention in a graph. */
-export interface PartAttention {
-  readonly options: AttentionOptions;
-  readonly outputs: AttentionOutputs;
+/** What a part reads of earlier tokens, and what later ones are to read of its own. */
+export interface PartCache {
+  readonly outputs: Pick<AttentionOutputs, "newKey" | "newValue">;
   /** Keys and values of earlier tokens, by the names of the inputs; none without a cache. */
   readonly past: Readonly<Record<string, Value>>;
+}
+
+/** Attention in a graph. */
+export interface PartAttention extends PartCache {
+  readonly options: AttentionOptions;
+  readonly outputs: AttentionOutputs;
 }
 
 /** Tables [R, W/2] of rotary positions. */

@@ -17,7 +17,8 @@ import type { PassInput } from "../../nn/pass.ts";
 import type { RopeConfig } from "../../nn/rope/rope-tables.ts";
 import { alongRows } from "../../nn/along-rows.ts";
 import { type DropoutMask, DropoutMasks } from "./dropout-masks.ts";
-import { type PartAttention, attendIn, rotateIn } from "./part-attention.ts";
+import { type PartAttention, type PartCache, attendIn, rotateIn } from "./part-attention.ts";
+import { type PartEarlier, earlierIn } from "./part-earlier.ts";
 import { PartHead } from "./part-head.ts";
 import { PartMatrices, type PartMatrix } from "./part-matrices.ts";
 import { PartTensors, type TensorRead } from "./part-tensors.ts";
@@ -96,6 +97,8 @@ export class PartGraph implements Builder {
   readonly saved: Record<string, Value> = {};
   /** The one attention of a block; null: there is none. */
   attention: PartAttention | null = null;
+  /** What a block reads of the few tokens before each, in the place of attention; null: nothing. */
+  recent: PartEarlier | null = null;
   readonly head = new PartHead(this.graph);
   /** Products without adapter and bias, by their value. */
   readonly plainProducts = new Map<Value, PlainProduct>();
@@ -201,11 +204,26 @@ export class PartGraph implements Builder {
   }
 
   attend(q: Value, k: Value, v: Value, options: AttentionOptions): Value {
-    if (this.attention) throw new RangeError("Cannot build a block with two attentions: it has one cache");
+    this.#requireNoCache();
     this.attention = attendIn(this.#pass, [q, k, v], options, this.#options);
     const { output, saved } = this.attention.outputs;
     for (const [name, value] of Object.entries(saved)) this.#save(name, value);
     return this.#save(ATTENDED, output);
+  }
+
+  earlier(x: Value, count: number): Values {
+    this.#requireNoCache();
+    this.recent = earlierIn(this.#pass, x, count, this.#options);
+    return this.recent.values;
+  }
+
+  /** What is kept of a block's tokens for later ones; null: nothing. */
+  get cache(): PartCache | null {
+    return this.attention ?? this.recent;
+  }
+
+  #requireNoCache(): void {
+    if (this.cache) throw new RangeError("Cannot build a block with two attentions: it has one cache");
   }
 
   rotate(x: Value, numHeads: number, rotation: RopeConfig): Value {
@@ -255,7 +273,7 @@ export class PartGraph implements Builder {
     return {
       ...values(this.passInputs),
       ...values(this.tables),
-      ...this.attention?.past,
+      ...this.cache?.past,
       ...this.tensors,
       ...Object.fromEntries(this.gathered.map(({ rows }) => [rows.name, rows])),
       ...this.head.inputs(),

@@ -34,8 +34,8 @@ for (const [name, rule] of Object.entries(TENSOR_CHANGES)) {
       const undone = rule.undo(before, HEADS);
       const { shape, storage: kind } = rule.turn(before);
       assert.deepEqual([undone.shape, undone.storage], [shape, kind]);
-      // A row is the same numbers.
-      if (name !== "row") assert.notDeepEqual(dequantize(undone), dequantize(before));
+      // A row and taps are the same numbers.
+      if (name !== "row" && name !== "taps") assert.notDeepEqual(dequantize(undone), dequantize(before));
       const again = rule.redo(undone, HEADS);
       assert.deepEqual(again.shape, before.shape);
       assert.deepEqual([...dequantize(again)], [...dequantize(before)]);

@@ -129,6 +129,11 @@ function transpose(given: StoredTensor): StoredTensor {
   return unpackStored(stored.storage, turned, [numColumns, numRows]);
 }
 
+/** [a, b] with an axis of 1 between, or without it where it is there. */
+function withMiddle([first = 0, ...rest]: readonly number[]): number[] {
+  return rest.length === 1 ? [first, 1, ...rest] : [first, ...rest.slice(1)];
+}
+
 /** Every change of one tensor. */
 export const TENSOR_CHANGES: Readonly<Record<TensorChange, Rule>> = {
   "query-rows": rowsOf("query"),
@@ -145,6 +150,12 @@ export const TENSOR_CHANGES: Readonly<Record<TensorChange, Rule>> = {
     undo: (stored) => unpackStored(stored.storage, packStored(stored), [1, ...stored.shape]),
     placeRows: null,
     redo: (stored) => unpackStored(stored.storage, packStored(stored), stored.shape.slice(1)),
+  },
+  taps: {
+    turn: ({ shape, storage }) => ({ shape: withMiddle(shape), storage }),
+    undo: (stored) => unpackStored(stored.storage, packStored(stored), withMiddle(stored.shape)),
+    placeRows: null,
+    redo: (stored) => unpackStored(stored.storage, packStored(stored), withMiddle(stored.shape)),
   },
   transposed: {
     turn: ({ shape, storage }) => ({

@@ -34,6 +34,12 @@ function stringifyBigint(_key: string, value: unknown): unknown {
   return typeof value === "bigint" ? Number(value) : value;
 }
 
+/** Settings of each layer: what one of them is, and what all are called. */
+const LISTS = {
+  bools: { is: (each: unknown) => typeof each === "boolean", what: "true and false" },
+  int32s: { is: (each: unknown) => Number.isInteger(each), what: "whole numbers" },
+};
+
 /** @throws FormatError format/file for one that is missing or of another type */
 function readSetting(
   file: GgufContents,
@@ -42,14 +48,14 @@ function readSetting(
   config: JsonObject,
 ): unknown {
   const found = file.metadata[name];
-  const isList = type === "bools";
-  if (isList && Array.isArray(found) && found.every((each) => typeof each === "boolean")) return found;
+  const list = type === "bools" || type === "int32s" ? LISTS[type] : null;
+  if (list && Array.isArray(found) && found.every(list.is)) return found;
   const value = type === "bool" && typeof found === "boolean" ? found : metadataNumber(file, name);
-  if (value !== null && !isList) return value;
+  if (value !== null && !list) return value;
   if (absent === "refused" || found !== undefined) {
     throw new FormatError(
       "format/file",
-      `Cannot read GGUF file "${file.path}": setting ${name} is ${isList ? "no list of true and false, expected one" : "missing or a list, expected a number"}`,
+      `Cannot read GGUF file "${file.path}": setting ${name} is ${list ? `no list of ${list.what}, expected one` : "missing or a list, expected a number"}`,
       { hint: "Convert the model to GGUF again." },
     );
   }

@@ -101,6 +101,7 @@ export const PRE_TOKENIZERS: Readonly<Record<string, PreTokenizer>> = {
 const ALIASES: Readonly<Record<string, string>> = {
   llama3: "llama-bpe",
   "llama-v3": "llama-bpe",
+  lfm2: "llama-bpe",
   "smaug-bpe": "dbrx",
   "chatglm-bpe": "dbrx",
   exaone4: "gpt-2",

@@ -56,9 +56,11 @@ export function modelSettings(modelName: string, model: Model, rules: GgufRules)
   }
   for (const [setting, { key, type }] of Object.entries(rules.settings)) {
     const value = values[key];
-    if (type === "bools" && Array.isArray(value)) own[setting] = { type, value: value as readonly boolean[] };
-    else if (type === "bool" && typeof value === "boolean") own[setting] = { type, value };
-    else if (type !== "bools" && type !== "bool" && typeof value === "number") own[setting] = { type, value };
+    if (type === "bools" || type === "int32s") {
+      if (Array.isArray(value)) own[setting] = { type, value };
+    } else if (type === "bool") {
+      if (typeof value === "boolean") own[setting] = { type, value };
+    } else if (typeof value === "number") own[setting] = { type, value };
   }
   return {
     "general.architecture": text(rules.architecture),

@@ -2,7 +2,7 @@
 import { applyOne, type Op, type Value } from "../../graph.ts";
 import { type Dim, addDims, dimAt, showShape } from "../../shape.ts";
 
-/** `end` null means: to the end. `size` is the size of the result. */
+/** `end` null means: to the end; below 0 it is counted from there. `size` is the size of the result. */
 type SliceAttributes = Readonly<{ axis: number; start: number; end: number | null; size: Dim }>;
 type PadAttributes = Readonly<{ axis: number; start: number }>;
 const TO_THE_END = Number.MAX_SAFE_INTEGER;
@@ -11,7 +11,7 @@ export const sliceOp: Op<SliceAttributes, readonly [Value]> = {
   name: "slice",
   infer: ([{ dtype, shape }], { axis, start, end, size }) => {
     const from = shape[axis];
-    const to = end ?? from;
+    const to = placeOf(end, from);
     if (
       from === undefined ||
       start < 0 ||
@@ -67,9 +67,14 @@ export const padLikeOp: Op<PadAttributes, readonly [Value, Value]> = {
   },
 };
 
-/** Takes entries `start` up to but not including `end` (null: all the rest) of an axis. */
+function placeOf<D extends Dim | undefined>(end: number | null, from: D): Dim | D {
+  if (end === null || from === undefined) return from;
+  return end < 0 ? addDims(from, end) : end;
+}
+
+/** Takes entries `start` up to but not including `end` (null: all the rest; below 0: counted from the end) of an axis. */
 export function slice(x: Value, axis: number, start: number, end: number | null): Value {
-  const size = addDims(end ?? x.shape[axis] ?? 0, -start);
+  const size = addDims(placeOf(end, dimAt(x.shape, axis)), -start);
   return applyOne(sliceOp, [x], { axis, start, end, size });
 }
 

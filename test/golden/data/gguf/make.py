@@ -35,6 +35,7 @@ ARCHITECTURES = {
     "gpt2": "GPT2",
     "gpt_neox": "GPTNEOX",
     "granite": "GRANITE",
+    "lfm2": "LFM2",
     "ernie4_5": "ERNIE4_5",
     "exaone4": "EXAONE4",
     "glm4": "GLM4",
@@ -71,7 +72,8 @@ def write_settings(w, family, c):
         return
     w.add_context_length(c["max_position_embeddings"])
     w.add_embedding_length(c["hidden_size"])
-    w.add_feed_forward_length(c["intermediate_size"])
+    if family != "lfm2":
+        w.add_feed_forward_length(c["intermediate_size"])
     w.add_block_count(c["num_hidden_layers"])
     w.add_head_count(c["num_attention_heads"])
     if family == "gpt_neox":
@@ -79,6 +81,15 @@ def write_settings(w, family, c):
         w.add_rope_freq_base(rope["rope_theta"])  # the models' own is the reader's default, 10000; this tiny one's is not
         w.add_parallel_residual(c["use_parallel_residual"])
         w.add_layer_norm_eps(c["layer_norm_eps"])
+        return
+    if family == "lfm2":
+        part = int(c["block_ffn_dim_multiplier"] * int(2 * c["intermediate_size"] / 3))
+        w.add_feed_forward_length(-(-part // c["block_multiple_of"]) * c["block_multiple_of"])
+        w.add_head_count_kv([c["num_key_value_heads"] if kind == "full_attention" else 0 for kind in c["layer_types"]])
+        w.add_vocab_size(c["vocab_size"])
+        w.add_shortconv_l_cache(c["conv_L_cache"])
+        w.add_layer_norm_rms_eps(c["norm_eps"])
+        w.add_rope_freq_base(rope["rope_theta"])
         return
     w.add_head_count_kv(c["num_key_value_heads"])
     if family in ("phi", "stablelm"):
@@ -189,6 +200,8 @@ def converted(family, c, tensors):
             array = np.ascontiguousarray(parts).reshape(array.shape)
         if family == "gpt2" and name.endswith((".c_attn.weight", ".c_proj.weight", ".c_fc.weight")):
             array = np.ascontiguousarray(array.T)
+        if name.endswith("conv.conv.weight"):
+            array = array.squeeze(1)
         if "shared_expert_gate" in name:
             array = array.squeeze()  # one row
         if ".experts." in name:

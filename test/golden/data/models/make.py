@@ -35,6 +35,20 @@ MODELS = {
         | {"max_position_embeddings": 512, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
         | {"rope_parameters": {"rope_type": "default", "rope_theta": 5000.0, "partial_rotary_factor": 0.4}},
     ),
+    "lfm2": (
+        transformers.Lfm2ForCausalLM,
+        SMALL
+        | ROTATED
+        | {"layer_types": ["conv", "full_attention"], "norm_eps": 1e-3}
+        | {"intermediate_size": 70, "block_multiple_of": 24, "block_ffn_dim_multiplier": 1.1},
+    ),
+    "lfm2-biases": (
+        transformers.Lfm2ForCausalLM,
+        TINY
+        | ROTATED
+        | {"num_key_value_heads": 1, "num_hidden_layers": 2, "layer_types": ["full_attention", "conv"], "max_position_embeddings": 64}
+        | {"conv_bias": True, "conv_L_cache": 4, "vocab_size": 48, "block_auto_adjust_ff_dim": False, "tie_word_embeddings": False},
+    ),
     "opt": (
         transformers.OPTForCausalLM,
         {"vocab_size": 112, "hidden_size": 40, "ffn_dim": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
@@ -148,6 +162,7 @@ AS_OF_V4 = {
     "gpt_neox": {"rotary_emb_base": 5000.0, "rotary_pct": 0.4},
     "granitemoehybrid": {"layer_types": ["attention"] * 2, "time_step_limit": None},
     "hunyuan_v1_dense": {"rope_scaling": STRETCHED},
+    "lfm2": {"layer_types": None, "full_attn_idxs": [1], "intermediate_size": 1, "block_ff_dim": 70, "tie_embedding": True},
     "ministral3": {"rope_parameters": GROWING},
     "exaone4": {"sliding_window_pattern": "LG", "layer_types": None},
     "olmo3": {"rope_scaling": {key: value for key, value in YARN.items() if key != "rope_theta"}},

@@ -1,0 +1,114 @@
+/** @file What configuration files and GGUF files say of LFM2. */
+import { z } from "zod";
+import { count, decoderGguf } from "./decoder-gguf.ts";
+import { DECODER_NAMES } from "./decoder-names.ts";
+import { DECODER_FIELDS } from "./hf-config.ts";
+
+const UNUSED = z.unknown().optional();
+
+export const LFM2_FIELDS = {
+  ...DECODER_FIELDS,
+  intermediate_size: z.int().positive().default(12_288),
+  num_key_value_heads: z.int().positive().default(8),
+  rms_norm_eps: z.number().positive().default(1e-5),
+  max_position_embeddings: z.int().positive().default(128_000),
+  rope_theta: z.number().positive().default(1_000_000),
+  tie_word_embeddings: z.boolean().default(true),
+  /** The same; it counts where there are both. */
+  tie_embedding: z.boolean().nullish(),
+  conv_bias: z.boolean().default(false),
+  conv_L_cache: z.int().min(2).default(3),
+  layer_types: z.array(z.enum(["full_attention", "conv"])).nullish(),
+  full_attn_idxs: z.array(z.int().min(0)).nullish(),
+  /** Counts before `intermediate_size`. */
+  block_ff_dim: z.int().positive().nullish(),
+  block_auto_adjust_ff_dim: z.boolean().default(true),
+  block_ffn_dim_multiplier: z.number().positive().default(1),
+  block_multiple_of: z.int().positive().default(256),
+  block_use_swiglu: z.literal(true).nullish(),
+  use_pos_enc: z.literal(true).nullish(),
+  // Sizes said again, which no program reads, and how weights began.
+  block_dim: UNUSED,
+  block_norm_eps: UNUSED,
+  block_mlp_init_scale: UNUSED,
+  block_out_init_scale: UNUSED,
+  block_use_xavier_init: UNUSED,
+  conv_dim: UNUSED,
+  conv_dim_out: UNUSED,
+  conv_use_xavier_init: UNUSED,
+  num_heads: UNUSED,
+  theta: UNUSED,
+};
+
+type Lfm2Fields = z.output<z.ZodObject<typeof LFM2_FIELDS>>;
+
+/** What its files call the number that keeps norms from dividing by zero. */
+export const LFM2_KEYS = { rms_norm_eps: "norm_eps" };
+
+/** Its final norm is named after the embedding. */
+export const LFM2_NAMES = { ...DECODER_NAMES, finalNorm: "model.embedding_norm" };
+
+/** The width of the feed-forward part, which files give before two thirds of it are taken and rounded up. */
+export function feedForwardWidth(c: Lfm2Fields): number {
+  const given = c.block_ff_dim ?? c.intermediate_size;
+  if (!c.block_auto_adjust_ff_dim) return given;
+  const { block_ffn_dim_multiplier: factor, block_multiple_of: unit } = c;
+  return unit * Math.ceil(Math.trunc(factor * Math.trunc((2 * given) / 3)) / unit);
+}
+
+/** Whether a layer has a convolution in the place of attention. */
+export function isConvolution(
+  { layer_types: types, full_attn_idxs: attending }: Lfm2Fields,
+  layer: number,
+): boolean {
+  return types ? types[layer] === "conv" : attending != null && !attending.includes(layer);
+}
+
+export const LFM2_GGUF = decoderGguf({
+  architecture: "lfm2",
+  className: "Lfm2ForCausalLM",
+  names: LFM2_NAMES,
+  finalNorm: "token_embd_norm",
+  blockNames: {
+    preNorms: { attn_norm: "operator_norm", ffn_norm: "ffn_norm" },
+    attention: {
+      attn_q: "self_attn.q_proj",
+      attn_k: "self_attn.k_proj",
+      attn_v: "self_attn.v_proj",
+      attn_output: "self_attn.out_proj",
+    },
+    headNorms: { attn_q_norm: "self_attn.q_layernorm", attn_k_norm: "self_attn.k_layernorm" },
+    mlp: { ffn_gate: "feed_forward.w1", ffn_up: "feed_forward.w3", ffn_down: "feed_forward.w2" },
+    convolution: {
+      "shortconv.conv": "conv.conv",
+      "shortconv.in_proj": "conv.in_proj",
+      "shortconv.out_proj": "conv.out_proj",
+    },
+  },
+  changes: { "shortconv.conv": "taps" },
+  settings: {
+    "attention.head_count_kv": { key: "key_heads", type: "int32s", absent: "refused" },
+    "shortconv.l_cache": count("conv_L_cache"),
+  },
+  // Readers of such files know no biases, and are told the width that is computed with.
+  fixed: { conv_bias: false, block_auto_adjust_ff_dim: false },
+  switches: {},
+  keys: LFM2_KEYS,
+  // A layer of convolutions has no heads of keys.
+  complete: ({ key_heads: heads, ...config }) => {
+    const numHeads = heads as readonly number[];
+    return {
+      ...config,
+      num_key_value_heads: Math.max(1, ...numHeads),
+      layer_types: numHeads.map((num) => (num > 0 ? "full_attention" : "conv")),
+    };
+  },
+  values: (settings, attention) => {
+    const c = settings as Lfm2Fields;
+    const numHeads = attention[0]?.numKeyValueHeads ?? 0;
+    const heads = Array.from({ length: c.num_hidden_layers }, (_, layer) =>
+      isConvolution(c, layer) ? 0 : numHeads,
+    );
+    return { key_heads: heads, intermediate_size: feedForwardWidth(c) };
+  },
+});
