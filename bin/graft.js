@@ -31,8 +31,8 @@ if (process.argv.length === 3 && process.argv[2] === "--version") {
   const format = isClone ? "module-typescript" : "module";
   const { registerOwnImports } = await import("./own-imports.js");
   registerOwnImports((url) => url.startsWith(own), format);
-  const { main } = await import(program.href);
-  process.exitCode = await main(process.argv.slice(2));
+  const loaded = await import(program.href).catch(refuseMissing);
+  if (loaded) process.exitCode = await loaded.main(process.argv.slice(2));
 } else if (process.execPath !== ownNode && existsSync(ownNode)) {
   const flags = ["--min-semi-space-size=4", "--max-semi-space-size=4"];
   const child = spawn(ownNode, [...flags, fileURLToPath(import.meta.url), ...process.argv.slice(2)], {
@@ -45,9 +45,22 @@ if (process.argv.length === 3 && process.argv[2] === "--version") {
     process.exitCode = signal === null ? (status ?? 1) : 128 + constants.signals[signal];
   });
 } else {
-  console.error(
-    `error[usage/node]: Cannot run graft on Node ${process.versions.node}: expected Node ${isClone ? "22.18" : "20"} or newer`,
+  refuse(
+    `Cannot run graft on Node ${process.versions.node}: expected Node ${isClone ? "22.18" : "20"} or newer`,
+    "Install a current Node (24 is the tested one), or run npm ci in a clone.",
   );
-  console.error("hint: Install a current Node (24 is the tested one), or run npm install in a clone.");
+}
+
+/** Refuses to run where a package is not there, as in a clone before `npm ci`. */
+function refuseMissing(error) {
+  if (error.code !== "ERR_MODULE_NOT_FOUND") throw error;
+  refuse(
+    `Cannot run graft without the packages that it is built on: ${error.message}`,
+    "Run npm ci in the clone, or install the package again.",
+  );
+}
+
+function refuse(message, hint) {
+  console.error(`error[usage/node]: ${message}\nhint: ${hint}`);
   process.exitCode = 2;
 }

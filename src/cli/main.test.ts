@@ -1,7 +1,16 @@
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { closeSync, existsSync, mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -345,3 +354,19 @@ test(
     assert.equal(call("--help").status, 0);
   },
 );
+
+test("a clone whose packages are not installed says so, and how they are", () => {
+  const clone = join(folder, "clone");
+  cpSync(join(BIN, ".."), join(clone, "bin"), { recursive: true });
+  mkdirSync(join(clone, "src/cli"), { recursive: true });
+  writeFileSync(join(clone, "package.json"), '{"type": "module"}');
+  writeFileSync(join(clone, "src/cli/main.ts"), 'import "a-package-that-is-not-there";\n');
+  const { status, stdout, stderr } = spawnSync(process.execPath, [join(clone, "bin/graft.js"), "pull"], {
+    encoding: "utf8",
+  });
+  assert.deepEqual([status, stdout], [2, ""]);
+  assert.match(
+    stderr,
+    /^error\[usage\/node\]: .*'a-package-that-is-not-there'.*\nhint: Run npm ci in the clone/,
+  );
+});

@@ -29,7 +29,10 @@ export const STOPPED_RUN = "train/stopped" satisfies ErrorCode;
 export const COMMAND_CODES = {
   stopped: [INTERRUPTED_STATUS, "The command was stopped by a signal (143 by SIGTERM, 129 by SIGHUP)."],
   internal: [1, "Something that graft did not foresee; please report it."],
-  "usage/node": [2, "The Node that runs the command is too old."],
+  "usage/node": [
+    2,
+    "The Node that runs the command is too old, or packages that graft is built on are not installed.",
+  ],
 } as const satisfies Readonly<Record<string, readonly [status: number, meaning: string]>>;
 
 type CommandCode = keyof typeof COMMAND_CODES;
