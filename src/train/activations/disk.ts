@@ -22,6 +22,7 @@ interface Entry {
 
 export const disk: ActivationForm = {
   name: "disk",
+  summary: "in files of the output folder",
   bytesPerNumber: 0,
   // The last one stays in memory while the one before it is written.
   numWhole: 2,

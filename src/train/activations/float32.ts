@@ -4,6 +4,7 @@ import type { ActivationForm } from "./keeping.ts";
 
 export const float32: ActivationForm = {
   name: "float32",
+  summary: "as they are",
   bytesPerNumber: 4,
   numWhole: Infinity,
   usesDisk: false,

@@ -15,6 +15,8 @@ export interface KeptActivations {
 
 export interface ActivationForm {
   readonly name: string;
+  /** How they are kept, in the help of `--activations`. */
+  readonly summary: string;
   /** Bytes that a number takes in memory while it waits. */
   readonly bytesPerNumber: number;
   /** Blocks of the model, the last that were kept, whose activations are in memory as they were written. */

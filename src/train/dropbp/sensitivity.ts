@@ -19,6 +19,8 @@ type Kept = readonly ArrayLike<number>[];
 
 export interface Sensitivity {
   readonly name: string;
+  /** What is compared, in the help of `--dropbp-rates`. */
+  readonly summary: string;
   /** Whether all gradients of a group are kept: they take as much memory once more. */
   readonly keepsAll: boolean;
   /** Reads what others are compared with. */
@@ -56,6 +58,7 @@ async function norms(groups: readonly Gradients[]): Promise<number[]> {
 
 const norm: Sensitivity = {
   name: "norm",
+  summary: "gradient norms",
   keepsAll: false,
   read: async (groups) => [await norms(groups)],
   async distance([kept = []], groups) {
@@ -66,6 +69,7 @@ const norm: Sensitivity = {
 
 const gradient: Sensitivity = {
   name: "gradient",
+  summary: "gradients",
   keepsAll: true,
   async read(groups) {
     const found: Float32Array[] = [];

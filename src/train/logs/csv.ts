@@ -9,7 +9,7 @@ const FIRST = ["event", "step"];
 
 export const csv: LogFormat = {
   name: "csv",
-  summary: "a table with a row for each event",
+  summary: "a table",
   file: "log.csv",
   head: () => bytesOfText(`${FIRST.join()}\n`),
   cut(log, isKept) {

@@ -26,7 +26,7 @@ type IsKept = (event: string, step: number) => boolean;
 
 export interface LogFormat {
   readonly name: string;
-  /** What it is, for the help. */
+  /** What it is, in the help of `--log`. */
   readonly summary: string;
   readonly file: string;
   /** What stands in a log without events. */

@@ -28,6 +28,10 @@ import { sizeSetting } from "../../messages/size-setting.ts";
 
 const names = (kinds: readonly { readonly name: string }[]): [string, ...string[]] =>
   kinds.map((kind) => kind.name) as [string, ...string[]];
+const summaries = (kinds: readonly { readonly summary: string }[]): string[] =>
+  kinds.map(({ summary }) => summary);
+/** "a, b, or c" */
+const oneOf = new Intl.ListFormat("en", { type: "disjunction" });
 
 /** The objectives that a run may have. */
 export function objectiveChoice(objectives: readonly Objective[]) {
@@ -184,7 +188,7 @@ export const SETTING_GROUPS = {
       .enum(["uniform", ...names(SENSITIVITIES)])
       .optional()
       .describe(
-        "How DropBP spreads the share over the branches once 10 % of the run is done: by how sensitive gradient norms or gradients are to each branch, or evenly; default: norm",
+        `How DropBP spreads the share over the branches once 10 % of the run is done: by how sensitive ${summaries(SENSITIVITIES).join(" or ")} are to each branch, or evenly; default: norm`,
       ),
     seed: z.int().min(0).default(0).describe("Random seed"),
     evalEvery: z.int().positive().optional().describe("Steps between evaluations; default: an epoch"),
@@ -209,7 +213,7 @@ export const SETTING_GROUPS = {
       .enum(names(ACTIVATION_FORMS))
       .default("float32")
       .describe(
-        "How activations are kept for the backward pass: as they are, rounded to half the memory, or in files of the output folder",
+        `How activations are kept for the backward pass: ${oneOf.format(summaries(ACTIVATION_FORMS))}`,
       ),
     attentionChunk: z
       .int()
@@ -235,9 +239,7 @@ export const SETTING_GROUPS = {
       .array(z.enum(names(LOG_FORMATS)))
       .min(1)
       .default(["jsonl"])
-      .describe(
-        "Formats of the log in the output folder: lines of JSON, a table, an event file of TensorBoard",
-      ),
+      .describe(`Formats of the log in the output folder: ${summaries(LOG_FORMATS).join(", ")}`),
     logEvery: z.int().positive().default(1).describe("Steps between lines of the log"),
     resume: z
       .boolean()
