@@ -7,10 +7,11 @@ import { after, test } from "node:test";
 import { buildTinyGguf } from "../../../../test/tiny/gguf.ts";
 import { randomTensor } from "../../../../test/tiny/random-blocks.ts";
 import { FormatError, UsageError } from "../../../errors.ts";
-import { GGML_NAMES, STORAGES } from "../../../quant/storages.ts";
+import { GGML_NAMES, STORAGES, storageOfGgmlType } from "../../../quant/storages.ts";
 import { dequantize, packStored } from "../../../quant/stored-tensor.ts";
 import { Random } from "../../../random.ts";
 import { openGguf } from "../../by-path.ts";
+import { UNREAD_TYPES } from "./ggml-types.ts";
 import { PIECE_ELEMENTS } from "./gguf-values.ts";
 
 const root = mkdtempSync(join(tmpdir(), "graft-kinds-"));
@@ -47,6 +48,11 @@ async function assertTyped(path: string, what: string): Promise<"read" | "refuse
     return "refused";
   }
 }
+
+test("no type that is read stands among those that are not", () => {
+  const read = Object.keys(UNREAD_TYPES).filter((ggmlType) => storageOfGgmlType(Number(ggmlType)) !== null);
+  assert.deepEqual(read, []);
+});
 
 test("tensors of all kinds in one file are read as they were written", async () => {
   const tensors = GGML_NAMES.map((kind) => randomTensor(`t.${kind}`, kind, [3, 256], 0.1, random));
