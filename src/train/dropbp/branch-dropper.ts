@@ -8,7 +8,8 @@
  * Paper: "DropBP: Accelerating Fine-Tuning of Large Language Models by Dropping Backward Propagation", arXiv:2402.17812.
  */
 import type { Model } from "../../models/model.ts";
-import type { MicroBatchKey, MicroBatchRunner, StepRunner } from "../step/step-runner.ts";
+import type { MicroBatchKey } from "../step/micro-batch.ts";
+import type { MicroBatchRunner, StepRunner } from "../step/step-runner.ts";
 import { allocateRates } from "./allocate-rates.ts";
 import { type ModelBranch, branchLabel, branchesOf, droppedByBlock } from "./branch-list.ts";
 import { drawBranches } from "./draw-branches.ts";

@@ -5,7 +5,7 @@
  * of the largest rates follow, of equal rates the first. So the realised share is at least the target.
  */
 import { Random } from "../../random.ts";
-import type { MicroBatchKey } from "../step/step-runner.ts";
+import type { MicroBatchKey } from "../step/micro-batch.ts";
 
 /** Stream of the seed that draws come from. */
 const DROP_STREAM = 3;

@@ -1,10 +1,16 @@
-/** @file The batches of a step: of what is learned, and of prompts with the answers of others. */
+/** @file The micro-batches of a step: their numbers, and their batches, of what is learned and of prompts with the answers of others. */
 import { z } from "zod";
 import { type Batch, layRows } from "../../data/batches/batch.ts";
 import { checkArguments, lazily } from "../../messages/arguments.ts";
 import { sequencesOf, type TrainingUnit, UNIT_LIST } from "../../data/examples/training-unit.ts";
 import { mismatch, type ComparedExample } from "../../data/examples/comparison.ts";
 import { fillRows } from "./fill-rows.ts";
+
+/** Which micro-batch of a run it is: dropout is drawn by it. */
+export interface MicroBatchKey {
+  readonly step: number;
+  readonly micro: number;
+}
 
 const ARGUMENTS = lazily(() => z.strictObject({ units: UNIT_LIST }));
 

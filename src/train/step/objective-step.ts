@@ -10,10 +10,10 @@ import type { Batch } from "../../data/batches/batch.ts";
 import type { TrainingUnit } from "../../data/examples/training-unit.ts";
 import type { Objective, Outcome, Scores } from "../objective.ts";
 import type { Lane, Lanes } from "./lanes.ts";
-import { mismatchedBatches } from "./micro-batch.ts";
+import { type MicroBatchKey, mismatchedBatches } from "./micro-batch.ts";
 import type { Scorer } from "./scorer.ts";
 import { countStep, estimateDivergence } from "./sequence-scores.ts";
-import type { MicroBatchKey, MicroBatchRunner } from "./step-runner.ts";
+import type { MicroBatchRunner } from "./step-runner.ts";
 
 export interface ChosenObjective {
   readonly objective: Objective;

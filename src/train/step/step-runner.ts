@@ -5,11 +5,9 @@
  */
 import type { Batch } from "../../data/batches/batch.ts";
 import { factsOf, labelledPositions } from "../../data/batches/pass-facts.ts";
-import type { DropoutUnit } from "../../models/graphs/dropout-masks.ts";
 import type { Adapter } from "../../peft/attach.ts";
-import { Random } from "../../random.ts";
 import type { BackwardPlan } from "../../run/blocks/backward-plan.ts";
-import { type BlockPass, BlockRunner, type FillDropout } from "../../run/blocks/block-runner.ts";
+import { type BlockPass, BlockRunner } from "../../run/blocks/block-runner.ts";
 import { PassContext } from "../../run/context.ts";
 import { Embedding } from "../../run/embedding.ts";
 import { type BetweenBlocks, forwardBlocks } from "../../run/blocks/forward-blocks.ts";
@@ -25,9 +23,8 @@ import { float32 } from "../activations/float32.ts";
 import type { ActivationForm, KeptActivations } from "../activations/keeping.ts";
 import { type Recompute, savesOf } from "../recompute.ts";
 import { type BlocksBackward, runBlocksBackward } from "./blocks-backward.ts";
-
-/** Streams of the seed that dropout masks come from. */
-const DROPOUT_STREAMS: Readonly<Record<DropoutUnit, number>> = { number: 2, row: 6 };
+import { Dropout } from "./dropout.ts";
+import type { MicroBatchKey } from "./micro-batch.ts";
 
 /** Where activations wait between the forward and the backward pass of their block. */
 export interface ActivationPlace {
@@ -48,12 +45,6 @@ export interface StepRunnerOptions {
   readonly betweenBlocks?: BetweenBlocks | undefined;
 }
 
-/** Which micro-batch of a run it is: dropout is drawn by it. */
-export interface MicroBatchKey {
-  readonly step: number;
-  readonly micro: number;
-}
-
 /** What runs a micro-batch, and collects its gradients. */
 export type MicroBatchRunner = Pick<StepRunner, "logProbs" | "accumulate" | "gradients">;
 
@@ -63,6 +54,8 @@ interface Stages {
   readonly embedding: Embedding;
   readonly head: LabelHead;
   readonly gradients: GradientBuffer;
+  /** Null: nothing is dropped. */
+  readonly dropout: Dropout | null;
 }
 
 /** How a micro-batch runs backward. */
@@ -77,13 +70,10 @@ export class StepRunner {
   readonly #options: StepRunnerOptions;
   /** Branches of each block that are left out of the backward pass, and what is left of it. */
   #plan: BackwardPlan;
-  /** Key of the micro-batch in work. */
-  readonly #dropoutKey: { step: number; micro: number };
 
-  private constructor(options: StepRunnerOptions, stages: Stages, key: { step: number; micro: number }) {
+  private constructor(options: StepRunnerOptions, stages: Stages) {
     this.#options = options;
     this.#stages = stages;
-    this.#dropoutKey = key;
     this.gradients = stages.gradients;
     this.#plan = stages.runner.planBackward({ dropped: [], trainsStem: stages.embedding.isTrained });
   }
@@ -105,16 +95,8 @@ export class StepRunner {
   /** Compiles what is not tied to a block; block programs are compiled when first needed. */
   static async create(options: StepRunnerOptions): Promise<StepRunner> {
     const { session, adapter, seed } = options;
-    const key = { step: 0, micro: 0 };
-    const draw =
-      (from: number): FillDropout =>
-      (layer, { site, unit, probability }, data) => {
-        const sites = session.model.layers[layer]?.sites ?? [];
-        const siteIndex = sites.findIndex((spec) => spec.name === site);
-        const random = new Random(from, DROPOUT_STREAMS[unit], key.step, key.micro, layer, siteIndex);
-        fillDropout(random, data, probability);
-      };
-    const fill = seed === null ? null : draw(seed);
+    const dropout = seed === null ? null : new Dropout(seed, session.model);
+    const fillDropout = dropout?.fill ?? null;
     const sliced = slicedTableOf(
       session.model,
       adapter.trained(null).map(({ input }) => input),
@@ -125,11 +107,12 @@ export class StepRunner {
         numRows: session.sliceRows,
         isSliced: ({ layer, input }) => layer === null && input === sliced,
       }),
-      runner: new BlockRunner(session, adapter, fill),
+      dropout,
+      runner: new BlockRunner(session, adapter, fillDropout),
       embedding: await Embedding.create(session, adapter),
-      head: new LabelHead(session, adapter, { fillDropout: fill, betweenBlocks: options.betweenBlocks }),
+      head: new LabelHead(session, adapter, { fillDropout, betweenBlocks: options.betweenBlocks }),
     };
-    return new StepRunner(options, stages, key);
+    return new StepRunner(options, stages);
   }
 
   /** Log-probabilities of the batch's labels, with the dropout of this micro-batch; no gradient. */
@@ -218,9 +201,9 @@ export class StepRunner {
   }
 
   async #pass<T>(batch: Batch, key: MicroBatchKey, run: (pass: BlockPass) => Promise<T>): Promise<T> {
-    Object.assign(this.#dropoutKey, key);
     const { pool, tables } = this.#options.session;
-    const { runner } = this.#stages;
+    const { runner, dropout } = this.#stages;
+    dropout?.begin(key);
     const pass = runner.begin(new PassContext(factsOf(batch), pool, tables));
     try {
       return await run(pass);
@@ -254,11 +237,4 @@ export class StepRunner {
   async release(): Promise<void> {
     await this.gradients.release();
   }
-}
-
-/** Zeros with the given probability, else 1/(1-p). One 32-bit draw an element. */
-function fillDropout(random: Random, mask: Float32Array, probability: number): void {
-  const threshold = probability * 2 ** 32;
-  const keep = 1 / (1 - probability);
-  for (let i = 0; i < mask.length; i++) mask[i] = random.uint32() < threshold ? 0 : keep;
 }
