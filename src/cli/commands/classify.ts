@@ -26,7 +26,7 @@ export const command = defineCommand({
       'File with many texts: a line each (.txt), or rows with "text" and perhaps "text_pair"; what else rows have is kept',
     ),
     output: PATH.optional().describe("With --data: .jsonl file for what is told, one row a text"),
-    columns: COLUMNS,
+    columns: COLUMNS.describe("Names of columns in the data: text=question,text_pair=answer"),
     maxLength: maxLengthSetting("Maximum tokens of a text; longer ones are cut"),
   }),
   groups: {
