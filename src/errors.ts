@@ -62,7 +62,7 @@ export const CODES = {
   ],
   "server/port": ["failed", "A port cannot be listened on."],
   "engine/adapter": ["failed", "An adapter that a text asks for cannot be read, or not any more."],
-  "engine/nan": ["failed", "What a model gives for the next token is not a number."],
+  "engine/nan": ["failed", "What a model gives for the next token, or for a class, is not a number."],
   "engine/grammar": ["usage", "No token of a model is what the grammar of a text asks for."],
   "train/no-movement": [
     "failed",

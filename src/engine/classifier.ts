@@ -5,11 +5,12 @@ import { type TrainingExample, UNIT_LIST, exampleLength } from "../data/examples
 import { type ClassExample, type ClassOptions, classesOf } from "../data/examples/class-example.ts";
 import type { ImageExample } from "../data/examples/images.ts";
 import { factsOf, labelledPositions } from "../data/batches/pass-facts.ts";
-import { UsageError } from "../errors.ts";
+import { FailedError, UsageError } from "../errors.ts";
 import { checkArguments, lazily } from "../messages/arguments.ts";
 import { NO_ADAPTER } from "../peft/adapter-view.ts";
 import type { BaseModel } from "../models/base/base-model.ts";
 import { type Adapter, AN_ADAPTER } from "../peft/attach.ts";
+import { likeliest } from "../run/head/likeliest.ts";
 import { ForwardPass } from "../run/forward-pass.ts";
 import { requireReadable } from "../train/loop/checks.ts";
 import { A_SESSION, type Session } from "../run/session.ts";
@@ -58,7 +59,7 @@ export class Classifier {
     return new Classifier(await ForwardPass.create(session, adapter ?? NO_ADAPTER));
   }
 
-  /** Classifies examples in their order; their own labels are not looked at. @throws as `Evaluator.evaluate` */
+  /** Classifies examples in their order; their own labels are not looked at. @throws as `Evaluator.evaluate`; FailedError "engine/nan" */
   async classify(examples: readonly Classified[]): Promise<Classification[]> {
     checkArguments("classify", EXAMPLES, { examples });
     requireReadable(examples, this.#forward.session.model);
@@ -84,9 +85,14 @@ export class Classifier {
       const all = await head.logitsAt(x, labelledPositions(batch).indexes);
       const results = examples.map((_, row) => {
         const logits = all.data.slice(row * numOutputs, (row + 1) * numOutputs);
-        return { label: logits.indexOf(Math.max(...logits)), logits };
+        return { label: likeliest(logits), logits };
       });
       session.pool.release(all);
+      if (results.some(({ logits }) => !logits.every(Number.isFinite))) {
+        throw new FailedError("engine/nan", "Cannot classify: what the model gave is not a number", {
+          hint: "The weights of the model or of its adapter may be damaged.",
+        });
+      }
       return results;
     });
   }

@@ -3,8 +3,10 @@ import assert from "node:assert/strict";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
+import { writeModel } from "../../format/by-path.ts";
 import { runMain } from "../../../test/process/run-main.ts";
-import { temporaryFolder, writeTinyModel } from "../../../test/tiny/model.ts";
+import { byteTokenizerFiles } from "../../../test/tiny/byte-tokenizer.ts";
+import { temporaryFolder, tinyModelParts, writeTinyModel } from "../../../test/tiny/model.ts";
 import { writeTinyRows } from "../../../test/tiny/rows.ts";
 
 const folder = temporaryFolder();
@@ -164,6 +166,16 @@ describe("what is refused", () => {
     );
     assert.equal(last["code"], "usage/model");
     assert.match(String(last["message"]), /it is for causal-lm .*, expected a model with classes/);
+  });
+
+  test("outputs that are no numbers", async () => {
+    const path = join(folder, "overflowing");
+    const { config, tensors } = tinyModelParts({ modelType: "bert", config: { id2label: TWO } });
+    tensors.get("classifier.weight")!.data.forEach((_, i, data) => (data[i] = i % 2 === 0 ? 3e38 : -3e38));
+    await writeModel(path, { config, generationConfig: null, tokenizerFiles: byteTokenizerFiles(), tensors });
+    const { status, last } = await graft("classify", "--model", path, "--text", "ka");
+    assert.deepEqual([status, last["code"]], [1, "engine/nan"]);
+    assert.match(String(last["message"]), /Cannot classify: what the model gave is not a number/);
   });
 
   test("rows that are no texts, all at once, with nothing written", async () => {
