@@ -14,6 +14,12 @@ import { PREFIX } from "./adapter-tensors.ts";
 /** peft's word for what tells classes or numbers of texts. */
 const CLASSES_TASK = "SEQ_CLS";
 
+/** What the files of an adapter say in words. */
+interface AdapterWords {
+  readonly config: JsonObject;
+  readonly metadata: Readonly<Record<string, string>>;
+}
+
 /** Key of the names of classes in the head of the tensors' file: as in config.json, which an adapter has none of. */
 export const CLASSES_KEY = "id2label";
 
@@ -58,13 +64,25 @@ export async function withHeadOf(checkpoint: Checkpoint, folder: Folder): Promis
   return withFreshHead(checkpoint, names, null, problem);
 }
 
-/** @throws UsageError "usage/target-modules" for an adapter that tells classes or numbers on a model that is open without a head for them */
+/**
+ * Holds an adapter that tells classes or numbers against a model.
+ * @throws UsageError "usage/target-modules" for one that is open without a head for them, "usage/adapter" for other classes
+ */
 export function requireHead(
   path: string,
-  { task_type: task }: JsonObject,
+  { config: { task_type: task }, metadata: { [CLASSES_KEY]: named } }: AdapterWords,
   { name, model }: Pick<BaseModel, "name" | "model">,
 ): void {
-  if (task !== CLASSES_TASK || model.classPosition !== null) return;
+  if (task !== CLASSES_TASK) return;
+  if (model.classPosition !== null) {
+    const own = JSON.stringify(model.raw["id2label"]);
+    if (named === undefined || named === own) return;
+    throw new UsageError(
+      "usage/adapter",
+      `Cannot use adapter "${path}" with model "${name}": it tells other classes, ${named}, expected ${own}`,
+      { hint: "Choose an adapter of the same classes, or open the model with this one alone." },
+    );
+  }
   throw new UsageError(
     "usage/target-modules",
     `Cannot use adapter "${path}" with model "${name}": it tells classes or numbers, and the model is open for ${model.task}`,

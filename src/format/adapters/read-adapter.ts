@@ -54,7 +54,7 @@ export async function readAdapter(
   const files = await readAdapterFolder(folder);
   const { tensors: inFile, metadata } = files;
   const config = withNotes(files);
-  requireHead(path, config, base);
+  requireHead(path, { config, metadata }, base);
   const { tensors, isRenamed } = tensorsByOwnNames(path, inFile, base.model);
   for (const [name, { data }] of inFile) {
     const count = countNonFinite(data);
