@@ -1,7 +1,7 @@
 /** @file Opens a model that writes text, by name or path: its checkpoint, its adapter, and what programs work with. */
 import { z } from "zod";
 import { requireTokenizer } from "../data/chat/text-tools.ts";
-import { readAdapter } from "../format/by-path.ts";
+import { readAdapter, withHeadOf } from "../format/by-path.ts";
 import { openCheckpoint } from "../hub/open-model.ts";
 import { A_NAME, checkArguments, lazily } from "../messages/arguments.ts";
 import type { BaseModel } from "../models/base/base-model.ts";
@@ -61,12 +61,18 @@ const OPEN_ARGUMENTS = lazily(() =>
   }),
 );
 
+/** What a model is opened for beside texts. */
+interface OpenedFor extends PartsOptions {
+  /** Whether it may tell classes instead, by its own head or that of the adapter in a folder. */
+  readonly classes?: { readonly headOf: string | undefined };
+}
+
 /**
  * Opens a model by name or path, with an adapter if one is named; the caller closes the checkpoint.
  * @throws as `openCheckpoint`, `loadWeights`, `readAdapter` and `createTokenizer`; UsageError "usage/model" for a model
  * without a tokenizer, or one that writes no text.
  */
-export async function openTextParts(model: string, options: PartsOptions = {}): Promise<TextParts> {
+export async function openTextParts(model: string, options: OpenedFor = {}): Promise<TextParts> {
   const parts = await openWritingParts(model, options);
   try {
     return withTextTools(parts);
@@ -77,15 +83,17 @@ export async function openTextParts(model: string, options: PartsOptions = {}): 
 }
 
 /** Opens a model with its adapter, without what is made of its tokenizer's files, which are there. */
-async function openWritingParts(model: string, options: PartsOptions): Promise<ModelParts> {
-  const { name = model } = options;
-  const checkpoint = await openCheckpoint(model);
+async function openWritingParts(model: string, options: OpenedFor): Promise<ModelParts> {
+  const { name = model, classes } = options;
+  const opened = await openCheckpoint(model);
   try {
-    requireText(name, openModel(checkpoint.config, options.families));
+    const checkpoint = await withHeadOf(opened, classes?.headOf);
+    const found = openModel(checkpoint.config, options.families);
+    if (!classes || found.image !== null || found.classPosition === null) requireText(name, found);
     requireTokenizer(name, checkpoint.tokenizerFiles);
     return await readParts(checkpoint, { ...options, name });
   } catch (error) {
-    await checkpoint.close();
+    await opened.close();
     throw error;
   }
 }

@@ -7,6 +7,7 @@ import type { Message } from "../data/rows/messages.ts";
 import type { RenderOptions } from "../data/chat/chat-template.ts";
 import { encodeChat, encodePrompt } from "../data/chat/text-tools.ts";
 import { fewestTokens } from "../data/tokenizer/fewest-tokens.ts";
+import { type ClassOptions, classesOf } from "../data/examples/class-example.ts";
 import type { ReadAdapter } from "../format/adapters/read-adapter.ts";
 import { readAdapter } from "../format/by-path.ts";
 import type { Compute } from "../nn/compute.ts";
@@ -48,6 +49,8 @@ export interface OpenServingOptions
   readonly threads?: number | undefined;
   /** Adapters that stay in memory although nobody uses them. */
   readonly maxLoaded?: number;
+  /** Folder of an adapter: if it tells classes, so does the model, by the heads of its adapters. */
+  readonly headOf?: string | undefined;
   /** How forward passes of trainings share the machine with texts; in slices unless given. */
   readonly coTraining?: CoTraining;
 }
@@ -86,7 +89,7 @@ const MARK_TOKENS = 16;
 export async function openServingModel(model: string, options: OpenServingOptions): Promise<ServingModel> {
   const { name = model, chatTemplate, weights = "float32", compute = "f32", trainCompute } = options;
   const engine = createEngine({ threads: options.threads, shareScratch: true });
-  const parts = await openTextParts(model, { name, chatTemplate });
+  const parts = await openTextParts(model, { name, chatTemplate, classes: { headOf: options.headOf } });
   const { base, checkpoint } = parts;
   const opened: Session[] = [];
   const open = async (arithmetic: Compute): Promise<Session> => {
@@ -99,8 +102,10 @@ export async function openServingModel(model: string, options: OpenServingOption
     const session = await open(chooseCompute(compute, base));
     const { maxLoaded = MAX_LOADED, updateBytes, onNote } = options;
     const read = (folder: string): Promise<ReadAdapter> => readAdapter(folder, base);
-    const adapters = new AdapterPool({ session, read, maxLoaded, updateBytes, onNote });
-    await adapters.warmUp(null);
+    const writes = base.model.classPosition === null;
+    // Texts whose classes are told are rows of passes of their own.
+    const adapters = new AdapterPool({ session, read, maxLoaded, updateBytes, onNote, isOwnFirst: !writes });
+    if (writes) await adapters.warmUp(null);
     const trained = trainCompute === undefined ? session.compute : COMPUTES[trainCompute];
     const trainingSession = trained === session.compute ? session : await open(trained);
     const serving = new ServingEngine(session, adapters, options);
@@ -153,6 +158,11 @@ export class ServingModel {
     return this.thoughtMarks !== null && end.endsWith(this.thoughtMarks[0]);
   }
 
+  /** The classes that it tells of texts; null: it writes text. */
+  get classes(): ClassOptions | null {
+    return classesOf(this.engine.session.model).classes ?? null;
+  }
+
   /** Tokens that a text may have in all. */
   get maxTokens(): number {
     return Math.min(this.engine.session.model.maxKeptPositions, this.engine.capacityTokens);
@@ -162,6 +172,12 @@ export class ServingModel {
   encodePrompt(text: string, check: (fewest: number) => void = () => {}): number[] {
     check(this.#fewestTokens([text]));
     return encodePrompt(this.parts, text);
+  }
+
+  /** Encodes a text whose classes are told, with what the tokenizer puts around it; `check` as of `encodePrompt`. */
+  encodeWhole(text: string, check: (fewest: number) => void = () => {}): number[] {
+    check(this.#fewestTokens([text]));
+    return this.parts.tokenizer.encode(text, { addSpecialTokens: true });
   }
 
   /** Encodes a conversation, up to the start of the assistant's next turn unless told; `check` as of `encodePrompt`. @throws UsageError "usage/chat-template" */

@@ -60,10 +60,10 @@ export function createApp(state: ServerState, routes: readonly Route[], options:
   return app;
 }
 
-/** Paths that a client means whose base address lacks its `/v1`, has it twice, or has a slash more at an end. */
+/** Paths that a client means whose base address lacks its `/v1`, has it once too often, or has a slash more at an end. */
 function otherBases(path: string): string[] {
   const plain = `/${path.split("/").filter(Boolean).join("/")}`;
-  return [plain, `/v1${plain}`, plain.replace(/^\/v1(?=\/v1\/)/, "")];
+  return [plain, `/v1${plain}`, plain.replace(/^\/v1(?=\/)/, "")];
 }
 
 /** What the path of a request to a route looks like, whatever it names. */

@@ -2,6 +2,7 @@
 import type { Route } from "./route.ts";
 import { loadAdapter, unloadAdapter } from "./routes/adapters.ts";
 import { chatCompletions } from "./routes/chat-completions.ts";
+import { classify } from "./routes/classify.ts";
 import { completions } from "./routes/completions.ts";
 import { createJob } from "./routes/create-job.ts";
 import { embeddings } from "./routes/embeddings.ts";
@@ -28,6 +29,7 @@ const STREAMS: readonly Route[] = [chatCompletions, completions, responses];
 const DESCRIBED: readonly Route[] = [
   ...STREAMS,
   embeddings,
+  classify,
   listModels,
   getModel,
   deleteModel,

@@ -1,4 +1,5 @@
 /** @file The base and the adapters of a server, by the names that clients have for them: which there are, and how they come and go. */
+import type { ClassOptions } from "../data/examples/class-example.ts";
 import type { ServingModel } from "../engine/serving-model.ts";
 import { FormatError, toldWhole, UsageError } from "../errors.ts";
 import { nearest } from "../messages/nearest.ts";
@@ -60,6 +61,25 @@ export class ServedModels {
    */
   async adapterOf(model: string): Promise<string | null> {
     return model === this.#server.name ? null : await waitInTime(this.#server, () => this.#find(model));
+  }
+
+  /** As `adapterOf`, for a text that is to be written or embedded. @throws ApiError 400 where the model tells classes instead */
+  async writerOf(model: string): Promise<string | null> {
+    const adapter = await this.adapterOf(model);
+    if (this.#server.model.classes === null) return adapter;
+    throw otherTask(`The model "${model}" tells classes and writes no text: send texts to /classify`);
+  }
+
+  /** As `adapterOf`, for classes that are to be told. @throws ApiError 400 where the model writes text instead */
+  async classifierOf(
+    model: string,
+  ): Promise<{ readonly adapter: string | null; readonly classes: ClassOptions }> {
+    const adapter = await this.adapterOf(model);
+    const { classes } = this.#server.model;
+    if (classes !== null) return { adapter, classes };
+    throw otherTask(
+      `The model "${model}" writes text and tells no classes: start a server with a model or an adapter that does`,
+    );
   }
 
   /** Lets a request look at an adapter, in memory. @throws ApiError 504 when it is not read in time; as acquiring it */
@@ -164,4 +184,8 @@ export class ServedModels {
   giveBack(name: string): void {
     this.#withdrawn.delete(name);
   }
+}
+
+function otherTask(message: string): ApiError {
+  return new ApiError(400, "usage/model", message, { param: "model" });
 }

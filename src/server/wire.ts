@@ -8,7 +8,7 @@ import { RESPONSE_FORMAT } from "./texts/response-format.ts";
 import { TOOLS, TOOL_CHOICE } from "./texts/tool-fields.ts";
 import { IGNORED_KEYS, REFUSED_IN_CHATS, REFUSED_IN_COMPLETIONS, refusedKeys } from "./unserved-keys.ts";
 
-/** Texts of one request for embeddings, as OpenAI has it. */
+/** Texts of one request for embeddings, as OpenAI has it, or for classes. */
 const MAX_INPUTS = 2048;
 
 const TOKENS = z.int().min(1);
@@ -132,24 +132,30 @@ export const COMPLETION_REQUEST = z.strictObject({
   ...refusedKeys(REFUSED_IN_COMPLETIONS),
 });
 
+const INPUT = z.union([
+  z.string(),
+  z.array(z.int().min(0)).min(1),
+  z.array(z.string()).min(1).max(MAX_INPUTS),
+  z
+    .array(z.array(z.int().min(0)).min(1))
+    .min(1)
+    .max(MAX_INPUTS),
+]);
+
 export const EMBEDDING_REQUEST = z.strictObject({
   model: TEXT.model,
-  input: z
-    .union([
-      z.string(),
-      z.array(z.int().min(0)).min(1),
-      z.array(z.string()).min(1).max(MAX_INPUTS),
-      z
-        .array(z.array(z.int().min(0)).min(1))
-        .min(1)
-        .max(MAX_INPUTS),
-    ])
-    .describe("Text or token ids to embed, or several"),
+  input: INPUT.describe("Text or token ids to embed, or several"),
   encoding_format: z
     .enum(["float", "base64"])
     .nullish()
     .describe("base64: the numbers as 32-bit floats, the lowest byte first"),
   dimensions: z.int().min(1).nullish().describe("Refused unless it is the model's own number"),
+  user: z.unknown().optional(),
+});
+
+export const CLASSIFY_REQUEST = z.strictObject({
+  model: TEXT.model,
+  input: INPUT.describe("Text or token ids to judge, or several"),
   user: z.unknown().optional(),
 });
 

@@ -1,16 +1,18 @@
 /** @file What a server answers is what its document says: of each route, whole and in events, and of errors. */
 import assert from "node:assert/strict";
+import { join } from "node:path";
 import { after, test } from "node:test";
 import { z } from "zod";
 import { ERROR_BODY } from "../../src/server/api-error.ts";
 import type { Route } from "../../src/server/route.ts";
 import { ROUTES } from "../../src/server/routes.ts";
-import { temporaryFolder } from "../tiny/model.ts";
+import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
 import { waitFor } from "../process/wait-for.ts";
 import { serveTiny } from "./tiny-server.ts";
 import { uploadOf } from "./upload.ts";
 
-const server = await serveTiny(temporaryFolder());
+const root = temporaryFolder();
+const server = await serveTiny(root);
 await server.state.fineTuning?.start();
 after(() => server.close());
 /** Routes whose answers have been looked at. */
@@ -29,10 +31,10 @@ function routeOf(method: string, path: string): Route {
 }
 
 /** Asks, and holds the answer against what its route says. */
-async function ask(method: string, path: string, body?: object | FormData): Promise<Json> {
+async function ask(method: string, path: string, body?: object | FormData, { app } = server): Promise<Json> {
   const { answer, ...route } = routeOf(method, path);
   const sent = body === undefined || body instanceof FormData ? (body ?? null) : JSON.stringify(body);
-  const response = await server.app.request(path, { method, body: sent });
+  const response = await app.request(path, { method, body: sent });
   const text = await response.text();
   assert.equal(response.status, 200, `${path}: ${text}`);
   const type = response.headers.get("content-type") ?? "";
@@ -112,6 +114,14 @@ test("texts, embeddings and tokens", async () => {
   await ask("POST", "/tokenize", { prompt: "ka" });
   await ask("POST", "/tokenize", { messages: CHAT.messages, return_token_strs: true });
   await ask("POST", "/detokenize", { tokens: [1, 2] });
+});
+
+test("classes", async () => {
+  const config = { id2label: { 0: "bad", 1: "good" } };
+  const model = await writeTinyModel(join(root, "bert"), { modelType: "bert", config });
+  const judge = await serveTiny(join(root, "judge"), { model });
+  after(() => judge.close());
+  await ask("POST", "/classify", { model: "tiny", input: ["ka", "lo"] }, judge);
 });
 
 test("models, and adapters that come and go", async () => {

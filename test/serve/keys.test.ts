@@ -62,6 +62,7 @@ const TABLE: Readonly<Record<string, readonly [Access, number]>> = {
   "post /v1/completions": ["read", 400],
   "post /v1/responses": ["read", 400],
   "post /v1/embeddings": ["read", 400],
+  "post /classify": ["read", 400],
   "get /v1/models": ["read", 200],
   "get /v1/models/{model}": ["read", 404],
   "delete /v1/models/{model}": ["train", 404],

@@ -77,7 +77,9 @@ async function openJobs(
 
 /** How a tiny model is served. */
 export interface TinyOptions
-  extends Partial<AdmissionOptions>, Pick<OpenServingOptions, "compute" | "coTraining"> {
+  extends Partial<AdmissionOptions>, Pick<OpenServingOptions, "compute" | "coTraining" | "headOf"> {
+  /** Folder of another model to be served, without adapters. */
+  readonly model?: string;
   /** Jobs that run at a time. */
   readonly maxRunning?: number;
   readonly limits?: Partial<Limits>;
@@ -95,17 +97,22 @@ export async function serveTiny(
     chatTemplate = "chatml",
     compute,
     coTraining,
+    headOf,
+    model: other,
     ...options
   }: TinyOptions = {},
 ): Promise<TinyServer> {
-  const path = await writeTinyModel(join(root, "model"));
-  await writeTinyAdapter(path, join(root, "adapters", "poet"), "lora", 1);
-  await writeTinyAdapter(path, join(root, "adapters", "clerk"), "road", 2);
+  const path = other ?? (await writeTinyModel(join(root, "model")));
+  if (other === undefined) {
+    await writeTinyAdapter(path, join(root, "adapters", "poet"), "lora", 1);
+    await writeTinyAdapter(path, join(root, "adapters", "clerk"), "road", 2);
+  }
   const model = await openServingModel(path, {
     name: "tiny",
     chatTemplate,
     ...(compute && { compute }),
     ...(coTraining && { coTraining }),
+    headOf,
     trainCompute: "f32",
     threads: 1,
     cacheBytes: 4e6,

@@ -13,6 +13,7 @@ import { ADAPTER_FILE, trainAlone } from "../../../test/jobs/train-alone.ts";
 import { runMain } from "../../../test/process/run-main.ts";
 import { writeTinyAdapter } from "../../../test/tiny/adapter.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../../../test/tiny/model.ts";
+import { writeTinyRows } from "../../../test/tiny/rows.ts";
 import { waitFor } from "../../../test/process/wait-for.ts";
 import { lockFolder } from "../../format/files/disk/folder-lock.ts";
 import { uploadOf } from "../../../test/serve/upload.ts";
@@ -24,7 +25,8 @@ const adapter = await writeTinyAdapter(model, join(root, "poet"), "ia3", 1);
 
 /** Starts a server as a process, and waits until it listens. */
 async function start(...words: readonly string[]) {
-  const all = ["serve", "--model", model, "--port", "0", "--threads", "1", "--json", ...words];
+  const which = words.includes("--model") ? [] : ["--model", model];
+  const all = ["serve", ...which, "--port", "0", "--threads", "1", "--json", ...words];
   const child = spawn(process.execPath, [MAIN, ...all]);
   const ended = once(child, "close") as Promise<[number | null]>;
   const errors = text(child.stderr);
@@ -178,4 +180,27 @@ test("a folder of state is one server's, unless it is but files beside a databas
     assert.match((await runMain(all, {})).stderr, told);
   }
   await lock.release();
+});
+
+test("a model of classes, or an adapter that is, is served at /classify, and trains no jobs", async () => {
+  const path = await writeTinyModel(join(root, "judge"), {
+    modelType: "bert",
+    config: { id2label: { 0: "bad", 1: "good" } },
+  });
+  const { child, ended, url, errors } = await start("--model", path);
+  const body = JSON.stringify({ model: "judge", input: "ka" });
+  const answer = await fetch(`${url}/classify`, { method: "POST", body });
+  assert.equal(answer.status, 200);
+  child.kill("SIGTERM");
+  assert.equal((await ended)[0], 0, await errors);
+  const data = writeTinyRows(join(root, "rows.jsonl"), "classes", 8);
+  const judge = join(root, "reviews");
+  const words = ["--model", model, "--threads", "1"];
+  const learn = ["--objective", "classification", "--data", data, "--steps", "1", "--output", judge];
+  const trained = await runMain(["train", ...words, ...learn], {});
+  assert.equal(trained.status, 0, trained.stderr);
+  const state = join(root, "no-jobs");
+  const { status, stderr } = await runMain(["serve", ...words, "--adapter", judge, "--state", state], {});
+  assert.equal(status, 2);
+  assert.match(stderr, /Cannot use --state with a model that tells classes/);
 });

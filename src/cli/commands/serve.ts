@@ -61,6 +61,7 @@ export const command = defineCommand({
       const model = await openServingModel(path, {
         ...openOptions({ ...options, adapter: undefined }),
         name,
+        headOf: adapters[0]?.path,
         trainCompute: options.trainCompute,
         cacheBytes: options.cacheMemory,
         maxRunning: options.maxBatch,
@@ -76,8 +77,9 @@ export const command = defineCommand({
         },
       });
       try {
+        if (model.classes !== null) refuseJobs(options);
         // So that the first texts at once wait for nothing.
-        if (options.maxBatch > 1) await model.engine.adapters.prepareMany();
+        else if (options.maxBatch > 1) await model.engine.adapters.prepareMany();
         await serve(
           model,
           options.servedModelName ?? servedName({ name, path }),
@@ -199,6 +201,14 @@ function requireState({ database, state, store }: ServeOptions): void {
   );
 }
 
+/** Jobs of a server train what writes text. @throws UsageError "usage/flag" */
+function refuseJobs({ state }: ServeOptions): void {
+  if (state === undefined) return;
+  throw new UsageError("usage/flag", "Cannot use --state with a model that tells classes: jobs train texts", {
+    hint: "Leave --state out, and train by graft train.",
+  });
+}
+
 function tell(io: CommandIO, url: string, state: ServerState, asksForKey: boolean): void {
   const { name } = state;
   const others = state.models
@@ -206,7 +216,11 @@ function tell(io: CommandIO, url: string, state: ServerState, asksForKey: boolea
     .filter(({ path }) => path !== null)
     .map(({ id }) => id);
   io.stdout(`${name} is served at ${url}/v1${others.length > 0 ? `, with ${others.join(", ")}` : ""}`);
-  const body = JSON.stringify({ model: others[0] ?? name, messages: [{ role: "user", content: "Hello" }] });
+  const [path, asked] =
+    state.model.classes === null
+      ? ["/v1/chat/completions", { messages: [{ role: "user", content: "Hello" }] }]
+      : ["/classify", { input: "Hello" }];
+  const body = JSON.stringify({ model: others[0] ?? name, ...asked });
   const key = asksForKey ? " -H 'authorization: Bearer KEY'" : "";
-  io.stdout(`try: curl ${url}/v1/chat/completions${key} -H 'content-type: application/json' -d '${body}'`);
+  io.stdout(`try: curl ${url}${path}${key} -H 'content-type: application/json' -d '${body}'`);
 }

@@ -1,4 +1,4 @@
-/** @file Schemas of the answers to requests for texts, embeddings and tokens. Their names are those of OpenAI and vLLM. */
+/** @file Schemas of the answers to requests for texts, embeddings, classes and tokens. Their names are those of OpenAI and vLLM. */
 import { z } from "zod";
 
 const HEAD = { id: z.string(), created: z.int().describe("In seconds"), model: z.string() };
@@ -104,6 +104,25 @@ export const EMBEDDING_ANSWER = z.strictObject({
     }),
   ),
   usage: z.strictObject({ prompt_tokens: z.int(), total_tokens: z.int() }),
+});
+
+export const CLASSIFY_ANSWER = z.strictObject({
+  ...HEAD,
+  object: z.literal("list"),
+  data: z.array(
+    z.strictObject({
+      index: z.int(),
+      label: z.string().describe("The likeliest class"),
+      probs: z.array(z.number()).describe("By class; of a model that tells numbers, these"),
+      num_classes: z.int(),
+    }),
+  ),
+  usage: z.strictObject({
+    prompt_tokens: z.int(),
+    total_tokens: z.int(),
+    completion_tokens: z.literal(0),
+    prompt_tokens_details: z.null(),
+  }),
 });
 
 export const TOKENIZE_ANSWER = z.strictObject({

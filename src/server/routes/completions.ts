@@ -29,7 +29,7 @@ export const completions = defineRoute({
   handle: async ({ body, context, state, resumed }) => {
     refuse(body, REFUSED_IN_COMPLETIONS);
     if (body.best_of != null && body.best_of !== (body.n ?? 1)) refuse(body, NO_BEST_OF);
-    const adapter = await state.models.adapterOf(body.model);
+    const adapter = await state.models.writerOf(body.model);
     const maxTokens = body.max_tokens ?? DEFAULT_TOKENS;
     const prompts = await readPrompts(body.prompt, maxTokens, state);
     const shared = {

@@ -27,7 +27,7 @@ export async function chatTexts(
   }: { readonly param: string; readonly resumed?: ResumedRequest | undefined; readonly newId?: () => string },
   state: ServerState,
 ): Promise<ChatTexts> {
-  const adapter = await state.models.adapterOf(body.model);
+  const adapter = await state.models.writerOf(body.model);
   const use = await readToolUse(body, state);
   const maxKey = body.max_completion_tokens == null ? "max_tokens" : "max_completion_tokens";
   const maxTokens = body[maxKey] ?? null;

@@ -121,10 +121,11 @@ function requireStream({ stream, stream_options: options }: TextSettings): void 
 
 /** Holds the ids of a prompt against the vocabulary. @throws ApiError 400 that names the key */
 export function requireIds(ids: readonly number[], param: string, { model }: ServerState): void {
-  const { numOutputs } = model.engine.session.model;
-  const foreign = ids.find((id) => id < 0 || id >= numOutputs);
-  const found =
-    ids.length === 0 ? "is empty" : `has the id ${foreign}, expected ids from 0 to ${numOutputs - 1}`;
+  const { vocabSize, numOutputs } = model.engine.session.model;
+  // A head of classes has other outputs.
+  const last = (vocabSize ?? numOutputs) - 1;
+  const foreign = ids.find((id) => id < 0 || id > last);
+  const found = ids.length === 0 ? "is empty" : `has the id ${foreign}, expected ids from 0 to ${last}`;
   if (ids.length === 0 || foreign !== undefined) {
     throw invalidValue(`${param} ${found}`, param);
   }

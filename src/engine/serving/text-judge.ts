@@ -1,0 +1,41 @@
+/** @file Tells classes of texts for many who ask, each with an adapter by its name, in turns with each other. */
+import type { ClassExample } from "../../data/examples/class-example.ts";
+import { UsageError } from "../../errors.ts";
+import { Classifier, requireClasses } from "../classifier.ts";
+import { type Judgement, judge } from "../judgement.ts";
+import type { ServingEngine } from "./serving-engine.ts";
+
+/**
+ * Judges a few texts, as one turn. `adapter` null: the base alone.
+ * @throws UsageError "usage/model" for a base without classes, or whose head of classes is that of its adapters; the signal's
+ * reason; as `Classifier.classify` and `AdapterPool.acquire`
+ */
+export async function judgeTexts(
+  { session, adapters, turns }: Pick<ServingEngine, "session" | "adapters" | "turns">,
+  examples: readonly ClassExample[],
+  { adapter: name, signal }: { readonly adapter: string | null; readonly signal: AbortSignal },
+): Promise<readonly Judgement[]> {
+  const { base, model } = session;
+  const { names } = requireClasses(base);
+  if (name === null && base.freshTensors.length > 0) {
+    throw new UsageError(
+      "usage/model",
+      `Cannot classify with model "${base.name}" alone: it has no head of classes of its own`,
+      { hint: "Name an adapter: each has its head." },
+    );
+  }
+  const held = name === null ? null : await adapters.acquire(name, signal);
+  try {
+    await turns.take("step");
+    try {
+      signal.throwIfAborted();
+      const classifier = await Classifier.create(session, held?.adapter ?? null);
+      const found = await classifier.classify(examples);
+      return found.map(({ logits }) => judge(model, names, logits));
+    } finally {
+      turns.giveBack();
+    }
+  } finally {
+    if (held) adapters.release(held);
+  }
+}

@@ -1,0 +1,75 @@
+/** @file The texts of a request that are read and not gone on from: for embeddings, or for their classes. */
+import type { Context } from "hono";
+import { ApiError } from "../api-error.ts";
+import type { ServerState } from "../server-state.ts";
+import { withinTime } from "../within-time.ts";
+import { inTurns } from "./in-turns.ts";
+import { requireIds } from "./text-job.ts";
+
+/** Texts that run at a time: enough to fill the steps, and others have their turns. */
+const SIDE_BY_SIDE = 8;
+
+/** A text, its ids, or several of either. */
+export type Input = string | readonly number[] | readonly string[] | readonly (readonly number[])[];
+
+/** Encodes a text; hears first how many tokens it has at least. */
+type Encode = (text: string, check: (fewest: number) => void) => number[];
+
+/** The ids of each input. @throws ApiError 400 for one that is empty or too long */
+export async function readInputs(
+  input: Input,
+  encode: Encode,
+  state: ServerState,
+): Promise<readonly (readonly number[])[]> {
+  const { maxTokens } = state.model;
+  const list = typeof input === "string" || typeof input[0] === "number" ? [input] : input;
+  return await inTurns(list as (string | readonly number[])[], (each, i) => {
+    const param = list.length === 1 ? "input" : `input[${i}]`;
+    const requireRoom = (numTokens: number, told: string): void => {
+      if (numTokens <= maxTokens) return;
+      throw new ApiError(
+        400,
+        "context_length_exceeded",
+        `${param} has ${told} tokens, expected at most ${maxTokens}`,
+        { param },
+      );
+    };
+    const ids =
+      typeof each === "string" ? encode(each, (fewest) => requireRoom(fewest, `at least ${fewest}`)) : each;
+    requireIds(ids, param, state);
+    requireRoom(ids.length, `${ids.length}`);
+    return ids;
+  });
+}
+
+/** Reads inputs, some at a time, within the time of a request; null: the client has gone away, and gets no answer. @throws ApiError 503, 504 */
+export async function runInputs<T>(
+  inputs: readonly (readonly number[])[],
+  { context, state }: { readonly context: Context; readonly state: ServerState },
+  run: (some: readonly (readonly number[])[], signal: AbortSignal) => Promise<readonly T[]>,
+): Promise<readonly T[] | null> {
+  const release = state.places.take([{ promptIds: inputs.flat(), maxNewTokens: 0 }]);
+  const { signal: gone } = context.req.raw;
+  const found: T[] = [];
+  try {
+    await withinTime(state, gone, async (signal) => {
+      for (let from = 0; from < inputs.length; from += SIDE_BY_SIDE)
+        found.push(...(await run(inputs.slice(from, from + SIDE_BY_SIDE), signal)));
+    });
+    return found;
+  } catch (error) {
+    if (gone.aborted) return null;
+    throw error;
+  } finally {
+    release();
+  }
+}
+
+/** What inputs count. */
+export function usageOf(inputs: readonly (readonly number[])[]): {
+  readonly prompt_tokens: number;
+  readonly total_tokens: number;
+} {
+  const numTokens = inputs.reduce((sum, { length }) => sum + length, 0);
+  return { prompt_tokens: numTokens, total_tokens: numTokens };
+}
