@@ -8,7 +8,6 @@
  * Paper: "Decoupled Weight Decay Regularization", arXiv:1711.05101, algorithm 2, with λ scaled by η as in PyTorch.
  */
 import { z } from "zod";
-import type { Value } from "../graph/graph.ts";
 import { add, div, mul, sqrt, sub } from "../graph/ops/pointwise/elementwise.ts";
 import { decayed, mix } from "./moving-average.ts";
 import type { Optimizer } from "./optimizer.ts";
@@ -20,7 +19,7 @@ const options = z.strictObject({
 });
 type AdamwOptions = z.infer<typeof options>;
 
-export const adamw: Optimizer<AdamwOptions> = {
+export const adamw: Optimizer<AdamwOptions, "m" | "v", "meanCorrection" | "rootCorrection"> = {
   name: "adamw",
   paper: { title: "Decoupled Weight Decay Regularization", url: "https://arxiv.org/abs/1711.05101" },
   options,
@@ -31,10 +30,9 @@ export const adamw: Optimizer<AdamwOptions> = {
     rootCorrection: 1 / Math.sqrt(1 - beta2 ** step),
   }),
   update: ({ parameter, gradient, slots, learningRate, weightDecay, scalars }, { beta1, beta2, epsilon }) => {
-    const old = slots as Record<"m" | "v", Value>;
-    const { meanCorrection, rootCorrection } = scalars as Record<"meanCorrection" | "rootCorrection", Value>;
-    const m = mix(old.m, gradient, beta1);
-    const v = mix(old.v, mul(gradient, gradient), beta2);
+    const { meanCorrection, rootCorrection } = scalars;
+    const m = mix(slots.m, gradient, beta1);
+    const v = mix(slots.v, mul(gradient, gradient), beta2);
     const root = add(mul(sqrt(v), rootCorrection), parameter.graph.scalar(epsilon));
     const change = mul(div(m, root), mul(learningRate, meanCorrection));
     return { parameter: sub(decayed(parameter, learningRate, weightDecay), change), slots: { m, v } };

@@ -8,7 +8,6 @@
  * times smaller than AdamW's.
  */
 import { z } from "zod";
-import type { Value } from "../graph/graph.ts";
 import { mul, sign, sub } from "../graph/ops/pointwise/elementwise.ts";
 import { decayed, mix } from "./moving-average.ts";
 import type { Optimizer } from "./optimizer.ts";
@@ -19,7 +18,7 @@ const options = z.strictObject({
 });
 type LionOptions = z.infer<typeof options>;
 
-export const lion: Optimizer<LionOptions> = {
+export const lion: Optimizer<LionOptions, "m", never> = {
   name: "lion",
   paper: { title: "Symbolic Discovery of Optimization Algorithms", url: "https://arxiv.org/abs/2302.06675" },
   options,
@@ -27,12 +26,11 @@ export const lion: Optimizer<LionOptions> = {
   slots: ["m"],
   scalars: () => ({}),
   update: ({ parameter, gradient, slots, learningRate, weightDecay }, { beta1, beta2 }) => {
-    const { m } = slots as Record<"m", Value>;
-    const direction = sign(mix(m, gradient, beta1));
+    const direction = sign(mix(slots.m, gradient, beta1));
     const kept = decayed(parameter, learningRate, weightDecay);
     return {
       parameter: sub(kept, mul(direction, learningRate)),
-      slots: { m: mix(m, gradient, beta2) },
+      slots: { m: mix(slots.m, gradient, beta2) },
     };
   },
 };

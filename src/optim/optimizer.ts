@@ -13,25 +13,23 @@ interface OptimizerPaper {
 }
 
 /** What an update rule computes with: vectors are float32 [P], everything else is a float32 scalar []. */
-interface UpdateInputs {
+interface UpdateInputs<Slot extends string, Scalar extends string> {
   readonly parameter: Value;
   readonly gradient: Value;
-  /** State vectors by the names of `slots`. */
-  readonly slots: Readonly<Record<string, Value>>;
+  readonly slots: Readonly<Record<Slot, Value>>;
   readonly learningRate: Value;
   readonly weightDecay: Value;
-  /** Scalars by the names that `scalars` gives. */
-  readonly scalars: Readonly<Record<string, Value>>;
+  readonly scalars: Readonly<Record<Scalar, Value>>;
 }
 
 /** The new parameter and the new state, all [P]. */
-interface UpdateOutputs {
+interface UpdateOutputs<Slot extends string> {
   readonly parameter: Value;
-  readonly slots: Readonly<Record<string, Value>>;
+  readonly slots: Readonly<Record<Slot, Value>>;
 }
 
-/** An optimizer: options, state and update rule. */
-export interface Optimizer<O = unknown> {
+/** An optimizer: options, state and update rule. `Slot` and `Scalar`: what its state vectors and its scalars are called. */
+export interface Optimizer<O = unknown, Slot extends string = string, Scalar extends string = string> {
   readonly name: string;
   readonly paper: OptimizerPaper;
   /** Strict schema of the options, each with a default. */
@@ -39,9 +37,9 @@ export interface Optimizer<O = unknown> {
   /** How large its learning rates are beside AdamW's. */
   readonly rateFactor: number;
   /** Names of the state vectors; each starts at 0 and has one entry per parameter. */
-  readonly slots: readonly string[];
+  readonly slots: readonly Slot[];
   /** Numbers that change with the step, counted from 1; computed in float64. The names are the same at every step. */
-  scalars(step: number, options: O): Readonly<Record<string, number>>;
+  scalars(step: number, options: O): Readonly<Record<Scalar, number>>;
   /** Adds the update to the graph of the given values. */
-  update(inputs: UpdateInputs, options: O): UpdateOutputs;
+  update(inputs: UpdateInputs<Slot, Scalar>, options: O): UpdateOutputs<Slot>;
 }

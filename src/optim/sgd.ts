@@ -9,7 +9,6 @@
  * Differs from PyTorch: `torch.optim.SGD` adds λ p to the gradient instead.
  */
 import { z } from "zod";
-import type { Value } from "../graph/graph.ts";
 import { add, mul, sub } from "../graph/ops/pointwise/elementwise.ts";
 import { decayed } from "./moving-average.ts";
 import type { Optimizer } from "./optimizer.ts";
@@ -20,7 +19,7 @@ const options = z.strictObject({
 });
 type SgdOptions = z.infer<typeof options>;
 
-export const sgd: Optimizer<SgdOptions> = {
+export const sgd: Optimizer<SgdOptions, "momentum", never> = {
   name: "sgd",
   paper: {
     title: "On the importance of initialization and momentum in deep learning",
@@ -32,7 +31,7 @@ export const sgd: Optimizer<SgdOptions> = {
   scalars: () => ({}),
   update: ({ parameter, gradient, slots, learningRate, weightDecay }, { momentum, nesterov }) => {
     const share = parameter.graph.scalar(momentum);
-    const b = add(mul((slots as Record<"momentum", Value>).momentum, share), gradient);
+    const b = add(mul(slots.momentum, share), gradient);
     const direction = nesterov ? add(gradient, mul(b, share)) : b;
     const kept = decayed(parameter, learningRate, weightDecay);
     return { parameter: sub(kept, mul(direction, learningRate)), slots: { momentum: b } };

@@ -174,8 +174,8 @@ function piecesOf(
     const end = endOfRun(index, present, state.steps);
     if (present[index] === true) {
       const step = state.steps[index]! + 1;
-      const [first, last] = [parameters[index], parameters[end - 1]] as (typeof parameters)[number][];
-      const stretches = gradients.stretches(first!.offset, last!.offset + last!.length);
+      const [first, last] = [parameters[index]!, parameters[end - 1]!];
+      const stretches = gradients.stretches(first.offset, last.offset + last.length);
       const cut = (gradient: PartStretch): Piece[] =>
         cutByState(values, state, gradient).map((vectors) => ({ step, gradient, vectors }));
       pieces.push(...stretches.flatMap(cut));
