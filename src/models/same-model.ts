@@ -41,9 +41,9 @@ function say({ part, x, y }: BuiltPart): string {
 
 /** Names the first thing in which two models differ; null for none. */
 export function findDifference(a: Model, b: Model): string | null {
-  const [tensorsOfA, tensorsOfB] = [a, b].map(({ tensors }) =>
-    [...tensors.values()].map(({ name, shape }) => show([name, shape])).sort(),
-  ) as [string[], string[]];
+  const listTensors = ({ tensors }: Model): string[] =>
+    [...tensors.values()].map(({ name, shape }) => show([name, shape])).sort();
+  const [tensorsOfA, tensorsOfB] = [listTensors(a), listTensors(b)];
   const tensor = tensorsOfA.find((other, i) => other !== tensorsOfB[i]);
   if (tensor !== undefined || tensorsOfA.length !== tensorsOfB.length) return `tensor ${tensor ?? "list"}`;
   if (a.maxPositions !== b.maxPositions) return "the number of positions";

@@ -135,9 +135,8 @@ function flipSigns(from: Uint8Array, to: Uint8Array): void {
     for (let i = 0; i < from.length; i++) to[i] = from[i]! ^ 0x80;
     return;
   }
-  const [words, into] = [from, to].map((b) => new Uint32Array(b.buffer, b.byteOffset, b.length / 4)) as [
-    Uint32Array,
-    Uint32Array,
-  ];
+  const inFours = ({ buffer, byteOffset, length }: Uint8Array): Uint32Array =>
+    new Uint32Array(buffer, byteOffset, length / 4);
+  const [words, into] = [inFours(from), inFours(to)];
   for (let i = 0; i < words.length; i++) into[i] = words[i]! ^ 0x80808080;
 }

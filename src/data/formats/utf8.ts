@@ -81,9 +81,9 @@ function findUtf16(bytes: Uint8Array): "UTF-16LE" | "UTF-16BE" | null {
   if (bytes[0] === 0xff && bytes[1] === 0xfe) return "UTF-16LE";
   if (bytes[0] === 0xfe && bytes[1] === 0xff) return "UTF-16BE";
   const probe = bytes.subarray(0, PROBE_BYTES);
-  const zeros = [0, 0];
-  for (let i = 0; i < probe.length; i++) if (probe[i] === 0) zeros[i % 2]!++;
-  const [even, odd] = zeros as [number, number];
+  let [even, odd] = [0, 0];
+  for (let i = 0; i < probe.length; i += 2) if (probe[i] === 0) even++;
+  for (let i = 1; i < probe.length; i += 2) if (probe[i] === 0) odd++;
   // Text of other scripts has few zeros, but spaces, line breaks and the signs of JSON do.
   if (odd > even * 4 && odd * 20 > probe.length) return "UTF-16LE";
   if (even > odd * 4 && even * 20 > probe.length) return "UTF-16BE";

@@ -68,7 +68,7 @@ function readOther(files: Parameters<typeof createTokenizer>[0]): Tokenizer | nu
 function unlike(own: Tokenizer, other: Tokenizer | null): string | null {
   if (other === null) return "that one cannot be read";
   const plain = { addSpecialTokens: false };
-  const [a, b] = [own, other].map((tokenizer) => tokenizer.encode(PROBE, plain)) as [number[], number[]];
+  const [a, b] = [own.encode(PROBE, plain), other.encode(PROBE, plain)];
   const at = Array.from({ length: Math.max(a.length, b.length) }, (_, i) => i).find((i) => a[i] !== b[i]);
   if (at !== undefined)
     return `token ${at + 1} of a text is ${a[at] ?? "missing"} there, ${b[at] ?? "missing"} here`;

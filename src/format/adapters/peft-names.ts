@@ -48,12 +48,10 @@ export function tensorsByOwnNames(
     own.set(PREFIX + renamed, tensor);
   }
   // Rows that a tied head shares with the embedding are saved once more, where peft trains nothing else.
+  const rowsOf = (name: string): string => `${PREFIX}${moduleOf(name)}.${ROWS}`;
   for (const [head, table] of ties) {
-    const [copy, rows] = [head, table].map((name) => `${PREFIX}${moduleOf(name)}.${ROWS}`) as [
-      string,
-      string,
-    ];
-    if (own.get(copy)?.data.join() === own.get(rows)?.data.join()) own.delete(copy);
+    const copy = rowsOf(head);
+    if (own.get(copy)?.data.join() === own.get(rowsOf(table))?.data.join()) own.delete(copy);
   }
   return { tensors: own, isRenamed };
 }

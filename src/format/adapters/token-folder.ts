@@ -58,8 +58,8 @@ export function toTokenFolder<T extends HostTensor>(folder: Contents<T>, ties: T
 
 function withTiedRows<T>(tensors: ReadonlyMap<string, T>, ties: TiedModules): ReadonlyMap<string, T> {
   const copies = ties.flatMap(([head, table]): (readonly [string, T])[] => {
-    const [copy, rows] = [head, table].map((module) => `${PREFIX}${module}.${OWN_ROWS}`) as [string, string];
-    const found = tensors.get(rows);
+    const copy = `${PREFIX}${head}.${OWN_ROWS}`;
+    const found = tensors.get(`${PREFIX}${table}.${OWN_ROWS}`);
     return found === undefined || tensors.has(copy) ? [] : [[copy, found]];
   });
   return new Map([...tensors, ...copies]);

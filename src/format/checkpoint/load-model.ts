@@ -146,15 +146,13 @@ async function requireEqualTies(path: string, model: Model, checkpoint: Checkpoi
     const shape = checkpoint.tensors.get(name)?.shape;
     if (shape === undefined) continue;
     const length = numElements(shape);
-    const memory = [name, own].map(() => new Float32Array(Math.min(COMPARED_LENGTH, length)));
+    const size = Math.min(COMPARED_LENGTH, length);
+    const [ofHead, ofTable] = [new Float32Array(size), new Float32Array(size)];
     for (let start = 0; start < length; start += COMPARED_LENGTH) {
-      const pieces = memory.map((values) => values.subarray(0, length - start)) as [
-        Float32Array,
-        Float32Array,
-      ];
-      await source.readInto(name, pieces[0], start);
-      await source.readInto(own, pieces[1], start);
-      if (haveEqualBits(...pieces)) continue;
+      const [a, b] = [ofHead.subarray(0, length - start), ofTable.subarray(0, length - start)];
+      await source.readInto(name, a, start);
+      await source.readInto(own, b, start);
+      if (haveEqualBits(a, b)) continue;
       throw new FormatError(
         "format/tensor",
         `Cannot load model "${path}": ${name} and ${own} differ, expected one matrix as tie_word_embeddings in config.json is true`,
@@ -165,10 +163,10 @@ async function requireEqualTies(path: string, model: Model, checkpoint: Checkpoi
 }
 
 function haveEqualBits(one: Float32Array, other: Float32Array): boolean {
-  const [a, b] = [one, other].map(
-    (values) => new Int32Array(values.buffer, values.byteOffset, values.length),
-  );
+  const bitsOf = ({ buffer, byteOffset, length }: Float32Array): Int32Array =>
+    new Int32Array(buffer, byteOffset, length);
+  const [a, b] = [bitsOf(one), bitsOf(other)];
   // Without a callback: there may be hundreds of millions.
-  for (let i = 0; i < one.length; i++) if (a![i] !== b![i]) return false;
+  for (let i = 0; i < one.length; i++) if (a[i] !== b[i]) return false;
   return true;
 }

@@ -26,7 +26,7 @@ export async function readTls(certPath?: string, keyPath?: string): Promise<TlsF
       hint: `Give --tls-${missing} as well.`,
     });
   }
-  const [cert, key] = (await Promise.all([certPath, keyPath].map(readText))) as [string, string];
+  const [cert, key] = await Promise.all([readText(certPath), readText(keyPath)]);
   const certificate = requirePem("certificate", certPath, () => new X509Certificate(cert));
   if (/\bENCRYPTED\b/.test(key)) {
     throw new FormatError(

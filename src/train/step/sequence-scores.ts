@@ -17,11 +17,8 @@ export interface SequenceScore {
 
 /** Sums the positions of each sequence. */
 export function scoreSequences({ logProbs, reference, sequenceOf, sequences }: Scores): SequenceScore[] {
-  const [sums, references, counts] = [0, 1, 2].map(() => new Float64Array(sequences.length)) as [
-    Float64Array,
-    Float64Array,
-    Float64Array,
-  ];
+  const zeros = (): Float64Array => new Float64Array(sequences.length);
+  const [sums, references, counts] = [zeros(), zeros(), zeros()];
   for (const [i, sequence] of sequenceOf.entries()) {
     sums[sequence]! += logProbs[i]!;
     references[sequence]! += reference?.[i] ?? 0;

@@ -17,11 +17,8 @@ export function* mergePairs(
 ): Generator<string, void, void> {
   const { length } = word;
   // By where a token begins: where the ones beside it begin, and the rank of the pair with the next.
-  const [before, after, ranks] = [0, 0, 0].map(() => new Int32Array(length + 1).fill(NONE)) as [
-    Int32Array,
-    Int32Array,
-    Int32Array,
-  ];
+  const none = (): Int32Array => new Int32Array(length + 1).fill(NONE);
+  const [before, after, ranks] = [none(), none(), none()];
   const waiting = new LowestFirst(2 * length);
   const look = (at: number): void => {
     const middle = after[at]!;

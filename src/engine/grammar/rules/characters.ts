@@ -90,7 +90,7 @@ export function addBytes(
     go(book.byte(from, first), lowRest, highRest);
     return;
   }
-  const [least, most] = rest.map((byte) => lowRest.map(() => byte)) as [number[], number[]];
+  const [least, most] = [lowRest.map(() => rest[0]), lowRest.map(() => rest[1])];
   const isLowWhole = lowRest.every((byte) => byte === rest[0]);
   const isHighWhole = highRest.every((byte) => byte === rest[1]);
   if (!isLowWhole) go(book.byte(from, first), lowRest, most);

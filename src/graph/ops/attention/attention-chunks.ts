@@ -37,9 +37,8 @@ export function emitAttentionGradient(
   const [query, key, value, q, p, s, t, output, gradient] = node.inputs;
   const a = new Attending(emitter, node.attributes, [query, key, value, q, p, s, t]);
   const { scale } = node.attributes;
-  const [out, dOut] = [output, gradient].map((x) =>
-    a.reshape(emitter.name(x), [0, 0, a.numHeads, a.width]),
-  ) as [string, string];
+  const heads = (x: Value): string => a.reshape(emitter.name(x), [0, 0, a.numHeads, a.width]);
+  const [out, dOut] = [heads(output), heads(gradient)];
   const dHeads = a.byHead(dOut);
   // -Σ do ∘ o as one more column, against ones: the product with the values then subtracts it.
   const dots = a.emit("ReduceSum", [a.emit("Mul", [out, dOut]), emitter.int64([3])], { keepdims: 1 });
