@@ -189,6 +189,7 @@ test("a text that is several tokens is refused before weights are read", async (
     [{ trainableTokenIndices: [900] }, "usage/target-modules", /no token 900/],
   ] as const)
     await assert.rejects(refused({ ...alone, ...given }), { code, message });
+  await assert.rejects(refused(alone), { hint: "Its options are --trainable-token-indices." });
   assert.equal(existsSync(`${folder}/refused`), false, "nothing was written");
   await assert.rejects(refused({ trainableTokenIndices: [3], method: "ia3", rank: undefined }), {
     code: "usage/flag",

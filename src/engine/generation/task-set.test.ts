@@ -169,7 +169,11 @@ describe("TaskSet", async () => {
 
   test("names that are not there, or taken, are refused and change nothing", async () => {
     const { tasks } = await open();
-    await assertRefused(() => tasks.switch("a"), /"a": no task is loaded/, /Load its adapter/);
+    await assertRefused(
+      () => tasks.switch("a"),
+      /"a": no task is loaded/,
+      /Load its adapter first, as by --adapter a=FOLDER/,
+    );
     await tasks.load("summary", lora);
     await assertRefused(
       () => tasks.switch("sumary"),

@@ -1,6 +1,7 @@
 /** @file What settings choose, and which choices do not go together: optimizer, objective, arithmetic, branches to drop. */
 import { UsageError } from "../../../errors.ts";
 import { parseSettings } from "../../../messages/problems.ts";
+import { kebabCase } from "../../../messages/setting-names.ts";
 import type { Model } from "../../../models/model.ts";
 import { isExact } from "../../../nn/computes.ts";
 import type { Optimizer } from "../../../optim/optimizer.ts";
@@ -45,7 +46,12 @@ export function requireSomethingTrained(
   throw new UsageError(
     "usage/flag",
     `Cannot train with method "${method.name}": nothing is chosen that it would train, expected some`,
-    { hint: own.length > 0 ? `Its options are ${own.join(", ")}.` : "Choose another method." },
+    {
+      hint:
+        own.length > 0
+          ? `Its options are ${own.map((key) => `--${kebabCase(key)}`).join(", ")}.`
+          : "Choose another method.",
+    },
   );
 }
 
