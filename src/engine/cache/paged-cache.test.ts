@@ -110,6 +110,40 @@ test("what a page held before is cleared behind its first positions, also where 
   assert.deepEqual([...new Set(key.data.subarray(from, to))], [0]);
 });
 
+test("a layer that looks back at three tokens has those of each row, of which a page keeps three", () => {
+  const [count, width] = [3, 4];
+  const model = { layers: [{ attention: null, recent: { count, width } }] };
+  assert.equal(pageBytes(model), 4 * count * width);
+  const cache = new PagedCache(model, 32);
+  /** Runs the next ids of some rows, which write the position of each, and reads what there was before. */
+  const step = (rows: readonly Sequence[], numIds: number, layout: "heads" | "pages"): void => {
+    const pass = cache.begin({ sequences: rows, count: numIds }, layout);
+    const [past, fresh] = [pass.past(0), pass.fresh(0)!];
+    assert.deepEqual(past.key.shape, [rows.length, count, width / 2]);
+    const before = rows.flatMap(({ numComputed }) => [-2, -1, 0].map((i) => Math.max(0, numComputed + i)));
+    for (const { data } of [past.key, past.value]) {
+      assert.deepEqual(
+        [...data],
+        before.flatMap((position) => [position, position]),
+      );
+    }
+    for (const [row, { numComputed }] of rows.entries()) {
+      for (let i = 0; i < numIds; i++) {
+        const at = (row * numIds + i) * 2;
+        for (const { data } of [fresh.key, fresh.value]) data.fill(numComputed + i + 1, at, at + 2);
+      }
+    }
+    pass.append();
+    for (const row of rows) row.numComputed += numIds;
+  };
+  const first = sequenceOn([3, 0, 5, 1], 64);
+  for (const numIds of [1, 1, 14, 2, 13, 20, 1]) step([first], numIds, numIds === 1 ? "heads" : "pages");
+  // The second goes on behind two full pages of the first; the third is at its beginning.
+  const [second, third] = [sequenceOn([3, 0, 7], 48), sequenceOn([6], 16)];
+  second.numComputed = 32;
+  for (let i = 0; i < 12; i++) step([first, second, third].slice(i % 3), 1, "heads");
+});
+
 test("memory doubles as pages are needed, up to what it may have, and keeps what is there", () => {
   const cache = new PagedCache(MODEL, 32);
   const sequence = sequenceOn([], 500);
