@@ -5,22 +5,17 @@
  * ids; text is the caller's business.
  */
 import { CapacityError, assertInternal } from "../../errors.ts";
-import { sizeAt } from "../../graph/shape.ts";
 import type { Ride, Riders } from "../../run/blocks/riders.ts";
 import type { Session } from "../../run/session.ts";
-import type { HostTensor } from "../../runtime/host-tensor.ts";
 import type { AdapterPool } from "../adapters/adapter-pool.ts";
-import type { HeldAdapter, RowBatch } from "../adapters/held-adapter.ts";
+import type { HeldAdapter } from "../adapters/held-adapter.ts";
 import { PAGE_TOKENS, PagePool } from "../cache/page-pool.ts";
 import { PagedCache, pageBytes, pagesIn, usualCacheBytes } from "../cache/paged-cache.ts";
-import type { CacheLayout } from "../cache/paged-pass.ts";
-import { runPaged } from "../stack/paged-stages.ts";
 import { PREFILL_CHUNK, checkPrompt } from "../prompts/prompt.ts";
 import { Scheduler } from "../scheduling/scheduler.ts";
 import { TextInWork } from "./text-in-work.ts";
+import { TextPasses } from "./text-passes.ts";
 import { TextsInWork } from "./texts-in-work.ts";
-import { type ReadyRows, readyRows } from "./ready-rows.ts";
-import { TextRide } from "./text-ride.ts";
 import { closedModel } from "../opening/closed-model.ts";
 import { withTextSettings } from "./text-settings.ts";
 import type { ServingOptions, ServingStats } from "./serving-options.ts";
@@ -44,9 +39,9 @@ export class ServingEngine implements Riders {
   /** Trainings on the same base take their turns with texts here. */
   readonly turns: Turns;
   readonly #pages: PagePool;
-  readonly #cache: PagedCache;
   readonly #scheduler: Scheduler;
   readonly #texts: TextsInWork;
+  readonly #passes: TextPasses;
   readonly #times = new PassClock();
   readonly #now: () => number;
   #loop: Promise<void> | null = null;
@@ -56,19 +51,26 @@ export class ServingEngine implements Riders {
 
   /** @throws CapacityError "capacity/memory" for a budget of less than one page */
   constructor(session: Session, adapters: AdapterPool, options: ServingOptions) {
-    const { maxRunning = DEFAULT_RUNNING, prefillTokens = PREFILL_CHUNK } = options;
-    const { cacheBytes = usualCacheBytes(session.model) } = options;
-    const { policy = findPolicy(DEFAULT_POLICY), targets = DEFAULT_TARGETS } = options;
-    const { now = () => performance.now() } = options;
+    const { model, pool } = session;
+    const {
+      maxRunning = DEFAULT_RUNNING,
+      prefillTokens = PREFILL_CHUNK,
+      cacheBytes = usualCacheBytes(model),
+      keptBytes = cacheBytes,
+      policy = findPolicy(DEFAULT_POLICY),
+      targets = DEFAULT_TARGETS,
+      now = () => performance.now(),
+    } = options;
     this.#now = now;
     this.session = session;
     this.adapters = adapters;
-    const numPages = pagesIn(cacheBytes, session.model);
-    const { keptBytes = cacheBytes } = options;
-    this.#pages = new PagePool(numPages, Math.floor(keptBytes / pageBytes(session.model)));
-    this.#cache = new PagedCache(session.model, numPages);
+    const numPages = pagesIn(cacheBytes, model);
+    this.#pages = new PagePool(numPages, Math.floor(keptBytes / pageBytes(model)));
     this.#scheduler = new Scheduler(this.#pages, { maxRunning, prefillTokens });
-    this.#texts = new TextsInWork({ scheduler: this.#scheduler, cache: this.#cache, now });
+    const cache = new PagedCache(model, numPages);
+    const parts = { scheduler: this.#scheduler, cache };
+    this.#texts = new TextsInWork({ ...parts, now });
+    this.#passes = new TextPasses({ ...parts, pool, rows: adapters.rows, texts: this.#texts });
     const needs = (): TextNeeds => needsOf(this.#scheduler, targets, this.#times, now());
     this.turns = new Turns({ policy, needs, now });
   }
@@ -203,93 +205,20 @@ export class ServingEngine implements Riders {
       if (!text) continue;
       this.#texts.start(text);
       const chunkMs = this.#now();
-      await this.#passAll([text], count);
+      await this.#passes.run([text], count);
       this.#times.prefilled(count, this.#now() - chunkMs);
     }
     const texts = this.#texts.of(decodes);
     if (texts.length === 0) return;
     const decodesMs = this.#now();
-    await this.#passAll(texts, 1);
+    await this.#passes.run(texts, 1);
     this.#times.decoded(this.#now() - decodesMs);
-  }
-
-  /** Runs the next ids of some rows in as few batches as their adapters allow. */
-  async #passAll(texts: readonly TextInWork[], count: number): Promise<void> {
-    const alive = texts.filter((text) => this.#texts.isAlive(text));
-    try {
-      const isInvariant = alive.some(({ sequence }) => sequence.isBatchInvariant);
-      const held = alive.map((text) => text.held);
-      const batches = await this.adapters.rows.of(held, { isInvariant });
-      for (const batch of batches) await this.#pass(batch, alive, count);
-    } catch (error) {
-      for (const text of alive) this.#texts.fail(text, error);
-    }
-  }
-
-  /** Runs the next ids of a batch, and draws what follows the last of each. */
-  async #pass(batch: RowBatch, texts: readonly TextInWork[], count: number): Promise<void> {
-    try {
-      const ready = await this.#prepare(batch, texts, count);
-      if (ready) this.#follow(ready, await runPaged(ready.stages, ready.pass, ready.work));
-    } catch (error) {
-      for (const row of batch.rows) this.#texts.fail(texts[row]!, error);
-    }
-  }
-
-  /** Makes the next ids of a batch ready to run, which is to begin at once; null: nobody is left. */
-  #prepare(
-    batch: RowBatch,
-    texts: readonly TextInWork[],
-    count: number,
-    layout?: CacheLayout,
-  ): Promise<ReadyRows | null> {
-    const ofRows = batch.rows.map((row) => texts[row]!);
-    return readyRows(batch, ofRows, count, {
-      cache: this.#cache,
-      layout,
-      isAlive: (text) => this.#texts.isAlive(text),
-    });
-  }
-
-  /** Counts in what has run, and draws from logits [n, V], which it releases, what follows. */
-  #follow({ texts, work: { count, wants } }: ReadyRows, logits: HostTensor<"float32"> | null): void {
-    let next = 0;
-    for (const [i, text] of texts.entries()) {
-      const isDrawn = wants[i] === true;
-      const own = isDrawn ? next++ : -1;
-      // A text that was cancelled while the batch ran has no pages any more.
-      if (!this.#texts.isAlive(text)) continue;
-      this.#scheduler.computed(text.sequence, count);
-      if (!isDrawn && text.sequence.numPending === 0) this.#texts.end(text, "length");
-      if (logits && isDrawn) this.#texts.draw(text, rowOf(logits.data, own, sizeAt(logits.shape, 1)));
-    }
-    if (logits) this.session.pool.release(logits);
   }
 
   /** Next ids of one prompt, and the next tokens of texts that share a pass, for a pass of a training to take along. */
   async board(): Promise<Ride | null> {
-    const { chunks, decodes } = this.#scheduler.schedule();
-    const { rows } = this.adapters;
-    const ride = new TextRide({
-      follow: (ready, logits) => this.#follow(ready, logits),
-      fail: (texts, error) => texts.forEach((text) => this.#texts.fail(text, error)),
-    });
-    for (const { sequence, count } of chunks.slice(0, 1)) {
-      const [text] = this.#texts.of([sequence]);
-      if (!text) continue;
-      this.#texts.start(text);
-      // Rows by heads are those of one pass, and so are the places of adapters side by side.
-      await ride.add([text], () => this.#prepare(rows.alone(text.held), [text], count, "pages"));
-    }
-    const texts = this.#texts.of(decodes);
-    if (texts.length > 0) {
-      const held = texts.map((text) => text.held);
-      await ride.add(texts, async () => {
-        const [batch] = await rows.of(held);
-        return batch ? await this.#prepare(batch, texts, 1) : null;
-      });
-    }
-    if (ride.isEmpty) return null;
+    const ride = await this.#passes.ride(this.#scheduler.schedule());
+    if (!ride) return null;
     this.#numSteps++;
     this.turns.takeWholePass();
     return ride;
@@ -301,8 +230,4 @@ export class ServingEngine implements Riders {
     this.#texts.abort();
     await this.#loop;
   }
-}
-
-function rowOf(data: Float32Array, row: number, width: number): Float32Array {
-  return data.subarray(row * width, (row + 1) * width);
 }

@@ -1,0 +1,111 @@
+/**
+ * @file Passes over the next ids of texts, in as few batches as their adapters allow, and what follows: a token is drawn for
+ * each text that has read all of its ids. What fails, fails for the texts of its batch alone.
+ */
+import { sizeAt } from "../../graph/shape.ts";
+import type { BufferPool } from "../../runtime/memory/buffer-pool.ts";
+import type { HostTensor } from "../../runtime/host-tensor.ts";
+import type { RowBatch } from "../adapters/held-adapter.ts";
+import type { RowBatches } from "../adapters/row-batches.ts";
+import type { PagedCache } from "../cache/paged-cache.ts";
+import type { CacheLayout } from "../cache/paged-pass.ts";
+import type { ScheduledStep, Scheduler } from "../scheduling/scheduler.ts";
+import { runPaged } from "../stack/paged-stages.ts";
+import { type ReadyRows, readyRows } from "./ready-rows.ts";
+import type { TextInWork } from "./text-in-work.ts";
+import { TextRide } from "./text-ride.ts";
+import type { TextsInWork } from "./texts-in-work.ts";
+
+interface TextPassesParts {
+  readonly pool: BufferPool;
+  readonly rows: RowBatches;
+  readonly cache: PagedCache;
+  readonly scheduler: Scheduler;
+  readonly texts: TextsInWork;
+}
+
+export class TextPasses {
+  readonly #parts: TextPassesParts;
+
+  constructor(parts: TextPassesParts) {
+    this.#parts = parts;
+  }
+
+  /** Runs the next `count` ids of some texts. */
+  async run(given: readonly TextInWork[], count: number): Promise<void> {
+    const { texts, rows } = this.#parts;
+    const alive = given.filter((text) => texts.isAlive(text));
+    try {
+      const isInvariant = alive.some(({ sequence }) => sequence.isBatchInvariant);
+      const held = alive.map((text) => text.held);
+      for (const batch of await rows.of(held, { isInvariant })) await this.#runBatch(batch, alive, count);
+    } catch (error) {
+      for (const text of alive) texts.fail(text, error);
+    }
+  }
+
+  async #runBatch(batch: RowBatch, given: readonly TextInWork[], count: number): Promise<void> {
+    try {
+      const ready = await this.#prepare(batch, given, count);
+      if (ready) this.#follow(ready, await runPaged(ready.stages, ready.pass, ready.work));
+    } catch (error) {
+      for (const row of batch.rows) this.#parts.texts.fail(given[row]!, error);
+    }
+  }
+
+  /** Makes the next ids of one prompt, and the next tokens of texts that share a pass, ready to go along with a pass of a training; null: nobody goes. */
+  async ride({ chunks, decodes }: ScheduledStep): Promise<TextRide | null> {
+    const { texts, rows } = this.#parts;
+    const ride = new TextRide({
+      follow: (ready, logits) => this.#follow(ready, logits),
+      fail: (failed, error) => failed.forEach((text) => texts.fail(text, error)),
+    });
+    for (const { sequence, count } of chunks.slice(0, 1)) {
+      const [text] = texts.of([sequence]);
+      if (!text) continue;
+      texts.start(text);
+      // Rows by heads are those of one pass, and so are the places of adapters side by side.
+      await ride.add([text], () => this.#prepare(rows.alone(text.held), [text], count, "pages"));
+    }
+    const writing = texts.of(decodes);
+    if (writing.length > 0) {
+      await ride.add(writing, async () => {
+        const [batch] = await rows.of(writing.map(({ held }) => held));
+        return batch ? await this.#prepare(batch, writing, 1) : null;
+      });
+    }
+    return ride.isEmpty ? null : ride;
+  }
+
+  /** Makes the next ids of a batch ready to run, which is to begin at once; null: nobody is left. */
+  #prepare(
+    batch: RowBatch,
+    given: readonly TextInWork[],
+    count: number,
+    layout?: CacheLayout,
+  ): Promise<ReadyRows | null> {
+    const { cache, texts } = this.#parts;
+    const ofRows = batch.rows.map((row) => given[row]!);
+    return readyRows(batch, ofRows, count, { cache, layout, isAlive: (text) => texts.isAlive(text) });
+  }
+
+  /** Counts in what has run, and draws from logits [n, V], which it releases, what follows. */
+  #follow({ texts: ofRows, work: { count, wants } }: ReadyRows, logits: HostTensor<"float32"> | null): void {
+    const { texts, scheduler, pool } = this.#parts;
+    let next = 0;
+    for (const [i, text] of ofRows.entries()) {
+      const isDrawn = wants[i] === true;
+      const own = isDrawn ? next++ : -1;
+      // A text that was cancelled while the batch ran has no pages any more.
+      if (!texts.isAlive(text)) continue;
+      scheduler.computed(text.sequence, count);
+      if (!isDrawn && text.sequence.numPending === 0) texts.end(text, "length");
+      if (logits && isDrawn) texts.draw(text, rowOf(logits.data, own, sizeAt(logits.shape, 1)));
+    }
+    if (logits) pool.release(logits);
+  }
+}
+
+function rowOf(data: Float32Array, row: number, width: number): Float32Array {
+  return data.subarray(row * width, (row + 1) * width);
+}
