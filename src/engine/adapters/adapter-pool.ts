@@ -110,7 +110,7 @@ export class AdapterPool {
       entry.isGone = true;
       throw error;
     } finally {
-      this.#letGo(entry);
+      this.#endUse(entry);
     }
   }
 
@@ -122,7 +122,7 @@ export class AdapterPool {
   }
 
   /**
-   * Gets an adapter into memory, to be let go of; null: the signal was aborted first, and there is nothing to let go of.
+   * Gets an adapter into memory, to be released; null: the signal was aborted first, and there is nothing to release.
    * @throws UsageError "usage/adapter" when there is none of this name; FailedError "engine/adapter" when it cannot be read,
    * which is not the caller's fault
    */
@@ -152,7 +152,7 @@ export class AdapterPool {
       return await entry.held;
     } catch (error) {
       entry.held = null;
-      this.#letGo(entry);
+      this.#endUse(entry);
       throw new FailedError("engine/adapter", `Cannot use adapter "${name}": it cannot be read`, {
         hint: "Tell who runs the server.",
         cause: error,
@@ -160,13 +160,13 @@ export class AdapterPool {
     }
   }
 
-  /** Lets go of an adapter that was acquired. */
+  /** Gives back an adapter that was acquired. */
   release({ key }: HeldAdapter): void {
     const entry = this.#loaded.get(key);
-    if (entry) this.#letGo(entry);
+    if (entry) this.#endUse(entry);
   }
 
-  #letGo(entry: Entry): void {
+  #endUse(entry: Entry): void {
     entry.numUsers--;
     if (entry.numUsers === 0 && this.#isTooMuch(entry)) this.#forget(entry);
   }
