@@ -14,6 +14,8 @@ const MAX_EXPERTS_OF_LAYER = 1024;
 export const MAX_EXPERTS = 1 << 17;
 /** Width of a head, whose rotation has a table. */
 export const MAX_HEAD_WIDTH = 1 << 16;
+/** Tokens that a short convolution is over, each of which is a part of its graph. */
+export const MAX_TAPS = 64;
 /** Token ids may have gaps, but lie in an array: so many a token, and some more. */
 const [IDS_PER_TOKEN, SPARE_IDS] = [4, 1 << 16];
 /** Bytes out of one compressed byte: images have gaps of background, bombs have nothing else. */

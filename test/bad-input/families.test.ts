@@ -87,6 +87,7 @@ const UNLIKE: Readonly<Record<string, readonly (readonly [config: RawConfig, say
     [{ layer_types: ["conv"] }, "layer_types has 1 entries (expected 2"],
     [{ layer_types: ["conv", "sliding_attention"] }, 'layer_types.1 is "sliding_attention"'],
     [{ conv_L_cache: 1 }, "conv_L_cache is 1"],
+    [{ conv_L_cache: 2_000_000_000 }, "conv_L_cache is 2000000000"],
     [{ norm_eps: 0 }, "norm_eps is 0"],
     [{ block_use_swiglu: false }, "block_use_swiglu is false"],
   ],

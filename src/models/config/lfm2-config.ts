@@ -1,5 +1,6 @@
 /** @file What configuration files and GGUF files say of LFM2. */
 import { z } from "zod";
+import { MAX_TAPS } from "../../untrusted/limits.ts";
 import { count, decoderGguf } from "./decoder-gguf.ts";
 import { DECODER_NAMES } from "./decoder-names.ts";
 import { DECODER_FIELDS } from "./hf-config.ts";
@@ -17,7 +18,7 @@ export const LFM2_FIELDS = {
   /** The same; it counts where there are both. */
   tie_embedding: z.boolean().nullish(),
   conv_bias: z.boolean().default(false),
-  conv_L_cache: z.int().min(2).default(3),
+  conv_L_cache: z.int().min(2).max(MAX_TAPS).default(3),
   layer_types: z.array(z.enum(["full_attention", "conv"])).nullish(),
   full_attn_idxs: z.array(z.int().min(0)).nullish(),
   /** Counts before `intermediate_size`. */
@@ -99,7 +100,7 @@ export const LFM2_GGUF = decoderGguf({
     const numHeads = heads as readonly number[];
     return {
       ...config,
-      num_key_value_heads: Math.max(1, ...numHeads),
+      num_key_value_heads: numHeads.reduce((most, num) => Math.max(most, num), 1),
       layer_types: numHeads.map((num) => (num > 0 ? "full_attention" : "conv")),
     };
   },
