@@ -42,16 +42,11 @@ export function requireSomethingTrained(
   numTrained: number,
 ): void {
   if (numTrained > 0 || initAdapter !== undefined) return;
-  const own = keysOf(method);
+  const own = keysOf(method).map((key) => `--${kebabCase(key)}`);
   throw new UsageError(
     "usage/flag",
     `Cannot train with method "${method.name}": nothing is chosen that it would train, expected some`,
-    {
-      hint:
-        own.length > 0
-          ? `Its options are ${own.map((key) => `--${kebabCase(key)}`).join(", ")}.`
-          : "Choose another method.",
-    },
+    { hint: own.length > 0 ? `Its options are ${own.join(", ")}.` : "Choose another method." },
   );
 }
 
