@@ -9,6 +9,7 @@ import { createChatTemplate } from "./chat/chat-template.ts";
 import { type DatasetOptions } from "./dataset.ts";
 import { readDataset } from "./by-path.ts";
 import { DATA_ENDINGS } from "./formats/file-kinds.ts";
+import { noteReport } from "./reports/report-notes.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "graft-data-"));
 after(() => rmSync(folder, { recursive: true }));
@@ -80,11 +81,28 @@ describe("readDataset()", () => {
       numDropped: 0,
       numPlainPrompts: 1,
       numUnshown: 0,
+      numLabelled: 0,
       longest: 4,
       faults: [],
       lengths: { min: 3, median: 3.5, mean: 3.5, max: 4 },
     });
     assert.equal(reports.valid, null);
+  });
+
+  it("counts texts whose labels are not learned, and the note says what learns them", async () => {
+    const rows = [
+      { text: "a", label: 1 },
+      { text: "b", label: "bad" },
+      { text: "c", label: null },
+      { text: "d" },
+    ];
+    const path = write("labelled.jsonl", rows.map((row) => JSON.stringify(row)).join("\n"));
+    const { train, reports } = await readDataset(path, options);
+    assert.deepEqual([train.length, reports.train.numLabelled], [4, 2]);
+    assert.match(
+      noteReport(reports.train, 9).join(),
+      /2 rows of texts have labels, .*--objective classification/,
+    );
   });
 
   it("reads a JSON array", async () => {

@@ -74,7 +74,7 @@ export const IN_MEMORY = "data";
 /** Makes units of rows, one after another, and counts what becomes of them. */
 export class UnitReader<K extends DataKindName = "text"> {
   readonly #faults = new Faults();
-  #counts = { numTruncated: 0, numDropped: 0, numPlainPrompts: 0, numUnshown: 0, longest: 0 };
+  #counts = { numTruncated: 0, numDropped: 0, numPlainPrompts: 0, numUnshown: 0, numLabelled: 0, longest: 0 };
   readonly #options: DatasetOptions<K>;
   readonly #kind: DataKind<DataUnits[K]>;
   readonly #keep: (unit: DataUnits[K]) => void;
@@ -99,15 +99,17 @@ export class UnitReader<K extends DataKindName = "text"> {
       const value = renameColumns(row.value, this.#options.columns ?? new Map(), (named) =>
         forms.some((form) => form.matches(named)),
       );
-      const found = { isPlain: false, isUnshown: false };
+      const found = { isPlain: false, isUnshown: false, isLabelled: false };
       const options = {
         ...this.#options,
         onPlainPrompt: () => void (found.isPlain = true),
         onUnshown: () => void (found.isUnshown = true),
+        onLabelled: () => void (found.isLabelled = true),
       };
       this.#add(this.#kind.toUnit(value, options, source));
       if (found.isPlain) this.#counts.numPlainPrompts++;
       if (found.isUnshown) this.#counts.numUnshown++;
+      if (found.isLabelled) this.#counts.numLabelled++;
     } catch (error) {
       this.#faults.add(source, error);
     }

@@ -38,6 +38,8 @@ export interface ExampleOptions {
   readonly onPlainPrompt?: () => void;
   /** Is called for a conversation of which the template leaves out a part of what is to be learned. */
   readonly onUnshown?: () => void;
+  /** Is called for a text that is learned as it is although its row has a label. */
+  readonly onLabelled?: () => void;
 }
 
 /** Counts the tokens that are predicted with loss. */
@@ -105,6 +107,7 @@ export function toExample(row: TargetRow, options: ExampleOptions, source: RowSo
   if (row.kind === "chat") return chatExample(row, options, source);
   const { tokenizer, template } = options;
   if (row.kind === "completion" && template.source !== null) options.onPlainPrompt?.();
+  if (row.kind === "text" && row.hasLabel) options.onLabelled?.();
   const text = row.kind === "text" ? row.text : row.prompt + row.completion;
   const cuts = row.kind === "text" ? [] : [row.prompt.length];
   const { ids, tokenCuts } = encodeSegments(tokenizer, text, cuts);

@@ -14,6 +14,8 @@ export interface RowCounts {
   readonly numPlainPrompts: number;
   /** Conversations of which the chat template leaves out a part of what was to be learned. */
   readonly numUnshown: number;
+  /** Texts that are learned as they are although their rows have labels, as those for classes do. */
+  readonly numLabelled: number;
   /** Rows that were left out because they cannot be used. */
   readonly faults: readonly FaultKind[];
 }
@@ -55,13 +57,15 @@ export function reportOn(units: readonly TrainingUnit[], counts: RowCounts): Dat
 export function sumCounts(parts: readonly RowCounts[]): RowCounts {
   const faults = new Faults();
   for (const part of parts) faults.addAll(part.faults);
-  const sum = (key: "numTruncated" | "numDropped" | "numPlainPrompts" | "numUnshown"): number =>
-    parts.reduce((total, part) => total + part[key], 0);
+  const sum = (
+    key: "numTruncated" | "numDropped" | "numPlainPrompts" | "numUnshown" | "numLabelled",
+  ): number => parts.reduce((total, part) => total + part[key], 0);
   return {
     numTruncated: sum("numTruncated"),
     numDropped: sum("numDropped"),
     numPlainPrompts: sum("numPlainPrompts"),
     numUnshown: sum("numUnshown"),
+    numLabelled: sum("numLabelled"),
     longest: parts.reduce((longest, part) => Math.max(longest, part.longest), 0),
     faults: faults.kinds,
   };

@@ -52,6 +52,15 @@ export function noteUnshown({ numUnshown: count }: Pick<Counts, "numUnshown">): 
   ];
 }
 
+/** Notes that the labels of texts are not learned, and how they are. */
+export function noteLabelled({ numLabelled: count }: Pick<Counts, "numLabelled">): string[] {
+  if (count === 0) return [];
+  return [
+    `${count} ${count === 1 ? "row of a text has a label, which is" : "rows of texts have labels, which are"} not learned: the texts are, as they stand. ` +
+      "Training with --objective classification, multi-label-classification or regression learns labels.",
+  ];
+}
+
 function countRows(numRows: number, what: string): string {
   return numRows === 1 ? `1 faulty ${what}row was` : `${numRows} faulty ${what}rows were`;
 }
@@ -68,6 +77,7 @@ export function noteReport(
     ...noteTroubles(counts, maxLength, "", use),
     ...notePlainPrompts(counts, kind),
     ...noteUnshown(counts),
+    ...noteLabelled(counts),
     ...(numTruncated > 0 && !isAllCut(counts)
       ? [`examples cut to ${maxLength} tokens: ${numTruncated}`]
       : []),

@@ -14,7 +14,8 @@ export type TargetRow =
       readonly tools: readonly unknown[] | null;
     }
   | { readonly kind: "completion"; readonly prompt: string; readonly completion: string }
-  | { readonly kind: "text"; readonly text: string };
+  /** `hasLabel`: its row has a label too, which is not learned. */
+  | { readonly kind: "text"; readonly text: string; readonly hasLabel?: boolean };
 
 /** Two answers to one prompt, checked. */
 export interface PreferenceRow {

@@ -122,7 +122,11 @@ export const TARGET_FORMS: readonly RowFormat<TargetRow>[] = [
   {
     keys: '{"text"}',
     matches: (row) => "text" in row,
-    read: (row) => ({ kind: "text", text: readString(row, "text", "text to learn") }),
+    read: (row) => ({
+      kind: "text",
+      text: readString(row, "text", "text to learn"),
+      ...((row["label"] ?? null) !== null && { hasLabel: true }),
+    }),
   },
 ];
 

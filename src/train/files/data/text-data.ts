@@ -6,7 +6,12 @@ import { classesOf } from "../../../data/examples/class-example.ts";
 import { DATA_KINDS, type DataKindName } from "../../../data/examples/data-kinds.ts";
 import type { TrainingUnit } from "../../../data/examples/training-unit.ts";
 import { sumCounts } from "../../../data/reports/data-report.ts";
-import { notePlainPrompts, noteTroubles, noteUnshown } from "../../../data/reports/report-notes.ts";
+import {
+  noteLabelled,
+  notePlainPrompts,
+  noteTroubles,
+  noteUnshown,
+} from "../../../data/reports/report-notes.ts";
 import { readColumns } from "../../../data/rows/columns.ts";
 import { UsageError } from "../../../errors.ts";
 import type { Model } from "../../../models/model.ts";
@@ -59,6 +64,7 @@ export async function readTextData(
       ...noteTroubles(counts, maxLength),
       ...notePlainPrompts(counts, objective.rows),
       ...noteUnshown(counts),
+      ...noteLabelled(counts),
       ...noteTroubles(heldOutCounts, maxLength, "held-out ", "evaluated"),
     ].map((note) => `Warning: ${note}`),
   };
