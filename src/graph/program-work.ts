@@ -14,11 +14,7 @@ export const NO_WORK: Work = { float32: 0, int8: 0, movedBytes: 0 };
 
 /** Adds up. */
 export function addWork(a: Work, b: Work): Work {
-  return {
-    float32: a.float32 + b.float32,
-    int8: a.int8 + b.int8,
-    movedBytes: a.movedBytes + b.movedBytes,
-  };
+  return { float32: a.float32 + b.float32, int8: a.int8 + b.int8, movedBytes: a.movedBytes + b.movedBytes };
 }
 
 /** Multiplies. */

@@ -46,9 +46,7 @@ export async function compileMerge(
   const merged = built?.merged[part];
   // A value that is returned as it came in has not changed, and a program cannot have an input as its output.
   if (!built || !merged || merged === built.weights[part]) return null;
-  const outputs = {
-    merged: spec.storedTransposed && part === "weight" ? transpose(merged, [1, 0]) : merged,
-  };
+  const outputs = { merged: spec.storedTransposed && part === "weight" ? transpose(merged, [1, 0]) : merged };
   return await engine.compile({
     name: `merge-${method.name}`,
     inputs: neededInputs(outputs, built.inputs),

@@ -29,10 +29,7 @@ export const command = defineCommand({
     columns: COLUMNS.describe("Names of columns in the data: text=question,text_pair=answer"),
     maxLength: maxLengthSetting("Maximum tokens of a text; longer ones are cut"),
   }),
-  groups: {
-    model: Object.keys(MODEL),
-    data: ["text", "textPair", "data", "output", "columns", "maxLength"],
-  },
+  groups: { model: Object.keys(MODEL), data: ["text", "textPair", "data", "output", "columns", "maxLength"] },
   async run(options, io) {
     const { text, textPair, data, output } = options;
     if ((text === undefined) === (data === undefined)) {

@@ -104,12 +104,7 @@ async function fetchFiles(
     // Refused here rather than when all is there.
     if (file === firstWeights) await requireForm(folder, repository);
     const report = (bytes: number): void =>
-      context.onProgress({
-        source: HUB_NAME,
-        file: file.name,
-        receivedBytes: doneBytes + bytes,
-        totalBytes,
-      });
+      context.onProgress({ source: HUB_NAME, file: file.name, receivedBytes: doneBytes + bytes, totalBytes });
     report(0);
     const url = `${endpoint.url}/${repository}/resolve/${encodeURIComponent(branch)}/${file.name.split("/").map(encodeURIComponent).join("/")}`;
     await makeFolders(dirname(join(folder, file.name)));

@@ -55,10 +55,7 @@ export const TRANSPOSED = {
 export const BLOCK_NAMES = {
   preNorms: preNormNames({ attention: "input_layernorm", mlp: "post_attention_layernorm" }),
   /** Norms behind attention and behind the feed-forward part. */
-  postNorms: {
-    post_attention_norm: "post_attention_layernorm",
-    post_ffw_norm: "post_feedforward_layernorm",
-  },
+  postNorms: { post_attention_norm: "post_attention_layernorm", post_ffw_norm: "post_feedforward_layernorm" },
   attention: {
     attn_q: "self_attn.q_proj",
     attn_k: "self_attn.k_proj",

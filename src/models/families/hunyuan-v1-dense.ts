@@ -45,10 +45,7 @@ export const hunyuanV1Dense: Family = {
     architecture: "hunyuan-dense",
     className: "HunYuanDenseV1ForCausalLM",
     blockNames: {
-      headNorms: {
-        attn_q_norm: `self_attn.${NORMS.queryNorm}`,
-        attn_k_norm: `self_attn.${NORMS.keyNorm}`,
-      },
+      headNorms: { attn_q_norm: `self_attn.${NORMS.queryNorm}`, attn_k_norm: `self_attn.${NORMS.keyNorm}` },
     },
   }),
   open: (raw) => {

@@ -16,11 +16,7 @@ export const olmo2: Family = {
   modelType: "olmo2",
   summary: "OLMo 2",
   traits: "Norms behind the branches instead of before them, and on all queries and all keys together.",
-  gguf: decoderGguf({
-    architecture: "olmo2",
-    className: "Olmo2ForCausalLM",
-    blockNames: NORMS_BEHIND,
-  }),
+  gguf: decoderGguf({ architecture: "olmo2", className: "Olmo2ForCausalLM", blockNames: NORMS_BEHIND }),
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw);
     return plainDecoder(raw, c, repeat(olmo2Block(c, plainAttention(raw, c)), c));

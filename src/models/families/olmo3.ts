@@ -34,10 +34,7 @@ export const olmo3: Family = {
     toldBy: "attention.sliding_window",
     blockNames: NORMS_BEHIND,
     ...LAYER_WINDOWS,
-    settings: {
-      ...LAYER_WINDOWS.settings,
-      "rope.freq_base_swa": real("rope_local_base_freq", "left-out"),
-    },
+    settings: { ...LAYER_WINDOWS.settings, "rope.freq_base_swa": real("rope_local_base_freq", "left-out") },
   }),
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw);

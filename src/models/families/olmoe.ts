@@ -40,11 +40,7 @@ export const olmoe: Family = {
     const c = parseConfig(SCHEMA, raw);
     const norm = rmsNorm(c.rms_norm_eps);
     const options = { ...readExperts(raw, c), normalizes: c.norm_topk_prob, expert: siluMlp(c) };
-    const attention = {
-      ...plainAttention(raw, c),
-      queryNorm: norm,
-      keyNorm: norm,
-    };
+    const attention = { ...plainAttention(raw, c), queryNorm: norm, keyNorm: norm };
     const layer = llamaBlock(c, attention, (b, x) => experts(b, x, "mlp.", options));
     return plainDecoder(raw, c, repeat(layer, c));
   },

@@ -63,10 +63,7 @@ export const phi3: Family = {
   }),
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw);
-    const attention = {
-      ...plainAttention(raw, c),
-      window: c.sliding_window ?? null,
-    };
+    const attention = { ...plainAttention(raw, c), window: c.sliding_window ?? null };
     const attend = fusedPart(ATTENTION, attention);
     const mlp: Transform = (b, x) => fusedMlp(b, x, MLP, siluMlp(c));
     return plainDecoder(raw, c, repeat(preNormBlock(rmsNorm(c.rms_norm_eps), attend, mlp), c));

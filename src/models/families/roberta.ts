@@ -10,10 +10,7 @@ import type { Family } from "../family.ts";
 import { HEADS_DIVIDE_WIDTH, parseConfig } from "../config/hf-config.ts";
 
 const SCHEMA = z
-  .object({
-    ...ENCODER_FIELDS,
-    pad_token_id: z.int().min(0).nullable().default(1),
-  })
+  .object({ ...ENCODER_FIELDS, pad_token_id: z.int().min(0).nullable().default(1) })
   .refine(...HEADS_DIVIDE_WIDTH);
 
 export const roberta: Family = {

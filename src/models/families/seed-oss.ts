@@ -24,10 +24,7 @@ export const seedOss: Family = {
   gguf: decoderGguf({
     architecture: "seed_oss",
     className: "SeedOssForCausalLM",
-    blockNames: {
-      preNorms: FIRST_NORM,
-      postNorms: { post_attention_norm: "post_attention_layernorm" },
-    },
+    blockNames: { preNorms: FIRST_NORM, postNorms: { post_attention_norm: "post_attention_layernorm" } },
     switches: { attention_bias: "attn_q.bias", attention_out_bias: "attn_output.bias" },
   }),
   open: (raw) => {

@@ -50,11 +50,7 @@ export const smollm3: Family = {
     const layers = isWindowed.map((hasWindow, layer) => {
       const isRotated = rotates(layer);
       const key = `${isRotated} ${hasWindow}`;
-      const attention = {
-        ...plain,
-        rope: isRotated ? plain.rope : null,
-        window: hasWindow ? window : null,
-      };
+      const attention = { ...plain, rope: isRotated ? plain.rope : null, window: hasWindow ? window : null };
       const block = made.get(key) ?? llamaBlock(c, attention);
       made.set(key, block);
       return block;

@@ -83,10 +83,7 @@ function mixing(summary: string, takes: Combination["takes"], mix: Combination["
     takes,
     mix,
     mixesFactors: true,
-    factors: (terms, settings, position) => ({
-      pair: mixFactors(terms, mix(settings), position),
-      cut: null,
-    }),
+    factors: (terms, settings, position) => ({ pair: mixFactors(terms, mix(settings), position), cut: null }),
   };
 }
 

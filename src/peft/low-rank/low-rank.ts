@@ -161,8 +161,5 @@ export function lowRankFactors(values: SiteValues, site: SiteSpec): { down: Valu
   const [frozenDown, frozenUp] = [values[FROZEN_A], values[FROZEN_B]];
   if (!frozenDown || !frozenUp) return { down, up };
   const axes = down.shape.length;
-  return {
-    down: concat([down, frozenDown], axes - 2),
-    up: concat([up, neg(frozenUp)], axes - 1),
-  };
+  return { down: concat([down, frozenDown], axes - 2), up: concat([up, neg(frozenUp)], axes - 1) };
 }

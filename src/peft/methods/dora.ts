@@ -88,10 +88,7 @@ export const dora = defineMethod<LowRankOptions, LowRankSite>({
       const gain = div(values[M]!, lengths);
       // Where a row has no length the product is zero, and the bias has to be restored.
       const known = mul(gain, greater(lengths, weight.graph.scalar(NO_LENGTH)));
-      return {
-        [GAIN]: known,
-        ...(bias && { [BIAS_BACK]: mul(bias, sub(weight.graph.scalar(1), known)) }),
-      };
+      return { [GAIN]: known, ...(bias && { [BIAS_BACK]: mul(bias, sub(weight.graph.scalar(1), known)) }) };
     },
   },
 

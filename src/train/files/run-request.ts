@@ -54,16 +54,8 @@ export async function requestOf(setup: TrainingSetup, place: RunPlace): Promise<
 
 function optimizerPlan({ optimizer, optimizerOptions, options }: TrainingSetup): OptimizerPlan {
   const { learningRate, warmupSteps, weightDecay, maxGradNorm } = options;
-  const schedule = findSchedule(options.schedule);
-  return {
-    optimizer,
-    options: optimizerOptions,
-    schedule,
-    learningRate,
-    warmupSteps,
-    weightDecay,
-    maxGradNorm,
-  };
+  const rates = { schedule: findSchedule(options.schedule), learningRate, warmupSteps };
+  return { optimizer, options: optimizerOptions, ...rates, weightDecay, maxGradNorm };
 }
 
 function evaluationPlan({ data, plan, objective, options }: TrainingSetup): EvaluationPlan | null {

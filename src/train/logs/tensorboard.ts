@@ -7,12 +7,7 @@ import { type LogEntry, type LogFormat } from "./log-format.ts";
 import { maskedCrc32c } from "./crc32c.ts";
 
 const SCHEMA: Readonly<Record<string, MessageFields>> = {
-  Event: {
-    wallTime: ["double", 1],
-    step: ["int64", 2],
-    fileVersion: ["string", 3],
-    summary: ["Summary", 5],
-  },
+  Event: { wallTime: ["double", 1], step: ["int64", 2], fileVersion: ["string", 3], summary: ["Summary", 5] },
   Summary: { value: ["SummaryValue", 1, "repeated"] },
   SummaryValue: { tag: ["string", 1], simpleValue: ["float", 2] },
 };

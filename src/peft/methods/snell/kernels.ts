@@ -75,11 +75,7 @@ export const KERNELS = {
     },
   },
   /** b · a, which is LoRA's product. */
-  linear: {
-    coefficients: () => ({}),
-    bound: productBound,
-    delta: (b, a) => matmul(b, a, { transB: true }),
-  },
+  linear: { coefficients: () => ({}), bound: productBound, delta: (b, a) => matmul(b, a, { transB: true }) },
   /** α_1 (b · a) + α_2 (b · a)²; a constant term would move every weight at the start. */
   polynomial: {
     coefficients: ({ alpha }) => ({ alpha: [alpha, alpha] }),
