@@ -35,6 +35,10 @@ const LIST: Readonly<
   ],
   merge: ["Merge an adapter into its model and write the result", () => import("./commands/merge.ts")],
   convert: ["Convert an adapter for peft, llama.cpp or mlx-lm", () => import("./commands/convert.ts")],
+  export: [
+    "Write a model, with an adapter on it, as ONNX for transformers.js",
+    () => import("./commands/export.ts"),
+  ],
   combine: ["Add, scale and subtract adapters without training", () => import("./commands/combine.ts")],
   fisher: [
     "Estimate the Fisher information of an adapter, for combine",

@@ -4,7 +4,6 @@ import type { Fact, Provenance } from "../format/cards/model-card.ts";
 import { type ReadCard, readCard } from "../format/cards/read-card.ts";
 import { nodeFolder } from "../format/files/node-folder.ts";
 import type { Checkpoint } from "../format/checkpoint/checkpoint.ts";
-import type { StorageName } from "../quant/storages.ts";
 import type { Adapter } from "../peft/attach.ts";
 import type { CombineOptions } from "../peft/algebra/combinations.ts";
 import { type Sum, formatExpression } from "../peft/algebra/expression.ts";
@@ -36,27 +35,32 @@ export async function describeCombination(
   };
 }
 
-interface Merged {
+interface Making {
   readonly checkpoint: Pick<Checkpoint, "license">;
-  readonly adapter: Pick<Adapter, "method">;
-  readonly adapterPath?: string;
-  readonly kind: StorageName | null;
+  /** Null: there is none. */
+  readonly adapter: Pick<Adapter, "method"> | null;
+  readonly adapterPath?: string | undefined;
+  readonly facts: readonly Fact[];
 }
 
-/** Says how an adapter was merged into its base. */
-export async function describeMerge({ checkpoint, adapter, adapterPath, kind }: Merged): Promise<Provenance> {
+/** Says how a command made a model of a base and an adapter. */
+export async function describeMaking(
+  command: string,
+  { checkpoint, adapter, adapterPath, facts }: Making,
+): Promise<Provenance> {
   const name = adapterPath === undefined ? "the adapter" : basename(resolve(adapterPath));
   const card = adapterPath === undefined ? null : await readCard(nodeFolder(adapterPath));
+  const ofAdapter: Fact[] = adapter
+    ? [
+        ["adapter", name],
+        ["method", adapter.method.name],
+      ]
+    : [];
   return {
     license: checkpoint.license,
     datasets: [],
-    facts: [
-      ["made by", "graft merge"],
-      ["adapter", name],
-      ["method", adapter.method.name],
-      ["type of the matrices", kind ?? "as in the base"],
-    ],
+    facts: [["made by", command], ...ofAdapter, ...facts],
     settings: null,
-    parts: [{ name, facts: card?.facts ?? [] }],
+    parts: adapter ? [{ name, facts: card?.facts ?? [] }] : [],
   };
 }

@@ -6,7 +6,7 @@
  */
 import type { DType, TensorData } from "./dtype.ts";
 import type { Emitter, Target } from "./emitter.ts";
-import { type Bindings, type Shape, showShape } from "./shape.ts";
+import { type Bindings, type Shape, knownShape, showShape } from "./shape.ts";
 
 /** Element type and shape. */
 export interface TensorType {
@@ -176,6 +176,15 @@ export function isNodeOf<A extends Attributes, I extends Values, O extends Value
   op: Op<A, I, O>,
 ): node is AnyNode & Node<A, I, O> {
   return node?.op === op;
+}
+
+/** What a value has become in another graph, by `places`; a constant is made there. */
+export function placeIn(graph: Graph, value: Value, places: ReadonlyMap<Value, Value>): Value {
+  const place = places.get(value);
+  if (place) return place;
+  const data = value.graph.constantData.get(value);
+  if (!data) throw new RangeError(`Cannot copy value ${value.id}: nothing before it makes it`);
+  return graph.constant(value.dtype, knownShape(value.shape), data);
 }
 
 /** Applies the operation of a node again, in the graph of other inputs, and notes in `places` what its outputs have become. */

@@ -8,6 +8,7 @@ import { DTYPES, bytesOf } from "./dtype.ts";
 import type { OnnxAttribute, Target } from "./emitter.ts";
 import type { TensorType } from "./graph.ts";
 import { type ProgramSpec, emitProgram } from "./program.ts";
+import type { Shape } from "./shape.ts";
 
 const IR_VERSION = 10;
 const OPSETS = [
@@ -68,12 +69,31 @@ const MESSAGES: Readonly<Record<string, MessageFields>> = {
   DimensionProto: { dimValue: ["int64", 1], dimParam: ["string", 2] },
 };
 
-/** Shapes of inputs that are no inputs of the file but tensors whose data comes from elsewhere, by name. */
-type ExternalShapes = ReadonlyMap<string, readonly number[]>;
+/** A tensor whose data is not in the file. */
+interface ExternalTensor {
+  readonly shape: readonly number[];
+  /** A file beside this one, or what whoever opens this one knows it by. */
+  readonly location: string;
+  /** Bytes before it there, and its own; absent: it is all that is there. */
+  readonly span?: { readonly offset: number; readonly length: number };
+}
+
+interface OnnxOptions {
+  /** Inputs of the program that are no inputs of the file, by name. */
+  readonly external?: ReadonlyMap<string, ExternalTensor>;
+  /** What the file tells of the shapes of inputs and outputs, by name; else those of the values. */
+  readonly shapes?: ReadonlyMap<string, Shape>;
+}
 
 /** Serialises a program for a processor. The bytes are fresh. */
-export function toOnnx(spec: ProgramSpec, target: Target, external: ExternalShapes = new Map()): Uint8Array {
+export function toOnnx(
+  spec: ProgramSpec,
+  target: Target,
+  { external = new Map<string, never>(), shapes = new Map<string, never>() }: OnnxOptions = {},
+): Uint8Array {
   const emitter = emitProgram(spec, target);
+  const ofEnds = ([name, { dtype, shape }]: [string, TensorType]): object =>
+    valueInfo(name, { dtype, shape: shapes.get(name) ?? shape });
   const model = {
     irVersion: IR_VERSION,
     producerName: "graft",
@@ -94,18 +114,21 @@ export function toOnnx(spec: ProgramSpec, target: Target, external: ExternalShap
           dataType: DTYPES[dtype].onnx,
           rawData: bytesOf(data),
         })),
-        ...[...external].map(([name, shape]) => ({
+        ...[...external].map(([name, { shape, location, span = {} }]) => ({
           name,
           dims: shape,
           dataType: DTYPES[spec.inputs[name]!.dtype].onnx,
           dataLocation: EXTERNAL,
-          externalData: [{ key: "location", value: "caller" }],
+          externalData: Object.entries({ location, ...span }).map(([key, value]) => ({
+            key,
+            value: `${value}`,
+          })),
         })),
       ],
       input: Object.entries(spec.inputs)
         .filter(([name]) => !external.has(name))
-        .map(([name, value]) => valueInfo(name, value)),
-      output: Object.entries(spec.outputs).map(([name, value]) => valueInfo(name, value)),
+        .map(ofEnds),
+      output: Object.entries(spec.outputs).map(ofEnds),
       valueInfo: [...emitter.declared].map((value) => valueInfo(emitter.name(value), value)),
     },
   };

@@ -18,3 +18,6 @@ export function isExact(compute: ComputeName): boolean {
 export const SAVING_COMPUTE = "int8" satisfies ComputeName;
 
 export const COMPUTE_NAMES = Object.keys(COMPUTES) as [ComputeName, ...ComputeName[]];
+
+/** Those that need no factors measured beforehand (`Session.smoothing`). */
+export const UNMEASURED_COMPUTES = COMPUTE_NAMES.filter((name) => !("smoothing" in COMPUTES[name]));

@@ -28,6 +28,7 @@ const DONE: Readonly<Record<string, string>> = {
   merge:
     "output, format, changed_tensors, substitutes, rounded_tensors, mean_error, worst_error, worst_tensor, lost_change, loss_before?, loss_after?, tokens?",
   convert: "output, from, to, modules",
+  export: "output, compute",
   combine: "output, expression, type, method, parameters, residual, start_cosine, warnings",
   fisher: "output, examples, parameters",
   push: "name, url, commit, kind, private, files, left_out, notes",

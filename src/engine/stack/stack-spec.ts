@@ -2,10 +2,18 @@
  * @file The program of several blocks on a cache: their graphs one behind the other, with operations put together where one
  * node of ONNX computes several. At one token a node takes some five microseconds, whatever it computes.
  */
-import { Graph, type Value, applyAgain, notePlaces, type AnyNode, isNodeOf } from "../../graph/graph.ts";
+import {
+  Graph,
+  type Value,
+  applyAgain,
+  notePlaces,
+  placeIn,
+  type AnyNode,
+  isNodeOf,
+} from "../../graph/graph.ts";
 import { gatherPages } from "../../graph/ops/rows/gather-pages.ts";
 import { type ProgramSpec, neededInputs, nodesOf } from "../../graph/program.ts";
-import { type Dim, knownShape } from "../../graph/shape.ts";
+import type { Dim } from "../../graph/shape.ts";
 import type { BuiltPart } from "../../models/graphs/built-part.ts";
 import type { PartGraph } from "../../models/graphs/part-graph.ts";
 import { PAST_KEY, PAST_VALUE } from "../../models/graphs/part-attention.ts";
@@ -118,13 +126,7 @@ function copyNodes(
   places: Map<Value, Value>,
   isBound: (value: Value) => boolean,
 ): void {
-  const placeOf = (value: Value): Value => {
-    const place = places.get(value);
-    if (place) return place;
-    const data = value.graph.constantData.get(value);
-    if (!data) throw new RangeError(`Cannot copy value ${value.id}: nothing before it makes it`);
-    return graph.constant(value.dtype, knownShape(value.shape), data);
-  };
+  const placeOf = (value: Value): Value => placeIn(graph, value, places);
   const nodes = nodesOf(spec);
   const joined = findJoined(nodes, isBound);
   const readers = new Map<Value, number>();

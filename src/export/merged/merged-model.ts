@@ -33,7 +33,7 @@ import {
   RoundingTally,
 } from "./merged-tensors.ts";
 import { wholeModelCard } from "../../format/cards/whole-model-card.ts";
-import { describeMerge } from "../provenance.ts";
+import { describeMaking } from "../provenance.ts";
 import type { TensorSource } from "../../format/files/safetensors/safetensors-writer.ts";
 
 /**
@@ -204,7 +204,10 @@ async function writeFolder(request: MergeRequest, tensors: readonly MergedTensor
     task: base.model.task,
     tags: [request.adapter.method.name, "merge"],
     readBy,
-    provenance: await describeMerge(request),
+    provenance: await describeMaking("graft merge", {
+      ...request,
+      facts: [["type of the matrices", kind ?? "as in the base"]],
+    }),
   });
   const parts = {
     card,

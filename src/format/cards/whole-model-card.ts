@@ -9,8 +9,8 @@ interface WholeModelFacts {
   /** Null: not known. */
   readonly task: ModelTask | null;
   readonly tags: readonly string[];
-  /** Whether transformers reads it, or graft alone: a form of our own. */
-  readonly readBy: "transformers" | "graft";
+  /** The program that reads it; graft alone: a form of our own. */
+  readonly readBy: "transformers" | "transformers.js" | "graft";
   readonly provenance: Provenance;
 }
 
@@ -23,24 +23,45 @@ const LOADERS: Readonly<Record<ModelTask, string>> = {
 
 /** Makes the card of a model folder. */
 export function wholeModelCard({ baseName, task, tags, readBy, provenance }: WholeModelFacts): ModelCard {
-  const loader = task === null ? "AutoModel" : LOADERS[task];
   return {
     title: `Model made from ${baseName ?? "an unknown model"}`,
     baseName,
     library: readBy,
     tags: [...tags, "graft"],
     provenance,
-    usage: [
-      readBy === "transformers"
-        ? "Made with graft: a model folder for graft and for transformers."
-        : "Made with graft, and graft alone reads this folder: its matrices are kept as packed codes.",
-      "",
-      "```sh",
-      task === "causal-lm" ? "graft chat --model FOLDER" : "graft eval --model FOLDER --data DATA",
-      "```",
-      ...(readBy === "transformers" ? ["", ...pythonLines(loader)] : []),
-    ],
+    usage: USAGE[readBy](task),
   };
+}
+
+/** How a folder is read, by the program that reads it. */
+const USAGE: Readonly<Record<WholeModelFacts["readBy"], (task: ModelTask | null) => string[]>> = {
+  transformers: (task) => [
+    "Made with graft: a model folder for graft and for transformers.",
+    "",
+    ...shellLines(task),
+    "",
+    ...pythonLines(task === null ? "AutoModel" : LOADERS[task]),
+  ],
+  "transformers.js": () => [
+    "Made with graft: ONNX files for transformers.js and ONNX Runtime.",
+    "",
+    "```js",
+    'import { pipeline } from "@huggingface/transformers";',
+    "",
+    'const generator = await pipeline("text-generation", "FOLDER");',
+    "```",
+  ],
+  graft: (task) => [
+    "Made with graft, and graft alone reads this folder: its matrices are kept as packed codes.",
+    "",
+    ...shellLines(task),
+  ],
+};
+
+function shellLines(task: ModelTask | null): string[] {
+  const command =
+    task === "causal-lm" ? "graft chat --model FOLDER" : "graft eval --model FOLDER --data DATA";
+  return ["```sh", command, "```"];
 }
 
 function pythonLines(loader: string): string[] {

@@ -27,12 +27,14 @@ export interface ModelFolderParts {
 }
 
 /** Plans the files of an ordinary Hugging Face model folder; tensors may be made one by one. */
-export function modelFolderFiles(parts: ModelFolderParts): FolderFile[] {
-  const { config, generationConfig, tokenizerFiles, tensors, card } = parts;
-  const files: FolderFile[] = [
-    safetensorsFile("model.safetensors", tensors),
-    textFile("config.json", formatConfig(config)),
-  ];
+export function modelFolderFiles({ tensors, ...described }: ModelFolderParts): FolderFile[] {
+  return [safetensorsFile("model.safetensors", tensors), ...describingFiles(described)];
+}
+
+/** Plans the files of a model folder beside its weights. */
+export function describingFiles(parts: Omit<ModelFolderParts, "tensors">): FolderFile[] {
+  const { config, generationConfig, tokenizerFiles, card } = parts;
+  const files: FolderFile[] = [textFile("config.json", formatConfig(config))];
   if (generationConfig !== null) files.push(textFile("generation_config.json", formatJson(generationConfig)));
   if (tokenizerFiles !== null) {
     // As they are: the order of keys in a tokenizer has a meaning for some readers (merges, added tokens).

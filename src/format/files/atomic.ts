@@ -82,6 +82,7 @@ async function writeHashed(folder: string, shownPath: string, file: FolderFile):
   const hash = createHash("sha256"); // a second for each 1.5 GB
   let sizeBytes = 0;
   const { name } = file;
+  await attempt(shownPath, () => makeFolders(dirname(join(folder, name))));
   await writeNew({ path: join(folder, name), shownPath: join(shownPath, name) }, file, (bytes) => {
     hash.update(bytes);
     sizeBytes += bytes.length;
@@ -129,6 +130,8 @@ async function replaceFiles(staging: string, folder: string, names: readonly str
         await disk().rename(target, kept);
         undo.push(() => disk().rename(kept, target));
       }
+      const made = await makeFolders(dirname(target));
+      undo.push(() => removeFolders(made));
       await disk().rename(join(staging, name), target);
       if (info === null) undo.push(() => disk().rm(target, { force: true }));
     }

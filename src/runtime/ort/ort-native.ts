@@ -111,11 +111,10 @@ class Session implements Executable<OrtValue> {
     options: SessionSettings & { readonly target: Target },
     constants: Constants<OrtValue>,
   ): Promise<Session> {
-    const model = toOnnx(
-      spec,
-      options.target,
-      new Map([...constants].map(([name, { shape }]) => [name, shape])),
+    const external = new Map(
+      [...constants].map(([name, { shape }]) => [name, { shape, location: "caller" }] as const),
     );
+    const model = toOnnx(spec, options.target, { external });
     const { shareScratch = false } = options;
     const env = await api.env;
     const settings = api.make("createSessionOptions");

@@ -46,7 +46,9 @@ export function requireSomethingTrained(
   throw new UsageError(
     "usage/flag",
     `Cannot train with method "${method.name}": nothing is chosen that it would train, expected some`,
-    { hint: own.length > 0 ? `Its options are ${own.join(", ")}.` : "Choose another method." },
+    {
+      hint: own.length > 0 ? `Its options are ${own.join(", ")}.` : "Choose another method.",
+    },
   );
 }
 

@@ -1,0 +1,56 @@
+/** @file `graft export`: a model, with an adapter on it, as the ONNX files that transformers.js and ONNX Runtime open. */
+import { z } from "zod";
+
+import { readParts } from "../../engine/opening/model-parts.ts";
+import { requireNewOutput } from "../../export/new-output.ts";
+import { writeOnnxModel } from "../../export/onnx/write-onnx.ts";
+import { openCheckpoint } from "../../format/by-path.ts";
+import { PATH } from "../../messages/paths.ts";
+import { COMPUTES, UNMEASURED_COMPUTES } from "../../nn/computes.ts";
+import { Session } from "../../run/session.ts";
+import { createEngine } from "../../runtime/create-engine.ts";
+import { defineCommand } from "../command.ts";
+import { findModel } from "../model/find-model.ts";
+import { MODEL_FLAGS, tellNotes } from "../model/model-flags.ts";
+import { LateBar } from "../terminal/late-bar.ts";
+
+export const command = defineCommand({
+  example: "npx graft export --adapter runs/mine --output mine-onnx",
+  positionals: [],
+  options: z.strictObject({
+    model: MODEL_FLAGS.model,
+    adapter: MODEL_FLAGS.adapter,
+    output: PATH.describe("Where to write: a new folder"),
+    compute: z
+      .enum(UNMEASURED_COMPUTES)
+      .default("f32")
+      .describe(
+        "Arithmetic of the matrix products in the blocks: in others than f32 weights of few bits stay so (docs/storage.md)",
+      ),
+    threads: MODEL_FLAGS.threads,
+  }),
+  async run({ adapter: adapterPath, output, compute, threads, ...flags }, io) {
+    const { name, path } = await findModel({ ...flags, adapter: adapterPath }, io);
+    const inputs = { model: path, ...(adapterPath !== undefined && { adapter: adapterPath }) };
+    await requireNewOutput(output, "hf", inputs);
+    const opened = await openCheckpoint(path);
+    const bar = new LateBar();
+    try {
+      const { base, checkpoint, adapter } = await readParts(opened, { name, adapterPath });
+      const session = new Session(createEngine({ threads }), base, "stored", { compute: COMPUTES[compute] });
+      const onPart = (numDone: number, numParts: number): void => {
+        bar.update(numDone, () => io.progress("writing", numParts, "steps"));
+        io.signal.throwIfAborted();
+      };
+      await writeOnnxModel({ session, checkpoint, adapter, adapterPath, path: output, onPart }).finally(() =>
+        session.release(),
+      );
+      tellNotes({ base }, io);
+    } finally {
+      bar.stop();
+      await opened.close();
+    }
+    io.stdout(`the model is in ${output}, for transformers.js and ONNX Runtime`);
+    io.emit({ event: "done", output, compute });
+  },
+});

@@ -1,0 +1,52 @@
+/** @file The files of a program with its tensors: the graph, and beside it all data, as ONNX has it for large models. */
+import { DTYPES, bytesOf } from "../../graph/dtype.ts";
+import type { Target } from "../../graph/emitter.ts";
+import { toOnnx } from "../../graph/onnx.ts";
+import { knownShape, numElements } from "../../graph/shape.ts";
+import { type FolderFile, bytesFile, unlikeWritten } from "../../format/files/folder-file.ts";
+import type { WholeProgram } from "./whole-program.ts";
+
+/** Tensors begin at multiples of a line of a cache, large ones of a page, so that they can be mapped. */
+const alignmentOf = (length: number): number => (length < 2 ** 20 ? 64 : 4096);
+
+/** Processors of all kinds read the file, also those whose sums of byte pairs overflow. */
+const ANY_TARGET: Target = { bytePairsOverflow: true };
+
+/** Plans both files; `name` is that of the graph, and with "_data" behind it that of the data. Tensors are made one group at a time. */
+export function onnxFiles(name: string, { spec, tensors, shapes }: WholeProgram): FolderFile[] {
+  const location = `${name.split("/").at(-1)!}_data`;
+  let end = 0;
+  const external = new Map(
+    tensors
+      .flatMap(({ names }) => names)
+      .map((tensor) => {
+        const { dtype, shape: symbols } = spec.inputs[tensor]!;
+        const shape = knownShape(symbols);
+        const length = numElements(shape) * DTYPES[dtype].sizeBytes;
+        const alignment = alignmentOf(length);
+        const offset = Math.ceil(end / alignment) * alignment;
+        end = offset + length;
+        return [tensor, { shape, location, span: { offset, length } }] as const;
+      }),
+  );
+  const data: FolderFile = {
+    name: `${name}_data`,
+    async fill(write) {
+      let at = 0;
+      for (const group of tensors) {
+        await group.lend(async (lent) => {
+          for (const tensor of group.names) {
+            const { offset, length } = external.get(tensor)!.span;
+            await write(new Uint8Array(offset - at));
+            await write(bytesOf(lent[tensor]!.data).subarray(0, length));
+            at = offset + length;
+          }
+        });
+      }
+    },
+    async check({ path, sizeBytes }) {
+      if (sizeBytes !== end) throw unlikeWritten(path, `${sizeBytes} bytes`);
+    },
+  };
+  return [data, bytesFile(name, toOnnx(spec, ANY_TARGET, { external, shapes }))];
+}

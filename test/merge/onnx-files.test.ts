@@ -1,0 +1,198 @@
+/** @file Models as ONNX files, opened by ONNX Runtime as any program would: what is read and written piece by piece is what graft computes. */
+import assert from "node:assert/strict";
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import fs from "node:fs/promises";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+import { InferenceSession, Tensor } from "onnxruntime-node";
+import { writeOnnxModel } from "../../src/export/onnx/write-onnx.ts";
+import { openSafetensors, readJson } from "../../src/format/by-path.ts";
+import { loadWeights } from "../../src/format/checkpoint/load-model.ts";
+import { withQuantizedBase } from "../../src/format/checkpoint/quantized-base.ts";
+import { withDisk } from "../../src/format/files/disk/calls.ts";
+import { COMPUTES } from "../../src/nn/computes.ts";
+import { findMethod } from "../../src/peft/methods.ts";
+import { Random } from "../../src/random.ts";
+import { Session } from "../../src/run/session.ts";
+import { createEngine } from "../../src/runtime/create-engine.ts";
+import { openUntilEnd } from "../files/open-until-end.ts";
+import { attachTo, batchFromRows, logitsOf, perturb } from "../passes/model-passes.ts";
+import { type Said, runMain } from "../process/run-main.ts";
+import { largestDifference } from "../reference/differences.ts";
+import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
+
+const root = temporaryFolder();
+const engine = createEngine({ threads: 1 });
+const random = new Random(1);
+const rows = [0, 1].map(() => Array.from({ length: 11 }, () => random.integer(256)));
+const batch = batchFromRows({ input_ids: rows });
+
+const exported = (...words: readonly string[]): Promise<Said> =>
+  runMain(["export", ...words], { GRAFT_HOME: root });
+
+const PIECES = [[0, 7], ...[7, 8, 9, 10].map((start) => [start, start + 1])] as [number, number][];
+
+type Feeds = Record<string, Tensor>;
+
+/** Logits [2·11, V] of the rows by the files: a prompt of seven tokens, then one after another, as ONNX Runtime takes several rows. */
+async function logitsByFiles(folder: string): Promise<Float32Array> {
+  const session = await InferenceSession.create(join(folder, "onnx/model.onnx"));
+  const integers = (all: readonly (readonly number[])[]): Tensor =>
+    new Tensor("int64", BigInt64Array.from(all.flat(), BigInt), [all.length, all[0]!.length]);
+  const parts: (readonly [start: number, logits: Tensor])[] = [];
+  let past: Feeds = {};
+  for (const input of session.inputMetadata) {
+    if (!input.name.startsWith("past") || !input.isTensor) continue;
+    const [, K, , E] = input.shape as [string, number, string, number];
+    assert.deepEqual(input.shape, ["batch_size", K, "past_sequence_length", E]);
+    past[input.name] = new Tensor("float32", new Float32Array(0), [rows.length, K, 0, E]);
+  }
+  for (const [start, end] of PIECES) {
+    const feeds: Feeds = {
+      ...past,
+      input_ids: integers(rows.map((ids) => ids.slice(start, end))),
+      attention_mask: integers(rows.map((ids) => ids.slice(0, end).fill(1))),
+    };
+    if (session.inputNames.includes("position_ids"))
+      feeds["position_ids"] = integers(
+        rows.map((ids) => ids.map((_, position) => position).slice(start, end)),
+      );
+    const { logits, ...present } = await session.run(feeds);
+    parts.push([start, logits!]);
+    past = Object.fromEntries(
+      Object.entries(present).map(([name, value]) => [name.replace("present", "past_key_values"), value]),
+    );
+  }
+  await session.release();
+  const width = parts[0]![1].dims[2]!;
+  const all = new Float32Array(rows.length * 11 * width);
+  for (const [start, { data, dims }] of parts) {
+    const size = dims[1]! * width;
+    for (const row of rows.keys())
+      all.set((data as Float32Array).subarray(row * size, (row + 1) * size), (row * 11 + start) * width);
+  }
+  return all;
+}
+
+/** ONNX Runtime's cache takes heads of 16 elements. */
+const WIDE = { num_attention_heads: 2, num_key_value_heads: 1 };
+const WIDE_HEADS = { ...WIDE, head_dim: 16 };
+
+const CASES: Readonly<Record<string, readonly [config: Record<string, unknown>, method: string | null]>> = {
+  llama: [WIDE, null],
+  qwen2: [WIDE, "lora"],
+  qwen3: [WIDE_HEADS, "snell"],
+  gemma2: [WIDE_HEADS, "road"],
+  gpt2: [{ n_head: 2 }, "bitfit"],
+  hunyuan_v1_dense: [WIDE_HEADS, "trainable-tokens"],
+  mixtral: [WIDE, "lora"],
+};
+
+describe("files compute what the model does", () => {
+  for (const [modelType, [config, method]] of Object.entries(CASES)) {
+    test(`${modelType}, ${method ?? "without adapter"}`, async () => {
+      const model = await writeTinyModel(join(root, modelType), { modelType, config });
+      const { base, checkpoint } = await openUntilEnd(model);
+      const adapter = method === null ? null : await attachTo(base, findMethod(method));
+      if (adapter) perturb(adapter, 0.1);
+      const session = new Session(engine, base);
+      const path = join(root, `${modelType}-onnx`);
+      await writeOnnxModel({ session, checkpoint, adapter, path });
+      await session.release();
+      const expected = await logitsOf(engine, base, adapter, batch);
+      assert.ok(largestDifference(await logitsByFiles(path), expected) < 2e-5);
+    });
+  }
+
+  for (const compute of ["w4", "direct"] as const) {
+    test(`weights of few bits stay so, by ${compute}`, async () => {
+      const { base: floats, checkpoint: plain } = await openUntilEnd(join(root, "llama"));
+      const checkpoint = withQuantizedBase(plain, "q4_0");
+      const base = await loadWeights(floats.name, checkpoint);
+      const session = new Session(engine, base, "stored", { compute: COMPUTES[compute] });
+      const path = join(root, `llama-${compute}-onnx`);
+      await writeOnnxModel({ session, checkpoint, adapter: null, path });
+      await session.release();
+      const expected = await logitsOf(engine, base, null, batch, { compute: COMPUTES[compute] });
+      const found = await logitsByFiles(path);
+      assert.ok(largestDifference(found, expected) < 2e-5);
+      assert.ok(dataBytes(path) < dataBytes(join(root, "llama-onnx")));
+    });
+  }
+});
+
+const dataBytes = (folder: string): number => statSync(join(folder, "onnx/model.onnx_data")).size;
+
+test("what transformers.js reads stands beside them: settings, and the template among the tokenizer's", async () => {
+  const path = join(root, "llama-chat-onnx");
+  const model = join(root, "llama-chat");
+  cpSync(join(root, "llama"), model, { recursive: true });
+  writeFileSync(join(model, "chat_template.jinja"), "{{ messages[0].content }}");
+  const { status, stdout, stderr } = await exported("--model", model, "--output", path, "--json");
+  assert.equal(status, 0, stderr);
+  assert.deepEqual(JSON.parse(stdout), { event: "done", output: path, compute: "f32" });
+  const others = [
+    "README.md",
+    "chat_template.jinja",
+    "config.json",
+    "onnx",
+    "tokenizer.json",
+    "tokenizer_config.json",
+  ];
+  assert.deepEqual(readdirSync(path).toSorted(), others);
+  const settings = (await readJson(join(path, "config.json")))["transformers.js_config"];
+  assert.deepEqual(settings, { dtype: "fp32", use_external_data_format: true });
+  const { chat_template: template } = await readJson(join(path, "tokenizer_config.json"));
+  assert.equal(template, "{{ messages[0].content }}");
+  assert.match(readFileSync(join(path, "README.md"), "utf8"), /library_name: transformers\.js/);
+  // The matrix of the embedding, which is that of the head too, is there once.
+  const weights = await openSafetensors(join(model, "model.safetensors"));
+  const { tensors } = weights;
+  await weights.close();
+  const numbers = [...tensors.values()].reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+  const tables = 2 * 512 * 8 * 4;
+  assert.ok(dataBytes(path) >= numbers + tables);
+  assert.ok(dataBytes(path) < numbers + tables + 64 * (tensors.size + 2));
+});
+
+describe("what such files cannot hold is refused, and nothing is written", () => {
+  const REFUSED: readonly (readonly [modelType: string, found: RegExp, config?: Record<string, unknown>])[] =
+    [
+      ["bert", /it is for sequence-classification, expected one that writes text/],
+      ["lfm2", /block 0 has no attention, expected attention with heads of a multiple of 16 elements/],
+      ["phi", /block 0 has heads of 8 elements, expected attention with heads of a multiple of 16 elements/],
+    ];
+  for (const [modelType, message] of REFUSED) {
+    test(modelType, async () => {
+      const model = await writeTinyModel(join(root, modelType), { modelType });
+      const output = join(root, `${modelType}-onnx`);
+      const { status, stderr } = await exported("--model", model, "--output", output);
+      assert.equal(status, 2);
+      assert.match(stderr, message);
+      assert.ok(!existsSync(output));
+    });
+  }
+
+  test("a folder that holds files", async () => {
+    const { stderr } = await exported("--model", join(root, "llama"), "--output", root);
+    assert.match(stderr, /it holds files, expected an empty or new folder/);
+  });
+});
+
+test("a disk that fills up leaves an empty folder as it was", async () => {
+  const { base, checkpoint } = await openUntilEnd(join(root, "llama"));
+  const session = new Session(engine, base);
+  const path = join(root, "full");
+  mkdirSync(path);
+  for (const call of ["mkdir", "rename"] as const) {
+    let numCalls = 0;
+    const failing = async (...args: unknown[]): Promise<unknown> => {
+      if (++numCalls === 3) throw Object.assign(new Error("full"), { code: "ENOSPC", syscall: call });
+      return await (fs[call] as (...args: unknown[]) => Promise<unknown>)(...args);
+    };
+    const write = (): Promise<void> => writeOnnxModel({ session, checkpoint, adapter: null, path });
+    await assert.rejects(withDisk({ ...fs, [call]: failing }, write), { code: "failed/write" });
+    assert.deepEqual(readdirSync(path), []);
+  }
+  await session.release();
+});
