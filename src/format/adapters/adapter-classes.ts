@@ -87,7 +87,7 @@ export function requireHead(
     "usage/target-modules",
     `Cannot use adapter "${path}" with model "${name}": it tells classes or numbers, and the model is open for ${model.task}`,
     {
-      hint: "Choose an adapter that writes text; graft classify tells what each text is by this one. loadModel of the library gives a model the head of its adapter.",
+      hint: "Choose an adapter that writes text; by this one graft classify tells what each text is, and graft serve where it is the first. loadModel of the library gives a model the head of its adapter.",
     },
   );
 }
