@@ -5,6 +5,7 @@ import { before, test } from "node:test";
 
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../../../test/tiny/model.ts";
 import { train } from "../../train/trainer.ts";
+import { servedName } from "./find-model.ts";
 import { type Said, runMain } from "../../../test/process/run-main.ts";
 
 const folder = temporaryFolder();
@@ -26,6 +27,16 @@ async function withSettings(changed: object, body: () => Promise<void>): Promise
   writeFileSync(path, JSON.stringify({ ...(JSON.parse(before) as object), ...changed }));
   await body().finally(() => writeFileSync(path, before));
 }
+
+test("clients know a model that was named by its path by the last part of it", () => {
+  const cases: [name: string, path: string, served: string][] = [
+    ["/models/bert", "/models/bert", "bert"],
+    ["../models/bert", "/models/bert", "bert"],
+    ["./small.gguf", "/models/small.gguf", "small"],
+    ["owner/bert", "/cache/owner/bert", "owner/bert"],
+  ];
+  for (const [name, path, served] of cases) assert.equal(servedName({ name, path }), served);
+});
 
 test("an adapter brings its model along, and the command says so", async () => {
   const evaluated = await run("eval", "--adapter", adapter, "--data", data);

@@ -19,7 +19,8 @@ export interface FoundModel extends ResolvedModel {
 
 /** What clients call a model: one that was named by its path, by the last part of it. */
 export function servedName({ name, path }: Pick<FoundModel, "name" | "path">): string {
-  return name === path ? basename(resolve(path)).replace(/\.gguf$/, "") : name;
+  const isPath = name === path || /^\.\.?[\\/]/.test(name);
+  return isPath ? basename(resolve(name)).replace(/\.gguf$/, "") : name;
 }
 
 /** Reads what model an adapter was made for. @throws UsageError "usage/adapter" when it does not say */
