@@ -4,6 +4,7 @@ import { startsFromWeight } from "./start.ts";
 import { type AdapterFile, type FileSite, areNumbered, areTransposed } from "../contract/adapter-file.ts";
 import { lowRankFromTensors, lowRankToTensors } from "./file.ts";
 import type { LowRankOptions, LowRankSite } from "./low-rank.ts";
+import { readsExperts } from "./single-experts.ts";
 import { patternValues } from "../sites/targets.ts";
 import { tokenLists } from "../trained-base/trained-tokens.ts";
 import { wholeModulesFromConfig, wholeModulesToConfig } from "../trained-base/whole-modules.ts";
@@ -19,9 +20,10 @@ type Pattern = Readonly<Record<string, number>>;
 export function lowRankFile(mark: { readonly use_dora: boolean }): AdapterFile<LowRankOptions, LowRankSite> {
   return {
     peftType: "LORA",
-    // PEFT makes one adapter on all experts of those on each: with rslora of another scale, and with the others not at all.
-    readBy: ({ rslora, loraBias }, paths) =>
-      areNumbered(paths) && (mark.use_dora || rslora || loraBias) ? "graft" : "peft",
+    readBy: (options, paths) => {
+      const isRead = mark.use_dora ? !areNumbered(paths) : readsExperts(options, paths);
+      return isRead ? "peft" : "graft";
+    },
     claims: (config) => (config["use_dora"] === true) === mark.use_dora,
     toConfig: (options, sites) => ({ ...toConfig(options, sites), ...mark }),
     fromConfig: (take, raw) => {

@@ -1,0 +1,48 @@
+/**
+ * @file Whether PEFT computes what LoRA on single experts does. transformers keeps the experts of a layer as two tensors, and PEFT makes
+ * one adapter for each out of those of all experts, with one rank and scale, and never of gate and up alone.
+ *
+ * Source: peft/utils/transformers_weight_conversion.py; tried with peft 0.21.
+ */
+import { areNumbered } from "../contract/adapter-file.ts";
+import { lastName } from "../../models/module-path.ts";
+import { patternValues } from "../sites/targets.ts";
+import type { LowRankOptions } from "./low-rank.ts";
+
+/** A path in parts: those before the second number, that of the expert, and what follows. */
+const EXPERT = /^(?<experts>.*?\.\d+\.(?:.+\.)?)(?<index>\d+)\.(?<name>.+)$/;
+/** The projection of which an adapter may be alone. */
+const DOWN: readonly string[] = ["down_proj", "w2"];
+
+/** Whether PEFT reads LoRA with modules of these paths as it was trained; true where none is a single expert. */
+export function readsExperts(options: LowRankOptions, paths: readonly string[]): boolean {
+  const single = paths.filter((path) => areNumbered([path]));
+  if (single.length === 0) return true;
+  const { rslora, loraBias = false, dropout, rank, alpha } = options;
+  if (rslora || loraBias || dropout > 0) return false;
+  const hasOneOf = (pattern: Readonly<Record<string, number>>, common: number): boolean => {
+    const valueOf = patternValues(pattern);
+    return single.every((path) => (valueOf(path) ?? common) === common);
+  };
+  return (
+    hasOneOf(options.rankPattern, rank) && hasOneOf(options.alphaPattern, alpha) && areWhole(single, paths)
+  );
+}
+
+/** Whether each layer has its projections on all experts, and those that PEFT takes together, some maybe by their parameter. */
+function areWhole(single: readonly string[], paths: readonly string[]): boolean {
+  const layers = new Map<string, Map<string, number>>();
+  let numExperts = 0;
+  for (const path of single) {
+    const { experts = "", index = "", name = "" } = EXPERT.exec(path)?.groups ?? {};
+    const counts = layers.get(experts) ?? new Map<string, number>();
+    layers.set(experts, counts.set(name, (counts.get(name) ?? 0) + 1));
+    numExperts = Math.max(numExperts, Number(index) + 1);
+  }
+  return [...layers].every(([experts, counts]) => {
+    const stacks = paths.filter((path) => path === experts + lastName(path));
+    const numParts = counts.size + stacks.length;
+    const isDown = numParts === 1 && [...counts.keys()].every((name) => DOWN.includes(name));
+    return [...counts.values()].every((count) => count === numExperts) && (numParts === 3 || isDown);
+  });
+}
