@@ -1,6 +1,6 @@
 /** @file A fine-tuning job, its events and its files. Their names are those of OpenAI's interface. */
 import { z } from "zod";
-import { OBJECTIVES } from "../train/objectives.ts";
+import { TEXT_OBJECTIVES } from "../train/objectives.ts";
 
 const JOB_STATUSES = [
   "validating_files",
@@ -39,7 +39,7 @@ export type Hyperparameters = z.output<typeof HYPERPARAMETERS>;
 /** Plain training on texts and conversations, in OpenAI's word. */
 export const SUPERVISED = "supervised";
 /** How a job trains: so, or by an objective by its name. */
-export const JOB_METHODS: readonly string[] = [SUPERVISED, ...OBJECTIVES.map(({ name }) => name)];
+export const JOB_METHODS: readonly string[] = [SUPERVISED, ...TEXT_OBJECTIVES.map(({ name }) => name)];
 
 const ERROR = z.object({ code: z.string(), message: z.string(), param: z.string().nullable() });
 

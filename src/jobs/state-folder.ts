@@ -3,28 +3,25 @@
  *
  * What is one JSON object is replaced as a whole. Who may write to a run is the queue's to say.
  */
-import { cp, readFile, readdir, rename, rm } from "node:fs/promises";
+import { readFile, readdir, rm } from "node:fs/promises";
 import { basename, isAbsolute, join, relative, resolve, sep } from "node:path";
 import { compressionOf, findFileKind } from "../data/formats/file-kinds.ts";
-import { FailedError, UsageError } from "../errors.ts";
+import { UsageError } from "../errors.ts";
 import { writeFolderAtomic } from "../format/files/atomic.ts";
-import { isLock } from "../format/files/disk/folder-lock.ts";
-import { isTemporary, temporaryName } from "../format/files/disk/temporaries.ts";
 import { bytesFile, textFile } from "../format/files/folder-file.ts";
 import { formatJson } from "../format/files/json-file.ts";
 import { checkpointFolder, checkpointSteps, isCheckpointFolder } from "../format/run-checkpoints.ts";
-import { describeFileProblem, systemCode, toFailedWrite } from "../messages/system-error.ts";
+import { describeFileProblem, systemCode } from "../messages/system-error.ts";
 import type { TrainEvent } from "../train/events.ts";
 import { STATE_FILE } from "../train/files/folder/read-checkpoint.ts";
 import { RUN_STATE } from "../train/loop/run-state.ts";
+import { copyCheckpoint, copyRun } from "./copy-run.ts";
 import { type JobCheckpoint, UPLOADED_FILE, type UploadedFile } from "./job.ts";
 
 /** Ids are ours, and names of folders. */
 const ID = /^(file|ftjob)-[0-9a-zA-Z-]{1,64}$/;
 /** Folder in which a job begins. */
 export const FIRST_RUN = "run";
-/** A worker that was lost, and is not, removes a checkpoint while it is copied at most once or twice. */
-const MAX_COPIES = 5;
 
 /** The end of a name by which an uploaded file is read; what says nothing is lines of JSON. */
 export function dataEnding(filename: string): string {
@@ -159,25 +156,14 @@ export class StateFolder {
         hint: "Copy a folder checkpoint-N out of the run of a job, with its name.",
       });
     }
-    const target = join(this.runFolder(job, FIRST_RUN), name);
-    await makeWhole(target, (copy) => cp(from, copy, { recursive: true }));
+    await copyCheckpoint(from, join(this.runFolder(job, FIRST_RUN), name));
   }
 
   /** Copies a run that another may still write to; the copy is there whole or not at all. @throws FailedError "failed/write" */
   async copyRun(job: string, from: string, to: string): Promise<void> {
     const [source, target] = [this.runFolder(job, from), this.runFolder(job, to)];
     if ((await listNames(source)).length === 0) return;
-    await makeWhole(target, async (copy) => {
-      for (let numCopies = 1; !(await copySame(source, copy)); numCopies++) {
-        if (numCopies === MAX_COPIES) {
-          throw new FailedError("failed/write", `Cannot copy the run "${source}": it changes all the time`, {
-            hint: "Stop the worker that still writes it.",
-          });
-        }
-        await rm(copy, { recursive: true, force: true });
-      }
-      await rm(target, { recursive: true, force: true });
-    });
+    await copyRun(source, target);
   }
 
   async listFiles(): Promise<UploadedFile[]> {
@@ -224,30 +210,4 @@ export class StateFolder {
   async removeFile(id: string): Promise<void> {
     await rm(this.#at("files", id), { recursive: true, force: true });
   }
-}
-
-/** Makes a folder under another name, and gives it its own when it is whole. @throws FailedError "failed/write" */
-async function makeWhole(target: string, make: (unfinished: string) => Promise<void>): Promise<void> {
-  const unfinished = temporaryName(target);
-  try {
-    await make(unfinished);
-    await rename(unfinished, target);
-  } catch (error) {
-    await rm(unfinished, { recursive: true, force: true }).catch(() => {});
-    throw toFailedWrite(error, target);
-  }
-}
-
-/** Copies a folder without locks and what is being written; false: its checkpoints have changed meanwhile. */
-async function copySame(source: string, copy: string): Promise<boolean> {
-  const checkpoints = async (): Promise<string> => checkpointSteps(await listNames(source)).join();
-  const before = await checkpoints();
-  const isKept = (path: string): boolean => !isLock(basename(path)) && !isTemporary(basename(path));
-  try {
-    await cp(source, copy, { recursive: true, filter: (path) => path === source || isKept(path) });
-  } catch (error) {
-    if (systemCode(error) !== "ENOENT") throw error;
-    return false;
-  }
-  return (await checkpoints()) === before;
 }

@@ -24,9 +24,10 @@ export function createApp(state: ServerState, routes: readonly Route[], options:
   const bodies = new BodyReader(state.limits);
   const admission = new Admission(state, options);
   const asksForKey = async (): Promise<boolean> => (await options.readKeys()) !== null;
-  for (const { method, path, access, query: asked, body, handle } of routes) {
+  for (const route of routes) {
+    const { method, path, query: asked, body, handle } = route;
     app.on(method, path, async (context) => {
-      await admission.admit(access, context);
+      await admission.admit(route, context);
       const query = asked ? parseValues(context.req.query(), asked) : {};
       const call = { context, state, query, asksForKey };
       if (method === "get") return await handle({ ...call, body: undefined, bytes: NO_BYTES });

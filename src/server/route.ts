@@ -34,6 +34,8 @@ interface RouteBody<B extends z.ZodType, Q extends z.ZodObject> {
   /** One sentence, without a period. */
   readonly summary: string;
   readonly access: Access;
+  /** Taken when the server stops as well; others that ask for a key are then refused. */
+  readonly whileStopping?: true;
   /** What its address may say behind the path; unless given, nothing that is read. */
   readonly query?: Q;
   /** Null: it takes no JSON. */

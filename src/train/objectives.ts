@@ -22,6 +22,9 @@ export const OBJECTIVES: readonly Objective[] = [
   kto,
 ];
 
+/** Those that learn texts, and no classes or numbers of them. */
+export const TEXT_OBJECTIVES = OBJECTIVES.filter(({ rows }) => DATA_KINDS[rows].problem === null);
+
 /** The objective of models whose outputs mean this, unless another is asked for. */
 export function defaultObjective({ problem }: Pick<Model, "problem">): Objective {
   return OBJECTIVES.find(({ rows }) => DATA_KINDS[rows].problem === problem)!;

@@ -3,6 +3,8 @@ import assert from "node:assert/strict";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
+import { openTextParts } from "../../src/engine/open-text-model.ts";
+import { chooseCompute } from "../../src/engine/opening/choose-compute.ts";
 import { runMain } from "../process/run-main.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
 import { writeTinyRows } from "../tiny/rows.ts";
@@ -110,6 +112,14 @@ test("an adapter tells classes by its own head on a model that has none, which a
     const { label, probs } = (await ask(server, "ka lo", name)).data[0]!;
     assert.equal(label, predicted);
     requireClose(probs, expected);
+  }
+  for (const [classes, expected] of [
+    [{ headOf: one }, "f32"],
+    [undefined, "direct"],
+  ] as const) {
+    const { base, checkpoint } = await openTextParts(model, { base: "q4_1", ...(classes && { classes }) });
+    assert.equal(chooseCompute("auto", base).name, expected, "as the command computes");
+    await checkpoint.close();
   }
   const refused = await server.post("/classify", { model: "tiny", input: "ka" });
   assert.equal(refused.status, 400);

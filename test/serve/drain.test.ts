@@ -83,6 +83,21 @@ test("an upload and a new job that have begun are taken, and are there for the n
   await server.state.model.close();
 });
 
+test("a stream can be moved elsewhere when its server has been told to stop", async () => {
+  const server = await serveTiny(temporaryFolder());
+  const listening = await listen(server.app, { host: "127.0.0.1", port: 0 });
+  const streaming = await openSocket(listening.url);
+  const chat = { model: "tiny", prompt: "ka", max_tokens: 400, ignore_eos: true, stream: true };
+  streaming.write(postText("/v1/completions", chat));
+  const [, id] = /"id":"([^"]+)"/.exec(await receive(streaming, /data: .*\n/)) ?? [];
+  const drained = drain(server.state, listening, 600_000);
+  const moved = await exchange(listening.url, postText(`/v1/requests/${id}/export`, ""));
+  assert.match(moved, /^HTTP\/1\.1 200 [^]*"written_ids":\[/);
+  assert.match(await text(streaming), /"finish_reason":"abort"/);
+  await drained;
+  await server.state.model.close();
+});
+
 test("as long as anything is under way, a server that stops answers that it does, and then its port closes", async () => {
   const server = await serveTiny(temporaryFolder());
   const listening = await listen(server.app, { host: "127.0.0.1", port: 0 });

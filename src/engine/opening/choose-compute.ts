@@ -17,6 +17,8 @@ export type ComputeChoice = ComputeName | typeof AUTO_COMPUTE;
 /** The arithmetic of a choice on a base. @throws UsageError "usage/flag" for one that there is not */
 export function chooseCompute(choice: ComputeChoice, { model, source }: BaseModel): Compute {
   if (choice !== AUTO_COMPUTE) return findNamed("compute", Object.values(COMPUTES), choice);
+  // Classes are read in one pass, in which codes save little, and told as `graft classify` tells them.
+  if (model.classPosition !== null) return f32;
   const isInBlocks = model.layers.some(({ sites }, layer) =>
     sites.some(
       ({ name }) => blockFormOf(source.storageOf(`${model.blockPrefix(layer)}${name}.weight`)) !== null,

@@ -7,9 +7,7 @@ import { findOptimizer } from "../../optim/optimizers.ts";
 import { configFileOf } from "../../peft/method.ts";
 import { METHODS, findMethod } from "../../peft/methods.ts";
 import { suitableLearningRate } from "../../train/settings/learning-rate.ts";
-import { DATA_KINDS } from "../../data/examples/data-kinds.ts";
-import type { Objective } from "../../train/objective.ts";
-import { OBJECTIVES, defaultObjective, findObjective } from "../../train/objectives.ts";
+import { TEXT_OBJECTIVES, defaultObjective, findObjective } from "../../train/objectives.ts";
 import {
   TRAIN_OPTIONS,
   type LooseTrainInput,
@@ -141,9 +139,8 @@ function requireAdapter({ method }: TrainOptions): void {
 
 /** A server writes texts. @throws UsageError "usage/flag" for an objective that learns classes */
 function requireTexts({ objective }: TrainOptions): void {
-  const isOfTexts = ({ rows }: Objective): boolean => DATA_KINDS[rows].problem === null;
-  if (objective === undefined || isOfTexts(findObjective(objective))) return;
-  const others = OBJECTIVES.filter(isOfTexts).map(({ name }) => name);
+  if (objective === undefined || TEXT_OBJECTIVES.includes(findObjective(objective))) return;
+  const others = TEXT_OBJECTIVES.map(({ name }) => name);
   throw new UsageError(
     "usage/flag",
     `Cannot use objective "${objective}" in a job: it learns classes, expected one that learns texts`,

@@ -4,7 +4,7 @@ import { requireAccess } from "./access.ts";
 import { ApiError, stopping } from "../api-error.ts";
 import type { ReadKeys } from "./api-keys.ts";
 import { RateLimiter, type RateState } from "./rate-limiter.ts";
-import type { Access } from "../route.ts";
+import type { Route } from "../route.ts";
 import type { ServerState } from "../server-state.ts";
 
 export interface AdmissionOptions {
@@ -27,12 +27,15 @@ export class Admission {
   }
 
   /** Lets a request pass. @throws ApiError 401, 403, 429 or 503 */
-  async admit(access: Access, context: Context): Promise<void> {
+  async admit(
+    { access, whileStopping }: Pick<Route, "access" | "whileStopping">,
+    context: Context,
+  ): Promise<void> {
     if (access === "everybody") return;
     const { readKeys, corsOrigins } = this.#options;
     const keyName = await requireAccess(access, context, readKeys, corsOrigins);
     if (this.#rates) this.#count(this.#rates.take(callerOf(keyName, context)), context);
-    if (this.#state.isDraining) throw stopping();
+    if (this.#state.isDraining && !whileStopping) throw stopping();
   }
 
   /** Tells what is left, in OpenAI's headers. */

@@ -96,7 +96,7 @@ test("hyperparameters stand in one place, their own or that of the method", () =
   });
 });
 
-test("a number that a job cannot have is told with those that it can", () => {
+test("what a job cannot have is told with what it can", () => {
   const averaged =
     '"graft": {"steps": 4, "averaging": {"shares": 1e400, "syncEvery": 2, "outerMomentum": 1}}';
   const cases: [string, RegExp][] = [
@@ -104,6 +104,7 @@ test("a number that a job cannot have is told with those that it can", () => {
       '"seed": 9007199254740992',
       /^seed is 9007199254740992, expected a whole number of at least 0, below 2\^53$/,
     ],
+    ['"method": {"type": "classification"}', /expected one of supervised, cross-entropy, dpo, orpo, kto$/],
     ['"seed": -1', /^seed is -1, expected a whole number of at least 0$/],
     ['"seed": 0.5', /^seed is 0\.5, expected a whole number of at least 0$/],
     ['"seed": 1e400', /^seed is Infinity, expected a whole number of at least 0$/],

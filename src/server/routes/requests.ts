@@ -48,6 +48,7 @@ export const exportRequest = defineRoute({
   summary:
     "End a stream here, with finish_reason abort, and tell all that another server needs to go on with it",
   access: "admin",
+  whileStopping: true,
   body: null,
   answer: { whole: MOVED },
   handle: async ({ context, state }) => {

@@ -46,9 +46,7 @@ export function requireSomethingTrained(
   throw new UsageError(
     "usage/flag",
     `Cannot train with method "${method.name}": nothing is chosen that it would train, expected some`,
-    {
-      hint: own.length > 0 ? `Its options are ${own.join(", ")}.` : "Choose another method.",
-    },
+    { hint: own.length > 0 ? `Its options are ${own.join(", ")}.` : "Choose another method." },
   );
 }
 
