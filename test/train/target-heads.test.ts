@@ -126,9 +126,14 @@ test("a head takes the place of the one over the vocabulary in models that read 
 });
 
 describe("what is refused", () => {
-  test("an adapter that tells numbers, for a server of texts", async () => {
-    const adapter = `a=${folder}/run-base-regression`;
-    const refused = await graft("serve", "--model", BASE, "--adapter", adapter, "--port", "0");
+  test("an adapter that tells numbers, behind one of texts for a server", async () => {
+    const texts = writeTinyRows(`${folder}/texts.jsonl`, "text", 4);
+    await runTiny({ model: BASE, data: texts, output: `${folder}/run-texts`, steps: 1 });
+    const adapters = ["run-texts", "run-base-regression"].flatMap((run, i) => [
+      "--adapter",
+      `${i}=${folder}/${run}`,
+    ]);
+    const refused = await graft("serve", "--model", BASE, ...adapters, "--port", "0");
     assert.equal(refused["code"], "usage/target-modules");
     assert.match(
       String(refused["message"]),
