@@ -64,7 +64,7 @@ export type OperandValues = Readonly<Record<string, Value>>;
 export interface Product extends Preparation {
   /** x [..., in] to x Wᵀ [..., out], differentiable in x. */
   project(x: Value, operands: OperandValues): Value;
-  /** W [out, in] in float32, for methods that compute with the weight itself. */
+  /** W [out, in] in float32, for methods that compute with the weight itself; of some rows of 8-bit operands, these rows. */
   dense(operands: OperandValues): Value;
   /** The product takes its input unscaled, even if there are smoothing factors. */
   readonly unsmoothed?: true;

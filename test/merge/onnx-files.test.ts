@@ -7,11 +7,12 @@ import { describe, test } from "node:test";
 import { InferenceSession, Tensor } from "onnxruntime-node";
 import { writeOnnxModel } from "../../src/export/onnx/write-onnx.ts";
 import { openSafetensors, readJson } from "../../src/format/by-path.ts";
-import { loadWeights } from "../../src/format/checkpoint/load-model.ts";
-import { withQuantizedBase } from "../../src/format/checkpoint/quantized-base.ts";
 import { withDisk } from "../../src/format/files/disk/calls.ts";
+import { BaseModel } from "../../src/models/base/base-model.ts";
 import { COMPUTES } from "../../src/nn/computes.ts";
 import { findMethod } from "../../src/peft/methods.ts";
+import { type StoredTensor, dequantize, quantizeTo } from "../../src/quant/stored-tensor.ts";
+import type { StorageName } from "../../src/quant/storages.ts";
 import { Random } from "../../src/random.ts";
 import { Session } from "../../src/run/session.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
@@ -19,6 +20,7 @@ import { openUntilEnd } from "../files/open-until-end.ts";
 import { attachTo, batchFromRows, logitsOf, perturb } from "../passes/model-passes.ts";
 import { type Said, runMain } from "../process/run-main.ts";
 import { largestDifference } from "../reference/differences.ts";
+import { memorySource } from "../tiny/memory-source.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
 
 const root = temporaryFolder();
@@ -79,7 +81,7 @@ const WIDE = { num_attention_heads: 2, num_key_value_heads: 1 };
 const WIDE_HEADS = { ...WIDE, head_dim: 16 };
 
 const CASES: Readonly<Record<string, readonly [config: Record<string, unknown>, method: string | null]>> = {
-  llama: [WIDE, null],
+  llama: [{ ...WIDE, intermediate_size: 64 }, null],
   qwen2: [WIDE, "lora"],
   qwen3: [WIDE_HEADS, "snell"],
   gemma2: [WIDE_HEADS, "road"],
@@ -104,22 +106,37 @@ describe("files compute what the model does", () => {
     });
   }
 
-  for (const compute of ["w4", "direct"] as const) {
-    test(`weights of few bits stay so, by ${compute}`, async () => {
-      const { base: floats, checkpoint: plain } = await openUntilEnd(join(root, "llama"));
-      const checkpoint = withQuantizedBase(plain, "q4_0");
-      const base = await loadWeights(floats.name, checkpoint);
+  for (const [compute, kind, share] of [
+    ["w4", "q4_0", 0.7],
+    ["direct", "q8_0", 0.3],
+  ] as const) {
+    test(`weights of few bits stay so, by ${compute}${compute === "direct" ? ", also those of the embedding" : ""}`, async () => {
+      const { base: floats, checkpoint } = await openUntilEnd(join(root, "llama"));
+      const base = await roundedTo(kind, floats);
       const session = new Session(engine, base, "stored", { compute: COMPUTES[compute] });
       const path = join(root, `llama-${compute}-onnx`);
       await writeOnnxModel({ session, checkpoint, adapter: null, path });
       await session.release();
       const expected = await logitsOf(engine, base, null, batch, { compute: COMPUTES[compute] });
-      const found = await logitsByFiles(path);
-      assert.ok(largestDifference(found, expected) < 2e-5);
-      assert.ok(dataBytes(path) < dataBytes(join(root, "llama-onnx")));
+      assert.ok(largestDifference(await logitsByFiles(path), expected) < 2e-5);
+      const [few, all] = [path, join(root, "llama-onnx")].map((each) => dataBytes(each) - TABLES);
+      assert.ok(few! < share * all!, `${few} of ${all} bytes`);
     });
   }
 });
+
+/** Bytes of what turns heads of 16 at 512 positions. */
+const TABLES = 2 * 512 * 8 * 4;
+
+/** A base whose matrices are kept in a kind of few bits. */
+async function roundedTo(kind: StorageName, { name, model, source }: BaseModel): Promise<BaseModel> {
+  const tensors = new Map<string, StoredTensor>();
+  for (const { name: tensor, shape } of model.tensors.values()) {
+    const stored = await source.stored(tensor);
+    tensors.set(tensor, shape.length < 2 ? stored : quantizeTo(kind, dequantize(stored), shape));
+  }
+  return new BaseModel(name, model, memorySource(tensors));
+}
 
 const dataBytes = (folder: string): number => statSync(join(folder, "onnx/model.onnx_data")).size;
 
@@ -150,9 +167,8 @@ test("what transformers.js reads stands beside them: settings, and the template 
   const { tensors } = weights;
   await weights.close();
   const numbers = [...tensors.values()].reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
-  const tables = 2 * 512 * 8 * 4;
-  assert.ok(dataBytes(path) >= numbers + tables);
-  assert.ok(dataBytes(path) < numbers + tables + 64 * (tensors.size + 2));
+  assert.ok(dataBytes(path) >= numbers + TABLES);
+  assert.ok(dataBytes(path) < numbers + TABLES + 64 * (tensors.size + 2));
 });
 
 describe("what such files cannot hold is refused, and nothing is written", () => {

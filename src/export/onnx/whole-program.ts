@@ -2,7 +2,6 @@
  * @file A whole decoder as one program, as ONNX files of models have it: ids and a mask in, logits out, and the keys and values
  * of each block by heads, those of earlier tokens in and those of all out.
  */
-import { UsageError } from "../../errors.ts";
 import type { DType } from "../../graph/dtype.ts";
 import { Graph, type Value, applyAgain, placeIn } from "../../graph/graph.ts";
 import { maskLengths } from "../../graph/ops/attention/mask-lengths.ts";
@@ -10,13 +9,15 @@ import { type ProgramSpec, neededInputs, nodesOf } from "../../graph/program.ts"
 import type { Dim, Shape } from "../../graph/shape.ts";
 import type { BuiltPart } from "../../models/graphs/built-part.ts";
 import { PAST_KEY, PAST_VALUE } from "../../models/graphs/part-attention.ts";
-import { fitsHeadCache } from "../../nn/attention.ts";
+import { type TensorRead, operandNames } from "../../models/graphs/part-tensors.ts";
 import { LAST_KEY, NUM_KEYS, POSITIONS, type PassInput, type PositionTable } from "../../nn/pass.ts";
 import { type AdapterView, partWith } from "../../peft/adapter-view.ts";
 import { arithmeticOf } from "../../run/arithmetic.ts";
 import { headArithmetic, prepareAll, splitReads } from "../../run/head/head-graph.ts";
 import type { Session } from "../../run/session.ts";
 import { type Tensors, hostTensor } from "../../runtime/host-tensor.ts";
+import { requireExportable, unexportable } from "./require-exportable.ts";
+import { tableInCodes } from "./table-in-codes.ts";
 
 /** Tensors that are made together. */
 export interface TensorGroup {
@@ -36,30 +37,12 @@ export interface WholeProgram {
 
 /** Builds the program of a model with an adapter on it. @throws UsageError "usage/model" */
 export function wholeProgram(session: Session, adapter: AdapterView): WholeProgram {
-  requireExportable(session);
+  requireExportable(session.base);
   const whole = new Whole(session, adapter);
   whole.addStem();
   for (const layer of session.model.layers.keys()) whole.addBlock(layer);
   whole.addHead();
   return whole.program();
-}
-
-/** @throws UsageError "usage/model" for a model that writes no text, or whose blocks ONNX Runtime has no cache for */
-function requireExportable({ model, base }: Session): void {
-  const refuse = (found: string, expected: string, hint: string): UsageError =>
-    new UsageError("usage/model", `Cannot export model "${base.name}": ${found}, expected ${expected}`, {
-      hint,
-    });
-  if (model.task !== "causal-lm")
-    throw refuse(`it is for ${model.task}`, "one that writes text", "Use it with graft: graft classify.");
-  const block = model.layers.findIndex(({ attention }) => !attention || !fitsHeadCache(attention));
-  if (block < 0) return;
-  const { attention } = model.layers[block]!;
-  throw refuse(
-    `block ${block} has ${attention ? `heads of ${attention.headWidth} elements` : "no attention"}`,
-    "attention with heads of a multiple of 16 elements",
-    "Write it as a folder or a GGUF file: graft merge.",
-  );
 }
 
 /** Sizes that differ from run to run, as readers of such files know them. */
@@ -111,11 +94,15 @@ class Whole {
   }
 
   addStem(): void {
-    const { model, base } = this.#session;
-    const own = this.#adapter.inputs(null);
-    const built = model.buildStem({ ...partWith(this.#adapter, null), isGathered: () => false });
+    const table = tableInCodes(this.#session, this.#adapter);
+    const options = partWith(this.#adapter, null);
+    const built = this.#session.model.buildStem({
+      ...options,
+      isGathered: () => false,
+      lookUp: (graph) => options.lookUp(table ? { ...graph, rows: table.rowsIn(graph) } : graph),
+    });
     const { names } = this.#add({ ...built, nameOf: (name) => name });
-    this.#lendEach(names, async (name) => own[name] ?? (await base.read(name)));
+    this.#lendOutside(names, table ? [table] : []);
   }
 
   addBlock(layer: number): void {
@@ -141,34 +128,45 @@ class Whole {
       const [B, K, , E] = value.shape;
       this.#give(`present.${layer}.${end}`, value, [B!, K!, "P+T", E!]);
     }
-    const { part } = built;
     const own = { ...this.#adapter.inputs(layer), ...this.#adapter.constants(layer) };
-    const short = names.map((name) => name.slice(prefix.length));
-    const reads = part.readsOf(Object.fromEntries(short.map((name) => [name, built.x])));
+    const reads = built.part.readsOf(built.part.tensors);
     this.#tensors.push({
       names,
       lend: async (use) => {
         const loan = await weights.borrow(layer, reads);
-        const tensors = { ...loan.tensors, ...own };
-        await use(Object.fromEntries(short.map((name) => [prefix + name, tensors[name]!]))).finally(() =>
-          loan.release(),
-        );
+        const tensors: Tensors = { ...loan.tensors, ...own };
+        const lent = names.map((name) => [name, tensors[name.slice(prefix.length)]!] as const);
+        await use(Object.fromEntries(lent)).finally(() => loan.release());
       },
     });
   }
 
   addHead(): void {
-    const { model, base } = this.#session;
+    const { model } = this.#session;
     const arithmetic = headArithmetic(this.#session, this.#adapter, "logits");
     const own = this.#adapter.inputs(null);
     const built = model.buildHead({ ...partWith(this.#adapter, null), ...arithmetic });
-    const { rounded } = splitReads(built.part);
     // A tied matrix is the embedding's, unless the adapter holds them apart.
-    const nameOf = (name: string): string => (name in own ? name : model.storedName(name));
-    const { names } = this.#add({ ...built, nameOf });
+    const stored = (name: string): string => (name in own ? name : model.storedName(name));
+    const { rounded } = splitReads(built.part);
+    const operands = rounded.flatMap((read) =>
+      operandNames(read).map((name) => [name, stored(read.tensor) + name.slice(read.tensor.length)] as const),
+    );
+    const full = new Map(operands);
+    const { names } = this.#add({ ...built, nameOf: (name) => full.get(name) ?? stored(name) });
     this.#give("logits", this.#x);
+    this.#lendOutside(
+      names,
+      rounded.map((read) => ({ ...read, tensor: stored(read.tensor) })),
+    );
+  }
+
+  /** Lends tensors outside the blocks: the adapter's, those made of `reads`, or the base's. */
+  #lendOutside(names: readonly string[], reads: readonly TensorRead[]): void {
+    const { base } = this.#session;
+    const own = this.#adapter.inputs(null);
     this.#lendEach(names, async (name) => {
-      const made = await prepareAll(this.#session, rounded);
+      const made = await prepareAll(this.#session, reads);
       return own[name] ?? made[name] ?? (await base.read(name));
     });
   }
@@ -227,11 +225,7 @@ class Whole {
     if (input === POSITIONS) return this.#given("position_ids", "int64", ["B", "T"]);
     const known = this.#lengths.get(input);
     if (known) return known;
-    throw new UsageError(
-      "usage/model",
-      `Cannot export model "${this.#session.base.name}": it reads ${input.name}, expected ids, positions and a mask alone`,
-      { hint: "Write it as a folder or a GGUF file: graft merge." },
-    );
+    throw unexportable(this.#session.base, `it reads ${input.name}`, "ids, positions and a mask alone");
   }
 
   /** A table of as many positions as a text may have. */

@@ -128,12 +128,12 @@ function codeShape(
   return [numRows as number, numBlocks as number, ((numBytes as number) * 8) / bits];
 }
 
-/** The codes [out, in] as steps from zero. */
+/** The codes of rows as steps from zero, [..., in]. */
 function stepsOf(codes: Value, bits: BlockBits): Value {
-  const [numRows, numBlocks, size] = codeShape(codes, bits);
-  const columns = numBlocks * size;
-  const packed = reshape(codes, [numRows, (columns * bits) / 8]);
-  const unpacked = bits === 8 ? cast(packed, "float32") : unpackCodes(packed, bits, columns);
+  const lead = codes.shape.slice(0, -2);
+  const numBytes = sizeAt(codes.shape, -2) * sizeAt(codes.shape, -1);
+  const packed = reshape(codes, [...lead, numBytes]);
+  const unpacked = bits === 8 ? cast(packed, "float32") : unpackCodes(packed, bits, (numBytes * 8) / bits);
   return sub(unpacked, codes.graph.scalar(middleOf(bits)));
 }
 
@@ -147,14 +147,15 @@ interface MatrixInBlocks {
   readonly offsets?: Value | undefined;
 }
 
-/** The matrix in float32. */
+/** The matrix in float32; of rows of 8 bits in any order [...], those rows. */
 export function weightOfBits({ codes, scales, offsets }: MatrixInBlocks, bits: BlockBits): Value {
-  const [numRows, numBlocks, size] = codeShape(codes, bits);
-  const steps = reshape(stepsOf(codes, bits), [numRows, numBlocks, size]);
-  const perBlock = (value: Value): Value => reshape(value, [numRows, numBlocks, 1]);
-  const symmetric = mul(steps, perBlock(scales));
-  const blocks = offsets ? add(symmetric, perBlock(offsets)) : symmetric;
-  return reshape(blocks, [numRows, numBlocks * size]);
+  const ofBlocks = scales.shape;
+  const steps = stepsOf(codes, bits);
+  const numBlocks = sizeAt(ofBlocks, -1);
+  const perBlock = (value: Value): Value => reshape(value, [...ofBlocks, 1]);
+  const blocks = reshape(steps, [...ofBlocks, sizeAt(steps.shape, -1) / numBlocks]);
+  const symmetric = mul(blocks, perBlock(scales));
+  return reshape(offsets ? add(symmetric, perBlock(offsets)) : symmetric, steps.shape);
 }
 
 /** Multiplies x [..., in] with a matrix: [..., out]. */
