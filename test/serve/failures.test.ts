@@ -4,6 +4,7 @@ import { after, test } from "node:test";
 import { adminKeys } from "../../src/server/access/api-keys.ts";
 import { ERROR_BODY } from "../../src/server/api-error.ts";
 import { createApp } from "../../src/server/app.ts";
+import type { Route } from "../../src/server/route.ts";
 import { ROUTES } from "../../src/server/routes.ts";
 import { temporaryFolder } from "../tiny/model.ts";
 import { serveTiny } from "./tiny-server.ts";
@@ -55,9 +56,12 @@ const FAULTS: Readonly<Record<string, readonly [Fault, ...number[]]>> = {
 };
 
 /** Asks all routes, and holds answers to what went wrong against the form of errors; their statuses. */
-async function failuresOf({ app = server.app, method, body = "{}", headers = {} }: Fault): Promise<number[]> {
+async function failuresOf(
+  { app = server.app, method, body = "{}", headers = {} }: Fault,
+  routes: readonly Route[] = ROUTES,
+): Promise<number[]> {
   const seen = new Set<number>();
-  for (const route of ROUTES) {
+  for (const route of routes) {
     const path = route.path.replace(/:\w+(\{.+?\})?/g, "none");
     const sent = method ?? route.method.toUpperCase();
     const answer = await app.request(path, { method: sent, body: sent === "GET" ? null : body, headers });
@@ -81,7 +85,14 @@ for (const [fault, [sent, ...statuses]] of Object.entries(FAULTS)) {
 
 test("a request to a server that stops", async () => {
   state.isDraining = true;
-  assert.deepEqual(await failuresOf({}), [503]);
+  const moves = ROUTES.filter(({ whileStopping }) => whileStopping);
+  assert.deepEqual(
+    moves.map(({ path }) => path),
+    ["/v1/requests/:id/export"],
+  );
+  const others = ROUTES.filter((route) => !moves.includes(route));
+  assert.deepEqual(await failuresOf({}, others), [503]);
+  assert.deepEqual(await failuresOf({}, moves), [404]);
   const ready = await server.app.request("/ready");
   assert.equal(ready.status, 503);
   assert.ok(Number(ready.headers.get("retry-after")) > 0);

@@ -26,10 +26,10 @@ export function tableInCodes(
   const matrix = { role: "head", inFeatures: width, outFeatures: numRows, storedTransposed: false } as const;
   const product = compute.product(matrix, storage);
   if (!product) return null;
-  const rowsIn = ({ input, ids }: LookupGraph): Value => {
+  const rowsIn = (graph: LookupGraph): Value => {
     const operands = product.operands.map(({ suffix, shape, dtype }): [string, Value] => [
       suffix,
-      gatherRows(input(`weight${suffix}`, shape, dtype), ids),
+      gatherRows(graph.input(`weight${suffix}`, shape, dtype), graph.ids),
     ]);
     return product.dense(Object.fromEntries(operands));
   };

@@ -18,7 +18,9 @@ export const adapterGguf: FuzzFormat = {
   name: "adapter-gguf",
   numCases: 500,
   async prepare() {
-    const checkpoint = await openCheckpoint(memoryFolder("m", await tinyModelFiles()));
+    const checkpoint = await openCheckpoint(
+      memoryFolder("m", await tinyModelFiles({ config: { tie_word_embeddings: false } })),
+    );
     const model = { checkpoint, base: await loadWeights("m", checkpoint) };
     const path = `${scratchFolder()}/x.gguf`;
     const factors = MODULES.map((module) => {
