@@ -200,7 +200,8 @@ class Whole {
     const outputs = { ...ends, y };
     const places = new Map([[x, this.#x]]);
     const names: string[] = [];
-    for (const [name, value] of Object.entries(neededInputs(outputs, { ...part.inputs() }))) {
+    const needed = neededInputs(outputs, part.inputs());
+    for (const [name, value] of Object.entries(needed)) {
       const [input, table] = [part.passInputs.get(name)?.input, part.tables.get(name)?.table];
       if (input) places.set(value, this.#ofPass(input));
       else if (table) places.set(value, this.#table(table));
@@ -211,8 +212,7 @@ class Whole {
         places.set(value, this.#input(full, value.dtype, value.shape));
       }
     }
-    const inputs = { x, ...neededInputs(outputs, part.inputs()) };
-    for (const node of nodesOf({ name: "part", inputs, outputs })) {
+    for (const node of nodesOf({ name: "part", inputs: { x, ...needed }, outputs })) {
       const given = node.inputs.map((value) => placeIn(this.#graph, value, places));
       applyAgain(node, this.#graph, given, places);
     }
