@@ -142,21 +142,31 @@ const INPUT = z.union([
     .max(MAX_INPUTS),
 ]);
 
-export const EMBEDDING_REQUEST = z.strictObject({
+/** Texts that are read alone, and how much of each, as vLLM has it. */
+const READ = {
   model: TEXT.model,
+  truncate_prompt_tokens: z
+    .int()
+    .min(-1)
+    .nullish()
+    .describe("Tokens that a longer input is cut to; -1: as many as the model reads"),
+  truncation_side: z.enum(["left", "right"]).nullish().describe("Where it is cut; default: right, its end"),
+  user: z.unknown().optional(),
+};
+
+export const EMBEDDING_REQUEST = z.strictObject({
+  ...READ,
   input: INPUT.describe("Text or token ids to embed, or several"),
   encoding_format: z
     .enum(["float", "base64"])
     .nullish()
     .describe("base64: the numbers as 32-bit floats, the lowest byte first"),
   dimensions: z.int().min(1).nullish().describe("Refused unless it is the model's own number"),
-  user: z.unknown().optional(),
 });
 
 export const CLASSIFY_REQUEST = z.strictObject({
-  model: TEXT.model,
+  ...READ,
   input: INPUT.describe("Text or token ids to judge, or several"),
-  user: z.unknown().optional(),
 });
 
 export const TOKENIZE_REQUEST = z.strictObject({
@@ -189,5 +199,9 @@ export const UNLOAD_ADAPTER_REQUEST = z.strictObject({
 
 export type ChatRequest = z.output<typeof CHAT_REQUEST>;
 export type CompletionRequest = z.output<typeof COMPLETION_REQUEST>;
+export type ReadRequest = Pick<
+  z.output<typeof CLASSIFY_REQUEST>,
+  "input" | "truncate_prompt_tokens" | "truncation_side"
+>;
 /** What both have. */
 export type TextSettings = Pick<ChatRequest, Exclude<keyof typeof TEXT, "model">>;

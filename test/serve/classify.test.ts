@@ -1,6 +1,6 @@
 /** @file Classes over HTTP: those that the command tells, by the head of a model or of an adapter, and what is refused. */
 import assert from "node:assert/strict";
-import { mkdirSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { openTextParts } from "../../src/engine/open-text-model.ts";
@@ -17,6 +17,11 @@ interface Told {
   readonly id: string;
   readonly data: readonly { index: number; label: string; probs: number[]; num_classes: number }[];
   readonly usage: { readonly prompt_tokens: number };
+}
+
+interface Added {
+  readonly id: number;
+  readonly content: string;
 }
 
 async function graft(...words: string[]): Promise<Record<string, unknown>[]> {
@@ -95,6 +100,51 @@ test("many who ask at once are each told their own", async () => {
   const together = await Promise.all(texts.map((text) => ask(server, [text, text])));
   for (const [i, { data }] of together.entries())
     for (const { probs } of data) requireClose(probs, alone[i]!);
+});
+
+test("a text that is too long is cut where the request says, between what the tokenizer puts around it", async () => {
+  const model = await writeTinyModel(join(root, "cut"), { modelType: "bert", config: MODELS.bert });
+  const file = join(model, "tokenizer.json");
+  const tokenizer = JSON.parse(readFileSync(file, "utf8")) as Record<string, unknown>;
+  const [first, last] = tokenizer["added_tokens"] as { id: number; content: string }[] as [Added, Added];
+  const special = ({ id, content }: Added) =>
+    [content, { id: content, ids: [id], tokens: [content] }] as const;
+  tokenizer["post_processor"] = {
+    type: "TemplateProcessing",
+    single: [
+      { SpecialToken: { id: first.content, type_id: 0 } },
+      { Sequence: { id: "A", type_id: 0 } },
+      { SpecialToken: { id: last.content, type_id: 0 } },
+    ],
+    pair: [],
+    special_tokens: Object.fromEntries([special(first), special(last)]),
+  };
+  writeFileSync(file, JSON.stringify(tokenizer));
+  const server = await open("server-cut", { model });
+  // More than is encoded at once.
+  const input = Array.from({ length: 9000 }, (_, i) => `ka${i} `).join("");
+  const bytes = [...new TextEncoder().encode(input)];
+  const some = bytes.slice(0, 100);
+  const around = (ids: number[]): number[] => [first.id, ...ids, last.id];
+  const post = async (body: object): Promise<unknown> =>
+    (await server.post("/classify", { model: "tiny", ...body })).body;
+  const probsOf = async (body: object): Promise<[number[], number]> => {
+    const { data, usage } = (await post(body)) as Told;
+    return [data[0]!.probs, usage.prompt_tokens];
+  };
+  for (const [sent, ids] of [
+    [{ input, truncate_prompt_tokens: 9 }, around(bytes.slice(0, 7))],
+    [{ input, truncate_prompt_tokens: 9, truncation_side: "left" }, around(bytes.slice(-7))],
+    [{ input: [input], truncate_prompt_tokens: -1 }, around(bytes.slice(0, 62))],
+    [{ input: "ka", truncate_prompt_tokens: 9 }, around([...new TextEncoder().encode("ka")])],
+    [{ input: some, truncate_prompt_tokens: 9 }, some.slice(0, 9)],
+    [{ input: some, truncate_prompt_tokens: 9, truncation_side: "left" }, some.slice(-9)],
+  ] as const)
+    assert.deepEqual(await probsOf(sent), await probsOf({ input: ids }), JSON.stringify(ids));
+  for (const size of [0, 2, 65, 1.5, -2, 1e300]) {
+    const { error } = (await post({ input, truncate_prompt_tokens: size })) as { error: { param: string } };
+    assert.equal(error.param, "truncate_prompt_tokens", `${size} ${JSON.stringify(error)}`);
+  }
 });
 
 test("an adapter tells classes by its own head on a model that has none, which alone tells nothing", async () => {

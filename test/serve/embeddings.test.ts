@@ -61,6 +61,18 @@ test("embeddings are those of a plain pass, in base64 and as numbers, while text
   assert.equal(server.state.model.engine.stats.numPagesHeld, 0);
 });
 
+test("a text that is too long is embedded as far as the request says", async () => {
+  const { maxTokens } = server.state.model;
+  const input = "te so ".repeat(1000);
+  const embed = async (body: object): Promise<readonly number[]> => {
+    const sent = { model: "tiny", encoding_format: "float" as const, input, ...body };
+    return (await client.embeddings.create(sent)).data[0]!.embedding;
+  };
+  await assert.rejects(embed({}), /expected at most/);
+  requireClose(await embed({ truncate_prompt_tokens: 7 }), await plainly(input.slice(0, 7), null));
+  requireClose(await embed({ truncate_prompt_tokens: -1 }), await plainly(input.slice(0, maxTokens), null));
+});
+
 test("an adapter is asked for by its name, ids go for texts", async () => {
   for (const name of ["poet", "clerk"]) {
     await client.post("/load_lora_adapter", { body: { lora_name: name, lora_path: name } });

@@ -19,7 +19,7 @@ export const classify = defineRoute({
   answer: { whole: CLASSIFY_ANSWER },
   handle: async ({ body, context, state }) => {
     const { adapter, classes } = await state.models.classifierOf(body.model);
-    const inputs = await readInputs(body.input, (...text) => state.model.encodeWhole(...text), state);
+    const inputs = await readInputs(body, true, state);
     const judgeSome = (some: readonly (readonly number[])[], signal: AbortSignal) => {
       const examples = some.map((ids, i) =>
         makeClassExample({ ids }, 0, classes, { file: "input", line: i + 1 }),

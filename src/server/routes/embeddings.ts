@@ -19,7 +19,7 @@ export const embeddings = defineRoute({
   answer: { whole: EMBEDDING_ANSWER },
   handle: async ({ body, context, state }) => {
     const adapter = await state.models.writerOf(body.model);
-    const inputs = await readInputs(body.input, (...text) => state.model.encodePrompt(...text), state);
+    const inputs = await readInputs(body, false, state);
     requireDimensions(body, state);
     const found = await runInputs(inputs, { context, state }, (some, signal) => {
       const embed = async (promptIds: readonly number[]): Promise<Float32Array> => {

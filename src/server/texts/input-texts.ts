@@ -2,26 +2,25 @@
 import type { Context } from "hono";
 import { ApiError } from "../api-error.ts";
 import type { ServerState } from "../server-state.ts";
+import type { ReadRequest } from "../wire.ts";
 import { withinTime } from "../within-time.ts";
 import { inTurns } from "./in-turns.ts";
 import { requireIds } from "./text-job.ts";
+import { type Ends, readCut, readTruncation } from "./truncation.ts";
 
 /** Texts that run at a time: enough to fill the steps, and others have their turns. */
 const SIDE_BY_SIDE = 8;
 
-/** A text, its ids, or several of either. */
-export type Input = string | readonly number[] | readonly string[] | readonly (readonly number[])[];
-
-/** Encodes a text; hears first how many tokens it has at least. */
-type Encode = (text: string, check: (fewest: number) => void) => number[];
-
-/** The ids of each input. @throws ApiError 400 for one that is empty or too long */
+/** The ids of each input; `isWhole`: with what the tokenizer puts behind a text too. @throws ApiError 400 for one that is empty or too long */
 export async function readInputs(
-  input: Input,
-  encode: Encode,
+  body: ReadRequest,
+  isWhole: boolean,
   state: ServerState,
 ): Promise<readonly (readonly number[])[]> {
-  const { maxTokens } = state.model;
+  const { input } = body;
+  const { maxTokens, parts } = state.model;
+  const ends: Ends = [parts.tokenizer.prefixIds, isWhole ? parts.tokenizer.suffixIds : []];
+  const truncation = readTruncation(body, ends, maxTokens);
   const list = typeof input === "string" || typeof input[0] === "number" ? [input] : input;
   return await inTurns(list as (string | readonly number[])[], (each, i) => {
     const param = list.length === 1 ? "input" : `input[${i}]`;
@@ -34,8 +33,14 @@ export async function readInputs(
         { param },
       );
     };
+    const encode = (text: string, check?: (fewest: number) => void): number[] =>
+      isWhole ? state.model.encodeWhole(text, check) : state.model.encodePrompt(text, check);
     const ids =
-      typeof each === "string" ? encode(each, (fewest) => requireRoom(fewest, `at least ${fewest}`)) : each;
+      truncation !== null
+        ? readCut(each, { encode, ends, truncation })
+        : typeof each === "string"
+          ? encode(each, (fewest) => requireRoom(fewest, `at least ${fewest}`))
+          : each;
     requireIds(ids, param, state);
     requireRoom(ids.length, `${ids.length}`);
     return ids;
