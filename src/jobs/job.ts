@@ -1,6 +1,7 @@
 /** @file A fine-tuning job, its events and its files. Their names are those of OpenAI's interface. */
 import { z } from "zod";
 import { TEXT_OBJECTIVES } from "../train/objectives.ts";
+import { MAX_EPOCHS } from "../train/settings/setting-groups.ts";
 
 const JOB_STATUSES = [
   "validating_files",
@@ -32,6 +33,7 @@ export const HYPERPARAMETERS = z.strictObject({
 });
 /** Hyperparameters as clients may send them. */
 export const ASKED_HYPERPARAMETERS = HYPERPARAMETERS.extend({
+  n_epochs: z.union([z.number().positive().max(MAX_EPOCHS), z.literal("auto")]).default("auto"),
   batch_size: z.union([z.int().positive(), z.literal("auto")]).default("auto"),
 });
 export type Hyperparameters = z.output<typeof HYPERPARAMETERS>;

@@ -190,6 +190,8 @@ function kindOf(value: unknown): string | null {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return null;
   const prototype = Object.getPrototypeOf(value) as { constructor?: { name?: unknown } } | null;
   if (prototype === null || prototype === Object.prototype) return null;
+  // A whole number that JavaScript would round.
+  if (/^-?\d+$/.test(toJson(value) ?? "")) return null;
   const name = prototype.constructor?.name;
   if (typeof name !== "string" || name === "") return "an object";
   // A URL, a Uint8Array.

@@ -339,6 +339,8 @@ test("what is wrong with a job is told by the job, with the line", async () => {
     [{ method: "lora", rankPattern: { o_prj: 2 } }, /"o_prj": no module matches/],
     [{ layers: [7] }, /the model has layers 0 to/],
     [{ maxLength: 513 }, /the model has 512 positions/],
+    [{ steps: 6, warmupSteps: 6 }, /Cannot warm up over 6 steps: the run has 6, expected fewer/],
+    [{ epochs: 1e300 }, /epochs is 1e\+300, expected a number above 0 and of at most 1000000/],
     [{ objective: "dpo", packing: true }, /Cannot pack rows for objective "dpo"/],
   ] as const) {
     const refused = create('{"text": "ka lo mi"}\n', wrong);

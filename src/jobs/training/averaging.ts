@@ -15,6 +15,9 @@ export type Averaging = z.output<typeof AVERAGING>;
 /** Its key among a job's own settings. */
 const KEY = "averaging";
 
+/** Rounds that a training may have: each is known before it begins. */
+const MAX_ROUNDS = 100_000;
+
 /** Reads the settings of a job's averaging; null: the job is one training. */
 export function averagingOf({ graft }: Pick<Job, "graft">): Averaging | null {
   return graft[KEY] === undefined ? null : AVERAGING.parse(graft[KEY]);
@@ -33,8 +36,12 @@ export function averagingProblems(
 ): { readonly path: string[]; readonly message: string }[] {
   if (graft[KEY] === undefined) return [];
   const problems: { readonly path: string[]; readonly message: string }[] = [];
-  if (typeof graft["steps"] !== "number") {
+  const { steps, [KEY]: averaging } = graft;
+  if (typeof steps !== "number") {
     problems.push({ path: ["graft", "steps"], message: "expected a number of steps of each share" });
+  } else if (steps > MAX_ROUNDS * (averaging as Averaging).syncEvery) {
+    const message = `expected at least ${Math.ceil(steps / MAX_ROUNDS)}, for at most ${MAX_ROUNDS} rounds`;
+    problems.push({ path: ["graft", KEY, "syncEvery"], message });
   }
   const none = "an averaged training has none: leave it out";
   for (const key of ["validation_file", "resume_from"] as const) {

@@ -104,11 +104,23 @@ test("what a job cannot have is told with what it can", () => {
       '"seed": 9007199254740992',
       /^seed is 9007199254740992, expected a whole number of at least 0, below 2\^53$/,
     ],
+    [
+      '"hyperparameters": {"n_epochs": 1e300}',
+      /n_epochs is 1e\+300, expected auto or a number above 0 and of at most 1000000$/,
+    ],
+    ['"hyperparameters": {"n_epochs": 90071992547409921}', /n_epochs is 90071992547409921, expected/],
+    [
+      '"graft": {"steps": 9007199254740991, "averaging": {"shares": 2, "syncEvery": 2}}',
+      /^graft\.averaging\.syncEvery is 2, expected at least 90071992548, for at most 100000 rounds$/,
+    ],
     ['"method": {"type": "classification"}', /expected one of supervised, cross-entropy, dpo, orpo, kto$/],
     ['"seed": -1', /^seed is -1, expected a whole number of at least 0$/],
     ['"seed": 0.5', /^seed is 0\.5, expected a whole number of at least 0$/],
     ['"seed": 1e400', /^seed is Infinity, expected a whole number of at least 0$/],
-    ['"hyperparameters": {"n_epochs": 1e400}', /n_epochs is Infinity, expected auto or a number above 0$/],
+    [
+      '"hyperparameters": {"n_epochs": 1e400}',
+      /n_epochs is Infinity, expected auto or a number above 0 and of at most 1000000$/,
+    ],
     [
       averaged,
       /shares is Infinity, expected a whole number from 1 to 64; .*Momentum is 1, expected a number of at least 0 and below 1$/,

@@ -19,7 +19,7 @@ import type { Model } from "../../models/model.ts";
 import { requireFit } from "../../train/files/data/text-data.ts";
 import { OBJECTIVES } from "../../train/objectives.ts";
 import { layOutRun } from "../../train/files/setup/lay-out-run.ts";
-import { chooseObjective, dropPlan } from "../../train/files/setup/run-choices.ts";
+import { chooseObjective, dropPlan, requireShortWarmup } from "../../train/files/setup/run-choices.ts";
 import { type TrainOptions, sizedFor } from "../../train/settings/options.ts";
 import type { FineTuning } from "../fine-tuning.ts";
 import type { ServerState } from "../server-state.ts";
@@ -102,6 +102,7 @@ export function openFineTuning(state: ServerState, options: FineTuningOptions): 
 function requireFitting(settings: TrainOptions, checkpoint: Checkpoint, model: Model): void {
   const sized = sizedFor(settings, model);
   dropPlan(sized, model);
+  if (settings.steps !== undefined) requireShortWarmup(settings, settings.steps);
   requireFit(sized, model, chooseObjective(settings, model, OBJECTIVES).objective);
   layOutRun(settings, checkpoint, model, METHODS);
 }

@@ -57,6 +57,8 @@ export const KEEP_LAST = 2;
  * arithmetic.
  */
 const LEAST_ATTENTION_CHUNK = 16;
+/** More than anybody needs, and few enough that steps of as many rows as a disk holds are numbers that JavaScript counts by ones. */
+export const MAX_EPOCHS = 1_000_000;
 
 /** Rows in memory; each is checked like a row of a file. */
 const ROWS = z
@@ -152,6 +154,7 @@ export const SETTING_GROUPS = {
     epochs: z
       .number()
       .positive()
+      .max(MAX_EPOCHS)
       .optional()
       .describe("Passes over the data; default: 3, unless steps are given"),
     steps: z.int().positive().optional().describe("Number of optimizer steps, instead of epochs"),
