@@ -991,6 +991,32 @@ test("a window is that of transformers where the file has none, and on the layer
   assert.deepEqual(windows({ ...qwen, sliding_window: null }), [null, null, null, null]);
   const smollm = { model_type: "smollm3", use_sliding_window: true, sliding_window: 8 };
   assert.deepEqual(windows({ ...smollm, no_rope_layers: [1, 0, 1, 0] }), [null, 8, null, 8]);
+  const [near, far] = ["sliding_attention", "full_attention"];
+  const listed = { ...smollm, use_sliding_window: false, layer_types: [near, far, near, far] };
+  assert.deepEqual(windows(listed), [8, null, 8, null]);
+});
+
+test("keys of other families are passed over where they are false, as transformers 4 writes some into all files", () => {
+  const llama = { ...LLAMA_SIZES, model_type: "llama" };
+  const keys = ["is_encoder_decoder", "add_cross_attention", "use_mrope", "use_sliding_window"];
+  for (const key of keys) {
+    assert.equal(openModel({ ...llama, [key]: false }).layers.length, 4);
+    assert.throws(() => openModel({ ...llama, [key]: true }), new RegExp(`${key} is true`));
+  }
+  openModel({ ...GPT2, attention_bias: false, mlp_bias: false });
+});
+
+test("a setting under another family's name, beside the family's own, is refused where it says something else", () => {
+  const own = { ...GPT2, activation_function: "relu" };
+  for (const config of [
+    { ...own, hidden_act: "silu" },
+    { hidden_act: "silu", ...own },
+  ]) {
+    assert.throws(() => openModel(config), /hidden_act is "silu" \(unknown setting\)/);
+  }
+  for (const config of [{ hidden_act: null, hidden_size: 768 }, { hidden_act: "relu" }]) {
+    assert.equal(openModel({ ...own, ...config }).width, 768);
+  }
 });
 
 test("a context is stretched from the model's positions on where the file does not say from which", () => {

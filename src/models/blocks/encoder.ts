@@ -29,7 +29,6 @@ export const ENCODER_FIELDS = {
   layer_norm_eps: z.number().positive().default(1e-12),
   position_embedding_type: z.literal("absolute").default("absolute"),
   is_decoder: z.literal(false).default(false),
-  add_cross_attention: z.literal(false).default(false),
   // Only the head over the vocabulary, which a classifier lacks, could be tied.
   tie_word_embeddings: z.boolean().optional(),
   pad_token_id: z.int().min(0).nullish(),

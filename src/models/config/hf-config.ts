@@ -9,7 +9,7 @@ import { UsageError } from "../../errors.ts";
 import { MAX_HEAD_WIDTH } from "../../untrusted/limits.ts";
 import { showValue } from "../../messages/expected.ts";
 import { findProblems, listProblems } from "../../messages/problems.ts";
-import { NEUTRAL_KEYS } from "./neutral-keys.ts";
+import { isNeutral } from "./neutral-keys.ts";
 import type { RawConfig } from "./raw-config.ts";
 
 /**
@@ -22,15 +22,20 @@ export function parseConfig<S extends z.ZodObject>(
   raw: RawConfig,
   keys: Readonly<Record<string, string>> = {},
 ): z.output<S> {
-  const here = new Map(Object.entries(keys).map(([key, inFile]) => [inFile, key]));
-  const config = Object.fromEntries(Object.entries(raw).map(([key, value]) => [here.get(key) ?? key, value]));
+  const config = { ...raw };
+  const ofOthers: string[] = [];
+  for (const [key, inFile] of Object.entries(keys).filter(([, name]) => name in raw)) {
+    if (raw[key] != null && raw[key] !== raw[inFile]) ofOthers.push(key);
+    config[key] = raw[inFile];
+    delete config[inFile];
+  }
   const nameOf = ([key = "", ...inner]: readonly string[]): string =>
     [key in raw ? key : (keys[key] ?? key), ...inner].join(".");
   const problems = [...listProblems(findProblems(schema, config), nameOf)];
-  const unknown = Object.entries(config).filter(
-    ([key, value]) => !(key in schema.shape) && !NEUTRAL_KEYS.has(key) && value !== null,
+  const unknown = Object.keys(config).filter((key) => !(key in schema.shape) && !isNeutral(key, config[key]));
+  problems.push(
+    ...[...ofOthers, ...unknown].map((key) => `${key} is ${showValue(raw[key])} (unknown setting)`),
   );
-  problems.push(...unknown.map(([key, value]) => `${key} is ${showValue(value)} (unknown setting)`));
   if (problems.length === 0) return schema.parse(config);
   throw unusable(raw, problems.join("; "));
 }

@@ -1,7 +1,7 @@
 /** @file Keys of configuration files that change no number here, whatever the family. */
 
 /** Bookkeeping, settings of training and generation, special tokens: of no effect on logits. */
-export const NEUTRAL_KEYS: ReadonlySet<string> = new Set(
+const NEUTRAL_KEYS: ReadonlySet<string> = new Set(
   `architectures model_type transformers_version torch_dtype dtype _name_or_path auto_map transformers.js_config
   use_cache cache_implementation return_dict output_attentions output_hidden_states output_router_logits
   bos_token_id eos_token_id pad_token_id unk_token_id sep_token_id cls_token_id mask_token_id decoder_start_token_id
@@ -24,3 +24,16 @@ export const NEUTRAL_KEYS: ReadonlySet<string> = new Set(
   sparse_prediction sparse_pred_ignore_index decoder_bias
   activation_dropout layerdrop qa_dropout seq_classif_dropout sinusoidal_pos_embds tie_weights_`.split(/\s+/),
 );
+
+/**
+ * Keys that change no number where they are false: transformers 4 writes the first two into every file that has all keys, the others
+ * are of other families, and are read by none that lacks them.
+ */
+const NEUTRAL_WHERE_FALSE: ReadonlySet<string> = new Set(
+  "is_encoder_decoder add_cross_attention use_mrope attention_bias mlp_bias use_sliding_window".split(" "),
+);
+
+/** Whether a key that a family does not know changes no number at this value. */
+export function isNeutral(key: string, value: unknown): boolean {
+  return value === null || NEUTRAL_KEYS.has(key) || (value === false && NEUTRAL_WHERE_FALSE.has(key));
+}

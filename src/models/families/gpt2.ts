@@ -24,7 +24,6 @@ const SCHEMA = z
     tie_word_embeddings: z.boolean().default(true),
     scale_attn_weights: z.literal(true).default(true),
     scale_attn_by_inverse_layer_idx: z.boolean().default(false),
-    add_cross_attention: z.literal(false).default(false),
   })
   .refine(...HEADS_DIVIDE_WIDTH);
 

@@ -17,7 +17,6 @@ const SCHEMA = z.object({
   num_key_value_heads: z.int().positive().nullable().default(32),
   max_position_embeddings: z.int().positive().default(32_768),
   sliding_window: z.int().positive().nullable().default(4096),
-  use_mrope: z.literal(false).default(false),
   qkv_bias: z.literal(true).nullish(),
   // How vLLM reads prompts of more than 250,000 tokens; transformers passes over it.
   dual_chunk_attention_config: z.record(z.string(), z.unknown()).nullish(),

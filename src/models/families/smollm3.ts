@@ -41,16 +41,19 @@ export const smollm3: Family = {
       throw unusable(raw, `no_rope_layers has ${rotated.length} entries (expected ${numLayers})`);
     }
     const plain = plainAttention(raw, c);
-    const window = c.use_sliding_window ? (c.sliding_window ?? null) : null;
     // 1 stands for a layer that does rotate.
     const rotates = (layer: number): boolean =>
       rotated ? rotated[layer] === 1 : (layer + 1) % interval !== 0;
-    const isWindowed = windowedLayers(raw, c, (layer) => !rotates(layer));
+    const isWindowed = windowedLayers(raw, c, (layer) => c.use_sliding_window === true && !rotates(layer));
     const made = new Map<string, Layer>();
     const layers = isWindowed.map((hasWindow, layer) => {
       const isRotated = rotates(layer);
       const key = `${isRotated} ${hasWindow}`;
-      const attention = { ...plain, rope: isRotated ? plain.rope : null, window: hasWindow ? window : null };
+      const attention = {
+        ...plain,
+        rope: isRotated ? plain.rope : null,
+        window: hasWindow ? (c.sliding_window ?? null) : null,
+      };
       const block = made.get(key) ?? llamaBlock(c, attention);
       made.set(key, block);
       return block;
