@@ -25,6 +25,9 @@ import { matmulBitsOp } from "./ops/products/matmul-bits.ts";
 import { matmulInt8Op } from "./ops/products/matmul-int8.ts";
 import { matmulPartsOp } from "./ops/products/matmul-parts.ts";
 import { matmulOp } from "./ops/products/matmul.ts";
+import { markedRowOp } from "./ops/rows/marked-row.ts";
+import { maskLengthsOp } from "./ops/attention/mask-lengths.ts";
+import { maskPositionsOp } from "./ops/attention/mask-positions.ts";
 import { maximumOp } from "./ops/pointwise/maximum.ts";
 import { pairwiseDistanceOp } from "./ops/products/pairwise-distance.ts";
 import { expandLikeOp, reduceSumOp } from "./ops/shapes/reduce-expand.ts";
@@ -80,12 +83,15 @@ export const OPS: readonly AnyOp[] = [
   gatherColumnsOp,
   setColumnsOp,
   gatherPagesOp,
+  markedRowOp,
   scatterAddRowsOp,
   addRowsOp,
   castOp,
   unpackCodesOp,
   wholeAttentionOp,
   cachedAttentionOp,
+  maskLengthsOp,
+  maskPositionsOp,
   rmsNormOp,
   addRmsNormOp,
   layerNormOp,

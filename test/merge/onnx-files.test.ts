@@ -8,11 +8,8 @@ import { InferenceSession, Tensor } from "onnxruntime-node";
 import { writeOnnxModel } from "../../src/export/onnx/write-onnx.ts";
 import { openSafetensors, readJson } from "../../src/format/by-path.ts";
 import { withDisk } from "../../src/format/files/disk/calls.ts";
-import { BaseModel } from "../../src/models/base/base-model.ts";
 import { COMPUTES } from "../../src/nn/computes.ts";
 import { findMethod } from "../../src/peft/methods.ts";
-import { type StoredTensor, dequantize, quantizeTo } from "../../src/quant/stored-tensor.ts";
-import type { StorageName } from "../../src/quant/storages.ts";
 import { Random } from "../../src/random.ts";
 import { Session } from "../../src/run/session.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
@@ -20,8 +17,8 @@ import { openUntilEnd } from "../files/open-until-end.ts";
 import { attachTo, batchFromRows, logitsOf, perturb } from "../passes/model-passes.ts";
 import { type Said, runMain } from "../process/run-main.ts";
 import { largestDifference } from "../reference/differences.ts";
-import { memorySource } from "../tiny/memory-source.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
+import { roundedTo } from "../tiny/rounded-to.ts";
 
 const root = temporaryFolder();
 const engine = createEngine({ threads: 1 });
@@ -128,16 +125,6 @@ describe("files compute what the model does", () => {
 /** Bytes of what turns heads of 16 at 512 positions. */
 const TABLES = 2 * 512 * 8 * 4;
 
-/** A base whose matrices are kept in a kind of few bits. */
-async function roundedTo(kind: StorageName, { name, model, source }: BaseModel): Promise<BaseModel> {
-  const tensors = new Map<string, StoredTensor>();
-  for (const { name: tensor, shape } of model.tensors.values()) {
-    const stored = await source.stored(tensor);
-    tensors.set(tensor, shape.length < 2 ? stored : quantizeTo(kind, dequantize(stored), shape));
-  }
-  return new BaseModel(name, model, memorySource(tensors));
-}
-
 const dataBytes = (folder: string): number => statSync(join(folder, "onnx/model.onnx_data")).size;
 
 test("what transformers.js reads stands beside them: settings, and the template among the tokenizer's", async () => {
@@ -174,7 +161,7 @@ test("what transformers.js reads stands beside them: settings, and the template 
 describe("what such files cannot hold is refused, and nothing is written", () => {
   const REFUSED: readonly (readonly [modelType: string, found: RegExp, config?: Record<string, unknown>])[] =
     [
-      ["bert", /it is for sequence-classification, expected one that writes text/],
+      ["vit", /it is for image-classification, expected one that reads text/],
       ["lfm2", /block 0 has no attention, expected attention with heads of a multiple of 16 elements/],
       ["phi", /block 0 has heads of 8 elements, expected attention with heads of a multiple of 16 elements/],
     ];

@@ -27,6 +27,7 @@ import { int8CrossEntropySuite } from "./int8-cross-entropy.ts";
 import { linearCrossEntropySuite } from "./linear-cross-entropy.ts";
 import { logSumExpSuite } from "./log-sum-exp.ts";
 import { absSuite, equalSuite, greaterSuite, maximumSuite } from "./magnitude.ts";
+import { markedRowSuite, maskLengthsSuite, maskPositionsSuite } from "./masks.ts";
 import { matmulBitsSuite } from "./matmul-bits.ts";
 import { matmulInt8Suite } from "./matmul-int8.ts";
 import { matmulPartsSuite } from "./matmul-parts.ts";
@@ -100,12 +101,15 @@ export const OP_SUITES: readonly OpSuite[] = [
   gatherColumnsSuite,
   setColumnsSuite,
   gatherPagesSuite,
+  markedRowSuite,
   scatterAddRowsSuite,
   addRowsSuite,
   castSuite,
   unpackCodesSuite,
   wholeAttentionSuite,
   cachedAttentionSuite,
+  maskLengthsSuite,
+  maskPositionsSuite,
   rmsNormSuite,
   addRmsNormSuite,
   layerNormSuite,

@@ -1,4 +1,4 @@
-/** @file Which models can be written as ONNX files over a cache. */
+/** @file Which models can be written as ONNX files. */
 import { UsageError } from "../../errors.ts";
 import type { BaseModel } from "../../models/base/base-model.ts";
 import { fitsHeadCache } from "../../nn/attention.ts";
@@ -15,13 +15,14 @@ export function unexportable(
   });
 }
 
-/** @throws UsageError "usage/model" for a model that writes no text, or whose blocks ONNX Runtime has no cache for */
+/** @throws UsageError "usage/model" for a model that reads no text, or that writes it by blocks ONNX Runtime has no cache for */
 export function requireExportable(base: Pick<BaseModel, "name" | "model">): void {
-  const { task, layers } = base.model;
-  if (task !== "causal-lm") {
+  const { task, embedding, hasVocabularyHead, layers } = base.model;
+  if (!embedding) {
     const hint = "Use it with graft: graft classify.";
-    throw unexportable(base, `it is for ${task}`, "one that writes text", hint);
+    throw unexportable(base, `it is for ${task}`, "one that reads text", hint);
   }
+  if (!hasVocabularyHead) return;
   const block = layers.findIndex(({ attention }) => !attention || !fitsHeadCache(attention));
   if (block < 0) return;
   const width = layers[block]!.attention?.headWidth;

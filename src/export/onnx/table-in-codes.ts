@@ -8,7 +8,7 @@ import { blockFormOf } from "../../quant/uniform-blocks.ts";
 import type { Session } from "../../run/session.ts";
 
 interface TableInCodes extends TensorRead {
-  /** The rows that a look-up asks for, [B, T, D]. */
+  /** The rows that a look-up asks for, [B, T, D]; those of another table as they are. */
   rowsIn(graph: LookupGraph): Value;
 }
 
@@ -27,6 +27,7 @@ export function tableInCodes(
   const product = compute.product(matrix, storage);
   if (!product) return null;
   const rowsIn = (graph: LookupGraph): Value => {
+    if (graph.spec.name !== embedding.name) return graph.rows;
     const operands = product.operands.map(({ suffix, shape, dtype }): [string, Value] => [
       suffix,
       gatherRows(graph.input(`weight${suffix}`, shape, dtype), graph.ids),

@@ -42,13 +42,11 @@ const USAGE: Readonly<Record<WholeModelFacts["readBy"], (task: ModelTask | null)
     "",
     ...pythonLines(task === null ? "AutoModel" : LOADERS[task]),
   ],
-  "transformers.js": () => [
+  "transformers.js": (task) => [
     "Made with graft: ONNX files for transformers.js and ONNX Runtime.",
     "",
     "```js",
-    'import { pipeline } from "@huggingface/transformers";',
-    "",
-    'const generator = await pipeline("text-generation", "FOLDER");',
+    ...(task === "causal-lm" ? GENERATOR_LINES : CLASSIFIER_LINES),
     "```",
   ],
   graft: (task) => [
@@ -57,6 +55,21 @@ const USAGE: Readonly<Record<WholeModelFacts["readBy"], (task: ModelTask | null)
     ...shellLines(task),
   ],
 };
+
+const GENERATOR_LINES = [
+  'import { pipeline } from "@huggingface/transformers";',
+  "",
+  'const generator = await pipeline("text-generation", "FOLDER");',
+];
+
+/** Its `pipeline` knows the classes of encoders alone. */
+const CLASSIFIER_LINES = [
+  'import { AutoModel, AutoTokenizer, TextClassificationPipeline } from "@huggingface/transformers";',
+  "",
+  'const model = await AutoModel.from_pretrained("FOLDER");',
+  'const tokenizer = await AutoTokenizer.from_pretrained("FOLDER");',
+  'const classifier = new TextClassificationPipeline({ task: "text-classification", model, tokenizer });',
+];
 
 function shellLines(task: ModelTask | null): string[] {
   const command =

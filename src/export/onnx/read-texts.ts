@@ -1,0 +1,57 @@
+/** @file What a program reads of the texts that are given to it as ids and a mask: those that go on, or whole ones of which classes are told. */
+import type { Value } from "../../graph/graph.ts";
+import { maskLengths } from "../../graph/ops/attention/mask-lengths.ts";
+import { maskPositions } from "../../graph/ops/attention/mask-positions.ts";
+import { equal } from "../../graph/ops/pointwise/compare.ts";
+import { mul, sub } from "../../graph/ops/pointwise/elementwise.ts";
+import type { Model } from "../../models/model.ts";
+import {
+  LAST_KEY,
+  NUM_KEYS,
+  ONE_TOKEN_TYPE,
+  POSITIONS,
+  type PassInput,
+  SEGMENTS,
+  TOKEN_TYPES,
+} from "../../nn/pass.ts";
+import type { WholeGraph } from "./whole-graph.ts";
+
+interface TextValues {
+  /** int64 [B, T] */
+  readonly ids: Value;
+  /** Makes what parts read of a pass. */
+  readonly ofPass: ReadonlyMap<PassInput, () => Value>;
+  /** Ones where a token may be that tells the class, int64 [B, T]; null: none does. */
+  readonly marks: Value | null;
+}
+
+const TOKENS = ["B", "T"];
+
+/** Reads texts of which the last tokens are given, over a cache of those before. */
+export function textsOverCache(whole: WholeGraph): TextValues {
+  const ids = whole.given("input_ids", "int64", TOKENS);
+  const [lastKey, numKeys] = maskLengths(whole.given("attention_mask", "int64", ["B", "P+T"]));
+  const ofPass = new Map([
+    [LAST_KEY, () => lastKey],
+    [NUM_KEYS, () => numKeys],
+    [POSITIONS, () => whole.given("position_ids", "int64", TOKENS)],
+  ]);
+  return { ids, ofPass, marks: null };
+}
+
+/** Reads whole texts, padded at either end. */
+export function wholeTexts(whole: WholeGraph, { classPosition, raw }: Model): TextValues {
+  const { pad_token_id: padId } = raw;
+  const ids = whole.given("input_ids", "int64", TOKENS);
+  const mask = whole.given("attention_mask", "int64", TOKENS);
+  const ofPass = new Map([
+    [POSITIONS, () => maskPositions(mask)],
+    [SEGMENTS, () => mask],
+    [TOKEN_TYPES, () => whole.given("token_type_ids", "int64", TOKENS)],
+    [ONE_TOKEN_TYPE, () => sub(mask, mask)],
+  ]);
+  if (classPosition === "first" || typeof padId !== "number") return { ids, ofPass, marks: mask };
+  // Also where the tokenizer ends texts with what it pads them with, as in transformers.
+  const padding = equal(ids, ids.graph.constant("int64", [], BigInt64Array.of(BigInt(padId))));
+  return { ids, ofPass, marks: sub(mask, mul(mask, padding)) };
+}
