@@ -1,15 +1,17 @@
 /** @file Converts adapters between the forms of files that other programs read. */
 import { basename, resolve } from "node:path";
-import { readdir } from "node:fs/promises";
 import { setImmediate } from "node:timers/promises";
 import type { LoadedModel } from "../format/by-path.ts";
 import { readCard } from "../format/cards/read-card.ts";
+import { disk } from "../format/files/disk/calls.ts";
 import { nodeFolder } from "../format/files/node-folder.ts";
 import { ADAPTER_FORMS, ADAPTER_FORM_NAMES, type AdapterFormName } from "./adapter-forms.ts";
 
 /** The form of an adapter; null: it is none, or is not there. */
 export async function formAt(path: string): Promise<AdapterFormName | null> {
-  const names = await readdir(path).catch(() => null);
+  const names = await disk()
+    .readdir(path)
+    .catch(() => null);
   return ADAPTER_FORM_NAMES.find((name) => ADAPTER_FORMS[name].isAt(path, names)) ?? null;
 }
 

@@ -3,7 +3,6 @@
  * Node's file system here.
  */
 import { z } from "zod";
-import { stat } from "node:fs/promises";
 import { basename, dirname } from "node:path";
 import { FormatError } from "../errors.ts";
 import type { BaseModel } from "../models/base/base-model.ts";
@@ -23,6 +22,7 @@ import { type LoadOptions, loadWeights } from "./checkpoint/load-model.ts";
 import * as checkpoints from "./checkpoint/open-checkpoint.ts";
 import { type FolderOptions, writeFileAtomic, writeFolderAtomic } from "./files/atomic.ts";
 import { ByteFile } from "./files/byte-file.ts";
+import { disk } from "./files/disk/calls.ts";
 import * as folders from "./files/folder.ts";
 import type { Folder } from "./files/folder.ts";
 import * as gguf from "./files/gguf/gguf.ts";
@@ -37,7 +37,7 @@ import * as safetensors from "./files/safetensors/safetensors.ts";
 /** Whether a path is a folder. @throws FormatError format/file when there is nothing. */
 async function isFolder(path: string): Promise<boolean> {
   try {
-    return (await stat(path)).isDirectory();
+    return (await disk().stat(path)).isDirectory();
   } catch (error) {
     throw new FormatError(
       "format/file",
@@ -115,7 +115,7 @@ async function adapterFolderAt(path: string): Promise<Folder> {
   checkArguments("readAdapter", PATH, { path });
   let isFile: boolean;
   try {
-    isFile = (await stat(path)).isFile();
+    isFile = (await disk().stat(path)).isFile();
   } catch (error) {
     throw new FormatError(
       "format/file",

@@ -1,7 +1,7 @@
 /** @file Entries of the cache of Hugging Face's tools: snapshots/COMMIT, and refs/BRANCH, which names the commit of a branch. */
-import { existsSync } from "node:fs";
-import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { disk } from "../format/files/disk/calls.ts";
+import { namesIn } from "../format/files/disk/names-in.ts";
 
 export const MAIN = "main";
 /** Digits from which on a commit may be cut short. */
@@ -10,7 +10,7 @@ const SHORT_COMMIT = 7;
 async function readRef(entry: string, revision: string): Promise<string | null> {
   if (revision.split("/").includes("..")) return null;
   try {
-    return (await readFile(join(entry, "refs", ...revision.split("/")), "utf8")).trim();
+    return (await disk().readFile(join(entry, "refs", ...revision.split("/")), "utf8")).trim();
   } catch {
     return null;
   }
@@ -19,8 +19,7 @@ async function readRef(entry: string, revision: string): Promise<string | null> 
 /** Finds the snapshot of a revision in an entry `models--OWNER--NAME`: a branch, a tag, a commit or the beginning of one. */
 export async function findSnapshot(entry: string, revision: string | null): Promise<string | null> {
   const snapshots = join(entry, "snapshots");
-  if (!existsSync(snapshots)) return null;
-  const commits = await readdir(snapshots);
+  const commits = await namesIn(snapshots);
   const commit = (await readRef(entry, revision ?? MAIN)) ?? revision;
   const isMeant = (name: string): boolean =>
     name === commit || (commit !== null && commit.length >= SHORT_COMMIT && name.startsWith(commit));

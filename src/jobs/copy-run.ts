@@ -1,58 +1,99 @@
 /** @file Copies of runs and of checkpoints, also of those that another may still write to: each is there whole or not at all. */
-import { cp, rename, rm } from "node:fs/promises";
-import { basename } from "node:path";
+import { createHash } from "node:crypto";
+import { join } from "node:path";
 import { FailedError } from "../errors.ts";
-import { isLock } from "../format/files/disk/folder-lock.ts";
+import { writeFolderAtomic } from "../format/files/atomic.ts";
+import { ByteFile } from "../format/files/byte-file.ts";
+import type { ByteSource } from "../format/files/byte-source.ts";
+import { disk, tryRemove } from "../format/files/disk/calls.ts";
 import { namesIn } from "../format/files/disk/names-in.ts";
-import { isTemporary, temporaryName } from "../format/files/disk/temporaries.ts";
+import { temporaryName } from "../format/files/disk/temporaries.ts";
+import { type FolderFile, unlikeWritten } from "../format/files/folder-file.ts";
 import { checkpointSteps } from "../format/run-checkpoints.ts";
-import { systemCode, toFailedWrite } from "../messages/system-error.ts";
+import { toFailedWrite } from "../messages/system-error.ts";
+import { filesIn, isMissing } from "./run-files.ts";
 
 /** A worker that was lost, and is not, removes a checkpoint while it is copied at most once or twice. */
 const MAX_COPIES = 5;
+/** Bytes that are copied at a time. */
+const PIECE_BYTES = 1 << 22;
 
-/** Copies a checkpoint that nobody changes. @throws FailedError "failed/write" */
+/** Copies a checkpoint that nobody changes. @throws FailedError "failed/write", FormatError "format/file" */
 export async function copyCheckpoint(source: string, target: string): Promise<void> {
-  await makeWhole(target, (copy) => cp(source, copy, { recursive: true }));
+  try {
+    await copyFiles(source, target);
+  } catch (error) {
+    throw toFailedWrite(error, target);
+  }
 }
 
-/** Copies a run in the place of what is there. @throws FailedError "failed/write" */
+/** Copies a run in the place of what is there. @throws FailedError "failed/write", FormatError "format/file" */
 export async function copyRun(source: string, target: string): Promise<void> {
-  await makeWhole(target, async (copy) => {
+  const copy = temporaryName(target);
+  try {
     for (let numCopies = 1; !(await copySame(source, copy)); numCopies++) {
       if (numCopies === MAX_COPIES) {
         throw new FailedError("failed/write", `Cannot copy the run "${source}": it changes all the time`, {
           hint: "Stop the worker that still writes it.",
         });
       }
-      await rm(copy, { recursive: true, force: true });
+      await disk().rm(copy, { recursive: true, force: true });
     }
-    await rm(target, { recursive: true, force: true });
-  });
-}
-
-/** Makes a folder under another name, and gives it its own when it is whole. @throws FailedError "failed/write" */
-async function makeWhole(target: string, make: (unfinished: string) => Promise<void>): Promise<void> {
-  const unfinished = temporaryName(target);
-  try {
-    await make(unfinished);
-    await rename(unfinished, target);
+    await disk().rm(target, { recursive: true, force: true });
+    await disk().rename(copy, target);
   } catch (error) {
-    await rm(unfinished, { recursive: true, force: true }).catch(() => {});
+    await tryRemove(copy);
     throw toFailedWrite(error, target);
   }
 }
 
-/** Copies a folder without locks and what is being written; false: its checkpoints have changed meanwhile. */
+/** Copies a run; false: its checkpoints have changed meanwhile. */
 async function copySame(source: string, copy: string): Promise<boolean> {
   const checkpoints = async (): Promise<string> => checkpointSteps(await namesIn(source)).join();
   const before = await checkpoints();
-  const isKept = (path: string): boolean => !isLock(basename(path)) && !isTemporary(basename(path));
   try {
-    await cp(source, copy, { recursive: true, filter: (path) => path === source || isKept(path) });
+    await copyFiles(source, copy);
   } catch (error) {
-    if (systemCode(error) !== "ENOENT") throw error;
+    if (!isMissing(error)) throw error;
     return false;
   }
   return (await checkpoints()) === before;
+}
+
+async function copyFiles(source: string, target: string): Promise<void> {
+  const paths = await filesIn(source);
+  await writeFolderAtomic(
+    target,
+    paths.map((path) => copyOf(path, join(source, path))),
+  );
+}
+
+/** Plans a file of a folder that is as another is when it is read. */
+function copyOf(name: string, path: string): FolderFile {
+  const written = createHash("sha256");
+  return {
+    name,
+    async fill(write) {
+      const file = await ByteFile.open(path);
+      try {
+        for await (const piece of piecesOf(file)) {
+          written.update(piece);
+          await write(piece);
+        }
+      } finally {
+        await file.close();
+      }
+    },
+    async check(file) {
+      const found = createHash("sha256");
+      for await (const piece of piecesOf(file)) found.update(piece);
+      if (!found.digest().equals(written.digest())) throw unlikeWritten(file.path, "other bytes");
+    },
+  };
+}
+
+async function* piecesOf(file: ByteSource): AsyncGenerator<Uint8Array> {
+  for (let at = 0; at < file.sizeBytes; at += PIECE_BYTES) {
+    yield await file.read(at, Math.min(PIECE_BYTES, file.sizeBytes - at));
+  }
 }

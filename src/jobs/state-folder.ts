@@ -3,11 +3,11 @@
  *
  * What is one JSON object is replaced as a whole. Who may write to a run is the queue's to say.
  */
-import { readFile, readdir, rm } from "node:fs/promises";
 import { basename, isAbsolute, join, relative, resolve, sep } from "node:path";
 import { compressionOf, findFileKind } from "../data/formats/file-kinds.ts";
 import { UsageError } from "../errors.ts";
 import { writeFolderAtomic } from "../format/files/atomic.ts";
+import { disk } from "../format/files/disk/calls.ts";
 import { bytesFile, textFile } from "../format/files/folder-file.ts";
 import { formatJson } from "../format/files/json-file.ts";
 import { checkpointFolder, checkpointSteps, isCheckpointFolder } from "../format/run-checkpoints.ts";
@@ -30,7 +30,7 @@ export function dataEnding(filename: string): string {
 
 async function listNames(path: string): Promise<string[]> {
   try {
-    return await readdir(path);
+    return await disk().readdir(path);
   } catch (error) {
     if (systemCode(error) === "ENOENT") return [];
     throw error;
@@ -100,13 +100,15 @@ export class StateFolder {
 
   /** A folder that is not there, or not mounted, would fail every job. @throws UsageError "usage/flag" where nothing was ever uploaded to it */
   async requireFiles(): Promise<void> {
-    const found = await readdir(join(this.path, "files")).then(
-      () => null,
-      (error: unknown) =>
-        systemCode(error) === "ENOENT"
-          ? `there are no files of jobs in "${this.path}"`
-          : `"${this.path}" cannot be read, ${describeFileProblem(error)}`,
-    );
+    const found = await disk()
+      .readdir(join(this.path, "files"))
+      .then(
+        () => null,
+        (error: unknown) =>
+          systemCode(error) === "ENOENT"
+            ? `there are no files of jobs in "${this.path}"`
+            : `"${this.path}" cannot be read, ${describeFileProblem(error)}`,
+      );
     if (found === null) return;
     throw new UsageError(
       "usage/flag",
@@ -117,11 +119,14 @@ export class StateFolder {
 
   /** Removes what a job has trained, in whichever folders its workers did. */
   async removeRuns(job: string): Promise<void> {
-    await rm(this.#at("jobs", job), { recursive: true, force: true });
+    await disk().rm(this.#at("jobs", job), { recursive: true, force: true });
   }
 
   async removeCheckpoint(job: string, folder: string, step: number): Promise<void> {
-    await rm(join(this.runFolder(job, folder), checkpointFolder(step)), { recursive: true, force: true });
+    await disk().rm(join(this.runFolder(job, folder), checkpointFolder(step)), {
+      recursive: true,
+      force: true,
+    });
   }
 
   /** Lists the checkpoints that a run has written, in order. */
@@ -137,7 +142,7 @@ export class StateFolder {
     if (!last) return [];
     try {
       const { log_history: history } = RUN_STATE.parse(
-        JSON.parse(await readFile(join(last.path, STATE_FILE), "utf8")),
+        JSON.parse(await disk().readFile(join(last.path, STATE_FILE), "utf8")),
       );
       return history as unknown as TrainEvent[];
     } catch {
@@ -147,7 +152,7 @@ export class StateFolder {
 
   /**
    * Puts a checkpoint of another place into the run of a job that has not begun, whole or not at all.
-   * @throws UsageError "usage/resume" for a folder that is no checkpoint; FailedError "failed/write"
+   * @throws UsageError "usage/resume" for a folder that is no checkpoint; as `copyCheckpoint`
    */
   async importCheckpoint(job: string, from: string): Promise<void> {
     const name = basename(from);
@@ -159,7 +164,7 @@ export class StateFolder {
     await copyCheckpoint(from, join(this.runFolder(job, FIRST_RUN), name));
   }
 
-  /** Copies a run that another may still write to; the copy is there whole or not at all. @throws FailedError "failed/write" */
+  /** Copies a run that another may still write to; the copy is there whole or not at all. @throws as `copyRun` of a folder */
   async copyRun(job: string, from: string, to: string): Promise<void> {
     const [source, target] = [this.runFolder(job, from), this.runFolder(job, to)];
     if ((await listNames(source)).length === 0) return;
@@ -179,7 +184,9 @@ export class StateFolder {
   async readFile(id: string): Promise<UploadedFile | null> {
     if (!ID.test(id)) return null;
     try {
-      return UPLOADED_FILE.parse(JSON.parse(await readFile(this.#at("files", id, "file.json"), "utf8")));
+      return UPLOADED_FILE.parse(
+        JSON.parse(await disk().readFile(this.#at("files", id, "file.json"), "utf8")),
+      );
     } catch (error) {
       if (systemCode(error) === "ENOENT") return null;
       throw error;
@@ -191,7 +198,7 @@ export class StateFolder {
   }
 
   async readContent(file: UploadedFile): Promise<Uint8Array<ArrayBuffer>> {
-    return Uint8Array.from(await readFile(await this.contentOf(file)));
+    return Uint8Array.from(await disk().readFile(await this.contentOf(file)));
   }
 
   /** Path of a file's content on this machine. */
@@ -208,6 +215,6 @@ export class StateFolder {
   }
 
   async removeFile(id: string): Promise<void> {
-    await rm(this.#at("files", id), { recursive: true, force: true });
+    await disk().rm(this.#at("files", id), { recursive: true, force: true });
   }
 }

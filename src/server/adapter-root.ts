@@ -1,8 +1,8 @@
 /** @file The folder from which clients may load adapters. Paths and links that lead out of it are refused. */
-import { realpath, stat } from "node:fs/promises";
 import { dirname, join, relative, resolve, sep } from "node:path";
 import { UsageError } from "../errors.ts";
 import { describeNames } from "../format/contents.ts";
+import { disk } from "../format/files/disk/calls.ts";
 import { namesIn } from "../format/files/disk/names-in.ts";
 import { nearest } from "../messages/nearest.ts";
 import { describeFileProblem } from "../messages/system-error.ts";
@@ -10,10 +10,12 @@ import { ApiError } from "./api-error.ts";
 
 /** Holds the folder against the disk before anything is loaded. @throws UsageError "usage/flag" */
 export async function requireRoot(root: string): Promise<void> {
-  const found = await stat(root).then(
-    (entry) => (entry.isDirectory() ? null : "it is a file"),
-    (error: unknown) => describeFileProblem(error),
-  );
+  const found = await disk()
+    .stat(root)
+    .then(
+      (entry) => (entry.isDirectory() ? null : "it is a file"),
+      (error: unknown) => describeFileProblem(error),
+    );
   if (found === null) return;
   throw new UsageError("usage/flag", `Cannot load adapters from "${root}": ${found}, expected a folder`, {
     hint: "Give --adapter-root a folder with those of adapters in it.",
@@ -59,8 +61,10 @@ export class AdapterRoot {
 
   /** Where a path leads; null: nowhere, or out of the folder. */
   async #inside(path: string): Promise<string | null> {
-    const root = await realpath(this.#root);
-    const found = await realpath(resolve(root, path)).catch(() => null);
+    const root = await disk().realpath(this.#root);
+    const found = await disk()
+      .realpath(resolve(root, path))
+      .catch(() => null);
     return found !== null && (found === root || found.startsWith(root + sep)) ? found : null;
   }
 }

@@ -1,14 +1,26 @@
-/** @file What writes: a training with checkpoints, one that goes on, merges, a combination, a pull; and what must hold after a failure. */
+/**
+ * @file What writes: a training with checkpoints, one that goes on, the end of an averaged one, copies of a run, merges, a
+ * combination, a pull; and what must hold after a failure.
+ */
 import assert from "node:assert/strict";
 import { cpSync, existsSync, readdirSync, readFileSync, rmSync, statSync, truncateSync } from "node:fs";
-import { join } from "node:path";
+import { join, relative } from "node:path";
+import { after } from "node:test";
 import { combineAdapters } from "../../src/export/combined/combine.ts";
 import { chooseKind, writeMergedModel } from "../../src/export/merged/merged-model.ts";
+import { ADAPTER_FILES } from "../../src/format/adapters/adapter-folder.ts";
 import { loadModel, readAdapter } from "../../src/format/by-path.ts";
 import type { ModelFormat } from "../../src/format/checkpoint/checkpoint.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
+import { copyRun } from "../../src/jobs/copy-run.ts";
+import { systemClock } from "../../src/jobs/queue/system-clock.ts";
+import { S3Store, storeAddress } from "../../src/jobs/store/s3.ts";
+import { StoredRuns } from "../../src/jobs/store/stored-runs.ts";
+import { finish } from "../../src/train/files/averaged-rounds.ts";
+import { trainAveraged } from "../../src/train/files/averaged-training.ts";
 import { checkManifest } from "../../src/train/files/folder/manifest.ts";
 import { assertWhole, NAME, startHub } from "../files/fake-hub.ts";
+import { BUCKET, startS3 } from "../jobs/s3-server.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny/model.ts";
 import { runTiny } from "../train/tiny-run.ts";
 
@@ -37,6 +49,7 @@ const data = writeTinyChats(`${folder}/chats.jsonl`, 6);
 const SETTINGS = { model, data, seed: 4, learningRate: 0.01, steps: 4, saveEvery: 2 };
 const OTHER = `${folder}/other`;
 const BEGUN = `${folder}/begun`;
+const AVERAGED = `${folder}/averaged`;
 const engine = createEngine({ threads: 1 });
 
 /** Files with the same bytes in every run of these settings; others tell times, or where they lie. */
@@ -46,6 +59,8 @@ const SAME_BYTES = ["adapter_model.safetensors", "adapter_config.json", "optimiz
 export async function prepareScenarios(): Promise<void> {
   await runTiny({ ...SETTINGS, output: OTHER, seed: 5 });
   await runTiny({ ...SETTINGS, output: BEGUN });
+  await trainAveraged({ ...SETTINGS, threads: 1, output: AVERAGED }, { workers: 2, syncEvery: 2 });
+  for (const name of ADAPTER_FILES) rmSync(join(AVERAGED, name));
   // As a run that was killed after its first checkpoint leaves it.
   for (const name of readdirSync(BEGUN)) {
     if (!["checkpoint-2", "config.yaml", "log.jsonl"].includes(name))
@@ -111,6 +126,60 @@ const resuming: Scenario = {
     assert.ok(hasOlder, "the older checkpoint is gone");
   },
   again: trainAgain,
+};
+
+/** The adapter of an output is there with all its files, or none of them. */
+async function checkResult(output: string, reference: string): Promise<void> {
+  const files = ADAPTER_FILES.filter((name) => existsSync(join(output, name)));
+  if (files.length > 0) assert.deepEqual(files, ADAPTER_FILES);
+  assertSameFiles(output, reference, ADAPTER_FILES);
+  assert.deepEqual(
+    readdirSync(output).filter((name) => name.startsWith(".")),
+    [],
+  );
+}
+
+const finishAveraged = (output: string): Promise<void> => finish(output, SETTINGS.steps);
+const averaging: Scenario = {
+  name: "ending an averaged training",
+  prepare: (output) => cpSync(AVERAGED, output, { recursive: true }),
+  act: finishAveraged,
+  check: checkResult,
+  again: finishAveraged,
+};
+
+/** The files of a run, each as they are in another, or nothing at all. */
+async function checkCopy(output: string, reference: string): Promise<void> {
+  if (!existsSync(output)) return;
+  const paths = filesBelow(reference);
+  assert.deepEqual(filesBelow(output), paths);
+  assertSameFiles(output, reference, paths);
+}
+
+function filesBelow(path: string): string[] {
+  const entries = readdirSync(path, { recursive: true, withFileTypes: true });
+  return entries
+    .filter((each) => each.isFile())
+    .map((each) => relative(path, join(each.parentPath, each.name)))
+    .sort();
+}
+
+/** A copy of a run, whose second attempt ends. */
+function copying(name: string, act: (output: string) => Promise<unknown>): Scenario {
+  const again = async (output: string): Promise<void> => {
+    await act(output);
+    await checkCopy(output, OTHER);
+    assert.ok(existsSync(output));
+  };
+  return { name, act, check: checkCopy, again };
+}
+
+const s3 = await startS3();
+after(() => s3.close());
+const store = new S3Store(storeAddress(`s3://${BUCKET}`, s3.env), systemClock);
+const storing = async (output: string): Promise<void> => {
+  await new StoredRuns(store, () => OTHER).publish("job", "run");
+  await new StoredRuns(store, () => output).fetch("job", "run");
 };
 
 /** Everything below an output, or nothing at all. */
@@ -212,6 +281,9 @@ const repairing: Scenario = {
 export const SCENARIOS: readonly Scenario[] = [
   training,
   resuming,
+  averaging,
+  copying("copying a run", (output) => copyRun(OTHER, output)),
+  copying("sharing a run by a store", storing),
   merging("hf"),
   merging("gguf"),
   combining,

@@ -1,16 +1,16 @@
 /** @file `graft pull NAME`: puts a model on the local disk and prints where. */
-import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
+import { disk } from "../../format/files/disk/calls.ts";
 import { DEFAULT_MODEL } from "../../hub/resolve.ts";
 import { defineCommand } from "../command.ts";
 import { pullWithProgress } from "../model/pull-model.ts";
 import { NAME_OR_PATH } from "../../messages/paths.ts";
 
 async function sizeOnDisk(path: string): Promise<number> {
-  const stats = await stat(path);
+  const stats = await disk().stat(path);
   if (!stats.isDirectory()) return stats.size;
-  const sizes = (await readdir(path)).map(async (file) => (await stat(join(path, file))).size);
+  const sizes = (await disk().readdir(path)).map(async (file) => (await disk().stat(join(path, file))).size);
   return (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
 }
 

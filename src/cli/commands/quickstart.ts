@@ -1,5 +1,4 @@
 /** @file `graft quickstart`: the whole product in one command, on the examples that come with it. */
-import { access, readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { readTargetRow } from "../../data/rows/target-rows.ts";
@@ -7,6 +6,7 @@ import { parseJsonLines } from "../../data/formats/json-rows.ts";
 import type { Message } from "../../data/rows/messages.ts";
 import { openTextModel } from "../../engine/open-text-model.ts";
 import { FormatError } from "../../errors.ts";
+import { disk } from "../../format/files/disk/calls.ts";
 import { DEFAULT_MODEL } from "../../hub/resolve.ts";
 import { THREADS } from "../../train/settings/threads.ts";
 import { type CommandIO, defineCommand } from "../command.ts";
@@ -38,7 +38,7 @@ const SETTINGS = {
 async function examplePath(name: string): Promise<string> {
   const path = fileURLToPath(new URL(name, EXAMPLES));
   try {
-    await access(path);
+    await disk().stat(path);
   } catch (cause) {
     throw new FormatError(
       "format/file",
@@ -51,19 +51,21 @@ async function examplePath(name: string): Promise<string> {
 
 /** The first questions of a file of one-question conversations, with their reference answers. */
 async function questionsOf(path: string): Promise<{ question: Message; reference: string }[]> {
-  return [...parseJsonLines(await readFile(path, "utf8"), path)].slice(0, NUM_QUESTIONS).map((parsed) => {
-    const row = readTargetRow("value" in parsed ? parsed.value : null);
-    const [question, reference] = row.kind === "chat" ? row.messages.map(({ message }) => message) : [];
-    if (question && reference) return { question, reference: reference.content };
-    throw new FormatError("format/json", `Cannot use "${path}": no question and answer`, {
-      hint: "Put the file back that came with graft.",
+  return [...parseJsonLines(await disk().readFile(path, "utf8"), path)]
+    .slice(0, NUM_QUESTIONS)
+    .map((parsed) => {
+      const row = readTargetRow("value" in parsed ? parsed.value : null);
+      const [question, reference] = row.kind === "chat" ? row.messages.map(({ message }) => message) : [];
+      if (question && reference) return { question, reference: reference.content };
+      throw new FormatError("format/json", `Cannot use "${path}": no question and answer`, {
+        hint: "Put the file back that came with graft.",
+      });
     });
-  });
 }
 
 /** Steps of some passes over a file. */
 async function countSteps(path: string, epochs: number): Promise<number> {
-  const numRows = [...parseJsonLines(await readFile(path, "utf8"), path)].length;
+  const numRows = [...parseJsonLines(await disk().readFile(path, "utf8"), path)].length;
   return Math.max(1, Math.round(epochs * Math.ceil(numRows / SETTINGS.batchSize)));
 }
 

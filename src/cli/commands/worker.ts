@@ -1,7 +1,6 @@
 /** @file `graft worker`: trains the jobs of servers that share a database and a folder, on this machine. */
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
-import { mkdir, rm } from "node:fs/promises";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { z } from "zod";
@@ -9,6 +8,8 @@ import { makeSampleWriter } from "../../engine/sample-writer.ts";
 import { openTextParts } from "../../engine/open-text-model.ts";
 import { UsageError, toldWhole } from "../../errors.ts";
 import { openSharedJobs } from "../../jobs/database/open-jobs.ts";
+import { disk, tryRemove } from "../../format/files/disk/calls.ts";
+import { makeFolders } from "../../format/files/disk/make-folders.ts";
 import { sweepTemporaries, temporaryName } from "../../format/files/disk/temporaries.ts";
 import { JobQueue, type TakenJob } from "../../jobs/queue/job-queue.ts";
 import { JobWorker } from "../../jobs/queue/job-worker.ts";
@@ -95,7 +96,7 @@ export const command = defineCommand({
       if (!io.signal.aborted) await once(io.signal, "abort");
       await worker.close();
     } finally {
-      if (copies !== null) await rm(copies, { recursive: true, force: true });
+      if (copies !== null) await tryRemove(copies);
       await table.close();
     }
   },
@@ -142,10 +143,10 @@ async function work(
 
 /** Makes a folder that is this process's alone; those of workers that were killed go. */
 async function makeCopies(parent: string): Promise<string> {
-  await mkdir(parent, { recursive: true });
+  await makeFolders(parent);
   await sweepTemporaries(parent);
   const path = temporaryName(join(parent, "worker"));
-  await mkdir(path, { mode: 0o700 });
+  await disk().mkdir(path, { mode: 0o700 });
   return path;
 }
 

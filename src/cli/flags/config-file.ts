@@ -1,9 +1,8 @@
 /** @file A settings file (`--config FILE`, YAML or JSON) as values for the keys of a command's schema. */
-import { readFile, stat } from "node:fs/promises";
-
 import { FormatError } from "../../errors.ts";
+import { disk } from "../../format/files/disk/calls.ts";
 import { requireShallowText } from "../../untrusted/limits.ts";
-import { describeFileProblem, refuseEndless } from "../../messages/system-error.ts";
+import { describeFileProblem } from "../../messages/system-error.ts";
 import { readSetting } from "./flag-value.ts";
 import type { Flag } from "./flags.ts";
 import { plainName } from "../../messages/setting-names.ts";
@@ -23,8 +22,7 @@ const SETTINGS_HINT = "Write YAML, a setting and its value a line, such as epoch
 
 async function readText(path: string): Promise<string> {
   try {
-    refuseEndless(await stat(path));
-    return await readFile(path, "utf8");
+    return await disk().readFile(path, "utf8");
   } catch (error) {
     throw new FormatError(
       "format/file",

@@ -1,10 +1,11 @@
 /** @file What can be typed in `graft chat` beside messages: a list of commands that begin with a slash. */
-import { appendFile, mkdir } from "node:fs/promises";
 import { basename, dirname, resolve } from "node:path";
 
 import type { Conversation } from "../../engine/conversation.ts";
 import type { TextModel } from "../../engine/text-model.ts";
 import { UsageError } from "../../errors.ts";
+import { disk } from "../../format/files/disk/calls.ts";
+import { makeFolders } from "../../format/files/disk/make-folders.ts";
 import { nearest } from "../../messages/nearest.ts";
 import { toFailedWrite } from "../../messages/system-error.ts";
 import { table } from "../help/help-table.ts";
@@ -80,8 +81,8 @@ const CHAT_COMMANDS: readonly ChatCommand[] = [
         });
       }
       try {
-        await mkdir(dirname(resolve(path)), { recursive: true });
-        await appendFile(path, `${JSON.stringify({ messages })}\n`);
+        await makeFolders(dirname(resolve(path)));
+        await disk().appendFile(path, `${JSON.stringify({ messages })}\n`);
       } catch (error) {
         throw toFailedWrite(error, path);
       }

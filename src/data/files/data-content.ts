@@ -1,8 +1,8 @@
 /** @file What a file of data holds, and the one way from its bytes to units, in this thread or another. */
 import { createHash } from "node:crypto";
-import { readFile, stat } from "node:fs/promises";
 import { FormatError, UsageError } from "../../errors.ts";
-import { describeFileProblem, refuseEndless } from "../../messages/system-error.ts";
+import { disk } from "../../format/files/disk/calls.ts";
+import { describeFileProblem } from "../../messages/system-error.ts";
 import type { DataKindName, DataUnits } from "../examples/data-kinds.ts";
 import type { RowCounts } from "../reports/data-report.ts";
 import { type DatasetOptions, rowParsing, UnitReader } from "../dataset.ts";
@@ -37,8 +37,7 @@ export type OnRows = (numRows: number, totalRows: number | null) => void;
 export async function openContent(path: string): Promise<DataContent> {
   let bytes: Uint8Array;
   try {
-    refuseEndless(await stat(path));
-    bytes = await readFile(path);
+    bytes = await disk().readFile(path);
   } catch (cause) {
     throw unreadable(path, describeFileProblem(cause), hintForPath(path), cause);
   }

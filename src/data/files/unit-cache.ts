@@ -7,10 +7,10 @@
  */
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
-import { readFile, rm, utimes } from "node:fs/promises";
 import { join } from "node:path";
 import { writeFileAtomic } from "../../format/files/atomic.ts";
 import type { ByteSource } from "../../format/files/byte-source.ts";
+import { disk, tryRemove } from "../../format/files/disk/calls.ts";
 import { dropOldest } from "../../format/files/disk/drop-oldest.ts";
 import { unlikeWritten, type Write } from "../../format/files/folder-file.ts";
 import type { ReadUnits } from "./read-in-thread.ts";
@@ -70,14 +70,17 @@ export async function readCached(folder: string, key: string): Promise<ReadUnits
   const path = join(folder, key + ENDING);
   let bytes: Buffer;
   try {
-    bytes = await readFile(path);
+    bytes = await disk().readFile(path);
   } catch {
     return null;
   }
   const units = decode(bytes);
-  if (units === null) await rm(path, { force: true }).catch(() => {});
+  if (units === null) await tryRemove(path);
   // When it was used last.
-  else await utimes(path, new Date(), new Date()).catch(() => {});
+  else
+    await disk()
+      .utimes(path, new Date(), new Date())
+      .catch(() => {});
   return units;
 }
 

@@ -3,8 +3,6 @@
  *
  *   θ = θ₀ + Σ w (θᵢ − θ₀)     θ₀ of the base model, not needed where the weights sum to 1
  */
-import { stat } from "node:fs/promises";
-import { join } from "node:path";
 import { UsageError } from "../../errors.ts";
 import { COMBINATIONS, type Combination, type CombineOptions } from "../../peft/algebra/combinations.ts";
 import { combineFromStart } from "../../peft/algebra/combine.ts";
@@ -17,6 +15,7 @@ import { WHOLE_MODEL } from "../../peft/methods.ts";
 import { dequantize } from "../../quant/stored-tensor.ts";
 import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
 import { numElements, showShape } from "../../graph/shape.ts";
+import { namesIn } from "../../format/files/disk/names-in.ts";
 import { writeFolderAtomic } from "../../format/files/atomic.ts";
 import { type Checkpoint } from "../../format/checkpoint/checkpoint.ts";
 import { modelFolderFiles } from "../../format/checkpoint/model-folder-files.ts";
@@ -31,12 +30,8 @@ const NEUTRAL_KEYS = new Set(["_name_or_path", "dtype", "torch_dtype", "transfor
 
 /** Whether a folder holds a whole model and no adapter. */
 export async function isModelFolder(path: string): Promise<boolean> {
-  const has = (name: string): Promise<boolean> =>
-    stat(join(path, name)).then(
-      () => true,
-      () => false,
-    );
-  return (await has("config.json")) && !(await has("adapter_config.json"));
+  const names = await namesIn(path);
+  return names.includes("config.json") && !names.includes("adapter_config.json");
 }
 
 /** What is known of a whole model before its tensors are read. */

@@ -6,10 +6,10 @@
  * number of bytes; what was not used for the longest goes first. When the disk refuses, texts are written without it.
  */
 import { createHash } from "node:crypto";
-import { stat, utimes } from "node:fs/promises";
 import { join } from "node:path";
 import type { Environment } from "../../environment.ts";
 import { UsageError } from "../../errors.ts";
+import { disk } from "../../format/files/disk/calls.ts";
 import { dropOldest } from "../../format/files/disk/drop-oldest.ts";
 import { sameShape } from "../../graph/shape.ts";
 import type { OperandSpec } from "../../nn/compute.ts";
@@ -45,7 +45,9 @@ export async function openOperandCache(
       hint: "Leave it out, or set it to off so that nothing is kept.",
     });
   }
-  const found = await stat(path, { bigint: true }).catch(() => null);
+  const found = await disk()
+    .stat(path, { bigint: true })
+    .catch(() => null);
   // Who opens the file is told why it is not there. On Windows files are not mapped.
   if (!found || !CAN_SUM || process.platform === "win32") return undefined;
   // Numbers of disks may be others after each start of a machine.
@@ -101,7 +103,7 @@ class OperandCache implements OperandStore {
     const { minBytes, maxBytes } = this.#limits;
     try {
       // When it was used last.
-      if (this.#made.size === 0) return await utimes(this.#path, new Date(), new Date());
+      if (this.#made.size === 0) return await disk().utimes(this.#path, new Date(), new Date());
       const kept = [...((await this.#kept) ?? [])].filter(([name, one]) => isWhole(name, one));
       const all = new Map([...kept, ...this.#made]);
       this.#made.clear();

@@ -2,8 +2,8 @@
  * @file Checks that the disk of a database has room, and turns the error of a database whose disk is full or fails into one of
  * graft's errors.
  */
-import { statfs } from "node:fs/promises";
 import { FailedError } from "../../errors.ts";
+import { disk } from "../../format/files/disk/calls.ts";
 import { formatBytes } from "../../messages/numbers.ts";
 import type { Database } from "./database.ts";
 
@@ -31,7 +31,7 @@ export async function requireRoom(folder: string, statDisk: typeof readDisk = re
 }
 
 function readDisk(folder: string): Promise<{ readonly bavail: number; readonly bsize: number }> {
-  return statfs(folder);
+  return disk().statfs(folder);
 }
 
 /** Turns a fault of the disk into a FailedError; other errors pass as they are. */

@@ -5,9 +5,10 @@
  */
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
-import { mkdir, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import { FailedError } from "../../errors.ts";
+import { disk, tryRemove } from "../../format/files/disk/calls.ts";
+import { makeFolders } from "../../format/files/disk/make-folders.ts";
 import { sweepTemporaries, temporaryName } from "../../format/files/disk/temporaries.ts";
 
 /** What the process tells: null, or why it could not. */
@@ -24,12 +25,12 @@ export async function makeFiles(folder: string, signal?: AbortSignal): Promise<v
   await sweepTemporaries(dirname(folder));
   const unfinished = temporaryName(folder);
   try {
-    await mkdir(unfinished, { recursive: true });
+    await makeFolders(unfinished);
     await runMaker(unfinished, signal);
-    await rm(folder, { recursive: true, force: true });
-    await rename(unfinished, folder);
+    await disk().rm(folder, { recursive: true, force: true });
+    await disk().rename(unfinished, folder);
   } catch (error) {
-    await rm(unfinished, { recursive: true, force: true });
+    await tryRemove(unfinished);
     throw error;
   }
 }

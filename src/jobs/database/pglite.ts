@@ -2,9 +2,10 @@
  * @file PostgreSQL inside of this process, in a folder: PGlite. It has one connection, and hands it out in turn. Where it dies
  * within a call, as by a fault of its log's disk, it is opened anew at the next: all that it had committed is there.
  */
-import { mkdir, readdir } from "node:fs/promises";
 import { PGlite } from "@electric-sql/pglite";
 import { FailedError } from "../../errors.ts";
+import { disk } from "../../format/files/disk/calls.ts";
+import { makeFolders } from "../../format/files/disk/make-folders.ts";
 import type { Connection, Database } from "./database.ts";
 import { requireRoom, toDiskFault } from "./disk-faults.ts";
 import { forbidTierUp } from "./forbid-tier-up.ts";
@@ -121,9 +122,9 @@ export async function makeOnce(folder: string): Promise<void> {
  * @throws FailedError "failed/database" where its disk is full or fails; the reason of `signal`
  */
 export async function openPglite(folder: string, signal?: AbortSignal): Promise<Database> {
-  await mkdir(folder, { recursive: true });
+  await makeFolders(folder);
   await requireRoom(folder);
-  if ((await readdir(folder)).length === 0) await makeFiles(folder, signal);
+  if ((await disk().readdir(folder)).length === 0) await makeFiles(folder, signal);
   signal?.throwIfAborted();
   const start = (): Promise<Running> => Running.start(folder);
   let running = start();

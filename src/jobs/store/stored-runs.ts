@@ -4,16 +4,16 @@
  *
  * Only the holder of a run's lease writes under its name; what was copied lies under another (job-queue.ts).
  */
-import { mkdir, readFile, readdir, rename, rm, stat } from "node:fs/promises";
-import { basename, dirname, join, sep } from "node:path";
+import { basename, join, sep } from "node:path";
 import { z } from "zod";
 import { hashBytes } from "../../data/files/data-content.ts";
 import { FailedError } from "../../errors.ts";
 import { writeFileAtomic } from "../../format/files/atomic.ts";
-import { isLock } from "../../format/files/disk/folder-lock.ts";
-import { isTemporary, temporaryName } from "../../format/files/disk/temporaries.ts";
+import { disk, tryRemove } from "../../format/files/disk/calls.ts";
+import { temporaryName } from "../../format/files/disk/temporaries.ts";
 import { bytesFile } from "../../format/files/folder-file.ts";
-import { systemCode, toFailedWrite } from "../../messages/system-error.ts";
+import { toFailedRead, toFailedWrite } from "../../messages/system-error.ts";
+import { filesIn, isMissing } from "../run-files.ts";
 import type { S3Store } from "./s3.ts";
 
 const MANIFEST = z.array(z.object({ path: z.string(), size_bytes: z.int(), sha256: z.string() }));
@@ -67,13 +67,13 @@ export class StoredRuns {
         if (missing === undefined) break;
         if (numTries === MAX_TRIES) throw damaged(missing);
       }
-      await rm(target, { recursive: true, force: true });
-      await rename(copy, target);
+      await disk().rm(target, { recursive: true, force: true });
+      await disk().rename(copy, target);
       return true;
     } catch (error) {
-      throw error instanceof FailedError ? error : toFailedWrite(error, target);
+      throw toFailedWrite(error, target);
     } finally {
-      await rm(copy, { recursive: true, force: true });
+      await tryRemove(copy);
     }
   }
 
@@ -88,20 +88,21 @@ export class StoredRuns {
     const before = await filesIn(target);
     const known = new Map<string, Uint8Array>();
     for (const path of before) {
-      const bytes = await readFile(join(target, path)).catch(() => null);
+      const bytes = await disk()
+        .readFile(join(target, path))
+        .catch(() => null);
       if (bytes) known.set(`${path} ${hashBytes(bytes)}`, bytes);
     }
     const isSame =
       before.length === manifest.length &&
       manifest.every(({ path, sha256 }) => known.has(`${path} ${sha256}`));
     if (isSame) return null;
-    await rm(copy, { recursive: true, force: true });
+    await disk().rm(copy, { recursive: true, force: true });
     for (const { path, sha256 } of manifest) {
       const key = objectKey(job, folder, sha256);
       const bytes = known.get(`${path} ${sha256}`) ?? (await this.#store.get(key));
       if (!bytes || hashBytes(bytes) !== sha256) return key;
       const place = join(copy, path);
-      await mkdir(dirname(place), { recursive: true });
       await writeFileAtomic(place, bytesFile(basename(place), bytes));
     }
     return undefined;
@@ -118,7 +119,7 @@ export class StoredRuns {
     return parsed.data;
   }
 
-  /** Puts a run into the store: what is new of it, then its manifest; what that does not name any more goes. @throws FailedError */
+  /** Puts a run into the store: what is new of it, then its manifest; what that does not name any more goes. @throws FailedError "failed/store", FormatError "format/file" */
   async publish(job: string, folder: string, mayWrite: () => boolean = () => true): Promise<void> {
     const before = (await this.#manifestOf(job, folder)) ?? [];
     const there = new Set(before.map(({ sha256 }) => sha256));
@@ -149,7 +150,7 @@ export class StoredRuns {
     const source = this.#folderOf(job, folder);
     const manifest: Manifest = [];
     for (const path of await filesIn(source)) {
-      const bytes = await readFile(join(source, path));
+      const bytes = await readWhole(join(source, path));
       const sha256 = hashBytes(bytes);
       if (!put.has(sha256)) await this.#store.put(objectKey(job, folder, sha256), bytes);
       put.add(sha256);
@@ -159,8 +160,13 @@ export class StoredRuns {
   }
 }
 
-function isMissing(error: unknown): boolean {
-  return systemCode(error) === "ENOENT";
+/** @throws FormatError "format/file" */
+async function readWhole(path: string): Promise<Uint8Array> {
+  try {
+    return await disk().readFile(path);
+  } catch (error) {
+    throw toFailedRead(error, path);
+  }
 }
 
 /** What the store gives for a key that is not what was put there. */
@@ -168,19 +174,4 @@ export function damaged(key: string): FailedError {
   return new FailedError("failed/store", `Cannot read "${key}" of the store: it is not what was put there`, {
     hint: "Look whether something else writes to the store, or removes from it.",
   });
-}
-
-/** Paths of the files in a folder and below, without locks and what is being written. */
-async function filesIn(folder: string): Promise<string[]> {
-  const found: string[] = [];
-  const isKept = (path: string): boolean =>
-    path.split(sep).every((name) => !isLock(name) && !isTemporary(name));
-  const names = await readdir(folder, { recursive: true }).catch((error: unknown): string[] => {
-    if (isMissing(error)) return [];
-    throw error;
-  });
-  for (const path of names.toSorted()) {
-    if (isKept(path) && (await stat(join(folder, path))).isFile()) found.push(path);
-  }
-  return found;
 }

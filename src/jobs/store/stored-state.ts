@@ -1,9 +1,9 @@
 /** @file Keeps the files and the runs of jobs in an S3-compatible store. Copies lie in a folder of this process. */
-import { mkdir, mkdtemp, rename } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { z } from "zod";
 import { hashBytes } from "../../data/files/data-content.ts";
 import { writeFileAtomic } from "../../format/files/atomic.ts";
+import { disk } from "../../format/files/disk/calls.ts";
 import { bytesFile } from "../../format/files/folder-file.ts";
 import { UPLOADED_FILE, type UploadedFile } from "../job.ts";
 import { FIRST_RUN, StateFolder } from "../state-folder.ts";
@@ -71,7 +71,6 @@ export class StoredState extends StateFolder {
     ]);
     const said = description && STORED_FILE.parse(JSON.parse(new TextDecoder().decode(description)));
     if (!bytes || said?.sha256 !== hashBytes(bytes)) throw damaged(contentKey(file.id));
-    await mkdir(dirname(path), { recursive: true });
     await writeFileAtomic(path, bytesFile(basename(path), bytes));
     return path;
   }
@@ -108,8 +107,8 @@ export class StoredState extends StateFolder {
     const run = this.runFolder(job, folder);
     if (!(await this.has(run))) return null;
     // Beside the copies, which go with this process; nobody else's to read either.
-    const kept = join(await mkdtemp(join(dirname(this.path), `${job}-`)), folder);
-    await rename(run, kept);
+    const kept = join(await disk().mkdtemp(join(dirname(this.path), `${job}-`)), folder);
+    await disk().rename(run, kept);
     return kept;
   }
 

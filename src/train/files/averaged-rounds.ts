@@ -2,11 +2,9 @@
  * @file The rounds of an averaged training as its output holds them: start/, the adapter before all; checkpoint-N/, the adapter
  * after N steps; velocity-N/, what outer momentum remembers (peft/algebra/outer-step). Those of the last rounds are kept.
  */
-import { cp } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { z } from "zod";
 import { FailedError, UsageError } from "../../errors.ts";
-import { ADAPTER_FILES } from "../../format/adapters/adapter-folder.ts";
 import { readAdapterFolder, writeAdapterFolder } from "../../format/by-path.ts";
 import { namesIn } from "../../format/files/disk/names-in.ts";
 import { checkpointFolder, checkpointSteps } from "../../format/run-checkpoints.ts";
@@ -154,7 +152,7 @@ export async function finish(output: string, steps: number): Promise<void> {
       { hint: "Give as many steps, or another output." },
     );
   }
-  for (const name of ADAPTER_FILES) await cp(join(adapter, name), join(output, name));
+  await writeNumbers(output, adapter, new Map());
 }
 
 /** Reads what a worker that has trained a round in its folder has changed. */

@@ -12,7 +12,20 @@ import { refuseEndless, systemCode } from "../../../messages/system-error.ts";
 /** The calls that may fail. */
 export type Disk = Pick<
   typeof node,
-  "appendFile" | "link" | "mkdir" | "open" | "readFile" | "readdir" | "rename" | "rm" | "rmdir" | "stat"
+  | "appendFile"
+  | "link"
+  | "mkdir"
+  | "mkdtemp"
+  | "open"
+  | "readFile"
+  | "readdir"
+  | "realpath"
+  | "rename"
+  | "rm"
+  | "rmdir"
+  | "stat"
+  | "statfs"
+  | "utimes"
 >;
 
 const scope = new AsyncLocalStorage<Disk>();
