@@ -7,7 +7,7 @@ import { count, either } from "../grammar/rules/json-rules.ts";
 import { addAnyText, addTextBefore } from "../grammar/rules/raw-text.ts";
 import { SchemaError } from "../grammar/schema/schema-keywords.ts";
 import { schemaRule } from "../grammar/schema/schema-rules.ts";
-import { type Schema, listedTexts, propertiesOf, requiredOf } from "./keyed-arguments.ts";
+import { type Schema, addPairs, listedTexts, propertiesOf, requiredOf } from "./keyed-arguments.ts";
 import { type CallRules, addMark } from "./tool-format.ts";
 
 const SCALARS: ReadonlySet<unknown> = new Set(["integer", "number", "boolean", "null"]);
@@ -29,26 +29,14 @@ export class BareRules {
   /** `{KEY:VALUE,…}`, with a comma before every pair but the first that is there. @throws SchemaError */
   object(from: Place, schema: Schema, path: string): Place {
     const book = this.#book;
-    const required = requiredOf(schema);
-    // Where nothing has been written, and where something has.
-    let [bare, more] = [book.text(from, "{"), book.place()];
-    const properties = Object.entries(propertiesOf(schema));
-    for (const [key, own] of properties.toSorted(([a], [b]) =>
+    const sorted = Object.entries(propertiesOf(schema)).toSorted(([a], [b]) =>
       a.toLowerCase() < b.toLowerCase() ? -1 : 1,
-    )) {
-      const start = book.place();
-      book.skip(bare, start);
-      book.skip(book.text(more, ","), start);
-      const end = this.value(book.text(start, `${key}:`), own, `${path}/properties/${key}`);
-      const [nothing, something] = [book.place(), book.place()];
-      book.skip(end, something);
-      if (!required.has(key)) {
-        book.skip(bare, nothing);
-        book.skip(more, something);
-      }
-      [bare, more] = [nothing, something];
-    }
-    return either(book, from, [() => book.text(bare, "}"), () => book.text(more, "}")]);
+    );
+    const form = { pairs: sorted, required: requiredOf(schema), between: "," };
+    const pairs = addPairs(book, book.text(from, "{"), form, ({ from: start, key, schema: own }) =>
+      this.value(book.text(start, `${key}:`), own, `${path}/properties/${key}`),
+    );
+    return book.text(pairs, "}");
   }
 
   value(from: Place, schema: Schema, path: string): Place {

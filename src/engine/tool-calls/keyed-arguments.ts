@@ -85,6 +85,50 @@ export function addKeyedArguments(
   return at;
 }
 
+/** A pair that is to be added. */
+interface NextPair {
+  readonly from: Place;
+  readonly key: string;
+  readonly schema: Schema;
+}
+
+/** What pairs are added. */
+interface PairForm {
+  /** In their order. */
+  readonly pairs: readonly (readonly [key: string, schema: Schema])[];
+  /** Keys of those that must be there. */
+  readonly required: ReadonlySet<string>;
+  /** What stands before all but the first. */
+  readonly between: string;
+}
+
+/** Adds pairs of a key and a value. */
+export function addPairs(
+  book: RuleBook,
+  from: Place,
+  { pairs, required, between }: PairForm,
+  addPair: (pair: NextPair) => Place,
+): Place {
+  // Where nothing has been written, and where something has.
+  let [bare, more] = [from, book.place()];
+  for (const [key, schema] of pairs) {
+    const start = book.place();
+    book.skip(bare, start);
+    book.skip(book.text(more, between), start);
+    const [nothing, something] = [book.place(), book.place()];
+    book.skip(addPair({ from: start, key, schema }), something);
+    if (!required.has(key)) {
+      book.skip(bare, nothing);
+      book.skip(more, something);
+    }
+    [bare, more] = [nothing, something];
+  }
+  const end = book.place();
+  book.skip(bare, end);
+  book.skip(more, end);
+  return end;
+}
+
 /** Adds one of some texts, or any where there are none to choose from, and what ends it. */
 function addText(book: RuleBook, from: Place, texts: readonly string[] | null, end: string): Place {
   if (texts === null) return addTextBefore(book, from, end);
