@@ -8,16 +8,15 @@ import { z } from "zod";
 import { mul } from "../../graph/ops/pointwise/elementwise.ts";
 import { type Norm, layerNorm } from "../../nn/norms.ts";
 import type { SelfAttentionOptions } from "../../nn/self-attention.ts";
+import { decoder, plainEnds } from "./decoder.ts";
 import {
   attentionPart,
-  decoder,
   mlpPart,
   plainAttention,
-  plainEnds,
   rotatingNeighbours,
   sharedNormBlock,
   siluMlp,
-} from "./decoder.ts";
+} from "./decoder-blocks.ts";
 import type { Layer, ModelDefinition, RawConfig } from "../family.ts";
 import { DECODER_FIELDS, type DecoderFields } from "../config/hf-config.ts";
 

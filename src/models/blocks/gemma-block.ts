@@ -12,17 +12,15 @@ import { gelu } from "../../graph/ops/pointwise/gelu.ts";
 import { softCap } from "../../nn/attention.ts";
 import { rmsNormPlusOne } from "../../nn/norms.ts";
 import type { SelfAttentionOptions } from "../../nn/self-attention.ts";
+import { type DecoderEnds, decoder, plainEnds } from "./decoder.ts";
 import {
-  type DecoderEnds,
   type Transform,
   attentionPart,
-  decoder,
   mlpPart,
   normed,
   plainAttention,
-  plainEnds,
   preNormBlock,
-} from "./decoder.ts";
+} from "./decoder-blocks.ts";
 import type { Layer, ModelDefinition, RawConfig } from "../family.ts";
 import { BLOCK_NAMES, decoderGguf, preNormNames, type DecoderRules } from "../config/decoder-gguf.ts";
 import type { GgufRules } from "../config/gguf-rules.ts";

@@ -13,7 +13,8 @@ import { rmsNorm } from "../../nn/norms.ts";
 import type { SelfAttentionOptions } from "../../nn/self-attention.ts";
 import { DECODER_FIELDS } from "../config/hf-config.ts";
 import type { ModelDefinition, RawConfig } from "../family.ts";
-import { type Transform, attentionPart, decoder, plainEnds, preNormBlock, repeat } from "./decoder.ts";
+import { decoder, plainEnds } from "./decoder.ts";
+import { type Transform, attentionPart, preNormBlock, repeat } from "./decoder-blocks.ts";
 
 const FACTOR = z.number().positive().default(1);
 

@@ -16,7 +16,7 @@ import { ACTIVATION, activationOf } from "../config/activation-config.ts";
 import { BIAS_FIELDS, DECODER_FIELDS } from "../config/hf-config.ts";
 import { readRope } from "../config/rope-config.ts";
 import { WINDOW_FIELDS, windowedLayers } from "../config/window-config.ts";
-import { fusedPart, plainAttention, preNormBlock } from "./decoder.ts";
+import { fusedPart, plainAttention, preNormBlock } from "./decoder-blocks.ts";
 
 export const LOCAL_ENCODER_FIELDS = {
   ...DECODER_FIELDS,

@@ -10,7 +10,7 @@ import { rmsNorm } from "../../nn/norms.ts";
 import type { SelfAttentionOptions } from "../../nn/self-attention.ts";
 import type { Layer } from "../family.ts";
 import { DECODER_FIELDS, type DecoderFields } from "../config/hf-config.ts";
-import { attentionPart, mlpPart, postNormBlock, siluMlp } from "./decoder.ts";
+import { attentionPart, mlpPart, postNormBlock, siluMlp } from "./decoder-blocks.ts";
 
 /** Settings of both families. */
 export const OLMO2_FIELDS = {

@@ -6,7 +6,7 @@
 import { z } from "zod";
 import { headNorm, rmsNorm } from "../../nn/norms.ts";
 import { type SelfAttentionOptions, withHeadNorms } from "../../nn/self-attention.ts";
-import { plainAttention } from "./decoder.ts";
+import { plainAttention } from "./decoder-blocks.ts";
 import type { RawConfig } from "../family.ts";
 import { DECODER_FIELDS, type DecoderFields } from "../config/hf-config.ts";
 import { WINDOW_FIELDS } from "../config/window-config.ts";

@@ -3,7 +3,7 @@ import type { SelfAttentionOptions } from "../../nn/self-attention.ts";
 import type { DecoderFields } from "../config/hf-config.ts";
 import { type WindowFields, layersByWindow } from "../config/window-config.ts";
 import type { Layer, RawConfig } from "../family.ts";
-import { llamaBlock } from "./decoder.ts";
+import { llamaBlock } from "./decoder-blocks.ts";
 
 /** The first layer with one, where a file does not say it. */
 const FIRST_WINDOWED = 28;

@@ -6,7 +6,8 @@
  * Paper of the activation: "Primer", arXiv:2109.08668, section 3.
  */
 import { z } from "zod";
-import { llamaBlock, plainAttention, plainDecoder, plainMlpPart, repeat } from "../blocks/decoder.ts";
+import { plainDecoder } from "../blocks/decoder.ts";
+import { llamaBlock, plainAttention, plainMlpPart, repeat } from "../blocks/decoder-blocks.ts";
 import type { Family } from "../family.ts";
 import { activationOf } from "../config/activation-config.ts";
 import { BIAS_SWITCHES, decoderGguf, NEIGHBOUR_ROWS, mlpNames } from "../config/decoder-gguf.ts";

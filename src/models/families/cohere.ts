@@ -7,7 +7,7 @@
 import { z } from "zod";
 import { type Norm, layerNormOfHeads } from "../../nn/norms.ts";
 import { withHeadNorms } from "../../nn/self-attention.ts";
-import { repeat } from "../blocks/decoder.ts";
+import { repeat } from "../blocks/decoder-blocks.ts";
 import {
   COHERE_FIELDS,
   COHERE_KEYS,

@@ -5,7 +5,8 @@
  * Report: "ERNIE 4.5 Technical Report", Baidu, 2025.
  */
 import { z } from "zod";
-import { llamaBlock, plainAttention, plainDecoder, repeat, rotatingNeighbours } from "../blocks/decoder.ts";
+import { plainDecoder } from "../blocks/decoder.ts";
+import { llamaBlock, plainAttention, repeat, rotatingNeighbours } from "../blocks/decoder-blocks.ts";
 import type { Family } from "../family.ts";
 import { decoderGguf } from "../config/decoder-gguf.ts";
 import { DECODER_FIELDS, parseConfig } from "../config/hf-config.ts";

@@ -7,7 +7,8 @@
 import { z } from "zod";
 import { rmsNorm } from "../../nn/norms.ts";
 import type { SelfAttentionOptions } from "../../nn/self-attention.ts";
-import { attentionPart, mlpPart, plainDecoder, postNormBlock, siluMlp } from "../blocks/decoder.ts";
+import { plainDecoder } from "../blocks/decoder.ts";
+import { attentionPart, mlpPart, postNormBlock, siluMlp } from "../blocks/decoder-blocks.ts";
 import { qwen3Attention } from "../blocks/qwen3-attention.ts";
 import type { Family, Layer } from "../family.ts";
 import { decoderGguf, NORMS_BEHIND } from "../config/decoder-gguf.ts";

@@ -7,7 +7,8 @@
 import { z } from "zod";
 import { rmsNormPlusOne } from "../../nn/norms.ts";
 import { gemmaEnds, gemmaMlp } from "../blocks/gemma-block.ts";
-import { attentionPart, decoder, plainAttention, preNormBlock, repeat } from "../blocks/decoder.ts";
+import { decoder } from "../blocks/decoder.ts";
+import { attentionPart, plainAttention, preNormBlock, repeat } from "../blocks/decoder-blocks.ts";
 import type { Family } from "../family.ts";
 import { decoderGguf } from "../config/decoder-gguf.ts";
 import { DECODER_FIELDS, parseConfig } from "../config/hf-config.ts";

@@ -7,16 +7,16 @@
 import { z } from "zod";
 import { fusedMlp } from "../../nn/gated-mlp.ts";
 import { rmsNorm } from "../../nn/norms.ts";
+import { plainDecoder } from "../blocks/decoder.ts";
 import {
   attentionPart,
   normed,
   plainAttention,
-  plainDecoder,
   preNormBlock,
   repeat,
   rotatingNeighbours,
   siluMlp,
-} from "../blocks/decoder.ts";
+} from "../blocks/decoder-blocks.ts";
 import type { Family } from "../family.ts";
 import { decoderGguf, mlpNames } from "../config/decoder-gguf.ts";
 import { DECODER_FIELDS, parseConfig } from "../config/hf-config.ts";

@@ -9,7 +9,8 @@
 import { z } from "zod";
 import { layerNorm } from "../../nn/norms.ts";
 import { unrotatedAttention } from "../../nn/self-attention.ts";
-import { attentionPart, decoder, plainEnds, plainMlpPart, preNormBlock } from "../blocks/decoder.ts";
+import { decoder, plainEnds } from "../blocks/decoder.ts";
+import { attentionPart, plainMlpPart, preNormBlock } from "../blocks/decoder-blocks.ts";
 import type { Family, Layer } from "../family.ts";
 import { ACTIVATION, activationOf } from "../config/activation-config.ts";
 import { HEADS_DIVIDE_WIDTH, SIZE_FIELDS, parseConfig, unusable } from "../config/hf-config.ts";

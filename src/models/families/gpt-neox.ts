@@ -7,16 +7,15 @@
  */
 import { z } from "zod";
 import { layerNorm } from "../../nn/norms.ts";
+import { decoder, plainEnds } from "../blocks/decoder.ts";
 import {
-  decoder,
   fusedPart,
   parallelBlock,
   plainAttention,
-  plainEnds,
   plainMlpPart,
   preNormBlock,
   repeat,
-} from "../blocks/decoder.ts";
+} from "../blocks/decoder-blocks.ts";
 import type { Family } from "../family.ts";
 import { ACTIVATION, activationOf } from "../config/activation-config.ts";
 import { LAYER_NORMS, decoderGguf, flag, fusedNames, mlpNames } from "../config/decoder-gguf.ts";

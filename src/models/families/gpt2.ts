@@ -8,7 +8,8 @@
 import { z } from "zod";
 import { layerNorm } from "../../nn/norms.ts";
 import { unrotatedAttention } from "../../nn/self-attention.ts";
-import { decoder, fusedPart, plainEnds, plainMlpPart, preNormBlock, repeat } from "../blocks/decoder.ts";
+import { decoder, plainEnds } from "../blocks/decoder.ts";
+import { fusedPart, plainMlpPart, preNormBlock, repeat } from "../blocks/decoder-blocks.ts";
 import type { Family, Layer } from "../family.ts";
 import { ACTIVATION, activationOf } from "../config/activation-config.ts";
 import { TRANSPOSED, decoderGguf, fusedNames, preNormNames, real, mlpNames } from "../config/decoder-gguf.ts";

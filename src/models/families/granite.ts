@@ -1,6 +1,6 @@
 /** @file The Granite family: Llama's blocks with Granite's factors. */
 import { z } from "zod";
-import { mlpPart, plainAttention, siluMlp } from "../blocks/decoder.ts";
+import { mlpPart, plainAttention, siluMlp } from "../blocks/decoder-blocks.ts";
 import { GRANITE_FIELDS, graniteDecoder } from "../blocks/granite.ts";
 import type { Family } from "../family.ts";
 import { BIAS_SWITCHES, decoderGguf, NEIGHBOUR_ROWS, real } from "../config/decoder-gguf.ts";

@@ -5,7 +5,7 @@
  */
 import { z } from "zod";
 import { fusedMlp } from "../../nn/gated-mlp.ts";
-import { plainAttention, siluMlp } from "../blocks/decoder.ts";
+import { plainAttention, siluMlp } from "../blocks/decoder-blocks.ts";
 import { GRANITE_FIELDS, graniteDecoder } from "../blocks/granite.ts";
 import type { Family } from "../family.ts";
 import { parseConfig } from "../config/hf-config.ts";

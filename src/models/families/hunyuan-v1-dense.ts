@@ -6,7 +6,8 @@
  */
 import { z } from "zod";
 import { rmsNorm } from "../../nn/norms.ts";
-import { attentionPart, mlpPart, plainDecoder, preNormBlock, repeat, siluMlp } from "../blocks/decoder.ts";
+import { plainDecoder } from "../blocks/decoder.ts";
+import { attentionPart, mlpPart, preNormBlock, repeat, siluMlp } from "../blocks/decoder-blocks.ts";
 import { qwen3Attention } from "../blocks/qwen3-attention.ts";
 import type { Family } from "../family.ts";
 import { decoderGguf } from "../config/decoder-gguf.ts";

@@ -8,14 +8,8 @@ import { gatedMlp } from "../../nn/gated-mlp.ts";
 import { headNorm, rmsNorm } from "../../nn/norms.ts";
 import { withHeadNorms } from "../../nn/self-attention.ts";
 import { shortConv } from "../../nn/short-conv.ts";
-import {
-  attentionPart,
-  decoder,
-  plainAttention,
-  plainEnds,
-  preNormBlock,
-  siluMlp,
-} from "../blocks/decoder.ts";
+import { decoder, plainEnds } from "../blocks/decoder.ts";
+import { attentionPart, plainAttention, preNormBlock, siluMlp } from "../blocks/decoder-blocks.ts";
 import type { Family } from "../family.ts";
 import {
   LFM2_FIELDS,

@@ -6,7 +6,8 @@
  * Papers: "LLaMA", arXiv:2302.13971; "The Llama 3 Herd of Models", arXiv:2407.21783.
  */
 import { z } from "zod";
-import { llamaBlock, plainAttention, plainDecoder, repeat } from "../blocks/decoder.ts";
+import { plainDecoder } from "../blocks/decoder.ts";
+import { llamaBlock, plainAttention, repeat } from "../blocks/decoder-blocks.ts";
 import type { Family } from "../family.ts";
 import { BIAS_SWITCHES, decoderGguf, NEIGHBOUR_ROWS } from "../config/decoder-gguf.ts";
 import { BIAS_FIELDS, DECODER_FIELDS, parseConfig } from "../config/hf-config.ts";

@@ -1,6 +1,7 @@
 /** @file The Ministral family: Mistral's blocks, of which only those that `layer_types` names have the window. */
 import { z } from "zod";
-import { llamaBlock, plainAttention, plainDecoder } from "../blocks/decoder.ts";
+import { plainDecoder } from "../blocks/decoder.ts";
+import { llamaBlock, plainAttention } from "../blocks/decoder-blocks.ts";
 import type { Family } from "../family.ts";
 import { parseConfig } from "../config/hf-config.ts";
 import { MISTRAL_FIELDS } from "../config/mistral-config.ts";

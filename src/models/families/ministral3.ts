@@ -1,7 +1,8 @@
 /** @file The Ministral 3 family: Mistral's blocks, stretched by YaRN, whose queries grow with their position. */
 import { z } from "zod";
 import { queryScale } from "../../nn/query-scale.ts";
-import { llamaBlock, plainAttention, plainDecoder, repeat } from "../blocks/decoder.ts";
+import { plainDecoder } from "../blocks/decoder.ts";
+import { llamaBlock, plainAttention, repeat } from "../blocks/decoder-blocks.ts";
 import type { Family } from "../family.ts";
 import { parseConfig, unusable } from "../config/hf-config.ts";
 import { MISTRAL_FIELDS } from "../config/mistral-config.ts";

@@ -4,7 +4,8 @@
  * Paper: "Mistral 7B", arXiv:2310.06825, section 2.
  */
 import { z } from "zod";
-import { llamaBlock, plainAttention, plainDecoder, repeat } from "../blocks/decoder.ts";
+import { plainDecoder } from "../blocks/decoder.ts";
+import { llamaBlock, plainAttention, repeat } from "../blocks/decoder-blocks.ts";
 import type { Family } from "../family.ts";
 import { parseConfig } from "../config/hf-config.ts";
 import { MISTRAL_FIELDS } from "../config/mistral-config.ts";

@@ -5,7 +5,8 @@
  */
 import { z } from "zod";
 import { experts } from "../../nn/experts.ts";
-import { llamaBlock, plainAttention, plainDecoder, repeat, siluMlp } from "../blocks/decoder.ts";
+import { plainDecoder } from "../blocks/decoder.ts";
+import { llamaBlock, plainAttention, repeat, siluMlp } from "../blocks/decoder-blocks.ts";
 import type { Family } from "../family.ts";
 import { readExperts } from "../config/expert-config.ts";
 import { decoderGguf, EXPERTS, NEIGHBOUR_ROWS } from "../config/decoder-gguf.ts";

@@ -5,16 +5,15 @@
  */
 import { z } from "zod";
 import { bareLayerNorm } from "../../nn/norms.ts";
+import { decoder, plainEnds } from "../blocks/decoder.ts";
 import {
   attentionPart,
-  decoder,
   mlpPart,
   plainAttention,
-  plainEnds,
   preNormBlock,
   repeat,
   siluMlp,
-} from "../blocks/decoder.ts";
+} from "../blocks/decoder-blocks.ts";
 import type { Family } from "../family.ts";
 import { LAYER_NORMS, NEIGHBOUR_ROWS, decoderGguf } from "../config/decoder-gguf.ts";
 import { DECODER_FIELDS, parseConfig } from "../config/hf-config.ts";

@@ -4,7 +4,8 @@
  * Paper: "2 OLMo 2 Furious", arXiv:2501.00656, section 3.
  */
 import { z } from "zod";
-import { plainAttention, plainDecoder, repeat } from "../blocks/decoder.ts";
+import { plainDecoder } from "../blocks/decoder.ts";
+import { plainAttention, repeat } from "../blocks/decoder-blocks.ts";
 import { OLMO2_FIELDS, olmo2Block } from "../blocks/olmo2-block.ts";
 import type { Family } from "../family.ts";
 import { decoderGguf, NORMS_BEHIND } from "../config/decoder-gguf.ts";

@@ -5,7 +5,8 @@
  * Report: "Olmo 3", Ai2, 2025.
  */
 import { z } from "zod";
-import { plainAttention, plainDecoder } from "../blocks/decoder.ts";
+import { plainDecoder } from "../blocks/decoder.ts";
+import { plainAttention } from "../blocks/decoder-blocks.ts";
 import { OLMO2_FIELDS, olmo2Block } from "../blocks/olmo2-block.ts";
 import type { Family } from "../family.ts";
 import { decoderGguf, NORMS_BEHIND, real } from "../config/decoder-gguf.ts";

@@ -6,7 +6,8 @@
 import { z } from "zod";
 import { experts } from "../../nn/experts.ts";
 import { rmsNorm } from "../../nn/norms.ts";
-import { llamaBlock, plainAttention, plainDecoder, repeat, siluMlp } from "../blocks/decoder.ts";
+import { plainDecoder } from "../blocks/decoder.ts";
+import { llamaBlock, plainAttention, repeat, siluMlp } from "../blocks/decoder-blocks.ts";
 import type { Family } from "../family.ts";
 import { readExperts } from "../config/expert-config.ts";
 import { BLOCK_NAMES, decoderGguf, EXPERTS } from "../config/decoder-gguf.ts";

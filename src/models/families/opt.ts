@@ -8,7 +8,8 @@
 import { z } from "zod";
 import { layerNorm } from "../../nn/norms.ts";
 import { unrotatedAttention } from "../../nn/self-attention.ts";
-import { attentionPart, decoder, plainEnds, plainMlpPart, preNormBlock, repeat } from "../blocks/decoder.ts";
+import { decoder, plainEnds } from "../blocks/decoder.ts";
+import { attentionPart, plainMlpPart, preNormBlock, repeat } from "../blocks/decoder-blocks.ts";
 import type { Family } from "../family.ts";
 import { ACTIVATION, activationOf } from "../config/activation-config.ts";
 import { HEADS_DIVIDE_WIDTH, SIZE_FIELDS, parseConfig, unusable } from "../config/hf-config.ts";

@@ -7,15 +7,14 @@
  */
 import { z } from "zod";
 import { layerNorm } from "../../nn/norms.ts";
+import { decoder, plainEnds } from "../blocks/decoder.ts";
 import {
   attentionPart,
-  decoder,
   plainAttention,
-  plainEnds,
   plainMlpPart,
   repeat,
   sharedNormBlock,
-} from "../blocks/decoder.ts";
+} from "../blocks/decoder-blocks.ts";
 import type { Family } from "../family.ts";
 import { ACTIVATION, activationOf } from "../config/activation-config.ts";
 import { BLOCK_NAMES, LAYER_NORMS, decoderGguf, mlpNames, FIRST_NORM } from "../config/decoder-gguf.ts";

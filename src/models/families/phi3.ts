@@ -7,15 +7,15 @@
 import { z } from "zod";
 import { fusedMlp } from "../../nn/gated-mlp.ts";
 import { rmsNorm } from "../../nn/norms.ts";
+import { plainDecoder } from "../blocks/decoder.ts";
 import {
   type Transform,
   fusedPart,
-  plainDecoder,
   plainAttention,
   preNormBlock,
   repeat,
   siluMlp,
-} from "../blocks/decoder.ts";
+} from "../blocks/decoder-blocks.ts";
 import type { Family } from "../family.ts";
 import { count, decoderGguf, fusedNames, mlpNames } from "../config/decoder-gguf.ts";
 import { DECODER_FIELDS, parseConfig } from "../config/hf-config.ts";

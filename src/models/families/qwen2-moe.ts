@@ -9,7 +9,8 @@
 import { z } from "zod";
 import { add } from "../../graph/ops/pointwise/elementwise.ts";
 import { experts, sharedExpert } from "../../nn/experts.ts";
-import { llamaBlock, plainAttention, plainDecoder, siluMlp } from "../blocks/decoder.ts";
+import { plainDecoder } from "../blocks/decoder.ts";
+import { llamaBlock, plainAttention, siluMlp } from "../blocks/decoder-blocks.ts";
 import type { Family } from "../family.ts";
 import { SPARSE_FIELDS, readExperts, sparseLayers } from "../config/expert-config.ts";
 import { EXPERTS, count, decoderGguf } from "../config/decoder-gguf.ts";

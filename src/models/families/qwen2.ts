@@ -4,7 +4,8 @@
  * Paper: "Qwen2.5 Technical Report", arXiv:2412.15115, section 2.
  */
 import { z } from "zod";
-import { plainAttention, plainDecoder } from "../blocks/decoder.ts";
+import { plainDecoder } from "../blocks/decoder.ts";
+import { plainAttention } from "../blocks/decoder-blocks.ts";
 import { upperWindowBlocks } from "../blocks/upper-windows.ts";
 import type { Family } from "../family.ts";
 import { decoderGguf } from "../config/decoder-gguf.ts";

@@ -5,7 +5,8 @@
  */
 import { z } from "zod";
 import { experts } from "../../nn/experts.ts";
-import { llamaBlock, plainDecoder, siluMlp } from "../blocks/decoder.ts";
+import { plainDecoder } from "../blocks/decoder.ts";
+import { llamaBlock, siluMlp } from "../blocks/decoder-blocks.ts";
 import type { Family, RawConfig } from "../family.ts";
 import { SPARSE_FIELDS, readExperts, sparseLayers } from "../config/expert-config.ts";
 import { BLOCK_NAMES, count, decoderGguf, EXPERTS } from "../config/decoder-gguf.ts";

@@ -1,6 +1,7 @@
 /** @file The Seed-OSS family: Llama's blocks, with biases in the projections of queries, keys and values. */
 import { z } from "zod";
-import { llamaBlock, plainAttention, plainDecoder, repeat } from "../blocks/decoder.ts";
+import { plainDecoder } from "../blocks/decoder.ts";
+import { llamaBlock, plainAttention, repeat } from "../blocks/decoder-blocks.ts";
 import type { Family } from "../family.ts";
 import { decoderGguf, FIRST_NORM } from "../config/decoder-gguf.ts";
 import { DECODER_FIELDS, parseConfig } from "../config/hf-config.ts";

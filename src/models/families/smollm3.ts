@@ -4,7 +4,8 @@
  * Paper: "RoPE to NoPE and Back Again", arXiv:2501.18795.
  */
 import { z } from "zod";
-import { llamaBlock, plainAttention, plainDecoder } from "../blocks/decoder.ts";
+import { plainDecoder } from "../blocks/decoder.ts";
+import { llamaBlock, plainAttention } from "../blocks/decoder-blocks.ts";
 import type { Family, Layer } from "../family.ts";
 import { BIAS_SWITCHES, decoderGguf, NEIGHBOUR_ROWS } from "../config/decoder-gguf.ts";
 import { BIAS_FIELDS, DECODER_FIELDS, parseConfig, unusable } from "../config/hf-config.ts";

@@ -7,17 +7,16 @@
 import { z } from "zod";
 import { type Norm, layerNorm, normsByHead } from "../../nn/norms.ts";
 import { withHeadNorms } from "../../nn/self-attention.ts";
+import { decoder, plainEnds } from "../blocks/decoder.ts";
 import {
   attentionPart,
-  decoder,
   mlpPart,
   plainAttention,
-  plainEnds,
   preNormBlock,
   repeat,
   sharedNormBlock,
   siluMlp,
-} from "../blocks/decoder.ts";
+} from "../blocks/decoder-blocks.ts";
 import type { Family } from "../family.ts";
 import { LAYER_NORMS, decoderGguf, flag } from "../config/decoder-gguf.ts";
 import { DECODER_FIELDS, parseConfig } from "../config/hf-config.ts";

@@ -7,15 +7,14 @@ import { z } from "zod";
 import type { Value } from "../../graph/graph.ts";
 import { gelu } from "../../graph/ops/pointwise/gelu.ts";
 import { layerNorm } from "../../nn/norms.ts";
+import { decoder, plainEnds } from "../blocks/decoder.ts";
 import {
   attentionPart,
-  decoder,
   plainAttention,
-  plainEnds,
   plainMlpPart,
   preNormBlock,
   repeat,
-} from "../blocks/decoder.ts";
+} from "../blocks/decoder-blocks.ts";
 import type { Family } from "../family.ts";
 import { LAYER_NORMS, decoderGguf, mlpNames } from "../config/decoder-gguf.ts";
 import { DECODER_FIELDS, parseConfig } from "../config/hf-config.ts";

@@ -20,7 +20,7 @@ import { linear } from "../../nn/linear.ts";
 import { layerNorm } from "../../nn/norms.ts";
 import { plainMlp } from "../../nn/plain-mlp.ts";
 import { selfAttention, unrotatedAttention } from "../../nn/self-attention.ts";
-import { preNormBlock, repeat } from "../blocks/decoder.ts";
+import { preNormBlock, repeat } from "../blocks/decoder-blocks.ts";
 import { BERT_NAMES } from "../blocks/encoder.ts";
 import { type CheckpointRules, PLAIN_CHECKPOINT } from "../config/checkpoint-rules.ts";
 import type { Family, ImageConfig } from "../family.ts";
