@@ -1,4 +1,5 @@
 /** @file All storage kinds. To add one: its file and one line here. */
+import { f8_e4m3 } from "./storages/f8-e4m3.ts";
 import { bf16, f16, f32 } from "./storages/floats.ts";
 import { iq4_nl } from "./storages/iq4-nl.ts";
 import { iq4_xs } from "./storages/iq4-xs.ts";
@@ -33,6 +34,7 @@ export const STORAGES = {
   iq4_nl,
   iq4_xs,
   nf4,
+  f8_e4m3,
   u2: packedCodes("u2", 2),
   u3: packedCodes("u3", 3),
   u4: packedCodes("u4", 4),

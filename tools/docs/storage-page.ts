@@ -2,18 +2,34 @@
 import { page } from "./page.ts";
 import { baseKinds, computeTable, storageTable } from "./tables.ts";
 
+/** Which folders in codes are read, and how they are held. */
+const CODES_TABLE = [
+  "| `quant_method` | read | held as |",
+  "| --- | --- | --- |",
+  "| `gptq` | 2, 3, 4 and 8 bits; PEQA tunes their scales, and `merge` writes them again ([PEQA](peqa.md#gptqs-folders)) | `u2` to `u8` |",
+  "| `awq` | 4 bits, version gemm, with zeros | `u4` |",
+  "| `bitsandbytes`, as transformers and Unsloth save it | 4 bits of nf4 in blocks of 64, with scales in float32 or quantized themselves (a float32 for each: 4.5 bits a weight) | `nf4` |",
+  "| | 8 bits with a scale a row | `u8` |",
+  "| none: MLX's (`mlx_lm.convert -q`) | 4 bits | `q4_1` |",
+  "| `fp8`, of Qwen, Mistral, DeepSeek's tools and AutoFP8 | `F8_E4M3` with a scale for each block (`weight_block_size`) or one for all | `f8_e4m3` |",
+  "| `compressed-tensors`, of llm-compressor | `float-quantized`: `F8_E4M3` with a scale for all, each row or each block | `f8_e4m3` |",
+  "| | `pack-quantized` of 2, 3, 4 and 8 bits and `int-quantized`, by groups, rows or as a whole, with zeros or without | `u2` to `u8` |",
+].join("\n");
+
 /** The text of the page. */
 export function storagePage(): string {
   return page(
     "How weights are stored",
-    "The base model stays in its file, a folder or a GGUF file, and one block at a time is read and dequantized to float32 while the one before runs; the system's cache of files makes that cheap. Codes of model folders, of graft's own form or GPTQ's ([PEQA](peqa.md)), AWQ's, bitsandbytes' or MLX's ([below](#folders-in-codes)), are held in memory as they are. Trained numbers are always float32.",
+    "The base model stays in its file, a folder or a GGUF file, and one block at a time is read and dequantized to float32 while the one before runs; the system's cache of files makes that cheap. Codes of model folders, of graft's own form or GPTQ's ([PEQA](peqa.md)), AWQ's, bitsandbytes', MLX's, FP8 or compressed-tensors' ([below](#folders-in-codes)), are held in memory as they are. Trained numbers are always float32.",
     storageTable(),
     "Rows of a quantized embedding are looked up in this form, and a quantized output head is dequantized some rows at a time, so that neither is ever in float32 as a whole; tables of floats are, up to 256 MB.",
     "## A base in few bits",
     `\`--base\` of \`train\`, \`eval\`, \`classify\`, \`generate\`, \`chat\`, \`serve\`, \`worker\` and \`fisher\` rounds a base of floats when it is loaded: ${baseKinds()}. Each matrix of the blocks is read and rounded some rows at a time when it is first used, and stays in memory so; embedding and output head are rounded to \`q8_0\`, because their errors reach every token. Norms, biases, routers, heads of classes and matrices whose rows do not fill blocks of the kind stay as they are. \`nf4\` holds the values of QLoRA (arXiv:2305.14314) without its second rounding, of the scales.`,
     "Adapters of every method can be trained on such a base, for every objective and family, but for those that train the matrices themselves (full) or codes of their own (PEQA). The folder says to what its base was rounded: give the same `--base` to whatever uses it, and what runs is what was trained; else a warning tells the difference. `graft merge` adds to the base as its files keep it, and `graft merge --dtype` rounds the sum. A GGUF file in few bits is used as it is, without `--base`, and nothing of it is held in memory.",
     "## Folders in codes",
-    "Folders that other tools have quantized are bases as well, for adapters of every method, and stay in few bits in memory. Read are GPTQ's, whose scales PEQA tunes and which `merge` writes again ([PEQA](peqa.md#gptqs-folders)); AWQ's of 4 bits (`quant_method: awq`, version gemm, with zeros), as `u4`; and those of bitsandbytes, which transformers and Unsloth save: 4 bits of nf4 in blocks of 64, with scales in float32 or quantized themselves, as `nf4` (a float32 for each scale: 4.5 bits a weight), and 8 bits with a scale a row, as `u8`; and MLX's of 4 bits (`mlx_lm.convert -q`), as `q4_1`, with which all arithmetics below multiply as with such a GGUF file. Values are those of the tools, bit for bit, but for scales of 8 bits (2e-7) and scales of MLX below float16's normal numbers. `fp4`, other blocks, other bits and wider scales of MLX (`--dtype bfloat16` avoids them) and layouts of one kernel are refused by name. `merge` writes the last three kinds in floats, or as a GGUF file.",
+    "Folders that other tools have quantized are bases as well, for adapters of every method, and stay in few bits in memory:",
+    CODES_TABLE,
+    "Values are those of the tools, bit for bit (in float32, where a tool rounds them to its scales' type), but for bitsandbytes' scales of 8 bits (2e-7) and scales of MLX below float16's normal numbers. What is multiplied with them is not rounded, whatever settings say of activations. With MLX's 4 bits all arithmetics below multiply as with such a GGUF file. Other variants, such as `fp4`, NVFP4, sparse or rotated weights, inputs in another order, layouts of one kernel and wider scales of MLX (`--dtype bfloat16` avoids them), are refused by name, and where settings tell, before weights are fetched. `merge` writes all but GPTQ's in floats, or as a GGUF file.",
     "## How products are computed",
     "A file keeps a weight in one form; programs may multiply with it in another. `--compute` of `train`, `eval`, `classify`, `generate`, `chat`, `serve`, `worker` and `fisher` chooses the arithmetic of products inside blocks with frozen weights, that of `export` all but int8 for the files that it writes. In int8 and direct it is also that of the output head, if it has a vocabulary and nothing in it is trained. Embedding, attention scores and what an adapter adds are in float32.",
     computeTable(),

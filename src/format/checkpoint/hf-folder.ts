@@ -41,19 +41,12 @@ async function openWeights(folder: Folder, names: readonly string[]): Promise<Sa
   );
 }
 
-/** Lists the float tensors of the weights. @throws FormatError format/tensor for float types unknown to graft. */
+/** Lists the float tensors of the weights. */
 function listTensors(weights: Safetensors): Map<string, TensorInfo> {
   const tensors = new Map<string, TensorInfo>();
-  for (const { name, dtype, fileDtype, shape, sizeBytes } of weights.tensors.values()) {
+  for (const { name, dtype, shape, sizeBytes } of weights.tensors.values()) {
     const storage = dtype === null ? undefined : STORAGE_OF[dtype];
     if (storage !== undefined) tensors.set(name, { name, shape, storage, sizeBytes });
-    else if (fileDtype.startsWith("F")) {
-      throw new FormatError(
-        "format/tensor",
-        `Cannot read tensor "${name}" of "${weights.path}": ${fileDtype}, expected F32, F16 or BF16`,
-        { hint: "Save the model again as float32 or bfloat16." },
-      );
-    }
   }
   return tensors;
 }
@@ -61,17 +54,30 @@ function listTensors(weights: Safetensors): Map<string, TensorInfo> {
 /** Weights, also as GPTQ, AWQ and compressed-tensors name those in codes; masks and positions are whole numbers too, and no weights. */
 const WEIGHT_NAME = /(^|\.)q?weight(_packed)?$/;
 
-/** Refuses weights in whole numbers, which nothing says how to scale. @throws FormatError "format/tensor" */
-function refuseUnexplained({ path, tensors }: Safetensors): void {
+/**
+ * Refuses floats unknown to graft, and weights in numbers that nothing says how to scale. `isExplained`: settings say how, if those
+ * are read. @throws FormatError "format/tensor"
+ */
+function refuseOthers(
+  { path, tensors }: Safetensors,
+  known: ReadonlySet<string>,
+  isExplained: boolean,
+): void {
   const bare = [...tensors.values()].find(
-    ({ name, fileDtype }) => WEIGHT_NAME.test(name) && /^[IU]\d/.test(fileDtype),
+    ({ name, dtype, fileDtype }) =>
+      !known.has(name) &&
+      ((fileDtype.startsWith("F") && (dtype === null || STORAGE_OF[dtype] === undefined)) ||
+        (!isExplained && WEIGHT_NAME.test(name) && /^[IU]\d/.test(fileDtype))),
   );
   if (bare === undefined) return;
+  const isFloat = bare.fileDtype.startsWith("F") && !bare.fileDtype.startsWith("F8");
   throw new FormatError(
     "format/tensor",
     `Cannot read tensor "${bare.name}" of "${path}": ${bare.fileDtype}, expected F32, F16 or BF16`,
     {
-      hint: "Whole numbers need quantization_config in config.json, which says how they are scaled: fetch it again, or save the model as bfloat16.",
+      hint: isFloat
+        ? "Save the model again as float32 or bfloat16."
+        : "Numbers of few bits need quantization_config in config.json, which says how they are scaled: fetch it again, or save the model as bfloat16.",
     },
   );
 }
@@ -82,9 +88,13 @@ async function listCodes(
   weights: Safetensors,
   tensors: Map<string, TensorInfo>,
 ): Promise<ReadonlyMap<string, CodesTensor>> {
-  const codes = (await found?.form.find(found.settings, weights)) ?? [];
-  for (const { info, parts } of codes) {
-    for (const part of parts) tensors.delete(part);
+  if (found === null) return new Map();
+  const { form, settings } = found;
+  const codes = await form.find(settings, weights);
+  const parts = codes.flatMap((matrix) => matrix.parts);
+  const idle = [...tensors.keys()].filter((name) => form.passesOver?.test(name));
+  for (const name of [...parts, ...idle]) tensors.delete(name);
+  for (const { info } of codes) {
     tensors.set(info.name, info);
     const bias = info.name.replace(/weight$/, "bias");
     const kept = tensors.get(bias);
@@ -130,8 +140,9 @@ export async function openHfCheckpoint(folder: Folder, names: readonly string[])
   const weights = await openWeights(folder, names);
   try {
     const tensors = listTensors(weights);
-    if (found === null && quantizationKey(settings) === null) refuseUnexplained(weights);
     const codes = await listCodes(found, weights, tensors);
+    const parts = new Set([...codes.values()].flatMap((matrix) => matrix.parts));
+    refuseOthers(weights, parts, found !== null || quantizationKey(settings) !== null);
     const hasCodes = codes.size > 0;
     const held = new Map<string, Promise<StoredTensor>>();
     const readCodes = async (name: string, matrix: CodesTensor): Promise<StoredTensor> =>

@@ -50,10 +50,10 @@ test("weights are fetched too where the configuration does not tell their sizes"
 });
 
 test("weights that are quantized as graft does not read are not fetched", async () => {
-  const config = Buffer.from('{"quantization_config":{"quant_method":"fp8"}}');
+  const config = Buffer.from('{"quantization_config":{"quant_method":"aqlm"}}');
   const fake = await startHub({}, { ...CONTENT, "config.json": config });
   for (const options of [OUTLINE, {}, {}]) {
-    const message = /Cannot open model "owner\/tiny": its weights are quantized by "fp8"/;
+    const message = /Cannot open model "owner\/tiny": its weights are quantized by "aqlm"/;
     await assert.rejects(fake.pull(options), { code: "usage/quantization", message });
   }
   assert.equal(weightsAskedOf(fake), 0);

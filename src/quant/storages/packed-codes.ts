@@ -10,6 +10,7 @@ import { hostTensor, type HostTensor } from "../../runtime/host-tensor.ts";
 import { type AffineKind, fitFloat16, type HoldCodes } from "../affine/affine.ts";
 import { float32ToBfloat16, FLOAT16_VALUES, widen } from "../codes/half.ts";
 import { unpackRow } from "../codes/pack-codes.ts";
+import { eachGroup } from "../codes/row-groups.ts";
 import { plane } from "../planes.ts";
 import { NOT_OF_GGML, type Storage } from "../storage.ts";
 
@@ -36,22 +37,16 @@ function dequantizerOf(bits: CodeBits): Storage["dequantize"] {
     const zero = plane(planes, "zero", "uint8").data;
     const scale = scaleReader(planes["scale"]!);
     const rowBytes = shape.at(-1)!;
-    const columns = (rowBytes * 8) / bits;
-    const rowGroups = planes["scale"]!.shape.at(-1)!;
-    const groupSize = columns / rowGroups;
-    const row = new Uint8Array(columns);
-    let held = -1;
-    for (let element = first * UNIT, i = 0; element < end * UNIT;) {
-      const rowIndex = Math.floor(element / columns);
-      if (rowIndex !== held) unpackRow(packed, rowIndex * rowBytes, bits, row);
-      held = rowIndex;
-      let column = element - rowIndex * columns;
-      const group = Math.floor(column / groupSize);
-      const at = rowIndex * rowGroups + group;
-      const [s, z] = [scale(at), zero[at]!];
-      const stop = Math.min((group + 1) * groupSize, column + end * UNIT - element);
-      for (element += stop - column; column < stop; column++, i++) into[i] = (row[column]! - z) * s;
-    }
+    const numColumns = (rowBytes * 8) / bits;
+    const groups = { numColumns, groupSize: numColumns / planes["scale"]!.shape.at(-1)! };
+    const codes = new Uint8Array(numColumns);
+    let [held, i] = [-1, 0];
+    eachGroup(groups, first * UNIT, end * UNIT, ({ row, column, stop, group }) => {
+      if (row !== held) unpackRow(packed, row * rowBytes, bits, codes);
+      held = row;
+      const [s, z] = [scale(group), zero[group]!];
+      for (let at = column; at < stop; at++, i++) into[i] = (codes[at]! - z) * s;
+    });
   };
 }
 

@@ -34,11 +34,18 @@ export interface CodesForm {
   /** Whether settings are of this form. */
   claims(settings: JsonObject): boolean;
   /**
+   * Looks at settings, before weights are fetched; absent: `find` does. `path` is for messages.
+   * @throws UsageError "usage/quantization" for variants that graft does not read
+   */
+  requireKnown?(path: string, settings: JsonObject): void;
+  /**
    * Finds the matrices that are kept so.
    * @throws UsageError "usage/quantization" for variants that graft does not read; FormatError "format/tensor" for parts that
    * do not fit each other
    */
   find(settings: JsonObject, weights: Safetensors): Promise<readonly CodesTensor[]>;
+  /** Names of tensors that say nothing of weights; absent: there are none. */
+  readonly passesOver?: RegExp;
   readonly writing: FormWriting | "read-only";
 }
 

@@ -6,11 +6,21 @@ import type { JsonObject } from "../../files/json-file.ts";
 import { awqForm } from "./awq-form.ts";
 import { bitsandbytesForm } from "./bitsandbytes-form.ts";
 import type { CodesForm } from "./codes-form.ts";
+import { compressedForm } from "./compressed-form.ts";
+import { fp8Form } from "./fp8-form.ts";
 import { gptqForm } from "./gptq-form.ts";
 import { mlxForm } from "./mlx-form.ts";
 import { packedForm } from "./packed-form.ts";
 
-export const CODES_FORMS: readonly CodesForm[] = [packedForm, gptqForm, awqForm, bitsandbytesForm, mlxForm];
+export const CODES_FORMS: readonly CodesForm[] = [
+  packedForm,
+  gptqForm,
+  awqForm,
+  bitsandbytesForm,
+  mlxForm,
+  fp8Form,
+  compressedForm,
+];
 
 /** The key under which config.json says how its folder keeps codes, that of most tools or MLX's; null: it does not. */
 export const quantizationKey = (config: JsonObject): string | null =>
@@ -24,7 +34,7 @@ export interface FoundForm {
 
 /**
  * Finds the form of a folder by its config.json, or by the file that older tools write; null: it says nothing of one.
- * @throws UsageError "usage/quantization" for a form that graft does not read
+ * @throws UsageError "usage/quantization" for a form, or a variant of one, that graft does not read
  */
 export async function findForm(folder: Folder, config: JsonObject): Promise<FoundForm | null> {
   const key = quantizationKey(config);
@@ -32,7 +42,10 @@ export async function findForm(folder: Folder, config: JsonObject): Promise<Foun
   if (typeof found !== "object" || found === null) return null;
   const settings = found as JsonObject;
   const form = CODES_FORMS.find((known) => known.claims(settings));
-  if (form) return { form, settings };
+  if (form) {
+    form.requireKnown?.(folder.path, settings);
+    return { form, settings };
+  }
   const { quant_method: method } = settings;
   if (typeof method !== "string") return null;
   throw new UsageError(

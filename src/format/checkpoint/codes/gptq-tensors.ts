@@ -142,7 +142,7 @@ function requireWholeGroups(
 }
 
 /** @throws UsageError "usage/quantization" when inputs lie in other groups than by their order */
-function requireOrder(path: string, name: string, { data }: HostTensor, groupSize: number): void {
+export function requireOrder(path: string, name: string, { data }: HostTensor, groupSize: number): void {
   const column = [...(data as Int32Array)].findIndex((group, i) => group !== Math.floor(i / groupSize));
   if (column < 0) return;
   const group = Number(data[column]);
@@ -179,7 +179,7 @@ interface PackedZeros {
 }
 
 /** Zeros [out, groups]. @throws FormatError "format/tensor" for one past a byte */
-function unpackZeros(
+export function unpackZeros(
   tensor: HostTensor,
   { path, name, bits, numRows, offset }: PackedZeros,
 ): HostTensor<"uint8"> {

@@ -25,8 +25,9 @@ export const FILE_DTYPES: Readonly<Record<DType, string>> = {
 };
 const DTYPE_OF: Readonly<Record<string, DType>> = {
   ...Object.fromEntries(Object.entries(FILE_DTYPES).map(([dtype, name]) => [name, dtype as DType])),
-  // Words of codes: their bits count, not the numbers that they would be.
+  // Codes: their bits count, not the numbers that they would be.
   U32: "int32",
+  F8_E4M3: "uint8",
 };
 
 /** Bytes of the other element types of the format, so that a file that has them can still be checked and listed. */
@@ -35,7 +36,6 @@ const FOREIGN_BYTES: Readonly<Record<string, number>> = {
   U64: 8,
   I16: 2,
   U16: 2,
-  F8_E4M3: 1,
   F8_E5M2: 1,
   F8_E8M0: 1,
   F6_E2M3: 3 / 4,

@@ -1,0 +1,80 @@
+/**
+ * @file The form of compressed-tensors (llm-compressor, vLLM; RedHat's and Neural Magic's models); only read. Of a linear layer M:
+ *
+ *   M.weight_packed, M.weight    whole numbers of a few bits in words (`compressed-words.ts`), int8, or F8_E4M3 (`fp8-tensors.ts`)
+ *   M.weight_scale               a scale for the whole, each row, group of a row or block
+ *
+ * Which layers are so is known by their tensors; what settings say of targets, `ignore` and activations says nothing more of weights.
+ */
+import { CODE_BITS, type CodeBits } from "../../../graph/ops/products/unpack-codes.ts";
+import type { JsonObject } from "../../files/json-file.ts";
+import { refusedVariant } from "./codes-errors.ts";
+import type { CodesForm, CodesTensor } from "./codes-form.ts";
+import { findSignedBytes, findWords } from "./compressed-words.ts";
+import { findFp8, OF_ACTIVATIONS } from "./fp8-tensors.ts";
+import { type BlockSize, isBlockSize } from "./scale-grid.ts";
+
+const FORMATS = ["pack-quantized", "int-quantized", "float-quantized", "naive-quantized"];
+const SCALE = ".weight_scale";
+
+export const compressedForm: CodesForm = {
+  name: "compressed-tensors",
+  claims: ({ quant_method: method }) => method === "compressed-tensors",
+  requireKnown,
+
+  async find(settings, weights) {
+    const ofWeights = groupsOf(settings).map((group) => (group["weights"] ?? {}) as JsonObject);
+    const bits = ofWeights.map((group) => group["num_bits"] as CodeBits);
+    const block = ofWeights.map((group) => group["block_structure"] as BlockSize | null).find((size) => size);
+    const found: CodesTensor[] = [];
+    for (const key of weights.tensors.keys()) {
+      if (!key.endsWith(SCALE)) continue;
+      const module = key.slice(0, -SCALE.length);
+      const isWhole = weights.tensors.get(`${module}.weight`)?.dtype === "int8";
+      if (weights.tensors.has(`${module}.weight_packed`)) found.push(await findWords(weights, module, bits));
+      else if (isWhole) found.push(findSignedBytes(weights, module));
+      else found.push(findFp8(weights, module, key, block ?? null));
+    }
+    return found;
+  },
+
+  passesOver: OF_ACTIVATIONS,
+  writing: "read-only",
+};
+
+const isObject = (value: unknown): value is JsonObject => typeof value === "object" && value !== null;
+
+function groupsOf({ config_groups: groups }: JsonObject): readonly JsonObject[] {
+  return isObject(groups) ? Object.values(groups).filter(isObject) : [];
+}
+
+function requireKnown(path: string, settings: JsonObject): void {
+  const groups = groupsOf(settings);
+  const { sparsity_config: sparsity, transform_config: transform } = settings;
+  const sparse = isObject(sparsity) ? (sparsity["format"] ?? "dense") : "dense";
+  const named = [...groups, settings].flatMap(({ format }) => (typeof format === "string" ? [format] : []));
+  const formats = named.filter((format) => format !== "mixed-precision");
+  const problems = [
+    ...formats.filter((format) => !FORMATS.includes(format)).map((format) => `format ${format}`),
+    ...(sparse === "dense" ? [] : [`sparse weights (${JSON.stringify(sparse)})`]),
+    ...(isObject(transform) && Object.keys(transform).length > 0 ? ["transform_config"] : []),
+    ...groups.flatMap((group) => problemOf(group)),
+  ];
+  if (problems.length === 0) return;
+  throw refusedVariant(
+    path,
+    `quantization with ${[...new Set(problems)].join(", ")}`,
+    `format ${FORMATS.join(", ")}, dense weights of ${CODE_BITS.join(", ")} bits`,
+  );
+}
+
+/** What is not read of a group of layers. */
+function problemOf({ weights }: JsonObject): string[] {
+  if (!isObject(weights)) return ["activations alone"];
+  const { num_bits: bits, type = "int", block_structure: block = null } = weights;
+  const isKnown = type === "float" ? bits === 8 : CODE_BITS.some((known) => known === bits);
+  return [
+    ...(isKnown ? [] : [`${String(type)} weights of ${String(bits)} bits`]),
+    ...(block === null || isBlockSize(block) ? [] : [`block_structure ${JSON.stringify(block)}`]),
+  ];
+}

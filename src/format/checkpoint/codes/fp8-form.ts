@@ -1,0 +1,43 @@
+/**
+ * @file The form of FP8 that DeepSeek-V3 began, transformers' "finegrained" one (Qwen's, Mistral's), and of AutoFP8's older tool; only
+ * read. Of a linear layer M:
+ *
+ *   M.weight F8_E4M3 [out, in]
+ *   M.weight_scale_inv [⌈out / h⌉, ⌈in / w⌉]   a scale for each block of h × w (`weight_block_size`); without such blocks one number
+ *   M.weight_scale                             AutoFP8's name for the one number
+ */
+import type { JsonObject } from "../../files/json-file.ts";
+import { refusedVariant } from "./codes-errors.ts";
+import type { CodesForm } from "./codes-form.ts";
+import { findFp8, OF_ACTIVATIONS } from "./fp8-tensors.ts";
+import { type BlockSize, isBlockSize } from "./scale-grid.ts";
+
+const SCALE = /^(.*)\.weight_scale(_inv)?$/;
+
+export const fp8Form: CodesForm = {
+  name: "fp8",
+  claims: ({ quant_method: method }) => method === "fp8",
+
+  requireKnown,
+
+  // oxlint-disable-next-line typescript/require-await -- what it throws is to come as a rejection
+  async find({ weight_block_size: block = null }, weights) {
+    return [...weights.tensors.keys()].flatMap((key) => {
+      const module = SCALE.exec(key)?.[1];
+      return module === undefined ? [] : [findFp8(weights, module, key, block as BlockSize | null)];
+    });
+  },
+
+  passesOver: OF_ACTIVATIONS,
+  writing: "read-only",
+};
+
+function requireKnown(path: string, settings: JsonObject): void {
+  const { weight_block_size: block = null, expert_dtype: experts = "fp8", fmt = "e4m3" } = settings;
+  if ((block === null || isBlockSize(block)) && experts === "fp8" && fmt === "e4m3") return;
+  throw refusedVariant(
+    path,
+    `quantization with weight_block_size ${JSON.stringify(block)}, fmt ${String(fmt)}, expert_dtype ${String(experts)}`,
+    "weight_block_size [rows, columns] or null, fmt e4m3, expert_dtype fp8",
+  );
+}

@@ -1,0 +1,74 @@
+/**
+ * @file Matrices of floats of 8 bits with scales beside them, which forms call differently: weight F8_E4M3 [out, in], and a scale of
+ * floats for the whole, for each row, or for each block. weight[o, i] = scale · float[o, i], whatever the scale's name says.
+ */
+import { showShape } from "../../../graph/shape.ts";
+import { widen } from "../../../quant/codes/half.ts";
+import { hostTensor } from "../../../runtime/host-tensor.ts";
+import type { Safetensors } from "../../files/safetensors/safetensors.ts";
+import { damagedCodes, refusedVariant, showPart } from "./codes-errors.ts";
+import type { CodesTensor } from "./codes-form.ts";
+import { type BlockSize, scaleGrid } from "./scale-grid.ts";
+
+/** Element types that scales have. */
+export const SCALE_DTYPES: readonly (string | undefined)[] = ["F32", "F16", "BF16"];
+
+/** Numbers of activations, which graft does not round. */
+export const OF_ACTIVATIONS =
+  /\.(activation_scale|[qkv]_scale|(input|output)_(scale|zero_point|global_scale))$/;
+
+/** Rows of fewer elements have no place in any kernel of these forms. */
+const UNIT = 8;
+
+/**
+ * Finds the matrix that a scale belongs to.
+ * @throws UsageError "usage/quantization" for another type of scales; FormatError "format/tensor" for parts that do not fit
+ */
+export function findFp8(
+  weights: Safetensors,
+  module: string,
+  scaleKey: string,
+  block: BlockSize | null,
+): CodesTensor {
+  const name = `${module}.weight`;
+  const [codes, scale] = [weights.tensors.get(name), weights.tensors.get(scaleKey)];
+  if (codes?.fileDtype === "F8_E4M3" && scale && !SCALE_DTYPES.includes(scale.fileDtype)) {
+    throw refusedVariant(weights.path, `"${scaleKey}" in ${scale.fileDtype}`, "scales in F32, F16 or BF16");
+  }
+  const shape = codes?.shape ?? [];
+  const grid = shape.length === 2 && scale ? scaleGrid(scale.shape, shape, block) : null;
+  const [numRows = 0, numColumns = 0] = shape;
+  if (codes?.fileDtype !== "F8_E4M3" || grid === null || numColumns % UNIT !== 0) {
+    const ofBlock = block === null ? "" : ` or block of ${showShape(block)}`;
+    throw damagedCodes(
+      weights.path,
+      name,
+      `${showPart(codes)}, scale ${showPart(scale)}`,
+      `F8_E4M3 [outputs, inputs], inputs a multiple of ${UNIT}, and a scale for all, each row${ofBlock}`,
+    );
+  }
+  const { groupSize } = grid;
+  const numGroups = numColumns / groupSize;
+  return {
+    info: {
+      name,
+      shape,
+      storage: "f8_e4m3",
+      groupSize,
+      sizeBytes: numRows * (numColumns + 4 * numGroups),
+    },
+    parts: [name, scaleKey],
+    read: async () => {
+      const scales = widen(await weights.read(scaleKey)).data;
+      const laid = Float32Array.from(grid.indices(), (at) => scales[at]!);
+      return {
+        storage: "f8_e4m3",
+        shape,
+        planes: {
+          codes: await weights.read(name),
+          scale: hostTensor("float32", [numRows, numGroups], laid),
+        },
+      };
+    },
+  };
+}

@@ -1,0 +1,321 @@
+/** Model folders of FP8, compressed-tensors and MLX: matrices as their tools wrote them, whole models of such parts, and what is refused. */
+import assert from "node:assert/strict";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+import { GraftError } from "../../src/errors.ts";
+import { chooseKind, writeMergedModel } from "../../src/export/merged/merged-model.ts";
+import { openCheckpoint, openSafetensors, writeModel } from "../../src/format/by-path.ts";
+import { lora } from "../../src/peft/methods/lora.ts";
+import { dequantize } from "../../src/quant/stored-tensor.ts";
+import { Random } from "../../src/random.ts";
+import { createEngine } from "../../src/runtime/create-engine.ts";
+import { type HostTensor, hostTensor } from "../../src/runtime/host-tensor.ts";
+import { openUntilEnd } from "../files/open-until-end.ts";
+import { renameBytes } from "../files/rename-bytes.ts";
+import { writeSafetensors } from "../files/write-safetensors.ts";
+import { attachTo, logitsOf, perturb, randomExamples, unpacked } from "../passes/model-passes.ts";
+import { temporaryFolder, tinyModelParts } from "../tiny/model.ts";
+import { goldenPath } from "./golden-files.ts";
+
+type Tensors = Record<string, HostTensor>;
+
+const root = temporaryFolder();
+const engine = createEngine({ threads: 1 });
+const golden: Tensors = {};
+const file = await openSafetensors(goldenPath("codes", "scaled.safetensors"));
+for (const name of file.tensors.keys()) golden[name] = await file.read(name);
+const floats8 = [...file.tensors.values()].filter(({ fileDtype }) => fileDtype === "F8_E4M3");
+const isFloat8 = new Set(floats8.map(({ name }) => name));
+await file.close();
+
+/** Writes a folder of these tensors, those in floats of 8 bits as such. */
+async function write(
+  name: string,
+  quantization: object,
+  tensors: Tensors,
+  config: object = {},
+): Promise<string> {
+  const path = join(root, name);
+  mkdirSync(path);
+  writeFileSync(
+    join(path, "config.json"),
+    JSON.stringify({ model_type: "llama", ...config, quantization_config: quantization }),
+  );
+  const weights = join(path, "model.safetensors");
+  await writeSafetensors(weights, Object.entries(tensors));
+  renameBytes(
+    weights,
+    Object.keys(tensors).filter((key) => isFloat8.has(key)),
+  );
+  return path;
+}
+
+/** The parts of one golden matrix. */
+const partsOf = (name: string): Tensors =>
+  Object.fromEntries(
+    Object.entries(golden).filter(([key]) => key.startsWith(`${name}.`) && !key.endsWith(".expected")),
+  );
+
+const fp8 = (block: readonly number[] | null): object => ({
+  quant_method: "fp8",
+  activation_scheme: "static",
+  weight_block_size: block,
+});
+const compressed = (format: string, weights: object | null, others: object = {}): object => ({
+  quant_method: "compressed-tensors",
+  format,
+  config_groups: { group_0: { targets: ["Linear"], weights } },
+  ignore: ["lm_head", "re:.*gate"],
+  ...others,
+});
+const ints = (bits: number): object => ({ num_bits: bits, type: "int" });
+const FLOATS = { num_bits: 8, type: "float" };
+
+for (const [name, what, quantization, storage] of [
+  ["fp8_block", "FP8 in blocks", fp8([8, 32]), "f8_e4m3"],
+  ["fp8_half", "FP8 in blocks with scales in 16 bits", fp8([24, 64]), "f8_e4m3"],
+  ["fp8_all", "FP8 with one scale", fp8(null), "f8_e4m3"],
+  ["fp8_every", "AutoFP8, of every code", { quant_method: "fp8" }, "f8_e4m3"],
+  ["pack4", "compressed-tensors in 4 bits", compressed("pack-quantized", ints(4)), "u4"],
+  ["pack4_zeros", "compressed-tensors in 4 bits with zeros", compressed("pack-quantized", ints(4)), "u4"],
+  ["pack3", "compressed-tensors in 3 bits that fill no words", compressed("pack-quantized", ints(3)), "u3"],
+  ["pack4_rows", "compressed-tensors in 4 bits by rows", compressed("pack-quantized", ints(4)), "u4"],
+  ["pack8", "compressed-tensors in words of 8 bits", compressed("pack-quantized", ints(8)), "u8"],
+  ["int8", "compressed-tensors in bytes", compressed("int-quantized", ints(8)), "u8"],
+  ["int8_zeros", "compressed-tensors in bytes with zeros", compressed("int-quantized", ints(8)), "u8"],
+  ["int8_all", "compressed-tensors in bytes with one scale", compressed("int-quantized", ints(8)), "u8"],
+  ["float_rows", "compressed-tensors in floats by rows", compressed("float-quantized", FLOATS), "f8_e4m3"],
+  ["float_all", "compressed-tensors in floats", compressed("float-quantized", FLOATS), "f8_e4m3"],
+  [
+    "float_block",
+    "compressed-tensors in floats by blocks that are cut off",
+    compressed("float-quantized", { ...FLOATS, block_structure: [16, 48] }),
+    "f8_e4m3",
+  ],
+] as const) {
+  test(`a matrix of ${what} has the values that the tool gives it`, async () => {
+    const idle = hostTensor("float32", [], new Float32Array(1));
+    const beside = { [`${name}.activation_scale`]: idle, [`${name}.input_scale`]: idle };
+    const checkpoint = await openCheckpoint(
+      await write(name, quantization, { ...partsOf(name), ...beside, "self_attn.k_scale": idle }),
+    );
+    const expected = golden[`${name}.expected`]!;
+    const stored = await checkpoint.read(`${name}.weight`);
+    const info = checkpoint.tensors.get(`${name}.weight`)!;
+    await checkpoint.close();
+    assert.deepEqual([...checkpoint.tensors.keys()], [`${name}.weight`]);
+    assert.deepEqual([info.shape, info.storage, stored.storage], [expected.shape, storage, storage]);
+    assert.equal(checkpoint.format, "codes");
+    const sizes = Object.values(stored.planes).map(({ data }) => data.byteLength);
+    assert.equal(
+      info.sizeBytes,
+      sizes.reduce((sum, size) => sum + size, 0),
+    );
+    assert.deepEqual(
+      [...dequantize(stored)].map((value) => value + 0),
+      Array.from(expected.data as Float32Array, (value) => value + 0),
+    );
+  });
+}
+
+test("a model in FP8 computes by its values, takes an adapter, and is merged as floats", async () => {
+  const sizes = { hidden_size: 64, intermediate_size: 128, num_attention_heads: 4, num_key_value_heads: 2 };
+  const { config, tensors } = tinyModelParts({ config: sizes });
+  const written: Tensors = {};
+  const random = new Random(3);
+  for (const [name, tensor] of tensors) {
+    if (!name.includes("_proj.")) {
+      written[name] = tensor;
+      continue;
+    }
+    const [numRows = 0, numColumns = 0] = tensor.shape;
+    const codes = tensor.data.map(
+      () => Math.floor(random.uniform() * 126) + 128 * Math.round(random.uniform()),
+    );
+    const scaleShape = [Math.ceil(numRows / 48), Math.ceil(numColumns / 48)];
+    const scales = new Float32Array(scaleShape[0]! * scaleShape[1]!).map(() => random.uniform() * 1e-3);
+    written[name] = hostTensor("uint8", tensor.shape, Uint8Array.from(codes));
+    written[`${name}_scale_inv`] = hostTensor("float32", scaleShape, scales);
+    isFloat8.add(name);
+  }
+  const inCodes = await openUntilEnd(await write("whole", fp8([48, 48]), written, config));
+  const floats = await Promise.all(
+    [...tensors].map(async ([name, { shape }]): Promise<[string, HostTensor<"float32">]> => {
+      const values = dequantize(await inCodes.checkpoint.read(name));
+      return [name, hostTensor("float32", shape, values)];
+    }),
+  );
+  const plain = join(root, "plain-floats");
+  await writeModel(plain, { config, generationConfig: null, tokenizerFiles: null, tensors: floats });
+  const inFloats = await openUntilEnd(plain);
+  const batch = unpacked(randomExamples([9, 7]));
+  const logits = await logitsOf(engine, inCodes.base, null, batch);
+  assert.deepEqual(logits, await logitsOf(engine, inFloats.base, null, batch));
+
+  const adapter = await attachTo(inCodes.base, lora, {}, "all-linear");
+  perturb(adapter, 0.05, 3);
+  const adapted = await logitsOf(engine, inCodes.base, adapter, batch);
+  const { base, checkpoint } = inCodes;
+  const path = join(root, "merged");
+  const kind = chooseKind(checkpoint.format, "hf", null);
+  await writeMergedModel({ engine, base, checkpoint, adapter, path, to: "hf", kind });
+  const merged = await openUntilEnd(path);
+  assert.equal(merged.checkpoint.format, "hf");
+  const found = await logitsOf(engine, merged.base, null, batch);
+  assert.ok(adapted.some((value, i) => Math.abs(value - logits[i]!) > 1e-2));
+  for (const [i, value] of found.entries()) assert.ok(Math.abs(value - adapted[i]!) < 1e-4, `${i}`);
+});
+
+describe("what cannot be read is refused by name", () => {
+  const without = (name: string, part: string): Tensors => {
+    const { [`${name}.${part}`]: _left, ...parts } = partsOf(name);
+    return parts;
+  };
+  const zeros = (shape: readonly number[]): HostTensor =>
+    hostTensor("float32", shape, new Float32Array(shape.reduce((product, size) => product * size, 1)));
+  const PACK = compressed("pack-quantized", ints(4));
+  const cases: readonly [string, string, object, () => Tensors, RegExp][] = [
+    [
+      "FP8 without scales",
+      "format/tensor",
+      fp8([8, 32]),
+      () => without("fp8_block", "weight_scale_inv"),
+      /F8_E4M3, expected F32/,
+    ],
+    [
+      "FP8 with blocks of another size",
+      "format/tensor",
+      fp8([16, 32]),
+      () => partsOf("fp8_block"),
+      /scale F32 \[3, 4\], expected F8_E4M3.* or block of \[16, 32\]/,
+    ],
+    [
+      "FP8 with scales of another shape",
+      "format/tensor",
+      fp8(null),
+      () => ({ ...partsOf("fp8_all"), "fp8_all.weight_scale_inv": zeros([7, 1]) }),
+      /scale F32 \[7, 1\]/,
+    ],
+    [
+      "FP8 with scales without a weight",
+      "format/tensor",
+      fp8(null),
+      () => without("fp8_all", "weight"),
+      /"fp8_all\.weight" .* missing/,
+    ],
+    [
+      "FP8 with blocks of no size",
+      "usage/quantization",
+      fp8([0, 32]),
+      () => partsOf("fp8_block"),
+      /weight_block_size \[0,32\]/,
+    ],
+    [
+      "FP8 with experts in 4 bits",
+      "usage/quantization",
+      { ...fp8([8, 32]), expert_dtype: "fp4" },
+      () => partsOf("fp8_block"),
+      /expert_dtype fp4/,
+    ],
+    [
+      "floats of 8 bits without settings",
+      "format/tensor",
+      {},
+      () => partsOf("fp8_all"),
+      /F8_E4M3, expected F32, F16 or BF16/,
+    ],
+    [
+      "sparse weights",
+      "usage/quantization",
+      compressed("pack-quantized", ints(4), { sparsity_config: { format: "sparse-24-bitmask" } }),
+      () => partsOf("pack4"),
+      /sparse-24-bitmask/,
+    ],
+    [
+      "NVFP4",
+      "usage/quantization",
+      compressed("nvfp4-pack-quantized", { num_bits: 4, type: "float" }),
+      () => partsOf("pack4"),
+      /format nvfp4-pack-quantized, float weights of 4 bits/,
+    ],
+    [
+      "activations alone",
+      "usage/quantization",
+      compressed("int-quantized", null),
+      () => partsOf("int8"),
+      /activations alone/,
+    ],
+    [
+      "rotated weights",
+      "usage/quantization",
+      compressed("pack-quantized", ints(4), { transform_config: { config_groups: { u: {} } } }),
+      () => partsOf("pack4"),
+      /transform_config/,
+    ],
+    [
+      "words of 5 bits",
+      "usage/quantization",
+      compressed("pack-quantized", ints(5)),
+      () => partsOf("pack4"),
+      /int weights of 5 bits/,
+    ],
+    [
+      "words of other bits than the settings say",
+      "format/tensor",
+      compressed("pack-quantized", ints(8)),
+      () => partsOf("pack4"),
+      /weight_packed I32 \[24, 16\], weight_shape \[24, 128\]/,
+    ],
+    [
+      "words without a shape",
+      "format/tensor",
+      PACK,
+      () => without("pack4", "weight_shape"),
+      /weight_shape missing/,
+    ],
+    [
+      "words without scales",
+      "format/tensor",
+      PACK,
+      () => ({ ...without("pack4", "weight_scale"), "pack4.weight_scale": zeros([24, 3]) }),
+      /weight_scale F32 \[24, 3\]/,
+    ],
+    [
+      "zeros of another shape",
+      "format/tensor",
+      PACK,
+      () => ({
+        ...partsOf("pack4"),
+        "pack4.weight_zero_point": hostTensor("int32", [3, 1], new Int32Array(3)),
+      }),
+      /weight_zero_point I32 \[3, 1\]/,
+    ],
+    [
+      "columns in another order",
+      "usage/quantization",
+      PACK,
+      () => ({
+        ...partsOf("pack4"),
+        "pack4.weight_g_idx": hostTensor(
+          "int32",
+          [128],
+          Int32Array.from({ length: 128 }, (_, i) => i % 4),
+        ),
+      }),
+      /input 1 of "pack4\.weight_g_idx" is in group 1/,
+    ],
+  ];
+  for (const [i, [what, code, quantization, tensors, message]] of cases.entries()) {
+    test(what, async () => {
+      const path = await write(`refused-${i}`, quantization, tensors());
+      await assert.rejects(openCheckpoint(path), (error: unknown) => {
+        assert.ok(error instanceof GraftError);
+        assert.equal(error.code, code);
+        assert.match(error.message, message);
+        assert.ok(error.hint);
+        return true;
+      });
+    });
+  }
+});
