@@ -2,11 +2,11 @@
  * @file Several programs as one, in which what they multiply with a matrix that they share is one product: rows of unlike
  * work in one pass over the weights. All else of a program is computed as it was.
  */
-import { type AnyNode, type Attributes, Graph, type Value, isNodeOf } from "./graph.ts";
+import { type AnyNode, type Attributes, Graph, type Value, isNodeOf, placeIn } from "./graph.ts";
 import { matmulParts } from "./ops/products/matmul-parts.ts";
 import { matmulOp } from "./ops/products/matmul.ts";
 import { type ProgramSpec, nodesOf } from "./program.ts";
-import { type Shape, knownShape, renameSymbols, termsOf } from "./shape.ts";
+import { type Shape, renameSymbols, termsOf } from "./shape.ts";
 
 export interface ProgramPart {
   readonly spec: ProgramSpec;
@@ -91,12 +91,8 @@ class PartCopy {
 
   /** Returns the value in the joined program that a value of the part has become. */
   place(value: Value): Value {
-    const known = this.#places.get(value);
-    if (known) return known;
-    const data = value.graph.constantData.get(value);
-    if (data) return this.#graph.constant(value.dtype, knownShape(value.shape), data);
-    this.#apply(value.node!);
-    return this.#places.get(value)!;
+    if (value.node && !this.#places.has(value)) this.#apply(value.node);
+    return placeIn(this.#graph, value, this.#places);
   }
 
   #apply(node: AnyNode): void {
