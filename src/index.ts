@@ -8,6 +8,7 @@ export type { Engine, EngineOptions } from "./runtime/engine.ts";
 export { createEngine } from "./runtime/create-engine.ts";
 export { combineAdapters, type CombinedFolder, type CombineInput } from "./export/combined/combine.ts";
 export { writeFisher } from "./export/combined/fisher-file.ts";
+export { type OnnxRequest, writeOnnxModel } from "./export/onnx/write-onnx.ts";
 export { type ReadAdapter } from "./format/adapters/read-adapter.ts";
 export { readAdapter, type LoadByPathOptions, type LoadedModel, writeAdapter } from "./format/by-path.ts";
 export { type Checkpoint } from "./format/checkpoint/checkpoint.ts";

@@ -30,6 +30,7 @@ const plan = { examples, batchSize: 2, ...order };
 const training = { model: path, data: chats, output: join(folder, "never"), steps: 1 };
 const text = { promptIds: prompt, maxNewTokens: 1 };
 const moved = graft.exportText({ ...text, adapter: null }, []);
+const written = { engine, base, checkpoint, adapter, path: join(folder, "never-onnx") };
 const origin = { base, checkpoint, chatTemplateHash: null };
 
 /** What is never right. */
@@ -133,6 +134,10 @@ const DOORS: Readonly<Record<string, readonly Door[]>> = {
     [(it) => graft.mergeAdapter(engine, base, it), "adapter", OBJECT],
     [(it) => graft.combineAdapters({ expression: it, adapters: {} }), "input.expression", LIST],
     [(it) => graft.writeFisher(join(folder, "none"), it), "fisher", OBJECT],
+    [(it) => graft.writeOnnxModel(it), "request", LIST],
+    [(it) => graft.writeOnnxModel({ ...written, path: it }), "request.path", "", LIST],
+    [(it) => graft.writeOnnxModel({ ...written, adapter: it ?? ("x" as never) }), "request.adapter", OBJECT],
+    [(it) => graft.writeOnnxModel({ ...written, compute: it }), "request.compute", "int8"],
     [(it) => graft.defineMethod(it), "method", LIST],
     [(it) => graft.createEngine(it), "options", FUNCTION],
   ],

@@ -67,12 +67,10 @@ const CASES: Readonly<Record<string, readonly [config: Record<string, unknown>, 
   gemma2: [{ architectures: ["Gemma2ForSequenceClassification"], ...CLASSES }, "road"],
 };
 
-type ComputeName = keyof typeof COMPUTES;
-
 async function exportedLogits(
   name: string,
   [config, methodName]: (typeof CASES)[string],
-  compute: ComputeName = "f32",
+  compute: "f32" | "direct" = "f32",
 ): Promise<void> {
   const [modelType] = name.split(",");
   const path = join(root, `${name}, ${compute}`);
@@ -84,7 +82,7 @@ async function exportedLogits(
   if (adapter) perturb(adapter, 0.1);
   const session = new Session(engine, base, "stored", { compute: COMPUTES[compute] });
   const output = `${path}-onnx`;
-  await writeOnnxModel({ session, checkpoint, adapter, path: output });
+  await writeOnnxModel({ engine, base, checkpoint, adapter, path: output, compute });
   const classifier = await Classifier.create(session, adapter);
   const expected = [];
   // Each alone, so that nothing of graft's is padded.

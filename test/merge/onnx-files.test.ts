@@ -11,7 +11,6 @@ import { withDisk } from "../../src/format/files/disk/calls.ts";
 import { COMPUTES } from "../../src/nn/computes.ts";
 import { findMethod } from "../../src/peft/methods.ts";
 import { Random } from "../../src/random.ts";
-import { Session } from "../../src/run/session.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { openUntilEnd } from "../files/open-until-end.ts";
 import { attachTo, batchFromRows, logitsOf, perturb } from "../passes/model-passes.ts";
@@ -94,10 +93,8 @@ describe("files compute what the model does", () => {
       const { base, checkpoint } = await openUntilEnd(model);
       const adapter = method === null ? null : await attachTo(base, findMethod(method));
       if (adapter) perturb(adapter, 0.1);
-      const session = new Session(engine, base);
       const path = join(root, `${modelType}-onnx`);
-      await writeOnnxModel({ session, checkpoint, adapter, path });
-      await session.release();
+      await writeOnnxModel({ engine, base, checkpoint, adapter, path });
       const expected = await logitsOf(engine, base, adapter, batch);
       assert.ok(largestDifference(await logitsByFiles(path), expected) < 2e-5);
     });
@@ -110,10 +107,8 @@ describe("files compute what the model does", () => {
     test(`weights of few bits stay so, by ${compute}${compute === "direct" ? ", also those of the embedding" : ""}`, async () => {
       const { base: floats, checkpoint } = await openUntilEnd(join(root, "llama"));
       const base = await roundedTo(kind, floats);
-      const session = new Session(engine, base, "stored", { compute: COMPUTES[compute] });
       const path = join(root, `llama-${compute}-onnx`);
-      await writeOnnxModel({ session, checkpoint, adapter: null, path });
-      await session.release();
+      await writeOnnxModel({ engine, base, checkpoint, adapter: null, path, compute });
       const expected = await logitsOf(engine, base, null, batch, { compute: COMPUTES[compute] });
       assert.ok(largestDifference(await logitsByFiles(path), expected) < 2e-5);
       const [few, all] = [path, join(root, "llama-onnx")].map((each) => dataBytes(each) - TABLES);
@@ -184,7 +179,6 @@ describe("what such files cannot hold is refused, and nothing is written", () =>
 
 test("a disk that fills up leaves an empty folder as it was", async () => {
   const { base, checkpoint } = await openUntilEnd(join(root, "llama"));
-  const session = new Session(engine, base);
   const path = join(root, "full");
   mkdirSync(path);
   for (const call of ["mkdir", "rename"] as const) {
@@ -193,9 +187,8 @@ test("a disk that fills up leaves an empty folder as it was", async () => {
       if (++numCalls === 3) throw Object.assign(new Error("full"), { code: "ENOSPC", syscall: call });
       return await (fs[call] as (...args: unknown[]) => Promise<unknown>)(...args);
     };
-    const write = (): Promise<void> => writeOnnxModel({ session, checkpoint, adapter: null, path });
+    const write = (): Promise<void> => writeOnnxModel({ engine, base, checkpoint, adapter: null, path });
     await assert.rejects(withDisk({ ...fs, [call]: failing }, write), { code: "failed/write" });
     assert.deepEqual(readdirSync(path), []);
   }
-  await session.release();
 });

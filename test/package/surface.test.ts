@@ -66,6 +66,7 @@ test("the library exports exactly these names", () => {
     "unitsToBatch",
     "writeAdapter",
     "writeFisher",
+    "writeOnnxModel",
   ]);
 });
 

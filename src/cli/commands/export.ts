@@ -6,8 +6,7 @@ import { requireNewOutput } from "../../export/new-output.ts";
 import { writeOnnxModel } from "../../export/onnx/write-onnx.ts";
 import { openCheckpoint } from "../../format/by-path.ts";
 import { PATH } from "../../messages/paths.ts";
-import { COMPUTES, UNMEASURED_COMPUTES } from "../../nn/computes.ts";
-import { Session } from "../../run/session.ts";
+import { UNMEASURED_COMPUTES } from "../../nn/computes.ts";
 import { createEngine } from "../../runtime/create-engine.ts";
 import { defineCommand } from "../command.ts";
 import { findModel } from "../model/find-model.ts";
@@ -37,14 +36,21 @@ export const command = defineCommand({
     const bar = new LateBar();
     try {
       const { base, checkpoint, adapter } = await readParts(opened, { name, adapterPath });
-      const session = new Session(createEngine({ threads }), base, "stored", { compute: COMPUTES[compute] });
       const onPart = (numDone: number, numParts: number): void => {
         bar.update(numDone, () => io.progress("writing", numParts, "steps"));
         io.signal.throwIfAborted();
       };
-      await writeOnnxModel({ session, checkpoint, adapter, adapterPath, path: output, onPart }).finally(() =>
-        session.release(),
-      );
+      const engine = createEngine({ threads });
+      await writeOnnxModel({
+        engine,
+        base,
+        checkpoint,
+        adapter,
+        adapterPath,
+        path: output,
+        compute,
+        onPart,
+      });
       tellNotes({ base }, io);
     } finally {
       bar.stop();

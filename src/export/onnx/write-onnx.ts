@@ -1,11 +1,17 @@
 /** @file Writes a model, with whatever adapter sits on it, as the folder of ONNX files that transformers.js reads. */
-import type { Checkpoint, TokenizerFiles } from "../../format/checkpoint/checkpoint.ts";
+import { z } from "zod";
+import { A_CHECKPOINT, type Checkpoint, type TokenizerFiles } from "../../format/checkpoint/checkpoint.ts";
 import { describingFiles } from "../../format/checkpoint/model-folder-files.ts";
 import { writeFolderAtomic } from "../../format/files/atomic.ts";
+import type { FolderFile } from "../../format/files/folder-file.ts";
 import { wholeModelCard } from "../../format/cards/whole-model-card.ts";
-import type { Adapter } from "../../peft/attach.ts";
+import { A_FUNCTION, A_NAME, checkArguments, lazily } from "../../messages/arguments.ts";
+import { A_BASE, type BaseModel } from "../../models/base/base-model.ts";
+import { COMPUTES, UNMEASURED_COMPUTES } from "../../nn/computes.ts";
 import { NO_ADAPTER } from "../../peft/adapter-view.ts";
-import type { Session } from "../../run/session.ts";
+import { type Adapter, AN_ADAPTER } from "../../peft/attach.ts";
+import { Session } from "../../run/session.ts";
+import { AN_ENGINE, type Engine } from "../../runtime/engine.ts";
 import { describeMaking } from "../provenance.ts";
 import { onnxFiles } from "./onnx-files.ts";
 import { wholeProgram } from "./whole-program.ts";
@@ -14,8 +20,10 @@ import { wholeProgram } from "./whole-program.ts";
 const GRAPH = "onnx/model.onnx";
 const READER_SETTINGS = { dtype: "fp32", use_external_data_format: true };
 
-interface OnnxRequest {
-  readonly session: Session;
+/** Which model to write, and where. */
+export interface OnnxRequest {
+  readonly engine: Engine;
+  readonly base: BaseModel;
   readonly checkpoint: Checkpoint;
   /** Null: the base alone. */
   readonly adapter: Adapter | null;
@@ -23,9 +31,26 @@ interface OnnxRequest {
   readonly adapterPath?: string | undefined;
   /** A new folder. */
   readonly path: string;
-  /** Told of the parts that are written, one by one. */
+  /** Arithmetic of the products in the blocks; "f32" unless given. */
+  readonly compute?: (typeof UNMEASURED_COMPUTES)[number];
+  /** Told of the parts that are written, one by one; nothing is written where it throws. */
   readonly onPart?: (numDone: number, numParts: number) => void;
 }
+
+const ARGUMENTS = lazily(() =>
+  z.strictObject({
+    request: z.strictObject({
+      engine: AN_ENGINE,
+      base: A_BASE,
+      checkpoint: A_CHECKPOINT,
+      adapter: AN_ADAPTER.nullable(),
+      adapterPath: A_NAME.optional(),
+      path: A_NAME,
+      compute: z.enum(UNMEASURED_COMPUTES).optional(),
+      onPart: A_FUNCTION.optional(),
+    }),
+  }),
+);
 
 /** transformers.js looks for the chat template in these settings alone. */
 function withTemplate(files: TokenizerFiles | null): TokenizerFiles | null {
@@ -34,12 +59,27 @@ function withTemplate(files: TokenizerFiles | null): TokenizerFiles | null {
 }
 
 /**
- * Writes it, whole or not at all, one block at a time. An adapter stays beside the weights, which keep their form.
- * @throws UsageError "usage/model" for a model that such files cannot hold; FailedError failed/write
+ * Writes a model with an adapter on it as ONNX, whole or not at all, one block at a time. The adapter stays beside the weights,
+ * which keep their form.
+ * @throws UsageError "usage/model" for a model that such files cannot hold, "usage/output" for a folder that holds files;
+ * FailedError failed/write
  */
 export async function writeOnnxModel(request: OnnxRequest): Promise<void> {
-  const { session, checkpoint, adapter, adapterPath, path, onPart = () => {} } = request;
-  const { base, model, compute } = session;
+  checkArguments("writeOnnxModel", ARGUMENTS, { request });
+  const { engine, base, compute = "f32" } = request;
+  const session = new Session(engine, base, "stored", { compute: COMPUTES[compute] });
+  try {
+    await writeFolderAtomic(request.path, await filesOf(session, request), { isNew: true });
+  } finally {
+    await session.release();
+  }
+}
+
+async function filesOf(
+  session: Session,
+  { base, checkpoint, adapter, adapterPath, onPart = () => {} }: OnnxRequest,
+): Promise<FolderFile[]> {
+  const { model, compute } = session;
   const program = wholeProgram(session, adapter?.forWriting() ?? NO_ADAPTER);
   let numDone = 0;
   const tensors = program.tensors.map((group): (typeof program.tensors)[number] => ({
@@ -61,7 +101,7 @@ export async function writeOnnxModel(request: OnnxRequest): Promise<void> {
       facts: [["arithmetic of the products", compute.name]],
     }),
   });
-  const files = [
+  return [
     ...onnxFiles(GRAPH, { ...program, tensors }),
     ...describingFiles({
       config: { ...model.checkpoint.ownConfig(checkpoint.config), "transformers.js_config": READER_SETTINGS },
@@ -70,5 +110,4 @@ export async function writeOnnxModel(request: OnnxRequest): Promise<void> {
       card,
     }),
   ];
-  await writeFolderAtomic(path, files, { isNew: true });
 }
