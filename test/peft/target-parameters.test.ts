@@ -1,7 +1,8 @@
 /** @file Adapters on parameters: which are chosen, what they leave to modules, and what cannot be done with them. */
 import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
 import { test } from "node:test";
-import { readAdapterFolder, writeAdapter } from "../../src/format/by-path.ts";
+import { readAdapter, readAdapterFolder, writeAdapter } from "../../src/format/by-path.ts";
 import { readAdapterWeights } from "../../src/format/adapters/adapter-weights.ts";
 import { nodeFolder } from "../../src/format/files/node-folder.ts";
 import { findMethod } from "../../src/peft/methods.ts";
@@ -37,6 +38,18 @@ test("the weight of a module is a parameter too, and written as one", async () =
   await writeAdapter(`${folder}/router`, adapter, { base, checkpoint, chatTemplateHash: null });
   const { config } = await readAdapterFolder(`${folder}/router`);
   assert.deepEqual([config["target_modules"], config["target_parameters"]], [["q_proj"], ["gate.weight"]]);
+});
+
+test("a name that experts have too means other modules where the file has nothing on experts", async () => {
+  const adapter = await attachTo(base, lora, { rank: 2 }, [FIRST, "q_proj"]);
+  for (const [index, targets] of [["q_proj", "down_proj"], ".*(q_proj|down_proj)"].entries()) {
+    const path = `${folder}/dense-${index}`;
+    await writeAdapter(path, adapter, { base, checkpoint, chatTemplateHash: null });
+    const { config } = await readAdapterFolder(path);
+    writeFileSync(`${path}/adapter_config.json`, JSON.stringify({ ...config, target_modules: targets }));
+    const { adapter: read } = await readAdapter(path, base);
+    assert.deepEqual([...read.sites.keys()], [...adapter.sites.keys()]);
+  }
 });
 
 test("what peft refuses on parameters is refused, and names of none", async () => {

@@ -183,6 +183,7 @@ function modulePaths({ tensors, ties }: Model): readonly string[] {
   return [...new Set([...tensors.keys(), ...ties.keys()].map(moduleOf))];
 }
 
-function isNames(value: unknown): value is string[] {
+/** Whether a value is a list of names. */
+export function isNames(value: unknown): value is string[] {
   return Array.isArray(value) && value.every((name) => typeof name === "string");
 }

@@ -6,8 +6,9 @@ import { FormatError } from "../../errors.ts";
 import type { Model } from "../../models/model.ts";
 import { moduleOf } from "../../models/module-path.ts";
 import { ROWS } from "../../peft/trained-base/trained-rows.ts";
-import { patternValues } from "../../peft/sites/targets.ts";
+import { matcher, patternValues } from "../../peft/sites/targets.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
+import { isNames } from "./adapter-base.ts";
 import { PREFIX } from "./adapter-tensors.ts";
 
 /** What a module has by itself: tensors of one that is trained whole, and rows of one. */
@@ -62,6 +63,24 @@ export function peftName(name: string, { checkpoint }: Model): string {
 }
 
 type Config = Readonly<Record<string, unknown>>;
+
+/**
+ * Whether a file has nothing on the experts that its targets are also names of: transformers 5 keeps the matrices of all experts as
+ * one tensor, which is no module, so that peft finds `gate_proj` in layers without experts and shared experts alone.
+ */
+export function passesOverExperts(
+  { target_modules: targets }: Config,
+  tensors: Tensors,
+  model: Model,
+): boolean {
+  if (typeof targets !== "string" && !isNames(targets)) return false;
+  const isExpert = (path: string): boolean => model.siteOf(path)?.stack != null;
+  if (adaptedPaths(tensors, model).some(isExpert)) return false;
+  const experts = model.layers.flatMap(({ sites }, layer) =>
+    sites.filter(({ stack }) => stack).map(({ name }) => model.blockPrefix(layer) + name),
+  );
+  return experts.length > 0 && experts.some(matcher(targets));
+}
 
 /** The settings of a file whose tensors have other names here. Where its adapters sit is told by these: an expression cannot be renamed. */
 export function withOwnPaths(config: Config, tensors: Tensors, model: Model): Config {

@@ -24,7 +24,7 @@ import {
 import { checkBase } from "./base-record.ts";
 import { readAdapterFolder, withNotes } from "./adapter-folder.ts";
 import { fillAdapter } from "./adapter-tensors.ts";
-import { tensorsByOwnNames, withOwnPaths } from "./peft-names.ts";
+import { passesOverExperts, tensorsByOwnNames, withOwnPaths } from "./peft-names.ts";
 import { checkCodes } from "./codes-hash.ts";
 import type { JsonObject } from "../files/json-file.ts";
 import { openSafetensors } from "../files/safetensors/safetensors.ts";
@@ -66,7 +66,7 @@ export async function readAdapter(
       `Adapter "${path}" was trained on its base rounded to ${trainedOn} (--base ${trainedOn}), and this one is ${base.roundedTo ?? "as its files keep it"}: what they compute differs a little`,
     );
   }
-  const isByTensors = isRenamed || hasPythonSigns(config);
+  const isByTensors = isRenamed || hasPythonSigns(config) || passesOverExperts(config, tensors, base.model);
   const named = isByTensors ? withOwnPaths(config, tensors, base.model) : config;
   const own = withoutForeignModules(withoutIdleTying(named, tensors, base.model), tensors, base.model);
   const settings = readSettings(path, withModulesOfGraft(own, tensors), methods);
