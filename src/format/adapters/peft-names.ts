@@ -73,13 +73,12 @@ export function passesOverExperts(
   tensors: Tensors,
   model: Model,
 ): boolean {
-  if (typeof targets !== "string" && !isNames(targets)) return false;
-  const isExpert = (path: string): boolean => model.siteOf(path)?.stack != null;
-  if (adaptedPaths(tensors, model).some(isExpert)) return false;
   const experts = model.layers.flatMap(({ sites }, layer) =>
     sites.filter(({ stack }) => stack).map(({ name }) => model.blockPrefix(layer) + name),
   );
-  return experts.length > 0 && experts.some(matcher(targets));
+  if (experts.length === 0 || (typeof targets !== "string" && !isNames(targets))) return false;
+  const isOnExperts = adaptedPaths(tensors, model).some((path) => model.siteOf(path)?.stack);
+  return !isOnExperts && experts.some(matcher(targets));
 }
 
 /** The settings of a file whose tensors have other names here. Where its adapters sit is told by these: an expression cannot be renamed. */
