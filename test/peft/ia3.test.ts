@@ -68,6 +68,19 @@ describe("the file of an (IA)³ adapter", () => {
     });
   }
 
+  test("is not combined with one that scales the inputs of other modules, which is told", async () => {
+    const { base, checkpoint } = await loadModel(await writeTinyModel(`${folder}/other modules`));
+    const paths = { a: `${folder}/last`, b: `${folder}/none` };
+    await saveAdapter(paths.a, await attachTo(base, ia3, {}, ["down_proj"]), { base, checkpoint });
+    const none = await attachTo(base, ia3, { feedforwardModules: [] }, ["down_proj"]);
+    await saveAdapter(paths.b, none, { base, checkpoint });
+    await assert.rejects(combineAdapters({ expression: "a + b", adapters: paths }), {
+      code: "usage/combine",
+      message: /options at "model.layers.0.mlp.down_proj" are {"feedforward":true} and {"feedforward":false}/,
+    });
+    await checkpoint.close();
+  });
+
   test("scales the inputs of the last feed-forward modules of any family, unless names say others", () => {
     const sites = (["qkv", "down"] as const).map((role) => ({ ...linearSite(`mlp.${role}_x`, 4, 4), role }));
     const scalesInput = (options: object): unknown[] =>

@@ -122,6 +122,8 @@ export function refuseUnlikeSites(
   const own = stateOf(first);
   for (const other of others) {
     const state = stateOf(other);
+    // First: what a size is may follow from them.
+    if (algebra.kind !== "factors") refuseUnlikeOptions(path, [first, other], own.options, state.options);
     const [size, otherSize] = [
       algebra.sizeOf(own.tensors, first.adapter.options),
       algebra.sizeOf(state.tensors, other.adapter.options),
@@ -136,7 +138,7 @@ export function refuseUnlikeSites(
       );
     }
     if (algebra.kind !== "factors") {
-      refuseUnlikeNumbers(path, [first, other], own, state);
+      refuseUnlikeShapes(path, [first, other], own, state);
       continue;
     }
     if (!combination.mixesFactors && algebra.notConcatenable !== null) {
@@ -153,21 +155,28 @@ export function refuseUnlikeSites(
 }
 
 /** Refuses numbers that do not mean the same. */
-function refuseUnlikeNumbers(
+function refuseUnlikeOptions(
+  path: string,
+  members: readonly [Member, Member],
+  own: unknown,
+  other: unknown,
+): void {
+  const [options, otherOptions] = [JSON.stringify(own), JSON.stringify(other)];
+  if (options === otherOptions) return;
+  throw refusal(
+    members,
+    `their options at "${path}" are ${options} and ${otherOptions}`,
+    "equal ones",
+    "Train both with the same options.",
+  );
+}
+
+function refuseUnlikeShapes(
   path: string,
   members: readonly [Member, Member],
   own: SiteState<unknown>,
   state: SiteState<unknown>,
 ): void {
-  const [options, otherOptions] = [JSON.stringify(own.options), JSON.stringify(state.options)];
-  if (options !== otherOptions) {
-    throw refusal(
-      members,
-      `their options at "${path}" are ${options} and ${otherOptions}`,
-      "equal ones",
-      "Train both with the same options.",
-    );
-  }
   for (const [suffix, { shape }] of Object.entries(own.tensors)) {
     const found = state.tensors[suffix]?.shape ?? [];
     if (sameShape(shape, found)) continue;
