@@ -1,4 +1,4 @@
-/** @file The objective and the store that docs/training.md shows do what it says of them. */
+/** @file The objective and the store that docs/library.md and docs/training.md show do what these say of them. */
 import assert from "node:assert/strict";
 import { readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -13,18 +13,28 @@ import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
 import { requestFor } from "../train/fine-tune-request.ts";
 import { codeBlocks } from "./code-blocks.ts";
 
-interface OwnParts {
-  readonly focal: Objective<{ gamma: number }>;
-  memoryStore(adapter: Adapter, kept: Map<number, unknown>): RunStore;
-}
-
 const folder = temporaryFolder();
 const ROOT = join(import.meta.dirname, "../..");
-const page = readFileSync(join(ROOT, "docs/training.md"), "utf8");
-const block = codeBlocks(page).find(({ code }) => code.includes("memoryStore"));
 symlinkSync(join(ROOT, "node_modules"), join(folder, "node_modules"));
-writeFileSync(join(folder, "own-parts.ts"), block?.code ?? "");
-const own = (await import(pathToFileURL(join(folder, "own-parts.ts")).href)) as OwnParts;
+
+/** What a block of a page defines under a name, without the training that it does then. */
+async function shownIn(page: string, name: string): Promise<unknown> {
+  const blocks = codeBlocks(readFileSync(join(ROOT, "docs", page), "utf8"));
+  const shown =
+    blocks.find(({ code }) => code.includes(name))?.code.replace(/\nconst settings[^]*/, "") ?? "";
+  const library = JSON.stringify(pathToFileURL(join(ROOT, "src/index.ts")).href);
+  const code = shown.replaceAll('"graft"', library).replaceAll(/^export /gm, "");
+  const file = join(folder, `${name}.ts`);
+  writeFileSync(file, `${code}\nexport { ${name} };\n`);
+  const defined = (await import(pathToFileURL(file).href)) as Readonly<Record<string, unknown>>;
+  return defined[name];
+}
+
+const focal = (await shownIn("library.md", "focal")) as Objective<{ gamma: number }>;
+const memoryStore = (await shownIn("training.md", "memoryStore")) as (
+  adapter: Adapter,
+  kept: Map<number, unknown>,
+) => RunStore;
 
 const { base, checkpoint } = await loadModel(await writeTinyModel(join(folder, "model")));
 after(() => checkpoint.close());
@@ -37,8 +47,8 @@ async function trainOn(kept: Map<number, unknown>, stopAfter: number | null): Pr
   const request = requestFor(session, adapter);
   const run = fineTune({
     ...request,
-    objective: { objective: own.focal, options: own.focal.options.parse({}) },
-    store: own.memoryStore(adapter, kept),
+    objective: { objective: focal, options: focal.options.parse({}) },
+    store: memoryStore(adapter, kept),
     hooks: { ...request.hooks, signal: stop.signal },
   });
   try {
@@ -68,7 +78,7 @@ test("the objective's gradient equals central differences", () => {
   const weights = Float32Array.from([1, 0.5, 2, 1, 0, 1]);
   const totals = { weight: 5.5 } as Parameters<Objective["evaluate"]>[1];
   const at = (values: Float32Array) =>
-    own.focal.evaluate({ logProbs: values, weights } as Parameters<Objective["evaluate"]>[0], totals, {
+    focal.evaluate({ logProbs: values, weights } as Parameters<Objective["evaluate"]>[0], totals, {
       gamma: 2,
     });
   const step = 2 ** -8;
