@@ -1,7 +1,7 @@
 /** @file What a lease tells of its job when it is over before the table has heard. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { setTimeout } from "node:timers/promises";
+import { setImmediate } from "node:timers/promises";
 import { newJob } from "../../../test/jobs/new-job.ts";
 import { toldBy } from "../../../test/jobs/told.ts";
 import { movedClock, queueOf, reachedUnless } from "../../../test/jobs/training-workers.ts";
@@ -13,8 +13,11 @@ const LEASE_MS = 1000;
 /** A job in the hands of a worker, and a table that can be cut off. */
 async function takenJob() {
   const { table: memory, clock, pass } = movedClock();
-  const place = { isDown: false };
-  const table = reachedUnless(() => place.isDown, memory);
+  const place = { isDown: false, numRefused: 0 };
+  const table = reachedUnless(() => {
+    if (place.isDown) place.numRefused++;
+    return place.isDown;
+  }, memory);
   const queue = queueOf(table);
   const job = newJob("ftjob-1", { graft: {} });
   await queue.submit({ job, base: "tiny", baseName: "tiny", initAdapter: null });
@@ -46,7 +49,7 @@ test("a change waits for a table that cannot be reached, and is told after what 
   lease.tell({ message: "Step 1", data: { step: 1 } }, 1);
   const changed = lease.change({ status: "running" }, { message: "The training has begun" });
   lease.tell({ message: "Step 2", data: { step: 2 } }, 2);
-  await new Promise(setImmediate);
+  await setImmediate();
   place.isDown = false;
   await changed;
   await lease.end();
@@ -59,10 +62,10 @@ test("a worker tells once that it does not reach the table while it trains, and 
   place.isDown = true;
   for (let i = 0; i < 2; i++) {
     lease.tell({ message: `Step ${i}`, data: { step: i } }, i);
-    await setTimeout(20);
+    while (place.numRefused <= i) await setImmediate();
   }
   place.isDown = false;
-  while (troubles.length < 2) await setTimeout(1);
+  while (troubles.length < 2) await setImmediate();
   await lease.end();
   assert.deepEqual(troubles, ["FailedError: Cannot reach 10.0.0.9:5432", "over"]);
 });
