@@ -151,21 +151,21 @@ const CASES: readonly (readonly [string, string, string, readonly ToolCall[]])[]
     [],
   ],
   [
-    "lfm2",
+    "liquid",
     'So\n<|tool_call_start|>[weather(city="Paris"), time()]<|tool_call_end|>It is late.',
     "SoIt is late.",
     [PARIS, HERE],
   ],
-  ["lfm2", '<|tool_call_start|>[weather(city="</tool_call>")]<|tool_call_end|>', "", [ODD]],
-  ["lfm2", "<|tool_call_start|>[time(", "<|tool_call_start|>[time(", []],
+  ["liquid", '<|tool_call_start|>[weather(city="</tool_call>")]<|tool_call_end|>', "", [ODD]],
+  ["liquid", "<|tool_call_start|>[time(", "<|tool_call_start|>[time(", []],
   [
-    "lfm2",
+    "liquid",
     "<|tool_call_start|>[time(1)]<|tool_call_end|>",
     "<|tool_call_start|>[time(1)]<|tool_call_end|>",
     [],
   ],
   [
-    "lfm2",
+    "liquid",
     `<|tool_call_start|>[time(a='it\\'s "1"\\n\\u00e9\\x41\\d', b = [1, -2.5e3, (True, None,)], c={'d': false, "e": {}}, id=12345678901234567890, f="<|tool_call_end|>")]<|tool_call_end|>`,
     "",
     [
@@ -177,13 +177,13 @@ const CASES: readonly (readonly [string, string, string, readonly ToolCall[]])[]
     ],
   ],
   [
-    "lfm2",
+    "liquid",
     '<|tool_call_start|>[{"name": "weather", "arguments": {"city": "Paris"}}]<|tool_call_end|>',
     "",
     [PARIS],
   ],
   [
-    "lfm2",
+    "liquid",
     `<|tool_call_start|>[time(a=${"[".repeat(100)}`,
     `<|tool_call_start|>[time(a=${"[".repeat(100)}`,
     [],
@@ -216,7 +216,7 @@ test("a call whose arguments hold many objects is read in no time, though it com
     ["mistral-args", `[TOOL_CALLS]time[ARGS]{"rows":[${rows}]}`],
     ["deepseek-v3.1", `<｜tool▁call▁begin｜>time<｜tool▁sep｜>{"rows":[${rows}]}<｜tool▁call▁end｜>`],
     ["gemma4", `<|tool_call>call:time{rows:[${bare}]}<tool_call|>`],
-    ["lfm2", `<|tool_call_start|>[time(rows=[${rows}])]<|tool_call_end|>`],
+    ["liquid", `<|tool_call_start|>[time(rows=[${rows}])]<|tool_call_end|>`],
   ] as const) {
     const call = { name: "time", arguments: `{"rows":[${rows}]}` };
     assert.deepEqual(read(format, text, 2), { content: "", calls: [call] });
@@ -245,6 +245,6 @@ test("the form is that of the template", () => {
     formOf('Respond in the format {"name": …, "parameters": …}', new Map([["<|python_tag|>", 1]])),
     "llama3",
   );
-  assert.equal(formOf("<|tool_list_start|>[", new Map([["<|tool_call_start|>", 10]])), "lfm2");
+  assert.equal(formOf("<|tool_list_start|>[", new Map([["<|tool_call_start|>", 10]])), "liquid");
   assert.equal(formOf("{{ messages }}"), "hermes");
 });

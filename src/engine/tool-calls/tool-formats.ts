@@ -3,7 +3,7 @@ import { DEEPSEEK, DEEPSEEK_V31 } from "./tool-formats/deepseek.ts";
 import { FUNCTION_GEMMA, GEMMA4 } from "./tool-formats/gemma.ts";
 import { GLM } from "./tool-formats/glm.ts";
 import { HERMES } from "./tool-formats/hermes.ts";
-import { LFM2 } from "./tool-formats/lfm2.ts";
+import { LIQUID } from "./tool-formats/liquid.ts";
 import { LLAMA3 } from "./tool-formats/llama3.ts";
 import { MISTRAL_ARGS } from "./tool-formats/mistral-args.ts";
 import { MISTRAL } from "./tool-formats/mistral.ts";
@@ -23,7 +23,7 @@ export const TOOL_FORMATS: readonly ToolFormat[] = [
   NEMOTRON,
   FUNCTION_GEMMA,
   GEMMA4,
-  LFM2,
+  LIQUID,
   LLAMA3,
 ];
 

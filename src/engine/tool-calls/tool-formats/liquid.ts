@@ -9,8 +9,8 @@ import { type ToolFormat, addCallsInTurn, addMark } from "../tool-format.ts";
 
 const [OPEN, CLOSE] = ["<|tool_call_start|>", "<|tool_call_end|>"] as const;
 
-export const LFM2: ToolFormat = {
-  name: "lfm2",
+export const LIQUID: ToolFormat = {
+  name: "liquid",
   // Its templates print neither calls nor how they are written.
   isOf: ({ template, specialTokens }) => template.includes(OPEN) || specialTokens.has(OPEN),
   marks: [OPEN],
