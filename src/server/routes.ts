@@ -19,6 +19,7 @@ import {
 import { health, metrics, ready } from "./routes/health.ts";
 import { deleteModel, getModel, listModels } from "./routes/models.ts";
 import { openApiRoute } from "./routes/openapi.ts";
+import { RERANK_ROUTES } from "./routes/rerank.ts";
 import { exportRequest, importRequest } from "./routes/requests.ts";
 import { responses } from "./routes/responses.ts";
 import { detokenize, tokenize } from "./routes/tokenize.ts";
@@ -30,6 +31,7 @@ const DESCRIBED: readonly Route[] = [
   ...STREAMS,
   embeddings,
   classify,
+  ...RERANK_ROUTES,
   listModels,
   getModel,
   deleteModel,

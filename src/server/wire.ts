@@ -169,6 +169,20 @@ export const CLASSIFY_REQUEST = z.strictObject({
   input: INPUT.describe("Text or token ids to judge, or several"),
 });
 
+const DOCUMENT = z.union([z.string(), z.strictObject({ text: z.string() })]);
+
+export const RERANK_REQUEST = z.strictObject({
+  model: TEXT.model,
+  query: z.string().min(1),
+  documents: z.array(DOCUMENT).min(1).max(MAX_INPUTS).describe("Texts to put into order"),
+  top_n: z.int().min(0).nullish().describe("How many of the best are told; 0, and unless given: all"),
+  return_documents: z.boolean().nullish().describe("Tell their texts too; default: true"),
+  truncate_prompt_tokens: READ.truncate_prompt_tokens.describe(
+    "Tokens that a longer pair is cut to, at the end of its longer text; -1: as many as the model reads",
+  ),
+  user: READ.user,
+});
+
 export const TOKENIZE_REQUEST = z.strictObject({
   model: MODEL_NAME.nullish(),
   prompt: z.string().nullish().describe("Text"),

@@ -124,6 +124,15 @@ test("classes", async () => {
   await ask("POST", "/classify", { model: "tiny", input: ["ka", "lo"] }, judge);
 });
 
+test("documents in the order of a query", async () => {
+  const config = { id2label: { 0: "LABEL_0" } };
+  const model = await writeTinyModel(join(root, "ranker"), { modelType: "bert", config });
+  const ranker = await serveTiny(join(root, "rank"), { model });
+  after(() => ranker.close());
+  for (const path of ["/v1/rerank", "/v2/rerank", "/rerank"])
+    await ask("POST", path, { model: "tiny", query: "ka", documents: ["lo", { text: "mi" }] }, ranker);
+});
+
 test("models, and adapters that come and go", async () => {
   await ask("POST", "/v1/load_lora_adapter", { lora_name: "own", lora_path: "clerk" });
   await ask("GET", "/v1/models");

@@ -125,6 +125,21 @@ export const CLASSIFY_ANSWER = z.strictObject({
   }),
 });
 
+export const RERANK_ANSWER = z.strictObject({
+  id: z.string(),
+  model: z.string(),
+  results: z
+    .array(
+      z.strictObject({
+        index: z.int().describe("Which of the documents"),
+        document: z.strictObject({ text: z.string() }).optional(),
+        relevance_score: z.number(),
+      }),
+    )
+    .describe("The best first"),
+  usage: z.strictObject({ prompt_tokens: z.int(), total_tokens: z.int() }),
+});
+
 export const TOKENIZE_ANSWER = z.strictObject({
   count: z.int(),
   max_model_len: z.int(),

@@ -1,13 +1,11 @@
 /** @file POST /classify: tells the class of each text, in the form that vLLM has. */
 import { type ClassOptions, makeClassExample } from "../../data/examples/class-example.ts";
 import type { Judgement } from "../../engine/judgement.ts";
-import { NO_END } from "../../engine/serving/serve-request.ts";
-import { judgeTexts } from "../../engine/serving/text-judge.ts";
 import { likeliest } from "../../run/head/likeliest.ts";
 import { CLASSIFY_ANSWER } from "../answers/text-answers.ts";
 import { defineRoute } from "../route.ts";
-import type { ServerState } from "../server-state.ts";
-import { readInputs, runInputs, usageOf } from "../texts/input-texts.ts";
+import { readInputs, usageOf } from "../texts/input-texts.ts";
+import { judgeInputs } from "../texts/judge-inputs.ts";
 import { CLASSIFY_REQUEST } from "../wire.ts";
 
 export const classify = defineRoute({
@@ -20,13 +18,10 @@ export const classify = defineRoute({
   handle: async ({ body, context, state }) => {
     const { adapter, classes } = await state.models.classifierOf(body.model);
     const inputs = await readInputs(body, true, state);
-    const judgeSome = (some: readonly (readonly number[])[], signal: AbortSignal) => {
-      const examples = some.map((ids, i) =>
-        makeClassExample({ ids }, 0, classes, { file: "input", line: i + 1 }),
-      );
-      return counted(some, judgeTexts(state.model.engine, examples, { adapter, signal }), adapter, state);
-    };
-    const found = await runInputs(inputs, { context, state }, judgeSome);
+    const examples = inputs.map((input, i) =>
+      makeClassExample(input, 0, classes, { file: "input", line: i + 1 }),
+    );
+    const found = await judgeInputs(examples, adapter, { context, state });
     if (found === null) return context.body(null, 400);
     return context.json({
       id: `classify-${state.newId()}`,
@@ -38,23 +33,6 @@ export const classify = defineRoute({
     });
   },
 });
-
-/** Counts texts that are read together. */
-async function counted<T>(
-  some: readonly (readonly number[])[],
-  found: Promise<T>,
-  adapter: string | null,
-  { metrics, name, now }: ServerState,
-): Promise<T> {
-  const begunMs = now();
-  const count = ({ length: numPromptTokens }: readonly number[]): Promise<unknown> =>
-    metrics.count(adapter ?? name, async () => {
-      await found;
-      return { ...NO_END, finishReason: "stop", numPromptTokens, totalMs: now() - begunMs };
-    });
-  await Promise.all(some.map(count));
-  return await found;
-}
 
 function told({ predicted, scores }: Judgement, { names }: ClassOptions) {
   const probs = scores ? names.map((name) => scores[name]!) : ([predicted].flat() as number[]);

@@ -22,7 +22,7 @@ export const embeddings = defineRoute({
     const inputs = await readInputs(body, false, state);
     requireDimensions(body, state);
     const found = await runInputs(inputs, { context, state }, (some, signal) => {
-      const embed = async (promptIds: readonly number[]): Promise<Float32Array> => {
+      const embed = async ({ ids: promptIds }: (typeof inputs)[number]): Promise<Float32Array> => {
         const reader = new MeanPool();
         const job = { promptIds, adapter, signal, reader };
         await state.metrics.count(adapter ?? state.name, () => state.model.read(job));

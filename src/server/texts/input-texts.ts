@@ -11,12 +11,17 @@ import { type Ends, readCut, readTruncation } from "./truncation.ts";
 /** Texts that run at a time: enough to fill the steps, and others have their turns. */
 const SIDE_BY_SIDE = 8;
 
+/** A text as ids. */
+interface InputIds {
+  readonly ids: ArrayLike<number>;
+}
+
 /** The ids of each input; `isWhole`: with what the tokenizer puts behind a text too. @throws ApiError 400 for one that is empty or too long */
 export async function readInputs(
   body: ReadRequest,
   isWhole: boolean,
   state: ServerState,
-): Promise<readonly (readonly number[])[]> {
+): Promise<readonly { readonly ids: readonly number[] }[]> {
   const { input } = body;
   const { maxTokens, parts } = state.model;
   const ends: Ends = [parts.tokenizer.prefixIds, isWhole ? parts.tokenizer.suffixIds : []];
@@ -43,17 +48,19 @@ export async function readInputs(
           : each;
     requireIds(ids, param, state);
     requireRoom(ids.length, `${ids.length}`);
-    return ids;
+    return { ids };
   });
 }
 
 /** Reads inputs, some at a time, within the time of a request; null: the client has gone away, and gets no answer. @throws ApiError 503, 504 */
-export async function runInputs<T>(
-  inputs: readonly (readonly number[])[],
+export async function runInputs<I extends InputIds, T>(
+  inputs: readonly I[],
   { context, state }: { readonly context: Context; readonly state: ServerState },
-  run: (some: readonly (readonly number[])[], signal: AbortSignal) => Promise<readonly T[]>,
+  run: (some: readonly I[], signal: AbortSignal) => Promise<readonly T[]>,
 ): Promise<readonly T[] | null> {
-  const release = state.places.take([{ promptIds: inputs.flat(), maxNewTokens: 0 }]);
+  const release = state.places.take([
+    { promptIds: inputs.flatMap(({ ids }) => Array.from(ids)), maxNewTokens: 0 },
+  ]);
   const { signal: gone } = context.req.raw;
   const found: T[] = [];
   try {
@@ -71,10 +78,10 @@ export async function runInputs<T>(
 }
 
 /** What inputs count. */
-export function usageOf(inputs: readonly (readonly number[])[]): {
+export function usageOf(inputs: readonly InputIds[]): {
   readonly prompt_tokens: number;
   readonly total_tokens: number;
 } {
-  const numTokens = inputs.reduce((sum, { length }) => sum + length, 0);
+  const numTokens = inputs.reduce((sum, { ids }) => sum + ids.length, 0);
   return { prompt_tokens: numTokens, total_tokens: numTokens };
 }

@@ -19,7 +19,10 @@ const SPARE_TOKENS = 256;
 
 /** Reads how a request has its inputs cut; null: not at all. @throws ApiError 400 for lengths that no input can have */
 export function readTruncation(
-  { truncate_prompt_tokens: asked, truncation_side: side }: ReadRequest,
+  {
+    truncate_prompt_tokens: asked,
+    truncation_side: side,
+  }: Pick<ReadRequest, "truncate_prompt_tokens"> & Partial<ReadRequest>,
   [prefix, suffix]: Ends,
   maxTokens: number,
 ): Truncation | null {
@@ -48,7 +51,7 @@ export function readCut(
 }
 
 /** Encodes a text, or as much of it as shows what is left of it. */
-function encodeEnough(
+export function encodeEnough(
   text: string,
   encode: (text: string) => number[],
   { numTokens, isLeft }: Truncation,
