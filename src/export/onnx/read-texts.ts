@@ -6,6 +6,8 @@ import { equal } from "../../graph/ops/pointwise/compare.ts";
 import { mul, sub } from "../../graph/ops/pointwise/elementwise.ts";
 import type { Model } from "../../models/model.ts";
 import {
+  KEY_POSITIONS,
+  KEY_SEGMENTS,
   LAST_KEY,
   NUM_KEYS,
   ONE_TOKEN_TYPE,
@@ -30,10 +32,14 @@ const TOKENS = ["B", "T"];
 /** Reads texts of which the last tokens are given, over a cache of those before. */
 export function textsOverCache(whole: WholeGraph): TextValues {
   const ids = whole.given("input_ids", "int64", TOKENS);
-  const [lastKey, numKeys] = maskLengths(whole.given("attention_mask", "int64", ["B", "P+T"]));
+  const mask = whole.given("attention_mask", "int64", ["B", "P+T"]);
   const ofPass = new Map([
-    [LAST_KEY, () => lastKey],
-    [NUM_KEYS, () => numKeys],
+    [LAST_KEY, () => maskLengths(mask)[0]],
+    [NUM_KEYS, () => maskLengths(mask)[1]],
+    [KEY_SEGMENTS, () => mask],
+    [KEY_POSITIONS, () => maskPositions(mask)],
+    // Padding looks at keys as tokens do, and no token looks at it.
+    [SEGMENTS, () => equal(ids, ids)],
     [POSITIONS, () => whole.given("position_ids", "int64", TOKENS)],
   ]);
   return { ids, ofPass, marks: null };

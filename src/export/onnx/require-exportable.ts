@@ -1,7 +1,6 @@
 /** @file Which models can be written as ONNX files. */
 import { UsageError } from "../../errors.ts";
 import type { BaseModel } from "../../models/base/base-model.ts";
-import { fitsHeadCache } from "../../nn/attention.ts";
 
 /** The error of a model that such files cannot hold. */
 export function unexportable(
@@ -15,21 +14,13 @@ export function unexportable(
   });
 }
 
-/** @throws UsageError "usage/model" for a model that reads no text, or that writes it by blocks ONNX Runtime has no cache for */
+/** @throws UsageError "usage/model" for a model that reads no text, or whose classes depend on what only a cache has */
 export function requireExportable(base: Pick<BaseModel, "name" | "model">): void {
   const { task, embedding, hasVocabularyHead, layers } = base.model;
   if (!embedding) {
     const hint = "Use it with graft: graft classify.";
     throw unexportable(base, `it is for ${task}`, "one that reads text", hint);
   }
-  if (!hasVocabularyHead) return;
-  const block = layers.findIndex(({ attention }) => !attention || !fitsHeadCache(attention));
-  if (block < 0) return;
-  const width = layers[block]!.attention?.headWidth;
-  const found = width === undefined ? "no attention" : `heads of ${width} elements`;
-  throw unexportable(
-    base,
-    `block ${block} has ${found}`,
-    "attention with heads of a multiple of 16 elements",
-  );
+  if (hasVocabularyHead || layers.every(({ recent }) => recent === null)) return;
+  throw unexportable(base, "its convolutions tell classes", "attention, or a model that writes text");
 }

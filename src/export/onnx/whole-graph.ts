@@ -18,7 +18,7 @@ const inWords = (size: Dim): Dim => SIZES[size] ?? size;
 /** A part that goes behind those before it. */
 interface Piece extends BuiltPart {
   /** What is wanted of it, beside y. */
-  readonly ends?: Readonly<Record<string, Value>>;
+  readonly ends: Readonly<Record<string, Value>>;
   /** What an input of it is in the whole, but x. */
   readonly inputOf: (name: string, like: Value) => Value;
 }
@@ -53,7 +53,7 @@ export class WholeGraph {
   /** Puts a part behind x; returns what its y and the ends have become. */
   add(
     x: Value,
-    { part, x: own, y, ends = {}, inputOf }: Piece,
+    { part, x: own, y, ends, inputOf }: Piece,
   ): { readonly y: Value; readonly made: Readonly<Record<string, Value>> } {
     const outputs = { ...ends, y };
     const needed = neededInputs(outputs, part.inputs());

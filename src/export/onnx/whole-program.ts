@@ -7,7 +7,6 @@ import { markedRow } from "../../graph/ops/rows/marked-row.ts";
 import type { ProgramSpec } from "../../graph/program.ts";
 import type { Shape } from "../../graph/shape.ts";
 import type { BuiltPart } from "../../models/graphs/built-part.ts";
-import { PAST_KEY, PAST_VALUE } from "../../models/graphs/part-attention.ts";
 import { type TensorRead, operandNames } from "../../models/graphs/part-tensors.ts";
 import type { PassInput, PositionTable } from "../../nn/pass.ts";
 import { type AdapterView, partWith } from "../../peft/adapter-view.ts";
@@ -15,6 +14,7 @@ import { arithmeticOf } from "../../run/arithmetic.ts";
 import { headArithmetic, prepareAll, splitReads } from "../../run/head/head-graph.ts";
 import type { Session } from "../../run/session.ts";
 import { type Tensors, hostTensor } from "../../runtime/host-tensor.ts";
+import { NO_CACHE, blockCache } from "./block-cache.ts";
 import { textsOverCache, wholeTexts } from "./read-texts.ts";
 import { requireExportable, unexportable } from "./require-exportable.ts";
 import { tableInCodes } from "./table-in-codes.ts";
@@ -49,7 +49,9 @@ export function wholeProgram(session: Session, adapter: AdapterView): WholeProgr
 /** What inputs of a part are called in the whole, and the keys and values of earlier tokens among them. */
 interface PartInputs {
   readonly nameOf: (input: string) => string;
-  readonly past?: (name: string, like: Value) => Value;
+  /** By the names of the inputs. */
+  readonly past?: Readonly<Record<string, Value>>;
+  /** What is wanted of it, beside y. */
   readonly ends?: Readonly<Record<string, Value>>;
 }
 
@@ -90,10 +92,14 @@ class ProgramBuilder {
     const { model, weights } = this.#session;
     const prefix = model.blockPrefix(layer);
     const { product, isSmoothed } = arithmeticOf(this.#session, this.#adapter, layer);
-    const cache = model.hasVocabularyHead ? "heads" : null;
+    const { cache, past, give } = model.hasVocabularyHead
+      ? blockCache(this.#whole, layer, model.layers[layer]!)
+      : NO_CACHE;
     const built = model.buildBlock(layer, { ...partWith(this.#adapter, layer), product, isSmoothed, cache });
-    const nameOf = (name: string): string => prefix + name;
-    const { names } = cache ? this.#addOverCache(built, layer, nameOf) : this.#add(built, { nameOf });
+    const { newKey, newValue } = built.part.cache!.outputs;
+    const ends = cache === null ? {} : { newKey, newValue };
+    const { names, made } = this.#add(built, { nameOf: (name) => prefix + name, past, ends });
+    if (cache !== null) give(made["newKey"]!, made["newValue"]!);
     const own = { ...this.#adapter.inputs(layer), ...this.#adapter.constants(layer) };
     const reads = built.part.readsOf(built.part.tensors);
     this.#tensors.push({
@@ -105,23 +111,6 @@ class ProgramBuilder {
         await use(Object.fromEntries(lent)).finally(() => loan.release());
       },
     });
-  }
-
-  /** A block with its keys and values: [B, K, P, E] of earlier tokens, [B, K, P+T, E] of all. */
-  #addOverCache(built: BuiltPart, layer: number, nameOf: PartInputs["nameOf"]): { names: readonly string[] } {
-    const { newKey, newValue } = built.part.attention!.outputs;
-    const kept = { [PAST_KEY]: "key", [PAST_VALUE]: "value" } as Readonly<Record<string, string>>;
-    const added = this.#add(built, {
-      nameOf,
-      ends: { key: newKey, value: newValue },
-      past: (name, { dtype, shape: [B, K, , E] }) =>
-        this.#whole.given(`past_key_values.${layer}.${kept[name]}`, dtype, [B!, K!, "P", E!]),
-    });
-    for (const [end, value] of Object.entries(added.made)) {
-      const [B, K, , E] = value.shape;
-      this.#whole.give(`present.${layer}.${end}`, value, [B!, K!, "P+T", E!]);
-    }
-    return added;
   }
 
   addHead(): void {
@@ -164,20 +153,21 @@ class ProgramBuilder {
   /** Puts a part behind those before it; returns the names of tensors that are new with it, and what it was asked for. */
   #add(
     built: BuiltPart,
-    { nameOf, past, ends }: PartInputs,
+    { nameOf, past = {}, ends = {} }: PartInputs,
   ): { readonly names: readonly string[]; readonly made: Readonly<Record<string, Value>> } {
     const names: string[] = [];
-    const { passInputs, tables, attention } = built.part;
+    const { passInputs, tables } = built.part;
     const inputOf = (name: string, like: Value): Value => {
       const [input, table] = [passInputs.get(name)?.input, tables.get(name)?.table];
       if (input) return this.#ofPass(input);
       if (table) return this.#table(table);
-      if (past && attention && name in attention.past) return past(name, like);
+      const earlier = past[name];
+      if (earlier) return earlier;
       const full = nameOf(name);
       if (!this.#whole.has(full)) names.push(full);
       return this.#whole.input(full, like.dtype, like.shape);
     };
-    const { y, made } = this.#whole.add(this.#x, { ...built, inputOf, ...(ends && { ends }) });
+    const { y, made } = this.#whole.add(this.#x, { ...built, ends, inputOf });
     this.#x = y;
     return { names, made };
   }

@@ -105,7 +105,8 @@ async function filesOf(
     ...onnxFiles(GRAPH, { ...program, tensors }),
     ...describingFiles({
       config: { ...model.checkpoint.ownConfig(checkpoint.config), "transformers.js_config": READER_SETTINGS },
-      generationConfig: checkpoint.generationConfig,
+      // transformers.js opens no model without one that writes text.
+      generationConfig: checkpoint.generationConfig ?? (model.hasVocabularyHead ? {} : null),
       tokenizerFiles: withTemplate(checkpoint.tokenizerFiles),
       card,
     }),
