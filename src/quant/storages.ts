@@ -1,4 +1,5 @@
 /** @file All storage kinds. To add one: its file and one line here. */
+import { codesWithMinimum } from "./storages/codes-with-minimum.ts";
 import { f8_e4m3 } from "./storages/f8-e4m3.ts";
 import { bf16, f16, f32 } from "./storages/floats.ts";
 import { iq4_nl } from "./storages/iq4-nl.ts";
@@ -39,6 +40,9 @@ export const STORAGES = {
   u3: packedCodes("u3", 3),
   u4: packedCodes("u4", 4),
   u8: packedCodes("u8", 8),
+  m2: codesWithMinimum("m2", 2),
+  m3: codesWithMinimum("m3", 3),
+  m8: codesWithMinimum("m8", 8),
 } as const satisfies Record<string, Storage>;
 
 export type StorageName = keyof typeof STORAGES;

@@ -3,6 +3,7 @@ import type { FuzzFormat } from "./format.ts";
 import { adapterConfig } from "./formats/adapter-config.ts";
 import { adapterGguf } from "./formats/adapter-gguf.ts";
 import { chatTemplate } from "./formats/chat-template.ts";
+import { codesFolder } from "./formats/codes-folder.ts";
 import { dataRows } from "./formats/data-rows.ts";
 import { expression } from "./formats/expression.ts";
 import { gguf } from "./formats/gguf.ts";
@@ -20,6 +21,7 @@ import { wheel } from "./formats/wheel.ts";
 export const FUZZ_FORMATS: readonly FuzzFormat[] = [
   safetensors,
   gguf,
+  codesFolder,
   adapterConfig,
   adapterGguf,
   modelConfig,

@@ -227,13 +227,13 @@ describe("what cannot be read is refused by name", () => {
       /gemv/,
     ],
     ["AWQ in 3 bits", "usage/quantization", { ...AWQ, bits: 3 }, () => partsOf("awq"), /bits 3/],
-    ["MLX in 8 bits", "usage/quantization", { group_size: 64, bits: 8 }, () => partsOf("mlx"), /bits 8/],
+    ["MLX in 7 bits", "usage/quantization", { group_size: 64, bits: 7 }, () => partsOf("mlx"), /bits 7/],
     [
-      "MLX with other bits for some layers",
+      "MLX with bits that are not read for some layers",
       "usage/quantization",
-      { group_size: 64, bits: 4, mlx: { group_size: 64, bits: 6 } },
+      { group_size: 64, bits: 4, mlx: { group_size: 64, bits: 7 } },
       () => partsOf("mlx"),
-      /of "mlx" with bits 6/,
+      /of "mlx" with bits 7/,
     ],
     [
       "MLX in a floating-point mode",

@@ -7,7 +7,8 @@ import { GraftError } from "../../src/errors.ts";
 import { chooseKind, writeMergedModel } from "../../src/export/merged/merged-model.ts";
 import { openCheckpoint, openSafetensors, writeModel } from "../../src/format/by-path.ts";
 import { lora } from "../../src/peft/methods/lora.ts";
-import { dequantize } from "../../src/quant/stored-tensor.ts";
+import { widen } from "../../src/quant/codes/half.ts";
+import { dequantize, type StoredTensor } from "../../src/quant/stored-tensor.ts";
 import { Random } from "../../src/random.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { type HostTensor, hostTensor } from "../../src/runtime/host-tensor.ts";
@@ -56,6 +57,9 @@ const partsOf = (name: string): Tensors =>
   Object.fromEntries(
     Object.entries(golden).filter(([key]) => key.startsWith(`${name}.`) && !key.endsWith(".expected")),
   );
+
+const sizeOf = ({ planes }: StoredTensor): number =>
+  Object.values(planes).reduce((sum, { data }) => sum + data.byteLength, 0);
 
 const fp8 = (block: readonly number[] | null): object => ({
   quant_method: "fp8",
@@ -107,11 +111,7 @@ for (const [name, what, quantization, storage] of [
     assert.deepEqual([...checkpoint.tensors.keys()], [`${name}.weight`]);
     assert.deepEqual([info.shape, info.storage, stored.storage], [expected.shape, storage, storage]);
     assert.equal(checkpoint.format, "codes");
-    const sizes = Object.values(stored.planes).map(({ data }) => data.byteLength);
-    assert.equal(
-      info.sizeBytes,
-      sizes.reduce((sum, size) => sum + size, 0),
-    );
+    assert.equal(info.sizeBytes, sizeOf(stored));
     assert.deepEqual(
       [...dequantize(stored)].map((value) => value + 0),
       Array.from(expected.data as Float32Array, (value) => value + 0),
@@ -166,6 +166,31 @@ test("a model in FP8 computes by its values, takes an adapter, and is merged as 
   assert.ok(adapted.some((value, i) => Math.abs(value - logits[i]!) > 1e-2));
   for (const [i, value] of found.entries()) assert.ok(Math.abs(value - adapted[i]!) < 1e-4, `${i}`);
 });
+
+for (const [name, what, quantization, storage] of [
+  ["mlx2", "2 bits", { group_size: 64, bits: 2 }, "m2"],
+  ["mlx3_half", "3 bits", { group_size: 32, bits: 3 }, "m3"],
+  ["mlx5", "5 bits", { group_size: 32, bits: 5 }, "m8"],
+  ["mlx6", "6 bits of its own", { group_size: 32, bits: 4, mlx6: { group_size: 64, bits: 6 } }, "m8"],
+  ["mlx8", "8 bits", { group_size: 64, bits: 8, mlx8: true }, "m8"],
+  ["mlx8_half", "8 bits and float16", { group_size: 32, bits: 8, mode: "affine" }, "m8"],
+] as const) {
+  test(`a matrix of MLX in ${what} has the values that the tool gives it`, async () => {
+    const checkpoint = await openCheckpoint(await write(name, quantization, partsOf(name)));
+    const expected = golden[`${name}.expected`]!.data as Float32Array;
+    const stored = await checkpoint.read(`${name}.weight`);
+    const info = checkpoint.tensors.get(`${name}.weight`)!;
+    await checkpoint.close();
+    assert.deepEqual([info.storage, stored.storage], [storage, storage]);
+    assert.equal(info.sizeBytes, sizeOf(stored));
+    // A product and a sum, which MLX rounds one after the other.
+    const minima = widen(stored.planes["min"]!).data;
+    const largest = minima.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+    for (const [i, value] of dequantize(stored).entries()) {
+      assert.ok(Math.abs(value - expected[i]!) <= 2e-7 * largest, `${i}: ${value}, expected ${expected[i]!}`);
+    }
+  });
+}
 
 describe("what cannot be read is refused by name", () => {
   const without = (name: string, part: string): Tensors => {

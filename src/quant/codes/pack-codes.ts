@@ -19,8 +19,8 @@ export function packRow(codes: Uint8Array, bits: CodeBits, into: Uint8Array, off
   if (numPending > 0) into[at] = pending;
 }
 
-/** Unpacks one row of codes from the bytes from `offset` on, as many as there is room for. */
-export function unpackRow(packed: Uint8Array, offset: number, bits: CodeBits, into: Uint8Array): void {
+/** Unpacks one row of codes of 8 bits at most from the bytes from `offset` on, as many as there is room for. */
+export function unpackRow(packed: Uint8Array, offset: number, bits: number, into: Uint8Array): void {
   const mask = 2 ** bits - 1;
   for (let i = 0, bit = 0; i < into.length; i++, bit += bits) {
     const at = offset + (bit >> 3);

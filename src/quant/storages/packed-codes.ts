@@ -8,14 +8,10 @@ import { UsageError } from "../../errors.ts";
 import type { CodeBits } from "../../graph/ops/products/unpack-codes.ts";
 import { hostTensor, type HostTensor } from "../../runtime/host-tensor.ts";
 import { type AffineKind, fitFloat16, type HoldCodes } from "../affine/affine.ts";
-import { float32ToBfloat16, FLOAT16_VALUES, widen } from "../codes/half.ts";
-import { unpackRow } from "../codes/pack-codes.ts";
-import { eachGroup } from "../codes/row-groups.ts";
+import { float32ToBfloat16, widen } from "../codes/half.ts";
+import { CODES_UNIT, dequantizePacked } from "../codes/packed-values.ts";
 import { plane } from "../planes.ts";
 import { NOT_OF_GGML, type Storage } from "../storage.ts";
-
-/** Codes that fill whole bytes, whatever their bits. */
-const UNIT = 8;
 
 /** Makes the kind of codes of so many bits. */
 export function packedCodes<N extends string>(name: N, bits: CodeBits): Storage & { readonly name: N } {
@@ -23,38 +19,12 @@ export function packedCodes<N extends string>(name: N, bits: CodeBits): Storage 
     name,
     ...NOT_OF_GGML,
     summary: `${bits}-bit codes, a scale and an 8-bit zero for each group of a row or the whole of it: in model folders.`,
-    blockSize: UNIT,
+    blockSize: CODES_UNIT,
     blockBytes: bits,
-    dequantize: dequantizerOf(bits),
+    dequantize: dequantizePacked(bits),
     quantize: "read-only",
     affine: affineOfPacked(bits),
   };
-}
-
-function dequantizerOf(bits: CodeBits): Storage["dequantize"] {
-  return (planes, first, end, into) => {
-    const { shape, data: packed } = plane(planes, "codes", "uint8");
-    const zero = plane(planes, "zero", "uint8").data;
-    const scale = scaleReader(planes["scale"]!);
-    const rowBytes = shape.at(-1)!;
-    const numColumns = (rowBytes * 8) / bits;
-    const groups = { numColumns, groupSize: numColumns / planes["scale"]!.shape.at(-1)! };
-    const codes = new Uint8Array(numColumns);
-    let [held, i] = [-1, 0];
-    eachGroup(groups, first * UNIT, end * UNIT, ({ row, column, stop, group }) => {
-      if (row !== held) unpackRow(packed, row * rowBytes, bits, codes);
-      held = row;
-      const [s, z] = [scale(group), zero[group]!];
-      for (let at = column; at < stop; at++, i++) into[i] = (codes[at]! - z) * s;
-    });
-  };
-}
-
-function scaleReader({ dtype, data }: HostTensor): (at: number) => number {
-  if (dtype === "float32") return (at) => data[at] as number;
-  if (dtype === "float16") return (at) => FLOAT16_VALUES[data[at] as number]!;
-  const { data: widened } = widen({ dtype, shape: [data.length], data });
-  return (at) => widened[at]!;
 }
 
 function affineOfPacked(bits: CodeBits): AffineKind {

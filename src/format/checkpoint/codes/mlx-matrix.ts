@@ -1,0 +1,75 @@
+/**
+ * @file How a matrix of MLX's form is held. Of 4 bits it is q4_1 with scales that several blocks share, so it is held as such, in float16:
+ * exact but for numbers below its normal ones. Others keep scales and minima as they are; codes of 5 and 6 bits lie in a byte each.
+ */
+import { type CodeBits, packedBytes } from "../../../graph/ops/products/unpack-codes.ts";
+import { unpackRow } from "../../../quant/codes/pack-codes.ts";
+import { float32ToFloat16, widen } from "../../../quant/codes/half.ts";
+import type { Planes } from "../../../quant/planes.ts";
+import { storedBytes } from "../../../quant/storage.ts";
+import { STORAGES } from "../../../quant/storages.ts";
+import { type HostTensor, hostTensor } from "../../../runtime/host-tensor.ts";
+import type { TensorInfo } from "../checkpoint.ts";
+
+/** Bits that codes may have. */
+export const MLX_BITS = [2, 3, 4, 5, 6, 8] as const;
+
+/** What sizes of groups are multiples of. */
+export const { blockSize: MLX_BLOCK } = STORAGES.q4_1;
+
+/** How codes of other bits are held. */
+const KINDS = { 2: ["m2", 2], 3: ["m3", 3], 5: ["m8", 8], 6: ["m8", 8], 8: ["m8", 8] } as const;
+
+/** How the file keeps a matrix. */
+export interface MlxSettings {
+  readonly bits: (typeof MLX_BITS)[number];
+  readonly groupSize: number;
+}
+
+interface HeldMatrix {
+  readonly held: Omit<TensorInfo, "name" | "shape">;
+  /** Makes planes of packed codes, and of scales and biases [rows, groups] of 16 bits. */
+  readonly planesOf: (codes: Uint8Array<ArrayBuffer>, scale: HostTensor, min: HostTensor) => Planes;
+}
+
+/** Chooses how a matrix [rows, columns] is held. */
+export function heldMatrix({ bits, groupSize }: MlxSettings, shape: readonly number[]): HeldMatrix {
+  const [numRows = 0, numColumns = 0] = shape;
+  if (bits === 4) {
+    return {
+      held: { storage: "q4_1", sizeBytes: storedBytes(STORAGES.q4_1, shape) },
+      planesOf: (codes, scale, min) => ({
+        codes: hostTensor("uint8", [numRows, numColumns / 2], codes),
+        scale: perBlock(scale, groupSize),
+        min: perBlock(min, groupSize),
+      }),
+    };
+  }
+  const [storage, heldBits] = KINDS[bits];
+  const rowBytes = packedBytes(heldBits, numColumns);
+  return {
+    held: { storage, groupSize, sizeBytes: numRows * (rowBytes + (4 * numColumns) / groupSize) },
+    planesOf: (codes, scale, min) => ({
+      codes: hostTensor("uint8", [numRows, rowBytes], inBits(heldBits, codes, bits)),
+      scale,
+      min,
+    }),
+  };
+}
+
+/** Numbers of groups for each block, in float16. */
+function perBlock(ofGroups: HostTensor, groupSize: number): HostTensor<"float16"> {
+  const [numRows = 0, rowGroups = 0] = ofGroups.shape;
+  const values = float32ToFloat16(widen(ofGroups).data);
+  const repeated = groupSize / MLX_BLOCK;
+  const blocks = new Uint16Array(values.length * repeated).map((_, i) => values[Math.floor(i / repeated)]!);
+  return hostTensor("float16", [numRows, rowGroups * repeated], blocks);
+}
+
+/** Codes that fill bytes, in as many bits or a byte each. */
+function inBits(held: CodeBits, packed: Uint8Array<ArrayBuffer>, bits: number): Uint8Array<ArrayBuffer> {
+  if (held === bits) return packed;
+  const codes = new Uint8Array((packed.length * 8) / bits);
+  unpackRow(packed, 0, bits, codes);
+  return codes;
+}

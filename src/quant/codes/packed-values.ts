@@ -1,0 +1,42 @@
+/** @file Values of whole numbers of a few bits, packed in rows, with a scale and a zero or a minimum for each group of a row. */
+import type { CodeBits } from "../../graph/ops/products/unpack-codes.ts";
+import type { HostTensor } from "../../runtime/host-tensor.ts";
+import { plane, type Planes } from "../planes.ts";
+import { FLOAT16_VALUES, widen } from "./half.ts";
+import { unpackRow } from "./pack-codes.ts";
+import { eachGroup } from "./row-groups.ts";
+
+/** Codes that fill whole bytes, whatever their bits. */
+export const CODES_UNIT = 8;
+
+/** As `Storage.dequantize`, of blocks of so many codes. */
+type Dequantize = (planes: Planes, first: number, end: number, into: Float32Array) => void;
+
+/** Computes values of planes with zeros, or with minima instead. */
+export function dequantizePacked(bits: CodeBits): Dequantize {
+  return (planes, first, end, into) => {
+    const { shape, data: packed } = plane(planes, "codes", "uint8");
+    const { zero, min } = planes;
+    const scale = scaleReader(planes["scale"]!);
+    const minimum = min ? scaleReader(min) : (at: number) => -Number(zero!.data[at]) * scale(at);
+    const rowBytes = shape.at(-1)!;
+    const numColumns = (rowBytes * 8) / bits;
+    const groups = { numColumns, groupSize: numColumns / planes["scale"]!.shape.at(-1)! };
+    const codes = new Uint8Array(numColumns);
+    let [held, i] = [-1, 0];
+    eachGroup(groups, first * CODES_UNIT, end * CODES_UNIT, ({ row, column, stop, group }) => {
+      if (row !== held) unpackRow(packed, row * rowBytes, bits, codes);
+      held = row;
+      // Of whole zeros both products are exact in float64, and so is their difference.
+      const [s, m] = [scale(group), minimum(group)];
+      for (let at = column; at < stop; at++, i++) into[i] = codes[at]! * s + m;
+    });
+  };
+}
+
+function scaleReader({ dtype, data }: HostTensor): (at: number) => number {
+  if (dtype === "float32") return (at) => data[at] as number;
+  if (dtype === "float16") return (at) => FLOAT16_VALUES[data[at] as number]!;
+  const { data: widened } = widen({ dtype, shape: [data.length], data });
+  return (at) => widened[at]!;
+}
