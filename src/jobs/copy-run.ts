@@ -4,19 +4,17 @@ import { join } from "node:path";
 import { FailedError } from "../errors.ts";
 import { writeFolderAtomic } from "../format/files/atomic.ts";
 import { ByteFile } from "../format/files/byte-file.ts";
-import type { ByteSource } from "../format/files/byte-source.ts";
 import { disk, tryRemove } from "../format/files/disk/calls.ts";
 import { namesIn } from "../format/files/disk/names-in.ts";
 import { temporaryName } from "../format/files/disk/temporaries.ts";
 import { type FolderFile, unlikeWritten } from "../format/files/folder-file.ts";
+import { piecesOf } from "../format/files/pieces.ts";
 import { checkpointSteps } from "../format/run-checkpoints.ts";
 import { toFailedWrite } from "../messages/system-error.ts";
 import { filesIn, isMissing } from "./run-files.ts";
 
 /** A worker that was lost, and is not, removes a checkpoint while it is copied at most once or twice. */
 const MAX_COPIES = 5;
-/** Bytes that are copied at a time. */
-const PIECE_BYTES = 1 << 22;
 
 /** Copies a checkpoint that nobody changes. @throws FailedError "failed/write", FormatError "format/file" */
 export async function copyCheckpoint(source: string, target: string): Promise<void> {
@@ -90,10 +88,4 @@ function copyOf(name: string, path: string): FolderFile {
       if (!found.digest().equals(written.digest())) throw unlikeWritten(file.path, "other bytes");
     },
   };
-}
-
-async function* piecesOf(file: ByteSource): AsyncGenerator<Uint8Array> {
-  for (let at = 0; at < file.sizeBytes; at += PIECE_BYTES) {
-    yield await file.read(at, Math.min(PIECE_BYTES, file.sizeBytes - at));
-  }
 }

@@ -52,10 +52,10 @@ export class PieceUpdate {
       }
       await this.#program.run(feeds, into);
       if (this.#watches && !this.#hasMoved) {
-        const now = into["new.parameter"]?.data;
-        this.#hasMoved = feeds["parameter"]?.data.some((value, at) => value !== now?.[at]) ?? false;
+        const now = into["new.parameter"]!.data;
+        this.#hasMoved = feeds["parameter"]!.data.some((value, at) => value !== now[at]);
       }
-      for (const name of Object.keys(vectors)) feeds[name]?.data.set(into[`new.${name}`]?.data ?? []);
+      for (const name of Object.keys(vectors)) feeds[name]!.data.set(into[`new.${name}`]!.data);
     }
   }
 

@@ -13,6 +13,7 @@ import type { ByteSource } from "../../format/files/byte-source.ts";
 import { disk, tryRemove } from "../../format/files/disk/calls.ts";
 import { dropOldest } from "../../format/files/disk/drop-oldest.ts";
 import { unlikeWritten, type Write } from "../../format/files/folder-file.ts";
+import { piecesOf } from "../../format/files/pieces.ts";
 import type { ReadUnits } from "./read-in-thread.ts";
 import type { UnitJob } from "./unit-worker.ts";
 
@@ -20,8 +21,6 @@ import type { UnitJob } from "./unit-worker.ts";
 const CACHE_BYTES = 4e9;
 const ENDING = ".units";
 const DIGEST_BYTES = 32;
-/** Bytes that are read back at a time. */
-const CHECKED_BYTES = 1 << 20;
 const ALIGNMENT_BYTES = 8;
 
 const ARRAYS = { Int32Array, Float32Array, Uint32Array, Uint8Array } as const;
@@ -176,9 +175,7 @@ async function writeEntry(
 async function requireDigest(file: ByteSource, digest: Buffer): Promise<void> {
   const hash = createHash("sha256");
   const end = file.sizeBytes - DIGEST_BYTES;
-  for (let at = 0; at < end; at += CHECKED_BYTES) {
-    hash.update(await file.read(at, Math.min(CHECKED_BYTES, end - at)));
-  }
+  for await (const piece of piecesOf(file, end)) hash.update(piece);
   const isWhole = hash.digest().equals(digest) && digest.equals(await file.read(end, DIGEST_BYTES));
   if (!isWhole) throw unlikeWritten(file.path, "other bytes");
 }

@@ -159,7 +159,7 @@ export class LabelHead {
   ): { feeds: Record<string, HostTensor>; lent: readonly HostTensor[] } {
     const { pool, model } = this.#session;
     requireTargets(model, labels.length, targets);
-    const hidden = gatherPositions(x, indexes, this.#session.pool);
+    const hidden = gatherPositions(x, indexes, pool);
     const feeds: Record<string, HostTensor> = { hidden };
     if (targets) {
       const values = pool.acquire("float32", [labels.length, model.numOutputs]);

@@ -8,7 +8,6 @@ import { decodeUtf8 } from "../../../data/formats/utf8.ts";
 import { UsageError } from "../../../errors.ts";
 import { writeTextAtomic } from "../../../format/files/atomic.ts";
 import { disk } from "../../../format/files/disk/calls.ts";
-import { makeFolders } from "../../../format/files/disk/make-folders.ts";
 import { Random } from "../../../random.ts";
 
 /** Ends of names. */
@@ -37,7 +36,6 @@ export async function writeShards(
       { hint: "Use fewer workers." },
     );
   }
-  await makeFolders(folder);
   const paths = parts.map((_, i) => join(folder, `${partName(i)}.${rows === null ? TEXT : LINES}`));
   for (const [i, part] of parts.entries()) await writeTextAtomic(paths[i]!, part);
   return paths;

@@ -11,10 +11,9 @@ import type { WrittenFile } from "../../../format/files/atomic.ts";
 import { ByteFile } from "../../../format/files/byte-file.ts";
 import { type FolderFile, textFile } from "../../../format/files/folder-file.ts";
 import { nodeFolder } from "../../../format/files/node-folder.ts";
+import { piecesOf } from "../../../format/files/pieces.ts";
 
 const MANIFEST_FILE = "manifest.json";
-/** Bytes that are hashed at a time. */
-const PIECE_BYTES = 1 << 22;
 
 const MANIFEST = z.object({
   global_step: z.int().min(0),
@@ -55,8 +54,6 @@ export async function checkManifest(folder: string, step: number): Promise<void>
 
 async function hashOf(file: ByteFile): Promise<string> {
   const hash = createHash("sha256");
-  for (let at = 0; at < file.sizeBytes; at += PIECE_BYTES) {
-    hash.update(await file.read(at, Math.min(PIECE_BYTES, file.sizeBytes - at)));
-  }
+  for await (const piece of piecesOf(file)) hash.update(piece);
   return hash.digest("hex");
 }

@@ -12,6 +12,7 @@ import { join } from "node:path";
 import { FormatError, UsageError } from "../../../errors.ts";
 import { writeAll } from "../../../format/files/disk/write-all.ts";
 import { disk } from "../../../format/files/disk/calls.ts";
+import { makeFolders } from "../../../format/files/disk/make-folders.ts";
 import { systemCode, toFailedRead, toFailedWrite } from "../../../messages/system-error.ts";
 import type { ShardDisk } from "../../../runtime/memory/shard.ts";
 
@@ -74,7 +75,7 @@ export class ShardFolder implements ShardDisk {
     const path = this.#fileOf(index);
     const count = (this.#numWrites.get(index) ?? 0) + 1;
     try {
-      if (!this.#isMade) await disk().mkdir(this.path, { recursive: true });
+      if (!this.#isMade) await makeFolders(this.path);
       this.#isMade = true;
       await withFile(path, count === 1 ? "w" : "r+", async (file) => {
         await writeAll(file, bytes);

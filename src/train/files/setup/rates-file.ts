@@ -51,10 +51,7 @@ export async function ratesOf(
   const rates = { ...measured.rates, ...(measured.isDisturbed && { disturbedMs: nowMs }) };
   const text = `${JSON.stringify({ ...kept, [key]: rates }, null, 2)}\n`;
   // Without a cache a plan is made all the same.
-  await disk()
-    .mkdir(homeFolderOf(env), { recursive: true })
-    .then(() => writeTextAtomic(path, text))
-    .catch(() => {});
+  await writeTextAtomic(path, text).catch(() => {});
   return measured;
 }
 
