@@ -16,24 +16,21 @@ import type { WholeGraph } from "./whole-graph.ts";
 
 interface BlockCache {
   /** How its part is to be built. */
-  readonly cache: PartOptions["cache"];
+  readonly order: NonNullable<PartOptions["cache"]>;
   /** What its part reads of earlier tokens, by the names of its inputs. */
   readonly past: Readonly<Record<string, Value>>;
   /** Gives what later tokens read, of what the part makes of its own. */
   give(newKey: Value, newValue: Value): void;
 }
 
-/** A block that reads nothing of earlier tokens: all are given. */
-export const NO_CACHE: BlockCache = { cache: null, past: {}, give: () => {} };
-
-/** Makes the inputs of a block's cache. */
+/** Makes the inputs of a block's cache; null: it reads nothing of earlier tokens. */
 export function blockCache(
   whole: WholeGraph,
   layer: number,
   { attention, recent }: Pick<ModelLayer, "attention" | "recent">,
-): BlockCache {
+): BlockCache | null {
   if (recent) return recentTokens(whole, layer, recent);
-  if (!attention) return NO_CACHE;
+  if (!attention) return null;
   const { numKeyValueHeads: K, headWidth: E } = attention;
   const given = (what: string): Value =>
     whole.given(`past_key_values.${layer}.${what}`, "float32", ["B", K, "P", E]);
@@ -42,7 +39,7 @@ export function blockCache(
   const [key, value] = [given("key"), given("value")];
   if (fitsHeadCache(attention)) {
     return {
-      cache: "heads",
+      order: "heads",
       past: { [PAST_KEY]: key, [PAST_VALUE]: value },
       give: (keys, values) => {
         give("key", keys);
@@ -54,7 +51,7 @@ export function blockCache(
   const withNew = (heads: Value, tokens: Value): Value =>
     concat([heads, transpose(reshape(tokens, ["B", "T", K, E]), [0, 2, 1, 3])], 2);
   return {
-    cache: "tokens",
+    order: "tokens",
     past: { [PAST_KEY]: byTokens(key), [PAST_VALUE]: byTokens(value) },
     give: (newKey, newValue) => {
       give("key", withNew(key, newKey));
@@ -74,7 +71,7 @@ function recentTokens(
   // Counted from the end.
   const last = BigInt64Array.from({ length: count }, (_, i) => BigInt(i - count));
   return {
-    cache: "tokens",
+    order: "tokens",
     past: { [PAST_KEY]: key!, [PAST_VALUE]: value! },
     give: (newKey, newValue) => {
       const all = concat([before, concat([newKey, newValue], 2)], 1);

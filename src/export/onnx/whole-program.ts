@@ -7,26 +7,19 @@ import { markedRow } from "../../graph/ops/rows/marked-row.ts";
 import type { ProgramSpec } from "../../graph/program.ts";
 import type { Shape } from "../../graph/shape.ts";
 import type { BuiltPart } from "../../models/graphs/built-part.ts";
-import { type TensorRead, operandNames } from "../../models/graphs/part-tensors.ts";
+import { operandNames } from "../../models/graphs/part-tensors.ts";
 import type { PassInput, PositionTable } from "../../nn/pass.ts";
 import { type AdapterView, partWith } from "../../peft/adapter-view.ts";
 import { arithmeticOf } from "../../run/arithmetic.ts";
-import { headArithmetic, prepareAll, splitReads } from "../../run/head/head-graph.ts";
+import { headArithmetic, splitReads } from "../../run/head/head-graph.ts";
 import type { Session } from "../../run/session.ts";
-import { type Tensors, hostTensor } from "../../runtime/host-tensor.ts";
-import { NO_CACHE, blockCache } from "./block-cache.ts";
+import { hostTensor } from "../../runtime/host-tensor.ts";
+import { blockCache } from "./block-cache.ts";
 import { textsOverCache, wholeTexts } from "./read-texts.ts";
 import { requireExportable, unexportable } from "./require-exportable.ts";
 import { tableInCodes } from "./table-in-codes.ts";
+import { type TensorGroup, TensorGroups } from "./tensor-groups.ts";
 import { WholeGraph } from "./whole-graph.ts";
-
-/** Tensors that are made together. */
-export interface TensorGroup {
-  /** Their inputs, in the order in which files have them. */
-  readonly names: readonly string[];
-  /** Has `use` read them, by name; they are given back when it is done. @throws as the model's source */
-  lend(use: (tensors: Tensors) => Promise<void>): Promise<void>;
-}
 
 /** A program with the tensors that lie beside it. */
 export interface WholeProgram {
@@ -60,7 +53,7 @@ class ProgramBuilder {
   readonly #adapter: AdapterView;
   readonly #whole = new WholeGraph();
   readonly #texts: ReturnType<typeof wholeTexts>;
-  readonly #tensors: TensorGroup[] = [];
+  readonly #tensors: TensorGroups;
   /** What the part before gives. */
   #x: Value;
 
@@ -68,12 +61,13 @@ class ProgramBuilder {
     const { model } = session;
     this.#session = session;
     this.#adapter = adapter;
+    this.#tensors = new TensorGroups(session, adapter);
     this.#texts = model.hasVocabularyHead ? textsOverCache(this.#whole) : wholeTexts(this.#whole, model);
     this.#x = this.#texts.ids;
   }
 
   program(): WholeProgram {
-    return { ...this.#whole.program(this.#session.model.modelType), tensors: this.#tensors };
+    return { ...this.#whole.program(this.#session.model.modelType), tensors: this.#tensors.all };
   }
 
   addStem(): void {
@@ -85,32 +79,22 @@ class ProgramBuilder {
       lookUp: (graph) => options.lookUp(table ? { ...graph, rows: table.rowsIn(graph) } : graph),
     });
     const { names } = this.#add(built, { nameOf: (name) => name });
-    this.#lendOutside(names, table ? [table] : []);
+    this.#tensors.addOutside(names, table ? [table] : []);
   }
 
   addBlock(layer: number): void {
-    const { model, weights } = this.#session;
+    const { model } = this.#session;
     const prefix = model.blockPrefix(layer);
     const { product, isSmoothed } = arithmeticOf(this.#session, this.#adapter, layer);
-    const { cache, past, give } = model.hasVocabularyHead
-      ? blockCache(this.#whole, layer, model.layers[layer]!)
-      : NO_CACHE;
-    const built = model.buildBlock(layer, { ...partWith(this.#adapter, layer), product, isSmoothed, cache });
-    const { newKey, newValue } = built.part.cache!.outputs;
-    const ends = cache === null ? {} : { newKey, newValue };
-    const { names, made } = this.#add(built, { nameOf: (name) => prefix + name, past, ends });
-    if (cache !== null) give(made["newKey"]!, made["newValue"]!);
-    const own = { ...this.#adapter.inputs(layer), ...this.#adapter.constants(layer) };
-    const reads = built.part.readsOf(built.part.tensors);
-    this.#tensors.push({
-      names,
-      lend: async (use) => {
-        const loan = await weights.borrow(layer, reads);
-        const tensors: Tensors = { ...loan.tensors, ...own };
-        const lent = names.map((name) => [name, tensors[name.slice(prefix.length)]!] as const);
-        await use(Object.fromEntries(lent)).finally(() => loan.release());
-      },
-    });
+    const cache = model.hasVocabularyHead ? blockCache(this.#whole, layer, model.layers[layer]!) : null;
+    const options = { ...partWith(this.#adapter, layer), product, isSmoothed, cache: cache?.order ?? null };
+    const built = model.buildBlock(layer, options);
+    const nameOf = (name: string): string => prefix + name;
+    const { newKey, newValue } = built.part.cache?.outputs ?? {};
+    const ends = cache && newKey && newValue ? { newKey, newValue } : {};
+    const { names, made } = this.#add(built, { nameOf, past: cache?.past ?? {}, ends });
+    cache?.give(made["newKey"]!, made["newValue"]!);
+    this.#tensors.addBlock(layer, names, built.part.readsOf(built.part.tensors));
   }
 
   addHead(): void {
@@ -129,25 +113,10 @@ class ProgramBuilder {
     if (marks) this.#x = markedRow(this.#x, marks, model.classPosition!);
     const { names } = this.#add(built, { nameOf: (name) => full.get(name) ?? stored(name) });
     this.#whole.give("logits", this.#x);
-    this.#lendOutside(
+    this.#tensors.addOutside(
       names,
       rounded.map((read) => ({ ...read, tensor: stored(read.tensor) })),
     );
-  }
-
-  /** Lends tensors outside the blocks: the adapter's, those made of `reads`, or the base's. */
-  #lendOutside(names: readonly string[], reads: readonly TensorRead[]): void {
-    const { base } = this.#session;
-    const own = this.#adapter.inputs(null);
-    this.#lendEach(names, async (name) => {
-      const made = await prepareAll(this.#session, reads);
-      return own[name] ?? made[name] ?? (await base.read(name));
-    });
-  }
-
-  #lendEach(names: readonly string[], read: (name: string) => Promise<Tensors[string]>): void {
-    for (const name of names)
-      this.#tensors.push({ names: [name], lend: async (use) => await use({ [name]: await read(name) }) });
   }
 
   /** Puts a part behind those before it; returns the names of tensors that are new with it, and what it was asked for. */
@@ -182,11 +151,9 @@ class ProgramBuilder {
   #table(table: PositionTable): Value {
     const { maxKeptPositions: numRows } = this.#session.model;
     const { name, width } = table;
-    if (!this.#whole.has(name)) {
-      const shape = [numRows, width];
-      const make = (): Tensors[string] => hostTensor("float32", shape, table.rows(numRows, numRows));
-      this.#lendEach([name], async () => make());
-    }
-    return this.#whole.input(name, "float32", [numRows, width]);
+    const shape = [numRows, width];
+    if (!this.#whole.has(name))
+      this.#tensors.addOne(name, () => hostTensor("float32", shape, table.rows(numRows, numRows)));
+    return this.#whole.input(name, "float32", shape);
   }
 }
