@@ -7,7 +7,8 @@ import { cpSync, existsSync, readdirSync, readFileSync, rmSync, statSync, trunca
 import { join, relative } from "node:path";
 import { after } from "node:test";
 import { combineAdapters } from "../../src/export/combined/combine.ts";
-import { chooseKind, writeMergedModel } from "../../src/export/merged/merged-model.ts";
+import { chooseKind } from "../../src/export/merged/merged-kinds.ts";
+import { writeMergedModel } from "../../src/export/merged/merged-model.ts";
 import { ADAPTER_FILES } from "../../src/format/adapters/adapter-folder.ts";
 import { loadModel, readAdapter } from "../../src/format/by-path.ts";
 import type { ModelFormat } from "../../src/format/checkpoint/checkpoint.ts";

@@ -21,7 +21,8 @@ import { type Checkpoint, type ModelFormat } from "../../src/format/checkpoint/c
 import { openCheckpoint, writeModel, openGguf } from "../../src/format/by-path.ts";
 import { folderDtype } from "../../src/format/checkpoint/folder-dtypes.ts";
 import { loadWeights } from "../../src/format/checkpoint/load-model.ts";
-import { chooseKind, type MergeReport, writeMergedModel } from "../../src/export/merged/merged-model.ts";
+import { chooseKind } from "../../src/export/merged/merged-kinds.ts";
+import { type MergeReport, writeMergedModel } from "../../src/export/merged/merged-model.ts";
 import { requireNewOutput } from "../../src/export/new-output.ts";
 import { changeValues } from "../passes/trained-values.ts";
 import { largestDifference } from "../reference/differences.ts";

@@ -11,7 +11,8 @@ import { temporaryFolder, tinyModelParts, writeTinyModel } from "../tiny/model.t
 import { valuesOf } from "../passes/trained-values.ts";
 import { sampled } from "../matrix/sampled.ts";
 import { sharePrograms } from "../passes/shared-programs.ts";
-import { chooseKind, writeMergedModel } from "../../src/export/merged/merged-model.ts";
+import { chooseKind } from "../../src/export/merged/merged-kinds.ts";
+import { writeMergedModel } from "../../src/export/merged/merged-model.ts";
 import { type LoadedModel, openGguf, readAdapter } from "../../src/format/by-path.ts";
 import type { ModelFormat } from "../../src/format/checkpoint/checkpoint.ts";
 import { openModel } from "../../src/models/families.ts";

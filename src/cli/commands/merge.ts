@@ -9,12 +9,8 @@ import {
   MODEL_FORMATS,
   type ModelFormat,
 } from "../../format/checkpoint/checkpoint.ts";
-import {
-  chooseKind,
-  type MergeReport,
-  type MergeRequest,
-  writeMergedModel,
-} from "../../export/merged/merged-model.ts";
+import { type MergeReport, type MergeRequest, writeMergedModel } from "../../export/merged/merged-model.ts";
+import { chooseKind } from "../../export/merged/merged-kinds.ts";
 import { requireNewOutput } from "../../export/new-output.ts";
 import { WRITABLE_NAMES } from "../../quant/storages.ts";
 import type { Adapter } from "../../peft/attach.ts";

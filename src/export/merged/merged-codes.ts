@@ -1,15 +1,14 @@
 /** @file The matrices of a merged model that its folder keeps in codes. */
 import { basename } from "node:path";
 import { UsageError } from "../../errors.ts";
-import type { Checkpoint, ModelFormat } from "../../format/checkpoint/checkpoint.ts";
 import type { FormWriting } from "../../format/checkpoint/codes/codes-form.ts";
 import { CODES_FORMS } from "../../format/checkpoint/codes/codes-forms.ts";
 import type { JsonObject } from "../../format/files/json-file.ts";
 import type { TensorSource } from "../../format/files/safetensors/safetensors-writer.ts";
-import type { BaseModel } from "../../models/base/base-model.ts";
 import { moduleOf } from "../../models/module-path.ts";
 import { keepsCodes } from "../../peft/method.ts";
 import { METHODS } from "../../peft/methods.ts";
+import type { KindRequest } from "./merged-kinds.ts";
 import type { MergedTensor } from "./merged-tensors.ts";
 
 /** What a folder holds in codes; `settings` null: nothing. */
@@ -19,19 +18,12 @@ interface PlannedCodes {
   readonly readBy: FormWriting["readBy"];
 }
 
-/** What is to be merged, and into what. */
-interface CodesRequest {
-  readonly base: BaseModel;
-  readonly checkpoint: Checkpoint;
-  readonly to: ModelFormat;
-}
-
 /**
  * Plans the parts of all matrices in codes.
  * @throws UsageError "usage/quantization" when there are none, and for what the form cannot hold
  */
 export function planCodes(
-  { base, checkpoint, to }: CodesRequest,
+  { base, checkpoint, to }: Omit<KindRequest, "kind">,
   tensors: readonly MergedTensor[],
 ): PlannedCodes {
   const form = CODES_FORMS.map(({ writing }) => writing)

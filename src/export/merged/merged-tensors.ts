@@ -1,6 +1,6 @@
 /**
  * @file The tensors of a model into which an adapter is merged, made one at a time, each in the kind in which it is to be
- * kept; and how much that rounding costs.
+ * kept.
  *
  * Knows no method: one that can merge without leaving the storage says so itself, the others' weights are rounded again.
  */
@@ -15,6 +15,7 @@ import type { ExactKind, StoredMerge } from "../../peft/contract/merge-rule.ts";
 import { type StorageName, writableKind } from "../../quant/storages.ts";
 import { type StoredTensor, dequantize, quantizeTo } from "../../quant/stored-tensor.ts";
 import { zeros } from "../../runtime/host-tensor.ts";
+import type { RoundingTally } from "./rounding-tally.ts";
 
 /** A tensor of the merged model, by its Hugging Face name. */
 export interface MergedTensor {
@@ -32,61 +33,6 @@ export interface MergedTensor {
   readonly isChanged: boolean;
   /** Makes it; the caller must not change it. */
   readonly load: () => Promise<StoredTensor>;
-}
-
-/** What rounding costs: |rounded - exact| / |exact| (Euclidean) of the tensors that are not exact. */
-export interface Rounding {
-  readonly numTensors: number;
-  readonly meanError: number;
-  readonly worstError: number;
-  readonly worstTensor: string | null;
-  /**
-   * (exact - rounded) · (exact - base) / |exact - base|² over all changed tensors, the share of the adapter's change that
-   * rounding takes back: 0 for errors that fall either way, 1 where every number goes back to where it was.
-   */
-  readonly lostChange: number;
-}
-
-/** Adds up rounding errors. */
-export class RoundingTally {
-  #numTensors = 0;
-  #sum = 0;
-  #worstError = 0;
-  #worstTensor: string | null = null;
-  #lost = 0;
-  #change = 0;
-
-  /** Counts a tensor; `before` are the values of the base, if the adapter changes them. */
-  add(name: string, exact: Float32Array, rounded: Float32Array, before: Float32Array | null): void {
-    let [difference, size] = [0, 0];
-    for (let i = 0; i < exact.length; i++) {
-      const missing = exact[i]! - rounded[i]!;
-      difference += missing ** 2;
-      size += exact[i]! ** 2;
-      if (before === null) continue;
-      const change = exact[i]! - before[i]!;
-      this.#lost += missing * change;
-      this.#change += change ** 2;
-    }
-    const error = size === 0 ? 0 : Math.sqrt(difference / size);
-    if (error === 0) return;
-    this.#numTensors++;
-    this.#sum += error;
-    if (error <= this.#worstError) return;
-    this.#worstError = error;
-    this.#worstTensor = name;
-  }
-
-  /** Sums up. */
-  report(): Rounding {
-    return {
-      numTensors: this.#numTensors,
-      meanError: this.#numTensors === 0 ? 0 : this.#sum / this.#numTensors,
-      worstError: this.#worstError,
-      worstTensor: this.#worstTensor,
-      lostChange: this.#change === 0 ? 0 : this.#lost / this.#change,
-    };
-  }
 }
 
 /** What is known of a tensor before its kind is chosen. */
