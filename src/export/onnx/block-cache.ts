@@ -72,7 +72,7 @@ function recentTokens(
   const last = BigInt64Array.from({ length: count }, (_, i) => BigInt(i - count));
   return {
     order: "tokens",
-    past: { [PAST_KEY]: key!, [PAST_VALUE]: value! },
+    past: { [PAST_KEY]: key, [PAST_VALUE]: value },
     give: (newKey, newValue) => {
       const all = concat([before, concat([newKey, newValue], 2)], 1);
       const kept = gatherColumns(transpose(all, [0, 2, 1]), given.graph.constant("int64", [count], last));
