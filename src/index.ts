@@ -6,7 +6,8 @@
 export * from "./everywhere.ts";
 export type { Engine, EngineOptions } from "./runtime/engine.ts";
 export { createEngine } from "./runtime/create-engine.ts";
-export { combineAdapters, type CombinedFolder, type CombineInput } from "./export/combined/combine.ts";
+export { combineAdapters, type CombineInput } from "./export/combined/combine.ts";
+export { type CombinedFolder } from "./export/combined/combined-folder.ts";
 export { writeFisher } from "./export/combined/fisher-file.ts";
 export { type OnnxRequest, writeOnnxModel } from "./export/onnx/write-onnx.ts";
 export { type ReadAdapter } from "./format/adapters/read-adapter.ts";

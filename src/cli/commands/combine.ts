@@ -2,7 +2,8 @@
 import { z } from "zod";
 
 import { UsageError } from "../../errors.ts";
-import { type CombinedFolder, combineAdapters, inputsOf } from "../../export/combined/combine.ts";
+import { combineAdapters, inputsOf } from "../../export/combined/combine.ts";
+import type { CombinedFolder } from "../../export/combined/combined-folder.ts";
 import { isModelFolder } from "../../export/combined/combine-models.ts";
 import { type LoadedModel, loadModel } from "../../format/by-path.ts";
 import { requireNewOutput } from "../../export/new-output.ts";

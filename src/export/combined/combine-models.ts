@@ -3,18 +3,16 @@
  *
  *   θ = θ₀ + Σ w (θᵢ − θ₀)     θ₀ of the base model, not needed where the weights sum to 1
  */
-import { UsageError } from "../../errors.ts";
 import { COMBINATIONS, type Combination, type CombineOptions } from "../../peft/algebra/combinations.ts";
 import { combineFromStart } from "../../peft/algebra/combine.ts";
 import { type AdapterWeights, type Plan, type StartOf, algebraOf, toPlan } from "../../peft/algebra/plan.ts";
 import { refuseFisher } from "../../peft/algebra/fisher.ts";
 import { refuseCut } from "../../peft/algebra/refusals.ts";
 import { type Sum, formatExpression } from "../../peft/algebra/expression.ts";
-import type { BaseModel } from "../../models/base/base-model.ts";
 import { WHOLE_MODEL } from "../../peft/methods.ts";
 import { dequantize } from "../../quant/stored-tensor.ts";
 import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
-import { numElements, showShape } from "../../graph/shape.ts";
+import { numElements } from "../../graph/shape.ts";
 import { namesIn } from "../../format/files/disk/names-in.ts";
 import { writeFolderAtomic } from "../../format/files/atomic.ts";
 import { type Checkpoint } from "../../format/checkpoint/checkpoint.ts";
@@ -22,11 +20,10 @@ import { modelFolderFiles } from "../../format/checkpoint/model-folder-files.ts"
 import { openCheckpoint } from "../../format/by-path.ts";
 import { wholeModelCard } from "../../format/cards/whole-model-card.ts";
 import { describeCombination } from "../provenance.ts";
+import type { FoldersByName, OnBase } from "./combined-folder.ts";
 import { readFisher } from "./fisher-file.ts";
 import { refuseInfinite } from "./large-numbers.ts";
-
-/** Keys of config.json that say nothing about the computation. */
-const NEUTRAL_KEYS = new Set(["_name_or_path", "dtype", "torch_dtype", "transformers_version", "use_cache"]);
+import { refuseOtherBase, refuseUnlikeModels } from "./refuse-unlike-models.ts";
 
 /** Whether a folder holds a whole model and no adapter. */
 export async function isModelFolder(path: string): Promise<boolean> {
@@ -45,16 +42,6 @@ const WHOLE: AdapterWeights = {
   fisher: null,
 };
 
-/** What adapters or models are combined on. */
-export interface OnBase {
-  /** Null: it is not at hand. */
-  readonly base: BaseModel | null;
-  /** For the card. */
-  readonly license: string | null;
-  /** Called before each module or tensor: lets others have the thread, and throws to stop. */
-  readonly beforePart: () => Promise<void>;
-}
-
 /** Models that fit each other. */
 interface CombinedModels {
   readonly method: string;
@@ -69,7 +56,7 @@ interface CombinedModels {
  */
 export async function combineModels(
   sum: Sum,
-  paths: Readonly<Record<string, string>>,
+  paths: FoldersByName,
   options: CombineOptions,
   { base, license, beforePart }: OnBase,
 ): Promise<CombinedModels> {
@@ -90,7 +77,7 @@ export async function combineModels(
       use,
     );
   return open(async (models) => {
-    refuseUnlike(names, models);
+    refuseUnlikeModels(names, models);
     const [first] = models as readonly [Checkpoint, ...Checkpoint[]];
     if (base) refuseOtherBase(names[0]!, first, base);
     // What cannot be combined at all is found before anything is written.
@@ -175,42 +162,4 @@ function readAll(models: readonly Checkpoint[], name: string): Promise<HostTenso
       return hostTensor("float32", stored.shape, dequantize(stored));
     }),
   );
-}
-
-function refuseUnlike(names: readonly string[], models: readonly Checkpoint[]): void {
-  const [first, ...others] = models;
-  const settings = ({ config }: Checkpoint): string =>
-    JSON.stringify(
-      Object.entries(config)
-        .filter(([key]) => !NEUTRAL_KEYS.has(key))
-        .sort(([a], [b]) => (a < b ? -1 : 1)),
-    );
-  const shapes = ({ tensors }: Checkpoint): string =>
-    [...tensors.values()]
-      .map(({ name, shape }) => `${name} ${showShape(shape)}`)
-      .sort()
-      .join();
-  for (const [index, other] of others.entries()) {
-    const isSame = first && settings(first) === settings(other) && shapes(first) === shapes(other);
-    if (isSame) continue;
-    throw new UsageError(
-      "usage/combine",
-      `Cannot combine models "${names[0]}" and "${names[index + 1]}": their configurations or tensors differ, expected one base model`,
-      { hint: "Choose models that were fine-tuned from one base model." },
-    );
-  }
-}
-
-/** Refuses a base whose tensors are not those of the models: their changes would be differences of unlike numbers. */
-function refuseOtherBase(modelName: string, { tensors }: Checkpoint, base: BaseModel): void {
-  for (const { name, shape } of base.model.tensors.values()) {
-    const found = tensors.get(name)?.shape;
-    if (found?.join() === shape.join()) continue;
-    const show = (sizes: readonly number[] | undefined): string => (sizes ? showShape(sizes) : "missing");
-    throw new UsageError(
-      "usage/combine",
-      `Cannot combine model "${modelName}" on base "${base.name}": tensor "${name}" is ${show(found)}, expected ${show(shape)}`,
-      { hint: "Name the base model that all were fine-tuned from." },
-    );
-  }
 }

@@ -1,0 +1,47 @@
+/** @file What models that are combined must have in common: settings, and tensors, also with their base. */
+import { UsageError } from "../../errors.ts";
+import type { Checkpoint } from "../../format/checkpoint/checkpoint.ts";
+import { showShape } from "../../graph/shape.ts";
+import type { BaseModel } from "../../models/base/base-model.ts";
+
+/** Keys of config.json that say nothing about the computation. */
+const NEUTRAL_KEYS = new Set(["_name_or_path", "dtype", "torch_dtype", "transformers_version", "use_cache"]);
+
+/** Refuses models of unlike configurations or tensors. @throws UsageError "usage/combine" */
+export function refuseUnlikeModels(names: readonly string[], models: readonly Checkpoint[]): void {
+  const [first, ...others] = models;
+  const settings = ({ config }: Checkpoint): string =>
+    JSON.stringify(
+      Object.entries(config)
+        .filter(([key]) => !NEUTRAL_KEYS.has(key))
+        .sort(([a], [b]) => (a < b ? -1 : 1)),
+    );
+  const shapes = ({ tensors }: Checkpoint): string =>
+    [...tensors.values()]
+      .map(({ name, shape }) => `${name} ${showShape(shape)}`)
+      .sort()
+      .join();
+  for (const [index, other] of others.entries()) {
+    const isSame = first && settings(first) === settings(other) && shapes(first) === shapes(other);
+    if (isSame) continue;
+    throw new UsageError(
+      "usage/combine",
+      `Cannot combine models "${names[0]}" and "${names[index + 1]}": their configurations or tensors differ, expected one base model`,
+      { hint: "Choose models that were fine-tuned from one base model." },
+    );
+  }
+}
+
+/** Refuses a base whose tensors are not those of the models: their changes would be differences of unlike numbers. @throws as above */
+export function refuseOtherBase(modelName: string, { tensors }: Checkpoint, base: BaseModel): void {
+  for (const { name, shape } of base.model.tensors.values()) {
+    const found = tensors.get(name)?.shape;
+    if (found?.join() === shape.join()) continue;
+    const show = (sizes: readonly number[] | undefined): string => (sizes ? showShape(sizes) : "missing");
+    throw new UsageError(
+      "usage/combine",
+      `Cannot combine model "${modelName}" on base "${base.name}": tensor "${name}" is ${show(found)}, expected ${show(shape)}`,
+      { hint: "Name the base model that all were fine-tuned from." },
+    );
+  }
+}
