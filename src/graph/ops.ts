@@ -1,6 +1,6 @@
 /**
  * @file The list of operations, over which the conformance suite loops: one is a file in a folder of `ops/`, a line here, and
- * cases in `test/ops/`. The folders are shapes, pointwise, rows, reductions, norms, products, losses and attention; each imports
+ * cases in `test/ops/`. The folders are shapes, pointwise, rows, reductions, norms, products, losses, attention and linear-attention; each imports
  * only from those before it.
  */
 import type { AnyOp } from "./graph.ts";
@@ -8,6 +8,7 @@ import { attentionGradientOp, attentionOp } from "./ops/attention/attention.ts";
 import { addRmsNormOp } from "./ops/norms/add-rms-norm.ts";
 import { cachedAttentionOp } from "./ops/attention/cached-attention.ts";
 import { castOp } from "./ops/shapes/cast.ts";
+import { cachedDeltaRuleOp, deltaRuleGradientOp, deltaRuleOp } from "./ops/linear-attention/delta-rule.ts";
 import { equalOp, greaterOp } from "./ops/pointwise/compare.ts";
 import { concatOp } from "./ops/shapes/concat.ts";
 import { crossEntropyOp, softmaxErrorOp } from "./ops/losses/cross-entropy.ts";
@@ -98,6 +99,9 @@ export const OPS: readonly AnyOp[] = [
   ropeOp,
   attentionOp,
   attentionGradientOp,
+  deltaRuleOp,
+  deltaRuleGradientOp,
+  cachedDeltaRuleOp,
   rotatePairsOp,
   routeRowsOp,
   repeatRowsOp,

@@ -53,6 +53,12 @@ export const sigmoidSuite = unarySuite("sigmoid", sigmoid, normal(2), [
 export const siluSuite = unarySuite("silu", (x) => x * sigmoid(x), normal(2), [
   opCase("saturated", [float([6], given(-90, -20, -5, 5, 20, 90))]),
 ]);
+export const softplusSuite = unarySuite(
+  "softplus",
+  (x) => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x))),
+  normal(2),
+  [opCase("saturated", [float([6], given(-90, -20, -5, 5, 20, 90))])],
+);
 export const tanhSuite = unarySuite("tanh", Math.tanh, normal(), [
   opCase("saturated", [float([6], given(-90, -20, -5, 5, 20, 90))]),
 ]);

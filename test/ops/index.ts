@@ -14,12 +14,14 @@ import {
   signSuite,
   siluSuite,
   sinSuite,
+  softplusSuite,
   sqrtSuite,
   tanhSuite,
 } from "./elementwise-unary.ts";
 import { expandLikeSuite } from "./expand-like.ts";
 import { gatherColumnsSuite } from "./gather-columns.ts";
 import { gatherPagesSuite } from "./gather-pages.ts";
+import { cachedDeltaRuleSuite, deltaRuleGradientSuite, deltaRuleSuite } from "./delta-rule.ts";
 import { erfSuite, geluSuite } from "./gelu.ts";
 import { kthSmallestSuite } from "./kth-smallest.ts";
 import { layerNormSuite } from "./layer-norm.ts";
@@ -70,6 +72,7 @@ export const OP_SUITES: readonly OpSuite[] = [
   equalSuite,
   sigmoidSuite,
   siluSuite,
+  softplusSuite,
   tanhSuite,
   erfSuite,
   geluSuite,
@@ -116,6 +119,9 @@ export const OP_SUITES: readonly OpSuite[] = [
   ropeSuite,
   attentionSuite,
   attentionGradientSuite,
+  deltaRuleSuite,
+  deltaRuleGradientSuite,
+  cachedDeltaRuleSuite,
   rotatePairsSuite,
   linearCrossEntropySuite,
   int8CrossEntropySuite,

@@ -27,6 +27,7 @@ const UNARY = {
   sin: ["Sin", (x, dy) => mul(dy, cos(x))],
   tanh: ["Tanh", (x, dy, y) => mul(dy, sub(x.graph.scalar(1), mul(y, y)))],
   sigmoid: ["Sigmoid", (x, dy, y) => mul(dy, mul(y, sub(x.graph.scalar(1), y)))],
+  softplus: ["Softplus", (x, dy) => mul(dy, sigmoid(x))],
   erf: ["Erf", (x, dy) => mul(dy, mul(exp(neg(mul(x, x))), x.graph.scalar(2 / Math.sqrt(Math.PI))))],
   abs: ["Abs", (x, dy) => mul(dy, sign(x))],
   sign: [emitSign, (x, dy) => mul(dy, x.graph.scalar(0))],
@@ -88,6 +89,8 @@ export const sin = unary(unaryOps.sin);
 export const tanh = unary(unaryOps.tanh);
 /** Takes the logistic function 1 / (1 + e^-x). */
 export const sigmoid = unary(unaryOps.sigmoid);
+/** Takes ln(1 + e^x). */
+export const softplus = unary(unaryOps.softplus);
 /** Takes the error function, 2/√π ∫₀ˣ e^(-t²) dt. */
 export const erf = unary(unaryOps.erf);
 /** Takes the magnitude; its gradient at 0 is 0. */

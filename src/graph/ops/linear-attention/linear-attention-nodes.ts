@@ -1,0 +1,60 @@
+/** @file One node of ONNX Runtime's linear attention, and what its callers do to its rows of tokens. */
+import type { Emitter } from "../../emitter.ts";
+
+/** Names of what one node reads. */
+interface LinearAttentionInputs {
+  /** [B, T, numQueries·H·D] */
+  readonly query: string;
+  /** [B, T, H·D] */
+  readonly key: string;
+  /** [B, T, H·W] */
+  readonly value: string;
+  /** Logarithms of what is kept of the state, [B, T, H]. */
+  readonly decay: string;
+  /** How much of the difference each key takes on, [B, T, H]; null: values are added as they are. */
+  readonly rate: string | null;
+  /** The state before the first token, [B, H, D, W]; null: zeros. */
+  readonly state: string | null;
+}
+
+interface LinearAttentionSettings {
+  /** Heads that have a state each. */
+  readonly numHeads: number;
+  /** Queries of a token that read the same state. */
+  readonly numQueries?: number;
+}
+
+/**
+ * Adds the node; `outputs` are what queries read [B, T, numQueries·H·W] after each token, and the state after the last [B, H, D, W].
+ * The state after a token is S = e^g S' + k (b (v - e^g S'ᵀ k))ᵀ, or e^g S' + k vᵀ without rates.
+ */
+export function addLinearAttention(
+  emitter: Emitter,
+  { query, key, value, decay, rate, state }: LinearAttentionInputs,
+  outputs: readonly [read: string, state: string],
+  { numHeads, numQueries = 1 }: LinearAttentionSettings,
+): void {
+  const optional = rate === null ? [] : [rate];
+  emitter.node(
+    "com.microsoft.LinearAttention",
+    [query, key, value, state ?? "", decay, ...optional],
+    outputs,
+    {
+      update_rule: rate === null ? "gated" : "gated_delta",
+      q_num_heads: numHeads * numQueries,
+      kv_num_heads: numHeads,
+      scale: { float: 1 },
+    },
+  );
+}
+
+/** Adds it for whoever wants no state, from none; returns what queries read. */
+export function linearAttentionOf(
+  emitter: Emitter,
+  inputs: Omit<LinearAttentionInputs, "state">,
+  settings: LinearAttentionSettings,
+): string {
+  const read = emitter.temporary();
+  addLinearAttention(emitter, { ...inputs, state: null }, [read, emitter.temporary()], settings);
+  return read;
+}
