@@ -35,6 +35,7 @@ export const PEER_MODELS = {
   granite: { modelType: "granite", config: { pad_token_id: 0 } },
   granitemoehybrid: { modelType: "granitemoehybrid", config: { pad_token_id: 0 } },
   lfm2: { modelType: "lfm2", config: { pad_token_id: 0 } },
+  qwen3_5_text: { modelType: "qwen3_5_text", config: { pad_token_id: 0 } },
   ernie4_5: { modelType: "ernie4_5" },
   exaone4: { modelType: "exaone4" },
   glm4: { modelType: "glm4", config: { pad_token_id: 0 } },

@@ -42,6 +42,8 @@ import { qwen2 } from "./families/qwen2.ts";
 import { qwen2Moe } from "./families/qwen2-moe.ts";
 import { qwen3 } from "./families/qwen3.ts";
 import { qwen3Moe } from "./families/qwen3-moe.ts";
+import { qwen35 } from "./families/qwen3-5.ts";
+import { qwen35Text } from "./families/qwen3-5-text.ts";
 import { roberta } from "./families/roberta.ts";
 import { seedOss } from "./families/seed-oss.ts";
 import { smollm3 } from "./families/smollm3.ts";
@@ -59,6 +61,8 @@ export const FAMILIES: readonly Family[] = [
   mistral3,
   qwen2,
   qwen3,
+  qwen35Text,
+  qwen35,
   gemma,
   gemma2,
   gemma3Text,

@@ -1118,3 +1118,71 @@ test("LFM2 of 1.2B says which layers attend by their numbers, and its width befo
     1_170_340_608,
   );
 });
+
+test("Qwen 3.5 of 0.8B: three of four layers keep one state, the others have gated attention, a quarter of each head rotated", () => {
+  const { layers, tensors, ties, maxPositions } = openModel({
+    architectures: ["Qwen3_5ForConditionalGeneration"],
+    image_token_id: 248_056,
+    model_type: "qwen3_5",
+    text_config: {
+      attention_bias: false,
+      attention_dropout: 0,
+      attn_output_gate: true,
+      dtype: "bfloat16",
+      eos_token_id: 248_044,
+      full_attention_interval: 4,
+      head_dim: 256,
+      hidden_act: "silu",
+      hidden_size: 1024,
+      initializer_range: 0.02,
+      intermediate_size: 3584,
+      linear_conv_kernel_dim: 4,
+      linear_key_head_dim: 128,
+      linear_num_key_heads: 16,
+      linear_num_value_heads: 16,
+      linear_value_head_dim: 128,
+      mamba_ssm_dtype: "float32",
+      max_position_embeddings: 262_144,
+      mlp_only_layers: [],
+      model_type: "qwen3_5_text",
+      mtp_num_hidden_layers: 1,
+      mtp_use_dedicated_embeddings: false,
+      num_attention_heads: 8,
+      num_hidden_layers: 24,
+      num_key_value_heads: 2,
+      output_gate_type: "swish",
+      rms_norm_eps: 1e-6,
+      rope_parameters: {
+        mrope_interleaved: true,
+        mrope_section: [11, 11, 10],
+        partial_rotary_factor: 0.25,
+        rope_theta: 10_000_000,
+        rope_type: "default",
+      },
+      tie_word_embeddings: true,
+      use_cache: true,
+      vocab_size: 248_320,
+    },
+    tie_word_embeddings: true,
+    vision_config: { depth: 12, hidden_size: 768 },
+    vision_end_token_id: 248_054,
+  });
+  assert.deepEqual(
+    [...layers.entries()].flatMap(([layer, { memory }]) => (memory ? [] : [layer])),
+    [3, 7, 11, 15, 19, 23],
+  );
+  assert.deepEqual(layers[0]?.memory, { numHeads: 16, keyWidth: 128, valueWidth: 128 });
+  assert.deepEqual(layers[0]?.recent, { width: 6144, count: 3 });
+  const { attention } = layers[3]!;
+  assert.deepEqual(attention?.rope, { theta: 10_000_000, width: 64, scaling: { kind: "none" } });
+  assert.deepEqual([attention?.numHeads, attention?.numKeyValueHeads, attention?.headWidth], [8, 2, 256]);
+  assert.deepEqual(tensors.get("model.layers.3.self_attn.q_proj.weight")?.shape, [4096, 1024]);
+  assert.deepEqual([maxPositions, ties.size], [262_144, 1]);
+  const numParameters = [...tensors.values()].map(({ shape }) =>
+    shape.reduce((product, n) => product * n, 1),
+  );
+  assert.equal(
+    numParameters.reduce((sum, n) => sum + n, 0),
+    752_393_024,
+  );
+});

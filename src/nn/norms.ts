@@ -12,6 +12,9 @@ import type { Builder } from "./builder.ts";
 /** Builds the norm of the last axis of x by a tensor of this name. */
 export type Norm = (b: Builder, name: string, x: Value) => Value;
 
+/** Added to squared lengths that something is divided by. */
+const LENGTH_EPSILON = 1e-6;
+
 const widthOf = (x: Value): number => sizeAt(x.shape, -1);
 
 /** The root-mean-square norm with factors w. */
@@ -75,6 +78,15 @@ export function normsByHead(epsilon: number, numHeads: number): Norm {
     );
     return mul(normed, alongRows(concat(factors, factors[0]!.shape.length - 1), x));
   };
+}
+
+/** Each head of x [B, T, n·E] scaled to this length; it has no tensors. */
+export function headsOfLength(x: Value, numHeads: number, length: number): Value {
+  const [B, T] = dimsOf(x.shape, 3);
+  const width = widthOf(x) / numHeads;
+  const heads = reshape(x, [B, T, numHeads, width]);
+  const factors = filled(heads, length / Math.sqrt(width));
+  return reshape(rmsNormOf(heads, factors, LENGTH_EPSILON / width)[0], x.shape);
 }
 
 /** A norm of each head of x [B, T, n·E] by itself, with E factors. */

@@ -110,6 +110,9 @@ export const NUM_KEYS = passInput({
   },
 });
 
+/** Its exponential is 0 in float32. */
+const FORGET_ALL = -1e4;
+
 /** Whether the token so far before each is of its example, 1 or 0, float32 [B, T, 1]. */
 export function hasEarlier(distance: number): PassInput {
   return passInput({
@@ -123,6 +126,18 @@ export function hasEarlier(distance: number): PassInput {
     },
   });
 }
+
+/** What a token adds to the logarithm of what it keeps of those before it, float32 [B, T, 1]: the first of an example keeps nothing. */
+export const FRESH_START = passInput({
+  name: "freshStart",
+  dtype: "float32",
+  shape: ["B", "T", 1],
+  perPrompt: false,
+  fill: ({ segments, length }, data) => {
+    for (const [at, segment] of segments.entries())
+      data[at] = at % length === 0 || segments[at - 1] !== segment ? FORGET_ALL : 0;
+  },
+});
 
 /** What there is before the first token of a row, float32 [B, count, width]: zeros. */
 export function beforeRows(count: number, width: number): PassInput {

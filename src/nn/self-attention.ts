@@ -3,6 +3,7 @@
  * and a projection of the output.
  */
 import type { Value, Values } from "../graph/graph.ts";
+import { mul, sigmoid } from "../graph/ops/pointwise/elementwise.ts";
 import { split } from "../graph/ops/rows/split.ts";
 import { reshape } from "../graph/ops/shapes/reshape.ts";
 import { dimsOf, sizeAt } from "../graph/shape.ts";
@@ -16,6 +17,8 @@ export interface SelfAttentionOptions extends AttentionOptions {
   /** Norms of projected queries and keys, or of rotated ones where these come so to attention; null: there are none. */
   readonly queryNorm: Norm | null;
   readonly keyNorm: Norm | null;
+  /** Whether the projection of queries gives each head a gate behind its query, whose sigmoid its output is multiplied with. */
+  readonly isGated?: true;
 }
 
 /** Attention over heads that divide a width, not rotated: positions are learned or there are none. Biases everywhere. */
@@ -63,9 +66,11 @@ export function selfAttention(
   { prefix, queryNorm: nameOfQ = "q_norm", keyNorm: nameOfK = "k_norm", ...names }: AttentionNames,
   options: SelfAttentionOptions,
 ): Value {
-  const { bias, queryNorm, keyNorm, ...attention } = options;
+  const { bias, queryNorm, keyNorm, isGated = false, ...attention } = options;
   const { numHeads: H, numKeyValueHeads: K, headWidth: E, rope, comesRotated = false } = attention;
-  const q = b.linear(`${prefix}${names.query}`, x, H * E, { role: "query", bias: bias.qkv });
+  const numParts = isGated ? 2 : 1;
+  const own = b.linear(`${prefix}${names.query}`, x, numParts * H * E, { role: "query", bias: bias.qkv });
+  const [q, gate] = splitHeads(own, H, numParts) as [Value, Value | undefined];
   const k = b.linear(`${prefix}${names.key}`, x, K * E, { role: "key", bias: bias.qkv });
   const v = b.linear(`${prefix}${names.value}`, x, K * E, { role: "value", bias: bias.qkv });
   const rotated = (value: Value, numHeads: number): Value =>
@@ -75,7 +80,8 @@ export function selfAttention(
   const query = normed(queryNorm, nameOfQ, rotated(q, H));
   const attended = b.attend(query, normed(keyNorm, nameOfK, rotated(k, K)), v, attention);
   const width = sizeAt(x.shape, -1);
-  return b.linear(`${prefix}${names.output}`, attended, width, {
+  const gated = gate ? mul(attended, sigmoid(gate)) : attended;
+  return b.linear(`${prefix}${names.output}`, gated, width, {
     role: "attention-output",
     bias: bias.output,
   });
@@ -89,12 +95,14 @@ interface FusedNames extends Pick<LinearOptions, "storedTransposed"> {
   readonly isByHead?: boolean;
 }
 
-/** Cuts [q | k | v] of the first head, of the next … [B, T, H·3·E] into three of all heads, [B, T, H·E] each. */
-function splitHeads(fused: Value, numHeads: number): Values {
+/** Cuts the parts of the first head, of the next … [B, T, H·n·E] into n of all heads, [B, T, H·E] each. */
+function splitHeads(fused: Value, numHeads: number, numParts: number): Values {
+  if (numParts === 1) return [fused];
   const [B, T] = dimsOf(fused.shape, 3);
-  const width = sizeAt(fused.shape, -1) / numHeads / 3;
-  const heads = reshape(fused, [B, T, numHeads, 3 * width]);
-  return split(heads, 3, [width, width, width]).map((part) => reshape(part, [B, T, numHeads * width]));
+  const width = sizeAt(fused.shape, -1) / numHeads / numParts;
+  const heads = reshape(fused, [B, T, numHeads, numParts * width]);
+  const widths = Array.from({ length: numParts }, () => width);
+  return split(heads, 3, widths).map((part) => reshape(part, [B, T, numHeads * width]));
 }
 
 /** Builds it from x [B, T, D] with one projection for queries, keys and values; no norms. */
@@ -106,7 +114,7 @@ export function fusedAttention(
 ): Value {
   const { numHeads: H, numKeyValueHeads: K, headWidth: E } = attention;
   const fused = b.linear(qkv, x, (H + 2 * K) * E, { role: "qkv", bias: bias.qkv, ...stored });
-  const [q, k, v] = (isByHead ? splitHeads(fused, H) : split(fused, 2, [H * E, K * E, K * E])) as [
+  const [q, k, v] = (isByHead ? splitHeads(fused, H, 3) : split(fused, 2, [H * E, K * E, K * E])) as [
     Value,
     Value,
     Value,

@@ -1,7 +1,8 @@
 /**
- * @file A gated short convolution, in the place of attention:  Wout (c ∘ conv(b ∘ x)),  [b | c | x] = Win h.
+ * @file Convolutions over the last tokens of an example, and a gated one in the place of attention.
  *
- *   conv(u)ₜ = Σⱼ wⱼ ∘ uₜ₋ⱼ + bias    each channel by itself, over so many tokens of an example as there are taps
+ *   conv(u)ₜ = Σⱼ wⱼ ∘ uₜ₋ⱼ + bias    each channel by itself, over so many tokens as there are taps
+ *   Wout (c ∘ conv(b ∘ x)),  [b | c | x] = Win h
  *
  * Report: "LFM2 Technical Report", arXiv:2511.23404, section 2.
  */
@@ -20,21 +21,26 @@ interface ShortConvOptions {
   readonly bias: boolean;
 }
 
-/** Builds it from h [B, T, D]; its modules are behind `prefix`. */
-export function shortConv(b: Builder, h: Value, prefix: string, { numTaps, bias }: ShortConvOptions): Value {
-  const width = sizeAt(h.shape, -1);
-  const fused = b.linear(`${prefix}in_proj`, h, 3 * width, { role: "other", bias });
-  const [before, behind, x] = split(fused, 2, [width, width, width]);
-  const gated = mul(before, x);
-  // As files have it: the last tap is of the token itself.
-  const weight = transpose(b.tensor(`${prefix}conv.weight`, [width, 1, numTaps], "weight"), [2, 1, 0]);
+/** Convolves u [B, T, W], W even, by the taps of a tensor: as files have it, the last is of the token itself. */
+export function shortConv(b: Builder, name: string, u: Value, { numTaps, bias }: ShortConvOptions): Value {
+  const width = sizeAt(u.shape, -1);
+  const weight = transpose(b.tensor(`${name}.weight`, [width, 1, numTaps], "weight"), [2, 1, 0]);
   const taps = split(
     weight,
     0,
     Array.from({ length: numTaps }, () => 1),
   ).toReversed();
-  const terms = [gated, ...b.earlier(gated, numTaps - 1)].map((value, tap) => mul(value, taps[tap]!));
+  const terms = [u, ...b.earlier(u, numTaps - 1)].map((value, tap) => mul(value, taps[tap]!));
   const sum = terms.reduce((total, term) => add(total, term));
-  const mixed = bias ? add(sum, alongRows(b.tensor(`${prefix}conv.bias`, [width], "bias"), sum)) : sum;
+  return bias ? add(sum, alongRows(b.tensor(`${name}.bias`, [width], "bias"), sum)) : sum;
+}
+
+/** Builds the gated one from h [B, T, D]; its modules are behind `prefix`. */
+export function gatedShortConv(b: Builder, h: Value, prefix: string, options: ShortConvOptions): Value {
+  const { bias } = options;
+  const width = sizeAt(h.shape, -1);
+  const fused = b.linear(`${prefix}in_proj`, h, 3 * width, { role: "other", bias });
+  const [before, behind, x] = split(fused, 2, [width, width, width]);
+  const mixed = shortConv(b, `${prefix}conv`, mul(before, x), options);
   return b.linear(`${prefix}out_proj`, mul(behind, mixed), width, { role: "other", bias });
 }

@@ -91,6 +91,16 @@ const UNLIKE: Readonly<Record<string, readonly (readonly [config: RawConfig, say
     [{ norm_eps: 0 }, "norm_eps is 0"],
     [{ block_use_swiglu: false }, "block_use_swiglu is false"],
   ],
+  qwen3_5_text: [
+    [{ layer_types: ["linear_attention"] }, "layer_types has 1 entries (expected 2"],
+    [{ layer_types: ["linear_attention", "conv"] }, 'layer_types.1 is "conv"'],
+    [{ linear_num_key_heads: 3 }, "linear_num_key_heads is 3 (expected a divisor of 4)"],
+    [{ linear_key_head_dim: 2_000_000_000 }, "linear_key_head_dim is 2000000000"],
+    [{ linear_conv_kernel_dim: 1 }, "linear_conv_kernel_dim is 1"],
+    [{ attn_output_gate: false }, "attn_output_gate is false"],
+    [{ mlp_only_layers: [1] }, "mlp_only_layers"],
+  ],
+  qwen3_5: [[{ text_config: null }, "text_config is missing"]],
   ernie4_5: [[{ use_bias: 1 }, "use_bias is 1"]],
   exaone4: [
     [{ sliding_window_pattern: "LGLG" }, 'sliding_window_pattern is "LGLG"'],

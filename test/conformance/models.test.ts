@@ -22,7 +22,7 @@ import {
 import { evaluate } from "../reference/evaluator.ts";
 import { attachTo, examplesFor, logitsOfEach, lossAndGradients, openPasses } from "../passes/model-passes.ts";
 import { sharePrograms } from "../passes/shared-programs.ts";
-import type { Array64 } from "../ops/array64.ts";
+import { type Array64, build } from "../ops/array64.ts";
 import { TINY_CONFIGS } from "../tiny/configs.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
 import { openUntilEnd } from "../files/open-until-end.ts";
@@ -39,6 +39,8 @@ function cutRows({ shape, data }: Array64, from: number, to: number): Array64 {
   ]);
   return { shape: [B, to - from, ...rest], data: Float64Array.from(rows.flat()) };
 }
+
+const zeros64 = (shape: readonly number[]): Array64 => build(shape, () => 0);
 
 function assertClose(actual: Array64, expected: Array64, tolerance: number, what: string): void {
   assert.deepEqual(actual.shape, expected.shape, what);
@@ -131,8 +133,30 @@ for (const family of FAMILIES) {
           { B: 1, T: P + T },
         );
         const cached = buildBlock(base, null, 0, { cache: "tokens" });
+        /** The state that the first P tokens leave, where the block keeps one. */
+        const stateBefore = (): Feeds => {
+          const { memory: own } = cached.part;
+          if (!own || !recent) return {};
+          const { numHeads, keyWidth, valueWidth } = own.options;
+          const nothing = zeros64([1, recent.count, recent.width / 2]);
+          const feeds: Feeds = {
+            ...contextFeeds(cached, 1, P, 0),
+            x: cutRows(x, 0, P),
+            past_key: nothing,
+            past_value: nothing,
+            past_state: zeros64([1, numHeads, keyWidth, valueWidth]),
+            ...weights,
+          };
+          const { state } = evaluate(blockProgram(cached, { state: own.outputs["new_state"]! }), feeds, {
+            B: 1,
+            T: P,
+            P: 0,
+          });
+          return { past_state: state! };
+        };
         const feeds: Feeds = {
           ...contextFeeds(cached, 1, T, P),
+          ...stateBefore(),
           x: cutRows(x, P, P + T),
           past_key: cutRows(all["key"]!, firstKept, P),
           past_value: cutRows(all["value"]!, firstKept, P),

@@ -32,6 +32,7 @@ function transposed(isChosen: (name: string) => boolean): BaseModel {
           tensor: (...given) => b.tensor(...given),
           attend: (...given) => b.attend(...given),
           earlier: (...given) => b.earlier(...given),
+          deltaRule: (...given) => b.deltaRule(...given),
           rotate: (...given) => b.rotate(...given),
           branch: (...given) => b.branch(...given),
           splitRows: (...given) => b.splitRows(...given),

@@ -61,6 +61,22 @@ const ENCODER = {
   layer_norm_eps: 1e-12,
   id2label: { 0: "bad", 1: "good", 2: "neither" },
 };
+const QWEN3_5_TEXT = {
+  model_type: "qwen3_5_text",
+  ...SIZES,
+  num_key_value_heads: 2,
+  head_dim: 8,
+  max_position_embeddings: 512,
+  rope_parameters: { rope_type: "default", rope_theta: 10_000, partial_rotary_factor: 0.5 },
+  layer_types: ["linear_attention", "full_attention"],
+  linear_num_key_heads: 2,
+  linear_num_value_heads: 4,
+  linear_key_head_dim: 16,
+  linear_value_head_dim: 16,
+  eos_token_id: 257,
+  // What queries find in a memory of few tokens is nearly nothing: with less, its norm takes what is rounded there for a direction.
+  rms_norm_eps: 1e-2,
+};
 
 /** One of each family. */
 export const TINY_CONFIGS: Readonly<Record<string, RawConfig>> = {
@@ -214,6 +230,12 @@ export const TINY_CONFIGS: Readonly<Record<string, RawConfig>> = {
     block_multiple_of: 16,
     layer_types: ["conv", "full_attention"],
     eos_token_id: 257,
+  },
+  qwen3_5_text: { architectures: ["Qwen3_5ForCausalLM"], ...QWEN3_5_TEXT },
+  qwen3_5: {
+    architectures: ["Qwen3_5ForConditionalGeneration"],
+    model_type: "qwen3_5",
+    text_config: QWEN3_5_TEXT,
   },
   ernie4_5: {
     architectures: ["Ernie4_5ForCausalLM"],

@@ -12,8 +12,9 @@ import { HeadCache } from "./head-cache.ts";
 import { PAGE_TOKENS } from "./page-pool.ts";
 import { type CacheLayout, type PageSizes, PagedPass, type PagedRows, type PoolLayer } from "./paged-pass.ts";
 import type { Sequence } from "./sequence.ts";
+import { StateCache } from "./state-cache.ts";
 
-type CachedLayer = Pick<Model["layers"][number], "attention" | "recent">;
+type CachedLayer = Pick<Model["layers"][number], "attention" | "recent" | "memory">;
 type CachedModel = { readonly layers: readonly CachedLayer[] };
 
 /** How the cache of a model is read while there is room. */
@@ -73,6 +74,7 @@ export class PagedCache {
   #numPages = 0;
   /** Keys and values of rows that are read by heads. */
   readonly #heads: HeadCache;
+  readonly #states: StateCache;
   readonly #best: CacheLayout;
   /** 0, 1, 2, …: the positions that rows begin with. */
   #ramp = new BigInt64Array(0);
@@ -83,6 +85,7 @@ export class PagedCache {
     this.#maxPages = maxPages;
     this.#best = bestLayout(model);
     this.#heads = new HeadCache(maxPages * PAGE_TOKENS);
+    this.#states = new StateCache(layers);
     this.#layers = layers.map((layer): PoolLayer => {
       const [key, value] = [new Float32Array(0), new Float32Array(0)];
       return { ...pageSizes(layer), key, value, fresh: null };
@@ -102,18 +105,27 @@ export class PagedCache {
     return this.#heads.arrange(sequences);
   }
 
-  /** Lets others have the memory of a text by heads. */
+  /** Lets others have the memory of a text that has ended. */
   forget(sequence: Sequence): void {
     this.#heads.forget(sequence);
+    this.#states.prune();
   }
 
   /** Begins a pass over the next ids of some rows. Of passes by heads there is one at a time. */
   begin(rows: PagedRows, layout = this.layoutFor(rows)): PagedPass {
     const { sequences, count } = rows;
+    this.#states.prune();
     this.#reserve(1 + Math.max(...sequences.map(({ pages }) => Math.max(...pages))));
     if (layout === "heads") this.#heads.hold(sequences, count, this.#layers);
     const ramp = this.#positionsTo(Math.max(...sequences.map(({ numComputed }) => numComputed)));
-    return new PagedPass({ rows, layout, layers: this.#layers, heads: this.#heads, ramp });
+    return new PagedPass({
+      rows,
+      layout,
+      layers: this.#layers,
+      heads: this.#heads,
+      states: this.#states,
+      ramp,
+    });
   }
 
   /** Makes room for pages; layer by layer, so that no more than one is there twice. */

@@ -5,6 +5,7 @@ import { type HostTensor, hostTensor, zeros } from "../../runtime/host-tensor.ts
 import type { CacheRows, HeadCache, PagedLayer } from "./head-cache.ts";
 import { PAGE_TOKENS } from "./page-pool.ts";
 import type { Sequence } from "./sequence.ts";
+import type { StateCache, StateRows } from "./state-cache.ts";
 
 /** How the keys and values of earlier tokens lie: by heads, or in pages that each row lists. */
 export type CacheLayout = "heads" | "pages";
@@ -38,6 +39,7 @@ interface PagedPassParts {
   readonly layout: CacheLayout;
   readonly layers: readonly PoolLayer[];
   readonly heads: HeadCache;
+  readonly states: StateCache;
   /** 0, 1, 2, …, for all computed ids of a row. */
   readonly ramp: BigInt64Array;
 }
@@ -49,6 +51,7 @@ export class PagedPass {
   readonly pages: HostTensor<"int64"> | null;
   readonly #parts: PagedPassParts;
   readonly #fresh = new Map<number, CacheRows>();
+  readonly #states = new Map<number, StateRows>();
 
   constructor(parts: PagedPassParts) {
     this.#parts = parts;
@@ -135,9 +138,17 @@ export class PagedPass {
     return known ? { key: cut(whole.key), value: cut(whole.value) } : whole;
   }
 
-  /** Keeps the keys and values that it has written, in the pages of its rows. */
+  /** What a layer has kept of all tokens of each row as one state, and memory for what it will; null: nothing. */
+  state(layer: number): StateRows | null {
+    const { states, rows } = this.#parts;
+    const own = states.rows(layer, rows.sequences);
+    if (own) this.#states.set(layer, own);
+    return own;
+  }
+
+  /** Keeps the keys and values that it has written, in the pages of its rows, and the states. */
   append(): void {
-    const { layout, layers, heads, rows } = this.#parts;
+    const { layout, layers, heads, states, rows } = this.#parts;
     const { sequences, count } = rows;
     if (layout === "heads") heads.append(count, layers);
     for (const [layer, own] of layers.entries()) {
@@ -146,6 +157,7 @@ export class PagedPass {
         appendRow(own, sequence, { first: row * count, count }, fresh);
       if (fresh) own.fresh = fresh;
     }
+    for (const [layer, own] of this.#states) states.keep(layer, sequences, own);
   }
 }
 

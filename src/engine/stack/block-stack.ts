@@ -174,8 +174,12 @@ export class BlockStack {
     return new WeightWalk(lender, model.numLayers, (layer) => blocks[layer]?.reads ?? []);
   }
 
-  /** Whether a block reads what tells prompts apart: then rows of the cache are good for one prompt alone. */
+  /**
+   * Whether a block reads what tells prompts apart, or keeps a state of all tokens: then rows of the cache are good for one prompt
+   * alone.
+   */
   async isPerPrompt(): Promise<boolean> {
+    if (this.#session.model.layers.some(({ memory }) => memory)) return true;
     const groups = await this.#compile(bestLayout(this.#session.model), "any");
     return groups.some(({ spec, made }) =>
       made.some(({ passInputs }) =>

@@ -78,7 +78,8 @@ class Stack {
   add({ part, x, y }: BuiltPart): void {
     const index = this.#numBlocks++;
     const { newKey, newValue } = part.cache!.outputs;
-    const ends = { y, new_key: newKey, new_value: newValue };
+    const states = part.memory?.outputs ?? {};
+    const ends = { y, new_key: newKey, new_value: newValue, ...states };
     const given = neededInputs(ends, { x, ...part.inputs() });
     const places = new Map<Value, Value>();
     for (const [name, value] of Object.entries(given))
@@ -90,6 +91,8 @@ class Stack {
     this.#y = places.get(y)!;
     this.#outputs[inBlock(index, "new_key")] = places.get(newKey)!;
     this.#outputs[inBlock(index, "new_value")] = places.get(newValue)!;
+    for (const [name, state] of Object.entries(states))
+      this.#outputs[inBlock(index, name)] = places.get(state)!;
     // What is kept beside attention is read as it was, and written apart.
     if (this.#layout !== "heads" || !part.attention) return;
     this.#updates[inBlock(index, "new_key")] = inBlock(index, PAST_KEY);

@@ -27,6 +27,9 @@ const SETTINGS = z.strictObject({
   long_factor: z.array(positive).optional(),
   short_mscale: positive.nullish(),
   long_mscale: positive.nullish(),
+  // How images are placed: tokens of texts have one position, by which all parts of a head are rotated.
+  mrope_section: z.unknown().optional(),
+  mrope_interleaved: z.unknown().optional(),
   // Of other programs: transformers passes over them.
   finetuned: z.boolean().nullish(),
   attn_factor: positive.nullish(),

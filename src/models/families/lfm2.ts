@@ -7,7 +7,7 @@ import { z } from "zod";
 import { gatedMlp } from "../../nn/gated-mlp.ts";
 import { headNorm, rmsNorm } from "../../nn/norms.ts";
 import { withHeadNorms } from "../../nn/self-attention.ts";
-import { shortConv } from "../../nn/short-conv.ts";
+import { gatedShortConv } from "../../nn/short-conv.ts";
 import { decoder, plainEnds } from "../blocks/decoder.ts";
 import { attentionPart, plainAttention, preNormBlock, siluMlp } from "../blocks/decoder-blocks.ts";
 import type { Family } from "../family.ts";
@@ -42,7 +42,7 @@ export const lfm2: Family = {
     const block = (part: Parameters<typeof preNormBlock>[1]): ReturnType<typeof preNormBlock> =>
       preNormBlock(norm, part, (b, x) => gatedMlp(b, x, "feed_forward.", mlp), NORMS);
     const attending = block(attentionPart(attention, ATTENTION));
-    const convolving = block((b, x) => shortConv(b, x, "conv.", { numTaps, bias }));
+    const convolving = block((b, x) => gatedShortConv(b, x, "conv.", { numTaps, bias }));
     const layers = Array.from({ length: numLayers }, (_, layer) =>
       isConvolution(c, layer) ? convolving : attending,
     );

@@ -18,7 +18,9 @@ import type { RopeConfig } from "../../nn/rope/rope-tables.ts";
 import { alongRows } from "../../nn/along-rows.ts";
 import { type DropoutMask, DropoutMasks } from "./dropout-masks.ts";
 import { type PartAttention, type PartCache, attendIn, rotateIn } from "./part-attention.ts";
+import type { DeltaRuleValues } from "../../graph/ops/linear-attention/delta-rule.ts";
 import { type PartEarlier, earlierIn } from "./part-earlier.ts";
+import { type PartMemory, rememberIn } from "./part-memory.ts";
 import { PartHead } from "./part-head.ts";
 import { PartMatrices, type PartMatrix } from "./part-matrices.ts";
 import { PartTensors, type TensorRead } from "./part-tensors.ts";
@@ -99,6 +101,8 @@ export class PartGraph implements Builder {
   attention: PartAttention | null = null;
   /** What a block reads of the few tokens before each, in the place of attention; null: nothing. */
   recent: PartEarlier | null = null;
+  /** What a block keeps of all tokens as one state; null: nothing. */
+  memory: PartMemory | null = null;
   readonly head = new PartHead(this.graph);
   /** Products without adapter and bias, by their value. */
   readonly plainProducts = new Map<Value, PlainProduct>();
@@ -217,7 +221,12 @@ export class PartGraph implements Builder {
     return this.recent.values;
   }
 
-  /** What is kept of a block's tokens for later ones; null: nothing. */
+  deltaRule(values: DeltaRuleValues): Value {
+    this.memory = rememberIn(this.#pass, values, this.#options);
+    return this.#save(ATTENDED, this.memory.read);
+  }
+
+  /** What is kept of a block's tokens for later ones, token by token; null: nothing. */
   get cache(): PartCache | null {
     return this.attention ?? this.recent;
   }
@@ -274,6 +283,7 @@ export class PartGraph implements Builder {
       ...values(this.passInputs),
       ...values(this.tables),
       ...this.cache?.past,
+      ...this.memory?.past,
       ...this.tensors,
       ...Object.fromEntries(this.gathered.map(({ rows }) => [rows.name, rows])),
       ...this.head.inputs(),

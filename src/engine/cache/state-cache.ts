@@ -1,0 +1,104 @@
+/**
+ * @file What layers keep of all tokens of a text as one state: the states of the texts in work, which a pass reads and replaces.
+ *
+ * A text has them beside its pages, as many bytes however long it is. They are of its last computed token alone, so no other text
+ * can begin with them.
+ */
+import type { MemoryOptions } from "../../models/graphs/part-memory.ts";
+import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
+import type { Sequence } from "./sequence.ts";
+
+/** The states of some rows before a pass and after it, [B, H, D, W]. */
+export interface StateRows {
+  readonly past: HostTensor<"float32">;
+  readonly next: HostTensor<"float32">;
+}
+
+type Numbers = Float32Array<ArrayBuffer>;
+
+/** Memory of a layer that no pass has. */
+interface Spare {
+  /** Of one state. */
+  state: Numbers | null;
+  /** Of several rows, before and after. */
+  rows: readonly [past: Numbers, next: Numbers] | null;
+}
+
+/** A layer that keeps states. */
+interface StateLayer {
+  readonly shape: readonly number[];
+  /** Numbers of a state. */
+  readonly size: number;
+  /** States by text. */
+  readonly held: Map<Sequence, Numbers>;
+  readonly spare: Spare;
+}
+
+export class StateCache {
+  /** Null: a layer keeps none. */
+  readonly #layers: readonly (StateLayer | null)[];
+
+  constructor(layers: readonly { readonly memory: MemoryOptions | null }[]) {
+    this.#layers = layers.map(({ memory }) => {
+      if (!memory) return null;
+      const shape = [memory.numHeads, memory.keyWidth, memory.valueWidth];
+      const size = shape.reduce((product, n) => product * n, 1);
+      return { shape, size, held: new Map(), spare: { state: null, rows: null } };
+    });
+  }
+
+  /** Lets go of the states of texts that have no pages any more. */
+  prune(): void {
+    for (const layer of this.#layers) {
+      if (!layer) continue;
+      for (const sequence of layer.held.keys()) if (sequence.pages.length === 0) layer.held.delete(sequence);
+    }
+  }
+
+  /** What rows have in a layer, zeros before their first token, and memory for what they will; null: nothing. */
+  rows(index: number, sequences: readonly Sequence[]): StateRows | null {
+    const layer = this.#layers[index];
+    if (!layer) return null;
+    const { shape, size, spare } = layer;
+    const states = sequences.map((sequence) => stateOf(layer, sequence));
+    const of = (data: Numbers): HostTensor<"float32"> =>
+      hostTensor("float32", [states.length, ...shape], data.subarray(0, states.length * size));
+    const [only, ...others] = states;
+    if (only && others.length === 0) {
+      const next = spare.state ?? new Float32Array(size);
+      spare.state = null;
+      return { past: of(only), next: of(next) };
+    }
+    const length = states.length * size;
+    const fits = spare.rows !== null && spare.rows[0].length >= length;
+    const [past, next] = fits ? spare.rows! : [new Float32Array(length), new Float32Array(length)];
+    spare.rows = null;
+    for (const [row, state] of states.entries()) past.set(state, row * size);
+    return { past: of(past), next: of(next) };
+  }
+
+  /** Keeps what a pass has made of the states of its rows, but of those that have ended meanwhile. */
+  keep(index: number, sequences: readonly Sequence[], { past, next }: StateRows): void {
+    const { size, held, spare } = this.#layers[index]!;
+    const lives = (sequence: Sequence): boolean => sequence.pages.length > 0;
+    const [only, ...others] = sequences;
+    if (only && others.length === 0) {
+      if (lives(only)) held.set(only, next.data as Numbers);
+      spare.state = past.data as Numbers;
+      return;
+    }
+    for (const [row, sequence] of sequences.entries())
+      if (lives(sequence)) held.get(sequence)?.set(next.data.subarray(row * size, (row + 1) * size));
+    spare.rows = [past, next].map(({ data }) => new Float32Array(data.buffer as ArrayBuffer)) as [
+      Numbers,
+      Numbers,
+    ];
+  }
+}
+
+/** The state of a text, zeros before its first token. */
+function stateOf({ size, held }: StateLayer, sequence: Sequence): Numbers {
+  const state = held.get(sequence) ?? new Float32Array(size);
+  held.set(sequence, state);
+  return sequence.numComputed > 0 ? state : state.fill(0);
+}

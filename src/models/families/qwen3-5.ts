@@ -1,0 +1,29 @@
+/** @file Qwen 3.5 models as they are published, which also read images: their text part; images are not read. */
+import type { Family, RawConfig } from "../family.ts";
+import { textConfig, withTextCheckpoint } from "../config/text-part.ts";
+import { qwen35Text } from "./qwen3-5-text.ts";
+
+/** The sizes of 27B, which files leave out: transformers writes how the text part differs from them. */
+const DEFAULT_SIZES = {
+  vocab_size: 248_320,
+  hidden_size: 4096,
+  intermediate_size: 12_288,
+  num_hidden_layers: 32,
+  num_attention_heads: 16,
+};
+
+const ownConfig = (raw: RawConfig): RawConfig =>
+  textConfig(raw, {
+    defaults: DEFAULT_SIZES,
+    fixed: { model_type: qwen35Text.modelType },
+    classes: { telling: "Qwen3_5Text", writing: "Qwen3_5" },
+  });
+
+export const qwen35: Family = {
+  modelType: "qwen3_5",
+  summary: "Qwen 3.5 and 3.6 without experts, their text part: 0.8B to 27B",
+  traits:
+    "The blocks of the Qwen 3.5 that reads text alone. The vision tower is skipped: images are not read.",
+  gguf: "not-in-gguf",
+  open: (raw) => withTextCheckpoint(qwen35Text.open(ownConfig(raw)), ownConfig),
+};
