@@ -8,7 +8,7 @@
  * arXiv:2412.06464, eq. 10.
  */
 import { FLOAT_BYTES } from "../../dtype.ts";
-import { applyOne, type Op, type Value, type Values } from "../../graph.ts";
+import { applyOne, type Op, type Value } from "../../graph.ts";
 import { type Bindings, dimAt, dimsOf, evaluateShape, sameShape, showShape, sizeAt } from "../../shape.ts";
 import { emitDeltaRuleGradient } from "./delta-rule-gradient.ts";
 import { addLinearAttention } from "./linear-attention-nodes.ts";
