@@ -53,19 +53,21 @@ export class ForwardPass {
     this.session.requireOpen(`run model "${this.session.base.name}"`);
     const { pool, tables } = this.session;
     const pass = this.#runner.begin(new PassContext(facts, pool, tables));
+    const { memory } = this.session.weights;
+    const outer = trainedValues(this.#runner.adapter, null);
     try {
-      const { memory } = this.session.weights;
-      const outer = trainedValues(this.#runner.adapter, null);
       let x = await whileHeld(memory, outer, "read", () => this.#embedding.forward(input, pass.context));
-      await forwardBlocks(this.#runner, pass, this.#betweenBlocks, async (layer, withRide) => {
-        const { y } = await this.#runner.forward(layer, x, withRide, { saves: "nothing" });
+      try {
+        await forwardBlocks(this.#runner, pass, this.#betweenBlocks, async (layer, withRide) => {
+          const { y } = await this.#runner.forward(layer, x, withRide, { saves: "nothing" });
+          pool.release(x);
+          x = y;
+        });
+        this.#runner.rest(pass);
+        return await whileHeld(memory, outer, "read", () => read(x));
+      } finally {
         pool.release(x);
-        x = y;
-      });
-      this.#runner.rest(pass);
-      const result = await whileHeld(memory, outer, "read", () => read(x));
-      pool.release(x);
-      return result;
+      }
     } finally {
       this.#runner.end(pass);
     }
