@@ -9,6 +9,7 @@
 import { DTYPES } from "../graph/dtype.ts";
 import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
 import type { AffineKind } from "./affine/affine.ts";
+import { flipSigns } from "./codes/flip-signs.ts";
 import type { Planes } from "./planes.ts";
 import type { StoredTensor } from "./stored-tensor.ts";
 import { type StorageName, STORAGES } from "./storages.ts";
@@ -126,17 +127,4 @@ function writeOffsets(
 function shiftOf(type: "uint8" | "int8", zero: AffineKind["format"]["zero"]): number {
   if (typeof zero === "number") return MIDDLE[8] - zero;
   return type === "int8" ? MIDDLE[8] : WIDENED_SHIFT;
-}
-
-/** Adds 128 to signed bytes, four at a time. */
-function flipSigns(from: Uint8Array, to: Uint8Array): void {
-  const canWiden = from.byteOffset % 4 === 0 && to.byteOffset % 4 === 0 && from.length % 4 === 0;
-  if (!canWiden) {
-    for (let i = 0; i < from.length; i++) to[i] = from[i]! ^ 0x80;
-    return;
-  }
-  const inFours = ({ buffer, byteOffset, length }: Uint8Array): Uint32Array =>
-    new Uint32Array(buffer, byteOffset, length / 4);
-  const [words, into] = [inFours(from), inFours(to)];
-  for (let i = 0; i < words.length; i++) into[i] = words[i]! ^ 0x80808080;
 }

@@ -3,6 +3,8 @@
  * (LLM.int8(), arXiv:2208.07339) one is int8 [out, in] with the largest magnitude of each row beside it, SCB:
  * weight[o, i] = SCB[o] / 127 · code[o, i].
  */
+import { bytesOf } from "../../../graph/dtype.ts";
+import { flipSigns } from "../../../quant/codes/flip-signs.ts";
 import { widen } from "../../../quant/codes/half.ts";
 import { hostTensor } from "../../../runtime/host-tensor.ts";
 import type { Safetensors } from "../../files/safetensors/safetensors.ts";
@@ -48,17 +50,14 @@ async function findInEightBits(weights: Safetensors, module: string): Promise<Co
     info: { name, shape, storage: "u8", groupSize: numColumns, sizeBytes: numRows * (numColumns + 5) },
     parts: [name, scales, ...(hasLayout ? [layout] : [])],
     read: async () => {
-      const signed = (await weights.read(name)).data as Int8Array<ArrayBuffer>;
+      const codes = bytesOf((await weights.read(name)).data) as Uint8Array<ArrayBuffer>;
+      flipSigns(codes, codes);
       const largest = widen(await weights.read(scales)).data;
       return {
         storage: "u8",
         shape,
         planes: {
-          codes: hostTensor(
-            "uint8",
-            shape,
-            Uint8Array.from(signed, (code) => code + 128),
-          ),
+          codes: hostTensor("uint8", shape, codes),
           scale: hostTensor(
             "float32",
             [numRows, 1],

@@ -11,6 +11,7 @@
 import { bytesOf } from "../../../graph/dtype.ts";
 import { type CodeBits, packedBytes } from "../../../graph/ops/products/unpack-codes.ts";
 import { showShape } from "../../../graph/shape.ts";
+import { flipSigns } from "../../../quant/codes/flip-signs.ts";
 import { widen } from "../../../quant/codes/half.ts";
 import type { StorageName } from "../../../quant/storages.ts";
 import { hostTensor, type HostTensor } from "../../../runtime/host-tensor.ts";
@@ -66,17 +67,30 @@ export async function findWords(
     shape,
     parts: [packed, shapeKey],
     readCodes: async () => {
-      const [bytes, rowBytes] = [bytesOf((await weights.read(packed)).data), packedBytes(bits, numColumns)];
-      const wordBytes = bytes.length / numRows;
-      return new Uint8Array(numRows * rowBytes).map(
-        (_, i) => bytes[Math.floor(i / rowBytes) * wordBytes + (i % rowBytes)]!,
-      );
+      const bytes = bytesOf((await weights.read(packed)).data) as Uint8Array<ArrayBuffer>;
+      return withoutPadding(bytes, numRows, packedBytes(bits, numColumns));
     },
   });
   const order = `${module}.weight_g_idx`;
   if (!weights.tensors.has(order)) return found;
   requireOrder(weights.path, order, await weights.read(order), found.info.groupSize!);
   return { ...found, parts: [...found.parts, order] };
+}
+
+/** Rows of so many bytes, of longer ones. */
+function withoutPadding(
+  bytes: Uint8Array<ArrayBuffer>,
+  numRows: number,
+  rowBytes: number,
+): Uint8Array<ArrayBuffer> {
+  const paddedBytes = bytes.length / numRows;
+  if (paddedBytes === rowBytes) return bytes;
+  const codes = new Uint8Array(numRows * rowBytes);
+  for (let row = 0; row < numRows; row++) {
+    const from = row * paddedBytes;
+    codes.set(bytes.subarray(from, from + rowBytes), row * rowBytes);
+  }
+  return codes;
 }
 
 /** Finds a matrix of signed bytes. @throws FormatError "format/tensor" for parts that do not fit */
@@ -88,8 +102,11 @@ export function findSignedBytes(weights: Safetensors, module: string): CodesTens
     bits: 8,
     shape,
     parts: [name],
-    readCodes: async () =>
-      Uint8Array.from((await weights.read(name)).data as Int8Array, (number) => number + 128),
+    readCodes: async () => {
+      const codes = bytesOf((await weights.read(name)).data) as Uint8Array<ArrayBuffer>;
+      flipSigns(codes, codes);
+      return codes;
+    },
   });
 }
 
