@@ -2,7 +2,7 @@
 import type { CodeBits } from "../../graph/ops/products/unpack-codes.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import { plane, type Planes } from "../planes.ts";
-import { FLOAT16_VALUES, widen } from "./half.ts";
+import { FLOAT16_VALUES } from "./half.ts";
 import { unpackRow } from "./pack-codes.ts";
 import { eachGroup } from "./row-groups.ts";
 
@@ -37,6 +37,11 @@ export function dequantizePacked(bits: CodeBits): Dequantize {
 function scaleReader({ dtype, data }: HostTensor): (at: number) => number {
   if (dtype === "float32") return (at) => data[at] as number;
   if (dtype === "float16") return (at) => FLOAT16_VALUES[data[at] as number]!;
-  const { data: widened } = widen({ dtype, shape: [data.length], data });
-  return (at) => widened[at]!;
+  // One at a time: a row of a large table is read alone.
+  const value = new Float32Array(1);
+  const upper = new Uint16Array(value.buffer, 2);
+  return (at) => {
+    upper[0] = data[at] as number;
+    return value[0]!;
+  };
 }
