@@ -54,11 +54,16 @@ describe("openOutlined()", () => {
   });
 
   test("weights that are quantized as graft does not read are told before they are fetched", async () => {
-    const quantized = { ...TINY_CONFIGS["qwen3"], quantization_config: { quant_method: "aqlm" } };
-    await assert.rejects(openOutlined(writeConfig("aqlm", quantized)), {
-      code: "usage/quantization",
-      message: /quantized by "aqlm"/,
-    });
+    for (const [name, settings, message] of [
+      ["aqlm", { quant_method: "aqlm" }, /quantized by "aqlm"/],
+      ["fp4", { quant_method: "compressed-tensors", format: "nvfp4-pack-quantized" }, /nvfp4-pack-quantized/],
+      ["fp8", { quant_method: "fp8", expert_dtype: "fp4" }, /expert_dtype fp4, expected .* fp8$/],
+      ["mlx", { group_size: 32, bits: 4, mode: "mxfp4" }, /mode mxfp4, expected .* mode affine$/],
+    ] as const) {
+      const quantized = { ...TINY_CONFIGS["qwen3"], quantization_config: settings };
+      const refused = { code: "usage/quantization", message };
+      await assert.rejects(openOutlined(writeConfig(name, quantized)), refused);
+    }
   });
 
   test("an encoder without classes holds what lies before a head, and gets one", async () => {
