@@ -135,7 +135,7 @@ export class Session {
     this.engine = engine;
     this.base = base;
     this.#lender = lender;
-    this.pool = lender?.pool ?? new BufferPool(engine.makeMemory);
+    this.pool = new BufferPool(lender?.pool ?? engine.makeMemory);
     this.maxTableBytes = maxTableBytes;
     this.compute = compute;
     this.attentionChunk = attentionChunk ?? null;
@@ -249,6 +249,8 @@ export class Session {
     this.#programs.clear();
     for (const each of compiled) await (await each.catch(() => null))?.program.release();
     for (const loan of this.#pinned.splice(0)) loan.release();
+    // What failed or was stopped may have left some lent, and the lender goes on.
+    if (this.#lender) this.pool.takeBack();
     this.pool.clear();
     if (!this.#lender) this.weights.release();
   }

@@ -229,9 +229,10 @@ describe("graft train --dropbp", () => {
     }
   });
 
-  test("a run that is to stop while branches are measured stops there", async () => {
+  test("a run that is to stop while branches are measured stops there, and gives back what it had of the memory of another", async () => {
     const { base, checkpoint } = await loadModel(model);
-    const session = new Session(createEngine({ threads: 1 }), base);
+    const lender = new Session(createEngine({ threads: 1 }), base);
+    const session = lender.withOwnPrograms();
     const adapter = await attach(base, { method: lora, options: { rank: 2 } }, new Random(1));
     const sensitivity = SENSITIVITIES[0]!;
     const stop = new AbortController();
@@ -258,6 +259,9 @@ describe("graft train --dropbp", () => {
     await assert.rejects(run.next(), { code: "train/stopped", message: /after step 1 of 3/ });
     assert.ok(numBlocks <= 4, `${numBlocks} blocks, expected those of the pass forward`);
     await session.release();
+    lender.pool.clear();
+    assert.equal(lender.pool.allocatedBytes, 0);
+    await lender.release();
     await checkpoint.close();
   });
 

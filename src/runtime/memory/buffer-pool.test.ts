@@ -34,6 +34,22 @@ test("acquire() lends a block under another shape or type, as the same view each
   assert.equal(pool.allocatedBytes, 24);
 });
 
+test("a pool of another's blocks takes back what it has lent itself, and nothing else", () => {
+  const pool = new BufferPool();
+  const kept = pool.acquire("float32", [4]);
+  const own = new BufferPool(pool);
+  const [given, left] = [own.acquire("float32", [6]), own.acquire("float32", [8])];
+  own.release(given);
+  // Lent again, by the other.
+  const again = pool.acquire("float32", [6]);
+  assert.equal(again, given);
+  own.takeBack();
+  assert.throws(() => own.release(left), /it is not lent/);
+  pool.release(kept, again);
+  pool.clear();
+  assert.equal(pool.allocatedBytes, 0);
+});
+
 test("acquire() takes the smallest block that fits, and none that is more than twice as large", () => {
   const pool = new BufferPool();
   const [large, small] = [pool.acquire("float32", [16]), pool.acquire("float32", [10])];

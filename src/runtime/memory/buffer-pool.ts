@@ -11,22 +11,22 @@ interface Block extends Sized {
   readonly views: Map<string, HostTensor>;
   /** The view that is lent; null: the block is free. */
   lent: HostTensor | null;
+  /** The pool that was asked for it last. */
+  borrower: BufferPool | null;
 }
 
 /** Views that a block remembers: batches of ever new lengths must not pile them up. */
 const MAX_VIEWS = 8;
 
 export class BufferPool {
-  readonly #dropped = new DroppedMemory();
   readonly #shelf: BlockShelf<Block>;
-  readonly #blockOf = new WeakMap<HostTensor, Block>();
+  readonly #blockOf: WeakMap<HostTensor, Block>;
 
-  /** `makeMemory`: as the engine makes it that runs on it. */
-  constructor(makeMemory: MakeMemory = makeCounted) {
-    this.#shelf = new BlockShelf<Block>(
-      (capacityBytes) => ({ capacityBytes, buffer: makeMemory(capacityBytes), views: new Map(), lent: null }),
-      (capacityBytes) => this.#dropped.add(capacityBytes),
-    );
+  /** `from`: how memory is made, as by the engine that runs on it; or a pool whose blocks it lends too. */
+  constructor(from: MakeMemory | BufferPool = makeCounted) {
+    const isShared = from instanceof BufferPool;
+    this.#shelf = isShared ? from.#shelf : shelfOf(from);
+    this.#blockOf = isShared ? from.#blockOf : new WeakMap();
   }
 
   /** Bytes of all blocks, lent or free. */
@@ -47,6 +47,7 @@ export class BufferPool {
       this.#blockOf.set(view, block);
     }
     block.lent = view;
+    block.borrower = this;
     return view as HostTensor<D>;
   }
 
@@ -62,8 +63,27 @@ export class BufferPool {
     }
   }
 
+  /** Takes back what this pool has lent and nobody gave back, as of work that has failed; nobody uses it any more. */
+  takeBack(): void {
+    for (const { lent, borrower } of this.#shelf.blocks) if (lent && borrower === this) this.release(lent);
+  }
+
   /** Drops everything that is not lent. */
   clear(): void {
     this.#shelf.clear();
   }
+}
+
+function shelfOf(makeMemory: MakeMemory): BlockShelf<Block> {
+  const dropped = new DroppedMemory();
+  return new BlockShelf<Block>(
+    (capacityBytes) => ({
+      capacityBytes,
+      buffer: makeMemory(capacityBytes),
+      views: new Map(),
+      lent: null,
+      borrower: null,
+    }),
+    (capacityBytes) => dropped.add(capacityBytes),
+  );
 }
