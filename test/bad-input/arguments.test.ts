@@ -138,6 +138,7 @@ const DOORS: Readonly<Record<string, readonly Door[]>> = {
     [(it) => graft.writeOnnxModel({ ...written, path: it }), "request.path", "", LIST],
     [(it) => graft.writeOnnxModel({ ...written, adapter: it ?? ("x" as never) }), "request.adapter", OBJECT],
     [(it) => graft.writeOnnxModel({ ...written, compute: it }), "request.compute", "int8"],
+    [(it) => graft.writeOnnxModel({ ...written, dtype: it }), "request.dtype", "bf16"],
     [(it) => graft.defineMethod(it), "method", LIST],
     [(it) => graft.createEngine(it), "options", FUNCTION],
   ],

@@ -8,6 +8,7 @@ import { InferenceSession, Tensor } from "onnxruntime-node";
 import { writeOnnxModel } from "../../src/export/onnx/write-onnx.ts";
 import { openSafetensors, readJson } from "../../src/format/by-path.ts";
 import { withDisk } from "../../src/format/files/disk/calls.ts";
+import { BaseModel } from "../../src/models/base/base-model.ts";
 import { COMPUTES } from "../../src/nn/computes.ts";
 import { findMethod } from "../../src/peft/methods.ts";
 import { Random } from "../../src/random.ts";
@@ -33,8 +34,8 @@ const PIECES = [[0, 7], ...[7, 8, 9, 10].map((start) => [start, start + 1])] as 
 type Feeds = Record<string, Tensor>;
 
 /** Logits [2·11, V] of the rows by the files: a prompt of seven tokens, then one after another, as ONNX Runtime takes several rows. */
-async function logitsByFiles(folder: string): Promise<Float32Array> {
-  const session = await InferenceSession.create(join(folder, "onnx/model.onnx"));
+async function logitsByFiles(folder: string, graph = "model.onnx"): Promise<Float32Array> {
+  const session = await InferenceSession.create(join(folder, "onnx", graph));
   const integers = (all: readonly (readonly number[])[]): Tensor =>
     new Tensor("int64", BigInt64Array.from(all.flat(), BigInt), [all.length, all[0]!.length]);
   const parts: (readonly [start: number, logits: Tensor])[] = [];
@@ -123,6 +124,32 @@ describe("files compute what the model does", () => {
       assert.ok(few! < share * all!, `${few} of ${all} bytes`);
     });
   }
+});
+
+test("matrices of 16 bits stay so, in files that transformers.js calls fp16; what they cannot hold is refused", async () => {
+  const { base: floats, checkpoint } = await openUntilEnd(join(root, "llama"));
+  const base = await roundedTo("f16", floats);
+  const path = join(root, "llama-f16-onnx");
+  await writeOnnxModel({ engine, base, checkpoint, adapter: null, path, dtype: "f16" });
+  const expected = await logitsOf(engine, base, null, batch);
+  assert.ok(largestDifference(await logitsByFiles(path, "model_fp16.onnx"), expected) < 2e-5);
+  assert.deepEqual(readdirSync(join(path, "onnx")), ["model_fp16.onnx", "model_fp16.onnx_data"]);
+  const settings = (await readJson(join(path, "config.json")))["transformers.js_config"];
+  assert.deepEqual(settings, { dtype: "fp16", use_external_data_format: true });
+  const half = statSync(join(path, "onnx/model_fp16.onnx_data")).size - TABLES;
+  assert.ok(half < 0.55 * (dataBytes(join(root, "llama-onnx")) - TABLES));
+
+  const read: (typeof floats.source)["readInto"] = async (tensor, into, start) => {
+    await floats.source.readInto(tensor, into, start);
+    into[0] = 1e5;
+  };
+  const large = new BaseModel("large", floats.model, { ...floats.source, readInto: read });
+  const never = join(root, "large-never");
+  await assert.rejects(
+    writeOnnxModel({ engine, base: large, checkpoint, adapter: null, path: never, dtype: "f16" }),
+    { code: "usage/scale", message: /as f16: a number of it is too large for 16-bit floats/ },
+  );
+  assert.ok(!existsSync(never));
 });
 
 /** Bytes of what turns heads of 16 at 512 positions. */

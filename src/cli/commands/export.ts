@@ -3,7 +3,7 @@ import { z } from "zod";
 
 import { readParts } from "../../engine/opening/model-parts.ts";
 import { requireNewOutput } from "../../export/new-output.ts";
-import { writeOnnxModel } from "../../export/onnx/write-onnx.ts";
+import { ONNX_DTYPES, writeOnnxModel } from "../../export/onnx/write-onnx.ts";
 import { openCheckpoint } from "../../format/by-path.ts";
 import { PATH } from "../../messages/paths.ts";
 import { UNMEASURED_COMPUTES } from "../../nn/computes.ts";
@@ -26,9 +26,15 @@ export const command = defineCommand({
       .describe(
         "Arithmetic of the matrix products in the blocks: in others than f32 weights of few bits stay so (docs/storage.md)",
       ),
+    dtype: z
+      .enum(ONNX_DTYPES)
+      .default("f32")
+      .describe(
+        "Data type of the matrices that are floats: f16 takes half the room, and rounds those of f32",
+      ),
     threads: MODEL_FLAGS.threads,
   }),
-  async run({ adapter: adapterPath, output, compute, threads, ...flags }, io) {
+  async run({ adapter: adapterPath, output, compute, dtype, threads, ...flags }, io) {
     const { name, path } = await findModel({ ...flags, adapter: adapterPath }, io);
     const inputs = { model: path, ...(adapterPath !== undefined && { adapter: adapterPath }) };
     await requireNewOutput(output, "hf", inputs);
@@ -49,6 +55,7 @@ export const command = defineCommand({
         adapterPath,
         path: output,
         compute,
+        dtype,
         onPart,
       });
       tellNotes({ base }, io);

@@ -1,9 +1,12 @@
 /** @file The files of a program with its tensors: the graph, and beside it all data, as ONNX has it for large models. */
-import { DTYPES, bytesOf } from "../../graph/dtype.ts";
+import { UsageError } from "../../errors.ts";
+import { type DType, DTYPES, bytesOf } from "../../graph/dtype.ts";
 import type { Target } from "../../graph/emitter.ts";
 import { toOnnx } from "../../graph/onnx.ts";
 import { knownShape, numElements } from "../../graph/shape.ts";
 import { type FolderFile, bytesFile, unlikeWritten } from "../../format/files/folder-file.ts";
+import { areFinite16, float32ToFloat16 } from "../../quant/codes/half.ts";
+import type { HostTensor } from "../../runtime/host-tensor.ts";
 import type { WholeProgram } from "./whole-program.ts";
 
 /** Tensors begin at multiples of a line of a cache, large ones of a page, so that they can be mapped. */
@@ -11,6 +14,18 @@ const alignmentOf = (length: number): number => (length < 2 ** 20 ? 64 : 4096);
 
 /** Processors of all kinds read the file, also those whose sums of byte pairs overflow. */
 const ANY_TARGET: Target = { bytePairsOverflow: true };
+
+/** A tensor of floats as a file keeps it. @throws UsageError "usage/scale" for numbers that float16 cannot hold */
+function inType(name: string, tensor: HostTensor, dtype: DType): HostTensor {
+  if (dtype !== "float16" || tensor.dtype !== "float32") return tensor;
+  const data = float32ToFloat16(tensor.data as Float32Array);
+  if (areFinite16(data)) return { dtype, shape: tensor.shape, data };
+  throw new UsageError(
+    "usage/scale",
+    `Cannot write tensor "${name}" as f16: a number of it is too large for 16-bit floats`,
+    { hint: "Choose a wider type: f32." },
+  );
+}
 
 /** Plans both files; `name` is that of the graph, and with "_data" behind it that of the data. Tensors are made one group at a time. */
 export function onnxFiles(name: string, { spec, tensors, shapes }: WholeProgram): FolderFile[] {
@@ -38,7 +53,8 @@ export function onnxFiles(name: string, { spec, tensors, shapes }: WholeProgram)
           for (const tensor of group.names) {
             const { offset, length } = external.get(tensor)!.span;
             await write(new Uint8Array(offset - at));
-            await write(bytesOf(lent[tensor]!.data).subarray(0, length));
+            const kept = inType(tensor, lent[tensor]!, spec.inputs[tensor]!.dtype);
+            await write(bytesOf(kept.data).subarray(0, length));
             at = offset + length;
           }
         });

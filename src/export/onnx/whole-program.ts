@@ -4,6 +4,7 @@
  */
 import type { Value } from "../../graph/graph.ts";
 import { markedRow } from "../../graph/ops/rows/marked-row.ts";
+import { cast } from "../../graph/ops/shapes/cast.ts";
 import type { ProgramSpec } from "../../graph/program.ts";
 import type { Shape } from "../../graph/shape.ts";
 import type { BuiltPart } from "../../models/graphs/built-part.ts";
@@ -29,10 +30,13 @@ export interface WholeProgram {
   readonly shapes: ReadonlyMap<string, Shape>;
 }
 
+/** In which element type matrices of floats lie beside a program, which computes with them in float32. */
+export type KeptDType = "float32" | "float16";
+
 /** Builds the program of a model with an adapter on it. @throws UsageError "usage/model" */
-export function wholeProgram(session: Session, adapter: AdapterView): WholeProgram {
+export function wholeProgram(session: Session, adapter: AdapterView, kept: KeptDType): WholeProgram {
   requireExportable(session.base);
-  const builder = new ProgramBuilder(session, adapter);
+  const builder = new ProgramBuilder(session, adapter, kept);
   builder.addStem();
   for (const layer of session.model.layers.keys()) builder.addBlock(layer);
   builder.addHead();
@@ -51,16 +55,18 @@ interface PartInputs {
 class ProgramBuilder {
   readonly #session: Session;
   readonly #adapter: AdapterView;
+  readonly #kept: KeptDType;
   readonly #whole = new WholeGraph();
   readonly #texts: ReturnType<typeof wholeTexts>;
   readonly #tensors: TensorGroups;
   /** What the part before gives. */
   #x: Value;
 
-  constructor(session: Session, adapter: AdapterView) {
+  constructor(session: Session, adapter: AdapterView, kept: KeptDType) {
     const { model } = session;
     this.#session = session;
     this.#adapter = adapter;
+    this.#kept = kept;
     this.#tensors = new TensorGroups(session, adapter);
     this.#texts = model.hasVocabularyHead ? textsOverCache(this.#whole) : wholeTexts(this.#whole, model);
     this.#x = this.#texts.ids;
@@ -125,7 +131,8 @@ class ProgramBuilder {
     { nameOf, past = {}, ends = {} }: PartInputs,
   ): { readonly names: readonly string[]; readonly made: Readonly<Record<string, Value>> } {
     const names: string[] = [];
-    const { passInputs, tables } = built.part;
+    const { passInputs, tables, specs } = built.part;
+    const matrices = new Set(specs.filter(({ shape }) => shape.length > 1).map(({ name: matrix }) => matrix));
     const inputOf = (name: string, like: Value): Value => {
       const [input, table] = [passInputs.get(name)?.input, tables.get(name)?.table];
       if (input) return this.#ofPass(input);
@@ -134,7 +141,9 @@ class ProgramBuilder {
       if (earlier) return earlier;
       const full = nameOf(name);
       if (!this.#whole.has(full)) names.push(full);
-      return this.#whole.input(full, like.dtype, like.shape);
+      const { dtype, shape } = like;
+      const isMatrix = dtype === "float32" && matrices.has(name);
+      return cast(this.#whole.input(full, isMatrix ? this.#kept : dtype, shape), dtype);
     };
     const { y, made } = this.#whole.add(this.#x, { ...built, ends, inputOf });
     this.#x = y;

@@ -16,9 +16,13 @@ import { describeMaking } from "../provenance.ts";
 import { onnxFiles } from "./onnx-files.ts";
 import { wholeProgram } from "./whole-program.ts";
 
-/** Where transformers.js looks for a model, unless it is told that its numbers are of another type. */
-const GRAPH = "onnx/model.onnx";
-const READER_SETTINGS = { dtype: "fp32", use_external_data_format: true };
+/** In which types matrices of floats are written, with what transformers.js calls each and where it looks for the model. */
+const KEPT = {
+  f32: { kept: "float32", name: "fp32", graph: "onnx/model.onnx" },
+  f16: { kept: "float16", name: "fp16", graph: "onnx/model_fp16.onnx" },
+} as const;
+
+export const ONNX_DTYPES = ["f32", "f16"] as const satisfies readonly (keyof typeof KEPT)[];
 
 /** Which model to write, and where. */
 export interface OnnxRequest {
@@ -33,6 +37,8 @@ export interface OnnxRequest {
   readonly path: string;
   /** Arithmetic of the products in the blocks; "f32" unless given. */
   readonly compute?: (typeof UNMEASURED_COMPUTES)[number];
+  /** Type of the matrices that are floats, "f32" unless given; they are multiplied in float32. */
+  readonly dtype?: (typeof ONNX_DTYPES)[number];
   /** Told of the parts that are written, one by one; nothing is written where it throws. */
   readonly onPart?: (numDone: number, numParts: number) => void;
 }
@@ -47,6 +53,7 @@ const ARGUMENTS = lazily(() =>
       adapterPath: A_NAME.optional(),
       path: A_NAME,
       compute: z.enum(UNMEASURED_COMPUTES).optional(),
+      dtype: z.enum(ONNX_DTYPES).optional(),
       onPart: A_FUNCTION.optional(),
     }),
   }),
@@ -62,7 +69,7 @@ function withTemplate(files: TokenizerFiles | null): TokenizerFiles | null {
  * Writes a model with an adapter on it as ONNX, whole or not at all, one block at a time. The adapter stays beside the weights,
  * which keep their form.
  * @throws UsageError "usage/model" for a model that such files cannot hold, "usage/output" for a folder that holds files;
- * FailedError failed/write
+ * "usage/scale" for a number that its type cannot hold; FailedError failed/write
  */
 export async function writeOnnxModel(request: OnnxRequest): Promise<void> {
   checkArguments("writeOnnxModel", ARGUMENTS, { request });
@@ -77,10 +84,11 @@ export async function writeOnnxModel(request: OnnxRequest): Promise<void> {
 
 async function filesOf(
   session: Session,
-  { base, checkpoint, adapter, adapterPath, onPart = () => {} }: OnnxRequest,
+  { base, checkpoint, adapter, adapterPath, dtype = "f32", onPart = () => {} }: OnnxRequest,
 ): Promise<FolderFile[]> {
   const { model, compute } = session;
-  const program = wholeProgram(session, adapter?.forWriting() ?? NO_ADAPTER);
+  const { kept, name, graph } = KEPT[dtype];
+  const program = wholeProgram(session, adapter?.forWriting() ?? NO_ADAPTER, kept);
   let numDone = 0;
   const tensors = program.tensors.map((group): (typeof program.tensors)[number] => ({
     ...group,
@@ -102,9 +110,12 @@ async function filesOf(
     }),
   });
   return [
-    ...onnxFiles(GRAPH, { ...program, tensors }),
+    ...onnxFiles(graph, { ...program, tensors }),
     ...describingFiles({
-      config: { ...model.checkpoint.ownConfig(checkpoint.config), "transformers.js_config": READER_SETTINGS },
+      config: {
+        ...model.checkpoint.ownConfig(checkpoint.config),
+        "transformers.js_config": { dtype: name, use_external_data_format: true },
+      },
       // transformers.js opens no model without one that writes text.
       generationConfig: checkpoint.generationConfig ?? (model.hasVocabularyHead ? {} : null),
       tokenizerFiles: withTemplate(checkpoint.tokenizerFiles),
