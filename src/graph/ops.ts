@@ -8,7 +8,11 @@ import { attentionGradientOp, attentionOp } from "./ops/attention/attention.ts";
 import { addRmsNormOp } from "./ops/norms/add-rms-norm.ts";
 import { cachedAttentionOp } from "./ops/attention/cached-attention.ts";
 import { castOp } from "./ops/shapes/cast.ts";
-import { cachedDeltaRuleOp, deltaRuleGradientOp, deltaRuleOp } from "./ops/linear-attention/delta-rule.ts";
+import {
+  cachedLinearAttentionOp,
+  linearAttentionGradientOp,
+  linearAttentionOp,
+} from "./ops/linear-attention/linear-attention.ts";
 import { equalOp, greaterOp } from "./ops/pointwise/compare.ts";
 import { concatOp } from "./ops/shapes/concat.ts";
 import { crossEntropyOp, softmaxErrorOp } from "./ops/losses/cross-entropy.ts";
@@ -99,9 +103,9 @@ export const OPS: readonly AnyOp[] = [
   ropeOp,
   attentionOp,
   attentionGradientOp,
-  deltaRuleOp,
-  deltaRuleGradientOp,
-  cachedDeltaRuleOp,
+  linearAttentionOp,
+  linearAttentionGradientOp,
+  cachedLinearAttentionOp,
   rotatePairsOp,
   routeRowsOp,
   repeatRowsOp,

@@ -7,7 +7,7 @@
 import type { Value, Values } from "../graph/graph.ts";
 import type { PassInput } from "./pass.ts";
 import type { RopeConfig } from "./rope/rope-tables.ts";
-import type { DeltaRuleValues } from "../graph/ops/linear-attention/delta-rule.ts";
+import type { LinearAttentionValues } from "../graph/ops/linear-attention/linear-attention.ts";
 import type { CachedAttentionAttributes } from "../graph/ops/attention/cached-attention.ts";
 
 /** What a tensor is for: methods choose by it which to train. */
@@ -82,10 +82,10 @@ export interface Builder {
    */
   earlier(x: Value, count: number): Values;
   /**
-   * What queries read of a memory that each token corrects (`delta-rule.ts`), [B, T, H·W]: of no example but their own; kept for
-   * later tokens as one state, however many there were.
+   * What queries read of a memory that each token adds to, or corrects (`linear-attention.ts`), [B, T, H·W]: of no example but their
+   * own; kept for later tokens as one state, however many there were.
    */
-  deltaRule(values: DeltaRuleValues): Value;
+  linearAttention(values: LinearAttentionValues): Value;
   /** The heads of x [B, T, n·E], rotated by the positions of their tokens. */
   rotate(x: Value, numHeads: number, rope: RopeConfig): Value;
   /** A residual branch: x + f(x). Whoever runs a block may leave its backward out. */

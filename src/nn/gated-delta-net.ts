@@ -10,11 +10,10 @@ import type { Value } from "../graph/graph.ts";
 import { add, exp, mul, neg, sigmoid, softplus } from "../graph/ops/pointwise/elementwise.ts";
 import { silu } from "../graph/ops/pointwise/silu.ts";
 import { split } from "../graph/ops/rows/split.ts";
-import { concat } from "../graph/ops/shapes/concat.ts";
-import { reshape } from "../graph/ops/shapes/reshape.ts";
-import { dimsOf, sizeAt } from "../graph/shape.ts";
+import { sizeAt } from "../graph/shape.ts";
 import { alongRows } from "./along-rows.ts";
 import type { Builder } from "./builder.ts";
+import { repeatHeads } from "./heads.ts";
 import { headNorm, headsOfLength, rmsNorm } from "./norms.ts";
 import { shortConv } from "./short-conv.ts";
 
@@ -45,17 +44,7 @@ export function gatedDeltaNet(b: Builder, h: Value, prefix: string, options: Gat
   const decay = mul(neg(exp(perHead("A_log"))), softplus(add(step, perHead("dt_bias"))));
   const query = repeatHeads(headsOfLength(q, K, keyWidth ** -0.5), K, V / K);
   const key = repeatHeads(headsOfLength(k, K, 1), K, V / K);
-  const read = b.deltaRule([query, key, v, decay, rate]);
+  const read = b.linearAttention([query, key, v, decay, rate]);
   const normed = headNorm(rmsNorm(epsilon), V)(b, `${prefix}norm`, read);
   return linear("out_proj", mul(normed, silu(z)), sizeAt(h.shape, -1));
-}
-
-/** Each head of x [B, T, n·E] so many times, one beside the other. */
-function repeatHeads(x: Value, numHeads: number, times: number): Value {
-  if (times === 1) return x;
-  const [B, T] = dimsOf(x.shape, 3);
-  const width = sizeAt(x.shape, -1) / numHeads;
-  const heads = reshape(x, [B, T, numHeads, width]);
-  const copies = Array.from({ length: times }, () => heads);
-  return reshape(concat(copies, 3), [B, T, numHeads * times * width]);
 }

@@ -21,7 +21,11 @@ import {
 import { expandLikeSuite } from "./expand-like.ts";
 import { gatherColumnsSuite } from "./gather-columns.ts";
 import { gatherPagesSuite } from "./gather-pages.ts";
-import { cachedDeltaRuleSuite, deltaRuleGradientSuite, deltaRuleSuite } from "./delta-rule.ts";
+import {
+  cachedLinearAttentionSuite,
+  linearAttentionGradientSuite,
+  linearAttentionSuite,
+} from "./linear-attention.ts";
 import { erfSuite, geluSuite } from "./gelu.ts";
 import { kthSmallestSuite } from "./kth-smallest.ts";
 import { layerNormSuite } from "./layer-norm.ts";
@@ -119,9 +123,9 @@ export const OP_SUITES: readonly OpSuite[] = [
   ropeSuite,
   attentionSuite,
   attentionGradientSuite,
-  deltaRuleSuite,
-  deltaRuleGradientSuite,
-  cachedDeltaRuleSuite,
+  linearAttentionSuite,
+  linearAttentionGradientSuite,
+  cachedLinearAttentionSuite,
   rotatePairsSuite,
   linearCrossEntropySuite,
   int8CrossEntropySuite,

@@ -18,7 +18,7 @@ import type { RopeConfig } from "../../nn/rope/rope-tables.ts";
 import { alongRows } from "../../nn/along-rows.ts";
 import { type DropoutMask, DropoutMasks } from "./dropout-masks.ts";
 import { type PartAttention, type PartCache, attendIn, rotateIn } from "./part-attention.ts";
-import type { DeltaRuleValues } from "../../graph/ops/linear-attention/delta-rule.ts";
+import type { LinearAttentionValues } from "../../graph/ops/linear-attention/linear-attention.ts";
 import { type PartEarlier, earlierIn } from "./part-earlier.ts";
 import { type PartMemory, rememberIn } from "./part-memory.ts";
 import { PartHead } from "./part-head.ts";
@@ -221,7 +221,7 @@ export class PartGraph implements Builder {
     return this.recent.values;
   }
 
-  deltaRule(values: DeltaRuleValues): Value {
+  linearAttention(values: LinearAttentionValues): Value {
     this.memory = rememberIn(this.#pass, values, this.#options);
     return this.#save(ATTENDED, this.memory.read);
   }

@@ -1,12 +1,13 @@
-/** @file The memory of a part that each token corrects, with the state of it that is kept for later tokens. */
+/** @file The linear attention of a part, with its memory: the state that is kept for later tokens. */
 import type { Value } from "../../graph/graph.ts";
 import {
-  type DeltaRuleValues,
-  cachedDeltaRule,
-  deltaRule,
-} from "../../graph/ops/linear-attention/delta-rule.ts";
+  type LinearAttentionValues,
+  cachedLinearAttention,
+  linearAttention,
+  linearAttentionSizes,
+} from "../../graph/ops/linear-attention/linear-attention.ts";
 import { add } from "../../graph/ops/pointwise/elementwise.ts";
-import { dimAt, sizeAt } from "../../graph/shape.ts";
+import { dimAt } from "../../graph/shape.ts";
 import { FRESH_START } from "../../nn/pass.ts";
 import type { PartOptions } from "./part-options.ts";
 import type { PassValues } from "./pass-values.ts";
@@ -16,11 +17,7 @@ export const PAST_STATE = "past_state";
 export const NEW_STATE = "new_state";
 
 /** Sizes of a state. */
-export interface MemoryOptions {
-  readonly numHeads: number;
-  readonly keyWidth: number;
-  readonly valueWidth: number;
-}
+export type MemoryOptions = ReturnType<typeof linearAttentionSizes>;
 
 /** A memory in a graph. */
 export interface PartMemory {
@@ -36,18 +33,16 @@ export interface PartMemory {
 /** Builds the memory of a part. */
 export function rememberIn(
   pass: PassValues,
-  [q, k, v, g, b]: DeltaRuleValues,
+  [q, k, v, g, b]: LinearAttentionValues,
   { cache }: Pick<PartOptions, "cache">,
 ): PartMemory {
-  const numHeads = sizeAt(g.shape, -1);
-  const keyWidth = sizeAt(k.shape, -1) / numHeads;
-  const valueWidth = sizeAt(v.shape, -1) / numHeads;
-  const options = { numHeads, keyWidth, valueWidth };
+  const options = linearAttentionSizes([q, k, v, g]);
+  const { numHeads, keyWidth, valueWidth } = options;
   if (cache === null) {
-    const read = deltaRule([q, k, v, add(g, pass.input(FRESH_START)), b]);
+    const read = linearAttention([q, k, v, add(g, pass.input(FRESH_START)), b]);
     return { options, read, past: {}, outputs: {} };
   }
   const past = pass.graph.input(PAST_STATE, "float32", [dimAt(q.shape, 0), numHeads, keyWidth, valueWidth]);
-  const [read, state] = cachedDeltaRule([q, k, v, g, b], past);
+  const [read, state] = cachedLinearAttention([q, k, v, g, b], past);
   return { options, read, past: { [PAST_STATE]: past }, outputs: { [NEW_STATE]: state } };
 }

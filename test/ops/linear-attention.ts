@@ -1,4 +1,4 @@
-/** @file References and cases of the gated delta rule, one token after another with its whole state, and of its gradient. */
+/** @file References and cases of linear attention, one token after another with its whole state, and of its gradient. */
 import { type Array64, at, build } from "./array64.ts";
 import {
   type Draw,
@@ -18,25 +18,27 @@ type Sizes = readonly [B: number | string, T: number | string, H: number, D: num
 /** Every third token begins anew. */
 const resets: Draw = (random, place) => (Math.floor(place / 2) % 3 === 0 ? -1e4 : -random.uniform());
 
-function inputsOf([B, T, H, D, W]: Sizes, decay: Draw): InputSpec[] {
+function inputsOf([B, T, H, D, W]: Sizes, decay: Draw, hasRates: boolean): InputSpec[] {
   const wide = (width: number, scale: number): InputSpec => float([B, T, H * width], normal(scale));
-  const rates = float([B, T, H], uniform(0, 1));
-  return [wide(D, D ** -0.5), wide(D, D ** -0.5), wide(W, 1), float([B, T, H], decay), rates];
+  const rates = hasRates ? [float([B, T, H], uniform(0, 1))] : [];
+  return [wide(D, D ** -0.5), wide(D, D ** -0.5), wide(W, 1), float([B, T, H], decay), ...rates];
 }
 
 interface More {
   readonly decay?: Draw;
   readonly bindings?: Record<string, number>;
-  /** Of the tensors that follow the five. */
+  /** Whether tokens correct what their keys find; default: they do. */
+  readonly hasRates?: boolean;
+  /** Of the tensors that follow. */
   readonly behind?: readonly InputSpec[];
 }
 
 const ruled = (
   name: string,
   sizes: Sizes,
-  { decay = uniform(-2, 0), bindings = {}, behind = [] }: More = {},
+  { decay = uniform(-2, 0), bindings = {}, hasRates = true, behind = [] }: More = {},
 ): OpCase =>
-  opCase(name, [...inputsOf(sizes, decay), ...behind], {
+  opCase(name, [...inputsOf(sizes, decay, hasRates), ...behind], {
     bindings,
     tolerance: 1e-5,
     smooth: decay !== resets,
@@ -50,11 +52,12 @@ interface Head {
   readonly k: number[][];
   readonly v: number[][];
   readonly a: number[];
-  readonly b: number[];
+  /** Null: values are added as they are. */
+  readonly b: number[] | null;
 }
 
 function headOf(inputs: readonly Array64[], row: number, head: number): Head {
-  const [q, k, v, g, b] = inputs as [Array64, Array64, Array64, Array64, Array64];
+  const [q, k, v, g, b] = inputs as [Array64, Array64, Array64, Array64, Array64?];
   const [, T, H] = g.shape as [number, number, number];
   const rows = (x: Array64): number[][] => {
     const width = x.shape[2]! / H;
@@ -63,7 +66,7 @@ function headOf(inputs: readonly Array64[], row: number, head: number): Head {
     );
   };
   const each = (x: Array64): number[] => Array.from({ length: T }, (_, t) => at(x, [row, t, head]));
-  return { T, q: rows(q), k: rows(k), v: rows(v), a: each(g).map(Math.exp), b: each(b) };
+  return { T, q: rows(q), k: rows(k), v: rows(v), a: each(g).map(Math.exp), b: b ? each(b) : null };
 }
 
 const zeros = (rows: number, columns: number): number[][] =>
@@ -86,7 +89,7 @@ function run({ T, k, v, a, b }: Head, first: number[][]): { S: number[][][]; y: 
   for (let t = 0; t < T; t++) {
     const kept = S[t]!.map((row) => row.map((one) => a[t]! * one));
     y.push(readBy(kept, k[t]!));
-    u.push(v[t]!.map((one, j) => b[t]! * (one - y[t]![j]!)));
+    u.push(b ? v[t]!.map((one, j) => b[t]! * (one - y[t]![j]!)) : v[t]!);
     S.push(kept.map((row, i) => row.map((one, j) => one + k[t]![i]! * u[t]![j]!)));
   }
   return { S, y, u };
@@ -114,8 +117,8 @@ const widths = (inputs: readonly Array64[]): [number, number] => {
   return [inputs[1]!.shape[2]! / H, inputs[2]!.shape[2]! / H];
 };
 
-export const deltaRuleSuite: OpSuite = {
-  op: "deltaRule",
+export const linearAttentionSuite: OpSuite = {
+  op: "linearAttention",
   reference: (inputs) => {
     const [D, W] = widths(inputs);
     const readAll = (head: Head): number[][] => {
@@ -132,6 +135,11 @@ export const deltaRuleSuite: OpSuite = {
     ruled("symbolic sizes", ["B", "T", 2, 4, 4], { bindings: { B: 2, T: 6 } }),
     ruled("examples that begin anew", [2, 6, 2, 3, 2], { decay: resets }),
     ruled("nothing is forgotten", [1, 6, 1, 3, 2], { decay: () => 0 }),
+    ruled("values that are added", [2, 6, 2, 3, 2], { hasRates: false }),
+    ruled("values that are added, examples that begin anew", [2, 6, 2, 3, 2], {
+      decay: resets,
+      hasRates: false,
+    }),
     ruled("many tokens", [1, 24, 1, 3, 3], { decay: uniform(-0.1, 0) }),
   ],
   rejected: [
@@ -172,8 +180,9 @@ function gradients(head: Head, dO: number[][], [D, W]: readonly [number, number]
     const du = readBy(R, k[t]!);
     const kept = S[t]!.map((row) => row.map((one) => a[t]! * one));
     const back = times(kept, du);
-    dk[t] = times(R, u[t]!).map((one, i) => one - b[t]! * back[i]!);
-    dv[t] = du.map((one) => b[t]! * one);
+    const rate = b ? b[t]! : 0;
+    dk[t] = times(R, u[t]!).map((one, i) => one - rate * back[i]!);
+    dv[t] = b ? du.map((one) => rate * one) : du;
     db[t] = [
       dot(
         du,
@@ -181,11 +190,11 @@ function gradients(head: Head, dO: number[][], [D, W]: readonly [number, number]
       ),
     ];
     // What flows into the state that was kept.
-    R = R.map((row, i) => row.map((one, j) => one - b[t]! * k[t]![i]! * du[j]!));
+    R = R.map((row, i) => row.map((one, j) => one - rate * k[t]![i]! * du[j]!));
     dg[t] = [R.reduce((sum, row, i) => sum + dot(row, kept[i]!), 0)];
     R = R.map((row) => row.map((one) => a[t]! * one));
   }
-  return [dq, dk, dv, dg, db];
+  return b ? [dq, dk, dv, dg, db] : [dq, dk, dv, dg];
 }
 
 const withGradient = (name: string, sizes: Sizes, more: More = {}): OpCase => {
@@ -193,13 +202,13 @@ const withGradient = (name: string, sizes: Sizes, more: More = {}): OpCase => {
   return ruled(name, sizes, { ...more, behind: [float([B, T, H * W])] });
 };
 
-export const deltaRuleGradientSuite: OpSuite = {
-  op: "deltaRuleGradient",
+export const linearAttentionGradientSuite: OpSuite = {
+  op: "linearAttentionGradient",
   reference: (inputs) => {
     const [D, W] = widths(inputs);
-    const flowing = inputs[5]!;
-    return [D, D, W, 1, 1].map((width, which) =>
-      gather(inputs, width, (head, row, index) => {
+    const [values, flowing] = [inputs.slice(0, -1), inputs.at(-1)!];
+    return [D, D, W, 1, 1].slice(0, values.length).map((width, which) =>
+      gather(values, width, (head, row, index) => {
         const dO = Array.from({ length: head.T }, (_, t) =>
           Array.from({ length: W }, (_, j) => at(flowing, [row, t, index * W + j])),
         );
@@ -213,6 +222,11 @@ export const deltaRuleGradientSuite: OpSuite = {
     withGradient("rows and heads", [2, 5, 2, 2, 3]),
     withGradient("symbolic sizes", ["B", "T", 2, 4, 4], { bindings: { B: 2, T: 6 } }),
     withGradient("examples that begin anew", [2, 6, 2, 3, 2], { decay: resets }),
+    withGradient("values that are added", [2, 5, 2, 2, 3], { hasRates: false }),
+    withGradient("values that are added, examples that begin anew", [2, 6, 2, 3, 2], {
+      decay: resets,
+      hasRates: false,
+    }),
     withGradient("many tokens", [1, 40, 2, 4, 4], { decay: uniform(-0.1, 0) }),
   ],
   rejected: [
@@ -224,23 +238,23 @@ export const deltaRuleGradientSuite: OpSuite = {
   realistic: withGradient("[4, 256, 16·128]", [4, 256, 16, 128, 128]),
 };
 
-const after = (name: string, sizes: Sizes, bindings: Record<string, number> = {}): OpCase => {
+const after = (name: string, sizes: Sizes, more: More = {}): OpCase => {
   const [B, , H, D, W] = sizes;
-  return { ...ruled(name, sizes, { bindings, behind: [float([B, H, D, W])] }), seeded: [] };
+  return { ...ruled(name, sizes, { ...more, behind: [float([B, H, D, W])] }), seeded: [] };
 };
 
-export const cachedDeltaRuleSuite: OpSuite = {
-  op: "cachedDeltaRule",
+export const cachedLinearAttentionSuite: OpSuite = {
+  op: "cachedLinearAttention",
   reference: (inputs) => {
     const [D, W] = widths(inputs);
-    const state = inputs[5]!;
+    const [values, state] = [inputs.slice(0, -1), inputs.at(-1)!];
     const firstOf = (row: number, head: number): number[][] =>
       Array.from({ length: D }, (_, i) => Array.from({ length: W }, (_, j) => at(state, [row, head, i, j])));
     const last = build(state.shape, ([row = 0, head = 0, i = 0, j = 0]) => {
-      const { S } = run(headOf(inputs, row, head), firstOf(row, head));
+      const { S } = run(headOf(values, row, head), firstOf(row, head));
       return S.at(-1)![i]![j]!;
     });
-    const read = gather(inputs, W, (head, row, index) => {
+    const read = gather(values, W, (head, row, index) => {
       const { S } = run(head, firstOf(row, index));
       return head.q.map((q, t) => readBy(S[t + 1]!, q));
     });
@@ -250,7 +264,8 @@ export const cachedDeltaRuleSuite: OpSuite = {
   cases: [
     after("one token", [2, 1, 2, 3, 2]),
     after("several tokens", [1, 4, 2, 3, 2]),
-    after("symbolic sizes", ["B", "T", 2, 4, 4], { B: 2, T: 3 }),
+    after("symbolic sizes", ["B", "T", 2, 4, 4], { bindings: { B: 2, T: 3 } }),
+    after("values that are added", [2, 3, 2, 3, 2], { hasRates: false }),
   ],
   rejected: [
     reject("a state of other widths", [

@@ -1,81 +1,11 @@
-/**
- * @file The gradient of the gated delta rule, by linear attention alone: forward over the tokens, and backward.
- *
- *   Rₜ = qₜ doₜᵀ + aₜ₊₁ (Rₜ₊₁ - kₜ₊₁ dvₜ₊₁ᵀ) = Pₜ - Nₜ    gradient of Sₜ;  P adds up q doᵀ backward, N adds up k dvᵀ of later tokens
- *   duₜ = Rₜᵀ kₜ = Pₜᵀ kₜ - Nₜᵀ kₜ    dvₜ = bₜ duₜ: so N follows the delta rule backward, with the values Pᵀ k
- *   dqₜ = Sₜ doₜ    dkₜ = Rₜ uₜ - bₜ aₜ Sₜ₋₁ duₜ    dbₜ = duₜ · (vₜ - aₜ Sₜ₋₁ᵀ kₜ)    dgₜ = Σₛ≥ₜ (qₛ · dqₛ - vₛ · dvₛ)
- *
- * S and R are nowhere but in the nodes: S x = Σ a k (u · x) is linear attention with keys u and values k, and so with P and N.
- */
+/** @file Nodes over rows of tokens [B, T, H·E], of H heads: shifts, products head by head, and sums over an example. */
 import type { Emitter } from "../../emitter.ts";
-import type { Node, Value } from "../../graph.ts";
 import { linearAttentionOf } from "./linear-attention-nodes.ts";
-
-type GradientNode = Node<
-  Record<string, never>,
-  readonly [q: Value, k: Value, v: Value, g: Value, b: Value, gradient: Value],
-  readonly [dq: Value, dk: Value, dv: Value, dg: Value, db: Value]
->;
 
 /** Its exponential, and that of all below, is 0 in float32. */
 const FORGET_ALL = 1e4;
 
-/** Adds its nodes. */
-export function emitDeltaRuleGradient(emitter: Emitter, node: GradientNode, numHeads: number): void {
-  const [q, k, v, g, b, dO] = emitter.names(node.inputs);
-  const [dq, dk, dv, dg, db] = emitter.names(node.outputs);
-  const rows = new TokenRows(emitter, numHeads);
-  const { mul, sub, add, reverse } = rows;
-  const heads = { numHeads };
-
-  // Forward: what keys find before their tokens correct it, and the corrections.
-  const found = linearAttentionOf(
-    emitter,
-    { query: rows.next(k), key: k, value: v, decay: g, rate: b },
-    heads,
-  );
-  const y = rows.scaled(emitter.value("Exp", [g]), rows.previous(found));
-  const missing = sub(v, y);
-  const u = rows.scaled(b, missing);
-
-  // Backward: P, then N, whose values are what keys find in P.
-  const [rq, rk, ru, rb, rdO] = [q, k, u, b, dO].map(reverse) as [string, string, string, string, string];
-  const decay = reverse(rows.next(g));
-  const inP = linearAttentionOf(emitter, { query: rk, key: rq, value: rdO, decay, rate: null }, heads);
-  const ofN = { query: rows.next(rk), key: rk, value: inP, decay, rate: rb };
-  const inN = rows.scaled(
-    emitter.value("Exp", [decay]),
-    rows.previous(linearAttentionOf(emitter, ofN, heads)),
-  );
-  const rdu = sub(inP, inN);
-  const rdv = rows.scaled(rb, rdu);
-  const du = reverse(rdu);
-  emitter.node("Identity", [reverse(rdv)], [dv]);
-
-  // S do and S du at once: two queries of the same state.
-  const both = rows.queries(dO, du);
-  const read = linearAttentionOf(
-    emitter,
-    { query: both, key: u, value: k, decay: g, rate: null },
-    { numHeads, numQueries: 2 },
-  );
-  const [ofDO, ofDu] = rows.ofQueries(read);
-  emitter.node("Identity", [ofDO], [dq]);
-
-  // R u; N of a token has none of its own, which is added back.
-  const uP = linearAttentionOf(emitter, { query: ru, key: rdO, value: rq, decay, rate: null }, heads);
-  const uN = linearAttentionOf(emitter, { query: ru, key: rdv, value: rk, decay, rate: null }, heads);
-  const own = rows.scaled(mul(b, rows.dot(u, du)), k);
-  const others = sub(reverse(sub(uP, uN)), rows.scaled(b, ofDu));
-  emitter.node("Add", [others, add(own, own)], [dk]);
-
-  emitter.node("Identity", [rows.dot(du, missing)], [db]);
-  const change = sub(rows.dot(q, dq), rows.dot(v, dv));
-  emitter.node("Identity", [rows.sumsToEnd(change, emitter.value("Exp", [g]))], [dg]);
-}
-
-/** Nodes over rows of tokens [B, T, H·E], of H heads. */
-class TokenRows {
+export class TokenRows {
   readonly #emitter: Emitter;
   readonly numHeads: number;
 
