@@ -80,7 +80,12 @@ const UNLIKE: Readonly<Record<string, readonly (readonly [config: RawConfig, say
   ],
   granite: [[{ logits_scaling: 0 }, "logits_scaling is 0"]],
   granitemoehybrid: [
-    [{ layer_types: ["mamba", "attention"] }, 'layer_types.0 is "mamba"'],
+    [{ layer_types: ["mamba", "mamba2"] }, 'layer_types.1 is "mamba2"'],
+    [{ layer_types: ["mamba"] }, "layer_types has 1 entries (expected 2"],
+    [{ mamba_n_groups: 2 }, "mamba_n_groups is 2"],
+    [{ mamba_d_head: 5 }, "mamba_d_head is 5 (expected 2 times the width, cut into 4)"],
+    [{ mamba_d_state: 2_000_000_000 }, "mamba_d_state is 2000000000"],
+    [{ time_step_limit: [0.001, 0.1] }, "time_step_limit"],
     [{ num_local_experts: 62 }, "num_local_experts is 62"],
   ],
   lfm2: [

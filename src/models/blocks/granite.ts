@@ -12,9 +12,9 @@ import { mul } from "../../graph/ops/pointwise/elementwise.ts";
 import { rmsNorm } from "../../nn/norms.ts";
 import type { SelfAttentionOptions } from "../../nn/self-attention.ts";
 import { DECODER_FIELDS } from "../config/hf-config.ts";
-import type { ModelDefinition, RawConfig } from "../family.ts";
+import type { Layer, ModelDefinition, RawConfig } from "../family.ts";
 import { decoder, plainEnds } from "./decoder.ts";
-import { type Transform, attentionPart, preNormBlock, repeat } from "./decoder-blocks.ts";
+import { type Transform, attentionPart, preNormBlock } from "./decoder-blocks.ts";
 
 const FACTOR = z.number().positive().default(1);
 
@@ -29,21 +29,26 @@ export const GRANITE_FIELDS = {
 
 const scale = (x: Value, factor: number): Value => (factor === 1 ? x : mul(x, x.graph.scalar(factor)));
 
-/** Puts one together of an attention, whose scores get their factor here, and a feed-forward part. */
-export function graniteDecoder(
-  raw: RawConfig,
-  c: z.output<z.ZodObject<typeof GRANITE_FIELDS>>,
-  attention: SelfAttentionOptions,
-  mlp: Transform,
-): ModelDefinition {
+type GraniteFields = z.output<z.ZodObject<typeof GRANITE_FIELDS>>;
+
+/** Attention whose scores have their factor. */
+export function graniteAttention(c: GraniteFields, attention: SelfAttentionOptions): Transform {
+  return attentionPart({ ...attention, scale: c.attention_multiplier });
+}
+
+/** A block of attention, or what stands in its place, and a feed-forward part; what they add has its factor. */
+export function graniteBlock(c: GraniteFields, mixer: Transform, mlp: Transform): Layer {
   const scaled =
     (part: Transform): Transform =>
     (b, x) =>
       scale(part(b, x), c.residual_multiplier);
-  const norm = rmsNorm(c.rms_norm_eps);
-  const attend = attentionPart({ ...attention, scale: c.attention_multiplier });
-  return decoder(raw, c, repeat(preNormBlock(norm, scaled(attend), scaled(mlp)), c), {
-    ...plainEnds(norm),
+  return preNormBlock(rmsNorm(c.rms_norm_eps), scaled(mixer), scaled(mlp));
+}
+
+/** Puts one together of its blocks. */
+export function graniteDecoder(raw: RawConfig, c: GraniteFields, layers: readonly Layer[]): ModelDefinition {
+  return decoder(raw, c, layers, {
+    ...plainEnds(rmsNorm(c.rms_norm_eps)),
     scaleEmbedding: (x) => scale(x, c.embedding_multiplier),
     capLogits: (logits) => scale(logits, 1 / c.logits_scaling),
   });

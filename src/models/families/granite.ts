@@ -1,7 +1,7 @@
 /** @file The Granite family: Llama's blocks with Granite's factors. */
 import { z } from "zod";
-import { mlpPart, plainAttention, siluMlp } from "../blocks/decoder-blocks.ts";
-import { GRANITE_FIELDS, graniteDecoder } from "../blocks/granite.ts";
+import { mlpPart, plainAttention, repeat, siluMlp } from "../blocks/decoder-blocks.ts";
+import { GRANITE_FIELDS, graniteAttention, graniteBlock, graniteDecoder } from "../blocks/granite.ts";
 import type { Family } from "../family.ts";
 import { BIAS_SWITCHES, decoderGguf, NEIGHBOUR_ROWS, real } from "../config/decoder-gguf.ts";
 import { BIAS_FIELDS, parseConfig } from "../config/hf-config.ts";
@@ -27,6 +27,7 @@ export const granite: Family = {
   }),
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw);
-    return graniteDecoder(raw, c, plainAttention(raw, c), mlpPart(siluMlp(c)));
+    const attention = graniteAttention(c, plainAttention(raw, c));
+    return graniteDecoder(raw, c, repeat(graniteBlock(c, attention, mlpPart(siluMlp(c))), c));
   },
 };

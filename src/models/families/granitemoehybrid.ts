@@ -1,36 +1,32 @@
 /**
- * @file Granite 4 where all layers are of attention, and none has experts: Granite's blocks with one projection for gate and up.
+ * @file Granite 4 without experts: Granite's blocks with one projection for gate and up, and state-space layers of Mamba 2 in the
+ * place of attention in all or some of them, or in none.
  *
- * Its kin with state-space layers or experts have the same `model_type`, and are refused by what their configuration says.
+ * Its kin with experts have the same `model_type`, and are refused by what their configuration says.
  */
 import { z } from "zod";
 import { fusedMlp } from "../../nn/gated-mlp.ts";
-import { plainAttention, siluMlp } from "../blocks/decoder-blocks.ts";
-import { GRANITE_FIELDS, graniteDecoder } from "../blocks/granite.ts";
-import type { Family } from "../family.ts";
-import { parseConfig } from "../config/hf-config.ts";
+import { mamba2 } from "../../nn/mamba2.ts";
+import { type Transform, plainAttention, siluMlp } from "../blocks/decoder-blocks.ts";
+import { GRANITE_FIELDS, graniteAttention, graniteBlock, graniteDecoder } from "../blocks/granite.ts";
+import type { Family, Layer } from "../family.ts";
+import { parseConfig, unusable } from "../config/hf-config.ts";
+import { MAMBA_FIELDS, mambaOptions } from "../config/mamba-config.ts";
 
 const UNUSED = z.unknown().optional();
+const STATE_SPACE = ["mamba", "linear_attention"];
+
 const SCHEMA = z.object({
   ...GRANITE_FIELDS,
   attention_bias: z.boolean().default(false),
   shared_intermediate_size: z.int().positive().default(1024),
-  layer_types: z.array(z.enum(["attention", "full_attention"])),
+  layer_types: z.array(z.enum(["attention", "full_attention", "mamba", "linear_attention"])),
   num_local_experts: z.literal(0),
   /** Without one nothing is rotated. */
   position_embedding_type: z.enum(["rope", "nope"]).nullish(),
-  // Of experts and state-space layers, which there are not, and of how weights began.
+  ...MAMBA_FIELDS,
+  // Of experts, and of how weights began.
   num_experts_per_tok: UNUSED,
-  mamba_n_heads: UNUSED,
-  mamba_n_groups: UNUSED,
-  mamba_d_state: UNUSED,
-  mamba_d_head: UNUSED,
-  mamba_d_conv: UNUSED,
-  mamba_expand: UNUSED,
-  mamba_chunk_size: UNUSED,
-  mamba_conv_bias: UNUSED,
-  mamba_proj_bias: UNUSED,
-  time_step_limit: UNUSED,
   init_method: UNUSED,
   normalization_function: z.literal("rmsnorm").nullish(),
 });
@@ -39,18 +35,24 @@ const MLP = { gateUp: "shared_mlp.input_linear", down: "shared_mlp.output_linear
 
 export const granitemoehybrid: Family = {
   modelType: "granitemoehybrid",
-  summary: "Granite 4 without state-space layers and experts: 350M and 1B",
-  traits: "Granite's blocks with one projection for gate and up. GGUF files of it are Granite's.",
+  summary: "Granite 4 without experts: 350M and 1B, with state-space layers or without, and H-Micro",
+  traits:
+    "Granite's blocks with one projection for gate and up. In the H models most have a state-space layer of Mamba 2 in the place of attention, with one state of a fixed size (see Qwen 3.5). GGUF files of those without are Granite's.",
   gguf: "not-in-gguf",
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw);
-    const { rope, ...attention } = plainAttention(raw, c);
+    const { layer_types: types, num_hidden_layers: numLayers } = c;
+    if (types.length !== numLayers)
+      throw unusable(raw, `layer_types has ${types.length} entries (expected ${numLayers})`);
+    const { rope, ...others } = plainAttention(raw, c);
+    const attention = { ...others, rope: c.position_embedding_type === "rope" ? rope : null };
     const mlp = { ...siluMlp(c), intermediateSize: c.shared_intermediate_size };
-    return graniteDecoder(
-      raw,
-      c,
-      { ...attention, rope: c.position_embedding_type === "rope" ? rope : null },
-      (b, x) => fusedMlp(b, x, MLP, mlp),
-    );
+    const block = (mixer: Transform): Layer => graniteBlock(c, mixer, (b, x) => fusedMlp(b, x, MLP, mlp));
+    const attending = block(graniteAttention(c, attention));
+    const isStateSpace = (type: string): boolean => STATE_SPACE.includes(type);
+    const options = types.some(isStateSpace) ? mambaOptions(raw, c) : null;
+    const remembering = options && block((b, x) => mamba2(b, x, "mamba.", options));
+    const layers = types.map((type) => (remembering && isStateSpace(type) ? remembering : attending));
+    return graniteDecoder(raw, c, layers);
   },
 };

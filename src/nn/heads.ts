@@ -1,0 +1,24 @@
+/** @file What parts do to heads side by side, x [B, T, H·E]. */
+import type { Value } from "../graph/graph.ts";
+import { mul } from "../graph/ops/pointwise/elementwise.ts";
+import { concat } from "../graph/ops/shapes/concat.ts";
+import { reshape } from "../graph/ops/shapes/reshape.ts";
+import { dimsOf, sizeAt } from "../graph/shape.ts";
+
+/** Each head so many times, one beside the other. */
+export function repeatHeads(x: Value, numHeads: number, times: number): Value {
+  if (times === 1) return x;
+  const [B, T] = dimsOf(x.shape, 3);
+  const width = sizeAt(x.shape, -1) / numHeads;
+  const heads = reshape(x, [B, T, numHeads, width]);
+  const copies = Array.from({ length: times }, () => heads);
+  return reshape(concat(copies, 3), [B, T, numHeads * times * width]);
+}
+
+/** Each head times a factor of its own: `factors` [H], or [B, T, H] for each token. */
+export function scaleHeads(x: Value, factors: Value): Value {
+  const [B, T] = dimsOf(x.shape, 3);
+  const numHeads = sizeAt(factors.shape, -1);
+  const heads = reshape(x, [B, T, numHeads, sizeAt(x.shape, -1) / numHeads]);
+  return reshape(mul(heads, reshape(factors, [...factors.shape, 1])), x.shape);
+}
