@@ -33,7 +33,7 @@ const idsFrom = (first: number, count: number): number[] =>
 /** Two rows of unlike length, one of them of two texts. */
 const BATCH = toBatch([[example(idsFrom(1, 9)), example(idsFrom(5, 8))], [example(idsFrom(3, 14))]]);
 const UNITS = [example(idsFrom(2, 12)), example(idsFrom(8, 7))];
-const PROMPTS = [idsFrom(4, 5), idsFrom(9, 60), idsFrom(1, 3), idsFrom(6, 21)];
+const PROMPTS = [idsFrom(4, 5), idsFrom(1, 3), idsFrom(9, 60), idsFrom(6, 21)];
 const METHODS = { lora: { rank: 2 }, dora: { rank: 2 }, road: {}, ia3: {}, bitfit: {}, full: {} };
 
 /** Texts and trainings on one session, of which forward passes take texts along. */
