@@ -7,11 +7,11 @@ const FORGET_ALL = 1e4;
 
 export class TokenRows {
   readonly #emitter: Emitter;
-  readonly numHeads: number;
+  readonly #numHeads: number;
 
   constructor(emitter: Emitter, numHeads: number) {
     this.#emitter = emitter;
-    this.numHeads = numHeads;
+    this.#numHeads = numHeads;
   }
 
   readonly mul = (a: string, b: string): string => this.#emitter.value("Mul", [a, b]);
@@ -20,8 +20,8 @@ export class TokenRows {
 
   /** The last token first. */
   readonly reverse = (x: string): string => {
-    const { int64 } = this.#ints;
-    return this.#emitter.value("Slice", [x, int64(-1), int64(-(2 ** 31)), int64(1), int64(-1)]);
+    const ends = [-1, -(2 ** 31), 1, -1].map((place) => this.#int64(place));
+    return this.#emitter.value("Slice", [x, ...ends]);
   };
 
   /** Each row has what the next one had, the last zeros. */
@@ -35,11 +35,11 @@ export class TokenRows {
   }
 
   #shift(x: string, by: 1 | -1): string {
-    const { int64 } = this.#ints;
     const pads = this.#emitter.int64(by === 1 ? [0, 1] : [1, 0]);
-    const padded = this.#emitter.value("Pad", [x, pads, this.#emitter.scalar(0), int64(1)]);
+    const axis = this.#int64(1);
+    const padded = this.#emitter.value("Pad", [x, pads, this.#emitter.scalar(0), axis]);
     const [start, end] = by === 1 ? [1, 2 ** 31] : [0, -1];
-    return this.#emitter.value("Slice", [padded, int64(start), int64(end), int64(1)]);
+    return this.#emitter.value("Slice", [padded, this.#int64(start), this.#int64(end), axis]);
   }
 
   /** Factors [B, T, H] times x, head by head. */
@@ -61,7 +61,7 @@ export class TokenRows {
    * another.
    */
   sumsToEnd(x: string, kept: string): string {
-    const { numHeads } = this;
+    const numHeads = this.#numHeads;
     const isKept = this.#emitter.value("Sign", [kept]);
     const decay = this.mul(this.sub(isKept, this.#emitter.scalar(1)), this.#emitter.scalar(FORGET_ALL));
     const one = this.add(this.mul(isKept, this.#emitter.scalar(0)), this.#emitter.scalar(1));
@@ -85,14 +85,14 @@ export class TokenRows {
   }
 
   #heads(x: string): string {
-    return this.#emitter.value("Reshape", [x, this.#emitter.int64([0, 0, this.numHeads, -1])]);
+    return this.#emitter.value("Reshape", [x, this.#emitter.int64([0, 0, this.#numHeads, -1])]);
   }
 
   #joined(x: string): string {
     return this.#emitter.value("Reshape", [x, this.#emitter.int64([0, 0, -1])]);
   }
 
-  get #ints(): { readonly int64: (value: number) => string } {
-    return { int64: (value) => this.#emitter.int64([value]) };
+  #int64(value: number): string {
+    return this.#emitter.int64([value]);
   }
 }
