@@ -19,9 +19,13 @@ export const real = (key: string, absent: GgufSetting["absent"] = "refused"): Gg
 });
 
 /** Modules by the names that they have in GGUF files; those of `changes` are changed. */
-function ggufModules(names: Table<string>, changes: Table<GgufChange>): Table<GgufModule> {
+function ggufModules(
+  names: Table<string>,
+  changes: Table<GgufChange>,
+  isTensor?: Pick<GgufModule, "isTensor">,
+): Table<GgufModule> {
   return Object.fromEntries(
-    Object.entries(names).map(([name, path]) => [name, { path, change: changes[name] ?? null }]),
+    Object.entries(names).map(([name, path]) => [name, { path, change: changes[name] ?? null, ...isTensor }]),
   );
 }
 
@@ -69,6 +73,7 @@ export const BLOCK_NAMES = {
 
 /** Modules of a block, by its parts. */
 interface BlockNames {
+  readonly deltaNet: Table<string>;
   readonly convolution: Table<string>;
   readonly preNorms: Table<string>;
   readonly attention: Table<string>;
@@ -84,7 +89,13 @@ export const NORMS_BEHIND: Partial<BlockNames> = {
   headNorms: BLOCK_NAMES.headNorms,
   postNorms: BLOCK_NAMES.postNorms,
 };
-const LLAMA_BLOCK: BlockNames = { ...BLOCK_NAMES, headNorms: {}, postNorms: {}, convolution: {} };
+const LLAMA_BLOCK: BlockNames = {
+  ...BLOCK_NAMES,
+  headNorms: {},
+  postNorms: {},
+  convolution: {},
+  deltaNet: {},
+};
 
 /** Tensors whose presence in a file says that projections of blocks like Llama's have biases. */
 export const BIAS_SWITCHES = { attention_bias: "attn_q.bias", mlp_bias: "ffn_up.bias" } as const;
@@ -124,7 +135,15 @@ export const LAYER_NORMS = { "attention.layer_norm_epsilon": real("rms_norm_eps"
 export interface DecoderRules extends Partial<
   Pick<
     GgufRules,
-    "toldBy" | "keys" | "rotated" | "fixed" | "switches" | "complete" | "takesSpacesAfter" | "values"
+    | "toldBy"
+    | "keys"
+    | "rotated"
+    | "fixed"
+    | "switches"
+    | "blocksBehind"
+    | "complete"
+    | "takesSpacesAfter"
+    | "values"
   >
 > {
   readonly architecture: string;
@@ -136,6 +155,8 @@ export interface DecoderRules extends Partial<
   readonly finalNorm?: string;
   /** Modules of a block where they are not those of Llama's. */
   readonly blockNames?: Partial<BlockNames>;
+  /** Tensors of a block that are no weight or bias of a module, by their names in files. */
+  readonly tensorsInBlock?: Table<string>;
   readonly changes?: Table<GgufChange>;
   /** Settings besides those that all decoders have. */
   readonly settings?: Table<GgufSetting>;
@@ -156,7 +177,8 @@ const USUAL = {
 
 /** Files of a decoder; what it does not say is as in Llama's. */
 export function decoderGguf(rules: DecoderRules): GgufRules {
-  const { className, names = DECODER_NAMES, blockNames, changes = {}, norms = RMS_NORMS, ...rest } = rules;
+  const { className, names = DECODER_NAMES, blockNames, changes = {}, norms = RMS_NORMS, ...others } = rules;
+  const { tensorsInBlock = {}, ...rest } = others;
   const { finalNorm: finalName = "output_norm", ...own } = rest;
   const { embedding, positions, finalNorm, blocks, head = "lm_head" } = names;
   const outside = { token_embd: embedding, [finalName]: finalNorm, output: head };
@@ -165,7 +187,10 @@ export function decoderGguf(rules: DecoderRules): GgufRules {
     ...USUAL,
     ...own,
     outsideBlocks: ggufModules({ ...outside, ...(positions && { position_embd: positions }) }, changes),
-    inBlock: ggufModules(inBlock, changes),
+    inBlock: {
+      ...ggufModules(inBlock, changes),
+      ...ggufModules(tensorsInBlock, changes, { isTensor: true }),
+    },
     blockPrefix: blocks,
     settings: { ...SIZES, ...(own.rotated === null ? {} : { ...ROTATED, ...norms }), ...own.settings },
     fixed: { architectures: [className], hidden_act: "silu", ...own.fixed },

@@ -11,6 +11,7 @@ import type { RawConfig } from "./raw-config.ts";
  *   qkv-rows               rows of one projection for all three lie part by part: (heads, 3, E) became (3, heads, E)
  *   plus-one               a norm that multiplies by 1 + w is kept as 1 + w
  *   row                    a matrix of one row is kept as a vector
+ *   decay                  logarithms a of what is forgotten are kept as -exp a
  *   taps                   factors of a convolution that folders keep as [channels, 1, taps] are kept as [channels, taps]
  *   transposed             a matrix that folders keep as [in, out] is kept as [out, in]
  *   stacked                matrices of all experts are one tensor; `*` in the module's path stands for the expert
@@ -21,6 +22,7 @@ export type GgufChange =
   | "qkv-rows"
   | "plus-one"
   | "row"
+  | "decay"
   | "taps"
   | "transposed"
   | "stacked";
@@ -29,6 +31,8 @@ export type GgufChange =
 export interface GgufModule {
   readonly path: string;
   readonly change: GgufChange | null;
+  /** Whether both names are those of a tensor, not of a module with a weight or bias. */
+  readonly isTensor?: true;
 }
 
 /** A number, or true or false, among the settings; `bools` and `int32s`: one for each layer. */
@@ -62,6 +66,8 @@ export interface GgufRules {
   readonly fixed: RawConfig;
   /** Keys of config.json that are true when block 0 has the named tensor. */
   readonly switches: Table<string>;
+  /** The setting that counts blocks behind the model's own, which predict further tokens and are passed over. */
+  readonly blocksBehind?: string;
   /** Completes a configuration by what readers of such files take without being told. */
   complete(config: RawConfig): RawConfig;
   /** Whether a special token of SentencePiece takes the spaces that follow it, which no setting of a file says. */

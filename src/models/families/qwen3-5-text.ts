@@ -19,6 +19,7 @@ import {
   siluMlp,
 } from "../blocks/decoder-blocks.ts";
 import { withoutTensors } from "../config/checkpoint-rules.ts";
+import { QWEN3_5_GGUF } from "../config/qwen3-5-gguf.ts";
 import type { Family, Layer } from "../family.ts";
 import { DECODER_FIELDS, parseConfig, unusable } from "../config/hf-config.ts";
 
@@ -52,8 +53,8 @@ export const qwen35Text: Family = {
   modelType: "qwen3_5_text",
   summary: "Qwen 3.5 and 3.6 without experts, their text part as a model of its own",
   traits:
-    "Three of four layers have a gated delta net in the place of attention: one state of a fixed size, which each token corrects. The others have attention with a norm on each head of queries and keys, a quarter of which is rotated, and a gate on its output. While texts are written, states are kept beside the pages, and no text begins with what another has cached.",
-  gguf: "not-in-gguf",
+    "Three of four layers have a gated delta net in the place of attention: one state of a fixed size, which each token corrects. The others have attention with a norm on each head of queries and keys, a quarter of which is rotated, and a gate on its output. While texts are written, states are kept beside the pages, and no text begins with what another has cached. GGUF files are those with as many heads of values as of keys: 0.8B and 2B.",
+  gguf: QWEN3_5_GGUF,
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw);
     const { layer_types: types, num_hidden_layers: numLayers, rms_norm_eps: epsilon } = c;

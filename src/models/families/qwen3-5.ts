@@ -1,6 +1,7 @@
 /** @file Qwen 3.5 models as they are published, which also read images: their text part; images are not read. */
 import type { Family, RawConfig } from "../family.ts";
 import { textConfig, withTextCheckpoint } from "../config/text-part.ts";
+import { QWEN3_5_GGUF } from "../config/qwen3-5-gguf.ts";
 import { qwen35Text } from "./qwen3-5-text.ts";
 
 /** The sizes of 27B, which files leave out: transformers writes how the text part differs from them. */
@@ -24,6 +25,7 @@ export const qwen35: Family = {
   summary: "Qwen 3.5 and 3.6 without experts, their text part: 0.8B to 27B",
   traits:
     "The blocks of the Qwen 3.5 that reads text alone. The vision tower is skipped: images are not read.",
-  gguf: "not-in-gguf",
+  // Its text part, which is read back as a model for text.
+  gguf: QWEN3_5_GGUF,
   open: (raw) => withTextCheckpoint(qwen35Text.open(ownConfig(raw)), ownConfig),
 };

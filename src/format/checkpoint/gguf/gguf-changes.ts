@@ -104,9 +104,16 @@ function rowsOf(which: keyof NumHeads, orderOf = originalRowOrder): Rule {
   };
 }
 
-function shifted(stored: StoredTensor, by: number): StoredTensor {
-  const values = dequantize(stored).map((value) => value + by);
-  return storedFloats(hostTensor("float32", stored.shape, values));
+/** A change of every number, which is made in float32. */
+function eachNumber(undo: (value: number) => number, redo: (value: number) => number): Rule {
+  const changed = (stored: StoredTensor, change: (value: number) => number): StoredTensor =>
+    storedFloats(hostTensor("float32", stored.shape, dequantize(stored).map(change)));
+  return {
+    turn: ({ shape }) => ({ shape, storage: "f32" }),
+    undo: (stored) => changed(stored, undo),
+    placeRows: null,
+    redo: (stored) => changed(stored, redo),
+  };
 }
 
 const isDense = (storage: StorageName): boolean => STORAGES[storage].blockSize === 1;
@@ -139,12 +146,14 @@ export const TENSOR_CHANGES: Readonly<Record<TensorChange, Rule>> = {
   "query-rows": rowsOf("query"),
   "key-rows": rowsOf("key"),
   "qkv-rows": rowsOf("query", byHeadOrder),
-  "plus-one": {
-    turn: ({ shape }) => ({ shape, storage: "f32" }),
-    undo: (stored) => shifted(stored, -1),
-    placeRows: null,
-    redo: (stored) => shifted(stored, 1),
-  },
+  "plus-one": eachNumber(
+    (value) => value - 1,
+    (value) => value + 1,
+  ),
+  decay: eachNumber(
+    (value) => Math.log(-value),
+    (value) => -Math.exp(value),
+  ),
   row: {
     turn: ({ shape, storage }) => ({ shape: shape.length === 1 ? [1, ...shape] : shape.slice(1), storage }),
     undo: (stored) => unpackStored(stored.storage, packStored(stored), [1, ...stored.shape]),

@@ -15,7 +15,7 @@ import { PIECE_ELEMENTS } from "../../files/gguf/gguf-values.ts";
 import { requireTensor } from "../../files/require-tensor.ts";
 import { MAX_EXPERTS } from "../../../untrusted/limits.ts";
 import { type NumHeads, TENSOR_CHANGES } from "./gguf-changes.ts";
-import { makeConfig, makeGenerationConfig, headsOf } from "./gguf-config.ts";
+import { makeConfig, makeGenerationConfig, headsOf, numOwnBlocks } from "./gguf-config.ts";
 import { translateName } from "./gguf-names.ts";
 import { ROPE_TENSORS } from "./gguf-rope.ts";
 import { makeTokenizerFiles } from "./gguf-tokenizer.ts";
@@ -42,10 +42,11 @@ function unstack(path: string, tensor: GgufTensor): GgufTensor[] {
 }
 
 /** Finds the tensors of the model. @throws FormatError "format/tensor" for one that the family does not have */
-function listSources(file: GgufFile, rules: GgufRules): ReadonlyMap<string, TensorOrigin> {
+function listSources(file: GgufFile, rules: GgufRules, numBlocks: number): ReadonlyMap<string, TensorOrigin> {
   const sources = new Map<string, TensorOrigin>();
   for (const tensor of file.tensors.values()) {
-    if (ROPE_TENSORS.has(tensor.name)) continue;
+    const block = Number(/^blk\.(\d+)\./.exec(tensor.name)?.[1] ?? 0);
+    if (ROPE_TENSORS.has(tensor.name) || block >= numBlocks) continue;
     const found = translateName(rules, tensor.name);
     if (found === null || (found.change === "stacked") !== (tensor.shape.length === 3)) {
       throw new FormatError(
@@ -76,7 +77,7 @@ function licenseOf({ metadata }: GgufFile): string | null {
 
 async function toCheckpoint(file: GgufFile): Promise<Checkpoint> {
   const family = findGgufFamily(file.path, String(file.metadata["general.architecture"]), file.metadata);
-  const sources = listSources(file, family.gguf);
+  const sources = listSources(file, family.gguf, numOwnBlocks(file, family.gguf));
   const config = await makeConfig(file, family);
   return {
     path: file.path,

@@ -19,12 +19,16 @@ const HANDLED: ReadonlySet<string> = new Set([
 ]);
 
 /** A setting that graft does not know and that is not zero would change the numbers. */
-function refuseUnknownSettings(file: GgufContents, { architecture, settings, rotated }: GgufRules): void {
+function refuseUnknownSettings(
+  file: GgufContents,
+  { architecture, settings, rotated, blocksBehind }: GgufRules,
+): void {
   for (const [key, value] of Object.entries(file.metadata)) {
     if (!key.startsWith(`${architecture}.`)) continue;
     const setting = key.slice(architecture.length + 1);
     if (Object.hasOwn(settings, setting) || HANDLED.has(setting)) continue;
     if (rotated !== null && ROPE_SETTINGS.has(setting)) continue;
+    if (setting === blocksBehind) continue;
     if (value === 0 || value === 0n || value === false || value === "") continue;
     throw unsupported(file, `setting ${key} is ${JSON.stringify(value, stringifyBigint)}`, "no such setting");
   }
@@ -98,6 +102,7 @@ export async function makeConfig(
     if (value !== undefined) config[rule.key] = value;
   }
   requireModelSize(config, file.tensors.size);
+  if (rules.blocksBehind !== undefined) config["num_hidden_layers"] = numOwnBlocks(file, rules);
   if (rules.rotated !== null) {
     Object.assign(config, readHeadWidths(file, rules, config));
     const scaling = await readRopeScaling(file, rules.architecture, config["rope_theta"] as number);
@@ -120,6 +125,12 @@ export async function makeConfig(
   }
   const complete = Object.entries(rules.complete(config));
   return Object.fromEntries(complete.map(([key, value]) => [rules.keys[key] ?? key, value]));
+}
+
+/** Blocks of the model itself; all that there are, unless files of the family may have others behind them. */
+export function numOwnBlocks(file: GgufMetadata, { architecture, blocksBehind }: GgufRules): number {
+  const count = (setting: string): number => metadataNumber(file, `${architecture}.${setting}`) ?? 0;
+  return blocksBehind === undefined ? Infinity : count("block_count") - count(blocksBehind);
 }
 
 /** The heads of a configuration, by which rows are ordered. */

@@ -72,7 +72,9 @@ test("every tensor that a family's rules name has one name each way", () => {
   for (const { gguf, modelType } of GGUF_FAMILIES) {
     for (const name of [
       ...Object.keys(gguf.outsideBlocks).map((module) => `${module}.weight`),
-      ...Object.keys(gguf.inBlock).map((module) => `blk.4.${module}.weight`),
+      ...Object.entries(gguf.inBlock).map(
+        ([module, { isTensor }]) => `blk.4.${module}${isTensor ? "" : ".weight"}`,
+      ),
     ]) {
       const hfName = translateName(gguf, name)?.hfName(3);
       assert.equal(toGgufName(gguf, hfName!)?.ggufName, name, `${modelType}: ${name}`);

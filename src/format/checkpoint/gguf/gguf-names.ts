@@ -18,11 +18,14 @@ interface GgufName {
 
 /** Translates the name of a tensor; null when the family has no such tensor. */
 export function translateName(rules: GgufRules, ggufName: string): GgufName | null {
-  const match = /^(?:blk\.(?<block>\d+)\.)?(?<module>.+)\.(?<part>weight|bias)$/.exec(ggufName);
-  const { block, module = "", part } = match?.groups ?? {};
-  const found = lookup(block === undefined ? rules.outsideBlocks : rules.inBlock, module);
-  if (found === undefined) return null;
+  const { block, tensor = "" } = /^(?:blk\.(?<block>\d+)\.)?(?<tensor>.+)$/.exec(ggufName)?.groups ?? {};
+  const table = block === undefined ? rules.outsideBlocks : rules.inBlock;
   const before = block === undefined ? "" : `${rules.blockPrefix}${block}.`;
+  const whole = lookup(table, tensor);
+  if (whole?.isTensor) return { hfName: () => before + whole.path, change: whole.change };
+  const { module = "", part } = /^(?<module>.+)\.(?<part>weight|bias)$/.exec(tensor)?.groups ?? {};
+  const found = lookup(table, module);
+  if (found === undefined || found.isTensor) return null;
   return {
     hfName: (number) => `${before}${found.path.replace("*", String(number))}.${part}`,
     change: changeOf(found, part),
@@ -39,6 +42,8 @@ interface HfName {
 
 /** Translates a name back, the inverse of `translateName`; null when the family's files have no such tensor. */
 export function toGgufName(rules: GgufRules, hfName: string): HfName | null {
+  const whole = wholeTensor(rules, hfName);
+  if (whole) return whole;
   const { path = "", part } = /^(?<path>.+)\.(?<part>weight|bias)$/.exec(hfName)?.groups ?? {};
   const inBlock = path.startsWith(rules.blockPrefix) ? path.slice(rules.blockPrefix.length) : null;
   const dot = inBlock?.indexOf(".") ?? 0;
@@ -46,9 +51,18 @@ export function toGgufName(rules: GgufRules, hfName: string): HfName | null {
   const expert = /\.(\d+)\./.exec(module)?.[1];
   const general = expert === undefined ? module : module.replace(`.${expert}.`, ".*.");
   const table = inBlock === null ? rules.outsideBlocks : rules.inBlock;
-  const found = Object.entries(table).find(([, to]) => to.path === general);
+  const found = Object.entries(table).find(([, to]) => !to.isTensor && to.path === general);
   if (part === undefined || found === undefined) return null;
   const [name, to] = found;
   const before = inBlock === null ? "" : `blk.${inBlock.slice(0, dot)}.`;
   return { ggufName: `${before}${name}.${part}`, change: changeOf(to, part), expert: Number(expert ?? 0) };
+}
+
+/** A tensor of a block that is no weight or bias of a module. */
+function wholeTensor({ blockPrefix, inBlock }: GgufRules, hfName: string): HfName | null {
+  if (!hfName.startsWith(blockPrefix)) return null;
+  const { block, tensor } =
+    /^(?<block>\d+)\.(?<tensor>.+)$/.exec(hfName.slice(blockPrefix.length))?.groups ?? {};
+  const found = Object.entries(inBlock).find(([, to]) => to.isTensor && to.path === tensor);
+  return found ? { ggufName: `blk.${block}.${found[0]}`, change: found[1].change, expert: 0 } : null;
 }

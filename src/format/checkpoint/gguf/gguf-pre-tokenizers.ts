@@ -29,9 +29,10 @@ function splitBy(regex: string): JsonObject[] {
 
 const GPT2: PreTokenizer = { normalizer: null, steps: [BYTE_LEVEL], ignoreMerges: false, addsBos: false };
 
-/** Words with their apostrophes, digits in groups of at most `digits`, punctuation, line ends, spaces. */
-function wordsAndDigits(digits: string): string {
-  return `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}${digits}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+`;
+/** Words with their apostrophes, digits in groups of at most `digits`, punctuation, line ends, spaces; `marks` are parts of words too. */
+function wordsAndDigits(digits: string, marks = ""): string {
+  const letters = marks === "" ? "\\p{L}" : `[\\p{L}${marks}]`;
+  return `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?${letters}+|\\p{N}${digits}| ?[^\\s\\p{L}${marks}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+`;
 }
 
 const LLAMA3: PreTokenizer = {
@@ -87,6 +88,7 @@ export const PRE_TOKENIZERS: Readonly<Record<string, PreTokenizer>> = {
   smollm: { ...GPT2, steps: [{ type: "Digits", individual_digits: true }, BYTE_LEVEL] },
   "llama-bpe": LLAMA3,
   qwen2: { ...COMPOSED, steps: splitBy(wordsAndDigits("")) },
+  qwen35: { ...COMPOSED, steps: splitBy(wordsAndDigits("", "\\p{M}")) },
   olmo: COMPOSED,
   "command-r": { ...COMPOSED, steps: [{ type: "Digits", individual_digits: true }, BYTE_LEVEL] },
   dbrx: { ...LLAMA3, ignoreMerges: false, addsBos: false },

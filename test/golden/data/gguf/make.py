@@ -36,6 +36,7 @@ ARCHITECTURES = {
     "gpt_neox": "GPTNEOX",
     "granite": "GRANITE",
     "lfm2": "LFM2",
+    "qwen3_5_text-even": "QWEN35",
     "ernie4_5": "ERNIE4_5",
     "exaone4": "EXAONE4",
     "glm4": "GLM4",
@@ -58,8 +59,8 @@ ARCHITECTURES = {
     "olmoe": "OLMOE",
 }
 
-def write_settings(w, family, c):
-    """The settings of the converter's classes."""
+def write_settings(w, family, c, num_behind):
+    """The settings of the converter's classes; `num_behind` blocks that predict further tokens lie behind the model's own."""
     rope = c.get("rope_parameters") or {}
     full = rope.get("full_attention", rope)
     if family == "gpt2":
@@ -74,7 +75,7 @@ def write_settings(w, family, c):
     w.add_embedding_length(c["hidden_size"])
     if family != "lfm2":
         w.add_feed_forward_length(c["intermediate_size"])
-    w.add_block_count(c["num_hidden_layers"])
+    w.add_block_count(c["num_hidden_layers"] + num_behind)
     w.add_head_count(c["num_attention_heads"])
     if family == "gpt_neox":
         w.add_rope_dimension_count(int(rope["partial_rotary_factor"] * (c["hidden_size"] // c["num_attention_heads"])))
@@ -92,6 +93,25 @@ def write_settings(w, family, c):
         w.add_rope_freq_base(rope["rope_theta"])
         return
     w.add_head_count_kv(c["num_key_value_heads"])
+    if family.startswith("qwen3_5"):
+        w.add_key_length(c["head_dim"])
+        w.add_value_length(c["head_dim"])
+        w.add_layer_norm_rms_eps(c["rms_norm_eps"])
+        w.add_rope_freq_base(rope["rope_theta"])
+        w.add_rope_dimension_count(int(rope["partial_rotary_factor"] * c["head_dim"]))
+        w.add_rope_dimension_sections([11, 11, 10, 0])
+        w.add_vocab_size(c["vocab_size"])
+        w.add_ssm_conv_kernel(c["linear_conv_kernel_dim"])
+        w.add_ssm_state_size(c["linear_key_head_dim"])
+        w.add_ssm_group_count(c["linear_num_key_heads"])
+        w.add_ssm_time_step_rank(c["linear_num_value_heads"])
+        w.add_ssm_inner_size(c["linear_value_head_dim"] * c["linear_num_value_heads"])
+        w.add_full_attention_interval(c.get("full_attention_interval", 4))
+        recurrent = [kind == "linear_attention" for kind in c["layer_types"]]
+        w.add_array("qwen35.attention.recurrent_layers", recurrent + [False] * num_behind)
+        if num_behind:
+            w.add_nextn_predict_layers(num_behind)
+        return
     if family in ("phi", "stablelm"):
         if family == "stablelm":
             w.add_parallel_residual(c["use_parallel_residual"])
@@ -200,7 +220,13 @@ def converted(family, c, tensors):
             array = np.ascontiguousarray(parts).reshape(array.shape)
         if family == "gpt2" and name.endswith((".c_attn.weight", ".c_proj.weight", ".c_fc.weight")):
             array = np.ascontiguousarray(array.T)
-        if name.endswith("conv.conv.weight"):
+        if family.startswith("qwen3_5"):
+            if name.endswith("A_log"):
+                array = -np.exp(array.astype(np.float64)).astype(np.float32)
+            if name.endswith("norm.weight") and "linear_attn" not in name:
+                array = array + np.float32(1)
+            name = name.replace(".dt_bias", ".dt_proj.bias")
+        if name.endswith(("conv.conv.weight", "conv1d.weight")):
             array = array.squeeze(1)
         if "shared_expert_gate" in name:
             array = array.squeeze()  # one row
@@ -229,12 +255,12 @@ def llama3_factors(c):
     return np.array(factors, dtype=np.float32)
 
 
-def write_file(path, family, c, tensors):
+def write_file(path, family, c, tensors, num_behind=0):
     arch = getattr(gguf.MODEL_ARCH, ARCHITECTURES[family])
     w = gguf.GGUFWriter(path, gguf.MODEL_ARCH_NAMES[arch])
     w.add_name(f"tiny {family}")
     w.add_file_type(gguf.LlamaFileType.ALL_F32)
-    write_settings(w, family, c)
+    write_settings(w, family, c, num_behind)
     write_tokenizer(w, c["vocab_size"])
     num_blocks = c.get("num_hidden_layers") or c["n_layer"]
     names = gguf.get_tensor_name_map(arch, num_blocks)
@@ -249,6 +275,9 @@ def write_file(path, family, c, tensors):
         found = names.get_name(name, try_suffixes=(".weight", ".bias"))
         assert found, name
         w.add_tensor(found, np.ascontiguousarray(array))
+    for block in range(num_blocks, num_blocks + num_behind):
+        w.add_tensor(f"blk.{block}.nextn.eh_proj.weight", np.ones((c["hidden_size"], 2 * c["hidden_size"]), dtype=np.float32))
+        w.add_tensor(f"blk.{block}.attn_norm.weight", np.ones(c["hidden_size"], dtype=np.float32))
     w.write_header_to_file()
     w.write_kv_data_to_file()
     w.write_tensors_to_file()
@@ -266,9 +295,10 @@ def difference_of(path, config, batch, expected):
         model = AutoModelForCausalLM.from_pretrained(
             path.parent, gguf_file=path.name, attn_implementation="eager", dtype=torch.float32, **given
         )
+        difference = (logits_of(model, batch) - expected).abs().max().item()
     except Exception as error:
         return f"not readable: {str(error).splitlines()[0][:100]}"
-    return f"logits are {(logits_of(model, batch) - expected).abs().max().item():.2g} apart"
+    return f"logits are {difference:.2g} apart"
 
 
 def main():
@@ -284,6 +314,8 @@ def main():
         tensors = load_file(folder / "model.safetensors")
         path = args.out / f"{family}.gguf"
         write_file(path, family, c, tensors)
+        if family == "qwen3_5_text-even":
+            write_file(args.out / "qwen3_5_text-ahead.gguf", family, c, tensors, num_behind=1)
         ids = torch.randint(3, c["vocab_size"], (2, 12), generator=torch.Generator().manual_seed(7))
         batch = {"ids": ids, "mask": torch.ones_like(ids)}
         with tempfile.TemporaryDirectory() as changed:

@@ -49,6 +49,14 @@ MODELS = {
         | {"layer_types": ["linear_attention", "full_attention"], "linear_conv_kernel_dim": 4, "rms_norm_eps": 1e-3}
         | {"linear_num_key_heads": 2, "linear_num_value_heads": 4, "linear_key_head_dim": 6, "linear_value_head_dim": 8},
     ),
+    "qwen3_5_text-even": (
+        transformers.Qwen3_5ForCausalLM,
+        TINY
+        | {"rope_parameters": {"rope_type": "default", "rope_theta": 5000.0, "partial_rotary_factor": 0.5}, "head_dim": 8, "vocab_size": 48}
+        | {"num_key_value_heads": 1, "num_hidden_layers": 2, "layer_types": ["linear_attention", "full_attention"], "rms_norm_eps": 1e-3}
+        | {"max_position_embeddings": 64, "linear_num_key_heads": 2, "linear_num_value_heads": 2, "linear_key_head_dim": 8}
+        | {"linear_value_head_dim": 8, "linear_conv_kernel_dim": 3},
+    ),
     "lfm2-biases": (
         transformers.Lfm2ForCausalLM,
         TINY
@@ -179,6 +187,7 @@ AS_OF_V4 = {
     "hunyuan_v1_dense": {"rope_scaling": STRETCHED},
     "lfm2": {"layer_types": None, "full_attn_idxs": [1], "intermediate_size": 1, "block_ff_dim": 70, "tie_embedding": True},
     "qwen3_5_text": {"partial_rotary_factor": 0.5},
+    "qwen3_5_text-even": {"partial_rotary_factor": 0.5},
     "ministral3": {"rope_parameters": GROWING},
     "exaone4": {"sliding_window_pattern": "LG", "layer_types": None},
     "olmo3": {"rope_scaling": {key: value for key, value in YARN.items() if key != "rope_theta"}},

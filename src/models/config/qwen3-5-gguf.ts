@@ -1,0 +1,95 @@
+/** @file What GGUF files say of Qwen 3.5, whose heads of values lie in another order there where there are more of them than of keys. */
+import { BLOCK_NAMES, count, decoderGguf } from "./decoder-gguf.ts";
+import { unusable } from "./hf-config.ts";
+import type { RawConfig } from "./raw-config.ts";
+
+/** Which parts of a position turn which columns, of images; readers want it of texts too. */
+const DEFAULT_SECTIONS = [11, 11, 10];
+
+const NORM = "plus-one";
+
+/** @throws UsageError "usage/model" for heads in another order */
+function requireEqualHeads(raw: RawConfig): void {
+  const { linear_num_key_heads: keys, linear_num_value_heads: values } = raw;
+  if (keys === values) return;
+  const hint = "Take its folder, of safetensors.";
+  throw unusable(
+    raw,
+    `GGUF files of ${String(values)} value heads for ${String(keys)} key heads (expected equally many)`,
+    hint,
+  );
+}
+
+export const QWEN3_5_GGUF = decoderGguf({
+  architecture: "qwen35",
+  className: "Qwen3_5ForCausalLM",
+  rotated: "first-columns",
+  blocksBehind: "nextn_predict_layers",
+  blockNames: {
+    preNorms: { attn_norm: "input_layernorm", post_attention_norm: "post_attention_layernorm" },
+    headNorms: BLOCK_NAMES.headNorms,
+    deltaNet: {
+      attn_qkv: "linear_attn.in_proj_qkv",
+      attn_gate: "linear_attn.in_proj_z",
+      ssm_alpha: "linear_attn.in_proj_a",
+      ssm_beta: "linear_attn.in_proj_b",
+      ssm_conv1d: "linear_attn.conv1d",
+      ssm_norm: "linear_attn.norm",
+      ssm_out: "linear_attn.out_proj",
+    },
+  },
+  tensorsInBlock: { ssm_a: "linear_attn.A_log", "ssm_dt.bias": "linear_attn.dt_bias" },
+  changes: {
+    attn_norm: NORM,
+    post_attention_norm: NORM,
+    attn_q_norm: NORM,
+    attn_k_norm: NORM,
+    output_norm: NORM,
+    ssm_a: "decay",
+    ssm_conv1d: "taps",
+  },
+  settings: {
+    "ssm.conv_kernel": count("linear_conv_kernel_dim"),
+    "ssm.state_size": count("linear_key_head_dim"),
+    "ssm.group_count": count("linear_num_key_heads"),
+    "ssm.time_step_rank": count("linear_num_value_heads"),
+    "ssm.inner_size": count("values_width"),
+    full_attention_interval: count("full_attention_interval", 4),
+    "attention.recurrent_layers": { key: "recurrent_layers", type: "bools", absent: "left-out" },
+    "rope.dimension_sections": { key: "sections", type: "int32s", absent: "left-out" },
+  },
+  switches: {},
+  complete({ values_width: width, recurrent_layers: recurrent, sections: _sections, ...config }) {
+    requireEqualHeads(config);
+    const layers = (recurrent as readonly boolean[] | undefined)?.slice(
+      0,
+      Number(config["num_hidden_layers"]),
+    );
+    return {
+      partial_rotary_factor: 1,
+      ...config,
+      linear_value_head_dim: Number(width) / Number(config["linear_num_value_heads"]),
+      ...(layers && { layer_types: layers.map((is) => (is ? "linear_attention" : "full_attention")) }),
+    };
+  },
+  values(settings) {
+    requireEqualHeads(settings);
+    const {
+      linear_num_value_heads: numHeads,
+      linear_value_head_dim: width,
+      num_hidden_layers: numLayers,
+    } = settings;
+    const { layer_types: types, full_attention_interval: interval, rope_parameters: rope } = settings;
+    const isLinear = (layer: number): boolean =>
+      Array.isArray(types) ? types[layer] === "linear_attention" : (layer + 1) % Number(interval) !== 0;
+    const { mrope_section: sections = DEFAULT_SECTIONS } = (rope ?? {}) as {
+      mrope_section?: readonly number[];
+    };
+    return {
+      values_width: Number(numHeads) * Number(width),
+      recurrent_layers: Array.from({ length: Number(numLayers) }, (_, layer) => isLinear(layer)),
+      // Of four kinds of positions the last is none.
+      sections: [...sections, 0, 0, 0, 0].slice(0, 4),
+    };
+  },
+});
