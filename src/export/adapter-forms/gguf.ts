@@ -38,16 +38,20 @@ function rulesOf({ family: { gguf: rules, modelType } }: Model): GgufRules {
   throw cannotHold("gguf", `there are no such files of family ${modelType}`, "Choose another form.");
 }
 
-/** Moves the rows of B as those of the matrix lie in the model's file, or back. */
-function movedRows(
-  up: FloatMatrix,
+/** Moves the rows of B, or the columns of A, as those of the matrix lie in the model's file, or back. */
+function moved<P extends Pick<FactorPair, "up" | "down">>(
+  pair: P,
   change: GgufChange | null,
   model: Model,
   which: "undo" | "redo",
-): FloatMatrix {
-  if (change !== "query-rows" && change !== "key-rows" && change !== "qkv-rows") return up;
-  const moved = TENSOR_CHANGES[change][which](storedFloats(up), headsOfModel(model));
-  return hostTensor("float32", up.shape, dequantize(moved));
+): P {
+  if (change === null || change === "stacked") return pair;
+  const rule = TENSOR_CHANGES[change];
+  const half = { rows: "up", columns: "down" } as const;
+  if (rule.moves === null) return pair;
+  const own = pair[half[rule.moves]];
+  const found = rule[which](storedFloats(own), headsOfModel(model));
+  return { ...pair, [half[rule.moves]]: hostTensor("float32", own.shape, dequantize(found)) };
 }
 
 /** The number that all modules have as α, s · R; null: they differ. */
@@ -115,8 +119,7 @@ export const gguf: AdapterForm = {
         const own = { down: isLookup ? turned(down) : down, up, scale: 1 };
         requireSite(path, module, own, model);
         const scale = alpha === 0 ? 1 : alpha / own.down.shape[0]!;
-        const moved = movedRows(up, found.change, model.base.model, "undo");
-        factors.set(module, { ...own, up: moved, scale });
+        factors.set(module, moved({ ...own, scale }, found.change, model.base.model, "undo"));
       }
       return factors;
     } finally {
@@ -137,8 +140,9 @@ export const gguf: AdapterForm = {
         throw cannotHold("gguf", `it sits on "${module}", ${what}`, "Leave the module out in training.");
       }
       const scaled = alpha === null ? pair.up.data.map((value) => value * pair.scale) : pair.up.data;
-      const up = movedRows(hostTensor("float32", pair.up.shape, scaled), found.change, model, "redo");
-      const down = model.siteOf(module)?.kind === "embedding" ? turned(pair.down) : pair.down;
+      const factors = { up: hostTensor("float32", pair.up.shape, scaled), down: pair.down };
+      const { up, down: own } = moved(factors, found.change, model, "redo");
+      const down = model.siteOf(module)?.kind === "embedding" ? turned(own) : own;
       for (const [half, data] of Object.entries({ a: down, b: up })) {
         const stored = storedFloats(data);
         sources.push({ ...stored, name: `${found.ggufName}.lora_${half}`, load: () => stored });

@@ -26,8 +26,9 @@ export function rulesOf(modelName: string, { family, modelType }: Model): GgufRu
 }
 
 /** The heads by which rows are reordered. */
-export function headsOfModel({ layers: [first] }: Model): NumHeads {
-  return { query: first?.attention?.numHeads ?? 1, key: first?.attention?.numKeyValueHeads ?? 1 };
+export function headsOfModel({ layers: [first], family: { gguf: rules }, settings }: Model): NumHeads {
+  const values = rules === "not-in-gguf" ? null : (rules.valueHeads?.(settings) ?? null);
+  return { query: first?.attention?.numHeads ?? 1, key: first?.attention?.numKeyValueHeads ?? 1, values };
 }
 
 /** A tensor of the file. */
@@ -62,7 +63,7 @@ export function toSources(modelName: string, model: Model, tensors: readonly Mer
     } else {
       const rule = TENSOR_CHANGES[change];
       const redo = async (): Promise<StoredTensor> => rule.redo(await load(), heads);
-      const form = rule.turn({ shape, storage });
+      const form = rule.turn({ shape, storage }, heads);
       sources.push({ name: ggufName, ...form, isChanged, isOwn: isOwn(tensor), load: redo });
     }
   }

@@ -141,6 +141,7 @@ export interface DecoderRules extends Partial<
     | "fixed"
     | "switches"
     | "blocksBehind"
+    | "valueHeads"
     | "complete"
     | "takesSpacesAfter"
     | "values"

@@ -9,9 +9,13 @@ import type { RawConfig } from "./raw-config.ts";
  * What a converter did to the tensors of a module:
  *   query-rows, key-rows   the halves of each head, which rotate together, lie row by row: (2, E/2) became (E/2, 2)
  *   qkv-rows               rows of one projection for all three lie part by part: (heads, 3, E) became (3, heads, E)
+ *   value-rows             heads of values that share a key head lie apart: (keys, n, E) became (n, keys, E)
+ *   last-value-rows        so of the rows behind those of queries and keys
+ *   value-columns          so of columns
+ *   value-taps             rows so, and `taps`
+ *   value-decay            rows so, and logarithms a of what is forgotten are kept as -exp a
  *   plus-one               a norm that multiplies by 1 + w is kept as 1 + w
  *   row                    a matrix of one row is kept as a vector
- *   decay                  logarithms a of what is forgotten are kept as -exp a
  *   taps                   factors of a convolution that folders keep as [channels, 1, taps] are kept as [channels, taps]
  *   transposed             a matrix that folders keep as [in, out] is kept as [out, in]
  *   stacked                matrices of all experts are one tensor; `*` in the module's path stands for the expert
@@ -20,9 +24,13 @@ export type GgufChange =
   | "query-rows"
   | "key-rows"
   | "qkv-rows"
+  | "value-rows"
+  | "last-value-rows"
+  | "value-columns"
+  | "value-taps"
+  | "value-decay"
   | "plus-one"
   | "row"
-  | "decay"
   | "taps"
   | "transposed"
   | "stacked";
@@ -42,6 +50,14 @@ export interface GgufSetting {
   readonly type: "uint32" | "float32" | "bool" | "bools" | "int32s";
   /** What a file without it means: this value, that of another key, or nothing; else the file is refused. */
   readonly absent: number | boolean | { readonly sameAs: string } | "left-out" | "refused";
+}
+
+/** Heads of values that share heads of keys, in one projection with queries and keys or each by itself. */
+export interface ValueHeads {
+  readonly numKeyHeads: number;
+  readonly numHeads: number;
+  /** Rows of queries and keys before those of values. */
+  readonly rowsBefore: number;
 }
 
 /** Something by name. */
@@ -68,6 +84,8 @@ export interface GgufRules {
   readonly switches: Table<string>;
   /** The setting that counts blocks behind the model's own, which predict further tokens and are passed over. */
   readonly blocksBehind?: string;
+  /** Heads of values that lie in another order, by the configuration; default: there are none. */
+  readonly valueHeads?: (config: RawConfig) => ValueHeads;
   /** Completes a configuration by what readers of such files take without being told. */
   complete(config: RawConfig): RawConfig;
   /** Whether a special token of SentencePiece takes the spaces that follow it, which no setting of a file says. */

@@ -1,24 +1,10 @@
-/** @file What GGUF files say of Qwen 3.5, whose heads of values lie in another order there where there are more of them than of keys. */
+/** @file What GGUF files say of Qwen 3.5, where heads of values that share a key head lie apart. */
 import { BLOCK_NAMES, count, decoderGguf } from "./decoder-gguf.ts";
-import { unusable } from "./hf-config.ts";
-import type { RawConfig } from "./raw-config.ts";
 
 /** Which parts of a position turn which columns, of images; readers want it of texts too. */
 const DEFAULT_SECTIONS = [11, 11, 10];
 
 const NORM = "plus-one";
-
-/** @throws UsageError "usage/model" for heads in another order */
-function requireEqualHeads(raw: RawConfig): void {
-  const { linear_num_key_heads: keys, linear_num_value_heads: values } = raw;
-  if (keys === values) return;
-  const hint = "Take its folder, of safetensors.";
-  throw unusable(
-    raw,
-    `GGUF files of ${String(values)} value heads for ${String(keys)} key heads (expected equally many)`,
-    hint,
-  );
-}
 
 export const QWEN3_5_GGUF = decoderGguf({
   architecture: "qwen35",
@@ -45,8 +31,14 @@ export const QWEN3_5_GGUF = decoderGguf({
     attn_q_norm: NORM,
     attn_k_norm: NORM,
     output_norm: NORM,
-    ssm_a: "decay",
-    ssm_conv1d: "taps",
+    attn_qkv: "last-value-rows",
+    attn_gate: "value-rows",
+    ssm_alpha: "value-rows",
+    ssm_beta: "value-rows",
+    ssm_out: "value-columns",
+    ssm_a: "value-decay",
+    "ssm_dt.bias": "value-rows",
+    ssm_conv1d: "value-taps",
   },
   settings: {
     "ssm.conv_kernel": count("linear_conv_kernel_dim"),
@@ -59,8 +51,13 @@ export const QWEN3_5_GGUF = decoderGguf({
     "rope.dimension_sections": { key: "sections", type: "int32s", absent: "left-out" },
   },
   switches: {},
+  valueHeads: (config) => {
+    const [keys, values, width] = ["num_key_heads", "num_value_heads", "key_head_dim"].map((key) =>
+      Number(config[`linear_${key}`]),
+    ) as [number, number, number];
+    return { numKeyHeads: keys, numHeads: values, rowsBefore: 2 * keys * width };
+  },
   complete({ values_width: width, recurrent_layers: recurrent, sections: _sections, ...config }) {
-    requireEqualHeads(config);
     const layers = (recurrent as readonly boolean[] | undefined)?.slice(
       0,
       Number(config["num_hidden_layers"]),
@@ -73,7 +70,6 @@ export const QWEN3_5_GGUF = decoderGguf({
     };
   },
   values(settings) {
-    requireEqualHeads(settings);
     const {
       linear_num_value_heads: numHeads,
       linear_value_head_dim: width,

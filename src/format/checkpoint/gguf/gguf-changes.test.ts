@@ -5,7 +5,8 @@ import { dequantize, quantizeTo, type StoredTensor } from "../../../quant/stored
 import type { StorageName } from "../../../quant/storages.ts";
 import { originalRowOrder, stackTensors, TENSOR_CHANGES } from "./gguf-changes.ts";
 
-const HEADS = { query: 4, key: 2 };
+const VALUES = { numKeyHeads: 2, numHeads: 4, rowsBefore: 12 };
+const HEADS = { query: 4, key: 2, values: VALUES };
 
 /** Numbers that float16 and bfloat16 hold. */
 function counting(storage: StorageName, shape: readonly number[]): StoredTensor {
@@ -31,7 +32,7 @@ for (const [name, rule] of Object.entries(TENSOR_CHANGES)) {
   for (const storage of ["f32", "f16", "bf16", "q8_0"] as const) {
     test(`${name}: what is undone and done again is as it was, from ${storage}`, () => {
       // What is forgotten is kept below zero, and its logarithm is rounded.
-      const isDecay = name === "decay";
+      const isDecay = name === "value-decay";
       const counted = counting(storage, name === "row" ? [32] : [24, 32]);
       const before = isDecay
         ? quantizeTo(
@@ -41,7 +42,7 @@ for (const [name, rule] of Object.entries(TENSOR_CHANGES)) {
           )
         : counted;
       const undone = rule.undo(before, HEADS);
-      const { shape, storage: kind } = rule.turn(before);
+      const { shape, storage: kind } = rule.turn(before, HEADS);
       assert.deepEqual([undone.shape, undone.storage], [shape, kind]);
       // A row and taps are the same numbers.
       if (name !== "row" && name !== "taps") assert.notDeepEqual(dequantize(undone), dequantize(before));
@@ -78,7 +79,7 @@ test("rows that lie by what they are for lie by head: of 2 heads, q, k and v in 
   // The converter: reshape(heads, 3, width), then all of q, all of k, all of v. Rows are named by their place in the folder.
   const file = Float32Array.of(0, 1, 6, 7, 2, 3, 8, 9, 4, 5, 10, 11);
   const before = quantizeTo("f32", file, [12, 1]);
-  const found = dequantize(TENSOR_CHANGES["qkv-rows"].undo(before, { query: 2, key: 2 }));
+  const found = dequantize(TENSOR_CHANGES["qkv-rows"].undo(before, { ...HEADS, query: 2 }));
   assert.deepEqual([...found], [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]);
 });
 
@@ -102,4 +103,23 @@ test("a stack holds its parts one after another, as they are stored", () => {
     [...dequantize(stack)],
     parts.flatMap((part) => [...dequantize(part)]),
   );
+});
+
+test("heads of values lie by the key head that they share, behind what stays; equally many lie as they are", () => {
+  // Two of each key head: the converter writes (key, j) at (j, key). Rows are named by their place in the folder.
+  const rows = quantizeTo("f32", Float32Array.of(0, 1, 2, 4, 3, 5), [6, 1]);
+  const heads = { ...HEADS, values: { numKeyHeads: 2, numHeads: 4, rowsBefore: 2 } };
+  const { "last-value-rows": last, "value-columns": columns } = TENSOR_CHANGES;
+  assert.deepEqual([...dequantize(last.undo(rows, heads))], [0, 1, 2, 3, 4, 5]);
+  const row = quantizeTo("f32", Float32Array.of(0, 1, 4, 5, 2, 3, 6, 7), [1, 8]);
+  assert.deepEqual([...dequantize(columns.undo(row, heads))], [0, 1, 2, 3, 4, 5, 6, 7]);
+  const alike = { ...heads, values: { numKeyHeads: 4, numHeads: 4, rowsBefore: 2 } };
+  for (const rule of [last, columns]) assert.equal(rule.undo(row, alike), row);
+  const blocks = quantizeTo(
+    "q8_0",
+    Float32Array.from({ length: 256 }, (_, i) => i),
+    [2, 128],
+  );
+  assert.equal(columns.turn(blocks, heads).storage, "q8_0");
+  assert.equal(columns.turn({ ...blocks, shape: [4, 64] }, heads).storage, "f32");
 });

@@ -6,7 +6,7 @@
  */
 import { type DataOf, joinBytes } from "../../../graph/dtype.ts";
 import { dimsOf } from "../../../graph/shape.ts";
-import type { GgufChange } from "../../../models/config/gguf-rules.ts";
+import type { GgufChange, ValueHeads } from "../../../models/config/gguf-rules.ts";
 import {
   dequantize,
   packStored,
@@ -22,6 +22,8 @@ import { hostTensor } from "../../../runtime/host-tensor.ts";
 export interface NumHeads {
   readonly query: number;
   readonly key: number;
+  /** Null: values have as many heads as keys. */
+  readonly values: ValueHeads | null;
 }
 
 /** A change of one tensor; a stack is one of several. */
@@ -42,8 +44,10 @@ interface FileRows {
 }
 
 interface Rule {
+  /** What it moves whole, as an adapter's factors follow; null: none of both. */
+  readonly moves: "rows" | "columns" | null;
   /** What becomes of shape and storage, either way. */
-  turn(form: Form): Form;
+  turn(form: Form, heads: NumHeads): Form;
   /** @throws RangeError when rows do not fill heads */
   undo(stored: StoredTensor, heads: NumHeads): StoredTensor;
   /** Writes rows to their places in the folder's matrix; null: it cannot be done by rows. @throws as `undo` */
@@ -88,19 +92,103 @@ function byHeadOrder(numRows: number, numHeads: number): Int32Array {
   });
 }
 
-function rowsOf(which: keyof NumHeads, orderOf = originalRowOrder): Rule {
-  const orderFor = ({ shape }: StoredTensor, heads: NumHeads): Int32Array =>
-    orderOf(shape[0] ?? 0, heads[which]);
+/**
+ * The order that undoes the moving of heads of values, behind `before` rows that stay: head (key, j) lies in the file at (j, key).
+ * Null: none is moved.
+ */
+function valueOrder(numRows: number, values: ValueHeads | null, before: number): Int32Array | null {
+  if (values === null || values.numHeads === values.numKeyHeads) return null;
+  const { numKeyHeads, numHeads } = values;
+  const width = (numRows - before) / numHeads;
+  const perKey = numHeads / numKeyHeads;
+  if (!Number.isInteger(width) || !Number.isInteger(perKey) || width < 1)
+    throw new RangeError(`${numRows - before} rows, expected a multiple of ${numHeads} heads of values`);
+  return Int32Array.from({ length: numRows }, (_, row) => {
+    if (row < before) return row;
+    const [head, inHead] = [Math.floor((row - before) / width), (row - before) % width];
+    const inFile = (head % perKey) * numKeyHeads + Math.floor(head / perKey);
+    return before + inFile * width + inHead;
+  });
+}
+
+/** In which order rows of the folder's tensor lie in the file; null: as they are. */
+type RowOrder = (numRows: number, heads: NumHeads) => Int32Array | null;
+
+const ofHeads =
+  (which: "query" | "key", orderOf = originalRowOrder): RowOrder =>
+  (numRows, heads) =>
+    orderOf(numRows, heads[which]);
+const ofValues: RowOrder = (numRows, { values }) => valueOrder(numRows, values, 0);
+const ofLastValues: RowOrder = (numRows, { values }) => valueOrder(numRows, values, values?.rowsBefore ?? 0);
+
+function rowsOf(orderOf: RowOrder): Rule {
   return {
+    moves: "rows",
     turn: (form) => form,
-    undo: (stored, heads) => permuteRows(stored, orderFor(stored, heads)),
+    undo(stored, heads) {
+      const order = orderOf(stored.shape[0] ?? 0, heads);
+      return order ? permuteRows(stored, order) : stored;
+    },
     placeRows({ data: rows, first, shape: [all, numColumns] }, heads, into) {
-      const order = inverseOf(orderOf(all, heads[which]));
+      const own = orderOf(all, heads);
+      if (!own) return into.set(rows, first * numColumns);
+      const order = inverseOf(own);
       for (let at = 0, row = first; at < rows.length; at += numColumns, row++) {
         into.set(rows.subarray(at, at + numColumns), order[row]! * numColumns);
       }
     },
-    redo: (stored, heads) => permuteRows(stored, inverseOf(orderFor(stored, heads))),
+    redo(stored, heads) {
+      const order = orderOf(stored.shape[0] ?? 0, heads);
+      return order ? permuteRows(stored, inverseOf(order)) : stored;
+    },
+  };
+}
+
+/** Columns in that order, of blocks as they are stored where heads are whole ones, else of floats. */
+function columnsOf(orderOf: RowOrder): Rule {
+  /** Elements that are moved at once; null: nothing is moved. */
+  const unitOf = ({ shape: [, numColumns = 0] }: Pick<Form, "shape">, heads: NumHeads): number | null =>
+    orderOf(numColumns, heads) && numColumns / heads.values!.numHeads;
+  const isWhole = ({ storage }: Form, unit: number): boolean => unit % STORAGES[storage].blockSize === 0;
+  const moved = (given: StoredTensor, heads: NumHeads, isBack: boolean): StoredTensor => {
+    const unit = unitOf(given, heads);
+    if (unit === null) return given;
+    const stored = isWhole(given, unit)
+      ? given
+      : storedFloats(hostTensor("float32", given.shape, dequantize(given)));
+    const [numRows, numColumns] = dimsOf(stored.shape, 2);
+    const own = orderOf(numColumns, heads)!;
+    const order = isBack ? own : inverseOf(own);
+    const bytes = packStored(stored);
+    const unitBytes = (bytes.length / (numRows * numColumns)) * unit;
+    const result = new Uint8Array(bytes.length);
+    const perRow = numColumns / unit;
+    for (let at = 0; at < numRows * perRow; at++) {
+      const from = at - (at % perRow) + order[(at % perRow) * unit]! / unit;
+      result.set(bytes.subarray(from * unitBytes, (from + 1) * unitBytes), at * unitBytes);
+    }
+    return unpackStored(stored.storage, result, stored.shape);
+  };
+  return {
+    moves: "columns",
+    turn(form, heads) {
+      const unit = unitOf(form, heads);
+      return unit === null || isWhole(form, unit) ? form : { ...form, storage: "f32" };
+    },
+    undo: (stored, heads) => moved(stored, heads, true),
+    placeRows: null,
+    redo: (stored, heads) => moved(stored, heads, false),
+  };
+}
+
+/** Two changes, of which a converter makes the second after the first. */
+function both(first: Rule, second: Rule): Rule {
+  return {
+    moves: null,
+    turn: (form, heads) => second.turn(first.turn(form, heads), heads),
+    undo: (stored, heads) => first.undo(second.undo(stored, heads), heads),
+    placeRows: null,
+    redo: (stored, heads) => second.redo(first.redo(stored, heads), heads),
   };
 }
 
@@ -109,6 +197,7 @@ function eachNumber(undo: (value: number) => number, redo: (value: number) => nu
   const changed = (stored: StoredTensor, change: (value: number) => number): StoredTensor =>
     storedFloats(hostTensor("float32", stored.shape, dequantize(stored).map(change)));
   return {
+    moves: null,
     turn: ({ shape }) => ({ shape, storage: "f32" }),
     undo: (stored) => changed(stored, undo),
     placeRows: null,
@@ -141,32 +230,43 @@ function withMiddle([first = 0, ...rest]: readonly number[]): number[] {
   return rest.length === 1 ? [first, 1, ...rest] : [first, ...rest.slice(1)];
 }
 
+const TAPS: Rule = {
+  moves: null,
+  turn: ({ shape, storage }) => ({ shape: withMiddle(shape), storage }),
+  undo: (stored) => unpackStored(stored.storage, packStored(stored), withMiddle(stored.shape)),
+  placeRows: null,
+  redo: (stored) => unpackStored(stored.storage, packStored(stored), withMiddle(stored.shape)),
+};
+
+const DECAY = eachNumber(
+  (value) => Math.log(-value),
+  (value) => -Math.exp(value),
+);
+
 /** Every change of one tensor. */
 export const TENSOR_CHANGES: Readonly<Record<TensorChange, Rule>> = {
-  "query-rows": rowsOf("query"),
-  "key-rows": rowsOf("key"),
-  "qkv-rows": rowsOf("query", byHeadOrder),
+  "query-rows": rowsOf(ofHeads("query")),
+  "key-rows": rowsOf(ofHeads("key")),
+  "qkv-rows": rowsOf(ofHeads("query", byHeadOrder)),
+  "value-rows": rowsOf(ofValues),
+  "last-value-rows": rowsOf(ofLastValues),
+  "value-columns": columnsOf(ofValues),
+  "value-taps": both(TAPS, rowsOf(ofLastValues)),
+  "value-decay": both(DECAY, rowsOf(ofValues)),
   "plus-one": eachNumber(
     (value) => value - 1,
     (value) => value + 1,
   ),
-  decay: eachNumber(
-    (value) => Math.log(-value),
-    (value) => -Math.exp(value),
-  ),
   row: {
+    moves: null,
     turn: ({ shape, storage }) => ({ shape: shape.length === 1 ? [1, ...shape] : shape.slice(1), storage }),
     undo: (stored) => unpackStored(stored.storage, packStored(stored), [1, ...stored.shape]),
     placeRows: null,
     redo: (stored) => unpackStored(stored.storage, packStored(stored), stored.shape.slice(1)),
   },
-  taps: {
-    turn: ({ shape, storage }) => ({ shape: withMiddle(shape), storage }),
-    undo: (stored) => unpackStored(stored.storage, packStored(stored), withMiddle(stored.shape)),
-    placeRows: null,
-    redo: (stored) => unpackStored(stored.storage, packStored(stored), withMiddle(stored.shape)),
-  },
+  taps: TAPS,
   transposed: {
+    moves: null,
     turn: ({ shape, storage }) => ({
       shape: shape.toReversed(),
       storage: isDense(storage) ? storage : "f32",

@@ -65,8 +65,8 @@ function listSources(file: GgufFile, rules: GgufRules, numBlocks: number): Reado
   return sources;
 }
 
-function describe(name: string, { tensor, change }: TensorOrigin): TensorInfo {
-  const { shape, storage } = change === null ? tensor : TENSOR_CHANGES[change].turn(tensor);
+function describe(name: string, { tensor, change }: TensorOrigin, heads: NumHeads): TensorInfo {
+  const { shape, storage } = change === null ? tensor : TENSOR_CHANGES[change].turn(tensor, heads);
   return { name, shape, storage, sizeBytes: storedBytes(STORAGES[storage], shape) };
 }
 
@@ -79,16 +79,17 @@ async function toCheckpoint(file: GgufFile): Promise<Checkpoint> {
   const family = findGgufFamily(file.path, String(file.metadata["general.architecture"]), file.metadata);
   const sources = listSources(file, family.gguf, numOwnBlocks(file, family.gguf));
   const config = await makeConfig(file, family);
+  const heads = headsOf(config, family.gguf);
   return {
     path: file.path,
     format: "gguf",
     config,
     generationConfig: makeGenerationConfig(file, config),
-    tensors: new Map([...sources].map(([name, source]) => [name, describe(name, source)])),
+    tensors: new Map([...sources].map(([name, source]) => [name, describe(name, source, heads)])),
     tokenizerFiles: makeTokenizerFiles(file, family.gguf.takesSpacesAfter),
     unusedTokenizerFiles: null,
     license: licenseOf(file),
-    ...readersOf(file, sources, headsOf(config)),
+    ...readersOf(file, sources, heads),
     view: () => null,
     heldBytes: 0,
     close: () => file.close(),

@@ -134,9 +134,10 @@ export function numOwnBlocks(file: GgufMetadata, { architecture, blocksBehind }:
 }
 
 /** The heads of a configuration, by which rows are ordered. */
-export function headsOf(config: JsonObject): NumHeads {
+export function headsOf(config: JsonObject, { valueHeads }: GgufRules): NumHeads {
   const query = Number(config["num_attention_heads"] ?? 1);
-  return { query, key: Number(config["num_key_value_heads"] ?? query) };
+  const key = Number(config["num_key_value_heads"] ?? query);
+  return { query, key, values: valueHeads?.(config) ?? null };
 }
 
 /** What ends a turn, as llama.cpp has it: converters name the end of a text alone for Gemma 2 and 3, Phi-3 and some Llama 3. */

@@ -3,7 +3,13 @@ import { lookup } from "../../files/lookup.ts";
 import type { GgufChange, GgufModule, GgufRules } from "../../../models/config/gguf-rules.ts";
 
 /** Which changes are of matrices and vectors named `weight` alone; rows of biases are reordered too. */
-const OF_WEIGHTS: readonly (GgufChange | null)[] = ["plus-one", "taps", "transposed", "stacked"];
+const OF_WEIGHTS: readonly (GgufChange | null)[] = [
+  "plus-one",
+  "taps",
+  "value-taps",
+  "transposed",
+  "stacked",
+];
 
 function changeOf({ change }: GgufModule, part: string | undefined): GgufChange | null {
   return part !== "weight" && OF_WEIGHTS.includes(change) ? null : change;

@@ -19,7 +19,8 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForCausalLM
 
 # Settings of the models in the files, where they are not those of `../models`: what a GGUF file cannot say, as its readers
-# take it (the scale of Gemma follows from the width of its heads, Mistral, Mixtral and StarCoder 2 have no window), and a model of its own.
+# take it (the scale of Gemma follows from the width of its heads, Mistral, Mixtral and StarCoder 2 have no window), a model of its own, and an
+# epsilon for Qwen 3.5 with which its norm of what is nearly nothing does not magnify what is rounded.
 CHANGES = json.loads((Path(__file__).parent / "changes.json").read_text())
 ARCHITECTURES = {
     "llama": "LLAMA",
@@ -36,6 +37,7 @@ ARCHITECTURES = {
     "gpt_neox": "GPTNEOX",
     "granite": "GRANITE",
     "lfm2": "LFM2",
+    "qwen3_5_text": "QWEN35",
     "qwen3_5_text-even": "QWEN35",
     "ernie4_5": "ERNIE4_5",
     "exaone4": "EXAONE4",
@@ -203,6 +205,22 @@ def interleave(weight, num_heads):
     return weight.reshape(num_heads, 2, rows // num_heads // 2, *weight.shape[1:]).swapaxes(1, 2).reshape(weight.shape)
 
 
+def values_apart(array, c):
+    """Heads of values (keys, n, E) as (n, keys, E), along the first axis."""
+    keys = c["linear_num_key_heads"]
+    heads = array.reshape(keys, c["linear_num_value_heads"] // keys, -1, *array.shape[1:])
+    return np.ascontiguousarray(heads.swapaxes(0, 1)).reshape(array.shape)
+
+
+def with_values_apart(name, c, array):
+    if ".linear_attn." not in name or ".norm." in name:
+        return array
+    if ".out_proj." in name:
+        return np.ascontiguousarray(values_apart(array.T, c).T)
+    before = 2 * c["linear_num_key_heads"] * c["linear_key_head_dim"] if ".in_proj_qkv." in name or ".conv1d." in name else 0
+    return np.concatenate([array[:before], values_apart(array[before:], c)])
+
+
 def converted(family, c, tensors):
     """Yields name (of transformers) and numbers as the file has them."""
     experts = {}
@@ -221,6 +239,7 @@ def converted(family, c, tensors):
         if family == "gpt2" and name.endswith((".c_attn.weight", ".c_proj.weight", ".c_fc.weight")):
             array = np.ascontiguousarray(array.T)
         if family.startswith("qwen3_5"):
+            array = with_values_apart(name, c, array)
             if name.endswith("A_log"):
                 array = -np.exp(array.astype(np.float64)).astype(np.float32)
             if name.endswith("norm.weight") and "linear_attn" not in name:
