@@ -1,6 +1,7 @@
 /** @file The tensors of a merged model as a GGUF file holds them: its names, its order of numbers, experts in stacks. */
 import { UsageError } from "../../errors.ts";
-import { type NumHeads, stackTensors, TENSOR_CHANGES } from "../../format/checkpoint/gguf/gguf-changes.ts";
+import { stackTensors, TENSOR_CHANGES } from "../../format/checkpoint/gguf/gguf-changes.ts";
+import type { NumHeads } from "../../format/checkpoint/gguf/gguf-row-orders.ts";
 import { toGgufName } from "../../format/checkpoint/gguf/gguf-names.ts";
 import type { GgufSource } from "../../format/files/gguf/gguf-writer.ts";
 import { GGUF_FAMILIES } from "../../models/families.ts";

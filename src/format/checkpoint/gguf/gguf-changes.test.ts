@@ -3,7 +3,8 @@ import test from "node:test";
 import { numElements } from "../../../graph/shape.ts";
 import { dequantize, quantizeTo, type StoredTensor } from "../../../quant/stored-tensor.ts";
 import type { StorageName } from "../../../quant/storages.ts";
-import { originalRowOrder, stackTensors, TENSOR_CHANGES } from "./gguf-changes.ts";
+import { stackTensors, TENSOR_CHANGES } from "./gguf-changes.ts";
+import { originalRowOrder } from "./gguf-row-orders.ts";
 
 const VALUES = { numKeyHeads: 2, numHeads: 4, rowsBefore: 12 };
 const HEADS = { query: 4, key: 2, values: VALUES };
@@ -115,6 +116,12 @@ test("heads of values lie by the key head that they share, behind what stays; eq
   assert.deepEqual([...dequantize(columns.undo(row, heads))], [0, 1, 2, 3, 4, 5, 6, 7]);
   const alike = { ...heads, values: { numKeyHeads: 4, numHeads: 4, rowsBefore: 2 } };
   for (const rule of [last, columns]) assert.equal(rule.undo(row, alike), row);
+  const unlike = { ...heads, values: { numKeyHeads: 2, numHeads: 3, rowsBefore: 2 } };
+  for (const rule of [last, columns])
+    assert.throws(
+      () => rule.undo(row, unlike),
+      /^RangeError: .* rows, expected a multiple of 3 heads of values$/,
+    );
   const blocks = quantizeTo(
     "q8_0",
     Float32Array.from({ length: 256 }, (_, i) => i),

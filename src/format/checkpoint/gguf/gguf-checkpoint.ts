@@ -14,7 +14,8 @@ import { damagedGguf } from "../../files/gguf/header-walk.ts";
 import { PIECE_ELEMENTS } from "../../files/gguf/gguf-values.ts";
 import { requireTensor } from "../../files/require-tensor.ts";
 import { MAX_EXPERTS } from "../../../untrusted/limits.ts";
-import { type NumHeads, TENSOR_CHANGES } from "./gguf-changes.ts";
+import { TENSOR_CHANGES } from "./gguf-changes.ts";
+import type { NumHeads } from "./gguf-row-orders.ts";
 import { makeConfig, makeGenerationConfig, headsOf, numOwnBlocks } from "./gguf-config.ts";
 import { translateName } from "./gguf-names.ts";
 import { ROPE_TENSORS } from "./gguf-rope.ts";
@@ -85,7 +86,9 @@ async function toCheckpoint(file: GgufFile): Promise<Checkpoint> {
     format: "gguf",
     config,
     generationConfig: makeGenerationConfig(file, config),
-    tensors: new Map([...sources].map(([name, source]) => [name, describe(name, source, heads)])),
+    tensors: new Map(
+      [...sources].map(([name, source]) => [name, undone(file, name, () => describe(name, source, heads))]),
+    ),
     tokenizerFiles: makeTokenizerFiles(file, family.gguf.takesSpacesAfter),
     unusedTokenizerFiles: null,
     license: licenseOf(file),

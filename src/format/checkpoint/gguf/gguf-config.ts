@@ -5,7 +5,7 @@ import type { GgufFamily } from "../../../models/families.ts";
 import type { GgufRules, GgufSetting } from "../../../models/config/gguf-rules.ts";
 import type { GgufMetadata } from "../../files/gguf/gguf.ts";
 import type { JsonObject } from "../../files/json-file.ts";
-import type { NumHeads } from "./gguf-changes.ts";
+import type { NumHeads } from "./gguf-row-orders.ts";
 import { type GgufContents, metadataNumber, unsupported } from "./gguf-metadata.ts";
 import { readRopeScaling, ROPE_SETTINGS } from "./gguf-rope.ts";
 
