@@ -4,6 +4,7 @@
  * Whoever builds a graph declares what it reads; only that is made, once a pass, for all programs.
  */
 import type { DataOf, DType } from "../graph/dtype.ts";
+import { FORGET_ALL } from "../graph/ops/linear-attention/linear-attention-nodes.ts";
 import type { Shape } from "../graph/shape.ts";
 
 /** What is known of the tokens of a pass: B rows of T tokens, and with a cache the S tokens that they may look at. */
@@ -109,9 +110,6 @@ export const NUM_KEYS = passInput({
     for (const position of positions) data[0] = Math.max(data[0], Number(position) + 1);
   },
 });
-
-/** Its exponential is 0 in float32. */
-const FORGET_ALL = -1e4;
 
 /** Whether the token so far before each is of its example, 1 or 0, float32 [B, T, 1]. */
 export function hasEarlier(distance: number): PassInput {

@@ -4,17 +4,14 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { GraftError } from "../../src/errors.ts";
-import { chooseKind } from "../../src/export/merged/merged-kinds.ts";
-import { writeMergedModel } from "../../src/export/merged/merged-model.ts";
-import { openCheckpoint, openSafetensors, writeModel } from "../../src/format/by-path.ts";
-import { lora } from "../../src/peft/methods/lora.ts";
+import { openCheckpoint, openSafetensors } from "../../src/format/by-path.ts";
 import { dequantize, quantizeTo } from "../../src/quant/stored-tensor.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { type HostTensor, hostTensor } from "../../src/runtime/host-tensor.ts";
 import { openUntilEnd } from "../files/open-until-end.ts";
 import { writeSafetensors } from "../files/write-safetensors.ts";
-import { attachTo, logitsOf, perturb, randomExamples, unpacked } from "../passes/model-passes.ts";
 import { temporaryFolder, tinyModelParts } from "../tiny/model.ts";
+import { checkCodesModel } from "./codes-model.ts";
 import { goldenPath } from "./golden-files.ts";
 
 type Tensors = Record<string, HostTensor>;
@@ -124,25 +121,7 @@ test("a model in 4 bits computes by its values, takes an adapter, and is merged 
     floats.push([name, hostTensor("float32", tensor.shape, data)]);
   }
   const inCodes = await openUntilEnd(await write("whole", BNB, written, config));
-  const plain = join(root, "plain-floats");
-  await writeModel(plain, { config, generationConfig: null, tokenizerFiles: null, tensors: floats });
-  const inFloats = await openUntilEnd(plain);
-  const batch = unpacked(randomExamples([9, 7]));
-  const logits = await logitsOf(engine, inCodes.base, null, batch);
-  assert.deepEqual(logits, await logitsOf(engine, inFloats.base, null, batch));
-
-  const adapter = await attachTo(inCodes.base, lora, {}, "all-linear");
-  perturb(adapter, 0.05, 3);
-  const adapted = await logitsOf(engine, inCodes.base, adapter, batch);
-  const { base, checkpoint } = inCodes;
-  const path = join(root, "merged");
-  const kind = chooseKind(checkpoint.format, "hf", null);
-  await writeMergedModel({ engine, base, checkpoint, adapter, path, to: "hf", kind });
-  const merged = await openUntilEnd(path);
-  assert.equal(merged.checkpoint.format, "hf");
-  const found = await logitsOf(engine, merged.base, null, batch);
-  assert.ok(adapted.some((value, i) => Math.abs(value - logits[i]!) > 1e-2));
-  for (const [i, value] of found.entries()) assert.ok(Math.abs(value - adapted[i]!) < 1e-4, `${i}`);
+  await checkCodesModel(engine, inCodes, { config, floats }, root);
 });
 
 describe("what cannot be read is refused by name", () => {

@@ -6,6 +6,18 @@ const DEFAULT_SECTIONS = [11, 11, 10];
 
 const NORM = "plus-one";
 
+/** What is read to tell which layers have a delta net. */
+type LayerKinds = {
+  readonly layer_types?: readonly string[] | null | undefined;
+  readonly full_attention_interval: number;
+};
+
+/** Whether a layer has a delta net, not attention. */
+export function hasDeltaNet(c: LayerKinds, layer: number): boolean {
+  const { layer_types: types, full_attention_interval: interval } = c;
+  return types ? types[layer] === "linear_attention" : (layer + 1) % interval !== 0;
+}
+
 export const QWEN3_5_GGUF = decoderGguf({
   architecture: "qwen35",
   className: "Qwen3_5ForCausalLM",
@@ -75,15 +87,14 @@ export const QWEN3_5_GGUF = decoderGguf({
       linear_value_head_dim: width,
       num_hidden_layers: numLayers,
     } = settings;
-    const { layer_types: types, full_attention_interval: interval, rope_parameters: rope } = settings;
-    const isLinear = (layer: number): boolean =>
-      Array.isArray(types) ? types[layer] === "linear_attention" : (layer + 1) % Number(interval) !== 0;
-    const { mrope_section: sections = DEFAULT_SECTIONS } = (rope ?? {}) as {
+    const { mrope_section: sections = DEFAULT_SECTIONS } = (settings["rope_parameters"] ?? {}) as {
       mrope_section?: readonly number[];
     };
     return {
       values_width: Number(numHeads) * Number(width),
-      recurrent_layers: Array.from({ length: Number(numLayers) }, (_, layer) => isLinear(layer)),
+      recurrent_layers: Array.from({ length: Number(numLayers) }, (_, layer) =>
+        hasDeltaNet(settings as unknown as LayerKinds, layer),
+      ),
       // Of four kinds of positions the last is none.
       sections: [...sections, 0, 0, 0, 0].slice(0, 4),
     };

@@ -1,6 +1,6 @@
 /** @file What a configuration says of the layers whose attention has a window. */
 import { z } from "zod";
-import { type DecoderFields, unusable } from "./hf-config.ts";
+import { type LayerTypes, requireTypesOfAll } from "./layer-types.ts";
 import type { RawConfig } from "./raw-config.ts";
 
 /** Keys by which files say which layers have a window. */
@@ -14,24 +14,14 @@ export const WINDOW_FIELDS = {
 /** `WINDOW_FIELDS` as they are read. */
 export type WindowFields = z.output<z.ZodObject<typeof WINDOW_FIELDS>>;
 
-/** What is read to tell which layers have a window. */
-type LayerTypes = Pick<DecoderFields, "num_hidden_layers"> & {
-  readonly layer_types?: readonly string[] | null | undefined;
-};
-
 /** Whether each layer has a window; `isWindowed` says it where the file does not. @throws UsageError "usage/model" */
 export function windowedLayers(
   raw: RawConfig,
   c: LayerTypes,
   isWindowed: (layer: number) => boolean,
 ): readonly boolean[] {
+  requireTypesOfAll(raw, c);
   const { layer_types: types, num_hidden_layers: numLayers } = c;
-  if (types && types.length !== numLayers) {
-    throw unusable(
-      raw,
-      `layer_types has ${types.length} entries (expected ${numLayers}, the number of layers)`,
-    );
-  }
   return Array.from({ length: numLayers }, (_, layer) =>
     types ? types[layer] === "sliding_attention" : isWindowed(layer),
   );

@@ -10,7 +10,8 @@ import { mamba2 } from "../../nn/mamba2.ts";
 import { type Transform, plainAttention, siluMlp } from "../blocks/decoder-blocks.ts";
 import { GRANITE_FIELDS, graniteAttention, graniteBlock, graniteDecoder } from "../blocks/granite.ts";
 import type { Family, Layer } from "../family.ts";
-import { parseConfig, unusable } from "../config/hf-config.ts";
+import { parseConfig } from "../config/hf-config.ts";
+import { requireTypesOfAll } from "../config/layer-types.ts";
 import { MAMBA_FIELDS, mambaOptions } from "../config/mamba-config.ts";
 
 const UNUSED = z.unknown().optional();
@@ -41,18 +42,16 @@ export const granitemoehybrid: Family = {
   gguf: "not-in-gguf",
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw);
-    const { layer_types: types, num_hidden_layers: numLayers } = c;
-    if (types.length !== numLayers)
-      throw unusable(raw, `layer_types has ${types.length} entries (expected ${numLayers})`);
+    requireTypesOfAll(raw, c);
     const { rope, ...others } = plainAttention(raw, c);
     const attention = { ...others, rope: c.position_embedding_type === "rope" ? rope : null };
     const mlp = { ...siluMlp(c), intermediateSize: c.shared_intermediate_size };
     const block = (mixer: Transform): Layer => graniteBlock(c, mixer, (b, x) => fusedMlp(b, x, MLP, mlp));
     const attending = block(graniteAttention(c, attention));
     const isStateSpace = (type: string): boolean => STATE_SPACE.includes(type);
-    const options = types.some(isStateSpace) ? mambaOptions(raw, c) : null;
+    const options = c.layer_types.some(isStateSpace) ? mambaOptions(raw, c) : null;
     const remembering = options && block((b, x) => mamba2(b, x, "mamba.", options));
-    const layers = types.map((type) => (remembering && isStateSpace(type) ? remembering : attending));
+    const layers = c.layer_types.map((type) => (remembering && isStateSpace(type) ? remembering : attending));
     return graniteDecoder(raw, c, layers);
   },
 };

@@ -19,7 +19,8 @@ import {
   feedForwardWidth,
   isConvolution,
 } from "../config/lfm2-config.ts";
-import { parseConfig, unusable } from "../config/hf-config.ts";
+import { parseConfig } from "../config/hf-config.ts";
+import { requireTypesOfAll } from "../config/layer-types.ts";
 
 const NORMS = { attention: "operator_norm", mlp: "ffn_norm" };
 const ATTENTION = { output: "out_proj", queryNorm: "q_layernorm", keyNorm: "k_layernorm" };
@@ -33,9 +34,8 @@ export const lfm2: Family = {
   gguf: LFM2_GGUF,
   open: (raw) => {
     const c = parseConfig(z.object(LFM2_FIELDS), raw, LFM2_KEYS);
-    const { layer_types: types, num_hidden_layers: numLayers, conv_bias: bias, conv_L_cache: numTaps } = c;
-    if (types && types.length !== numLayers)
-      throw unusable(raw, `layer_types has ${types.length} entries (expected ${numLayers})`);
+    requireTypesOfAll(raw, c);
+    const { num_hidden_layers: numLayers, conv_bias: bias, conv_L_cache: numTaps } = c;
     const norm = rmsNorm(c.rms_norm_eps);
     const attention = withHeadNorms(plainAttention(raw, c), (numHeads) => headNorm(norm, numHeads));
     const mlp = { ...siluMlp(c), intermediateSize: feedForwardWidth(c), names: MLP };

@@ -19,7 +19,8 @@ import {
   siluMlp,
 } from "../blocks/decoder-blocks.ts";
 import { withoutTensors } from "../config/checkpoint-rules.ts";
-import { QWEN3_5_GGUF } from "../config/qwen3-5-gguf.ts";
+import { requireTypesOfAll } from "../config/layer-types.ts";
+import { QWEN3_5_GGUF, hasDeltaNet } from "../config/qwen3-5-gguf.ts";
 import type { Family, Layer } from "../family.ts";
 import { DECODER_FIELDS, parseConfig, unusable } from "../config/hf-config.ts";
 
@@ -57,10 +58,9 @@ export const qwen35Text: Family = {
   gguf: QWEN3_5_GGUF,
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw);
-    const { layer_types: types, num_hidden_layers: numLayers, rms_norm_eps: epsilon } = c;
+    requireTypesOfAll(raw, c);
+    const { num_hidden_layers: numLayers, rms_norm_eps: epsilon } = c;
     const [numKeyHeads, numValueHeads] = [c.linear_num_key_heads, c.linear_num_value_heads];
-    if (types && types.length !== numLayers)
-      throw unusable(raw, `layer_types has ${types.length} entries (expected ${numLayers})`);
     if (numValueHeads % numKeyHeads !== 0)
       throw unusable(raw, `linear_num_key_heads is ${numKeyHeads} (expected a divisor of ${numValueHeads})`);
     const [keyWidth, valueWidth] = [c.linear_key_head_dim, c.linear_value_head_dim];
@@ -70,9 +70,7 @@ export const qwen35Text: Family = {
     const block = (part: Transform): Layer => preNormBlock(norm, part, mlpPart(siluMlp(c)));
     const full = block(attentionPart({ ...attention, isGated: true }));
     const linear = block((b, x) => gatedDeltaNet(b, x, "linear_attn.", { ...sizes, epsilon }));
-    const isLinear = (layer: number): boolean =>
-      types ? types[layer] === "linear_attention" : (layer + 1) % c.full_attention_interval !== 0;
-    const layers = Array.from({ length: numLayers }, (_, layer) => (isLinear(layer) ? linear : full));
+    const layers = Array.from({ length: numLayers }, (_, layer) => (hasDeltaNet(c, layer) ? linear : full));
     const ends = plainEnds(norm);
     return decoder(raw, c, layers, { ...ends, checkpoint: withoutTensors(ends.checkpoint, /^mtp\./) });
   },

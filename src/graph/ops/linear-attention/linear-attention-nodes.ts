@@ -1,6 +1,9 @@
 /** @file One node of ONNX Runtime's linear attention, and what its callers do to its rows of tokens. */
 import type { Emitter } from "../../emitter.ts";
 
+/** A logarithm of what is kept of a state: its exponential, and that of all below, is 0 in float32. */
+export const FORGET_ALL = -1e4;
+
 /** Names of what one node reads. */
 interface LinearAttentionInputs {
   /** [B, T, numQueries·H·D] */

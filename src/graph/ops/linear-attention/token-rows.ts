@@ -1,9 +1,6 @@
 /** @file Nodes over rows of tokens [B, T, H·E], of H heads: shifts, products head by head, and sums over an example. */
 import type { Emitter } from "../../emitter.ts";
-import { linearAttentionOf } from "./linear-attention-nodes.ts";
-
-/** Its exponential, and that of all below, is 0 in float32. */
-const FORGET_ALL = 1e4;
+import { FORGET_ALL, linearAttentionOf } from "./linear-attention-nodes.ts";
 
 export class TokenRows {
   readonly #emitter: Emitter;
@@ -63,7 +60,7 @@ export class TokenRows {
   sumsToEnd(x: string, kept: string): string {
     const numHeads = this.#numHeads;
     const isKept = this.#emitter.value("Sign", [kept]);
-    const decay = this.mul(this.sub(isKept, this.#emitter.scalar(1)), this.#emitter.scalar(FORGET_ALL));
+    const decay = this.mul(this.sub(isKept, this.#emitter.scalar(1)), this.#emitter.scalar(-FORGET_ALL));
     const one = this.add(this.mul(isKept, this.#emitter.scalar(0)), this.#emitter.scalar(1));
     const sums = (value: string, decay: string): string =>
       linearAttentionOf(this.#emitter, { query: one, key: one, value, decay, rate: null }, { numHeads });

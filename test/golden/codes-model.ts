@@ -1,0 +1,41 @@
+/** A whole model in codes: it computes as one of the values it stands for, takes an adapter, and is merged as floats. */
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { chooseKind } from "../../src/export/merged/merged-kinds.ts";
+import { writeMergedModel } from "../../src/export/merged/merged-model.ts";
+import { writeModel } from "../../src/format/by-path.ts";
+import { lora } from "../../src/peft/methods/lora.ts";
+import type { createEngine } from "../../src/runtime/create-engine.ts";
+import type { HostTensor } from "../../src/runtime/host-tensor.ts";
+import { openUntilEnd } from "../files/open-until-end.ts";
+import { attachTo, logitsOf, perturb, randomExamples, unpacked } from "../passes/model-passes.ts";
+
+/** Checks an open model; `floats` are its values, and `root` is where folders are written. */
+export async function checkCodesModel(
+  engine: ReturnType<typeof createEngine>,
+  { base, checkpoint }: Awaited<ReturnType<typeof openUntilEnd>>,
+  {
+    config,
+    floats,
+  }: { config: Readonly<Record<string, unknown>>; floats: readonly [string, HostTensor<"float32">][] },
+  root: string,
+): Promise<void> {
+  const plain = join(root, "plain-floats");
+  await writeModel(plain, { config, generationConfig: null, tokenizerFiles: null, tensors: floats });
+  const inFloats = await openUntilEnd(plain);
+  const batch = unpacked(randomExamples([9, 7]));
+  const logits = await logitsOf(engine, base, null, batch);
+  assert.deepEqual(logits, await logitsOf(engine, inFloats.base, null, batch));
+
+  const adapter = await attachTo(base, lora, {}, "all-linear");
+  perturb(adapter, 0.05, 3);
+  const adapted = await logitsOf(engine, base, adapter, batch);
+  const path = join(root, "merged");
+  const kind = chooseKind(checkpoint.format, "hf", null);
+  await writeMergedModel({ engine, base, checkpoint, adapter, path, to: "hf", kind });
+  const merged = await openUntilEnd(path);
+  assert.equal(merged.checkpoint.format, "hf");
+  const found = await logitsOf(engine, merged.base, null, batch);
+  assert.ok(adapted.some((value, i) => Math.abs(value - logits[i]!) > 1e-2));
+  for (const [i, value] of found.entries()) assert.ok(Math.abs(value - adapted[i]!) < 1e-4, `${i}`);
+}
