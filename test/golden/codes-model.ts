@@ -8,6 +8,7 @@ import { lora } from "../../src/peft/methods/lora.ts";
 import type { createEngine } from "../../src/runtime/create-engine.ts";
 import type { HostTensor } from "../../src/runtime/host-tensor.ts";
 import { openUntilEnd } from "../files/open-until-end.ts";
+import { assertModelTold } from "../files/told-form.ts";
 import { attachTo, logitsOf, perturb, randomExamples, unpacked } from "../passes/model-passes.ts";
 
 /** Checks an open model; `floats` are its values, and `root` is where folders are written. */
@@ -20,6 +21,7 @@ export async function checkCodesModel(
   }: { config: Readonly<Record<string, unknown>>; floats: readonly [string, HostTensor<"float32">][] },
   root: string,
 ): Promise<void> {
+  await assertModelTold(checkpoint, join(root, "settings-alone"));
   const plain = join(root, "plain-floats");
   await writeModel(plain, { config, generationConfig: null, tokenizerFiles: null, tensors: floats });
   const inFloats = await openUntilEnd(plain);

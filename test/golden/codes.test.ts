@@ -9,6 +9,7 @@ import { dequantize, quantizeTo } from "../../src/quant/stored-tensor.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { type HostTensor, hostTensor } from "../../src/runtime/host-tensor.ts";
 import { openUntilEnd } from "../files/open-until-end.ts";
+import { assertFormTold } from "../files/told-form.ts";
 import { writeSafetensors } from "../files/write-safetensors.ts";
 import { temporaryFolder, tinyModelParts } from "../tiny/model.ts";
 import { checkCodesModel } from "./codes-model.ts";
@@ -64,6 +65,7 @@ for (const [name, what, quantization, storage] of [
     assert.deepEqual([...checkpoint.tensors.keys()], [`${name}.weight`]);
     assert.deepEqual([info.shape, info.storage, stored.storage], [expected.shape, storage, storage]);
     assert.equal(checkpoint.format, "codes");
+    await assertFormTold(checkpoint);
     const values = dequantize(stored);
     for (const [i, value] of values.entries()) {
       const wanted = expected.data[i] as number;

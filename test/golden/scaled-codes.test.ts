@@ -11,6 +11,7 @@ import { Random } from "../../src/random.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { type HostTensor, hostTensor } from "../../src/runtime/host-tensor.ts";
 import { openUntilEnd } from "../files/open-until-end.ts";
+import { assertFormTold } from "../files/told-form.ts";
 import { renameBytes } from "../files/rename-bytes.ts";
 import { writeSafetensors } from "../files/write-safetensors.ts";
 import { temporaryFolder, tinyModelParts } from "../tiny/model.ts";
@@ -71,7 +72,11 @@ const compressed = (format: string, weights: object | null, others: object = {})
   ignore: ["lm_head", "re:.*gate"],
   ...others,
 });
-const ints = (bits: number): object => ({ num_bits: bits, type: "int" });
+const ints = (bits: number, group_size: number | null = null): object => ({
+  num_bits: bits,
+  type: "int",
+  group_size,
+});
 const FLOATS = { num_bits: 8, type: "float" };
 
 for (const [name, what, quantization, storage] of [
@@ -79,9 +84,14 @@ for (const [name, what, quantization, storage] of [
   ["fp8_half", "FP8 in blocks with scales in 16 bits", fp8([24, 64]), "f8_e4m3"],
   ["fp8_all", "FP8 with one scale", fp8(null), "f8_e4m3"],
   ["fp8_every", "AutoFP8, of every code", { quant_method: "fp8" }, "f8_e4m3"],
-  ["pack4", "compressed-tensors in 4 bits", compressed("pack-quantized", ints(4)), "u4"],
-  ["pack4_zeros", "compressed-tensors in 4 bits with zeros", compressed("pack-quantized", ints(4)), "u4"],
-  ["pack3", "compressed-tensors in 3 bits that fill no words", compressed("pack-quantized", ints(3)), "u3"],
+  ["pack4", "compressed-tensors in 4 bits", compressed("pack-quantized", ints(4, 32)), "u4"],
+  ["pack4_zeros", "compressed-tensors in 4 bits with zeros", compressed("pack-quantized", ints(4, 32)), "u4"],
+  [
+    "pack3",
+    "compressed-tensors in 3 bits that fill no words",
+    compressed("pack-quantized", ints(3, 8)),
+    "u3",
+  ],
   ["pack4_rows", "compressed-tensors in 4 bits by rows", compressed("pack-quantized", ints(4)), "u4"],
   ["pack8", "compressed-tensors in words of 8 bits", compressed("pack-quantized", ints(8)), "u8"],
   ["int8", "compressed-tensors in bytes", compressed("int-quantized", ints(8)), "u8"],
@@ -110,6 +120,7 @@ for (const [name, what, quantization, storage] of [
     assert.deepEqual([info.shape, info.storage, stored.storage], [expected.shape, storage, storage]);
     assert.equal(checkpoint.format, "codes");
     assert.equal(info.sizeBytes, sizeOf(stored));
+    await assertFormTold(checkpoint);
     assert.deepEqual(
       [...dequantize(stored)].map((value) => value + 0),
       Array.from(expected.data as Float32Array, (value) => value + 0),
@@ -163,6 +174,7 @@ for (const [name, what, quantization, storage] of [
     await checkpoint.close();
     assert.deepEqual([info.storage, stored.storage], [storage, storage]);
     assert.equal(info.sizeBytes, sizeOf(stored));
+    await assertFormTold(checkpoint);
     // A product and a sum, which MLX rounds one after the other.
     const minima = widen(stored.planes["min"]!).data;
     const largest = minima.reduce((most, value) => Math.max(most, Math.abs(value)), 0);

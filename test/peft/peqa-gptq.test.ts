@@ -29,6 +29,7 @@ import { createEngine } from "../../src/runtime/create-engine.ts";
 import { type HostTensor, hostTensor } from "../../src/runtime/host-tensor.ts";
 import { largestDifference } from "../reference/differences.ts";
 import { openUntilEnd } from "../files/open-until-end.ts";
+import { assertModelTold } from "../files/told-form.ts";
 
 const root = temporaryFolder();
 const engine = sharePrograms(createEngine({ threads: 1 }));
@@ -163,10 +164,11 @@ async function writeGptq(
     ...(form.version === 2 ? { checkpoint_format: "gptq_v2" } : {}),
     ...settings,
   };
-  const inConfig = { ...config, quantization_config: { quant_method: "gptq", ...quantization } };
+  const ofHalves = { ...config, torch_dtype: "float16" };
+  const inConfig = { ...ofHalves, quantization_config: { quant_method: "gptq", ...quantization } };
   const write = (file: string, content: unknown): void =>
     writeFileSync(join(path, file), JSON.stringify(content));
-  write("config.json", isOld ? config : inConfig);
+  write("config.json", isOld ? ofHalves : inConfig);
   if (isOld) write("quantize_config.json", quantization);
   const { tokenizer, config: tokenizerConfig } = byteTokenizerFiles();
   write("tokenizer.json", tokenizer);
@@ -210,6 +212,7 @@ for (const form of FORMS) {
 
     test("means what its formula says, bit for bit", async () => {
       assert.equal(checkpoint.format, "gptq");
+      await assertModelTold(checkpoint, join(root, `${name}-settings`));
       assert.equal(weights.size, 14);
       for (const [key, expected] of weights) {
         assert.deepEqual((await base.values(key)).data, expected, key);

@@ -6,8 +6,8 @@ import { type Folder, readJson, readJsonIfPresent } from "../files/folder.ts";
 import { requireModelSize } from "../../untrusted/limits.ts";
 import { numElements } from "../../graph/shape.ts";
 import type { Checkpoint, TensorInfo } from "./checkpoint.ts";
-import type { CodesForm, CodesTensor } from "./codes/codes-form.ts";
-import { findForm, type FoundForm, quantizationKey } from "./codes/codes-forms.ts";
+import type { CodesTensor } from "./codes/codes-form.ts";
+import { findForm, formatOf, type FoundForm, quantizationKey, withoutCodes } from "./codes/codes-forms.ts";
 import { STORAGE_OF } from "./folder-dtypes.ts";
 import { readTokenizerFiles } from "./tokenizer-folder.ts";
 import { readCard } from "../cards/read-card.ts";
@@ -110,9 +110,6 @@ async function isZero(weights: Safetensors, { name, shape }: TensorInfo): Promis
   return values.every((value) => value === 0);
 }
 
-const formatOf = ({ writing }: CodesForm): Checkpoint["format"] =>
-  writing === "read-only" ? "codes" : writing.to;
-
 const sizeOf = (codes: ReadonlyMap<string, CodesTensor>): number =>
   [...codes.values()].reduce((sum, { info }) => sum + info.sizeBytes, 0);
 
@@ -131,9 +128,8 @@ export async function openHfCheckpoint(folder: Folder, names: readonly string[])
   const { path } = folder;
   const settings = await readJson(folder, "config.json");
   const found = await findForm(folder, settings);
-  const { quantization_config: _ofMost, quantization: _ofMlx, ...plain } = settings;
   // Tensors of an unknown form stay in the list, and are refused there.
-  const config = found ? plain : settings;
+  const config = withoutCodes(settings, found);
   const generationConfig = await readJsonIfPresent(folder, "generation_config.json");
   const tokenizerFiles = await readTokenizerFiles(folder);
   const { license } = await readCard(folder);

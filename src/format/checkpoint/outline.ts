@@ -1,11 +1,19 @@
-/** @file What a configuration alone tells of a model: which storage its weights have, and so their sizes. */
+/** @file What a configuration alone tells of a model: how its weights are held, and so their sizes. */
 import { UsageError } from "../../errors.ts";
 import { showValue } from "../../messages/expected.ts";
-import type { StorageName } from "../../quant/storages.ts";
-import { quantizationKey } from "./codes/codes-forms.ts";
+import { sizeAt } from "../../graph/shape.ts";
+import type { ModelTensor } from "../../models/graphs/sites.ts";
+import { storedBytes } from "../../quant/storage.ts";
+import { STORAGES } from "../../quant/storages.ts";
+import type { Folder } from "../files/folder.ts";
+import type { JsonObject } from "../files/json-file.ts";
+import type { HeldForm } from "./codes/codes-form.ts";
+import { findForm, type FoundForm, quantizationKey } from "./codes/codes-forms.ts";
 import { STORAGE_OF } from "./folder-dtypes.ts";
 
 const WEIGHTS = /\.(safetensors|gguf|bin|pth?)(\.index\.json)?$/;
+/** What ends the name of a matrix that may be in codes. */
+const WEIGHT = ".weight";
 /** transformers' own, where a configuration names none. */
 const USUAL_DTYPE = "float32";
 
@@ -19,14 +27,35 @@ export function isOutline(names: readonly string[]): boolean {
   return names.includes("config.json") && !names.some(isOfWeights);
 }
 
-/** The storage that a configuration says its weights have; null where it does not tell their sizes. */
-export function outlineStorage(config: Readonly<Record<string, unknown>>): StorageName | null {
-  if (quantizationKey(config) !== null) return null;
-  const named = namedDtype(config);
-  return Object.entries(STORAGE_OF).find(([name]) => name === named)?.[1] ?? null;
+/** What a configuration says of weights. */
+interface WeightsOutline {
+  /** The form in which matrices are codes; null: all are floats. */
+  readonly found: FoundForm | null;
+  /** How a tensor is held. */
+  held(tensor: ModelTensor): HeldForm;
 }
 
-function namedDtype(config: Readonly<Record<string, unknown>>): unknown {
+/** Reads how a configuration says that weights are held; null where it does not tell their sizes. @throws as `findForm` */
+export async function readOutline(folder: Folder, config: JsonObject): Promise<WeightsOutline | null> {
+  const found = await findForm(folder, config);
+  const ofMatrix = found && found.form.outline?.(folder.path, found.settings);
+  const named = namedDtype(config);
+  const storage = Object.entries(STORAGE_OF).find(([name]) => name === named)?.[1];
+  const isTold = found ? ofMatrix != null : quantizationKey(config) === null;
+  if (storage === undefined || !isTold) return null;
+  return {
+    found,
+    held: (tensor) => {
+      const { name, shape } = tensor;
+      const isMatrix = shape.length === 2 && name.endsWith(WEIGHT);
+      const matrix = { ...tensor, module: name.slice(0, -WEIGHT.length), numColumns: sizeAt(shape, -1) };
+      const inCodes = isMatrix ? ofMatrix?.(matrix) : null;
+      return inCodes ?? { storage, sizeBytes: storedBytes(STORAGES[storage], shape) };
+    },
+  };
+}
+
+function namedDtype(config: JsonObject): unknown {
   const { dtype, torch_dtype: older } = {
     ...(config["text_config"] as typeof config | undefined),
     ...config,
@@ -35,7 +64,7 @@ function namedDtype(config: Readonly<Record<string, unknown>>): unknown {
 }
 
 /** Makes the error of a model that cannot be planned so. */
-export function unknownSizes(path: string, config: Readonly<Record<string, unknown>>): UsageError {
+export function unknownSizes(path: string, config: JsonObject): UsageError {
   const key = quantizationKey(config);
   const [what, expected] =
     key === null

@@ -47,6 +47,12 @@ describe("openOutlined()", () => {
     for (const [name, more, message] of [
       ["eighths", { dtype: "float8_e4m3fn" }, /dtype "float8_e4m3fn", expected float32, float16, bfloat16$/],
       ["codes", { quantization_config: { quant_method: "gptq" } }, /quantization_config, expected weights/],
+      ["own", { quantization_config: { quant_method: "graft" } }, /quantization_config, expected weights/],
+      [
+        "endless",
+        { quantization_config: { quant_method: "gptq", bits: 4, dynamic: { "-:(?:(a+)\\1)+$": {} } } },
+        /quantization_config, expected weights/,
+      ],
     ] as const) {
       const folder = writeConfig(name, { ...config, ...more });
       await assert.rejects(openOutlined(folder), { code: "usage/model", message });

@@ -3,17 +3,16 @@ import { FormatError } from "../../errors.ts";
 import { tellsClasses, withClasses } from "../../models/config/class-head.ts";
 import type { RawConfig } from "../../models/config/raw-config.ts";
 import { openModel } from "../../models/families.ts";
-import type { TensorSpec } from "../../models/graphs/sites.ts";
-import { storedBytes } from "../../quant/storage.ts";
-import { STORAGES } from "../../quant/storages.ts";
+import type { ModelTensor } from "../../models/graphs/sites.ts";
 import { type Folder, readJson } from "../files/folder.ts";
 import type { Checkpoint, TensorInfo } from "./checkpoint.ts";
-import { findForm } from "./codes/codes-forms.ts";
-import { outlineStorage, unknownSizes } from "./outline.ts";
+import { formatOf, withoutCodes } from "./codes/codes-forms.ts";
+import { readOutline, unknownSizes } from "./outline.ts";
+import { folderDtype } from "./folder-dtypes.ts";
 import { readTokenizerFiles } from "./tokenizer-folder.ts";
 
 /** Lists what files of a model hold. @throws UsageError "usage/model" */
-function tensorsOf(config: RawConfig): readonly TensorSpec[] {
+function tensorsOf(config: RawConfig): readonly ModelTensor[] {
   try {
     return [...openModel(config).tensors.values()];
   } catch (error) {
@@ -41,16 +40,16 @@ function orNull<T>(make: () => T): T | null {
  */
 export async function openOutline(folder: Folder): Promise<Checkpoint> {
   const { path } = folder;
-  const config = await readJson(folder, "config.json");
-  const storage = outlineStorage(config);
-  if (storage === null) {
-    await findForm(folder, config);
-    throw unknownSizes(path, config);
-  }
-  const tensors = tensorsOf(config).map(({ name, shape }): [string, TensorInfo] => [
-    name,
-    { name, shape, storage, sizeBytes: storedBytes(STORAGES[storage], shape) },
-  ]);
+  const settings = await readJson(folder, "config.json");
+  const outline = await readOutline(folder, settings);
+  if (outline === null) throw unknownSizes(path, settings);
+  const { found } = outline;
+  const config = withoutCodes(settings, found);
+  const tensors = tensorsOf(config).map((tensor): TensorInfo => {
+    const { name, shape } = tensor;
+    return { name, shape, ...outline.held(tensor) };
+  });
+  const inCodes = tensors.filter(({ storage }) => folderDtype(storage) === null);
   const refuse = (name: string): Promise<never> =>
     Promise.reject(
       new FormatError("format/file", `Cannot read tensor "${name}" of "${path}": there are no weights`, {
@@ -59,16 +58,17 @@ export async function openOutline(folder: Folder): Promise<Checkpoint> {
     );
   return {
     path,
-    format: "hf",
+    format: found && inCodes.length > 0 ? formatOf(found.form) : "hf",
+    ...(found ? { quantization: found.settings } : {}),
     config,
     generationConfig: null,
-    tensors: new Map(tensors),
+    tensors: new Map(tensors.map((tensor) => [tensor.name, tensor])),
     tokenizerFiles: await readTokenizerFiles(folder),
     unusedTokenizerFiles: null,
     license: null,
     read: refuse,
     readInto: refuse,
-    heldBytes: 0,
+    heldBytes: inCodes.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
     view: () => null,
     close: () => Promise.resolve(),
   };

@@ -49,6 +49,14 @@ test("weights are fetched too where the configuration does not tell their sizes"
   }
 });
 
+test("weights in codes are not fetched where settings tell which matrices are so", async () => {
+  const config = Buffer.from('{"quantization_config":{"quant_method":"gptq","bits":4,"group_size":128}}');
+  const fake = await startHub({}, { ...CONTENT, "config.json": config });
+  const { path } = await fake.pull(OUTLINE);
+  assert.notEqual(path, join(fake.models, "owner--tiny"));
+  assert.equal(weightsAskedOf(fake), 0);
+});
+
 test("weights that are quantized as graft does not read are not fetched", async () => {
   const config = Buffer.from('{"quantization_config":{"quant_method":"aqlm"}}');
   const fake = await startHub({}, { ...CONTENT, "config.json": config });

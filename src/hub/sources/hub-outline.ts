@@ -3,7 +3,7 @@
  * whole model.
  */
 import { existsSync } from "node:fs";
-import { isOfWeights, outlineStorage } from "../../format/checkpoint/outline.ts";
+import { isOfWeights, readOutline } from "../../format/checkpoint/outline.ts";
 import { readJson } from "../../format/files/folder.ts";
 import { nodeFolder } from "../../format/files/node-folder.ts";
 import { HUB_NAME, copyFromHub } from "../download/hub-copy.ts";
@@ -25,8 +25,9 @@ export const hubOutline: ModelSource = {
       );
       if (small?.kind !== "found") return small;
     }
-    const config = await readJson(nodeFolder(folder), "config.json");
-    if (outlineStorage(config) !== null) return { kind: "found", path: folder };
+    const outline = { ...nodeFolder(folder), path: model.repository };
+    const config = await readJson(outline, "config.json");
+    if ((await readOutline(outline, config)) !== null) return { kind: "found", path: folder };
     return await copyFromHub(model, context.modelsFolder, context);
   },
 };

@@ -13,9 +13,13 @@ import type { Safetensors } from "../../files/safetensors/safetensors.ts";
 import { damagedCodes, refusedVariant, showPart } from "./codes-errors.ts";
 import type { CodesForm, CodesTensor } from "./codes-form.ts";
 import { turned } from "./gptq-tensors.ts";
+import { groupSizeOf, heldCodes } from "./held-codes.ts";
+import { namesIn } from "./named-modules.ts";
 
 const ORDER = [0, 2, 4, 6, 1, 3, 5, 7];
 const PER_WORD = ORDER.length;
+/** Scales are kept as the file has them. */
+const SCALE_BYTES = 2;
 
 export const awqForm: CodesForm = {
   name: "awq",
@@ -27,6 +31,14 @@ export const awqForm: CodesForm = {
     const ending = ".qweight";
     const keys = [...weights.tensors.keys()].filter((key) => key.endsWith(ending));
     return keys.map((key) => findOne(key.slice(0, -ending.length), weights));
+  },
+
+  outline(path, { group_size: size, modules_to_not_convert: kept }) {
+    const isKept = namesIn(kept);
+    return (matrix) =>
+      matrix.layer === null || isKept(matrix.module)
+        ? null
+        : heldCodes(4, matrix.shape, groupSizeOf(path, matrix, size), SCALE_BYTES);
   },
 
   writing: "read-only",
@@ -69,9 +81,8 @@ function findOne(module: string, weights: Safetensors): CodesTensor {
     );
   }
   const shape = [numRows, numColumns];
-  const sizeBytes = (numRows * numColumns) / 2 + 3 * numRows * numGroups;
   return {
-    info: { name: `${module}.weight`, shape, storage: "u4", groupSize, sizeBytes },
+    info: { name: `${module}.weight`, shape, ...heldCodes(4, shape, groupSize, SCALE_BYTES) },
     parts,
     read: async () => ({
       storage: "u4",

@@ -10,9 +10,13 @@ import { hostTensor } from "../../../runtime/host-tensor.ts";
 import type { Safetensors } from "../../files/safetensors/safetensors.ts";
 import { refusedVariant, requireSize } from "./codes-errors.ts";
 import type { CodesForm, CodesTensor } from "./codes-form.ts";
-import { findNf4, STATE_MARK } from "./nf4-tensors.ts";
+import { heldCodes } from "./held-codes.ts";
+import { isInCodes } from "./named-modules.ts";
+import { findNf4, heldNf4, STATE_MARK } from "./nf4-tensors.ts";
 
 const ROW_SCALES = "SCB";
+/** Scales of rows are held as float32. */
+const SCALE_BYTES = 4;
 
 export const bitsandbytesForm: CodesForm = {
   name: "bitsandbytes",
@@ -31,6 +35,16 @@ export const bitsandbytesForm: CodesForm = {
     return found;
   },
 
+  outline(path, { load_in_4bit: inFour, bnb_4bit_quant_type: kind = "nf4", llm_int8_skip_modules: kept }) {
+    if (inFour === true && kind !== "nf4") return null;
+    const isIn = isInCodes(kept);
+    return (matrix) => {
+      const { shape, numColumns } = matrix;
+      if (!isIn(matrix)) return null;
+      return inFour === true ? heldNf4(path, matrix) : heldCodes(8, shape, numColumns, SCALE_BYTES);
+    };
+  },
+
   writing: "read-only",
 };
 
@@ -47,7 +61,7 @@ async function findInEightBits(weights: Safetensors, module: string): Promise<Co
     throw refusedVariant(weights.path, `"${name}" in a layout of one kernel`, "rows one after another");
   }
   return {
-    info: { name, shape, storage: "u8", groupSize: numColumns, sizeBytes: numRows * (numColumns + 5) },
+    info: { name, shape, ...heldCodes(8, shape, numColumns, SCALE_BYTES) },
     parts: [name, scales, ...(hasLayout ? [layout] : [])],
     read: async () => {
       const codes = bytesOf((await weights.read(name)).data) as Uint8Array<ArrayBuffer>;

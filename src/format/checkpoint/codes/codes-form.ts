@@ -8,6 +8,7 @@ import type { HostTensor } from "../../../runtime/host-tensor.ts";
 import type { JsonObject } from "../../files/json-file.ts";
 import type { Safetensors } from "../../files/safetensors/safetensors.ts";
 import type { LazyTensor } from "../../files/safetensors/safetensors-writer.ts";
+import type { ModelTensor } from "../../../models/graphs/sites.ts";
 import type { ModelFormat, TensorInfo } from "../checkpoint.ts";
 
 /** A matrix that a folder keeps in parts. */
@@ -16,6 +17,17 @@ export interface CodesTensor {
   /** Names of its parts in the file. */
   readonly parts: readonly string[];
   read(): Promise<StoredTensor>;
+}
+
+/** How a matrix is held. */
+export type HeldForm = Omit<TensorInfo, "name" | "shape">;
+
+/** A matrix of a model whose weights are not there. */
+export interface OutlinedMatrix extends Pick<ModelTensor, "shape" | "role" | "layer"> {
+  /** Its name without ".weight". */
+  readonly module: string;
+  /** Elements of a row. */
+  readonly numColumns: number;
 }
 
 /** A matrix to write. */
@@ -44,6 +56,12 @@ export interface CodesForm {
    * do not fit each other
    */
   find(settings: JsonObject, weights: Safetensors): Promise<readonly CodesTensor[]>;
+  /**
+   * Reads of settings how each matrix is held; what it gives tells null for one in floats. Null, or no function: they do not tell.
+   * Not all that `find` refuses need be refused. `path` is for messages.
+   * @throws UsageError "usage/quantization" for variants that graft does not read
+   */
+  outline?(path: string, settings: JsonObject): ((matrix: OutlinedMatrix) => HeldForm | null) | null;
   /** Names of tensors that say nothing of weights; absent: there are none. */
   readonly passesOver?: RegExp;
   readonly writing: FormWriting | "read-only";

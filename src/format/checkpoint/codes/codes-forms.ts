@@ -3,6 +3,7 @@ import { UsageError } from "../../../errors.ts";
 import { showValue } from "../../../messages/expected.ts";
 import { type Folder, readJsonIfPresent } from "../../files/folder.ts";
 import type { JsonObject } from "../../files/json-file.ts";
+import type { Checkpoint } from "../checkpoint.ts";
 import { awqForm } from "./awq-form.ts";
 import { bitsandbytesForm } from "./bitsandbytes-form.ts";
 import type { CodesForm } from "./codes-form.ts";
@@ -25,6 +26,16 @@ export const CODES_FORMS: readonly CodesForm[] = [
 /** The key under which config.json says how its folder keeps codes, that of most tools or MLX's; null: it does not. */
 export const quantizationKey = (config: JsonObject): string | null =>
   ["quantization_config", "quantization"].find((key) => config[key] != null) ?? null;
+
+/** A configuration without what it says of codes, if their form is known. */
+export function withoutCodes(config: JsonObject, found: FoundForm | null): JsonObject {
+  const { quantization_config: _ofMost, quantization: _ofMlx, ...plain } = config;
+  return found ? plain : config;
+}
+
+/** The format of a folder that keeps matrices in a form. */
+export const formatOf = ({ writing }: CodesForm): Checkpoint["format"] =>
+  writing === "read-only" ? "codes" : writing.to;
 
 /** The form of a folder, and its settings. */
 export interface FoundForm {

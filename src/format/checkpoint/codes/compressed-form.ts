@@ -9,13 +9,17 @@
 import { CODE_BITS, type CodeBits } from "../../../graph/ops/products/unpack-codes.ts";
 import type { JsonObject } from "../../files/json-file.ts";
 import { refusedVariant } from "./codes-errors.ts";
-import type { CodesForm, CodesTensor } from "./codes-form.ts";
-import { findSignedBytes, findWords } from "./compressed-words.ts";
-import { findFp8, OF_ACTIVATIONS } from "./fp8-tensors.ts";
-import { type BlockSize, isBlockSize } from "./scale-grid.ts";
+import type { CodesForm, CodesTensor, HeldForm, OutlinedMatrix } from "./codes-form.ts";
+import { findSignedBytes, findWords, WORD_SCALE_BYTES } from "./compressed-words.ts";
+import { findFp8, heldFp8, OF_ACTIVATIONS } from "./fp8-tensors.ts";
+import { groupSizeOf, heldCodes } from "./held-codes.ts";
+import { targetsIn } from "./named-modules.ts";
+import { type BlockSize, isBlockSize, sharedColumns } from "./scale-grid.ts";
 
 const FORMATS = ["pack-quantized", "int-quantized", "float-quantized", "naive-quantized"];
 const SCALE = ".weight_scale";
+/** A target that is the class of all projections. */
+const ANY_LINEAR = "Linear";
 
 export const compressedForm: CodesForm = {
   name: "compressed-tensors",
@@ -38,11 +42,37 @@ export const compressedForm: CodesForm = {
     return found;
   },
 
+  outline(path, settings) {
+    const isIgnored = targetsIn(settings["ignore"]);
+    const groups = groupsOf(settings).map(({ targets, weights }) => ({
+      isTarget: targetsIn(targets),
+      isAll: Array.isArray(targets) && targets.includes(ANY_LINEAR),
+      weights: (weights ?? {}) as JsonObject,
+    }));
+    if (isIgnored === null || groups.some(({ isTarget }) => isTarget === null)) return null;
+    return (matrix) => {
+      if (matrix.role === "embedding" || isIgnored(matrix.module)) return null;
+      const own = groups.find(({ isAll, isTarget }) => isAll || isTarget!(matrix.module));
+      return own ? heldBy(path, own.weights, matrix) : null;
+    };
+  },
+
   passesOver: OF_ACTIVATIONS,
   writing: "read-only",
 };
 
 const isObject = (value: unknown): value is JsonObject => typeof value === "object" && value !== null;
+
+/** How settings of a group's weights hold a matrix. */
+function heldBy(
+  path: string,
+  { type, num_bits: bits, group_size: size, block_structure: block }: JsonObject,
+  matrix: OutlinedMatrix,
+): HeldForm {
+  const { shape, numColumns } = matrix;
+  if (type === "float") return heldFp8(shape, sharedColumns(numColumns, isBlockSize(block) ? block : null));
+  return heldCodes(bits as CodeBits, shape, groupSizeOf(path, matrix, size), WORD_SCALE_BYTES);
+}
 
 function groupsOf({ config_groups: groups }: JsonObject): readonly JsonObject[] {
   return isObject(groups) ? Object.values(groups).filter(isObject) : [];

@@ -20,8 +20,11 @@ import { damagedCodes, showPart } from "./codes-errors.ts";
 import type { CodesTensor } from "./codes-form.ts";
 import { SCALE_DTYPES } from "./fp8-tensors.ts";
 import { requireOrder, transposedWords, unpackZeros, WORD_BITS } from "./gptq-tensors.ts";
+import { heldCodes } from "./held-codes.ts";
 import { scaleGrid } from "./scale-grid.ts";
 
+/** Scales are held as float32. */
+export const WORD_SCALE_BYTES = 4;
 /** Codes that fill whole bytes, whatever their bits. */
 const UNIT = 8;
 
@@ -142,13 +145,7 @@ function findNumbers(weights: Safetensors, { module, bits, shape, parts, readCod
     return unpackZeros(lines, how).data;
   };
   return {
-    info: {
-      name: `${module}.weight`,
-      shape,
-      storage,
-      groupSize,
-      sizeBytes: numRows * (rowBytes + 5 * groups[1]!),
-    },
+    info: { name: `${module}.weight`, shape, ...heldCodes(bits, shape, groupSize, WORD_SCALE_BYTES) },
     parts: [...parts, scaleKey, ...(zero ? [zeroKey] : [])],
     read: async () => {
       const [indices, scales] = [grid.indices(), widen(await weights.read(scaleKey)).data];

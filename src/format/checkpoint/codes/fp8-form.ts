@@ -9,8 +9,9 @@
 import type { JsonObject } from "../../files/json-file.ts";
 import { refusedVariant } from "./codes-errors.ts";
 import type { CodesForm } from "./codes-form.ts";
-import { findFp8, OF_ACTIVATIONS } from "./fp8-tensors.ts";
-import { type BlockSize, isBlockSize } from "./scale-grid.ts";
+import { findFp8, heldFp8, OF_ACTIVATIONS } from "./fp8-tensors.ts";
+import { isInCodes } from "./named-modules.ts";
+import { type BlockSize, isBlockSize, sharedColumns } from "./scale-grid.ts";
 
 const SCALE = /^(.*)\.weight_scale(_inv)?$/;
 
@@ -26,6 +27,14 @@ export const fp8Form: CodesForm = {
       const module = SCALE.exec(key)?.[1];
       return module === undefined ? [] : [findFp8(weights, module, key, block as BlockSize | null)];
     });
+  },
+
+  outline(_path, { weight_block_size: block = null, modules_to_not_convert: kept }) {
+    const isIn = isInCodes(kept);
+    return (matrix) =>
+      isIn(matrix)
+        ? heldFp8(matrix.shape, sharedColumns(matrix.numColumns, isBlockSize(block) ? block : null))
+        : null;
   },
 
   passesOver: OF_ACTIVATIONS,

@@ -2,12 +2,13 @@
  * @file Matrices of floats of 8 bits with scales beside them, which forms call differently: weight F8_E4M3 [out, in], and a scale of
  * floats for the whole, for each row, or for each block. weight[o, i] = scale · float[o, i], whatever the scale's name says.
  */
+import { FLOAT_BYTES } from "../../../graph/dtype.ts";
 import { showShape } from "../../../graph/shape.ts";
 import { widen } from "../../../quant/codes/half.ts";
 import { hostTensor } from "../../../runtime/host-tensor.ts";
 import type { Safetensors } from "../../files/safetensors/safetensors.ts";
 import { damagedCodes, refusedVariant, showPart } from "./codes-errors.ts";
-import type { CodesTensor } from "./codes-form.ts";
+import type { CodesTensor, HeldForm } from "./codes-form.ts";
 import { type BlockSize, scaleGrid } from "./scale-grid.ts";
 
 /** Element types that scales have. */
@@ -19,6 +20,12 @@ export const OF_ACTIVATIONS =
 
 /** Rows of fewer elements have no place in any kernel of these forms. */
 const UNIT = 8;
+
+/** How a matrix [rows, columns] is held, by the columns that share a scale. */
+export function heldFp8([numRows = 0, numColumns = 0]: readonly number[], groupSize: number): HeldForm {
+  const sizeBytes = numRows * (numColumns + (FLOAT_BYTES * numColumns) / groupSize);
+  return { storage: "f8_e4m3", groupSize, sizeBytes };
+}
 
 /**
  * Finds the matrix that a scale belongs to.
@@ -50,13 +57,7 @@ export function findFp8(
   const { groupSize } = grid;
   const numGroups = numColumns / groupSize;
   return {
-    info: {
-      name,
-      shape,
-      storage: "f8_e4m3",
-      groupSize,
-      sizeBytes: numRows * (numColumns + 4 * numGroups),
-    },
+    info: { name, shape, ...heldFp8(shape, groupSize) },
     parts: [name, scaleKey],
     read: async () => {
       const scales = widen(await weights.read(scaleKey)).data;

@@ -18,7 +18,14 @@ import { STORAGES } from "../../../quant/storages.ts";
 import { type HostTensor, hostTensor } from "../../../runtime/host-tensor.ts";
 import type { LazyTensor } from "../../files/safetensors/safetensors-writer.ts";
 import { type CodesForm, type FormWriting, lazyParts } from "./codes-form.ts";
-import { findGptqTensors, transposedWords, turned, WORD_BITS, zeroOffset } from "./gptq-tensors.ts";
+import {
+  findGptqTensors,
+  outlineGptq,
+  transposedWords,
+  turned,
+  WORD_BITS,
+  zeroOffset,
+} from "./gptq-tensors.ts";
 
 /** What the settings say of groups that are whole rows. */
 const WHOLE_ROW = -1;
@@ -96,6 +103,7 @@ export const gptqForm: CodesForm = {
     method === "gptq" || (method === undefined && order !== undefined),
 
   find: findGptqTensors,
+  outline: outlineGptq,
 
   writing,
 };

@@ -10,7 +10,9 @@ import { type HostTensor, hostTensor } from "../../../runtime/host-tensor.ts";
 import type { JsonObject } from "../../files/json-file.ts";
 import type { Safetensors } from "../../files/safetensors/safetensors.ts";
 import { damagedCodes, refusedVariant, showPart } from "./codes-errors.ts";
-import type { CodesTensor } from "./codes-form.ts";
+import type { CodesForm, CodesTensor } from "./codes-form.ts";
+import { groupSizeOf, heldCodes } from "./held-codes.ts";
+import { matchesOf } from "./named-modules.ts";
 
 /** Bits of the words in which codes lie. */
 export const WORD_BITS = 32;
@@ -20,10 +22,15 @@ export function zeroOffset({ checkpoint_format: format }: JsonObject): number {
   return format === "gptq_v2" ? 0 : 1;
 }
 
+/** Scales are kept as the file has them. */
+const SCALE_BYTES = 2;
+/** What comes before an expression of modules that are left in floats. */
+const LEFT_OUT = "-:";
+
 /** Looks at settings. @throws UsageError "usage/quantization" for a variant that is not read */
 function bitsOf(path: string, settings: JsonObject): CodeBits {
   const { bits, checkpoint_format: format = "gptq", pack_dtype: word = "int32", dynamic } = settings;
-  const overrides = Object.keys((dynamic as object | null) ?? {}).filter((key) => !key.startsWith("-:"));
+  const overrides = Object.keys((dynamic as object | null) ?? {}).filter((key) => !key.startsWith(LEFT_OUT));
   const problems = [
     ...(CODE_BITS.some((known) => known === bits)
       ? []
@@ -41,6 +48,30 @@ function bitsOf(path: string, settings: JsonObject): CodeBits {
   }
   return bits as CodeBits;
 }
+
+/** Tells which matrices are in codes: projections of blocks, and the head if settings say so. */
+export const outlineGptq: NonNullable<CodesForm["outline"]> = (path, settings) => {
+  const {
+    bits,
+    group_size: size,
+    dynamic,
+    lm_head: hasHead,
+    modules_in_block_to_quantize: inside,
+  } = settings;
+  const known = CODE_BITS.find((each) => each === bits);
+  const expressions = Object.keys((dynamic as object | null) ?? {}).filter((key) => key.startsWith(LEFT_OUT));
+  const isLeftOut = matchesOf(expressions.map((key) => key.slice(LEFT_OUT.length)));
+  if (known === undefined || isLeftOut === null) return null;
+  const chosen = Array.isArray(inside) ? inside.flat().map((name) => `.${String(name)}`) : [""];
+  return (matrix) => {
+    const { module, layer, role, shape } = matrix;
+    const isIn =
+      layer === null ? role === "head" && hasHead === true : chosen.some((end) => module.endsWith(end));
+    return isIn && !isLeftOut(module)
+      ? heldCodes(known, shape, groupSizeOf(path, matrix, size), SCALE_BYTES)
+      : null;
+  };
+};
 
 /** Finds the matrices of a folder. @throws as `CodesForm.find` */
 export async function findGptqTensors(settings: JsonObject, weights: Safetensors): Promise<CodesTensor[]> {
@@ -61,7 +92,9 @@ async function findOne(
 ): Promise<CodesTensor> {
   const [qweight, qzeros, scales] = [`${module}.qweight`, `${module}.qzeros`, `${module}.scales`];
   const parts = [qweight, qzeros, scales];
-  requireWholeGroups(module, bits, settings, weights);
+  // Sizes of parts do not say when the last group of a row is shorter.
+  const numInputs = ((weights.tensors.get(qweight)?.shape[0] ?? 0) * WORD_BITS) / bits;
+  groupSizeOf(weights.path, { module, numColumns: numInputs }, settings["group_size"]);
   const { words, numRows, numColumns, numGroups } = sizesOf(module, parts, bits, weights);
   const groupSize = numColumns / numGroups;
   const order = `${module}.g_idx`;
@@ -72,7 +105,6 @@ async function findOne(
   const name = `${module}.weight`;
   const shape = [numRows, numColumns];
   const storage: StorageName = `u${bits}`;
-  const sizeBytes = (numRows * numColumns * bits) / 8 + 3 * numRows * numGroups;
   const read = async (): Promise<StoredTensor> => {
     const codes = transposedWords(bytesOf((await weights.read(qweight)).data), words);
     return {
@@ -91,7 +123,7 @@ async function findOne(
       },
     };
   };
-  return { info: { name, shape, storage, groupSize, sizeBytes }, parts, read };
+  return { info: { name, shape, ...heldCodes(bits, shape, groupSize, SCALE_BYTES) }, parts, read };
 }
 
 /** Sizes of a matrix by those of its parts: codes, zeros and scales. @throws FormatError "format/tensor" when these do not fit */
@@ -123,22 +155,6 @@ function sizesOf(
     );
   }
   return { words, numRows, numColumns, numGroups };
-}
-
-/** @throws UsageError "usage/quantization" when the last group of a row is shorter, which sizes of parts do not say */
-function requireWholeGroups(
-  module: string,
-  bits: CodeBits,
-  { group_size: size }: JsonObject,
-  { path, tensors }: Safetensors,
-): void {
-  const numColumns = ((tensors.get(`${module}.qweight`)?.shape[0] ?? 0) * WORD_BITS) / bits;
-  if (typeof size !== "number" || size <= 0 || size >= numColumns || numColumns % size === 0) return;
-  throw refusedVariant(
-    path,
-    `${numColumns} inputs of "${module}" in groups of ${size}`,
-    "groups that divide them",
-  );
 }
 
 /** @throws UsageError "usage/quantization" when inputs lie in other groups than by their order */

@@ -32,6 +32,16 @@ export const mlxForm: CodesForm = {
     return modules.map((module) => findOne(module, settingsOf(weights.path, settings, module), weights));
   },
 
+  outline:
+    (path, settings) =>
+    ({ module, shape, numColumns }) => {
+      const own = settings[module];
+      const { bits, groupSize } = settingsOf(path, settings, module);
+      return own === false || numColumns % groupSize !== 0
+        ? null
+        : heldMatrix({ bits, groupSize }, shape).held;
+    },
+
   writing: "read-only",
 };
 

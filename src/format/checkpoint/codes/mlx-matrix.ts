@@ -9,7 +9,7 @@ import type { Planes } from "../../../quant/planes.ts";
 import { storedBytes } from "../../../quant/storage.ts";
 import { STORAGES } from "../../../quant/storages.ts";
 import { type HostTensor, hostTensor } from "../../../runtime/host-tensor.ts";
-import type { TensorInfo } from "../checkpoint.ts";
+import type { HeldForm } from "./codes-form.ts";
 
 /** Bits that codes may have. */
 export const MLX_BITS = [2, 3, 4, 5, 6, 8] as const;
@@ -27,7 +27,7 @@ export interface MlxSettings {
 }
 
 interface HeldMatrix {
-  readonly held: Omit<TensorInfo, "name" | "shape">;
+  readonly held: HeldForm;
   /** Makes planes of packed codes, and of scales and biases [rows, groups] of 16 bits. */
   readonly planesOf: (codes: Uint8Array<ArrayBuffer>, scale: HostTensor, min: HostTensor) => Planes;
 }

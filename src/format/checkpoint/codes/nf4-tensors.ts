@@ -15,7 +15,7 @@ import { storedBytes } from "../../../quant/storage.ts";
 import { hostTensor } from "../../../runtime/host-tensor.ts";
 import type { Safetensors } from "../../files/safetensors/safetensors.ts";
 import { damagedCodes, refusedVariant, requireSize } from "./codes-errors.ts";
-import type { CodesTensor } from "./codes-form.ts";
+import type { CodesTensor, HeldForm, OutlinedMatrix } from "./codes-form.ts";
 
 /** What ends the name of a matrix in the name of its state; the kind of its codes follows. */
 export const STATE_MARK = ".quant_state.bitsandbytes__";
@@ -28,6 +28,17 @@ const STATE = z.object({
   nested_blocksize: z.int().optional(),
   nested_offset: z.number().optional(),
 });
+
+const heldIn = (shape: readonly number[]): HeldForm => ({
+  storage: "nf4",
+  sizeBytes: storedBytes(STORAGES.nf4, shape),
+});
+
+/** How a matrix is held that settings alone tell of. @throws UsageError "usage/quantization" when blocks do not fill its rows */
+export function heldNf4(path: string, { module, shape, numColumns }: OutlinedMatrix): HeldForm {
+  if (numColumns % BLOCK === 0) return heldIn(shape);
+  throw refusedVariant(path, `"${module}" [${shape.join(", ")}] in nf4`, `blocks of ${BLOCK} that fill rows`);
+}
 
 /** Finds a matrix by its state. @throws as `CodesForm.find` */
 export async function findNf4(weights: Safetensors, name: string, kind: string): Promise<CodesTensor> {
@@ -72,7 +83,7 @@ export async function findNf4(weights: Safetensors, name: string, kind: string):
     );
   };
   return {
-    info: { name, shape, storage: "nf4", sizeBytes: storedBytes(STORAGES.nf4, shape) },
+    info: { name, shape, ...heldIn(shape) },
     parts: [stateKey, ...Object.keys(sizes).map((ending) => name + ending)],
     read: async () => {
       const pairs = (await weights.read(name)).data as Uint8Array<ArrayBuffer>;

@@ -19,6 +19,11 @@ export function isBlockSize(value: unknown): value is BlockSize {
   );
 }
 
+/** Columns that share a scale in blocks of a size, or in whole rows. */
+export function sharedColumns(numColumns: number, block: BlockSize | null): number {
+  return block === null ? numColumns : commonDivisor(block[1], numColumns);
+}
+
 /** Finds how scales of a shape lie over a matrix, in blocks of a size if there are such; null: they do not fit it. */
 export function scaleGrid(
   scaleShape: readonly number[],
@@ -29,7 +34,7 @@ export function scaleGrid(
   const [high = 1, wide = 1, ...others] = scaleShape;
   const size = blockOf([high, wide], [numRows, numColumns], block);
   if (size === null || others.length > 0) return null;
-  const groupSize = commonDivisor(size[1], numColumns);
+  const groupSize = sharedColumns(numColumns, size);
   return {
     groupSize,
     indices() {

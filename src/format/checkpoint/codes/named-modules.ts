@@ -1,0 +1,47 @@
+/** @file Which modules a list in quantization settings names: as transformers reads such lists, or by expressions. */
+import { compileSafe } from "../../../untrusted/safe-pattern.ts";
+import { TimeBudget } from "../../../untrusted/time-budget.ts";
+import type { OutlinedMatrix } from "./codes-form.ts";
+
+/** Whether a module is named. */
+type NamesModule = (module: string) => boolean;
+
+const strings = (list: unknown): string[] =>
+  Array.isArray(list) ? list.filter((each): each is string => typeof each === "string") : [];
+
+/** Reads a list of whole names, of their beginnings, or of the names of modules and of what they lie in. */
+export function namesIn(list: unknown): NamesModule {
+  const names = strings(list);
+  return (module) =>
+    names.some((name) => module.startsWith(name) || module.endsWith(name) || module.includes(`${name}.`));
+}
+
+/** Reads expressions that a name has to begin with; null: one of them may search without end. */
+export function matchesOf(sources: readonly string[]): NamesModule | null {
+  const budget = new TimeBudget();
+  let patterns: readonly ReturnType<typeof compileSafe>[];
+  try {
+    patterns = sources.map((source) => compileSafe(`^(?:${source})`, "", budget));
+  } catch {
+    return null;
+  }
+  return (module) => patterns.some((pattern) => budget.use(module.length, () => pattern.test(module)));
+}
+
+/** As `namesIn`, of a list of modules that stay in floats beside all embeddings; without one that is the head. */
+export function isInCodes(kept: unknown): (matrix: OutlinedMatrix) => boolean {
+  const isKept = namesIn(kept);
+  const hasHead = Array.isArray(kept);
+  return ({ module, role }) => (role === "weight" || (role === "head" && hasHead)) && !isKept(module);
+}
+
+const EXPRESSION = "re:";
+
+/** Reads a list of names and of expressions after `re:`, as compressed-tensors has it; null: as `matchesOf`. */
+export function targetsIn(list: unknown): NamesModule | null {
+  const targets = strings(list);
+  const names = new Set(targets);
+  const expressions = targets.filter((target) => target.startsWith(EXPRESSION));
+  const matches = matchesOf(expressions.map((target) => target.slice(EXPRESSION.length)));
+  return matches && ((module) => names.has(module) || matches(module));
+}

@@ -1,0 +1,97 @@
+/** Which matrices settings of codes mean, by what transformers, GPTQModel, llm-compressor and mlx-lm make of them. */
+import assert from "node:assert/strict";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { TINY_CONFIGS } from "../../../test/tiny/configs.ts";
+import { temporaryFolder } from "../../../test/tiny/model.ts";
+import { openOutlined } from "../by-path.ts";
+
+const root = temporaryFolder();
+const MODEL = {
+  ...TINY_CONFIGS["llama"],
+  dtype: "bfloat16",
+  intermediate_size: 64,
+  tie_word_embeddings: false,
+};
+
+/** The kinds of two projections, the head, the embedding and a norm. */
+async function kindsBy(settings: object): Promise<string> {
+  const folder = join(root, String(folders++));
+  mkdirSync(folder);
+  writeFileSync(join(folder, "config.json"), JSON.stringify({ ...MODEL, quantization_config: settings }));
+  const { tensors } = await openOutlined(folder);
+  const block = "model.layers.0";
+  const names = [`${block}.self_attn.q_proj`, `${block}.mlp.down_proj`, "lm_head", "model.embed_tokens"];
+  const kinds = [...names, `${block}.input_layernorm`].map((name) => tensors.get(`${name}.weight`)!);
+  return kinds
+    .map(({ storage, groupSize }) => (groupSize === undefined ? storage : `${storage}/${groupSize}`))
+    .join(" ");
+}
+let folders = 0;
+
+const gptq = { quant_method: "gptq", bits: 4, group_size: 16 };
+const awq = { quant_method: "awq", bits: 4, group_size: 16 };
+const nf4 = { quant_method: "bitsandbytes", load_in_4bit: true };
+const compressed = (weights: object, more: object = {}, targets = ["Linear"]) => ({
+  quant_method: "compressed-tensors",
+  config_groups: { group_0: { targets, weights } },
+  ignore: ["lm_head"],
+  ...more,
+});
+const INT4 = { num_bits: 4, type: "int", group_size: 16 };
+
+for (const [what, settings, expected] of [
+  ["GPTQ: projections", gptq, "u4/16 u4/16 bf16 bf16 bf16"],
+  ["GPTQ: whole rows", { ...gptq, group_size: -1 }, "u4/32 u4/64 bf16 bf16 bf16"],
+  ["GPTQ: a head", { ...gptq, lm_head: true }, "u4/16 u4/16 u4/16 bf16 bf16"],
+  [
+    "GPTQ: modules of blocks",
+    { ...gptq, modules_in_block_to_quantize: [["self_attn.q_proj"], ["self_attn.o_proj"]] },
+    "u4/16 bf16 bf16 bf16 bf16",
+  ],
+  ["GPTQ: but some", { ...gptq, dynamic: { "-:model\\.layers\\.0\\.mlp": {} } }, "u4/16 bf16 bf16 bf16 bf16"],
+  ["AWQ: projections", awq, "u4/16 u4/16 bf16 bf16 bf16"],
+  ["AWQ: but some", { ...awq, modules_to_not_convert: ["mlp"] }, "u4/16 bf16 bf16 bf16 bf16"],
+  ["bitsandbytes: all but the head", { load_in_8bit: true }, "u8/32 u8/64 bf16 bf16 bf16"],
+  [
+    "bitsandbytes: all but some",
+    { load_in_8bit: true, llm_int8_skip_modules: ["model.layers.0.mlp"] },
+    "u8/32 bf16 u8/32 bf16 bf16",
+  ],
+  [
+    "FP8: but some",
+    { quant_method: "fp8", weight_block_size: [16, 48], modules_to_not_convert: ["lm_head", "q_proj"] },
+    "bf16 f8_e4m3/16 bf16 bf16 bf16",
+  ],
+  ["MLX: the embedding too", { bits: 4, group_size: 32 }, "q4_1 q4_1 q4_1 q4_1 bf16"],
+  [
+    "MLX: settings of some",
+    { bits: 8, group_size: 32, lm_head: false, "model.layers.0.mlp.down_proj": { bits: 3, group_size: 64 } },
+    "m8/32 m3/64 bf16 m8/32 bf16",
+  ],
+  ["MLX: rows that groups do not fill", { bits: 8, group_size: 64 }, "bf16 m8/64 bf16 bf16 bf16"],
+  ["compressed-tensors: projections", compressed(INT4), "u4/16 u4/16 bf16 bf16 bf16"],
+  [
+    "compressed-tensors: but some",
+    compressed(INT4, { ignore: ["re:.*down_proj", "re:lm_"] }),
+    "u4/16 bf16 bf16 bf16 bf16",
+  ],
+  [
+    "compressed-tensors: expressions",
+    compressed({ num_bits: 8, type: "float" }, { ignore: [] }, ["re:.*q_proj", "lm_head"]),
+    "f8_e4m3/32 bf16 f8_e4m3/32 bf16 bf16",
+  ],
+] as const) {
+  test(what, async () => assert.equal(await kindsBy(settings), expected));
+}
+
+for (const [settings, message] of [
+  [nf4, /"model\.layers\.0\.self_attn\.q_proj" \[32, 32\] in nf4, expected blocks of 64 that fill rows/],
+  [{ ...gptq, group_size: 24 }, /32 inputs of "model\.layers\.0\.self_attn\.q_proj" in groups of 24/],
+  [{ bits: 4, group_size: 32, lm_head: { bits: 7 } }, /of "lm_head" with bits 7/],
+] as const) {
+  test(`refused: ${message.source}`, async () => {
+    await assert.rejects(kindsBy(settings), { code: "usage/quantization", message });
+  });
+}
