@@ -9,8 +9,10 @@ import { PGlite } from "@electric-sql/pglite";
 import { forbidTierUp } from "../../src/jobs/database/forbid-tier-up.ts";
 import { openSharedJobs } from "../../src/jobs/database/open-jobs.ts";
 import { JobQueue, type TakenJob } from "../../src/jobs/queue/job-queue.ts";
+import { waitFor } from "../process/wait-for.ts";
 import { checkShares, checkTable } from "./check-table.ts";
 import { newJob } from "./new-job.ts";
+import { patient } from "./patient.ts";
 import { WireServer } from "./wire-server.ts";
 import { toldBy } from "./told.ts";
 
@@ -19,7 +21,10 @@ const pglite = await PGlite.create();
 const server = new WireServer(pglite);
 await server.start();
 // Each as in a process of its own: with its own connections.
-const tables = await Promise.all([openSharedJobs(server.url), openSharedJobs(server.url)]);
+const tables = await Promise.all([
+  openSharedJobs(server.url, patient()),
+  openSharedJobs(server.url, patient()),
+]);
 let numIds = 0;
 const [queue, other] = tables.map(
   (table) => new JobQueue({ table, maxWaiting: 100, now: () => 7, newId: () => `wire-${numIds++}` }),
@@ -41,24 +46,61 @@ async function takeSoon(of: JobQueue, base: string): Promise<TakenJob> {
   }
 }
 
+/** What PostgreSQL answers who connects and is not let in. */
+function refusalOf(code: string, why: string): Buffer {
+  const fields = Buffer.from(`SFATAL\0C${code}\0M${why}\0\0`);
+  const refusal = Buffer.concat([Buffer.from("E\0\0\0\0"), fields]);
+  refusal.writeInt32BE(4 + fields.length, 1);
+  return refusal;
+}
+
 for (const [code, why, hint] of [
   ["28P01", 'password authentication failed for user "graft"', /PGPASSWORD/],
   ["3D000", 'database "graft" does not exist', /createdb/],
 ] as const)
   test(`a database that lets nobody in says why, and is not asked for more: ${code}`, async () => {
-    const fields = Buffer.from(`SFATAL\0C${code}\0M${why}\0\0`);
-    const refusal = Buffer.concat([Buffer.from("E\0\0\0\0"), fields]);
-    refusal.writeInt32BE(4 + fields.length, 1);
-    const closed = createServer((socket) => socket.once("data", () => socket.end(refusal)));
+    const closed = createServer((socket) => socket.once("data", () => socket.end(refusalOf(code, why))));
     await once(closed.listen(0, "127.0.0.1"), "listening");
     const { port } = closed.address() as AddressInfo;
-    await assert.rejects(openSharedJobs(`postgres://graft@127.0.0.1:${port}/graft`), {
+    await assert.rejects(openSharedJobs(`postgres://graft@127.0.0.1:${port}/graft`, patient()), {
       code: "failed/database",
       message: `Cannot reach the database: ${why}`,
       hint,
     });
     closed.close();
   });
+
+test("a database that is starting is waited for, until one is told to stop", async () => {
+  // More than one connection is tried for.
+  let [numLeft, numAsked] = [6, 0];
+  const starting = createServer((socket) => {
+    numAsked++;
+    if (numLeft-- > 0) {
+      socket.once("data", () => socket.end(refusalOf("57P03", "the database system is starting up")));
+      return;
+    }
+    const { port } = new URL(server.url);
+    socket.pipe(connect(Number(port), "127.0.0.1")).pipe(socket);
+  });
+  await once(starting.listen(0, "127.0.0.1"), "listening");
+  const { port } = starting.address() as AddressInfo;
+  const url = `postgres://graft@127.0.0.1:${port}/graft`;
+  const told: string[] = [];
+  const table = await openSharedJobs(url, { ...patient(), onAway: (error) => told.push(String(error)) });
+  assert.deepEqual(told, ["FailedError: Cannot reach the database: the database system is starting up"]);
+  assert.equal(await table.read("none"), null);
+  await table.close();
+  assert.ok(numAsked > 6, `${numAsked} connections`);
+
+  numLeft = Infinity;
+  const stop = new AbortController();
+  const waiting = openSharedJobs(url, { ...patient(), signal: stop.signal });
+  const before = numAsked;
+  await waitFor(() => numAsked > before + 5);
+  stop.abort();
+  await assert.rejects(waiting, { name: "AbortError" });
+  starting.close();
+});
 
 test("a table behind the protocol does what every table does", async () => {
   const [table] = tables;

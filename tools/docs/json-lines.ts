@@ -100,7 +100,7 @@ export const JSON_LINES: readonly JsonLine[] = [
   {
     event: "away",
     by: "serve, worker",
-    says: "the store does not answer, and is asked until it does",
+    says: "the store does not answer, or the database is starting: asked until it is there",
     keys: "message",
   },
   { event: "waiting", by: "worker", says: "the worker takes jobs", keys: "base, fingerprint" },

@@ -33,7 +33,7 @@ import { warn } from "../report.ts";
 import { openOptions } from "../texts/generation.ts";
 import { SERVE_GROUPS, SERVE_OPTIONS, type ServeOptions } from "../serving/serve-flags.ts";
 import { keyReader, requireKey } from "../serving/server-keys.ts";
-import { faultsTo, troublesTo } from "../serving/troubles.ts";
+import { faultsTo, patienceOf, troublesTo } from "../serving/troubles.ts";
 
 /** Largest seed of a text whose request has none. */
 const MAX_SEED = 2 ** 31;
@@ -131,12 +131,7 @@ async function serve(
   let server: Listening | null = null;
   try {
     // First, so that nobody hears that what a job has trained does not exist.
-    const { begun } = await beginJobs(state, {
-      clock: systemClock,
-      signal: io.signal,
-      troubles: troublesTo(io),
-      onAway: (error) => io.emit({ event: "away", message: toldWhole(error) }),
-    });
+    const { begun } = await beginJobs(state, patienceOf(io));
     server = await listen(app, {
       ...options,
       readTls: () => readTls(options.tlsCert, options.tlsKey),
@@ -167,7 +162,10 @@ async function openJobs(
   // Takes long on a busy machine.
   if (database === undefined)
     io.stderr(`${existsSync(own) ? "opening" : "making"} the database of jobs in ${own}`);
-  const table = database === undefined ? await openOwnJobs(own, io.signal) : await openSharedJobs(database);
+  const table =
+    database === undefined
+      ? await openOwnJobs(own, io.signal)
+      : await openSharedJobs(database, patienceOf(io));
   // Now, and not when the first job ends: nobody is served while they are read.
   if (database === undefined) await loadReports();
   const { newId } = state;

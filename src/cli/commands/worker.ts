@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { makeSampleWriter } from "../../engine/sample-writer.ts";
 import { openTextParts } from "../../engine/open-text-model.ts";
-import { UsageError, toldWhole } from "../../errors.ts";
+import { UsageError } from "../../errors.ts";
 import { openSharedJobs } from "../../jobs/database/open-jobs.ts";
 import { disk, tryRemove } from "../../format/files/disk/calls.ts";
 import { makeFolders } from "../../format/files/disk/make-folders.ts";
@@ -26,7 +26,7 @@ import { type CommandIO, defineCommand } from "../command.ts";
 import { type FoundModel, findModel, servedName } from "../model/find-model.ts";
 import { MODEL_FLAGS, modelFlag } from "../model/model-flags.ts";
 import { warn } from "../report.ts";
-import { troublesTo } from "../serving/troubles.ts";
+import { patienceOf, troublesTo } from "../serving/troubles.ts";
 import { DATABASE, STORE } from "../serving/serve-flags.ts";
 import { PATH } from "../../messages/paths.ts";
 
@@ -62,18 +62,14 @@ export const command = defineCommand({
   async run(options, io) {
     requireFiles(options);
     // First, so that a wrong database or store is told before a model is fetched.
-    const table = await openSharedJobs(options.database);
+    const patience = patienceOf(io);
+    const table = await openSharedJobs(options.database, patience);
     // With a store the copies are this process's alone: others may have other runs of the same job.
     const copies = options.store === undefined ? null : await makeCopies(options.files ?? tmpdir());
     try {
       const folder = copies ?? options.files ?? "";
       const files = await openState({ folder, store: options.store, env: io.env, clock: systemClock });
-      await untilAnswered(files, {
-        clock: systemClock,
-        signal: io.signal,
-        troubles: troublesTo(io),
-        onAway: (error) => io.emit({ event: "away", message: toldWhole(error) }),
-      });
+      await untilAnswered(files, patience);
       const found = await findModel(options, io);
       const { fingerprint, places } = await placesOf(found, options);
       const name = options.servedModelName ?? servedName(found);

@@ -1,6 +1,8 @@
 /** @file How servers and workers tell of what goes wrong: with jobs, where it is tried again, and with requests. */
 import { GraftError, toldWhole } from "../../errors.ts";
+import { systemClock } from "../../jobs/queue/system-clock.ts";
 import type { TroubleOptions } from "../../jobs/queue/trouble.ts";
+import type { Patience } from "../../jobs/while-away.ts";
 import type { CommandIO } from "../command.ts";
 import { warn } from "../report.ts";
 
@@ -10,6 +12,16 @@ const QUIET_MS = 60_000;
 /** Tells of troubles with the queue of jobs on standard error, and of their end. */
 export function troublesTo(io: CommandIO): TroubleOptions {
   return { onTrouble: (error) => warn(toldWhole(error), io), onRecovered: () => io.stderr("jobs go on") };
+}
+
+/** How a server or a worker waits for its store and its database while it starts. */
+export function patienceOf(io: CommandIO): Patience {
+  return {
+    clock: systemClock,
+    signal: io.signal,
+    troubles: troublesTo(io),
+    onAway: (error) => io.emit({ event: "away", message: toldWhole(error) }),
+  };
 }
 
 /** Tells of what requests meet that is no client's fault on standard error. */

@@ -4,12 +4,16 @@
  */
 import type { Database } from "./database.ts";
 import type { JobTable } from "../job-table.ts";
+import { type Patience, untilThere } from "../while-away.ts";
 import { tellingDiskFaults } from "./disk-faults.ts";
 
-/** Opens the jobs of a PostgreSQL database, for any number of processes. @throws as `prepareTables` */
-export async function openSharedJobs(url: string): Promise<JobTable> {
-  const { openPostgres } = await import("./postgres.ts");
-  return await open(openPostgres(url));
+/**
+ * Opens the jobs of a PostgreSQL database, for any number of processes, once it has started.
+ * @throws as `prepareTables`; the reason of a signal that aborts
+ */
+export async function openSharedJobs(url: string, patience: Patience): Promise<JobTable> {
+  const { isStarting, openPostgres } = await import("./postgres.ts");
+  return await untilThere(() => open(openPostgres(url)), isStarting, patience);
 }
 
 /** Opens the jobs of a folder, for this process alone; `signal` stops making them. @throws as `prepareTables` and `openPglite` */

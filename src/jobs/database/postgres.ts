@@ -13,14 +13,26 @@ const CONNECT_MS = 5000;
 const STATEMENT_MS = 10_000;
 /** Codes of Node and of PostgreSQL that say nothing about the statement: connections, shutting down, too many clients. */
 const LOST = /^(E[A-Z]+|08.{3}|57P0[1-5]|53300|40001|40P01)$/;
-/** The code of PostgreSQL where it has no database of the name. */
-const NO_DATABASE = "3D000";
+/** The code of PostgreSQL while it starts, stops or recovers. */
+const STARTING = "57P03";
+const HINTS: ReadonlyMap<unknown, string> = new Map([
+  [STARTING, "Wait until it has started."],
+  ["3D000", "Make it, as with createdb, or name another in --database."],
+]);
+const UNREACHABLE_HINT =
+  "Look whether it runs, whether --database is its URL, and whether the URL or PGPASSWORD has its password.";
 const LOST_MESSAGE = /connection (terminated|ended)|timeout|not queryable/i;
 
 function isLost(error: unknown): boolean {
   const { code, message } = error as { readonly code?: unknown; readonly message?: unknown };
   if (error instanceof AggregateError) return error.errors.some(isLost);
   return (typeof code === "string" && LOST.test(code)) || LOST_MESSAGE.test(String(message));
+}
+
+/** Whether an error says that there is a database, which is starting. */
+export function isStarting(error: unknown): boolean {
+  const { cause } = error as { readonly cause?: { readonly code?: unknown } };
+  return error instanceof FailedError && cause?.code === STARTING;
 }
 
 function connectionOf(client: ClientBase): Connection {
@@ -102,11 +114,9 @@ function ignore(): void {}
 function unreachable(error: unknown): FailedError {
   const first: unknown = error instanceof AggregateError ? error.errors[0] : error;
   const found = first instanceof Error ? first.message : String(first);
-  const isMissing = (first as { readonly code?: unknown }).code === NO_DATABASE;
+  const { code } = first as { readonly code?: unknown };
   return new FailedError("failed/database", `Cannot reach the database: ${found}`, {
-    hint: isMissing
-      ? "Make it, as with createdb, or name another in --database."
-      : "Look whether it runs, whether --database is its URL, and whether the URL or PGPASSWORD has its password.",
+    hint: HINTS.get(code) ?? UNREACHABLE_HINT,
     cause: error,
   });
 }

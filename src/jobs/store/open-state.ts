@@ -4,9 +4,8 @@
  */
 import type { Environment } from "../../environment.ts";
 import type { Clock } from "../queue/clock.ts";
-import { Trouble, type TroubleOptions } from "../queue/trouble.ts";
 import { StateFolder } from "../state-folder.ts";
-import { whileAway } from "./while-away.ts";
+import { type Patience, untilThere } from "../while-away.ts";
 
 interface StateOptions {
   readonly folder: string;
@@ -14,15 +13,6 @@ interface StateOptions {
   readonly store: string | undefined;
   readonly env: Environment;
   readonly clock: Clock;
-}
-
-interface Patience {
-  readonly clock: Clock;
-  /** Ends the wait. */
-  readonly signal: AbortSignal;
-  readonly troubles: TroubleOptions;
-  /** Is told that the store is away, and waited for. */
-  readonly onAway: (error: unknown) => void;
 }
 
 /** Opens them; whether a store answers is not asked yet. @throws UsageError "usage/flag" */
@@ -37,7 +27,7 @@ export async function openState({ folder, store, env, clock }: StateOptions): Pr
 
 /** Waits until the store answers. @throws FailedError "failed/store" at once where it refuses; the reason of a signal that aborts */
 export async function untilAnswered(files: StateFolder, patience: Patience): Promise<void> {
-  const { clock, signal, troubles, onAway } = patience;
+  const { signal } = patience;
   const { StoreAwayError, StoreRefusesError } = await import("./s3.ts");
   const ask = async (): Promise<void> => {
     try {
@@ -46,13 +36,7 @@ export async function untilAnswered(files: StateFolder, patience: Patience): Pro
       signal.throwIfAborted();
     }
   };
-  await whileAway(ask, {
-    trouble: new Trouble(troubles),
-    isAway: (error) => error instanceof StoreAwayError && !(error instanceof StoreRefusesError),
-    wait: async (timeMs) => {
-      await clock.sleep(timeMs, signal);
-      return true;
-    },
-    onAway,
-  });
+  const isAway = (error: unknown): boolean =>
+    error instanceof StoreAwayError && !(error instanceof StoreRefusesError);
+  await untilThere(ask, isAway, patience);
 }

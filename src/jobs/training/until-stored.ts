@@ -6,7 +6,7 @@ import { whatIsAway } from "../away.ts";
 import type { Lease } from "../queue/lease.ts";
 import type { Trouble } from "../queue/trouble.ts";
 import { StoreAwayError } from "../store/s3.ts";
-import { whileAway } from "../store/while-away.ts";
+import { whileAway } from "../while-away.ts";
 
 /** How long a job waits: over a weekend. A job that never ends is waited for by its client, and holds its worker. */
 const MAX_AWAY_MS = 3 * 24 * 60 * 60 * 1000;

@@ -4,9 +4,8 @@
  */
 import { toldOfAway } from "../../jobs/away.ts";
 import { untilAnswered } from "../../jobs/store/open-state.ts";
+import type { Patience } from "../../jobs/while-away.ts";
 import type { ServerState } from "../server-state.ts";
-
-type Patience = Parameters<typeof untilAnswered>[1];
 
 /**
  * Ends when the jobs have begun, the signal has aborted, or their store is away: then `begun` ends later.
