@@ -180,6 +180,11 @@ export const RERANK_REQUEST = z.strictObject({
   truncate_prompt_tokens: READ.truncate_prompt_tokens.describe(
     "Tokens that a longer pair is cut to, at the end of its longer text; -1: as many as the model reads",
   ),
+  max_tokens_per_doc: z
+    .int()
+    .min(0)
+    .nullish()
+    .describe("Tokens of a document that are read, the others are left out; 0, and unless given: all"),
   user: READ.user,
 });
 

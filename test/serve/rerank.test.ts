@@ -85,6 +85,22 @@ for (const [name, modelType, config, score] of [
   });
 }
 
+test("no more of a document is read than is asked for, and all of it by 0", async () => {
+  const { server } = await open("begun", "bert", ONE);
+  const long = DOCUMENTS[3]!;
+  const scores = async (documents: readonly string[], more: object): Promise<Map<number, number>> => {
+    const { results, usage } = await ask(server, { documents, ...more });
+    return new Map([
+      [-1, usage.total_tokens],
+      ...results.map(({ index, relevance_score }): [number, number] => [index, relevance_score]),
+    ]);
+  };
+  const begun = await scores(["mi", "lo lo "], {});
+  assert.deepEqual(await scores(["mi", long], { max_tokens_per_doc: 6 }), begun);
+  assert.notEqual(begun.get(1), (await scores(["mi", "lo lo"], {})).get(1));
+  assert.deepEqual(await scores(["mi", "lo lo "], { max_tokens_per_doc: 0 }), begun);
+});
+
 test("what cannot be put into order is refused", async () => {
   const { server } = await open("one", "bert", ONE);
   const { server: several } = await open("several", "bert", { id2label: { 0: "bad", 1: "good" } });
@@ -98,6 +114,7 @@ test("what cannot be put into order is refused", async () => {
     [server, { documents: [7] }, "documents[0]", /expected/],
     [server, { documents, query: "" }, "query", /expected/],
     [server, { documents, top_n: -1 }, "top_n", /expected/],
+    [server, { documents, max_tokens_per_doc: 1.5 }, "max_tokens_per_doc", /expected/],
     [server, { documents, model: "nobody" }, "model", /does not exist/],
     [several, { documents }, "model", /tells 2 classes, expected one score/],
     [writer, { documents }, "model", /tells no classes/],

@@ -84,13 +84,16 @@ async function readPairs(
   const room = truncation ?? { numTokens: maxTokens, isLeft: false };
   const encode = (text: string): number[] =>
     encodeEnough(text, (some) => tokenizer.encode(some, { addSpecialTokens: false }), room);
+  const perDocument = body.max_tokens_per_doc || undefined;
   const query = [...prefixIds, ...encode(body.query)];
   const before = [...query, ...pair.middle];
   return await inTurns(body.documents, (document, i) => {
     const text = textOf(document);
     // An empty text is no second one, in transformers either.
     const isPair = text !== "";
-    const ids = isPair ? [...before, ...encode(text), ...pair.suffix] : [...query, ...suffixIds];
+    const ids = isPair
+      ? [...before, ...encode(text).slice(0, perDocument), ...pair.suffix]
+      : [...query, ...suffixIds];
     const tokens = { ids, ...(isPair && { secondAt: before.length }) };
     const example = makeClassExample(tokens, 0, classes, { file: "documents", line: i + 1 });
     if (ids.length <= room.numTokens) return example;
