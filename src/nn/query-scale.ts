@@ -10,7 +10,9 @@ import type { Norm } from "./norms.ts";
 import { passInput } from "./pass.ts";
 
 /** Scales queries [B, T, H·E], where others have a norm. */
-export function queryScale(beta: number, numPositions: number): Norm {
+export function queryScale(given: number, numPositions: number): Norm {
+  // As GGUF files hold it, so that a model is the same from both.
+  const beta = Math.fround(given);
   const scale = passInput({
     name: `queryScale(${beta}, ${numPositions})`,
     dtype: "float32",

@@ -138,6 +138,7 @@ export interface DecoderRules extends Partial<
     | "toldBy"
     | "keys"
     | "rotated"
+    | "hasYarnMultiplier"
     | "fixed"
     | "switches"
     | "blocksBehind"

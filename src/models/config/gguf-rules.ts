@@ -78,6 +78,8 @@ export interface GgufRules {
   readonly keys: Table<string>;
   /** Which columns of a head are rotated; null: the model knows positions otherwise. */
   readonly rotated: "all-columns" | "first-columns" | null;
+  /** Whether a setting multiplies the logarithm in YaRN's factor, which files of others do not have; default: none does. */
+  readonly hasYarnMultiplier?: true;
   /** Values of config.json that all such files share. */
   readonly fixed: RawConfig;
   /** Keys of config.json that are true when block 0 has the named tensor. */

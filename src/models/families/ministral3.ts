@@ -4,7 +4,9 @@ import { queryScale } from "../../nn/query-scale.ts";
 import { plainDecoder } from "../blocks/decoder.ts";
 import { llamaBlock, plainAttention, repeat } from "../blocks/decoder-blocks.ts";
 import type { Family } from "../family.ts";
+import { decoderGguf } from "../config/decoder-gguf.ts";
 import { parseConfig, unusable } from "../config/hf-config.ts";
+import { MINISTRAL3_GGUF, rotationOf } from "../config/ministral3-config.ts";
 import { MISTRAL_FIELDS } from "../config/mistral-config.ts";
 
 const SCHEMA = z.object({
@@ -15,35 +17,23 @@ const SCHEMA = z.object({
   sliding_window: z.int().positive().nullable().default(null),
 });
 
-/** What files that say nothing of the rotation mean. */
-const ROTATION = {
-  rope_type: "yarn",
-  rope_theta: 1e6,
-  factor: 16,
-  original_max_position_embeddings: 16_384,
-  mscale: 1,
-  mscale_all_dim: 1,
-  llama_4_scaling_beta: 0.1,
-};
-
 export const ministral3: Family = {
   modelType: "ministral3",
   summary: "The text part of Ministral 3: 3B, 8B and 14B",
   traits:
     "Mistral's blocks without a window; `llama_4_scaling_beta` says how queries grow with the logarithm of their position.",
-  gguf: "not-in-gguf",
+  gguf: decoderGguf(MINISTRAL3_GGUF),
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw);
-    const given: Readonly<Record<string, unknown>> = c.rope_parameters ?? ROTATION;
     // The model's own positions may stand there too.
-    const { llama_4_scaling_beta: beta, max_position_embeddings: _, ...rotation } = given;
+    const { llama_4_scaling_beta: beta, max_position_embeddings: _, ...rotation } = rotationOf(c);
     const { original_max_position_embeddings: numPositions } = rotation;
     if (typeof beta !== "number" || typeof numPositions !== "number") {
       throw unusable(raw, "rope_parameters has no llama_4_scaling_beta or original_max_position_embeddings");
     }
     const attention = plainAttention({ ...raw, rope_parameters: rotation }, c);
-    const queryNorm = queryScale(beta, numPositions);
-    const layer = llamaBlock(c, { ...attention, window: c.sliding_window, queryNorm });
+    const grows = beta === 0 ? {} : { queryNorm: queryScale(beta, numPositions) };
+    const layer = llamaBlock(c, { ...attention, window: c.sliding_window, ...grows });
     return plainDecoder(raw, c, repeat(layer, c));
   },
 };

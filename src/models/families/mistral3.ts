@@ -1,5 +1,7 @@
 /** @file Mistral's models that also read images (Mistral Small 3.1, Ministral 3): their text part; images are not read. */
 import type { Family, RawConfig } from "../family.ts";
+import { decoderGguf } from "../config/decoder-gguf.ts";
+import { MINISTRAL3_GGUF } from "../config/ministral3-config.ts";
 import { textConfig, withTextCheckpoint } from "../config/text-part.ts";
 import { ministral3 } from "./ministral3.ts";
 import { mistral } from "./mistral.ts";
@@ -36,7 +38,7 @@ export const mistral3: Family = {
   summary: "Mistral's models that read images too, their text part: Mistral Small 3.1 and 3.2, Ministral 3",
   traits:
     "The blocks of the family that `text_config` names, Mistral or Ministral 3. The vision tower is skipped: images are not read.",
-  gguf: "not-in-gguf",
+  gguf: decoderGguf(MINISTRAL3_GGUF),
   open: (raw) => {
     const family = isMinistral(raw) ? ministral3 : mistral;
     return withTextCheckpoint(family.open(ownConfig(raw)), ownConfig);

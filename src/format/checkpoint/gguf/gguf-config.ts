@@ -7,7 +7,7 @@ import type { GgufMetadata } from "../../files/gguf/gguf.ts";
 import type { JsonObject } from "../../files/json-file.ts";
 import type { NumHeads } from "./gguf-row-orders.ts";
 import { type GgufContents, metadataNumber, unsupported } from "./gguf-metadata.ts";
-import { readRopeScaling, ROPE_SETTINGS } from "./gguf-rope.ts";
+import { readRopeScaling, ROPE_SETTINGS, YARN_MULTIPLIER } from "./gguf-rope.ts";
 
 /** Settings with their own rule below, or of no effect on the numbers. */
 const HANDLED: ReadonlySet<string> = new Set([
@@ -21,13 +21,14 @@ const HANDLED: ReadonlySet<string> = new Set([
 /** A setting that graft does not know and that is not zero would change the numbers. */
 function refuseUnknownSettings(
   file: GgufContents,
-  { architecture, settings, rotated, blocksBehind }: GgufRules,
+  { architecture, settings, rotated, blocksBehind, hasYarnMultiplier }: GgufRules,
 ): void {
   for (const [key, value] of Object.entries(file.metadata)) {
     if (!key.startsWith(`${architecture}.`)) continue;
     const setting = key.slice(architecture.length + 1);
     if (Object.hasOwn(settings, setting) || HANDLED.has(setting)) continue;
     if (rotated !== null && ROPE_SETTINGS.has(setting)) continue;
+    if (hasYarnMultiplier && setting === YARN_MULTIPLIER) continue;
     if (setting === blocksBehind) continue;
     if (value === 0 || value === 0n || value === false || value === "") continue;
     throw unsupported(file, `setting ${key} is ${JSON.stringify(value, stringifyBigint)}`, "no such setting");
@@ -105,7 +106,7 @@ export async function makeConfig(
   if (rules.blocksBehind !== undefined) config["num_hidden_layers"] = numOwnBlocks(file, rules);
   if (rules.rotated !== null) {
     Object.assign(config, readHeadWidths(file, rules, config));
-    const scaling = await readRopeScaling(file, rules.architecture, config["rope_theta"] as number);
+    const scaling = await readRopeScaling(file, rules, config["rope_theta"] as number);
     if (scaling !== null) config["rope_scaling"] = scaling;
   }
   for (const [key, tensor] of Object.entries(rules.switches)) {

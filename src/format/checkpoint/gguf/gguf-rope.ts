@@ -3,6 +3,7 @@ import { type RopeScaling, yarnAttention } from "../../../nn/rope/rope-scaling.t
 import { type RopeConfig, ropeFrequencies } from "../../../nn/rope/rope-tables.ts";
 import { dequantize, storedFloats } from "../../../quant/stored-tensor.ts";
 import { hostTensor } from "../../../runtime/host-tensor.ts";
+import type { GgufRules } from "../../../models/config/gguf-rules.ts";
 import type { GgufValue } from "../../files/gguf/gguf-setting-bytes.ts";
 import type { GgufSource } from "../../files/gguf/gguf-writer.ts";
 import type { JsonObject } from "../../files/json-file.ts";
@@ -29,6 +30,12 @@ export const ROPE_SETTINGS: ReadonlySet<string> = new Set([
   "rope.scaling.yarn_beta_slow",
   "rope.scale_linear",
 ]);
+
+/** L: YaRN's factor on cosine and sine is divided by 1 + 0.1 L log(factor). */
+export const YARN_MULTIPLIER = "rope.scaling.yarn_log_multiplier";
+
+/** What differs between architectures. */
+type RopeRules = Pick<GgufRules, "architecture" | "hasYarnMultiplier">;
 
 type Llama3Scaling = Extract<RopeScaling, { readonly kind: "llama3" }>;
 
@@ -77,14 +84,15 @@ function known(settings: Readonly<Record<string, number | null>>): JsonObject {
 }
 
 /** What YaRN has beside its factor, by what a file calls it. */
-function yarnSettings(number: (name: string) => number | null): JsonObject {
+function yarnSettings(number: (name: string) => number | null, multiplier: number): JsonObject {
   const [factor, attention] = [number("factor") ?? 1, number("attn_factor") ?? 1];
+  const usual = yarnAttention(factor) / yarnAttention(factor, multiplier);
   const whole = number("yarn_attn_factor");
   // Alone and below 1 it is `attn_factor` of a configuration, which transformers and llama.cpp pass over.
   const isKnown = whole !== null && (whole >= 1 || attention !== 1);
   return known({
     original_max_position_embeddings: number("original_context_length"),
-    attention_factor: isKnown ? whole : attention === 1 ? null : attention * yarnAttention(factor),
+    attention_factor: isKnown ? whole : attention === 1 && multiplier === 0 ? null : attention * usual,
     beta_fast: number("yarn_beta_fast"),
     beta_slow: number("yarn_beta_slow"),
   });
@@ -93,7 +101,7 @@ function yarnSettings(number: (name: string) => number | null): JsonObject {
 /** Reads `rope_scaling` of config.json; null for none. @throws UsageError usage/model for scaling that is not known */
 export async function readRopeScaling(
   file: GgufContents,
-  architecture: string,
+  { architecture, hasYarnMultiplier }: RopeRules,
   theta: number,
 ): Promise<JsonObject | null> {
   const number = (name: string): number | null =>
@@ -125,15 +133,19 @@ export async function readRopeScaling(
     }
     case "linear":
       return { rope_type: "linear", factor };
-    case "yarn":
-      return { rope_type: "yarn", factor, ...yarnSettings(number) };
+    case "yarn": {
+      const multiplier = hasYarnMultiplier
+        ? metadataNumber(file, `${architecture}.${YARN_MULTIPLIER}`)
+        : null;
+      return { rope_type: "yarn", factor, ...yarnSettings(number, multiplier ?? 0) };
+    }
     default:
       throw unsupported(file, `rope scaling ${JSON.stringify(type)}`, "none, linear, yarn or longrope");
   }
 }
 
 /** The settings of a scaling, without the architecture before their names. */
-export function ropeSettings({ scaling }: RopeConfig): Record<string, GgufValue> {
+export function ropeSettings({ scaling }: RopeConfig, rules: RopeRules): Record<string, GgufValue> {
   const float32 = (value: number): GgufValue => ({ type: "float32", value });
   const uint32 = (value: number): GgufValue => ({ type: "uint32", value });
   const type: GgufValue = { type: "string", value: scaling.kind };
@@ -149,12 +161,14 @@ export function ropeSettings({ scaling }: RopeConfig): Record<string, GgufValue>
   const stretched = { "rope.scaling.type": type, "rope.scaling.factor": float32(factor) };
   if (scaling.kind === "linear") return stretched;
   const { originalMaxPositions, attentionFactor, betaFast, betaSlow } = scaling;
-  const usual = yarnAttention(factor);
+  const multiplier = rules.hasYarnMultiplier && attentionFactor === 1 ? 1 : 0;
+  const usual = yarnAttention(factor) / yarnAttention(factor, multiplier);
   return {
     ...stretched,
     "rope.scaling.original_context_length": uint32(originalMaxPositions),
     "rope.scaling.yarn_beta_fast": float32(betaFast),
     "rope.scaling.yarn_beta_slow": float32(betaSlow),
+    ...(multiplier === 1 && { [YARN_MULTIPLIER]: float32(multiplier) }),
     // Converters write the first of these; llama.cpp passes over it, and multiplies its own factor by the second.
     ...(attentionFactor !== usual && {
       "rope.scaling.yarn_attn_factor": float32(attentionFactor),

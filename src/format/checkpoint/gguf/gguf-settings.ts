@@ -52,7 +52,7 @@ export function modelSettings(modelName: string, model: Model, rules: GgufRules)
   if (rules.rotated !== null && main !== null) {
     own["attention.key_length"] = own["attention.value_length"] = uint32(main.headWidth);
     own["rope.dimension_count"] = uint32(main.rope?.width ?? main.headWidth);
-    if (main.rope !== null) Object.assign(own, ropeSettings(main.rope));
+    if (main.rope !== null) Object.assign(own, ropeSettings(main.rope, rules));
   }
   for (const [setting, { key, type }] of Object.entries(rules.settings)) {
     const value = values[key];

@@ -27,6 +27,7 @@ ARCHITECTURES = {
     "llama-scaled": "LLAMA",
     "llama-yarn": "LLAMA",
     "mistral": "LLAMA",
+    "ministral3": "MISTRAL3",
     "mixtral": "LLAMA",
     "qwen2": "QWEN2",
     "qwen3": "QWEN3",
@@ -167,7 +168,7 @@ def write_settings(w, family, c, num_behind):
         w.add_embedding_scale(c["embedding_multiplier"])
         w.add_residual_scale(c["residual_multiplier"])
         w.add_logit_scale(c["logits_scaling"])
-    if family in ("llama", "llama-scaled", "llama-yarn", "mistral", "mixtral", "smollm3", "granite", "arcee"):
+    if family in ("llama", "llama-scaled", "llama-yarn", "mistral", "ministral3", "mixtral", "smollm3", "granite", "arcee"):
         w.add_vocab_size(c["vocab_size"])
         w.add_rope_dimension_count(c["head_dim"])
     if full.get("rope_type") == "yarn":
@@ -176,6 +177,9 @@ def write_settings(w, family, c, num_behind):
         w.add_rope_scaling_orig_ctx_len(full["original_max_position_embeddings"])
         w.add_rope_scaling_yarn_beta_fast(full["beta_fast"])
         w.add_rope_scaling_yarn_beta_slow(full["beta_slow"])
+    if family == "ministral3":
+        w.add_rope_scaling_yarn_log_mul(full["mscale_all_dim"])
+        w.add_attn_temperature_scale(full["llama_4_scaling_beta"])
     if "num_experts_per_tok" in c:
         w.add_expert_count(c.get("num_local_experts") or c["num_experts"])
         w.add_expert_used_count(c["num_experts_per_tok"])
@@ -226,7 +230,7 @@ def converted(family, c, tensors):
     experts = {}
     for name, value in tensors.items():
         array = value.numpy()
-        if family in ("llama", "llama-scaled", "llama-yarn", "mistral", "mixtral", "smollm3", "granite", "olmo", "arcee"):
+        if family in ("llama", "llama-scaled", "llama-yarn", "mistral", "ministral3", "mixtral", "smollm3", "granite", "olmo", "arcee"):
             if "q_proj" in name:
                 array = interleave(array, c["num_attention_heads"])
             if "k_proj" in name:

@@ -1,0 +1,43 @@
+/** @file How configurations and GGUF files say what Ministral 3 rotates, and by what its queries grow. */
+import { type DecoderRules, NEIGHBOUR_ROWS, real } from "./decoder-gguf.ts";
+import type { RawConfig } from "./raw-config.ts";
+
+/** What files that say nothing of the rotation mean. */
+const ROTATION = {
+  rope_type: "yarn",
+  rope_theta: 1e6,
+  factor: 16,
+  original_max_position_embeddings: 16_384,
+  mscale: 1,
+  mscale_all_dim: 1,
+  llama_4_scaling_beta: 0.1,
+};
+
+/** `rope_parameters` of a configuration. */
+export function rotationOf({ rope_parameters: given }: RawConfig): RawConfig {
+  return (given as RawConfig | null | undefined) ?? ROTATION;
+}
+
+/** Files of Mistral Small 3.1 have the same architecture, and queries that do not grow. */
+export const MINISTRAL3_GGUF: DecoderRules = {
+  architecture: "mistral3",
+  className: "Ministral3ForCausalLM",
+  changes: NEIGHBOUR_ROWS,
+  settings: { "attention.temperature_scale": real("llama_4_scaling_beta", 0) },
+  hasYarnMultiplier: true,
+  complete: ({ llama_4_scaling_beta, rope_scaling, rope_theta, ...config }) => ({
+    ...config,
+    rope_parameters: {
+      rope_type: "default",
+      original_max_position_embeddings: config["max_position_embeddings"],
+      ...(rope_scaling as RawConfig | undefined),
+      rope_theta,
+      llama_4_scaling_beta,
+    },
+  }),
+  values: (settings, [first]) => {
+    // A Mistral that says nothing of its rotation has no other one.
+    const isMistral = !settings["rope_parameters"] && first?.rope?.scaling.kind !== "yarn";
+    return isMistral ? {} : { llama_4_scaling_beta: rotationOf(settings)["llama_4_scaling_beta"] };
+  },
+};
