@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { test } from "node:test";
+import { describe, test } from "node:test";
 import { TINY_CONFIGS } from "../../../test/tiny/configs.ts";
 import { temporaryFolder } from "../../../test/tiny/model.ts";
 import { openOutlined } from "../by-path.ts";
@@ -15,20 +15,25 @@ const MODEL = {
   tie_word_embeddings: false,
 };
 
-/** The kinds of two projections, the head, the embedding and a norm. */
-async function kindsBy(settings: object): Promise<string> {
+const BLOCK = "model.layers.0";
+const NAMES = [`${BLOCK}.self_attn.q_proj`, `${BLOCK}.mlp.down_proj`, "lm_head", "model.embed_tokens"];
+
+/** The kinds of some matrices. */
+async function kindsOf(config: object, settings: object, names: readonly string[]): Promise<string> {
   const folder = join(root, String(folders++));
   mkdirSync(folder);
-  writeFileSync(join(folder, "config.json"), JSON.stringify({ ...MODEL, quantization_config: settings }));
+  writeFileSync(join(folder, "config.json"), JSON.stringify({ ...config, quantization_config: settings }));
   const { tensors } = await openOutlined(folder);
-  const block = "model.layers.0";
-  const names = [`${block}.self_attn.q_proj`, `${block}.mlp.down_proj`, "lm_head", "model.embed_tokens"];
-  const kinds = [...names, `${block}.input_layernorm`].map((name) => tensors.get(`${name}.weight`)!);
-  return kinds
+  return names
+    .map((name) => tensors.get(`${name}.weight`)!)
     .map(({ storage, groupSize }) => (groupSize === undefined ? storage : `${storage}/${groupSize}`))
     .join(" ");
 }
 let folders = 0;
+
+/** The kinds of two projections, the head, the embedding and a norm. */
+const kindsBy = (settings: object): Promise<string> =>
+  kindsOf(MODEL, settings, [...NAMES, `${BLOCK}.input_layernorm`]);
 
 const gptq = { quant_method: "gptq", bits: 4, group_size: 16 };
 const awq = { quant_method: "awq", bits: 4, group_size: 16 };
@@ -95,3 +100,51 @@ for (const [settings, message] of [
     await assert.rejects(kindsBy(settings), { code: "usage/quantization", message });
   });
 }
+
+describe("a model that reads images too: settings name its modules as files or transformers do", () => {
+  const text = { ...(TINY_CONFIGS["mistral3"]?.["text_config"] as object), intermediate_size: 64 };
+  const config = { ...TINY_CONFIGS["mistral3"], dtype: "bfloat16", text_config: text };
+  for (const [what, settings, expected] of [
+    [
+      "bitsandbytes, older names",
+      { load_in_8bit: true, llm_int8_skip_modules: ["lm_head", "language_model.model.layers.0.mlp"] },
+      "u8/32 bf16 bf16 bf16",
+    ],
+    [
+      "FP8, newer names",
+      {
+        quant_method: "fp8",
+        modules_to_not_convert: ["lm_head", "model.language_model.layers.0.mlp.down_proj"],
+      },
+      "f8_e4m3/32 bf16 bf16 bf16",
+    ],
+    [
+      "GPTQ",
+      { ...gptq, dynamic: { "-:model\\.language_model\\.layers\\.0\\.self_attn": {} } },
+      "bf16 u4/16 bf16 bf16",
+    ],
+    [
+      "compressed-tensors",
+      compressed(INT4, {
+        ignore: [
+          "language_model.lm_head",
+          "re:language_model\\.model\\.layers\\.\\d+\\.self_attn",
+          "re:vision_tower.*",
+        ],
+      }),
+      "bf16 u4/16 bf16 bf16",
+    ],
+    [
+      "MLX",
+      {
+        bits: 8,
+        group_size: 32,
+        "language_model.model.layers.0.mlp.down_proj": { bits: 3, group_size: 64 },
+        "language_model.lm_head": false,
+      },
+      "m8/32 m3/64 bf16 m8/32",
+    ],
+  ] as const) {
+    test(what, async () => assert.equal(await kindsOf(config, settings, NAMES), expected));
+  }
+});

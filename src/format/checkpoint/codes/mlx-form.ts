@@ -12,6 +12,7 @@ import type { JsonObject } from "../../files/json-file.ts";
 import type { Safetensors } from "../../files/safetensors/safetensors.ts";
 import { damagedCodes, refusedVariant, showPart } from "./codes-errors.ts";
 import type { CodesForm, CodesTensor } from "./codes-form.ts";
+import { namesOf } from "./named-modules.ts";
 import { heldMatrix, MLX_BITS, MLX_BLOCK, type MlxSettings } from "./mlx-matrix.ts";
 
 const WORD_BITS = 32;
@@ -35,9 +36,9 @@ export const mlxForm: CodesForm = {
   outline:
     (path, settings) =>
     ({ module, shape, numColumns }) => {
-      const own = settings[module];
-      const { bits, groupSize } = settingsOf(path, settings, module);
-      return own === false || numColumns % groupSize !== 0
+      const name = namesOf(module).find((each) => Object.hasOwn(settings, each)) ?? module;
+      const { bits, groupSize } = settingsOf(path, settings, name);
+      return settings[name] === false || numColumns % groupSize !== 0
         ? null
         : heldMatrix({ bits, groupSize }, shape).held;
     },

@@ -6,6 +6,11 @@ import type { OutlinedMatrix } from "./codes-form.ts";
 /** Whether a module is named. */
 type NamesModule = (module: string) => boolean;
 
+/** Lists what settings call a module: where a model reads images too, its text part lies in another module, first or second. */
+export function namesOf(module: string): readonly string[] {
+  return [module, `language_model.${module}`, module.replace(/^model\./, "model.language_model.")];
+}
+
 const strings = (list: unknown): string[] =>
   Array.isArray(list) ? list.filter((each): each is string => typeof each === "string") : [];
 
@@ -13,7 +18,9 @@ const strings = (list: unknown): string[] =>
 export function namesIn(list: unknown): NamesModule {
   const names = strings(list);
   return (module) =>
-    names.some((name) => module.startsWith(name) || module.endsWith(name) || module.includes(`${name}.`));
+    namesOf(module).some((own) =>
+      names.some((name) => own.startsWith(name) || own.endsWith(name) || own.includes(`${name}.`)),
+    );
 }
 
 /** Reads expressions that a name has to begin with; null: one of them may search without end. */
@@ -25,7 +32,10 @@ export function matchesOf(sources: readonly string[]): NamesModule | null {
   } catch {
     return null;
   }
-  return (module) => patterns.some((pattern) => budget.use(module.length, () => pattern.test(module)));
+  return (module) =>
+    namesOf(module).some((own) =>
+      patterns.some((pattern) => budget.use(own.length, () => pattern.test(own))),
+    );
 }
 
 /** As `namesIn`, of a list of modules that stay in floats beside all embeddings; without one that is the head. */
@@ -43,5 +53,5 @@ export function targetsIn(list: unknown): NamesModule | null {
   const names = new Set(targets);
   const expressions = targets.filter((target) => target.startsWith(EXPRESSION));
   const matches = matchesOf(expressions.map((target) => target.slice(EXPRESSION.length)));
-  return matches && ((module) => names.has(module) || matches(module));
+  return matches && ((module) => namesOf(module).some((own) => names.has(own)) || matches(module));
 }
