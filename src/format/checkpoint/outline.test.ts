@@ -69,6 +69,15 @@ for (const [what, settings, expected] of [
     { quant_method: "fp8", weight_block_size: [16, 48], modules_to_not_convert: ["lm_head", "q_proj"] },
     "bf16 f8_e4m3/16 bf16 bf16 bf16",
   ],
+  [
+    "AutoFP8: but some",
+    {
+      quant_method: "fp8",
+      activation_scheme: "static",
+      ignored_layers: ["lm_head", "model.layers.0.mlp.down_proj"],
+    },
+    "f8_e4m3/32 bf16 bf16 bf16 bf16",
+  ],
   ["MLX: the embedding too", { bits: 4, group_size: 32 }, "q4_1 q4_1 q4_1 q4_1 bf16"],
   [
     "MLX: settings of some",

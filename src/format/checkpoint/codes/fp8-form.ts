@@ -5,6 +5,8 @@
  *   M.weight F8_E4M3 [out, in]
  *   M.weight_scale_inv [⌈out / h⌉, ⌈in / w⌉]   a scale for each block of h × w (`weight_block_size`); without such blocks one number
  *   M.weight_scale                             AutoFP8's name for the one number
+ *
+ * Modules that stay floats are in `modules_to_not_convert`, of AutoFP8 in `ignored_layers`.
  */
 import type { JsonObject } from "../../files/json-file.ts";
 import { refusedVariant } from "./codes-errors.ts";
@@ -29,8 +31,8 @@ export const fp8Form: CodesForm = {
     });
   },
 
-  outline(_path, { weight_block_size: block = null, modules_to_not_convert: kept }) {
-    const isIn = isInCodes(kept);
+  outline(_path, { weight_block_size: block = null, modules_to_not_convert: kept, ignored_layers: ignored }) {
+    const isIn = isInCodes(kept ?? ignored);
     return (matrix) =>
       isIn(matrix)
         ? heldFp8(matrix.shape, sharedColumns(matrix.numColumns, isBlockSize(block) ? block : null))
