@@ -363,6 +363,12 @@ describe("folders in GPTQ's form", () => {
     await assert.rejects(() => loadModel(path), /surplus model\.layers\.0\.self_attn\.q_proj\.bias/);
   });
 
+  test("may name modules without a setting of their own", async () => {
+    const settings = { dynamic: { lm_head: {}, "-:.*visual.*": {} } };
+    const { checkpoint } = await openUntilEnd((await writeGptq("named", form, { settings })).path);
+    assert.equal(checkpoint.format, "gptq");
+  });
+
   const at = "model.layers.1.mlp.up_proj";
   const cases: readonly (readonly [string, Changes, RegExp])[] = [
     ["5 bits", { settings: { bits: 5 } }, /quantization with bits 5 \(not 2, 3, 4, 8\)/],

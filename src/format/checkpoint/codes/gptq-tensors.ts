@@ -27,10 +27,16 @@ const SCALE_BYTES = 2;
 /** What comes before an expression of modules that are left in floats. */
 const LEFT_OUT = "-:";
 
+/** Whether these are settings of some modules, and none: Qwen's name the head so. */
+const saysNothing = (own: unknown): boolean =>
+  typeof own === "object" && own !== null && Object.keys(own).length === 0;
+
 /** Looks at settings. @throws UsageError "usage/quantization" for a variant that is not read */
 function bitsOf(path: string, settings: JsonObject): CodeBits {
   const { bits, checkpoint_format: format = "gptq", pack_dtype: word = "int32", dynamic } = settings;
-  const overrides = Object.keys((dynamic as object | null) ?? {}).filter((key) => !key.startsWith(LEFT_OUT));
+  const overrides = Object.entries((dynamic as object | null) ?? {}).flatMap(([key, own]) =>
+    key.startsWith(LEFT_OUT) || saysNothing(own) ? [] : [key],
+  );
   const problems = [
     ...(CODE_BITS.some((known) => known === bits)
       ? []
