@@ -110,6 +110,21 @@ for (const [settings, message] of [
   });
 }
 
+describe("a model of experts", () => {
+  const config = {
+    ...TINY_CONFIGS["qwen2_moe"],
+    dtype: "bfloat16",
+    intermediate_size: 64,
+    moe_intermediate_size: 32,
+    shared_expert_intermediate_size: 32,
+  };
+  const names = ["0.mlp.gate_proj", "1.mlp.gate", "1.mlp.shared_expert_gate", "1.mlp.experts.2.gate_proj"];
+  for (const [what, settings, expected] of [["GPTQ: no router", gptq, "u4/16 bf16 bf16 u4/16"]] as const) {
+    const modules = names.map((name) => `model.layers.${name}`);
+    test(what, async () => assert.equal(await kindsOf(config, settings, modules), expected));
+  }
+});
+
 describe("a model that reads images too: settings name its modules as files or transformers do", () => {
   const text = { ...(TINY_CONFIGS["mistral3"]?.["text_config"] as object), intermediate_size: 64 };
   const config = { ...TINY_CONFIGS["mistral3"], dtype: "bfloat16", text_config: text };

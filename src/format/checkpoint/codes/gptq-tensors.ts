@@ -55,6 +55,9 @@ function bitsOf(path: string, settings: JsonObject): CodeBits {
   return bits as CodeBits;
 }
 
+/** Matrices of blocks that GPTQModel and AutoGPTQ leave in floats in any family: routers, and gates of delta nets. */
+const NEVER = /\.(gate|shared_expert_gate|in_proj_[ab])$/;
+
 /** Tells which matrices are in codes: projections of blocks, and the head if settings say so. */
 export const outlineGptq: NonNullable<CodesForm["outline"]> = (path, settings) => {
   const {
@@ -68,11 +71,13 @@ export const outlineGptq: NonNullable<CodesForm["outline"]> = (path, settings) =
   const expressions = Object.keys((dynamic as object | null) ?? {}).filter((key) => key.startsWith(LEFT_OUT));
   const isLeftOut = matchesOf(expressions.map((key) => key.slice(LEFT_OUT.length)));
   if (known === undefined || isLeftOut === null) return null;
-  const chosen = Array.isArray(inside) ? inside.flat().map((name) => `.${String(name)}`) : [""];
+  const chosen = Array.isArray(inside) ? inside.flat().map((name) => `.${String(name)}`) : null;
   return (matrix) => {
     const { module, layer, role, shape } = matrix;
     const isIn =
-      layer === null ? role === "head" && hasHead === true : chosen.some((end) => module.endsWith(end));
+      layer === null
+        ? role === "head" && hasHead === true
+        : (chosen?.some((end) => module.endsWith(end)) ?? !NEVER.test(module));
     return isIn && !isLeftOut(module)
       ? heldCodes(known, shape, groupSizeOf(path, matrix, size), SCALE_BYTES)
       : null;
