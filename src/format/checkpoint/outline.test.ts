@@ -119,7 +119,22 @@ describe("a model of experts", () => {
     shared_expert_intermediate_size: 32,
   };
   const names = ["0.mlp.gate_proj", "1.mlp.gate", "1.mlp.shared_expert_gate", "1.mlp.experts.2.gate_proj"];
-  for (const [what, settings, expected] of [["GPTQ: no router", gptq, "u4/16 bf16 bf16 u4/16"]] as const) {
+  for (const [what, settings, expected] of [
+    ["GPTQ: no router", gptq, "u4/16 bf16 bf16 u4/16"],
+    [
+      "AWQ: all in whose names a word lies",
+      { ...awq, modules_to_not_convert: ["gate"] },
+      "bf16 bf16 bf16 bf16",
+    ],
+    [
+      "FP8: routers",
+      {
+        quant_method: "fp8",
+        modules_to_not_convert: ["lm_head", "model.layers.0.mlp.gate", "model.layers.1.mlp.gate"],
+      },
+      "f8_e4m3/32 bf16 f8_e4m3/32 f8_e4m3/32",
+    ],
+  ] as const) {
     const modules = names.map((name) => `model.layers.${name}`);
     test(what, async () => assert.equal(await kindsOf(config, settings, modules), expected));
   }

@@ -14,7 +14,7 @@ import { damagedCodes, refusedVariant, showPart } from "./codes-errors.ts";
 import type { CodesForm, CodesTensor } from "./codes-form.ts";
 import { turned } from "./gptq-tensors.ts";
 import { groupSizeOf, heldCodes } from "./held-codes.ts";
-import { namesIn } from "./named-modules.ts";
+import { partsIn } from "./named-modules.ts";
 
 const ORDER = [0, 2, 4, 6, 1, 3, 5, 7];
 const PER_WORD = ORDER.length;
@@ -34,7 +34,7 @@ export const awqForm: CodesForm = {
   },
 
   outline(path, { group_size: size, modules_to_not_convert: kept }) {
-    const isKept = namesIn(kept);
+    const isKept = partsIn(kept);
     return (matrix) =>
       matrix.layer === null || isKept(matrix.module)
         ? null

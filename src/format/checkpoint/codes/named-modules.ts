@@ -14,13 +14,19 @@ export function namesOf(module: string): readonly string[] {
 const strings = (list: unknown): string[] =>
   Array.isArray(list) ? list.filter((each): each is string => typeof each === "string") : [];
 
-/** Reads a list of whole names, of their beginnings, or of the names of modules and of what they lie in. */
+/** Reads a list of the names of modules and of what they lie in, whole or the ends of these. */
 export function namesIn(list: unknown): NamesModule {
   const names = strings(list);
   return (module) =>
     namesOf(module).some((own) =>
-      names.some((name) => own.startsWith(name) || own.endsWith(name) || own.includes(`${name}.`)),
+      names.some((name) => own.endsWith(name) || own.includes(name.endsWith(".") ? name : `${name}.`)),
     );
+}
+
+/** Reads a list of what names hold, as AutoAWQ has it. */
+export function partsIn(list: unknown): NamesModule {
+  const parts = strings(list);
+  return (module) => namesOf(module).some((own) => parts.some((part) => own.includes(part)));
 }
 
 /** Reads expressions that a name has to begin with; null: one of them may search without end. */
