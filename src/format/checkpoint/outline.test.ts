@@ -92,6 +92,16 @@ for (const [what, settings, expected] of [
     "u4/16 bf16 bf16 bf16 bf16",
   ],
   [
+    "compressed-tensors: a name before all projections",
+    compressed(INT4, {
+      config_groups: {
+        group_0: { targets: ["Linear"], weights: INT4 },
+        group_1: { targets: ["re:.*down_proj$"], weights: { num_bits: 8, type: "int" } },
+      },
+    }),
+    "u4/16 u8/64 bf16 bf16 bf16",
+  ],
+  [
     "compressed-tensors: expressions",
     compressed({ num_bits: 8, type: "float" }, { ignore: [] }, ["re:.*q_proj", "lm_head"]),
     "f8_e4m3/32 bf16 f8_e4m3/32 bf16 bf16",

@@ -52,7 +52,9 @@ export const compressedForm: CodesForm = {
     if (isIgnored === null || groups.some(({ isTarget }) => isTarget === null)) return null;
     return (matrix) => {
       if (matrix.role === "embedding" || isIgnored(matrix.module)) return null;
-      const own = groups.find(({ isAll, isTarget }) => isAll || isTarget!(matrix.module));
+      // A name goes before the class of all projections, whatever the order of groups.
+      const own =
+        groups.find(({ isTarget }) => isTarget!(matrix.module)) ?? groups.find(({ isAll }) => isAll);
       return own ? heldBy(path, own.weights, matrix) : null;
     };
   },
