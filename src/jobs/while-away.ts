@@ -17,7 +17,7 @@ interface Waiting {
   readonly onBack?: () => void;
 }
 
-/** Does work that needs it, again and again while that is away. @throws as the work does; what was last where nobody waits any longer */
+/** Does work that needs a store or a database, again and again while that is away. @throws as the work does; what was last where nobody waits any longer */
 export async function whileAway<T>(work: () => Promise<T>, waiting: Waiting): Promise<T> {
   const { trouble, isAway, wait, onAway, onBack } = waiting;
   for (let waitMs = FIRST_WAIT_MS; ; waitMs = Math.min(2 * waitMs, MAX_WAIT_MS)) {
@@ -45,7 +45,7 @@ export interface Patience {
   readonly onAway: (error: unknown) => void;
 }
 
-/** The same until there is an answer. @throws as the work does; the reason of a signal that aborts */
+/** Does work again and again until what it needs is there, as long as nobody stops it. @throws as the work does; the reason of a signal that aborts */
 export async function untilThere<T>(
   work: () => Promise<T>,
   isAway: (error: unknown) => boolean,

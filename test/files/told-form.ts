@@ -1,4 +1,4 @@
-/** That settings alone tell how matrices in codes are held, as their files do. */
+/** @file That settings alone tell how matrices in codes are held, as their files do. */
 import assert from "node:assert/strict";
 import { copyFileSync, existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";

@@ -19,7 +19,7 @@ type Tensors = Record<string, HostTensor>;
 
 const root = temporaryFolder();
 const engine = createEngine({ threads: 1 });
-const BNB = { quant_method: "bitsandbytes", load_in_4bit: true };
+const BNB = { quant_method: "bitsandbytes", load_in_4bit: true, bnb_4bit_quant_type: "nf4" };
 const AWQ = { quant_method: "awq", bits: 4, group_size: 32, version: "gemm", zero_point: true };
 
 const golden: Tensors = {};

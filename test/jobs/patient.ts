@@ -1,4 +1,4 @@
-/** Waiting for a database or a store as long as it takes, without waiting between two tries. */
+/** @file Waiting for a database or a store as long as it takes, without waiting between two tries. */
 import type { Patience } from "../../src/jobs/while-away.ts";
 
 export function patient(): Patience {

@@ -37,7 +37,7 @@ const kindsBy = (settings: object): Promise<string> =>
 
 const gptq = { quant_method: "gptq", bits: 4, group_size: 16 };
 const awq = { quant_method: "awq", bits: 4, group_size: 16 };
-const nf4 = { quant_method: "bitsandbytes", load_in_4bit: true };
+const nf4 = { quant_method: "bitsandbytes", load_in_4bit: true, bnb_4bit_quant_type: "nf4" };
 const compressed = (weights: object, more: object = {}, targets = ["Linear"]) => ({
   quant_method: "compressed-tensors",
   config_groups: { group_0: { targets, weights } },
@@ -54,6 +54,11 @@ for (const [what, settings, expected] of [
     "GPTQ: modules of blocks",
     { ...gptq, modules_in_block_to_quantize: [["self_attn.q_proj"], ["self_attn.o_proj"]] },
     "u4/16 bf16 bf16 bf16 bf16",
+  ],
+  [
+    "GPTQ: modules that are no names",
+    { ...gptq, modules_in_block_to_quantize: [{ toString: 1 }, "mlp.down_proj"] },
+    "bf16 u4/16 bf16 bf16 bf16",
   ],
   ["GPTQ: but some", { ...gptq, dynamic: { "-:model\\.layers\\.0\\.mlp": {} } }, "u4/16 bf16 bf16 bf16 bf16"],
   ["AWQ: projections", awq, "u4/16 u4/16 bf16 bf16 bf16"],
@@ -92,6 +97,11 @@ for (const [what, settings, expected] of [
     "u4/16 bf16 bf16 bf16 bf16",
   ],
   [
+    "compressed-tensors: floats in groups",
+    compressed({ num_bits: 8, type: "float", group_size: 16 }),
+    "f8_e4m3/16 f8_e4m3/16 bf16 bf16 bf16",
+  ],
+  [
     "compressed-tensors: a name before all projections",
     compressed(INT4, {
       config_groups: {
@@ -112,6 +122,7 @@ for (const [what, settings, expected] of [
 
 for (const [settings, message] of [
   [nf4, /"model\.layers\.0\.self_attn\.q_proj" \[32, 32\] in nf4, expected blocks of 64 that fill rows/],
+  [{ ...gptq, group_size: 0.5 }, /32 inputs of .* in groups of 0\.5/],
   [{ ...gptq, group_size: 24 }, /32 inputs of "model\.layers\.0\.self_attn\.q_proj" in groups of 24/],
   [{ bits: 4, group_size: 32, lm_head: { bits: 7 } }, /of "lm_head" with bits 7/],
 ] as const) {

@@ -46,7 +46,7 @@ describe("openOutlined()", () => {
     assert.deepEqual(await storagesOf("nested", { ...gemma3, text_config: text }), ["bf16"]);
     for (const [name, more, message] of [
       ["eighths", { dtype: "float8_e4m3fn" }, /dtype "float8_e4m3fn", expected float32, float16, bfloat16$/],
-      ["codes", { quantization_config: { quant_method: "gptq" } }, /quantization_config, expected weights/],
+      ["codes", { quantization_config: { load_in_4bit: true } }, /quantization_config, expected weights/],
       ["own", { quantization_config: { quant_method: "graft" } }, /quantization_config, expected weights/],
       [
         "endless",
@@ -65,6 +65,15 @@ describe("openOutlined()", () => {
       ["fp4", { quant_method: "compressed-tensors", format: "nvfp4-pack-quantized" }, /nvfp4-pack-quantized/],
       ["fp8", { quant_method: "fp8", expert_dtype: "fp4" }, /expert_dtype fp4, expected .* fp8$/],
       ["mlx", { group_size: 32, bits: 4, mode: "mxfp4" }, /mode mxfp4, expected .* mode affine$/],
+      ["awq", { quant_method: "awq", bits: 4, version: "gemv" }, /version gemv, zero_point true, expected/],
+      ["gptq", { quant_method: "gptq", bits: 5 }, /bits 5 \(not 2, 3, 4, 8\)/],
+      ["marlin", { quant_method: "gptq", bits: 4, checkpoint_format: "marlin" }, /"marlin"/],
+      [
+        "overrides",
+        { quant_method: "gptq", bits: 4, dynamic: { "+:.*": { bits: 8 } } },
+        /dynamic settings for \+/,
+      ],
+      ["bnb", { load_in_4bit: true, bnb_4bit_quant_type: "fp4" }, /quantization to "fp4", expected nf4$/],
     ] as const) {
       const quantized = { ...TINY_CONFIGS["qwen3"], quantization_config: settings };
       const refused = { code: "usage/quantization", message };

@@ -25,9 +25,9 @@ export const hubOutline: ModelSource = {
       );
       if (small?.kind !== "found") return small;
     }
-    const outline = { ...nodeFolder(folder), path: model.repository };
-    const config = await readJson(outline, "config.json");
-    if ((await readOutline(outline, config)) !== null) return { kind: "found", path: folder };
+    const config = await readJson(nodeFolder(folder), "config.json");
+    const named = { ...nodeFolder(folder), path: model.repository };
+    if ((await readOutline(named, config)) !== null) return { kind: "found", path: folder };
     return await copyFromHub(model, context.modelsFolder, context);
   },
 };

@@ -13,21 +13,20 @@ import type { Safetensors } from "../../files/safetensors/safetensors.ts";
 import { damagedCodes, refusedVariant, showPart } from "./codes-errors.ts";
 import type { CodesForm, CodesTensor } from "./codes-form.ts";
 import { turned } from "./gptq-tensors.ts";
-import { groupSizeOf, heldCodes } from "./held-codes.ts";
+import { groupSizeOf, HALF_BYTES, heldCodes } from "./held-codes.ts";
 import { partsIn } from "./named-modules.ts";
 
 const ORDER = [0, 2, 4, 6, 1, 3, 5, 7];
 const PER_WORD = ORDER.length;
-/** Scales are kept as the file has them. */
-const SCALE_BYTES = 2;
 
 export const awqForm: CodesForm = {
   name: "awq",
   claims: ({ quant_method: method }) => method === "awq",
 
+  requireKnown,
+
   // oxlint-disable-next-line typescript/require-await -- what it throws is to come as a rejection
-  async find(settings, weights) {
-    requireKnown(weights.path, settings);
+  async find(_settings, weights) {
     const ending = ".qweight";
     const keys = [...weights.tensors.keys()].filter((key) => key.endsWith(ending));
     return keys.map((key) => findOne(key.slice(0, -ending.length), weights));
@@ -38,7 +37,7 @@ export const awqForm: CodesForm = {
     return (matrix) =>
       matrix.layer === null || isKept(matrix.module)
         ? null
-        : heldCodes(4, matrix.shape, groupSizeOf(path, matrix, size), SCALE_BYTES);
+        : heldCodes(4, matrix.shape, groupSizeOf(path, matrix, size), HALF_BYTES);
   },
 
   writing: "read-only",
@@ -82,7 +81,11 @@ function findOne(module: string, weights: Safetensors): CodesTensor {
   }
   const shape = [numRows, numColumns];
   return {
-    info: { name: `${module}.weight`, shape, ...heldCodes(4, shape, groupSize, SCALE_BYTES) },
+    info: {
+      name: `${module}.weight`,
+      shape,
+      ...heldCodes(4, shape, groupSize, scales!.sizeBytes / (numGroups * numRows)),
+    },
     parts,
     read: async () => ({
       storage: "u4",

@@ -3,25 +3,26 @@
  * (LLM.int8(), arXiv:2208.07339) one is int8 [out, in] with the largest magnitude of each row beside it, SCB:
  * weight[o, i] = SCB[o] / 127 · code[o, i].
  */
-import { bytesOf } from "../../../graph/dtype.ts";
+import { bytesOf, FLOAT_BYTES } from "../../../graph/dtype.ts";
 import { flipSigns } from "../../../quant/codes/flip-signs.ts";
 import { widen } from "../../../quant/codes/half.ts";
 import { hostTensor } from "../../../runtime/host-tensor.ts";
+import type { JsonObject } from "../../files/json-file.ts";
 import type { Safetensors } from "../../files/safetensors/safetensors.ts";
 import { refusedVariant, requireSize } from "./codes-errors.ts";
-import type { CodesForm, CodesTensor } from "./codes-form.ts";
+import type { CodesForm, CodesTensor, HeldForm, OutlinedMatrix } from "./codes-form.ts";
 import { heldCodes } from "./held-codes.ts";
 import { isInCodes } from "./named-modules.ts";
 import { findNf4, heldNf4, STATE_MARK } from "./nf4-tensors.ts";
 
 const ROW_SCALES = "SCB";
-/** Scales of rows are held as float32. */
-const SCALE_BYTES = 4;
 
 export const bitsandbytesForm: CodesForm = {
   name: "bitsandbytes",
   claims: ({ quant_method: method, load_in_4bit: four, load_in_8bit: eight }) =>
     method === "bitsandbytes" || (method === undefined && (four === true || eight === true)),
+
+  requireKnown: (path, settings) => void kindOf(path, settings),
 
   async find(_settings, weights) {
     const found: CodesTensor[] = [];
@@ -35,18 +36,26 @@ export const bitsandbytesForm: CodesForm = {
     return found;
   },
 
-  outline(path, { load_in_4bit: inFour, bnb_4bit_quant_type: kind = "nf4", llm_int8_skip_modules: kept }) {
-    if (inFour === true && kind !== "nf4") return null;
-    const isIn = isInCodes(kept);
-    return (matrix) => {
-      const { shape, numColumns } = matrix;
-      if (!isIn(matrix)) return null;
-      return inFour === true ? heldNf4(path, matrix) : heldCodes(8, shape, numColumns, SCALE_BYTES);
-    };
+  outline(path, settings) {
+    const kind = kindOf(path, settings);
+    const isIn = isInCodes(settings["llm_int8_skip_modules"]);
+    const held = (matrix: OutlinedMatrix): HeldForm =>
+      kind === "nf4" ? heldNf4(path, matrix) : heldCodes(8, matrix.shape, matrix.numColumns, FLOAT_BYTES);
+    return kind && ((matrix) => (isIn(matrix) ? held(matrix) : null));
   },
 
   writing: "read-only",
 };
+
+/** How settings say that matrices are kept; null: they do not. @throws UsageError "usage/quantization" for other codes of 4 bits */
+function kindOf(
+  path: string,
+  { load_in_4bit: inFour, load_in_8bit: inEight, bnb_4bit_quant_type: kind }: JsonObject,
+): "nf4" | "int8" | null {
+  if (inFour !== true) return inEight === true ? "int8" : null;
+  if (kind === "nf4" || kind === undefined) return kind ?? null;
+  throw refusedVariant(path, `quantization to ${JSON.stringify(kind)}`, "nf4");
+}
 
 /** `module` ends in a dot. */
 async function findInEightBits(weights: Safetensors, module: string): Promise<CodesTensor> {
@@ -61,7 +70,7 @@ async function findInEightBits(weights: Safetensors, module: string): Promise<Co
     throw refusedVariant(weights.path, `"${name}" in a layout of one kernel`, "rows one after another");
   }
   return {
-    info: { name, shape, ...heldCodes(8, shape, numColumns, SCALE_BYTES) },
+    info: { name, shape, ...heldCodes(8, shape, numColumns, FLOAT_BYTES) },
     parts: [name, scales, ...(hasLayout ? [layout] : [])],
     read: async () => {
       const codes = bytesOf((await weights.read(name)).data) as Uint8Array<ArrayBuffer>;

@@ -4,13 +4,14 @@
  *   M.weight_packed, M.weight    whole numbers of a few bits in words (`compressed-words.ts`), int8, or F8_E4M3 (`fp8-tensors.ts`)
  *   M.weight_scale               a scale for the whole, each row, group of a row or block
  *
- * Which layers are so is known by their tensors; what settings say of targets, `ignore` and activations says nothing more of weights.
+ * Which layers are so is known by their tensors; where there are none, settings say it by targets and `ignore`.
  */
+import { FLOAT_BYTES } from "../../../graph/dtype.ts";
 import { CODE_BITS, type CodeBits } from "../../../graph/ops/products/unpack-codes.ts";
 import type { JsonObject } from "../../files/json-file.ts";
 import { refusedVariant } from "./codes-errors.ts";
 import type { CodesForm, CodesTensor, HeldForm, OutlinedMatrix } from "./codes-form.ts";
-import { findSignedBytes, findWords, WORD_SCALE_BYTES } from "./compressed-words.ts";
+import { findSignedBytes, findWords } from "./compressed-words.ts";
 import { findFp8, heldFp8, OF_ACTIVATIONS } from "./fp8-tensors.ts";
 import { groupSizeOf, heldCodes } from "./held-codes.ts";
 import { targetsIn } from "./named-modules.ts";
@@ -72,8 +73,9 @@ function heldBy(
   matrix: OutlinedMatrix,
 ): HeldForm {
   const { shape, numColumns } = matrix;
-  if (type === "float") return heldFp8(shape, sharedColumns(numColumns, isBlockSize(block) ? block : null));
-  return heldCodes(bits as CodeBits, shape, groupSizeOf(path, matrix, size), WORD_SCALE_BYTES);
+  const groupSize = isBlockSize(block) ? sharedColumns(numColumns, block) : groupSizeOf(path, matrix, size);
+  if (type === "float") return heldFp8(shape, groupSize);
+  return heldCodes(bits as CodeBits, shape, groupSize, FLOAT_BYTES);
 }
 
 function groupsOf({ config_groups: groups }: JsonObject): readonly JsonObject[] {

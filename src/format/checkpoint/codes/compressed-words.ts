@@ -8,7 +8,7 @@
  *
  *   weight[o, i] = scale · (number[o, i] − zero)
  */
-import { bytesOf } from "../../../graph/dtype.ts";
+import { bytesOf, FLOAT_BYTES } from "../../../graph/dtype.ts";
 import { type CodeBits, packedBytes } from "../../../graph/ops/products/unpack-codes.ts";
 import { showShape } from "../../../graph/shape.ts";
 import { flipSigns } from "../../../quant/codes/flip-signs.ts";
@@ -23,8 +23,6 @@ import { requireOrder, transposedWords, unpackZeros, WORD_BITS } from "./gptq-te
 import { heldCodes } from "./held-codes.ts";
 import { scaleGrid } from "./scale-grid.ts";
 
-/** Scales are held as float32. */
-export const WORD_SCALE_BYTES = 4;
 /** Codes that fill whole bytes, whatever their bits. */
 const UNIT = 8;
 
@@ -145,7 +143,7 @@ function findNumbers(weights: Safetensors, { module, bits, shape, parts, readCod
     return unpackZeros(lines, how).data;
   };
   return {
-    info: { name: `${module}.weight`, shape, ...heldCodes(bits, shape, groupSize, WORD_SCALE_BYTES) },
+    info: { name: `${module}.weight`, shape, ...heldCodes(bits, shape, groupSize, FLOAT_BYTES) },
     parts: [...parts, scaleKey, ...(zero ? [zeroKey] : [])],
     read: async () => {
       const [indices, scales] = [grid.indices(), widen(await weights.read(scaleKey)).data];

@@ -16,16 +16,10 @@ import { plane } from "../../../quant/planes.ts";
 import { widen } from "../../../quant/codes/half.ts";
 import { STORAGES } from "../../../quant/storages.ts";
 import { type HostTensor, hostTensor } from "../../../runtime/host-tensor.ts";
+import { bitsOf, outlineGptq } from "./gptq-settings.ts";
 import type { LazyTensor } from "../../files/safetensors/safetensors-writer.ts";
 import { type CodesForm, type FormWriting, lazyParts } from "./codes-form.ts";
-import {
-  findGptqTensors,
-  outlineGptq,
-  transposedWords,
-  turned,
-  WORD_BITS,
-  zeroOffset,
-} from "./gptq-tensors.ts";
+import { findGptqTensors, transposedWords, turned, WORD_BITS, zeroOffset } from "./gptq-tensors.ts";
 
 /** What the settings say of groups that are whole rows. */
 const WHOLE_ROW = -1;
@@ -101,6 +95,8 @@ export const gptqForm: CodesForm = {
   // Older tools name no method, and say of each model whether inputs are in another order.
   claims: ({ quant_method: method, desc_act: order }) =>
     method === "gptq" || (method === undefined && order !== undefined),
+
+  requireKnown: (path, settings) => void bitsOf(path, settings),
 
   find: findGptqTensors,
   outline: outlineGptq,

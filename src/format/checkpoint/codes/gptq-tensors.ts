@@ -1,5 +1,5 @@
-/** @file Reading a folder in GPTQ's form: which variants are read, and how the parts of a layer become codes, scales and zeros. */
-import { CODE_BITS, type CodeBits } from "../../../graph/ops/products/unpack-codes.ts";
+/** @file Reading a folder in GPTQ's form: how the parts of a layer become codes, scales and zeros. */
+import type { CodeBits } from "../../../graph/ops/products/unpack-codes.ts";
 import { bytesOf } from "../../../graph/dtype.ts";
 import { dimsOf, showShape, sizeAt } from "../../../graph/shape.ts";
 import { transposed } from "../../../linalg/transposed.ts";
@@ -10,9 +10,9 @@ import { type HostTensor, hostTensor } from "../../../runtime/host-tensor.ts";
 import type { JsonObject } from "../../files/json-file.ts";
 import type { Safetensors } from "../../files/safetensors/safetensors.ts";
 import { damagedCodes, refusedVariant, showPart } from "./codes-errors.ts";
-import type { CodesForm, CodesTensor } from "./codes-form.ts";
+import type { CodesTensor } from "./codes-form.ts";
+import { bitsOf } from "./gptq-settings.ts";
 import { groupSizeOf, heldCodes } from "./held-codes.ts";
-import { matchesOf } from "./named-modules.ts";
 
 /** Bits of the words in which codes lie. */
 export const WORD_BITS = 32;
@@ -21,68 +21,6 @@ export const WORD_BITS = 32;
 export function zeroOffset({ checkpoint_format: format }: JsonObject): number {
   return format === "gptq_v2" ? 0 : 1;
 }
-
-/** Scales are kept as the file has them. */
-const SCALE_BYTES = 2;
-/** What comes before an expression of modules that are left in floats. */
-const LEFT_OUT = "-:";
-
-/** Whether these are settings of some modules, and none: Qwen's name the head so. */
-const saysNothing = (own: unknown): boolean =>
-  typeof own === "object" && own !== null && Object.keys(own).length === 0;
-
-/** Looks at settings. @throws UsageError "usage/quantization" for a variant that is not read */
-function bitsOf(path: string, settings: JsonObject): CodeBits {
-  const { bits, checkpoint_format: format = "gptq", pack_dtype: word = "int32", dynamic } = settings;
-  const overrides = Object.entries((dynamic as object | null) ?? {}).flatMap(([key, own]) =>
-    key.startsWith(LEFT_OUT) || saysNothing(own) ? [] : [key],
-  );
-  const problems = [
-    ...(CODE_BITS.some((known) => known === bits)
-      ? []
-      : [`bits ${String(bits)} (not ${CODE_BITS.join(", ")})`]),
-    ...(format === "gptq" || format === "gptq_v2" ? [] : [`checkpoint_format ${JSON.stringify(format)}`]),
-    ...(word === "int32" ? [] : [`pack_dtype ${JSON.stringify(word)}`]),
-    ...(overrides.length === 0 ? [] : [`dynamic settings for ${overrides.join(", ")}`]),
-  ];
-  if (problems.length > 0) {
-    throw refusedVariant(
-      path,
-      `quantization with ${problems.join("; ")}`,
-      "checkpoint_format gptq or gptq_v2, one setting for all layers",
-    );
-  }
-  return bits as CodeBits;
-}
-
-/** Matrices of blocks that GPTQModel and AutoGPTQ leave in floats in any family: routers, and gates of delta nets. */
-const NEVER = /\.(gate|shared_expert_gate|in_proj_[ab])$/;
-
-/** Tells which matrices are in codes: projections of blocks, and the head if settings say so. */
-export const outlineGptq: NonNullable<CodesForm["outline"]> = (path, settings) => {
-  const {
-    bits,
-    group_size: size,
-    dynamic,
-    lm_head: hasHead,
-    modules_in_block_to_quantize: inside,
-  } = settings;
-  const known = CODE_BITS.find((each) => each === bits);
-  const expressions = Object.keys((dynamic as object | null) ?? {}).filter((key) => key.startsWith(LEFT_OUT));
-  const isLeftOut = matchesOf(expressions.map((key) => key.slice(LEFT_OUT.length)));
-  if (known === undefined || isLeftOut === null) return null;
-  const chosen = Array.isArray(inside) ? inside.flat().map((name) => `.${String(name)}`) : null;
-  return (matrix) => {
-    const { module, layer, role, shape } = matrix;
-    const isIn =
-      layer === null
-        ? role === "head" && hasHead === true
-        : (chosen?.some((end) => module.endsWith(end)) ?? !NEVER.test(module));
-    return isIn && !isLeftOut(module)
-      ? heldCodes(known, shape, groupSizeOf(path, matrix, size), SCALE_BYTES)
-      : null;
-  };
-};
 
 /** Finds the matrices of a folder. @throws as `CodesForm.find` */
 export async function findGptqTensors(settings: JsonObject, weights: Safetensors): Promise<CodesTensor[]> {
@@ -106,7 +44,7 @@ async function findOne(
   // Sizes of parts do not say when the last group of a row is shorter.
   const numInputs = ((weights.tensors.get(qweight)?.shape[0] ?? 0) * WORD_BITS) / bits;
   groupSizeOf(weights.path, { module, numColumns: numInputs }, settings["group_size"]);
-  const { words, numRows, numColumns, numGroups } = sizesOf(module, parts, bits, weights);
+  const { words, numRows, numColumns, numGroups, scaleBytes } = sizesOf(module, parts, bits, weights);
   const groupSize = numColumns / numGroups;
   const order = `${module}.g_idx`;
   if (weights.tensors.has(order)) {
@@ -134,7 +72,7 @@ async function findOne(
       },
     };
   };
-  return { info: { name, shape, ...heldCodes(bits, shape, groupSize, SCALE_BYTES) }, parts, read };
+  return { info: { name, shape, ...heldCodes(bits, shape, groupSize, scaleBytes) }, parts, read };
 }
 
 /** Sizes of a matrix by those of its parts: codes, zeros and scales. @throws FormatError "format/tensor" when these do not fit */
@@ -143,7 +81,7 @@ function sizesOf(
   parts: readonly string[],
   bits: CodeBits,
   weights: Safetensors,
-): Readonly<Record<"words" | "numRows" | "numColumns" | "numGroups", number>> {
+): Readonly<Record<"words" | "numRows" | "numColumns" | "numGroups" | "scaleBytes", number>> {
   const [qweight, qzeros, scales] = parts.map((part) => weights.tensors.get(part));
   const [words = 0, numRows = 0] = qweight?.shape ?? [];
   const numColumns = (words * WORD_BITS) / bits;
@@ -165,7 +103,7 @@ function sizesOf(
       `parts of ${bits} bits: I32 [inputs · ${bits} / 32, outputs], I32 ${expected[0]} and floats ${expected[1]}`,
     );
   }
-  return { words, numRows, numColumns, numGroups };
+  return { words, numRows, numColumns, numGroups, scaleBytes: scales!.sizeBytes / (numGroups * numRows) };
 }
 
 /** @throws UsageError "usage/quantization" when inputs lie in other groups than by their order */

@@ -3,6 +3,9 @@ import { type CodeBits, packedBytes } from "../../../graph/ops/products/unpack-c
 import { refusedVariant } from "./codes-errors.ts";
 import type { HeldForm, OutlinedMatrix } from "./codes-form.ts";
 
+/** What a scale takes that is kept in 16 bits, as tools write them. */
+export const HALF_BYTES = 2;
+
 /** The form of a matrix [rows, columns] in groups of a row, whose scales take so many bytes each. */
 export function heldCodes(
   bits: CodeBits,
@@ -19,8 +22,8 @@ export function heldCodes(
 }
 
 /**
- * The size of groups of which settings say that it is so much; whole rows where they say -1, nothing, or more.
- * @throws UsageError "usage/quantization" when the last group of a row is shorter
+ * Reads the size of groups: whole rows for -1, nothing, and more than a row has.
+ * @throws UsageError "usage/quantization" when groups do not fill a row
  */
 export function groupSizeOf(
   path: string,
@@ -28,7 +31,7 @@ export function groupSizeOf(
   size: unknown,
 ): number {
   if (typeof size !== "number" || size <= 0 || size >= numColumns) return numColumns;
-  if (numColumns % size === 0) return size;
+  if (Number.isInteger(size) && numColumns % size === 0) return size;
   throw refusedVariant(
     path,
     `${numColumns} inputs of "${module}" in groups of ${size}`,

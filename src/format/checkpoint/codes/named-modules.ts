@@ -8,15 +8,18 @@ type NamesModule = (module: string) => boolean;
 
 /** Lists what settings call a module: where a model reads images too, its text part lies in another module, first or second. */
 export function namesOf(module: string): readonly string[] {
-  return [module, `language_model.${module}`, module.replace(/^model\./, "model.language_model.")];
+  const inside = module.replace(/^model\./, "model.language_model.");
+  return [module, `language_model.${module}`, ...(inside === module ? [] : [inside])];
 }
 
-const strings = (list: unknown): string[] =>
-  Array.isArray(list) ? list.filter((each): each is string => typeof each === "string") : [];
+/** The texts of a list; none of what is no list. */
+export function stringsOf(list: unknown): string[] {
+  return Array.isArray(list) ? list.filter((each): each is string => typeof each === "string") : [];
+}
 
 /** Reads a list of the names of modules and of what they lie in, whole or the ends of these. */
 export function namesIn(list: unknown): NamesModule {
-  const names = strings(list);
+  const names = stringsOf(list);
   return (module) =>
     namesOf(module).some((own) =>
       names.some((name) => own.endsWith(name) || own.includes(name.endsWith(".") ? name : `${name}.`)),
@@ -25,11 +28,11 @@ export function namesIn(list: unknown): NamesModule {
 
 /** Reads a list of what names hold, as AutoAWQ has it. */
 export function partsIn(list: unknown): NamesModule {
-  const parts = strings(list);
+  const parts = stringsOf(list);
   return (module) => namesOf(module).some((own) => parts.some((part) => own.includes(part)));
 }
 
-/** Reads expressions that a name has to begin with; null: one of them may search without end. */
+/** Reads expressions that a name has to begin with; null: one is none of JavaScript, or may search without end. */
 export function matchesOf(sources: readonly string[]): NamesModule | null {
   const budget = new TimeBudget();
   let patterns: readonly ReturnType<typeof compileSafe>[];
@@ -39,8 +42,8 @@ export function matchesOf(sources: readonly string[]): NamesModule | null {
     return null;
   }
   return (module) =>
-    namesOf(module).some((own) =>
-      patterns.some((pattern) => budget.use(own.length, () => pattern.test(own))),
+    budget.use(module.length * patterns.length, () =>
+      namesOf(module).some((own) => patterns.some((pattern) => pattern.test(own))),
     );
 }
 
@@ -55,7 +58,7 @@ const EXPRESSION = "re:";
 
 /** Reads a list of names and of expressions after `re:`, as compressed-tensors has it; null: as `matchesOf`. */
 export function targetsIn(list: unknown): NamesModule | null {
-  const targets = strings(list);
+  const targets = stringsOf(list);
   const names = new Set(targets);
   const expressions = targets.filter((target) => target.startsWith(EXPRESSION));
   const matches = matchesOf(expressions.map((target) => target.slice(EXPRESSION.length)));
