@@ -30,7 +30,9 @@ export const command = defineCommand({
       });
     }
     signal.throwIfAborted();
-    const child = spawn(process.execPath, [PROGRAM, ...words], { stdio: "inherit", env });
+    // With graft's own flags of Node, for what is measured in that process.
+    const args = [...process.execArgv, PROGRAM, ...words];
+    const child = spawn(process.execPath, args, { stdio: "inherit", env });
     signal.addEventListener("abort", () => child.kill("SIGTERM"));
     const status = await new Promise<number>((resolve, reject) => {
       child.on("error", reject);
