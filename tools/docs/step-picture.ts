@@ -6,10 +6,11 @@ import { svgChart } from "../../src/train/report/svg-chart.ts";
 export const STEP_PICTURE = "docs/step-beside-peft.svg";
 
 const RESULTS = new URL("../../bench/results/", import.meta.url);
-const [WIDTH, HEIGHT, LABELS_WIDTH] = [880, 310, 215];
+const [WIDTH, HEIGHT, LABELS_WIDTH] = [880, 380, 215];
 
 /** Processors that results are kept of, by what the names of their files end in. */
 const PROCESSORS = [
+  { name: "AMD Zen 5", ending: "-zen5" },
   { name: "AMD Zen 4", ending: "" },
   { name: "AMD Zen 3", ending: "-zen3" },
 ] as const;
