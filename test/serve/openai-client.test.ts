@@ -96,8 +96,15 @@ test("a server that stops lets texts end and takes no more", async () => {
   const request = (): Promise<Response> =>
     fetch(`${listening.url}/v1/completions`, {
       method: "POST",
-      body: JSON.stringify({ model: "tiny", prompt: "ka", max_tokens: 40, temperature: 0 }),
+      body: JSON.stringify({
+        model: "tiny",
+        prompt: "ka",
+        max_tokens: 400,
+        temperature: 0,
+        ignore_eos: true,
+      }),
     });
+  // Long enough to be seen while it is written, on machines however fast.
   const begun = request();
   await waitFor(() => other.state.model.engine.stats.numRunning > 0);
   other.state.isDraining = true;
