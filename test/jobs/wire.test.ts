@@ -6,6 +6,7 @@ import { type AddressInfo, connect, createServer } from "node:net";
 import { after, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { PGlite } from "@electric-sql/pglite";
+import type { FailedError } from "../../src/errors.ts";
 import { forbidTierUp } from "../../src/jobs/database/forbid-tier-up.ts";
 import { openSharedJobs } from "../../src/jobs/database/open-jobs.ts";
 import { JobQueue, type TakenJob } from "../../src/jobs/queue/job-queue.ts";
@@ -85,9 +86,13 @@ test("a database that is starting is waited for, until one is told to stop", asy
   await once(starting.listen(0, "127.0.0.1"), "listening");
   const { port } = starting.address() as AddressInfo;
   const url = `postgres://graft@127.0.0.1:${port}/graft`;
-  const told: string[] = [];
-  const table = await openSharedJobs(url, { ...patient(), onAway: (error) => told.push(String(error)) });
-  assert.deepEqual(told, ["FailedError: Cannot reach the database: the database system is starting up"]);
+  const told: unknown[] = [];
+  const table = await openSharedJobs(url, { ...patient(), onAway: (error) => told.push(error) });
+  const [away, ...others] = told as FailedError[];
+  assert.deepEqual(
+    [away?.message, away?.hint, others],
+    ["Cannot reach the database: the database system is starting up", "Wait until it has started.", []],
+  );
   assert.equal(await table.read("none"), null);
   await table.close();
   assert.ok(numAsked > 6, `${numAsked} connections`);
