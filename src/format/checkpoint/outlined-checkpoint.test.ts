@@ -9,6 +9,8 @@ import { openCheckpoint, openOutlined } from "../by-path.ts";
 import { withFreshHead } from "./fresh-head.ts";
 
 const root = temporaryFolder();
+/** What `String` cannot make a text of. */
+const NO_TEXT = { toString: 1, valueOf: 1 };
 
 /** Writes a folder with a configuration alone. */
 function writeConfig(name: string, config: object): string {
@@ -74,6 +76,10 @@ describe("openOutlined()", () => {
         /dynamic settings for \+/,
       ],
       ["bnb", { load_in_4bit: true, bnb_4bit_quant_type: "fp4" }, /quantization to "fp4", expected nf4$/],
+      ["bits", { quant_method: "gptq", bits: NO_TEXT }, /bits \{"toString":1,"valueOf":1\} \(not/],
+      ["kernel", { quant_method: "awq", bits: 4, version: NO_TEXT }, /version \{"toString"/],
+      ["size", { bits: 4, group_size: NO_TEXT }, /group_size \{"toString"/],
+      ["floats", { quant_method: "fp8", fmt: NO_TEXT }, /fmt \{"toString"/],
     ] as const) {
       const quantized = { ...TINY_CONFIGS["qwen3"], quantization_config: settings };
       const refused = { code: "usage/quantization", message };

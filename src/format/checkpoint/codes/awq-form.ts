@@ -10,7 +10,7 @@ import { hostTensor, type HostTensor } from "../../../runtime/host-tensor.ts";
 import { showShape } from "../../../graph/shape.ts";
 import type { JsonObject } from "../../files/json-file.ts";
 import type { Safetensors } from "../../files/safetensors/safetensors.ts";
-import { damagedCodes, refusedVariant, showPart } from "./codes-errors.ts";
+import { damagedCodes, refusedVariant, showPart, showSetting } from "./codes-errors.ts";
 import type { CodesForm, CodesTensor } from "./codes-form.ts";
 import { turned } from "./gptq-tensors.ts";
 import { groupSizeOf, HALF_BYTES, heldCodes } from "./held-codes.ts";
@@ -48,9 +48,9 @@ function requireKnown(
   path: string,
   { bits, version = "gemm", zero_point: hasZeros = true }: JsonObject,
 ): void {
-  const isKnown = bits === 4 && String(version).toLowerCase() === "gemm" && hasZeros === true;
+  const isKnown = bits === 4 && showSetting(version).toLowerCase() === "gemm" && hasZeros === true;
   if (isKnown) return;
-  const found = `quantization with bits ${String(bits)}, version ${String(version)}, zero_point ${String(hasZeros)}`;
+  const found = `quantization with bits ${showSetting(bits)}, version ${showSetting(version)}, zero_point ${showSetting(hasZeros)}`;
   throw refusedVariant(path, found, "bits 4, version gemm, zero_point true");
 }
 

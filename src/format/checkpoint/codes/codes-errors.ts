@@ -9,6 +9,11 @@ export function showPart(part: Pick<TensorRange, "fileDtype" | "shape"> | undefi
   return part ? `${part.fileDtype} ${showShape(part.shape)}` : "missing";
 }
 
+/** A setting as errors show it: texts as they are, all else as JSON, which no object can make fail. */
+export function showSetting(value: unknown): string {
+  return typeof value === "string" ? value : (JSON.stringify(value) ?? "undefined");
+}
+
 /** A variant that graft does not read. */
 export function refusedVariant(path: string, found: string, expected: string): UsageError {
   return new UsageError("usage/quantization", `Cannot open model "${path}": ${found}, expected ${expected}`, {

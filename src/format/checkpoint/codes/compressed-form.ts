@@ -9,7 +9,7 @@
 import { FLOAT_BYTES } from "../../../graph/dtype.ts";
 import { CODE_BITS, type CodeBits } from "../../../graph/ops/products/unpack-codes.ts";
 import type { JsonObject } from "../../files/json-file.ts";
-import { refusedVariant } from "./codes-errors.ts";
+import { refusedVariant, showSetting } from "./codes-errors.ts";
 import type { CodesForm, CodesTensor, HeldForm, OutlinedMatrix } from "./codes-form.ts";
 import { findSignedBytes, findWords } from "./compressed-words.ts";
 import { findFp8, heldFp8, OF_ACTIVATIONS } from "./fp8-tensors.ts";
@@ -108,7 +108,7 @@ function problemOf({ weights }: JsonObject): string[] {
   const { num_bits: bits, type = "int", block_structure: block = null } = weights;
   const isKnown = type === "float" ? bits === 8 : CODE_BITS.some((known) => known === bits);
   return [
-    ...(isKnown ? [] : [`${String(type)} weights of ${String(bits)} bits`]),
+    ...(isKnown ? [] : [`${showSetting(type)} weights of ${showSetting(bits)} bits`]),
     ...(block === null || isBlockSize(block) ? [] : [`block_structure ${JSON.stringify(block)}`]),
   ];
 }

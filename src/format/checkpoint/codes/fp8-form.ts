@@ -9,7 +9,7 @@
  * Modules that stay floats are in `modules_to_not_convert`, of AutoFP8 in `ignored_layers`.
  */
 import type { JsonObject } from "../../files/json-file.ts";
-import { refusedVariant } from "./codes-errors.ts";
+import { refusedVariant, showSetting } from "./codes-errors.ts";
 import type { CodesForm } from "./codes-form.ts";
 import { findFp8, heldFp8, OF_ACTIVATIONS } from "./fp8-tensors.ts";
 import { isInCodes } from "./named-modules.ts";
@@ -48,7 +48,7 @@ function requireKnown(path: string, settings: JsonObject): void {
   if ((block === null || isBlockSize(block)) && experts === "fp8" && fmt === "e4m3") return;
   throw refusedVariant(
     path,
-    `quantization with weight_block_size ${JSON.stringify(block)}, fmt ${String(fmt)}, expert_dtype ${String(experts)}`,
+    `quantization with weight_block_size ${JSON.stringify(block)}, fmt ${showSetting(fmt)}, expert_dtype ${showSetting(experts)}`,
     "weight_block_size [rows, columns] or null, fmt e4m3, expert_dtype fp8",
   );
 }

@@ -1,7 +1,7 @@
 /** @file The settings of a folder in GPTQ's form: which variants are read, and which matrices are in codes. */
 import { CODE_BITS, type CodeBits } from "../../../graph/ops/products/unpack-codes.ts";
 import type { JsonObject } from "../../files/json-file.ts";
-import { refusedVariant } from "./codes-errors.ts";
+import { refusedVariant, showSetting } from "./codes-errors.ts";
 import type { CodesForm } from "./codes-form.ts";
 import { groupSizeOf, HALF_BYTES, heldCodes } from "./held-codes.ts";
 import { matchesOf, stringsOf } from "./named-modules.ts";
@@ -22,7 +22,7 @@ export function bitsOf(path: string, settings: JsonObject): CodeBits {
   const problems = [
     ...(CODE_BITS.some((known) => known === bits)
       ? []
-      : [`bits ${String(bits)} (not ${CODE_BITS.join(", ")})`]),
+      : [`bits ${showSetting(bits)} (not ${CODE_BITS.join(", ")})`]),
     ...(format === "gptq" || format === "gptq_v2" ? [] : [`checkpoint_format ${JSON.stringify(format)}`]),
     ...(word === "int32" ? [] : [`pack_dtype ${JSON.stringify(word)}`]),
     ...(overrides.length === 0 ? [] : [`dynamic settings for ${overrides.join(", ")}`]),

@@ -10,7 +10,7 @@ import { bytesOf } from "../../../graph/dtype.ts";
 import { showShape } from "../../../graph/shape.ts";
 import type { JsonObject } from "../../files/json-file.ts";
 import type { Safetensors } from "../../files/safetensors/safetensors.ts";
-import { damagedCodes, refusedVariant, showPart } from "./codes-errors.ts";
+import { damagedCodes, refusedVariant, showPart, showSetting } from "./codes-errors.ts";
 import type { CodesForm, CodesTensor } from "./codes-form.ts";
 import { namesOf } from "./named-modules.ts";
 import { heldMatrix, MLX_BITS, MLX_BLOCK, type MlxSettings } from "./mlx-matrix.ts";
@@ -56,7 +56,7 @@ function settingsOf(path: string, settings: JsonObject, module?: string): MlxSet
   if (mode === "affine" && known && isSize) return { bits: known, groupSize: Number(groupSize) };
   throw refusedVariant(
     path,
-    `quantization${isOwn ? ` of "${module}"` : ""} with bits ${String(bits)}, group_size ${String(groupSize)}, mode ${String(mode)}`,
+    `quantization${isOwn ? ` of "${module}"` : ""} with bits ${showSetting(bits)}, group_size ${showSetting(groupSize)}, mode ${showSetting(mode)}`,
     `bits ${MLX_BITS.join(", ")}, group_size a multiple of ${MLX_BLOCK}, mode affine`,
   );
 }
