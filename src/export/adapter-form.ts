@@ -60,22 +60,23 @@ export function cannotConvert(path: string, found: string, expected: string, hin
 }
 
 /**
- * Finds the module of a pair of factors and holds their shapes against it.
+ * Finds the module of a pair of factors and holds their shapes against it, or against one of its `numParts` equal parts of rows.
  * @throws FormatError "format/tensor" when the model has no such module, or one of other sizes
  */
 export function requireSite(
-  path: string,
-  module: string,
+  { path, module }: { readonly path: string; readonly module: string },
   { down, up }: FactorPair,
   { base: { model } }: LoadedModel,
+  numParts = 1,
 ): SiteSpec {
   const spec = model.siteOf(module);
   const found = `${showShape(down.shape)} and ${showShape(up.shape)} of "${module}"`;
   if (spec === undefined) throw unlikeModel(path, found, "modules that the model has");
   const [rank = 0, inFeatures] = down.shape;
-  const fits = inFeatures === spec.inFeatures && up.shape[0] === spec.outFeatures && up.shape[1] === rank;
+  const outFeatures = spec.outFeatures / numParts;
+  const fits = inFeatures === spec.inFeatures && up.shape[0] === outFeatures && up.shape[1] === rank;
   if (down.shape.length === 2 && up.shape.length === 2 && fits && rank > 0) return spec;
-  throw unlikeModel(path, found, `[R, ${spec.inFeatures}] and [${spec.outFeatures}, R]`);
+  throw unlikeModel(path, found, `[R, ${spec.inFeatures}] and [${outFeatures}, R]`);
 }
 
 /** The error for tensors that the model has no place for. */

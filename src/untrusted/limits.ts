@@ -9,8 +9,9 @@ type RawConfig = Readonly<Record<string, unknown>>;
 
 /** Blocks of a model. */
 const MAX_LAYERS = 4096;
-/** Experts of a block, each of which is a part of its graph, and of all blocks together. */
+/** Experts of a block, each of which is a part of its graph. */
 const MAX_EXPERTS_OF_LAYER = 1024;
+/** Those of all blocks together. */
 export const MAX_EXPERTS = 1 << 17;
 /** Width of a head, whose rotation has a table. */
 export const MAX_HEAD_WIDTH = 1 << 16;

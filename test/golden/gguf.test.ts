@@ -39,6 +39,58 @@ async function opened<T>(path: string, use: (model: Opened) => Promise<T>): Prom
 const bytesOf = async ({ checkpoint }: Opened, name: string): Promise<Buffer> =>
   Buffer.from(packStored(await checkpoint.read(name)));
 
+/** A golden model as a folder, with the tokenizer of a file. */
+async function writeFolder(
+  name: string,
+  golden: string,
+  config: object,
+  tokenizerOf: string,
+): Promise<string> {
+  const path = join(root, name);
+  const tensors = await goldenTensors("models", golden, "model.safetensors");
+  const { tokenizerFiles } = await opened(tokenizerOf, ({ checkpoint }) => Promise.resolve(checkpoint));
+  const shapes = await opened(goldenPath("models", golden), ({ checkpoint }) =>
+    Promise.resolve([...checkpoint.tensors.values()]),
+  );
+  await writeModel(path, {
+    config: { ...config },
+    generationConfig: null,
+    tokenizerFiles,
+    tensors: shapes.map(({ name, shape }) => [
+      name,
+      hostTensor("float32", shape, tensors.get(name) as Float32Array<ArrayBuffer>),
+    ]),
+  });
+  return path;
+}
+
+/** Writes the file of a folder's model. */
+async function writtenAsGguf(folder: string): Promise<string> {
+  const path = `${folder}.gguf`;
+  await opened(folder, async ({ base, checkpoint }) => {
+    const adapter = await attachTo(base, lora, {}, "all-linear"); // a fresh one changes nothing
+    await writeMergedModel({ engine, base, checkpoint, adapter, path, to: "gguf", kind: "f32" });
+  });
+  return path;
+}
+
+test("Granite 4 without state-space layers is written as a file of Granite, as llama.cpp's converter does", async () => {
+  const config = goldenJson<Record<string, unknown>>("models", "granitemoehybrid", "config.json");
+  const folder = await writeFolder("granite-4", "granitemoehybrid", config, goldenPath("gguf", "llama.gguf"));
+  const path = await writtenAsGguf(folder);
+  const file = await openGguf(path);
+  await file.close();
+  assert.equal(file.metadata["general.architecture"], "granite");
+  assert.ok(file.tensors.has("blk.1.ffn_gate.weight"));
+  const batch = batchFromRows({ input_ids: [[3, 80, 7, 41, 15]] });
+  const [inFolder, inFile] = [
+    await opened(folder, ({ base }) => logitsOf(engine, base, null, batch)),
+    await opened(path, ({ base }) => logitsOf(engine, base, null, batch)),
+  ];
+  const furthest = Math.max(...inFolder.map((value, i) => Math.abs(value - inFile[i]!)));
+  assert.ok(furthest < 1e-5, `logits are ${furthest} apart`);
+});
+
 test("blocks that predict further tokens are passed over", async () => {
   const [own, ahead] = ["even", "ahead"].map((which) => goldenPath("gguf", `qwen3_5_text-${which}.gguf`));
   await opened(own!, async (model) => {
@@ -90,23 +142,8 @@ for (const [name, ids] of Object.entries(allIds)) {
     });
 
     test("a folder's model is written as the same file", async () => {
-      const [source, written] = [join(root, name), join(root, `${name}.gguf`)];
-      await opened(path, async ({ checkpoint }) => {
-        const tensors = await goldenTensors("models", folder, "model.safetensors");
-        await writeModel(source, {
-          config,
-          generationConfig: null,
-          tokenizerFiles: checkpoint.tokenizerFiles,
-          tensors: [...checkpoint.tensors.values()].map(({ name, shape }) => [
-            name,
-            hostTensor("float32", shape, tensors.get(name) as Float32Array<ArrayBuffer>),
-          ]),
-        });
-      });
-      await opened(source, async ({ base, checkpoint }) => {
-        const adapter = await attachTo(base, lora, {}, "all-linear"); // a fresh one changes nothing
-        await writeMergedModel({ engine, base, checkpoint, adapter, path: written, to: "gguf", kind: "f32" });
-      });
+      const source = await writeFolder(name, folder, config, path);
+      const written = await writtenAsGguf(source);
       const [theirs, ours] = [await openGguf(path), await openGguf(written)];
       after(() => Promise.all([theirs.close(), ours.close()]));
       assert.deepEqual([...ours.tensors.keys()].sort(), [...theirs.tensors.keys()].sort());

@@ -44,7 +44,11 @@ async function requireDone(said: Promise<Said>): Promise<void> {
 describe("an adapter that goes to another program and back computes the same", () => {
   const batch = batchFromRows({ input_ids: [[3, 80, 7, 200, 41]] });
   const trips: readonly (readonly [to: string, ending: string, families: readonly string[]])[] = [
-    ["gguf", ".gguf", ["llama", "qwen3", "gemma3", "gpt2", "gpt_neox", "phi3", "smollm3"]],
+    [
+      "gguf",
+      ".gguf",
+      ["llama", "qwen3", "gemma3", "gpt2", "gpt_neox", "phi3", "smollm3", "granitemoehybrid"],
+    ],
     ["mlx", "", ["llama", "qwen3", "gemma2", "phi3"]],
   ];
   for (const [to, ending, families] of trips) {

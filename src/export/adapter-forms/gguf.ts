@@ -8,6 +8,7 @@
 import { openGguf, writeGguf } from "../../format/by-path.ts";
 import { GGUF_ENDING } from "../../format/checkpoint/checkpoint.ts";
 import { TENSOR_CHANGES } from "../../format/checkpoint/gguf/gguf-changes.ts";
+import { type GgufHalf, isHalf } from "../../format/checkpoint/gguf/gguf-halves.ts";
 import { toGgufName, translateName } from "../../format/checkpoint/gguf/gguf-names.ts";
 import { encodeSettings } from "../../format/files/gguf/gguf-setting-bytes.ts";
 import type { GgufFile } from "../../format/files/gguf/gguf.ts";
@@ -17,7 +18,8 @@ import type { Model } from "../../models/model.ts";
 import type { FactorPair } from "../../peft/algebra/contract.ts";
 import { dequantize, storedFloats } from "../../quant/stored-tensor.ts";
 import { hostTensor } from "../../runtime/host-tensor.ts";
-import { headsOfModel } from "../merged/gguf-sources.ts";
+import { joinFactors, splitFactors } from "../half-factors.ts";
+import { ggufRulesOf, headsOfModel } from "../merged/gguf-sources.ts";
 import {
   type AdapterForm,
   type FloatMatrix,
@@ -33,9 +35,10 @@ const ALPHA = "adapter.lora.alpha";
 const KEPT_AS = { "general.type": "adapter", "adapter.type": "lora" } as const;
 
 /** @throws UsageError "usage/adapter" for a family without such files */
-function rulesOf({ family: { gguf: rules, modelType } }: Model): GgufRules {
-  if (rules !== "not-in-gguf") return rules;
-  throw cannotHold("gguf", `there are no such files of family ${modelType}`, "Choose another form.");
+function rulesOf(model: Model): GgufRules {
+  const rules = ggufRulesOf(model);
+  if (rules !== null) return rules;
+  throw cannotHold("gguf", `there are no such files of family ${model.modelType}`, "Choose another form.");
 }
 
 /** Moves the rows of B, or the columns of A, as those of the matrix lie in the model's file, or back. */
@@ -45,13 +48,21 @@ function moved<P extends Pick<FactorPair, "up" | "down">>(
   model: Model,
   which: "undo" | "redo",
 ): P {
-  if (change === null || change === "stacked") return pair;
+  if (change === null || change === "stacked" || isHalf(change)) return pair;
   const rule = TENSOR_CHANGES[change];
   const half = { rows: "up", columns: "down" } as const;
   if (rule.moves === null) return pair;
   const own = pair[half[rule.moves]];
   const found = rule[which](storedFloats(own), headsOfModel(model));
   return { ...pair, [half[rule.moves]]: hostTensor("float32", own.shape, dequantize(found)) };
+}
+
+/** Both factors of a tensor of the model's file. */
+function sourcesOf(ggufName: string, { down, up }: Pick<FactorPair, "down" | "up">): GgufSource[] {
+  return Object.entries({ a: down, b: up }).map(([half, data]) => {
+    const stored = storedFloats(data);
+    return { ...stored, name: `${ggufName}.lora_${half}`, load: () => stored };
+  });
 }
 
 /** The number that all modules have as α, s · R; null: they differ. */
@@ -110,16 +121,24 @@ export const gguf: AdapterForm = {
     try {
       const alpha = requireAdapter(file, rules);
       const factors = new Map<string, FactorPair>();
+      const halves = new Map<string, Partial<Record<GgufHalf, FactorPair>>>();
       for (const [name, { down, up }] of await readHalves(file)) {
         const found = translateName(rules, name);
         if (found === null || found.change === "stacked")
           throw unlikeModel(path, `tensor "${name}"`, "matrices that the model has, experts aside");
         const module = found.hfName(0).replace(/\.weight$/, "");
         const isLookup = model.base.model.siteOf(module)?.kind === "embedding";
-        const own = { down: isLookup ? turned(down) : down, up, scale: 1 };
-        requireSite(path, module, own, model);
-        const scale = alpha === 0 ? 1 : alpha / own.down.shape[0]!;
-        factors.set(module, moved({ ...own, scale }, found.change, model.base.model, "undo"));
+        const own = { down: isLookup ? turned(down) : down, up };
+        const scaled = { ...own, scale: alpha === 0 ? 1 : alpha / own.down.shape[0]! };
+        requireSite({ path, module }, scaled, model, isHalf(found.change) ? 2 : 1);
+        if (isHalf(found.change)) {
+          halves.set(module, { ...halves.get(module), [found.change]: scaled });
+          continue;
+        }
+        factors.set(module, moved(scaled, found.change, model.base.model, "undo"));
+      }
+      for (const [module, both] of halves) {
+        factors.set(module, joinFactors(both["first-half"], both["second-half"]));
       }
       return factors;
     } finally {
@@ -140,13 +159,15 @@ export const gguf: AdapterForm = {
         throw cannotHold("gguf", `it sits on "${module}", ${what}`, "Leave the module out in training.");
       }
       const scaled = alpha === null ? pair.up.data.map((value) => value * pair.scale) : pair.up.data;
-      const factors = { up: hostTensor("float32", pair.up.shape, scaled), down: pair.down };
-      const { up, down: own } = moved(factors, found.change, model, "redo");
-      const down = model.siteOf(module)?.kind === "embedding" ? turned(own) : own;
-      for (const [half, data] of Object.entries({ a: down, b: up })) {
-        const stored = storedFloats(data);
-        sources.push({ ...stored, name: `${found.ggufName}.lora_${half}`, load: () => stored });
+      const written = { ...pair, up: hostTensor("float32", pair.up.shape, scaled) };
+      if (isHalf(found.change)) {
+        const [first, second] = splitFactors(written);
+        sources.push(...sourcesOf(found.ggufName, first), ...sourcesOf(found.secondHalf!, second));
+        continue;
       }
+      const { up, down: own } = moved(written, found.change, model, "redo");
+      const down = model.siteOf(module)?.kind === "embedding" ? turned(own) : own;
+      sources.push(...sourcesOf(found.ggufName, { up, down }));
     }
     const settings = encodeSettings({
       "general.architecture": { type: "string", value: rules.architecture },

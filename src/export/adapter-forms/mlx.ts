@@ -103,7 +103,7 @@ export const mlx: AdapterForm = {
         const [a, b] = [await readMatrix(file, name), await readMatrix(file, `${module}.lora_b`)];
         const isMatrix = a.shape.length === 2 && b.shape.length === 2;
         const pair = isMatrix ? { down: turned(a), up: turned(b), scale } : { down: a, up: b, scale };
-        requireSite(path, module, pair, model);
+        requireSite({ path, module }, pair, model);
         factors.set(module, pair);
       }
       const table = tableOfHead(factors, model.base.model);

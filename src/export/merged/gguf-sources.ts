@@ -1,6 +1,7 @@
 /** @file The tensors of a merged model as a GGUF file holds them: its names, its order of numbers, experts in stacks. */
 import { UsageError } from "../../errors.ts";
 import { stackTensors, TENSOR_CHANGES } from "../../format/checkpoint/gguf/gguf-changes.ts";
+import { halved, halvesOf, isHalf } from "../../format/checkpoint/gguf/gguf-halves.ts";
 import type { NumHeads } from "../../format/checkpoint/gguf/gguf-row-orders.ts";
 import { toGgufName } from "../../format/checkpoint/gguf/gguf-names.ts";
 import type { GgufSource } from "../../format/files/gguf/gguf-writer.ts";
@@ -19,17 +20,24 @@ export function cannotWrite(modelName: string, found: string, expected: string):
   );
 }
 
+/** The rules of the files that hold a model; null: there are none. */
+export function ggufRulesOf({ family: { gguf: rules }, settings }: Model): GgufRules | null {
+  return rules === "not-in-gguf" ? null : (rules.instead?.(settings) ?? rules);
+}
+
 /** @throws UsageError usage/model for a family without such files */
-export function rulesOf(modelName: string, { family, modelType }: Model): GgufRules {
-  if (family.gguf !== "not-in-gguf") return family.gguf;
+export function rulesOf(modelName: string, model: Model): GgufRules {
+  const rules = ggufRulesOf(model);
+  if (rules !== null) return rules;
   const known = GGUF_FAMILIES.map(({ modelType }) => modelType).join(", ");
-  throw cannotWrite(modelName, `family ${modelType}`, `one of ${known}`);
+  throw cannotWrite(modelName, `family ${model.modelType}`, `one of ${known}`);
 }
 
 /** The heads by which rows are reordered. */
-export function headsOfModel({ layers: [first], family: { gguf: rules }, settings }: Model): NumHeads {
-  const values = rules === "not-in-gguf" ? null : (rules.valueHeads?.(settings) ?? null);
-  return { query: first?.attention?.numHeads ?? 1, key: first?.attention?.numKeyValueHeads ?? 1, values };
+export function headsOfModel(model: Model): NumHeads {
+  const attention = model.layers.find((layer) => layer.attention !== null)?.attention;
+  const values = ggufRulesOf(model)?.valueHeads?.(model.settings) ?? null;
+  return { query: attention?.numHeads ?? 1, key: attention?.numKeyValueHeads ?? 1, values };
 }
 
 /** A tensor of the file. */
@@ -54,8 +62,11 @@ export function toSources(modelName: string, model: Model, tensors: readonly Mer
     if (found === null) {
       throw cannotWrite(modelName, `tensor "${name}"`, `tensors of ${model.modelType} alone`);
     }
-    const { ggufName, change, expert } = found;
-    if (change === null)
+    const { ggufName, secondHalf, change, expert } = found;
+    if (isHalf(change)) {
+      const names = [ggufName, secondHalf ?? ggufName] as const;
+      sources.push(...halfSources(names, tensor));
+    } else if (change === null)
       sources.push({ name: ggufName, shape, storage, load, isChanged, isOwn: isOwn(tensor) });
     else if (change === "stacked") {
       const stack = stacks.get(ggufName) ?? [];
@@ -71,6 +82,25 @@ export function toSources(modelName: string, model: Model, tensors: readonly Mer
   return [...sources, ...[...stacks].map(([name, parts]) => stackOf(modelName, name, parts))];
 }
 
+/** The halves of the rows of one; it is loaded once for both, as they are written one after the other. */
+function halfSources(names: readonly [string, string], tensor: MergedTensor): MergedSource[] {
+  const { shape, storage, load, isChanged } = tensor;
+  let loaded: readonly [StoredTensor, StoredTensor] | null = null;
+  return names.map((name, half) => ({
+    name,
+    shape: halved(shape),
+    storage,
+    isChanged,
+    isOwn: isOwn(tensor),
+    load: async () => {
+      const [first, second] = (loaded ??= halvesOf(await load()));
+      if (half === 0) return first;
+      loaded = null;
+      return second;
+    },
+  }));
+}
+
 function stackOf(modelName: string, name: string, parts: readonly MergedTensor[]): MergedSource {
   const { storage, shape } = parts[0]!;
   const other = parts.find((part) => part.storage !== storage);
@@ -78,7 +108,7 @@ function stackOf(modelName: string, name: string, parts: readonly MergedTensor[]
     throw cannotWrite(
       modelName,
       `"${other.name}" of type ${other.storage}`,
-      `${storage}, as the other experts`,
+      `${storage}, as the others of its stack`,
     );
   }
   return {

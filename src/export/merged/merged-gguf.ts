@@ -29,7 +29,11 @@ async function requireSameModel(
     ]),
   );
   const byName = new Map(sources.map((source) => [source.name, source]));
-  const family = findGgufFamily(modelName, rulesOf(modelName, model).architecture, metadata);
+  const rules = rulesOf(modelName, model);
+  const family =
+    rules === model.family.gguf
+      ? findGgufFamily(modelName, rules.architecture, metadata)
+      : { ...model.family, gguf: rules };
   const tensors = new Map(sources.map((source) => [source.name, { ...source, offset: 0, sizeBytes: 0 }]));
   const read = async ({ name }: { readonly name: string }): Promise<StoredTensor> =>
     await byName.get(name)!.load();

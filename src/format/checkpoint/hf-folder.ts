@@ -11,6 +11,7 @@ import { findForm, formatOf, type FoundForm, quantizationKey, withoutCodes } fro
 import { STORAGE_OF } from "./folder-dtypes.ts";
 import { readTokenizerFiles } from "./tokenizer-folder.ts";
 import { readCard } from "../cards/read-card.ts";
+import { unstacked } from "../files/safetensors/expert-stacks.ts";
 import { openSafetensors, type Safetensors } from "../files/safetensors/safetensors.ts";
 import { openSafetensorsIndex } from "../files/safetensors/safetensors-index.ts";
 
@@ -133,8 +134,9 @@ export async function openHfCheckpoint(folder: Folder, names: readonly string[])
   const generationConfig = await readJsonIfPresent(folder, "generation_config.json");
   const tokenizerFiles = await readTokenizerFiles(folder);
   const { license } = await readCard(folder);
-  const weights = await openWeights(folder, names);
+  const stored = await openWeights(folder, names);
   try {
+    const weights = unstacked(stored);
     const tensors = listTensors(weights);
     const codes = await listCodes(found, weights, tensors);
     const parts = new Set([...codes.values()].flatMap((matrix) => matrix.parts));
@@ -176,7 +178,7 @@ export async function openHfCheckpoint(folder: Folder, names: readonly string[])
       close: () => weights.close(),
     };
   } catch (error) {
-    await weights.close();
+    await stored.close();
     throw error;
   }
 }

@@ -74,6 +74,7 @@ export const BLOCK_NAMES = {
 /** Modules of a block, by its parts. */
 interface BlockNames {
   readonly deltaNet: Table<string>;
+  readonly stateSpace: Table<string>;
   readonly convolution: Table<string>;
   readonly preNorms: Table<string>;
   readonly attention: Table<string>;
@@ -95,6 +96,7 @@ const LLAMA_BLOCK: BlockNames = {
   postNorms: {},
   convolution: {},
   deltaNet: {},
+  stateSpace: {},
 };
 
 /** Tensors whose presence in a file says that projections of blocks like Llama's have biases. */
@@ -143,6 +145,7 @@ export interface DecoderRules extends Partial<
     | "switches"
     | "blocksBehind"
     | "valueHeads"
+    | "instead"
     | "complete"
     | "takesSpacesAfter"
     | "values"

@@ -17,8 +17,14 @@ import type { RawConfig } from "./raw-config.ts";
  *   plus-one               a norm that multiplies by 1 + w is kept as 1 + w
  *   row                    a matrix of one row is kept as a vector
  *   taps                   factors of a convolution that folders keep as [channels, 1, taps] are kept as [channels, taps]
+ *   as-row                 a vector is kept as a matrix of one row
+ *   as-column              a vector is kept as a matrix of one column
+ *   decay-column           so, and logarithms a of what is forgotten are kept as -exp a
  *   transposed             a matrix that folders keep as [in, out] is kept as [out, in]
- *   stacked                matrices of all experts are one tensor; `*` in the module's path stands for the expert
+ *   stacked                matrices of all experts, or norms of all heads, are one tensor; `*` in the module's path stands for
+ *                          the expert or head
+ *   first-half             it holds the first half of the rows of the folder's tensor
+ *   second-half            it holds the second
  */
 export type GgufChange =
   | "query-rows"
@@ -32,8 +38,16 @@ export type GgufChange =
   | "plus-one"
   | "row"
   | "taps"
+  | "as-row"
+  | "as-column"
+  | "decay-column"
   | "transposed"
-  | "stacked";
+  | "stacked"
+  | "first-half"
+  | "second-half";
+
+/** What a converter did to the numbers of one tensor by itself. */
+export type GgufTensorChange = Exclude<GgufChange, "stacked" | "first-half" | "second-half">;
 
 /** A module of a GGUF file, as it is called in folders. */
 export interface GgufModule {
@@ -88,6 +102,8 @@ export interface GgufRules {
   readonly blocksBehind?: string;
   /** Heads of values that lie in another order, by the configuration; default: there are none. */
   readonly valueHeads?: (config: RawConfig) => ValueHeads;
+  /** Rules instead of these for writing, by the settings of the model: files of another architecture hold it; default: none do. */
+  readonly instead?: (settings: RawConfig) => GgufRules | null;
   /** Completes a configuration by what readers of such files take without being told. */
   complete(config: RawConfig): RawConfig;
   /** Whether a special token of SentencePiece takes the spaces that follow it, which no setting of a file says. */

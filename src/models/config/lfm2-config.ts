@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { MAX_TAPS } from "../../untrusted/limits.ts";
 import { count, decoderGguf } from "./decoder-gguf.ts";
+import { KEY_HEADS, readKeyHeads, writeKeyHeads } from "./gguf-attending.ts";
 import { DECODER_NAMES } from "./decoder-names.ts";
 import { DECODER_FIELDS } from "./hf-config.ts";
 
@@ -88,7 +89,7 @@ export const LFM2_GGUF = decoderGguf({
   },
   changes: { "shortconv.conv": "taps" },
   settings: {
-    "attention.head_count_kv": { key: "key_heads", type: "int32s", absent: "refused" },
+    ...KEY_HEADS,
     "shortconv.l_cache": count("conv_L_cache"),
   },
   // Readers of such files know no biases, and are told the width that is computed with.
@@ -96,20 +97,10 @@ export const LFM2_GGUF = decoderGguf({
   switches: {},
   keys: LFM2_KEYS,
   // A layer of convolutions has no heads of keys.
-  complete: ({ key_heads: heads, ...config }) => {
-    const numHeads = heads as readonly number[];
-    return {
-      ...config,
-      num_key_value_heads: numHeads.reduce((most, num) => Math.max(most, num), 1),
-      layer_types: numHeads.map((num) => (num > 0 ? "full_attention" : "conv")),
-    };
-  },
+  complete: (config) => readKeyHeads(config, { attention: "full_attention", other: "conv" }),
   values: (settings, attention) => {
     const c = settings as Lfm2Fields;
-    const numHeads = attention[0]?.numKeyValueHeads ?? 0;
-    const heads = Array.from({ length: c.num_hidden_layers }, (_, layer) =>
-      isConvolution(c, layer) ? 0 : numHeads,
-    );
-    return { key_heads: heads, intermediate_size: feedForwardWidth(c) };
+    const attends = Array.from({ length: c.num_hidden_layers }, (_, layer) => !isConvolution(c, layer));
+    return { ...writeKeyHeads(attends, attention), intermediate_size: feedForwardWidth(c) };
   },
 });

@@ -10,12 +10,12 @@ import { mamba2 } from "../../nn/mamba2.ts";
 import { type Transform, plainAttention, siluMlp } from "../blocks/decoder-blocks.ts";
 import { GRANITE_FIELDS, graniteAttention, graniteBlock, graniteDecoder } from "../blocks/granite.ts";
 import type { Family, Layer } from "../family.ts";
+import { GRANITE_HYBRID_GGUF, isStateSpace } from "../config/granite-gguf.ts";
 import { parseConfig } from "../config/hf-config.ts";
 import { requireTypesOfAll } from "../config/layer-types.ts";
 import { MAMBA_FIELDS, mambaOptions } from "../config/mamba-config.ts";
 
 const UNUSED = z.unknown().optional();
-const STATE_SPACE = ["mamba", "linear_attention"];
 
 const SCHEMA = z.object({
   ...GRANITE_FIELDS,
@@ -38,8 +38,8 @@ export const granitemoehybrid: Family = {
   modelType: "granitemoehybrid",
   summary: "Granite 4 without experts: 350M and 1B, with state-space layers or without, and H-Micro",
   traits:
-    "Granite's blocks with one projection for gate and up. In the H models most have a state-space layer of Mamba 2 in the place of attention, with one state of a fixed size (see Qwen 3.5). GGUF files of those without are Granite's.",
-  gguf: "not-in-gguf",
+    "Granite's blocks with one projection for gate and up. In the H models most have a state-space layer of Mamba 2 in the place of attention, with one state of a fixed size (see Qwen 3.5). GGUF files of those without are read as Granite's.",
+  gguf: GRANITE_HYBRID_GGUF,
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw);
     requireTypesOfAll(raw, c);
@@ -48,7 +48,6 @@ export const granitemoehybrid: Family = {
     const mlp = { ...siluMlp(c), intermediateSize: c.shared_intermediate_size };
     const block = (mixer: Transform): Layer => graniteBlock(c, mixer, (b, x) => fusedMlp(b, x, MLP, mlp));
     const attending = block(graniteAttention(c, attention));
-    const isStateSpace = (type: string): boolean => STATE_SPACE.includes(type);
     const options = c.layer_types.some(isStateSpace) ? mambaOptions(raw, c) : null;
     const remembering = options && block((b, x) => mamba2(b, x, "mamba.", options));
     const layers = c.layer_types.map((type) => (remembering && isStateSpace(type) ? remembering : attending));

@@ -62,8 +62,16 @@ export const mixtral: Family = {
       ...definition,
       checkpoint: {
         ...definition.checkpoint,
-        // The class of transformers 5 calls the part as others do; single experts are modules of transformers 4 alone.
-        rename: (name) => definition.checkpoint.rename(name).replace(/(?<=^|\.)mlp\./, PART),
+        // The class of transformers 5 calls the part as others do; single experts are modules of transformers 4 alone. MLX's
+        // files name their matrices as those of other families.
+        rename: (name) =>
+          definition.checkpoint
+            .rename(name)
+            .replace(/(?<=^|\.)mlp\./, PART)
+            .replace(
+              /(?<=\.experts\.\d+\.)(gate|up|down)_proj(?=\.)/,
+              (_, part: keyof typeof NAMES) => NAMES[part],
+            ),
         peftPath: (path) => path.replace(/block_sparse_moe\.(?!experts\.\d)/, "mlp."),
       },
     };

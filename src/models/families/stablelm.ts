@@ -39,15 +39,26 @@ export const stablelm: Family = {
   modelType: "stablelm",
   summary: "StableLM 2: 1.6B and 12B, StableLM and Zephyr of 3B",
   traits:
-    "Llama's blocks with layer norms, a quarter of each head is rotated; with `qk_layernorm`, each head of queries and keys has a norm (in folders alone); with `use_parallel_residual`, attention and feed-forward part read the same norm.",
+    "Llama's blocks with layer norms, a quarter of each head is rotated; with `qk_layernorm`, each head of queries and keys has a norm; with `use_parallel_residual`, attention and feed-forward part read the same norm.",
   gguf: decoderGguf({
     architecture: "stablelm",
     className: "StableLmForCausalLM",
     settings: { use_parallel_residual: flag("use_parallel_residual", false) },
     norms: LAYER_NORMS,
+    blockNames: {
+      headNorms: {
+        attn_q_norm: "self_attn.q_layernorm.norms.*",
+        attn_k_norm: "self_attn.k_layernorm.norms.*",
+      },
+    },
+    changes: { attn_q_norm: "stacked", attn_k_norm: "stacked" },
     rotated: "first-columns",
     keys: KEYS,
-    switches: { use_qkv_bias: "attn_q.bias", use_parallel_residual: "ffn_norm.weight" },
+    switches: {
+      use_qkv_bias: "attn_q.bias",
+      qk_layernorm: "attn_q_norm.weight",
+      use_parallel_residual: "ffn_norm.weight",
+    },
     // A second norm says that branches run one after another, whatever the setting is: converters write it as true by default.
     complete: ({ use_parallel_residual: hasSecondNorm, ...config }) => ({
       partial_rotary_factor: 1,

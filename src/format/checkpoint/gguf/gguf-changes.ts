@@ -5,8 +5,8 @@
  * that nothing is rounded unseen.
  */
 import { type DataOf, joinBytes } from "../../../graph/dtype.ts";
-import { dimsOf } from "../../../graph/shape.ts";
-import type { GgufChange } from "../../../models/config/gguf-rules.ts";
+import { dimsOf, numElements } from "../../../graph/shape.ts";
+import type { GgufTensorChange } from "../../../models/config/gguf-rules.ts";
 import {
   dequantize,
   packStored,
@@ -26,9 +26,6 @@ import {
   ofLastValues,
   ofValues,
 } from "./gguf-row-orders.ts";
-
-/** A change of one tensor; a stack is one of several. */
-type TensorChange = Exclude<GgufChange, "stacked">;
 
 interface Form {
   readonly shape: readonly number[];
@@ -166,13 +163,25 @@ function withMiddle([first = 0, ...rest]: readonly number[]): number[] {
   return rest.length === 1 ? [first, 1, ...rest] : [first, ...rest.slice(1)];
 }
 
-const TAPS: Rule = {
-  moves: null,
-  turn: ({ shape, storage }) => ({ shape: withMiddle(shape), storage }),
-  undo: (stored) => unpackStored(stored.storage, packStored(stored), withMiddle(stored.shape)),
-  placeRows: null,
-  redo: (stored) => unpackStored(stored.storage, packStored(stored), withMiddle(stored.shape)),
-};
+/** Numbers as they are, of another shape. */
+function reshaped(turned: (shape: readonly number[]) => readonly number[]): Rule {
+  const moved = (stored: StoredTensor): StoredTensor =>
+    unpackStored(stored.storage, packStored(stored), turned(stored.shape));
+  return {
+    moves: null,
+    turn: ({ shape, storage }) => ({ shape: turned(shape), storage }),
+    undo: moved,
+    placeRows: null,
+    redo: moved,
+  };
+}
+
+/** A vector that files keep as a matrix. */
+const vector = (inFile: (length: number) => readonly [number, number]): Rule =>
+  reshaped((shape) => (shape.length === 1 ? inFile(numElements(shape)) : [numElements(shape)]));
+
+const TAPS = reshaped(withMiddle);
+const COLUMN = vector((length) => [length, 1]);
 
 const DECAY = eachNumber(
   (value) => Math.log(-value),
@@ -180,7 +189,7 @@ const DECAY = eachNumber(
 );
 
 /** Every change of one tensor. */
-export const TENSOR_CHANGES: Readonly<Record<TensorChange, Rule>> = {
+export const TENSOR_CHANGES: Readonly<Record<GgufTensorChange, Rule>> = {
   "query-rows": rowsOf(ofHeads("query")),
   "key-rows": rowsOf(ofHeads("key")),
   "qkv-rows": rowsOf(ofHeads("query", byHeadOrder)),
@@ -193,14 +202,11 @@ export const TENSOR_CHANGES: Readonly<Record<TensorChange, Rule>> = {
     (value) => value - 1,
     (value) => value + 1,
   ),
-  row: {
-    moves: null,
-    turn: ({ shape, storage }) => ({ shape: shape.length === 1 ? [1, ...shape] : shape.slice(1), storage }),
-    undo: (stored) => unpackStored(stored.storage, packStored(stored), [1, ...stored.shape]),
-    placeRows: null,
-    redo: (stored) => unpackStored(stored.storage, packStored(stored), stored.shape.slice(1)),
-  },
+  row: reshaped((shape) => (shape.length === 1 ? [1, ...shape] : shape.slice(1))),
   taps: TAPS,
+  "as-row": vector((length) => [1, length]),
+  "as-column": COLUMN,
+  "decay-column": both(DECAY, COLUMN),
   transposed: {
     moves: null,
     turn: ({ shape, storage }) => ({

@@ -1,7 +1,7 @@
 /** @file A GGUF file as a base model: Hugging Face names, numbers as folders have them, config and tokenizer built. */
 import { FormatError } from "../../../errors.ts";
 import { findGgufFamily, unknownGgufArchitecture } from "../../../models/families.ts";
-import type { GgufChange, GgufRules } from "../../../models/config/gguf-rules.ts";
+import type { GgufChange, GgufRules, GgufTensorChange } from "../../../models/config/gguf-rules.ts";
 import { hasRank, numElements } from "../../../graph/shape.ts";
 import type { Planes } from "../../../quant/planes.ts";
 import { storedBytes } from "../../../quant/storage.ts";
@@ -15,6 +15,7 @@ import { PIECE_ELEMENTS } from "../../files/gguf/gguf-values.ts";
 import { requireTensor } from "../../files/require-tensor.ts";
 import { MAX_EXPERTS } from "../../../untrusted/limits.ts";
 import { TENSOR_CHANGES } from "./gguf-changes.ts";
+import { isHalf, joinedForm, joinHalves, partsOfHalves } from "./gguf-halves.ts";
 import type { NumHeads } from "./gguf-row-orders.ts";
 import { makeConfig, makeGenerationConfig, headsOf, numOwnBlocks } from "./gguf-config.ts";
 import { translateName } from "./gguf-names.ts";
@@ -24,7 +25,9 @@ import { makeTokenizerFiles } from "./gguf-tokenizer.ts";
 /** Where a tensor comes from. */
 interface TensorOrigin {
   readonly tensor: GgufTensor;
-  readonly change: Exclude<GgufChange, "stacked"> | null;
+  /** What holds the second half of its rows; null: `tensor` holds all. */
+  readonly secondHalf: GgufTensor | null;
+  readonly change: GgufTensorChange | null;
 }
 
 /** The parts of a stack, each where it lies in the file. */
@@ -45,11 +48,15 @@ function unstack(path: string, tensor: GgufTensor): GgufTensor[] {
 /** Finds the tensors of the model. @throws FormatError "format/tensor" for one that the family does not have */
 function listSources(file: GgufFile, rules: GgufRules, numBlocks: number): ReadonlyMap<string, TensorOrigin> {
   const sources = new Map<string, TensorOrigin>();
+  const halves = {
+    "first-half": new Map<string, GgufTensor>(),
+    "second-half": new Map<string, GgufTensor>(),
+  };
   for (const tensor of file.tensors.values()) {
     const block = Number(/^blk\.(\d+)\./.exec(tensor.name)?.[1] ?? 0);
     if (ROPE_TENSORS.has(tensor.name) || block >= numBlocks) continue;
     const found = translateName(rules, tensor.name);
-    if (found === null || (found.change === "stacked") !== (tensor.shape.length === 3)) {
+    if (found === null || !hasFitting(found.change, tensor)) {
       throw new FormatError(
         "format/tensor",
         `Cannot open model "${file.path}": tensor "${tensor.name}" [${tensor.shape.join(", ")}], expected tensors of ${rules.architecture} alone`,
@@ -58,16 +65,28 @@ function listSources(file: GgufFile, rules: GgufRules, numBlocks: number): Reado
     }
     // Newer converters keep a matrix of one row as it is.
     const change = found.change === "row" && tensor.shape.length === 2 ? null : found.change;
-    if (change !== "stacked") sources.set(found.hfName(0), { tensor, change });
+    if (isHalf(change)) halves[change].set(found.hfName(0), tensor);
+    else if (change !== "stacked") sources.set(found.hfName(0), { tensor, secondHalf: null, change });
     else
       for (const [i, part] of unstack(file.path, tensor).entries())
-        sources.set(found.hfName(i), { tensor: part, change: null });
+        sources.set(found.hfName(i), { tensor: part, secondHalf: null, change: null });
+  }
+  // One without its other half is missing.
+  for (const [name, tensor] of halves["first-half"]) {
+    const secondHalf = halves["second-half"].get(name);
+    if (secondHalf) sources.set(name, { tensor, secondHalf, change: null });
   }
   return sources;
 }
 
-function describe(name: string, { tensor, change }: TensorOrigin, heads: NumHeads): TensorInfo {
-  const { shape, storage } = change === null ? tensor : TENSOR_CHANGES[change].turn(tensor, heads);
+/** Whether a tensor has as many axes as one that was so changed. */
+function hasFitting(change: GgufChange | null, { shape }: GgufTensor): boolean {
+  return change === "stacked" ? shape.length === 2 || shape.length === 3 : shape.length < 3;
+}
+
+function describe(name: string, { tensor, secondHalf, change }: TensorOrigin, heads: NumHeads): TensorInfo {
+  const whole = secondHalf === null ? tensor : joinedForm(tensor, secondHalf);
+  const { shape, storage } = change === null ? whole : TENSOR_CHANGES[change].turn(whole, heads);
   return { name, shape, storage, sizeBytes: storedBytes(STORAGES[storage], shape) };
 }
 
@@ -107,7 +126,8 @@ function readersOf(
 ): Pick<Checkpoint, "read" | "readInto"> {
   const find = (name: string): TensorOrigin => requireTensor(sources, name, file.path);
   const read = async (name: string, memory?: Planes): Promise<StoredTensor> => {
-    const { tensor, change } = find(name);
+    const { tensor, secondHalf, change } = find(name);
+    if (secondHalf !== null) return joinHalves(await file.read(tensor), await file.read(secondHalf));
     if (change === null) return await file.read(tensor, memory);
     const stored = await file.read(tensor);
     return undone(file, name, () => TENSOR_CHANGES[change].undo(stored, heads));
@@ -115,7 +135,12 @@ function readersOf(
   return {
     read,
     async readInto(name, into, start = 0) {
-      const { tensor, change } = find(name);
+      const { tensor, secondHalf, change } = find(name);
+      if (secondHalf !== null) {
+        const [first, second] = partsOfHalves(numElements(tensor.shape), start, into);
+        await file.readInto(tensor, first.start, first.into);
+        return await file.readInto(secondHalf, second.start, second.into);
+      }
       if (change === null) return await file.readInto(tensor, start, into);
       const { placeRows } = TENSOR_CHANGES[change];
       const { shape } = tensor;

@@ -43,7 +43,7 @@ for (const [architecture, ggufName, hfName, change] of CASES) {
     const expert = change === "stacked" ? 7 : 0;
     assert.equal(found?.hfName(expert), hfName);
     assert.equal(found?.change, change);
-    assert.deepEqual(toGgufName(gguf, hfName), { ggufName, change, expert });
+    assert.deepEqual(toGgufName(gguf, hfName), { ggufName, secondHalf: null, change, expert });
   });
 }
 
@@ -77,7 +77,9 @@ test("every tensor that a family's rules name has one name each way", () => {
       ),
     ]) {
       const hfName = translateName(gguf, name)?.hfName(3);
-      assert.equal(toGgufName(gguf, hfName!)?.ggufName, name, `${modelType}: ${name}`);
+      const found = toGgufName(gguf, hfName!);
+      const isSecond = translateName(gguf, name)?.change === "second-half";
+      assert.equal(isSecond ? found?.secondHalf : found?.ggufName, name, `${modelType}: ${name}`);
     }
   }
 });

@@ -41,8 +41,10 @@ export function translateName(rules: GgufRules, ggufName: string): GgufName | nu
 /** A tensor of a folder in the terms of GGUF files. */
 interface HfName {
   readonly ggufName: string;
+  /** What holds the second half of its rows; null: `ggufName` holds all. */
+  readonly secondHalf: string | null;
   readonly change: GgufChange | null;
-  /** Index of the expert in its stack. */
+  /** Index of the expert or head in its stack. */
   readonly expert: number;
 }
 
@@ -54,14 +56,18 @@ export function toGgufName(rules: GgufRules, hfName: string): HfName | null {
   const inBlock = path.startsWith(rules.blockPrefix) ? path.slice(rules.blockPrefix.length) : null;
   const dot = inBlock?.indexOf(".") ?? 0;
   const module = inBlock?.slice(dot + 1) ?? path;
-  const expert = /\.(\d+)\./.exec(module)?.[1];
-  const general = expert === undefined ? module : module.replace(`.${expert}.`, ".*.");
+  const expert = /\.(\d+)(?=\.|$)/.exec(module)?.[1];
+  const general = module.replace(/\.\d+(?=\.|$)/, ".*");
   const table = inBlock === null ? rules.outsideBlocks : rules.inBlock;
-  const found = Object.entries(table).find(([, to]) => !to.isTensor && to.path === general);
+  const [found, second] = Object.entries(table).filter(([, to]) => !to.isTensor && to.path === general);
   if (part === undefined || found === undefined) return null;
-  const [name, to] = found;
   const before = inBlock === null ? "" : `blk.${inBlock.slice(0, dot)}.`;
-  return { ggufName: `${before}${name}.${part}`, change: changeOf(to, part), expert: Number(expert ?? 0) };
+  return {
+    ggufName: `${before}${found[0]}.${part}`,
+    secondHalf: second === undefined ? null : `${before}${second[0]}.${part}`,
+    change: changeOf(found[1], part),
+    expert: Number(expert ?? 0),
+  };
 }
 
 /** A tensor of a block that is no weight or bias of a module. */
@@ -70,5 +76,7 @@ function wholeTensor({ blockPrefix, inBlock }: GgufRules, hfName: string): HfNam
   const { block, tensor } =
     /^(?<block>\d+)\.(?<tensor>.+)$/.exec(hfName.slice(blockPrefix.length))?.groups ?? {};
   const found = Object.entries(inBlock).find(([, to]) => to.isTensor && to.path === tensor);
-  return found ? { ggufName: `blk.${block}.${found[0]}`, change: found[1].change, expert: 0 } : null;
+  if (found === undefined) return null;
+  const [name, { change }] = found;
+  return { ggufName: `blk.${block}.${name}`, secondHalf: null, change, expert: 0 };
 }

@@ -47,7 +47,7 @@ export async function openSafetensorsIndex(folder: Folder, indexName: string): P
       path: indexPath,
       metadata: {},
       tensors,
-      read: async (name) => await find(name).read(name),
+      read: async (name, part) => await find(name).read(name, part),
       readInto: async (name, into, start) => await find(name).readInto(name, into, start),
       view: (name) => find(name).view(name),
       close: closeAll,

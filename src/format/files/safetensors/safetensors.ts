@@ -13,8 +13,8 @@ export interface Safetensors {
   readonly path: string;
   readonly metadata: Readonly<Record<string, string>>;
   readonly tensors: ReadonlyMap<string, TensorRange>;
-  /** Reads one tensor; the caller owns it. @throws FormatError format/tensor, format/file */
-  read(name: string): Promise<HostTensor>;
+  /** Reads one tensor, or one part of it along the first axis; the caller owns it. @throws FormatError format/tensor, format/file */
+  read(name: string, part?: number): Promise<HostTensor>;
   /** Writes values of a float tensor from element `start` on, as many as there is room for. @throws as `read` */
   readInto(name: string, into: Float32Array, start?: number): Promise<void>;
   /** Views a float32 tensor without reading it, also after `close`; null for others and where files cannot be mapped. */
@@ -22,8 +22,16 @@ export interface Safetensors {
   close(): Promise<void>;
 }
 
-async function readRange(file: ByteSource, range: TensorRange): Promise<HostTensor> {
-  const { name, dtype, fileDtype, shape, offset, sizeBytes } = range;
+/** One of the parts of a tensor along the first axis. */
+export function partOf(range: TensorRange, part: number): TensorRange {
+  const [count = 1, ...shape] = range.shape;
+  const sizeBytes = range.sizeBytes / count;
+  return { ...range, shape, sizeBytes, offset: range.offset + part * sizeBytes };
+}
+
+async function readRange(file: ByteSource, range: TensorRange, part?: number): Promise<HostTensor> {
+  const { name, dtype, fileDtype, shape, offset, sizeBytes } =
+    part === undefined ? range : partOf(range, part);
   if (dtype === null) {
     throw new FormatError(
       "format/tensor",
@@ -76,7 +84,7 @@ export async function openSafetensors(file: ByteSource): Promise<Safetensors> {
       path,
       metadata,
       tensors,
-      read: async (name) => await readRange(file, rangeOf(name)),
+      read: async (name, part) => await readRange(file, rangeOf(name), part),
       readInto: async (name, into, start = 0) => await readRangeInto(file, rangeOf(name), into, start),
       view: (name) => viewRange(file, rangeOf(name)),
       close: () => file.close(),

@@ -37,6 +37,7 @@ ARCHITECTURES = {
     "gpt2": "GPT2",
     "gpt_neox": "GPTNEOX",
     "granite": "GRANITE",
+    "granitemoehybrid-files": "GRANITE_HYBRID",
     "lfm2": "LFM2",
     "qwen3_5_text": "QWEN35",
     "qwen3_5_text-even": "QWEN35",
@@ -53,6 +54,7 @@ ARCHITECTURES = {
     "phi3-long": "PHI3",
     "smollm3": "SMOLLM3",
     "stablelm": "STABLELM",
+    "stablelm-parallel": "STABLELM",
     "starcoder2": "STARCODER2",
     "olmo": "OLMO",
     "olmo2": "OLMO2",
@@ -61,6 +63,13 @@ ARCHITECTURES = {
     "qwen3_moe": "QWEN3MOE",
     "olmoe": "OLMOE",
 }
+
+def add_factors(w, c):
+    w.add_attention_scale(c["attention_multiplier"])
+    w.add_embedding_scale(c["embedding_multiplier"])
+    w.add_residual_scale(c["residual_multiplier"])
+    w.add_logit_scale(c["logits_scaling"])
+
 
 def write_settings(w, family, c, num_behind):
     """The settings of the converter's classes; `num_behind` blocks that predict further tokens lie behind the model's own."""
@@ -76,7 +85,9 @@ def write_settings(w, family, c, num_behind):
         return
     w.add_context_length(c["max_position_embeddings"])
     w.add_embedding_length(c["hidden_size"])
-    if family != "lfm2":
+    if family == "granitemoehybrid-files":
+        w.add_feed_forward_length(c["shared_intermediate_size"])
+    elif family != "lfm2":
         w.add_feed_forward_length(c["intermediate_size"])
     w.add_block_count(c["num_hidden_layers"] + num_behind)
     w.add_head_count(c["num_attention_heads"])
@@ -94,6 +105,20 @@ def write_settings(w, family, c, num_behind):
         w.add_shortconv_l_cache(c["conv_L_cache"])
         w.add_layer_norm_rms_eps(c["norm_eps"])
         w.add_rope_freq_base(rope["rope_theta"])
+        return
+    if family == "granitemoehybrid-files":
+        w.add_head_count_kv([c["num_key_value_heads"] if kind == "full_attention" else 0 for kind in c["layer_types"]])
+        w.add_rope_dimension_count(c["hidden_size"] // c["num_attention_heads"])
+        w.add_rope_scaling_finetuned(False)  # nothing is rotated; the converter writes a base all the same
+        w.add_layer_norm_rms_eps(c["rms_norm_eps"])
+        w.add_vocab_size(c["vocab_size"])
+        w.add_expert_shared_feed_forward_length(c["shared_intermediate_size"])
+        w.add_ssm_conv_kernel(c["mamba_d_conv"])
+        w.add_ssm_state_size(c["mamba_d_state"])
+        w.add_ssm_group_count(c["mamba_n_groups"])
+        w.add_ssm_inner_size(c["mamba_expand"] * c["hidden_size"])
+        w.add_ssm_time_step_rank(c["mamba_n_heads"])
+        add_factors(w, c)
         return
     w.add_head_count_kv(c["num_key_value_heads"])
     if family.startswith("qwen3_5"):
@@ -115,8 +140,8 @@ def write_settings(w, family, c, num_behind):
         if num_behind:
             w.add_nextn_predict_layers(num_behind)
         return
-    if family in ("phi", "stablelm"):
-        if family == "stablelm":
+    if family in ("phi", "stablelm", "stablelm-parallel"):
+        if family != "phi":
             w.add_parallel_residual(c["use_parallel_residual"])
         w.add_layer_norm_eps(c["layer_norm_eps"])
         w.add_rope_dimension_count(int(rope["partial_rotary_factor"] * c["hidden_size"]) // c["num_attention_heads"])
@@ -164,10 +189,7 @@ def write_settings(w, family, c, num_behind):
         w.add_sliding_window(c["sliding_window"])
         w.add_sliding_window_pattern([kind == "sliding_attention" for kind in c["layer_types"]])
     if family == "granite":
-        w.add_attention_scale(c["attention_multiplier"])
-        w.add_embedding_scale(c["embedding_multiplier"])
-        w.add_residual_scale(c["residual_multiplier"])
-        w.add_logit_scale(c["logits_scaling"])
+        add_factors(w, c)
     if family in ("llama", "llama-scaled", "llama-yarn", "mistral", "ministral3", "mixtral", "smollm3", "granite", "arcee"):
         w.add_vocab_size(c["vocab_size"])
         w.add_rope_dimension_count(c["head_dim"])
@@ -230,7 +252,7 @@ def converted(family, c, tensors):
     experts = {}
     for name, value in tensors.items():
         array = value.numpy()
-        if family in ("llama", "llama-scaled", "llama-yarn", "mistral", "ministral3", "mixtral", "smollm3", "granite", "olmo", "arcee"):
+        if family in ("llama", "llama-scaled", "llama-yarn", "mistral", "ministral3", "mixtral", "smollm3", "olmo", "arcee") or family.startswith("granite"):
             if "q_proj" in name:
                 array = interleave(array, c["num_attention_heads"])
             if "k_proj" in name:
@@ -249,8 +271,25 @@ def converted(family, c, tensors):
             if name.endswith("norm.weight") and "linear_attn" not in name:
                 array = array + np.float32(1)
             name = name.replace(".dt_bias", ".dt_proj.bias")
+        if family == "granitemoehybrid-files":
+            name = name.replace(".dt_bias", ".dt_proj.bias")
+            if name.endswith("A_log"):
+                array = -np.exp(array.astype(np.float64)).astype(np.float32)
+            if name.endswith((".A_log", ".D")):
+                array = array[:, None]
+            if name.endswith("mamba.norm.weight"):
+                array = array[None]
+            if ".shared_mlp." in name:
+                before, layer = name.split(".shared_mlp.")[0], name.split(".")[-2]
+                parts = {"input_linear": ("gate_proj", "up_proj"), "output_linear": ("down_proj",)}[layer]
+                yield from ((f"{before}.mlp.{part}.weight", half) for part, half in zip(parts, np.split(array, len(parts))))
+                continue
         if name.endswith(("conv.conv.weight", "conv1d.weight")):
             array = array.squeeze(1)
+        if family == "stablelm-parallel" and "_layernorm.norms." in name:
+            before, after = name.split(".norms.")
+            experts.setdefault(f"{before}.weight", {})[int(after.split(".")[0])] = array
+            continue
         if "shared_expert_gate" in name:
             array = array.squeeze()  # one row
         if ".experts." in name:
@@ -348,7 +387,8 @@ def main():
             expected = logits_of(model, batch)
         all_ids[family] = ids.tolist()
         results[family] = expected
-        for what, config in {"its own settings": None, "the settings given": AutoConfig.for_model(**c)}.items():
+        given = AutoConfig.for_model(**{key: value for key, value in c.items() if key != "time_step_limit"})  # infinity is no JSON
+        for what, config in {"its own settings": None, "the settings given": given}.items():
             print(f"{family}, read by transformers with {what}:", difference_of(path, config, batch, expected))
     save_file(results, args.out / "logits.safetensors")
     (args.out / "ids.json").write_text(json.dumps(all_ids) + "\n")

@@ -95,6 +95,14 @@ MODELS = {
         | {"shared_intermediate_size": 40, "mamba_n_heads": 4, "mamba_d_head": 16, "mamba_d_state": 6, "mamba_proj_bias": True}
         | {"embedding_multiplier": 5.0, "attention_multiplier": 0.25, "residual_multiplier": 0.4, "logits_scaling": 3.0},
     ),
+    # As GGUF files can say it: without biases of projections.
+    "granitemoehybrid-files": (
+        transformers.GraniteMoeHybridForCausalLM,
+        SMALL
+        | {"layer_types": ["mamba", "attention"], "num_local_experts": 0, "num_experts_per_tok": 0}
+        | {"shared_intermediate_size": 40, "mamba_n_heads": 4, "mamba_d_head": 16, "mamba_d_state": 6, "tie_word_embeddings": True}
+        | {"embedding_multiplier": 5.0, "attention_multiplier": 0.25, "residual_multiplier": 0.4, "logits_scaling": 3.0},
+    ),
     "ernie4_5": (transformers.Ernie4_5ForCausalLM, SMALL | ROTATED | {"head_dim": 12, "use_bias": True, "tie_word_embeddings": True}),
     "exaone4": (
         transformers.Exaone4ForCausalLM,
@@ -184,6 +192,7 @@ AS_OF_V4 = {
     "gpt_neox": {"rotary_emb_base": 5000.0, "rotary_pct": 0.4},
     "granitemoehybrid": {"layer_types": ["attention"] * 2, "time_step_limit": None},
     "granitemoehybrid-h": {"layer_types": ["mamba", "attention"], "time_step_limit": [0.0, 1e30]},
+    "granitemoehybrid-files": {"layer_types": ["mamba", "attention"], "time_step_limit": [0.0, {"__float__": "Infinity"}]},
     "hunyuan_v1_dense": {"rope_scaling": STRETCHED},
     "lfm2": {"layer_types": None, "full_attn_idxs": [1], "intermediate_size": 1, "block_ff_dim": 70, "tie_embedding": True},
     "qwen3_5_text": {"partial_rotary_factor": 0.5},

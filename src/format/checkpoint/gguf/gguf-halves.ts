@@ -1,0 +1,86 @@
+/** @file Tensors of folders whose rows lie in two tensors of a GGUF file, such as one projection for gate and up. */
+import type { DataOf } from "../../../graph/dtype.ts";
+import { showShape } from "../../../graph/shape.ts";
+import type { GgufChange } from "../../../models/config/gguf-rules.ts";
+import type { StorageName } from "../../../quant/storages.ts";
+import {
+  dequantize,
+  roomForRows,
+  setRows,
+  storedFloats,
+  type StoredTensor,
+} from "../../../quant/stored-tensor.ts";
+import { hostTensor } from "../../../runtime/host-tensor.ts";
+
+export type GgufHalf = Extract<GgufChange, "first-half" | "second-half">;
+
+/** Whether a tensor of a file holds half of the rows of one. */
+export function isHalf(change: GgufChange | null): change is GgufHalf {
+  return change === "first-half" || change === "second-half";
+}
+
+interface Form {
+  readonly shape: readonly number[];
+  readonly storage: StorageName;
+}
+
+/** What both are together: of their kind, or floats where they have two. @throws RangeError for halves of two shapes */
+export function joinedForm(first: Form, second: Form): Form {
+  const [numRows = 0, ...inner] = first.shape;
+  if (showShape(first.shape) !== showShape(second.shape)) {
+    throw new RangeError(`halves of ${showShape(first.shape)} and ${showShape(second.shape)}`);
+  }
+  return {
+    shape: [2 * numRows, ...inner],
+    storage: first.storage === second.storage ? first.storage : "f32",
+  };
+}
+
+/** Lays the rows of both one after another. */
+export function joinHalves(first: StoredTensor, second: StoredTensor): StoredTensor {
+  const { storage } = joinedForm(first, second);
+  const [upper, lower] = [first, second].map((half) =>
+    half.storage === storage ? half : storedFloats(hostTensor("float32", half.shape, dequantize(half))),
+  ) as [StoredTensor, StoredTensor];
+  const numRows = upper.shape[0]!;
+  const joined = roomForRows(upper, 2 * numRows);
+  setRows(joined, upper, 0);
+  setRows(joined, lower, numRows);
+  return joined;
+}
+
+/** Views of both halves of the rows. */
+export function halvesOf(stored: StoredTensor): [StoredTensor, StoredTensor] {
+  const of = (half: 0 | 1): StoredTensor => ({
+    storage: stored.storage,
+    shape: halved(stored.shape),
+    planes: Object.fromEntries(
+      Object.entries(stored.planes).map(([name, { dtype, shape, data }]) => [
+        name,
+        hostTensor(
+          dtype,
+          halved(shape),
+          data.subarray((half * data.length) / 2, ((half + 1) * data.length) / 2),
+        ),
+      ]),
+    ),
+  });
+  return [of(0), of(1)];
+}
+
+/** The shape of half of the rows. */
+export const halved = ([numRows = 0, ...inner]: readonly number[]): number[] => [numRows / 2, ...inner];
+
+/** The parts of memory for elements from `start` on that lie in each half, which has `size` of them, with where they begin there. */
+export function partsOfHalves(size: number, start: number, into: DataOf<"float32">): readonly [Part, Part] {
+  const inFirst = Math.max(0, Math.min(into.length, size - start));
+  return [
+    { start, into: into.subarray(0, inFirst) },
+    { start: Math.max(0, start - size), into: into.subarray(inFirst) },
+  ];
+}
+
+interface Part {
+  readonly start: number;
+  readonly into: DataOf<"float32">;
+}
