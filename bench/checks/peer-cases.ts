@@ -35,6 +35,7 @@ export const PEER_MODELS = {
   granite: { modelType: "granite", config: { pad_token_id: 0 } },
   granitemoehybrid: { modelType: "granitemoehybrid", config: { pad_token_id: 0 } },
   lfm2: { modelType: "lfm2", config: { pad_token_id: 0 } },
+  lfm2_moe: { modelType: "lfm2_moe", config: { pad_token_id: 0 } },
   qwen3_5_text: { modelType: "qwen3_5_text", config: { pad_token_id: 0 } },
   ernie4_5: { modelType: "ernie4_5" },
   exaone4: { modelType: "exaone4" },
@@ -216,8 +217,14 @@ const METHOD_CASES: readonly PeerCase[] = [
 const OF_CLASSES: readonly string[] = ["bert", "roberta", "xlm-roberta"];
 const OF_ATTENTION = ["q_proj", "k_proj", "v_proj", "o_proj"];
 
-/** Families whose experts of a layer transformers has as one tensor, which is no module that a method could choose. */
-const OF_EXPERTS: readonly string[] = ["mixtral", "qwen2_moe", "qwen3_moe", "olmoe"];
+/** What is left of families whose experts of a layer transformers has as one tensor, which is no module that a method could choose. */
+const BESIDE_EXPERTS: Readonly<Record<string, readonly string[]>> = {
+  mixtral: OF_ATTENTION,
+  qwen2_moe: OF_ATTENTION,
+  qwen3_moe: OF_ATTENTION,
+  olmoe: OF_ATTENTION,
+  lfm2_moe: ["in_proj", "out_proj", "q_proj", "v_proj"],
+};
 
 /** Matrices stored as [in, out]; peft has this method for others only. */
 const NOT_TRANSPOSED = ["road"];
@@ -229,15 +236,9 @@ const FAMILY_CASES: readonly PeerCase[] = (Object.keys(PEER_MODELS) as (keyof ty
     ["lora", "dora", "ia3", "road", "vera"]
       .filter((method) => model !== "gpt2" || !NOT_TRANSPOSED.includes(method))
       .map((method) => {
-        const hasExperts = OF_EXPERTS.includes(model);
-        const options = method === "ia3" && hasExperts ? { feedforwardModules: [] } : {};
-        return {
-          name: `${method}, ${model}`,
-          method,
-          model,
-          options,
-          modules: hasExperts ? OF_ATTENTION : null,
-        };
+        const modules = BESIDE_EXPERTS[model] ?? null;
+        const options = method === "ia3" && modules ? { feedforwardModules: [] } : {};
+        return { name: `${method}, ${model}`, method, model, options, modules };
       }),
   );
 
@@ -247,6 +248,12 @@ const ALL_STACKS = { rank: 3, targetParameters: ["gate_up_proj", "down_proj", "g
 const TENSOR_CASES = casesOf("lora", [
   { name: "lora, stacks of olmoe", model: "olmoe", options: ALL_STACKS, modules: OF_ATTENTION },
   { name: "lora, stacks of mixtral", model: "mixtral", options: ALL_STACKS, modules: OF_ATTENTION },
+  {
+    name: "lora, stacks of lfm2_moe",
+    model: "lfm2_moe",
+    options: ALL_STACKS,
+    modules: ["q_proj", "in_proj"],
+  },
   {
     name: "lora, one stack of qwen3_moe",
     model: "qwen3_moe",

@@ -23,6 +23,7 @@ import { gptNeox } from "./families/gpt-neox.ts";
 import { granite } from "./families/granite.ts";
 import { granitemoehybrid } from "./families/granitemoehybrid.ts";
 import { hunyuanV1Dense } from "./families/hunyuan-v1-dense.ts";
+import { lfm2Moe } from "./families/lfm2-moe.ts";
 import { lfm2 } from "./families/lfm2.ts";
 import { llama } from "./families/llama.ts";
 import { ministral } from "./families/ministral.ts";
@@ -74,6 +75,7 @@ export const FAMILIES: readonly Family[] = [
   granite,
   granitemoehybrid,
   lfm2,
+  lfm2Moe,
   ernie45,
   exaone4,
   glm4,

@@ -1119,6 +1119,51 @@ test("LFM2 of 1.2B says which layers attend by their numbers, and its width befo
   );
 });
 
+test("LFM2-8B-A1B: experts above two layers, as many parameters as its name says, and a bias that none trains", () => {
+  const { layers, tensors } = openModel({
+    architectures: ["Lfm2MoeForCausalLM"],
+    bos_token_id: 1,
+    conv_L_cache: 3,
+    conv_bias: false,
+    dtype: "bfloat16",
+    eos_token_id: 7,
+    hidden_size: 2048,
+    initializer_range: 0.02,
+    intermediate_size: 7168,
+    layer_types: Array.from({ length: 24 }, (_, i) =>
+      [2, 6, 10, 14, 18, 21].includes(i) ? "full_attention" : "conv",
+    ),
+    max_position_embeddings: 128_000,
+    model_type: "lfm2_moe",
+    moe_intermediate_size: 1792,
+    norm_eps: 1e-5,
+    norm_topk_prob: true,
+    num_attention_heads: 32,
+    num_dense_layers: 2,
+    num_experts: 32,
+    num_experts_per_tok: 4,
+    num_hidden_layers: 24,
+    num_key_value_heads: 8,
+    pad_token_id: 0,
+    rope_theta: 1_000_000,
+    routed_scaling_factor: 1,
+    transformers_version: "4.57.0.dev0",
+    use_cache: true,
+    use_expert_bias: true,
+    vocab_size: 65_536,
+  });
+  assert.deepEqual(tensors.get("model.layers.1.feed_forward.w1.weight")?.shape, [7168, 2048]);
+  assert.deepEqual(tensors.get("model.layers.2.feed_forward.experts.31.w2.weight")?.shape, [2048, 1792]);
+  assert.equal(tensors.get("model.layers.23.feed_forward.expert_bias")?.role, "buffer");
+  // Without experts, and with them below attention or convolutions.
+  assert.equal(new Set(layers).size, 3);
+  const numParameters = [...tensors.values()].reduce(
+    (sum, { shape }) => sum + shape.reduce((product, n) => product * n, 1),
+    0,
+  );
+  assert.equal(Math.round(numParameters / 1e7), 834);
+});
+
 test("Qwen 3.5 of 0.8B: three of four layers keep one state, the others have gated attention, a quarter of each head rotated", () => {
   const { layers, tensors, ties, maxPositions } = openModel({
     architectures: ["Qwen3_5ForConditionalGeneration"],

@@ -10,8 +10,8 @@ import type { RopeConfig } from "./rope/rope-tables.ts";
 import type { LinearAttentionValues } from "../graph/ops/linear-attention/linear-attention.ts";
 import type { CachedAttentionAttributes } from "../graph/ops/attention/cached-attention.ts";
 
-/** What a tensor is for: methods choose by it which to train. */
-export type TensorRole = "embedding" | "head" | "norm" | "weight" | "bias";
+/** What a tensor is for: methods choose by it which to train; a buffer is trained by none. */
+export type TensorRole = "embedding" | "head" | "norm" | "weight" | "bias" | "buffer";
 
 /** What a projection is for: methods choose by it where to sit, so that none names a family. */
 export type SiteRole =

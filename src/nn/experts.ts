@@ -2,13 +2,14 @@
  * @file A feed-forward part of many experts, of which a router chooses k for each token.
  *
  *   p = softmax(Wr x)      y = Σ_(e among the k largest of p) w_e expert_e(x)      w = p, or p / Σ of the chosen p
+ *   or p = σ(Wr x), chosen by the largest of p + b, with s w instead of w
  *
  * Papers: "Qwen3 Technical Report", arXiv:2505.09388, section 2; "OLMoE", arXiv:2409.02060, eq. 1 and 2. An expert's
  * products run on the rows that chose it, and on no others; the rows are sorted by expert once for all. Programs that the host
  * runs for each expert are slower, but for a single token: docs/log.md#experts.
  */
 import type { Value } from "../graph/graph.ts";
-import { div, mul, sigmoid } from "../graph/ops/pointwise/elementwise.ts";
+import { add, div, mul, sigmoid } from "../graph/ops/pointwise/elementwise.ts";
 import { gatherRows } from "../graph/ops/rows/gather-scatter.ts";
 import { reduceSum } from "../graph/ops/shapes/reduce-expand.ts";
 import { reshape, reshapeLike } from "../graph/ops/shapes/reshape.ts";
@@ -17,9 +18,36 @@ import { routeRows } from "../graph/ops/rows/route-rows.ts";
 import { softmax } from "../graph/ops/reductions/softmax.ts";
 import { joinRows } from "../graph/ops/rows/split-rows.ts";
 import { transpose } from "../graph/ops/shapes/transpose.ts";
-import { type Dim, mulDims } from "../graph/shape.ts";
+import { stopGradient } from "../graph/ops/shapes/stop-gradient.ts";
+import { type Dim, mulDims, sizeAt } from "../graph/shape.ts";
 import type { Builder } from "./builder.ts";
 import { type MlpOptions, gatedMlp } from "./gated-mlp.ts";
+
+/** What becomes of a router's logits [M, E]. */
+interface Router {
+  /** Chances of the experts, which weigh them. */
+  readonly chances: (logits: Value) => Value;
+  /** By what they are chosen instead of chances p, the tensors of the part behind `prefix`. */
+  readonly ranks: (b: Builder, p: Value, prefix: string) => Value;
+  /** What is added to the sum by which chances are divided, and what all weights are multiplied with. */
+  readonly floor: number;
+  readonly scale: number;
+}
+
+const SOFTMAX: Router = { chances: softmax, ranks: (_b, p) => p, floor: 0, scale: 1 };
+
+/** Chances of each expert by itself, with biases that count in choosing alone, `expert_bias`, if there are some. */
+export function sigmoidRouter(options: { readonly hasBias: boolean; readonly scale: number }): Router {
+  return {
+    chances: sigmoid,
+    ranks: (b, p, prefix) =>
+      options.hasBias
+        ? add(stopGradient(p), b.tensor(`${prefix}expert_bias`, [sizeAt(p.shape, -1)], "buffer"))
+        : p,
+    floor: 1e-6,
+    scale: options.scale,
+  };
+}
 
 /** What a router does. */
 interface ExpertsOptions {
@@ -28,8 +56,12 @@ interface ExpertsOptions {
   readonly numChosen: number;
   /** Their weights add up to 1. */
   readonly normalizes: boolean;
+  /** Default: a softmax. */
+  readonly router?: Router;
   readonly expert: MlpOptions;
 }
+
+const plus = (x: Value, y: number): Value => (y === 0 ? x : add(x, x.graph.scalar(y)));
 
 /** Where the matrices of one expert lie among those of all. */
 function stacksOf(prefix: string, numExperts: number, expert: number): Required<MlpOptions>["stacks"] {
@@ -44,13 +76,14 @@ function stacksOf(prefix: string, numExperts: number, expert: number): Required<
 
 /** Builds the part from x [B, T, D]; the router is `gate`, experts are `experts.N.`, behind `prefix`. */
 export function experts(b: Builder, x: Value, prefix: string, options: ExpertsOptions): Value {
-  const { numExperts: E, numChosen, normalizes, expert } = options;
+  const { numExperts: E, numChosen, normalizes, router = SOFTMAX, expert } = options;
   const [B, T, D] = x.shape as [Dim, Dim, number];
   const M = mulDims(B, T);
   const flat = reshape(x, [M, D]);
-  const p = softmax(b.linear(`${prefix}gate`, flat, E, { role: "router" })); // [M, E]
-  const [chosen, rows, places, counts] = routeRows(p, numChosen);
-  const weights = normalizes ? div(p, reduceSum(mul(p, chosen), [1])) : p;
+  const p = router.chances(b.linear(`${prefix}gate`, flat, E, { role: "router" })); // [M, E]
+  const [chosen, rows, places, counts] = routeRows(router.ranks(b, p, prefix), numChosen);
+  const shares = normalizes ? div(p, plus(reduceSum(mul(p, chosen), [1]), router.floor)) : p;
+  const weights = router.scale === 1 ? shares : mul(shares, p.graph.scalar(router.scale));
   const weightOf = gatherRows(reshape(transpose(weights, [1, 0]), [mulDims(E, M), 1]), places); // [k·M, 1]
   const inputs = repeatRows(flat, rows, numChosen); // [k·M, D]
   const outputs = b.splitRows(inputs, counts, E, numChosen).map((part, e) => {

@@ -199,5 +199,6 @@ export function trainedTokens(method: Method, options: unknown): TrainedTokens {
 
 /** Whether a method trains a tensor of the base itself. */
 export function trainsRole(method: Method, role: TensorRole): boolean {
-  return method.kind === "base" && (method.trains === "all" || method.trains.includes(role));
+  if (method.kind !== "base") return false;
+  return method.trains === "all" ? role !== "buffer" : method.trains.includes(role);
 }

@@ -96,6 +96,11 @@ const UNLIKE: Readonly<Record<string, readonly (readonly [config: RawConfig, say
     [{ norm_eps: 0 }, "norm_eps is 0"],
     [{ block_use_swiglu: false }, "block_use_swiglu is false"],
   ],
+  lfm2_moe: [
+    [{ num_experts_per_tok: 9 }, "num_experts_per_tok is 9 (expected at most num_experts, 4)"],
+    [{ routed_scaling_factor: 0 }, "routed_scaling_factor is 0"],
+    [{ block_ff_dim: 64 }, "block_ff_dim is 64"],
+  ],
   qwen3_5_text: [
     [{ layer_types: ["linear_attention"] }, "layer_types has 1 entries (expected 2"],
     [{ layer_types: ["linear_attention", "conv"] }, 'layer_types.1 is "conv"'],

@@ -71,7 +71,7 @@ for (const family of FAMILIES) {
     const needsOrder = attention?.causal || recent ? {} : { skip: "every position sees all others" };
 
     test("each tensor of a checkpoint has one name, and every one of them has an effect", async () => {
-      const specs = [...base.model.tensors.values()];
+      const specs = [...base.model.tensors.values()].filter(({ role }) => role !== "buffer");
       const { gradients: all } = await lossAndGradients(engine, base, await attachTo(base, full), [
         { ...toBatch(apart), tokenTypes: secondHalves(toBatch(apart)) },
       ]);

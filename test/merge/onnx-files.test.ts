@@ -93,6 +93,7 @@ const CASES: Readonly<Record<string, readonly [config: Record<string, unknown>, 
   phi: [{}, "lora"],
   gemma3_text: [{}, "snell"],
   lfm2: [{}, "lora"],
+  lfm2_moe: [{}, "lora"],
 };
 
 describe("files compute what the model does", () => {

@@ -1,10 +1,12 @@
 /** @file What configuration files and GGUF files say of LFM2. */
 import { z } from "zod";
 import { MAX_TAPS } from "../../untrusted/limits.ts";
-import { count, decoderGguf } from "./decoder-gguf.ts";
+import type { AttentionOptions } from "../../nn/builder.ts";
+import { EXPERTS, count, decoderGguf } from "./decoder-gguf.ts";
 import { KEY_HEADS, readKeyHeads, writeKeyHeads } from "./gguf-attending.ts";
 import { DECODER_NAMES } from "./decoder-names.ts";
 import { DECODER_FIELDS } from "./hf-config.ts";
+import type { RawConfig } from "./raw-config.ts";
 
 const UNUSED = z.unknown().optional();
 
@@ -22,6 +24,17 @@ export const LFM2_FIELDS = {
   conv_L_cache: z.int().min(2).max(MAX_TAPS).default(3),
   layer_types: z.array(z.enum(["full_attention", "conv"])).nullish(),
   full_attn_idxs: z.array(z.int().min(0)).nullish(),
+  // Sizes said again, which no program reads.
+  block_dim: UNUSED,
+  block_norm_eps: UNUSED,
+  conv_dim: UNUSED,
+  conv_dim_out: UNUSED,
+  num_heads: UNUSED,
+  theta: UNUSED,
+};
+
+/** Of those without experts. */
+export const DENSE_FIELDS = {
   /** Counts before `intermediate_size`. */
   block_ff_dim: z.int().positive().nullish(),
   block_auto_adjust_ff_dim: z.boolean().default(true),
@@ -29,20 +42,16 @@ export const LFM2_FIELDS = {
   block_multiple_of: z.int().positive().default(256),
   block_use_swiglu: z.literal(true).nullish(),
   use_pos_enc: z.literal(true).nullish(),
-  // Sizes said again, which no program reads, and how weights began.
-  block_dim: UNUSED,
-  block_norm_eps: UNUSED,
+  // How weights began.
   block_mlp_init_scale: UNUSED,
   block_out_init_scale: UNUSED,
   block_use_xavier_init: UNUSED,
-  conv_dim: UNUSED,
-  conv_dim_out: UNUSED,
   conv_use_xavier_init: UNUSED,
-  num_heads: UNUSED,
-  theta: UNUSED,
 };
 
-type Lfm2Fields = z.output<z.ZodObject<typeof LFM2_FIELDS>>;
+/** What a configuration says of blocks, with experts or without. */
+export type Lfm2Fields = z.output<z.ZodObject<typeof LFM2_FIELDS>>;
+type DenseFields = Lfm2Fields & z.output<z.ZodObject<typeof DENSE_FIELDS>>;
 
 /** What its files call the number that keeps norms from dividing by zero. */
 export const LFM2_KEYS = { rms_norm_eps: "norm_eps" };
@@ -51,7 +60,7 @@ export const LFM2_KEYS = { rms_norm_eps: "norm_eps" };
 export const LFM2_NAMES = { ...DECODER_NAMES, finalNorm: "model.embedding_norm" };
 
 /** The width of the feed-forward part, which files give before two thirds of it are taken and rounded up. */
-export function feedForwardWidth(c: Lfm2Fields): number {
+export function feedForwardWidth(c: DenseFields): number {
   const given = c.block_ff_dim ?? c.intermediate_size;
   if (!c.block_auto_adjust_ff_dim) return given;
   const { block_ffn_dim_multiplier: factor, block_multiple_of: unit } = c;
@@ -66,41 +75,83 @@ export function isConvolution(
   return types ? types[layer] === "conv" : attending != null && !attending.includes(layer);
 }
 
+/** Modules of a block but its feed-forward part. */
+const BLOCK = {
+  preNorms: { attn_norm: "operator_norm", ffn_norm: "ffn_norm" },
+  attention: {
+    attn_q: "self_attn.q_proj",
+    attn_k: "self_attn.k_proj",
+    attn_v: "self_attn.v_proj",
+    attn_output: "self_attn.out_proj",
+  },
+  headNorms: { attn_q_norm: "self_attn.q_layernorm", attn_k_norm: "self_attn.k_layernorm" },
+  convolution: {
+    "shortconv.conv": "conv.conv",
+    "shortconv.in_proj": "conv.in_proj",
+    "shortconv.out_proj": "conv.out_proj",
+  },
+};
+const MLP = { ffn_gate: "feed_forward.w1", ffn_up: "feed_forward.w3", ffn_down: "feed_forward.w2" };
+const SETTINGS = { ...KEY_HEADS, "shortconv.l_cache": count("conv_L_cache") };
+
+/** A layer of convolutions has no heads of keys. */
+const TYPES = { attention: "full_attention", other: "conv" };
+const headsOfLayers = (c: Lfm2Fields, attention: readonly AttentionOptions[]): RawConfig =>
+  writeKeyHeads(
+    Array.from({ length: c.num_hidden_layers }, (_, layer) => !isConvolution(c, layer)),
+    attention,
+  );
+
+/** What files with experts and without say alike. Readers know no biases. */
+const COMMON = { names: LFM2_NAMES, finalNorm: "token_embd_norm", switches: {}, keys: LFM2_KEYS } as const;
+
 export const LFM2_GGUF = decoderGguf({
+  ...COMMON,
   architecture: "lfm2",
   className: "Lfm2ForCausalLM",
-  names: LFM2_NAMES,
-  finalNorm: "token_embd_norm",
-  blockNames: {
-    preNorms: { attn_norm: "operator_norm", ffn_norm: "ffn_norm" },
-    attention: {
-      attn_q: "self_attn.q_proj",
-      attn_k: "self_attn.k_proj",
-      attn_v: "self_attn.v_proj",
-      attn_output: "self_attn.out_proj",
-    },
-    headNorms: { attn_q_norm: "self_attn.q_layernorm", attn_k_norm: "self_attn.k_layernorm" },
-    mlp: { ffn_gate: "feed_forward.w1", ffn_up: "feed_forward.w3", ffn_down: "feed_forward.w2" },
-    convolution: {
-      "shortconv.conv": "conv.conv",
-      "shortconv.in_proj": "conv.in_proj",
-      "shortconv.out_proj": "conv.out_proj",
-    },
-  },
+  blockNames: { ...BLOCK, mlp: MLP },
   changes: { "shortconv.conv": "taps" },
-  settings: {
-    ...KEY_HEADS,
-    "shortconv.l_cache": count("conv_L_cache"),
-  },
-  // Readers of such files know no biases, and are told the width that is computed with.
+  settings: SETTINGS,
+  // Readers are told the width that is computed with.
   fixed: { conv_bias: false, block_auto_adjust_ff_dim: false },
-  switches: {},
-  keys: LFM2_KEYS,
-  // A layer of convolutions has no heads of keys.
-  complete: (config) => readKeyHeads(config, { attention: "full_attention", other: "conv" }),
-  values: (settings, attention) => {
-    const c = settings as Lfm2Fields;
-    const attends = Array.from({ length: c.num_hidden_layers }, (_, layer) => !isConvolution(c, layer));
-    return { ...writeKeyHeads(attends, attention), intermediate_size: feedForwardWidth(c) };
+  complete: (config) => readKeyHeads(config, TYPES),
+  values: (settings, attention) => ({
+    ...headsOfLayers(settings as DenseFields, attention),
+    intermediate_size: feedForwardWidth(settings as DenseFields),
+  }),
+});
+
+/** Chances of experts by the logistic function, as files number it. */
+const SIGMOID = 2;
+
+export const LFM2_MOE_GGUF = decoderGguf({
+  ...COMMON,
+  architecture: "lfm2moe",
+  className: "Lfm2MoeForCausalLM",
+  blockNames: {
+    ...BLOCK,
+    mlp: {
+      ...MLP,
+      ffn_gate_inp: "feed_forward.gate",
+      ffn_gate_exps: "feed_forward.experts.*.w1",
+      ffn_up_exps: "feed_forward.experts.*.w3",
+      ffn_down_exps: "feed_forward.experts.*.w2",
+    },
   },
+  tensorsInBlock: { "exp_probs_b.bias": "feed_forward.expert_bias" },
+  changes: { "shortconv.conv": "taps", ...EXPERTS.changes },
+  settings: {
+    ...SETTINGS,
+    ...EXPERTS.settings,
+    expert_feed_forward_length: count("moe_intermediate_size"),
+    leading_dense_block_count: count("num_dense_layers"),
+    expert_gating_func: count("gating"),
+  },
+  fixed: { conv_bias: false, use_expert_bias: true, norm_topk_prob: true, routed_scaling_factor: 1 },
+  // Another way to gate is no setting of these models.
+  complete: ({ gating, ...config }) => ({
+    ...readKeyHeads(config, TYPES),
+    ...(gating === SIGMOID ? {} : { expert_gating_func: gating }),
+  }),
+  values: (settings, attention) => ({ ...headsOfLayers(settings as Lfm2Fields, attention), gating: SIGMOID }),
 });

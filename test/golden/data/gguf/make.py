@@ -39,6 +39,7 @@ ARCHITECTURES = {
     "granite": "GRANITE",
     "granitemoehybrid-files": "GRANITE_HYBRID",
     "lfm2": "LFM2",
+    "lfm2_moe": "LFM2MOE",
     "qwen3_5_text": "QWEN35",
     "qwen3_5_text-even": "QWEN35",
     "ernie4_5": "ERNIE4_5",
@@ -97,9 +98,16 @@ def write_settings(w, family, c, num_behind):
         w.add_parallel_residual(c["use_parallel_residual"])
         w.add_layer_norm_eps(c["layer_norm_eps"])
         return
-    if family == "lfm2":
-        part = int(c["block_ffn_dim_multiplier"] * int(2 * c["intermediate_size"] / 3))
-        w.add_feed_forward_length(-(-part // c["block_multiple_of"]) * c["block_multiple_of"])
+    if family == "lfm2_moe":
+        w.add_expert_count(c["num_experts"])
+        w.add_expert_used_count(c["num_experts_per_tok"])
+        w.add_expert_feed_forward_length(c["moe_intermediate_size"])
+        w.add_leading_dense_block_count(c["num_dense_layers"])
+        w.add_expert_gating_func(gguf.ExpertGatingFuncType.SIGMOID)
+    if family in ("lfm2", "lfm2_moe"):
+        if family == "lfm2":
+            part = int(c["block_ffn_dim_multiplier"] * int(2 * c["intermediate_size"] / 3))
+            w.add_feed_forward_length(-(-part // c["block_multiple_of"]) * c["block_multiple_of"])
         w.add_head_count_kv([c["num_key_value_heads"] if kind == "full_attention" else 0 for kind in c["layer_types"]])
         w.add_vocab_size(c["vocab_size"])
         w.add_shortconv_l_cache(c["conv_L_cache"])
@@ -290,6 +298,8 @@ def converted(family, c, tensors):
             before, after = name.split(".norms.")
             experts.setdefault(f"{before}.weight", {})[int(after.split(".")[0])] = array
             continue
+        if name.endswith(".expert_bias"):
+            name += ".bias"
         if "shared_expert_gate" in name:
             array = array.squeeze()  # one row
         if ".experts." in name:
@@ -299,7 +309,7 @@ def converted(family, c, tensors):
             continue
         yield name, array
     for name, parts in experts.items():
-        yield name, np.stack([parts[i] for i in range(len(parts))])
+        yield name.removeprefix("model.") if family == "lfm2_moe" else name, np.stack([parts[i] for i in range(len(parts))])
 
 
 def llama3_factors(c):

@@ -95,6 +95,13 @@ MODELS = {
         | {"shared_intermediate_size": 40, "mamba_n_heads": 4, "mamba_d_head": 16, "mamba_d_state": 6, "mamba_proj_bias": True}
         | {"embedding_multiplier": 5.0, "attention_multiplier": 0.25, "residual_multiplier": 0.4, "logits_scaling": 3.0},
     ),
+    "lfm2_moe": (
+        transformers.Lfm2MoeForCausalLM,
+        SMALL
+        | ROTATED
+        | {"layer_types": ["conv", "conv", "full_attention"], "num_hidden_layers": 3, "num_dense_layers": 1, "num_experts": 5, "num_experts_per_tok": 2}
+        | {"moe_intermediate_size": 24, "norm_eps": 1e-5, "tie_word_embeddings": True},
+    ),
     # As GGUF files can say it: without biases of projections.
     "granitemoehybrid-files": (
         transformers.GraniteMoeHybridForCausalLM,
@@ -224,6 +231,9 @@ def make_random(model):
             p.data.normal_(1.0 if counts_from_one else 0.0, 0.2)
         else:
             p.data.normal_(0.0, p[0].numel() ** -0.5)
+    for name, bias in model.named_buffers():
+        if name.endswith("expert_bias"):
+            bias.normal_(0.0, 0.3)
 
 
 def config_of_v4(config, name):

@@ -1,0 +1,35 @@
+/** @file What LFM2's models have in common: gated short convolutions in most layers, attention with norms by heads in the others. */
+import { headNorm, rmsNorm } from "../../nn/norms.ts";
+import { withHeadNorms } from "../../nn/self-attention.ts";
+import { gatedShortConv } from "../../nn/short-conv.ts";
+import { type Lfm2Fields, LFM2_NAMES, isConvolution } from "../config/lfm2-config.ts";
+import type { Layer, ModelDefinition, RawConfig } from "../family.ts";
+import { decoder, plainEnds } from "./decoder.ts";
+import { type Transform, attentionPart, plainAttention, preNormBlock } from "./decoder-blocks.ts";
+
+const NORMS = { attention: "operator_norm", mlp: "ffn_norm" };
+const ATTENTION = { output: "out_proj", queryNorm: "q_layernorm", keyNorm: "k_layernorm" };
+/** What matrices of a feed-forward part, or of an expert, are called. */
+export const LFM2_MLP = { gate: "w1", up: "w3", down: "w2" };
+
+/** The block of each layer, with this feed-forward part. */
+export function lfm2Blocks(raw: RawConfig, c: Lfm2Fields, mlp: Transform): (layer: number) => Layer {
+  const { conv_L_cache: numTaps, conv_bias: bias } = c;
+  const norm = rmsNorm(c.rms_norm_eps);
+  const options = withHeadNorms(plainAttention(raw, c), (numHeads) => headNorm(norm, numHeads));
+  const block = (part: Transform): Layer => preNormBlock(norm, part, mlp, NORMS);
+  const attending = block(attentionPart(options, ATTENTION));
+  const convolving = block((b, x) => gatedShortConv(b, x, "conv.", { numTaps, bias }));
+  return (layer) => (isConvolution(c, layer) ? convolving : attending);
+}
+
+/** Puts one together of its blocks. */
+export function lfm2Decoder(
+  raw: RawConfig,
+  c: Lfm2Fields,
+  blockAt: (layer: number) => Layer,
+): ModelDefinition {
+  const layers = Array.from({ length: c.num_hidden_layers }, (_, layer) => blockAt(layer));
+  const ties = { ...c, tie_word_embeddings: c.tie_embedding ?? c.tie_word_embeddings };
+  return decoder(raw, ties, layers, plainEnds(rmsNorm(c.rms_norm_eps), LFM2_NAMES));
+}

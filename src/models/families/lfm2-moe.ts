@@ -1,0 +1,50 @@
+/**
+ * @file LFM2 with experts in all but the lowest layers.
+ *
+ * Report: "LFM2 Technical Report", arXiv:2511.23404, section 2.4. What a router adds to choose, and not to weigh, is that of "Auxiliary-
+ * Loss-Free Load Balancing Strategy for Mixture-of-Experts", arXiv:2408.15664.
+ */
+import { z } from "zod";
+import { experts, sigmoidRouter } from "../../nn/experts.ts";
+import { gatedMlp } from "../../nn/gated-mlp.ts";
+import { siluMlp } from "../blocks/decoder-blocks.ts";
+import { LFM2_MLP, lfm2Blocks, lfm2Decoder } from "../blocks/lfm2.ts";
+import type { Family } from "../family.ts";
+import { readExperts } from "../config/expert-config.ts";
+import { LFM2_FIELDS, LFM2_KEYS, LFM2_MOE_GGUF } from "../config/lfm2-config.ts";
+import { parseConfig } from "../config/hf-config.ts";
+import { requireTypesOfAll } from "../config/layer-types.ts";
+
+const SCHEMA = z.object({
+  ...LFM2_FIELDS,
+  intermediate_size: z.int().positive().default(7168),
+  moe_intermediate_size: z.int().positive().default(1792),
+  num_dense_layers: z.int().min(0).default(2),
+  num_experts: z.int().positive().default(32),
+  num_experts_per_tok: z.int().positive().default(4),
+  use_expert_bias: z.boolean().default(true),
+  norm_topk_prob: z.boolean().default(true),
+  routed_scaling_factor: z.number().positive().default(1),
+});
+
+export const lfm2Moe: Family = {
+  modelType: "lfm2_moe",
+  summary: "LFM2 with experts: 8B-A1B and 24B-A2B",
+  traits:
+    "LFM2's blocks; above the lowest layers a router chooses a few of many experts for each token, by chances to which it adds what it has learned to keep all of them busy. Adapters can sit on the router (`gate`) and on every expert.",
+  gguf: LFM2_MOE_GGUF,
+  open: (raw) => {
+    const c = parseConfig(SCHEMA, raw, LFM2_KEYS);
+    requireTypesOfAll(raw, c);
+    const mlp = { ...siluMlp(c), names: LFM2_MLP };
+    const options = {
+      ...readExperts(raw, c),
+      normalizes: c.norm_topk_prob,
+      router: sigmoidRouter({ hasBias: c.use_expert_bias, scale: c.routed_scaling_factor }),
+      expert: { ...mlp, intermediateSize: c.moe_intermediate_size },
+    };
+    const dense = lfm2Blocks(raw, c, (b, x) => gatedMlp(b, x, "feed_forward.", mlp));
+    const sparse = lfm2Blocks(raw, c, (b, x) => experts(b, x, "feed_forward.", options));
+    return lfm2Decoder(raw, c, (layer) => (layer < c.num_dense_layers ? dense : sparse)(layer));
+  },
+};
