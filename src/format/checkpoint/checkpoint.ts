@@ -93,7 +93,10 @@ export function withTensorNames(
   return {
     ...checkpoint,
     tensors,
-    read: (name, memory) => checkpoint.read(fileName(name), memory),
+    read: async (name, memory) => {
+      const stored = await checkpoint.read(fileName(name), memory);
+      return { ...stored, shape: tensors.get(name)?.shape ?? stored.shape };
+    },
     view: (name) => checkpoint.view(fileName(name)),
     readInto: (name, into, start) => checkpoint.readInto(fileName(name), into, start),
   };

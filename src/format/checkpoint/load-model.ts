@@ -69,7 +69,7 @@ function renameTensors(path: string, checkpoint: Checkpoint, { checkpoint: rules
       );
     }
     fileNames.set(name, fileName);
-    tensors.set(name, { ...info, name });
+    tensors.set(name, { ...info, name, shape: rules.shapeOf(name, info.shape) });
   }
   // Of two that are one, files hold either.
   for (const [name, own] of ties) {

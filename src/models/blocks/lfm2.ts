@@ -1,7 +1,9 @@
 /** @file What LFM2's models have in common: gated short convolutions in most layers, attention with norms by heads in the others. */
+import { numElements } from "../../graph/shape.ts";
 import { headNorm, rmsNorm } from "../../nn/norms.ts";
 import { withHeadNorms } from "../../nn/self-attention.ts";
 import { gatedShortConv } from "../../nn/short-conv.ts";
+import { type CheckpointRules, bareCheckpoint, ofMatrix } from "../config/checkpoint-rules.ts";
 import { type Lfm2Fields, LFM2_NAMES, isConvolution } from "../config/lfm2-config.ts";
 import type { Layer, ModelDefinition, RawConfig } from "../family.ts";
 import { decoder, plainEnds } from "./decoder.ts";
@@ -11,6 +13,17 @@ const NORMS = { attention: "operator_norm", mlp: "ffn_norm" };
 const ATTENTION = { output: "out_proj", queryNorm: "q_layernorm", keyNorm: "k_layernorm" };
 /** What matrices of a feed-forward part, or of an expert, are called. */
 export const LFM2_MLP = { gate: "w1", up: "w3", down: "w2" };
+
+const PLAIN = bareCheckpoint(LFM2_NAMES);
+const CHECKPOINT: CheckpointRules = {
+  ...PLAIN,
+  rename: (name) => ofMatrix(PLAIN.rename(name), LFM2_MLP),
+  // Taps lie before the one channel of each in MLX's files.
+  shapeOf: (name, shape) =>
+    name.endsWith(".conv.conv.weight") && shape.length === 3
+      ? [shape[0]!, 1, numElements(shape.slice(1))]
+      : shape,
+};
 
 /** The block of each layer, with this feed-forward part. */
 export function lfm2Blocks(raw: RawConfig, c: Lfm2Fields, mlp: Transform): (layer: number) => Layer {
@@ -31,5 +44,8 @@ export function lfm2Decoder(
 ): ModelDefinition {
   const layers = Array.from({ length: c.num_hidden_layers }, (_, layer) => blockAt(layer));
   const ties = { ...c, tie_word_embeddings: c.tie_embedding ?? c.tie_word_embeddings };
-  return decoder(raw, ties, layers, plainEnds(rmsNorm(c.rms_norm_eps), LFM2_NAMES));
+  return decoder(raw, ties, layers, {
+    ...plainEnds(rmsNorm(c.rms_norm_eps), LFM2_NAMES),
+    checkpoint: CHECKPOINT,
+  });
 }

@@ -6,6 +6,8 @@ import type { RawConfig } from "./raw-config.ts";
 export interface CheckpointRules {
   /** The name here of a tensor in a file. */
   rename(fileName: string): string;
+  /** The shape here of a tensor, which a file may keep in another one: the same numbers in the same order. */
+  shapeOf(name: string, inFile: readonly number[]): readonly number[];
   /** The path of a module or tensor as peft has it: that of transformers' class. */
   peftPath(path: string): string;
   /** The config.json of a folder that holds the tensors under their names here, and no others. */
@@ -17,6 +19,7 @@ export interface CheckpointRules {
 /** Files that name tensors as graft does, with the buffers that older ones carry. */
 export const PLAIN_CHECKPOINT: CheckpointRules = {
   rename: (name) => name,
+  shapeOf: (_name, inFile) => inFile,
   peftPath: (path) => path,
   ownConfig: (config) => config,
   ignored: /rotary_emb\.inv_freq$/,
@@ -30,6 +33,11 @@ export function prefixedCheckpoint(prefix: string, bare: RegExp, ignored: RegExp
 /** Files with tensors besides that are not needed, of a head for another task. */
 export function withoutTensors(rules: CheckpointRules, ignored: RegExp): CheckpointRules {
   return { ...rules, ignored: new RegExp(`${rules.ignored.source}|${ignored.source}`) };
+}
+
+/** The name of a tensor of a feed-forward part, whose matrices MLX's files name as Llama's are. */
+export function ofMatrix(name: string, names: Readonly<Record<"gate" | "up" | "down", string>>): string {
+  return name.replace(/(?<=\.)(gate|up|down)_proj(?=\.)/, (_, part: keyof typeof names) => names[part]);
 }
 
 /** Files of a decoder that may lack what all names but the head's begin with, "model.". */

@@ -7,6 +7,7 @@ import { z } from "zod";
 import { experts } from "../../nn/experts.ts";
 import { plainDecoder } from "../blocks/decoder.ts";
 import { llamaBlock, plainAttention, repeat, siluMlp } from "../blocks/decoder-blocks.ts";
+import { ofMatrix } from "../config/checkpoint-rules.ts";
 import type { Family } from "../family.ts";
 import { readExperts } from "../config/expert-config.ts";
 import { decoderGguf, EXPERTS, NEIGHBOUR_ROWS } from "../config/decoder-gguf.ts";
@@ -62,16 +63,8 @@ export const mixtral: Family = {
       ...definition,
       checkpoint: {
         ...definition.checkpoint,
-        // The class of transformers 5 calls the part as others do; single experts are modules of transformers 4 alone. MLX's
-        // files name their matrices as those of other families.
-        rename: (name) =>
-          definition.checkpoint
-            .rename(name)
-            .replace(/(?<=^|\.)mlp\./, PART)
-            .replace(
-              /(?<=\.experts\.\d+\.)(gate|up|down)_proj(?=\.)/,
-              (_, part: keyof typeof NAMES) => NAMES[part],
-            ),
+        // The class of transformers 5 calls the part as others do; single experts are modules of transformers 4 alone.
+        rename: (name) => ofMatrix(definition.checkpoint.rename(name).replace(/(?<=^|\.)mlp\./, PART), NAMES),
         peftPath: (path) => path.replace(/block_sparse_moe\.(?!experts\.\d)/, "mlp."),
       },
     };

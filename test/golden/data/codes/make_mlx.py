@@ -1,4 +1,4 @@
-"""Makes mlx-experts/: a random model with experts as mlx-lm writes it in 4 bits, its router in 8, and the logits of mlx-lm.
+"""Makes mlx-NAME/: random models with experts as mlx-lm writes them in 4 bits, their routers in 8, and the logits of mlx-lm.
 
     pip install mlx[cpu]==0.32.4 mlx-lm==0.32.2 && python make_mlx.py
 """
@@ -7,28 +7,34 @@ from pathlib import Path
 
 import mlx.core as mx
 from mlx.utils import tree_map
-from mlx_lm.models.qwen3_moe import Model, ModelArgs
+from mlx_lm.models import lfm2_moe, qwen3_moe
 from mlx_lm.utils import quantize_model, save_config, save_model
 
-SETTINGS = {
-    "model_type": "qwen3_moe",
+SIZES = {
     "hidden_size": 64,
     "intermediate_size": 96,
     "moe_intermediate_size": 32,
     "num_hidden_layers": 2,
     "num_attention_heads": 2,
     "num_key_value_heads": 1,
-    "head_dim": 32,
     "num_experts": 4,
     "num_experts_per_tok": 2,
-    "decoder_sparse_step": 1,
-    "mlp_only_layers": [1],
     "norm_topk_prob": True,
-    "rms_norm_eps": 1e-6,
     "rope_theta": 5000.0,
     "vocab_size": 96,
     "max_position_embeddings": 128,
-    "tie_word_embeddings": False,
+}
+MODELS = {
+    "qwen3_moe": (
+        qwen3_moe,
+        {"head_dim": 32, "decoder_sparse_step": 1, "mlp_only_layers": [1], "rms_norm_eps": 1e-6, "tie_word_embeddings": False},
+    ),
+    # Its matrices have other names there, and factors of convolutions lie the other way.
+    "lfm2_moe": (
+        lfm2_moe,
+        {"layer_types": ["conv", "full_attention"], "num_dense_layers": 1, "use_expert_bias": True, "conv_bias": False, "conv_L_cache": 3}
+        | {"norm_eps": 1e-5},
+    ),
 }
 IDS = [5, 9, 33, 17, 64, 2, 90, 11, 47]
 
@@ -37,22 +43,24 @@ def bits_of(path, module):
     """As `mlx_lm.convert` for models with experts."""
     if not hasattr(module, "to_quantized"):
         return False
-    return {"group_size": 64, "bits": 8} if path.endswith("mlp.gate") else True
+    return {"group_size": 64, "bits": 8} if path.endswith((".mlp.gate", ".feed_forward.gate")) else True
 
 
-def main():
-    out = Path(__file__).parent / "mlx-experts"
+def drawn(p):
+    return mx.random.normal(p.shape) * p[0].size ** -0.5 if p.ndim > 1 else 1 + 0.2 * mx.random.normal(p.shape)
+
+
+for name, (family, own) in MODELS.items():
+    out = Path(__file__).parent / f"mlx-{name}"
     out.mkdir(exist_ok=True)
     mx.random.seed(3)
-    model = Model(ModelArgs.from_dict(SETTINGS))
-    model.update(tree_map(lambda p: mx.random.normal(p.shape) * p.shape[-1] ** -0.5 if p.ndim > 1 else 1 + 0.2 * mx.random.normal(p.shape), model.parameters()))
+    settings = {"model_type": name, **SIZES, **own}
+    model = family.Model(family.ModelArgs.from_dict(settings))
+    model.update(tree_map(drawn, model.parameters()))
     model.set_dtype(mx.bfloat16)
-    model, config = quantize_model(model, {**SETTINGS, "torch_dtype": "bfloat16"}, group_size=32, bits=4, quant_predicate=bits_of)
+    model, config = quantize_model(model, {**settings, "torch_dtype": "bfloat16"}, group_size=32, bits=4, quant_predicate=bits_of)
     save_model(out, model)
     (out / "model.safetensors.index.json").unlink()
     save_config(config, out / "config.json")
     model.set_dtype(mx.float32)  # scales too: nothing is rounded on the way
     (out / "logits.json").write_text(json.dumps({"ids": IDS, "logits": model(mx.array([IDS]))[0].tolist()}) + "\n")
-
-
-main()
