@@ -141,6 +141,7 @@ export interface DecoderRules extends Partial<
     | "keys"
     | "rotated"
     | "hasYarnMultiplier"
+    | "idle"
     | "fixed"
     | "switches"
     | "blocksBehind"

@@ -94,6 +94,8 @@ export interface GgufRules {
   readonly rotated: "all-columns" | "first-columns" | null;
   /** Whether a setting multiplies the logarithm in YaRN's factor, which files of others do not have; default: none does. */
   readonly hasYarnMultiplier?: true;
+  /** Settings of its files that change no number: of layers and experts that it does not have. */
+  readonly idle?: readonly string[];
   /** Values of config.json that all such files share. */
   readonly fixed: RawConfig;
   /** Keys of config.json that are true when block 0 has the named tensor. */

@@ -14,6 +14,15 @@ export const GRANITE_GGUF = decoderGguf({
   className: "GraniteForCausalLM",
   changes: NEIGHBOUR_ROWS,
   settings: FACTORS,
+  // llama.cpp's converter writes them of a Granite 4 without state-space layers.
+  idle: [
+    "expert_shared_feed_forward_length",
+    "ssm.conv_kernel",
+    "ssm.inner_size",
+    "ssm.state_size",
+    "ssm.group_count",
+    "ssm.time_step_rank",
+  ],
   switches: BIAS_SWITCHES,
 });
 

@@ -166,6 +166,24 @@ test("layers of OLMo 3 with a window are rotated by their own base where the fil
   assert.deepEqual(await basesOf({ "olmo2.rope.freq_base_swa": 500 }), [500, 500, 500, 10000]);
 });
 
+test("Granite 4 without state-space layers is read as llama.cpp's converter writes it, with settings of such layers", async () => {
+  const settings = settingsOf("granite", {
+    "granite.expert_count": 0,
+    "granite.expert_used_count": 0,
+    "granite.expert_shared_feed_forward_length": 32,
+    "granite.ssm.conv_kernel": 4,
+    "granite.ssm.state_size": 8,
+    "granite.ssm.group_count": 1,
+    "granite.ssm.inner_size": 16,
+    "granite.ssm.time_step_rank": 4,
+    "granite.rope.scaling.finetuned": true,
+  });
+  const heads: GgufValue = { type: "int32s", value: [1, 1] };
+  const config = await configOf(tiny({ ...settings, "granite.attention.head_count_kv": heads }));
+  assert.equal(config["num_key_value_heads"], 1);
+  assert.equal(openModel(config).layers[0]?.attention?.numKeyValueHeads, 1);
+});
+
 test("rope scaling comes from the settings, or from the factors of llama3", async () => {
   const linear = ggufValues({ "llama.rope.scaling.type": "linear" });
   linear["llama.rope.scaling.factor"] = { type: "float32", value: 4 };
@@ -215,8 +233,8 @@ const REFUSED: readonly [string, () => string, string, RegExp][] = [
     /GGUF architecture mamba, expected one of llama/,
   ],
   [
-    "a number for each layer where one for all is expected",
-    () => tiny({ "llama.attention.head_count_kv": { type: "int32s", value: [1] } }),
+    "numbers of layers that differ where one for all is expected",
+    () => tiny({ "llama.attention.head_count_kv": { type: "int32s", value: [1, 2] } }),
     "format/file",
     /llama\.attention\.head_count_kv is missing or a list/,
   ],

@@ -21,7 +21,7 @@ const HANDLED: ReadonlySet<string> = new Set([
 /** A setting that graft does not know and that is not zero would change the numbers. */
 function refuseUnknownSettings(
   file: GgufContents,
-  { architecture, settings, rotated, blocksBehind, hasYarnMultiplier }: GgufRules,
+  { architecture, settings, rotated, blocksBehind, hasYarnMultiplier, idle }: GgufRules,
 ): void {
   for (const [key, value] of Object.entries(file.metadata)) {
     if (!key.startsWith(`${architecture}.`)) continue;
@@ -29,7 +29,7 @@ function refuseUnknownSettings(
     if (Object.hasOwn(settings, setting) || HANDLED.has(setting)) continue;
     if (rotated !== null && ROPE_SETTINGS.has(setting)) continue;
     if (hasYarnMultiplier && setting === YARN_MULTIPLIER) continue;
-    if (setting === blocksBehind) continue;
+    if (setting === blocksBehind || idle?.includes(setting)) continue;
     if (value === 0 || value === 0n || value === false || value === "") continue;
     throw unsupported(file, `setting ${key} is ${JSON.stringify(value, stringifyBigint)}`, "no such setting");
   }
@@ -45,6 +45,14 @@ const LISTS = {
   int32s: { is: (each: unknown) => Number.isInteger(each), what: "whole numbers" },
 };
 
+/** A number, or that of all layers where there is one for each; null: absent, or they differ. */
+function sameNumber(file: GgufContents, name: string): number | null {
+  const found = file.metadata[name];
+  const [first, ...others] = Array.isArray(found) ? (found as readonly unknown[]) : [found];
+  const isOne = others.every((each) => each === first);
+  return isOne ? metadataNumber({ path: file.path, metadata: { [name]: first } }, name) : null;
+}
+
 /** @throws FormatError format/file for one that is missing or of another type */
 function readSetting(
   file: GgufContents,
@@ -55,7 +63,7 @@ function readSetting(
   const found = file.metadata[name];
   const list = type === "bools" || type === "int32s" ? LISTS[type] : null;
   if (list && Array.isArray(found) && found.every(list.is)) return found;
-  const value = type === "bool" && typeof found === "boolean" ? found : metadataNumber(file, name);
+  const value = type === "bool" && typeof found === "boolean" ? found : sameNumber(file, name);
   if (value !== null && !list) return value;
   if (absent === "refused" || found !== undefined) {
     throw new FormatError(
