@@ -184,6 +184,28 @@ test("Granite 4 without state-space layers is read as llama.cpp's converter writ
   assert.equal(openModel(config).layers[0]?.attention?.numKeyValueHeads, 1);
 });
 
+test("the norm of a state-space layer is a matrix of one row, or the vector that llama.cpp's quantizer makes of it", async () => {
+  const settings = settingsOf("granitehybrid", {
+    "granitehybrid.ssm.conv_kernel": 4,
+    "granitehybrid.ssm.inner_size": 16,
+    "granitehybrid.ssm.state_size": 4,
+    "granitehybrid.ssm.time_step_rank": 2,
+  });
+  const heads: GgufValue = { type: "int32s", value: [0] };
+  for (const shape of [[1, 16], [16]]) {
+    const tensors = [
+      countingTensor("token_embd.weight", [6, 8]),
+      countingTensor("blk.0.ssm_norm.weight", shape),
+    ];
+    const path = tiny({ ...settings, "granitehybrid.attention.head_count_kv": heads }, tensors);
+    const checkpoint = await openCheckpoint(path);
+    const name = "model.layers.0.mamba.norm.weight";
+    assert.deepEqual(checkpoint.tensors.get(name)?.shape, [16]);
+    assert.deepEqual((await checkpoint.read(name)).shape, [16]);
+    await checkpoint.close();
+  }
+});
+
 test("rope scaling comes from the settings, or from the factors of llama3", async () => {
   const linear = ggufValues({ "llama.rope.scaling.type": "linear" });
   linear["llama.rope.scaling.factor"] = { type: "float32", value: 4 };

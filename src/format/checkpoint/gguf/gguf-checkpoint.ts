@@ -63,8 +63,7 @@ function listSources(file: GgufFile, rules: GgufRules, numBlocks: number): Reado
         { hint: "The file holds a variant of the model that graft does not know: use another." },
       );
     }
-    // Newer converters keep a matrix of one row as it is.
-    const change = found.change === "row" && tensor.shape.length === 2 ? null : found.change;
+    const change = isAsInFolders(found.change, tensor) ? null : found.change;
     if (isHalf(change)) halves[change].set(found.hfName(0), tensor);
     else if (change !== "stacked") sources.set(found.hfName(0), { tensor, secondHalf: null, change });
     else
@@ -77,6 +76,11 @@ function listSources(file: GgufFile, rules: GgufRules, numBlocks: number): Reado
     if (secondHalf) sources.set(name, { tensor, secondHalf, change: null });
   }
   return sources;
+}
+
+/** Whether a tensor was left as it is: newer converters keep a matrix of one row, and llama.cpp's quantizer makes one a vector. */
+function isAsInFolders(change: GgufChange | null, { shape }: GgufTensor): boolean {
+  return (change === "row" && shape.length === 2) || (change === "as-row" && shape.length === 1);
 }
 
 /** Whether a tensor has as many axes as one that was so changed. */
