@@ -184,20 +184,24 @@ test("Granite 4 without state-space layers is read as llama.cpp's converter writ
   assert.equal(openModel(config).layers[0]?.attention?.numKeyValueHeads, 1);
 });
 
-test("the norm of a state-space layer is a matrix of one row, or the vector that llama.cpp's quantizer makes of it", async () => {
-  const settings = settingsOf("granitehybrid", {
+/** The settings of a Granite 4 H of one state-space layer. */
+const stateSpaceSettings = (): Record<string, GgufValue> => ({
+  ...settingsOf("granitehybrid", {
     "granitehybrid.ssm.conv_kernel": 4,
     "granitehybrid.ssm.inner_size": 16,
     "granitehybrid.ssm.state_size": 4,
     "granitehybrid.ssm.time_step_rank": 2,
-  });
-  const heads: GgufValue = { type: "int32s", value: [0] };
+  }),
+  "granitehybrid.attention.head_count_kv": { type: "int32s", value: [0] },
+});
+
+test("the norm of a state-space layer is a matrix of one row, or the vector that llama.cpp's quantizer makes of it", async () => {
   for (const shape of [[1, 16], [16]]) {
     const tensors = [
       countingTensor("token_embd.weight", [6, 8]),
       countingTensor("blk.0.ssm_norm.weight", shape),
     ];
-    const path = tiny({ ...settings, "granitehybrid.attention.head_count_kv": heads }, tensors);
+    const path = tiny(stateSpaceSettings(), tensors);
     const checkpoint = await openCheckpoint(path);
     const name = "model.layers.0.mamba.norm.weight";
     assert.deepEqual(checkpoint.tensors.get(name)?.shape, [16]);
@@ -271,6 +275,12 @@ const REFUSED: readonly [string, () => string, string, RegExp][] = [
     },
     "format/file",
     /exaone4\.attention\.sliding_window_pattern is no list of true and false/,
+  ],
+  [
+    "half of the rows of a tensor alone",
+    () => tiny(stateSpaceSettings(), [countingTensor("blk.0.ffn_up.bias", [32])]),
+    "format/file",
+    /"blk\.0\.ffn_up\.bias" without the other half/,
   ],
   [
     "a stack where one matrix is expected",

@@ -45,7 +45,10 @@ function unstack(path: string, tensor: GgufTensor): GgufTensor[] {
   }));
 }
 
-/** Finds the tensors of the model. @throws FormatError "format/tensor" for one that the family does not have */
+/**
+ * Finds the tensors of the model.
+ * @throws FormatError "format/tensor" for one that the family does not have, "format/file" for half of one
+ */
 function listSources(file: GgufFile, rules: GgufRules, numBlocks: number): ReadonlyMap<string, TensorOrigin> {
   const sources = new Map<string, TensorOrigin>();
   const halves = {
@@ -70,10 +73,13 @@ function listSources(file: GgufFile, rules: GgufRules, numBlocks: number): Reado
       for (const [i, part] of unstack(file.path, tensor).entries())
         sources.set(found.hfName(i), { tensor: part, secondHalf: null, change: null });
   }
-  // One without its other half is missing.
-  for (const [name, tensor] of halves["first-half"]) {
-    const secondHalf = halves["second-half"].get(name);
-    if (secondHalf) sources.set(name, { tensor, secondHalf, change: null });
+  const { "first-half": firsts, "second-half": seconds } = halves;
+  for (const [name, tensor] of new Map([...seconds, ...firsts])) {
+    const secondHalf = seconds.get(name);
+    if (!firsts.has(name) || !secondHalf) {
+      throw damagedGguf(file.path, `tensor "${tensor.name}" without the other half of its rows`, "both");
+    }
+    sources.set(name, { tensor, secondHalf, change: null });
   }
   return sources;
 }
