@@ -9,11 +9,14 @@ const FACTORS = {
   logit_scale: real("logits_scaling", 1),
 };
 
+/** Whether attention rotates queries and keys, as readers of such files take the setting. */
+const ROTATES = { "rope.scaling.finetuned": flag("rotates", true) };
+
 export const GRANITE_GGUF = decoderGguf({
   architecture: "granite",
   className: "GraniteForCausalLM",
   changes: NEIGHBOUR_ROWS,
-  settings: FACTORS,
+  settings: { ...FACTORS, ...ROTATES },
   // llama.cpp's converter writes them of a Granite 4 without state-space layers.
   idle: [
     "expert_shared_feed_forward_length",
@@ -23,6 +26,9 @@ export const GRANITE_GGUF = decoderGguf({
     "ssm.group_count",
     "ssm.time_step_rank",
   ],
+  // Blocks of Granite rotate: a file that says otherwise is refused by the setting that would say so.
+  complete: ({ rotates, ...config }) =>
+    rotates === true ? config : { ...config, position_embedding_type: "nope" },
   switches: BIAS_SWITCHES,
 });
 
@@ -83,7 +89,7 @@ export const GRANITE_HYBRID_GGUF = decoderGguf({
     ...FACTORS,
     ...KEY_HEADS,
     expert_shared_feed_forward_length: count("shared_intermediate_size", { sameAs: "intermediate_size" }),
-    "rope.scaling.finetuned": flag("rotates", true),
+    ...ROTATES,
     "ssm.conv_kernel": count("mamba_d_conv"),
     "ssm.inner_size": count("inner_width"),
     "ssm.state_size": count("mamba_d_state"),

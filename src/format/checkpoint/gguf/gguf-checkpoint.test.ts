@@ -184,6 +184,12 @@ test("Granite 4 without state-space layers is read as llama.cpp's converter writ
   assert.equal(openModel(config).layers[0]?.attention?.numKeyValueHeads, 1);
 });
 
+test("a Granite that does not rotate, as llama.cpp reads it in its file, is refused", async () => {
+  const settings = settingsOf("granite", { "granite.rope.scaling.finetuned": false });
+  const config = await configOf(tiny(settings));
+  assert.throws(() => openModel(config), /position_embedding_type is "nope"/);
+});
+
 /** The settings of a Granite 4 H of one state-space layer. */
 const stateSpaceSettings = (): Record<string, GgufValue> => ({
   ...settingsOf("granitehybrid", {
