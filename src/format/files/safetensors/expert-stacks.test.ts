@@ -55,3 +55,19 @@ test("a file without stacks is read as it is, and one with experts without numbe
   );
   await file.close();
 });
+
+test("an expert that lies in a stack and by itself is refused", async () => {
+  const path = join(root, "twice.safetensors");
+  const own = "layers.3.mlp.experts.1.up_proj.weight";
+  await writeSafetensors(path, [
+    [STACK, hostTensor("float32", [2, 1], Float32Array.of(1, 2))],
+    [own, hostTensor("float32", [1], Float32Array.of(3))],
+  ]);
+  const file = await openSafetensors(path);
+  assert.throws(
+    () => unstacked(file),
+    (error: unknown) =>
+      error instanceof FormatError && error.message.includes(`"${own}" is a part of "${STACK}"`),
+  );
+  await file.close();
+});

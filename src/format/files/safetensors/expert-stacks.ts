@@ -37,6 +37,15 @@ function requireFew(path: string, stacks: readonly TensorRange[]): void {
   );
 }
 
+/** The error for an expert of a stack that has a tensor of its own too. */
+function thereTwice(path: string, name: string, stack: string): FormatError {
+  return new FormatError(
+    "format/tensor",
+    `Cannot read experts of "${path}": "${name}" is a part of "${stack}" and there by itself, expected one of them`,
+    { hint: "Save the model again, with each tensor once." },
+  );
+}
+
 function partsOf(stack: TensorRange): StackPart[] {
   return Array.from({ length: numParts(stack) }, (_, index) => ({
     range: { ...partOf(stack, index), name: stack.name.replace(STACK, `.experts.${index}.`) },
@@ -53,7 +62,10 @@ export function unstacked(weights: Safetensors): Safetensors {
   const parts = new Map(stacks.flatMap(partsOf).map((part) => [part.range.name, part]));
   const tensors = new Map(weights.tensors);
   for (const { name } of stacks) tensors.delete(name);
-  for (const [name, { range }] of parts) tensors.set(name, range);
+  for (const [name, { range, stack }] of parts) {
+    if (tensors.has(name)) throw thereTwice(weights.path, name, stack);
+    tensors.set(name, range);
+  }
   return {
     ...weights,
     tensors,
