@@ -123,6 +123,19 @@ describe("a run on a rounded base", async () => {
     });
   });
 
+  test("goes on with weights that are held as before: a quantized head adds up otherwise when it is held in float32", async () => {
+    const goOn = async (base: "nf4" | undefined): Promise<unknown> => {
+      const own = { ...settings, base, output: `${folder}/held-${base}` };
+      await runTiny({ ...own, steps: 1 });
+      return await runTiny({ ...own, weights: "float32", steps: 2, resume: true });
+    };
+    await assert.rejects(goOn("nf4"), {
+      code: "usage/resume",
+      message: /weights was "stored", is "float32"/,
+    });
+    await goOn(undefined);
+  });
+
   test("refuses a base that is in few bits, and one whose rows fill no block", async () => {
     const gguf = `${folder}/tiny.gguf`;
     writeFileSync(gguf, buildTinyGguf());

@@ -1,7 +1,11 @@
 /** @file Makes the request to the training loop from the settings of a run and from what they opened. */
 import { type Batch, layRows } from "../../data/batches/batch.ts";
 import type { TrainingExample, TrainingUnit } from "../../data/examples/training-unit.ts";
+import { isExact } from "../../nn/computes.ts";
 import { findSchedule } from "../../optim/schedules.ts";
+import { isLargeTable } from "../../run/large-tables.ts";
+import type { Session } from "../../run/session.ts";
+import type { Residency } from "../../run/weights/weights.ts";
 import { findActivationForm } from "../activations/forms.ts";
 import { findEvalMetric } from "../eval-metrics.ts";
 import type { EvaluationPlan, FineTuneRequest, OptimizerPlan } from "../loop/fine-tune-request.ts";
@@ -20,7 +24,8 @@ export async function requestOf(setup: TrainingSetup, place: RunPlace): Promise<
   const { signal, shared, mayWrite } = hooks;
   const { options, adapter, plan, totalSteps, memory, objective, reference } = setup;
   const names = hooks.namesByContent ? await namesByContent(setup) : {};
-  const settings = { ...numericSettings(withoutRows(options)), ...dataContents(setup.inputs), ...names };
+  const numeric = numericSettings({ ...withoutRows(options), weights: numericWeights(options, session) });
+  const settings = { ...numeric, ...dataContents(setup.inputs), ...names };
   return {
     session,
     adapter,
@@ -50,6 +55,13 @@ export async function requestOf(setup: TrainingSetup, place: RunPlace): Promise<
       pacer: openPacer(options, signal, tell),
     },
   };
+}
+
+/** How weights are held, if that changes numbers: a table that is read some rows at a time adds up in another order. */
+function numericWeights({ compute: name, weights }: TrainOptions, session: Session): Residency | undefined {
+  const { model, base, compute, maxTableBytes } = session;
+  const holding = { model, compute, residency: "stored", maxTableBytes, source: base.source } as const;
+  return isExact(name) && isLargeTable(holding, model.headTensor.name) ? weights : undefined;
 }
 
 function optimizerPlan({ optimizer, optimizerOptions, options }: TrainingSetup): OptimizerPlan {

@@ -8,7 +8,6 @@ const FREE_SETTINGS: readonly string[] = [
   ...Object.keys(SETTING_GROUPS.output),
   ...Object.keys(SETTING_GROUPS.power),
   "threads",
-  "weights",
   "memory",
   "residentMemory",
 ];
@@ -24,6 +23,9 @@ const LENGTH_SETTINGS = ["steps", "epochs"];
 /** Settings that name data, and the settings that say what is in these; runs that are older do not have the latter. */
 export const DATA_CONTENTS = { data: "dataContents", evalData: "evalDataContents" } as const;
 
+/** A setting that is kept where it changes numbers; runs that are older do not have it. */
+const KEPT_WHERE_IT_MATTERS = "weights";
+
 /** Names of the settings that must be the same when a run goes on, and are not, by the names of today. Data may have moved. */
 export function changedSettings(
   saved: Readonly<Record<string, unknown>>,
@@ -32,6 +34,8 @@ export function changedSettings(
   const free = new Set(LENGTH_SETTINGS);
   for (const [name, contents] of Object.entries(DATA_CONTENTS))
     free.add(saved[contents] === undefined || given[contents] === undefined ? contents : name);
+  if (saved[KEPT_WHERE_IT_MATTERS] === undefined || given[KEPT_WHERE_IT_MATTERS] === undefined)
+    free.add(KEPT_WHERE_IT_MATTERS);
   return Object.keys({ ...saved, ...given }).filter(
     (key) => !free.has(key) && JSON.stringify(saved[key]) !== JSON.stringify(given[key]),
   );
