@@ -409,7 +409,7 @@ describe("readDataset()", () => {
       `Cannot use data set "FILE": 1 faulty row\n  FILE:2: Cannot read row: keys "prompt", "chosen", "rejected", expected ${target}`,
     );
     await assert.rejects(readDataset(preference, options), {
-      hint: /^Such rows are for another objective \(two answers to a prompt, one of them better\): choose one .* by --objective/,
+      hint: /^Such rows are for another objective \(two answers to a prompt, one of them better\): choose one .* by --objective of graft train, or/,
     });
     const judged = write("for-kto.jsonl", lines({ prompt: "a", completion: "b", label: false }));
     await assertFails(

@@ -102,7 +102,7 @@ export function readRow<R>(
     keys.length === 0 ? "no keys" : `keys ${keys.map((key) => JSON.stringify(key)).join(", ")}`,
     expected,
     other
-      ? `Such rows are for another objective (${other.summary}): choose one that learns from them by --objective, or other data.`
+      ? `Such rows are for another objective (${other.summary}): choose one that learns from them by --objective of graft train, or other data.`
       : columnsHint(forms),
   );
 }
