@@ -66,7 +66,7 @@ export const CODES = {
   "engine/grammar": ["usage", "No token of a model is what the grammar of a text asks for."],
   "train/no-movement": [
     "failed",
-    "No trainable parameter moved in the first step, or no step of an epoch has a token whose row is trained.",
+    "No trainable parameter moved in the first step, or no step of an epoch has anything to learn.",
   ],
   "train/power": [
     "failed",

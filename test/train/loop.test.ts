@@ -233,6 +233,30 @@ describe("the training loop", () => {
     assert.deepEqual(readdirSync(output).sort(), ["config.yaml", "log.jsonl"]);
   });
 
+  test("a step whose examples weigh nothing may move nothing, all steps of an epoch may not", async () => {
+    const judged = `${folder}/judged.jsonl`;
+    const row = (i: number): object => ({ prompt: `ka ${i}`, completion: " lo", label: i < 2 });
+    writeFileSync(judged, Array.from({ length: 4 }, (_, i) => `${JSON.stringify(row(i))}\n`).join(""));
+    const output = `${folder}/weightless`;
+    const settings = {
+      ...SETTINGS,
+      data: judged,
+      objective: "kto",
+      shuffle: false,
+      desirableWeight: 0,
+      output,
+    };
+    const { events } = await runTiny({ ...settings, steps: 2 });
+    const norms = events.flatMap((event) => (event.event === "step" ? [event.grad_norm] : []));
+    assert.equal(norms[0], 0);
+    assert.ok(norms[1]! > 0);
+    await assert.rejects(runTiny({ ...settings, undesirableWeight: 0, steps: 4, overwrite: true }), {
+      code: "train/no-movement",
+      message: /no parameter moved in step 2, gradient norm 0/,
+      hint: /other options of the objective/,
+    });
+  });
+
   test("parameters that do not move end the run, after a warm-up too", async () => {
     for (const warmupSteps of [0, 1]) {
       const output = `${folder}/still-${warmupSteps}`;

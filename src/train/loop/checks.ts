@@ -68,15 +68,21 @@ export function findUnusable(values: Float32Array): string | null {
   return null;
 }
 
-/** Makes the error of a run in which a step with a learning rate changed nothing, or no step of an epoch has the tokens of the rows. */
-export function noMovement(step: number, gradientNorm: number): FailedError {
+/**
+ * Makes the error of a run in which a step with a learning rate changed nothing, or no step of an epoch has the tokens of the rows.
+ * `isFlat`: nor does the loss hang on any token.
+ */
+export function noMovement(step: number, gradientNorm: number, isFlat: boolean): FailedError {
+  const tokens = isFlat
+    ? "The loss is the same whatever the model says: choose other options of the objective."
+    : "Check that the target modules are used, and that tokens that are trained occur in the data.";
   return new FailedError(
     "train/no-movement",
     `Cannot train: no parameter moved in step ${step}, gradient norm ${gradientNorm}`,
     {
       hint:
         gradientNorm === 0
-          ? "Check that the target modules are used, and that tokens that are trained occur in the data."
+          ? tokens
           : "Check that the target modules are used and that the learning rate is not too small.",
     },
   );

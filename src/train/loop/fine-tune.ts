@@ -151,8 +151,9 @@ class Run {
     const { session, plan, totalSteps, hooks } = this.#request;
     const index = this.#state.global_step;
     await this.#stopWhenAborted(this.#stepper.measure(index));
-    const { loss, metrics, numTokens, dropRate } = await this.#stepper.differentiate(index);
-    const { gradientNorm, learningRate } = await this.#stepper.move(index, loss);
+    const outcome = await this.#stepper.differentiate(index);
+    const { loss, metrics, numTokens, dropRate } = outcome;
+    const { gradientNorm, learningRate } = await this.#stepper.move(index, outcome);
     this.#state = {
       ...this.#state,
       global_step: index + 1,

@@ -24,8 +24,10 @@ export class Stepper {
   readonly #dropper: BranchDropper | null;
   /** Looked at in the first step with a learning rate: a warm-up begins at 0. */
   #hasMoved: boolean;
-  /** Steps that an epoch still has in which nothing need move: where rows of tokens alone are trained, a step may have none of these. */
+  /** Steps that an epoch still has in which nothing need move. */
   #numIdle: number;
+  /** Where rows of tokens alone are trained, a step may have none of these. */
+  readonly #hasRowsAlone: boolean;
 
   private constructor(
     request: FineTuneRequest,
@@ -41,7 +43,8 @@ export class Stepper {
     const hasRowsAlone = trainedRowsIn(adapter.parameters).length === adapter.parameters.length;
     // Who goes on with two updates of a parameter has moved: one of them had a learning rate. Later steps may be too small to move.
     this.#hasMoved = !hasRowsAlone && updater.state.some(({ steps }) => steps.some((count) => count > 1));
-    this.#numIdle = hasRowsAlone ? Math.min(plan.stepsPerEpoch, totalSteps) - 1 : 0;
+    this.#numIdle = Math.min(plan.stepsPerEpoch, totalSteps) - 1;
+    this.#hasRowsAlone = hasRowsAlone;
   }
 
   /** Compiles what steps run. It owns the updater from now on. */
@@ -110,7 +113,10 @@ export class Stepper {
   }
 
   /** Moves the parameters by the gradients that were collected. @throws FailedError "train/nan", "train/no-movement" */
-  async move(index: number, loss: number): Promise<{ gradientNorm: number; learningRate: number }> {
+  async move(
+    index: number,
+    { loss, isFlat }: Pick<StepOutcome, "loss" | "isFlat">,
+  ): Promise<{ gradientNorm: number; learningRate: number }> {
     const { adapter, totalSteps, store } = this.#request;
     const { schedule, learningRate: peak, warmupSteps, weightDecay, maxGradNorm } = this.#request.optimizer;
     const { gradients } = this.#open.lanes[0].steps;
@@ -125,8 +131,9 @@ export class Stepper {
     const gradientScale = maxGradNorm > 0 ? clipFactor(gradientNorm, maxGradNorm) : 1;
     const update = { gradients: gradients.groups, gradientScale, learningRate, weightDecay };
     const hasMoved = await this.#updater.step(update, { watches });
-    const mayIdle = gradientNorm === 0 && this.#numIdle-- > 0;
-    if (watches && !hasMoved && !mayIdle) throw noMovement(index + 1, gradientNorm);
+    const isIdle = gradientNorm === 0 && (isFlat || this.#hasRowsAlone);
+    const mayIdle = isIdle && this.#numIdle-- > 0;
+    if (watches && !hasMoved && !mayIdle) throw noMovement(index + 1, gradientNorm, isFlat);
     this.#hasMoved ||= hasMoved;
     return { gradientNorm, learningRate };
   }

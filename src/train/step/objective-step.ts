@@ -43,6 +43,8 @@ export interface StepOutcome {
   readonly metrics: Readonly<Record<string, number>>;
   /** Tokens that are not padding. */
   readonly numTokens: number;
+  /** Whether the loss hangs on no token of the step, as where the examples of one side weigh nothing. */
+  readonly isFlat: boolean;
 }
 
 /** Adds the metrics of a part of a step to those of the parts before. */
@@ -108,5 +110,6 @@ export async function runStep(
     loss: outcomes.reduce((sum, outcome) => sum + outcome.loss, 0),
     metrics,
     numTokens: microBatches.reduce((sum, { batch }) => sum + batch.numTokens, 0),
+    isFlat: outcomes.every(({ gradient }) => gradient.every((value) => value === 0)),
   };
 }
