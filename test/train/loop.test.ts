@@ -233,6 +233,18 @@ describe("the training loop", () => {
     assert.deepEqual(readdirSync(output).sort(), ["config.yaml", "log.jsonl"]);
   });
 
+  test("evaluations that are asked for without held-out data are told to change nothing", async () => {
+    const notesOf = async (more: object): Promise<string[]> => {
+      const settings = { ...SETTINGS, steps: 1, output: `${folder}/idle`, overwrite: true, ...more };
+      const { events } = await runTiny(settings);
+      return events.flatMap((event) => (event.event === "note" ? event.message : []));
+    };
+    const [note] = await notesOf({ evalEvery: 2 });
+    assert.match(note ?? "", /^Evaluations every 2 steps change nothing here: there is no held-out data/);
+    assert.deepEqual(await notesOf({ evalEvery: 2, evalData: heldOut }), []);
+    assert.deepEqual(await notesOf({}), []);
+  });
+
   test("a step whose examples weigh nothing may move nothing, all steps of an epoch may not", async () => {
     const judged = `${folder}/judged.jsonl`;
     const row = (i: number): object => ({ prompt: `ka ${i}`, completion: " lo", label: i < 2 });

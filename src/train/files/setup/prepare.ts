@@ -35,6 +35,7 @@ import {
   chooseObjective,
   dropPlan,
   idleComputeNotes,
+  idleEvaluationNotes,
   optimizerOf,
   requireFrozenBase,
   requireShortWarmup,
@@ -117,6 +118,7 @@ export async function openRun(
     }
     const notes = [
       ...idleComputeNotes(options, methods),
+      ...idleEvaluationNotes(options, data),
       ...noteMaxLength(model, options.maxLength),
       ...classes.notes,
       ...data.notes,

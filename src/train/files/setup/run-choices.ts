@@ -2,6 +2,7 @@
 import { UsageError } from "../../../errors.ts";
 import { parseSettings } from "../../../messages/problems.ts";
 import { kebabCase } from "../../../messages/setting-names.ts";
+import { formatCountOf } from "../../../messages/numbers.ts";
 import type { Model } from "../../../models/model.ts";
 import { isExact } from "../../../nn/computes.ts";
 import type { Optimizer } from "../../../optim/optimizer.ts";
@@ -21,6 +22,7 @@ import {
   optimizerOptions,
 } from "../../settings/options.ts";
 import { keysOf } from "../../settings/own-options.ts";
+import type { RunData } from "../data/run-data.ts";
 import type { ChosenObjective } from "../../step/objective-step.ts";
 
 const DEFAULT_SENSITIVITY = "norm";
@@ -74,6 +76,17 @@ export function idleComputeNotes(
   if (isExact(compute) || !trainsRole(findMethod(name, methods), "weight")) return [];
   return [
     `Compute "${compute}" changes nothing here: it is for products with frozen matrices, and method "${name}" trains them all in float32`,
+  ];
+}
+
+/** Says of evaluations that are asked for that nothing is to be done at them. */
+export function idleEvaluationNotes(
+  { evalEvery, samples }: TrainOptions,
+  { heldOut }: Pick<RunData, "heldOut">,
+): string[] {
+  if (evalEvery === undefined || heldOut !== null || samples !== undefined) return [];
+  return [
+    `Evaluations every ${formatCountOf(evalEvery, "step")} change nothing here: there is no held-out data, and no samples are asked for`,
   ];
 }
 
