@@ -31,6 +31,11 @@ export function invalidValue(message: string, param: string): ApiError {
   return new ApiError(400, "invalid_value", message, { param });
 }
 
+/** A request does not say in a form that can be read where it goes. */
+export function noAddress(): ApiError {
+  return new ApiError(400, "invalid_request", "The request has no host or no address that can be read");
+}
+
 /** When a client may ask a server again that stops: another may have taken its place. */
 const RESTART_SECONDS = 5;
 

@@ -39,6 +39,7 @@ test("requests that are not HTTP are answered in the same form, and the connecti
     ["GET /v1/models HTTP/9.9\r\nHost: x\r\n\r\n", 400],
     ["GET /v1/models HTTP/1.1\r\nConnection: close\r\n\r\n", 400],
     ["GET /v1/models HTTP/1.1\r\nHost: a b c/\\\r\nConnection: close\r\n\r\n", 400],
+    ["GET /v1/models HTTP/1.1\r\nHost: a.999\r\nConnection: close\r\n\r\n", 400],
     [`GET /v1/models HTTP/1.1\r\nHost: x\r\nX-Long: ${"x".repeat(20_000)}\r\n\r\n`, 431],
     ["POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: many\r\n\r\n", 400],
     [

@@ -3,7 +3,7 @@
  * request without a key.
  */
 import type { Context } from "hono";
-import { ApiError } from "../api-error.ts";
+import { ApiError, noAddress } from "../api-error.ts";
 import { type ApiRole, type ReadKeys, findKey, mayUse } from "./api-keys.ts";
 import type { Access } from "../route.ts";
 
@@ -47,9 +47,11 @@ const LOCAL_NAME = /^[^.]*$|\]$|\.(?:\d+|localhost|local|internal|home\.arpa|lan
 
 /**
  * The origin of a page that reached this server by a name of the web: a site may give its name the address of this machine, and its
- * pages then send no origin, since they call their own site.
+ * pages then send no origin, since they call their own site. @throws ApiError 400
  */
 function publicOrigin(url: string): string | undefined {
+  // A host such as `a.999` has the letters of a name, and is none.
+  if (!URL.canParse(url)) throw noAddress();
   const { hostname, origin } = new URL(url);
   return LOCAL_NAME.test(hostname) ? undefined : origin;
 }

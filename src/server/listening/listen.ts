@@ -8,7 +8,7 @@ import type { AddressInfo } from "node:net";
 import { getRequestListener } from "@hono/node-server";
 import type { Hono } from "hono";
 import { FailedError } from "../../errors.ts";
-import { ApiError, errorAnswer } from "../api-error.ts";
+import { errorAnswer, noAddress } from "../api-error.ts";
 import { boundClients } from "./client-bounds.ts";
 import { dropRest } from "./drop-rest.ts";
 import { type ReadTls, followTls } from "./follow-tls.ts";
@@ -107,9 +107,7 @@ export async function listen(app: Hono, options: ListenOptions): Promise<Listeni
 /** Requests that never reach a route are answered in the same form. */
 function listenerOf(app: Hono): (request: IncomingMessage, answer: ServerResponse) => void {
   const errorHandler = (): Response => {
-    const { status, body } = errorAnswer(
-      new ApiError(400, "invalid_request", "The request has no host or no address that can be read"),
-    );
+    const { status, body } = errorAnswer(noAddress());
     return Response.json(body, { status });
   };
   const answer = getRequestListener(app.fetch, { errorHandler });
