@@ -50,17 +50,36 @@ function isLowEnough(value: number, { high, below }: Bounds): boolean {
 
 const [ZERO, NINE] = [0x30, 0x39];
 const LARGEST = 10 ** MAX_DIGITS - 1;
-const FRACTION_DIGITS = 6;
+/** Digits behind the point of numbers between bounds at most. */
+export const FRACTION_DIGITS = 6;
 const STEPS = 10 ** FRACTION_DIGITS;
 
 /** What JSON schemas call a whole number, and any. */
 export type NumberType = "integer" | "number";
 
+/** The first and the last whole number between bounds. */
+function wholesWithin(bounds: Bounds): [number, number] {
+  return [
+    Math.max(Math.ceil(bounds.low), Math.floor(bounds.above) + 1),
+    Math.min(Math.floor(bounds.high), Math.ceil(bounds.below) - 1),
+  ];
+}
+
+/** Whether there are numbers between bounds, and all of them have more digits than are written. */
+export function areAllTooLong(bounds: Bounds, type: NumberType): boolean {
+  if (hasNone(bounds)) return false;
+  const [low, high] = wholesWithin(bounds);
+  if (low <= high && low <= LARGEST && high >= -LARGEST) return false;
+  if (type === "integer") return low <= high;
+  const [first, last] = stepsWithin(bounds, STEPS);
+  return first > last;
+}
+
 /** A number between bounds. */
 export function addNumber(rules: JsonRules, from: Place, bounds: Bounds, type: NumberType): Place {
   const { book } = rules;
-  const low = Math.max(Math.ceil(bounds.low), Math.floor(bounds.above) + 1, -LARGEST);
-  const high = Math.min(Math.floor(bounds.high), Math.ceil(bounds.below) - 1, LARGEST);
+  const [lowest, highest] = wholesWithin(bounds);
+  const [low, high] = [Math.max(lowest, -LARGEST), Math.min(highest, LARGEST)];
   const { low: least, above, high: most, below } = bounds;
   const rule = book.rule(`number ${[least, above, most, below, type].join(" ")}`, (start) =>
     either(book, start, [

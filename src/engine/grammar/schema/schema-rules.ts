@@ -5,9 +5,16 @@
 import { rounded } from "../../../data/formats/long-integer.ts";
 import type { Place, RuleBook } from "../rules/automaton.ts";
 import { common } from "../rules/common-rules.ts";
-import { JsonRules, count, either } from "../rules/json-rules.ts";
+import { JsonRules, MAX_DIGITS, count, either } from "../rules/json-rules.ts";
 import { type Step, addMultiple, commonStep, isMultiple } from "../rules/number-multiple.ts";
-import { NO_BOUNDS, type NumberType, addNumber, isWithin } from "../rules/number-range.ts";
+import {
+  FRACTION_DIGITS,
+  NO_BOUNDS,
+  type NumberType,
+  addNumber,
+  areAllTooLong,
+  isWithin,
+} from "../rules/number-range.ts";
 import { addMembers } from "./members.ts";
 import { STRING_FORMATS } from "./string-formats.ts";
 import { PatternFault, addPattern } from "../rules/pattern-rules.ts";
@@ -84,6 +91,7 @@ class SchemaRules {
           return addMultiple(this.#json, from, shape.bounds, this.#step(shape, view, type));
         }
         if (shape.bounds !== NO_BOUNDS && isBound(shape)) {
+          if (areAllTooLong(shape.bounds, type)) throw tooLong(view);
           return addNumber(this.#json, from, shape.bounds, type);
         }
         return type === "integer" ? this.#json.integer(from) : this.#json.number(from);
@@ -207,6 +215,14 @@ class SchemaRules {
   #fault(view: View, found: string): SchemaError {
     return new SchemaError(view.at(-1)?.path ?? "", found, "Say it with one of the keywords alone.");
   }
+}
+
+function tooLong(view: View): SchemaError {
+  return new SchemaError(
+    view.at(-1)?.path ?? "",
+    `has bounds between which all numbers have more than ${MAX_DIGITS} digits, or ${FRACTION_DIGITS} behind the point`,
+    "Choose bounds nearer to 0, or further apart.",
+  );
 }
 
 function tooManyUnique(path: string): SchemaError {
