@@ -26,11 +26,11 @@ for (const [family, gate, matrix] of [
     );
     const { base, checkpoint } = await openUntilEnd(goldenPath("codes", folder));
     // Names and shapes are those of the family where settings tell them.
-    const { rename, shapeOf } = base.model.checkpoint;
+    const rules = base.model.checkpoint;
     const tensors = new Map<string, TensorInfo>();
     for (const [fileName, info] of checkpoint.tensors) {
-      const name = rename(fileName);
-      tensors.set(name, { ...info, name, shape: shapeOf(name, info.shape) });
+      const name = rules.rename(fileName);
+      tensors.set(name, { ...info, name, shape: rules.shapeOf(name, info.shape) });
     }
     await assertModelTold({ ...checkpoint, tensors }, join(root, folder));
     const storageOf = (module: string): string | undefined => tensors.get(`model.${module}.weight`)?.storage;
