@@ -1,53 +1,24 @@
 /** Model folders in forms of codes that graft only reads: matrices as their tools wrote them, and whole models of such parts. */
 import assert from "node:assert/strict";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { describe, test } from "node:test";
-import { GraftError } from "../../src/errors.ts";
-import { openCheckpoint, openSafetensors } from "../../src/format/by-path.ts";
+import { test } from "node:test";
+import { openCheckpoint } from "../../src/format/by-path.ts";
 import { bytesOf, type DataOf, DTYPES, joinBytes } from "../../src/graph/dtype.ts";
 import { dequantize, permuteRows, quantizeTo } from "../../src/quant/stored-tensor.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { type HostTensor, hostTensor } from "../../src/runtime/host-tensor.ts";
 import { openUntilEnd } from "../files/open-until-end.ts";
 import { assertFormTold } from "../files/told-form.ts";
-import { writeSafetensors } from "../files/write-safetensors.ts";
 import { temporaryFolder, tinyModelParts } from "../tiny/model.ts";
 import { checkCodesModel } from "./codes-model.ts";
-import { goldenPath } from "./golden-files.ts";
-
-type Tensors = Record<string, HostTensor>;
+import { type Tensors, openGoldenCodes } from "./golden-codes.ts";
 
 const root = temporaryFolder();
 const engine = createEngine({ threads: 1 });
+const { golden, partsOf, write, testRefusals } = await openGoldenCodes(root, "codes.safetensors");
 const BNB = { quant_method: "bitsandbytes", load_in_4bit: true, bnb_4bit_quant_type: "nf4" };
 const AWQ = { quant_method: "awq", bits: 4, group_size: 32, version: "gemm", zero_point: true };
-
-const golden: Tensors = {};
-const file = await openSafetensors(goldenPath("codes", "codes.safetensors"));
-for (const name of file.tensors.keys()) golden[name] = await file.read(name);
-await file.close();
-
-/** Writes a folder of these tensors. */
-async function write(
-  name: string,
-  quantization: object,
-  tensors: Tensors,
-  config: object = {},
-): Promise<string> {
-  const path = join(root, name);
-  mkdirSync(path);
-  const all = { model_type: "llama", ...config, quantization_config: quantization };
-  writeFileSync(join(path, "config.json"), JSON.stringify(all));
-  await writeSafetensors(join(path, "model.safetensors"), Object.entries(tensors));
-  return path;
-}
-
-/** The parts of one golden matrix. */
-const partsOf = (name: string): Tensors =>
-  Object.fromEntries(
-    Object.entries(golden).filter(([key]) => key.startsWith(`${name}.`) && !key.endsWith(".expected")),
-  );
 
 for (const [name, what, quantization, storage] of [
   ["plain", "bitsandbytes in 4 bits", BNB, "nf4"],
@@ -157,139 +128,119 @@ test("a model in 4 bits computes by its values, takes an adapter, and is merged 
   await checkCodesModel(engine, inCodes, { config, floats }, root);
 });
 
-describe("what cannot be read is refused by name", () => {
-  const text = (value: string): HostTensor => {
-    const bytes = new TextEncoder().encode(value);
-    return hostTensor("uint8", [bytes.length], bytes);
-  };
-  const state = "plain.weight.quant_state.bitsandbytes__nf4";
-  const cases: readonly [string, string, object, () => Tensors, RegExp][] = [
-    [
-      "codes of fp4",
-      "usage/quantization",
-      BNB,
-      () => {
-        const { [state]: nf4, ...parts } = partsOf("plain");
-        return { ...parts, "plain.weight.quant_state.bitsandbytes__fp4": nf4! };
-      },
-      /"plain\.weight" \[24, 128\] in fp4 with blocks of 64, expected nf4/,
-    ],
-    [
-      "blocks of another size",
-      "usage/quantization",
-      BNB,
-      () => ({ ...partsOf("plain"), [state]: text('{"blocksize":128,"shape":[24,128]}') }),
-      /blocks of 128/,
-    ],
-    [
-      "rows that blocks do not fill",
-      "usage/quantization",
-      BNB,
-      () => ({ ...partsOf("plain"), [state]: text('{"blocksize":64,"shape":[32,96]}') }),
-      /\[32, 96\]/,
-    ],
-    [
-      "a state that is no JSON",
-      "format/tensor",
-      BNB,
-      () => ({ ...partsOf("plain"), [state]: text("{") }),
-      /no state of a matrix/,
-    ],
-    [
-      "a shape of another matrix",
-      "format/tensor",
-      BNB,
-      () => ({ ...partsOf("plain"), [state]: text('{"blocksize":64,"shape":[24,64]}') }),
-      /"plain\.weight" .* U8 \[1536, 1\], expected 768 of uint8/,
-    ],
-    [
-      "scales that are missing",
-      "format/tensor",
-      BNB,
-      () => {
-        const { "plain.weight.absmax": _left, ...parts } = partsOf("plain");
-        return parts;
-      },
-      /"plain\.weight\.absmax" .* missing, expected 48 of float32/,
-    ],
-    [
-      "values of codes that are not those of nf4",
-      "format/tensor",
-      BNB,
-      () => ({
-        ...partsOf("plain"),
-        "plain.weight.quant_map": hostTensor("float32", [16], new Float32Array(16)),
-      }),
-      /quant_map.* other values/,
-    ],
-    [
-      "8 bits in the layout of a kernel",
-      "usage/quantization",
-      BNB,
-      () => ({
-        ...partsOf("eight"),
-        "eight.weight_format": hostTensor("uint8", [1], Uint8Array.of(2)),
-      }),
-      /layout of one kernel/,
-    ],
-    [
-      "AWQ of another kernel",
-      "usage/quantization",
-      { ...AWQ, version: "gemv" },
-      () => partsOf("awq"),
-      /gemv/,
-    ],
-    ["AWQ in 3 bits", "usage/quantization", { ...AWQ, bits: 3 }, () => partsOf("awq"), /bits 3/],
-    ["MLX in 7 bits", "usage/quantization", { group_size: 64, bits: 7 }, () => partsOf("mlx"), /bits 7/],
-    [
-      "MLX with bits that are not read for some layers",
-      "usage/quantization",
-      { group_size: 64, bits: 4, mlx: { group_size: 64, bits: 7 } },
-      () => partsOf("mlx"),
-      /of "mlx" with bits 7/,
-    ],
-    [
-      "MLX in a floating-point mode",
-      "usage/quantization",
-      { group_size: 32, bits: 4, mode: "mxfp4" },
-      () => partsOf("mlx"),
-      /mode mxfp4/,
-    ],
-    [
-      "MLX with groups of another size than its settings say",
-      "format/tensor",
-      { group_size: 32, bits: 4 },
-      () => partsOf("mlx"),
-      /scales BF16 \[24, 2\].*inputs \/ 32/,
-    ],
-    [
-      "MLX with scales in float32",
-      "usage/quantization",
-      { group_size: 64, bits: 4 },
-      () => ({ ...partsOf("mlx"), "mlx.scales": hostTensor("float32", [24, 2], new Float32Array(48)) }),
-      /scales of "mlx" in F32, expected F16 or BF16, as mlx_lm\.convert --dtype/,
-    ],
-    [
-      "AWQ whose zeros are missing",
-      "format/tensor",
-      AWQ,
-      () => {
-        const { "awq.qzeros": _left, ...parts } = partsOf("awq");
-        return parts;
-      },
-      /qzeros missing/,
-    ],
-  ];
-  for (const [i, [what, code, quantization, tensors, message]] of cases.entries()) {
-    test(what, async () => {
-      const path = await write(`refused-${i}`, quantization, tensors());
-      await assert.rejects(openCheckpoint(path), (error: unknown) => {
-        assert.ok(error instanceof GraftError);
-        assert.equal(error.code, code);
-        assert.match(error.message, message);
-        assert.ok(error.hint);
-        return true;
-      });
-    });
-  }
-});
+const text = (value: string): HostTensor => {
+  const bytes = new TextEncoder().encode(value);
+  return hostTensor("uint8", [bytes.length], bytes);
+};
+const state = "plain.weight.quant_state.bitsandbytes__nf4";
+testRefusals([
+  [
+    "codes of fp4",
+    "usage/quantization",
+    BNB,
+    () => {
+      const { [state]: nf4, ...parts } = partsOf("plain");
+      return { ...parts, "plain.weight.quant_state.bitsandbytes__fp4": nf4! };
+    },
+    /"plain\.weight" \[24, 128\] in fp4 with blocks of 64, expected nf4/,
+  ],
+  [
+    "blocks of another size",
+    "usage/quantization",
+    BNB,
+    () => ({ ...partsOf("plain"), [state]: text('{"blocksize":128,"shape":[24,128]}') }),
+    /blocks of 128/,
+  ],
+  [
+    "rows that blocks do not fill",
+    "usage/quantization",
+    BNB,
+    () => ({ ...partsOf("plain"), [state]: text('{"blocksize":64,"shape":[32,96]}') }),
+    /\[32, 96\]/,
+  ],
+  [
+    "a state that is no JSON",
+    "format/tensor",
+    BNB,
+    () => ({ ...partsOf("plain"), [state]: text("{") }),
+    /no state of a matrix/,
+  ],
+  [
+    "a shape of another matrix",
+    "format/tensor",
+    BNB,
+    () => ({ ...partsOf("plain"), [state]: text('{"blocksize":64,"shape":[24,64]}') }),
+    /"plain\.weight" .* U8 \[1536, 1\], expected 768 of uint8/,
+  ],
+  [
+    "scales that are missing",
+    "format/tensor",
+    BNB,
+    () => {
+      const { "plain.weight.absmax": _left, ...parts } = partsOf("plain");
+      return parts;
+    },
+    /"plain\.weight\.absmax" .* missing, expected 48 of float32/,
+  ],
+  [
+    "values of codes that are not those of nf4",
+    "format/tensor",
+    BNB,
+    () => ({
+      ...partsOf("plain"),
+      "plain.weight.quant_map": hostTensor("float32", [16], new Float32Array(16)),
+    }),
+    /quant_map.* other values/,
+  ],
+  [
+    "8 bits in the layout of a kernel",
+    "usage/quantization",
+    BNB,
+    () => ({
+      ...partsOf("eight"),
+      "eight.weight_format": hostTensor("uint8", [1], Uint8Array.of(2)),
+    }),
+    /layout of one kernel/,
+  ],
+  ["AWQ of another kernel", "usage/quantization", { ...AWQ, version: "gemv" }, () => partsOf("awq"), /gemv/],
+  ["AWQ in 3 bits", "usage/quantization", { ...AWQ, bits: 3 }, () => partsOf("awq"), /bits 3/],
+  ["MLX in 7 bits", "usage/quantization", { group_size: 64, bits: 7 }, () => partsOf("mlx"), /bits 7/],
+  [
+    "MLX with bits that are not read for some layers",
+    "usage/quantization",
+    { group_size: 64, bits: 4, mlx: { group_size: 64, bits: 7 } },
+    () => partsOf("mlx"),
+    /of "mlx" with bits 7/,
+  ],
+  [
+    "MLX in a floating-point mode",
+    "usage/quantization",
+    { group_size: 32, bits: 4, mode: "mxfp4" },
+    () => partsOf("mlx"),
+    /mode mxfp4/,
+  ],
+  [
+    "MLX with groups of another size than its settings say",
+    "format/tensor",
+    { group_size: 32, bits: 4 },
+    () => partsOf("mlx"),
+    /scales BF16 \[24, 2\].*inputs \/ 32/,
+  ],
+  [
+    "MLX with scales in float32",
+    "usage/quantization",
+    { group_size: 64, bits: 4 },
+    () => ({ ...partsOf("mlx"), "mlx.scales": hostTensor("float32", [24, 2], new Float32Array(48)) }),
+    /scales of "mlx" in F32, expected F16 or BF16, as mlx_lm\.convert --dtype/,
+  ],
+  [
+    "AWQ whose zeros are missing",
+    "format/tensor",
+    AWQ,
+    () => {
+      const { "awq.qzeros": _left, ...parts } = partsOf("awq");
+      return parts;
+    },
+    /qzeros missing/,
+  ],
+]);

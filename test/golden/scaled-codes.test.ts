@@ -1,10 +1,7 @@
 /** Model folders of FP8, compressed-tensors and MLX: matrices as their tools wrote them, whole models of such parts, and what is refused. */
 import assert from "node:assert/strict";
-import { mkdirSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
-import { describe, test } from "node:test";
-import { GraftError } from "../../src/errors.ts";
-import { openCheckpoint, openSafetensors } from "../../src/format/by-path.ts";
+import { test } from "node:test";
+import { openCheckpoint } from "../../src/format/by-path.ts";
 import { widen } from "../../src/quant/codes/half.ts";
 import { dequantize, type StoredTensor } from "../../src/quant/stored-tensor.ts";
 import { Random } from "../../src/random.ts";
@@ -12,50 +9,13 @@ import { createEngine } from "../../src/runtime/create-engine.ts";
 import { type HostTensor, hostTensor } from "../../src/runtime/host-tensor.ts";
 import { openUntilEnd } from "../files/open-until-end.ts";
 import { assertFormTold } from "../files/told-form.ts";
-import { renameBytes } from "../files/rename-bytes.ts";
-import { writeSafetensors } from "../files/write-safetensors.ts";
 import { temporaryFolder, tinyModelParts } from "../tiny/model.ts";
 import { checkCodesModel } from "./codes-model.ts";
-import { goldenPath } from "./golden-files.ts";
-
-type Tensors = Record<string, HostTensor>;
+import { type Tensors, openGoldenCodes } from "./golden-codes.ts";
 
 const root = temporaryFolder();
 const engine = createEngine({ threads: 1 });
-const golden: Tensors = {};
-const file = await openSafetensors(goldenPath("codes", "scaled.safetensors"));
-for (const name of file.tensors.keys()) golden[name] = await file.read(name);
-const floats8 = [...file.tensors.values()].filter(({ fileDtype }) => fileDtype === "F8_E4M3");
-const isFloat8 = new Set(floats8.map(({ name }) => name));
-await file.close();
-
-/** Writes a folder of these tensors, those in floats of 8 bits as such. */
-async function write(
-  name: string,
-  quantization: object,
-  tensors: Tensors,
-  config: object = {},
-): Promise<string> {
-  const path = join(root, name);
-  mkdirSync(path);
-  writeFileSync(
-    join(path, "config.json"),
-    JSON.stringify({ model_type: "llama", ...config, quantization_config: quantization }),
-  );
-  const weights = join(path, "model.safetensors");
-  await writeSafetensors(weights, Object.entries(tensors));
-  renameBytes(
-    weights,
-    Object.keys(tensors).filter((key) => isFloat8.has(key)),
-  );
-  return path;
-}
-
-/** The parts of one golden matrix. */
-const partsOf = (name: string): Tensors =>
-  Object.fromEntries(
-    Object.entries(golden).filter(([key]) => key.startsWith(`${name}.`) && !key.endsWith(".expected")),
-  );
+const { golden, floats8, partsOf, write, testRefusals } = await openGoldenCodes(root, "scaled.safetensors");
 
 const sizeOf = ({ planes }: StoredTensor): number =>
   Object.values(planes).reduce((sum, { data }) => sum + data.byteLength, 0);
@@ -146,7 +106,7 @@ test("a model in FP8 computes by its values, takes an adapter, and is merged as 
     const scales = new Float32Array(scaleShape[0]! * scaleShape[1]!).map(() => random.uniform() * 1e-3);
     written[name] = hostTensor("uint8", tensor.shape, Uint8Array.from(codes));
     written[`${name}_scale_inv`] = hostTensor("float32", scaleShape, scales);
-    isFloat8.add(name);
+    floats8.add(name);
   }
   const inCodes = await openUntilEnd(await write("whole", fp8([48, 48]), written, config));
   const floats = await Promise.all(
@@ -184,155 +144,141 @@ for (const [name, what, quantization, storage] of [
   });
 }
 
-describe("what cannot be read is refused by name", () => {
-  const without = (name: string, part: string): Tensors => {
-    const { [`${name}.${part}`]: _left, ...parts } = partsOf(name);
-    return parts;
-  };
-  const zeros = (shape: readonly number[]): HostTensor =>
-    hostTensor("float32", shape, new Float32Array(shape.reduce((product, size) => product * size, 1)));
-  const PACK = compressed("pack-quantized", ints(4));
-  const cases: readonly [string, string, object, () => Tensors, RegExp][] = [
-    [
-      "FP8 without scales",
-      "format/tensor",
-      fp8([8, 32]),
-      () => without("fp8_block", "weight_scale_inv"),
-      /F8_E4M3, expected F32/,
-    ],
-    [
-      "FP8 with blocks of another size",
-      "format/tensor",
-      fp8([16, 32]),
-      () => partsOf("fp8_block"),
-      /scale F32 \[3, 4\], expected F8_E4M3.* or block of \[16, 32\]/,
-    ],
-    [
-      "FP8 with scales of another shape",
-      "format/tensor",
-      fp8(null),
-      () => ({ ...partsOf("fp8_all"), "fp8_all.weight_scale_inv": zeros([7, 1]) }),
-      /scale F32 \[7, 1\]/,
-    ],
-    [
-      "FP8 with scales without a weight",
-      "format/tensor",
-      fp8(null),
-      () => without("fp8_all", "weight"),
-      /"fp8_all\.weight" .* missing/,
-    ],
-    [
-      "FP8 with blocks of no size",
-      "usage/quantization",
-      fp8([0, 32]),
-      () => partsOf("fp8_block"),
-      /weight_block_size \[0,32\]/,
-    ],
-    [
-      "FP8 with experts in 4 bits",
-      "usage/quantization",
-      { ...fp8([8, 32]), expert_dtype: "fp4" },
-      () => partsOf("fp8_block"),
-      /expert_dtype fp4/,
-    ],
-    [
-      "floats of 8 bits without settings",
-      "format/tensor",
-      {},
-      () => partsOf("fp8_all"),
-      /F8_E4M3, expected F32, F16 or BF16/,
-    ],
-    [
-      "sparse weights",
-      "usage/quantization",
-      compressed("pack-quantized", ints(4), { sparsity_config: { format: "sparse-24-bitmask" } }),
-      () => partsOf("pack4"),
-      /sparse-24-bitmask/,
-    ],
-    [
-      "NVFP4",
-      "usage/quantization",
-      compressed("nvfp4-pack-quantized", { num_bits: 4, type: "float" }),
-      () => partsOf("pack4"),
-      /format nvfp4-pack-quantized, float weights of 4 bits/,
-    ],
-    [
-      "activations alone",
-      "usage/quantization",
-      compressed("int-quantized", null),
-      () => partsOf("int8"),
-      /activations alone/,
-    ],
-    [
-      "rotated weights",
-      "usage/quantization",
-      compressed("pack-quantized", ints(4), { transform_config: { config_groups: { u: {} } } }),
-      () => partsOf("pack4"),
-      /transform_config/,
-    ],
-    [
-      "words of 5 bits",
-      "usage/quantization",
-      compressed("pack-quantized", ints(5)),
-      () => partsOf("pack4"),
-      /int weights of 5 bits/,
-    ],
-    [
-      "words of other bits than the settings say",
-      "format/tensor",
-      compressed("pack-quantized", ints(8)),
-      () => partsOf("pack4"),
-      /weight_packed I32 \[24, 16\], weight_shape \[24, 128\]/,
-    ],
-    [
-      "words without a shape",
-      "format/tensor",
-      PACK,
-      () => without("pack4", "weight_shape"),
-      /weight_shape missing/,
-    ],
-    [
-      "words without scales",
-      "format/tensor",
-      PACK,
-      () => ({ ...without("pack4", "weight_scale"), "pack4.weight_scale": zeros([24, 3]) }),
-      /weight_scale F32 \[24, 3\]/,
-    ],
-    [
-      "zeros of another shape",
-      "format/tensor",
-      PACK,
-      () => ({
-        ...partsOf("pack4"),
-        "pack4.weight_zero_point": hostTensor("int32", [3, 1], new Int32Array(3)),
-      }),
-      /weight_zero_point I32 \[3, 1\]/,
-    ],
-    [
-      "columns in another order",
-      "usage/quantization",
-      PACK,
-      () => ({
-        ...partsOf("pack4"),
-        "pack4.weight_g_idx": hostTensor(
-          "int32",
-          [128],
-          Int32Array.from({ length: 128 }, (_, i) => i % 4),
-        ),
-      }),
-      /input 1 of "pack4\.weight_g_idx" is in group 1/,
-    ],
-  ];
-  for (const [i, [what, code, quantization, tensors, message]] of cases.entries()) {
-    test(what, async () => {
-      const path = await write(`refused-${i}`, quantization, tensors());
-      await assert.rejects(openCheckpoint(path), (error: unknown) => {
-        assert.ok(error instanceof GraftError);
-        assert.equal(error.code, code);
-        assert.match(error.message, message);
-        assert.ok(error.hint);
-        return true;
-      });
-    });
-  }
-});
+const without = (name: string, part: string): Tensors => {
+  const { [`${name}.${part}`]: _left, ...parts } = partsOf(name);
+  return parts;
+};
+const zeros = (shape: readonly number[]): HostTensor =>
+  hostTensor("float32", shape, new Float32Array(shape.reduce((product, size) => product * size, 1)));
+const PACK = compressed("pack-quantized", ints(4));
+testRefusals([
+  [
+    "FP8 without scales",
+    "format/tensor",
+    fp8([8, 32]),
+    () => without("fp8_block", "weight_scale_inv"),
+    /F8_E4M3, expected F32/,
+  ],
+  [
+    "FP8 with blocks of another size",
+    "format/tensor",
+    fp8([16, 32]),
+    () => partsOf("fp8_block"),
+    /scale F32 \[3, 4\], expected F8_E4M3.* or block of \[16, 32\]/,
+  ],
+  [
+    "FP8 with scales of another shape",
+    "format/tensor",
+    fp8(null),
+    () => ({ ...partsOf("fp8_all"), "fp8_all.weight_scale_inv": zeros([7, 1]) }),
+    /scale F32 \[7, 1\]/,
+  ],
+  [
+    "FP8 with scales without a weight",
+    "format/tensor",
+    fp8(null),
+    () => without("fp8_all", "weight"),
+    /"fp8_all\.weight" .* missing/,
+  ],
+  [
+    "FP8 with blocks of no size",
+    "usage/quantization",
+    fp8([0, 32]),
+    () => partsOf("fp8_block"),
+    /weight_block_size \[0,32\]/,
+  ],
+  [
+    "FP8 with experts in 4 bits",
+    "usage/quantization",
+    { ...fp8([8, 32]), expert_dtype: "fp4" },
+    () => partsOf("fp8_block"),
+    /expert_dtype fp4/,
+  ],
+  [
+    "floats of 8 bits without settings",
+    "format/tensor",
+    {},
+    () => partsOf("fp8_all"),
+    /F8_E4M3, expected F32, F16 or BF16/,
+  ],
+  [
+    "sparse weights",
+    "usage/quantization",
+    compressed("pack-quantized", ints(4), { sparsity_config: { format: "sparse-24-bitmask" } }),
+    () => partsOf("pack4"),
+    /sparse-24-bitmask/,
+  ],
+  [
+    "NVFP4",
+    "usage/quantization",
+    compressed("nvfp4-pack-quantized", { num_bits: 4, type: "float" }),
+    () => partsOf("pack4"),
+    /format nvfp4-pack-quantized, float weights of 4 bits/,
+  ],
+  [
+    "activations alone",
+    "usage/quantization",
+    compressed("int-quantized", null),
+    () => partsOf("int8"),
+    /activations alone/,
+  ],
+  [
+    "rotated weights",
+    "usage/quantization",
+    compressed("pack-quantized", ints(4), { transform_config: { config_groups: { u: {} } } }),
+    () => partsOf("pack4"),
+    /transform_config/,
+  ],
+  [
+    "words of 5 bits",
+    "usage/quantization",
+    compressed("pack-quantized", ints(5)),
+    () => partsOf("pack4"),
+    /int weights of 5 bits/,
+  ],
+  [
+    "words of other bits than the settings say",
+    "format/tensor",
+    compressed("pack-quantized", ints(8)),
+    () => partsOf("pack4"),
+    /weight_packed I32 \[24, 16\], weight_shape \[24, 128\]/,
+  ],
+  [
+    "words without a shape",
+    "format/tensor",
+    PACK,
+    () => without("pack4", "weight_shape"),
+    /weight_shape missing/,
+  ],
+  [
+    "words without scales",
+    "format/tensor",
+    PACK,
+    () => ({ ...without("pack4", "weight_scale"), "pack4.weight_scale": zeros([24, 3]) }),
+    /weight_scale F32 \[24, 3\]/,
+  ],
+  [
+    "zeros of another shape",
+    "format/tensor",
+    PACK,
+    () => ({
+      ...partsOf("pack4"),
+      "pack4.weight_zero_point": hostTensor("int32", [3, 1], new Int32Array(3)),
+    }),
+    /weight_zero_point I32 \[3, 1\]/,
+  ],
+  [
+    "columns in another order",
+    "usage/quantization",
+    PACK,
+    () => ({
+      ...partsOf("pack4"),
+      "pack4.weight_g_idx": hostTensor(
+        "int32",
+        [128],
+        Int32Array.from({ length: 128 }, (_, i) => i % 4),
+      ),
+    }),
+    /input 1 of "pack4\.weight_g_idx" is in group 1/,
+  ],
+]);
