@@ -20,7 +20,7 @@ import { modelFolderFiles } from "../../format/checkpoint/model-folder-files.ts"
 import { openCheckpoint } from "../../format/by-path.ts";
 import { wholeModelCard } from "../../format/cards/whole-model-card.ts";
 import { describeCombination } from "../provenance.ts";
-import type { FoldersByName, OnBase } from "./combined-folder.ts";
+import type { CombinedFolder, FoldersByName, OnBase } from "./combined-folder.ts";
 import { readFisher } from "./fisher-file.ts";
 import { refuseInfinite } from "./large-numbers.ts";
 import { refuseOtherBase, refuseUnlikeModels } from "./refuse-unlike-models.ts";
@@ -42,14 +42,6 @@ const WHOLE: AdapterWeights = {
   fisher: null,
 };
 
-/** Models that fit each other. */
-interface CombinedModels {
-  readonly method: string;
-  readonly numTensors: number;
-  readonly numParameters: number;
-  write(path: string): Promise<void>;
-}
-
 /**
  * Checks that models can be combined; `write` reads, combines and writes them.
  * @throws UsageError "usage/combine" when they do not fit each other or the way of combining; as `openCheckpoint`.
@@ -59,7 +51,7 @@ export async function combineModels(
   paths: FoldersByName,
   options: CombineOptions,
   { base, license, beforePart }: OnBase,
-): Promise<CombinedModels> {
+): Promise<CombinedFolder> {
   const startOf: StartOf | null = base && ((name) => base.values(name));
   const { byFisher }: Combination = COMBINATIONS[options.type];
   const weights = new Map<string, AdapterWeights>();
@@ -83,11 +75,13 @@ export async function combineModels(
     // What cannot be combined at all is found before anything is written.
     const [smallest] = [...first.tensors.values()].sort((a, b) => a.sizeBytes - b.sizeBytes);
     if (smallest) await combineTensor({ plan, models, expression, beforePart }, smallest.name, 0);
-    const shapes = [...first.tensors.values()].map(({ shape }) => numElements(shape));
     return {
+      expression,
       method: WHOLE_MODEL.name,
-      numTensors: shapes.length,
-      numParameters: shapes.reduce((count, size) => count + size, 0),
+      numParameters: [...first.tensors.values()].reduce((count, { shape }) => count + numElements(shape), 0),
+      residual: null,
+      startCosine: null,
+      warnings: [],
       write: (path) =>
         open(async (again) => {
           const card = wholeModelCard({

@@ -10,7 +10,7 @@ import { A_NAME, A_SIGNAL, checkArguments, lazily } from "../../messages/argumen
 import { parseSettings } from "../../messages/problems.ts";
 import { A_BASE, type BaseModel } from "../../models/base/base-model.ts";
 import { COMBINE_OPTIONS } from "../../peft/algebra/combinations.ts";
-import { formatExpression, parseExpression } from "../../peft/algebra/expression.ts";
+import { parseExpression } from "../../peft/algebra/expression.ts";
 import { requireNewOutput } from "../new-output.ts";
 import { combineFolders } from "./combine-folders.ts";
 import { combineModels, isModelFolder } from "./combine-models.ts";
@@ -58,14 +58,11 @@ export async function combineAdapters(input: CombineInput): Promise<CombinedFold
   // A signal of the system is heard while nothing runs.
   const beforePart = (): Promise<void> => setImmediate().then(() => signal?.throwIfAborted());
   const onBase = { base: base ?? null, license: baseLicense, beforePart };
-  if (paths.length > 0 && areModels.every(Boolean)) {
-    const models = await combineModels(sum, adapters, options, onBase);
-    const write = outsideOf(adapters, models.write.bind(models));
-    const expressionRead = formatExpression(sum);
-    return { ...models, write, expression: expressionRead, residual: null, startCosine: null, warnings: [] };
-  }
-  refuseModels(adapters, areModels);
-  const folder = await combineFolders({ sum, expression }, adapters, options, onBase);
+  const areWhole = paths.length > 0 && areModels.every(Boolean);
+  if (!areWhole) refuseModels(adapters, areModels);
+  const folder = areWhole
+    ? await combineModels(sum, adapters, options, onBase)
+    : await combineFolders({ sum, expression }, adapters, options, onBase);
   return { ...folder, write: outsideOf(adapters, folder.write.bind(folder)) };
 }
 

@@ -16,7 +16,7 @@ export interface OnBase {
   readonly beforePart: () => Promise<void>;
 }
 
-/** What adapters came to together, not written yet. */
+/** What adapters or models came to together, not written yet. */
 export interface CombinedFolder {
   /** The expression as it was understood. */
   readonly expression: string;
@@ -28,6 +28,6 @@ export interface CombinedFolder {
   readonly startCosine: StartCosine | null;
   /** Sentences that the user should see. */
   readonly warnings: readonly string[];
-  /** Writes the adapter folder, all files or none. @throws FailedError "failed/write" */
+  /** Writes the folder, all files or none. @throws FailedError "failed/write" */
   write(path: string): Promise<void>;
 }
