@@ -28,7 +28,7 @@ export interface Task {
 }
 
 /** How long to train, and with what. */
-export interface Settings {
+interface Settings {
   readonly pretrainSteps: number;
   readonly tuneSteps: number;
   readonly batchSize: number;

@@ -18,7 +18,7 @@ import { A_SESSION, type Session } from "../run/session.ts";
 /** Positions of one pass: enough examples to fill the machine, few enough for small memory. */
 const PASS_POSITIONS = 1024;
 
-export type Classified = ImageExample | ClassExample;
+type Classified = ImageExample | ClassExample;
 
 /** The class that is found for an example. */
 export interface Classification {

@@ -5,7 +5,7 @@ import { type Folder, pathIn, readJsonIfPresent } from "./files/folder.ts";
 import { checkpointFolder, checkpointSteps } from "./run-checkpoints.ts";
 
 /** Something that was given. */
-export interface Contents {
+interface Contents {
   readonly kind: "adapter" | "model" | "run" | "data" | "other";
   /** What it is: `an adapter (LORA)`. */
   readonly what: string;

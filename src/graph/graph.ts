@@ -60,7 +60,7 @@ export type Attributes = Readonly<Record<string, unknown>>;
 export type NoAttributes = Readonly<Record<string, never>>;
 
 /** How many numbers are multiplied, and of which kind they are. */
-export interface Multiplications {
+interface Multiplications {
   readonly kind: "float32" | "int8";
   readonly count: number;
 }

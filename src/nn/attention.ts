@@ -19,7 +19,7 @@ import { type HeadCacheInputs, attendOverHeads } from "../graph/ops/attention/ca
 import type { AttentionOptions } from "./builder.ts";
 
 /** Positions and segments of some tokens, int64 [B, T] each. */
-export interface Places {
+interface Places {
   readonly positions: Value;
   readonly segments: Value;
 }

@@ -17,7 +17,7 @@ import { repeatHeads } from "./heads.ts";
 import { headNorm, headsOfLength, rmsNorm } from "./norms.ts";
 import { shortConv } from "./short-conv.ts";
 
-export interface GatedDeltaNetOptions {
+interface GatedDeltaNetOptions {
   /** Heads of queries and keys; each serves as many heads of values that follow each other. */
   readonly numKeyHeads: number;
   readonly numValueHeads: number;

@@ -7,7 +7,7 @@ import { train } from "../../src/train/trainer.ts";
 import { TINY_RUN, snapshot } from "../train/tiny-run.ts";
 
 /** What an error must say. */
-export interface Refusal {
+interface Refusal {
   readonly code: string;
   /** Every one of them: the thing, what was found, what was expected. */
   readonly says: readonly (string | RegExp)[];

@@ -1,7 +1,7 @@
 /** @file Anchors of Markdown pages, by GitHub's rules, and the links that lead to them. */
 
 /** A link to a file of the repository, as it stands: `[text](target#anchor)`. */
-export interface PageLink {
+interface PageLink {
   /** Empty for a link within the page. */
   readonly target: string;
   readonly anchor: string | null;

@@ -10,7 +10,7 @@ export const PAGES = ["README.md", ...readdirSync(DOCS).map((name) => `docs/${na
 );
 
 /** A fenced block. */
-export interface CodeBlock {
+interface CodeBlock {
   readonly language: string;
   readonly code: string;
   /** Line of its first fence, from 1. */

@@ -8,7 +8,7 @@ export const FAULTS = { write: "ENOSPC", sync: "EIO", rename: "EIO", read: "EIO"
 export type FaultKind = keyof typeof FAULTS;
 
 /** A disk, and how often it was called so far. */
-export interface FaultyDisk {
+interface FaultyDisk {
   readonly disk: Disk;
   numCalls(): number;
 }

@@ -10,7 +10,7 @@ import { FAULTS, type FaultKind, faultyDisk } from "./faulty-disk.ts";
 import { prepareScenarios, SCENARIOS, type Scenario } from "./scenarios.ts";
 
 /** Which of `numCalls` calls fail in turn, counted from 1. */
-export type Choose = (numCalls: number) => readonly number[];
+type Choose = (numCalls: number) => readonly number[];
 
 /** Defines a test for each scenario and kind of fault. */
 export async function describeFaults(choose: Choose): Promise<void> {

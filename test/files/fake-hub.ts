@@ -73,7 +73,7 @@ export function entryOf(name: string, path = name, content = CONTENT[name]!): Re
 }
 
 /** How the fake hub misbehaves. */
-export interface Faults {
+interface Faults {
   /** Bytes of the weights after which each connection is cut, one entry a connection. */
   cuts?: number[];
   ignoresRange?: boolean;

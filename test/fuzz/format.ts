@@ -5,7 +5,7 @@ import type { Random } from "../../src/random.ts";
 export type FuzzInput = string | Uint8Array;
 
 /** A corpus with its reader, made once. */
-export interface FuzzTarget {
+interface FuzzTarget {
   /** Makes a damaged file. */
   make(random: Random): FuzzInput;
   /** Reads it as the library does; any error that is no GraftError is a fault. */

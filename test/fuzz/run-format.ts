@@ -9,7 +9,7 @@ import { processorMs } from "../../src/train/power/processor-ms.ts";
 import { startWatchdog } from "./watchdog.ts";
 
 /** What went wrong in one case. */
-export interface Failure {
+interface Failure {
   readonly format: string;
   readonly seed: number;
   readonly index: number;
@@ -23,7 +23,7 @@ const MAX_CASE_MS = 5000;
 const SHOWN = 600;
 
 /** Which cases to run: until there are so many, or `isOver` says so. */
-export interface RunOptions {
+interface RunOptions {
   readonly seed: number;
   readonly from: number;
   readonly numCases: number;

@@ -19,7 +19,7 @@ parentPort.on("message", (what) => {
 `;
 
 /** Watches one case at a time. */
-export interface Watchdog extends Disposable {
+interface Watchdog extends Disposable {
   /** `what` is written before the process is ended. */
   begin(what: string): void;
   end(): void;

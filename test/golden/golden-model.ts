@@ -27,7 +27,7 @@ export interface ClassBatch {
 export type ClassLabel = number | readonly number[];
 
 /** Loss and the gradient of every parameter by its name in the checkpoint. */
-export interface LossAndGradients {
+interface LossAndGradients {
   readonly loss: number;
   readonly gradients: ReadonlyMap<string, Float32Array>;
 }

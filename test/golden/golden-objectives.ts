@@ -9,7 +9,7 @@ export interface GoldenSequence {
   readonly group: number;
 }
 
-export interface GoldenCase {
+interface GoldenCase {
   readonly objective: string;
   readonly options: Readonly<Record<string, unknown>>;
   readonly sequences?: readonly GoldenSequence[];

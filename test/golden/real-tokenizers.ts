@@ -13,7 +13,7 @@ const INSTALLED = ["gpt2", "qwen2_5", "llama2"];
 const OTHERS = ["llama3_1", "qwen3", "gemma3"];
 
 /** A tokenizer, and why it is not tested. */
-export interface RealTokenizer {
+interface RealTokenizer {
   readonly name: string;
   readonly skip: string | false;
 }

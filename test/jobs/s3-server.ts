@@ -7,7 +7,7 @@ import type { AddressInfo } from "node:net";
 const KEYS = { AWS_ACCESS_KEY_ID: "test-key", AWS_SECRET_ACCESS_KEY: "test-secret" };
 export const BUCKET = "models";
 
-export interface S3Server {
+interface S3Server {
   readonly env: NodeJS.ProcessEnv;
   readonly objects: Map<string, Uint8Array>;
   /** Requests that have come, as "PUT key". */

@@ -14,7 +14,7 @@ import { newJob } from "./new-job.ts";
 import { VirtualTime } from "./virtual-clock.ts";
 import { toldBy } from "./told.ts";
 
-export interface SimulationOptions {
+interface SimulationOptions {
   readonly numWorkers: number;
   readonly numJobs: number;
   readonly numBases: number;
@@ -29,7 +29,7 @@ export interface SimulationOptions {
 }
 
 /** What happened. */
-export interface Simulated {
+interface Simulated {
   /** Step of each job that was written by two owners, each of whom thought it was its own: none. */
   readonly conflicts: string[];
   /** How often jobs were told to have ended that have: once each. */

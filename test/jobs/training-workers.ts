@@ -21,7 +21,7 @@ export function queueOf(table: JobTable): JobQueue {
   return new JobQueue({ table, maxWaiting: 9, now: () => 7, newId: () => `${numIds++}` });
 }
 
-export interface TrainingWorkerParts {
+interface TrainingWorkerParts {
   readonly table: JobTable;
   readonly files: StateFolder;
   readonly model: string;

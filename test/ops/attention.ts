@@ -24,9 +24,7 @@ const PLAIN: AttentionAttributes = {
   chunk: { length: 1, count: 1 },
 };
 
-export type Places = Readonly<
-  Record<"querySegments" | "queryPositions" | "keySegments" | "keyPositions", Draw>
->;
+type Places = Readonly<Record<"querySegments" | "queryPositions" | "keySegments" | "keyPositions", Draw>>;
 
 /** Places of rows of `length` as examples of `perSegment` tokens, of which the queries are those from `start` on. */
 const inTurn =

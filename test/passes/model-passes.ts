@@ -236,7 +236,7 @@ interface PassOptions extends SessionOptions {
 }
 
 /** Passes of one adapter that share what is compiled. */
-export interface OpenPasses {
+interface OpenPasses {
   /** Mean loss of batches and the gradient of every parameter that has one, by name; fresh memory. */
   lossAndGradients(
     batches: readonly Batch[],

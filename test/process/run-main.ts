@@ -10,7 +10,7 @@ export interface Said {
   readonly stderr: string;
 }
 
-export interface RunMainOptions {
+interface RunMainOptions {
   readonly signal?: AbortSignal | undefined;
   readonly hasColor?: boolean | undefined;
   /** Those that there are, unless given. */

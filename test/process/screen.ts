@@ -8,7 +8,7 @@ import headless from "@xterm/headless";
 const NUM_ROWS = 300;
 
 /** One line of the screen. */
-export interface ScreenLine {
+interface ScreenLine {
   readonly text: string;
   /** Whether it is the rest of the line above, which was too long. */
   readonly isWrapped: boolean;

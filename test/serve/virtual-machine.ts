@@ -45,7 +45,7 @@ export interface VirtualOptions {
 }
 
 /** What a text met. */
-export interface Served {
+interface Served {
   readonly waitMs: number;
   readonly firstMs: number;
   readonly tokenMs: number;

@@ -19,7 +19,7 @@ const SHAPES: readonly ((x: number, y: number) => boolean)[] = [
 ];
 
 /** An image with the number of its shape. */
-export interface TinyImage {
+interface TinyImage {
   readonly pixels: Uint8Array;
   readonly label: number;
 }

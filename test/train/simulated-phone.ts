@@ -15,7 +15,7 @@ const BATTERY_JOULES = 15 * 3600;
 const PIECE_MS = 50;
 
 /** What a phone is at one time. */
-export interface PhoneState {
+interface PhoneState {
   readonly nowMs: number;
   readonly temperature: number;
   /** Per cent. */
@@ -95,7 +95,7 @@ export interface PhoneRun {
 }
 
 /** A step of a phone, at its end. */
-export interface PhoneStep extends PhoneState {
+interface PhoneStep extends PhoneState {
   readonly pauseMs: number;
   readonly joules: number;
 }

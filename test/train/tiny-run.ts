@@ -42,7 +42,7 @@ export function flagsFor(input: TrainInput): string[] {
 }
 
 /** A run of the program. */
-export interface ProgramRun {
+interface ProgramRun {
   readonly child: ChildProcess;
   /** Ends with the exit status, or null and the signal. */
   readonly ended: Promise<{
@@ -73,7 +73,7 @@ export function startProgram(words: readonly string[], onEvent: (event: Event) =
 }
 
 /** One line of the program's output. */
-export interface Event {
+interface Event {
   readonly event: string;
   readonly step?: number;
   readonly code?: string;

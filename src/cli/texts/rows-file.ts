@@ -11,7 +11,7 @@ import { type Columns, renameColumns } from "../../data/rows/columns.ts";
 import { isRecord, jsonKind, type RawFields, rowError } from "../../data/rows/row-error.ts";
 import { UsageError } from "../../errors.ts";
 
-export interface RowsFile {
+interface RowsFile {
   readonly path: string;
   /** What they are called in messages. */
   readonly what: "prompts" | "texts";

@@ -31,7 +31,7 @@ export interface WholeProgram {
 }
 
 /** In which element type matrices of floats lie beside a program, which computes with them in float32. */
-export type KeptDType = "float32" | "float16";
+type KeptDType = "float32" | "float16";
 
 /** Builds the program of a model with an adapter on it. @throws UsageError "usage/model" */
 export function wholeProgram(session: Session, adapter: AdapterView, kept: KeptDType): WholeProgram {

@@ -45,7 +45,7 @@ export interface FactorAlgebra<S> {
 }
 
 /** A change that is linear in vectors, by names of the method's choice; zeros change nothing. */
-export type Change = Readonly<Record<string, Float64Array>>;
+type Change = Readonly<Record<string, Float64Array>>;
 
 /** What a site's tensors stand for as vectors that add up, both ways. */
 export interface ChangeForm<S> {

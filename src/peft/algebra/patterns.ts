@@ -5,7 +5,7 @@
 import { lastName } from "../../models/module-path.ts";
 
 /** A common value and the exceptions from it. */
-export interface Patterns<T> {
+interface Patterns<T> {
   readonly common: T;
   /** Short names where all modules of the name agree, else full paths. */
   readonly others: Readonly<Record<string, T>>;

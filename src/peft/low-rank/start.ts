@@ -25,7 +25,7 @@ export function startsFromWeight(start: LowRankStart): boolean {
 }
 
 /** The two matrices of a site. */
-export interface Factors {
+interface Factors {
   /** A [R, in] */
   readonly down: SiteTensors[string];
   /** B [out, R] */

@@ -1,7 +1,7 @@
 /** @file Walking through elements of a matrix whose rows have groups of columns, each with numbers of its own. */
 
 /** How rows are divided; `groupSize` divides `numColumns`. */
-export interface RowGroups {
+interface RowGroups {
   readonly numColumns: number;
   readonly groupSize: number;
 }

@@ -3,7 +3,7 @@ import { invalidValue } from "../api-error.ts";
 import type { ReadRequest } from "../wire.ts";
 
 /** What an input is cut to. */
-export interface Truncation {
+interface Truncation {
   readonly numTokens: number;
   /** Whether it loses its beginning; else its end. */
   readonly isLeft: boolean;

@@ -31,7 +31,7 @@ export interface OutlinedMatrix extends Pick<ModelTensor, "shape" | "role" | "la
 }
 
 /** A matrix to write. */
-export interface CodesSource {
+interface CodesSource {
   /** Name of the matrix, which ends in ".weight". */
   readonly name: string;
   readonly shape: readonly number[];

@@ -18,7 +18,7 @@ export function stringsOf(list: unknown): string[] {
 }
 
 /** Reads a list of the names of modules and of what they lie in, whole or the ends of these. */
-export function namesIn(list: unknown): NamesModule {
+function namesIn(list: unknown): NamesModule {
   const names = stringsOf(list);
   return (module) =>
     namesOf(module).some((own) =>

@@ -70,7 +70,7 @@ export const ropeOp: Op<RopeAttributes, RopeInputs> = {
 };
 
 /** By what heads are turned. */
-export interface Rotation {
+interface Rotation {
   /** int64 [B, T] */
   readonly positions: Value;
   /** Tables [P, R/2], with a row for each position. */
