@@ -5,6 +5,7 @@ import { test } from "node:test";
 import { keepRates } from "../../test/files/kept-rates.ts";
 import { runMain } from "../../test/process/run-main.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../../test/tiny/model.ts";
+import { jsonLines } from "../../test/files/read-json.ts";
 
 const folder = temporaryFolder();
 const model = await writeTinyModel(join(folder, "model"), { config: { max_position_embeddings: 64 } });
@@ -14,9 +15,8 @@ const TRAINING = ["--model", model, "--data", data, "--steps", "1", "--threads",
 
 async function run(words: readonly string[]): Promise<{ events: Record<string, unknown>[]; stderr: string }> {
   const { status, stdout, stderr } = await runMain([...words, "--json"], { GRAFT_HOME: folder });
-  const lines = stdout.trimEnd().split("\n");
   assert.equal(status, 0, stderr);
-  return { events: lines.map((line) => JSON.parse(line) as Record<string, unknown>), stderr };
+  return { events: jsonLines(stdout), stderr };
 }
 
 const NOTE = /^Examples have at most 64 tokens \(--max-length\), as the model has no more positions$/m;

@@ -11,6 +11,7 @@ import { sharePrograms } from "../passes/shared-programs.ts";
 import { temporaryFolder } from "../tiny/model.ts";
 import { describeCell } from "./cell.ts";
 import { cells, nameOf } from "./cells.ts";
+import { jsonLines } from "../files/read-json.ts";
 
 interface Result {
   readonly cell: string;
@@ -33,8 +34,7 @@ const { values } = parseArgs({
 
 /** What was written before, the last result of each cell. */
 function readResults(): Map<string, Result> {
-  const lines = readFileSync(values.results, { encoding: "utf8", flag: "a+" }).split("\n").filter(Boolean);
-  const results = lines.map((line) => JSON.parse(line) as Result);
+  const results = jsonLines<Result>(readFileSync(values.results, { encoding: "utf8", flag: "a+" }));
   return new Map(results.map((result) => [result.cell, result]));
 }
 

@@ -13,7 +13,7 @@ import { fileURLToPath } from "node:url";
 import * as core from "../../src/core.ts";
 import * as library from "../../src/index.ts";
 import { PAGES, codeBlocks } from "../docs/code-blocks.ts";
-import { readJson } from "../files/read-json.ts";
+import { jsonLines, readJson } from "../files/read-json.ts";
 import { TAKES_ALL } from "../matrix/sampled.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny/model.ts";
 
@@ -142,10 +142,7 @@ test("the installed command trains an adapter", () => {
   ];
   const training = run(join("node_modules", ".bin", "graft"), args, project);
   assert.equal(training.status, 0, training.text);
-  const events = training.stdout
-    .trim()
-    .split("\n")
-    .map((line) => JSON.parse(line) as { event: string; steps?: number });
+  const events = jsonLines<{ event: string; steps?: number }>(training.stdout);
   assert.equal(events.filter(({ event }) => event === "step").length, 2);
   assert.equal(events.at(-1)?.event, "done");
   for (const file of ["adapter_config.json", "adapter_model.safetensors", "loss.svg"]) {

@@ -9,6 +9,7 @@ import { runMain } from "../process/run-main.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
 import { writeTinyRows } from "../tiny/rows.ts";
 import { type TinyServer, serveTiny } from "./tiny-server.ts";
+import { jsonLines } from "../files/read-json.ts";
 
 const root = temporaryFolder();
 const TEXTS = ["ka lo mi", "so nu", "ka"];
@@ -29,8 +30,7 @@ async function graft(...words: string[]): Promise<Record<string, unknown>[]> {
     GRAFT_HOME: root,
   });
   assert.equal(status, 0, stdout + stderr);
-  const lines = stdout.trim().split("\n");
-  return lines.map((line) => JSON.parse(line) as Record<string, unknown>);
+  return jsonLines(stdout);
 }
 
 /** What the command tells of a text: its class, and the probabilities by class or its numbers. */

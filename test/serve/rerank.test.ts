@@ -6,6 +6,7 @@ import { after, test } from "node:test";
 import { runMain } from "../process/run-main.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
 import { type TinyServer, serveTiny } from "./tiny-server.ts";
+import { jsonLines } from "../files/read-json.ts";
 
 const root = temporaryFolder();
 const QUERY = "ka lo";
@@ -43,11 +44,8 @@ async function byCommand(model: string): Promise<number[]> {
   const words = ["classify", "--model", model, "--data", data, "--threads", "1", "--json"];
   const { status, stdout, stderr } = await runMain(words, { GRAFT_HOME: root });
   assert.equal(status, 0, stdout + stderr);
-  const lines = stdout.trim().split("\n");
-  return lines.flatMap((line) => {
-    const { predicted, scores } = JSON.parse(line) as { predicted?: number; scores?: Record<string, number> };
-    return scores ? Object.values(scores) : (predicted ?? []);
-  });
+  const told = jsonLines<{ predicted?: number; scores?: Record<string, number> }>(stdout);
+  return told.flatMap(({ predicted, scores }) => (scores ? Object.values(scores) : (predicted ?? [])));
 }
 
 const sigmoid = (value: number): number => 1 / (1 + Math.exp(-value));

@@ -25,6 +25,7 @@ import { writeTinyRows } from "../tiny/rows.ts";
 import { valuesOf } from "../passes/trained-values.ts";
 import { runTiny } from "./tiny-run.ts";
 import { sampled } from "../matrix/sampled.ts";
+import { jsonLines } from "../files/read-json.ts";
 
 const MAIN = join(import.meta.dirname, "../../bin/graft.js");
 const run = promisify(execFile);
@@ -144,7 +145,7 @@ describe("classes of texts", () => {
     const model = await writeTinyModel(`${folder}/told`, { modelType: "llama", config: DECODER });
     const words = ["eval", "--model", model, "--data", heldOut, "--threads", "1", "--json"];
     const { stdout } = await run(process.execPath, [MAIN, ...words]);
-    const told = JSON.parse(stdout.trim().split("\n").at(-1)!) as Record<string, unknown>;
+    const told = jsonLines(stdout).at(-1)!;
     assert.equal(told["accuracy"], await accuracyOf(model, null));
     assert.equal(told["texts"], 20);
     assert.ok(Number(told["loss"]) > 0);

@@ -9,7 +9,7 @@ import { TINY_CONFIGS } from "../tiny/configs.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
 import { lossesOf, runTiny } from "./tiny-run.ts";
 import { runMain } from "../process/run-main.ts";
-import { readJson } from "../files/read-json.ts";
+import { jsonLines, readJson } from "../files/read-json.ts";
 
 const folder = temporaryFolder();
 const NAMES = ["bad", "good", "neither"];
@@ -48,8 +48,7 @@ async function graft(
   ...words: string[]
 ): Promise<{ events: Record<string, unknown>[]; event: Record<string, unknown>; status: number }> {
   const { status, stdout } = await runMain([...words, "--json"], { GRAFT_HOME: folder });
-  const lines = stdout.trim().split("\n");
-  const events = lines.map((line) => JSON.parse(line) as Record<string, unknown>);
+  const events = jsonLines(stdout);
   return { events, event: events.at(-1) ?? {}, status };
 }
 

@@ -8,7 +8,7 @@ import { readOptions } from "../../src/cli/flags/options.ts";
 import { loadCommands } from "../../src/cli/commands.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny/model.ts";
 import { bytesOf, lossesOf, runTiny } from "./tiny-run.ts";
-import { readJson } from "../files/read-json.ts";
+import { jsonLines, readJson } from "../files/read-json.ts";
 
 const folder = temporaryFolder();
 const model = await writeTinyModel(`${folder}/model`);
@@ -166,10 +166,7 @@ describe("what is held out", () => {
 });
 
 describe("rows in memory", () => {
-  const rows = readFileSync(first, "utf8")
-    .trim()
-    .split("\n")
-    .map((line) => JSON.parse(line) as object);
+  const rows = jsonLines(readFileSync(first, "utf8"));
 
   test("train as the same rows of a file, and a run goes on with the same ones alone", async () => {
     const file = await runTiny({ model, data: first, output: `${folder}/of-file` });

@@ -13,6 +13,7 @@ import type { TrainInput } from "../../src/train/settings/train-input.ts";
 import { TINY_IMAGE_SIZE, drawImages, writeImages } from "../tiny/images.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
 import { lossesOf, runTiny } from "./tiny-run.ts";
+import { jsonLines } from "../files/read-json.ts";
 
 const MAIN = join(import.meta.dirname, "../../bin/graft.js");
 const run = promisify(execFile);
@@ -88,7 +89,7 @@ describe("training on images", () => {
     const flags = ["--model", trained, "--threads", "1", "--json"];
     const dark = ["--data", path("dark"), "--adapter", path("adapter")];
     const { stdout } = await run(process.execPath, [MAIN, "eval", ...flags, ...dark]);
-    const told = JSON.parse(stdout.trim().split("\n").at(-1) ?? "") as Record<string, unknown>;
+    const told = jsonLines(stdout).at(-1)!;
     assert.deepEqual(Object.keys(told), ["event", "loss", "accuracy", "images"]);
     const accuracy = await accuracyOf(trained, path("dark"), path("adapter"));
     assert.deepEqual([told["event"], told["accuracy"], told["images"]], ["done", accuracy, 60]);

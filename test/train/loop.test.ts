@@ -10,7 +10,7 @@ import { readDataset } from "../../src/data/by-path.ts";
 import { openTextTools } from "../../src/data/chat/text-tools.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny/model.ts";
 import { bytesOf, lossesOf, runTiny } from "./tiny-run.ts";
-import { readJson } from "../files/read-json.ts";
+import { jsonLines, readJson } from "../files/read-json.ts";
 import { evaluatedLoss } from "../passes/model-passes.ts";
 
 const folder = temporaryFolder();
@@ -107,9 +107,8 @@ describe("the training loop", () => {
     ]);
     const config = parse(readFileSync(`${output}/config.yaml`, "utf8")) as Record<string, unknown>;
     assert.equal(config["learningRate"], 0.01);
-    const log = readFileSync(`${output}/log.jsonl`, "utf8").trim().split("\n");
     assert.deepEqual(
-      log.map((line) => JSON.parse(line) as unknown),
+      jsonLines(readFileSync(`${output}/log.jsonl`, "utf8")),
       events.filter((event) => event.event === "step" || event.event === "eval"),
     );
     assert.match(readFileSync(`${output}/loss.svg`, "utf8"), /^<svg/);

@@ -21,7 +21,7 @@ import { temporaryFolder, tinyModelParts, writeTinyModel } from "../tiny/model.t
 import { writeTinyRows } from "../tiny/rows.ts";
 import { valuesOf } from "../passes/trained-values.ts";
 import { lossesOf, runTiny } from "./tiny-run.ts";
-import { readJson } from "../files/read-json.ts";
+import { jsonLines, readJson } from "../files/read-json.ts";
 
 const folder = temporaryFolder();
 const data = writeTinyRows(`${folder}/train.jsonl`, "classes", 40);
@@ -103,7 +103,7 @@ const SETTINGS = {
 /** Runs graft in this process; the last event and the status. */
 async function graft(...words: string[]): Promise<Record<string, unknown>> {
   const { status, stdout } = await runMain([...words, "--json"], { GRAFT_HOME: folder });
-  return { status, ...(JSON.parse(stdout.trim().split("\n").at(-1)!) as object) };
+  return { status, ...jsonLines(stdout).at(-1) };
 }
 
 const evaluate = (...words: string[]): ReturnType<typeof graft> =>

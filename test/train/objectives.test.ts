@@ -21,6 +21,7 @@ import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
 import { writeTinyRows } from "../tiny/rows.ts";
 import { bytesOf, lossesOf, runTiny } from "./tiny-run.ts";
 import { inTurn, sampled } from "../matrix/sampled.ts";
+import { jsonLines } from "../files/read-json.ts";
 
 const folder = temporaryFolder();
 const classifier = (name: string, config: object): Promise<string> =>
@@ -86,11 +87,7 @@ const OF_EVALUATIONS = ["event", "step", "loss", "tokens"];
 type Line = Readonly<Record<string, number | string>>;
 
 function linesOf(output: string): Line[] {
-  const text = readFileSync(`${folder}/${output}/log.jsonl`, "utf8");
-  return text
-    .trim()
-    .split("\n")
-    .map((line) => JSON.parse(line) as Line);
+  return jsonLines(readFileSync(`${folder}/${output}/log.jsonl`, "utf8"));
 }
 
 const mean = (values: readonly number[]): number =>

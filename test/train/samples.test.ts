@@ -7,6 +7,7 @@ import { makeSampleWriter } from "../../src/engine/sample-writer.ts";
 import type { SampleEvent, TrainEvent } from "../../src/train/events.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny/model.ts";
 import { bytesOf, runTiny } from "./tiny-run.ts";
+import { jsonLines } from "../files/read-json.ts";
 
 const folder = temporaryFolder();
 const model = await writeTinyModel(`${folder}/model`);
@@ -49,8 +50,7 @@ const samplesOf = (events: readonly TrainEvent[]): SampleEvent[] =>
   events.filter((event): event is SampleEvent => event.event === "sample");
 
 function linesOf(output: string): unknown[] {
-  const lines = readFileSync(`${output}/samples.jsonl`, "utf8").trim().split("\n");
-  return lines.map((line) => JSON.parse(line) as unknown);
+  return jsonLines(readFileSync(`${output}/samples.jsonl`, "utf8"));
 }
 
 describe("samples", () => {

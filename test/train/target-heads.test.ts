@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import { readAdapterFolder, writeAdapterFolder } from "../../src/format/by-path.ts";
-import { readJson } from "../files/read-json.ts";
+import { jsonLines, readJson } from "../files/read-json.ts";
 import { runMain } from "../process/run-main.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
 import { writeTinyRows } from "../tiny/rows.ts";
@@ -28,7 +28,7 @@ const SCORER = await writeTinyModel(`${folder}/scorer`, {
 /** Runs graft in this process; the last event and the status. */
 async function graft(...words: string[]): Promise<Record<string, unknown>> {
   const { status, stdout } = await runMain([...words, "--json"], { GRAFT_HOME: folder });
-  return { status, ...(JSON.parse(stdout.trim().split("\n").at(-1)!) as object) };
+  return { status, ...jsonLines(stdout).at(-1) };
 }
 
 const evaluate = (data: string, ...words: string[]): ReturnType<typeof graft> =>

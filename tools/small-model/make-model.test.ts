@@ -13,6 +13,7 @@ import { createEngine } from "../../src/runtime/create-engine.ts";
 import { Evaluator } from "../../src/train/evaluate.ts";
 import { documentRows, heldOutText, makeSmallModel, trainTokenizer } from "./make-model.ts";
 import { smallModelText } from "./make-text.ts";
+import { jsonLines } from "../../test/files/read-json.ts";
 
 const COMMITTED = fileURLToPath(new URL("../../test/small-model", import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), "small-model-"));
@@ -22,21 +23,15 @@ test("documentRows() makes chats messages and leaves other documents as they are
   const text =
     "A fox.\nQuestion: Who?\nAnswer: Pip.\n\n" +
     "<|im_start|>user\nHi!<|im_end|>\n<|im_start|>assistant\nHello.\nYes?<|im_end|>\n\n";
-  assert.deepEqual(
-    documentRows(text)
-      .trimEnd()
-      .split("\n")
-      .map((line) => JSON.parse(line) as unknown),
-    [
-      { text: "A fox.\nQuestion: Who?\nAnswer: Pip." },
-      {
-        messages: [
-          { role: "user", content: "Hi!" },
-          { role: "assistant", content: "Hello.\nYes?" },
-        ],
-      },
-    ],
-  );
+  assert.deepEqual(jsonLines(documentRows(text)), [
+    { text: "A fox.\nQuestion: Who?\nAnswer: Pip." },
+    {
+      messages: [
+        { role: "user", content: "Hi!" },
+        { role: "assistant", content: "Hello.\nYes?" },
+      ],
+    },
+  ]);
 });
 
 test("the committed tokenizer is the one that the recipe trains", () => {

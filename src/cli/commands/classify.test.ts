@@ -8,6 +8,7 @@ import { runMain } from "../../../test/process/run-main.ts";
 import { byteTokenizerFiles } from "../../../test/tiny/byte-tokenizer.ts";
 import { temporaryFolder, tinyModelParts, writeTinyModel } from "../../../test/tiny/model.ts";
 import { writeTinyRows } from "../../../test/tiny/rows.ts";
+import { jsonLines } from "../../../test/files/read-json.ts";
 
 const folder = temporaryFolder();
 
@@ -27,18 +28,11 @@ async function graft(...words: string[]) {
   const { status, stdout, stderr } = await runMain([...words, "--threads", "1", "--json"], {
     GRAFT_HOME: folder,
   });
-  const events = stdout
-    .trim()
-    .split("\n")
-    .map((line) => JSON.parse(line) as Line);
+  const events = jsonLines<Line>(stdout);
   return { status, events, last: events.at(-1)!, stderr };
 }
 
-const readRows = (path: string): Line[] =>
-  readFileSync(path, "utf8")
-    .trim()
-    .split("\n")
-    .map((line) => JSON.parse(line) as Line);
+const readRows = (path: string): Line[] => jsonLines(readFileSync(path, "utf8"));
 
 /** Classifies a file; the rows that were written. */
 async function classify(model: string, data: string, ...words: string[]): Promise<Line[]> {

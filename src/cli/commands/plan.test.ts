@@ -8,6 +8,7 @@ import { runMain } from "../../../test/process/run-main.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../../../test/tiny/model.ts";
 import { shellWords } from "../../messages/shell-words.ts";
 import { sizeToAsk } from "../../train/files/setup/fit-run.ts";
+import { jsonLines } from "../../../test/files/read-json.ts";
 
 const folder = temporaryFolder();
 const model = await writeTinyModel(join(folder, "model"));
@@ -42,7 +43,7 @@ async function plan(...words: readonly string[]): Promise<Plan> {
 async function planOf(words: readonly string[]): Promise<Plan> {
   const { status, stdout, stderr } = await run("plan", ...words, "--json");
   assert.equal(status, 0, stderr);
-  return JSON.parse(stdout.trimEnd().split("\n").at(-1) ?? "") as Plan;
+  return jsonLines<Plan>(stdout).at(-1)!;
 }
 
 test("a plan says bytes by what they are for, time, and the command that trains so", async () => {
@@ -237,9 +238,8 @@ test("attention of fewer queries at a time takes less memory for the same losses
     const words = ["train", ...given, ...own, "--output", output, "--json"];
     const { stdout, stderr, status } = await run(...words);
     assert.equal(status, 0, stderr);
-    const events = stdout.trimEnd().split("\n");
-    const steps = events.map((line) => JSON.parse(line) as { event: string; loss: number });
-    losses.push(steps.filter(({ event }) => event === "step").map(({ loss }) => loss));
+    const events = jsonLines<{ event: string; loss: number }>(stdout);
+    losses.push(events.filter(({ event }) => event === "step").map(({ loss }) => loss));
   }
   assert.equal(losses[0]?.length, 2);
   for (const [i, loss] of (losses[0] ?? []).entries())

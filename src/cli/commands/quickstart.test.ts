@@ -6,6 +6,7 @@ import { test } from "node:test";
 import { runMain } from "../../../test/process/run-main.ts";
 import { temporaryFolder, writeTinyModel } from "../../../test/tiny/model.ts";
 import { main } from "../main.ts";
+import { jsonLines } from "../../../test/files/read-json.ts";
 
 test("a quickstart that was stopped goes on with --resume, as its error says", async () => {
   const folder = temporaryFolder();
@@ -34,11 +35,7 @@ test("a quickstart that was stopped goes on with --resume, as its error says", a
 
   const { status, stdout: resumed, stderr: problems } = await runMain([...words, "--resume"], process.env);
   assert.equal(status, 0, problems);
-  const events = resumed
-    .trim()
-    .split("\n")
-    .map((line) => JSON.parse(line) as { event: string });
-  const kinds = events.map(({ event }) => event);
+  const kinds = jsonLines<{ event: string }>(resumed).map(({ event }) => event);
   assert.ok(kinds.includes("resume"), kinds.join());
   assert.equal(kinds.filter((kind) => kind === "answer").length, 3);
 });

@@ -10,6 +10,7 @@ import { shellWords } from "../../messages/shell-words.ts";
 import { nextCommand } from "../../train/report/next-command.ts";
 import { evaluationLine } from "../training/run-report.ts";
 import { runMain } from "../../../test/process/run-main.ts";
+import { jsonLines } from "../../../test/files/read-json.ts";
 
 const folder = temporaryFolder();
 const model = await writeTinyModel(join(folder, "model"));
@@ -73,10 +74,7 @@ test("without a terminal a run says what it is about to do, and what has come of
 test("--json tells the same as events", async () => {
   const output = join(folder, "events");
   const read = async (...words: readonly string[]): Promise<Record<string, unknown>[]> =>
-    (await run("--output", output, "--json", "--schedule", "constant", ...words))
-      .trimEnd()
-      .split("\n")
-      .map((line) => JSON.parse(line) as Record<string, unknown>);
+    jsonLines(await run("--output", output, "--json", "--schedule", "constant", ...words));
   const events = await read("--steps", "2");
   const [start, done] = [events[0], events.at(-1)] as unknown as [StartEvent, DoneEvent];
   assert.deepEqual(

@@ -9,6 +9,7 @@ import { main } from "../main.ts";
 import { type Said, runMain } from "../../../test/process/run-main.ts";
 import { temporaryFolder, writeTinyModel } from "../../../test/tiny/model.ts";
 import { writeTinyAdapter } from "../../../test/tiny/adapter.ts";
+import { jsonLines } from "../../../test/files/read-json.ts";
 
 const folder = temporaryFolder();
 const model = await writeTinyModel(join(folder, "model"));
@@ -33,10 +34,7 @@ const generate = (...words: string[]): Promise<Said> =>
   });
 
 function rowsOf(path: string): Record<string, unknown>[] {
-  return readFileSync(path, "utf8")
-    .trimEnd()
-    .split("\n")
-    .map((line) => JSON.parse(line) as Record<string, unknown>);
+  return jsonLines(readFileSync(path, "utf8"));
 }
 
 describe("generate --prompts", () => {
@@ -45,10 +43,7 @@ describe("generate --prompts", () => {
     const path = writePrompts("lines.txt", `${prompts.join("\n\n")}\n`);
     const { status, stdout } = await generate("--prompts", path, "--json");
     assert.equal(status, 0);
-    const events = stdout
-      .trimEnd()
-      .split("\n")
-      .map((line) => JSON.parse(line) as Record<string, unknown>);
+    const events = jsonLines(stdout);
     assert.deepEqual(
       events.map(({ event, line }) => [event, line ?? null]),
       [

@@ -11,6 +11,7 @@ import { writeModel } from "../../format/by-path.ts";
 import { writeTinyAdapter } from "../../../test/tiny/adapter.ts";
 import { temporaryFolder, tinyModelParts, writeTinyModel } from "../../../test/tiny/model.ts";
 import { type Said, runMain } from "../../../test/process/run-main.ts";
+import { jsonLines } from "../../../test/files/read-json.ts";
 
 const MAIN = fileURLToPath(new URL("../../../bin/graft.js", import.meta.url));
 const folder = temporaryFolder();
@@ -48,11 +49,6 @@ async function runProcess(words: readonly string[], input: string): Promise<Resu
 }
 
 type Json = Record<string, unknown>;
-const lines = (stdout: string): Json[] =>
-  stdout
-    .split("\n")
-    .filter(Boolean)
-    .map((line) => JSON.parse(line) as Json);
 
 test("generate --json-schema writes what satisfies a schema, and says what it cannot hold", async () => {
   const write = (name: string, schema: object): string => writeData(name, JSON.stringify(schema));
@@ -75,7 +71,7 @@ test("generate --json tells ids, text, reason and speed in one object", async ()
   const words = ["generate", "--model", model, "--prompt", "hello", "--max-new-tokens", "7", "--json"];
   const { status, stdout, stderr } = await run(words);
   assert.deepEqual([status, stderr], [0, ""]);
-  const [object, ...rest] = lines(stdout);
+  const [object, ...rest] = jsonLines(stdout);
   assert.deepEqual(rest, []);
   assert.deepEqual(object?.["prompt_ids"], [...Buffer.from("hello")]);
   assert.equal((object?.["ids"] as number[] | undefined)?.length, 7);
@@ -97,7 +93,7 @@ test("generate --chat renders the prompt as one message of the user", async () =
     "1",
     "--json",
   ]);
-  const ids = lines(stdout)[0]?.["prompt_ids"] as number[];
+  const ids = jsonLines(stdout)[0]?.["prompt_ids"] as number[];
   assert.deepEqual([ids[0], ids.filter((id) => id === 257).length], [256, 1]);
   assert.ok(
     Buffer.from(ids.filter((id) => id < 256))
@@ -109,7 +105,7 @@ test("generate --chat renders the prompt as one message of the user", async () =
 test("generate draws by seed, and --temperature 0 does not look at it", async () => {
   const draw = async (...words: string[]): Promise<unknown> => {
     const common = ["generate", "--model", model, "--prompt", "hello", "--max-new-tokens", "9", "--json"];
-    return lines((await run([...common, ...words])).stdout)[0]?.["ids"];
+    return jsonLines((await run([...common, ...words])).stdout)[0]?.["ids"];
   };
   const hot = ["--temperature", "2", "--seed"];
   assert.deepEqual(await draw(...hot, "1"), await draw(...hot, "1"));
@@ -123,7 +119,10 @@ test("generate with an adapter of another chat template warns and goes on", asyn
   const adapted = await run([...words, "--adapter", adapter]);
   assert.equal(adapted.status, 0);
   assert.match(adapted.stderr, /^warning: Adapter ".*adapter" was trained with another chat template/);
-  assert.notDeepEqual(lines(adapted.stdout)[0]?.["ids"], lines((await run(words)).stdout)[0]?.["ids"]);
+  assert.notDeepEqual(
+    jsonLines(adapted.stdout)[0]?.["ids"],
+    jsonLines((await run(words)).stdout)[0]?.["ids"],
+  );
 });
 
 test("generate names what is wrong: no model, an adapter for another model, a prompt that is too long", async () => {
@@ -153,14 +152,14 @@ test("a signal ends generate with status 130", async () => {
 test("generate --prompt - reads standard input", async () => {
   const words = ["generate", "--model", model, "--prompt", "-", "--max-new-tokens", "2", "--json"];
   const { stdout } = await runProcess(words, "from a pipe");
-  assert.deepEqual(lines(stdout)[0]?.["prompt_ids"], [...Buffer.from("from a pipe")]);
+  assert.deepEqual(jsonLines(stdout)[0]?.["prompt_ids"], [...Buffer.from("from a pipe")]);
 });
 
 test("chat answers each line of a pipe, remembers, forgets at /reset and leaves at /exit", async () => {
   const words = ["chat", "--model", model, "--system", "brief", "--max-new-tokens", "4", "--json"];
   const { status, stdout, stderr } = await runProcess(words, "hi\n\nhow\n/reset\nhi\n/exit\nnever\n");
   assert.deepEqual([status, stderr], [0, ""]);
-  const answers = lines(stdout);
+  const answers = jsonLines(stdout);
   assert.deepEqual(
     answers.map(({ event }) => event),
     ["answer", "answer", "command", "answer"],
@@ -216,7 +215,7 @@ test("chat has commands: help, system, save, adapters; exit leaves", async () =>
   const words = ["chat", "--model", model, "--max-new-tokens", "2", "--json"];
   const { status, stdout, stderr } = await runProcess(words, input.map((line) => `${line}\n`).join(""));
   assert.equal(status, 2, stderr);
-  const events = lines(stdout);
+  const events = jsonLines(stdout);
   const told = events.flatMap(({ event, text: said, code }) =>
     event === "answer" ? [] : [String(code ?? said)],
   );
@@ -253,13 +252,13 @@ test("eval gives loss, perplexity and tokens of windows without overlap", async 
   const words = ["eval", "--model", model, "--data", data, "--max-length", "16", "--json"];
   const { status, stdout } = await run(words);
   assert.equal(status, 0);
-  const [object, ...rest] = lines(stdout);
+  const [object, ...rest] = jsonLines(stdout);
   assert.deepEqual(rest, []);
   const { loss, perplexity, tokens } = object as { loss: number; perplexity: number; tokens: number };
   // 16, 16, 16 and 2 tokens; the first of each is not predicted.
   assert.equal(tokens, 15 * 3 + 1);
   assert.ok(loss > 1 && Math.abs(perplexity - Math.exp(loss)) < 1e-9 * perplexity);
-  const adapted = lines((await run([...words, "--adapter", adapter])).stdout)[0];
+  const adapted = jsonLines((await run([...words, "--adapter", adapter])).stdout)[0];
   assert.notEqual(adapted?.["loss"], loss);
   assert.match(
     (await run(words.slice(0, -1))).stdout,
@@ -276,10 +275,10 @@ test("eval of conversations counts the answers alone, and says what it cut", asy
   };
   const data = writeData("eval.jsonl", `${JSON.stringify(row)}\n`);
   const words = ["eval", "--model", model, "--data", data, "--json"];
-  assert.equal(lines((await run(words)).stdout)[0]?.["tokens"], 4);
+  assert.equal(jsonLines((await run(words)).stdout)[0]?.["tokens"], 4);
   const cut = await run([...words, "--max-length", "23"]);
   assert.match(cut.stderr, /^warning: every one of the 1 examples was cut to 23 tokens.* Raise --max-length/);
-  assert.equal(lines(cut.stdout)[0]?.["tokens"], 2);
+  assert.equal(jsonLines(cut.stdout)[0]?.["tokens"], 2);
 });
 
 test("eval refuses a window longer than the model's positions, and data that are not there", async () => {
@@ -343,7 +342,7 @@ test("data show tells trained and masked text apart by colour on a terminal", as
 
 test("data show --json gives one object an example and a summary, and counts what is left out", async () => {
   const words = ["data", "show", CHATS, "--model", model, "--max-length", "22", "--limit", "1", "--json"];
-  const [example, summary, ...rest] = lines((await run(words)).stdout);
+  const [example, summary, ...rest] = jsonLines((await run(words)).stdout);
   assert.deepEqual(rest, []);
   assert.deepEqual(
     [example?.["line"], example?.["tokens"], example?.["trained_tokens"], example?.["cut_tokens"]],
@@ -355,7 +354,7 @@ test("data show --json gives one object an example and a summary, and counts wha
     [summary?.["event"], summary?.["examples"], summary?.["cut_examples"], summary?.["cut_tokens"]],
     ["summary", 2, 2, 13],
   );
-  const none = lines((await run(words.with(6, "20"))).stdout);
+  const none = jsonLines((await run(words.with(6, "20"))).stdout);
   assert.deepEqual(
     [none[0]?.["dropped"], none[1]?.["examples"], none[1]?.["dropped_examples"]],
     [true, 0, 2],
@@ -391,7 +390,7 @@ test("data show --objective shows both sides of a pair, and what their prompt lo
       "",
     ].join("\n"),
   );
-  const [first] = lines((await run([...words, "--json"])).stdout);
+  const [first] = jsonLines((await run([...words, "--json"])).stdout);
   assert.deepEqual(
     [first?.["role"], first?.["line"], first?.["cut_tokens"], first?.["cut_text"]],
     ["chosen", 1, 3, "abc"],
@@ -406,7 +405,7 @@ test("data show takes a text in windows, and a folder by its training file", asy
   mkdirSync(path);
   writeFileSync(join(path, "train.txt"), "abcdefghij");
   const shown = async (data: string): Promise<Json[]> =>
-    lines((await run(["data", "show", data, "--model", model, "--max-length", "4", "--json"])).stdout);
+    jsonLines((await run(["data", "show", data, "--model", model, "--max-length", "4", "--json"])).stdout);
   const events = await shown(path);
   assert.deepEqual(
     events.map(({ event, tokens }) => [event, tokens]),

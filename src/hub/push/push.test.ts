@@ -13,6 +13,7 @@ import { pushFolder } from "./push.ts";
 import { type Said, runMain } from "../../../test/process/run-main.ts";
 import { openUntilEnd } from "../../../test/files/open-until-end.ts";
 import { saveAdapter } from "../../../test/files/save-adapter.ts";
+import { jsonLines } from "../../../test/files/read-json.ts";
 
 const TOKEN = "hf_VERYSECRET";
 const folder = temporaryFolder();
@@ -115,10 +116,9 @@ test("graft push makes a repository, sends the weights and commits the files of 
   assert.deepEqual([made["organization"], made["name"], made["visibility"]], ["owner", "name", "private"]);
   const weights = readFileSync(`${own}/adapter_model.safetensors`);
   assert.ok(sent("/store").body.equals(weights));
-  const [header, ...entries] = sent("/api/models/owner/name/commit/main")
-    .body.toString()
-    .split("\n")
-    .map((line) => JSON.parse(line) as { key: string; value: Record<string, unknown> });
+  const [header, ...entries] = jsonLines<{ key: string; value: Record<string, unknown> }>(
+    sent("/api/models/owner/name/commit/main").body.toString(),
+  );
   assert.equal(header?.value["summary"], "Add adapter with graft");
   assert.deepEqual(entries.map(({ key, value }) => `${key} ${String(value["path"])}`).toSorted(), [
     "file README.md",

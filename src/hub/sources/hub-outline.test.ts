@@ -9,6 +9,7 @@ import { temporaryFolder, writeTinyModel } from "../../../test/tiny/model.ts";
 import { resolveModel } from "../resolve.ts";
 import { OUTLINE_SOURCES } from "../sources.ts";
 import { hubOutline } from "./hub-outline.ts";
+import { jsonLines } from "../../../test/files/read-json.ts";
 
 const OUTLINE = { sources: [hubOutline] };
 
@@ -87,7 +88,7 @@ test("graft plan of a name on the hub says what the whole model needs, without i
     const words = ["plan", "--model", name, "--max-length", "64", "--threads", "1", "--json"];
     const { status, stdout, stderr } = await runMain(words, env);
     assert.equal(status, 0, stderr);
-    return (JSON.parse(stdout.trimEnd().split("\n").at(-1)!) as { readonly bytes: unknown }).bytes;
+    return jsonLines(stdout).at(-1)!["bytes"];
   };
   const bytes = await bytesOf(NAME);
   assert.equal(weightsAskedOf(fake), 0);

@@ -9,6 +9,7 @@ import { jsonl } from "./jsonl.ts";
 import type { LogEntry, LogFile, LogFormat } from "./log-format.ts";
 import { LOG_FORMATS } from "./log-formats.ts";
 import { readRecords, tensorboard } from "./tensorboard.ts";
+import { jsonLines } from "../../../test/files/read-json.ts";
 
 const EVENTS: readonly Readonly<Record<string, string | number | null>>[] = [
   { event: "eval", step: 0, loss: 2.5 },
@@ -95,14 +96,7 @@ for (const format of LOG_FORMATS) {
 }
 
 test("lines of JSON are the events", async () => {
-  const lines = new TextDecoder()
-    .decode(await logOf(jsonl, EVENTS))
-    .trim()
-    .split("\n");
-  assert.deepEqual(
-    lines.map((line) => JSON.parse(line) as unknown),
-    EVENTS,
-  );
+  assert.deepEqual(jsonLines(new TextDecoder().decode(await logOf(jsonl, EVENTS))), EVENTS);
 });
 
 test("a CSV reader finds every number in the column of its name, text in one line, and nothing where there was none", async () => {
