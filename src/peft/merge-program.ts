@@ -1,5 +1,5 @@
 /** @file The program that makes the merged weight, or bias, of one projection: a method says how these change. */
-import { Graph, type Value } from "../graph/graph.ts";
+import type { Value } from "../graph/graph.ts";
 import { transpose } from "../graph/ops/shapes/transpose.ts";
 import { neededInputs } from "../graph/program.ts";
 import type { SiteSpec } from "../models/graphs/sites.ts";
@@ -31,7 +31,7 @@ export function buildMerge(
   readonly inputs: Record<string, Value>;
 } | null {
   if (method.kind === "base" || method.merge === "not-mergeable") return null;
-  const { weights, values, inputs } = inputSite(new Graph(), { ...site, spec });
+  const { weights, values, inputs } = inputSite({ ...site, spec });
   const own = spec === site.spec ? values : splitStack(method, values, site.spec)[spec.stack!.index]!;
   return { weights, merged: method.merge.graph(weights, own, spec, site.options), inputs };
 }

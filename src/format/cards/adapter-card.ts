@@ -20,7 +20,7 @@ interface AdapterCardOptions {
 /** Makes the card of an adapter from its configuration; PEFT reads the folder too unless it is said otherwise. */
 export function adapterCard(
   config: JsonObject,
-  { readBy = "peft", provenance = UNKNOWN_PROVENANCE, roundedTo = null }: AdapterCardOptions = {},
+  { readBy = "peft", provenance = UNKNOWN_PROVENANCE, roundedTo = null }: AdapterCardOptions,
 ): ModelCard {
   const textOf = (key: string): string | null => {
     const value = config[key];

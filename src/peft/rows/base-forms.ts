@@ -1,5 +1,4 @@
 /** @file Computes what the rows of an adapter need of the base's weights at its sites, where a method needs any. */
-import { Graph } from "../../graph/graph.ts";
 import { neededInputs } from "../../graph/program.ts";
 import { knownShape } from "../../graph/shape.ts";
 import type { BaseModel } from "../../models/base/base-model.ts";
@@ -45,7 +44,7 @@ export class BaseForms {
     const { spec, options, parameters, frozen } = site;
     const key = JSON.stringify([{ ...spec, name: "" }, options, parameters, frozen]);
     return madeOnce(this.#programs, key, () => {
-      const { weights, values, inputs } = inputSite(new Graph(), site);
+      const { weights, values, inputs } = inputSite(site);
       const outputs = ofBase(weights, values, spec, options);
       const name = `rows-${this.#adapter.method.name}`;
       return this.#engine.compile({ name, inputs: neededInputs(outputs, inputs), outputs });

@@ -1,5 +1,5 @@
 /** @file A site in a graph of its own, with its weights and the tensors of an adapter as inputs, and what these are fed. */
-import type { Graph, Value } from "../../graph/graph.ts";
+import { Graph, type Value } from "../../graph/graph.ts";
 import { transpose } from "../../graph/ops/shapes/transpose.ts";
 import type { BaseModel } from "../../models/base/base-model.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
@@ -14,8 +14,9 @@ interface SiteInputs {
   readonly inputs: Record<string, Value>;
 }
 
-/** Adds the inputs of a site to a graph. */
-export function inputSite(graph: Graph, site: AdaptedSite): SiteInputs {
+/** Makes a graph with the inputs of a site. */
+export function inputSite(site: AdaptedSite): SiteInputs {
+  const graph = new Graph();
   const { spec } = site;
   const { inFeatures, outFeatures, storedTransposed, kind } = spec;
   const isTransposed = storedTransposed || kind === "embedding";

@@ -133,7 +133,7 @@ export class JsonRules {
   }
 
   /** A string of at least and at most so many characters; null: of any number. */
-  string(from: Place, least = 0, most: number | null = null): Place {
+  string(from: Place, least: number, most: number | null): Place {
     const { book } = this;
     const rule = book.rule(`string ${least} ${most}`, (start) => {
       const inside = count(book, book.byte(start, QUOTE), { least, most }, (at) => this.character(at));

@@ -48,7 +48,7 @@ export function sparsify(
   delta: Value,
   judged: Value,
   options: Sparsity,
-  save: (threshold: Value) => Value = (threshold) => threshold,
+  save: (threshold: Value) => Value,
 ): Value {
   const { sparsify: mode, through } = options;
   const zeros = numZeros(options, numElements(knownShape(delta.shape)));
