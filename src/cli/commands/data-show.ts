@@ -31,7 +31,7 @@ import { classNamesOf } from "../../train/files/setup/class-head.ts";
 import { OBJECTIVES, defaultObjective, findObjective } from "../../train/objectives.ts";
 import { type CommandIO, defineCommand } from "../command.ts";
 import { warn } from "../report.ts";
-import { formatCount, formatFixed, formatPercent } from "../../messages/numbers.ts";
+import { formatCount, formatCountOf, formatFixed, formatPercent } from "../../messages/numbers.ts";
 import { pullWithProgress } from "../model/pull-model.ts";
 import { ROW_FLAGS, withReading } from "../data/reading.ts";
 import { type TextUnit, cutUnit, sequencePairs, showUnit } from "../data/show-unit.ts";
@@ -83,7 +83,7 @@ function showSummary({ report, maxLength, numCutTokens }: Summary, io: CommandIO
   const { numExamples, numTokens, numTrainedTokens, numTruncated, numDropped, lengths } = report;
   const share = formatPercent(numTrainedTokens / Math.max(1, numTokens));
   io.stdout(
-    `${formatCount(numExamples)} ${numExamples === 1 ? "example" : "examples"}, ${formatCount(numTokens)} tokens, ${formatCount(numTrainedTokens)} trained (${share})`,
+    `${formatCountOf(numExamples, "example")}, ${formatCount(numTokens)} tokens, ${formatCount(numTrainedTokens)} trained (${share})`,
   );
   io.stdout(
     `Lengths ${lengths.min} to ${lengths.max}, median ${lengths.median}, mean ${formatFixed(lengths.mean, 1)}`,

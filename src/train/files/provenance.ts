@@ -7,6 +7,7 @@ import { basename, join, resolve } from "node:path";
 import { namesBelow } from "../../data/files/data-folder.ts";
 import type { Fact, Provenance } from "../../format/cards/model-card.ts";
 import { disk } from "../../format/files/disk/calls.ts";
+import { formatCount } from "../../messages/numbers.ts";
 import { systemCode, toFailedRead } from "../../messages/system-error.ts";
 import { readThrough } from "../../format/files/disk/read-through.ts";
 import type { BaseModel } from "../../models/base/base-model.ts";
@@ -128,10 +129,10 @@ export function describeRun(
       ["made by", "graft train"],
       ["method", `${method.name}: ${title}${arxiv === "none" ? "" : `, arXiv:${arxiv}`}`],
       ...inputs.facts,
-      ["trained parameters", state.trainable_parameters.toLocaleString("en")],
+      ["trained parameters", formatCount(state.trainable_parameters)],
       [
         "steps",
-        `${state.global_step} of ${state.max_steps}, ${state.epoch.toFixed(2)} epochs, ${state.trained_tokens.toLocaleString("en")} tokens`,
+        `${state.global_step} of ${state.max_steps}, ${state.epoch.toFixed(2)} epochs, ${formatCount(state.trained_tokens)} tokens`,
       ],
       ...lossFacts(state),
     ],

@@ -6,6 +6,7 @@ import { breathing } from "../../../data/files/breath.ts";
 import { CapacityError } from "../../../errors.ts";
 import { canRoundBase, withQuantizedBase } from "../../../format/checkpoint/quantized-base.ts";
 import { parseByteSize, showByteSize } from "../../../messages/byte-size.ts";
+import { formatCount } from "../../../messages/numbers.ts";
 import { kebabCase } from "../../../messages/setting-names.ts";
 import { configFileOf } from "../../../peft/method.ts";
 import { findMethod } from "../../../peft/methods.ts";
@@ -227,5 +228,5 @@ export function describeSettings(settings: PlannedSettings): string {
 }
 
 function megabytes(bytes: number): string {
-  return `${Math.ceil(bytes / 1e6).toLocaleString("en")} MB`;
+  return `${formatCount(Math.ceil(bytes / 1e6))} MB`;
 }
