@@ -25,7 +25,6 @@ export const awqForm: CodesForm = {
 
   requireKnown,
 
-  // oxlint-disable-next-line typescript/require-await -- what it throws is to come as a rejection
   async find(_settings, weights) {
     const ending = ".qweight";
     const keys = [...weights.tensors.keys()].filter((key) => key.endsWith(ending));

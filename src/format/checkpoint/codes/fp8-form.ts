@@ -23,7 +23,6 @@ export const fp8Form: CodesForm = {
 
   requireKnown,
 
-  // oxlint-disable-next-line typescript/require-await -- what it throws is to come as a rejection
   async find({ weight_block_size: block = null }, weights) {
     return [...weights.tensors.keys()].flatMap((key) => {
       const module = SCALE.exec(key)?.[1];

@@ -25,7 +25,6 @@ export const mlxForm: CodesForm = {
 
   requireKnown: (path, settings) => void settingsOf(path, settings),
 
-  // oxlint-disable-next-line typescript/require-await -- what it throws is to come as a rejection
   async find(settings, weights) {
     const ending = ".scales";
     const modules = [...weights.tensors.keys()]
