@@ -59,7 +59,7 @@ export async function readFisher(folder: string, name: string): Promise<FisherOf
     new UsageError("usage/combine", `Cannot average "${name}" by Fisher information: ${found}`, {
       hint: `Estimate it on data that "${name}" was trained on: graft fisher --adapter ${folder} --data FILE; --model ${folder} when it is a whole model.`,
     });
-  if (!(await namesIn(folder)).includes(FISHER_FILE)) throw refuse(`${folder} holds no ${FISHER_FILE}`);
+  if (!(await listFolder(folder)).includes(FISHER_FILE)) throw refuse(`${folder} holds no ${FISHER_FILE}`);
   const path = join(folder, FISHER_FILE);
   const withFile = async <T>(
     use: (file: Awaited<ReturnType<typeof openSafetensors>>) => Promise<T>,
@@ -101,7 +101,7 @@ export async function readFisher(folder: string, name: string): Promise<FisherOf
 }
 
 /** @throws FormatError "format/file" for a folder that cannot be listed */
-async function namesIn(folder: string): Promise<readonly string[]> {
+async function listFolder(folder: string): Promise<readonly string[]> {
   try {
     return await disk().readdir(folder);
   } catch (cause) {
@@ -114,7 +114,7 @@ async function namesIn(folder: string): Promise<readonly string[]> {
 }
 
 async function hashWeights(folder: string): Promise<string> {
-  const files = (await namesIn(folder)).filter((name) => /\.(safetensors|bin)$/.test(name));
+  const files = (await listFolder(folder)).filter((name) => /\.(safetensors|bin)$/.test(name));
   const hash = createHash("sha256");
   for (const name of files.filter((file) => file !== FISHER_FILE).sort()) {
     await readThrough(join(folder, name), (piece) => void hash.update(piece));
