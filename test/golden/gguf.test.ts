@@ -2,8 +2,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
-import { loadModel, openGguf, writeModel } from "../../src/format/by-path.ts";
-import type { Checkpoint } from "../../src/format/checkpoint/checkpoint.ts";
+import { type LoadedModel, loadModel, openGguf, writeModel } from "../../src/format/by-path.ts";
 import { writeMergedModel } from "../../src/export/merged/merged-model.ts";
 import type { BaseModel } from "../../src/models/base/base-model.ts";
 import { findFamily, openModel } from "../../src/models/families.ts";
@@ -22,12 +21,7 @@ const allIds = goldenJson<Record<string, readonly (readonly number[])[]>>("gguf"
 const changes = goldenJson<Record<string, object>>("gguf", "changes.json");
 const allLogits = await goldenTensors("gguf", "logits.safetensors");
 
-interface Opened {
-  readonly base: BaseModel;
-  readonly checkpoint: Checkpoint;
-}
-
-async function opened<T>(path: string, use: (model: Opened) => Promise<T>): Promise<T> {
+async function opened<T>(path: string, use: (model: LoadedModel) => Promise<T>): Promise<T> {
   const loaded = await loadModel(path);
   try {
     return await use(loaded);
@@ -36,7 +30,7 @@ async function opened<T>(path: string, use: (model: Opened) => Promise<T>): Prom
   }
 }
 
-const bytesOf = async ({ checkpoint }: Opened, name: string): Promise<Buffer> =>
+const bytesOf = async ({ checkpoint }: LoadedModel, name: string): Promise<Buffer> =>
   Buffer.from(packStored(await checkpoint.read(name)));
 
 /** A golden model as a folder, with the tokenizer of a file. */

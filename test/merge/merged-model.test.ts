@@ -17,8 +17,8 @@ import type { StorageName } from "../../src/quant/storages.ts";
 import { quantizeTo } from "../../src/quant/stored-tensor.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import type { HostTensor } from "../../src/runtime/host-tensor.ts";
-import { type Checkpoint, type ModelFormat } from "../../src/format/checkpoint/checkpoint.ts";
-import { openCheckpoint, writeModel, openGguf } from "../../src/format/by-path.ts";
+import type { ModelFormat } from "../../src/format/checkpoint/checkpoint.ts";
+import { type LoadedModel, openCheckpoint, writeModel, openGguf } from "../../src/format/by-path.ts";
 import { folderDtype } from "../../src/format/checkpoint/folder-dtypes.ts";
 import { loadWeights } from "../../src/format/checkpoint/load-model.ts";
 import { chooseKind } from "../../src/export/merged/merged-kinds.ts";
@@ -49,13 +49,8 @@ async function writeFolderModel(name: string, storage: StorageName, config: obje
   return path;
 }
 
-interface Opened {
-  readonly base: BaseModel;
-  readonly checkpoint: Checkpoint;
-}
-
 /** Runs with an open model. */
-async function opened<T>(path: string, use: (model: Opened) => Promise<T>): Promise<T> {
+async function opened<T>(path: string, use: (model: LoadedModel) => Promise<T>): Promise<T> {
   const checkpoint = await openCheckpoint(path);
   try {
     return await use({ base: await loadWeights(path, checkpoint), checkpoint });

@@ -25,19 +25,13 @@ function writeData(name: string, content: string): string {
   return path;
 }
 
-interface Result {
-  readonly status: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
 const run = (
   words: readonly string[],
   { color, signal }: { color?: boolean; signal?: AbortSignal } = {},
 ): Promise<Said> => runMain(words, { GRAFT_HOME: folder }, { hasColor: color, signal });
 
 /** Runs the program as a process that reads `input`. */
-async function runProcess(words: readonly string[], input: string): Promise<Result> {
+async function runProcess(words: readonly string[], input: string): Promise<Said> {
   const child = spawn(process.execPath, [MAIN, ...words], { env: { ...process.env, GRAFT_HOME: folder } });
   child.stdin.end(input);
   const [stdout, stderr, [status]] = await Promise.all([

@@ -16,9 +16,8 @@ import { textBytes } from "../cache/paged-cache.ts";
 import { closedModel } from "../opening/closed-model.ts";
 import { requireText } from "../opening/require-text.ts";
 import { MeanPool } from "../prompts/mean-pool.ts";
-import type { TokenLogProbs } from "../sampling/token-log-probs.ts";
 import { ServingEngine } from "../serving/serving-engine.ts";
-import { NO_END, type ServeRequest } from "../serving/serve-request.ts";
+import { NO_END, type ServeRequest, type ServedToken } from "../serving/serve-request.ts";
 
 /** What a generator works with. `adapter` null: the base alone. */
 export interface GeneratorParts {
@@ -49,14 +48,9 @@ export type GenerateRequest = Pick<
 >;
 
 /** A token as it is written. */
-export interface GeneratedToken {
-  readonly id: number;
+export interface GeneratedToken extends ServedToken {
   /** Counts the new tokens from 0. */
   readonly index: number;
-  /** Whether it is one of the stop ids, which are no part of the text. */
-  readonly isStop: boolean;
-  /** Its log-probability beside those of the likeliest; null unless `topLogProbs` asks for them. */
-  readonly logProbs: TokenLogProbs | null;
 }
 
 /** Texts of full length that the cache has room for, within so many bytes; one in any case. */

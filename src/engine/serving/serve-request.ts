@@ -53,6 +53,7 @@ export interface ServedToken {
   readonly id: number;
   /** Whether it is one of the stop ids, which are no part of the text. */
   readonly isStop: boolean;
+  /** Its log-probability beside those of the likeliest; null unless `topLogProbs` asks for them. */
   readonly logProbs: TokenLogProbs | null;
 }
 

@@ -8,8 +8,8 @@ import { NOTE_PREFIX } from "../../peft/contract/adapter-file.ts";
 import { widen } from "../../quant/codes/half.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import { describeFolder, wrongContents } from "../contents.ts";
-import { adapterCard } from "../cards/adapter-card.ts";
-import { CARD_FILE, type Provenance, cardFile } from "../cards/model-card.ts";
+import { type AdapterCardOptions, adapterCard } from "../cards/adapter-card.ts";
+import { CARD_FILE, cardFile } from "../cards/model-card.ts";
 import { type FolderFile, textFile } from "../files/folder-file.ts";
 import { type Folder, readJsonIfPresent } from "../files/folder.ts";
 import { formatJson, type JsonObject } from "../files/json-file.ts";
@@ -92,20 +92,14 @@ export function withNotes({ config, metadata }: Pick<AdapterFiles, "config" | "m
 }
 
 /** What `adapterFolderFiles` needs. */
-export interface AdapterFolderParts {
+export interface AdapterFolderParts extends AdapterCardOptions {
   /** The configuration; keys that begin with `NOTE_PREFIX` become notes. */
   readonly config: Readonly<Record<string, unknown>>;
   readonly tensors: Iterable<readonly [string, HostTensor]>;
   /** Notes for the head of the tensors' file; the format's own is added. */
   readonly metadata?: Readonly<Record<string, string>>;
-  /** PEFT too, unless it is said otherwise. */
-  readonly readBy?: "peft" | "graft";
   /** Heads of the model that are tied; none unless given. */
   readonly ties?: TiedModules;
-  /** The storage to which its base was rounded in training; absent or null: it was not rounded. */
-  readonly roundedTo?: string | null;
-  /** How it was made, for the card. */
-  readonly provenance?: Provenance;
 }
 
 /**

@@ -10,10 +10,12 @@ const LOADERS: Readonly<Record<string, string>> = {
 };
 
 /** What is known of a folder beside its configuration. */
-interface AdapterCardOptions {
+export interface AdapterCardOptions {
+  /** PEFT too, unless it is said otherwise. */
   readonly readBy?: "peft" | "graft";
+  /** How it was made. */
   readonly provenance?: Provenance;
-  /** The storage to which its base was rounded in training. */
+  /** The storage to which its base was rounded in training; absent or null: it was not rounded. */
   readonly roundedTo?: string | null;
 }
 

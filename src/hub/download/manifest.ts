@@ -12,7 +12,7 @@ import { disk } from "../../format/files/disk/calls.ts";
 import { lazily } from "../../messages/arguments.ts";
 import { describeFileProblem, systemCode } from "../../messages/system-error.ts";
 import { hashFile, type Digest } from "../remote/digest.ts";
-import { BARE_NAME, hexSchema } from "../remote/hub-list.ts";
+import { BARE_NAME, hexSchema, type ListedFile } from "../remote/hub-list.ts";
 
 export const MANIFEST_FILE = "graft-files.json";
 
@@ -31,15 +31,8 @@ const MANIFEST = lazily(() =>
   }),
 );
 
-interface FetchedFile {
-  readonly name: string;
-  readonly sizeBytes: number;
-  /** `null`: computed here from the bytes that came. */
-  readonly digest: Digest | null;
-}
-
-/** Writes the list of a folder's files into it. */
-export async function writeManifest(folder: string, fetched: readonly FetchedFile[]): Promise<void> {
+/** Writes the list of a folder's files into it; a checksum that the hub did not give is computed from the bytes that came. */
+export async function writeManifest(folder: string, fetched: readonly ListedFile[]): Promise<void> {
   const files = [];
   for (const { name, sizeBytes, digest } of fetched) {
     const computed = async (): Promise<Digest> => ({
