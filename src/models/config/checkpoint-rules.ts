@@ -35,9 +35,12 @@ export function withoutTensors(rules: CheckpointRules, ignored: RegExp): Checkpo
   return { ...rules, ignored: new RegExp(`${rules.ignored.source}|${ignored.source}`) };
 }
 
-/** The name of a tensor of a feed-forward part, whose matrices MLX's files name as Llama's are. */
+/** The name of a tensor of a feed-forward part, or of an expert, whose matrices MLX's files name as Llama's are; stacks have such names too. */
 export function ofMatrix(name: string, names: Readonly<Record<"gate" | "up" | "down", string>>): string {
-  return name.replace(/(?<=\.)(gate|up|down)_proj(?=\.)/, (_, part: keyof typeof names) => names[part]);
+  return name.replace(
+    /(?<=(?<!\.experts)\.)(gate|up|down)_proj(?=\.)/,
+    (_, part: keyof typeof names) => names[part],
+  );
 }
 
 /** Files of a decoder that may lack what all names but the head's begin with, "model.". */
