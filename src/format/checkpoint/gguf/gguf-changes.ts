@@ -27,7 +27,8 @@ import {
   ofValues,
 } from "./gguf-row-orders.ts";
 
-interface Form {
+/** How a tensor is kept. */
+export interface Form {
   readonly shape: readonly number[];
   readonly storage: StorageName;
 }

@@ -2,7 +2,6 @@
 import type { DataOf } from "../../../graph/dtype.ts";
 import { showShape } from "../../../graph/shape.ts";
 import type { GgufChange } from "../../../models/config/gguf-rules.ts";
-import type { StorageName } from "../../../quant/storages.ts";
 import {
   dequantize,
   roomForRows,
@@ -10,6 +9,7 @@ import {
   storedFloats,
   type StoredTensor,
 } from "../../../quant/stored-tensor.ts";
+import type { Form } from "./gguf-changes.ts";
 import { hostTensor } from "../../../runtime/host-tensor.ts";
 
 export type GgufHalf = Extract<GgufChange, "first-half" | "second-half">;
@@ -17,11 +17,6 @@ export type GgufHalf = Extract<GgufChange, "first-half" | "second-half">;
 /** Whether a tensor of a file holds half of the rows of one. */
 export function isHalf(change: GgufChange | null): change is GgufHalf {
   return change === "first-half" || change === "second-half";
-}
-
-interface Form {
-  readonly shape: readonly number[];
-  readonly storage: StorageName;
 }
 
 /** What both are together: of their kind, or floats where they have two. @throws RangeError for halves of two shapes */
