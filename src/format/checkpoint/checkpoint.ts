@@ -93,10 +93,7 @@ export function withTensorNames(
   return {
     ...checkpoint,
     tensors,
-    read: async (name, memory) => {
-      const stored = await checkpoint.read(fileName(name), memory);
-      return { ...stored, shape: tensors.get(name)?.shape ?? stored.shape };
-    },
+    read: (name, memory) => checkpoint.read(fileName(name), memory),
     view: (name) => checkpoint.view(fileName(name)),
     readInto: (name, into, start) => checkpoint.readInto(fileName(name), into, start),
   };

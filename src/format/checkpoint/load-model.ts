@@ -13,6 +13,7 @@ import { BaseModel, type WeightSource } from "../../models/base/base-model.ts";
 import { watchNumbers } from "../../models/base/watch-numbers.ts";
 import { listFirst } from "../../messages/problems.ts";
 import { A_NAME, A_TEXT, checkArguments, lazily } from "../../messages/arguments.ts";
+import { fromMlx } from "./mlx-folder.ts";
 import { A_CHECKPOINT, type Checkpoint, type TensorInfo, withTensorNames } from "./checkpoint.ts";
 
 /** How many names a message lists. */
@@ -45,7 +46,7 @@ export async function loadWeights(
 ): Promise<BaseModel> {
   checkArguments("loadWeights", ARGUMENTS, { path, checkpoint, options });
   const model = openModel(checkpoint.config, options.families);
-  const renamed = renameTensors(path, checkpoint, model);
+  const renamed = fromMlx(renameTensors(path, checkpoint, model), model.checkpoint.mlx);
   checkTensors(path, model, renamed.tensors);
   await requireEqualTies(path, model, renamed);
   const source = watchNumbers(path, openSource(renamed), (note) => base.addNote(note));
@@ -69,7 +70,7 @@ function renameTensors(path: string, checkpoint: Checkpoint, { checkpoint: rules
       );
     }
     fileNames.set(name, fileName);
-    tensors.set(name, { ...info, name, shape: rules.shapeOf(name, info.shape) });
+    tensors.set(name, { ...info, name });
   }
   // Of two that are one, files hold either.
   for (const [name, own] of ties) {

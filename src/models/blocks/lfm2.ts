@@ -1,5 +1,4 @@
 /** @file What LFM2's models have in common: gated short convolutions in most layers, attention with norms by heads in the others. */
-import { numElements } from "../../graph/shape.ts";
 import { headNorm, rmsNorm } from "../../nn/norms.ts";
 import { withHeadNorms } from "../../nn/self-attention.ts";
 import { gatedShortConv } from "../../nn/short-conv.ts";
@@ -18,11 +17,7 @@ const PLAIN = bareCheckpoint(LFM2_NAMES);
 const CHECKPOINT: CheckpointRules = {
   ...PLAIN,
   rename: (name) => ofMatrix(PLAIN.rename(name), LFM2_MLP),
-  // Taps lie before the one channel of each in MLX's files.
-  shapeOf: (name, shape) =>
-    name.endsWith(".conv.conv.weight") && shape.length === 3
-      ? [shape[0]!, 1, numElements(shape.slice(1))]
-      : shape,
+  mlx: { taps: /\.conv\.conv\.weight$/, plusOne: null },
 };
 
 /** The block of each layer, with this feed-forward part. */

@@ -6,23 +6,31 @@ import type { RawConfig } from "./raw-config.ts";
 export interface CheckpointRules {
   /** The name here of a tensor in a file. */
   rename(fileName: string): string;
-  /** The shape here of a tensor, which a file may keep in another one: the same numbers in the same order. */
-  shapeOf(name: string, inFile: readonly number[]): readonly number[];
   /** The path of a module or tensor as peft has it: that of transformers' class. */
   peftPath(path: string): string;
   /** The config.json of a folder that holds the tensors under their names here, and no others. */
   ownConfig(config: RawConfig): RawConfig;
   /** Names in files of tensors that are not needed: buffers that are computed. */
   readonly ignored: RegExp;
+  /** What MLX keeps otherwise; null: nothing. */
+  readonly mlx: MlxRules | null;
+}
+
+/** Which tensors MLX keeps otherwise than transformers, by their names here. */
+export interface MlxRules {
+  /** Factors of convolutions, [channels, taps, 1] instead of [channels, 1, taps]: a folder with such ones is MLX's. */
+  readonly taps: RegExp;
+  /** Norms that its folders have as 1 + w; null: none. */
+  readonly plusOne: RegExp | null;
 }
 
 /** Files that name tensors as graft does, with the buffers that older ones carry. */
 export const PLAIN_CHECKPOINT: CheckpointRules = {
   rename: (name) => name,
-  shapeOf: (_name, inFile) => inFile,
   peftPath: (path) => path,
   ownConfig: (config) => config,
   ignored: /rotary_emb\.inv_freq$/,
+  mlx: null,
 };
 
 /** Files of models that may lack the head, and with it what their names begin with: `bare` tells such a name. */

@@ -1,6 +1,6 @@
 /** @file Models that also read images: the part of them that reads text, as a model of its own; images are not read. */
 import type { ModelDefinition, RawConfig } from "../family.ts";
-import { type CheckpointRules, PLAIN_CHECKPOINT, withoutTensors } from "./checkpoint-rules.ts";
+import { type CheckpointRules, withoutTensors } from "./checkpoint-rules.ts";
 import { isClassifier } from "./classifier-config.ts";
 import { unusable } from "./hf-config.ts";
 
@@ -41,7 +41,7 @@ export function withTextCheckpoint(
   ownConfig: CheckpointRules["ownConfig"],
 ): ModelDefinition {
   const rules: CheckpointRules = {
-    ...PLAIN_CHECKPOINT,
+    ...definition.checkpoint,
     rename: (name) =>
       name.replace(/^(model\.)?language_model\.(model\.)?/, "model.").replace(/^model\.lm_head/, "lm_head"),
     ownConfig,

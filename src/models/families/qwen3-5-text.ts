@@ -20,7 +20,7 @@ import {
 } from "../blocks/decoder-blocks.ts";
 import { withoutTensors } from "../config/checkpoint-rules.ts";
 import { requireTypesOfAll } from "../config/layer-types.ts";
-import { QWEN3_5_GGUF, hasDeltaNet } from "../config/qwen3-5-gguf.ts";
+import { QWEN3_5_GGUF, QWEN3_5_MLX, hasDeltaNet } from "../config/qwen3-5-files.ts";
 import type { Family, Layer } from "../family.ts";
 import { DECODER_FIELDS, parseConfig, unusable } from "../config/hf-config.ts";
 
@@ -72,6 +72,7 @@ export const qwen35Text: Family = {
     const linear = block((b, x) => gatedDeltaNet(b, x, "linear_attn.", { ...sizes, epsilon }));
     const layers = Array.from({ length: numLayers }, (_, layer) => (hasDeltaNet(c, layer) ? linear : full));
     const ends = plainEnds(norm);
-    return decoder(raw, c, layers, { ...ends, checkpoint: withoutTensors(ends.checkpoint, /^mtp\./) });
+    const checkpoint = withoutTensors({ ...ends.checkpoint, mlx: QWEN3_5_MLX }, /^mtp\./);
+    return decoder(raw, c, layers, { ...ends, checkpoint });
   },
 };

@@ -1,7 +1,7 @@
 /** @file Qwen 3.5 models as they are published, which also read images: their text part; images are not read. */
 import type { Family, RawConfig } from "../family.ts";
 import { textConfig, withTextCheckpoint } from "../config/text-part.ts";
-import { QWEN3_5_GGUF } from "../config/qwen3-5-gguf.ts";
+import { QWEN3_5_GGUF } from "../config/qwen3-5-files.ts";
 import { qwen35Text } from "./qwen3-5-text.ts";
 
 /** The sizes of 27B, which files leave out: transformers writes how the text part differs from them. */

@@ -1,5 +1,11 @@
-/** @file What GGUF files say of Qwen 3.5, where heads of values that share a key head lie apart. */
+/** @file What files of other programs keep otherwise of Qwen 3.5: MLX's, and GGUF files, where heads of values that share a key head lie apart. */
 import { BLOCK_NAMES, count, decoderGguf } from "./decoder-gguf.ts";
+
+/** What MLX keeps otherwise. */
+export const QWEN3_5_MLX = {
+  taps: /\.conv1d\.weight$/,
+  plusOne: /((input|post_attention)_layernorm|^model\.norm|\.[qk]_norm)\.weight$/,
+};
 
 /** Which parts of a position turn which columns, of images; readers want it of texts too. */
 const DEFAULT_SECTIONS = [11, 11, 10];
