@@ -10,7 +10,7 @@ const CODES_TABLE = [
   "| `awq` | 4 bits, version gemm, with zeros | `u4` |",
   "| `bitsandbytes`, as transformers and Unsloth save it | 4 bits of nf4 in blocks of 64, with scales in float32 or quantized themselves (a float32 for each: 4.5 bits a weight) | `nf4` |",
   "| | 8 bits with a scale a row | `u8` |",
-  "| none: MLX's (`mlx_lm.convert -q`), each matrix as the settings say of it, experts in stacks, but not of Qwen 3.5 and Granite 4 | 4 bits | `q4_1` |",
+  "| none: MLX's (`mlx_lm.convert -q`), each matrix as the settings say of it, experts in stacks | 4 bits | `q4_1` |",
   "| | 2, 3, 5, 6 and 8 bits; codes of 5 and 6 lie in a byte each | `m2`, `m3`, `m8` |",
   "| `fp8`, of Qwen, Mistral, DeepSeek's tools and AutoFP8 | `F8_E4M3` with a scale for each block (`weight_block_size`) or one for all | `f8_e4m3` |",
   "| `compressed-tensors`, of llm-compressor | `float-quantized`: `F8_E4M3` with a scale for all, each row or each block | `f8_e4m3` |",

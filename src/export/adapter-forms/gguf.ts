@@ -8,8 +8,7 @@
 import { openGguf, writeGguf } from "../../format/by-path.ts";
 import { GGUF_ENDING } from "../../format/checkpoint/checkpoint.ts";
 import { TENSOR_CHANGES } from "../../format/checkpoint/gguf/gguf-changes.ts";
-import { type GgufHalf, isHalf } from "../../format/checkpoint/gguf/gguf-halves.ts";
-import { toGgufName, translateName } from "../../format/checkpoint/gguf/gguf-names.ts";
+import { type GgufHalf, isHalf, toGgufName, translateName } from "../../format/checkpoint/gguf/gguf-names.ts";
 import { encodeSettings } from "../../format/files/gguf/gguf-setting-bytes.ts";
 import type { GgufFile } from "../../format/files/gguf/gguf.ts";
 import type { GgufSource } from "../../format/files/gguf/gguf-writer.ts";

@@ -1,9 +1,9 @@
 /** @file The tensors of a merged model as a GGUF file holds them: its names, its order of numbers, experts in stacks. */
 import { UsageError } from "../../errors.ts";
 import { stackTensors, TENSOR_CHANGES } from "../../format/checkpoint/gguf/gguf-changes.ts";
-import { halved, halvesOf, isHalf } from "../../format/checkpoint/gguf/gguf-halves.ts";
+import { halved, halvesOf } from "../../format/checkpoint/halves.ts";
 import type { NumHeads } from "../../format/checkpoint/gguf/gguf-row-orders.ts";
-import { toGgufName } from "../../format/checkpoint/gguf/gguf-names.ts";
+import { isHalf, toGgufName } from "../../format/checkpoint/gguf/gguf-names.ts";
 import type { GgufSource } from "../../format/files/gguf/gguf-writer.ts";
 import { GGUF_FAMILIES } from "../../models/families.ts";
 import type { GgufRules } from "../../models/config/gguf-rules.ts";

@@ -6,12 +6,65 @@ import { STORAGES } from "../../quant/storages.ts";
 import { dequantize, storedFloats } from "../../quant/stored-tensor.ts";
 import { hostTensor } from "../../runtime/host-tensor.ts";
 import type { Checkpoint, TensorInfo } from "./checkpoint.ts";
+import { joinedForm, joinHalves, partsOfHalves } from "./halves.ts";
 
 /** A checkpoint under the family's names, with the tensors that transformers has; the very same where MLX did not write it. */
 export function fromMlx(checkpoint: Checkpoint, rules: MlxRules | null): Checkpoint {
+  return rules ? withoutTurns(withJoined(checkpoint, rules), rules) : checkpoint;
+}
+
+/** Lays matrices that MLX has split one below the other. */
+function withJoined(checkpoint: Checkpoint, { split }: MlxRules): Checkpoint {
+  const tensors = new Map(checkpoint.tensors);
+  const halvesOf = new Map<string, readonly [TensorInfo, TensorInfo]>();
+  for (const first of checkpoint.tensors.values()) {
+    const part = split && `.${split.first}.`;
+    if (!split || !part || !first.name.includes(part)) continue;
+    const second = checkpoint.tensors.get(first.name.replace(part, `.${split.second}.`));
+    if (!second || !areAlike(first, second)) continue;
+    const name = first.name.replace(part, `.${split.whole}.`);
+    halvesOf.set(name, [first, second]);
+    for (const half of [first, second]) tensors.delete(half.name);
+    tensors.set(name, {
+      ...first,
+      ...joinedForm(first, second),
+      name,
+      sizeBytes: first.sizeBytes + second.sizeBytes,
+    });
+  }
+  if (halvesOf.size === 0) return checkpoint;
+  return {
+    ...checkpoint,
+    tensors,
+    async read(name, memory) {
+      const halves = halvesOf.get(name);
+      if (!halves) return await checkpoint.read(name, memory);
+      return joinHalves(await checkpoint.read(halves[0].name), await checkpoint.read(halves[1].name));
+    },
+    async readInto(name, into, start = 0) {
+      const halves = halvesOf.get(name);
+      if (!halves) return await checkpoint.readInto(name, into, start);
+      const parts = partsOfHalves(numElements(halves[0].shape), start, into);
+      for (const [half, part] of parts.entries()) {
+        if (part.into.length > 0) await checkpoint.readInto(halves[half]!.name, part.into, part.start);
+      }
+    },
+    view: (name) => (halvesOf.has(name) ? null : checkpoint.view(name)),
+  };
+}
+
+/** Whether two are halves of one: of one shape and kind. */
+function areAlike(first: TensorInfo, second: TensorInfo): boolean {
+  const kindOf = ({ shape, storage, groupSize }: TensorInfo): string =>
+    [...shape, storage, groupSize].join(" ");
+  return kindOf(first) === kindOf(second);
+}
+
+/** Turns factors of convolutions back, and takes 1 off the norms to which MLX adds it where it turns them. */
+function withoutTurns(checkpoint: Checkpoint, rules: MlxRules): Checkpoint {
   const infos = [...checkpoint.tensors.values()];
-  const taps = rules ? infos.filter((info) => rules.taps.test(info.name) && isTurned(info)) : [];
-  if (!rules || taps.length === 0) return checkpoint;
+  const taps = infos.filter((info) => rules.taps.test(info.name) && isTurned(info));
+  if (taps.length === 0) return checkpoint;
   const norms = infos.filter(({ name }) => rules.plusOne?.test(name));
   const isNorm = new Set(norms.map(({ name }) => name));
   const tensors = new Map(checkpoint.tensors);

@@ -17,7 +17,7 @@ const PLAIN = bareCheckpoint(LFM2_NAMES);
 const CHECKPOINT: CheckpointRules = {
   ...PLAIN,
   rename: (name) => ofMatrix(PLAIN.rename(name), LFM2_MLP),
-  mlx: { taps: /\.conv\.conv\.weight$/, plusOne: null },
+  mlx: { taps: /\.conv\.conv\.weight$/, plusOne: null, split: null },
 };
 
 /** The block of each layer, with this feed-forward part. */

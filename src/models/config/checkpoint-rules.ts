@@ -18,10 +18,12 @@ export interface CheckpointRules {
 
 /** Which tensors MLX keeps otherwise than transformers, by their names here. */
 export interface MlxRules {
-  /** Factors of convolutions, [channels, taps, 1] instead of [channels, 1, taps]: a folder with such ones is MLX's. */
+  /** Factors of convolutions, [channels, taps, 1] instead of [channels, 1, taps]. */
   readonly taps: RegExp;
-  /** Norms that its folders have as 1 + w; null: none. */
+  /** Norms that are 1 + w where convolutions are so; null: none. */
   readonly plusOne: RegExp | null;
+  /** Modules of a block that hold the halves of the rows of one; null: none. */
+  readonly split: { readonly first: string; readonly second: string; readonly whole: string } | null;
 }
 
 /** Files that name tensors as graft does, with the buffers that older ones carry. */

@@ -5,6 +5,7 @@ import { BLOCK_NAMES, count, decoderGguf } from "./decoder-gguf.ts";
 export const QWEN3_5_MLX = {
   taps: /\.conv1d\.weight$/,
   plusOne: /((input|post_attention)_layernorm|^model\.norm|\.[qk]_norm)\.weight$/,
+  split: null,
 };
 
 /** Which parts of a position turn which columns, of images; readers want it of texts too. */

@@ -32,6 +32,11 @@ const SCHEMA = z.object({
   normalization_function: z.literal("rmsnorm").nullish(),
 });
 
+const MLX = {
+  taps: /\.conv1d\.weight$/,
+  plusOne: null,
+  split: { first: "mlp.gate_proj", second: "mlp.up_proj", whole: "shared_mlp.input_linear" },
+};
 const MLP = { gateUp: "shared_mlp.input_linear", down: "shared_mlp.output_linear" };
 
 export const granitemoehybrid: Family = {
@@ -51,6 +56,10 @@ export const granitemoehybrid: Family = {
     const options = c.layer_types.some(isStateSpace) ? mambaOptions(raw, c) : null;
     const remembering = options && block((b, x) => mamba2(b, x, "mamba.", options));
     const layers = c.layer_types.map((type) => (remembering && isStateSpace(type) ? remembering : attending));
-    return graniteDecoder(raw, c, layers);
+    const definition = graniteDecoder(raw, c, layers);
+    const { checkpoint } = definition;
+    const rename = (name: string): string =>
+      checkpoint.rename(name).replace(".mlp.down_proj.", `.${MLP.down}.`);
+    return { ...definition, checkpoint: { ...checkpoint, rename, mlx: MLX } };
   },
 };

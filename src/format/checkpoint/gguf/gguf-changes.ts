@@ -16,6 +16,7 @@ import {
   unpackStored,
 } from "../../../quant/stored-tensor.ts";
 import { STORAGES, type StorageName } from "../../../quant/storages.ts";
+import type { Form } from "../halves.ts";
 import { hostTensor } from "../../../runtime/host-tensor.ts";
 import {
   type NumHeads,
@@ -26,12 +27,6 @@ import {
   ofLastValues,
   ofValues,
 } from "./gguf-row-orders.ts";
-
-/** How a tensor is kept. */
-export interface Form {
-  readonly shape: readonly number[];
-  readonly storage: StorageName;
-}
 
 /** Some rows of a matrix of a file. */
 interface FileRows {

@@ -15,10 +15,10 @@ import { PIECE_ELEMENTS } from "../../files/gguf/gguf-values.ts";
 import { requireTensor } from "../../files/require-tensor.ts";
 import { MAX_EXPERTS } from "../../../untrusted/limits.ts";
 import { TENSOR_CHANGES } from "./gguf-changes.ts";
-import { isHalf, joinedForm, joinHalves, partsOfHalves } from "./gguf-halves.ts";
+import { joinedForm, joinHalves, partsOfHalves } from "../halves.ts";
 import type { NumHeads } from "./gguf-row-orders.ts";
 import { makeConfig, makeGenerationConfig, headsOf, numOwnBlocks } from "./gguf-config.ts";
-import { translateName } from "./gguf-names.ts";
+import { isHalf, translateName } from "./gguf-names.ts";
 import { ROPE_TENSORS } from "./gguf-rope.ts";
 import { makeTokenizerFiles } from "./gguf-tokenizer.ts";
 

@@ -2,6 +2,13 @@
 import { lookup } from "../../files/lookup.ts";
 import type { GgufChange, GgufModule, GgufRules } from "../../../models/config/gguf-rules.ts";
 
+export type GgufHalf = Extract<GgufChange, "first-half" | "second-half">;
+
+/** Whether a tensor of a file holds half of the rows of one. */
+export function isHalf(change: GgufChange | null): change is GgufHalf {
+  return change === "first-half" || change === "second-half";
+}
+
 /** Which changes are of matrices and vectors named `weight` alone; rows of biases are reordered too. */
 const OF_WEIGHTS: readonly (GgufChange | null)[] = [
   "plus-one",

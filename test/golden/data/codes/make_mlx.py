@@ -7,7 +7,7 @@ from pathlib import Path
 
 import mlx.core as mx
 from mlx.utils import tree_map
-from mlx_lm.models import lfm2_moe, qwen3_5, qwen3_moe
+from mlx_lm.models import granitemoehybrid, lfm2_moe, qwen3_5, qwen3_moe
 from mlx_lm.utils import quantize_model, save_config, save_model
 
 SIZES = {
@@ -34,6 +34,15 @@ MODELS = {
         | EXPERTS
         | {"layer_types": ["conv", "full_attention"], "num_dense_layers": 1, "use_expert_bias": True, "conv_bias": False, "conv_L_cache": 3}
         | {"norm_eps": 1e-5},
+    ),
+    # Its projection of gate and up is split there, and factors of convolutions lie the other way.
+    "granitemoehybrid": (
+        granitemoehybrid,
+        SIZES
+        | {"shared_intermediate_size": 96, "num_local_experts": 0, "layer_types": ["mamba", "attention"], "position_embedding_type": "nope"}
+        | {"mamba_n_heads": 4, "mamba_d_head": 32, "mamba_d_state": 16, "mamba_d_conv": 4, "mamba_n_groups": 1, "mamba_conv_bias": True}
+        | {"mamba_proj_bias": False, "attention_bias": False, "mlp_bias": False, "rms_norm_eps": 1e-6, "rope_theta": 5000.0}
+        | {"embedding_multiplier": 3.0, "attention_multiplier": 0.2, "residual_multiplier": 0.5, "logits_scaling": 2.0, "tie_word_embeddings": True},
     ),
     # Without experts; norms have 1 more there, and factors of convolutions lie the other way.
     "qwen3_5": (

@@ -1,22 +1,20 @@
-/** @file Tensors of folders whose rows lie in two tensors of a GGUF file, such as one projection for gate and up. */
-import type { DataOf } from "../../../graph/dtype.ts";
-import { showShape } from "../../../graph/shape.ts";
-import type { GgufChange } from "../../../models/config/gguf-rules.ts";
+/** @file Tensors whose rows lie in two tensors of a file, such as one projection for gate and up. */
+import type { DataOf } from "../../graph/dtype.ts";
+import { showShape } from "../../graph/shape.ts";
 import {
   dequantize,
   roomForRows,
   setRows,
   storedFloats,
   type StoredTensor,
-} from "../../../quant/stored-tensor.ts";
-import type { Form } from "./gguf-changes.ts";
-import { hostTensor } from "../../../runtime/host-tensor.ts";
+} from "../../quant/stored-tensor.ts";
+import type { StorageName } from "../../quant/storages.ts";
+import { hostTensor } from "../../runtime/host-tensor.ts";
 
-export type GgufHalf = Extract<GgufChange, "first-half" | "second-half">;
-
-/** Whether a tensor of a file holds half of the rows of one. */
-export function isHalf(change: GgufChange | null): change is GgufHalf {
-  return change === "first-half" || change === "second-half";
+/** How a tensor is kept. */
+export interface Form {
+  readonly shape: readonly number[];
+  readonly storage: StorageName;
 }
 
 /** What both are together: of their kind, or floats where they have two. @throws RangeError for halves of two shapes */
