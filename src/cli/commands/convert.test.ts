@@ -195,6 +195,19 @@ describe("what cannot be converted is refused by name, and nothing is written", 
     });
   }
 
+  for (const [modelType, module] of [
+    ["granitemoehybrid", "input_linear"],
+    ["lfm2_moe", "w1"],
+  ] as const) {
+    test(`modules that mlx-lm calls otherwise: ${modelType}`, async () => {
+      const { path } = await adapted(modelType, "lora", {}, ["q_proj", module]);
+      const { status, stderr } = await convert("--adapter", path, "--to", "mlx", "--output", `${path}-mlx`);
+      assert.equal(status, 2);
+      assert.match(stderr, /has another name or form there/);
+      assert.ok(!existsSync(`${path}-mlx`));
+    });
+  }
+
   test("a head that is the embedding, as mlx", async () => {
     const { path } = await adapted("llama", "lora", {}, ["lm_head"]);
     const { status, stderr } = await convert("--adapter", path, "--to", "mlx", "--output", output);

@@ -62,7 +62,13 @@ function withCommonForm(
 function keyOf(module: string, model: Model): string {
   const isInBlock = module.startsWith(BLOCKS);
   const isJoined = isInBlock ? model.siteOf(module)?.ofTokens === true : model.ties.has(`${module}.weight`);
-  if (isJoined || model.blockPrefix(0) !== `${BLOCKS}0.` || model.checkpoint.peftPath(module) !== module) {
+  const isRenamed = model.checkpoint.mlx?.renamed?.test(module) === true;
+  if (
+    isJoined ||
+    isRenamed ||
+    model.blockPrefix(0) !== `${BLOCKS}0.` ||
+    model.checkpoint.peftPath(module) !== module
+  ) {
     throw cannotHold("mlx", `module "${module}" has another name or form there`, "Choose another form.");
   }
   return isInBlock ? module.slice(module.indexOf(".", BLOCKS.length) + 1) : module;

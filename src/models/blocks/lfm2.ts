@@ -13,11 +13,14 @@ const ATTENTION = { output: "out_proj", queryNorm: "q_layernorm", keyNorm: "k_la
 /** What matrices of a feed-forward part, or of an expert, are called. */
 export const LFM2_MLP = { gate: "w1", up: "w3", down: "w2" };
 
+/** What MLX keeps otherwise. */
+export const LFM2_MLX = { taps: /\.conv\.conv\.weight$/, plusOne: null, split: null, renamed: null };
+
 const PLAIN = bareCheckpoint(LFM2_NAMES);
 const CHECKPOINT: CheckpointRules = {
   ...PLAIN,
   rename: (name) => ofMatrix(PLAIN.rename(name), LFM2_MLP),
-  mlx: { taps: /\.conv\.conv\.weight$/, plusOne: null, split: null },
+  mlx: LFM2_MLX,
 };
 
 /** The block of each layer, with this feed-forward part. */

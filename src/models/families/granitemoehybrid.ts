@@ -36,6 +36,7 @@ const MLX = {
   taps: /\.conv1d\.weight$/,
   plusOne: null,
   split: { first: "mlp.gate_proj", second: "mlp.up_proj", whole: "shared_mlp.input_linear" },
+  renamed: /\.shared_mlp\./,
 };
 const MLP = { gateUp: "shared_mlp.input_linear", down: "shared_mlp.output_linear" };
 

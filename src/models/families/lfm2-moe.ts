@@ -8,7 +8,7 @@ import { z } from "zod";
 import { experts, sigmoidRouter } from "../../nn/experts.ts";
 import { gatedMlp } from "../../nn/gated-mlp.ts";
 import { siluMlp } from "../blocks/decoder-blocks.ts";
-import { LFM2_MLP, lfm2Blocks, lfm2Decoder } from "../blocks/lfm2.ts";
+import { LFM2_MLP, LFM2_MLX, lfm2Blocks, lfm2Decoder } from "../blocks/lfm2.ts";
 import type { Family } from "../family.ts";
 import { readExperts } from "../config/expert-config.ts";
 import { LFM2_FIELDS, LFM2_KEYS, LFM2_MOE_GGUF } from "../config/lfm2-config.ts";
@@ -45,6 +45,8 @@ export const lfm2Moe: Family = {
     };
     const dense = lfm2Blocks(raw, c, (b, x) => gatedMlp(b, x, "feed_forward.", mlp));
     const sparse = lfm2Blocks(raw, c, (b, x) => experts(b, x, "feed_forward.", options));
-    return lfm2Decoder(raw, c, (layer) => (layer < c.num_dense_layers ? dense : sparse)(layer));
+    const definition = lfm2Decoder(raw, c, (layer) => (layer < c.num_dense_layers ? dense : sparse)(layer));
+    const mlx = { ...LFM2_MLX, renamed: /\.w[123]$/ };
+    return { ...definition, checkpoint: { ...definition.checkpoint, mlx } };
   },
 };
