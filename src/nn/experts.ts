@@ -18,7 +18,6 @@ import { routeRows } from "../graph/ops/rows/route-rows.ts";
 import { softmax } from "../graph/ops/reductions/softmax.ts";
 import { joinRows } from "../graph/ops/rows/split-rows.ts";
 import { transpose } from "../graph/ops/shapes/transpose.ts";
-import { stopGradient } from "../graph/ops/shapes/stop-gradient.ts";
 import { type Dim, mulDims, sizeAt } from "../graph/shape.ts";
 import type { Builder } from "./builder.ts";
 import { type MlpOptions, gatedMlp } from "./gated-mlp.ts";
@@ -40,10 +39,9 @@ const SOFTMAX: Router = { chances: softmax, ranks: (_b, p) => p, floor: 0, scale
 export function sigmoidRouter(options: { readonly hasBias: boolean; readonly scale: number }): Router {
   return {
     chances: sigmoid,
+    // A choice has no gradient.
     ranks: (b, p, prefix) =>
-      options.hasBias
-        ? add(stopGradient(p), b.tensor(`${prefix}expert_bias`, [sizeAt(p.shape, -1)], "buffer"))
-        : p,
+      options.hasBias ? add(p, b.tensor(`${prefix}expert_bias`, [sizeAt(p.shape, -1)], "buffer")) : p,
     floor: 1e-6,
     scale: options.scale,
   };
