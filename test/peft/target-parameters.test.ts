@@ -6,7 +6,7 @@ import { readAdapter, readAdapterFolder, writeAdapter } from "../../src/format/b
 import { readAdapterWeights } from "../../src/format/adapters/adapter-weights.ts";
 import { nodeFolder } from "../../src/format/files/node-folder.ts";
 import { findMethod } from "../../src/peft/methods.ts";
-import { attachTo } from "../passes/model-passes.ts";
+import { attachTo, perturb } from "../passes/model-passes.ts";
 import { openUntilEnd } from "../files/open-until-end.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
 
@@ -39,6 +39,22 @@ test("the weight of a module is a parameter too, and written as one", async () =
   const { config } = await readAdapterFolder(`${folder}/router`);
   assert.deepEqual([config["target_modules"], config["target_parameters"]], [["q_proj"], ["gate.weight"]]);
 });
+
+for (const modelType of ["mixtral", "lfm2_moe"]) {
+  test(`stacks come back from their folder where matrices of experts have other names: ${modelType}`, async () => {
+    const other = await openUntilEnd(await writeTinyModel(`${folder}/${modelType}`, { modelType }));
+    const options = { rank: 3, targetParameters: ["gate_up_proj", "down_proj"] };
+    const adapter = await attachTo(other.base, lora, options, ["q_proj"]);
+    perturb(adapter, 0.1);
+    const path = `${folder}/${modelType}-stacks`;
+    await writeAdapter(path, adapter, { ...other, chatTemplateHash: null });
+    const { adapter: read } = await readAdapter(path, other.base);
+    assert.deepEqual([...read.sites.keys()], [...adapter.sites.keys()]);
+    for (const [i, { name, value }] of adapter.parameters.entries()) {
+      assert.deepEqual(read.parameters[i]!.value, value, name);
+    }
+  });
+}
 
 test("a name that experts have too means other modules where the file has nothing on experts", async () => {
   const adapter = await attachTo(base, lora, { rank: 2 }, [FIRST, "q_proj"]);
