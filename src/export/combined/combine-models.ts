@@ -5,13 +5,21 @@
  */
 import { COMBINATIONS, type Combination, type CombineOptions } from "../../peft/algebra/combinations.ts";
 import { combineFromStart } from "../../peft/algebra/combine.ts";
-import { type AdapterWeights, type Plan, type StartOf, algebraOf, toPlan } from "../../peft/algebra/plan.ts";
+import {
+  type AdapterWeights,
+  type FisherOf,
+  type Plan,
+  type StartOf,
+  algebraOf,
+  toPlan,
+} from "../../peft/algebra/plan.ts";
 import { refuseFisher } from "../../peft/algebra/fisher.ts";
 import { refuseCut } from "../../peft/algebra/refusals.ts";
 import { type Sum, formatExpression } from "../../peft/algebra/expression.ts";
+import { openModel } from "../../models/families.ts";
 import { WHOLE_MODEL } from "../../peft/methods.ts";
 import { dequantize } from "../../quant/stored-tensor.ts";
-import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
+import { type HostTensor, hostTensor, zeros } from "../../runtime/host-tensor.ts";
 import { numElements } from "../../graph/shape.ts";
 import { namesIn } from "../../format/files/disk/names-in.ts";
 import { writeFolderAtomic } from "../../format/files/atomic.ts";
@@ -56,7 +64,7 @@ export async function combineModels(
   const { byFisher }: Combination = COMBINATIONS[options.type];
   const weights = new Map<string, AdapterWeights>();
   for (const [name, path] of Object.entries(paths)) {
-    weights.set(name, { ...WHOLE, fisher: byFisher ? await readFisher(path, name) : null });
+    weights.set(name, { ...WHOLE, fisher: byFisher ? await fisherOfModel(path, name) : null });
   }
   const plan = toPlan(sum, weights, options, startOf);
   if (byFisher) refuseFisher(plan.members, algebraOf(WHOLE_MODEL));
@@ -99,6 +107,16 @@ export async function combineModels(
         }),
     };
   });
+}
+
+/** Fisher information of a whole model: of what no training changes there is none. @throws as `readFisher`, `openCheckpoint` */
+async function fisherOfModel(path: string, name: string): Promise<FisherOf> {
+  const estimated = await readFisher(path, name);
+  const { tensors } = await withCheckpoints([path], async ([model]) => openModel(model!.config));
+  return async (tensor) => {
+    const spec = tensors.get(tensor);
+    return spec?.role === "buffer" ? zeros("float32", spec.shape) : await estimated(tensor);
+  };
 }
 
 /** A plan with the models that it combines, open. */

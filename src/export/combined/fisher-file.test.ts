@@ -87,6 +87,31 @@ for (const [method, weights, options] of [
   });
 }
 
+test("--type fisher of whole models takes by weight alone what no training changes, such as biases of a router", async () => {
+  const bias = "model.layers.1.feed_forward.expert_bias";
+  const paths: string[] = [];
+  for (const seed of [1, 2]) {
+    const path = await writeTinyModel(`${folder}/experts-${seed}`, { modelType: "lfm2_moe", seed });
+    const own = await loadModel(path);
+    const model = new Session(createEngine({ threads: 1 }), own.base);
+    const adapter = await attach(own.base, { method: findMethod("full"), options: {} }, new Random(1));
+    await writeFisher(path, await estimateFisher(model, adapter, randomExamples([8], seed)));
+    await model.release();
+    await own.checkpoint.close();
+    paths.push(path);
+  }
+  const [x, y] = paths as [string, string];
+  const output = `${folder}/experts-average`;
+  const combined = await combineAdapters({ expression: "0.3*x + 0.7*y", type: "fisher", adapters: { x, y } });
+  await combined.write(output);
+  const [first, second, found] = await Promise.all(
+    [x, y, output].map(async (path) => (await valuesIn(`${path}/model.safetensors`)).get(bias)!),
+  );
+  for (const [i, value] of found!.entries()) {
+    assert.ok(Math.abs(value - 0.3 * first![i]! - 0.7 * second![i]!) < 1e-6, `${i}: ${value}`);
+  }
+});
+
 describe("--type fisher refuses", () => {
   test("adapters without Fisher information, with how to get it", async () => {
     const bare = `${folder}/bare`;
