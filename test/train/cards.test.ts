@@ -123,6 +123,27 @@ describe("the card of a run", () => {
     }
   });
 
+  test("says that graft alone reads LoRA on single experts of LFM2, of which PEFT reads the stacks alone", async () => {
+    const model = await writeTinyModel(`${folder}/lfm2_moe`, { modelType: "lfm2_moe" });
+    const readers: [string, Readonly<Record<string, unknown>>][] = [
+      ["graft", {}],
+      ["graft", { targetModules: ["w2"] }],
+      ["peft", { targetModules: ["q_proj", "in_proj"], targetParameters: ["gate_up_proj", "down_proj"] }],
+    ];
+    for (const [i, [reader, options]] of readers.entries()) {
+      await trained(`lfm2-${i}`, {
+        model,
+        method: "lora",
+        rank: 2,
+        dropout: undefined,
+        steps: 1,
+        ...options,
+      });
+      const { matter } = cardIn(`${folder}/lfm2-${i}`);
+      assert.equal(matter["library_name"], reader, JSON.stringify(options));
+    }
+  });
+
   test("of a model that was trained whole is that of a model for transformers", async () => {
     const output = `${folder}/full`;
     await trained("full", { method: "full", rank: undefined, dropout: undefined });

@@ -9,6 +9,8 @@ import { lastName } from "../../models/module-path.ts";
 import { patternValues } from "../sites/targets.ts";
 import type { LowRankOptions } from "./low-rank.ts";
 
+/** Ends of paths to experts that PEFT knows: those of Qwen 2 and its kin, and of Mixtral. It passes over others. */
+const KNOWN = /\.(?:mlp|block_sparse_moe)\.experts\.$/;
 /** A path in parts: those before the second number, that of the expert, and what follows. */
 const EXPERT = /^(?<experts>.*?\.\d+\.(?:.+\.)?)(?<index>\d+)\.(?<name>.+)$/;
 /** The projection of which an adapter may be alone. */
@@ -40,6 +42,7 @@ function areWhole(single: readonly string[], paths: readonly string[]): boolean 
     numExperts = Math.max(numExperts, Number(index) + 1);
   }
   return [...layers].every(([experts, counts]) => {
+    if (!KNOWN.test(experts)) return false;
     const stacks = paths.filter((path) => path === experts + lastName(path));
     const numParts = counts.size + stacks.length;
     const isDown = numParts === 1 && [...counts.keys()].every((name) => DOWN.includes(name));
