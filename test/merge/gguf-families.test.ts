@@ -161,6 +161,15 @@ test("the text part of a Gemma 3 that reads images becomes a file of a Gemma 3 f
   assert.ok(apart(await logitsIn(output), expected) < 1e-5);
 });
 
+test("the one group of Granite's state-space layers is in files, also where no setting has it", async () => {
+  const path = await folderOf("granitemoehybrid-files", { mamba_n_groups: null });
+  const output = join(root, "granite-hybrid.gguf");
+  await merge(path, output, { deviation: 0, type: "f32" });
+  const file = await openGguf(output);
+  await file.close();
+  assert.equal(file.metadata["granitehybrid.ssm.group_count"], 1);
+});
+
 const UNSAID: readonly [string, object, RegExp][] = [
   ["mistral", {}, /llama model cannot say the window of attention in layer 0/],
   ["gemma2", {}, /gemma2 model cannot say the scale of attention in layer 0/],

@@ -119,6 +119,8 @@ export const GRANITE_HYBRID_GGUF = decoderGguf({
       rotates: c.position_embedding_type === "rope",
       inner_width: c.mamba_expand * c.hidden_size,
       intermediate_size: c.shared_intermediate_size,
+      // Readers of such files ask for it, configurations may leave it out.
+      mamba_n_groups: 1,
     };
   },
 });
