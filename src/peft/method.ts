@@ -166,6 +166,27 @@ export function configFileOf(method: Method): ConfigFile<unknown, unknown> | nul
   return method.result === "model" ? null : method.result;
 }
 
+/** Experts that are modules of their own here; transformers has those of a layer as one tensor. */
+const SINGLE_EXPERT = /\.experts\.\d+\./;
+
+/** What decides which programs read an adapter. */
+interface Written {
+  readonly method: Method;
+  readonly options: unknown;
+  /** By path. */
+  readonly sites: ReadonlyMap<string, unknown>;
+}
+
+/** Which program reads an adapter's folder, which trains these tensors of the base too: PEFT has none of a single expert. Null: it is a model's. */
+export function readerOf(
+  { method, options, sites }: Written,
+  trained: readonly string[],
+): "peft" | "graft" | null {
+  const file = configFileOf(method);
+  if (file === null) return null;
+  return trained.some((name) => SINGLE_EXPERT.test(name)) ? "graft" : file.readBy(options, [...sites.keys()]);
+}
+
 /** Whether an adapter on these sites is better merged before text is generated. */
 export function materializesWeight(
   method: Method,

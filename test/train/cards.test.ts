@@ -123,12 +123,14 @@ describe("the card of a run", () => {
     }
   });
 
-  test("says that graft alone reads LoRA on single experts of LFM2, of which PEFT reads the stacks alone", async () => {
+  test("says that graft alone reads single experts of LFM2, of which PEFT reads the stacks alone", async () => {
     const model = await writeTinyModel(`${folder}/lfm2_moe`, { modelType: "lfm2_moe" });
     const readers: [string, Readonly<Record<string, unknown>>][] = [
       ["graft", {}],
       ["graft", { targetModules: ["w2"] }],
       ["peft", { targetModules: ["q_proj", "in_proj"], targetParameters: ["gate_up_proj", "down_proj"] }],
+      ["graft", { targetModules: ["q_proj"], modulesToSave: ["feed_forward"] }],
+      ["peft", { targetModules: ["q_proj"], modulesToSave: ["gate"] }],
     ];
     for (const [i, [reader, options]] of readers.entries()) {
       await trained(`lfm2-${i}`, {

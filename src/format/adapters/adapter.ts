@@ -10,8 +10,8 @@ import { A_BASE, type BaseModel } from "../../models/base/base-model.ts";
 import { type Adapter, AN_ADAPTER } from "../../peft/attach.ts";
 import { placesOf } from "../../peft/layout.ts";
 import type { FileSite } from "../../peft/contract/adapter-file.ts";
-import { configFileOf } from "../../peft/method.ts";
-import { savedModules } from "../../peft/trained-base/trained-tensors.ts";
+import { configFileOf, readerOf } from "../../peft/method.ts";
+import { savedModules, trainedTensors } from "../../peft/trained-base/trained-tensors.ts";
 import { whileHeld } from "../../runtime/memory/vector-memory.ts";
 import { withModulesOfPeft } from "./adapter-base.ts";
 import { BASE_SAMPLE_KEY } from "./base-record.ts";
@@ -103,16 +103,24 @@ export function adapterFiles(adapter: Adapter, origin: AdapterOrigin): FolderFil
     ...(base.roundedTo === null ? {} : { [BASE_KEY]: base.roundedTo }),
     ...(baseRecord === undefined ? {} : { [BASE_SAMPLE_KEY]: baseRecord }),
   };
-  const readBy = file.readBy(adapter.options, [...adapter.sites.keys()]);
   return adapterFolderFiles({
     config: adapterConfig(adapter, base),
     tensors,
     metadata,
     ties: [...base.model.ties].map(([head, table]) => [moduleInFile(head, base), moduleInFile(table, base)]),
-    readBy,
+    readBy: readerOfAdapter(adapter) ?? "graft",
     provenance,
     roundedTo: base.roundedTo,
   });
+}
+
+/** Which program reads an adapter's folder; null: what is written is a model. */
+export function readerOfAdapter(adapter: Adapter): ReturnType<typeof readerOf> {
+  const { model, method, options, sites } = adapter;
+  return readerOf(
+    adapter,
+    trainedTensors(model, method, options, sites).map(({ name }) => name),
+  );
 }
 
 function moduleInFile(tensor: string, { model }: BaseModel): string {

@@ -2,12 +2,11 @@
  * @file Gets everything a run needs, cheapest first: settings, data, the fit into memory, then weights and adapter.
  */
 import { compareTokenizerFiles } from "../../../data/tokenizer/tokenizer-notes.ts";
-import { type AdapterOrigin } from "../../../format/adapters/adapter.ts";
+import { type AdapterOrigin, readerOfAdapter } from "../../../format/adapters/adapter.ts";
 import { recordBase } from "../../../format/adapters/base-record.ts";
 import { loadWeights } from "../../../format/checkpoint/load-model.ts";
 import type { BaseModel } from "../../../models/base/base-model.ts";
 import type { Adapter } from "../../../peft/attach.ts";
-import { configFileOf } from "../../../peft/method.ts";
 import { requireTrainableBlocks } from "../../loop/checks.ts";
 import { describeMeasuring } from "../../dropbp/branch-dropper.ts";
 import { requireTrainedBranch } from "../../dropbp/branch-list.ts";
@@ -75,9 +74,9 @@ export async function setUp(
 }
 
 /** Says before a training that other programs will not read what comes of it. */
-function describeReaders({ method, options, sites }: Adapter): string[] {
-  if (configFileOf(method)?.readBy(options, [...sites.keys()]) !== "graft") return [];
+function describeReaders(adapter: Adapter): string[] {
+  if (readerOfAdapter(adapter) !== "graft") return [];
   return [
-    `graft alone reads adapters of ${method.name}: graft merge makes models of them for other programs.`,
+    `graft alone reads adapters of ${adapter.method.name}: graft merge makes models of them for other programs.`,
   ];
 }
